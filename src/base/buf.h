@@ -1,0 +1,43 @@
+/*
+ * A buffer of fixed capacity. Whoever fills it appends freely and asks once, at the end,
+ * whether all of it fitted: the error is sticky, and what does not fit whole is not
+ * appended at all.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/span.h"
+
+struct buf {
+	char *p;
+	size_t n;
+	size_t cap;
+	bool overflow;
+};
+
+#define BUF(array) ((struct buf){ .p = (array), .cap = sizeof(array) })
+
+void buf_put(struct buf *b, struct span s);
+void buf_put_char(struct buf *b, char c);
+void buf_put_num(struct buf *b, uint64_t value);
+/* At least `width` digits, filled with zeros; width is at most NUM_MAX. */
+void buf_put_num_wide(struct buf *b, uint64_t value, size_t width);
+
+static inline void buf_put_str(struct buf *b, const char *s)
+{
+	buf_put(b, span_of(s));
+}
+
+static inline size_t buf_room(const struct buf *b)
+{
+	return b->cap - b->n;
+}
+
+static inline struct span buf_span(const struct buf *b)
+{
+	return (struct span){ b->p, b->n };
+}
+
+/* Ends the text with a NUL that is not counted; false when anything did not fit. */
+bool buf_terminate(struct buf *b);

@@ -1,0 +1,63 @@
+/*
+ * A span is a view of bytes that somebody else owns: a pointer that travels with its
+ * length. `struct bytes` is the same for bytes that the holder may change in place.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+struct span {
+	const char *p;
+	size_t n;
+};
+
+struct bytes {
+	char *p;
+	size_t n;
+};
+
+#define SPAN(literal) ((struct span){ "" literal, sizeof(literal) - 1 })
+
+static inline struct span span_of(const char *s)
+{
+	return (struct span){ s, s ? strlen(s) : 0 };
+}
+
+/* The first n bytes are dropped; n is at most s.n. */
+static inline struct span span_from(struct span s, size_t n)
+{
+	return (struct span){ s.p + n, s.n - n };
+}
+
+static inline bool span_eq(struct span a, struct span b)
+{
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+static inline char ascii_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+static inline char ascii_upper(char c)
+{
+	return c >= 'a' && c <= 'z' ? (char)(c & ~0x20) : c;
+}
+
+/* ASCII only, whatever the locale (RFC 5321 2.4: verbs and domains ignore case). */
+static inline bool span_ieq(struct span a, struct span b)
+{
+	if (a.n != b.n)
+		return false;
+	for (size_t i = 0; i < a.n; i++)
+		if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
+			return false;
+	return true;
+}
+
+static inline bool span_ends(struct span s, struct span tail)
+{
+	return s.n >= tail.n && span_eq(span_from(s, s.n - tail.n), tail);
+}

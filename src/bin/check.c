@@ -1,0 +1,79 @@
+/* Promises to look with the rights that a connection will have; changes nothing. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include "bin/check.h"
+#include "edge/module.h"
+#include "edge/sandbox.h"
+
+static void put_fault(void *ctx, const char *text)
+{
+	struct config *c = ctx;
+
+	c->report(c->ctx, text);
+	c->n_faults++;
+}
+
+static void put_named(
+	struct config *c, const char *key, const char *value, const char *what)
+{
+	char text[CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "%s %s: %s", key, value, what);
+	put_fault(c, text);
+}
+
+static void check_user(struct config *c)
+{
+	int r = c->user ? sandbox_user(c->user) : 0;
+
+	if (r == -ENOENT)
+		put_named(c, "user", c->user, "no such user");
+	else if (r < 0)
+		put_named(c, "user", c->user, strerror(-r));
+}
+
+/* A directory that can be written to; one that is missing may still be created on
+ * delivery. */
+static void check_mail_root(struct config *c)
+{
+	struct stat st;
+
+	if (stat(c->mail_root, &st) < 0) {
+		if (errno != ENOENT || c->maildir_create != CREATE_YES)
+			put_named(c, "mail-root", c->mail_root, strerror(errno));
+	} else if (!S_ISDIR(st.st_mode)) {
+		put_named(c, "mail-root", c->mail_root, "is not a directory");
+	} else if (faccessat(AT_FDCWD, c->mail_root, R_OK | W_OK | X_OK, AT_EACCESS) <
+		   0) {
+		put_named(c, "mail-root", c->mail_root, strerror(errno));
+	}
+}
+
+static void check_tls(struct config *c)
+{
+	const struct tls_report report = { .ctx = c, .fault = put_fault };
+	const char *error;
+	const struct tls_api *api;
+
+	if (c->session.tls == TLS_OFF)
+		return;
+	api = module_load(TLS_MODULE, TLS_MODULE_TABLE, &error);
+	if (!api)
+		put_named(c, "tls", "module", error);
+	else
+		api->check(&c->tls, &report);
+}
+
+int check(struct config *c)
+{
+	check_user(c);
+	if (c->maildir)
+		check_mail_root(c);
+	check_tls(c);
+	return c->n_faults ? EX_CONFIG : 0;
+}

@@ -1,0 +1,113 @@
+/*
+ * Promises that nothing a stranger can reach depends on the environment: GnuTLS would
+ * write secrets to a file that SSLKEYLOGFILE names. Refuses to know what the connection
+ * carries.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/num.h"
+#include "bin/inherit.h"
+
+#define LISTEN_FD 3 /* SD_LISTEN_FDS_START */
+
+static const char *copy_of(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value ? strdup(value) : NULL;
+}
+
+static void reset_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
+	signal(SIGCHLD, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+}
+
+static bool is_null(int fd)
+{
+	struct stat st, null;
+
+	return fstat(fd, &st) == 0 && stat("/dev/null", &null) == 0 &&
+	       S_ISCHR(st.st_mode) && st.st_rdev == null.st_rdev;
+}
+
+void inherit(struct inherited *ret)
+{
+	*ret = (struct inherited){
+		.peer.tcp_remote_ip = copy_of("TCPREMOTEIP"),
+		.peer.tcp_remote_port = copy_of("TCPREMOTEPORT"),
+		.peer.remote_addr = copy_of("REMOTE_ADDR"),
+		.peer.remote_port = copy_of("REMOTE_PORT"),
+		.journal_stream = copy_of("JOURNAL_STREAM"),
+		.credentials_directory = copy_of("CREDENTIALS_DIRECTORY"),
+		.listen_pid = copy_of("LISTEN_PID"),
+		.listen_fds = copy_of("LISTEN_FDS"),
+	};
+	clearenv();
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", O_RDWR);
+	reset_signals();
+	ret->stderr_silent = is_null(STDERR_FILENO);
+}
+
+/* One descriptor was passed, and it is meant for us. */
+static bool is_passed(const struct inherited *in)
+{
+	uint64_t pid, fds;
+
+	return in->listen_pid && in->listen_fds &&
+	       num_parse(span_of(in->listen_pid), &pid) &&
+	       num_parse(span_of(in->listen_fds), &fds) && pid == (uint64_t)getpid() &&
+	       fds == 1;
+}
+
+static bool is_listening(int fd)
+{
+	int yes = 0;
+	socklen_t n = sizeof(yes);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &n) == 0 && yes;
+}
+
+static bool is_same_socket(int a, int b)
+{
+	struct stat sa, sb;
+
+	return fstat(a, &sa) == 0 && fstat(b, &sb) == 0 && S_ISSOCK(sa.st_mode) &&
+	       sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}
+
+static void silence_stderr(struct inherited *in)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	dup2(null, STDERR_FILENO);
+	close(null);
+	in->stderr_silent = true;
+}
+
+enum inherit_result inherit_connection(struct inherited *in)
+{
+	if (is_passed(in)) {
+		dup2(LISTEN_FD, STDIN_FILENO);
+		dup2(LISTEN_FD, STDOUT_FILENO);
+		close(LISTEN_FD);
+	}
+	if (is_same_socket(STDERR_FILENO, STDOUT_FILENO) ||
+		is_same_socket(STDERR_FILENO, STDIN_FILENO))
+		silence_stderr(in);
+	return is_listening(STDIN_FILENO) ? INHERIT_LISTENING : INHERIT_FINE;
+}

@@ -1,0 +1,33 @@
+/* What a process gets from whoever started it: environment, descriptors, signals. */
+#pragma once
+
+#include <stdbool.h>
+#include "edge/peer.h"
+
+/* The few variables that count; copied, as the environment is cleared. NULL: not set. */
+struct inherited {
+	struct peer_environment peer;
+	const char *journal_stream;
+	const char *credentials_directory;
+	const char *listen_pid, *listen_fds;
+	bool stderr_silent; /* descriptor 2 is read by nobody */
+};
+
+enum inherit_result {
+	INHERIT_FINE,
+	INHERIT_LISTENING, /* the descriptor is a listening socket, not a connection */
+};
+
+/*
+ * Copies the variables, clears the environment, opens descriptors 0 to 2 where they are
+ * closed, and sets every signal to its default but SIGPIPE and SIGXFSZ, which are
+ * ignored.
+ */
+void inherit(struct inherited *ret);
+
+/*
+ * Puts the connection on descriptors 0 and 1: it is there already, or on 3 by LISTEN_FDS
+ * (sd_listen_fds(3)). A descriptor 2 that is the connection too becomes /dev/null, so
+ * that nothing but SMTP is ever written to it.
+ */
+enum inherit_result inherit_connection(struct inherited *in);

@@ -1,0 +1,265 @@
+/*
+ * Wires everything: settings, connection, sandbox, stages, engine. Promises that a
+ * connection is never dropped without a word, whatever is wrong with the settings.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+#include "bin/check.h"
+#include "bin/inherit.h"
+#include "bin/options.h"
+#include "bin/serve.h"
+#include "edge/maildir.h"
+#include "edge/peer.h"
+#include "smtp/policy.h"
+
+#define UNIQUE_MAX 24 /* "P" and a process number */
+#define ROOT_MODE 0700
+
+/* All that one connection needs, in one piece: nothing of it is at file scope. */
+struct connection {
+	struct inherited inherited;
+	struct options options;
+	struct config config;
+	struct log log;
+	struct stream stream;
+	struct session session;
+	struct policy policy;
+	struct confine confine;
+	struct maildir maildir;
+	struct stage *stages[3];
+	struct sandbox_dirs dirs;
+	struct serve serve;
+	char unique[UNIQUE_MAX];
+	char host[TX_FILE_MAX];
+	int root;
+};
+
+static void put_stderr(void *ctx, const char *fault)
+{
+	(void)ctx;
+	dprintf(STDERR_FILENO, "postern: %s\n", fault);
+}
+
+static void put_log(void *ctx, const char *fault)
+{
+	log_error(ctx, fault);
+}
+
+/* Reads all settings; faults go to `report`. False when there are any. */
+static bool read_config(
+	struct connection *c, void (*report)(void *, const char *), void *ctx)
+{
+	if (config_init(&c->config, c->inherited.credentials_directory, report, ctx) < 0)
+		return false;
+	config_read(&c->config, c->options.file, c->options.file_given);
+	for (size_t i = 0; i < c->options.n_overrides; i++)
+		config_override(&c->config, c->options.overrides[i]);
+	return config_finish(&c->config);
+}
+
+/* The directory of a file, for the sandbox: a rule on the file itself would not outlive a
+ * rename. */
+static void add_dir_of(struct sandbox_dirs *dirs, const char *file)
+{
+	char *copy = strdup(file);
+
+	if (copy && dirs->n_read < SANDBOX_DIRS)
+		dirs->read[dirs->n_read++] = dirname(copy);
+}
+
+static void list_dirs(struct connection *c)
+{
+	const struct tls_settings *tls = &c->config.tls;
+
+	c->dirs.write[c->dirs.n_write++] = c->config.mail_root;
+	for (size_t i = 0; c->config.session.tls != TLS_OFF && i < tls->n_pairs; i++) {
+		add_dir_of(&c->dirs, tls->pairs[i].certificate);
+		if (strcmp(tls->pairs[i].key, tls->pairs[i].certificate) != 0)
+			add_dir_of(&c->dirs, tls->pairs[i].key);
+	}
+	if (c->config.session.tls != TLS_OFF && tls->tickets)
+		add_dir_of(&c->dirs, tls->tickets);
+}
+
+/* Opens mail-root, and makes it where Maildirs may be made. 0 or -errno. */
+static int open_root(struct connection *c)
+{
+	const char *path = c->config.mail_root;
+
+	c->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (c->root < 0 && errno == ENOENT && c->config.maildir_create == CREATE_YES &&
+		mkdir(path, ROOT_MODE) == 0)
+		c->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return c->root < 0 ? -errno : 0;
+}
+
+/* Says one thing that keeps mail from being received, and passes it on. */
+static int failed(struct connection *c, const char *what, const char *value, int error)
+{
+	char text[CONFIG_FAULT_MAX];
+
+	if (error < 0) {
+		snprintf(text, sizeof(text), "%s %s: %s", what, value, strerror(-error));
+		log_error(&c->log, text);
+	}
+	return error;
+}
+
+/* Gives up what is not needed: root, then everything outside mail-root. 0 or -errno. */
+static int shut_ourselves_in(struct connection *c)
+{
+	struct sandbox_report report;
+	int r = c->config.user ? sandbox_user(c->config.user) : 0;
+
+	if (r < 0)
+		return failed(c, "user", c->config.user, r);
+	r = open_root(c);
+	if (r < 0)
+		return failed(c, "mail-root", c->config.mail_root, r);
+	list_dirs(c);
+	if (!c->config.sandbox)
+		return 0;
+	r = sandbox_enter(&c->dirs, &report);
+	return failed(c, "sandbox", "(sandbox = no does without)", r);
+}
+
+/* Many recipients mean many open directories. */
+static void raise_file_limit(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == files.rlim_max)
+		return;
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
+/* The engine and its stages, without a file open yet. */
+static void build(struct connection *c, const struct moment *now)
+{
+	const struct recipients recipients = {
+		.template = c->config.maildir,
+		.hostname = c->config.session.hostname,
+	};
+	struct buf host = BUF(c->host), unique = BUF(c->unique);
+	size_t n = 0;
+
+	buf_put_char(&unique, 'P');
+	buf_put_num(&unique, (uint64_t)getpid());
+	buf_terminate(&unique);
+	maildir_host(&host,
+		span_of(c->config.session.hostname ? c->config.session.hostname : ""));
+	policy_init(&c->policy, &c->config.session);
+	confine_init(&c->confine, &c->dirs);
+	maildir_init(&c->maildir, &recipients, c->config.maildir_create == CREATE_YES,
+		c->host);
+	c->stages[n++] = &c->policy.stage;
+	if (c->config.sandbox)
+		c->stages[n++] = &c->confine.stage;
+	c->stages[n++] = &c->maildir.stage;
+	session_init(&c->session, &c->config.session, (struct stages){ c->stages, n },
+		&c->log.recorder, c->unique, now);
+}
+
+/* 421, and the reason where an administrator looks. */
+static int refuse(struct connection *c)
+{
+	struct moment now = moment_now();
+
+	session_stop(&c->session, END_MISCONFIGURED, &now);
+	stream_flush(&c->stream, &c->session.out);
+	log_done(&c->log);
+	stream_finish(&c->stream);
+	return EX_CONFIG;
+}
+
+static int run(struct connection *c)
+{
+	struct moment now = moment_now();
+	bool fine;
+
+	log_init(&c->log, c->inherited.journal_stream, c->inherited.stderr_silent);
+	fine = read_config(c, put_log, &c->log);
+	log_choose(&c->log, c->config.log);
+	raise_file_limit();
+	build(c, &now);
+	peer_find(STDIN_FILENO, &c->inherited.peer, &c->session.peer);
+	if (stream_init(&c->stream, STDIN_FILENO, STDOUT_FILENO, c->config.timeout,
+		    c->config.session_timeout) < 0)
+		return EX_OSERR;
+	if (!fine || shut_ourselves_in(c) < 0)
+		return refuse(c);
+	c->maildir.root = c->root;
+	c->serve = (struct serve){
+		.stream = &c->stream,
+		.session = &c->session,
+		.log = &c->log,
+		.tls = &c->config.tls,
+		.confine = c->config.sandbox ? &c->confine : NULL,
+	};
+	serve(&c->serve);
+	return 0;
+}
+
+static int start(struct connection *c)
+{
+	if (inherit_connection(&c->inherited) == INHERIT_LISTENING) {
+		put_stderr(NULL, "standard input is a listening socket: use Accept=yes");
+		return EX_USAGE;
+	}
+	return run(c);
+}
+
+static int show_config(struct connection *c)
+{
+	bool fine = read_config(c, put_stderr, NULL);
+
+	config_print(&c->config, stdout);
+	return fine ? 0 : EX_CONFIG;
+}
+
+static int check_config(struct connection *c)
+{
+	read_config(c, put_stderr, NULL);
+	return check(&c->config);
+}
+
+static int usage(const struct options *o)
+{
+	dprintf(STDERR_FILENO, "postern: %s: not understood; see postern --help\n",
+		o->wrong);
+	return EX_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	struct connection *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return EX_OSERR;
+	inherit(&c->inherited);
+	options_parse(argc, argv, &c->options);
+	switch (c->options.mode) {
+	case MODE_SERVE:
+		return start(c);
+	case MODE_CHECK:
+		return check_config(c);
+	case MODE_PRINT_CONFIG:
+		return show_config(c);
+	case MODE_HELP:
+		return fputs(options_help, stdout) < 0 ? EX_IOERR : 0;
+	case MODE_VERSION:
+		return puts("postern " VERSION) < 0 ? EX_IOERR : 0;
+	case MODE_USAGE:
+		break;
+	}
+	return usage(&c->options);
+}

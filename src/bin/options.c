@@ -1,0 +1,85 @@
+/* Promises to understand the command line or to say what it did not; opens nothing. */
+#include <string.h>
+#include "bin/options.h"
+#include "edge/config.h"
+
+const char options_help[] =
+	"Usage: postern [-c FILE] [-o KEY=VALUE]...\n"
+	"       postern [-c FILE] [-o KEY=VALUE]... --check | --print-config\n"
+	"\n"
+	"Receives mail by SMTP on standard input and output, for one connection, and\n"
+	"writes it into Maildirs. Started by systemd, an inetd, tcpserver or a pipe.\n"
+	"\n"
+	"  -c FILE            read settings from FILE instead of\n"
+	"                     " CONFIG_FILE_DEFAULT "\n"
+	"  -o KEY=VALUE       set KEY to VALUE, whatever the file says\n"
+	"      --check        read all that a connection would, and name every fault\n"
+	"      --print-config show all settings and their values\n"
+	"      --help         show this\n"
+	"      --version      show the version\n"
+	"\n"
+	"A first look, mail for anyone into one Maildir:\n"
+	"  postern -o maildir=/tmp/mail -o domains='*'\n"
+	"\n"
+	"Manual pages: postern(8), postern.conf(5).\n";
+
+static const struct {
+	const char *word;
+	enum options_mode mode;
+} modes[] = {
+	{ "--check", MODE_CHECK },
+	{ "--print-config", MODE_PRINT_CONFIG },
+	{ "--help", MODE_HELP },
+	{ "--version", MODE_VERSION },
+};
+
+static bool take_mode(struct options *o, const char *word)
+{
+	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+		if (strcmp(modes[i].word, word) != 0)
+			continue;
+		o->mode = modes[i].mode;
+		return true;
+	}
+	return false;
+}
+
+/* "-c FILE" or "-cFILE": the value of a short option, or NULL. */
+static const char *value_of(const char *word, char letter, char **argv, int *at)
+{
+	if (word[0] != '-' || word[1] != letter)
+		return NULL;
+	if (word[2])
+		return word + 2;
+	return argv[*at + 1] ? argv[++*at] : NULL;
+}
+
+static bool take_value(struct options *o, char **argv, int *at)
+{
+	const char *word = argv[*at];
+	const char *file = value_of(word, 'c', argv, at);
+	const char *pair = file ? NULL : value_of(word, 'o', argv, at);
+
+	if (file) {
+		o->file = file;
+		o->file_given = true;
+	} else if (pair && o->n_overrides < OPTIONS_OVERRIDES_MAX) {
+		o->overrides[o->n_overrides++] = pair;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+void options_parse(int argc, char **argv, struct options *ret)
+{
+	*ret = (struct options){ .file = CONFIG_FILE_DEFAULT };
+	for (int i = 1; i < argc; i++) {
+		const char *word = argv[i];
+		if (take_mode(ret, word) || take_value(ret, argv, &i))
+			continue;
+		ret->mode = MODE_USAGE;
+		ret->wrong = word;
+		return;
+	}
+}

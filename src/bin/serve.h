@@ -1,0 +1,29 @@
+/* One connection from its greeting to its end. */
+#pragma once
+
+#include "edge/confine.h"
+#include "edge/log.h"
+#include "edge/stream.h"
+#include "smtp/session.h"
+
+#define HANDSHAKE_SECONDS                                                                \
+	60 /* for a TLS handshake; `timeout` holds for each wait inside */
+
+struct serve {
+	struct stream *stream;
+	struct session *session;
+	struct log *log;
+	const struct tls_settings *tls;
+	struct confine *confine; /* NULL without a sandbox */
+
+	/* Filled when TLS is first needed. */
+	const struct tls_api *api;
+	struct tls_credentials *credentials;
+	char fault[TLS_FAULT_TEXT];
+};
+
+/* The time, in both ways. */
+struct moment moment_now(void);
+
+/* Serves the connection until it is over; records are written by then. */
+void serve(struct serve *v);

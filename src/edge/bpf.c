@@ -1,0 +1,184 @@
+/*
+ * Promises a program that does what the tables say, whatever their length; refuses to
+ * know what the calls are. A binary search over the call's number keeps it short to run
+ * and, what costs more, short for the kernel to check: it tries every number once when
+ * the filter is put in force.
+ *
+ * The program is written from its end to its start: jumps only go forward, so the target
+ * of each is known when it is written. A label is an index into the program.
+ */
+#include "edge/bpf.h"
+
+#include <assert.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <unistd.h>
+
+#if defined(__x86_64__)
+#define ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__) && defined(__AARCH64EL__)
+#define ARCH AUDIT_ARCH_AARCH64
+#else
+#error "no system call filter for this architecture"
+#endif
+
+#define JUMP_MAX 254 /* an offset is an octet, and put_branch() may add one */
+
+static size_t put(struct bpf_program *p, uint16_t code, uint32_t k, size_t yes, size_t no)
+{
+	assert(p->first > 0 && yes <= UINT8_MAX && no <= UINT8_MAX);
+	p->at[--p->first] = (struct sock_filter){ code, (uint8_t)yes, (uint8_t)no, k };
+	return p->first;
+}
+
+static size_t put_return(struct bpf_program *p, uint32_t action)
+{
+	return put(p, BPF_RET | BPF_K, action, 0, 0);
+}
+
+static size_t put_load(struct bpf_program *p, size_t offset)
+{
+	return put(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+}
+
+/* A label as near as a conditional jump can reach: itself, or a jump to it. */
+static size_t reach(struct bpf_program *p, size_t label)
+{
+	size_t offset = label - p->first;
+
+	if (offset <= JUMP_MAX)
+		return label;
+	return put(p, BPF_JMP | BPF_JA, (uint32_t)offset, 0, 0);
+}
+
+static size_t put_branch(
+	struct bpf_program *p, uint16_t test, uint32_t k, size_t yes, size_t no)
+{
+	size_t near_yes = reach(p, yes);
+	size_t near_no = reach(p, no);
+
+	return put(p, BPF_JMP | BPF_K | test, k, near_yes - p->first, near_no - p->first);
+}
+
+/* Both architectures are little-endian: the low half of an argument comes first. */
+static size_t put_check(
+	struct bpf_program *p, const struct bpf_check *c, size_t yes, size_t no)
+{
+	size_t low = offsetof(struct seccomp_data, args) + c->arg * sizeof(uint64_t);
+
+	switch (c->test) {
+	case ARG_ANY:
+		return yes;
+	case ARG_IS:
+		put_branch(p, BPF_JEQ, c->value, yes, no);
+		return put_load(p, low);
+	case ARG_HAS_NO:
+		put_branch(p, BPF_JSET, c->value, no, yes);
+		return put_load(p, low);
+	case ARG_IS_OWN_PID:
+		put_branch(p, BPF_JEQ, (uint32_t)getpid(), yes, no);
+		return put_load(p, low);
+	case ARG_IS_NULL:
+		put_branch(p, BPF_JEQ, 0, yes, no);
+		yes = put_load(p, low + sizeof(uint32_t));
+		put_branch(p, BPF_JEQ, 0, yes, no);
+		return put_load(p, low);
+	}
+	assert(false);
+	return no;
+}
+
+static size_t put_rule(
+	struct bpf_program *p, const struct bpf_rule *r, size_t allow, size_t otherwise)
+{
+	size_t next = put_check(p, &r->checks[1], allow, otherwise);
+
+	return put_check(p, &r->checks[0], next, otherwise);
+}
+
+enum verdict {
+	OTHERS,
+	ALLOW,
+	KILL,
+	RULES, /* and from here on the rows of table.rules */
+};
+
+/* What becomes of each call: a leaf of the tree is a run of equal verdicts. */
+struct plan {
+	uint8_t verdict[BPF_CALLS];
+	size_t label[RULES + BPF_RULES_MAX];
+	uint16_t run[BPF_CALLS]; /* the first call of each */
+	size_t n_runs;
+};
+
+static void plan_set(struct plan *plan, uint16_t call, size_t verdict)
+{
+	assert(call < BPF_CALLS - 1);
+	assert(!plan->verdict[call] || (plan->verdict[call] > RULES && verdict >= RULES));
+	plan->verdict[call] = (uint8_t)verdict;
+}
+
+static void plan_runs(struct plan *plan)
+{
+	plan->n_runs = 0;
+	for (size_t i = 0; i < BPF_CALLS; i++)
+		if (i == 0 || plan->verdict[i] != plan->verdict[i - 1])
+			plan->run[plan->n_runs++] = (uint16_t)i;
+}
+
+/* Each row of a call goes on with the next, the last with its errno. */
+static void put_rules(struct bpf_program *p, const struct bpf_table *t, struct plan *plan)
+{
+	size_t allow = put_return(p, SECCOMP_RET_ALLOW);
+	size_t next = allow;
+
+	for (size_t i = t->n_rules; i-- > 0;) {
+		const struct bpf_rule *r = &t->rules[i];
+
+		assert(r->otherwise || (i + 1 < t->n_rules && r[1].call == r->call));
+		if (r->otherwise)
+			next = put_return(p, SECCOMP_RET_ERRNO | r->otherwise);
+		next = put_rule(p, r, allow, next);
+		plan->label[RULES + i] = next;
+		plan_set(plan, r->call, RULES + i);
+	}
+}
+
+static size_t put_tree(
+	struct bpf_program *p, const struct plan *plan, size_t from, size_t to)
+{
+	size_t middle = from + (to - from) / 2;
+	size_t yes;
+	size_t no;
+
+	if (to - from == 1)
+		return plan->label[plan->verdict[plan->run[from]]];
+	yes = put_tree(p, plan, middle, to);
+	no = put_tree(p, plan, from, middle);
+	return put_branch(p, BPF_JGE, plan->run[middle], yes, no);
+}
+
+void bpf_assemble(struct bpf_program *p, const struct bpf_table *t)
+{
+	struct plan plan = { .verdict = { OTHERS } };
+	size_t tree;
+	size_t kill;
+
+	for (size_t i = 0; i < t->n_allowed; i++)
+		plan_set(&plan, t->allowed[i], ALLOW);
+	for (size_t i = 0; i < t->n_deadly; i++)
+		plan_set(&plan, t->deadly[i], KILL);
+	p->first = BPF_PROGRAM_MAX;
+	put_rules(p, t, &plan);
+	plan_runs(&plan);
+	plan.label[OTHERS] = put_return(p, t->others);
+	plan.label[KILL] = put_return(p, SECCOMP_RET_KILL_PROCESS);
+	plan.label[ALLOW] = put_return(p, SECCOMP_RET_ALLOW);
+	tree = put_tree(p, &plan, 0, plan.n_runs);
+	/* The numbers of x32 are above all of ours: they are among the others. */
+	assert(tree == p->first);
+	tree = put_load(p, offsetof(struct seccomp_data, nr));
+	kill = put_return(p, SECCOMP_RET_KILL_PROCESS);
+	put_branch(p, BPF_JEQ, ARCH, tree, kill);
+	put_load(p, offsetof(struct seccomp_data, arch));
+}

@@ -1,0 +1,18 @@
+/* The table of settings: what postern.conf(5) describes, row by row. */
+#pragma once
+
+#include "edge/config.h"
+
+struct config_key {
+	const char *name;
+	const char *value; /* the default, as it would be written */
+	/* Takes `text` (which lives on, and may be cut up) into `c`. NULL, or what is
+	 * wrong. */
+	const char *(*parse)(struct config *c, const struct config_key *key, char *text);
+	size_t offset; /* in struct config, of what the parser fills */
+	const char *const
+		*words; /* for parse_word: the enum's words in order; NULL ends */
+};
+
+extern const struct config_key config_keys[];
+extern const size_t config_n_keys;

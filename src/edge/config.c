@@ -1,0 +1,275 @@
+/*
+ * Promises that every setting has a row with its default, and that a fault names its
+ * place, what is wrong and what would be right. Refuses to look at the files that
+ * settings name.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "edge/config.h"
+#include "edge/config-keys.h"
+#include "proto/conf.h"
+
+static void fault(struct config *c, const char *where, const char *key, const char *what)
+{
+	char text[CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "%s: %s%s%s", where, key, *key ? ": " : "", what);
+	c->n_faults++;
+	c->report(c->ctx, text);
+}
+
+static size_t find_key(struct span name)
+{
+	size_t i = 0;
+
+	while (i < config_n_keys && !span_eq(span_of(config_keys[i].name), name))
+		i++;
+	return i;
+}
+
+static void keep(char **slot, char *text)
+{
+	free(*slot);
+	*slot = text;
+}
+
+/* Takes a value for the row. NULL, or what is wrong with it. */
+static const char *assign(struct config *c, size_t row, struct span value)
+{
+	char *written = strndup(value.p, value.n);
+	char *parsed = strndup(value.p, value.n);
+
+	keep(&c->written[row], written);
+	keep(&c->parsed[row], parsed);
+	if (!written || !parsed)
+		return "out of memory";
+	if (strlen(written) != value.n)
+		return "has a NUL in it";
+	return config_keys[row].parse(c, &config_keys[row], parsed);
+}
+
+int config_init(struct config *c, const char *credentials,
+	void (*report)(void *ctx, const char *fault), void *ctx)
+{
+	*c = (struct config){ .credentials = credentials, .report = report, .ctx = ctx };
+	for (size_t i = 0; i < config_n_keys; i++)
+		if (assign(c, i, span_of(config_keys[i].value)))
+			return -ENOMEM;
+	return 0;
+}
+
+void config_done(struct config *c)
+{
+	for (size_t i = 0; i < config_n_keys; i++) {
+		keep(&c->written[i], NULL);
+		keep(&c->parsed[i], NULL);
+		keep(&c->more[i], NULL);
+		keep(&c->where[i], NULL);
+	}
+	keep(&c->root_owned, NULL);
+	keep(&c->maildir_owned, NULL);
+}
+
+static void set(struct config *c, struct span key, struct span value, const char *where)
+{
+	size_t row = find_key(key);
+	char name[64];
+	struct buf b = BUF(name);
+	const char *wrong;
+
+	buf_put(&b, key);
+	if (row == config_n_keys) {
+		fault(c, where, buf_terminate(&b) ? name : "?",
+			"no such setting; see postern.conf(5)");
+		return;
+	}
+	if (c->where[row] && strcmp(where, "-o") != 0) {
+		fault(c, where, config_keys[row].name, "set twice");
+		return;
+	}
+	keep(&c->where[row], strdup(where));
+	wrong = assign(c, row, value);
+	if (wrong)
+		fault(c, where, config_keys[row].name, wrong);
+}
+
+void config_override(struct config *c, const char *pair)
+{
+	struct span key, value;
+
+	if (conf_parse(span_of(pair), &key, &value) == CONF_PAIR)
+		set(c, key, value, "-o");
+	else
+		fault(c, "-o", pair, "is not of the form key=value");
+}
+
+static void read_lines(struct config *c, const char *path, struct span text)
+{
+	char where[CONFIG_FAULT_MAX];
+
+	for (size_t number = 1; text.n; number++) {
+		const char *lf = memchr(text.p, '\n', text.n);
+		size_t n = lf ? (size_t)(lf - text.p) : text.n;
+		struct span key, value;
+		snprintf(where, sizeof(where), "%s:%zu", path, number);
+		switch (conf_parse((struct span){ text.p, n }, &key, &value)) {
+		case CONF_BLANK:
+			break;
+		case CONF_PAIR:
+			set(c, key, value, where);
+			break;
+		case CONF_SYNTAX:
+			fault(c, where, "", "is not of the form key = value");
+		}
+		text = span_from(text, lf ? n + 1 : n);
+	}
+}
+
+/* The whole file, or -errno; -EFBIG when it is above CONFIG_FILE_MAX. */
+static ssize_t read_file(const char *path, char **ret_text)
+{
+	OWNED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	OWNED char *text = NULL;
+	struct stat st;
+	ssize_t n = 0, got;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size > CONFIG_FILE_MAX)
+		return -EFBIG;
+	text = malloc((size_t)st.st_size + 1);
+	if (!text)
+		return -ENOMEM;
+	while (n < st.st_size && (got = read(fd, text + n, (size_t)(st.st_size - n))) > 0)
+		n += got;
+	*ret_text = steal(&text);
+	return n;
+}
+
+void config_read(struct config *c, const char *path, bool must)
+{
+	OWNED char *text = NULL;
+	ssize_t n = read_file(path, &text);
+
+	if (n >= 0)
+		read_lines(c, path, (struct span){ text, (size_t)n });
+	else if (must || n != -ENOENT)
+		fault(c, path, "", strerror((int)-n));
+}
+
+static const char *where_of(const struct config *c, const char *key)
+{
+	const char *where = c->where[find_key(span_of(key))];
+
+	return where ? where : "settings";
+}
+
+/* Shows the value that an empty or "auto" one came to. */
+static void settle(struct config *c, const char *key, const char *value)
+{
+	keep(&c->written[find_key(span_of(key))], strdup(value));
+}
+
+/* The directory that all the Maildirs of a template have in common: what stands before
+ * its "%". */
+static size_t fixed_length(const char *maildir)
+{
+	size_t n = strcspn(maildir, "%");
+
+	if (!maildir[n])
+		return n;
+	while (n && maildir[n - 1] != '/')
+		n--;
+	return n;
+}
+
+/* Cuts maildir in two: mail-root, and what is below it. */
+static void finish_maildir(struct config *c)
+{
+	const char *dir = c->maildir;
+	size_t n = c->mail_root ? strlen(c->mail_root) : fixed_length(dir);
+
+	while (n > 1 && (c->mail_root ? c->mail_root : dir)[n - 1] == '/')
+		n--;
+	if (!c->mail_root && n == 0) {
+		c->mail_root = ".";
+	} else if (!c->mail_root) {
+		c->mail_root = c->root_owned = strndup(dir, n);
+		dir += n;
+	} else if (*dir == '/' && strncmp(dir, c->mail_root, n) == 0) {
+		dir += n;
+		if (*dir && *dir != '/' && n > 1)
+			fault(c, where_of(c, "maildir"), "maildir",
+				"is not below mail-root");
+	} else if (*dir == '/') {
+		fault(c, where_of(c, "maildir"), "maildir", "is not below mail-root");
+	}
+	while (*dir == '/')
+		dir++;
+	c->maildir = *dir ? dir : ".";
+	if (c->mail_root)
+		settle(c, "mail-root", c->mail_root);
+}
+
+static void finish_tls(struct config *c)
+{
+	const char *const *certificate =
+		(const char *const *)c->more[find_key(SPAN("tls-certificate"))];
+	const char *const *key = (const char *const *)c->more[find_key(SPAN("tls-key"))];
+
+	c->tls.n_pairs = 0;
+	for (; certificate && *certificate; certificate++) {
+		bool has_key = key && *key;
+		c->tls.pairs[c->tls.n_pairs++] = (struct tls_pair){
+			.certificate = *certificate,
+			.key = has_key ? *key : *certificate,
+		};
+		key += has_key;
+	}
+	if (key && *key)
+		fault(c, where_of(c, "tls-key"), "tls-key",
+			"has more files than tls-certificate");
+	if (c->session.tls != TLS_OFF && c->tls.n_pairs == 0)
+		fault(c, where_of(c, "tls"), "tls",
+			"needs tls-certificate and tls-key; or set tls = off");
+	c->tls.hostname = c->session.hostname;
+}
+
+static void finish_defaults(struct config *c)
+{
+	settle(c, "hostname", c->session.hostname ? c->session.hostname : "");
+	if (c->session.n_domains == 0) {
+		c->own_domain[0] = c->session.hostname;
+		c->session.domains = c->own_domain;
+		c->session.n_domains = c->session.hostname != NULL;
+		settle(c, "domains", c->session.hostname ? c->session.hostname : "");
+	}
+	if (c->maildir_create == CREATE_AUTO)
+		c->maildir_create =
+			c->maildir && strchr(c->maildir, '%') ? CREATE_NO : CREATE_YES;
+	settle(c, "maildir-create", c->maildir_create == CREATE_YES ? "yes" : "no");
+}
+
+bool config_finish(struct config *c)
+{
+	finish_defaults(c);
+	if (!c->maildir)
+		fault(c, where_of(c, "maildir"), "maildir",
+			"not set; say where mail goes, such as maildir = "
+			"/srv/mail/%d/%u");
+	else
+		finish_maildir(c);
+	finish_tls(c);
+	return c->n_faults == 0;
+}
+
+void config_print(const struct config *c, FILE *to)
+{
+	for (size_t i = 0; i < config_n_keys; i++)
+		fprintf(to, "%s = %s\n", config_keys[i].name, c->written[i]);
+}

@@ -1,0 +1,69 @@
+/* The settings: one table of keys in config.c, read from a file and from `-o key=value`.
+ */
+#pragma once
+
+#include <stdio.h>
+#include "edge/tls.h"
+#include "smtp/settings.h"
+
+#define CONFIG_FILE_DEFAULT SYSCONFDIR "/postern/postern.conf"
+#define CONFIG_FILE_MAX (1024 * 1024) /* octets of a settings file */
+#define CONFIG_KEYS_MAX 32
+#define CONFIG_FAULT_MAX 512 /* one fault, as a line */
+
+enum log_choice {
+	LOG_AUTO,
+	LOG_STDERR,
+	LOG_SYSLOG_LINES,
+	LOG_JOURNAL,
+};
+
+enum create_choice {
+	CREATE_AUTO, /* one Maildir: yes; a template: no */
+	CREATE_NO,
+	CREATE_YES,
+};
+
+struct config {
+	struct session_settings session;
+	struct tls_settings tls;
+	const char *mail_root; /* absolute, or as given */
+	const char *maildir; /* relative to mail_root */
+	enum create_choice maildir_create;
+	uint64_t timeout, session_timeout; /* seconds */
+	enum log_choice log;
+	const char *user; /* NULL: stay who we are */
+	bool sandbox;
+
+	/* Owned texts, a row of the table each: the value as written, and where it
+	 * stands. */
+	char *written[CONFIG_KEYS_MAX];
+	char *parsed[CONFIG_KEYS_MAX]; /* a copy that lists are cut from */
+	char *more[CONFIG_KEYS_MAX]; /* memory that a row needs beside it */
+	char *where[CONFIG_KEYS_MAX];
+	char *root_owned, *maildir_owned;
+	const char *own_domain[1]; /* where `domains` is not set */
+	const char *credentials; /* $CREDENTIALS_DIRECTORY, or NULL */
+	size_t n_faults;
+	void (*report)(void *ctx, const char *fault); /* "file:line: what is wrong" */
+	void *ctx;
+};
+
+/* Every key at its default. 0 or -ENOMEM. */
+int config_init(struct config *c, const char *credentials,
+	void (*report)(void *ctx, const char *fault), void *ctx);
+void config_done(struct config *c);
+
+/* Reads a settings file; its faults are reported and counted. A missing one is a fault if
+ * `must`. */
+void config_read(struct config *c, const char *path, bool must);
+
+/* One "key=value" of the command line. */
+void config_override(struct config *c, const char *pair);
+
+/* What only all settings together can tell; call it last. True when there was no fault at
+ * all. */
+bool config_finish(struct config *c);
+
+/* All keys and values in force, as a settings file. */
+void config_print(const struct config *c, FILE *to);

@@ -1,0 +1,33 @@
+/*
+ * A Landlock ruleset under construction: everything this page knows is denied, then
+ * allowed again below named paths. Where the kernel has no Landlock that serves, abi is 0
+ * and all calls are no-ops.
+ */
+#pragma once
+
+#include <stdint.h>
+
+enum landlock_access {
+	LANDLOCK_READ, /* files */
+	LANDLOCK_LIST, /* files, and directories themselves */
+	LANDLOCK_KEEP, /* a Maildir: make, write, link, rename and remove files and
+			  directories */
+};
+
+struct landlock {
+	int fd;
+	int abi;
+	uint64_t handled; /* rights on files this kernel can deny */
+};
+
+/* Starts a ruleset. 0, with ret->abi 0 when Landlock is absent, or -errno. */
+int landlock_init(struct landlock *ret);
+void landlock_done(struct landlock *l);
+
+/* Allows `access` below path, or on it when it is a file. 0, or -errno when it cannot be
+ * opened. */
+int landlock_allow(struct landlock *l, const char *path, enum landlock_access access);
+
+/* Puts the ruleset in force for the process and for good; no_new_privs must be set. 0 or
+ * -errno. */
+int landlock_enforce(struct landlock *l);

@@ -1,0 +1,34 @@
+/* Delivery: the stage that makes a message durable in one or more Maildirs, or leaves no
+ * trace of it. */
+#pragma once
+
+#include "edge/recipients.h"
+#include "smtp/stage.h"
+
+#define MAILDIR_LINKS_MAX                                                                \
+	1000 /* names of one file: below every file system's own limit */
+#define MAILDIR_NAME_TRIES 16 /* names tried when one exists already */
+
+struct mailbox; /* a Maildir that takes part in the transaction */
+struct copy; /* a file with the message: one for each file system and owner */
+
+struct maildir {
+	struct stage stage;
+	struct recipients recipients;
+	int root; /* mail-root, open; the caller's */
+	int max_fd; /* descriptors from here on are kept for files and logs */
+	bool create;
+	const char *host; /* escaped for a file name */
+	struct mailbox *boxes;
+	size_t n_boxes;
+	struct copy *copies;
+	size_t n_copies;
+};
+
+/* `host` stays the caller's. m->root is to be set before mail comes. */
+void maildir_init(struct maildir *m, const struct recipients *recipients, bool create,
+	const char *host);
+
+/* A host name with "/" and ":" and unprintable octets replaced, as names of messages need
+ * it. */
+void maildir_host(struct buf *to, struct span hostname);

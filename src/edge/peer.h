@@ -1,0 +1,18 @@
+/* Who is on the other side. */
+#pragma once
+
+#include "smtp/session.h"
+
+/* What starters of the process put into its environment; each may be NULL. */
+struct peer_environment {
+	const char *tcp_remote_ip; /* TCPREMOTEIP: tcpserver, tcpsvd, inetutils-inetd */
+	const char *tcp_remote_port;
+	const char *remote_addr; /* REMOTE_ADDR: systemd */
+	const char *remote_port;
+};
+
+/*
+ * By getpeername of `fd`, else from the environment (validated: an IP address or
+ * nothing). IPv4 mapped into IPv6 is written as IPv4. Empty when unknown.
+ */
+void peer_find(int fd, const struct peer_environment *env, struct session_peer *ret);

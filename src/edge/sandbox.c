@@ -1,0 +1,169 @@
+/*
+ * Promises that after each stage the process can do no more than the settings need;
+ * refuses to know what they are needed for.
+ */
+#include "edge/sandbox.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+#include "edge/landlock.h"
+#include "edge/seccomp.h"
+
+/* Read by the dynamic loader, and by GnuTLS as it starts, beside the loader's own
+ * directories. */
+static const char *const library_files[] = {
+	"/etc/ld.so.cache",
+	"/usr/local/lib", /* known to the loader through its cache alone */
+	"/etc/gnutls", /* the system's policy for TLS: Debian */
+	"/etc/crypto-policies", /* and Fedora, by a link into the next */
+	"/usr/share/crypto-policies",
+};
+
+static bool is_user(const struct passwd *pw)
+{
+	uid_t uid[3];
+	gid_t gid[3];
+
+	if (getresuid(&uid[0], &uid[1], &uid[2]) < 0 ||
+		getresgid(&gid[0], &gid[1], &gid[2]) < 0)
+		return false;
+	for (size_t i = 0; i < 3; i++)
+		if (uid[i] != pw->pw_uid || gid[i] != pw->pw_gid)
+			return false;
+	return true;
+}
+
+/* A process that keeps capabilities across setresuid() could still come back. */
+static bool can_return(const struct passwd *pw)
+{
+	return pw->pw_uid != 0 && (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0);
+}
+
+int sandbox_user(const char *user)
+{
+	const struct passwd *pw;
+
+	errno = 0;
+	pw = getpwnam(user);
+	if (!pw)
+		return errno && errno != ESRCH ? -errno : -ENOENT;
+	if (is_user(pw))
+		return 0;
+	if (setgroups(1, &pw->pw_gid) < 0 ||
+		setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) < 0 ||
+		setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) < 0)
+		return -errno;
+	if (!is_user(pw) || can_return(pw))
+		return -EPERM;
+	return 0;
+}
+
+/* A directory that cannot be opened for reading stays shut; none can be made out of it.
+ */
+static int allow_read(struct landlock *l, const char *path, enum landlock_access access)
+{
+	int r = landlock_allow(l, path, access);
+
+	return r == -ENOENT || r == -EACCES || r == -ENOTDIR ? 0 : r;
+}
+
+static int allow_writes(struct landlock *l, const struct sandbox_dirs *dirs)
+{
+	for (size_t i = 0; i < dirs->n_write; i++) {
+		int r = landlock_allow(l, dirs->write[i], LANDLOCK_KEEP);
+
+		if (r < 0 && r != -ENOENT)
+			return r;
+	}
+	return 0;
+}
+
+/* The directories in which dlopen() will search: those of DT_RPATH, LD_LIBRARY_PATH and
+ * the system. */
+static int allow_search_path(struct landlock *l, void *program)
+{
+	Dl_serinfo size;
+	OWNED Dl_serinfo *path = NULL;
+
+	if (dlinfo(program, RTLD_DI_SERINFOSIZE, &size) < 0)
+		return -ELIBACC;
+	path = malloc(size.dls_size);
+	if (!path)
+		return -ENOMEM;
+	path->dls_size = size.dls_size;
+	path->dls_cnt = size.dls_cnt;
+	if (dlinfo(program, RTLD_DI_SERINFO, path) < 0)
+		return -ELIBACC;
+	for (unsigned i = 0; i < size.dls_cnt; i++) {
+		int r = allow_read(l, path->dls_serpath[i].dls_name, LANDLOCK_READ);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int allow_libraries(struct landlock *l)
+{
+	void *program = dlopen(NULL, RTLD_LAZY);
+	int r;
+
+	if (!program)
+		return -ELIBACC;
+	r = allow_search_path(l, program);
+	dlclose(program);
+	for (size_t i = 0; r == 0 && i < sizeof(library_files) / sizeof *library_files;
+		i++)
+		r = allow_read(l, library_files[i], LANDLOCK_READ);
+	return r;
+}
+
+static int allow_reads(struct landlock *l, const struct sandbox_dirs *dirs)
+{
+	int r = allow_libraries(l);
+
+	for (size_t i = 0; r == 0 && i < dirs->n_read; i++)
+		r = allow_read(l, dirs->read[i], LANDLOCK_LIST);
+	return r;
+}
+
+int sandbox_enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report)
+{
+	CLEANUP(landlock_done) struct landlock l = { 0 };
+	int r;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	r = landlock_init(&l);
+	if (r == 0)
+		r = allow_writes(&l, dirs);
+	if (r == 0)
+		r = allow_reads(&l, dirs);
+	if (r == 0)
+		r = landlock_enforce(&l);
+	if (r == 0)
+		r = seccomp_enter();
+	if (r == 0)
+		*ret_report = (struct sandbox_report){ .landlock = l.abi };
+	return r;
+}
+
+int sandbox_tighten(const struct sandbox_dirs *dirs)
+{
+	CLEANUP(landlock_done) struct landlock l = { 0 };
+	int r = landlock_init(&l);
+
+	if (r == 0)
+		r = allow_writes(&l, dirs);
+	if (r == 0)
+		r = landlock_enforce(&l);
+	if (r == 0)
+		r = seccomp_tighten();
+	return r;
+}

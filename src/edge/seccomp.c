@@ -1,0 +1,163 @@
+/*
+ * Promises that what is not named here does not work; refuses to know paths, which are
+ * Landlock's.
+ *
+ * A call in no table answers ENOSYS: every libc knows a kernel too old for a call, and
+ * then uses another or reports the failure (statx, faccessat2, clone3, getrandom), while
+ * it believes an EPERM. What no library tries in good faith ends the process. A refused
+ * argument gets the errno that its call has for an argument it does not know.
+ */
+#include "edge/seccomp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "edge/bpf.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define SOCK_TYPE 0xf /* the rest of socket()'s type is flags */
+
+static const uint16_t allowed[] = {
+	/* octets */
+	SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_pwrite64, SYS_lseek,
+	SYS_close, SYS_fsync, SYS_fdatasync, SYS_ftruncate, SYS_copy_file_range,
+	SYS_sendfile, SYS_memfd_create,
+	/* names: Landlock says which */
+	SYS_openat, SYS_openat2, SYS_mkdirat, SYS_unlinkat, SYS_linkat, SYS_renameat,
+	SYS_renameat2, SYS_newfstatat, SYS_fstat, SYS_statx, SYS_fchown, SYS_fgetxattr,
+	/* the connection, and datagrams to the log and the service manager */
+	SYS_ppoll, SYS_signalfd4, SYS_recvfrom, SYS_recvmsg, SYS_shutdown, SYS_connect,
+	SYS_getsockname, SYS_getpeername, SYS_getsockopt,
+	/* memory */
+	SYS_brk, SYS_mremap, SYS_munmap, SYS_madvise,
+	/* the process itself; qsort asks sysinfo how much memory there is */
+	SYS_exit, SYS_exit_group, SYS_futex, SYS_getegid, SYS_geteuid, SYS_getgid,
+	SYS_getpid, SYS_getppid, SYS_getrandom, SYS_getrusage, SYS_gettid, SYS_getuid,
+	SYS_restart_syscall, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn,
+	SYS_sched_yield, SYS_sigaltstack, SYS_sysinfo, SYS_uname,
+	/* clocks */
+	SYS_clock_getres, SYS_clock_gettime, SYS_clock_nanosleep, SYS_gettimeofday,
+	SYS_nanosleep,
+	/* for stage B */
+	SYS_landlock_add_rule, SYS_landlock_create_ruleset, SYS_landlock_restrict_self,
+#ifdef SYS_poll
+	SYS_poll, SYS_time
+#endif
+};
+
+static const uint16_t deadly[] = {
+	/* another program, another process */
+	SYS_execve, SYS_execveat, SYS_clone, SYS_clone3, SYS_kcmp, SYS_pidfd_getfd,
+	SYS_process_vm_readv, SYS_process_vm_writev, SYS_ptrace,
+#ifdef SYS_fork
+	SYS_fork, SYS_vfork,
+#endif
+	/* another identity */
+	SYS_capset, SYS_personality, SYS_setfsgid, SYS_setfsuid, SYS_setgid,
+	SYS_setgroups, SYS_setregid, SYS_setresgid, SYS_setresuid, SYS_setreuid,
+	SYS_setuid,
+	/* another view of the system */
+	SYS_chroot, SYS_fsconfig, SYS_fsmount, SYS_fsopen, SYS_fspick, SYS_mount,
+	SYS_mount_setattr, SYS_move_mount, SYS_open_by_handle_at, SYS_open_tree,
+	SYS_pivot_root, SYS_setns, SYS_umount2, SYS_unshare,
+	/* the kernel */
+	SYS_acct, SYS_add_key, SYS_adjtimex, SYS_bpf, SYS_clock_adjtime,
+	SYS_clock_settime, SYS_delete_module, SYS_finit_module, SYS_init_module,
+	SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup,
+	SYS_kexec_file_load, SYS_kexec_load, SYS_keyctl, SYS_perf_event_open,
+	SYS_quotactl, SYS_reboot, SYS_request_key, SYS_settimeofday, SYS_swapoff,
+	SYS_swapon, SYS_syslog, SYS_userfaultfd,
+#ifdef SYS_iopl
+	SYS_ioperm, SYS_iopl, SYS_modify_ldt
+#endif
+};
+
+static const struct bpf_rule conditional[] = {
+	{ SYS_fcntl, 0, { { 1, ARG_IS, F_GETFD } } },
+	{ SYS_fcntl, 0, { { 1, ARG_IS, F_SETFD } } },
+	{ SYS_fcntl, 0, { { 1, ARG_IS, F_GETFL } } },
+	{ SYS_fcntl, 0, { { 1, ARG_IS, F_SETFL } } },
+	{ SYS_fcntl, 0, { { 1, ARG_IS, F_DUPFD_CLOEXEC } } },
+	{ SYS_fcntl, EINVAL, { { 1, ARG_IS, F_ADD_SEALS } } }, /* large records */
+	{ SYS_ioctl, 0, { { 1, ARG_IS, TCGETS } } },
+	{ SYS_ioctl, ENOTTY, { { 1, ARG_IS, FIONREAD } } },
+	/* Libraries are mapped from files; what was writable is never executable. */
+	{ SYS_mmap, 0, { { 2, ARG_HAS_NO, PROT_EXEC } } },
+	{ SYS_mmap, EPERM,
+		{ { 2, ARG_HAS_NO, PROT_WRITE }, { 3, ARG_HAS_NO, MAP_ANONYMOUS } } },
+	{ SYS_mprotect, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
+	{ SYS_prctl, EINVAL, { { 0, ARG_IS, PR_CAPBSET_READ } } }, /* libcap */
+	{ SYS_prlimit64, EPERM, { { 0, ARG_IS, 0 }, { 2, ARG_IS_NULL, 0 } } },
+	{ SYS_seccomp, EINVAL,
+		{ { 0, ARG_IS, SECCOMP_SET_MODE_FILTER }, { 1, ARG_IS, 0 } } },
+	/* Data with the first packet would be a connect() that Landlock does not see. */
+	{ SYS_sendmsg, EOPNOTSUPP, { { 2, ARG_HAS_NO, MSG_FASTOPEN } } },
+	{ SYS_sendto, EOPNOTSUPP, { { 3, ARG_HAS_NO, MSG_FASTOPEN } } },
+	{ SYS_setsockopt, 0, { { 1, ARG_IS, SOL_SOCKET }, { 2, ARG_IS, SO_SNDBUF } } },
+	{ SYS_setsockopt, 0, { { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_CORK } } },
+	{ SYS_setsockopt, ENOPROTOOPT,
+		{ { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_NODELAY } } },
+	/* No streams: a bus or a daemon's control socket obeys whoever connects. */
+	{ SYS_socket, EAFNOSUPPORT,
+		{ { 0, ARG_IS, AF_UNIX }, { 1, ARG_HAS_NO, SOCK_TYPE & ~SOCK_DGRAM } } },
+	{ SYS_tgkill, EPERM, { { 0, ARG_IS_OWN_PID, 0 } } }, /* abort() */
+};
+
+static const struct bpf_rule conditional_late[] = {
+	{ SYS_mmap, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
+	{ SYS_mprotect, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
+};
+
+static const struct bpf_table stage_a = {
+	.allowed = allowed,
+	.n_allowed = COUNT(allowed),
+	.deadly = deadly,
+	.n_deadly = COUNT(deadly),
+	.rules = conditional,
+	.n_rules = COUNT(conditional),
+	.others = SECCOMP_RET_ERRNO | ENOSYS,
+};
+
+static const struct bpf_table stage_b = {
+	.rules = conditional_late,
+	.n_rules = COUNT(conditional_late),
+	.others = SECCOMP_RET_ALLOW,
+};
+
+_Static_assert(COUNT(conditional) <= BPF_RULES_MAX &&
+		       BPF_LONGEST(COUNT(allowed) + COUNT(deadly), COUNT(conditional)) <=
+			       BPF_PROGRAM_MAX,
+	"stage A fits whatever the numbers of its calls");
+
+static int enforce(const struct bpf_table *t)
+{
+	struct bpf_program p;
+	struct sock_fprog filter;
+
+	bpf_assemble(&p, t);
+	filter = (struct sock_fprog){
+		.len = (unsigned short)(BPF_PROGRAM_MAX - p.first),
+		.filter = p.at + p.first,
+	};
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) < 0)
+		return -errno;
+	return 0;
+}
+
+int seccomp_enter(void)
+{
+	return enforce(&stage_a);
+}
+
+int seccomp_tighten(void)
+{
+	return enforce(&stage_b);
+}

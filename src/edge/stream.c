@@ -1,0 +1,207 @@
+/*
+ * Promises that no wait is without end and that a stop signal is seen at every wait;
+ * refuses to know SMTP. Signals come by signalfd: polled beside the connection, they need
+ * no handler and race nothing.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include "edge/stream.h"
+
+uint64_t stream_clock(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+int stream_init(
+	struct stream *s, int in, int out, uint64_t timeout, uint64_t session_timeout)
+{
+	sigset_t stop;
+
+	*s = (struct stream){ .in = in, .out = out, .timeout = timeout * 1000 };
+	s->deadline = stream_clock() + session_timeout * 1000;
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGINT);
+	sigprocmask(SIG_BLOCK, &stop, NULL);
+	s->signals = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s->signals < 0)
+		return -errno;
+	s->octets = malloc(STREAM_IN_MAX);
+	if (!s->octets)
+		return -ENOMEM;
+	s->have.p = s->octets;
+	return 0;
+}
+
+void stream_done(struct stream *s)
+{
+	if (s->tls)
+		s->api->free(s->tls);
+	free(s->octets);
+	if (s->signals >= 0)
+		close(s->signals);
+	*s = (struct stream){ .in = -1, .out = -1, .signals = -1 };
+}
+
+/* Waits for one of the descriptors. 0 when it is ready, or a negative result. */
+static int wait_for(const struct stream *s, int fd, short events)
+{
+	struct pollfd fds[] = { { .fd = fd, .events = events },
+		{ .fd = s->signals, .events = POLLIN } };
+	uint64_t now = stream_clock();
+	uint64_t end = now + s->timeout < s->deadline ? now + s->timeout : s->deadline;
+
+	for (;;) {
+		uint64_t left = end > now ? end - now : 0;
+		int n = poll(fds, 2, left < INT_MAX ? (int)left : INT_MAX);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0 && fds[1].revents)
+			return STREAM_STOP;
+		if (n > 0)
+			return 0;
+		now = stream_clock();
+		if (now >= s->deadline)
+			return STREAM_TOO_LONG;
+		if (now >= end)
+			return STREAM_TIMEOUT;
+	}
+}
+
+static ssize_t raw_read(void *ctx, void *to, size_t n)
+{
+	struct stream *s = ctx;
+	ssize_t got;
+
+	do {
+		int r = wait_for(s, s->in, POLLIN);
+		if (r < 0)
+			return r;
+		got = read(s->in, to, n);
+	} while (got < 0 && (errno == EINTR || errno == EAGAIN));
+	return got < 0 ? -errno : got;
+}
+
+/* A pipe takes PIPE_BUF octets without blocking once it is ready; a socket is asked not
+ * to block. */
+static ssize_t write_some(int fd, const void *from, size_t n)
+{
+	ssize_t put = send(fd, from, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (put < 0 && errno == ENOTSOCK)
+		put = write(fd, from, n < PIPE_BUF ? n : PIPE_BUF);
+	return put;
+}
+
+static ssize_t raw_write(void *ctx, const void *from, size_t n)
+{
+	struct stream *s = ctx;
+	ssize_t put;
+
+	do {
+		int r = wait_for(s, s->out, POLLOUT);
+		if (r < 0)
+			return r;
+		put = write_some(s->out, from, n);
+	} while (put < 0 && (errno == EINTR || errno == EAGAIN));
+	return put < 0 ? -errno : put;
+}
+
+ssize_t stream_fill(struct stream *s)
+{
+	ssize_t got;
+	char *to;
+
+	if (s->have.n)
+		memmove(s->octets, s->have.p, s->have.n);
+	s->have.p = s->octets;
+	to = s->octets + s->have.n;
+	if (s->tls)
+		got = s->api->read(s->tls, to, STREAM_IN_MAX - s->have.n);
+	else
+		got = raw_read(s, to, STREAM_IN_MAX - s->have.n);
+	if (got > 0)
+		s->have.n += (size_t)got;
+	return got;
+}
+
+static int write_all(struct stream *s, struct span all)
+{
+	if (s->tls)
+		return s->api->write(s->tls, all.p, all.n);
+	while (all.n) {
+		ssize_t put = raw_write(s, all.p, all.n);
+		if (put < 0)
+			return (int)put;
+		all = span_from(all, (size_t)put);
+	}
+	return 0;
+}
+
+int stream_flush(struct stream *s, struct buf *out)
+{
+	int r = write_all(s, buf_span(out));
+
+	out->n = 0;
+	return r;
+}
+
+bool stream_is_ready(const struct stream *s)
+{
+	struct pollfd fd = { .fd = s->in, .events = POLLIN };
+
+	if (s->tls && s->api->pending(s->tls))
+		return true;
+	return poll(&fd, 1, 0) > 0;
+}
+
+int stream_secure(struct stream *s, const struct tls_api *api,
+	struct tls_credentials *credentials, uint64_t seconds,
+	struct tls_facts *ret_facts)
+{
+	const struct tls_io io = { .ctx = s, .read = raw_read, .write = raw_write };
+	uint64_t deadline = s->deadline;
+	uint64_t end = stream_clock() + seconds * 1000;
+	int r;
+
+	if (end < s->deadline)
+		s->deadline = end;
+	s->api = api;
+	r = api->accept(credentials, &io, &s->tls, ret_facts);
+	s->deadline = deadline;
+	return r;
+}
+
+/* Throws away what still comes, so that the system has no unread input to answer with a
+ * reset. */
+static void drain(struct stream *s)
+{
+	size_t drained = 0;
+	ssize_t got;
+
+	s->timeout = s->timeout < STREAM_DRAIN_SECONDS * 1000
+			     ? s->timeout
+			     : STREAM_DRAIN_SECONDS * 1000;
+	s->deadline = stream_clock() + s->timeout;
+	while (drained < STREAM_DRAIN_MAX &&
+		(got = raw_read(s, s->octets, STREAM_IN_MAX)) > 0)
+		drained += (size_t)got;
+}
+
+void stream_finish(struct stream *s)
+{
+	if (s->tls)
+		s->api->bye(s->tls);
+	if (shutdown(s->out, SHUT_WR) == 0)
+		drain(s);
+}

@@ -1,0 +1,77 @@
+/*
+ * Reads certificate, key and ticket key files. Promises that nothing larger than the cap
+ * is read, that opening never waits (a FIFO in the place of a key), and that no octet
+ * stays in freed memory. Knows nothing of what is in them.
+ */
+#include "edge/tls-file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gnutls/gnutls.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+
+#define ACL_ATTRIBUTE "system.posix_acl_access"
+
+static int read_octets(int fd, struct tls_file *file, size_t n)
+{
+	while (file->n < n) {
+		ssize_t r = read(fd, file->data + file->n, n - file->n);
+
+		if (r < 0 && errno != EINTR)
+			return -errno;
+		if (r == 0)
+			break;
+		if (r > 0)
+			file->n += (size_t)r;
+	}
+	return 0;
+}
+
+int tls_file_read(const char *path, struct tls_file *ret)
+{
+	CLEANUP(tls_file_done) struct tls_file file = { 0 };
+	OWNED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if (st.st_size > TLS_FILE_MAX)
+		return -EFBIG;
+	file.data = malloc((size_t)st.st_size + 1);
+	if (!file.data)
+		return -ENOMEM;
+	r = read_octets(fd, &file, (size_t)st.st_size);
+	if (r < 0)
+		return r;
+	file.mode = st.st_mode;
+	file.has_acl =
+		(st.st_mode & S_IRWXG) && fgetxattr(fd, ACL_ATTRIBUTE, NULL, 0) > 0;
+	*ret = file;
+	file = (struct tls_file){ 0 };
+	return 0;
+}
+
+void tls_file_done(struct tls_file *file)
+{
+	if (file->data)
+		gnutls_memset(file->data, 0, file->n);
+	free(file->data);
+	*file = (struct tls_file){ 0 };
+}
+
+bool tls_file_shared_with_group(const struct tls_file *file)
+{
+	return (file->mode & (S_IRGRP | S_IWGRP)) && !file->has_acl;
+}
+
+bool tls_file_shared_with_others(const struct tls_file *file)
+{
+	return file->mode & (S_IROTH | S_IWOTH);
+}

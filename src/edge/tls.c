@@ -1,0 +1,304 @@
+/*
+ * TLS for one connection, on GnuTLS: the module's table and a session's life. Promises
+ * that every handshake ends in a session or in facts that say why not, that no peer keeps
+ * it looping without sending anything of use, and that nothing but a close_notify looks
+ * like an end. Refuses to know SMTP, sockets and deadlines.
+ */
+#include "edge/tls.h"
+
+#include <errno.h>
+#include <gnutls/gnutls.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "edge/tls-credentials.h"
+#include "edge/tls-facts.h"
+#include "edge/tls-offer.h"
+#include "edge/tls-wire.h"
+
+/*
+ * Records in a row that carry nothing: empty ones, warnings, key updates, early data that
+ * we do not take. Honest clients send two or three.
+ */
+#define QUIET_MAX 64
+
+struct tls {
+	gnutls_session_t session;
+	struct tls_credentials *credentials;
+	gnutls_certificate_credentials_t
+		own_set; /* for the name that was asked for; or NULL */
+	struct tls_facts *facts; /* while the handshake goes on */
+	bool broken; /* nothing can be written any more */
+	bool ended; /* nothing can be read any more, because of: */
+	int end;
+	struct wire wire;
+};
+
+static int hear_hello(gnutls_session_t session, unsigned int type, unsigned int when,
+	unsigned int incoming, const gnutls_datum_t *message)
+{
+	struct tls *tls = gnutls_session_get_ptr(session);
+	struct buf offered = BUF(tls->facts->offered);
+
+	(void)type, (void)when, (void)incoming;
+	offer_describe(
+		(struct span){ (const char *)message->data, message->size }, &offered);
+	buf_terminate(&offered);
+	return 0;
+}
+
+static int choose_certificates(gnutls_session_t session)
+{
+	struct tls *tls = gnutls_session_get_ptr(session);
+	gnutls_certificate_credentials_t set;
+	char name[FACT_NAME_MAX];
+	size_t n = sizeof(name);
+	unsigned int type;
+	bool owned;
+
+	if (gnutls_server_name_get(session, name, &n, &type, 0) < 0)
+		return 0;
+	if (tls_credentials_for_name(tls->credentials, name, &set, &owned) < 0)
+		return GNUTLS_E_MEMORY_ERROR;
+	if (owned) {
+		/* A second hello (after a retry request) may ask for another name. */
+		if (tls->own_set)
+			gnutls_certificate_free_credentials(tls->own_set);
+		tls->own_set = set;
+	}
+	return gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, set);
+}
+
+/* ALPACA: a client that means another protocol must not get an answer from this one. */
+static int set_protocols(gnutls_session_t session)
+{
+	static unsigned char smtp[] = "smtp";
+	static unsigned char esmtp[] = "esmtp";
+	const gnutls_datum_t protocols[] = {
+		{ smtp, sizeof(smtp) - 1 },
+		{ esmtp, sizeof(esmtp) - 1 },
+	};
+
+	return gnutls_alpn_set_protocols(session, protocols, 2, GNUTLS_ALPN_MANDATORY);
+}
+
+static int set_up(struct tls *tls, struct tls_credentials *c)
+{
+	const gnutls_datum_t ticket_key = { c->ticket_key, sizeof(c->ticket_key) };
+	gnutls_session_t session = tls->session;
+	int r;
+
+	gnutls_session_set_ptr(session, tls);
+	r = gnutls_priority_set(session, c->priority);
+	if (r >= 0)
+		r = gnutls_credentials_set(
+			session, GNUTLS_CRD_CERTIFICATE, c->default_set);
+	if (r >= 0 && c->has_tickets)
+		r = gnutls_session_ticket_enable_server(session, &ticket_key);
+	if (r >= 0)
+		r = set_protocols(session);
+	if (c->n_pairs > 1)
+		gnutls_handshake_set_post_client_hello_function(
+			session, choose_certificates);
+	gnutls_handshake_set_hook_function(
+		session, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_PRE, hear_hello);
+	return r;
+}
+
+static int shake_hands(struct tls *tls)
+{
+	for (unsigned int quiet = 0; quiet < QUIET_MAX; quiet++) {
+		int r;
+
+		tls->wire.error = 0;
+		r = gnutls_handshake(tls->session);
+		if (r >= 0 || tls->wire.error || gnutls_error_is_fatal(r))
+			return r;
+	}
+	return GNUTLS_E_TOO_MANY_HANDSHAKE_PACKETS;
+}
+
+static void send_alert(struct tls *tls, int code)
+{
+	switch (code) {
+	case GNUTLS_E_PREMATURE_TERMINATION:
+	case GNUTLS_E_FATAL_ALERT_RECEIVED:
+		break; /* there is nobody to hear it */
+	case GNUTLS_E_REHANDSHAKE:
+		gnutls_alert_send(
+			tls->session, GNUTLS_AL_FATAL, GNUTLS_A_NO_RENEGOTIATION);
+		break;
+	default:
+		gnutls_alert_send_appropriate(tls->session, code);
+	}
+}
+
+/* Turns what GnuTLS returned into an errno, and tells the peer when the fault is in TLS.
+ */
+static int give_up(struct tls *tls, int code)
+{
+	if (tls->wire.error)
+		return tls->wire.error;
+	tls->broken = true;
+	send_alert(tls, code);
+	switch (code) {
+	case GNUTLS_E_PREMATURE_TERMINATION:
+		return -ECONNRESET;
+	case GNUTLS_E_MEMORY_ERROR:
+		return -ENOMEM;
+	default:
+		return -EPROTO;
+	}
+}
+
+static void tls_free(struct tls *tls)
+{
+	if (!tls)
+		return;
+	if (tls->session)
+		gnutls_deinit(tls->session);
+	if (tls->own_set)
+		gnutls_certificate_free_credentials(tls->own_set);
+	free(tls);
+}
+
+static void cleanup_tls(struct tls **tls)
+{
+	tls_free(*tls);
+}
+
+static struct tls *tls_new(struct tls_credentials *credentials, const struct tls_io *io,
+	struct tls_facts *facts)
+{
+	CLEANUP(cleanup_tls) struct tls *tls = malloc(sizeof(*tls));
+	unsigned int flags =
+		GNUTLS_SERVER | (credentials->has_tickets ? 0 : GNUTLS_NO_TICKETS);
+
+	if (!tls)
+		return NULL;
+	tls->session = NULL;
+	tls->credentials = credentials;
+	tls->own_set = NULL;
+	tls->facts = facts;
+	tls->broken = false;
+	tls->ended = false;
+	tls->end = 0;
+	if (gnutls_init(&tls->session, flags) < 0)
+		return NULL;
+	wire_init(&tls->wire, io, tls->session);
+	if (set_up(tls, credentials) < 0)
+		return NULL;
+	return steal(&tls);
+}
+
+static int tls_accept(struct tls_credentials *credentials, const struct tls_io *io,
+	struct tls **ret, struct tls_facts *ret_facts)
+{
+	CLEANUP(cleanup_tls) struct tls *tls = NULL;
+	int code;
+	int r;
+
+	*ret_facts = (struct tls_facts){ 0 };
+	tls = tls_new(credentials, io, ret_facts);
+	if (!tls)
+		return -ENOMEM;
+	code = shake_hands(tls);
+	if (code < 0) {
+		r = give_up(tls, code);
+		facts_of_failure(tls->session, code, tls->wire.error, ret_facts);
+		return r;
+	}
+	facts_of_session(tls->session, ret_facts);
+	tls->facts = NULL;
+	*ret = steal(&tls);
+	return 0;
+}
+
+static bool tls_pending(const struct tls *tls)
+{
+	return gnutls_record_check_pending(tls->session) > 0;
+}
+
+/* Not an error of the connection nor an end: something was dealt with inside GnuTLS, or
+ * nothing. */
+static bool is_quiet(const struct tls *tls, ssize_t code)
+{
+	return !tls->wire.error &&
+	       (code == GNUTLS_E_AGAIN || code == GNUTLS_E_INTERRUPTED ||
+		       code == GNUTLS_E_WARNING_ALERT_RECEIVED);
+}
+
+static void end_reading(struct tls *tls, ssize_t code)
+{
+	tls->ended = true;
+	tls->end = code == 0 ? 0 : give_up(tls, (int)code);
+}
+
+/*
+ * All that is in hand in whole records is gathered, and the connection touched at most
+ * until the first octet has come. An end behind some octets is kept for the next call.
+ */
+static ssize_t tls_read(struct tls *tls, void *to, size_t n)
+{
+	unsigned int quiet = 0;
+	size_t got = 0;
+
+	while (!tls->ended && got < n) {
+		ssize_t code;
+
+		if (got > 0 && !tls_pending(tls) && !wire_has_record(&tls->wire))
+			break;
+		tls->wire.error = 0;
+		tls->wire.dry = got > 0;
+		code = gnutls_record_recv(tls->session, (char *)to + got, n - got);
+		if (code > 0)
+			got += (size_t)code;
+		else if (tls->wire.error)
+			return got > 0 ? (ssize_t)got : tls->wire.error;
+		else if (!is_quiet(tls, code))
+			end_reading(tls, code);
+		else if (++quiet == QUIET_MAX)
+			end_reading(tls, GNUTLS_E_TOO_MANY_EMPTY_PACKETS);
+	}
+	return got > 0 ? (ssize_t)got : tls->end;
+}
+
+static int tls_write(struct tls *tls, const void *from, size_t n)
+{
+	const char *p = from;
+
+	while (n > 0) {
+		ssize_t r;
+
+		tls->wire.error = 0;
+		r = tls->broken ? GNUTLS_E_INVALID_SESSION
+				: gnutls_record_send(tls->session, p, n);
+		if (r <= 0) {
+			r = give_up(tls, (int)r);
+			tls->broken = true;
+			return (int)r;
+		}
+		p += r;
+		n -= (size_t)r;
+	}
+	return 0;
+}
+
+static void tls_bye(struct tls *tls)
+{
+	if (!tls->broken)
+		gnutls_bye(tls->session, GNUTLS_SHUT_WR);
+}
+
+__attribute__((visibility("default"))) const struct tls_api postern_tls = {
+	.load = tls_credentials_load,
+	.unload = tls_credentials_free,
+	.check = tls_credentials_check,
+	.accept = tls_accept,
+	.read = tls_read,
+	.pending = tls_pending,
+	.write = tls_write,
+	.bye = tls_bye,
+	.free = tls_free,
+};

@@ -1,0 +1,105 @@
+/*
+ * What the module tls.so offers: TLS for one connection, as a table of functions. The
+ * program includes only this page; GnuTLS is loaded with the module, when a client asks
+ * for it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "smtp/facts.h"
+
+#define TLS_MODULE "tls.so"
+#define TLS_MODULE_TABLE "postern_tls"
+
+/* TLS 1.2 and later. "NORMAL" alone would still offer 1.0 and 1.1 in GnuTLS 3.7. */
+#define TLS_PRIORITY_DEFAULT "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+
+#define TLS_PAIR_MAX                                                                     \
+	16 /* certificates a host may have: SNI names times RSA and ECDSA                \
+	    */
+#define TLS_TICKET_KEY 64 /* octets in a ticket key file, as GnuTLS asks */
+#define TLS_FAULT_TEXT 384 /* a path and a sentence */
+
+struct tls_pair {
+	const char *certificate; /* PEM: the leaf first, then the chain */
+	const char *key; /* PEM, no passphrase; may be the same file */
+};
+
+struct tls_settings {
+	struct tls_pair pairs[TLS_PAIR_MAX]; /* the first is the default: no SNI, or an
+						unknown one */
+	size_t n_pairs;
+	const char *priority; /* GnuTLS's priority string */
+	const char *tickets; /* ticket key file, or NULL: no tickets */
+	const char *hostname; /* which a certificate should cover, or NULL: not asked */
+};
+
+/* Hears what is wrong with certificate, key, ticket key or priority string: a sentence a
+ * call. */
+struct tls_report {
+	void *ctx;
+	void (*fault)(void *ctx, const char *text);
+};
+
+/*
+ * The connection below TLS. Both return octets moved (read: 0 at end of file) or -errno,
+ * -ETIMEDOUT and -EINTR (a signal asked us to end) included; the caller's deadlines apply
+ * inside.
+ */
+struct tls_io {
+	void *ctx;
+	ssize_t (*read)(void *ctx, void *to, size_t n);
+	ssize_t (*write)(void *ctx, const void *from, size_t n);
+};
+
+struct tls_credentials;
+struct tls;
+
+struct tls_api {
+	/*
+	 * Reads the priority string, the pairs and the ticket key, and reports all that
+	 * is wrong with them. A pair is unusable when it is missing, unreadable,
+	 * unparsable or its key is another certificate's, and is still so when read once
+	 * more (it may have been half replaced): the others are used without it. Expired,
+	 * not yet valid and misnamed ones are used. A bad ticket key means no tickets. 0;
+	 * -EINVAL when no pair or the priority string is usable; -ENOMEM.
+	 */
+	int (*load)(const struct tls_settings *settings, const struct tls_report *report,
+		struct tls_credentials **ret);
+	void (*unload)(struct tls_credentials *credentials);
+
+	/*
+	 * Reports what load() would, and what it does not look at: a key file that others
+	 * may read. Returns how many faults there were.
+	 */
+	size_t (*check)(
+		const struct tls_settings *settings, const struct tls_report *report);
+
+	/*
+	 * A server handshake on `io`, which is copied. 0 and a session, with *ret_facts
+	 * filled. Or a negative errno, with *ret_facts.error, .alert, .offered and .sni
+	 * saying what is known: -EPROTO (TLS; the peer was sent an alert), -ECONNRESET
+	 * (it went away), -ENOMEM, or what io returned. The credentials must outlive the
+	 * session.
+	 */
+	int (*accept)(struct tls_credentials *credentials, const struct tls_io *io,
+		struct tls **ret, struct tls_facts *ret_facts);
+
+	/*
+	 * Octets read; 0 at close_notify; -ECONNRESET for an end without close_notify;
+	 * -EPROTO; or what io returned. After -ETIMEDOUT and -EINTR from io, write() and
+	 * read() still work. n is not 0.
+	 */
+	ssize_t (*read)(struct tls *tls, void *to, size_t n);
+	/* True only when read() would return octets without touching the connection. */
+	bool (*pending)(const struct tls *tls);
+	/* All n octets are written, or -errno, after which nothing more can be. */
+	int (*write)(struct tls *tls, const void *from, size_t n);
+	/* Sends close_notify, unless the session is broken; does not wait for the peer's.
+	 */
+	void (*bye)(struct tls *tls);
+	void (*free)(struct tls *tls);
+};

@@ -1,0 +1,223 @@
+/*
+ * Promises that what it accepts is a path by RFC 5321, and that no octet of it is a
+ * control character or above 126. Refuses to know which domains are ours. Two things are
+ * forgiven, because scanners do them: blanks in front of the path, and a path without its
+ * angle brackets.
+ */
+#include <arpa/inet.h>
+#include "proto/address.h"
+
+static bool is_alnum(char c)
+{
+	char l = ascii_lower(c);
+
+	return (l >= 'a' && l <= 'z') || (c >= '0' && c <= '9');
+}
+
+/* atext of RFC 5322 3.2.3 */
+static bool is_atext(char c)
+{
+	return is_alnum(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
+}
+
+static bool take_char(struct span *s, char c)
+{
+	if (s->n == 0 || *s->p != c)
+		return false;
+	*s = span_from(*s, 1);
+	return true;
+}
+
+/* sub-domain = Let-dig [Ldh-str]. An underscore passes: real hosts carry it in their
+ * names. */
+static bool take_label(struct span *s)
+{
+	size_t i = 0;
+
+	while (i < s->n && (is_alnum(s->p[i]) || s->p[i] == '-' || s->p[i] == '_'))
+		i++;
+	if (i == 0 || s->p[0] == '-' || s->p[i - 1] == '-')
+		return false;
+	*s = span_from(*s, i);
+	return true;
+}
+
+/* Domain = sub-domain *("." sub-domain) */
+static bool take_name(struct span *s)
+{
+	do {
+		if (!take_label(s))
+			return false;
+	} while (take_char(s, '.'));
+	return true;
+}
+
+static bool is_ip(int family, struct span s)
+{
+	unsigned char octets[16];
+	char text[INET6_ADDRSTRLEN];
+
+	if (s.n >= sizeof(text))
+		return false;
+	memcpy(text, s.p, s.n);
+	text[s.n] = '\0';
+	return inet_pton(family, text, octets) == 1;
+}
+
+/* General-address-literal = Standardized-tag ":" 1*dcontent */
+static bool is_tagged(struct span s)
+{
+	size_t i = 0;
+
+	while (i < s.n && (is_alnum(s.p[i]) || s.p[i] == '-'))
+		i++;
+	if (i == 0 || s.p[i - 1] == '-' || i + 1 >= s.n || s.p[i] != ':')
+		return false;
+	for (i++; i < s.n; i++)
+		if (s.p[i] < 33 || s.p[i] > 126 || strchr("[\\]", s.p[i]))
+			return false;
+	return true;
+}
+
+/* address-literal = "[" ( IPv4 / "IPv6:" IPv6 / General-address-literal ) "]" */
+static bool take_literal(struct span *s)
+{
+	static const struct span ipv6 = { "IPv6:", 5 };
+	const char *end = s->n > 1 && s->p[0] == '[' ? memchr(s->p, ']', s->n) : NULL;
+	struct span in;
+	bool ok;
+
+	if (!end)
+		return false;
+	in = (struct span){ s->p + 1, (size_t)(end - s->p) - 1 };
+	if (in.n > ipv6.n && span_ieq((struct span){ in.p, ipv6.n }, ipv6))
+		ok = is_ip(AF_INET6, span_from(in, ipv6.n));
+	else
+		ok = is_ip(AF_INET, in) || is_tagged(in);
+	*s = span_from(*s, in.n + 2);
+	return ok;
+}
+
+static bool take_domain(struct span *s)
+{
+	return s->n && *s->p == '[' ? take_literal(s) : take_name(s);
+}
+
+bool domain_valid(struct span domain)
+{
+	return domain.n <= DOMAIN_OCTETS_MAX && take_domain(&domain) && domain.n == 0;
+}
+
+/* Quoted-string = DQUOTE *( %d32-33 / %d35-91 / %d93-126 / "\" %d32-126 ) DQUOTE */
+static bool take_quoted(struct span *s)
+{
+	for (size_t i = 1; i < s->n; i++) {
+		if (s->p[i] == '"') {
+			*s = span_from(*s, i + 1);
+			return true;
+		}
+		if (s->p[i] == '\\')
+			i++;
+		if (i >= s->n || s->p[i] < 32 || s->p[i] > 126)
+			return false;
+	}
+	return false;
+}
+
+/* Dot-string = Atom *("." Atom) */
+static bool take_dot_string(struct span *s)
+{
+	do {
+		size_t i = 0;
+		while (i < s->n && is_atext(s->p[i]))
+			i++;
+		if (i == 0)
+			return false;
+		*s = span_from(*s, i);
+	} while (take_char(s, '.'));
+	return true;
+}
+
+/* A-d-l = At-domain *( "," At-domain ) ":"     accepted and ignored */
+static bool take_route(struct span *s)
+{
+	if (s->n == 0 || *s->p != '@')
+		return true;
+	do {
+		if (!take_char(s, '@') || !take_name(s))
+			return false;
+	} while (take_char(s, ','));
+	return take_char(s, ':');
+}
+
+static bool is_postmaster(struct span local)
+{
+	return span_ieq(local, SPAN("postmaster"));
+}
+
+/* Mailbox = Local-part "@" ( Domain / address-literal ), or "postmaster" alone */
+static bool take_mailbox(struct span *s, struct path *ret)
+{
+	const char *start = s->p;
+
+	if (!(s->n && *s->p == '"' ? take_quoted(s) : take_dot_string(s)))
+		return false;
+	ret->local = (struct span){ start, (size_t)(s->p - start) };
+	if (take_char(s, '@')) {
+		ret->domain.p = s->p;
+		if (!take_domain(s))
+			return false;
+		ret->domain.n = (size_t)(s->p - ret->domain.p);
+	} else if (!is_postmaster(ret->local)) {
+		return false;
+	}
+	ret->text = (struct span){ start, (size_t)(s->p - start) };
+	return ret->domain.n <= DOMAIN_OCTETS_MAX;
+}
+
+/* Path = "<" [ A-d-l ":" ] Mailbox ">" / "<>" */
+static bool take_path(struct span *s, struct path *ret)
+{
+	bool bracket = take_char(s, '<');
+
+	ret->lenient |= !bracket;
+	if (bracket && take_char(s, '>')) {
+		ret->null = true;
+		return true;
+	}
+	return take_route(s) && take_mailbox(s, ret) && (!bracket || take_char(s, '>'));
+}
+
+enum path_fault path_take(struct span *args, struct span keyword, struct path *ret)
+{
+	struct span s = *args;
+	struct path path = { 0 };
+	const char *start;
+
+	if (s.n < keyword.n || !span_ieq((struct span){ s.p, keyword.n }, keyword))
+		return PATH_KEYWORD;
+	s = span_from(s, keyword.n);
+	while (take_char(&s, ' '))
+		path.lenient = true;
+	start = s.p;
+	if (!take_path(&s, &path) || (size_t)(s.p - start) > PATH_OCTETS_MAX)
+		return PATH_SYNTAX;
+	if (s.n && *s.p != ' ' && *s.p != '\t')
+		return PATH_SYNTAX;
+	*args = s;
+	*ret = path;
+	return PATH_FINE;
+}
+
+void local_unquote(struct span local, struct buf *to)
+{
+	if (local.n < 2 || local.p[0] != '"') {
+		buf_put(to, local);
+		return;
+	}
+	for (size_t i = 1; i + 1 < local.n; i++) {
+		if (local.p[i] == '\\')
+			i++;
+		buf_put_char(to, local.p[i]);
+	}
+}

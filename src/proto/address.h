@@ -1,0 +1,36 @@
+/* Paths and mailboxes (RFC 5321 4.1.2, 4.1.3). All spans borrow from what was parsed. */
+#pragma once
+
+#include "base/buf.h"
+
+#define PATH_OCTETS_MAX 256 /* RFC 5321 4.5.3.1.3, angle brackets included */
+#define DOMAIN_OCTETS_MAX 255 /* RFC 5321 4.5.3.1.2 */
+
+struct path {
+	struct span text; /* the mailbox as it was written, without route and brackets */
+	struct span local; /* with its quotes, if it has any */
+	struct span domain; /* a name, or an address literal in brackets; empty for
+			       <postmaster> */
+	bool null; /* <> */
+	bool lenient; /* no angle brackets, or a blank before the path */
+};
+
+enum path_fault {
+	PATH_FINE,
+	PATH_KEYWORD, /* does not begin with FROM: or TO: */
+	PATH_SYNTAX,
+};
+
+/*
+ * Takes `keyword` ("FROM:") and the path behind it from the front of `args`; what is left
+ * is empty or begins with the blank before the parameters. Source routes are checked and
+ * dropped (RFC 5321 C).
+ */
+enum path_fault path_take(struct span *args, struct span keyword, struct path *ret);
+
+/* True for a domain name or an address literal: IPv4, IPv6 and tagged (RFC 5321 4.1.3).
+ */
+bool domain_valid(struct span domain);
+
+/* The octets that a local part stands for, without quoting (RFC 5321 4.1.2). */
+void local_unquote(struct span local, struct buf *to);

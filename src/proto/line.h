@@ -1,0 +1,25 @@
+/* Command lines out of a stream of octets (RFC 5321 2.3.8, 4.5.3.1.4). */
+#pragma once
+
+#include "base/span.h"
+
+/* What has been seen of a line whose end has not come yet. Zero is a fresh one. */
+struct line_reader {
+	size_t n_dropped; /* octets of an overlong line taken so far */
+	bool nul;
+};
+
+struct line {
+	struct span text; /* without its end; borrows from the input */
+	bool bare; /* ended by LF alone, or holds a stray CR */
+	bool crlf; /* ended by CRLF */
+	bool nul;
+	bool too_long;
+};
+
+/*
+ * Takes one line of at most `max` octets, its end included, from the front of `in`. False
+ * when the end of the line has not come yet; of a line already too long, what is there is
+ * taken all the same.
+ */
+bool line_take(struct line_reader *r, struct bytes *in, size_t max, struct line *ret);

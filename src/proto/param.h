@@ -1,0 +1,19 @@
+/* ESMTP parameters of MAIL and RCPT (RFC 5321 4.1.2). */
+#pragma once
+
+#include "base/span.h"
+
+struct param {
+	struct span keyword;
+	struct span value; /* empty without "=" */
+	bool has_value;
+};
+
+enum param_step {
+	PARAM_END,
+	PARAM_ONE,
+	PARAM_SYNTAX, /* `ret->keyword` is what could not be read */
+};
+
+/* Takes the next parameter from the front of `args`. Borrows from it. */
+enum param_step param_take(struct span *args, struct param *ret);

@@ -1,0 +1,115 @@
+/*
+ * Promises that no octet of the peer forms a line or a comment of its own: a HELO that is
+ * not a domain or an address literal is left out. Dates are UTC, so that no time zone has
+ * to be loaded.
+ */
+#include "proto/address.h"
+#include "proto/received.h"
+
+#define SECONDS_A_DAY 86400
+#define DAYS_TO_1970                                                                     \
+	719468 /* from 1 March of the year 0, where the count below begins               \
+		*/
+#define DAYS_400_YEARS 146097
+
+struct date {
+	int64_t year;
+	unsigned month; /* 1 to 12 */
+	unsigned day;
+};
+
+/* Days since 1970 as a Gregorian date; years begin in March so that the leap day comes
+ * last. */
+static struct date date_of(int64_t days)
+{
+	int64_t z = days + DAYS_TO_1970;
+	int64_t era = z / DAYS_400_YEARS;
+	unsigned of_era = (unsigned)(z - era * DAYS_400_YEARS);
+	unsigned year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+	unsigned of_year = of_era - (365 * year + year / 4 - year / 100);
+	unsigned month = (5 * of_year + 2) / 153;
+	unsigned day = of_year - (153 * month + 2) / 5 + 1;
+
+	month = month < 10 ? month + 3 : month - 9;
+	return (struct date){ (int64_t)year + era * 400 + (month <= 2), month, day };
+}
+
+void date_put(struct buf *to, int64_t time)
+{
+	static const char weekdays[] = "ThuFriSatSunMonTueWed";
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	int64_t days = time / SECONDS_A_DAY;
+	uint64_t seconds = (uint64_t)(time % SECONDS_A_DAY);
+	struct date d = date_of(days);
+
+	buf_put(to, (struct span){ weekdays + days % 7 * 3, 3 });
+	buf_put(to, SPAN(", "));
+	buf_put_num_wide(to, d.day, 2);
+	buf_put_char(to, ' ');
+	buf_put(to, (struct span){ months + (d.month - 1) * 3, 3 });
+	buf_put_char(to, ' ');
+	buf_put_num(to, (uint64_t)d.year);
+	buf_put_char(to, ' ');
+	buf_put_num_wide(to, seconds / 3600, 2);
+	buf_put_char(to, ':');
+	buf_put_num_wide(to, seconds / 60 % 60, 2);
+	buf_put_char(to, ':');
+	buf_put_num_wide(to, seconds % 60, 2);
+	buf_put(to, SPAN(" +0000"));
+}
+
+static void put_pair(struct buf *to, struct span word, struct span value)
+{
+	buf_put(to, word);
+	buf_put(to, value);
+}
+
+static void put_literal(struct buf *to, struct span ip)
+{
+	buf_put_char(to, '[');
+	if (memchr(ip.p, ':', ip.n))
+		buf_put(to, SPAN("IPv6:"));
+	put_pair(to, ip, SPAN("]"));
+}
+
+/* Extended-Domain = Domain / ( Domain FWS "(" TCP-info ")" ) / ( address-literal ... ) */
+static void put_from(struct buf *to, const struct trace *t)
+{
+	buf_put(to, SPAN("Received: from "));
+	if (domain_valid(t->helo))
+		buf_put(to, t->helo);
+	else if (t->peer.n)
+		put_literal(to, t->peer);
+	else
+		buf_put(to, SPAN("unknown"));
+	if (!t->peer.n)
+		return;
+	buf_put(to, SPAN(" ("));
+	put_literal(to, t->peer);
+	buf_put_char(to, ')');
+}
+
+void trace_put(struct buf *to, const struct trace *t)
+{
+	put_pair(to, SPAN("Return-Path: <"), t->reverse_path);
+	buf_put(to, SPAN(">\n"));
+	if (t->recipient.n) {
+		put_pair(to, SPAN("Delivered-To: "), t->recipient);
+		buf_put_char(to, '\n');
+	}
+	put_from(to, t);
+	put_pair(to, SPAN("\n\tby "), t->host);
+	put_pair(to, SPAN(" with "), t->with);
+	put_pair(to, SPAN(" id "), t->id);
+	if (t->recipient.n) {
+		put_pair(to, SPAN("\n\tfor <"), t->recipient);
+		buf_put_char(to, '>');
+	}
+	if (t->tls_cipher.n)
+		put_pair(to, SPAN("\n\ttls "), t->tls_cipher);
+	if (t->tls_cipher.n && t->tls_group.n)
+		put_pair(to, SPAN(" group "), t->tls_group);
+	buf_put(to, SPAN(";\n\t"));
+	date_put(to, t->time);
+	buf_put_char(to, '\n');
+}

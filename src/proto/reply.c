@@ -1,0 +1,120 @@
+/* Promises that every line is printable ASCII within its limit; refuses to know when a
+ * row is due. */
+#include "proto/reply.h"
+#include "proto/text.h"
+
+static const struct reply replies[REPLY_COUNT] = {
+	[REPLY_READY] = { 220, "", "%" },
+	[REPLY_HELLO] = { 250, "", "%" },
+	[REPLY_BYE] = { 221, "2.0.0", "Closing connection" },
+	[REPLY_OK] = { 250, "2.0.0", "OK" },
+	[REPLY_HELP] = { 214, "2.0.0", "See RFC 5321 and the manual page postern(8)" },
+	[REPLY_NOT_VERIFIED] = { 252, "2.5.0", "Not verified; try RCPT" },
+	[REPLY_SENDER_OK] = { 250, "2.1.0", "Sender OK" },
+	[REPLY_RECIPIENT_OK] = { 250, "2.1.5", "Recipient OK" },
+	[REPLY_START_CONTENT] = { 354, "", "End data with <CR><LF>.<CR><LF>" },
+	[REPLY_ACCEPTED] = { 250, "2.6.0", "Delivered as %" },
+	[REPLY_GO_AHEAD] = { 220, "2.0.0", "Go ahead" },
+
+	[REPLY_UNKNOWN_VERB] = { 500, "5.5.2", "Command unrecognized" },
+	[REPLY_NOT_IMPLEMENTED] = { 502, "5.5.1", "Command not implemented" },
+	[REPLY_LINE_TOO_LONG] = { 500, "5.5.2", "Line too long" },
+	[REPLY_LINE_NUL] = { 500, "5.5.2", "NUL in command" },
+	[REPLY_LINE_BARE] = { 500, "5.5.2", "Lines must end with <CR><LF>" },
+	[REPLY_ARGUMENT_MISSING] = { 501, "5.5.4", "Argument missing" },
+	[REPLY_ARGUMENT_UNWANTED] = { 501, "5.5.4", "No argument allowed" },
+	[REPLY_HELLO_ARGUMENT] = { 501, "5.5.4",
+		"Name of the client missing or not printable" },
+	[REPLY_SENDER_SYNTAX] = { 501, "5.1.7", "Syntax: MAIL FROM:<address>" },
+	[REPLY_RECIPIENT_SYNTAX] = { 501, "5.1.3", "Syntax: RCPT TO:<address>" },
+	[REPLY_PARAMETER_SYNTAX] = { 501, "5.5.4", "Parameter not understood: %" },
+	[REPLY_PARAMETER_UNKNOWN] = { 555, "5.5.4", "Parameter unknown: %" },
+	[REPLY_PARAMETER_TWICE] = { 501, "5.5.4", "Parameter given twice: %" },
+	[REPLY_HELLO_FIRST] = { 503, "5.5.1", "EHLO first" },
+	[REPLY_MAIL_FIRST] = { 503, "5.5.1", "MAIL first" },
+	[REPLY_RECIPIENT_FIRST] = { 503, "5.5.1", "RCPT first" },
+	[REPLY_NO_RECIPIENT] = { 554, "5.5.1", "No valid recipients" },
+	[REPLY_MAIL_NESTED] = { 503, "5.5.1", "Sender already given" },
+	[REPLY_TLS_ACTIVE] = { 503, "5.5.1", "TLS is active already" },
+	[REPLY_TLS_OFF] = { 502, "5.5.1", "STARTTLS not offered" },
+	[REPLY_TLS_EARLY] = { 503, "5.5.1", "Input behind STARTTLS before its reply" },
+	[REPLY_TLS_FIRST] = { 530, "5.7.0", "Must issue a STARTTLS command first" },
+
+	[REPLY_DOMAIN_UNKNOWN] = { 550, "5.7.1",
+		"No mail is accepted here for that domain" },
+	[REPLY_MAILBOX_UNKNOWN] = { 550, "5.1.1", "No such mailbox here" },
+	[REPLY_MAILBOX_NAME] = { 553, "5.1.3",
+		"That cannot be the name of a mailbox here" },
+	[REPLY_RECIPIENT_MANY] = { 452, "4.5.3", "Too many recipients" },
+	[REPLY_SIZE_DECLARED] = { 552, "5.3.4", "Message size exceeds the limit" },
+	[REPLY_SIZE_ACTUAL] = { 552, "5.3.4", "Message too big" },
+	[REPLY_CONTENT_BARE] = { 550, "5.6.0", "Bare <CR> or <LF> in the message" },
+	[REPLY_CONTENT_LINE] = { 550, "5.6.0", "A line of the message is too long" },
+	[REPLY_HOPS] = { 554, "5.4.6", "Too many hops" },
+
+	[REPLY_STORE_FAILED] = { 451, "4.3.0",
+		"The message could not be stored; try later" },
+	[REPLY_STORE_FULL] = { 452, "4.3.1", "Insufficient storage; try later" },
+	[REPLY_NO_MEMORY] = { 451, "4.3.0", "Out of memory; try later" },
+	[REPLY_TLS_UNUSABLE] = { 454, "4.7.0", "TLS not available" },
+	[REPLY_TLS_UNUSABLE_END] = { 421, "4.3.0",
+		"TLS not available; closing connection" },
+	[REPLY_ERRORS] = { 421, "4.7.0", "Too many errors; closing connection" },
+	[REPLY_TIMEOUT] = { 421, "4.4.2", "Timeout; closing connection" },
+	[REPLY_SESSION_TIMEOUT] = { 421, "4.4.2",
+		"Session too long; closing connection" },
+	[REPLY_SHUTDOWN] = { 421, "4.3.2", "Shutting down; closing connection" },
+	[REPLY_MISCONFIGURED] = { 421, "4.3.5", "Misconfigured; try later" },
+	[REPLY_FOREIGN_HTTP] = { 554, "5.5.1", "This is SMTP, not HTTP" },
+	[REPLY_FOREIGN_TLS] = { 554, "5.5.1",
+		"This port begins in the clear; use STARTTLS" },
+};
+
+const struct reply *reply_get(enum reply_name name)
+{
+	return &replies[name];
+}
+
+static void put_filled(struct buf *to, const char *text, struct span argument)
+{
+	const char *mark = strchr(text, '%');
+
+	if (!mark) {
+		buf_put_str(to, text);
+		return;
+	}
+	buf_put(to, (struct span){ text, (size_t)(mark - text) });
+	text_escape(to, argument, REPLY_ARGUMENT_MAX);
+	buf_put_str(to, mark + 1);
+}
+
+static void put_line(
+	struct buf *to, const struct reply *r, struct span argument, bool last)
+{
+	buf_put_num(to, r->code);
+	buf_put_char(to, last ? ' ' : '-');
+	if (r->enhanced[0]) {
+		buf_put_str(to, r->enhanced);
+		buf_put_char(to, ' ');
+	}
+	put_filled(to, r->text, argument);
+}
+
+void reply_put(struct buf *to, const struct reply *r, struct span argument)
+{
+	const char *lf;
+
+	while (argument.n && (lf = memchr(argument.p, '\n', argument.n))) {
+		size_t n = (size_t)(lf - argument.p);
+		put_line(to, r, (struct span){ argument.p, n }, false);
+		buf_put(to, SPAN("\r\n"));
+		argument = span_from(argument, n + 1);
+	}
+	put_line(to, r, argument, true);
+	buf_put(to, SPAN("\r\n"));
+}
+
+void reply_put_text(struct buf *to, const struct reply *r, struct span argument)
+{
+	put_line(to, r, argument, true);
+}

@@ -1,0 +1,97 @@
+/*
+ * Every reply that postern can give, named by its meaning (RFC 5321 4.2, RFC 3463). This
+ * table is the only place with reply text; "%" stands for the one argument that a row may
+ * have.
+ */
+#pragma once
+
+#include "base/buf.h"
+
+#define REPLY_LINE_MAX 512 /* RFC 5321 4.5.3.1.5, CRLF included */
+#define REPLY_ARGUMENT_MAX 384
+
+struct reply {
+	unsigned short code;
+	char enhanced[6]; /* "5.5.1", or empty where RFC 2034 has none */
+	const char *text;
+};
+
+enum reply_name {
+	REPLY_READY,
+	REPLY_HELLO,
+	REPLY_BYE,
+	REPLY_OK,
+	REPLY_HELP,
+	REPLY_NOT_VERIFIED,
+	REPLY_SENDER_OK,
+	REPLY_RECIPIENT_OK,
+	REPLY_START_CONTENT,
+	REPLY_ACCEPTED,
+	REPLY_GO_AHEAD,
+
+	REPLY_UNKNOWN_VERB,
+	REPLY_NOT_IMPLEMENTED,
+	REPLY_LINE_TOO_LONG,
+	REPLY_LINE_NUL,
+	REPLY_LINE_BARE,
+	REPLY_ARGUMENT_MISSING,
+	REPLY_ARGUMENT_UNWANTED,
+	REPLY_HELLO_ARGUMENT,
+	REPLY_SENDER_SYNTAX,
+	REPLY_RECIPIENT_SYNTAX,
+	REPLY_PARAMETER_SYNTAX,
+	REPLY_PARAMETER_UNKNOWN,
+	REPLY_PARAMETER_TWICE,
+	REPLY_HELLO_FIRST,
+	REPLY_MAIL_FIRST,
+	REPLY_RECIPIENT_FIRST,
+	REPLY_NO_RECIPIENT,
+	REPLY_MAIL_NESTED,
+	REPLY_TLS_ACTIVE,
+	REPLY_TLS_OFF,
+	REPLY_TLS_EARLY,
+	REPLY_TLS_FIRST,
+
+	REPLY_DOMAIN_UNKNOWN,
+	REPLY_MAILBOX_UNKNOWN,
+	REPLY_MAILBOX_NAME,
+	REPLY_RECIPIENT_MANY,
+	REPLY_SIZE_DECLARED,
+	REPLY_SIZE_ACTUAL,
+	REPLY_CONTENT_BARE,
+	REPLY_CONTENT_LINE,
+	REPLY_HOPS,
+
+	REPLY_STORE_FAILED,
+	REPLY_STORE_FULL,
+	REPLY_NO_MEMORY,
+	REPLY_TLS_UNUSABLE,
+	REPLY_TLS_UNUSABLE_END,
+	REPLY_ERRORS,
+	REPLY_TIMEOUT,
+	REPLY_SESSION_TIMEOUT,
+	REPLY_SHUTDOWN,
+	REPLY_MISCONFIGURED,
+	REPLY_FOREIGN_HTTP,
+	REPLY_FOREIGN_TLS,
+	REPLY_COUNT,
+};
+
+/* The row of that name. */
+const struct reply *reply_get(enum reply_name name);
+
+/* 2yz and 3yz. */
+static inline bool reply_is_positive(const struct reply *r)
+{
+	return r->code < 400;
+}
+
+/*
+ * Appends the reply: a line for each line of the argument, which are divided by LF. An
+ * argument is escaped, and a line of it cut at REPLY_ARGUMENT_MAX; a line has at most
+ * REPLY_LINE_MAX octets.
+ */
+void reply_put(struct buf *to, const struct reply *r, struct span argument);
+
+/* The reply as one line without CRLF, for records. */
+void reply_put_text(struct buf *to, const struct reply *r, struct span argument);

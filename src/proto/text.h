@@ -1,0 +1,13 @@
+/* Text of a stranger made fit to be shown, in replies, records and header fields. */
+#pragma once
+
+#include "base/buf.h"
+
+/*
+ * Appends at most `max` octets: printable ASCII as it is but for `"` and `\`, all else as
+ * \xHH. What is longer ends in "...". `max` is at least 8.
+ */
+void text_escape(struct buf *to, struct span text, size_t max);
+
+/* True when every octet is %d33-126. */
+bool text_is_graphic(struct span text);

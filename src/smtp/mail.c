@@ -1,0 +1,235 @@
+/*
+ * MAIL, RCPT, DATA and the content behind it (RFC 5321 3.3). Promises that whatever is
+ * refused leaves the transaction as it was; refuses to know where mail goes.
+ */
+#include "base/num.h"
+#include "proto/param.h"
+#include "proto/received.h"
+#include "smtp/verbs.h"
+
+struct mail_param {
+	struct span keyword;
+	bool (*parse)(struct mail_params *params, struct span value);
+};
+
+/* size-value = 1*20DIGIT (RFC 1870 3) */
+static bool parse_size(struct mail_params *params, struct span value)
+{
+	params->has_size = true;
+	return num_parse(value, &params->size);
+}
+
+/* body-value = "7BIT" / "8BITMIME" (RFC 6152 2) */
+static bool parse_body(struct mail_params *params, struct span value)
+{
+	if (span_ieq(value, SPAN("7BIT")))
+		params->body = BODY_7BIT;
+	else if (span_ieq(value, SPAN("8BITMIME")))
+		params->body = BODY_8BITMIME;
+	return params->body != BODY_UNSPECIFIED;
+}
+
+static const struct mail_param mail_params[] = {
+	{ { "SIZE", 4 }, parse_size },
+	{ { "BODY", 4 }, parse_body },
+};
+
+static const struct mail_param *find_param(struct span keyword)
+{
+	for (size_t i = 0; i < sizeof(mail_params) / sizeof(*mail_params); i++)
+		if (span_ieq(mail_params[i].keyword, keyword))
+			return &mail_params[i];
+	return NULL;
+}
+
+/* Reads all parameters of MAIL. NULL, or the refusal that names the first bad one. */
+static const struct reply *take_params(
+	struct session *s, struct span args, struct mail_params *ret)
+{
+	unsigned seen = 0;
+	struct param p;
+	enum param_step step;
+
+	while ((step = param_take(&args, &p)) == PARAM_ONE) {
+		const struct mail_param *known = find_param(p.keyword);
+		unsigned bit;
+		if (!known)
+			return session_reply(s, REPLY_PARAMETER_UNKNOWN, p.keyword);
+		bit = 1U << (known - mail_params);
+		if (seen & bit)
+			return session_reply(s, REPLY_PARAMETER_TWICE, p.keyword);
+		seen |= bit;
+		if (!known->parse(ret, p.value))
+			return session_reply(s, REPLY_PARAMETER_SYNTAX, p.keyword);
+	}
+	if (step == PARAM_SYNTAX)
+		return session_reply(s, REPLY_PARAMETER_SYNTAX, p.keyword);
+	return NULL;
+}
+
+/* RCPT has no parameters yet: DSN brings them. */
+static const struct reply *refuse_params(struct session *s, struct span args)
+{
+	struct param p;
+
+	switch (param_take(&args, &p)) {
+	case PARAM_END:
+		return NULL;
+	case PARAM_SYNTAX:
+		return session_reply(s, REPLY_PARAMETER_SYNTAX, p.keyword);
+	default:
+		return session_reply(s, REPLY_PARAMETER_UNKNOWN, p.keyword);
+	}
+}
+
+/* "1796000000.M123456P4242Q1": also the beginning of the Maildir file's name. */
+static void make_id(struct session *s)
+{
+	struct buf b = BUF(s->tx.id);
+
+	buf_put_num(&b, (uint64_t)s->now.seconds);
+	buf_put_char(&b, '.');
+	buf_put_char(&b, 'M');
+	buf_put_num_wide(&b, s->now.microseconds, 6);
+	buf_put_str(&b, s->unique);
+	buf_put_char(&b, 'Q');
+	buf_put_num(&b, ++s->n_transactions);
+	buf_terminate(&b);
+}
+
+const struct reply *mail_mail(struct session *s, struct span args)
+{
+	struct mail_params params = { 0 };
+	const struct reply *r;
+	struct path path;
+
+	if (path_take(&args, SPAN("FROM:"), &path) != PATH_FINE ||
+		(!path.null && !path.domain.n))
+		return reply_get(REPLY_SENDER_SYNTAX);
+	r = take_params(s, args, &params);
+	if (r)
+		return r;
+	if (tx_open(&s->tx, &path, &params) < 0)
+		return reply_get(REPLY_NO_MEMORY);
+	s->tx.since = s->now;
+	make_id(s);
+	r = stages_mail(&s->stages, &s->tx);
+	if (r) {
+		session_end_tx(s, r);
+		return r;
+	}
+	s->phase = PHASE_MAIL;
+	return reply_get(REPLY_SENDER_OK);
+}
+
+static const struct reply *add_recipient(struct session *s, const struct path *path)
+{
+	struct recipient *recipient;
+	const struct reply *r;
+
+	if (tx_add_recipient(&s->tx, path, &recipient) < 0)
+		return reply_get(REPLY_NO_MEMORY);
+	r = stages_rcpt(&s->stages, &s->tx, recipient);
+	if (r)
+		tx_drop_recipient(&s->tx);
+	return r;
+}
+
+const struct reply *mail_rcpt(struct session *s, struct span args)
+{
+	const struct reply *r;
+	struct path path;
+
+	if (path_take(&args, SPAN("TO:"), &path) != PATH_FINE || path.null)
+		return reply_get(REPLY_RECIPIENT_SYNTAX);
+	r = refuse_params(s, args);
+	if (!r)
+		r = add_recipient(s, &path);
+	if (r) {
+		s->tx.n_refused++;
+		s->tx.refusal = r;
+		return r;
+	}
+	s->tx.lenient |= path.lenient;
+	return reply_get(REPLY_RECIPIENT_OK);
+}
+
+/* with-protocol (RFC 3848): HELO inside TLS has no name of its own, and the tls clause
+ * tells. */
+static struct span with_protocol(const struct session *s)
+{
+	if (!s->esmtp)
+		return SPAN("SMTP");
+	return s->secured ? SPAN("ESMTPS") : SPAN("ESMTP");
+}
+
+/* One recipient is named; of several, none may learn of another. */
+static struct span build_trace(struct session *s)
+{
+	struct buf b = { .p = s->scratch, .cap = TRACE_MAX };
+	const struct recipient *only = s->tx.n_recipients == 1 ? s->tx.recipients : NULL;
+
+	trace_put(&b, &(struct trace){
+			      .reverse_path = span_of(s->tx.sender),
+			      .recipient = only ? only->mailbox : SPAN(""),
+			      .helo = span_of(s->helo),
+			      .peer = span_of(s->peer.address),
+			      .host = span_of(s->settings->hostname),
+			      .with = with_protocol(s),
+			      .tls_cipher = span_of(s->tls.cipher),
+			      .tls_group = span_of(s->tls.group),
+			      .id = span_of(s->tx.id),
+			      .time = s->now.seconds,
+		      });
+	return buf_span(&b);
+}
+
+const struct reply *mail_data(struct session *s, struct span args)
+{
+	const struct reply *r;
+
+	(void)args;
+	if (s->tx.n_recipients == 0)
+		return reply_get(
+			s->tx.n_refused ? REPLY_NO_RECIPIENT : REPLY_RECIPIENT_FIRST);
+	r = stages_data(&s->stages, &s->tx, build_trace(s));
+	if (r) {
+		s->phase = PHASE_GREETED;
+		session_end_tx(s, r);
+		return r;
+	}
+	s->tx.refusal = NULL;
+	s->data = (struct data){ .at = s->line_crlf ? DATA_AFTER_CRLF : DATA_AFTER_LF };
+	s->phase = PHASE_CONTENT;
+	return reply_get(REPLY_START_CONTENT);
+}
+
+bool mail_content(struct session *s, struct bytes *in)
+{
+	struct tx *tx = &s->tx;
+	struct span text;
+	bool end = data_take(&s->data, in, &text);
+
+	tx->octets = s->data.octets;
+	tx->bare = s->data.bare;
+	tx->too_long = s->data.too_long;
+	header_watch(&tx->header, text);
+	if (!tx->refusal)
+		tx->refusal = stages_body(&s->stages, tx, text);
+	return end;
+}
+
+const struct reply *mail_deliver(struct session *s)
+{
+	const struct reply *r = s->tx.refusal;
+
+	if (!r)
+		r = stages_deliver(&s->stages, &s->tx);
+	if (!r) {
+		s->n_messages++;
+		s->n_errors = s->n_junk = 0;
+		r = session_reply(s, REPLY_ACCEPTED, span_of(s->tx.id));
+	}
+	s->phase = PHASE_GREETED;
+	return r;
+}

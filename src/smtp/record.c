@@ -1,0 +1,286 @@
+/* Promises that every value is told from state and made harmless; refuses to know where
+ * records go. */
+#include "proto/text.h"
+#include "smtp/session.h"
+
+#define ON_BOTH (RECORD_MESSAGE | RECORD_SESSION)
+
+static void put_word(struct buf *b, const char *word)
+{
+	text_escape(b, span_of(word), RECORD_VALUE_MAX);
+}
+
+static void put_flag(struct buf *b, bool flag)
+{
+	if (flag)
+		buf_put(b, SPAN("yes"));
+}
+
+static void put_count(struct buf *b, uint64_t count)
+{
+	if (count)
+		buf_put_num(b, count);
+}
+
+static void put_row(struct buf *b, const struct reply *r)
+{
+	if (r)
+		reply_put_text(b, r, SPAN(""));
+}
+
+static void put_id(const struct session *s, struct buf *b)
+{
+	put_word(b, s->tx.id);
+}
+
+static void put_peer(const struct session *s, struct buf *b)
+{
+	put_word(b, s->peer.address[0] ? s->peer.address : "unknown");
+}
+
+static void put_port(const struct session *s, struct buf *b)
+{
+	put_count(b, s->peer.port);
+}
+
+static void put_early(const struct session *s, struct buf *b)
+{
+	put_flag(b, s->peer.early);
+}
+
+static void put_helo(const struct session *s, struct buf *b)
+{
+	put_word(b, s->helo);
+}
+
+static void put_tls(const struct session *s, struct buf *b)
+{
+	put_word(b, s->tls.version);
+}
+
+static void put_cipher(const struct session *s, struct buf *b)
+{
+	put_word(b, s->tls.cipher);
+}
+
+static void put_group(const struct session *s, struct buf *b)
+{
+	put_word(b, s->tls.group);
+}
+
+static void put_sni(const struct session *s, struct buf *b)
+{
+	put_word(b, s->tls.sni);
+}
+
+static void put_alpn(const struct session *s, struct buf *b)
+{
+	put_word(b, s->tls.alpn);
+}
+
+static void put_resumed(const struct session *s, struct buf *b)
+{
+	put_flag(b, s->tls.resumed);
+}
+
+static void put_tls_error(const struct session *s, struct buf *b)
+{
+	put_word(b, s->tls.error);
+}
+
+static void put_tls_alert(const struct session *s, struct buf *b)
+{
+	put_word(b, s->tls.alert);
+}
+
+static void put_tls_fault(const struct session *s, struct buf *b)
+{
+	/* escaped when it was kept */
+	buf_put_str(b, s->tls_fault);
+}
+
+static void put_from(const struct session *s, struct buf *b)
+{
+	buf_put_char(b, '<');
+	put_word(b, s->tx.sender);
+	buf_put_char(b, '>');
+}
+
+static void put_to(const struct session *s, struct buf *b)
+{
+	size_t end = b->n + RECORD_LIST_MAX;
+
+	for (size_t i = 0; i < s->tx.n_recipients; i++) {
+		if (b->n + RECORD_VALUE_MAX > end) {
+			buf_put(b, SPAN(",..."));
+			return;
+		}
+		if (i)
+			buf_put_char(b, ',');
+		buf_put_char(b, '<');
+		text_escape(b, s->tx.recipients[i].mailbox, RECORD_VALUE_MAX);
+		buf_put_char(b, '>');
+	}
+}
+
+static void put_recipients(const struct session *s, struct buf *b)
+{
+	put_count(b, s->tx.n_recipients);
+}
+
+static void put_tx_refused(const struct session *s, struct buf *b)
+{
+	put_count(b, s->tx.n_refused);
+}
+
+static void put_size(const struct session *s, struct buf *b)
+{
+	put_count(b, s->tx.octets);
+}
+
+static void put_message_id(const struct session *s, struct buf *b)
+{
+	const struct header *h = &s->tx.header;
+
+	text_escape(b, (struct span){ h->message_id, h->n_message_id }, RECORD_VALUE_MAX);
+}
+
+static void put_file(const struct session *s, struct buf *b)
+{
+	put_word(b, s->tx.file);
+}
+
+static void put_outcome(const struct session *s, struct buf *b)
+{
+	if (!s->outcome)
+		buf_put(b, SPAN("given-up"));
+	else
+		buf_put(b, reply_is_positive(s->outcome) ? SPAN("delivered")
+							 : SPAN("refused"));
+}
+
+static void put_tx_reason(const struct session *s, struct buf *b)
+{
+	if (!s->outcome || !reply_is_positive(s->outcome))
+		put_row(b, s->outcome ? s->outcome : s->tx.refusal);
+}
+
+static void put_tx_lenient(const struct session *s, struct buf *b)
+{
+	put_flag(b, s->tx.lenient || s->tx.bare);
+}
+
+static void put_tx_duration(const struct session *s, struct buf *b)
+{
+	buf_put_num(b, s->now.milliseconds - s->tx.since.milliseconds);
+}
+
+static void put_messages(const struct session *s, struct buf *b)
+{
+	buf_put_num(b, s->n_messages);
+}
+
+static void put_transactions(const struct session *s, struct buf *b)
+{
+	put_count(b, s->n_transactions);
+}
+
+static void put_refused(const struct session *s, struct buf *b)
+{
+	put_count(b, s->n_refused);
+}
+
+static void put_reason(const struct session *s, struct buf *b)
+{
+	put_row(b, s->refusal);
+}
+
+static void put_lenient(const struct session *s, struct buf *b)
+{
+	put_flag(b, s->lenient);
+}
+
+static void put_duration(const struct session *s, struct buf *b)
+{
+	buf_put_num(b, s->now.milliseconds - s->since.milliseconds);
+}
+
+static void put_end(const struct session *s, struct buf *b)
+{
+	put_word(b, session_end_word(s->end));
+}
+
+static void put_status(const struct session *s, struct buf *b)
+{
+	put_word(b, session_status(s) ? session_status(s) : "");
+}
+
+/* A value that stays empty is not told. */
+struct record_field {
+	const char *name;
+	unsigned on;
+	void (*put)(const struct session *s, struct buf *b);
+};
+
+static const struct record_field fields[] = {
+	{ "id", RECORD_MESSAGE, put_id },
+	{ "outcome", RECORD_MESSAGE, put_outcome },
+	{ "end", RECORD_SESSION, put_end },
+	{ "status", RECORD_SESSION, put_status },
+	{ "peer", ON_BOTH, put_peer },
+	{ "port", RECORD_SESSION, put_port },
+	{ "helo", ON_BOTH, put_helo },
+	{ "tls", ON_BOTH, put_tls },
+	{ "cipher", ON_BOTH, put_cipher },
+	{ "group", RECORD_SESSION, put_group },
+	{ "sni", RECORD_SESSION, put_sni },
+	{ "alpn", RECORD_SESSION, put_alpn },
+	{ "resumed", RECORD_SESSION, put_resumed },
+	{ "tls_error", RECORD_SESSION, put_tls_error },
+	{ "tls_alert", RECORD_SESSION, put_tls_alert },
+	{ "tls_fault", RECORD_SESSION, put_tls_fault },
+	{ "from", RECORD_MESSAGE, put_from },
+	{ "to", RECORD_MESSAGE, put_to },
+	{ "recipients", RECORD_MESSAGE, put_recipients },
+	{ "refused", RECORD_MESSAGE, put_tx_refused },
+	{ "size", RECORD_MESSAGE, put_size },
+	{ "message_id", RECORD_MESSAGE, put_message_id },
+	{ "file", RECORD_MESSAGE, put_file },
+	{ "reason", RECORD_MESSAGE, put_tx_reason },
+	{ "lenient", RECORD_MESSAGE, put_tx_lenient },
+	{ "duration_ms", RECORD_MESSAGE, put_tx_duration },
+	{ "transactions", RECORD_SESSION, put_transactions },
+	{ "messages", RECORD_SESSION, put_messages },
+	{ "refused", RECORD_SESSION, put_refused },
+	{ "reason", RECORD_SESSION, put_reason },
+	{ "early", RECORD_SESSION, put_early },
+	{ "lenient", RECORD_SESSION, put_lenient },
+	{ "duration_ms", RECORD_SESSION, put_duration },
+};
+
+static bool is_problem(const struct session *s, enum record_event event)
+{
+	if (event == RECORD_SESSION)
+		return session_status(s) || s->tls_fault[0];
+	return s->outcome && s->outcome->code >= 400 && s->outcome->code < 500;
+}
+
+void record_write(struct session *s, enum record_event event)
+{
+	struct record record = { .event = event, .problem = is_problem(s, event) };
+	struct buf b = BUF(s->scratch);
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+		size_t start = b.n;
+		if (!(fields[i].on & event))
+			continue;
+		fields[i].put(s, &b);
+		if (b.n == start || b.overflow)
+			continue;
+		record.values[record.n++] = (struct record_value){
+			fields[i].name,
+			{ b.p + start, b.n - start },
+		};
+	}
+	s->recorder->write(s->recorder, &record);
+}

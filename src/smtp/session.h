@@ -1,0 +1,154 @@
+/*
+ * The engine: an SMTP server session (RFC 5321) without descriptors, clocks or an
+ * environment. Octets in, octets out, and what it wants next. It never blocks.
+ */
+#pragma once
+
+#include "proto/data.h"
+#include "proto/line.h"
+#include "smtp/facts.h"
+#include "smtp/record.h"
+#include "smtp/settings.h"
+#include "smtp/stage.h"
+
+#define COMMAND_LINE_MAX 512 /* RFC 5321 4.5.3.1.4, CRLF included */
+#define COMMAND_EXTRA_MAX 43 /* more for MAIL: SIZE 26 (RFC 1870), BODY 17 (RFC 6152) */
+#define JUNK_COMMANDS_MAX                                                                \
+	100 /* commands that do nothing; each one above counts as an error */
+#define SESSION_OUT_MAX 8192 /* replies of one flush */
+#define SESSION_OUT_ROOM 2048 /* the longest reply: EHLO's */
+#define PEER_TEXT_MAX 64 /* an IPv6 address with a scope */
+
+enum phase {
+	PHASE_CONNECTED = 1, /* no EHLO or HELO yet */
+	PHASE_GREETED = 2,
+	PHASE_MAIL = 4, /* a transaction is open */
+	PHASE_CONTENT = 8,
+	PHASE_ENDED = 16,
+};
+
+enum session_want {
+	SESSION_INPUT, /* show more input */
+	SESSION_OUTPUT, /* write `out` first */
+	SESSION_TLS, /* get TLS ready, then call session_tls_ready() */
+	SESSION_END, /* write `out`, then close */
+};
+
+/* Why a session ended. */
+enum session_end {
+	END_NONE,
+	END_QUIT,
+	END_EOF, /* the peer closed */
+	END_BROKEN, /* reset, or TLS broken */
+	END_TIMEOUT, /* nothing came within `timeout` */
+	END_SESSION_TIMEOUT, /* longer than `session-timeout` */
+	END_SHUTDOWN, /* a signal */
+	END_ERRORS,
+	END_REJECTED, /* went on in the clear where TLS is required */
+	END_TLS_FAILED, /* the handshake */
+	END_TLS_UNUSABLE, /* our certificate, where TLS is required */
+	END_TLS_INJECTION, /* input behind STARTTLS */
+	END_FOREIGN_TLS,
+	END_FOREIGN_HTTP,
+	END_MISCONFIGURED,
+};
+
+enum tls_verdict {
+	TLS_READY,
+	TLS_UNUSABLE,
+};
+
+struct session_peer {
+	char address[PEER_TEXT_MAX]; /* textual IP address, or empty when unknown */
+	uint16_t port; /* 0: unknown */
+	bool early; /* it spoke before our greeting */
+};
+
+struct session {
+	const struct session_settings *settings;
+	struct stages stages;
+	struct recorder *recorder;
+	const char *unique; /* "P<pid>": makes ids unique beside the time */
+	struct session_peer peer;
+
+	struct moment now, since;
+	enum phase phase;
+	enum session_end end;
+	bool wants_tls;
+	bool secured;
+	bool tls_failed; /* the handshake did; tls.error says how */
+	bool rejected; /* a command in the clear got the 530 */
+	struct tls_facts tls;
+	char tls_fault[FACT_NAME_MAX]; /* what is wrong with our own certificate */
+
+	bool esmtp; /* EHLO, not HELO */
+	char helo[COMMAND_LINE_MAX]; /* as the client said it */
+	struct line_reader line;
+	bool line_crlf; /* the last command ended with CRLF: only then may a dot come next
+			 */
+	struct data data;
+	struct tx tx;
+
+	struct span argument; /* of the reply that a handler is about to return */
+	const struct reply *refusal; /* the last thing refused in the session, or NULL */
+	const struct reply *outcome; /* of the transaction that ends, or NULL: given up */
+	size_t n_errors, n_junk; /* since the last accepted message */
+	size_t n_transactions, n_messages;
+	size_t n_refused; /* commands and messages */
+	bool lenient; /* bare newlines or syntax forgiven */
+
+	struct buf out;
+	char out_octets[SESSION_OUT_MAX];
+	char scratch[RECORD_TEXT_MAX]; /* records and trace headers are built here */
+};
+
+/* Begins a session; `s` is zeroed memory but for what is passed. `unique` as in the
+ * struct. */
+void session_init(struct session *s, const struct session_settings *settings,
+	struct stages stages, struct recorder *recorder, const char *unique,
+	const struct moment *now);
+
+/* Queues the greeting (RFC 5321 3.1); after the handshake where TLS is implicit. */
+void session_greet(struct session *s);
+
+/*
+ * Takes all it can from the front of `in`, in place, and appends the replies to s->out.
+ * The output is the same however the input is split. With SESSION_INPUT some octets may
+ * stay in `in`.
+ */
+enum session_want session_take(
+	struct session *s, struct bytes *in, const struct moment *now);
+
+/* What is wrong with our own TLS, for the record; empty: nothing. */
+void session_tls_fault(struct session *s, const char *fault);
+
+/* After SESSION_TLS: queues 220, 454 or 421 (RFC 3207 4). */
+void session_tls_ready(struct session *s, enum tls_verdict verdict);
+
+/* The handshake is done: all that was said before is forgotten (RFC 3207 4.2). */
+void session_secured(struct session *s, const struct tls_facts *facts);
+
+/* The handshake failed: the session is over, and nothing more is said in the clear. */
+void session_tls_failed(
+	struct session *s, const struct tls_facts *facts, const struct moment *now);
+
+/* Ends the session from outside, with the reply that the reason has. A second call does
+ * nothing. */
+void session_stop(struct session *s, enum session_end why, const struct moment *now);
+
+/* The status line of the panel: the manual's words, or NULL when there is nothing to say.
+ */
+const char *session_status(const struct session *s);
+
+/* The word for a reason, as records have it. */
+const char *session_end_word(enum session_end why);
+
+/* For handlers: */
+
+/* Returns the row, and remembers its argument until it is written. */
+const struct reply *session_reply(
+	struct session *s, enum reply_name name, struct span argument);
+
+/* The open transaction ends with `outcome`; NULL: it was given up. Tells the recorder,
+ * clears all. */
+void session_end_tx(struct session *s, const struct reply *outcome);

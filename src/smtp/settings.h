@@ -1,0 +1,30 @@
+/* What the engine must be told. The texts belong to the caller and outlive the session.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum tls_mode {
+	TLS_OFF,
+	TLS_ON, /* offered */
+	TLS_REQUIRED, /* 530 to mail in the clear */
+	TLS_IMPLICIT, /* before the greeting (RFC 8314) */
+};
+
+enum bare_newline {
+	BARE_NORMALIZE, /* taken for a line end, never for part of an end of data */
+	BARE_REJECT,
+};
+
+struct session_settings {
+	const char *hostname;
+	const char *banner;
+	const char *const *domains; /* names, "*.name" for all below one, "*" for any */
+	size_t n_domains;
+	enum tls_mode tls;
+	enum bare_newline bare_newline;
+	uint64_t size_limit; /* octets as RFC 1870 counts them; 0 for none */
+	size_t recipient_limit; /* accepted recipients of one transaction */
+	size_t error_limit; /* refused commands of one session */
+};

@@ -1,0 +1,51 @@
+/*
+ * A stage is one of those who have a say in a transaction: policy first, delivery last.
+ * Each hook returns NULL, or the reply that refuses; a refusal stops the walk. A hook may
+ * be absent.
+ */
+#pragma once
+
+#include "smtp/tx.h"
+
+struct stage;
+
+struct stage_ops {
+	const struct reply *(*mail)(struct stage *st, const struct tx *tx);
+	const struct reply *(*rcpt)(
+		struct stage *st, const struct tx *tx, struct recipient *r);
+	/* The content is about to come; `trace` goes on top of it. */
+	const struct reply *(*data)(
+		struct stage *st, const struct tx *tx, struct span trace);
+	const struct reply *(*body)(
+		struct stage *st, const struct tx *tx, struct span text);
+	/*
+	 * All content is there: do whatever can fail. Both may set a reply for each
+	 * recipient, too. commit never follows a refused prepare.
+	 */
+	const struct reply *(*prepare)(struct stage *st, struct tx *tx);
+	const struct reply *(*commit)(struct stage *st, struct tx *tx);
+	/* The transaction is over, however it ended: once for each that mail() was shown.
+	 */
+	void (*clear)(struct stage *st);
+};
+
+struct stage {
+	const struct stage_ops *ops;
+};
+
+/* The stages of a session, in order. */
+struct stages {
+	struct stage *const *list;
+	size_t n;
+};
+
+const struct reply *stages_mail(const struct stages *s, const struct tx *tx);
+const struct reply *stages_rcpt(
+	const struct stages *s, const struct tx *tx, struct recipient *r);
+const struct reply *stages_data(
+	const struct stages *s, const struct tx *tx, struct span trace);
+const struct reply *stages_body(
+	const struct stages *s, const struct tx *tx, struct span text);
+/* Every prepare, then every commit; NULL when the message is delivered to all. */
+const struct reply *stages_deliver(const struct stages *s, struct tx *tx);
+void stages_clear(const struct stages *s);

@@ -1,0 +1,76 @@
+/*
+ * One mail transaction, from MAIL to its end (RFC 5321 3.3). This struct is all of it,
+ * and tx_clear() is the only way to forget it.
+ */
+#pragma once
+
+#include <stdint.h>
+#include "proto/address.h"
+#include "proto/header.h"
+#include "proto/reply.h"
+
+#define TX_ID_MAX 64 /* "time.M<usec>P<pid>Q<n>" */
+#define TX_FILE_MAX 256 /* NAME_MAX and the NUL */
+
+/* A point in time, twice: as people tell it, and as durations are measured. */
+struct moment {
+	int64_t seconds; /* since 1970 */
+	uint32_t microseconds;
+	uint64_t milliseconds; /* of a clock that never jumps */
+};
+
+enum mail_body {
+	BODY_UNSPECIFIED,
+	BODY_7BIT,
+	BODY_8BITMIME,
+};
+
+/* The parameters of MAIL. */
+struct mail_params {
+	bool has_size;
+	uint64_t size; /* octets declared (RFC 1870) */
+	enum mail_body body; /* RFC 6152 */
+};
+
+struct recipient {
+	char *text; /* owned; the three spans lie in it */
+	struct span mailbox;
+	struct span local;
+	struct span domain; /* empty for <postmaster> */
+	size_t slot; /* for the stage that delivers: its own number for the mailbox */
+	const struct reply
+		*reply; /* what prepare or commit say of this recipient; NULL: fine */
+};
+
+struct tx {
+	bool open;
+	char id[TX_ID_MAX]; /* unique in space and time */
+	struct moment since;
+	char *sender; /* owned; empty for <> */
+	struct mail_params params;
+	struct recipient *recipients;
+	size_t n_recipients;
+	size_t cap_recipients;
+	size_t n_refused; /* recipients refused */
+	const struct reply *refusal; /* the last thing refused in it, or NULL */
+	bool lenient; /* a syntax error was forgiven */
+	uint64_t octets; /* of content so far */
+	bool bare; /* a bare CR or LF was in the content */
+	bool too_long; /* a line above CONTENT_LINE_MAX was */
+	struct header header;
+	char file[TX_FILE_MAX]; /* what the delivering stage called it */
+};
+
+/* Begins a transaction in a cleared `tx`. 0 or -ENOMEM. */
+int tx_open(struct tx *tx, const struct path *sender, const struct mail_params *params);
+
+/* Adds a recipient: the one copy that is made of it. 0 or -ENOMEM. */
+int tx_add_recipient(struct tx *tx, const struct path *path, struct recipient **ret);
+
+/* Takes back the recipient added last. */
+void tx_drop_recipient(struct tx *tx);
+
+/* The first recipient's refusal, or NULL: SMTP has one reply for all (RFC 5321 4.2.5). */
+const struct reply *tx_fold(const struct tx *tx);
+
+void tx_clear(struct tx *tx);

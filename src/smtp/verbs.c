@@ -1,0 +1,198 @@
+/*
+ * Promises that every command passes the same gates, in the same order: TLS, phase,
+ * argument. Refuses to write replies: a handler returns a row, session.c writes it.
+ */
+#include "proto/command.h"
+#include "smtp/verbs.h"
+
+enum verb_flags {
+	VERB_BEFORE_TLS = 1, /* allowed in the clear where TLS is required (RFC 3207 4) */
+	VERB_ARGUMENT = 2, /* needs an argument */
+	VERB_NO_ARGUMENT = 4,
+	VERB_JUNK = 8, /* does nothing for mail: too many of them count as errors */
+};
+
+#define ANY_PHASE (PHASE_CONNECTED | PHASE_GREETED | PHASE_MAIL)
+
+struct verb {
+	struct span name;
+	unsigned phases;
+	unsigned flags;
+	size_t n_extra; /* octets a line may have above COMMAND_LINE_MAX */
+	const struct reply *(*handle)(struct session *s, struct span args);
+};
+
+/* Our name and the extensions, a line each. */
+static struct span ehlo_lines(struct session *s)
+{
+	struct buf b = BUF(s->scratch);
+	bool offers_tls = s->settings->tls == TLS_ON || s->settings->tls == TLS_REQUIRED;
+
+	buf_put_str(&b, s->settings->hostname);
+	buf_put(&b, SPAN("\nPIPELINING\nSIZE "));
+	buf_put_num(&b, s->settings->size_limit);
+	if (offers_tls && !s->secured)
+		buf_put(&b, SPAN("\nSTARTTLS"));
+	buf_put(&b, SPAN("\nENHANCEDSTATUSCODES\n8BITMIME"));
+	return buf_span(&b);
+}
+
+/* Any printable argument is taken: scanners say all kinds of things. */
+static const struct reply *greet(struct session *s, struct span args, bool esmtp)
+{
+	for (size_t i = 0; i < args.n; i++)
+		if (args.p[i] < 32 || args.p[i] > 126)
+			return reply_get(REPLY_HELLO_ARGUMENT);
+	session_end_tx(s, NULL);
+	memcpy(s->helo, args.p, args.n);
+	s->helo[args.n] = '\0';
+	s->esmtp = esmtp;
+	s->phase = PHASE_GREETED;
+	return NULL;
+}
+
+static const struct reply *do_ehlo(struct session *s, struct span args)
+{
+	const struct reply *r = greet(s, args, true);
+
+	return r ? r : session_reply(s, REPLY_HELLO, ehlo_lines(s));
+}
+
+static const struct reply *do_helo(struct session *s, struct span args)
+{
+	const struct reply *r = greet(s, args, false);
+
+	return r ? r : session_reply(s, REPLY_HELLO, span_of(s->settings->hostname));
+}
+
+static const struct reply *do_rset(struct session *s, struct span args)
+{
+	(void)args;
+	session_end_tx(s, NULL);
+	if (s->phase == PHASE_MAIL)
+		s->phase = PHASE_GREETED;
+	return reply_get(REPLY_OK);
+}
+
+static const struct reply *do_noop(struct session *s, struct span args)
+{
+	(void)s, (void)args;
+	return reply_get(REPLY_OK);
+}
+
+static const struct reply *do_help(struct session *s, struct span args)
+{
+	(void)s, (void)args;
+	return reply_get(REPLY_HELP);
+}
+
+static const struct reply *do_vrfy(struct session *s, struct span args)
+{
+	(void)s, (void)args;
+	return reply_get(REPLY_NOT_VERIFIED);
+}
+
+static const struct reply *do_unimplemented(struct session *s, struct span args)
+{
+	(void)s, (void)args;
+	return reply_get(REPLY_NOT_IMPLEMENTED);
+}
+
+static const struct reply *do_quit(struct session *s, struct span args)
+{
+	(void)args;
+	s->end = END_QUIT;
+	return reply_get(REPLY_BYE);
+}
+
+static const struct reply *do_starttls(struct session *s, struct span args)
+{
+	(void)args;
+	if (s->secured)
+		return reply_get(REPLY_TLS_ACTIVE);
+	if (s->settings->tls == TLS_OFF)
+		return reply_get(REPLY_TLS_OFF);
+	s->wants_tls = true;
+	return NULL;
+}
+
+#define NAME(literal)                                                                    \
+	{                                                                                \
+		literal, sizeof(literal) - 1                                             \
+	}
+
+static const struct verb verbs[] = {
+	{ NAME("EHLO"), ANY_PHASE, VERB_BEFORE_TLS | VERB_ARGUMENT, 0, do_ehlo },
+	{ NAME("HELO"), ANY_PHASE, VERB_BEFORE_TLS | VERB_ARGUMENT, 0, do_helo },
+	{ NAME("MAIL"), PHASE_GREETED, VERB_ARGUMENT, COMMAND_EXTRA_MAX, mail_mail },
+	{ NAME("RCPT"), PHASE_MAIL, VERB_ARGUMENT, 0, mail_rcpt },
+	{ NAME("DATA"), PHASE_MAIL, VERB_NO_ARGUMENT, 0, mail_data },
+	{ NAME("RSET"), ANY_PHASE, VERB_BEFORE_TLS | VERB_NO_ARGUMENT | VERB_JUNK, 0,
+		do_rset },
+	{ NAME("NOOP"), ANY_PHASE, VERB_BEFORE_TLS | VERB_JUNK, 0, do_noop },
+	{ NAME("QUIT"), ANY_PHASE, VERB_BEFORE_TLS | VERB_NO_ARGUMENT, 0, do_quit },
+	{ NAME("STARTTLS"), ANY_PHASE, VERB_BEFORE_TLS | VERB_NO_ARGUMENT, 0,
+		do_starttls },
+	{ NAME("VRFY"), ANY_PHASE, VERB_ARGUMENT | VERB_JUNK, 0, do_vrfy },
+	{ NAME("HELP"), ANY_PHASE, VERB_JUNK, 0, do_help },
+	{ NAME("EXPN"), ANY_PHASE, 0, 0, do_unimplemented },
+	{ NAME("AUTH"), ANY_PHASE, 0, 0, do_unimplemented },
+	{ NAME("BDAT"), ANY_PHASE, 0, 0, do_unimplemented },
+	{ NAME("ETRN"), ANY_PHASE, 0, 0, do_unimplemented },
+	{ NAME("SEND"), ANY_PHASE, 0, 0, do_unimplemented },
+	{ NAME("SOML"), ANY_PHASE, 0, 0, do_unimplemented },
+	{ NAME("SAML"), ANY_PHASE, 0, 0, do_unimplemented },
+	{ NAME("TURN"), ANY_PHASE, 0, 0, do_unimplemented },
+};
+
+static const struct verb *find(struct span name)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
+		if (span_ieq(verbs[i].name, name))
+			return &verbs[i];
+	return NULL;
+}
+
+/* 530 to all but a few in the clear; the manual's rule ends the session at MAIL. */
+static const struct reply *refuse_clear(struct session *s, const struct verb *verb)
+{
+	if (verb && verb->handle == mail_mail)
+		s->end = END_REJECTED;
+	s->rejected = true;
+	return reply_get(REPLY_TLS_FIRST);
+}
+
+static const struct reply *out_of_phase(const struct session *s)
+{
+	if (s->phase == PHASE_CONNECTED)
+		return reply_get(REPLY_HELLO_FIRST);
+	return reply_get(
+		s->phase == PHASE_GREETED ? REPLY_MAIL_FIRST : REPLY_MAIL_NESTED);
+}
+
+const struct reply *verbs_dispatch(struct session *s, struct span line, size_t n_line)
+{
+	struct command command = command_parse(line);
+	const struct verb *verb = find(command.verb);
+	bool needs_tls = s->settings->tls == TLS_REQUIRED && !s->secured;
+
+	if (n_line > COMMAND_LINE_MAX + (verb ? verb->n_extra : 0))
+		return reply_get(REPLY_LINE_TOO_LONG);
+	if (!verb && command_is_http(line)) {
+		s->end = END_FOREIGN_HTTP;
+		return reply_get(REPLY_FOREIGN_HTTP);
+	}
+	if (needs_tls && !(verb && verb->flags & VERB_BEFORE_TLS))
+		return refuse_clear(s, verb);
+	if (!verb)
+		return reply_get(REPLY_UNKNOWN_VERB);
+	if (verb->flags & VERB_JUNK && s->n_junk++ >= JUNK_COMMANDS_MAX)
+		s->n_errors++;
+	if (!(verb->phases & s->phase))
+		return out_of_phase(s);
+	if (verb->flags & VERB_ARGUMENT && command.args.n == 0)
+		return reply_get(REPLY_ARGUMENT_MISSING);
+	if (verb->flags & VERB_NO_ARGUMENT && command.args.n)
+		return reply_get(REPLY_ARGUMENT_UNWANTED);
+	return verb->handle(s, command.args);
+}
