@@ -1,6 +1,7 @@
 /* Promises to look with the rights that a connection will have; changes nothing. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -57,12 +58,15 @@ static void check_mail_root(struct config *c)
 static void check_tls(struct config *c)
 {
 	const struct tls_report report = { .ctx = c, .fault = put_fault };
-	const char *error;
+	char modules[PATH_MAX];
+	struct buf directory = BUF(modules);
 	const struct tls_api *api;
+	const char *error;
 
 	if (c->session.tls == TLS_OFF)
 		return;
-	api = module_load(TLS_MODULE, TLS_MODULE_TABLE, &error);
+	module_directory(&directory);
+	api = module_load(modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
 	if (!api)
 		put_named(c, "tls", "module", error);
 	else

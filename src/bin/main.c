@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -17,6 +19,7 @@
 #include "bin/options.h"
 #include "bin/serve.h"
 #include "edge/maildir.h"
+#include "edge/module.h"
 #include "edge/peer.h"
 #include "smtp/policy.h"
 
@@ -30,7 +33,6 @@ struct connection {
 	struct config config;
 	struct log log;
 	struct stream stream;
-	struct session session;
 	struct policy policy;
 	struct confine confine;
 	struct maildir maildir;
@@ -39,7 +41,9 @@ struct connection {
 	struct serve serve;
 	char unique[UNIQUE_MAX];
 	char host[TX_FILE_MAX];
+	char modules[PATH_MAX];
 	int root;
+	struct session session; /* the last: it clears itself */
 };
 
 static void put_stderr(void *ctx, const char *fault)
@@ -57,8 +61,7 @@ static void put_log(void *ctx, const char *fault)
 static bool read_config(
 	struct connection *c, void (*report)(void *, const char *), void *ctx)
 {
-	if (config_init(&c->config, c->inherited.credentials_directory, report, ctx) < 0)
-		return false;
+	config_init(&c->config, c->inherited.credentials_directory, report, ctx);
 	config_read(&c->config, c->options.file, c->options.file_given);
 	for (size_t i = 0; i < c->options.n_overrides; i++)
 		config_override(&c->config, c->options.overrides[i]);
@@ -80,6 +83,8 @@ static void list_dirs(struct connection *c)
 	const struct tls_settings *tls = &c->config.tls;
 
 	c->dirs.write[c->dirs.n_write++] = c->config.mail_root;
+	if (c->modules[0])
+		c->dirs.read[c->dirs.n_read++] = c->modules;
 	for (size_t i = 0; c->config.session.tls != TLS_OFF && i < tls->n_pairs; i++) {
 		add_dir_of(&c->dirs, tls->pairs[i].certificate);
 		if (strcmp(tls->pairs[i].key, tls->pairs[i].certificate) != 0)
@@ -87,6 +92,16 @@ static void list_dirs(struct connection *c)
 	}
 	if (c->config.session.tls != TLS_OFF && tls->tickets)
 		add_dir_of(&c->dirs, tls->tickets);
+}
+
+/* Where modules are, when the settings need any. */
+static void find_modules(struct connection *c)
+{
+	struct buf directory = BUF(c->modules);
+
+	if (c->config.session.tls != TLS_OFF || c->log.sink == LOG_JOURNAL)
+		module_directory(&directory);
+	c->log.modules = c->modules;
 }
 
 /* Opens mail-root, and makes it where Maildirs may be made. 0 or -errno. */
@@ -189,6 +204,7 @@ static int run(struct connection *c)
 	log_init(&c->log, c->inherited.journal_stream, c->inherited.stderr_silent);
 	fine = read_config(c, put_log, &c->log);
 	log_choose(&c->log, c->config.log);
+	find_modules(c);
 	raise_file_limit();
 	build(c, &now);
 	peer_find(STDIN_FILENO, &c->inherited.peer, &c->session.peer);
@@ -203,6 +219,7 @@ static int run(struct connection *c)
 		.session = &c->session,
 		.log = &c->log,
 		.tls = &c->config.tls,
+		.modules = c->modules,
 		.confine = c->config.sandbox ? &c->confine : NULL,
 	};
 	serve(&c->serve);
@@ -241,10 +258,11 @@ static int usage(const struct options *o)
 
 int main(int argc, char **argv)
 {
-	struct connection *c = calloc(1, sizeof(*c));
+	struct connection *c = malloc(sizeof(*c));
 
 	if (!c)
 		return EX_OSERR;
+	memset(c, 0, offsetof(struct connection, session));
 	inherit(&c->inherited);
 	options_parse(argc, argv, &c->options);
 	switch (c->options.mode) {

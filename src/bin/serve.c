@@ -45,7 +45,7 @@ static bool get_tls(struct serve *v)
 		return true;
 	v->fault[0] = '\0';
 	if (!v->api)
-		v->api = module_load(TLS_MODULE, TLS_MODULE_TABLE, &error);
+		v->api = module_load(v->modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
 	if (!v->api)
 		note_fault(v, error);
 	else if (v->api->load(v->tls, &report, &v->credentials) < 0)

@@ -14,6 +14,7 @@ struct serve {
 	struct session *session;
 	struct log *log;
 	const struct tls_settings *tls;
+	const char *modules; /* their directory */
 	struct confine *confine; /* NULL without a sandbox */
 
 	/* Filled when TLS is first needed. */

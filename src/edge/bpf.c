@@ -24,9 +24,10 @@
 
 #define JUMP_MAX 254 /* an offset is an octet, and put_branch() may add one */
 
-static size_t put(struct bpf_program *p, uint16_t code, uint32_t k, size_t yes, size_t no)
+static inline size_t put(
+	struct bpf_program *p, uint16_t code, uint32_t k, size_t yes, size_t no)
 {
-	assert(p->first > 0 && yes <= UINT8_MAX && no <= UINT8_MAX);
+	assert(p->first > 0 && (yes | no) <= UINT8_MAX);
 	p->at[--p->first] = (struct sock_filter){ code, (uint8_t)yes, (uint8_t)no, k };
 	return p->first;
 }
@@ -42,7 +43,7 @@ static size_t put_load(struct bpf_program *p, size_t offset)
 }
 
 /* A label as near as a conditional jump can reach: itself, or a jump to it. */
-static size_t reach(struct bpf_program *p, size_t label)
+static inline size_t reach(struct bpf_program *p, size_t label)
 {
 	size_t offset = label - p->first;
 
@@ -51,7 +52,7 @@ static size_t reach(struct bpf_program *p, size_t label)
 	return put(p, BPF_JMP | BPF_JA, (uint32_t)offset, 0, 0);
 }
 
-static size_t put_branch(
+static inline size_t put_branch(
 	struct bpf_program *p, uint16_t test, uint32_t k, size_t yes, size_t no)
 {
 	size_t near_yes = reach(p, yes);
@@ -103,12 +104,10 @@ enum verdict {
 	RULES, /* and from here on the rows of table.rules */
 };
 
-/* What becomes of each call: a leaf of the tree is a run of equal verdicts. */
+/* What becomes of each call. Neighbours with one verdict are a run. */
 struct plan {
 	uint8_t verdict[BPF_CALLS];
 	size_t label[RULES + BPF_RULES_MAX];
-	uint16_t run[BPF_CALLS]; /* the first call of each */
-	size_t n_runs;
 };
 
 static void plan_set(struct plan *plan, uint16_t call, size_t verdict)
@@ -116,14 +115,6 @@ static void plan_set(struct plan *plan, uint16_t call, size_t verdict)
 	assert(call < BPF_CALLS - 1);
 	assert(!plan->verdict[call] || (plan->verdict[call] > RULES && verdict >= RULES));
 	plan->verdict[call] = (uint8_t)verdict;
-}
-
-static void plan_runs(struct plan *plan)
-{
-	plan->n_runs = 0;
-	for (size_t i = 0; i < BPF_CALLS; i++)
-		if (i == 0 || plan->verdict[i] != plan->verdict[i - 1])
-			plan->run[plan->n_runs++] = (uint16_t)i;
 }
 
 /* Each row of a call goes on with the next, the last with its errno. */
@@ -144,24 +135,39 @@ static void put_rules(struct bpf_program *p, const struct bpf_table *t, struct p
 	}
 }
 
-static size_t put_tree(
-	struct bpf_program *p, const struct plan *plan, size_t from, size_t to)
-{
-	size_t middle = from + (to - from) / 2;
-	size_t yes;
-	size_t no;
+/* Some runs, searched in turn. */
+struct block {
+	uint32_t call; /* the first */
+	size_t label;
+};
 
-	if (to - from == 1)
-		return plan->label[plan->verdict[plan->run[from]]];
-	yes = put_tree(p, plan, middle, to);
-	no = put_tree(p, plan, from, middle);
-	return put_branch(p, BPF_JGE, plan->run[middle], yes, no);
+/* First the blocks, from the highest down; then the runs of one, the same way. */
+static size_t put_search(struct bpf_program *p, const struct plan *plan)
+{
+	struct block blocks[BPF_CALLS / BPF_BLOCK];
+	size_t n_runs = 0;
+	size_t n = 0;
+
+	for (uint32_t call = 0; call < BPF_CALLS; call++) {
+		if (call > 0 && plan->verdict[call] == plan->verdict[call - 1])
+			continue;
+		size_t label = plan->label[plan->verdict[call]];
+		if (n_runs++ % BPF_BLOCK == 0)
+			blocks[n++] = (struct block){ call, label };
+		else
+			blocks[n - 1].label =
+				put_branch(p, BPF_JGE, call, label, blocks[n - 1].label);
+	}
+	for (size_t i = 1; i < n; i++)
+		blocks[0].label = put_branch(
+			p, BPF_JGE, blocks[i].call, blocks[i].label, blocks[0].label);
+	return blocks[0].label;
 }
 
 void bpf_assemble(struct bpf_program *p, const struct bpf_table *t)
 {
 	struct plan plan = { .verdict = { OTHERS } };
-	size_t tree;
+	size_t search;
 	size_t kill;
 
 	for (size_t i = 0; i < t->n_allowed; i++)
@@ -170,15 +176,14 @@ void bpf_assemble(struct bpf_program *p, const struct bpf_table *t)
 		plan_set(&plan, t->deadly[i], KILL);
 	p->first = BPF_PROGRAM_MAX;
 	put_rules(p, t, &plan);
-	plan_runs(&plan);
 	plan.label[OTHERS] = put_return(p, t->others);
 	plan.label[KILL] = put_return(p, SECCOMP_RET_KILL_PROCESS);
 	plan.label[ALLOW] = put_return(p, SECCOMP_RET_ALLOW);
-	tree = put_tree(p, &plan, 0, plan.n_runs);
+	search = put_search(p, &plan);
 	/* The numbers of x32 are above all of ours: they are among the others. */
-	assert(tree == p->first);
-	tree = put_load(p, offsetof(struct seccomp_data, nr));
+	assert(search == p->first);
+	search = put_load(p, offsetof(struct seccomp_data, nr));
 	kill = put_return(p, SECCOMP_RET_KILL_PROCESS);
-	put_branch(p, BPF_JEQ, ARCH, tree, kill);
+	put_branch(p, BPF_JEQ, ARCH, search, kill);
 	put_load(p, offsetof(struct seccomp_data, arch));
 }

@@ -11,12 +11,15 @@
 #define BPF_PROGRAM_MAX 1536 /* instructions; the kernel takes BPF_MAXINSNS, 4096 */
 
 /*
- * A call ends at most two runs of calls with one verdict; a run costs at most a branch
- * and two jumps, a rule two checks of four instructions, four jumps each, and its errno.
+ * A call ends at most two runs of calls with one verdict. A branch is at most three
+ * instructions, with its jumps; a run has one, a block of runs another, a rule two checks
+ * of two, and its errno.
  */
+#define BPF_BLOCK 8
 #define BPF_RUNS(n_calls, n_rules) (2 * ((n_calls) + (n_rules)) + 1)
 #define BPF_LONGEST(n_calls, n_rules)                                                    \
-	(3 * BPF_RUNS(n_calls, n_rules) + 17 * (n_rules) + 16)
+	(BPF_RUNS(n_calls, n_rules) * 3 * (BPF_BLOCK + 1) / BPF_BLOCK + 17 * (n_rules) + \
+		16)
 
 /* Arguments are 32 bits wide, as the kernel reads them; only ARG_IS_NULL sees all 64. */
 enum bpf_test {

@@ -21,14 +21,15 @@ static size_t row_of(const struct config_key *key)
 	return (size_t)(key - config_keys);
 }
 
-static const char *parse_text(struct config *c, const struct config_key *key, char *text)
+static const char *parse_text(
+	struct config *c, const struct config_key *key, const char *text)
 {
 	*(const char **)field(c, key) = *text ? text : NULL;
 	return NULL;
 }
 
 static const char *parse_banner(
-	struct config *c, const struct config_key *key, char *text)
+	struct config *c, const struct config_key *key, const char *text)
 {
 	for (const char *p = text; *p; p++)
 		if (*p < 32 || *p > 126)
@@ -53,7 +54,8 @@ static const char *word_fault(struct config *c, const struct config_key *key)
 	return c->more[row_of(key)] = strdup(text);
 }
 
-static const char *parse_word(struct config *c, const struct config_key *key, char *text)
+static const char *parse_word(
+	struct config *c, const struct config_key *key, const char *text)
 {
 	for (int i = 0; key->words[i]; i++) {
 		if (strcmp(key->words[i], text) != 0)
@@ -64,13 +66,15 @@ static const char *parse_word(struct config *c, const struct config_key *key, ch
 	return word_fault(c, key);
 }
 
-static const char *parse_tls(struct config *c, const struct config_key *key, char *text)
+static const char *parse_tls(
+	struct config *c, const struct config_key *key, const char *text)
 {
 	/* the panel's own word for it */
-	return parse_word(c, key, strcmp(text, "ssl") == 0 ? (char *)"required" : text);
+	return parse_word(c, key, strcmp(text, "ssl") == 0 ? "required" : text);
 }
 
-static const char *parse_flag(struct config *c, const struct config_key *key, char *text)
+static const char *parse_flag(
+	struct config *c, const struct config_key *key, const char *text)
 {
 	bool yes = strcmp(text, "yes") == 0;
 
@@ -81,7 +85,7 @@ static const char *parse_flag(struct config *c, const struct config_key *key, ch
 }
 
 static const char *parse_seconds(
-	struct config *c, const struct config_key *key, char *text)
+	struct config *c, const struct config_key *key, const char *text)
 {
 	static const uint64_t factors[] = { 1, 60, 3600 };
 	uint64_t *to = field(c, key);
@@ -92,7 +96,7 @@ static const char *parse_seconds(
 }
 
 static const char *parse_octets(
-	struct config *c, const struct config_key *key, char *text)
+	struct config *c, const struct config_key *key, const char *text)
 {
 	static const uint64_t factors[] = { 1 << 10, 1 << 20, 1 << 30 };
 
@@ -102,7 +106,8 @@ static const char *parse_octets(
 	return NULL;
 }
 
-static const char *parse_count(struct config *c, const struct config_key *key, char *text)
+static const char *parse_count(
+	struct config *c, const struct config_key *key, const char *text)
 {
 	uint64_t count;
 
@@ -114,7 +119,7 @@ static const char *parse_count(struct config *c, const struct config_key *key, c
 }
 
 static const char *parse_recipients(
-	struct config *c, const struct config_key *key, char *text)
+	struct config *c, const struct config_key *key, const char *text)
 {
 	const char *wrong = parse_count(c, key, text);
 
@@ -134,7 +139,7 @@ static const char *system_name(struct config *c, const struct config_key *key)
 }
 
 static const char *parse_hostname(
-	struct config *c, const struct config_key *key, char *text)
+	struct config *c, const struct config_key *key, const char *text)
 {
 	const char *name = *text ? text : system_name(c, key);
 
@@ -145,7 +150,7 @@ static const char *parse_hostname(
 }
 
 static const char *parse_maildir(
-	struct config *c, const struct config_key *key, char *text)
+	struct config *c, const struct config_key *key, const char *text)
 {
 	struct span rest = span_of(text);
 
@@ -161,21 +166,22 @@ static const char *parse_maildir(
 	return parse_text(c, key, text);
 }
 
-/* Cuts `text` at blanks into the row's memory, ended by NULL. NULL when there is no
- * memory. */
+/* Cuts a copy of `text` at blanks; list and copy are the row's memory. Ended by NULL. */
 static char **cut(
-	struct config *c, const struct config_key *key, char *text, size_t *ret_n)
+	struct config *c, const struct config_key *key, const char *text, size_t *ret_n)
 {
 	size_t most = strlen(text) / 2 + 2, n = 0;
-	char **list = calloc(most, sizeof(*list));
-	char *save = NULL;
+	char **list = malloc(most * sizeof(*list) + strlen(text) + 1);
+	char *save = NULL, *copy;
 
 	free(c->more[row_of(key)]);
 	c->more[row_of(key)] = (char *)list;
 	if (!list)
 		return NULL;
-	for (char *w = strtok_r(text, " \t", &save); w; w = strtok_r(NULL, " \t", &save))
+	copy = strcpy((char *)(list + most), text);
+	for (char *w = strtok_r(copy, " \t", &save); w; w = strtok_r(NULL, " \t", &save))
 		list[n++] = w;
+	list[n] = NULL;
 	*ret_n = n;
 	return list;
 }
@@ -188,7 +194,7 @@ static bool is_domain_pattern(const char *text)
 }
 
 static const char *parse_domains(
-	struct config *c, const struct config_key *key, char *text)
+	struct config *c, const struct config_key *key, const char *text)
 {
 	char **list = cut(c, key, text, &c->session.n_domains);
 
@@ -234,7 +240,8 @@ static const char *expand_credentials(
 }
 
 /* Paths; "credential:NAME" is a file that systemd's LoadCredential= has put in place. */
-static const char *parse_files(struct config *c, const struct config_key *key, char *text)
+static const char *parse_files(
+	struct config *c, const struct config_key *key, const char *text)
 {
 	size_t n;
 	char **list = cut(c, key, text, &n);

@@ -16,7 +16,7 @@
 
 static void fault(struct config *c, const char *where, const char *key, const char *what)
 {
-	char text[CONFIG_FAULT_MAX];
+	char text[2 * CONFIG_FAULT_MAX];
 
 	snprintf(text, sizeof(text), "%s: %s%s%s", where, key, *key ? ": " : "", what);
 	c->n_faults++;
@@ -38,36 +38,31 @@ static void keep(char **slot, char *text)
 	*slot = text;
 }
 
-/* Takes a value for the row. NULL, or what is wrong with it. */
+/* Takes a value for the row, which lives on. NULL, or what is wrong with it. */
 static const char *assign(struct config *c, size_t row, struct span value)
 {
 	char *written = strndup(value.p, value.n);
-	char *parsed = strndup(value.p, value.n);
 
 	keep(&c->written[row], written);
-	keep(&c->parsed[row], parsed);
-	if (!written || !parsed)
+	if (!written)
 		return "out of memory";
 	if (strlen(written) != value.n)
 		return "has a NUL in it";
-	return config_keys[row].parse(c, &config_keys[row], parsed);
+	return config_keys[row].parse(c, &config_keys[row], written);
 }
 
-int config_init(struct config *c, const char *credentials,
+void config_init(struct config *c, const char *credentials,
 	void (*report)(void *ctx, const char *fault), void *ctx)
 {
 	*c = (struct config){ .credentials = credentials, .report = report, .ctx = ctx };
 	for (size_t i = 0; i < config_n_keys; i++)
-		if (assign(c, i, span_of(config_keys[i].value)))
-			return -ENOMEM;
-	return 0;
+		config_keys[i].parse(c, &config_keys[i], config_keys[i].value);
 }
 
 void config_done(struct config *c)
 {
 	for (size_t i = 0; i < config_n_keys; i++) {
 		keep(&c->written[i], NULL);
-		keep(&c->parsed[i], NULL);
 		keep(&c->more[i], NULL);
 		keep(&c->where[i], NULL);
 	}
@@ -169,10 +164,13 @@ static const char *where_of(const struct config *c, const char *key)
 	return where ? where : "settings";
 }
 
-/* Shows the value that an empty or "auto" one came to. */
+/* Shows what a setting that was left to us came to. */
 static void settle(struct config *c, const char *key, const char *value)
 {
-	keep(&c->written[find_key(span_of(key))], strdup(value));
+	size_t row = find_key(span_of(key));
+
+	if (!c->written[row])
+		c->written[row] = strdup(value);
 }
 
 /* The directory that all the Maildirs of a template have in common: what stands before
@@ -271,5 +269,6 @@ bool config_finish(struct config *c)
 void config_print(const struct config *c, FILE *to)
 {
 	for (size_t i = 0; i < config_n_keys; i++)
-		fprintf(to, "%s = %s\n", config_keys[i].name, c->written[i]);
+		fprintf(to, "%s = %s\n", config_keys[i].name,
+			c->written[i] ? c->written[i] : config_keys[i].value);
 }

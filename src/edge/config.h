@@ -35,11 +35,10 @@ struct config {
 	const char *user; /* NULL: stay who we are */
 	bool sandbox;
 
-	/* Owned texts, a row of the table each: the value as written, and where it
-	 * stands. */
+	/* Owned, a row of the table each: the value as written (NULL: the default), what a
+	 * row needs beside it, and where it stands. */
 	char *written[CONFIG_KEYS_MAX];
-	char *parsed[CONFIG_KEYS_MAX]; /* a copy that lists are cut from */
-	char *more[CONFIG_KEYS_MAX]; /* memory that a row needs beside it */
+	char *more[CONFIG_KEYS_MAX];
 	char *where[CONFIG_KEYS_MAX];
 	char *root_owned, *maildir_owned;
 	const char *own_domain[1]; /* where `domains` is not set */
@@ -49,8 +48,8 @@ struct config {
 	void *ctx;
 };
 
-/* Every key at its default. 0 or -ENOMEM. */
-int config_init(struct config *c, const char *credentials,
+/* Every key at its default. */
+void config_init(struct config *c, const char *credentials,
 	void (*report)(void *ctx, const char *fault), void *ctx);
 void config_done(struct config *c);
 

@@ -223,7 +223,8 @@ void log_open(struct log *l)
 		openlog(IDENTIFIER, LOG_PID | LOG_NDELAY, LOG_MAIL);
 	if (l->sink != LOG_JOURNAL)
 		return;
-	l->systemd = module_load(SYSTEMD_MODULE, SYSTEMD_MODULE_TABLE, &error);
+	l->systemd =
+		module_load(l->modules, SYSTEMD_MODULE, SYSTEMD_MODULE_TABLE, &error);
 	if (!l->systemd) {
 		l->sink = LOG_STDERR;
 		log_error(l, error);

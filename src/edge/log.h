@@ -10,6 +10,7 @@
 struct log {
 	struct recorder recorder;
 	enum log_choice sink; /* never LOG_AUTO */
+	const char *modules; /* their directory; to be set before log_open() */
 	const struct systemd_api *systemd; /* loaded when first needed */
 	char *pending; /* records not yet written */
 	size_t n_pending;

@@ -1,14 +1,53 @@
 /* Promises that a missing library costs its own feature alone; refuses to know what a
  * table holds. */
 #include <dlfcn.h>
-#include <stddef.h>
+#include <limits.h>
+#include <unistd.h>
 #include "edge/module.h"
 
-const void *module_load(const char *file, const char *name, const char **ret_error)
-{
-	void *module = dlopen(file, RTLD_NOW | RTLD_LOCAL);
-	const void *table = module ? dlsym(module, name) : NULL;
+#define MODULE_BESIDE                                                                    \
+	"/tls.so" /* tells a build folder from a place where programs are installed */
 
+static void cut_name(struct buf *path)
+{
+	while (path->n && path->p[path->n] != '/')
+		path->n--;
+}
+
+void module_directory(struct buf *ret_path)
+{
+	ssize_t n = readlink("/proc/self/exe", ret_path->p, ret_path->cap - 1);
+
+	if (n > 0) {
+		ret_path->n = (size_t)n - 1;
+		cut_name(ret_path);
+		n = (ssize_t)ret_path->n;
+		buf_put(ret_path, SPAN(MODULE_BESIDE));
+		if (buf_terminate(ret_path) && access(ret_path->p, R_OK) == 0) {
+			ret_path->n = (size_t)n;
+			buf_terminate(ret_path);
+			return;
+		}
+	}
+	*ret_path = (struct buf){ .p = ret_path->p, .cap = ret_path->cap };
+	buf_put_str(ret_path, MODULE_DIR);
+	buf_terminate(ret_path);
+}
+
+const void *module_load(
+	const char *directory, const char *file, const char *name, const char **ret_error)
+{
+	char path[PATH_MAX];
+	struct buf b = BUF(path);
+	const void *table = NULL;
+	void *module;
+
+	buf_put_str(&b, directory);
+	buf_put_char(&b, '/');
+	buf_put_str(&b, file);
+	module = buf_terminate(&b) ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
+	if (module)
+		table = dlsym(module, name);
 	if (!table)
 		*ret_error = dlerror();
 	return table;

@@ -2,9 +2,19 @@
  * needed. */
 #pragma once
 
+#include "base/buf.h"
+
 /*
- * Loads `file` from the module directory (the program's own library path) and returns its
- * table `name`, which lives as long as the process. NULL with *ret_error set to the
- * loader's words.
+ * Where the modules are: beside the program when they are there, as in a build folder,
+ * else where they were installed. A full path, so that the loader searches nowhere: a
+ * library path in the program would make it look for libc there first, at every start. To
+ * be asked before the sandbox closes.
  */
-const void *module_load(const char *file, const char *name, const char **ret_error);
+void module_directory(struct buf *ret_path);
+
+/*
+ * Loads `file` from the directory and returns its table `name`, which lives as long as
+ * the process. NULL with *ret_error set to the loader's words.
+ */
+const void *module_load(const char *directory, const char *file, const char *name,
+	const char **ret_error);

@@ -158,11 +158,11 @@ int stream_flush(struct stream *s, struct buf *out)
 
 bool stream_is_ready(const struct stream *s)
 {
-	struct pollfd fd = { .fd = s->in, .events = POLLIN };
+	struct pollfd fd = { .fd = s->in, .events = POLLIN | POLLRDHUP };
 
 	if (s->tls && s->api->pending(s->tls))
 		return true;
-	return poll(&fd, 1, 0) > 0;
+	return poll(&fd, 1, 0) > 0 && !(fd.revents & (POLLRDHUP | POLLHUP));
 }
 
 int stream_secure(struct stream *s, const struct tls_api *api,

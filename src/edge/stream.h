@@ -47,7 +47,7 @@ ssize_t stream_fill(struct stream *s);
 /* Writes all of `out` and empties it. 0 or negative as above. */
 int stream_flush(struct stream *s, struct buf *out);
 
-/* True when input waits already: nothing is read. */
+/* True when input waits already and the peer has not closed: nothing is read. */
 bool stream_is_ready(const struct stream *s);
 
 /* The handshake, with `seconds` for all of it. 0 or -errno; facts as tls.h says. */

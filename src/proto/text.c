@@ -3,35 +3,55 @@
 #include "proto/text.h"
 
 #define ESCAPED_OCTETS 4 /* \xHH */
+#define DOTS 3
 
 static bool is_plain(char c)
 {
 	return c >= 32 && c <= 126 && c != '"' && c != '\\';
 }
 
-void text_escape(struct buf *to, struct span text, size_t max)
+/* How many of the first octets need no escape. */
+static size_t plain_length(struct span text)
+{
+	size_t n = 0;
+
+	while (n < text.n && is_plain(text.p[n]))
+		n++;
+	return n;
+}
+
+static void put_escaped(struct buf *to, char c)
 {
 	static const char hex[] = "0123456789ABCDEF";
-	size_t used = 0;
+	unsigned char octet = (unsigned char)c;
+	char escaped[ESCAPED_OCTETS] = { '\\', 'x', hex[octet >> 4], hex[octet & 15] };
 
-	for (size_t i = 0; i < text.n; i++) {
-		unsigned char c = (unsigned char)text.p[i];
-		size_t need = is_plain(text.p[i]) ? 1 : ESCAPED_OCTETS;
+	buf_put(to, (struct span){ escaped, sizeof(escaped) });
+}
+
+void text_escape(struct buf *to, struct span text, size_t max)
+{
+	size_t left = max;
+
+	while (text.n) {
+		size_t plain = plain_length(text);
+		size_t need = plain ? plain : ESCAPED_OCTETS;
+		size_t used = plain ? plain : 1;
 		/* room for the dots is kept until the last octet is known to fit */
-		size_t rest = i + 1 < text.n ? 3 : 0;
+		size_t room = used == text.n ? left : left - DOTS;
 
-		if (used + need + rest > max) {
+		if (need > room) {
+			buf_put(to, (struct span){ text.p,
+					    plain < left - DOTS ? plain : left - DOTS });
 			buf_put(to, SPAN("..."));
 			return;
 		}
-		if (need == 1) {
-			buf_put_char(to, text.p[i]);
-		} else {
-			char escaped[ESCAPED_OCTETS] = { '\\', 'x', hex[c >> 4],
-				hex[c & 15] };
-			buf_put(to, (struct span){ escaped, sizeof(escaped) });
-		}
-		used += need;
+		if (plain)
+			buf_put(to, (struct span){ text.p, plain });
+		else
+			put_escaped(to, *text.p);
+		left -= need;
+		text = span_from(text, used);
 	}
 }
 

@@ -38,6 +38,7 @@ void session_init(struct session *s, const struct session_settings *settings,
 	struct stages stages, struct recorder *recorder, const char *unique,
 	const struct moment *now)
 {
+	memset(s, 0, offsetof(struct session, out_octets));
 	s->settings = settings;
 	s->stages = stages;
 	s->recorder = recorder;

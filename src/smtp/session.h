@@ -98,6 +98,7 @@ struct session {
 	bool lenient; /* bare newlines or syntax forgiven */
 
 	struct buf out;
+	/* From here on: not cleared at the start, as that alone would cost more than a reply. */
 	char out_octets[SESSION_OUT_MAX];
 	char scratch[RECORD_TEXT_MAX]; /* records and trace headers are built here */
 };
