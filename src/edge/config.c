@@ -38,17 +38,24 @@ static void keep(char **slot, char *text)
 	*slot = text;
 }
 
-/* Takes a value for the row, which lives on. NULL, or what is wrong with it. */
+/* Takes a value for the row. NULL, or what is wrong with it: the row is then at its default. */
 static const char *assign(struct config *c, size_t row, struct span value)
 {
+	const struct config_key *key = &config_keys[row];
 	char *written = strndup(value.p, value.n);
+	const char *wrong = "out of memory";
 
+	if (written)
+		wrong = strlen(written) == value.n ? key->parse(c, key, written)
+						   : "has a NUL in it";
+	if (wrong) {
+		free(written);
+		written = NULL;
+		/* a sentence may be in the row's memory, which no default uses */
+		key->parse(c, key, key->value);
+	}
 	keep(&c->written[row], written);
-	if (!written)
-		return "out of memory";
-	if (strlen(written) != value.n)
-		return "has a NUL in it";
-	return config_keys[row].parse(c, &config_keys[row], written);
+	return wrong;
 }
 
 void config_init(struct config *c, const char *credentials,

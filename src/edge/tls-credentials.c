@@ -26,6 +26,10 @@ static int load_priority(const struct tls_settings *settings, struct tls_credent
 
 	if (r == GNUTLS_E_MEMORY_ERROR)
 		return -ENOMEM;
+	if (r == GNUTLS_E_NO_PRIORITIES_WERE_SET || (r < 0 && !*settings->priority))
+		return tls_fault_set(fault,
+			"tls-priority: leaves nothing to offer, \"%s\"",
+			settings->priority);
 	if (r < 0 && at)
 		return tls_fault_set(fault,
 			"tls-priority: GnuTLS stops at position %zu, \"%s\"",

@@ -197,7 +197,6 @@ static int tls_accept(struct tls_credentials *credentials, const struct tls_io *
 {
 	CLEANUP(cleanup_tls) struct tls *tls = NULL;
 	int code;
-	int r;
 
 	*ret_facts = (struct tls_facts){ 0 };
 	tls = tls_new(credentials, io, ret_facts);
@@ -205,9 +204,8 @@ static int tls_accept(struct tls_credentials *credentials, const struct tls_io *
 		return -ENOMEM;
 	code = shake_hands(tls);
 	if (code < 0) {
-		r = give_up(tls, code);
 		facts_of_failure(tls->session, code, tls->wire.error, ret_facts);
-		return r;
+		return give_up(tls, code);
 	}
 	facts_of_session(tls->session, ret_facts);
 	tls->facts = NULL;

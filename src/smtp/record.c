@@ -93,6 +93,11 @@ static void put_tls_alert(const struct session *s, struct buf *b)
 	put_word(b, s->tls.alert);
 }
 
+static void put_tls_offered(const struct session *s, struct buf *b)
+{
+	put_word(b, s->tls.offered);
+}
+
 static void put_tls_fault(const struct session *s, struct buf *b)
 {
 	/* escaped when it was kept */
@@ -238,6 +243,7 @@ static const struct record_field fields[] = {
 	{ "resumed", RECORD_SESSION, put_resumed },
 	{ "tls_error", RECORD_SESSION, put_tls_error },
 	{ "tls_alert", RECORD_SESSION, put_tls_alert },
+	{ "tls_offered", RECORD_SESSION, put_tls_offered },
 	{ "tls_fault", RECORD_SESSION, put_tls_fault },
 	{ "from", RECORD_MESSAGE, put_from },
 	{ "to", RECORD_MESSAGE, put_to },

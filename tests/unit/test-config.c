@@ -1,0 +1,305 @@
+/* The settings: what is taken, what is refused and in which words, and what only all of them tell. */
+#include <stdio.h>
+#include <unistd.h>
+#include "edge/config.h"
+#include "unit/test.h"
+
+#define FAULTS_MAX 4096
+
+struct heard {
+	char text[FAULTS_MAX];
+};
+
+static void hear(void *ctx, const char *fault)
+{
+	struct heard *h = ctx;
+	size_t n = strlen(h->text);
+
+	snprintf(h->text + n, sizeof(h->text) - n, "%s\n", fault);
+}
+
+/* Takes the pairs, up to NULL. True without a fault. */
+static bool take(struct config *c, struct heard *h, const char *const *pairs)
+{
+	h->text[0] = '\0';
+	config_init(c, "/run/credentials/x", hear, h);
+	for (; *pairs; pairs++)
+		config_override(c, *pairs);
+	return config_finish(c);
+}
+
+static void test_every_wrong_value_is_told_in_a_sentence(void)
+{
+	static const struct {
+		const char *pair, *fault;
+	} cases[] = {
+		{ "nonsense=1", "-o: nonsense: no such setting; see postern.conf(5)" },
+		{ "tls", "-o: tls: is not of the form key=value" },
+		{ "=x", "-o: =x: is not of the form key=value" },
+		{ "tls=maybe", "-o: tls: must be one of: off on required implicit" },
+		{ "bare-newline=", "must be one of: normalize reject" },
+		{ "log=file", "must be one of: auto stderr syslog journal" },
+		{ "sandbox=on", "-o: sandbox: must be yes or no" },
+		{ "hostname=-x", "must be a domain name or an address literal" },
+		{ "hostname=a b", "must be a domain name or an address literal" },
+		{ "banner=\tx\x01", "must be printable ASCII" },
+		{ "domains=a..b", "must be domain names" },
+		{ "timeout=0", "must be a time from 1s to 24h" },
+		{ "timeout=25h", "must be a time from 1s to 24h" },
+		{ "timeout=5d", "must be a time from 1s to 24h" },
+		{ "timeout=-1", "must be a time from 1s to 24h" },
+		{ "size-limit=1T", "must be a number of octets" },
+		{ "size-limit=18446744073709551616", "must be a number of octets" },
+		{ "size-limit=18446744073709551615K", "must be a number of octets" },
+		{ "recipient-limit=99", "must be at least 100 (RFC 5321 4.5.3.1.8)" },
+		{ "error-limit=0", "must be a number from 1 to 1000000" },
+		{ "maildir=/srv/../etc", "must not have .. in it" },
+		{ "maildir=/srv/%x", "may have %u, %d and %% in it, and no other %" },
+		{ "maildir=/srv/%", "may have %u, %d and %% in it, and no other %" },
+		{ "tls-key=credential:a/b", "credential: takes a name, not a path" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		struct config c;
+		struct heard h;
+		const char *pairs[] = { "maildir=/srv", cases[i].pair, NULL };
+		CHECK(!take(&c, &h, pairs));
+		if (!CHECK(strstr(h.text, cases[i].fault)))
+			fprintf(stderr, "\t%s: %s", cases[i].pair, h.text);
+		config_done(&c);
+	}
+}
+
+static void test_units_count(void)
+{
+	const char *pairs[] = { "maildir=/srv", "timeout=2m", "session-timeout=3h",
+		"size-limit=10M", "error-limit=7", NULL };
+	struct config c;
+	struct heard h;
+
+	CHECK(take(&c, &h, pairs));
+	CHECK(c.timeout == 120);
+	CHECK(c.session_timeout == 3 * 3600);
+	CHECK(c.session.size_limit == 10 * 1024 * 1024);
+	CHECK(c.session.error_limit == 7);
+	config_done(&c);
+}
+
+static void test_the_panels_word_for_required_is_ssl(void)
+{
+	const char *pairs[] = { "maildir=/srv", "tls=ssl", "tls-certificate=/c", NULL };
+	struct config c;
+	struct heard h;
+
+	CHECK(take(&c, &h, pairs));
+	CHECK(c.session.tls == TLS_REQUIRED);
+	config_done(&c);
+}
+
+static void test_mail_root_is_what_all_maildirs_share(void)
+{
+	static const struct {
+		const char *maildir, *root, *want_root, *want_maildir;
+	} cases[] = {
+		{ "maildir=/srv/mail", NULL, "/srv/mail", "." },
+		{ "maildir=/srv/mail/", NULL, "/srv/mail", "." },
+		{ "maildir=/srv/%d/%u", NULL, "/srv", "%d/%u" },
+		{ "maildir=/srv/box-%u", NULL, "/srv", "box-%u" },
+		{ "maildir=%u", NULL, ".", "%u" },
+		{ "maildir=/%u", NULL, "/", "%u" },
+		{ "maildir=%d/%u", "mail-root=/srv", "/srv", "%d/%u" },
+		{ "maildir=/srv/a/%u", "mail-root=/srv", "/srv", "a/%u" },
+		{ "maildir=/srv/a/%u", "mail-root=/srv/", "/srv/", "a/%u" },
+		{ "maildir=/srv/a", "mail-root=/", "/", "srv/a" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		struct config c;
+		struct heard h;
+		const char *pairs[] = { cases[i].maildir, cases[i].root, NULL };
+		CHECK(take(&c, &h, pairs));
+		CHECK_SPAN(span_of(c.mail_root), cases[i].want_root);
+		CHECK_SPAN(span_of(c.maildir), cases[i].want_maildir);
+		config_done(&c);
+	}
+}
+
+static void test_a_maildir_outside_mail_root_is_refused(void)
+{
+	static const char *const outside[] = { "maildir=/etc/%u", "maildir=/srvx/%u" };
+
+	for (size_t i = 0; i < TEST_COUNT(outside); i++) {
+		const char *pairs[] = { outside[i], "mail-root=/srv", NULL };
+		struct config c;
+		struct heard h;
+		CHECK(!take(&c, &h, pairs));
+		CHECK(strstr(h.text, "maildir: is not below mail-root"));
+		config_done(&c);
+	}
+}
+
+static void test_one_maildir_is_created_and_those_of_a_template_are_not(void)
+{
+	static const struct {
+		const char *maildir, *create;
+		enum create_choice want;
+	} cases[] = {
+		{ "maildir=/srv", "maildir-create=auto", CREATE_YES },
+		{ "maildir=/srv/%u", "maildir-create=auto", CREATE_NO },
+		{ "maildir=/srv/%u", "maildir-create=yes", CREATE_YES },
+		{ "maildir=/srv", "maildir-create=no", CREATE_NO },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		const char *pairs[] = { cases[i].maildir, cases[i].create, NULL };
+		struct config c;
+		struct heard h;
+		CHECK(take(&c, &h, pairs));
+		CHECK(c.maildir_create == cases[i].want);
+		config_done(&c);
+	}
+}
+
+static void test_certificates_and_keys_pair_up(void)
+{
+	const char *pairs[] = { "maildir=/srv", "tls=on",
+		"tls-certificate=/a /b credential:c", "tls-key=/ka  /kb", NULL };
+	struct config c;
+	struct heard h;
+
+	CHECK(take(&c, &h, pairs));
+	REQUIRE(c.tls.n_pairs == 3);
+	CHECK_SPAN(span_of(c.tls.pairs[0].key), "/ka");
+	CHECK_SPAN(span_of(c.tls.pairs[1].certificate), "/b");
+	CHECK_SPAN(span_of(c.tls.pairs[2].certificate), "/run/credentials/x/c");
+	CHECK_SPAN(span_of(c.tls.pairs[2].key), "/run/credentials/x/c");
+	config_done(&c);
+}
+
+static void test_what_belongs_together_is_missed(void)
+{
+	static const struct {
+		const char *a, *b, *fault;
+	} cases[] = {
+		{ "tls=off", NULL, "maildir: not set; say where mail goes" },
+		{ "maildir=/srv", "tls=on", "tls: needs tls-certificate and tls-key" },
+		{ "maildir=/srv", "tls-key=/k",
+			"tls-key: has more files than tls-certificate" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		const char *pairs[] = { cases[i].a, cases[i].b, NULL };
+		struct config c;
+		struct heard h;
+		CHECK(!take(&c, &h, pairs));
+		CHECK(strstr(h.text, cases[i].fault));
+		config_done(&c);
+	}
+}
+
+static void test_a_file_tells_the_line_of_each_fault(void)
+{
+	char path[] = "/tmp/postern-config-XXXXXX";
+	static const char text[] = "# a comment\n\nmaildir = /srv/%u \r\nnonsense\n"
+				   "tls = 7\nmaildir = /again\n  banner=hello  there";
+	char want[256];
+	struct config c;
+	struct heard h = { "" };
+	int fd = mkstemp(path);
+
+	REQUIRE(fd >= 0 && write(fd, text, sizeof(text) - 1) == sizeof(text) - 1);
+	close(fd);
+	config_init(&c, NULL, hear, &h);
+	config_read(&c, path, true);
+	CHECK(!config_finish(&c));
+	snprintf(want, sizeof(want),
+		"%s:4: is not of the form key = value\n"
+		"%s:5: tls: must be one of: off on required implicit\n"
+		"%s:6: maildir: set twice\n",
+		path, path, path);
+	CHECK_SPAN(span_of(h.text), want);
+	CHECK_SPAN(span_of(c.session.banner), "hello  there");
+	CHECK_SPAN(span_of(c.maildir), "%u");
+	config_done(&c);
+	unlink(path);
+}
+
+static void test_the_command_line_overrules_the_file(void)
+{
+	char path[] = "/tmp/postern-config-XXXXXX";
+	struct config c;
+	struct heard h = { "" };
+	int fd = mkstemp(path);
+
+	REQUIRE(fd >= 0 && write(fd, "maildir=/srv\n", 13) == 13);
+	close(fd);
+	config_init(&c, NULL, hear, &h);
+	config_read(&c, path, true);
+	config_override(&c, "maildir=/other");
+	config_override(&c, "maildir=/third");
+	CHECK(config_finish(&c));
+	CHECK_SPAN(span_of(c.mail_root), "/third");
+	config_done(&c);
+	unlink(path);
+}
+
+static void test_a_missing_file_is_a_fault_when_it_was_named(void)
+{
+	struct config c;
+	struct heard h = { "" };
+
+	config_init(&c, NULL, hear, &h);
+	config_read(&c, "/nonexistent/postern.conf", false);
+	CHECK(c.n_faults == 0);
+	config_read(&c, "/nonexistent/postern.conf", true);
+	CHECK_SPAN(span_of(h.text),
+		"/nonexistent/postern.conf: No such file or directory\n");
+	config_done(&c);
+}
+
+static void test_a_printed_file_is_read_back_the_same(void)
+{
+	char path[] = "/tmp/postern-config-XXXXXX";
+	const char *pairs[] = { "maildir=/srv/%u", "tls=ssl", "tls-certificate=/c",
+		NULL };
+	struct config c, again;
+	struct heard h;
+	int fd = mkstemp(path);
+	FILE *f = fdopen(fd, "w");
+
+	REQUIRE(f && take(&c, &h, pairs));
+	config_print(&c, f);
+	fclose(f);
+	h.text[0] = '\0';
+	config_init(&again, NULL, hear, &h);
+	config_read(&again, path, true);
+	CHECK(config_finish(&again));
+	CHECK_SPAN(span_of(h.text), "");
+	CHECK(again.session.tls == TLS_REQUIRED);
+	CHECK_SPAN(span_of(again.mail_root), "/srv");
+	CHECK_SPAN(span_of(again.maildir), "%u");
+	CHECK_SPAN(span_of(again.session.hostname), c.session.hostname);
+	config_done(&c);
+	config_done(&again);
+	unlink(path);
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		TEST(test_every_wrong_value_is_told_in_a_sentence),
+		TEST(test_units_count),
+		TEST(test_the_panels_word_for_required_is_ssl),
+		TEST(test_mail_root_is_what_all_maildirs_share),
+		TEST(test_a_maildir_outside_mail_root_is_refused),
+		TEST(test_one_maildir_is_created_and_those_of_a_template_are_not),
+		TEST(test_certificates_and_keys_pair_up),
+		TEST(test_what_belongs_together_is_missed),
+		TEST(test_a_file_tells_the_line_of_each_fault),
+		TEST(test_the_command_line_overrules_the_file),
+		TEST(test_a_missing_file_is_a_fault_when_it_was_named),
+		TEST(test_a_printed_file_is_read_back_the_same),
+	};
+
+	return test_main(tests, TEST_COUNT(tests));
+}
