@@ -17,6 +17,14 @@ bool num_parse(struct span s, uint64_t *ret)
 	return true;
 }
 
+bool num_is_digits(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned)(s.p[i] - '0') > 9)
+			return false;
+	return s.n > 0 && s.n <= NUM_MAX;
+}
+
 size_t num_format(uint64_t value, char *to)
 {
 	char digits[NUM_MAX];

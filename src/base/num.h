@@ -11,5 +11,8 @@
  * overflows. */
 bool num_parse(struct span s, uint64_t *ret);
 
+/* True for 1 to 20 digits, whatever they come to. */
+bool num_is_digits(struct span s);
+
 /* Writes the digits into to[NUM_MAX], without a NUL; returns how many. */
 size_t num_format(uint64_t value, char *to);

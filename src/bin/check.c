@@ -1,7 +1,6 @@
 /* Promises to look with the rights that a connection will have; changes nothing. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -58,7 +57,7 @@ static void check_mail_root(struct config *c)
 static void check_tls(struct config *c)
 {
 	const struct tls_report report = { .ctx = c, .fault = put_fault };
-	char modules[PATH_MAX];
+	char modules[MODULE_PATH_MAX];
 	struct buf directory = BUF(modules);
 	const struct tls_api *api;
 	const char *error;

@@ -4,6 +4,7 @@
  * carries.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -104,8 +105,9 @@ enum inherit_result inherit_connection(struct inherited *in)
 	if (is_passed(in)) {
 		dup2(LISTEN_FD, STDIN_FILENO);
 		dup2(LISTEN_FD, STDOUT_FILENO);
-		close(LISTEN_FD);
 	}
+	/* whatever else was left open is nobody's business here */
+	close_range(STDERR_FILENO + 1, UINT_MAX, 0);
 	if (is_same_socket(STDERR_FILENO, STDOUT_FILENO) ||
 		is_same_socket(STDERR_FILENO, STDIN_FILENO))
 		silence_stderr(in);

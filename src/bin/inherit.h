@@ -27,7 +27,7 @@ void inherit(struct inherited *ret);
 
 /*
  * Puts the connection on descriptors 0 and 1: it is there already, or on 3 by LISTEN_FDS
- * (sd_listen_fds(3)). A descriptor 2 that is the connection too becomes /dev/null, so
+ * (sd_listen_fds(3)). All others are closed. A descriptor 2 that is the connection too becomes /dev/null, so
  * that nothing but SMTP is ever written to it.
  */
 enum inherit_result inherit_connection(struct inherited *in);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -41,7 +40,7 @@ struct connection {
 	struct serve serve;
 	char unique[UNIQUE_MAX];
 	char host[TX_FILE_MAX];
-	char modules[PATH_MAX];
+	char modules[MODULE_PATH_MAX];
 	int root;
 	struct session session; /* the last: it clears itself */
 };

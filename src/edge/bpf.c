@@ -135,6 +135,17 @@ static void put_rules(struct bpf_program *p, const struct bpf_table *t, struct p
 	}
 }
 
+/* The first call of the next run. */
+static uint32_t run_end(const struct plan *plan, uint32_t call)
+{
+	const uint8_t verdict = plan->verdict[call];
+
+	do {
+		call++;
+	} while (call < BPF_CALLS && plan->verdict[call] == verdict);
+	return call;
+}
+
 /* Some runs, searched in turn. */
 struct block {
 	uint32_t call; /* the first */
@@ -148,10 +159,9 @@ static size_t put_search(struct bpf_program *p, const struct plan *plan)
 	size_t n_runs = 0;
 	size_t n = 0;
 
-	for (uint32_t call = 0; call < BPF_CALLS; call++) {
-		if (call > 0 && plan->verdict[call] == plan->verdict[call - 1])
-			continue;
+	for (uint32_t call = 0; call < BPF_CALLS; call = run_end(plan, call)) {
 		size_t label = plan->label[plan->verdict[call]];
+
 		if (n_runs++ % BPF_BLOCK == 0)
 			blocks[n++] = (struct block){ call, label };
 		else
@@ -167,7 +177,7 @@ static size_t put_search(struct bpf_program *p, const struct plan *plan)
 void bpf_assemble(struct bpf_program *p, const struct bpf_table *t)
 {
 	struct plan plan = { .verdict = { OTHERS } };
-	size_t search;
+	size_t known; /* the way on for our own architecture */
 	size_t kill;
 
 	for (size_t i = 0; i < t->n_allowed; i++)
@@ -179,11 +189,11 @@ void bpf_assemble(struct bpf_program *p, const struct bpf_table *t)
 	plan.label[OTHERS] = put_return(p, t->others);
 	plan.label[KILL] = put_return(p, SECCOMP_RET_KILL_PROCESS);
 	plan.label[ALLOW] = put_return(p, SECCOMP_RET_ALLOW);
-	search = put_search(p, &plan);
+	known = put_search(p, &plan);
 	/* The numbers of x32 are above all of ours: they are among the others. */
-	assert(search == p->first);
-	search = put_load(p, offsetof(struct seccomp_data, nr));
+	assert(known == p->first);
+	known = put_load(p, offsetof(struct seccomp_data, nr));
 	kill = put_return(p, SECCOMP_RET_KILL_PROCESS);
-	put_branch(p, BPF_JEQ, ARCH, search, kill);
+	put_branch(p, BPF_JEQ, ARCH, known, kill);
 	put_load(p, offsetof(struct seccomp_data, arch));
 }

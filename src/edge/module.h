@@ -4,6 +4,8 @@
 
 #include "base/buf.h"
 
+#define MODULE_PATH_MAX 512
+
 /*
  * Where the modules are: beside the program when they are there, as in a build folder,
  * else where they were installed. A full path, so that the loader searches nowhere: a

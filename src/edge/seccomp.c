@@ -40,9 +40,9 @@ static const uint16_t allowed[] = {
 	SYS_brk, SYS_mremap, SYS_munmap, SYS_madvise,
 	/* the process itself; qsort asks sysinfo how much memory there is */
 	SYS_exit, SYS_exit_group, SYS_futex, SYS_getegid, SYS_geteuid, SYS_getgid,
-	SYS_getpid, SYS_getppid, SYS_getrandom, SYS_getrusage, SYS_gettid, SYS_getuid,
-	SYS_restart_syscall, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn,
-	SYS_sched_yield, SYS_sigaltstack, SYS_sysinfo, SYS_uname,
+	SYS_getpid, SYS_getrandom, SYS_gettid, SYS_getuid, SYS_restart_syscall,
+	SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sched_yield,
+	SYS_sigaltstack, SYS_sysinfo, SYS_uname,
 	/* clocks */
 	SYS_clock_getres, SYS_clock_gettime, SYS_clock_nanosleep, SYS_gettimeofday,
 	SYS_nanosleep,
@@ -73,8 +73,8 @@ static const uint16_t deadly[] = {
 	SYS_clock_settime, SYS_delete_module, SYS_finit_module, SYS_init_module,
 	SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup,
 	SYS_kexec_file_load, SYS_kexec_load, SYS_keyctl, SYS_perf_event_open,
-	SYS_quotactl, SYS_reboot, SYS_request_key, SYS_settimeofday, SYS_swapoff,
-	SYS_swapon, SYS_syslog, SYS_userfaultfd,
+	SYS_quotactl, SYS_reboot, SYS_request_key, SYS_setdomainname, SYS_sethostname,
+	SYS_settimeofday, SYS_swapoff, SYS_swapon, SYS_syslog, SYS_userfaultfd,
 #ifdef SYS_iopl
 	SYS_ioperm, SYS_iopl, SYS_modify_ldt
 #endif

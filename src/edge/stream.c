@@ -53,11 +53,15 @@ void stream_done(struct stream *s)
 	*s = (struct stream){ .in = -1, .out = -1, .signals = -1 };
 }
 
-/* Waits for one of the descriptors. 0 when it is ready, or a negative result. */
+/*
+ * Waits for the descriptor. 0 when it is ready, or a negative result. A stop signal ends waits for input
+ * alone: what has been decided is still said.
+ */
 static int wait_for(const struct stream *s, int fd, short events)
 {
+	bool heed = events == POLLIN && !s->finishing;
 	struct pollfd fds[] = { { .fd = fd, .events = events },
-		{ .fd = s->signals, .events = POLLIN } };
+		{ .fd = heed ? s->signals : -1, .events = POLLIN } };
 	uint64_t now = stream_clock();
 	uint64_t end = now + s->timeout < s->deadline ? now + s->timeout : s->deadline;
 
@@ -193,6 +197,7 @@ static void drain(struct stream *s)
 			     ? s->timeout
 			     : STREAM_DRAIN_SECONDS * 1000;
 	s->deadline = stream_clock() + s->timeout;
+	s->finishing = true;
 	while (drained < STREAM_DRAIN_MAX &&
 		(got = raw_read(s, s->octets, STREAM_IN_MAX)) > 0)
 		drained += (size_t)got;

@@ -21,6 +21,7 @@
 struct stream {
 	int in, out;
 	int signals; /* signalfd; -1 without one */
+	bool finishing; /* stop signals no longer matter */
 	uint64_t timeout; /* milliseconds for each wait */
 	uint64_t deadline; /* for all, by stream_clock() */
 	const struct tls_api *api;

@@ -157,8 +157,6 @@ static uint32_t find_default(const struct tls_credentials *c)
 	if (c->n_pairs == 1 || gnutls_x509_crt_get_subject_alt_name(c->pairs[0].chain[0],
 				       0, name, &n, NULL) != GNUTLS_SAN_DNSNAME)
 		return 1;
-	if (name[0] == '*')
-		name[0] = 'x';
 	return pairs_covering(c, name) | 1;
 }
 
@@ -206,8 +204,7 @@ static int load_all(const struct tls_settings *settings, const struct tls_report
 		return r;
 	c->default_pairs = find_default(c);
 	r = make_set(c, c->default_pairs, &c->default_set);
-	/* A parsed certificate is large; with only one there is nothing to choose later.
-	 */
+	/* A parsed certificate is large; with only one there is nothing to choose later. */
 	if (r == 0 && c->n_pairs == 1)
 		drop_pairs(c);
 	return r;

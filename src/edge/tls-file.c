@@ -51,8 +51,9 @@ int tls_file_read(const char *path, struct tls_file *ret)
 	if (r < 0)
 		return r;
 	file.mode = st.st_mode;
-	file.has_acl =
-		(st.st_mode & S_IRWXG) && fgetxattr(fd, ACL_ATTRIBUTE, NULL, 0) > 0;
+	/* What everyone may read needs no second look, and most certificates are such files. */
+	if ((st.st_mode & S_IRWXG) && !(st.st_mode & S_IRWXO))
+		file.has_acl = fgetxattr(fd, ACL_ATTRIBUTE, NULL, 0) > 0;
 	*ret = file;
 	file = (struct tls_file){ 0 };
 	return 0;

@@ -123,8 +123,8 @@ void offer_describe(struct span hello, struct buf *to)
 	versions = find_versions(c);
 	if (versions.n == 0)
 		put_word(to, put_version, legacy_version);
-	while (versions.n > 0 && put_word(to, put_version, take_number(&versions, 2)))
+	while (versions.n >= 2 && put_word(to, put_version, take_number(&versions, 2)))
 		;
-	while (suites.n > 0 && put_word(to, put_hex, take_number(&suites, 2)))
+	while (suites.n >= 2 && put_word(to, put_hex, take_number(&suites, 2)))
 		;
 }

@@ -47,6 +47,7 @@ static ssize_t pull(gnutls_transport_ptr_t ctx, void *to, size_t n)
 	r = wire->io.read(wire->io.ctx, wire->in, sizeof(wire->in));
 	if (r < 0)
 		return fail(wire, (int)r);
+	wire->at_end = r == 0;
 	wire->begin = 0;
 	wire->end = (size_t)r;
 	return take(wire, to, n);
@@ -76,8 +77,7 @@ static size_t gather(const giovec_t *parts, int n_parts, unsigned char *to)
 	return n;
 }
 
-/* GnuTLS hands over a flight of the handshake as some six records: one write, one packet.
- */
+/* GnuTLS hands over a flight of the handshake as some six records: one write, one packet. */
 static ssize_t push(gnutls_transport_ptr_t ctx, const giovec_t *parts, int n_parts)
 {
 	struct wire *wire = ctx;
@@ -104,6 +104,7 @@ void wire_init(struct wire *wire, const struct tls_io *io, gnutls_session_t sess
 	wire->io = *io;
 	wire->session = session;
 	wire->error = 0;
+	wire->at_end = false;
 	wire->dry = false;
 	wire->begin = 0;
 	wire->end = 0;

@@ -17,6 +17,7 @@ struct wire {
 	struct tls_io io;
 	gnutls_session_t session;
 	int error; /* what io returned in this call, negative; or 0 */
+	bool at_end; /* io has said end of file */
 	bool dry; /* do not touch the connection: only what is in hand */
 	size_t begin;
 	size_t end;

@@ -106,6 +106,12 @@ static int set_up(struct tls *tls, struct tls_credentials *c)
 	return r;
 }
 
+/* An end in the middle of a record is to GnuTLS a record of the wrong length. */
+static int explain(const struct tls *tls, int code)
+{
+	return code < 0 && tls->wire.at_end ? GNUTLS_E_PREMATURE_TERMINATION : code;
+}
+
 static int shake_hands(struct tls *tls)
 {
 	for (unsigned int quiet = 0; quiet < QUIET_MAX; quiet++) {
@@ -114,34 +120,21 @@ static int shake_hands(struct tls *tls)
 		tls->wire.error = 0;
 		r = gnutls_handshake(tls->session);
 		if (r >= 0 || tls->wire.error || gnutls_error_is_fatal(r))
-			return r;
+			return explain(tls, r);
 	}
 	return GNUTLS_E_TOO_MANY_HANDSHAKE_PACKETS;
 }
 
-static void send_alert(struct tls *tls, int code)
-{
-	switch (code) {
-	case GNUTLS_E_PREMATURE_TERMINATION:
-	case GNUTLS_E_FATAL_ALERT_RECEIVED:
-		break; /* there is nobody to hear it */
-	case GNUTLS_E_REHANDSHAKE:
-		gnutls_alert_send(
-			tls->session, GNUTLS_AL_FATAL, GNUTLS_A_NO_RENEGOTIATION);
-		break;
-	default:
-		gnutls_alert_send_appropriate(tls->session, code);
-	}
-}
-
-/* Turns what GnuTLS returned into an errno, and tells the peer when the fault is in TLS.
- */
+/* Turns what GnuTLS returned into an errno, and tells the peer when the fault is in TLS. */
 static int give_up(struct tls *tls, int code)
 {
 	if (tls->wire.error)
 		return tls->wire.error;
 	tls->broken = true;
-	send_alert(tls, code);
+	/* To a renegotiation this says no_renegotiation. After the other two nobody listens. */
+	if (code != GNUTLS_E_PREMATURE_TERMINATION &&
+		code != GNUTLS_E_FATAL_ALERT_RECEIVED)
+		gnutls_alert_send_appropriate(tls->session, code);
 	switch (code) {
 	case GNUTLS_E_PREMATURE_TERMINATION:
 		return -ECONNRESET;
@@ -230,7 +223,7 @@ static bool is_quiet(const struct tls *tls, ssize_t code)
 static void end_reading(struct tls *tls, ssize_t code)
 {
 	tls->ended = true;
-	tls->end = code == 0 ? 0 : give_up(tls, (int)code);
+	tls->end = code == 0 ? 0 : give_up(tls, explain(tls, (int)code));
 }
 
 /*

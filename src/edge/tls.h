@@ -18,8 +18,7 @@
 #define TLS_PRIORITY_DEFAULT "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 #define TLS_PAIR_MAX                                                                     \
-	16 /* certificates a host may have: SNI names times RSA and ECDSA                \
-	    */
+	16 /* certificates a host may have: SNI names times RSA and ECDSA                \ */
 #define TLS_TICKET_KEY 64 /* octets in a ticket key file, as GnuTLS asks */
 #define TLS_FAULT_TEXT 384 /* a path and a sentence */
 
@@ -98,8 +97,7 @@ struct tls_api {
 	bool (*pending)(const struct tls *tls);
 	/* All n octets are written, or -errno, after which nothing more can be. */
 	int (*write)(struct tls *tls, const void *from, size_t n);
-	/* Sends close_notify, unless the session is broken; does not wait for the peer's.
-	 */
+	/* Sends close_notify, unless the session is broken; does not wait for the peer's. */
 	void (*bye)(struct tls *tls);
 	void (*free)(struct tls *tls);
 };

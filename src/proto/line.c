@@ -4,12 +4,36 @@
  */
 #include "proto/line.h"
 
+/* The last LINE_TAIL octets of what was kept and what is there now. */
+static void keep_tail(struct line_reader *r, const struct bytes *in, size_t n)
+{
+	size_t n_new = n < LINE_TAIL ? n : LINE_TAIL;
+	size_t n_old = r->n_tail + n_new > LINE_TAIL ? LINE_TAIL - n_new : r->n_tail;
+
+	memmove(r->tail, r->tail + r->n_tail - n_old, n_old);
+	memcpy(r->tail + n_old, in->p + n - n_new, n_new);
+	r->n_tail = n_old + n_new;
+}
+
 static void drop(struct line_reader *r, struct bytes *in, size_t n)
 {
+	if (r->n_dropped == 0)
+		r->n_tail = 0;
+	keep_tail(r, in, n);
 	r->nul |= memchr(in->p, '\0', n) != NULL;
 	r->n_dropped += n;
 	in->p += n;
 	in->n -= n;
+}
+
+/* The tail of a line, without the line's end. */
+static struct span tail_text(const struct line_reader *r)
+{
+	size_t n = r->n_tail - 1;
+
+	if (n > 0 && r->tail[n - 1] == '\r')
+		n--;
+	return (struct span){ r->tail, n };
 }
 
 bool line_take(struct line_reader *r, struct bytes *in, size_t max, struct line *ret)
@@ -28,6 +52,7 @@ bool line_take(struct line_reader *r, struct bytes *in, size_t max, struct line 
 	if (line.too_long) {
 		drop(r, in, n + 1);
 		line.nul = r->nul;
+		line.text = tail_text(r);
 	} else {
 		line.crlf = n > 0 && end[-1] == '\r';
 		line.text = (struct span){ in->p, n - line.crlf };
@@ -37,7 +62,8 @@ bool line_take(struct line_reader *r, struct bytes *in, size_t max, struct line 
 		in->p += n + 1;
 		in->n -= n + 1;
 	}
-	*r = (struct line_reader){ 0 };
+	r->n_dropped = 0;
+	r->nul = false;
 	*ret = line;
 	return true;
 }

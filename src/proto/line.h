@@ -3,14 +3,19 @@
 
 #include "base/span.h"
 
+#define LINE_TAIL 16 /* octets kept of the end of an overlong line */
+
 /* What has been seen of a line whose end has not come yet. Zero is a fresh one. */
 struct line_reader {
 	size_t n_dropped; /* octets of an overlong line taken so far */
+	char tail[LINE_TAIL]; /* and the last of them */
+	size_t n_tail;
 	bool nul;
 };
 
 struct line {
-	struct span text; /* without its end; borrows from the input */
+	struct span text; /* without its end; borrows from the input or, if too long, is but
+			   * the tail and borrows from the reader */
 	bool bare; /* ended by LF alone, or holds a stray CR */
 	bool crlf; /* ended by CRLF */
 	bool nul;

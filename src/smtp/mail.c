@@ -12,11 +12,14 @@ struct mail_param {
 	bool (*parse)(struct mail_params *params, struct span value);
 };
 
-/* size-value = 1*20DIGIT (RFC 1870 3) */
+/* size-value = 1*20DIGIT (RFC 1870 3): some of them are above UINT64_MAX, and no less valid */
 static bool parse_size(struct mail_params *params, struct span value)
 {
 	params->has_size = true;
-	return num_parse(value, &params->size);
+	if (num_parse(value, &params->size))
+		return true;
+	params->size = UINT64_MAX;
+	return num_is_digits(value);
 }
 
 /* body-value = "7BIT" / "8BITMIME" (RFC 6152 2) */
@@ -101,10 +104,13 @@ const struct reply *mail_mail(struct session *s, struct span args)
 {
 	struct mail_params params = { 0 };
 	const struct reply *r;
+	enum path_fault fault;
 	struct path path;
 
-	if (path_take(&args, SPAN("FROM:"), &path) != PATH_FINE ||
-		(!path.null && !path.domain.n))
+	fault = path_take(&args, SPAN("FROM:"), &path);
+	if (fault == PATH_KEYWORD)
+		return reply_get(REPLY_FROM_MISSING);
+	if (fault == PATH_SYNTAX || (!path.null && !path.domain.n))
 		return reply_get(REPLY_SENDER_SYNTAX);
 	r = take_params(s, args, &params);
 	if (r)
@@ -138,9 +144,13 @@ static const struct reply *add_recipient(struct session *s, const struct path *p
 const struct reply *mail_rcpt(struct session *s, struct span args)
 {
 	const struct reply *r;
+	enum path_fault fault;
 	struct path path;
 
-	if (path_take(&args, SPAN("TO:"), &path) != PATH_FINE || path.null)
+	fault = path_take(&args, SPAN("TO:"), &path);
+	if (fault == PATH_KEYWORD)
+		return reply_get(REPLY_TO_MISSING);
+	if (fault == PATH_SYNTAX || path.null)
 		return reply_get(REPLY_RECIPIENT_SYNTAX);
 	r = refuse_params(s, args);
 	if (!r)
@@ -227,7 +237,7 @@ const struct reply *mail_deliver(struct session *s)
 		r = stages_deliver(&s->stages, &s->tx);
 	if (!r) {
 		s->n_messages++;
-		s->n_errors = s->n_junk = 0;
+		s->n_errors = s->n_junk = s->n_overshoot = 0;
 		r = session_reply(s, REPLY_ACCEPTED, span_of(s->tx.id));
 	}
 	s->phase = PHASE_GREETED;

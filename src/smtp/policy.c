@@ -65,7 +65,7 @@ static const struct reply *policy_prepare(struct stage *st, struct tx *tx)
 		return reply_get(REPLY_CONTENT_BARE);
 	if (tx->too_long)
 		return reply_get(REPLY_CONTENT_LINE);
-	if (tx->header.n_received > HOPS_MAX)
+	if (tx->header.n_received >= HOPS_MAX)
 		return reply_get(REPLY_HOPS);
 	return NULL;
 }

@@ -5,7 +5,7 @@
 #include "smtp/settings.h"
 #include "smtp/stage.h"
 
-#define HOPS_MAX 100 /* Received: fields, RFC 5321 6.3 */
+#define HOPS_MAX 100 /* Received: fields that make a loop, RFC 5321 6.3 */
 
 struct policy {
 	struct stage stage;

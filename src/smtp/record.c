@@ -197,7 +197,8 @@ static void put_refused(const struct session *s, struct buf *b)
 
 static void put_reason(const struct session *s, struct buf *b)
 {
-	put_row(b, s->refusal);
+	/* escaped when it was said */
+	buf_put_str(b, s->reason);
 }
 
 static void put_lenient(const struct session *s, struct buf *b)

@@ -55,15 +55,24 @@ const struct reply *session_reply(
 	return reply_get(name);
 }
 
+/* A client that offers more recipients than it may has done nothing wrong (RFC 5321 4.5.3.1.10). */
+static bool is_error(struct session *s, const struct reply *r)
+{
+	return r != reply_get(REPLY_RECIPIENT_MANY) || s->n_overshoot++ >= RECIPIENT_OVERSHOOT_MAX;
+}
+
+/* The reply to a command or a message. */
 static void put_reply(struct session *s, const struct reply *r)
 {
 	reply_put(&s->out, r, s->argument);
+	if (!reply_is_positive(r)) {
+		struct buf b = BUF(s->reason);
+		reply_put_text(&b, r, s->argument);
+		buf_terminate(&b);
+		s->n_refused++;
+		s->n_errors += is_error(s, r);
+	}
 	s->argument = (struct span){ 0 };
-	if (reply_is_positive(r))
-		return;
-	s->refusal = r;
-	s->n_refused++;
-	s->n_errors++;
 }
 
 void session_greet(struct session *s)
@@ -89,6 +98,8 @@ void session_end_tx(struct session *s, const struct reply *outcome)
 
 static void end_session(struct session *s, enum session_end why)
 {
+	if (s->phase == PHASE_ENDED)
+		return;
 	s->end = why;
 	s->phase = PHASE_ENDED;
 	session_end_tx(s, NULL);
@@ -101,15 +112,17 @@ void session_stop(struct session *s, enum session_end why, const struct moment *
 		return;
 	s->now = *now;
 	if (endings[why].reply != REPLY_COUNT)
-		put_reply(s, reply_get(endings[why].reply));
+		reply_put(&s->out, reply_get(endings[why].reply), SPAN(""));
 	end_session(s, why);
 }
 
 /* What was wrong with a line before anybody looks at its words. */
 static const struct reply *line_refusal(struct session *s, const struct line *line)
 {
+	if (line->too_long && command_is_http(line->text))
+		s->end = END_FOREIGN_HTTP;
 	if (line->too_long)
-		return reply_get(REPLY_LINE_TOO_LONG);
+		return reply_get(s->end ? REPLY_FOREIGN_HTTP : REPLY_LINE_TOO_LONG);
 	if (line->nul)
 		return reply_get(REPLY_LINE_NUL);
 	s->lenient |= line->bare;

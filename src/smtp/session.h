@@ -13,6 +13,7 @@
 
 #define COMMAND_LINE_MAX 512 /* RFC 5321 4.5.3.1.4, CRLF included */
 #define COMMAND_EXTRA_MAX 43 /* more for MAIL: SIZE 26 (RFC 1870), BODY 17 (RFC 6152) */
+#define RECIPIENT_OVERSHOOT_MAX 1000 /* recipients above the limit that are no error yet */
 #define JUNK_COMMANDS_MAX                                                                \
 	100 /* commands that do nothing; each one above counts as an error */
 #define SESSION_OUT_MAX 8192 /* replies of one flush */
@@ -90,9 +91,9 @@ struct session {
 	struct tx tx;
 
 	struct span argument; /* of the reply that a handler is about to return */
-	const struct reply *refusal; /* the last thing refused in the session, or NULL */
+	char reason[REPLY_LINE_MAX]; /* the last refusal, as it was said */
 	const struct reply *outcome; /* of the transaction that ends, or NULL: given up */
-	size_t n_errors, n_junk; /* since the last accepted message */
+	size_t n_errors, n_junk, n_overshoot; /* since the last accepted message */
 	size_t n_transactions, n_messages;
 	size_t n_refused; /* commands and messages */
 	bool lenient; /* bare newlines or syntax forgiven */

@@ -24,8 +24,7 @@ struct stage_ops {
 	 */
 	const struct reply *(*prepare)(struct stage *st, struct tx *tx);
 	const struct reply *(*commit)(struct stage *st, struct tx *tx);
-	/* The transaction is over, however it ended: once for each that mail() was shown.
-	 */
+	/* The transaction is over, however it ended: once for each stage, asked or not. */
 	void (*clear)(struct stage *st);
 };
 

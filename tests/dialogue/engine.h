@@ -1,0 +1,44 @@
+/* A session of the pure engine in memory, with all that it is plugged into. */
+#pragma once
+
+#include "memory.h"
+#include "smtp/policy.h"
+#include "smtp/session.h"
+
+#define ENGINE_DOMAINS_MAX 8
+
+/* How the client's writes are cut into pieces. */
+struct split {
+	enum {
+		SPLIT_NOT,
+		SPLIT_OCTETS, /* each octet by itself */
+		SPLIT_TWO, /* one write in two */
+	} how;
+	size_t write; /* which one, from 0 */
+	size_t at; /* octets of its first piece */
+};
+
+struct engine {
+	struct way way;
+	struct split split;
+	size_t n_writes;
+	size_t n_split_octets; /* of the write that SPLIT_TWO cuts */
+	struct session_settings settings;
+	const char *domains[ENGINE_DOMAINS_MAX];
+	enum tls_verdict verdict;
+	struct policy policy;
+	struct memory memory;
+	struct stage *stages[2];
+	struct recorder recorder;
+	struct session session;
+	struct span in; /* shown and not taken, in memory of its own */
+	bool in_handshake;
+	bool done; /* the engine has said END */
+};
+
+/* Fills e->settings and e->verdict from those of the dialogue: engine-play.c. */
+bool engine_settings(struct engine *e, const struct dialogue *d, struct complaint *ret);
+
+bool engine_init(struct engine *e, const struct dialogue *d, struct split split,
+	struct complaint *ret);
+void engine_done(struct engine *e);

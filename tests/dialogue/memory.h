@@ -1,0 +1,42 @@
+/*
+ * The last stage of a session in memory: mailboxes by a small table, faults on demand.
+ * It also watches that the engine calls the hooks in the order that stage.h promises.
+ */
+#pragma once
+
+#include "smtp/stage.h"
+#include "way.h"
+
+#define MEMORY_BOXES_MAX 2000
+
+enum memory_hook {
+	MEMORY_NONE,
+	MEMORY_RCPT,
+	MEMORY_DATA,
+	MEMORY_BODY,
+	MEMORY_PREPARE,
+	MEMORY_COMMIT,
+};
+
+struct memory {
+	struct stage stage;
+	struct way *way; /* who keeps what is delivered */
+	const char *hostname; /* the domain of <postmaster> */
+	bool create; /* any mailbox exists */
+	enum memory_hook fault_at;
+	const struct reply *fault;
+
+	bool begun; /* mail() was shown and clear() was not */
+	enum memory_hook last; /* the hook called last in this transaction */
+	bool refused; /* and it refused */
+	char **boxes;
+	size_t n_boxes;
+	struct text content;
+	const char *broken; /* which promise the engine broke, or NULL */
+};
+
+/* The mailboxes that are there without maildir-create, in every way; ended by NULL. */
+extern const char *const memory_boxes[];
+
+/* False when the dialogue's settings are none. */
+bool memory_init(struct memory *m, struct way *way, const struct dialogue *d);

@@ -1,0 +1,96 @@
+/* Promises to read what must be left when a dialogue has ended; README.md has the
+ * notation. */
+#include "base/num.h"
+#include "parse.h"
+#include "pattern.h"
+
+/* "stored: 2", or the mailboxes, a file in each: "stored: a@example.net, b@example.net"
+ */
+static bool parse_stored(struct parser *p, struct span s)
+{
+	uint64_t n;
+
+	p->d->stored_line = p->line;
+	if (num_parse(s, &n)) {
+		p->d->n_stored = n;
+		return true;
+	}
+	p->d->mailboxes = s;
+	p->d->n_stored = 1;
+	for (size_t i = 0; i < s.n; i++)
+		p->d->n_stored += s.p[i] == ',';
+	return true;
+}
+
+/* The lines of a message behind each other; anything else between them begins another. */
+bool parse_content(struct parser *p, struct span s, bool goes_on)
+{
+	struct dialogue *d = p->d;
+	struct arena *a = &d->arena;
+	struct wanted_message *m;
+	struct span compiled;
+	struct text t = { 0 };
+
+	if (!goes_on) {
+		d->messages =
+			arena_more(a, d->messages, d->n_messages, sizeof(*d->messages));
+		d->messages[d->n_messages++] = (struct wanted_message){ .line = p->line };
+	}
+	m = &d->messages[d->n_messages - 1];
+	if (!pattern_compile(a, s, true, &compiled))
+		return complain(p->complaint, p->line, "no such escape");
+	text_put(a, &t, m->pattern);
+	if (goes_on && !pattern_is_any(compiled))
+		text_put_char(a, &t, '\n');
+	text_put(a, &t, compiled);
+	m->pattern = text_span(&t);
+	return true;
+}
+
+/* "record: name=pattern", "record: without name"; "message:" for a transaction's */
+static bool parse_field(struct parser *p, struct span s, enum record_event event)
+{
+	static const struct span without = { "without ", 8 };
+	struct dialogue *d = p->d;
+	struct wanted_field *f;
+	const char *equals = s.n ? memchr(s.p, '=', s.n) : NULL;
+
+	d->fields = arena_more(&d->arena, d->fields, d->n_fields, sizeof(*d->fields));
+	f = &d->fields[d->n_fields++];
+	*f = (struct wanted_field){ .line = p->line, .event = event };
+	if (s.n > without.n && span_eq((struct span){ s.p, without.n }, without)) {
+		f->absent = true;
+		f->name = span_from(s, without.n);
+		return true;
+	}
+	if (!equals)
+		return complain(p->complaint, p->line, "not name=value");
+	f->name = (struct span){ s.p, (size_t)(equals - s.p) };
+	return pattern_compile(
+		&d->arena, span_from(s, f->name.n + 1), false, &f->pattern);
+}
+
+static bool take_word(struct span *s, struct span word)
+{
+	if (s->n < word.n || !span_eq((struct span){ s->p, word.n }, word))
+		return false;
+	*s = span_from(*s, word.n);
+	if (s->n && *s->p == ' ')
+		*s = span_from(*s, 1);
+	return true;
+}
+
+bool parse_is_outcome(struct span s)
+{
+	return take_word(&s, SPAN("stored:")) || take_word(&s, SPAN("record:")) ||
+	       take_word(&s, SPAN("message:"));
+}
+
+bool parse_outcome(struct parser *p, struct span s)
+{
+	if (take_word(&s, SPAN("stored:")))
+		return parse_stored(p, s);
+	if (take_word(&s, SPAN("record:")))
+		return parse_field(p, s, RECORD_SESSION);
+	return take_word(&s, SPAN("message:")) && parse_field(p, s, RECORD_MESSAGE);
+}

@@ -1,0 +1,186 @@
+/*
+ * Promises that a run begins with fresh Maildirs and ends with the process gone, whatever
+ * happens in between. Refuses to know what the process is.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+#include "process.h"
+
+#define RUN_MODE 0700
+
+char *arena_print(struct arena *a, const char *format, ...)
+{
+	char text[COMPLAINT_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	return arena_copy(a, span_of(text));
+}
+
+static void set(struct process *p, const char *key, const char *value)
+{
+	if (p->n_settings + 1 < PROCESS_SETTINGS_MAX)
+		p->settings[p->n_settings++] =
+			arena_print(&p->way.arena, "%s=%s", key, value);
+}
+
+/* What the dialogue says of itself, not of postern. */
+static bool is_ours(const char *key)
+{
+	static const char *const ours[] = { "certificate", "fault", "peer" };
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
+		if (strcmp(key, ours[i]) == 0)
+			return true;
+	return false;
+}
+
+static void set_all(
+	struct process *p, const struct surroundings *where, const struct dialogue *d)
+{
+	const char *certificate, *key;
+
+	certificates_find(&p->way.arena, where->directory,
+		dialogue_setting(d, "certificate", "good"), &certificate, &key);
+	set(p, "hostname", "mail.example.net");
+	set(p, "domains", "example.net");
+	set(p, "mail-root", p->mail);
+	set(p, "maildir", "%d/%u");
+	set(p, "maildir-create", "no");
+	set(p, "tls", "on");
+	set(p, "tls-certificate", certificate);
+	set(p, "tls-key", key);
+	set(p, "log", "stderr");
+	for (size_t i = 0; i < d->n_settings; i++)
+		if (!is_ours(d->settings[i].key))
+			set(p, d->settings[i].key, d->settings[i].value);
+	p->peer = dialogue_setting(d, "peer", "192.0.2.1");
+	if (strcmp(p->peer, "unknown") == 0)
+		p->peer = NULL;
+}
+
+/* A directory for this run alone, emptied of the run before by its name. */
+static bool make_directory(struct process *p, const struct surroundings *where)
+{
+	struct arena *a = &p->way.arena;
+	char *directory = arena_print(a, "%s/run.XXXXXX", where->directory);
+
+	if (!mkdtemp(directory))
+		return way_fail(&p->way, "%s: %s", directory, strerror(errno));
+	p->directory = directory;
+	p->mail = arena_print(a, "%s/mail", directory);
+	p->log = arena_print(a, "%s/log", directory);
+	if (mkdir(p->mail, RUN_MODE) < 0)
+		return way_fail(&p->way, "%s: %s", p->mail, strerror(errno));
+	return maildirs_make(&p->way, p->mail);
+}
+
+/* Only the peer is left, and what a sanitized build is told of the sandbox it runs in. */
+static void clear_environment(const struct process *p)
+{
+	const char *sanitizer = getenv("ASAN_OPTIONS");
+	char *kept = sanitizer ? strdup(sanitizer) : NULL;
+
+	clearenv();
+	if (kept)
+		setenv("ASAN_OPTIONS", kept, 1);
+	free(kept);
+	if (p->peer)
+		setenv("TCPREMOTEIP", p->peer, 1);
+}
+
+static _Noreturn void become_server(const struct process *p,
+	const struct surroundings *where, process_body *body, int fd)
+{
+	int log = open(p->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	clear_environment(p);
+	if (log < 0 || dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0 ||
+		dup2(log, STDERR_FILENO) < 0)
+		_exit(98);
+	signal(SIGPIPE, SIG_DFL);
+	exit(body(p, where));
+}
+
+bool process_start(struct process *p)
+{
+	if (p->pid)
+		return true;
+	fflush(NULL);
+	p->pid = fork();
+	if (p->pid == 0) {
+		close(p->fd);
+		become_server(p, p->where, p->body, p->server_fd);
+	}
+	close(p->server_fd);
+	p->server_fd = -1;
+	return p->pid > 0 || way_fail(&p->way, "fork: %s", strerror(errno));
+}
+
+static bool open_connection(struct process *p)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return way_fail(&p->way, "socketpair: %s", strerror(errno));
+	p->fd = ends[0];
+	p->server_fd = ends[1];
+	return true;
+}
+
+static void process_done(struct process *p)
+{
+	if (p->tls)
+		gnutls_deinit(p->tls);
+	if (p->credentials)
+		gnutls_certificate_free_credentials(p->credentials);
+	if (p->fd >= 0)
+		close(p->fd);
+	if (p->server_fd >= 0)
+		close(p->server_fd);
+	arena_done(&p->way.arena);
+}
+
+/* What the server said on standard error, behind the complaint. Always false. */
+static bool add_log(const struct process *p, struct complaint *c)
+{
+	FILE *f = fopen(p->log, "re");
+	size_t used = strlen(c->text), room = sizeof(c->text) - used, n = 0;
+
+	if (f && room > 2) {
+		c->text[used] = '\n';
+		n = fread(c->text + used + 1, 1, room - 2, f);
+		c->text[used + 1 + n] = '\0';
+	}
+	if (f)
+		fclose(f);
+	return false;
+}
+
+bool process_play(const struct surroundings *where, const struct dialogue *d,
+	process_body *body, struct complaint *ret)
+{
+	CLEANUP(process_done)
+	struct process p = { .way.ops = &process_ops,
+		.fd = -1,
+		.server_fd = -1,
+		.body = body,
+		.where = where };
+
+	if (!certificates_make(&p.way, where->directory) || !make_directory(&p, where))
+		return complain(ret, 0, "%s", p.way.fault);
+	set_all(&p, where, d);
+	if (!open_connection(&p))
+		return complain(ret, 0, "%s", p.way.fault);
+	return play(&p.way, d, ret) || add_log(&p, ret);
+}

@@ -1,0 +1,91 @@
+/* serve() in a process of its own, with real Maildirs and real TLS: all of the program
+ * but its beginning and its sandbox. MODULES is where the build has put tls.so. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+#include "bin/serve.h"
+#include "edge/maildir.h"
+#include "edge/peer.h"
+#include "process.h"
+#include "smtp/policy.h"
+
+#define UNIQUE_MAX 24
+
+struct server {
+	struct config config;
+	struct log log;
+	struct stream stream;
+	struct session session;
+	struct policy policy;
+	struct maildir maildir;
+	struct stage *stages[2];
+	struct serve serve;
+	char unique[UNIQUE_MAX];
+	char host[TX_FILE_MAX];
+};
+
+static void put_fault(void *ctx, const char *fault)
+{
+	(void)ctx;
+	dprintf(STDERR_FILENO, "%s\n", fault);
+}
+
+static bool read_settings(struct server *s, const struct process *p)
+{
+	config_init(&s->config, NULL, put_fault, NULL);
+	for (size_t i = 0; i < p->n_settings; i++)
+		config_override(&s->config, p->settings[i]);
+	return config_finish(&s->config);
+}
+
+static void build(struct server *s, const struct process *p)
+{
+	const struct recipients recipients = { s->config.maildir,
+		s->config.session.hostname };
+	const struct peer_environment environment = { .tcp_remote_ip = p->peer };
+	struct buf host = BUF(s->host);
+	struct moment now = moment_now();
+
+	snprintf(s->unique, sizeof(s->unique), "P%d", (int)getpid());
+	maildir_host(&host, span_of(s->config.session.hostname));
+	log_init(&s->log, NULL, false);
+	policy_init(&s->policy, &s->config.session);
+	maildir_init(&s->maildir, &recipients, s->config.maildir_create == CREATE_YES,
+		s->host);
+	s->stages[0] = &s->policy.stage;
+	s->stages[1] = &s->maildir.stage;
+	session_init(&s->session, &s->config.session, (struct stages){ s->stages, 2 },
+		&s->log.recorder, s->unique, &now);
+	peer_find(STDIN_FILENO, &environment, &s->session.peer);
+}
+
+static int run(const struct process *p, const struct surroundings *where)
+{
+	struct server *s = arena_take(&(struct arena){ 0 }, sizeof(*s));
+
+	(void)where;
+	if (!read_settings(s, p))
+		return 96;
+	build(s, p);
+	s->maildir.root = open(p->mail, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->maildir.root < 0 ||
+		stream_init(&s->stream, STDIN_FILENO, STDOUT_FILENO, s->config.timeout,
+			s->config.session_timeout) < 0)
+		return 95;
+	s->serve = (struct serve){
+		.stream = &s->stream,
+		.session = &s->session,
+		.log = &s->log,
+		.tls = &s->config.tls,
+		.modules = MODULES,
+	};
+	serve(&s->serve);
+	log_done(&s->log);
+	_exit(0);
+}
+
+bool serve_play(
+	const struct surroundings *where, const struct dialogue *d, struct complaint *ret)
+{
+	return process_play(where, d, run, ret);
+}

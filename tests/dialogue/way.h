@@ -1,0 +1,87 @@
+/*
+ * A way to play a dialogue: something that answers octets with octets. play.c walks the
+ * steps, and knows of no way; a way knows of no expectation.
+ */
+#pragma once
+
+#include "dialogue.h"
+
+struct way;
+
+struct way_ops {
+	/* Writes the octets and, where that is all there is to it, hears the answer. */
+	bool (*send)(struct way *w, struct span octets);
+	/* Waits for more of the server's octets. False: none will come; `closed` tells
+	   why. */
+	bool (*more)(struct way *w);
+	/* Carries out any step but SEND, EXPECT and CLOSED. */
+	bool (*event)(struct way *w, enum step_kind kind);
+	/* Ends the session if it has not ended, and gathers what is left of it. */
+	bool (*finish)(struct way *w);
+};
+
+struct stored {
+	const char *mailbox; /* "alice@example.net" */
+	const char *file; /* sorts in the order of delivery */
+	struct span content;
+};
+
+struct kept_record {
+	enum record_event event;
+	size_t n;
+	struct {
+		struct span name, value;
+	} fields[RECORD_VALUES_MAX];
+};
+
+/* What the server has said and left. */
+struct way {
+	const struct way_ops *ops;
+	struct arena arena;
+	struct text got; /* octets of the server that no step has taken yet */
+	bool closed; /* the server has closed */
+	bool over; /* the rest of the dialogue is not to be played */
+	struct stored *stored;
+	size_t n_stored;
+	struct kept_record *records;
+	size_t n_records;
+	char fault[COMPLAINT_MAX]; /* why a call failed, when it has no better words */
+};
+
+void way_keep_message(
+	struct way *w, const char *mailbox, const char *file, struct span content);
+struct kept_record *way_keep_record(struct way *w, enum record_event event);
+void way_keep_field(
+	struct way *w, struct kept_record *r, struct span name, struct span value);
+/* Says why, printf's way, and returns false. */
+bool way_fail(struct way *w, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Plays the steps and compares all. */
+bool play(struct way *w, const struct dialogue *d, struct complaint *ret);
+
+/* Compares what is left with what the dialogue wants. */
+bool check_outcome(struct way *w, const struct dialogue *d, struct complaint *ret);
+
+/* A whole reply at the front of `s`; 0: it is not complete yet. */
+size_t reply_length(struct span s);
+/*
+ * Compares one whole reply with what is expected, and with what holds for all replies:
+ * CRLF, one code, printable lines within their limit, an enhanced code of the same class.
+ */
+bool reply_check(struct arena *a, struct span reply, const struct expect *e,
+	struct complaint *ret, size_t line);
+
+/* Where and with what the ways are played. */
+struct surroundings {
+	const char *program; /* path, or NULL */
+	const char *directory; /* temporary, removed at the end */
+};
+
+/* Each plays a dialogue, in as many runs as it likes. */
+bool engine_play(
+	const struct surroundings *, const struct dialogue *d, struct complaint *ret);
+bool serve_play(
+	const struct surroundings *, const struct dialogue *d, struct complaint *ret);
+bool program_play(
+	const struct surroundings *, const struct dialogue *d, struct complaint *ret);

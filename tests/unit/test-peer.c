@@ -1,0 +1,100 @@
+/* Who is on the other side: by the socket, else by the environment, else nobody. */
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "edge/peer.h"
+#include "unit/test.h"
+
+static void test_the_environment_is_believed_only_for_an_address(void)
+{
+	static const struct {
+		struct peer_environment env;
+		const char *address;
+		uint16_t port;
+	} cases[] = {
+		{ { "192.0.2.1", "1025", NULL, NULL }, "192.0.2.1", 1025 },
+		{ { NULL, NULL, "192.0.2.1", "1025" }, "192.0.2.1", 1025 },
+		{ { "192.0.2.1", NULL, "192.0.2.2", "1" }, "192.0.2.1", 0 },
+		{ { "2001:db8::1", "0", NULL, NULL }, "2001:db8::1", 0 },
+		{ { "2001:0DB8:0::1", "65535", NULL, NULL }, "2001:db8::1", 65535 },
+		{ { "::ffff:192.0.2.1", "9", NULL, NULL }, "192.0.2.1", 9 },
+		{ { "192.0.2.1", "65536", NULL, NULL }, "192.0.2.1", 0 },
+		{ { "192.0.2.1", "-1", NULL, NULL }, "192.0.2.1", 0 },
+		{ { "192.0.2.1\r\nX: y", "1", NULL, NULL }, "", 0 },
+		{ { "mail.example.org", "25", NULL, NULL }, "", 0 },
+		{ { "", "", "", "" }, "", 0 },
+		{ { NULL, NULL, NULL, NULL }, "", 0 },
+	};
+	int pair[2];
+
+	REQUIRE(pipe(pair) == 0);
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		struct session_peer peer;
+		peer_find(pair[0], &cases[i].env, &peer);
+		CHECK_SPAN(span_of(peer.address), cases[i].address);
+		CHECK(peer.port == cases[i].port);
+	}
+	close(pair[0]);
+	close(pair[1]);
+}
+
+/* A connected pair of sockets of the family over loopback; the accepted end, or -1. */
+static int accepted(const struct sockaddr *any, socklen_t n, int *ret_client)
+{
+	struct sockaddr_storage name;
+	socklen_t room = sizeof(name);
+	int listener = socket(any->sa_family, SOCK_STREAM, 0), server;
+
+	if (bind(listener, any, n) < 0 || listen(listener, 1) < 0)
+		return -1;
+	getsockname(listener, (struct sockaddr *)&name, &room);
+	*ret_client = socket(name.ss_family, SOCK_STREAM, 0);
+	if (connect(*ret_client, (struct sockaddr *)&name, room) < 0)
+		return -1;
+	server = accept(listener, NULL, NULL);
+	close(listener);
+	return server;
+}
+
+static void test_the_socket_is_believed_before_the_environment(void)
+{
+	const struct peer_environment env = { .tcp_remote_ip = "192.0.2.1" };
+	const struct sockaddr_in loopback = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	struct session_peer peer;
+	int client = -1;
+	int server = accepted((const struct sockaddr *)&loopback, sizeof(loopback), &client);
+
+	REQUIRE(server >= 0);
+	peer_find(server, &env, &peer);
+	CHECK_SPAN(span_of(peer.address), "127.0.0.1");
+	CHECK(peer.port != 0);
+	close(server);
+	close(client);
+}
+
+static void test_a_local_socket_has_no_address(void)
+{
+	const struct peer_environment env = { .remote_addr = NULL };
+	struct session_peer peer;
+	int pair[2];
+
+	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+	peer_find(pair[0], &env, &peer);
+	CHECK_SPAN(span_of(peer.address), "");
+	close(pair[0]);
+	close(pair[1]);
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		TEST(test_the_environment_is_believed_only_for_an_address),
+		TEST(test_the_socket_is_believed_before_the_environment),
+		TEST(test_a_local_socket_has_no_address),
+	};
+
+	return test_main(tests, TEST_COUNT(tests));
+}
