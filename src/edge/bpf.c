@@ -1,11 +1,10 @@
 /*
- * Promises a program that does what the tables say, whatever their length; refuses to
- * know what the calls are. A binary search over the call's number keeps it short to run
- * and, what costs more, short for the kernel to check: it tries every number once when
- * the filter is put in force.
+ * Promises a program that does what the tables say, whatever their length; refuses to know what the
+ * calls are. The search for a call's number has two steps, as the kernel tries every number once when
+ * it puts the filter in force: a plain list costs it more, a tree costs us more.
  *
- * The program is written from its end to its start: jumps only go forward, so the target
- * of each is known when it is written. A label is an index into the program.
+ * The program is written from its end to its start: jumps only go forward, so the target of each is
+ * known when it is written. A label is an index into the program.
  */
 #include "edge/bpf.h"
 

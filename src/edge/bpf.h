@@ -11,9 +11,8 @@
 #define BPF_PROGRAM_MAX 1536 /* instructions; the kernel takes BPF_MAXINSNS, 4096 */
 
 /*
- * A call ends at most two runs of calls with one verdict. A branch is at most three
- * instructions, with its jumps; a run has one, a block of runs another, a rule two checks
- * of two, and its errno.
+ * A call ends at most two runs of calls with one verdict. A branch is at most three instructions, with
+ * its jumps; a run has one, a block of runs another, a rule two checks of two, and its errno.
  */
 #define BPF_BLOCK 8
 #define BPF_RUNS(n_calls, n_rules) (2 * ((n_calls) + (n_rules)) + 1)

@@ -1,6 +1,6 @@
 /*
- * Promises that what a ruleset does not allow is denied, as far as the kernel's ABI
- * reaches; refuses to know which paths the program uses.
+ * Promises that what a ruleset does not allow is denied, as far as the kernel's ABI reaches; refuses to
+ * know which paths the program uses.
  */
 #include "edge/landlock.h"
 
@@ -12,8 +12,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 
-/* ABI 1 denies every link and rename between directories, tmp/ to new/ included: it does
- * not serve. */
+/* ABI 1 denies every link and rename between directories, tmp/ to new/ included: it does not serve. */
 #define ABI_REFER 2
 #define ABI_TRUNCATE 3
 #define ABI_NET 4
@@ -36,8 +35,7 @@
 #define LANDLOCK_SCOPE_SIGNAL (1ULL << 1)
 #endif
 
-/* struct landlock_ruleset_attr as of ABI 6: an older kernel takes the longer form if the
- * rest is 0. */
+/* struct landlock_ruleset_attr as of ABI 6: older kernels take it when the rest is 0. */
 struct ruleset {
 	uint64_t fs;
 	uint64_t net;

@@ -1,7 +1,6 @@
 /*
- * A Landlock ruleset under construction: everything this page knows is denied, then
- * allowed again below named paths. Where the kernel has no Landlock that serves, abi is 0
- * and all calls are no-ops.
+ * A Landlock ruleset under construction: everything is denied, then allowed again below named paths.
+ * Where the kernel has no Landlock that serves, abi is 0 and all calls are no-ops.
  */
 #pragma once
 
@@ -10,8 +9,7 @@
 enum landlock_access {
 	LANDLOCK_READ, /* files */
 	LANDLOCK_LIST, /* files, and directories themselves */
-	LANDLOCK_KEEP, /* a Maildir: make, write, link, rename and remove files and
-			  directories */
+	LANDLOCK_KEEP, /* make, write, link, rename and remove files and directories */
 };
 
 struct landlock {
@@ -24,10 +22,8 @@ struct landlock {
 int landlock_init(struct landlock *ret);
 void landlock_done(struct landlock *l);
 
-/* Allows `access` below path, or on it when it is a file. 0, or -errno when it cannot be
- * opened. */
+/* Allows `access` below path, or on it when it is a file. 0 or -errno, -ENOENT for none. */
 int landlock_allow(struct landlock *l, const char *path, enum landlock_access access);
 
-/* Puts the ruleset in force for the process and for good; no_new_privs must be set. 0 or
- * -errno. */
+/* Puts it in force, for the process and for good; no_new_privs must be set. 0 or -errno. */
 int landlock_enforce(struct landlock *l);

@@ -15,8 +15,7 @@
 #include "edge/landlock.h"
 #include "edge/seccomp.h"
 
-/* Read by the dynamic loader, and by GnuTLS as it starts, beside the loader's own
- * directories. */
+/* Read by the loader, beside its search path, and by GnuTLS as it starts. */
 static const char *const library_files[] = {
 	"/etc/ld.so.cache",
 	"/usr/local/lib", /* known to the loader through its cache alone */
@@ -84,8 +83,7 @@ static int allow_writes(struct landlock *l, const struct sandbox_dirs *dirs)
 	return 0;
 }
 
-/* The directories in which dlopen() will search: those of DT_RPATH, LD_LIBRARY_PATH and
- * the system. */
+/* The directories in which dlopen() searches: of DT_RPATH, LD_LIBRARY_PATH and the system. */
 static int allow_search_path(struct landlock *l, void *program)
 {
 	Dl_serinfo size;

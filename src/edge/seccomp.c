@@ -1,11 +1,10 @@
 /*
- * Promises that what is not named here does not work; refuses to know paths, which are
- * Landlock's.
+ * Promises that what is not named here does not work; refuses to know paths, which are Landlock's.
  *
- * A call in no table answers ENOSYS: every libc knows a kernel too old for a call, and
- * then uses another or reports the failure (statx, faccessat2, clone3, getrandom), while
- * it believes an EPERM. What no library tries in good faith ends the process. A refused
- * argument gets the errno that its call has for an argument it does not know.
+ * A call in no table answers ENOSYS: every libc knows a kernel too old for a call, and then uses
+ * another or reports the failure (statx, faccessat2, clone3, getrandom), while it believes an EPERM. What no
+ * library tries in good faith ends the process. A refused argument gets the errno that its call has for
+ * an argument it does not know.
  */
 #include "edge/seccomp.h"
 

@@ -1,11 +1,10 @@
 /*
- * The two system call filters. Each call adds one for the process and for good;
- * no_new_privs must be set. 0 or -errno; a kernel without seccomp is -ENOSYS or -EINVAL.
+ * The two system call filters. Each call adds one for the process and for good; no_new_privs must be
+ * set. 0 or -errno; a kernel without seccomp is -ENOSYS or -EINVAL.
  */
 #pragma once
 
-/* Stage A: what a connection needs; memory is executable only where a file is mapped,
- * never written. */
+/* Stage A: what a connection needs. Memory is executable only where a file is mapped. */
 int seccomp_enter(void);
 
 /* Stage B, on top of A: no executable memory. */

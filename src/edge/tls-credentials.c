@@ -147,8 +147,10 @@ static int make_set(const struct tls_credentials *c, uint32_t pairs,
 	return 0;
 }
 
-/* The pairs that have the name of the first one: what a client gets that asks for none we
- * know. */
+/*
+ * The pairs that have the name of the first one: what a client gets that asks for none
+ * we know.
+ */
 static uint32_t find_default(const struct tls_credentials *c)
 {
 	char name[NAME_MAX_OCTETS];
@@ -167,8 +169,10 @@ static void drop_pairs(struct tls_credentials *c)
 	c->n_pairs = 0;
 }
 
-/* Reports what `fault` says, if the part is unusable; forwards only what is worse than
- * that. */
+/*
+ * Reports what `fault` says, if the part is unusable; forwards only what is worse than
+ * that.
+ */
 static int forgive(int r, const struct tls_fault *fault, const struct tls_report *report)
 {
 	if (r != -EINVAL)
@@ -204,7 +208,10 @@ static int load_all(const struct tls_settings *settings, const struct tls_report
 		return r;
 	c->default_pairs = find_default(c);
 	r = make_set(c, c->default_pairs, &c->default_set);
-	/* A parsed certificate is large; with only one there is nothing to choose later. */
+	/*
+	 * A parsed certificate is large; with only one there is nothing to choose
+	 * later.
+	 */
 	if (r == 0 && c->n_pairs == 1)
 		drop_pairs(c);
 	return r;

@@ -1,5 +1,7 @@
-/* All that a handshake needs and many handshakes may share: priorities, certificates,
- * ticket key. */
+/*
+ * All that a handshake needs and many handshakes may share: priorities, certificates,
+ * ticket key.
+ */
 #pragma once
 
 #include <gnutls/gnutls.h>

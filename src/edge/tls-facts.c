@@ -1,5 +1,7 @@
-/* Names what was negotiated, or why nothing was. No peer's octet passes unless it is
- * plain text. */
+/*
+ * Names what was negotiated, or why nothing was. No peer's octet passes unless it is
+ * plain text.
+ */
 #include "edge/tls-facts.h"
 
 #include <stdio.h>

@@ -1,5 +1,7 @@
-/* What is wrong with a file or a setting, as one sentence that names it and says what to
- * do. */
+/*
+ * What is wrong with a file or a setting, as one sentence that names it and says what
+ * to do.
+ */
 #pragma once
 
 #include "edge/tls.h"
@@ -8,13 +10,17 @@ struct tls_fault {
 	char text[TLS_FAULT_TEXT];
 };
 
-/* Writes the sentence (a too long one is cut) and returns -EINVAL, for the caller to
- * return. */
+/*
+ * Writes the sentence (a too long one is cut) and returns -EINVAL, for the caller to
+ * return.
+ */
 int tls_fault_set(struct tls_fault *fault, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Says why the file of a setting could not be read; `r` is tls_file_read()'s. -ENOMEM
- * stays that. */
+/*
+ * Says why the file of a setting could not be read; `r` is tls_file_read()'s. -ENOMEM
+ * stays that.
+ */
 int tls_fault_file(struct tls_fault *fault, const char *setting, const char *path, int r);
 
 static inline void tls_fault_report(

@@ -51,7 +51,10 @@ int tls_file_read(const char *path, struct tls_file *ret)
 	if (r < 0)
 		return r;
 	file.mode = st.st_mode;
-	/* What everyone may read needs no second look, and most certificates are such files. */
+	/*
+	 * What everyone may read needs no second look, and most certificates are such
+	 * files.
+	 */
 	if ((st.st_mode & S_IRWXG) && !(st.st_mode & S_IRWXO))
 		file.has_acl = fgetxattr(fd, ACL_ATTRIBUTE, NULL, 0) > 0;
 	*ret = file;

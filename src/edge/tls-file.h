@@ -1,13 +1,17 @@
-/* Small files with secrets in them: read whole, never followed past a cap, wiped after
- * use. */
+/*
+ * Small files with secrets in them: read whole, never followed past a cap, wiped after
+ * use.
+ */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
-/* A leaf, a chain and a key are some 10 KiB; a list of all the world's authorities is not
- * meant. */
+/*
+ * A leaf, a chain and a key are some 10 KiB; a list of all the world's authorities is
+ * not meant.
+ */
 #define TLS_FILE_MAX (256 * 1024)
 
 struct tls_file {

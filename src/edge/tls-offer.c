@@ -1,6 +1,6 @@
 /*
  * Reads a ClientHello a second time, only to describe it. Promises to stay within it,
- *whatever its lengths say; judges nothing, as that is GnuTLS's.
+ * whatever its lengths say; judges nothing, as that is GnuTLS's.
  *
  *	ProtocolVersion legacy_version; Random random; opaque legacy_session_id<0..32>;
  *	CipherSuite cipher_suites<2..2^16-2>; opaque legacy_compression_methods<1..2^8-1>;
@@ -15,8 +15,10 @@
 #define TLS_1_0 0x0301
 #define TLS_1_3 0x0304
 
-/* Reads numbers and vectors; after the first that is not there, everything is zero or
- * empty. */
+/*
+ * Reads numbers and vectors; after the first that is not there, everything is zero or
+ * empty.
+ */
 struct cursor {
 	const unsigned char *p;
 	size_t n;
@@ -82,8 +84,10 @@ static void put_version(struct buf *to, uint32_t version)
 		put_hex(to, version);
 }
 
-/* One more word; false when there is no room for the longest, so that no half one is
- * written. */
+/*
+ * One more word; false when there is no room for the longest, so that no half one is
+ * written.
+ */
 static bool put_word(struct buf *to, void (*put)(struct buf *, uint32_t), uint32_t value)
 {
 	if (is_grease(value))

@@ -1,5 +1,7 @@
-/* What a client offers in its ClientHello, as text for the record of a handshake that
- * failed. */
+/*
+ * What a client offers in its ClientHello, as text for the record of a handshake that
+ * failed.
+ */
 #pragma once
 
 #include "base/buf.h"

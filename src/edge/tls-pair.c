@@ -119,8 +119,10 @@ int tls_pair_read(const struct tls_pair *files, struct tls_pair_read *ret,
 {
 	int r = read_once(files, ret, ret_fault);
 
-	/* Whoever renews a pair replaces one file after the other: look again before it
-	 * is believed. */
+	/*
+	 * Whoever renews a pair replaces one file after the other: look again before it
+	 * is believed.
+	 */
 	if (r == -EINVAL)
 		r = read_once(files, ret, ret_fault);
 	return r;
@@ -149,8 +151,10 @@ static bool issued(gnutls_x509_crt_t issuer, gnutls_x509_crt_t subject)
 	return same;
 }
 
-/* Nearly every chain is in order; GnuTLS's sorting of it costs as much as reading one
- * certificate. */
+/*
+ * Nearly every chain is in order; GnuTLS's sorting of it costs as much as reading one
+ * certificate.
+ */
 static unsigned int sorting_for(const struct tls_pair_read *pair)
 {
 	for (unsigned int i = 0; i + 1 < pair->n_chain; i++)

@@ -1,4 +1,6 @@
-/* One certificate chain with its key, read from PEM files and known to belong together. */
+/*
+ * One certificate chain with its key, read from PEM files and known to belong together.
+ */
 #pragma once
 
 #include <gnutls/abstract.h>
@@ -15,7 +17,10 @@ struct tls_pair_read {
 	gnutls_x509_privkey_t key;
 };
 
-/* 0; -EINVAL with *ret_fault said, when it is unusable even when read once more; -ENOMEM. */
+/*
+ * 0; -EINVAL with *ret_fault said, when it is unusable even when read once more;
+ * -ENOMEM.
+ */
 int tls_pair_read(const struct tls_pair *files, struct tls_pair_read *ret,
 	struct tls_fault *ret_fault);
 void tls_pair_done(struct tls_pair_read *pair);

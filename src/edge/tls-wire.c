@@ -11,8 +11,8 @@
 #include <string.h>
 #include "base/cleanup.h"
 
-#define RECORD_HEADER                                                                    \
-	5 /* RFC 8446 5.1: type, version, and the length in the last two octets */
+/* RFC 8446 5.1: type, version, and the length in the last two octets */
+#define RECORD_HEADER 5
 
 static ssize_t fail(struct wire *wire, int error)
 {
@@ -77,7 +77,10 @@ static size_t gather(const giovec_t *parts, int n_parts, unsigned char *to)
 	return n;
 }
 
-/* GnuTLS hands over a flight of the handshake as some six records: one write, one packet. */
+/*
+ * GnuTLS hands over a flight of the handshake as some six records: one write, one
+ * packet.
+ */
 static ssize_t push(gnutls_transport_ptr_t ctx, const giovec_t *parts, int n_parts)
 {
 	struct wire *wire = ctx;

@@ -1,5 +1,7 @@
-/* Between GnuTLS and the caller's io: fewer and larger reads and writes, and the errors
- * kept apart. */
+/*
+ * Between GnuTLS and the caller's io: fewer and larger reads and writes, and the errors
+ * kept apart.
+ */
 #pragma once
 
 #include <gnutls/gnutls.h>

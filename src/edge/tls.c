@@ -125,13 +125,19 @@ static int shake_hands(struct tls *tls)
 	return GNUTLS_E_TOO_MANY_HANDSHAKE_PACKETS;
 }
 
-/* Turns what GnuTLS returned into an errno, and tells the peer when the fault is in TLS. */
+/*
+ * Turns what GnuTLS returned into an errno, and tells the peer when the fault is in
+ * TLS.
+ */
 static int give_up(struct tls *tls, int code)
 {
 	if (tls->wire.error)
 		return tls->wire.error;
 	tls->broken = true;
-	/* To a renegotiation this says no_renegotiation. After the other two nobody listens. */
+	/*
+	 * To a renegotiation this says no_renegotiation. After the other two nobody
+	 * listens.
+	 */
 	if (code != GNUTLS_E_PREMATURE_TERMINATION &&
 		code != GNUTLS_E_FATAL_ALERT_RECEIVED)
 		gnutls_alert_send_appropriate(tls->session, code);
@@ -211,8 +217,10 @@ static bool tls_pending(const struct tls *tls)
 	return gnutls_record_check_pending(tls->session) > 0;
 }
 
-/* Not an error of the connection nor an end: something was dealt with inside GnuTLS, or
- * nothing. */
+/*
+ * Not an error of the connection nor an end: something was dealt with inside GnuTLS, or
+ * nothing.
+ */
 static bool is_quiet(const struct tls *tls, ssize_t code)
 {
 	return !tls->wire.error &&

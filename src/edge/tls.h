@@ -17,8 +17,7 @@
 /* TLS 1.2 and later. "NORMAL" alone would still offer 1.0 and 1.1 in GnuTLS 3.7. */
 #define TLS_PRIORITY_DEFAULT "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
-#define TLS_PAIR_MAX                                                                     \
-	16 /* certificates a host may have: SNI names times RSA and ECDSA                \ */
+#define TLS_PAIR_MAX 16 /* certificates: SNI names times RSA and ECDSA */
 #define TLS_TICKET_KEY 64 /* octets in a ticket key file, as GnuTLS asks */
 #define TLS_FAULT_TEXT 384 /* a path and a sentence */
 
@@ -36,8 +35,10 @@ struct tls_settings {
 	const char *hostname; /* which a certificate should cover, or NULL: not asked */
 };
 
-/* Hears what is wrong with certificate, key, ticket key or priority string: a sentence a
- * call. */
+/*
+ * Hears what is wrong with certificate, key, ticket key or priority string: a sentence
+ * a call.
+ */
 struct tls_report {
 	void *ctx;
 	void (*fault)(void *ctx, const char *text);
@@ -97,7 +98,10 @@ struct tls_api {
 	bool (*pending)(const struct tls *tls);
 	/* All n octets are written, or -errno, after which nothing more can be. */
 	int (*write)(struct tls *tls, const void *from, size_t n);
-	/* Sends close_notify, unless the session is broken; does not wait for the peer's. */
+	/*
+	 * Sends close_notify, unless the session is broken; does not wait for the
+	 * peer's.
+	 */
 	void (*bye)(struct tls *tls);
 	void (*free)(struct tls *tls);
 };

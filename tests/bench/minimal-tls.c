@@ -1,15 +1,15 @@
 /*
  * The fair comparison: the least that a program linked with GnuTLS does to take one
- *message by STARTTLS and store it durably. One process, SMTP on descriptors 0 and 1, no
- *settings, no sandbox, no policy, no caps. It is as quick as its author could make it
- *without leaving anything out that a mail needs; what postern costs beyond it is what
- *postern does beyond it.
+ * message by STARTTLS and store it durably. One process, SMTP on descriptors 0 and 1, no
+ * settings, no sandbox, no policy, no caps. It is as quick as its author could make it
+ * without leaving anything out that a mail needs; what postern costs beyond it is what
+ * postern does beyond it.
  *
  *	minimal-tls [-k] MAILDIR CERTIFICATE KEY [PRIORITY]
  *
  * -k lets GnuTLS test by a signature that key and certificate match, as it does by
- *default. Without it the test is skipped, which is the cheaper way, and the harder one to
- *compare with.
+ * default. Without it the test is skipped, which is the cheaper way, and the harder one to
+ * compare with.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,9 @@
 /*
  * Sends messages to an SMTP server, in the clear or with TLS, and says what the server
- *used.
+ * used.
  *
  *	tls-client [options] -- PROGRAM ARGUMENTS...	one process a session, socket on
- *its 0 and 1 tls-client [options] ADDRESS PORT		a server that listens
+ * its 0 and 1 tls-client [options] ADDRESS PORT		a server that listens
  *
  * Only the server's work is measured (the program's own CPU time), so that `valgrind
  * --tool=callgrind`, `strace -c` or `perf stat` can be put before PROGRAM.

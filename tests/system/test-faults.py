@@ -1,0 +1,380 @@
+#!/usr/bin/python3
+"""250 means durable: every step of a delivery fails once, is killed once, is interrupted once.
+The faults are injected at the system call, by strace."""
+
+import os
+import re
+import signal
+import time
+
+import harness
+from harness import DOMAIN, SENDER, Closed, Site
+
+# The sandbox is narrower in TLS: what is rare must work there, too.
+WAYS = {"in clear": False, "in TLS": True}
+ERRORS = ("ENOSPC", "EIO", "EDQUOT")
+
+
+class Call:
+    """A system call that strace saw, and which of that name it was since the start."""
+
+    def __init__(self, name, ordinal, text):
+        self.name, self.ordinal, self.text = name, ordinal, text
+
+    def inject(self, what):
+        return f"inject={self.name}:{what}:when={self.ordinal}"
+
+    def __repr__(self):
+        return self.text
+
+
+def make_maildir(path):
+    for part in ("tmp", "cur", "new"):
+        (path / part).mkdir(parents=True)
+    return path
+
+
+def place_with_maildir():
+    """The Maildir is there, so that making it is no part of what is traced."""
+    place = Site(tls="on", pair=harness.pair())
+    make_maildir(place.maildir)
+    return place
+
+
+def connect(place, *injections, trace="all"):
+    harness.need("strace")
+    place.trace = place.dir / "trace"
+    options = [part for injection in injections for part in ("-e", injection)]
+    return place.connect(wrap=(
+        "strace", "-f", "-qq", "-y", "-s", "64", "-o", place.trace, "-e", f"trace={trace}",
+        *options))
+
+
+def calls(place):
+    found, seen = [], {}
+    for line in place.trace.read_text(errors="replace").splitlines():
+        text = line.split(None, 1)[1]
+        name = re.match(r"(\w+)\(", text)
+        if name:
+            seen[name[1]] = seen.get(name[1], 0) + 1
+            found.append(Call(name[1], seen[name[1]], text))
+    return found
+
+
+def deliver(client, recipients=("printer@example.org",), tls=False):
+    """One transaction in a session; the reply, or None where the process is gone."""
+    try:
+        client.ehlo()
+        if tls:
+            client.starttls()
+            client.ehlo()
+        client.envelope(recipients=recipients)
+        client.send("DATA\r\n")
+        reply = client.reply()
+        return client.content(harness.sample()) if reply.code == 354 else reply
+    except (Closed, OSError):
+        return None
+
+
+def is_sent(call):
+    return call.name in ("write", "writev", "sendto", "sendmsg") and "<socket:" in call.text
+
+
+def commit_of(found):
+    """What happens from the making of the file to the answer."""
+    first = next(i for i, c in enumerate(found) if "O_TMPFILE" in c.text)
+    synced = max(i for i, c in enumerate(found) if c.name == "fsync")
+    last = next(i for i, c in enumerate(found) if i > synced and is_sent(c))
+    return found[first:last + 1]
+
+
+def undisturbed(place, recipients=("printer@example.org",), tls=False):
+    """The calls of one delivery where nothing goes wrong; the Maildirs are empty again after it."""
+    client = connect(place)
+    reply = deliver(client, recipients, tls)
+    harness.equal(reply and reply.code, 250)
+    client.quit()
+    for path in place.everything():
+        path.unlink()
+    place.log.unlink()
+    return commit_of(calls(place))
+
+
+def steps(commit):
+    """The calls that make a message durable, by what they do."""
+    writes = [c for c in commit if c.name == "write" and not is_sent(c)]
+    fsyncs = [c for c in commit if c.name == "fsync"]
+    links = [c for c in commit if c.name == "linkat"]
+    return {"open": commit[0], "write of the trace header": writes[0],
+            "write of the content": writes[-1], "fsync of the file": fsyncs[0],
+            "linkat": links[0], "second fsync of the file": fsyncs[1],
+            "fsync of the directory": fsyncs[2]}
+
+
+def test_the_steps_are_taken_in_order():
+    """write, fsync(file), link, fsync(file), fsync(directory), 250: and nothing is left out."""
+    place = place_with_maildir()
+    commit = undisturbed(place)
+    order = [c for c in commit if c.name in ("openat", "write", "fsync", "linkat")]
+    text = "\n".join(map(str, commit))
+    names = [c.name for c in order]
+    harness.equal(names[:3], ["openat", "write", "write"], text)
+    harness.equal(names[3:], ["fsync", "linkat", "fsync", "fsync"], text)
+    harness.contains(order[-1].text, f"{place.maildir}/new>", "the directory is synced")
+    harness.contains(commit[-1].text, '"250 2.6.0')
+
+
+@harness.table_of({f"{step}: {error}": (step, error) for error in ERRORS for step in (
+    "open", "write of the trace header", "write of the content", "fsync of the file", "linkat",
+    "second fsync of the file", "fsync of the directory")})
+def test_a_step_that_fails_refuses_the_message_for_now(step, error):
+    place = place_with_maildir()
+    at = steps(undisturbed(place))[step]
+    client = connect(place, at.inject(f"error={error}"), trace=at.name)
+    reply = deliver(client)
+    harness.contains(place.trace.read_text(), "INJECTED")
+    assert reply and reply.code in (451, 452), f"{at}: {reply}"
+    harness.equal(place.everything(), [], f"after {at}")
+    harness.equal(client.message(harness.sample()).code, 250, "the session goes on")
+    client.quit()
+    harness.check_stored(place.only_message(), harness.sample())
+    harness.equal(place.leftovers(), [])
+    record = place.records("message")[0]
+    assert record["outcome"] != "delivered", record
+
+
+def test_a_write_that_stops_short_refuses_the_message():
+    """As on a disk that fills up: some octets go in, the rest does not."""
+    place = place_with_maildir()
+    client = place.connect(wrap=("prlimit", "--fsize=70000"))
+    client.ehlo()
+    big = b"Subject: big\r\n\r\n" + b"0123456789\r\n" * 10_000
+    reply = client.message(big)
+    assert reply.code in (451, 452), reply
+    harness.equal(place.everything(), [])
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+
+
+def test_a_process_killed_at_any_call_leaves_a_whole_message_or_none():
+    place = place_with_maildir()
+    commit = undisturbed(place)
+    whole = 0
+    for call in commit:
+        client = connect(place, call.inject("signal=KILL"), trace=call.name)
+        reply = deliver(client)
+        assert reply is None, f"{call}: killed and yet it answers {reply}"
+        client.wait()
+        for path in place.new():
+            harness.check_stored(path, harness.sample())
+            path.unlink()
+            whole += 1
+        harness.equal(place.everything(), [], f"killed at {call}")
+    linked = next(i for i, c in enumerate(commit) if c.name == "linkat")
+    harness.equal(whole, len(commit) - linked - 1, "messages that were linked before the end")
+
+
+def child_of(process):
+    with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as children:
+        return int(children.read().split()[0])
+
+
+def wait_until_held(pid):
+    """Until strace has kept the process stopped for a while: it is in the delay."""
+    held = 0
+
+    def stopped():
+        nonlocal held
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            held = held + 1 if stat.read().rsplit(")", 1)[1].split()[0] == "t" else 0
+        return held > 10
+
+    harness.eventually(stopped, "the process is held in its system call")
+
+
+@harness.table_of({step: step for step in (
+    "write of the content", "fsync of the file", "linkat", "second fsync of the file",
+    "fsync of the directory")})
+def test_sigterm_during_a_commit_waits_for_the_answer(step):
+    place = place_with_maildir()
+    at = steps(undisturbed(place))[step]
+    client = connect(place, at.inject("delay_enter=400000"), trace=at.name)
+    client.ehlo()
+    client.envelope()
+    client.say("DATA", 354)
+    client.send(b"Subject: x\r\n\r\nhi\r\n.\r\n")
+    pid = child_of(client.process)
+    wait_until_held(pid)
+    os.kill(pid, signal.SIGTERM)
+    client.expect(250)
+    client.expect(421, "4.3.2")
+    client.expect_end()
+    client.wait()
+    harness.check_stored(place.only_message(), b"Subject: x\r\n\r\nhi\r\n")
+
+
+@harness.table_of({
+    f"{state} {way}": (tls, commands) for way, tls in WAYS.items() for state, commands in (
+        ("idle", ()), ("in the envelope", (f"MAIL FROM:<{SENDER}>",)))})
+def test_sigterm_while_waiting_ends_the_session(tls, commands):
+    place = place_with_maildir()
+    client = place.connect()
+    client.ehlo()
+    if tls:
+        client.starttls()
+        client.ehlo()
+    for command in commands:
+        client.say(command, 250)
+    client.process.terminate()
+    client.expect(421, "4.3.2")
+    client.expect_end()
+    client.wait()
+
+
+def test_sigterm_in_the_middle_of_a_message_delivers_nothing():
+    place = place_with_maildir()
+    client = place.connect()
+    client.ehlo()
+    client.envelope()
+    client.say("DATA", 354)
+    client.send(b"Subject: x\r\n\r\nhi\r\n")
+    time.sleep(0.05)
+    client.process.terminate()
+    client.expect(421, "4.3.2")
+    client.expect_end()
+    client.wait()
+    harness.equal(place.everything(), [])
+
+
+@harness.table_of(WAYS)
+def test_an_existing_name_is_never_overwritten(tls):
+    place = place_with_maildir()
+    at = steps(undisturbed(place, tls=tls))["linkat"]
+    client = connect(place, at.inject("error=EEXIST"), trace="linkat")
+    harness.equal(deliver(client, tls=tls).code, 250)
+    client.quit()
+    harness.check_stored(place.only_message(), harness.sample())
+    names = [re.findall(r'"([^"]*)"', c.text)[1] for c in calls(place)]
+    harness.equal(len(set(names)), 2, f"two names were tried: {names}")
+    harness.equal(place.only_message().name, names[1])
+
+
+@harness.table_of(WAYS)
+def test_without_o_tmpfile_the_message_goes_by_way_of_tmp(tls):
+    place = place_with_maildir()
+    refuse = steps(undisturbed(place, tls=tls))["open"].inject("error=EOPNOTSUPP")
+    client = connect(place, refuse)
+    harness.equal(deliver(client, tls=tls).code, 250)
+    client.quit()
+    harness.check_stored(place.only_message(), harness.sample())
+    harness.equal(place.leftovers(), [])
+    links = [c.text for c in calls(place) if c.name in ("linkat", "link", "renameat2")]
+    harness.contains(links[0], "tmp/")
+
+
+@harness.table_of({f"{step}: {error}": (step, error) for error in ("ENOSPC", "EIO") for step in (
+    "write of the trace header", "write of the content", "fsync of the file", "linkat",
+    "second fsync of the file", "fsync of the directory")})
+def test_without_o_tmpfile_a_step_that_fails_leaves_nothing_in_tmp(step, error):
+    place = place_with_maildir()
+    normal = steps(undisturbed(place))
+    at = normal[step]
+    client = connect(place, normal["open"].inject("error=EOPNOTSUPP"),
+                     at.inject(f"error={error}"), trace=f"openat,{at.name}")
+    reply = deliver(client)
+    assert reply and reply.code in (451, 452), f"{at}: {reply}"
+    harness.equal(place.everything(), [], f"after {at}")
+    client.quit()
+
+
+# More than one Maildir
+
+TWO = (f"alice@{DOMAIN}", f"bob@{DOMAIN}")
+
+
+def place_with_two():
+    place = Site(tls="on", pair=harness.pair(), maildir="%d/%u")
+    boxes = [make_maildir(place.root / DOMAIN / name) for name in ("alice", "bob")]
+    return place, boxes
+
+
+def test_one_message_for_two_maildirs_is_written_once():
+    place, boxes = place_with_two()
+    commit = undisturbed(place, TWO)
+    harness.equal(sum("O_TMPFILE" in c.text for c in commit), 1, str(commit))
+    names = [c.name for c in commit if c.name in ("fsync", "linkat")]
+    harness.equal(names, ["fsync", "linkat", "linkat", "fsync", "fsync", "fsync"])
+    client = place.connect()
+    harness.equal(deliver(client, TWO).code, 250)
+    client.quit()
+    paths = [place.new(box)[0] for box in boxes]
+    harness.equal(paths[0].stat().st_ino, paths[1].stat().st_ino, "one file")
+    harness.equal(paths[0].stat().st_nlink, 2)
+    trace = " ".join(harness.check_stored(paths[0], harness.sample()))
+    assert "alice" not in trace and "bob" not in trace, f"one recipient is told another: {trace}"
+
+
+def test_one_recipient_is_named_in_the_trace_header():
+    place, boxes = place_with_two()
+    client = place.connect()
+    harness.equal(deliver(client, TWO[:1]).code, 250)
+    client.quit()
+    trace = harness.check_stored(place.new(boxes[0])[0], harness.sample())
+    harness.contains([t.lower() for t in trace], f"delivered-to: {TWO[0]}")
+
+
+@harness.table_of({
+    f"{what} {way}": (name, number, tls) for way, tls in WAYS.items() for what, name, number in (
+        ("second link", "linkat", 1), ("fsync of the file", "fsync", 1),
+        ("fsync of the second directory", "fsync", 3))})
+def test_a_failure_after_the_first_link_takes_all_links_back(name, number, tls):
+    place, _ = place_with_two()
+    commit = undisturbed(place, TWO, tls)
+    at = [c for c in commit if c.name == name][number]
+    client = connect(place, at.inject("error=EIO"), trace=name)
+    harness.equal(deliver(client, TWO, tls).code, 451)
+    client.quit()
+    harness.equal(place.everything(), [])
+
+
+@harness.table_of(WAYS)
+def test_maildirs_of_two_owners_get_copies_of_their_own(tls):
+    harness.need_root("giving files to others")
+    place, boxes = place_with_two()
+    for box, owner in zip(boxes, (61001, 61002)):
+        for path in (box, *box.iterdir()):
+            os.chown(path, owner, owner)
+    client = place.connect()
+    harness.equal(deliver(client, TWO, tls).code, 250)
+    client.quit()
+    for box, owner in zip(boxes, (61001, 61002)):
+        found = place.new(box)
+        harness.equal(len(found), 1)
+        harness.check_stored(found[0], harness.sample())
+        harness.equal((found[0].stat().st_nlink, found[0].stat().st_uid), (1, owner))
+
+
+@harness.table_of(WAYS)
+def test_a_maildir_that_is_made_is_durable_before_the_answer(tls):
+    """Each directory in which a name was made is synced, from mail-root down to new/."""
+    place = Site(tls="on", pair=harness.pair(), maildir="%d/%u")
+    client = connect(place)
+    harness.equal(deliver(client, TWO[:1], tls).code, 250)
+    client.quit()
+    box = place.root / DOMAIN / "alice"
+    harness.check_stored(place.new(box)[0], harness.sample())
+    synced = {re.search(r"<(.*?)>", c.text)[1] for c in calls(place) if c.name == "fsync"}
+    for path in (place.root, place.root / DOMAIN, box, box / "new"):
+        assert str(path) in synced, f"{path} is not among {synced}"
+
+
+def test_the_same_maildir_twice_gets_one_file():
+    place = place_with_maildir()
+    client = place.connect()
+    harness.equal(deliver(client, TWO).code, 250)
+    client.quit()
+    harness.check_stored(place.only_message(), harness.sample())
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,263 @@
+#!/usr/bin/python3
+"""Whatever starts the program on a connection gets the same service: a message through STARTTLS,
+the peer's address in the trace header, and nothing on the wire but SMTP, even on fd 2."""
+
+import os
+import pwd
+import socket
+import subprocess
+
+import harness
+from harness import Client, PATIENCE, Site, Skip
+
+CLIENT = "127.0.0.2"  # not where the servers listen, so that it shows which address was taken
+
+
+def site(log="auto"):
+    return Site(tls="on", pair=harness.pair(), log=log)
+
+
+def me():
+    return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def wait_for(port):
+    def listening():
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", port)) == 0
+
+    harness.eventually(listening, f"something listens on port {port}")
+
+
+def start(*command, **options):
+    return harness.start(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+
+
+def check(place, client):
+    """One session of two messages, read octet by octet: the client accepts SMTP replies alone."""
+    sent = harness.sample()
+    client.expect(220)
+    client.ehlo()
+    client.say("NONSENSE", 500)
+    client.starttls(name=harness.HOST)
+    client.ehlo()
+    reply = client.message(sent)
+    harness.equal(reply.code, 250, str(reply))
+    client.say("QUIT", 221)
+    harness.equal(client.rest(), b"", "nothing may follow the 221")
+    path = harness.eventually(place.new, "the message is in new/")[0]
+    harness.check_stored(path, sent)
+    return harness.received(path)
+
+
+def check_tcp(place, port):
+    wait_for(port)
+    trace = check(place, Client.to(port, client=CLIENT, greeting=False))
+    harness.contains(trace, f"[{CLIENT}]")
+
+
+def test_openbsd_inetd():
+    place, root, port = site(), harness.packages(), harness.free_port()
+    conf = place.dir / "inetd.conf"
+    conf.write_text(f"127.0.0.1:{port} stream tcp nowait.10000 {me()} {harness.program()} "
+                    f"postern -c {place.settings_file}\n")
+    start(root / "openbsd-inetd/usr/sbin/inetd", "-i", conf)
+    check_tcp(place, port)
+
+
+def test_inetutils_inetd():
+    place, root, port = site(), harness.packages(), harness.free_port()
+    conf = place.dir / "inetd.conf"
+    conf.write_text(f"127.0.0.1:{port} stream tcp nowait {me()} {harness.program()} "
+                    f"postern -c {place.settings_file}\n")
+    start(root / "inetutils-inetd/usr/sbin/inetutils-inetd", "-d", "--environment", "-R", "10000",
+          f"-p{place.dir}/pid", conf)
+    check_tcp(place, port)
+
+
+def test_xinetd():
+    place, root, port = site(), harness.packages(), harness.free_port()
+    conf = place.dir / "xinetd.conf"
+    conf.write_text(
+        "service postern\n{\n type = UNLISTED\n socket_type = stream\n protocol = tcp\n"
+        f" wait = no\n user = {me()}\n bind = 127.0.0.1\n port = {port}\n"
+        f" server = {harness.program()}\n server_args = -c {place.settings_file}\n"
+        " instances = 50\n per_source = 50\n cps = 10000 1\n}\n")
+    start(root / "xinetd/usr/sbin/xinetd", "-dontfork", "-f", conf, "-filelog", place.dir / "xlog",
+          "-pidfile", place.dir / "pid")
+    check_tcp(place, port)
+
+
+def test_tcpserver():
+    place, root, port = site(), harness.packages(), harness.free_port()
+    start(root / "ucspi-tcp/usr/bin/tcpserver", "-R", "-H", "-l0", "127.0.0.1", port,
+          *place.command())
+    check_tcp(place, port)
+
+
+def test_tcpsvd():
+    place, root, port = site(), harness.packages(), harness.free_port()
+    start(root / "ipsvd/usr/bin/tcpsvd", "-l", "localhost", "127.0.0.1", port, *place.command())
+    check_tcp(place, port)
+
+
+def test_socat():
+    harness.need("socat")
+    place, port = site(), harness.free_port()
+    start("socat", f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork",
+          f"EXEC:{' '.join(place.command())},nofork")
+    check_tcp(place, port)
+
+
+def test_s6_ipcserver_where_the_peer_has_no_address():
+    place, root = site(), harness.packages()
+    path = place.dir / "socket"
+    # What s6-ipcserver execs, by names that are right for an unpacked package.
+    start(root / "s6/usr/bin/s6-ipcserver-socketbinder", path, root / "s6/usr/bin/s6-ipcserverd",
+          *place.command(),
+          env=harness.with_libraries())
+
+    def connected():
+        s = socket.socket(socket.AF_UNIX)
+        try:
+            s.connect(str(path))
+            return s
+        except OSError:
+            s.close()
+            return None
+
+    check(place, Client(harness.eventually(connected, "s6-ipcserver listens")))
+
+
+def test_systemd_socket_activate_as_inetd():
+    check_activate("--inetd")
+
+
+def test_systemd_socket_activate_with_the_connection_as_fd_3():
+    check_activate()
+
+
+def check_activate(*options):
+    harness.need("systemd-socket-activate")
+    place, port = site(), harness.free_port()
+    log = place.dir / "activate.log"
+    with open(log, "wb") as out:
+        harness.start("systemd-socket-activate", "-l", f"127.0.0.1:{port}", "-a", *options,
+                      *place.command(), stdout=out, stderr=out)
+    harness.eventually(lambda: "Listening on" in log.read_text(), "systemd-socket-activate listens")
+    trace = check(place, Client.to(port, client=CLIENT, greeting=False))
+    harness.contains(trace, f"[{CLIENT}]")
+
+
+def accepted():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(1)
+        ours = socket.create_connection(listening.getsockname(), PATIENCE, (CLIENT, 0))
+        theirs, _ = listening.accept()
+    return ours, theirs
+
+
+def test_listen_fds_with_the_connection_as_fd_3():
+    place = site()
+    ours, theirs = accepted()
+    with theirs:
+        # The shell is replaced by the program, so that LISTEN_PID is right.
+        harness.start("sh", "-c", f'exec 3<&{theirs.fileno()} {theirs.fileno()}<&-; '
+                      'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"', "sh", *place.command(),
+                      pass_fds=(theirs.fileno(),), stdout=subprocess.DEVNULL,
+                      stderr=subprocess.DEVNULL)
+    trace = check(place, Client(ours))
+    harness.contains(trace, f"[{CLIENT}]")
+
+
+def test_listen_fds_of_another_process_are_not_ours():
+    place = site()
+    ours, theirs = accepted()
+    with theirs:
+        place.spawn(theirs, env=harness.environment(LISTEN_FDS="1", LISTEN_PID="1"))
+    trace = check(place, Client(ours))
+    harness.contains(trace, f"[{CLIENT}]")
+
+
+def test_fd_2_is_the_connection_and_every_record_stays_off_it():
+    place = site(log="stderr")
+    ours, theirs = accepted()
+    with theirs:
+        place.spawn(theirs, stderr=theirs)
+    check(place, Client(ours))
+
+
+def test_closed_fd_2():
+    place = site()
+    ours, theirs = accepted()
+    with theirs:
+        harness.start("sh", "-c", 'exec "$@" 2>&-', "sh", *place.command(),
+                      stdin=theirs, stdout=theirs)
+    check(place, Client(ours))
+
+
+def test_the_environment_tells_the_peer_where_the_socket_cannot():
+    place = site()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        place.spawn(theirs, env=harness.environment(
+            PROTO="TCP", TCPREMOTEIP="192.0.2.77", TCPREMOTEPORT="4711"))
+    harness.contains(check(place, Client(ours)), "[192.0.2.77]")
+
+
+def test_ipv6():
+    place = site()
+    with socket.socket(socket.AF_INET6) as listening:
+        try:
+            listening.bind(("::1", 0))
+        except OSError as problem:
+            raise Skip(f"no IPv6 loopback: {problem}") from None
+        listening.listen(1)
+        ours = socket.create_connection(listening.getsockname()[:2], PATIENCE)
+        theirs, _ = listening.accept()
+    with theirs:
+        place.spawn(theirs)
+    harness.contains(check(place, Client(ours)), "[IPv6:::1]")
+
+
+def test_ipv4_mapped_peer_is_recorded_as_ipv4():
+    place = site()
+    with socket.socket(socket.AF_INET6) as listening:
+        listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        try:
+            listening.bind(("::", 0))
+        except OSError as problem:
+            raise Skip(f"no IPv6: {problem}") from None
+        listening.listen(1)
+        ours = socket.create_connection(
+            ("127.0.0.1", listening.getsockname()[1]), PATIENCE, (CLIENT, 0))
+        theirs, _ = listening.accept()
+    with theirs:
+        place.spawn(theirs)
+    harness.contains(check(place, Client(ours)), f"[{CLIENT}]")
+
+
+def session(sent):
+    stuffed = b"".join(b"." + line if line.startswith(b".") else line
+                       for line in sent.splitlines(keepends=True))
+    return (b"EHLO client.example.net\r\n"
+            + f"MAIL FROM:<{harness.SENDER}>\r\nRCPT TO:<{harness.RECIPIENT}>\r\n".encode()
+            + b"DATA\r\n" + stuffed + b".\r\nQUIT\r\n")
+
+
+def test_a_plain_pipe():
+    place, sent = site(), harness.sample()
+    text = place.dir / "session.txt"
+    text.write_bytes(session(sent))
+    with open(text, "rb") as stdin:
+        done = subprocess.run(place.command(), stdin=stdin, capture_output=True, check=False,
+                              env=harness.environment(), timeout=PATIENCE)
+    codes = [line[:3] for line in done.stdout.splitlines() if line[3:4] == b" "]
+    harness.equal(codes, [b"220", b"250", b"250", b"250", b"354", b"250", b"221"])
+    harness.equal(done.returncode, 0)
+    harness.check_stored(place.only_message(), sent)
+
+
+if __name__ == "__main__":
+    harness.main()

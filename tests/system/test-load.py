@@ -1,0 +1,110 @@
+#!/usr/bin/python3
+"""A connection pays only for what it uses: libc alone until TLS is asked for, and none of the
+variables that a library would obey."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import harness
+from harness import Site, Skip
+
+HEAVY = ("gnutls", "systemd", "nettle", "gsasl", "tls.so", "systemd.so", "sasl.so")
+
+
+def libraries(client):
+    """What is mapped into the process at the other end, by file name."""
+    try:
+        with open(f"/proc/{client.process.pid}/maps", encoding="ascii") as maps:
+            paths = {line.split()[5] for line in maps if len(line.split()) > 5}
+    except PermissionError as problem:
+        raise Skip(f"another's memory map cannot be read here: {problem}") from None
+    return sorted(os.path.basename(p) for p in paths if re.search(r"\.so(\.|$)", p))
+
+
+def heavy(found):
+    return [name for name in found if any(word in name for word in HEAVY)]
+
+
+@harness.senseless_when_sanitized
+def test_the_program_is_linked_with_libc_only():
+    done = harness.run("ldd", harness.program())
+    names = [line.split()[0].rsplit("/", 1)[-1] for line in done.stdout.splitlines()]
+    extra = [n for n in names if not re.match(r"linux-(vdso|gate)|ld-linux|ld64|libc\.so", n)]
+    harness.equal(extra, [], done.stdout)
+
+
+@harness.senseless_when_sanitized
+def test_a_plain_session_loads_nothing_to_its_end():
+    place = Site(tls="on", pair=harness.pair())
+    client = place.connect()
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    found = libraries(client)
+    extra = [n for n in found if not re.match(r"ld-linux|ld64|libc\.so|libc-", n)]
+    harness.equal(extra, [])
+    client.quit()
+
+
+def test_starttls_loads_gnutls_and_nothing_of_systemd():
+    place = Site(tls="on", pair=harness.pair())
+    client = place.connect()
+    client.ehlo()
+    harness.equal(heavy(libraries(client)), [], "before STARTTLS")
+    client.starttls()
+    client.ehlo()
+    found = heavy(libraries(client))
+    assert any("gnutls" in name for name in found), found
+    assert not any("systemd" in name for name in found), found
+    client.quit()
+
+
+def test_tls_off_never_loads_gnutls():
+    client = Site().connect()
+    client.ehlo()
+    client.say("STARTTLS", 502, "5.5.1")
+    harness.equal(heavy(libraries(client)), [])
+    client.quit()
+
+
+def test_no_variable_makes_gnutls_log_session_keys():
+    place = Site(tls="on", pair=harness.pair())
+    keys = place.dir / "keys"
+    client = place.connect(env=harness.environment(SSLKEYLOGFILE=str(keys)))
+    client.ehlo()
+    client.starttls()
+    client.ehlo()
+    client.quit()
+    assert not keys.exists(), "session keys were written where a variable said"
+
+
+def test_the_debug_variables_of_gnutls_write_nothing_to_the_wire():
+    """Under inetd standard error is the connection."""
+    place = Site(tls="on", pair=harness.pair())
+    client = place.connect(
+        env=harness.environment(GNUTLS_DEBUG_LEVEL="9"), stderr=subprocess.STDOUT)
+    client.ehlo()
+    client.starttls()
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+
+
+def test_a_module_that_cannot_be_loaded_is_an_error_of_its_feature_alone():
+    """A copy of the program, with a module beside it that is none."""
+    place = Site(tls="on", pair=harness.pair())
+    copy = place.dir / "postern"
+    shutil.copy(harness.program(), copy)
+    (place.dir / "tls.so").write_text("no library\n")
+    place.command = lambda: [str(copy), "-c", str(place.settings_file)]
+    client = place.connect()
+    client.ehlo()
+    client.say("STARTTLS", 454, "4.7.0")
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    harness.contains(place.session()["tls_fault"], "tls.so")
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,621 @@
+#!/usr/bin/python3
+"""TLS in each mode, when it works and each way it fails: replies, what becomes of the mail, and the
+status word of the record, which are the device's panel lines."""
+
+import contextlib
+import os
+import shutil
+import ssl
+import subprocess
+import time
+
+import harness
+from harness import HOST, RECIPIENT, SENDER, Client, Listener, Pair, Site, client_context
+
+FAILED = "SSL Error (SMTP Receive)"
+REFUSED = "SSL Error (SMTP RX Reject)"
+TLS1_0, TLS1_2, TLS1_3 = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+WITH_TLS = {"on": "on", "required": "required", "implicit": "implicit"}
+
+
+def secure(place, context=None, name=HOST, **options):
+    """A connection in TLS, up to EHLO's reply, whatever way the setting has it."""
+    if place.settings["tls"] == "implicit":
+        client = place.connect(greeting=False)
+        client.handshake(context, name, **options)
+        client.expect(220)
+    else:
+        client = place.connect()
+        client.ehlo()
+        client.starttls(context, name, **options)
+    client.ehlo()
+    return client
+
+
+def check_delivery(place, client):
+    sent = harness.sample()
+    harness.equal(client.message(sent).code, 250)
+    client.quit()
+    for path in place.new():
+        harness.check_stored(path, sent)
+        path.unlink()
+
+
+def status(place):
+    return place.session().get("status", "")
+
+
+# Each mode, with a client that has TLS and one that has not
+
+
+@harness.table(**WITH_TLS)
+def test_a_message_through_tls(mode):
+    place = Site(tls=mode, pair=harness.pair())
+    check_delivery(place, secure(place))
+    harness.equal(status(place), "")
+    record = place.session()
+    harness.equal(record["tls"], "TLS1.3")
+    harness.contains(record["cipher"], "TLS_AES_")
+    harness.equal(record["sni"], HOST)
+
+
+def test_off_offers_no_tls_and_takes_mail():
+    place = Site(tls="off")
+    client = place.connect()
+    assert not client.ehlo().has("STARTTLS")
+    client.say("STARTTLS", 502, "5.5.1")
+    check_delivery(place, client)
+    harness.equal(status(place), "")
+
+
+def test_on_takes_mail_in_the_clear():
+    place = Site(tls="on", pair=harness.pair())
+    client = place.connect()
+    assert client.ehlo().has("STARTTLS")
+    check_delivery(place, client)
+    harness.equal(status(place), "")
+
+
+@harness.table_of({mode: mode for mode in ("required", "ssl")})
+def test_required_refuses_mail_in_the_clear_and_ends(mode):
+    place = Site(tls=mode, pair=harness.pair())
+    client = place.connect()
+    assert client.ehlo().has("STARTTLS")
+    client.send(f"MAIL FROM:<{SENDER}>\r\nRCPT TO:<{RECIPIENT}>\r\nDATA\r\n")
+    client.expect(530, "Must issue a STARTTLS command first")
+    client.expect_end()  # in good order: a reset would have cost the client the 530
+    client.wait()
+    harness.equal(status(place), REFUSED)
+    harness.equal(place.everything(), [])
+
+
+def test_required_refuses_all_that_is_not_needed_for_starttls():
+    place = Site(tls="required", pair=harness.pair())
+    client = place.connect()
+    for verb in ("NOOP", "RSET", "HELO client.example.net", "EHLO client.example.net"):
+        client.say(verb, 250)
+    for verb in (f"RCPT TO:<{RECIPIENT}>", "DATA", "VRFY postmaster", "HELP"):
+        client.say(verb, 530, "5.7.0")
+    client.starttls()
+    client.ehlo()
+    check_delivery(place, client)
+
+
+def test_implicit_shows_nothing_to_a_client_without_tls():
+    place = Site(tls="implicit", pair=harness.pair())
+    client = place.connect(greeting=False)
+    client.send("EHLO client.example.net\r\n")
+    check_only_an_alert(client)
+    client.wait()
+    harness.equal(status(place), FAILED)
+
+
+# Handshakes that fail
+
+
+def check_only_an_alert(client):
+    """What follows the 220 is TLS's, if anything: records of type alert, no line of SMTP."""
+    rest = client.rest()
+    while rest:
+        harness.equal(rest[:1], b"\x15", f"a TLS alert was expected: {rest!r}")
+        rest = rest[5 + int.from_bytes(rest[3:5], "big"):]
+
+
+def raw(place):
+    """A connection where the server expects a ClientHello next."""
+    if place.settings["tls"] == "implicit":
+        return place.connect(greeting=False)
+    client = place.connect()
+    client.ehlo()
+    client.say("STARTTLS", 220)
+    return client
+
+
+def fails(place, context):
+    try:
+        secure(place, context)
+    except (ssl.SSLError, harness.Closed, OSError) as problem:
+        return str(problem)
+    raise AssertionError("the handshake must fail")
+
+
+def check_failed(place):
+    harness.eventually(lambda: place.records("session"), "the session's record")
+    harness.equal(status(place), FAILED)
+    harness.equal(place.everything(), [])
+
+
+@harness.table(**WITH_TLS)
+def test_a_client_with_tls_1_0_only(mode):
+    place = Site(tls=mode, pair=harness.pair("rsa"))
+    problem = fails(place, client_context(TLS1_0, TLS1_0, "ALL:@SECLEVEL=0"))
+    harness.contains(problem.lower(), "alert protocol version")
+    check_failed(place)
+
+
+@harness.table(**WITH_TLS)
+def test_no_common_cipher(mode):
+    place = Site(tls=mode, pair=harness.pair())
+    problem = fails(place, client_context(TLS1_2, TLS1_2, "eNULL:@SECLEVEL=0"))
+    harness.contains(problem.lower(), "alert handshake failure")
+    check_failed(place)
+
+
+@harness.table(**WITH_TLS)
+def test_a_client_that_stalls(mode):
+    place = Site(tls=mode, pair=harness.pair(), timeout=1)
+    client = raw(place)
+    begun = time.monotonic()
+    check_only_an_alert(client)
+    client.wait()
+    took = time.monotonic() - begun
+    assert 0.8 < took < 5, f"the handshake's deadline came after {took:.1f} s"
+    check_failed(place)
+
+
+@harness.table(**WITH_TLS)
+def test_a_client_that_stalls_in_the_middle_of_a_handshake_record(mode):
+    place = Site(tls=mode, pair=harness.pair(), timeout=1)
+    client = raw(place)
+    client.send(bytes.fromhex("1603010200010001fc0303"))
+    check_only_an_alert(client)
+    client.wait()
+    check_failed(place)
+
+
+@harness.table_of({
+    f"{name} ({mode})": (mode, octets) for mode in WITH_TLS for name, octets in {
+        "zeros": bytes(64), "text": b"MAIL FROM:<x@example.net>\r\n",
+        "noise": bytes(range(255, 0, -1)) * 4,
+        "broken hello": bytes.fromhex("1603010010010000ff") + bytes(300)}.items()})
+def test_a_client_that_sends_garbage(mode, octets):
+    place = Site(tls=mode, pair=harness.pair())
+    client = raw(place)
+    client.send(octets)
+    check_only_an_alert(client)
+    client.wait()
+    check_failed(place)
+
+
+@harness.table(**WITH_TLS)
+def test_a_client_that_leaves_in_the_handshake(mode):
+    place = Site(tls=mode, pair=harness.pair())
+    client = raw(place)
+    client.wait()
+    check_failed(place)
+
+
+@harness.table(**WITH_TLS)
+def test_a_client_that_does_not_trust_the_certificate(mode):
+    place = Site(tls=mode, pair=harness.pair())
+    context = client_context(maximum=TLS1_2, trust=harness.pair("ecdsa", HOST, serial=99))
+    contained = fails(place, context)
+    harness.contains(contained, "certificate verify failed")
+    check_failed(place)
+    harness.contains(str(place.session()).lower(), "unknown")  # the alert, in the record
+
+
+# Certificates that cannot be used, and those that can all the same
+
+
+def half_replaced(folder):
+    pair = harness.pair().copy_to(folder)
+    shutil.copy(harness.pair(serial=2).certificate, pair.certificate)
+    return pair
+
+
+def no_key(folder):
+    pair = harness.pair().copy_to(folder)
+    pair.key.unlink()
+    return pair
+
+
+def no_certificate(folder):
+    pair = harness.pair().copy_to(folder)
+    pair.certificate.unlink()
+    return pair
+
+
+def no_pem(folder):
+    pair = harness.pair().copy_to(folder)
+    pair.certificate.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    return pair
+
+
+def empty_key(folder):
+    pair = harness.pair().copy_to(folder)
+    pair.key.write_text("")
+    return pair
+
+
+UNUSABLE = {f.__name__: f for f in (half_replaced, no_key, no_certificate, no_pem, empty_key)}
+
+
+@harness.table(**UNUSABLE)
+def test_on_costs_no_mail_with_an_unusable_certificate(spoil):
+    place = Site(tls="on")
+    place.set(pair=spoil(place.dir))
+    client = place.connect()
+    client.ehlo()
+    client.say("STARTTLS", 454, "4.7.0")
+    check_delivery(place, client)
+    check_told(place)
+
+
+@harness.table(**UNUSABLE)
+def test_required_refuses_mail_with_an_unusable_certificate(spoil):
+    place = Site(tls="required")
+    place.set(pair=spoil(place.dir))
+    client = place.connect()
+    client.ehlo()
+    client.say("STARTTLS", 421, "4.3.0")
+    client.expect_end()
+    client.wait()
+    harness.equal(place.everything(), [])
+    check_told(place)
+
+
+@harness.table(**UNUSABLE)
+def test_implicit_ends_with_an_alert_with_an_unusable_certificate(spoil):
+    place = Site(tls="implicit")
+    place.set(pair=spoil(place.dir))
+    client = place.connect(greeting=False)
+    with contextlib.suppress(OSError):
+        client.handshake()
+        raise AssertionError("the handshake must fail")
+    client.wait()
+    harness.equal(place.everything(), [])
+    check_told(place)
+
+
+def test_implicit_with_an_unusable_certificate_sends_an_alert():
+    place = Site(tls="implicit")
+    place.set(pair=no_key(place.dir))
+    client = place.connect(greeting=False)
+    rest = client.rest()
+    harness.equal(rest[:1], b"\x15", f"an alert: {rest!r}")
+
+
+def check_told(place):
+    """Never silent: the record says why, and where."""
+    record = place.session()
+    harness.contains(record.get("tls_fault", ""), str(place.dir))
+
+
+@harness.table_of({
+    f"{fault} ({mode})": (mode, fault)
+    for mode in WITH_TLS for fault in ("expired", "future", "other host")})
+def test_a_certificate_that_is_only_wrong_for_the_client_is_used(mode, fault):
+    pairs = {"expired": lambda: harness.pair(expired=True),
+             "future": lambda: harness.pair(future=True),
+             "other host": lambda: harness.pair("ecdsa", "elsewhere.example.net")}
+    pair = pairs[fault]()
+    place = Site(tls=mode, pair=pair)
+    client = secure(place)
+    harness.equal(client.socket.getpeercert(binary_form=True), pair.der())
+    check_delivery(place, client)
+    harness.equal(status(place), "")
+
+
+def test_a_half_replaced_pair_is_usable_again_for_the_next_connection():
+    place = Site(tls="required")
+    pair = half_replaced(place.dir)
+    place.set(pair=pair)
+    client = place.connect()
+    client.ehlo()
+    client.say("STARTTLS", 421, "4.3.0")
+    client.wait()
+    shutil.copy(harness.pair(serial=2).key, pair.key)
+    check_delivery(place, secure(place))
+
+
+def test_a_replaced_certificate_is_used_by_the_very_next_connection():
+    place = Site(tls="on")
+    pair = harness.pair().copy_to(place.dir)
+    place.set(pair=pair)
+    before = secure(place)
+    harness.equal(before.socket.getpeercert(binary_form=True), harness.pair().der())
+    for name in ("certificate", "key"):  # as certbot does: a new file takes the name
+        new = place.dir / f"new-{name}"
+        shutil.copy(getattr(harness.pair(serial=2), name), new)
+        os.replace(new, getattr(pair, name))
+    after = secure(place)
+    harness.equal(after.socket.getpeercert(binary_form=True), harness.pair(serial=2).der())
+    check_delivery(place, before)  # which goes on with what it has
+    check_delivery(place, after)
+
+
+def test_certificate_and_key_may_be_one_file():
+    place = Site(tls="on")
+    pair, both = harness.pair(), place.dir / "both.pem"
+    both.write_text(pair.key.read_text() + pair.certificate.read_text())
+    place.set(pair=Pair(both, both))
+    check_delivery(place, secure(place))
+
+
+def test_a_chain_is_sent_whole():
+    """The file's second certificate goes out, too: s_client shows what came."""
+    harness.need("openssl")
+    place = Site(tls="on")
+    pair = harness.pair().copy_to(place.dir)
+    authority = harness.pair("ecdsa", "Authority of example.org")
+    template = place.dir / "template"
+    template.write_text(f"cn = {HOST}\ndns_name = {HOST}\ntls_www_server\nexpiration_days = 300\n")
+    done = harness.run(
+        "certtool", "--generate-certificate", "--load-privkey", pair.key, "--load-ca-certificate",
+        authority.certificate, "--load-ca-privkey", authority.key, "--template", template,
+        "--no-text", "--outfile", pair.certificate)
+    harness.equal(done.returncode, 0, done.stdout)
+    with open(pair.certificate, "a", encoding="ascii") as chain:
+        chain.write(authority.certificate.read_text())
+    place.set(pair=pair)
+    done = harness.run("openssl", "s_client", "-showcerts", "-starttls", "smtp", "-connect",
+                       f"127.0.0.1:{Listener(place).port}", input="QUIT\r\n")
+    for made in (pair, authority):
+        first = made.certificate.read_text().partition("-----END")[0]
+        harness.contains(done.stdout, first)
+
+
+# Several certificates
+
+
+def test_sni_chooses_the_certificate_and_an_unknown_name_gets_the_first():
+    pairs = [harness.pair("ecdsa", f"{name}.example.org") for name in ("mail", "mx", "scan")]
+    place = Site(tls="on", pairs=pairs)
+    for name, expected in (("mail", 0), ("mx", 1), ("scan", 2), ("unknown", 0), (None, 0)):
+        name = name and f"{name}.example.org"
+        client = secure(place, name=name)
+        harness.equal(client.socket.getpeercert(binary_form=True), pairs[expected].der(), str(name))
+        client.quit()
+
+
+@harness.table_of({
+    "TLS 1.2, RSA": ("-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256", "rsa"),
+    "TLS 1.2, ECDSA": ("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256", "ecdsa"),
+    "TLS 1.3, RSA": ("-tls1_3", "-sigalgs", "rsa_pss_rsae_sha256", "rsa"),
+    "TLS 1.3, ECDSA": ("-tls1_3", "-sigalgs", "ecdsa_secp256r1_sha256", "ecdsa"),
+})
+def test_rsa_and_ecdsa_are_chosen_by_what_the_client_can(version, option, value, expected):
+    harness.need("openssl")
+    place = Site(tls="on", pairs=[harness.pair("rsa"), harness.pair("ecdsa")])
+    port = Listener(place).port
+    done = harness.run("openssl", "s_client", "-starttls", "smtp", "-connect", f"127.0.0.1:{port}",
+                       "-servername", HOST, version, option, value, input="QUIT\r\n")
+    certificate = harness.pair(expected).certificate.read_text().strip()
+    harness.contains(done.stdout, certificate)
+
+
+@harness.table_of({"TLS 1.2": TLS1_2, "TLS 1.3": TLS1_3})
+def test_both_versions(version):
+    place = Site(tls="on", pair=harness.pair())
+    client = secure(place, client_context(version, version))
+    check_delivery(place, client)
+    harness.equal(place.session()["tls"], f"TLS1.{version - 0x301}")
+
+
+def test_the_priority_string_rules():
+    place = Site(tls="on", pair=harness.pair(), tls_priority="NORMAL:-VERS-ALL:+VERS-TLS1.2")
+    client = secure(place)
+    harness.equal(client.socket.version(), "TLSv1.2")
+    check_delivery(place, client)
+
+
+def test_an_old_device_is_let_in_by_the_priority_string():
+    place = Site(tls="on", pair=harness.pair("rsa"),
+                 tls_priority="LEGACY:+VERS-TLS1.0:+SHA1:%VERIFY_ALLOW_SIGN_WITH_SHA1")
+    client = secure(place, client_context(TLS1_0, TLS1_0, "ALL:@SECLEVEL=0"))
+    check_delivery(place, client)
+    harness.equal(place.session()["tls"], "TLS1.0")
+
+
+# ALPN
+
+
+@harness.table_of({"smtp": ("smtp", "smtp"), "esmtp": ("esmtp", "esmtp"),
+                   "smtp after another": ("http/1.1 smtp", "smtp"), "none": ("", None)})
+def test_alpn_that_names_smtp_or_nothing(offered, chosen):
+    place = Site(tls="on", pair=harness.pair())
+    client = secure(place, client_context(alpn=offered.split()))
+    harness.equal(client.socket.selected_alpn_protocol(), chosen)
+    check_delivery(place, client)
+
+
+@harness.table(**WITH_TLS)
+def test_alpn_of_another_protocol_fails(mode):
+    place = Site(tls=mode, pair=harness.pair())
+    problem = fails(place, client_context(alpn=["http/1.1"]))
+    harness.contains(problem.lower(), "no application protocol")
+    check_failed(place)
+
+
+# Session tickets
+
+
+def ticket_key(folder, name="tickets", octets=None, mode=0o600):
+    path = folder / name
+    path.write_bytes(os.urandom(64) if octets is None else octets)
+    path.chmod(mode)
+    return path
+
+
+def resumed(place, context, session=None):
+    """One session, and the ticket that it gave; TLS 1.3 sends it with the first data."""
+    client = secure(place, context, session=session)
+    client.say("NOOP", 250)
+    got, again = client.socket.session, client.socket.session_reused
+    check_delivery(place, client)
+    return got, again
+
+
+VERSIONS = {"TLS 1.2": TLS1_2, "TLS 1.3": TLS1_3}
+
+
+@harness.table_of(VERSIONS)
+def test_a_session_is_resumed_from_one_process_to_another(version):
+    place = Site(tls="on", pair=harness.pair())
+    place.set(tls_tickets=ticket_key(place.dir))
+    context = client_context(version, version)
+    session, again = resumed(place, context)
+    assert not again
+    _, again = resumed(place, context, session)
+    assert again, "the second session was not resumed"
+    flags = [r.get("resumed") for r in place.records("session")]
+    harness.equal(flags, [None, "yes"])
+
+
+@harness.table_of(VERSIONS)
+def test_a_session_is_not_resumed_with_another_key(version):
+    place = Site(tls="on", pair=harness.pair())
+    place.set(tls_tickets=ticket_key(place.dir))
+    context = client_context(version, version)
+    session, _ = resumed(place, context)
+    place.set(tls_tickets=ticket_key(place.dir, "other"))
+    assert not resumed(place, context, session)[1], "resumed with another key"
+    place.set(tls_tickets=None)
+    assert not resumed(place, context, session)[1], "resumed without a key"
+
+
+@harness.table_of(VERSIONS)
+def test_no_tickets_unless_asked_for(version):
+    place = Site(tls="on", pair=harness.pair())
+    context = client_context(version, version)
+    session, _ = resumed(place, context)
+    assert session is None or not session.has_ticket, "a ticket was sent"
+    assert session is None or not resumed(place, context, session)[1]
+
+
+@harness.table_of({
+    "zero": (bytes(64), 0o600), "short": (b"x" * 63, 0o600), "empty": (b"", 0o600),
+    "readable by others": (None, 0o644)})
+def test_a_ticket_key_that_protects_nobody_is_refused(octets, mode):
+    place = Site(tls="on", pair=harness.pair())
+    place.set(tls_tickets=ticket_key(place.dir, octets=octets, mode=mode))
+    client = place.connect()
+    client.ehlo()
+    client.send("STARTTLS\r\n")
+    if client.reply().code == 220:  # mail is not lost for it, but no ticket goes out
+        client.handshake()
+        client.ehlo()
+        client.say("NOOP", 250)
+        session = client.socket.session
+        assert session is None or not session.has_ticket, "a ticket under that key"
+    client.wait()
+    harness.contains(place.log_text(), "tickets")
+
+
+# The end
+
+
+def test_quit_in_tls_ends_with_close_notify():
+    place = Site(tls="on", pair=harness.pair())
+    client = secure(place)
+    client.say("QUIT", 221)
+    harness.equal(client.socket.recv(1), b"")  # a ragged end would raise
+    client.wait()
+
+
+def test_pipelined_commands_in_tls():
+    place = Site(tls="on", pair=harness.pair())
+    client = secure(place)
+    client.send(f"MAIL FROM:<{SENDER}>\r\nRCPT TO:<{RECIPIENT}>\r\nDATA\r\n")
+    for code in (250, 250, 354):
+        client.expect(code)
+    client.send("Subject: x\r\n\r\nhi\r\n.\r\nQUIT\r\n")
+    client.expect(250)
+    client.expect(221)
+
+
+class ByHand:
+    """s_client at a keyboard: R, K, k and Q at the start of a line are its own commands."""
+
+    def __init__(self, place, version):
+        harness.need("openssl")
+        self.shown = place.dir / "shown"
+        with open(self.shown, "wb") as out:
+            self.process = harness.start(
+                "openssl", "s_client", "-starttls", "smtp", version, "-connect",
+                f"127.0.0.1:{Listener(place).port}", stdin=subprocess.PIPE, stdout=out, stderr=out)
+        self.wait_for("Verify return code")
+
+    def wait_for(self, text):
+        harness.eventually(lambda: text in self.shown.read_text(errors="replace"), text)
+
+    def type(self, line, answer):
+        self.process.stdin.write(f"{line}\r\n".encode())
+        self.process.stdin.flush()
+        self.wait_for(answer)
+
+
+def test_renegotiation_is_refused():
+    place = Site(tls="on", pair=harness.pair())
+    client = ByHand(place, "-tls1_2")
+    client.type("EHLO client.example.net", "PIPELINING")
+    client.type("R", "no renegotiation")
+    harness.equal(place.everything(), [])
+    place.session()
+
+
+@harness.table_of({"of the client's key": "k", "of both keys": "K"})
+def test_a_session_goes_on_after_a_key_update(command):
+    place = Site(tls="on", pair=harness.pair())
+    client = ByHand(place, "-tls1_3")
+    client.type(command, "KEYUPDATE")
+    client.type("HELP", "214 ")
+    client.type("quit", "221 ")
+    harness.equal(place.session()["end"], "quit")
+
+
+def test_gnutls_cli_with_tls_1_0_only():
+    harness.need("gnutls-cli")
+    place = Site(tls="required", pair=harness.pair("rsa"))
+    port = Listener(place).port
+    done = harness.run("gnutls-cli", "--starttls-proto=smtp", "--insecure", f"--port={port}",
+                       "--priority=LEGACY:-VERS-ALL:+VERS-TLS1.0", "127.0.0.1")
+    assert done.returncode != 0, done.stdout
+    check_failed(place)
+
+
+def test_a_large_message_through_tls():
+    place = Site(tls="on", pair=harness.pair())
+    sent = b"Subject: large\r\n\r\n" + b"0123456789 abcdefghij\r\n" * 150_000
+    client = secure(place)
+    harness.equal(client.message(sent).code, 250)
+    client.quit()
+    harness.check_stored(place.only_message(), sent)
+
+
+def test_many_clients_at_once():
+    place = Site(tls="on", pair=harness.pair())
+    port = Listener(place).port
+    clients = [Client.to(port) for _ in range(20)]
+    for step in ("ehlo", "starttls", "ehlo"):
+        for client in clients:
+            getattr(client, step)()
+    for client in clients:
+        harness.equal(client.message(harness.sample()).code, 250)
+        client.quit()
+    harness.equal(len(place.new()), 20)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,233 @@
+/* A mail root, credentials and the world outside, and attempts made inside the sandbox. */
+#pragma once
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "edge/sandbox.h"
+#include "unit/test.h"
+
+#define YARD_PATH 128
+
+#define WORKS 0
+#define DIES(signal) (-(signal))
+#define KILLED DIES(SIGSYS)
+#define NOT_ENTERED 255 /* an exit code; the others are errno */
+
+/* The ABI of Landlock that denies it: any that serves, or a later one. */
+#define LANDLOCK 2
+#define LANDLOCK_NET 4
+#define LANDLOCK_SCOPE 6
+
+enum stage {
+	STAGE_A,
+	STAGE_B,
+};
+
+struct yard {
+	char base
+		[YARD_PATH]; /* with mail/{a,b}/{tmp,new,cur}, credentials/key, outside/file */
+	char mail[YARD_PATH];
+	char credentials[YARD_PATH];
+	struct sandbox_dirs dirs;
+	int dir; /* base */
+	int program; /* a file with code */
+	int tcp; /* a socket that is not connected */
+	int log; /* a datagram socket outside, with a name */
+	struct sockaddr_un log_name;
+	int ends[2]; /* a connection */
+	pid_t parent;
+	long call; /* for an attempt that is a call by number */
+};
+
+struct attempt {
+	const char *what;
+	int (*act)(const struct yard *y); /* 0 or errno */
+	int in_a;
+	int in_b;
+	int needs; /* an ABI of Landlock, or 0 */
+};
+
+static inline int errno_of(long r)
+{
+	return r < 0 ? errno : 0;
+}
+
+static inline int enter_stage(const struct yard *y, enum stage stage)
+{
+	struct sandbox_report report;
+	int r = sandbox_enter(&y->dirs, &report);
+
+	return r == 0 && stage == STAGE_B ? sandbox_tighten(&y->dirs) : r;
+}
+
+/* What an act returned in a child, or the signal that ended it as a negative number. */
+static inline int outcome(pid_t pid)
+{
+	int status = 0;
+
+	REQUIRE(pid > 0 && waitpid(pid, &status, 0) == pid);
+	return WIFSIGNALED(status) ? DIES(WTERMSIG(status)) : WEXITSTATUS(status);
+}
+
+/* The act enters what it will by itself. */
+static inline int attempt_out(const struct yard *y, int (*act)(const struct yard *y))
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(act(y));
+	return outcome(pid);
+}
+
+static inline int attempt_in(
+	const struct yard *y, enum stage stage, int (*act)(const struct yard *y))
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(enter_stage(y, stage) == 0 ? act(y) : NOT_ENTERED);
+	return outcome(pid);
+}
+
+static inline int act_nothing(const struct yard *y)
+{
+	(void)y;
+	return 0;
+}
+
+static inline int landlock_abi(void)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
+
+	return abi < LANDLOCK ? 0 : (int)abi;
+}
+
+/* True when every one went as expected. */
+static inline bool attempt_all(const struct yard *y, const struct attempt *list, size_t n)
+{
+	int abi = landlock_abi();
+	bool good = true;
+
+	for (const struct attempt *a = list; a < list + n; a++) {
+		int in_a, in_b;
+
+		if (a->needs > abi)
+			continue;
+		in_a = attempt_in(y, STAGE_A, a->act);
+		in_b = attempt_in(y, STAGE_B, a->act);
+		if (CHECK(in_a == a->in_a && in_b == a->in_b))
+			continue;
+		good = false;
+		fprintf(stderr, "\t%s: A %d, not %d; B %d, not %d\n", a->what, in_a,
+			a->in_a, in_b, a->in_b);
+	}
+	return good;
+}
+
+static inline void yard_file(const struct yard *y, const char *path)
+{
+	int fd = openat(y->dir, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	REQUIRE(fd >= 0 && write(fd, "text\n", 5) == 5);
+	close(fd);
+}
+
+static inline void yard_log(struct yard *y)
+{
+	y->log_name = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	snprintf(y->log_name.sun_path, sizeof(y->log_name.sun_path), "%.80s/outside/log",
+		y->base);
+	y->log = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	REQUIRE(bind(y->log, (struct sockaddr *)&y->log_name, sizeof(y->log_name)) == 0);
+}
+
+static inline void yard_init(struct yard *y)
+{
+	static const char *const dirs[] = { "mail", "mail/a", "mail/a/tmp", "mail/a/new",
+		"mail/a/cur", "mail/b", "mail/b/tmp", "mail/b/new", "mail/b/cur",
+		"credentials", "outside", "outside/dir" };
+	const char *tmp = getenv("TMPDIR");
+
+	*y = (struct yard){ .parent = getpid() };
+	snprintf(y->base, 80, "%s/sandbox.XXXXXX", tmp ? tmp : "/tmp");
+	REQUIRE(mkdtemp(y->base) != NULL);
+	snprintf(y->mail, YARD_PATH, "%.80s/mail", y->base);
+	snprintf(y->credentials, YARD_PATH, "%.80s/credentials", y->base);
+	y->dir = open(y->base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; i < TEST_COUNT(dirs); i++)
+		REQUIRE(mkdirat(y->dir, dirs[i], 0700) == 0);
+	yard_file(y, "credentials/key");
+	yard_file(y, "outside/file");
+	yard_file(y, "mail/a/new/old");
+	y->dirs = (struct sandbox_dirs){ .write = { y->mail },
+		.n_write = 1,
+		.read = { y->credentials },
+		.n_read = 1 };
+	y->program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	y->tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	REQUIRE(y->dir >= 0 && y->program >= 0 && y->tcp >= 0);
+	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, y->ends) == 0);
+	yard_log(y);
+}
+
+static inline int yard_remove(
+	const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	return remove(path);
+}
+
+static inline void yard_done(struct yard *y)
+{
+	CHECK(nftw(y->base, yard_remove, 16, FTW_DEPTH | FTW_PHYS) == 0);
+	close(y->dir);
+	close(y->program);
+	close(y->tcp);
+	close(y->log);
+	close(y->ends[0]);
+	close(y->ends[1]);
+}
+
+/* A table of attempts in a yard of its own. */
+static inline void yard_attempt(const struct attempt *list, size_t n)
+{
+	struct yard y;
+
+	yard_init(&y);
+	attempt_all(&y, list, n);
+	yard_done(&y);
+}
+
+/* The tests, unless there is no seccomp: under valgrind, or in a kernel without it. */
+static inline int yard_main(const struct test *tests, size_t n)
+{
+	struct yard y = { 0 };
+
+	if (attempt_in(&y, STAGE_A, act_nothing) == NOT_ENTERED &&
+		syscall(SYS_seccomp, 2, 0, &(uint32_t){ 0 }) < 0 && errno == ENOSYS) {
+		puts("1..0 # SKIP no seccomp here");
+		return 0;
+	}
+	return test_main(tests, n);
+}
+
+/* LeakSanitizer would clone itself in a child that exits. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "detect_leaks=0";
+}

@@ -1,0 +1,309 @@
+/* proto/address: RFC 5321 4.1.2 and 4.1.3, the standard's examples and hostile ones. */
+#include "proto/address.h"
+#include "unit/test.h"
+
+#define TEN "abcdefghij"
+#define FIFTY TEN TEN TEN TEN TEN
+#define HUNDRED FIFTY FIFTY
+#define LABELS "abcdefghi.abcdefghi.abcdefghi.abcdefghi.abcdefghi."
+
+struct valid {
+	const char *input;
+	const char *text, *local, *domain;
+	const char *rest;
+	bool null, lenient;
+};
+
+static const struct valid valid[] = {
+	/* RFC 5321 4.1.1.2, 4.1.1.3, D.1 */
+	{ .input = "FROM:<>", .null = true },
+	{ .input = "from:<>  SIZE=1", .null = true, .rest = "  SIZE=1" },
+	{ .input = "FROM:<userx@y.foo.org>",
+		.text = "userx@y.foo.org",
+		.local = "userx",
+		.domain = "y.foo.org" },
+	{ .input = "FROM:<@hosta.int,@jkl.org:userc@d.bar.org>",
+		.text = "userc@d.bar.org",
+		.local = "userc",
+		.domain = "d.bar.org" },
+	{ .input = "FROM:<Smith@bar.com> BODY=8BITMIME",
+		.text = "Smith@bar.com",
+		.local = "Smith",
+		.domain = "bar.com",
+		.rest = " BODY=8BITMIME" },
+	/* RFC 5321 4.1.1.3: Postmaster needs no domain, in any case */
+	{ .input = "FROM:<Postmaster>", .text = "Postmaster", .local = "Postmaster" },
+	{ .input = "FROM:<POSTMASTER>\tX",
+		.text = "POSTMASTER",
+		.local = "POSTMASTER",
+		.rest = "\tX" },
+	/* RFC 5321 4.1.3: literals */
+	{ .input = "FROM:<a@[192.0.2.1]>",
+		.text = "a@[192.0.2.1]",
+		.local = "a",
+		.domain = "[192.0.2.1]" },
+	{ .input = "FROM:<a@[IPv6:2001:db8::1]>",
+		.text = "a@[IPv6:2001:db8::1]",
+		.local = "a",
+		.domain = "[IPv6:2001:db8::1]" },
+	{ .input = "FROM:<a@[ipv6:::ffff:192.0.2.1]>",
+		.text = "a@[ipv6:::ffff:192.0.2.1]",
+		.local = "a",
+		.domain = "[ipv6:::ffff:192.0.2.1]" },
+	{ .input = "FROM:<a@[x-tag:b!c]>",
+		.text = "a@[x-tag:b!c]",
+		.local = "a",
+		.domain = "[x-tag:b!c]" },
+	/* RFC 5321 4.1.2: quoted local-parts, atoms of every kind */
+	{ .input = "FROM:<\"a b\"@c>",
+		.text = "\"a b\"@c",
+		.local = "\"a b\"",
+		.domain = "c" },
+	{ .input = "FROM:<\"\"@c>", .text = "\"\"@c", .local = "\"\"", .domain = "c" },
+	{ .input = "FROM:<\"a\\\"b\\\\\"@c>",
+		.text = "\"a\\\"b\\\\\"@c",
+		.local = "\"a\\\"b\\\\\"",
+		.domain = "c" },
+	{ .input = "FROM:<\"a>b@c\"@d>",
+		.text = "\"a>b@c\"@d",
+		.local = "\"a>b@c\"",
+		.domain = "d" },
+	{ .input = "FROM:<!#$%&'*+-/=?^_`{|}~@c>",
+		.text = "!#$%&'*+-/=?^_`{|}~@c",
+		.local = "!#$%&'*+-/=?^_`{|}~",
+		.domain = "c" },
+	{ .input = "FROM:<first.last+tag@mail-1.example.org>",
+		.text = "first.last+tag@mail-1.example.org",
+		.local = "first.last+tag",
+		.domain = "mail-1.example.org" },
+	{ .input = "FROM:<a@under_score.example.org>",
+		.text = "a@under_score.example.org",
+		.local = "a",
+		.domain = "under_score.example.org" },
+	{ .input = "FROM:<a@1.2>", .text = "a@1.2", .local = "a", .domain = "1.2" },
+	{ .input = "FROM:<a@xn--bcher-kva.example>",
+		.text = "a@xn--bcher-kva.example",
+		.local = "a",
+		.domain = "xn--bcher-kva.example" },
+	/* scanners: a blank in front, no angle brackets */
+	{ .input = "FROM: <a@b>",
+		.text = "a@b",
+		.local = "a",
+		.domain = "b",
+		.lenient = true },
+	{ .input = "FROM:   <>", .null = true, .lenient = true },
+	{ .input = "FROM:a@b",
+		.text = "a@b",
+		.local = "a",
+		.domain = "b",
+		.lenient = true },
+	{ .input = "FROM: a@b SIZE=1",
+		.text = "a@b",
+		.local = "a",
+		.domain = "b",
+		.rest = " SIZE=1",
+		.lenient = true },
+	{ .input = "FROM:postmaster",
+		.text = "postmaster",
+		.local = "postmaster",
+		.lenient = true },
+	/* RFC 5321 4.5.3.1.3: 256 octets, brackets included */
+	{ .input = "FROM:<" HUNDRED "@" HUNDRED LABELS "ab>",
+		.text = HUNDRED "@" HUNDRED LABELS "ab",
+		.local = HUNDRED,
+		.domain = HUNDRED LABELS "ab" },
+};
+
+static const struct span invalid[] = {
+	{ "FROM:", 5 },
+	{ "FROM: ", 6 },
+	{ "FROM:<", 6 },
+	{ "FROM:>", 6 },
+	{ "FROM:< >", 8 },
+	{ "FROM:< a@b>", 11 },
+	{ "FROM:<a@b >", 11 },
+	{ "FROM:<a@b", 9 },
+	{ "FROM:a@b>", 9 },
+	{ "FROM:<<a@b>>", 12 },
+	{ "FROM:<a@b>SIZE=1", 16 },
+	{ "FROM:<a@b>,<c@d>", 16 },
+	{ "FROM:<>>", 8 },
+	{ "FROM:<a>", 8 },
+	{ "FROM:<@b>", 9 },
+	{ "FROM:<a@>", 9 },
+	{ "FROM:<a@b@c>", 12 },
+	{ "FROM:<a@b.>", 11 },
+	{ "FROM:<a@.b>", 11 },
+	{ "FROM:<a@b..c>", 13 },
+	{ "FROM:<a@-b>", 11 },
+	{ "FROM:<a@b->", 11 },
+	{ "FROM:<a@b/c>", 12 },
+	{ "FROM:<.a@b>", 11 },
+	{ "FROM:<a.@b>", 11 },
+	{ "FROM:<a..b@c>", 13 },
+	{ "FROM:<a b@c>", 12 },
+	{ "FROM:<a\\b@c>", 12 },
+	{ "FROM:<a(b)@c>", 13 },
+	{ "FROM:<\"a@b>", 11 },
+	{ "FROM:<\"a\\\"@b>", 13 },
+	{ "FROM:<\"a\"b@c>", 13 },
+	{ "FROM:<\"a\tb\"@c>", 14 },
+	{ "FROM:<a@[192.0.2.1>", 19 },
+	{ "FROM:<a@[192.0.2.256]>", 22 },
+	{ "FROM:<a@[192.0.2]>", 18 },
+	{ "FROM:<a@[2001:db8::1>", 21 },
+	{ "FROM:<a@[IPv6:]>", 16 },
+	{ "FROM:<a@[IPv6:192.0.2.1]>", 25 },
+	{ "FROM:<a@[IPv6:2001::db8::1]>", 28 },
+	{ "FROM:<a@[IPv6:fe80::1%eth0]>", 28 },
+	{ "FROM:<a@[]>", 11 },
+	{ "FROM:<a@[tag]>", 14 },
+	{ "FROM:<a@[tag:]>", 15 },
+	{ "FROM:<a@[-:x]>", 14 },
+	{ "FROM:<a@[tag:a[b]>", 18 },
+	{ "FROM:<a@[tag:a\\b]>", 18 },
+	{ "FROM:<a@[tag:a b]>", 18 },
+	{ "FROM:<@a>", 9 },
+	{ "FROM:<@a:>", 10 },
+	{ "FROM:<@a,b@c>", 13 },
+	{ "FROM:<@a,@b,c@d>", 16 },
+	{ "FROM:<a@b\0>", 11 },
+	{ "FROM:<a\0@b>", 11 },
+	{ "FROM:<\"a\0\"@b>", 13 },
+	{ "FROM:<a\n@b>", 11 },
+	{ "FROM:<a@b>\r", 11 },
+	{ "FROM:<\"a\r\nRCPT TO:<x@y>\"@b>", 28 },
+	{ "FROM:<\xc3\xa4@b>", 11 },
+	{ "FROM:<a@\xc3\xa4>", 11 },
+	{ "FROM:<\"\xff\"@b>", 12 },
+	{ "FROM:<a@b\x7f>", 11 },
+	{ "FROM:<\"\x7f\"@b>", 12 },
+};
+
+static struct span field(const char *text)
+{
+	return span_of(text ? text : "");
+}
+
+static void test_takes_what_the_standard_allows(void)
+{
+	for (size_t i = 0; i < TEST_COUNT(valid); i++) {
+		const struct valid *v = &valid[i];
+		struct span args = span_of(v->input);
+		struct path path;
+		if (!CHECK(path_take(&args, SPAN("FROM:"), &path) == PATH_FINE)) {
+			fprintf(stderr, "\t%s\n", v->input);
+			continue;
+		}
+		CHECK(span_eq(path.text, field(v->text)));
+		CHECK(span_eq(path.local, field(v->local)));
+		CHECK(span_eq(path.domain, field(v->domain)));
+		CHECK(span_eq(args, field(v->rest)));
+		CHECK(path.null == v->null);
+		CHECK(path.lenient == v->lenient);
+	}
+}
+
+static void test_refuses_all_else_and_touches_nothing(void)
+{
+	for (size_t i = 0; i < TEST_COUNT(invalid); i++) {
+		struct span args = invalid[i];
+		struct path path = { .text = SPAN("untouched") };
+		if (!CHECK(path_take(&args, SPAN("FROM:"), &path) == PATH_SYNTAX))
+			fprintf(stderr, "\t%s\n", invalid[i].p);
+		CHECK(args.p == invalid[i].p && args.n == invalid[i].n);
+		CHECK_SPAN(path.text, "untouched");
+	}
+}
+
+static void test_wants_its_keyword(void)
+{
+	static const char *const table[] = { "", "FROM", "TO:<a@b>", "FROM <a@b>",
+		" FROM:<a@b>", "<a@b>", "FROM :<a@b>" };
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		struct span args = span_of(table[i]);
+		struct path path;
+		CHECK(path_take(&args, SPAN("FROM:"), &path) == PATH_KEYWORD);
+	}
+}
+
+/* No octet of an accepted path is a control character or above 126. */
+static void test_a_literal_hides_nothing(void)
+{
+	CHECK(!domain_valid(SPAN("[192.0.2.1\0x]")));
+	CHECK(!domain_valid(SPAN("[192.0.2.1\0\r\n]")));
+	CHECK(!domain_valid(SPAN("[IPv6:::1\0x]")));
+	CHECK(!domain_valid(SPAN("[192.0.2.1\n]")));
+	CHECK(!domain_valid(SPAN("[tag:\x80]")));
+	CHECK(!domain_valid(SPAN("[tag:a\0b]")));
+}
+
+/* RFC 5321 4.5.3.1.2 and 4.5.3.1.3 */
+static void test_lengths_are_limited(void)
+{
+	struct span path = SPAN("FROM:<" HUNDRED "@" HUNDRED LABELS "abcd>");
+	struct span route = SPAN("FROM:<@" HUNDRED ":" HUNDRED "@" LABELS "a>");
+	struct span domain = SPAN(HUNDRED HUNDRED LABELS "abcdef");
+	struct path ret;
+
+	CHECK(path_take(&path, SPAN("FROM:"), &ret) == PATH_SYNTAX);
+	CHECK(path_take(&route, SPAN("FROM:"), &ret) == PATH_FINE);
+	CHECK(!domain_valid(domain));
+	domain.n = DOMAIN_OCTETS_MAX;
+	CHECK(domain_valid(domain));
+}
+
+static void test_knows_domains(void)
+{
+	CHECK(domain_valid(SPAN("client.example.org")));
+	CHECK(domain_valid(SPAN("localhost")));
+	CHECK(domain_valid(SPAN("[192.0.2.1]")));
+	CHECK(!domain_valid(SPAN("")));
+	CHECK(!domain_valid(SPAN("a b")));
+	CHECK(!domain_valid(SPAN("a\r\nReceived: from b")));
+	CHECK(!domain_valid(SPAN("a)")));
+	CHECK(!domain_valid(SPAN("[192.0.2.1] b")));
+	CHECK(!domain_valid(SPAN("192.0.2.1]")));
+	CHECK(!domain_valid(SPAN("example.org.")));
+}
+
+struct quoted {
+	const char *local, *octets;
+};
+
+static void test_unquotes(void)
+{
+	static const struct quoted table[] = {
+		{ .local = "abc", .octets = "abc" },
+		{ .local = "\"abc\"", .octets = "abc" },
+		{ .local = "\"a b\"", .octets = "a b" },
+		{ .local = "\"a\\\"b\\\\c\"", .octets = "a\"b\\c" },
+		{ .local = "\"\\a\"", .octets = "a" },
+		{ .local = "\"\"", .octets = "" },
+		{ .local = "\"../x\"", .octets = "../x" },
+		{ .local = "", .octets = "" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		char octets[64];
+		struct buf b = BUF(octets);
+		local_unquote(span_of(table[i].local), &b);
+		CHECK_SPAN(buf_span(&b), table[i].octets);
+	}
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		TEST(test_takes_what_the_standard_allows),
+		TEST(test_refuses_all_else_and_touches_nothing),
+		TEST(test_wants_its_keyword),
+		TEST(test_a_literal_hides_nothing),
+		TEST(test_lengths_are_limited),
+		TEST(test_knows_domains),
+		TEST(test_unquotes),
+	};
+
+	return test_main(tests, TEST_COUNT(tests));
+}

@@ -1,0 +1,160 @@
+/* The assembler of system call filters, by running its programs. */
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <unistd.h>
+#include "edge/bpf.h"
+#include "unit/test.h"
+
+#ifdef __x86_64__
+#define ARCH AUDIT_ARCH_X86_64
+#define OTHER_ARCH AUDIT_ARCH_I386
+#else
+#define ARCH AUDIT_ARCH_AARCH64
+#define OTHER_ARCH AUDIT_ARCH_ARM
+#endif
+
+#define OTHERS (SECCOMP_RET_ERRNO | ENOSYS)
+#define REFUSED (SECCOMP_RET_ERRNO | EPERM)
+#define FAULT 0xdead /* the program ran out of its bounds */
+#define MANY 120
+#define X32 0x40000000
+
+static uint32_t jump(const struct sock_filter *i, uint32_t a)
+{
+	switch (i->code) {
+	case BPF_JMP | BPF_JA:
+		return i->k;
+	case BPF_JMP | BPF_JEQ | BPF_K:
+		return a == i->k ? i->jt : i->jf;
+	case BPF_JMP | BPF_JGE | BPF_K:
+		return a >= i->k ? i->jt : i->jf;
+	case BPF_JMP | BPF_JSET | BPF_K:
+		return a & i->k ? i->jt : i->jf;
+	default:
+		return FAULT;
+	}
+}
+
+static uint32_t run(const struct bpf_program *p, const struct seccomp_data *data)
+{
+	uint32_t a = 0;
+
+	for (size_t pc = p->first; pc < BPF_PROGRAM_MAX; pc++) {
+		const struct sock_filter *i = &p->at[pc];
+
+		if (i->code == (BPF_RET | BPF_K))
+			return i->k;
+		if (i->code == (BPF_LD | BPF_W | BPF_ABS) &&
+			i->k + sizeof(a) <= sizeof(*data))
+			memcpy(&a, (const char *)data + i->k, sizeof(a));
+		else
+			pc += jump(i, a);
+	}
+	return FAULT;
+}
+
+static uint32_t verdict(const struct bpf_table *t, const struct seccomp_data *data)
+{
+	struct bpf_program p;
+
+	bpf_assemble(&p, t);
+	return run(&p, data);
+}
+
+/* Two of every four numbers: the program is longer than a conditional jump reaches. */
+static void test_every_number_has_its_verdict(void)
+{
+	static const struct bpf_rule rule = { 511 - 1, EPERM, { { 0, ARG_IS, 7 } } };
+	uint16_t allowed[MANY], deadly[MANY];
+	struct bpf_table t = { allowed, MANY, deadly, MANY, &rule, 1, OTHERS };
+	struct bpf_program p;
+	size_t far = 0;
+
+	for (uint16_t i = 0; i < MANY; i++) {
+		allowed[i] = (uint16_t)(i * 4);
+		deadly[i] = (uint16_t)(i * 4 + 2);
+	}
+	bpf_assemble(&p, &t);
+	for (size_t i = p.first; i < BPF_PROGRAM_MAX; i++)
+		far += p.at[i].code == (BPF_JMP | BPF_JA);
+	CHECK(far > 0);
+	for (int nr = 0; nr < 1024; nr++) {
+		const struct seccomp_data data = { .nr = nr, .arch = ARCH };
+		uint32_t expected = OTHERS;
+
+		if (nr < 4 * MANY && nr % 4 == 0)
+			expected = SECCOMP_RET_ALLOW;
+		else if (nr < 4 * MANY && nr % 4 == 2)
+			expected = SECCOMP_RET_KILL_PROCESS;
+		else if (nr == rule.call)
+			expected = REFUSED;
+		CHECK(run(&p, &data) == expected);
+	}
+}
+
+static void test_numbers_of_other_worlds_are_refused(void)
+{
+	static const uint16_t allowed[] = { 0, 1 };
+	static const struct bpf_rule rule = { 9, EPERM, { { 0, ARG_IS, 7 } } };
+	const struct bpf_table t = { allowed, 2, NULL, 0, &rule, 1, OTHERS };
+
+	CHECK(verdict(&t, &(struct seccomp_data){ .nr = 1, .arch = ARCH }) ==
+		SECCOMP_RET_ALLOW);
+	CHECK(verdict(&t, &(struct seccomp_data){ .nr = X32 | 1, .arch = ARCH }) ==
+		OTHERS);
+	CHECK(verdict(&t, &(struct seccomp_data){ .nr = -1, .arch = ARCH }) == OTHERS);
+	CHECK(verdict(&t, &(struct seccomp_data){ .nr = 1, .arch = OTHER_ARCH }) ==
+		SECCOMP_RET_KILL_PROCESS);
+}
+
+static void test_arguments_decide(void)
+{
+	static const struct bpf_rule rules[] = {
+		{ 10, 0, { { 1, ARG_IS, 3 } } },
+		{ 10, 0, { { 1, ARG_IS, 5 }, { 2, ARG_HAS_NO, 6 } } },
+		{ 10, EPERM, { { 1, ARG_IS, 0 }, { 2, ARG_IS_NULL, 0 } } },
+		{ 11, EPERM, { { 5, ARG_IS_OWN_PID, 0 } } },
+	};
+	const struct bpf_table t = { .rules = rules, .n_rules = 4, .others = OTHERS };
+	const uint64_t pid = (uint64_t)getpid(), high = 1ULL << 32;
+	const struct {
+		int nr;
+		uint64_t args[6];
+		bool allowed;
+	} cases[] = {
+		{ 10, { 0, 3 }, true },
+		{ 10, { 3, 4 }, false },
+		{ 10, { 0, 3 | high }, true }, /* the kernel sees 32 bits, and so do we */
+		{ 10, { 0, 5, 1 }, true },
+		{ 10, { 0, 5, 9 }, true },
+		{ 10, { 0, 5, 2 }, false },
+		{ 10, { 0, 5, 7 }, false },
+		{ 10, { 0, 0, 0 }, true },
+		{ 10, { 0, 0, 1 }, false },
+		{ 10, { 0, 0, high }, false },
+		{ 11, { 0, 0, 0, 0, 0, pid }, true },
+		{ 11, { 0, 0, 0, 0, 0, pid + 1 }, false },
+		{ 11, { pid }, false },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		struct seccomp_data data = { .nr = cases[i].nr, .arch = ARCH };
+		uint32_t expected = cases[i].allowed ? SECCOMP_RET_ALLOW : REFUSED;
+
+		memcpy(data.args, cases[i].args, sizeof(data.args));
+		if (!CHECK(verdict(&t, &data) == expected))
+			fprintf(stderr, "\tcase %zu\n", i);
+	}
+}
+
+static const struct test tests[] = {
+	TEST(test_every_number_has_its_verdict),
+	TEST(test_numbers_of_other_worlds_are_refused),
+	TEST(test_arguments_decide),
+};
+
+int main(void)
+{
+	return test_main(tests, TEST_COUNT(tests));
+}

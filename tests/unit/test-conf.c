@@ -1,0 +1,93 @@
+/* proto/conf: the lines of a settings file, and numbers with units. */
+#include "proto/conf.h"
+#include "unit/test.h"
+
+struct pair {
+	const char *line, *key, *value;
+};
+
+static void test_reads_pairs(void)
+{
+	static const struct pair table[] = {
+		{ .line = "a=b", .key = "a", .value = "b" },
+		{ .line = " tls-key \t= /etc/a b.pem \t",
+			.key = "tls-key",
+			.value = "/etc/a b.pem" },
+		{ .line = "a=", .key = "a", .value = "" },
+		{ .line = "a = b = c", .key = "a", .value = "b = c" },
+		{ .line = "a=b # c", .key = "a", .value = "b # c" },
+		{ .line = "a=b\r", .key = "a", .value = "b" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		struct span key, value;
+		CHECK(conf_parse(span_of(table[i].line), &key, &value) == CONF_PAIR);
+		CHECK_SPAN(key, table[i].key);
+		CHECK_SPAN(value, table[i].value);
+	}
+}
+
+static void test_knows_what_is_no_pair(void)
+{
+	static const char *const blank[] = { "", " \t", "#", "  # a=b", "\r" };
+	static const char *const bad[] = { "a", "=", "=b", " \t=b", "a b" };
+	struct span key = SPAN("untouched"), value = SPAN("untouched");
+
+	for (size_t i = 0; i < TEST_COUNT(blank); i++)
+		CHECK(conf_parse(span_of(blank[i]), &key, &value) == CONF_BLANK);
+	for (size_t i = 0; i < TEST_COUNT(bad); i++)
+		CHECK(conf_parse(span_of(bad[i]), &key, &value) == CONF_SYNTAX);
+	CHECK_SPAN(key, "untouched");
+	CHECK_SPAN(value, "untouched");
+}
+
+struct quantity {
+	struct span text;
+	bool is_valid;
+	uint64_t value;
+};
+
+static void test_reads_quantities(void)
+{
+	static const uint64_t factors[] = { 1024, 1024 * 1024 };
+	static const struct quantity table[] = {
+		{ .text = { "7", 1 }, .is_valid = true, .value = 7 },
+		{ .text = { "1k", 2 }, .is_valid = true, .value = 1024 },
+		{ .text = { "2M", 2 }, .is_valid = true, .value = 2097152 },
+		{ .text = { "0K", 2 }, .is_valid = true, .value = 0 },
+		{ .text = { "18446744073709551615", 20 },
+			.is_valid = true,
+			.value = UINT64_MAX },
+		{ .text = { "18014398509481983k", 18 },
+			.is_valid = true,
+			.value = UINT64_MAX - 1023 },
+		{ .text = { "18014398509481984k", 18 } },
+		{ .text = { "18446744073709551616", 20 } },
+		{ .text = { "", 0 } },
+		{ .text = { "k", 1 } },
+		{ .text = { "1kk", 3 } },
+		{ .text = { "1 k", 3 } },
+		{ .text = { "1g", 2 } },
+		{ .text = { "-1", 2 } },
+		{ .text = { "1\0", 2 } },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		uint64_t value = 99;
+		bool is_valid = conf_quantity(table[i].text, "km", factors, &value);
+		CHECK(is_valid == table[i].is_valid);
+		if (is_valid)
+			CHECK(value == table[i].value);
+	}
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		TEST(test_reads_pairs),
+		TEST(test_knows_what_is_no_pair),
+		TEST(test_reads_quantities),
+	};
+
+	return test_main(tests, TEST_COUNT(tests));
+}

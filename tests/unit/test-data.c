@@ -1,0 +1,265 @@
+/* proto/data: RFC 5321 4.5.2 and 2.3.8. Only CRLF.CRLF ends a message, however it comes in. */
+#include "proto/data.h"
+#include "unit/content.h"
+#include "unit/test.h"
+
+#define INPUT_MAX 128
+
+struct decoded {
+	char text[INPUT_MAX];
+	size_t n_text;
+	struct data state;
+	bool end;
+	size_t n_rest;
+};
+
+/* Shows the input in pieces that end at `first` and then every `step` octets. */
+static struct decoded decode(struct span raw, enum data_at at, size_t first, size_t step)
+{
+	struct decoded d = { .state.at = at };
+	size_t left = 0, from = 0, to = first;
+	char window[INPUT_MAX];
+
+	REQUIRE(raw.n <= sizeof(window));
+	while (from < raw.n && !d.end) {
+		struct bytes in;
+		struct span text;
+		to = to > raw.n ? raw.n : to;
+		memcpy(window + left, raw.p + from, to - from);
+		in = (struct bytes){ window, left + to - from };
+		d.end = data_take(&d.state, &in, &text);
+		CHECK(d.end || in.n <= 2);
+		memcpy(d.text + d.n_text, text.p, text.n);
+		d.n_text += text.n;
+		memmove(window, in.p, in.n);
+		left = in.n;
+		from = to;
+		to += step;
+	}
+	d.n_rest = left + raw.n - from;
+	return d;
+}
+
+static void check_same(
+	struct span raw, const struct decoded *d, const struct content *want)
+{
+	bool same = CHECK(d->end == want->end) &&
+		    CHECK(d->n_text == want->n_text &&
+			    memcmp(d->text, want->text, d->n_text) == 0) &&
+		    CHECK(d->state.octets == want->octets) &&
+		    CHECK(d->state.bare == want->bare) &&
+		    CHECK(d->n_rest == want->n_rest);
+
+	if (same)
+		return;
+	fprintf(stderr, "\tof ");
+	for (size_t i = 0; i < raw.n; i++)
+		fprintf(stderr, raw.p[i] > 32 ? "%c" : "\\%02x", (unsigned char)raw.p[i]);
+	fprintf(stderr, "\n");
+}
+
+/* Whole, octet by octet, and in every two pieces. */
+static void check_all_splits(struct span raw, enum data_at at)
+{
+	struct content want = content_decode(raw, at == DATA_AFTER_CRLF);
+	struct decoded d = decode(raw, at, 1, 1);
+
+	check_same(raw, &d, &want);
+	for (size_t first = 1; first <= raw.n; first++) {
+		d = decode(raw, at, first, raw.n);
+		check_same(raw, &d, &want);
+	}
+	free(want.text);
+}
+
+/* Every text of up to six octets out of those that matter, in front of a true end. */
+static void test_every_short_text_decodes_the_same_however_split(void)
+{
+	static const char alphabet[] = { '.', '\r', '\n', 'a', '\0' };
+	char raw[6 + 7];
+
+	for (size_t n = 0, count = 1; n <= 6; n++, count *= sizeof(alphabet))
+		for (size_t seed = 0; seed < count && !test_failed; seed++) {
+			size_t digits = seed;
+			for (size_t i = 0; i < n; i++, digits /= sizeof(alphabet))
+				raw[i] = alphabet[digits % sizeof(alphabet)];
+			memcpy(raw + n, "\r\n.\r\nQ", 6);
+			check_all_splits((struct span){ raw, n + 6 }, DATA_AFTER_CRLF);
+			check_all_splits((struct span){ raw, n + 6 }, DATA_AFTER_LF);
+		}
+}
+
+struct case_ {
+	struct span raw;
+	const char *text;
+	uint64_t octets;
+	bool bare;
+};
+
+/* Each is followed by the true end. */
+static void test_decodes(void)
+{
+	static const struct case_ table[] = {
+		{ .raw = { "", 0 }, .text = "" },
+		{ .raw = { "\r\n", 2 }, .text = "\n", .octets = 2 },
+		{ .raw = { "a\r\n", 3 }, .text = "a\n", .octets = 3 },
+		/* stuffed dots are not counted (RFC 1870 5) */
+		{ .raw = { "..\r\n", 4 }, .text = ".\n", .octets = 3 },
+		{ .raw = { ".a\r\n..b\r\n", 9 }, .text = "a\n.b\n", .octets = 7 },
+		{ .raw = { "a.\r\n", 4 }, .text = "a.\n", .octets = 4 },
+		{ .raw = { "a\nb\r\n", 5 }, .text = "a\nb\n", .octets = 5, .bare = true },
+		{ .raw = { "a\rb\r\n", 5 }, .text = "a b\n", .octets = 5, .bare = true },
+		{ .raw = { "a\r\r\n", 4 }, .text = "a \n", .octets = 4, .bare = true },
+		{ .raw = { "\xff\xfe\r\n", 4 }, .text = "\xff\xfe\n", .octets = 4 },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		char raw[INPUT_MAX];
+		struct decoded d;
+		memcpy(raw, table[i].raw.p, table[i].raw.n);
+		memcpy(raw + table[i].raw.n, ".\r\n", 3);
+		d = decode((struct span){ raw, table[i].raw.n + 3 }, DATA_AFTER_CRLF,
+			INPUT_MAX, 1);
+		CHECK(d.end && d.n_rest == 0);
+		CHECK_SPAN(((struct span){ d.text, d.n_text }), table[i].text);
+		CHECK(d.state.octets == table[i].octets);
+		CHECK(d.state.bare == table[i].bare);
+	}
+}
+
+static void test_nothing_but_crlf_dot_crlf_ends_it(void)
+{
+	static const struct span table[] = {
+		{ "\n.\n", 3 },
+		{ "\n.\r", 3 },
+		{ "\n.\r\n", 4 },
+		{ "\r.\r", 3 },
+		{ "\r.\n", 3 },
+		{ "\r.\r\n", 4 },
+		{ "\r\n.\n", 4 },
+		{ "\r\n.\r", 4 },
+		{ "\r\n.\r\r\n", 6 },
+		{ "\r\r\n.\r\r\n", 7 },
+		{ "\r\n\0.\r\n", 6 },
+		{ "\r\n.\0\r\n", 6 },
+		{ "\r\n.\r\0\n", 6 },
+		{ "\r\0\n.\r\n", 6 },
+		{ "\n\r.\r\n", 5 },
+		{ "\n\n.\r\n", 5 },
+		{ "\r\n.\n\r\n", 6 },
+		{ "\r\n. \r\n", 6 },
+		{ "\r\n .\r\n", 6 },
+		{ "\r\n..\r\n", 6 },
+		{ "\r\n.\x0b\n", 5 },
+		{ "\r\n.\x8d\x8a", 5 },
+		{ "\x8d\x8a.\r\n", 5 },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		char raw[INPUT_MAX] = "a";
+		struct span s = { raw, 1 + table[i].n + 16 };
+		memcpy(raw + 1, table[i].p, table[i].n);
+		memcpy(raw + 1 + table[i].n, "MAIL FROM:<x@y>\n", 16);
+		for (size_t first = 1; first <= s.n; first++)
+			for (size_t step = 1; step <= s.n; step++)
+				CHECK(!decode(s, DATA_AFTER_CRLF, first, step).end);
+	}
+}
+
+/* What follows a stray CR LF is at the start of a line: the message may end there. */
+static void test_a_stray_cr_before_crlf_starts_a_line(void)
+{
+	struct decoded d = decode(SPAN("a\r\r\n.\r\n"), DATA_AFTER_CRLF, 7, 1);
+
+	CHECK(d.end && d.state.bare);
+}
+
+/* What was stored must not end a message when a client sends it on, dots stuffed. */
+static void test_no_stray_cr_is_stored(void)
+{
+	struct decoded d = decode(
+		SPAN("\ra\r\r\n\r.\r\r\n.\n\r\n.\r\n"), DATA_AFTER_CRLF, INPUT_MAX, 1);
+
+	CHECK(d.end);
+	CHECK(!memchr(d.text, '\r', d.n_text));
+}
+
+static void test_a_bare_lf_before_the_content_ends_nothing(void)
+{
+	CHECK(decode(SPAN(".\r\n"), DATA_AFTER_CRLF, 3, 1).end);
+	CHECK(!decode(SPAN(".\r\n"), DATA_AFTER_LF, 3, 1).end);
+	CHECK(decode(SPAN(".\r\n.\r\n"), DATA_AFTER_LF, 3, 1).end);
+}
+
+static void test_a_long_line_is_told_however_split(void)
+{
+	size_t n = CONTENT_LINE_MAX;
+	char *raw = malloc(n + 4);
+
+	REQUIRE(raw);
+	for (size_t more = 0; more < 2; more++)
+		for (size_t step = 1000; step < n + 4; step *= 7) {
+			struct data d = { 0 };
+			memset(raw, 'x', n + more);
+			memcpy(raw + n + more, "\r\n", 2);
+			for (size_t at = 0; at < n + more + 2;) {
+				size_t piece = at + step > n + more + 2
+						       ? n + more + 2 - at
+						       : step;
+				struct bytes in = { raw + at, piece };
+				struct span text;
+				CHECK(!data_take(&d, &in, &text));
+				at += piece - in.n;
+				if (in.n)
+					step++;
+			}
+			CHECK(d.too_long == (more > 0));
+			CHECK(d.octets == n + more + 2);
+			CHECK(d.n_line == 0);
+		}
+	free(raw);
+}
+
+static void test_counts_beyond_four_gigabytes(void)
+{
+	size_t n = 1024 * 1024;
+	char *raw = malloc(n);
+	struct data d = { 0 };
+
+	REQUIRE(raw);
+	d.octets = (UINT64_C(1) << 32) - 5;
+	memset(raw, 'x', n);
+	struct bytes in = { raw, n };
+	struct span text;
+	CHECK(!data_take(&d, &in, &text));
+	CHECK(text.n == n && in.n == 0);
+	CHECK(d.octets == (UINT64_C(1) << 32) - 5 + n);
+	free(raw);
+}
+
+static void test_no_input_is_no_text(void)
+{
+	struct data d = { 0 };
+	struct bytes in = { 0 };
+	struct span text = { "x", 1 };
+
+	CHECK(!data_take(&d, &in, &text));
+	CHECK(text.n == 0 && in.n == 0 && d.at == DATA_AFTER_CRLF);
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		TEST(test_every_short_text_decodes_the_same_however_split),
+		TEST(test_decodes),
+		TEST(test_nothing_but_crlf_dot_crlf_ends_it),
+		TEST(test_a_stray_cr_before_crlf_starts_a_line),
+		TEST(test_no_stray_cr_is_stored),
+		TEST(test_a_bare_lf_before_the_content_ends_nothing),
+		TEST(test_a_long_line_is_told_however_split),
+		TEST(test_counts_beyond_four_gigabytes),
+		TEST(test_no_input_is_no_text),
+	};
+
+	return test_main(tests, TEST_COUNT(tests));
+}

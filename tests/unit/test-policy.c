@@ -1,0 +1,185 @@
+/* smtp/policy: the rules of acceptance, one by one. */
+#include "smtp/policy.h"
+#include "unit/test.h"
+
+static const char *const domains[] = { "example.net", "*.example.org", "[192.0.2.1]" };
+static const char *const any[] = { "*" };
+
+static const struct session_settings settings = {
+	.domains = domains,
+	.n_domains = TEST_COUNT(domains),
+	.size_limit = 1000,
+	.recipient_limit = 3,
+};
+
+static const struct reply *ask_rcpt(
+	const struct session_settings *by, const char *domain, size_t n_recipients)
+{
+	struct recipient r = { .domain = span_of(domain) };
+	struct tx tx = { .recipients = &r, .n_recipients = n_recipients };
+	struct policy p;
+
+	policy_init(&p, by);
+	return p.stage.ops->rcpt(&p.stage, &tx, &r);
+}
+
+static const struct reply *ask_mail(
+	const struct session_settings *by, struct mail_params params)
+{
+	struct tx tx = { .params = params };
+	struct policy p;
+
+	policy_init(&p, by);
+	return p.stage.ops->mail(&p.stage, &tx);
+}
+
+static const struct reply *ask_body(const struct session_settings *by, uint64_t octets)
+{
+	struct tx tx = { .octets = octets };
+	struct policy p;
+
+	policy_init(&p, by);
+	return p.stage.ops->body(&p.stage, &tx, SPAN(""));
+}
+
+static const struct reply *ask_prepare(const struct session_settings *by, struct tx tx)
+{
+	struct policy p;
+
+	policy_init(&p, by);
+	return p.stage.ops->prepare(&p.stage, &tx);
+}
+
+struct domain {
+	const char *name;
+	bool is_ours;
+};
+
+static void test_takes_mail_for_its_domains_alone(void)
+{
+	static const struct domain table[] = {
+		{ .name = "example.net", .is_ours = true },
+		{ .name = "EXAMPLE.net", .is_ours = true },
+		{ .name = "a.example.org", .is_ours = true },
+		{ .name = "A.b.Example.ORG", .is_ours = true },
+		{ .name = "[192.0.2.1]", .is_ours = true },
+		{ .name = "", .is_ours = true }, /* postmaster, RFC 5321 4.5.1 */
+		{ .name = "example.org" },
+		{ .name = "badexample.org" },
+		{ .name = "a.example.net" },
+		{ .name = "example.net.evil.example" },
+		{ .name = "example.ne" },
+		{ .name = "*" },
+		{ .name = "[192.0.2.2]" },
+		{ .name = "xexample.org" },
+		{ .name = "xxxxxxxxorg" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		const struct reply *r = ask_rcpt(&settings, table[i].name, 1);
+		const struct reply *want =
+			table[i].is_ours ? NULL : reply_get(REPLY_DOMAIN_UNKNOWN);
+		if (!CHECK(r == want))
+			fprintf(stderr, "\t%s\n", table[i].name);
+	}
+}
+
+static void test_a_star_takes_any_domain(void)
+{
+	struct session_settings open = settings;
+
+	open.domains = any;
+	open.n_domains = 1;
+	CHECK(!ask_rcpt(&open, "anything.example", 1));
+	CHECK(!ask_rcpt(&open, "", 1));
+}
+
+static void test_no_domain_leaves_postmaster(void)
+{
+	struct session_settings none = settings;
+
+	none.n_domains = 0;
+	CHECK(ask_rcpt(&none, "example.net", 1) == reply_get(REPLY_DOMAIN_UNKNOWN));
+	CHECK(!ask_rcpt(&none, "", 1));
+}
+
+static void test_recipients_are_limited(void)
+{
+	CHECK(!ask_rcpt(&settings, "example.net", 3));
+	CHECK(ask_rcpt(&settings, "example.net", 4) == reply_get(REPLY_RECIPIENT_MANY));
+}
+
+/* RFC 1870 6.1 */
+static void test_a_declared_size_is_limited(void)
+{
+	struct session_settings no_limit = settings;
+
+	no_limit.size_limit = 0;
+	CHECK(!ask_mail(&settings, (struct mail_params){ 0 }));
+	CHECK(!ask_mail(&settings, (struct mail_params){ .has_size = true, .size = 0 }));
+	CHECK(!ask_mail(
+		&settings, (struct mail_params){ .has_size = true, .size = 1000 }));
+	CHECK(ask_mail(&settings,
+		      (struct mail_params){ .has_size = true, .size = 1001 }) ==
+		reply_get(REPLY_SIZE_DECLARED));
+	CHECK(ask_mail(&settings,
+		      (struct mail_params){ .has_size = true, .size = UINT64_MAX }) ==
+		reply_get(REPLY_SIZE_DECLARED));
+	CHECK(!ask_mail(
+		&no_limit, (struct mail_params){ .has_size = true, .size = UINT64_MAX }));
+}
+
+/* RFC 1870 6.3: the actual size counts, whatever was declared */
+static void test_an_actual_size_is_limited(void)
+{
+	struct session_settings no_limit = settings;
+
+	no_limit.size_limit = 0;
+	CHECK(!ask_body(&settings, 1000));
+	CHECK(ask_body(&settings, 1001) == reply_get(REPLY_SIZE_ACTUAL));
+	CHECK(!ask_body(&no_limit, UINT64_MAX));
+}
+
+static void test_bare_newlines_are_refused_where_asked(void)
+{
+	struct session_settings reject = settings;
+
+	reject.bare_newline = BARE_REJECT;
+	CHECK(!ask_prepare(&settings, (struct tx){ .bare = true }));
+	CHECK(!ask_prepare(&reject, (struct tx){ .bare = false }));
+	CHECK(ask_prepare(&reject, (struct tx){ .bare = true }) ==
+		reply_get(REPLY_CONTENT_BARE));
+}
+
+static void test_overlong_lines_are_refused(void)
+{
+	CHECK(ask_prepare(&settings, (struct tx){ .too_long = true }) ==
+		reply_get(REPLY_CONTENT_LINE));
+}
+
+/* RFC 5321 6.3: the threshold is at least 100; 100 fields are too many */
+static void test_loops_end(void)
+{
+	CHECK(!ask_prepare(&settings, (struct tx){ .header.n_received = 99 }));
+	CHECK(ask_prepare(&settings, (struct tx){ .header.n_received = 101 }) ==
+		reply_get(REPLY_HOPS));
+	CHECK(ask_prepare(&settings, (struct tx){ .header.n_received = 100 }) ==
+		reply_get(REPLY_HOPS));
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		TEST(test_takes_mail_for_its_domains_alone),
+		TEST(test_a_star_takes_any_domain),
+		TEST(test_no_domain_leaves_postmaster),
+		TEST(test_recipients_are_limited),
+		TEST(test_a_declared_size_is_limited),
+		TEST(test_an_actual_size_is_limited),
+		TEST(test_bare_newlines_are_refused_where_asked),
+		TEST(test_overlong_lines_are_refused),
+		TEST(test_loops_end),
+	};
+
+	return test_main(tests, TEST_COUNT(tests));
+}

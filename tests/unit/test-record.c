@@ -1,0 +1,221 @@
+/* smtp/record: what has ended is told once, from values, and nothing a stranger said escapes its field. */
+#include "unit/engine.h"
+#include "unit/test.h"
+
+#define ENVELOPE "MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\n"
+
+static void begin(struct engine *e)
+{
+	engine_init(e);
+	engine_start(e);
+}
+
+static void check_records(struct engine *e, const char *text)
+{
+	engine_stop(e, END_EOF);
+	CHECK_SPAN(log_span(&e->records), text);
+	CHECK(!e->bad_record);
+	engine_done(e);
+}
+
+static bool tells(struct engine *e, const char *text)
+{
+	struct span all = log_span(&e->records);
+
+	return memmem(all.p, all.n, text, strlen(text)) != NULL;
+}
+
+static void test_tells_of_a_message(void)
+{
+	struct engine e;
+
+	begin(&e);
+	engine_send(&e,
+		SPAN("EHLO client.example.org\r\n" ENVELOPE
+		     "RCPT TO:<x@other.example>\r\nRCPT TO:<c@example.net>\r\nDATA\r\n"));
+	e.now.milliseconds += 250;
+	engine_send(&e, SPAN("Message-ID: <1@example.org>\r\n\r\n.\r\nQUIT\r\n"));
+	check_records(&e,
+		"message id=\"1796116087.M000042P7Q1\" outcome=\"delivered\" "
+		"peer=\"192.0.2.1\" helo=\"client.example.org\" from=\"<a@example.org>\" "
+		"to=\"<b@example.net>,<c@example.net>\" recipients=\"2\" refused=\"1\" "
+		"size=\"31\" message_id=\"<1@example.org>\" "
+		"file=\"1796116087.M000042P7Q1.host,S=198\" duration_ms=\"250\"\n"
+		"session end=\"quit\" peer=\"192.0.2.1\" port=\"50000\" "
+		"helo=\"client.example.org\" transactions=\"1\" messages=\"1\" "
+		"refused=\"1\" reason=\"550 5.7.1 No mail is accepted here for that "
+		"domain\" "
+		"duration_ms=\"250\"\n");
+}
+
+static void test_tells_of_a_session_without_a_word(void)
+{
+	struct engine e;
+
+	begin(&e);
+	check_records(&e, "session end=\"eof\" peer=\"192.0.2.1\" port=\"50000\" "
+			  "messages=\"0\" duration_ms=\"0\"\n");
+}
+
+static void test_tells_of_a_transaction_given_up(void)
+{
+	struct engine e;
+
+	begin(&e);
+	engine_send(&e, SPAN("HELO x\r\n" ENVELOPE "RSET\r\n"));
+	CHECK(tells(&e, "message id=\"1796116087.M000042P7Q1\" outcome=\"given-up\" "));
+	CHECK(!tells(&e, "reason="));
+	engine_send(&e, SPAN(ENVELOPE "RCPT TO:<x@other.example>\r\nHELO y\r\n"));
+	CHECK(tells(&e, "P7Q2\" outcome=\"given-up\" peer=\"192.0.2.1\" helo=\"x\" "));
+	CHECK(tells(&e, "reason=\"550 5.7.1 "));
+	CHECK(e.n_records == 2);
+	engine_done(&e);
+}
+
+static void test_a_failure_of_ours_is_a_problem(void)
+{
+	struct engine e;
+
+	begin(&e);
+	e.memory.refuses = HOOK_COMMIT;
+	engine_send(&e, SPAN("HELO x\r\n" ENVELOPE "DATA\r\n.\r\n"));
+	CHECK(tells(&e, "message! id=\"1796116087.M000042P7Q1\" outcome=\"refused\" "));
+	CHECK(tells(
+		&e, "reason=\"451 4.3.0 The message could not be stored; try later\""));
+	engine_done(&e);
+}
+
+static void test_leniences_are_told(void)
+{
+	static const char *const inputs[] = {
+		"HELO x\n",
+		"HELO x\r\nMAIL FROM: <a@example.org>\r\n",
+		"HELO x\r\nMAIL FROM:a@example.org\r\n",
+		"HELO x\r\nMAIL FROM:<>\r\nRCPT TO: <b@example.net>\r\n",
+		"HELO x\r\n" ENVELOPE "DATA\r\na\nb\r\n.\r\n",
+		"HELO x\r\n" ENVELOPE "DATA\r\na\rb\r\n.\r\n",
+		"HELO x \r\n",
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(inputs); i++) {
+		struct engine e;
+		begin(&e);
+		engine_send(&e, span_of(inputs[i]));
+		engine_stop(&e, END_EOF);
+		if (!CHECK(tells(&e, "lenient=\"yes\"")))
+			fprintf(stderr, "\t%s", inputs[i]);
+		engine_done(&e);
+	}
+}
+
+/* Each as sender, recipient, name of the client, Message-ID. */
+static void test_nothing_hostile_leaves_its_field(void)
+{
+	static const char *const inputs[] = {
+		"HELO x\" evil=\"1\r\nQUIT\r\n",
+		"HELO \\\r\nQUIT\r\n",
+		"HELO %s%n\r\nQUIT\r\n",
+		"HELO x\r\nMAIL FROM:<\"a\\\" evil=\\\"1\"@example.org>\r\n",
+		"HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<\"a\\\\\\\"b>,<c\"@example.net>\r\n",
+		"HELO x\r\n" ENVELOPE
+		"DATA\r\nMessage-ID: <\"\\\x01\x7f\xff\x1b[2J>\r\n\r\n.\r\n",
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(inputs); i++) {
+		struct engine e;
+		struct span all;
+		begin(&e);
+		engine_send(&e, span_of(inputs[i]));
+		engine_stop(&e, END_EOF);
+		all = log_span(&e.records);
+		CHECK(!e.bad_record && !tells(&e, " evil=\"") && !tells(&e, "\\\""));
+		for (size_t j = 0; j < all.n; j++)
+			CHECK((all.p[j] >= 32 && all.p[j] < 127) || all.p[j] == '\n');
+		engine_done(&e);
+	}
+}
+
+/* The longest values of all kinds at once: none is lost. */
+static void test_the_longest_values_are_all_told(void)
+{
+	char local[512], command[1024];
+	struct engine e;
+	int n;
+
+	memset(local, '"', sizeof(local) - 1);
+	local[sizeof(local) - 1] = '\0';
+	begin(&e);
+	memset(&e.session.tls, '\\', sizeof(e.session.tls));
+	e.session.tls.version[FACT_MAX - 1] = e.session.tls.cipher[FACT_MAX - 1] = '\0';
+	e.session.tls.group[FACT_MAX - 1] = e.session.tls.alpn[FACT_MAX - 1] = '\0';
+	e.session.tls.sni[FACT_NAME_MAX - 1] = e.session.tls.error[FACT_NAME_MAX - 1] =
+		'\0';
+	e.session.tls.alert[FACT_MAX - 1] = e.session.tls.offered[FACT_NAME_MAX - 1] =
+		'\0';
+	e.session.tls.resumed = true;
+	session_tls_fault(&e.session, local);
+	n = snprintf(command, sizeof(command), "HELO %.500s\r\nMAIL FROM:<>\r\n", local);
+	engine_send(&e, (struct span){ command, (size_t)n });
+	for (size_t i = 0; i < 100; i++) {
+		n = snprintf(command, sizeof(command),
+			"RCPT TO:<\"%0200zu\"@example.net>\r\n", i);
+		engine_send(&e, (struct span){ command, (size_t)n });
+	}
+	engine_send(&e, SPAN("DATA\r\nMessage-ID: "));
+	engine_send(&e, (struct span){ local, sizeof(local) - 1 });
+	engine_send(&e, SPAN("\r\n\r\n.\r\n"));
+	CHECK(tells(&e, "message_id=") && tells(&e, ",...\" recipients=\"100\""));
+	CHECK(tells(&e, " duration_ms=\"0\"\n"));
+	engine_stop(&e, END_EOF);
+	CHECK(tells(&e, "session") && tells(&e, "tls_fault=") && tells(&e, "sni="));
+	CHECK(span_ends(log_span(&e.records), SPAN(" duration_ms=\"0\"\n")));
+	CHECK(!e.bad_record);
+	engine_done(&e);
+}
+
+/* What the client offered is kept to be told when a handshake fails. */
+static void test_a_failed_handshake_tells_what_was_offered(void)
+{
+	static const struct tls_facts facts = {
+		.error = "No supported cipher suites have been found.",
+		.alert = "handshake_failure",
+		.offered = "TLS1.0 0x002f",
+	};
+	struct engine e;
+
+	begin(&e);
+	e.now.milliseconds += 70;
+	session_tls_failed(&e.session, &facts, &e.now);
+	CHECK(tells(&e, "status=\"SSL Error (SMTP Receive)\""));
+	CHECK(tells(&e, "tls_error=\"No supported cipher suites have been found.\""));
+	CHECK(tells(&e, "tls_alert=\"handshake_failure\""));
+	CHECK(tells(&e, "=\"TLS1.0 0x002f\""));
+	CHECK(tells(&e, "duration_ms=\"70\""));
+	engine_done(&e);
+}
+
+static void test_every_end_has_a_word(void)
+{
+	for (enum session_end i = END_QUIT; i <= END_MISCONFIGURED; i++) {
+		CHECK(session_end_word(i) && session_end_word(i)[0]);
+		for (enum session_end j = END_QUIT; j < i; j++)
+			CHECK(strcmp(session_end_word(i), session_end_word(j)) != 0);
+	}
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		TEST(test_tells_of_a_message),
+		TEST(test_tells_of_a_session_without_a_word),
+		TEST(test_tells_of_a_transaction_given_up),
+		TEST(test_a_failure_of_ours_is_a_problem),
+		TEST(test_leniences_are_told),
+		TEST(test_nothing_hostile_leaves_its_field),
+		TEST(test_the_longest_values_are_all_told),
+		TEST(test_a_failed_handshake_tells_what_was_offered),
+		TEST(test_every_end_has_a_word),
+	};
+
+	return test_main(tests, TEST_COUNT(tests));
+}

@@ -1,0 +1,160 @@
+/* proto/reply: the one table of replies, row by row (RFC 5321 4.2, RFC 2034, RFC 3463). */
+#include <ctype.h>
+#include "proto/reply.h"
+#include "unit/test.h"
+
+static bool is_known_code(unsigned code)
+{
+	/* RFC 5321 4.2.2 and 4.2.3; 454 and 530: RFC 3207 4; 555: RFC 5321 4.1.1.11 */
+	static const unsigned codes[] = { 211, 214, 220, 221, 250, 251, 252, 354, 421,
+		450, 451, 452, 454, 455, 500, 501, 502, 503, 504, 530, 550, 551, 552, 553,
+		554, 555 };
+
+	for (size_t i = 0; i < TEST_COUNT(codes); i++)
+		if (codes[i] == code)
+			return true;
+	return false;
+}
+
+/* status-code = class "." subject "." detail: our rows have one digit each */
+static bool is_enhanced(const char *s)
+{
+	return strlen(s) == 5 && strchr("245", s[0]) && s[1] == '.' && s[2] >= '0' &&
+	       s[2] <= '7' && s[3] == '.' && s[4] >= '0' && s[4] <= '9';
+}
+
+static void test_every_row_has_a_code_of_smtp(void)
+{
+	for (enum reply_name i = 0; i < REPLY_COUNT; i++)
+		if (!CHECK(is_known_code(reply_get(i)->code)))
+			fprintf(stderr, "\trow %u\n", i);
+}
+
+/* RFC 2034 4: the first digits agree; none with 220 and EHLO's 250, nor with 354 (RFC 3463 has no class 3) */
+static void test_class_and_enhanced_code_agree(void)
+{
+	for (enum reply_name i = 0; i < REPLY_COUNT; i++) {
+		const struct reply *r = reply_get(i);
+		bool is_bare =
+			i == REPLY_READY || i == REPLY_HELLO || i == REPLY_START_CONTENT;
+		if (is_bare)
+			CHECK(r->enhanced[0] == '\0');
+		else if (!CHECK(is_enhanced(r->enhanced)) ||
+			 !CHECK(r->enhanced[0] == (char)('0' + r->code / 100)))
+			fprintf(stderr, "\trow %u: %s\n", i, r->text);
+		CHECK(reply_is_positive(r) == (r->code / 100 == 2 || r->code / 100 == 3));
+	}
+}
+
+static void test_texts_are_short_and_printable(void)
+{
+	for (enum reply_name i = 0; i < REPLY_COUNT; i++) {
+		const struct reply *r = reply_get(i);
+		const char *mark = strchr(r->text, '%');
+		CHECK(r->text[0] == '%' || isupper((unsigned char)r->text[0]));
+		for (const char *c = r->text; *c; c++)
+			CHECK(*c >= 32 && *c <= 126 && *c != '"' && *c != '\\');
+		CHECK(!mark || !strchr(mark + 1, '%'));
+		CHECK(!isspace((unsigned char)r->text[strlen(r->text) - 1]) || mark);
+	}
+}
+
+static bool is_same(const struct reply *a, const struct reply *b)
+{
+	return a->code == b->code && strcmp(a->enhanced, b->enhanced) == 0 &&
+	       span_ieq(span_of(a->text), span_of(b->text));
+}
+
+static void test_no_row_stands_twice(void)
+{
+	for (enum reply_name i = 0; i < REPLY_COUNT; i++)
+		for (enum reply_name j = 0; j < i; j++)
+			if (!CHECK(!is_same(reply_get(i), reply_get(j))))
+				fprintf(stderr, "\trows %u and %u\n", j, i);
+}
+
+/* RFC 5321 4.5.3.1.5: 512 octets with CRLF, whatever the argument */
+static void check_line(enum reply_name name, struct span argument)
+{
+	char octets[4096];
+	struct buf b = BUF(octets);
+
+	reply_put(&b, reply_get(name), argument);
+	CHECK(!b.overflow && b.n <= REPLY_LINE_MAX);
+	CHECK(b.n >= 6 && memcmp(b.p + b.n - 2, "\r\n", 2) == 0);
+	CHECK(b.p[3] == ' ');
+	for (size_t i = 0; i + 2 < b.n; i++)
+		CHECK(b.p[i] >= 32 && b.p[i] <= 126);
+}
+
+static void test_no_argument_makes_a_line_too_long(void)
+{
+	char plain[2000], control[2000], high[2000];
+
+	memset(plain, 'x', sizeof(plain));
+	memset(control, '\r', sizeof(control));
+	memset(high, 0xff, sizeof(high));
+	for (enum reply_name i = 0; i < REPLY_COUNT; i++) {
+		check_line(i, (struct span){ 0 });
+		check_line(i, (struct span){ plain, sizeof(plain) });
+		check_line(i, (struct span){ control, sizeof(control) });
+		check_line(i, (struct span){ high, sizeof(high) });
+	}
+}
+
+struct written {
+	enum reply_name name;
+	struct span argument;
+	const char *text;
+};
+
+static void test_writes_replies(void)
+{
+	static const struct written table[] = {
+		{ .name = REPLY_BYE, .text = "221 2.0.0 Closing connection\r\n" },
+		{ .name = REPLY_HELLO,
+			.argument = { "mail.example.net", 16 },
+			.text = "250 mail.example.net\r\n" },
+		{ .name = REPLY_HELLO,
+			.argument = { "mail.example.net\nA\nB C", 22 },
+			.text = "250-mail.example.net\r\n250-A\r\n250 B C\r\n" },
+		{ .name = REPLY_PARAMETER_UNKNOWN,
+			.argument = { "X\r\"\\", 4 },
+			.text = "555 5.5.4 Parameter unknown: X\\x0D\\x22\\x5C\r\n" },
+		{ .name = REPLY_START_CONTENT,
+			.text = "354 End data with <CR><LF>.<CR><LF>\r\n" },
+		{ .name = REPLY_TLS_FIRST,
+			.text = "530 5.7.0 Must issue a STARTTLS command first\r\n" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		char octets[1024];
+		struct buf b = BUF(octets);
+		reply_put(&b, reply_get(table[i].name), table[i].argument);
+		CHECK_SPAN(buf_span(&b), table[i].text);
+	}
+}
+
+static void test_a_record_has_it_on_one_line(void)
+{
+	char octets[1024];
+	struct buf b = BUF(octets);
+
+	reply_put_text(&b, reply_get(REPLY_PARAMETER_UNKNOWN), SPAN("a\nb"));
+	CHECK_SPAN(buf_span(&b), "555 5.5.4 Parameter unknown: a\\x0Ab");
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		TEST(test_every_row_has_a_code_of_smtp),
+		TEST(test_class_and_enhanced_code_agree),
+		TEST(test_texts_are_short_and_printable),
+		TEST(test_no_row_stands_twice),
+		TEST(test_no_argument_makes_a_line_too_long),
+		TEST(test_writes_replies),
+		TEST(test_a_record_has_it_on_one_line),
+	};
+
+	return test_main(tests, TEST_COUNT(tests));
+}

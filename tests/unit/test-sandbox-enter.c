@@ -1,0 +1,105 @@
+/* On the way into the sandbox: the user, the directories, the report. */
+#include <pwd.h>
+#include "unit/sandbox-yard.h"
+
+static int become_nobody(const struct yard *y)
+{
+	const struct passwd *pw = getpwnam("nobody");
+	uid_t a, b, c;
+	gid_t group;
+	bool good;
+
+	(void)y;
+	if (sandbox_user("nobody") < 0 || getresuid(&a, &b, &c) < 0)
+		return 1;
+	good = a == pw->pw_uid && b == pw->pw_uid && c == pw->pw_uid;
+	good = good && getgroups(1, &group) == 1 && group == pw->pw_gid &&
+	       getegid() == group;
+	return !(good && setuid(0) < 0 && setgid(0) < 0 && sandbox_user("nobody") == 0 &&
+		 sandbox_user("root") == -EPERM);
+}
+
+static int fail_to_become_root(const struct yard *y)
+{
+	(void)y;
+	return sandbox_user("root") != -EPERM;
+}
+
+static void test_a_user_is_taken_for_good(void)
+{
+	const struct passwd *pw = getpwuid(getuid());
+
+	CHECK(sandbox_user("no-such-user") == -ENOENT);
+	CHECK(!pw || sandbox_user(pw->pw_name) == 0);
+	CHECK(attempt_out(NULL, getuid() == 0 ? become_nobody : fail_to_become_root) ==
+		0);
+}
+
+static int enter_without_the_mail_root(const struct yard *y)
+{
+	struct yard gone = *y;
+
+	gone.dirs.write[gone.dirs.n_write++] = "/nonexistent/mail";
+	gone.dirs.read[gone.dirs.n_read++] = "/nonexistent/keys";
+	return enter_stage(&gone, STAGE_B) != 0;
+}
+
+static int enter_with_a_file(const struct yard *y)
+{
+	struct yard wrong = *y;
+	int r;
+
+	wrong.dirs.write[0] = "/proc/self/exe";
+	r = enter_stage(&wrong, STAGE_A);
+	return r != (landlock_abi() ? -ENOTDIR : 0);
+}
+
+static int enter_where_search_is_denied(const struct yard *y)
+{
+	int r;
+
+	fchmodat(y->dir, "mail", 0, 0);
+	fchmodat(y->dir, ".", 0, 0);
+	r = getuid() == 0 ? sandbox_user("nobody") : 0;
+	return r != 0 || enter_stage(y, STAGE_A) != (landlock_abi() ? -EACCES : 0);
+}
+
+static void test_only_a_missing_directory_is_skipped(void)
+{
+	struct yard y;
+
+	yard_init(&y);
+	CHECK(attempt_out(&y, enter_without_the_mail_root) == 0);
+	CHECK(attempt_out(&y, enter_with_a_file) == 0);
+	CHECK(attempt_out(&y, enter_where_search_is_denied) == 0);
+	CHECK(chmod(y.base, 0700) == 0 && chmod(y.mail, 0700) == 0);
+	yard_done(&y);
+}
+
+static int report_the_abi(const struct yard *y)
+{
+	int abi = landlock_abi();
+	struct sandbox_report report = { .landlock = -1 };
+
+	return sandbox_enter(&y->dirs, &report) != 0 || report.landlock != abi;
+}
+
+static void test_the_report_has_the_abi_of_landlock(void)
+{
+	struct yard y;
+
+	yard_init(&y);
+	CHECK(attempt_out(&y, report_the_abi) == 0);
+	yard_done(&y);
+}
+
+static const struct test tests[] = {
+	TEST(test_a_user_is_taken_for_good),
+	TEST(test_only_a_missing_directory_is_skipped),
+	TEST(test_the_report_has_the_abi_of_landlock),
+};
+
+int main(void)
+{
+	return yard_main(tests, TEST_COUNT(tests));
+}

@@ -1,0 +1,314 @@
+/* From inside a process with the same sandbox: all that a session needs works, in stage A and in stage B. */
+#include <dlfcn.h>
+#include <linux/openat2.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/signalfd.h>
+#include <sys/xattr.h>
+#include <time.h>
+#include "unit/sandbox-yard.h"
+
+#define GNUTLS "libgnutls.so.30"
+#define BIG (4 << 20)
+
+static int sync_dir(const struct yard *y, const char *path)
+{
+	int fd = openat(y->dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? errno : errno_of(fsync(fd));
+}
+
+static int write_file(int fd)
+{
+	return write(fd, "message\n", 8) == 8 ? errno_of(fsync(fd)) : EIO;
+}
+
+static int deliver(const struct yard *y)
+{
+	char path[64];
+	int fd = openat(y->dir, "mail/a/new", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	int r;
+
+	if (fd < 0 && errno == EOPNOTSUPP)
+		return 0; /* and so does the program, with the next way */
+	if (fd < 0 || (r = write_file(fd)))
+		return errno;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (linkat(AT_FDCWD, path, y->dir, "mail/a/new/1", AT_SYMLINK_FOLLOW) < 0 ||
+		linkat(AT_FDCWD, path, y->dir, "mail/b/new/1", AT_SYMLINK_FOLLOW) < 0 ||
+		fsync(fd) < 0)
+		return errno;
+	r = sync_dir(y, "mail/a/new");
+	if (r == 0)
+		r = sync_dir(y, "mail/b/new");
+	if (r == 0)
+		r = errno_of(unlinkat(y->dir, "mail/a/new/1", 0));
+	return r ? r : errno_of(unlinkat(y->dir, "mail/b/new/1", 0));
+}
+
+static int deliver_the_classic_way(const struct yard *y)
+{
+	int fd = openat(
+		y->dir, "mail/a/tmp/2", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int r = fd < 0 ? errno : write_file(fd);
+
+	if (r)
+		return r;
+	if (linkat(y->dir, "mail/a/tmp/2", y->dir, "mail/a/new/2", 0) < 0 ||
+		linkat(y->dir, "mail/a/tmp/2", y->dir, "mail/b/new/2", 0) < 0 ||
+		unlinkat(y->dir, "mail/a/tmp/2", 0) < 0 ||
+		unlinkat(y->dir, "mail/b/new/2", 0) < 0)
+		return errno;
+	if (renameat(y->dir, "mail/a/new/2", y->dir, "mail/a/cur/2") < 0)
+		return errno;
+	return errno_of(unlinkat(y->dir, "mail/a/cur/2", 0));
+}
+
+static int copy(const struct yard *y)
+{
+	int from = openat(y->dir, "mail/a/new/old", O_RDONLY | O_CLOEXEC);
+	int to = openat(y->dir, "mail/b/new/copy",
+		O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	off_t at = 0;
+
+	if (from < 0 || to < 0 || sendfile(to, from, &at, 64) != 5)
+		return errno;
+	if (copy_file_range(from, &at, to, NULL, 64, 0) < 0 && errno == ENOSYS)
+		return errno;
+	return errno_of(fchown(to, geteuid(), getegid()));
+}
+
+static int make_a_maildir(const struct yard *y)
+{
+	struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
+	int mail = openat(y->dir, "mail", O_PATH | O_CLOEXEC);
+	long dir;
+
+	if (mkdirat(mail, "c", 0700) < 0 || mkdirat(mail, "c/new", 0700) < 0)
+		return errno;
+	dir = syscall(SYS_openat2, mail, "c", &how, sizeof(how));
+	if (dir < 0 || fsync((int)dir) < 0 || unlinkat((int)dir, "new", AT_REMOVEDIR) < 0)
+		return errno;
+	return errno_of(unlinkat(mail, "c", AT_REMOVEDIR));
+}
+
+static int append(const struct yard *y)
+{
+	int fd = openat(
+		y->dir, "mail/log", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+
+	return fd < 0 ? errno : write_file(fd);
+}
+
+static int look_at_a_file(const struct yard *y)
+{
+	struct stat st;
+	struct statx stx;
+	int fd = openat(y->dir, "mail/a/new/old", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &st) < 0 || lseek(fd, 1, SEEK_SET) != 1 ||
+		fstatat(y->dir, "outside/file", &st, 0) < 0 ||
+		statx(y->dir, "mail", 0, STATX_BASIC_STATS, &stx) < 0)
+		return errno;
+	/* an access list says whose a key in $CREDENTIALS_DIRECTORY is */
+	return fgetxattr(fd, "system.posix_acl_access", NULL, 0) < 0 && errno == ENOSYS
+		       ? errno
+		       : 0;
+}
+
+static int log_datagram(const struct yard *y)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	const struct sockaddr *to = (const struct sockaddr *)&y->log_name;
+
+	if (sendto(fd, "record", 6, MSG_NOSIGNAL, to, sizeof(y->log_name)) < 0 ||
+		connect(fd, to, sizeof(y->log_name)) < 0)
+		return errno;
+	return errno_of(send(fd, "record", 6, MSG_NOSIGNAL));
+}
+
+/* As sd_journal_sendv() does with what is too long for a datagram. */
+static int log_by_memfd(const struct yard *y)
+{
+	union {
+		char octets[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct msghdr m = { .msg_name = (void *)&y->log_name,
+		.msg_namelen = sizeof(y->log_name),
+		.msg_control = &control,
+		.msg_controllen = sizeof(control) };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int memory = memfd_create("record", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (memory < 0 || write(memory, "record", 6) != 6 ||
+		fcntl(memory, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_WRITE) < 0)
+		return errno;
+	control.align = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
+	memcpy(CMSG_DATA(&control.align), &memory, sizeof(int));
+	return errno_of(sendmsg(fd, &m, MSG_NOSIGNAL));
+}
+
+static int wait_for_input(const struct yard *y)
+{
+	struct pollfd fd = { .fd = y->log, .events = POLLIN };
+	struct timespec moment = { .tv_nsec = 1000 };
+	sigset_t stop;
+	int waiting;
+
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	if (sigprocmask(SIG_BLOCK, &stop, NULL) < 0 ||
+		signalfd(-1, &stop, SFD_CLOEXEC) < 0)
+		return errno;
+	if (poll(&fd, 1, 1) < 0 || ppoll(&fd, 1, &moment, NULL) < 0 ||
+		nanosleep(&moment, NULL) < 0)
+		return errno;
+	return errno_of(ioctl(y->log, FIONREAD, &waiting));
+}
+
+static int talk(const struct yard *y)
+{
+	int ends[2] = { y->ends[0], y->ends[1] };
+	char octet;
+	int one = 1;
+
+	if (send(ends[0], "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1 ||
+		recv(ends[1], &octet, 1, 0) != 1)
+		return errno;
+	if (write(ends[1], "y", 1) != 1 || read(ends[0], &octet, 1) != 1)
+		return errno;
+	if (setsockopt(y->tcp, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
+		return errno;
+	if (fcntl(ends[0], F_SETFL, fcntl(ends[0], F_GETFL) | O_NONBLOCK) < 0)
+		return errno;
+	return shutdown(y->tcp, SHUT_WR) < 0 && errno != ENOTCONN ? errno : 0;
+}
+
+static int use_memory(const struct yard *y)
+{
+	char *p = malloc(BIG);
+	char *more;
+
+	(void)y;
+	if (!p || !(more = realloc(p, 4 * (size_t)BIG)))
+		return ENOMEM;
+	memset(more, 1, BIG);
+	free(more);
+	return 0;
+}
+
+static int ask_the_system(const struct yard *y)
+{
+	struct timespec now;
+	struct rlimit limit;
+	char octets[16];
+
+	(void)y;
+	if (syscall(SYS_clock_gettime, CLOCK_REALTIME, &now) < 0 ||
+		getrandom(octets, sizeof(octets), 0) != sizeof(octets))
+		return errno;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || sched_yield() < 0)
+		return errno;
+	return errno_of(syscall(SYS_tgkill, getpid(), gettid(), 0));
+}
+
+static int give_up(const struct yard *y)
+{
+	(void)y;
+	abort();
+}
+
+static int leave(const struct yard *y)
+{
+	(void)y;
+	exit(0);
+}
+
+static void test_messages_are_delivered(void)
+{
+	static const struct attempt list[] = {
+		{ "without a name", deliver, WORKS, WORKS, 0 },
+		{ "by tmp", deliver_the_classic_way, WORKS, WORKS, 0 },
+		{ "as a copy", copy, WORKS, WORKS, 0 },
+		{ "into a new Maildir", make_a_maildir, WORKS, WORKS, 0 },
+		{ "to the end of a file", append, WORKS, WORKS, 0 },
+		{ "stat", look_at_a_file, WORKS, WORKS, 0 },
+	};
+
+	yard_attempt(list, TEST_COUNT(list));
+}
+
+static void test_records_are_sent(void)
+{
+	static const struct attempt list[] = {
+		{ "datagram", log_datagram, WORKS, WORKS, 0 },
+		{ "memory", log_by_memfd, WORKS, WORKS, 0 },
+	};
+
+	yard_attempt(list, TEST_COUNT(list));
+}
+
+static void test_the_dialogue_goes_on(void)
+{
+	static const struct attempt list[] = {
+		{ "waiting", wait_for_input, WORKS, WORKS, 0 },
+		{ "talking", talk, WORKS, WORKS, 0 },
+		{ "memory", use_memory, WORKS, WORKS, 0 },
+		{ "clocks, chance, limits", ask_the_system, WORKS, WORKS, 0 },
+		{ "abort", give_up, DIES(SIGABRT), DIES(SIGABRT), 0 },
+		{ "exit", leave, WORKS, WORKS, 0 },
+	};
+
+	yard_attempt(list, TEST_COUNT(list));
+}
+
+/* GnuTLS loaded in A is used in B. */
+static int use_gnutls(const struct yard *y)
+{
+	struct sandbox_report report;
+	unsigned char octets[32];
+	void *library;
+	int (*rnd)(int, void *, size_t);
+	int (*hash)(int, const void *, size_t, void *);
+
+	if (sandbox_enter(&y->dirs, &report) < 0)
+		return NOT_ENTERED;
+	library = dlopen(GNUTLS, RTLD_NOW);
+	if (!library)
+		return ELIBACC;
+	*(void **)&rnd = dlsym(library, "gnutls_rnd");
+	*(void **)&hash = dlsym(library, "gnutls_hash_fast");
+	if (sandbox_tighten(&y->dirs) < 0)
+		return NOT_ENTERED;
+	return rnd(1, octets, sizeof(octets)) || hash(6, octets, sizeof(octets), octets);
+}
+
+static void test_gnutls_loaded_in_a_works_in_b(void)
+{
+	struct yard y;
+
+	yard_init(&y);
+	CHECK(attempt_out(&y, use_gnutls) == WORKS);
+	yard_done(&y);
+}
+
+static const struct test tests[] = {
+	TEST(test_messages_are_delivered),
+	TEST(test_records_are_sent),
+	TEST(test_the_dialogue_goes_on),
+	TEST(test_gnutls_loaded_in_a_works_in_b),
+};
+
+int main(void)
+{
+	return yard_main(tests, TEST_COUNT(tests));
+}

@@ -1,0 +1,307 @@
+/*
+ * From inside a process with the same sandbox: each forbidden thing fails, in stage A and in stage B.
+ * Where it can, an attempt is made in a way that fails differently without the sandbox: the calls of
+ * a table get arguments that are all -1.
+ */
+#include <dlfcn.h>
+#include <netinet/in.h>
+#include <linux/seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include "unit/sandbox-yard.h"
+
+#define PAGE 4096
+#define X32 0x40000000
+#define LIBRARY "libresolv.so.2" /* comes with libc, and is not loaded yet */
+
+static const int deadly[] = { SYS_execve, SYS_execveat, SYS_clone, SYS_clone3, SYS_kcmp,
+	SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_setuid, SYS_setgid,
+	SYS_setresuid, SYS_setresgid, SYS_setgroups, SYS_setfsuid, SYS_capset,
+	SYS_personality, SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_unshare,
+	SYS_setns, SYS_fsopen, SYS_open_tree, SYS_move_mount, SYS_open_by_handle_at,
+	SYS_bpf, SYS_keyctl, SYS_add_key, SYS_request_key, SYS_io_uring_setup,
+	SYS_io_uring_enter, SYS_userfaultfd, SYS_perf_event_open, SYS_kexec_load,
+	SYS_kexec_file_load, SYS_init_module, SYS_finit_module, SYS_delete_module,
+	SYS_reboot, SYS_swapon, SYS_clock_settime, SYS_settimeofday, SYS_sethostname,
+	SYS_acct, SYS_quotactl };
+
+static const int unknown[] = { SYS_kill, SYS_tkill, SYS_rt_sigqueueinfo, SYS_pidfd_open,
+	SYS_pidfd_send_signal, SYS_symlinkat, SYS_mknodat, SYS_fchmod, SYS_fchmodat,
+	SYS_fchownat, SYS_truncate, SYS_utimensat, SYS_setxattr, SYS_fsetxattr,
+	SYS_getdents64, SYS_chdir, SYS_bind, SYS_listen, SYS_accept4, SYS_socketpair,
+	SYS_pipe2, SYS_dup3, SYS_shmget, SYS_shmat, SYS_msgget, SYS_mq_open,
+	SYS_inotify_init1, SYS_epoll_create1, SYS_timer_create, SYS_setitimer,
+	SYS_setrlimit, SYS_setpriority, SYS_setsid, SYS_sched_setaffinity, SYS_splice,
+	SYS_vmsplice, SYS_pkey_mprotect, SYS_name_to_handle_at, SYS_sendmmsg, SYS_umask };
+
+static int try_open(const struct yard *y, const char *path, int flags)
+{
+	return errno_of(openat(y->dir, path, flags | O_CLOEXEC, 0600));
+}
+
+static int try_map(int prot, int flags, int fd)
+{
+	return mmap(NULL, PAGE, prot, flags, fd, 0) == MAP_FAILED ? errno : 0;
+}
+
+#define ATTEMPT(name, expression)                                                        \
+	static int name(const struct yard *y)                                            \
+	{                                                                                \
+		(void)y;                                                                 \
+		return expression;                                                       \
+	}
+
+ATTEMPT(do_fork, errno_of(fork()))
+ATTEMPT(do_execve, errno_of(execve("/bin/true", (char *[]){ "true", NULL }, NULL)))
+ATTEMPT(do_kill_parent, errno_of(syscall(SYS_tgkill, y->parent, y->parent, 0)))
+ATTEMPT(do_rename_thread, errno_of(prctl(PR_SET_NAME, "other")))
+ATTEMPT(do_dumpable, errno_of(prctl(PR_SET_DUMPABLE, 0)))
+ATTEMPT(do_listener, errno_of(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+			     SECCOMP_FILTER_FLAG_NEW_LISTENER, NULL)))
+#ifdef __x86_64__
+ATTEMPT(do_x32, errno_of(syscall(X32 | SYS_getpid)))
+#endif
+ATTEMPT(do_parent_limits,
+	errno_of(prlimit(y->parent, RLIMIT_NOFILE, NULL, &(struct rlimit){ 0 })))
+ATTEMPT(do_own_limit, errno_of(prlimit(0, RLIMIT_CORE, &(struct rlimit){ 0 }, NULL)))
+ATTEMPT(do_tiocsti, errno_of(ioctl(-1, TIOCSTI, "x")))
+ATTEMPT(do_set_owner, errno_of(fcntl(-1, F_SETOWN, 1)))
+ATTEMPT(do_attach_filter, errno_of(setsockopt(-1, SOL_SOCKET, SO_ATTACH_FILTER, NULL, 0)))
+ATTEMPT(do_fast_open, errno_of(sendto(-1, "x", 1, MSG_FASTOPEN, NULL, 0)))
+
+static int do_execveat(const struct yard *y)
+{
+	int fd = memfd_create("program", MFD_CLOEXEC);
+
+	sendfile(fd, y->program, NULL, PAGE);
+	return errno_of(syscall(SYS_execveat, fd, "", NULL, NULL, AT_EMPTY_PATH));
+}
+
+static void test_processes_are_never_made_or_reached(void)
+{
+	static const struct attempt list[] = {
+		{ "fork", do_fork, KILLED, KILLED, 0 },
+		{ "execve", do_execve, KILLED, KILLED, 0 },
+		{ "execveat of a memfd", do_execveat, KILLED, KILLED, 0 },
+		{ "signal to another process", do_kill_parent, EPERM, EPERM, 0 },
+		{ "limits of another process", do_parent_limits, EPERM, EPERM, 0 },
+		{ "own limits", do_own_limit, EPERM, EPERM, 0 },
+	};
+
+	yard_attempt(list, TEST_COUNT(list));
+}
+
+static void test_the_sandbox_cannot_be_undone(void)
+{
+	static const struct attempt list[] = {
+		{ "prctl: name", do_rename_thread, EINVAL, EINVAL, 0 },
+		{ "prctl: dumpable", do_dumpable, EINVAL, EINVAL, 0 },
+		{ "seccomp with a listener", do_listener, EINVAL, EINVAL, 0 },
+#ifdef __x86_64__
+		{ "calls of x32", do_x32, ENOSYS, ENOSYS, 0 },
+#endif
+	};
+
+	yard_attempt(list, TEST_COUNT(list));
+}
+
+static void test_descriptors_obey_few_commands(void)
+{
+	static const struct attempt list[] = {
+		{ "TIOCSTI", do_tiocsti, ENOTTY, ENOTTY, 0 },
+		{ "F_SETOWN", do_set_owner, EINVAL, EINVAL, 0 },
+		{ "SO_ATTACH_FILTER", do_attach_filter, ENOPROTOOPT, ENOPROTOOPT, 0 },
+		{ "MSG_FASTOPEN", do_fast_open, EOPNOTSUPP, EOPNOTSUPP, 0 },
+	};
+
+	yard_attempt(list, TEST_COUNT(list));
+}
+
+ATTEMPT(do_inet, errno_of(socket(AF_INET, SOCK_STREAM, 0)))
+ATTEMPT(do_inet6, errno_of(socket(AF_INET6, SOCK_DGRAM, 0)))
+ATTEMPT(do_netlink, errno_of(socket(AF_NETLINK, SOCK_RAW, 0)))
+ATTEMPT(do_unix_stream, errno_of(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)))
+ATTEMPT(do_unix_seqpacket, errno_of(socket(AF_UNIX, SOCK_SEQPACKET, 0)))
+
+static int do_connect(const struct yard *y)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		.sin_port = htons(1),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+	return errno_of(connect(y->tcp, (struct sockaddr *)&to, sizeof(to)));
+}
+
+static int do_abstract(const struct yard *y)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	snprintf(to.sun_path + 1, sizeof(to.sun_path) - 1, "postern-test-%d",
+		(int)y->parent);
+	return errno_of(connect(fd, (struct sockaddr *)&to, sizeof(to)));
+}
+
+static void test_nobody_is_called(void)
+{
+	static const struct attempt list[] = {
+		{ "socket: IPv4", do_inet, EAFNOSUPPORT, EAFNOSUPPORT, 0 },
+		{ "socket: IPv6", do_inet6, EAFNOSUPPORT, EAFNOSUPPORT, 0 },
+		{ "socket: netlink", do_netlink, EAFNOSUPPORT, EAFNOSUPPORT, 0 },
+		{ "socket: local stream", do_unix_stream, EAFNOSUPPORT, EAFNOSUPPORT, 0 },
+		{ "socket: local packets", do_unix_seqpacket, EAFNOSUPPORT, EAFNOSUPPORT,
+			0 },
+		{ "TCP connect", do_connect, EACCES, EACCES, LANDLOCK_NET },
+		{ "abstract name", do_abstract, EPERM, EPERM, LANDLOCK_SCOPE },
+	};
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "postern-test-%d",
+		(int)getpid());
+	CHECK(bind(fd, (struct sockaddr *)&name, sizeof(name)) == 0);
+	yard_attempt(list, TEST_COUNT(list));
+	close(fd);
+}
+
+ATTEMPT(do_read_passwd, try_open(y, "/etc/passwd", O_RDONLY))
+ATTEMPT(do_read_memory, try_open(y, "/proc/self/mem", O_RDWR))
+ATTEMPT(do_read_random, try_open(y, "/dev/urandom", O_RDONLY))
+ATTEMPT(do_read_outside, try_open(y, "outside/file", O_RDONLY))
+ATTEMPT(do_list_outside, try_open(y, "outside", O_RDONLY | O_DIRECTORY))
+ATTEMPT(do_list_root, try_open(y, "/", O_RDONLY | O_DIRECTORY))
+ATTEMPT(do_list_libraries, try_open(y, "/usr/lib", O_RDONLY | O_DIRECTORY))
+ATTEMPT(do_write_outside, try_open(y, "outside/file", O_WRONLY | O_APPEND))
+ATTEMPT(do_create_outside, try_open(y, "outside/new", O_WRONLY | O_CREAT | O_EXCL))
+ATTEMPT(do_tmpfile_outside, try_open(y, "outside", O_TMPFILE | O_RDWR))
+ATTEMPT(do_climb, try_open(y, "mail/../outside/file", O_RDONLY))
+ATTEMPT(do_mkdir_outside, errno_of(mkdirat(y->dir, "outside/new", 0700)))
+ATTEMPT(do_unlink_outside, errno_of(unlinkat(y->dir, "outside/file", 0)))
+ATTEMPT(do_rmdir_outside, errno_of(unlinkat(y->dir, "outside/dir", AT_REMOVEDIR)))
+ATTEMPT(do_link_out, errno_of(linkat(y->dir, "mail/a/new/old", y->dir, "outside/l", 0)))
+ATTEMPT(do_link_in, errno_of(linkat(y->dir, "outside/file", y->dir, "mail/a/new/l", 0)))
+ATTEMPT(do_rename_out, errno_of(renameat(y->dir, "mail/a/new/old", y->dir, "outside/r")))
+ATTEMPT(do_rename_in, errno_of(renameat(y->dir, "outside/file", y->dir, "mail/a/new/r")))
+ATTEMPT(do_write_key, try_open(y, "credentials/key", O_RDWR))
+ATTEMPT(do_create_key, try_open(y, "credentials/new", O_WRONLY | O_CREAT))
+ATTEMPT(do_read_key, try_open(y, "credentials/key", O_RDONLY))
+ATTEMPT(do_list_keys, try_open(y, "credentials", O_RDONLY | O_DIRECTORY))
+ATTEMPT(do_read_cache, try_open(y, "/etc/ld.so.cache", O_RDONLY))
+
+static void test_files_outside_stay_shut(void)
+{
+	static const struct attempt list[] = {
+		{ "read /etc/passwd", do_read_passwd, EACCES, EACCES, LANDLOCK },
+		{ "open /proc/self/mem", do_read_memory, EACCES, EACCES, LANDLOCK },
+		{ "read /dev/urandom", do_read_random, EACCES, EACCES, LANDLOCK },
+		{ "read", do_read_outside, EACCES, EACCES, LANDLOCK },
+		{ "read by ..", do_climb, EACCES, EACCES, LANDLOCK },
+		{ "list", do_list_outside, EACCES, EACCES, LANDLOCK },
+		{ "list /", do_list_root, EACCES, EACCES, LANDLOCK },
+		{ "list libraries", do_list_libraries, EACCES, EACCES, LANDLOCK },
+		{ "write", do_write_outside, EACCES, EACCES, LANDLOCK },
+		{ "create", do_create_outside, EACCES, EACCES, LANDLOCK },
+		{ "create without a name", do_tmpfile_outside, EACCES, EACCES, LANDLOCK },
+		{ "mkdir", do_mkdir_outside, EACCES, EACCES, LANDLOCK },
+		{ "unlink", do_unlink_outside, EACCES, EACCES, LANDLOCK },
+		{ "rmdir", do_rmdir_outside, EACCES, EACCES, LANDLOCK },
+		{ "link out", do_link_out, EACCES, EACCES, LANDLOCK },
+		{ "link in", do_link_in, EXDEV, EXDEV, LANDLOCK },
+		{ "rename out", do_rename_out, EACCES, EACCES, LANDLOCK },
+		{ "rename in", do_rename_in, EACCES, EACCES, LANDLOCK },
+		{ "write a key", do_write_key, EACCES, EACCES, LANDLOCK },
+		{ "create a key", do_create_key, EACCES, EACCES, LANDLOCK },
+	};
+
+	yard_attempt(list, TEST_COUNT(list));
+}
+
+static void test_stage_b_ends_reading_keys_and_libraries(void)
+{
+	static const struct attempt list[] = {
+		{ "read a key", do_read_key, WORKS, EACCES, LANDLOCK },
+		{ "list keys", do_list_keys, WORKS, EACCES, LANDLOCK },
+		{ "the loader's cache", do_read_cache, WORKS, EACCES, LANDLOCK },
+	};
+
+	yard_attempt(list, TEST_COUNT(list));
+}
+
+#define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
+ATTEMPT(do_map_wx, try_map(PROT_READ | PROT_WRITE | PROT_EXEC, ANON, -1))
+ATTEMPT(do_map_anon_x, try_map(PROT_READ | PROT_EXEC, ANON, -1))
+ATTEMPT(do_map_file_wx, try_map(PROT_WRITE | PROT_EXEC, MAP_PRIVATE, y->program))
+ATTEMPT(do_map_file_x, try_map(PROT_READ | PROT_EXEC, MAP_PRIVATE, y->program))
+ATTEMPT(do_dlopen, dlopen(LIBRARY, RTLD_NOW) ? 0 : ELIBACC)
+
+static int do_make_executable(const struct yard *y)
+{
+	void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, ANON, -1, 0);
+
+	(void)y;
+	return errno_of(mprotect(page, PAGE, PROT_READ | PROT_EXEC));
+}
+
+static void test_nothing_written_is_executed(void)
+{
+	static const struct attempt list[] = {
+		{ "memory to write and execute", do_map_wx, EPERM, EPERM, 0 },
+		{ "memory to execute", do_map_anon_x, EPERM, EPERM, 0 },
+		{ "a file to write and execute", do_map_file_wx, EPERM, EPERM, 0 },
+		{ "mprotect to execute", do_make_executable, EPERM, EPERM, 0 },
+		{ "a file to execute", do_map_file_x, WORKS, EPERM, 0 },
+		{ "another library", do_dlopen, WORKS, ELIBACC, 0 },
+	};
+
+	yard_attempt(list, TEST_COUNT(list));
+}
+
+static int do_call(const struct yard *y)
+{
+	return errno_of(syscall(y->call, -1L, -1L, -1L, -1L, -1L, -1L));
+}
+
+static void attempt_calls(const int *calls, size_t n, int expected)
+{
+	struct yard y;
+
+	yard_init(&y);
+	for (size_t i = 0; i < n; i++) {
+		const struct attempt a = { "call", do_call, expected, expected, 0 };
+
+		y.call = calls[i];
+		if (!attempt_all(&y, &a, 1))
+			fprintf(stderr, "\tnumber %d\n", calls[i]);
+	}
+	yard_done(&y);
+}
+
+static void test_calls_nobody_needs_end_the_process(void)
+{
+	attempt_calls(deadly, TEST_COUNT(deadly), KILLED);
+}
+
+static void test_other_calls_look_unknown(void)
+{
+	attempt_calls(unknown, TEST_COUNT(unknown), ENOSYS);
+}
+
+static const struct test tests[] = {
+	TEST(test_processes_are_never_made_or_reached),
+	TEST(test_the_sandbox_cannot_be_undone),
+	TEST(test_descriptors_obey_few_commands),
+	TEST(test_nobody_is_called),
+	TEST(test_files_outside_stay_shut),
+	TEST(test_stage_b_ends_reading_keys_and_libraries),
+	TEST(test_nothing_written_is_executed),
+	TEST(test_calls_nobody_needs_end_the_process),
+	TEST(test_other_calls_look_unknown),
+};
+
+int main(void)
+{
+	return yard_main(tests, TEST_COUNT(tests));
+}

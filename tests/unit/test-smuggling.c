@@ -1,0 +1,124 @@
+/* smtp/session: only CRLF.CRLF ends a message, and nothing without it is stored (RFC 5321 4.1.1.4). */
+#include "unit/engine.h"
+#include "unit/test.h"
+
+#define ENVELOPE "MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n"
+
+static void check_sane(struct engine *e)
+{
+	CHECK(!e->overflow);
+	CHECK(!e->bad_record);
+	CHECK(!e->memory.wrong);
+	CHECK(e->n_sessions == 1);
+	CHECK(e->memory.n_cleared == e->n_records - 1);
+	CHECK(!e->session.tx.open && !e->session.tx.sender && !e->session.tx.recipients);
+}
+
+/* Every terminator of the smuggling tools, then a second transaction: one message or none, and no reply
+ * more than for one. */
+static void check_smuggling(struct span terminator, enum bare_newline bare)
+{
+	static const char head[] = "EHLO x\r\n" ENVELOPE "Subject: x\r\n\r\nbody";
+	static const char tail[] = ENVELOPE "Subject: smuggled\r\n\r\nevil";
+	char input[512];
+	size_t n = sizeof(head) - 1;
+
+	memcpy(input, head, n);
+	memcpy(input + n, terminator.p, terminator.n);
+	n += terminator.n;
+	memcpy(input + n, tail, sizeof(tail) - 1);
+	n += sizeof(tail) - 1;
+	memcpy(input + n, "\r\n.\r\nQUIT\r\n", 11);
+	n += 11;
+	for (size_t first = sizeof(head) - 1; first <= n; first++) {
+		struct engine e;
+		engine_init(&e);
+		e.settings.bare_newline = bare;
+		engine_start(&e);
+		engine_send_split(&e, (struct span){ input, n }, first, SIZE_MAX);
+		CHECK(span_ends(log_span(&e.out),
+			bare == BARE_REJECT
+				? SPAN("354 End data with <CR><LF>.<CR><LF>\r\n"
+				       "550 5.6.0 Bare <CR> or <LF> in the message\r\n"
+				       "221 2.0.0 Closing connection\r\n")
+				: SPAN("354 End data with <CR><LF>.<CR><LF>\r\n"
+				       "250 2.6.0 Delivered as 1796116087.M000042P7Q1\r\n"
+				       "221 2.0.0 Closing connection\r\n")));
+		CHECK(e.memory.n_stored == (bare == BARE_REJECT ? 0 : 1));
+		CHECK(e.session.n_transactions == 1);
+		CHECK(e.session.end == END_QUIT);
+		engine_stop(&e, END_EOF);
+		check_sane(&e);
+		engine_done(&e);
+	}
+}
+
+static void test_nothing_is_smuggled(void)
+{
+	static const struct span terminators[] = {
+		{ "\n.\n", 3 },
+		{ "\n.\r", 3 },
+		{ "\n.\r\n", 4 },
+		{ "\r.\r", 3 },
+		{ "\r.\n", 3 },
+		{ "\r.\r\n", 4 },
+		{ "\r\n.\n", 4 },
+		{ "\r\n.\r", 4 },
+		{ "\r\n.\r\r\n", 6 },
+		{ "\r\n\r.\r\n", 6 },
+		{ "\n\r.\r\n", 5 },
+		{ "\r\r\n.\r\r\n", 7 },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(terminators); i++) {
+		check_smuggling(terminators[i], BARE_NORMALIZE);
+		check_smuggling(terminators[i], BARE_REJECT);
+	}
+}
+
+/* What ends the content is CRLF.CRLF, the end of the command line included. */
+static void test_a_bare_lf_behind_data_begins_no_end(void)
+{
+	struct engine e;
+
+	engine_init(&e);
+	engine_start(&e);
+	engine_send(&e, SPAN("HELO x\r\n" ENVELOPE));
+	engine_send(&e, SPAN(".\r\n"));
+	CHECK(e.memory.n_stored == 1);
+	engine_send(&e, SPAN("MAIL FROM:<>\r\nRCPT TO:<b@example.net>\r\nDATA\n.\r\n"));
+	CHECK(e.memory.n_stored == 1 && e.session.phase == PHASE_CONTENT);
+	engine_send(&e, SPAN(".\r\n"));
+	CHECK(e.memory.n_stored == 2);
+	engine_done(&e);
+}
+
+/* EOF, reset and a missing close_notify are all END_EOF or END_BROKEN to the engine. */
+static void test_a_message_without_its_end_is_not_stored(void)
+{
+	static const char input[] =
+		"EHLO x\r\n" ENVELOPE "Subject: x\r\n\r\n..body\r\n.\r\n";
+
+	for (size_t n = 0; n < sizeof(input) - 1; n++) {
+		struct engine e;
+		engine_init(&e);
+		engine_start(&e);
+		engine_send(&e, (struct span){ input, n });
+		engine_stop(&e, n % 2 ? END_EOF : END_BROKEN);
+		CHECK(e.memory.n_stored == 0);
+		CHECK(!memmem(log_span(&e.out).p, log_span(&e.out).n, "Delivered", 9));
+		check_sane(&e);
+		engine_done(&e);
+	}
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		TEST(test_nothing_is_smuggled),
+		TEST(test_a_bare_lf_behind_data_begins_no_end),
+		TEST(test_a_message_without_its_end_is_not_stored),
+	};
+
+	return test_main(tests, TEST_COUNT(tests));
+}

@@ -1,0 +1,377 @@
+/*
+ * Which certificate the module tls.so shows, what it negotiates and records, and what
+ * it says when nothing can be negotiated.
+ */
+#include "unit/tls-lab-server.h"
+
+#define TLS_1_1 "NORMAL:-VERS-ALL:+VERS-TLS1.1:+VERS-TLS1.0"
+
+static void test_facts_name_what_was_negotiated(void)
+{
+	static const struct {
+		const char *client;
+		const char *server;
+		const char *version;
+		const char *cipher;
+		const char *group;
+	} cases[] = {
+		{ TLS_1_3 ":-CIPHER-ALL:+AES-256-GCM:-GROUP-ALL:+GROUP-X25519", NULL,
+			"TLS1.3", "TLS_AES_256_GCM_SHA384", "x25519" },
+		{ TLS_1_3 ":-CIPHER-ALL:+CHACHA20-POLY1305:-GROUP-ALL:+GROUP-SECP384R1",
+			NULL, "TLS1.3", "TLS_CHACHA20_POLY1305_SHA256", "secp384r1" },
+		{ TLS_1_3 ":-CIPHER-ALL:+AES-128-GCM:-GROUP-ALL:+GROUP-FFDHE2048", NULL,
+			"TLS1.3", "TLS_AES_128_GCM_SHA256", "ffdhe2048" },
+		/* The first key share does not fit: a hello retry request. */
+		{ TLS_1_3 ":-CIPHER-ALL:+AES-128-GCM",
+			TLS_PRIORITY_DEFAULT ":-GROUP-ALL:+GROUP-SECP521R1", "TLS1.3",
+			"TLS_AES_128_GCM_SHA256", "secp521r1" },
+		{ TLS_1_2 ":-CIPHER-ALL:+AES-128-GCM:-GROUP-ALL:+GROUP-SECP256R1", NULL,
+			"TLS1.2", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+			"secp256r1" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		struct plan plan = plain_plan;
+		struct client c;
+		struct outcome o;
+
+		plan.priority = cases[i].server;
+		c = meet(&plan, &(struct offer){ .priority = cases[i].client });
+		CHECK(c.handshake == 0);
+		goodbye(&c);
+		o = part(&c);
+		CHECK(o.accept == 0);
+		CHECK_SPAN(span_of(o.facts.version), cases[i].version);
+		CHECK_SPAN(span_of(o.facts.cipher), cases[i].cipher);
+		CHECK_SPAN(span_of(o.facts.group), cases[i].group);
+		CHECK_SPAN(span_of(o.facts.sni), "");
+		CHECK_SPAN(span_of(o.facts.alpn), "");
+		CHECK_SPAN(span_of(o.facts.error), "");
+		CHECK_SPAN(span_of(o.facts.offered), "");
+		CHECK(!o.facts.resumed);
+	}
+}
+
+static void test_rsa_key_exchange_has_no_group(void)
+{
+	struct plan plan = plain_plan;
+	struct client c;
+	struct outcome o;
+
+	plan.pairs[0] = "rsa";
+	c = meet(&plan, &(struct offer){ .priority = TLS_1_2 ":-KX-ALL:+RSA" });
+	CHECK(c.handshake == 0);
+	o = part(&c);
+	CHECK_SPAN(span_of(o.facts.group), "");
+}
+
+#define ONLY_RSA ":-SIGN-ALL:+SIGN-RSA-SHA256:+SIGN-RSA-PSS-RSAE-SHA256"
+#define RSA_SUITES ":-KX-ALL:+ECDHE-RSA"
+
+static void test_the_name_and_the_kind_of_key_choose_the_certificate(void)
+{
+	static const struct {
+		const char *pairs[4];
+		const char *client;
+		const char *sni;
+		const char *shown;
+	} cases[] = {
+		/* one host, two kinds */
+		{ { "ec", "rsa" }, TLS_1_3, NULL, "ec" },
+		{ { "ec", "rsa" }, TLS_1_3, "mail.example", "ec" },
+		{ { "ec", "rsa" }, TLS_1_2, "mail.example", "ec" },
+		{ { "ec", "rsa" }, TLS_1_3 ONLY_RSA, "mail.example", "rsa" },
+		{ { "ec", "rsa" }, TLS_1_3 ONLY_RSA, NULL, "rsa" },
+		{ { "ec", "rsa" }, TLS_1_2 ONLY_RSA, "mail.example", "rsa" },
+		{ { "ec", "rsa" }, TLS_1_2 ONLY_RSA, NULL, "rsa" },
+		/* signatures of both kinds, but only suites for RSA */
+		{ { "ec", "rsa" }, TLS_1_2 RSA_SUITES, "mail.example", "rsa" },
+		/* several hosts */
+		{ { "ec", "b-ec", "b-rsa" }, TLS_1_3, "b.example", "b-ec" },
+		{ { "ec", "b-ec", "b-rsa" }, TLS_1_3, "B.EXAMPLE", "b-ec" },
+		{ { "ec", "b-ec", "b-rsa" }, TLS_1_2, "b.example", "b-ec" },
+		{ { "ec", "b-ec", "b-rsa" }, TLS_1_2 ONLY_RSA, "b.example", "b-rsa" },
+		{ { "ec", "b-ec", "b-rsa" }, TLS_1_3, "www.b.example", "b-ec" },
+		{ { "ec", "b-ec", "b-rsa" }, TLS_1_3, "a.www.b.example", "ec" },
+		/*
+		 * an unknown name, or none: the first, whatever the client would rather
+		 * have
+		 */
+		{ { "ec", "b-ec", "b-rsa" }, TLS_1_3, "c.example", "ec" },
+		{ { "ec", "b-ec", "b-rsa" }, TLS_1_2, NULL, "ec" },
+		{ { "rsa", "b-ec" }, TLS_1_2, NULL, "rsa" },
+		{ { "rsa", "b-ec" }, TLS_1_2, "c.example", "rsa" },
+		{ { "rsa", "b-ec" }, TLS_1_3, "c.example", "rsa" },
+		/*
+		 * GnuTLS by itself shows ec here: it takes the first suite that has any
+		 * certificate
+		 */
+		{ { "ec", "b-rsa" }, TLS_1_2, "b.example", "b-rsa" },
+		{ { "b-rsa", "ec" }, TLS_1_2, "b.example", "b-rsa" },
+		/* a broken pair does not stand in the way */
+		{ { "absent", "ec", "b-rsa" }, TLS_1_2, "b.example", "b-rsa" },
+		{ { "absent", "ec", "b-rsa" }, TLS_1_3, "c.example", "ec" },
+		/*
+		 * the default may have a wildcard, even one that is too wide to be
+		 * honoured
+		 */
+		{ { "wild", "b-ec", "wild-rsa" }, TLS_1_3 ONLY_RSA, NULL, "wild-rsa" },
+		{ { "wide", "b-ec" }, TLS_1_3, NULL, "wide" },
+		/* there is none of the kind that the client wants */
+		{ { "wild", "rsa" }, TLS_1_3 ONLY_RSA, "x.mail.example", NULL },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		struct plan plan = plain_plan;
+		struct client c;
+
+		memcpy(plan.pairs, cases[i].pairs, sizeof(plan.pairs));
+		c = meet(&plan,
+			&(struct offer){ cases[i].client, cases[i].sni, NULL, NULL });
+		CHECK((c.handshake == 0) == (cases[i].shown != NULL));
+		if (cases[i].shown && !CHECK(strcmp(c.shown, cases[i].shown) == 0))
+			fprintf(stderr, "\trow %zu: got %s, want %s\n", i, c.shown,
+				cases[i].shown);
+		part(&c);
+	}
+}
+
+static void test_only_what_belongs_to_the_chain_is_sent(void)
+{
+	struct plan plan = plain_plan;
+	struct client c;
+	unsigned int n = 0;
+
+	plan.pairs[0] = "crowd";
+	c = meet(&plan, &(struct offer){ .priority = TLS_1_3 });
+	gnutls_certificate_get_peers(c.tls, &n);
+	CHECK(n == 1);
+	CHECK(strcmp(c.shown, "ec") == 0);
+	part(&c);
+}
+
+/* The hello comes twice then, and so does the choice. */
+static void test_a_retry_request_keeps_the_name(void)
+{
+	const struct plan plan = { .pairs = { "ec", "b-ec", "b-rsa" },
+		.priority = TLS_PRIORITY_DEFAULT ":-GROUP-ALL:+GROUP-SECP521R1",
+		.serve = serve_to_the_end };
+	struct client c =
+		meet(&plan, &(struct offer){ TLS_1_3, "b.example", NULL, NULL });
+	struct outcome o;
+
+	CHECK(strcmp(c.shown, "b-ec") == 0);
+	goodbye(&c);
+	o = part(&c);
+	CHECK_SPAN(span_of(o.facts.group), "secp521r1");
+	CHECK_SPAN(span_of(o.facts.sni), "b.example");
+}
+
+static void test_names_are_recorded_when_they_are_plain(void)
+{
+	static const struct {
+		const char *sni;
+		const char *recorded;
+	} cases[] = {
+		{ "mail.example", "mail.example" },
+		{ "MAIL.Example", "MAIL.Example" },
+		{ "x-1.example.", "x-1.example." },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		struct client c = meet(&plain_plan,
+			&(struct offer){ TLS_1_3, cases[i].sni, NULL, NULL });
+		struct outcome o = part(&c);
+
+		CHECK(o.accept == 0);
+		CHECK_SPAN(span_of(o.facts.sni), cases[i].recorded);
+	}
+}
+
+static void test_another_protocol_gets_no_session(void)
+{
+	static const struct {
+		const char *alpn;
+		bool good;
+	} cases[] = {
+		{ NULL, true },
+		{ "smtp", true },
+		{ "esmtp", true },
+		{ "http/1.1", false },
+		{ "SMTP", false },
+		{ "smtp2", false },
+	};
+	static const char *const versions[] = { TLS_1_3, TLS_1_2 };
+
+	for (size_t i = 0; i < 2 * TEST_COUNT(cases); i++) {
+		const char *alpn = cases[i / 2].alpn;
+		struct client c = meet(&plain_plan,
+			&(struct offer){ versions[i % 2], NULL, alpn, NULL });
+		gnutls_alert_description_t alert = gnutls_alert_get(c.tls);
+		struct outcome o = part(&c);
+
+		if (cases[i / 2].good) {
+			CHECK(o.accept == 0);
+			CHECK_SPAN(span_of(o.facts.alpn), alpn ? alpn : "");
+		} else {
+			CHECK(o.accept == -EPROTO);
+			CHECK(c.handshake == GNUTLS_E_FATAL_ALERT_RECEIVED);
+			CHECK(alert == GNUTLS_A_NO_APPLICATION_PROTOCOL);
+		}
+	}
+}
+
+/* One session that takes a ticket if there is one, and gives back the newest. */
+static bool visit(const char *priority, const char *tickets, gnutls_datum_t *ticket)
+{
+	struct plan plan = plain_plan;
+	struct client c;
+	struct outcome o;
+	bool resumed;
+
+	plan.tickets = tickets;
+	c = meet(&plan,
+		&(struct offer){
+			.priority = priority, .sni = "mail.example", .ticket = ticket });
+	CHECK(c.handshake == 0);
+	goodbye(&c);
+	hear(&c, "bye\r\n");
+	resumed = gnutls_session_is_resumed(c.tls) != 0;
+	gnutls_free(ticket->data);
+	ticket->data = NULL;
+	if (c.handshake == 0)
+		gnutls_session_get_data2(c.tls, ticket);
+	o = part(&c);
+	CHECK(o.accept == 0);
+	CHECK(o.facts.resumed == resumed);
+	CHECK_SPAN(span_of(o.facts.sni), "mail.example");
+	CHECK(o.facts.cipher[0] != '\0');
+	return resumed;
+}
+
+static void test_tickets_resume_from_process_to_process(void)
+{
+	static const char *const versions[] = { TLS_1_3, TLS_1_2 };
+
+	for (size_t i = 0; i < TEST_COUNT(versions); i++) {
+		gnutls_datum_t ticket = { NULL, 0 };
+
+		CHECK(!visit(versions[i], "tickets-a", &ticket));
+		CHECK(visit(versions[i], "tickets-a", &ticket));
+		CHECK(visit(versions[i], "tickets-a", &ticket));
+		/* Another key, or none, means a full handshake, not a failure. */
+		CHECK(!visit(versions[i], "tickets-b", &ticket));
+		CHECK(visit(versions[i], "tickets-b", &ticket));
+		CHECK(!visit(versions[i], NULL, &ticket));
+		CHECK(!visit(versions[i], NULL, &ticket));
+		gnutls_free(ticket.data);
+	}
+}
+
+static void test_a_failed_handshake_says_why(void)
+{
+	static const struct {
+		const char *client;
+		gnutls_alert_description_t alert;
+		const char *offered; /* how it begins */
+	} cases[] = {
+		{ TLS_1_1, GNUTLS_A_PROTOCOL_VERSION, "TLS1.1 0xc0" },
+		{ TLS_1_2 ":-CIPHER-ALL:+CAMELLIA-128-GCM", GNUTLS_A_HANDSHAKE_FAILURE,
+			"TLS1.2 0xc0" },
+		{ TLS_1_3 ONLY_RSA, GNUTLS_A_HANDSHAKE_FAILURE, "TLS1.3 0x1302 0x13" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		struct plan plan = plain_plan;
+		struct client c;
+		gnutls_alert_description_t alert;
+		struct outcome o;
+
+		c = meet(&plan, &(struct offer){ .priority = cases[i].client,
+					.sni = "mail.example" });
+		alert = gnutls_alert_get(c.tls);
+		o = part(&c);
+		CHECK(o.accept == -EPROTO);
+		CHECK(c.handshake == GNUTLS_E_FATAL_ALERT_RECEIVED);
+		CHECK(alert == cases[i].alert);
+		CHECK(o.facts.error[0] != '\0');
+		CHECK_SPAN(span_of(o.facts.alert), "");
+		if (!CHECK(strncmp(o.facts.offered, cases[i].offered,
+				   strlen(cases[i].offered)) == 0))
+			fprintf(stderr, "\toffered: %s\n", o.facts.offered);
+	}
+}
+
+static int distrust(gnutls_session_t session)
+{
+	gnutls_alert_send(session, GNUTLS_AL_FATAL, GNUTLS_A_UNKNOWN_CA);
+	return GNUTLS_E_CERTIFICATE_ERROR;
+}
+
+static void test_the_clients_alert_is_recorded(void)
+{
+	static const char *const versions[] = { TLS_1_3, TLS_1_2 };
+
+	for (size_t i = 0; i < TEST_COUNT(versions); i++) {
+		struct client c = { 0 };
+		struct outcome o;
+
+		start_server(&plain_plan, &c);
+		start_client(&(struct offer){ .priority = versions[i] }, &c);
+		gnutls_certificate_set_verify_function(c.credentials, distrust);
+		shake_hands(&c);
+		o = part(&c);
+		CHECK(o.accept == -EPROTO);
+		CHECK_SPAN(span_of(o.facts.alert), "unknown_ca");
+		CHECK(o.facts.offered[0] != '\0');
+	}
+}
+
+static void make_files(void)
+{
+	static const struct lab_certificate certificates[] = {
+		{ "ec", GNUTLS_PK_ECDSA, { "mail.example" }, -DAY, DAY },
+		{ "rsa", GNUTLS_PK_RSA, { "mail.example" }, -DAY, DAY },
+		{ "b-ec", GNUTLS_PK_ECDSA, { "b.example", "*.b.example" }, -DAY, DAY },
+		{ "b-rsa", GNUTLS_PK_RSA, { "*.b.example", "b.example" }, -DAY, DAY },
+		{ "wild", GNUTLS_PK_ECDSA, { "*.mail.example" }, -DAY, DAY },
+		{ "wild-rsa", GNUTLS_PK_RSA, { "*.mail.example" }, -DAY, DAY },
+		{ "wide", GNUTLS_PK_ECDSA, { "*.example" }, -DAY, DAY },
+	};
+	char command[4 * LAB_PATH];
+	char key[TLS_TICKET_KEY];
+
+	for (size_t i = 0; i < TEST_COUNT(certificates); i++)
+		lab_make(&certificates[i]);
+	snprintf(command, sizeof(command),
+		"cd %s && cat ec.pem rsa.pem b-ec.pem >crowd.pem && ln ec.key crowd.key",
+		lab_dir);
+	REQUIRE(system(command) == 0);
+	memset(key, 'a', sizeof(key));
+	lab_write(lab_path("tickets-a", "").text, key, sizeof(key), 0600);
+	memset(key, 'b', sizeof(key));
+	lab_write(lab_path("tickets-b", "").text, key, sizeof(key), 0600);
+}
+
+int main(int argc, char *argv[])
+{
+	static const struct test tests[] = {
+		TEST(test_facts_name_what_was_negotiated),
+		TEST(test_rsa_key_exchange_has_no_group),
+		TEST(test_the_name_and_the_kind_of_key_choose_the_certificate),
+		TEST(test_only_what_belongs_to_the_chain_is_sent),
+		TEST(test_a_retry_request_keeps_the_name),
+		TEST(test_names_are_recorded_when_they_are_plain),
+		TEST(test_another_protocol_gets_no_session),
+		TEST(test_tickets_resume_from_process_to_process),
+		TEST(test_a_failed_handshake_says_why),
+		TEST(test_the_clients_alert_is_recorded),
+	};
+	int r;
+
+	lab_open(argc, argv);
+	make_files();
+	r = test_main(tests, TEST_COUNT(tests));
+	lab_close();
+	return r;
+}

@@ -1,0 +1,175 @@
+/* smtp/tx: a transaction owns its copies, and nothing of it outlives tx_clear(). */
+#include "smtp/tx.h"
+#include "unit/test.h"
+
+static const struct mail_params no_params;
+
+static struct path path_of(const char *local, const char *text)
+{
+	return (struct path){
+		.text = span_of(text),
+		.local = { text, strlen(local) },
+		.domain = span_from(span_of(text), strlen(local) + 1),
+	};
+}
+
+static bool is_all_zero(const void *p, size_t n)
+{
+	const char *c = p;
+
+	for (size_t i = 0; i < n; i++)
+		if (c[i])
+			return false;
+	return true;
+}
+
+static void test_copies_what_it_is_given(void)
+{
+	char text[] = "user@example.org";
+	struct path path = path_of("user", text);
+	struct mail_params params = {
+		.has_size = true, .size = 7, .body = BODY_8BITMIME
+	};
+	struct recipient *r;
+	struct tx tx = { 0 };
+
+	CHECK(tx_open(&tx, &path, &params) == 0 && tx.open);
+	CHECK(tx_add_recipient(&tx, &path, &r) == 0);
+	memset(text, 'x', sizeof(text));
+	CHECK(strcmp(tx.sender, "user@example.org") == 0);
+	CHECK(tx.params.has_size && tx.params.size == 7);
+	CHECK(tx.params.body == BODY_8BITMIME);
+	CHECK_SPAN(r->mailbox, "user@example.org");
+	CHECK_SPAN(r->local, "user");
+	CHECK_SPAN(r->domain, "example.org");
+	CHECK(!r->reply && r->slot == 0);
+	tx_clear(&tx);
+}
+
+static void test_null_sender_and_postmaster(void)
+{
+	struct path null = { .null = true };
+	struct path postmaster = { .text = SPAN("postmaster"),
+		.local = SPAN("postmaster") };
+	struct recipient *r;
+	struct tx tx = { 0 };
+
+	CHECK(tx_open(&tx, &null, &no_params) == 0);
+	CHECK(tx.sender && tx.sender[0] == '\0');
+	CHECK(tx_add_recipient(&tx, &postmaster, &r) == 0);
+	CHECK(r->domain.n == 0);
+	CHECK_SPAN(r->local, "postmaster");
+	tx_clear(&tx);
+}
+
+static void test_keeps_a_syntax_error_that_was_forgiven(void)
+{
+	struct path path = { .text = SPAN("a@b"), .lenient = true };
+	struct tx tx = { 0 };
+
+	CHECK(tx_open(&tx, &path, &no_params) == 0 && tx.lenient);
+	tx_clear(&tx);
+	CHECK(!tx.lenient);
+}
+
+static void test_takes_thousands_of_recipients(void)
+{
+	static const struct path sender = { .null = true };
+	struct tx tx = { 0 };
+
+	CHECK(tx_open(&tx, &sender, &no_params) == 0);
+	for (size_t i = 0; i < 5000; i++) {
+		char text[32];
+		struct path path;
+		struct recipient *r;
+		snprintf(text, sizeof(text), "u%05zu@example.org", i);
+		path = path_of("u00000", text);
+		REQUIRE(tx_add_recipient(&tx, &path, &r) == 0);
+		r->slot = i;
+	}
+	CHECK(tx.n_recipients == 5000);
+	for (size_t i = 0; i < 5000; i++) {
+		char text[32];
+		snprintf(text, sizeof(text), "u%05zu@example.org", i);
+		CHECK_SPAN(tx.recipients[i].mailbox, text);
+		CHECK_SPAN(tx.recipients[i].domain, "example.org");
+		CHECK(tx.recipients[i].local.p == tx.recipients[i].text);
+		CHECK(tx.recipients[i].slot == i);
+	}
+	tx_clear(&tx);
+}
+
+static void test_drops_the_last_recipient_alone(void)
+{
+	struct path a = path_of("a", "a@x"), b = path_of("b", "b@x");
+	struct recipient *r;
+	struct tx tx = { 0 };
+
+	CHECK(tx_open(&tx, &a, &no_params) == 0);
+	CHECK(tx_add_recipient(&tx, &a, &r) == 0);
+	CHECK(tx_add_recipient(&tx, &b, &r) == 0);
+	r->reply = reply_get(REPLY_MAILBOX_UNKNOWN);
+	tx_drop_recipient(&tx);
+	CHECK(tx.n_recipients == 1);
+	CHECK_SPAN(tx.recipients[0].mailbox, "a@x");
+	CHECK(tx_add_recipient(&tx, &b, &r) == 0);
+	CHECK(!r->reply);
+	CHECK_SPAN(r->mailbox, "b@x");
+	tx_clear(&tx);
+}
+
+/* RFC 5321 4.2.5: one reply for all */
+static void test_folds_to_the_first_refusal(void)
+{
+	struct path path = path_of("a", "a@x");
+	struct recipient *r;
+	struct tx tx = { 0 };
+
+	CHECK(!tx_fold(&tx));
+	CHECK(tx_open(&tx, &path, &no_params) == 0);
+	for (size_t i = 0; i < 3; i++)
+		CHECK(tx_add_recipient(&tx, &path, &r) == 0);
+	CHECK(!tx_fold(&tx));
+	tx.recipients[1].reply = reply_get(REPLY_STORE_FULL);
+	tx.recipients[2].reply = reply_get(REPLY_STORE_FAILED);
+	CHECK(tx_fold(&tx) == reply_get(REPLY_STORE_FULL));
+	tx_clear(&tx);
+}
+
+static void test_cleared_it_is_as_new(void)
+{
+	struct path path = path_of("a", "a@x");
+	struct recipient *r;
+	struct tx tx;
+
+	memset(&tx, 0, sizeof(tx));
+	for (size_t round = 0; round < 3; round++) {
+		CHECK(tx_open(&tx, &path, &no_params) == 0);
+		CHECK(tx_add_recipient(&tx, &path, &r) == 0);
+		tx.bare = tx.too_long = true;
+		tx.octets = tx.n_refused = 1;
+		tx.refusal = reply_get(REPLY_HOPS);
+		memset(tx.id, 'x', sizeof(tx.id));
+		memset(tx.file, 'x', sizeof(tx.file));
+		memset(&tx.header, 1, sizeof(tx.header));
+		tx_clear(&tx);
+		CHECK(is_all_zero(&tx, sizeof(tx)));
+	}
+	tx_clear(&tx);
+	CHECK(is_all_zero(&tx, sizeof(tx)));
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		TEST(test_copies_what_it_is_given),
+		TEST(test_null_sender_and_postmaster),
+		TEST(test_keeps_a_syntax_error_that_was_forgiven),
+		TEST(test_takes_thousands_of_recipients),
+		TEST(test_drops_the_last_recipient_alone),
+		TEST(test_folds_to_the_first_refusal),
+		TEST(test_cleared_it_is_as_new),
+	};
+
+	return test_main(tests, TEST_COUNT(tests));
+}
