@@ -139,6 +139,7 @@ static int shut_ourselves_in(struct connection *c)
 	if (r < 0)
 		return failed(c, "mail-root", c->config.mail_root, r);
 	list_dirs(c);
+	log_prepare(&c->log);
 	if (!c->config.sandbox)
 		return 0;
 	r = sandbox_enter(&c->dirs, &report);

@@ -8,7 +8,8 @@ struct config_key {
 	const char *value; /* the default, as it would be written */
 	/* Takes `text` (which lives on) into `c`. NULL, or what is
 	 * wrong. */
-	const char *(*parse)(struct config *c, const struct config_key *key, const char *text);
+	const char *(*parse)(
+		struct config *c, const struct config_key *key, const char *text);
 	size_t offset; /* in struct config, of what the parser fills */
 	const char *const
 		*words; /* for parse_word: the enum's words in order; NULL ends */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -210,6 +211,12 @@ void log_choose(struct log *l, enum log_choice choice)
 {
 	if (choice != LOG_AUTO)
 		l->sink = choice;
+}
+
+void log_prepare(const struct log *l)
+{
+	if (l->sink == LOG_SYSLOG_LINES)
+		tzset();
 }
 
 void log_open(struct log *l)

@@ -27,6 +27,9 @@ void log_init(struct log *l, const char *journal_stream, bool silent);
 void log_choose(struct log *l, enum log_choice choice);
 void log_done(struct log *l);
 
+/* Reads what syslog(3) wants for its time stamps: before the sandbox closes. */
+void log_prepare(const struct log *l);
+
 /* Gets the sink ready: before the sandbox closes, and while no client waits. */
 void log_open(struct log *l);
 

@@ -53,7 +53,10 @@ const void *module_load(
 	module = buf_terminate(&b) ? dlopen(path, FLAGS) : NULL;
 	if (module)
 		table = dlsym(module, name);
-	if (!table)
+	if (!table) {
 		*ret_error = dlerror();
+		if (!*ret_error)
+			*ret_error = "the path of the module is too long";
+	}
 	return table;
 }

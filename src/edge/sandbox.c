@@ -7,9 +7,12 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "edge/landlock.h"
@@ -131,6 +134,24 @@ static int allow_reads(struct landlock *l, const struct sandbox_dirs *dirs)
 	return r;
 }
 
+/* Of root's powers only those by which mail reaches Maildirs of any owner; of others' none. */
+static int limit_capabilities(void)
+{
+	const unsigned kept =
+		geteuid() == 0 ? 1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE : 0;
+	struct __user_cap_header_struct header = { .version =
+							   _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return -errno;
+	data[0].permitted &= kept;
+	data[0].effective = data[0].permitted;
+	data[0].inheritable = 0;
+	memset(&data[1], 0, sizeof(data[1]));
+	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
 int sandbox_enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report)
 {
 	CLEANUP(landlock_done) struct landlock l = { 0 };
@@ -143,6 +164,8 @@ int sandbox_enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_re
 		r = allow_writes(&l, dirs);
 	if (r == 0)
 		r = allow_reads(&l, dirs);
+	if (r == 0)
+		r = limit_capabilities();
 	if (r == 0)
 		r = landlock_enforce(&l);
 	if (r == 0)

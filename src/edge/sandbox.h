@@ -28,7 +28,8 @@ struct sandbox_report {
 int sandbox_user(const char *user);
 
 /*
- * Stage A: no_new_privs, Landlock (ABI 2 and later; otherwise counted as absent), seccomp. Libraries
+ * Stage A: no_new_privs, no capabilities but what delivery as root needs, Landlock (ABI 2 and
+ * later; otherwise counted as absent), seccomp. Libraries
  * and dirs.read may be read, dirs.write written below; nothing may be executed as a program; a new
  * socket is a local datagram socket. A directory that does not exist is skipped. 0 or -errno (-ENOSYS
  * or -EINVAL: no seccomp); then the caller must not go on.

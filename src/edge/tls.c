@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <gnutls/gnutls.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/buf.h"
@@ -208,6 +209,8 @@ static int tls_accept(struct tls_credentials *credentials, const struct tls_io *
 	}
 	facts_of_session(tls->session, ret_facts);
 	tls->facts = NULL;
+	/* the handshake's memory: 20 KiB of an idle connection, for 0.3 % of a session */
+	malloc_trim(0);
 	*ret = steal(&tls);
 	return 0;
 }

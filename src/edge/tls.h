@@ -14,8 +14,15 @@
 #define TLS_MODULE "tls.so"
 #define TLS_MODULE_TABLE "postern_tls"
 
-/* TLS 1.2 and later. "NORMAL" alone would still offer 1.0 and 1.1 in GnuTLS 3.7. */
-#define TLS_PRIORITY_DEFAULT "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+/*
+ * TLS 1.2 and later ("NORMAL" alone would still offer 1.0 and 1.1 in GnuTLS 3.7), and of what the client
+ * has the cheapest: X25519 and AES-128-GCM.
+ */
+#define TLS_PRIORITY_DEFAULT                                                             \
+	"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"                  \
+	":-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1"   \
+	":-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"                      \
+	":+AES-128-CBC:+AES-256-CBC"
 
 #define TLS_PAIR_MAX 16 /* certificates: SNI names times RSA and ECDSA */
 #define TLS_TICKET_KEY 64 /* octets in a ticket key file, as GnuTLS asks */

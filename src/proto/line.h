@@ -14,7 +14,8 @@ struct line_reader {
 };
 
 struct line {
-	struct span text; /* without its end; borrows from the input or, if too long, is but
+	struct span
+		text; /* without its end; borrows from the input or, if too long, is but
 			   * the tail and borrows from the reader */
 	bool bare; /* ended by LF alone, or holds a stray CR */
 	bool crlf; /* ended by CRLF */

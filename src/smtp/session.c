@@ -58,7 +58,8 @@ const struct reply *session_reply(
 /* A client that offers more recipients than it may has done nothing wrong (RFC 5321 4.5.3.1.10). */
 static bool is_error(struct session *s, const struct reply *r)
 {
-	return r != reply_get(REPLY_RECIPIENT_MANY) || s->n_overshoot++ >= RECIPIENT_OVERSHOOT_MAX;
+	return r != reply_get(REPLY_RECIPIENT_MANY) ||
+	       s->n_overshoot++ >= RECIPIENT_OVERSHOOT_MAX;
 }
 
 /* The reply to a command or a message. */

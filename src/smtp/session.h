@@ -13,7 +13,8 @@
 
 #define COMMAND_LINE_MAX 512 /* RFC 5321 4.5.3.1.4, CRLF included */
 #define COMMAND_EXTRA_MAX 43 /* more for MAIL: SIZE 26 (RFC 1870), BODY 17 (RFC 6152) */
-#define RECIPIENT_OVERSHOOT_MAX 1000 /* recipients above the limit that are no error yet */
+#define RECIPIENT_OVERSHOOT_MAX                                                          \
+	1000 /* recipients above the limit that are no error yet */
 #define JUNK_COMMANDS_MAX                                                                \
 	100 /* commands that do nothing; each one above counts as an error */
 #define SESSION_OUT_MAX 8192 /* replies of one flush */

@@ -210,14 +210,6 @@ def test_every_record_is_there_once():
     harness.equal([r.get("POSTERN_EVENT") for r in ours], ["message", "session"])
 
 
-def test_systemd_shows_a_status_line():
-    here = machine()
-    client = secured(here)
-    harness.eventually(lambda: here.show("postern@*", "StatusText").partition("=")[2],
-                       "a StatusText of the live connection")
-    client.quit()
-
-
 def test_a_failed_handshake_has_the_panels_line():
     here = machine()
     cursor = here.cursor()
@@ -328,7 +320,7 @@ def test_journal_where_the_setting_asks_for_it():
 
 
 def test_the_unit_works_with_a_dynamic_user():
-    """What README offers for a machine without an entry in /etc/passwd for postern."""
+    """For a machine that shall have no entry in /etc/passwd for postern."""
     here = machine()
     drop_in = "etc/systemd/system/postern@.service.d/dynamic.conf"
     here.write(drop_in, "[Service]\nDynamicUser=yes\nUser=postern-dynamic\n"

@@ -240,7 +240,8 @@ static void test_counts_beyond_four_gigabytes(void)
 static void test_no_input_is_no_text(void)
 {
 	struct data d = { 0 };
-	struct bytes in = { 0 };
+	char nowhere;
+	struct bytes in = { &nowhere, 0 };
 	struct span text = { "x", 1 };
 
 	CHECK(!data_take(&d, &in, &text));

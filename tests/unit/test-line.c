@@ -162,7 +162,8 @@ static void test_a_line_of_any_length_needs_no_memory(void)
 static void test_no_input_is_no_line(void)
 {
 	struct line_reader fresh = { 0 }, inside = { .n_dropped = 100 };
-	struct bytes none = { 0 };
+	char nowhere;
+	struct bytes none = { &nowhere, 0 };
 	struct line line;
 
 	CHECK(!line_take(&fresh, &none, MAX, &line));

@@ -65,7 +65,8 @@ static void test_the_socket_is_believed_before_the_environment(void)
 	};
 	struct session_peer peer;
 	int client = -1;
-	int server = accepted((const struct sockaddr *)&loopback, sizeof(loopback), &client);
+	int server =
+		accepted((const struct sockaddr *)&loopback, sizeof(loopback), &client);
 
 	REQUIRE(server >= 0);
 	peer_find(server, &env, &peer);

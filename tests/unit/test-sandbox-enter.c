@@ -58,8 +58,8 @@ static int enter_where_search_is_denied(const struct yard *y)
 {
 	int r;
 
-	fchmodat(y->dir, "mail", 0, 0);
-	fchmodat(y->dir, ".", 0, 0);
+	if (fchmodat(y->dir, "mail", 0, 0) < 0 || fchmodat(y->dir, ".", 0, 0) < 0)
+		return 1;
 	r = getuid() == 0 ? sandbox_user("nobody") : 0;
 	return r != 0 || enter_stage(y, STAGE_A) != (landlock_abi() ? -EACCES : 0);
 }

@@ -55,7 +55,8 @@ static int try_map(int prot, int flags, int fd)
 	}
 
 ATTEMPT(do_fork, errno_of(fork()))
-ATTEMPT(do_execve, errno_of(execve("/bin/true", (char *[]){ "true", NULL }, NULL)))
+ATTEMPT(do_execve,
+	errno_of(execve("/bin/true", (char *[]){ (char *)"true", NULL }, NULL)))
 ATTEMPT(do_kill_parent, errno_of(syscall(SYS_tgkill, y->parent, y->parent, 0)))
 ATTEMPT(do_rename_thread, errno_of(prctl(PR_SET_NAME, "other")))
 ATTEMPT(do_dumpable, errno_of(prctl(PR_SET_DUMPABLE, 0)))

@@ -14,18 +14,24 @@ static void check_sane(struct engine *e)
 	CHECK(!e->session.tx.open && !e->session.tx.sender && !e->session.tx.recipients);
 }
 
+struct terminator {
+	struct span text;
+	bool is_clean; /* of bare newlines: a message like any other */
+};
+
 /* Every terminator of the smuggling tools, then a second transaction: one message or none, and no reply
  * more than for one. */
-static void check_smuggling(struct span terminator, enum bare_newline bare)
+static void check_smuggling(const struct terminator *t, enum bare_newline bare)
 {
 	static const char head[] = "EHLO x\r\n" ENVELOPE "Subject: x\r\n\r\nbody";
 	static const char tail[] = ENVELOPE "Subject: smuggled\r\n\r\nevil";
 	char input[512];
+	bool is_refused = bare == BARE_REJECT && !t->is_clean;
 	size_t n = sizeof(head) - 1;
 
 	memcpy(input, head, n);
-	memcpy(input + n, terminator.p, terminator.n);
-	n += terminator.n;
+	memcpy(input + n, t->text.p, t->text.n);
+	n += t->text.n;
 	memcpy(input + n, tail, sizeof(tail) - 1);
 	n += sizeof(tail) - 1;
 	memcpy(input + n, "\r\n.\r\nQUIT\r\n", 11);
@@ -37,14 +43,14 @@ static void check_smuggling(struct span terminator, enum bare_newline bare)
 		engine_start(&e);
 		engine_send_split(&e, (struct span){ input, n }, first, SIZE_MAX);
 		CHECK(span_ends(log_span(&e.out),
-			bare == BARE_REJECT
+			is_refused
 				? SPAN("354 End data with <CR><LF>.<CR><LF>\r\n"
 				       "550 5.6.0 Bare <CR> or <LF> in the message\r\n"
 				       "221 2.0.0 Closing connection\r\n")
 				: SPAN("354 End data with <CR><LF>.<CR><LF>\r\n"
 				       "250 2.6.0 Delivered as 1796116087.M000042P7Q1\r\n"
 				       "221 2.0.0 Closing connection\r\n")));
-		CHECK(e.memory.n_stored == (bare == BARE_REJECT ? 0 : 1));
+		CHECK(e.memory.n_stored == !is_refused);
 		CHECK(e.session.n_transactions == 1);
 		CHECK(e.session.end == END_QUIT);
 		engine_stop(&e, END_EOF);
@@ -55,24 +61,28 @@ static void check_smuggling(struct span terminator, enum bare_newline bare)
 
 static void test_nothing_is_smuggled(void)
 {
-	static const struct span terminators[] = {
-		{ "\n.\n", 3 },
-		{ "\n.\r", 3 },
-		{ "\n.\r\n", 4 },
-		{ "\r.\r", 3 },
-		{ "\r.\n", 3 },
-		{ "\r.\r\n", 4 },
-		{ "\r\n.\n", 4 },
-		{ "\r\n.\r", 4 },
-		{ "\r\n.\r\r\n", 6 },
-		{ "\r\n\r.\r\n", 6 },
-		{ "\n\r.\r\n", 5 },
-		{ "\r\r\n.\r\r\n", 7 },
+	static const struct terminator terminators[] = {
+		{ .text = { "\n.\n", 3 } },
+		{ .text = { "\n.\r", 3 } },
+		{ .text = { "\n.\r\n", 4 } },
+		{ .text = { "\r.\r", 3 } },
+		{ .text = { "\r.\n", 3 } },
+		{ .text = { "\r.\r\n", 4 } },
+		{ .text = { "\r\n.\n", 4 } },
+		{ .text = { "\r\n.\r", 4 } },
+		{ .text = { "\r\n.\r\r\n", 6 } },
+		{ .text = { "\r\n\r.\r\n", 6 } },
+		{ .text = { "\n\r.\r\n", 5 } },
+		{ .text = { "\r\r\n.\r\r\n", 7 } },
+		{ .text = { "\r\n\0.\r\n", 6 }, .is_clean = true },
+		{ .text = { "\r\n.\0\r\n", 6 }, .is_clean = true },
+		{ .text = { "\r\n. \r\n", 6 }, .is_clean = true },
+		{ .text = { "\r\n..\r\n", 6 }, .is_clean = true },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(terminators); i++) {
-		check_smuggling(terminators[i], BARE_NORMALIZE);
-		check_smuggling(terminators[i], BARE_REJECT);
+		check_smuggling(&terminators[i], BARE_NORMALIZE);
+		check_smuggling(&terminators[i], BARE_REJECT);
 	}
 }
 

@@ -12,7 +12,10 @@ struct test {
 	void (*fn)(void);
 };
 
-#define TEST(fn) { #fn, fn }
+#define TEST(fn)                                                                         \
+	{                                                                                \
+#fn, fn                                                                  \
+	}
 #define TEST_COUNT(array) (sizeof(array) / sizeof *(array))
 
 static bool test_failed;
@@ -26,13 +29,14 @@ static inline bool test_check(bool ok, const char *file, int line, const char *w
 	return ok;
 }
 
-static inline bool test_span(struct span got, struct span want, const char *file, int line)
+static inline bool test_span(
+	struct span got, struct span want, const char *file, int line)
 {
 	bool ok = test_check(span_eq(got, want), file, line, "spans differ");
 
 	if (!ok)
-		fprintf(stderr, "\tgot:  '%.*s'\n\twant: '%.*s'\n", (int)got.n, got.n ? got.p : "",
-			(int)want.n, want.n ? want.p : "");
+		fprintf(stderr, "\tgot:  '%.*s'\n\twant: '%.*s'\n", (int)got.n,
+			got.n ? got.p : "", (int)want.n, want.n ? want.p : "");
 	return ok;
 }
 
@@ -49,7 +53,8 @@ static inline int test_main(const struct test *tests, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		test_failed = false;
 		tests[i].fn();
-		printf("%sok %zu - %s\n", test_failed ? "not " : "", i + 1, tests[i].name);
+		printf("%sok %zu - %s\n", test_failed ? "not " : "", i + 1,
+			tests[i].name);
 		failures += test_failed;
 	}
 	return failures != 0;
