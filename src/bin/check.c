@@ -1,4 +1,5 @@
 /* Promises to look with the rights that a connection will have; changes nothing. */
+#include "bin/check.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -6,7 +7,6 @@
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
-#include "bin/check.h"
 #include "edge/module.h"
 #include "edge/sandbox.h"
 

@@ -3,6 +3,7 @@
  * write secrets to a file that SSLKEYLOGFILE names. Refuses to know what the connection
  * carries.
  */
+#include "bin/inherit.h"
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -11,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/num.h"
-#include "bin/inherit.h"
 
 #define LISTEN_FD 3 /* SD_LISTEN_FDS_START */
 

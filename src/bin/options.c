@@ -1,6 +1,6 @@
 /* Promises to understand the command line or to say what it did not; opens nothing. */
-#include <string.h>
 #include "bin/options.h"
+#include <string.h>
 #include "edge/config.h"
 
 const char options_help[] =

@@ -2,9 +2,9 @@
  * Promises to move octets between the stream and the engine and to do what the engine
  * wants, at a time when nobody waits for it. Refuses to know SMTP.
  */
+#include "bin/serve.h"
 #include <stdio.h>
 #include <time.h>
-#include "bin/serve.h"
 #include "edge/module.h"
 
 struct moment moment_now(void)

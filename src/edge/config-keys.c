@@ -1,9 +1,9 @@
 /* Promises a sentence for every wrong value; refuses to know how settings depend on each
  * other. */
+#include "edge/config-keys.h"
 #include <stdlib.h>
 #include <sys/utsname.h>
 #include "base/buf.h"
-#include "edge/config-keys.h"
 #include "proto/address.h"
 #include "proto/conf.h"
 
@@ -178,7 +178,7 @@ static char **cut(
 	c->more[row_of(key)] = (char *)list;
 	if (!list)
 		return NULL;
-	copy = strcpy((char *)(list + most), text);
+	copy = memcpy(list + most, text, strlen(text) + 1);
 	for (char *w = strtok_r(copy, " \t", &save); w; w = strtok_r(NULL, " \t", &save))
 		list[n++] = w;
 	list[n] = NULL;

@@ -3,6 +3,7 @@
  * place, what is wrong and what would be right. Refuses to look at the files that
  * settings name.
  */
+#include "edge/config.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,7 +11,6 @@
 #include <unistd.h>
 #include "base/buf.h"
 #include "base/cleanup.h"
-#include "edge/config.h"
 #include "edge/config-keys.h"
 #include "proto/conf.h"
 

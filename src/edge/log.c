@@ -2,6 +2,7 @@
  * Promises that writing a record never holds up a client: records wait until nobody does,
  * or until there are too many. Refuses to know what a record says.
  */
+#include "edge/log.h"
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <syslog.h>
@@ -9,7 +10,6 @@
 #include <unistd.h>
 #include "base/buf.h"
 #include "base/cleanup.h"
-#include "edge/log.h"
 #include "edge/module.h"
 #include "proto/text.h"
 
@@ -190,10 +190,13 @@ void log_flush(struct log *l)
 {
 	OWNED char *text = malloc(TEXT_MAX);
 	struct buf b = { .p = text, .cap = TEXT_MAX };
-	const char *end = l->pending + l->n_pending;
+	const char *entry, *end;
 
 	log_open(l);
-	for (const char *entry = l->pending; text && entry < end;)
+	if (!text || !l->pending)
+		return;
+	end = l->pending + l->n_pending;
+	for (entry = l->pending; entry < end;)
 		entry = write_entry(l, &b, entry);
 	l->n_pending = 0;
 }

@@ -2,6 +2,7 @@
  * Promises that every Maildir it opens lies below the root, and that what it creates
  * survives a crash. Refuses to know what is delivered.
  */
+#include "edge/mailbox.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -10,7 +11,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "edge/mailbox.h"
 #include "edge/recipients.h"
 
 #define DIR_MODE 0700

@@ -3,6 +3,7 @@
  * all, so that a killed process leaves nothing behind; elsewhere it is in tmp, as ever in
  * a Maildir.
  */
+#include "edge/maildir-file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "edge/maildir-file.h"
 
 #define FILE_MODE 0600
 #define TMP_DIR "../tmp/"

@@ -5,12 +5,12 @@
  * is done for all Maildirs before the first link; a failure after it takes back what was
  * linked.
  */
+#include "edge/maildir.h"
 #include <errno.h>
 #include <limits.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "edge/maildir.h"
 #include "edge/mailbox.h"
 #include "edge/maildir-file.h"
 

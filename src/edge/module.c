@@ -1,8 +1,8 @@
 /* Promises that a missing library costs its own feature alone; refuses to know what a
  * table holds. */
+#include "edge/module.h"
 #include <dlfcn.h>
 #include <unistd.h>
-#include "edge/module.h"
 
 #define MODULE_BESIDE                                                                    \
 	"/tls.so" /* tells a build folder from a place where programs are installed */

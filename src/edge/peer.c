@@ -1,9 +1,9 @@
 /* Promises an IP address or nothing; refuses to look anything up. */
+#include "edge/peer.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include "base/num.h"
-#include "edge/peer.h"
 
 #define V4_MAPPED_OFFSET 12 /* ::ffff:a.b.c.d */
 
@@ -23,7 +23,7 @@ static bool from_socket(int fd, struct session_peer *ret)
 		struct sockaddr_in v4;
 		struct sockaddr_in6 v6;
 		struct sockaddr_storage room;
-	} name;
+	} name = { .room = { 0 } };
 	socklen_t n = sizeof(name);
 
 	if (getpeername(fd, &name.any, &n) < 0)

@@ -1,6 +1,6 @@
 /* Promises that no address leads out of mail-root; refuses to touch the file system. */
-#include <limits.h>
 #include "edge/recipients.h"
+#include <limits.h>
 
 /* Appends the value as part of a file name. */
 static bool put_component(struct buf *to, struct span value)

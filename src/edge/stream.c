@@ -3,6 +3,7 @@
  * refuses to know SMTP. Signals come by signalfd: polled beside the connection, they need
  * no handler and race nothing.
  */
+#include "edge/stream.h"
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -12,7 +13,6 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-#include "edge/stream.h"
 
 uint64_t stream_clock(void)
 {

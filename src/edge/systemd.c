@@ -1,7 +1,7 @@
 /* The module systemd.so: the one place that knows libsystemd. */
 #define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
 #include "edge/systemd.h"
+#include <systemd/sd-journal.h>
 
 extern const struct systemd_api postern_systemd;
 

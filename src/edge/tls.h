@@ -21,6 +21,7 @@
 #define TLS_PRIORITY_DEFAULT                                                             \
 	"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"                  \
 	":-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1"   \
+	":+GROUP-FFDHE2048:+GROUP-FFDHE3072"                                             \
 	":-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"                      \
 	":+AES-128-CBC:+AES-256-CBC"
 

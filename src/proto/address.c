@@ -4,8 +4,8 @@
  * forgiven, because scanners do them: blanks in front of the path, and a path without its
  * angle brackets.
  */
-#include <arpa/inet.h>
 #include "proto/address.h"
+#include <arpa/inet.h>
 
 static bool is_alnum(char c)
 {
@@ -57,7 +57,7 @@ static bool is_ip(int family, struct span s)
 	unsigned char octets[16];
 	char text[INET6_ADDRSTRLEN];
 
-	if (s.n >= sizeof(text))
+	if (s.n >= sizeof(text) || (s.n && memchr(s.p, '\0', s.n)))
 		return false;
 	memcpy(text, s.p, s.n);
 	text[s.n] = '\0';

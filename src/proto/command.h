@@ -12,6 +12,9 @@ struct command {
  * `line`. */
 struct command command_parse(struct span line);
 
+/* True when blanks stand at the end. */
+bool command_is_padded(struct span line);
+
 /* True for a request line of HTTP (RFC 9112 3): "GET / HTTP/1.1". */
 bool command_is_http(struct span line);
 

@@ -1,6 +1,6 @@
 /* Promises the syntax of settings; refuses to know which there are. */
-#include "base/num.h"
 #include "proto/conf.h"
+#include "base/num.h"
 
 static struct span trim(struct span s)
 {

@@ -15,9 +15,14 @@ static void end_line(struct header *h)
 		h->in_message_id = false;
 }
 
-/* A field's name is kept in lower case while it can still be one that counts. */
+/*
+ * A field's name is kept in lower case while it can still be one that counts. Blanks between name and
+ * colon are obsolete (RFC 5322 4.5), and would hide a hop.
+ */
 static void watch_name(struct header *h, char c)
 {
+	if ((c == ' ' || c == '\t') && h->n_column > 0)
+		return;
 	if (h->n_column < HEADER_NAME_MAX)
 		h->name[h->n_column] = ascii_lower(c);
 	h->n_column++;

@@ -3,8 +3,8 @@
  * not a domain or an address literal is left out. Dates are UTC, so that no time zone has
  * to be loaded.
  */
-#include "proto/address.h"
 #include "proto/received.h"
+#include "proto/address.h"
 
 #define SECONDS_A_DAY 86400
 #define DAYS_TO_1970                                                                     \
@@ -66,6 +66,11 @@ static void put_pair(struct buf *to, struct span word, struct span value)
 
 static void put_literal(struct buf *to, struct span ip)
 {
+	const char *scope = ip.n ? memchr(ip.p, '%', ip.n) : NULL;
+
+	/* "%eth0" is of this machine alone, and no part of a literal (RFC 5321 4.1.3) */
+	if (scope)
+		ip.n = (size_t)(scope - ip.p);
 	buf_put_char(to, '[');
 	if (memchr(ip.p, ':', ip.n))
 		buf_put(to, SPAN("IPv6:"));

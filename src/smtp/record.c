@@ -1,5 +1,6 @@
 /* Promises that every value is told from state and made harmless; refuses to know where
  * records go. */
+#include "smtp/record.h"
 #include "proto/text.h"
 #include "smtp/session.h"
 

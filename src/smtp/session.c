@@ -2,9 +2,9 @@
  * Promises the same replies however the input is split, and that only this file writes
  * them. Refuses to know what a command means; see verbs.c.
  */
+#include "smtp/session.h"
 #include "proto/command.h"
 #include "proto/text.h"
-#include "smtp/session.h"
 #include "smtp/verbs.h"
 
 struct ending {
@@ -126,7 +126,7 @@ static const struct reply *line_refusal(struct session *s, const struct line *li
 		return reply_get(s->end ? REPLY_FOREIGN_HTTP : REPLY_LINE_TOO_LONG);
 	if (line->nul)
 		return reply_get(REPLY_LINE_NUL);
-	s->lenient |= line->bare;
+	s->lenient |= line->bare || command_is_padded(line->text);
 	if (line->bare && s->settings->bare_newline == BARE_REJECT)
 		return reply_get(REPLY_LINE_BARE);
 	return NULL;
@@ -193,14 +193,14 @@ enum session_want session_take(
 {
 	s->now = *now;
 	while (s->phase != PHASE_ENDED) {
+		if (s->wants_tls)
+			return SESSION_TLS;
 		if (buf_room(&s->out) < SESSION_OUT_ROOM)
 			return SESSION_OUTPUT;
 		if (!(s->phase == PHASE_CONTENT ? take_content(s, in)
 						: take_command(s, in)))
 			return SESSION_INPUT;
 		end_if_due(s);
-		if (s->wants_tls)
-			return SESSION_TLS;
 	}
 	return SESSION_END;
 }

@@ -1,8 +1,8 @@
 /* Promises that a cleared transaction leaves nothing behind; refuses to know why it
  * ended. */
+#include "smtp/tx.h"
 #include <errno.h>
 #include <stdlib.h>
-#include "smtp/tx.h"
 
 #define RECIPIENTS_FIRST 4 /* most transactions have one */
 

@@ -2,8 +2,8 @@
  * Promises that every command passes the same gates, in the same order: TLS, phase,
  * argument. Refuses to write replies: a handler returns a row, session.c writes it.
  */
-#include "proto/command.h"
 #include "smtp/verbs.h"
+#include "proto/command.h"
 
 enum verb_flags {
 	VERB_BEFORE_TLS = 1, /* allowed in the clear where TLS is required (RFC 3207 4) */
@@ -176,12 +176,12 @@ const struct reply *verbs_dispatch(struct session *s, struct span line, size_t n
 	const struct verb *verb = find(command.verb);
 	bool needs_tls = s->settings->tls == TLS_REQUIRED && !s->secured;
 
-	if (n_line > COMMAND_LINE_MAX + (verb ? verb->n_extra : 0))
-		return reply_get(REPLY_LINE_TOO_LONG);
 	if (!verb && command_is_http(line)) {
 		s->end = END_FOREIGN_HTTP;
 		return reply_get(REPLY_FOREIGN_HTTP);
 	}
+	if (n_line > COMMAND_LINE_MAX + (verb ? verb->n_extra : 0))
+		return reply_get(REPLY_LINE_TOO_LONG);
 	if (needs_tls && !(verb && verb->flags & VERB_BEFORE_TLS))
 		return refuse_clear(s, verb);
 	if (!verb)

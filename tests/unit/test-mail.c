@@ -162,6 +162,24 @@ static void test_thousands_of_recipients(void)
 	engine_done(&e);
 }
 
+/* Who offers more recipients than he may has done nothing wrong, until he does not stop. */
+static void test_recipients_above_the_limit_are_no_errors(void)
+{
+	struct engine e;
+
+	engine_init(&e);
+	e.settings.recipient_limit = 1;
+	engine_start(&e);
+	engine_send(&e, SPAN(EHLO ENVELOPE));
+	for (size_t i = 0; i < RECIPIENT_OVERSHOOT_MAX; i++)
+		engine_send(&e, SPAN(RCPT));
+	CHECK(e.session.end == END_NONE && e.session.n_errors == 0);
+	for (size_t i = 0; i < e.settings.error_limit; i++)
+		engine_send(&e, SPAN(RCPT));
+	CHECK(e.session.end == END_ERRORS);
+	engine_done(&e);
+}
+
 struct refused {
 	enum memory_hook hook;
 	const char *said; /* at the end */
@@ -292,6 +310,7 @@ int main(void)
 		TEST(test_rcpt_takes_one_recipient),
 		TEST(test_a_refused_command_leaves_the_transaction_as_it_was),
 		TEST(test_thousands_of_recipients),
+		TEST(test_recipients_above_the_limit_are_no_errors),
 		TEST(test_each_hook_may_refuse),
 		TEST(test_content_is_judged_after_its_true_end),
 		TEST(test_a_loop_ends),
