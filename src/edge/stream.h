@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "edge/tls.h"
 
-#define STREAM_IN_MAX (128 * 1024) /* one read; a message is decoded in place in it */
+#define STREAM_IN_MAX (256 * 1024) /* one read; a message is decoded in place in it */
 #define STREAM_DRAIN_MAX (1024 * 1024) /* octets thrown away after the last reply */
 #define STREAM_DRAIN_SECONDS 2
 

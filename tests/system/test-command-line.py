@@ -1,0 +1,140 @@
+#!/usr/bin/python3
+"""What an administrator types, and reads: exit statuses of sysexits(3), faults in sentences."""
+
+import os
+import socket
+import subprocess
+
+import harness
+
+EX_USAGE, EX_CONFIG = 64, 78
+
+
+def postern(*arguments, stdin=""):
+    return subprocess.run([str(harness.program()), *arguments], input=stdin, capture_output=True,
+                          text=True, timeout=harness.PATIENCE, check=False)
+
+
+def settings(text):
+    path = harness.scratch() / "postern.conf"
+    path.write_text(text)
+    return str(path)
+
+
+def check(text):
+    done = postern("-c", settings(text), "--check")
+    harness.equal(done.stdout, "")
+    return done.returncode, done.stderr
+
+
+def test_help_tells_how_to_begin():
+    done = postern("--help")
+    harness.equal((done.returncode, done.stderr), (0, ""))
+    for word in ("Usage: postern", "--check", "-o KEY=VALUE", "postern.conf(5)"):
+        assert word in done.stdout, done.stdout
+
+
+def test_version_is_one_line():
+    done = postern("--version")
+    harness.equal((done.returncode, done.stdout.count("\n")), (0, 1))
+    assert done.stdout.startswith("postern "), done.stdout
+
+
+@harness.table(unknown=("--nonsense",), value_missing=("-c",), word=("mail",), too_many=("-o", "a=b") * 65)
+def test_what_is_not_understood_is_named(*arguments):
+    done = postern(*arguments)
+    harness.equal((done.returncode, done.stdout), (EX_USAGE, ""))
+    assert done.stderr.endswith("not understood; see postern --help\n"), done.stderr
+
+
+def test_printed_settings_are_a_settings_file():
+    first = postern("-o", "maildir=/srv/%d/%u", "-o", "timeout=7s", "--print-config")
+    harness.equal((first.returncode, first.stderr), (0, ""))
+    again = postern("-c", settings(first.stdout), "--print-config")
+    harness.equal(again.stdout, first.stdout)
+
+
+def test_check_is_silent_when_all_is_well():
+    pair = harness.pair()
+    text = (f"maildir = {harness.scratch()}\ntls = required\nhostname = {harness.HOST}\n"
+            f"tls-certificate = {pair.certificate}\ntls-key = {pair.key}\n")
+    harness.equal(check(text), (0, ""))
+
+
+def test_check_names_file_and_line():
+    path = settings("maildir = /srv/mail\n\ntls = perhaps\n")
+    done = postern("-c", path, "--check")
+    harness.equal(done.returncode, EX_CONFIG)
+    assert f"postern: {path}:3: tls: must be one of: off on required implicit\n" in done.stderr
+
+
+@harness.table(
+    missing=("/nonexistent", "No such file or directory"),
+    file=("/etc/passwd", "is not a directory"),
+)
+def test_check_looks_at_mail_root(path, fault):
+    status, told = check(f"maildir = {path}/%u\n")
+    harness.equal(status, EX_CONFIG)
+    assert fault in told and path in told, told
+
+
+def test_check_names_an_unknown_user():
+    status, told = check(f"maildir = {harness.scratch()}\nuser = nobody-of-that-name\n")
+    harness.equal(status, EX_CONFIG)
+    assert "user nobody-of-that-name: no such user" in told, told
+
+
+@harness.table(
+    missing=(lambda good: ("/nonexistent.pem", good.key), "/nonexistent.pem: No such file"),
+    unparsable=(lambda good: ("/etc/passwd", good.key), "/etc/passwd"),
+    of_another=(lambda good: (good.certificate, harness.pair("rsa").key), "another certificate"),
+    expired=(lambda good: vars_of(harness.pair("ecdsa", expired=True)), "expired"),
+    future=(lambda good: vars_of(harness.pair("ecdsa", future=True)), "is not valid before"),
+    misnamed=(lambda good: vars_of(harness.pair("ecdsa", "other.example")), "does not cover hostname"),
+)
+def test_check_names_what_is_wrong_with_a_certificate(choose, fault):
+    certificate, key = choose(harness.pair())
+    status, told = check(f"maildir = {harness.scratch()}\ntls = on\nhostname = {harness.HOST}\n"
+                         f"tls-certificate = {certificate}\ntls-key = {key}\n")
+    harness.equal(status, EX_CONFIG)
+    harness.equal(told.count("\n"), 1, told)
+    assert fault in told, told
+
+
+def vars_of(pair):
+    return pair.certificate, pair.key
+
+
+def test_a_settings_file_that_was_named_must_be_there():
+    done = postern("-c", "/nonexistent/postern.conf", "--check")
+    harness.equal(done.returncode, EX_CONFIG)
+    assert "/nonexistent/postern.conf: No such file or directory" in done.stderr, done.stderr
+
+
+def test_wrong_settings_cost_the_client_a_421_and_are_recorded():
+    done = postern("-c", settings("maildir = /srv\ntls = 7\n"), stdin="EHLO x\r\nQUIT\r\n")
+    harness.equal(done.returncode, EX_CONFIG)
+    harness.equal(done.stdout, "421 4.3.5 Misconfigured; try later\n")
+    assert "must be one of: off on required implicit" in done.stderr, done.stderr
+    assert "end=misconfigured" in done.stderr, done.stderr
+
+
+def test_a_listening_socket_is_refused_with_the_remedy():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        done = subprocess.run([str(harness.program()), "-o", "maildir=/srv"], stdin=listener,
+                              capture_output=True, text=True, timeout=harness.PATIENCE, check=False)
+    harness.equal(done.returncode, EX_USAGE)
+    assert "Accept=yes" in done.stderr, done.stderr
+
+
+def test_a_first_look_needs_no_file():
+    place = harness.scratch() / "mail"
+    session = ("EHLO me\nMAIL FROM:<a@example.com>\nRCPT TO:<b@example.org>\nDATA\n"
+               "Subject: x\n\nHello.\r\n.\r\nQUIT\n")
+    done = postern("-o", f"maildir={place}", "-o", "domains=*", stdin=session)
+    harness.equal(done.returncode, 0)
+    harness.equal(len(os.listdir(place / "new")), 1)
+
+
+if __name__ == "__main__":
+    harness.main()
