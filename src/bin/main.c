@@ -107,15 +107,29 @@ static void find_modules(struct connection *c)
 	c->log.modules = c->modules;
 }
 
+/* Its name, too, must outlive a crash: mail will lie below it. */
+static int make_root(const char *path)
+{
+	OWNED char *copy = strdup(path);
+	OWNED_FD int above = -1;
+
+	if (!copy || mkdir(path, ROOT_MODE) < 0)
+		return -1;
+	above = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return above < 0 ? -1 : fsync(above);
+}
+
 /* Opens mail-root, and makes it where Maildirs may be made. 0 or -errno. */
 static int open_root(struct connection *c)
 {
 	const char *path = c->config.mail_root;
 
 	c->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (c->root < 0 && errno == ENOENT && c->config.maildir_create == CREATE_YES &&
-		mkdir(path, ROOT_MODE) == 0)
+	if (c->root < 0 && errno == ENOENT && c->config.maildir_create == CREATE_YES) {
+		if (make_root(path) < 0)
+			return -errno;
 		c->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
 	return c->root < 0 ? -errno : 0;
 }
 
@@ -134,7 +148,7 @@ static int failed(struct connection *c, const char *what, const char *value, int
 /* Gives up what is not needed: root, then everything outside mail-root. 0 or -errno. */
 static int shut_ourselves_in(struct connection *c)
 {
-	struct sandbox_report report;
+	struct sandbox_report report = { 0 };
 	int r = c->config.user ? sandbox_user(c->config.user) : 0;
 
 	if (r < 0)
@@ -144,9 +158,11 @@ static int shut_ourselves_in(struct connection *c)
 		return failed(c, "mail-root", c->config.mail_root, r);
 	list_dirs(c);
 	log_prepare(&c->log);
+	c->session.confinement = "none";
 	if (!c->config.sandbox)
 		return 0;
 	r = sandbox_enter(&c->dirs, &report);
+	c->session.confinement = report.landlock ? NULL : "seccomp";
 	return failed(c, "sandbox", "(sandbox = no does without)", r);
 }
 

@@ -202,6 +202,11 @@ static void put_reason(const struct session *s, struct buf *b)
 	buf_put_str(b, s->reason);
 }
 
+static void put_sandbox(const struct session *s, struct buf *b)
+{
+	put_word(b, s->confinement ? s->confinement : "");
+}
+
 static void put_lenient(const struct session *s, struct buf *b)
 {
 	put_flag(b, s->lenient);
@@ -263,6 +268,7 @@ static const struct record_field fields[] = {
 	{ "reason", RECORD_SESSION, put_reason },
 	{ "early", RECORD_SESSION, put_early },
 	{ "lenient", RECORD_SESSION, put_lenient },
+	{ "sandbox", RECORD_SESSION, put_sandbox },
 	{ "duration_ms", RECORD_SESSION, put_duration },
 };
 

@@ -72,6 +72,8 @@ struct session {
 	struct recorder *recorder;
 	const char *unique; /* "P<pid>": makes ids unique beside the time */
 	struct session_peer peer;
+	const char *
+		confinement; /* what is left of a sandbox that is not whole; NULL: it is */
 
 	struct moment now, since;
 	enum phase phase;
