@@ -412,6 +412,11 @@ for i in $(seq 500); do
     [ -S /run/systemd/journal/socket ] && [ -S /run/systemd/journal/io.systemd.journal ] && break
     sleep 0.02
 done
+# a socket is there before anybody listens on it
+for i in $(seq 100); do
+    journalctl --sync 2>/dev/null && break
+    sleep 0.1
+done
 "$@" <"$script" 9<&-
 journalctl --sync
 cp -r /run/log/journal/. /proc/self/fd/9/
