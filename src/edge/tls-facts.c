@@ -3,7 +3,7 @@
  * plain text.
  */
 #include "edge/tls-facts.h"
-
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/span.h"
@@ -78,11 +78,25 @@ static void set_alert(gnutls_session_t session, struct tls_facts *ret)
 	lower(ret->alert);
 }
 
+/* What ended the handshake below TLS. */
+static const char *io_words(int error)
+{
+	switch (error) {
+	case -ETIMEDOUT:
+	case -ETIME:
+		return "The handshake took too long";
+	case -EINTR:
+		return "Stopped by a signal";
+	default:
+		return strerror(-error);
+	}
+}
+
 void facts_of_failure(
 	gnutls_session_t session, int code, int io_error, struct tls_facts *ret)
 {
 	set(ret->error, sizeof(ret->error),
-		io_error ? strerror(-io_error) : gnutls_strerror(code));
+		io_error ? io_words(io_error) : gnutls_strerror(code));
 	if (code == GNUTLS_E_FATAL_ALERT_RECEIVED ||
 		code == GNUTLS_E_WARNING_ALERT_RECEIVED)
 		set_alert(session, ret);
