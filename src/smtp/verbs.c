@@ -6,9 +6,9 @@
 #include "proto/command.h"
 
 enum verb_flags {
-	VERB_BEFORE_TLS = 1, /* allowed in the clear where TLS is required (RFC 3207 4) */
-	VERB_ARGUMENT = 2, /* needs an argument */
-	VERB_NO_ARGUMENT = 4,
+	VERB_CLEAR = 1, /* allowed in the clear where TLS is required (RFC 3207 4) */
+	VERB_ARG = 2, /* needs an argument */
+	VERB_NO_ARG = 4,
 	VERB_JUNK = 8, /* does nothing for mail: too many of them count as errors */
 };
 
@@ -122,18 +122,16 @@ static const struct reply *do_starttls(struct session *s, struct span args)
 	}
 
 static const struct verb verbs[] = {
-	{ NAME("EHLO"), ANY_PHASE, VERB_BEFORE_TLS | VERB_ARGUMENT, 0, do_ehlo },
-	{ NAME("HELO"), ANY_PHASE, VERB_BEFORE_TLS | VERB_ARGUMENT, 0, do_helo },
-	{ NAME("MAIL"), PHASE_GREETED, VERB_ARGUMENT, COMMAND_EXTRA_MAX, mail_mail },
-	{ NAME("RCPT"), PHASE_MAIL, VERB_ARGUMENT, 0, mail_rcpt },
-	{ NAME("DATA"), PHASE_MAIL, VERB_NO_ARGUMENT, 0, mail_data },
-	{ NAME("RSET"), ANY_PHASE, VERB_BEFORE_TLS | VERB_NO_ARGUMENT | VERB_JUNK, 0,
-		do_rset },
-	{ NAME("NOOP"), ANY_PHASE, VERB_BEFORE_TLS | VERB_JUNK, 0, do_noop },
-	{ NAME("QUIT"), ANY_PHASE, VERB_BEFORE_TLS | VERB_NO_ARGUMENT, 0, do_quit },
-	{ NAME("STARTTLS"), ANY_PHASE, VERB_BEFORE_TLS | VERB_NO_ARGUMENT, 0,
-		do_starttls },
-	{ NAME("VRFY"), ANY_PHASE, VERB_ARGUMENT | VERB_JUNK, 0, do_vrfy },
+	{ NAME("EHLO"), ANY_PHASE, VERB_CLEAR | VERB_ARG | VERB_JUNK, 0, do_ehlo },
+	{ NAME("HELO"), ANY_PHASE, VERB_CLEAR | VERB_ARG | VERB_JUNK, 0, do_helo },
+	{ NAME("MAIL"), PHASE_GREETED, VERB_ARG, COMMAND_EXTRA_MAX, mail_mail },
+	{ NAME("RCPT"), PHASE_MAIL, VERB_ARG, 0, mail_rcpt },
+	{ NAME("DATA"), PHASE_MAIL, VERB_NO_ARG, 0, mail_data },
+	{ NAME("RSET"), ANY_PHASE, VERB_CLEAR | VERB_NO_ARG | VERB_JUNK, 0, do_rset },
+	{ NAME("NOOP"), ANY_PHASE, VERB_CLEAR | VERB_JUNK, 0, do_noop },
+	{ NAME("QUIT"), ANY_PHASE, VERB_CLEAR | VERB_NO_ARG, 0, do_quit },
+	{ NAME("STARTTLS"), ANY_PHASE, VERB_CLEAR | VERB_NO_ARG, 0, do_starttls },
+	{ NAME("VRFY"), ANY_PHASE, VERB_ARG | VERB_JUNK, 0, do_vrfy },
 	{ NAME("HELP"), ANY_PHASE, VERB_JUNK, 0, do_help },
 	{ NAME("EXPN"), ANY_PHASE, 0, 0, do_unimplemented },
 	{ NAME("AUTH"), ANY_PHASE, 0, 0, do_unimplemented },
@@ -182,7 +180,7 @@ const struct reply *verbs_dispatch(struct session *s, struct span line, size_t n
 	}
 	if (n_line > COMMAND_LINE_MAX + (verb ? verb->n_extra : 0))
 		return reply_get(REPLY_LINE_TOO_LONG);
-	if (needs_tls && !(verb && verb->flags & VERB_BEFORE_TLS))
+	if (needs_tls && !(verb && verb->flags & VERB_CLEAR))
 		return refuse_clear(s, verb);
 	if (!verb)
 		return reply_get(REPLY_UNKNOWN_VERB);
@@ -190,9 +188,9 @@ const struct reply *verbs_dispatch(struct session *s, struct span line, size_t n
 		s->n_errors++;
 	if (!(verb->phases & s->phase))
 		return out_of_phase(s);
-	if (verb->flags & VERB_ARGUMENT && command.args.n == 0)
+	if (verb->flags & VERB_ARG && command.args.n == 0)
 		return reply_get(REPLY_ARGUMENT_MISSING);
-	if (verb->flags & VERB_NO_ARGUMENT && command.args.n)
+	if (verb->flags & VERB_NO_ARG && command.args.n)
 		return reply_get(REPLY_ARGUMENT_UNWANTED);
 	return verb->handle(s, command.args);
 }

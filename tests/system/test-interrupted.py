@@ -5,6 +5,7 @@ whichever octet was the last and however the connection ended (RFC 5321 4.1.1.10
 import contextlib
 import socket
 import ssl
+import subprocess
 
 import harness
 from harness import RECIPIENT, SENDER, Closed, Site
@@ -121,6 +122,22 @@ def test_a_session_has_a_deadline_of_its_own():
     client.expect(421, "4.4.2")
     client.expect_end()
     client.wait()
+
+
+def test_a_client_that_takes_no_replies_is_left_within_the_timeout():
+    """RFC 5321 4.5.3.2 for our own writes: a full socket must not hold the process for ever."""
+    near, far = socket.socketpair()
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+    place = Site(timeout="1s")
+    with far:
+        process = harness.start(*place.command(), stdin=far, stdout=far, stderr=subprocess.PIPE,
+                                text=True)
+    recipients = f"RCPT TO:<{harness.RECIPIENT}>\r\n" * 900
+    with near:
+        near.sendall(f"EHLO x\r\nMAIL FROM:<a@example.net>\r\n{recipients}".encode())
+        told = process.communicate(timeout=harness.PATIENCE)[1]
+    harness.contains(told, "end=broken")
+    harness.equal(process.returncode, 0)
 
 
 if __name__ == "__main__":
