@@ -6,8 +6,8 @@
 #include "edge/stream.h"
 #include "smtp/session.h"
 
-#define HANDSHAKE_SECONDS                                                                \
-	60 /* for a TLS handshake; `timeout` holds for each wait inside */
+/* for a TLS handshake; `timeout` holds for each wait inside */
+#define HANDSHAKE_SECONDS 60
 
 struct serve {
 	struct stream *stream;

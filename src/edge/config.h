@@ -1,5 +1,4 @@
-/* The settings: one table of keys in config.c, read from a file and from `-o key=value`.
- */
+/* The settings: one table of keys in config.c, read from a file and from `-o key=value`. */
 #pragma once
 
 #include <stdio.h>

@@ -1,5 +1,4 @@
-/* The stage that closes the sandbox to its second degree, at the first MAIL inside TLS.
- */
+/* The stage that closes the sandbox to its second degree, at the first MAIL inside TLS. */
 #pragma once
 
 #include "edge/sandbox.h"

@@ -93,7 +93,8 @@ static const struct reply *maildir_rcpt(
 	return add_box(m, &box, &r->slot);
 }
 
-/* A Maildir is created when content is about to come, not for each address that is tried.
+/*
+ * A Maildir is created when content is about to come, not for each address that is tried.
  */
 static int create_missing(struct maildir *m)
 {
@@ -105,7 +106,8 @@ static int create_missing(struct maildir *m)
 	return r;
 }
 
-/* "<id>R<try>.<host>,S=<octets>"; the first try has no R, and a file in tmp no size yet.
+/*
+ * "<id>R<try>.<host>,S=<octets>"; the first try has no R, and a file in tmp no size yet.
  */
 static void make_name(const struct maildir *m, const struct tx *tx, size_t try,
 	off_t size, char name[static TX_FILE_MAX])

@@ -5,8 +5,8 @@
 #include "edge/recipients.h"
 #include "smtp/stage.h"
 
-#define MAILDIR_LINKS_MAX                                                                \
-	1000 /* names of one file: below every file system's own limit */
+/* names of one file: below every file system's own limit */
+#define MAILDIR_LINKS_MAX 1000
 #define MAILDIR_NAME_TRIES 16 /* names tried when one exists already */
 
 struct mailbox; /* a Maildir that takes part in the transaction */

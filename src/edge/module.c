@@ -4,8 +4,8 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
-#define MODULE_BESIDE                                                                    \
-	"/tls.so" /* tells a build folder from a place where programs are installed */
+/* tells a build folder from a place where programs are installed */
+#define MODULE_BESIDE "/tls.so"
 
 /*
  * Lazily, and with the module's own libraries searched first: a TLS session spends a tenth less

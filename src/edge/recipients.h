@@ -4,8 +4,8 @@
 #include "base/buf.h"
 #include "smtp/tx.h"
 
-#define MAILBOX_PATH_MAX                                                                 \
-	1024 /* below mail-root; each component has its own limit, NAME_MAX */
+/* below mail-root; each component has its own limit, NAME_MAX */
+#define MAILBOX_PATH_MAX 1024
 
 struct recipients {
 	const char *template; /* relative to mail-root; %u local part, %d domain, %% a

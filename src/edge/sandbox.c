@@ -66,7 +66,8 @@ int sandbox_user(const char *user)
 	return 0;
 }
 
-/* A directory that cannot be opened for reading stays shut; none can be made out of it.
+/*
+ * A directory that cannot be opened for reading stays shut; none can be made out of it.
  */
 static int allow_read(struct landlock *l, const char *path, enum landlock_access access)
 {

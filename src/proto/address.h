@@ -28,7 +28,8 @@ enum path_fault {
  */
 enum path_fault path_take(struct span *args, struct span keyword, struct path *ret);
 
-/* True for a domain name or an address literal: IPv4, IPv6 and tagged (RFC 5321 4.1.3).
+/*
+ * True for a domain name or an address literal: IPv4, IPv6 and tagged (RFC 5321 4.1.3).
  */
 bool domain_valid(struct span domain);
 

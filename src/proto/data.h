@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include "base/span.h"
 
-#define CONTENT_LINE_MAX                                                                 \
-	(1024 * 1024) /* RFC 5321 asks for 1000; web mail sends far more */
+/* RFC 5321 asks for 1000; web mail sends far more */
+#define CONTENT_LINE_MAX (1024 * 1024)
 
 enum data_at {
 	DATA_AFTER_CRLF, /* at the start of a line: a dot here may end the message */

@@ -7,9 +7,8 @@
 #include "proto/address.h"
 
 #define SECONDS_A_DAY 86400
-#define DAYS_TO_1970                                                                     \
-	719468 /* from 1 March of the year 0, where the count below begins               \
-		*/
+/* from 1 March of the year 0, where the count below begins */
+#define DAYS_TO_1970 719468
 #define DAYS_400_YEARS 146097
 
 struct date {

@@ -54,11 +54,3 @@ void text_escape(struct buf *to, struct span text, size_t max)
 		text = span_from(text, used);
 	}
 }
-
-bool text_is_graphic(struct span text)
-{
-	for (size_t i = 0; i < text.n; i++)
-		if (text.p[i] < 33 || text.p[i] > 126)
-			return false;
-	return true;
-}

@@ -8,6 +8,3 @@
  * \xHH. What is longer ends in "...". `max` is at least 8.
  */
 void text_escape(struct buf *to, struct span text, size_t max);
-
-/* True when every octet is %d33-126. */
-bool text_is_graphic(struct span text);

@@ -144,6 +144,17 @@ static void put_size(const struct session *s, struct buf *b)
 	put_count(b, s->tx.octets);
 }
 
+static void put_body(const struct session *s, struct buf *b)
+{
+	static const char *const words[] = {
+		[BODY_UNSPECIFIED] = "",
+		[BODY_7BIT] = "7bit",
+		[BODY_8BITMIME] = "8bitmime",
+	};
+
+	put_word(b, words[s->tx.params.body]);
+}
+
 static void put_message_id(const struct session *s, struct buf *b)
 {
 	const struct header *h = &s->tx.header;
@@ -257,6 +268,7 @@ static const struct record_field fields[] = {
 	{ "recipients", RECORD_MESSAGE, put_recipients },
 	{ "refused", RECORD_MESSAGE, put_tx_refused },
 	{ "size", RECORD_MESSAGE, put_size },
+	{ "body", RECORD_MESSAGE, put_body },
 	{ "message_id", RECORD_MESSAGE, put_message_id },
 	{ "file", RECORD_MESSAGE, put_file },
 	{ "reason", RECORD_MESSAGE, put_tx_reason },

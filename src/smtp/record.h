@@ -9,8 +9,8 @@
 
 #define RECORD_VALUES_MAX 40 /* rows of the table */
 #define RECORD_TEXT_MAX 12288 /* all values of a record together */
-#define RECORD_LIST_MAX                                                                  \
-	4096 /* the recipients of a message; what is longer ends in "..." */
+/* the recipients of a message; what is longer ends in "..." */
+#define RECORD_LIST_MAX 4096
 #define RECORD_VALUE_MAX 256 /* one word of a stranger, escaped */
 
 enum record_event {

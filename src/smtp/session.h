@@ -13,13 +13,13 @@
 
 #define COMMAND_LINE_MAX 512 /* RFC 5321 4.5.3.1.4, CRLF included */
 #define COMMAND_EXTRA_MAX 43 /* more for MAIL: SIZE 26 (RFC 1870), BODY 17 (RFC 6152) */
-#define RECIPIENT_OVERSHOOT_MAX                                                          \
-	1000 /* recipients above the limit that are no error yet */
-#define JUNK_COMMANDS_MAX                                                                \
-	100 /* commands that do nothing; each one above counts as an error */
+/* recipients above the limit that are no error yet */
+#define RECIPIENT_OVERSHOOT_MAX 1000
+/* commands that do nothing; each one above counts as an error */
+#define JUNK_COMMANDS_MAX 100
 #define SESSION_OUT_MAX 8192 /* replies of one flush */
 #define SESSION_OUT_ROOM 2048 /* the longest reply: EHLO's */
-#define PEER_TEXT_MAX 64 /* an IPv6 address with a scope */
+#define PEER_TEXT_MAX 64 /* an IPv6 address, with room to spare */
 
 enum phase {
 	PHASE_CONNECTED = 1, /* no EHLO or HELO yet */
@@ -141,7 +141,8 @@ void session_tls_failed(
  * nothing. */
 void session_stop(struct session *s, enum session_end why, const struct moment *now);
 
-/* The status line of the panel: the manual's words, or NULL when there is nothing to say.
+/*
+ * The status line of the panel: the manual's words, or NULL when there is nothing to say.
  */
 const char *session_status(const struct session *s);
 

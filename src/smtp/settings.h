@@ -1,5 +1,4 @@
-/* What the engine must be told. The texts belong to the caller and outlive the session.
- */
+/* What the engine must be told. The texts belong to the caller and outlive the session. */
 #pragma once
 
 #include <stddef.h>

@@ -15,7 +15,8 @@ const struct reply *mail_mail(struct session *s, struct span args);
 const struct reply *mail_rcpt(struct session *s, struct span args);
 const struct reply *mail_data(struct session *s, struct span args);
 
-/* Takes content from `in` while the phase is PHASE_CONTENT. True when its end was found.
+/*
+ * Takes content from `in` while the phase is PHASE_CONTENT. True when its end was found.
  */
 bool mail_content(struct session *s, struct bytes *in);
 /* The end was found: delivers. Returns the reply, after which the transaction is to be

@@ -4,8 +4,7 @@
 #include "parse.h"
 #include "pattern.h"
 
-/* "stored: 2", or the mailboxes, a file in each: "stored: a@example.net, b@example.net"
- */
+/* "stored: 2", or the mailboxes, a file in each: "stored: a@example.net, b@example.net" */
 static bool parse_stored(struct parser *p, struct span s)
 {
 	uint64_t n;

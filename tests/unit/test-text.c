@@ -79,23 +79,12 @@ static void test_every_octet_is_harmless(void)
 	}
 }
 
-static void test_knows_graphic_text(void)
-{
-	CHECK(text_is_graphic(SPAN("!~azAZ09\"\\")));
-	CHECK(text_is_graphic(SPAN("")));
-	CHECK(!text_is_graphic(SPAN("a b")));
-	CHECK(!text_is_graphic(SPAN("a\x7f")));
-	CHECK(!text_is_graphic(SPAN("a\0")));
-	CHECK(!text_is_graphic(SPAN("\x80")));
-}
-
 int main(void)
 {
 	static const struct test tests[] = {
 		TEST(test_escapes),
 		TEST(test_never_exceeds_its_limit),
 		TEST(test_every_octet_is_harmless),
-		TEST(test_knows_graphic_text),
 	};
 
 	return test_main(tests, TEST_COUNT(tests));
