@@ -92,3 +92,47 @@ bool data_take(struct data *d, struct bytes *in, struct span *ret_text)
 	*in = (struct bytes){ p, (size_t)(limit - p) };
 	return end;
 }
+
+/* The CR that a piece ended with: half of a CRLF, or a space. Returns where the rest begins. */
+static char *settle_cr(struct data *d, struct bytes in, char **to, struct span *ret_kept)
+{
+	if (!d->cr || in.n == 0)
+		return in.p;
+	if (*in.p != '\n') {
+		data_chunk_end(d, ret_kept);
+		return in.p;
+	}
+	d->cr = false;
+	d->octets++;
+	d->n_line = 0;
+	*to = in.p + 1;
+	return in.p + 1;
+}
+
+void data_chunk(
+	struct data *d, struct bytes in, struct span *ret_kept, struct span *ret_text)
+{
+	char *limit = in.p + in.n, *to = in.p, *lf;
+	char *p;
+
+	*ret_kept = (struct span){ 0 };
+	p = settle_cr(d, in, &to, ret_kept);
+	while (p < limit && (lf = memchr(p, '\n', (size_t)(limit - p)))) {
+		to = put_line(d, to, p, lf);
+		p = lf + 1;
+	}
+	if (p < limit) {
+		d->cr = limit[-1] == '\r';
+		d->octets += d->cr;
+		to = put_piece(d, to, p, (size_t)(limit - p) - d->cr);
+	}
+	*ret_text = (struct span){ in.p, (size_t)(to - in.p) };
+}
+
+void data_chunk_end(struct data *d, struct span *ret_kept)
+{
+	*ret_kept = d->cr ? SPAN(" ") : SPAN("");
+	d->n_line += d->cr;
+	d->bare |= d->cr;
+	d->cr = false;
+}

@@ -23,6 +23,7 @@ struct data {
 			    dots none */
 	bool bare; /* a bare LF or a stray CR has been seen */
 	bool too_long; /* a line above CONTENT_LINE_MAX has been seen */
+	bool cr; /* of chunks: the last octet was a CR, which may be half of a CRLF */
 };
 
 /*
@@ -32,3 +33,13 @@ struct data {
  * becomes a space.
  */
 bool data_take(struct data *d, struct bytes *in, struct span *ret_text);
+
+/*
+ * The same for text in chunks (RFC 3030 2), where no dot means anything: decodes all of `in` in place.
+ * *ret_kept is what has to come before *ret_text, and does not lie in `in`.
+ */
+void data_chunk(
+	struct data *d, struct bytes in, struct span *ret_kept, struct span *ret_text);
+
+/* No chunk follows: *ret_kept is what is left of the text. */
+void data_chunk_end(struct data *d, struct span *ret_kept);

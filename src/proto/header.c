@@ -36,6 +36,9 @@ static void watch_name(struct header *h, char c)
 
 static void watch_octet(struct header *h, char c)
 {
+	/* BINARYMIME keeps its CRLF */
+	if (c == '\r')
+		return;
 	if (c == '\n') {
 		end_line(h);
 		return;

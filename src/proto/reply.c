@@ -14,6 +14,7 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_RECIPIENT_OK] = { 250, "2.1.5", "Recipient OK" },
 	[REPLY_START_CONTENT] = { 354, "", "End data with <CR><LF>.<CR><LF>" },
 	[REPLY_ACCEPTED] = { 250, "2.6.0", "Delivered as %" },
+	[REPLY_CHUNK_OK] = { 250, "2.0.0", "Chunk received" },
 	[REPLY_GO_AHEAD] = { 220, "2.0.0", "Go ahead" },
 
 	[REPLY_UNKNOWN_VERB] = { 500, "5.5.2", "Command unrecognized" },
@@ -37,6 +38,10 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_RECIPIENT_FIRST] = { 503, "5.5.1", "RCPT first" },
 	[REPLY_NO_RECIPIENT] = { 554, "5.5.1", "No valid recipients" },
 	[REPLY_MAIL_NESTED] = { 503, "5.5.1", "Sender already given" },
+	[REPLY_CHUNKS_BEGUN] = { 503, "5.5.1", "BDAT has begun; only BDAT can go on" },
+	[REPLY_CHUNK_SYNTAX] = { 501, "5.5.4",
+		"Syntax: BDAT size [LAST]; closing connection" },
+	[REPLY_BINARY_DATA] = { 503, "5.5.1", "BODY=BINARYMIME needs BDAT" },
 	[REPLY_TLS_ACTIVE] = { 503, "5.5.1", "TLS is active already" },
 	[REPLY_TLS_OFF] = { 502, "5.5.1", "STARTTLS not offered" },
 	[REPLY_TLS_EARLY] = { 503, "5.5.1", "Input behind STARTTLS before its reply" },

@@ -22,13 +22,15 @@ static bool parse_size(struct mail_params *params, struct span value)
 	return num_is_digits(value);
 }
 
-/* body-value = "7BIT" / "8BITMIME" (RFC 6152 2) */
+/* body-value = "7BIT" / "8BITMIME" (RFC 6152 2) / "BINARYMIME" (RFC 3030 3) */
 static bool parse_body(struct mail_params *params, struct span value)
 {
 	if (span_ieq(value, SPAN("7BIT")))
 		params->body = BODY_7BIT;
 	else if (span_ieq(value, SPAN("8BITMIME")))
 		params->body = BODY_8BITMIME;
+	else if (span_ieq(value, SPAN("BINARYMIME")))
+		params->body = BODY_BINARYMIME;
 	return params->body != BODY_UNSPECIFIED;
 }
 
@@ -194,11 +196,10 @@ static struct span build_trace(struct session *s)
 	return buf_span(&b);
 }
 
-const struct reply *mail_data(struct session *s, struct span args)
+const struct reply *mail_begin_content(struct session *s)
 {
 	const struct reply *r;
 
-	(void)args;
 	if (s->tx.n_recipients == 0)
 		return reply_get(
 			s->tx.n_refused ? REPLY_NO_RECIPIENT : REPLY_RECIPIENT_FIRST);
@@ -209,16 +210,27 @@ const struct reply *mail_data(struct session *s, struct span args)
 		return r;
 	}
 	s->tx.refusal = NULL;
+	return NULL;
+}
+
+const struct reply *mail_data(struct session *s, struct span args)
+{
+	const struct reply *r;
+
+	(void)args;
+	if (s->tx.params.body == BODY_BINARYMIME)
+		return reply_get(REPLY_BINARY_DATA);
+	r = mail_begin_content(s);
+	if (r)
+		return r;
 	s->data = (struct data){ .at = s->line_crlf ? DATA_AFTER_CRLF : DATA_AFTER_LF };
 	s->phase = PHASE_CONTENT;
 	return reply_get(REPLY_START_CONTENT);
 }
 
-bool mail_content(struct session *s, struct bytes *in)
+void mail_text(struct session *s, struct span text)
 {
 	struct tx *tx = &s->tx;
-	struct span text;
-	bool end = data_take(&s->data, in, &text);
 
 	tx->octets = s->data.octets;
 	tx->bare = s->data.bare;
@@ -226,6 +238,14 @@ bool mail_content(struct session *s, struct bytes *in)
 	header_watch(&tx->header, text);
 	if (!tx->refusal)
 		tx->refusal = stages_body(&s->stages, tx, text);
+}
+
+bool mail_content(struct session *s, struct bytes *in)
+{
+	struct span text;
+	bool end = data_take(&s->data, in, &text);
+
+	mail_text(s, text);
 	return end;
 }
 

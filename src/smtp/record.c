@@ -150,6 +150,7 @@ static void put_body(const struct session *s, struct buf *b)
 		[BODY_UNSPECIFIED] = "",
 		[BODY_7BIT] = "7bit",
 		[BODY_8BITMIME] = "8bitmime",
+		[BODY_BINARYMIME] = "binarymime",
 	};
 
 	put_word(b, words[s->tx.params.body]);

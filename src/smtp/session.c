@@ -24,6 +24,7 @@ static const struct ending endings[] = {
 	[END_TLS_FAILED] = { "tls-failed", REPLY_COUNT },
 	[END_TLS_UNUSABLE] = { "tls-unusable", REPLY_TLS_UNUSABLE_END },
 	[END_TLS_INJECTION] = { "tls-injection", REPLY_COUNT },
+	[END_CHUNK] = { "bad-chunk", REPLY_COUNT },
 	[END_FOREIGN_TLS] = { "foreign-tls", REPLY_FOREIGN_TLS },
 	[END_FOREIGN_HTTP] = { "foreign-http", REPLY_COUNT },
 	[END_MISCONFIGURED] = { "misconfigured", REPLY_MISCONFIGURED },
@@ -166,26 +167,57 @@ static bool take_command(struct session *s, struct bytes *in)
 		return false;
 	s->line_crlf = line.crlf;
 	r = line_refusal(s, &line);
-	if (!r)
-		r = verbs_dispatch(s, line.text, line.text.n + 1 + line.crlf);
+	if (!line.too_long)
+		r = verbs_dispatch(s, line.text, line.text.n + 1 + line.crlf, r);
 	if (r)
 		put_reply(s, r);
-	else
+	else if (s->wants_tls)
 		turn_to_tls(s, in);
 	return true;
+}
+
+/* The reply to a message, which is over with it. */
+static void put_outcome(struct session *s, const struct reply *r)
+{
+	put_reply(s, r);
+	session_end_tx(s, r);
 }
 
 /* True when the end of the content was there. */
 static bool take_content(struct session *s, struct bytes *in)
 {
-	const struct reply *r;
-
 	if (!mail_content(s, in))
 		return false;
-	r = mail_deliver(s);
-	put_reply(s, r);
-	session_end_tx(s, r);
+	put_outcome(s, mail_deliver(s));
 	return true;
+}
+
+/* True when the end of the chunk was there. */
+static bool take_chunk(struct session *s, struct bytes *in)
+{
+	const struct reply *r;
+
+	if (!chunk_content(s, in))
+		return false;
+	r = chunk_reply(s);
+	if (s->phase == PHASE_GREETED)
+		put_outcome(s, r);
+	else
+		put_reply(s, r);
+	return true;
+}
+
+/* True when there was enough input for a step. */
+static bool take_step(struct session *s, struct bytes *in)
+{
+	switch (s->phase) {
+	case PHASE_CONTENT:
+		return take_content(s, in);
+	case PHASE_CHUNK:
+		return take_chunk(s, in);
+	default:
+		return take_command(s, in);
+	}
 }
 
 enum session_want session_take(
@@ -197,8 +229,7 @@ enum session_want session_take(
 			return SESSION_TLS;
 		if (buf_room(&s->out) < SESSION_OUT_ROOM)
 			return SESSION_OUTPUT;
-		if (!(s->phase == PHASE_CONTENT ? take_content(s, in)
-						: take_command(s, in)))
+		if (!take_step(s, in))
 			return SESSION_INPUT;
 		end_if_due(s);
 	}

@@ -25,8 +25,10 @@ enum phase {
 	PHASE_CONNECTED = 1, /* no EHLO or HELO yet */
 	PHASE_GREETED = 2,
 	PHASE_MAIL = 4, /* a transaction is open */
-	PHASE_CONTENT = 8,
-	PHASE_ENDED = 16,
+	PHASE_CONTENT = 8, /* behind DATA */
+	PHASE_CHUNKS = 16, /* a chunk has been taken, more are to come (RFC 3030) */
+	PHASE_CHUNK = 32, /* behind BDAT: its octets */
+	PHASE_ENDED = 64,
 };
 
 enum session_want {
@@ -50,6 +52,7 @@ enum session_end {
 	END_TLS_FAILED, /* the handshake */
 	END_TLS_UNUSABLE, /* our certificate, where TLS is required */
 	END_TLS_INJECTION, /* input behind STARTTLS */
+	END_CHUNK, /* a chunk whose end cannot be known */
 	END_FOREIGN_TLS,
 	END_FOREIGN_HTTP,
 	END_MISCONFIGURED,
@@ -91,6 +94,11 @@ struct session {
 	bool line_crlf; /* the last command ended with CRLF: only then may a dot come next
 			 */
 	struct data data;
+	uint64_t chunk_left; /* octets of the chunk still to come */
+	bool chunk_last;
+	const struct reply
+		*chunk_refusal; /* they are thrown away, and this is the reply */
+	enum phase chunk_phase; /* to go back to when they are */
 	struct tx tx;
 
 	struct span argument; /* of the reply that a handler is about to return */

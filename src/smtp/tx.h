@@ -23,6 +23,7 @@ enum mail_body {
 	BODY_UNSPECIFIED,
 	BODY_7BIT,
 	BODY_8BITMIME,
+	BODY_BINARYMIME, /* RFC 3030 3: octets, which are stored as they are */
 };
 
 /* The parameters of MAIL. */

@@ -9,16 +9,18 @@ enum verb_flags {
 	VERB_CLEAR = 1, /* allowed in the clear where TLS is required (RFC 3207 4) */
 	VERB_ARG = 2, /* needs an argument */
 	VERB_NO_ARG = 4,
+	VERB_OCTETS = 16, /* announces octets: they follow even where it is refused */
 	VERB_JUNK = 8, /* does nothing for mail: too many of them count as errors */
 };
 
-#define ANY_PHASE (PHASE_CONNECTED | PHASE_GREETED | PHASE_MAIL)
+#define ANY_PHASE (PHASE_CONNECTED | PHASE_GREETED | PHASE_MAIL | PHASE_CHUNKS)
 
 struct verb {
 	struct span name;
 	unsigned phases;
 	unsigned flags;
 	size_t n_extra; /* octets a line may have above COMMAND_LINE_MAX */
+	/* NULL for VERB_OCTETS, which has its own way */
 	const struct reply *(*handle)(struct session *s, struct span args);
 };
 
@@ -33,7 +35,7 @@ static struct span ehlo_lines(struct session *s)
 	buf_put_num(&b, s->settings->size_limit);
 	if (offers_tls && !s->secured)
 		buf_put(&b, SPAN("\nSTARTTLS"));
-	buf_put(&b, SPAN("\nENHANCEDSTATUSCODES\n8BITMIME"));
+	buf_put(&b, SPAN("\nENHANCEDSTATUSCODES\nCHUNKING\nBINARYMIME\n8BITMIME"));
 	return buf_span(&b);
 }
 
@@ -69,7 +71,7 @@ static const struct reply *do_rset(struct session *s, struct span args)
 {
 	(void)args;
 	session_end_tx(s, NULL);
-	if (s->phase == PHASE_MAIL)
+	if (s->phase != PHASE_CONNECTED)
 		s->phase = PHASE_GREETED;
 	return reply_get(REPLY_OK);
 }
@@ -127,6 +129,7 @@ static const struct verb verbs[] = {
 	{ NAME("MAIL"), PHASE_GREETED, VERB_ARG, COMMAND_EXTRA_MAX, mail_mail },
 	{ NAME("RCPT"), PHASE_MAIL, VERB_ARG, 0, mail_rcpt },
 	{ NAME("DATA"), PHASE_MAIL, VERB_NO_ARG, 0, mail_data },
+	{ NAME("BDAT"), PHASE_MAIL | PHASE_CHUNKS, VERB_OCTETS, 0, NULL },
 	{ NAME("RSET"), ANY_PHASE, VERB_CLEAR | VERB_NO_ARG | VERB_JUNK, 0, do_rset },
 	{ NAME("NOOP"), ANY_PHASE, VERB_CLEAR | VERB_JUNK, 0, do_noop },
 	{ NAME("QUIT"), ANY_PHASE, VERB_CLEAR | VERB_NO_ARG, 0, do_quit },
@@ -135,7 +138,6 @@ static const struct verb verbs[] = {
 	{ NAME("HELP"), ANY_PHASE, VERB_JUNK, 0, do_help },
 	{ NAME("EXPN"), ANY_PHASE, 0, 0, do_unimplemented },
 	{ NAME("AUTH"), ANY_PHASE, 0, 0, do_unimplemented },
-	{ NAME("BDAT"), ANY_PHASE, 0, 0, do_unimplemented },
 	{ NAME("ETRN"), ANY_PHASE, 0, 0, do_unimplemented },
 	{ NAME("SEND"), ANY_PHASE, 0, 0, do_unimplemented },
 	{ NAME("SOML"), ANY_PHASE, 0, 0, do_unimplemented },
@@ -164,20 +166,18 @@ static const struct reply *out_of_phase(const struct session *s)
 {
 	if (s->phase == PHASE_CONNECTED)
 		return reply_get(REPLY_HELLO_FIRST);
+	if (s->phase == PHASE_CHUNKS)
+		return reply_get(REPLY_CHUNKS_BEGUN);
 	return reply_get(
 		s->phase == PHASE_GREETED ? REPLY_MAIL_FIRST : REPLY_MAIL_NESTED);
 }
 
-const struct reply *verbs_dispatch(struct session *s, struct span line, size_t n_line)
+/* All gates that a command has to pass, in order. NULL, or the first one's refusal. */
+static const struct reply *gate(
+	struct session *s, const struct verb *verb, struct span args, size_t n_line)
 {
-	struct command command = command_parse(line);
-	const struct verb *verb = find(command.verb);
 	bool needs_tls = s->settings->tls == TLS_REQUIRED && !s->secured;
 
-	if (!verb && command_is_http(line)) {
-		s->end = END_FOREIGN_HTTP;
-		return reply_get(REPLY_FOREIGN_HTTP);
-	}
 	if (n_line > COMMAND_LINE_MAX + (verb ? verb->n_extra : 0))
 		return reply_get(REPLY_LINE_TOO_LONG);
 	if (needs_tls && !(verb && verb->flags & VERB_CLEAR))
@@ -188,9 +188,26 @@ const struct reply *verbs_dispatch(struct session *s, struct span line, size_t n
 		s->n_errors++;
 	if (!(verb->phases & s->phase))
 		return out_of_phase(s);
-	if (verb->flags & VERB_ARG && command.args.n == 0)
+	if (verb->flags & VERB_ARG && args.n == 0)
 		return reply_get(REPLY_ARGUMENT_MISSING);
-	if (verb->flags & VERB_NO_ARG && command.args.n)
+	if (verb->flags & VERB_NO_ARG && args.n)
 		return reply_get(REPLY_ARGUMENT_UNWANTED);
-	return verb->handle(s, command.args);
+	return NULL;
+}
+
+const struct reply *verbs_dispatch(
+	struct session *s, struct span line, size_t n_line, const struct reply *refusal)
+{
+	struct command command = command_parse(line);
+	const struct verb *verb = find(command.verb);
+
+	if (!verb && command_is_http(line)) {
+		s->end = END_FOREIGN_HTTP;
+		return reply_get(REPLY_FOREIGN_HTTP);
+	}
+	if (!refusal)
+		refusal = gate(s, verb, command.args, n_line);
+	if (verb && verb->flags & VERB_OCTETS)
+		return chunk_bdat(s, command.args, refusal);
+	return refusal ? refusal : verb->handle(s, command.args);
 }

@@ -5,16 +5,32 @@
 #include "smtp/session.h"
 
 /*
- * Carries out one command line, of `n_line` octets with its end. Returns the reply; NULL
- * when the engine turns to TLS instead.
+ * Carries out one command line, of `n_line` octets with its end; `refusal` is what is wrong with the line
+ * itself, or NULL. Returns the reply; NULL when it comes later: behind octets, or TLS.
  */
-const struct reply *verbs_dispatch(struct session *s, struct span line, size_t n_line);
+const struct reply *verbs_dispatch(
+	struct session *s, struct span line, size_t n_line, const struct reply *refusal);
+
+/*
+ * BDAT, in chunk.c: `refusal` is why it cannot be carried out, or NULL. Either way its octets follow, and
+ * are taken; the reply comes behind them. NULL, or the reply to a size that tells no end.
+ */
+const struct reply *chunk_bdat(
+	struct session *s, struct span args, const struct reply *refusal);
+/* Takes octets from `in` while the phase is PHASE_CHUNK. True when all of them were there. */
+bool chunk_content(struct session *s, struct bytes *in);
+/* They were: goes back to the phase that follows. PHASE_GREETED: the transaction is to be ended. */
+const struct reply *chunk_reply(struct session *s);
 
 /* MAIL, RCPT and DATA, in mail.c. */
 const struct reply *mail_mail(struct session *s, struct span args);
 const struct reply *mail_rcpt(struct session *s, struct span args);
 const struct reply *mail_data(struct session *s, struct span args);
 
+/* Content is about to come: opens the stages for it. NULL, or the refusal. */
+const struct reply *mail_begin_content(struct session *s);
+/* Passes decoded text on, unless the message has been refused. */
+void mail_text(struct session *s, struct span text);
 /*
  * Takes content from `in` while the phase is PHASE_CONTENT. True when its end was found.
  */

@@ -17,14 +17,24 @@ static struct header watch(struct span text, size_t piece)
 	return h;
 }
 
+/* A line of nothing but its end, which keeps its CR in binary content. */
+static bool is_empty(struct span line)
+{
+	while (line.n && *line.p == '\r')
+		line = span_from(line, 1);
+	return line.n == 0;
+}
+
 /* Fields whose name is "Received", in whatever way it is written. */
 static size_t count_received(struct span text)
 {
 	size_t n = 0;
 
-	while (text.n && *text.p != '\n') {
+	while (text.n) {
 		const char *lf = memchr(text.p, '\n', text.n);
 		size_t n_line = lf ? (size_t)(lf - text.p) : text.n;
+		if (is_empty((struct span){ text.p, n_line }))
+			break;
 		n += n_line > 8 && text.p[8] == ':' &&
 		     span_ieq((struct span){ text.p, 8 }, SPAN("received"));
 		text = span_from(text, n_line + (lf != NULL));

@@ -82,15 +82,19 @@ struct tail {
 	char octets[5];
 };
 
-/* Nothing is stored but at the last octet of CRLF.CRLF. */
-static void check_end(struct engine *e, size_t n_stored, struct tail *tail, char octet)
+/* Nothing is stored but at the last octet of CRLF.CRLF, or of a last chunk. */
+static void check_end(struct engine *e, size_t n_stored, enum phase before,
+	struct tail *tail, char octet)
 {
 	memmove(tail->octets, tail->octets + 1, 4);
 	tail->octets[4] = octet;
 	if (e->memory.n_stored == n_stored)
 		return;
 	MUST(e->memory.n_stored == n_stored + 1);
-	MUST(memcmp(tail->octets, "\r\n.\r\n", 5) == 0);
+	if (before == PHASE_CONTENT)
+		MUST(memcmp(tail->octets, "\r\n.\r\n", 5) == 0);
+	else
+		MUST(e->session.chunk_last && e->session.chunk_left == 0);
 }
 
 static void send_segment(
@@ -99,9 +103,10 @@ static void send_segment(
 	while (segment.n) {
 		size_t n = piece < segment.n ? piece : segment.n;
 		size_t n_stored = e->memory.n_stored;
+		enum phase before = e->session.phase;
 		engine_send(e, (struct span){ segment.p, n });
 		if (piece == 1)
-			check_end(e, n_stored, tail, *segment.p);
+			check_end(e, n_stored, before, tail, *segment.p);
 		segment = span_from(segment, n);
 	}
 }

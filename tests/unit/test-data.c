@@ -248,6 +248,75 @@ static void test_no_input_is_no_text(void)
 	CHECK(text.n == 0 && in.n == 0 && d.at == DATA_AFTER_CRLF);
 }
 
+/* A CR without LF behind it, or an LF without CR before it. */
+static bool is_bare(const char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] == '\r' && (i + 1 == n || text[i + 1] != '\n'))
+			return true;
+		if (text[i] == '\n' && (i == 0 || text[i - 1] != '\r'))
+			return true;
+	}
+	return false;
+}
+
+/* What a text chunk stands for, by the rule alone: CRLF and LF are LF, another CR is a space. */
+static size_t chunk_text(const char *from, size_t n, char *to)
+{
+	size_t m = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (from[i] != '\r')
+			to[m++] = from[i];
+		else if (i + 1 == n || from[i + 1] != '\n')
+			to[m++] = ' ';
+	}
+	return m;
+}
+
+/* The text in chunks of `piece` octets, as BDAT may send it. */
+static size_t decode_chunks(
+	const char *from, size_t n, size_t piece, char *to, struct data *d)
+{
+	char octets[8];
+	struct span kept, text;
+	size_t m = 0;
+
+	*d = (struct data){ .at = DATA_AFTER_CRLF };
+	for (size_t i = 0; i < n; i += piece) {
+		size_t now = n - i < piece ? n - i : piece;
+		memcpy(octets, from + i, now);
+		data_chunk(d, (struct bytes){ octets, now }, &kept, &text);
+		memcpy(to + m, kept.n ? kept.p : "", kept.n);
+		memcpy(to + m + kept.n, text.p, text.n);
+		m += kept.n + text.n;
+	}
+	data_chunk_end(d, &kept);
+	memcpy(to + m, kept.n ? kept.p : "", kept.n);
+	return m + kept.n;
+}
+
+/* RFC 3030 2: every text of six octets over four that matter, cut into chunks of every size. */
+static void test_chunks_are_the_same_however_they_are_cut(void)
+{
+	static const char octets[] = "\r\n.a";
+
+	for (unsigned code = 0; code < 1U << 12; code++) {
+		char text[6], want[8], got[8];
+		size_t n_want;
+		for (size_t i = 0; i < sizeof(text); i++)
+			text[i] = octets[code >> 2 * i & 3];
+		n_want = chunk_text(text, sizeof(text), want);
+		for (size_t piece = 1; piece <= sizeof(text); piece++) {
+			struct data d;
+			size_t n = decode_chunks(text, sizeof(text), piece, got, &d);
+			CHECK(n == n_want && memcmp(got, want, n) == 0);
+			CHECK(d.octets == sizeof(text) && !d.cr);
+			CHECK(d.bare == is_bare(text, sizeof(text)));
+		}
+	}
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
@@ -260,6 +329,7 @@ int main(void)
 		TEST(test_a_long_line_is_told_however_split),
 		TEST(test_counts_beyond_four_gigabytes),
 		TEST(test_no_input_is_no_text),
+		TEST(test_chunks_are_the_same_however_they_are_cut),
 	};
 
 	return test_main(tests, TEST_COUNT(tests));

@@ -103,7 +103,7 @@ static void test_required_means_required(void)
 {
 	static const char *const refused[] = { "RCPT TO:<b@example.net>\r\n", "DATA\r\n",
 		"VRFY x\r\n", "HELP\r\n", "EXPN x\r\n", "AUTH PLAIN\r\n",
-		"BDAT 1 LAST\r\n", "FOO\r\n", "TURN\r\n" };
+		"BDAT 0 LAST\r\n", "FOO\r\n", "TURN\r\n" };
 	static const char *const allowed[] = { "EHLO x\r\n", "HELO x\r\n", "NOOP\r\n",
 		"RSET\r\n" };
 	static const struct span reply = {

@@ -29,7 +29,8 @@ static const struct spoken rows[] = {
 	{ .input = "HELO x\r\n", .said = "250 mail.example.net\r\n" },
 	{ .input = "eHlO [192.0.2.1]\r\n",
 		.said = "250-mail.example.net\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n"
-			"250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n" },
+			"250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n"
+			"250-BINARYMIME\r\n250 8BITMIME\r\n" },
 	{ .input = "HELO my scanner, 2nd floor! \r\n",
 		.said = "250 mail.example.net\r\n" },
 	{ .input = "HELO\r\n", .said = "501 5.5.4 Argument missing\r\n" },
@@ -104,7 +105,7 @@ static const struct spoken rows[] = {
 	{ .input = "MAILFROM:<>\r\n", .said = "500 5.5.2 Command unrecognized\r\n" },
 	{ .input = "EXPN a\r\n", .said = "502 5.5.1 Command not implemented\r\n" },
 	{ .input = "AUTH PLAIN\r\n", .said = "502 5.5.1 Command not implemented\r\n" },
-	{ .input = "BDAT 0 LAST\r\n", .said = "502 5.5.1 Command not implemented\r\n" },
+	{ .input = "BDAT 0 LAST\r\n", .said = "503 5.5.1 EHLO first\r\n" },
 	{ .input = "ETRN x\r\n", .said = "502 5.5.1 Command not implemented\r\n" },
 	{ .input = "TURN\r\n", .said = "502 5.5.1 Command not implemented\r\n" },
 	{ .input = "STARTTLS\r\n", .said = "502 5.5.1 STARTTLS not offered\r\n" },

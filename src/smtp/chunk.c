@@ -1,0 +1,98 @@
+/*
+ * BDAT (RFC 3030). Promises that exactly the octets that a chunk announces are taken, whatever is thought
+ * of it, so that none of them is ever read as a command. Refuses to know where mail goes.
+ */
+#include "base/num.h"
+#include "proto/command.h"
+#include "smtp/verbs.h"
+
+/* chunk-size = 1*DIGIT    end-marker = "LAST"    (RFC 3030 2) */
+static bool parse(struct session *s, struct span args)
+{
+	struct command c = command_parse(args);
+
+	s->chunk_last = c.args.n > 0;
+	return num_parse(c.verb, &s->chunk_left) &&
+	       (!s->chunk_last || span_ieq(c.args, SPAN("LAST")));
+}
+
+/* The first chunk of a message opens it. */
+static const struct reply *begin(struct session *s)
+{
+	const struct reply *r = mail_begin_content(s);
+
+	s->data = (struct data){ .at = DATA_AFTER_CRLF };
+	return r;
+}
+
+const struct reply *chunk_bdat(
+	struct session *s, struct span args, const struct reply *refusal)
+{
+	/* without a size nobody knows where commands begin again: others would come out of the content */
+	if (!parse(s, args)) {
+		s->end = END_CHUNK;
+		return reply_get(REPLY_CHUNK_SYNTAX);
+	}
+	if (!refusal && s->phase == PHASE_MAIL)
+		refusal = begin(s);
+	s->chunk_refusal = refusal;
+	s->chunk_phase = s->phase;
+	s->phase = PHASE_CHUNK;
+	return NULL;
+}
+
+static void take_text(struct session *s, struct bytes piece)
+{
+	struct span kept, text;
+
+	if (s->tx.params.body == BODY_BINARYMIME) {
+		s->data.octets += piece.n;
+		mail_text(s, (struct span){ piece.p, piece.n });
+		return;
+	}
+	data_chunk(&s->data, piece, &kept, &text);
+	if (kept.n)
+		mail_text(s, kept);
+	mail_text(s, text);
+}
+
+bool chunk_content(struct session *s, struct bytes *in)
+{
+	struct bytes piece = *in;
+
+	if (piece.n > s->chunk_left)
+		piece.n = (size_t)s->chunk_left;
+	in->p += piece.n;
+	in->n -= piece.n;
+	s->chunk_left -= piece.n;
+	if (!s->chunk_refusal && piece.n)
+		take_text(s, piece);
+	return s->chunk_left == 0;
+}
+
+/* A CR at the very end of the message is no half of anything. Stages hear of text even if there is none. */
+static void end_text(struct session *s)
+{
+	struct span kept;
+
+	data_chunk_end(&s->data, &kept);
+	mail_text(s, kept);
+}
+
+const struct reply *chunk_reply(struct session *s)
+{
+	if (s->chunk_refusal) {
+		s->phase = s->chunk_phase;
+		return s->chunk_refusal;
+	}
+	if (s->chunk_last) {
+		end_text(s);
+		return mail_deliver(s);
+	}
+	if (s->tx.refusal) {
+		s->phase = PHASE_GREETED;
+		return s->tx.refusal;
+	}
+	s->phase = PHASE_CHUNKS;
+	return reply_get(REPLY_CHUNK_OK);
+}
