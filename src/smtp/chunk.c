@@ -82,7 +82,8 @@ static void end_text(struct session *s)
 const struct reply *chunk_reply(struct session *s)
 {
 	if (s->chunk_refusal) {
-		s->phase = s->chunk_phase;
+		/* a message must not go on with a chunk missing (RFC 3030 2) */
+		s->phase = s->tx.open ? PHASE_GREETED : s->chunk_phase;
 		return s->chunk_refusal;
 	}
 	if (s->chunk_last) {
