@@ -8,6 +8,7 @@
 #include "proto/conf.h"
 
 #define RECIPIENTS_LEAST 100 /* RFC 5321 4.5.3.1.8 */
+#define COUNT_MAX 999999 /* what LIMITS can tell, RFC 9422 4.1 */
 #define WORDS_MAX 80 /* the words of one setting, as a sentence */
 #define CREDENTIAL_PREFIX "credential:"
 
@@ -112,8 +113,8 @@ static const char *parse_count(
 	uint64_t count;
 
 	if (!conf_quantity(span_of(text), "", NULL, &count) || count == 0 ||
-		count > 1000000)
-		return "must be a number from 1 to 1000000";
+		count > COUNT_MAX)
+		return "must be a number from 1 to 999999";
 	*(size_t *)field(c, key) = (size_t)count;
 	return NULL;
 }
@@ -284,6 +285,7 @@ const struct config_key config_keys[] = {
 	{ "size-limit", "50M", parse_octets, AT(session.size_limit), NULL },
 	{ "recipient-limit", "1000", parse_recipients, AT(session.recipient_limit),
 		NULL },
+	{ "transaction-limit", "1000", parse_count, AT(session.transaction_limit), NULL },
 	{ "error-limit", "20", parse_count, AT(session.error_limit), NULL },
 	{ "timeout", "5m", parse_seconds, AT(timeout), NULL },
 	{ "session-timeout", "1h", parse_seconds, AT(session_timeout), NULL },

@@ -2,90 +2,8 @@
  * MAIL, RCPT, DATA and the content behind it (RFC 5321 3.3). Promises that whatever is
  * refused leaves the transaction as it was; refuses to know where mail goes.
  */
-#include "base/num.h"
-#include "proto/param.h"
 #include "proto/received.h"
 #include "smtp/verbs.h"
-
-struct mail_param {
-	struct span keyword;
-	bool (*parse)(struct mail_params *params, struct span value);
-};
-
-/* size-value = 1*20DIGIT (RFC 1870 3): some of them are above UINT64_MAX, and no less valid */
-static bool parse_size(struct mail_params *params, struct span value)
-{
-	params->has_size = true;
-	if (num_parse(value, &params->size))
-		return true;
-	params->size = UINT64_MAX;
-	return num_is_digits(value);
-}
-
-/* body-value = "7BIT" / "8BITMIME" (RFC 6152 2) / "BINARYMIME" (RFC 3030 3) */
-static bool parse_body(struct mail_params *params, struct span value)
-{
-	if (span_ieq(value, SPAN("7BIT")))
-		params->body = BODY_7BIT;
-	else if (span_ieq(value, SPAN("8BITMIME")))
-		params->body = BODY_8BITMIME;
-	else if (span_ieq(value, SPAN("BINARYMIME")))
-		params->body = BODY_BINARYMIME;
-	return params->body != BODY_UNSPECIFIED;
-}
-
-static const struct mail_param mail_params[] = {
-	{ { "SIZE", 4 }, parse_size },
-	{ { "BODY", 4 }, parse_body },
-};
-
-static const struct mail_param *find_param(struct span keyword)
-{
-	for (size_t i = 0; i < sizeof(mail_params) / sizeof(*mail_params); i++)
-		if (span_ieq(mail_params[i].keyword, keyword))
-			return &mail_params[i];
-	return NULL;
-}
-
-/* Reads all parameters of MAIL. NULL, or the refusal that names the first bad one. */
-static const struct reply *take_params(
-	struct session *s, struct span args, struct mail_params *ret)
-{
-	unsigned seen = 0;
-	struct param p;
-	enum param_step step;
-
-	while ((step = param_take(&args, &p)) == PARAM_ONE) {
-		const struct mail_param *known = find_param(p.keyword);
-		unsigned bit;
-		if (!known)
-			return session_reply(s, REPLY_PARAMETER_UNKNOWN, p.keyword);
-		bit = 1U << (known - mail_params);
-		if (seen & bit)
-			return session_reply(s, REPLY_PARAMETER_TWICE, p.keyword);
-		seen |= bit;
-		if (!known->parse(ret, p.value))
-			return session_reply(s, REPLY_PARAMETER_SYNTAX, p.keyword);
-	}
-	if (step == PARAM_SYNTAX)
-		return session_reply(s, REPLY_PARAMETER_SYNTAX, p.keyword);
-	return NULL;
-}
-
-/* RCPT has no parameters yet: DSN brings them. */
-static const struct reply *refuse_params(struct session *s, struct span args)
-{
-	struct param p;
-
-	switch (param_take(&args, &p)) {
-	case PARAM_END:
-		return NULL;
-	case PARAM_SYNTAX:
-		return session_reply(s, REPLY_PARAMETER_SYNTAX, p.keyword);
-	default:
-		return session_reply(s, REPLY_PARAMETER_UNKNOWN, p.keyword);
-	}
-}
 
 /* "1796000000.M123456P4242Q1": also the beginning of the Maildir file's name. */
 static void make_id(struct session *s)
@@ -114,7 +32,7 @@ const struct reply *mail_mail(struct session *s, struct span args)
 		return reply_get(REPLY_FROM_MISSING);
 	if (fault == PATH_SYNTAX || (!path.null && !path.domain.n))
 		return reply_get(REPLY_SENDER_SYNTAX);
-	r = take_params(s, args, &params);
+	r = params_mail(s, args, &params);
 	if (r)
 		return r;
 	if (tx_open(&s->tx, &path, &params) < 0)
@@ -154,7 +72,7 @@ const struct reply *mail_rcpt(struct session *s, struct span args)
 		return reply_get(REPLY_TO_MISSING);
 	if (fault == PATH_SYNTAX || path.null)
 		return reply_get(REPLY_RECIPIENT_SYNTAX);
-	r = refuse_params(s, args);
+	r = params_rcpt(s, args);
 	if (!r)
 		r = add_recipient(s, &path);
 	if (r) {

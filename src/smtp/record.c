@@ -156,6 +156,11 @@ static void put_body(const struct session *s, struct buf *b)
 	put_word(b, words[s->tx.params.body]);
 }
 
+static void put_requiretls(const struct session *s, struct buf *b)
+{
+	put_flag(b, s->tx.params.requiretls);
+}
+
 static void put_message_id(const struct session *s, struct buf *b)
 {
 	const struct header *h = &s->tx.header;
@@ -270,6 +275,7 @@ static const struct record_field fields[] = {
 	{ "refused", RECORD_MESSAGE, put_tx_refused },
 	{ "size", RECORD_MESSAGE, put_size },
 	{ "body", RECORD_MESSAGE, put_body },
+	{ "requiretls", RECORD_MESSAGE, put_requiretls },
 	{ "message_id", RECORD_MESSAGE, put_message_id },
 	{ "file", RECORD_MESSAGE, put_file },
 	{ "reason", RECORD_MESSAGE, put_tx_reason },

@@ -12,7 +12,7 @@
 #include "smtp/stage.h"
 
 #define COMMAND_LINE_MAX 512 /* RFC 5321 4.5.3.1.4, CRLF included */
-#define COMMAND_EXTRA_MAX 43 /* more for MAIL: SIZE 26 (RFC 1870), BODY 17 (RFC 6152) */
+#define COMMAND_EXTRA_MAX MAIL_EXTRA_MAX /* the most that a verb has above it */
 /* recipients above the limit that are no error yet */
 #define RECIPIENT_OVERSHOOT_MAX 1000
 /* commands that do nothing; each one above counts as an error */
@@ -48,6 +48,7 @@ enum session_end {
 	END_SESSION_TIMEOUT, /* longer than `session-timeout` */
 	END_SHUTDOWN, /* a signal */
 	END_ERRORS,
+	END_TRANSACTIONS, /* more than `transaction-limit` */
 	END_REJECTED, /* went on in the clear where TLS is required */
 	END_TLS_FAILED, /* the handshake */
 	END_TLS_UNUSABLE, /* our certificate, where TLS is required */

@@ -25,5 +25,6 @@ struct session_settings {
 	enum bare_newline bare_newline;
 	uint64_t size_limit; /* octets as RFC 1870 counts them; 0 for none */
 	size_t recipient_limit; /* accepted recipients of one transaction */
+	size_t transaction_limit; /* of one session */
 	size_t error_limit; /* refused commands of one session */
 };

@@ -8,6 +8,7 @@
 #include "proto/address.h"
 #include "proto/header.h"
 #include "proto/reply.h"
+#include "smtp/params.h"
 
 #define TX_ID_MAX 64 /* "time.M<usec>P<pid>Q<n>" */
 #define TX_FILE_MAX 256 /* NAME_MAX and the NUL */
@@ -17,20 +18,6 @@ struct moment {
 	int64_t seconds; /* since 1970 */
 	uint32_t microseconds;
 	uint64_t milliseconds; /* of a clock that never jumps */
-};
-
-enum mail_body {
-	BODY_UNSPECIFIED,
-	BODY_7BIT,
-	BODY_8BITMIME,
-	BODY_BINARYMIME, /* RFC 3030 3: octets, which are stored as they are */
-};
-
-/* The parameters of MAIL. */
-struct mail_params {
-	bool has_size;
-	uint64_t size; /* octets declared (RFC 1870) */
-	enum mail_body body; /* RFC 6152 */
 };
 
 struct recipient {

@@ -4,6 +4,7 @@
  */
 #include "smtp/verbs.h"
 #include "proto/command.h"
+#include "smtp/extensions.h"
 
 enum verb_flags {
 	VERB_CLEAR = 1, /* allowed in the clear where TLS is required (RFC 3207 4) */
@@ -28,14 +29,9 @@ struct verb {
 static struct span ehlo_lines(struct session *s)
 {
 	struct buf b = BUF(s->scratch);
-	bool offers_tls = s->settings->tls == TLS_ON || s->settings->tls == TLS_REQUIRED;
 
 	buf_put_str(&b, s->settings->hostname);
-	buf_put(&b, SPAN("\nPIPELINING\nSIZE "));
-	buf_put_num(&b, s->settings->size_limit);
-	if (offers_tls && !s->secured)
-		buf_put(&b, SPAN("\nSTARTTLS"));
-	buf_put(&b, SPAN("\nENHANCEDSTATUSCODES\nCHUNKING\nBINARYMIME\n8BITMIME"));
+	extensions_put(&b, s);
 	return buf_span(&b);
 }
 
@@ -82,11 +78,7 @@ static const struct reply *do_noop(struct session *s, struct span args)
 	return reply_get(REPLY_OK);
 }
 
-static const struct reply *do_help(struct session *s, struct span args)
-{
-	(void)s, (void)args;
-	return reply_get(REPLY_HELP);
-}
+static const struct reply *do_help(struct session *s, struct span args);
 
 static const struct reply *do_vrfy(struct session *s, struct span args)
 {
@@ -126,7 +118,7 @@ static const struct reply *do_starttls(struct session *s, struct span args)
 static const struct verb verbs[] = {
 	{ NAME("EHLO"), ANY_PHASE, VERB_CLEAR | VERB_ARG | VERB_JUNK, 0, do_ehlo },
 	{ NAME("HELO"), ANY_PHASE, VERB_CLEAR | VERB_ARG | VERB_JUNK, 0, do_helo },
-	{ NAME("MAIL"), PHASE_GREETED, VERB_ARG, COMMAND_EXTRA_MAX, mail_mail },
+	{ NAME("MAIL"), PHASE_GREETED, VERB_ARG, MAIL_EXTRA_MAX, mail_mail },
 	{ NAME("RCPT"), PHASE_MAIL, VERB_ARG, 0, mail_rcpt },
 	{ NAME("DATA"), PHASE_MAIL, VERB_NO_ARG, 0, mail_data },
 	{ NAME("BDAT"), PHASE_MAIL | PHASE_CHUNKS, VERB_OCTETS, 0, NULL },
@@ -144,6 +136,23 @@ static const struct verb verbs[] = {
 	{ NAME("SAML"), ANY_PHASE, 0, 0, do_unimplemented },
 	{ NAME("TURN"), ANY_PHASE, 0, 0, do_unimplemented },
 };
+
+/* All commands that are carried out (RFC 5321 4.1.1.8). */
+static const struct reply *do_help(struct session *s, struct span args)
+{
+	struct buf b = BUF(s->scratch);
+
+	(void)args;
+	buf_put(&b, SPAN("Commands:"));
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+		if (verbs[i].handle == do_unimplemented)
+			continue;
+		buf_put_char(&b, ' ');
+		buf_put(&b, verbs[i].name);
+	}
+	buf_put(&b, SPAN("\nSee RFC 5321 and the manual page postern(8)"));
+	return session_reply(s, REPLY_HELP, buf_span(&b));
+}
 
 static const struct verb *find(struct span name)
 {
@@ -188,6 +197,11 @@ static const struct reply *gate(
 		s->n_errors++;
 	if (!(verb->phases & s->phase))
 		return out_of_phase(s);
+	if (verb->handle == mail_mail &&
+		s->n_transactions >= s->settings->transaction_limit) {
+		s->end = END_TRANSACTIONS;
+		return reply_get(REPLY_TRANSACTIONS);
+	}
 	if (verb->flags & VERB_ARG && args.n == 0)
 		return reply_get(REPLY_ARGUMENT_MISSING);
 	if (verb->flags & VERB_NO_ARG && args.n)

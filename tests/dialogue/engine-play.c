@@ -63,16 +63,18 @@ static bool set_tls(struct engine *e, const struct dialogue *d, struct complaint
 bool engine_settings(struct engine *e, const struct dialogue *d, struct complaint *ret)
 {
 	const char *bare = dialogue_setting(d, "bare-newline", "normalize");
-	uint64_t recipients, errors;
+	uint64_t recipients, transactions, errors;
 
 	if (!set_count(d, "size-limit", 50 << 20, &e->settings.size_limit, ret) ||
 		!set_count(d, "recipient-limit", 1000, &recipients, ret) ||
+		!set_count(d, "transaction-limit", 1000, &transactions, ret) ||
 		!set_count(d, "error-limit", 20, &errors, ret) || !set_tls(e, d, ret))
 		return false;
 	set_domains(e, d);
 	e->settings.hostname = dialogue_setting(d, "hostname", "mail.example.net");
 	e->settings.banner = dialogue_setting(d, "banner", "SMTP service ready");
 	e->settings.recipient_limit = recipients;
+	e->settings.transaction_limit = transactions;
 	e->settings.error_limit = errors;
 	e->settings.bare_newline =
 		strcmp(bare, "reject") == 0 ? BARE_REJECT : BARE_NORMALIZE;

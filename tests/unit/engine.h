@@ -223,6 +223,7 @@ static inline void engine_init(struct engine *e)
 		.n_domains = sizeof(engine_domains) / sizeof(*engine_domains),
 		.size_limit = 1000000,
 		.recipient_limit = 100,
+		.transaction_limit = 1000,
 		.error_limit = 20,
 	};
 	e->now = (struct moment){ 1796116087, 42, 5000 };

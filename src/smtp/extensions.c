@@ -1,0 +1,68 @@
+/* Promises that nothing is listed that cannot be used now; refuses to know how it is used. */
+#include "smtp/extensions.h"
+#include "smtp/session.h"
+
+static bool offers_starttls(const struct session *s)
+{
+	bool set = s->settings->tls == TLS_ON || s->settings->tls == TLS_REQUIRED;
+
+	return set && !s->secured;
+}
+
+static bool is_secured(const struct session *s)
+{
+	return s->secured;
+}
+
+/* 0 is no limit (RFC 1870 4). */
+static void put_size(struct buf *to, const struct session *s)
+{
+	buf_put_num(to, s->settings->size_limit);
+}
+
+/* Each has six digits at most, as the settings have (RFC 9422 4). */
+static void put_limits(struct buf *to, const struct session *s)
+{
+	buf_put(to, SPAN("RCPTMAX="));
+	buf_put_num(to, s->settings->recipient_limit);
+	buf_put(to, SPAN(" MAILMAX="));
+	buf_put_num(to, s->settings->transaction_limit);
+}
+
+/* NULL: always, and no argument. */
+struct row {
+	const char *keyword;
+	bool (*is_offered)(const struct session *s);
+	void (*put_argument)(struct buf *to, const struct session *s);
+};
+
+static const struct row rows[EXTENSION_COUNT] = {
+	[EXTENSION_PIPELINING] = { "PIPELINING", NULL, NULL },
+	[EXTENSION_SIZE] = { "SIZE", NULL, put_size },
+	[EXTENSION_STARTTLS] = { "STARTTLS", offers_starttls, NULL },
+	[EXTENSION_ENHANCEDSTATUSCODES] = { "ENHANCEDSTATUSCODES", NULL, NULL },
+	[EXTENSION_CHUNKING] = { "CHUNKING", NULL, NULL },
+	[EXTENSION_BINARYMIME] = { "BINARYMIME", NULL, NULL },
+	[EXTENSION_8BITMIME] = { "8BITMIME", NULL, NULL },
+	[EXTENSION_LIMITS] = { "LIMITS", NULL, put_limits },
+	[EXTENSION_REQUIRETLS] = { "REQUIRETLS", is_secured, NULL },
+};
+
+bool extension_is_offered(const struct session *s, enum extension e)
+{
+	return !rows[e].is_offered || rows[e].is_offered(s);
+}
+
+void extensions_put(struct buf *to, const struct session *s)
+{
+	for (enum extension e = 0; e < EXTENSION_COUNT; e++) {
+		if (!extension_is_offered(s, e))
+			continue;
+		buf_put_char(to, '\n');
+		buf_put_str(to, rows[e].keyword);
+		if (!rows[e].put_argument)
+			continue;
+		buf_put_char(to, ' ');
+		rows[e].put_argument(to, s);
+	}
+}

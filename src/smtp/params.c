@@ -1,0 +1,110 @@
+/*
+ * Promises that a parameter is known exactly where its extension is offered, that none is given twice,
+ * and that a refusal names it. Refuses to know what the values are for.
+ */
+#include "smtp/params.h"
+#include "base/num.h"
+#include "proto/param.h"
+#include "smtp/extensions.h"
+#include "smtp/session.h"
+
+/* size-value = 1*20DIGIT (RFC 1870 3): some of them are above UINT64_MAX, and no less valid */
+static bool parse_size(void *params, const struct param *p)
+{
+	struct mail_params *mail = params;
+
+	mail->has_size = true;
+	if (num_parse(p->value, &mail->size))
+		return true;
+	mail->size = UINT64_MAX;
+	return num_is_digits(p->value);
+}
+
+/* body-value = "7BIT" / "8BITMIME" (RFC 6152 2) / "BINARYMIME" (RFC 3030 3) */
+static bool parse_body(void *params, const struct param *p)
+{
+	struct mail_params *mail = params;
+
+	if (span_ieq(p->value, SPAN("7BIT")))
+		mail->body = BODY_7BIT;
+	else if (span_ieq(p->value, SPAN("8BITMIME")))
+		mail->body = BODY_8BITMIME;
+	else if (span_ieq(p->value, SPAN("BINARYMIME")))
+		mail->body = BODY_BINARYMIME;
+	return mail->body != BODY_UNSPECIFIED;
+}
+
+/* The keyword alone (RFC 8689 2). */
+static bool parse_requiretls(void *params, const struct param *p)
+{
+	((struct mail_params *)params)->requiretls = true;
+	return !p->has_value;
+}
+
+struct row {
+	struct span keyword;
+	enum extension of;
+	bool (*parse)(void *params, const struct param *p); /* the table's struct */
+};
+
+struct table {
+	const struct row *rows;
+	size_t n;
+};
+
+static const struct row mail_rows[] = {
+	{ { "SIZE", 4 }, EXTENSION_SIZE, parse_size },
+	{ { "BODY", 4 }, EXTENSION_8BITMIME, parse_body },
+	{ { "REQUIRETLS", 10 }, EXTENSION_REQUIRETLS, parse_requiretls },
+};
+
+static const struct table mail_table = { mail_rows,
+	sizeof(mail_rows) / sizeof(*mail_rows) };
+
+/* RCPT has none of its own yet. */
+static const struct table rcpt_table = { NULL, 0 };
+
+static const struct row *find(
+	const struct session *s, const struct table *t, struct span keyword)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (span_ieq(t->rows[i].keyword, keyword) &&
+			extension_is_offered(s, t->rows[i].of))
+			return &t->rows[i];
+	return NULL;
+}
+
+static const struct reply *take(
+	struct session *s, const struct table *t, struct span args, void *ret)
+{
+	unsigned seen = 0;
+	struct param p;
+	enum param_step step;
+
+	while ((step = param_take(&args, &p)) == PARAM_ONE) {
+		const struct row *row = find(s, t, p.keyword);
+		unsigned bit;
+		if (!row)
+			return session_reply(s, REPLY_PARAMETER_UNKNOWN, p.keyword);
+		bit = 1U << (row - t->rows);
+		if (seen & bit)
+			return session_reply(s, REPLY_PARAMETER_TWICE, p.keyword);
+		seen |= bit;
+		if (!row->parse(ret, &p))
+			return session_reply(s, REPLY_PARAMETER_SYNTAX, p.keyword);
+	}
+	if (step == PARAM_SYNTAX)
+		return session_reply(s, REPLY_PARAMETER_SYNTAX, p.keyword);
+	return NULL;
+}
+
+const struct reply *params_mail(
+	struct session *s, struct span args, struct mail_params *ret)
+{
+	return take(s, &mail_table, args, ret);
+}
+
+const struct reply *params_rcpt(struct session *s, struct span args)
+{
+	return take(s, &rcpt_table, args, NULL);
+}

@@ -1,0 +1,36 @@
+/* The parameters of MAIL and RCPT: one struct and one table of keywords for each. */
+#pragma once
+
+#include <stdint.h>
+#include "base/span.h"
+
+/*
+ * Octets that a line may have above COMMAND_LINE_MAX, blanks included: SIZE 26 (RFC 1870 3), BODY 17
+ * (RFC 6152 2), REQUIRETLS 11 (RFC 8689 2).
+ */
+#define MAIL_EXTRA_MAX (26 + 17 + 11)
+
+enum mail_body {
+	BODY_UNSPECIFIED,
+	BODY_7BIT,
+	BODY_8BITMIME,
+	BODY_BINARYMIME, /* RFC 3030 3: octets, which are stored as they are */
+};
+
+struct mail_params {
+	bool has_size;
+	uint64_t size; /* octets declared (RFC 1870) */
+	enum mail_body body; /* RFC 6152 */
+	bool requiretls; /* RFC 8689 */
+};
+
+struct session;
+struct reply;
+
+/*
+ * Read all of `args` into *ret, which is zeroed; spans in it borrow from `args`. A parameter of an
+ * extension that is not offered now is unknown. NULL, or the refusal that names the first bad one.
+ */
+const struct reply *params_mail(
+	struct session *s, struct span args, struct mail_params *ret);
+const struct reply *params_rcpt(struct session *s, struct span args);
