@@ -24,6 +24,7 @@
 
 #define UNIQUE_MAX 24 /* "P" and a process number */
 #define ROOT_MODE 0700
+#define SMTP_PORT 25
 
 /* All that one connection needs, in one piece: nothing of it is at file scope. */
 struct connection {
@@ -64,6 +65,7 @@ static bool read_config(
 	config_read(&c->config, c->options.file, c->options.file_given);
 	for (size_t i = 0; i < c->options.n_overrides; i++)
 		config_override(&c->config, c->options.overrides[i]);
+	c->config.session.lmtp = c->options.lmtp;
 	return config_finish(&c->config);
 }
 
@@ -177,6 +179,15 @@ static void raise_file_limit(void)
 	setrlimit(RLIMIT_NOFILE, &files);
 }
 
+/* A client on that port speaks SMTP (RFC 2033 5). */
+static bool is_port_of_smtp(struct connection *c)
+{
+	if (!c->options.lmtp || peer_own_port(STDIN_FILENO) != SMTP_PORT)
+		return false;
+	log_error(&c->log, "--lmtp: must not be spoken on port 25 (RFC 2033)");
+	return true;
+}
+
 /* The engine and its stages, without a file open yet. */
 static void build(struct connection *c, const struct moment *now)
 {
@@ -231,7 +242,7 @@ static int run(struct connection *c)
 	if (stream_init(&c->stream, STDIN_FILENO, STDOUT_FILENO, c->config.timeout,
 		    c->config.session_timeout) < 0)
 		return EX_OSERR;
-	if (!fine || shut_ourselves_in(c) < 0)
+	if (!fine || is_port_of_smtp(c) || shut_ourselves_in(c) < 0)
 		return refuse(c);
 	c->maildir.root = c->root;
 	c->serve = (struct serve){

@@ -4,7 +4,7 @@
 #include "edge/config.h"
 
 const char options_help[] =
-	"Usage: postern [-c FILE] [-o KEY=VALUE]...\n"
+	"Usage: postern [-c FILE] [-o KEY=VALUE]... [--lmtp]\n"
 	"       postern [-c FILE] [-o KEY=VALUE]... --check | --print-config\n"
 	"\n"
 	"Receives mail by SMTP on standard input and output, for one connection, and\n"
@@ -13,6 +13,7 @@ const char options_help[] =
 	"  -c FILE            read settings from FILE instead of\n"
 	"                     " CONFIG_FILE_DEFAULT "\n"
 	"  -o KEY=VALUE       set KEY to VALUE, whatever the file says\n"
+	"      --lmtp         speak LMTP (RFC 2033): local delivery for a mail server\n"
 	"      --check        read all that a connection would, and name every fault\n"
 	"      --print-config show all settings and their values\n"
 	"      --help         show this\n"
@@ -78,6 +79,10 @@ void options_parse(int argc, char **argv, struct options *ret)
 		const char *word = argv[i];
 		if (take_mode(ret, word) || take_value(ret, argv, &i))
 			continue;
+		if (strcmp(word, "--lmtp") == 0) {
+			ret->lmtp = true;
+			continue;
+		}
 		ret->mode = MODE_USAGE;
 		ret->wrong = word;
 		return;

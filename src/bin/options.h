@@ -19,6 +19,7 @@ struct options {
 	enum options_mode mode;
 	const char *file; /* settings file */
 	bool file_given;
+	bool lmtp; /* RFC 2033 in place of SMTP */
 	const char *overrides[OPTIONS_OVERRIDES_MAX];
 	size_t n_overrides;
 	const char *wrong; /* for MODE_USAGE: what was not understood */

@@ -166,29 +166,41 @@ static struct copy *find_copy(struct maildir *m, const struct mailbox *box)
 {
 	for (size_t i = 0; i < m->n_copies; i++) {
 		struct copy *c = &m->copies[i];
-		if (c->device == box->device && c->owner == box->owner &&
+		if (c->fd >= 0 && c->device == box->device && c->owner == box->owner &&
 			c->n_planned < MAILDIR_LINKS_MAX)
 			return c;
 	}
 	return NULL;
 }
 
-/* Finds or makes the copy for the box, complete and synced. 0 or -errno. */
+/* Makes one more copy, complete and synced. One that fails is closed, so that no box finds it. */
+static int copy_for(struct maildir *m, const struct tx *tx, const struct mailbox *box,
+	struct copy **ret)
+{
+	int r = add_copy(m, tx, box);
+	struct copy *c = &m->copies[m->n_copies - 1];
+
+	if (r == 0)
+		r = copy_fill(c, &m->copies[0]);
+	if (r == 0)
+		r = copy_sync(c);
+	if (r < 0)
+		copy_close(c);
+	else
+		*ret = c;
+	return r;
+}
+
+/* Finds or makes the copy for the box. 0 or -errno; then the box has none. */
 static int plan_box(struct maildir *m, const struct tx *tx, struct mailbox *box)
 {
-	struct copy *c = find_copy(m, box);
 	int r = 0;
 
-	if (!c) {
-		r = add_copy(m, tx, box);
-		c = &m->copies[m->n_copies - 1];
-		if (r == 0)
-			r = copy_fill(c, &m->copies[0]);
-		if (r == 0)
-			r = copy_sync(c);
-	}
-	c->n_planned++;
-	box->copy = c;
+	box->copy = find_copy(m, box);
+	if (!box->copy)
+		r = copy_for(m, tx, box, &box->copy);
+	if (r == 0)
+		box->copy->n_planned++;
 	return r;
 }
 
@@ -234,11 +246,13 @@ static int link_all(struct maildir *m, const struct tx *tx)
 	int r = 0;
 
 	for (size_t i = 0; i < m->n_boxes && r == 0; i++)
-		r = link_box(m, tx, &m->boxes[i]);
+		if (m->boxes[i].copy)
+			r = link_box(m, tx, &m->boxes[i]);
 	for (size_t i = 0; i < m->n_copies && r == 0; i++)
-		r = copy_sync(&m->copies[i]);
+		if (m->copies[i].n_planned)
+			r = copy_sync(&m->copies[i]);
 	for (size_t i = 0; i < m->n_boxes && r == 0; i++)
-		if (fsync(m->boxes[i].new_dir) < 0)
+		if (m->boxes[i].linked && fsync(m->boxes[i].new_dir) < 0)
 			r = -errno;
 	return r;
 }
@@ -253,6 +267,16 @@ static void unlink_all(struct maildir *m)
 	}
 }
 
+/* The first box that has the message. */
+static const struct mailbox *first_linked(const struct maildir *m)
+{
+	size_t i = 0;
+
+	while (!m->boxes[i].linked)
+		i++;
+	return &m->boxes[i];
+}
+
 static const struct reply *maildir_commit(struct stage *st, struct tx *tx)
 {
 	struct maildir *m = maildir_of(st);
@@ -262,7 +286,7 @@ static const struct reply *maildir_commit(struct stage *st, struct tx *tx)
 		unlink_all(m);
 		return failure(r);
 	}
-	memcpy(tx->file, m->boxes[0].name, sizeof(tx->file));
+	memcpy(tx->file, first_linked(m)->name, sizeof(tx->file));
 	return NULL;
 }
 

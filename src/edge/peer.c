@@ -16,14 +16,16 @@ static void put_ipv6(const struct in6_addr *a, struct session_peer *ret)
 		inet_ntop(AF_INET6, a, ret->address, PEER_TEXT_MAX);
 }
 
+union name {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+	struct sockaddr_storage room;
+};
+
 static bool from_socket(int fd, struct session_peer *ret)
 {
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-		struct sockaddr_storage room;
-	} name = { .room = { 0 } };
+	union name name = { .room = { 0 } };
 	socklen_t n = sizeof(name);
 
 	if (getpeername(fd, &name.any, &n) < 0)
@@ -51,6 +53,18 @@ static void from_text(const char *address, const char *port, struct session_peer
 	if (ret->address[0] && port && num_parse(span_of(port), &number) &&
 		number <= UINT16_MAX)
 		ret->port = (uint16_t)number;
+}
+
+uint16_t peer_own_port(int fd)
+{
+	union name name = { .room = { 0 } };
+	socklen_t n = sizeof(name);
+
+	if (getsockname(fd, &name.any, &n) < 0)
+		return 0;
+	if (name.any.sa_family == AF_INET)
+		return ntohs(name.v4.sin_port);
+	return name.any.sa_family == AF_INET6 ? ntohs(name.v6.sin6_port) : 0;
 }
 
 void peer_find(int fd, const struct peer_environment *env, struct session_peer *ret)

@@ -16,3 +16,6 @@ struct peer_environment {
  * nothing). IPv4 mapped into IPv6 is written as IPv4. Empty when unknown.
  */
 void peer_find(int fd, const struct peer_environment *env, struct session_peer *ret);
+
+/* The TCP port that the peer came to; 0 when it came by none. */
+uint16_t peer_own_port(int fd);

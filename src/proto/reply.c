@@ -15,6 +15,7 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_START_CONTENT] = { 354, "", "End data with <CR><LF>.<CR><LF>" },
 	[REPLY_ACCEPTED] = { 250, "2.6.0", "Delivered as %" },
 	[REPLY_CHUNK_OK] = { 250, "2.0.0", "Chunk received" },
+	[REPLY_RESULTS] = { 353, "", "A reply for each recipient follows" },
 	[REPLY_GO_AHEAD] = { 220, "2.0.0", "Go ahead" },
 
 	[REPLY_UNKNOWN_VERB] = { 500, "5.5.2", "Command unrecognized" },
@@ -33,7 +34,7 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_PARAMETER_SYNTAX] = { 501, "5.5.4", "Parameter not understood: %" },
 	[REPLY_PARAMETER_UNKNOWN] = { 555, "5.5.4", "Parameter unknown: %" },
 	[REPLY_PARAMETER_TWICE] = { 501, "5.5.4", "Parameter given twice: %" },
-	[REPLY_HELLO_FIRST] = { 503, "5.5.1", "EHLO first" },
+	[REPLY_HELLO_FIRST] = { 503, "5.5.1", "% first" },
 	[REPLY_MAIL_FIRST] = { 503, "5.5.1", "MAIL first" },
 	[REPLY_RECIPIENT_FIRST] = { 503, "5.5.1", "RCPT first" },
 	[REPLY_NO_RECIPIENT] = { 554, "5.5.1", "No valid recipients" },

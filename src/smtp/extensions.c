@@ -14,6 +14,12 @@ static bool is_secured(const struct session *s)
 	return s->secured;
 }
 
+/* LMTP always has a reply for each recipient. */
+static bool is_smtp(const struct session *s)
+{
+	return !s->settings->lmtp;
+}
+
 /* 0 is no limit (RFC 1870 4). */
 static void put_size(struct buf *to, const struct session *s)
 {
@@ -44,8 +50,9 @@ static const struct row rows[EXTENSION_COUNT] = {
 	[EXTENSION_CHUNKING] = { "CHUNKING", NULL, NULL },
 	[EXTENSION_BINARYMIME] = { "BINARYMIME", NULL, NULL },
 	[EXTENSION_8BITMIME] = { "8BITMIME", NULL, NULL },
-	[EXTENSION_LIMITS] = { "LIMITS", NULL, put_limits },
 	[EXTENSION_REQUIRETLS] = { "REQUIRETLS", is_secured, NULL },
+	[EXTENSION_PRDR] = { "PRDR", is_smtp, NULL },
+	[EXTENSION_LIMITS] = { "LIMITS", NULL, put_limits },
 };
 
 bool extension_is_offered(const struct session *s, enum extension e)

@@ -88,6 +88,8 @@ const struct reply *mail_rcpt(struct session *s, struct span args)
  * tells. */
 static struct span with_protocol(const struct session *s)
 {
+	if (s->settings->lmtp)
+		return s->secured ? SPAN("LMTPS") : SPAN("LMTP");
 	if (!s->esmtp)
 		return SPAN("SMTP");
 	return s->secured ? SPAN("ESMTPS") : SPAN("ESMTP");
@@ -114,13 +116,20 @@ static struct span build_trace(struct session *s)
 	return buf_span(&b);
 }
 
+/* 554 when all were refused; in LMTP 503 (RFC 2033 4.2). */
+static const struct reply *no_recipients(const struct session *s)
+{
+	bool refused = s->tx.n_refused && !s->settings->lmtp;
+
+	return reply_get(refused ? REPLY_NO_RECIPIENT : REPLY_RECIPIENT_FIRST);
+}
+
 const struct reply *mail_begin_content(struct session *s)
 {
 	const struct reply *r;
 
 	if (s->tx.n_recipients == 0)
-		return reply_get(
-			s->tx.n_refused ? REPLY_NO_RECIPIENT : REPLY_RECIPIENT_FIRST);
+		return no_recipients(s);
 	r = stages_data(&s->stages, &s->tx, build_trace(s));
 	if (r) {
 		s->phase = PHASE_GREETED;
@@ -167,17 +176,30 @@ bool mail_content(struct session *s, struct bytes *in)
 	return end;
 }
 
+/* Those whose mail could not be delivered while others' was count as refused. */
+static void note_refused(struct tx *tx)
+{
+	for (size_t i = 0; i < tx->n_recipients; i++) {
+		if (!tx->recipients[i].reply)
+			continue;
+		tx->n_refused++;
+		tx->refusal = tx->recipients[i].reply;
+	}
+}
+
 const struct reply *mail_deliver(struct session *s)
 {
 	const struct reply *r = s->tx.refusal;
+	bool each = s->settings->lmtp || (s->tx.params.prdr && !r);
 
 	if (!r)
-		r = stages_deliver(&s->stages, &s->tx);
+		r = stages_deliver(&s->stages, &s->tx, each);
 	if (!r) {
+		note_refused(&s->tx);
 		s->n_messages++;
 		s->n_errors = s->n_junk = s->n_overshoot = 0;
 		r = session_reply(s, REPLY_ACCEPTED, span_of(s->tx.id));
 	}
-	s->phase = PHASE_GREETED;
+	s->phase = each ? PHASE_RESULTS : PHASE_GREETED;
 	return r;
 }

@@ -112,16 +112,24 @@ static void put_from(const struct session *s, struct buf *b)
 	buf_put_char(b, '>');
 }
 
+/* Others got the message, this one did not. */
+static bool is_left_out(const struct session *s, const struct recipient *r)
+{
+	return r->reply && s->outcome && reply_is_positive(s->outcome);
+}
+
 static void put_to(const struct session *s, struct buf *b)
 {
-	size_t end = b->n + RECORD_LIST_MAX;
+	size_t start = b->n, end = b->n + RECORD_LIST_MAX;
 
 	for (size_t i = 0; i < s->tx.n_recipients; i++) {
+		if (is_left_out(s, &s->tx.recipients[i]))
+			continue;
 		if (b->n + RECORD_VALUE_MAX > end) {
 			buf_put(b, SPAN(",..."));
 			return;
 		}
-		if (i)
+		if (b->n > start)
 			buf_put_char(b, ',');
 		buf_put_char(b, '<');
 		text_escape(b, s->tx.recipients[i].mailbox, RECORD_VALUE_MAX);
@@ -131,7 +139,11 @@ static void put_to(const struct session *s, struct buf *b)
 
 static void put_recipients(const struct session *s, struct buf *b)
 {
-	put_count(b, s->tx.n_recipients);
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->tx.n_recipients; i++)
+		n += !is_left_out(s, &s->tx.recipients[i]);
+	put_count(b, n);
 }
 
 static void put_tx_refused(const struct session *s, struct buf *b)
@@ -182,10 +194,15 @@ static void put_outcome(const struct session *s, struct buf *b)
 							 : SPAN("refused"));
 }
 
+/* Of the message, or the last within it; NULL: none. */
+static const struct reply *refusal(const struct session *s)
+{
+	return s->outcome && !reply_is_positive(s->outcome) ? s->outcome : s->tx.refusal;
+}
+
 static void put_tx_reason(const struct session *s, struct buf *b)
 {
-	if (!s->outcome || !reply_is_positive(s->outcome))
-		put_row(b, s->outcome ? s->outcome : s->tx.refusal);
+	put_row(b, refusal(s));
 }
 
 static void put_tx_lenient(const struct session *s, struct buf *b)
@@ -295,7 +312,8 @@ static bool is_problem(const struct session *s, enum record_event event)
 {
 	if (event == RECORD_SESSION)
 		return session_status(s) || s->tls_fault[0];
-	return s->outcome && s->outcome->code >= 400 && s->outcome->code < 500;
+	return s->outcome && refusal(s) && refusal(s)->code >= 400 &&
+	       refusal(s)->code < 500;
 }
 
 void record_write(struct session *s, enum record_event event)

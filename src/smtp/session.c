@@ -64,18 +64,30 @@ static bool is_error(struct session *s, const struct reply *r)
 	       s->n_overshoot++ >= RECIPIENT_OVERSHOOT_MAX;
 }
 
-/* The reply to a command or a message. */
-static void put_reply(struct session *s, const struct reply *r)
+static void say(struct session *s, const struct reply *r)
 {
 	reply_put(&s->out, r, s->argument);
 	if (!reply_is_positive(r)) {
 		struct buf b = BUF(s->reason);
 		reply_put_text(&b, r, s->argument);
 		buf_terminate(&b);
-		s->n_refused++;
-		s->n_errors += is_error(s, r);
 	}
 	s->argument = (struct span){ 0 };
+}
+
+static void count(struct session *s, const struct reply *r)
+{
+	if (reply_is_positive(r))
+		return;
+	s->n_refused++;
+	s->n_errors += is_error(s, r);
+}
+
+/* The reply to a command or a message. */
+static void put_reply(struct session *s, const struct reply *r)
+{
+	say(s, r);
+	count(s, r);
 }
 
 void session_greet(struct session *s)
@@ -104,8 +116,9 @@ static void end_session(struct session *s, enum session_end why)
 	if (s->phase == PHASE_ENDED)
 		return;
 	s->end = why;
+	/* what has been delivered is so, whoever heard of it */
+	session_end_tx(s, s->phase == PHASE_RESULTS ? s->result : NULL);
 	s->phase = PHASE_ENDED;
-	session_end_tx(s, NULL);
 	record_write(s, RECORD_SESSION);
 }
 
@@ -177,11 +190,39 @@ static bool take_command(struct session *s, struct bytes *in)
 	return true;
 }
 
-/* The reply to a message, which is over with it. */
+/* What has become of a message, or of a piece of it. */
 static void put_outcome(struct session *s, const struct reply *r)
 {
+	if (s->phase == PHASE_RESULTS) {
+		s->result = r;
+		s->n_told = 0;
+		if (!s->settings->lmtp)
+			reply_put(&s->out, reply_get(REPLY_RESULTS), SPAN(""));
+		return;
+	}
 	put_reply(s, r);
+	if (s->phase == PHASE_GREETED)
+		session_end_tx(s, r);
+}
+
+/* A reply for each recipient that was accepted, in that order (RFC 2033 4.2); PRDR has one more for all. */
+static bool put_result(struct session *s)
+{
+	const struct reply *r = s->result;
+
+	if (s->n_told < s->tx.n_recipients) {
+		const struct recipient *to = &s->tx.recipients[s->n_told++];
+		s->argument = span_of(s->tx.id);
+		say(s, to->reply ? to->reply : r);
+		return true;
+	}
+	s->argument = span_of(s->tx.id);
+	if (!s->settings->lmtp)
+		say(s, r);
+	count(s, r);
+	s->phase = PHASE_GREETED;
 	session_end_tx(s, r);
+	return true;
 }
 
 /* True when the end of the content was there. */
@@ -196,15 +237,9 @@ static bool take_content(struct session *s, struct bytes *in)
 /* True when the end of the chunk was there. */
 static bool take_chunk(struct session *s, struct bytes *in)
 {
-	const struct reply *r;
-
 	if (!chunk_content(s, in))
 		return false;
-	r = chunk_reply(s);
-	if (s->phase == PHASE_GREETED)
-		put_outcome(s, r);
-	else
-		put_reply(s, r);
+	put_outcome(s, chunk_reply(s));
 	return true;
 }
 
@@ -216,6 +251,8 @@ static bool take_step(struct session *s, struct bytes *in)
 		return take_content(s, in);
 	case PHASE_CHUNK:
 		return take_chunk(s, in);
+	case PHASE_RESULTS:
+		return put_result(s);
 	default:
 		return take_command(s, in);
 	}

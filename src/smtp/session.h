@@ -22,13 +22,14 @@
 #define PEER_TEXT_MAX 64 /* an IPv6 address, with room to spare */
 
 enum phase {
-	PHASE_CONNECTED = 1, /* no EHLO or HELO yet */
+	PHASE_CONNECTED = 1, /* no EHLO, HELO or LHLO yet */
 	PHASE_GREETED = 2,
 	PHASE_MAIL = 4, /* a transaction is open */
 	PHASE_CONTENT = 8, /* behind DATA */
 	PHASE_CHUNKS = 16, /* a chunk has been taken, more are to come (RFC 3030) */
 	PHASE_CHUNK = 32, /* behind BDAT: its octets */
-	PHASE_ENDED = 64,
+	PHASE_RESULTS = 64, /* behind a message: a reply for each recipient is due */
+	PHASE_ENDED = 128,
 };
 
 enum session_want {
@@ -101,6 +102,8 @@ struct session {
 		*chunk_refusal; /* they are thrown away, and this is the reply */
 	enum phase chunk_phase; /* to go back to when they are */
 	struct tx tx;
+	const struct reply *result; /* in PHASE_RESULTS: of the message as a whole */
+	size_t n_told; /* recipients that have had theirs */
 
 	struct span argument; /* of the reply that a handler is about to return */
 	char reason[REPLY_LINE_MAX]; /* the last refusal, as it was said */

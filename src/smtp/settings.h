@@ -1,6 +1,7 @@
 /* What the engine must be told. The texts belong to the caller and outlive the session. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@ enum bare_newline {
 };
 
 struct session_settings {
+	bool lmtp; /* RFC 2033 in place of SMTP */
 	const char *hostname;
 	const char *banner;
 	const char *const *domains; /* names, "*.name" for all below one, "*" for any */

@@ -44,7 +44,13 @@ const struct reply *stages_body(
 	return r;
 }
 
-const struct reply *stages_deliver(const struct stages *s, struct tx *tx)
+/* What the replies of single recipients come to. */
+static const struct reply *fold(const struct tx *tx, bool each)
+{
+	return !each || tx_is_refused(tx) ? tx_fold(tx) : NULL;
+}
+
+const struct reply *stages_deliver(const struct stages *s, struct tx *tx, bool each)
 {
 	const struct reply *r = NULL;
 
@@ -52,11 +58,11 @@ const struct reply *stages_deliver(const struct stages *s, struct tx *tx)
 		if (s->list[i]->ops->prepare)
 			r = s->list[i]->ops->prepare(s->list[i], tx);
 	if (!r)
-		r = tx_fold(tx);
+		r = fold(tx, each);
 	for (size_t i = 0; i < s->n && !r; i++)
 		if (s->list[i]->ops->commit)
 			r = s->list[i]->ops->commit(s->list[i], tx);
-	return r ? r : tx_fold(tx);
+	return r ? r : fold(tx, each);
 }
 
 void stages_clear(const struct stages *s)

@@ -19,8 +19,8 @@ struct stage_ops {
 	const struct reply *(*body)(
 		struct stage *st, const struct tx *tx, struct span text);
 	/*
-	 * All content is there: do whatever can fail. Both may set a reply for each
-	 * recipient, too. commit never follows a refused prepare.
+	 * All content is there: do whatever can fail. Both may refuse single recipients by
+	 * their reply; commit leaves out who has one, and never follows a refused prepare.
 	 */
 	const struct reply *(*prepare)(struct stage *st, struct tx *tx);
 	const struct reply *(*commit)(struct stage *st, struct tx *tx);
@@ -45,6 +45,9 @@ const struct reply *stages_data(
 	const struct stages *s, const struct tx *tx, struct span trace);
 const struct reply *stages_body(
 	const struct stages *s, const struct tx *tx, struct span text);
-/* Every prepare, then every commit; NULL when the message is delivered to all. */
-const struct reply *stages_deliver(const struct stages *s, struct tx *tx);
+/*
+ * Every prepare, then every commit. NULL when the message is delivered to all; with
+ * `each`, to those who have no reply of their own, at least one.
+ */
+const struct reply *stages_deliver(const struct stages *s, struct tx *tx, bool each);
 void stages_clear(const struct stages *s);

@@ -70,6 +70,15 @@ const struct reply *tx_fold(const struct tx *tx)
 	return NULL;
 }
 
+bool tx_is_refused(const struct tx *tx)
+{
+	size_t n = 0;
+
+	while (n < tx->n_recipients && tx->recipients[n].reply)
+		n++;
+	return n == tx->n_recipients;
+}
+
 void tx_clear(struct tx *tx)
 {
 	while (tx->n_recipients)

@@ -26,8 +26,7 @@ struct recipient {
 	struct span local;
 	struct span domain; /* empty for <postmaster> */
 	size_t slot; /* for the stage that delivers: its own number for the mailbox */
-	const struct reply
-		*reply; /* what prepare or commit say of this recipient; NULL: fine */
+	const struct reply *reply; /* why a stage refused this recipient; NULL: fine */
 };
 
 struct tx {
@@ -60,5 +59,8 @@ void tx_drop_recipient(struct tx *tx);
 
 /* The first recipient's refusal, or NULL: SMTP has one reply for all (RFC 5321 4.2.5). */
 const struct reply *tx_fold(const struct tx *tx);
+
+/* True when each of the recipients has a refusal of its own. */
+bool tx_is_refused(const struct tx *tx);
 
 void tx_clear(struct tx *tx);

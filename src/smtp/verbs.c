@@ -12,8 +12,11 @@ enum verb_flags {
 	VERB_NO_ARG = 4,
 	VERB_OCTETS = 16, /* announces octets: they follow even where it is refused */
 	VERB_JUNK = 8, /* does nothing for mail: too many of them count as errors */
+	VERB_SMTP = 32, /* unknown in LMTP (RFC 2033 4.1) */
+	VERB_LMTP = 64, /* unknown in SMTP */
 };
 
+#define VERB_HELLO (VERB_CLEAR | VERB_ARG | VERB_JUNK)
 #define ANY_PHASE (PHASE_CONNECTED | PHASE_GREETED | PHASE_MAIL | PHASE_CHUNKS)
 
 struct verb {
@@ -116,8 +119,9 @@ static const struct reply *do_starttls(struct session *s, struct span args)
 	}
 
 static const struct verb verbs[] = {
-	{ NAME("EHLO"), ANY_PHASE, VERB_CLEAR | VERB_ARG | VERB_JUNK, 0, do_ehlo },
-	{ NAME("HELO"), ANY_PHASE, VERB_CLEAR | VERB_ARG | VERB_JUNK, 0, do_helo },
+	{ NAME("EHLO"), ANY_PHASE, VERB_HELLO | VERB_SMTP, 0, do_ehlo },
+	{ NAME("HELO"), ANY_PHASE, VERB_HELLO | VERB_SMTP, 0, do_helo },
+	{ NAME("LHLO"), ANY_PHASE, VERB_HELLO | VERB_LMTP, 0, do_ehlo },
 	{ NAME("MAIL"), PHASE_GREETED, VERB_ARG, MAIL_EXTRA_MAX, mail_mail },
 	{ NAME("RCPT"), PHASE_MAIL, VERB_ARG, 0, mail_rcpt },
 	{ NAME("DATA"), PHASE_MAIL, VERB_NO_ARG, 0, mail_data },
@@ -137,6 +141,12 @@ static const struct verb verbs[] = {
 	{ NAME("TURN"), ANY_PHASE, 0, 0, do_unimplemented },
 };
 
+/* Known in the protocol of this session. */
+static bool is_spoken(const struct session *s, const struct verb *verb)
+{
+	return !(verb->flags & (s->settings->lmtp ? VERB_SMTP : VERB_LMTP));
+}
+
 /* All commands that are carried out (RFC 5321 4.1.1.8). */
 static const struct reply *do_help(struct session *s, struct span args)
 {
@@ -145,7 +155,7 @@ static const struct reply *do_help(struct session *s, struct span args)
 	(void)args;
 	buf_put(&b, SPAN("Commands:"));
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
-		if (verbs[i].handle == do_unimplemented)
+		if (verbs[i].handle == do_unimplemented || !is_spoken(s, &verbs[i]))
 			continue;
 		buf_put_char(&b, ' ');
 		buf_put(&b, verbs[i].name);
@@ -154,10 +164,10 @@ static const struct reply *do_help(struct session *s, struct span args)
 	return session_reply(s, REPLY_HELP, buf_span(&b));
 }
 
-static const struct verb *find(struct span name)
+static const struct verb *find(const struct session *s, struct span name)
 {
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
-		if (span_ieq(verbs[i].name, name))
+		if (is_spoken(s, &verbs[i]) && span_ieq(verbs[i].name, name))
 			return &verbs[i];
 	return NULL;
 }
@@ -171,10 +181,11 @@ static const struct reply *refuse_clear(struct session *s, const struct verb *ve
 	return reply_get(REPLY_TLS_FIRST);
 }
 
-static const struct reply *out_of_phase(const struct session *s)
+static const struct reply *out_of_phase(struct session *s)
 {
 	if (s->phase == PHASE_CONNECTED)
-		return reply_get(REPLY_HELLO_FIRST);
+		return session_reply(s, REPLY_HELLO_FIRST,
+			s->settings->lmtp ? SPAN("LHLO") : SPAN("EHLO"));
 	if (s->phase == PHASE_CHUNKS)
 		return reply_get(REPLY_CHUNKS_BEGUN);
 	return reply_get(
@@ -213,7 +224,7 @@ const struct reply *verbs_dispatch(
 	struct session *s, struct span line, size_t n_line, const struct reply *refusal)
 {
 	struct command command = command_parse(line);
-	const struct verb *verb = find(command.verb);
+	const struct verb *verb = find(s, command.verb);
 
 	if (!verb && command_is_http(line)) {
 		s->end = END_FOREIGN_HTTP;

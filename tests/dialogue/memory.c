@@ -17,8 +17,26 @@ static const struct reply *called(struct memory *m, enum memory_hook hook, bool 
 		m->broken = "a hook of the stage was called out of order";
 	m->last = hook;
 	/* a refused recipient refuses no transaction */
-	m->refused = hook == m->fault_at && hook != MEMORY_RCPT;
-	return hook == m->fault_at ? m->fault : NULL;
+	m->refused = hook == m->fault_at && hook != MEMORY_RCPT && !m->fault_of;
+	return hook == m->fault_at && !m->fault_of ? m->fault : NULL;
+}
+
+/* The fault of a single recipient. */
+static void refuse_one(struct memory *m, enum memory_hook hook, struct tx *tx)
+{
+	for (size_t i = 0; i < tx->n_recipients && m->fault_of && hook == m->fault_at;
+		i++)
+		if (strcmp(m->boxes[tx->recipients[i].slot], m->fault_of) == 0)
+			tx->recipients[i].reply = m->fault;
+}
+
+/* Somebody is left whose box it is. */
+static bool is_wanted(const struct tx *tx, size_t slot)
+{
+	for (size_t i = 0; i < tx->n_recipients; i++)
+		if (tx->recipients[i].slot == slot && !tx->recipients[i].reply)
+			return true;
+	return false;
 }
 
 static const struct reply *memory_mail(struct stage *st, const struct tx *tx)
@@ -105,7 +123,7 @@ static const struct reply *memory_prepare(struct stage *st, struct tx *tx)
 {
 	struct memory *m = memory_of(st);
 
-	(void)tx;
+	refuse_one(m, MEMORY_PREPARE, tx);
 	return called(
 		m, MEMORY_PREPARE, m->last == MEMORY_DATA || m->last == MEMORY_BODY);
 }
@@ -115,8 +133,11 @@ static const struct reply *memory_commit(struct stage *st, struct tx *tx)
 	struct memory *m = memory_of(st);
 	const struct reply *r = called(m, MEMORY_COMMIT, m->last == MEMORY_PREPARE);
 
+	refuse_one(m, MEMORY_COMMIT, tx);
 	for (size_t i = 0; i < m->n_boxes && !r; i++)
-		way_keep_message(m->way, m->boxes[i], tx->id, text_span(&m->content));
+		if (is_wanted(tx, i))
+			way_keep_message(
+				m->way, m->boxes[i], tx->id, text_span(&m->content));
 	if (!r)
 		memcpy(tx->file, tx->id, sizeof(tx->id));
 	return r;
@@ -143,7 +164,7 @@ static const struct stage_ops memory_ops = {
 	.clear = memory_clear,
 };
 
-/* "prepare full": the hook, and the reply it gives */
+/* "prepare full": the hook, and the reply it gives, to one recipient if one is named */
 static bool set_fault(struct memory *m, const char *value)
 {
 	static const char *const hooks[] = { [MEMORY_NONE] = "",
@@ -153,10 +174,14 @@ static bool set_fault(struct memory *m, const char *value)
 		[MEMORY_PREPARE] = "prepare",
 		[MEMORY_COMMIT] = "commit" };
 	size_t n = strcspn(value, " ");
-	bool full = strcmp(value + n, " full") == 0;
+	const char *how = value + n + (value[n] == ' ');
+	size_t n_how = strcspn(how, " ");
+	bool full = span_eq((struct span){ how, n_how }, SPAN("full"));
 
-	if (!full && strcmp(value + n, " failed") != 0)
+	if (!full && !span_eq((struct span){ how, n_how }, SPAN("failed")))
 		return n == 0;
+	if (how[n_how])
+		m->fault_of = how + n_how + 1;
 	m->fault = reply_get(full ? REPLY_STORE_FULL : REPLY_STORE_FAILED);
 	for (size_t i = MEMORY_RCPT; i <= MEMORY_COMMIT; i++)
 		if (span_eq((struct span){ value, n }, span_of(hooks[i])))

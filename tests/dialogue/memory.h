@@ -25,6 +25,7 @@ struct memory {
 	bool create; /* any mailbox exists */
 	enum memory_hook fault_at;
 	const struct reply *fault;
+	const char *fault_of; /* the one recipient whose it is; NULL: everybody's */
 
 	bool begun; /* mail() was shown and clear() was not */
 	enum memory_hook last; /* the hook called last in this transaction */

@@ -37,7 +37,7 @@ static void set(struct process *p, const char *key, const char *value)
 /* What the dialogue says of itself, not of postern. */
 static bool is_ours(const char *key)
 {
-	static const char *const ours[] = { "certificate", "fault", "peer" };
+	static const char *const ours[] = { "certificate", "fault", "peer", "protocol" };
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
 		if (strcmp(key, ours[i]) == 0)
@@ -64,6 +64,7 @@ static void set_all(
 	for (size_t i = 0; i < d->n_settings; i++)
 		if (!is_ours(d->settings[i].key))
 			set(p, d->settings[i].key, d->settings[i].value);
+	p->lmtp = strcmp(dialogue_setting(d, "protocol", "smtp"), "lmtp") == 0;
 	p->peer = dialogue_setting(d, "peer", "192.0.2.1");
 	if (strcmp(p->peer, "unknown") == 0)
 		p->peer = NULL;

@@ -33,6 +33,7 @@ struct process {
 	const char *settings[PROCESS_SETTINGS_MAX];
 	size_t n_settings;
 	const char *peer; /* the client's address, or NULL */
+	bool lmtp;
 };
 
 /* Starts the server, unless it has been: after the first octets of a client that does not

@@ -2,7 +2,7 @@
 #include <unistd.h>
 #include "process.h"
 
-#define ARGUMENTS_MAX (2 * PROCESS_SETTINGS_MAX + 4)
+#define ARGUMENTS_MAX (2 * PROCESS_SETTINGS_MAX + 5)
 
 /* An empty settings file: the machine may have one of its own. */
 static int exec_program(const struct process *p, const struct surroundings *where)
@@ -14,6 +14,8 @@ static int exec_program(const struct process *p, const struct surroundings *wher
 		arguments[n++] = "-o";
 		arguments[n++] = p->settings[i];
 	}
+	if (p->lmtp)
+		arguments[n++] = "--lmtp";
 	execv(where->program, (char *const *)arguments);
 	return 97;
 }

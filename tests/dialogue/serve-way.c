@@ -35,6 +35,7 @@ static bool read_settings(struct server *s, const struct process *p)
 	config_init(&s->config, NULL, put_fault, NULL);
 	for (size_t i = 0; i < p->n_settings; i++)
 		config_override(&s->config, p->settings[i]);
+	s->config.session.lmtp = p->lmtp;
 	return config_finish(&s->config);
 }
 

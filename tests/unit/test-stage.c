@@ -115,7 +115,7 @@ static void check_walk(const struct walk *want)
 	if (!r)
 		r = stages_body(&stages, &tx, SPAN("b"));
 	if (!r)
-		r = stages_deliver(&stages, &tx);
+		r = stages_deliver(&stages, &tx, false);
 	stages_clear(&stages);
 	CHECK(r == (want->refuses ? reply_get(REPLY_STORE_FAILED) : NULL));
 	CHECK_SPAN(((struct span){ diary.text, diary.n }), want->diary);
@@ -180,7 +180,7 @@ static void test_no_stage_is_no_refusal(void)
 	CHECK(!stages_rcpt(&none, &tx, NULL));
 	CHECK(!stages_data(&none, &tx, SPAN("")));
 	CHECK(!stages_body(&none, &tx, SPAN("")));
-	CHECK(!stages_deliver(&none, &tx));
+	CHECK(!stages_deliver(&none, &tx, false));
 	stages_clear(&none);
 }
 
