@@ -1,6 +1,7 @@
 /* Who is on the other side. */
 #pragma once
 
+#include "proto/network.h"
 #include "smtp/session.h"
 
 /* What starters of the process put into its environment; each may be NULL. */
@@ -16,3 +17,6 @@ struct peer_environment {
  * nothing). IPv4 mapped into IPv6 is written as IPv4. Empty when unknown.
  */
 void peer_find(int fd, const struct peer_environment *env, struct session_peer *ret);
+
+/* Puts that address and port in the place of those that were there. */
+void peer_set(struct session_peer *peer, const struct ip *ip, uint16_t port);
