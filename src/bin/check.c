@@ -54,6 +54,41 @@ static void check_mail_root(struct config *c)
 	}
 }
 
+/* A line of the clients file whose priority string is looked at. */
+struct place {
+	struct config *config;
+	size_t line;
+};
+
+static void put_placed(void *ctx, const char *text)
+{
+	const struct place *place = ctx;
+	char where[CONFIG_FAULT_MAX];
+
+	snprintf(where, sizeof(where), "%s:%zu: %s", place->config->clients_file,
+		place->line, text);
+	put_fault(place->config, where);
+}
+
+static void check_priorities(struct config *c, const struct tls_api *api)
+{
+	for (size_t i = 0; i < c->clients.n_rules; i++) {
+		const struct rule *rule = &c->clients.rules[i];
+		struct place place = { c, rule->line };
+		const struct tls_report report = { .ctx = &place, .fault = put_placed };
+		if (rule->priority.n)
+			api->check_priority(rule->priority.p, &report);
+	}
+}
+
+static bool has_priorities(const struct config *c)
+{
+	for (size_t i = 0; i < c->clients.n_rules; i++)
+		if (c->clients.rules[i].priority.n)
+			return true;
+	return false;
+}
+
 static void check_tls(struct config *c)
 {
 	const struct tls_report report = { .ctx = c, .fault = put_fault };
@@ -62,14 +97,17 @@ static void check_tls(struct config *c)
 	const struct tls_api *api;
 	const char *error;
 
-	if (c->session.tls == TLS_OFF)
+	if (!config_may_use_tls(c) && !has_priorities(c))
 		return;
 	module_directory(&directory);
 	api = module_load(modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
-	if (!api)
+	if (!api) {
 		put_named(c, "tls", "module", error);
-	else
+		return;
+	}
+	if (config_may_use_tls(c))
 		api->check(&c->tls, &report);
+	check_priorities(c, api);
 }
 
 int check(struct config *c)

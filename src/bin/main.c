@@ -65,8 +65,9 @@ static bool read_config(
 	config_read(&c->config, c->options.file, c->options.file_given);
 	for (size_t i = 0; i < c->options.n_overrides; i++)
 		config_override(&c->config, c->options.overrides[i]);
+	config_finish(&c->config);
 	c->config.session.lmtp = c->options.lmtp;
-	return config_finish(&c->config);
+	return admit_prepare(&c->config);
 }
 
 /* The directory of a file, for the sandbox: a rule on the file itself would not outlive a
@@ -86,16 +87,17 @@ _Static_assert(
 static void list_dirs(struct connection *c)
 {
 	const struct tls_settings *tls = &c->config.tls;
+	bool may_use_tls = config_may_use_tls(&c->config);
 
 	c->dirs.write[c->dirs.n_write++] = c->config.mail_root;
 	if (c->modules[0])
 		c->dirs.read[c->dirs.n_read++] = c->modules;
-	for (size_t i = 0; c->config.session.tls != TLS_OFF && i < tls->n_pairs; i++) {
+	for (size_t i = 0; may_use_tls && i < tls->n_pairs; i++) {
 		add_dir_of(&c->dirs, tls->pairs[i].certificate);
 		if (strcmp(tls->pairs[i].key, tls->pairs[i].certificate) != 0)
 			add_dir_of(&c->dirs, tls->pairs[i].key);
 	}
-	if (c->config.session.tls != TLS_OFF && tls->tickets)
+	if (may_use_tls && tls->tickets)
 		add_dir_of(&c->dirs, tls->tickets);
 }
 
@@ -104,7 +106,7 @@ static void find_modules(struct connection *c)
 {
 	struct buf directory = BUF(c->modules);
 
-	if (c->config.session.tls != TLS_OFF || c->log.sink == LOG_JOURNAL)
+	if (config_may_use_tls(&c->config) || c->log.sink == LOG_JOURNAL)
 		module_directory(&directory);
 	c->log.modules = c->modules;
 }
@@ -249,7 +251,7 @@ static int run(struct connection *c)
 		.stream = &c->stream,
 		.session = &c->session,
 		.log = &c->log,
-		.tls = &c->config.tls,
+		.config = &c->config,
 		.modules = c->modules,
 		.confine = c->config.sandbox ? &c->confine : NULL,
 	};

@@ -48,7 +48,7 @@ static bool get_tls(struct serve *v)
 		v->api = module_load(v->modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
 	if (!v->api)
 		note_fault(v, error);
-	else if (v->api->load(v->tls, &report, &v->credentials) < 0)
+	else if (v->api->load(&v->config->tls, &report, &v->credentials) < 0)
 		note_fault(v, "out of memory");
 	session_tls_fault(v->session, v->fault);
 	return v->credentials;
@@ -137,18 +137,44 @@ static void fill(struct serve *v)
 		stop(v, end_of(got));
 }
 
+/* False: there will be no session. */
+static bool secure_first(struct serve *v)
+{
+	if (get_tls(v))
+		handshake(v);
+	else
+		refuse_implicit(v);
+	return v->session->secured;
+}
+
+/* The greeting, or what is said in its place. */
+static void greet(struct serve *v, enum session_end end, struct span why)
+{
+	struct moment now = moment_now();
+
+	if (end == END_NONE)
+		session_greet(v->session);
+	else
+		session_refuse(v->session, end, why, &now);
+}
+
 static void begin(struct serve *v)
 {
-	if (v->session->settings->tls != TLS_IMPLICIT) {
-		v->session->peer.early = stream_is_ready(v->stream);
-		session_greet(v->session);
-	} else if (!get_tls(v)) {
-		refuse_implicit(v);
-	} else {
-		handshake(v);
-		if (v->session->secured)
-			session_greet(v->session);
-	}
+	bool implicit = v->session->settings->tls == TLS_IMPLICIT;
+	struct span why = { 0 };
+	enum session_end end =
+		admit_client(v->config, v->stream, &v->session->peer, &why);
+	bool is_known = end == END_NONE || end == END_DENIED;
+
+	if (is_known && implicit && !secure_first(v))
+		return;
+	if (is_known && !implicit)
+		v->session->peer.early =
+			v->stream->have.n > 0 || stream_is_ready(v->stream);
+	greet(v, end, why);
+	/* where TLS comes first nothing is said in the clear */
+	if (implicit && !v->session->secured)
+		v->session->out.n = 0;
 }
 
 void serve(struct serve *v)

@@ -1,6 +1,7 @@
 /* One connection from its greeting to its end. */
 #pragma once
 
+#include "bin/admit.h"
 #include "edge/confine.h"
 #include "edge/log.h"
 #include "edge/stream.h"
@@ -13,7 +14,7 @@ struct serve {
 	struct stream *stream;
 	struct session *session;
 	struct log *log;
-	const struct tls_settings *tls;
+	struct config *config; /* which the rule for the client may change */
 	const char *modules; /* their directory */
 	struct confine *confine; /* NULL without a sandbox */
 

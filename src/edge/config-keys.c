@@ -291,6 +291,8 @@ const struct config_key config_keys[] = {
 	{ "session-timeout", "1h", parse_seconds, AT(session_timeout), NULL },
 	{ "bare-newline", "normalize", parse_word, AT(session.bare_newline), bare_words },
 	{ "log", "auto", parse_word, AT(log), log_words },
+	{ "proxy-protocol", "", config_parse_networks, 0, NULL },
+	{ "clients", "", parse_text, AT(clients_file), NULL },
 	{ "user", "", parse_text, AT(user), NULL },
 	{ "sandbox", "yes", parse_flag, AT(sandbox), NULL },
 };

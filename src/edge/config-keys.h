@@ -15,5 +15,9 @@ struct config_key {
 		*words; /* for parse_word: the enum's words in order; NULL ends */
 };
 
+/* A parser of the table, in config-networks.c: networks, separated by blanks. */
+const char *config_parse_networks(
+	struct config *c, const struct config_key *key, const char *text);
+
 extern const struct config_key config_keys[];
 extern const size_t config_n_keys;

@@ -5,13 +5,11 @@
  */
 #include "edge/config.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "edge/config-keys.h"
+#include "edge/file.h"
 #include "proto/conf.h"
 
 static void fault(struct config *c, const char *where, const char *key, const char *what)
@@ -75,6 +73,7 @@ void config_done(struct config *c)
 	}
 	keep(&c->root_owned, NULL);
 	keep(&c->maildir_owned, NULL);
+	clients_done(&c->clients);
 }
 
 static void set(struct config *c, struct span key, struct span value, const char *where)
@@ -132,31 +131,10 @@ static void read_lines(struct config *c, const char *path, struct span text)
 	}
 }
 
-/* The whole file, or -errno; -EFBIG when it is above CONFIG_FILE_MAX. */
-static ssize_t read_file(const char *path, char **ret_text)
-{
-	OWNED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	OWNED char *text = NULL;
-	struct stat st;
-	ssize_t n = 0, got;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_size > CONFIG_FILE_MAX)
-		return -EFBIG;
-	text = malloc((size_t)st.st_size + 1);
-	if (!text)
-		return -ENOMEM;
-	while (n < st.st_size && (got = read(fd, text + n, (size_t)(st.st_size - n))) > 0)
-		n += got;
-	*ret_text = steal(&text);
-	return n;
-}
-
 void config_read(struct config *c, const char *path, bool must)
 {
 	OWNED char *text = NULL;
-	ssize_t n = read_file(path, &text);
+	ssize_t n = file_read(path, CONFIG_FILE_MAX, &text);
 
 	if (n >= 0)
 		read_lines(c, path, (struct span){ text, (size_t)n });

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdio.h>
+#include "edge/clients.h"
 #include "edge/tls.h"
 #include "smtp/settings.h"
 
@@ -33,6 +34,10 @@ struct config {
 	enum log_choice log;
 	const char *user; /* NULL: stay who we are */
 	bool sandbox;
+	const struct network *proxies; /* that must send a PROXY header */
+	size_t n_proxies;
+	const char *clients_file; /* NULL: no rules */
+	struct clients clients; /* read by bin/admit, not with the settings */
 
 	/* Owned, a row of the table each: the value as written (NULL: the default), what a
 	 * row needs beside it, and where it stands. */
@@ -62,6 +67,12 @@ void config_override(struct config *c, const char *pair);
 /* What only all settings together can tell; call it last. True when there was no fault at
  * all. */
 bool config_finish(struct config *c);
+
+/* For some client at least. */
+static inline bool config_may_use_tls(const struct config *c)
+{
+	return c->session.tls != TLS_OFF || c->clients.may_use_tls;
+}
 
 /* All keys and values in force, as a settings file. */
 void config_print(const struct config *c, FILE *to);

@@ -5,15 +5,13 @@
 #include <sys/socket.h>
 #include "base/num.h"
 
-#define V4_MAPPED_OFFSET 12 /* ::ffff:a.b.c.d */
-
-static void put_ipv6(const struct in6_addr *a, struct session_peer *ret)
+void peer_set(struct session_peer *peer, const struct ip *ip, uint16_t port)
 {
-	if (IN6_IS_ADDR_V4MAPPED(a))
-		inet_ntop(AF_INET, a->s6_addr + V4_MAPPED_OFFSET, ret->address,
-			PEER_TEXT_MAX);
-	else
-		inet_ntop(AF_INET6, a, ret->address, PEER_TEXT_MAX);
+	struct buf text = BUF(peer->address);
+
+	ip_put(&text, ip);
+	buf_terminate(&text);
+	peer->port = port;
 }
 
 union name {
@@ -27,32 +25,30 @@ static bool from_socket(int fd, struct session_peer *ret)
 {
 	union name name = { .room = { 0 } };
 	socklen_t n = sizeof(name);
+	struct ip ip;
 
 	if (getpeername(fd, &name.any, &n) < 0)
 		return false;
 	if (name.any.sa_family == AF_INET) {
-		inet_ntop(AF_INET, &name.v4.sin_addr, ret->address, PEER_TEXT_MAX);
-		ret->port = ntohs(name.v4.sin_port);
+		ip = ip_of((const unsigned char *)&name.v4.sin_addr, IPV4_OCTETS);
+		peer_set(ret, &ip, ntohs(name.v4.sin_port));
 	} else if (name.any.sa_family == AF_INET6) {
-		put_ipv6(&name.v6.sin6_addr, ret);
-		ret->port = ntohs(name.v6.sin6_port);
+		ip = ip_of(name.v6.sin6_addr.s6_addr, IPV6_OCTETS);
+		peer_set(ret, &ip, ntohs(name.v6.sin6_port));
 	}
 	return ret->address[0];
 }
 
 static void from_text(const char *address, const char *port, struct session_peer *ret)
 {
-	struct in6_addr v6;
-	struct in_addr v4;
+	struct ip ip;
 	uint64_t number;
 
-	if (inet_pton(AF_INET, address, &v4) == 1)
-		inet_ntop(AF_INET, &v4, ret->address, PEER_TEXT_MAX);
-	else if (inet_pton(AF_INET6, address, &v6) == 1)
-		put_ipv6(&v6, ret);
-	if (ret->address[0] && port && num_parse(span_of(port), &number) &&
-		number <= UINT16_MAX)
-		ret->port = (uint16_t)number;
+	if (!ip_parse(span_of(address), &ip))
+		return;
+	if (!port || !num_parse(span_of(port), &number) || number > UINT16_MAX)
+		number = 0;
+	peer_set(ret, &ip, (uint16_t)number);
 }
 
 uint16_t peer_own_port(int fd)

@@ -1,6 +1,7 @@
 /* Who is on the other side. */
 #pragma once
 
+#include "proto/network.h"
 #include "smtp/session.h"
 
 /* What starters of the process put into its environment; each may be NULL. */
@@ -19,3 +20,6 @@ void peer_find(int fd, const struct peer_environment *env, struct session_peer *
 
 /* The TCP port that the peer came to; 0 when it came by none. */
 uint16_t peer_own_port(int fd);
+
+/* Puts that address and port in the place of those that were there. */
+void peer_set(struct session_peer *peer, const struct ip *ip, uint16_t port);

@@ -169,17 +169,40 @@ bool stream_is_ready(const struct stream *s)
 	return poll(&fd, 1, 0) > 0 && !(fd.revents & (POLLRDHUP | POLLHUP));
 }
 
+uint64_t stream_hurry(struct stream *s, uint64_t milliseconds)
+{
+	uint64_t before = s->deadline;
+	uint64_t end = stream_clock() + milliseconds;
+
+	if (end < before)
+		s->deadline = end;
+	return before;
+}
+
+/* What the client sent behind a PROXY header comes first. All of it is the handshake's:
+ * inside TLS the client has nothing to say before it has heard from us. */
+static ssize_t read_below_tls(void *ctx, void *to, size_t n)
+{
+	struct stream *s = ctx;
+
+	if (s->tls || s->have.n == 0)
+		return raw_read(s, to, n);
+	if (n > s->have.n)
+		n = s->have.n;
+	memcpy(to, s->have.p, n);
+	s->have.p += n;
+	s->have.n -= n;
+	return (ssize_t)n;
+}
+
 int stream_secure(struct stream *s, const struct tls_api *api,
 	struct tls_credentials *credentials, uint64_t seconds,
 	struct tls_facts *ret_facts)
 {
-	const struct tls_io io = { .ctx = s, .read = raw_read, .write = raw_write };
-	uint64_t deadline = s->deadline;
-	uint64_t end = stream_clock() + seconds * 1000;
+	const struct tls_io io = { .ctx = s, .read = read_below_tls, .write = raw_write };
+	uint64_t deadline = stream_hurry(s, seconds * 1000);
 	int r;
 
-	if (end < s->deadline)
-		s->deadline = end;
 	s->api = api;
 	r = api->accept(credentials, &io, &s->tls, ret_facts);
 	s->deadline = deadline;

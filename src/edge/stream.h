@@ -51,7 +51,13 @@ int stream_flush(struct stream *s, struct buf *out);
 /* True when input waits already and the peer has not closed: nothing is read. */
 bool stream_is_ready(const struct stream *s);
 
-/* The handshake, with `seconds` for all of it. 0 or -errno; facts as tls.h says. */
+/*
+ * From here on all has to be done within `milliseconds`, or sooner. Returns the deadline
+ * that held before, to be put back.
+ */
+uint64_t stream_hurry(struct stream *s, uint64_t milliseconds);
+
+/* The handshake, with `seconds` for all of it; what is in `have` belongs to it. 0 or -errno; facts as tls.h says. */
 int stream_secure(struct stream *s, const struct tls_api *api,
 	struct tls_credentials *credentials, uint64_t seconds,
 	struct tls_facts *ret_facts);

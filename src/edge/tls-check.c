@@ -34,6 +34,22 @@ static void check_key_mode(const char *path, const struct tls_report *report)
 	tls_fault_report(&fault, report);
 }
 
+size_t tls_credentials_check_priority(
+	const char *priority, const struct tls_report *report)
+{
+	gnutls_priority_t parsed = NULL;
+	struct tls_fault fault;
+	int r = tls_credentials_priority(priority, &parsed, &fault);
+
+	if (r == 0)
+		gnutls_priority_deinit(parsed);
+	else if (r == -ENOMEM)
+		tls_fault_set(&fault, "tls-priority: not enough memory to read it");
+	if (r < 0)
+		tls_fault_report(&fault, report);
+	return r < 0;
+}
+
 size_t tls_credentials_check(
 	const struct tls_settings *settings, const struct tls_report *report)
 {

@@ -18,24 +18,23 @@
 
 #define NAME_MAX_OCTETS 256 /* a DNS name has 253 */
 
-static int load_priority(const struct tls_settings *settings, struct tls_credentials *c,
-	struct tls_fault *fault)
+int tls_credentials_priority(
+	const char *priority, gnutls_priority_t *ret, struct tls_fault *ret_fault)
 {
 	const char *at = NULL;
-	int r = gnutls_priority_init(&c->priority, settings->priority, &at);
+	int r = gnutls_priority_init(ret, priority, &at);
 
 	if (r == GNUTLS_E_MEMORY_ERROR)
 		return -ENOMEM;
-	if (r == GNUTLS_E_NO_PRIORITIES_WERE_SET || (r < 0 && !*settings->priority))
-		return tls_fault_set(fault,
-			"tls-priority: leaves nothing to offer, \"%s\"",
-			settings->priority);
+	if (r == GNUTLS_E_NO_PRIORITIES_WERE_SET || (r < 0 && !*priority))
+		return tls_fault_set(ret_fault,
+			"tls-priority: leaves nothing to offer, \"%s\"", priority);
 	if (r < 0 && at)
-		return tls_fault_set(fault,
+		return tls_fault_set(ret_fault,
 			"tls-priority: GnuTLS stops at position %zu, \"%s\"",
-			(size_t)(at - settings->priority) + 1, at);
+			(size_t)(at - priority) + 1, at);
 	if (r < 0)
-		return tls_fault_set(fault, "tls-priority: %s", gnutls_strerror(r));
+		return tls_fault_set(ret_fault, "tls-priority: %s", gnutls_strerror(r));
 	return 0;
 }
 
@@ -186,7 +185,9 @@ static int load_parts(const struct tls_settings *settings,
 	const struct tls_report *report, struct tls_credentials *c)
 {
 	struct tls_fault fault;
-	int r = forgive(load_priority(settings, c, &fault), &fault, report);
+	int r = forgive(
+		tls_credentials_priority(settings->priority, &c->priority, &fault),
+		&fault, report);
 
 	if (r == 0)
 		r = load_pairs(settings, report, c);

@@ -26,6 +26,13 @@ void tls_credentials_free(struct tls_credentials *credentials);
 size_t tls_credentials_check(
 	const struct tls_settings *settings, const struct tls_report *report);
 
+size_t tls_credentials_check_priority(
+	const char *priority, const struct tls_report *report);
+
+/* 0; -EINVAL with *ret_fault said; -ENOMEM. */
+int tls_credentials_priority(
+	const char *priority, gnutls_priority_t *ret, struct tls_fault *ret_fault);
+
 /*
  * The certificates for a server name: all the pairs that cover it, RSA and ECDSA, and no
  * others; for an unknown name the default's. *ret is the default set, or a new one that

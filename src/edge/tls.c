@@ -297,6 +297,7 @@ __attribute__((visibility("default"))) const struct tls_api postern_tls = {
 	.load = tls_credentials_load,
 	.unload = tls_credentials_free,
 	.check = tls_credentials_check,
+	.check_priority = tls_credentials_check_priority,
 	.accept = tls_accept,
 	.read = tls_read,
 	.pending = tls_pending,

@@ -86,6 +86,9 @@ struct tls_api {
 	size_t (*check)(
 		const struct tls_settings *settings, const struct tls_report *report);
 
+	/* The same for a priority string alone. */
+	size_t (*check_priority)(const char *priority, const struct tls_report *report);
+
 	/*
 	 * A server handshake on `io`, which is copied. 0 and a session, with *ret_facts
 	 * filled. Or a negative errno, with *ret_facts.error, .alert, .offered and .sni

@@ -78,6 +78,9 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_FOREIGN_HTTP] = { 554, "5.5.1", "This is SMTP, not HTTP" },
 	[REPLY_FOREIGN_TLS] = { 554, "5.5.1",
 		"This port begins in the clear; use STARTTLS" },
+	[REPLY_DENIED] = { 554, "5.7.1", "%" },
+	/* temporary: it is a mistake between us and the proxy, and must not cost mail */
+	[REPLY_BAD_PROXY] = { 421, "4.3.5", "PROXY header %; closing connection" },
 };
 
 const struct reply *reply_get(enum reply_name name)

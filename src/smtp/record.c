@@ -44,6 +44,11 @@ static void put_port(const struct session *s, struct buf *b)
 	put_count(b, s->peer.port);
 }
 
+static void put_proxy(const struct session *s, struct buf *b)
+{
+	put_word(b, s->peer.proxy);
+}
+
 static void put_early(const struct session *s, struct buf *b)
 {
 	put_flag(b, s->peer.early);
@@ -275,6 +280,7 @@ static const struct record_field fields[] = {
 	{ "status", RECORD_SESSION, put_status },
 	{ "peer", ON_BOTH, put_peer },
 	{ "port", RECORD_SESSION, put_port },
+	{ "proxy", RECORD_SESSION, put_proxy },
 	{ "helo", ON_BOTH, put_helo },
 	{ "tls", ON_BOTH, put_tls },
 	{ "cipher", ON_BOTH, put_cipher },

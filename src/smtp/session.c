@@ -29,6 +29,8 @@ static const struct ending endings[] = {
 	[END_FOREIGN_TLS] = { "foreign-tls", REPLY_FOREIGN_TLS },
 	[END_FOREIGN_HTTP] = { "foreign-http", REPLY_COUNT },
 	[END_MISCONFIGURED] = { "misconfigured", REPLY_MISCONFIGURED },
+	[END_DENIED] = { "denied", REPLY_DENIED },
+	[END_BAD_PROXY] = { "bad-proxy", REPLY_BAD_PROXY },
 };
 
 const char *session_end_word(enum session_end why)
@@ -120,6 +122,14 @@ static void end_session(struct session *s, enum session_end why)
 	session_end_tx(s, s->phase == PHASE_RESULTS ? s->result : NULL);
 	s->phase = PHASE_ENDED;
 	record_write(s, RECORD_SESSION);
+}
+
+void session_refuse(struct session *s, enum session_end why, struct span argument,
+	const struct moment *now)
+{
+	s->now = *now;
+	put_reply(s, session_reply(s, endings[why].reply, argument));
+	end_session(s, why);
 }
 
 void session_stop(struct session *s, enum session_end why, const struct moment *now)

@@ -58,6 +58,8 @@ enum session_end {
 	END_FOREIGN_TLS,
 	END_FOREIGN_HTTP,
 	END_MISCONFIGURED,
+	END_DENIED, /* by the rule for its network */
+	END_BAD_PROXY, /* no PROXY header from a peer that must send one */
 };
 
 enum tls_verdict {
@@ -68,6 +70,7 @@ enum tls_verdict {
 struct session_peer {
 	char address[PEER_TEXT_MAX]; /* textual IP address, or empty when unknown */
 	uint16_t port; /* 0: unknown */
+	char proxy[PEER_TEXT_MAX]; /* who told us by a PROXY header; or empty */
 	bool early; /* it spoke before our greeting */
 };
 
@@ -148,6 +151,13 @@ void session_secured(struct session *s, const struct tls_facts *facts);
 /* The handshake failed: the session is over, and nothing more is said in the clear. */
 void session_tls_failed(
 	struct session *s, const struct tls_facts *facts, const struct moment *now);
+
+/*
+ * In place of the greeting: ends the session with the reply that the reason has, and its
+ * argument. It is recorded as the last refusal.
+ */
+void session_refuse(struct session *s, enum session_end why, struct span argument,
+	const struct moment *now);
 
 /* Ends the session from outside, with the reply that the reason has. A second call does
  * nothing. */

@@ -27,6 +27,12 @@ char *arena_print(struct arena *a, const char *format, ...)
 	return arena_copy(a, span_of(text));
 }
 
+static void close_file(FILE **f)
+{
+	if (*f)
+		fclose(*f);
+}
+
 static void set(struct process *p, const char *key, const char *value)
 {
 	if (p->n_settings + 1 < PROCESS_SETTINGS_MAX)
@@ -37,12 +43,30 @@ static void set(struct process *p, const char *key, const char *value)
 /* What the dialogue says of itself, not of postern. */
 static bool is_ours(const char *key)
 {
-	static const char *const ours[] = { "certificate", "fault", "peer", "protocol" };
+	static const char *const ours[] = { "certificate", "fault", "peer", "protocol",
+		"rule" };
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
 		if (strcmp(key, ours[i]) == 0)
 			return true;
 	return false;
+}
+
+/* The clients file, where the dialogue has rules for it. */
+static bool write_rules(struct process *p, const struct dialogue *d)
+{
+	const char *path = arena_print(&p->way.arena, "%s/clients", p->directory);
+
+	for (size_t i = 0; i < d->n_settings; i++) {
+		CLEANUP(close_file) FILE *f = NULL;
+		if (strcmp(d->settings[i].key, "rule") != 0)
+			continue;
+		f = fopen(path, "ae");
+		if (!f || fprintf(f, "%s\n", d->settings[i].value) < 0)
+			return way_fail(&p->way, "%s: %s", path, strerror(errno));
+		set(p, "clients", path);
+	}
+	return true;
 }
 
 static void set_all(
@@ -181,6 +205,8 @@ bool process_play(const struct surroundings *where, const struct dialogue *d,
 	if (!certificates_make(&p.way, where->directory) || !make_directory(&p, where))
 		return complain(ret, 0, "%s", p.way.fault);
 	set_all(&p, where, d);
+	if (!write_rules(&p, d))
+		return complain(ret, 0, "%s", p.way.fault);
 	if (!open_connection(&p))
 		return complain(ret, 0, "%s", p.way.fault);
 	return play(&p.way, d, ret) || add_log(&p, ret);

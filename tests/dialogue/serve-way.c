@@ -35,8 +35,9 @@ static bool read_settings(struct server *s, const struct process *p)
 	config_init(&s->config, NULL, put_fault, NULL);
 	for (size_t i = 0; i < p->n_settings; i++)
 		config_override(&s->config, p->settings[i]);
+	config_finish(&s->config);
 	s->config.session.lmtp = p->lmtp;
-	return config_finish(&s->config);
+	return admit_prepare(&s->config);
 }
 
 static void build(struct server *s, const struct process *p)
@@ -77,7 +78,7 @@ static int run(const struct process *p, const struct surroundings *where)
 		.stream = &s->stream,
 		.session = &s->session,
 		.log = &s->log,
-		.tls = &s->config.tls,
+		.config = &s->config,
 		.modules = MODULES,
 	};
 	serve(&s->serve);

@@ -468,10 +468,10 @@ def parse_records(text):
 class Listener:
     """An inetd: a process of the site's for each connection."""
 
-    def __init__(self, site, **options):
+    def __init__(self, site, address="127.0.0.1", **options):
         self.site, self.options = site, options
-        self.socket = socket.socket()
-        self.socket.bind(("127.0.0.1", 0))
+        self.socket = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        self.socket.bind((address, 0))
         self.socket.listen(16)
         self.port = self.socket.getsockname()[1]
         self.processes = []

@@ -101,6 +101,61 @@ def test_check_names_what_is_wrong_with_a_certificate(choose, fault):
     assert fault in told, told
 
 
+TLS = f"tls = on\nhostname = {harness.HOST}\n"
+
+
+@harness.table(
+    syntax=("", "192.0.2.0/24 tls=implicit\n", ":1: tls=implicit: must be tls=off, tls=on or tls=required"),
+    bits=("", "# x\n\n192.0.2.1/24\n", ":3: 192.0.2.1/24: has bits set behind its prefix"),
+    twice=("", "192.0.2.1\n192.0.2.1/32 proxy", ":2: 192.0.2.1/32: has a line already, 1"),
+    priority=(TLS, "192.0.2.1\n192.0.2.2 tls-priority=NORMAL:NONSENSE\n",
+              ':2: tls-priority: GnuTLS stops at position 8, "NONSENSE"'),
+    priority_alone=("", "192.0.2.2 tls-priority=NONE\n", ":1: tls-priority: leaves nothing to offer"),
+)
+def test_check_looks_at_the_clients_file(more, rules, fault):
+    pair, path = harness.pair(), harness.scratch() / "clients"
+    path.write_text(rules)
+    if more:
+        more += f"tls-certificate = {pair.certificate}\ntls-key = {pair.key}\n"
+    status, told = check(f"maildir = {path.parent}\nclients = {path}\n{more}")
+    harness.equal(status, EX_CONFIG)
+    harness.equal(told.count("\n"), 1, told)
+    assert f"postern: {path}{fault}" in told, told
+
+
+def test_check_misses_the_certificate_of_a_rule():
+    path = harness.scratch() / "clients"
+    path.write_text("192.0.2.1 tls=off\n192.0.2.2 tls=required\n")
+    status, told = check(f"maildir = {path.parent}\nclients = {path}\n")
+    harness.equal(status, EX_CONFIG)
+    assert f"{path}:2: tls= needs the settings tls-certificate and tls-key\n" in told, told
+
+
+def test_check_looks_at_the_certificate_of_a_rule():
+    path, pair = harness.scratch() / "clients", harness.pair("ecdsa", expired=True)
+    path.write_text("192.0.2.2 tls=on\n")
+    status, told = check(f"maildir = {path.parent}\nclients = {path}\nhostname = {harness.HOST}\n"
+                         f"tls-certificate = {pair.certificate}\ntls-key = {pair.key}\n")
+    harness.equal(status, EX_CONFIG)
+    assert "expired" in told, told
+
+
+def test_check_is_silent_about_good_rules():
+    path, pair = harness.scratch() / "clients", harness.pair()
+    path.write_text("# ours\n192.0.2.0/24 tls=on tls-priority=NORMAL:+VERS-TLS1.0\n"
+                    "2001:db8::/32 deny Not from there.\n198.51.100.7 proxy\n")
+    harness.equal(check(f"maildir = {path.parent}\nclients = {path}\nhostname = {harness.HOST}\n"
+                        f"proxy-protocol = 198.51.100.0/24 ::1\n"
+                        f"tls-certificate = {pair.certificate}\ntls-key = {pair.key}\n"), (0, ""))
+
+
+@harness.table(missing=("/nonexistent/clients", "No such file"), directory=("/etc", "Is a directory"))
+def test_check_needs_the_clients_file(path, fault):
+    status, told = check(f"maildir = {harness.scratch()}\nclients = {path}\n")
+    harness.equal(status, EX_CONFIG)
+    assert f"postern: clients {path}: {fault}" in told, told
+
+
 def vars_of(pair):
     return pair.certificate, pair.key
 

@@ -245,7 +245,8 @@ static inline void engine_flush(struct engine *e)
 	s->out.n = 0;
 }
 
-static inline void engine_start(struct engine *e)
+/* A connection to which nothing has been said yet. */
+static inline void engine_open(struct engine *e)
 {
 	policy_init(&e->policy, &e->settings);
 	e->list[0] = &e->policy.stage;
@@ -254,6 +255,11 @@ static inline void engine_start(struct engine *e)
 		&e->recorder, "P7", &e->now);
 	snprintf(e->session.peer.address, PEER_TEXT_MAX, "192.0.2.1");
 	e->session.peer.port = 50000;
+}
+
+static inline void engine_start(struct engine *e)
+{
+	engine_open(e);
 	session_greet(&e->session);
 	engine_flush(e);
 }

@@ -58,6 +58,13 @@ static void test_every_wrong_value_is_told_in_a_sentence(void)
 		{ "maildir=/srv/%x", "may have %u, %d and %% in it, and no other %" },
 		{ "maildir=/srv/%", "may have %u, %d and %% in it, and no other %" },
 		{ "tls-key=credential:a/b", "credential: takes a name, not a path" },
+		{ "proxy-protocol=192.0.2.1 192.0.2.1/24",
+			"-o: proxy-protocol: 192.0.2.1/24 has bits set behind its "
+			"prefix" },
+		{ "proxy-protocol=lb.example.org",
+			"-o: proxy-protocol: lb.example.org is not a network such as" },
+		{ "proxy-protocol=192.0.2.1,192.0.2.2", "is not a network such as" },
+		{ "proxy-protocol=yes", "-o: proxy-protocol: yes is not a network" },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
@@ -177,6 +184,27 @@ static void test_certificates_and_keys_pair_up(void)
 	config_done(&c);
 }
 
+static void test_proxies_are_a_list_of_networks(void)
+{
+	const char *pairs[] = { "maildir=/srv",
+		"proxy-protocol= 192.0.2.0/28 \t2001:db8::/32 ", NULL };
+	struct config c;
+	struct heard h;
+
+	CHECK(take(&c, &h, pairs));
+	REQUIRE(c.n_proxies == 2);
+	CHECK(c.proxies[0].ip.n == IPV4_OCTETS && c.proxies[0].prefix == 28);
+	CHECK(c.proxies[1].ip.n == IPV6_OCTETS && c.proxies[1].prefix == 32);
+	/* the last one counts, and one that is wrong leaves none */
+	config_override(&c, "proxy-protocol=192.0.2.1");
+	CHECK(c.n_proxies == 1 && c.proxies[0].prefix == 32);
+	config_override(&c, "proxy-protocol=192.0.2.1 x");
+	CHECK(c.n_proxies == 0);
+	config_override(&c, "proxy-protocol=");
+	CHECK(c.n_proxies == 0);
+	config_done(&c);
+}
+
 static void test_what_belongs_together_is_missed(void)
 {
 	static const struct {
@@ -255,6 +283,8 @@ static void test_a_missing_file_is_a_fault_when_it_was_named(void)
 	config_read(&c, "/nonexistent/postern.conf", true);
 	CHECK_SPAN(span_of(h.text),
 		"/nonexistent/postern.conf: No such file or directory\n");
+	config_read(&c, "/", true);
+	CHECK(strstr(h.text, "/: Is a directory\n"));
 	config_done(&c);
 }
 
@@ -295,6 +325,7 @@ int main(void)
 		TEST(test_a_maildir_outside_mail_root_is_refused),
 		TEST(test_one_maildir_is_created_and_those_of_a_template_are_not),
 		TEST(test_certificates_and_keys_pair_up),
+		TEST(test_proxies_are_a_list_of_networks),
 		TEST(test_what_belongs_together_is_missed),
 		TEST(test_a_file_tells_the_line_of_each_fault),
 		TEST(test_the_command_line_overrules_the_file),

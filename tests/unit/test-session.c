@@ -229,6 +229,56 @@ static void test_an_end_from_outside_says_why(void)
 }
 
 /* All at once, as a client that pipelines without end: no reply is lost, and `out` never overflows. */
+struct refused {
+	enum session_end why;
+	const char *argument, *said, *told;
+};
+
+/* RFC 5321 3.1: a reply in place of the greeting, and nothing is heard behind it */
+static void test_a_client_may_be_refused_in_place_of_the_greeting(void)
+{
+	static const struct refused table[] = {
+		{ .why = END_DENIED,
+			.argument = "Not from there",
+			.said = "554 5.7.1 Not from there\r\n",
+			.told = "session end=\"denied\" peer=\"192.0.2.1\" "
+				"port=\"50000\" "
+				"messages=\"0\" refused=\"1\" "
+				"reason=\"554 5.7.1 Not from there\" "
+				"duration_ms=\"3\"\n" },
+		{ .why = END_BAD_PROXY,
+			.argument = "late",
+			.said = "421 4.3.5 PROXY header late; closing connection\r\n",
+			.told = "session end=\"bad-proxy\" peer=\"192.0.2.1\" "
+				"port=\"50000\" messages=\"0\" refused=\"1\" "
+				"reason=\"421 4.3.5 PROXY header late; closing "
+				"connection\" "
+				"duration_ms=\"3\"\n" },
+		{ .why = END_SHUTDOWN,
+			.argument = "",
+			.said = "421 4.3.2 Shutting down; closing connection\r\n",
+			.told = "session end=\"shutdown\" peer=\"192.0.2.1\" "
+				"port=\"50000\" messages=\"0\" refused=\"1\" "
+				"reason=\"421 4.3.2 Shutting down; closing connection\" "
+				"duration_ms=\"3\"\n" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		struct engine e;
+		engine_init(&e);
+		engine_open(&e);
+		e.now.milliseconds += 3;
+		session_refuse(
+			&e.session, table[i].why, span_of(table[i].argument), &e.now);
+		engine_flush(&e);
+		engine_send(&e, SPAN("EHLO x\r\nQUIT\r\n"));
+		CHECK_SPAN(log_span(&e.out), table[i].said);
+		CHECK_SPAN(log_span(&e.records), table[i].told);
+		check_sane(&e);
+		engine_done(&e);
+	}
+}
+
 static void test_any_number_of_pipelined_commands_is_answered(void)
 {
 	struct log input;
@@ -315,6 +365,7 @@ int main(void)
 		TEST(test_a_handshake_begins_a_line),
 		TEST(test_nothing_is_heard_after_the_end),
 		TEST(test_an_end_from_outside_says_why),
+		TEST(test_a_client_may_be_refused_in_place_of_the_greeting),
 		TEST(test_any_number_of_pipelined_commands_is_answered),
 		TEST(test_too_many_errors_end_it),
 		TEST(test_a_delivered_message_forgives_errors),

@@ -43,6 +43,17 @@ static int load(const struct tls_settings *settings, struct lab_faults *faults)
 	return r;
 }
 
+static size_t check_priority(const char *priority, struct lab_faults *faults)
+{
+	const struct tls_report report = { faults, lab_hear };
+	size_t n;
+
+	faults->n = 0;
+	n = lab_api->check_priority(priority, &report);
+	CHECK(n == faults->n);
+	return n;
+}
+
 static size_t check(const struct tls_settings *settings, struct lab_faults *faults)
 {
 	const struct tls_report report = { faults, lab_hear };
@@ -294,6 +305,11 @@ static void test_priority_strings_say_where_they_are_wrong(void)
 		s.priority = cases[i].priority;
 		CHECK(load(&s, &faults) == (cases[i].what ? -EINVAL : 0));
 		CHECK(faults.n == (cases[i].what != NULL));
+		if (cases[i].what)
+			check_fault(&faults, 0, "tls-priority", NULL, cases[i].what);
+		/* the same of the string alone, which needs no certificate */
+		CHECK(check_priority(cases[i].priority, &faults) ==
+			(cases[i].what != NULL));
 		if (cases[i].what)
 			check_fault(&faults, 0, "tls-priority", NULL, cases[i].what);
 	}

@@ -1,0 +1,11 @@
+/* A small file as one piece of memory. */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * Reads all of a file of at most `max` octets; *ret_text is owned by the caller, and has
+ * room for one octet more. Its length, or -errno; -EFBIG when it is larger.
+ */
+ssize_t file_read(const char *path, size_t max, char **ret_text);

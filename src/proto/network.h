@@ -1,0 +1,45 @@
+/* IP addresses and the networks that they lie in, as values (RFC 4291 2.2, RFC 4632 3.1). */
+#pragma once
+
+#include "base/buf.h"
+
+#define IPV4_OCTETS 4
+#define IPV6_OCTETS 16
+#define IP_TEXT_MAX 46 /* INET6_ADDRSTRLEN: the longest text, and a NUL */
+
+struct ip {
+	size_t n; /* IPV4_OCTETS or IPV6_OCTETS; 0: no address */
+	unsigned char octets[IPV6_OCTETS];
+};
+
+struct network {
+	struct ip ip; /* all bits behind the prefix are 0 */
+	size_t prefix; /* bits */
+};
+
+/*
+ * The address in network byte order; `n` is IPV4_OCTETS or IPV6_OCTETS. IPv4 mapped into
+ * IPv6 (::ffff:192.0.2.1, RFC 4291 2.5.5.2) becomes IPv4, here and in all that follows.
+ */
+struct ip ip_of(const unsigned char *octets, size_t n);
+
+/* Four decimal numbers without leading zeros, or IPv6 without a zone. */
+bool ip_parse(struct span text, struct ip *ret);
+
+/* Appends the text that inet_ntop(3) has for it: below IP_TEXT_MAX octets. */
+void ip_put(struct buf *to, const struct ip *ip);
+
+/*
+ * network = ip [ "/" prefix ]; without a prefix, that address alone. NULL, or what is
+ * wrong with the text, to be read behind it.
+ */
+const char *network_parse(struct span text, struct network *ret);
+
+/* Of one family, an address is in it when the bits of the prefix are the same. */
+bool network_has(const struct network *network, const struct ip *ip);
+
+/*
+ * In the order of this comparison a network stands behind all that lie in it; 0 when they
+ * are the same.
+ */
+int network_compare(const struct network *a, const struct network *b);

@@ -1,0 +1,151 @@
+/*
+ * Promises that a line means one thing or is refused with the word that is wrong; refuses
+ * to know files, and what comes of a rule.
+ */
+#include "proto/rule.h"
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* Without blanks at either end, and without the CR of a line that ended with CRLF. */
+static struct span trim(struct span s)
+{
+	while (s.n && is_blank(*s.p))
+		s = span_from(s, 1);
+	while (s.n && (is_blank(s.p[s.n - 1]) || s.p[s.n - 1] == '\r'))
+		s.n--;
+	return s;
+}
+
+/* The first word, with which `s` begins; what is left begins with the next. */
+static struct span take_word(struct span *s)
+{
+	size_t n = 0;
+	struct span word;
+
+	while (n < s->n && !is_blank(s->p[n]))
+		n++;
+	word = (struct span){ s->p, n };
+	*s = trim(span_from(*s, n));
+	return word;
+}
+
+static const char *set_proxy(struct rule *rule, struct span value)
+{
+	(void)value;
+	if (rule->proxy)
+		return "is said twice";
+	rule->proxy = true;
+	return NULL;
+}
+
+static const char *set_tls(struct rule *rule, struct span value)
+{
+	static const struct {
+		struct span word;
+		enum rule_tls tls;
+	} modes[] = {
+		{ { "off", 3 }, RULE_TLS_OFF }, { { "on", 2 }, RULE_TLS_ON },
+		{ { "required", 8 }, RULE_TLS_REQUIRED },
+		{ { "ssl", 3 }, RULE_TLS_REQUIRED }, /* the panel's own word for it */
+	};
+
+	if (rule->tls != RULE_TLS_AS_SET)
+		return "is said twice";
+	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++)
+		if (span_eq(modes[i].word, value))
+			rule->tls = modes[i].tls;
+	return rule->tls == RULE_TLS_AS_SET ? "must be tls=off, tls=on or tls=required"
+					    : NULL;
+}
+
+static bool is_printable(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] < 32 || s.p[i] > 126)
+			return false;
+	return true;
+}
+
+static const char *set_priority(struct rule *rule, struct span value)
+{
+	if (rule->priority.n)
+		return "is said twice";
+	if (value.n == 0 || !is_printable(value))
+		return "must be a priority string of GnuTLS, without blanks";
+	rule->priority = value;
+	return NULL;
+}
+
+/* Quotes and backslashes would be escaped in the reply: what is written here is said. */
+static const char *set_deny(struct rule *rule, struct span text)
+{
+	if (rule->proxy || rule->tls != RULE_TLS_AS_SET || rule->priority.n)
+		return "goes with nothing else";
+	if (text.n == 0)
+		return "needs a text, which the client is told";
+	if (text.n > RULE_TEXT_MAX)
+		return "has a text of more than 256 octets";
+	if (!is_printable(text) || memchr(text.p, '"', text.n) ||
+		memchr(text.p, '\\', text.n))
+		return "has a text that is not printable ASCII without \" and \\";
+	rule->deny = text;
+	return NULL;
+}
+
+static const struct {
+	struct span name; /* with its "=" */
+	bool takes_line; /* the value is all that follows */
+	const char *(*set)(struct rule *rule, struct span value);
+} options[] = {
+	{ { "proxy", 5 }, false, set_proxy },
+	{ { "tls=", 4 }, false, set_tls },
+	{ { "tls-priority=", 13 }, false, set_priority },
+	{ { "deny", 4 }, true, set_deny },
+};
+
+/* Takes an option from the front of `s`. NULL, or what is wrong with its `word`. */
+static const char *take_option(struct span *s, struct rule *rule, struct span *word)
+{
+	const char *equals;
+	struct span name, value;
+
+	*word = name = take_word(s);
+	equals = memchr(word->p, '=', word->n);
+	if (equals)
+		name.n = (size_t)(equals - word->p) + 1;
+	value = span_from(*word, name.n);
+	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++) {
+		if (!span_eq(options[i].name, name))
+			continue;
+		if (options[i].takes_line) {
+			value = *s;
+			*s = span_from(*s, s->n);
+		}
+		return options[i].set(rule, value);
+	}
+	return "is not deny, proxy, tls= or tls-priority=";
+}
+
+enum rule_line rule_parse(
+	struct span line, struct rule *ret, struct rule_fault *ret_fault)
+{
+	struct rule rule = { 0 };
+	struct span s = trim(line), word;
+	const char *what;
+
+	if (s.n == 0 || *s.p == '#')
+		return RULE_BLANK;
+	word = take_word(&s);
+	what = network_parse(word, &rule.network);
+	while (!what && s.n)
+		what = take_option(&s, &rule, &word);
+	if (what) {
+		*ret_fault = (struct rule_fault){ word, what };
+		return RULE_WRONG;
+	}
+	*ret = rule;
+	return RULE_FINE;
+}
