@@ -26,6 +26,13 @@ static void stop(struct serve *v, enum session_end why)
 	session_stop(v->session, why, &now);
 }
 
+/* For whoever reads the trace. */
+static void note(struct serve *v, const char *mark)
+{
+	if (v->trace)
+		trace_file_event(v->trace, mark);
+}
+
 /* The first fault is the one that is recorded. */
 static void note_fault(void *ctx, const char *text)
 {
@@ -59,6 +66,8 @@ static bool flush(struct serve *v)
 {
 	struct buf *out = &v->session->out;
 
+	if (v->trace)
+		trace_file_replies(v->trace, buf_span(out));
 	if (out->n == 0 || stream_flush(v->stream, out) == 0)
 		return true;
 	stop(v, END_BROKEN);
@@ -73,6 +82,7 @@ static void handshake(struct serve *v)
 
 	log_open(v->log);
 	r = stream_secure(v->stream, v->api, v->credentials, HANDSHAKE_SECONDS, &facts);
+	note(v, r < 0 ? "<TLS FAILS>" : "<TLS>");
 	if (r < 0) {
 		struct moment now = moment_now();
 		session_tls_failed(v->session, &facts, &now);
@@ -113,20 +123,28 @@ static void use_idle_time(struct serve *v)
 		log_flush(v->log);
 }
 
-static enum session_end end_of(ssize_t result)
+/* Why no more input came. */
+static void stop_for(struct serve *v, ssize_t result)
 {
-	switch (result) {
-	case 0:
-		return END_EOF;
-	case STREAM_TIMEOUT:
-		return END_TIMEOUT;
-	case STREAM_TOO_LONG:
-		return END_SESSION_TIMEOUT;
-	case STREAM_STOP:
-		return END_SHUTDOWN;
-	default:
-		return END_BROKEN;
-	}
+	static const struct {
+		ssize_t result;
+		enum session_end why;
+		const char *mark;
+	} ends[] = {
+		{ 0, END_EOF, "<EOF>" },
+		{ STREAM_TIMEOUT, END_TIMEOUT, "<TIMEOUT>" },
+		{ STREAM_TOO_LONG, END_SESSION_TIMEOUT, "<TIMEOUT>" },
+		{ STREAM_STOP, END_SHUTDOWN, "<SIGTERM>" },
+	};
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+		if (result == ends[i].result) {
+			note(v, ends[i].mark);
+			stop(v, ends[i].why);
+			return;
+		}
+	note(v, "<CUT>");
+	stop(v, END_BROKEN);
 }
 
 static void fill(struct serve *v)
@@ -134,7 +152,7 @@ static void fill(struct serve *v)
 	ssize_t got = stream_fill(v->stream);
 
 	if (got <= 0)
-		stop(v, end_of(got));
+		stop_for(v, got);
 }
 
 static void begin(struct serve *v)
@@ -170,6 +188,8 @@ void serve(struct serve *v)
 			fill(v);
 		}
 	} while (want != SESSION_END);
+	if (v->trace)
+		trace_file_done(v->trace);
 	if (log_is_pending(v->log))
 		log_flush(v->log);
 	stream_finish(v->stream);

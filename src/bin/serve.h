@@ -4,6 +4,7 @@
 #include "edge/confine.h"
 #include "edge/log.h"
 #include "edge/stream.h"
+#include "edge/trace-file.h"
 #include "smtp/session.h"
 
 /* for a TLS handshake; `timeout` holds for each wait inside */
@@ -16,6 +17,7 @@ struct serve {
 	const struct tls_settings *tls;
 	const char *modules; /* their directory */
 	struct confine *confine; /* NULL without a sandbox */
+	struct trace_file *trace; /* NULL: this session is not traced */
 
 	/* Filled when TLS is first needed. */
 	const struct tls_api *api;

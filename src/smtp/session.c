@@ -258,6 +258,31 @@ static bool take_step(struct session *s, struct bytes *in)
 	}
 }
 
+/* A step, and what it took shown to the tracer: content as it was before it is decoded in place. */
+static bool take_watched(struct session *s, struct bytes *in)
+{
+	static const struct {
+		enum phase phase;
+		enum traced what;
+	} contents[] = { { PHASE_CONTENT, TRACED_CONTENT },
+		{ PHASE_CHUNK, TRACED_CHUNK } };
+	enum traced what = TRACED_COMMAND;
+	struct span seen = { in->p, in->n };
+	size_t n = in->n;
+	bool done;
+
+	for (size_t i = 0; i < sizeof(contents) / sizeof(*contents); i++)
+		if (s->phase == contents[i].phase)
+			what = contents[i].what;
+	if (what != TRACED_COMMAND)
+		seen = s->tracer->keep(s->tracer, *in);
+	done = take_step(s, in);
+	seen.n = seen.n ? n - in->n : 0;
+	if (seen.n)
+		s->tracer->took(s->tracer, what, seen, done);
+	return done;
+}
+
 enum session_want session_take(
 	struct session *s, struct bytes *in, const struct moment *now)
 {
@@ -267,7 +292,7 @@ enum session_want session_take(
 			return SESSION_TLS;
 		if (buf_room(&s->out) < SESSION_OUT_ROOM)
 			return SESSION_OUTPUT;
-		if (!take_step(s, in))
+		if (!(s->tracer ? take_watched(s, in) : take_step(s, in)))
 			return SESSION_INPUT;
 		end_if_due(s);
 	}

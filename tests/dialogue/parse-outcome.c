@@ -4,12 +4,15 @@
 #include "parse.h"
 #include "pattern.h"
 
-/* "stored: 2", or the mailboxes, a file in each: "stored: a@example.net, b@example.net" */
+/* "stored: 2", "stored: any", or the mailboxes, a file in each: "stored: a@example.net, b@example.net" */
 static bool parse_stored(struct parser *p, struct span s)
 {
 	uint64_t n;
 
 	p->d->stored_line = p->line;
+	p->d->stored_any = span_eq(s, SPAN("any"));
+	if (p->d->stored_any)
+		return true;
 	if (num_parse(s, &n)) {
 		p->d->n_stored = n;
 		return true;
@@ -18,6 +21,27 @@ static bool parse_stored(struct parser *p, struct span s)
 	p->d->n_stored = 1;
 	for (size_t i = 0; i < s.n; i++)
 		p->d->n_stored += s.p[i] == ',';
+	return true;
+}
+
+/* "mailboxes: user@example.net, b@example.net": these exist, and no others */
+static bool parse_boxes(struct parser *p, struct span s)
+{
+	struct arena *a = &p->d->arena;
+	char *list = arena_copy(a, s), *save = NULL;
+	const char **boxes = arena_take(a, (s.n / 2 + 2) * sizeof(*boxes));
+	size_t n = 0;
+
+	for (char *c = list; *c; c++)
+		*c = ascii_lower(*c);
+	for (char *box = strtok_r(list, ", ", &save); box;
+		box = strtok_r(NULL, ", ", &save)) {
+		if (!strchr(box, '@'))
+			return complain(p->complaint, p->line, "not a mailbox");
+		boxes[n++] = box;
+	}
+	boxes[n] = NULL;
+	p->d->boxes = boxes;
 	return true;
 }
 
@@ -81,14 +105,16 @@ static bool take_word(struct span *s, struct span word)
 
 bool parse_is_outcome(struct span s)
 {
-	return take_word(&s, SPAN("stored:")) || take_word(&s, SPAN("record:")) ||
-	       take_word(&s, SPAN("message:"));
+	return take_word(&s, SPAN("stored:")) || take_word(&s, SPAN("mailboxes:")) ||
+	       take_word(&s, SPAN("record:")) || take_word(&s, SPAN("message:"));
 }
 
 bool parse_outcome(struct parser *p, struct span s)
 {
 	if (take_word(&s, SPAN("stored:")))
 		return parse_stored(p, s);
+	if (take_word(&s, SPAN("mailboxes:")))
+		return parse_boxes(p, s);
 	if (take_word(&s, SPAN("record:")))
 		return parse_field(p, s, RECORD_SESSION);
 	return take_word(&s, SPAN("message:")) && parse_field(p, s, RECORD_MESSAGE);

@@ -71,7 +71,8 @@ static void set_all(
 }
 
 /* A directory for this run alone, emptied of the run before by its name. */
-static bool make_directory(struct process *p, const struct surroundings *where)
+static bool make_directory(
+	struct process *p, const struct surroundings *where, const struct dialogue *d)
 {
 	struct arena *a = &p->way.arena;
 	char *directory = arena_print(a, "%s/run.XXXXXX", where->directory);
@@ -83,7 +84,7 @@ static bool make_directory(struct process *p, const struct surroundings *where)
 	p->log = arena_print(a, "%s/log", directory);
 	if (mkdir(p->mail, RUN_MODE) < 0)
 		return way_fail(&p->way, "%s: %s", p->mail, strerror(errno));
-	return maildirs_make(&p->way, p->mail);
+	return maildirs_make(&p->way, p->mail, d->boxes);
 }
 
 /* Only the peer is left, and what a sanitized build is told of the sandbox it runs in. */
@@ -178,7 +179,7 @@ bool process_play(const struct surroundings *where, const struct dialogue *d,
 		.body = body,
 		.where = where };
 
-	if (!certificates_make(&p.way, where->directory) || !make_directory(&p, where))
+	if (!certificates_make(&p.way, where->directory) || !make_directory(&p, where, d))
 		return complain(ret, 0, "%s", p.way.fault);
 	set_all(&p, where, d);
 	if (!open_connection(&p))
