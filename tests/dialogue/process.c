@@ -64,6 +64,11 @@ static void set_all(
 	for (size_t i = 0; i < d->n_settings; i++)
 		if (!is_ours(d->settings[i].key))
 			set(p, d->settings[i].key, d->settings[i].value);
+	if (where->traces) {
+		set(p, "trace", "0.0.0.0/0 ::/0");
+		set(p, "trace-directory", where->traces);
+		set(p, "trace-content", "yes");
+	}
 	p->lmtp = strcmp(dialogue_setting(d, "protocol", "smtp"), "lmtp") == 0;
 	p->peer = dialogue_setting(d, "peer", "192.0.2.1");
 	if (strcmp(p->peer, "unknown") == 0)
