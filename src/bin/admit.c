@@ -37,10 +37,7 @@ static bool must_send_header(
 {
 	if (rule && rule->proxy)
 		return true;
-	for (size_t i = 0; i < c->n_proxies; i++)
-		if (network_has(&c->proxies[i], ip))
-			return true;
-	return false;
+	return networks_have(&c->proxies, ip);
 }
 
 /* In a word, for the reply. */

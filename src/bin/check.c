@@ -37,8 +37,19 @@ static void check_user(struct config *c)
 		put_named(c, "user", c->user, strerror(-r));
 }
 
-/* A directory that can be written to; one that is missing may still be created on
- * delivery. */
+/* A directory that can be written to. */
+static void check_directory(struct config *c, const char *key, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 ||
+		faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) < 0)
+		put_named(c, key, path, strerror(errno));
+	else if (!S_ISDIR(st.st_mode))
+		put_named(c, key, path, "is not a directory");
+}
+
+/* One that is missing may still be created on delivery. */
 static void check_mail_root(struct config *c)
 {
 	struct stat st;
@@ -46,11 +57,8 @@ static void check_mail_root(struct config *c)
 	if (stat(c->mail_root, &st) < 0) {
 		if (errno != ENOENT || c->maildir_create != CREATE_YES)
 			put_named(c, "mail-root", c->mail_root, strerror(errno));
-	} else if (!S_ISDIR(st.st_mode)) {
-		put_named(c, "mail-root", c->mail_root, "is not a directory");
-	} else if (faccessat(AT_FDCWD, c->mail_root, R_OK | W_OK | X_OK, AT_EACCESS) <
-		   0) {
-		put_named(c, "mail-root", c->mail_root, strerror(errno));
+	} else {
+		check_directory(c, "mail-root", c->mail_root);
 	}
 }
 
@@ -115,6 +123,8 @@ int check(struct config *c)
 	check_user(c);
 	if (c->maildir)
 		check_mail_root(c);
+	if (c->traced.n && c->trace_directory)
+		check_directory(c, "trace-directory", c->trace_directory);
 	check_tls(c);
 	return c->n_faults ? EX_CONFIG : 0;
 }

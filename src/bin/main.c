@@ -90,6 +90,8 @@ static void list_dirs(struct connection *c)
 	bool may_use_tls = config_may_use_tls(&c->config);
 
 	c->dirs.write[c->dirs.n_write++] = c->config.mail_root;
+	if (c->config.traced.n)
+		c->dirs.write[c->dirs.n_write++] = c->config.trace_directory;
 	if (c->modules[0])
 		c->dirs.read[c->dirs.n_read++] = c->modules;
 	for (size_t i = 0; may_use_tls && i < tls->n_pairs; i++) {

@@ -4,6 +4,7 @@
  */
 #include "bin/serve.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include "edge/module.h"
 
@@ -24,6 +25,13 @@ static void stop(struct serve *v, enum session_end why)
 	struct moment now = moment_now();
 
 	session_stop(v->session, why, &now);
+}
+
+/* For whoever reads the trace. */
+static void note(struct serve *v, const char *mark)
+{
+	if (v->trace)
+		trace_file_event(v->trace, mark);
 }
 
 /* The first fault is the one that is recorded. */
@@ -59,6 +67,8 @@ static bool flush(struct serve *v)
 {
 	struct buf *out = &v->session->out;
 
+	if (v->trace)
+		trace_file_replies(v->trace, buf_span(out));
 	if (out->n == 0 || stream_flush(v->stream, out) == 0)
 		return true;
 	stop(v, END_BROKEN);
@@ -73,6 +83,7 @@ static void handshake(struct serve *v)
 
 	log_open(v->log);
 	r = stream_secure(v->stream, v->api, v->credentials, HANDSHAKE_SECONDS, &facts);
+	note(v, r < 0 ? "<TLS FAILS>" : "<TLS>");
 	if (r < 0) {
 		struct moment now = moment_now();
 		session_tls_failed(v->session, &facts, &now);
@@ -101,6 +112,8 @@ static void refuse_implicit(struct serve *v)
 	stop(v, END_TLS_UNUSABLE);
 	v->session->out.n = 0;
 	buf_put(&v->session->out, (struct span){ alert, sizeof(alert) });
+	note(v, "<ALERT>");
+	stream_flush(v->stream, &v->session->out);
 }
 
 /* The client has just been given something to do, or has nothing to wait for. */
@@ -113,20 +126,28 @@ static void use_idle_time(struct serve *v)
 		log_flush(v->log);
 }
 
-static enum session_end end_of(ssize_t result)
+/* Why no more input came. */
+static void stop_for(struct serve *v, ssize_t result)
 {
-	switch (result) {
-	case 0:
-		return END_EOF;
-	case STREAM_TIMEOUT:
-		return END_TIMEOUT;
-	case STREAM_TOO_LONG:
-		return END_SESSION_TIMEOUT;
-	case STREAM_STOP:
-		return END_SHUTDOWN;
-	default:
-		return END_BROKEN;
-	}
+	static const struct {
+		ssize_t result;
+		enum session_end why;
+		const char *mark;
+	} ends[] = {
+		{ 0, END_EOF, "<EOF>" },
+		{ STREAM_TIMEOUT, END_TIMEOUT, "<TIMEOUT>" },
+		{ STREAM_TOO_LONG, END_SESSION_TIMEOUT, "<TIMEOUT>" },
+		{ STREAM_STOP, END_SHUTDOWN, "<SIGTERM>" },
+	};
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+		if (result == ends[i].result) {
+			note(v, ends[i].mark);
+			stop(v, ends[i].why);
+			return;
+		}
+	note(v, "<CUT>");
+	stop(v, END_BROKEN);
 }
 
 static void fill(struct serve *v)
@@ -134,7 +155,7 @@ static void fill(struct serve *v)
 	ssize_t got = stream_fill(v->stream);
 
 	if (got <= 0)
-		stop(v, end_of(got));
+		stop_for(v, got);
 }
 
 /* False: there will be no session. */
@@ -158,6 +179,37 @@ static void greet(struct serve *v, enum session_end end, struct span why)
 		session_refuse(v->session, end, why, &now);
 }
 
+/* Writes the session down where that is asked for; without it mail goes on all the same. */
+static void begin_trace(struct serve *v, struct span denied)
+{
+	const struct config *c = v->config;
+	const char *peer = v->session->peer.address;
+	char text[CONFIG_FAULT_MAX];
+	struct buf rule = BUF(text);
+	struct ip ip;
+	int r;
+
+	if (c->traced.n == 0 || !ip_parse(span_of(peer), &ip) ||
+		!networks_have(&c->traced, &ip))
+		return;
+	v->trace = malloc(sizeof(*v->trace));
+	if (!v->trace)
+		return;
+	trace_file_init(v->trace);
+	r = trace_file_open(v->trace, v->session, c);
+	if (r == 0 && denied.n) {
+		buf_put_str(&rule, peer);
+		buf_put(&rule, SPAN(" deny "));
+		buf_put(&rule, denied);
+		trace_file_setting(v->trace, "rule", buf_span(&rule));
+	}
+	if (r == 0)
+		return;
+	snprintf(text, sizeof(text), "trace-directory %s: %s", c->trace_directory,
+		strerror(-r));
+	log_error(v->log, text);
+}
+
 static void begin(struct serve *v)
 {
 	bool implicit = v->session->settings->tls == TLS_IMPLICIT;
@@ -166,6 +218,8 @@ static void begin(struct serve *v)
 		admit_client(v->config, v->stream, &v->session->peer, &why);
 	bool is_known = end == END_NONE || end == END_DENIED;
 
+	if (is_known)
+		begin_trace(v, end == END_DENIED ? why : SPAN(""));
 	if (is_known && implicit && !secure_first(v))
 		return;
 	if (is_known && !implicit)
@@ -196,6 +250,8 @@ void serve(struct serve *v)
 			fill(v);
 		}
 	} while (want != SESSION_END);
+	if (v->trace)
+		trace_file_done(v->trace);
 	if (log_is_pending(v->log))
 		log_flush(v->log);
 	stream_finish(v->stream);

@@ -5,6 +5,7 @@
 #include "edge/confine.h"
 #include "edge/log.h"
 #include "edge/stream.h"
+#include "edge/trace-file.h"
 #include "smtp/session.h"
 
 /* for a TLS handshake; `timeout` holds for each wait inside */
@@ -17,6 +18,7 @@ struct serve {
 	struct config *config; /* which the rule for the client may change */
 	const char *modules; /* their directory */
 	struct confine *confine; /* NULL without a sandbox */
+	struct trace_file *trace; /* NULL: this session is not written down */
 
 	/* Filled when TLS is first needed. */
 	const struct tls_api *api;

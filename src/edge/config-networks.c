@@ -39,11 +39,12 @@ static const char *word_fault(char **row, struct span word, const char *what)
 const char *config_parse_networks(
 	struct config *c, const struct config_key *key, const char *text)
 {
+	struct networks *networks = (struct networks *)((char *)c + key->offset);
 	char **row = &c->more[key - config_keys];
 	size_t n = count_words(text);
 	OWNED struct network *list = n ? malloc(n * sizeof(*list)) : NULL;
 
-	c->n_proxies = 0;
+	*networks = (struct networks){ 0 };
 	if (n && !list)
 		return "out of memory";
 	for (size_t i = 0; i < n; i++) {
@@ -55,8 +56,7 @@ const char *config_parse_networks(
 	if (n) {
 		free(*row);
 		*row = (char *)list;
-		c->proxies = steal(&list);
-		c->n_proxies = n;
+		*networks = (struct networks){ steal(&list), n };
 	}
 	return NULL;
 }

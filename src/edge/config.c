@@ -248,6 +248,9 @@ bool config_finish(struct config *c)
 	else
 		finish_maildir(c);
 	finish_tls(c);
+	if (c->traced.n && !c->trace_directory)
+		fault(c, where_of(c, "trace"), "trace",
+			"needs trace-directory; or set no trace");
 	return c->n_faults == 0;
 }
 

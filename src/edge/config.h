@@ -32,10 +32,12 @@ struct config {
 	enum create_choice maildir_create;
 	uint64_t timeout, session_timeout; /* seconds */
 	enum log_choice log;
+	struct networks traced; /* clients whose sessions are written down */
+	const char *trace_directory;
+	bool trace_content; /* whole messages, too */
 	const char *user; /* NULL: stay who we are */
 	bool sandbox;
-	const struct network *proxies; /* that must send a PROXY header */
-	size_t n_proxies;
+	struct networks proxies; /* that must send a PROXY header */
 	const char *clients_file; /* NULL: no rules */
 	struct clients clients; /* read by bin/admit, not with the settings */
 

@@ -115,6 +115,14 @@ bool network_has(const struct network *network, const struct ip *ip)
 	return rest == 0 || (a[whole] ^ b[whole]) >> (OCTET_BITS - rest) == 0;
 }
 
+bool networks_have(const struct networks *networks, const struct ip *ip)
+{
+	for (size_t i = 0; i < networks->n; i++)
+		if (network_has(&networks->list[i], ip))
+			return true;
+	return false;
+}
+
 int network_compare(const struct network *a, const struct network *b)
 {
 	if (a->prefix != b->prefix)

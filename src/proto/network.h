@@ -17,6 +17,12 @@ struct network {
 	size_t prefix; /* bits */
 };
 
+/* Of settings; the memory is somebody else's. */
+struct networks {
+	const struct network *list;
+	size_t n;
+};
+
 /*
  * The address in network byte order; `n` is IPV4_OCTETS or IPV6_OCTETS. IPv4 mapped into
  * IPv6 (::ffff:192.0.2.1, RFC 4291 2.5.5.2) becomes IPv4, here and in all that follows.
@@ -37,6 +43,9 @@ const char *network_parse(struct span text, struct network *ret);
 
 /* Of one family, an address is in it when the bits of the prefix are the same. */
 bool network_has(const struct network *network, const struct ip *ip);
+
+/* In one of them. */
+bool networks_have(const struct networks *networks, const struct ip *ip);
 
 /*
  * In the order of this comparison a network stands behind all that lie in it; 0 when they

@@ -58,6 +58,8 @@ static const struct reply *add_recipient(struct session *s, const struct path *p
 	r = stages_rcpt(&s->stages, &s->tx, recipient);
 	if (r)
 		tx_drop_recipient(&s->tx);
+	else if (s->tracer)
+		s->tracer->accepted(s->tracer, recipient);
 	return r;
 }
 

@@ -168,10 +168,11 @@ static void end_if_due(struct session *s)
 
 /* Plaintext in hand behind STARTTLS may come from somebody else (RFC 3207 6): it is never
  * executed. */
-static void turn_to_tls(struct session *s, const struct bytes *in)
+static void turn_to_tls(struct session *s, struct bytes *in)
 {
 	if (in->n == 0)
 		return;
+	*in = (struct bytes){ in->p + in->n, 0 };
 	s->wants_tls = false;
 	put_reply(s, reply_get(REPLY_TLS_EARLY));
 	s->end = END_TLS_INJECTION;
@@ -184,6 +185,7 @@ static bool take_command(struct session *s, struct bytes *in)
 	struct line line;
 
 	if (s->line.n_dropped == 0 && command_is_tls(*in)) {
+		*in = (struct bytes){ in->p + in->n, 0 };
 		session_stop(s, END_FOREIGN_TLS, &s->now);
 		return true;
 	}
@@ -268,6 +270,31 @@ static bool take_step(struct session *s, struct bytes *in)
 	}
 }
 
+/* A step, and what it took shown to the tracer: content as it was before it is decoded in place. */
+static bool take_watched(struct session *s, struct bytes *in)
+{
+	static const struct {
+		enum phase phase;
+		enum traced what;
+	} contents[] = { { PHASE_CONTENT, TRACED_CONTENT },
+		{ PHASE_CHUNK, TRACED_CHUNK } };
+	enum traced what = TRACED_COMMAND;
+	struct span seen = { in->p, in->n };
+	size_t n = in->n;
+	bool done;
+
+	for (size_t i = 0; i < sizeof(contents) / sizeof(*contents); i++)
+		if (s->phase == contents[i].phase)
+			what = contents[i].what;
+	if (what != TRACED_COMMAND)
+		seen = s->tracer->keep(s->tracer, *in);
+	done = take_step(s, in);
+	seen.n = seen.n ? n - in->n : 0;
+	if (seen.n)
+		s->tracer->took(s->tracer, what, seen, done);
+	return done;
+}
+
 enum session_want session_take(
 	struct session *s, struct bytes *in, const struct moment *now)
 {
@@ -277,7 +304,7 @@ enum session_want session_take(
 			return SESSION_TLS;
 		if (buf_room(&s->out) < SESSION_OUT_ROOM)
 			return SESSION_OUTPUT;
-		if (!take_step(s, in))
+		if (!(s->tracer ? take_watched(s, in) : take_step(s, in)))
 			return SESSION_INPUT;
 		end_if_due(s);
 	}

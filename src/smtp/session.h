@@ -10,6 +10,7 @@
 #include "smtp/record.h"
 #include "smtp/settings.h"
 #include "smtp/stage.h"
+#include "smtp/tracer.h"
 
 #define COMMAND_LINE_MAX 512 /* RFC 5321 4.5.3.1.4, CRLF included */
 #define COMMAND_EXTRA_MAX MAIL_EXTRA_MAX /* the most that a verb has above it */
@@ -78,6 +79,7 @@ struct session {
 	const struct session_settings *settings;
 	struct stages stages;
 	struct recorder *recorder;
+	struct tracer *tracer; /* NULL: nobody watches */
 	const char *unique; /* "P<pid>": makes ids unique beside the time */
 	struct session_peer peer;
 	const char *

@@ -24,6 +24,10 @@ static void close_file(FILE **f)
 		fclose(*f);
 }
 
+static const char *const usual_boxes[] = { "user@example.net", "alice@example.net",
+	"bob@example.net", "postmaster@example.net", "postmaster@mail.example.net",
+	NULL };
+
 bool dialogue_read(struct dialogue *d, const char *path, struct complaint *ret)
 {
 	struct parser p = { .d = d, .complaint = ret };
@@ -32,6 +36,7 @@ bool dialogue_read(struct dialogue *d, const char *path, struct complaint *ret)
 	size_t n;
 
 	d->path = path;
+	d->boxes = usual_boxes;
 	if (!f)
 		return complain(ret, 0, "%s", strerror(errno));
 	n = fread(octets, 1, FILE_OCTETS_MAX, f);

@@ -81,7 +81,11 @@ struct dialogue {
 	size_t n_settings;
 	struct step *steps;
 	size_t n_steps;
+	const char *const *boxes; /* mailboxes that exist; ended by NULL */
+	const char **own_boxes; /* those that the dialogue names */
+	size_t n_own_boxes;
 	size_t stored_line;
+	bool stored_any; /* whatever is stored is right */
 	size_t n_stored; /* files in all mailboxes */
 	struct span mailboxes; /* their mailboxes, "a@example.net, b@example.net"; empty:
 				  any */

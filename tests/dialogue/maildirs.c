@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "memory.h"
 #include "process.h"
 
 #define BOX_MODE 0700
@@ -34,16 +33,16 @@ static bool make_path(struct way *w, char *path)
 	}
 }
 
-bool maildirs_make(struct way *w, const char *root)
+bool maildirs_make(struct way *w, const char *root, const char *const *boxes)
 {
 	static const char *const parts[] = { "new", "cur", "tmp" };
 
-	for (size_t i = 0; memory_boxes[i]; i++) {
-		const char *at = strchr(memory_boxes[i], '@');
+	for (size_t i = 0; boxes[i]; i++) {
+		const char *at = strrchr(boxes[i], '@');
 		for (size_t j = 0; j < sizeof(parts) / sizeof(*parts); j++)
-			if (!make_path(w, arena_print(&w->arena, "%s/%s/%.*s/%s", root,
-						  at + 1, (int)(at - memory_boxes[i]),
-						  memory_boxes[i], parts[j])))
+			if (!make_path(w,
+				    arena_print(&w->arena, "%s/%s/%.*s/%s", root, at + 1,
+					    (int)(at - boxes[i]), boxes[i], parts[j])))
 				return false;
 	}
 	return true;

@@ -1,10 +1,6 @@
 /* Promises to deliver as the real stage does; refuses to touch a file. */
 #include "memory.h"
 
-const char *const memory_boxes[] = { "user@example.net", "alice@example.net",
-	"bob@example.net", "postmaster@example.net", "postmaster@mail.example.net",
-	NULL };
-
 static struct memory *memory_of(struct stage *st)
 {
 	return (struct memory *)st;
@@ -52,8 +48,8 @@ static const struct reply *memory_mail(struct stage *st, const struct tx *tx)
 
 static bool box_exists(const struct memory *m, const char *name)
 {
-	for (size_t i = 0; memory_boxes[i]; i++)
-		if (strcmp(name, memory_boxes[i]) == 0)
+	for (size_t i = 0; m->exist[i]; i++)
+		if (strcmp(name, m->exist[i]) == 0)
 			return true;
 	return m->create;
 }
@@ -194,6 +190,7 @@ bool memory_init(struct memory *m, struct way *way, const struct dialogue *d)
 	*m = (struct memory){
 		.stage.ops = &memory_ops,
 		.way = way,
+		.exist = d->boxes,
 		.hostname = dialogue_setting(d, "hostname", "mail.example.net"),
 		.create = strcmp(dialogue_setting(d, "maildir-create", "no"), "yes") == 0,
 	};

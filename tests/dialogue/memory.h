@@ -22,6 +22,7 @@ struct memory {
 	struct stage stage;
 	struct way *way; /* who keeps what is delivered */
 	const char *hostname; /* the domain of <postmaster> */
+	const char *const *exist; /* mailboxes that do; ended by NULL */
 	bool create; /* any mailbox exists */
 	enum memory_hook fault_at;
 	const struct reply *fault;
@@ -35,9 +36,6 @@ struct memory {
 	struct text content;
 	const char *broken; /* which promise the engine broke, or NULL */
 };
-
-/* The mailboxes that are there without maildir-create, in every way; ended by NULL. */
-extern const char *const memory_boxes[];
 
 /* False when the dialogue's settings are none. */
 bool memory_init(struct memory *m, struct way *way, const struct dialogue *d);

@@ -4,12 +4,15 @@
 #include "parse.h"
 #include "pattern.h"
 
-/* "stored: 2", or the mailboxes, a file in each: "stored: a@example.net, b@example.net" */
+/* "stored: 2", "stored: any", or the mailboxes, a file in each: "stored: a@example.net, b@example.net" */
 static bool parse_stored(struct parser *p, struct span s)
 {
 	uint64_t n;
 
 	p->d->stored_line = p->line;
+	p->d->stored_any = span_eq(s, SPAN("any"));
+	if (p->d->stored_any)
+		return true;
 	if (num_parse(s, &n)) {
 		p->d->n_stored = n;
 		return true;
@@ -19,6 +22,25 @@ static bool parse_stored(struct parser *p, struct span s)
 	for (size_t i = 0; i < s.n; i++)
 		p->d->n_stored += s.p[i] == ',';
 	return true;
+}
+
+/* "mailbox: user@example.net": this one exists, beside those of other such lines, and no others */
+static bool parse_box(struct parser *p, struct span s)
+{
+	struct dialogue *d = p->d;
+	char *box = arena_copy(&d->arena, s);
+
+	for (char *c = box; *c; c++)
+		*c = ascii_lower(*c);
+	d->own_boxes = arena_more(
+		&d->arena, d->own_boxes, d->n_own_boxes, sizeof(*d->own_boxes));
+	d->own_boxes[d->n_own_boxes++] = box;
+	/* the NULL that ends them */
+	d->own_boxes = arena_more(
+		&d->arena, d->own_boxes, d->n_own_boxes, sizeof(*d->own_boxes));
+	d->own_boxes[d->n_own_boxes] = NULL;
+	d->boxes = d->own_boxes;
+	return strchr(box, '@') || complain(p->complaint, p->line, "not a mailbox");
 }
 
 /* The lines of a message behind each other; anything else between them begins another. */
@@ -81,14 +103,16 @@ static bool take_word(struct span *s, struct span word)
 
 bool parse_is_outcome(struct span s)
 {
-	return take_word(&s, SPAN("stored:")) || take_word(&s, SPAN("record:")) ||
-	       take_word(&s, SPAN("message:"));
+	return take_word(&s, SPAN("stored:")) || take_word(&s, SPAN("mailbox:")) ||
+	       take_word(&s, SPAN("record:")) || take_word(&s, SPAN("message:"));
 }
 
 bool parse_outcome(struct parser *p, struct span s)
 {
 	if (take_word(&s, SPAN("stored:")))
 		return parse_stored(p, s);
+	if (take_word(&s, SPAN("mailbox:")))
+		return parse_box(p, s);
 	if (take_word(&s, SPAN("record:")))
 		return parse_field(p, s, RECORD_SESSION);
 	return take_word(&s, SPAN("message:")) && parse_field(p, s, RECORD_MESSAGE);

@@ -88,6 +88,11 @@ static void set_all(
 	for (size_t i = 0; i < d->n_settings; i++)
 		if (!is_ours(d->settings[i].key))
 			set(p, d->settings[i].key, d->settings[i].value);
+	if (where->traces) {
+		set(p, "trace", "0.0.0.0/0 ::/0");
+		set(p, "trace-directory", where->traces);
+		set(p, "trace-content", "yes");
+	}
 	p->lmtp = strcmp(dialogue_setting(d, "protocol", "smtp"), "lmtp") == 0;
 	p->peer = dialogue_setting(d, "peer", "192.0.2.1");
 	if (strcmp(p->peer, "unknown") == 0)
@@ -95,7 +100,8 @@ static void set_all(
 }
 
 /* A directory for this run alone, emptied of the run before by its name. */
-static bool make_directory(struct process *p, const struct surroundings *where)
+static bool make_directory(
+	struct process *p, const struct surroundings *where, const struct dialogue *d)
 {
 	struct arena *a = &p->way.arena;
 	char *directory = arena_print(a, "%s/run.XXXXXX", where->directory);
@@ -107,7 +113,7 @@ static bool make_directory(struct process *p, const struct surroundings *where)
 	p->log = arena_print(a, "%s/log", directory);
 	if (mkdir(p->mail, RUN_MODE) < 0)
 		return way_fail(&p->way, "%s: %s", p->mail, strerror(errno));
-	return maildirs_make(&p->way, p->mail);
+	return maildirs_make(&p->way, p->mail, d->boxes);
 }
 
 /* Only the peer is left, and what a sanitized build is told of the sandbox it runs in. */
@@ -202,7 +208,7 @@ bool process_play(const struct surroundings *where, const struct dialogue *d,
 		.body = body,
 		.where = where };
 
-	if (!certificates_make(&p.way, where->directory) || !make_directory(&p, where))
+	if (!certificates_make(&p.way, where->directory) || !make_directory(&p, where, d))
 		return complain(ret, 0, "%s", p.way.fault);
 	set_all(&p, where, d);
 	if (!write_rules(&p, d))

@@ -49,7 +49,7 @@ extern const struct way_ops process_ops;
 
 /* Makes the Maildirs that are there from the start, and reads what is in all of them.
  * Anything left in a tmp is a fault. */
-bool maildirs_make(struct way *w, const char *root);
+bool maildirs_make(struct way *w, const char *root, const char *const *boxes);
 bool maildirs_read(struct way *w, const char *root);
 
 /* Reads the records of a log. */

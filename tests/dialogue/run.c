@@ -14,6 +14,7 @@
 
 struct way_row {
 	const char *name;
+	const char *like; /* the way that a dialogue names */
 	bool needs_program;
 	bool (*play)(const struct surroundings *where, const struct dialogue *d,
 		struct complaint *ret);
@@ -30,10 +31,11 @@ static bool broken_play(
 }
 
 static const struct way_row ways[] = {
-	{ "engine", false, engine_play },
-	{ "serve", false, serve_play },
-	{ "program", true, program_play },
-	{ "broken", false, broken_play },
+	{ "engine", "engine", false, engine_play },
+	{ "serve", "serve", false, serve_play },
+	{ "program", "program", true, program_play },
+	{ "traced", "program", true, traced_play },
+	{ "broken", "broken", false, broken_play },
 };
 
 static const struct way_row *find_way(const char *name)
@@ -71,7 +73,7 @@ static bool play_file(const struct way_row *way, const struct surroundings *wher
 	struct complaint what = { 0 };
 	bool ok = dialogue_read(&d, path, &what);
 
-	if (ok && !dialogue_has_way(&d, way->name)) {
+	if (ok && !dialogue_has_way(&d, way->like)) {
 		printf("# %s: not in this way:%.*s\n", path, (int)d.reason.n, d.reason.p);
 	} else {
 		ok = ok && way->play(where, &d, &what);

@@ -76,6 +76,7 @@ bool reply_check(struct arena *a, struct span reply, const struct expect *e,
 struct surroundings {
 	const char *program; /* path, or NULL */
 	const char *directory; /* temporary, removed at the end */
+	const char *traces; /* where the program writes traces, or NULL */
 };
 
 /* Each plays a dialogue, in as many runs as it likes. */
@@ -84,4 +85,6 @@ bool engine_play(
 bool serve_play(
 	const struct surroundings *, const struct dialogue *d, struct complaint *ret);
 bool program_play(
+	const struct surroundings *, const struct dialogue *d, struct complaint *ret);
+bool traced_play(
 	const struct surroundings *, const struct dialogue *d, struct complaint *ret);

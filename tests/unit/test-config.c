@@ -192,16 +192,16 @@ static void test_proxies_are_a_list_of_networks(void)
 	struct heard h;
 
 	CHECK(take(&c, &h, pairs));
-	REQUIRE(c.n_proxies == 2);
-	CHECK(c.proxies[0].ip.n == IPV4_OCTETS && c.proxies[0].prefix == 28);
-	CHECK(c.proxies[1].ip.n == IPV6_OCTETS && c.proxies[1].prefix == 32);
+	REQUIRE(c.proxies.n == 2);
+	CHECK(c.proxies.list[0].ip.n == IPV4_OCTETS && c.proxies.list[0].prefix == 28);
+	CHECK(c.proxies.list[1].ip.n == IPV6_OCTETS && c.proxies.list[1].prefix == 32);
 	/* the last one counts, and one that is wrong leaves none */
 	config_override(&c, "proxy-protocol=192.0.2.1");
-	CHECK(c.n_proxies == 1 && c.proxies[0].prefix == 32);
+	CHECK(c.proxies.n == 1 && c.proxies.list[0].prefix == 32);
 	config_override(&c, "proxy-protocol=192.0.2.1 x");
-	CHECK(c.n_proxies == 0);
+	CHECK(c.proxies.n == 0);
 	config_override(&c, "proxy-protocol=");
-	CHECK(c.n_proxies == 0);
+	CHECK(c.proxies.n == 0);
 	config_done(&c);
 }
 

@@ -1,0 +1,47 @@
+/*
+ * A session's trace: a file of its own in `trace-directory`, which the dialogue runner plays as it is.
+ */
+#pragma once
+
+#include "edge/config.h"
+#include "proto/transcript.h"
+#include "smtp/session.h"
+
+#define TRACE_FILE_MAX (1024 * 1024) /* octets of a trace; what comes later is not told */
+#define TRACE_MAILBOXES_MAX 8192 /* octets of the list of mailboxes */
+#define TRACE_BUFFER 8192
+
+struct trace_file {
+	struct tracer tracer;
+	const struct session *session;
+	int fd; /* -1: this session is not traced */
+	size_t n_written;
+	struct transcript transcript;
+	struct buf out;
+	struct buf mailboxes; /* a line for each that took mail */
+	char *kept; /* content before it is decoded */
+	size_t n_kept; /* room there */
+	char octets[TRACE_BUFFER];
+	char mailbox_octets[TRACE_MAILBOXES_MAX];
+};
+
+/* Without a file. The struct is large. */
+void trace_file_init(struct trace_file *t);
+
+/*
+ * Begins the trace of `s`, whose peer is known, in c->trace_directory, with mode 0600. 0 or -errno: then
+ * nothing is traced.
+ */
+int trace_file_open(struct trace_file *t, struct session *s, const struct config *c);
+
+/* One more line of settings, before anything else is told. */
+void trace_file_setting(struct trace_file *t, const char *key, struct span value);
+
+/* What the session says, as it is sent. */
+void trace_file_replies(struct trace_file *t, struct span out);
+
+/* Something that is not told in octets: "<TLS>". */
+void trace_file_event(struct trace_file *t, const char *mark);
+
+/* The connection is closed; so is the file. */
+void trace_file_done(struct trace_file *t);
