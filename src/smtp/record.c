@@ -317,7 +317,7 @@ static const struct record_field fields[] = {
 static bool is_problem(const struct session *s, enum record_event event)
 {
 	if (event == RECORD_SESSION)
-		return session_status(s) || s->tls_fault[0];
+		return session_status(s) || s->tls_fault[0] || s->end == END_BAD_PROXY;
 	return s->outcome && refusal(s) && refusal(s)->code >= 400 &&
 	       refusal(s)->code < 500;
 }

@@ -289,9 +289,7 @@ def bad_proxy(place, reason):
     assert "proxy" not in record and "early" not in record, record
 
 
-def test_the_header_is_read_inside_the_sandbox():
-    place = site()
-    client = place.connect(greeting=False)
+def wait_for_the_sandbox(client):
     status = f"/proc/{client.process.pid}/status"
 
     def confined():
@@ -299,6 +297,12 @@ def test_the_header_is_read_inside_the_sandbox():
             return "\nSeccomp:\t2\n" in f.read()
 
     harness.eventually(confined, "the process has shut itself in")
+
+
+def test_the_header_is_read_inside_the_sandbox():
+    place = site()
+    client = place.connect(greeting=False)
+    wait_for_the_sandbox(client)
     client.send(V1)
     client.expect(220)
     client.ehlo()
@@ -331,31 +335,40 @@ def test_what_follows_in_the_same_segment_is_the_clients():
     harness.equal((record["early"], record["end"], record["peer"]), ("yes", "quit", "203.0.113.9"))
 
 
+class InMemory:
+    """TLS over a client's connection, with its octets in the test's hand."""
+
+    def __init__(self, client, first):
+        self.client, self.first = client, first
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = client_context().wrap_bio(self.incoming, self.outgoing, server_hostname=HOST)
+
+    def send(self):
+        """What TLS has to say, behind what comes before it: in one segment."""
+        self.client.send(self.first + self.outgoing.read())
+        self.first = b""
+
+    def do(self, step, *arguments):
+        while True:
+            try:
+                return step(*arguments)
+            except ssl.SSLWantReadError:
+                self.send()
+            octets = self.client.socket.recv(65536)
+            assert octets, "the server has closed"
+            self.incoming.write(octets)
+
+
 @harness.table(v1=V1, v2=V2, local=LOCAL)
 def test_a_handshake_in_the_same_segment(header):
     place = site(tls="implicit")
     client = place.connect(greeting=False)
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = client_context().wrap_bio(incoming, outgoing, server_hostname=HOST)
-    until = time.monotonic() + PATIENCE
-    first = header
-    while time.monotonic() < until:
-        try:
-            tls.do_handshake()
-            break
-        except ssl.SSLWantReadError:
-            client.send(first + outgoing.read())
-            first = b""
-            incoming.write(client.socket.recv(65536))
-    client.send(outgoing.read())
-    while True:
-        try:
-            harness.equal(tls.read(4), b"220 ")
-            break
-        except ssl.SSLWantReadError:
-            incoming.write(client.socket.recv(65536))
-    tls.write(b"QUIT\r\n")
-    client.send(outgoing.read())
+    memory = InMemory(client, header)
+    memory.do(memory.tls.do_handshake)
+    memory.send()
+    harness.equal(memory.do(memory.tls.read, 4), b"220 ")
+    memory.tls.write(b"QUIT\r\n")
+    memory.send()
     client.rest()
     record = place.session()
     harness.equal((record["end"], record["tls"]), ("quit", "TLS1.3"))
@@ -384,6 +397,18 @@ def test_a_header_that_drips_in_is_late(timeout, seconds):
     assert seconds - 0.5 < took < seconds + 2, f"it took {took:.1f} s"
     client.wait()
     bad_proxy(place, "late")
+
+
+def test_the_deadline_is_the_headers_alone():
+    place = site(timeout=1)
+    client = place.connect(greeting=False)
+    client.send(V2)
+    client.expect(220)
+    for _ in range(4):
+        time.sleep(0.5)
+        client.say("NOOP", 250)
+    client.say("QUIT", 221)
+    harness.equal(place.session()["end"], "quit")
 
 
 def test_a_peer_that_says_nothing_is_not_waited_for():
@@ -443,6 +468,7 @@ def test_a_reset_in_the_header():
     client = place.connect(greeting=False)
     client.send(V2[:20])
     client.delivered()
+    wait_for_the_sandbox(client)  # by then it knows its peer
     client.reset()
     harness.equal(client.process.wait(PATIENCE), 0)
     harness.equal(place.session()["end"], "bad-proxy")
@@ -463,12 +489,7 @@ def test_a_signal_while_the_header_is_due():
     place = site()
     client = place.connect(greeting=False)
     client.send(V1[:9])
-
-    def waits():
-        with open(f"/proc/{client.process.pid}/status", encoding="ascii") as f:
-            return "\nSeccomp:\t2\n" in f.read()
-
-    harness.eventually(waits, "the process has shut itself in")
+    wait_for_the_sandbox(client)
     client.process.terminate()
     client.expect(421, "4.3.2")
     client.wait()
