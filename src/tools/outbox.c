@@ -19,7 +19,7 @@
 
 #define RETRY_SECONDS 600 /* from one attempt to the next, at least */
 #define GIVE_UP_SECONDS (5 * 24 * 60 * 60) /* RFC 5321 4.5.4.1: 4 to 5 days */
-#define LOCK_SECONDS 60 /* that another run may take to end */
+#define LOCK_SECONDS 10 /* that another run may take to end */
 #define FAILURES_MAX 10 /* files that cannot be moved, before we let the others be */
 
 #define SHOWN_MAX 320 /* octets of a file's name, or of an address, in a message */
