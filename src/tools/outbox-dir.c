@@ -55,7 +55,11 @@ static int open_dir(
 	int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
 
 	if (fd < 0) {
-		explain(why, name, strerror(errno));
+		int error = errno;
+		explain(why, name, strerror(error));
+		if (error == EACCES)
+			buf_put(why,
+				SPAN(": run postern-outbox as the user who owns it"));
 		return -1;
 	}
 	if (check_owner(fd, name, why) == 0)
