@@ -218,11 +218,11 @@ static int run_outbox(const struct outbox_options *options)
 		say(options->directory, buf_span(&why));
 		return EX_CONFIG;
 	}
+	outbox_block_signals();
 	/* sendmail shall not depend on where we were started */
 	if (chdir("/") < 0)
-		return EX_OSERR;
-	outbox_block_signals();
-	if (take_turn(&run))
+		failed(&run, "/", "cannot be entered", -errno);
+	else if (take_turn(&run))
 		drain(&run);
 	return run.n_failures ? EX_IOERR : 0;
 }
