@@ -5,16 +5,14 @@ installed program, a message through STARTTLS, and the records and status lines 
 import ctypes
 import json
 import os
-import shutil
 import socket
 import subprocess
-import tempfile
-from pathlib import Path
 
 import harness
-from harness import DOMAIN, HERE, PATIENCE, RECIPIENT, Client, Skip
+from harness import DOMAIN, PATIENCE, RECIPIENT, Client, Skip
+from machine import UNITS, Machine, tree_with
 
-UNITS = HERE.parent.parent / "units"
+SHIPPED = ("postern.socket", "postern@.service")
 EXPOSURE = 65  # tenths; postern's own sandbox is not seen by systemd-analyze
 MAILDIR = f"var/lib/postern/{DOMAIN}/printer"
 CLONE_NEWNET = 0x40000000
@@ -31,55 +29,18 @@ tls-key = credential:tls.key
 """
 
 
-class Machine:
-    """A booted systemd with postern installed; one for the whole file."""
-
-    def __init__(self):
-        harness.need_root("a systemd of our own")
-        harness.need("nsenter", "unshare", "ip", "systemctl", "meson")
-        # Not below /tmp, which is a new one inside.
-        self.dir = Path(tempfile.mkdtemp(prefix="pt.", dir="/var/tmp"))
-        harness.at_end(shutil.rmtree, self.dir, True, of_file=True)
-        harness.at_end(self.call, "down", of_file=True)
-        got = self.call("up")
-        if got.returncode:
-            raise Skip(f"no systemd can be booted here: {got.stdout.strip().splitlines()[-1:]}")
-        self.pid = int((self.dir / "pid").read_text())
-        self.root = Path(f"/proc/{self.pid}/root")
-        self.install()
-
-    def call(self, verb, *command, **options):
-        return harness.run(HERE / "with-systemd", verb, self.dir, *command, patience=60, **options)
-
-    def run(self, *command, check=True):
-        done = self.call("run", *command)
-        if check and done.returncode:
-            raise AssertionError(f"{command}: {done.stdout}")
-        return done.stdout.strip()
+class Server(Machine):
+    """postern behind its socket unit, with an administrator's files; one for the whole file."""
 
     def install(self):
-        """What `meson install` gives, put into the machine; and an administrator's files."""
-        tree = self.dir / "tree"
-        done = harness.run("meson", "install", "-C", harness.build, "--no-rebuild", "--destdir",
-                           tree, patience=60, env=dict(os.environ))
-        harness.equal(done.returncode, 0, done.stdout)
-        self.run("sh", "-c", "cp -a /host/tree/. /")
-        # Where meson put the units does not matter here: these are the shipped ones.
-        for unit in ("postern.socket", "postern@.service"):
-            self.write(f"etc/systemd/system/{unit}", (UNITS / unit).read_text())
+        super().install()
+        self.install_units(*SHIPPED)
         self.write("etc/systemd/system/postern.socket.d/port.conf",
                    "[Socket]\nListenStream=\nListenStream=127.0.0.1:2525\n")
-        self.write("usr/lib/sysusers.d/postern.conf", (UNITS / "postern.sysusers").read_text())
-        self.run("systemd-sysusers", "postern.conf")
         self.write("etc/postern/postern.conf", SETTINGS)
         self.certificate(harness.pair())
         self.run("systemctl", "daemon-reload")
         self.run("systemctl", "start", "postern.socket")
-
-    def write(self, name, text):
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
 
     def certificate(self, pair):
         self.write("etc/postern/tls.crt", pair.certificate.read_text())
@@ -109,26 +70,9 @@ class Machine:
     def messages(self):
         return sorted((self.root / MAILDIR).glob("new/*"))
 
-    def cursor(self):
-        """A place in the journal: what comes after it is of this test."""
-        self.run("journalctl", "--sync")
-        text = self.run("journalctl", "-n", "1", "-o", "json")
-        return json.loads(text)["__CURSOR"]
-
-    def journal(self, cursor, **fields):
-        """The entries since then that have these fields; journalctl itself, given a match and a
-        cursor, takes the first entry that matches for the cursor's own and leaves it out."""
-        self.run("journalctl", "--sync")
-        text = self.run("journalctl", "-o", "json", "-a", "--after-cursor", cursor)
-        found = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-        return [e for e in found if all(e.get(k) == v for k, v in fields.items())]
-
     def record(self, cursor, event="session"):
         return harness.eventually(
             lambda: self.journal(cursor, POSTERN_EVENT=event), f"a record of a {event}")[0]
-
-    def show(self, unit, *properties):
-        return self.run("systemctl", "show", "-p", ",".join(properties), unit)
 
     def instances(self):
         return self.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "postern@*")
@@ -141,7 +85,7 @@ def machine():
     global _machine
     if _machine is None:
         try:
-            _machine = Machine()
+            _machine = Server()
         except Skip as reason:
             _machine = reason
     if isinstance(_machine, Skip):
@@ -352,22 +296,9 @@ def test_check_names_no_fault_in_the_installed_settings():
 # Without a booted systemd
 
 
-def tree():
-    """A root for systemd-analyze: its own units, ours, and something for ExecStart= to find."""
-    harness.need("systemd-analyze")
-    root = harness.scratch()
-    shutil.copytree("/usr/lib/systemd/system", root / "usr/lib/systemd/system", symlinks=True)
-    (root / "lib").symlink_to("usr/lib")
-    (root / "usr/sbin").mkdir()
-    shutil.copy(shutil.which("true"), root / "usr/sbin/postern")
-    (root / "etc/systemd/system").mkdir(parents=True)
-    for unit in UNITS.glob("postern*.s[oe]*"):
-        shutil.copy(unit, root / "etc/systemd/system")
-    return root
-
-
 def test_systemd_analyze_verify_prints_nothing():
-    done = harness.run("systemd-analyze", "verify", "--man=no", f"--root={tree()}",
+    done = harness.run("systemd-analyze", "verify", "--man=no",
+                       f"--root={tree_with('postern', *SHIPPED)}",
                        "postern.socket", "postern@.service")
     harness.equal((done.returncode, done.stdout), (0, ""))
 

@@ -1,0 +1,88 @@
+"""A booted systemd with postern installed: PID 1 of namespaces of its own (with-systemd)."""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import harness
+from harness import HERE, Skip
+
+UNITS = HERE.parent.parent / "units"
+
+
+class Machine:
+    def __init__(self):
+        harness.need_root("a systemd of our own")
+        harness.need("nsenter", "unshare", "ip", "systemctl", "meson")
+        # Not below /tmp, which is a new one inside.
+        self.dir = Path(tempfile.mkdtemp(prefix="pt.", dir="/var/tmp"))
+        harness.at_end(shutil.rmtree, self.dir, True, of_file=True)
+        harness.at_end(self.call, "down", of_file=True)
+        got = self.call("up")
+        if got.returncode:
+            raise Skip(f"no systemd can be booted here: {got.stdout.strip().splitlines()[-1:]}")
+        self.pid = int((self.dir / "pid").read_text())
+        self.root = Path(f"/proc/{self.pid}/root")
+        self.install()
+
+    def call(self, verb, *command, **options):
+        return harness.run(HERE / "with-systemd", verb, self.dir, *command, patience=60, **options)
+
+    def run(self, *command, check=True):
+        done = self.call("run", *command)
+        if check and done.returncode:
+            raise AssertionError(f"{command}: {done.stdout}")
+        return done.stdout.strip()
+
+    def install(self):
+        """What `meson install` gives, put into the machine."""
+        tree = self.dir / "tree"
+        done = harness.run("meson", "install", "-C", harness.build, "--no-rebuild", "--destdir",
+                           tree, patience=60, env=dict(os.environ))
+        harness.equal(done.returncode, 0, done.stdout)
+        self.run("sh", "-c", "cp -a /host/tree/. /")
+        self.write("usr/lib/sysusers.d/postern.conf", (UNITS / "postern.sysusers").read_text())
+        self.run("systemd-sysusers", "postern.conf")
+
+    def install_units(self, *units):
+        """Where meson put the units does not matter here: these are the shipped ones."""
+        for unit in units:
+            self.write(f"etc/systemd/system/{unit}", (UNITS / unit).read_text())
+
+    def write(self, name, text):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def cursor(self):
+        """A place in the journal: what comes after it is of this test."""
+        self.run("journalctl", "--sync")
+        text = self.run("journalctl", "-n", "1", "-o", "json")
+        return json.loads(text)["__CURSOR"]
+
+    def journal(self, cursor, **fields):
+        """The entries since then that have these fields; journalctl itself, given a match and a
+        cursor, takes the first entry that matches for the cursor's own and leaves it out."""
+        self.run("journalctl", "--sync")
+        text = self.run("journalctl", "-o", "json", "-a", "--after-cursor", cursor)
+        found = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        return [e for e in found if all(e.get(k) == v for k, v in fields.items())]
+
+    def show(self, unit, *properties):
+        return self.run("systemctl", "show", "-p", ",".join(properties), unit)
+
+
+def tree_with(program, *units):
+    """A root for systemd-analyze: its own units, ours, and something for ExecStart= to find."""
+    harness.need("systemd-analyze")
+    root = harness.scratch()
+    shutil.copytree("/usr/lib/systemd/system", root / "usr/lib/systemd/system", symlinks=True)
+    (root / "lib").symlink_to("usr/lib")
+    (root / "usr/sbin").mkdir()
+    shutil.copy(shutil.which("true"), root / "usr/sbin" / program)
+    (root / "etc/systemd/system").mkdir(parents=True)
+    for unit in units:
+        shutil.copy(UNITS / unit, root / "etc/systemd/system")
+    return root

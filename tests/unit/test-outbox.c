@@ -1,0 +1,406 @@
+/* tools/outbox: reports move by names that tell their attempts, and sendmail is waited for, but not for
+ * ever. With directories and programs of the test's own. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include "base/cleanup.h"
+#include "tools/outbox-dir.h"
+#include "tools/outbox-send.h"
+#include "unit/test.h"
+
+#define NOW 1750000000 /* 2025-06-15 */
+#define WAIT 600
+#define FIFTY "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN"
+#define LONG FIFTY FIFTY FIFTY FIFTY FIFTY "vwxyz" /* NAME_MAX octets */
+#define STAMP_ROOM 23 /* ",T=" and the longest number */
+
+_Static_assert(sizeof(LONG) == OUTBOX_NAME_SIZE, "as long as a name may be");
+
+/* An empty outbox: the current directory. */
+struct yard {
+	char path[32];
+	struct outbox outbox;
+};
+
+static void write_file(int dir, const char *name, const char *text, mode_t mode)
+{
+	OWNED_FD int fd =
+		openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+
+	REQUIRE(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+}
+
+static void yard_init(struct yard *y)
+{
+	char why[256];
+	struct buf b = BUF(why);
+
+	strcpy(y->path, "/tmp/outbox.XXXXXX");
+	REQUIRE(mkdtemp(y->path) && chdir(y->path) == 0);
+	REQUIRE(mkdir("new", 0700) == 0 && mkdir("cur", 0700) == 0);
+	REQUIRE(outbox_open(&y->outbox, ".", &b) == 0);
+}
+
+static void empty(int dir)
+{
+	DIR *list = fdopendir(dir);
+
+	for (struct dirent *entry; list && (entry = readdir(list));)
+		unlinkat(dir, entry->d_name, 0);
+	if (list)
+		closedir(list);
+}
+
+static void yard_done(struct yard *y)
+{
+	empty(y->outbox.new_dir);
+	empty(y->outbox.cur_dir);
+	empty(y->outbox.rejected_dir);
+	rmdir("new");
+	rmdir("cur");
+	rmdir("rejected");
+	close(y->outbox.top);
+	REQUIRE(chdir("/") == 0 && rmdir(y->path) == 0);
+}
+
+static bool holds(int dir, const char *name)
+{
+	return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void test_is_due_when_its_last_attempt_is_old_enough(void)
+{
+	static const struct {
+		const char *name;
+		bool due;
+	} cases[] = {
+		{ "a,T=1749999400", true },
+		{ "a,T=1749999401", false },
+		{ "a,T=1750000000", false },
+		/* of a clock that is no longer right */
+		{ "a,T=1750000599", false },
+		{ "a,T=1750000600", true },
+		{ "a,T=18446744073709551615", true },
+		{ "a,T=0", true },
+		{ ",T=1750000000", false },
+		{ "a,T=1,T=1750000000", false },
+		/* no stamp of ours */
+		{ "a", true },
+		{ "", true },
+		{ "1750000000", true },
+		{ "T=1750000000", true },
+		{ "a,T=", true },
+		{ "a,S=1750000000", true },
+		{ "a,T=1750000000x", true },
+		{ "a,T=1750000000,T=1", true },
+		{ "a,T=-1750000000", true },
+		{ "a,T=111111111118446744073709551615", true },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++)
+		if (!CHECK(outbox_is_due(cases[i].name, NOW, WAIT) == cases[i].due))
+			fprintf(stderr, "\t%s\n", cases[i].name);
+}
+
+static void test_a_claim_is_a_new_stamp(void)
+{
+	static const struct {
+		const char *name, *claimed;
+	} cases[] = {
+		{ "a", "a,T=1750000000" },
+		{ "a,S=12", "a,S=12,T=1750000000" },
+		{ "b,T=1", "b,T=1750000000" },
+		{ "c,T=1,T=2", "c,T=1,T=1750000000" },
+		{ ",T=1", ",T=1750000000" },
+		{ "d,T=", "d,T=,T=1750000000" },
+	};
+	char claimed[OUTBOX_NAME_SIZE], again[OUTBOX_NAME_SIZE];
+	struct yard y;
+
+	yard_init(&y);
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		write_file(y.outbox.new_dir, cases[i].name, "", 0600);
+		CHECK(outbox_claim(&y.outbox, y.outbox.new_dir, cases[i].name, NOW,
+			      claimed) == 0);
+		CHECK_SPAN(span_of(claimed), cases[i].claimed);
+		CHECK(holds(y.outbox.cur_dir, claimed));
+		CHECK(!holds(y.outbox.new_dir, cases[i].name));
+		CHECK(!outbox_is_due(claimed, NOW + WAIT - 1, WAIT));
+		CHECK(outbox_is_due(claimed, NOW + WAIT, WAIT));
+		/* and once more, in cur */
+		CHECK(outbox_claim(&y.outbox, y.outbox.cur_dir, claimed, NOW + WAIT,
+			      again) == 0);
+		CHECK(!holds(y.outbox.cur_dir, claimed));
+		CHECK(!outbox_is_due(again, NOW + WAIT, WAIT));
+		CHECK(outbox_remove(&y.outbox, again) == 0);
+		CHECK(!holds(y.outbox.cur_dir, again));
+	}
+	CHECK(outbox_claim(&y.outbox, y.outbox.new_dir, "gone", NOW, claimed) == -ENOENT);
+	CHECK(outbox_remove(&y.outbox, "gone") == -ENOENT);
+	yard_done(&y);
+}
+
+static void test_a_name_that_is_too_long_is_cut(void)
+{
+	char claimed[OUTBOX_NAME_SIZE], again[OUTBOX_NAME_SIZE];
+	struct yard y;
+
+	yard_init(&y);
+	write_file(y.outbox.new_dir, LONG, "", 0600);
+	CHECK(outbox_claim(&y.outbox, y.outbox.new_dir, LONG, NOW, claimed) == 0);
+	CHECK(strncmp(claimed, LONG, NAME_MAX - STAMP_ROOM) == 0);
+	CHECK_SPAN(span_of(claimed + NAME_MAX - STAMP_ROOM), ",T=1750000000");
+	CHECK(outbox_claim(&y.outbox, y.outbox.cur_dir, claimed, NOW + 1, again) == 0);
+	CHECK(strlen(again) == strlen(claimed));
+	CHECK(outbox_reject(&y.outbox, again, NOW) == 0);
+	yard_done(&y);
+}
+
+static void test_nothing_is_overwritten(void)
+{
+	char claimed[OUTBOX_NAME_SIZE];
+	struct yard y;
+
+	yard_init(&y);
+	for (int i = 0; i < 3; i++) {
+		static const char *const names[] = {
+			"a,T=1750000000",
+			"a,T=1750000001",
+			"a,T=1750000002",
+		};
+		write_file(y.outbox.new_dir, "a", "", 0600);
+		CHECK(outbox_claim(&y.outbox, y.outbox.new_dir, "a", NOW, claimed) == 0);
+		CHECK_SPAN(span_of(claimed), names[i]);
+		CHECK(holds(y.outbox.cur_dir, claimed));
+	}
+	CHECK(outbox_reject(&y.outbox, "a,T=1750000000", NOW) == 0);
+	CHECK(outbox_reject(&y.outbox, "a,T=1750000001", NOW) == 0);
+	CHECK(outbox_reject(&y.outbox, "a,T=1750000002", NOW) == 0);
+	CHECK(holds(y.outbox.rejected_dir, "a"));
+	CHECK(holds(y.outbox.rejected_dir, "a,T=1750000000"));
+	CHECK(holds(y.outbox.rejected_dir, "a,T=1750000001"));
+	yard_done(&y);
+}
+
+/* What is rejected has the name it came with; one without a name keeps its stamp. */
+static void test_a_rejected_report_has_its_name_again(void)
+{
+	struct yard y;
+
+	yard_init(&y);
+	write_file(y.outbox.cur_dir, "a,S=5,T=1", "", 0600);
+	write_file(y.outbox.cur_dir, ",T=1", "", 0600);
+	CHECK(outbox_reject(&y.outbox, "a,S=5,T=1", NOW) == 0);
+	CHECK(outbox_reject(&y.outbox, ",T=1", NOW) == 0);
+	CHECK(holds(y.outbox.rejected_dir, "a,S=5"));
+	CHECK(holds(y.outbox.rejected_dir, ",T=1750000000"));
+	yard_done(&y);
+}
+
+static void test_two_cannot_have_the_directory(void)
+{
+	char why[256];
+	struct buf b = BUF(why);
+	struct outbox other;
+	struct yard y;
+
+	yard_init(&y);
+	CHECK(outbox_lock(&y.outbox) == 0);
+	REQUIRE(outbox_open(&other, ".", &b) == 0);
+	CHECK(outbox_lock(&other) == -EWOULDBLOCK);
+	yard_done(&y);
+	CHECK(outbox_lock(&other) == 0);
+	close(other.top);
+}
+
+static void test_only_a_directory_of_our_own_is_opened(void)
+{
+	static const struct {
+		const char *name;
+		mode_t mode;
+		const char *why;
+	} cases[] = {
+		{ ".", 0720, "others may write there: chmod go-w" },
+		{ ".", 0702, "others may write there: chmod go-w" },
+		{ "new", 0777, "new/: others may write there: chmod go-w" },
+		{ "cur", 0720, "cur/: others may write there: chmod go-w" },
+		{ "rejected", 0702, "rejected/: others may write there: chmod go-w" },
+	};
+	struct yard y;
+
+	yard_init(&y);
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		char why[256];
+		struct buf b = BUF(why);
+		struct outbox other;
+		CHECK(chmod(cases[i].name, cases[i].mode) == 0);
+		CHECK(outbox_open(&other, ".", &b) == -1);
+		CHECK_SPAN(buf_span(&b), cases[i].why);
+		CHECK(chmod(cases[i].name, 0755) == 0);
+	}
+	yard_done(&y);
+}
+
+/* A sendmail: `script` in a file of its own, read by a shell, or nothing when it is NULL. */
+static enum outbox_sent send_with(const char *script, uint64_t seconds, struct buf *why)
+{
+	char directory[] = "/tmp/sendmail.XXXXXX", path[sizeof(directory) + 2];
+	OWNED_FD int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	enum outbox_sent sent;
+
+	REQUIRE(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/s", directory);
+	if (script)
+		write_file(AT_FDCWD, path, script, 0700);
+	sent = outbox_send(
+		&(struct outbox_sendmail){ path, seconds }, file, "joe@example.com", why);
+	unlink(path);
+	rmdir(directory);
+	return sent;
+}
+
+struct sending {
+	const char *script;
+	enum outbox_sent sent;
+	const char *why;
+};
+
+#define SH "#!/bin/sh\n"
+#define LATER(n)                                                                         \
+	{                                                                                \
+		SH "exit " #n "\n", OUTBOX_LATER, "sendmail exited with status " #n      \
+	}
+#define REFUSED(n)                                                                       \
+	{                                                                                \
+		SH "exit " #n "\n", OUTBOX_REFUSED, "sendmail exited with status " #n    \
+	}
+
+static const struct sending sendings[] = {
+	{ SH "exit 0\n", OUTBOX_SENT, "" },
+	{ SH "[ \"$#,$1,$2,$3,$4,$5\" = '5,-i,-f,<>,--,joe@example.com' ]\n", OUTBOX_SENT,
+		"" },
+	/* sysexits(3): usage, data, input, user, host, ... */
+	LATER(1),
+	LATER(64),
+	REFUSED(65),
+	LATER(66),
+	REFUSED(67),
+	REFUSED(68),
+	LATER(69),
+	LATER(70),
+	LATER(71),
+	LATER(75),
+	LATER(77),
+	LATER(78),
+	LATER(127),
+	{ SH "kill -SEGV $$\n", OUTBOX_LATER, "sendmail was ended by signal 11" },
+	{ NULL, OUTBOX_LATER, "sendmail cannot be run: No such file or directory" },
+	/* no shell is there for a file that the kernel does not know to run */
+	{ "exit 0\n", OUTBOX_LATER, "sendmail cannot be run: Exec format error" },
+};
+
+static void test_says_how_sendmail_ended(void)
+{
+	for (size_t i = 0; i < TEST_COUNT(sendings); i++) {
+		char text[256];
+		struct buf why = BUF(text);
+		if (!CHECK(send_with(sendings[i].script, 30, &why) == sendings[i].sent))
+			fprintf(stderr, "\tsendings[%zu]\n", i);
+		CHECK_SPAN(buf_span(&why), sendings[i].why);
+	}
+}
+
+/* The seconds that it took, and what was said of it. */
+static double send_slowly(const char *script, const char *want)
+{
+	char text[256];
+	struct buf why = BUF(text);
+	uint64_t start = outbox_clock();
+
+	CHECK(send_with(script, 1, &why) == OUTBOX_LATER);
+	CHECK_SPAN(buf_span(&why), want);
+	return (double)(outbox_clock() - start) / OUTBOX_SECOND;
+}
+
+#define STOPPED "sendmail did not end for 1 seconds, and was stopped"
+
+static void test_stops_a_sendmail_that_does_not_end(void)
+{
+	double took = send_slowly(SH "exec sleep 100\n", STOPPED);
+
+	CHECK(took >= 1 && took < 4);
+}
+
+static void test_forces_one_that_will_not_be_stopped(void)
+{
+	double took =
+		send_slowly(SH "trap '' TERM\nwhile :; do sleep 1; done\n", STOPPED);
+
+	CHECK(took >= 6 && took < 9);
+}
+
+/* A script is stopped with what it has started: that, left alone, could send the report yet. */
+static void test_stops_the_children_of_a_script(void)
+{
+	char directory[] = "/tmp/fifo.XXXXXX", ready[sizeof(directory) + 2], script[256],
+	     octet;
+	OWNED_FD int end = -1;
+
+	REQUIRE(mkdtemp(directory));
+	snprintf(ready, sizeof(ready), "%s/f", directory);
+	REQUIRE(mkfifo(ready, 0600) == 0);
+	end = open(ready, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	REQUIRE(end >= 0);
+	snprintf(script, sizeof(script), SH "sleep 100 >%s\nexit 0\n", ready);
+	send_slowly(script, STOPPED);
+	/* nobody has the other end any more */
+	CHECK(read(end, &octet, 1) == 0);
+	unlink(ready);
+	rmdir(directory);
+}
+
+static void test_a_signal_to_end_waits_until_sendmail_has_ended(void)
+{
+	char text[256];
+	struct buf why = BUF(text);
+
+	CHECK(!outbox_wait(0));
+	raise(SIGTERM);
+	CHECK(send_with(SH "exit 0\n", 30, &why) == OUTBOX_SENT);
+	CHECK(outbox_wait(outbox_clock() + 30 * OUTBOX_SECOND));
+	CHECK(!outbox_wait(0));
+}
+
+static void test_waits_as_long_as_it_is_told(void)
+{
+	uint64_t start = outbox_clock();
+
+	CHECK(!outbox_wait(start + OUTBOX_SECOND / 5));
+	CHECK(outbox_clock() - start >= OUTBOX_SECOND / 5);
+	CHECK(!outbox_wait(start));
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		TEST(test_is_due_when_its_last_attempt_is_old_enough),
+		TEST(test_a_claim_is_a_new_stamp),
+		TEST(test_a_name_that_is_too_long_is_cut),
+		TEST(test_nothing_is_overwritten),
+		TEST(test_a_rejected_report_has_its_name_again),
+		TEST(test_two_cannot_have_the_directory),
+		TEST(test_only_a_directory_of_our_own_is_opened),
+		TEST(test_says_how_sendmail_ended),
+		TEST(test_stops_a_sendmail_that_does_not_end),
+		TEST(test_forces_one_that_will_not_be_stopped),
+		TEST(test_stops_the_children_of_a_script),
+		TEST(test_a_signal_to_end_waits_until_sendmail_has_ended),
+		TEST(test_waits_as_long_as_it_is_told),
+	};
+
+	outbox_block_signals();
+	return test_main(tests, TEST_COUNT(tests));
+}
