@@ -2,8 +2,8 @@
  * Promises that a message is durable in every Maildir before it is accepted: write,
  * fsync, link, fsync the file again (or a file system without a journal may lose the link
  * count), fsync each directory. Refuses to know who may receive mail. All that can fail
- * is done for all Maildirs before the first link; a failure after it takes back what was
- * linked.
+ * is done for all Maildirs before the first link (but a file for one that no link
+ * reaches); a failure after it takes back what was linked.
  */
 #include "edge/maildir.h"
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "edge/mailbox.h"
+#include "edge/maildir-copies.h"
 #include "edge/maildir-file.h"
 
 #define FD_RESERVE 16 /* descriptors kept for files and logs */
@@ -96,148 +97,68 @@ static const struct reply *maildir_rcpt(
 /*
  * A Maildir is created when content is about to come, not for each address that is tried.
  */
-static int create_missing(struct maildir *m)
+static void create_missing(struct maildir *m)
 {
-	int r = 0;
-
-	for (size_t i = 0; i < m->n_boxes && r == 0; i++)
+	for (size_t i = 0; i < m->n_boxes; i++)
 		if (m->boxes[i].new_dir < 0)
-			r = mailbox_create(&m->boxes[i], m->root);
-	return r;
-}
-
-/*
- * "<id>R<try>.<host>,S=<octets>"; the first try has no R, and a file in tmp no size yet.
- */
-static void make_name(const struct maildir *m, const struct tx *tx, size_t try,
-	off_t size, char name[static TX_FILE_MAX])
-{
-	struct buf b = { .p = name, .cap = TX_FILE_MAX };
-
-	buf_put_str(&b, tx->id);
-	if (try > 0) {
-		buf_put_char(&b, 'R');
-		buf_put_num(&b, try);
-	}
-	buf_put_char(&b, '.');
-	buf_put_str(&b, m->host);
-	if (size >= 0) {
-		buf_put(&b, SPAN(",S="));
-		buf_put_num(&b, (uint64_t)size);
-	}
-	buf_terminate(&b);
-}
-
-/* Adds a file beside the box's directory. 0 or -errno. */
-static int add_copy(struct maildir *m, const struct tx *tx, const struct mailbox *box)
-{
-	char name[TX_FILE_MAX];
-
-	make_name(m, tx, m->n_copies, -1, name);
-	return copy_open(&m->copies[m->n_copies++], box->new_dir, name);
+			m->boxes[i].error = mailbox_create(&m->boxes[i], m->root);
 }
 
 static const struct reply *maildir_data(
 	struct stage *st, const struct tx *tx, struct span trace)
 {
 	struct maildir *m = maildir_of(st);
-	int r = create_missing(m);
+	int r;
 
-	if (r == 0 && !(m->copies = calloc(m->n_boxes, sizeof(*m->copies))))
-		r = -ENOMEM;
+	create_missing(m);
+	m->copies = calloc(m->n_boxes, sizeof(*m->copies));
+	if (!m->copies)
+		return reply_get(REPLY_NO_MEMORY);
+	r = copies_begin(m, tx);
 	if (r == 0)
-		r = add_copy(m, tx, &m->boxes[0]);
-	if (r == 0)
-		r = copy_write(&m->copies[0], trace);
+		r = copies_write(m, tx, trace);
 	return r < 0 ? failure(r) : NULL;
 }
 
 static const struct reply *maildir_body(
 	struct stage *st, const struct tx *tx, struct span text)
 {
-	int r = copy_write(&maildir_of(st)->copies[0], text);
+	int r = copies_write(maildir_of(st), tx, text);
 
-	(void)tx;
 	return r < 0 ? failure(r) : NULL;
-}
-
-/* The copy that may be linked into the box: same file system, same owner, names left. */
-static struct copy *find_copy(struct maildir *m, const struct mailbox *box)
-{
-	for (size_t i = 0; i < m->n_copies; i++) {
-		struct copy *c = &m->copies[i];
-		if (c->fd >= 0 && c->device == box->device && c->owner == box->owner &&
-			c->n_planned < MAILDIR_LINKS_MAX)
-			return c;
-	}
-	return NULL;
-}
-
-/* Makes one more copy, complete and synced. One that fails is closed, so that no box finds it. */
-static int copy_for(struct maildir *m, const struct tx *tx, const struct mailbox *box,
-	struct copy **ret)
-{
-	int r = add_copy(m, tx, box);
-	struct copy *c = &m->copies[m->n_copies - 1];
-
-	if (r == 0)
-		r = copy_fill(c, &m->copies[0]);
-	if (r == 0)
-		r = copy_sync(c);
-	if (r < 0)
-		copy_close(c);
-	else
-		*ret = c;
-	return r;
-}
-
-/* Finds or makes the copy for the box. 0 or -errno; then the box has none. */
-static int plan_box(struct maildir *m, const struct tx *tx, struct mailbox *box)
-{
-	int r = 0;
-
-	box->copy = find_copy(m, box);
-	if (!box->copy)
-		r = copy_for(m, tx, box, &box->copy);
-	if (r == 0)
-		box->copy->n_planned++;
-	return r;
-}
-
-/* Says so of every recipient whose mail the box would have held. */
-static void refuse_box(struct tx *tx, size_t slot, const struct reply *reply)
-{
-	for (size_t i = 0; i < tx->n_recipients; i++)
-		if (tx->recipients[i].slot == slot)
-			tx->recipients[i].reply = reply;
 }
 
 static const struct reply *maildir_prepare(struct stage *st, struct tx *tx)
 {
 	struct maildir *m = maildir_of(st);
-	int r = copy_sync(&m->copies[0]);
+	int r = copies_finish(m, tx);
 
-	if (r < 0)
-		return failure(r);
-	for (size_t i = 0; i < m->n_boxes; i++) {
-		r = plan_box(m, tx, &m->boxes[i]);
-		if (r < 0)
-			refuse_box(tx, i, failure(r));
+	for (size_t i = 0; i < tx->n_recipients && r == 0; i++) {
+		struct recipient *to = &tx->recipients[i];
+		if (m->boxes[to->slot].error)
+			to->reply = failure(m->boxes[to->slot].error);
 	}
-	return NULL;
+	return r < 0 ? failure(r) : NULL;
 }
 
 /* Never over an existing file: another name is tried. */
 static int link_box(struct maildir *m, const struct tx *tx, struct mailbox *box)
 {
-	off_t size = copy_size(box->copy);
-	int r = size < 0 ? (int)size : -EEXIST;
+	int r = copy_link_new(box->copy, box->new_dir, tx->id, m->host, box->name);
 
-	for (size_t try = 0; r == -EEXIST && try < MAILDIR_NAME_TRIES; try++) {
-		make_name(m, tx, try, size, box->name);
-		r = copy_link(box->copy, box->new_dir, box->name);
-	}
 	box->linked = r == 0;
+	return r;
+}
+
+/* Directories of one file system may be apart all the same: mounts, or quotas of projects. */
+static int link_apart(struct maildir *m, const struct tx *tx, struct mailbox *box)
+{
+	int r = link_box(m, tx, box);
+
+	if (r == -EXDEV)
+		r = copies_own(m, tx, box);
+	if (r == 0 && !box->linked)
+		r = link_box(m, tx, box);
 	return r;
 }
 
@@ -247,7 +168,7 @@ static int link_all(struct maildir *m, const struct tx *tx)
 
 	for (size_t i = 0; i < m->n_boxes && r == 0; i++)
 		if (m->boxes[i].copy)
-			r = link_box(m, tx, &m->boxes[i]);
+			r = link_apart(m, tx, &m->boxes[i]);
 	for (size_t i = 0; i < m->n_copies && r == 0; i++)
 		if (m->copies[i].n_planned)
 			r = copy_sync(&m->copies[i]);
@@ -300,7 +221,7 @@ static void maildir_clear(struct stage *st)
 		mailbox_close(&m->boxes[i]);
 	free(m->copies);
 	free(m->boxes);
-	m->copies = NULL;
+	m->copies = m->first = NULL;
 	m->boxes = NULL;
 	m->n_copies = m->n_boxes = 0;
 }
