@@ -35,6 +35,7 @@ PATIENCE = 15.0  # seconds that anything bounded may take; far more than it need
 TEST_LIMIT = 120  # seconds for one test function
 HERE = Path(__file__).resolve().parent
 CLONE_NEWNS = 0x00020000
+CLONE_NEWNET = 0x40000000
 
 build: Path  # the build folder, from the command line
 sanitized = False
@@ -242,6 +243,28 @@ def fill(path):
         while True:
             file.write(b"x" * 4096)
     return ballast
+
+
+@contextlib.contextmanager
+def in_network_of(pid):
+    """Sockets made within are of the network that the process has."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/self/ns/net", "rb") as ours, open(f"/proc/{pid}/ns/net", "rb") as theirs:
+        assert libc.setns(theirs.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+        try:
+            yield
+        finally:
+            assert libc.setns(ours.fileno(), CLONE_NEWNET) == 0
+
+
+def own_network():
+    """A loopback of the test's own, with every port free; for `with`."""
+    need_root("a network of our own")
+    need("unshare", "ip")
+    holder = start("unshare", "--net", "sh", "-c", "ip link set lo up && echo up && exec sleep 1000",
+                   stdout=subprocess.PIPE)
+    assert holder.stdout.readline() == b"up\n"
+    return in_network_of(holder.pid)
 
 
 def free_port():
