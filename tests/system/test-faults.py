@@ -354,6 +354,22 @@ def test_maildirs_of_two_owners_get_copies_of_their_own(tls):
         harness.equal((found[0].stat().st_nlink, found[0].stat().st_uid), (1, owner))
 
 
+def test_a_maildir_that_changes_hands_meanwhile_gets_its_one_file():
+    harness.need_root("giving files to others")
+    place = place_with_maildir()
+    client = place.connect()
+    client.ehlo()
+    client.envelope()
+    for path in (place.maildir, *place.maildir.iterdir()):
+        os.chown(path, 61001, 61001)
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    path = place.only_message()
+    harness.check_stored(path, harness.sample())
+    harness.equal((path.stat().st_nlink, path.stat().st_uid), (1, 61001))
+
+
 @harness.table_of(WAYS)
 def test_a_maildir_that_is_made_is_durable_before_the_answer(tls):
     """Each directory in which a name was made is synced, from mail-root down to new/."""

@@ -2,9 +2,12 @@
 """LMTP (RFC 2033) and a reply for each recipient: one mailbox that cannot be written costs the others
 nothing, on file systems that are really full; and the mail servers that deliver through it."""
 
-import os
+import shutil
+import smtplib
+import socket
 
 import harness
+import servers
 from harness import DOMAIN, Client, Site
 
 def make_maildir(path):
@@ -182,6 +185,321 @@ def test_a_maildir_that_no_link_reaches_gets_a_file_of_its_own(how):
     disks.check({name: 1 for name in names}, LARGE)
     links = [disks.site.new(disks.boxes[name])[0].stat().st_nlink for name in names]
     harness.equal(links, [2, 2, 1, 1])
+
+
+# Never on port 25 (RFC 2033 5)
+
+
+@harness.table(
+    v4=(socket.AF_INET, "127.0.0.1", 25, LMTP, 421), v6=(socket.AF_INET6, "::1", 25, LMTP, 421),
+    mapped=(socket.AF_INET6, "::ffff:127.0.0.1", 25, LMTP, 421),
+    another_port=(socket.AF_INET, "127.0.0.1", 24, LMTP, 220),
+    smtp=(socket.AF_INET, "127.0.0.1", 25, [], 220))
+def test_lmtp_is_not_spoken_on_port_25(family, host, port, arguments, code):
+    place = Site()
+    place.arguments = arguments
+    with harness.own_network(), socket.socket(family) as listening:
+        listening.bind((host, port))
+        listening.listen(1)
+        ours = socket.socket(family)
+        ours.connect((host, port))
+        theirs, _ = listening.accept()
+    with theirs:
+        process = place.spawn(theirs)
+    client = Client(ours, process)
+    client.expect(code)
+    if code == 220:
+        client.quit()
+        return
+    client.expect_end()
+    harness.equal(client.wait(), 78)
+    harness.contains(place.records("error")[0]["text"], "--lmtp: must not be spoken on port 25")
+
+
+# Programs that deliver by LMTP
+
+
+class Agent:
+    """A delivery agent, and a message as a file, with LF; or a receiver of SMTP."""
+
+    def __init__(self, site=None, boxes=None, arguments=("--lmtp",)):
+        self.site = site or Site(maildir="%d/%u", maildir_create="no")
+        self.site.arguments = list(arguments)
+        self.boxes = boxes or {name: make_maildir(self.site.root / DOMAIN / name)
+                               for name in ("alice", "anna", "carl")}
+        self.sent = SMALL
+        self.lf = self.site.dir / "message"
+        self.lf.write_bytes(self.sent.replace(b"\r\n", b"\n"))
+
+    def listen(self):
+        """Behind a UNIX socket that anybody may connect to."""
+        harness.need("socat")
+        self.path = self.site.dir / "socket"
+        with open(self.site.log, "ab") as log:
+            harness.start("socat", f"UNIX-LISTEN:{self.path},fork,mode=666,backlog=16",
+                          f"EXEC:{' '.join(self.site.command())},nofork", stderr=log)
+        harness.eventually(self.path.exists, "socat listens")
+        return self
+
+    def count(self):
+        return {name: len(self.site.new(box)) for name, box in self.boxes.items()}
+
+    def check(self, **counts):
+        """So many messages in each mailbox, and all that is no bounce is what was sent, by LMTP."""
+        harness.equal(self.count(), {name: counts.get(name, 0) for name in self.boxes})
+        for path in (path for box in self.boxes.values() for path in self.site.new(box)):
+            stored = path.read_bytes()
+            harness.contains(harness.received(path), f"with {'LMTP' if self.site.arguments else 'ESMTP'} id")
+            if b"MAILER-DAEMON" not in stored and b"Mailer-Daemon" not in stored:
+                # a mail server puts header fields of its own on top
+                assert stored.endswith(self.sent.replace(b"\r\n", b"\n")), stored
+        harness.equal(self.site.leftovers(), [])
+
+
+def test_python_smtplib():
+    agent = Agent().listen()
+    with smtplib.LMTP(str(agent.path)) as client:
+        harness.equal(client.sendmail(harness.SENDER, [address("alice")], agent.sent), {})
+        with_refused = client.sendmail(harness.SENDER, [address("nobody"), address("alice")], agent.sent)
+        harness.equal(with_refused[address("nobody")][0], 550)
+        # its sendmail() reads one reply alone
+        client.mail(harness.SENDER)
+        for name in ("alice", "anna"):
+            harness.equal(client.rcpt(address(name))[0], 250)
+        harness.equal(client.data(agent.sent)[0], 250)
+        harness.equal(client.getreply()[0], 250)
+        harness.equal(client.noop()[0], 250)
+    agent.check(alice=3, anna=1)
+
+
+def test_swaks():
+    harness.need("swaks")
+    agent = Agent().listen()
+    data = agent.site.dir / "data"
+    data.write_bytes(agent.sent[:-2])
+    done = harness.run(
+        "swaks", "--protocol", "LMTP", "--socket", agent.path, "--from", harness.SENDER, "--to",
+        ",".join(map(address, ("alice", "nobody", "anna"))), "--helo", "client.example.net",
+        "--data", f"@{data}")
+    harness.contains(done.stdout, "550 5.1.1")
+    harness.equal(done.stdout.count("250 2.6.0"), 2)
+    agent.check(alice=1, anna=1)
+
+
+def test_msmtp():
+    agent = Agent().listen()
+    done = harness.run(
+        harness.packages() / "msmtp/usr/bin/msmtp", "--host=localhost", "--port=24", "--protocol=lmtp",
+        f"--socket={agent.path}", f"--from={harness.SENDER}", "--auth=off",
+        "--domain=client.example.net", "--", address("alice"), address("anna"),
+        input=agent.lf.read_text(), env=harness.with_libraries(HOME=str(agent.site.dir)))
+    harness.equal(done.returncode, 0, done.stdout)
+    agent.check(alice=1, anna=1)
+
+
+def virtual(agent):
+    return f"virtual_mailbox_domains = {DOMAIN}\nvirtual_transport = lmtp:unix:{agent.path}\n"
+
+
+@harness.table(
+    virtual=(virtual,),
+    local=(lambda agent: f"mydestination = {DOMAIN}\nlocal_transport = lmtp:unix:{agent.path}\n",),
+    mailbox=(lambda agent: f"mydestination = {DOMAIN}\nmailbox_transport = lmtp:unix:{agent.path}\n",))
+def test_postfix_delivers(settings):
+    """The unknown recipient alone is bounced; and the bounce, to a sender of ours, is delivered as well."""
+    agent = Agent().listen()
+    postfix = servers.Postfix(agent.site.dir, settings(agent), agent.lf, sender=address("carl"),
+                              recipients=map(address, ("alice", "nobody", "anna")))
+    postfix.logged("status=bounced", f"to=<{address('nobody')}>", "said: 550 5.1.1 No such mailbox here")
+    for name in ("alice", "anna"):
+        postfix.logged("status=sent", f"to=<{address(name)}>", "250 2.6.0 Delivered as")
+    postfix.logged("status=sent", f"to=<{address('carl')}>")
+    agent.check(alice=1, anna=1, carl=1)
+    postfix.logged("Using LMTP PIPELINING")
+
+
+def test_postfix_in_a_chroot_delivers_below_its_queue():
+    """As Debian runs it, with the socket where its client can see it."""
+    agent = Agent()
+    shutil.copy(harness.program(), agent.site.dir)
+    command = " ".join([f"{agent.site.dir}/{harness.program().name}", *agent.site.command()[1:]])
+    postfix = servers.Postfix(
+        agent.site.dir, f"local_transport = lmtp:unix:private/postern\nmydestination = {DOMAIN}\n",
+        agent.lf, [address("alice")], chroot="y",
+        before=f"socat UNIX-LISTEN:/var/spool/postfix/private/postern,fork,user=postfix,mode=600 "
+               f"EXEC:'{command}',nofork &")
+    postfix.logged("status=sent", f"to=<{address('alice')}>")
+    agent.check(alice=1)
+
+
+def test_postfix_tries_again_for_the_full_one_alone():
+    disks = Disks()
+    agent = Agent(disks.site, disks.boxes).listen()
+    postfix = servers.Postfix(agent.site.dir, virtual(agent), agent.lf,
+                              map(address, ("bob", "alice", "ben")))
+    postfix.logged("status=sent", f"to=<{address('alice')}>")
+    for name in ("bob", "ben"):
+        postfix.logged("status=deferred", f"to=<{address(name)}>", "said: 452 4.3.1 Insufficient storage")
+    agent.check(alice=1)
+    disks.ballast.unlink()
+    postfix.order("postqueue -f")
+    for name in ("bob", "ben"):
+        postfix.logged("status=sent", f"to=<{address(name)}>")
+    agent.check(alice=1, bob=1, ben=1)
+
+
+EXIM = """\
+primary_hostname = relay.example.net
+log_selector = +smtp_confirmation
+acl_not_smtp = accept
+begin acl
+begin routers
+all:
+  driver = accept
+  transport = postern
+begin transports
+postern:
+{transport}
+begin retry
+* * F,2h,15m
+"""
+
+
+def exim_by_socket(agent):
+    """Its lmtp transport: no extension, and no pipelining."""
+    agent.listen()
+    return f"""
+  driver = lmtp
+  socket = {agent.path}
+  batch_max = 100
+  user = Debian-exim
+"""
+
+
+def exim_by_tcp(agent, chunking="*"):
+    """Its smtp transport, which also speaks LMTP: with everything that we offer."""
+    port = harness.Listener(agent.site).port
+    return f"""
+  driver = smtp
+  protocol = lmtp
+  hosts = 127.0.0.1
+  allow_localhost
+  port = {port}
+  hosts_try_chunking = {chunking}
+  connection_max_messages = 10
+"""
+
+
+EXIM_WAYS = {"by socket": exim_by_socket, "by TCP, in chunks": exim_by_tcp,
+             "by TCP": lambda agent: exim_by_tcp(agent, "")}
+
+
+@harness.table_of(EXIM_WAYS)
+def test_exim_delivers(transport):
+    """The unknown recipient alone is bounced; and the bounce, to a sender of ours, is delivered as well."""
+    agent = Agent()
+    exim = servers.Exim(agent.site.dir, EXIM.format(transport=transport(agent)), agent.lf,
+                        map(address, ("alice", "nobody", "anna")), sender=address("carl"))
+    for name in ("alice", "anna", "carl"):
+        exim.logged("> ", address(name), "250 2.6.0 Delivered as")
+    exim.logged(f" ** {address('nobody')} ", "550 5.1.1 No such mailbox here")
+    agent.check(alice=1, anna=1, carl=1)
+
+
+@harness.table_of(EXIM_WAYS)
+def test_exim_tries_again_for_the_full_one_alone(transport):
+    disks = Disks()
+    agent = Agent(disks.site, disks.boxes)
+    exim = servers.Exim(agent.site.dir, EXIM.format(transport=transport(agent)), agent.lf,
+                        map(address, ("bob", "alice", "ben")))
+    exim.logged("> ", address("alice"), "250 2.6.0 Delivered as")
+    for name in ("bob", "ben"):
+        exim.logged(f" == {address(name)} ", "LMTP error after ", "452 4.3.1 Insufficient storage")
+    agent.check(alice=1)
+    disks.ballast.unlink()
+    exim.order("exim4 -qff")
+    for name in ("bob", "ben"):
+        exim.logged("> ", address(name), "250 2.6.0 Delivered as")
+    agent.check(alice=1, bob=1, ben=1)
+
+
+# PRDR
+
+
+def exim_by_smtp(agent, chunking, prdr="*"):
+    port = harness.Listener(agent.site).port
+    return EXIM.format(transport=f"""
+  driver = smtp
+  hosts = 127.0.0.1
+  allow_localhost
+  port = {port}
+  hosts_try_chunking = {chunking}
+  hosts_try_prdr = {prdr}
+""")
+
+
+@harness.table(by_data=("",), by_chunks=("*",))
+def test_exim_asks_for_prdr(chunking):
+    """With two recipients or more. Its log then has PRDR, and both the recipient's reply and the last."""
+    agent = Agent(arguments=())
+    exim = servers.Exim(agent.site.dir, exim_by_smtp(agent, chunking), agent.lf,
+                        map(address, ("alice", "nobody", "anna")))
+    for name in ("alice", "anna"):
+        lines = exim.logged("> ", address(name), " PRDR ")
+        harness.equal(lines[0].count("250 2.6.0 Delivered as"), 2, lines[0])
+        harness.equal(" K " in lines[0], bool(chunking), lines[0])
+    exim.logged(f" ** {address('nobody')} ", "550 5.1.1")
+    agent.check(alice=1, anna=1)
+
+
+@harness.table(by_data=("",), by_chunks=("*",))
+def test_exim_keeps_the_full_one_alone_by_prdr(chunking):
+    disks = Disks()
+    agent = Agent(disks.site, disks.boxes, arguments=())
+    exim = servers.Exim(agent.site.dir, exim_by_smtp(agent, chunking), agent.lf,
+                        map(address, ("bob", "alice", "ben")))
+    exim.logged("> ", address("alice"), " PRDR ", "250 2.6.0 Delivered as")
+    for name in ("bob", "ben"):
+        exim.logged(f" == {address(name)} ", "PRDR error after ", "452 4.3.1 Insufficient storage")
+    agent.check(alice=1)
+    disks.ballast.unlink()
+    exim.order("exim4 -qff")
+    for name in ("bob", "ben"):
+        exim.logged("> ", address(name), "250 2.6.0 Delivered as")
+    agent.check(alice=1, bob=1, ben=1)
+
+
+@harness.table(nobody_can_have_it=("bob", "ben"), one_recipient_left=("bob", "nobody"))
+def test_exim_understands_a_refusal_in_place_of_the_block(*names):
+    disks = Disks()
+    agent = Agent(disks.site, disks.boxes, arguments=())
+    exim = servers.Exim(agent.site.dir, exim_by_smtp(agent, ""), agent.lf, map(address, names))
+    exim.logged(f" == {address('bob')} ", "452 4.3.1 Insufficient storage")
+    agent.check()
+
+
+def test_exim_keeps_all_of_them_without_prdr():
+    disks = Disks()
+    agent = Agent(disks.site, disks.boxes, arguments=())
+    exim = servers.Exim(agent.site.dir, exim_by_smtp(agent, "", prdr=""), agent.lf,
+                        map(address, ("alice", "bob")))
+    for name in ("alice", "bob"):
+        exim.logged(f" == {address(name)} ", "452 4.3.1 Insufficient storage")
+    agent.check()
+
+
+def test_swaks_asks_for_prdr():
+    harness.need("swaks")
+    agent = Agent(arguments=())
+    data = agent.site.dir / "data"
+    data.write_bytes(agent.sent[:-2])
+    done = harness.run(
+        "swaks", "--server", "127.0.0.1", "--port", harness.Listener(agent.site).port, "--prdr", "--from",
+        harness.SENDER, "--to", ",".join(map(address, ("alice", "nobody", "anna"))), "--helo",
+        "client.example.net", "--data", f"@{data}")
+    harness.contains(done.stdout, "353 ")
+    harness.equal(done.stdout.count("250 2.6.0"), 3)
+    agent.check(alice=1, anna=1)
 
 
 if __name__ == "__main__":
