@@ -13,7 +13,8 @@ struct mailbox {
 	dev_t device;
 	ino_t inode;
 	uid_t owner;
-	struct copy *copy; /* the file that is linked into it */
+	struct copy *copy; /* the file that is linked into it; NULL: none */
+	int error; /* -errno: why it cannot have the message */
 	bool linked;
 	char name[TX_FILE_MAX]; /* of the message in `new` */
 };

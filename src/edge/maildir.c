@@ -2,8 +2,9 @@
  * Promises that a message is durable in every Maildir before it is accepted: write,
  * fsync, link, fsync the file again (or a file system without a journal may lose the link
  * count), fsync each directory. Refuses to know who may receive mail. All that can fail
- * is done for all Maildirs before the first link; a failure after it takes back what was
- * linked.
+ * is done for all Maildirs before the first link (but a file for one that no link
+ * reaches); a failure after it takes back what was linked, of that Maildir alone where
+ * its recipients can be told.
  */
 #include "edge/maildir.h"
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "edge/mailbox.h"
+#include "edge/maildir-copies.h"
 #include "edge/maildir-file.h"
 
 #define FD_RESERVE 16 /* descriptors kept for files and logs */
@@ -96,149 +98,92 @@ static const struct reply *maildir_rcpt(
 /*
  * A Maildir is created when content is about to come, not for each address that is tried.
  */
-static int create_missing(struct maildir *m)
+static void create_missing(struct maildir *m)
 {
-	int r = 0;
-
-	for (size_t i = 0; i < m->n_boxes && r == 0; i++)
+	for (size_t i = 0; i < m->n_boxes; i++)
 		if (m->boxes[i].new_dir < 0)
-			r = mailbox_create(&m->boxes[i], m->root);
-	return r;
-}
-
-/*
- * "<id>R<try>.<host>,S=<octets>"; the first try has no R, and a file in tmp no size yet.
- */
-static void make_name(const struct maildir *m, const struct tx *tx, size_t try,
-	off_t size, char name[static TX_FILE_MAX])
-{
-	struct buf b = { .p = name, .cap = TX_FILE_MAX };
-
-	buf_put_str(&b, tx->id);
-	if (try > 0) {
-		buf_put_char(&b, 'R');
-		buf_put_num(&b, try);
-	}
-	buf_put_char(&b, '.');
-	buf_put_str(&b, m->host);
-	if (size >= 0) {
-		buf_put(&b, SPAN(",S="));
-		buf_put_num(&b, (uint64_t)size);
-	}
-	buf_terminate(&b);
-}
-
-/* Adds a file beside the box's directory. 0 or -errno. */
-static int add_copy(struct maildir *m, const struct tx *tx, const struct mailbox *box)
-{
-	char name[TX_FILE_MAX];
-
-	make_name(m, tx, m->n_copies, -1, name);
-	return copy_open(&m->copies[m->n_copies++], box->new_dir, name);
+			m->boxes[i].error = mailbox_create(&m->boxes[i], m->root);
 }
 
 static const struct reply *maildir_data(
 	struct stage *st, const struct tx *tx, struct span trace)
 {
 	struct maildir *m = maildir_of(st);
-	int r = create_missing(m);
+	int r;
 
-	if (r == 0 && !(m->copies = calloc(m->n_boxes, sizeof(*m->copies))))
-		r = -ENOMEM;
+	create_missing(m);
+	m->copies = calloc(m->n_boxes, sizeof(*m->copies));
+	if (!m->copies)
+		return reply_get(REPLY_NO_MEMORY);
+	r = copies_begin(m, tx);
 	if (r == 0)
-		r = add_copy(m, tx, &m->boxes[0]);
-	if (r == 0)
-		r = copy_write(&m->copies[0], trace);
+		r = copies_write(m, tx, trace);
 	return r < 0 ? failure(r) : NULL;
 }
 
 static const struct reply *maildir_body(
 	struct stage *st, const struct tx *tx, struct span text)
 {
-	int r = copy_write(&maildir_of(st)->copies[0], text);
+	int r = copies_write(maildir_of(st), tx, text);
 
-	(void)tx;
 	return r < 0 ? failure(r) : NULL;
 }
 
-/* The copy that may be linked into the box: same file system, same owner, names left. */
-static struct copy *find_copy(struct maildir *m, const struct mailbox *box)
+/* Says so of every recipient whose Maildir cannot have the message. */
+static void refuse_recipients(const struct maildir *m, struct tx *tx)
 {
-	for (size_t i = 0; i < m->n_copies; i++) {
-		struct copy *c = &m->copies[i];
-		if (c->fd >= 0 && c->device == box->device && c->owner == box->owner &&
-			c->n_planned < MAILDIR_LINKS_MAX)
-			return c;
+	for (size_t i = 0; i < tx->n_recipients; i++) {
+		struct recipient *to = &tx->recipients[i];
+		if (m->boxes[to->slot].error)
+			to->reply = failure(m->boxes[to->slot].error);
 	}
-	return NULL;
-}
-
-/* Makes one more copy, complete and synced. One that fails is closed, so that no box finds it. */
-static int copy_for(struct maildir *m, const struct tx *tx, const struct mailbox *box,
-	struct copy **ret)
-{
-	int r = add_copy(m, tx, box);
-	struct copy *c = &m->copies[m->n_copies - 1];
-
-	if (r == 0)
-		r = copy_fill(c, &m->copies[0]);
-	if (r == 0)
-		r = copy_sync(c);
-	if (r < 0)
-		copy_close(c);
-	else
-		*ret = c;
-	return r;
-}
-
-/* Finds or makes the copy for the box. 0 or -errno; then the box has none. */
-static int plan_box(struct maildir *m, const struct tx *tx, struct mailbox *box)
-{
-	int r = 0;
-
-	box->copy = find_copy(m, box);
-	if (!box->copy)
-		r = copy_for(m, tx, box, &box->copy);
-	if (r == 0)
-		box->copy->n_planned++;
-	return r;
-}
-
-/* Says so of every recipient whose mail the box would have held. */
-static void refuse_box(struct tx *tx, size_t slot, const struct reply *reply)
-{
-	for (size_t i = 0; i < tx->n_recipients; i++)
-		if (tx->recipients[i].slot == slot)
-			tx->recipients[i].reply = reply;
 }
 
 static const struct reply *maildir_prepare(struct stage *st, struct tx *tx)
 {
 	struct maildir *m = maildir_of(st);
-	int r = copy_sync(&m->copies[0]);
+	int r = copies_finish(m, tx);
 
 	if (r < 0)
 		return failure(r);
-	for (size_t i = 0; i < m->n_boxes; i++) {
-		r = plan_box(m, tx, &m->boxes[i]);
-		if (r < 0)
-			refuse_box(tx, i, failure(r));
-	}
+	refuse_recipients(m, tx);
 	return NULL;
 }
 
 /* Never over an existing file: another name is tried. */
 static int link_box(struct maildir *m, const struct tx *tx, struct mailbox *box)
 {
-	off_t size = copy_size(box->copy);
-	int r = size < 0 ? (int)size : -EEXIST;
+	int r = copy_link_new(box->copy, box->new_dir, tx->id, m->host, box->name);
 
-	for (size_t try = 0; r == -EEXIST && try < MAILDIR_NAME_TRIES; try++) {
-		make_name(m, tx, try, size, box->name);
-		r = copy_link(box->copy, box->new_dir, box->name);
-	}
 	box->linked = r == 0;
 	return r;
+}
+
+/* Directories of one file system may be apart all the same: mounts, or quotas of projects. */
+static int link_apart(struct maildir *m, const struct tx *tx, struct mailbox *box)
+{
+	int r = link_box(m, tx, box);
+
+	if (r == -EXDEV)
+		r = copies_own(m, tx, box);
+	if (r == 0 && !box->linked)
+		r = link_box(m, tx, box);
+	return r;
+}
+
+/* What is durable in the box, or why it is not. */
+static int sync_box(const struct mailbox *box)
+{
+	if (box->copy->error)
+		return box->copy->error;
+	return fsync(box->new_dir) < 0 ? -errno : 0;
+}
+
+/* A box that fails does so for itself, where its recipients can be told; else it stops all. */
+static int settle(struct mailbox *box, const struct tx *tx, int error)
+{
+	box->error = error;
+	return tx->each ? 0 : error;
 }
 
 static int link_all(struct maildir *m, const struct tx *tx)
@@ -247,34 +192,38 @@ static int link_all(struct maildir *m, const struct tx *tx)
 
 	for (size_t i = 0; i < m->n_boxes && r == 0; i++)
 		if (m->boxes[i].copy)
-			r = link_box(m, tx, &m->boxes[i]);
+			r = settle(&m->boxes[i], tx, link_apart(m, tx, &m->boxes[i]));
 	for (size_t i = 0; i < m->n_copies && r == 0; i++)
 		if (m->copies[i].n_planned)
-			r = copy_sync(&m->copies[i]);
+			m->copies[i].error = copy_sync(&m->copies[i]);
 	for (size_t i = 0; i < m->n_boxes && r == 0; i++)
-		if (m->boxes[i].linked && fsync(m->boxes[i].new_dir) < 0)
-			r = -errno;
+		if (m->boxes[i].linked)
+			r = settle(&m->boxes[i], tx, sync_box(&m->boxes[i]));
 	return r;
 }
 
-/* What a reader has moved to cur already is his: he sees that message twice. */
-static void unlink_all(struct maildir *m)
+/* From boxes that failed, or from all. What a reader has moved to cur already is his: he sees that message twice. */
+static void take_back(struct maildir *m, bool all)
 {
 	for (size_t i = 0; i < m->n_boxes; i++) {
 		struct mailbox *box = &m->boxes[i];
-		if (box->linked && unlinkat(box->new_dir, box->name, 0) == 0)
+		if (!box->linked || !(all || box->error))
+			continue;
+		box->linked = false;
+		if (unlinkat(box->new_dir, box->name, 0) == 0)
 			fsync(box->new_dir);
 	}
 }
 
-/* The first box that has the message. */
-static const struct mailbox *first_linked(const struct maildir *m)
+/* Of the first box that has the message. */
+static void note_name(const struct maildir *m, struct tx *tx)
 {
 	size_t i = 0;
 
-	while (!m->boxes[i].linked)
+	while (i < m->n_boxes && !m->boxes[i].linked)
 		i++;
-	return &m->boxes[i];
+	if (i < m->n_boxes)
+		memcpy(tx->file, m->boxes[i].name, sizeof(tx->file));
 }
 
 static const struct reply *maildir_commit(struct stage *st, struct tx *tx)
@@ -282,11 +231,11 @@ static const struct reply *maildir_commit(struct stage *st, struct tx *tx)
 	struct maildir *m = maildir_of(st);
 	int r = link_all(m, tx);
 
-	if (r < 0) {
-		unlink_all(m);
+	take_back(m, r < 0);
+	if (r < 0)
 		return failure(r);
-	}
-	memcpy(tx->file, first_linked(m)->name, sizeof(tx->file));
+	refuse_recipients(m, tx);
+	note_name(m, tx);
 	return NULL;
 }
 
@@ -300,7 +249,7 @@ static void maildir_clear(struct stage *st)
 		mailbox_close(&m->boxes[i]);
 	free(m->copies);
 	free(m->boxes);
-	m->copies = NULL;
+	m->copies = m->first = NULL;
 	m->boxes = NULL;
 	m->n_copies = m->n_boxes = 0;
 }

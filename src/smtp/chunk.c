@@ -1,6 +1,7 @@
 /*
  * BDAT (RFC 3030). Promises that exactly the octets that a chunk announces are taken, whatever is thought
- * of it, so that none of them is ever read as a command. Refuses to know where mail goes.
+ * of it, so that none of them is ever read as a command, and that a client may have sent all its chunks
+ * before it reads the first refusal. Refuses to know where mail goes.
  */
 #include "base/num.h"
 #include "proto/command.h"
@@ -28,12 +29,16 @@ static const struct reply *begin(struct session *s)
 const struct reply *chunk_bdat(
 	struct session *s, struct span args, const struct reply *refusal)
 {
+	if (s->chunk_last)
+		s->lost = NULL;
 	/* without a size nobody knows where commands begin again: others would come out of the content */
 	if (!parse(s, args)) {
 		s->end = END_CHUNK;
 		return reply_get(REPLY_CHUNK_SYNTAX);
 	}
-	if (!refusal && s->phase == PHASE_MAIL)
+	if (s->lost)
+		refusal = s->lost;
+	else if (!refusal && s->phase == PHASE_MAIL)
 		refusal = begin(s);
 	s->chunk_refusal = refusal;
 	s->chunk_phase = s->phase;
@@ -79,21 +84,30 @@ static void end_text(struct session *s)
 	mail_text(s, kept);
 }
 
+/*
+ * A message must not go on with a chunk missing (RFC 3030 2). In LMTP the last chunk has a reply for each
+ * recipient even so, and none where there is none (RFC 2033 4.3).
+ */
+static const struct reply *refuse(struct session *s, const struct reply *r)
+{
+	if (!s->lost)
+		s->n_owed = s->tx.n_recipients;
+	s->phase = s->tx.open ? PHASE_GREETED : s->chunk_phase;
+	if (s->settings->lmtp && s->chunk_last && s->phase == PHASE_GREETED)
+		s->phase = PHASE_RESULTS;
+	return r;
+}
+
 const struct reply *chunk_reply(struct session *s)
 {
-	if (s->chunk_refusal) {
-		/* a message must not go on with a chunk missing (RFC 3030 2) */
-		s->phase = s->tx.open ? PHASE_GREETED : s->chunk_phase;
-		return s->chunk_refusal;
-	}
+	if (s->chunk_refusal)
+		return refuse(s, s->chunk_refusal);
 	if (s->chunk_last) {
 		end_text(s);
 		return mail_deliver(s);
 	}
-	if (s->tx.refusal) {
-		s->phase = PHASE_GREETED;
-		return s->tx.refusal;
-	}
+	if (s->tx.refusal)
+		return refuse(s, s->tx.refusal);
 	s->phase = PHASE_CHUNKS;
 	return reply_get(REPLY_CHUNK_OK);
 }

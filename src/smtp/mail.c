@@ -133,13 +133,9 @@ const struct reply *mail_begin_content(struct session *s)
 	if (s->tx.n_recipients == 0)
 		return no_recipients(s);
 	r = stages_data(&s->stages, &s->tx, build_trace(s));
-	if (r) {
-		s->phase = PHASE_GREETED;
-		session_end_tx(s, r);
-		return r;
-	}
-	s->tx.refusal = NULL;
-	return NULL;
+	if (!r)
+		s->tx.refusal = NULL;
+	return r;
 }
 
 const struct reply *mail_data(struct session *s, struct span args)
@@ -150,6 +146,11 @@ const struct reply *mail_data(struct session *s, struct span args)
 	if (s->tx.params.body == BODY_BINARYMIME)
 		return reply_get(REPLY_BINARY_DATA);
 	r = mail_begin_content(s);
+	/* without a recipient nothing is over: one may yet come */
+	if (r && s->tx.n_recipients) {
+		s->phase = PHASE_GREETED;
+		session_end_tx(s, r);
+	}
 	if (r)
 		return r;
 	s->data = (struct data){ .at = s->line_crlf ? DATA_AFTER_CRLF : DATA_AFTER_LF };
@@ -189,19 +190,32 @@ static void note_refused(struct tx *tx)
 	}
 }
 
+/*
+ * In LMTP every recipient has a reply of its own. With PRDR they have where there are two or more, as with
+ * Exim's server, and the message is not refused for what it is (draft-hall-prdr-00 4.4).
+ */
+static bool tells_each(const struct session *s, const struct reply *r)
+{
+	if (s->settings->lmtp)
+		return true;
+	return s->tx.params.prdr && s->tx.n_recipients > 1 &&
+	       (reply_is_positive(r) || tx_fold(&s->tx));
+}
+
 const struct reply *mail_deliver(struct session *s)
 {
 	const struct reply *r = s->tx.refusal;
-	bool each = s->settings->lmtp || (s->tx.params.prdr && !r);
 
 	if (!r)
-		r = stages_deliver(&s->stages, &s->tx, each);
+		r = stages_deliver(
+			&s->stages, &s->tx, s->settings->lmtp || s->tx.params.prdr);
 	if (!r) {
 		note_refused(&s->tx);
 		s->n_messages++;
 		s->n_errors = s->n_junk = s->n_overshoot = 0;
 		r = session_reply(s, REPLY_ACCEPTED, span_of(s->tx.id));
 	}
-	s->phase = each ? PHASE_RESULTS : PHASE_GREETED;
+	s->n_owed = s->tx.n_recipients;
+	s->phase = tells_each(s, r) ? PHASE_RESULTS : PHASE_GREETED;
 	return r;
 }

@@ -59,9 +59,14 @@ const struct reply *session_reply(
 	return reply_get(name);
 }
 
-/* A client that offers more recipients than it may has done nothing wrong (RFC 5321 4.5.3.1.10). */
+/*
+ * A client that offers more recipients than it may has done nothing wrong (RFC 5321 4.5.3.1.10), nor has one
+ * that sent more chunks before it read that the first was refused (RFC 3030 2).
+ */
 static bool is_error(struct session *s, const struct reply *r)
 {
+	if (r == s->lost)
+		return false;
 	return r != reply_get(REPLY_RECIPIENT_MANY) ||
 	       s->n_overshoot++ >= RECIPIENT_OVERSHOOT_MAX;
 }
@@ -113,13 +118,22 @@ void session_end_tx(struct session *s, const struct reply *outcome)
 	tx_clear(&s->tx);
 }
 
+static void end_results(struct session *s)
+{
+	count(s, s->result);
+	s->phase = PHASE_GREETED;
+	session_end_tx(s, s->result);
+}
+
 static void end_session(struct session *s, enum session_end why)
 {
 	if (s->phase == PHASE_ENDED)
 		return;
 	s->end = why;
 	/* what has been delivered is so, whoever heard of it */
-	session_end_tx(s, s->phase == PHASE_RESULTS ? s->result : NULL);
+	if (s->phase == PHASE_RESULTS)
+		end_results(s);
+	session_end_tx(s, NULL);
 	s->phase = PHASE_ENDED;
 	record_write(s, RECORD_SESSION);
 }
@@ -193,7 +207,9 @@ static bool take_command(struct session *s, struct bytes *in)
 		return false;
 	s->line_crlf = line.crlf;
 	r = line_refusal(s, &line);
-	if (!line.too_long)
+	if (line.too_long)
+		s->lost = NULL;
+	else
 		r = verbs_dispatch(s, line.text, line.text.n + 1 + line.crlf, r);
 	if (r)
 		put_reply(s, r);
@@ -221,19 +237,18 @@ static void put_outcome(struct session *s, const struct reply *r)
 static bool put_result(struct session *s)
 {
 	const struct reply *r = s->result;
+	bool last = s->n_told == s->n_owed;
 
-	if (s->n_told < s->tx.n_recipients) {
-		const struct recipient *to = &s->tx.recipients[s->n_told++];
-		s->argument = span_of(s->tx.id);
-		say(s, to->reply ? to->reply : r);
-		return true;
-	}
+	/* of a message that ended with an earlier chunk only the number of recipients is known */
+	if (!last && s->tx.open && s->tx.recipients[s->n_told].reply)
+		r = s->tx.recipients[s->n_told].reply;
 	s->argument = span_of(s->tx.id);
-	if (!s->settings->lmtp)
+	if (!last || !s->settings->lmtp)
 		say(s, r);
-	count(s, r);
-	s->phase = PHASE_GREETED;
-	session_end_tx(s, r);
+	if (last)
+		end_results(s);
+	else
+		s->n_told++;
 	return true;
 }
 
@@ -249,9 +264,14 @@ static bool take_content(struct session *s, struct bytes *in)
 /* True when the end of the chunk was there. */
 static bool take_chunk(struct session *s, struct bytes *in)
 {
+	const struct reply *r;
+
 	if (!chunk_content(s, in))
 		return false;
-	put_outcome(s, chunk_reply(s));
+	r = chunk_reply(s);
+	put_outcome(s, r);
+	if (!reply_is_positive(r) && !s->chunk_last && s->phase == PHASE_GREETED)
+		s->lost = r;
 	return true;
 }
 

@@ -29,7 +29,8 @@ enum phase {
 	PHASE_CONTENT = 8, /* behind DATA */
 	PHASE_CHUNKS = 16, /* a chunk has been taken, more are to come (RFC 3030) */
 	PHASE_CHUNK = 32, /* behind BDAT: its octets */
-	PHASE_RESULTS = 64, /* behind a message: a reply for each recipient is due */
+	PHASE_RESULTS =
+		64, /* behind a message: s->n_owed replies are due, one for each recipient */
 	PHASE_ENDED = 128,
 };
 
@@ -106,7 +107,10 @@ struct session {
 	const struct reply
 		*chunk_refusal; /* they are thrown away, and this is the reply */
 	enum phase chunk_phase; /* to go back to when they are */
+	/* why a message was refused whose chunks still come, none but them since; NULL: none is */
+	const struct reply *lost;
 	struct tx tx;
+	size_t n_owed; /* replies to a message, where each recipient has one */
 	const struct reply *result; /* in PHASE_RESULTS: of the message as a whole */
 	size_t n_told; /* recipients that have had theirs */
 

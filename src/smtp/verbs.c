@@ -234,5 +234,6 @@ const struct reply *verbs_dispatch(
 		refusal = gate(s, verb, command.args, n_line);
 	if (verb && verb->flags & VERB_OCTETS)
 		return chunk_bdat(s, command.args, refusal);
+	s->lost = NULL;
 	return refusal ? refusal : verb->handle(s, command.args);
 }

@@ -19,7 +19,7 @@ const struct reply *chunk_bdat(
 	struct session *s, struct span args, const struct reply *refusal);
 /* Takes octets from `in` while the phase is PHASE_CHUNK. True when all of them were there. */
 bool chunk_content(struct session *s, struct bytes *in);
-/* They were: goes back to the phase that follows. PHASE_GREETED: the transaction is to be ended. */
+/* They were: goes on to the phase that follows, as mail_deliver() or with the transaction to be ended. */
 const struct reply *chunk_reply(struct session *s);
 
 /* MAIL, RCPT and DATA, in mail.c. */
@@ -27,7 +27,7 @@ const struct reply *mail_mail(struct session *s, struct span args);
 const struct reply *mail_rcpt(struct session *s, struct span args);
 const struct reply *mail_data(struct session *s, struct span args);
 
-/* Content is about to come: opens the stages for it. NULL, or the refusal. */
+/* Content is about to come: opens the stages for it. NULL, or the refusal; then the caller ends what is over. */
 const struct reply *mail_begin_content(struct session *s);
 /* Passes decoded text on, unless the message has been refused. */
 void mail_text(struct session *s, struct span text);
@@ -35,6 +35,8 @@ void mail_text(struct session *s, struct span text);
  * Takes content from `in` while the phase is PHASE_CONTENT. True when its end was found.
  */
 bool mail_content(struct session *s, struct bytes *in);
-/* The end was found: delivers. Returns the reply, after which the transaction is to be
- * ended. */
+/*
+ * The end was found: delivers. Returns the reply, after which the transaction is to be ended. PHASE_RESULTS:
+ * first each of s->n_owed recipients has one.
+ */
 const struct reply *mail_deliver(struct session *s);

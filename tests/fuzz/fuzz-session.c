@@ -1,8 +1,8 @@
 /*
- * The whole engine with stages in memory. Input: settings, the hook that refuses, piece, and the peer's
- * octets; an octet 255 among them is a pause in which the peer reads. Promises: the same in pieces as at
- * once, replies that are lines of SMTP, no reply lost, records that are escaped, and nothing stored before
- * the very octets CRLF.CRLF.
+ * The whole engine with stages in memory. Input: settings, the hook and the recipients that are refused,
+ * piece, and the peer's octets; an octet 255 among them is a pause in which the peer reads. Promises: the
+ * same in pieces as at once, replies that are lines of SMTP, no reply lost or left owing, records that are
+ * escaped, and nothing stored before the very octets CRLF.CRLF.
  */
 #include "fuzz/fuzz.h"
 #include "unit/engine.h"
@@ -11,6 +11,7 @@
 #define PAUSE 255
 #define ERROR_LIMIT 50
 #define SIZE_LIMIT 200
+#define RECIPIENT_LIMIT 5 /* data[1] / HOOK_COUNT has a bit for each */
 
 static void choose(struct engine *e, const uint8_t *data)
 {
@@ -19,9 +20,11 @@ static void choose(struct engine *e, const uint8_t *data)
 	e->settings.bare_newline = data[0] & 4 ? BARE_REJECT : BARE_NORMALIZE;
 	e->verdict = data[0] & 8 ? TLS_UNUSABLE : TLS_READY;
 	e->handshake_fails = data[0] & 16;
-	e->settings.recipient_limit = 5;
+	e->settings.lmtp = data[0] & 64;
+	e->settings.recipient_limit = RECIPIENT_LIMIT;
 	e->settings.error_limit = ERROR_LIMIT;
 	e->memory.refuses = data[1] % HOOK_COUNT;
+	e->memory.refuses_of = data[1] / HOOK_COUNT;
 	/* a stage may refuse part of a text that is too big as a whole: either is right */
 	if (data[0] & 32 && e->memory.refuses != HOOK_BODY)
 		e->settings.size_limit = SIZE_LIMIT;
@@ -105,6 +108,7 @@ static void send_segment(
 		size_t n_stored = e->memory.n_stored;
 		enum phase before = e->session.phase;
 		engine_send(e, (struct span){ segment.p, n });
+		MUST(e->session.phase != PHASE_RESULTS);
 		if (piece == 1)
 			check_end(e, n_stored, before, tail, *segment.p);
 		segment = span_from(segment, n);

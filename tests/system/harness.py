@@ -9,6 +9,7 @@ its own pid, and nothing is sent anywhere but to loopback.
 import argparse
 import array
 import contextlib
+import ctypes
 import fcntl
 import os
 import re
@@ -33,6 +34,8 @@ RECIPIENT = "printer@example.org"
 PATIENCE = 15.0  # seconds that anything bounded may take; far more than it needs
 TEST_LIMIT = 120  # seconds for one test function
 HERE = Path(__file__).resolve().parent
+CLONE_NEWNS = 0x00020000
+CLONE_NEWNET = 0x40000000
 
 build: Path  # the build folder, from the command line
 sanitized = False
@@ -201,6 +204,67 @@ def _remove(path):
         print(f"# kept {path}")
     else:
         shutil.rmtree(path, ignore_errors=True)
+
+
+_own_mounts = False
+
+
+def mount(*arguments):
+    """Mount something, seen by this process and its children alone."""
+    global _own_mounts
+    need_root("mounting")
+    if not _own_mounts:
+        libc = ctypes.CDLL(None, use_errno=True)
+        assert libc.unshare(CLONE_NEWNS) == 0, os.strerror(ctypes.get_errno())
+        _own_mounts = True
+        mount("--make-rprivate", "/")
+    done = run("mount", *arguments)
+    assert done.returncode == 0, done.stdout
+
+
+def small_file_system(path, size):
+    """An empty file system of that size (64k, 1m) at path."""
+    path.mkdir(parents=True, exist_ok=True)
+    mount("-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", path)
+    at_end(run, "umount", "-l", path)
+    return path
+
+
+def mount_again(path):
+    """The same directory, of the same file system, behind a mount of its own."""
+    mount("--bind", path, path)
+    at_end(run, "umount", "-l", path)
+
+
+def fill(path):
+    """Leave no room on the file system of that directory; the file to be removed to make some."""
+    ballast = path / "ballast"
+    with open(ballast, "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    return ballast
+
+
+@contextlib.contextmanager
+def in_network_of(pid):
+    """Sockets made within are of the network that the process has."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/self/ns/net", "rb") as ours, open(f"/proc/{pid}/ns/net", "rb") as theirs:
+        assert libc.setns(theirs.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+        try:
+            yield
+        finally:
+            assert libc.setns(ours.fileno(), CLONE_NEWNET) == 0
+
+
+def own_network():
+    """A loopback of the test's own, with every port free; for `with`."""
+    need_root("a network of our own")
+    need("unshare", "ip")
+    holder = start("unshare", "--net", "sh", "-c", "ip link set lo up && echo up && exec sleep 1000",
+                   stdout=subprocess.PIPE)
+    assert holder.stdout.readline() == b"up\n"
+    return in_network_of(holder.pid)
 
 
 def free_port():
@@ -373,6 +437,7 @@ class Site:
         self.maildir = self.root / "box"
         self.log = self.dir / "log"
         self.settings_file = self.dir / "postern.conf"
+        self.arguments = []  # of the program, beside the settings file
         self.settings = {
             "hostname": HOST, "domains": DOMAIN, "mail_root": self.root, "maildir": self.maildir,
             "maildir_create": "yes", "tls": tls, "timeout": 10, "log": "stderr"}
@@ -392,7 +457,7 @@ class Site:
         return self
 
     def command(self):
-        return [str(program()), "-c", str(self.settings_file)]
+        return [str(program()), "-c", str(self.settings_file), *self.arguments]
 
     def spawn(self, connection, wrap=(), env=None, stderr=None, **options):
         """One process for one connection, as any inetd starts it."""
@@ -580,6 +645,9 @@ class Client:
 
     def ehlo(self, name="client.example.net"):
         return self.say(f"EHLO {name}", 250)
+
+    def lhlo(self, name="client.example.net"):
+        return self.say(f"LHLO {name}", 250)
 
     def rest(self):
         """All octets up to the end of the connection, which must come."""

@@ -1,20 +1,24 @@
 #!/usr/bin/python3
-"""Real clients, each sending a message through STARTTLS: the Maildir file is what was sent."""
+"""Real clients, each sending a message through TLS, by STARTTLS and from the first octet (RFC 8314): the
+Maildir file is what was sent."""
 
 import smtplib
 import socket
 import subprocess
 
 import harness
+import servers
 from harness import HOST, PATIENCE, RECIPIENT, SENDER, Client, Listener, Site
+
+WAYS = harness.table(starttls=("required",), implicit=("implicit",))
 
 
 class Place:
     """A listener that demands TLS, and a message as a file in both kinds of line ends."""
 
-    def __init__(self, **settings):
+    def __init__(self, tls="required"):
         self.pair = harness.pair("rsa")
-        self.site = Site(tls="required", pair=self.pair, **settings)
+        self.site = Site(tls=tls, pair=self.pair)
         self.port = Listener(self.site).port
         self.sent = harness.sample()
         self.crlf = self.site.dir / "message.crlf"
@@ -37,56 +41,66 @@ class Place:
         self.check()
 
 
-def test_swaks():
-    swaks()
+@WAYS
+def test_swaks(tls):
+    swaks(tls)
 
 
 def test_swaks_pipelining():
-    swaks("--pipeline")
+    swaks("required", "--pipeline")
 
 
-def swaks(*options):
+def swaks(tls, *options):
     harness.need("swaks")
-    place = Place()
+    place = Place(tls)
     data = place.site.dir / "message.swaks"
     data.write_bytes(place.sent[:-2])  # it adds a line end of its own
     place.check_done(harness.run(
-        "swaks", "--server", "127.0.0.1", "--port", place.port, "--tls", "--from", SENDER,
-        "--to", RECIPIENT, "--helo", "client.example.net", "--data", f"@{data}", *options))
+        "swaks", "--server", "127.0.0.1", "--port", place.port,
+        "--tls-on-connect" if tls == "implicit" else "--tls", "--from", SENDER, "--to", RECIPIENT,
+        "--helo", "client.example.net", "--data", f"@{data}", *options))
 
 
-def test_curl():
+@WAYS
+def test_curl(tls):
     harness.need("curl")
-    place = Place()
+    place = Place(tls)
+    scheme = "smtps" if tls == "implicit" else "smtp"
     place.check_done(harness.run(
         "curl", "--silent", "--show-error", "--ssl-reqd", "--cacert", place.pair.certificate,
         "--resolve", f"{HOST}:{place.port}:127.0.0.1", "--mail-from", SENDER,
         "--mail-rcpt", RECIPIENT, "--upload-file", place.crlf,
-        f"smtp://{HOST}:{place.port}/client.example.net"))
+        f"{scheme}://{HOST}:{place.port}/client.example.net"))
 
 
-def test_openssl_s_client():
+@WAYS
+def test_openssl_s_client(tls):
     harness.need("openssl")
-    place = Place()
-    by_hand(place, "openssl", "s_client", "-quiet", "-starttls", "smtp", "-name",
-            "client.example.net", "-connect", f"127.0.0.1:{place.port}", "-servername", HOST,
-            "-CAfile", place.pair.certificate, "-verify_return_error", "-verify_hostname", HOST)
+    place = Place(tls)
+    starttls = ("-starttls", "smtp", "-name", "client.example.net")
+    by_hand(place, "openssl", "s_client", "-quiet", *(() if tls == "implicit" else starttls),
+            "-connect", f"127.0.0.1:{place.port}", "-servername", HOST, "-CAfile",
+            place.pair.certificate, "-verify_return_error", "-verify_hostname", HOST)
 
 
-def test_gnutls_cli():
+@WAYS
+def test_gnutls_cli(tls):
     harness.need("gnutls-cli")
-    place = Place()
-    by_hand(place, "gnutls-cli", f"--logfile={place.site.dir}/client.log", "--starttls-proto=smtp",
-            f"--port={place.port}", f"--x509cafile={place.pair.certificate}",
-            f"--verify-hostname={HOST}", f"--sni-hostname={HOST}", "127.0.0.1")
+    place = Place(tls)
+    by_hand(place, "gnutls-cli", f"--logfile={place.site.dir}/client.log",
+            *(() if tls == "implicit" else ("--starttls-proto=smtp",)), f"--port={place.port}",
+            f"--x509cafile={place.pair.certificate}", f"--verify-hostname={HOST}",
+            f"--sni-hostname={HOST}", "127.0.0.1")
 
 
 def by_hand(place, *command):
-    """A client that only carries TLS: what it reads and prints is the dialogue after STARTTLS."""
+    """A client that only carries TLS: what it reads and prints is the dialogue after STARTTLS, or all of it."""
     ours, theirs = socket.socketpair()
     with theirs:
         process = harness.start(*command, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL)
     client = Client(ours)
+    if place.site.settings["tls"] == "implicit":
+        client.expect(220)
     client.ehlo()
     harness.equal(client.message(place.sent).code, 250)
     client.say("QUIT", 221)
@@ -110,66 +124,31 @@ def test_python_smtplib():
 
 
 def test_python_smtplib_with_implicit_tls():
-    place = Place()
-    place.site.set(tls="implicit")
+    place = Place("implicit")
     with smtplib.SMTP_SSL("127.0.0.1", place.port, timeout=PATIENCE,
                           context=harness.client_context()) as client:
         client.sendmail(SENDER, [RECIPIENT], place.sent)
     place.check()
 
 
-def test_msmtp():
-    place, root = Place(), harness.packages()
+@WAYS
+def test_msmtp(tls):
+    place, root = Place(tls), harness.packages()
     place.check_done(harness.run(
         root / "msmtp/usr/bin/msmtp", "--host=127.0.0.1", f"--port={place.port}", "--tls=on",
-        "--tls-starttls=on", f"--tls-trust-file={place.pair.certificate}",
-        f"--tls-host-override={HOST}", "--auth=off", f"--from={SENDER}",
+        f"--tls-starttls={'off' if tls == 'implicit' else 'on'}",
+        f"--tls-trust-file={place.pair.certificate}", f"--tls-host-override={HOST}", "--auth=off", f"--from={SENDER}",
         "--domain=client.example.net", "--", RECIPIENT, input=place.lf.read_text(),
         env=harness.with_libraries(HOME=str(place.site.dir))))
 
 
-POSTFIX_MAIN = """\
-compatibility_level = 3.6
-myhostname = relay.example.net
-mydestination =
-relayhost = [127.0.0.1]:{port}
-inet_protocols = ipv4
-smtp_tls_security_level = encrypt
-smtp_tls_loglevel = 1
-maillog_file = /var/log/postfix.log
-"""
-
-# Nothing that listens on the network: only what takes a message from here to there.
-POSTFIX_MASTER = """\
-postlog   unix-dgram n  -  n  -  1  postlogd
-pickup    unix  n  -  n  60  1  pickup
-cleanup   unix  n  -  n  -   0  cleanup
-qmgr      unix  n  -  n  300 1  qmgr
-tlsmgr    unix  -  -  n  1000? 1 tlsmgr
-rewrite   unix  -  -  n  -   -  trivial-rewrite
-bounce    unix  -  -  n  -   0  bounce
-defer     unix  -  -  n  -   0  bounce
-trace     unix  -  -  n  -   0  bounce
-proxymap  unix  -  -  n  -   -  proxymap
-smtp      unix  -  -  n  -   -  smtp
-showq     unix  n  -  n  -   -  showq
-error     unix  -  -  n  -   -  error
-retry     unix  -  -  n  -   -  error
-"""
-
-
-def test_postfix_relaying_with_encrypt():
-    harness.need_root("a machine with Postfix in it")
-    place = Place()
-    folder = place.site.dir
-    (folder / "main.cf").write_text(POSTFIX_MAIN.format(port=place.port))
-    (folder / "master.cf").write_text(POSTFIX_MASTER)
-    in_a_machine_with("postfix", folder, f"""
-        cp {folder}/main.cf {folder}/master.cf /etc/postfix/
-        chown postfix /var/lib/postfix
-        postfix start || exit
-        sendmail -i -f {SENDER} {RECIPIENT} <{place.lf}
-        tail -f /var/log/postfix.log""")
+@WAYS
+def test_postfix_relaying_with_encrypt(tls):
+    place = Place(tls)
+    settings = f"relayhost = [127.0.0.1]:{place.port}\nsmtp_tls_security_level = encrypt\n"
+    if tls == "implicit":
+        settings += "smtp_tls_wrappermode = yes\n"
+    servers.Postfix(place.site.dir, settings, place.lf, [RECIPIENT])
     place.check(30)
 
 
@@ -197,29 +176,10 @@ begin retry
 @harness.table(by_data=("", False), by_chunks=("*", True))
 def test_exim(chunking, marked):
     """Exim sends BDAT (RFC 3030) where it is offered and wanted; its log then has a K."""
-    harness.need_root("a machine with Exim in it")
     place = Place()
-    folder = place.site.dir
-    (folder / "exim4.conf").write_text(EXIM.format(port=place.port, chunking=chunking))
-    in_a_machine_with("exim4-daemon-light", folder, f"""
-        mkdir -p /etc/exim4 /var/spool/exim4 /var/log/exim4
-        chown Debian-exim /var/spool/exim4 /var/log/exim4
-        cp {folder}/exim4.conf /etc/exim4/exim4.conf
-        exim4 -odf -i -f {SENDER} {RECIPIENT} <{place.lf}
-        cp /var/log/exim4/mainlog {folder}/mainlog""")
+    exim = servers.Exim(place.site.dir, EXIM.format(port=place.port, chunking=chunking), place.lf, [RECIPIENT])
     place.check()
-    harness.eventually(lambda: "Completed" in read_if_there(folder / "mainlog"), "the end of the log")
-    harness.equal(" K C=" in read_if_there(folder / "mainlog"), marked)
-
-
-def read_if_there(path):
-    return path.read_text() if path.exists() else ""
-
-
-def in_a_machine_with(package, folder, script):
-    with open(folder / "machine.log", "wb") as log:
-        harness.start(harness.HERE / "with-packages", harness.packages(), package, folder,
-                      "/bin/sh", "-c", script, stdout=log, stderr=log)
+    harness.equal(" K C=" in exim.logged(f" => {RECIPIENT} ")[0], marked)
 
 
 if __name__ == "__main__":

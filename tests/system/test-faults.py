@@ -354,6 +354,22 @@ def test_maildirs_of_two_owners_get_copies_of_their_own(tls):
         harness.equal((found[0].stat().st_nlink, found[0].stat().st_uid), (1, owner))
 
 
+def test_a_maildir_that_changes_hands_meanwhile_gets_its_one_file():
+    harness.need_root("giving files to others")
+    place = place_with_maildir()
+    client = place.connect()
+    client.ehlo()
+    client.envelope()
+    for path in (place.maildir, *place.maildir.iterdir()):
+        os.chown(path, 61001, 61001)
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    path = place.only_message()
+    harness.check_stored(path, harness.sample())
+    harness.equal((path.stat().st_nlink, path.stat().st_uid), (1, 61001))
+
+
 @harness.table_of(WAYS)
 def test_a_maildir_that_is_made_is_durable_before_the_answer(tls):
     """Each directory in which a name was made is synced, from mail-root down to new/."""
@@ -374,6 +390,112 @@ def test_the_same_maildir_twice_gets_one_file():
     harness.equal(deliver(client, TWO).code, 250)
     client.quit()
     harness.check_stored(place.only_message(), harness.sample())
+
+
+# A reply for each recipient (RFC 2033 4.2): two Maildirs of two owners, so that each has a file of its own
+
+
+def place_with_two_owners():
+    harness.need_root("giving files to others")
+    place, boxes = place_with_two()
+    for box, owner in zip(boxes, (61001, 61002)):
+        for path in (box, *box.iterdir()):
+            os.chown(path, owner, owner)
+    place.arguments = ["--lmtp"]
+    return place, boxes
+
+
+def deliver_each(client, tls):
+    """The codes of the two replies; two times that of DATA where that is refused."""
+    client.lhlo()
+    if tls:
+        client.starttls()
+        client.lhlo()
+    client.envelope(recipients=TWO)
+    client.send("DATA\r\n")
+    reply = client.reply()
+    if reply.code != 354:
+        return [reply.code] * 2
+    return [client.content(harness.sample()).code, client.reply().code]
+
+
+def undisturbed_each(place, tls):
+    client = connect(place)
+    harness.equal(deliver_each(client, tls), [250, 250])
+    client.quit()
+    for path in place.everything():
+        path.unlink()
+    place.log.unlink()
+    return commit_of(calls(place))
+
+
+def steps_of_two(commit):
+    """The calls that make two files durable, and the replies when one of them fails."""
+    opens = [c for c in commit if "O_TMPFILE" in c.text]
+    writes = [c for c in commit if c.name == "write" and not is_sent(c)]
+    fsyncs = [c for c in commit if c.name == "fsync"]
+    copies = [c for c in commit if c.name == "sendfile"]
+    links = [c for c in commit if c.name == "linkat"]
+    harness.equal((len(opens), len(links), len(fsyncs)), (2, 2, 6), f"{commit}")
+    first, second, both = [True, False], [False, True], [True, True]
+    return {
+        "open of the first": (opens[0], first), "open of the second": (opens[1], second),
+        "write of the trace header": (writes[0], first), "write of the content": (writes[-1], first),
+        "copying": (copies[0], second), "end of copying": (copies[-1], second),
+        # what was written is not known any more
+        "fsync of the first": (fsyncs[0], both), "fsync of the second": (fsyncs[1], second),
+        "first link": (links[0], first), "second link": (links[1], second),
+        "second fsync of the first": (fsyncs[2], first),
+        "second fsync of the second": (fsyncs[3], second),
+        "fsync of the first directory": (fsyncs[4], first),
+        "fsync of the second directory": (fsyncs[5], second)}
+
+
+STEPS_OF_TWO = (
+    "open of the first", "open of the second", "write of the trace header", "write of the content",
+    "copying", "end of copying", "fsync of the first", "fsync of the second", "first link",
+    "second link", "second fsync of the first", "second fsync of the second",
+    "fsync of the first directory", "fsync of the second directory")
+
+
+@harness.table_of({f"{step}: {error} {way}": (step, error, tls) for way, tls in WAYS.items()
+                   for error in ("ENOSPC", "EIO") for step in STEPS_OF_TWO})
+def test_what_fails_for_one_owner_is_told_to_his_recipient(step, error, tls):
+    place, boxes = place_with_two_owners()
+    at, fails = steps_of_two(undisturbed_each(place, tls))[step]
+    code = 452 if error == "ENOSPC" else 451
+    client = connect(place, at.inject(f"error={error}"), trace=at.name)
+    found = deliver_each(client, tls)
+    harness.contains(place.trace.read_text(), "INJECTED")
+    harness.equal(found, [code if f else 250 for f in fails], f"after {at}")
+    harness.equal([len(place.new(box)) for box in boxes], [0 if f else 1 for f in fails])
+    for path in place.everything():
+        harness.check_stored(path, harness.sample())
+    harness.equal(len(place.everything()), fails.count(False), "and nothing beside")
+    client.quit()
+    outcomes = [record["outcome"] for record in place.records("message")]
+    harness.equal(outcomes, ["refused" if all(fails) else "delivered"])
+
+
+@harness.table_of({f"{step} {way}": (step, tls) for way, tls in WAYS.items() for step in (
+    "write of the trace header", "write of the content", "copying", "end of copying",
+    "fsync of the second", "second link")})
+def test_without_o_tmpfile_nothing_is_left_in_any_tmp(step, tls):
+    place, boxes = place_with_two_owners()
+    normal = steps_of_two(undisturbed_each(place, tls))
+    at, fails = normal[step]
+    first = normal["open of the first"][0]
+    # each file is then opened twice, and nothing else comes between
+    refuse = f"inject=openat:error=EOPNOTSUPP:when={first.ordinal}+2"
+    client = connect(place, refuse, at.inject("error=ENOSPC"), trace=f"openat,{at.name}")
+    found = deliver_each(client, tls)
+    harness.equal(place.trace.read_text().count("INJECTED"), 3)
+    harness.equal(found, [452 if f else 250 for f in fails], f"after {at}")
+    client.quit()
+    harness.equal([len(place.new(box)) for box in boxes], [0 if f else 1 for f in fails])
+    harness.equal(place.leftovers(), [])
+    for path in place.everything():
+        harness.check_stored(path, harness.sample())
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 """The shipped units in a real systemd with a real journald, PID 1 of namespaces of its own: the
 installed program, a message through STARTTLS, and the records and status lines that come of it."""
 
-import ctypes
 import json
 import os
+import stat
 import socket
 import subprocess
 
@@ -12,11 +12,10 @@ import harness
 from harness import DOMAIN, PATIENCE, RECIPIENT, Client, Skip
 from machine import UNITS, Machine, tree_with
 
-SHIPPED = ("postern.socket", "postern@.service")
+SHIPPED = ("postern.socket", "postern@.service", "postern-lmtp.socket", "postern-lmtp@.service",
+           "postern-smtps.socket", "postern-smtps@.service")
 EXPOSURE = 65  # tenths; postern's own sandbox is not seen by systemd-analyze
 MAILDIR = f"var/lib/postern/{DOMAIN}/printer"
-CLONE_NEWNET = 0x40000000
-
 SETTINGS = f"""\
 hostname = {harness.HOST}
 domains = {DOMAIN}
@@ -52,16 +51,10 @@ class Server(Machine):
         self.write("etc/postern/postern.conf", text)
         harness.at_end(self.write, "etc/postern/postern.conf", SETTINGS)
 
-    def connect(self, greeting=True):
+    def connect(self, greeting=True, port=2525):
         """A client in the machine's network, driven from here."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        with open("/proc/self/ns/net", "rb") as ours, open(
-                f"/proc/{self.pid}/ns/net", "rb") as theirs:
-            assert libc.setns(theirs.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
-            try:
-                connection = socket.create_connection(("127.0.0.1", 2525), PATIENCE)
-            finally:
-                assert libc.setns(ours.fileno(), CLONE_NEWNET) == 0
+        with harness.in_network_of(self.pid):
+            connection = socket.create_connection(("127.0.0.1", port), PATIENCE)
         client = Client(connection)
         if greeting:
             client.expect(220)
@@ -74,8 +67,25 @@ class Server(Machine):
         return harness.eventually(
             lambda: self.journal(cursor, POSTERN_EVENT=event), f"a record of a {event}")[0]
 
-    def instances(self):
-        return self.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "postern@*")
+    def instances(self, unit="postern@*"):
+        return self.run("systemctl", "list-units", "--all", "--plain", "--no-legend", unit)
+
+    def drop_in(self, unit, text):
+        """An administrator's change to a unit until the end of the test."""
+        path = f"etc/systemd/system/{unit}.d/test.conf"
+        self.write(path, text)
+        self.run("systemctl", "daemon-reload")
+
+        def undo():
+            (self.root / path).unlink()
+            self.run("systemctl", "daemon-reload")
+
+        harness.at_end(undo)
+
+    def start(self, unit):
+        """A unit that runs until the end of the test."""
+        self.run("systemctl", "start", unit)
+        harness.at_end(self.run, "systemctl", "stop", unit)
 
 
 _machine = None
@@ -266,17 +276,9 @@ def test_journal_where_the_setting_asks_for_it():
 def test_the_unit_works_with_a_dynamic_user():
     """For a machine that shall have no entry in /etc/passwd for postern."""
     here = machine()
-    drop_in = "etc/systemd/system/postern@.service.d/dynamic.conf"
-    here.write(drop_in, "[Service]\nDynamicUser=yes\nUser=postern-dynamic\n"
-                        "StateDirectory=\nStateDirectory=postern-dynamic\n")
+    here.drop_in("postern@.service", "[Service]\nDynamicUser=yes\nUser=postern-dynamic\n"
+                 "StateDirectory=\nStateDirectory=postern-dynamic\n")
     here.settings(SETTINGS.replace("/var/lib/postern", "/var/lib/postern-dynamic"))
-    here.run("systemctl", "daemon-reload")
-
-    def undo():
-        (here.root / drop_in).unlink()
-        here.run("systemctl", "daemon-reload")
-
-    harness.at_end(undo)
     client = secured(here)
     harness.equal(client.message(harness.sample()).code, 250)
     client.say("QUIT", 221)
@@ -293,20 +295,180 @@ def test_check_names_no_fault_in_the_installed_settings():
              "--check")
 
 
+# TLS from the first octet (RFC 8314)
+
+
+def test_a_message_through_port_465():
+    """Whatever postern.conf says of TLS."""
+    here = machine()
+    cursor = here.cursor()
+    here.start("postern-smtps.socket")
+    client = here.connect(greeting=False, port=465)
+    client.handshake()
+    harness.equal(client.socket.getpeercert(binary_form=True), harness.pair().der())
+    client.expect(220)
+    assert not client.ehlo().has("STARTTLS")
+    _, received = check_message(here, client)
+    harness.contains(received, "with ESMTPS ")
+    session = here.record(cursor)
+    harness.equal((session["POSTERN_TLS"], session["POSTERN_PEER"]), ("TLS1.3", "127.0.0.1"))
+    harness.contains(session["_SYSTEMD_UNIT"], "postern-smtps@")
+    harness.eventually(lambda: not here.instances("postern-smtps@*"), "nothing is left of it")
+
+
+def test_without_a_certificate_port_465_says_so_in_an_alert():
+    here = machine()
+    cursor = here.cursor()
+    harness.at_end(here.certificate, harness.pair())
+    (here.root / "etc/postern/tls.key").unlink()
+    here.start("postern-smtps.socket")
+    client = here.connect(greeting=False, port=465)
+    harness.equal(client.rest()[:1], b"\x15", "an alert")
+    session = here.record(cursor)
+    harness.contains(session["POSTERN_TLS_FAULT"], "tls.")
+
+
+# A mail server's delivery agent (RFC 2033)
+
+LMTP_SOCKET = "run/postern/lmtp"
+
+
+def connect_lmtp(here, user=None):
+    """Through the socket of the shipped unit, as root or as another."""
+    connection = socket.socket(socket.AF_UNIX)
+    path, before = here.root / LMTP_SOCKET, os.getcwd()
+    os.chdir(path.parent)  # only root may pass the way there
+    if user is not None:
+        os.seteuid(user)
+    try:
+        connection.connect(path.name)
+    finally:
+        os.seteuid(0)
+        os.chdir(before)
+    client = Client(connection)
+    client.expect(220)
+    return client
+
+
+def test_a_message_by_lmtp():
+    """In the clear, whatever postern.conf says of TLS."""
+    here = machine()
+    cursor = here.cursor()
+    here.settings(SETTINGS.replace("tls = on", "tls = required"))
+    here.start("postern-lmtp.socket")
+    client = connect_lmtp(here)
+    assert not client.lhlo().has("STARTTLS")
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    client.say(f"RCPT TO:<{RECIPIENT}>", 250)
+    client.say("RCPT TO:<nobody@elsewhere.example>", 550)
+    client.say(f"RCPT TO:<{RECIPIENT}>", 250)
+    client.say("DATA", 354)
+    sent = harness.sample()
+    harness.equal([client.content(sent).code, client.reply().code], [250, 250])
+    client.say("QUIT", 221)
+    client.expect_end()
+    path, = here.messages()
+    harness.contains(" ".join(harness.check_stored(path, sent)), "with LMTP id")
+    message = here.record(cursor, "message")
+    harness.equal(message["POSTERN_RECIPIENTS"], "2")
+    session = here.record(cursor)
+    harness.equal(session["POSTERN_PEER"], "unknown")
+    harness.contains(session["_SYSTEMD_UNIT"], "postern-lmtp@")
+    harness.eventually(lambda: not here.instances("postern-lmtp@*"), "nothing is left of it")
+
+
+def test_only_whom_the_drop_in_names_may_deliver():
+    here = machine()
+    here.drop_in("postern-lmtp.socket", "[Socket]\nSocketUser=nobody\n")
+    here.start("postern-lmtp.socket")
+    nobody = (here.root / LMTP_SOCKET).stat().st_uid
+    harness.equal(stat.S_IMODE((here.root / LMTP_SOCKET).stat().st_mode), 0o600)
+    assert nobody not in (0, 1), nobody
+    client = connect_lmtp(here, nobody)
+    client.lhlo()
+    client.say("QUIT", 221)
+    try:
+        connect_lmtp(here, 1)
+    except PermissionError:
+        pass
+    else:
+        raise AssertionError("daemon may not connect")
+
+
+def test_lmtp_leaves_no_socket_behind():
+    here = machine()
+    here.run("systemctl", "start", "postern-lmtp.socket")
+    assert (here.root / LMTP_SOCKET).exists()
+    here.run("systemctl", "stop", "postern-lmtp.socket")
+    assert not (here.root / LMTP_SOCKET).exists()
+
+
+def test_lmtp_on_port_25_is_refused_and_told():
+    here = machine()
+    cursor = here.cursor()
+    here.drop_in("postern-lmtp.socket", "[Socket]\nListenStream=\nListenStream=127.0.0.1:25\n")
+    here.start("postern-lmtp.socket")
+    client = here.connect(greeting=False, port=25)
+    client.expect(421, "4.3.5")
+    client.expect_end()
+    harness.contains(here.record(cursor, "error")["POSTERN_TEXT"], "port 25")
+
+
 # Without a booted systemd
+
+
+def settings_of(unit):
+    """A unit's lines without comments, a list for each section, and what it does."""
+    sections, current = {}, None
+    for line in (UNITS / unit).read_text().splitlines():
+        if line.startswith("["):
+            current = sections.setdefault(line, [])
+        elif line and not line.startswith("#"):
+            current.append(line)
+    return sections
+
+
+@harness.table(
+    lmtp=("postern-lmtp@.service", " -o tls=off --lmtp"),
+    smtps=("postern-smtps@.service", " -o tls=implicit"))
+def test_the_services_differ_in_what_they_start_alone(unit, options):
+    ours, theirs = settings_of("postern@.service"), settings_of(unit)
+    start = [line for line in ours["[Service]"] if line.startswith("ExecStart=")]
+    harness.equal(len(start), 1)
+    ours["[Service]"] = [line + options if line in start else line for line in ours["[Service]"]]
+    for sections in (ours, theirs):
+        sections["[Unit]"] = [line for line in sections["[Unit]"] if not line.startswith("Description=")]
+    harness.equal(theirs, ours)
+
+
+def test_the_sockets_of_the_network_differ_in_their_port_alone():
+    ours, theirs = settings_of("postern.socket"), settings_of("postern-smtps.socket")
+    for sections, port in ((ours, 25), (theirs, 465)):
+        harness.equal(sections["[Socket]"].pop(0), f"ListenStream={port}")
+        del sections["[Unit]"]
+    harness.equal(theirs, ours)
+
+
+def test_meson_installs_every_unit():
+    tree = harness.scratch()
+    done = harness.run("meson", "install", "-C", harness.build, "--no-rebuild", "--destdir", tree,
+                       patience=60, env=dict(os.environ))
+    harness.equal(done.returncode, 0, done.stdout)
+    installed = {path.name for path in tree.glob("**/systemd/system/*")}
+    assert {path.name for path in UNITS.glob("postern*.s[oe]*")} <= installed, installed
 
 
 def test_systemd_analyze_verify_prints_nothing():
     done = harness.run("systemd-analyze", "verify", "--man=no",
-                       f"--root={tree_with('postern', *SHIPPED)}",
-                       "postern.socket", "postern@.service")
+                       f"--root={tree_with('postern', *SHIPPED)}", *SHIPPED)
     harness.equal((done.returncode, done.stdout), (0, ""))
 
 
-def test_systemd_analyze_security_is_within_its_threshold():
+@harness.table_of({unit: unit for unit in ("postern@", "postern-lmtp@", "postern-smtps@")})
+def test_systemd_analyze_security_is_within_its_threshold(unit):
     harness.need("systemd-analyze")
     done = harness.run("systemd-analyze", "security", "--offline=true", "--no-pager",
-                       f"--threshold={EXPOSURE}", UNITS / "postern@.service")
+                       f"--threshold={EXPOSURE}", UNITS / f"{unit}.service")
     harness.equal(done.returncode, 0, done.stdout[-200:])
 
 

@@ -32,6 +32,8 @@ enum memory_hook {
 struct memory {
 	struct stage stage;
 	enum memory_hook refuses;
+	unsigned
+		refuses_of; /* bit i: prepare refuses recipient i (of 32, then again) alone */
 	struct log message; /* of the open transaction */
 	struct log
 		stored; /* each delivered message, and "=" CRLF, which no message contains */
@@ -136,6 +138,9 @@ static inline const struct reply *memory_prepare(struct stage *st, struct tx *tx
 {
 	struct memory *m = (struct memory *)st;
 
+	for (size_t i = 0; i < tx->n_recipients; i++)
+		if (m->refuses_of >> i % 32 & 1)
+			tx->recipients[i].reply = reply_get(REPLY_STORE_FULL);
 	return memory_answer(m, HOOK_PREPARE, m->last == HOOK_BODY && !tx->refusal);
 }
 
@@ -144,7 +149,8 @@ static inline const struct reply *memory_commit(struct stage *st, struct tx *tx)
 	struct memory *m = (struct memory *)st;
 	struct span text = log_span(&m->message);
 	const struct reply *r = memory_answer(m, HOOK_COMMIT,
-		m->last == HOOK_PREPARE && m->refuses != HOOK_PREPARE && tx->open);
+		m->last == HOOK_PREPARE && m->refuses != HOOK_PREPARE && tx->open &&
+			!tx_is_refused(tx));
 
 	if (r)
 		return r;

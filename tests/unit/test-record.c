@@ -85,6 +85,50 @@ static void test_a_failure_of_ours_is_a_problem(void)
 	engine_done(&e);
 }
 
+/* In a message that others got; one that nobody got is refused to all of them. */
+static void test_who_is_left_out_is_no_recipient(void)
+{
+	struct engine e;
+
+	begin(&e);
+	e.settings.lmtp = true;
+	e.memory.refuses_of = 1;
+	engine_send(&e, SPAN("LHLO x\r\n" ENVELOPE "RCPT TO:<c@example.net>\r\n"
+			     "RCPT TO:<x@other.example>\r\nDATA\r\n.\r\n"));
+	CHECK(tells(&e, "message! id=\"1796116087.M000042P7Q1\" outcome=\"delivered\" "));
+	CHECK(tells(&e, " to=\"<c@example.net>\" recipients=\"1\" refused=\"2\" "));
+	CHECK(tells(&e, " reason=\"452 4.3.1 Insufficient storage; try later\" "));
+	log_empty(&e.records);
+	e.memory.refuses_of = 3;
+	engine_send(&e, SPAN(ENVELOPE "RCPT TO:<c@example.net>\r\nDATA\r\n.\r\n"));
+	CHECK(tells(&e, "message! id=\"1796116087.M000042P7Q2\" outcome=\"refused\" "));
+	CHECK(tells(&e, " to=\"<b@example.net>,<c@example.net>\" recipients=\"2\" "
+			"reason=\"452 "));
+	engine_done(&e);
+}
+
+/* Also where they are so many that the list ends before all are told. */
+static void test_who_is_left_out_takes_no_room_in_the_list(void)
+{
+	struct engine e;
+
+	begin(&e);
+	e.settings.lmtp = true;
+	e.settings.recipient_limit = 1000;
+	e.memory.refuses_of = ~(1U << 31);
+	engine_send(&e, SPAN("LHLO x\r\nMAIL FROM:<a@example.org>\r\n"));
+	for (size_t i = 0; i < 992; i++) {
+		char command[64];
+		int n = snprintf(
+			command, sizeof(command), "RCPT TO:<u%zu@example.net>\r\n", i);
+		engine_send(&e, (struct span){ command, (size_t)n });
+	}
+	engine_send(&e, SPAN("DATA\r\n.\r\n"));
+	CHECK(tells(&e, " to=\"<u31@example.net>,<u63@example.net>,"));
+	CHECK(tells(&e, ",<u991@example.net>\" recipients=\"31\" refused=\"961\" "));
+	engine_done(&e);
+}
+
 static void test_leniences_are_told(void)
 {
 	static const char *const inputs[] = {
@@ -210,6 +254,8 @@ int main(void)
 		TEST(test_tells_of_a_session_without_a_word),
 		TEST(test_tells_of_a_transaction_given_up),
 		TEST(test_a_failure_of_ours_is_a_problem),
+		TEST(test_who_is_left_out_is_no_recipient),
+		TEST(test_who_is_left_out_takes_no_room_in_the_list),
 		TEST(test_leniences_are_told),
 		TEST(test_nothing_hostile_leaves_its_field),
 		TEST(test_the_longest_values_are_all_told),

@@ -4,11 +4,17 @@
 
 #define ENVELOPE "MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n"
 
+#define ENVELOPE_OF_THREE                                                                \
+	"MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\n"                       \
+	"RCPT TO:<c@example.net>\r\nRCPT TO:<b@example.net>\r\n"
+
 /* Segments: the peer waits for the replies between them. */
 struct script {
 	const char *name;
 	enum tls_mode tls;
 	enum bare_newline bare;
+	bool lmtp;
+	unsigned refuses_of; /* recipients alone */
 	const char *segments[4];
 	size_t n_stored;
 };
@@ -87,6 +93,26 @@ static const struct script scripts[] = {
 		.n_stored = 2,
 	},
 	{
+		.name = "LMTP, a recipient refused",
+		.lmtp = true,
+		.refuses_of = 2,
+		.segments = { "LHLO client.example.org\r\nEHLO x\r\n" ENVELOPE_OF_THREE
+			      "DATA\r\nx\r\n.\r\n" ENVELOPE_OF_THREE
+			      "BDAT 3\r\nx\r\nBDAT 0\r\nBDAT 3 LAST\r\ny\r\n"
+			      "BDAT 3\r\nx\r\nBDAT 3 LAST\r\ny\r\nQUIT\r\n" },
+		.n_stored = 2,
+	},
+	{
+		.name = "PRDR, a recipient refused",
+		.refuses_of = 1,
+		.segments = { "EHLO client.example.org\r\nMAIL FROM:<> PRDR\r\n"
+			      "RCPT TO:<b@example.net>\r\nRCPT TO:<c@example.net>\r\n"
+			      "DATA\r\nx\r\n.\r\nMAIL FROM:<> PRDR\r\n"
+			      "RCPT TO:<b@example.net>\r\nRCPT TO:<c@example.net>\r\n"
+			      "BDAT 3\r\nx\r\nBDAT 3 LAST\r\ny\r\nQUIT\r\n" },
+		.n_stored = 2,
+	},
+	{
 		.name = "a TLS handshake on the plain port",
 		.segments = { "NOOP\r\n\x16\x03\x01\x02\x01\x01\r\nNOOP\r\n" },
 	},
@@ -102,6 +128,8 @@ static void run(struct engine *e, const struct script *script, size_t first, siz
 	engine_init(e);
 	e->settings.tls = script->tls;
 	e->settings.bare_newline = script->bare;
+	e->settings.lmtp = script->lmtp;
+	e->memory.refuses_of = script->refuses_of;
 	engine_start(e);
 	for (size_t i = 0; i < TEST_COUNT(script->segments) && script->segments[i]; i++)
 		engine_send_split(e, span_of(script->segments[i]), first, step);

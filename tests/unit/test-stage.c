@@ -12,7 +12,7 @@ struct noted {
 	struct stage stage;
 	char name;
 	char refuses; /* the hook's letter, or 0 */
-	bool marks; /* refuses a recipient in place of all */
+	size_t marks; /* refuses so many recipients in place of all */
 	struct diary *diary;
 };
 
@@ -55,7 +55,8 @@ static const struct reply *note_each(struct stage *st, struct tx *tx, char hook)
 
 	if (!r || !((struct noted *)st)->marks)
 		return r;
-	tx->recipients[0].reply = r;
+	for (size_t i = 0; i < ((struct noted *)st)->marks; i++)
+		tx->recipients[i].reply = r;
 	return NULL;
 }
 
@@ -88,7 +89,9 @@ static const struct stage_ops silent_ops;
 struct walk {
 	char by; /* the stage that refuses */
 	char refuses;
-	bool marks;
+	size_t marks;
+	bool each;
+	bool is_delivered; /* to somebody, although there was a refusal */
 	const char *diary;
 };
 
@@ -100,8 +103,8 @@ static void check_walk(const struct walk *want)
 	struct stage silent = { &silent_ops };
 	struct stage *const list[] = { &silent, &a.stage, &silent, &b.stage };
 	struct stages stages = { list, TEST_COUNT(list) };
-	struct recipient recipient = { 0 };
-	struct tx tx = { .recipients = &recipient, .n_recipients = 1 };
+	struct recipient recipients[2] = { { 0 } };
+	struct tx tx = { .recipients = recipients, .n_recipients = 2 };
 	struct noted *by = want->by == 'A' ? &a : &b;
 	const struct reply *r;
 
@@ -109,15 +112,16 @@ static void check_walk(const struct walk *want)
 	by->marks = want->marks;
 	r = stages_mail(&stages, &tx);
 	if (!r)
-		r = stages_rcpt(&stages, &tx, &recipient);
+		r = stages_rcpt(&stages, &tx, &recipients[0]);
 	if (!r)
 		r = stages_data(&stages, &tx, SPAN("d"));
 	if (!r)
 		r = stages_body(&stages, &tx, SPAN("b"));
 	if (!r)
-		r = stages_deliver(&stages, &tx, false);
+		r = stages_deliver(&stages, &tx, want->each);
 	stages_clear(&stages);
-	CHECK(r == (want->refuses ? reply_get(REPLY_STORE_FAILED) : NULL));
+	CHECK(r == (want->refuses && !want->is_delivered ? reply_get(REPLY_STORE_FAILED)
+							 : NULL));
 	CHECK_SPAN(((struct span){ diary.text, diary.n }), want->diary);
 }
 
@@ -147,7 +151,7 @@ static void test_commit_never_follows_a_refused_prepare(void)
 			.diary = "Am Bm Ar Br Ad Bd Ab Bb Ap Bp Ax Bx " },
 		{ .by = 'A',
 			.refuses = 'p',
-			.marks = true,
+			.marks = 1,
 			.diary = "Am Bm Ar Br Ad Bd Ab Bb Ap Bp Ax Bx " },
 	};
 
@@ -163,8 +167,43 @@ static void test_a_refused_commit_is_told(void)
 			.diary = "Am Bm Ar Br Ad Bd Ab Bb Ap Bp Ac Ax Bx " },
 		{ .by = 'B',
 			.refuses = 'c',
-			.marks = true,
+			.marks = 1,
 			.diary = "Am Bm Ar Br Ad Bd Ab Bb Ap Bp Ac Bc Ax Bx " },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++)
+		check_walk(&table[i]);
+}
+
+/* RFC 2033 4.2 */
+static void test_with_a_reply_for_each_one_refusal_is_not_all(void)
+{
+	static const struct walk table[] = {
+		{ .by = 'A',
+			.refuses = 'p',
+			.marks = 1,
+			.each = true,
+			.is_delivered = true,
+			.diary = "Am Bm Ar Br Ad Bd Ab Bb Ap Bp Ac Bc Ax Bx " },
+		{ .by = 'A',
+			.refuses = 'p',
+			.marks = 2,
+			.each = true,
+			.diary = "Am Bm Ar Br Ad Bd Ab Bb Ap Bp Ax Bx " },
+		{ .by = 'B',
+			.refuses = 'p',
+			.each = true,
+			.diary = "Am Bm Ar Br Ad Bd Ab Bb Ap Bp Ax Bx " },
+		{ .by = 'A',
+			.refuses = 'c',
+			.marks = 1,
+			.each = true,
+			.is_delivered = true,
+			.diary = "Am Bm Ar Br Ad Bd Ab Bb Ap Bp Ac Bc Ax Bx " },
+		{ .by = 'A',
+			.refuses = 'c',
+			.each = true,
+			.diary = "Am Bm Ar Br Ad Bd Ab Bb Ap Bp Ac Ax Bx " },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(table); i++)
@@ -190,6 +229,7 @@ int main(void)
 		TEST(test_walks_in_order),
 		TEST(test_commit_never_follows_a_refused_prepare),
 		TEST(test_a_refused_commit_is_told),
+		TEST(test_with_a_reply_for_each_one_refusal_is_not_all),
 		TEST(test_no_stage_is_no_refusal),
 	};
 

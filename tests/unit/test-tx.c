@@ -136,6 +136,26 @@ static void test_folds_to_the_first_refusal(void)
 	tx_clear(&tx);
 }
 
+/* RFC 2033 4.2: while one recipient is left, the message is delivered. */
+static void test_is_refused_when_every_recipient_is(void)
+{
+	struct path path = path_of("a", "a@x");
+	struct recipient *r;
+	struct tx tx = { 0 };
+
+	CHECK(tx_open(&tx, &path, &no_params) == 0);
+	for (size_t i = 0; i < 3; i++)
+		CHECK(tx_add_recipient(&tx, &path, &r) == 0);
+	for (size_t i = 3; i > 0; i--) {
+		CHECK(!tx_is_refused(&tx));
+		tx.recipients[i - 1].reply = reply_get(REPLY_STORE_FULL);
+	}
+	CHECK(tx_is_refused(&tx));
+	tx.recipients[1].reply = NULL;
+	CHECK(!tx_is_refused(&tx));
+	tx_clear(&tx);
+}
+
 static void test_cleared_it_is_as_new(void)
 {
 	struct path path = path_of("a", "a@x");
@@ -168,6 +188,7 @@ int main(void)
 		TEST(test_takes_thousands_of_recipients),
 		TEST(test_drops_the_last_recipient_alone),
 		TEST(test_folds_to_the_first_refusal),
+		TEST(test_is_refused_when_every_recipient_is),
 		TEST(test_cleared_it_is_as_new),
 	};
 
