@@ -21,6 +21,7 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "content.h"
 
 /* The first letter of what is given on the command line. */
 enum mode {
@@ -33,6 +34,7 @@ struct options {
 	enum mode mode;
 	unsigned long sessions;
 	unsigned long size; /* octets of content, about */
+	unsigned long chunk; /* octets of a chunk; 0: DATA */
 	const char *priority;
 	const char *recipient;
 	bool resume;
@@ -159,22 +161,46 @@ static void keep_ticket(struct client *c, struct results *results)
 	gnutls_session_get_data2(c->tls, &results->ticket);
 }
 
-static void send_content(struct client *c, unsigned long size)
+static void put_content(struct client *c, unsigned long at, unsigned long n)
 {
-	static const char header[] = "From: <a@client.example>\r\nSubject: bench\r\n\r\n";
-	static const char text[] = "This line is as long as lines of mail are, and it "
-				   "holds nothing else....\r\n";
-	static char block[(sizeof(text) - 1) * 220];
-	unsigned long sent = sizeof(header) - 1;
+	while (n > 0) {
+		const char *from;
+		size_t piece = content_at(at, n, &from);
+		put(c, from, piece);
+		at += piece;
+		n -= piece;
+	}
+}
 
-	for (size_t i = 0; i < sizeof(block); i += sizeof(text) - 1)
-		memcpy(block + i, text, sizeof(text) - 1);
-	put(c, header, sizeof(header) - 1);
-	for (; sent + sizeof(block) <= size; sent += sizeof(block))
-		put(c, block, sizeof(block));
-	for (; sent < size; sent += sizeof(text) - 1)
-		put(c, text, sizeof(text) - 1);
+static void send_data(struct client *c, unsigned long size)
+{
+	say(c, "DATA\r\n", "354");
+	put_content(c, 0, size);
 	put(c, ".\r\n", 3);
+}
+
+/* Waits for the reply to each chunk but the last (RFC 3030). */
+static void send_chunks(struct client *c, unsigned long size, unsigned long chunk)
+{
+	for (unsigned long at = 0; at < size; at += chunk) {
+		bool last = size - at <= chunk;
+		unsigned long n = last ? size - at : chunk;
+		char command[64];
+		snprintf(command, sizeof(command), "BDAT %lu%s\r\n", n,
+			last ? " LAST" : "");
+		put(c, command, strlen(command));
+		put_content(c, at, n);
+		if (!last)
+			expect(c, "250");
+	}
+}
+
+static void send_content(struct client *c, const struct options *o)
+{
+	if (o->chunk)
+		send_chunks(c, content_size(o->size), o->chunk);
+	else
+		send_data(c, content_size(o->size));
 }
 
 static void open_program(struct client *c)
@@ -251,8 +277,7 @@ static void run_session(const struct options *o, struct results *results)
 	greet(&c, results);
 	say(&c, "MAIL FROM:<a@client.example>\r\n", "250");
 	say(&c, rcpt, "250");
-	say(&c, "DATA\r\n", "354");
-	send_content(&c, o->size);
+	send_content(&c, o);
 	expect(&c, "250");
 	if (c.secure)
 		keep_ticket(&c, results);
@@ -268,7 +293,7 @@ static void run_session(const struct options *o, struct results *results)
 static void usage(void)
 {
 	fputs("usage: tls-client [-m plain|starttls|implicit] [-n SESSIONS] [-s OCTETS]\n"
-	      "                  [-r] [-p PRIORITY] [-t RECIPIENT]\n"
+	      "                  [-c CHUNK] [-r] [-p PRIORITY] [-t RECIPIENT]\n"
 	      "                  ADDRESS PORT | -- PROGRAM ARGUMENTS...\n"
 	      "-r resumes the session before\n",
 		stderr);
@@ -279,7 +304,7 @@ static void parse_options(int argc, char *argv[], struct options *o)
 {
 	int letter;
 
-	while ((letter = getopt(argc, argv, "+m:n:s:rp:t:")) != -1)
+	while ((letter = getopt(argc, argv, "+m:n:s:c:rp:t:")) != -1)
 		switch (letter) {
 		case 'm':
 			o->mode = (enum mode)optarg[0];
@@ -289,6 +314,9 @@ static void parse_options(int argc, char *argv[], struct options *o)
 			break;
 		case 's':
 			o->size = strtoul(optarg, NULL, 10);
+			break;
+		case 'c':
+			o->chunk = strtoul(optarg, NULL, 10);
 			break;
 		case 'r':
 			o->resume = true;
