@@ -3,6 +3,8 @@
 import harness
 from harness import SENDER
 
+POSTFIX, EXIM = 61001, 61002  # who delivers, as with-packages has them
+
 POSTFIX_MAIN = """\
 compatibility_level = 3.6
 myhostname = relay.example.net

@@ -231,12 +231,12 @@ class Agent:
         self.lf = self.site.dir / "message"
         self.lf.write_bytes(self.sent.replace(b"\r\n", b"\n"))
 
-    def listen(self):
-        """Behind a UNIX socket that anybody may connect to."""
+    def listen(self, user=0):
+        """Behind a UNIX socket that this user alone may connect to, and root."""
         harness.need("socat")
         self.path = self.site.dir / "socket"
         with open(self.site.log, "ab") as log:
-            harness.start("socat", f"UNIX-LISTEN:{self.path},fork,mode=666,backlog=16",
+            harness.start("socat", f"UNIX-LISTEN:{self.path},fork,user={user},mode=600,backlog=16",
                           f"EXEC:{' '.join(self.site.command())},nofork", stderr=log)
         harness.eventually(self.path.exists, "socat listens")
         return self
@@ -307,7 +307,7 @@ def virtual(agent):
     mailbox=(lambda agent: f"mydestination = {DOMAIN}\nmailbox_transport = lmtp:unix:{agent.path}\n",))
 def test_postfix_delivers(settings):
     """The unknown recipient alone is bounced; and the bounce, to a sender of ours, is delivered as well."""
-    agent = Agent().listen()
+    agent = Agent().listen(servers.POSTFIX)
     postfix = servers.Postfix(agent.site.dir, settings(agent), agent.lf, sender=address("carl"),
                               recipients=map(address, ("alice", "nobody", "anna")))
     postfix.logged("status=bounced", f"to=<{address('nobody')}>", "said: 550 5.1.1 No such mailbox here")
@@ -334,7 +334,7 @@ def test_postfix_in_a_chroot_delivers_below_its_queue():
 
 def test_postfix_tries_again_for_the_full_one_alone():
     disks = Disks()
-    agent = Agent(disks.site, disks.boxes).listen()
+    agent = Agent(disks.site, disks.boxes).listen(servers.POSTFIX)
     postfix = servers.Postfix(agent.site.dir, virtual(agent), agent.lf,
                               map(address, ("bob", "alice", "ben")))
     postfix.logged("status=sent", f"to=<{address('alice')}>")
@@ -367,7 +367,7 @@ begin retry
 
 def exim_by_socket(agent):
     """Its lmtp transport: no extension, and no pipelining."""
-    agent.listen()
+    agent.listen(servers.EXIM)
     return f"""
   driver = lmtp
   socket = {agent.path}
