@@ -16,6 +16,7 @@ struct copy {
 	dev_t device;
 	uid_t owner;
 	size_t n_planned; /* Maildirs that it will be linked into */
+	int error; /* -errno: why its links are not durable */
 	/* Its name in tmp where the file system has no O_TMPFILE; else empty. */
 	char tmp_name[TX_FILE_MAX];
 };

@@ -3,7 +3,8 @@
  * fsync, link, fsync the file again (or a file system without a journal may lose the link
  * count), fsync each directory. Refuses to know who may receive mail. All that can fail
  * is done for all Maildirs before the first link (but a file for one that no link
- * reaches); a failure after it takes back what was linked.
+ * reaches); a failure after it takes back what was linked, of that Maildir alone where
+ * its recipients can be told.
  */
 #include "edge/maildir.h"
 #include <errno.h>
@@ -128,17 +129,25 @@ static const struct reply *maildir_body(
 	return r < 0 ? failure(r) : NULL;
 }
 
+/* Says so of every recipient whose Maildir cannot have the message. */
+static void refuse_recipients(const struct maildir *m, struct tx *tx)
+{
+	for (size_t i = 0; i < tx->n_recipients; i++) {
+		struct recipient *to = &tx->recipients[i];
+		if (m->boxes[to->slot].error)
+			to->reply = failure(m->boxes[to->slot].error);
+	}
+}
+
 static const struct reply *maildir_prepare(struct stage *st, struct tx *tx)
 {
 	struct maildir *m = maildir_of(st);
 	int r = copies_finish(m, tx);
 
-	for (size_t i = 0; i < tx->n_recipients && r == 0; i++) {
-		struct recipient *to = &tx->recipients[i];
-		if (m->boxes[to->slot].error)
-			to->reply = failure(m->boxes[to->slot].error);
-	}
-	return r < 0 ? failure(r) : NULL;
+	if (r < 0)
+		return failure(r);
+	refuse_recipients(m, tx);
+	return NULL;
 }
 
 /* Never over an existing file: another name is tried. */
@@ -162,40 +171,59 @@ static int link_apart(struct maildir *m, const struct tx *tx, struct mailbox *bo
 	return r;
 }
 
+/* What is durable in the box, or why it is not. */
+static int sync_box(const struct mailbox *box)
+{
+	if (box->copy->error)
+		return box->copy->error;
+	return fsync(box->new_dir) < 0 ? -errno : 0;
+}
+
+/* A box that fails does so for itself, where its recipients can be told; else it stops all. */
+static int settle(struct mailbox *box, const struct tx *tx, int error)
+{
+	box->error = error;
+	return tx->each ? 0 : error;
+}
+
 static int link_all(struct maildir *m, const struct tx *tx)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < m->n_boxes && r == 0; i++)
 		if (m->boxes[i].copy)
-			r = link_apart(m, tx, &m->boxes[i]);
+			r = settle(&m->boxes[i], tx, link_apart(m, tx, &m->boxes[i]));
 	for (size_t i = 0; i < m->n_copies && r == 0; i++)
 		if (m->copies[i].n_planned)
-			r = copy_sync(&m->copies[i]);
+			m->copies[i].error = copy_sync(&m->copies[i]);
 	for (size_t i = 0; i < m->n_boxes && r == 0; i++)
-		if (m->boxes[i].linked && fsync(m->boxes[i].new_dir) < 0)
-			r = -errno;
+		if (m->boxes[i].copy && m->boxes[i].linked)
+			r = settle(&m->boxes[i], tx, sync_box(&m->boxes[i]));
 	return r;
 }
 
-/* What a reader has moved to cur already is his: he sees that message twice. */
-static void unlink_all(struct maildir *m)
+/* From boxes that failed, or from all. What a reader has moved to cur already is his: he sees that message twice. */
+static void take_back(struct maildir *m, bool all)
 {
 	for (size_t i = 0; i < m->n_boxes; i++) {
 		struct mailbox *box = &m->boxes[i];
-		if (box->linked && unlinkat(box->new_dir, box->name, 0) == 0)
+		if (!box->linked || !(all || box->error))
+			continue;
+		box->linked = false;
+		if (unlinkat(box->new_dir, box->name, 0) == 0)
 			fsync(box->new_dir);
 	}
 }
 
-/* The first box that has the message. */
-static const struct mailbox *first_linked(const struct maildir *m)
+/* Of the first box that has the message. */
+static void note_name(const struct maildir *m, struct tx *tx)
 {
 	size_t i = 0;
 
-	while (!m->boxes[i].linked)
+	while (i < m->n_boxes && !m->boxes[i].linked)
 		i++;
-	return &m->boxes[i];
+	if (i < m->n_boxes)
+		memcpy(tx->file, m->boxes[i].name, sizeof(tx->file));
 }
 
 static const struct reply *maildir_commit(struct stage *st, struct tx *tx)
@@ -203,11 +231,11 @@ static const struct reply *maildir_commit(struct stage *st, struct tx *tx)
 	struct maildir *m = maildir_of(st);
 	int r = link_all(m, tx);
 
-	if (r < 0) {
-		unlink_all(m);
+	take_back(m, r < 0);
+	if (r < 0)
 		return failure(r);
-	}
-	memcpy(tx->file, first_linked(m)->name, sizeof(tx->file));
+	refuse_recipients(m, tx);
+	note_name(m, tx);
 	return NULL;
 }
 

@@ -45,24 +45,25 @@ const struct reply *stages_body(
 }
 
 /* What the replies of single recipients come to. */
-static const struct reply *fold(const struct tx *tx, bool each)
+static const struct reply *fold(const struct tx *tx)
 {
-	return !each || tx_is_refused(tx) ? tx_fold(tx) : NULL;
+	return !tx->each || tx_is_refused(tx) ? tx_fold(tx) : NULL;
 }
 
 const struct reply *stages_deliver(const struct stages *s, struct tx *tx, bool each)
 {
 	const struct reply *r = NULL;
 
+	tx->each = each;
 	for (size_t i = 0; i < s->n && !r; i++)
 		if (s->list[i]->ops->prepare)
 			r = s->list[i]->ops->prepare(s->list[i], tx);
 	if (!r)
-		r = fold(tx, each);
+		r = fold(tx);
 	for (size_t i = 0; i < s->n && !r; i++)
 		if (s->list[i]->ops->commit)
 			r = s->list[i]->ops->commit(s->list[i], tx);
-	return r ? r : fold(tx, each);
+	return r ? r : fold(tx);
 }
 
 void stages_clear(const struct stages *s)

@@ -20,7 +20,8 @@ struct stage_ops {
 		struct stage *st, const struct tx *tx, struct span text);
 	/*
 	 * All content is there: do whatever can fail. Both may refuse single recipients by
-	 * their reply; commit leaves out who has one, and never follows a refused prepare.
+	 * their reply, commit only with tx->each, as all or nobody gets the message without.
+	 * It leaves out who has one already, and never follows a refused prepare.
 	 */
 	const struct reply *(*prepare)(struct stage *st, struct tx *tx);
 	const struct reply *(*commit)(struct stage *st, struct tx *tx);

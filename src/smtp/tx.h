@@ -35,6 +35,7 @@ struct tx {
 	struct moment since;
 	char *sender; /* owned; empty for <> */
 	struct mail_params params;
+	bool each; /* every recipient has a reply of its own: one may be refused alone */
 	struct recipient *recipients;
 	size_t n_recipients;
 	size_t cap_recipients;

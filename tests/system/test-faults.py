@@ -444,10 +444,11 @@ def steps_of_two(commit):
         "copying": (copies[0], second), "end of copying": (copies[-1], second),
         # what was written is not known any more
         "fsync of the first": (fsyncs[0], both), "fsync of the second": (fsyncs[1], second),
-        "first link": (links[0], both), "second link": (links[1], both),
-        "second fsync of the first": (fsyncs[2], both), "second fsync of the second": (fsyncs[3], both),
-        "fsync of the first directory": (fsyncs[4], both),
-        "fsync of the second directory": (fsyncs[5], both)}
+        "first link": (links[0], first), "second link": (links[1], second),
+        "second fsync of the first": (fsyncs[2], first),
+        "second fsync of the second": (fsyncs[3], second),
+        "fsync of the first directory": (fsyncs[4], first),
+        "fsync of the second directory": (fsyncs[5], second)}
 
 
 STEPS_OF_TWO = (

@@ -187,6 +187,20 @@ def test_a_maildir_that_no_link_reaches_gets_a_file_of_its_own(how):
     harness.equal(links, [2, 2, 1, 1])
 
 
+@harness.table_of({how: how for how in ("SMTP", "LMTP", "PRDR in chunks")})
+def test_a_maildir_that_takes_no_name_is_refused_alone(how):
+    """Found out when others have theirs: without a reply for each these are taken back."""
+    speaker, disks = SPEAKERS[how], Disks()
+    closed = disks.boxes["anna"]
+    harness.mount_again(closed)
+    harness.mount("-o", "remount,ro,bind", closed)
+    disks.boxes["carl"] = make_maildir(disks.site.root / DOMAIN / "carl")
+    client = speaker.begin(disks.site)
+    harness.equal(speaker.send(client, ("alice", "anna", "carl"), SMALL), speaker.expected([250, 451, 250]))
+    client.quit()
+    disks.check({"alice": 1, "carl": 1} if speaker.each() else {}, SMALL)
+
+
 # Never on port 25 (RFC 2033 5)
 
 
