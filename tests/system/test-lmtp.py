@@ -8,7 +8,7 @@ import socket
 
 import harness
 import servers
-from harness import DOMAIN, Client, Site
+from harness import DOMAIN, PATIENCE, Client, Site
 
 def make_maildir(path):
     for part in ("tmp", "cur", "new"):
@@ -199,6 +199,78 @@ def test_a_maildir_that_takes_no_name_is_refused_alone(how):
     harness.equal(speaker.send(client, ("alice", "anna", "carl"), SMALL), speaker.expected([250, 451, 250]))
     client.quit()
     disks.check({"alice": 1, "carl": 1} if speaker.each() else {}, SMALL)
+
+
+# More replies than a socket holds
+
+MANY = 20_000
+
+
+def owed_many(**settings):
+    """A client that has sent a message for MANY recipients, and reads none of their replies."""
+    place = Site(maildir="%d/%u", recipient_limit=MANY, **settings)
+    place.arguments = LMTP
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = place.spawn(theirs)
+    client = Client(ours, process)
+    client.expect(220)
+    client.lhlo()
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    for _ in range(MANY // 1000):
+        client.send(f"RCPT TO:<{address('alice')}>\r\n" * 1000)
+        for _ in range(1000):
+            client.expect(250)
+    client.say("DATA", 354)
+    client.send(SMALL.replace(b"\n.", b"\n..") + b".\r\n")
+    box = place.root / DOMAIN / "alice"
+    harness.eventually(lambda: place.new(box), "it is delivered")
+    return place, client, box
+
+
+def check_delivered(place, box, end):
+    """Once, and told as such, however the session ended."""
+    path, = place.new(box)
+    harness.check_stored(path, SMALL)
+    record = harness.eventually(lambda: place.records("message"), "the message's record")[0]
+    harness.equal((record["outcome"], record["recipients"]), ("delivered", str(MANY)))
+    session = place.session()
+    harness.equal((session["end"], session["messages"]), (end, "1"))
+
+
+def test_each_of_many_recipients_has_a_reply():
+    place, client, box = owed_many()
+    client.send("QUIT\r\n")
+    for _ in range(MANY):
+        client.expect(250, "2.6.0 Delivered as")
+    client.expect(221)
+    client.expect_end()
+    harness.equal(client.wait(), 0)
+    check_delivered(place, box, "quit")
+
+
+def test_sigterm_waits_for_replies_that_are_owed():
+    place, client, box = owed_many()
+    client.process.terminate()
+    for _ in range(MANY):
+        client.expect(250, "2.6.0 Delivered as")
+    client.expect(421, "4.3.2")
+    client.expect_end()
+    harness.equal(client.wait(), 0)
+    check_delivered(place, box, "shutdown")
+
+
+def test_a_client_that_leaves_its_replies_unread_is_given_up():
+    place, client, box = owed_many(timeout=1)
+    harness.equal(client.process.wait(PATIENCE), 0)
+    check_delivered(place, box, "broken")
+
+
+def test_a_client_that_goes_while_replies_are_owed_changes_nothing():
+    place, client, box = owed_many()
+    client.close()
+    harness.equal(client.process.wait(PATIENCE), 0)
+    check_delivered(place, box, "broken")
 
 
 # Never on port 25 (RFC 2033 5)
