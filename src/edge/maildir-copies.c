@@ -134,14 +134,15 @@ int copies_finish(struct maildir *m, const struct tx *tx)
 
 int copies_own(struct maildir *m, const struct tx *tx, struct mailbox *box)
 {
+	struct copy *old = box->copy;
 	int r;
 
-	if (box->copy->new_dir == box->new_dir)
+	if (old->new_dir == box->new_dir)
 		return -EXDEV;
-	box->copy->n_planned--;
-	box->copy = NULL;
 	r = make_copy(m, tx, box);
-	if (r == 0)
-		box->copy->n_planned++;
-	return r;
+	if (r < 0)
+		return r;
+	old->n_planned--;
+	box->copy->n_planned++;
+	return 0;
 }

@@ -197,7 +197,7 @@ static int link_all(struct maildir *m, const struct tx *tx)
 		if (m->copies[i].n_planned)
 			m->copies[i].error = copy_sync(&m->copies[i]);
 	for (size_t i = 0; i < m->n_boxes && r == 0; i++)
-		if (m->boxes[i].linked)
+		if (m->boxes[i].copy && m->boxes[i].linked)
 			r = settle(&m->boxes[i], tx, sync_box(&m->boxes[i]));
 	return r;
 }

@@ -20,14 +20,16 @@ static inline unsigned long content_size(unsigned long size)
 /* How many octets there are in one piece from `at` on, at most `n`, and where. */
 static inline size_t content_at(unsigned long at, unsigned long n, const char **ret)
 {
+	static const char header[] = CONTENT_HEADER;
 	static char lines[CONTENT_LINE_N * CONTENT_LINES];
 	size_t from = at, end = CONTENT_HEADER_N;
 
 	for (size_t i = 0; !lines[0] && i < CONTENT_LINES; i++)
 		memcpy(lines + CONTENT_LINE_N * (CONTENT_LINES - 1 - i), CONTENT_LINE,
 			CONTENT_LINE_N);
-	*ret = CONTENT_HEADER + from;
-	if (at >= CONTENT_HEADER_N) {
+	if (at < CONTENT_HEADER_N) {
+		*ret = header + from;
+	} else {
 		from = (at - CONTENT_HEADER_N) % CONTENT_LINE_N;
 		end = sizeof(lines);
 		*ret = lines + from;

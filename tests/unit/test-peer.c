@@ -89,12 +89,49 @@ static void test_a_local_socket_has_no_address(void)
 	close(pair[1]);
 }
 
+/* RFC 2033 5: where LMTP must know that it is not on port 25 */
+static void test_our_own_port_is_the_sockets(void)
+{
+	const struct sockaddr_in v4 = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	const struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
+		.sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	const struct sockaddr *const names[] = { (const struct sockaddr *)&v4,
+		(const struct sockaddr *)&v6 };
+	const socklen_t sizes[] = { sizeof(v4), sizeof(v6) };
+	int pair[2], client = -1;
+
+	for (size_t i = 0; i < TEST_COUNT(names); i++) {
+		int server = accepted(names[i], sizes[i], &client);
+		struct session_peer peer;
+		/* no IPv6 here */
+		if (server < 0 && i == 1)
+			continue;
+		REQUIRE(server >= 0);
+		peer_find(client, &(struct peer_environment){ 0 }, &peer);
+		CHECK(peer.port && peer_own_port(server) == peer.port);
+		close(server);
+		close(client);
+	}
+	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+	CHECK(peer_own_port(pair[0]) == 0);
+	close(pair[0]);
+	close(pair[1]);
+	REQUIRE(pipe(pair) == 0);
+	CHECK(peer_own_port(pair[0]) == 0);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
 		TEST(test_the_environment_is_believed_only_for_an_address),
 		TEST(test_the_socket_is_believed_before_the_environment),
 		TEST(test_a_local_socket_has_no_address),
+		TEST(test_our_own_port_is_the_sockets),
 	};
 
 	return test_main(tests, TEST_COUNT(tests));
