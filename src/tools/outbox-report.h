@@ -7,6 +7,7 @@
 struct outbox_report {
 	int fd; /* at its beginning; -1: not open */
 	time_t written;
+	/* as it was read: whatever becomes of the file, it goes there and nowhere else */
 	char address[PATH_OCTETS_MAX + 1];
 };
 

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define GRACE_SECONDS 5 /* from SIGTERM to SIGKILL, and from there to giving up */
+#define GRACE_SECONDS 5 /* after SIGTERM, and after SIGKILL */
 
 uint64_t outbox_clock(void)
 {
@@ -67,45 +67,49 @@ bool outbox_wait(uint64_t until)
 	}
 }
 
-/* -1 when the child has not ended by then. A signal that asks us to end stays pending. */
-static int wait_child(pid_t pid, uint64_t until, int *ret_status)
+/*
+ * True when the child has ended; it is left to be reaped, so that its number stays its own.
+ * A signal that asks us to end stays pending.
+ */
+static bool has_ended(pid_t pid, uint64_t seconds)
 {
+	uint64_t until = outbox_clock() + seconds * OUTBOX_SECOND;
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
-	while (waitpid(pid, ret_status, WNOHANG) != pid) {
+	for (;;) {
+		siginfo_t info = { 0 };
 		struct timespec left = time_left(until);
+		if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+			info.si_pid == pid)
+			return true;
 		if (left.tv_sec == 0 && left.tv_nsec == 0)
-			return -1;
+			return false;
 		sigtimedwait(&set, NULL, &left);
 	}
-	return 0;
 }
 
-/*
- * Waits for the end, asks for it, and forces it. 0; 1 when it had to be asked; -1 when
- * nothing helped: a setuid program need not obey us.
- */
-static int await_end(pid_t pid, uint64_t seconds, int *ret_status)
-{
-	const struct {
-		int signal;
-		uint64_t seconds;
-	} steps[] = {
-		{ 0, seconds },
-		{ SIGTERM, GRACE_SECONDS },
-		{ SIGKILL, GRACE_SECONDS },
-	};
+enum end {
+	END_ITSELF,
+	END_FORCED,
+	END_NONE, /* a setuid program need not obey us */
+};
 
-	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
-		if (steps[i].signal)
-			kill(-pid, steps[i].signal);
-		if (wait_child(pid, outbox_clock() + steps[i].seconds * OUTBOX_SECOND,
-			    ret_status) == 0)
-			return i > 0;
+/* Waits for the end, asks for it, and forces it on all that it has started. */
+static enum end await_end(pid_t pid, uint64_t seconds, int *ret_status)
+{
+	enum end end = has_ended(pid, seconds) ? END_ITSELF : END_FORCED;
+
+	if (end == END_FORCED) {
+		kill(-pid, SIGTERM);
+		has_ended(pid, GRACE_SECONDS);
+		kill(-pid, SIGKILL);
+		if (!has_ended(pid, GRACE_SECONDS))
+			return END_NONE;
 	}
-	return -1;
+	waitpid(pid, ret_status, 0);
+	return end;
 }
 
 /* sysexits(3): what another day will not mend. All else may be a fault of the system. */
@@ -121,14 +125,16 @@ static void explain(struct buf *why, const char *before, uint64_t n, const char 
 	buf_put_str(why, after);
 }
 
-static enum outbox_sent judge(int waited, int status, uint64_t seconds, struct buf *why)
+static enum outbox_sent judge(enum end end, int status, uint64_t seconds, struct buf *why)
 {
-	if (waited >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return OUTBOX_SENT;
-	if (waited < 0)
+	if (end == END_NONE) {
 		explain(why, "sendmail does not end, for ", seconds,
 			" seconds, and cannot be stopped");
-	else if (waited > 0)
+		return OUTBOX_LATER;
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return OUTBOX_SENT;
+	if (end == END_FORCED)
 		explain(why, "sendmail did not end for ", seconds,
 			" seconds, and was stopped");
 	else if (WIFSIGNALED(status))
@@ -137,7 +143,7 @@ static enum outbox_sent judge(int waited, int status, uint64_t seconds, struct b
 	else
 		explain(why, "sendmail exited with status ",
 			(uint64_t)WEXITSTATUS(status), "");
-	return waited == 0 && WIFEXITED(status) && is_final(WEXITSTATUS(status))
+	return end == END_ITSELF && WIFEXITED(status) && is_final(WEXITSTATUS(status))
 		       ? OUTBOX_REFUSED
 		       : OUTBOX_LATER;
 }
@@ -180,7 +186,8 @@ enum outbox_sent outbox_send(const struct outbox_sendmail *sendmail, int file,
 	const char *address, struct buf *why)
 {
 	const char *argv[] = { "sendmail", "-i", "-f", "<>", "--", address, NULL };
-	int status = 0, waited, error;
+	int status = 0, error;
+	enum end end;
 	pid_t pid;
 
 	error = spawn(sendmail->path, (char *const *)argv, file, &pid);
@@ -189,6 +196,6 @@ enum outbox_sent outbox_send(const struct outbox_sendmail *sendmail, int file,
 		buf_put_str(why, strerror(error));
 		return OUTBOX_LATER;
 	}
-	waited = await_end(pid, sendmail->seconds, &status);
-	return judge(waited, status, sendmail->seconds, why);
+	end = await_end(pid, sendmail->seconds, &status);
+	return judge(end, status, sendmail->seconds, why);
 }

@@ -74,6 +74,7 @@ def test_descriptors_that_are_closed_do_no_harm():
     done = harness.run("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *box.command())
     harness.equal(done.returncode, 0)
     harness.equal([text for _, text in box.runs()], [report()])
+    harness.contains(box.read_of_run("descriptors"), " 2 -> /dev/null\n")
     box.expect()
 
 

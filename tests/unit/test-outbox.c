@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -329,15 +330,16 @@ static double send_slowly(const char *script, const char *want)
 
 static void test_stops_a_sendmail_that_does_not_end(void)
 {
-	double took = send_slowly(SH "exec sleep 100\n", STOPPED);
+	double took = send_slowly(SH "exec sleep 30\n", STOPPED);
 
 	CHECK(took >= 1 && took < 4);
 }
 
 static void test_forces_one_that_will_not_be_stopped(void)
 {
-	double took =
-		send_slowly(SH "trap '' TERM\nwhile :; do sleep 1; done\n", STOPPED);
+	double took = send_slowly(SH "trap '' TERM\nfor i in 1 2 3 4 5 6 7 8 9 10 11 12 "
+				     "13 14 15; do sleep 1; done\n",
+		STOPPED);
 
 	CHECK(took >= 6 && took < 9);
 }
@@ -354,9 +356,11 @@ static void test_stops_the_children_of_a_script(void)
 	REQUIRE(mkfifo(ready, 0600) == 0);
 	end = open(ready, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	REQUIRE(end >= 0);
-	snprintf(script, sizeof(script), SH "sleep 100 >%s\nexit 0\n", ready);
+	snprintf(script, sizeof(script), SH "(trap '' TERM; sleep 30) >%s\nexit 0\n",
+		ready);
 	send_slowly(script, STOPPED);
-	/* nobody has the other end any more */
+	/* nobody has the other end any more, or will have when he has died */
+	CHECK(poll(&(struct pollfd){ .fd = end }, 1, 10 * 1000) == 1);
 	CHECK(read(end, &octet, 1) == 0);
 	unlink(ready);
 	rmdir(directory);
