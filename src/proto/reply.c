@@ -47,6 +47,7 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_TLS_EARLY] = { 503, "5.5.1", "Input behind STARTTLS before its reply" },
 	[REPLY_TLS_FIRST] = { 530, "5.7.0", "Must issue a STARTTLS command first" },
 
+	[REPLY_ADDRESS_UTF8] = { 553, "5.6.7", "Address is not ASCII" },
 	[REPLY_DOMAIN_UNKNOWN] = { 550, "5.7.1",
 		"No mail is accepted here for that domain" },
 	[REPLY_MAILBOX_UNKNOWN] = { 550, "5.1.1", "No such mailbox here" },

@@ -33,6 +33,8 @@ const struct reply *mail_mail(struct session *s, struct span args)
 	if (fault == PATH_SYNTAX || (!path.null && !path.domain.n))
 		return reply_get(REPLY_SENDER_SYNTAX);
 	r = params_mail(s, args, &params);
+	if (!r && path.utf8)
+		r = reply_get(REPLY_ADDRESS_UTF8);
 	if (r)
 		return r;
 	if (tx_open(&s->tx, &path, &params) < 0)
@@ -73,6 +75,8 @@ const struct reply *mail_rcpt(struct session *s, struct span args)
 	if (fault == PATH_SYNTAX || path.null)
 		return reply_get(REPLY_RECIPIENT_SYNTAX);
 	r = params_rcpt(s, args);
+	if (!r && path.utf8)
+		r = reply_get(REPLY_ADDRESS_UTF8);
 	if (!r)
 		r = add_recipient(s, &path);
 	if (r) {

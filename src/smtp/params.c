@@ -84,8 +84,11 @@ static const struct reply *take(
 	while ((step = param_take(&args, &p)) == PARAM_ONE) {
 		const struct row *row = find(s, t, p.keyword);
 		unsigned bit;
+		/* UTF-8 is no value but where a parameter is known to have it (RFC 6531 3.3) */
 		if (!row)
-			return session_reply(s, REPLY_PARAMETER_UNKNOWN, p.keyword);
+			return session_reply(s,
+				p.utf8 ? REPLY_PARAMETER_SYNTAX : REPLY_PARAMETER_UNKNOWN,
+				p.keyword);
 		bit = 1U << (row - t->rows);
 		if (seen & bit)
 			return session_reply(s, REPLY_PARAMETER_TWICE, p.keyword);
