@@ -88,6 +88,7 @@ static void list_dirs(struct connection *c)
 	c->dirs.write[c->dirs.n_write++] = c->config.mail_root;
 	if (c->modules[0])
 		c->dirs.read[c->dirs.n_read++] = c->modules;
+	c->dirs.tls = c->config.session.tls != TLS_OFF;
 	for (size_t i = 0; c->config.session.tls != TLS_OFF && i < tls->n_pairs; i++) {
 		add_dir_of(&c->dirs, tls->pairs[i].certificate);
 		if (strcmp(tls->pairs[i].key, tls->pairs[i].certificate) != 0)
