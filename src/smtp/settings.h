@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct names;
+
 enum tls_mode {
 	TLS_OFF,
 	TLS_ON, /* offered */
@@ -27,4 +29,5 @@ struct session_settings {
 	size_t recipient_limit; /* accepted recipients of one transaction */
 	size_t transaction_limit; /* of one session */
 	size_t error_limit; /* refused commands of one session */
+	struct names *names; /* brings those that are not ASCII into one form */
 };
