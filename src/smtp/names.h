@@ -6,6 +6,8 @@
 
 #include "smtp/tx.h"
 
+#define NAMES_LOCAL_MAX 512 /* octets of a local part in that form: above NAME_MAX */
+
 enum names_result {
 	NAMES_FINE,
 	NAMES_INVALID, /* no name can be like that */
@@ -23,3 +25,12 @@ struct names {
 	enum names_result (*local)(
 		struct names *names, struct span local, struct buf *to);
 };
+
+/* NULL, or what is wrong with the domain of a reverse-path that is not ASCII. */
+const struct reply *names_check_sender(struct names *names, const struct path *sender);
+
+/*
+ * Brings local part and domain of the recipient into that form, as far as they are not ASCII; its mailbox
+ * stays as it was written. NULL, or the refusal.
+ */
+const struct reply *names_settle(struct names *names, struct recipient *r);

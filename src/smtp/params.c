@@ -41,6 +41,13 @@ static bool parse_requiretls(void *params, const struct param *p)
 	return !p->has_value;
 }
 
+/* The keyword alone (RFC 6531 3.4). */
+static bool parse_smtputf8(void *params, const struct param *p)
+{
+	((struct mail_params *)params)->smtputf8 = true;
+	return !p->has_value;
+}
+
 struct row {
 	struct span keyword;
 	enum extension of;
@@ -56,6 +63,7 @@ static const struct row mail_rows[] = {
 	{ { "SIZE", 4 }, EXTENSION_SIZE, parse_size },
 	{ { "BODY", 4 }, EXTENSION_8BITMIME, parse_body },
 	{ { "REQUIRETLS", 10 }, EXTENSION_REQUIRETLS, parse_requiretls },
+	{ { "SMTPUTF8", 8 }, EXTENSION_SMTPUTF8, parse_smtputf8 },
 };
 
 static const struct table mail_table = { mail_rows,

@@ -6,9 +6,9 @@
 
 /*
  * Octets that a line may have above COMMAND_LINE_MAX, blanks included: SIZE 26 (RFC 1870 3), BODY 17
- * (RFC 6152 2), REQUIRETLS 11 (RFC 8689 2).
+ * (RFC 6152 2), REQUIRETLS 11 (RFC 8689 2), SMTPUTF8 10 (RFC 6531 3.1).
  */
-#define MAIL_EXTRA_MAX (26 + 17 + 11)
+#define MAIL_EXTRA_MAX (26 + 17 + 11 + 10)
 
 enum mail_body {
 	BODY_UNSPECIFIED,
@@ -22,6 +22,7 @@ struct mail_params {
 	uint64_t size; /* octets declared (RFC 1870) */
 	enum mail_body body; /* RFC 6152 */
 	bool requiretls; /* RFC 8689 */
+	bool smtputf8; /* RFC 6531: addresses may be UTF-8 */
 };
 
 struct session;

@@ -21,7 +21,8 @@ enum bare_newline {
 struct session_settings {
 	const char *hostname;
 	const char *banner;
-	const char *const *domains; /* names, "*.name" for all below one, "*" for any */
+	/* names in ASCII or UTF-8, "*.name" for all below one, "*" for any */
+	const char *const *domains;
 	size_t n_domains;
 	enum tls_mode tls;
 	enum bare_newline bare_newline;

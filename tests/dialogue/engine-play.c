@@ -71,6 +71,8 @@ bool engine_settings(struct engine *e, const struct dialogue *d, struct complain
 		!set_count(d, "error-limit", 20, &errors, ret) || !set_tls(e, d, ret))
 		return false;
 	set_domains(e, d);
+	few_names_init(&e->names);
+	e->settings.names = &e->names.names;
 	e->settings.hostname = dialogue_setting(d, "hostname", "mail.example.net");
 	e->settings.banner = dialogue_setting(d, "banner", "SMTP service ready");
 	e->settings.recipient_limit = recipients;

@@ -2,8 +2,8 @@
 #include "memory.h"
 
 const char *const memory_boxes[] = { "user@example.net", "alice@example.net",
-	"bob@example.net", "postmaster@example.net", "postmaster@mail.example.net",
-	NULL };
+	"bob@example.net", "jos\xc3\xa9@example.net", "postmaster@example.net",
+	"postmaster@mail.example.net", "user@xn--bcher-kva.example", NULL };
 
 static struct memory *memory_of(struct stage *st)
 {
