@@ -7,8 +7,10 @@
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
+#include "edge/idn.h"
 #include "edge/module.h"
 #include "edge/sandbox.h"
+#include "proto/utf8.h"
 
 static void put_fault(void *ctx, const char *text)
 {
@@ -97,25 +99,58 @@ static bool has_priorities(const struct config *c)
 	return false;
 }
 
+/* The module's table, or NULL and a fault. */
+static const void *load(
+	struct config *c, const char *feature, const char *file, const char *name)
+{
+	char modules[MODULE_PATH_MAX];
+	struct buf directory = BUF(modules);
+	const char *error;
+	const void *table;
+
+	module_directory(&directory);
+	table = module_load(modules, file, name, &error);
+	if (!table)
+		put_named(c, feature, "module", error);
+	return table;
+}
+
 static void check_tls(struct config *c)
 {
 	const struct tls_report report = { .ctx = c, .fault = put_fault };
-	char modules[MODULE_PATH_MAX];
-	struct buf directory = BUF(modules);
 	const struct tls_api *api;
-	const char *error;
 
 	if (!config_may_use_tls(c) && !has_priorities(c))
 		return;
-	module_directory(&directory);
-	api = module_load(modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
-	if (!api) {
-		put_named(c, "tls", "module", error);
+	api = load(c, "tls", TLS_MODULE, TLS_MODULE_TABLE);
+	if (!api)
 		return;
-	}
 	if (config_may_use_tls(c))
 		api->check(&c->tls, &report);
 	check_priorities(c, api);
+}
+
+/* A domain that is not ASCII must have A-labels: by them it is found (policy.c). */
+static bool has_a_labels(const struct idn_api *api, const char *pattern)
+{
+	const char *domain = strncmp(pattern, "*.", 2) == 0 ? pattern + 2 : pattern;
+	char octets[DOMAIN_OCTETS_MAX + 1] = "";
+	struct buf b = BUF(octets);
+
+	return api->domain(span_of(domain), &b) == NAMES_FINE && buf_terminate(&b) &&
+	       strstr(octets, "xn--");
+}
+
+static void check_names(struct config *c)
+{
+	const struct idn_api *api = load(c, "smtputf8", IDN_MODULE, IDN_MODULE_TABLE);
+
+	for (size_t i = 0; api && i < c->session.n_domains; i++) {
+		const char *domain = c->session.domains[i];
+		if (!utf8_is_ascii(span_of(domain)) && !has_a_labels(api, domain))
+			put_named(c, "domains", domain,
+				"is no internationalized domain name (RFC 5891)");
+	}
 }
 
 int check(struct config *c)
@@ -126,5 +161,6 @@ int check(struct config *c)
 	if (c->traced.n && c->trace_directory)
 		check_directory(c, "trace-directory", c->trace_directory);
 	check_tls(c);
+	check_names(c);
 	return c->n_faults ? EX_CONFIG : 0;
 }

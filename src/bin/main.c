@@ -34,6 +34,7 @@ struct connection {
 	struct log log;
 	struct stream stream;
 	struct policy policy;
+	struct idn_names names;
 	struct confine confine;
 	struct maildir maildir;
 	struct stage *stages[3];
@@ -92,8 +93,8 @@ static void list_dirs(struct connection *c)
 	c->dirs.write[c->dirs.n_write++] = c->config.mail_root;
 	if (c->config.traced.n)
 		c->dirs.write[c->dirs.n_write++] = c->config.trace_directory;
-	if (c->modules[0])
-		c->dirs.read[c->dirs.n_read++] = c->modules;
+	c->dirs.read[c->dirs.n_read++] = c->modules;
+	c->dirs.tls = may_use_tls;
 	for (size_t i = 0; may_use_tls && i < tls->n_pairs; i++) {
 		add_dir_of(&c->dirs, tls->pairs[i].certificate);
 		if (strcmp(tls->pairs[i].key, tls->pairs[i].certificate) != 0)
@@ -103,14 +104,15 @@ static void list_dirs(struct connection *c)
 		add_dir_of(&c->dirs, tls->tickets);
 }
 
-/* Where modules are, when the settings need any. */
+/* Where modules are: any client may send an address that needs one. */
 static void find_modules(struct connection *c)
 {
 	struct buf directory = BUF(c->modules);
 
-	if (config_may_use_tls(&c->config) || c->log.sink == LOG_JOURNAL)
-		module_directory(&directory);
+	module_directory(&directory);
 	c->log.modules = c->modules;
+	idn_names_init(&c->names, c->modules, &c->log);
+	c->config.session.names = &c->names.names;
 }
 
 /* Its name, too, must outlive a crash: mail will lie below it. */
@@ -208,7 +210,7 @@ static void build(struct connection *c, const struct moment *now)
 	maildir_host(&host,
 		span_of(c->config.session.hostname ? c->config.session.hostname : ""));
 	policy_init(&c->policy, &c->config.session);
-	confine_init(&c->confine, &c->dirs);
+	confine_init(&c->confine, &c->dirs, &c->names);
 	maildir_init(&c->maildir, &recipients, c->config.maildir_create == CREATE_YES,
 		c->host);
 	c->stages[n++] = &c->policy.stage;

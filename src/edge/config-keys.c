@@ -191,7 +191,7 @@ static bool is_domain_pattern(const char *text)
 {
 	if (strcmp(text, "*") == 0)
 		return true;
-	return domain_valid(span_of(strncmp(text, "*.", 2) == 0 ? text + 2 : text));
+	return domain_valid_utf8(span_of(strncmp(text, "*.", 2) == 0 ? text + 2 : text));
 }
 
 static const char *parse_domains(

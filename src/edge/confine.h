@@ -1,13 +1,17 @@
 /* The stage that closes the sandbox to its second degree, at the first MAIL inside TLS. */
 #pragma once
 
+#include "edge/idn-names.h"
 #include "edge/sandbox.h"
 #include "smtp/stage.h"
 
 struct confine {
 	struct stage stage;
 	const struct sandbox_dirs *dirs;
+	/* loaded before it closes: a later MAIL may be the first to need them */
+	struct idn_names *names;
 	bool armed; /* set once TLS is up: all that the settings need is loaded */
 };
 
-void confine_init(struct confine *c, const struct sandbox_dirs *dirs);
+void confine_init(
+	struct confine *c, const struct sandbox_dirs *dirs, struct idn_names *names);

@@ -2,6 +2,7 @@
  * table holds. */
 #include "edge/module.h"
 #include <dlfcn.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* tells a build folder from a place where programs are installed */
@@ -22,13 +23,14 @@ static void cut_name(struct buf *path)
 void module_directory(struct buf *ret_path)
 {
 	ssize_t n = readlink("/proc/self/exe", ret_path->p, ret_path->cap - 1);
+	struct stat st;
 
 	if (n > 0) {
 		ret_path->n = (size_t)n - 1;
 		cut_name(ret_path);
 		n = (ssize_t)ret_path->n;
 		buf_put(ret_path, SPAN(MODULE_BESIDE));
-		if (buf_terminate(ret_path) && access(ret_path->p, R_OK) == 0) {
+		if (buf_terminate(ret_path) && stat(ret_path->p, &st) == 0) {
 			ret_path->n = (size_t)n;
 			buf_terminate(ret_path);
 			return;

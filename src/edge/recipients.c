@@ -1,24 +1,37 @@
 /* Promises that no address leads out of mail-root; refuses to touch the file system. */
 #include "edge/recipients.h"
 #include <limits.h>
+#include "proto/utf8.h"
 
-/* Appends the value as part of a file name. */
+/* Octets of the character in front that a file name may have; 0: it may not. */
+static size_t name_length(struct span s)
+{
+	char c = *s.p;
+
+	return c >= 32 && c <= 126 && c != '/' ? 1 : utf8_non_ascii(s);
+}
+
+/* Appends the value as part of a file name. What is not ASCII is in lower case already. */
 static bool put_component(struct buf *to, struct span value)
 {
 	if (value.n == 0 || value.n > NAME_MAX || value.p[0] == '.')
 		return false;
-	for (size_t i = 0; i < value.n; i++) {
-		char c = value.p[i];
-		if (c == '/' || c < 32 || c > 126)
+	while (value.n) {
+		size_t n = name_length(value);
+		if (n == 0)
 			return false;
-		buf_put_char(to, ascii_lower(c));
+		if (n == 1)
+			buf_put_char(to, ascii_lower(*value.p));
+		else
+			buf_put(to, (struct span){ value.p, n });
+		value = span_from(value, n);
 	}
 	return true;
 }
 
 static bool put_local(struct buf *to, struct span local)
 {
-	char octets[PATH_OCTETS_MAX];
+	char octets[NAME_MAX + 1];
 	struct buf plain = BUF(octets);
 
 	local_unquote(local, &plain);

@@ -21,7 +21,7 @@ enum recipients_result {
 /*
  * The path below mail-root, NUL-terminated; "." for mail-root itself. Local part and
  * domain are written in lower case, and each is one path component or part of one: never
- * empty, "..", hidden, or with a slash or control character in it.
+ * empty, "..", hidden, malformed UTF-8, or with a slash or control character in it.
  */
 enum recipients_result recipients_path(
 	const struct recipients *rs, const struct recipient *r, struct buf *ret_path);

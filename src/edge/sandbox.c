@@ -18,13 +18,19 @@
 #include "edge/landlock.h"
 #include "edge/seccomp.h"
 
-/* Read by the loader, beside its search path, and by GnuTLS as it starts. */
-static const char *const library_files[] = {
+/* Read by the loader, beside its search path. */
+static const char *const loader_files[] = {
 	"/etc/ld.so.cache",
 	"/usr/local/lib", /* known to the loader through its cache alone */
+	NULL,
+};
+
+/* Read by GnuTLS as it starts. */
+static const char *const tls_files[] = {
 	"/etc/gnutls", /* the system's policy for TLS: Debian */
 	"/etc/crypto-policies", /* and Fedora, by a link into the next */
 	"/usr/share/crypto-policies",
+	NULL,
 };
 
 static bool is_user(const struct passwd *pw)
@@ -111,6 +117,15 @@ static int allow_search_path(struct landlock *l, void *program)
 	return 0;
 }
 
+static int allow_files(struct landlock *l, const char *const *files)
+{
+	int r = 0;
+
+	for (; *files && r == 0; files++)
+		r = allow_read(l, *files, LANDLOCK_READ);
+	return r;
+}
+
 static int allow_libraries(struct landlock *l)
 {
 	void *program = dlopen(NULL, RTLD_LAZY);
@@ -120,16 +135,15 @@ static int allow_libraries(struct landlock *l)
 		return -ELIBACC;
 	r = allow_search_path(l, program);
 	dlclose(program);
-	for (size_t i = 0; r == 0 && i < sizeof(library_files) / sizeof *library_files;
-		i++)
-		r = allow_read(l, library_files[i], LANDLOCK_READ);
-	return r;
+	return r ? r : allow_files(l, loader_files);
 }
 
 static int allow_reads(struct landlock *l, const struct sandbox_dirs *dirs)
 {
 	int r = allow_libraries(l);
 
+	if (r == 0 && dirs->tls)
+		r = allow_files(l, tls_files);
 	for (size_t i = 0; r == 0 && i < dirs->n_read; i++)
 		r = allow_read(l, dirs->read[i], LANDLOCK_LIST);
 	return r;

@@ -15,6 +15,7 @@ struct sandbox_dirs {
 	size_t n_write;
 	const char *read[SANDBOX_DIRS]; /* credentials and modules */
 	size_t n_read;
+	bool tls; /* GnuTLS may be loaded: it reads the system's policy */
 };
 
 struct sandbox_report {

@@ -1,11 +1,12 @@
 /*
- * Promises that what it accepts is a path by RFC 5321, and that no octet of it is a
- * control character or above 126. Refuses to know which domains are ours. Two things are
- * forgiven, because scanners do them: blanks in front of the path, and a path without its
- * angle brackets.
+ * Promises that what it accepts is a path by RFC 5321 and RFC 6531 3.3: printable ASCII and well-formed
+ * UTF-8, and no control character of either. Refuses to know which domains are ours, and which characters
+ * IDNA allows in them. Two things are forgiven, because scanners do them: blanks in front of the path, and
+ * a path without its angle brackets.
  */
 #include "proto/address.h"
 #include <arpa/inet.h>
+#include "proto/utf8.h"
 
 static bool is_alnum(char c)
 {
@@ -14,10 +15,14 @@ static bool is_alnum(char c)
 	return (l >= 'a' && l <= 'z') || (c >= '0' && c <= '9');
 }
 
-/* atext of RFC 5322 3.2.3 */
-static bool is_atext(char c)
+/* atext of RFC 5322 3.2.3 =/ UTF8-non-ascii: octets of the one in front; 0: there is none */
+static size_t atext_length(struct span s)
 {
-	return is_alnum(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
+	char c = *s.p;
+
+	if (is_alnum(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c)))
+		return 1;
+	return utf8_non_ascii(s);
 }
 
 static bool take_char(struct span *s, char c)
@@ -28,14 +33,22 @@ static bool take_char(struct span *s, char c)
 	return true;
 }
 
-/* sub-domain = Let-dig [Ldh-str]. An underscore passes: real hosts carry it in their
- * names. */
+/* A character of a label: octets of the one in front; 0: there is none. */
+static size_t label_length(struct span s)
+{
+	char c = *s.p;
+
+	return is_alnum(c) || c == '-' || c == '_' ? 1 : utf8_non_ascii(s);
+}
+
+/* sub-domain = Let-dig [Ldh-str] / U-label. An underscore passes: real hosts carry it in
+ * their names. */
 static bool take_label(struct span *s)
 {
-	size_t i = 0;
+	size_t i = 0, n;
 
-	while (i < s->n && (is_alnum(s->p[i]) || s->p[i] == '-' || s->p[i] == '_'))
-		i++;
+	while (i < s->n && (n = label_length(span_from(*s, i))) > 0)
+		i += n;
 	if (i == 0 || s->p[0] == '-' || s->p[i - 1] == '-')
 		return false;
 	*s = span_from(*s, i);
@@ -105,32 +118,52 @@ static bool take_domain(struct span *s)
 
 bool domain_valid(struct span domain)
 {
+	return utf8_is_ascii(domain) && domain_valid_utf8(domain);
+}
+
+bool domain_valid_utf8(struct span domain)
+{
 	return domain.n <= DOMAIN_OCTETS_MAX && take_domain(&domain) && domain.n == 0;
 }
 
-/* Quoted-string = DQUOTE *( %d32-33 / %d35-91 / %d93-126 / "\" %d32-126 ) DQUOTE */
+/*
+ * QcontentSMTP = %d32-33 / %d35-91 / %d93-126 / UTF8-non-ascii / "\" %d32-126: octets of
+ * the one in front; 0: there is none
+ */
+static size_t quoted_length(struct span s)
+{
+	bool is_pair = *s.p == '\\';
+
+	s = span_from(s, is_pair);
+	if (s.n && *s.p >= 32 && *s.p <= 126)
+		return is_pair ? 2 : 1;
+	return is_pair ? 0 : utf8_non_ascii(s);
+}
+
+/* Quoted-string = DQUOTE *QcontentSMTP DQUOTE */
 static bool take_quoted(struct span *s)
 {
-	for (size_t i = 1; i < s->n; i++) {
-		if (s->p[i] == '"') {
-			*s = span_from(*s, i + 1);
-			return true;
-		}
-		if (s->p[i] == '\\')
-			i++;
-		if (i >= s->n || s->p[i] < 32 || s->p[i] > 126)
+	size_t i = 1, n;
+
+	while (i < s->n && s->p[i] != '"') {
+		n = quoted_length(span_from(*s, i));
+		if (n == 0)
 			return false;
+		i += n;
 	}
-	return false;
+	if (i == s->n)
+		return false;
+	*s = span_from(*s, i + 1);
+	return true;
 }
 
 /* Dot-string = Atom *("." Atom) */
 static bool take_dot_string(struct span *s)
 {
 	do {
-		size_t i = 0;
-		while (i < s->n && is_atext(s->p[i]))
-			i++;
+		size_t i = 0, n;
+		while (i < s->n && (n = atext_length(span_from(*s, i))) > 0)
+			i += n;
 		if (i == 0)
 			return false;
 		*s = span_from(*s, i);
@@ -204,6 +237,7 @@ enum path_fault path_take(struct span *args, struct span keyword, struct path *r
 		return PATH_SYNTAX;
 	if (s.n && *s.p != ' ' && *s.p != '\t')
 		return PATH_SYNTAX;
+	path.utf8 = !utf8_is_ascii((struct span){ start, (size_t)(s.p - start) });
 	*args = s;
 	*ret = path;
 	return PATH_FINE;
@@ -220,4 +254,15 @@ void local_unquote(struct span local, struct buf *to)
 			i++;
 		buf_put_char(to, local.p[i]);
 	}
+}
+
+void local_quote(struct span octets, struct buf *to)
+{
+	buf_put_char(to, '"');
+	for (size_t i = 0; i < octets.n; i++) {
+		if (octets.p[i] == '"' || octets.p[i] == '\\')
+			buf_put_char(to, '\\');
+		buf_put_char(to, octets.p[i]);
+	}
+	buf_put_char(to, '"');
 }

@@ -1,4 +1,4 @@
-/* Paths and mailboxes (RFC 5321 4.1.2, 4.1.3). All spans borrow from what was parsed. */
+/* Paths and mailboxes (RFC 5321 4.1.2, 4.1.3, RFC 6531 3.3). All spans borrow from what was parsed. */
 #pragma once
 
 #include "base/buf.h"
@@ -13,6 +13,7 @@ struct path {
 			       <postmaster> */
 	bool null; /* <> */
 	bool lenient; /* no angle brackets, or a blank before the path */
+	bool utf8; /* some of it is not ASCII: only SMTPUTF8 allows that */
 };
 
 enum path_fault {
@@ -29,9 +30,13 @@ enum path_fault {
 enum path_fault path_take(struct span *args, struct span keyword, struct path *ret);
 
 /*
- * True for a domain name or an address literal: IPv4, IPv6 and tagged (RFC 5321 4.1.3).
+ * True for a domain name in ASCII or an address literal: IPv4, IPv6 and tagged (RFC 5321 4.1.3).
  */
 bool domain_valid(struct span domain);
+/* The same, but labels may be UTF-8 as U-labels are (RFC 6531 3.3). What IDNA thinks of them is not asked. */
+bool domain_valid_utf8(struct span domain);
 
 /* The octets that a local part stands for, without quoting (RFC 5321 4.1.2). */
 void local_unquote(struct span local, struct buf *to);
+/* And back: a local part that stands for these octets, which are any that one can stand for. */
+void local_quote(struct span octets, struct buf *to);

@@ -1,5 +1,6 @@
 /* Promises the syntax of a parameter; refuses to know its meaning. */
 #include "proto/param.h"
+#include "proto/utf8.h"
 
 static bool is_keyword_char(char c, bool first)
 {
@@ -8,12 +9,18 @@ static bool is_keyword_char(char c, bool first)
 	return (l >= 'a' && l <= 'z') || (c >= '0' && c <= '9') || (c == '-' && !first);
 }
 
-/* esmtp-value = 1*(%d33-60 / %d62-126) */
+/* esmtp-value = 1*(%d33-60 / %d62-126 / UTF8-non-ascii)     the last by RFC 6531 3.3 */
 static bool is_value(struct span s)
 {
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] < 33 || s.p[i] > 126 || s.p[i] == '=')
+	size_t i = 0, n;
+
+	while (i < s.n) {
+		bool is_plain = s.p[i] >= 33 && s.p[i] <= 126 && s.p[i] != '=';
+		n = is_plain ? 1 : utf8_non_ascii(span_from(s, i));
+		if (n == 0)
 			return false;
+		i += n;
+	}
 	return s.n > 0;
 }
 
@@ -41,6 +48,7 @@ enum param_step param_take(struct span *args, struct param *ret)
 		ret->keyword = (struct span){ s.p, n };
 		return PARAM_SYNTAX;
 	}
+	param.utf8 = !utf8_is_ascii(param.value);
 	*ret = param;
 	return PARAM_ONE;
 }

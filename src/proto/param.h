@@ -1,4 +1,4 @@
-/* ESMTP parameters of MAIL and RCPT (RFC 5321 4.1.2). */
+/* ESMTP parameters of MAIL and RCPT (RFC 5321 4.1.2, RFC 6531 3.3). */
 #pragma once
 
 #include "base/span.h"
@@ -7,6 +7,7 @@ struct param {
 	struct span keyword;
 	struct span value; /* empty without "=" */
 	bool has_value;
+	bool utf8; /* the value is not all ASCII: only SMTPUTF8 allows that, and few parameters */
 };
 
 enum param_step {

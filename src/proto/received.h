@@ -12,7 +12,8 @@ struct trace {
 	struct span helo; /* as the client said it, whatever it is */
 	struct span peer; /* textual IP address, or empty */
 	struct span host; /* our name */
-	struct span with; /* registered protocol type: SMTP, ESMTP, ESMTPS (RFC 3848) */
+	struct span
+		with; /* registered protocol type: SMTP, ESMTPS, UTF8SMTP (RFC 3848, RFC 6531) */
 	struct span tls_cipher; /* IANA's name, or empty (RFC 8314 7.4) */
 	struct span tls_group;
 	struct span id;

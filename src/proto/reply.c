@@ -48,6 +48,12 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_TLS_EARLY] = { 503, "5.5.1", "Input behind STARTTLS before its reply" },
 	[REPLY_TLS_FIRST] = { 530, "5.7.0", "Must issue a STARTTLS command first" },
 
+	[REPLY_ADDRESS_UTF8] = { 553, "5.6.7",
+		"Address is not ASCII, and MAIL did not say SMTPUTF8" },
+	[REPLY_SENDER_DOMAIN] = { 553, "5.1.8",
+		"Sender's domain is no internationalized domain name" },
+	[REPLY_RECIPIENT_DOMAIN] = { 553, "5.1.2",
+		"Recipient's domain is no internationalized domain name" },
 	[REPLY_DOMAIN_UNKNOWN] = { 550, "5.7.1",
 		"No mail is accepted here for that domain" },
 	[REPLY_MAILBOX_UNKNOWN] = { 550, "5.1.1", "No such mailbox here" },
@@ -60,6 +66,8 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_CONTENT_LINE] = { 550, "5.6.0", "A line of the message is too long" },
 	[REPLY_HOPS] = { 554, "5.4.6", "Too many hops" },
 
+	[REPLY_NAMES_UNAVAILABLE] = { 451, "4.3.0",
+		"No internationalized addresses for now; try later" },
 	[REPLY_STORE_FAILED] = { 451, "4.3.0",
 		"The message could not be stored; try later" },
 	[REPLY_STORE_FULL] = { 452, "4.3.1", "Insufficient storage; try later" },

@@ -9,6 +9,12 @@ static bool offers_starttls(const struct session *s)
 	return set && !s->secured;
 }
 
+/* Its name in the trace header, UTF8SMTP, is a kind of ESMTP (RFC 6531 4.3). */
+static bool is_esmtp(const struct session *s)
+{
+	return s->esmtp;
+}
+
 static bool is_secured(const struct session *s)
 {
 	return s->secured;
@@ -50,6 +56,7 @@ static const struct row rows[EXTENSION_COUNT] = {
 	[EXTENSION_CHUNKING] = { "CHUNKING", NULL, NULL },
 	[EXTENSION_BINARYMIME] = { "BINARYMIME", NULL, NULL },
 	[EXTENSION_8BITMIME] = { "8BITMIME", NULL, NULL },
+	[EXTENSION_SMTPUTF8] = { "SMTPUTF8", is_esmtp, NULL },
 	[EXTENSION_REQUIRETLS] = { "REQUIRETLS", is_secured, NULL },
 	[EXTENSION_PRDR] = { "PRDR", is_smtp, NULL },
 	[EXTENSION_LIMITS] = { "LIMITS", NULL, put_limits },

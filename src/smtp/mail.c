@@ -3,6 +3,7 @@
  * refused leaves the transaction as it was; refuses to know where mail goes.
  */
 #include "proto/received.h"
+#include "smtp/names.h"
 #include "smtp/verbs.h"
 
 /* "1796000000.M123456P4242Q1": also the beginning of the Maildir file's name. */
@@ -20,6 +21,17 @@ static void make_id(struct session *s)
 	buf_terminate(&b);
 }
 
+/* RFC 6531 3.5 */
+static const struct reply *judge_sender(const struct session *s, const struct path *path,
+	const struct mail_params *params)
+{
+	if (!path->utf8)
+		return NULL;
+	if (!params->smtputf8)
+		return reply_get(REPLY_ADDRESS_UTF8);
+	return names_check_sender(s->settings->names, path);
+}
+
 const struct reply *mail_mail(struct session *s, struct span args)
 {
 	struct mail_params params = { 0 };
@@ -33,6 +45,8 @@ const struct reply *mail_mail(struct session *s, struct span args)
 	if (fault == PATH_SYNTAX || (!path.null && !path.domain.n))
 		return reply_get(REPLY_SENDER_SYNTAX);
 	r = params_mail(s, args, &params);
+	if (!r)
+		r = judge_sender(s, &path, &params);
 	if (r)
 		return r;
 	if (tx_open(&s->tx, &path, &params) < 0)
@@ -51,11 +65,16 @@ const struct reply *mail_mail(struct session *s, struct span args)
 static const struct reply *add_recipient(struct session *s, const struct path *path)
 {
 	struct recipient *recipient;
-	const struct reply *r;
+	const struct reply *r = NULL;
 
+	if (path->utf8 && !s->tx.params.smtputf8)
+		return reply_get(REPLY_ADDRESS_UTF8);
 	if (tx_add_recipient(&s->tx, path, &recipient) < 0)
 		return reply_get(REPLY_NO_MEMORY);
-	r = stages_rcpt(&s->stages, &s->tx, recipient);
+	if (path->utf8)
+		r = names_settle(s->settings->names, recipient);
+	if (!r)
+		r = stages_rcpt(&s->stages, &s->tx, recipient);
 	if (r)
 		tx_drop_recipient(&s->tx);
 	else if (s->tracer)
@@ -86,12 +105,18 @@ const struct reply *mail_rcpt(struct session *s, struct span args)
 	return reply_get(REPLY_RECIPIENT_OK);
 }
 
-/* with-protocol (RFC 3848): HELO inside TLS has no name of its own, and the tls clause
- * tells. */
+/* with-protocol (RFC 3848, RFC 6531 4.3): HELO inside TLS has no name of its own, and the
+ * tls clause tells. */
 static struct span with_protocol(const struct session *s)
 {
+	bool utf8 = s->tx.params.smtputf8;
+
+	if (s->settings->lmtp && utf8)
+		return s->secured ? SPAN("UTF8LMTPS") : SPAN("UTF8LMTP");
 	if (s->settings->lmtp)
 		return s->secured ? SPAN("LMTPS") : SPAN("LMTP");
+	if (utf8)
+		return s->secured ? SPAN("UTF8SMTPS") : SPAN("UTF8SMTP");
 	if (!s->esmtp)
 		return SPAN("SMTP");
 	return s->secured ? SPAN("ESMTPS") : SPAN("ESMTP");

@@ -48,6 +48,13 @@ static bool parse_prdr(void *params, const struct param *p)
 	return !p->has_value;
 }
 
+/* The keyword alone (RFC 6531 3.4). */
+static bool parse_smtputf8(void *params, const struct param *p)
+{
+	((struct mail_params *)params)->smtputf8 = true;
+	return !p->has_value;
+}
+
 struct row {
 	struct span keyword;
 	enum extension of;
@@ -64,6 +71,7 @@ static const struct row mail_rows[] = {
 	{ { "BODY", 4 }, EXTENSION_8BITMIME, parse_body },
 	{ { "REQUIRETLS", 10 }, EXTENSION_REQUIRETLS, parse_requiretls },
 	{ { "PRDR", 4 }, EXTENSION_PRDR, parse_prdr },
+	{ { "SMTPUTF8", 8 }, EXTENSION_SMTPUTF8, parse_smtputf8 },
 };
 
 static const struct table mail_table = { mail_rows,
@@ -92,8 +100,11 @@ static const struct reply *take(
 	while ((step = param_take(&args, &p)) == PARAM_ONE) {
 		const struct row *row = find(s, t, p.keyword);
 		unsigned bit;
+		/* UTF-8 is no value but where a parameter is known to have it (RFC 6531 3.3) */
 		if (!row)
-			return session_reply(s, REPLY_PARAMETER_UNKNOWN, p.keyword);
+			return session_reply(s,
+				p.utf8 ? REPLY_PARAMETER_SYNTAX : REPLY_PARAMETER_UNKNOWN,
+				p.keyword);
 		bit = 1U << (row - t->rows);
 		if (seen & bit)
 			return session_reply(s, REPLY_PARAMETER_TWICE, p.keyword);

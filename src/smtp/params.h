@@ -6,9 +6,9 @@
 
 /*
  * Octets that a line may have above COMMAND_LINE_MAX, blanks included: SIZE 26 (RFC 1870 3), BODY 17
- * (RFC 6152 2), REQUIRETLS 11 (RFC 8689 2), PRDR 5.
+ * (RFC 6152 2), REQUIRETLS 11 (RFC 8689 2), PRDR 5, SMTPUTF8 10 (RFC 6531 3.1).
  */
-#define MAIL_EXTRA_MAX (26 + 17 + 11 + 5)
+#define MAIL_EXTRA_MAX (26 + 17 + 11 + 5 + 10)
 
 enum mail_body {
 	BODY_UNSPECIFIED,
@@ -23,6 +23,7 @@ struct mail_params {
 	enum mail_body body; /* RFC 6152 */
 	bool requiretls; /* RFC 8689 */
 	bool prdr; /* a reply for each recipient, draft-hall-prdr-00 4.2 */
+	bool smtputf8; /* RFC 6531: addresses may be UTF-8 */
 };
 
 struct session;

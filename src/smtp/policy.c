@@ -1,6 +1,8 @@
 /* Promises that each rule of acceptance stands here, once. Refuses to know where mail
  * goes. */
 #include "smtp/policy.h"
+#include "proto/utf8.h"
+#include "smtp/names.h"
 
 static const struct session_settings *settings_of(struct stage *st)
 {
@@ -33,13 +35,66 @@ static bool domain_matches(struct span pattern, struct span domain)
 	return span_ieq(pattern, domain);
 }
 
-/* <postmaster> without a domain is ours wherever it comes from (RFC 5321 4.5.1). */
-static bool domain_is_ours(const struct session_settings *settings, struct span domain)
+/* A-label = "xn--" 1*LDH (RFC 5890 2.3.2.1) */
+static bool has_a_label(struct span domain)
 {
-	for (size_t i = 0; i < settings->n_domains; i++)
-		if (domain_matches(span_of(settings->domains[i]), domain))
+	static const struct span prefix = { "xn--", 4 };
+
+	while (domain.n > prefix.n) {
+		const char *dot = memchr(domain.p, '.', domain.n);
+		if (span_ieq((struct span){ domain.p, prefix.n }, prefix))
 			return true;
-	return domain.n == 0;
+		domain = span_from(domain, dot ? (size_t)(dot - domain.p) + 1 : domain.n);
+	}
+	return false;
+}
+
+/* The same for a pattern with U-labels. INVALID: it does not match. */
+static enum names_result match_u_labels(
+	struct names *names, struct span pattern, struct span domain)
+{
+	char octets[sizeof("*.") + DOMAIN_OCTETS_MAX];
+	struct buf b = BUF(octets);
+	enum names_result r;
+
+	if (pattern.p[0] == '*') {
+		buf_put(&b, SPAN("*."));
+		pattern = span_from(pattern, 2);
+	}
+	r = names->domain(names, pattern, &b);
+	if (r == NAMES_FINE && !domain_matches(buf_span(&b), domain))
+		return NAMES_INVALID;
+	return r;
+}
+
+/* U-labels are A-labels in other letters: no other domain has a reason to ask what they are. */
+static enum names_result match(
+	struct names *names, struct span pattern, struct span domain)
+{
+	if (domain_matches(pattern, domain))
+		return NAMES_FINE;
+	if (utf8_is_ascii(pattern) || !has_a_label(domain))
+		return NAMES_INVALID;
+	return match_u_labels(names, pattern, domain);
+}
+
+/* <postmaster> without a domain is ours wherever it comes from (RFC 5321 4.5.1). */
+static const struct reply *judge_domain(
+	const struct session_settings *settings, struct span domain)
+{
+	enum reply_name verdict = REPLY_DOMAIN_UNKNOWN;
+
+	if (domain.n == 0)
+		return NULL;
+	for (size_t i = 0; i < settings->n_domains; i++) {
+		struct span pattern = span_of(settings->domains[i]);
+		enum names_result r = match(settings->names, pattern, domain);
+		if (r == NAMES_FINE)
+			return NULL;
+		if (r == NAMES_UNAVAILABLE)
+			verdict = REPLY_NAMES_UNAVAILABLE;
+	}
+	return reply_get(verdict);
 }
 
 static const struct reply *policy_rcpt(
@@ -47,9 +102,7 @@ static const struct reply *policy_rcpt(
 {
 	if (tx->n_recipients > settings_of(st)->recipient_limit)
 		return reply_get(REPLY_RECIPIENT_MANY);
-	if (!domain_is_ours(settings_of(st), r->domain))
-		return reply_get(REPLY_DOMAIN_UNKNOWN);
-	return NULL;
+	return judge_domain(settings_of(st), r->domain);
 }
 
 static const struct reply *policy_body(

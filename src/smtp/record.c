@@ -178,6 +178,11 @@ static void put_requiretls(const struct session *s, struct buf *b)
 	put_flag(b, s->tx.params.requiretls);
 }
 
+static void put_smtputf8(const struct session *s, struct buf *b)
+{
+	put_flag(b, s->tx.params.smtputf8);
+}
+
 static void put_message_id(const struct session *s, struct buf *b)
 {
 	const struct header *h = &s->tx.header;
@@ -299,6 +304,7 @@ static const struct record_field fields[] = {
 	{ "size", RECORD_MESSAGE, put_size },
 	{ "body", RECORD_MESSAGE, put_body },
 	{ "requiretls", RECORD_MESSAGE, put_requiretls },
+	{ "smtputf8", RECORD_MESSAGE, put_smtputf8 },
 	{ "message_id", RECORD_MESSAGE, put_message_id },
 	{ "file", RECORD_MESSAGE, put_file },
 	{ "reason", RECORD_MESSAGE, put_tx_reason },

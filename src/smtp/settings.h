@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct names;
+
 enum tls_mode {
 	TLS_OFF,
 	TLS_ON, /* offered */
@@ -21,7 +23,8 @@ struct session_settings {
 	bool lmtp; /* RFC 2033 in place of SMTP */
 	const char *hostname;
 	const char *banner;
-	const char *const *domains; /* names, "*.name" for all below one, "*" for any */
+	/* names in ASCII or UTF-8, "*.name" for all below one, "*" for any */
+	const char *const *domains;
 	size_t n_domains;
 	enum tls_mode tls;
 	enum bare_newline bare_newline;
@@ -29,4 +32,5 @@ struct session_settings {
 	size_t recipient_limit; /* accepted recipients of one transaction */
 	size_t transaction_limit; /* of one session */
 	size_t error_limit; /* refused commands of one session */
+	struct names *names; /* brings those that are not ASCII into one form */
 };

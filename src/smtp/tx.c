@@ -57,6 +57,30 @@ int tx_add_recipient(struct tx *tx, const struct path *path, struct recipient **
 	return 0;
 }
 
+static struct span appended(struct buf *to, struct span part)
+{
+	char *start = to->p + to->n;
+
+	buf_put(to, part);
+	return (struct span){ start, part.n };
+}
+
+int tx_rename_recipient(struct recipient *r, struct span local, struct span domain)
+{
+	struct buf b = { .cap = r->mailbox.n + local.n + domain.n };
+	struct recipient renamed = *r;
+
+	b.p = renamed.text = malloc(b.cap);
+	if (!b.p)
+		return -ENOMEM;
+	renamed.mailbox = appended(&b, r->mailbox);
+	renamed.local = appended(&b, local);
+	renamed.domain = appended(&b, domain);
+	free(r->text);
+	*r = renamed;
+	return 0;
+}
+
 void tx_drop_recipient(struct tx *tx)
 {
 	free(tx->recipients[--tx->n_recipients].text);

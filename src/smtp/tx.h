@@ -22,8 +22,9 @@ struct moment {
 
 struct recipient {
 	char *text; /* owned; the three spans lie in it */
-	struct span mailbox;
-	struct span local;
+	struct span mailbox; /* as the client wrote it */
+	/* as stages compare them: what is not ASCII is in the form of names.h */
+	struct span local; /* with its quotes, if it has any */
 	struct span domain; /* empty for <postmaster> */
 	size_t slot; /* for the stage that delivers: its own number for the mailbox */
 	const struct reply *reply; /* why a stage refused this recipient; NULL: fine */
@@ -54,6 +55,12 @@ int tx_open(struct tx *tx, const struct path *sender, const struct mail_params *
 
 /* Adds a recipient: the one copy that is made of it. 0 or -ENOMEM. */
 int tx_add_recipient(struct tx *tx, const struct path *path, struct recipient **ret);
+
+/*
+ * Puts another local part and another domain in place of those that the mailbox was written with: what
+ * stages go by. 0 or -ENOMEM.
+ */
+int tx_rename_recipient(struct recipient *r, struct span local, struct span domain);
 
 /* Takes back the recipient added last. */
 void tx_drop_recipient(struct tx *tx);

@@ -25,8 +25,8 @@ static void close_file(FILE **f)
 }
 
 static const char *const usual_boxes[] = { "user@example.net", "alice@example.net",
-	"bob@example.net", "postmaster@example.net", "postmaster@mail.example.net",
-	NULL };
+	"bob@example.net", "jos\xc3\xa9@example.net", "postmaster@example.net",
+	"postmaster@mail.example.net", "user@xn--bcher-kva.example", NULL };
 
 bool dialogue_read(struct dialogue *d, const char *path, struct complaint *ret)
 {

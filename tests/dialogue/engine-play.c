@@ -72,6 +72,8 @@ bool engine_settings(struct engine *e, const struct dialogue *d, struct complain
 		return false;
 	set_domains(e, d);
 	e->settings.lmtp = strcmp(dialogue_setting(d, "protocol", "smtp"), "lmtp") == 0;
+	few_names_init(&e->names);
+	e->settings.names = &e->names.names;
 	e->settings.hostname = dialogue_setting(d, "hostname", "mail.example.net");
 	e->settings.banner = dialogue_setting(d, "banner", "SMTP service ready");
 	e->settings.recipient_limit = recipients;

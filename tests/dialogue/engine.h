@@ -4,6 +4,7 @@
 #include "memory.h"
 #include "smtp/policy.h"
 #include "smtp/session.h"
+#include "unit/few-names.h"
 
 #define ENGINE_DOMAINS_MAX 8
 
@@ -25,6 +26,7 @@ struct engine {
 	size_t n_split_octets; /* of the write that SPLIT_TWO cuts */
 	struct session_settings settings;
 	const char *domains[ENGINE_DOMAINS_MAX];
+	struct few_names names;
 	enum tls_verdict verdict;
 	struct policy policy;
 	struct memory memory;

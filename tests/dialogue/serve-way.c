@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "bin/serve.h"
+#include "edge/idn-names.h"
 #include "edge/maildir.h"
 #include "edge/peer.h"
 #include "process.h"
@@ -16,6 +17,7 @@ struct server {
 	struct log log;
 	struct stream stream;
 	struct session session;
+	struct idn_names names;
 	struct policy policy;
 	struct maildir maildir;
 	struct stage *stages[2];
@@ -51,6 +53,8 @@ static void build(struct server *s, const struct process *p)
 	snprintf(s->unique, sizeof(s->unique), "P%d", (int)getpid());
 	maildir_host(&host, span_of(s->config.session.hostname));
 	log_init(&s->log, NULL, false);
+	idn_names_init(&s->names, MODULES, &s->log);
+	s->config.session.names = &s->names.names;
 	policy_init(&s->policy, &s->config.session);
 	maildir_init(&s->maildir, &recipients, s->config.maildir_create == CREATE_YES,
 		s->host);

@@ -2,11 +2,31 @@
 #include "fuzz/fuzz.h"
 #include "proto/address.h"
 #include "proto/received.h"
+#include "proto/utf8.h"
 
 static void is_harmless(struct span s)
 {
-	for (size_t i = 0; i < s.n; i++)
-		MUST(s.p[i] >= 32 && s.p[i] <= 126);
+	while (s.n) {
+		size_t n = utf8_length(s);
+		MUST(n > 0);
+		MUST(n > 1 || (s.p[0] >= 32 && s.p[0] <= 126));
+		MUST(n != 2 || s.p[0] != '\xc2' || (unsigned char)s.p[1] >= 0xa0);
+		s = span_from(s, n);
+	}
+}
+
+/* Quoted anew, it stands for the same octets. */
+static void check_quoting(struct span local)
+{
+	char octets[PATH_OCTETS_MAX], quoted[2 * PATH_OCTETS_MAX + 2],
+		back[PATH_OCTETS_MAX];
+	struct buf plain = BUF(octets), b = BUF(quoted), again = BUF(back);
+
+	local_unquote(local, &plain);
+	MUST(!plain.overflow && plain.n <= local.n);
+	local_quote(buf_span(&plain), &b);
+	local_unquote(buf_span(&b), &again);
+	MUST(!b.overflow && span_eq(buf_span(&again), buf_span(&plain)));
 }
 
 /* In its canonical form it is the same path. */
@@ -32,9 +52,6 @@ static void is_stable(const struct path *path)
 
 static void check_path(struct span input, struct span rest, const struct path *path)
 {
-	char octets[PATH_OCTETS_MAX];
-	struct buf b = BUF(octets);
-
 	fuzz_is_inside(path->text, input);
 	fuzz_is_inside(path->local, path->text);
 	fuzz_is_inside(path->domain, path->text);
@@ -42,9 +59,9 @@ static void check_path(struct span input, struct span rest, const struct path *p
 	MUST(rest.n == 0 || *rest.p == ' ' || *rest.p == '\t');
 	MUST(path->null == (path->text.n == 0));
 	if (path->domain.n)
-		MUST(domain_valid(path->domain));
-	local_unquote(path->local, &b);
-	MUST(!b.overflow && b.n <= path->local.n);
+		MUST(domain_valid_utf8(path->domain));
+	MUST(path->utf8 || utf8_is_ascii(path->text));
+	check_quoting(path->local);
 	is_stable(path);
 }
 
@@ -75,8 +92,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_path(input, args, &path);
 	else
 		MUST(args.p == input.p && args.n == input.n);
-	if (domain_valid(input))
+	if (domain_valid_utf8(input))
 		is_harmless(input);
+	if (domain_valid(input))
+		MUST(domain_valid_utf8(input) && utf8_is_ascii(input));
 	check_trace(input);
 	return 0;
 }

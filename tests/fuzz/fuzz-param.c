@@ -3,6 +3,7 @@
 #include "base/num.h"
 #include "proto/param.h"
 #include "proto/text.h"
+#include "proto/utf8.h"
 
 static bool is_graphic(struct span text)
 {
@@ -18,7 +19,9 @@ static void check_param(struct span input, const struct param *p)
 	fuzz_is_inside(p->value, input);
 	MUST(p->keyword.n > 0 && is_graphic(p->keyword) && p->keyword.p[0] != '-');
 	MUST(p->has_value == (p->value.n > 0));
-	MUST(is_graphic(p->value));
+	MUST(utf8_valid(p->value));
+	MUST(p->utf8 != utf8_is_ascii(p->value));
+	MUST(p->utf8 || is_graphic(p->value));
 	MUST(!p->value.n || !memchr(p->value.p, '=', p->value.n));
 }
 

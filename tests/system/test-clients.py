@@ -182,5 +182,100 @@ def test_exim(chunking, marked):
     harness.equal(" K C=" in exim.logged(f" => {RECIPIENT} ")[0], marked)
 
 
+# Internationalized addresses (RFC 6531): the envelope has other letters than the name of the mailbox.
+
+GERMAN, SPANISH = "jürgen@bücher.example", "JOSÉ@Bücher.example"
+
+
+class Utf8Place(Place):
+    """The same, for a domain that the settings name by its A-label, and a message that is UTF-8."""
+
+    def __init__(self):
+        super().__init__(domains="xn--bcher-kva.example")
+        self.site.set(mail_root=self.site.root, maildir="%d/%u")
+        self.mailbox = self.site.root / "xn--bcher-kva.example" / "josé"
+        self.sent = (f"From: Jürgen <{GERMAN}>\r\nTo: <{SPANISH}>\r\nSubject: Grüße\r\n"
+                     "Date: Tue, 01 Jul 2025 12:00:00 +0000\r\nMessage-ID: <1@client.example.net>"
+                     "\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                     "Content-Transfer-Encoding: 8bit\r\n\r\n¡Hola!\r\n").encode()
+        self.crlf.write_bytes(self.sent)
+        self.lf.write_bytes(self.sent.replace(b"\r\n", b"\n"))
+
+    def check(self, recipient=SPANISH, sender=GERMAN, patience=PATIENCE):
+        new = lambda: self.site.new(self.mailbox)
+        path = harness.eventually(new, f"a message in {self.mailbox}", patience)[0]
+        trace = harness.check_stored(path, self.sent)
+        harness.contains(trace, f"Return-Path: <{sender}>")
+        harness.contains(trace, f"Delivered-To: {recipient}")
+        ours = next(t for t in trace if t.startswith("Received:"))
+        harness.contains(ours, "with UTF8SMTPS", "RFC 6531 4.3")
+        harness.contains(ours, f"for <{recipient}>")
+        harness.equal(self.site.session().get("status", ""), "")
+        harness.equal(self.site.records("message")[0].get("smtputf8"), "yes")
+
+
+@harness.table(composed=SPANISH, decomposed="Jose\u0301@BU\u0308CHER.example",
+               a_label="JOSÉ@xn--bcher-kva.example", plain="josé@bücher.example")
+def test_python_smtplib_with_smtputf8(recipient):
+    place = Utf8Place()
+    with smtplib.SMTP("127.0.0.1", place.port, timeout=PATIENCE) as client:
+        client.starttls(context=harness.client_context())
+        refused = client.sendmail(GERMAN, [recipient], place.sent,
+                                  mail_options=["BODY=8BITMIME", "SMTPUTF8"])
+    harness.equal(refused, {})
+    place.check(recipient)
+
+
+def test_python_smtplib_after_an_ascii_message():
+    """By then the sandbox lets nothing more be loaded."""
+    place = Utf8Place()
+    with smtplib.SMTP("127.0.0.1", place.port, timeout=PATIENCE) as client:
+        client.starttls(context=harness.client_context())
+        client.sendmail(SENDER, ["other@xn--bcher-kva.example"], place.sent)
+        client.sendmail(GERMAN, [SPANISH], place.sent, mail_options=["SMTPUTF8"])
+    path = harness.eventually(lambda: place.site.new(place.mailbox), "the second message")[0]
+    harness.contains(harness.received(path), "with UTF8SMTPS")
+    place.site.session()
+    harness.equal([r.get("smtputf8") for r in place.site.records("message")], [None, "yes"])
+
+
+def test_curl_with_smtputf8():
+    """It sends the domains as A-labels."""
+    harness.need("curl")
+    place = Utf8Place()
+    done = harness.run(
+        "curl", "--silent", "--show-error", "--ssl-reqd", "--cacert", place.pair.certificate,
+        "--resolve", f"{HOST}:{place.port}:127.0.0.1", "--mail-from", GERMAN,
+        "--mail-rcpt", SPANISH, "--upload-file", place.crlf,
+        f"smtp://{HOST}:{place.port}/client.example.net")
+    harness.equal(done.returncode, 0, done.stdout)
+    place.check("JOSÉ@xn--bcher-kva.example", "jürgen@xn--bcher-kva.example")
+
+
+def test_postfix_relaying_with_smtputf8():
+    place = Utf8Place()
+    servers.Postfix(place.site.dir, f"relayhost = [127.0.0.1]:{place.port}\nsmtputf8_enable = yes\n"
+                    "smtp_tls_security_level = encrypt\n", place.lf, [SPANISH], sender=GERMAN)
+    place.check(patience=30)
+
+
+def test_exim_relaying_with_smtputf8():
+    harness.need_root("a machine with Exim in it")
+    place = Utf8Place()
+    folder = place.site.dir
+    (folder / "exim4.conf").write_text("smtputf8_advertise_hosts = *\nacl_smtp_rcpt = accept\n"
+                                       + EXIM.format(port=place.port, chunking="*"))
+    (folder / "session").write_bytes(
+        f"EHLO me\r\nMAIL FROM:<{GERMAN}> SMTPUTF8\r\nRCPT TO:<{SPANISH}>\r\nDATA\r\n".encode()
+        + place.sent + b".\r\nQUIT\r\n")
+    servers.in_a_machine_with("exim4-daemon-light", folder, f"""
+        mkdir -p /etc/exim4 /var/spool/exim4 /var/log/exim4
+        chown Debian-exim /var/spool/exim4 /var/log/exim4
+        cp {folder}/exim4.conf /etc/exim4/exim4.conf
+        exim4 -odf -bs <{folder}/session
+        cp /var/log/exim4/mainlog {folder}/mainlog""")
+    place.check()
+
+
 if __name__ == "__main__":
     harness.main()

@@ -2,6 +2,7 @@
 """What an administrator types, and reads: exit statuses of sysexits(3), faults in sentences."""
 
 import os
+import shutil
 import socket
 import subprocess
 
@@ -76,6 +77,29 @@ def test_check_looks_at_mail_root(path, fault):
     status, told = check(f"maildir = {path}/%u\n")
     harness.equal(status, EX_CONFIG)
     assert fault in told and path in told, told
+
+
+def test_check_knows_internationalized_domains():
+    text = f"maildir = {harness.scratch()}\ndomains = example.org *.bücher.example straße.example\n"
+    harness.equal(check(text), (0, ""))
+
+
+@harness.table(emoji="📬.example", sign="a≠b.example", hyphens="ab--ü.example", below="*.☃.example",
+               ascii_in_other_letters="ｅxample.org")
+def test_check_names_what_idna_does_not_know(domain):
+    status, told = check(f"maildir = {harness.scratch()}\ndomains = example.org {domain}\n")
+    harness.equal(status, EX_CONFIG)
+    harness.equal(told, f"postern: domains {domain}: is no internationalized domain name (RFC 5891)\n")
+
+
+def test_check_names_a_missing_module():
+    place = harness.scratch()
+    for name in ("postern", "tls.so"):
+        shutil.copy(harness.program().parent / name, place)
+    done = harness.run(place / "postern", "-c", settings(f"maildir = {place}/mail\n"), "--check")
+    harness.equal(done.returncode, EX_CONFIG)
+    harness.contains(done.stdout, "postern: smtputf8 module: ")
+    harness.contains(done.stdout, "idn.so: cannot open shared object file")
 
 
 def test_check_names_an_unknown_user():

@@ -10,7 +10,7 @@ import subprocess
 import harness
 from harness import Site, Skip
 
-HEAVY = ("gnutls", "systemd", "nettle", "gsasl", "tls.so", "systemd.so", "sasl.so")
+HEAVY = ("gnutls", "systemd", "nettle", "gsasl", "idn", "unistring", "tls.so", "systemd.so", "sasl.so")
 
 
 def libraries(client):
@@ -68,6 +68,23 @@ def test_tls_off_never_loads_gnutls():
     client.quit()
 
 
+def test_only_an_address_that_is_not_ascii_loads_its_libraries():
+    client = Site(domains="example.org bücher.example").connect()
+    client.ehlo()
+    client.say("MAIL FROM:<josé@example.net>", 553, "5.6.7")
+    client.say("MAIL FROM:<josé@example.net> SMTPUTF8", 250)
+    client.say("RCPT TO:<printer@example.org>", 250)
+    client.say("RCPT TO:<printer@example.com>", 550)
+    harness.equal(heavy(libraries(client)), [])
+    # the settings' other form: to compare them takes the libraries
+    client.say("RCPT TO:<printer@xn--bcher-kva.example>", 250)
+    found = heavy(libraries(client))
+    for word in ("idn.so", "libidn2", "unistring"):
+        assert any(word in name for name in found), found
+    assert not any("gnutls" in name for name in found), found
+    client.quit()
+
+
 def test_no_variable_makes_gnutls_log_session_keys():
     place = Site(tls="on", pair=harness.pair())
     keys = place.dir / "keys"
@@ -104,6 +121,34 @@ def test_a_module_that_cannot_be_loaded_is_an_error_of_its_feature_alone():
     harness.equal(client.message(harness.sample()).code, 250)
     client.quit()
     harness.contains(place.session()["tls_fault"], "tls.so")
+
+
+@harness.table(clear=False, tls=True)
+def test_without_its_module_only_internationalized_addresses_wait(tls):
+    """In TLS it is looked for at the first MAIL, as later nothing can be loaded: no reason to complain."""
+    place = Site(tls="on", pair=harness.pair(), domains="bücher.example example.org")
+    for name in ("postern", "tls.so"):
+        shutil.copy(harness.program().parent / name, place.dir)
+    place.command = lambda: [str(place.dir / "postern"), "-c", str(place.settings_file)]
+    client = place.connect()
+    client.ehlo()
+    if tls:
+        client.starttls()
+        client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.say("MAIL FROM:<é@example.net> SMTPUTF8", 250)
+    harness.equal(place.records("error"), [])
+    client.say("RCPT TO:<é@example.org>", 451, "4.3.0")
+    client.say("RCPT TO:<printer@bücher.example>", 451, "4.3.0")
+    client.say("RCPT TO:<printer@xn--bcher-kva.example>", 451, "4.3.0")
+    client.say(f"RCPT TO:<{harness.RECIPIENT}>", 250)
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    told = place.records("error")
+    harness.equal(len(told), 1, told)
+    harness.contains(told[0]["text"], "smtputf8: ")
+    harness.contains(told[0]["text"], "idn.so")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include "smtp/policy.h"
 #include "smtp/session.h"
+#include "unit/few-names.h"
 
 /* Text that grows. */
 struct log {
@@ -45,6 +46,7 @@ struct memory {
 struct engine {
 	struct session session;
 	struct session_settings settings;
+	struct few_names names;
 	struct policy policy;
 	struct memory memory;
 	struct recorder recorder;
@@ -231,7 +233,9 @@ static inline void engine_init(struct engine *e)
 		.recipient_limit = 100,
 		.transaction_limit = 1000,
 		.error_limit = 20,
+		.names = &e->names.names,
 	};
+	few_names_init(&e->names);
 	e->now = (struct moment){ 1796116087, 42, 5000 };
 	e->memory.stage.ops = &ops;
 	e->recorder.write = engine_record;

@@ -174,7 +174,8 @@ static inline void yard_init(struct yard *y)
 	y->dirs = (struct sandbox_dirs){ .write = { y->mail },
 		.n_write = 1,
 		.read = { y->credentials },
-		.n_read = 1 };
+		.n_read = 1,
+		.tls = true };
 	y->program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	y->tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	REQUIRE(y->dir >= 0 && y->program >= 0 && y->tcp >= 0);

@@ -1,4 +1,4 @@
-/* proto/address: RFC 5321 4.1.2 and 4.1.3, the standard's examples and hostile ones. */
+/* proto/address: RFC 5321 4.1.2 and 4.1.3, RFC 6531 3.3, the standards' examples and hostile ones. */
 #include "proto/address.h"
 #include "unit/test.h"
 
@@ -173,9 +173,34 @@ static const struct span invalid[] = {
 	{ "FROM:<a\n@b>", 11 },
 	{ "FROM:<a@b>\r", 11 },
 	{ "FROM:<\"a\r\nRCPT TO:<x@y>\"@b>", 28 },
-	{ "FROM:<\xc3\xa4@b>", 11 },
-	{ "FROM:<a@\xc3\xa4>", 11 },
 	{ "FROM:<\"\xff\"@b>", 12 },
+	/* malformed UTF-8: Latin-1, cut off, overlong "/" and ".", surrogate, above U+10FFFF */
+	{ "FROM:<\xe4@b>", 10 },
+	{ "FROM:<a@\xe4>", 10 },
+	{ "FROM:<jos\xc3@b>", 13 },
+	{ "FROM:<a@b\xc3>", 11 },
+	{ "FROM:<a@b.\xc3", 11 },
+	{ "FROM:<\"jos\xc3\"@b>", 15 },
+	{ "FROM:<a\xc0\xaf@b>", 12 },
+	{ "FROM:<a@b\xc0\xae"
+	  "c>",
+		13 },
+	{ "FROM:<\xed\xa0\x80@b>", 12 },
+	{ "FROM:<\xf4\x90\x80\x80@b>", 13 },
+	{ "FROM:<a@\x80>", 10 },
+	/* U+0080, U+0085 (next line), U+009F are control characters */
+	{ "FROM:<a\xc2\x80@b>", 12 },
+	{ "FROM:<a\xc2\x85@b>", 12 },
+	{ "FROM:<a@b\xc2\x9f>", 12 },
+	{ "FROM:<\"\xc2\x85\"@b>", 13 },
+	/* quoted-pairSMTP = "\" %d32-126, as ever (RFC 6531 3.3) */
+	{ "FROM:<\"\\é\"@b>", 14 },
+	{ "FROM:<a@-é>", 12 },
+	{ "FROM:<a@é->", 12 },
+	{ "FROM:<a@é..b>", 14 },
+	{ "FROM:<a@[é:x]>", 15 },
+	{ "FROM:<a@[tag:é]>", 17 },
+	{ "FROM:<é>", 9 },
 	{ "FROM:<a@b\x7f>", 11 },
 	{ "FROM:<\"\x7f\"@b>", 12 },
 };
@@ -228,7 +253,64 @@ static void test_wants_its_keyword(void)
 	}
 }
 
-/* No octet of an accepted path is a control character or above 126. */
+struct international {
+	const char *input;
+	const char *local, *domain;
+	bool is_ascii;
+};
+
+/* RFC 6531 3.3: atext, qtextSMTP and sub-domain; a path says whether it needs SMTPUTF8 */
+static void test_takes_utf8_and_says_so(void)
+{
+	static const struct international table[] = {
+		{ .input = "FROM:<josé@example.org>",
+			.local = "josé",
+			.domain = "example.org" },
+		{ .input = "FROM:<jos\x65\xcc\x81@example.org>",
+			.local = "jos\x65\xcc\x81",
+			.domain = "example.org" },
+		{ .input = "FROM:<a@bücher.example>",
+			.local = "a",
+			.domain = "bücher.example" },
+		{ .input = "FROM:<用户@例え.テスト>",
+			.local = "用户",
+			.domain = "例え.テスト" },
+		{ .input = "FROM:<📬.a@b-ü.c>", .local = "📬.a", .domain = "b-ü.c" },
+		{ .input = "FROM:<\"jos é\"@b>", .local = "\"jos é\"", .domain = "b" },
+		{ .input = "FROM:<\"é\\\"é\"@b>", .local = "\"é\\\"é\"", .domain = "b" },
+		{ .input = "FROM:<é@[192.0.2.1]>",
+			.local = "é",
+			.domain = "[192.0.2.1]" },
+		/* U+00A0, and the last character there is */
+		{ .input = "FROM:<\xc2\xa0\xf4\x8f\xbf\xbf@b>",
+			.local = "\xc2\xa0\xf4\x8f\xbf\xbf",
+			.domain = "b" },
+		/* of a route, too, which is dropped */
+		{ .input = "FROM:<@é:a@b>", .local = "a", .domain = "b" },
+		{ .input = "FROM:é@b", .local = "é", .domain = "b" },
+		{ .input = "FROM:<a@b>", .local = "a", .domain = "b", .is_ascii = true },
+		/* what follows is not the path's */
+		{ .input = "FROM:<a@b> é",
+			.local = "a",
+			.domain = "b",
+			.is_ascii = true },
+		{ .input = "FROM:<> é", .local = "", .domain = "", .is_ascii = true },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		struct span args = span_of(table[i].input);
+		struct path path;
+		if (!CHECK(path_take(&args, SPAN("FROM:"), &path) == PATH_FINE)) {
+			fprintf(stderr, "\t%s\n", table[i].input);
+			continue;
+		}
+		CHECK_SPAN(path.local, table[i].local);
+		CHECK_SPAN(path.domain, table[i].domain);
+		CHECK(path.utf8 == !table[i].is_ascii);
+	}
+}
+
+/* No octet of an accepted path is a control character, and none of a domain in ASCII is above 126. */
 static void test_a_literal_hides_nothing(void)
 {
 	CHECK(!domain_valid(SPAN("[192.0.2.1\0x]")));
@@ -252,6 +334,9 @@ static void test_lengths_are_limited(void)
 	CHECK(!domain_valid(domain));
 	domain.n = DOMAIN_OCTETS_MAX;
 	CHECK(domain_valid(domain));
+	/* octets, not characters (RFC 6531 changes neither limit) */
+	CHECK(domain_valid_utf8(SPAN(HUNDRED HUNDRED "." FIFTY "écd")));
+	CHECK(!domain_valid_utf8(SPAN(HUNDRED HUNDRED "." FIFTY "écde")));
 }
 
 static void test_knows_domains(void)
@@ -266,6 +351,22 @@ static void test_knows_domains(void)
 	CHECK(!domain_valid(SPAN("[192.0.2.1] b")));
 	CHECK(!domain_valid(SPAN("192.0.2.1]")));
 	CHECK(!domain_valid(SPAN("example.org.")));
+}
+
+/* HELO and our own name are ASCII (RFC 6531 3.7.1); only `domains` and addresses are more. */
+static void test_knows_domains_in_utf8(void)
+{
+	CHECK(domain_valid_utf8(SPAN("bücher.example")));
+	CHECK(domain_valid_utf8(SPAN("xn--bcher-kva.example")));
+	CHECK(domain_valid_utf8(SPAN("[IPv6:2001:db8::1]")));
+	CHECK(!domain_valid_utf8(SPAN("b\xfc"
+				      "cher.example")));
+	CHECK(!domain_valid_utf8(SPAN("bücher..example")));
+	CHECK(!domain_valid_utf8(SPAN("bü cher.example")));
+	CHECK(!domain_valid_utf8(SPAN("bücher\xc2\x85.example")));
+	CHECK(!domain_valid_utf8(SPAN("")));
+	CHECK(!domain_valid(SPAN("bücher.example")));
+	CHECK(!domain_valid(SPAN("example.é")));
 }
 
 struct quoted {
@@ -283,6 +384,8 @@ static void test_unquotes(void)
 		{ .local = "\"\"", .octets = "" },
 		{ .local = "\"../x\"", .octets = "../x" },
 		{ .local = "", .octets = "" },
+		{ .local = "josé", .octets = "josé" },
+		{ .local = "\"j o \\\"sé\"", .octets = "j o \"sé" },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(table); i++) {
@@ -293,16 +396,41 @@ static void test_unquotes(void)
 	}
 }
 
+/* What is quoted stands for what it was. */
+static void test_quotes(void)
+{
+	static const struct quoted table[] = {
+		{ .local = "\"\"", .octets = "" },
+		{ .local = "\"abc\"", .octets = "abc" },
+		{ .local = "\"a b\"", .octets = "a b" },
+		{ .local = "\"a\\\"b\\\\c\"", .octets = "a\"b\\c" },
+		{ .local = "\"\\\"\"", .octets = "\"" },
+		{ .local = "\"josé\"", .octets = "josé" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		char quoted[64], octets[64];
+		struct buf b = BUF(quoted), back = BUF(octets);
+		local_quote(span_of(table[i].octets), &b);
+		CHECK_SPAN(buf_span(&b), table[i].local);
+		local_unquote(buf_span(&b), &back);
+		CHECK_SPAN(buf_span(&back), table[i].octets);
+	}
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
 		TEST(test_takes_what_the_standard_allows),
 		TEST(test_refuses_all_else_and_touches_nothing),
+		TEST(test_takes_utf8_and_says_so),
 		TEST(test_wants_its_keyword),
 		TEST(test_a_literal_hides_nothing),
 		TEST(test_lengths_are_limited),
 		TEST(test_knows_domains),
+		TEST(test_knows_domains_in_utf8),
 		TEST(test_unquotes),
+		TEST(test_quotes),
 	};
 
 	return test_main(tests, TEST_COUNT(tests));

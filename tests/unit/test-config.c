@@ -43,7 +43,13 @@ static void test_every_wrong_value_is_told_in_a_sentence(void)
 		{ "hostname=-x", "must be a domain name or an address literal" },
 		{ "hostname=a b", "must be a domain name or an address literal" },
 		{ "banner=\tx\x01", "must be printable ASCII" },
+		{ "hostname=bücher.example",
+			"must be a domain name or an address literal" },
 		{ "domains=a..b", "must be domain names" },
+		{ "domains=b\xfc"
+		  "cher.example",
+			"must be domain names" },
+		{ "domains=*.bücher..example", "must be domain names" },
 		{ "timeout=0", "must be a time from 1s to 24h" },
 		{ "timeout=25h", "must be a time from 1s to 24h" },
 		{ "timeout=5d", "must be a time from 1s to 24h" },
@@ -76,6 +82,21 @@ static void test_every_wrong_value_is_told_in_a_sentence(void)
 			fprintf(stderr, "\t%s: %s", cases[i].pair, h.text);
 		config_done(&c);
 	}
+}
+
+/* Either form; what IDNA says of it, --check asks. */
+static void test_domains_may_be_in_utf8(void)
+{
+	const char *pairs[] = { "maildir=/srv", "domains=bücher.example *.straße.example",
+		NULL };
+	struct config c;
+	struct heard h;
+
+	CHECK(take(&c, &h, pairs));
+	CHECK(c.session.n_domains == 2);
+	CHECK_SPAN(span_of(c.session.domains[0]), "bücher.example");
+	CHECK_SPAN(span_of(c.session.domains[1]), "*.straße.example");
+	config_done(&c);
 }
 
 static void test_units_count(void)
@@ -319,6 +340,7 @@ int main(void)
 {
 	static const struct test tests[] = {
 		TEST(test_every_wrong_value_is_told_in_a_sentence),
+		TEST(test_domains_may_be_in_utf8),
 		TEST(test_units_count),
 		TEST(test_the_panels_word_for_required_is_ssl),
 		TEST(test_mail_root_is_what_all_maildirs_share),

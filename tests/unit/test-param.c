@@ -1,11 +1,11 @@
-/* proto/param: esmtp-param = esmtp-keyword ["=" esmtp-value], RFC 5321 4.1.2. */
+/* proto/param: esmtp-param = esmtp-keyword ["=" esmtp-value], RFC 5321 4.1.2, RFC 6531 3.3. */
 #include "proto/param.h"
 #include "unit/test.h"
 
 struct valid {
 	const char *input;
 	const char *keyword, *value;
-	bool has_value;
+	bool has_value, utf8;
 	const char *rest;
 };
 
@@ -32,6 +32,18 @@ static void test_takes_one_parameter(void)
 			.value = "!\"#$%&'()<>@[]\\^`{|}~",
 			.has_value = true,
 			.rest = "" },
+		{ .input = "X=é Y",
+			.keyword = "X",
+			.value = "é",
+			.has_value = true,
+			.utf8 = true,
+			.rest = " Y" },
+		{ .input = "ORCPT=utf-8;jos\\x{E9}@b\xc3\xbc\xf0\x9f\x93\xac",
+			.keyword = "ORCPT",
+			.value = "utf-8;jos\\x{E9}@b\xc3\xbc\xf0\x9f\x93\xac",
+			.has_value = true,
+			.utf8 = true,
+			.rest = "" },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(table); i++) {
@@ -41,6 +53,7 @@ static void test_takes_one_parameter(void)
 		CHECK_SPAN(p.keyword, table[i].keyword);
 		CHECK_SPAN(p.value, table[i].value);
 		CHECK(p.has_value == table[i].has_value);
+		CHECK(p.utf8 == table[i].utf8);
 		CHECK_SPAN(args, table[i].rest);
 	}
 }
@@ -59,7 +72,14 @@ static void test_refuses_the_rest_and_shows_it(void)
 		{ .input = { " A=b=c d", 8 }, .shown = { "A=b=c", 5 } },
 		{ .input = { "-A", 2 }, .shown = { "-A", 2 } },
 		{ .input = { "A_B", 3 }, .shown = { "A_B", 3 } },
-		{ .input = { "A=\xc3\xa4", 4 }, .shown = { "A=\xc3\xa4", 4 } },
+		{ .input = { "A=\xe4", 3 }, .shown = { "A=\xe4", 3 } },
+		{ .input = { "A=b\xc3 c", 6 }, .shown = { "A=b\xc3", 4 } },
+		{ .input = { "A=\xc0\xbd", 4 }, .shown = { "A=\xc0\xbd", 4 } },
+		{ .input = { "A=\xed\xa0\x80", 5 }, .shown = { "A=\xed\xa0\x80", 5 } },
+		{ .input = { "A=\xc2\x85", 4 }, .shown = { "A=\xc2\x85", 4 } },
+		{ .input = { "A=é=", 5 }, .shown = { "A=é=", 5 } },
+		{ .input = { "é=A", 4 }, .shown = { "é=A", 4 } },
+		{ .input = { "Aé", 3 }, .shown = { "Aé", 3 } },
 		{ .input = { "A=\x7f", 3 }, .shown = { "A=\x7f", 3 } },
 		{ .input = { "A=\r", 3 }, .shown = { "A=\r", 3 } },
 		{ .input = { "A\0B", 3 }, .shown = { "A\0B", 3 } },

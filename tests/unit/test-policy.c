@@ -1,5 +1,6 @@
 /* smtp/policy: the rules of acceptance, one by one. */
 #include "smtp/policy.h"
+#include "unit/few-names.h"
 #include "unit/test.h"
 
 static const char *const domains[] = { "example.net", "*.example.org", "[192.0.2.1]" };
@@ -81,6 +82,53 @@ static void test_takes_mail_for_its_domains_alone(void)
 			table[i].is_ours ? NULL : reply_get(REPLY_DOMAIN_UNKNOWN);
 		if (!CHECK(r == want))
 			fprintf(stderr, "\t%s\n", table[i].name);
+	}
+}
+
+/* The engine shows A-labels; settings may have either form. */
+static void test_labels_of_both_forms_are_one(void)
+{
+	static const char *const written[] = { "BÜCHER.example", "*.straße.example",
+		"☃.example", "*" };
+	static const struct {
+		const char *name;
+		bool is_ours, asks;
+	} table[] = {
+		{ "xn--bcher-kva.example", true, true },
+		{ "XN--BCHER-KVA.Example", true, true },
+		{ "a.xn--strae-oqa.example", true, true },
+		{ "xn--nobody.xn--strae-oqa.example", true, true },
+		{ "xn--strae-oqa.example", false, true },
+		{ "a.xn--bcher-kva.example", false, true },
+		{ "xn--n3h.example", false, true },
+		/* no A-label: no form of theirs */
+		{ "example", false, false },
+		{ "axn--bcher-kva.example", false, false },
+		{ "xn--", false, false },
+		{ "strasse.example", false, false },
+		{ "", true, false },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		struct session_settings set = settings;
+		struct few_names names;
+		const struct reply *r;
+		few_names_init(&names);
+		set.domains = written;
+		set.n_domains = 3;
+		set.names = &names.names;
+		r = ask_rcpt(&set, table[i].name, 1);
+		if (!CHECK(r ==
+			    (table[i].is_ours ? NULL : reply_get(REPLY_DOMAIN_UNKNOWN))))
+			fprintf(stderr, "\t%s\n", table[i].name);
+		CHECK((names.n_asked > 0) == table[i].asks);
+		/* and where nobody can tell, the client is to come again, unless it does not matter */
+		names.unavailable = true;
+		r = ask_rcpt(&set, table[i].name, 1);
+		if (table[i].asks)
+			CHECK(r == reply_get(REPLY_NAMES_UNAVAILABLE));
+		set.n_domains = 4;
+		CHECK(!ask_rcpt(&set, table[i].name, 1));
 	}
 }
 
@@ -171,6 +219,7 @@ int main(void)
 {
 	static const struct test tests[] = {
 		TEST(test_takes_mail_for_its_domains_alone),
+		TEST(test_labels_of_both_forms_are_one),
 		TEST(test_a_star_takes_any_domain),
 		TEST(test_no_domain_leaves_postmaster),
 		TEST(test_recipients_are_limited),

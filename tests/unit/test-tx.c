@@ -99,6 +99,30 @@ static void test_takes_thousands_of_recipients(void)
 	tx_clear(&tx);
 }
 
+static void test_a_renamed_recipient_keeps_its_mailbox(void)
+{
+	char local[] = "longer-than-before", domain[] = "x";
+	struct path path = path_of("User", "User@Example.ORG");
+	struct recipient *r;
+	struct tx tx = { 0 };
+
+	CHECK(tx_open(&tx, &path, &no_params) == 0);
+	CHECK(tx_add_recipient(&tx, &path, &r) == 0);
+	r->slot = 7;
+	CHECK(tx_rename_recipient(r, span_of(local), span_of(domain)) == 0);
+	memset(local, 'x', sizeof(local));
+	memset(domain, 'y', sizeof(domain));
+	CHECK_SPAN(r->mailbox, "User@Example.ORG");
+	CHECK_SPAN(r->local, "longer-than-before");
+	CHECK_SPAN(r->domain, "x");
+	CHECK(r->slot == 7);
+	CHECK(tx_rename_recipient(r, SPAN("a"), SPAN("")) == 0);
+	CHECK_SPAN(r->mailbox, "User@Example.ORG");
+	CHECK_SPAN(r->local, "a");
+	CHECK(r->domain.n == 0);
+	tx_clear(&tx);
+}
+
 static void test_drops_the_last_recipient_alone(void)
 {
 	struct path a = path_of("a", "a@x"), b = path_of("b", "b@x");
@@ -186,6 +210,7 @@ int main(void)
 		TEST(test_null_sender_and_postmaster),
 		TEST(test_keeps_a_syntax_error_that_was_forgiven),
 		TEST(test_takes_thousands_of_recipients),
+		TEST(test_a_renamed_recipient_keeps_its_mailbox),
 		TEST(test_drops_the_last_recipient_alone),
 		TEST(test_folds_to_the_first_refusal),
 		TEST(test_is_refused_when_every_recipient_is),

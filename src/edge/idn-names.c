@@ -1,0 +1,54 @@
+/*
+ * Promises that the libraries are loaded by a connection that needs them alone, and that mail with ASCII
+ * addresses never hears of it when they are missing. Refuses to know what they do.
+ */
+#include "edge/idn-names.h"
+#include <stdio.h>
+#include "edge/module.h"
+
+/* The table, or NULL when there is none: that is recorded the first time. */
+static const struct idn_api *api_of(struct names *names)
+{
+	struct idn_names *n = (struct idn_names *)names;
+
+	idn_names_load(n);
+	if (n->fault[0])
+		log_error(n->log, n->fault);
+	n->fault[0] = '\0';
+	return n->api;
+}
+
+static enum names_result domain(struct names *names, struct span text, struct buf *to)
+{
+	const struct idn_api *api = api_of(names);
+
+	return api ? api->domain(text, to) : NAMES_UNAVAILABLE;
+}
+
+static enum names_result local(struct names *names, struct span text, struct buf *to)
+{
+	const struct idn_api *api = api_of(names);
+
+	return api ? api->local(text, to) : NAMES_UNAVAILABLE;
+}
+
+void idn_names_init(struct idn_names *n, const char *modules, struct log *log)
+{
+	*n = (struct idn_names){
+		.names = { .domain = domain, .local = local },
+		.modules = modules,
+		.log = log,
+	};
+}
+
+void idn_names_load(struct idn_names *n)
+{
+	const char *error;
+
+	if (n->tried)
+		return;
+	n->tried = true;
+	n->api = module_load(n->modules, IDN_MODULE, IDN_MODULE_TABLE, &error);
+	if (!n->api)
+		snprintf(n->fault, sizeof(n->fault), "smtputf8: %s", error);
+}

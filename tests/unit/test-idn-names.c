@@ -1,0 +1,94 @@
+/* edge/idn-names: the module is loaded by who needs it, and missed by nobody else. */
+#include <stdlib.h>
+#include "edge/idn-names.h"
+#include "edge/module.h"
+#include "unit/test.h"
+
+static const char *directory;
+
+static enum names_result ask(struct idn_names *n, struct buf *to)
+{
+	return n->names.domain(&n->names, SPAN("bücher.example"), to);
+}
+
+static void test_loads_when_it_is_first_asked(void)
+{
+	char octets[64];
+	struct buf b = BUF(octets);
+	struct log log;
+	struct idn_names n;
+
+	log_init(&log, NULL, true);
+	idn_names_init(&n, directory, &log);
+	CHECK(!n.api);
+	CHECK(ask(&n, &b) == NAMES_FINE && n.api);
+	CHECK_SPAN(buf_span(&b), "xn--bcher-kva.example");
+	b.n = 0;
+	CHECK(n.names.local(&n.names, SPAN("JOSÉ"), &b) == NAMES_FINE);
+	CHECK_SPAN(buf_span(&b), "josé");
+	CHECK(!log_is_pending(&log));
+	log_done(&log);
+}
+
+static void test_may_be_loaded_before(void)
+{
+	struct idn_names n;
+	const struct idn_api *api;
+
+	idn_names_init(&n, directory, NULL);
+	idn_names_load(&n);
+	api = n.api;
+	CHECK(api != NULL);
+	n.modules = "/nonexistent";
+	idn_names_load(&n);
+	CHECK(n.api == api);
+}
+
+static size_t count_records(const struct log *log)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i + 12 <= log->n_pending; i++)
+		n += memcmp(log->pending + i, "event=error", 12) == 0;
+	return n;
+}
+
+/* It is told when it is missed, once, and not when it could not be loaded ahead. */
+static void test_a_missing_module_is_told_when_it_is_needed(void)
+{
+	char octets[64];
+	struct buf b = BUF(octets);
+	struct log log;
+	struct idn_names n;
+
+	log_init(&log, NULL, true);
+	idn_names_init(&n, "/nonexistent", &log);
+	idn_names_load(&n);
+	CHECK(!log_is_pending(&log));
+	for (size_t i = 0; i < 3; i++) {
+		CHECK(ask(&n, &b) == NAMES_UNAVAILABLE);
+		CHECK(n.names.local(&n.names, SPAN("é"), &b) == NAMES_UNAVAILABLE);
+		CHECK(count_records(&log) == 1);
+	}
+	CHECK(b.n == 0);
+	CHECK(memmem(log.pending, log.n_pending, "/nonexistent/idn.so", 19));
+	log.n_pending = 0;
+	log_done(&log);
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		TEST(test_loads_when_it_is_first_asked),
+		TEST(test_may_be_loaded_before),
+		TEST(test_a_missing_module_is_told_when_it_is_needed),
+	};
+	char *path = getenv("POSTERN_IDN_MODULE"),
+	     *slash = path ? strrchr(path, '/') : NULL;
+
+	if (!slash)
+		return 99;
+	*slash = '\0';
+	directory = path;
+	return test_main(tests, TEST_COUNT(tests));
+}
