@@ -2,28 +2,24 @@
  * Wires everything: settings, connection, sandbox, stages, engine. Promises that a
  * connection is never dropped without a word, whatever is wrong with the settings.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
-#include "base/cleanup.h"
 #include "bin/check.h"
 #include "bin/inherit.h"
 #include "bin/options.h"
 #include "bin/serve.h"
+#include "edge/mailbox.h"
 #include "edge/maildir.h"
 #include "edge/module.h"
 #include "edge/peer.h"
 #include "smtp/policy.h"
 
 #define UNIQUE_MAX 24 /* "P" and a process number */
-#define ROOT_MODE 0700
 
 /* All that one connection needs, in one piece: nothing of it is at file scope. */
 struct connection {
@@ -107,32 +103,6 @@ static void find_modules(struct connection *c)
 	c->log.modules = c->modules;
 }
 
-/* Its name, too, must outlive a crash: mail will lie below it. */
-static int make_root(const char *path)
-{
-	OWNED char *copy = strdup(path);
-	OWNED_FD int above = -1;
-
-	if (!copy || mkdir(path, ROOT_MODE) < 0)
-		return -1;
-	above = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return above < 0 ? -1 : fsync(above);
-}
-
-/* Opens mail-root, and makes it where Maildirs may be made. 0 or -errno. */
-static int open_root(struct connection *c)
-{
-	const char *path = c->config.mail_root;
-
-	c->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (c->root < 0 && errno == ENOENT && c->config.maildir_create == CREATE_YES) {
-		if (make_root(path) < 0)
-			return -errno;
-		c->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	}
-	return c->root < 0 ? -errno : 0;
-}
-
 /* Says one thing that keeps mail from being received, and passes it on. */
 static int failed(struct connection *c, const char *what, const char *value, int error)
 {
@@ -153,9 +123,10 @@ static int shut_ourselves_in(struct connection *c)
 
 	if (r < 0)
 		return failed(c, "user", c->config.user, r);
-	r = open_root(c);
-	if (r < 0)
-		return failed(c, "mail-root", c->config.mail_root, r);
+	c->root =
+		mailbox_root(c->config.mail_root, c->config.maildir_create == CREATE_YES);
+	if (c->root < 0)
+		return failed(c, "mail-root", c->config.mail_root, c->root);
 	list_dirs(c);
 	log_prepare(&c->log);
 	c->session.confinement = "none";

@@ -96,7 +96,27 @@ int copy_sync(const struct copy *c)
 	return fsync(c->fd) < 0 ? -errno : 0;
 }
 
-int copy_link(struct copy *c, int new_dir, const char *name)
+void copy_make_name(char name[static TX_FILE_MAX], const char *id, size_t try,
+	const char *host, off_t size)
+{
+	struct buf b = { .p = name, .cap = TX_FILE_MAX };
+
+	buf_put_str(&b, id);
+	if (try > 0) {
+		buf_put_char(&b, 'R');
+		buf_put_num(&b, try);
+	}
+	buf_put_char(&b, '.');
+	buf_put_str(&b, host);
+	if (size >= 0) {
+		buf_put(&b, SPAN(",S="));
+		buf_put_num(&b, (uint64_t)size);
+	}
+	buf_terminate(&b);
+}
+
+/* -EEXIST: another file has that name. */
+static int link_as(const struct copy *c, int new_dir, const char *name)
 {
 	char path[PROC_FD_MAX + sizeof(TMP_DIR) + TX_FILE_MAX];
 	struct buf b = BUF(path);
@@ -116,11 +136,17 @@ int copy_link(struct copy *c, int new_dir, const char *name)
 	return 0;
 }
 
-off_t copy_size(const struct copy *c)
+int copy_link_new(struct copy *c, int new_dir, const char *id, const char *host,
+	char ret_name[static TX_FILE_MAX])
 {
 	struct stat st;
+	int r = fstat(c->fd, &st) < 0 ? -errno : -EEXIST;
 
-	return fstat(c->fd, &st) < 0 ? -errno : st.st_size;
+	for (size_t try = 0; r == -EEXIST && try < COPY_NAME_TRIES; try++) {
+		copy_make_name(ret_name, id, try, host, st.st_size);
+		r = link_as(c, new_dir, ret_name);
+	}
+	return r;
 }
 
 void copy_close(struct copy *c)

@@ -8,6 +8,8 @@
 #include "proto/reply.h"
 #include "smtp/tx.h"
 
+#define COPY_NAME_TRIES 16 /* names tried when one exists already */
+
 struct copy {
 	int fd;
 	int new_dir; /* the `new` that it was made in; borrowed */
@@ -28,9 +30,14 @@ int copy_write(struct copy *c, struct span text);
 /* The same content as `from`, which stays as it is. */
 int copy_fill(struct copy *c, const struct copy *from);
 int copy_sync(const struct copy *c);
-/* Gives the file the name in `new_dir`. 0 or -errno; -EEXIST: another file has it. */
-int copy_link(struct copy *c, int new_dir, const char *name);
-/* Its size in octets, or -errno. */
-off_t copy_size(const struct copy *c);
+/*
+ * The name of a file: "<id>R<try>.<host>,S=<octets>". The first try has no R, and a file in tmp, whose size is
+ * below 0, no S.
+ */
+void copy_make_name(char name[static TX_FILE_MAX], const char *id, size_t try,
+	const char *host, off_t size);
+/* Gives the file a name in `new_dir` that no other has, and tells which. 0 or -errno. */
+int copy_link_new(struct copy *c, int new_dir, const char *id, const char *host,
+	char ret_name[static TX_FILE_MAX]);
 /* Forgets the file; what was not linked is gone. */
 void copy_close(struct copy *c);

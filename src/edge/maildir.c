@@ -106,34 +106,12 @@ static int create_missing(struct maildir *m)
 	return r;
 }
 
-/*
- * "<id>R<try>.<host>,S=<octets>"; the first try has no R, and a file in tmp no size yet.
- */
-static void make_name(const struct maildir *m, const struct tx *tx, size_t try,
-	off_t size, char name[static TX_FILE_MAX])
-{
-	struct buf b = { .p = name, .cap = TX_FILE_MAX };
-
-	buf_put_str(&b, tx->id);
-	if (try > 0) {
-		buf_put_char(&b, 'R');
-		buf_put_num(&b, try);
-	}
-	buf_put_char(&b, '.');
-	buf_put_str(&b, m->host);
-	if (size >= 0) {
-		buf_put(&b, SPAN(",S="));
-		buf_put_num(&b, (uint64_t)size);
-	}
-	buf_terminate(&b);
-}
-
 /* Adds a file beside the box's directory. 0 or -errno. */
 static int add_copy(struct maildir *m, const struct tx *tx, const struct mailbox *box)
 {
 	char name[TX_FILE_MAX];
 
-	make_name(m, tx, m->n_copies, -1, name);
+	copy_make_name(name, tx->id, m->n_copies, m->host, -1);
 	return copy_open(&m->copies[m->n_copies++], box->new_dir, name);
 }
 
@@ -218,13 +196,8 @@ static const struct reply *maildir_prepare(struct stage *st, struct tx *tx)
 /* Never over an existing file: another name is tried. */
 static int link_box(struct maildir *m, const struct tx *tx, struct mailbox *box)
 {
-	off_t size = copy_size(box->copy);
-	int r = size < 0 ? (int)size : -EEXIST;
+	int r = copy_link_new(box->copy, box->new_dir, tx->id, m->host, box->name);
 
-	for (size_t try = 0; r == -EEXIST && try < MAILDIR_NAME_TRIES; try++) {
-		make_name(m, tx, try, size, box->name);
-		r = copy_link(box->copy, box->new_dir, box->name);
-	}
 	box->linked = r == 0;
 	return r;
 }

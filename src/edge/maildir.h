@@ -7,7 +7,6 @@
 
 /* names of one file: below every file system's own limit */
 #define MAILDIR_LINKS_MAX 1000
-#define MAILDIR_NAME_TRIES 16 /* names tried when one exists already */
 
 struct mailbox; /* a Maildir that takes part in the transaction */
 struct copy; /* a file with the message: one for each file system and owner */
