@@ -14,6 +14,11 @@ static bool is_secured(const struct session *s)
 	return s->secured;
 }
 
+static bool offers_dsn(const struct session *s)
+{
+	return s->settings->dsn;
+}
+
 /* 0 is no limit (RFC 1870 4). */
 static void put_size(struct buf *to, const struct session *s)
 {
@@ -44,6 +49,7 @@ static const struct row rows[EXTENSION_COUNT] = {
 	[EXTENSION_CHUNKING] = { "CHUNKING", NULL, NULL },
 	[EXTENSION_BINARYMIME] = { "BINARYMIME", NULL, NULL },
 	[EXTENSION_8BITMIME] = { "8BITMIME", NULL, NULL },
+	[EXTENSION_DSN] = { "DSN", offers_dsn, NULL },
 	[EXTENSION_LIMITS] = { "LIMITS", NULL, put_limits },
 	[EXTENSION_REQUIRETLS] = { "REQUIRETLS", is_secured, NULL },
 };

@@ -1,6 +1,7 @@
 /* What the engine must be told. The texts belong to the caller and outlive the session. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,7 @@ struct session_settings {
 	size_t n_domains;
 	enum tls_mode tls;
 	enum bare_newline bare_newline;
+	bool dsn; /* reports of success can be made (RFC 3461) */
 	uint64_t size_limit; /* octets as RFC 1870 counts them; 0 for none */
 	size_t recipient_limit; /* accepted recipients of one transaction */
 	size_t transaction_limit; /* of one session */

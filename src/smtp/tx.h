@@ -25,6 +25,8 @@ struct recipient {
 	struct span mailbox;
 	struct span local;
 	struct span domain; /* empty for <postmaster> */
+	struct rcpt_params params;
+	char *orcpt; /* owned; that of params lies in it. NULL for none */
 	size_t slot; /* for the stage that delivers: its own number for the mailbox */
 	const struct reply
 		*reply; /* what prepare or commit say of this recipient; NULL: fine */
@@ -36,6 +38,7 @@ struct tx {
 	struct moment since;
 	char *sender; /* owned; empty for <> */
 	struct mail_params params;
+	char *envid; /* owned; that of params lies in it. NULL for none */
 	struct recipient *recipients;
 	size_t n_recipients;
 	size_t cap_recipients;
@@ -53,7 +56,8 @@ struct tx {
 int tx_open(struct tx *tx, const struct path *sender, const struct mail_params *params);
 
 /* Adds a recipient: the one copy that is made of it. 0 or -ENOMEM. */
-int tx_add_recipient(struct tx *tx, const struct path *path, struct recipient **ret);
+int tx_add_recipient(struct tx *tx, const struct path *path,
+	const struct rcpt_params *params, struct recipient **ret);
 
 /* Takes back the recipient added last. */
 void tx_drop_recipient(struct tx *tx);
