@@ -19,6 +19,7 @@ static void choose(struct engine *e, const uint8_t *data)
 	e->settings.bare_newline = data[0] & 4 ? BARE_REJECT : BARE_NORMALIZE;
 	e->verdict = data[0] & 8 ? TLS_UNUSABLE : TLS_READY;
 	e->handshake_fails = data[0] & 16;
+	e->settings.dsn = data[0] & 64;
 	e->settings.recipient_limit = 5;
 	e->settings.error_limit = ERROR_LIMIT;
 	e->memory.refuses = data[1] % HOOK_COUNT;
