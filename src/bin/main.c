@@ -13,9 +13,9 @@
 #include "bin/inherit.h"
 #include "bin/options.h"
 #include "bin/serve.h"
-#include "edge/mailbox.h"
 #include "edge/maildir.h"
 #include "edge/module.h"
+#include "edge/outbox.h"
 #include "edge/peer.h"
 #include "smtp/policy.h"
 
@@ -31,7 +31,8 @@ struct connection {
 	struct policy policy;
 	struct confine confine;
 	struct maildir maildir;
-	struct stage *stages[3];
+	struct outbox outbox;
+	struct stage *stages[4];
 	struct sandbox_dirs dirs;
 	struct serve serve;
 	char unique[UNIQUE_MAX];
@@ -82,6 +83,8 @@ static void list_dirs(struct connection *c)
 	const struct tls_settings *tls = &c->config.tls;
 
 	c->dirs.write[c->dirs.n_write++] = c->config.mail_root;
+	if (c->config.session.dsn)
+		c->dirs.write[c->dirs.n_write++] = c->outbox.place;
 	if (c->modules[0])
 		c->dirs.read[c->dirs.n_read++] = c->modules;
 	for (size_t i = 0; c->config.session.tls != TLS_OFF && i < tls->n_pairs; i++) {
@@ -115,6 +118,15 @@ static int failed(struct connection *c, const char *what, const char *value, int
 	return error;
 }
 
+/* Without a place for reports none are offered, and mail comes all the same. */
+static void open_outbox(struct connection *c)
+{
+	const char *path = c->config.dsn_outbox;
+
+	c->config.session.dsn =
+		path && failed(c, "dsn-outbox", path, outbox_open(&c->outbox, path)) == 0;
+}
+
 /* Gives up what is not needed: root, then everything outside mail-root. 0 or -errno. */
 static int shut_ourselves_in(struct connection *c)
 {
@@ -127,6 +139,7 @@ static int shut_ourselves_in(struct connection *c)
 		mailbox_root(c->config.mail_root, c->config.maildir_create == CREATE_YES);
 	if (c->root < 0)
 		return failed(c, "mail-root", c->config.mail_root, c->root);
+	open_outbox(c);
 	list_dirs(c);
 	log_prepare(&c->log);
 	c->session.confinement = "none";
@@ -171,6 +184,10 @@ static void build(struct connection *c, const struct moment *now)
 	if (c->config.sandbox)
 		c->stages[n++] = &c->confine.stage;
 	c->stages[n++] = &c->maildir.stage;
+	if (c->config.dsn_outbox) {
+		outbox_init(&c->outbox, c->config.session.hostname, c->host);
+		c->stages[n++] = &c->outbox.stage;
+	}
 	session_init(&c->session, &c->config.session, (struct stages){ c->stages, n },
 		&c->log.recorder, c->unique, now);
 }

@@ -173,6 +173,16 @@ static void put_file(const struct session *s, struct buf *b)
 	put_word(b, s->tx.file);
 }
 
+static void put_report(const struct session *s, struct buf *b)
+{
+	put_word(b, s->tx.report ? s->tx.report : "");
+}
+
+static void put_report_fault(const struct session *s, struct buf *b)
+{
+	put_word(b, s->tx.report_fault ? s->tx.report_fault : "");
+}
+
 static void put_outcome(const struct session *s, struct buf *b)
 {
 	if (!s->outcome)
@@ -278,6 +288,8 @@ static const struct record_field fields[] = {
 	{ "requiretls", RECORD_MESSAGE, put_requiretls },
 	{ "message_id", RECORD_MESSAGE, put_message_id },
 	{ "file", RECORD_MESSAGE, put_file },
+	{ "report", RECORD_MESSAGE, put_report },
+	{ "report_fault", RECORD_MESSAGE, put_report_fault },
 	{ "reason", RECORD_MESSAGE, put_tx_reason },
 	{ "lenient", RECORD_MESSAGE, put_tx_lenient },
 	{ "duration_ms", RECORD_MESSAGE, put_tx_duration },
@@ -295,6 +307,8 @@ static bool is_problem(const struct session *s, enum record_event event)
 {
 	if (event == RECORD_SESSION)
 		return session_status(s) || s->tls_fault[0];
+	if (s->tx.report_fault)
+		return true;
 	return s->outcome && s->outcome->code >= 400 && s->outcome->code < 500;
 }
 

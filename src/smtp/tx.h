@@ -50,6 +50,9 @@ struct tx {
 	bool too_long; /* a line above CONTENT_LINE_MAX was */
 	struct header header;
 	char file[TX_FILE_MAX]; /* what the delivering stage called it */
+	/* Of the stage that makes the report, which keeps them until it is cleared; NULL: none */
+	const char *report; /* what it called the file */
+	const char *report_fault; /* why there is none, or none for certain */
 };
 
 /* Begins a transaction in a cleared `tx`. 0 or -ENOMEM. */

@@ -63,6 +63,14 @@ struct wanted_message {
 	struct span pattern;
 };
 
+/* Files that must be left in some place: how many, and what is in the first of them. */
+struct wanted_files {
+	size_t line;
+	size_t n;
+	struct wanted_message *messages;
+	size_t n_messages;
+};
+
 /* One field of a record. */
 struct wanted_field {
 	size_t line;
@@ -81,12 +89,10 @@ struct dialogue {
 	size_t n_settings;
 	struct step *steps;
 	size_t n_steps;
-	size_t stored_line;
-	size_t n_stored; /* files in all mailboxes */
+	struct wanted_files stored; /* in all mailboxes */
 	struct span mailboxes; /* their mailboxes, "a@example.net, b@example.net"; empty:
 				  any */
-	struct wanted_message *messages;
-	size_t n_messages;
+	struct wanted_files reports; /* in the outbox */
 	struct wanted_field *fields;
 	size_t n_fields;
 };

@@ -37,12 +37,28 @@ static void set(struct process *p, const char *key, const char *value)
 /* What the dialogue says of itself, not of postern. */
 static bool is_ours(const char *key)
 {
-	static const char *const ours[] = { "certificate", "fault", "peer" };
+	static const char *const ours[] = { "certificate", "fault", "outbox", "peer" };
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
 		if (strcmp(key, ours[i]) == 0)
 			return true;
 	return false;
+}
+
+/* "yes": the server makes it; "broken": there is a file in its place. False: neither. */
+static bool set_outbox(struct process *p, const char *outbox)
+{
+	const char *path = arena_print(&p->way.arena, "%s/outbox", p->directory);
+	OWNED_FD int file = -1;
+
+	if (!outbox)
+		return true;
+	set(p, "dsn-outbox", path);
+	if (strcmp(outbox, "yes") == 0)
+		p->outbox = path;
+	else if (strcmp(outbox, "broken") == 0)
+		file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	return p->outbox || file >= 0 || way_fail(&p->way, "outbox: yes or broken");
 }
 
 static void set_all(
@@ -180,7 +196,7 @@ bool process_play(const struct surroundings *where, const struct dialogue *d,
 	if (!certificates_make(&p.way, where->directory) || !make_directory(&p, where))
 		return complain(ret, 0, "%s", p.way.fault);
 	set_all(&p, where, d);
-	if (!open_connection(&p))
+	if (!set_outbox(&p, dialogue_setting(d, "outbox", NULL)) || !open_connection(&p))
 		return complain(ret, 0, "%s", p.way.fault);
 	return play(&p.way, d, ret) || add_log(&p, ret);
 }

@@ -85,6 +85,25 @@ static void test_a_failure_of_ours_is_a_problem(void)
 	engine_done(&e);
 }
 
+static void test_a_report_that_failed_is_a_problem(void)
+{
+	struct engine e;
+
+	begin(&e);
+	engine_send(&e, SPAN("HELO x\r\n" ENVELOPE));
+	e.session.tx.report = "1.host,S=7";
+	engine_send(&e, SPAN("DATA\r\n.\r\n" ENVELOPE));
+	CHECK(tells(&e, "message id=\"1796116087.M000042P7Q1\" outcome=\"delivered\" "));
+	CHECK(tells(&e, " report=\"1.host,S=7\" "));
+	CHECK(!tells(&e, "report_fault"));
+	e.session.tx.report_fault = "No \"space\" left";
+	engine_send(&e, SPAN("DATA\r\n.\r\n"));
+	CHECK(tells(&e, "message! id=\"1796116087.M000042P7Q2\" outcome=\"delivered\" "));
+	CHECK(tells(&e, " report_fault=\"No \\x22space\\x22 left\" "));
+	CHECK(!e.bad_record);
+	engine_done(&e);
+}
+
 static void test_leniences_are_told(void)
 {
 	static const char *const inputs[] = {
@@ -210,6 +229,7 @@ int main(void)
 		TEST(test_tells_of_a_session_without_a_word),
 		TEST(test_tells_of_a_transaction_given_up),
 		TEST(test_a_failure_of_ours_is_a_problem),
+		TEST(test_a_report_that_failed_is_a_problem),
 		TEST(test_leniences_are_told),
 		TEST(test_nothing_hostile_leaves_its_field),
 		TEST(test_the_longest_values_are_all_told),

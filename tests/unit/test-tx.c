@@ -176,6 +176,7 @@ static void test_cleared_it_is_as_new(void)
 		tx.refusal = reply_get(REPLY_HOPS);
 		memset(tx.id, 'x', sizeof(tx.id));
 		memset(tx.file, 'x', sizeof(tx.file));
+		tx.report = tx.report_fault = "x";
 		memset(&tx.header, 1, sizeof(tx.header));
 		tx_clear(&tx);
 		CHECK(is_all_zero(&tx, sizeof(tx)));
