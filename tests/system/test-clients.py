@@ -6,6 +6,7 @@ import socket
 import subprocess
 
 import harness
+import postfix
 from harness import HOST, PATIENCE, RECIPIENT, SENDER, Client, Listener, Site
 
 
@@ -128,48 +129,9 @@ def test_msmtp():
         env=harness.with_libraries(HOME=str(place.site.dir))))
 
 
-POSTFIX_MAIN = """\
-compatibility_level = 3.6
-myhostname = relay.example.net
-mydestination =
-relayhost = [127.0.0.1]:{port}
-inet_protocols = ipv4
-smtp_tls_security_level = encrypt
-smtp_tls_loglevel = 1
-maillog_file = /var/log/postfix.log
-"""
-
-# Nothing that listens on the network: only what takes a message from here to there.
-POSTFIX_MASTER = """\
-postlog   unix-dgram n  -  n  -  1  postlogd
-pickup    unix  n  -  n  60  1  pickup
-cleanup   unix  n  -  n  -   0  cleanup
-qmgr      unix  n  -  n  300 1  qmgr
-tlsmgr    unix  -  -  n  1000? 1 tlsmgr
-rewrite   unix  -  -  n  -   -  trivial-rewrite
-bounce    unix  -  -  n  -   0  bounce
-defer     unix  -  -  n  -   0  bounce
-trace     unix  -  -  n  -   0  bounce
-proxymap  unix  -  -  n  -   -  proxymap
-smtp      unix  -  -  n  -   -  smtp
-showq     unix  n  -  n  -   -  showq
-error     unix  -  -  n  -   -  error
-retry     unix  -  -  n  -   -  error
-"""
-
-
 def test_postfix_relaying_with_encrypt():
-    harness.need_root("a machine with Postfix in it")
     place = Place()
-    folder = place.site.dir
-    (folder / "main.cf").write_text(POSTFIX_MAIN.format(port=place.port))
-    (folder / "master.cf").write_text(POSTFIX_MASTER)
-    in_a_machine_with("postfix", folder, f"""
-        cp {folder}/main.cf {folder}/master.cf /etc/postfix/
-        chown postfix /var/lib/postfix
-        postfix start || exit
-        sendmail -i -f {SENDER} {RECIPIENT} <{place.lf}
-        tail -f /var/log/postfix.log""")
+    postfix.relay(place.site.dir, place.port, f"sendmail -i -f {SENDER} {RECIPIENT} <{place.lf}")
     place.check(30)
 
 
@@ -201,7 +163,7 @@ def test_exim(chunking, marked):
     place = Place()
     folder = place.site.dir
     (folder / "exim4.conf").write_text(EXIM.format(port=place.port, chunking=chunking))
-    in_a_machine_with("exim4-daemon-light", folder, f"""
+    harness.in_a_machine_with("exim4-daemon-light", folder, f"""
         mkdir -p /etc/exim4 /var/spool/exim4 /var/log/exim4
         chown Debian-exim /var/spool/exim4 /var/log/exim4
         cp {folder}/exim4.conf /etc/exim4/exim4.conf
@@ -214,12 +176,6 @@ def test_exim(chunking, marked):
 
 def read_if_there(path):
     return path.read_text() if path.exists() else ""
-
-
-def in_a_machine_with(package, folder, script):
-    with open(folder / "machine.log", "wb") as log:
-        harness.start(harness.HERE / "with-packages", harness.packages(), package, folder,
-                      "/bin/sh", "-c", script, stdout=log, stderr=log)
 
 
 if __name__ == "__main__":
