@@ -2,11 +2,13 @@
 #include "bin/check.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
+#include "base/cleanup.h"
 #include "edge/idn.h"
 #include "edge/module.h"
 #include "edge/sandbox.h"
@@ -39,29 +41,57 @@ static void check_user(struct config *c)
 		put_named(c, "user", c->user, strerror(-r));
 }
 
-/* A directory that can be written to. */
-static void check_directory(struct config *c, const char *key, const char *path)
+/* What keeps us from writing in the directory; NULL: nothing. */
+static const char *directory_fault(const char *path)
 {
 	struct stat st;
 
-	if (stat(path, &st) < 0 ||
-		faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) < 0)
-		put_named(c, key, path, strerror(errno));
-	else if (!S_ISDIR(st.st_mode))
-		put_named(c, key, path, "is not a directory");
+	if (stat(path, &st) < 0)
+		return strerror(errno);
+	if (!S_ISDIR(st.st_mode))
+		return "is not a directory";
+	if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) < 0)
+		return strerror(errno);
+	return NULL;
+}
+
+static void check_directory(struct config *c, const char *key, const char *path)
+{
+	const char *fault = directory_fault(path);
+
+	if (fault)
+		put_named(c, key, path, fault);
+}
+
+static bool is_missing(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) < 0 && errno == ENOENT;
 }
 
 /* One that is missing may still be created on delivery. */
 static void check_mail_root(struct config *c)
 {
-	struct stat st;
-
-	if (stat(c->mail_root, &st) < 0) {
-		if (errno != ENOENT || c->maildir_create != CREATE_YES)
-			put_named(c, "mail-root", c->mail_root, strerror(errno));
-	} else {
+	if (c->maildir_create != CREATE_YES || !is_missing(c->mail_root))
 		check_directory(c, "mail-root", c->mail_root);
+}
+
+/* One that is missing is made by the next connection, if it can be. */
+static void check_outbox(struct config *c)
+{
+	const char *path = c->dsn_outbox;
+	OWNED char *copy = strdup(path);
+	OWNED char *inside = NULL;
+
+	if (copy && is_missing(path)) {
+		check_directory(c, "dsn-outbox", dirname(copy));
+		return;
 	}
+	check_directory(c, "dsn-outbox", path);
+	if (!directory_fault(path) && asprintf(&inside, "%s/new", path) >= 0 &&
+		!is_missing(inside))
+		check_directory(c, "dsn-outbox", inside);
 }
 
 /* A line of the clients file whose priority string is looked at. */
@@ -160,6 +190,8 @@ int check(struct config *c)
 		check_mail_root(c);
 	if (c->traced.n && c->trace_directory)
 		check_directory(c, "trace-directory", c->trace_directory);
+	if (c->dsn_outbox)
+		check_outbox(c);
 	check_tls(c);
 	check_names(c);
 	return c->n_faults ? EX_CONFIG : 0;

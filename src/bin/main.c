@@ -2,28 +2,24 @@
  * Wires everything: settings, connection, sandbox, stages, engine. Promises that a
  * connection is never dropped without a word, whatever is wrong with the settings.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
-#include "base/cleanup.h"
 #include "bin/check.h"
 #include "bin/inherit.h"
 #include "bin/options.h"
 #include "bin/serve.h"
 #include "edge/maildir.h"
 #include "edge/module.h"
+#include "edge/outbox.h"
 #include "edge/peer.h"
 #include "smtp/policy.h"
 
 #define UNIQUE_MAX 24 /* "P" and a process number */
-#define ROOT_MODE 0700
 #define SMTP_PORT 25
 
 /* All that one connection needs, in one piece: nothing of it is at file scope. */
@@ -37,7 +33,8 @@ struct connection {
 	struct idn_names names;
 	struct confine confine;
 	struct maildir maildir;
-	struct stage *stages[3];
+	struct outbox outbox;
+	struct stage *stages[4];
 	struct sandbox_dirs dirs;
 	struct serve serve;
 	char unique[UNIQUE_MAX];
@@ -93,6 +90,8 @@ static void list_dirs(struct connection *c)
 	c->dirs.write[c->dirs.n_write++] = c->config.mail_root;
 	if (c->config.traced.n)
 		c->dirs.write[c->dirs.n_write++] = c->config.trace_directory;
+	if (c->config.session.dsn)
+		c->dirs.write[c->dirs.n_write++] = c->outbox.place;
 	c->dirs.read[c->dirs.n_read++] = c->modules;
 	c->dirs.tls = may_use_tls;
 	for (size_t i = 0; may_use_tls && i < tls->n_pairs; i++) {
@@ -115,32 +114,6 @@ static void find_modules(struct connection *c)
 	c->config.session.names = &c->names.names;
 }
 
-/* Its name, too, must outlive a crash: mail will lie below it. */
-static int make_root(const char *path)
-{
-	OWNED char *copy = strdup(path);
-	OWNED_FD int above = -1;
-
-	if (!copy || mkdir(path, ROOT_MODE) < 0)
-		return -1;
-	above = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return above < 0 ? -1 : fsync(above);
-}
-
-/* Opens mail-root, and makes it where Maildirs may be made. 0 or -errno. */
-static int open_root(struct connection *c)
-{
-	const char *path = c->config.mail_root;
-
-	c->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (c->root < 0 && errno == ENOENT && c->config.maildir_create == CREATE_YES) {
-		if (make_root(path) < 0)
-			return -errno;
-		c->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	}
-	return c->root < 0 ? -errno : 0;
-}
-
 /* Says one thing that keeps mail from being received, and passes it on. */
 static int failed(struct connection *c, const char *what, const char *value, int error)
 {
@@ -153,6 +126,15 @@ static int failed(struct connection *c, const char *what, const char *value, int
 	return error;
 }
 
+/* Without a place for reports none are offered, and mail comes all the same. */
+static void open_outbox(struct connection *c)
+{
+	const char *path = c->config.dsn_outbox;
+
+	c->config.session.dsn =
+		path && failed(c, "dsn-outbox", path, outbox_open(&c->outbox, path)) == 0;
+}
+
 /* Gives up what is not needed: root, then everything outside mail-root. 0 or -errno. */
 static int shut_ourselves_in(struct connection *c)
 {
@@ -161,9 +143,11 @@ static int shut_ourselves_in(struct connection *c)
 
 	if (r < 0)
 		return failed(c, "user", c->config.user, r);
-	r = open_root(c);
-	if (r < 0)
-		return failed(c, "mail-root", c->config.mail_root, r);
+	c->root =
+		mailbox_root(c->config.mail_root, c->config.maildir_create == CREATE_YES);
+	if (c->root < 0)
+		return failed(c, "mail-root", c->config.mail_root, c->root);
+	open_outbox(c);
 	list_dirs(c);
 	log_prepare(&c->log);
 	c->session.confinement = "none";
@@ -217,6 +201,10 @@ static void build(struct connection *c, const struct moment *now)
 	if (c->config.sandbox)
 		c->stages[n++] = &c->confine.stage;
 	c->stages[n++] = &c->maildir.stage;
+	if (c->config.dsn_outbox) {
+		outbox_init(&c->outbox, c->config.session.hostname, c->host);
+		c->stages[n++] = &c->outbox.stage;
+	}
 	session_init(&c->session, &c->config.session, (struct stages){ c->stages, n },
 		&c->log.recorder, c->unique, now);
 }

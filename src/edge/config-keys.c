@@ -277,6 +277,7 @@ const struct config_key config_keys[] = {
 	{ "mail-root", "", parse_text, AT(mail_root), NULL },
 	{ "maildir", "", parse_maildir, AT(maildir), NULL },
 	{ "maildir-create", "auto", parse_word, AT(maildir_create), create_words },
+	{ "dsn-outbox", "", parse_text, AT(dsn_outbox), NULL },
 	{ "tls", "off", parse_tls, AT(session.tls), tls_words },
 	{ "tls-certificate", "", parse_files, 0, NULL },
 	{ "tls-key", "", parse_files, 0, NULL },

@@ -199,6 +199,26 @@ static void finish_maildir(struct config *c)
 		settle(c, "mail-root", c->mail_root);
 }
 
+static bool is_below(struct span path, struct span directory)
+{
+	if (span_eq(directory, SPAN(".")))
+		return path.n && *path.p != '/';
+	while (span_ends(directory, SPAN("/")))
+		directory.n--;
+	return path.n >= directory.n &&
+	       span_eq((struct span){ path.p, directory.n }, directory) &&
+	       (path.n == directory.n || path.p[directory.n] == '/');
+}
+
+/* What lies in mail-root may have an address, and anybody could write to it. */
+static void finish_outbox(struct config *c)
+{
+	if (c->dsn_outbox && c->mail_root &&
+		is_below(span_of(c->dsn_outbox), span_of(c->mail_root)))
+		fault(c, where_of(c, "dsn-outbox"), "dsn-outbox",
+			"must not lie in mail-root, where mail goes");
+}
+
 static void finish_tls(struct config *c)
 {
 	const char *const *certificate =
@@ -247,6 +267,7 @@ bool config_finish(struct config *c)
 			"/srv/mail/%d/%u");
 	else
 		finish_maildir(c);
+	finish_outbox(c);
 	finish_tls(c);
 	if (c->traced.n && !c->trace_directory)
 		fault(c, where_of(c, "trace"), "trace",

@@ -30,6 +30,7 @@ struct config {
 	const char *mail_root; /* absolute, or as given */
 	const char *maildir; /* relative to mail_root */
 	enum create_choice maildir_create;
+	const char *dsn_outbox; /* NULL: no reports */
 	uint64_t timeout, session_timeout; /* seconds */
 	enum log_choice log;
 	struct networks traced; /* clients whose sessions are written down */

@@ -5,6 +5,7 @@
 #include "edge/mailbox.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <linux/openat2.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -14,6 +15,32 @@
 #include "edge/recipients.h"
 
 #define DIR_MODE 0700
+
+/* Its name, too, must outlive a crash: mail will lie below it. 0 or -errno. */
+static int make_root(const char *path)
+{
+	OWNED char *copy = strdup(path);
+	OWNED_FD int above = -1;
+
+	/* another process may have been quicker */
+	if (!copy || (mkdir(path, DIR_MODE) < 0 && errno != EEXIST))
+		return -errno;
+	above = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return above < 0 || fsync(above) < 0 ? -errno : 0;
+}
+
+int mailbox_root(const char *path, bool create)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT && create) {
+		int r = make_root(path);
+		if (r < 0)
+			return r;
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	return fd < 0 ? -errno : fd;
+}
 
 static int open_below(int root, const char *path)
 {

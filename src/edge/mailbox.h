@@ -20,6 +20,12 @@ struct mailbox {
 };
 
 /*
+ * Opens the directory below which Maildirs lie, or that is one; with `create` makes it, durably, where it is
+ * missing. The descriptor, or -errno.
+ */
+int mailbox_root(const char *path, bool create);
+
+/*
  * Opens the Maildir at `path` below the directory `root`, and nowhere else, whatever
  * links lie on the way. 0 or -errno; after -ENOENT the box can still be created. Always
  * to be closed.

@@ -11,7 +11,7 @@
 #define SANDBOX_DIRS 40
 
 struct sandbox_dirs {
-	const char *write[SANDBOX_DIRS]; /* mail-root, and the log's directory */
+	const char *write[SANDBOX_DIRS]; /* mail-root, the outbox */
 	size_t n_write;
 	const char *read[SANDBOX_DIRS]; /* credentials and modules */
 	size_t n_read;

@@ -26,6 +26,11 @@ static bool is_smtp(const struct session *s)
 	return !s->settings->lmtp;
 }
 
+static bool offers_dsn(const struct session *s)
+{
+	return s->settings->dsn;
+}
+
 /* 0 is no limit (RFC 1870 4). */
 static void put_size(struct buf *to, const struct session *s)
 {
@@ -57,6 +62,7 @@ static const struct row rows[EXTENSION_COUNT] = {
 	[EXTENSION_BINARYMIME] = { "BINARYMIME", NULL, NULL },
 	[EXTENSION_8BITMIME] = { "8BITMIME", NULL, NULL },
 	[EXTENSION_SMTPUTF8] = { "SMTPUTF8", is_esmtp, NULL },
+	[EXTENSION_DSN] = { "DSN", offers_dsn, NULL },
 	[EXTENSION_REQUIRETLS] = { "REQUIRETLS", is_secured, NULL },
 	[EXTENSION_PRDR] = { "PRDR", is_smtp, NULL },
 	[EXTENSION_LIMITS] = { "LIMITS", NULL, put_limits },

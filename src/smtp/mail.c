@@ -62,14 +62,15 @@ const struct reply *mail_mail(struct session *s, struct span args)
 	return reply_get(REPLY_SENDER_OK);
 }
 
-static const struct reply *add_recipient(struct session *s, const struct path *path)
+static const struct reply *add_recipient(
+	struct session *s, const struct path *path, const struct rcpt_params *params)
 {
 	struct recipient *recipient;
 	const struct reply *r = NULL;
 
 	if (path->utf8 && !s->tx.params.smtputf8)
 		return reply_get(REPLY_ADDRESS_UTF8);
-	if (tx_add_recipient(&s->tx, path, &recipient) < 0)
+	if (tx_add_recipient(&s->tx, path, params, &recipient) < 0)
 		return reply_get(REPLY_NO_MEMORY);
 	if (path->utf8)
 		r = names_settle(s->settings->names, recipient);
@@ -84,6 +85,7 @@ static const struct reply *add_recipient(struct session *s, const struct path *p
 
 const struct reply *mail_rcpt(struct session *s, struct span args)
 {
+	struct rcpt_params params = { 0 };
 	const struct reply *r;
 	enum path_fault fault;
 	struct path path;
@@ -93,9 +95,9 @@ const struct reply *mail_rcpt(struct session *s, struct span args)
 		return reply_get(REPLY_TO_MISSING);
 	if (fault == PATH_SYNTAX || path.null)
 		return reply_get(REPLY_RECIPIENT_SYNTAX);
-	r = params_rcpt(s, args);
+	r = params_rcpt(s, args, &params);
 	if (!r)
-		r = add_recipient(s, &path);
+		r = add_recipient(s, &path, &params);
 	if (r) {
 		s->tx.n_refused++;
 		s->tx.refusal = r;

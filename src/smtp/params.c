@@ -4,6 +4,7 @@
  */
 #include "smtp/params.h"
 #include "base/num.h"
+#include "proto/dsn.h"
 #include "proto/param.h"
 #include "smtp/extensions.h"
 #include "smtp/session.h"
@@ -55,6 +56,32 @@ static bool parse_smtputf8(void *params, const struct param *p)
 	return !p->has_value;
 }
 
+/* RET is about failures (RFC 3461 4.3), and those are told in replies: it changes nothing. */
+static bool parse_ret(void *params, const struct param *p)
+{
+	(void)params;
+	return dsn_is_ret(p->value);
+}
+
+static bool parse_envid(void *params, const struct param *p)
+{
+	((struct mail_params *)params)->envid = p->value;
+	return dsn_is_envid(p->value);
+}
+
+static bool parse_notify(void *params, const struct param *p)
+{
+	return dsn_notify(p->value, &((struct rcpt_params *)params)->report);
+}
+
+static bool parse_orcpt(void *params, const struct param *p)
+{
+	struct rcpt_params *rcpt = params;
+
+	rcpt->orcpt = p->value;
+	return dsn_is_orcpt(p->value, rcpt->utf8);
+}
+
 struct row {
 	struct span keyword;
 	enum extension of;
@@ -72,13 +99,20 @@ static const struct row mail_rows[] = {
 	{ { "REQUIRETLS", 10 }, EXTENSION_REQUIRETLS, parse_requiretls },
 	{ { "PRDR", 4 }, EXTENSION_PRDR, parse_prdr },
 	{ { "SMTPUTF8", 8 }, EXTENSION_SMTPUTF8, parse_smtputf8 },
+	{ { "RET", 3 }, EXTENSION_DSN, parse_ret },
+	{ { "ENVID", 5 }, EXTENSION_DSN, parse_envid },
+};
+
+static const struct row rcpt_rows[] = {
+	{ { "NOTIFY", 6 }, EXTENSION_DSN, parse_notify },
+	{ { "ORCPT", 5 }, EXTENSION_DSN, parse_orcpt },
 };
 
 static const struct table mail_table = { mail_rows,
 	sizeof(mail_rows) / sizeof(*mail_rows) };
 
-/* RCPT has none of its own yet. */
-static const struct table rcpt_table = { NULL, 0 };
+static const struct table rcpt_table = { rcpt_rows,
+	sizeof(rcpt_rows) / sizeof(*rcpt_rows) };
 
 static const struct row *find(
 	const struct session *s, const struct table *t, struct span keyword)
@@ -123,7 +157,9 @@ const struct reply *params_mail(
 	return take(s, &mail_table, args, ret);
 }
 
-const struct reply *params_rcpt(struct session *s, struct span args)
+const struct reply *params_rcpt(
+	struct session *s, struct span args, struct rcpt_params *ret)
 {
-	return take(s, &rcpt_table, args, NULL);
+	ret->utf8 = s->tx.params.smtputf8;
+	return take(s, &rcpt_table, args, ret);
 }

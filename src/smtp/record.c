@@ -195,6 +195,16 @@ static void put_file(const struct session *s, struct buf *b)
 	put_word(b, s->tx.file);
 }
 
+static void put_report(const struct session *s, struct buf *b)
+{
+	put_word(b, s->tx.report ? s->tx.report : "");
+}
+
+static void put_report_fault(const struct session *s, struct buf *b)
+{
+	put_word(b, s->tx.report_fault ? s->tx.report_fault : "");
+}
+
 static void put_outcome(const struct session *s, struct buf *b)
 {
 	if (!s->outcome)
@@ -307,6 +317,8 @@ static const struct record_field fields[] = {
 	{ "smtputf8", RECORD_MESSAGE, put_smtputf8 },
 	{ "message_id", RECORD_MESSAGE, put_message_id },
 	{ "file", RECORD_MESSAGE, put_file },
+	{ "report", RECORD_MESSAGE, put_report },
+	{ "report_fault", RECORD_MESSAGE, put_report_fault },
 	{ "reason", RECORD_MESSAGE, put_tx_reason },
 	{ "lenient", RECORD_MESSAGE, put_tx_lenient },
 	{ "duration_ms", RECORD_MESSAGE, put_tx_duration },
@@ -324,6 +336,8 @@ static bool is_problem(const struct session *s, enum record_event event)
 {
 	if (event == RECORD_SESSION)
 		return session_status(s) || s->tls_fault[0] || s->end == END_BAD_PROXY;
+	if (s->tx.report_fault)
+		return true;
 	return s->outcome && refusal(s) && refusal(s)->code >= 400 &&
 	       refusal(s)->code < 500;
 }

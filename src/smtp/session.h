@@ -13,7 +13,9 @@
 #include "smtp/tracer.h"
 
 #define COMMAND_LINE_MAX 512 /* RFC 5321 4.5.3.1.4, CRLF included */
-#define COMMAND_EXTRA_MAX MAIL_EXTRA_MAX /* the most that a verb has above it */
+/* the most that a verb has above it */
+#define COMMAND_EXTRA_MAX                                                                \
+	(MAIL_EXTRA_MAX > RCPT_EXTRA_MAX ? MAIL_EXTRA_MAX : RCPT_EXTRA_MAX)
 /* recipients above the limit that are no error yet */
 #define RECIPIENT_OVERSHOOT_MAX 1000
 /* commands that do nothing; each one above counts as an error */

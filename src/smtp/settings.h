@@ -28,6 +28,7 @@ struct session_settings {
 	size_t n_domains;
 	enum tls_mode tls;
 	enum bare_newline bare_newline;
+	bool dsn; /* reports of success can be made (RFC 3461) */
 	uint64_t size_limit; /* octets as RFC 1870 counts them; 0 for none */
 	size_t recipient_limit; /* accepted recipients of one transaction */
 	size_t transaction_limit; /* of one session */

@@ -3,15 +3,30 @@
 #include "smtp/tx.h"
 #include <errno.h>
 #include <stdlib.h>
+#include "base/cleanup.h"
 
 #define RECIPIENTS_FIRST 4 /* most transactions have one */
 
+/* The span's own copy in *ret; none of what is empty, as most are. 0 or -ENOMEM. */
+static int keep(struct span *s, char **ret)
+{
+	*ret = NULL;
+	if (s->n && !(*ret = strndup(s->p, s->n)))
+		return -ENOMEM;
+	s->p = *ret;
+	return 0;
+}
+
 int tx_open(struct tx *tx, const struct path *sender, const struct mail_params *params)
 {
-	tx->sender = strndup(sender->text.n ? sender->text.p : "", sender->text.n);
-	if (!tx->sender)
+	OWNED char *text = NULL;
+	struct mail_params kept = *params;
+
+	text = strndup(sender->text.n ? sender->text.p : "", sender->text.n);
+	if (!text || keep(&kept.envid, &tx->envid) < 0)
 		return -ENOMEM;
-	tx->params = *params;
+	tx->sender = steal(&text);
+	tx->params = kept;
 	tx->lenient = sender->lenient;
 	tx->open = true;
 	return 0;
@@ -36,23 +51,29 @@ static struct span moved(struct span part, const char *from, const char *to)
 		      : (struct span){ to, 0 };
 }
 
-int tx_add_recipient(struct tx *tx, const struct path *path, struct recipient **ret)
+int tx_add_recipient(struct tx *tx, const struct path *path,
+	const struct rcpt_params *params, struct recipient **ret)
 {
+	OWNED char *text = NULL;
+	struct rcpt_params kept = *params;
 	struct recipient *r;
-	char *text;
+	char *orcpt;
 
 	if (tx->n_recipients == tx->cap_recipients && grow(tx) < 0)
 		return -ENOMEM;
 	text = strndup(path->text.p, path->text.n);
-	if (!text)
+	if (!text || keep(&kept.orcpt, &orcpt) < 0)
 		return -ENOMEM;
 	r = &tx->recipients[tx->n_recipients++];
 	*r = (struct recipient){
 		.text = text,
+		.orcpt = orcpt,
 		.mailbox = { text, path->text.n },
 		.local = moved(path->local, path->text.p, text),
 		.domain = moved(path->domain, path->text.p, text),
+		.params = kept,
 	};
+	steal(&text);
 	*ret = r;
 	return 0;
 }
@@ -83,7 +104,10 @@ int tx_rename_recipient(struct recipient *r, struct span local, struct span doma
 
 void tx_drop_recipient(struct tx *tx)
 {
-	free(tx->recipients[--tx->n_recipients].text);
+	struct recipient *r = &tx->recipients[--tx->n_recipients];
+
+	free(r->text);
+	free(r->orcpt);
 }
 
 const struct reply *tx_fold(const struct tx *tx)
@@ -109,5 +133,6 @@ void tx_clear(struct tx *tx)
 		tx_drop_recipient(tx);
 	free(tx->recipients);
 	free(tx->sender);
+	free(tx->envid);
 	*tx = (struct tx){ 0 };
 }

@@ -26,6 +26,8 @@ struct recipient {
 	/* as stages compare them: what is not ASCII is in the form of names.h */
 	struct span local; /* with its quotes, if it has any */
 	struct span domain; /* empty for <postmaster> */
+	struct rcpt_params params;
+	char *orcpt; /* owned; that of params lies in it. NULL for none */
 	size_t slot; /* for the stage that delivers: its own number for the mailbox */
 	const struct reply *reply; /* why a stage refused this recipient; NULL: fine */
 };
@@ -37,6 +39,7 @@ struct tx {
 	char *sender; /* owned; empty for <> */
 	struct mail_params params;
 	bool each; /* every recipient has a reply of its own: one may be refused alone */
+	char *envid; /* owned; that of params lies in it. NULL for none */
 	struct recipient *recipients;
 	size_t n_recipients;
 	size_t cap_recipients;
@@ -48,13 +51,17 @@ struct tx {
 	bool too_long; /* a line above CONTENT_LINE_MAX was */
 	struct header header;
 	char file[TX_FILE_MAX]; /* what the delivering stage called it */
+	/* Of the stage that makes the report, which keeps them until it is cleared; NULL: none */
+	const char *report; /* what it called the file */
+	const char *report_fault; /* why there is none, or none for certain */
 };
 
 /* Begins a transaction in a cleared `tx`. 0 or -ENOMEM. */
 int tx_open(struct tx *tx, const struct path *sender, const struct mail_params *params);
 
 /* Adds a recipient: the one copy that is made of it. 0 or -ENOMEM. */
-int tx_add_recipient(struct tx *tx, const struct path *path, struct recipient **ret);
+int tx_add_recipient(struct tx *tx, const struct path *path,
+	const struct rcpt_params *params, struct recipient **ret);
 
 /*
  * Puts another local part and another domain in place of those that the mailbox was written with: what

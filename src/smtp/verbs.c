@@ -123,7 +123,7 @@ static const struct verb verbs[] = {
 	{ NAME("HELO"), ANY_PHASE, VERB_HELLO | VERB_SMTP, 0, do_helo },
 	{ NAME("LHLO"), ANY_PHASE, VERB_HELLO | VERB_LMTP, 0, do_ehlo },
 	{ NAME("MAIL"), PHASE_GREETED, VERB_ARG, MAIL_EXTRA_MAX, mail_mail },
-	{ NAME("RCPT"), PHASE_MAIL, VERB_ARG, 0, mail_rcpt },
+	{ NAME("RCPT"), PHASE_MAIL, VERB_ARG, RCPT_EXTRA_MAX, mail_rcpt },
 	{ NAME("DATA"), PHASE_MAIL, VERB_NO_ARG, 0, mail_data },
 	{ NAME("BDAT"), PHASE_MAIL | PHASE_CHUNKS, VERB_OCTETS, 0, NULL },
 	{ NAME("RSET"), ANY_PHASE, VERB_CLEAR | VERB_NO_ARG | VERB_JUNK, 0, do_rset },

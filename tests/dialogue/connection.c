@@ -205,7 +205,8 @@ static bool process_finish(struct way *w)
 		return way_fail(w, "wait status 0x%x; see %s", (unsigned)status, p->log);
 	if (!w->closed)
 		return false;
-	return records_read(w, p->log) && maildirs_read(w, p->mail);
+	return records_read(w, p->log) && maildirs_read(w, p->mail) &&
+	       (!p->outbox || maildirs_read_outbox(w, p->outbox));
 }
 
 const struct way_ops process_ops = {

@@ -63,6 +63,15 @@ struct wanted_message {
 	struct span pattern;
 };
 
+/* Files that must be left in some place: how many, and what is in the first of them. */
+struct wanted_files {
+	size_t line;
+	bool any; /* whatever there is is right */
+	size_t n;
+	struct wanted_message *messages;
+	size_t n_messages;
+};
+
 /* One field of a record. */
 struct wanted_field {
 	size_t line;
@@ -84,13 +93,10 @@ struct dialogue {
 	const char *const *boxes; /* mailboxes that exist; ended by NULL */
 	const char **own_boxes; /* those that the dialogue names */
 	size_t n_own_boxes;
-	size_t stored_line;
-	bool stored_any; /* whatever is stored is right */
-	size_t n_stored; /* files in all mailboxes */
+	struct wanted_files stored; /* in all mailboxes */
 	struct span mailboxes; /* their mailboxes, "a@example.net, b@example.net"; empty:
 				  any */
-	struct wanted_message *messages;
-	size_t n_messages;
+	struct wanted_files reports; /* in the outbox */
 	struct wanted_field *fields;
 	size_t n_fields;
 };

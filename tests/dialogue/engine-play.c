@@ -76,6 +76,7 @@ bool engine_settings(struct engine *e, const struct dialogue *d, struct complain
 	e->settings.names = &e->names.names;
 	e->settings.hostname = dialogue_setting(d, "hostname", "mail.example.net");
 	e->settings.banner = dialogue_setting(d, "banner", "SMTP service ready");
+	e->settings.dsn = strcmp(dialogue_setting(d, "outbox", "no"), "yes") == 0;
 	e->settings.recipient_limit = recipients;
 	e->settings.transaction_limit = transactions;
 	e->settings.error_limit = errors;

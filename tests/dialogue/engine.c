@@ -204,7 +204,7 @@ static void keep(struct recorder *r, const struct record *record)
 bool engine_init(struct engine *e, const struct dialogue *d, struct split split,
 	struct complaint *ret)
 {
-	struct stages stages = { e->stages, 2 };
+	struct stages stages = { e->stages, 3 };
 	const char *peer = dialogue_setting(d, "peer", "192.0.2.1");
 
 	e->way.ops = &engine_ops;
@@ -217,6 +217,8 @@ bool engine_init(struct engine *e, const struct dialogue *d, struct split split,
 	policy_init(&e->policy, &e->settings);
 	e->stages[0] = &e->policy.stage;
 	e->stages[1] = &e->memory.stage;
+	memory_outbox_init(&e->outbox, &e->way, e->settings.hostname);
+	e->stages[2] = &e->outbox.stage;
 	session_init(&e->session, &e->settings, stages, &e->recorder, "P42", &noon);
 	if (strcmp(dialogue_setting(d, "certificate", "good"), "good") != 0)
 		session_tls_fault(&e->session, "a fault made for the test");

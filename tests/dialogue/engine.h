@@ -2,6 +2,7 @@
 #pragma once
 
 #include "memory.h"
+#include "memory-outbox.h"
 #include "smtp/policy.h"
 #include "smtp/session.h"
 #include "unit/few-names.h"
@@ -30,7 +31,8 @@ struct engine {
 	enum tls_verdict verdict;
 	struct policy policy;
 	struct memory memory;
-	struct stage *stages[2];
+	struct memory_outbox outbox;
+	struct stage *stages[3];
 	struct recorder recorder;
 	struct session session;
 	struct span in; /* shown and not taken, in memory of its own */

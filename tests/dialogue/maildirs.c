@@ -113,3 +113,10 @@ bool maildirs_read(struct way *w, const char *root)
 {
 	return each(w, root, read_domain, "");
 }
+
+bool maildirs_read_outbox(struct way *w, const char *outbox)
+{
+	return each(w, arena_print(&w->arena, "%s/new", outbox), read_message, NULL) &&
+	       each(w, arena_print(&w->arena, "%s/tmp", outbox), refuse_left, NULL) &&
+	       each(w, arena_print(&w->arena, "%s/cur", outbox), refuse_left, NULL);
+}

@@ -23,10 +23,11 @@ static bool check_mailboxes(
 	for (size_t i = 0; list.n; i++) {
 		const char *comma = memchr(list.p, ',', list.n);
 		size_t n = comma ? (size_t)(comma - list.p) : list.n;
-		if (i >= w->n_stored || !span_eq((struct span){ list.p, n },
-						span_of(w->stored[i].mailbox)))
-			return complain(ret, d->stored_line, "file %zu went to %s", i + 1,
-				i < w->n_stored ? w->stored[i].mailbox : "nobody");
+		const char *mailbox =
+			i < w->stored.n ? w->stored.list[i].mailbox : "nobody";
+		if (!span_eq((struct span){ list.p, n }, span_of(mailbox)))
+			return complain(ret, d->stored.line, "file %zu went to %s", i + 1,
+				mailbox);
 		list = span_from(list, n + (comma != NULL));
 		while (list.n && *list.p == ' ')
 			list = span_from(list, 1);
@@ -36,19 +37,20 @@ static bool check_mailboxes(
 
 /* The wanted messages in the order of their delivery; one of several recipients counts
  * once. */
-static bool check_messages(struct way *w, const struct dialogue *d, struct complaint *ret)
+static bool check_messages(const struct stored_files *found,
+	const struct wanted_files *wanted, struct complaint *ret)
 {
 	size_t at = 0;
 
-	for (size_t i = 0; i < d->n_messages; i++) {
-		const struct wanted_message *m = &d->messages[i];
+	for (size_t i = 0; i < wanted->n_messages; i++) {
+		const struct wanted_message *m = &wanted->messages[i];
 		struct span content;
-		while (i && at < w->n_stored &&
-			strcmp(w->stored[at].file, w->stored[at - 1].file) == 0)
+		while (i && at < found->n &&
+			strcmp(found->list[at].file, found->list[at - 1].file) == 0)
 			at++;
-		if (at == w->n_stored)
+		if (at == found->n)
 			return complain(ret, m->line, "no such message");
-		content = w->stored[at++].content;
+		content = found->list[at++].content;
 		if (content.n == 0 || content.p[content.n - 1] != '\n')
 			return complain(ret, m->line, "its last line has no end");
 		content.n--;
@@ -58,6 +60,20 @@ static bool check_messages(struct way *w, const struct dialogue *d, struct compl
 				content.p);
 	}
 	return true;
+}
+
+/* As many as wanted, and what is in them. */
+static bool check_files(struct stored_files *found, const struct wanted_files *wanted,
+	const char *what, struct complaint *ret)
+{
+	if (found->n)
+		qsort(found->list, found->n, sizeof(*found->list), by_file);
+	if (found->n != wanted->n && !wanted->any)
+		return complain(ret, wanted->line, "%zu %s, %zu were to be%s%.*s",
+			found->n, what, wanted->n, found->n ? ":\n" : "",
+			found->n ? (int)found->list[0].content.n : 0,
+			found->n ? found->list[0].content.p : "");
+	return check_messages(found, wanted, ret);
 }
 
 static const struct span *find_field(const struct kept_record *r, struct span name)
@@ -101,16 +117,9 @@ static bool check_sessions(struct way *w, struct complaint *ret)
 
 bool check_outcome(struct way *w, const struct dialogue *d, struct complaint *ret)
 {
-	if (w->n_stored)
-		qsort(w->stored, w->n_stored, sizeof(*w->stored), by_file);
-	if (w->n_stored != d->n_stored && !d->stored_any)
-		return complain(ret, d->stored_line,
-			"%zu files stored, %zu were to be%s%.*s", w->n_stored,
-			d->n_stored, w->n_stored ? ":\n" : "",
-			w->n_stored ? (int)w->stored[0].content.n : 0,
-			w->n_stored ? w->stored[0].content.p : "");
-	if (!check_sessions(w, ret) || !check_mailboxes(w, d, ret) ||
-		!check_messages(w, d, ret))
+	if (!check_files(&w->stored, &d->stored, "files stored", ret) ||
+		!check_files(&w->reports, &d->reports, "reports", ret) ||
+		!check_sessions(w, ret) || !check_mailboxes(w, d, ret))
 		return false;
 	for (size_t i = 0; i < d->n_fields; i++)
 		if (!check_field(w, &d->fields[i], ret))

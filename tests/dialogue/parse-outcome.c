@@ -7,20 +7,33 @@
 /* "stored: 2", "stored: any", or the mailboxes, a file in each: "stored: a@example.net, b@example.net" */
 static bool parse_stored(struct parser *p, struct span s)
 {
+	struct wanted_files *stored = &p->d->stored;
 	uint64_t n;
 
-	p->d->stored_line = p->line;
-	p->d->stored_any = span_eq(s, SPAN("any"));
-	if (p->d->stored_any)
+	stored->line = p->line;
+	stored->any = span_eq(s, SPAN("any"));
+	if (stored->any)
 		return true;
 	if (num_parse(s, &n)) {
-		p->d->n_stored = n;
+		stored->n = n;
 		return true;
 	}
 	p->d->mailboxes = s;
-	p->d->n_stored = 1;
+	stored->n = 1;
 	for (size_t i = 0; i < s.n; i++)
-		p->d->n_stored += s.p[i] == ',';
+		stored->n += s.p[i] == ',';
+	return true;
+}
+
+/* "reports: 2" */
+static bool parse_reports(struct parser *p, struct span s)
+{
+	uint64_t n;
+
+	p->d->reports.line = p->line;
+	if (!num_parse(s, &n))
+		return complain(p->complaint, p->line, "not a number of reports");
+	p->d->reports.n = n;
 	return true;
 }
 
@@ -44,20 +57,21 @@ static bool parse_box(struct parser *p, struct span s)
 }
 
 /* The lines of a message behind each other; anything else between them begins another. */
-bool parse_content(struct parser *p, struct span s, bool goes_on)
+bool parse_content(
+	struct parser *p, struct wanted_files *files, struct span s, bool goes_on)
 {
-	struct dialogue *d = p->d;
-	struct arena *a = &d->arena;
+	struct arena *a = &p->d->arena;
 	struct wanted_message *m;
 	struct span compiled;
 	struct text t = { 0 };
 
 	if (!goes_on) {
-		d->messages =
-			arena_more(a, d->messages, d->n_messages, sizeof(*d->messages));
-		d->messages[d->n_messages++] = (struct wanted_message){ .line = p->line };
+		files->messages = arena_more(
+			a, files->messages, files->n_messages, sizeof(*files->messages));
+		files->messages[files->n_messages++] =
+			(struct wanted_message){ .line = p->line };
 	}
-	m = &d->messages[d->n_messages - 1];
+	m = &files->messages[files->n_messages - 1];
 	if (!pattern_compile(a, s, true, &compiled))
 		return complain(p->complaint, p->line, "no such escape");
 	text_put(a, &t, m->pattern);
@@ -104,7 +118,8 @@ static bool take_word(struct span *s, struct span word)
 bool parse_is_outcome(struct span s)
 {
 	return take_word(&s, SPAN("stored:")) || take_word(&s, SPAN("mailbox:")) ||
-	       take_word(&s, SPAN("record:")) || take_word(&s, SPAN("message:"));
+	       take_word(&s, SPAN("reports:")) || take_word(&s, SPAN("record:")) ||
+	       take_word(&s, SPAN("message:"));
 }
 
 bool parse_outcome(struct parser *p, struct span s)
@@ -113,6 +128,8 @@ bool parse_outcome(struct parser *p, struct span s)
 		return parse_stored(p, s);
 	if (take_word(&s, SPAN("mailbox:")))
 		return parse_box(p, s);
+	if (take_word(&s, SPAN("reports:")))
+		return parse_reports(p, s);
 	if (take_word(&s, SPAN("record:")))
 		return parse_field(p, s, RECORD_SESSION);
 	return take_word(&s, SPAN("message:")) && parse_field(p, s, RECORD_MESSAGE);

@@ -153,9 +153,24 @@ static bool parse_comment(struct parser *p, struct span s)
 	return true;
 }
 
+/* "> line" of a message, "R> line" of a report. NULL: it is neither. */
+static struct wanted_files *take_content_mark(struct parser *p, struct span *s)
+{
+	struct span rest = *s;
+	bool of_report = rest.n > 1 && rest.p[0] == 'R';
+
+	if (of_report)
+		rest = span_from(rest, 1);
+	if (!parse_mark(&rest, '>'))
+		return NULL;
+	*s = rest;
+	return of_report ? &p->d->reports : &p->d->stored;
+}
+
 static bool parse_line(struct parser *p, struct span s)
 {
-	bool goes_on = p->in_message;
+	const struct wanted_files *before = p->in_content;
+	struct wanted_files *files;
 
 	if (p->line == 1 && !(s.n && *s.p == '#'))
 		return complain(p->complaint, 1, "the first line says the rule");
@@ -165,13 +180,13 @@ static bool parse_line(struct parser *p, struct span s)
 		end_write(p);
 	if (!(s.n && *s.p == 'S') && !parse_reply_end(p))
 		return false;
-	p->in_message = s.n && *s.p == '>';
+	p->in_content = files = take_content_mark(p, &s);
+	if (files)
+		return parse_content(p, files, s, files == before);
 	if (s.n == 0)
 		return true;
 	if (parse_mark(&s, '='))
 		return parse_setting(p, s);
-	if (parse_mark(&s, '>'))
-		return parse_content(p, s, goes_on);
 	if (parse_is_outcome(s))
 		return parse_outcome(p, s);
 	switch (*s.p) {

@@ -16,7 +16,8 @@ struct parser {
 	size_t reply_line;
 	size_t reply_times; /* 0: none */
 	bool reply_open; /* more of its lines may follow */
-	bool in_message; /* the line before was of a message's content */
+	/* whose content the line before was; NULL: of none */
+	const struct wanted_files *in_content;
 };
 
 /* Takes "S: ..." or "S*N: ...", from behind its first letter. */
@@ -30,11 +31,12 @@ size_t parse_times(struct span *s);
 bool parse_mark(struct span *s, char c);
 struct step *parse_add_step(struct parser *p, enum step_kind kind, size_t line);
 
-/* "stored:", "record:" and "message:" lines. */
+/* "stored:", "reports:", "record:" and "message:" lines. */
 bool parse_is_outcome(struct span s);
 bool parse_outcome(struct parser *p, struct span s);
-/* A line of a message; it goes on with the line before, or begins another message. */
-bool parse_content(struct parser *p, struct span s, bool goes_on);
+/* A line of a message among `files`; it goes on with the line before, or begins another. */
+bool parse_content(
+	struct parser *p, struct wanted_files *files, struct span s, bool goes_on);
 
 /* The whole file. */
 bool parse_all(struct parser *p, struct span s);

@@ -21,9 +21,11 @@ bool way_fail(struct way *w, const char *format, ...)
 void way_keep_message(
 	struct way *w, const char *mailbox, const char *file, struct span content)
 {
-	w->stored = arena_more(&w->arena, w->stored, w->n_stored, sizeof(*w->stored));
-	w->stored[w->n_stored++] = (struct stored){
-		.mailbox = arena_copy(&w->arena, span_of(mailbox)),
+	struct stored_files *to = mailbox ? &w->stored : &w->reports;
+
+	to->list = arena_more(&w->arena, to->list, to->n, sizeof(*to->list));
+	to->list[to->n++] = (struct stored){
+		.mailbox = arena_copy(&w->arena, span_of(mailbox ? mailbox : "")),
 		.file = arena_copy(&w->arena, span_of(file)),
 		.content = { arena_copy(&w->arena, content), content.n },
 	};

@@ -43,8 +43,8 @@ static void set(struct process *p, const char *key, const char *value)
 /* What the dialogue says of itself, not of postern. */
 static bool is_ours(const char *key)
 {
-	static const char *const ours[] = { "certificate", "fault", "peer", "protocol",
-		"rule" };
+	static const char *const ours[] = { "certificate", "fault", "outbox", "peer",
+		"protocol", "rule" };
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
 		if (strcmp(key, ours[i]) == 0)
@@ -67,6 +67,22 @@ static bool write_rules(struct process *p, const struct dialogue *d)
 		set(p, "clients", path);
 	}
 	return true;
+}
+
+/* "yes": the server makes it; "broken": there is a file in its place. False: neither. */
+static bool set_outbox(struct process *p, const char *outbox)
+{
+	const char *path = arena_print(&p->way.arena, "%s/outbox", p->directory);
+	OWNED_FD int file = -1;
+
+	if (!outbox)
+		return true;
+	set(p, "dsn-outbox", path);
+	if (strcmp(outbox, "yes") == 0)
+		p->outbox = path;
+	else if (strcmp(outbox, "broken") == 0)
+		file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	return p->outbox || file >= 0 || way_fail(&p->way, "outbox: yes or broken");
 }
 
 static void set_all(
@@ -211,7 +227,7 @@ bool process_play(const struct surroundings *where, const struct dialogue *d,
 	if (!certificates_make(&p.way, where->directory) || !make_directory(&p, where, d))
 		return complain(ret, 0, "%s", p.way.fault);
 	set_all(&p, where, d);
-	if (!write_rules(&p, d))
+	if (!write_rules(&p, d) || !set_outbox(&p, dialogue_setting(d, "outbox", NULL)))
 		return complain(ret, 0, "%s", p.way.fault);
 	if (!open_connection(&p))
 		return complain(ret, 0, "%s", p.way.fault);

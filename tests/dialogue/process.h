@@ -28,6 +28,7 @@ struct process {
 	bool cut; /* and without a close_notify, which frees the server of its own */
 	const char *directory; /* of this run */
 	const char *mail; /* mail-root */
+	const char *outbox; /* where reports are, or NULL */
 	const char *log; /* what came on standard error */
 	/* "key=value" as postern takes it behind -o; ended by NULL */
 	const char *settings[PROCESS_SETTINGS_MAX];
@@ -51,6 +52,8 @@ extern const struct way_ops process_ops;
  * Anything left in a tmp is a fault. */
 bool maildirs_make(struct way *w, const char *root, const char *const *boxes);
 bool maildirs_read(struct way *w, const char *root);
+/* The reports. */
+bool maildirs_read_outbox(struct way *w, const char *outbox);
 
 /* Reads the records of a log. */
 bool records_read(struct way *w, const char *path);

@@ -6,6 +6,7 @@
 #include "bin/serve.h"
 #include "edge/idn-names.h"
 #include "edge/maildir.h"
+#include "edge/outbox.h"
 #include "edge/peer.h"
 #include "process.h"
 #include "smtp/policy.h"
@@ -20,7 +21,8 @@ struct server {
 	struct idn_names names;
 	struct policy policy;
 	struct maildir maildir;
-	struct stage *stages[2];
+	struct outbox outbox;
+	struct stage *stages[3];
 	struct serve serve;
 	char unique[UNIQUE_MAX];
 	char host[TX_FILE_MAX];
@@ -60,7 +62,11 @@ static void build(struct server *s, const struct process *p)
 		s->host);
 	s->stages[0] = &s->policy.stage;
 	s->stages[1] = &s->maildir.stage;
-	session_init(&s->session, &s->config.session, (struct stages){ s->stages, 2 },
+	s->stages[2] = &s->outbox.stage;
+	outbox_init(&s->outbox, s->config.session.hostname, s->host);
+	s->config.session.dsn = s->config.dsn_outbox &&
+				outbox_open(&s->outbox, s->config.dsn_outbox) == 0;
+	session_init(&s->session, &s->config.session, (struct stages){ s->stages, 3 },
 		&s->log.recorder, s->unique, &now);
 	peer_find(STDIN_FILENO, &environment, &s->session.peer);
 }

@@ -26,6 +26,12 @@ struct stored {
 	struct span content;
 };
 
+/* Files of one place. */
+struct stored_files {
+	struct stored *list;
+	size_t n;
+};
+
 struct kept_record {
 	enum record_event event;
 	size_t n;
@@ -41,13 +47,14 @@ struct way {
 	struct text got; /* octets of the server that no step has taken yet */
 	bool closed; /* the server has closed */
 	bool over; /* the rest of the dialogue is not to be played */
-	struct stored *stored;
-	size_t n_stored;
+	struct stored_files stored; /* of all mailboxes */
+	struct stored_files reports; /* of the outbox */
 	struct kept_record *records;
 	size_t n_records;
 	char fault[COMPLAINT_MAX]; /* why a call failed, when it has no better words */
 };
 
+/* A file in one of the mailboxes, or, without one, in the outbox. */
 void way_keep_message(
 	struct way *w, const char *mailbox, const char *file, struct span content);
 struct kept_record *way_keep_record(struct way *w, enum record_event event);

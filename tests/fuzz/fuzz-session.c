@@ -21,6 +21,7 @@ static void choose(struct engine *e, const uint8_t *data)
 	e->verdict = data[0] & 8 ? TLS_UNUSABLE : TLS_READY;
 	e->handshake_fails = data[0] & 16;
 	e->settings.lmtp = data[0] & 64;
+	e->settings.dsn = data[0] & 128;
 	e->settings.recipient_limit = RECIPIENT_LIMIT;
 	e->settings.error_limit = ERROR_LIMIT;
 	e->memory.refuses = data[1] % HOOK_COUNT;

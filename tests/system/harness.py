@@ -333,6 +333,13 @@ def with_libraries(**more):
     return environment(**({"LD_LIBRARY_PATH": ":".join(sorted(found))} if found else {}), **more)
 
 
+def in_a_machine_with(package, folder, script):
+    """Run a shell script on a machine of its own that has the package, until the test ends."""
+    with open(folder / "machine.log", "wb") as log:
+        start(HERE / "with-packages", packages(), package, folder, "/bin/sh", "-c", script,
+              stdout=log, stderr=log)
+
+
 # Certificates
 
 
@@ -670,10 +677,10 @@ class Client:
         self.socket = context.wrap_socket(
             self.socket, server_hostname=name, suppress_ragged_eofs=False, **options)
 
-    def envelope(self, sender=SENDER, recipients=(RECIPIENT,)):
+    def envelope(self, sender=SENDER, recipients=(RECIPIENT,), parameters=""):
         self.say(f"MAIL FROM:<{sender}>", 250)
         for recipient in recipients:
-            self.say(f"RCPT TO:<{recipient}>", 250)
+            self.say(f"RCPT TO:<{recipient}>{parameters}", 250)
 
     def message(self, data, sender=SENDER, recipients=(RECIPIENT,)):
         """One transaction; data has CRLF line ends and is dot-stuffed here. The last reply."""

@@ -102,6 +102,26 @@ def test_check_names_a_missing_module():
     harness.contains(done.stdout, "idn.so: cannot open shared object file")
 
 
+@harness.table(
+    nowhere=("/nonexistent/outbox", "/nonexistent: No such file or directory"),
+    file=("/etc/passwd", "/etc/passwd: is not a directory"),
+    in_mail_root=("{root}/outbox", "must not lie in mail-root, where mail goes"),
+)
+def test_check_looks_at_the_outbox(path, fault):
+    root = harness.scratch()
+    status, told = check(f"maildir = {root}/%u\ndsn-outbox = {path.format(root=root)}\n")
+    harness.equal(status, EX_CONFIG)
+    harness.equal(told.count("\n"), 1, told)
+    assert "dsn-outbox" in told and fault in told, told
+
+
+def test_check_takes_an_outbox_that_can_be_made():
+    place = harness.scratch()
+    (place / "mail").mkdir()
+    harness.equal(check(f"maildir = {place}/mail/%u\ndsn-outbox = {place}/outbox\n"), (0, ""))
+    assert not (place / "outbox").exists(), "nothing is changed"
+
+
 def test_check_names_an_unknown_user():
     status, told = check(f"maildir = {harness.scratch()}\nuser = nobody-of-that-name\n")
     harness.equal(status, EX_CONFIG)

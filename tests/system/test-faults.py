@@ -61,14 +61,14 @@ def calls(place):
     return found
 
 
-def deliver(client, recipients=("printer@example.org",), tls=False):
+def deliver(client, recipients=("printer@example.org",), tls=False, parameters=""):
     """One transaction in a session; the reply, or None where the process is gone."""
     try:
         client.ehlo()
         if tls:
             client.starttls()
             client.ehlo()
-        client.envelope(recipients=recipients)
+        client.envelope(recipients=recipients, parameters=parameters)
         client.send("DATA\r\n")
         reply = client.reply()
         return client.content(harness.sample()) if reply.code == 354 else reply
@@ -88,13 +88,13 @@ def commit_of(found):
     return found[first:last + 1]
 
 
-def undisturbed(place, recipients=("printer@example.org",), tls=False):
+def undisturbed(place, recipients=("printer@example.org",), tls=False, parameters=""):
     """The calls of one delivery where nothing goes wrong; the Maildirs are empty again after it."""
     client = connect(place)
-    reply = deliver(client, recipients, tls)
+    reply = deliver(client, recipients, tls, parameters)
     harness.equal(reply and reply.code, 250)
     client.quit()
-    for path in place.everything():
+    for path in (*place.everything(), *place.dir.glob("outbox/new/*")):
         path.unlink()
     place.log.unlink()
     return commit_of(calls(place))
@@ -285,6 +285,102 @@ def test_without_o_tmpfile_a_step_that_fails_leaves_nothing_in_tmp(step, error):
     assert reply and reply.code in (451, 452), f"{at}: {reply}"
     harness.equal(place.everything(), [], f"after {at}")
     client.quit()
+
+
+# A report of the delivery
+
+ASKED = " NOTIFY=SUCCESS"
+
+
+def place_with_outbox():
+    place = place_with_maildir()
+    place.outbox = make_maildir(place.dir / "outbox")
+    return place.set(dsn_outbox=place.outbox)
+
+
+def report_steps(commit):
+    """The same calls for the report, which is a file of its own."""
+    opened = [c for c in commit if "O_TMPFILE" in c.text]
+    fsyncs = [c for c in commit if c.name == "fsync"]
+    links = [c for c in commit if c.name == "linkat"]
+    written = [c for c in commit if c.name == "write" and '"To: <' in c.text]
+    return {"open": opened[1], "write": written[0], "fsync of the file": fsyncs[1],
+            "linkat": links[1], "second fsync of the file": fsyncs[4],
+            "fsync of the directory": fsyncs[5]}
+
+
+def check_report(path):
+    text = path.read_bytes()
+    assert text.startswith(b"To: <") and text.endswith(b"--\n"), f"not whole: {text!r}"
+
+
+def test_a_report_is_written_before_and_linked_after_the_message():
+    place = place_with_outbox()
+    commit = undisturbed(place, parameters=ASKED)
+    text = "\n".join(map(str, commit))
+    harness.equal([c.name for c in commit if c.name in ("fsync", "linkat")],
+                  ["fsync", "fsync", "linkat", "fsync", "fsync", "linkat", "fsync", "fsync"], text)
+    synced = [c.text for c in commit if c.name == "fsync"]
+    harness.contains(synced[3], f"{place.maildir}/new>", text)
+    harness.contains(synced[5], f"{place.outbox}/new>", text)
+    harness.contains(commit[-1].text, '"250 2.6.0')
+
+
+@harness.table_of({
+    f"{step}: {error} {way}": (step, error, tls) for way, tls in WAYS.items() for error in ERRORS
+    for step in ("open", "write", "fsync of the file", "linkat", "second fsync of the file",
+                 "fsync of the directory")})
+def test_a_step_of_a_report_that_fails_is_recorded_and_costs_no_mail(step, error, tls):
+    place = place_with_outbox()
+    at = report_steps(undisturbed(place, tls=tls, parameters=ASKED))[step]
+    client = connect(place, at.inject(f"error={error}"), trace=at.name)
+    reply = deliver(client, tls=tls, parameters=ASKED)
+    harness.contains(place.trace.read_text(), "INJECTED")
+    harness.equal(reply and reply.code, 250, f"{at}")
+    client.quit()
+    harness.check_stored(place.only_message(), harness.sample())
+    record = place.records("message")[0]
+    harness.equal(record["outcome"], "delivered")
+    assert record.get("report_fault") and "report" not in record, record
+    # after its link it is there, but nobody knows for how long
+    found = list(place.outbox.glob("new/*"))
+    harness.equal(len(found), int(step in ("second fsync of the file", "fsync of the directory")))
+    for path in found:
+        check_report(path)
+
+
+def test_a_process_killed_at_any_call_reports_nothing_that_is_not_delivered():
+    place = place_with_outbox()
+    commit = undisturbed(place, parameters=ASKED)
+    reports = 0
+    for call in commit:
+        client = connect(place, call.inject("signal=KILL"), trace=call.name)
+        reply = deliver(client, parameters=ASKED)
+        assert reply is None, f"{call}: killed and yet it answers {reply}"
+        client.wait()
+        for path in place.outbox.glob("new/*"):
+            check_report(path)
+            harness.check_stored(place.only_message(), harness.sample())
+            path.unlink()
+            reports += 1
+        for path in place.everything():
+            path.unlink()
+        harness.equal(list(place.outbox.glob("tmp/*")), [])
+    linked = [i for i, c in enumerate(commit) if c.name == "linkat"][1]
+    harness.equal(reports, len(commit) - linked - 1, "reports that were linked before the end")
+
+
+def test_without_o_tmpfile_a_report_goes_by_way_of_tmp():
+    place = place_with_outbox()
+    at = report_steps(undisturbed(place, tls=True, parameters=ASKED))["open"]
+    client = connect(place, at.inject("error=EOPNOTSUPP"))
+    harness.equal(deliver(client, tls=True, parameters=ASKED).code, 250)
+    client.quit()
+    for path in place.outbox.glob("new/*"):
+        check_report(path)
+    harness.equal(place.records("message")[0]["report"], place.new(place.outbox)[0].name)
+    harness.equal(list(place.outbox.glob("tmp/*")), [])
+    harness.contains([c.text for c in calls(place) if c.name == "linkat"][1], "tmp/")
 
 
 # More than one Maildir

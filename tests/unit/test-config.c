@@ -235,6 +235,13 @@ static void test_what_belongs_together_is_missed(void)
 		{ "maildir=/srv", "tls=on", "tls: needs tls-certificate and tls-key" },
 		{ "maildir=/srv", "tls-key=/k",
 			"tls-key: has more files than tls-certificate" },
+		/* anybody could write reports there */
+		{ "maildir=/srv/%u", "dsn-outbox=/srv/outbox",
+			"-o: dsn-outbox: must not lie in mail-root, where mail goes" },
+		{ "maildir=/srv/mail", "dsn-outbox=/srv/mail", "must not lie in" },
+		{ "maildir=/srv/mail/", "dsn-outbox=/srv/mail/x", "must not lie in" },
+		{ "maildir=%u", "dsn-outbox=outbox", "must not lie in mail-root" },
+		{ "maildir=/%u", "dsn-outbox=/outbox", "must not lie in mail-root" },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
@@ -243,6 +250,25 @@ static void test_what_belongs_together_is_missed(void)
 		struct heard h;
 		CHECK(!take(&c, &h, pairs));
 		CHECK(strstr(h.text, cases[i].fault));
+		config_done(&c);
+	}
+}
+
+static void test_an_outbox_may_lie_beside_the_mail(void)
+{
+	static const char *const places[] = { "dsn-outbox=/srv/mailbox",
+		"dsn-outbox=/srv", "dsn-outbox=outbox", "dsn-outbox=" };
+
+	for (size_t i = 0; i < TEST_COUNT(places); i++) {
+		const char *pairs[] = { "maildir=/srv/mail", places[i], NULL };
+		struct config c;
+		struct heard h;
+		CHECK(take(&c, &h, pairs));
+		CHECK(!c.session.dsn);
+		if (places[i][11])
+			CHECK_SPAN(span_of(c.dsn_outbox), places[i] + 11);
+		else
+			CHECK(!c.dsn_outbox);
 		config_done(&c);
 	}
 }
@@ -349,6 +375,7 @@ int main(void)
 		TEST(test_certificates_and_keys_pair_up),
 		TEST(test_proxies_are_a_list_of_networks),
 		TEST(test_what_belongs_together_is_missed),
+		TEST(test_an_outbox_may_lie_beside_the_mail),
 		TEST(test_a_file_tells_the_line_of_each_fault),
 		TEST(test_the_command_line_overrules_the_file),
 		TEST(test_a_missing_file_is_a_fault_when_it_was_named),

@@ -11,11 +11,12 @@ struct answered {
 	const char *command, *said;
 };
 
-static void ask(const char *before, const struct answered *row)
+static void ask_with(bool dsn, const char *before, const struct answered *row)
 {
 	struct engine e;
 
 	engine_init(&e);
+	e.settings.dsn = dsn;
 	engine_start(&e);
 	engine_send(&e, span_of(before));
 	log_empty(&e.out);
@@ -24,6 +25,11 @@ static void ask(const char *before, const struct answered *row)
 	if (!CHECK_SPAN(log_span(&e.out), row->said))
 		fprintf(stderr, "\tto: %s\n", row->command);
 	engine_done(&e);
+}
+
+static void ask(const char *before, const struct answered *row)
+{
+	ask_with(false, before, row);
 }
 
 static void test_mail_reads_its_parameters(void)
@@ -108,6 +114,43 @@ static void test_rcpt_takes_one_recipient(void)
 
 	for (size_t i = 0; i < TEST_COUNT(table); i++)
 		ask(EHLO MAIL, &table[i]);
+}
+
+/* RFC 3461 4: what is kept of the parameters outlives their lines, and nothing of a refused command is kept */
+static void test_reports_are_asked_for(void)
+{
+	static const struct answered mail = {
+		"MAIL FROM:<a@example.org> AUTH=<> ENVID=x RET=HDRS",
+		"555 5.5.4 Parameter unknown: AUTH\r\n",
+	};
+	static const struct answered rcpt = {
+		"RCPT TO:<b@example.net> ORCPT=rfc822;x NOTIFY=SUCCESS SIZE=1",
+		"555 5.5.4 Parameter unknown: SIZE\r\n",
+	};
+	struct engine e;
+	struct tx *tx = &e.session.tx;
+
+	ask_with(true, EHLO, &mail);
+	ask_with(true, EHLO MAIL, &rcpt);
+	engine_init(&e);
+	e.settings.dsn = true;
+	engine_start(&e);
+	engine_send(&e,
+		SPAN(EHLO "MAIL FROM:<a@example.org> RET=FULL ENVID=A+2BB\r\n"
+			  "RCPT TO:<b@example.net> ORCPT=rfc822;one\r\n"
+			  "RCPT TO:<b@other.example> NOTIFY=SUCCESS ORCPT=rfc822;two\r\n"
+			  "RCPT TO:<b@example.net> NOTIFY=SUCCESS,NEVER\r\n"
+			  "RCPT TO:<c@example.net> NOTIFY=SUCCESS\r\n"));
+	CHECK_SPAN(tx->params.envid, "A+2BB");
+	REQUIRE(tx->n_recipients == 2);
+	CHECK(!tx->recipients[0].params.report);
+	CHECK_SPAN(tx->recipients[0].params.orcpt, "rfc822;one");
+	CHECK(tx->recipients[1].params.report);
+	CHECK(tx->recipients[1].params.orcpt.n == 0);
+	engine_send(&e, SPAN("RSET\r\n" MAIL RCPT));
+	CHECK(tx->params.envid.n == 0 && tx->n_recipients == 1);
+	CHECK(!tx->recipients[0].params.report && !tx->recipients[0].params.orcpt.n);
+	engine_done(&e);
 }
 
 static void test_a_refused_command_leaves_the_transaction_as_it_was(void)
@@ -308,6 +351,7 @@ int main(void)
 	static const struct test tests[] = {
 		TEST(test_mail_reads_its_parameters),
 		TEST(test_rcpt_takes_one_recipient),
+		TEST(test_reports_are_asked_for),
 		TEST(test_a_refused_command_leaves_the_transaction_as_it_was),
 		TEST(test_thousands_of_recipients),
 		TEST(test_recipients_above_the_limit_are_no_errors),

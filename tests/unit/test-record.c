@@ -85,6 +85,25 @@ static void test_a_failure_of_ours_is_a_problem(void)
 	engine_done(&e);
 }
 
+static void test_a_report_that_failed_is_a_problem(void)
+{
+	struct engine e;
+
+	begin(&e);
+	engine_send(&e, SPAN("HELO x\r\n" ENVELOPE));
+	e.session.tx.report = "1.host,S=7";
+	engine_send(&e, SPAN("DATA\r\n.\r\n" ENVELOPE));
+	CHECK(tells(&e, "message id=\"1796116087.M000042P7Q1\" outcome=\"delivered\" "));
+	CHECK(tells(&e, " report=\"1.host,S=7\" "));
+	CHECK(!tells(&e, "report_fault"));
+	e.session.tx.report_fault = "No \"space\" left";
+	engine_send(&e, SPAN("DATA\r\n.\r\n"));
+	CHECK(tells(&e, "message! id=\"1796116087.M000042P7Q2\" outcome=\"delivered\" "));
+	CHECK(tells(&e, " report_fault=\"No \\x22space\\x22 left\" "));
+	CHECK(!e.bad_record);
+	engine_done(&e);
+}
+
 /* In a message that others got; one that nobody got is refused to all of them. */
 static void test_who_is_left_out_is_no_recipient(void)
 {
@@ -256,6 +275,7 @@ int main(void)
 		TEST(test_a_failure_of_ours_is_a_problem),
 		TEST(test_who_is_left_out_is_no_recipient),
 		TEST(test_who_is_left_out_takes_no_room_in_the_list),
+		TEST(test_a_report_that_failed_is_a_problem),
 		TEST(test_leniences_are_told),
 		TEST(test_nothing_hostile_leaves_its_field),
 		TEST(test_the_longest_values_are_all_told),

@@ -3,6 +3,7 @@
 #include "unit/test.h"
 
 static const struct mail_params no_params;
+static const struct rcpt_params no_rcpt;
 
 static struct path path_of(const char *local, const char *text)
 {
@@ -34,7 +35,7 @@ static void test_copies_what_it_is_given(void)
 	struct tx tx = { 0 };
 
 	CHECK(tx_open(&tx, &path, &params) == 0 && tx.open);
-	CHECK(tx_add_recipient(&tx, &path, &r) == 0);
+	CHECK(tx_add_recipient(&tx, &path, &no_rcpt, &r) == 0);
 	memset(text, 'x', sizeof(text));
 	CHECK(strcmp(tx.sender, "user@example.org") == 0);
 	CHECK(tx.params.has_size && tx.params.size == 7);
@@ -43,6 +44,30 @@ static void test_copies_what_it_is_given(void)
 	CHECK_SPAN(r->local, "user");
 	CHECK_SPAN(r->domain, "example.org");
 	CHECK(!r->reply && r->slot == 0);
+	tx_clear(&tx);
+}
+
+/* RFC 3461: what is told of reports comes out of lines that are gone by then. */
+static void test_copies_the_parameters_of_reports(void)
+{
+	char text[] = "user@example.org", line[] = "QQ314159 rfc822;Bob@Example.COM";
+	struct path path = path_of("user", text);
+	struct mail_params mail = { .envid = { line, 8 } };
+	struct rcpt_params rcpt = { .report = true, .orcpt = { line + 9, 22 } };
+	struct recipient *r;
+	struct tx tx = { 0 };
+
+	CHECK(tx_open(&tx, &path, &mail) == 0);
+	CHECK(tx_add_recipient(&tx, &path, &rcpt, &r) == 0);
+	memset(text, 'x', sizeof(text));
+	memset(line, 'x', sizeof(line));
+	CHECK(strcmp(tx.sender, "user@example.org") == 0);
+	CHECK_SPAN(tx.params.envid, "QQ314159");
+	CHECK_SPAN(r->params.orcpt, "rfc822;Bob@Example.COM");
+	CHECK(r->params.report);
+	CHECK_SPAN(r->mailbox, "user@example.org");
+	CHECK_SPAN(r->local, "user");
+	CHECK_SPAN(r->domain, "example.org");
 	tx_clear(&tx);
 }
 
@@ -56,7 +81,7 @@ static void test_null_sender_and_postmaster(void)
 
 	CHECK(tx_open(&tx, &null, &no_params) == 0);
 	CHECK(tx.sender && tx.sender[0] == '\0');
-	CHECK(tx_add_recipient(&tx, &postmaster, &r) == 0);
+	CHECK(tx_add_recipient(&tx, &postmaster, &no_rcpt, &r) == 0);
 	CHECK(r->domain.n == 0);
 	CHECK_SPAN(r->local, "postmaster");
 	tx_clear(&tx);
@@ -84,7 +109,7 @@ static void test_takes_thousands_of_recipients(void)
 		struct recipient *r;
 		snprintf(text, sizeof(text), "u%05zu@example.org", i);
 		path = path_of("u00000", text);
-		REQUIRE(tx_add_recipient(&tx, &path, &r) == 0);
+		REQUIRE(tx_add_recipient(&tx, &path, &no_rcpt, &r) == 0);
 		r->slot = i;
 	}
 	CHECK(tx.n_recipients == 5000);
@@ -107,7 +132,7 @@ static void test_a_renamed_recipient_keeps_its_mailbox(void)
 	struct tx tx = { 0 };
 
 	CHECK(tx_open(&tx, &path, &no_params) == 0);
-	CHECK(tx_add_recipient(&tx, &path, &r) == 0);
+	CHECK(tx_add_recipient(&tx, &path, &(struct rcpt_params){ 0 }, &r) == 0);
 	r->slot = 7;
 	CHECK(tx_rename_recipient(r, span_of(local), span_of(domain)) == 0);
 	memset(local, 'x', sizeof(local));
@@ -130,13 +155,13 @@ static void test_drops_the_last_recipient_alone(void)
 	struct tx tx = { 0 };
 
 	CHECK(tx_open(&tx, &a, &no_params) == 0);
-	CHECK(tx_add_recipient(&tx, &a, &r) == 0);
-	CHECK(tx_add_recipient(&tx, &b, &r) == 0);
+	CHECK(tx_add_recipient(&tx, &a, &no_rcpt, &r) == 0);
+	CHECK(tx_add_recipient(&tx, &b, &no_rcpt, &r) == 0);
 	r->reply = reply_get(REPLY_MAILBOX_UNKNOWN);
 	tx_drop_recipient(&tx);
 	CHECK(tx.n_recipients == 1);
 	CHECK_SPAN(tx.recipients[0].mailbox, "a@x");
-	CHECK(tx_add_recipient(&tx, &b, &r) == 0);
+	CHECK(tx_add_recipient(&tx, &b, &no_rcpt, &r) == 0);
 	CHECK(!r->reply);
 	CHECK_SPAN(r->mailbox, "b@x");
 	tx_clear(&tx);
@@ -152,7 +177,7 @@ static void test_folds_to_the_first_refusal(void)
 	CHECK(!tx_fold(&tx));
 	CHECK(tx_open(&tx, &path, &no_params) == 0);
 	for (size_t i = 0; i < 3; i++)
-		CHECK(tx_add_recipient(&tx, &path, &r) == 0);
+		CHECK(tx_add_recipient(&tx, &path, &no_rcpt, &r) == 0);
 	CHECK(!tx_fold(&tx));
 	tx.recipients[1].reply = reply_get(REPLY_STORE_FULL);
 	tx.recipients[2].reply = reply_get(REPLY_STORE_FAILED);
@@ -169,7 +194,7 @@ static void test_is_refused_when_every_recipient_is(void)
 
 	CHECK(tx_open(&tx, &path, &no_params) == 0);
 	for (size_t i = 0; i < 3; i++)
-		CHECK(tx_add_recipient(&tx, &path, &r) == 0);
+		CHECK(tx_add_recipient(&tx, &path, &(struct rcpt_params){ 0 }, &r) == 0);
 	for (size_t i = 3; i > 0; i--) {
 		CHECK(!tx_is_refused(&tx));
 		tx.recipients[i - 1].reply = reply_get(REPLY_STORE_FULL);
@@ -189,12 +214,13 @@ static void test_cleared_it_is_as_new(void)
 	memset(&tx, 0, sizeof(tx));
 	for (size_t round = 0; round < 3; round++) {
 		CHECK(tx_open(&tx, &path, &no_params) == 0);
-		CHECK(tx_add_recipient(&tx, &path, &r) == 0);
+		CHECK(tx_add_recipient(&tx, &path, &no_rcpt, &r) == 0);
 		tx.bare = tx.too_long = true;
 		tx.octets = tx.n_refused = 1;
 		tx.refusal = reply_get(REPLY_HOPS);
 		memset(tx.id, 'x', sizeof(tx.id));
 		memset(tx.file, 'x', sizeof(tx.file));
+		tx.report = tx.report_fault = "x";
 		memset(&tx.header, 1, sizeof(tx.header));
 		tx_clear(&tx);
 		CHECK(is_all_zero(&tx, sizeof(tx)));
@@ -207,6 +233,7 @@ int main(void)
 {
 	static const struct test tests[] = {
 		TEST(test_copies_what_it_is_given),
+		TEST(test_copies_the_parameters_of_reports),
 		TEST(test_null_sender_and_postmaster),
 		TEST(test_keeps_a_syntax_error_that_was_forgiven),
 		TEST(test_takes_thousands_of_recipients),

@@ -180,18 +180,21 @@ static void check_length(const char *start, size_t n, const char *said)
 }
 
 /*
- * RFC 5321 4.5.3.1.4, RFC 1870 3 (7), RFC 6152 2 (3), RFC 8689 2 (7), RFC 6531 3.1 (5): 512 octets, and
- * more for MAIL
+ * RFC 5321 4.5.3.1.4, RFC 1870 3 (7), RFC 6152 2 (3), RFC 8689 2 (7), RFC 6531 3.1 (5), RFC 3461 5.4: 512
+ * octets, and more for MAIL and RCPT
  */
 static void test_lines_have_the_length_of_the_standard(void)
 {
 	check_length("NOOP ", 512, "250 2.0.0 OK\r\n");
 	check_length("NOOP ", 513, "500 5.5.2 Line too long\r\n");
-	check_length("NOOP ", 512 + MAIL_EXTRA_MAX, "500 5.5.2 Line too long\r\n");
+	check_length("NOOP ", 1048, "500 5.5.2 Line too long\r\n");
 	check_length("NOOP ", 2048, "500 5.5.2 Line too long\r\n");
 	check_length("HELO ", 512, "250 mail.example.net\r\n");
-	check_length("MAIL ", 576, "501 5.5.4 Syntax: MAIL FROM:<address>\r\n");
-	check_length("MAIL ", 577, "500 5.5.2 Line too long\r\n");
+	check_length("MAIL ", 512 + MAIL_EXTRA_MAX,
+		"501 5.5.4 Syntax: MAIL FROM:<address>\r\n");
+	check_length("MAIL ", 513 + MAIL_EXTRA_MAX, "500 5.5.2 Line too long\r\n");
+	check_length("RCPT ", 512 + RCPT_EXTRA_MAX, "503 5.5.1 MAIL first\r\n");
+	check_length("RCPT ", 513 + RCPT_EXTRA_MAX, "500 5.5.2 Line too long\r\n");
 }
 
 /* A browser made to speak to us says a lot in its first line. */

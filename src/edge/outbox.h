@@ -1,0 +1,39 @@
+/*
+ * The last stage: writes reports of success into the Maildir that dsn-outbox names, from which postern-outbox
+ * sends them. It never refuses mail: what keeps it from a report is told in the transaction's record.
+ */
+#pragma once
+
+#include "edge/mailbox.h"
+#include "edge/maildir-file.h"
+#include "smtp/report.h"
+#include "smtp/stage.h"
+
+#define OUTBOX_PLACE_MAX 32 /* "/proc/self/fd/" and an int */
+
+struct outbox {
+	struct stage stage;
+	const char *hostname;
+	const char *host; /* the same, escaped for a file name */
+	int root; /* the directory, open */
+	char place
+		[OUTBOX_PLACE_MAX]; /* its name for the sandbox, whatever becomes of the path */
+
+	/* Of the transaction, while a report is due: */
+	bool due;
+	int error; /* what went wrong first: -errno; 0: nothing yet */
+	char *memory; /* owned */
+	struct mailbox box;
+	struct copy copy;
+	struct report report;
+	size_t n_told; /* recipients in it */
+};
+
+/* Both names stay the caller's. */
+void outbox_init(struct outbox *o, const char *hostname, const char *host);
+
+/*
+ * Opens the Maildir, and makes it, durably, where it is missing: before the sandbox closes. 0, or -errno when
+ * no report could be written there; then the stage is not to be used.
+ */
+int outbox_open(struct outbox *o, const char *path);

@@ -1,0 +1,16 @@
+/* The outbox in memory: the stage behind the one that delivers. */
+#pragma once
+
+#include "smtp/report.h"
+#include "smtp/stage.h"
+#include "way.h"
+
+struct memory_outbox {
+	struct stage stage;
+	struct way *way; /* who keeps the reports */
+	const char *hostname;
+	struct report report;
+	bool due;
+};
+
+void memory_outbox_init(struct memory_outbox *o, struct way *way, const char *hostname);
