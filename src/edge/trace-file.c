@@ -191,6 +191,8 @@ static void put_settings(struct trace_file *t, const struct config *c)
 	put_setting(to, "banner", s->banner);
 	put_domains(to, s);
 	put_setting(to, "tls", tls[s->tls]);
+	if (s->dsn)
+		put_setting(to, "outbox", "yes");
 	put_number(to, "size-limit", s->size_limit);
 	put_number(to, "recipient-limit", s->recipient_limit);
 	put_number(to, "transaction-limit", s->transaction_limit);
@@ -253,6 +255,8 @@ void trace_file_done(struct trace_file *t)
 	if (t->fd < 0)
 		return;
 	trace_file_event(t, "<CLOSED>\nstored: any");
+	if (t->session->settings->dsn)
+		trace_file_event(t, "reports: any");
 	flush(t);
 	if (t->fd >= 0 && t->mailboxes.n &&
 		t->n_written + t->mailboxes.n < TRACE_FILE_MAX &&

@@ -2,6 +2,7 @@
  * records go. */
 #include "smtp/record.h"
 #include "proto/text.h"
+#include "smtp/record-recipients.h"
 #include "smtp/session.h"
 
 #define ON_BOTH (RECORD_MESSAGE | RECORD_SESSION)
@@ -115,40 +116,6 @@ static void put_from(const struct session *s, struct buf *b)
 	buf_put_char(b, '<');
 	put_word(b, s->tx.sender);
 	buf_put_char(b, '>');
-}
-
-/* Others got the message, this one did not. */
-static bool is_left_out(const struct session *s, const struct recipient *r)
-{
-	return r->reply && s->outcome && reply_is_positive(s->outcome);
-}
-
-static void put_to(const struct session *s, struct buf *b)
-{
-	size_t start = b->n, end = b->n + RECORD_LIST_MAX;
-
-	for (size_t i = 0; i < s->tx.n_recipients; i++) {
-		if (is_left_out(s, &s->tx.recipients[i]))
-			continue;
-		if (b->n + RECORD_VALUE_MAX > end) {
-			buf_put(b, SPAN(",..."));
-			return;
-		}
-		if (b->n > start)
-			buf_put_char(b, ',');
-		buf_put_char(b, '<');
-		text_escape(b, s->tx.recipients[i].mailbox, RECORD_VALUE_MAX);
-		buf_put_char(b, '>');
-	}
-}
-
-static void put_recipients(const struct session *s, struct buf *b)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < s->tx.n_recipients; i++)
-		n += !is_left_out(s, &s->tx.recipients[i]);
-	put_count(b, n);
 }
 
 static void put_tx_refused(const struct session *s, struct buf *b)
@@ -308,8 +275,8 @@ static const struct record_field fields[] = {
 	{ "tls_offered", RECORD_SESSION, put_tls_offered },
 	{ "tls_fault", RECORD_SESSION, put_tls_fault },
 	{ "from", RECORD_MESSAGE, put_from },
-	{ "to", RECORD_MESSAGE, put_to },
-	{ "recipients", RECORD_MESSAGE, put_recipients },
+	{ "to", RECORD_MESSAGE, record_put_to },
+	{ "recipients", RECORD_MESSAGE, record_put_recipients },
 	{ "refused", RECORD_MESSAGE, put_tx_refused },
 	{ "size", RECORD_MESSAGE, put_size },
 	{ "body", RECORD_MESSAGE, put_body },

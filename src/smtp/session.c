@@ -7,37 +7,6 @@
 #include "proto/text.h"
 #include "smtp/verbs.h"
 
-struct ending {
-	const char *word;
-	enum reply_name reply; /* REPLY_COUNT: nothing is said */
-};
-
-static const struct ending endings[] = {
-	[END_QUIT] = { "quit", REPLY_COUNT },
-	[END_EOF] = { "eof", REPLY_COUNT },
-	[END_BROKEN] = { "broken", REPLY_COUNT },
-	[END_TIMEOUT] = { "timeout", REPLY_TIMEOUT },
-	[END_SESSION_TIMEOUT] = { "session-timeout", REPLY_SESSION_TIMEOUT },
-	[END_SHUTDOWN] = { "shutdown", REPLY_SHUTDOWN },
-	[END_ERRORS] = { "errors", REPLY_ERRORS },
-	[END_TRANSACTIONS] = { "transactions", REPLY_COUNT },
-	[END_REJECTED] = { "rejected", REPLY_COUNT },
-	[END_TLS_FAILED] = { "tls-failed", REPLY_COUNT },
-	[END_TLS_UNUSABLE] = { "tls-unusable", REPLY_TLS_UNUSABLE_END },
-	[END_TLS_INJECTION] = { "tls-injection", REPLY_COUNT },
-	[END_CHUNK] = { "bad-chunk", REPLY_COUNT },
-	[END_FOREIGN_TLS] = { "foreign-tls", REPLY_FOREIGN_TLS },
-	[END_FOREIGN_HTTP] = { "foreign-http", REPLY_COUNT },
-	[END_MISCONFIGURED] = { "misconfigured", REPLY_MISCONFIGURED },
-	[END_DENIED] = { "denied", REPLY_DENIED },
-	[END_BAD_PROXY] = { "bad-proxy", REPLY_BAD_PROXY },
-};
-
-const char *session_end_word(enum session_end why)
-{
-	return endings[why].word;
-}
-
 void session_init(struct session *s, const struct session_settings *settings,
 	struct stages stages, struct recorder *recorder, const char *unique,
 	const struct moment *now)
@@ -142,17 +111,20 @@ void session_refuse(struct session *s, enum session_end why, struct span argumen
 	const struct moment *now)
 {
 	s->now = *now;
-	put_reply(s, session_reply(s, endings[why].reply, argument));
+	s->argument = argument;
+	put_reply(s, session_end_reply(why));
 	end_session(s, why);
 }
 
 void session_stop(struct session *s, enum session_end why, const struct moment *now)
 {
+	const struct reply *reply = session_end_reply(why);
+
 	if (s->phase == PHASE_ENDED)
 		return;
 	s->now = *now;
-	if (endings[why].reply != REPLY_COUNT)
-		reply_put(&s->out, reply_get(endings[why].reply), SPAN(""));
+	if (reply)
+		reply_put(&s->out, reply, SPAN(""));
 	end_session(s, why);
 }
 
@@ -369,11 +341,4 @@ void session_tls_failed(
 	s->tls = *facts;
 	s->tls_failed = true;
 	end_session(s, END_TLS_FAILED);
-}
-
-const char *session_status(const struct session *s)
-{
-	if (s->tls_failed)
-		return "SSL Error (SMTP Receive)";
-	return s->rejected && !s->secured ? "SSL Error (SMTP RX Reject)" : NULL;
 }

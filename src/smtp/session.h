@@ -176,6 +176,9 @@ void session_stop(struct session *s, enum session_end why, const struct moment *
  */
 const char *session_status(const struct session *s);
 
+/* What is said unasked when a session ends for that reason; NULL: nothing. */
+const struct reply *session_end_reply(enum session_end why);
+
 /* The word for a reason, as records have it. */
 const char *session_end_word(enum session_end why);
 

@@ -31,6 +31,9 @@ static bool parse_reports(struct parser *p, struct span s)
 	uint64_t n;
 
 	p->d->reports.line = p->line;
+	p->d->reports.any = span_eq(s, SPAN("any"));
+	if (p->d->reports.any)
+		return true;
 	if (!num_parse(s, &n))
 		return complain(p->complaint, p->line, "not a number of reports");
 	p->d->reports.n = n;

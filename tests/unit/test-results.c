@@ -76,7 +76,7 @@ static void test_every_reply_is_there_before_the_next_command_is_heard(void)
 			.said = FULL FULL FULL
 			"250-mail.example.net\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n"
 			"250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n"
-			"250-BINARYMIME\r\n250-8BITMIME\r\n"
+			"250-BINARYMIME\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
 			"250 LIMITS RCPTMAX=100 MAILMAX=1000\r\n250 2.0.0 OK\r\n" },
 		{ .hello = LHLO,
 			.envelope = MAIL THREE,

@@ -1,0 +1,39 @@
+/* Promises that those are told who got a message, or would have; refuses to tell more than fits. */
+#include "smtp/record-recipients.h"
+#include "proto/text.h"
+#include "smtp/session.h"
+
+/* Others got the message, this one did not. */
+static bool is_left_out(const struct session *s, const struct recipient *r)
+{
+	return r->reply && s->outcome && reply_is_positive(s->outcome);
+}
+
+void record_put_to(const struct session *s, struct buf *b)
+{
+	size_t start = b->n, end = b->n + RECORD_LIST_MAX;
+
+	for (size_t i = 0; i < s->tx.n_recipients; i++) {
+		if (is_left_out(s, &s->tx.recipients[i]))
+			continue;
+		if (b->n + RECORD_VALUE_MAX > end) {
+			buf_put(b, SPAN(",..."));
+			return;
+		}
+		if (b->n > start)
+			buf_put_char(b, ',');
+		buf_put_char(b, '<');
+		text_escape(b, s->tx.recipients[i].mailbox, RECORD_VALUE_MAX);
+		buf_put_char(b, '>');
+	}
+}
+
+void record_put_recipients(const struct session *s, struct buf *b)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->tx.n_recipients; i++)
+		n += !is_left_out(s, &s->tx.recipients[i]);
+	if (n)
+		buf_put_num(b, n);
+}

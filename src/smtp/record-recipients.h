@@ -1,0 +1,11 @@
+/* The recipients of a message, as its record has them. */
+#pragma once
+
+#include "base/buf.h"
+
+struct session;
+
+/* Their addresses, as far as RECORD_LIST_MAX goes. */
+void record_put_to(const struct session *s, struct buf *b);
+/* How many. */
+void record_put_recipients(const struct session *s, struct buf *b);
