@@ -336,8 +336,9 @@ def with_libraries(**more):
 def in_a_machine_with(package, folder, script):
     """Run a shell script on a machine of its own that has the package, until the test ends."""
     with open(folder / "machine.log", "wb") as log:
-        start(HERE / "with-packages", packages(), package, folder, "/bin/sh", "-c", script,
-              stdout=log, stderr=log)
+        process = start(HERE / "with-packages", packages(), package, folder, "/bin/sh", "-c", script,
+                        stdout=log, stderr=log)
+    at_end(process.kill)  # unshare does not heed SIGTERM; all that runs inside goes with it
 
 
 # Certificates

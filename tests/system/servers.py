@@ -35,14 +35,6 @@ retry     unix  -  -  n  -   -  error
 """
 
 
-def in_a_machine_with(package, folder, script):
-    """Run the script where the package is installed; folder is seen under its own name."""
-    with open(folder / "machine.log", "wb") as log:
-        process = harness.start(harness.HERE / "with-packages", harness.packages(), package, folder,
-                                "/bin/sh", "-c", script, stdout=log, stderr=log)
-    harness.at_end(process.kill)  # unshare does not heed SIGTERM; all that runs inside goes with it
-
-
 def read_if_there(path):
     return path.read_text(errors="backslashreplace") if path.exists() else ""
 
@@ -54,7 +46,7 @@ class Server:
         harness.need_root(f"a machine with {package} in it")
         self.log, self.orders = folder / "server.log", folder / "orders"
         self.orders.touch()
-        in_a_machine_with(package, folder, script)
+        harness.in_a_machine_with(package, folder, script)
 
     def order(self, command):
         """A command to be carried out on that machine."""

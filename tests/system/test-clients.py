@@ -16,9 +16,9 @@ WAYS = harness.table(starttls=("required",), implicit=("implicit",))
 class Place:
     """A listener that demands TLS, and a message as a file in both kinds of line ends."""
 
-    def __init__(self, tls="required"):
+    def __init__(self, tls="required", **settings):
         self.pair = harness.pair("rsa")
-        self.site = Site(tls=tls, pair=self.pair)
+        self.site = Site(tls=tls, pair=self.pair, **settings)
         self.port = Listener(self.site).port
         self.sent = harness.sample()
         self.crlf = self.site.dir / "message.crlf"
@@ -268,7 +268,7 @@ def test_exim_relaying_with_smtputf8():
     (folder / "session").write_bytes(
         f"EHLO me\r\nMAIL FROM:<{GERMAN}> SMTPUTF8\r\nRCPT TO:<{SPANISH}>\r\nDATA\r\n".encode()
         + place.sent + b".\r\nQUIT\r\n")
-    servers.in_a_machine_with("exim4-daemon-light", folder, f"""
+    harness.in_a_machine_with("exim4-daemon-light", folder, f"""
         mkdir -p /etc/exim4 /var/spool/exim4 /var/log/exim4
         chown Debian-exim /var/spool/exim4 /var/log/exim4
         cp {folder}/exim4.conf /etc/exim4/exim4.conf

@@ -9,6 +9,7 @@ import pwd
 import shutil
 
 import harness
+import outbox
 import postfix
 from harness import DOMAIN, HOST, RECIPIENT, SENDER, Listener, Site
 
@@ -275,26 +276,48 @@ def test_a_report_that_may_not_grow_costs_no_mail():
 # A real sender
 
 
-def relayed_by_postfix(place):
+def relayed_by_postfix(place, then=""):
     """Postfix asks for a report of success, and relays; what it submits is in `place`."""
     port = Listener(place).port
     message = place.dir / "message"
     message.write_bytes(harness.sample().replace(b"\r\n", b"\n"))
-    postfix.relay(place.dir, port, f"sendmail -i -N success,failure -V 'envelope id+1' -R hdrs "
-                                   f"-f {SENDER} {RECIPIENT} <{message}")
-    harness.eventually(place.new, "a message in new/", 30)
+    postfix.relay(place.dir, port, f"""
+        sendmail -i -N success,failure -V 'envelope id+1' -R hdrs -f {SENDER} {RECIPIENT} <{message}
+        {then}""")
 
 
-def test_postfix_asks_for_a_report():
-    place = Place(tls="required")
-    relayed_by_postfix(place)
-    _, _, (message, recipient), header = report_of(place.only_report())
+def check_report(path):
+    _, _, (message, recipient), header = report_of(path)
     harness.equal(message["Original-Envelope-Id"], "envelope id+1")
     harness.equal(recipient["Original-Recipient"], f"rfc822; {RECIPIENT}")
     harness.equal(recipient["Final-Recipient"], f"rfc822; {RECIPIENT}")
     harness.equal(recipient["Action"], "delivered")
     harness.contains(header.decode(), "Subject: a message\n")
     harness.contains(header.decode(), "by relay.example.net (Postfix")
+
+
+def test_postfix_asks_for_a_report():
+    place = Place(tls="required")
+    relayed_by_postfix(place)
+    harness.eventually(place.new, "a message in new/", 30)
+    check_report(place.only_report())
+
+
+def test_the_report_comes_back_to_the_sender():
+    """postern writes it, postern-outbox gives it to Postfix, and Postfix brings it to postern."""
+    place = Place(tls="required", domains=f"{DOMAIN} {SENDER.partition('@')[2]}", maildir="%d/%u")
+    local, _, domain = SENDER.partition("@")
+    shutil.copy(outbox.program(), place.dir / "postern-outbox")
+    relayed_by_postfix(place, f"""
+        until ls {place.outbox}/new/* >/dev/null 2>&1; do sleep 0.2; done
+        {place.dir}/postern-outbox {place.outbox}""")
+    path = harness.eventually(lambda: place.new(place.root / domain / local), "the report", 60)[0]
+    text = path.read_bytes()
+    assert text.startswith(b"Return-Path: <>\n"), text
+    returned = place.dir / "returned"
+    returned.write_bytes(text[text.index(b"\nTo: <") + 1:])
+    check_report(returned)
+    harness.eventually(lambda: not place.new(place.outbox), "an empty outbox")
 
 
 if __name__ == "__main__":
