@@ -68,14 +68,16 @@ static bool flush(struct serve *v)
 
 static void handshake(struct serve *v)
 {
-	struct tls_facts facts = { 0 };
+	struct tls_failure failure;
+	struct tls_facts facts;
 	int r;
 
 	log_open(v->log);
-	r = stream_secure(v->stream, v->api, v->credentials, HANDSHAKE_SECONDS, &facts);
+	r = stream_secure(
+		v->stream, v->api, v->credentials, HANDSHAKE_SECONDS, &facts, &failure);
 	if (r < 0) {
 		struct moment now = moment_now();
-		session_tls_failed(v->session, &facts, &now);
+		session_tls_failed(v->session, &failure, &now);
 		return;
 	}
 	session_secured(v->session, &facts);
@@ -129,11 +131,33 @@ static enum session_end end_of(ssize_t result)
 	}
 }
 
+/* TLS broke, or its end came before a word was said. */
+static bool is_lost(const struct serve *v, ssize_t result)
+{
+	if (!v->stream->tls)
+		return false;
+	return result == -EPROTO ||
+	       (!v->session->helo[0] && (result == 0 || result == -ECONNRESET));
+}
+
+static void lose(struct serve *v, enum session_end why)
+{
+	struct moment now = moment_now();
+	struct tls_failure failure;
+
+	v->api->failure(v->stream->tls, &failure);
+	session_tls_lost(v->session, why, &failure, &now);
+}
+
 static void fill(struct serve *v)
 {
 	ssize_t got = stream_fill(v->stream);
 
-	if (got <= 0)
+	if (got > 0)
+		return;
+	if (is_lost(v, got))
+		lose(v, end_of(got));
+	else
 		stop(v, end_of(got));
 }
 

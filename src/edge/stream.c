@@ -171,7 +171,7 @@ bool stream_is_ready(const struct stream *s)
 
 int stream_secure(struct stream *s, const struct tls_api *api,
 	struct tls_credentials *credentials, uint64_t seconds,
-	struct tls_facts *ret_facts)
+	struct tls_facts *ret_facts, struct tls_failure *ret_failure)
 {
 	const struct tls_io io = { .ctx = s, .read = raw_read, .write = raw_write };
 	uint64_t deadline = s->deadline;
@@ -181,7 +181,7 @@ int stream_secure(struct stream *s, const struct tls_api *api,
 	if (end < s->deadline)
 		s->deadline = end;
 	s->api = api;
-	r = api->accept(credentials, &io, &s->tls, ret_facts);
+	r = api->accept(credentials, &io, &s->tls, ret_facts, ret_failure);
 	s->deadline = deadline;
 	return r;
 }

@@ -51,10 +51,10 @@ int stream_flush(struct stream *s, struct buf *out);
 /* True when input waits already and the peer has not closed: nothing is read. */
 bool stream_is_ready(const struct stream *s);
 
-/* The handshake, with `seconds` for all of it. 0 or -errno; facts as tls.h says. */
+/* The handshake, with `seconds` for all of it. 0 or -errno; facts and failure as tls.h says. */
 int stream_secure(struct stream *s, const struct tls_api *api,
 	struct tls_credentials *credentials, uint64_t seconds,
-	struct tls_facts *ret_facts);
+	struct tls_facts *ret_facts, struct tls_failure *ret_failure);
 
 /*
  * Says goodbye: close_notify, half-close, and a short wait for the peer's own end, so

@@ -306,12 +306,26 @@ void session_secured(struct session *s, const struct tls_facts *facts)
 }
 
 void session_tls_failed(
-	struct session *s, const struct tls_facts *facts, const struct moment *now)
+	struct session *s, const struct tls_failure *failure, const struct moment *now)
 {
 	s->now = *now;
-	s->tls = *facts;
 	s->tls_failed = true;
+	s->failure = failure;
 	end_session(s, END_TLS_FAILED);
+	s->failure = NULL;
+}
+
+/* In TLS 1.3 a server is through before the client has judged (RFC 8446 4.4.4). */
+void session_tls_lost(struct session *s, enum session_end why,
+	const struct tls_failure *failure, const struct moment *now)
+{
+	if (failure->how == TLS_END_ALERT && !s->helo[0]) {
+		session_tls_failed(s, failure, now);
+		return;
+	}
+	s->failure = failure;
+	session_stop(s, why, now);
+	s->failure = NULL;
 }
 
 const char *session_status(const struct session *s)
