@@ -2,6 +2,7 @@
  * records go. */
 #include "smtp/record.h"
 #include "proto/text.h"
+#include "smtp/explain.h"
 #include "smtp/failure.h"
 #include "smtp/session.h"
 
@@ -237,6 +238,11 @@ static void put_duration(const struct session *s, struct buf *b)
 	buf_put_num(b, s->now.milliseconds - s->since.milliseconds);
 }
 
+static void put_explanation(const struct session *s, struct buf *b)
+{
+	explain(s, b);
+}
+
 static void put_end(const struct session *s, struct buf *b)
 {
 	put_word(b, session_end_word(s->end));
@@ -259,6 +265,7 @@ static const struct record_field fields[] = {
 	{ "outcome", RECORD_MESSAGE, put_outcome },
 	{ "end", RECORD_SESSION, put_end },
 	{ "status", RECORD_SESSION, put_status },
+	{ "explanation", RECORD_SESSION, put_explanation },
 	{ "peer", ON_BOTH, put_peer },
 	{ "port", RECORD_SESSION, put_port },
 	{ "helo", ON_BOTH, put_helo },

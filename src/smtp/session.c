@@ -285,6 +285,7 @@ void session_tls_fault(struct session *s, const char *fault)
 void session_tls_ready(struct session *s, enum tls_verdict verdict)
 {
 	s->wants_tls = false;
+	s->tls_unusable = verdict == TLS_UNUSABLE;
 	if (verdict == TLS_READY) {
 		put_reply(s, reply_get(REPLY_GO_AHEAD));
 	} else if (s->settings->tls == TLS_ON) {

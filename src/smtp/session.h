@@ -89,6 +89,7 @@ struct session {
 	bool wants_tls;
 	bool secured;
 	bool tls_failed; /* the handshake did */
+	bool tls_unusable; /* STARTTLS was refused for our own sake */
 	bool rejected; /* a command in the clear got the 530 */
 	struct tls_facts tls;
 	char tls_fault[FACT_NAME_MAX]; /* what is wrong with our own certificate */

@@ -199,8 +199,9 @@ static void test_the_longest_values_are_all_told(void)
 	CHECK(tells(&e, " duration_ms=\"0\"\n"));
 	session_tls_lost(&e.session, END_BROKEN, &failure, &e.now);
 	CHECK(tells(&e, "session") && tells(&e, "tls_fault=") && tells(&e, "sni="));
-	CHECK(tells(&e, "tls_error=") && tells(&e, "tls_alert=") &&
-		tells(&e, "tls_offered=") && tells(&e, "tls_allowed="));
+	CHECK(tells(&e, "explanation=") && tells(&e, "tls_error=") &&
+		tells(&e, "tls_alert=") && tells(&e, "tls_offered=") &&
+		tells(&e, "tls_allowed="));
 	CHECK(span_ends(log_span(&e.records), SPAN(" duration_ms=\"0\"\n")));
 	CHECK(!e.bad_record);
 	engine_done(&e);
@@ -230,7 +231,9 @@ static void test_a_failed_handshake_tells_what_was_offered(void)
 	e.now.milliseconds += 70;
 	session_tls_failed(&e.session, &failure, &e.now);
 	CHECK(tells(&e, "session! end=\"tls-failed\" "
-			"status=\"SSL Error (SMTP Receive)\" "));
+			"status=\"SSL Error (SMTP Receive)\" "
+			"explanation=\"client offers only TLS 1.0; this host requires "
+			"TLS 1.2 (tls-priority)\" "));
 	CHECK(tells(&e, " sni=\"mail.example\""));
 	CHECK(tells(&e, " tls_error=\"No supported cipher suites have been found.\""));
 	CHECK(tells(&e, " tls_alert=\"sent protocol_version\""));
