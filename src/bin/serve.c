@@ -78,15 +78,17 @@ static bool flush(struct serve *v)
 
 static void handshake(struct serve *v)
 {
-	struct tls_facts facts = { 0 };
+	struct tls_failure failure;
+	struct tls_facts facts;
 	int r;
 
 	log_open(v->log);
-	r = stream_secure(v->stream, v->api, v->credentials, HANDSHAKE_SECONDS, &facts);
+	r = stream_secure(
+		v->stream, v->api, v->credentials, HANDSHAKE_SECONDS, &facts, &failure);
 	note(v, r < 0 ? "<TLS FAILS>" : "<TLS>");
 	if (r < 0) {
 		struct moment now = moment_now();
-		session_tls_failed(v->session, &facts, &now);
+		session_tls_failed(v->session, &failure, &now);
 		return;
 	}
 	session_secured(v->session, &facts);
@@ -126,6 +128,24 @@ static void use_idle_time(struct serve *v)
 		log_flush(v->log);
 }
 
+/* TLS broke, or its end came before a word was said. */
+static bool is_lost(const struct serve *v, ssize_t result)
+{
+	if (!v->stream->tls)
+		return false;
+	return result == -EPROTO ||
+	       (!v->session->helo[0] && (result == 0 || result == -ECONNRESET));
+}
+
+static void lose(struct serve *v, enum session_end why)
+{
+	struct moment now = moment_now();
+	struct tls_failure failure;
+
+	v->api->failure(v->stream->tls, &failure);
+	session_tls_lost(v->session, why, &failure, &now);
+}
+
 /* Why no more input came. */
 static void stop_for(struct serve *v, ssize_t result)
 {
@@ -134,20 +154,20 @@ static void stop_for(struct serve *v, ssize_t result)
 		enum session_end why;
 		const char *mark;
 	} ends[] = {
-		{ 0, END_EOF, "<EOF>" },
-		{ STREAM_TIMEOUT, END_TIMEOUT, "<TIMEOUT>" },
+		{ 0, END_EOF, "<EOF>" }, { STREAM_TIMEOUT, END_TIMEOUT, "<TIMEOUT>" },
 		{ STREAM_TOO_LONG, END_SESSION_TIMEOUT, "<TIMEOUT>" },
 		{ STREAM_STOP, END_SHUTDOWN, "<SIGTERM>" },
+		{ -EIO, END_BROKEN, "<CUT>" }, /* or whatever else it is */
 	};
+	size_t i = 0, last = sizeof(ends) / sizeof(*ends) - 1;
 
-	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
-		if (result == ends[i].result) {
-			note(v, ends[i].mark);
-			stop(v, ends[i].why);
-			return;
-		}
-	note(v, "<CUT>");
-	stop(v, END_BROKEN);
+	while (i < last && result != ends[i].result)
+		i++;
+	note(v, ends[i].mark);
+	if (is_lost(v, result))
+		lose(v, ends[i].why);
+	else
+		stop(v, ends[i].why);
 }
 
 static void fill(struct serve *v)

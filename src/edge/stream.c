@@ -197,14 +197,14 @@ static ssize_t read_below_tls(void *ctx, void *to, size_t n)
 
 int stream_secure(struct stream *s, const struct tls_api *api,
 	struct tls_credentials *credentials, uint64_t seconds,
-	struct tls_facts *ret_facts)
+	struct tls_facts *ret_facts, struct tls_failure *ret_failure)
 {
 	const struct tls_io io = { .ctx = s, .read = read_below_tls, .write = raw_write };
 	uint64_t deadline = stream_hurry(s, seconds * 1000);
 	int r;
 
 	s->api = api;
-	r = api->accept(credentials, &io, &s->tls, ret_facts);
+	r = api->accept(credentials, &io, &s->tls, ret_facts, ret_failure);
 	s->deadline = deadline;
 	return r;
 }

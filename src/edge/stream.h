@@ -57,10 +57,13 @@ bool stream_is_ready(const struct stream *s);
  */
 uint64_t stream_hurry(struct stream *s, uint64_t milliseconds);
 
-/* The handshake, with `seconds` for all of it; what is in `have` belongs to it. 0 or -errno; facts as tls.h says. */
+/*
+ * The handshake, with `seconds` for all of it; what is in `have` belongs to it. 0 or -errno; facts and
+ * failure as tls.h says.
+ */
 int stream_secure(struct stream *s, const struct tls_api *api,
 	struct tls_credentials *credentials, uint64_t seconds,
-	struct tls_facts *ret_facts);
+	struct tls_facts *ret_facts, struct tls_failure *ret_failure);
 
 /*
  * Says goodbye: close_notify, half-close, and a short wait for the peer's own end, so

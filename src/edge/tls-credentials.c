@@ -226,6 +226,7 @@ int tls_credentials_load(const struct tls_settings *settings,
 
 	if (!c)
 		return -ENOMEM;
+	c->hostname = settings->hostname;
 	r = load_all(settings, report, c);
 	if (r < 0)
 		tls_credentials_free(c);

@@ -16,6 +16,7 @@ struct tls_credentials {
 	size_t n_pairs;
 	uint32_t default_pairs; /* a bit for each pair that has the default's name */
 	gnutls_certificate_credentials_t default_set;
+	const char *hostname; /* of the settings, which live on; or NULL */
 	bool has_tickets;
 	unsigned char ticket_key[TLS_TICKET_KEY];
 };

@@ -105,9 +105,8 @@ static int read_once(const struct tls_pair *files, struct tls_pair_read *ret,
 		return r;
 	if (!belong_together(&pair))
 		return tls_fault_set(ret_fault,
-			"tls-key %s: is the key of another certificate than %s (whose "
-			"own certificate "
-			"must come first)",
+			"tls-key %s: is the key of another certificate than %s (was only "
+			"one of them replaced? or is its own certificate not the first?)",
 			files->key, files->certificate);
 	*ret = pair;
 	pair = (struct tls_pair_read){ 0 };

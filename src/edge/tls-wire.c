@@ -44,12 +44,15 @@ static ssize_t pull(gnutls_transport_ptr_t ctx, void *to, size_t n)
 		return take(wire, to, n);
 	if (wire->dry)
 		return fail(wire, 0);
-	r = wire->io.read(wire->io.ctx, wire->in, sizeof(wire->in));
+	r = wire->io.read(
+		wire->io.ctx, wire->in + wire->kept, sizeof(wire->in) - wire->kept);
 	if (r < 0)
 		return fail(wire, (int)r);
 	wire->at_end = r == 0;
-	wire->begin = 0;
-	wire->end = (size_t)r;
+	wire->begin = wire->kept;
+	wire->end = wire->kept + (size_t)r;
+	if (wire->keeps)
+		wire->kept = wire->end < WIRE_KEPT ? wire->end : WIRE_KEPT;
 	return take(wire, to, n);
 }
 
@@ -109,11 +112,19 @@ void wire_init(struct wire *wire, const struct tls_io *io, gnutls_session_t sess
 	wire->error = 0;
 	wire->at_end = false;
 	wire->dry = false;
+	wire->keeps = true;
+	wire->kept = 0;
 	wire->begin = 0;
 	wire->end = 0;
 	gnutls_transport_set_ptr(session, wire);
 	gnutls_transport_set_pull_function(session, pull);
 	gnutls_transport_set_vec_push_function(session, push);
+}
+
+void wire_forget(struct wire *wire)
+{
+	wire->keeps = false;
+	wire->kept = 0;
 }
 
 bool wire_has_record(const struct wire *wire)

@@ -15,12 +15,17 @@
  */
 #define WIRE_IN (128 * 1024)
 
+/* What came first is kept until the handshake is done: a ClientHello is far smaller. */
+#define WIRE_KEPT (16 * 1024)
+
 struct wire {
 	struct tls_io io;
 	gnutls_session_t session;
 	int error; /* what io returned in this call, negative; or 0 */
 	bool at_end; /* io has said end of file */
 	bool dry; /* do not touch the connection: only what is in hand */
+	bool keeps; /* the first octets stay at the front of `in`; this many: */
+	size_t kept;
 	size_t begin;
 	size_t end;
 	unsigned char in[WIRE_IN];
@@ -28,6 +33,9 @@ struct wire {
 
 /* Leaves `in` as it is: its pages are touched when something arrives. */
 void wire_init(struct wire *wire, const struct tls_io *io, gnutls_session_t session);
+
+/* The first octets, up to WIRE_KEPT, are no longer kept. */
+void wire_forget(struct wire *wire);
 
 /* Whether a whole TLS record is in hand, so that GnuTLS need not wait for it. */
 bool wire_has_record(const struct wire *wire);

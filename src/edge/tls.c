@@ -13,9 +13,10 @@
 #include <string.h>
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "edge/tls-allowed.h"
 #include "edge/tls-credentials.h"
 #include "edge/tls-facts.h"
-#include "edge/tls-offer.h"
+#include "edge/tls-shown.h"
 #include "edge/tls-wire.h"
 
 /*
@@ -29,25 +30,12 @@ struct tls {
 	struct tls_credentials *credentials;
 	gnutls_certificate_credentials_t
 		own_set; /* for the name that was asked for; or NULL */
-	struct tls_facts *facts; /* while the handshake goes on */
 	bool broken; /* nothing can be written any more */
 	bool ended; /* nothing can be read any more, because of: */
 	int end;
+	int code; /* GnuTLS's, of that; 0: close_notify */
 	struct wire wire;
 };
-
-static int hear_hello(gnutls_session_t session, unsigned int type, unsigned int when,
-	unsigned int incoming, const gnutls_datum_t *message)
-{
-	struct tls *tls = gnutls_session_get_ptr(session);
-	struct buf offered = BUF(tls->facts->offered);
-
-	(void)type, (void)when, (void)incoming;
-	offer_describe(
-		(struct span){ (const char *)message->data, message->size }, &offered);
-	buf_terminate(&offered);
-	return 0;
-}
 
 static int choose_certificates(gnutls_session_t session)
 {
@@ -74,8 +62,8 @@ static int choose_certificates(gnutls_session_t session)
 /* ALPACA: a client that means another protocol must not get an answer from this one. */
 static int set_protocols(gnutls_session_t session)
 {
-	static unsigned char smtp[] = "smtp";
-	static unsigned char esmtp[] = "esmtp";
+	static unsigned char smtp[] = TLS_PROTOCOL_SMTP;
+	static unsigned char esmtp[] = TLS_PROTOCOL_ESMTP;
 	const gnutls_datum_t protocols[] = {
 		{ smtp, sizeof(smtp) - 1 },
 		{ esmtp, sizeof(esmtp) - 1 },
@@ -102,13 +90,11 @@ static int set_up(struct tls *tls, struct tls_credentials *c)
 	if (c->n_pairs > 1)
 		gnutls_handshake_set_post_client_hello_function(
 			session, choose_certificates);
-	gnutls_handshake_set_hook_function(
-		session, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_PRE, hear_hello);
 	return r;
 }
 
 /* An end in the middle of a record is to GnuTLS a record of the wrong length. */
-static int explain(const struct tls *tls, int code)
+static int clarify(const struct tls *tls, int code)
 {
 	return code < 0 && tls->wire.at_end ? GNUTLS_E_PREMATURE_TERMINATION : code;
 }
@@ -121,7 +107,7 @@ static int shake_hands(struct tls *tls)
 		tls->wire.error = 0;
 		r = gnutls_handshake(tls->session);
 		if (r >= 0 || tls->wire.error || gnutls_error_is_fatal(r))
-			return explain(tls, r);
+			return clarify(tls, r);
 	}
 	return GNUTLS_E_TOO_MANY_HANDSHAKE_PACKETS;
 }
@@ -136,14 +122,15 @@ static int give_up(struct tls *tls, int code)
 		return tls->wire.error;
 	tls->broken = true;
 	/*
-	 * To a renegotiation this says no_renegotiation. After the other two nobody
+	 * To a renegotiation this says no_renegotiation. After the other three nobody
 	 * listens.
 	 */
-	if (code != GNUTLS_E_PREMATURE_TERMINATION &&
+	if (code != GNUTLS_E_PREMATURE_TERMINATION && code != GNUTLS_E_SESSION_EOF &&
 		code != GNUTLS_E_FATAL_ALERT_RECEIVED)
 		gnutls_alert_send_appropriate(tls->session, code);
 	switch (code) {
 	case GNUTLS_E_PREMATURE_TERMINATION:
+	case GNUTLS_E_SESSION_EOF:
 		return -ECONNRESET;
 	case GNUTLS_E_MEMORY_ERROR:
 		return -ENOMEM;
@@ -168,8 +155,7 @@ static void cleanup_tls(struct tls **tls)
 	tls_free(*tls);
 }
 
-static struct tls *tls_new(struct tls_credentials *credentials, const struct tls_io *io,
-	struct tls_facts *facts)
+static struct tls *tls_new(struct tls_credentials *credentials, const struct tls_io *io)
 {
 	CLEANUP(cleanup_tls) struct tls *tls = malloc(sizeof(*tls));
 	unsigned int flags =
@@ -180,10 +166,10 @@ static struct tls *tls_new(struct tls_credentials *credentials, const struct tls
 	tls->session = NULL;
 	tls->credentials = credentials;
 	tls->own_set = NULL;
-	tls->facts = facts;
 	tls->broken = false;
 	tls->ended = false;
 	tls->end = 0;
+	tls->code = 0;
 	if (gnutls_init(&tls->session, flags) < 0)
 		return NULL;
 	wire_init(&tls->wire, io, tls->session);
@@ -192,27 +178,62 @@ static struct tls *tls_new(struct tls_credentials *credentials, const struct tls
 	return steal(&tls);
 }
 
-static int tls_accept(struct tls_credentials *credentials, const struct tls_io *io,
-	struct tls **ret, struct tls_facts *ret_facts)
+/* What our side had to do with it. */
+static void tell_our_part(const struct tls *tls, struct tls_failure *ret)
 {
-	CLEANUP(cleanup_tls) struct tls *tls = NULL;
+	const struct tls_credentials *c = tls->credentials;
+	char name[FACT_NAME_MAX];
+
+	facts_of_name(tls->session, name);
+	if (!name[0] && ret->opening.name[0])
+		memcpy(name, ret->opening.name, sizeof(name));
+	shown_certificate(tls->session, !name[0] && c->hostname ? c->hostname : name,
+		&ret->certificate);
+	ret->tickets = c->has_tickets;
+}
+
+/* `kept` is what came first; it is changed. */
+static void tell_failure(struct tls *tls, int code, struct tls_failure *ret)
+{
+	struct bytes kept = { (char *)tls->wire.in, tls->wire.kept };
+
+	memset(ret, 0, sizeof(*ret));
+	tls_opening_read(kept, &ret->opening);
+	facts_of_failure(tls->session, code, tls->wire.error, ret);
+	allowed_by(tls->credentials->priority, &ret->allowed);
+	tell_our_part(tls, ret);
+}
+
+static int tls_accept(struct tls_credentials *credentials, const struct tls_io *io,
+	struct tls **ret, struct tls_facts *ret_facts, struct tls_failure *ret_failure)
+{
+	CLEANUP(cleanup_tls) struct tls *tls = tls_new(credentials, io);
 	int code;
 
-	*ret_facts = (struct tls_facts){ 0 };
-	tls = tls_new(credentials, io, ret_facts);
-	if (!tls)
+	if (!tls) {
+		facts_of_no_memory(ret_failure);
 		return -ENOMEM;
+	}
 	code = shake_hands(tls);
 	if (code < 0) {
-		facts_of_failure(tls->session, code, tls->wire.error, ret_facts);
+		tell_failure(tls, code, ret_failure);
 		return give_up(tls, code);
 	}
+	wire_forget(&tls->wire);
 	facts_of_session(tls->session, ret_facts);
-	tls->facts = NULL;
 	/* the handshake's memory: 20 KiB of an idle connection, for 0.3 % of a session */
 	malloc_trim(0);
 	*ret = steal(&tls);
 	return 0;
+}
+
+static void tls_failure(const struct tls *tls, struct tls_failure *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->opening.alert = TLS_NO_ALERT;
+	facts_of_failure(tls->session, tls->code, 0, ret);
+	ret->answered = true;
+	tell_our_part(tls, ret);
 }
 
 static bool tls_pending(const struct tls *tls)
@@ -234,7 +255,8 @@ static bool is_quiet(const struct tls *tls, ssize_t code)
 static void end_reading(struct tls *tls, ssize_t code)
 {
 	tls->ended = true;
-	tls->end = code == 0 ? 0 : give_up(tls, explain(tls, (int)code));
+	tls->code = clarify(tls, (int)code);
+	tls->end = code == 0 ? 0 : give_up(tls, tls->code);
 }
 
 /*
@@ -300,6 +322,7 @@ __attribute__((visibility("default"))) const struct tls_api postern_tls = {
 	.check_priority = tls_credentials_check_priority,
 	.accept = tls_accept,
 	.read = tls_read,
+	.failure = tls_failure,
 	.pending = tls_pending,
 	.write = tls_write,
 	.bye = tls_bye,

@@ -25,6 +25,10 @@
 	":-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"                      \
 	":+AES-128-CBC:+AES-256-CBC"
 
+/* ALPN: what a client may call the protocol */
+#define TLS_PROTOCOL_SMTP "smtp"
+#define TLS_PROTOCOL_ESMTP "esmtp"
+
 #define TLS_PAIR_MAX 16 /* certificates: SNI names times RSA and ECDSA */
 #define TLS_TICKET_KEY 64 /* octets in a ticket key file, as GnuTLS asks */
 #define TLS_FAULT_TEXT 384 /* a path and a sentence */
@@ -91,13 +95,13 @@ struct tls_api {
 
 	/*
 	 * A server handshake on `io`, which is copied. 0 and a session, with *ret_facts
-	 * filled. Or a negative errno, with *ret_facts.error, .alert, .offered and .sni
-	 * saying what is known: -EPROTO (TLS; the peer was sent an alert), -ECONNRESET
-	 * (it went away), -ENOMEM, or what io returned. The credentials must outlive the
-	 * session.
+	 * filled. Or a negative errno, with *ret_failure filled: -EPROTO (TLS; the peer
+	 * was sent an alert, or sent one), -ECONNRESET (it went away), -ENOMEM, or what
+	 * io returned. The credentials must outlive the session.
 	 */
 	int (*accept)(struct tls_credentials *credentials, const struct tls_io *io,
-		struct tls **ret, struct tls_facts *ret_facts);
+		struct tls **ret, struct tls_facts *ret_facts,
+		struct tls_failure *ret_failure);
 
 	/*
 	 * Octets read; 0 at close_notify; -ECONNRESET for an end without close_notify;
@@ -105,6 +109,8 @@ struct tls_api {
 	 * read() still work. n is not 0.
 	 */
 	ssize_t (*read)(struct tls *tls, void *to, size_t n);
+	/* Once read() has ended the session: what is known of that. */
+	void (*failure)(const struct tls *tls, struct tls_failure *ret);
 	/* True only when read() would return octets without touching the connection. */
 	bool (*pending)(const struct tls *tls);
 	/* All n octets are written, or -errno, after which nothing more can be. */

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <stdbool.h>
+#include "proto/tls-offer.h"
 
 #define FACT_MAX 64 /* names of versions, cipher suites and groups */
 #define FACT_NAME_MAX 256 /* a server name, or a sentence */
+#define FACT_DAY_MAX 16 /* "2026-11-23" */
 
 struct tls_facts {
 	char version[FACT_MAX]; /* "TLS1.3" */
@@ -13,8 +15,41 @@ struct tls_facts {
 	char alpn[FACT_MAX];
 	char sni[FACT_NAME_MAX]; /* as the client sent it: graphic ASCII, else dropped */
 	bool resumed;
-	char error[FACT_NAME_MAX]; /* why the handshake failed, in the library's words */
-	char alert[FACT_MAX]; /* the alert that the peer sent, in the RFC's words */
-	/* when it failed: the client's versions and suites, "TLS1.0 0x002f" */
-	char offered[FACT_NAME_MAX];
+};
+
+/* Who or what ended it. */
+enum tls_end {
+	TLS_END_REFUSED, /* we did */
+	TLS_END_ALERT, /* the client, by an alert */
+	TLS_END_CLOSED, /* the client closed or reset the connection */
+	TLS_END_TIMEOUT, /* nobody: nothing more came in time */
+	TLS_END_STOPPED, /* a signal asked us to end */
+	TLS_END_BROKEN, /* the connection, or our memory */
+};
+
+/* Our certificate, as it looks to the client. */
+struct tls_certificate {
+	bool known; /* the rest means something */
+	bool expired;
+	bool early; /* not valid yet */
+	bool misnamed; /* does not cover `name` */
+	bool self_signed;
+	bool alone; /* signed by another, whose certificate is not sent */
+	unsigned keys; /* enum tls_key: of all certificates that may be shown */
+	uint16_t curve; /* the one ECDSA signature it can make in TLS 1.3, or 0 */
+	char first[FACT_DAY_MAX], last[FACT_DAY_MAX]; /* days of its validity, UTC */
+	char name[FACT_NAME_MAX]; /* which it should cover: the SNI, or our hostname */
+};
+
+/* Why there is no TLS, or none any more. */
+struct tls_failure {
+	enum tls_end how;
+	int alert; /* what ended it (RFC 8446 6), or TLS_NO_ALERT */
+	bool alert_sent; /* by us; else received */
+	bool answered; /* the client has been sent our certificate */
+	bool tickets; /* and has been offered session tickets */
+	struct tls_opening opening;
+	struct tls_terms allowed; /* by `tls-priority`, whatever our keys can serve */
+	struct tls_certificate certificate;
+	char error[FACT_NAME_MAX]; /* in the library's words */
 };

@@ -2,6 +2,8 @@
  * records go. */
 #include "smtp/record.h"
 #include "proto/text.h"
+#include "smtp/explain.h"
+#include "smtp/failure.h"
 #include "smtp/record-recipients.h"
 #include "smtp/session.h"
 
@@ -77,7 +79,7 @@ static void put_group(const struct session *s, struct buf *b)
 
 static void put_sni(const struct session *s, struct buf *b)
 {
-	put_word(b, s->tls.sni);
+	put_word(b, s->failure && !s->secured ? s->failure->opening.name : s->tls.sni);
 }
 
 static void put_alpn(const struct session *s, struct buf *b)
@@ -88,21 +90,6 @@ static void put_alpn(const struct session *s, struct buf *b)
 static void put_resumed(const struct session *s, struct buf *b)
 {
 	put_flag(b, s->tls.resumed);
-}
-
-static void put_tls_error(const struct session *s, struct buf *b)
-{
-	put_word(b, s->tls.error);
-}
-
-static void put_tls_alert(const struct session *s, struct buf *b)
-{
-	put_word(b, s->tls.alert);
-}
-
-static void put_tls_offered(const struct session *s, struct buf *b)
-{
-	put_word(b, s->tls.offered);
 }
 
 static void put_tls_fault(const struct session *s, struct buf *b)
@@ -238,6 +225,11 @@ static void put_duration(const struct session *s, struct buf *b)
 	buf_put_num(b, s->now.milliseconds - s->since.milliseconds);
 }
 
+static void put_explanation(const struct session *s, struct buf *b)
+{
+	explain(s, b);
+}
+
 static void put_end(const struct session *s, struct buf *b)
 {
 	put_word(b, session_end_word(s->end));
@@ -260,6 +252,7 @@ static const struct record_field fields[] = {
 	{ "outcome", RECORD_MESSAGE, put_outcome },
 	{ "end", RECORD_SESSION, put_end },
 	{ "status", RECORD_SESSION, put_status },
+	{ "explanation", RECORD_SESSION, put_explanation },
 	{ "peer", ON_BOTH, put_peer },
 	{ "port", RECORD_SESSION, put_port },
 	{ "proxy", RECORD_SESSION, put_proxy },
@@ -270,9 +263,10 @@ static const struct record_field fields[] = {
 	{ "sni", RECORD_SESSION, put_sni },
 	{ "alpn", RECORD_SESSION, put_alpn },
 	{ "resumed", RECORD_SESSION, put_resumed },
-	{ "tls_error", RECORD_SESSION, put_tls_error },
-	{ "tls_alert", RECORD_SESSION, put_tls_alert },
-	{ "tls_offered", RECORD_SESSION, put_tls_offered },
+	{ "tls_error", RECORD_SESSION, failure_put_error },
+	{ "tls_alert", RECORD_SESSION, failure_put_alert },
+	{ "tls_offered", RECORD_SESSION, failure_put_offered },
+	{ "tls_allowed", RECORD_SESSION, failure_put_allowed },
 	{ "tls_fault", RECORD_SESSION, put_tls_fault },
 	{ "from", RECORD_MESSAGE, put_from },
 	{ "to", RECORD_MESSAGE, record_put_to },

@@ -128,21 +128,6 @@ void session_stop(struct session *s, enum session_end why, const struct moment *
 	end_session(s, why);
 }
 
-/* What was wrong with a line before anybody looks at its words. */
-static const struct reply *line_refusal(struct session *s, const struct line *line)
-{
-	if (line->too_long && command_is_http(line->text))
-		s->end = END_FOREIGN_HTTP;
-	if (line->too_long)
-		return reply_get(s->end ? REPLY_FOREIGN_HTTP : REPLY_LINE_TOO_LONG);
-	if (line->nul)
-		return reply_get(REPLY_LINE_NUL);
-	s->lenient |= line->bare || command_is_padded(line->text);
-	if (line->bare && s->settings->bare_newline == BARE_REJECT)
-		return reply_get(REPLY_LINE_BARE);
-	return NULL;
-}
-
 /* Ends the session when the last command, or too many of them, ended it. */
 static void end_if_due(struct session *s)
 {
@@ -178,7 +163,7 @@ static bool take_command(struct session *s, struct bytes *in)
 	if (!line_take(&s->line, in, COMMAND_LINE_MAX + COMMAND_EXTRA_MAX, &line))
 		return false;
 	s->line_crlf = line.crlf;
-	r = line_refusal(s, &line);
+	r = verbs_line(s, &line);
 	if (line.too_long)
 		s->lost = NULL;
 	else
@@ -314,6 +299,7 @@ void session_tls_fault(struct session *s, const char *fault)
 void session_tls_ready(struct session *s, enum tls_verdict verdict)
 {
 	s->wants_tls = false;
+	s->tls_unusable = verdict == TLS_UNUSABLE;
 	if (verdict == TLS_READY) {
 		put_reply(s, reply_get(REPLY_GO_AHEAD));
 	} else if (s->settings->tls == TLS_ON) {
@@ -335,10 +321,24 @@ void session_secured(struct session *s, const struct tls_facts *facts)
 }
 
 void session_tls_failed(
-	struct session *s, const struct tls_facts *facts, const struct moment *now)
+	struct session *s, const struct tls_failure *failure, const struct moment *now)
 {
 	s->now = *now;
-	s->tls = *facts;
 	s->tls_failed = true;
+	s->failure = failure;
 	end_session(s, END_TLS_FAILED);
+	s->failure = NULL;
+}
+
+/* In TLS 1.3 a server is through before the client has judged (RFC 8446 4.4.4). */
+void session_tls_lost(struct session *s, enum session_end why,
+	const struct tls_failure *failure, const struct moment *now)
+{
+	if (failure->how == TLS_END_ALERT && !s->helo[0]) {
+		session_tls_failed(s, failure, now);
+		return;
+	}
+	s->failure = failure;
+	session_stop(s, why, now);
+	s->failure = NULL;
 }

@@ -88,12 +88,16 @@ struct session {
 	const char *
 		confinement; /* what is left of a sandbox that is not whole; NULL: it is */
 
+	/* why there is no TLS (any more), while the session's record is written; or NULL */
+	const struct tls_failure *failure;
+
 	struct moment now, since;
 	enum phase phase;
 	enum session_end end;
 	bool wants_tls;
 	bool secured;
-	bool tls_failed; /* the handshake did; tls.error says how */
+	bool tls_failed; /* the handshake did */
+	bool tls_unusable; /* STARTTLS was refused for our own sake */
 	bool rejected; /* a command in the clear got the 530 */
 	struct tls_facts tls;
 	char tls_fault[FACT_NAME_MAX]; /* what is wrong with our own certificate */
@@ -158,7 +162,14 @@ void session_secured(struct session *s, const struct tls_facts *facts);
 
 /* The handshake failed: the session is over, and nothing more is said in the clear. */
 void session_tls_failed(
-	struct session *s, const struct tls_facts *facts, const struct moment *now);
+	struct session *s, const struct tls_failure *failure, const struct moment *now);
+
+/*
+ * What came inside TLS is broken, or its end came before a word was said: session_stop(),
+ * with what TLS knows of it. A client that refused the handshake late has failed it.
+ */
+void session_tls_lost(struct session *s, enum session_end why,
+	const struct tls_failure *failure, const struct moment *now);
 
 /*
  * In place of the greeting: ends the session with the reply that the reason has, and its

@@ -220,6 +220,20 @@ static const struct reply *gate(
 	return NULL;
 }
 
+const struct reply *verbs_line(struct session *s, const struct line *line)
+{
+	if (line->too_long && command_is_http(line->text))
+		s->end = END_FOREIGN_HTTP;
+	if (line->too_long)
+		return reply_get(s->end ? REPLY_FOREIGN_HTTP : REPLY_LINE_TOO_LONG);
+	if (line->nul)
+		return reply_get(REPLY_LINE_NUL);
+	s->lenient |= line->bare || command_is_padded(line->text);
+	if (line->bare && s->settings->bare_newline == BARE_REJECT)
+		return reply_get(REPLY_LINE_BARE);
+	return NULL;
+}
+
 const struct reply *verbs_dispatch(
 	struct session *s, struct span line, size_t n_line, const struct reply *refusal)
 {

@@ -4,6 +4,9 @@
 
 #include "smtp/session.h"
 
+/* What is wrong with a line before anybody looks at its words; NULL: nothing. */
+const struct reply *verbs_line(struct session *s, const struct line *line);
+
 /*
  * Carries out one command line, of `n_line` octets with its end; `refusal` is what is wrong with the line
  * itself, or NULL. Returns the reply; NULL when it comes later: behind octets, or TLS.

@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include "engine.h"
+#include "proto/tls-names.h"
 
 static const struct moment noon = { 1796126400, 123456, 5000 };
 
@@ -13,7 +14,18 @@ static const struct tls_facts facts = {
 	.group = "x25519",
 };
 
-static const struct tls_facts no_facts = { .error = "nothing in common" };
+/* As <TLS FAILS> fails with a real client. */
+static const struct tls_failure failure = {
+	.how = TLS_END_REFUSED,
+	.alert = TLS_ALERT_PROTOCOL_VERSION,
+	.alert_sent = true,
+	.opening = { .kind = TLS_OPENING_HELLO,
+		.or_older = true,
+		.alert = TLS_NO_ALERT,
+		.offered.versions = { .codes = { TLS_VERSION_1_0 }, .n = 1 } },
+	.allowed.versions = { .codes = { TLS_VERSION_1_3, TLS_VERSION_1_2 }, .n = 2 },
+	.error = "nothing in common",
+};
 
 static struct engine *engine_of(struct way *w)
 {
@@ -139,7 +151,7 @@ static bool handshake(struct engine *e, bool ok)
 		return way_fail(&e->way, "no handshake is due");
 	e->in_handshake = false;
 	if (!ok) {
-		session_tls_failed(&e->session, &no_facts, &noon);
+		session_tls_failed(&e->session, &failure, &noon);
 		e->way.closed = true;
 		return collect(e);
 	}

@@ -281,7 +281,11 @@ static inline void engine_tls(struct engine *e)
 		.cipher = "TLS_AES_256_GCM_SHA384",
 		.group = "x25519",
 	};
-	static const struct tls_facts failure = { .error = "No \"common\" cipher" };
+	static const struct tls_failure failure = {
+		.alert = TLS_NO_ALERT,
+		.opening.alert = TLS_NO_ALERT,
+		.error = "No \"common\" cipher",
+	};
 
 	if (e->verdict != TLS_READY)
 		session_tls_fault(&e->session, "key of another \"certificate\"");

@@ -1,4 +1,5 @@
 /* smtp/record: what has ended is told once, from values, and nothing a stranger said escapes its field. */
+#include "proto/tls-names.h"
 #include "unit/engine.h"
 #include "unit/test.h"
 
@@ -198,10 +199,42 @@ static void test_nothing_hostile_leaves_its_field(void)
 	}
 }
 
+/* All lists full, of the longest names that there are. */
+static void fill_terms(struct tls_terms *terms)
+{
+	struct tls_list *lists[] = { &terms->versions, &terms->suites, &terms->groups,
+		&terms->signatures };
+
+	for (size_t i = 0; i < TEST_COUNT(lists); i++) {
+		lists[i]->n = TLS_LIST_MAX;
+		lists[i]->cut = true;
+		for (size_t j = 0; j < TLS_LIST_MAX; j++)
+			lists[i]->codes[j] = lists[i] == &terms->suites     ? 0xcca9
+					     : lists[i] == &terms->groups   ? 0x6399
+					     : lists[i] == &terms->versions ? 0x0303
+									    : 0x0403;
+	}
+	memset(terms->alpn, 'x', sizeof(terms->alpn) - 1);
+}
+
+static void long_failure(struct tls_failure *f)
+{
+	memset(f, 0, sizeof(*f));
+	f->alert = 51;
+	f->alert_sent = true;
+	f->opening.kind = TLS_OPENING_HELLO;
+	fill_terms(&f->opening.offered);
+	fill_terms(&f->allowed);
+	f->certificate.keys = TLS_KEY_ANY;
+	memset(f->opening.name, '\\', sizeof(f->opening.name) - 1);
+	memset(f->error, '\\', sizeof(f->error) - 1);
+}
+
 /* The longest values of all kinds at once: none is lost. */
 static void test_the_longest_values_are_all_told(void)
 {
 	char local[512], command[1024];
+	struct tls_failure failure;
 	struct engine e;
 	int n;
 
@@ -211,10 +244,8 @@ static void test_the_longest_values_are_all_told(void)
 	memset(&e.session.tls, '\\', sizeof(e.session.tls));
 	e.session.tls.version[FACT_MAX - 1] = e.session.tls.cipher[FACT_MAX - 1] = '\0';
 	e.session.tls.group[FACT_MAX - 1] = e.session.tls.alpn[FACT_MAX - 1] = '\0';
-	e.session.tls.sni[FACT_NAME_MAX - 1] = e.session.tls.error[FACT_NAME_MAX - 1] =
-		'\0';
-	e.session.tls.alert[FACT_MAX - 1] = e.session.tls.offered[FACT_NAME_MAX - 1] =
-		'\0';
+	e.session.tls.sni[FACT_NAME_MAX - 1] = '\0';
+	long_failure(&failure);
 	e.session.tls.resumed = true;
 	session_tls_fault(&e.session, local);
 	n = snprintf(command, sizeof(command), "HELO %.500s\r\nMAIL FROM:<>\r\n", local);
@@ -229,8 +260,11 @@ static void test_the_longest_values_are_all_told(void)
 	engine_send(&e, SPAN("\r\n\r\n.\r\n"));
 	CHECK(tells(&e, "message_id=") && tells(&e, ",...\" recipients=\"100\""));
 	CHECK(tells(&e, " duration_ms=\"0\"\n"));
-	engine_stop(&e, END_EOF);
+	session_tls_lost(&e.session, END_BROKEN, &failure, &e.now);
 	CHECK(tells(&e, "session") && tells(&e, "tls_fault=") && tells(&e, "sni="));
+	CHECK(tells(&e, "explanation=") && tells(&e, "tls_error=") &&
+		tells(&e, "tls_alert=") && tells(&e, "tls_offered=") &&
+		tells(&e, "tls_allowed="));
 	CHECK(span_ends(log_span(&e.records), SPAN(" duration_ms=\"0\"\n")));
 	CHECK(!e.bad_record);
 	engine_done(&e);
@@ -239,21 +273,58 @@ static void test_the_longest_values_are_all_told(void)
 /* What the client offered is kept to be told when a handshake fails. */
 static void test_a_failed_handshake_tells_what_was_offered(void)
 {
-	static const struct tls_facts facts = {
+	static const struct tls_failure failure = {
+		.how = TLS_END_REFUSED,
+		.alert = TLS_ALERT_PROTOCOL_VERSION,
+		.alert_sent = true,
+		.opening = { .kind = TLS_OPENING_HELLO,
+			.or_older = true,
+			.offered.versions = { { TLS_VERSION_1_0 }, 1, false },
+			.offered.suites = { { 0x002f }, 1, false },
+			.alert = TLS_NO_ALERT,
+			.name = "mail.example" },
+		.allowed.versions = { { TLS_VERSION_1_3, TLS_VERSION_1_2 }, 2, false },
+		.allowed.suites = { { 0x1301, 0xc02b, 0xc02f }, 3, false },
+		.certificate.keys = TLS_KEY_RSA,
 		.error = "No supported cipher suites have been found.",
-		.alert = "handshake_failure",
-		.offered = "TLS1.0 0x002f",
 	};
 	struct engine e;
 
 	begin(&e);
 	e.now.milliseconds += 70;
-	session_tls_failed(&e.session, &facts, &e.now);
-	CHECK(tells(&e, "status=\"SSL Error (SMTP Receive)\""));
-	CHECK(tells(&e, "tls_error=\"No supported cipher suites have been found.\""));
-	CHECK(tells(&e, "tls_alert=\"handshake_failure\""));
-	CHECK(tells(&e, "=\"TLS1.0 0x002f\""));
+	session_tls_failed(&e.session, &failure, &e.now);
+	CHECK(tells(&e, "session! end=\"tls-failed\" "
+			"status=\"SSL Error (SMTP Receive)\" "
+			"explanation=\"client offers only TLS 1.0; this host requires "
+			"TLS 1.2 (tls-priority)\" "));
+	CHECK(tells(&e, " sni=\"mail.example\""));
+	CHECK(tells(&e, " tls_error=\"No supported cipher suites have been found.\""));
+	CHECK(tells(&e, " tls_alert=\"sent protocol_version\""));
+	CHECK(tells(&e, " tls_offered=\"versions TLS1.0; suites "
+			"TLS_RSA_WITH_AES_128_CBC_SHA\""));
+	CHECK(tells(&e, " tls_allowed=\"versions TLS1.3 TLS1.2; suites "
+			"TLS_AES_128_GCM_SHA256 "
+			"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\""));
 	CHECK(tells(&e, "duration_ms=\"70\""));
+	engine_done(&e);
+}
+
+/* A client that closes is told of in the same words, and nothing is allowed to nobody. */
+static void test_a_failure_without_a_hello_tells_no_terms(void)
+{
+	static const struct tls_failure failure = {
+		.how = TLS_END_ALERT,
+		.alert = 40,
+		.opening = { .kind = TLS_OPENING_OTHER, .alert = 40 },
+		.allowed.versions = { { TLS_VERSION_1_3, TLS_VERSION_1_2 }, 2, false },
+	};
+	struct engine e;
+
+	begin(&e);
+	session_tls_failed(&e.session, &failure, &e.now);
+	CHECK(tells(&e, " tls_alert=\"received handshake_failure\""));
+	CHECK(!tells(&e, "tls_offered") && !tells(&e, "tls_allowed"));
+	CHECK(!tells(&e, "tls_error") && !tells(&e, "sni="));
 	engine_done(&e);
 }
 
@@ -280,6 +351,7 @@ int main(void)
 		TEST(test_nothing_hostile_leaves_its_field),
 		TEST(test_the_longest_values_are_all_told),
 		TEST(test_a_failed_handshake_tells_what_was_offered),
+		TEST(test_a_failure_without_a_hello_tells_no_terms),
 		TEST(test_every_end_has_a_word),
 	};
 

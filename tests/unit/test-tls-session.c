@@ -14,13 +14,14 @@ static void test_the_connections_own_errors_come_back(void)
 	static const struct {
 		int error;
 		const char *told;
+		enum tls_end how;
 	} cases[] = {
-		{ -ETIMEDOUT, "The handshake took too long" },
-		{ -ETIME, "The handshake took too long" },
-		{ -EINTR, "Stopped by a signal" },
-		{ -ECONNRESET, "Connection reset by peer" },
-		{ -EPIPE, "Broken pipe" },
-		{ -EAGAIN, "Resource temporarily unavailable" },
+		{ -ETIMEDOUT, "The handshake took too long", TLS_END_TIMEOUT },
+		{ -ETIME, "The handshake took too long", TLS_END_TIMEOUT },
+		{ -EINTR, "Stopped by a signal", TLS_END_STOPPED },
+		{ -ECONNRESET, "Connection reset by peer", TLS_END_CLOSED },
+		{ -EPIPE, "Broken pipe", TLS_END_CLOSED },
+		{ -EAGAIN, "Resource temporarily unavailable", TLS_END_BROKEN },
 	};
 
 	for (size_t i = 0; i < 2 * TEST_COUNT(cases); i++) {
@@ -33,8 +34,12 @@ static void test_the_connections_own_errors_come_back(void)
 		c = meet(&plan, &(struct offer){ .priority = TLS_1_3 });
 		o = part(&c);
 		CHECK(o.accept == cases[i / 2].error);
-		CHECK_SPAN(span_of(o.facts.error), cases[i / 2].told);
-		CHECK((o.facts.offered[0] != '\0') == (i % 2 == 1));
+		CHECK_SPAN(span_of(o.failure.error), cases[i / 2].told);
+		CHECK(o.failure.how == cases[i / 2].how);
+		CHECK(o.failure.alert == TLS_NO_ALERT);
+		CHECK(o.failure.opening.kind ==
+			(i % 2 == 1 ? TLS_OPENING_HELLO : TLS_OPENING_NOTHING));
+		CHECK(o.failure.answered == (i % 2 == 1));
 	}
 }
 
@@ -43,21 +48,27 @@ static void test_what_is_not_a_handshake_is_not_taken_for_one(void)
 	static const struct {
 		struct span sent;
 		int accept;
+		enum tls_end how;
+		enum tls_opening_kind kind;
 	} cases[] = {
-		{ SPAN(""), -ECONNRESET },
-		{ SPAN("\x16\x03\x01"), -ECONNRESET },
-		{ SPAN("\x16\x03\x01\x02\x00 an end within a record"), -ECONNRESET },
-		{ SPAN("EHLO client.example\r\nMAIL FROM:<>\r\n"), -EPROTO },
-		{ SPAN("GET / HTTP/1.1\r\n\r\n"), -EPROTO },
+		{ SPAN(""), -ECONNRESET, TLS_END_CLOSED, TLS_OPENING_NOTHING },
+		{ SPAN("\x16\x03\x01"), -ECONNRESET, TLS_END_CLOSED, TLS_OPENING_TORN },
+		{ SPAN("\x16\x03\x01\x02\x00\x01 an end within a record"), -ECONNRESET,
+			TLS_END_CLOSED, TLS_OPENING_TORN },
+		{ SPAN("EHLO client.example\r\nMAIL FROM:<>\r\n"), -EPROTO,
+			TLS_END_REFUSED, TLS_OPENING_TEXT },
+		{ SPAN("GET / HTTP/1.1\r\n\r\n"), -EPROTO, TLS_END_REFUSED,
+			TLS_OPENING_HTTP },
 		/* an alert before any hello */
-		{ SPAN("\x15\x03\x01\x00\x02\x02\x28"), -EPROTO },
+		{ SPAN("\x15\x03\x01\x00\x02\x02\x28"), -EPROTO, TLS_END_ALERT,
+			TLS_OPENING_OTHER },
 		/*
 		 * a hello that says it is longer than its record, and goes on as
 		 * something else
 		 */
 		{ SPAN("\x16\x03\x01\x00\x06\x01\x00\x00\x40\x03\x03"
 		       "\x17\x03\x01\x00\x02yz"),
-			-EPROTO },
+			-EPROTO, TLS_END_REFUSED, TLS_OPENING_TORN },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
@@ -71,8 +82,11 @@ static void test_what_is_not_a_handshake_is_not_taken_for_one(void)
 		o = part(&c);
 		if (!CHECK(o.accept == cases[i].accept))
 			fprintf(stderr, "\trow %zu: %s: %s\n", i, strerror(-o.accept),
-				o.facts.error);
-		CHECK(o.facts.error[0] != '\0');
+				o.failure.error);
+		CHECK(o.failure.error[0] != '\0');
+		CHECK(o.failure.how == cases[i].how);
+		CHECK(o.failure.opening.kind == cases[i].kind);
+		CHECK(!o.failure.answered);
 	}
 }
 

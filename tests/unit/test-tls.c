@@ -2,6 +2,7 @@
  * Which certificate the module tls.so shows, what it negotiates and records, and what
  * it says when nothing can be negotiated.
  */
+#include "proto/tls-suites.h"
 #include "unit/tls-lab-server.h"
 
 #define TLS_1_1 "NORMAL:-VERS-ALL:+VERS-TLS1.1:+VERS-TLS1.0"
@@ -46,8 +47,6 @@ static void test_facts_name_what_was_negotiated(void)
 		CHECK_SPAN(span_of(o.facts.group), cases[i].group);
 		CHECK_SPAN(span_of(o.facts.sni), "");
 		CHECK_SPAN(span_of(o.facts.alpn), "");
-		CHECK_SPAN(span_of(o.facts.error), "");
-		CHECK_SPAN(span_of(o.facts.offered), "");
 		CHECK(!o.facts.resumed);
 	}
 }
@@ -268,6 +267,18 @@ static void test_tickets_resume_from_process_to_process(void)
 	}
 }
 
+/* The terms as the record has them; how they begin. */
+static void check_terms(const struct tls_terms *terms, const char *begin)
+{
+	char text[4096];
+	struct buf b = BUF(text);
+
+	tls_terms_put(&b, terms);
+	CHECK(buf_terminate(&b));
+	if (!CHECK(strncmp(text, begin, strlen(begin)) == 0))
+		fprintf(stderr, "\tgot:  %s\n\twant: %s\n", text, begin);
+}
+
 static void test_a_failed_handshake_says_why(void)
 {
 	static const struct {
@@ -275,10 +286,15 @@ static void test_a_failed_handshake_says_why(void)
 		gnutls_alert_description_t alert;
 		const char *offered; /* how it begins */
 	} cases[] = {
-		{ TLS_1_1, GNUTLS_A_PROTOCOL_VERSION, "TLS1.1 0xc0" },
+		{ TLS_1_1, GNUTLS_A_PROTOCOL_VERSION,
+			"versions TLS1.1; suites TLS_ECDHE_ECDSA_WITH_" },
 		{ TLS_1_2 ":-CIPHER-ALL:+CAMELLIA-128-GCM", GNUTLS_A_HANDSHAKE_FAILURE,
-			"TLS1.2 0xc0" },
-		{ TLS_1_3 ONLY_RSA, GNUTLS_A_HANDSHAKE_FAILURE, "TLS1.3 0x1302 0x13" },
+			"versions TLS1.2; suites "
+			"TLS_ECDHE_ECDSA_WITH_CAMELLIA_128_GCM_SHA256 " },
+		{ TLS_1_3 ONLY_RSA, GNUTLS_A_HANDSHAKE_FAILURE,
+			"versions TLS1.3; suites TLS_AES_256_GCM_SHA384 " },
+		{ TLS_1_3 ":-GROUP-ALL:+GROUP-SECP224R1", GNUTLS_A_HANDSHAKE_FAILURE,
+			"versions TLS1.3; suites TLS_AES_256_GCM_SHA384 " },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
@@ -294,12 +310,84 @@ static void test_a_failed_handshake_says_why(void)
 		CHECK(o.accept == -EPROTO);
 		CHECK(c.handshake == GNUTLS_E_FATAL_ALERT_RECEIVED);
 		CHECK(alert == cases[i].alert);
-		CHECK(o.facts.error[0] != '\0');
-		CHECK_SPAN(span_of(o.facts.alert), "");
-		if (!CHECK(strncmp(o.facts.offered, cases[i].offered,
-				   strlen(cases[i].offered)) == 0))
-			fprintf(stderr, "\toffered: %s\n", o.facts.offered);
+		CHECK(o.failure.error[0] != '\0');
+		CHECK(o.failure.how == TLS_END_REFUSED);
+		CHECK(o.failure.alert == (int)cases[i].alert && o.failure.alert_sent);
+		CHECK(o.failure.opening.kind == TLS_OPENING_HELLO);
+		CHECK_SPAN(span_of(o.failure.opening.name), "mail.example");
+		CHECK(!o.failure.answered);
+		check_terms(&o.failure.opening.offered, cases[i].offered);
 	}
+}
+
+static void test_what_is_allowed_is_told_in_the_codes_of_the_wire(void)
+{
+	static const struct {
+		const char *priority;
+		const char *allowed;
+	} cases[] = {
+		{ TLS_PRIORITY_DEFAULT,
+			"versions TLS1.3 TLS1.2; suites TLS_AES_128_GCM_SHA256 "
+			"TLS_AES_256_GCM_SHA384 TLS_CHACHA20_POLY1305_SHA256 "
+			"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 " },
+		{ TLS_1_3 ":-CIPHER-ALL:+AES-128-CCM:-GROUP-ALL:+GROUP-X448"
+			  ":+GROUP-FFDHE8192:-SIGN-ALL:+SIGN-ECDSA-SECP384R1-SHA384"
+			  ":+SIGN-EdDSA-Ed25519",
+			"versions TLS1.3; suites TLS_AES_128_CCM_SHA256; groups x448 "
+			"ffdhe8192; signatures ecdsa_secp384r1_sha384 ed25519; alpn smtp "
+			"esmtp" },
+		{ TLS_1_2 ":-KX-ALL:+RSA:+PSK:+ANON-DH:-CIPHER-ALL:+AES-128-CBC:"
+			  "-MAC-ALL:+SHA1:-GROUP-ALL:+GROUP-SECP521R1:-SIGN-ALL:"
+			  "+SIGN-RSA-SHA512",
+			"versions TLS1.2; suites TLS_RSA_WITH_AES_128_CBC_SHA; groups "
+			"secp521r1; signatures rsa_pkcs1_sha512; alpn smtp esmtp" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		struct plan plan = plain_plan;
+		struct client c;
+		struct outcome o;
+
+		plan.priority = cases[i].priority;
+		c = meet(&plan, &(struct offer){ .priority = TLS_1_1 });
+		o = part(&c);
+		CHECK(o.accept == -EPROTO);
+		check_terms(&o.failure.allowed, cases[i].allowed);
+	}
+}
+
+/* Whatever GnuTLS can be told to take has its name here, or it would not be explained. */
+static void test_every_suite_of_the_library_is_known(void)
+{
+	gnutls_priority_t priority;
+	gnutls_kx_algorithm_t kx;
+	unsigned char code[2];
+	unsigned index;
+	size_t n = 0;
+	int r;
+
+	REQUIRE(gnutls_priority_init(&priority,
+			"NORMAL:+CIPHER-ALL:+AES-128-CCM-8:+AES-256-CCM-8:+3DES-CBC"
+			":+ARCFOUR-128:+CAMELLIA-128-GCM:+CAMELLIA-256-GCM"
+			":+CAMELLIA-128-CBC:+CAMELLIA-256-CBC:+NULL:+MAC-ALL:+SHA384"
+			":+SHA256:+MD5:+VERS-ALL:+KX-ALL",
+			NULL) >= 0);
+	for (unsigned i = 0;; i++) {
+		r = gnutls_priority_get_cipher_suite_index(priority, i, &index);
+		if (r == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
+			break;
+		if (r < 0 ||
+			!gnutls_cipher_suite_info(index, code, &kx, NULL, NULL, NULL))
+			continue;
+		if (kx != GNUTLS_KX_RSA && kx != GNUTLS_KX_DHE_RSA &&
+			kx != GNUTLS_KX_ECDHE_RSA && kx != GNUTLS_KX_ECDHE_ECDSA)
+			continue;
+		n++;
+		if (!CHECK(tls_suite_keys((uint16_t)(code[0] << 8 | code[1])) != 0))
+			fprintf(stderr, "\t0x%02x%02x\n", code[0], code[1]);
+	}
+	CHECK(n > 40);
+	gnutls_priority_deinit(priority);
 }
 
 static int distrust(gnutls_session_t session)
@@ -322,9 +410,182 @@ static void test_the_clients_alert_is_recorded(void)
 		shake_hands(&c);
 		o = part(&c);
 		CHECK(o.accept == -EPROTO);
-		CHECK_SPAN(span_of(o.facts.alert), "unknown_ca");
-		CHECK(o.facts.offered[0] != '\0');
+		CHECK(o.failure.how == TLS_END_ALERT);
+		CHECK(o.failure.alert == GNUTLS_A_UNKNOWN_CA && !o.failure.alert_sent);
+		CHECK(o.failure.answered);
+		CHECK(o.failure.opening.kind == TLS_OPENING_HELLO);
 	}
+}
+
+/* Many clients look at the certificate only when the server is through. */
+static void test_an_alert_behind_the_handshake_is_recorded(void)
+{
+	static const char *const versions[] = { TLS_1_3, TLS_1_2 };
+
+	for (size_t i = 0; i < TEST_COUNT(versions); i++) {
+		struct client c =
+			meet(&plain_plan, &(struct offer){ .priority = versions[i] });
+		struct outcome o;
+
+		CHECK(c.handshake == 0);
+		gnutls_alert_send(c.tls, GNUTLS_AL_FATAL, GNUTLS_A_BAD_CERTIFICATE);
+		o = part(&c);
+		CHECK(o.accept == 0 && o.read == -EPROTO);
+		CHECK(o.failure.how == TLS_END_ALERT);
+		CHECK(o.failure.alert == GNUTLS_A_BAD_CERTIFICATE);
+		CHECK(!o.failure.alert_sent && o.failure.answered);
+		CHECK(o.failure.certificate.known && o.failure.certificate.self_signed);
+	}
+}
+
+static void test_an_end_of_a_session_is_told(void)
+{
+	struct client c = meet(&plain_plan, &(struct offer){ .priority = TLS_1_3 });
+	struct outcome o;
+
+	goodbye(&c);
+	hear(&c, "bye\r\n");
+	o = part(&c);
+	CHECK(o.read == 0);
+	CHECK(o.failure.how == TLS_END_CLOSED);
+	CHECK(o.failure.alert == GNUTLS_A_CLOSE_NOTIFY && !o.failure.alert_sent);
+	CHECK_SPAN(span_of(o.failure.error), "");
+
+	c = meet(&plain_plan, &(struct offer){ .priority = TLS_1_3 });
+	shutdown(c.fd, SHUT_WR);
+	o = part(&c);
+	CHECK(o.read == -ECONNRESET);
+	CHECK(o.failure.how == TLS_END_CLOSED);
+	CHECK(o.failure.alert == TLS_NO_ALERT);
+	CHECK(o.failure.error[0] != '\0');
+}
+
+/* What a client may dislike of the certificate that it was shown, not of another one. */
+static void test_our_certificate_is_described(void)
+{
+	static const struct {
+		const char *pairs[4];
+		const char *sni;
+		const char *hostname;
+		struct tls_certificate certificate;
+	} cases[] = {
+		{ { "ec" }, "mail.example", NULL,
+			{ .self_signed = true, .keys = TLS_KEY_ECDSA, .curve = 0x0403 } },
+		{ { "rsa" }, "mail.example", NULL,
+			{ .self_signed = true, .keys = TLS_KEY_RSA } },
+		{ { "ec", "rsa" }, NULL, "mail.example",
+			{ .self_signed = true,
+				.keys = TLS_KEY_RSA | TLS_KEY_ECDSA,
+				.curve = 0x0403 } },
+		{ { "ec" }, "b.example", "mail.example",
+			{ .self_signed = true,
+				.misnamed = true,
+				.keys = TLS_KEY_ECDSA,
+				.curve = 0x0403 } },
+		{ { "ec" }, NULL, "b.example",
+			{ .self_signed = true,
+				.misnamed = true,
+				.keys = TLS_KEY_ECDSA,
+				.curve = 0x0403 } },
+		{ { "ec", "b-ec" }, "b.example", "mail.example",
+			{ .self_signed = true, .keys = TLS_KEY_ECDSA, .curve = 0x0403 } },
+		{ { "expired" }, NULL, NULL,
+			{ .self_signed = true,
+				.expired = true,
+				.keys = TLS_KEY_ECDSA,
+				.curve = 0x0403 } },
+		{ { "early" }, NULL, NULL,
+			{ .self_signed = true,
+				.early = true,
+				.keys = TLS_KEY_ECDSA,
+				.curve = 0x0403 } },
+		{ { "leaf" }, NULL, NULL,
+			{ .alone = true, .keys = TLS_KEY_ECDSA, .curve = 0x0403 } },
+		{ { "chain" }, NULL, NULL, { .keys = TLS_KEY_ECDSA, .curve = 0x0403 } },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		const struct tls_certificate *want = &cases[i].certificate, *got;
+		struct plan plan = plain_plan;
+		struct client c = { 0 };
+		struct outcome o;
+
+		memcpy(plan.pairs, cases[i].pairs, sizeof(plan.pairs));
+		plan.hostname = cases[i].hostname;
+		start_server(&plan, &c);
+		start_client(
+			&(struct offer){ .priority = TLS_1_3, .sni = cases[i].sni }, &c);
+		gnutls_certificate_set_verify_function(c.credentials, distrust);
+		shake_hands(&c);
+		o = part(&c);
+		got = &o.failure.certificate;
+		if (!CHECK(got->known && got->expired == want->expired &&
+			    got->early == want->early &&
+			    got->misnamed == want->misnamed &&
+			    got->self_signed == want->self_signed &&
+			    got->alone == want->alone && got->keys == want->keys &&
+			    got->curve == want->curve))
+			fprintf(stderr, "\trow %zu\n", i);
+		CHECK_SPAN(span_of(got->name), cases[i].sni        ? cases[i].sni
+					       : cases[i].hostname ? cases[i].hostname
+								   : "");
+		CHECK(strlen(got->first) == 10 && strlen(got->last) == 10);
+	}
+}
+
+static ssize_t pull_nothing(gnutls_transport_ptr_t ctx, void *to, size_t n)
+{
+	(void)ctx, (void)to, (void)n;
+	errno = EAGAIN;
+	return -1;
+}
+
+/*
+ * The clear alert of OpenSSL's clients in TLS 1.3, which wants no key: behind a real hello
+ * and our answer to it.
+ */
+static void test_an_alert_in_the_clear_is_heard(void)
+{
+	static const char alert[] = "\x15\x03\x03\x00\x02\x02\x2d";
+	struct client c = { 0 };
+	struct outcome o;
+	char answer;
+
+	start_server(&plain_plan, &c);
+	start_client(&(struct offer){ .priority = TLS_1_3 }, &c);
+	gnutls_handshake_set_timeout(c.tls, 0);
+	gnutls_transport_set_pull_function(c.tls, pull_nothing);
+	CHECK(gnutls_handshake(c.tls) == GNUTLS_E_AGAIN);
+	CHECK(recv(c.fd, &answer, 1, MSG_PEEK) == 1);
+	REQUIRE(write(c.fd, alert, sizeof(alert) - 1) == sizeof(alert) - 1);
+	drain(&c);
+	o = part(&c);
+	CHECK(o.accept == -EPROTO);
+	CHECK(o.failure.how == TLS_END_ALERT);
+	CHECK(o.failure.alert == GNUTLS_A_CERTIFICATE_EXPIRED && !o.failure.alert_sent);
+	CHECK(o.failure.answered);
+}
+
+/* Signed by another certificate, which stands behind it or not. */
+static void make_signed(const char *name, bool chain)
+{
+	gnutls_x509_privkey_t key, issuer_key;
+	gnutls_x509_crt_t crt, issuer;
+	char command[4 * LAB_PATH];
+
+	lab_read("ec", &issuer, &issuer_key);
+	lab_make(&(struct lab_certificate){
+		name, GNUTLS_PK_ECDSA, { "mail.example" }, -DAY, DAY });
+	lab_read(name, &crt, &key);
+	REQUIRE(gnutls_x509_crt_sign2(crt, issuer, issuer_key, GNUTLS_DIG_SHA256, 0) ==
+		0);
+	lab_export(crt, key, name);
+	gnutls_x509_crt_deinit(issuer);
+	gnutls_x509_crt_deinit(crt);
+	gnutls_x509_privkey_deinit(issuer_key);
+	gnutls_x509_privkey_deinit(key);
+	snprintf(command, sizeof(command), "cd %s && cat ec.pem >>%s.pem", lab_dir, name);
+	REQUIRE(!chain || system(command) == 0);
 }
 
 static void make_files(void)
@@ -337,6 +598,8 @@ static void make_files(void)
 		{ "wild", GNUTLS_PK_ECDSA, { "*.mail.example" }, -DAY, DAY },
 		{ "wild-rsa", GNUTLS_PK_RSA, { "*.mail.example" }, -DAY, DAY },
 		{ "wide", GNUTLS_PK_ECDSA, { "*.example" }, -DAY, DAY },
+		{ "expired", GNUTLS_PK_ECDSA, { "mail.example" }, -2 * DAY, -DAY },
+		{ "early", GNUTLS_PK_ECDSA, { "mail.example" }, DAY, 2 * DAY },
 	};
 	char command[4 * LAB_PATH];
 	char key[TLS_TICKET_KEY];
@@ -347,6 +610,8 @@ static void make_files(void)
 		"cd %s && cat ec.pem rsa.pem b-ec.pem >crowd.pem && ln ec.key crowd.key",
 		lab_dir);
 	REQUIRE(system(command) == 0);
+	make_signed("leaf", false);
+	make_signed("chain", true);
 	memset(key, 'a', sizeof(key));
 	lab_write(lab_path("tickets-a", "").text, key, sizeof(key), 0600);
 	memset(key, 'b', sizeof(key));
@@ -365,7 +630,13 @@ int main(int argc, char *argv[])
 		TEST(test_another_protocol_gets_no_session),
 		TEST(test_tickets_resume_from_process_to_process),
 		TEST(test_a_failed_handshake_says_why),
+		TEST(test_what_is_allowed_is_told_in_the_codes_of_the_wire),
+		TEST(test_every_suite_of_the_library_is_known),
 		TEST(test_the_clients_alert_is_recorded),
+		TEST(test_an_alert_behind_the_handshake_is_recorded),
+		TEST(test_an_end_of_a_session_is_told),
+		TEST(test_our_certificate_is_described),
+		TEST(test_an_alert_in_the_clear_is_heard),
 	};
 	int r;
 

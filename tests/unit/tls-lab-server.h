@@ -15,6 +15,7 @@ struct outcome {
 	int load;
 	int accept;
 	struct tls_facts facts;
+	struct tls_failure failure; /* of the handshake, or of the last read */
 	ssize_t read; /* the last one */
 	size_t octets; /* read before that */
 	int write;
@@ -35,6 +36,7 @@ struct plan {
 	const char *pairs[4]; /* names of certificates */
 	const char *priority; /* the server's; NULL: the default */
 	const char *tickets; /* name of a ticket key */
+	const char *hostname;
 	void (*serve)(struct tls *tls, struct connection *c, struct outcome *o);
 	unsigned int good_reads;
 	int error;
@@ -102,6 +104,7 @@ static inline int load_plan(const struct plan *plan, struct tls_credentials **re
 		settings.priority = plan->priority;
 	if (plan->tickets)
 		settings.tickets = tickets.text;
+	settings.hostname = plan->hostname;
 	return lab_api->load(&settings, &report, ret);
 }
 
@@ -116,7 +119,8 @@ static inline void serve(const struct plan *plan, int fd, struct outcome *o)
 
 	o->load = load_plan(plan, &credentials);
 	if (o->load == 0)
-		o->accept = lab_api->accept(credentials, &io, &tls, &o->facts);
+		o->accept =
+			lab_api->accept(credentials, &io, &tls, &o->facts, &o->failure);
 	if (tls && plan->serve) {
 		c.n_reads = 0;
 		plan->serve(tls, &c, o);
@@ -273,6 +277,7 @@ static inline void serve_to_the_end(
 		for (ssize_t i = 0; i < o->read; i++)
 			if ((unsigned char)block[i] != pattern(o->octets++))
 				o->intact = false;
+	lab_api->failure(tls, &o->failure);
 	o->write = lab_api->write(tls, "bye\r\n", 5);
 }
 

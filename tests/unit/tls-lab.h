@@ -106,6 +106,22 @@ static inline void lab_make(const struct lab_certificate *c)
 	gnutls_x509_privkey_deinit(key);
 }
 
+/* Reads back what lab_make() made. */
+static inline void lab_read(
+	const char *name, gnutls_x509_crt_t *ret_crt, gnutls_x509_privkey_t *ret_key)
+{
+	gnutls_datum_t pem;
+
+	REQUIRE(gnutls_x509_crt_init(ret_crt) == 0 &&
+		gnutls_x509_privkey_init(ret_key) == 0);
+	REQUIRE(gnutls_load_file(lab_path(name, ".pem").text, &pem) == 0);
+	REQUIRE(gnutls_x509_crt_import(*ret_crt, &pem, GNUTLS_X509_FMT_PEM) == 0);
+	gnutls_free(pem.data);
+	REQUIRE(gnutls_load_file(lab_path(name, ".key").text, &pem) == 0);
+	REQUIRE(gnutls_x509_privkey_import(*ret_key, &pem, GNUTLS_X509_FMT_PEM) == 0);
+	gnutls_free(pem.data);
+}
+
 /* The module is named by argv[1] or POSTERN_TLS_MODULE. */
 static inline void lab_open(int argc, char *argv[])
 {

@@ -1,0 +1,63 @@
+/*
+ * What IANA calls the code points of TLS. Only those that mail clients offer have a name
+ * here; the others are written in hex. Cipher suites are in tls-suites.h.
+ */
+#pragma once
+
+#include "base/buf.h"
+
+#define TLS_VERSION_SSL_2 0x0002
+#define TLS_VERSION_SSL_3 0x0300
+#define TLS_VERSION_1_0 0x0301
+#define TLS_VERSION_1_1 0x0302
+#define TLS_VERSION_1_2 0x0303
+#define TLS_VERSION_1_3 0x0304
+
+/* Kinds of keys, which can be several at once. */
+enum tls_key {
+	TLS_KEY_RSA = 1,
+	TLS_KEY_ECDSA = 2,
+	TLS_KEY_EDDSA = 4,
+};
+
+#define TLS_KEY_ANY (TLS_KEY_RSA | TLS_KEY_ECDSA | TLS_KEY_EDDSA)
+
+/* Alerts that somebody asks for by name (RFC 8446 6). */
+enum tls_alert {
+	TLS_ALERT_CLOSE_NOTIFY = 0,
+	TLS_ALERT_HANDSHAKE_FAILURE = 40,
+	TLS_ALERT_BAD_CERTIFICATE = 42,
+	TLS_ALERT_UNSUPPORTED_CERTIFICATE = 43,
+	TLS_ALERT_CERTIFICATE_REVOKED = 44,
+	TLS_ALERT_CERTIFICATE_EXPIRED = 45,
+	TLS_ALERT_CERTIFICATE_UNKNOWN = 46,
+	TLS_ALERT_UNKNOWN_CA = 48,
+	TLS_ALERT_ACCESS_DENIED = 49,
+	TLS_ALERT_PROTOCOL_VERSION = 70,
+	TLS_ALERT_INAPPROPRIATE_FALLBACK = 86,
+	TLS_ALERT_USER_CANCELED = 90,
+	TLS_ALERT_NO_APPLICATION_PROTOCOL = 120,
+};
+
+/* "TLS1.3", as the record has it. */
+void tls_put_version(struct buf *to, uint16_t code);
+/* "TLS 1.3", as people write it. */
+void tls_say_version(struct buf *to, uint16_t code);
+/* "x25519" */
+void tls_put_group(struct buf *to, uint16_t code);
+/* "ecdsa_secp256r1_sha256" */
+void tls_put_signature(struct buf *to, uint16_t code);
+/* "unknown_ca"; one without a name is "alert 200". */
+void tls_put_alert(struct buf *to, uint8_t number);
+
+/* "0x1301", what has no name. */
+void tls_put_code(struct buf *to, uint16_t code);
+
+/* The keys that make such signatures; 0 when nothing is known of it. */
+unsigned tls_signature_keys(uint16_t code);
+
+/* Whether a group is one of RFC 7919, and no curve. */
+bool tls_group_is_finite(uint16_t code);
+
+/* The group that is called so, whatever the case of letters; 0: not known. */
+uint16_t tls_group_named(struct span name);

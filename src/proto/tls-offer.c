@@ -1,0 +1,337 @@
+/*
+ * Reads a ClientHello a second time, only to describe it. Promises to stay within it,
+ * whatever its lengths say; judges nothing, as that is the TLS library's.
+ *
+ *	ProtocolVersion legacy_version; Random random; opaque legacy_session_id<0..32>;
+ *	CipherSuite cipher_suites<2..2^16-2>; opaque legacy_compression_methods<1..2^8-1>;
+ *	Extension extensions<8..2^16-1>;			(RFC 8446 4.1.2)
+ */
+#include "proto/tls-offer.h"
+#include "proto/command.h"
+#include "proto/text.h"
+#include "proto/tls-names.h"
+
+#define RANDOM_OCTETS 32
+#define RECORD_HEADER 5
+#define RECORD_ALERT 21
+#define RECORD_HANDSHAKE 22
+#define RECORD_MAJOR 3 /* of every version since SSL 3.0 */
+#define ALERT_FATAL 2
+#define ALERT_OCTETS 2 /* in the clear; sealed ones are longer */
+#define MESSAGE_HEADER 4
+#define CLIENT_HELLO 1
+#define SSL2_HEADER 2
+#define SSL2_IS_HEADER 0x80 /* the top bit of the length */
+#define NAME_TYPE_HOST 0
+#define PROTOCOL_MAX 32 /* of one name, escaped */
+#define SUITE_RENEGOTIATION 0x00ff /* these two are signals, not suites */
+#define SUITE_FALLBACK 0x5600
+
+enum extension {
+	EXTENSION_SERVER_NAME = 0, /* RFC 6066 3 */
+	EXTENSION_GROUPS = 10, /* RFC 8446 4.2.7 */
+	EXTENSION_SIGNATURES = 13, /* RFC 8446 4.2.3 */
+	EXTENSION_ALPN = 16, /* RFC 7301 3.1 */
+	EXTENSION_VERSIONS = 43, /* RFC 8446 4.2.1 */
+};
+
+/*
+ * Reads numbers and vectors; after the first that is not there, everything is zero or
+ * empty.
+ */
+struct cursor {
+	const unsigned char *p;
+	size_t n;
+};
+
+static uint32_t take_number(struct cursor *c, size_t octets)
+{
+	uint32_t value = 0;
+
+	if (c->n < octets) {
+		c->n = 0;
+		return 0;
+	}
+	for (size_t i = 0; i < octets; i++)
+		value = value << 8 | c->p[i];
+	c->p += octets;
+	c->n -= octets;
+	return value;
+}
+
+static struct cursor take(struct cursor *c, size_t n)
+{
+	struct cursor taken = { c->p, n };
+
+	if (c->n < n) {
+		c->n = 0;
+		taken.n = 0;
+		return taken;
+	}
+	c->p += n;
+	c->n -= n;
+	return taken;
+}
+
+static struct cursor take_vector(struct cursor *c, size_t octets_of_length)
+{
+	return take(c, take_number(c, octets_of_length));
+}
+
+static struct span span_of_cursor(struct cursor c)
+{
+	return (struct span){ (const char *)c.p, c.n };
+}
+
+/* RFC 8701: values that mean nothing, sent to keep servers tolerant. */
+static bool is_grease(uint32_t value)
+{
+	return (value & 0x0f0f) == 0x0a0a && value >> 8 == (value & 0xff);
+}
+
+static void read_list(struct cursor c, struct tls_list *to)
+{
+	while (c.n >= 2) {
+		uint32_t code = take_number(&c, 2);
+
+		if (!is_grease(code))
+			tls_list_add(to, (uint16_t)code);
+	}
+}
+
+static void add_suite(struct tls_opening *ret, uint32_t code)
+{
+	if (code == SUITE_FALLBACK)
+		ret->fallback = true;
+	else if (code != SUITE_RENEGOTIATION && !is_grease(code))
+		tls_list_add(&ret->offered.suites, (uint16_t)code);
+}
+
+bool tls_name_is_plain(struct span name)
+{
+	for (size_t i = 0; i < name.n; i++)
+		if (name.p[i] <= ' ' || name.p[i] > '~' || strchr("\"'`\\", name.p[i]))
+			return false;
+	return name.n > 0 && name.n < TLS_NAME_MAX;
+}
+
+static void read_name(struct cursor c, struct tls_opening *ret)
+{
+	struct cursor list = take_vector(&c, 2);
+
+	while (list.n > 0) {
+		uint32_t type = take_number(&list, 1);
+		struct cursor name = take_vector(&list, 2);
+
+		if (type != NAME_TYPE_HOST)
+			continue;
+		ret->bad_name = !tls_name_is_plain(span_of_cursor(name));
+		if (!ret->bad_name)
+			memcpy(ret->name, name.p, name.n);
+		return;
+	}
+}
+
+static void read_protocols(struct cursor c, struct tls_opening *ret)
+{
+	struct cursor list = take_vector(&c, 2);
+	struct buf b = BUF(ret->offered.alpn);
+
+	while (list.n > 0) {
+		struct cursor name = take_vector(&list, 1);
+		struct cursor number = name;
+
+		if (name.n == 0 || (name.n == 2 && is_grease(take_number(&number, 2))))
+			continue;
+		if (buf_room(&b) < 1 + PROTOCOL_MAX + 1)
+			break;
+		if (b.n > 0)
+			buf_put_char(&b, ' ');
+		text_escape(&b, span_of_cursor(name), PROTOCOL_MAX);
+	}
+	buf_terminate(&b);
+}
+
+static void read_extension(uint32_t type, struct cursor body, struct tls_opening *ret)
+{
+	switch (type) {
+	case EXTENSION_SERVER_NAME:
+		read_name(body, ret);
+		break;
+	case EXTENSION_GROUPS:
+		read_list(take_vector(&body, 2), &ret->offered.groups);
+		break;
+	case EXTENSION_SIGNATURES:
+		read_list(take_vector(&body, 2), &ret->offered.signatures);
+		break;
+	case EXTENSION_ALPN:
+		read_protocols(body, ret);
+		break;
+	case EXTENSION_VERSIONS:
+		read_list(take_vector(&body, 1), &ret->offered.versions);
+		break;
+	default:
+		break;
+	}
+}
+
+static void read_hello(struct cursor c, struct tls_opening *ret)
+{
+	uint32_t legacy_version = take_number(&c, 2);
+	struct cursor suites;
+	struct cursor extensions;
+
+	take(&c, RANDOM_OCTETS);
+	take_vector(&c, 1);
+	suites = take_vector(&c, 2);
+	while (suites.n >= 2)
+		add_suite(ret, take_number(&suites, 2));
+	take_vector(&c, 1);
+	extensions = take_vector(&c, 2);
+	while (extensions.n > 0) {
+		uint32_t type = take_number(&extensions, 2);
+
+		read_extension(type, take_vector(&extensions, 2), ret);
+	}
+	ret->or_older = ret->offered.versions.n == 0;
+	if (ret->or_older && legacy_version)
+		tls_list_add(&ret->offered.versions, (uint16_t)legacy_version);
+}
+
+/*
+ *	uint16 msg_length (top bit set); uint8 msg_type; Version version;
+ *	uint16 cipher_spec_length; uint16 session_id_length; uint16 challenge_length;
+ *	V2CipherSpec cipher_specs[V2ClientHello.cipher_spec_length];	(RFC 5246 E.2)
+ */
+static bool is_ssl2_hello(struct bytes in)
+{
+	const unsigned char *p = (const unsigned char *)in.p;
+
+	return in.n > SSL2_HEADER + 2 && p[0] & SSL2_IS_HEADER && p[2] == CLIENT_HELLO &&
+	       (p[3] == RECORD_MAJOR || (p[3] == 0 && p[4] == TLS_VERSION_SSL_2));
+}
+
+static void read_ssl2_hello(struct bytes in, struct tls_opening *ret)
+{
+	struct cursor c = { (const unsigned char *)in.p, in.n };
+	size_t length = take_number(&c, SSL2_HEADER) & 0x7fff;
+	struct cursor specs;
+
+	ret->kind = c.n >= length ? TLS_OPENING_HELLO : TLS_OPENING_TORN;
+	ret->or_older = true;
+	take_number(&c, 1);
+	tls_list_add(&ret->offered.versions, (uint16_t)take_number(&c, 2));
+	length = take_number(&c, 2);
+	take(&c, 4);
+	specs = take(&c, length);
+	/* three octets each; those of SSL 3.0 and TLS begin with a zero */
+	while (specs.n >= 3) {
+		uint32_t spec = take_number(&specs, 3);
+
+		if (spec <= UINT16_MAX)
+			add_suite(ret, spec);
+	}
+}
+
+/* Of warnings only those that announce the end (RFC 8446 6.1). */
+static void read_alert(struct cursor c, struct tls_opening *ret)
+{
+	bool fatal = take_number(&c, 1) == ALERT_FATAL;
+	int alert = (int)take_number(&c, 1);
+
+	if (fatal || alert == TLS_ALERT_CLOSE_NOTIFY || alert == TLS_ALERT_USER_CANCELED)
+		ret->alert = alert;
+}
+
+/* Joins the handshake message at the front of `in`; notes alerts behind it. */
+static struct span join_records(struct bytes in, struct tls_opening *ret)
+{
+	struct cursor c = { (const unsigned char *)in.p, in.n };
+	size_t joined = 0;
+
+	while (c.n >= RECORD_HEADER) {
+		uint32_t type = take_number(&c, 1);
+		struct cursor body;
+		size_t length;
+
+		take_number(&c, 2);
+		length = take_number(&c, 2);
+		body = take(&c, length < c.n ? length : c.n);
+		if (type == RECORD_ALERT && length == ALERT_OCTETS && body.n == length)
+			read_alert(body, ret);
+		if (type != RECORD_HANDSHAKE)
+			continue;
+		memmove(in.p + joined, body.p, body.n);
+		joined += body.n;
+	}
+	return (struct span){ in.p, joined };
+}
+
+static void read_message(struct span message, struct tls_opening *ret)
+{
+	struct cursor c = { (const unsigned char *)message.p, message.n };
+	uint32_t type = take_number(&c, 1);
+	size_t length = take_number(&c, MESSAGE_HEADER - 1);
+
+	if (message.n > 0 && type != CLIENT_HELLO)
+		return;
+	ret->kind = TLS_OPENING_TORN;
+	if (message.n >= MESSAGE_HEADER && c.n >= length) {
+		ret->kind = TLS_OPENING_HELLO;
+		c = take(&c, length);
+	}
+	read_hello(c, ret);
+}
+
+/* The first line, when it is one that a person can read. */
+static enum tls_opening_kind kind_of_text(struct span in)
+{
+	const char *end = memchr(in.p, '\n', in.n);
+	struct span line = { in.p, end ? (size_t)(end - in.p) : in.n };
+
+	if (line.n > 0 && line.p[line.n - 1] == '\r')
+		line.n--;
+	for (size_t i = 0; i < line.n; i++)
+		if ((line.p[i] < ' ' && line.p[i] != '\t') || line.p[i] > '~')
+			return TLS_OPENING_OTHER;
+	if (command_is_http(line))
+		return TLS_OPENING_HTTP;
+	return line.n > 0 ? TLS_OPENING_TEXT : TLS_OPENING_OTHER;
+}
+
+/* Of text at most the line. */
+static void show_first(struct span in, struct tls_opening *ret)
+{
+	bool is_text = ret->kind != TLS_OPENING_OTHER;
+	size_t max = is_text ? TLS_FIRST_TEXT : TLS_FIRST_OCTETS;
+	struct buf b = BUF(ret->first);
+	size_t n = 0;
+
+	while (n < in.n && n < max && !(is_text && (in.p[n] == '\r' || in.p[n] == '\n')))
+		n++;
+	text_escape(&b, (struct span){ in.p, n }, sizeof(ret->first) - 1);
+	buf_terminate(&b);
+}
+
+static bool is_record(struct bytes in, unsigned char type)
+{
+	return (unsigned char)in.p[0] == type && (in.n < 2 || in.p[1] == RECORD_MAJOR);
+}
+
+void tls_opening_read(struct bytes in, struct tls_opening *ret)
+{
+	struct span octets = { in.p, in.n };
+
+	memset(ret, 0, sizeof(*ret));
+	ret->alert = TLS_NO_ALERT;
+	if (in.n == 0)
+		return;
+	ret->kind = kind_of_text(octets);
+	show_first(octets, ret);
+	if (is_ssl2_hello(in))
+		read_ssl2_hello(in, ret);
+	else if (is_record(in, RECORD_HANDSHAKE))
+		read_message(join_records(in, ret), ret);
+	else if (is_record(in, RECORD_ALERT))
+		join_records(in, ret);
+}

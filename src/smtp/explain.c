@@ -1,0 +1,291 @@
+/*
+ * The sentences. Promises that each is whole, plain and short, whatever a stranger sent,
+ * and that no two causes share one. Refuses to find causes: that is cause.c's.
+ *
+ * A sentence has its facts in place of `%` and a letter; put_fact() has the letters. The
+ * texts lie in the table itself, as in tls-names.c. postern(8) has the same list, with
+ * what to do; a test compares the two.
+ */
+#include "smtp/explain.h"
+#include "proto/text.h"
+#include "proto/tls-suites.h"
+#include "smtp/cause.h"
+#include "smtp/negotiation.h"
+
+#define SENTENCE_MAX 144
+#define DOTS 3
+#define WORDS_MAX 3 /* of a list of the client's or of ours */
+#define SUITES_MAX 2 /* their names are long */
+#define FAULT_MAX 180
+#define ERROR_MAX 100
+
+static const char sentences[CAUSE_COUNT][SENTENCE_MAX] = {
+	[CAUSE_FOREIGN_TLS] = "client began TLS where SMTP begins in the clear: set the "
+			      "client to STARTTLS, or give it a port with tls = implicit",
+	[CAUSE_FOREIGN_TLS_OFF] =
+		"client began TLS, which is off here (tls): set the client "
+		"to no encryption, or turn TLS on",
+	[CAUSE_FOREIGN_TLS_INSIDE] = "client began TLS a second time, inside TLS",
+	[CAUSE_FOREIGN_HTTP] = "client sent an HTTP request to a mail port: a browser, a "
+			       "scanner, or a wrong port number",
+	[CAUSE_REJECTED] =
+		"client went on without TLS, which is required here (tls): turn on "
+		"STARTTLS at the client",
+	[CAUSE_INJECTION] =
+		"client sent more behind STARTTLS before it had an answer: a fault "
+		"of the client, or somebody in between adds commands",
+	[CAUSE_UNUSABLE] = "TLS was refused, as this host cannot do it: %f",
+
+	[CAUSE_HTTP] = "client sent an HTTP request where TLS should begin: a browser, a "
+		       "scanner, or a wrong port number",
+	[CAUSE_CLEAR] = "client went on in the clear after STARTTLS (%x): a fault of the "
+			"client, or of something in between",
+	[CAUSE_CLEAR_IMPLICIT] =
+		"client began in the clear (%x) where TLS comes first (tls): "
+		"set the client to TLS from the start, not STARTTLS",
+	[CAUSE_NOT_TLS] = "client sent something that is not TLS (%x)",
+	[CAUSE_EARLY_ALERT] =
+		"client sent the alert %A and no ClientHello; its own log says "
+		"why",
+
+	[CAUSE_OLD_VERSION] =
+		"client offers only %o; this host requires %r (tls-priority)",
+	[CAUSE_OTHER_VERSION] = "client offers only %o; this host allows only %a "
+				"(tls-priority)",
+	[CAUSE_FALLBACK] =
+		"client fell back to %o after a first try had failed, and this host "
+		"knows %m: see why the first one failed",
+	[CAUSE_SUITE] =
+		"client offers only cipher suites that this host does not allow: %s "
+		"(tls-priority)",
+	[CAUSE_KEY] =
+		"client accepts only an %K certificate; this host has only %k (add a "
+		"pair to tls-certificate and tls-key)",
+	[CAUSE_GROUP] =
+		"client offers only the groups %g; this host allows %h (tls-priority)",
+	[CAUSE_FINITE] = "client offers only Diffie-Hellman without a group of RFC 7919, "
+			 "which this host does not do: turn on ECDHE at the client",
+	[CAUSE_SIGNATURE] =
+		"client accepts only the signatures %i, which this host's %k key "
+		"cannot make or tls-priority does not allow",
+	[CAUSE_PROTOCOL] =
+		"client asks for another protocol than SMTP (ALPN %p): a wrong port "
+		"number, or a setting of the client",
+	[CAUSE_NAME] = "client asks for a server name (SNI) that cannot be one",
+	[CAUSE_NOTHING_COMMON] = "client and this host have nothing in common: compare "
+				 "tls_offered with tls_allowed (tls-priority)",
+	[CAUSE_MALFORMED] = "client sent a TLS message that this host cannot accept: %e",
+
+	[CAUSE_CERTIFICATE] = "client refused this host's certificate (alert %A), %w",
+	[CAUSE_ALERT] = "client ended TLS by the alert %A; its own log says why",
+	[CAUSE_SILENT] = "client closed the connection without a word: a port scan, or a "
+			 "check that the port is open",
+	[CAUSE_SILENT_STARTTLS] =
+		"client closed the connection after STARTTLS, before any TLS",
+	[CAUSE_CLOSED_HELLO] =
+		"client closed the connection in the middle of its ClientHello",
+	[CAUSE_CLOSED_ANSWERED] = "client closed the connection on seeing this host's "
+				  "certificate, %w",
+	[CAUSE_CLOSED] = "client closed the connection in the middle of the handshake",
+	[CAUSE_LEFT] =
+		"client left right after the handshake: it only checked, or does not "
+		"accept this host's certificate",
+	[CAUSE_LEFT_KNOWN] =
+		"client left right after the handshake: it only checked, or does "
+		"not accept this host's certificate, %w",
+
+	[CAUSE_LATE] =
+		"client asked for STARTTLS and then sent nothing in time (timeout)",
+	[CAUSE_LATE_IMPLICIT] =
+		"client sent nothing in time where TLS comes first (tls): it "
+		"may be waiting for a greeting in the clear",
+	[CAUSE_LATE_HELLO] =
+		"client sent a part of a ClientHello, and the rest not in time "
+		"(timeout)",
+	[CAUSE_LATE_ANSWERED] =
+		"client did not answer this host's certificate in time "
+		"(timeout); perhaps large packets are lost on the way (MTU)",
+	[CAUSE_LATE_MIDDLE] = "client stopped in the middle of the handshake (timeout)",
+	[CAUSE_STOPPED] = "this host was told to stop in the middle of the handshake",
+	[CAUSE_BROKEN] = "the handshake broke off: %e",
+};
+
+/* As a clause that tells what is so, not that this was the reason: nobody knows that. */
+static const char dislikes[DISLIKE_COUNT][SENTENCE_MAX] = {
+	[DISLIKE_NOTHING] =
+		"in which this host sees no fault; the client's own log says why",
+	[DISLIKE_EXPIRED] = "which expired on %l (tls-certificate)",
+	[DISLIKE_EARLY] = "which is not valid before %b (tls-certificate, or this host's "
+			  "clock)",
+	[DISLIKE_MISNAMED] = "which does not cover %n (tls-certificate)",
+	[DISLIKE_SELF_SIGNED] =
+		"which is self-signed (tls-certificate, or let the client "
+		"trust it)",
+	[DISLIKE_ALONE] = "which is sent without that of its issuer (tls-certificate)",
+	[DISLIKE_CLOCK] =
+		"which is valid until %l: look at the client's clock, and at the "
+		"other certificates in tls-certificate",
+	[DISLIKE_TICKETS] =
+		"in which this host sees no fault; some clients dislike session "
+		"tickets (tls-tickets)",
+};
+
+/* A side that has several is said by the newest. */
+static void put_versions(struct buf *to, const struct tls_list *versions, bool or_older)
+{
+	uint16_t newest = tls_list_greatest(versions);
+
+	tls_say_version(to, newest);
+	if (versions->n > 1 || (or_older && newest > TLS_VERSION_1_0))
+		buf_put(to, SPAN(" or older"));
+}
+
+static void put_keys(struct buf *to, unsigned keys)
+{
+	static const struct {
+		enum tls_key key;
+		char name[8];
+	} names[] = {
+		{ TLS_KEY_RSA, "RSA" },
+		{ TLS_KEY_ECDSA, "ECDSA" },
+		{ TLS_KEY_EDDSA, "EdDSA" },
+	};
+	size_t start = to->n;
+
+	/* the suites of ECDSA are those of EdDSA, which hardly anybody has */
+	if (keys & TLS_KEY_ECDSA)
+		keys &= ~(unsigned)TLS_KEY_EDDSA;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (!(keys & names[i].key))
+			continue;
+		if (to->n > start)
+			buf_put(to, SPAN(" or "));
+		buf_put_str(to, names[i].name);
+	}
+}
+
+static void put_sentence(struct buf *to, const char *text, const struct session *s);
+
+static void put_list(struct buf *to, char letter, const struct tls_failure *f)
+{
+	const struct tls_terms *offered = &f->opening.offered;
+
+	switch (letter) {
+	case 's':
+		tls_list_put(to, &offered->suites, SUITES_MAX, ", ", tls_put_suite);
+		break;
+	case 'g':
+		tls_list_put(to, &offered->groups, WORDS_MAX, ", ", tls_put_group);
+		break;
+	case 'h':
+		tls_list_put(to, &f->allowed.groups, WORDS_MAX, ", ", tls_put_group);
+		break;
+	default:
+		tls_list_put(
+			to, &offered->signatures, SUITES_MAX, ", ", tls_put_signature);
+		break;
+	}
+}
+
+/* What is known of the failure. */
+static void put_fact(struct buf *to, char letter, const struct tls_failure *f)
+{
+	switch (letter) {
+	case 'o': /* versions: offered */
+		put_versions(to, &f->opening.offered.versions, f->opening.or_older);
+		break;
+	case 'a': /* allowed */
+		put_versions(to, &f->allowed.versions, false);
+		break;
+	case 'r': /* required */
+		tls_say_version(to, tls_list_least(&f->allowed.versions));
+		break;
+	case 'm': /* the most that is allowed */
+		tls_say_version(to, tls_list_greatest(&f->allowed.versions));
+		break;
+	case 'K': /* kinds of keys: the client's, ours */
+		put_keys(to, negotiation_keys(f));
+		break;
+	case 'k':
+		put_keys(to, f->certificate.keys);
+		break;
+	case 'p': /* ALPN */
+		buf_put_str(to, f->opening.offered.alpn);
+		break;
+	case 'x': /* the first octets */
+		buf_put_str(to, f->opening.first);
+		break;
+	case 'A':
+		tls_put_alert(to, (uint8_t)f->alert);
+		break;
+	case 'e':
+		text_escape(to, span_of(f->error), ERROR_MAX);
+		break;
+	case 'b': /* the certificate: first day, last day, name */
+		buf_put_str(to, f->certificate.first);
+		break;
+	case 'l':
+		buf_put_str(to, f->certificate.last);
+		break;
+	case 'n':
+		text_escape(to, span_of(f->certificate.name), ERROR_MAX);
+		break;
+	default:
+		put_list(to, letter, f);
+		break;
+	}
+}
+
+/* It was escaped when it was kept: no escape may be cut in two. */
+static void put_fault(struct buf *to, const char *fault)
+{
+	size_t n = strlen(fault);
+
+	if (n <= FAULT_MAX) {
+		buf_put_str(to, fault);
+		return;
+	}
+	n = FAULT_MAX - DOTS;
+	for (size_t i = n - DOTS; i < n; i++)
+		if (fault[i] == '\\')
+			n = i;
+	buf_put(to, (struct span){ fault, n });
+	buf_put(to, SPAN("..."));
+}
+
+static void put_letter(struct buf *to, char letter, const struct session *s)
+{
+	if (letter == 'f')
+		put_fault(to, s->tls_fault);
+	else if (letter == 'w')
+		put_sentence(to, dislikes[cause_dislike(s->failure)], s);
+	else
+		put_fact(to, letter, s->failure);
+}
+
+static void put_sentence(struct buf *to, const char *text, const struct session *s)
+{
+	for (const char *p = text; *p; p++) {
+		size_t n = strcspn(p, "%");
+
+		buf_put(to, (struct span){ p, n });
+		p += n;
+		if (!*p)
+			return;
+		put_letter(to, *++p, s);
+	}
+}
+
+void explain(const struct session *s, struct buf *to)
+{
+	enum cause cause = cause_of(s);
+	char text[EXPLANATION_MAX];
+	struct buf b = { .p = text, .cap = sizeof(text) - DOTS };
+
+	if (cause == CAUSE_NONE)
+		return;
+	put_sentence(&b, sentences[cause], s);
+	buf_put(to, buf_span(&b));
+	if (b.overflow)
+		buf_put(to, SPAN("..."));
+}

@@ -1,0 +1,577 @@
+#!/usr/bin/python3
+"""TLS failures explained: real clients fail in each way they do, and the record says in one sentence why and
+whose setting it is, who sent which alert, and what either side would have agreed to."""
+
+import os
+import re
+import shutil
+import ssl
+
+import harness
+from harness import HOST, RECIPIENT, SENDER, Listener, Pair, Site, client_context
+
+FAILED = "SSL Error (SMTP Receive)"
+ANY = "ALL:@SECLEVEL=0"
+
+
+def explained(place, sentence, end="tls-failed", **fields):
+    """The session's record has exactly this sentence ("..." stands for anything), and these fields."""
+    record = harness.eventually(lambda: place.records("session"), "the session's record")[-1]
+    pattern = ".*".join(map(re.escape, sentence.split("...")))
+    assert re.fullmatch(pattern, record.get("explanation", "")), (
+        f"expected {sentence!r}\nfound    {record.get('explanation')!r}")
+    assert len(record["explanation"]) <= 240, record["explanation"]
+    harness.equal(record["end"], end)
+    harness.equal(record.get("status", ""), FAILED if end == "tls-failed" else "")
+    for name, value in fields.items():
+        if value is None:
+            assert name not in record, f"{name} is {record[name]!r}"
+        else:
+            harness.contains(record.get(name, ""), value, name)
+    harness.equal(place.everything(), [])
+    return record
+
+
+def openssl(place, *options):
+    """s_client, which asks for STARTTLS where it must, and leaves by QUIT."""
+    harness.need("openssl")
+    start = () if place.settings["tls"] == "implicit" else ("-starttls", "smtp")
+    return harness.run("openssl", "s_client", *start, "-connect",
+                       f"127.0.0.1:{Listener(place).port}", *options, input="QUIT\r\n")
+
+
+def gnutls(place, *options):
+    harness.need("gnutls-cli")
+    start = () if place.settings["tls"] == "implicit" else ("--starttls-proto=smtp",)
+    return harness.run("gnutls-cli", *start, f"--port={Listener(place).port}", *options, "127.0.0.1")
+
+
+def python(place, context, name=HOST):
+    client = place.connect(greeting=place.settings["tls"] != "implicit")
+    try:
+        if place.settings["tls"] == "implicit":
+            client.handshake(context, name)
+        else:
+            client.ehlo()
+            client.starttls(context, name)
+    except (OSError, harness.Closed):
+        client.wait()
+        return
+    raise AssertionError("the handshake must fail")
+
+
+def raw(place, octets, reply=True):
+    """Octets where a ClientHello belongs; the server's answer is read to its end, or not at all."""
+    client = place.connect(greeting=place.settings["tls"] != "implicit")
+    if place.settings["tls"] != "implicit":
+        client.ehlo()
+        client.say("STARTTLS", 220)
+    client.send(octets)
+    if reply:
+        client.rest()
+    client.wait()
+
+
+# Nothing in common, with OpenSSL's client
+
+RC4 = "client offers only cipher suites that this host does not allow: "
+
+
+@harness.table_of({
+    "TLS 1.0": (("-tls1", "-cipher", ANY), "rsa", {},
+                "client offers only TLS 1.0; this host requires TLS 1.2 (tls-priority)",
+                "sent protocol_version", "versions TLS1.0; suites TLS_ECDHE_"),
+    "TLS 1.1": (("-tls1_1", "-cipher", ANY), "rsa", {},
+                "client offers only TLS 1.1 or older; this host requires TLS 1.2 (tls-priority)",
+                "sent protocol_version", "versions TLS1.1; suites "),
+    "TLS 1.2, where 1.3 is required": (
+        ("-tls1_2",), "rsa", {"tls_priority": "NORMAL:-VERS-ALL:+VERS-TLS1.3"},
+        "client offers only TLS 1.2 or older; this host requires TLS 1.3 (tls-priority)",
+        "sent handshake_failure", "versions TLS1.2; suites "),
+    "TLS 1.3, where 1.2 is all there is": (
+        ("-tls1_3",), "rsa", {"tls_priority": "NORMAL:-VERS-ALL:+VERS-TLS1.2"},
+        "client offers only TLS 1.3; this host allows only TLS 1.2 (tls-priority)",
+        "sent handshake_failure", "versions TLS1.3; suites TLS_AES_256_GCM_SHA384 "),
+    "a second try": (
+        ("-tls1_2", "-fallback_scsv"), "rsa", {},
+        "client fell back to TLS 1.2 or older after a first try had failed, and this host knows "
+        "TLS 1.3: see why the first one failed", "sent inappropriate_fallback", "versions TLS1.2"),
+    "a cipher suite": (
+        ("-tls1_2", "-cipher", "ECDHE-RSA-CAMELLIA128-SHA256"), "rsa", {},
+        RC4 + "TLS_ECDHE_RSA_WITH_CAMELLIA_128_CBC_SHA256 (tls-priority)",
+        "sent handshake_failure", "suites TLS_ECDHE_RSA_WITH_CAMELLIA_128_CBC_SHA256; groups x25519 "),
+    "a cipher suite of TLS 1.3": (
+        ("-tls1_3", "-ciphersuites", "TLS_AES_128_CCM_SHA256"), "rsa", {},
+        RC4 + "TLS_AES_128_CCM_SHA256 (tls-priority)",
+        "sent handshake_failure", "suites TLS_AES_128_CCM_SHA256; groups "),
+    "no encryption at all": (
+        ("-tls1_2", "-cipher", "eNULL:@SECLEVEL=0"), "rsa", {},
+        RC4 + "TLS_ECDHE_ECDSA_WITH_NULL_SHA, TLS_ECDHE_RSA_WITH_NULL_SHA and ... more (tls-priority)",
+        "sent handshake_failure", "TLS_RSA_WITH_NULL_MD5"),
+    "RSA suites and an ECDSA certificate": (
+        ("-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256:AES128-SHA"), "ecdsa", {},
+        "client accepts only an RSA certificate; this host has only ECDSA (add a pair to "
+        "tls-certificate and tls-key)",
+        "sent handshake_failure",
+        "suites TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 TLS_RSA_WITH_AES_128_CBC_SHA; "),
+    "ECDSA suites and an RSA certificate": (
+        ("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"), "rsa", {},
+        "client accepts only an ECDSA certificate; this host has only RSA (add a pair to "
+        "tls-certificate and tls-key)",
+        "sent handshake_failure", "suites TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256; "),
+    "RSA signatures and an ECDSA certificate": (
+        ("-tls1_3", "-sigalgs", "rsa_pss_rsae_sha256"), "ecdsa", {},
+        "client accepts only an RSA certificate; this host has only ECDSA (add a pair to "
+        "tls-certificate and tls-key)",
+        "sent handshake_failure", "; signatures rsa_pss_rsae_sha256"),
+    "ECDSA signatures and an RSA certificate": (
+        ("-tls1_3", "-sigalgs", "ecdsa_secp256r1_sha256"), "rsa", {},
+        "client accepts only an ECDSA certificate; this host has only RSA (add a pair to "
+        "tls-certificate and tls-key)",
+        "sent handshake_failure", "; signatures ecdsa_secp256r1_sha256"),
+    "a signature of another curve": (
+        ("-tls1_3", "-sigalgs", "ecdsa_secp384r1_sha384"), "ecdsa", {},
+        "client accepts only the signatures ecdsa_secp384r1_sha384, which this host's ECDSA key "
+        "cannot make or tls-priority does not allow",
+        "sent handshake_failure", "; signatures ecdsa_secp384r1_sha384"),
+    "a group": (
+        ("-tls1_3", "-groups", "X448"), "rsa", {},
+        "client offers only the groups x448; this host allows x25519, secp256r1, secp384r1 and 3 "
+        "more (tls-priority)", "sent handshake_failure", "; groups x448; "),
+    "a group in TLS 1.2": (
+        ("-tls1_2", "-groups", "X448", "-cipher", "ECDHE"), "rsa", {},
+        "client offers only the groups x448; this host allows x25519, secp256r1, secp384r1 and 3 "
+        "more (tls-priority)", "sent handshake_failure", "; groups x448; "),
+    "Diffie-Hellman of old": (
+        ("-tls1_2", "-cipher", "DHE-RSA-AES128-GCM-SHA256"), "rsa", {},
+        "client offers only Diffie-Hellman without a group of RFC 7919, which this host does not do: "
+        "turn on ECDHE at the client",
+        "sent handshake_failure", "suites TLS_DHE_RSA_WITH_AES_128_GCM_SHA256; "),
+    "another protocol": (
+        ("-alpn", "http/1.1"), "rsa", {},
+        "client asks for another protocol than SMTP (ALPN http/1.1): a wrong port number, or a "
+        "setting of the client", "sent no_application_protocol", "; alpn http/1.1"),
+})
+def test_nothing_in_common_with_openssl(options, kind, settings, sentence, alert, offered):
+    for mode in ("on", "implicit"):
+        place = Site(tls=mode, pair=harness.pair(kind), **settings)
+        openssl(place, *options, "-servername", HOST)
+        record = explained(place, sentence, tls_alert=alert, tls_offered=offered, sni=HOST)
+        harness.contains(record["tls_allowed"], "versions TLS1.")
+        harness.contains(record["tls_allowed"], "alpn smtp esmtp")
+        assert "tls" not in record, record
+
+
+def test_what_is_allowed_is_what_the_certificate_can_serve():
+    allowed = {}
+    for kind in ("rsa", "ecdsa"):
+        place = Site(tls="on", pair=harness.pair(kind))
+        openssl(place, "-tls1", "-cipher", ANY)
+        allowed[kind] = explained(place, "client offers only TLS 1.0; ...")["tls_allowed"]
+    for both in allowed.values():
+        harness.contains(both, "versions TLS1.3 TLS1.2; suites TLS_AES_128_GCM_SHA256 ")
+        harness.contains(both, "; groups x25519 secp256r1 ")
+    harness.contains(allowed["rsa"], "TLS_ECDHE_RSA_WITH_")
+    harness.contains(allowed["rsa"], "rsa_pss_rsae_sha256")
+    harness.contains(allowed["ecdsa"], "TLS_ECDHE_ECDSA_WITH_")
+    harness.contains(allowed["ecdsa"], "ecdsa_secp256r1_sha256")
+    assert "RSA_WITH" not in allowed["ecdsa"] and "rsa_" not in allowed["ecdsa"], allowed
+    assert "ECDSA" not in allowed["rsa"] and "ecdsa" not in allowed["rsa"], allowed
+
+
+# The same with GnuTLS's, swaks, curl
+
+
+@harness.table_of({
+    "TLS 1.0": ("LEGACY:-VERS-ALL:+VERS-TLS1.0",
+                "client offers only TLS 1.0; this host requires TLS 1.2 (tls-priority)"),
+    "RC4": ("NORMAL:-VERS-ALL:+VERS-TLS1.2:-CIPHER-ALL:+ARCFOUR-128:-KX-ALL:+RSA:%NO_EXTENSIONS",
+            RC4 + "TLS_RSA_WITH_RC4_128_SHA... (tls-priority)"),
+    "a group": ("NORMAL:-VERS-ALL:+VERS-TLS1.3:-GROUP-ALL:+GROUP-SECP224R1",
+                "client offers only the groups secp224r1; this host allows x25519, ... (tls-priority)"),
+    "a certificate": ("NORMAL:-VERS-ALL:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA",
+                      "client accepts only an ECDSA certificate; this host has only RSA (add a pair ..."),
+})
+def test_nothing_in_common_with_gnutls(priority, sentence):
+    place = Site(tls="required", pair=harness.pair("rsa"))
+    gnutls(place, "--insecure", f"--priority={priority}")
+    explained(place, sentence)
+
+
+def swaks(place, *options):
+    harness.need("swaks")
+    return harness.run("swaks", "--server", f"127.0.0.1:{Listener(place).port}", "--from", SENDER,
+                       "--to", RECIPIENT, "--tls", *options)
+
+
+def test_swaks_with_tls_1_0_only():
+    place = Site(tls="required", pair=harness.pair("rsa"))
+    swaks(place, "--tls-protocol", "tlsv1", "--tls-cipher", ANY)
+    explained(place, "client offers only TLS 1.0; this host requires TLS 1.2 (tls-priority)")
+
+
+def test_swaks_that_verifies():
+    """It looks at the certificate in the handshake, and hangs up by an alert."""
+    place = Site(tls="required", pair=harness.pair("rsa"))
+    swaks(place, "--tls-verify")
+    explained(place, "client refused this host's certificate (alert ...), which is self-signed "
+              "(tls-certificate, or let the client trust it)")
+
+
+def test_curl_that_verifies():
+    harness.need("curl")
+    place = Site(tls="required", pair=harness.pair("rsa"))
+    harness.run("curl", "--ssl-reqd", "--url", f"smtp://127.0.0.1:{Listener(place).port}",
+                "--mail-from", SENDER, "--mail-rcpt", RECIPIENT, "--upload-file", "/dev/null")
+    explained(place, "client refused this host's certificate (alert unknown_ca), which is self-signed "
+              "(tls-certificate, or let the client trust it)", tls_alert="received unknown_ca")
+
+
+# Clients that hang up on our certificate
+
+SELF_SIGNED = "which is self-signed (tls-certificate, or let the client trust it)"
+VERSIONS = {"TLS 1.2": ssl.TLSVersion.TLSv1_2, "TLS 1.3": ssl.TLSVersion.TLSv1_3}
+
+
+def cases(**rows):
+    return harness.table_of({f"{name}, {version}": (number, *row) for name, row in rows.items()
+                             for version, number in VERSIONS.items()})
+
+
+@cases(
+    unknown=(harness.pair, {}, HOST, False, "unknown_ca", SELF_SIGNED),
+    expired=(lambda: harness.pair(expired=True), {}, HOST, True, "certificate_expired",
+             "which expired on 2020-01-01 (tls-certificate)"),
+    future=(lambda: harness.pair(future=True), {}, HOST, True, "bad_certificate",
+            "which is not valid before 2049-01-01 (tls-certificate, or this host's clock)"),
+    misnamed=(harness.pair, {}, "mx.example.org", True, "bad_certificate",
+              "which does not cover mx.example.org (tls-certificate)"),
+)
+def test_python_that_verifies(version, make, settings, name, trusts, alert, why):
+    """OpenSSL says it in the clear in TLS 1.3, where GnuTLS takes it for a broken record."""
+    pair = make()
+    place = Site(tls="on", pair=pair, **settings)
+    trust = pair if trusts else harness.pair("ecdsa", HOST, serial=99)
+    python(place, client_context(version, version, trust=trust), name)
+    explained(place, f"client refused this host's certificate (alert {alert}), {why}",
+              tls_alert=f"received {alert}", tls_error="alert has been received", sni=name)
+
+
+def test_a_chain_without_its_issuer():
+    pair = Pair(harness.scratch() / "tls.crt", harness.pair().key)
+    authority = harness.pair("ecdsa", "Authority of example.org")
+    template = pair.certificate.parent / "template"
+    template.write_text(f"cn = {HOST}\ndns_name = {HOST}\ntls_www_server\nexpiration_days = 300\n")
+    done = harness.run(
+        "certtool", "--generate-certificate", "--load-privkey", pair.key, "--load-ca-certificate",
+        authority.certificate, "--load-ca-privkey", authority.key, "--template", template,
+        "--no-text", "--outfile", pair.certificate)
+    harness.equal(done.returncode, 0, done.stdout)
+    place = Site(tls="on", pair=pair)
+    python(place, client_context(trust=harness.pair("ecdsa", HOST, serial=99)))
+    explained(place, "client refused this host's certificate (alert unknown_ca), which is sent without "
+              "that of its issuer (tls-certificate)")
+    pair.certificate.write_text(pair.certificate.read_text() + authority.certificate.read_text())
+    python(place, client_context(trust=harness.pair("ecdsa", HOST, serial=99)))
+    explained(place, "client refused this host's certificate (alert unknown_ca), in which this host sees "
+              "no fault; the client's own log says why")
+
+
+def test_gnutls_that_verifies():
+    place = Site(tls="on", pair=harness.pair())
+    gnutls(place, "--verify-hostname=mx.example.org")
+    explained(place, "client refused this host's certificate (alert ...), " + SELF_SIGNED,
+              tls_alert="received ")
+
+
+def hello(place, version):
+    """A good ClientHello, and a socket on which its answer comes."""
+    context = client_context(version, version)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname=HOST)
+    try:
+        tls.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    client = place.connect(greeting=False)
+    client.send(outgoing.read())
+    client.socket.recv(65536)
+    return client
+
+
+@harness.table_of(VERSIONS)
+def test_a_client_that_closes_on_seeing_the_certificate(version):
+    place = Site(tls="implicit", pair=harness.pair())
+    hello(place, version).wait()
+    explained(place, "client closed the connection on seeing this host's certificate, " + SELF_SIGNED,
+              tls_alert=None, tls_error="non-properly terminated")
+
+
+def test_a_client_that_closes_though_nothing_is_wrong_but_the_tickets():
+    key = harness.scratch() / "tickets"
+    key.write_bytes(bytes(range(64)))
+    key.chmod(0o600)
+    pair = Pair(harness.scratch() / "tls.crt", harness.pair().key)
+    shutil.copy(harness.pair().certificate, pair.certificate)
+    place = Site(tls="implicit", pair=pair, tls_tickets=key)
+    hello(place, VERSIONS["TLS 1.3"]).wait()
+    explained(place, "client closed the connection on seeing this host's certificate, " + SELF_SIGNED)
+
+
+def test_a_client_that_resets_on_seeing_the_certificate():
+    place = Site(tls="implicit", pair=harness.pair())
+    client = hello(place, VERSIONS["TLS 1.2"])
+    client.reset()
+    client.wait()
+    explained(place, "client closed the connection on seeing this host's certificate, " + SELF_SIGNED,
+              tls_error="Connection reset by peer")
+
+
+def test_a_client_that_does_not_answer_the_certificate():
+    place = Site(tls="implicit", pair=harness.pair(), timeout=1)
+    client = hello(place, VERSIONS["TLS 1.3"])
+    client.rest()
+    client.wait()
+    explained(place, "client did not answer this host's certificate in time (timeout); perhaps large "
+              "packets are lost on the way (MTU)", tls_alert=None)
+
+
+@harness.table_of({"closed": "close", "quit": "quit"})
+def test_a_client_that_leaves_after_the_handshake(how):
+    place = Site(tls="on", pair=harness.pair())
+    client = place.connect()
+    client.ehlo()
+    client.starttls()
+    if how == "quit":
+        client.quit()
+        explained(place, "client left right after the handshake: it only checked, or does not accept "
+                  "this host's certificate", end="quit")
+    else:
+        client.wait()
+        explained(place, "client left right after the handshake: it only checked, or does not accept "
+                  "this host's certificate, " + SELF_SIGNED, end="broken")
+
+
+def test_a_client_that_breaks_tls_in_the_middle_of_a_message():
+    """By then the sandbox has closed further."""
+    place = Site(tls="on", pair=harness.pair())
+    client = place.connect()
+    client.ehlo()
+    client.starttls()
+    client.ehlo()
+    client.envelope()
+    client.say("DATA", 354)
+    os.write(client.socket.fileno(), bytes.fromhex("1703030020") + bytes(32))
+    client.wait()
+    explained(place, "client sent a TLS message that this host cannot accept: Decryption has failed.",
+              end="broken", tls_alert="sent bad_record_mac", tls="TLS1.3", tls_offered=None,
+              tls_allowed=None)
+
+
+# No TLS where it should begin
+
+
+@harness.table_of({
+    "HTTP": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+             "client sent an HTTP request where TLS should begin: a browser, a scanner, or a wrong port "
+             "number", None),
+    "SMTP": (b"EHLO client.example.net\r\n",
+             "client went on in the clear after STARTTLS (EHLO client.example.net): a fault of the "
+             "client, or of something in between",
+             "client began in the clear (EHLO client.example.net) where TLS comes first (tls): set the "
+             "client to TLS from the start, not STARTTLS"),
+    "zeros": (bytes(64), "client sent something that is not TLS (" + "x00" * 8 + ")", None),
+    "noise": (bytes(range(255, 191, -1)), "client sent something that is not TLS (xFFxFE...)", None),
+    "an alert": (bytes.fromhex("15030100020228"),
+                 "client sent the alert handshake_failure and no ClientHello; its own log says why", None),
+    "another message": (bytes.fromhex("160301000402000000"),
+                        "client sent something that is not TLS (x16x03x01...)", None),
+    "a broken hello": (bytes.fromhex("1603010010010000ff") + bytes(300),
+                       "client sent a TLS message that this host cannot accept: ...", None),
+})
+def test_something_that_is_no_handshake(octets, sentence, implicit):
+    place = Site(tls="on", pair=harness.pair())
+    raw(place, octets)
+    explained(place, sentence)
+    place = Site(tls="implicit", pair=harness.pair())
+    raw(place, octets)
+    explained(place, implicit or sentence)
+
+
+@harness.table_of({
+    "nothing": (b"", "client asked for STARTTLS and then sent nothing in time (timeout)",
+                "client sent nothing in time where TLS comes first (tls): it may be waiting for a "
+                "greeting in the clear",
+                "client closed the connection after STARTTLS, before any TLS",
+                "client closed the connection without a word: a port scan, or a check that the port is "
+                "open"),
+    "a part of a hello": (bytes.fromhex("1603010200010001fc0303"),
+                          "client sent a part of a ClientHello, and the rest not in time (timeout)", None,
+                          "client closed the connection in the middle of its ClientHello", None),
+})
+def test_a_client_that_stops(octets, late, late_implicit, closed, closed_implicit):
+    for mode, first, second in (("on", late, closed),
+                                ("implicit", late_implicit or late, closed_implicit or closed)):
+        place = Site(tls=mode, pair=harness.pair(), timeout=1)
+        raw(place, octets)
+        explained(place, first, tls_error="took too long", tls_alert=None)
+        place = Site(tls=mode, pair=harness.pair())
+        raw(place, octets, reply=False)
+        explained(place, second, tls_alert=None)
+
+
+# Very old clients, by hand
+
+
+def number(value, octets=2):
+    return value.to_bytes(octets, "big")
+
+
+def vector(content, octets=2):
+    return number(len(content), octets) + content
+
+
+def record(message, version):
+    return b"\x16" + number(version) + vector(message)
+
+
+def old_hello(version, suites, extensions=b""):
+    body = number(version) + bytes(range(32)) + b"\0" + vector(b"".join(map(number, suites))) + b"\1\0"
+    return b"\1" + vector(body + (vector(extensions) if extensions else b""), 3)
+
+
+def ssl2_hello(version, specs):
+    body = b"\1" + number(version) + number(len(specs)) + b"\0\0\0\x10" + specs + bytes(range(16))
+    return number(0x8000 | len(body)) + body
+
+
+ONLY_RC4 = record(old_hello(0x0301, (0x0005, 0x0004)), 0x0301)
+CUT = b"".join(record(old_hello(0x0301, (0x0005, 0x000a))[i:i + 9], 0x0301) for i in range(0, 54, 9))
+
+
+@harness.table_of({
+    "TLS 1.0 with RC4": (ONLY_RC4, "TLS 1.0",
+                         "versions TLS1.0; suites TLS_RSA_WITH_RC4_128_SHA TLS_RSA_WITH_RC4_128_MD5"),
+    "in small records": (CUT, "TLS 1.0",
+                         "versions TLS1.0; suites TLS_RSA_WITH_RC4_128_SHA TLS_RSA_WITH_3DES_EDE_CBC_SHA"),
+    "SSL 3.0": (record(old_hello(0x0300, (0x000a,)), 0x0300), "SSL 3.0",
+                "versions SSL3.0; suites TLS_RSA_WITH_3DES_EDE_CBC_SHA"),
+    "SSL 2.0": (ssl2_hello(0x0002, bytes.fromhex("0700c0050080030080010080")), "SSL 2.0",
+                "versions SSL2.0"),
+    "TLS 1.0 in a hello of SSL 2.0": (ssl2_hello(0x0301, bytes.fromhex("000005010080")), "TLS 1.0",
+                                      "versions TLS1.0; suites TLS_RSA_WITH_RC4_128_SHA"),
+})
+def test_very_old_clients(octets, version, offered):
+    for mode in ("on", "implicit"):
+        place = Site(tls=mode, pair=harness.pair("rsa"))
+        raw(place, octets)
+        found = explained(place, f"client offers only {version}; this host requires TLS 1.2 (tls-priority)",
+                          tls_alert="sent protocol_version")
+        harness.equal(found["tls_offered"], offered)
+
+
+def test_rc4_where_the_version_would_do():
+    place = Site(tls="on", pair=harness.pair("rsa"), tls_priority="NORMAL:-VERS-ALL:+VERS-TLS1.0")
+    raw(place, ONLY_RC4)
+    explained(place, RC4 + "TLS_RSA_WITH_RC4_128_SHA, TLS_RSA_WITH_RC4_128_MD5 (tls-priority)")
+
+
+@harness.table_of({"with a NUL": b"a\0b", "of high octets": b"\xff\xfe", "of control characters": b"a\n\"b"})
+def test_a_server_name_that_is_none(name):
+    """Nothing of it is shown, whether the library takes it or not."""
+    place = Site(tls="on", pair=harness.pair())
+    sni = number(0) + vector(vector(b"\0" + vector(name)))
+    raw(place, record(old_hello(0x0303, (0xc02b, 0xc02c), sni), 0x0301), reply=False)
+    found = explained(place, "client ...")
+    assert "sni" not in found, found
+    if found.get("tls_alert") == "sent illegal_parameter":
+        harness.equal(found["explanation"], "client asks for a server name (SNI) that cannot be one")
+
+
+def test_hostile_names_of_protocols_stay_in_their_field():
+    place = Site(tls="on", pair=harness.pair())
+    names = vector(b"\" evil=1\n", 1) + vector(b"h2", 1) + vector(b"x" * 200, 1)
+    alpn = number(16) + vector(vector(names)) + number(43) + vector(vector(number(0x0303), 1))
+    raw(place, record(old_hello(0x0303, (0xc02b, 0x1301), alpn), 0x0301))
+    found = explained(place, "client ...")
+    harness.contains(found["tls_offered"], "; alpn x22 evil=1x0A h2")
+    assert "evil" not in found, found
+
+
+# In the clear, and our own faults
+
+
+@harness.table_of({
+    "on": ("on", "client began TLS where SMTP begins in the clear: set the client to STARTTLS, or give it "
+           "a port with tls = implicit"),
+    "off": ("off", "client began TLS, which is off here (tls): set the client to no encryption, or turn "
+            "TLS on")})
+def test_a_client_that_begins_with_tls_on_the_plain_port(mode, sentence):
+    place = Site(tls=mode, pair=harness.pair())
+    client = place.connect()
+    client.send(record(old_hello(0x0303, (0xc02b,)), 0x0301))
+    client.expect(554)
+    client.wait()
+    explained(place, sentence, end="foreign-tls")
+
+
+def test_openssl_on_the_plain_port():
+    harness.need("openssl")
+    place = Site(tls="on", pair=harness.pair())
+    harness.run("openssl", "s_client", "-connect", f"127.0.0.1:{Listener(place).port}")
+    explained(place, "client began TLS where SMTP begins in the clear: ...", end="foreign-tls")
+
+
+def test_curl_that_speaks_http():
+    harness.need("curl")
+    place = Site(tls="on", pair=harness.pair())
+    harness.run("curl", "--http0.9", f"http://127.0.0.1:{Listener(place).port}/")
+    explained(place, "client sent an HTTP request to a mail port: a browser, a scanner, or a wrong port "
+              "number", end="foreign-http")
+
+
+def test_mail_without_tls_where_it_is_required():
+    harness.need("swaks")
+    place = Site(tls="required", pair=harness.pair())
+    harness.run("swaks", "--server", f"127.0.0.1:{Listener(place).port}", "--from", SENDER, "--to",
+                RECIPIENT)
+    record_ = harness.eventually(lambda: place.records("session"), "the session's record")[-1]
+    harness.equal(record_["explanation"], "client went on without TLS, which is required here (tls): turn on "
+                  "STARTTLS at the client")
+    harness.equal(record_["status"], "SSL Error (SMTP RX Reject)")
+
+
+def test_a_half_replaced_pair():
+    for mode in ("on", "required", "implicit"):
+        place = Site(tls=mode)
+        pair = harness.pair().copy_to(place.dir)
+        shutil.copy(harness.pair(serial=2).certificate, pair.certificate)
+        place.set(pair=pair)
+        openssl(place)
+        found = harness.eventually(lambda: place.records("session"), "the session's record")[-1]
+        harness.contains(found["explanation"], "TLS was refused, as this host cannot do it: tls-key ")
+        harness.contains(found["explanation"], "is the key of another certificate than ")
+        harness.contains(found["explanation"], "(was only one of them replaced?")
+
+
+def test_sessions_that_go_well_want_no_explaining():
+    for mode in ("on", "required", "implicit"):
+        place = Site(tls=mode, pair=harness.pair(expired=True))
+        client = place.connect(greeting=False)
+        if mode == "implicit":
+            client.handshake()
+        client.expect(220)
+        client.ehlo()
+        if mode != "implicit":
+            client.starttls()
+            client.ehlo()
+        harness.equal(client.message(harness.sample()).code, 250)
+        client.quit()
+        found = place.session()
+        for name in ("explanation", "tls_error", "tls_alert", "tls_offered", "tls_allowed"):
+            assert name not in found, f"{name}: {found[name]}"
+        harness.contains(found["tls_fault"], "expired on 2020-01-01")
+
+
+if __name__ == "__main__":
+    harness.main()
