@@ -211,8 +211,9 @@ static const char *take_recipient(struct span *text, struct span *ret_address)
 		!span_eq((struct span){ line.p, keyword.n }, keyword))
 		return "its first line is not To: <ADDRESS>";
 	args = line;
-	if (path_take(&args, keyword, &path) != PATH_FINE || args.n || path.null ||
-		path.lenient || path.domain.n == 0 || *path.text.p == '-' ||
+	/* the length leaves no room for a route or blanks, and demands the brackets */
+	if (path_take(&args, keyword, &path) != PATH_FINE || args.n ||
+		path.domain.n == 0 || *path.text.p == '-' ||
 		path.text.n + keyword.n + 2 != line.n)
 		return "To does not name a mailbox";
 	if (text->n && is_blank(*text->p))
