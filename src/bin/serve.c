@@ -172,8 +172,11 @@ static void stop_for(struct serve *v, ssize_t result)
 
 static void fill(struct serve *v)
 {
-	ssize_t got = stream_fill(v->stream);
+	ssize_t got;
 
+	if (v->trace)
+		trace_file_turn(v->trace);
+	got = stream_fill(v->stream);
 	if (got <= 0)
 		stop_for(v, got);
 }

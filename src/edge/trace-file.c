@@ -98,14 +98,32 @@ static void took(struct tracer *tracer, enum traced what, struct span octets, bo
 
 void trace_file_replies(struct trace_file *t, struct span out)
 {
-	while (out.n && t->fd >= 0) {
+	char *more;
+
+	if (t->fd < 0 || out.n == 0 || t->n_said + out.n > TRACE_FILE_MAX)
+		return;
+	more = realloc(t->said, t->n_said + out.n);
+	if (!more)
+		return;
+	memcpy(more + t->n_said, out.p, out.n);
+	t->said = more;
+	t->n_said += out.n;
+}
+
+void trace_file_turn(struct trace_file *t)
+{
+	struct span said = { t->said, t->n_said };
+
+	while (said.n && t->fd >= 0) {
 		make_room(t);
-		transcript_reply(&t->out, take_piece(&out));
+		transcript_reply(&t->out, take_piece(&said));
 	}
+	t->n_said = 0;
 }
 
 void trace_file_event(struct trace_file *t, const char *mark)
 {
+	trace_file_turn(t);
 	make_room(t);
 	buf_put_str(&t->out, mark);
 	buf_put_char(&t->out, '\n');
@@ -264,4 +282,5 @@ void trace_file_done(struct trace_file *t)
 		t->n_written += t->mailboxes.n;
 	give_up(t);
 	free(t->kept);
+	free(t->said);
 }

@@ -21,6 +21,8 @@ struct trace_file {
 	struct buf mailboxes; /* a line for each that took mail */
 	char *kept; /* content before it is decoded */
 	size_t n_kept; /* room there */
+	char *said; /* replies not told yet */
+	size_t n_said;
 	char octets[TRACE_BUFFER];
 	char mailbox_octets[TRACE_MAILBOXES_MAX];
 };
@@ -37,8 +39,11 @@ int trace_file_open(struct trace_file *t, struct session *s, const struct config
 /* One more line of settings, before anything else is told. */
 void trace_file_setting(struct trace_file *t, const char *key, struct span value);
 
-/* What the session says, as it is sent. */
+/* What the session says, as it is sent. It is told when the client's turn comes: behind all it was told in answer to. */
 void trace_file_replies(struct trace_file *t, struct span out);
+
+/* The session waits for the client. */
+void trace_file_turn(struct trace_file *t);
 
 /* Something that is not told in octets: "<TLS>". */
 void trace_file_event(struct trace_file *t, const char *mark);
