@@ -47,6 +47,7 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_TLS_OFF] = { 502, "5.5.1", "STARTTLS not offered" },
 	[REPLY_TLS_EARLY] = { 503, "5.5.1", "Input behind STARTTLS before its reply" },
 	[REPLY_TLS_FIRST] = { 530, "5.7.0", "Must issue a STARTTLS command first" },
+	[REPLY_AUTH_FIRST] = { 530, "5.7.0", "Authentication required" },
 
 	[REPLY_ADDRESS_UTF8] = { 553, "5.6.7",
 		"Address is not ASCII, and MAIL did not say SMTPUTF8" },

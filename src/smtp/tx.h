@@ -37,6 +37,7 @@ struct tx {
 	char id[TX_ID_MAX]; /* unique in space and time */
 	struct moment since;
 	char *sender; /* owned; empty for <> */
+	const char *user; /* who has logged in (RFC 4954), of the session; NULL: nobody */
 	struct mail_params params;
 	bool each; /* every recipient has a reply of its own: one may be refused alone */
 	char *envid; /* owned; that of params lies in it. NULL for none */

@@ -1,0 +1,34 @@
+/*
+ * A table of keys and values in a file of its own: lines of text, or a cdb(5) made of them. It is opened once,
+ * with the rights a process begins with, and then asked without its name.
+ */
+#pragma once
+
+#include "base/buf.h"
+
+#define TABLE_TEXT_MAX                                                                   \
+	(1024 * 1024) /* octets of a table of text; a cdb has no limit of ours */
+#define TABLE_VALUE_MAX 4096 /* octets of one value */
+#define TABLE_FAULT_MAX 384 /* a sentence */
+
+struct table;
+
+enum table_found {
+	TABLE_FOUND,
+	TABLE_ABSENT,
+	TABLE_FAILED, /* the file cannot be read, or is broken */
+};
+
+/*
+ * Opens the table at `path`: a cdb where the name ends in ".cdb", else text, each line a key, blanks, and the
+ * value up to the end of the line; empty lines and lines that begin with "#" mean nothing. `is_secret`: a file
+ * that others than its owner and group may read is refused. 0 and *ret; or -errno, and in *ret_fault a sentence
+ * without the path.
+ */
+int table_open(const char *path, bool is_secret, struct table **ret,
+	char ret_fault[TABLE_FAULT_MAX]);
+void table_close(struct table *t);
+
+/* Appends the value of the key to *ret_value, which has room for TABLE_VALUE_MAX. Keys are compared as octets. */
+enum table_found table_find(
+	const struct table *t, struct span key, struct buf *ret_value);
