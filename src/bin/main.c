@@ -228,7 +228,7 @@ static int run(struct connection *c)
 
 	log_init(&c->log, c->inherited.journal_stream, c->inherited.stderr_silent);
 	fine = read_config(c, put_log, &c->log);
-	log_choose(&c->log, c->config.log);
+	log_choose(&c->log, &c->config);
 	find_modules(c);
 	raise_file_limit();
 	build(c, &now);
