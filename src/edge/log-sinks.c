@@ -9,7 +9,7 @@
 
 #define FIELDS_MAX (RECORD_KEYS + 8)
 
-static void write_stderr(const struct log *l, const struct record *r, struct buf *b)
+static void write_stderr(struct log *l, const struct record *r, struct buf *b)
 {
 	(void)l;
 	buf_put(b, SPAN(LOG_IDENTIFIER "["));
@@ -21,7 +21,7 @@ static void write_stderr(const struct log *l, const struct record *r, struct buf
 		return;
 }
 
-static void write_syslog(const struct log *l, const struct record *r, struct buf *b)
+static void write_syslog(struct log *l, const struct record *r, struct buf *b)
 {
 	(void)l;
 	record_put_line(b, r);
@@ -29,24 +29,20 @@ static void write_syslog(const struct log *l, const struct record *r, struct buf
 		syslog((int)topic_get(r->topic)->level, "%s", b->p);
 }
 
-/* A piece of a line ends here: whoever reads skips it, and not the next one with it. */
-static void end_line(int fd)
-{
-	if (write(fd, "\n", 1) < 0)
-		return;
-}
-
-static void write_json(const struct log *l, const struct record *r, struct buf *b)
+/* After a piece of a line the next one begins with a line end: whoever reads skips the piece alone. */
+static void write_json(struct log *l, const struct record *r, struct buf *b)
 {
 	ssize_t n;
 
+	if (l->torn)
+		buf_put_char(b, '\n');
 	record_put_json(b, r, (uint64_t)getpid());
 	buf_put_char(b, '\n');
 	if (b->overflow)
 		return;
 	n = write(l->fd, b->p, b->n);
-	if (n > 0 && n < (ssize_t)b->n)
-		end_line(l->fd);
+	if (n > 0)
+		l->torn = b->p[n - 1] != '\n' && write(l->fd, "\n", 1) != 1;
 }
 
 /* The fields of an entry for the journal, laid out in `b`. */
@@ -75,7 +71,7 @@ static void put_field(struct fields *f, const char *name, struct span value)
 }
 
 /* What journald does not know by itself, and each value as a field. */
-static void write_journal(const struct log *l, const struct record *r, struct buf *b)
+static void write_journal(struct log *l, const struct record *r, struct buf *b)
 {
 	const struct topic_row *topic = topic_get(r->topic);
 	struct fields f = { .b = b };
@@ -100,10 +96,10 @@ static void write_journal(const struct log *l, const struct record *r, struct bu
 		l->systemd->send(f.list, f.n);
 }
 
-void log_sink_write(const struct log *l, const struct record *r, struct buf *b)
+void log_sink_write(struct log *l, const struct record *r, struct buf *b)
 {
 	static void (*const writers[])(
-		const struct log *l, const struct record *r, struct buf *b) = {
+		struct log * l, const struct record *r, struct buf *b) = {
 		[LOG_STDERR] = write_stderr,
 		[LOG_SYSLOG_LINES] = write_syslog,
 		[LOG_JOURNAL] = write_journal,

@@ -6,4 +6,4 @@
 #define LOG_IDENTIFIER "postern"
 
 /* Writes one record; `b` is empty, and has room for its text. What cannot be written is lost. */
-void log_sink_write(const struct log *l, const struct record *r, struct buf *b);
+void log_sink_write(struct log *l, const struct record *r, struct buf *b);

@@ -175,6 +175,15 @@ void log_choose(struct log *l, const struct config *c)
 	l->least = c->log_level;
 }
 
+/* The disk was full once: whoever reads shall lose that line, and not ours with it. */
+static bool is_torn(int fd)
+{
+	off_t end = lseek(fd, 0, SEEK_END);
+	char last;
+
+	return end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n';
+}
+
 /* A FIFO that nobody reads must not hold us up. */
 static void open_file(struct log *l)
 {
@@ -182,8 +191,9 @@ static void open_file(struct log *l)
 	struct buf b = BUF(text);
 
 	l->fd = open(l->file,
-		O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+		O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
 		FILE_MODE);
+	l->torn = l->fd >= 0 && is_torn(l->fd);
 	if (l->fd >= 0)
 		return;
 	l->sink = l->fallback;

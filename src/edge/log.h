@@ -15,6 +15,7 @@ struct log {
 	enum record_level least; /* what is less is not told */
 	const char *file; /* of LOG_JSON */
 	int fd; /* of that file; -1 */
+	bool torn; /* it ends in the middle of a line */
 	const char *modules; /* their directory; to be set before log_open() */
 	const struct systemd_api *systemd; /* loaded when first needed */
 	char *pending; /* records not yet written */
