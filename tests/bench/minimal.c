@@ -160,6 +160,8 @@ void minimal_serve(struct connection *c, const char *maildir)
 
 		if (starts(line, "EHLO"))
 			greet(c);
+		else if (starts(line, "HELO"))
+			put(c, "250 minimal\r\n");
 		else if (starts(line, "STARTTLS") && c->start_tls && !c->tls &&
 			 c->begin == c->end) {
 			put(c, "220 Go ahead\r\n");

@@ -1,0 +1,74 @@
+"""What postern is to reach beside the others: each a ratio with a bound, measured in the same run.
+
+A ratio is taken round by round, ours to the best of theirs (the one with the least median), so that what
+disturbs the machine for a while disturbs both sides.
+"""
+
+import statistics
+
+PEERS = ("postfix", "exim", "exim-inetd", "opensmtpd")  # notqmail is not in Debian 12
+EVERY_PEER = (*PEERS, "aiosmtpd", "mailfront")
+PLAIN, TLS = ("plain-10", "cpu"), ("tls-10", "cpu")
+
+
+class Claim:
+    def __init__(self, text, ours, theirs, most):
+        self.text, self.ours, self.theirs, self.most = text, ours, theirs, most
+
+
+def _one(server, what):
+    return (server, *what)
+
+
+def _to(servers, what):
+    return [(server, *what) for server in servers]
+
+
+def _by_exec(server, how):
+    return [
+        Claim(f"plain message, {how}, to the best of Postfix, Exim, OpenSMTPD", _one(server, PLAIN),
+              _to(PEERS, PLAIN), 0.5),
+        Claim(f"plain message, {how}, to aiosmtpd", _one(server, PLAIN), _to(("aiosmtpd",), PLAIN), 0.95),
+        Claim(f"TLS message, full handshake, {how}, to Postfix", _one(server, TLS), _to(("postfix",), TLS),
+              0.75),
+    ]
+
+
+def _big(work, text):
+    what = (work, "cpu")
+    return Claim(f"{text}, CPU, to the best of all", _one("postern-tcpserver", what), _to(EVERY_PEER, what),
+                 0.2)
+
+
+CLAIMS = (
+    *_by_exec("postern-exec", "by exec, least listener"),
+    *_by_exec("postern-tcpserver", "by exec, tcpserver"),
+    Claim("plain message to the prototype, both by exec", _one("postern-exec", PLAIN),
+          _to(("minimal-plain",), PLAIN), 1.15),
+    Claim("TLS message to the prototype, both by exec", _one("postern-exec", TLS), _to(("minimal-tls",), TLS),
+          1.15),
+    _big("big-data", "100 MB in the clear, DATA"),
+    _big("big-bdat", "100 MB in the clear, BDAT"),
+    _big("big-tls-data", "100 MB over TLS, DATA"),
+    _big("big-tls-bdat", "100 MB over TLS, BDAT"),
+    Claim("100 MB over TLS to the same in clear, wall time", ("postern-tcpserver", "big-tls-data", "wall"),
+          [("postern-tcpserver", "big-data", "wall")], 1.5),
+    Claim("idle connection before TLS to Postfix, Pss", ("postern-tcpserver", "idle", "clear"),
+          [("postfix", "idle", "clear")], 0.1),
+)
+
+
+def values(figures, server, work, figure):
+    samples = figures["samples"].get(work, {}).get(server, [])
+    return [sample[figure] for sample in samples if figure in sample]
+
+
+def ratios(figures, ours, theirs):
+    """Round by round, and whom it is compared with; None when one side was not measured."""
+    mine = values(figures, *ours)
+    found = {one[0]: values(figures, *one) for one in theirs}
+    found = {name: column for name, column in found.items() if column}
+    if not mine or not found:
+        return None, None
+    best = min(found, key=lambda name: statistics.median(found[name]))
+    return [a / b for a, b in zip(mine, found[best])], best

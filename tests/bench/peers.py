@@ -1,0 +1,395 @@
+"""The servers: how each is set up and started, which processes are its own, where its messages land.
+
+All take mail for box@example.org into a Maildir that belongs to the user `mail`, on the same file system,
+with the same certificate; none looks up a name, and none has a limit that the load could reach. A server
+to be compared is one more class here and one more line in SERVERS.
+"""
+
+import os
+import shutil
+import subprocess
+
+from load import Talk
+from measure import Group, eventually
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+WITH_PACKAGES = f"{HERE}/../system/with-packages"
+PACKAGES = ("postfix exim4-daemon-light opensmtpd mailfront ucspi-tcp openbsd-inetd python3-aiosmtpd "
+            "python3-attr python3-public").split()
+PYTHON = "/usr/bin/python3"  # Debian's own: the modules of its packages are for it
+MAIL = 8  # user and group `mail` of any Debian
+CONNECTIONS = 400  # at once, more than are ever made
+BACKLOG = 1024
+
+
+class Place:
+    """What the servers share: folders, the certificate, the packages."""
+
+    def __init__(self, folder, build, packages, library_path):
+        self.folder, self.build, self.packages = folder, build, packages
+        self.library_path = library_path
+        self.certificate, self.key = f"{folder}/tls.crt", f"{folder}/tls.key"
+        self.tickets = f"{folder}/tickets"
+        os.chmod(folder, 0o755)
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+             "-days", "9", "-subj", "/CN=mail.example.org", "-addext", "subjectAltName=DNS:mail.example.org",
+             "-keyout", self.key, "-out", self.certificate], check=True, stderr=subprocess.DEVNULL)
+        with open(self.tickets, "wb") as file:
+            file.write(os.urandom(64))
+        for path in (self.key, self.tickets):
+            os.chown(path, MAIL, MAIL)
+            os.chmod(path, 0o600)
+        self._last_port = 2500
+
+    def port(self):
+        """Every port is free: the network is the benchmark's own."""
+        self._last_port += 1
+        return self._last_port
+
+
+class Server:
+    """One that listens; a subclass says how it is started."""
+
+    name = label = ""
+    recipient = "box@example.org"
+    extensions = {"STARTTLS", "BDAT", "resume"}
+    queue = False  # does it say 250 before the message is in new/?
+    note = ""  # what it does less or more than the others
+
+    def __init__(self, place):
+        self.place, self.port = place, place.port()
+        self.folder = f"{place.folder}/{self.name}"
+        self.box = f"{self.folder}/mail/box"
+        self.new = f"{self.box}/new"
+        self.log = f"{self.folder}/log"
+        for path in (f"{self.box}/tmp", f"{self.box}/cur", self.new, self.log, f"{self.folder}/spool"):
+            os.makedirs(path)
+        for path in (f"{self.folder}/mail", self.box, self.new, f"{self.box}/tmp", f"{self.box}/cur",
+                     self.log):
+            os.chown(path, MAIL, MAIL)
+        self.group = self.process = None
+
+    def start(self):
+        self.group = Group(self.name)
+        with open(f"{self.folder}/output", "ab") as output:
+            self.process = subprocess.Popen(
+                self.command(), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", **self.environment()},
+                preexec_fn=self.group.enter)  # before it becomes the server
+        try:
+            eventually(self._greets, f"{self.name} greets")
+        except TimeoutError as error:
+            with open(f"{self.folder}/output", encoding="utf-8", errors="replace") as output:
+                raise RuntimeError(f"{error}: {output.read()[-2000:]}") from None
+        return self
+
+    def stop(self):
+        if self.group:
+            self.group.end()
+        if self.process:
+            self.process.wait()
+
+    def command(self):
+        raise NotImplementedError
+
+    def environment(self):
+        return {}
+
+    def clear(self):
+        """An empty new/ for the next measurement."""
+        with os.scandir(self.new) as entries:
+            for entry in entries:
+                os.unlink(entry.path)
+
+    def write(self, name, text):
+        path = f"{self.folder}/{name}"
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        return path
+
+    def packaged(self, path):
+        """A program of an unpacked package, copied to where a machine of its own sees it, too."""
+        return shutil.copy(f"{self.place.packages}/{path}", self.folder)
+
+    def tcpserver(self, *command, options=()):
+        return [self.packaged("ucspi-tcp/usr/bin/tcpserver"), "-R", "-H", "-l0", "-c", str(CONNECTIONS),
+                "-b", str(BACKLOG), *options, "127.0.0.1", str(self.port), *command]
+
+    def inetd(self, program, *arguments):
+        line = f"127.0.0.1:{self.port} stream tcp nowait.1000000 root {program} {' '.join(arguments)}\n"
+        return [self.packaged("openbsd-inetd/usr/sbin/inetd"), "-i", self.write("inetd.conf", line)]
+
+    def machine(self, package, script):
+        """The script on a machine of its own; what has lost its parent there is waited for."""
+        return [WITH_PACKAGES, self.place.packages, package, self.folder, "/bin/sh", "-c",
+                f"{script}\nsleep infinity & wait"]
+
+    def _greets(self):
+        if self.process.poll() is not None:
+            raise RuntimeError(f"{self.name} ended by itself; see {self.folder}/output")
+        try:
+            Talk(self).begin().quit()
+        except (OSError, RuntimeError):
+            return False
+        return True
+
+
+class Postern(Server):
+    note = "one record a message and one a session, appended to a file"
+
+    def postern(self):
+        settings = self.write("postern.conf", f"""\
+hostname = mail.example.org
+domains = example.org
+maildir = {self.folder}/mail/%u
+user = mail
+size-limit = 0
+tls = on
+tls-certificate = {self.place.certificate}
+tls-key = {self.place.key}
+tls-tickets = {self.place.tickets}
+log = json:{self.log}/records
+""")
+        return [f"{self.place.build}/src/postern", "-c", settings]
+
+
+class PosternExec(Postern):
+    name, label = "postern-exec", "postern, the least listener"
+    note = "by exec-listener of this folder: accept, vfork, execve"
+
+    def command(self):
+        return [f"{self.place.build}/tests/bench/exec-listener", str(self.port), *self.postern()]
+
+
+class PosternTcpserver(Postern):
+    name, label = "postern-tcpserver", "postern, tcpserver"
+
+    def command(self):
+        return self.tcpserver(*self.postern())
+
+
+class PosternInetd(Postern):
+    name, label = "postern-inetd", "postern, openbsd-inetd"
+
+    def command(self):
+        program, *arguments = self.postern()
+        return self.inetd(program, "postern", *arguments)
+
+
+class Minimal(Server):
+    """The prototypes, as root, by the least listener."""
+
+    extensions = set()
+    note = "a prototype: no settings, no sandbox, no policy, no caps, no log, no change of user"
+
+    def command(self):
+        tools = f"{self.place.build}/tests/bench"
+        return [f"{tools}/exec-listener", str(self.port), *self.prototype(tools)]
+
+
+class MinimalPlain(Minimal):
+    name, label = "minimal-plain", "prototype without TLS"
+
+    def prototype(self, tools):
+        return [f"{tools}/minimal-plain", self.box]
+
+
+class MinimalTls(Minimal):
+    name, label = "minimal-tls", "prototype linked with GnuTLS"
+    extensions = {"STARTTLS"}
+
+    def prototype(self, tools):
+        return [f"{tools}/minimal-tls", self.box, self.place.certificate, self.place.key]
+
+
+class Postfix(Server):
+    name, label = "postfix", "Postfix 3.7, virtual(8)"
+    queue = True
+    note = "syncs its queue file before the 250 and the Maildir's file after it"
+
+    MAIN = """\
+compatibility_level = 3.6
+myhostname = mail.example.org
+mydestination =
+inet_protocols = ipv4
+alias_maps =
+maillog_file = /var/log/postfix.log
+smtpd_peername_lookup = no
+smtpd_client_connection_count_limit = 0
+smtpd_recipient_restrictions = reject_unauth_destination
+default_process_limit = {connections}
+message_size_limit = 0
+mailbox_size_limit = 0
+virtual_mailbox_limit = 0
+virtual_mailbox_domains = example.org
+virtual_mailbox_base = {folder}/mail
+virtual_mailbox_maps = static:box/
+virtual_minimum_uid = 1
+virtual_uid_maps = static:{mail}
+virtual_gid_maps = static:{mail}
+smtpd_tls_security_level = may
+smtpd_tls_chain_files = /etc/postfix/tls.pem
+"""
+    MASTER = """\
+127.0.0.1:{port} inet n - n - - smtpd
+postlog   unix-dgram n  -  n  -  1  postlogd
+pickup    unix  n  -  n  60  1  pickup
+cleanup   unix  n  -  n  -   0  cleanup
+qmgr      unix  n  -  n  300 1  qmgr
+tlsmgr    unix  -  -  n  1000? 1 tlsmgr
+rewrite   unix  -  -  n  -   -  trivial-rewrite
+bounce    unix  -  -  n  -   0  bounce
+defer     unix  -  -  n  -   0  bounce
+trace     unix  -  -  n  -   0  bounce
+proxymap  unix  -  -  n  -   -  proxymap
+anvil     unix  -  -  n  -   1  anvil
+virtual   unix  -  n  n  -   -  virtual
+error     unix  -  -  n  -   -  error
+retry     unix  -  -  n  -   -  error
+"""
+
+    def command(self):
+        values = {"folder": self.folder, "port": self.port, "mail": MAIL, "connections": CONNECTIONS}
+        self.write("main.cf", self.MAIN.format(**values))
+        self.write("master.cf", self.MASTER.format(**values))
+        with open(self.place.key, encoding="ascii") as key, \
+                open(self.place.certificate, encoding="ascii") as certificate:
+            self.write("tls.pem", key.read() + certificate.read())
+        return self.machine("postfix", f"""
+            mount --bind {self.log} /var/log
+            mount --bind {self.folder}/spool /var/spool/postfix
+            cp {self.folder}/main.cf {self.folder}/master.cf {self.folder}/tls.pem /etc/postfix/
+            chmod 600 /etc/postfix/tls.pem
+            chown root /var/spool/postfix; chown postfix /var/lib/postfix
+            postfix start""")
+
+
+class Exim(Server):
+    queue = True
+    note = "syncs its two spool files before the 250 and the Maildir's file after it"
+
+    SETTINGS = """\
+primary_hostname = mail.example.org
+local_interfaces = 127.0.0.1
+daemon_smtp_ports = {port}
+log_file_path = /var/log/exim4/%slog
+rfc1413_query_timeout = 0s
+smtp_accept_max = {connections}
+smtp_accept_queue_per_connection = 0
+smtp_connect_backlog = {backlog}
+message_size_limit = 0
+tls_advertise_hosts = *
+tls_certificate = {certificate}
+tls_privatekey = {folder}/tls.key
+tls_resumption_hosts = *
+acl_smtp_rcpt = all
+begin acl
+all:
+  accept
+begin routers
+here:
+  driver = accept
+  domains = example.org
+  transport = here
+begin transports
+here:
+  driver = appendfile
+  directory = {folder}/mail/box
+  maildir_format
+  user = mail
+  group = mail
+"""
+
+    def exim(self, start):
+        self.write("exim4.conf", self.SETTINGS.format(
+            folder=self.folder, port=self.port, certificate=f"{self.folder}/tls.crt",
+            connections=CONNECTIONS, backlog=BACKLOG))
+        shutil.copy(self.place.certificate, f"{self.folder}/tls.crt")
+        shutil.copy(self.place.key, f"{self.folder}/tls.key")
+        return self.machine("exim4-daemon-light", f"""
+            mkdir -p /etc/exim4 /var/spool/exim4 {self.log}/exim4
+            mount --bind {self.log} /var/log
+            mount --bind {self.folder}/spool /var/spool/exim4
+            chown Debian-exim:Debian-exim /var/spool/exim4 /var/log/exim4 {self.folder}/tls.key
+            cp {self.folder}/exim4.conf /etc/exim4/exim4.conf
+            {start}""")
+
+
+class EximDaemon(Exim):
+    name, label = "exim", "Exim 4.96, daemon"
+
+    def command(self):
+        return self.exim("exim4 -bd")
+
+
+class EximInetd(Exim):
+    name, label = "exim-inetd", "Exim 4.96, -bs by inetd"
+    extensions = {"STARTTLS", "BDAT"}
+
+    def command(self):
+        return self.exim(" ".join(self.inetd("/usr/sbin/exim4", "exim4", "-bs")) + " &")
+
+
+class Opensmtpd(Server):
+    # Built with OpenSSL 3, Debian's fails each handshake: its engine's keys have no private part there.
+    name, label = "opensmtpd", "OpenSMTPD 6.8"
+    extensions = set()
+    queue = True
+    note = "no TLS (Debian's build fails each handshake), writes no log (there is no syslog here)"
+
+    SETTINGS = """\
+smtp max-message-size "1G"
+table who {{ "box" = "{mail}:{mail}:{folder}/mail" }}
+listen on 127.0.0.1 port {port} hostname mail.example.org
+action here maildir "{folder}/mail/box" userbase <who>
+match from any for domain "example.org" action here
+"""
+
+    def command(self):
+        self.write("smtpd.conf", self.SETTINGS.format(folder=self.folder, port=self.port, mail=MAIL))
+        return self.machine("opensmtpd", f"""
+            echo opensmtpd:x:61011:61011::/var/lib/opensmtpd/empty:/usr/sbin/nologin >>/etc/passwd
+            echo opensmtpq:x:61012:61012::/var/lib/opensmtpd/empty:/usr/sbin/nologin >>/etc/passwd
+            printf 'opensmtpd:x:61011:\\nopensmtpq:x:61012:\\n' >>/etc/group
+            mkdir -p /var/spool/smtpd
+            mount --bind {self.folder}/spool /var/spool/smtpd
+            chmod 711 /var/spool/smtpd
+            install -m 600 {self.folder}/smtpd.conf /etc/smtpd.conf
+            smtpd""")
+
+
+class Aiosmtpd(Server):
+    name, label = "aiosmtpd", "aiosmtpd 1.4, one event loop"
+    extensions = {"STARTTLS", "resume"}
+    note = "no processes, no log, the folder is not synced"
+
+    def environment(self):
+        return {"PYTHONPATH": ":".join(
+            f"{self.place.packages}/{name}/usr/lib/python3/dist-packages"
+            for name in ("python3-aiosmtpd", "python3-attr", "python3-public"))}
+
+    def command(self):
+        return [PYTHON, f"{HERE}/aiosmtpd-server.py", str(self.port), self.box, self.place.certificate,
+                self.place.key]
+
+
+class Mailfront(Server):
+    name, label = "mailfront", "mailfront 2.12, tcpserver"
+    extensions = set()
+    note = "stores envelope and message in one file of a queue folder and delivers nothing"
+
+    def command(self):
+        program = " ".join(self.tcpserver(
+            "/usr/sbin/mailfront", "smtp", "queuedir", "accept", "add-received",
+            options=("-u", str(MAIL), "-g", str(MAIL))))
+        return self.machine("mailfront", f"""
+            cp -a /usr/lib/libbg.so* /usr/lib/libcvm* /usr/lib/x86_64-linux-gnu/ 2>/dev/null
+            export QUEUEDIR={self.box}
+            {program} &""")
+
+
+SERVERS = {kind.name: kind for kind in (
+    PosternExec, PosternTcpserver, PosternInetd, MinimalPlain, MinimalTls, Postfix, EximDaemon, EximInetd,
+    Opensmtpd, Aiosmtpd, Mailfront)}
+

@@ -1,0 +1,154 @@
+"""The plot: an SVG by hand, of bars for what a session costs and of curves for how that grows."""
+
+import math
+import statistics
+from html import escape
+
+from claims import values
+
+WIDTH, PANEL, LEFT, GAP = 960, 440, 150, 40
+COLOURS = ("#1b6ca8", "#c0392b", "#2e8b57", "#8e5ea2", "#d68910", "#566573")
+BAR, ROW = 13, 18
+CURVE_HEIGHT = 230
+FONT = 'font-family="sans-serif" font-size="12"'
+
+BARS = (
+    ("CPU seconds for 1000 messages of 4 KiB, in the clear", "plain-10", "cpu", 2),
+    ("The same over TLS, full handshake", "tls-10", "cpu", 2),
+    ("CPU seconds for 100 MB in one message, in the clear", "big-data", "cpu", 2),
+    ("The same over TLS", "big-tls-data", "cpu", 2),
+    ("Memory of an idle connection in the clear, KiB", "idle", "clear", 0),
+    ("The same after TLS", "idle", "tls", 0),
+)
+
+
+def text(x, y, what, anchor="start", more=""):
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" {more}>{escape(str(what))}</text>'
+
+
+def colour(name):
+    return COLOURS[0] if name.startswith("postern") else "#9aa5ad" if name.startswith("minimal") else COLOURS[1]
+
+
+def bars(figures, x, y, title, work, figure, digits):
+    """One panel; the height that it took. A bar that is far too long is cut, its figure is not."""
+    scale = 1e-3 if work.startswith("big") else 1
+    found = [(name, [scale * v for v in values(figures, name, work, figure)]) for name in figures["servers"]]
+    found = [(name, column) for name, column in found if column]
+    parts = [text(x, y + 12, title, more='font-weight="bold"')]
+    if not found:
+        return parts + [text(x, y + 30, "not measured")], 2 * ROW
+    medians = sorted(statistics.median(column) for _, column in found)
+    full = min(medians[-1], 4 * medians[len(medians) // 2])
+    room = PANEL - LEFT - 55
+    for row, (name, column) in enumerate(found):
+        top = y + 22 + row * ROW
+        median = statistics.median(column)
+        length = max(1.0, room * min(median, full) / full)
+        parts.append(text(x + LEFT - 6, top + 11, name, "end"))
+        parts.append(f'<rect x="{x + LEFT}" y="{top}" width="{length:.1f}" height="{BAR}" '
+                     f'fill="{colour(name)}"/>')
+        if median > full:
+            parts.append(f'<path d="M{x + LEFT + length - 12:.1f} {top + BAR + 1} l5 -{BAR + 2} h4 l-5 {BAR + 2} z" '
+                         'fill="#ffffff"/>')
+        elif len(column) > 1:
+            low, high = (x + LEFT + room * min(value, full) / full for value in (min(column), max(column)))
+            parts.append(f'<path d="M{low:.1f} {top + BAR / 2} H{high:.1f}" stroke="#000000"/>')
+            length = max(length, high - x - LEFT)
+        parts.append(text(x + LEFT + length + 5, top + 11, f"{median:.{digits}f}"))
+    return parts, 30 + len(found) * ROW
+
+
+def curve_points(figures, work, per):
+    """For each server its points (step, figure)."""
+    found = {}
+    for name, samples in figures["samples"].get(work, {}).items():
+        found[name] = [(int(step), per(int(step), statistics.median(s[step] for s in samples)))
+                       for step in samples[0]]
+    return found
+
+
+def decades(low, high):
+    return range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+
+
+def number(value):
+    for size, unit in ((1 << 20, "MiB"), (1 << 10, "KiB")):
+        if value >= size and value % size == 0:
+            return f"{value // size} {unit}"
+    return f"{value:,}"
+
+
+def curves(x, y, title, lines, label):
+    """Both axes logarithmic: what is level costs the same at each step."""
+    parts = [text(x, y + 12, title, more='font-weight="bold"')]
+    points = [point for line in lines.values() for point in line]
+    if not points:
+        return parts + [text(x, y + 30, "not measured")]
+    left, right, top, bottom = x + 46, x + PANEL - 14, y + 26, y + CURVE_HEIGHT - 34
+    steps = sorted({step for step, _ in points})
+    rows = decades(min(v for _, v in points), max(v for _, v in points))
+    if len(rows) == 1:
+        rows = range(rows[0], rows[0] + 2)
+
+    def across(step):
+        span = math.log10(steps[-1] / steps[0]) or 1
+        return left + (right - left) * math.log10(step / steps[0]) / span
+
+    def down(value):
+        return bottom - (bottom - top) * (math.log10(value) - rows[0]) / (rows[-1] - rows[0])
+
+    for row in rows:
+        parts.append(f'<path d="M{left} {down(10.0 ** row):.1f} H{right}" stroke="#d5d8dc"/>')
+        parts.append(text(left - 6, down(10.0 ** row) + 4, f"{10.0 ** row:g}", "end"))
+    for step in steps:
+        parts.append(text(across(step), bottom + 16, number(step), "middle", 'font-size="11"'))
+    parts.append(text((left + right) / 2, bottom + 31, label, "middle", 'font-size="11"'))
+    for index, (name, line) in enumerate(lines.items()):
+        paint = COLOURS[index % len(COLOURS)]
+        path = " L".join(f"{across(step):.1f} {down(value):.1f}" for step, value in line)
+        parts.append(f'<path d="M{path}" fill="none" stroke="{paint}" stroke-width="2"/>')
+        parts += [f'<circle cx="{across(step):.1f}" cy="{down(value):.1f}" r="2.5" fill="{paint}"/>'
+                  for step, value in line]
+    return parts
+
+
+def legend(x, y, names):
+    parts = []
+    for index, name in enumerate(names):
+        parts.append(f'<rect x="{x}" y="{y}" width="12" height="12" fill="{COLOURS[index % len(COLOURS)]}"/>')
+        parts.append(text(x + 17, y + 11, name))
+        x += 40 + 8 * len(name)
+    return parts
+
+
+def plot(figures):
+    a = figures["about"]
+    parts, y = [], 20
+    parts.append(text(20, y + 6, "postern and others on the same work", more='font-size="16" font-weight="bold"'))
+    parts.append(text(20, y + 24, f"{a['date']}, {a['cpu']}, Linux {a['kernel']}; medians of interleaved rounds, "
+                                  "thin lines from least to most; all processes, children included"))
+    y += 44
+    for index in range(0, len(BARS), 2):
+        heights = []
+        for column, what in enumerate(BARS[index:index + 2]):
+            drawn, height = bars(figures, 20 + column * (PANEL + GAP), y, *what)
+            parts += drawn
+            heights.append(height)
+        y += max(heights) + 14
+    many = curve_points(figures, "many", lambda _, ms: ms)
+    sizes = {f"{name}": line for name, line in
+             curve_points(figures, "sizes-plain", lambda octets, ms: 1e6 * ms / octets).items()}
+    tls = curve_points(figures, "sizes-tls", lambda octets, ms: 1e6 * ms / octets)
+    names = list(dict.fromkeys([*many, *sizes, *tls]))
+    panels = (("CPU ms of one message, by messages so far", many, "messages in the Maildir"),
+              ("CPU ns an octet, in the clear", sizes, "octets of the message"),
+              ("CPU ns an octet, over TLS", tls, "octets of the message"))
+    for index, (title, lines, label) in enumerate(panels):
+        ordered = {name: lines[name] for name in names if name in lines}
+        parts += curves(20 + index % 2 * (PANEL + GAP), y + index // 2 * CURVE_HEIGHT, title, ordered, label)
+    parts += legend(20 + PANEL + GAP + 46, y + CURVE_HEIGHT + 60, names)
+    y += 2 * CURVE_HEIGHT
+    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" width="{WIDTH}" '
+                      f'height="{y}" {FONT}>', f'<rect width="{WIDTH}" height="{y}" fill="#ffffff"/>',
+                      *parts, "</svg>"])
