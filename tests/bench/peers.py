@@ -14,8 +14,6 @@ from measure import Group, eventually
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WITH_PACKAGES = f"{HERE}/../system/with-packages"
-PACKAGES = ("postfix exim4-daemon-light opensmtpd mailfront ucspi-tcp openbsd-inetd python3-aiosmtpd "
-            "python3-attr python3-public").split()
 PYTHON = "/usr/bin/python3"  # Debian's own: the modules of its packages are for it
 MAIL = 8  # user and group `mail` of any Debian
 CONNECTIONS = 400  # at once, more than are ever made
@@ -54,7 +52,7 @@ class Server:
     name = label = ""
     recipient = "box@example.org"
     extensions = {"STARTTLS", "BDAT", "resume"}
-    queue = False  # does it say 250 before the message is in new/?
+    packages = ()  # of Debian
     note = ""  # what it does less or more than the others
 
     def __init__(self, place):
@@ -164,6 +162,7 @@ class PosternExec(Postern):
 
 class PosternTcpserver(Postern):
     name, label = "postern-tcpserver", "postern, tcpserver"
+    packages = ("ucspi-tcp",)
 
     def command(self):
         return self.tcpserver(*self.postern())
@@ -171,6 +170,7 @@ class PosternTcpserver(Postern):
 
 class PosternInetd(Postern):
     name, label = "postern-inetd", "postern, openbsd-inetd"
+    packages = ("openbsd-inetd",)
 
     def command(self):
         program, *arguments = self.postern()
@@ -205,7 +205,7 @@ class MinimalTls(Minimal):
 
 class Postfix(Server):
     name, label = "postfix", "Postfix 3.7, virtual(8)"
-    queue = True
+    packages = ("postfix",)
     note = "syncs its queue file before the 250 and the Maildir's file after it"
 
     MAIN = """\
@@ -266,7 +266,6 @@ retry     unix  -  -  n  -   -  error
 
 
 class Exim(Server):
-    queue = True
     note = "syncs its two spool files before the 250 and the Maildir's file after it"
 
     SETTINGS = """\
@@ -318,6 +317,7 @@ here:
 
 class EximDaemon(Exim):
     name, label = "exim", "Exim 4.96, daemon"
+    packages = ("exim4-daemon-light",)
 
     def command(self):
         return self.exim("exim4 -bd")
@@ -325,6 +325,7 @@ class EximDaemon(Exim):
 
 class EximInetd(Exim):
     name, label = "exim-inetd", "Exim 4.96, -bs by inetd"
+    packages = ("exim4-daemon-light", "openbsd-inetd")
     extensions = {"STARTTLS", "BDAT"}
 
     def command(self):
@@ -334,8 +335,8 @@ class EximInetd(Exim):
 class Opensmtpd(Server):
     # Built with OpenSSL 3, Debian's fails each handshake: its engine's keys have no private part there.
     name, label = "opensmtpd", "OpenSMTPD 6.8"
+    packages = ("opensmtpd",)
     extensions = set()
-    queue = True
     note = "no TLS (Debian's build fails each handshake), writes no log (there is no syslog here)"
 
     SETTINGS = """\
@@ -361,13 +362,14 @@ match from any for domain "example.org" action here
 
 class Aiosmtpd(Server):
     name, label = "aiosmtpd", "aiosmtpd 1.4, one event loop"
+    packages = ("python3-aiosmtpd", "python3-attr", "python3-public")
     extensions = {"STARTTLS", "resume"}
     note = "no processes, no log, the folder is not synced"
 
     def environment(self):
         return {"PYTHONPATH": ":".join(
             f"{self.place.packages}/{name}/usr/lib/python3/dist-packages"
-            for name in ("python3-aiosmtpd", "python3-attr", "python3-public"))}
+            for name in self.packages)}
 
     def command(self):
         return [PYTHON, f"{HERE}/aiosmtpd-server.py", str(self.port), self.box, self.place.certificate,
@@ -376,6 +378,7 @@ class Aiosmtpd(Server):
 
 class Mailfront(Server):
     name, label = "mailfront", "mailfront 2.12, tcpserver"
+    packages = ("mailfront", "ucspi-tcp")
     extensions = set()
     note = "stores envelope and message in one file of a queue folder and delivers nothing"
 

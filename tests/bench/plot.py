@@ -4,7 +4,7 @@ import math
 import statistics
 from html import escape
 
-from claims import values
+from claims import further, steps, values
 
 WIDTH, PANEL, LEFT, GAP = 960, 440, 150, 40
 COLOURS = ("#1b6ca8", "#c0392b", "#2e8b57", "#8e5ea2", "#d68910", "#566573")
@@ -59,13 +59,10 @@ def bars(figures, x, y, title, work, figure, digits):
     return parts, 30 + len(found) * ROW
 
 
-def curve_points(figures, work, per):
-    """For each server its points (step, figure)."""
-    found = {}
-    for name, samples in figures["samples"].get(work, {}).items():
-        found[name] = [(int(step), per(int(step), statistics.median(s[step] for s in samples)))
-                       for step in samples[0]]
-    return found
+def lines(figures, work, of):
+    """For each server its points (step, figure); a logarithm has no place for others than these."""
+    found = {name: [point for point in of(figures, name, work) if point[1] > 0] for name in figures["servers"]}
+    return {name: points for name, points in found.items() if points}
 
 
 def decades(low, high):
@@ -73,16 +70,15 @@ def decades(low, high):
 
 
 def number(value):
-    for size, unit in ((1 << 20, "MiB"), (1 << 10, "KiB")):
-        if value >= size and value % size == 0:
-            return f"{value // size} {unit}"
-    return f"{value:,}"
+    if value < 1_000_000:
+        return f"{value // 1024} KiB" if value >= 1024 and value % 1024 == 0 else f"{value:,}"
+    return f"{value / 1e6:g} MB"
 
 
-def curves(x, y, title, lines, label):
+def curves(x, y, title, painted, label):
     """Both axes logarithmic: what is level costs the same at each step."""
     parts = [text(x, y + 12, title, more='font-weight="bold"')]
-    points = [point for line in lines.values() for point in line]
+    points = [point for _, line in painted.values() for point in line]
     if not points:
         return parts + [text(x, y + 30, "not measured")]
     left, right, top, bottom = x + 46, x + PANEL - 14, y + 26, y + CURVE_HEIGHT - 34
@@ -104,8 +100,7 @@ def curves(x, y, title, lines, label):
     for step in steps:
         parts.append(text(across(step), bottom + 16, number(step), "middle", 'font-size="11"'))
     parts.append(text((left + right) / 2, bottom + 31, label, "middle", 'font-size="11"'))
-    for index, (name, line) in enumerate(lines.items()):
-        paint = COLOURS[index % len(COLOURS)]
+    for paint, line in painted.values():
         path = " L".join(f"{across(step):.1f} {down(value):.1f}" for step, value in line)
         parts.append(f'<path d="M{path}" fill="none" stroke="{paint}" stroke-width="2"/>')
         parts += [f'<circle cx="{across(step):.1f}" cy="{down(value):.1f}" r="2.5" fill="{paint}"/>'
@@ -136,17 +131,15 @@ def plot(figures):
             parts += drawn
             heights.append(height)
         y += max(heights) + 14
-    many = curve_points(figures, "many", lambda _, ms: ms)
-    sizes = {f"{name}": line for name, line in
-             curve_points(figures, "sizes-plain", lambda octets, ms: 1e6 * ms / octets).items()}
-    tls = curve_points(figures, "sizes-tls", lambda octets, ms: 1e6 * ms / octets)
-    names = list(dict.fromkeys([*many, *sizes, *tls]))
-    panels = (("CPU ms of one message, by messages so far", many, "messages in the Maildir"),
-              ("CPU ns an octet, in the clear", sizes, "octets of the message"),
-              ("CPU ns an octet, over TLS", tls, "octets of the message"))
-    for index, (title, lines, label) in enumerate(panels):
-        ordered = {name: lines[name] for name in names if name in lines}
-        parts += curves(20 + index % 2 * (PANEL + GAP), y + index // 2 * CURVE_HEIGHT, title, ordered, label)
+    panels = (("CPU ms of one message", lines(figures, "many", steps), "messages in the Maildir so far"),
+              ("CPU ns of each octet more, in the clear", lines(figures, "sizes-plain", further),
+               "octets of the message"),
+              ("CPU ns of each octet more, over TLS", lines(figures, "sizes-tls", further),
+               "octets of the message"))
+    names = list(dict.fromkeys(name for _, drawn, _ in panels for name in drawn))
+    for index, (title, drawn, label) in enumerate(panels):
+        painted = {name: (COLOURS[names.index(name) % len(COLOURS)], line) for name, line in drawn.items()}
+        parts += curves(20 + index % 2 * (PANEL + GAP), y + index // 2 * CURVE_HEIGHT, title, painted, label)
     parts += legend(20 + PANEL + GAP + 46, y + CURVE_HEIGHT + 60, names)
     y += 2 * CURVE_HEIGHT
     return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" width="{WIDTH}" '

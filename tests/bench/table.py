@@ -2,30 +2,32 @@
 
 import statistics
 
-from claims import CLAIMS, ratios, values
+from claims import CLAIMS, further, ratios, steps, values
 
 REFERENCE = ("postern-tcpserver", "postern-exec")  # the first of them that was measured
-WIDTH = 27
+CELL = 20  # columns of the page for one figure
+AT_ONCE = (1, 10, 50)
 
-# work, figure, what it is called, its unit, digits behind the point
-FIGURES = (
-    *((f"{kind}-{jobs}", "cpu", f"{text}, {jobs} at once: CPU", "s/1000", 2)
-      for kind, text in (("plain", "4 KiB in the clear"), ("tls", "4 KiB, TLS, full handshake"),
-                         ("resumed", "4 KiB, TLS, resumed"))
-      for jobs in (1, 10, 50)),
-    *((f"{kind}-{jobs}", "rate", f"{text}, {jobs} at once: messages", "1/s", 0)
-      for kind, text in (("plain", "4 KiB in the clear"), ("tls", "4 KiB, TLS, full handshake"),
-                         ("resumed", "4 KiB, TLS, resumed"))
-      for jobs in (1, 10, 50)),
-    *((work, figure, f"{text}: {called}", "ms", 0)
-      for work, text in (("big-data", "100 MB in the clear, DATA"), ("big-bdat", "100 MB in the clear, BDAT"),
-                         ("big-tls-data", "100 MB over TLS, DATA"), ("big-tls-bdat", "100 MB over TLS, BDAT"))
-      for figure, called in (("cpu", "CPU"), ("wall", "time"))),
-    ("greeting", "wall", "time to the 220", "ms", 2),
-    ("idle", "clear", "idle connection before TLS: Pss", "KiB", 0),
-    ("idle", "tls", "idle connection after TLS: Pss", "KiB", 0),
-    ("syncs", "files", "syncs of files a message", "", 1),
-    ("syncs", "folders", "syncs of folders a message", "", 1),
+
+def _sessions(kind):
+    return [(f"{kind}-{jobs}", "cpu", f"CPU, {jobs}", 2) for jobs in AT_ONCE] + [
+        (f"{kind}-{jobs}", "rate", f"messages, {jobs}", 0) for jobs in AT_ONCE]
+
+
+# what the figures of a block are; and for each column work, figure, heading, digits behind the point
+BLOCKS = (
+    ("4 KiB in the clear, so many at once: CPU s of 1000 sessions, messages a second", _sessions("plain")),
+    ("4 KiB, STARTTLS, full handshake: CPU s of 1000 sessions, messages a second", _sessions("tls")),
+    ("4 KiB, STARTTLS, resumed: CPU s of 1000 sessions, messages a second", _sessions("resumed")),
+    ("{big:g} MB in one message: CPU ms", [
+        ("big-data", "cpu", "clear, DATA", 0), ("big-bdat", "cpu", "clear, BDAT", 0),
+        ("big-tls-data", "cpu", "TLS, DATA", 0), ("big-tls-bdat", "cpu", "TLS, BDAT", 0)]),
+    ("{big:g} MB in one message: ms until it is in new/", [
+        ("big-data", "wall", "clear, DATA", 0), ("big-bdat", "wall", "clear, BDAT", 0),
+        ("big-tls-data", "wall", "TLS, DATA", 0), ("big-tls-bdat", "wall", "TLS, BDAT", 0)]),
+    ("ms to the 220; Pss of an idle connection in KiB; syncs a message", [
+        ("greeting", "wall", "220", 2), ("idle", "clear", "before TLS", 0), ("idle", "tls", "after TLS", 0),
+        ("syncs", "files", "files", 1), ("syncs", "folders", "folders", 1)]),
 )
 
 
@@ -49,55 +51,60 @@ def head(figures):
         yield f"  {name:<18} {server['label']}: {server['note']}"
 
 
-def rows(figures):
+def block(figures, title, columns):
+    """A line for each server; the last column compares the first figure of all."""
     reference = next((name for name in REFERENCE if name in figures["servers"]), None)
-    yield f"{'':<48} {'server':<18} {'median (least-most)':>{WIDTH}}        {'to ' + (reference or '-')}"
-    for work, figure, text, unit, digits in FIGURES:
-        for name in figures["servers"]:
-            column = values(figures, name, work, figure)
-            if not column:
-                continue
-            own = (name, work, figure)
-            share = ratios(figures, own, [(reference, work, figure)])[0] if reference != name else None
-            yield (f"{text:<48} {name:<18} {spread(column, digits):>{WIDTH}} {unit:<6} "
-                   f"{'x ' + spread(share, 2) if share and figure != 'folders' else ''}").rstrip()
-            text = ""
-
-
-def curves(figures, work, text, per):
-    """One line a server: the median at each step."""
+    yield title.format(big=figures["about"]["big"] / 1e6)
+    yield f"{'':<18}" + "".join(f"{heading:>{CELL}}" for _, _, heading, _ in columns) + f"  to {reference}"
     for name in figures["servers"]:
-        samples = figures["samples"].get(work, {}).get(name)
-        if not samples:
+        found = [(values(figures, name, work, figure), digits) for work, figure, _, digits in columns]
+        if not any(column for column, _ in found):
             continue
-        steps = [(int(step), statistics.median(s[step] for s in samples)) for step in samples[0]]
-        yield f"{text:<48} {name:<18} " + "  ".join(f"{step:,}: {per(step, cpu)}" for step, cpu in steps)
-        text = ""
+        cells = "".join(f"{spread(column, digits) if column else '-':>{CELL}}" for column, digits in found)
+        share, _ = ratios(figures, (name, *columns[0][:2]), [(reference, *columns[0][:2])])
+        yield f"{name:<18}{cells}" + (f"  x {spread(share, 2)}" if share and name != reference else "")
+    yield ""
+
+
+def rows(figures):
+    for title, columns in BLOCKS:
+        yield from block(figures, title, columns)
+
+
+def curves(figures, work, title, digits, of=steps):
+    """One line a server: the figure at each step."""
+    yield title
+    for name in figures["servers"]:
+        found = of(figures, name, work)
+        if found:
+            yield f"{name:<18}" + "  ".join(f"{step:,}: {value:.{digits}f}" for step, value in found)
+    yield ""
 
 
 def growth(figures):
-    yield from curves(figures, "many", "CPU ms of a session, by messages so far", lambda _, ms: f"{ms:.2f}")
+    yield from curves(figures, "many", "CPU ms of a session, by messages so far", 2)
     for work, text in (("sizes-plain", "in the clear"), ("sizes-tls", "over TLS")):
-        yield from curves(figures, work, f"CPU ms of a session {text}, by octets", lambda _, ms: f"{ms:.1f}")
-        yield from curves(figures, work, f"CPU ns an octet {text}, by octets",
-                          lambda octets, ms: f"{1e6 * ms / octets:.2f}")
+        yield from curves(figures, work, f"CPU ms of a session {text}, by octets of its message", 2)
+        yield from curves(figures, work, f"CPU ns of each octet more {text}, up to that many", 2, further)
 
 
 def absent(figures):
+    """What went wrong; what a server does not offer shows in its line."""
     for work, servers in figures["unable"].items():
         for name, reason in servers.items():
             yield f"not measured: {work}, {name}: {reason.splitlines()[0]}"
 
 
 def bounds(figures):
-    yield f"{'':<75} {'ratio':>22} {'at most':>8}"
+    yield f"{'Ratios':<80}{'measured':>22}{'at most':>10}"
     for claim in CLAIMS:
-        column, best = ratios(figures, claim.ours, claim.theirs)
+        column, best = claim.measured(figures)
         if not column:
-            yield f"{claim.text:<75} {'not measured':>22} {claim.most:>8.2f}"
+            yield f"{claim.text:<80}{'not measured':>22}{claim.most:>10.2f}"
             continue
         verdict = "" if statistics.median(column) <= claim.most else "  missed"
-        yield f"{claim.text + ' (' + best + ')':<75} {spread(column, 2):>22} {claim.most:>8.2f}{verdict}"
+        whom = f"{claim.text} ({best})" if best else claim.text
+        yield f"{whom:<80}{spread(column, 2):>22}{claim.most:>10.2f}{verdict}"
 
 
 def table(figures):

@@ -20,8 +20,9 @@ CHUNK = 1024 * 1024
 GREETINGS = 20
 TRACED = 10  # messages under strace
 AT_ONCE = (1, 10, 50)
-SIZES = ((4096, 40), (65536, 40), (1 << 20, 10), (10 << 20, 3), (100 << 20, 1))  # octets, messages
 MEGABYTE = 1_000_000
+# octets, messages: the differences between small ones are smaller than what disturbs them
+SIZES = ((MESSAGE, 100), (64 * 1024, 100), (MEGABYTE, 20), (10 * MEGABYTE, 4), (100 * MEGABYTE, 1))
 
 
 class Bench:
