@@ -3,6 +3,8 @@
 #include "content.h"
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,12 +187,15 @@ static void open_address(struct client *c)
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
 		.ai_flags = AI_NUMERICHOST };
 	struct addrinfo *found;
+	int yes = 1;
 
 	if (getaddrinfo(o->address, o->port, &hints, &found) != 0)
 		die(o->address, "not an address");
 	c->fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd < 0 || connect(c->fd, found->ai_addr, found->ai_addrlen) < 0)
 		die("connect", strerror(errno));
+	/* what is measured is the server's time, not that of acknowledgements */
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
 	freeaddrinfo(found);
 }
 

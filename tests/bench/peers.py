@@ -94,6 +94,9 @@ class Server:
     def environment(self):
         return {}
 
+    def tickets(self, on):
+        """Offer session tickets or not, where that is a setting; off is the default."""
+
     def clear(self):
         """An empty new/ for the next measurement."""
         with os.scandir(self.new) as entries:
@@ -136,8 +139,13 @@ class Server:
 class Postern(Server):
     note = "one record a message and one a session, appended to a file"
 
-    def postern(self):
-        settings = self.write("postern.conf", f"""\
+    def tickets(self, on):
+        """Each process reads the settings anew."""
+        line = f"tls-tickets = {self.place.tickets}\n" if on else ""
+        return self.write("postern.conf", self.settings() + line)
+
+    def settings(self):
+        return f"""\
 hostname = mail.example.org
 domains = example.org
 maildir = {self.folder}/mail/%u
@@ -146,10 +154,11 @@ size-limit = 0
 tls = on
 tls-certificate = {self.place.certificate}
 tls-key = {self.place.key}
-tls-tickets = {self.place.tickets}
 log = json:{self.log}/records
-""")
-        return [f"{self.place.build}/src/postern", "-c", settings]
+"""
+
+    def postern(self):
+        return [f"{self.place.build}/src/postern", "-c", self.tickets(False)]
 
 
 class PosternExec(Postern):

@@ -9,7 +9,7 @@ from claims import further, steps, values
 WIDTH, PANEL, LEFT, GAP = 960, 440, 150, 40
 COLOURS = ("#1b6ca8", "#c0392b", "#2e8b57", "#8e5ea2", "#d68910", "#566573")
 BAR, ROW = 13, 18
-CURVE_HEIGHT = 230
+CURVE_HEIGHT = 250
 FONT = 'font-family="sans-serif" font-size="12"'
 
 BARS = (
@@ -55,7 +55,7 @@ def bars(figures, x, y, title, work, figure, digits):
             low, high = (x + LEFT + room * min(value, full) / full for value in (min(column), max(column)))
             parts.append(f'<path d="M{low:.1f} {top + BAR / 2} H{high:.1f}" stroke="#000000"/>')
             length = max(length, high - x - LEFT)
-        parts.append(text(x + LEFT + length + 5, top + 11, f"{median:.{digits}f}"))
+        parts.append(text(x + LEFT + length + 5, top + 11, f"{max(0, median):.{digits}f}"))
     return parts, 30 + len(found) * ROW
 
 
@@ -81,7 +81,7 @@ def curves(x, y, title, painted, label):
     points = [point for _, line in painted.values() for point in line]
     if not points:
         return parts + [text(x, y + 30, "not measured")]
-    left, right, top, bottom = x + 46, x + PANEL - 14, y + 26, y + CURVE_HEIGHT - 34
+    left, right, top, bottom = x + 46, x + PANEL - 14, y + 26, y + CURVE_HEIGHT - 54
     steps = sorted({step for step, _ in points})
     rows = decades(min(v for _, v in points), max(v for _, v in points))
     if len(rows) == 1:

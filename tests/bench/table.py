@@ -53,6 +53,8 @@ def head(figures):
 
 def block(figures, title, columns):
     """A line for each server; the last column compares the first figure of all."""
+    if not any(work in figures["samples"] for work, *_ in columns):
+        return
     reference = next((name for name in REFERENCE if name in figures["servers"]), None)
     yield title.format(big=figures["about"]["big"] / 1e6)
     yield f"{'':<18}" + "".join(f"{heading:>{CELL}}" for _, _, heading, _ in columns) + f"  to {reference}"
@@ -73,6 +75,8 @@ def rows(figures):
 
 def curves(figures, work, title, digits, of=steps):
     """One line a server: the figure at each step."""
+    if work not in figures["samples"]:
+        return
     yield title
     for name in figures["servers"]:
         found = of(figures, name, work)

@@ -59,6 +59,13 @@ class Bench:
     def resumed(self, server, jobs):
         n = self.options.sessions
         ticket = f"{server.folder}/session"
+        server.tickets(True)
+        try:
+            return self._resumed(server, n, jobs, ticket)
+        finally:
+            server.tickets(False)
+
+    def _resumed(self, server, n, jobs, ticket):
         if not os.path.exists(ticket):
             self.client.client(server, "starttls", 1, 1, MESSAGE, ticket=ticket)
         cpu, wall, resumed = self.timed(
