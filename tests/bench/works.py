@@ -13,7 +13,8 @@ import subprocess
 import time
 
 import load
-from measure import Unable, eventually
+from harness import eventually
+from measure import Unable
 
 MESSAGE = 4096
 CHUNK = 1024 * 1024
