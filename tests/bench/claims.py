@@ -25,7 +25,7 @@ class Claim:
 
 
 class Constant:
-    """That the figure of the last step is that of an earlier one."""
+    """That the figure of the last step is that of an earlier one. Tells the ratio and which step was the last."""
 
     def __init__(self, text, server, work, of, first):
         self.text, self.server, self.work, self.of, self.first = text, server, work, of, first
@@ -35,7 +35,7 @@ class Constant:
         found = dict(self.of(figures, self.server, self.work))
         if self.first not in found or max(found) == self.first:
             return None, None
-        return [found[max(found)] / found[self.first]], None
+        return [found[max(found)] / found[self.first]], f"{max(found):,}"
 
 
 def values(figures, server, work, figure):
@@ -104,10 +104,10 @@ CLAIMS = (
     _big("big-tls-bdat", "100 MB over TLS, BDAT"),
     Claim("100 MB over TLS to the same in clear, wall time", ("postern-tcpserver", "big-tls-data", "wall"),
           [("postern-tcpserver", "big-data", "wall")], 1.5),
-    Constant("CPU of a message, the last to the first hundred", "postern-tcpserver", "many", steps, 100),
-    Constant("CPU of an octet more, 100 MB to 1 MB, in the clear", "postern-tcpserver", "sizes-plain", further,
+    Constant("CPU of a message when so many are there, to that of the first hundred", "postern-tcpserver", "many", steps, 100),
+    Constant("CPU of an octet more, in the largest message to one of 1 MB, in the clear", "postern-tcpserver", "sizes-plain", further,
              1_000_000),
-    Constant("CPU of an octet more, 100 MB to 1 MB, over TLS", "postern-tcpserver", "sizes-tls", further,
+    Constant("CPU of an octet more, in the largest message to one of 1 MB, over TLS", "postern-tcpserver", "sizes-tls", further,
              1_000_000),
     Claim("idle connection before TLS to Postfix, Pss", ("postern-tcpserver", "idle", "clear"),
           [("postfix", "idle", "clear")], 0.1),

@@ -6,6 +6,7 @@ from claims import CLAIMS, further, ratios, steps, values
 
 REFERENCE = ("postern-tcpserver", "postern-exec")  # the first of them that was measured
 CELL = 20  # columns of the page for one figure
+TEXT = 92  # and for what a ratio is of
 AT_ONCE = (1, 10, 50)
 
 
@@ -100,15 +101,15 @@ def absent(figures):
 
 
 def bounds(figures):
-    yield f"{'Ratios':<80}{'measured':>22}{'at most':>10}"
+    yield f"{'Ratios':<{TEXT}}{'measured':>22}{'at most':>10}"
     for claim in CLAIMS:
         column, best = claim.measured(figures)
         if not column:
-            yield f"{claim.text:<80}{'not measured':>22}{claim.most:>10.2f}"
+            yield f"{claim.text:<{TEXT}}{'not measured':>22}{claim.most:>10.2f}"
             continue
         verdict = "" if statistics.median(column) <= claim.most else "  missed"
         whom = f"{claim.text} ({best})" if best else claim.text
-        yield f"{whom:<80}{spread(column, 2):>22}{claim.most:>10.2f}{verdict}"
+        yield f"{whom:<{TEXT}}{spread(column, 2):>22}{claim.most:>10.2f}{verdict}"
 
 
 def table(figures):
