@@ -45,6 +45,7 @@ class Talk:
 
     def __init__(self, server):
         self.socket = socket.create_connection(("127.0.0.1", server.port), 30)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
 
     def expect(self, code):
