@@ -86,6 +86,7 @@ class Server:
             self.group.end()
         if self.process:
             self.process.wait()
+        self.group = self.process = None
 
     def command(self):
         raise NotImplementedError
