@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import time
 
-PATIENCE = 300  # seconds for one run of a client
+PATIENCE = 600  # seconds for one run of a client
 
 
 class Load:

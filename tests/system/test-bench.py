@@ -24,6 +24,7 @@ def bench(*arguments):
 def test_everything_is_measured():
     harness.need_root("machines and control groups")
     harness.need("openssl", "strace", "ip", "unshare")
+    harness.packages()
     out = harness.scratch()
     done = bench("--quick", "--out", out)
     harness.equal(done.returncode, 0, done.stderr[-2000:])
@@ -51,6 +52,7 @@ def check_sense(samples, server):
 @harness.senseless_when_sanitized
 def test_nothing_is_left_behind_when_it_is_ended():
     harness.need_root("machines and control groups")
+    harness.packages()
     run = harness.start(RUN, harness.build, "--quick", "--servers", "postern-tcpserver,postfix",
                         "--rounds", 1000, env=environment(), stderr=subprocess.DEVNULL)
     harness.eventually(lambda: len(groups(run.pid)) == 2, "two servers", 60)
