@@ -143,7 +143,7 @@ static enum table_found find_text(
 	if (!pair)
 		return TABLE_ABSENT;
 	buf_put(ret_value, pair->value);
-	return TABLE_FOUND;
+	return ret_value->overflow ? TABLE_FAILED : TABLE_FOUND;
 }
 
 enum table_found table_find(const struct table *t, struct span key, struct buf *ret_value)
