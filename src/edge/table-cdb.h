@@ -26,4 +26,4 @@ enum table_found table_cdb_find(
 	const struct table_cdb *c, struct span key, struct buf *ret_value);
 
 /* Goes through the whole file, for faults that only that shows. */
-void table_cdb_check(const struct table_cdb *c, const struct table_visitor *visitor);
+void table_cdb_visit(const struct table_cdb *c, const struct table_visitor *visitor);

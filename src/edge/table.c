@@ -152,13 +152,13 @@ enum table_found table_find(const struct table *t, struct span key, struct buf *
 			 : table_cdb_find(&t->cdb, key, ret_value);
 }
 
-static void visit(const struct table *t, const struct table_visitor *v)
+void table_visit(const struct table *t, const struct table_visitor *visitor)
 {
 	if (t->fd >= 0)
-		table_cdb_check(&t->cdb, v);
+		table_cdb_visit(&t->cdb, visitor);
 	for (size_t i = 0; i < t->text.n_pairs; i++) {
 		const struct table_pair *pair = &t->text.pairs[i];
-		v->pair(v->ctx, pair->line, pair->key, pair->value);
+		visitor->pair(visitor->ctx, pair->line, pair->key, pair->value);
 	}
 }
 
@@ -169,6 +169,6 @@ void table_check(const char *path, bool is_secret, const struct table_visitor *v
 	if (!t)
 		put(visitor, strerror(ENOMEM));
 	else if (read_table(t, path, is_secret, visitor) >= 0)
-		visit(t, visitor);
+		table_visit(t, visitor);
 	table_close(t);
 }

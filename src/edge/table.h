@@ -43,5 +43,8 @@ struct table_visitor {
 	void (*fault)(void *ctx, const char *what);
 };
 
-/* Tells every fault that the file has, one that keeps it from being opened included, and every pair that is fine. */
+/* Tells every pair of an open table that is found by its key, and of a cdb the faults that only this shows. */
+void table_visit(const struct table *t, const struct table_visitor *visitor);
+
+/* The same for a file, with all that keeps it from being opened. */
 void table_check(const char *path, bool is_secret, const struct table_visitor *visitor);
