@@ -100,11 +100,12 @@ bool destination_parse(
 
 void destination_key_cut(struct span key, struct span *ret_local, struct span *ret_domain)
 {
-	const char *at = memrchr(key.p, '@', key.n);
-	size_t n = at ? (size_t)(at - key.p) : key.n;
+	size_t n = key.n;
 
-	*ret_local = (struct span){ key.p, n };
-	*ret_domain = span_from(key, n + (at != NULL));
+	while (n && key.p[n - 1] != '@')
+		n--;
+	*ret_domain = n ? span_from(key, n) : span_from(key, key.n);
+	*ret_local = (struct span){ key.p, n ? n - 1 : key.n };
 }
 
 static bool has_capitals(struct span s)
