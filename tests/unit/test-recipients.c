@@ -394,6 +394,29 @@ static void test_strangers_make_no_directories(void)
 	CHECK_SPAN(span_of(route(&set, "jim@example.org")), "jim !unknown");
 }
 
+/* By the stage: the root is no directory, so that whatever is opened fails. */
+static void test_a_stranger_is_refused_before_anything_is_opened(void)
+{
+	char fault[TABLE_FAULT_MAX];
+	struct recipients rs = { .template = "%u", .hostname = "mail.example.org" };
+	struct recipient r = {
+		.local = SPAN("scanner"),
+		.domain = SPAN("example.org"),
+	};
+	struct tx stranger = { .user = NULL }, user = { .user = "scanner" };
+	struct maildir m;
+	FILE *f = fopen(table_path, "we");
+
+	REQUIRE(f && fputs("scanner@example.org auth\n", f) >= 0 && fclose(f) == 0);
+	REQUIRE(table_open(table_path, false, &rs.table, fault) == 0);
+	unlink(table_path);
+	maildir_init(&m, &rs, "host");
+	CHECK(m.stage.ops->rcpt(&m.stage, &stranger, &r) == reply_get(REPLY_AUTH_FIRST));
+	CHECK(m.stage.ops->rcpt(&m.stage, &user, &r) == reply_get(REPLY_STORE_FAILED));
+	m.stage.ops->clear(&m.stage);
+	table_close(rs.table);
+}
+
 static void test_a_host_in_a_file_name_has_no_separator(void)
 {
 	char host[64];
@@ -414,6 +437,7 @@ int main(void)
 		TEST(test_a_subaddress_is_looked_up_whole_first),
 		TEST(test_the_rest_goes_to_one_place),
 		TEST(test_strangers_make_no_directories),
+		TEST(test_a_stranger_is_refused_before_anything_is_opened),
 		TEST(test_a_host_in_a_file_name_has_no_separator),
 	};
 
