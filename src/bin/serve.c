@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <time.h>
 #include "edge/module.h"
+#include "smtp/status.h"
+
+#define LOG_DELAY 20 /* milliseconds in which more may come to be told */
 
 struct moment moment_now(void)
 {
@@ -76,6 +79,28 @@ static bool flush(struct serve *v)
 	return false;
 }
 
+/* It is worth a line when the client leaves us time, has been here for long, or comes to a bad end. */
+static bool is_worth_telling(const struct serve *v)
+{
+	if (v->session->phase == PHASE_ENDED)
+		return session_status(v->session);
+	return stream_clock() - v->notify->last >= NOTIFY_INTERVAL ||
+	       stream_is_quiet(v->stream, NOTIFY_INTERVAL);
+}
+
+/* Shows what goes on to whoever looks. */
+static void tell_status(struct serve *v)
+{
+	char text[STATUS_MAX];
+	struct buf b = BUF(text);
+
+	if (!v->notify->socket)
+		return;
+	status_put(v->session, &b);
+	if (buf_terminate(&b) && notify_is_news(v->notify, text) && is_worth_telling(v))
+		notify_status(v->notify, text, stream_clock());
+}
+
 static void handshake(struct serve *v)
 {
 	struct tls_failure failure;
@@ -124,7 +149,8 @@ static void use_idle_time(struct serve *v)
 	log_open(v->log);
 	if (v->session->settings->tls == TLS_REQUIRED && !v->api)
 		get_tls(v);
-	if (log_is_pending(v->log) && !stream_is_ready(v->stream))
+	/* who has one message often has no more to say than QUIT */
+	if (log_is_pending(v->log) && stream_is_quiet(v->stream, LOG_DELAY))
 		log_flush(v->log);
 }
 
@@ -174,6 +200,7 @@ static void fill(struct serve *v)
 {
 	ssize_t got;
 
+	tell_status(v);
 	if (v->trace)
 		trace_file_turn(v->trace);
 	got = stream_fill(v->stream);
@@ -275,6 +302,7 @@ void serve(struct serve *v)
 	} while (want != SESSION_END);
 	if (v->trace)
 		trace_file_done(v->trace);
+	tell_status(v);
 	if (log_is_pending(v->log))
 		log_flush(v->log);
 	stream_finish(v->stream);

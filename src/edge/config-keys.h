@@ -19,6 +19,12 @@ struct config_key {
 const char *config_parse_networks(
 	struct config *c, const struct config_key *key, const char *text);
 
+/* In config-log.c. */
+const char *config_parse_log(
+	struct config *c, const struct config_key *key, const char *text);
+const char *config_parse_log_level(
+	struct config *c, const struct config_key *key, const char *text);
+
 /* Of config-recipients.c: where mail goes. */
 const char *config_parse_maildir(
 	struct config *c, const struct config_key *key, const char *text);

@@ -44,7 +44,7 @@ static const uint16_t allowed[] = {
 	SYS_sigaltstack, SYS_sysinfo, SYS_uname,
 	/* clocks */
 	SYS_clock_getres, SYS_clock_gettime, SYS_clock_nanosleep, SYS_gettimeofday,
-	SYS_nanosleep,
+	SYS_nanosleep, SYS_setitimer,
 	/* for stage B */
 	SYS_landlock_add_rule, SYS_landlock_create_ruleset, SYS_landlock_restrict_self,
 #ifdef SYS_poll
@@ -101,6 +101,7 @@ static const struct bpf_rule conditional[] = {
 	{ SYS_sendmsg, EOPNOTSUPP, { { 2, ARG_HAS_NO, MSG_FASTOPEN } } },
 	{ SYS_sendto, EOPNOTSUPP, { { 3, ARG_HAS_NO, MSG_FASTOPEN } } },
 	{ SYS_setsockopt, 0, { { 1, ARG_IS, SOL_SOCKET }, { 2, ARG_IS, SO_SNDBUF } } },
+	{ SYS_setsockopt, 0, { { 1, ARG_IS, SOL_SOCKET }, { 2, ARG_IS, SO_SNDTIMEO } } },
 	{ SYS_setsockopt, 0, { { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_CORK } } },
 	{ SYS_setsockopt, ENOPROTOOPT,
 		{ { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_NODELAY } } },
