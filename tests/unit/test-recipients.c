@@ -222,6 +222,22 @@ static void test_the_most_specific_line_counts(void)
 	check_routes(&set, cases, TEST_COUNT(cases));
 }
 
+/* None that the engine lets in is so long. It must not be found by what fits of it. */
+static void test_a_name_that_is_too_long_is_not_cut(void)
+{
+	char lines[NAMES_LOCAL_MAX + 64], quoted[2 * NAMES_LOCAL_MAX];
+	const struct setting set = { .lines = lines, .template = "." };
+
+	memset(lines, 'x', sizeof(lines));
+	strcpy(lines + NAMES_LOCAL_MAX, "@example.org box\n");
+	memset(quoted, 'x', sizeof(quoted));
+	quoted[0] = '"';
+	strcpy(quoted + 1 + NAMES_LOCAL_MAX, "\"@example.org");
+	CHECK_SPAN(span_of(route(&set, quoted)), "box+");
+	strcpy(quoted + 1 + NAMES_LOCAL_MAX, "x\"@example.org");
+	CHECK_SPAN(span_of(route(&set, quoted)), "!name");
+}
+
 static void test_a_line_says_who_may_send_and_who_has_no_mailbox(void)
 {
 	struct setting set = {
@@ -433,6 +449,7 @@ int main(void)
 		TEST(test_a_path_that_does_not_fit_names_no_mailbox),
 		TEST(test_a_name_is_as_long_as_its_octets),
 		TEST(test_the_most_specific_line_counts),
+		TEST(test_a_name_that_is_too_long_is_not_cut),
 		TEST(test_a_line_says_who_may_send_and_who_has_no_mailbox),
 		TEST(test_a_subaddress_is_looked_up_whole_first),
 		TEST(test_the_rest_goes_to_one_place),
