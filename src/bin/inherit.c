@@ -57,6 +57,7 @@ void inherit(struct inherited *ret)
 		.listen_pid = copy_of("LISTEN_PID"),
 		.listen_fds = copy_of("LISTEN_FDS"),
 		.listen_fdnames = copy_of("LISTEN_FDNAMES"),
+		.listen_renewed = copy_of(LISTEN_RENEWED),
 		.watchdog_usec = copy_of("WATCHDOG_USEC"),
 	};
 	clearenv();

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include "edge/peer.h"
 
+#define LISTEN_RENEWED "POSTERN_LISTEN_RENEWED"
+
 /* The few variables that count; copied, as the environment is cleared. NULL: not set. */
 struct inherited {
 	struct peer_environment peer;
@@ -12,6 +14,8 @@ struct inherited {
 	const char *notify_socket;
 	const char *listen_pid, *listen_fds, *listen_fdnames;
 	const char *watchdog_usec;
+	const char
+		*listen_renewed; /* of our own: a listener that has started itself anew */
 	bool stderr_silent; /* descriptor 2 is read by nobody */
 };
 

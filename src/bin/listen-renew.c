@@ -43,6 +43,7 @@ void listen_renew(const struct listen_sockets *sockets, const struct inherited *
 	}
 	buf_terminate(&b);
 	clearenv();
+	set(LISTEN_RENEWED, "yes");
 	set("LISTEN_FDNAMES", names);
 	snprintf(number, sizeof(number), "%zu", sockets->n);
 	set("LISTEN_FDS", number);

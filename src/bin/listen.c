@@ -38,7 +38,8 @@ struct listener {
 	uint64_t
 		watchdog; /* milliseconds between signs of life; 0: nobody waits for them */
 	uint64_t alive; /* when the last was given, by stream_clock() */
-	uint64_t renewed; /* when this image of the program began */
+	uint64_t
+		renewed; /* when this image of the program took over from another; or 0 */
 	uint64_t refusals_told;
 	size_t n_sessions, n_refused;
 	enum topic last; /* of the sessions that had a status */
@@ -185,7 +186,8 @@ static bool is_fault(int status)
 static void renew(struct listener *l, pid_t pid, int status)
 {
 	char text[CONFIG_FAULT_MAX];
-	bool is_due = stream_clock() - l->renewed >= LISTEN_RENEW_SECONDS * 1000;
+	bool is_due =
+		!l->renewed || stream_clock() - l->renewed >= LISTEN_RENEW_SECONDS * 1000;
 
 	snprintf(text, sizeof(text), "process %d of a connection was ended by SIG%s; %s",
 		(int)pid, sigabbrev_np(WTERMSIG(status)),
@@ -327,7 +329,7 @@ int listen_run(const struct listen_service *service, char **argv)
 	l->service = service;
 	l->argv = argv;
 	l->last = TOPIC_SESSION;
-	l->renewed = stream_clock();
+	l->renewed = service->inherited->listen_renewed ? stream_clock() : 0;
 	wrong = open_sockets(l);
 	if (wrong) {
 		dprintf(STDERR_FILENO, "postern: --listen: %s\n", wrong);
