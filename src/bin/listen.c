@@ -14,18 +14,16 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
-#include "base/num.h"
 #include "bin/listen-children.h"
+#include "bin/listen-manager.h"
 #include "bin/listen-renew.h"
 #include "bin/options.h"
 #include "edge/log.h"
-#include "edge/notify.h"
 #include "edge/peer.h"
 #include "edge/stream.h"
 
 #define ACCEPT_AT_ONCE 64
 #define REFUSALS_TOLD_EVERY 60000 /* milliseconds */
-#define FOREVER UINT64_MAX
 
 struct listener {
 	const struct listen_service *service;
@@ -33,13 +31,9 @@ struct listener {
 	struct listen_sockets sockets;
 	struct listen_children children;
 	struct warm warm;
-	struct notify notify;
+	struct listen_manager manager;
 	int signals;
-	uint64_t
-		watchdog; /* milliseconds between signs of life; 0: nobody waits for them */
-	uint64_t alive; /* when the last was given, by stream_clock() */
-	uint64_t
-		renewed; /* when this image of the program took over from another; or 0 */
+	uint64_t renewed; /* when we took over from another image of the program, or 0 */
 	uint64_t refusals_told;
 	size_t n_sessions, n_refused;
 	enum topic last; /* of the sessions that had a status */
@@ -224,40 +218,12 @@ static void take_signals(struct listener *l)
 }
 
 /* What `systemctl status` shows. */
-static void put_status(const struct listener *l, struct buf *to)
+static void put_status(const struct listener *l, char ret[NOTIFY_TEXT_MAX])
 {
 	const char *status = topic_get(l->last)->status;
 
-	buf_put_str(to, status ? status : "Ready");
-	buf_put(to, SPAN("; "));
-	buf_put_num(to, l->children.n);
-	buf_put(to, SPAN(" connections, "));
-	buf_put_num(to, l->n_sessions);
-	buf_put(to, SPAN(" so far"));
-}
-
-/* Gives signs of life. Returns when the next is due, in milliseconds. */
-static uint64_t tell_manager(struct listener *l)
-{
-	uint64_t now = stream_clock(), next = FOREVER;
-	char text[NOTIFY_TEXT_MAX];
-	struct buf b = BUF(text);
-
-	if (l->watchdog && now - l->alive >= l->watchdog) {
-		notify_send(&l->notify, SPAN("WATCHDOG=1"));
-		l->alive = now;
-	}
-	if (l->watchdog)
-		next = l->alive + l->watchdog - now;
-	put_status(l, &b);
-	if (!buf_terminate(&b) || !notify_is_news(&l->notify, text))
-		return next;
-	if (now - l->notify.last >= NOTIFY_INTERVAL) {
-		notify_status(&l->notify, text, now);
-		return next;
-	}
-	now = l->notify.last + NOTIFY_INTERVAL - now;
-	return now < next ? now : next;
+	snprintf(ret, NOTIFY_TEXT_MAX, "%s; %zu connections, %zu so far",
+		status ? status : "Ready", l->children.n, l->n_sessions);
 }
 
 static void loop(struct listener *l)
@@ -269,8 +235,11 @@ static void loop(struct listener *l)
 		fds[i] = (struct pollfd){ .fd = l->sockets.list[i].fd, .events = POLLIN };
 	fds[n] = (struct pollfd){ .fd = l->signals, .events = POLLIN };
 	while (!l->over) {
-		uint64_t wait = tell_manager(l);
-		if (poll(fds, n + 1, wait == FOREVER ? -1 : (int)wait) < 0)
+		char status[NOTIFY_TEXT_MAX];
+		uint64_t wait;
+		put_status(l, status);
+		wait = listen_manager_tell(&l->manager, status);
+		if (poll(fds, n + 1, wait == LISTEN_FOREVER ? -1 : (int)wait) < 0)
 			continue;
 		if (fds[n].revents)
 			take_signals(l);
@@ -310,15 +279,6 @@ static int catch_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static void read_watchdog(struct listener *l)
-{
-	uint64_t microseconds;
-
-	if (l->service->inherited->watchdog_usec &&
-		num_parse(span_of(l->service->inherited->watchdog_usec), &microseconds))
-		l->watchdog = microseconds / 2000;
-}
-
 int listen_run(const struct listen_service *service, char **argv)
 {
 	struct listener *l = calloc(1, sizeof(*l));
@@ -343,10 +303,9 @@ int listen_run(const struct listen_service *service, char **argv)
 		.ctx = l };
 	if (l->signals < 0 || warm_up(&l->warm) < 0)
 		return EX_OSERR;
-	notify_init(&l->notify, service->inherited->notify_socket, 0);
-	read_watchdog(l);
-	notify_send(&l->notify, SPAN("READY=1"));
+	listen_manager_init(&l->manager, service->inherited);
+	listen_manager_say(&l->manager, "READY=1");
 	loop(l);
-	notify_send(&l->notify, SPAN("STOPPING=1"));
+	listen_manager_say(&l->manager, "STOPPING=1");
 	return 0;
 }
