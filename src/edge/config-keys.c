@@ -119,6 +119,17 @@ static const char *parse_count(
 	return NULL;
 }
 
+static const char *parse_count_or_none(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	if (strcmp(text, "0") != 0)
+		return parse_count(c, key, text)
+			       ? "must be a number from 1 to 999999; 0 for no limit"
+			       : NULL;
+	*(size_t *)field(c, key) = 0;
+	return NULL;
+}
+
 static const char *parse_recipients(
 	struct config *c, const struct config_key *key, const char *text)
 {
@@ -148,23 +159,6 @@ static const char *parse_hostname(
 		return "must be a domain name or an address literal such as [192.0.2.1]";
 	*(const char **)field(c, key) = name;
 	return NULL;
-}
-
-static const char *parse_maildir(
-	struct config *c, const struct config_key *key, const char *text)
-{
-	struct span rest = span_of(text);
-
-	while (rest.n) {
-		size_t n = strcspn(rest.p, "/");
-		if (span_eq((struct span){ rest.p, n }, SPAN("..")))
-			return "must not have .. in it";
-		for (size_t i = 0; i < n; i++)
-			if (rest.p[i] == '%' && (++i == n || !strchr("ud%", rest.p[i])))
-				return "may have %u, %d and %% in it, and no other %";
-		rest = span_from(rest, n + (n < rest.n));
-	}
-	return parse_text(c, key, text);
 }
 
 /* Cuts a copy of `text` at blanks; list and copy are the row's memory. Ended by NULL. */
@@ -274,8 +268,12 @@ const struct config_key config_keys[] = {
 	{ "banner", "SMTP service ready", parse_banner, AT(session.banner), NULL },
 	{ "domains", "", parse_domains, 0, NULL },
 	{ "mail-root", "", parse_text, AT(mail_root), NULL },
-	{ "maildir", "", parse_maildir, AT(maildir), NULL },
+	{ "maildir", "", config_parse_maildir, AT(maildir), NULL },
 	{ "maildir-create", "auto", parse_word, AT(maildir_create), create_words },
+	{ "recipients", "", parse_text, AT(recipients_file), NULL },
+	{ "catch-all", "", config_parse_catch_all, AT(recipients.catch_all), NULL },
+	{ "subaddress-delimiter", "", config_parse_delimiter, AT(recipients.delimiter),
+		NULL },
 	{ "dsn-outbox", "", parse_text, AT(dsn_outbox), NULL },
 	{ "tls", "off", parse_tls, AT(session.tls), tls_words },
 	{ "tls-certificate", "", parse_files, 0, NULL },
@@ -289,6 +287,11 @@ const struct config_key config_keys[] = {
 	{ "error-limit", "20", parse_count, AT(session.error_limit), NULL },
 	{ "timeout", "5m", parse_seconds, AT(timeout), NULL },
 	{ "session-timeout", "1h", parse_seconds, AT(session_timeout), NULL },
+	{ "connection-limit", "256", parse_count, AT(connection_limit), NULL },
+	{ "source-connection-limit", "32", parse_count_or_none,
+		AT(source_connection_limit), NULL },
+	{ "source-connection-rate", "0", parse_count_or_none, AT(source_connection_rate),
+		NULL },
 	{ "bare-newline", "normalize", parse_word, AT(session.bare_newline), bare_words },
 	{ "log", "auto", config_parse_log, 0, NULL },
 	{ "log-level", "info", config_parse_log_level, 0, NULL },

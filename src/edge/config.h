@@ -3,13 +3,14 @@
 
 #include <stdio.h>
 #include "edge/clients.h"
+#include "edge/recipients.h"
 #include "edge/tls.h"
 #include "smtp/settings.h"
 #include "smtp/topic.h"
 
 #define CONFIG_FILE_DEFAULT SYSCONFDIR "/postern/postern.conf"
 #define CONFIG_FILE_MAX (1024 * 1024) /* octets of a settings file */
-#define CONFIG_KEYS_MAX 32
+#define CONFIG_KEYS_MAX 48
 #define CONFIG_FAULT_MAX 512 /* one fault, as a line */
 
 enum log_choice {
@@ -20,20 +21,18 @@ enum log_choice {
 	LOG_JSON, /* JSON Lines, into log_file */
 };
 
-enum create_choice {
-	CREATE_AUTO, /* one Maildir: yes; a template: no */
-	CREATE_NO,
-	CREATE_YES,
-};
-
 struct config {
 	struct session_settings session;
 	struct tls_settings tls;
 	const char *mail_root; /* absolute, or as given */
 	const char *maildir; /* relative to mail_root */
 	enum create_choice maildir_create;
+	const char *recipients_file; /* NULL: whose Maildir exists has a mailbox */
+	struct recipients recipients; /* its table is opened by bin/admit */
 	const char *dsn_outbox; /* NULL: no reports */
 	uint64_t timeout, session_timeout; /* seconds */
+	/* of a listener: connections at once, of one source, and its new ones in a minute */
+	size_t connection_limit, source_connection_limit, source_connection_rate;
 	enum log_choice log;
 	const char *log_file;
 	enum record_level log_level; /* what is less is not told */

@@ -69,6 +69,8 @@ static const struct reply replies[REPLY_COUNT] = {
 
 	[REPLY_NAMES_UNAVAILABLE] = { 451, "4.3.0",
 		"No internationalized addresses for now; try later" },
+	[REPLY_RECIPIENTS_FAILED] = { 451, "4.3.5",
+		"Recipients cannot be looked up; try later" },
 	[REPLY_STORE_FAILED] = { 451, "4.3.0",
 		"The message could not be stored; try later" },
 	[REPLY_STORE_FULL] = { 452, "4.3.1", "Insufficient storage; try later" },
@@ -79,6 +81,7 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_TRANSACTIONS] = { 421, "4.7.0",
 		"Too many messages in one session; closing connection" },
 	[REPLY_ERRORS] = { 421, "4.7.0", "Too many errors; closing connection" },
+	[REPLY_CONNECTIONS] = { 421, "4.7.0", "Too many connections; try later" },
 	[REPLY_TIMEOUT] = { 421, "4.4.2", "Timeout; closing connection" },
 	[REPLY_SESSION_TIMEOUT] = { 421, "4.4.2",
 		"Session too long; closing connection" },
