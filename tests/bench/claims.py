@@ -75,7 +75,7 @@ def _to(servers, what):
     return [(server, *what) for server in servers]
 
 
-def _by_exec(server, how):
+def _compared(server, how):
     return [
         Claim(f"plain message, {how}, to the best of Postfix, Exim, OpenSMTPD", _one(server, PLAIN),
               _to(PEERS, PLAIN), 0.5),
@@ -92,8 +92,9 @@ def _big(work, text):
 
 
 CLAIMS = (
-    *_by_exec("postern-exec", "by exec, least listener"),
-    *_by_exec("postern-tcpserver", "by exec, tcpserver"),
+    *_compared("postern-exec", "by exec, least listener"),
+    *_compared("postern-tcpserver", "by exec, tcpserver"),
+    *_compared("postern-listen", "by fork, --listen"),
     Claim("plain message to the prototype, both by exec", _one("postern-exec", PLAIN),
           _to(("minimal-plain",), PLAIN), 1.15),
     Claim("TLS message to the prototype, both by exec", _one("postern-exec", TLS), _to(("minimal-tls",), TLS),

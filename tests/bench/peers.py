@@ -62,6 +62,21 @@ class PosternInetd(Postern):
         return self.inetd(program, "postern", *arguments)
 
 
+class PosternListen(Postern):
+    name, label = "postern-listen", "postern, its own listener"
+    note = "forks a process a connection; TLS is loaded and the certificate parsed once"
+
+    def settings(self):
+        return super().settings() + f"""\
+connection-limit = {CONNECTIONS}
+source-connection-limit = 0
+"""
+
+    def command(self):
+        program, *arguments = self.postern()
+        return [program, f"--listen=127.0.0.1:{self.port}", *arguments]
+
+
 class Minimal(Server):
     """The prototypes, as root, by the least listener."""
 
@@ -266,6 +281,5 @@ class Mailfront(Server):
 
 
 SERVERS = {kind.name: kind for kind in (
-    PosternExec, PosternTcpserver, PosternInetd, MinimalPlain, MinimalTls, Postfix, EximDaemon, EximInetd,
-    Opensmtpd, Aiosmtpd, Mailfront)}
-
+    PosternExec, PosternTcpserver, PosternInetd, PosternListen, MinimalPlain, MinimalTls, Postfix, EximDaemon,
+    EximInetd, Opensmtpd, Aiosmtpd, Mailfront)}

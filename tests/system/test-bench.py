@@ -30,10 +30,10 @@ def test_everything_is_measured():
     harness.equal(done.returncode, 0, done.stderr[-2000:])
     figures = json.loads((out / "figures.json").read_text())
     harness.equal({work: told for work, told in figures["unable"].items() if told}, {})
-    for server in ("postern-exec", "postern-tcpserver", "aiosmtpd"):
+    for server in ("postern-exec", "postern-tcpserver", "postern-listen", "aiosmtpd"):
         check_sense(figures["samples"], server)
     # the file twice and its folder once: what postern(8) promises is on the disk before the 250
-    for server in ("postern-exec", "postern-tcpserver"):
+    for server in ("postern-exec", "postern-tcpserver", "postern-listen"):
         harness.equal(figures["samples"]["syncs"][server], [{"files": 2.0, "folders": 1.0}], server)
     harness.contains(done.stdout, "at most")
     harness.equal((out / "table.txt").read_text(), done.stdout)
