@@ -95,10 +95,12 @@ CLAIMS = (
     *_compared("postern-exec", "by exec, least listener"),
     *_compared("postern-tcpserver", "by exec, tcpserver"),
     *_compared("postern-listen", "by fork, --listen"),
-    Claim("plain message to the prototype, both by exec", _one("postern-exec", PLAIN),
-          _to(("minimal-plain",), PLAIN), 1.15),
-    Claim("TLS message to the prototype, both by exec", _one("postern-exec", TLS), _to(("minimal-tls",), TLS),
-          1.15),
+    *(Claim(f"{text} message to the prototype, both {how}", _one(ours, what), _to((theirs,), what), 1.15)
+      for text, what, ours, theirs, how in (
+          ("plain", PLAIN, "postern-exec", "minimal-plain", "by exec"),
+          ("TLS", TLS, "postern-exec", "minimal-tls", "by exec"),
+          ("plain", PLAIN, "postern-listen", "forking-plain", "by fork"),
+          ("TLS", TLS, "postern-listen", "forking-tls", "by fork"))),
     _big("big-data", "100 MB in the clear, DATA"),
     _big("big-bdat", "100 MB in the clear, BDAT"),
     _big("big-tls-data", "100 MB over TLS, DATA"),

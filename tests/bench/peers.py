@@ -78,10 +78,10 @@ source-connection-limit = 0
 
 
 class Minimal(Server):
-    """The prototypes, as root, by the least listener."""
+    """The prototypes, as root, by the least listener or their own."""
 
     extensions = set()
-    note = "a prototype: no settings, no sandbox, no policy, no caps, no log, no change of user"
+    note = "no settings, no sandbox, no policy, no caps, no log, no change of user"
 
     def command(self):
         tools = f"{self.place.build}/tests/bench"
@@ -91,16 +91,31 @@ class Minimal(Server):
 class MinimalPlain(Minimal):
     name, label = "minimal-plain", "prototype without TLS"
 
-    def prototype(self, tools):
-        return [f"{tools}/minimal-plain", self.box]
+    def prototype(self, tools, *options):
+        return [f"{tools}/minimal-plain", *options, self.box]
 
 
 class MinimalTls(Minimal):
     name, label = "minimal-tls", "prototype linked with GnuTLS"
     extensions = {"STARTTLS"}
 
-    def prototype(self, tools):
-        return [f"{tools}/minimal-tls", self.box, self.place.certificate, self.place.key]
+    def prototype(self, tools, *options):
+        return [f"{tools}/minimal-tls", *options, self.box, self.place.certificate, self.place.key]
+
+
+class Forking:
+    """A prototype that accepts and forks itself, with what can be loaded before loaded."""
+
+    def command(self):
+        return self.prototype(f"{self.place.build}/tests/bench", "-l", str(self.port))
+
+
+class ForkingPlain(Forking, MinimalPlain):
+    name, label = "forking-plain", "prototype without TLS, its own listener"
+
+
+class ForkingTls(Forking, MinimalTls):
+    name, label = "forking-tls", "prototype linked with GnuTLS, its own listener"
 
 
 class Postfix(Server):
@@ -281,5 +296,5 @@ class Mailfront(Server):
 
 
 SERVERS = {kind.name: kind for kind in (
-    PosternExec, PosternTcpserver, PosternInetd, PosternListen, MinimalPlain, MinimalTls, Postfix, EximDaemon,
-    EximInetd, Opensmtpd, Aiosmtpd, Mailfront)}
+    PosternExec, PosternTcpserver, PosternInetd, PosternListen, MinimalPlain, MinimalTls, ForkingPlain, ForkingTls,
+    Postfix, EximDaemon, EximInetd, Opensmtpd, Aiosmtpd, Mailfront)}

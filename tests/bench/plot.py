@@ -27,7 +27,9 @@ def text(x, y, what, anchor="start", more=""):
 
 
 def colour(name):
-    return COLOURS[0] if name.startswith("postern") else "#9aa5ad" if name.startswith("minimal") else COLOURS[1]
+    if name.startswith("postern"):
+        return COLOURS[0]
+    return "#9aa5ad" if name.startswith(("minimal", "forking")) else COLOURS[1]
 
 
 def bars(figures, x, y, title, work, figure, digits):
