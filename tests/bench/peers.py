@@ -121,7 +121,7 @@ class ForkingTls(Forking, MinimalTls):
 class Postfix(Server):
     name, label = "postfix", "Postfix 3.7, virtual(8)"
     packages = ("postfix",)
-    note = "syncs its queue file before the 250 and the Maildir's file after it"
+    note = "a queue: writes the message twice; no folder is synced"
 
     MAIN = """\
 compatibility_level = 3.6
@@ -169,7 +169,7 @@ virtual   unix  -  n  n  -   -  virtual
 
 
 class Exim(Server):
-    note = "syncs its two spool files before the 250 and the Maildir's file after it"
+    note = "a queue: writes the message twice; no folder is synced"
 
     SETTINGS = """\
 primary_hostname = mail.example.org
@@ -240,7 +240,8 @@ class Opensmtpd(Server):
     name, label = "opensmtpd", "OpenSMTPD 6.8"
     packages = ("opensmtpd",)
     extensions = set()
-    note = "no TLS (Debian's build fails each handshake), writes no log (there is no syslog here)"
+    note = ("a queue; no folder is synced; no TLS (Debian's build fails each handshake); no log (there is no "
+            "syslog here)")
 
     SETTINGS = """\
 smtp max-message-size "1G"
@@ -283,7 +284,7 @@ class Mailfront(Server):
     name, label = "mailfront", "mailfront 2.12, tcpserver"
     packages = ("mailfront", "ucspi-tcp")
     extensions = set()
-    note = "stores envelope and message in one file of a queue folder and delivers nothing"
+    note = "stores envelope and message in one file of a queue folder, which is not synced"
 
     def command(self):
         program = " ".join(self.tcpserver(
