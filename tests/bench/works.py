@@ -150,7 +150,7 @@ class Bench:
     def many(self, server):
         """CPU of a session up to each power of ten of messages in new/, as far as time allows."""
         server.clear()
-        most = self.options.messages if server.name in self.options.ours else self.options.peer_messages
+        most = self.options.messages if server.name == self.options.shown[0] else self.options.peer_messages
         figures, there, step, took = {}, 0, 1, 0
         while step <= most and 10 * took <= MANY_SECONDS:
             n = step - there
