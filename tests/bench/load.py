@@ -16,9 +16,9 @@ class Load:
     def __init__(self, tools, packages, library_path):
         self.tools = tools
         self.smtp_source = f"{packages}/postfix/usr/sbin/smtp-source"
-        own = f"{packages}/postfix/usr/lib/postfix:{packages}/postfix/usr/lib/x86_64-linux-gnu"
+        own = (f"{packages}/postfix/usr/lib/postfix", f"{packages}/postfix/usr/lib/x86_64-linux-gnu", library_path)
         self.environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C",
-                            "LD_LIBRARY_PATH": f"{own}:{library_path}"}
+                            "LD_LIBRARY_PATH": ":".join(filter(None, own))}
 
     def plain(self, server, sessions, jobs, size):
         """One message a session, so many sessions at once."""

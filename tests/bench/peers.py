@@ -291,7 +291,6 @@ class Mailfront(Server):
             "/usr/sbin/mailfront", "smtp", "queuedir", "accept", "add-received",
             options=("-u", str(MAIL), "-g", str(MAIL))))
         return self.machine("mailfront", f"""
-            cp -a /usr/lib/libbg.so* /usr/lib/libcvm* /usr/lib/x86_64-linux-gnu/ 2>/dev/null
             export QUEUEDIR={self.box}
             {program} &""")
 

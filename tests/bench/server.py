@@ -24,9 +24,8 @@ MANY = 1000  # files
 class Place:
     """What the servers share: folders, the certificate, the packages."""
 
-    def __init__(self, folder, build, packages, library_path):
+    def __init__(self, folder, build, packages):
         self.folder, self.build, self.packages = folder, build, packages
-        self.library_path = library_path
         self.certificate, self.key = f"{folder}/tls.crt", f"{folder}/tls.key"
         self.tickets = f"{folder}/tickets"
         os.chmod(folder, 0o755)

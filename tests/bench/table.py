@@ -58,7 +58,8 @@ def block(figures, title, columns):
         return
     reference = next((name for name in REFERENCE if name in figures["servers"]), None)
     yield title.format(big=figures["about"]["big"] / 1e6)
-    yield f"{'':<18}" + "".join(f"{heading:>{CELL}}" for _, _, heading, _ in columns) + f"  to {reference}"
+    yield f"{'':<18}" + "".join(f"{heading:>{CELL}}" for _, _, heading, _ in columns) + (
+        f"  to {reference}" if reference else "")
     for name in figures["servers"]:
         found = [(values(figures, name, work, figure), digits) for work, figure, _, digits in columns]
         if not any(column for column, _ in found):
