@@ -113,9 +113,9 @@ def curves(x, y, title, painted, label):
 def legend(x, y, names):
     parts = []
     for index, name in enumerate(names):
-        parts.append(f'<rect x="{x}" y="{y}" width="12" height="12" fill="{COLOURS[index % len(COLOURS)]}"/>')
-        parts.append(text(x + 17, y + 11, name))
-        x += 40 + 8 * len(name)
+        top = y + index * ROW
+        parts.append(f'<rect x="{x}" y="{top}" width="12" height="12" fill="{COLOURS[index % len(COLOURS)]}"/>')
+        parts.append(text(x + 17, top + 11, name))
     return parts
 
 
