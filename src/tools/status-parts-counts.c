@@ -4,6 +4,8 @@
 #include "tools/status-time.h"
 
 #define NUMBERS 9
+#define VERSION_COLUMNS 12
+#define GAP 4
 #define REASONS 4 /* that are shown */
 
 /* "Last hour", or "Since Nov 28 09:00" */
@@ -51,8 +53,10 @@ static void put_version(
 	else if (strcmp(name, STATUS_TLS_FAILED) == 0)
 		name = "TLS failed";
 	snprintf(number, sizeof(number), "%ju", (uintmax_t)t->n);
-	status_pad(v, 4);
-	put_number(v, name, number, 12);
+	status_pad(v, GAP);
+	status_put(v, STYLE_PLAIN, span_of(name), VERSION_COLUMNS);
+	put_number(v, "", number,
+		strlen(name) < VERSION_COLUMNS ? VERSION_COLUMNS - strlen(name) : 0);
 	put_share(v, t->n, c->n_sessions);
 }
 
