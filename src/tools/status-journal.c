@@ -14,6 +14,7 @@
 #define FIELDS_MAX 128 /* of an entry; ours have half as many, with journald's own */
 #define NAME_MAX_ 32
 #define MICROSECONDS 1000000
+#define LOOK_MILLISECONDS 2000
 
 /* Where we stand of the entry that the library has in hand. */
 enum side {
@@ -26,6 +27,7 @@ struct journal {
 	struct status_source source;
 	sd_journal *sd;
 	enum side side;
+	bool watched; /* what comes from now on is told */
 };
 
 /* "POSTERN_TLS_ERROR=...": takes the value. */
@@ -160,15 +162,20 @@ static void journal_wait_for(
 		.events = (short)(events > 0 ? events : 0),
 	};
 	/* on a network's file system nobody tells us */
-	*ret_milliseconds = sd_journal_reliable_fd(j->sd) > 0 ? -1 : 2000;
+	*ret_milliseconds = sd_journal_reliable_fd(j->sd) > 0 ? -1 : LOOK_MILLISECONDS;
+	/* nor of what came between the last look and the first wait */
+	if (!j->watched)
+		*ret_milliseconds = 0;
 }
 
 static int journal_look(struct status_source *s)
 {
 	struct journal *j = (struct journal *)s;
 	int r = sd_journal_process(j->sd);
+	bool first = !j->watched;
 
-	return r < 0 ? r : r != SD_JOURNAL_NOP;
+	j->watched = true;
+	return r < 0 ? r : first || r != SD_JOURNAL_NOP;
 }
 
 static void journal_free(struct status_source *s)

@@ -102,6 +102,7 @@ static const char *take(struct status_options *o, int option, int64_t now)
 		o->filter.events |= 1U << RECORD_MESSAGE;
 		return NULL;
 	case OPTION_PEER:
+		o->peer = optarg;
 		o->filter.has_peer = true;
 		return network_parse(span_of(optarg), &o->filter.peer);
 	case OPTION_SINCE:

@@ -23,6 +23,7 @@ struct status_options {
 	const char *file; /* of JSON Lines; NULL: as the settings say */
 	const char *directory; /* of a journal; NULL: of this machine */
 	struct status_filter filter;
+	const char *peer; /* as it was given, or NULL */
 	const char *since; /* as it was given, or NULL */
 	size_t most; /* 0: not given */
 	bool follow;

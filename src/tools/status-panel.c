@@ -134,6 +134,10 @@ static void put_notes(const struct status_panel *p, const struct status_view *v)
 	char octets[64];
 	struct buf b = BUF(octets);
 
+	if (p->peer) {
+		status_label(v, "Peer");
+		status_line(v, STYLE_PLAIN, span_of(p->peer));
+	}
 	if (why) {
 		status_label(v, "Records");
 		status_line(v, STYLE_CARE, span_of(why));
@@ -176,9 +180,9 @@ static void put_upper(const struct status_panel *p, const struct status_view *v)
 {
 	put_title(p, v);
 	status_put_setting(p, v);
+	put_notes(p, v);
 	put_status(p, v);
 	put_error(p, v);
-	put_notes(p, v);
 	status_put_counts(p, v);
 }
 

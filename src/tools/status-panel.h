@@ -9,7 +9,9 @@ struct status_panel {
 	const struct status_setting *setting;
 	const struct status_counts *counts;
 	const char *origin; /* a file, or NULL: the journal */
-	int64_t window; /* seconds that are counted; 0: from counts->since on */
+	const char *peer; /* who alone is meant, or NULL */
+	int64_t window; /* seconds that are counted, since counts->since */
+	bool moves; /* that time goes on with us */
 	uint64_t n_skipped; /* lines that are no records */
 	size_t n_sessions; /* to show, if there are as many; 0: as many as there is room for */
 };

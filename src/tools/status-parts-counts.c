@@ -14,8 +14,8 @@ static void put_window(const struct status_panel *p, const struct status_view *v
 	char octets[64];
 	struct buf b = BUF(octets);
 
-	buf_put(&b, p->window ? SPAN("Last ") : SPAN("Since "));
-	if (p->window)
+	buf_put(&b, p->moves ? SPAN("Last ") : SPAN("Since "));
+	if (p->moves)
 		status_time_put_span(&b, p->window);
 	else
 		status_time_put_short(&b, p->counts->since, v->now);

@@ -9,6 +9,7 @@
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 #define WEEK (7 * DAY)
+#define UNITS "smhdw"
 #define STAMP "dddd-dd-ddTdd:dd:dd.dddddd"
 
 /* `pattern` has "d" for a digit, and stands for itself else. */
@@ -79,9 +80,9 @@ static bool read_ago(struct span text, int64_t now, int64_t *ret)
 	static const uint64_t factors[] = { 1, MINUTE, HOUR, DAY, WEEK };
 	uint64_t seconds;
 
-	if (!text.n || (text.p[text.n - 1] >= '0' && text.p[text.n - 1] <= '9'))
+	if (text.n < 2 || !strchr(UNITS, ascii_lower(text.p[text.n - 1])))
 		return false;
-	if (!conf_quantity(text, "smhdw", factors, &seconds) || seconds > (uint64_t)now)
+	if (!conf_quantity(text, UNITS, factors, &seconds) || seconds > (uint64_t)now)
 		return false;
 	*ret = now - (int64_t)seconds;
 	return true;
@@ -129,6 +130,13 @@ const char *status_time_since(const char *text, int64_t now, int64_t *ret)
 		return "must be a time, such as 2h, 7d, today, 2026-11-28 or "
 		       "2026-11-28T09:30";
 	return NULL;
+}
+
+bool status_time_is_ago(const char *text)
+{
+	int64_t ignored;
+
+	return read_ago(span_of(text), INT64_MAX, &ignored);
 }
 
 /* strftime() would ask the locale for names of months. */

@@ -15,6 +15,9 @@ bool status_time_read(struct span text, struct moment *ret);
  */
 const char *status_time_since(const char *text, int64_t now, int64_t *ret);
 
+/* Of a text that was understood: whether it is the first form, whose time moves on. */
+bool status_time_is_ago(const char *text);
+
 /* "09:08:07" of today, or "Dec 01 09:08"; of another year "2025-12-01". */
 void status_time_put_short(struct buf *to, int64_t time, int64_t now);
 

@@ -71,7 +71,9 @@ int status_show_count(
 		.setting = show->setting,
 		.counts = show->counts,
 		.origin = show->origin,
+		.peer = o->peer,
 		.window = now - since,
+		.moves = !o->since || status_time_is_ago(o->since),
 		.n_skipped = show->source->n_skipped,
 		.n_sessions = o->most,
 	};

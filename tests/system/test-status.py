@@ -240,6 +240,17 @@ def test_lists_end_with_the_newest():
     harness.equal(words(shown[4])[-1], f"given-up: {REFUSAL}")
 
 
+def test_the_panel_can_be_of_one_peer():
+    place = some_log()
+    place.date("2026-01-02T03:04:")
+    shown = place.status("--peer", "127.0.0.2", "--since", "2026-01-02T03:04:01Z")
+    has_line(shown, "Peer", "127.0.0.2")
+    has_line(shown, "Sessions", "2", "TLS1.3", "2", "100 %")
+    has_line(shown, "Delivered", "1")
+    has_line(shown, "Status", "Ready")
+    assert re.search(r"^Since (Jan 02 03:04|2026-01-02) ", shown, re.M), shown
+
+
 def test_lists_can_be_narrowed():
     place = some_log()
     peers = [words(line)[1] for line in place.status("--sessions", "-n", "2").splitlines()]
@@ -299,12 +310,13 @@ def test_openmetrics_are_clean():
 class Terminal:
     """The program on a terminal of its own."""
 
-    def __init__(self, place, *options, columns=80, rows=24, **environment):
+    def __init__(self, place, *options, columns=80, rows=24, command=(), **environment):
+        command = command or (program(), "-c", place.settings_file, *options)
         self.ours, theirs = pty.openpty()
         harness.at_end(os.close, self.ours)
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.process = harness.start(
-            program(), "-c", place.settings_file, *options, stdin=theirs, stdout=theirs, stderr=theirs,
+            *command, stdin=theirs, stdout=theirs, stderr=theirs,
             env=harness.environment(TERM="xterm", TZ="UTC", **environment))
         os.close(theirs)
         self.text = ""
@@ -590,6 +602,22 @@ def test_follow_tells_what_comes_into_the_journal():
     harness.eventually(lambda: "\n" in followed.read_text(), "the newest record")
     here.session(source="127.0.0.5")
     harness.eventually(lambda: '"peer":"127.0.0.5"' in followed.read_text(), "the next record")
+
+
+def test_the_panel_follows_the_journal():
+    here = server()
+    here.session(source="127.0.0.8")
+    terminal = Terminal(None, command=(
+        "nsenter", "--target", here.pid, "--mount", "--pid", "--root", "--wd",
+        "/usr/local/bin/postern-status", "--follow", "--peer=127.0.0.8/29"))
+    terminal.until("127.0.0.8 ")
+    here.session(source="127.0.0.9")
+    terminal.until("127.0.0.9 ")
+    assert "127.0.0.2" not in terminal.text, "only whom we asked for"
+    nsenter = terminal.process.pid
+    with open(f"/proc/{nsenter}/task/{nsenter}/children", encoding="ascii") as children:
+        os.kill(int(children.read()), signal.SIGINT)
+    assert terminal.rest().endswith("\x1b[?25h")
 
 
 def test_who_may_not_read_the_journal_is_told():

@@ -96,6 +96,13 @@ static void test_since_is_long_ago_or_local_time(void)
 	tzset();
 }
 
+static void test_some_times_move_on(void)
+{
+	CHECK(status_time_is_ago("2h") && status_time_is_ago("100D"));
+	CHECK(!status_time_is_ago("today") && !status_time_is_ago("yesterday"));
+	CHECK(!status_time_is_ago("2026-12-01"));
+}
+
 static void check_short(int64_t time, const char *brief, const char *whole)
 {
 	char octets[64];
@@ -149,6 +156,7 @@ int main(void)
 	static const struct test tests[] = {
 		TEST(test_reads_what_records_have),
 		TEST(test_since_is_long_ago_or_local_time),
+		TEST(test_some_times_move_on),
 		TEST(test_shows_what_tells_times_apart),
 		TEST(test_names_spans_of_time),
 	};
