@@ -126,7 +126,7 @@ static void put_reasons(const struct status_panel *p, const struct status_view *
 	width = digits(others > t->list[0].n ? others : t->list[0].n);
 	putc('\n', v->to);
 	for (size_t i = 0; i < t->n && i < REASONS; i++)
-		put_reason(v, i ? "" : "Refused for", t->list[i].n, width, STYLE_PLAIN,
+		put_reason(v, i ? "" : "Refusals", t->list[i].n, width, STYLE_PLAIN,
 			span_of(t->list[i].text));
 	if (others)
 		put_reason(v, "", others, width, STYLE_QUIET, SPAN("other reasons"));

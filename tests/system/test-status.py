@@ -129,7 +129,7 @@ def test_the_panel_shows_all_at_a_glance():
     has_line(shown, "TLS1.3", "2", "40 %")
     has_line(shown, "in the clear", "2", "40 %")
     has_line(shown, "TLS failed", "1", "20 %")
-    has_line(shown, "Refused for", "1", REFUSAL)
+    has_line(shown, "Refusals", "1", REFUSAL)
     sessions = shown.partition("Last sessions\n")[2].splitlines()
     harness.equal([words(s)[1] for s in sessions[1:]],
                   [f"127.0.0.{n}" for n in (5, 4, 3, 2, 2)], "the newest first")
