@@ -15,8 +15,9 @@
 #define HOME "\033[H"
 #define CLEAR_LINE "\033[K"
 #define CLEAR_REST "\033[J"
-#define HIDE_CURSOR "\033[?25l"
-#define SHOW_CURSOR "\033[?25h"
+/* the cursor away, and lines cut rather than wrapped; and all as it was */
+#define BEGIN "\033[?7l\033[?25l"
+#define END "\033[?7h\033[?25h"
 
 #define SECOND 1000 /* milliseconds */
 #define RECOUNT (10 * SECOND) /* when nothing has come: the window moves on */
@@ -55,8 +56,10 @@ static void draw_text(const struct status_view *v, const char *text)
 	for (; *text && left; left--) {
 		size_t n = strcspn(text, "\n");
 
+		/* behind a line as wide as the window it would take the last column */
+		fputs(CLEAR_LINE, stdout);
 		fwrite(text, 1, n, stdout);
-		fputs(CLEAR_LINE "\n", stdout);
+		putc('\n', stdout);
 		text += n + (text[n] == '\n');
 	}
 	put(CLEAR_REST);
@@ -102,9 +105,9 @@ static uint64_t rest(const struct follow *f)
 
 static void stop(void)
 {
-	put(SHOW_CURSOR);
+	put(END);
 	raise(SIGSTOP);
-	put(HIDE_CURSOR);
+	put(BEGIN);
 }
 
 static void take_signal(struct follow *f)
@@ -164,7 +167,7 @@ static void make_room(void)
 	status_view_init(&v, false);
 	for (size_t i = 0; i < v.height; i++)
 		putc('\n', stdout);
-	put(HIDE_CURSOR);
+	put(BEGIN);
 }
 
 int status_follow(const struct status_show *show)
@@ -182,7 +185,7 @@ int status_follow(const struct status_show *show)
 		if (r >= 0 && !f.ended && rest(&f) == 0)
 			r = count(&f);
 	}
-	put(SHOW_CURSOR);
+	put(END);
 	close(f.signals);
 	return r;
 }

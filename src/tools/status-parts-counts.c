@@ -5,7 +5,10 @@
 
 #define NUMBERS 9
 #define VERSION_COLUMNS 12
+#define VERSIONS 8 /* that are shown */
+#define COUNT_COLUMNS 10
 #define GAP 4
+#define BESIDE 74 /* columns that both take */
 #define REASONS 4 /* that are shown */
 
 /* "Last hour", or "Since Nov 28 09:00" */
@@ -46,14 +49,11 @@ static void put_version(
 	const char *name = t->text;
 	char number[NUMBERS * 3];
 
-	if (i >= c->versions.n)
-		return;
 	if (strcmp(name, STATUS_TLS_NONE) == 0)
 		name = "in the clear";
 	else if (strcmp(name, STATUS_TLS_FAILED) == 0)
 		name = "TLS failed";
 	snprintf(number, sizeof(number), "%ju", (uintmax_t)t->n);
-	status_pad(v, GAP);
 	status_put(v, STYLE_PLAIN, span_of(name), VERSION_COLUMNS);
 	put_number(v, "", number,
 		strlen(name) < VERSION_COLUMNS ? VERSION_COLUMNS - strlen(name) : 0);
@@ -62,9 +62,9 @@ static void put_version(
 
 #define COUNTS 5
 
-static void put_numbers(const struct status_panel *p, const struct status_view *v)
+static void put_count(
+	const struct status_counts *c, const struct status_view *v, size_t i)
 {
-	const struct status_counts *c = p->counts;
 	const struct {
 		const char *name;
 		uint64_t n;
@@ -75,21 +75,43 @@ static void put_numbers(const struct status_panel *p, const struct status_view *
 		{ "Given up", c->outcomes[STATUS_GIVEN_UP] },
 		{ "Octets", c->octets },
 	};
+	char number[32] = "";
+	struct buf b = BUF(number);
+
+	if (i >= COUNTS) {
+		status_pad(v, COUNT_COLUMNS + NUMBERS);
+		return;
+	}
+	if (i + 1 == COUNTS)
+		status_put_octets(&b, rows[i].n);
+	else
+		buf_put_num(&b, rows[i].n);
+	buf_terminate(&b);
+	put_number(v, rows[i].name, number, COUNT_COLUMNS);
+}
+
+/* Numbers and, beside them or in a narrow terminal below, the versions of TLS. */
+static void put_numbers(const struct status_panel *p, const struct status_view *v)
+{
+	const struct status_counts *c = p->counts;
+	size_t n = c->versions.n < VERSIONS ? c->versions.n : VERSIONS;
+	bool beside = v->width == 0 || v->width >= BESIDE;
+	size_t lines = n > COUNTS && beside ? n : COUNTS;
 
 	putc('\n', v->to);
 	put_window(p, v);
-	for (size_t i = 0; i < COUNTS; i++) {
-		char number[32] = "";
-		struct buf b = BUF(number);
-
+	for (size_t i = 0; i < lines; i++) {
 		if (i)
 			status_pad(v, STATUS_LABELS);
-		if (i + 1 == COUNTS)
-			status_put_octets(&b, rows[i].n);
-		else
-			buf_put_num(&b, rows[i].n);
-		buf_terminate(&b);
-		put_number(v, rows[i].name, number, 10);
+		put_count(c, v, i);
+		if (beside && i < n) {
+			status_pad(v, GAP);
+			put_version(c, v, i);
+		}
+		putc('\n', v->to);
+	}
+	for (size_t i = 0; i < n && !beside; i++) {
+		status_pad(v, STATUS_LABELS);
 		put_version(c, v, i);
 		putc('\n', v->to);
 	}

@@ -9,7 +9,7 @@ static const struct status_column session_columns[] = {
 	{ "Peer", false, 15 },
 	{ "TLS", false, 0 },
 	{ "Messages", true, 0 },
-	{ "End", false, 16 },
+	{ "End", false, 9 },
 };
 
 static const struct status_column wide_session_columns[] = {
@@ -19,7 +19,7 @@ static const struct status_column wide_session_columns[] = {
 	{ "TLS", false, 0 },
 	{ "Messages", true, 0 },
 	{ "Seconds", true, 0 },
-	{ "End", false, 16 },
+	{ "End", false, 9 },
 };
 
 static const struct status_column message_columns[] = {
