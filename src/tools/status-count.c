@@ -6,9 +6,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-/* Seconds: a record is written when no client waits, and several processes write. */
-#define DISORDER 60
-
 static const char *const outcomes[STATUS_OUTCOMES] = { "delivered", "refused",
 	"given-up" };
 
@@ -127,7 +124,8 @@ static void take(struct status_counts *c, const struct status_record *r)
 
 static bool is_done(const struct status_counts *c, const struct status_record *r)
 {
-	return r->record.when.seconds < c->since - DISORDER && c->n_kept == c->n_wanted;
+	return r->record.when.seconds < c->since - STATUS_DISORDER &&
+	       c->n_kept == c->n_wanted;
 }
 
 int status_count(struct status_source *source, const struct status_filter *filter,

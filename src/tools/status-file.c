@@ -22,6 +22,7 @@ struct file {
 	char *path;
 	int fd;
 	off_t at; /* the place: a line begins here */
+	off_t seen; /* octets that there were when it was last looked at */
 	off_t start; /* of the window */
 	size_t n;
 	char window[BLOCK];
@@ -121,6 +122,7 @@ static int file_to_end(struct status_source *s)
 	if (fstat(f->fd, &st) < 0)
 		return -errno;
 	f->n = 0;
+	f->seen = st.st_size;
 	/* what has no line end is still being written */
 	end = line_before(f, st.st_size);
 	if (end < 0)
@@ -185,9 +187,10 @@ static int file_look(struct status_source *s)
 
 	if (fstat(f->fd, &ours) < 0)
 		return -errno;
-	if (ours.st_size != f->at) {
+	if (ours.st_size != f->seen || ours.st_size < f->at) {
 		if (ours.st_size < f->at)
 			f->at = 0;
+		f->seen = ours.st_size;
 		f->n = 0;
 		return 1;
 	}
@@ -201,6 +204,7 @@ static int file_look(struct status_source *s)
 	close(f->fd);
 	f->fd = fd;
 	f->at = 0;
+	f->seen = 0;
 	f->n = 0;
 	return 1;
 }

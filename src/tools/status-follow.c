@@ -179,7 +179,7 @@ int status_follow(const struct status_show *show)
 		return -errno;
 	make_room();
 	r = count(&f);
-	while (r >= 0 && !f.ended) {
+	while (r >= 0 && !f.ended && !ferror(stdout)) {
 		draw(&f);
 		r = pause_a_while(&f);
 		if (r >= 0 && !f.ended && rest(&f) == 0)

@@ -77,7 +77,7 @@ static void put_value(struct status_record *to, enum record_key key, const json_
 		status_record_put(to, key, buf_span(&b));
 }
 
-/* What is above no record of ours has: those of other versions are no less. */
+/* A word that is not known is as good as none. */
 static enum record_level level_of(struct span word)
 {
 	static const enum record_level levels[] = { RECORD_LEVEL_ERROR,

@@ -9,8 +9,6 @@
 #include "smtp/record-text.h"
 #include "tools/status-json.h"
 
-#define DISORDER 60 /* seconds, as in status-count.c */
-
 struct state {
 	struct status_source *source;
 	const struct status_filter *filter;
@@ -33,7 +31,7 @@ static int go_back(struct state *s)
 	int r;
 
 	while ((r = s->source->ops->previous(s->source, &s->record)) > 0) {
-		if (s->record.record.when.seconds < s->list->since - DISORDER)
+		if (s->record.record.when.seconds < s->list->since - STATUS_DISORDER)
 			return 0;
 		if (!is_wanted(s))
 			continue;

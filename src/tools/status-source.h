@@ -8,6 +8,9 @@
 #include "proto/network.h"
 #include "tools/status-record.h"
 
+/* Seconds: a record is written when no client waits, and several processes write. */
+#define STATUS_DISORDER 60
+
 /* Which records are meant. */
 struct status_filter {
 	unsigned events; /* a bit for each enum record_event */

@@ -82,7 +82,8 @@ static bool read_ago(struct span text, int64_t now, int64_t *ret)
 
 	if (text.n < 2 || !strchr(UNITS, ascii_lower(text.p[text.n - 1])))
 		return false;
-	if (!conf_quantity(text, UNITS, factors, &seconds) || seconds > (uint64_t)now)
+	if (!conf_quantity(text, UNITS, factors, &seconds) || seconds == 0 ||
+		seconds > (uint64_t)now)
 		return false;
 	*ret = now - (int64_t)seconds;
 	return true;
@@ -129,6 +130,8 @@ const char *status_time_since(const char *text, int64_t now, int64_t *ret)
 	else if (!read_ago(span_of(text), now, ret) && !read_day(span_of(text), ret))
 		return "must be a time, such as 2h, 7d, today, 2026-11-28 or "
 		       "2026-11-28T09:30";
+	if (*ret > now)
+		return "is a time to come";
 	return NULL;
 }
 

@@ -50,11 +50,21 @@ static int fail(const char *what, int error)
 	return EX_NOINPUT;
 }
 
+/* That are shown: no more than a screen has lines. */
+static size_t n_sessions(const struct status_options *o)
+{
+	struct status_view v;
+
+	if (o->most || o->mode == STATUS_MODE_METRICS)
+		return o->most;
+	status_view_init(&v, false);
+	return v.height ? v.height : STATUS_PANEL_SESSIONS;
+}
+
 int status_show_count(
 	const struct status_show *show, int64_t now, struct status_panel *ret)
 {
 	const struct status_options *o = show->options;
-	size_t n = o->most ? o->most : STATUS_SESSIONS_MAX;
 	int64_t since = now - STATUS_WINDOW_DEFAULT;
 	int r;
 
@@ -62,8 +72,7 @@ int status_show_count(
 	if (o->since && status_time_since(o->since, now, &since))
 		return -EINVAL;
 	show->source->n_skipped = 0;
-	r = status_count(show->source, &o->filter, since,
-		o->mode == STATUS_MODE_METRICS ? 0 : n, show->counts);
+	r = status_count(show->source, &o->filter, since, n_sessions(o), show->counts);
 	status_setting_done(show->setting);
 	status_setting_read(show->setting, o->settings);
 	status_setting_look(show->setting);

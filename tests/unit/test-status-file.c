@@ -195,6 +195,26 @@ static void test_a_file_that_is_rotated_is_followed(void)
 	done(&l);
 }
 
+/* A line that was torn at its end is no reason to stay. */
+static void test_a_torn_file_is_left_too(void)
+{
+	struct log_file l;
+	char moved[3 * PATH_MAX_];
+
+	init(&l);
+	put_line(&l, 1);
+	open_it(&l);
+	append(&l, LINE_HEAD);
+	CHECK(l.source->ops->look(l.source) == 1 && forth(&l) == 0);
+	CHECK(l.source->ops->look(l.source) == 0);
+	snprintf(moved, sizeof(moved), "%s.1", l.path);
+	REQUIRE(rename(l.path, moved) == 0);
+	put_line(&l, 2);
+	CHECK(l.source->ops->look(l.source) == 1 && forth(&l) == 2);
+	unlink(moved);
+	done(&l);
+}
+
 static void test_only_regular_files_are_logs(void)
 {
 	struct status_source *source = NULL;
@@ -237,6 +257,7 @@ int main(void)
 		TEST(test_lines_may_cross_blocks),
 		TEST(test_foreign_lines_cost_themselves_alone),
 		TEST(test_a_file_that_is_rotated_is_followed),
+		TEST(test_a_torn_file_is_left_too),
 		TEST(test_only_regular_files_are_logs),
 		TEST(test_the_newest_come_without_the_oldest),
 	};
