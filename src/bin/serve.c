@@ -9,6 +9,8 @@
 #include "edge/module.h"
 #include "smtp/status.h"
 
+#define LOG_DELAY 20 /* milliseconds in which more may come to be told */
+
 struct moment moment_now(void)
 {
 	struct timespec t;
@@ -147,7 +149,8 @@ static void use_idle_time(struct serve *v)
 	log_open(v->log);
 	if (v->session->settings->tls == TLS_REQUIRED && !v->api)
 		get_tls(v);
-	if (log_is_pending(v->log) && !stream_is_ready(v->stream))
+	/* who has one message often has no more to say than QUIT */
+	if (log_is_pending(v->log) && stream_is_quiet(v->stream, LOG_DELAY))
 		log_flush(v->log);
 }
 
