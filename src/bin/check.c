@@ -9,6 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "bin/check-recipients.h"
 #include "edge/idn.h"
 #include "edge/module.h"
 #include "edge/sandbox.h"
@@ -195,6 +196,7 @@ static void check_names(struct config *c)
 			put_named(c, "domains", domain,
 				"is no internationalized domain name (RFC 5891)");
 	}
+	check_recipients(c, api);
 }
 
 int check(struct config *c)

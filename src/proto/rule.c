@@ -4,34 +4,6 @@
  */
 #include "proto/rule.h"
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-/* Without blanks at either end, and without the CR of a line that ended with CRLF. */
-static struct span trim(struct span s)
-{
-	while (s.n && is_blank(*s.p))
-		s = span_from(s, 1);
-	while (s.n && (is_blank(s.p[s.n - 1]) || s.p[s.n - 1] == '\r'))
-		s.n--;
-	return s;
-}
-
-/* The first word, with which `s` begins; what is left begins with the next. */
-static struct span take_word(struct span *s)
-{
-	size_t n = 0;
-	struct span word;
-
-	while (n < s->n && !is_blank(s->p[n]))
-		n++;
-	word = (struct span){ s->p, n };
-	*s = trim(span_from(*s, n));
-	return word;
-}
-
 static const char *set_proxy(struct rule *rule, struct span value)
 {
 	(void)value;
@@ -112,7 +84,7 @@ static const char *take_option(struct span *s, struct rule *rule, struct span *w
 	const char *equals;
 	struct span name, value;
 
-	*word = name = take_word(s);
+	*word = name = span_take_word(s);
 	equals = memchr(word->p, '=', word->n);
 	if (equals)
 		name.n = (size_t)(equals - word->p) + 1;
@@ -133,12 +105,12 @@ enum rule_line rule_parse(
 	struct span line, struct rule *ret, struct rule_fault *ret_fault)
 {
 	struct rule rule = { 0 };
-	struct span s = trim(line), word;
+	struct span s = span_trim(line), word;
 	const char *what;
 
 	if (s.n == 0 || *s.p == '#')
 		return RULE_BLANK;
-	word = take_word(&s);
+	word = span_take_word(&s);
 	what = network_parse(word, &rule.network);
 	while (!what && s.n)
 		what = take_option(&s, &rule, &word);
