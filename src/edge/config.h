@@ -10,7 +10,7 @@
 
 #define CONFIG_FILE_DEFAULT SYSCONFDIR "/postern/postern.conf"
 #define CONFIG_FILE_MAX (1024 * 1024) /* octets of a settings file */
-#define CONFIG_KEYS_MAX 32
+#define CONFIG_KEYS_MAX 48
 #define CONFIG_FAULT_MAX 512 /* one fault, as a line */
 
 enum log_choice {
@@ -31,6 +31,8 @@ struct config {
 	struct recipients recipients; /* its table is opened by bin/admit */
 	const char *dsn_outbox; /* NULL: no reports */
 	uint64_t timeout, session_timeout; /* seconds */
+	/* of a listener: connections at once, of one source, and its new ones in a minute */
+	size_t connection_limit, source_connection_limit, source_connection_rate;
 	enum log_choice log;
 	const char *log_file;
 	enum record_level log_level; /* what is less is not told */
