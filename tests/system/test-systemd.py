@@ -10,7 +10,7 @@ import subprocess
 
 import harness
 from harness import PATIENCE, RECIPIENT, Client
-from machine import MAILDIR, SETTINGS, SHIPPED, UNITS, server, tree_with
+from machine import SETTINGS, SHIPPED, UNITS, server, tree_with
 
 EXPOSURE = 65  # tenths; postern's own sandbox is not seen by systemd-analyze
 
