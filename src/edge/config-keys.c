@@ -258,6 +258,7 @@ static const char *parse_files(
 }
 
 static const char *const tls_words[] = { "off", "on", "required", "implicit", NULL };
+static const char *const auth_words[] = { "off", "on", "required", NULL };
 static const char *const bare_words[] = { "normalize", "reject", NULL };
 static const char *const create_words[] = { "auto", "no", "yes", NULL };
 
@@ -280,6 +281,7 @@ const struct config_key config_keys[] = {
 	{ "tls-key", "", parse_files, 0, NULL },
 	{ "tls-priority", TLS_PRIORITY_DEFAULT, parse_text, AT(tls.priority), NULL },
 	{ "tls-tickets", "", parse_text, AT(tls.tickets), NULL },
+	{ "auth", "off", parse_word, AT(session.auth), auth_words },
 	{ "size-limit", "50M", parse_octets, AT(session.size_limit), NULL },
 	{ "recipient-limit", "1000", parse_recipients, AT(session.recipient_limit),
 		NULL },

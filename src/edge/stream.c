@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/wipe.h"
 
 uint64_t stream_clock(void)
 {
@@ -84,6 +85,19 @@ static int wait_for(const struct stream *s, int fd, short events)
 	}
 }
 
+int stream_wait(const struct stream *s, uint64_t until)
+{
+	struct pollfd signals = { .fd = s->signals, .events = POLLIN };
+	uint64_t end = until < s->deadline ? until : s->deadline, now;
+
+	while ((now = stream_clock()) < end) {
+		uint64_t left = end - now;
+		if (poll(&signals, 1, left < INT_MAX ? (int)left : INT_MAX) > 0)
+			return STREAM_STOP;
+	}
+	return now < until ? STREAM_TOO_LONG : 0;
+}
+
 static ssize_t raw_read(void *ctx, void *to, size_t n)
 {
 	struct stream *s = ctx;
@@ -123,14 +137,24 @@ static ssize_t raw_write(void *ctx, const void *from, size_t n)
 	return put < 0 ? -errno : put;
 }
 
+/* Moves what is left to the front. It may be the beginning of a secret, and is nowhere else then. */
+static void move_up(struct stream *s)
+{
+	size_t n = s->have.n, gap = (size_t)(s->have.p - s->octets);
+
+	if (n && gap) {
+		memmove(s->octets, s->have.p, n);
+		wipe(s->octets + (gap > n ? gap : n), gap > n ? n : gap);
+	}
+	s->have.p = s->octets;
+}
+
 ssize_t stream_fill(struct stream *s)
 {
 	ssize_t got;
 	char *to;
 
-	if (s->have.n)
-		memmove(s->octets, s->have.p, s->have.n);
-	s->have.p = s->octets;
+	move_up(s);
 	to = s->octets + s->have.n;
 	if (s->tls)
 		got = s->api->read(s->tls, to, STREAM_IN_MAX - s->have.n);

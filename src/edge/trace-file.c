@@ -74,12 +74,24 @@ static struct span take_piece(struct span *s)
 	return piece;
 }
 
+/* One line for each, however many pieces it comes in. */
+static void took_response(struct trace_file *t, bool end)
+{
+	make_room(t);
+	if (end && t->fd >= 0)
+		transcript_response(&t->out);
+}
+
 static void took(struct tracer *tracer, enum traced what, struct span octets, bool end)
 {
 	static const struct span dot = { ".\r\n", 3 };
 	struct trace_file *t = trace_of(tracer);
 	bool dotted = what == TRACED_CONTENT && end;
 
+	if (what == TRACED_RESPONSE) {
+		took_response(t, end);
+		return;
+	}
 	octets.n -= dotted ? dot.n : 0;
 	while (octets.n && t->fd >= 0) {
 		struct span piece = take_piece(&octets);
@@ -199,6 +211,9 @@ static void put_settings(struct trace_file *t, const struct config *c)
 		[TLS_ON] = "on",
 		[TLS_REQUIRED] = "required",
 		[TLS_IMPLICIT] = "implicit" };
+	static const char *const auth[] = {
+		[AUTH_OFF] = "off", [AUTH_ON] = "on", [AUTH_REQUIRED] = "required"
+	};
 	const struct session_settings *s = t->session->settings;
 	const char *peer = t->session->peer.address;
 	struct buf *to = &t->out;
@@ -209,6 +224,7 @@ static void put_settings(struct trace_file *t, const struct config *c)
 	put_setting(to, "banner", s->banner);
 	put_domains(to, s);
 	put_setting(to, "tls", tls[s->tls]);
+	put_setting(to, "auth", auth[s->auth]);
 	if (s->dsn)
 		put_setting(to, "outbox", "yes");
 	put_number(to, "size-limit", s->size_limit);

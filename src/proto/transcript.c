@@ -6,6 +6,7 @@
 #include "proto/command.h"
 #include "proto/reply.h"
 
+#define MECHANISM_MAX 20 /* characters of its name (RFC 4422 3.1) */
 #define FILL_LINE 78 /* octets of a line that stands for content left out */
 
 static bool is_printable(struct span s)
@@ -57,19 +58,24 @@ static void put_client(struct transcript *t, struct buf *to, struct span piece)
 	t->in_line = !ends_with(piece, SPAN("\n"));
 }
 
-/* What follows the mechanism is a secret (RFC 4954 4), whether AUTH is offered or not. */
+/*
+ * What follows the mechanism is a secret (RFC 4954 4), whether AUTH is offered or not; and so may be what
+ * stands in its place and is too long for one.
+ */
 static bool put_masked(struct transcript *t, struct buf *to, struct span piece)
 {
 	struct command c = command_parse(piece);
 	struct command mechanism = command_parse(c.args);
+	bool too_long = mechanism.verb.n > MECHANISM_MAX;
 
-	if (t->in_line || !span_ieq(c.verb, SPAN("AUTH")) || mechanism.args.n == 0)
+	if (t->in_line || !span_ieq(c.verb, SPAN("AUTH")) ||
+		(mechanism.args.n == 0 && !too_long))
 		return false;
 	t->masked = true;
 	buf_put(to, SPAN("C: AUTH "));
-	for (size_t i = 0; i < mechanism.verb.n; i++)
+	for (size_t i = 0; i < mechanism.verb.n && !too_long; i++)
 		put_escaped(to, mechanism.verb.p[i]);
-	buf_put(to, SPAN(" ****\n"));
+	buf_put(to, too_long ? SPAN("****\n") : SPAN(" ****\n"));
 	return true;
 }
 
@@ -81,6 +87,11 @@ void transcript_command(struct transcript *t, struct buf *to, struct span piece)
 	if (!t->masked && !put_masked(t, to, piece))
 		put_client(t, to, piece);
 	t->in_line = !ends_with(piece, SPAN("\n"));
+}
+
+void transcript_response(struct buf *to)
+{
+	buf_put(to, SPAN("C: ****\n"));
 }
 
 /* A header field, or a line that goes on with one (RFC 5322 2.2). */
@@ -135,16 +146,19 @@ void transcript_content_end(struct transcript *t, struct buf *to)
 	t->in_line = false;
 }
 
-/* The id of a message is its own: "Delivered as ..." */
+/* A challenge of AUTH is its own, as the id of a message is: "Delivered as ..." */
 void transcript_reply(struct buf *to, struct span line)
 {
+	static const struct span challenge = { "334 ", 4 };
 	const struct reply *accepted = reply_get(REPLY_ACCEPTED);
 	struct span open = { accepted->text, strcspn(accepted->text, "%") };
 	const char *at = memmem(line.p, line.n, open.p, open.n);
 
 	line.n -= ends_with(line, SPAN("\r\n")) ? 2 : 0;
 	buf_put(to, SPAN("S: "));
-	if (at) {
+	if (line.n >= challenge.n && memcmp(line.p, challenge.p, challenge.n) == 0) {
+		buf_put(to, SPAN("334 ..."));
+	} else if (at) {
 		buf_put(to, (struct span){ line.p, (size_t)(at - line.p) + open.n });
 		buf_put(to, SPAN("..."));
 	} else {

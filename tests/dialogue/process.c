@@ -44,7 +44,7 @@ static void set(struct process *p, const char *key, const char *value)
 static bool is_ours(const char *key)
 {
 	static const char *const ours[] = { "certificate", "fault", "outbox", "peer",
-		"protocol", "recipient", "rule" };
+		"protocol", "recipient", "rule", "users" };
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
 		if (strcmp(key, ours[i]) == 0)
@@ -111,6 +111,7 @@ static void set_all(
 		set(p, "trace-content", "yes");
 	}
 	p->lmtp = strcmp(dialogue_setting(d, "protocol", "smtp"), "lmtp") == 0;
+	p->users = dialogue_setting(d, "users", "good");
 	p->peer = dialogue_setting(d, "peer", "192.0.2.1");
 	if (strcmp(p->peer, "unknown") == 0)
 		p->peer = NULL;
