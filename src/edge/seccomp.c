@@ -103,6 +103,8 @@ static const struct bpf_rule conditional[] = {
 	{ SYS_setsockopt, 0, { { 1, ARG_IS, SOL_SOCKET }, { 2, ARG_IS, SO_SNDBUF } } },
 	{ SYS_setsockopt, 0, { { 1, ARG_IS, SOL_SOCKET }, { 2, ARG_IS, SO_SNDTIMEO } } },
 	{ SYS_setsockopt, 0, { { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_CORK } } },
+	{ SYS_setsockopt, 0,
+		{ { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_QUICKACK } } },
 	{ SYS_setsockopt, ENOPROTOOPT,
 		{ { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_NODELAY } } },
 	/* No streams: a bus or a daemon's control socket obeys whoever connects. */

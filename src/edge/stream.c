@@ -149,10 +149,24 @@ static void move_up(struct stream *s)
 	s->have.p = s->octets;
 }
 
+/*
+ * A small piece that gets no answer, as the last word of a handshake or a part of a message, is acknowledged at
+ * once: until then the client's own Nagle may hold back what comes next, and the system would wait for 40 ms.
+ */
+static void acknowledge(const struct stream *s)
+{
+	static const int on = 1;
+
+	setsockopt(s->in, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
 ssize_t stream_fill(struct stream *s)
 {
 	ssize_t got;
 	char *to;
+
+	if (s->unanswered)
+		acknowledge(s);
 
 	move_up(s);
 	to = s->octets + s->have.n;
@@ -162,6 +176,7 @@ ssize_t stream_fill(struct stream *s)
 		got = raw_read(s, to, STREAM_IN_MAX - s->have.n);
 	if (got > 0)
 		s->have.n += (size_t)got;
+	s->unanswered = got > 0 && got < STREAM_PIECE;
 	return got;
 }
 
@@ -182,6 +197,7 @@ int stream_flush(struct stream *s, struct buf *out)
 {
 	int r = write_all(s, buf_span(out));
 
+	s->unanswered = false;
 	out->n = 0;
 	return r;
 }
@@ -254,6 +270,8 @@ int stream_secure(struct stream *s, const struct tls_api *api,
 	write_at_once(s);
 	r = api->accept(credentials, &io, &s->tls, ret_facts, ret_failure);
 	s->deadline = deadline;
+	if (r == 0)
+		acknowledge(s);
 	return r;
 }
 

@@ -10,6 +10,7 @@
 #include "edge/tls.h"
 
 #define STREAM_IN_MAX (256 * 1024) /* one read; a message is decoded in place in it */
+#define STREAM_PIECE (16 * 1024) /* less than that is small */
 #define STREAM_DRAIN_MAX (1024 * 1024) /* octets thrown away after the last reply */
 #define STREAM_DRAIN_SECONDS 2
 
@@ -28,6 +29,7 @@ struct stream {
 	struct tls *tls; /* NULL in the clear */
 	char *octets; /* STREAM_IN_MAX of them */
 	struct bytes have; /* read and not yet taken */
+	bool unanswered; /* the last piece was small, and nothing has been said since */
 };
 
 /* Milliseconds of a clock that never jumps. */

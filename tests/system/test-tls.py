@@ -63,6 +63,38 @@ def test_a_handshake_never_waits_for_an_acknowledgement():
     check_delivery(place, client)
 
 
+def acknowledged(place, speak):
+    """How often the program asked the system to acknowledge at once, in a session of that client."""
+    harness.need("strace")
+    trace = place.dir / "trace"
+    client = place.connect(wrap=("strace", "-f", "-qq", "-o", trace, "-e", "trace=setsockopt"))
+    client.ehlo()
+    speak(client)
+    client.quit()
+    return trace.read_text().count("TCP_QUICKACK, [1]")
+
+
+def in_pieces(client):
+    """As clients write that have one buffer for the header and another for the body."""
+    client.envelope()
+    client.say("DATA", 354)
+    for piece in ("Subject: x\r\n", "\r\nbody\r\n"):
+        client.send(piece)
+        client.delivered()
+    client.send(".\r\n")
+    client.expect(250)
+
+
+def test_what_gets_no_answer_is_acknowledged_at_once():
+    """Else the client's own Nagle holds back what comes next for as long as the system delays that."""
+    place = Site(tls="on", pair=harness.pair())
+    harness.equal(acknowledged(place, lambda client: None), 0, "where each command has its reply")
+    harness.equal(acknowledged(place, lambda client: harness.equal(
+        client.message(harness.sample()).code, 250)), 0, "a message in one piece")
+    assert acknowledged(place, in_pieces) in (1, 2), "a message in pieces, two of which may be read as one"
+    harness.equal(acknowledged(place, lambda client: client.starttls()), 1, "the end of a handshake")
+
+
 # Each mode, with a client that has TLS and one that has not
 
 
