@@ -79,8 +79,8 @@ static void add_dir_of(struct sandbox_dirs *dirs, const char *file)
 		dirs->read[dirs->n_read++] = dirname(copy);
 }
 
-_Static_assert(
-	2 * TLS_PAIR_MAX + 2 <= SANDBOX_DIRS, "certificates, keys, tickets, modules");
+_Static_assert(2 * TLS_PAIR_MAX + 3 <= SANDBOX_DIRS,
+	"certificates, keys, tickets, authorities, modules");
 
 static void list_dirs(struct connection *c)
 {
@@ -101,6 +101,8 @@ static void list_dirs(struct connection *c)
 	}
 	if (may_use_tls && tls->tickets)
 		add_dir_of(&c->dirs, tls->tickets);
+	if (may_use_tls && tls->client_ca)
+		add_dir_of(&c->dirs, tls->client_ca);
 }
 
 /* Where modules are: any client may send an address that needs one. */

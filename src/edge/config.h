@@ -8,7 +8,7 @@
 
 #define CONFIG_FILE_DEFAULT SYSCONFDIR "/postern/postern.conf"
 #define CONFIG_FILE_MAX (1024 * 1024) /* octets of a settings file */
-#define CONFIG_KEYS_MAX 32
+#define CONFIG_KEYS_MAX 48
 #define CONFIG_FAULT_MAX 512 /* one fault, as a line */
 
 enum log_choice {

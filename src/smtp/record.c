@@ -92,6 +92,11 @@ static void put_resumed(const struct session *s, struct buf *b)
 	put_flag(b, s->tls.resumed);
 }
 
+static void put_tls_client(const struct session *s, struct buf *b)
+{
+	put_word(b, s->tls.client);
+}
+
 static void put_tls_fault(const struct session *s, struct buf *b)
 {
 	/* escaped when it was kept */
@@ -263,6 +268,7 @@ static const struct record_field fields[] = {
 	{ "sni", RECORD_SESSION, put_sni },
 	{ "alpn", RECORD_SESSION, put_alpn },
 	{ "resumed", RECORD_SESSION, put_resumed },
+	{ "tls_client", RECORD_SESSION, put_tls_client },
 	{ "tls_error", RECORD_SESSION, failure_put_error },
 	{ "tls_alert", RECORD_SESSION, failure_put_alert },
 	{ "tls_offered", RECORD_SESSION, failure_put_offered },

@@ -64,6 +64,8 @@ static void test_every_wrong_value_is_told_in_a_sentence(void)
 		{ "maildir=/srv/%x", "may have %u, %d and %% in it, and no other %" },
 		{ "maildir=/srv/%", "may have %u, %d and %% in it, and no other %" },
 		{ "tls-key=credential:a/b", "credential: takes a name, not a path" },
+		{ "tls-client-ca=credential:a/b",
+			"credential: takes a name, not a path" },
 		{ "proxy-protocol=192.0.2.1 192.0.2.1/24",
 			"-o: proxy-protocol: 192.0.2.1/24 has bits set behind its "
 			"prefix" },
@@ -202,6 +204,22 @@ static void test_certificates_and_keys_pair_up(void)
 	CHECK_SPAN(span_of(c.tls.pairs[1].certificate), "/b");
 	CHECK_SPAN(span_of(c.tls.pairs[2].certificate), "/run/credentials/x/c");
 	CHECK_SPAN(span_of(c.tls.pairs[2].key), "/run/credentials/x/c");
+	config_done(&c);
+}
+
+static void test_one_file_may_be_a_credential(void)
+{
+	const char *credential[] = { "maildir=/srv", "tls-client-ca=credential:ca",
+		NULL };
+	const char *path[] = { "maildir=/srv", "tls-client-ca=/etc/ca.pem", NULL };
+	struct config c;
+	struct heard h;
+
+	CHECK(take(&c, &h, credential));
+	CHECK_SPAN(span_of(c.tls.client_ca), "/run/credentials/x/ca");
+	config_done(&c);
+	CHECK(take(&c, &h, path));
+	CHECK_SPAN(span_of(c.tls.client_ca), "/etc/ca.pem");
 	config_done(&c);
 }
 
@@ -373,6 +391,7 @@ int main(void)
 		TEST(test_a_maildir_outside_mail_root_is_refused),
 		TEST(test_one_maildir_is_created_and_those_of_a_template_are_not),
 		TEST(test_certificates_and_keys_pair_up),
+		TEST(test_one_file_may_be_a_credential),
 		TEST(test_proxies_are_a_list_of_networks),
 		TEST(test_what_belongs_together_is_missed),
 		TEST(test_an_outbox_may_lie_beside_the_mail),
