@@ -94,6 +94,20 @@ static void check_outbox(struct config *c)
 		check_directory(c, "dsn-outbox", inside);
 }
 
+/* One that is missing is made by the next connection. */
+static void check_log(struct config *c)
+{
+	OWNED char *copy = strdup(c->log_file);
+	const char *fault = NULL;
+
+	if (copy && is_missing(c->log_file))
+		fault = directory_fault(dirname(copy));
+	else if (faccessat(AT_FDCWD, c->log_file, R_OK | W_OK, AT_EACCESS) < 0)
+		fault = strerror(errno);
+	if (fault)
+		put_named(c, "log", c->log_file, fault);
+}
+
 /* A line of the clients file whose priority string is looked at. */
 struct place {
 	struct config *config;
@@ -188,6 +202,8 @@ int check(struct config *c)
 	check_user(c);
 	if (c->maildir)
 		check_mail_root(c);
+	if (c->log == LOG_JSON)
+		check_log(c);
 	if (c->traced.n && c->trace_directory)
 		check_directory(c, "trace-directory", c->trace_directory);
 	if (c->dsn_outbox)

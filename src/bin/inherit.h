@@ -9,6 +9,7 @@ struct inherited {
 	struct peer_environment peer;
 	const char *journal_stream;
 	const char *credentials_directory;
+	const char *notify_socket;
 	const char *listen_pid, *listen_fds;
 	bool stderr_silent; /* descriptor 2 is read by nobody */
 };

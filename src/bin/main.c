@@ -36,6 +36,7 @@ struct connection {
 	struct outbox outbox;
 	struct stage *stages[4];
 	struct sandbox_dirs dirs;
+	struct notify notify;
 	struct serve serve;
 	char unique[UNIQUE_MAX];
 	char host[TX_FILE_MAX];
@@ -230,10 +231,11 @@ static int run(struct connection *c)
 
 	log_init(&c->log, c->inherited.journal_stream, c->inherited.stderr_silent);
 	fine = read_config(c, put_log, &c->log);
-	log_choose(&c->log, c->config.log);
+	log_choose(&c->log, &c->config);
 	find_modules(c);
 	raise_file_limit();
 	build(c, &now);
+	notify_init(&c->notify, c->inherited.notify_socket, now.milliseconds);
 	peer_find(STDIN_FILENO, &c->inherited.peer, &c->session.peer);
 	if (stream_init(&c->stream, STDIN_FILENO, STDOUT_FILENO, c->config.timeout,
 		    c->config.session_timeout) < 0)
@@ -248,6 +250,7 @@ static int run(struct connection *c)
 		.config = &c->config,
 		.modules = c->modules,
 		.confine = c->config.sandbox ? &c->confine : NULL,
+		.notify = &c->notify,
 	};
 	serve(&c->serve);
 	return 0;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include "edge/module.h"
+#include "smtp/status.h"
 
 struct moment moment_now(void)
 {
@@ -74,6 +75,28 @@ static bool flush(struct serve *v)
 	stop(v, END_BROKEN);
 	out->n = 0;
 	return false;
+}
+
+/* It is worth a line when the client leaves us time, has been here for long, or comes to a bad end. */
+static bool is_worth_telling(const struct serve *v)
+{
+	if (v->session->phase == PHASE_ENDED)
+		return session_status(v->session);
+	return stream_clock() - v->notify->last >= NOTIFY_INTERVAL ||
+	       stream_is_quiet(v->stream, NOTIFY_INTERVAL);
+}
+
+/* Shows what goes on to whoever looks. */
+static void tell_status(struct serve *v)
+{
+	char text[STATUS_MAX];
+	struct buf b = BUF(text);
+
+	if (!v->notify->socket)
+		return;
+	status_put(v->session, &b);
+	if (buf_terminate(&b) && notify_is_news(v->notify, text) && is_worth_telling(v))
+		notify_status(v->notify, text, stream_clock());
 }
 
 static void handshake(struct serve *v)
@@ -174,6 +197,7 @@ static void fill(struct serve *v)
 {
 	ssize_t got;
 
+	tell_status(v);
 	if (v->trace)
 		trace_file_turn(v->trace);
 	got = stream_fill(v->stream);
@@ -275,6 +299,7 @@ void serve(struct serve *v)
 	} while (want != SESSION_END);
 	if (v->trace)
 		trace_file_done(v->trace);
+	tell_status(v);
 	if (log_is_pending(v->log))
 		log_flush(v->log);
 	stream_finish(v->stream);

@@ -260,7 +260,6 @@ static const char *parse_files(
 
 static const char *const tls_words[] = { "off", "on", "required", "implicit", NULL };
 static const char *const bare_words[] = { "normalize", "reject", NULL };
-static const char *const log_words[] = { "auto", "stderr", "syslog", "journal", NULL };
 static const char *const create_words[] = { "auto", "no", "yes", NULL };
 
 #define AT(member) offsetof(struct config, member)
@@ -287,7 +286,8 @@ const struct config_key config_keys[] = {
 	{ "timeout", "5m", parse_seconds, AT(timeout), NULL },
 	{ "session-timeout", "1h", parse_seconds, AT(session_timeout), NULL },
 	{ "bare-newline", "normalize", parse_word, AT(session.bare_newline), bare_words },
-	{ "log", "auto", parse_word, AT(log), log_words },
+	{ "log", "auto", config_parse_log, 0, NULL },
+	{ "log-level", "info", config_parse_log_level, 0, NULL },
 	{ "trace", "", config_parse_networks, AT(traced), NULL },
 	{ "trace-directory", "", parse_text, AT(trace_directory), NULL },
 	{ "trace-content", "no", parse_flag, AT(trace_content), NULL },

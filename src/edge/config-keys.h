@@ -31,5 +31,11 @@ const char *config_parse_file(
 const char *config_parse_networks(
 	struct config *c, const struct config_key *key, const char *text);
 
+/* In config-log.c. */
+const char *config_parse_log(
+	struct config *c, const struct config_key *key, const char *text);
+const char *config_parse_log_level(
+	struct config *c, const struct config_key *key, const char *text);
+
 extern const struct config_key config_keys[];
 extern const size_t config_n_keys;

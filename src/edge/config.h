@@ -5,6 +5,7 @@
 #include "edge/clients.h"
 #include "edge/tls.h"
 #include "smtp/settings.h"
+#include "smtp/topic.h"
 
 #define CONFIG_FILE_DEFAULT SYSCONFDIR "/postern/postern.conf"
 #define CONFIG_FILE_MAX (1024 * 1024) /* octets of a settings file */
@@ -16,6 +17,7 @@ enum log_choice {
 	LOG_STDERR,
 	LOG_SYSLOG_LINES,
 	LOG_JOURNAL,
+	LOG_JSON, /* JSON Lines, into log_file */
 };
 
 enum create_choice {
@@ -33,6 +35,8 @@ struct config {
 	const char *dsn_outbox; /* NULL: no reports */
 	uint64_t timeout, session_timeout; /* seconds */
 	enum log_choice log;
+	const char *log_file;
+	enum record_level log_level; /* what is less is not told */
 	struct networks traced; /* clients whose sessions are written down */
 	const char *trace_directory;
 	bool trace_content; /* whole messages, too */

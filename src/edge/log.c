@@ -1,25 +1,48 @@
 /*
  * Promises that writing a record never holds up a client: records wait until nobody does,
- * or until there are too many. Refuses to know what a record says.
+ * or until there are too many, and a sink that does not take them is given up. Refuses to
+ * know what a record says.
  */
 #include "edge/log.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "edge/log-sinks.h"
 #include "edge/module.h"
+#include "edge/stream.h"
 #include "proto/text.h"
+#include "smtp/record-text.h"
 
-#define ENTRY_MAX (RECORD_TEXT_MAX + 1024) /* a record: values and names */
-#define TEXT_MAX (3 * ENTRY_MAX) /* the same as a line, and as fields of the journal */
-#define FIELDS_MAX (RECORD_VALUES_MAX + 8)
-#define IDENTIFIER "postern"
-#define LEVEL_INFO '6'
-#define LEVEL_WARNING '4'
-#define LEVEL_ERROR '3'
+#define FILE_MODE 0640
+#define TEXT_MAX                                                                         \
+	(3 * RECORD_LINE_MAX / 2) /* a line, and fields of the journal beside it */
+/* a signal that came just before a wait is followed by another, in microseconds */
+#define AGAIN 50000
+
+/* A record as it waits, before its values: for each a key, a length and octets. */
+struct head {
+	enum record_event event;
+	enum topic topic;
+	struct moment when;
+	size_t n;
+};
+
+struct value_head {
+	uint16_t n;
+	uint8_t key;
+};
+
+/* an entry: no record is larger */
+#define ENTRY_MAX                                                                        \
+	(RECORD_TEXT_MAX + sizeof(struct head) + RECORD_KEYS * sizeof(struct value_head))
 
 /* "dev:inode" of descriptor 2, as systemd.exec(5) has it. */
 static bool is_journal(const char *journal_stream)
@@ -36,219 +59,199 @@ static bool is_journal(const char *journal_stream)
 	return span_eq(buf_span(&b), span_of(journal_stream));
 }
 
-static const char *event_word(enum record_event event)
+static void put_octets(struct buf *b, const void *p, size_t n)
 {
-	switch (event) {
-	case RECORD_MESSAGE:
-		return "message";
-	case RECORD_SESSION:
-		return "session";
-	default:
-		return "error";
-	}
+	buf_put(b, (struct span){ p, n });
 }
 
-/* The levels of syslog(3). */
-static char level_of(const struct record *r)
-{
-	if (r->event == RECORD_ERROR)
-		return LEVEL_ERROR;
-	return r->problem ? LEVEL_WARNING : LEVEL_INFO;
-}
-
-static void put_pair(struct buf *b, const char *name, struct span value)
-{
-	buf_put_str(b, name);
-	buf_put_char(b, '=');
-	buf_put(b, value);
-	buf_put_char(b, '\0');
-}
-
-/* Kept as: the level, "name=value" NUL for each value, and one more NUL. */
 static void log_write(struct recorder *recorder, const struct record *r)
 {
 	struct log *l = (struct log *)recorder;
+	struct head head = { r->event, r->topic, r->when, r->n };
 	struct buf b;
 
+	if (topic_get(r->topic)->level > l->least)
+		return;
 	if (!l->pending && !(l->pending = malloc(LOG_PENDING_MAX)))
 		return;
 	if (l->n_pending + ENTRY_MAX > LOG_PENDING_MAX)
 		log_flush(l);
 	b = (struct buf){ .p = l->pending + l->n_pending, .cap = ENTRY_MAX };
-	buf_put_char(&b, level_of(r));
-	put_pair(&b, "event", span_of(event_word(r->event)));
-	for (size_t i = 0; i < r->n; i++)
-		put_pair(&b, r->values[i].name, r->values[i].value);
-	buf_put_char(&b, '\0');
+	put_octets(&b, &head, sizeof(head));
+	for (size_t i = 0; i < r->n; i++) {
+		const struct record_value *v = &r->values[i];
+		struct value_head vh = { (uint16_t)v->value.n, (uint8_t)v->key };
+		put_octets(&b, &vh, sizeof(vh));
+		buf_put(&b, v->value);
+	}
 	if (!b.overflow)
 		l->n_pending += b.n;
 }
 
-/* Values have no quote of their own: record.h. */
-static void put_in_line(struct buf *line, const char *pair)
+static void take_octets(struct span *from, void *to, size_t n)
 {
-	const char *value = strchr(pair, '=') + 1;
-	bool quote = strpbrk(value, " =") != NULL;
-
-	buf_put(line, (struct span){ pair, (size_t)(value - pair) });
-	if (quote)
-		buf_put_char(line, '"');
-	buf_put_str(line, value);
-	if (quote)
-		buf_put_char(line, '"');
+	memcpy(to, from->p, n);
+	*from = span_from(*from, n);
 }
 
-/* The pairs of an entry as one line of text; returns what follows the entry. */
-static const char *put_line(struct buf *line, const char *pairs)
+/* Takes what log_write() has put there. The values lie in `from`. */
+static void take_record(struct span *from, struct record *ret)
 {
-	const char *first = pairs;
+	struct head head;
 
-	for (; *pairs; pairs += strlen(pairs) + 1) {
-		if (pairs != first)
-			buf_put_char(line, ' ');
-		put_in_line(line, pairs);
+	take_octets(from, &head, sizeof(head));
+	*ret = (struct record){
+		.event = head.event,
+		.topic = head.topic,
+		.when = head.when,
+		.n = head.n,
+	};
+	for (size_t i = 0; i < head.n; i++) {
+		struct value_head vh;
+		take_octets(from, &vh, sizeof(vh));
+		ret->values[i] = (struct record_value){ vh.key, { from->p, vh.n } };
+		*from = span_from(*from, vh.n);
 	}
-	return pairs + 1;
 }
 
-static void write_stderr(struct span line)
+static void wake(int signal)
 {
-	/* one write a record, so that the lines of several processes do not mix */
-	if (write(STDERR_FILENO, line.p, line.n) < 0)
-		return;
+	(void)signal;
 }
 
-/* The fields of an entry for the journal, laid out in `b`. */
-struct fields {
-	struct buf *b;
-	struct iovec list[FIELDS_MAX];
-	int n;
-	size_t start;
-};
-
-static void end_field(struct fields *f)
+/* From here on a call that waits is interrupted in time; 0 ends that. */
+static void set_timer(uint64_t milliseconds)
 {
-	f->list[f->n++] = (struct iovec){ f->b->p + f->start, f->b->n - f->start };
-	f->start = f->b->n;
-}
+	const struct itimerval timer = {
+		.it_value.tv_sec = (time_t)(milliseconds / 1000),
+		.it_interval.tv_usec = milliseconds ? AGAIN : 0,
+	};
 
-/* What journald does not know by itself, and "POSTERN_NAME=value" for each pair. */
-static void write_journal(
-	const struct log *l, struct buf *b, char level, const char *pairs)
-{
-	struct fields f = { .b = b };
-
-	buf_put(b, SPAN("MESSAGE="));
-	put_line(b, pairs);
-	end_field(&f);
-	buf_put(b, SPAN("PRIORITY="));
-	buf_put_char(b, level);
-	end_field(&f);
-	buf_put(b, SPAN("SYSLOG_FACILITY=2"));
-	end_field(&f);
-	buf_put(b, SPAN("SYSLOG_IDENTIFIER=" IDENTIFIER));
-	end_field(&f);
-	for (; *pairs; pairs += strlen(pairs) + 1) {
-		size_t n_name = strcspn(pairs, "=");
-		buf_put(b, SPAN("POSTERN_"));
-		for (size_t i = 0; i < n_name; i++)
-			buf_put_char(b, ascii_upper(pairs[i]));
-		buf_put_str(b, pairs + n_name);
-		end_field(&f);
-	}
-	if (!b->overflow)
-		l->systemd->send(f.list, f.n);
-}
-
-/* One entry; returns what follows it. */
-static const char *write_entry(const struct log *l, struct buf *b, const char *entry)
-{
-	char level = *entry++;
-	const char *next;
-
-	if (l->sink == LOG_JOURNAL)
-		write_journal(l, b, level, entry);
-	b->n = 0;
-	if (l->sink == LOG_STDERR) {
-		buf_put(b, SPAN(IDENTIFIER "["));
-		buf_put_num(b, (uint64_t)getpid());
-		buf_put(b, SPAN("]: "));
-	}
-	next = put_line(b, entry);
-	if (l->sink == LOG_STDERR) {
-		buf_put_char(b, '\n');
-		write_stderr(buf_span(b));
-	} else if (l->sink == LOG_SYSLOG_LINES && buf_terminate(b)) {
-		syslog(level - '0', "%s", b->p);
-	}
-	b->n = 0;
-	b->overflow = false;
-	return next;
+	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
 void log_flush(struct log *l)
 {
 	OWNED char *text = malloc(TEXT_MAX);
-	struct buf b = { .p = text, .cap = TEXT_MAX };
-	const char *entry, *end;
+	struct span waiting;
+	uint64_t start;
 
 	log_open(l);
-	if (!text || !l->pending)
-		return;
-	end = l->pending + l->n_pending;
-	for (entry = l->pending; entry < end;)
-		entry = write_entry(l, &b, entry);
+	waiting = (struct span){ l->pending, l->n_pending };
 	l->n_pending = 0;
+	if (!text)
+		return;
+	set_timer(LOG_STUCK);
+	start = stream_clock();
+	while (waiting.n && !l->stuck) {
+		struct buf b = { .p = text, .cap = TEXT_MAX };
+		struct record r;
+		take_record(&waiting, &r);
+		log_sink_write(l, &r, &b);
+		l->stuck = stream_clock() - start >= LOG_STUCK;
+	}
+	set_timer(0);
 }
 
 void log_init(struct log *l, const char *journal_stream, bool silent)
 {
-	*l = (struct log){ .recorder.write = log_write };
+	*l = (struct log){
+		.recorder.write = log_write,
+		.least = RECORD_LEVEL_INFO,
+		.fd = -1,
+	};
 	if (is_journal(journal_stream))
-		l->sink = LOG_JOURNAL;
+		l->fallback = LOG_JOURNAL;
 	else
-		l->sink = silent ? LOG_SYSLOG_LINES : LOG_STDERR;
+		l->fallback = silent ? LOG_SYSLOG_LINES : LOG_STDERR;
+	l->sink = l->fallback;
 }
 
-void log_choose(struct log *l, enum log_choice choice)
+void log_choose(struct log *l, const struct config *c)
 {
-	if (choice != LOG_AUTO)
-		l->sink = choice;
+	if (c->log != LOG_AUTO)
+		l->sink = c->log;
+	l->file = c->log_file;
+	l->least = c->log_level;
 }
 
-void log_prepare(const struct log *l)
+/* The disk was full once: whoever reads shall lose that line, and not ours with it. */
+static bool is_torn(int fd)
 {
+	off_t end = lseek(fd, 0, SEEK_END);
+	char last;
+
+	return end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n';
+}
+
+/* A FIFO that nobody reads must not hold us up. */
+static void open_file(struct log *l)
+{
+	char text[CONFIG_FAULT_MAX];
+	struct buf b = BUF(text);
+
+	l->fd = open(l->file,
+		O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+		FILE_MODE);
+	l->torn = l->fd >= 0 && is_torn(l->fd);
+	if (l->fd >= 0)
+		return;
+	l->sink = l->fallback;
+	buf_put(&b, SPAN("log "));
+	buf_put_str(&b, l->file);
+	buf_put(&b, SPAN(": "));
+	buf_put_str(&b, strerror(errno));
+	if (buf_terminate(&b))
+		log_error(l, text);
+}
+
+void log_prepare(struct log *l)
+{
+	if (l->sink == LOG_JSON && l->fd < 0)
+		open_file(l);
 	if (l->sink == LOG_SYSLOG_LINES)
-		tzset();
+		tzset(); /* for the time stamps of syslog(3) */
+}
+
+static void open_journal(struct log *l)
+{
+	const char *error;
+
+	l->systemd =
+		module_load(l->modules, SYSTEMD_MODULE, SYSTEMD_MODULE_TABLE, &error);
+	if (l->systemd)
+		return;
+	l->sink = LOG_STDERR;
+	log_error(l, error);
 }
 
 void log_open(struct log *l)
 {
-	const char *error;
+	const struct sigaction interrupt = { .sa_handler = wake };
 
 	if (l->opened)
 		return;
 	l->opened = true;
+	sigaction(SIGALRM, &interrupt, NULL);
+	log_prepare(l);
 	if (l->sink == LOG_SYSLOG_LINES)
-		openlog(IDENTIFIER, LOG_PID | LOG_NDELAY, LOG_MAIL);
-	if (l->sink != LOG_JOURNAL)
-		return;
-	l->systemd =
-		module_load(l->modules, SYSTEMD_MODULE, SYSTEMD_MODULE_TABLE, &error);
-	if (!l->systemd) {
-		l->sink = LOG_STDERR;
-		log_error(l, error);
-	}
+		openlog(LOG_IDENTIFIER, LOG_PID | LOG_NDELAY, LOG_MAIL);
+	if (l->sink == LOG_JOURNAL)
+		open_journal(l);
 }
 
 void log_error(struct log *l, const char *text)
 {
 	char octets[CONFIG_FAULT_MAX];
 	struct buf b = BUF(octets);
-	struct record r = { .event = RECORD_ERROR, .n = 1 };
+	struct record r = { .event = RECORD_ERROR, .topic = TOPIC_ERROR, .n = 1 };
+	struct timespec now;
 
+	clock_gettime(CLOCK_REALTIME, &now);
+	r.when.seconds = now.tv_sec;
+	r.when.microseconds = (uint32_t)(now.tv_nsec / 1000);
 	text_escape(&b, span_of(text), sizeof(octets));
-	r.values[0] = (struct record_value){ "text", buf_span(&b) };
+	r.values[0] = (struct record_value){ RECORD_SENTENCE, buf_span(&b) };
 	log_write(&l->recorder, &r);
 }
 
@@ -257,5 +260,7 @@ void log_done(struct log *l)
 	if (log_is_pending(l))
 		log_flush(l);
 	free(l->pending);
-	*l = (struct log){ 0 };
+	if (l->fd >= 0)
+		close(l->fd);
+	*l = (struct log){ .fd = -1 };
 }

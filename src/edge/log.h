@@ -1,4 +1,4 @@
-/* Where records go: standard error, syslog or journald. */
+/* Where records go: standard error, syslog, journald or a file of JSON Lines. */
 #pragma once
 
 #include "edge/config.h"
@@ -6,15 +6,22 @@
 #include "smtp/record.h"
 
 #define LOG_PENDING_MAX (64 * 1024) /* records kept while a client waits */
+#define LOG_STUCK 1000 /* milliseconds; a sink that takes longer gets nothing more */
 
 struct log {
 	struct recorder recorder;
 	enum log_choice sink; /* never LOG_AUTO */
+	enum log_choice fallback; /* what `auto` comes to */
+	enum record_level least; /* what is less is not told */
+	const char *file; /* of LOG_JSON */
+	int fd; /* of that file; -1 */
+	bool torn; /* it ends in the middle of a line */
 	const char *modules; /* their directory; to be set before log_open() */
 	const struct systemd_api *systemd; /* loaded when first needed */
 	char *pending; /* records not yet written */
 	size_t n_pending;
 	bool opened;
+	bool stuck;
 };
 
 /*
@@ -23,12 +30,12 @@ struct log {
  * nobody does (`silent`: it is the connection, or /dev/null).
  */
 void log_init(struct log *l, const char *journal_stream, bool silent);
-/* Another sink than that, before anything was written. LOG_AUTO changes nothing. */
-void log_choose(struct log *l, enum log_choice choice);
+/* As the settings say, before anything was written. */
+void log_choose(struct log *l, const struct config *c);
 void log_done(struct log *l);
 
-/* Reads what syslog(3) wants for its time stamps: before the sandbox closes. */
-void log_prepare(const struct log *l);
+/* Opens what only the first rights can: before the sandbox closes. */
+void log_prepare(struct log *l);
 
 /* Gets the sink ready: before the sandbox closes, and while no client waits. */
 void log_open(struct log *l);

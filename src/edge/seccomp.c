@@ -44,7 +44,7 @@ static const uint16_t allowed[] = {
 	SYS_sigaltstack, SYS_sysinfo, SYS_uname,
 	/* clocks */
 	SYS_clock_getres, SYS_clock_gettime, SYS_clock_nanosleep, SYS_gettimeofday,
-	SYS_nanosleep,
+	SYS_nanosleep, SYS_setitimer,
 	/* for stage B */
 	SYS_landlock_add_rule, SYS_landlock_create_ruleset, SYS_landlock_restrict_self,
 #ifdef SYS_poll

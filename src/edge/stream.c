@@ -169,6 +169,16 @@ bool stream_is_ready(const struct stream *s)
 	return poll(&fd, 1, 0) > 0 && !(fd.revents & (POLLRDHUP | POLLHUP));
 }
 
+bool stream_is_quiet(const struct stream *s, uint64_t milliseconds)
+{
+	struct pollfd fds[] = { { .fd = s->in, .events = POLLIN },
+		{ .fd = s->signals, .events = POLLIN } };
+
+	if (s->tls && s->api->pending(s->tls))
+		return false;
+	return poll(fds, 2, (int)milliseconds) == 0;
+}
+
 uint64_t stream_hurry(struct stream *s, uint64_t milliseconds)
 {
 	uint64_t before = s->deadline;

@@ -51,6 +51,9 @@ int stream_flush(struct stream *s, struct buf *out);
 /* True when input waits already and the peer has not closed: nothing is read. */
 bool stream_is_ready(const struct stream *s);
 
+/* True when nothing comes for that long, neither input nor a stop signal. */
+bool stream_is_quiet(const struct stream *s, uint64_t milliseconds);
+
 /*
  * From here on all has to be done within `milliseconds`, or sooner. Returns the deadline
  * that held before, to be put back.

@@ -57,6 +57,27 @@ void date_put(struct buf *to, int64_t time)
 	buf_put(to, SPAN(" +0000"));
 }
 
+void timestamp_put(struct buf *to, int64_t time, uint32_t microseconds)
+{
+	uint64_t seconds = (uint64_t)(time % SECONDS_A_DAY);
+	struct date d = date_of(time / SECONDS_A_DAY);
+
+	buf_put_num_wide(to, (uint64_t)d.year, 4);
+	buf_put_char(to, '-');
+	buf_put_num_wide(to, d.month, 2);
+	buf_put_char(to, '-');
+	buf_put_num_wide(to, d.day, 2);
+	buf_put_char(to, 'T');
+	buf_put_num_wide(to, seconds / 3600, 2);
+	buf_put_char(to, ':');
+	buf_put_num_wide(to, seconds / 60 % 60, 2);
+	buf_put_char(to, ':');
+	buf_put_num_wide(to, seconds % 60, 2);
+	buf_put_char(to, '.');
+	buf_put_num_wide(to, microseconds, 6);
+	buf_put_char(to, 'Z');
+}
+
 static void put_pair(struct buf *to, struct span word, struct span value)
 {
 	buf_put(to, word);

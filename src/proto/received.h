@@ -26,3 +26,6 @@ void trace_put(struct buf *to, const struct trace *t);
 
 /* "Tue, 01 Dec 2026 09:08:07 +0000" (RFC 5322 3.3) */
 void date_put(struct buf *to, int64_t time);
+
+/* "2026-12-01T09:08:07.000042Z" (RFC 3339 5.6) */
+void timestamp_put(struct buf *to, int64_t time, uint32_t microseconds);

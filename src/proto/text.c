@@ -11,11 +11,12 @@ static bool is_plain(char c)
 }
 
 /* How many of the first octets need no escape. */
-static size_t plain_length(struct span text)
+static size_t plain_length(struct span text, bool is_path)
 {
 	size_t n = 0;
 
-	while (n < text.n && is_plain(text.p[n]))
+	while (n < text.n && is_plain(text.p[n]) &&
+		!(is_path && (text.p[n] == '<' || text.p[n] == '>')))
 		n++;
 	return n;
 }
@@ -29,12 +30,12 @@ static void put_escaped(struct buf *to, char c)
 	buf_put(to, (struct span){ escaped, sizeof(escaped) });
 }
 
-void text_escape(struct buf *to, struct span text, size_t max)
+static void escape(struct buf *to, struct span text, size_t max, bool is_path)
 {
 	size_t left = max;
 
 	while (text.n) {
-		size_t plain = plain_length(text);
+		size_t plain = plain_length(text, is_path);
 		size_t need = plain ? plain : ESCAPED_OCTETS;
 		size_t used = plain ? plain : 1;
 		/* room for the dots is kept until the last octet is known to fit */
@@ -53,4 +54,14 @@ void text_escape(struct buf *to, struct span text, size_t max)
 		left -= need;
 		text = span_from(text, used);
 	}
+}
+
+void text_escape(struct buf *to, struct span text, size_t max)
+{
+	escape(to, text, max, false);
+}
+
+void text_escape_path(struct buf *to, struct span mailbox, size_t max)
+{
+	escape(to, mailbox, max, true);
 }

@@ -8,3 +8,6 @@
  * \xHH. What is longer ends in "...". `max` is at least 8.
  */
 void text_escape(struct buf *to, struct span text, size_t max);
+
+/* The same, and `<` and `>` as \xHH too: what stands between these is then one path. */
+void text_escape_path(struct buf *to, struct span mailbox, size_t max);

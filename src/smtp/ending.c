@@ -42,7 +42,5 @@ const struct reply *session_end_reply(enum session_end why)
 
 const char *session_status(const struct session *s)
 {
-	if (s->tls_failed)
-		return "SSL Error (SMTP Receive)";
-	return s->rejected && !s->secured ? "SSL Error (SMTP RX Reject)" : NULL;
+	return topic_get(topic_of(s, RECORD_SESSION))->status;
 }

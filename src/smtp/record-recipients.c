@@ -3,6 +3,13 @@
 #include "proto/text.h"
 #include "smtp/session.h"
 
+void record_put_path(struct span mailbox, struct buf *b)
+{
+	buf_put_char(b, '<');
+	text_escape_path(b, mailbox, RECORD_VALUE_MAX);
+	buf_put_char(b, '>');
+}
+
 /* Others got the message, this one did not. */
 static bool is_left_out(const struct session *s, const struct recipient *r)
 {
@@ -22,9 +29,7 @@ void record_put_to(const struct session *s, struct buf *b)
 		}
 		if (b->n > start)
 			buf_put_char(b, ',');
-		buf_put_char(b, '<');
-		text_escape(b, s->tx.recipients[i].mailbox, RECORD_VALUE_MAX);
-		buf_put_char(b, '>');
+		record_put_path(s->tx.recipients[i].mailbox, b);
 	}
 }
 

@@ -5,6 +5,9 @@
 
 struct session;
 
+/* "<user@example.net>": no path ends before its end, nor does a list of them. */
+void record_put_path(struct span mailbox, struct buf *b);
+
 /* Their addresses, as far as RECORD_LIST_MAX goes. */
 void record_put_to(const struct session *s, struct buf *b);
 /* How many. */

@@ -7,8 +7,6 @@
 #include "smtp/record-recipients.h"
 #include "smtp/session.h"
 
-#define ON_BOTH (RECORD_MESSAGE | RECORD_SESSION)
-
 static void put_word(struct buf *b, const char *word)
 {
 	text_escape(b, span_of(word), RECORD_VALUE_MAX);
@@ -105,9 +103,7 @@ static void put_tls_fault(const struct session *s, struct buf *b)
 
 static void put_from(const struct session *s, struct buf *b)
 {
-	buf_put_char(b, '<');
-	put_word(b, s->tx.sender);
-	buf_put_char(b, '>');
+	record_put_path(span_of(s->tx.sender), b);
 }
 
 static void put_tx_refused(const struct session *s, struct buf *b)
@@ -173,15 +169,14 @@ static void put_outcome(const struct session *s, struct buf *b)
 							 : SPAN("refused"));
 }
 
-/* Of the message, or the last within it; NULL: none. */
-static const struct reply *refusal(const struct session *s)
+const struct reply *record_refusal(const struct session *s)
 {
 	return s->outcome && !reply_is_positive(s->outcome) ? s->outcome : s->tx.refusal;
 }
 
 static void put_tx_reason(const struct session *s, struct buf *b)
 {
-	put_row(b, refusal(s));
+	put_row(b, record_refusal(s));
 }
 
 static void put_tx_lenient(const struct session *s, struct buf *b)
@@ -242,87 +237,87 @@ static void put_end(const struct session *s, struct buf *b)
 
 static void put_status(const struct session *s, struct buf *b)
 {
-	put_word(b, session_status(s) ? session_status(s) : "");
+	const char *status = session_status(s);
+
+	put_word(b, status ? status : "");
 }
 
-/* A value that stays empty is not told. */
-struct record_field {
-	const char *name;
-	unsigned on;
-	void (*put)(const struct session *s, struct buf *b);
-};
-
-static const struct record_field fields[] = {
-	{ "id", RECORD_MESSAGE, put_id },
-	{ "outcome", RECORD_MESSAGE, put_outcome },
-	{ "end", RECORD_SESSION, put_end },
-	{ "status", RECORD_SESSION, put_status },
-	{ "explanation", RECORD_SESSION, put_explanation },
-	{ "peer", ON_BOTH, put_peer },
-	{ "port", RECORD_SESSION, put_port },
-	{ "proxy", RECORD_SESSION, put_proxy },
-	{ "helo", ON_BOTH, put_helo },
-	{ "tls", ON_BOTH, put_tls },
-	{ "cipher", ON_BOTH, put_cipher },
-	{ "group", RECORD_SESSION, put_group },
-	{ "sni", RECORD_SESSION, put_sni },
-	{ "alpn", RECORD_SESSION, put_alpn },
-	{ "resumed", RECORD_SESSION, put_resumed },
-	{ "tls_client", RECORD_SESSION, put_tls_client },
-	{ "tls_error", RECORD_SESSION, failure_put_error },
-	{ "tls_alert", RECORD_SESSION, failure_put_alert },
-	{ "tls_offered", RECORD_SESSION, failure_put_offered },
-	{ "tls_allowed", RECORD_SESSION, failure_put_allowed },
-	{ "tls_fault", RECORD_SESSION, put_tls_fault },
-	{ "from", RECORD_MESSAGE, put_from },
-	{ "to", RECORD_MESSAGE, record_put_to },
-	{ "recipients", RECORD_MESSAGE, record_put_recipients },
-	{ "refused", RECORD_MESSAGE, put_tx_refused },
-	{ "size", RECORD_MESSAGE, put_size },
-	{ "body", RECORD_MESSAGE, put_body },
-	{ "requiretls", RECORD_MESSAGE, put_requiretls },
-	{ "smtputf8", RECORD_MESSAGE, put_smtputf8 },
-	{ "message_id", RECORD_MESSAGE, put_message_id },
-	{ "file", RECORD_MESSAGE, put_file },
-	{ "report", RECORD_MESSAGE, put_report },
-	{ "report_fault", RECORD_MESSAGE, put_report_fault },
-	{ "reason", RECORD_MESSAGE, put_tx_reason },
-	{ "lenient", RECORD_MESSAGE, put_tx_lenient },
-	{ "duration_ms", RECORD_MESSAGE, put_tx_duration },
-	{ "transactions", RECORD_SESSION, put_transactions },
-	{ "messages", RECORD_SESSION, put_messages },
-	{ "refused", RECORD_SESSION, put_refused },
-	{ "reason", RECORD_SESSION, put_reason },
-	{ "early", RECORD_SESSION, put_early },
-	{ "lenient", RECORD_SESSION, put_lenient },
-	{ "sandbox", RECORD_SESSION, put_sandbox },
-	{ "duration_ms", RECORD_SESSION, put_duration },
-};
-
-static bool is_problem(const struct session *s, enum record_event event)
+static void put_tx_status(const struct session *s, struct buf *b)
 {
-	if (event == RECORD_SESSION)
-		return session_status(s) || s->tls_fault[0] || s->end == END_BAD_PROXY;
-	if (s->tx.report_fault)
-		return true;
-	return s->outcome && refusal(s) && refusal(s)->code >= 400 &&
-	       refusal(s)->code < 500;
+	const char *status = topic_get(topic_of(s, RECORD_MESSAGE))->status;
+
+	put_word(b, status ? status : "");
 }
+
+/* Who tells a value of which event. NULL: it is not told; nor is one that stays empty. */
+struct teller {
+	void (*message)(const struct session *s, struct buf *b);
+	void (*session)(const struct session *s, struct buf *b);
+};
+
+static const struct teller tellers[RECORD_KEYS] = {
+	[RECORD_ID] = { put_id, NULL },
+	[RECORD_OUTCOME] = { put_outcome, NULL },
+	[RECORD_END] = { NULL, put_end },
+	[RECORD_STATUS] = { put_tx_status, put_status },
+	[RECORD_EXPLANATION] = { NULL, put_explanation },
+	[RECORD_PEER] = { put_peer, put_peer },
+	[RECORD_PORT] = { NULL, put_port },
+	[RECORD_PROXY] = { NULL, put_proxy },
+	[RECORD_HELO] = { put_helo, put_helo },
+	[RECORD_TLS] = { put_tls, put_tls },
+	[RECORD_CIPHER] = { put_cipher, put_cipher },
+	[RECORD_GROUP] = { NULL, put_group },
+	[RECORD_SNI] = { NULL, put_sni },
+	[RECORD_ALPN] = { NULL, put_alpn },
+	[RECORD_RESUMED] = { NULL, put_resumed },
+	[RECORD_TLS_CLIENT] = { NULL, put_tls_client },
+	[RECORD_TLS_ERROR] = { NULL, failure_put_error },
+	[RECORD_TLS_ALERT] = { NULL, failure_put_alert },
+	[RECORD_TLS_OFFERED] = { NULL, failure_put_offered },
+	[RECORD_TLS_ALLOWED] = { NULL, failure_put_allowed },
+	[RECORD_TLS_FAULT] = { NULL, put_tls_fault },
+	[RECORD_FROM] = { put_from, NULL },
+	[RECORD_TO] = { record_put_to, NULL },
+	[RECORD_RECIPIENTS] = { record_put_recipients, NULL },
+	[RECORD_TRANSACTIONS] = { NULL, put_transactions },
+	[RECORD_MESSAGES] = { NULL, put_messages },
+	[RECORD_REFUSED] = { put_tx_refused, put_refused },
+	[RECORD_SIZE] = { put_size, NULL },
+	[RECORD_BODY] = { put_body, NULL },
+	[RECORD_REQUIRETLS] = { put_requiretls, NULL },
+	[RECORD_SMTPUTF8] = { put_smtputf8, NULL },
+	[RECORD_MESSAGE_ID] = { put_message_id, NULL },
+	[RECORD_FILE] = { put_file, NULL },
+	[RECORD_REPORT] = { put_report, NULL },
+	[RECORD_REPORT_FAULT] = { put_report_fault, NULL },
+	[RECORD_REASON] = { put_tx_reason, put_reason },
+	[RECORD_EARLY] = { NULL, put_early },
+	[RECORD_LENIENT] = { put_tx_lenient, put_lenient },
+	[RECORD_SANDBOX] = { NULL, put_sandbox },
+	[RECORD_DURATION] = { put_tx_duration, put_duration },
+};
 
 void record_write(struct session *s, enum record_event event)
 {
-	struct record record = { .event = event, .problem = is_problem(s, event) };
+	struct record record = {
+		.event = event,
+		.topic = topic_of(s, event),
+		.when = s->now,
+	};
 	struct buf b = BUF(s->scratch);
 
-	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+	for (enum record_key key = 0; key < RECORD_KEYS; key++) {
+		const struct teller *t = &tellers[key];
 		size_t start = b.n;
-		if (!(fields[i].on & event))
-			continue;
-		fields[i].put(s, &b);
+		if (event == RECORD_MESSAGE && t->message)
+			t->message(s, &b);
+		if (event == RECORD_SESSION && t->session)
+			t->session(s, &b);
 		if (b.n == start || b.overflow)
 			continue;
 		record.values[record.n++] = (struct record_value){
-			fields[i].name,
+			key,
 			{ b.p + start, b.n - start },
 		};
 	}

@@ -209,7 +209,8 @@ static void keep(struct recorder *r, const struct record *record)
 	struct kept_record *kept = way_keep_record(&e->way, record->event);
 
 	for (size_t i = 0; i < record->n; i++)
-		way_keep_field(&e->way, kept, span_of(record->values[i].name),
+		way_keep_field(&e->way, kept,
+			span_of(record_field(record->values[i].key)->name),
 			record->values[i].value);
 }
 

@@ -41,7 +41,7 @@ struct kept_record *way_keep_record(struct way *w, enum record_event event)
 void way_keep_field(
 	struct way *w, struct kept_record *r, struct span name, struct span value)
 {
-	if (r->n == RECORD_VALUES_MAX)
+	if (r->n == RECORD_KEYS)
 		return;
 	r->fields[r->n].name = (struct span){ arena_copy(&w->arena, name), name.n };
 	r->fields[r->n++].value = (struct span){ arena_copy(&w->arena, value), value.n };

@@ -23,6 +23,7 @@ struct server {
 	struct maildir maildir;
 	struct outbox outbox;
 	struct stage *stages[3];
+	struct notify notify;
 	struct serve serve;
 	char unique[UNIQUE_MAX];
 	char host[TX_FILE_MAX];
@@ -90,6 +91,7 @@ static int run(const struct process *p, const struct surroundings *where)
 		.log = &s->log,
 		.config = &s->config,
 		.modules = MODULES,
+		.notify = &s->notify,
 	};
 	serve(&s->serve);
 	log_done(&s->log);

@@ -37,7 +37,7 @@ struct kept_record {
 	size_t n;
 	struct {
 		struct span name, value;
-	} fields[RECORD_VALUES_MAX];
+	} fields[RECORD_KEYS];
 };
 
 /* What the server has said and left. */

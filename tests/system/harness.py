@@ -520,20 +520,18 @@ class Site:
         return found[0]
 
 
-_field = re.compile(r'([a-z][a-z0-9_-]*)=("(?:[^"\\]|\\.)*"|\S*)')
+_field = re.compile(r'([a-z][a-z0-9_-]*)=("[^"]*"|\S*)')
 
 
 def parse_records(text):
-    """Lines of key=value pairs; values are quoted where they hold blanks."""
+    """Lines of key=value pairs; values are quoted where they hold blanks, and have no quote of their own."""
     found = []
     for line in text.splitlines():
         if "event=" not in line:
             continue
         record = {}
         for key, value in _field.findall(line):
-            if value.startswith('"'):
-                value = re.sub(r"\\(.)", r"\1", value[1:-1])
-            record[key] = value
+            record[key] = value[1:-1] if value.startswith('"') else value
         found.append(record)
     return found
 

@@ -3,13 +3,27 @@
 import json
 import os
 import shutil
+import socket
 import tempfile
 from pathlib import Path
 
 import harness
-from harness import HERE, Skip
+from harness import DOMAIN, HERE, PATIENCE, Client, Skip
 
 UNITS = HERE.parent.parent / "units"
+SHIPPED = ("postern.socket", "postern@.service", "postern-lmtp.socket", "postern-lmtp@.service",
+           "postern-smtps.socket", "postern-smtps@.service")
+MAILDIR = f"var/lib/postern/{DOMAIN}/printer"
+SETTINGS = f"""\
+hostname = {harness.HOST}
+domains = {DOMAIN}
+mail-root = /var/lib/postern
+maildir = %d/%u
+maildir-create = yes
+tls = on
+tls-certificate = credential:tls.crt
+tls-key = credential:tls.key
+"""
 
 
 class Machine:
@@ -72,6 +86,85 @@ class Machine:
 
     def show(self, unit, *properties):
         return self.run("systemctl", "show", "-p", ",".join(properties), unit)
+
+
+class Server(Machine):
+    """postern behind its socket unit, with an administrator's files; one for the whole file."""
+
+    def install(self):
+        super().install()
+        self.install_units(*SHIPPED)
+        self.write("etc/systemd/system/postern.socket.d/port.conf",
+                   "[Socket]\nListenStream=\nListenStream=127.0.0.1:2525\n")
+        self.write("etc/postern/postern.conf", SETTINGS)
+        self.certificate(harness.pair())
+        self.run("systemctl", "daemon-reload")
+        self.first = self.cursor()
+        self.run("systemctl", "start", "postern.socket")
+
+    def certificate(self, pair):
+        self.write("etc/postern/tls.crt", pair.certificate.read_text())
+        self.write("etc/postern/tls.key", pair.key.read_text())
+        (self.root / "etc/postern/tls.key").chmod(0o600)
+
+    def settings(self, text):
+        """Settings for the next connection, and the usual ones again after the test."""
+        self.write("etc/postern/postern.conf", text)
+        harness.at_end(self.write, "etc/postern/postern.conf", SETTINGS)
+
+    def connect(self, greeting=True, port=2525):
+        """A client in the machine's network, driven from here."""
+        with harness.in_network_of(self.pid):
+            connection = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        client = Client(connection)
+        if greeting:
+            client.expect(220)
+        return client
+
+    def messages(self):
+        return sorted((self.root / MAILDIR).glob("new/*"))
+
+    def record(self, cursor, event="session"):
+        return harness.eventually(
+            lambda: self.journal(cursor, POSTERN_EVENT=event), f"a record of a {event}")[0]
+
+    def instances(self, unit="postern@*"):
+        return self.run("systemctl", "list-units", "--all", "--plain", "--no-legend", unit)
+
+    def drop_in(self, unit, text):
+        """An administrator's change to a unit until the end of the test."""
+        path = f"etc/systemd/system/{unit}.d/test.conf"
+        self.write(path, text)
+        self.run("systemctl", "daemon-reload")
+
+        def undo():
+            (self.root / path).unlink()
+            self.run("systemctl", "daemon-reload")
+
+        harness.at_end(undo)
+
+    def start(self, unit):
+        """A unit that runs until the end of the test."""
+        self.run("systemctl", "start", unit)
+        harness.at_end(self.run, "systemctl", "stop", unit)
+
+
+_server = None
+
+
+def server():
+    """One for the whole file; its mailbox is empty."""
+    global _server
+    if _server is None:
+        try:
+            _server = Server()
+        except Skip as reason:
+            _server = reason
+    if isinstance(_server, Skip):
+        raise _server
+    for path in _server.messages():
+        path.unlink()
+    return _server
 
 
 def tree_with(program, *units):

@@ -9,100 +9,10 @@ import socket
 import subprocess
 
 import harness
-from harness import DOMAIN, PATIENCE, RECIPIENT, Client, Skip
-from machine import UNITS, Machine, tree_with
+from harness import PATIENCE, RECIPIENT, Client
+from machine import MAILDIR, SETTINGS, SHIPPED, UNITS, server, tree_with
 
-SHIPPED = ("postern.socket", "postern@.service", "postern-lmtp.socket", "postern-lmtp@.service",
-           "postern-smtps.socket", "postern-smtps@.service")
 EXPOSURE = 65  # tenths; postern's own sandbox is not seen by systemd-analyze
-MAILDIR = f"var/lib/postern/{DOMAIN}/printer"
-SETTINGS = f"""\
-hostname = {harness.HOST}
-domains = {DOMAIN}
-mail-root = /var/lib/postern
-maildir = %d/%u
-maildir-create = yes
-tls = on
-tls-certificate = credential:tls.crt
-tls-key = credential:tls.key
-"""
-
-
-class Server(Machine):
-    """postern behind its socket unit, with an administrator's files; one for the whole file."""
-
-    def install(self):
-        super().install()
-        self.install_units(*SHIPPED)
-        self.write("etc/systemd/system/postern.socket.d/port.conf",
-                   "[Socket]\nListenStream=\nListenStream=127.0.0.1:2525\n")
-        self.write("etc/postern/postern.conf", SETTINGS)
-        self.certificate(harness.pair())
-        self.run("systemctl", "daemon-reload")
-        self.run("systemctl", "start", "postern.socket")
-
-    def certificate(self, pair):
-        self.write("etc/postern/tls.crt", pair.certificate.read_text())
-        self.write("etc/postern/tls.key", pair.key.read_text())
-        (self.root / "etc/postern/tls.key").chmod(0o600)
-
-    def settings(self, text):
-        """Settings for the next connection, and the usual ones again after the test."""
-        self.write("etc/postern/postern.conf", text)
-        harness.at_end(self.write, "etc/postern/postern.conf", SETTINGS)
-
-    def connect(self, greeting=True, port=2525):
-        """A client in the machine's network, driven from here."""
-        with harness.in_network_of(self.pid):
-            connection = socket.create_connection(("127.0.0.1", port), PATIENCE)
-        client = Client(connection)
-        if greeting:
-            client.expect(220)
-        return client
-
-    def messages(self):
-        return sorted((self.root / MAILDIR).glob("new/*"))
-
-    def record(self, cursor, event="session"):
-        return harness.eventually(
-            lambda: self.journal(cursor, POSTERN_EVENT=event), f"a record of a {event}")[0]
-
-    def instances(self, unit="postern@*"):
-        return self.run("systemctl", "list-units", "--all", "--plain", "--no-legend", unit)
-
-    def drop_in(self, unit, text):
-        """An administrator's change to a unit until the end of the test."""
-        path = f"etc/systemd/system/{unit}.d/test.conf"
-        self.write(path, text)
-        self.run("systemctl", "daemon-reload")
-
-        def undo():
-            (self.root / path).unlink()
-            self.run("systemctl", "daemon-reload")
-
-        harness.at_end(undo)
-
-    def start(self, unit):
-        """A unit that runs until the end of the test."""
-        self.run("systemctl", "start", unit)
-        harness.at_end(self.run, "systemctl", "stop", unit)
-
-
-_machine = None
-
-
-def machine():
-    global _machine
-    if _machine is None:
-        try:
-            _machine = Server()
-        except Skip as reason:
-            _machine = reason
-    if isinstance(_machine, Skip):
-        raise _machine
-    for path in _machine.messages():
-        path.unlink()
-    return _machine
 
 
 def secured(here):
@@ -124,7 +34,7 @@ def check_message(here, client):
 
 
 def test_a_message_through_starttls_with_the_certificate_of_a_credential():
-    here = machine()
+    here = server()
     client = secured(here)
     harness.equal(client.socket.getpeercert(binary_form=True), harness.pair().der())
     path, received = check_message(here, client)
@@ -136,7 +46,7 @@ def test_a_message_through_starttls_with_the_certificate_of_a_credential():
 
 
 def test_the_records_are_fields_in_the_journal():
-    here = machine()
+    here = server()
     cursor = here.cursor()
     path, _ = check_message(here, secured(here))
     message = here.record(cursor, "message")
@@ -156,7 +66,7 @@ def test_the_records_are_fields_in_the_journal():
 
 
 def test_every_record_is_there_once():
-    here = machine()
+    here = server()
     cursor = here.cursor()
     check_message(here, secured(here))
     here.record(cursor)
@@ -165,7 +75,7 @@ def test_every_record_is_there_once():
 
 
 def test_a_failed_handshake_has_the_panels_line():
-    here = machine()
+    here = server()
     cursor = here.cursor()
     client = here.connect()
     client.ehlo()
@@ -177,7 +87,7 @@ def test_a_failed_handshake_has_the_panels_line():
 
 
 def test_mail_in_the_clear_has_the_panels_line_where_tls_is_required():
-    here = machine()
+    here = server()
     cursor = here.cursor()
     here.settings(SETTINGS.replace("tls = on", "tls = required"))
     client = here.connect()
@@ -188,7 +98,7 @@ def test_mail_in_the_clear_has_the_panels_line_where_tls_is_required():
 
 
 def test_a_new_certificate_is_used_by_the_next_connection():
-    here = machine()
+    here = server()
     harness.at_end(here.certificate, harness.pair())
     here.certificate(harness.pair(serial=2))
     client = secured(here)
@@ -197,7 +107,7 @@ def test_a_new_certificate_is_used_by_the_next_connection():
 
 
 def test_a_missing_certificate_costs_no_mail_and_is_told():
-    here = machine()
+    here = server()
     cursor = here.cursor()
     harness.at_end(here.certificate, harness.pair())
     (here.root / "etc/postern/tls.key").unlink()
@@ -209,7 +119,7 @@ def test_a_missing_certificate_costs_no_mail_and_is_told():
 
 
 def test_nothing_is_left_of_a_connection_however_it_ended():
-    here = machine()
+    here = server()
     for signal in ("KILL", "TERM", "ABRT"):
         client = here.connect()
         here.run("systemctl", "kill", f"--signal={signal}", "postern@*")
@@ -220,7 +130,7 @@ def test_nothing_is_left_of_a_connection_however_it_ended():
 
 
 def test_stopping_a_connection_is_told_to_the_client():
-    here = machine()
+    here = server()
     client = here.connect()
     client.ehlo()
     here.run("systemctl", "stop", "postern@*")
@@ -229,7 +139,7 @@ def test_stopping_a_connection_is_told_to_the_client():
 
 
 def test_a_flood_does_not_switch_the_socket_off():
-    here = machine()
+    here = server()
     harness.contains(here.show("postern.socket", "TriggerLimitIntervalUSec"), "=0")
     for _ in range(60):
         here.connect(greeting=False).close()
@@ -240,7 +150,7 @@ def test_a_flood_does_not_switch_the_socket_off():
 
 
 def test_one_source_cannot_take_every_place():
-    here = machine()
+    here = server()
     clients = [here.connect() for _ in range(32)]
     extra = here.connect(greeting=False)
     harness.equal(extra.rest(), b"")
@@ -251,7 +161,7 @@ def test_one_source_cannot_take_every_place():
 
 
 def test_syslog_where_the_setting_asks_for_it():
-    here = machine()
+    here = server()
     cursor = here.cursor()
     here.settings(SETTINGS + "log = syslog\n")
     check_message(here, secured(here))
@@ -266,7 +176,7 @@ def test_syslog_where_the_setting_asks_for_it():
 
 
 def test_journal_where_the_setting_asks_for_it():
-    here = machine()
+    here = server()
     cursor = here.cursor()
     here.settings(SETTINGS + "log = journal\n")
     check_message(here, secured(here))
@@ -275,7 +185,7 @@ def test_journal_where_the_setting_asks_for_it():
 
 def test_the_unit_works_with_a_dynamic_user():
     """For a machine that shall have no entry in /etc/passwd for postern."""
-    here = machine()
+    here = server()
     here.drop_in("postern@.service", "[Service]\nDynamicUser=yes\nUser=postern-dynamic\n"
                  "StateDirectory=\nStateDirectory=postern-dynamic\n")
     here.settings(SETTINGS.replace("/var/lib/postern", "/var/lib/postern-dynamic"))
@@ -289,7 +199,7 @@ def test_the_unit_works_with_a_dynamic_user():
 
 def test_check_names_no_fault_in_the_installed_settings():
     """As root of the machine, with files in the place of credentials."""
-    here = machine()
+    here = server()
     here.write("etc/postern/files.conf", SETTINGS.replace("credential:", "/etc/postern/"))
     here.run("env", "PATH=/usr/local/sbin:/usr/sbin", "postern", "-c", "/etc/postern/files.conf",
              "--check")
@@ -300,7 +210,7 @@ def test_check_names_no_fault_in_the_installed_settings():
 
 def test_a_message_through_port_465():
     """Whatever postern.conf says of TLS."""
-    here = machine()
+    here = server()
     cursor = here.cursor()
     here.start("postern-smtps.socket")
     client = here.connect(greeting=False, port=465)
@@ -317,7 +227,7 @@ def test_a_message_through_port_465():
 
 
 def test_without_a_certificate_port_465_says_so_in_an_alert():
-    here = machine()
+    here = server()
     cursor = here.cursor()
     harness.at_end(here.certificate, harness.pair())
     (here.root / "etc/postern/tls.key").unlink()
@@ -352,7 +262,7 @@ def connect_lmtp(here, user=None):
 
 def test_a_message_by_lmtp():
     """In the clear, whatever postern.conf says of TLS."""
-    here = machine()
+    here = server()
     cursor = here.cursor()
     here.settings(SETTINGS.replace("tls = on", "tls = required"))
     here.start("postern-lmtp.socket")
@@ -378,7 +288,7 @@ def test_a_message_by_lmtp():
 
 
 def test_only_whom_the_drop_in_names_may_deliver():
-    here = machine()
+    here = server()
     here.drop_in("postern-lmtp.socket", "[Socket]\nSocketUser=nobody\n")
     here.start("postern-lmtp.socket")
     nobody = (here.root / LMTP_SOCKET).stat().st_uid
@@ -396,7 +306,7 @@ def test_only_whom_the_drop_in_names_may_deliver():
 
 
 def test_lmtp_leaves_no_socket_behind():
-    here = machine()
+    here = server()
     here.run("systemctl", "start", "postern-lmtp.socket")
     assert (here.root / LMTP_SOCKET).exists()
     here.run("systemctl", "stop", "postern-lmtp.socket")
@@ -404,7 +314,7 @@ def test_lmtp_leaves_no_socket_behind():
 
 
 def test_lmtp_on_port_25_is_refused_and_told():
-    here = machine()
+    here = server()
     cursor = here.cursor()
     here.drop_in("postern-lmtp.socket", "[Socket]\nListenStream=\nListenStream=127.0.0.1:25\n")
     here.start("postern-lmtp.socket")

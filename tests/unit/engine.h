@@ -195,12 +195,12 @@ static inline void engine_record(struct recorder *r, const struct record *record
 	e->n_sessions += record->event == RECORD_SESSION;
 	fprintf(e->records.to, "%s%s",
 		record->event == RECORD_SESSION ? "session" : "message",
-		record->problem ? "!" : "");
+		topic_get(record->topic)->level < RECORD_LEVEL_INFO ? "!" : "");
 	for (size_t i = 0; i < record->n; i++) {
 		struct span value = record->values[i].value;
 		e->bad_record |= !record_value_is_escaped(value);
-		fprintf(e->records.to, " %s=\"%.*s\"", record->values[i].name,
-			(int)value.n, value.p);
+		fprintf(e->records.to, " %s=\"%.*s\"",
+			record_field(record->values[i].key)->name, (int)value.n, value.p);
 	}
 	fputc('\n', e->records.to);
 }

@@ -33,7 +33,7 @@ static const int unknown[] = { SYS_kill, SYS_tkill, SYS_rt_sigqueueinfo, SYS_pid
 	SYS_fchownat, SYS_truncate, SYS_utimensat, SYS_setxattr, SYS_fsetxattr,
 	SYS_getdents64, SYS_chdir, SYS_bind, SYS_listen, SYS_accept4, SYS_socketpair,
 	SYS_pipe2, SYS_dup3, SYS_shmget, SYS_shmat, SYS_msgget, SYS_mq_open,
-	SYS_inotify_init1, SYS_epoll_create1, SYS_timer_create, SYS_setitimer,
+	SYS_inotify_init1, SYS_epoll_create1, SYS_timer_create, SYS_timerfd_create,
 	SYS_setrlimit, SYS_setpriority, SYS_setsid, SYS_sched_setaffinity, SYS_splice,
 	SYS_vmsplice, SYS_pkey_mprotect, SYS_name_to_handle_at, SYS_sendmmsg, SYS_umask };
 

@@ -277,7 +277,8 @@ static void test_a_client_may_be_refused_in_place_of_the_greeting(void)
 		{ .why = END_BAD_PROXY,
 			.argument = "late",
 			.said = "421 4.3.5 PROXY header late; closing connection\r\n",
-			.told = "session! end=\"bad-proxy\" peer=\"192.0.2.1\" "
+			.told = "session! end=\"bad-proxy\" status=\"Proxy Error (SMTP "
+				"Receive)\" peer=\"192.0.2.1\" "
 				"port=\"50000\" messages=\"0\" refused=\"1\" "
 				"reason=\"421 4.3.5 PROXY header late; closing "
 				"connection\" "

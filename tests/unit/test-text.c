@@ -52,6 +52,16 @@ static void test_escapes(void)
 	}
 }
 
+/* Else a list of paths could be read in another way. */
+static void test_a_path_has_no_brackets_inside(void)
+{
+	char octets[64];
+	struct buf b = BUF(octets);
+
+	text_escape_path(&b, SPAN("\"a>,<b\"@c"), 64);
+	CHECK_SPAN(buf_span(&b), "\\x22a\\x3E,\\x3Cb\\x22@c");
+}
+
 static void test_never_exceeds_its_limit(void)
 {
 	char text[40], octets[64];
@@ -83,6 +93,7 @@ int main(void)
 {
 	static const struct test tests[] = {
 		TEST(test_escapes),
+		TEST(test_a_path_has_no_brackets_inside),
 		TEST(test_never_exceeds_its_limit),
 		TEST(test_every_octet_is_harmless),
 	};

@@ -1,0 +1,110 @@
+/*
+ * Promises one write a record, so that those of several processes do not mix. Refuses to wait longer than the
+ * caller's timer: a write that is interrupted is given up.
+ */
+#include "edge/log-sinks.h"
+#include <syslog.h>
+#include <unistd.h>
+#include "smtp/record-text.h"
+
+#define FIELDS_MAX (RECORD_KEYS + 8)
+
+static void write_stderr(struct log *l, const struct record *r, struct buf *b)
+{
+	(void)l;
+	buf_put(b, SPAN(LOG_IDENTIFIER "["));
+	buf_put_num(b, (uint64_t)getpid());
+	buf_put(b, SPAN("]: "));
+	record_put_line(b, r);
+	buf_put_char(b, '\n');
+	if (!b->overflow && write(STDERR_FILENO, b->p, b->n) < 0)
+		return;
+}
+
+static void write_syslog(struct log *l, const struct record *r, struct buf *b)
+{
+	(void)l;
+	record_put_line(b, r);
+	if (buf_terminate(b))
+		syslog((int)topic_get(r->topic)->level, "%s", b->p);
+}
+
+/* After a piece of a line the next one begins with a line end: whoever reads skips the piece alone. */
+static void write_json(struct log *l, const struct record *r, struct buf *b)
+{
+	ssize_t n;
+
+	if (l->torn)
+		buf_put_char(b, '\n');
+	record_put_json(b, r, (uint64_t)getpid());
+	buf_put_char(b, '\n');
+	if (b->overflow)
+		return;
+	n = write(l->fd, b->p, b->n);
+	if (n > 0)
+		l->torn = b->p[n - 1] != '\n' && write(l->fd, "\n", 1) != 1;
+}
+
+/* The fields of an entry for the journal, laid out in `b`. */
+struct fields {
+	struct buf *b;
+	struct iovec list[FIELDS_MAX];
+	int n;
+	size_t start;
+};
+
+static void end_field(struct fields *f)
+{
+	f->list[f->n++] = (struct iovec){ f->b->p + f->start, f->b->n - f->start };
+	f->start = f->b->n;
+}
+
+/* "POSTERN_NAME=value" */
+static void put_field(struct fields *f, const char *name, struct span value)
+{
+	buf_put(f->b, SPAN("POSTERN_"));
+	for (; *name; name++)
+		buf_put_char(f->b, ascii_upper(*name));
+	buf_put_char(f->b, '=');
+	buf_put(f->b, value);
+	end_field(f);
+}
+
+/* What journald does not know by itself, and each value as a field. */
+static void write_journal(struct log *l, const struct record *r, struct buf *b)
+{
+	const struct topic_row *topic = topic_get(r->topic);
+	struct fields f = { .b = b };
+
+	buf_put(b, SPAN("MESSAGE="));
+	record_put_line(b, r);
+	end_field(&f);
+	buf_put(b, SPAN("MESSAGE_ID="));
+	buf_put_str(b, topic->id);
+	end_field(&f);
+	buf_put(b, SPAN("PRIORITY="));
+	buf_put_num(b, topic->level);
+	end_field(&f);
+	buf_put(b, SPAN("SYSLOG_FACILITY=2"));
+	end_field(&f);
+	buf_put(b, SPAN("SYSLOG_IDENTIFIER=" LOG_IDENTIFIER));
+	end_field(&f);
+	put_field(&f, "event", span_of(record_event_word(r->event)));
+	for (size_t i = 0; i < r->n; i++)
+		put_field(&f, record_field(r->values[i].key)->name, r->values[i].value);
+	if (!b->overflow)
+		l->systemd->send(f.list, f.n);
+}
+
+void log_sink_write(struct log *l, const struct record *r, struct buf *b)
+{
+	static void (*const writers[])(
+		struct log * l, const struct record *r, struct buf *b) = {
+		[LOG_STDERR] = write_stderr,
+		[LOG_SYSLOG_LINES] = write_syslog,
+		[LOG_JOURNAL] = write_journal,
+		[LOG_JSON] = write_json,
+	};
+
+	writers[l->sink](l, r, b);
+}

@@ -1,0 +1,9 @@
+/* How each sink takes a record. */
+#pragma once
+
+#include "edge/log.h"
+
+#define LOG_IDENTIFIER "postern"
+
+/* Writes one record; `b` is empty, and has room for its text. What cannot be written is lost. */
+void log_sink_write(struct log *l, const struct record *r, struct buf *b);

@@ -1,0 +1,319 @@
+#!/usr/bin/python3
+"""Records are lines and fields that nobody can forge, in every sink; a sink that is lost costs no mail
+and holds nobody up."""
+
+import contextlib
+import json
+import os
+import socket
+import stat
+
+import harness
+from harness import RECIPIENT, SENDER, Listener, Site
+
+# What may leave its place: quotes, escapes, line ends, names of fields, and octets of no character.
+HOSTILE = b'x" event="message" status="SSL Error (SMTP Receive)\\n\x1b[2J\xff\xfe\xc3\\'
+
+
+def place(**settings):
+    here = Site(**settings)
+    here.json = here.dir / "log.json"
+    return here.set(log=f"json:{here.json}") if "log" not in settings else here
+
+
+def lines(here):
+    return here.json.read_text(encoding="ascii").splitlines()
+
+
+def records(here, event=None):
+    found = [json.loads(line) for line in lines(here)]
+    return [r for r in found if event in (None, r["event"])]
+
+
+def deliver(here, **options):
+    client = here.connect(**options)
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+
+
+def hostile_session(client):
+    """All that a client can say of itself, in every way that is not refused at once."""
+    client.send(b"HELO " + b"A" * 65536 + b"\r\n")
+    client.reply()
+    client.send(b"HELO " + HOSTILE + b"\r\n")
+    client.reply()
+    client.send(b'HELO x" event="message" status="no\\\r\n')
+    client.expect(250)
+    client.send(b'MAIL FROM:<"a\\" outcome=\\"delivered"@example.net>\r\n')
+    client.expect(250)
+    client.send(b'RCPT TO:<"b>,<c\\" to=\\"d"@example.org>\r\n')
+    client.reply()
+    client.say(f"RCPT TO:<{RECIPIENT}>", 250)
+    client.say("DATA", 354)
+    client.send(b"Message-ID: <" + HOSTILE + b">\r\nSubject: secret words\r\n\r\nsecret text\r\n.\r\n")
+    client.expect(250)
+    client.send(b"\xff" * 100 + b"\r\n")
+    client.reply()
+
+
+def check_hostile(session, message):
+    """The values as the record has them, whatever the sink."""
+    harness.equal(session["helo"], "x\\x22 event=\\x22message\\x22 status=\\x22no\\x5C")
+    assert "status" not in session, session
+    harness.contains(message["from"], "outcome=\\x5C\\x22delivered")
+    harness.contains(message["message_id"], "\\x1B[2J\\xFF\\xFE\\xC3")
+    for value in (*session.values(), *message.values()):
+        assert "secret" not in str(value), value
+
+
+def test_a_hostile_session_is_two_lines_of_json():
+    here = place()
+    client = here.connect()
+    hostile_session(client)
+    client.quit()
+    message, session = records(here)
+    check_hostile(session, message)
+    harness.equal(message["to"], ['\\x22b\\x3E,\\x3Cc\\x5C\\x22 to=\\x5C\\x22d\\x22@example.org', RECIPIENT])
+    for line in lines(here):
+        assert all(32 <= ord(c) < 127 for c in line), line
+
+
+def test_a_hostile_session_is_two_lines_of_text():
+    here = Site()
+    client = here.connect()
+    hostile_session(client)
+    client.quit()
+    text = here.log_text().splitlines()
+    harness.equal(len(text), 2)
+    session, message = here.session(), here.records("message")[0]
+    check_hostile(session, message)
+
+
+def test_json_has_numbers_and_lists():
+    here = place(recipient_limit=100)
+    client = here.connect()
+    client.ehlo()
+    client.message(harness.sample(), recipients=(RECIPIENT, "copy@example.org"))
+    client.quit()
+    message, session = records(here)
+    harness.equal(message["to"], [RECIPIENT, "copy@example.org"])
+    harness.equal(message["from"], SENDER)
+    harness.equal((message["recipients"], session["messages"]), (2, 1))
+    harness.equal((message["level"], message["outcome"]), ("info", "delivered"))
+    assert isinstance(session["duration_ms"], int) and isinstance(session["pid"], int)
+    assert session["time"].endswith("Z") and len(session["time"]) == 27, session["time"]
+    assert message["time"] <= session["time"]
+
+
+def test_many_processes_share_a_file():
+    here = place()
+    listener = Listener(here)
+    clients = [harness.Client.to(listener.port) for _ in range(40)]
+    for client in clients:
+        client.ehlo("x" * 400)
+        client.envelope()
+        client.send("DATA\r\n")
+    for client in clients:
+        client.expect(354)
+        client.send(b".\r\n")
+    for client in clients:
+        client.expect(250)
+        client.quit()
+    listener.finished()
+    found = records(here)
+    harness.equal(len(found), 80)
+    harness.equal(len({r["pid"] for r in found}), 40)
+
+
+def test_a_file_that_was_renamed_is_made_anew():
+    here = place()
+    deliver(here)
+    mode = stat.S_IMODE(here.json.stat().st_mode)
+    harness.equal(mode & 0o137, 0, "nobody else may read it, or the group write")
+    here.json.rename(here.dir / "log.json.1")
+    deliver(here)
+    harness.equal(len(records(here)), 2)
+    harness.equal(len((here.dir / "log.json.1").read_text().splitlines()), 2)
+
+
+def test_a_line_that_was_cut_is_the_only_one_lost():
+    here = place()
+    here.json.write_text('{"time":"2026-12-01T09:08:07.000042Z","event":"sess')
+    deliver(here)
+    torn, *whole = lines(here)
+    assert torn.endswith("sess")
+    harness.equal([json.loads(line)["event"] for line in whole], ["message", "session"])
+
+
+def test_a_file_on_a_full_disk_costs_no_mail():
+    here = Site()
+    small = harness.small_file_system(here.dir / "small", "64k")
+    here.json = small / "log.json"
+    here.set(log=f"json:{here.json}")
+    deliver(here)
+    ballast = harness.fill(small)
+    for _ in range(20):
+        deliver(here)
+    harness.equal(len(here.new()), 21)
+    ballast.unlink()
+    deliver(here)
+    whole = []
+    for line in lines(here):
+        with contextlib.suppress(json.JSONDecodeError):
+            whole.append(json.loads(line))
+    assert len(lines(here)) - len(whole) <= 1, "at most one line is torn"
+    harness.equal([r["event"] for r in whole[-2:]], ["message", "session"])
+
+
+def test_a_file_that_cannot_be_opened_is_told_where_auto_tells():
+    here = place(log="json:/no/such/folder/log.json")
+    deliver(here)
+    error = here.records("error")[0]
+    harness.contains(error["text"], "log /no/such/folder/log.json: No such file")
+    harness.equal(len(here.records("session")), 1)
+    done = harness.run(*here.command(), "--check")
+    harness.equal(done.returncode, 78)
+    harness.contains(done.stdout, "log /no/such/folder/log.json: No such file")
+
+
+def test_a_fifo_that_nobody_reads_costs_no_mail():
+    here = place()
+    os.mkfifo(here.json)
+    deliver(here)
+    reader = os.open(here.json, os.O_RDONLY | os.O_NONBLOCK)
+    for _ in range(3):
+        deliver(here)
+    os.close(reader)
+    harness.equal(len(here.new()), 4)
+
+
+def full_pipe():
+    """A pipe that takes nothing more, and whose reader does not read."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x")
+    os.set_blocking(writer, True)
+    harness.at_end(os.close, reader)
+    harness.at_end(os.close, writer)
+    return writer
+
+
+def test_standard_error_that_takes_nothing_costs_no_mail():
+    here = Site()
+    client = here.connect(stderr=full_pipe())
+    client.ehlo()
+    for _ in range(3):
+        harness.equal(client.message(harness.sample()).code, 250)
+    client.say("QUIT", 221)
+    client.rest()
+    harness.equal(client.wait(), 0)
+    harness.equal(len(here.new()), 3)
+
+
+def test_syslog_that_takes_nothing_costs_no_mail():
+    """A socket in place of /dev/log whose owner does not read."""
+    here = Site(log="syslog")
+    harness.mount("-t", "tmpfs", "tmpfs", "/dev/shm")
+    harness.at_end(harness.run, "umount", "-l", "/dev/shm")
+    log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    harness.at_end(log.close)
+    log.bind("/dev/shm/log")
+    if not os.path.lexists("/dev/log"):
+        open("/dev/log", "x").close()
+        harness.at_end(os.unlink, "/dev/log")
+    harness.mount("--bind", "/dev/shm/log", "/dev/log")
+    harness.at_end(harness.run, "umount", "-l", "/dev/log")
+    filler = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    filler.setblocking(False)
+    with filler, contextlib.suppress(BlockingIOError):
+        while True:
+            filler.sendto(b"x" * 1000, "/dev/log")
+    client = here.connect()
+    client.ehlo()
+    for _ in range(3):
+        harness.equal(client.message(harness.sample()).code, 250)
+    client.say("QUIT", 221)
+    client.rest()
+    harness.equal(client.wait(), 0)
+    harness.equal(len(here.new()), 3)
+
+
+def service_manager(here):
+    """A socket that hears what is told to $NOTIFY_SOCKET, and the environment that names it."""
+    heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    harness.at_end(heard.close)
+    heard.bind(str(here.dir / "notify"))
+    heard.settimeout(harness.PATIENCE)
+    return heard, harness.environment(NOTIFY_SOCKET=str(here.dir / "notify"))
+
+
+def test_a_session_that_lasts_tells_its_status():
+    here = Site()
+    heard, env = service_manager(here)
+    client = here.connect(env=env)
+    harness.equal(heard.recv(1000), b"STATUS=Connected: 127.0.0.1")
+    client.ehlo("a client")
+    client.envelope()
+    client.say("DATA", 354)
+    harness.equal(heard.recv(1000), b"STATUS=Receiving a message: 127.0.0.1 (a client)")
+    client.reset()
+
+
+def test_a_short_session_tells_none():
+    """A line costs the service manager more than it costs us."""
+    here = Site()
+    heard, env = service_manager(here)
+    client = here.connect(env=env)
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    heard.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        raise AssertionError(f"was told: {heard.recv(1000)}")
+
+
+def test_a_service_manager_that_is_gone_costs_no_mail():
+    here = Site(tls="required", pair=harness.pair())
+    _, env = service_manager(here)
+    (here.dir / "notify").unlink()
+    client = here.connect(env=env)
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 530)
+    client.rest()
+    harness.equal(client.wait(), 0)
+
+
+@harness.table(info=("info", ["message", "message", "session"]), warning=("warning", ["message"]),
+               error=("error", []))
+def test_log_level(level, events):
+    here = place(log_level=level)
+    client = here.connect()
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.envelope()
+    client.say("DATA", 354)
+    client.send("half of a")
+    client.delivered()
+    client.reset()
+    harness.equal(client.process.wait(harness.PATIENCE), 0)
+    harness.equal([r["event"] for r in records(here)] if here.json.exists() else [], events)
+
+
+def test_log_level_error_tells_why_no_mail_is_taken():
+    here = place(log_level="error")
+    here.set(mail_root="/no/such/folder", maildir="box")
+    client = here.connect(greeting=False)
+    client.expect(421)
+    client.rest()
+    client.wait()
+    harness.equal([r["event"] for r in records(here)], ["error", "session"])
+    harness.equal(records(here)[1]["status"], "Settings Error (SMTP Receive)")
+
+
+harness.main()

@@ -1,0 +1,158 @@
+/* smtp/topic: whatever happened has one topic, and the panel says the manual's words for those it knows. */
+#include "smtp/topic.h"
+#include "unit/engine.h"
+#include "unit/test.h"
+
+#define ENVELOPE "MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\n"
+
+static void test_each_topic_has_a_number_of_its_own(void)
+{
+	for (enum topic i = 0; i < TOPICS; i++) {
+		CHECK(strspn(topic_get(i)->id, "0123456789abcdef") == TOPIC_ID_LENGTH);
+		for (enum topic j = 0; j < i; j++)
+			CHECK(strcmp(topic_get(i)->id, topic_get(j)->id) != 0);
+	}
+}
+
+/* A status that nobody is warned of would be found on the panel alone. */
+static void test_what_the_panel_says_is_a_warning(void)
+{
+	for (enum topic i = 0; i < TOPICS; i++)
+		if (topic_get(i)->status)
+			CHECK(topic_get(i)->level <= RECORD_LEVEL_WARNING &&
+				strlen(topic_get(i)->status) <= 40);
+}
+
+struct ended {
+	const char *input;
+	enum tls_mode tls;
+	enum session_end end;
+	enum topic topic;
+};
+
+static void test_a_session_is_told_by_how_it_ended(void)
+{
+	static const struct ended table[] = {
+		{ "QUIT\r\n", TLS_OFF, END_QUIT, TOPIC_SESSION },
+		{ "", TLS_OFF, END_EOF, TOPIC_SESSION },
+		{ "", TLS_OFF, END_DENIED, TOPIC_DENIED },
+		{ "", TLS_OFF, END_BAD_PROXY, TOPIC_PROXY },
+		{ "", TLS_OFF, END_MISCONFIGURED, TOPIC_MISCONFIGURED },
+		{ "GET / HTTP/1.1\r\n", TLS_OFF, END_EOF, TOPIC_HTTP },
+		{ "\x16\x03\x01\x01\x02\x01", TLS_ON, END_EOF, TOPIC_WRONG_PORT },
+		{ "STARTTLS\r\nNOOP\r\n", TLS_ON, END_EOF, TOPIC_INJECTION },
+		{ "EHLO x\r\nMAIL FROM:<>\r\n", TLS_REQUIRED, END_EOF,
+			TOPIC_TLS_REJECTED },
+		{ "EHLO x\r\nVRFY a\r\n", TLS_REQUIRED, END_EOF, TOPIC_TLS_REJECTED },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		struct engine e;
+		engine_init(&e);
+		e.settings.tls = table[i].tls;
+		engine_start(&e);
+		engine_send(&e, span_of(table[i].input));
+		engine_stop(&e, table[i].end);
+		CHECK(topic_of(&e.session, RECORD_SESSION) == table[i].topic);
+		CHECK(session_status(&e.session) == topic_get(table[i].topic)->status);
+		engine_done(&e);
+	}
+}
+
+static bool tells(struct engine *e, const char *text)
+{
+	struct span all = log_span(&e->records);
+
+	return memmem(all.p, all.n, text, strlen(text)) != NULL;
+}
+
+static void test_the_panel_has_the_manuals_words(void)
+{
+	CHECK(!strcmp(topic_get(TOPIC_TLS_FAILED)->status, "SSL Error (SMTP Receive)"));
+	CHECK(!strcmp(
+		topic_get(TOPIC_TLS_REJECTED)->status, "SSL Error (SMTP RX Reject)"));
+}
+
+static void test_a_fault_of_our_certificate_is_told_behind_a_failure(void)
+{
+	static const struct tls_failure failure = { .how = TLS_END_CLOSED };
+	struct engine e;
+
+	engine_init(&e);
+	engine_start(&e);
+	session_tls_fault(&e.session, "tls.crt: has expired");
+	CHECK(topic_of(&e.session, RECORD_SESSION) == TOPIC_CERTIFICATE);
+	session_tls_failed(&e.session, &failure, &e.now);
+	CHECK(topic_of(&e.session, RECORD_SESSION) == TOPIC_TLS_FAILED);
+	engine_done(&e);
+}
+
+struct message {
+	const char *input;
+	enum memory_hook refuses;
+	const char *told;
+};
+
+static void test_a_message_is_told_by_what_became_of_it(void)
+{
+	static const struct message table[] = {
+		{ ENVELOPE "DATA\r\n.\r\n", HOOK_NONE, "message id=" },
+		{ ENVELOPE "RSET\r\n", HOOK_NONE, "message id=" },
+		{ ENVELOPE, HOOK_NONE, "message id=" },
+		{ ENVELOPE "DATA\r\nhalf a line", HOOK_NONE,
+			"message! id=\"1796116087.M000042P7Q1\" outcome=\"given-up\" "
+			"status=\"Connection Lost (SMTP Receive)\"" },
+		{ ENVELOPE "BDAT 4\r\nab", HOOK_NONE,
+			"status=\"Connection Lost (SMTP Receive)\"" },
+		{ ENVELOPE "BDAT 2\r\nab", HOOK_NONE,
+			"status=\"Connection Lost (SMTP Receive)\"" },
+		{ ENVELOPE "BDAT 2\r\nabRSET\r\n", HOOK_NONE, "message id=" },
+		{ ENVELOPE "DATA\r\n.\r\n", HOOK_COMMIT,
+			"outcome=\"refused\" status=\"Delivery Error (SMTP Receive)\"" },
+		{ ENVELOPE, HOOK_RCPT,
+			"outcome=\"given-up\" status=\"Delivery Error (SMTP Receive)\"" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		struct engine e;
+		engine_init(&e);
+		engine_start(&e);
+		e.memory.refuses = table[i].refuses;
+		engine_send(&e, SPAN("EHLO x\r\n"));
+		engine_send(&e, span_of(table[i].input));
+		engine_stop(&e, END_EOF);
+		if (!CHECK(tells(&e, table[i].told)))
+			fprintf(stderr, "\t%s: %.*s", table[i].input,
+				(int)log_span(&e.records).n, log_span(&e.records).p);
+		engine_done(&e);
+	}
+}
+
+/* Nor one that had more recipients than it may. */
+static void test_a_refusal_of_a_recipient_is_no_fault_of_ours(void)
+{
+	struct engine e;
+
+	engine_init(&e);
+	engine_start(&e);
+	e.settings.recipient_limit = 1;
+	engine_send(&e, SPAN("EHLO x\r\n" ENVELOPE "RCPT TO:<c@example.net>\r\n"
+			     "DATA\r\n.\r\n"));
+	CHECK(tells(&e, "message id=") && tells(&e, " refused=\"1\" "));
+	engine_done(&e);
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		TEST(test_each_topic_has_a_number_of_its_own),
+		TEST(test_what_the_panel_says_is_a_warning),
+		TEST(test_a_session_is_told_by_how_it_ended),
+		TEST(test_the_panel_has_the_manuals_words),
+		TEST(test_a_fault_of_our_certificate_is_told_behind_a_failure),
+		TEST(test_a_message_is_told_by_what_became_of_it),
+		TEST(test_a_refusal_of_a_recipient_is_no_fault_of_ours),
+	};
+
+	return test_main(tests, TEST_COUNT(tests));
+}
