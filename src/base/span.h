@@ -61,3 +61,14 @@ static inline bool span_ends(struct span s, struct span tail)
 {
 	return s.n >= tail.n && span_eq(span_from(s, s.n - tail.n), tail);
 }
+
+/* A line of a file without blanks at either end, and without the CR where it ended with CRLF. */
+static inline struct span span_trim(struct span s)
+{
+	while (s.n && (*s.p == ' ' || *s.p == '\t'))
+		s = span_from(s, 1);
+	while (s.n &&
+		(s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t' || s.p[s.n - 1] == '\r'))
+		s.n--;
+	return s;
+}

@@ -10,11 +10,17 @@
 ssize_t file_read(const char *path, size_t max, char **ret_text)
 {
 	OWNED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	return fd < 0 ? -errno : file_read_open(fd, max, ret_text);
+}
+
+ssize_t file_read_open(int fd, size_t max, char **ret_text)
+{
 	OWNED char *text = NULL;
 	struct stat st;
 	ssize_t n = 0, got = 1;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fstat(fd, &st) < 0)
 		return -errno;
 	if ((size_t)st.st_size > max)
 		return -EFBIG;

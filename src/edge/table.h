@@ -5,10 +5,11 @@
 #pragma once
 
 #include "base/buf.h"
+#include "proto/entry.h"
 
 #define TABLE_TEXT_MAX                                                                   \
 	(1024 * 1024) /* octets of a table of text; a cdb has no limit of ours */
-#define TABLE_VALUE_MAX 4096 /* octets of one value */
+#define TABLE_VALUE_MAX ENTRY_VALUE_MAX /* octets of one value */
 #define TABLE_FAULT_MAX 384 /* a sentence */
 
 struct table;
@@ -23,7 +24,7 @@ enum table_found {
  * Opens the table at `path`: a cdb where the name ends in ".cdb", else text, each line a key, blanks, and the
  * value up to the end of the line; empty lines and lines that begin with "#" mean nothing. `is_secret`: a file
  * that others than its owner and group may read is refused. 0 and *ret; or -errno, and in *ret_fault a sentence
- * without the path.
+ * without the path, such as "line 7: has a NUL in it".
  */
 int table_open(const char *path, bool is_secret, struct table **ret,
 	char ret_fault[TABLE_FAULT_MAX]);
@@ -32,3 +33,15 @@ void table_close(struct table *t);
 /* Appends the value of the key to *ret_value, which has room for TABLE_VALUE_MAX. Keys are compared as octets. */
 enum table_found table_find(
 	const struct table *t, struct span key, struct buf *ret_value);
+
+/* Who looks at all of a table. */
+struct table_visitor {
+	void *ctx;
+	/* One pair; its line, or 0 in a cdb. The spans live no longer than the call. */
+	void (*pair)(void *ctx, size_t line, struct span key, struct span value);
+	/* What is wrong with the file: a sentence without the path, as above. */
+	void (*fault)(void *ctx, const char *what);
+};
+
+/* Tells every fault that the file has, one that keeps it from being opened included, and every pair that is fine. */
+void table_check(const char *path, bool is_secret, const struct table_visitor *visitor);

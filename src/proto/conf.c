@@ -2,32 +2,22 @@
 #include "proto/conf.h"
 #include "base/num.h"
 
-static struct span trim(struct span s)
-{
-	while (s.n && (*s.p == ' ' || *s.p == '\t'))
-		s = span_from(s, 1);
-	while (s.n &&
-		(s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t' || s.p[s.n - 1] == '\r'))
-		s.n--;
-	return s;
-}
-
 enum conf_line conf_parse(struct span line, struct span *ret_key, struct span *ret_value)
 {
 	const char *equals;
 	struct span key;
 
-	line = trim(line);
+	line = span_trim(line);
 	if (line.n == 0 || *line.p == '#')
 		return CONF_BLANK;
 	equals = memchr(line.p, '=', line.n);
 	if (!equals)
 		return CONF_SYNTAX;
-	key = trim((struct span){ line.p, (size_t)(equals - line.p) });
+	key = span_trim((struct span){ line.p, (size_t)(equals - line.p) });
 	if (key.n == 0)
 		return CONF_SYNTAX;
 	*ret_key = key;
-	*ret_value = trim(span_from(line, (size_t)(equals - line.p) + 1));
+	*ret_value = span_trim(span_from(line, (size_t)(equals - line.p) + 1));
 	return CONF_PAIR;
 }
 

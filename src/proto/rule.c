@@ -9,16 +9,6 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* Without blanks at either end, and without the CR of a line that ended with CRLF. */
-static struct span trim(struct span s)
-{
-	while (s.n && is_blank(*s.p))
-		s = span_from(s, 1);
-	while (s.n && (is_blank(s.p[s.n - 1]) || s.p[s.n - 1] == '\r'))
-		s.n--;
-	return s;
-}
-
 /* The first word, with which `s` begins; what is left begins with the next. */
 static struct span take_word(struct span *s)
 {
@@ -28,7 +18,7 @@ static struct span take_word(struct span *s)
 	while (n < s->n && !is_blank(s->p[n]))
 		n++;
 	word = (struct span){ s->p, n };
-	*s = trim(span_from(*s, n));
+	*s = span_trim(span_from(*s, n));
 	return word;
 }
 
@@ -133,7 +123,7 @@ enum rule_line rule_parse(
 	struct span line, struct rule *ret, struct rule_fault *ret_fault)
 {
 	struct rule rule = { 0 };
-	struct span s = trim(line), word;
+	struct span s = span_trim(line), word;
 	const char *what;
 
 	if (s.n == 0 || *s.p == '#')

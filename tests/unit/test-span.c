@@ -41,6 +41,15 @@ static void test_knows_a_tail(void)
 	CHECK(!span_ends(SPAN("abc"), SPAN("ab")));
 }
 
+static void test_trims_a_line(void)
+{
+	CHECK_SPAN(span_trim(SPAN(" \t a b\t \r")), "a b");
+	CHECK_SPAN(span_trim(SPAN("a \r\r")), "a");
+	CHECK_SPAN(span_trim(SPAN("\ra")), "\ra");
+	CHECK_SPAN(span_trim(SPAN(" \r")), "");
+	CHECK_SPAN(span_trim(SPAN("")), "");
+}
+
 static void test_a_missing_string_is_empty(void)
 {
 	CHECK(span_of(NULL).n == 0);
@@ -80,6 +89,7 @@ int main(void)
 		TEST(test_ignores_case_of_ascii_alone),
 		TEST(test_drops_a_front),
 		TEST(test_knows_a_tail),
+		TEST(test_trims_a_line),
 		TEST(test_a_missing_string_is_empty),
 		TEST(test_steals_leave_nothing_behind),
 		TEST(test_an_owner_closes_at_the_end_of_its_scope),

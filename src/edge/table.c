@@ -1,0 +1,174 @@
+/*
+ * Promises that a table is opened as it is, whole and with a sentence for what is wrong, and that no other file
+ * in its place is read later. Refuses to know what keys and values mean.
+ */
+#include "edge/table.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+#include "edge/file.h"
+#include "edge/table-cdb.h"
+#include "edge/table-text.h"
+
+struct table {
+	int fd; /* of a cdb; -1: it is text */
+	struct table_cdb cdb;
+	struct table_text text;
+};
+
+static void put(const struct table_visitor *v, const char *what)
+{
+	v->fault(v->ctx, what);
+}
+
+/* The file, if it is one that may be used; or -errno, and that is told. */
+static int open_file(const char *path, bool is_secret, const struct table_visitor *v)
+{
+	/* a pipe without a writer must not hold us up */
+	OWNED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		int error = errno;
+		put(v, strerror(error));
+		return -error;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		put(v, "is not a regular file");
+		return -EINVAL;
+	}
+	if (is_secret && (st.st_mode & S_IROTH)) {
+		put(v, "others may read it, and it is secret: chmod o-r");
+		return -EPERM;
+	}
+	return steal_fd(&fd);
+}
+
+/* How many faults it has, each told; or -errno, also told. */
+static int64_t read_text(struct table *t, int fd, const struct table_visitor *v)
+{
+	OWNED char *text = NULL;
+	ssize_t n = file_read_open(fd, TABLE_TEXT_MAX, &text);
+	int64_t r = n;
+
+	if (n >= 0)
+		r = table_text_take(&t->text, steal(&text), (size_t)n, v->fault, v->ctx);
+	if (r == -EFBIG)
+		put(v, "has more than 1 MiB: make a cdb of it, by postern-cdb(8)");
+	else if (r < 0)
+		put(v, strerror((int)-r));
+	return r;
+}
+
+static int64_t read_cdb(struct table *t, int *fd, const struct table_visitor *v)
+{
+	int r = table_cdb_open(&t->cdb, *fd);
+
+	if (r < 0)
+		put(v, table_cdb_fault(r));
+	else
+		t->fd = steal_fd(fd);
+	return r;
+}
+
+/* 0; the number of faults in the text; or -errno. */
+static int64_t read_table(
+	struct table *t, const char *path, bool is_secret, const struct table_visitor *v)
+{
+	OWNED_FD int fd = open_file(path, is_secret, v);
+
+	if (fd < 0)
+		return fd;
+	return span_ends(span_of(path), SPAN(".cdb")) ? read_cdb(t, &fd, v)
+						      : read_text(t, fd, v);
+}
+
+/* Keeps the first fault. */
+static void keep_fault(void *ctx, const char *what)
+{
+	char *fault = ctx;
+
+	if (!*fault)
+		snprintf(fault, TABLE_FAULT_MAX, "%s", what);
+}
+
+static struct table *new_table(void)
+{
+	struct table *t = calloc(1, sizeof(*t));
+
+	if (t)
+		t->fd = -1;
+	return t;
+}
+
+int table_open(const char *path, bool is_secret, struct table **ret,
+	char ret_fault[TABLE_FAULT_MAX])
+{
+	const struct table_visitor v = { .ctx = ret_fault, .fault = keep_fault };
+	struct table *t = new_table();
+	int64_t r = -ENOMEM;
+
+	ret_fault[0] = '\0';
+	if (t)
+		r = read_table(t, path, is_secret, &v);
+	else
+		put(&v, strerror(ENOMEM));
+	if (r == 0) {
+		*ret = t;
+		return 0;
+	}
+	table_close(t);
+	return r < 0 ? (int)r : -EINVAL;
+}
+
+void table_close(struct table *t)
+{
+	if (!t)
+		return;
+	if (t->fd >= 0)
+		close(t->fd);
+	table_text_done(&t->text);
+	free(t);
+}
+
+static enum table_found find_text(
+	const struct table *t, struct span key, struct buf *ret_value)
+{
+	const struct table_pair *pair = table_text_find(&t->text, key);
+
+	if (!pair)
+		return TABLE_ABSENT;
+	buf_put(ret_value, pair->value);
+	return TABLE_FOUND;
+}
+
+enum table_found table_find(const struct table *t, struct span key, struct buf *ret_value)
+{
+	return t->fd < 0 ? find_text(t, key, ret_value)
+			 : table_cdb_find(&t->cdb, key, ret_value);
+}
+
+static void visit(const struct table *t, const struct table_visitor *v)
+{
+	if (t->fd >= 0)
+		table_cdb_check(&t->cdb, v);
+	for (size_t i = 0; i < t->text.n_pairs; i++) {
+		const struct table_pair *pair = &t->text.pairs[i];
+		v->pair(v->ctx, pair->line, pair->key, pair->value);
+	}
+}
+
+void table_check(const char *path, bool is_secret, const struct table_visitor *visitor)
+{
+	struct table *t = new_table();
+
+	if (!t)
+		put(visitor, strerror(ENOMEM));
+	else if (read_table(t, path, is_secret, visitor) >= 0)
+		visit(t, visitor);
+	table_close(t);
+}
