@@ -45,3 +45,10 @@ struct table_visitor {
 
 /* Tells every fault that the file has, one that keeps it from being opened included, and every pair that is fine. */
 void table_check(const char *path, bool is_secret, const struct table_visitor *visitor);
+
+/*
+ * Shows some values, to whoever wants to know what they are like: the first 1000 of a text, the first 64 of
+ * a cdb.
+ */
+void table_sample(
+	const struct table *t, void (*see)(void *ctx, struct span value), void *ctx);
