@@ -193,6 +193,19 @@ static void stop_for(struct serve *v, ssize_t result)
 		stop(v, ends[i].why);
 }
 
+/* The client has to wait for what is due then. */
+static void pause_session(struct serve *v)
+{
+	int r;
+
+	if (log_is_pending(v->log))
+		log_flush(v->log);
+	note(v, "<PAUSE>");
+	r = stream_wait(v->stream, v->session->pause_until);
+	if (r < 0)
+		stop_for(v, r);
+}
+
 static void fill(struct serve *v)
 {
 	ssize_t got;
@@ -292,6 +305,8 @@ void serve(struct serve *v)
 		}
 		if (!flush(v))
 			break;
+		if (want == SESSION_PAUSE)
+			pause_session(v);
 		if (want == SESSION_INPUT) {
 			use_idle_time(v);
 			fill(v);

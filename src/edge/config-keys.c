@@ -259,6 +259,7 @@ static const char *parse_files(
 }
 
 static const char *const tls_words[] = { "off", "on", "required", "implicit", NULL };
+static const char *const auth_words[] = { "off", "on", "required", NULL };
 static const char *const bare_words[] = { "normalize", "reject", NULL };
 static const char *const create_words[] = { "auto", "no", "yes", NULL };
 
@@ -278,6 +279,7 @@ const struct config_key config_keys[] = {
 	{ "tls-priority", TLS_PRIORITY_DEFAULT, parse_text, AT(tls.priority), NULL },
 	{ "tls-tickets", "", parse_text, AT(tls.tickets), NULL },
 	{ "tls-client-ca", "", config_parse_file, AT(tls.client_ca), NULL },
+	{ "auth", "off", parse_word, AT(session.auth), auth_words },
 	{ "auth-users", "", config_parse_file, AT(auth_users), NULL },
 	{ "auth-secret", "", config_parse_file, AT(auth_secret), NULL },
 	{ "auth-certificates", "", config_parse_file, AT(auth_certificates), NULL },

@@ -243,6 +243,15 @@ static void finish_tls(struct config *c)
 	c->tls.hostname = c->session.hostname;
 }
 
+static void finish_auth(struct config *c)
+{
+	bool may_use_tls = c->session.tls != TLS_OFF || c->clients_file;
+
+	if (c->session.auth != AUTH_OFF && !may_use_tls)
+		fault(c, where_of(c, "auth"), "auth",
+			"needs tls, as nobody can log in in the clear");
+}
+
 static void finish_defaults(struct config *c)
 {
 	settle(c, "hostname", c->session.hostname ? c->session.hostname : "");
@@ -269,6 +278,7 @@ bool config_finish(struct config *c)
 		finish_maildir(c);
 	finish_outbox(c);
 	finish_tls(c);
+	finish_auth(c);
 	if (c->traced.n && !c->trace_directory)
 		fault(c, where_of(c, "trace"), "trace",
 			"needs trace-directory; or set no trace");

@@ -82,6 +82,19 @@ static int wait_for(const struct stream *s, int fd, short events)
 	}
 }
 
+int stream_wait(const struct stream *s, uint64_t until)
+{
+	struct pollfd signals = { .fd = s->signals, .events = POLLIN };
+	uint64_t end = until < s->deadline ? until : s->deadline, now;
+
+	while ((now = stream_clock()) < end) {
+		uint64_t left = end - now;
+		if (poll(&signals, 1, left < INT_MAX ? (int)left : INT_MAX) > 0)
+			return STREAM_STOP;
+	}
+	return now < until ? STREAM_TOO_LONG : 0;
+}
+
 static ssize_t raw_read(void *ctx, void *to, size_t n)
 {
 	struct stream *s = ctx;

@@ -45,6 +45,12 @@ void stream_done(struct stream *s);
  * results. */
 ssize_t stream_fill(struct stream *s);
 
+/*
+ * Waits for that time of stream_clock(), whatever the peer does. 0, STREAM_TOO_LONG or
+ * STREAM_STOP.
+ */
+int stream_wait(const struct stream *s, uint64_t until);
+
 /* Writes all of `out` and empties it. 0 or negative as above. */
 int stream_flush(struct stream *s, struct buf *out);
 

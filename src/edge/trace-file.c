@@ -80,6 +80,12 @@ static void took(struct tracer *tracer, enum traced what, struct span octets, bo
 	struct trace_file *t = trace_of(tracer);
 	bool dotted = what == TRACED_CONTENT && end;
 
+	make_room(t);
+	if (what == TRACED_RESPONSE) {
+		if (end)
+			transcript_response(&t->out);
+		return;
+	}
 	octets.n -= dotted ? dot.n : 0;
 	while (octets.n && t->fd >= 0) {
 		struct span piece = take_piece(&octets);
@@ -199,6 +205,9 @@ static void put_settings(struct trace_file *t, const struct config *c)
 		[TLS_ON] = "on",
 		[TLS_REQUIRED] = "required",
 		[TLS_IMPLICIT] = "implicit" };
+	static const char *const auth[] = {
+		[AUTH_OFF] = "off", [AUTH_ON] = "on", [AUTH_REQUIRED] = "required"
+	};
 	const struct session_settings *s = t->session->settings;
 	const char *peer = t->session->peer.address;
 	struct buf *to = &t->out;
@@ -209,6 +218,7 @@ static void put_settings(struct trace_file *t, const struct config *c)
 	put_setting(to, "banner", s->banner);
 	put_domains(to, s);
 	put_setting(to, "tls", tls[s->tls]);
+	put_setting(to, "auth", auth[s->auth]);
 	if (s->dsn)
 		put_setting(to, "outbox", "yes");
 	put_number(to, "size-limit", s->size_limit);

@@ -83,6 +83,11 @@ void transcript_command(struct transcript *t, struct buf *to, struct span piece)
 	t->in_line = !ends_with(piece, SPAN("\n"));
 }
 
+void transcript_response(struct buf *to)
+{
+	buf_put(to, SPAN("C: ****\n"));
+}
+
 /* A header field, or a line that goes on with one (RFC 5322 2.2). */
 static bool is_header(struct span line)
 {
@@ -135,16 +140,19 @@ void transcript_content_end(struct transcript *t, struct buf *to)
 	t->in_line = false;
 }
 
-/* The id of a message is its own: "Delivered as ..." */
+/* A challenge of AUTH is its own, as the id of a message is: "Delivered as ..." */
 void transcript_reply(struct buf *to, struct span line)
 {
+	static const struct span challenge = { "334 ", 4 };
 	const struct reply *accepted = reply_get(REPLY_ACCEPTED);
 	struct span open = { accepted->text, strcspn(accepted->text, "%") };
 	const char *at = memmem(line.p, line.n, open.p, open.n);
 
 	line.n -= ends_with(line, SPAN("\r\n")) ? 2 : 0;
 	buf_put(to, SPAN("S: "));
-	if (at) {
+	if (line.n >= challenge.n && memcmp(line.p, challenge.p, challenge.n) == 0) {
+		buf_put(to, SPAN("334 ..."));
+	} else if (at) {
 		buf_put(to, (struct span){ line.p, (size_t)(at - line.p) + open.n });
 		buf_put(to, SPAN("..."));
 	} else {

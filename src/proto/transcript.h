@@ -23,6 +23,9 @@ struct transcript {
 /* A piece of a command: up to its line end at most. */
 void transcript_command(struct transcript *t, struct buf *to, struct span piece);
 
+/* A whole response of AUTH (RFC 4954), which is none of it. */
+void transcript_response(struct buf *to);
+
 /* A piece of content, without the line with the final dot. */
 void transcript_content(struct transcript *t, struct buf *to, struct span piece);
 

@@ -4,10 +4,12 @@
  */
 #pragma once
 
-#include "base/buf.h"
+#include "proto/reply.h"
 
 #define AUTH_LINE_MAX 12288 /* a line of base64, CRLF included (RFC 4954 4) */
 #define AUTH_USER_MAX 256 /* a user's name, NUL included */
+/* a challenge, not encoded: a reply has room for it */
+#define AUTH_CHALLENGE_MAX (REPLY_ARGUMENT_MAX / 4 * 3)
 
 enum auth_result {
 	AUTH_CHALLENGE, /* 334: the exchange goes on */
@@ -31,7 +33,8 @@ struct authenticator {
 	enum auth_result (*begin)(struct authenticator *a, struct span mechanism);
 	/*
 	 * Takes a response, decoded; NULL where the client sent no initial one. With
-	 * AUTH_CHALLENGE what is to be said is appended to *ret_challenge, not encoded.
+	 * AUTH_CHALLENGE what is to be said is appended to *ret_challenge, not encoded; with
+	 * more than AUTH_CHALLENGE_MAX the exchange has failed.
 	 */
 	enum auth_result (*step)(struct authenticator *a, const struct span *response,
 		struct buf *ret_challenge);

@@ -17,6 +17,7 @@ static const struct ending endings[] = {
 	[END_SESSION_TIMEOUT] = { "session-timeout", REPLY_SESSION_TIMEOUT },
 	[END_SHUTDOWN] = { "shutdown", REPLY_SHUTDOWN },
 	[END_ERRORS] = { "errors", REPLY_ERRORS },
+	[END_AUTH_FAILURES] = { "auth-failures", REPLY_AUTH_FAILURES },
 	[END_TRANSACTIONS] = { "transactions", REPLY_COUNT },
 	[END_REJECTED] = { "rejected", REPLY_COUNT },
 	[END_TLS_FAILED] = { "tls-failed", REPLY_COUNT },

@@ -1,12 +1,20 @@
 /* Promises that nothing is listed that cannot be used now; refuses to know how it is used. */
 #include "smtp/extensions.h"
-#include "smtp/session.h"
+#include "smtp/auth.h"
+#include "smtp/authenticator.h"
 
 static bool offers_starttls(const struct session *s)
 {
 	bool set = s->settings->tls == TLS_ON || s->settings->tls == TLS_REQUIRED;
 
 	return set && !s->secured;
+}
+
+static void put_mechanisms(struct buf *to, const struct session *s)
+{
+	struct authenticator *a = s->settings->authenticator;
+
+	buf_put_str(to, a->mechanisms(a));
 }
 
 /* Its name in the trace header, UTF8SMTP, is a kind of ESMTP (RFC 6531 4.3). */
@@ -57,6 +65,7 @@ static const struct row rows[EXTENSION_COUNT] = {
 	[EXTENSION_PIPELINING] = { "PIPELINING", NULL, NULL },
 	[EXTENSION_SIZE] = { "SIZE", NULL, put_size },
 	[EXTENSION_STARTTLS] = { "STARTTLS", offers_starttls, NULL },
+	[EXTENSION_AUTH] = { "AUTH", auth_is_offered, put_mechanisms },
 	[EXTENSION_ENHANCEDSTATUSCODES] = { "ENHANCEDSTATUSCODES", NULL, NULL },
 	[EXTENSION_CHUNKING] = { "CHUNKING", NULL, NULL },
 	[EXTENSION_BINARYMIME] = { "BINARYMIME", NULL, NULL },

@@ -52,6 +52,7 @@ const struct reply *mail_mail(struct session *s, struct span args)
 	if (tx_open(&s->tx, &path, &params) < 0)
 		return reply_get(REPLY_NO_MEMORY);
 	s->tx.since = s->now;
+	s->tx.user = s->user[0] ? s->user : NULL;
 	make_id(s);
 	r = stages_mail(&s->stages, &s->tx);
 	if (r) {
@@ -107,21 +108,23 @@ const struct reply *mail_rcpt(struct session *s, struct span args)
 	return reply_get(REPLY_RECIPIENT_OK);
 }
 
-/* with-protocol (RFC 3848, RFC 6531 4.3): HELO inside TLS has no name of its own, and the
- * tls clause tells. */
-static struct span with_protocol(const struct session *s)
+/*
+ * with-protocol (RFC 3848, RFC 6531 4.3): who has logged in did so inside TLS. HELO there has no name of its
+ * own, and the tls clause tells.
+ */
+static const char *with_protocol(const struct session *s)
 {
-	bool utf8 = s->tx.params.smtputf8;
+	static const char *const names[][3] = {
+		{ "ESMTP", "ESMTPS", "ESMTPSA" },
+		{ "UTF8SMTP", "UTF8SMTPS", "UTF8SMTPSA" },
+		{ "LMTP", "LMTPS", "LMTPSA" },
+		{ "UTF8LMTP", "UTF8LMTPS", "UTF8LMTPSA" },
+	};
 
-	if (s->settings->lmtp && utf8)
-		return s->secured ? SPAN("UTF8LMTPS") : SPAN("UTF8LMTP");
-	if (s->settings->lmtp)
-		return s->secured ? SPAN("LMTPS") : SPAN("LMTP");
-	if (utf8)
-		return s->secured ? SPAN("UTF8SMTPS") : SPAN("UTF8SMTP");
 	if (!s->esmtp)
-		return SPAN("SMTP");
-	return s->secured ? SPAN("ESMTPS") : SPAN("ESMTP");
+		return "SMTP";
+	return names[2 * s->settings->lmtp + s->tx.params.smtputf8]
+		    [s->secured + (s->tx.user != NULL)];
 }
 
 /* One recipient is named; of several, none may learn of another. */
@@ -136,7 +139,7 @@ static struct span build_trace(struct session *s)
 			      .helo = span_of(s->helo),
 			      .peer = span_of(s->peer.address),
 			      .host = span_of(s->settings->hostname),
-			      .with = with_protocol(s),
+			      .with = span_of(with_protocol(s)),
 			      .tls_cipher = span_of(s->tls.cipher),
 			      .tls_group = span_of(s->tls.group),
 			      .id = span_of(s->tx.id),

@@ -6,6 +6,7 @@
 #include "base/num.h"
 #include "proto/dsn.h"
 #include "proto/param.h"
+#include "proto/xtext.h"
 #include "smtp/extensions.h"
 #include "smtp/session.h"
 
@@ -56,6 +57,16 @@ static bool parse_smtputf8(void *params, const struct param *p)
 	return !p->has_value;
 }
 
+/*
+ * "<>" or a mailbox, as xtext (RFC 4954 5): who has submitted the message to the one that sends it on. Here it
+ * is at its end, and nobody's word is taken for it.
+ */
+static bool parse_auth(void *params, const struct param *p)
+{
+	(void)params;
+	return p->has_value && xtext_valid(p->value);
+}
+
 /* RET is about failures (RFC 3461 4.3), and those are told in replies: it changes nothing. */
 static bool parse_ret(void *params, const struct param *p)
 {
@@ -99,6 +110,7 @@ static const struct row mail_rows[] = {
 	{ { "REQUIRETLS", 10 }, EXTENSION_REQUIRETLS, parse_requiretls },
 	{ { "PRDR", 4 }, EXTENSION_PRDR, parse_prdr },
 	{ { "SMTPUTF8", 8 }, EXTENSION_SMTPUTF8, parse_smtputf8 },
+	{ { "AUTH", 4 }, EXTENSION_AUTH, parse_auth },
 	{ { "RET", 3 }, EXTENSION_DSN, parse_ret },
 	{ { "ENVID", 5 }, EXTENSION_DSN, parse_envid },
 };

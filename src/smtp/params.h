@@ -6,11 +6,11 @@
 
 /*
  * Octets that a line may have above COMMAND_LINE_MAX, blanks included: SIZE 26 (RFC 1870 3), BODY 17
- * (RFC 6152 2), REQUIRETLS 11 (RFC 8689 2), PRDR 5, SMTPUTF8 10 (RFC 6531 3.1), RET 9 and ENVID 107 (RFC 3461
- * 5.4). There ENVID and ORCPT have 100 and 500 characters, which some count with their keywords and some
+ * (RFC 6152 2), REQUIRETLS 11 (RFC 8689 2), PRDR 5, SMTPUTF8 10 (RFC 6531 3.1), AUTH 500 (RFC 4954 3), RET 9
+ * and ENVID 107 (RFC 3461 5.4). There ENVID and ORCPT have 100 and 500 characters, which some count with their keywords and some
  * without: without is more.
  */
-#define MAIL_EXTRA_MAX (26 + 17 + 11 + 5 + 10 + 9 + 107)
+#define MAIL_EXTRA_MAX (26 + 17 + 11 + 5 + 10 + 500 + 9 + 107)
 #define RCPT_EXTRA_MAX (29 + 507) /* NOTIFY, ORCPT */
 
 enum mail_body {

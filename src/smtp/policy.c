@@ -2,6 +2,7 @@
  * goes. */
 #include "smtp/policy.h"
 #include "proto/utf8.h"
+#include "smtp/authenticator.h"
 #include "smtp/names.h"
 
 static const struct session_settings *settings_of(struct stage *st)
@@ -17,10 +18,31 @@ static bool is_too_big(struct stage *st, uint64_t octets)
 	return limit && octets > limit;
 }
 
+/* Who is logged in writes as nobody else. Where nobody is, this is no question. */
+static const struct reply *judge_sender(
+	const struct session_settings *settings, const struct tx *tx)
+{
+	struct authenticator *a = settings->authenticator;
+
+	if (!tx->user)
+		return NULL;
+	switch (a->sender(a, tx->user, span_of(tx->sender))) {
+	case AUTH_SENDER_FINE:
+		return NULL;
+	case AUTH_SENDER_FOREIGN:
+		return reply_get(REPLY_SENDER_FOREIGN);
+	default:
+		return reply_get(REPLY_SENDER_UNAVAILABLE);
+	}
+}
+
 static const struct reply *policy_mail(struct stage *st, const struct tx *tx)
 {
 	bool too_big = tx->params.has_size && is_too_big(st, tx->params.size);
+	const struct reply *r = judge_sender(settings_of(st), tx);
 
+	if (r)
+		return r;
 	return too_big ? reply_get(REPLY_SIZE_DECLARED) : NULL;
 }
 

@@ -4,7 +4,7 @@
  */
 #include "smtp/session.h"
 #include "proto/command.h"
-#include "proto/text.h"
+#include "smtp/auth.h"
 #include "smtp/verbs.h"
 
 void session_init(struct session *s, const struct session_settings *settings,
@@ -62,6 +62,10 @@ static void count(struct session *s, const struct reply *r)
 /* The reply to a command or a message. */
 static void put_reply(struct session *s, const struct reply *r)
 {
+	if (s->pause_until) {
+		s->delayed = r;
+		return;
+	}
 	say(s, r);
 	count(s, r);
 }
@@ -102,6 +106,8 @@ static void end_session(struct session *s, enum session_end why)
 	/* what has been delivered is so, whoever heard of it */
 	if (s->phase == PHASE_RESULTS)
 		end_results(s);
+	if (s->phase == PHASE_AUTH)
+		auth_drop(s);
 	session_end_tx(s, NULL);
 	s->phase = PHASE_ENDED;
 	record_write(s, RECORD_SESSION);
@@ -133,6 +139,10 @@ static void end_if_due(struct session *s)
 {
 	if (s->end != END_NONE)
 		end_session(s, s->end);
+	else if (s->delayed)
+		return;
+	else if (s->n_auth_failures >= AUTH_FAILURES_MAX)
+		session_stop(s, END_AUTH_FAILURES, &s->now);
 	else if (s->n_errors >= s->settings->error_limit)
 		session_stop(s, END_ERRORS, &s->now);
 }
@@ -172,6 +182,29 @@ static bool take_command(struct session *s, struct bytes *in)
 		put_reply(s, r);
 	else if (s->wants_tls)
 		turn_to_tls(s, in);
+	return true;
+}
+
+/* True when a whole response was there. */
+static bool take_response(struct session *s, struct bytes *in)
+{
+	const struct reply *r = auth_response(s, in);
+
+	if (r)
+		put_reply(s, r);
+	return r;
+}
+
+/* True when it is time for the reply that was held back. */
+static bool end_pause(struct session *s)
+{
+	const struct reply *r = s->delayed;
+
+	if (s->now.milliseconds < s->pause_until)
+		return false;
+	s->pause_until = 0;
+	s->delayed = NULL;
+	put_reply(s, r);
 	return true;
 }
 
@@ -242,6 +275,8 @@ static bool take_step(struct session *s, struct bytes *in)
 		return take_chunk(s, in);
 	case PHASE_RESULTS:
 		return put_result(s);
+	case PHASE_AUTH:
+		return take_response(s, in);
 	default:
 		return take_command(s, in);
 	}
@@ -255,7 +290,7 @@ static bool take_watched(struct session *s, struct bytes *in)
 		enum traced what;
 	} contents[] = { { PHASE_CONTENT, TRACED_CONTENT },
 		{ PHASE_CHUNK, TRACED_CHUNK } };
-	enum traced what = TRACED_COMMAND;
+	enum traced what = s->phase == PHASE_AUTH ? TRACED_RESPONSE : TRACED_COMMAND;
 	struct span seen = { in->p, in->n };
 	size_t n = in->n;
 	bool done;
@@ -263,7 +298,7 @@ static bool take_watched(struct session *s, struct bytes *in)
 	for (size_t i = 0; i < sizeof(contents) / sizeof(*contents); i++)
 		if (s->phase == contents[i].phase)
 			what = contents[i].what;
-	if (what != TRACED_COMMAND)
+	if (what == TRACED_CONTENT || what == TRACED_CHUNK)
 		seen = s->tracer->keep(s->tracer, *in);
 	done = take_step(s, in);
 	seen.n = seen.n ? n - in->n : 0;
@@ -281,19 +316,14 @@ enum session_want session_take(
 			return SESSION_TLS;
 		if (buf_room(&s->out) < SESSION_OUT_ROOM)
 			return SESSION_OUTPUT;
-		if (!(s->tracer ? take_watched(s, in) : take_step(s, in)))
+		if (s->delayed) {
+			if (!end_pause(s))
+				return SESSION_PAUSE;
+		} else if (!(s->tracer ? take_watched(s, in) : take_step(s, in)))
 			return SESSION_INPUT;
 		end_if_due(s);
 	}
 	return SESSION_END;
-}
-
-void session_tls_fault(struct session *s, const char *fault)
-{
-	struct buf b = BUF(s->tls_fault);
-
-	text_escape(&b, span_of(fault), FACT_NAME_MAX - 1);
-	buf_terminate(&b);
 }
 
 void session_tls_ready(struct session *s, enum tls_verdict verdict)
@@ -308,37 +338,4 @@ void session_tls_ready(struct session *s, enum tls_verdict verdict)
 	} else {
 		session_stop(s, END_TLS_UNUSABLE, &s->now);
 	}
-}
-
-void session_secured(struct session *s, const struct tls_facts *facts)
-{
-	session_end_tx(s, NULL);
-	s->phase = PHASE_CONNECTED;
-	s->helo[0] = '\0';
-	s->esmtp = false;
-	s->secured = true;
-	s->tls = *facts;
-}
-
-void session_tls_failed(
-	struct session *s, const struct tls_failure *failure, const struct moment *now)
-{
-	s->now = *now;
-	s->tls_failed = true;
-	s->failure = failure;
-	end_session(s, END_TLS_FAILED);
-	s->failure = NULL;
-}
-
-/* In TLS 1.3 a server is through before the client has judged (RFC 8446 4.4.4). */
-void session_tls_lost(struct session *s, enum session_end why,
-	const struct tls_failure *failure, const struct moment *now)
-{
-	if (failure->how == TLS_END_ALERT && !s->helo[0]) {
-		session_tls_failed(s, failure, now);
-		return;
-	}
-	s->failure = failure;
-	session_stop(s, why, now);
-	s->failure = NULL;
 }

@@ -6,6 +6,7 @@
 
 #include "proto/data.h"
 #include "proto/line.h"
+#include "smtp/authenticator.h"
 #include "smtp/facts.h"
 #include "smtp/record.h"
 #include "smtp/settings.h"
@@ -13,15 +14,18 @@
 #include "smtp/tracer.h"
 
 #define COMMAND_LINE_MAX 512 /* RFC 5321 4.5.3.1.4, CRLF included */
-/* the most that a verb has above it */
-#define COMMAND_EXTRA_MAX                                                                \
-	(MAIL_EXTRA_MAX > RCPT_EXTRA_MAX ? MAIL_EXTRA_MAX : RCPT_EXTRA_MAX)
+/* the most that a verb has above it: AUTH's */
+#define COMMAND_EXTRA_MAX (AUTH_LINE_MAX - COMMAND_LINE_MAX)
 /* recipients above the limit that are no error yet */
 #define RECIPIENT_OVERSHOOT_MAX 1000
 /* commands that do nothing; each one above counts as an error */
 #define JUNK_COMMANDS_MAX 100
 #define SESSION_OUT_MAX 8192 /* replies of one flush */
 #define SESSION_OUT_ROOM 2048 /* the longest reply: EHLO's */
+/* failed attempts to log in: a client may try all mechanisms with one wrong password */
+#define AUTH_FAILURES_MAX 5
+#define AUTH_PAUSE                                                                       \
+	1000 /* milliseconds before the first is told, twice that for the next */
 #define PEER_TEXT_MAX 64 /* an IPv6 address, with room to spare */
 
 enum phase {
@@ -33,13 +37,15 @@ enum phase {
 	PHASE_CHUNK = 32, /* behind BDAT: its octets */
 	PHASE_RESULTS =
 		64, /* behind a message: s->n_owed replies are due, one for each recipient */
-	PHASE_ENDED = 128,
+	PHASE_AUTH = 128, /* behind a challenge: a response is due (RFC 4954) */
+	PHASE_ENDED = 256,
 };
 
 enum session_want {
 	SESSION_INPUT, /* show more input */
 	SESSION_OUTPUT, /* write `out` first */
 	SESSION_TLS, /* get TLS ready, then call session_tls_ready() */
+	SESSION_PAUSE, /* write `out`, and come back at s->pause_until */
 	SESSION_END, /* write `out`, then close */
 };
 
@@ -53,6 +59,7 @@ enum session_end {
 	END_SESSION_TIMEOUT, /* longer than `session-timeout` */
 	END_SHUTDOWN, /* a signal */
 	END_ERRORS,
+	END_AUTH_FAILURES, /* AUTH_FAILURES_MAX of them */
 	END_TRANSACTIONS, /* more than `transaction-limit` */
 	END_REJECTED, /* went on in the clear where TLS is required */
 	END_TLS_FAILED, /* the handshake */
@@ -102,6 +109,9 @@ struct session {
 	struct tls_facts tls;
 	char tls_fault[FACT_NAME_MAX]; /* what is wrong with our own certificate */
 
+	char user[AUTH_USER_MAX]; /* who has logged in; empty: nobody */
+	char failed_user[AUTH_USER_MAX]; /* who could not, the last time */
+
 	bool esmtp; /* EHLO, not HELO */
 	char helo[COMMAND_LINE_MAX]; /* as the client said it */
 	struct line_reader line;
@@ -119,6 +129,9 @@ struct session {
 	size_t n_owed; /* replies to a message, where each recipient has one */
 	const struct reply *result; /* in PHASE_RESULTS: of the message as a whole */
 	size_t n_told; /* recipients that have had theirs */
+	size_t n_auth_failures; /* in all, whatever was between them */
+	const struct reply *delayed; /* the reply that is due at pause_until; or NULL */
+	uint64_t pause_until; /* milliseconds, of the clock that never jumps */
 
 	struct span argument; /* of the reply that a handler is about to return */
 	char reason[REPLY_LINE_MAX]; /* the last refusal, as it was said */
@@ -146,7 +159,7 @@ void session_greet(struct session *s);
 /*
  * Takes all it can from the front of `in`, in place, and appends the replies to s->out.
  * The output is the same however the input is split. With SESSION_INPUT some octets may
- * stay in `in`.
+ * stay in `in`. What was secret in those that were taken is wiped.
  */
 enum session_want session_take(
 	struct session *s, struct bytes *in, const struct moment *now);

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct authenticator;
 struct names;
 
 enum tls_mode {
@@ -12,6 +13,12 @@ enum tls_mode {
 	TLS_ON, /* offered */
 	TLS_REQUIRED, /* 530 to mail in the clear */
 	TLS_IMPLICIT, /* before the greeting (RFC 8314) */
+};
+
+enum auth_mode {
+	AUTH_OFF,
+	AUTH_ON, /* offered inside TLS */
+	AUTH_REQUIRED, /* 530 to mail of nobody */
 };
 
 enum bare_newline {
@@ -27,6 +34,8 @@ struct session_settings {
 	const char *const *domains;
 	size_t n_domains;
 	enum tls_mode tls;
+	enum auth_mode auth;
+	struct authenticator *authenticator; /* NULL: there is no AUTH */
 	enum bare_newline bare_newline;
 	bool dsn; /* reports of success can be made (RFC 3461) */
 	uint64_t size_limit; /* octets as RFC 1870 counts them; 0 for none */

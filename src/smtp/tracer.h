@@ -7,6 +7,7 @@ enum traced {
 	TRACED_COMMAND,
 	TRACED_CONTENT, /* behind DATA, with its end */
 	TRACED_CHUNK, /* behind BDAT */
+	TRACED_RESPONSE, /* behind a challenge: how long it was, and no more */
 };
 
 struct recipient;

@@ -4,16 +4,19 @@
  */
 #include "smtp/verbs.h"
 #include "proto/command.h"
+#include "smtp/auth.h"
 #include "smtp/extensions.h"
 
 enum verb_flags {
-	VERB_CLEAR = 1, /* allowed in the clear where TLS is required (RFC 3207 4) */
+	/* allowed in the clear where TLS is required (RFC 3207 4), and before AUTH where that is (RFC 4954 6) */
+	VERB_CLEAR = 1,
 	VERB_ARG = 2, /* needs an argument */
 	VERB_NO_ARG = 4,
 	VERB_OCTETS = 16, /* announces octets: they follow even where it is refused */
 	VERB_JUNK = 8, /* does nothing for mail: too many of them count as errors */
 	VERB_SMTP = 32, /* unknown in LMTP (RFC 2033 4.1) */
 	VERB_LMTP = 64, /* unknown in SMTP */
+	VERB_AUTH = 128, /* logs in: unknown where nobody can */
 };
 
 #define VERB_HELLO (VERB_CLEAR | VERB_ARG | VERB_JUNK)
@@ -133,6 +136,8 @@ static const struct verb verbs[] = {
 	{ NAME("VRFY"), ANY_PHASE, VERB_ARG | VERB_JUNK, 0, do_vrfy },
 	{ NAME("HELP"), ANY_PHASE, VERB_JUNK, 0, do_help },
 	{ NAME("EXPN"), ANY_PHASE, 0, 0, do_unimplemented },
+	{ NAME("AUTH"), PHASE_GREETED, VERB_ARG | VERB_AUTH,
+		AUTH_LINE_MAX - COMMAND_LINE_MAX, auth_begin },
 	{ NAME("AUTH"), ANY_PHASE, 0, 0, do_unimplemented },
 	{ NAME("ETRN"), ANY_PHASE, 0, 0, do_unimplemented },
 	{ NAME("SEND"), ANY_PHASE, 0, 0, do_unimplemented },
@@ -144,7 +149,11 @@ static const struct verb verbs[] = {
 /* Known in the protocol of this session. */
 static bool is_spoken(const struct session *s, const struct verb *verb)
 {
-	return !(verb->flags & (s->settings->lmtp ? VERB_SMTP : VERB_LMTP));
+	unsigned unknown = s->settings->lmtp ? VERB_SMTP : VERB_LMTP;
+
+	if (s->settings->auth == AUTH_OFF)
+		unknown |= VERB_AUTH;
+	return !(verb->flags & unknown);
 }
 
 /* All commands that are carried out (RFC 5321 4.1.1.8). */
@@ -181,13 +190,15 @@ static const struct reply *refuse_clear(struct session *s, const struct verb *ve
 	return reply_get(REPLY_TLS_FIRST);
 }
 
-static const struct reply *out_of_phase(struct session *s)
+static const struct reply *out_of_phase(struct session *s, const struct verb *verb)
 {
 	if (s->phase == PHASE_CONNECTED)
 		return session_reply(s, REPLY_HELLO_FIRST,
 			s->settings->lmtp ? SPAN("LHLO") : SPAN("EHLO"));
 	if (s->phase == PHASE_CHUNKS)
 		return reply_get(REPLY_CHUNKS_BEGUN);
+	if (verb->flags & VERB_AUTH)
+		return reply_get(REPLY_AUTH_NESTED);
 	return reply_get(
 		s->phase == PHASE_GREETED ? REPLY_MAIL_FIRST : REPLY_MAIL_NESTED);
 }
@@ -197,17 +208,21 @@ static const struct reply *gate(
 	struct session *s, const struct verb *verb, struct span args, size_t n_line)
 {
 	bool needs_tls = s->settings->tls == TLS_REQUIRED && !s->secured;
+	const struct reply *refusal;
 
 	if (n_line > COMMAND_LINE_MAX + (verb ? verb->n_extra : 0))
 		return reply_get(REPLY_LINE_TOO_LONG);
 	if (needs_tls && !(verb && verb->flags & VERB_CLEAR))
 		return refuse_clear(s, verb);
+	if (!(verb && verb->flags & (VERB_CLEAR | VERB_AUTH)) &&
+		(refusal = auth_refusal(s)))
+		return refusal;
 	if (!verb)
 		return reply_get(REPLY_UNKNOWN_VERB);
 	if (verb->flags & VERB_JUNK && s->n_junk++ >= JUNK_COMMANDS_MAX)
 		s->n_errors++;
 	if (!(verb->phases & s->phase))
-		return out_of_phase(s);
+		return out_of_phase(s, verb);
 	if (verb->handle == mail_mail &&
 		s->n_transactions >= s->settings->transaction_limit) {
 		s->end = END_TRANSACTIONS;

@@ -43,6 +43,7 @@ enum step_kind {
 	STEP_CUT, /* the client is gone: no close_notify */
 	STEP_CLOSED, /* the server has closed, and said nothing more */
 	STEP_TIMEOUT, /* the client says nothing until the server's patience ends */
+	STEP_PAUSE, /* the server waits before it says more */
 	STEP_SIGTERM, /* the server is told to stop */
 };
 

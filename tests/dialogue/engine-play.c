@@ -18,6 +18,12 @@ static const char *const tls_words[] = {
 	[TLS_IMPLICIT] = "implicit",
 };
 
+static const char *const auth_words[] = {
+	[AUTH_OFF] = "off",
+	[AUTH_ON] = "on",
+	[AUTH_REQUIRED] = "required",
+};
+
 static bool set_count(const struct dialogue *d, const char *key, uint64_t otherwise,
 	uint64_t *ret, struct complaint *complaint)
 {
@@ -60,6 +66,24 @@ static bool set_tls(struct engine *e, const struct dialogue *d, struct complaint
 	return complain(ret, 0, "tls: no such mode");
 }
 
+static bool set_auth(struct engine *e, const struct dialogue *d, struct complaint *ret)
+{
+	const char *mode = dialogue_setting(d, "auth", "off");
+	const char *users = dialogue_setting(d, "users", "good");
+
+	few_users_init(&e->users);
+	if (strcmp(users, "missing") == 0)
+		e->users.listed = "";
+	e->users.unavailable = strcmp(users, "broken") == 0;
+	e->settings.authenticator = &e->users.authenticator;
+	for (size_t i = 0; i < sizeof(auth_words) / sizeof(*auth_words); i++)
+		if (strcmp(mode, auth_words[i]) == 0) {
+			e->settings.auth = (enum auth_mode)i;
+			return true;
+		}
+	return complain(ret, 0, "auth: no such mode");
+}
+
 bool engine_settings(struct engine *e, const struct dialogue *d, struct complaint *ret)
 {
 	const char *bare = dialogue_setting(d, "bare-newline", "normalize");
@@ -68,7 +92,8 @@ bool engine_settings(struct engine *e, const struct dialogue *d, struct complain
 	if (!set_count(d, "size-limit", 50 << 20, &e->settings.size_limit, ret) ||
 		!set_count(d, "recipient-limit", 1000, &recipients, ret) ||
 		!set_count(d, "transaction-limit", 1000, &transactions, ret) ||
-		!set_count(d, "error-limit", 20, &errors, ret) || !set_tls(e, d, ret))
+		!set_count(d, "error-limit", 20, &errors, ret) || !set_tls(e, d, ret) ||
+		!set_auth(e, d, ret))
 		return false;
 	set_domains(e, d);
 	e->settings.lmtp = strcmp(dialogue_setting(d, "protocol", "smtp"), "lmtp") == 0;

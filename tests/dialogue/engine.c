@@ -83,16 +83,16 @@ static bool show(struct engine *e, struct span octets, bool more_of_write)
 		memcpy(memory, e->in.p, e->in.n);
 	memcpy(memory + e->in.n, octets.p, octets.n);
 	do {
-		want = session_take(&e->session, &in, &noon);
+		want = session_take(&e->session, &in, &e->now);
 		ok = collect(e);
 	} while (ok && want == SESSION_OUTPUT);
 	free((char *)e->in.p);
 	e->in = (struct span){ NULL, 0 };
-	if (ok && want == SESSION_INPUT && in.n) {
+	if (ok && (want == SESSION_INPUT || want == SESSION_PAUSE) && in.n) {
 		char *rest = malloc(in.n);
 		memcpy(rest, in.p, in.n);
 		e->in = (struct span){ rest, in.n };
-		ok = check_left(e, in.n);
+		ok = want == SESSION_PAUSE || check_left(e, in.n);
 	}
 	free(memory);
 	if (ok && want == SESSION_TLS)
@@ -140,7 +140,7 @@ static bool engine_more(struct way *w)
 
 static bool stop(struct engine *e, enum session_end why)
 {
-	session_stop(&e->session, why, &noon);
+	session_stop(&e->session, why, &e->now);
 	e->way.closed = true;
 	return collect(e);
 }
@@ -151,7 +151,7 @@ static bool handshake(struct engine *e, bool ok)
 		return way_fail(&e->way, "no handshake is due");
 	e->in_handshake = false;
 	if (!ok) {
-		session_tls_failed(&e->session, &failure, &noon);
+		session_tls_failed(&e->session, &failure, &e->now);
 		e->way.closed = true;
 		return collect(e);
 	}
@@ -159,6 +159,15 @@ static bool handshake(struct engine *e, bool ok)
 	if (e->settings.tls == TLS_IMPLICIT)
 		session_greet(&e->session);
 	return collect(e);
+}
+
+/* Nobody else waits: the time has come. */
+static bool end_pause(struct engine *e)
+{
+	if (!e->session.pause_until)
+		return way_fail(&e->way, "the server does not wait");
+	e->now.milliseconds = e->session.pause_until;
+	return show(e, SPAN(""), false);
 }
 
 static bool engine_event(struct way *w, enum step_kind kind)
@@ -170,6 +179,8 @@ static bool engine_event(struct way *w, enum step_kind kind)
 		return handshake(e, true);
 	case STEP_TLS_FAILS:
 		return handshake(e, false);
+	case STEP_PAUSE:
+		return end_pause(e);
 	case STEP_EOF:
 		return stop(e, END_EOF);
 	case STEP_CUT:
@@ -232,7 +243,8 @@ bool engine_init(struct engine *e, const struct dialogue *d, struct split split,
 	e->stages[1] = &e->memory.stage;
 	memory_outbox_init(&e->outbox, &e->way, e->settings.hostname);
 	e->stages[2] = &e->outbox.stage;
-	session_init(&e->session, &e->settings, stages, &e->recorder, "P42", &noon);
+	e->now = noon;
+	session_init(&e->session, &e->settings, stages, &e->recorder, "P42", &e->now);
 	if (strcmp(dialogue_setting(d, "certificate", "good"), "good") != 0)
 		session_tls_fault(&e->session, "a fault made for the test");
 	if (strcmp(peer, "unknown") != 0)

@@ -6,6 +6,7 @@
 #include "smtp/policy.h"
 #include "smtp/session.h"
 #include "unit/few-names.h"
+#include "unit/few-users.h"
 
 #define ENGINE_DOMAINS_MAX 8
 
@@ -28,7 +29,9 @@ struct engine {
 	struct session_settings settings;
 	const char *domains[ENGINE_DOMAINS_MAX];
 	struct few_names names;
+	struct few_users users;
 	enum tls_verdict verdict;
+	struct moment now;
 	struct policy policy;
 	struct memory memory;
 	struct memory_outbox outbox;

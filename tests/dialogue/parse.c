@@ -102,6 +102,7 @@ static bool parse_angle(struct parser *p, struct span s)
 		{ { "<CUT>", 5 }, STEP_CUT },
 		{ { "<CLOSED>", 8 }, STEP_CLOSED },
 		{ { "<TIMEOUT>", 9 }, STEP_TIMEOUT },
+		{ { "<PAUSE>", 7 }, STEP_PAUSE },
 		{ { "<SIGTERM>", 9 }, STEP_SIGTERM },
 	};
 

@@ -44,7 +44,7 @@ static void set(struct process *p, const char *key, const char *value)
 static bool is_ours(const char *key)
 {
 	static const char *const ours[] = { "certificate", "fault", "outbox", "peer",
-		"protocol", "rule" };
+		"protocol", "rule", "users" };
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
 		if (strcmp(key, ours[i]) == 0)

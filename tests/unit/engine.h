@@ -10,6 +10,7 @@
 #include "smtp/policy.h"
 #include "smtp/session.h"
 #include "unit/few-names.h"
+#include "unit/few-users.h"
 
 /* Text that grows. */
 struct log {
@@ -47,6 +48,7 @@ struct engine {
 	struct session session;
 	struct session_settings settings;
 	struct few_names names;
+	struct few_users users;
 	struct policy policy;
 	struct memory memory;
 	struct recorder recorder;
@@ -55,6 +57,8 @@ struct engine {
 	enum tls_verdict verdict; /* of our certificate */
 	bool handshake_fails;
 	size_t n_handshakes;
+	size_t n_pauses;
+	uint64_t paused; /* milliseconds, all of them together */
 	bool tls_behind; /* STARTTLS came with input behind it */
 	struct log out; /* all that was said */
 	struct log records; /* a line each */
@@ -234,8 +238,10 @@ static inline void engine_init(struct engine *e)
 		.transaction_limit = 1000,
 		.error_limit = 20,
 		.names = &e->names.names,
+		.authenticator = &e->users.authenticator,
 	};
 	few_names_init(&e->names);
+	few_users_init(&e->users);
 	e->now = (struct moment){ 1796116087, 42, 5000 };
 	e->memory.stage.ops = &ops;
 	e->recorder.write = engine_record;
@@ -300,6 +306,14 @@ static inline void engine_tls(struct engine *e)
 		session_secured(&e->session, &facts);
 }
 
+/* A peer that waits as long as it is made to. */
+static inline void engine_wait(struct engine *e)
+{
+	e->n_pauses++;
+	e->paused += e->session.pause_until - e->now.milliseconds;
+	e->now.milliseconds = e->session.pause_until;
+}
+
 /* The session is shown what it left over, and `input` behind it. */
 static inline void engine_send(struct engine *e, struct span input)
 {
@@ -318,6 +332,8 @@ static inline void engine_send(struct engine *e, struct span input)
 		engine_flush(e);
 		if (want == SESSION_END)
 			break;
+		if (want == SESSION_PAUSE)
+			engine_wait(e);
 		if (want == SESSION_TLS) {
 			e->tls_behind |= in.n > 0;
 			engine_tls(e);

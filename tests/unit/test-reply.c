@@ -5,10 +5,10 @@
 
 static bool is_known_code(unsigned code)
 {
-	/* RFC 5321 4.2.2 and 4.2.3; 454 and 530: RFC 3207 4; 555: RFC 5321 4.1.1.11 */
-	static const unsigned codes[] = { 211, 214, 220, 221, 250, 251, 252, 353, 354,
-		421, 450, 451, 452, 454, 455, 500, 501, 502, 503, 504, 530, 550, 551, 552,
-		553, 554, 555 };
+	/* RFC 5321 4.2.2 and 4.2.3; 454 and 530: RFC 3207 4; 555: RFC 5321 4.1.1.11; 235, 334, 535, 538: RFC 4954 6 */
+	static const unsigned codes[] = { 211, 214, 220, 221, 235, 250, 251, 252, 334,
+		353, 354, 421, 450, 451, 452, 454, 455, 500, 501, 502, 503, 504, 530, 535,
+		538, 550, 551, 552, 553, 554, 555 };
 
 	for (size_t i = 0; i < TEST_COUNT(codes); i++)
 		if (codes[i] == code)
@@ -16,11 +16,13 @@ static bool is_known_code(unsigned code)
 	return false;
 }
 
-/* status-code = class "." subject "." detail: our rows have one digit each */
+/* status-code = class "." subject "." detail: our rows have a digit each, or two for the last */
 static bool is_enhanced(const char *s)
 {
-	return strlen(s) == 5 && strchr("245", s[0]) && s[1] == '.' && s[2] >= '0' &&
-	       s[2] <= '7' && s[3] == '.' && s[4] >= '0' && s[4] <= '9';
+	size_t n_detail = strlen(s) > 4 ? strspn(s + 4, "0123456789") : 0;
+
+	return strchr("245", s[0]) && s[1] == '.' && s[2] >= '0' && s[2] <= '7' &&
+	       s[3] == '.' && n_detail >= 1 && n_detail <= 2 && !s[4 + n_detail];
 }
 
 static void test_every_row_has_a_code_of_smtp(void)

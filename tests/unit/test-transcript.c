@@ -68,6 +68,24 @@ static void test_what_authenticates_is_masked(void)
 	}
 }
 
+/* RFC 4954 4: what is said behind a challenge, and the challenge itself */
+static void test_responses_and_challenges_are_masked(void)
+{
+	struct transcript t = { 0 };
+	char octets[256];
+	struct buf b = BUF(octets);
+
+	transcript_command(&t, &b, SPAN("AUTH LOGIN\r\n"));
+	transcript_reply(&b, SPAN("334 VXNlcm5hbWU6\r\n"));
+	transcript_response(&b);
+	transcript_reply(&b, SPAN("334 \r\n"));
+	transcript_response(&b);
+	transcript_reply(&b, SPAN("235 2.7.0 Authentication successful\r\n"));
+	transcript_command(&t, &b, SPAN("NOOP\r\n"));
+	CHECK_SPAN(shown(&b), "C: AUTH LOGIN\nS: 334 ...\nC: ****\nS: 334 ...\nC: ****\n"
+			      "S: 235 2.7.0 Authentication successful\nC: NOOP\n");
+}
+
 struct cut {
 	bool whole;
 	const char *pieces, *want;
@@ -181,6 +199,7 @@ int main(void)
 	static const struct test tests[] = {
 		TEST(test_commands_are_lines_or_octets),
 		TEST(test_what_authenticates_is_masked),
+		TEST(test_responses_and_challenges_are_masked),
 		TEST(test_of_content_the_header_is_shown),
 		TEST(test_what_is_left_out_has_its_length),
 		TEST(test_the_next_message_begins_with_its_header),

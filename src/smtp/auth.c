@@ -1,0 +1,189 @@
+/*
+ * Promises that a client logs in once, inside TLS, that what it has said to do so is left nowhere, and that
+ * guessing takes longer and longer. Refuses to know a mechanism or a user: see authenticator.h.
+ */
+#include "smtp/auth.h"
+#include "proto/base64.h"
+#include "proto/command.h"
+
+static struct authenticator *authenticator(const struct session *s)
+{
+	return s->settings->authenticator;
+}
+
+/* What can be used now; the first question inside TLS may load it. */
+static bool has_mechanism(const struct session *s)
+{
+	return authenticator(s) && authenticator(s)->mechanisms(authenticator(s))[0];
+}
+
+/*
+ * After a success it is offered all the same: AUTH= of MAIL is a part of it, and clients that say EHLO again
+ * look for what they have just used.
+ */
+bool auth_is_offered(const struct session *s)
+{
+	return s->settings->auth != AUTH_OFF && s->secured && has_mechanism(s);
+}
+
+/* A client that cannot log in through our own fault is to come again (RFC 4954 6). */
+const struct reply *auth_refusal(const struct session *s)
+{
+	if (s->settings->auth != AUTH_REQUIRED || s->user[0])
+		return NULL;
+	return reply_get(s->secured && !has_mechanism(s) ? REPLY_AUTH_UNAVAILABLE
+							 : REPLY_AUTH_FIRST);
+}
+
+/* RFC 4954 4: once in a session, and nothing secret in the clear. */
+static const struct reply *judge(const struct session *s)
+{
+	if (s->user[0])
+		return reply_get(REPLY_AUTH_TWICE);
+	if (!s->secured)
+		return reply_get(s->settings->tls == TLS_OFF ? REPLY_NOT_IMPLEMENTED
+							     : REPLY_AUTH_CLEAR);
+	return has_mechanism(s) ? NULL : reply_get(REPLY_AUTH_UNAVAILABLE);
+}
+
+/* The input is the engine's own to change (struct bytes). */
+static void wipe(struct span text)
+{
+	explicit_bzero((char *)text.p, text.n);
+}
+
+static void keep_name(char (*to)[AUTH_USER_MAX], const char *name)
+{
+	struct buf b = BUF(*to);
+
+	buf_put(&b, (struct span){ name, strnlen(name, AUTH_USER_MAX - 1) });
+	buf_terminate(&b);
+}
+
+/* Guessing costs more each time, and whoever only mistyped hardly notices. */
+static void note_failure(struct session *s)
+{
+	keep_name(&s->failed_user, authenticator(s)->user(authenticator(s)));
+	s->pause_until =
+		s->now.milliseconds + ((uint64_t)AUTH_PAUSE << s->n_auth_failures++);
+}
+
+/* The exchange is over. A success without a name is none: nobody could be told apart. */
+static const struct reply *finish(struct session *s, enum auth_result result)
+{
+	static const enum reply_name replies[] = {
+		[AUTH_SUCCESS] = REPLY_AUTH_DONE,
+		[AUTH_FAILED] = REPLY_AUTH_FAILED,
+		[AUTH_MALFORMED] = REPLY_AUTH_RESPONSE,
+		[AUTH_UNKNOWN] = REPLY_AUTH_MECHANISM,
+		[AUTH_UNAVAILABLE] = REPLY_AUTH_UNAVAILABLE,
+	};
+	struct authenticator *a = authenticator(s);
+
+	if (result == AUTH_SUCCESS)
+		keep_name(&s->user, a->user(a));
+	if (result == AUTH_SUCCESS && !s->user[0])
+		result = AUTH_FAILED;
+	if (result == AUTH_FAILED)
+		note_failure(s);
+	auth_drop(s);
+	return reply_get(replies[result]);
+}
+
+void auth_drop(struct session *s)
+{
+	authenticator(s)->end(authenticator(s));
+	s->phase = PHASE_GREETED;
+}
+
+/* The mechanism takes the response, which is gone then. NULL: there is no initial one. */
+static const struct reply *step(struct session *s, struct buf *response)
+{
+	struct span octets = response ? buf_span(response) : SPAN("");
+	char challenge_octets[AUTH_CHALLENGE_MAX];
+	struct buf challenge = BUF(challenge_octets), text = BUF(s->scratch);
+	enum auth_result result = authenticator(s)->step(
+		authenticator(s), response ? &octets : NULL, &challenge);
+
+	if (response)
+		explicit_bzero(response->p, response->n);
+	if (result == AUTH_CHALLENGE && challenge.overflow)
+		result = AUTH_MALFORMED;
+	if (result != AUTH_CHALLENGE)
+		return finish(s, result);
+	s->phase = PHASE_AUTH;
+	base64_put(&text, buf_span(&challenge));
+	return session_reply(s, REPLY_CHALLENGE, buf_span(&text));
+}
+
+static const struct reply *take(struct session *s, struct span text)
+{
+	struct buf b = BUF(s->scratch);
+
+	if (base64_take(text, &b))
+		return step(s, &b);
+	explicit_bzero(b.p, b.n);
+	return finish(s, AUTH_MALFORMED);
+}
+
+/* initial-response = base64 / "="     the latter for an empty one (RFC 4954 4) */
+static const struct reply *begin(
+	struct session *s, struct span mechanism, struct span initial)
+{
+	enum auth_result result = authenticator(s)->begin(authenticator(s), mechanism);
+
+	if (result != AUTH_CHALLENGE)
+		return finish(s, result);
+	if (initial.n == 0)
+		return step(s, NULL);
+	return take(s, span_eq(initial, SPAN("=")) ? SPAN("") : initial);
+}
+
+/* auth-command = "AUTH" SP sasl-mech [SP initial-response]     (RFC 4954 8) */
+const struct reply *auth_begin(struct session *s, struct span args)
+{
+	struct command mechanism = command_parse(args);
+	struct command initial = command_parse(mechanism.args);
+	const struct reply *r = judge(s);
+
+	if (!r && initial.args.n)
+		r = reply_get(REPLY_AUTH_SYNTAX);
+	if (!r)
+		r = begin(s, mechanism.verb, initial.verb);
+	wipe(mechanism.args);
+	return r;
+}
+
+/* response = [base64] / "*"     the latter to cancel (RFC 4954 4) */
+static const struct reply *take_line(struct session *s, const struct line *line)
+{
+	struct command response = command_parse(line->text);
+	enum reply_name refusal = REPLY_COUNT;
+
+	s->lenient |= line->bare || command_is_padded(line->text);
+	if (line->too_long)
+		refusal = REPLY_AUTH_TOO_LONG;
+	else if (line->bare && s->settings->bare_newline == BARE_REJECT)
+		refusal = REPLY_LINE_BARE;
+	else if (response.args.n)
+		refusal = REPLY_AUTH_RESPONSE;
+	else if (span_eq(response.verb, SPAN("*")))
+		refusal = REPLY_AUTH_CANCELLED;
+	if (refusal == REPLY_COUNT)
+		return take(s, response.verb);
+	auth_drop(s);
+	return reply_get(refusal);
+}
+
+const struct reply *auth_response(struct session *s, struct bytes *in)
+{
+	const char *start = in->p;
+	const struct reply *r = NULL;
+	struct line line;
+
+	if (line_take(&s->line, in, AUTH_LINE_MAX, &line))
+		r = take_line(s, &line);
+	wipe((struct span){ start, (size_t)(in->p - start) });
+	wipe((struct span){ s->line.tail, LINE_TAIL });
+	return r;
+}
