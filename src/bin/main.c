@@ -13,6 +13,7 @@
 #include "bin/inherit.h"
 #include "bin/options.h"
 #include "bin/serve.h"
+#include "edge/logins.h"
 #include "edge/maildir.h"
 #include "edge/module.h"
 #include "edge/outbox.h"
@@ -31,6 +32,7 @@ struct connection {
 	struct stream stream;
 	struct policy policy;
 	struct idn_names names;
+	struct logins *logins; /* NULL: nobody can log in */
 	struct confine confine;
 	struct maildir maildir;
 	struct outbox outbox;
@@ -117,6 +119,15 @@ static void find_modules(struct connection *c)
 	c->config.session.names = &c->names.names;
 }
 
+/* With the first rights: users are nobody else's to read. */
+static void open_logins(struct connection *c)
+{
+	if (c->config.session.auth == AUTH_OFF || !config_may_use_tls(&c->config))
+		return;
+	c->logins = logins_new(&c->config, c->modules, &c->log);
+	c->config.session.authenticator = c->logins ? &c->logins->authenticator : NULL;
+}
+
 /* Says one thing that keeps mail from being received, and passes it on. */
 static int failed(struct connection *c, const char *what, const char *value, int error)
 {
@@ -197,7 +208,7 @@ static void build(struct connection *c, const struct moment *now)
 	maildir_host(&host,
 		span_of(c->config.session.hostname ? c->config.session.hostname : ""));
 	policy_init(&c->policy, &c->config.session);
-	confine_init(&c->confine, &c->dirs, &c->names);
+	confine_init(&c->confine, &c->dirs, &c->names, c->logins);
 	maildir_init(&c->maildir, &recipients, c->config.maildir_create == CREATE_YES,
 		c->host);
 	c->stages[n++] = &c->policy.stage;
@@ -233,6 +244,7 @@ static int run(struct connection *c)
 	fine = read_config(c, put_log, &c->log);
 	log_choose(&c->log, &c->config);
 	find_modules(c);
+	open_logins(c);
 	raise_file_limit();
 	build(c, &now);
 	notify_init(&c->notify, c->inherited.notify_socket, now.milliseconds);
@@ -250,6 +262,7 @@ static int run(struct connection *c)
 		.config = &c->config,
 		.modules = c->modules,
 		.confine = c->config.sandbox ? &c->confine : NULL,
+		.logins = c->logins,
 		.notify = &c->notify,
 	};
 	serve(&c->serve);

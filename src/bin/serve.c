@@ -115,6 +115,8 @@ static void handshake(struct serve *v)
 		return;
 	}
 	session_secured(v->session, &facts);
+	if (v->logins)
+		logins_secured(v->logins, v->api, v->stream->tls);
 	if (v->confine)
 		v->confine->armed = true;
 }
@@ -147,6 +149,9 @@ static void use_idle_time(struct serve *v)
 	log_open(v->log);
 	if (v->session->settings->tls == TLS_REQUIRED && !v->api)
 		get_tls(v);
+	if (v->logins && v->session->settings->auth == AUTH_REQUIRED &&
+		v->session->secured)
+		logins_load(v->logins);
 	if (log_is_pending(v->log) && !stream_is_ready(v->stream))
 		log_flush(v->log);
 }

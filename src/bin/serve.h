@@ -4,6 +4,7 @@
 #include "bin/admit.h"
 #include "edge/confine.h"
 #include "edge/log.h"
+#include "edge/logins.h"
 #include "edge/notify.h"
 #include "edge/stream.h"
 #include "edge/trace-file.h"
@@ -19,6 +20,7 @@ struct serve {
 	struct config *config; /* which the rule for the client may change */
 	const char *modules; /* their directory */
 	struct confine *confine; /* NULL without a sandbox */
+	struct logins *logins; /* NULL: nobody can log in */
 	struct notify *notify;
 	struct trace_file *trace; /* NULL: this session is not written down */
 
