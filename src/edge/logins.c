@@ -63,11 +63,11 @@ static void count(void *ctx, struct span value)
 	decoys_count(ctx, value);
 }
 
-static void add(struct logins *l, const char *mechanism)
+static void add(struct buf *list, const char *mechanism)
 {
-	if (l->list[0])
-		strcat(l->list, " ");
-	strcat(l->list, mechanism);
+	if (list->n)
+		buf_put_char(list, ' ');
+	buf_put_str(list, mechanism);
 }
 
 /* Those that clients should choose first come first, and what nobody can use is not offered:
@@ -75,20 +75,21 @@ static void add(struct logins *l, const char *mechanism)
 static void list_mechanisms(struct logins *l, const struct tls_client *client)
 {
 	bool has_users = l->users.path, is_broken = l->users.fault[0];
+	struct buf list = BUF(l->list);
 
-	l->list[0] = '\0';
 	if (l->settings.n_names ||
 		(client && client->trusted && l->certificates.fault[0]))
-		add(l, SASL_EXTERNAL);
+		add(&list, SASL_EXTERNAL);
 	if (has_users && !is_broken && decoys_scram(&l->settings.decoys)) {
 		if (l->settings.binding.n)
-			add(l, SASL_SCRAM_PLUS);
-		add(l, SASL_SCRAM);
+			add(&list, SASL_SCRAM_PLUS);
+		add(&list, SASL_SCRAM);
 	}
 	if (has_users) {
-		add(l, SASL_PLAIN);
-		add(l, SASL_LOGIN);
+		add(&list, SASL_PLAIN);
+		add(&list, SASL_LOGIN);
 	}
+	buf_terminate(&list);
 }
 
 _Static_assert(

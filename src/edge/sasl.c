@@ -50,7 +50,7 @@ static void sasl_end(struct sasl *s)
 
 static enum auth_result sasl_begin(struct sasl *s, struct span mechanism)
 {
-	char name[GSASL_MAX_MECHANISM_SIZE + 1];
+	char name[GSASL_MAX_MECHANISM_SIZE + 1] = "";
 	struct buf b = BUF(name);
 
 	sasl_end(s);

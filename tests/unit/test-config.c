@@ -191,6 +191,32 @@ static void test_one_maildir_is_created_and_those_of_a_template_are_not(void)
 	}
 }
 
+static void test_logging_in_needs_what_it_is_done_with(void)
+{
+	static const struct {
+		const char *pairs[6];
+		const char *fault;
+	} cases[] = {
+		{ { "auth=on", "tls-client-ca=/ca" }, NULL },
+		{ { "auth=on", "auth-users=/u", "auth-secret=/s" }, NULL },
+		{ { "auth=on" }, "auth: needs auth-users, or tls-client-ca" },
+		{ { "auth-users=/u" }, "auth-users: needs auth-secret" },
+		{ { "auth-certificates=/c" }, "auth-certificates: needs tls-client-ca" },
+		{ { "auth-senders=/c" }, NULL },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		const char *pairs[9] = { "maildir=/srv", "tls=on", "tls-certificate=/c" };
+		struct config c;
+		struct heard h;
+		memcpy(pairs + 3, cases[i].pairs, sizeof(cases[i].pairs));
+		CHECK(take(&c, &h, pairs) == !cases[i].fault);
+		if (cases[i].fault && !CHECK(strstr(h.text, cases[i].fault)))
+			printf("# %s", h.text);
+		config_done(&c);
+	}
+}
+
 static void test_certificates_and_keys_pair_up(void)
 {
 	const char *pairs[] = { "maildir=/srv", "tls=on",
@@ -390,6 +416,7 @@ int main(void)
 		TEST(test_mail_root_is_what_all_maildirs_share),
 		TEST(test_a_maildir_outside_mail_root_is_refused),
 		TEST(test_one_maildir_is_created_and_those_of_a_template_are_not),
+		TEST(test_logging_in_needs_what_it_is_done_with),
 		TEST(test_certificates_and_keys_pair_up),
 		TEST(test_one_file_may_be_a_credential),
 		TEST(test_proxies_are_a_list_of_networks),
