@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -124,6 +125,8 @@ static void open_logins(struct connection *c)
 {
 	if (c->config.session.auth == AUTH_OFF || !config_may_use_tls(&c->config))
 		return;
+	/* no core file has a password in it, and no other process of our user looks */
+	prctl(PR_SET_DUMPABLE, 0);
 	c->logins = logins_new(&c->config, c->modules, &c->log);
 	c->config.session.authenticator = c->logins ? &c->logins->authenticator : NULL;
 }

@@ -6,6 +6,7 @@
 #include "proto/command.h"
 #include "proto/reply.h"
 
+#define MECHANISM_MAX 20 /* characters of its name (RFC 4422 3.1) */
 #define FILL_LINE 78 /* octets of a line that stands for content left out */
 
 static bool is_printable(struct span s)
@@ -57,19 +58,25 @@ static void put_client(struct transcript *t, struct buf *to, struct span piece)
 	t->in_line = !ends_with(piece, SPAN("\n"));
 }
 
-/* What follows the mechanism is a secret (RFC 4954 4), whether AUTH is offered or not. */
+/*
+ * What follows the mechanism is a secret (RFC 4954 4), whether AUTH is offered or not; and so may be what
+ * stands in its place and is too long for one.
+ */
 static bool put_masked(struct transcript *t, struct buf *to, struct span piece)
 {
 	struct command c = command_parse(piece);
 	struct command mechanism = command_parse(c.args);
 
-	if (t->in_line || !span_ieq(c.verb, SPAN("AUTH")) || mechanism.args.n == 0)
+	bool too_long = mechanism.verb.n > MECHANISM_MAX;
+
+	if (t->in_line || !span_ieq(c.verb, SPAN("AUTH")) ||
+		(mechanism.args.n == 0 && !too_long))
 		return false;
 	t->masked = true;
 	buf_put(to, SPAN("C: AUTH "));
-	for (size_t i = 0; i < mechanism.verb.n; i++)
+	for (size_t i = 0; i < mechanism.verb.n && !too_long; i++)
 		put_escaped(to, mechanism.verb.p[i]);
-	buf_put(to, SPAN(" ****\n"));
+	buf_put(to, too_long ? SPAN("****\n") : SPAN(" ****\n"));
 	return true;
 }
 

@@ -52,23 +52,58 @@ static void wipe(struct span text)
 	explicit_bzero((char *)text.p, text.n);
 }
 
-static void keep_name(char (*to)[AUTH_USER_MAX], const char *name)
+/* As much of it as there is room for. */
+static void keep(char *to, size_t room, struct span text)
 {
-	struct buf b = BUF(*to);
+	struct buf b = { .p = to, .cap = room };
 
-	buf_put(&b, (struct span){ name, strnlen(name, AUTH_USER_MAX - 1) });
+	text.n = text.n < room ? text.n : room - 1;
+	buf_put(&b, text);
 	buf_terminate(&b);
 }
 
-/* Guessing costs more each time, and whoever only mistyped hardly notices. */
-static void note_failure(struct session *s)
+/* sasl-mech = 1*20mech-char     mech-char = UPPER-ALPHA / DIGIT / "-" / "_"     (RFC 4422 3.1) */
+static bool is_mechanism(struct span name)
 {
-	keep_name(&s->failed_user, authenticator(s)->user(authenticator(s)));
+	for (size_t i = 0; i < name.n; i++) {
+		char c = name.p[i];
+		if (!(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && c != '-' &&
+			c != '_')
+			return false;
+	}
+	return name.n < AUTH_MECHANISM_MAX;
+}
+
+/* What stands in the place of a mechanism and looks like none may be a secret. */
+static void keep_mechanism(struct session *s, struct span name, bool known)
+{
+	keep(s->mechanism, sizeof(s->mechanism),
+		known || is_mechanism(name) ? name : SPAN(""));
+	for (char *c = s->mechanism; *c; c++)
+		*c = ascii_upper(*c);
+}
+
+/* Guessing costs more each time, and whoever only mistyped hardly notices. */
+static void delay(struct session *s)
+{
 	s->pause_until =
 		s->now.milliseconds + ((uint64_t)AUTH_PAUSE << s->n_auth_failures++);
 }
 
-/* The exchange is over. A success without a name is none: nobody could be told apart. */
+/* The exchange is over, and what came to nothing is told. */
+static const struct reply *end(struct session *s, enum reply_name name)
+{
+	const struct reply *r = reply_get(name);
+
+	if (!reply_is_positive(r)) {
+		s->outcome = r;
+		record_write(s, RECORD_AUTH);
+	}
+	auth_drop(s);
+	return r;
+}
+
+/* The mechanism is through. A success without a name is none: nobody could be told apart. */
 static const struct reply *finish(struct session *s, enum auth_result result)
 {
 	static const enum reply_name replies[] = {
@@ -81,13 +116,12 @@ static const struct reply *finish(struct session *s, enum auth_result result)
 	struct authenticator *a = authenticator(s);
 
 	if (result == AUTH_SUCCESS)
-		keep_name(&s->user, a->user(a));
+		keep(s->user, sizeof(s->user), span_of(a->user(a)));
 	if (result == AUTH_SUCCESS && !s->user[0])
 		result = AUTH_FAILED;
 	if (result == AUTH_FAILED)
-		note_failure(s);
-	auth_drop(s);
-	return reply_get(replies[result]);
+		delay(s);
+	return end(s, replies[result]);
 }
 
 void auth_drop(struct session *s)
@@ -132,6 +166,7 @@ static const struct reply *begin(
 {
 	enum auth_result result = authenticator(s)->begin(authenticator(s), mechanism);
 
+	keep_mechanism(s, mechanism, result != AUTH_UNKNOWN);
 	if (result != AUTH_CHALLENGE)
 		return finish(s, result);
 	if (initial.n == 0)
@@ -171,8 +206,7 @@ static const struct reply *take_line(struct session *s, const struct line *line)
 		refusal = REPLY_AUTH_CANCELLED;
 	if (refusal == REPLY_COUNT)
 		return take(s, response.verb);
-	auth_drop(s);
-	return reply_get(refusal);
+	return end(s, refusal);
 }
 
 const struct reply *auth_response(struct session *s, struct bytes *in)

@@ -7,6 +7,7 @@
 #include "proto/reply.h"
 
 #define AUTH_LINE_MAX 12288 /* a line of base64, CRLF included (RFC 4954 4) */
+#define AUTH_MECHANISM_MAX 21 /* the name of one (RFC 4422 3.1), NUL included */
 #define AUTH_USER_MAX 256 /* a user's name, NUL included */
 /* a challenge, not encoded: a reply has room for it */
 #define AUTH_CHALLENGE_MAX (REPLY_ARGUMENT_MAX / 4 * 3)

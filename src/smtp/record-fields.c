@@ -23,6 +23,9 @@ static const struct record_field fields[RECORD_KEYS] = {
 	[RECORD_TLS_OFFERED] = { "tls_offered", RECORD_TEXT },
 	[RECORD_TLS_ALLOWED] = { "tls_allowed", RECORD_TEXT },
 	[RECORD_TLS_FAULT] = { "tls_fault", RECORD_TEXT },
+	[RECORD_MECHANISM] = { "mechanism", RECORD_TEXT },
+	[RECORD_USER] = { "user", RECORD_TEXT },
+	[RECORD_AUTH_FAILURES] = { "auth_failures", RECORD_NUMBER },
 	[RECORD_FROM] = { "from", RECORD_PATH },
 	[RECORD_TO] = { "to", RECORD_PATHS },
 	[RECORD_RECIPIENTS] = { "recipients", RECORD_NUMBER },
@@ -48,6 +51,7 @@ static const struct record_field fields[RECORD_KEYS] = {
 static const char *const events[RECORD_EVENTS] = {
 	[RECORD_MESSAGE] = "message",
 	[RECORD_SESSION] = "session",
+	[RECORD_AUTH] = "auth",
 	[RECORD_ERROR] = "error",
 };
 

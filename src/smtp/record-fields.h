@@ -9,6 +9,7 @@
 enum record_event {
 	RECORD_MESSAGE, /* a transaction has ended */
 	RECORD_SESSION,
+	RECORD_AUTH, /* an attempt to log in has come to nothing */
 	RECORD_ERROR, /* not of a session: a sentence of the program's */
 	RECORD_EVENTS,
 };
@@ -45,6 +46,9 @@ enum record_key {
 	RECORD_TLS_OFFERED,
 	RECORD_TLS_ALLOWED,
 	RECORD_TLS_FAULT,
+	RECORD_MECHANISM,
+	RECORD_USER,
+	RECORD_AUTH_FAILURES,
 	RECORD_FROM,
 	RECORD_TO,
 	RECORD_RECIPIENTS,

@@ -4,6 +4,7 @@
 #include "proto/text.h"
 #include "smtp/explain.h"
 #include "smtp/failure.h"
+#include "smtp/record-auth.h"
 #include "smtp/record-recipients.h"
 #include "smtp/session.h"
 
@@ -253,49 +254,53 @@ static void put_tx_status(const struct session *s, struct buf *b)
 struct teller {
 	void (*message)(const struct session *s, struct buf *b);
 	void (*session)(const struct session *s, struct buf *b);
+	void (*auth)(const struct session *s, struct buf *b);
 };
 
 static const struct teller tellers[RECORD_KEYS] = {
-	[RECORD_ID] = { put_id, NULL },
-	[RECORD_OUTCOME] = { put_outcome, NULL },
-	[RECORD_END] = { NULL, put_end },
-	[RECORD_STATUS] = { put_tx_status, put_status },
-	[RECORD_EXPLANATION] = { NULL, put_explanation },
-	[RECORD_PEER] = { put_peer, put_peer },
-	[RECORD_PORT] = { NULL, put_port },
-	[RECORD_PROXY] = { NULL, put_proxy },
-	[RECORD_HELO] = { put_helo, put_helo },
-	[RECORD_TLS] = { put_tls, put_tls },
-	[RECORD_CIPHER] = { put_cipher, put_cipher },
-	[RECORD_GROUP] = { NULL, put_group },
-	[RECORD_SNI] = { NULL, put_sni },
-	[RECORD_ALPN] = { NULL, put_alpn },
-	[RECORD_RESUMED] = { NULL, put_resumed },
-	[RECORD_TLS_CLIENT] = { NULL, put_tls_client },
-	[RECORD_TLS_ERROR] = { NULL, failure_put_error },
-	[RECORD_TLS_ALERT] = { NULL, failure_put_alert },
-	[RECORD_TLS_OFFERED] = { NULL, failure_put_offered },
-	[RECORD_TLS_ALLOWED] = { NULL, failure_put_allowed },
-	[RECORD_TLS_FAULT] = { NULL, put_tls_fault },
-	[RECORD_FROM] = { put_from, NULL },
-	[RECORD_TO] = { record_put_to, NULL },
-	[RECORD_RECIPIENTS] = { record_put_recipients, NULL },
-	[RECORD_TRANSACTIONS] = { NULL, put_transactions },
-	[RECORD_MESSAGES] = { NULL, put_messages },
-	[RECORD_REFUSED] = { put_tx_refused, put_refused },
-	[RECORD_SIZE] = { put_size, NULL },
-	[RECORD_BODY] = { put_body, NULL },
-	[RECORD_REQUIRETLS] = { put_requiretls, NULL },
-	[RECORD_SMTPUTF8] = { put_smtputf8, NULL },
-	[RECORD_MESSAGE_ID] = { put_message_id, NULL },
-	[RECORD_FILE] = { put_file, NULL },
-	[RECORD_REPORT] = { put_report, NULL },
-	[RECORD_REPORT_FAULT] = { put_report_fault, NULL },
-	[RECORD_REASON] = { put_tx_reason, put_reason },
-	[RECORD_EARLY] = { NULL, put_early },
-	[RECORD_LENIENT] = { put_tx_lenient, put_lenient },
-	[RECORD_SANDBOX] = { NULL, put_sandbox },
-	[RECORD_DURATION] = { put_tx_duration, put_duration },
+	[RECORD_ID] = { put_id, NULL, NULL },
+	[RECORD_OUTCOME] = { put_outcome, NULL, record_put_auth_outcome },
+	[RECORD_END] = { NULL, put_end, NULL },
+	[RECORD_STATUS] = { put_tx_status, put_status, NULL },
+	[RECORD_EXPLANATION] = { NULL, put_explanation, NULL },
+	[RECORD_PEER] = { put_peer, put_peer, put_peer },
+	[RECORD_PORT] = { NULL, put_port, put_port },
+	[RECORD_PROXY] = { NULL, put_proxy, put_proxy },
+	[RECORD_HELO] = { put_helo, put_helo, put_helo },
+	[RECORD_TLS] = { put_tls, put_tls, put_tls },
+	[RECORD_CIPHER] = { put_cipher, put_cipher, put_cipher },
+	[RECORD_GROUP] = { NULL, put_group, NULL },
+	[RECORD_SNI] = { NULL, put_sni, NULL },
+	[RECORD_ALPN] = { NULL, put_alpn, NULL },
+	[RECORD_RESUMED] = { NULL, put_resumed, NULL },
+	[RECORD_TLS_CLIENT] = { NULL, put_tls_client, NULL },
+	[RECORD_TLS_ERROR] = { NULL, failure_put_error, NULL },
+	[RECORD_TLS_ALERT] = { NULL, failure_put_alert, NULL },
+	[RECORD_TLS_OFFERED] = { NULL, failure_put_offered, NULL },
+	[RECORD_TLS_ALLOWED] = { NULL, failure_put_allowed, NULL },
+	[RECORD_TLS_FAULT] = { NULL, put_tls_fault, NULL },
+	[RECORD_MECHANISM] = { NULL, record_put_mechanism, record_put_auth_mechanism },
+	[RECORD_USER] = { record_put_user, record_put_user, record_put_auth_user },
+	[RECORD_AUTH_FAILURES] = { NULL, record_put_failures, record_put_failures },
+	[RECORD_FROM] = { put_from, NULL, NULL },
+	[RECORD_TO] = { record_put_to, NULL, NULL },
+	[RECORD_RECIPIENTS] = { record_put_recipients, NULL, NULL },
+	[RECORD_TRANSACTIONS] = { NULL, put_transactions, NULL },
+	[RECORD_MESSAGES] = { NULL, put_messages, NULL },
+	[RECORD_REFUSED] = { put_tx_refused, put_refused, NULL },
+	[RECORD_SIZE] = { put_size, NULL, NULL },
+	[RECORD_BODY] = { put_body, NULL, NULL },
+	[RECORD_REQUIRETLS] = { put_requiretls, NULL, NULL },
+	[RECORD_SMTPUTF8] = { put_smtputf8, NULL, NULL },
+	[RECORD_MESSAGE_ID] = { put_message_id, NULL, NULL },
+	[RECORD_FILE] = { put_file, NULL, NULL },
+	[RECORD_REPORT] = { put_report, NULL, NULL },
+	[RECORD_REPORT_FAULT] = { put_report_fault, NULL, NULL },
+	[RECORD_REASON] = { put_tx_reason, put_reason, put_tx_reason },
+	[RECORD_EARLY] = { NULL, put_early, NULL },
+	[RECORD_LENIENT] = { put_tx_lenient, put_lenient, NULL },
+	[RECORD_SANDBOX] = { NULL, put_sandbox, NULL },
+	[RECORD_DURATION] = { put_tx_duration, put_duration, NULL },
 };
 
 void record_write(struct session *s, enum record_event event)
@@ -314,6 +319,8 @@ void record_write(struct session *s, enum record_event event)
 			t->message(s, &b);
 		if (event == RECORD_SESSION && t->session)
 			t->session(s, &b);
+		if (event == RECORD_AUTH && t->auth)
+			t->auth(s, &b);
 		if (b.n == start || b.overflow)
 			continue;
 		record.values[record.n++] = (struct record_value){

@@ -1,6 +1,6 @@
 /*
- * What is told of a session and of each of its transactions when it ends: values by their names, filled from
- * the state, never from reply text.
+ * What is told of a session and of each of its transactions when it ends, and of each attempt to log in that
+ * came to nothing: values by their names, filled from the state, never from reply text.
  */
 #pragma once
 
@@ -34,9 +34,9 @@ struct recorder {
 
 struct session;
 
-/* Tells the recorder of the session what has ended: its transaction, or the session
+/* Tells the recorder of the session what has ended: its transaction, an attempt to log in, or the session
  * itself. */
 void record_write(struct session *s, enum record_event event);
 
-/* Why the transaction was refused, or the last within it; NULL: nothing was. */
+/* Why the transaction or the attempt was refused, or the last within it; NULL: nothing was. */
 const struct reply *record_refusal(const struct session *s);

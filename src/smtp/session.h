@@ -110,7 +110,7 @@ struct session {
 	char tls_fault[FACT_NAME_MAX]; /* what is wrong with our own certificate */
 
 	char user[AUTH_USER_MAX]; /* who has logged in; empty: nobody */
-	char failed_user[AUTH_USER_MAX]; /* who could not, the last time */
+	char mechanism[AUTH_MECHANISM_MAX]; /* of the last exchange; or empty */
 
 	bool esmtp; /* EHLO, not HELO */
 	char helo[COMMAND_LINE_MAX]; /* as the client said it */
@@ -120,9 +120,9 @@ struct session {
 	struct data data;
 	uint64_t chunk_left; /* octets of the chunk still to come */
 	bool chunk_last;
+	enum phase chunk_phase; /* to go back to when they are thrown away */
 	const struct reply
 		*chunk_refusal; /* they are thrown away, and this is the reply */
-	enum phase chunk_phase; /* to go back to when they are */
 	/* why a message was refused whose chunks still come, none but them since; NULL: none is */
 	const struct reply *lost;
 	struct tx tx;
@@ -135,7 +135,8 @@ struct session {
 
 	struct span argument; /* of the reply that a handler is about to return */
 	char reason[REPLY_LINE_MAX]; /* the last refusal, as it was said */
-	const struct reply *outcome; /* of the transaction that ends, or NULL: given up */
+	/* of the transaction that ends, or NULL: given up; or of an attempt to log in */
+	const struct reply *outcome;
 	size_t n_errors, n_junk, n_overshoot; /* since the last accepted message */
 	size_t n_transactions, n_messages;
 	size_t n_refused; /* commands and messages */

@@ -15,6 +15,8 @@ static const char *state(const struct session *s)
 	case PHASE_MAIL:
 	case PHASE_RESULTS:
 		return "In a transaction";
+	case PHASE_AUTH:
+		return "Logging in";
 	case PHASE_ENDED:
 		return session_status(s) ? session_status(s) : "Ended";
 	default:

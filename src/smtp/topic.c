@@ -36,6 +36,13 @@ static const struct topic_row rows[TOPICS] = {
 	[TOPIC_MISCONFIGURED] = { "a355e2bf653956b45958eee54f9354df", RECORD_LEVEL_ERROR,
 		"Settings Error (SMTP Receive)" },
 
+	[TOPIC_LOGIN_FAILED] = { "38675a5206700775a36c8fa5df11fad9", RECORD_LEVEL_WARNING,
+		NULL },
+	[TOPIC_LOGIN_UNAVAILABLE] = { "9309b94206840aeefd0e6fa37c0d92b3",
+		RECORD_LEVEL_WARNING, NULL },
+	[TOPIC_LOGIN_REFUSED] = { "52835afdda2c9d84cf737aa3b4889382", RECORD_LEVEL_INFO,
+		NULL },
+
 	[TOPIC_ERROR] = { "08d7c91daeb00ad991a6ff282eca9d46", RECORD_LEVEL_ERROR, NULL },
 };
 
@@ -104,7 +111,16 @@ static enum topic topic_of_message(const struct session *s)
 	return reply_is_positive(s->outcome) ? TOPIC_DELIVERED : TOPIC_REFUSED;
 }
 
+static enum topic topic_of_login(const struct session *s)
+{
+	if (s->outcome == reply_get(REPLY_AUTH_FAILED))
+		return TOPIC_LOGIN_FAILED;
+	return is_fault(s->outcome) ? TOPIC_LOGIN_UNAVAILABLE : TOPIC_LOGIN_REFUSED;
+}
+
 enum topic topic_of(const struct session *s, enum record_event event)
 {
+	if (event == RECORD_AUTH)
+		return topic_of_login(s);
 	return event == RECORD_SESSION ? topic_of_session(s) : topic_of_message(s);
 }

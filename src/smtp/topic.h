@@ -29,6 +29,11 @@ enum topic {
 	TOPIC_PROXY,
 	TOPIC_MISCONFIGURED,
 
+	/* an attempt to log in */
+	TOPIC_LOGIN_FAILED, /* user or proof was wrong */
+	TOPIC_LOGIN_UNAVAILABLE, /* this host could not tell */
+	TOPIC_LOGIN_REFUSED, /* not understood, or cancelled */
+
 	TOPIC_ERROR, /* an event of the program's */
 	TOPICS,
 };

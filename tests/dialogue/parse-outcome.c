@@ -122,7 +122,7 @@ bool parse_is_outcome(struct span s)
 {
 	return take_word(&s, SPAN("stored:")) || take_word(&s, SPAN("mailbox:")) ||
 	       take_word(&s, SPAN("reports:")) || take_word(&s, SPAN("record:")) ||
-	       take_word(&s, SPAN("message:"));
+	       take_word(&s, SPAN("message:")) || take_word(&s, SPAN("auth:"));
 }
 
 bool parse_outcome(struct parser *p, struct span s)
@@ -135,5 +135,7 @@ bool parse_outcome(struct parser *p, struct span s)
 		return parse_reports(p, s);
 	if (take_word(&s, SPAN("record:")))
 		return parse_field(p, s, RECORD_SESSION);
+	if (take_word(&s, SPAN("auth:")))
+		return parse_field(p, s, RECORD_AUTH);
 	return take_word(&s, SPAN("message:")) && parse_field(p, s, RECORD_MESSAGE);
 }

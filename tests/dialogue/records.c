@@ -40,6 +40,7 @@ static bool take_field(struct span *s, struct span *ret_name, struct span *ret_v
 static void read_record(struct way *w, struct span line)
 {
 	const char *start = line.n ? memmem(line.p, line.n, "event=", 6) : NULL;
+	enum record_event event;
 	struct kept_record *r;
 	struct span name, value;
 
@@ -48,12 +49,10 @@ static void read_record(struct way *w, struct span line)
 	line = span_from(line, (size_t)(start - line.p));
 	if (!take_field(&line, &name, &value))
 		return;
-	if (span_eq(value, SPAN("session")))
-		r = way_keep_record(w, RECORD_SESSION);
-	else if (span_eq(value, SPAN("message")))
-		r = way_keep_record(w, RECORD_MESSAGE);
-	else
+	event = record_event_find(value);
+	if (event == RECORD_EVENTS || event == RECORD_ERROR)
 		return;
+	r = way_keep_record(w, event);
 	while (take_field(&line, &name, &value))
 		way_keep_field(w, r, name, value);
 }

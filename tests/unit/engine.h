@@ -62,7 +62,7 @@ struct engine {
 	bool tls_behind; /* STARTTLS came with input behind it */
 	struct log out; /* all that was said */
 	struct log records; /* a line each */
-	size_t n_records, n_sessions;
+	size_t n_records, n_sessions, n_attempts;
 	bool bad_record; /* a value that is not escaped */
 	bool overflow; /* a reply did not fit */
 	char *left; /* input that the session has not taken yet */
@@ -197,8 +197,8 @@ static inline void engine_record(struct recorder *r, const struct record *record
 
 	e->n_records++;
 	e->n_sessions += record->event == RECORD_SESSION;
-	fprintf(e->records.to, "%s%s",
-		record->event == RECORD_SESSION ? "session" : "message",
+	e->n_attempts += record->event == RECORD_AUTH;
+	fprintf(e->records.to, "%s%s", record_event_word(record->event),
 		topic_get(record->topic)->level < RECORD_LEVEL_INFO ? "!" : "");
 	for (size_t i = 0; i < record->n; i++) {
 		struct span value = record->values[i].value;

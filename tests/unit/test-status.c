@@ -38,6 +38,23 @@ static void test_each_state_has_a_line(void)
 	}
 }
 
+static void test_an_exchange_is_told(void)
+{
+	static const struct tls_facts facts = { .version = "TLS1.3" };
+	struct engine e;
+	char octets[STATUS_MAX];
+	struct buf b = BUF(octets);
+
+	engine_init(&e);
+	e.settings.auth = AUTH_ON;
+	engine_start(&e);
+	session_secured(&e.session, &facts);
+	engine_send(&e, SPAN("EHLO x\r\nAUTH LOGIN\r\n"));
+	status_put(&e.session, &b);
+	CHECK_SPAN(buf_span(&b), "Logging in: 192.0.2.1 (x), TLS1.3");
+	engine_done(&e);
+}
+
 static void test_tls_and_its_failure_are_told(void)
 {
 	static const struct tls_facts facts = { .version = "TLS1.3" };
@@ -83,6 +100,7 @@ int main(void)
 {
 	static const struct test tests[] = {
 		TEST(test_each_state_has_a_line),
+		TEST(test_an_exchange_is_told),
 		TEST(test_tls_and_its_failure_are_told),
 		TEST(test_the_longest_line_fits),
 	};

@@ -142,6 +142,74 @@ static void test_a_refusal_of_a_recipient_is_no_fault_of_ours(void)
 	engine_done(&e);
 }
 
+struct attempt {
+	const char *input;
+	bool unavailable;
+	const char *told;
+};
+
+/* Of each that came to nothing, and of no other. */
+static void test_an_attempt_to_log_in_is_told_by_what_it_came_to(void)
+{
+	static const struct attempt table[] = {
+		{ "AUTH PLAIN AHVzZXIAZ3Vlc3M=\r\n", false,
+			"auth! outcome=\"failed\" peer=\"192.0.2.1\" port=\"50000\" "
+			"helo=\"x\" tls=\"TLS1.3\" cipher=\"TLS_AES_256_GCM_SHA384\" "
+			"mechanism=\"PLAIN\" user=\"user\" auth_failures=\"1\" "
+			"reason=\"535 5.7.8 Authentication failed\"\n" },
+		{ "AUTH PLAIN\r\n", true, "auth! outcome=\"unavailable\"" },
+		{ "AUTH login dXNlcg==\r\n*\r\n", false,
+			"auth outcome=\"given-up\" peer=\"192.0.2.1\" port=\"50000\" "
+			"helo=\"x\" tls=\"TLS1.3\" cipher=\"TLS_AES_256_GCM_SHA384\" "
+			"mechanism=\"LOGIN\" user=\"user\" "
+			"reason=\"501 5.7.0 Authentication cancelled\"\n" },
+		{ "AUTH DIGEST-MD5 =\r\n", false, "auth outcome=\"refused\"" },
+		{ "AUTH DIGEST-MD5 =\r\n", false, "mechanism=\"DIGEST-MD5\"" },
+		{ "AUTH PLAIN x\r\n", false, "auth outcome=\"refused\"" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		struct engine e;
+		engine_init(&e);
+		e.settings.tls = TLS_ON;
+		e.settings.auth = AUTH_ON;
+		e.users.unavailable = table[i].unavailable;
+		engine_start(&e);
+		engine_send(&e, SPAN("EHLO x\r\nSTARTTLS\r\n"));
+		engine_send(&e, SPAN("EHLO x\r\n"));
+		engine_send(&e, span_of(table[i].input));
+		if (!CHECK(tells(&e, table[i].told)))
+			fprintf(stderr, "\t%s: %.*s", table[i].input,
+				(int)log_span(&e.records).n, log_span(&e.records).p);
+		e.users.unavailable = false;
+		engine_send(&e, SPAN("AUTH PLAIN AHVzZXIAc2VjcmV0\r\n"));
+		CHECK(e.n_attempts == 1 && !e.bad_record);
+		engine_done(&e);
+	}
+}
+
+/* A word that is no name of a mechanism may be a password in the wrong place (RFC 4422 3.1). */
+static void test_a_mechanism_that_cannot_be_one_is_not_told(void)
+{
+	static const char *const words[] = { "AHVzZXIAc2VjcmV0", "secret", "A+B", "A.B",
+		"ABCDEFGHIJKLMNOPQRSTU", "\xc3\x84" };
+
+	for (size_t i = 0; i < TEST_COUNT(words); i++) {
+		struct engine e;
+		char line[64];
+		int n = snprintf(line, sizeof(line), "AUTH %s\r\n", words[i]);
+		engine_init(&e);
+		e.settings.tls = TLS_ON;
+		e.settings.auth = AUTH_ON;
+		engine_start(&e);
+		engine_send(&e, SPAN("EHLO x\r\nSTARTTLS\r\n"));
+		engine_send(&e, SPAN("EHLO x\r\n"));
+		engine_send(&e, (struct span){ line, (size_t)n });
+		CHECK(e.n_attempts == 1 && !tells(&e, "mechanism="));
+		engine_done(&e);
+	}
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
@@ -152,6 +220,8 @@ int main(void)
 		TEST(test_a_fault_of_our_certificate_is_told_behind_a_failure),
 		TEST(test_a_message_is_told_by_what_became_of_it),
 		TEST(test_a_refusal_of_a_recipient_is_no_fault_of_ours),
+		TEST(test_an_attempt_to_log_in_is_told_by_what_it_came_to),
+		TEST(test_a_mechanism_that_cannot_be_one_is_not_told),
 	};
 
 	return test_main(tests, TEST_COUNT(tests));

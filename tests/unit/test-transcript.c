@@ -56,6 +56,9 @@ static void test_what_authenticates_is_masked(void)
 			"C: AUTH PLAIN ****\nC: MAIL\n" },
 		{ "AUTH a\\b c\n", "C: AUTH a\\\\b ****\n" },
 		{ "AUTH PLAIN\r\n", "C: AUTH PLAIN\n" },
+		{ "AUTH SCRAM-SHA-256-PLUS-X\r\n", "C: AUTH ****\n" },
+		{ "AUTH AHVzZXIAc2VjcmV0c2VjcmV0|more\r\n|NOOP\r\n",
+			"C: AUTH ****\nC: NOOP\n" },
 		{ "AUTHOR x y\r\n", "C: AUTHOR x y\n" },
 	};
 
