@@ -48,17 +48,15 @@ static bool is_plain(const char *name, size_t n)
 	return n > 0;
 }
 
-static void take_names(gnutls_x509_crt_t leaf, struct tls_client *ret)
+static void take_names(gnutls_x509_crt_t leaf, int wanted, struct tls_client *ret)
 {
 	for (unsigned i = 0; ret->n_names < TLS_CLIENT_NAMES_MAX; i++) {
 		char *name = ret->names[ret->n_names];
 		size_t n = TLS_CLIENT_NAME_MAX;
 		int type = gnutls_x509_crt_get_subject_alt_name(leaf, i, name, &n, NULL);
-		bool is_name =
-			type == GNUTLS_SAN_RFC822NAME || type == GNUTLS_SAN_DNSNAME;
 		if (type == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
 			break;
-		if (!is_name || n >= TLS_CLIENT_NAME_MAX || !is_plain(name, n))
+		if (type != wanted || n >= TLS_CLIENT_NAME_MAX || !is_plain(name, n))
 			continue;
 		name[n] = '\0';
 		ret->n_names++;
@@ -136,7 +134,8 @@ struct tls_client *tls_client_new(
 	}
 	say(client, "It cannot be read");
 	if (n > 0) {
-		take_names(chain[0], client);
+		take_names(chain[0], GNUTLS_SAN_RFC822NAME, client);
+		take_names(chain[0], GNUTLS_SAN_DNSNAME, client);
 		verify(chain, n, authorities, client);
 	}
 	while (n > 0)

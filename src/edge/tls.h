@@ -59,7 +59,7 @@ struct tls_client {
 	bool trusted; /* by an authority of client_ca, for a client, today */
 	char fault[FACT_NAME_MAX]; /* why it is not, in the library's words */
 	char fingerprint[2 * TLS_FINGERPRINT_SIZE + 1]; /* of all of it, hexadecimal */
-	/* rfc822Name and dNSName of subjectAltName: graphic ASCII, or left out */
+	/* of subjectAltName: rfc822Names, then dNSNames; graphic ASCII, or left out */
 	char names[TLS_CLIENT_NAMES_MAX][TLS_CLIENT_NAME_MAX];
 	size_t n_names;
 };

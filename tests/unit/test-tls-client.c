@@ -191,8 +191,8 @@ static void sign(const char *who, const char *purpose, const char *signer,
 static void names_of_device(gnutls_x509_crt_t crt)
 {
 	name(crt, GNUTLS_SAN_URI, "https://example.org/", 20);
-	name(crt, GNUTLS_SAN_RFC822NAME, "printer@example.org", 19);
 	name(crt, GNUTLS_SAN_DNSNAME, "printer.example.org", 19);
+	name(crt, GNUTLS_SAN_RFC822NAME, "printer@example.org", 19);
 }
 
 static void odd_names(gnutls_x509_crt_t crt)
