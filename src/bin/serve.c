@@ -9,6 +9,8 @@
 #include "edge/module.h"
 #include "smtp/status.h"
 
+#define LOG_DELAY 20 /* milliseconds in which more may come to be told */
+
 struct moment moment_now(void)
 {
 	struct timespec t;
@@ -152,7 +154,8 @@ static void use_idle_time(struct serve *v)
 	if (v->logins && v->session->settings->auth == AUTH_REQUIRED &&
 		v->session->secured)
 		logins_load(v->logins);
-	if (log_is_pending(v->log) && !stream_is_ready(v->stream))
+	/* who has one message often has no more to say than QUIT */
+	if (log_is_pending(v->log) && stream_is_quiet(v->stream, LOG_DELAY))
 		log_flush(v->log);
 }
 

@@ -10,11 +10,10 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/time.h>
-#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/buf.h"
-#include "base/cleanup.h"
+#include "edge/datagram.h"
 #include "edge/log-sinks.h"
 #include "edge/module.h"
 #include "edge/stream.h"
@@ -72,7 +71,7 @@ static void log_write(struct recorder *recorder, const struct record *r)
 
 	if (topic_get(r->topic)->level > l->least)
 		return;
-	if (!l->pending && !(l->pending = malloc(LOG_PENDING_MAX)))
+	if (!l->pending && !(l->pending = malloc(LOG_PENDING_MAX + TEXT_MAX)))
 		return;
 	if (l->n_pending + ENTRY_MAX > LOG_PENDING_MAX)
 		log_flush(l);
@@ -119,38 +118,44 @@ static void wake(int signal)
 	(void)signal;
 }
 
-/* From here on a call that waits is interrupted in time; 0 ends that. */
-static void set_timer(uint64_t milliseconds)
+/*
+ * From here on a call that waits is interrupted in time; 0 ends that. A file is not waited for, and a datagram
+ * has a limit of its own.
+ */
+static void set_timer(const struct log *l, uint64_t milliseconds)
 {
+	const struct sigaction interrupt = { .sa_handler = wake };
 	const struct itimerval timer = {
 		.it_value.tv_sec = (time_t)(milliseconds / 1000),
 		.it_interval.tv_usec = milliseconds ? AGAIN : 0,
 	};
 
+	if (l->fd >= 0)
+		return;
+	sigaction(SIGALRM, &interrupt, NULL);
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
 void log_flush(struct log *l)
 {
-	OWNED char *text = malloc(TEXT_MAX);
 	struct span waiting;
 	uint64_t start;
 
 	log_open(l);
+	if (!l->pending)
+		return;
 	waiting = (struct span){ l->pending, l->n_pending };
 	l->n_pending = 0;
-	if (!text)
-		return;
-	set_timer(LOG_STUCK);
+	set_timer(l, LOG_STUCK);
 	start = stream_clock();
 	while (waiting.n && !l->stuck) {
-		struct buf b = { .p = text, .cap = TEXT_MAX };
+		struct buf b = { .p = l->pending + LOG_PENDING_MAX, .cap = TEXT_MAX };
 		struct record r;
 		take_record(&waiting, &r);
 		log_sink_write(l, &r, &b);
 		l->stuck = stream_clock() - start >= LOG_STUCK;
 	}
-	set_timer(0);
+	set_timer(l, 0);
 }
 
 void log_init(struct log *l, const char *journal_stream, bool silent)
@@ -209,8 +214,8 @@ void log_prepare(struct log *l)
 {
 	if (l->sink == LOG_JSON && l->fd < 0)
 		open_file(l);
-	if (l->sink == LOG_SYSLOG_LINES)
-		tzset(); /* for the time stamps of syslog(3) */
+	if (l->sink == LOG_SYSLOG_LINES && l->fd < 0)
+		l->fd = datagram_open(LOG_SYSLOG_SOCKET, LOG_STUCK);
 }
 
 static void open_journal(struct log *l)
@@ -227,15 +232,10 @@ static void open_journal(struct log *l)
 
 void log_open(struct log *l)
 {
-	const struct sigaction interrupt = { .sa_handler = wake };
-
 	if (l->opened)
 		return;
 	l->opened = true;
-	sigaction(SIGALRM, &interrupt, NULL);
 	log_prepare(l);
-	if (l->sink == LOG_SYSLOG_LINES)
-		openlog(LOG_IDENTIFIER, LOG_PID | LOG_NDELAY, LOG_MAIL);
 	if (l->sink == LOG_JOURNAL)
 		open_journal(l);
 }

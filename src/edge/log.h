@@ -14,11 +14,11 @@ struct log {
 	enum log_choice fallback; /* what `auto` comes to */
 	enum record_level least; /* what is less is not told */
 	const char *file; /* of LOG_JSON */
-	int fd; /* of that file; -1 */
+	int fd; /* of that file, or a socket to syslog; negative: none */
 	bool torn; /* it ends in the middle of a line */
 	const char *modules; /* their directory; to be set before log_open() */
 	const struct systemd_api *systemd; /* loaded when first needed */
-	char *pending; /* records not yet written */
+	char *pending; /* records not yet written, and behind them room for the text of one */
 	size_t n_pending;
 	bool opened;
 	bool stuck;

@@ -101,6 +101,7 @@ static const struct bpf_rule conditional[] = {
 	{ SYS_sendmsg, EOPNOTSUPP, { { 2, ARG_HAS_NO, MSG_FASTOPEN } } },
 	{ SYS_sendto, EOPNOTSUPP, { { 3, ARG_HAS_NO, MSG_FASTOPEN } } },
 	{ SYS_setsockopt, 0, { { 1, ARG_IS, SOL_SOCKET }, { 2, ARG_IS, SO_SNDBUF } } },
+	{ SYS_setsockopt, 0, { { 1, ARG_IS, SOL_SOCKET }, { 2, ARG_IS, SO_SNDTIMEO } } },
 	{ SYS_setsockopt, 0, { { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_CORK } } },
 	{ SYS_setsockopt, ENOPROTOOPT,
 		{ { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_NODELAY } } },

@@ -25,8 +25,10 @@ static const struct topic_row rows[TOPICS] = {
 		"SSL Error (SMTP Receive)" },
 	[TOPIC_TLS_REJECTED] = { "7c3f59d4ab5a18a72b7da80006c5d939", RECORD_LEVEL_WARNING,
 		"SSL Error (SMTP RX Reject)" },
-	[TOPIC_CERTIFICATE] = { "1d55143a935e2d7516667fd8072cb7cc", RECORD_LEVEL_WARNING,
+	[TOPIC_TLS_UNUSABLE] = { "1d55143a935e2d7516667fd8072cb7cc", RECORD_LEVEL_WARNING,
 		"Certificate Error (SMTP Receive)" },
+	[TOPIC_CERTIFICATE] = { "52c06667987f6c3b9c13c24addaa18a5", RECORD_LEVEL_WARNING,
+		NULL },
 	[TOPIC_INJECTION] = { "22dfb1c740f90b8396fdf22a97db59d5", RECORD_LEVEL_WARNING,
 		"SSL Error (Injected Commands)" },
 	[TOPIC_WRONG_PORT] = { "d817fb5343d624b5b7fa2828260d4558", RECORD_LEVEL_WARNING,
@@ -65,6 +67,8 @@ static enum topic topic_of_end(enum session_end end)
 		return TOPIC_HTTP;
 	case END_FOREIGN_TLS:
 		return TOPIC_WRONG_PORT;
+	case END_TLS_UNUSABLE:
+		return TOPIC_TLS_UNUSABLE;
 	case END_TLS_INJECTION:
 		return TOPIC_INJECTION;
 	default:
@@ -82,6 +86,8 @@ static enum topic topic_of_session(const struct session *s)
 		return topic;
 	if (s->rejected && !s->secured)
 		return TOPIC_TLS_REJECTED;
+	if (s->tls_unusable)
+		return TOPIC_TLS_UNUSABLE;
 	return s->tls_fault[0] ? TOPIC_CERTIFICATE : TOPIC_SESSION;
 }
 

@@ -23,7 +23,8 @@ enum topic {
 	TOPIC_HTTP,
 	TOPIC_TLS_FAILED,
 	TOPIC_TLS_REJECTED,
-	TOPIC_CERTIFICATE, /* something is wrong with ours */
+	TOPIC_TLS_UNUSABLE, /* for want of a certificate of ours */
+	TOPIC_CERTIFICATE, /* something is wrong with it, and it was used all the same */
 	TOPIC_INJECTION,
 	TOPIC_WRONG_PORT, /* TLS where SMTP begins in the clear */
 	TOPIC_PROXY,

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include "base/cleanup.h"
+#include "masks.h"
 #include "parse.h"
 
 #define FILE_OCTETS_MAX (1024 * 1024)
@@ -43,7 +44,10 @@ bool dialogue_read(struct dialogue *d, const char *path, struct complaint *ret)
 	if (n == FILE_OCTETS_MAX)
 		return complain(ret, 0, "too long");
 	*ret = (struct complaint){ 0 };
-	return parse_all(&p, (struct span){ octets, n });
+	if (!parse_all(&p, (struct span){ octets, n }))
+		return false;
+	masks_fill(d);
+	return true;
 }
 
 void dialogue_done(struct dialogue *d)

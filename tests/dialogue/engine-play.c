@@ -69,12 +69,8 @@ static bool set_tls(struct engine *e, const struct dialogue *d, struct complaint
 static bool set_auth(struct engine *e, const struct dialogue *d, struct complaint *ret)
 {
 	const char *mode = dialogue_setting(d, "auth", "off");
-	const char *users = dialogue_setting(d, "users", "good");
 
-	few_users_init(&e->users);
-	if (strcmp(users, "missing") == 0)
-		e->users.listed = "";
-	e->users.unavailable = strcmp(users, "broken") == 0;
+	few_users_init(&e->users, dialogue_setting(d, "users", "good"));
 	e->settings.authenticator = &e->users.authenticator;
 	for (size_t i = 0; i < sizeof(auth_words) / sizeof(*auth_words); i++)
 		if (strcmp(mode, auth_words[i]) == 0) {

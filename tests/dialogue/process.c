@@ -110,6 +110,7 @@ static void set_all(
 		set(p, "trace-content", "yes");
 	}
 	p->lmtp = strcmp(dialogue_setting(d, "protocol", "smtp"), "lmtp") == 0;
+	p->users = dialogue_setting(d, "users", "good");
 	p->peer = dialogue_setting(d, "peer", "192.0.2.1");
 	if (strcmp(p->peer, "unknown") == 0)
 		p->peer = NULL;

@@ -35,6 +35,7 @@ struct process {
 	size_t n_settings;
 	const char *peer; /* the client's address, or NULL */
 	bool lmtp;
+	const char *users; /* how it is with those who may log in */
 };
 
 /* Starts the server, unless it has been: after the first octets of a client that does not

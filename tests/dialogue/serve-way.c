@@ -10,6 +10,7 @@
 #include "edge/peer.h"
 #include "process.h"
 #include "smtp/policy.h"
+#include "unit/few-users.h"
 
 #define UNIQUE_MAX 24
 
@@ -19,6 +20,7 @@ struct server {
 	struct stream stream;
 	struct session session;
 	struct idn_names names;
+	struct few_users users;
 	struct policy policy;
 	struct maildir maildir;
 	struct outbox outbox;
@@ -58,6 +60,8 @@ static void build(struct server *s, const struct process *p)
 	log_init(&s->log, NULL, false);
 	idn_names_init(&s->names, MODULES, &s->log);
 	s->config.session.names = &s->names.names;
+	few_users_init(&s->users, p->users);
+	s->config.session.authenticator = &s->users.authenticator;
 	policy_init(&s->policy, &s->config.session);
 	maildir_init(&s->maildir, &recipients, s->config.maildir_create == CREATE_YES,
 		s->host);

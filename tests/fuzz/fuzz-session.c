@@ -1,8 +1,9 @@
 /*
  * The whole engine with stages in memory. Input: settings, the hook and the recipients that are refused,
- * piece, and the peer's octets; an octet 255 among them is a pause in which the peer reads. Promises: the
- * same in pieces as at once, replies that are lines of SMTP, no reply lost or left owing, records that are
- * escaped, and nothing stored before the very octets CRLF.CRLF.
+ * piece and who may log in, and the peer's octets; an octet 255 among them is a pause in which the peer
+ * reads. Promises: the same in pieces as at once, replies that are lines of SMTP, no reply lost or left owing,
+ * records that are escaped, nothing stored before the very octets CRLF.CRLF, and nothing of somebody who had
+ * to log in and did not.
  */
 #include "fuzz/fuzz.h"
 #include "unit/engine.h"
@@ -15,6 +16,9 @@
 
 static void choose(struct engine *e, const uint8_t *data)
 {
+	static const enum auth_mode modes[] = { AUTH_OFF, AUTH_ON, AUTH_REQUIRED,
+		AUTH_ON };
+
 	engine_init(e);
 	e->settings.tls = data[0] & 3;
 	e->settings.bare_newline = data[0] & 4 ? BARE_REJECT : BARE_NORMALIZE;
@@ -22,6 +26,8 @@ static void choose(struct engine *e, const uint8_t *data)
 	e->handshake_fails = data[0] & 16;
 	e->settings.lmtp = data[0] & 64;
 	e->settings.dsn = data[0] & 128;
+	e->settings.auth = modes[data[2] / FUZZ_PIECE_MAX];
+	e->users.unavailable = data[2] / FUZZ_PIECE_MAX == 3;
 	e->settings.recipient_limit = RECIPIENT_LIMIT;
 	e->settings.error_limit = ERROR_LIMIT;
 	e->memory.refuses = data[1] % HOOK_COUNT;
@@ -74,6 +80,13 @@ static void check(struct engine *e)
 	MUST(e->memory.n_cleared == e->n_records - e->n_attempts - 1);
 	MUST(e->memory.n_stored == e->session.n_messages);
 	MUST(e->memory.n_stored == 0 || e->memory.refuses == HOOK_NONE);
+	MUST(!e->users.wrong && !e->users.open);
+	MUST(e->session.n_auth_failures == e->n_pauses);
+	MUST(e->n_pauses <= AUTH_FAILURES_MAX);
+	if (e->settings.auth == AUTH_OFF || e->n_handshakes == 0)
+		MUST(e->users.n_steps == 0);
+	if (e->settings.auth == AUTH_REQUIRED && !e->session.user[0])
+		MUST(e->memory.n_stored == 0);
 	MUST(!e->session.tx.open);
 	MUST(!memchr(e->session.helo, '\n', strlen(e->session.helo)));
 	if (e->settings.tls == TLS_REQUIRED && e->n_handshakes == 0)

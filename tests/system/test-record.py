@@ -216,19 +216,51 @@ def test_standard_error_that_takes_nothing_costs_no_mail():
     harness.equal(len(here.new()), 3)
 
 
-def test_syslog_that_takes_nothing_costs_no_mail():
-    """A socket in place of /dev/log whose owner does not read."""
-    here = Site(log="syslog")
-    harness.mount("-t", "tmpfs", "tmpfs", "/dev/shm")
-    harness.at_end(harness.run, "umount", "-l", "/dev/shm")
+def own_devices():
+    """A /dev of the test's own, in which /dev/log can come and go."""
+    harness.need_root("a /dev of our own")
+    devices = harness.small_file_system(harness.scratch() / "dev", "64k")
+    for name in ("null", "zero", "urandom", "random"):
+        (devices / name).touch()
+        harness.mount("--bind", f"/dev/{name}", devices / name)
+    harness.mount("--rbind", devices, "/dev")
+    harness.at_end(harness.run, "umount", "-R", "-l", "/dev")
+
+
+def syslog_daemon():
     log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     harness.at_end(log.close)
-    log.bind("/dev/shm/log")
-    if not os.path.lexists("/dev/log"):
-        open("/dev/log", "x").close()
-        harness.at_end(os.unlink, "/dev/log")
-    harness.mount("--bind", "/dev/shm/log", "/dev/log")
-    harness.at_end(harness.run, "umount", "-l", "/dev/log")
+    log.bind("/dev/log")
+    log.settimeout(harness.PATIENCE)
+    return log
+
+
+def test_syslog_hears_lines_of_its_own_protocol():
+    here = Site(log="syslog")
+    own_devices()
+    log = syslog_daemon()
+    client = here.connect()
+    client.quit()
+    line = log.recv(10000).decode("ascii")
+    harness.equal(line.split(" ")[:3], [f"<22>postern[{client.process.pid}]:", "event=session", "end=quit"])
+
+
+def test_syslog_may_be_started_anew():
+    here = Site(log="syslog")
+    own_devices()
+    first = syslog_daemon()
+    client = here.connect()
+    first.close()
+    os.unlink("/dev/log")
+    second = syslog_daemon()
+    client.quit()
+    harness.contains(second.recv(10000).decode("ascii"), "event=session end=quit")
+
+
+def test_syslog_that_takes_nothing_costs_no_mail():
+    here = Site(log="syslog")
+    own_devices()
+    log = syslog_daemon()
     filler = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     filler.setblocking(False)
     with filler, contextlib.suppress(BlockingIOError):

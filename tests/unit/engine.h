@@ -241,7 +241,7 @@ static inline void engine_init(struct engine *e)
 		.authenticator = &e->users.authenticator,
 	};
 	few_names_init(&e->names);
-	few_users_init(&e->users);
+	few_users_init(&e->users, "good");
 	e->now = (struct moment){ 1796116087, 42, 5000 };
 	e->memory.stage.ops = &ops;
 	e->recorder.write = engine_record;

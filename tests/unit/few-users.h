@@ -162,7 +162,8 @@ static inline enum auth_sender few_sender(
 	return AUTH_SENDER_FOREIGN;
 }
 
-static inline void few_users_init(struct few_users *few)
+/* "good"; or "missing": no mechanism, or "broken": nobody can tell. */
+static inline void few_users_init(struct few_users *few, const char *how)
 {
 	*few = (struct few_users){
 		.authenticator = { .mechanisms = few_mechanisms,
@@ -171,6 +172,7 @@ static inline void few_users_init(struct few_users *few)
 			.user = few_user,
 			.end = few_end,
 			.sender = few_sender },
-		.listed = "PLAIN LOGIN ECHO",
+		.listed = strcmp(how, "missing") == 0 ? "" : "PLAIN LOGIN ECHO",
+		.unavailable = strcmp(how, "broken") == 0,
 	};
 }

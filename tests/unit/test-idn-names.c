@@ -44,12 +44,14 @@ static void test_may_be_loaded_before(void)
 	CHECK(n.api == api);
 }
 
+/* The sentence is in each. */
 static size_t count_records(const struct log *log)
 {
+	static const char told[] = "/nonexistent/idn.so:";
 	size_t n = 0;
 
-	for (size_t i = 0; i + 12 <= log->n_pending; i++)
-		n += memcmp(log->pending + i, "event=error", 12) == 0;
+	for (size_t i = 0; i + sizeof(told) <= log->n_pending; i++)
+		n += memcmp(log->pending + i, told, sizeof(told) - 1) == 0;
 	return n;
 }
 
@@ -71,7 +73,6 @@ static void test_a_missing_module_is_told_when_it_is_needed(void)
 		CHECK(count_records(&log) == 1);
 	}
 	CHECK(b.n == 0);
-	CHECK(memmem(log.pending, log.n_pending, "/nonexistent/idn.so", 19));
 	log.n_pending = 0;
 	log_done(&log);
 }

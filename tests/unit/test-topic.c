@@ -38,6 +38,7 @@ static void test_a_session_is_told_by_how_it_ended(void)
 		{ "", TLS_OFF, END_DENIED, TOPIC_DENIED },
 		{ "", TLS_OFF, END_BAD_PROXY, TOPIC_PROXY },
 		{ "", TLS_OFF, END_MISCONFIGURED, TOPIC_MISCONFIGURED },
+		{ "", TLS_IMPLICIT, END_TLS_UNUSABLE, TOPIC_TLS_UNUSABLE },
 		{ "GET / HTTP/1.1\r\n", TLS_OFF, END_EOF, TOPIC_HTTP },
 		{ "\x16\x03\x01\x01\x02\x01", TLS_ON, END_EOF, TOPIC_WRONG_PORT },
 		{ "STARTTLS\r\nNOOP\r\n", TLS_ON, END_EOF, TOPIC_INJECTION },
@@ -82,6 +83,8 @@ static void test_a_fault_of_our_certificate_is_told_behind_a_failure(void)
 	engine_start(&e);
 	session_tls_fault(&e.session, "tls.crt: has expired");
 	CHECK(topic_of(&e.session, RECORD_SESSION) == TOPIC_CERTIFICATE);
+	e.session.tls_unusable = true;
+	CHECK(topic_of(&e.session, RECORD_SESSION) == TOPIC_TLS_UNUSABLE);
 	session_tls_failed(&e.session, &failure, &e.now);
 	CHECK(topic_of(&e.session, RECORD_SESSION) == TOPIC_TLS_FAILED);
 	engine_done(&e);
