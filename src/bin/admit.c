@@ -6,6 +6,7 @@
 #include "bin/admit.h"
 #include <stdio.h>
 #include "edge/peer.h"
+#include "edge/table.h"
 #include "proto/proxy.h"
 
 /* One fault of a line of the clients file. */
@@ -18,8 +19,39 @@ static void put_fault(struct config *c, const struct rule *rule, const char *wha
 	c->report(c->ctx, text);
 }
 
+static void tell_recipients(void *ctx, const char *what)
+{
+	struct config *c = ctx;
+	char text[CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "recipients %s: %s", c->recipients_file, what);
+	c->n_faults++;
+	c->report(c->ctx, text);
+}
+
+static void ignore_pair(void *ctx, size_t line, struct span key, struct span value)
+{
+	(void)ctx, (void)line, (void)key, (void)value;
+}
+
+/* Of a table that cannot be used all faults are told: there may be more than the first. */
+static void open_recipients(struct config *c)
+{
+	const struct table_visitor tell = { c, ignore_pair, tell_recipients };
+	size_t n_before = c->n_faults;
+	char fault[TABLE_FAULT_MAX];
+
+	if (table_open(c->recipients_file, false, &c->recipients.table, fault) == 0)
+		return;
+	table_check(c->recipients_file, false, &tell);
+	if (c->n_faults == n_before)
+		tell_recipients(c, fault);
+}
+
 bool admit_prepare(struct config *c)
 {
+	if (c->recipients_file)
+		open_recipients(c);
 	if (c->clients_file)
 		c->n_faults +=
 			clients_read(&c->clients, c->clients_file, c->report, c->ctx);

@@ -9,8 +9,8 @@
 #define PROXY_SECONDS 5
 
 /*
- * Reads the file that `clients` names, and tells faults as the settings' are told. True
- * when there was none at all in either.
+ * Reads the file that `clients` names and opens the table that `recipients` names, and
+ * tells faults as the settings' are told. True when there was none at all in any.
  */
 bool admit_prepare(struct config *c);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "bin/check-auth.h"
+#include "bin/check-recipients.h"
 #include "edge/idn.h"
 #include "edge/module.h"
 #include "edge/sandbox.h"
@@ -197,6 +198,7 @@ static void check_names(struct config *c)
 			put_named(c, "domains", domain,
 				"is no internationalized domain name (RFC 5891)");
 	}
+	check_recipients(c, api);
 }
 
 static void check_sasl(struct config *c)

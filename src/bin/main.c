@@ -198,10 +198,6 @@ static bool is_port_of_smtp(struct connection *c)
 /* The engine and its stages, without a file open yet. */
 static void build(struct connection *c, const struct moment *now)
 {
-	const struct recipients recipients = {
-		.template = c->config.maildir,
-		.hostname = c->config.session.hostname,
-	};
 	struct buf host = BUF(c->host), unique = BUF(c->unique);
 	size_t n = 0;
 
@@ -212,8 +208,7 @@ static void build(struct connection *c, const struct moment *now)
 		span_of(c->config.session.hostname ? c->config.session.hostname : ""));
 	policy_init(&c->policy, &c->config.session);
 	confine_init(&c->confine, &c->dirs, &c->names, c->logins);
-	maildir_init(&c->maildir, &recipients, c->config.maildir_create == CREATE_YES,
-		c->host);
+	maildir_init(&c->maildir, &c->config.recipients, c->host);
 	c->stages[n++] = &c->policy.stage;
 	if (c->config.sandbox)
 		c->stages[n++] = &c->confine.stage;

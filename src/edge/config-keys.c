@@ -149,23 +149,6 @@ static const char *parse_hostname(
 	return NULL;
 }
 
-static const char *parse_maildir(
-	struct config *c, const struct config_key *key, const char *text)
-{
-	struct span rest = span_of(text);
-
-	while (rest.n) {
-		size_t n = strcspn(rest.p, "/");
-		if (span_eq((struct span){ rest.p, n }, SPAN("..")))
-			return "must not have .. in it";
-		for (size_t i = 0; i < n; i++)
-			if (rest.p[i] == '%' && (++i == n || !strchr("ud%", rest.p[i])))
-				return "may have %u, %d and %% in it, and no other %";
-		rest = span_from(rest, n + (n < rest.n));
-	}
-	return parse_text(c, key, text);
-}
-
 /* Cuts a copy of `text` at blanks; list and copy are the row's memory. Ended by NULL. */
 static char **cut(
 	struct config *c, const struct config_key *key, const char *text, size_t *ret_n)
@@ -270,8 +253,12 @@ const struct config_key config_keys[] = {
 	{ "banner", "SMTP service ready", parse_banner, AT(session.banner), NULL },
 	{ "domains", "", parse_domains, 0, NULL },
 	{ "mail-root", "", parse_text, AT(mail_root), NULL },
-	{ "maildir", "", parse_maildir, AT(maildir), NULL },
+	{ "maildir", "", config_parse_maildir, AT(maildir), NULL },
 	{ "maildir-create", "auto", parse_word, AT(maildir_create), create_words },
+	{ "recipients", "", parse_text, AT(recipients_file), NULL },
+	{ "catch-all", "", config_parse_catch_all, AT(recipients.catch_all), NULL },
+	{ "subaddress-delimiter", "", config_parse_delimiter, AT(recipients.delimiter),
+		NULL },
 	{ "dsn-outbox", "", parse_text, AT(dsn_outbox), NULL },
 	{ "tls", "off", parse_tls, AT(session.tls), tls_words },
 	{ "tls-certificate", "", parse_files, 0, NULL },

@@ -37,5 +37,13 @@ const char *config_parse_log(
 const char *config_parse_log_level(
 	struct config *c, const struct config_key *key, const char *text);
 
+/* Of config-recipients.c: where mail goes. */
+const char *config_parse_maildir(
+	struct config *c, const struct config_key *key, const char *text);
+const char *config_parse_catch_all(
+	struct config *c, const struct config_key *key, const char *text);
+const char *config_parse_delimiter(
+	struct config *c, const struct config_key *key, const char *text);
+
 extern const struct config_key config_keys[];
 extern const size_t config_n_keys;

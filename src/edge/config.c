@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "edge/config-keys.h"
 #include "edge/file.h"
+#include "edge/table.h"
 #include "proto/conf.h"
 
 static void fault(struct config *c, const char *where, const char *key, const char *what)
@@ -74,6 +75,8 @@ void config_done(struct config *c)
 	keep(&c->root_owned, NULL);
 	keep(&c->maildir_owned, NULL);
 	clients_done(&c->clients);
+	table_close(c->recipients.table);
+	c->recipients.table = NULL;
 }
 
 static void set(struct config *c, struct span key, struct span value, const char *where)
@@ -195,6 +198,7 @@ static void finish_maildir(struct config *c)
 	while (*dir == '/')
 		dir++;
 	c->maildir = *dir ? dir : ".";
+	c->recipients.template = c->maildir;
 	if (c->mail_root)
 		settle(c, "mail-root", c->mail_root);
 }
@@ -264,6 +268,7 @@ static void finish_auth(struct config *c)
 
 static void finish_defaults(struct config *c)
 {
+	c->recipients.hostname = c->session.hostname;
 	settle(c, "hostname", c->session.hostname ? c->session.hostname : "");
 	if (c->session.n_domains == 0) {
 		c->own_domain[0] = c->session.hostname;
@@ -271,10 +276,13 @@ static void finish_defaults(struct config *c)
 		c->session.n_domains = c->session.hostname != NULL;
 		settle(c, "domains", c->session.hostname ? c->session.hostname : "");
 	}
+	c->recipients.create = c->maildir_create;
 	if (c->maildir_create == CREATE_AUTO)
 		c->maildir_create =
 			c->maildir && strchr(c->maildir, '%') ? CREATE_NO : CREATE_YES;
-	settle(c, "maildir-create", c->maildir_create == CREATE_YES ? "yes" : "no");
+	if (!c->recipients_file)
+		settle(c, "maildir-create",
+			c->maildir_create == CREATE_YES ? "yes" : "no");
 }
 
 bool config_finish(struct config *c)

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include "edge/clients.h"
+#include "edge/recipients.h"
 #include "edge/tls.h"
 #include "smtp/settings.h"
 #include "smtp/topic.h"
@@ -20,12 +21,6 @@ enum log_choice {
 	LOG_JSON, /* JSON Lines, into log_file */
 };
 
-enum create_choice {
-	CREATE_AUTO, /* one Maildir: yes; a template: no */
-	CREATE_NO,
-	CREATE_YES,
-};
-
 struct config {
 	struct session_settings session;
 	struct tls_settings tls;
@@ -36,6 +31,8 @@ struct config {
 	const char *mail_root; /* absolute, or as given */
 	const char *maildir; /* relative to mail_root */
 	enum create_choice maildir_create;
+	const char *recipients_file; /* NULL: whose Maildir exists has a mailbox */
+	struct recipients recipients; /* its table is opened by bin/admit */
 	const char *dsn_outbox; /* NULL: no reports */
 	uint64_t timeout, session_timeout; /* seconds */
 	enum log_choice log;

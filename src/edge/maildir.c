@@ -66,33 +66,59 @@ static const struct reply *open_failure(int error)
 {
 	if (error == -EMFILE || error == -ENFILE)
 		return reply_get(REPLY_RECIPIENT_MANY);
-	if (error == -ENOENT || error == -ENOTDIR)
-		return reply_get(REPLY_MAILBOX_UNKNOWN);
 	return failure(error);
+}
+
+static const struct reply *search_failure(enum recipients_result result)
+{
+	static const enum reply_name names[] = {
+		[RECIPIENTS_NAME] = REPLY_MAILBOX_NAME,
+		[RECIPIENTS_UNKNOWN] = REPLY_MAILBOX_UNKNOWN,
+		[RECIPIENTS_AUTH] = REPLY_AUTH_FIRST,
+		[RECIPIENTS_FAILED] = REPLY_RECIPIENTS_FAILED,
+	};
+
+	return reply_get(names[result]);
+}
+
+/* True for a Maildir that is not there, and is not to be made. */
+static bool is_absent(int error, const struct recipients_place *place)
+{
+	return error == -ENOTDIR || (error == -ENOENT && !place->may_create);
+}
+
+/* The first place that is there or may be made; always to be closed. NULL or a refusal. */
+static const struct reply *find_place(struct maildir *m, const struct tx *tx,
+	const struct recipient *r, struct mailbox *ret)
+{
+	struct recipients_search search;
+	struct recipients_place place;
+	int error;
+
+	recipients_begin(&search, &m->recipients, r, tx->user);
+	do {
+		enum recipients_result result = recipients_next(&search, &place);
+		if (result != RECIPIENTS_FOUND)
+			return search_failure(result);
+		mailbox_close(ret);
+		error = mailbox_open(ret, m->root, place.path);
+	} while (is_absent(error, &place));
+	return error < 0 && error != -ENOENT ? open_failure(error) : NULL;
 }
 
 static const struct reply *maildir_rcpt(
 	struct stage *st, const struct tx *tx, struct recipient *r)
 {
 	struct maildir *m = maildir_of(st);
-	char path[MAILBOX_PATH_MAX];
-	struct buf b = BUF(path);
-	struct mailbox box;
-	int error;
+	struct mailbox box = { .new_dir = -1 };
+	const struct reply *refusal = find_place(m, tx, r, &box);
 
-	(void)tx;
-	if (recipients_path(&m->recipients, r, &b) != RECIPIENTS_FOUND)
-		return reply_get(REPLY_MAILBOX_NAME);
-	error = mailbox_open(&box, m->root, path);
-	if (error < 0 && !(error == -ENOENT && m->create)) {
-		mailbox_close(&box);
-		return open_failure(error);
-	}
-	if (box.new_dir >= m->max_fd) {
-		mailbox_close(&box);
-		return reply_get(REPLY_RECIPIENT_MANY);
-	}
-	return add_box(m, &box, &r->slot);
+	if (!refusal && box.new_dir >= m->max_fd)
+		refusal = reply_get(REPLY_RECIPIENT_MANY);
+	if (!refusal)
+		return add_box(m, &box, &r->slot);
+	mailbox_close(&box);
+	return refusal;
 }
 
 /*
@@ -263,8 +289,8 @@ static const struct stage_ops maildir_ops = {
 	.clear = maildir_clear,
 };
 
-void maildir_init(struct maildir *m, const struct recipients *recipients, bool create,
-	const char *host)
+void maildir_init(
+	struct maildir *m, const struct recipients *recipients, const char *host)
 {
 	struct rlimit files = { 0 };
 
@@ -275,7 +301,6 @@ void maildir_init(struct maildir *m, const struct recipients *recipients, bool c
 		.stage.ops = &maildir_ops,
 		.recipients = *recipients,
 		.root = -1,
-		.create = create,
 		.host = host,
 	};
 }

@@ -16,7 +16,6 @@ struct maildir {
 	struct recipients recipients;
 	int root; /* mail-root, open; the caller's */
 	int max_fd; /* descriptors from here on are kept for files and logs */
-	bool create;
 	const char *host; /* escaped for a file name */
 	struct mailbox *boxes;
 	size_t n_boxes;
@@ -26,8 +25,8 @@ struct maildir {
 };
 
 /* `host` stays the caller's. m->root is to be set before mail comes. */
-void maildir_init(struct maildir *m, const struct recipients *recipients, bool create,
-	const char *host);
+void maildir_init(
+	struct maildir *m, const struct recipients *recipients, const char *host);
 
 /* A host name with "/" and ":" and unprintable octets replaced, as names of messages need
  * it. */

@@ -1,7 +1,26 @@
-/* Promises that no address leads out of mail-root; refuses to touch the file system. */
+/*
+ * Promises that no address leads out of mail-root, and that of several lines of a table the most specific
+ * counts. Refuses to touch what is below mail-root.
+ */
 #include "edge/recipients.h"
 #include <limits.h>
+#include "edge/table.h"
+#include "proto/destination.h"
 #include "proto/utf8.h"
+
+#define VALUE_MAX (DESTINATION_PATH_MAX + 64) /* a path, and flags with some blanks */
+
+/* What %u and %d stand for. */
+struct expansion {
+	struct span local, domain;
+};
+
+enum search_step {
+	STEP_NAMED,
+	STEP_BASE,
+	STEP_CATCH_ALL,
+	STEP_OVER,
+};
 
 /* Octets of the character in front that a file name may have; 0: it may not. */
 static size_t name_length(struct span s)
@@ -11,8 +30,7 @@ static size_t name_length(struct span s)
 	return c >= 32 && c <= 126 && c != '/' ? 1 : utf8_non_ascii(s);
 }
 
-/* Appends the value as part of a file name. What is not ASCII is in lower case already. */
-static bool put_component(struct buf *to, struct span value)
+static bool is_component(struct span value)
 {
 	if (value.n == 0 || value.n > NAME_MAX || value.p[0] == '.')
 		return false;
@@ -20,46 +38,239 @@ static bool put_component(struct buf *to, struct span value)
 		size_t n = name_length(value);
 		if (n == 0)
 			return false;
-		if (n == 1)
-			buf_put_char(to, ascii_lower(*value.p));
-		else
-			buf_put(to, (struct span){ value.p, n });
 		value = span_from(value, n);
 	}
 	return true;
 }
 
-static bool put_local(struct buf *to, struct span local)
+/* What is not ASCII is in lower case already. */
+static void put_lower(struct buf *to, struct span s)
 {
-	char octets[NAME_MAX + 1];
-	struct buf plain = BUF(octets);
-
-	local_unquote(local, &plain);
-	return !plain.overflow && put_component(to, buf_span(&plain));
+	for (size_t i = 0; i < s.n; i++)
+		buf_put_char(to, ascii_lower(s.p[i]));
 }
 
-static bool put_part(
-	struct buf *to, char what, const struct recipients *rs, const struct recipient *r)
+/* Appends the value as part of a file name. */
+static bool put_component(struct buf *to, struct span value)
+{
+	if (!is_component(value))
+		return false;
+	put_lower(to, value);
+	return true;
+}
+
+static bool put_part(struct buf *to, char what, const struct expansion *e)
 {
 	switch (what) {
 	case 'u':
-		return put_local(to, r->local);
+		return put_component(to, e->local);
 	case 'd':
-		return put_component(to, r->domain.n ? r->domain : span_of(rs->hostname));
+		return put_component(to, e->domain);
 	default:
 		buf_put_char(to, what);
 		return true;
 	}
 }
 
-enum recipients_result recipients_path(
-	const struct recipients *rs, const struct recipient *r, struct buf *ret_path)
+static enum recipients_result expand(
+	struct span template, const struct expansion *e, struct recipients_place *ret)
 {
-	for (const char *t = rs->template; *t; t++) {
-		if (*t != '%')
-			buf_put_char(ret_path, *t);
-		else if (!put_part(ret_path, *++t, rs, r))
+	struct buf path = BUF(ret->path);
+
+	for (size_t i = 0; i < template.n; i++) {
+		if (template.p[i] != '%')
+			buf_put_char(&path, template.p[i]);
+		else if (!put_part(&path, template.p[++i], e))
 			return RECIPIENTS_NAME;
 	}
-	return buf_terminate(ret_path) ? RECIPIENTS_FOUND : RECIPIENTS_NAME;
+	return buf_terminate(&path) ? RECIPIENTS_FOUND : RECIPIENTS_NAME;
+}
+
+static bool has_part(struct span template, char what)
+{
+	for (size_t i = 0; i + 1 < template.n; i++)
+		if (template.p[i] == '%' && template.p[++i] == what)
+			return true;
+	return false;
+}
+
+/* `known`: the parts that a line of the table has named, of which there are so many and no more. */
+static bool may_create(enum create_choice create, struct span template, const char *known)
+{
+	if (create != CREATE_AUTO)
+		return create == CREATE_YES;
+	return (strchr(known, 'u') || !has_part(template, 'u')) &&
+	       (strchr(known, 'd') || !has_part(template, 'd'));
+}
+
+static enum recipients_result place(const struct recipients_search *s,
+	struct span template, const struct expansion *e, const char *known,
+	struct recipients_place *ret)
+{
+	ret->may_create = may_create(s->rs->create, template, known);
+	return expand(template, e, ret);
+}
+
+/* What a line says of the recipient that it names. */
+static enum recipients_result obey(struct recipients_search *s, struct span value,
+	const struct expansion *e, const char *known, struct recipients_place *ret)
+{
+	struct destination d;
+	struct destination_fault fault;
+
+	if (!destination_parse(span_trim(value), &d, &fault))
+		return RECIPIENTS_FAILED;
+	if (d.deny) {
+		s->next = STEP_OVER;
+		return RECIPIENTS_UNKNOWN;
+	}
+	if (d.auth && !s->logged_in)
+		return RECIPIENTS_AUTH;
+	return place(s, d.path.n ? d.path : span_of(s->rs->template), e, known, ret);
+}
+
+/* Asks for one key, which has an "@" where it has a domain. */
+static enum table_found find_key(const struct table *table, struct span local,
+	const struct span *domain, struct buf *ret_value)
+{
+	char octets[NAMES_LOCAL_MAX + 1 + DOMAIN_OCTETS_MAX];
+	struct buf key = BUF(octets);
+
+	/* it would be found as the line of an address */
+	if (!domain && memchr(local.p, '@', local.n))
+		return TABLE_ABSENT;
+	buf_put(&key, local);
+	if (domain) {
+		buf_put_char(&key, '@');
+		put_lower(&key, *domain);
+	}
+	if (key.overflow)
+		return TABLE_ABSENT;
+	return table_find(table, buf_span(&key), ret_value);
+}
+
+/* From the most specific line to the least. UNKNOWN: there is none. */
+static enum recipients_result look_up(struct recipients_search *s,
+	const struct expansion *whole, struct span base, struct recipients_place *ret)
+{
+	const struct {
+		struct span local; /* of the key */
+		bool has_domain;
+		struct span user; /* what %u is */
+		const char *known;
+	} keys[] = {
+		{ whole->local, true, whole->local, "ud" },
+		{ base, true, base, "ud" },
+		{ whole->local, false, whole->local, "u" },
+		{ base, false, base, "u" },
+		{ SPAN(""), true, base, "d" },
+	};
+
+	/* or it would be found as the line of all others */
+	if (whole->local.n == 0)
+		return RECIPIENTS_NAME;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		const struct expansion e = { keys[i].user, whole->domain };
+		char octets[VALUE_MAX];
+		struct buf value = BUF(octets);
+		/* without a subaddress it is the key above */
+		if (i % 2 && base.n == whole->local.n)
+			continue;
+		switch (find_key(s->rs->table, keys[i].local,
+			keys[i].has_domain ? &whole->domain : NULL, &value)) {
+		case TABLE_FOUND:
+			return obey(s, buf_span(&value), &e, keys[i].known, ret);
+		case TABLE_ABSENT:
+			break;
+		case TABLE_FAILED:
+			return RECIPIENTS_FAILED;
+		}
+	}
+	return RECIPIENTS_UNKNOWN;
+}
+
+bool recipients_is_address(const char *catch_all)
+{
+	return strchr(catch_all, '@') && !strchr(catch_all, '/');
+}
+
+/* A name that cannot be is nobody's. */
+static enum recipients_result catch_all(
+	struct recipients_search *s, struct recipients_place *ret)
+{
+	const char *text = s->rs->catch_all;
+	struct expansion e = { s->whole, s->domain };
+
+	if (!text)
+		return RECIPIENTS_UNKNOWN;
+	if (!is_component(s->whole))
+		return RECIPIENTS_NAME;
+	if (!recipients_is_address(text))
+		return place(s, span_of(text), &e, "", ret);
+	destination_key_cut(span_of(text), &e.local, &e.domain);
+	return s->rs->table ? look_up(s, &e, e.local, ret)
+			    : place(s, span_of(s->rs->template), &e, "ud", ret);
+}
+
+/* Without a table: the Maildir of that name, if there is one. */
+static enum recipients_result named(const struct recipients_search *s, struct span local,
+	struct recipients_place *ret)
+{
+	const struct expansion e = { local, s->domain };
+
+	return place(s, span_of(s->rs->template), &e, "", ret);
+}
+
+/* What stands before the first delimiter; all where that would be nothing. */
+static struct span without_subaddress(struct span local, char delimiter)
+{
+	const char *at = delimiter ? memchr(local.p, delimiter, local.n) : NULL;
+
+	return at && at > local.p ? (struct span){ local.p, (size_t)(at - local.p) }
+				  : local;
+}
+
+void recipients_begin(struct recipients_search *s, const struct recipients *rs,
+	const struct recipient *r, bool logged_in)
+{
+	struct buf local = BUF(s->octets);
+
+	local_unquote(r->local, &local);
+	for (size_t i = 0; i < local.n; i++)
+		local.p[i] = ascii_lower(local.p[i]);
+	s->rs = rs;
+	s->logged_in = logged_in;
+	s->whole = buf_span(&local);
+	s->base = without_subaddress(s->whole, rs->delimiter);
+	s->domain = r->domain.n ? r->domain : span_of(rs->hostname);
+	s->next = STEP_NAMED;
+}
+
+enum recipients_result recipients_next(
+	struct recipients_search *s, struct recipients_place *ret)
+{
+	bool has_base = s->base.n != s->whole.n;
+	const struct expansion whole = { s->whole, s->domain };
+	enum recipients_result r;
+
+	switch (s->next++) {
+	case STEP_NAMED:
+		if (!s->rs->table) {
+			r = named(s, s->whole, ret);
+			/* a subaddress makes no mailbox of its own */
+			ret->may_create &= !has_base;
+			return r;
+		}
+		s->next = STEP_CATCH_ALL;
+		r = look_up(s, &whole, s->base, ret);
+		if (r != RECIPIENTS_UNKNOWN)
+			return r;
+		return recipients_next(s, ret);
+	case STEP_BASE:
+		return has_base ? named(s, s->base, ret) : recipients_next(s, ret);
+	case STEP_CATCH_ALL:
+		return catch_all(s, ret);
+	default:
+		return RECIPIENTS_UNKNOWN;
+	}
 }

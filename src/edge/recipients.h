@@ -2,26 +2,65 @@
 #pragma once
 
 #include "base/buf.h"
-#include "smtp/tx.h"
+#include "smtp/names.h"
 
 /* below mail-root; each component has its own limit, NAME_MAX */
 #define MAILBOX_PATH_MAX 1024
+
+struct table;
+
+enum create_choice {
+	CREATE_AUTO, /* one that strangers cannot make more of by making up names */
+	CREATE_NO,
+	CREATE_YES,
+};
 
 struct recipients {
 	const char *template; /* relative to mail-root; %u local part, %d domain, %% a
 				 percent */
 	const char *hostname; /* the domain of <postmaster> */
+	enum create_choice create; /* a Maildir that does not exist */
+	struct table *table; /* who has a mailbox; NULL: whose Maildir exists */
+	const char
+		*catch_all; /* for all others: a template, or an address; NULL: nothing */
+	char delimiter; /* before a subaddress; NUL: there are none */
 };
 
 enum recipients_result {
 	RECIPIENTS_FOUND,
 	RECIPIENTS_NAME, /* the address cannot name a directory */
+	RECIPIENTS_UNKNOWN, /* there is no other place for it */
+	RECIPIENTS_AUTH, /* it takes mail from those alone who have logged in */
+	RECIPIENTS_FAILED, /* the table cannot be read, or its line means nothing */
 };
 
+/* The places where mail for one recipient may go, in order. */
+struct recipients_search {
+	const struct recipients *rs;
+	bool logged_in;
+	char octets[NAMES_LOCAL_MAX];
+	struct span whole; /* local part, without its quotes and in lower case */
+	struct span base; /* and without a subaddress */
+	struct span domain; /* as the recipient has it */
+	unsigned next; /* what is tried next */
+};
+
+struct recipients_place {
+	char path[MAILBOX_PATH_MAX];
+	bool may_create;
+};
+
+/* `rs` and the recipient stay the caller's. Nothing is looked up yet. */
+void recipients_begin(struct recipients_search *s, const struct recipients *rs,
+	const struct recipient *r, bool logged_in);
+
 /*
- * The path below mail-root, NUL-terminated; "." for mail-root itself. Local part and
- * domain are written in lower case, and each is one path component or part of one: never
- * empty, "..", hidden, malformed UTF-8, or with a slash or control character in it.
+ * The next place: a path below mail-root, NUL-terminated; "." for mail-root itself. Only after -ENOENT may it
+ * be asked again. Local part and domain are written in lower case, and each is one path component or part of
+ * one: never empty, "..", hidden, malformed UTF-8, or with a slash or control character in it.
  */
-enum recipients_result recipients_path(
-	const struct recipients *rs, const struct recipient *r, struct buf *ret_path);
+enum recipients_result recipients_next(
+	struct recipients_search *s, struct recipients_place *ret);
+
+/* True for a catch-all that is an address. */
+bool recipients_is_address(const char *catch_all);

@@ -235,7 +235,7 @@ static int visit_pair(
 	return r;
 }
 
-void table_cdb_check(const struct table_cdb *c, const struct table_visitor *visitor)
+void table_cdb_visit(const struct table_cdb *c, const struct table_visitor *visitor)
 {
 	struct cdb_pair pair = { 0 };
 	int r = 0;

@@ -147,7 +147,7 @@ static enum table_found find_text(
 	if (!pair)
 		return TABLE_ABSENT;
 	buf_put(ret_value, pair->value);
-	return TABLE_FOUND;
+	return ret_value->overflow ? TABLE_FAILED : TABLE_FOUND;
 }
 
 enum table_found table_find(const struct table *t, struct span key, struct buf *ret_value)
@@ -156,13 +156,13 @@ enum table_found table_find(const struct table *t, struct span key, struct buf *
 			 : table_cdb_find(&t->cdb, key, ret_value);
 }
 
-static void visit(const struct table *t, const struct table_visitor *v)
+void table_visit(const struct table *t, const struct table_visitor *visitor)
 {
 	if (t->fd >= 0)
-		table_cdb_check(&t->cdb, v);
+		table_cdb_visit(&t->cdb, visitor);
 	for (size_t i = 0; i < t->text.n_pairs; i++) {
 		const struct table_pair *pair = &t->text.pairs[i];
-		v->pair(v->ctx, pair->line, pair->key, pair->value);
+		visitor->pair(visitor->ctx, pair->line, pair->key, pair->value);
 	}
 }
 
@@ -173,7 +173,7 @@ void table_check(const char *path, bool is_secret, const struct table_visitor *v
 	if (!t)
 		put(visitor, strerror(ENOMEM));
 	else if (read_table(t, path, is_secret, visitor) >= 0)
-		visit(t, visitor);
+		table_visit(t, visitor);
 	table_close(t);
 }
 

@@ -17,7 +17,7 @@ struct table;
 enum table_found {
 	TABLE_FOUND,
 	TABLE_ABSENT,
-	TABLE_FAILED, /* the file cannot be read, or is broken */
+	TABLE_FAILED, /* the file cannot be read or is broken, or there is no room for the value */
 };
 
 /*
@@ -30,7 +30,7 @@ int table_open(const char *path, bool is_secret, struct table **ret,
 	char ret_fault[TABLE_FAULT_MAX]);
 void table_close(struct table *t);
 
-/* Appends the value of the key to *ret_value, which has room for TABLE_VALUE_MAX. Keys are compared as octets. */
+/* Appends the value of the key to *ret_value; TABLE_VALUE_MAX is always enough. Keys are compared as octets. */
 enum table_found table_find(
 	const struct table *t, struct span key, struct buf *ret_value);
 
@@ -43,7 +43,10 @@ struct table_visitor {
 	void (*fault)(void *ctx, const char *what);
 };
 
-/* Tells every fault that the file has, one that keeps it from being opened included, and every pair that is fine. */
+/* Tells every pair of an open table that is found by its key, and of a cdb the faults that only this shows. */
+void table_visit(const struct table *t, const struct table_visitor *visitor);
+
+/* The same for a file, with all that keeps it from being opened. */
 void table_check(const char *path, bool is_secret, const struct table_visitor *visitor);
 
 /*

@@ -88,6 +88,8 @@ static const struct reply replies[REPLY_COUNT] = {
 		"No senders can be checked for now; try later" },
 	[REPLY_AUTH_UNAVAILABLE] = { 454, "4.7.0",
 		"Authentication not available; try later" },
+	[REPLY_RECIPIENTS_FAILED] = { 451, "4.3.5",
+		"Recipients cannot be looked up; try later" },
 	[REPLY_STORE_FAILED] = { 451, "4.3.0",
 		"The message could not be stored; try later" },
 	[REPLY_STORE_FULL] = { 452, "4.3.1", "Insufficient storage; try later" },

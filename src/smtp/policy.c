@@ -101,7 +101,7 @@ static enum names_result match(
 }
 
 /* <postmaster> without a domain is ours wherever it comes from (RFC 5321 4.5.1). */
-static const struct reply *judge_domain(
+const struct reply *policy_judge_domain(
 	const struct session_settings *settings, struct span domain)
 {
 	enum reply_name verdict = REPLY_DOMAIN_UNKNOWN;
@@ -124,7 +124,7 @@ static const struct reply *policy_rcpt(
 {
 	if (tx->n_recipients > settings_of(st)->recipient_limit)
 		return reply_get(REPLY_RECIPIENT_MANY);
-	return judge_domain(settings_of(st), r->domain);
+	return policy_judge_domain(settings_of(st), r->domain);
 }
 
 static const struct reply *policy_body(

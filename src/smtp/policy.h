@@ -13,3 +13,7 @@ struct policy {
 };
 
 void policy_init(struct policy *p, const struct session_settings *settings);
+
+/* NULL, or why mail for the domain is not accepted; a domain as stages compare it. */
+const struct reply *policy_judge_domain(
+	const struct session_settings *settings, struct span domain);

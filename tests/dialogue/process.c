@@ -44,7 +44,7 @@ static void set(struct process *p, const char *key, const char *value)
 static bool is_ours(const char *key)
 {
 	static const char *const ours[] = { "certificate", "fault", "outbox", "peer",
-		"protocol", "rule", "users" };
+		"protocol", "recipient", "rule", "users" };
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
 		if (strcmp(key, ours[i]) == 0)
@@ -52,19 +52,20 @@ static bool is_ours(const char *key)
 	return false;
 }
 
-/* The clients file, where the dialogue has rules for it. */
-static bool write_rules(struct process *p, const struct dialogue *d)
+/* The file that the setting names, where the dialogue has lines for it. */
+static bool write_lines(
+	struct process *p, const struct dialogue *d, const char *key, const char *setting)
 {
-	const char *path = arena_print(&p->way.arena, "%s/clients", p->directory);
+	const char *path = arena_print(&p->way.arena, "%s/%s", p->directory, setting);
 
 	for (size_t i = 0; i < d->n_settings; i++) {
 		CLEANUP(close_file) FILE *f = NULL;
-		if (strcmp(d->settings[i].key, "rule") != 0)
+		if (strcmp(d->settings[i].key, key) != 0)
 			continue;
 		f = fopen(path, "ae");
 		if (!f || fprintf(f, "%s\n", d->settings[i].value) < 0)
 			return way_fail(&p->way, "%s: %s", path, strerror(errno));
-		set(p, "clients", path);
+		set(p, setting, path);
 	}
 	return true;
 }
@@ -228,7 +229,9 @@ bool process_play(const struct surroundings *where, const struct dialogue *d,
 	if (!certificates_make(&p.way, where->directory) || !make_directory(&p, where, d))
 		return complain(ret, 0, "%s", p.way.fault);
 	set_all(&p, where, d);
-	if (!write_rules(&p, d) || !set_outbox(&p, dialogue_setting(d, "outbox", NULL)))
+	if (!write_lines(&p, d, "rule", "clients") ||
+		!write_lines(&p, d, "recipient", "recipients") ||
+		!set_outbox(&p, dialogue_setting(d, "outbox", NULL)))
 		return complain(ret, 0, "%s", p.way.fault);
 	if (!open_connection(&p))
 		return complain(ret, 0, "%s", p.way.fault);

@@ -49,8 +49,6 @@ static bool read_settings(struct server *s, const struct process *p)
 
 static void build(struct server *s, const struct process *p)
 {
-	const struct recipients recipients = { s->config.maildir,
-		s->config.session.hostname };
 	const struct peer_environment environment = { .tcp_remote_ip = p->peer };
 	struct buf host = BUF(s->host);
 	struct moment now = moment_now();
@@ -63,8 +61,7 @@ static void build(struct server *s, const struct process *p)
 	few_users_init(&s->users, p->users);
 	s->config.session.authenticator = &s->users.authenticator;
 	policy_init(&s->policy, &s->config.session);
-	maildir_init(&s->maildir, &recipients, s->config.maildir_create == CREATE_YES,
-		s->host);
+	maildir_init(&s->maildir, &s->config.recipients, s->host);
 	s->stages[0] = &s->policy.stage;
 	s->stages[1] = &s->maildir.stage;
 	s->stages[2] = &s->outbox.stage;

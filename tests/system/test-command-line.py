@@ -193,6 +193,80 @@ def test_check_is_silent_about_good_rules():
                         f"tls-certificate = {pair.certificate}\ntls-key = {pair.key}\n"), (0, ""))
 
 
+OURS = f"hostname = {harness.HOST}\ndomains = example.org *.example.net b\u00fccher.example\n"
+
+
+@harness.table(
+    capitals=("Info@example.org\n", ":1: Info@example.org: must be written info@example.org"),
+    domain_in_capitals=("info@Example.org\n", ":1: info@Example.org: must be written info@example.org"),
+    u_label=("info@b\u00fccher.example\n",
+             ":1: info@b\u00fccher.example: must be written info@xn--bcher-kva.example"),
+    form_of_unicode=("jose\u0301@example.org\n",
+                     ":1: jose\u0301@example.org: must be written jos\u00e9@example.org"),
+    quotes=('"john doe"@example.org\n', ":1: \\x22john: must be without quotes"),
+    star=("*@example.org all\n", ":1: *@example.org: is no name: for all others of a domain write @domain"),
+    bare_domain=("example.org all\n", ":1: example.org: is a domain: for all its names write @domain"),
+    no_domain=("info@-example.org\n", ":1: info@-example.org: is no address"),
+    not_ours=("a\nb@example.com\n", ":2: b@example.com: is of no domain that mail is accepted for"),
+    others_not_ours=("@example.net x\n", ":1: @example.net: is of no domain that mail is accepted for"),
+    above=("\n# x\na ../x\n", ":3: ../x: must not have .. in it"),
+    absolute=("a /srv/mail/a\n", ":1: /srv/mail/a: must be a path that begins at mail-root"),
+    percent=("a x/%h auth\n", ":1: x/%h: may have %u, %d and %% in it"),
+    flag=("a x authenticated\n", ":1: authenticated: is not auth or deny"),
+    continued=("a x\n  auth\n", ": line 2: begins with a blank"),
+    twice=("a\nb\na x\n", ": line 3: a: has a line already, 1"),
+)
+def test_check_looks_at_every_recipient(lines, fault):
+    path = harness.scratch() / "recipients"
+    path.write_text(lines, encoding="utf-8")
+    status, told = check(f"maildir = {path.parent}/%u\nrecipients = {path}\n{OURS}")
+    harness.equal(status, EX_CONFIG)
+    harness.equal(told.count("\n"), 1, told)
+    assert f"{path}{fault}" in told, told
+
+
+def test_check_tells_all_faults_of_recipients():
+    path = harness.scratch() / "recipients"
+    path.write_text("a@example.com ../x\nb\n")
+    status, told = check(f"maildir = {path.parent}/%u\nrecipients = {path}\n{OURS}")
+    harness.equal(status, EX_CONFIG)
+    harness.equal(told.count("\n"), 2, told)
+    path.write_text(" a\nb\n c\nb\n")
+    status, told = check(f"maildir = {path.parent}/%u\nrecipients = {path}\n{OURS}")
+    harness.equal(told.count("\n"), 3, told)
+
+
+def test_check_needs_a_mailbox_behind_a_catch_all():
+    path = harness.scratch() / "recipients"
+    path.write_text("a\nb deny\n")
+    for address, fault in (("a@example.org", ""), ("b@example.org", f"has no mailbox in {path}"),
+                           ("c@example.org", f"has no mailbox in {path}")):
+        status, told = check(f"maildir = {path.parent}/%u\nrecipients = {path}\n{OURS}"
+                             f"catch-all = {address}\n")
+        harness.equal(status, EX_CONFIG if fault else 0, told)
+        assert fault in told, told
+
+
+def test_check_is_silent_about_good_recipients():
+    path = harness.scratch() / "recipients"
+    path.write_text("# ours\ninfo@example.org\nsales@example.org info\nscanner@example.org scans/%u auth\n"
+                    "jos\u00e9@xn--bcher-kva.example jose\n@sub.example.net %d/%u\npostmaster\r\nabuse deny\n"
+                    f"postmaster@{harness.HOST} ./auth\n", encoding="utf-8")
+    harness.equal(check(f"maildir = {path.parent}/%u\nrecipients = {path}\ncatch-all = rest\n"
+                        f"subaddress-delimiter = +\n{OURS}"), (0, ""))
+
+
+@harness.table(missing=("/nonexistent/recipients", "No such file"),
+               directory=("/etc", "is not a regular file"), no_cdb=("x.cdb", "is no cdb, or not all of one"))
+def test_check_needs_the_table_of_recipients(name, fault):
+    path = harness.scratch() / name
+    if not name.startswith("/"):
+        path.write_bytes(b"x" * 5000)
+    status, told = check(f"maildir = {harness.scratch()}\nrecipients = {path}\n")
+    harness.equal(status, EX_CONFIG)
+    assert f"postern: recipients {path}: {fault}" in told, told
+
+
 @harness.table(missing=("/nonexistent/clients", "No such file"), directory=("/etc", "Is a directory"))
 def test_check_needs_the_clients_file(path, fault):
     status, told = check(f"maildir = {harness.scratch()}\nclients = {path}\n")

@@ -63,6 +63,19 @@ static void test_every_wrong_value_is_told_in_a_sentence(void)
 		{ "maildir=/srv/../etc", "must not have .. in it" },
 		{ "maildir=/srv/%x", "may have %u, %d and %% in it, and no other %" },
 		{ "maildir=/srv/%", "may have %u, %d and %% in it, and no other %" },
+		{ "catch-all=/srv/rest", "must be a path that begins at mail-root" },
+		{ "catch-all=a/../b", "must not have .. in it" },
+		{ "catch-all=a%", "may have %u, %d and %% in it, and no other %" },
+		{ "catch-all=@example.org", "-o: catch-all: is no address" },
+		{ "catch-all=Info@example.org", "must be in lower case" },
+		{ "catch-all=info@-", "is no address: its domain cannot be one" },
+		{ "catch-all=info@bücher.example", "must have its domain as A-labels" },
+		{ "subaddress-delimiter=+-", "must be one character" },
+		{ "subaddress-delimiter=a", "must be one character" },
+		{ "subaddress-delimiter=/", "must be one character" },
+		{ "subaddress-delimiter=%", "must be one character" },
+		{ "subaddress-delimiter=.", "must be one character" },
+		{ "subaddress-delimiter=@", "must be one character" },
 		{ "tls-key=credential:a/b", "credential: takes a name, not a path" },
 		{ "tls-client-ca=credential:a/b",
 			"credential: takes a name, not a path" },
@@ -155,6 +168,30 @@ static void test_mail_root_is_what_all_maildirs_share(void)
 	}
 }
 
+static void test_mail_goes_where_the_settings_say(void)
+{
+	const char *pairs[] = { "maildir=/srv/%d/%u", "hostname=mail.example.org",
+		"recipients=/etc/recipients.cdb", "catch-all=%d/rest@x",
+		"subaddress-delimiter=+", NULL };
+	struct config c;
+	struct heard h;
+
+	CHECK(take(&c, &h, pairs));
+	CHECK_SPAN(span_of(c.recipients_file), "/etc/recipients.cdb");
+	CHECK_SPAN(span_of(c.recipients.template), "%d/%u");
+	CHECK_SPAN(span_of(c.recipients.hostname), "mail.example.org");
+	CHECK_SPAN(span_of(c.recipients.catch_all), "%d/rest@x");
+	CHECK(c.recipients.delimiter == '+');
+	CHECK(!c.recipients.table);
+	config_done(&c);
+	pairs[2] = "recipients=";
+	pairs[3] = "catch-all=";
+	pairs[4] = "subaddress-delimiter=";
+	CHECK(take(&c, &h, pairs));
+	CHECK(!c.recipients_file && !c.recipients.catch_all && !c.recipients.delimiter);
+	config_done(&c);
+}
+
 static void test_a_maildir_outside_mail_root_is_refused(void)
 {
 	static const char *const outside[] = { "maildir=/etc/%u", "maildir=/srvx/%u" };
@@ -187,6 +224,8 @@ static void test_one_maildir_is_created_and_those_of_a_template_are_not(void)
 		struct heard h;
 		CHECK(take(&c, &h, pairs));
 		CHECK(c.maildir_create == cases[i].want);
+		CHECK((c.recipients.create == CREATE_AUTO) ==
+			(strcmp(cases[i].create, "maildir-create=auto") == 0));
 		config_done(&c);
 	}
 }
@@ -414,6 +453,7 @@ int main(void)
 		TEST(test_units_count),
 		TEST(test_the_panels_word_for_required_is_ssl),
 		TEST(test_mail_root_is_what_all_maildirs_share),
+		TEST(test_mail_goes_where_the_settings_say),
 		TEST(test_a_maildir_outside_mail_root_is_refused),
 		TEST(test_one_maildir_is_created_and_those_of_a_template_are_not),
 		TEST(test_logging_in_needs_what_it_is_done_with),

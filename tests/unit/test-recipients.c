@@ -1,7 +1,24 @@
 /* Addresses as paths: none leads out, none is a surprise. */
+#include <stdio.h>
+#include <unistd.h>
 #include "edge/maildir.h"
-#include "edge/recipients.h"
+#include "edge/table.h"
 #include "unit/test.h"
+
+/* The first place, without a table. */
+static enum recipients_result find_first(const char *template, struct span local,
+	struct span domain, struct recipients_place *ret)
+{
+	const struct recipients rs = {
+		.template = template,
+		.hostname = "mail.example.org",
+	};
+	const struct recipient r = { .local = local, .domain = domain };
+	struct recipients_search search;
+
+	recipients_begin(&search, &rs, &r, false);
+	return recipients_next(&search, ret);
+}
 
 static void test_an_address_becomes_a_path_or_none(void)
 {
@@ -48,50 +65,333 @@ static void test_an_address_becomes_a_path_or_none(void)
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
-		const struct recipients rs = { cases[i].template, "mail.example.org" };
-		const struct recipient r = {
-			.local = span_of(cases[i].local),
-			.domain = span_of(cases[i].domain),
-		};
-		char path[MAILBOX_PATH_MAX];
-		struct buf b = BUF(path);
-		enum recipients_result result = recipients_path(&rs, &r, &b);
+		struct recipients_place place;
+		enum recipients_result result = find_first(cases[i].template,
+			span_of(cases[i].local), span_of(cases[i].domain), &place);
 		CHECK(result == (cases[i].want ? RECIPIENTS_FOUND : RECIPIENTS_NAME));
 		if (cases[i].want && result == RECIPIENTS_FOUND)
-			CHECK_SPAN(span_of(path), cases[i].want);
+			CHECK_SPAN(span_of(place.path), cases[i].want);
 	}
 }
 
 static void test_a_path_that_does_not_fit_names_no_mailbox(void)
 {
 	char template[MAILBOX_PATH_MAX + 1];
-	const struct recipients rs = { template, "mail.example.org" };
-	const struct recipient r = { .local = SPAN("joe"),
-		.domain = SPAN("example.org") };
-	char path[MAILBOX_PATH_MAX];
-	struct buf b = BUF(path);
+	struct recipients_place place;
 
 	memset(template, 'x', MAILBOX_PATH_MAX);
 	template[MAILBOX_PATH_MAX] = '\0';
-	CHECK(recipients_path(&rs, &r, &b) == RECIPIENTS_NAME);
+	CHECK(find_first(template, SPAN("joe"), SPAN("example.org"), &place) ==
+		RECIPIENTS_NAME);
 }
 
 /* NAME_MAX counts octets: 127 letters of two and one more octet just fit. */
 static void test_a_name_is_as_long_as_its_octets(void)
 {
-	const struct recipients rs = { "%u", "mail.example.org" };
+	struct recipients_place place;
 	char local[300];
 
 	for (size_t n = 254; n <= 256; n++) {
-		const struct recipient r = { .local = { local, n } };
-		char path[MAILBOX_PATH_MAX];
-		struct buf b = BUF(path);
 		for (size_t i = 0; i + 1 < n; i += 2)
 			memcpy(local + i, "é", 2);
 		local[n - 1] = n % 2 ? 'a' : local[n - 1];
-		CHECK(recipients_path(&rs, &r, &b) ==
+		CHECK(find_first("%u", (struct span){ local, n }, SPAN(""), &place) ==
 			(n <= 255 ? RECIPIENTS_FOUND : RECIPIENTS_NAME));
 	}
+}
+
+static const char table_path[] = "test-recipients.tmp";
+
+/* Some lines, and what else is set. */
+struct setting {
+	const char *lines; /* NULL: no table */
+	const char *template, *catch_all;
+	char delimiter;
+	enum create_choice create;
+	bool logged_in;
+};
+
+/*
+ * All places for the address, in order, until one may be made: "path path+ !unknown", with a "+" behind one
+ * that may.
+ */
+static const char *route(const struct setting *set, const char *address)
+{
+	static const char *const ends[] = {
+		[RECIPIENTS_NAME] = "!name",
+		[RECIPIENTS_UNKNOWN] = "!unknown",
+		[RECIPIENTS_AUTH] = "!auth",
+		[RECIPIENTS_FAILED] = "!failed",
+	};
+	static char octets[4 * MAILBOX_PATH_MAX];
+	struct buf b = BUF(octets);
+	struct recipients rs = {
+		.template = set->template ? set->template : "%d/%u",
+		.hostname = "mail.example.org",
+		.catch_all = set->catch_all,
+		.delimiter = set->delimiter,
+		.create = set->create,
+	};
+	const char *at = strrchr(address, '@');
+	const struct recipient r = {
+		.local = { address, at ? (size_t)(at - address) : strlen(address) },
+		.domain = span_of(at ? at + 1 : NULL),
+	};
+	struct recipients_search search;
+	struct recipients_place place = { .may_create = false };
+	enum recipients_result result = RECIPIENTS_FOUND;
+	char fault[TABLE_FAULT_MAX];
+
+	if (set->lines) {
+		FILE *f = fopen(table_path, "we");
+		REQUIRE(f && fputs(set->lines, f) >= 0 && fclose(f) == 0);
+		REQUIRE(table_open(table_path, false, &rs.table, fault) == 0);
+		unlink(table_path);
+	}
+	recipients_begin(&search, &rs, &r, set->logged_in);
+	while (result == RECIPIENTS_FOUND && !place.may_create) {
+		result = recipients_next(&search, &place);
+		buf_put(&b, b.n ? SPAN(" ") : SPAN(""));
+		buf_put_str(&b, result == RECIPIENTS_FOUND ? place.path : ends[result]);
+		if (result == RECIPIENTS_FOUND && place.may_create)
+			buf_put_char(&b, '+');
+	}
+	/* over is over */
+	if (result == RECIPIENTS_UNKNOWN)
+		CHECK(recipients_next(&search, &place) == RECIPIENTS_UNKNOWN);
+	table_close(rs.table);
+	REQUIRE(buf_terminate(&b));
+	return octets;
+}
+
+struct routed {
+	const char *address, *route;
+};
+
+static void check_routes(const struct setting *set, const struct routed *cases, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!CHECK_SPAN(span_of(route(set, cases[i].address)), cases[i].route))
+			fprintf(stderr, "\t%s\n", cases[i].address);
+}
+
+static void test_the_most_specific_line_counts(void)
+{
+	const struct setting set = {
+		.lines = "info@example.org\n"
+			 "sales@example.org info\n"
+			 "scanner@example.org scans/%u\n"
+			 "Wrong@example.org wrong\n"
+			 "abuse\n"
+			 "postmaster admin\n"
+			 "abuse@example.com tell/%d\n"
+			 "@example.com all/%u\n"
+			 "josé@xn--bcher-kva.example jose\n"
+			 "info@[192.0.2.1] literal\n"
+			 "postmaster@mail.example.org us\n",
+		.create = CREATE_NO,
+	};
+	static const struct routed cases[] = {
+		{ "info@example.org", "example.org/info !unknown" },
+		{ "INFO@Example.ORG", "example.org/info !unknown" },
+		{ "\"in\\fo\"@example.org", "example.org/info !unknown" },
+		{ "sales@example.org", "info !unknown" },
+		{ "scanner@example.org", "scans/scanner !unknown" },
+		{ "wrong@example.org", "!unknown" },
+		{ "nobody@example.org", "!unknown" },
+		{ "abuse@example.org", "example.org/abuse !unknown" },
+		{ "abuse@example.net", "example.net/abuse !unknown" },
+		{ "abuse@example.com", "tell/example.com !unknown" },
+		{ "anybody@example.com", "all/anybody !unknown" },
+		{ "any+body@example.com", "all/any+body !unknown" },
+		{ "postmaster@example.com", "admin !unknown" },
+		{ "postmaster", "us !unknown" },
+		{ "abuse", "mail.example.org/abuse !unknown" },
+		{ "info", "!unknown" },
+		{ "josé@xn--bcher-kva.example", "jose !unknown" },
+		{ "info@[192.0.2.1]", "literal !unknown" },
+		{ "a/b@example.com", "!name" },
+		{ "\"..\"@example.com", "!name" },
+		/* neither may be taken for the line of all others */
+		{ "\"\"@example.com", "!name" },
+		{ "\"\"@example.org", "!name" },
+		{ "\"info@example.org\"@example.net", "!unknown" },
+		{ "\"x@example.com\"@example.org", "!unknown" },
+	};
+
+	check_routes(&set, cases, TEST_COUNT(cases));
+}
+
+static void test_a_line_says_who_may_send_and_who_has_no_mailbox(void)
+{
+	struct setting set = {
+		.lines = "scanner@example.org scans auth\n"
+			 "old@example.org deny\n"
+			 "fax auth\n"
+			 "fax@example.org box\n"
+			 "@example.org all/%u\n"
+			 "broken@example.org a b\n"
+			 "above@example.org ../x\n"
+			 "percent@example.org %x\n"
+			 "root@example.org /etc\n",
+		.catch_all = "rest",
+		.delimiter = '+',
+		.create = CREATE_NO,
+	};
+	static const struct routed strangers[] = {
+		{ "scanner@example.org", "!auth" },
+		{ "\"Scanner\"@EXAMPLE.org", "!auth" },
+		{ "scanner+x@example.org", "!auth" },
+		{ "scanner@example.net", "rest !unknown" },
+		{ "fax@example.org", "box rest !unknown" },
+		{ "fax@example.net", "!auth" },
+		{ "old@example.org", "!unknown" },
+		{ "old+x@example.org", "!unknown" },
+		{ "old@example.net", "rest !unknown" },
+		{ "broken@example.org", "!failed" },
+		{ "above@example.org", "!failed" },
+		{ "percent@example.org", "!failed" },
+		{ "root@example.org", "!failed" },
+	};
+	static const struct routed users[] = {
+		{ "scanner@example.org", "scans rest !unknown" },
+		{ "scanner+x@example.org", "scans rest !unknown" },
+		{ "fax@example.net", "example.net/fax rest !unknown" },
+		{ "old@example.org", "!unknown" },
+	};
+
+	check_routes(&set, strangers, TEST_COUNT(strangers));
+	set.logged_in = true;
+	check_routes(&set, users, TEST_COUNT(users));
+}
+
+static void test_a_subaddress_is_looked_up_whole_first(void)
+{
+	struct setting set = {
+		.lines = "info@example.org\n"
+			 "info+list@example.org lists/%u\n"
+			 "fax+a b/%u\n"
+			 "fax c/%u\n"
+			 "+x@example.org plus\n"
+			 "@example.com all/%u\n",
+		.delimiter = '+',
+		.create = CREATE_NO,
+	};
+	static const struct routed with[] = {
+		{ "info@example.org", "example.org/info !unknown" },
+		{ "info+a@example.org", "example.org/info !unknown" },
+		{ "info+a+b@example.org", "example.org/info !unknown" },
+		{ "INFO+A@example.org", "example.org/info !unknown" },
+		{ "info+@example.org", "example.org/info !unknown" },
+		{ "info+list@example.org", "lists/info+list !unknown" },
+		{ "\"info+list\"@example.org", "lists/info+list !unknown" },
+		{ "info+list+a@example.org", "example.org/info !unknown" },
+		{ "fax+a@example.org", "b/fax+a !unknown" },
+		{ "fax+b@example.org", "c/fax !unknown" },
+		{ "+x@example.org", "plus !unknown" },
+		{ "+y@example.org", "!unknown" },
+		{ "joe+x@example.com", "all/joe !unknown" },
+		{ "info-a@example.org", "!unknown" },
+	};
+	static const struct routed without_table[] = {
+		{ "info@example.org", "example.org/info !unknown" },
+		{ "info+a@example.org", "example.org/info+a example.org/info !unknown" },
+		{ "+a@example.org", "example.org/+a !unknown" },
+	};
+	static const struct routed making[] = {
+		{ "info@example.org", "example.org/info+" },
+		{ "info+a@example.org", "example.org/info+a example.org/info+" },
+	};
+
+	check_routes(&set, with, TEST_COUNT(with));
+	set.delimiter = '\0';
+	CHECK_SPAN(span_of(route(&set, "info+a@example.org")), "!unknown");
+	CHECK_SPAN(span_of(route(&set, "joe+x@example.com")), "all/joe+x !unknown");
+	set = (struct setting){ .delimiter = '+', .create = CREATE_NO };
+	check_routes(&set, without_table, TEST_COUNT(without_table));
+	set.create = CREATE_YES;
+	check_routes(&set, making, TEST_COUNT(making));
+}
+
+static void test_the_rest_goes_to_one_place(void)
+{
+	struct setting set = { .catch_all = "rest/%d", .create = CREATE_NO };
+	static const struct routed directories[] = {
+		{ "joe@example.org", "example.org/joe rest/example.org !unknown" },
+		{ "a/b@example.org", "!name" },
+		{ "\"..\"@example.org", "!name" },
+	};
+	static const struct routed table[] = {
+		{ "joe@example.org", "joes rest/example.org !unknown" },
+		{ "jim@example.org", "rest/example.org !unknown" },
+		{ "a/b@example.org", "!name" },
+		{ "\".x\"@example.org", "!name" },
+		{ "jos\xe9@example.org", "!name" },
+	};
+	static const struct routed to_address[] = {
+		{ "joe@example.org", "joes joes !unknown" },
+		{ "jim@example.net", "joes !unknown" },
+		{ "a/b@example.org", "!name" },
+	};
+
+	check_routes(&set, directories, TEST_COUNT(directories));
+	set.lines = "joe@example.org joes\n";
+	check_routes(&set, table, TEST_COUNT(table));
+	set.catch_all = "joe@example.org";
+	check_routes(&set, to_address, TEST_COUNT(to_address));
+	set.catch_all = "nobody@example.org";
+	CHECK_SPAN(span_of(route(&set, "jim@example.org")), "!unknown");
+	set.lines = "joe@example.org deny\njoe+x@example.org auth\n";
+	set.catch_all = "joe@example.org";
+	CHECK_SPAN(span_of(route(&set, "jim@example.org")), "!unknown");
+	set.catch_all = "joe+x@example.org";
+	CHECK_SPAN(span_of(route(&set, "jim@example.org")), "!auth");
+	set.lines = NULL;
+	set.catch_all = "joe@example.org";
+	CHECK_SPAN(span_of(route(&set, "jim@example.net")),
+		"example.net/jim example.org/joe !unknown");
+}
+
+/* What is made on its own is what somebody has named: a stranger can make no more of it. */
+static void test_strangers_make_no_directories(void)
+{
+	struct setting set = {
+		.lines = "joe@example.org\n"
+			 "fax\n"
+			 "abuse one\n"
+			 "@example.org\n"
+			 "@example.com all\n"
+			 "@example.net %d/all\n",
+	};
+	static const struct routed named[] = {
+		{ "joe@example.org", "example.org/joe+" },
+		{ "fax@example.edu", "example.edu/fax !unknown" },
+		{ "abuse@example.edu", "one+" },
+		{ "jim@example.org", "example.org/jim !unknown" },
+		{ "jim@example.com", "all+" },
+		{ "jim@example.net", "example.net/all+" },
+	};
+
+	check_routes(&set, named, TEST_COUNT(named));
+	set.lines = NULL;
+	CHECK_SPAN(span_of(route(&set, "jim@example.org")), "example.org/jim !unknown");
+	set.catch_all = "rest/%u";
+	CHECK_SPAN(span_of(route(&set, "jim@example.org")),
+		"example.org/jim rest/jim !unknown");
+	set.catch_all = "rest%%u";
+	CHECK_SPAN(span_of(route(&set, "jim@example.org")), "example.org/jim rest%u+");
+	set.catch_all = "joe@example.org";
+	CHECK_SPAN(span_of(route(&set, "jim@example.org")),
+		"example.org/jim example.org/joe+");
+	set.catch_all = NULL;
+	set.template = ".";
+	CHECK_SPAN(span_of(route(&set, "jim@example.org")), ".+");
+	set.create = CREATE_YES;
+	set.template = "%u";
+	CHECK_SPAN(span_of(route(&set, "jim@example.org")), "jim+");
+	set.create = CREATE_NO;
+	set.lines = "jim@example.org\n";
+	CHECK_SPAN(span_of(route(&set, "jim@example.org")), "jim !unknown");
 }
 
 static void test_a_host_in_a_file_name_has_no_separator(void)
@@ -109,6 +409,11 @@ int main(void)
 		TEST(test_an_address_becomes_a_path_or_none),
 		TEST(test_a_path_that_does_not_fit_names_no_mailbox),
 		TEST(test_a_name_is_as_long_as_its_octets),
+		TEST(test_the_most_specific_line_counts),
+		TEST(test_a_line_says_who_may_send_and_who_has_no_mailbox),
+		TEST(test_a_subaddress_is_looked_up_whole_first),
+		TEST(test_the_rest_goes_to_one_place),
+		TEST(test_strangers_make_no_directories),
 		TEST(test_a_host_in_a_file_name_has_no_separator),
 	};
 

@@ -3,9 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "edge/table.h"
+#include "edge/table-cdb.h"
 #include "unit/test.h"
 
 #define HEARD_MAX 4096
@@ -337,32 +338,41 @@ static void test_each_of_many_keys_of_a_cdb_has_its_own_value(void)
 	table_close(t);
 }
 
-static size_t read_cdb(char octets[CDB_OCTETS_MAX])
+/* The same in memory: its descriptor, and the octets of it. */
+static int make_in_memory(char octets[CDB_OCTETS_MAX], size_t *ret_n)
 {
-	FILE *f = fopen(cdb_path, "re");
-	size_t n;
+	int fd = memfd_create("cdb", MFD_CLOEXEC), file;
+	ssize_t n;
 
-	REQUIRE(f);
-	n = fread(octets, 1, CDB_OCTETS_MAX, f);
-	REQUIRE(n < CDB_OCTETS_MAX && fclose(f) == 0);
-	return n;
+	make_cdb(cdb_path, some_pairs, N_PAIRS);
+	file = open(cdb_path, O_RDONLY | O_CLOEXEC);
+	n = read(file, octets, CDB_OCTETS_MAX);
+	REQUIRE(file >= 0 && fd >= 0 && n > 2048 && n < CDB_OCTETS_MAX);
+	REQUIRE(write(fd, octets, (size_t)n) == n);
+	close(file);
+	unlink(cdb_path);
+	*ret_n = (size_t)n;
+	return fd;
 }
 
 static void test_a_cdb_that_is_cut_short_is_not_opened(void)
 {
 	char octets[CDB_OCTETS_MAX];
 	size_t n;
+	int fd = make_in_memory(octets, &n);
+	struct table_cdb c;
 
-	make_cdb(cdb_path, some_pairs, N_PAIRS);
-	n = read_cdb(octets);
-	for (size_t i = 0; i < n; i++) {
-		put_file(cdb_path, (struct span){ octets, i });
-		CHECK_SPAN(span_of(fault_of(cdb_path, false)),
-			"is no cdb, or not all of one");
+	CHECK(table_cdb_open(&c, fd) == 0);
+	while (n-- > 0) {
+		REQUIRE(ftruncate(fd, (off_t)n) == 0);
+		CHECK(table_cdb_open(&c, fd) == -EBADMSG);
 	}
+	close(fd);
+	put_file(cdb_path, (struct span){ octets, 1000 });
+	CHECK_SPAN(span_of(fault_of(cdb_path, false)), "is no cdb, or not all of one");
 	/* as a file system may leave one that was never synced */
-	memset(octets, 0, n);
-	put_file(cdb_path, (struct span){ octets, n });
+	memset(octets, 0, sizeof(octets));
+	put_file(cdb_path, (struct span){ octets, sizeof(octets) });
 	CHECK_SPAN(span_of(fault_of(cdb_path, false)), "is no cdb, or not all of one");
 	unlink(cdb_path);
 }
@@ -370,26 +380,25 @@ static void test_a_cdb_that_is_cut_short_is_not_opened(void)
 /* Nobody is said not to exist for that, and nobody waits for SIGBUS. */
 static void test_a_cdb_that_is_cut_short_later_fails(void)
 {
-	char octets[CDB_OCTETS_MAX];
+	char octets[CDB_OCTETS_MAX], found[TABLE_VALUE_MAX];
 	size_t n, n_failed = 0;
+	int fd = make_in_memory(octets, &n);
+	struct table_cdb c;
 
-	make_cdb(cdb_path, some_pairs, N_PAIRS);
-	n = read_cdb(octets);
-	for (size_t i = 0; i < n; i++) {
-		struct table *t;
-		put_file(cdb_path, (struct span){ octets, n });
-		t = open_table(cdb_path);
-		REQUIRE(truncate(cdb_path, (off_t)i) == 0);
+	REQUIRE(table_cdb_open(&c, fd) == 0);
+	while (n-- > 0) {
+		REQUIRE(ftruncate(fd, (off_t)n) == 0);
 		for (size_t k = 0; k < 2 * N_PAIRS; k += 2) {
-			const char *found = look(t, some_pairs[k]);
-			bool failed = strcmp(found, "failed") == 0;
-			n_failed += failed;
-			CHECK(failed || span_eq(span_of(found), some_pairs[k + 1]));
+			struct buf b = BUF(found);
+			enum table_found r = table_cdb_find(&c, some_pairs[k], &b);
+			n_failed += r == TABLE_FAILED;
+			CHECK(r == TABLE_FAILED ||
+				(r == TABLE_FOUND &&
+					span_eq(buf_span(&b), some_pairs[k + 1])));
 		}
-		table_close(t);
 	}
 	CHECK(n_failed > 2048);
-	unlink(cdb_path);
+	close(fd);
 }
 
 static void ignore_fault(void *ctx, const char *what)
@@ -404,29 +413,38 @@ static void ignore_pair(void *ctx, size_t line, struct span key, struct span val
 	CHECK(line == 0 && key.n <= ENTRY_KEY_MAX && value.n <= ENTRY_VALUE_MAX);
 }
 
-/* Whatever octet is wrong: an end, and within memory. */
+/* Looks everywhere: whatever comes of it, an end does, and within memory. */
+static void look_around(int fd)
+{
+	const struct table_visitor v = { NULL, ignore_pair, ignore_fault };
+	char found[TABLE_VALUE_MAX];
+	struct table_cdb c;
+
+	if (table_cdb_open(&c, fd) < 0)
+		return;
+	for (size_t k = 0; k < 2 * N_PAIRS; k += 2) {
+		struct buf b = BUF(found);
+		table_cdb_find(&c, some_pairs[k], &b);
+		CHECK(!b.overflow);
+	}
+	table_cdb_visit(&c, &v);
+}
+
 static void test_a_cdb_may_be_broken_anywhere(void)
 {
 	static const char wrong[] = { 0, 1, 0x7f, (char)0x80, (char)0xff };
-	const struct table_visitor v = { NULL, ignore_pair, ignore_fault };
-	char octets[CDB_OCTETS_MAX], fault[TABLE_FAULT_MAX];
+	char octets[CDB_OCTETS_MAX];
 	size_t n;
+	int fd = make_in_memory(octets, &n);
 
-	make_cdb(cdb_path, some_pairs, N_PAIRS);
-	n = read_cdb(octets);
-	for (size_t i = 0; i < n * sizeof(wrong); i++) {
-		char was = octets[i / sizeof(wrong)];
-		struct table *t = NULL;
-		octets[i / sizeof(wrong)] = wrong[i % sizeof(wrong)];
-		put_file(cdb_path, (struct span){ octets, n });
-		octets[i / sizeof(wrong)] = was;
-		if (table_open(cdb_path, false, &t, fault) == 0)
-			for (size_t k = 0; k < 2 * N_PAIRS; k += 2)
-				look(t, some_pairs[k]);
-		table_close(t);
-		table_check(cdb_path, false, &v);
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0; k < sizeof(wrong); k++) {
+			REQUIRE(pwrite(fd, &wrong[k], 1, (off_t)i) == 1);
+			look_around(fd);
+		}
+		REQUIRE(pwrite(fd, &octets[i], 1, (off_t)i) == 1);
 	}
-	unlink(cdb_path);
+	close(fd);
 }
 
 static void put_number(char *to, uint32_t number)

@@ -1,0 +1,182 @@
+/*
+ * Promises that what it finds nothing wrong with is found when mail comes. Refuses to open anything: the rights
+ * are others by now than those the table was opened with.
+ */
+#include "bin/check-recipients.h"
+#include <stdio.h>
+#include "edge/idn-names.h"
+#include "edge/table.h"
+#include "proto/destination.h"
+#include "proto/utf8.h"
+#include "smtp/policy.h"
+
+/* A line that is looked at. */
+struct checked {
+	struct config *config;
+	const struct idn_api *api;
+	size_t line; /* 0: a cdb has none */
+	struct span key;
+};
+
+static void put_fault(struct config *c, const char *text)
+{
+	c->n_faults++;
+	c->report(c->ctx, text);
+}
+
+/* "file:line: word: what is wrong with it" */
+static void tell(const struct checked *at, struct span word, const char *what)
+{
+	char octets[CONFIG_FAULT_MAX];
+	struct buf b = BUF(octets);
+
+	buf_put_str(&b, at->config->recipients_file);
+	if (at->line) {
+		buf_put_char(&b, ':');
+		buf_put_num(&b, at->line);
+	}
+	buf_put(&b, SPAN(": "));
+	entry_show(&b, word);
+	buf_put(&b, SPAN(": "));
+	buf_put_str(&b, what);
+	buf_terminate(&b);
+	put_fault(at->config, octets);
+}
+
+static void tell_form(const struct checked *at, struct span form)
+{
+	char octets[CONFIG_FAULT_MAX];
+	struct buf b = BUF(octets);
+
+	buf_put(&b, SPAN("must be written "));
+	entry_show(&b, form);
+	buf_terminate(&b);
+	tell(at, at->key, octets);
+}
+
+/* The key in the form that names are looked up in, where that is known. */
+static bool put_form(const struct idn_api *api, struct span local, struct span domain,
+	bool has_domain, struct buf *to)
+{
+	if (utf8_is_ascii(local))
+		for (size_t i = 0; i < local.n; i++)
+			buf_put_char(to, ascii_lower(local.p[i]));
+	else if (api->local(local, to) != NAMES_FINE)
+		return false;
+	if (has_domain)
+		buf_put_char(to, '@');
+	return !has_domain || domain.n == 0 || api->domain(domain, to) == NAMES_FINE;
+}
+
+/* False: it is written in another form, and that is told. */
+static bool check_form(const struct checked *at, struct span local, struct span domain)
+{
+	char octets[NAMES_LOCAL_MAX + 1 + DOMAIN_OCTETS_MAX];
+	struct buf form = BUF(octets);
+
+	if (!at->api || !put_form(at->api, local, domain, local.n < at->key.n, &form) ||
+		form.overflow || span_eq(buf_span(&form), at->key))
+		return true;
+	tell_form(at, buf_span(&form));
+	return false;
+}
+
+static bool is_domain_of_ours(const struct session_settings *settings, struct span text)
+{
+	for (size_t i = 0; i < settings->n_domains; i++)
+		if (span_ieq(span_of(settings->domains[i]), text))
+			return true;
+	return false;
+}
+
+/* <postmaster> is one of our own name, which need not be a domain that mail is taken for. */
+static bool takes_mail_for(const struct session_settings *settings, struct span domain)
+{
+	return span_ieq(domain, span_of(settings->hostname)) ||
+	       policy_judge_domain(settings, domain) != reply_get(REPLY_DOMAIN_UNKNOWN);
+}
+
+static void check_key(const struct checked *at)
+{
+	const struct session_settings *settings = &at->config->session;
+	const char *fault = destination_key_fault(at->key);
+	struct span local, domain;
+
+	destination_key_cut(at->key, &local, &domain);
+	if (!check_form(at, local, domain))
+		return;
+	if (fault)
+		tell(at, at->key, fault);
+	else if (local.n < at->key.n && !takes_mail_for(settings, domain))
+		tell(at, at->key, "is of no domain that mail is accepted for");
+	else if (local.n == at->key.n && is_domain_of_ours(settings, local))
+		tell(at, at->key, "is a domain: for all its names write @domain");
+}
+
+static void check_pair(void *ctx, size_t line, struct span key, struct span value)
+{
+	struct checked *at = ctx;
+	struct destination d;
+	struct destination_fault fault;
+
+	at->line = line;
+	at->key = key;
+	check_key(at);
+	if (!destination_parse(span_trim(value), &d, &fault))
+		tell(at, fault.word, fault.what);
+}
+
+static void tell_file(void *ctx, const char *what)
+{
+	const struct checked *at = ctx;
+	char text[CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "recipients %s: %s", at->config->recipients_file,
+		what);
+	put_fault(at->config, text);
+}
+
+/* Where mail for the address of a catch-all goes, its own line alone. */
+static enum recipients_result find(const struct config *c, const char *address)
+{
+	struct recipients rs = c->recipients;
+	struct recipients_search search;
+	struct recipients_place place;
+	struct recipient r = { .slot = 0 };
+
+	rs.catch_all = NULL;
+	destination_key_cut(span_of(address), &r.local, &r.domain);
+	recipients_begin(&search, &rs, &r, true);
+	return recipients_next(&search, &place);
+}
+
+static void check_catch_all(struct config *c)
+{
+	const char *address = c->recipients.catch_all;
+	char text[CONFIG_FAULT_MAX];
+
+	if (!address || !recipients_is_address(address) ||
+		find(c, address) != RECIPIENTS_UNKNOWN)
+		return;
+	snprintf(text, sizeof(text), "catch-all %s: has no mailbox in %s", address,
+		c->recipients_file);
+	put_fault(c, text);
+}
+
+void check_recipients(struct config *c, const struct idn_api *api)
+{
+	struct idn_names names;
+	struct checked at = { .config = c, .api = api };
+	const struct table_visitor visitor = { &at, check_pair, tell_file };
+
+	if (!c->recipients.table)
+		return;
+	/* what could not be loaded has been told */
+	idn_names_init(&names, NULL, NULL);
+	names.api = api;
+	names.tried = true;
+	c->session.names = &names.names;
+	table_visit(c->recipients.table, &visitor);
+	check_catch_all(c);
+	c->session.names = NULL;
+}

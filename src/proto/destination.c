@@ -1,0 +1,143 @@
+/* Promises that a line means one thing or is refused with the word that is wrong; refuses to look anything up. */
+#include "proto/destination.h"
+#include "proto/address.h"
+#include "proto/utf8.h"
+
+static bool is_printable(struct span s)
+{
+	while (s.n) {
+		size_t n = *s.p >= 32 && *s.p <= 126 ? 1 : utf8_non_ascii(s);
+		if (n == 0)
+			return false;
+		s = span_from(s, n);
+	}
+	return true;
+}
+
+const char *destination_path_fault(struct span path)
+{
+	struct span rest = path;
+
+	while (rest.n) {
+		const char *slash = memchr(rest.p, '/', rest.n);
+		size_t n = slash ? (size_t)(slash - rest.p) : rest.n;
+		if (span_eq((struct span){ rest.p, n }, SPAN("..")))
+			return "must not have .. in it";
+		for (size_t i = 0; i < n; i++)
+			if (rest.p[i] == '%' && (++i == n || !strchr("ud%", rest.p[i])))
+				return "may have %u, %d and %% in it, and no other %";
+		rest = span_from(rest, n + (n < rest.n));
+	}
+	return NULL;
+}
+
+const char *destination_below_fault(struct span path)
+{
+	if (path.n && *path.p == '/')
+		return "must be a path that begins at mail-root, without / in front";
+	if (path.n > DESTINATION_PATH_MAX)
+		return "has more than 512 octets";
+	if (!is_printable(path))
+		return "must be printable, in ASCII or UTF-8";
+	return destination_path_fault(path);
+}
+
+/* The first word, and in *rest what is behind it. */
+static struct span take_word(struct span *rest)
+{
+	size_t n = 0;
+	struct span word;
+
+	while (n < rest->n && rest->p[n] != ' ' && rest->p[n] != '\t')
+		n++;
+	word = (struct span){ rest->p, n };
+	*rest = span_trim(span_from(*rest, n));
+	return word;
+}
+
+/* The flag of that name, or NULL. */
+static bool *find_flag(struct destination *d, struct span word)
+{
+	if (span_eq(word, SPAN("auth")))
+		return &d->auth;
+	return span_eq(word, SPAN("deny")) ? &d->deny : NULL;
+}
+
+static const char *take_flag(struct destination *d, bool *flag)
+{
+	if (*flag)
+		return "is said twice";
+	*flag = true;
+	return d->deny && (d->auth || d->path.n) ? "goes with nothing else" : NULL;
+}
+
+bool destination_parse(
+	struct span value, struct destination *ret, struct destination_fault *ret_fault)
+{
+	struct destination d = { .path = { value.p, 0 } };
+	struct span rest = value, word = { value.p, 0 };
+	const char *what = NULL;
+
+	for (bool first = true; rest.n && !what; first = false) {
+		bool *flag;
+		word = take_word(&rest);
+		flag = find_flag(&d, word);
+		if (flag) {
+			what = take_flag(&d, flag);
+		} else if (first) {
+			d.path = word;
+			what = destination_below_fault(word);
+		} else {
+			what = "is not auth or deny";
+		}
+	}
+	if (what)
+		*ret_fault = (struct destination_fault){ word, what };
+	else
+		*ret = d;
+	return !what;
+}
+
+void destination_key_cut(struct span key, struct span *ret_local, struct span *ret_domain)
+{
+	const char *at = memrchr(key.p, '@', key.n);
+	size_t n = at ? (size_t)(at - key.p) : key.n;
+
+	*ret_local = (struct span){ key.p, n };
+	*ret_domain = span_from(key, n + (at != NULL));
+}
+
+static bool has_capitals(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (ascii_lower(s.p[i]) != s.p[i])
+			return true;
+	return false;
+}
+
+static const char *local_fault(struct span local)
+{
+	if (!is_printable(local))
+		return "must be printable, in ASCII or UTF-8";
+	if (memchr(local.p, '"', local.n))
+		return "must be without quotes";
+	if (span_eq(local, SPAN("*")))
+		return "is no name: for all others of a domain write @domain";
+	return NULL;
+}
+
+const char *destination_key_fault(struct span key)
+{
+	struct span local, domain;
+
+	destination_key_cut(key, &local, &domain);
+	if (local.n == key.n && key.n == 0)
+		return "is no address";
+	if (local.n < key.n && !utf8_is_ascii(domain))
+		return "must have its domain as A-labels (xn--...)";
+	if (local.n < key.n && !domain_valid(domain))
+		return "is no address: its domain cannot be one";
+	if (has_capitals(key))
+		return "must be in lower case";
+	return local_fault(local);
+}

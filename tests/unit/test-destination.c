@@ -1,0 +1,155 @@
+/* Lines of the table of recipients: what they mean, and which are no such lines. */
+#include <stdio.h>
+#include "proto/destination.h"
+#include "unit/test.h"
+
+static void test_a_value_is_a_path_and_flags(void)
+{
+	static const struct {
+		const char *value, *path;
+		bool auth, deny;
+	} cases[] = {
+		{ "", "", false, false },
+		{ "info", "info", false, false },
+		{ "scans/%u auth", "scans/%u", true, false },
+		{ "scans/%u \t auth", "scans/%u", true, false },
+		{ "auth", "", true, false },
+		{ "deny", "", false, true },
+		{ "./auth", "./auth", false, false },
+		{ "./auth auth", "./auth", true, false },
+		{ "%d/%u%%", "%d/%u%%", false, false },
+		{ ".", ".", false, false },
+		{ "a..b/..c", "a..b/..c", false, false },
+		{ "josé", "josé", false, false },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		struct destination d;
+		struct destination_fault fault = { .what = NULL };
+		if (!CHECK(destination_parse(span_of(cases[i].value), &d, &fault))) {
+			fprintf(stderr, "\t%s: %s\n", cases[i].value, fault.what);
+			continue;
+		}
+		CHECK_SPAN(d.path, cases[i].path);
+		CHECK(d.auth == cases[i].auth);
+		CHECK(d.deny == cases[i].deny);
+	}
+}
+
+static void test_any_other_value_is_refused_by_its_word(void)
+{
+	static const struct {
+		const char *value, *word, *what;
+	} cases[] = {
+		{ "info Auth", "Auth", "is not auth or deny" },
+		{ "info sales", "sales", "is not auth or deny" },
+		{ "auth info", "info", "is not auth or deny" },
+		{ "info # for all", "#", "is not auth or deny" },
+		{ "auth auth", "auth", "is said twice" },
+		{ "deny deny", "deny", "is said twice" },
+		{ "info deny", "deny", "goes with nothing else" },
+		{ "deny auth", "auth", "goes with nothing else" },
+		{ "auth deny", "deny", "goes with nothing else" },
+		{ "/srv/mail", "/srv/mail",
+			"must be a path that begins at mail-root, without / in front" },
+		{ "..", "..", "must not have .. in it" },
+		{ "../etc auth", "../etc", "must not have .. in it" },
+		{ "a/..", "a/..", "must not have .. in it" },
+		{ "a/%h", "a/%h", "may have %u, %d and %% in it, and no other %" },
+		{ "%", "%", "may have %u, %d and %% in it, and no other %" },
+		{ "%/u", "%/u", "may have %u, %d and %% in it, and no other %" },
+		{ "a\x01", "a\x01", "must be printable, in ASCII or UTF-8" },
+		{ "jos\xe9", "jos\xe9", "must be printable, in ASCII or UTF-8" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		struct destination d;
+		struct destination_fault fault;
+		if (!CHECK(!destination_parse(span_of(cases[i].value), &d, &fault))) {
+			fprintf(stderr, "\t%s\n", cases[i].value);
+			continue;
+		}
+		CHECK_SPAN(fault.word, cases[i].word);
+		CHECK_SPAN(span_of(fault.what), cases[i].what);
+	}
+}
+
+static void test_a_path_has_its_limit(void)
+{
+	char path[DESTINATION_PATH_MAX + 1];
+	struct destination d;
+	struct destination_fault fault;
+
+	memset(path, 'x', sizeof(path));
+	CHECK(destination_parse((struct span){ path, sizeof(path) - 1 }, &d, &fault));
+	CHECK(!destination_parse((struct span){ path, sizeof(path) }, &d, &fault));
+	CHECK_SPAN(span_of(fault.what), "has more than 512 octets");
+}
+
+static void test_a_key_is_a_name_as_it_is_looked_up(void)
+{
+	static const struct {
+		const char *key, *fault; /* NULL: none */
+	} cases[] = {
+		{ "info@example.org", NULL },
+		{ "info+list@example.org", NULL },
+		{ "info", NULL },
+		{ "@example.org", NULL },
+		{ "@[192.0.2.1]", NULL },
+		{ "info@[ipv6:2001:db8::1]", NULL },
+		{ "josé@xn--bcher-kva.example", NULL },
+		{ "a@b@example.org", NULL },
+		{ "a/b@example.org", NULL },
+		{ "", "is no address" },
+		{ "@", "is no address: its domain cannot be one" },
+		{ "info@", "is no address: its domain cannot be one" },
+		{ "info@example.org:", "is no address: its domain cannot be one" },
+		{ "info@a..b", "is no address: its domain cannot be one" },
+		{ "info@[IPv6:2001:db8::1]", "must be in lower case" },
+		{ "Info", "must be in lower case" },
+		{ "Info@example.org", "must be in lower case" },
+		{ "info@Example.org", "must be in lower case" },
+		{ "info@bücher.example", "must have its domain as A-labels (xn--...)" },
+		{ "\"john", "must be without quotes" },
+		{ "\"john\"@example.org", "must be without quotes" },
+		{ "*@example.org",
+			"is no name: for all others of a domain write @domain" },
+		{ "*", "is no name: for all others of a domain write @domain" },
+		{ "a\x01@example.org", "must be printable, in ASCII or UTF-8" },
+		{ "jos\xe9@example.org", "must be printable, in ASCII or UTF-8" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		const char *fault = destination_key_fault(span_of(cases[i].key));
+		if (!CHECK_SPAN(span_of(fault), cases[i].fault ? cases[i].fault : ""))
+			fprintf(stderr, "\t%s\n", cases[i].key);
+	}
+}
+
+static void test_a_key_is_cut_at_its_last_sign(void)
+{
+	struct span local, domain;
+
+	destination_key_cut(SPAN("a@b@c"), &local, &domain);
+	CHECK_SPAN(local, "a@b");
+	CHECK_SPAN(domain, "c");
+	destination_key_cut(SPAN("abc"), &local, &domain);
+	CHECK_SPAN(local, "abc");
+	CHECK_SPAN(domain, "");
+	destination_key_cut(SPAN("@c"), &local, &domain);
+	CHECK_SPAN(local, "");
+	CHECK_SPAN(domain, "c");
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		TEST(test_a_value_is_a_path_and_flags),
+		TEST(test_any_other_value_is_refused_by_its_word),
+		TEST(test_a_path_has_its_limit),
+		TEST(test_a_key_is_a_name_as_it_is_looked_up),
+		TEST(test_a_key_is_cut_at_its_last_sign),
+	};
+
+	return test_main(tests, TEST_COUNT(tests));
+}
