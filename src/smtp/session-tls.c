@@ -17,7 +17,6 @@ void session_secured(struct session *s, const struct tls_facts *facts)
 	session_end_tx(s, NULL);
 	s->phase = PHASE_CONNECTED;
 	s->helo[0] = '\0';
-	s->user[0] = '\0';
 	s->esmtp = false;
 	s->secured = true;
 	s->tls = *facts;

@@ -249,6 +249,18 @@ static void check_wiped(const char *input, const char *const *secrets)
 	engine_done(&e);
 }
 
+/* Farther behind than records reach, which are put together in the same place. */
+static void test_nothing_is_left_of_the_beginning_of_what_is_no_base64(void)
+{
+	static const char *const secrets[] = { "secret", "c2VjcmV0", NULL };
+	char input[AUTH_LINE_MAX];
+	size_t n = (size_t)sprintf(input, "AUTH PLAIN ");
+
+	memset(input + n, 'A', 8000);
+	strcpy(input + n + 8000, "c2VjcmV0!!!!\r\n");
+	check_wiped(input, secrets);
+}
+
 static void test_nothing_secret_is_left(void)
 {
 	static const char *const secrets[] = { "secret", "guess", "c2VjcmV0", "AHVz",
@@ -469,6 +481,7 @@ int main(void)
 		TEST(test_lines_may_be_long_and_no_longer),
 		TEST(test_challenges_have_an_end),
 		TEST(test_nothing_secret_is_left),
+		TEST(test_nothing_is_left_of_the_beginning_of_what_is_no_base64),
 		TEST(test_nothing_is_left_of_a_response_that_is_too_long),
 		TEST(test_guessing_takes_longer_and_longer),
 		TEST(test_a_session_may_end_while_it_waits),
