@@ -144,9 +144,12 @@ void logins_load(struct logins *l)
 {
 	const char *error = "out of memory";
 
-	if (l->sasl || l->fault[0] || l->shut)
+	if (l->sasl || l->fault[0])
 		return;
-	if (!l->api)
+	if (l->shut)
+		error = "who has sent mail inside TLS cannot begin to log in: the "
+			"sandbox lets nothing more be loaded";
+	else if (!l->api)
 		l->api = module_load(l->modules, SASL_MODULE, SASL_MODULE_TABLE, &error);
 	l->sasl = l->api ? l->api->open(&l->settings) : NULL;
 	if (!l->sasl)
@@ -160,9 +163,7 @@ void logins_shut(struct logins *l)
 
 static const char *mechanisms(struct authenticator *a)
 {
-	const struct logins *l = of(a);
-
-	return l->shut && !l->sasl ? "" : l->list;
+	return of(a)->list;
 }
 
 /* Of the list, as clients may write it. */

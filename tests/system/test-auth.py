@@ -695,13 +695,17 @@ def test_where_all_must_log_in_it_is_loaded_while_they_are_awaited():
 
 
 def test_nothing_can_be_loaded_behind_the_first_mail():
-    client = secure(site())
+    place = site()
+    client = secure(place)
     sends_mail(client)
-    client.offered = client.ehlo()
-    harness.equal(offers(client), [])
-    client.say(f"AUTH PLAIN {plain()}", 454)
+    client.say(f"AUTH PLAIN {plain()}", 454, "4.7.0")
+    client.say("AUTH LOGIN", 454)
     assert not has_module(client)
+    client.say(f"MAIL FROM:<{SENDER}> AUTH=<>", 250)
+    client.say("RSET", 250)
     sends_mail(client)
+    client.quit()
+    harness.equal(["cannot begin to log in" in r["text"] for r in place.records("error")], [True])
 
 
 def test_who_has_tried_before_may_try_again_behind_it():
