@@ -459,6 +459,29 @@ def test_a_table_of_fingerprints_says_whose_they_are():
     harness.equal(place.records("session")[-1]["user"], USER)
 
 
+TLS = harness.ssl.TLSVersion
+
+
+@harness.table_of({"TLS 1.2": TLS.TLSv1_2, "TLS 1.3": TLS.TLSv1_3})
+def test_a_ticket_keeps_the_certificate(version):
+    authority = Authority()
+    place = device_site(authority)
+    place.set(tls_tickets=put(place, "tickets", os.urandom(64)))
+    context = with_certificate(authority.signs("device", "email = scanner@example.org"))
+    context.minimum_version = context.maximum_version = version
+    session = None
+    for resumed in (False, True):
+        client = place.connect()
+        client.ehlo()
+        client.starttls(context, session=session)
+        client.ehlo()
+        harness.equal(client.socket.session_reused, resumed)
+        client.say("AUTH EXTERNAL =", 235)
+        session = client.socket.session
+        client.quit()
+    harness.equal([r["user"] for r in place.records("session")], 2 * ["scanner@example.org"])
+
+
 @harness.table_of({"TLS 1.2": "-tls1_2", "TLS 1.3": "-tls1_3"})
 def test_openssl_with_a_certificate(version):
     harness.need("openssl")
@@ -560,6 +583,21 @@ def test_who_may_send_from_where():
         found = client.say(f"MAIL FROM:<{sender}>", code)
         client.quit()
         harness.contains(str(found), "5.7.1" if code == 553 else "2.1.0")
+
+
+def test_a_recipient_for_those_who_have_logged_in():
+    place = site()
+    place.set(recipients=put(place, "recipients", f"{RECIPIENT} box auth\nopen@{harness.DOMAIN} box\n", 0o644),
+              maildir="%u")
+    client = secure(place)
+    client.say("AUTH LOGIN", 334)  # loads what the sandbox would not let in later
+    client.say("*", 501)
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.say(f"RCPT TO:<{RECIPIENT}>", 530, "5.7.0")
+    client.say(f"RCPT TO:<open@{harness.DOMAIN}>", 250)
+    client.say("RSET", 250)
+    client.say(f"AUTH PLAIN {plain()}", 235)
+    sends_mail(client)
 
 
 # What is wrong with files
@@ -797,16 +835,25 @@ def test_the_search_finds_what_is_there():
     assert any(form == "password" for form, *_ in leftovers(client.process.pid, name))
 
 
-def test_there_is_no_core_file():
-    harness.need_root("looking at another process")
-    client = secure(site())
-    with open(f"/proc/{client.process.pid}/status", encoding="utf-8") as status:
-        assert "CoreDumping:\t0" in status.read()
-    harness.equal(os.stat(f"/proc/{client.process.pid}/mem").st_uid, 0)
-    before = set(client.process.args and os.listdir("."))
-    client.process.send_signal(harness.signal.SIGABRT)
-    client.process.wait(PATIENCE)
-    harness.equal(set(os.listdir(".")), before)
+@harness.table(on=("on", True), off=("off", False))
+def test_no_core_file_where_passwords_come(auth, shut):
+    """The kernel gives what is in /proc of such a process to root, as it writes no core file of it."""
+    harness.need_root("being somebody else")
+    place = site()
+    for path in (place.dir, place.root, place.dir / "users", place.dir / "secret"):
+        shutil.chown(path, "nobody")
+    pair = harness.pair("rsa").copy_to(place.dir)
+    shutil.chown(pair.key, "nobody")
+    place.set(pair=pair, auth=auth)
+    client = place.connect(user="nobody")
+    client.ehlo()
+    client.starttls()
+    owner = os.stat(f"/proc/{client.process.pid}/mem").st_uid
+    assert (owner == 0) == shut, owner
+    client.offered = client.ehlo()
+    if shut:
+        client.say(f"AUTH PLAIN {plain()}", 235)
+    sends_mail(client)
 
 
 def test_passwords_are_in_no_trace():
