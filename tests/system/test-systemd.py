@@ -2,6 +2,7 @@
 """The shipped units in a real systemd with a real journald, PID 1 of namespaces of its own: the
 installed program, a message through STARTTLS, and the records and status lines that come of it."""
 
+import base64
 import json
 import os
 import stat
@@ -195,6 +196,40 @@ def test_the_unit_works_with_a_dynamic_user():
     client.expect_end()
     found = list((here.root / "var/lib/private/postern-dynamic").glob("**/new/*"))
     harness.equal(len(found), 1)
+
+
+# The drop-in of the README
+AUTH_DROP_IN = """\
+[Service]
+LoadCredential=users:/etc/postern/users
+LoadCredential=auth-secret:/etc/postern/auth-secret
+"""
+AUTH_SETTINGS = """\
+auth = required
+auth-users = credential:users
+auth-secret = credential:auth-secret
+"""
+# gsasl --mkpasswd --mechanism SCRAM-SHA-256 --iteration-count 4096 --password secret
+VERIFIER = ("{SCRAM-SHA-256}4096,abMczsfHWIU++oOO,GMqPr2sKZSgZ/W/7w+95tiPHkwokNJGlMaSHoUL39CY=,"
+            "+1hMECFC51EYhftFxCFHY53z2wvhxR5CqzESkdNpClU=")
+
+
+def test_users_are_credentials():
+    """Tables that root alone can read, for a process that never was root."""
+    here = server()
+    here.drop_in("postern@.service", AUTH_DROP_IN)
+    here.write("etc/postern/users", f"scanner {VERIFIER}\n")
+    here.write("etc/postern/auth-secret", "x" * 32)
+    for name in ("users", "auth-secret"):
+        (here.root / "etc/postern" / name).chmod(0o600)
+    here.settings(SETTINGS + AUTH_SETTINGS)
+    cursor = here.cursor()
+    client = secured(here)
+    client.say("MAIL FROM:<>", 530, "5.7.0")
+    client.say("AUTH PLAIN " + base64.b64encode(b"\0scanner\0secret").decode(), 235)
+    _, received = check_message(here, client)
+    harness.contains(received, "with ESMTPSA")
+    harness.equal(here.record(cursor)["POSTERN_USER"], "scanner")
 
 
 def test_check_names_no_fault_in_the_installed_settings():
