@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/wipe.h"
 
 uint64_t stream_clock(void)
 {
@@ -134,14 +135,25 @@ static ssize_t raw_write(void *ctx, const void *from, size_t n)
 	return put < 0 ? -errno : put;
 }
 
+/* Moves what is left to the front. It may be the beginning of a secret, and is nowhere else then. */
+static void move_up(struct stream *s)
+{
+	char *end = s->octets + s->have.n, *from = s->have.p;
+
+	if (s->have.n && from != s->octets) {
+		memmove(s->octets, from, s->have.n);
+		wipe(from > end ? from : end,
+			(size_t)(from > end ? s->have.n : (size_t)(from - s->octets)));
+	}
+	s->have.p = s->octets;
+}
+
 ssize_t stream_fill(struct stream *s)
 {
 	ssize_t got;
 	char *to;
 
-	if (s->have.n)
-		memmove(s->octets, s->have.p, s->have.n);
-	s->have.p = s->octets;
+	move_up(s);
 	to = s->octets + s->have.n;
 	if (s->tls)
 		got = s->api->read(s->tls, to, STREAM_IN_MAX - s->have.n);

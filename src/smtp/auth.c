@@ -3,6 +3,7 @@
  * guessing takes longer and longer. Refuses to know a mechanism or a user: see authenticator.h.
  */
 #include "smtp/auth.h"
+#include "base/wipe.h"
 #include "proto/base64.h"
 #include "proto/command.h"
 
@@ -47,9 +48,9 @@ static const struct reply *judge(const struct session *s)
 }
 
 /* The input is the engine's own to change (struct bytes). */
-static void wipe(struct span text)
+static void wipe_input(struct span text)
 {
-	explicit_bzero((char *)text.p, text.n);
+	wipe((char *)text.p, text.n);
 }
 
 /* As much of it as there is room for. */
@@ -140,7 +141,7 @@ static const struct reply *step(struct session *s, struct buf *response)
 		authenticator(s), response ? &octets : NULL, &challenge);
 
 	if (response)
-		explicit_bzero(response->p, response->n);
+		wipe(response->p, response->n);
 	if (result == AUTH_CHALLENGE && challenge.overflow)
 		result = AUTH_MALFORMED;
 	if (result != AUTH_CHALLENGE)
@@ -156,7 +157,7 @@ static const struct reply *take(struct session *s, struct span text)
 
 	if (base64_take(text, &b))
 		return step(s, &b);
-	explicit_bzero(b.p, b.n);
+	wipe(b.p, b.n);
 	return finish(s, AUTH_MALFORMED);
 }
 
@@ -185,7 +186,7 @@ const struct reply *auth_begin(struct session *s, struct span args)
 		r = reply_get(REPLY_AUTH_SYNTAX);
 	if (!r)
 		r = begin(s, mechanism.verb, initial.verb);
-	wipe(mechanism.args);
+	wipe_input(mechanism.args);
 	return r;
 }
 
@@ -211,13 +212,13 @@ static const struct reply *take_line(struct session *s, const struct line *line)
 
 const struct reply *auth_response(struct session *s, struct bytes *in)
 {
-	const char *start = in->p;
+	char *start = in->p;
 	const struct reply *r = NULL;
 	struct line line;
 
 	if (line_take(&s->line, in, AUTH_LINE_MAX, &line))
 		r = take_line(s, &line);
-	wipe((struct span){ start, (size_t)(in->p - start) });
-	wipe((struct span){ s->line.tail, LINE_TAIL });
+	wipe(start, (size_t)(in->p - start));
+	wipe(s->line.tail, LINE_TAIL);
 	return r;
 }
