@@ -72,3 +72,14 @@ static inline struct span span_trim(struct span s)
 		s.n--;
 	return s;
 }
+
+/* The first word of a line that is trimmed; what is left begins with the next. */
+static inline struct span span_take_word(struct span *rest)
+{
+	struct span word = { rest->p, 0 };
+
+	while (word.n < rest->n && rest->p[word.n] != ' ' && rest->p[word.n] != '\t')
+		word.n++;
+	*rest = span_trim(span_from(*rest, word.n));
+	return word;
+}

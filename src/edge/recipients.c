@@ -240,7 +240,8 @@ void recipients_begin(struct recipients_search *s, const struct recipients *rs,
 		local.p[i] = ascii_lower(local.p[i]);
 	s->rs = rs;
 	s->logged_in = logged_in;
-	s->whole = buf_span(&local);
+	/* longer than any name: it is none, and not the name that it begins with */
+	s->whole = local.overflow ? SPAN("") : buf_span(&local);
 	s->base = without_subaddress(s->whole, rs->delimiter);
 	s->domain = r->domain.n ? r->domain : span_of(rs->hostname);
 	s->next = STEP_NAMED;

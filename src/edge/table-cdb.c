@@ -9,6 +9,7 @@
 #include "edge/table-cdb.h"
 #include <cdb.h>
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define NUMBERS 8 /* octets of two: a place, a slot, the lengths of a pair */
@@ -56,13 +57,13 @@ static int take_place(struct table_cdb *c, size_t i, const unsigned char *number
 int table_cdb_open(struct table_cdb *c, int fd)
 {
 	unsigned char head[HEAD_OCTETS];
-	off_t size = lseek(fd, 0, SEEK_END);
+	struct stat st;
 	int r;
 
-	if (size < 0)
+	if (fstat(fd, &st) < 0)
 		return -errno;
 	c->fd = fd;
-	c->size = (uint64_t)size;
+	c->size = (uint64_t)st.st_size;
 	r = read_at(c, 0, head, sizeof(head));
 	for (size_t i = 0; i < CDB_TABLES && r == 0; i++)
 		r = take_place(c, i, head + i * NUMBERS);

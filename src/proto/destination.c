@@ -42,19 +42,6 @@ const char *destination_below_fault(struct span path)
 	return destination_path_fault(path);
 }
 
-/* The first word, and in *rest what is behind it. */
-static struct span take_word(struct span *rest)
-{
-	size_t n = 0;
-	struct span word;
-
-	while (n < rest->n && rest->p[n] != ' ' && rest->p[n] != '\t')
-		n++;
-	word = (struct span){ rest->p, n };
-	*rest = span_trim(span_from(*rest, n));
-	return word;
-}
-
 /* The flag of that name, or NULL. */
 static bool *find_flag(struct destination *d, struct span word)
 {
@@ -80,7 +67,7 @@ bool destination_parse(
 
 	for (bool first = true; rest.n && !what; first = false) {
 		bool *flag;
-		word = take_word(&rest);
+		word = span_take_word(&rest);
 		flag = find_flag(&d, word);
 		if (flag) {
 			what = take_flag(&d, flag);
@@ -100,11 +87,12 @@ bool destination_parse(
 
 void destination_key_cut(struct span key, struct span *ret_local, struct span *ret_domain)
 {
-	const char *at = memrchr(key.p, '@', key.n);
-	size_t n = at ? (size_t)(at - key.p) : key.n;
+	size_t n = key.n;
 
-	*ret_local = (struct span){ key.p, n };
-	*ret_domain = span_from(key, n + (at != NULL));
+	while (n && key.p[n - 1] != '@')
+		n--;
+	*ret_domain = n ? span_from(key, n) : span_from(key, key.n);
+	*ret_local = (struct span){ key.p, n ? n - 1 : key.n };
 }
 
 static bool has_capitals(struct span s)

@@ -4,24 +4,6 @@
  */
 #include "proto/rule.h"
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-/* The first word, with which `s` begins; what is left begins with the next. */
-static struct span take_word(struct span *s)
-{
-	size_t n = 0;
-	struct span word;
-
-	while (n < s->n && !is_blank(s->p[n]))
-		n++;
-	word = (struct span){ s->p, n };
-	*s = span_trim(span_from(*s, n));
-	return word;
-}
-
 static const char *set_proxy(struct rule *rule, struct span value)
 {
 	(void)value;
@@ -102,7 +84,7 @@ static const char *take_option(struct span *s, struct rule *rule, struct span *w
 	const char *equals;
 	struct span name, value;
 
-	*word = name = take_word(s);
+	*word = name = span_take_word(s);
 	equals = memchr(word->p, '=', word->n);
 	if (equals)
 		name.n = (size_t)(equals - word->p) + 1;
@@ -128,7 +110,7 @@ enum rule_line rule_parse(
 
 	if (s.n == 0 || *s.p == '#')
 		return RULE_BLANK;
-	word = take_word(&s);
+	word = span_take_word(&s);
 	what = network_parse(word, &rule.network);
 	while (!what && s.n)
 		what = take_option(&s, &rule, &word);

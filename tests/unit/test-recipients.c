@@ -222,6 +222,22 @@ static void test_the_most_specific_line_counts(void)
 	check_routes(&set, cases, TEST_COUNT(cases));
 }
 
+/* None that the engine lets in is so long. It must not be found by what fits of it. */
+static void test_a_name_that_is_too_long_is_not_cut(void)
+{
+	char lines[NAMES_LOCAL_MAX + 64], quoted[2 * NAMES_LOCAL_MAX];
+	const struct setting set = { .lines = lines, .template = "." };
+
+	memset(lines, 'x', sizeof(lines));
+	strcpy(lines + NAMES_LOCAL_MAX, "@example.org box\n");
+	memset(quoted, 'x', sizeof(quoted));
+	quoted[0] = '"';
+	strcpy(quoted + 1 + NAMES_LOCAL_MAX, "\"@example.org");
+	CHECK_SPAN(span_of(route(&set, quoted)), "box+");
+	strcpy(quoted + 1 + NAMES_LOCAL_MAX, "x\"@example.org");
+	CHECK_SPAN(span_of(route(&set, quoted)), "!name");
+}
+
 static void test_a_line_says_who_may_send_and_who_has_no_mailbox(void)
 {
 	struct setting set = {
@@ -394,6 +410,29 @@ static void test_strangers_make_no_directories(void)
 	CHECK_SPAN(span_of(route(&set, "jim@example.org")), "jim !unknown");
 }
 
+/* By the stage: the root is no directory, so that whatever is opened fails. */
+static void test_a_stranger_is_refused_before_anything_is_opened(void)
+{
+	char fault[TABLE_FAULT_MAX];
+	struct recipients rs = { .template = "%u", .hostname = "mail.example.org" };
+	struct recipient r = {
+		.local = SPAN("scanner"),
+		.domain = SPAN("example.org"),
+	};
+	struct tx stranger = { .user = NULL }, user = { .user = "scanner" };
+	struct maildir m;
+	FILE *f = fopen(table_path, "we");
+
+	REQUIRE(f && fputs("scanner@example.org auth\n", f) >= 0 && fclose(f) == 0);
+	REQUIRE(table_open(table_path, false, &rs.table, fault) == 0);
+	unlink(table_path);
+	maildir_init(&m, &rs, "host");
+	CHECK(m.stage.ops->rcpt(&m.stage, &stranger, &r) == reply_get(REPLY_AUTH_FIRST));
+	CHECK(m.stage.ops->rcpt(&m.stage, &user, &r) == reply_get(REPLY_STORE_FAILED));
+	m.stage.ops->clear(&m.stage);
+	table_close(rs.table);
+}
+
 static void test_a_host_in_a_file_name_has_no_separator(void)
 {
 	char host[64];
@@ -410,10 +449,12 @@ int main(void)
 		TEST(test_a_path_that_does_not_fit_names_no_mailbox),
 		TEST(test_a_name_is_as_long_as_its_octets),
 		TEST(test_the_most_specific_line_counts),
+		TEST(test_a_name_that_is_too_long_is_not_cut),
 		TEST(test_a_line_says_who_may_send_and_who_has_no_mailbox),
 		TEST(test_a_subaddress_is_looked_up_whole_first),
 		TEST(test_the_rest_goes_to_one_place),
 		TEST(test_strangers_make_no_directories),
+		TEST(test_a_stranger_is_refused_before_anything_is_opened),
 		TEST(test_a_host_in_a_file_name_has_no_separator),
 	};
 

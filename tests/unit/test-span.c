@@ -50,6 +50,17 @@ static void test_trims_a_line(void)
 	CHECK_SPAN(span_trim(SPAN("")), "");
 }
 
+static void test_takes_words(void)
+{
+	struct span rest = SPAN("one \t two\tthree");
+
+	CHECK_SPAN(span_take_word(&rest), "one");
+	CHECK_SPAN(span_take_word(&rest), "two");
+	CHECK_SPAN(rest, "three");
+	CHECK_SPAN(span_take_word(&rest), "three");
+	CHECK_SPAN(span_take_word(&rest), "");
+}
+
 static void test_a_missing_string_is_empty(void)
 {
 	CHECK(span_of(NULL).n == 0);
@@ -90,6 +101,7 @@ int main(void)
 		TEST(test_drops_a_front),
 		TEST(test_knows_a_tail),
 		TEST(test_trims_a_line),
+		TEST(test_takes_words),
 		TEST(test_a_missing_string_is_empty),
 		TEST(test_steals_leave_nothing_behind),
 		TEST(test_an_owner_closes_at_the_end_of_its_scope),

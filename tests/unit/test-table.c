@@ -119,6 +119,19 @@ static void test_an_empty_text_has_nothing(void)
 	unlink(text_path);
 }
 
+/* user0 to the last, each with its number, and nobody elsewhere. */
+static void check_users(const struct table *t, int n)
+{
+	for (int i = 0; i < n; i++) {
+		char key[64], value[16];
+		snprintf(key, sizeof(key), "user%d@example.org", i);
+		snprintf(value, sizeof(value), "%d", i);
+		CHECK_SPAN(span_of(look(t, span_of(key))), value);
+		snprintf(key, sizeof(key), "user%d@example.com", i);
+		CHECK_SPAN(span_of(look(t, span_of(key))), "absent");
+	}
+}
+
 /* Names that collide, whatever the hash is. */
 static void test_each_of_many_keys_has_its_own_value(void)
 {
@@ -130,14 +143,7 @@ static void test_each_of_many_keys_has_its_own_value(void)
 		fprintf(f, "user%d@example.org %d\n", i, i);
 	REQUIRE(fclose(f) == 0);
 	t = open_table(text_path);
-	for (int i = 0; i < 5000; i++) {
-		char key[64], value[16];
-		snprintf(key, sizeof(key), "user%d@example.org", i);
-		snprintf(value, sizeof(value), "%d", i);
-		CHECK_SPAN(span_of(look(t, span_of(key))), value);
-		snprintf(key, sizeof(key), "user%d@example.com", i);
-		CHECK_SPAN(span_of(look(t, span_of(key))), "absent");
-	}
+	check_users(t, 5000);
 	table_close(t);
 	unlink(text_path);
 }
@@ -328,13 +334,7 @@ static void test_each_of_many_keys_of_a_cdb_has_its_own_value(void)
 	REQUIRE(cdb_make_finish(&make) == 0 && close(fd) == 0);
 	t = open_table(cdb_path);
 	unlink(cdb_path);
-	for (int i = 0; i < 20000; i++) {
-		snprintf(key, sizeof(key), "user%d@example.org", i);
-		snprintf(value, sizeof(value), "%d", i);
-		CHECK_SPAN(span_of(look(t, span_of(key))), value);
-		snprintf(key, sizeof(key), "user%d@example.com", i);
-		CHECK_SPAN(span_of(look(t, span_of(key))), "absent");
-	}
+	check_users(t, 20000);
 	table_close(t);
 }
 
