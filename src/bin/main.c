@@ -264,6 +264,7 @@ static int run(struct connection *c)
 		.notify = &c->notify,
 	};
 	serve(&c->serve);
+	logins_free(c->logins);
 	return 0;
 }
 
