@@ -826,6 +826,7 @@ def leaves_no_password(mechanism, kind, password):
     assert not found, "\n".join(map(str, found))
 
 
+@harness.senseless_when_sanitized
 def test_the_search_finds_what_is_there():
     """So that the test above can fail: a name is kept."""
     harness.need_root("reading another process's memory")
