@@ -22,7 +22,7 @@ static const char *copy_of(const char *name)
 	return value ? strdup(value) : NULL;
 }
 
-static void reset_signals(void)
+void inherit_signals(void)
 {
 	sigset_t none;
 
@@ -56,24 +56,27 @@ void inherit(struct inherited *ret)
 		.notify_socket = copy_of("NOTIFY_SOCKET"),
 		.listen_pid = copy_of("LISTEN_PID"),
 		.listen_fds = copy_of("LISTEN_FDS"),
+		.listen_fdnames = copy_of("LISTEN_FDNAMES"),
+		.listen_renewed = copy_of(LISTEN_RENEWED),
+		.watchdog_usec = copy_of("WATCHDOG_USEC"),
 	};
 	clearenv();
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
 			open("/dev/null", O_RDWR);
-	reset_signals();
+	inherit_signals();
 	ret->stderr_silent = is_null(STDERR_FILENO);
 }
 
-/* One descriptor was passed, and it is meant for us. */
-static bool is_passed(const struct inherited *in)
+size_t inherit_passed(const struct inherited *in)
 {
 	uint64_t pid, fds;
+	bool is_ours = in->listen_pid && in->listen_fds &&
+		       num_parse(span_of(in->listen_pid), &pid) &&
+		       num_parse(span_of(in->listen_fds), &fds) &&
+		       pid == (uint64_t)getpid();
 
-	return in->listen_pid && in->listen_fds &&
-	       num_parse(span_of(in->listen_pid), &pid) &&
-	       num_parse(span_of(in->listen_fds), &fds) && pid == (uint64_t)getpid() &&
-	       fds == 1;
+	return is_ours ? (size_t)fds : 0;
 }
 
 static bool is_listening(int fd)
@@ -103,7 +106,7 @@ static void silence_stderr(struct inherited *in)
 
 enum inherit_result inherit_connection(struct inherited *in)
 {
-	if (is_passed(in)) {
+	if (inherit_passed(in) == 1) {
 		dup2(LISTEN_FD, STDIN_FILENO);
 		dup2(LISTEN_FD, STDOUT_FILENO);
 	}

@@ -4,13 +4,18 @@
 #include <stdbool.h>
 #include "edge/peer.h"
 
+#define LISTEN_RENEWED "POSTERN_LISTEN_RENEWED"
+
 /* The few variables that count; copied, as the environment is cleared. NULL: not set. */
 struct inherited {
 	struct peer_environment peer;
 	const char *journal_stream;
 	const char *credentials_directory;
 	const char *notify_socket;
-	const char *listen_pid, *listen_fds;
+	const char *listen_pid, *listen_fds, *listen_fdnames;
+	const char *watchdog_usec;
+	const char
+		*listen_renewed; /* of our own: a listener that has started itself anew */
 	bool stderr_silent; /* descriptor 2 is read by nobody */
 };
 
@@ -25,6 +30,12 @@ enum inherit_result {
  * ignored.
  */
 void inherit(struct inherited *ret);
+
+/* As inherit() leaves them, in a process that was forked. */
+void inherit_signals(void);
+
+/* How many descriptors were handed to us, from 3 on (sd_listen_fds(3)). */
+size_t inherit_passed(const struct inherited *in);
 
 /*
  * Puts the connection on descriptors 0 and 1: it is there already, or on 3 by LISTEN_FDS

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "bin/check.h"
 #include "bin/inherit.h"
+#include "bin/listen.h"
 #include "bin/options.h"
 #include "bin/serve.h"
 #include "edge/logins.h"
@@ -44,6 +45,7 @@ struct connection {
 	char unique[UNIQUE_MAX];
 	char host[TX_FILE_MAX];
 	char modules[MODULE_PATH_MAX];
+	const struct warm *warm; /* NULL: we were started for this connection alone */
 	int root;
 	struct session session; /* the last: it clears itself */
 };
@@ -64,11 +66,7 @@ static bool read_config(
 	struct connection *c, void (*report)(void *, const char *), void *ctx)
 {
 	config_init(&c->config, c->inherited.credentials_directory, report, ctx);
-	config_read(&c->config, c->options.file, c->options.file_given);
-	for (size_t i = 0; i < c->options.n_overrides; i++)
-		config_override(&c->config, c->options.overrides[i]);
-	config_finish(&c->config);
-	c->config.session.lmtp = c->options.lmtp;
+	options_read_config(&c->options, &c->config);
 	return admit_prepare(&c->config);
 }
 
@@ -114,7 +112,8 @@ static void find_modules(struct connection *c)
 {
 	struct buf directory = BUF(c->modules);
 
-	module_directory(&directory);
+	if (!c->modules[0])
+		module_directory(&directory);
 	c->log.modules = c->modules;
 	idn_names_init(&c->names, c->modules, &c->log);
 	c->config.session.names = &c->names.names;
@@ -259,6 +258,7 @@ static int run(struct connection *c)
 		.log = &c->log,
 		.config = &c->config,
 		.modules = c->modules,
+		.warm = c->warm,
 		.confine = c->config.sandbox ? &c->confine : NULL,
 		.logins = c->logins,
 		.notify = &c->notify,
@@ -275,6 +275,40 @@ static int start(struct connection *c)
 		return EX_USAGE;
 	}
 	return run(c);
+}
+
+/* A connection in a process that was forked for it. */
+static int serve_forked(void *ctx, enum listen_kind kind, const struct warm *warm)
+{
+	struct connection *c = ctx;
+	struct options *o = &c->options;
+	int r;
+
+	c->warm = warm;
+	c->inherited.notify_socket = NULL;
+	c->inherited.listen_pid = NULL;
+	c->inherited.peer = (struct peer_environment){ 0 };
+	o->lmtp = kind == LISTEN_LMTP;
+	if (kind != LISTEN_SMTP)
+		o->overrides[o->n_overrides++] =
+			kind == LISTEN_LMTP ? "tls=off" : "tls=implicit";
+	r = start(c);
+	return r ? r : LISTEN_STATUS + (int)topic_of(&c->session, RECORD_SESSION);
+}
+
+static int start_listening(struct connection *c, char **argv)
+{
+	struct buf directory = BUF(c->modules);
+	const struct listen_service service = {
+		.options = &c->options,
+		.inherited = &c->inherited,
+		.modules = c->modules,
+		.serve = serve_forked,
+		.ctx = c,
+	};
+
+	module_directory(&directory);
+	return listen_run(&service, argv);
 }
 
 static int show_config(struct connection *c)
@@ -310,6 +344,8 @@ int main(int argc, char **argv)
 	switch (c->options.mode) {
 	case MODE_SERVE:
 		return start(c);
+	case MODE_LISTEN:
+		return start_listening(c, argv);
 	case MODE_CHECK:
 		return check_config(c);
 	case MODE_PRINT_CONFIG:

@@ -5,6 +5,7 @@
 
 const char options_help[] =
 	"Usage: postern [-c FILE] [-o KEY=VALUE]... [--lmtp]\n"
+	"       postern [-c FILE] [-o KEY=VALUE]... --listen[=ADDRESS]\n"
 	"       postern [-c FILE] [-o KEY=VALUE]... --check | --print-config\n"
 	"\n"
 	"Receives mail by SMTP on standard input and output, for one connection, and\n"
@@ -14,6 +15,13 @@ const char options_help[] =
 	"                     " CONFIG_FILE_DEFAULT "\n"
 	"  -o KEY=VALUE       set KEY to VALUE, whatever the file says\n"
 	"      --lmtp         speak LMTP (RFC 2033): local delivery for a mail server\n"
+	"      --listen       accept connections from the sockets that systemd hands "
+	"over\n"
+	"                     (Accept=no), and fork a process for each\n"
+	"      --listen=ADDRESS\n"
+	"                     the same, at 192.0.2.1:25, [2001:db8::1]:25, *:25 or a "
+	"path;\n"
+	"                     smtps=ADDRESS begins with TLS, lmtp=ADDRESS speaks LMTP\n"
 	"      --check        read all that a connection would, and name every fault\n"
 	"      --print-config show all settings and their values\n"
 	"      --help         show this\n"
@@ -28,6 +36,7 @@ static const struct {
 	const char *word;
 	enum options_mode mode;
 } modes[] = {
+	{ "--listen", MODE_LISTEN },
 	{ "--check", MODE_CHECK },
 	{ "--print-config", MODE_PRINT_CONFIG },
 	{ "--help", MODE_HELP },
@@ -72,12 +81,35 @@ static bool take_value(struct options *o, char **argv, int *at)
 	return true;
 }
 
+/* "--listen=ADDRESS" */
+static bool take_address(struct options *o, const char *word)
+{
+	static const char prefix[] = "--listen=";
+	size_t n = sizeof(prefix) - 1;
+
+	if (strncmp(word, prefix, n) != 0 || o->n_addresses == OPTIONS_ADDRESSES_MAX)
+		return false;
+	o->mode = MODE_LISTEN;
+	o->addresses[o->n_addresses++] = word + n;
+	return true;
+}
+
+void options_read_config(const struct options *o, struct config *c)
+{
+	config_read(c, o->file, o->file_given);
+	for (size_t i = 0; i < o->n_overrides; i++)
+		config_override(c, o->overrides[i]);
+	config_finish(c);
+	c->session.lmtp = o->lmtp;
+}
+
 void options_parse(int argc, char **argv, struct options *ret)
 {
 	*ret = (struct options){ .file = CONFIG_FILE_DEFAULT };
 	for (int i = 1; i < argc; i++) {
 		const char *word = argv[i];
-		if (take_mode(ret, word) || take_value(ret, argv, &i))
+		if (take_mode(ret, word) || take_value(ret, argv, &i) ||
+			take_address(ret, word))
 			continue;
 		if (strcmp(word, "--lmtp") == 0) {
 			ret->lmtp = true;

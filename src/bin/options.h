@@ -5,9 +5,11 @@
 #include <stddef.h>
 
 #define OPTIONS_OVERRIDES_MAX 64
+#define OPTIONS_ADDRESSES_MAX 16
 
 enum options_mode {
 	MODE_SERVE,
+	MODE_LISTEN,
 	MODE_CHECK,
 	MODE_PRINT_CONFIG,
 	MODE_HELP,
@@ -20,11 +22,19 @@ struct options {
 	const char *file; /* settings file */
 	bool file_given;
 	bool lmtp; /* RFC 2033 in place of SMTP */
-	const char *overrides[OPTIONS_OVERRIDES_MAX];
+	/* one more is for what the kind of a listening socket asks */
+	const char *overrides[OPTIONS_OVERRIDES_MAX + 1];
 	size_t n_overrides;
+	const char *addresses[OPTIONS_ADDRESSES_MAX]; /* to listen at */
+	size_t n_addresses;
 	const char *wrong; /* for MODE_USAGE: what was not understood */
 };
 
 void options_parse(int argc, char **argv, struct options *ret);
+
+struct config;
+
+/* Reads the settings that the options name into `c`, which config_init() has begun. */
+void options_read_config(const struct options *o, struct config *c);
 
 extern const char options_help[];

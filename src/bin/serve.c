@@ -54,6 +54,12 @@ static bool get_tls(struct serve *v)
 
 	if (v->credentials)
 		return true;
+	if (v->warm && warm_fits(v->warm, &v->config->tls)) {
+		v->api = v->warm->api;
+		v->credentials = v->warm->credentials;
+		session_tls_fault(v->session, v->warm->fault);
+		return true;
+	}
 	v->fault[0] = '\0';
 	if (!v->api)
 		v->api = module_load(v->modules, TLS_MODULE, TLS_MODULE_TABLE, &error);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bin/admit.h"
+#include "bin/warm.h"
 #include "edge/confine.h"
 #include "edge/log.h"
 #include "edge/logins.h"
@@ -19,6 +20,7 @@ struct serve {
 	struct log *log;
 	struct config *config; /* which the rule for the client may change */
 	const char *modules; /* their directory */
+	const struct warm *warm; /* what is loaded already; NULL: nothing */
 	struct confine *confine; /* NULL without a sandbox */
 	struct logins *logins; /* NULL: nobody can log in */
 	struct notify *notify;

@@ -118,6 +118,17 @@ static const char *parse_count(
 	return NULL;
 }
 
+static const char *parse_count_or_none(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	if (strcmp(text, "0") != 0)
+		return parse_count(c, key, text)
+			       ? "must be a number from 1 to 999999; 0 for no limit"
+			       : NULL;
+	*(size_t *)field(c, key) = 0;
+	return NULL;
+}
+
 static const char *parse_recipients(
 	struct config *c, const struct config_key *key, const char *text)
 {
@@ -278,6 +289,11 @@ const struct config_key config_keys[] = {
 	{ "error-limit", "20", parse_count, AT(session.error_limit), NULL },
 	{ "timeout", "5m", parse_seconds, AT(timeout), NULL },
 	{ "session-timeout", "1h", parse_seconds, AT(session_timeout), NULL },
+	{ "connection-limit", "256", parse_count, AT(connection_limit), NULL },
+	{ "source-connection-limit", "32", parse_count_or_none,
+		AT(source_connection_limit), NULL },
+	{ "source-connection-rate", "0", parse_count_or_none, AT(source_connection_rate),
+		NULL },
 	{ "bare-newline", "normalize", parse_word, AT(session.bare_newline), bare_words },
 	{ "log", "auto", config_parse_log, 0, NULL },
 	{ "log-level", "info", config_parse_log_level, 0, NULL },

@@ -35,6 +35,8 @@ struct config {
 	struct recipients recipients; /* its table is opened by bin/admit */
 	const char *dsn_outbox; /* NULL: no reports */
 	uint64_t timeout, session_timeout; /* seconds */
+	/* of a listener: connections at once, of one source, and its new ones in a minute */
+	size_t connection_limit, source_connection_limit, source_connection_rate;
 	enum log_choice log;
 	const char *log_file;
 	enum record_level log_level; /* what is less is not told */

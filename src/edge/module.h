@@ -20,3 +20,7 @@ void module_directory(struct buf *ret_path);
  */
 const void *module_load(const char *directory, const char *file, const char *name,
 	const char **ret_error);
+
+/* The same, with every symbol found at once: for a process that forks others. */
+const void *module_load_whole(const char *directory, const char *file, const char *name,
+	const char **ret_error);

@@ -20,20 +20,26 @@ bool notify_is_news(const struct notify *n, const char *text)
 	return n->socket && strcmp(n->told, text) != 0;
 }
 
+void notify_send(const struct notify *n, struct span lines)
+{
+	int fd = n->socket ? datagram_open(n->socket, PATIENCE) : -1;
+
+	if (fd < 0)
+		return;
+	datagram_send(fd, lines);
+	close(fd);
+}
+
 void notify_status(struct notify *n, const char *text, uint64_t now)
 {
 	char octets[sizeof("STATUS=") + NOTIFY_TEXT_MAX];
 	struct buf b = BUF(octets), told = BUF(n->told);
-	int fd = datagram_open(n->socket, PATIENCE);
 
 	n->last = now;
 	buf_put_str(&told, text);
 	buf_terminate(&told);
 	buf_put(&b, SPAN("STATUS="));
 	buf_put_str(&b, text);
-	if (fd < 0)
-		return;
 	/* what does not arrive is said anew when it has changed */
-	datagram_send(fd, buf_span(&b));
-	close(fd);
+	notify_send(n, buf_span(&b));
 }

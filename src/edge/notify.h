@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/span.h"
 
 #define NOTIFY_TEXT_MAX 512
 /* Milliseconds between two lines, and before the first: nobody reads a shorter session's. */
@@ -19,5 +20,8 @@ void notify_init(struct notify *n, const char *socket, uint64_t now);
 /* True when that line is news to somebody. */
 bool notify_is_news(const struct notify *n, const char *text);
 
-/* Sends it, without waiting; it may get lost. */
+/* Sends lines of sd_notify(3) without waiting; they may get lost. */
+void notify_send(const struct notify *n, struct span lines);
+
+/* STATUS=, in the same way. */
 void notify_status(struct notify *n, const char *text, uint64_t now);

@@ -138,12 +138,11 @@ static ssize_t raw_write(void *ctx, const void *from, size_t n)
 /* Moves what is left to the front. It may be the beginning of a secret, and is nowhere else then. */
 static void move_up(struct stream *s)
 {
-	char *end = s->octets + s->have.n, *from = s->have.p;
+	size_t n = s->have.n, gap = (size_t)(s->have.p - s->octets);
 
-	if (s->have.n && from != s->octets) {
-		memmove(s->octets, from, s->have.n);
-		wipe(from > end ? from : end,
-			(size_t)(from > end ? s->have.n : (size_t)(from - s->octets)));
+	if (n && gap) {
+		memmove(s->octets, s->have.p, n);
+		wipe(s->octets + (gap > n ? gap : n), gap > n ? n : gap);
 	}
 	s->have.p = s->octets;
 }

@@ -74,16 +74,22 @@ static struct span take_piece(struct span *s)
 	return piece;
 }
 
+/* One line for each, however many pieces it comes in. */
+static void took_response(struct trace_file *t, bool end)
+{
+	make_room(t);
+	if (end && t->fd >= 0)
+		transcript_response(&t->out);
+}
+
 static void took(struct tracer *tracer, enum traced what, struct span octets, bool end)
 {
 	static const struct span dot = { ".\r\n", 3 };
 	struct trace_file *t = trace_of(tracer);
 	bool dotted = what == TRACED_CONTENT && end;
 
-	make_room(t);
 	if (what == TRACED_RESPONSE) {
-		if (end)
-			transcript_response(&t->out);
+		took_response(t, end);
 		return;
 	}
 	octets.n -= dotted ? dot.n : 0;

@@ -102,6 +102,7 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_ERRORS] = { 421, "4.7.0", "Too many errors; closing connection" },
 	[REPLY_AUTH_FAILURES] = { 421, "4.7.0",
 		"Too many failed attempts to log in; closing connection" },
+	[REPLY_CONNECTIONS] = { 421, "4.7.0", "Too many connections; try later" },
 	[REPLY_TIMEOUT] = { 421, "4.4.2", "Timeout; closing connection" },
 	[REPLY_SESSION_TIMEOUT] = { 421, "4.4.2",
 		"Session too long; closing connection" },

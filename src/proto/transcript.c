@@ -66,7 +66,6 @@ static bool put_masked(struct transcript *t, struct buf *to, struct span piece)
 {
 	struct command c = command_parse(piece);
 	struct command mechanism = command_parse(c.args);
-
 	bool too_long = mechanism.verb.n > MECHANISM_MAX;
 
 	if (t->in_line || !span_ieq(c.verb, SPAN("AUTH")) ||

@@ -27,13 +27,15 @@ bool auth_is_offered(const struct session *s)
 	return s->settings->auth != AUTH_OFF && s->secured && has_mechanism(s);
 }
 
-/* A client that cannot log in through our own fault is to come again (RFC 4954 6). */
+/* A client that cannot log in through our own fault, or not get TLS to do so, is to come again (RFC 4954 6). */
 const struct reply *auth_refusal(const struct session *s)
 {
+	bool unavailable;
+
 	if (s->settings->auth != AUTH_REQUIRED || s->user[0])
 		return NULL;
-	return reply_get(s->secured && !has_mechanism(s) ? REPLY_AUTH_UNAVAILABLE
-							 : REPLY_AUTH_FIRST);
+	unavailable = s->secured ? !has_mechanism(s) : s->tls_unusable;
+	return reply_get(unavailable ? REPLY_AUTH_UNAVAILABLE : REPLY_AUTH_FIRST);
 }
 
 /* RFC 4954 4: once in a session, and nothing secret in the clear. */
@@ -194,20 +196,17 @@ const struct reply *auth_begin(struct session *s, struct span args)
 static const struct reply *take_line(struct session *s, const struct line *line)
 {
 	struct command response = command_parse(line->text);
-	enum reply_name refusal = REPLY_COUNT;
 
-	s->lenient |= line->bare || command_is_padded(line->text);
 	if (line->too_long)
-		refusal = REPLY_AUTH_TOO_LONG;
-	else if (line->bare && s->settings->bare_newline == BARE_REJECT)
-		refusal = REPLY_LINE_BARE;
-	else if (response.args.n)
-		refusal = REPLY_AUTH_RESPONSE;
-	else if (span_eq(response.verb, SPAN("*")))
-		refusal = REPLY_AUTH_CANCELLED;
-	if (refusal == REPLY_COUNT)
-		return take(s, response.verb);
-	return end(s, refusal);
+		return end(s, REPLY_AUTH_TOO_LONG);
+	s->lenient |= line->bare || command_is_padded(line->text);
+	if (line->bare && s->settings->bare_newline == BARE_REJECT)
+		return end(s, REPLY_LINE_BARE);
+	if (response.args.n)
+		return end(s, REPLY_AUTH_RESPONSE);
+	if (span_eq(response.verb, SPAN("*")))
+		return end(s, REPLY_AUTH_CANCELLED);
+	return take(s, response.verb);
 }
 
 const struct reply *auth_response(struct session *s, struct bytes *in)

@@ -114,7 +114,7 @@ const struct reply *mail_rcpt(struct session *s, struct span args)
  */
 static const char *with_protocol(const struct session *s)
 {
-	static const char *const names[][3] = {
+	static const char names[][3][sizeof("UTF8LMTPSA")] = {
 		{ "ESMTP", "ESMTPS", "ESMTPSA" },
 		{ "UTF8SMTP", "UTF8SMTPS", "UTF8SMTPSA" },
 		{ "LMTP", "LMTPS", "LMTPSA" },

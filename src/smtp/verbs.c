@@ -16,11 +16,14 @@ enum verb_flags {
 	VERB_JUNK = 8, /* does nothing for mail: too many of them count as errors */
 	VERB_SMTP = 32, /* unknown in LMTP (RFC 2033 4.1) */
 	VERB_LMTP = 64, /* unknown in SMTP */
-	VERB_AUTH = 128, /* logs in: unknown where nobody can */
+	VERB_AUTH = 128, /* logs in; another row has it where that is off */
 };
 
 #define VERB_HELLO (VERB_CLEAR | VERB_ARG | VERB_JUNK)
 #define ANY_PHASE (PHASE_CONNECTED | PHASE_GREETED | PHASE_MAIL | PHASE_CHUNKS)
+
+_Static_assert(MAIL_EXTRA_MAX <= COMMAND_EXTRA_MAX && RCPT_EXTRA_MAX <= COMMAND_EXTRA_MAX,
+	"no verb has more than AUTH");
 
 struct verb {
 	struct span name;
@@ -136,8 +139,8 @@ static const struct verb verbs[] = {
 	{ NAME("VRFY"), ANY_PHASE, VERB_ARG | VERB_JUNK, 0, do_vrfy },
 	{ NAME("HELP"), ANY_PHASE, VERB_JUNK, 0, do_help },
 	{ NAME("EXPN"), ANY_PHASE, 0, 0, do_unimplemented },
-	{ NAME("AUTH"), PHASE_GREETED, VERB_ARG | VERB_AUTH,
-		AUTH_LINE_MAX - COMMAND_LINE_MAX, auth_begin },
+	{ NAME("AUTH"), PHASE_GREETED, VERB_ARG | VERB_AUTH, COMMAND_EXTRA_MAX,
+		auth_begin },
 	{ NAME("AUTH"), ANY_PHASE, 0, 0, do_unimplemented },
 	{ NAME("ETRN"), ANY_PHASE, 0, 0, do_unimplemented },
 	{ NAME("SEND"), ANY_PHASE, 0, 0, do_unimplemented },

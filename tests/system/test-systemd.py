@@ -234,6 +234,21 @@ def test_users_are_credentials():
     harness.equal(here.record(cursor)["POSTERN_USER"], "scanner")
 
 
+def test_the_table_of_recipients_is_looked_up_in_the_unit():
+    here = server()
+    name, table = RECIPIENT.split("@")[0], here.root / "etc/postern/recipients.cdb"
+    done = harness.run(harness.build / "src/postern-cdb", table, input=f"{RECIPIENT}\nelsewhere {name}\n")
+    harness.equal((done.returncode, done.stdout), (0, ""))
+    table.chmod(0o644)  # the unit starts as its user
+    here.settings(SETTINGS + "recipients = /etc/postern/recipients.cdb\nsubaddress-delimiter = +\n")
+    client = secured(here)
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    for local, code in ((name, 250), (f"{name}+x", 250), ("elsewhere", 250), ("nobody", 550)):
+        client.say(f"RCPT TO:<{local}@{harness.DOMAIN}>", code)
+    client.say("RSET", 250)
+    check_message(here, client)
+
+
 def test_check_names_no_fault_in_the_installed_settings():
     """As root of the machine, with files in the place of credentials."""
     here = server()

@@ -1,0 +1,39 @@
+/* The sockets that a listener accepts from: handed over by the service manager, or its own. */
+#pragma once
+
+#include "base/span.h"
+
+#define LISTEN_SOCKETS_MAX 16
+#define LISTEN_ADDRESS_MAX 128
+
+/* What is spoken there: by FileDescriptorName=, or the word before "=" in --listen=. */
+enum listen_kind {
+	LISTEN_SMTP, /* as the settings say */
+	LISTEN_SMTPS, /* TLS comes first */
+	LISTEN_LMTP, /* without TLS */
+};
+
+/* "smtps" */
+const char *listen_kind_word(enum listen_kind kind);
+
+struct listen_socket {
+	int fd;
+	enum listen_kind kind;
+};
+
+struct listen_sockets {
+	struct listen_socket list[LISTEN_SOCKETS_MAX];
+	size_t n;
+};
+
+/*
+ * Takes the `n` sockets from descriptor 3 on; `names` is $LISTEN_FDNAMES, or NULL. NULL,
+ * or the sentence that tells what is wrong.
+ */
+const char *listen_take(struct listen_sockets *s, size_t n, const char *names);
+
+/*
+ * Opens one: [ ( "smtp" / "smtps" / "lmtp" ) "=" ] ( IPv4 ":" port / "[" IPv6 "]:" port / "*:" port / "/" path ).
+ * NULL, or what is wrong.
+ */
+const char *listen_open(struct listen_sockets *s, const char *address);

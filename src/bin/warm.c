@@ -1,0 +1,155 @@
+/*
+ * Promises that a changed file counts from the next connection on, and that a broken
+ * certificate costs no TLS while there is an older one. Refuses to keep anything that a
+ * client has said.
+ */
+#include "bin/warm.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "bin/options.h"
+#include "edge/idn.h"
+#include "edge/module.h"
+
+static void note_fault(void *ctx, const char *text)
+{
+	struct warm *w = ctx;
+
+	if (!w->fault[0])
+		snprintf(w->fault, sizeof(w->fault), "%s", text);
+	w->report(w->ctx, text);
+}
+
+static void watch(struct warm *w, const char *path)
+{
+	struct warm_file *f = &w->files[w->n_files];
+
+	if (!path || w->n_files == WARM_FILES_MAX)
+		return;
+	w->n_files++;
+	*f = (struct warm_file){ .path = path };
+	f->there = stat(path, &f->st) == 0;
+}
+
+/* Before they are read: what changes meanwhile is read once more. */
+static void watch_all(struct warm *w)
+{
+	const struct tls_settings *tls = &w->config->tls;
+
+	w->n_files = 0;
+	watch(w, w->options->file);
+	watch(w, w->config->clients_file);
+	watch(w, tls->tickets);
+	for (size_t i = 0; i < tls->n_pairs; i++) {
+		watch(w, tls->pairs[i].certificate);
+		if (strcmp(tls->pairs[i].key, tls->pairs[i].certificate) != 0)
+			watch(w, tls->pairs[i].key);
+	}
+}
+
+/* Anything that can be seen of a file without reading it. */
+static bool is_changed(const struct warm_file *f)
+{
+	struct stat st;
+	bool there = stat(f->path, &st) == 0;
+
+	if (!there || !f->there)
+		return there != f->there;
+	return st.st_dev != f->st.st_dev || st.st_ino != f->st.st_ino ||
+	       st.st_size != f->st.st_size ||
+	       memcmp(&st.st_mtim, &f->st.st_mtim, sizeof(st.st_mtim)) != 0 ||
+	       memcmp(&st.st_ctim, &f->st.st_ctim, sizeof(st.st_ctim)) != 0;
+}
+
+static void drop_config(struct config **config)
+{
+	if (*config)
+		config_done(*config);
+	free(*config);
+	*config = NULL;
+}
+
+/* The old ones stay where the new ones cannot be used. */
+static void load_credentials(struct warm *w)
+{
+	const struct tls_report report = { .ctx = w, .fault = note_fault };
+	struct tls_credentials *fresh;
+	const char *error = NULL;
+
+	w->fault[0] = '\0';
+	if (!config_may_use_tls(w->config))
+		return;
+	if (!w->api)
+		w->api = module_load_whole(
+			w->modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
+	if (!w->api)
+		note_fault(w, error);
+	if (!w->api || w->api->load(&w->config->tls, &report, &fresh) < 0)
+		return;
+	if (w->credentials)
+		w->api->unload(w->credentials);
+	if (w->lent != w->config)
+		drop_config(&w->lent);
+	w->credentials = fresh;
+	w->lent = w->config;
+}
+
+static void ignore(void *ctx, const char *fault)
+{
+	(void)ctx, (void)fault;
+}
+
+int warm_up(struct warm *w)
+{
+	struct config *config = malloc(sizeof(*config));
+
+	if (!config)
+		return -ENOMEM;
+	if (w->lent != w->config)
+		drop_config(&w->config);
+	w->config = config;
+	config_init(config, w->credentials_directory, w->report, w->ctx);
+	options_read_config(w->options, config);
+	/* whether some of them use TLS; each connection tells what is wrong there */
+	if (config->clients_file)
+		clients_read(&config->clients, config->clients_file, ignore, NULL);
+	watch_all(w);
+	load_credentials(w);
+	return 0;
+}
+
+void warm_refresh(struct warm *w)
+{
+	bool changed = false;
+
+	for (size_t i = 0; i < w->n_files && !changed; i++)
+		changed = is_changed(&w->files[i]);
+	if (changed)
+		warm_up(w);
+}
+
+static bool is_same(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool warm_fits(const struct warm *w, const struct tls_settings *settings)
+{
+	const struct tls_settings *ours;
+
+	if (!w->credentials)
+		return false;
+	ours = &w->lent->tls;
+	if (ours->n_pairs != settings->n_pairs ||
+		!is_same(ours->priority, settings->priority) ||
+		!is_same(ours->tickets, settings->tickets) ||
+		!is_same(ours->hostname, settings->hostname))
+		return false;
+	for (size_t i = 0; i < ours->n_pairs; i++)
+		if (!is_same(
+			    ours->pairs[i].certificate, settings->pairs[i].certificate) ||
+			!is_same(ours->pairs[i].key, settings->pairs[i].key))
+			return false;
+	return true;
+}

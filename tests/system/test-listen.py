@@ -1,0 +1,409 @@
+#!/usr/bin/python3
+"""`postern --listen`: one process accepts and forks; what is changed counts from the next connection on,
+nobody takes every place, and nothing that happens to one connection reaches another."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import threading
+
+import harness
+from harness import RECIPIENT, Client, Site, free_port
+from machine import UNITS, server
+
+
+class Listening(Site):
+    """A listener on a port of its own, and what it tells the service manager."""
+
+    def __init__(self, *kinds, **settings):
+        super().__init__(**settings)
+        self.kinds = kinds or ("",)
+        self.ports = []
+
+    def listen(self, wrap=(), **env):
+        addresses = []
+        for kind in self.kinds:
+            if kind == "lmtp=":
+                addresses.append(f"--listen=lmtp={self.dir}/lmtp")
+                continue
+            self.ports.append(free_port())
+            addresses.append(f"--listen={kind}127.0.0.1:{self.ports[-1]}")
+        self.heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        harness.at_end(self.heard.close)
+        self.heard.bind(str(self.dir / "notify"))
+        self.heard.settimeout(harness.PATIENCE)
+        with open(self.log, "ab") as log:
+            self.process = harness.start(
+                *wrap, *self.command(), *addresses, stderr=log,
+                env=harness.environment(NOTIFY_SOCKET=str(self.dir / "notify"), **env))
+        self.hear("READY=1")
+        return self
+
+    def hear(self, text):
+        harness.eventually(lambda: text in self.heard.recv(1000).decode(), f"{text!r} is told")
+
+    def client(self, n=0, **options):
+        return Client.to(self.ports[n], **options)
+
+
+def deliver(client, tls=False):
+    client.ehlo()
+    if tls:
+        client.starttls()
+        client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+
+
+def certificate_of(client):
+    client.ehlo()
+    client.starttls()
+    der = client.socket.getpeercert(binary_form=True)
+    client.ehlo()
+    client.quit()
+    return der
+
+
+def with_tls(**settings):
+    here = Listening(tls="on", **settings)
+    here.pair = harness.pair().copy_to(here.dir)
+    return here.set(pair=here.pair)
+
+
+def replace(here, pair):
+    for old, new in ((here.pair.certificate, pair.certificate), (here.pair.key, pair.key)):
+        fresh = here.dir / "fresh"
+        fresh.write_bytes(new.read_bytes())
+        fresh.chmod(0o600)
+        fresh.rename(old)
+
+
+def test_messages_in_the_clear_and_through_tls():
+    here = with_tls().listen()
+    deliver(here.client())
+    deliver(here.client(), tls=True)
+    harness.equal(len(here.new()), 2)
+    harness.eventually(lambda: len(here.records("session")) == 2, "records")
+    session = here.records("session")[1]
+    harness.equal((session["peer"], session["tls"]), ("127.0.0.1", "TLS1.3"))
+
+
+def test_many_clients_at_once():
+    here = with_tls().listen()
+    clients = [here.client() for _ in range(30)]
+    for client in clients:
+        client.ehlo()
+        client.starttls()
+        client.ehlo()
+        client.envelope()
+        client.say("DATA", 354)
+    for client in clients:
+        client.send("Subject: x\r\n\r\nx\r\n.\r\n")
+    for client in clients:
+        client.expect(250)
+        client.quit()
+    harness.equal(len(here.new()), 30)
+
+
+def test_each_socket_speaks_what_its_name_says():
+    here = Listening("", "smtps=", "lmtp=", tls="on", pair=harness.pair()).listen()
+    deliver(here.client(0))
+    client = here.client(1, greeting=False)
+    client.handshake()
+    client.expect(220)
+    deliver(client)
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(f"{here.dir}/lmtp")
+    client = Client(connection)
+    client.expect(220)
+    client.lhlo()
+    client.envelope()
+    client.say("DATA", 354)
+    client.send(".\r\n")
+    client.expect(250)
+    client.quit()
+    harness.equal(len(here.new()), 3)
+
+
+def test_a_new_certificate_counts_from_the_next_connection_on():
+    here = with_tls().listen()
+    before = here.client()
+    before.ehlo()
+    harness.equal(certificate_of(here.client()), harness.pair().der())
+    replace(here, harness.pair(serial=2))
+    harness.equal(certificate_of(here.client()), harness.pair(serial=2).der())
+    replace(here, harness.pair("rsa"))
+    harness.equal(certificate_of(here.client()), harness.pair("rsa").der())
+    before.quit()
+
+
+@harness.table(missing=None, garbage=b"no key", of_another="rsa")
+def test_a_broken_certificate_keeps_the_old_one_and_is_told(key):
+    here = with_tls().listen()
+    harness.equal(certificate_of(here.client()), harness.pair().der())
+    here.pair.key.unlink()
+    if key:
+        here.pair.key.write_bytes(harness.pair("rsa").key.read_bytes() if key == "rsa" else key)
+    harness.equal(certificate_of(here.client()), harness.pair().der())
+    harness.eventually(lambda: here.records("error"), "a record")
+    harness.contains(here.records("error")[0]["text"], "tls-key")
+    harness.equal(len(here.records("error")), 1, "it is told once")
+    replace(here, harness.pair(serial=2))
+    harness.equal(certificate_of(here.client()), harness.pair(serial=2).der())
+
+
+def test_a_new_setting_counts_from_the_next_connection_on():
+    here = with_tls().listen()
+    client = here.client()
+    here.set(tls="required", hostname="other.example.org")
+    client.ehlo()
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    client.quit()
+    client = here.client(greeting=False)
+    client.expect(220, "other.example.org")
+    client.ehlo()
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 530)
+    client.expect_end()
+
+
+def test_wrong_settings_are_told_and_cost_no_listener():
+    here = Listening().listen()
+    here.set(size_limit="much")
+    client = here.client(greeting=False)
+    client.expect(421, "4.3.5")
+    client.expect_end()
+    here.set(size_limit="1M")
+    deliver(here.client())
+
+
+def test_one_source_cannot_take_every_place():
+    here = Listening(source_connection_limit=3, connection_limit=5).listen()
+    first = [here.client() for _ in range(3)]
+    here.client(greeting=False).expect(421, "4.7.0 Too many connections")
+    others = [here.client(client=f"127.0.0.{n}") for n in (2, 3)]
+    here.client(client="127.0.0.4", greeting=False).expect(421, "4.7.0 Too many connections")
+    harness.contains(here.records("error")[0]["text"], "source-connection-limit: a connection of 127.0.0.1")
+    harness.equal(len(here.records("error")), 1, "told once in a while")
+    first.pop().quit()
+    harness.eventually(lambda: "220" in replies_of(here), "its place is free again")
+    for client in (*first, *others):
+        client.quit()
+
+
+def replies_of(here):
+    client = here.client(greeting=False)
+    try:
+        return str(client.reply())
+    finally:
+        client.close()
+
+
+def test_one_source_cannot_come_too_often():
+    here = Listening(source_connection_rate=2).listen()
+    codes = [replies_of(here)[:3] for _ in range(6)]
+    harness.contains(codes, "421")
+    harness.equal(codes[:2], ["220", "220"])
+    here.client(client="127.0.0.2").quit()
+
+
+def test_a_proxy_has_no_limit_of_its_own():
+    here = Listening(source_connection_limit=1, proxy_protocol="127.0.0.1").listen()
+    for _ in range(3):
+        client = here.client(greeting=False)
+        client.send("PROXY TCP4 192.0.2.7 192.0.2.25 4711 25\r\n")
+        client.expect(220)
+
+
+def test_where_tls_comes_first_nothing_is_said_in_the_clear():
+    here = Listening("smtps=", tls="on", pair=harness.pair(), connection_limit=1).listen()
+    first = here.client(greeting=False)
+    first.handshake()
+    first.expect(220)
+    harness.equal(here.client(greeting=False).rest(), b"")
+
+
+def test_a_stop_lets_sessions_go_on():
+    here = Listening().listen()
+    client = here.client()
+    client.ehlo()
+    client.envelope()
+    client.say("DATA", 354)
+    here.process.terminate()
+    harness.equal(here.process.wait(harness.PATIENCE), 0)
+    with contextlib.suppress(ConnectionRefusedError):
+        here.client()
+        raise AssertionError("somebody still listens")
+    client.send(".\r\n")
+    client.expect(250)
+    client.quit()
+    harness.equal(len(here.new()), 1)
+
+
+def children(here):
+    done = harness.run("ps", "-o", "pid=", "--ppid", here.process.pid)
+    return [int(pid) for pid in done.stdout.split()]
+
+
+def layout(here):
+    """Where the program lies in memory."""
+    with open(f"/proc/{here.process.pid}/maps", encoding="ascii") as maps:
+        return next(line.split("-")[0] for line in maps if line.rstrip().endswith("/postern"))
+
+
+@harness.senseless_when_sanitized
+def test_a_crash_makes_another_address_space():
+    here = Listening().listen()
+    bystander, victim = here.client(), here.client()
+    before = layout(here)
+    os.kill(max(children(here)), signal.SIGSEGV)
+    victim.rest()
+    here.hear("READY=1")
+    assert layout(here) != before, "the same layout"
+    harness.contains(here.records("error")[0]["text"], "was ended by SIGSEGV; the listener starts itself anew")
+    bystander.quit()
+    deliver(here.client())
+    after = layout(here)
+    victim = here.client()
+    os.kill(max(children(here)), signal.SIGSEGV)
+    victim.rest()
+    harness.eventually(lambda: len(here.records("error")) == 2, "a second record")
+    harness.contains(here.records("error")[1]["text"], "goes on")
+    harness.equal(layout(here), after, "not again so soon")
+    deliver(here.client())
+
+
+def test_a_kill_is_no_crash():
+    here = Listening().listen()
+    victim = here.client()
+    os.kill(max(children(here)), signal.SIGKILL)
+    victim.rest()
+    deliver(here.client())
+    harness.equal(here.records("error"), [])
+
+
+def test_the_service_manager_hears_how_it_goes():
+    here = Listening(tls="required", pair=harness.pair()).listen(WATCHDOG_USEC="200000")
+    here.hear("WATCHDOG=1")
+    client = here.client()
+    here.hear("STATUS=Ready; 1 connections, 1 so far")
+    client.ehlo()
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 530)
+    client.rest()
+    client.close()
+    here.hear("STATUS=SSL Error (SMTP RX Reject); 0 connections, 1 so far")
+
+
+def test_a_process_leaves_no_descriptor_of_the_listener_to_a_connection():
+    here = Listening().listen()
+    client = here.client()
+    child = children(here)[0]
+    links = [os.readlink(f"/proc/{child}/fd/{n}") for n in os.listdir(f"/proc/{child}/fd")]
+    sockets = [link for link in links if link.startswith("socket:")]
+    harness.equal(len(set(sockets)), 1, f"the connection alone: {links}")
+    client.quit()
+
+
+def test_socket_activation_hands_over_the_socket():
+    harness.need("systemd-socket-activate")
+    here = Listening()
+    port = free_port()
+    with open(here.log, "ab") as log:
+        harness.start("systemd-socket-activate", "-l", f"127.0.0.1:{port}", "--fdname=smtp",
+                      *here.command(), "--listen", stderr=log)
+    harness.eventually(lambda: "Listening on" in here.log_text(), "it listens")
+    deliver(Client.to(port))
+    deliver(Client.to(port))
+    harness.equal(len(here.new()), 2)
+
+
+def test_without_a_socket_it_says_what_to_do():
+    here = Site()
+    done = harness.run(*here.command(), "--listen")
+    harness.equal(done.returncode, 64)
+    harness.contains(done.stdout, "no socket was handed over: use --listen=ADDRESS")
+    for address in ("192.0.2.1", "mail.example.org:25", "ftp=127.0.0.1:25", "127.0.0.1:99999"):
+        done = harness.run(*here.command(), f"--listen={address}")
+        harness.equal(done.returncode, 64)
+        harness.contains(done.stdout, "must be")
+
+
+# Under systemd
+
+
+def listening_server():
+    here = server()
+    here.install_units("postern-listen.socket", "postern-listen.service", "postern-listen.path",
+                       "postern-listen-restart.service")
+    here.write("etc/systemd/system/postern-listen.socket.d/port.conf",
+               "[Socket]\nListenStream=\nListenStream=127.0.0.1:2526\n")
+    here.run("systemctl", "daemon-reload")
+    here.start("postern-listen.socket")
+    harness.at_end(here.run, "systemctl", "stop", "postern-listen.service")
+    return here
+
+
+def test_the_hardened_unit_takes_mail_through_tls():
+    here = listening_server()
+    try:
+        client = here.connect(port=2526)
+    except AssertionError:
+        print("#", here.run("journalctl", "-t", "postern", "-n", "20").replace("\n", "\n# "))
+        raise
+    client.ehlo()
+    client.starttls()
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.say("QUIT", 221)
+    harness.equal(len(here.messages()), 1)
+    harness.contains(here.show("postern-listen.service", "StatusText", "ActiveState"), "ActiveState=active")
+
+
+def test_a_new_certificate_starts_the_unit_anew():
+    here = listening_server()
+    here.start("postern-listen.path")
+    harness.at_end(here.certificate, harness.pair())
+    deliver(here.connect(port=2526))
+    here.certificate(harness.pair(serial=2))
+
+    def is_new():
+        client = here.connect(port=2526)
+        return certificate_of(client) == harness.pair(serial=2).der()
+
+    harness.eventually(is_new, "the new certificate", 20)
+
+
+def test_no_connection_is_lost_when_the_unit_starts_anew():
+    here = listening_server()
+    deliver(here.connect(port=2526))
+    failures, stop = [], threading.Event()
+
+    def load():
+        while not stop.is_set():
+            done = subprocess.run(
+                [harness.HERE / "with-systemd", "run", here.dir, "sh", "-c",
+                 f"printf 'HELO x\\r\\nMAIL FROM:<>\\r\\nRCPT TO:<{RECIPIENT}>\\r\\nDATA\\r\\n.\\r\\nQUIT\\r\\n' | "
+                 "socat -t5 - TCP:127.0.0.1:2526"], capture_output=True, text=True, timeout=60, check=False)
+            if "221 " not in done.stdout:
+                failures.append(done.stdout + done.stderr)
+
+    threads = [threading.Thread(target=load) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(4):
+        here.run("systemctl", "restart", "postern-listen.service")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    harness.equal(failures, [])
+
+
+def test_the_unit_is_exposed_to_nearly_nothing():
+    harness.need("systemd-analyze")
+    done = harness.run("systemd-analyze", "security", "--offline=true", "--threshold=5", "--no-pager",
+                       UNITS / "postern-listen.service")
+    harness.equal(done.returncode, 0, done.stdout)
+
+
+harness.main()

@@ -1,0 +1,124 @@
+/* bin/listen-children: no source takes every place, and whoever is gone makes room. */
+#include "bin/listen-children.h"
+#include <stdlib.h>
+#include "unit/test.h"
+
+static struct ip address(const char *text)
+{
+	struct ip ip;
+
+	return ip_parse(span_of(text), &ip) ? ip : (struct ip){ 0 };
+}
+
+static struct listen_children *none(void)
+{
+	static struct listen_children c;
+
+	free(c.list);
+	memset(&c, 0, sizeof(c));
+	return &c;
+}
+
+static enum listen_verdict try(struct listen_children *c,
+	const struct listen_limits *limits, const char *text, uint64_t minute)
+{
+	struct ip ip = address(text), source = listen_source(&ip);
+	enum listen_verdict v = listen_judge(c, limits, &source, false, minute);
+
+	if (v == LISTEN_FINE)
+		CHECK(listen_add(c, (pid_t)(c->n + 1), &source) == 0);
+	return v;
+}
+
+static void test_all_together_have_a_limit(void)
+{
+	const struct listen_limits limits = { .all = 2 };
+	struct listen_children *c = none();
+
+	CHECK(try(c, &limits, "192.0.2.1", 0) == LISTEN_FINE);
+	CHECK(try(c, &limits, "192.0.2.2", 0) == LISTEN_FINE);
+	CHECK(try(c, &limits, "192.0.2.3", 0) == LISTEN_FULL);
+	CHECK(listen_remove(c, 1));
+	CHECK(!listen_remove(c, 1));
+	CHECK(try(c, &limits, "192.0.2.3", 0) == LISTEN_FINE);
+}
+
+static void test_a_source_has_a_limit_of_its_own(void)
+{
+	const struct listen_limits limits = { .all = 100, .of_source = 2 };
+	struct listen_children *c = none();
+
+	CHECK(try(c, &limits, "192.0.2.1", 0) == LISTEN_FINE);
+	CHECK(try(c, &limits, "192.0.2.1", 0) == LISTEN_FINE);
+	CHECK(try(c, &limits, "192.0.2.1", 0) == LISTEN_SOURCE_FULL);
+	CHECK(try(c, &limits, "192.0.2.2", 0) == LISTEN_FINE);
+	CHECK(listen_remove(c, 2));
+	CHECK(try(c, &limits, "192.0.2.1", 0) == LISTEN_FINE);
+}
+
+/* A host has a whole network of 64 bits, and takes any address in it. */
+static void test_ipv6_counts_by_its_network(void)
+{
+	const struct listen_limits limits = { .all = 100, .of_source = 1, .rate = 0 };
+	struct listen_children *c = none();
+
+	CHECK(try(c, &limits, "2001:db8::1", 0) == LISTEN_FINE);
+	CHECK(try(c, &limits, "2001:db8::2:3:4:5", 0) == LISTEN_SOURCE_FULL);
+	CHECK(try(c, &limits, "2001:db8:0:1::1", 0) == LISTEN_FINE);
+	CHECK(try(c, &limits, "::ffff:192.0.2.1", 0) == LISTEN_FINE);
+	CHECK(try(c, &limits, "192.0.2.1", 0) == LISTEN_SOURCE_FULL);
+}
+
+static void test_a_source_may_be_too_fast(void)
+{
+	const struct listen_limits limits = { .all = 100, .rate = 3 };
+	struct listen_children *c = none();
+
+	for (size_t i = 0; i < 3; i++)
+		CHECK(try(c, &limits, "192.0.2.1", 7) == LISTEN_FINE);
+	CHECK(try(c, &limits, "192.0.2.1", 7) == LISTEN_SOURCE_FAST);
+	CHECK(try(c, &limits, "192.0.2.2", 7) == LISTEN_FINE);
+	CHECK(try(c, &limits, "192.0.2.1", 8) == LISTEN_FINE);
+}
+
+static void test_proxies_and_local_sockets_have_no_limits_of_their_own(void)
+{
+	const struct listen_limits limits = { .all = 5, .of_source = 1, .rate = 1 };
+	struct listen_children *c = none();
+	struct ip local = { 0 }, proxy = address("192.0.2.10");
+
+	for (pid_t pid = 1; pid <= 4; pid++) {
+		const struct ip *source = pid % 2 ? &local : &proxy;
+		CHECK(listen_judge(c, &limits, source, pid % 2 == 0, 0) == LISTEN_FINE);
+		CHECK(listen_add(c, pid, source) == 0);
+	}
+	CHECK(listen_add(c, 5, &local) == 0);
+	CHECK(listen_judge(c, &limits, &proxy, true, 0) == LISTEN_FULL);
+}
+
+/* The slots of rates are shared: that may forgive, and never refuses wrongly. */
+static void test_many_sources_are_never_refused_for_each_other(void)
+{
+	const struct listen_limits limits = { .all = SIZE_MAX, .rate = 2 };
+	struct listen_children *c = none();
+
+	for (unsigned i = 0; i < 20000; i++) {
+		struct ip ip = { .n = IPV4_OCTETS,
+			.octets = { 10, (unsigned char)(i >> 8), (unsigned char)i, 1 } };
+		CHECK(listen_judge(c, &limits, &ip, false, 0) == LISTEN_FINE);
+	}
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		TEST(test_all_together_have_a_limit),
+		TEST(test_a_source_has_a_limit_of_its_own),
+		TEST(test_ipv6_counts_by_its_network),
+		TEST(test_a_source_may_be_too_fast),
+		TEST(test_proxies_and_local_sockets_have_no_limits_of_their_own),
+		TEST(test_many_sources_are_never_refused_for_each_other),
+	};
+
+	return test_main(tests, TEST_COUNT(tests));
+}
