@@ -126,7 +126,8 @@ static void open_logins(struct connection *c)
 		return;
 	/* no core file has a password in it, and no other process of our user looks */
 	prctl(PR_SET_DUMPABLE, 0);
-	c->logins = logins_new(&c->config, c->modules, &c->log);
+	c->logins = logins_new(
+		&c->config, c->warm ? c->warm->sasl : NULL, c->modules, &c->log);
 	c->config.session.authenticator = c->logins ? &c->logins->authenticator : NULL;
 }
 

@@ -146,7 +146,7 @@ void logins_load(struct logins *l)
 
 	if (l->sasl || l->fault[0])
 		return;
-	if (l->shut)
+	if (!l->api && l->shut)
 		error = "who has sent mail inside TLS cannot begin to log in: the "
 			"sandbox lets nothing more be loaded";
 	else if (!l->api)
@@ -236,7 +236,8 @@ static enum auth_sender sender(
 	return AUTH_SENDER_UNAVAILABLE;
 }
 
-struct logins *logins_new(const struct config *c, const char *modules, struct log *log)
+struct logins *logins_new(const struct config *c, const struct sasl_api *api,
+	const char *modules, struct log *log)
 {
 	struct logins *l = calloc(1, sizeof(*l));
 
@@ -244,6 +245,7 @@ struct logins *logins_new(const struct config *c, const char *modules, struct lo
 		return NULL;
 	l->authenticator =
 		(struct authenticator){ mechanisms, begin, step, user, end, sender };
+	l->api = api;
 	l->modules = modules;
 	l->log = log;
 	l->users = (struct logins_table){ .key = "auth-users", .path = c->auth_users };

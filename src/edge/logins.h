@@ -32,9 +32,11 @@ struct logins {
 
 /*
  * Opens the tables, with the rights a process begins with. What is wrong with them is
- * kept until somebody logs in: mail of others does not depend on it. NULL without memory.
+ * kept until somebody logs in: mail of others does not depend on it. `api` is the module
+ * that a listener has loaded, or NULL. NULL without memory.
  */
-struct logins *logins_new(const struct config *c, const char *modules, struct log *log);
+struct logins *logins_new(const struct config *c, const struct sasl_api *api,
+	const char *modules, struct log *log);
 void logins_free(struct logins *l);
 
 /* TLS is up; the session outlives us. Only now mechanisms are offered. */

@@ -761,6 +761,54 @@ def test_without_a_sandbox_nothing_ends():
     sends_mail(client)
 
 
+# A listener
+
+
+def listening(place):
+    """A client of a process that a listener has forked, once it is there."""
+    port = harness.free_port()
+    with open(place.log, "ab") as log:
+        harness.start(*place.command(), f"--listen=127.0.0.1:{port}", stderr=log)
+
+    def connect():
+        with contextlib.suppress(ConnectionRefusedError):
+            return Client.to(port)
+
+    return lambda: harness.eventually(connect, "the listener accepts")
+
+
+def inside(client, context=None):
+    client.ehlo()
+    client.starttls(context)
+    client.offered = client.ehlo()
+    return client
+
+
+def test_a_listener_has_the_library_and_reads_the_tables_anew():
+    place = site(auth="on")
+    connect = listening(place)
+    client = inside(connect())
+    sends_mail(client)
+    client.say(f"AUTH PLAIN {plain()}", 235)  # what is loaded needs no loading
+    client.quit()
+    put(place, "users", f"somebody {by_gsasl()}\n")
+    client = inside(connect())
+    client.say(f"AUTH PLAIN {plain(user='somebody')}", 235)
+    client.quit()
+
+
+def test_new_authorities_count_from_the_next_connection_on():
+    first, second = Authority(), Authority()
+    place = site()
+    place.set(tls_client_ca=put(place, "ca", first.certificate.read_bytes(), 0o644))
+    connect = listening(place)
+    context = with_certificate(second.signs("device", "email = scanner@example.org"))
+    assert "EXTERNAL" not in offers(inside(connect(), context))
+    put(place, "fresh", second.certificate.read_bytes(), 0o644).rename(place.dir / "ca")
+    client = inside(connect(), context)
+    client.say("AUTH EXTERNAL =", 235)
+
+
 # What is left in memory
 
 
