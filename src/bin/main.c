@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -87,7 +86,6 @@ _Static_assert(2 * TLS_PAIR_MAX + 3 <= SANDBOX_DIRS,
 static void list_dirs(struct connection *c)
 {
 	const struct tls_settings *tls = &c->config.tls;
-	bool may_use_tls = config_may_use_tls(&c->config);
 
 	c->dirs.write[c->dirs.n_write++] = c->config.mail_root;
 	if (c->config.traced.n)
@@ -95,15 +93,15 @@ static void list_dirs(struct connection *c)
 	if (c->config.session.dsn)
 		c->dirs.write[c->dirs.n_write++] = c->outbox.place;
 	c->dirs.read[c->dirs.n_read++] = c->modules;
-	c->dirs.tls = may_use_tls;
-	for (size_t i = 0; may_use_tls && i < tls->n_pairs; i++) {
+	c->dirs.tls = config_may_use_tls(&c->config);
+	for (size_t i = 0; c->dirs.tls && i < tls->n_pairs; i++) {
 		add_dir_of(&c->dirs, tls->pairs[i].certificate);
 		if (strcmp(tls->pairs[i].key, tls->pairs[i].certificate) != 0)
 			add_dir_of(&c->dirs, tls->pairs[i].key);
 	}
-	if (may_use_tls && tls->tickets)
+	if (c->dirs.tls && tls->tickets)
 		add_dir_of(&c->dirs, tls->tickets);
-	if (may_use_tls && tls->client_ca)
+	if (c->dirs.tls && tls->client_ca)
 		add_dir_of(&c->dirs, tls->client_ca);
 }
 
@@ -117,18 +115,6 @@ static void find_modules(struct connection *c)
 	c->log.modules = c->modules;
 	idn_names_init(&c->names, c->modules, &c->log);
 	c->config.session.names = &c->names.names;
-}
-
-/* With the first rights: users are nobody else's to read. */
-static void open_logins(struct connection *c)
-{
-	if (c->config.session.auth == AUTH_OFF || !config_may_use_tls(&c->config))
-		return;
-	/* no core file has a password in it, and no other process of our user looks */
-	prctl(PR_SET_DUMPABLE, 0);
-	c->logins = logins_new(
-		&c->config, c->warm ? c->warm->sasl : NULL, c->modules, &c->log);
-	c->config.session.authenticator = c->logins ? &c->logins->authenticator : NULL;
 }
 
 /* Says one thing that keeps mail from being received, and passes it on. */
@@ -242,7 +228,8 @@ static int run(struct connection *c)
 	fine = read_config(c, put_log, &c->log);
 	log_choose(&c->log, &c->config);
 	find_modules(c);
-	open_logins(c);
+	c->logins = logins_new(
+		&c->config, c->warm ? c->warm->sasl : NULL, c->modules, &c->log);
 	raise_file_limit();
 	build(c, &now);
 	notify_init(&c->notify, c->inherited.notify_socket, now.milliseconds);

@@ -5,6 +5,7 @@
 #include "edge/logins.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include "edge/module.h"
 #include "edge/secret.h"
 #include "proto/senders.h"
@@ -236,18 +237,10 @@ static enum auth_sender sender(
 	return AUTH_SENDER_UNAVAILABLE;
 }
 
-struct logins *logins_new(const struct config *c, const struct sasl_api *api,
-	const char *modules, struct log *log)
+static void init(struct logins *l, const struct config *c)
 {
-	struct logins *l = calloc(1, sizeof(*l));
-
-	if (!l)
-		return NULL;
 	l->authenticator =
 		(struct authenticator){ mechanisms, begin, step, user, end, sender };
-	l->api = api;
-	l->modules = modules;
-	l->log = log;
 	l->users = (struct logins_table){ .key = "auth-users", .path = c->auth_users };
 	l->certificates = (struct logins_table){ .key = "auth-certificates",
 		.path = c->auth_certificates };
@@ -256,11 +249,30 @@ struct logins *logins_new(const struct config *c, const struct sasl_api *api,
 	l->settings.ctx = l;
 	l->settings.find = find;
 	l->settings.fault = tell;
+}
+
+struct logins *logins_new(struct config *c, const struct sasl_api *api,
+	const char *modules, struct log *log)
+{
+	struct logins *l;
+
+	if (c->session.auth == AUTH_OFF || !config_may_use_tls(c))
+		return NULL;
+	/* no core file has a password in it, and no other process of our user looks */
+	prctl(PR_SET_DUMPABLE, 0);
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return NULL;
+	init(l, c);
+	l->api = api;
+	l->modules = modules;
+	l->log = log;
 	open_table(&l->users, true);
 	open_table(&l->certificates, false);
 	open_table(&l->senders, false);
 	if (!l->users.fault[0])
 		read_secret(l, c->auth_secret);
+	c->session.authenticator = &l->authenticator;
 	return l;
 }
 

@@ -31,11 +31,12 @@ struct logins {
 };
 
 /*
- * Opens the tables, with the rights a process begins with. What is wrong with them is
- * kept until somebody logs in: mail of others does not depend on it. `api` is the module
- * that a listener has loaded, or NULL. NULL without memory.
+ * Opens the tables, with the rights a process begins with, and lets the session of `c`
+ * ask. What is wrong with them is kept until somebody logs in: mail of others does not
+ * depend on it. `api` is the module that a listener has loaded, or NULL. NULL where nobody
+ * may log in, or without memory.
  */
-struct logins *logins_new(const struct config *c, const struct sasl_api *api,
+struct logins *logins_new(struct config *c, const struct sasl_api *api,
 	const char *modules, struct log *log);
 void logins_free(struct logins *l);
 
