@@ -22,7 +22,7 @@ static void tell(void *ctx, const char *text)
 	log_error(l->log, text);
 }
 
-/* Tells a fault, once. True when there is or was one. */
+/* Tells a fault, once: what is left of it then is a blank. True when there is or was one. */
 static bool tell_fault(struct logins *l, char *fault)
 {
 	if (!fault[0])
@@ -97,6 +97,7 @@ _Static_assert(
 	sizeof(SASL_EXTERNAL SASL_SCRAM_PLUS SASL_SCRAM SASL_PLAIN SASL_LOGIN) + 4 <=
 		LOGINS_LIST_MAX,
 	"all mechanisms, with blanks");
+_Static_assert(TLS_CLIENT_NAMES_MAX <= SASL_NAMES_MAX, "all names of a certificate");
 
 /* Where there is a table of certificates only that knows whose they are. */
 static void find_owner(struct logins *l, const struct tls_client *client)

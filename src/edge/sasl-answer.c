@@ -22,8 +22,7 @@ static void tell(struct sasl *s, const char *what)
 	s->settings->fault(s->settings->ctx, text);
 }
 
-/* The name as it stands in the table (RFC 4013). */
-static bool set_user(struct sasl *s, const char *name)
+bool sasl_set_user(struct sasl *s, const char *name)
 {
 	char *prepared = NULL;
 	bool fits = name && gsasl_saslprep(name, PREPARE, &prepared, NULL) == GSASL_OK &&
@@ -80,7 +79,7 @@ static int validate_password(struct sasl *s, Gsasl_session *session)
 	const char *password = gsasl_property_fast(session, GSASL_PASSWORD);
 	const struct decoy *decoy = decoys_any(&s->settings->decoys);
 	char *prepared = NULL;
-	bool known = set_user(s, name) && look_up(s);
+	bool known = sasl_set_user(s, name) && look_up(s);
 	enum proof proof = PROOF_WRONG;
 
 	if (!known && decoy)
@@ -137,8 +136,8 @@ static int set_verifier(struct sasl *s, Gsasl_session *session)
 	const struct verifier *v = &s->verifier;
 	char iterations[16];
 
-	if (!set_user(s, gsasl_property_fast(session, GSASL_AUTHID)) || !look_up(s) ||
-		v->kind != VERIFIER_SCRAM)
+	if (!sasl_set_user(s, gsasl_property_fast(session, GSASL_AUTHID)) ||
+		!look_up(s) || v->kind != VERIFIER_SCRAM)
 		return set_decoy(s, session);
 	snprintf(iterations, sizeof(iterations), "%u", v->iterations);
 	gsasl_property_set(session, GSASL_SCRAM_ITER, iterations);
@@ -171,7 +170,7 @@ static int validate_certificate(struct sasl *s, Gsasl_session *session)
 		strcmp(settings->names[i], wanted) != 0)
 		i++;
 	if (i >= settings->n_names) {
-		set_user(s, wanted);
+		sasl_set_user(s, wanted);
 		return GSASL_AUTHENTICATION_ERROR;
 	}
 	snprintf(s->user, sizeof(s->user), "%s", settings->names[i]);

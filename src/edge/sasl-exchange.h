@@ -18,5 +18,11 @@ struct sasl {
 	struct verifier verifier;
 };
 
+/*
+ * Keeps the name that the client gives itself as it stands in the table (RFC 4013). False
+ * for one that cannot: nobody logs in then, whatever else comes.
+ */
+bool sasl_set_user(struct sasl *s, const char *name);
+
 /* libgsasl's callback: gives what it needs, and says who is right. */
 int sasl_answer(Gsasl *library, Gsasl_session *session, Gsasl_property what);

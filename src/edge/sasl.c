@@ -109,6 +109,9 @@ static enum auth_result take(
 	enum auth_result result = verdict(s, code);
 
 	s->n_steps++;
+	/* who gives up behind this has said who it is */
+	if (s->is_login && s->n_steps == 2 && result == AUTH_CHALLENGE)
+		sasl_set_user(s, response);
 	/* what is said last cannot go with the 235 (RFC 4954 4): it takes one more step */
 	if (result == AUTH_SUCCESS && n_said) {
 		s->proven = true;

@@ -18,6 +18,8 @@
 #define SASL_SCRAM_PLUS "SCRAM-SHA-256-PLUS"
 #define SASL_EXTERNAL "EXTERNAL"
 
+#define SASL_NAMES_MAX 8 /* of one certificate */
+
 /* What it needs to know, and whom to ask. All of it outlives what is opened with it. */
 struct sasl_settings {
 	void *ctx;
@@ -29,7 +31,7 @@ struct sasl_settings {
 	struct span secret; /* makes the salts of users that do not exist */
 	struct span binding; /* of the channel, tls-exporter; empty: there is none */
 	/* of the client's certificate: whoever it may be, the first unless it says so */
-	const char *names[8];
+	const char *names[SASL_NAMES_MAX];
 	size_t n_names;
 };
 

@@ -435,6 +435,25 @@ static void test_one_exchange_knows_nothing_of_the_last(void)
 	lab_api->close(server);
 }
 
+static void test_who_gives_up_is_known_as_far_as_it_said(void)
+{
+	static const struct span name = { "nobody", 6 };
+	char octets[LAB_RESPONSE_MAX];
+	struct buf said = BUF(octets);
+	struct sasl_settings settings;
+	struct sasl *server;
+
+	lab_settings(&settings);
+	server = lab_api->open(&settings);
+	lab_api->begin(server, SPAN(SASL_LOGIN));
+	CHECK(lab_api->step(server, NULL, &said) == AUTH_CHALLENGE);
+	CHECK_SPAN(span_of(lab_api->user(server)), "");
+	CHECK(lab_api->step(server, &name, &said) == AUTH_CHALLENGE);
+	lab_api->end(server);
+	CHECK_SPAN(span_of(lab_api->user(server)), "nobody");
+	lab_api->close(server);
+}
+
 /* RFC 4954 4: what SCRAM says last is a challenge, and its response is empty. */
 static void test_what_is_said_last_takes_an_empty_response(void)
 {
@@ -489,6 +508,7 @@ int main(int argc, char *argv[])
 		TEST(test_responses_by_hand),
 		TEST(test_a_certificate_says_who_it_is),
 		TEST(test_one_exchange_knows_nothing_of_the_last),
+		TEST(test_who_gives_up_is_known_as_far_as_it_said),
 		TEST(test_what_is_said_last_takes_an_empty_response),
 	};
 
