@@ -28,6 +28,9 @@ void tls_credentials_free(struct tls_credentials *credentials);
 size_t tls_credentials_check(
 	const struct tls_settings *settings, const struct tls_report *report);
 
+void tls_credentials_describe(const struct tls_settings *settings,
+	void (*tell_of)(void *ctx, const struct tls_description *description), void *ctx);
+
 size_t tls_credentials_check_priority(
 	const char *priority, const struct tls_report *report);
 

@@ -342,4 +342,5 @@ __attribute__((visibility("default"))) const struct tls_api postern_tls = {
 	.write = tls_write,
 	.bye = tls_bye,
 	.free = tls_free,
+	.describe = tls_credentials_describe,
 };

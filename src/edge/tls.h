@@ -84,6 +84,20 @@ struct tls_io {
 	ssize_t (*write)(void *ctx, const void *from, size_t n);
 };
 
+#define TLS_NAME_TEXT 256 /* a DNS name has 253 octets */
+#define TLS_SUBJECT_TEXT 512
+
+/* What a certificate says of itself: texts as they stand there, which may be anything. */
+struct tls_description {
+	const char *file;
+	char subject[TLS_SUBJECT_TEXT]; /* RFC 4514 */
+	char names[4 * TLS_NAME_TEXT]; /* DNS names, divided by ", " */
+	char key[32]; /* "ECDSA 256", "RSA 2048" */
+	int64_t first, last; /* seconds since 1970 */
+	bool self_signed;
+	bool misnamed; /* it does not cover the settings' hostname */
+};
+
 struct tls_credentials;
 struct tls;
 
@@ -142,4 +156,12 @@ struct tls_api {
 	 */
 	void (*bye)(struct tls *tls);
 	void (*free)(struct tls *tls);
+
+	/*
+	 * Tells of the first certificate in each of the settings' files; of one that
+	 * cannot be read, nothing. No key is looked at.
+	 */
+	void (*describe)(const struct tls_settings *settings,
+		void (*tell_of)(void *ctx, const struct tls_description *description),
+		void *ctx);
 };

@@ -395,6 +395,55 @@ static void copy_part(const char *from, const char *to, size_t n)
 	lab_write(lab_path(to, "").text, text, n, 0600);
 }
 
+struct heard {
+	struct tls_description list[TLS_PAIR_MAX];
+	size_t n;
+};
+
+static void hear_description(void *ctx, const struct tls_description *description)
+{
+	struct heard *heard = ctx;
+
+	REQUIRE(heard->n < TLS_PAIR_MAX);
+	heard->list[heard->n++] = *description;
+}
+
+/* The keys may be out of reach, and files that hold no certificate are left out. */
+static void test_certificates_describe_themselves(void)
+{
+	const struct lab_path paths[] = {
+		lab_path("good", ".pem"),
+		lab_path("good", ".key"),
+		lab_path("torn.pem", ""),
+		lab_path("good", ".key"),
+		lab_path("absent", ""),
+		lab_path("good", ".key"),
+		lab_path("fifo", ""),
+		lab_path("good", ".key"),
+		lab_path("rsa", ".pem"),
+		lab_path("absent", ""),
+		lab_path("two", ".pem"),
+		lab_path("two", ".key"),
+	};
+	struct tls_settings s = lab_settings(paths, TEST_COUNT(paths) / 2);
+	static struct heard heard;
+
+	s.hostname = "b.example";
+	on_open = refuse_keys;
+	lab_api->describe(&s, hear_description, &heard);
+	on_open = NULL;
+	REQUIRE(heard.n == 3);
+	CHECK_SPAN(span_of(heard.list[0].file), paths[0].text);
+	CHECK_SPAN(span_of(heard.list[0].subject), "CN=good");
+	CHECK_SPAN(span_of(heard.list[0].names), "mail.example");
+	CHECK_SPAN(span_of(heard.list[0].key), "ECDSA 256");
+	CHECK(heard.list[0].last - heard.list[0].first == 2 * DAY);
+	CHECK(heard.list[0].misnamed && heard.list[0].self_signed);
+	CHECK_SPAN(span_of(heard.list[1].key), "RSA 2048");
+	CHECK_SPAN(span_of(heard.list[2].names), "a.example, b.example");
+	CHECK(!heard.list[2].misnamed);
+}
+
 static void make_encrypted(void)
 {
 	gnutls_x509_privkey_t key;
@@ -419,6 +468,7 @@ static void make_files(void)
 		{ "wild", GNUTLS_PK_ECDSA, { "*.mail.example" }, -DAY, DAY },
 		{ "expired", GNUTLS_PK_ECDSA, { "mail.example" }, -2 * DAY, -DAY },
 		{ "early", GNUTLS_PK_ECDSA, { "mail.example" }, DAY, 2 * DAY },
+		{ "two", GNUTLS_PK_ECDSA, { "a.example", "b.example" }, -DAY, DAY },
 	};
 	static char large[256 * 1024 + 1];
 	char command[4 * LAB_PATH];
@@ -452,6 +502,7 @@ int main(int argc, char *argv[])
 		TEST(test_priority_strings_say_where_they_are_wrong),
 		TEST(test_bad_ticket_keys_cost_only_the_tickets),
 		TEST(test_an_access_control_list_is_not_taken_for_group),
+		TEST(test_certificates_describe_themselves),
 	};
 	int r;
 

@@ -1,0 +1,151 @@
+/*
+ * Promises that each record within the time is counted once, by what it says. Refuses to read further back
+ * than it must.
+ */
+#include "tools/status-count.h"
+#include <stddef.h>
+#include <stdlib.h>
+
+static const char *const outcomes[STATUS_OUTCOMES] = { "delivered", "refused",
+	"given-up" };
+
+const char *status_outcome_word(enum status_outcome outcome)
+{
+	return outcomes[outcome];
+}
+
+static void tally(struct status_tallies *t, struct span text)
+{
+	size_t i = 0;
+
+	if (text.n >= STATUS_TALLY_TEXT)
+		text.n = STATUS_TALLY_TEXT - 1;
+	while (i < t->n && !span_eq(span_of(t->list[i].text), text))
+		i++;
+	if (i == STATUS_TALLIES_MAX) {
+		t->n_others++;
+		return;
+	}
+	if (i == t->n) {
+		memcpy(t->list[i].text, text.p, text.n);
+		t->list[i].text[text.n] = '\0';
+		t->n++;
+	}
+	t->list[i].n++;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	const struct status_tally *x = a, *y = b;
+
+	if (x->n != y->n)
+		return x->n < y->n ? 1 : -1;
+	return strcmp(x->text, y->text);
+}
+
+static void sort(struct status_tallies *t)
+{
+	qsort(t->list, t->n, sizeof(*t->list), by_number);
+}
+
+static void count_session(struct status_counts *c, const struct status_record *r)
+{
+	struct span version = status_record_get(r, RECORD_TLS);
+	struct span reason = status_record_get(r, RECORD_REASON);
+
+	c->n_sessions++;
+	if (!version.n)
+		version = status_record_get(r, RECORD_TLS_ERROR).n
+				  ? SPAN(STATUS_TLS_FAILED)
+				  : SPAN(STATUS_TLS_NONE);
+	tally(&c->versions, version);
+	/* where there were transactions, these tell what was refused */
+	if (reason.n && !status_record_number(r, RECORD_TRANSACTIONS))
+		tally(&c->reasons, reason);
+}
+
+static void count_message(struct status_counts *c, const struct status_record *r)
+{
+	struct span outcome = status_record_get(r, RECORD_OUTCOME);
+	struct span reason = status_record_get(r, RECORD_REASON);
+
+	c->n_messages++;
+	for (enum status_outcome o = 0; o < STATUS_OUTCOMES; o++)
+		c->outcomes[o] += span_eq(outcome, span_of(outcomes[o]));
+	if (span_eq(outcome, span_of(outcomes[STATUS_DELIVERED])) &&
+		__builtin_add_overflow(
+			c->octets, status_record_number(r, RECORD_SIZE), &c->octets))
+		c->octets = UINT64_MAX;
+	if (reason.n)
+		tally(&c->reasons, reason);
+}
+
+static void keep_first(
+	bool *has, struct status_record *slot, const struct status_record *r)
+{
+	if (!*has)
+		status_record_copy(slot, r);
+	*has = true;
+}
+
+static void count_error(struct status_counts *c, const struct status_record *r)
+{
+	c->n_errors++;
+	keep_first(&c->has_error, &c->error, r);
+}
+
+static void count(struct status_counts *c, const struct status_record *r)
+{
+	static void (*const counters[RECORD_EVENTS])(
+		struct status_counts * c, const struct status_record *r) = {
+		[RECORD_MESSAGE] = count_message,
+		[RECORD_SESSION] = count_session,
+		[RECORD_ERROR] = count_error,
+	};
+	struct span status = status_record_get(r, RECORD_STATUS);
+
+	counters[r->record.event](c, r);
+	if (!status.n)
+		return;
+	tally(&c->statuses, status);
+	keep_first(&c->has_status, &c->status, r);
+}
+
+static void take(struct status_counts *c, const struct status_record *r)
+{
+	if (!c->has_newest)
+		c->newest = r->record.when.seconds;
+	c->has_newest = true;
+	if (r->record.when.seconds >= c->since)
+		count(c, r);
+	if (r->record.event == RECORD_SESSION && c->n_kept < c->n_wanted)
+		status_record_copy(&c->kept[c->n_kept++], r);
+}
+
+static bool is_done(const struct status_counts *c, const struct status_record *r)
+{
+	return r->record.when.seconds < c->since - STATUS_DISORDER &&
+	       c->n_kept == c->n_wanted;
+}
+
+int status_count(struct status_source *source, const struct status_filter *filter,
+	int64_t since, size_t n_wanted, struct status_counts *ret)
+{
+	struct status_record record;
+	int r = source->ops->to_end(source);
+
+	/* the records that are kept are large, and need not be cleared */
+	memset(ret, 0, offsetof(struct status_counts, kept));
+	ret->since = since;
+	ret->n_wanted = n_wanted < STATUS_SESSIONS_MAX ? n_wanted : STATUS_SESSIONS_MAX;
+	while (r >= 0 && (r = source->ops->previous(source, &record)) > 0) {
+		if (status_filter_takes(filter, &record))
+			take(ret, &record);
+		if (is_done(ret, &record))
+			break;
+	}
+	sort(&ret->versions);
+	sort(&ret->reasons);
+	sort(&ret->statuses);
+	return r < 0 ? r : 0;
+}

@@ -1,0 +1,56 @@
+/* What the records of some time come to. */
+#pragma once
+
+#include "tools/status-source.h"
+
+#define STATUS_TALLY_TEXT 160 /* a reply; longer ones are counted by their beginning */
+#define STATUS_TALLIES_MAX 256 /* different ones that are told apart */
+#define STATUS_SESSIONS_MAX 100 /* that are kept */
+
+struct status_tally {
+	char text[STATUS_TALLY_TEXT];
+	uint64_t n;
+};
+
+struct status_tallies {
+	struct status_tally list[STATUS_TALLIES_MAX]; /* the commonest first */
+	size_t n;
+	uint64_t n_others; /* for which there was no room */
+};
+
+enum status_outcome {
+	STATUS_DELIVERED,
+	STATUS_REFUSED,
+	STATUS_GIVEN_UP,
+	STATUS_OUTCOMES,
+};
+
+/* "delivered", as records have it */
+const char *status_outcome_word(enum status_outcome outcome);
+
+#define STATUS_TLS_NONE "none" /* among the versions: in the clear to the end */
+#define STATUS_TLS_FAILED "failed" /* a handshake was tried */
+
+struct status_counts {
+	int64_t since;
+	uint64_t n_sessions, n_messages, n_errors;
+	uint64_t outcomes[STATUS_OUTCOMES];
+	uint64_t octets; /* of what was delivered */
+	struct status_tallies versions; /* of TLS, a session each */
+	struct status_tallies reasons; /* replies that refused */
+	struct status_tallies statuses;
+	bool has_newest, has_status, has_error;
+	int64_t newest; /* seconds; of any record, however old */
+	struct status_record status; /* the newest that has one */
+	struct status_record error;
+	size_t n_kept, n_wanted;
+	struct status_record
+		kept[STATUS_SESSIONS_MAX]; /* the newest sessions first, however old */
+};
+
+/*
+ * Counts from the end of the source back to `since`, and further until `n_wanted` sessions are kept. 0 or
+ * -errno.
+ */
+int status_count(struct status_source *source, const struct status_filter *filter,
+	int64_t since, size_t n_wanted, struct status_counts *ret);

@@ -1,0 +1,6 @@
+/* The state as text of OpenMetrics, which is as well the text format 0.0.4 of Prometheus. */
+#pragma once
+
+#include "tools/status-panel.h"
+
+void status_metrics_put(const struct status_panel *panel, FILE *to);

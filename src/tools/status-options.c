@@ -1,0 +1,176 @@
+/* Promises to understand the command line or to say what it did not; opens nothing. */
+#include "tools/status-options.h"
+#include <getopt.h>
+#include "base/num.h"
+#include "edge/config.h"
+#include "tools/status-time.h"
+
+const char status_help[] =
+	"Usage: postern-status [-c FILE] [OPTION]... [FILE]\n"
+	"\n"
+	"Shows what postern does: its setting of TLS and its certificate, the status\n"
+	"line, the sessions and messages of the last hour. Reads the records in FILE,\n"
+	"as the setting log = json:FILE writes them; without FILE those that the\n"
+	"settings name, and that is the journal unless log says otherwise.\n"
+	"\n"
+	"  -c FILE            read settings from FILE instead of\n"
+	"                     " CONFIG_FILE_DEFAULT "\n"
+	"  -D DIRECTORY       read the journal in DIRECTORY\n"
+	"      --follow       go on, and show what comes\n"
+	"      --sessions     list sessions, the newest last\n"
+	"      --messages     list messages, the newest last\n"
+	"      --peer ADDRESS only what ADDRESS sent, or a network such as 192.0.2.0/24\n"
+	"      --since TIME   from TIME on: 2h, 7d, today, 2026-11-28, 2026-11-28T09:30\n"
+	"  -n NUMBER          only the newest NUMBER; 20 of a list without --since\n"
+	"      --json         print the records as JSON Lines\n"
+	"      --openmetrics  print numbers for Prometheus\n"
+	"      --help         show this\n"
+	"      --version      show the version\n"
+	"\n"
+	"Manual page: postern-status(1).\n";
+
+enum long_option {
+	OPTION_FOLLOW = 256, /* above all letters */
+	OPTION_SESSIONS,
+	OPTION_MESSAGES,
+	OPTION_PEER,
+	OPTION_SINCE,
+	OPTION_JSON,
+	OPTION_OPENMETRICS,
+	OPTION_HELP,
+	OPTION_VERSION,
+};
+
+static const struct option longs[] = {
+	{ "follow", no_argument, NULL, OPTION_FOLLOW },
+	{ "sessions", no_argument, NULL, OPTION_SESSIONS },
+	{ "messages", no_argument, NULL, OPTION_MESSAGES },
+	{ "peer", required_argument, NULL, OPTION_PEER },
+	{ "since", required_argument, NULL, OPTION_SINCE },
+	{ "json", no_argument, NULL, OPTION_JSON },
+	{ "openmetrics", no_argument, NULL, OPTION_OPENMETRICS },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ "version", no_argument, NULL, OPTION_VERSION },
+	{ 0 },
+};
+
+static const char *take_number(struct status_options *o, const char *text)
+{
+	uint64_t number;
+
+	if (!num_parse(span_of(text), &number) || number == 0 || number > STATUS_MOST_MAX)
+		return "must be a number from 1 to 1000000000";
+	o->most = (size_t)number;
+	return NULL;
+}
+
+static const char *take_since(struct status_options *o, const char *text, int64_t now)
+{
+	int64_t ignored;
+
+	o->since = text;
+	return status_time_since(text, now, &ignored);
+}
+
+/* Help, once it is asked for, is given. */
+static const char *take_mode(struct status_options *o, enum status_mode mode)
+{
+	if (o->mode < mode)
+		o->mode = mode;
+	return NULL;
+}
+
+/* NULL, or what is wrong with it. */
+static const char *take(struct status_options *o, int option, int64_t now)
+{
+	switch (option) {
+	case 'c':
+		o->settings = optarg;
+		return NULL;
+	case 'D':
+		o->directory = optarg;
+		return NULL;
+	case 'n':
+		return take_number(o, optarg);
+	case OPTION_FOLLOW:
+		o->follow = true;
+		return NULL;
+	case OPTION_SESSIONS:
+		o->filter.events |= 1U << RECORD_SESSION;
+		return NULL;
+	case OPTION_MESSAGES:
+		o->filter.events |= 1U << RECORD_MESSAGE;
+		return NULL;
+	case OPTION_PEER:
+		o->peer = optarg;
+		o->filter.has_peer = true;
+		return network_parse(span_of(optarg), &o->filter.peer);
+	case OPTION_SINCE:
+		return take_since(o, optarg, now);
+	case OPTION_JSON:
+		return take_mode(o, STATUS_MODE_JSON);
+	case OPTION_OPENMETRICS:
+		return take_mode(o, STATUS_MODE_METRICS);
+	case OPTION_HELP:
+		return take_mode(o, STATUS_MODE_HELP);
+	case OPTION_VERSION:
+		return take_mode(o, STATUS_MODE_VERSION);
+	case ':':
+		return "needs a value";
+	default:
+		return "not understood";
+	}
+}
+
+/* What does not go together. */
+static const char *check_all(struct status_options *o)
+{
+	unsigned tables = 1U << RECORD_SESSION | 1U << RECORD_MESSAGE;
+
+	if (o->mode == STATUS_MODE_METRICS && (o->follow || o->filter.events || o->most))
+		return "--openmetrics goes with none of --follow, --sessions, "
+		       "--messages and -n";
+	if (o->mode == STATUS_MODE_PANEL && o->filter.events == tables)
+		return "--sessions and --messages are two lists; with --json they are "
+		       "one";
+	if (o->file && o->directory)
+		return "-D is a journal, and a file was given, too";
+	return NULL;
+}
+
+static void settle(struct status_options *o)
+{
+	if (o->mode == STATUS_MODE_PANEL && o->filter.events)
+		o->mode = STATUS_MODE_TABLE;
+	if (o->filter.events == 0)
+		o->filter.events = (1U << RECORD_EVENTS) - 1;
+}
+
+void status_options_parse(int argc, char **argv, int64_t now, struct status_options *ret)
+{
+	*ret = (struct status_options){ .settings = CONFIG_FILE_DEFAULT };
+	opterr = 0;
+	optind = 0;
+	for (int option; !ret->fault;) {
+		int at = optind ? optind : 1;
+
+		option = getopt_long(argc, argv, ":c:D:n:", longs, NULL);
+		if (option < 0)
+			break;
+		ret->wrong = argv[at < argc ? at : argc - 1];
+		ret->fault = take(ret, option, now);
+	}
+	if (!ret->fault && optind < argc) {
+		ret->file = argv[optind];
+		ret->wrong = argv[argc - 1];
+		if (optind + 1 < argc)
+			ret->fault = "is one file too many";
+	}
+	if (!ret->fault) {
+		ret->wrong = "options";
+		ret->fault = check_all(ret);
+	}
+	if (ret->fault)
+		ret->mode = STATUS_MODE_USAGE;
+	settle(ret);
+}

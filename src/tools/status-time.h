@@ -1,0 +1,31 @@
+/* Times as records, users and the panel have them. */
+#pragma once
+
+#include "base/buf.h"
+#include "smtp/tx.h"
+
+/* "2026-12-01T09:08:07.000042Z", as records have it, and nothing else. */
+bool status_time_read(struct span text, struct moment *ret);
+
+/*
+ * since = number ( "s" / "m" / "h" / "d" / "w" ), that long before `now`
+ *       / "today" / "yesterday"
+ *       / "YYYY-MM-DD" [ ( "T" / " " ) "HH:MM" [ ":SS" ] ] [ "Z" ], in local time without a "Z"
+ * NULL, or what is wrong with it.
+ */
+const char *status_time_since(const char *text, int64_t now, int64_t *ret);
+
+/* Of a text that was understood: whether it is the first form, whose time moves on. */
+bool status_time_is_ago(const char *text);
+
+/* "09:08:07" of today, or "Dec 01 09:08"; of another year "2025-12-01". */
+void status_time_put_short(struct buf *to, int64_t time, int64_t now);
+
+/* "Dec 01 09:08:07"; of another year "2025-12-01 09:08". */
+void status_time_put(struct buf *to, int64_t time, int64_t now);
+
+/* "2026-12-01" */
+void status_time_put_day(struct buf *to, int64_t time);
+
+/* "hour", "24 hours", "2 days", "90 minutes"; more than 0 */
+void status_time_put_span(struct buf *to, int64_t seconds);

@@ -1,0 +1,39 @@
+/* Where something is shown: how wide, in which colours, at what time. */
+#pragma once
+
+#include <stdio.h>
+#include "base/buf.h"
+
+enum status_style {
+	STYLE_PLAIN,
+	STYLE_LABEL,
+	STYLE_QUIET,
+	STYLE_GOOD,
+	STYLE_CARE,
+	STYLE_BAD,
+};
+
+struct status_view {
+	FILE *to;
+	size_t width; /* columns; 0: nothing is cut */
+	size_t height; /* lines; 0: any */
+	bool colour;
+	int64_t now; /* seconds since 1970 */
+};
+
+/* Of standard output; `colours` is false when the user wants none. */
+void status_view_init(struct status_view *v, bool colours);
+
+/* Text of anybody: what is not printable ASCII is shown as \xHH. Cut to `columns`, ending in "...". 0: whole. */
+void status_put(const struct status_view *v, enum status_style style, struct span text,
+	size_t columns);
+
+/* Blanks. */
+void status_pad(const struct status_view *v, size_t columns);
+
+/* A paragraph of words behind `indent` columns that are already there, in lines of the view's width. */
+void status_put_wrapped(const struct status_view *v, enum status_style style,
+	struct span text, size_t indent);
+
+/* "1234", "12.3K", "4.5M": octets, in the units that settings have */
+void status_put_octets(struct buf *to, uint64_t octets);

@@ -1,0 +1,654 @@
+#!/usr/bin/python3
+"""postern-status: what it shows is what postern recorded, from a file of JSON Lines and from a real
+journal, on a terminal and in a pipe, whatever else stands in the log."""
+
+import contextlib
+import datetime
+import fcntl
+import json
+import os
+import pty
+import random
+import re
+import select
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import termios
+
+import harness
+from harness import DOMAIN, PATIENCE, RECIPIENT, Client, Site, Skip
+from machine import Machine
+
+EX_USAGE, EX_NOINPUT, EX_IOERR = 64, 66, 74
+STATUS = "SSL Error (SMTP Receive)"
+REFUSAL = "550 5.7.1 No mail is accepted here for that domain"
+
+
+def program():
+    path = harness.build / "src" / "postern-status"
+    if not path.exists():
+        raise Skip("built without postern-status")
+    return path
+
+
+class Log(Site):
+    """A place whose records go into a file of JSON Lines."""
+
+    def __init__(self, tls="on", pair=None, **settings):
+        super().__init__(tls=tls, **settings)
+        self.file = self.dir / "postern.json"
+        self.set(pair=pair or (harness.pair() if tls != "off" else None), log=f"json:{self.file}")
+
+    def told(self, number):
+        """The lines of the file, once there are that many."""
+        def lines():
+            found = self.file.read_text().splitlines() if self.file.exists() else []
+            return len(found) >= number and found
+        return harness.eventually(lines, f"{number} records")
+
+    def date(self, minute):
+        """Move the records to that minute, a second each."""
+        records = [json.loads(line) for line in self.file.read_text().splitlines()]
+        with open(self.file, "w", encoding="ascii") as to:
+            for second, record in enumerate(records):
+                to.write(json.dumps({**record, "time": f"{minute}{second:02}.000000Z"}) + "\n")
+
+    def status(self, *options, code=0, **more):
+        """The output of the program, with the settings of this place."""
+        done = harness.run(program(), "-c", self.settings_file, *options,
+                           **{"env": harness.environment(TZ="UTC"), **more})
+        harness.equal(done.returncode, code, done.stdout)
+        return done.stdout
+
+    def deliver(self, client="127.0.0.1", secured=True):
+        connected = self.connect(client)
+        connected.ehlo()
+        if secured:
+            connected.starttls()
+            connected.ehlo()
+        harness.equal(connected.message(harness.sample()).code, 250)
+        connected.quit()
+
+    def fail(self, client="127.0.0.1"):
+        """A handshake that comes to nothing."""
+        connected = self.connect(client)
+        connected.ehlo("old.example.net")
+        old = harness.client_context(ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, "ALL:@SECLEVEL=0")
+        with contextlib.suppress(ssl.SSLError, OSError):
+            connected.starttls(old)
+        connected.wait()
+
+    def refuse(self, client="127.0.0.1"):
+        connected = self.connect(client)
+        connected.ehlo()
+        connected.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+        connected.say("RCPT TO:<x@elsewhere.example>", 550)
+        connected.quit()
+
+
+def some_log():
+    """Three messages of two peers, a refusal, and a handshake that failed: ten records."""
+    place = Log()
+    place.deliver("127.0.0.2")
+    place.deliver("127.0.0.2")
+    place.deliver("127.0.0.3", secured=False)
+    place.refuse("127.0.0.4")
+    place.fail("127.0.0.5")
+    place.told(9)
+    return place
+
+
+def words(line):
+    return re.split(r"  +", line.strip())
+
+
+def has_line(text, *wanted):
+    assert any(words(line)[:len(wanted)] == list(wanted) or
+               any(words(line)[i:i + len(wanted)] == list(wanted) for i in range(8))
+               for line in text.splitlines()), f"no line with {wanted} in\n{text}"
+
+
+# The panel
+
+
+def test_the_panel_shows_all_at_a_glance():
+    place = some_log()
+    shown = place.status()
+    has_line(shown, "Allow SSL (SMTP Receive)", "On")
+    has_line(shown, "Certificate", f"CN={harness.HOST} (ECDSA 256, self-signed)")
+    assert re.search(r"\d+ days left, until 2050-01-01", shown), shown
+    has_line(shown, "Status", STATUS)
+    assert re.search(r"\d\d:\d\d:\d\d from 127\.0\.0\.5 \(old\.example\.net\)", shown), shown
+    harness.contains(shown, "client offers only TLS 1.1 or older")
+    has_line(shown, "Last hour", "Sessions", "5")
+    for name, number in (("Delivered", "3"), ("Refused", "0"), ("Given up", "1")):
+        has_line(shown, name, number)
+    has_line(shown, "TLS1.3", "2", "40 %")
+    has_line(shown, "in the clear", "2", "40 %")
+    has_line(shown, "TLS failed", "1", "20 %")
+    has_line(shown, "Refusals", "1", REFUSAL)
+    sessions = shown.partition("Last sessions\n")[2].splitlines()
+    harness.equal([words(s)[1] for s in sessions[1:]],
+                  [f"127.0.0.{n}" for n in (5, 4, 3, 2, 2)], "the newest first")
+
+
+@harness.table(off=("off", "Off"), on=("on", "On"), ssl=("ssl", "SSL"), implicit=("implicit", "Implicit"))
+def test_the_setting_has_the_words_of_the_device(tls, word):
+    place = Log(tls=tls)
+    place.file.touch()
+    shown = place.status()
+    has_line(shown, "Allow SSL (SMTP Receive)", word)
+    has_line(shown, "Status", "Ready")
+    has_line(shown, "Last sessions", "none")
+
+
+def test_a_rejection_has_the_words_of_the_device():
+    place = Log(tls="ssl")
+    client = place.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 530)
+    client.expect_end()
+    client.wait()
+    place.told(1)
+    has_line(place.status(), "Status", "SSL Error (SMTP RX Reject)")
+
+
+def test_what_is_older_is_no_longer_the_status():
+    place = some_log()
+    place.date("2026-01-02T03:04:")
+    shown = place.status()
+    has_line(shown, "Status", "Ready")
+    has_line(shown, "Last hour", "Sessions", "0")
+    harness.contains(shown.partition("Last sessions\n")[2], "127.0.0.5", "sessions have no age")
+    has_line(place.status("--since", "2026-01-02"), "Status", STATUS)
+
+
+def test_gnutls_is_loaded_only_where_tls_is_used():
+    harness.need("strace")
+    for tls, loaded in (("off", False), ("on", True)):
+        place = Log(tls=tls)
+        place.file.touch()
+        opened = place.dir / "opened"
+        done = harness.run("strace", "-o", opened, "-e", "trace=openat", program(), "-c",
+                           place.settings_file)
+        harness.equal(done.returncode, 0, done.stdout)
+        harness.equal("libgnutls" in opened.read_text(), loaded, tls)
+
+
+# Certificates
+
+
+def test_faults_of_certificates_are_told():
+    place = Log(pair=harness.pair(expired=True))
+    place.file.touch()
+    shown = place.status()
+    harness.contains(shown, "expired on 2020-01-01\n")
+    harness.contains(shown, "it is used all the same, renew it")
+    place.set(pair=harness.pair("ecdsa", "elsewhere.example"))
+    harness.contains(place.status(), "does not cover the hostname")
+    place.set(pair=harness.pair(future=True))
+    harness.contains(place.status(), "not valid before 2049-01-01")
+    place.set(tls_certificate=place.dir / "missing", tls_key=place.dir / "missing")
+    harness.contains(place.status(), "No such file or directory")
+
+
+def test_credentials_are_taken_from_beside_the_settings():
+    place = Log()
+    harness.pair().copy_to(place.dir)
+    place.set(tls_certificate="credential:tls.crt", tls_key="credential:tls.key")
+    place.file.touch()
+    has_line(place.status(), "Certificate", f"CN={harness.HOST} (ECDSA 256, self-signed)")
+
+
+def test_without_the_right_to_read_the_rest_is_shown():
+    harness.need_root("another user")
+    place = Log()
+    copies = harness.pair().copy_to(place.dir)
+    place.set(pair=copies)
+    place.deliver()
+    place.told(2)
+    place.file.chmod(0o644)
+    copies.key.chmod(0o600)
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+    shown = place.status(**nobody)
+    has_line(shown, "Certificate", f"CN={harness.HOST} (ECDSA 256, self-signed)")
+    has_line(shown, "Not checked", f"{copies.key}: you may not read it")
+    has_line(shown, "Delivered", "1")
+    assert "Fault" not in shown, shown
+    place.settings_file.chmod(0o600)
+    shown = place.status(place.file, **nobody)
+    has_line(shown, "Allow SSL (SMTP Receive)", "unknown")
+    harness.contains(shown, f"{place.settings_file}: Permission denied")
+    has_line(shown, "Delivered", "1")
+
+
+# Lists
+
+
+def test_lists_end_with_the_newest():
+    place = some_log()
+    peers = [words(line)[1] for line in place.status("--sessions").splitlines()]
+    harness.equal(peers, ["Peer"] + [f"127.0.0.{n}" for n in (2, 2, 3, 4, 5)])
+    shown = place.status("--messages").splitlines()
+    harness.equal(words(shown[0]), ["Time", "Peer", "From", "To", "Size", "TLS", "Outcome"])
+    harness.equal(len(shown), 5)
+    harness.equal(words(shown[1])[1:4] + words(shown[1])[5:],
+                  ["127.0.0.2", harness.SENDER, RECIPIENT, "TLS1.3", "delivered"])
+    harness.equal(words(shown[4])[-1], f"given-up: {REFUSAL}")
+
+
+def test_the_panel_can_be_of_one_peer():
+    place = some_log()
+    place.date("2026-01-02T03:04:")
+    shown = place.status("--peer", "127.0.0.2", "--since", "2026-01-02T03:04:01Z")
+    has_line(shown, "Peer", "127.0.0.2")
+    has_line(shown, "Sessions", "2", "TLS1.3", "2", "100 %")
+    has_line(shown, "Delivered", "1")
+    has_line(shown, "Status", "Ready")
+    assert re.search(r"^Since (Jan 02 03:04|2026-01-02) ", shown, re.M), shown
+
+
+def test_lists_can_be_narrowed():
+    place = some_log()
+    peers = [words(line)[1] for line in place.status("--sessions", "-n", "2").splitlines()]
+    harness.equal(peers, ["Peer", "127.0.0.4", "127.0.0.5"])
+    for peer, number in (("127.0.0.2", 2), ("127.0.0.2/31", 3), ("127.0.0.9", 0), ("::1", 0)):
+        shown = place.status("--sessions", "--peer", peer).splitlines()
+        harness.equal(len(shown) - 1, number, peer)
+    harness.equal(len(place.status("--sessions", "--since", "1h").splitlines()), 6)
+    place.date("2026-01-02T03:04:")
+    for since, number in (("05Z", 3), ("06Z", 2), ("08Z", 1), ("09Z", 0)):
+        shown = place.status("--sessions", "--since", f"2026-01-02T03:04:{since}")
+        harness.equal(len(shown.splitlines()) - 1, number, since)
+
+
+def test_json_is_what_was_written():
+    place = some_log()
+    written = place.told(9)
+    harness.equal(place.status("--json").splitlines(), written)
+    sessions = [line for line in written if '"event":"session"' in line]
+    harness.equal(place.status("--json", "--sessions", "-n2").splitlines(), sessions[-2:])
+
+
+def test_a_file_can_be_named():
+    place = some_log()
+    elsewhere = Log(tls="off")
+    harness.equal(elsewhere.status("--json", place.file).splitlines(), place.told(9))
+
+
+# Numbers for Prometheus
+
+
+def test_openmetrics_are_clean():
+    tool = harness.packages() / "prometheus" / "usr/bin/promtool"
+    place = some_log()
+    with open(place.file, "a", encoding="ascii") as log:
+        record = json.loads(place.told(9)[-1])
+        for status in ("a\\b", 'a"b', "a\nb"):
+            log.write(json.dumps({**record, "status": status, "reason": status}) + "\n")
+        log.write("no record\n")
+    shown = place.status("--openmetrics")
+    checked = harness.run(tool, "check", "metrics", input=shown)
+    harness.equal((checked.returncode, checked.stdout), (0, ""))
+    lines = shown.splitlines()
+    for line in ('postern_messages{outcome="delivered"} 3', 'postern_messages{outcome="given-up"} 1',
+                 'postern_sessions{tls="TLS1.3"} 2', 'postern_sessions{tls="failed"} 4',
+                 'postern_refusals{code="550 5.7.1"} 1', "postern_skipped_lines 1",
+                 "postern_window_seconds 3600", 'postern_session_statuses{status="a\\\\b"} 1'):
+        assert line in lines, f"{line} is not in\n{shown}"
+    harness.equal(lines[-1], "# EOF")
+    assert re.search(r'not_after_timestamp_seconds\{.*subject="CN=mail\.example\.org"\} 2524608000',
+                     shown), shown
+
+
+# A terminal
+
+
+class Terminal:
+    """The program on a terminal of its own."""
+
+    def __init__(self, place, *options, columns=80, rows=24, command=(), **environment):
+        command = command or (program(), "-c", place.settings_file, *options)
+        self.ours, theirs = pty.openpty()
+        harness.at_end(os.close, self.ours)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.process = harness.start(
+            *command, stdin=theirs, stdout=theirs, stderr=theirs,
+            env=harness.environment(**{"TERM": "xterm", "TZ": "UTC", **environment}))
+        os.close(theirs)
+        self.text = ""
+
+    def read(self):
+        """What has come, until nothing does for a moment; False at the end."""
+        ready, _, _ = select.select([self.ours], [], [], 0.05)
+        with contextlib.suppress(OSError):
+            more = os.read(self.ours, 65536) if ready else b""
+            self.text += more.decode("ascii")
+            return bool(more) or not ready
+        return False
+
+    def rest(self):
+        while self.read():
+            pass
+        harness.equal(self.process.wait(PATIENCE), 0)
+        return self.text.replace("\r\n", "\n")
+
+    def until(self, text):
+        def shown():
+            self.read()
+            return text in self.text
+        harness.eventually(shown, f"{text!r} in {self.text!r}")
+
+
+def plain(text):
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+@harness.table_of({f"{c} columns, {' '.join(o) or 'panel'}": (c, o)
+                   for c in (60, 80, 120) for o in ((), ("--sessions",), ("--messages",))})
+def test_a_terminal_is_never_too_narrow(columns, options):
+    place = some_log()
+    place.set(pair=harness.pair(expired=True))
+    text = Terminal(place, *options, columns=columns).rest()
+    lines = plain(text).splitlines()
+    harness.equal([line for line in lines if len(line) > columns], [])
+    assert all(32 <= ord(c) < 127 for line in lines for c in line), lines
+
+
+def test_colours_are_for_terminals_that_have_them():
+    place = some_log()
+    harness.contains(Terminal(place).rest(), f"\x1b[1;31m{STATUS}\x1b[0m")
+    for environment in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        text = Terminal(place, **environment).rest()
+        harness.contains(text, STATUS)
+        assert "\x1b" not in text, text
+    assert "\x1b" not in place.status()
+
+
+def test_follow_draws_in_place_until_it_is_interrupted():
+    place = Log()
+    place.deliver("127.0.0.2")
+    place.told(2)
+    terminal = Terminal(place, "--follow")
+    terminal.until("127.0.0.2")
+    place.deliver("127.0.0.3")
+    terminal.until("127.0.0.3")
+    terminal.process.send_signal(signal.SIGINT)
+    text = terminal.rest()
+    assert "\x1b[?1049h" not in text, "the screen is the usual one"
+    harness.equal(text.count("\x1b[?7l\x1b[?25l"), 1)
+    assert text.endswith("\x1b[?7h\x1b[?25h"), "lines wrap again, and the cursor is back"
+    assert not re.search("[^\n H]\x1b\\[K", text), "no last column is cleared"
+    frames = text.split("\x1b[H")[1:]
+    assert all(f.count("\n") <= 23 for f in frames), "a frame fits"
+    assert "\x1b[2J" not in text, "nothing flickers"
+
+
+def test_follow_shows_a_window_that_changes():
+    place = Log()
+    place.deliver("127.0.0.2")
+    place.told(2)
+    terminal = Terminal(place, "--follow", rows=10)
+    terminal.until("Status")
+    assert "Last sessions" not in terminal.text
+    fcntl.ioctl(terminal.ours, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+    terminal.until("Last sessions")
+    terminal.process.terminate()
+    terminal.rest()
+
+
+# What comes, in a pipe
+
+
+class Followed:
+    def __init__(self, place, *options):
+        self.process = harness.start(
+            program(), "-c", place.settings_file, "--follow", *options,
+            stdout=subprocess.PIPE, bufsize=0, env=harness.environment(TZ="UTC"))
+        self.text = b""
+
+    def line(self):
+        while b"\n" not in self.text:
+            ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
+            assert ready, "no line comes"
+            self.text += os.read(self.process.stdout.fileno(), 65536)
+        line, self.text = self.text.split(b"\n", 1)
+        return line.decode("ascii")
+
+
+@harness.table(lines=((), "event=session end=quit"), json=(("--json",), '"end":"quit"'),
+               sessions=(("--sessions",), "quit"))
+def test_follow_tells_each_record_in_a_pipe(options, wanted):
+    place = Log(tls="off")
+    place.deliver("127.0.0.2", secured=False)
+    place.told(2)
+    followed = Followed(place, "-n1", *options)
+    if options == ("--sessions",):
+        harness.equal(words(followed.line())[0], "Time")
+    harness.contains(followed.line(), "127.0.0.2")
+    place.refuse("127.0.0.3")
+    lines = [followed.line()]
+    if options != ("--sessions",):
+        lines.append(followed.line())
+    harness.contains(lines[-1], "127.0.0.3")
+    harness.contains(lines[-1], wanted)
+
+
+def test_follow_goes_on_in_the_next_file():
+    place = Log(tls="off")
+    place.deliver("127.0.0.2", secured=False)
+    place.told(2)
+    followed = Followed(place, "--json", "--sessions")
+    harness.contains(followed.line(), "127.0.0.2")
+    place.file.rename(place.dir / "postern.json.1")
+    place.deliver("127.0.0.3", secured=False)
+    harness.contains(followed.line(), "127.0.0.3")
+
+
+# Whatever stands in the log
+
+
+def hostile():
+    rng = random.Random(7)
+    head = '{"time":"%s","event":"session","level":"info","pid":1,'
+    now = datetime.datetime.utcnow().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    for helo in (r"\u001b]0;owned\u0007", r"\u001b[2J", r"\r\n\r\nStatus Ready", r"\u202e", r"\u0085",
+                 "x" * 1500):
+        yield (head % now + f'"peer":"192.0.2.1","helo":"{helo}","end":"{helo}","tls":"{helo}",'
+               f'"status":"{helo}","reason":"{helo}","explanation":"{helo}","messages":0}}').encode()
+    yield (head % now + '"messages":' + "9" * 400 + "}").encode()
+    yield (head % now + '"duration_ms":-5,"peer":{"a":[]}}').encode()
+    yield b"[" * 20000
+    yield b'{"time":' * 3000
+    yield b"\x00\xff\x1b[31m\x9b"
+    yield b"x" * 200000
+    for _ in range(50):
+        yield bytes(rng.randrange(256) for _ in range(200)).replace(b"\n", b"")
+
+
+@harness.table_of({" ".join(o) or "panel": (o,) for o in (
+    (), ("--sessions",), ("--messages",), ("--json",), ("--openmetrics",), ("-n", "50"))})
+def test_nothing_of_a_log_reaches_a_terminal_unescaped(options):
+    place = Log(tls="off")
+    place.file.write_bytes(b"\n".join(hostile()) + b"\n")
+    for text in (place.status(*options), plain(Terminal(place, *options).rest())):
+        assert all(c == "\n" or 32 <= ord(c) < 127 for c in text), repr(text)
+    if options == ():
+        has_line(place.status(), "Skipped", "55 lines that are no records")
+
+
+def test_errors_are_told_and_have_a_status():
+    place = Log(tls="off")
+    harness.contains(place.status(code=EX_NOINPUT), f"{place.file}: No such file or directory")
+    harness.contains(place.status(place.dir, code=EX_NOINPUT), "is not a regular file")
+    harness.contains(place.status("--nonsense", code=EX_USAGE), "--nonsense: not understood")
+    harness.contains(place.status("--since", "then", code=EX_USAGE), "must be a time")
+    place.file.touch()
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([program(), "-c", place.settings_file], stdout=full, check=False,
+                              env=harness.environment(), timeout=PATIENCE)
+    harness.equal(done.returncode, EX_IOERR)
+
+
+# The journal
+
+SETTINGS = f"""\
+hostname = {harness.HOST}
+domains = {DOMAIN}
+mail-root = /var/lib/postern
+maildir = %d/%u
+maildir-create = yes
+tls = on
+tls-certificate = credential:tls.crt
+tls-key = credential:tls.key
+"""
+FLOOD = """\
+import socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+for i in range(50000):
+    s.sendto(b"MESSAGE=something else %d\\nSYSLOG_IDENTIFIER=other\\nPRIORITY=6\\n" % (i % 100),
+             "/run/systemd/journal/socket")
+"""
+
+
+class Server(Machine):
+    def install(self):
+        super().install()
+        self.install_units("postern.socket", "postern@.service")
+        self.write("etc/systemd/system/postern.socket.d/port.conf",
+                   "[Socket]\nListenStream=\nListenStream=127.0.0.1:2525\n")
+        self.write("etc/postern/postern.conf", SETTINGS)
+        self.write("etc/systemd/journald.conf.d/all.conf", "[Journal]\nRateLimitBurst=0\n")
+        harness.pair().copy_to(self.root / "etc/postern")
+        self.run("systemctl", "restart", "systemd-journald")
+        self.run("systemctl", "daemon-reload")
+        self.run("systemctl", "start", "postern.socket")
+
+    def session(self, say=lambda client: None, source="127.0.0.1"):
+        with harness.in_network_of(self.pid):
+            connection = socket.create_connection(("127.0.0.1", 2525), PATIENCE, (source, 0))
+        client = Client(connection)
+        client.expect(220)
+        client.ehlo()
+        say(client)
+        client.say("QUIT", 221)
+        client.expect_end()
+
+    def status(self, *options, number=None):
+        """The output, once it has that many lines."""
+        command = ["env", "TZ=UTC", "PATH=/usr/local/bin:/usr/bin", "postern-status", "-c",
+                   "/etc/postern/postern.conf", *options]
+        if number is None:
+            return self.run(*command)
+        return harness.eventually(
+            lambda: (text := self.run(*command)) and len(text.splitlines()) >= number and text,
+            f"{number} lines of {options}")
+
+
+_server = []
+
+
+def visited():
+    path = harness.build / "tests/system/visited"
+    if not path.exists():
+        raise Skip("built without postern-status or libsystemd")
+    return path
+
+
+def server():
+    visited()
+    if not _server:
+        _server.append(Server())
+    return _server[0]
+
+
+def secured(client):
+    client.starttls()
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+
+
+def test_the_journal_has_what_a_file_would_have():
+    here = server()
+    here.session(secured, "127.0.0.2")
+    here.session(source="127.0.0.3")
+    here.session(secured, "127.0.0.2")
+    lines = here.status("--sessions", number=4).splitlines()
+    harness.equal([words(line)[1] for line in lines],
+                  ["Peer", "127.0.0.2", "127.0.0.3", "127.0.0.2"])
+    shown = here.status()
+    has_line(shown, "Allow SSL (SMTP Receive)", "On")
+    has_line(shown, "Certificate", f"CN={harness.HOST} (ECDSA 256, self-signed)")
+    has_line(shown, "Status", "Ready")
+    has_line(shown, "Last hour", "Sessions", "3")
+    has_line(shown, "Delivered", "2")
+    has_line(shown, "TLS1.3", "2", "67 %")
+    harness.equal(len(here.status("--sessions", "--peer", "127.0.0.2").splitlines()), 3)
+    harness.equal(len(here.status("--sessions", "--peer", "127.0.0.2/31").splitlines()), 4)
+    for line, entry in zip(here.status("--json", "--messages").splitlines(),
+                           here.run("journalctl", "-o", "json", "POSTERN_EVENT=message").splitlines()):
+        record, entry = json.loads(line), json.loads(entry)
+        harness.equal(record["from"], harness.SENDER)
+        harness.equal(record["to"], [RECIPIENT])
+        harness.equal(str(record["pid"]), entry["_PID"])
+        for key in ("id", "peer", "tls", "file", "cipher", "message_id"):
+            harness.equal(record[key], entry[f"POSTERN_{key.upper()}"])
+
+
+def test_follow_tells_what_comes_into_the_journal():
+    here = server()
+    here.session(source="127.0.0.4")
+    with open(here.dir / "followed", "wb") as to:
+        harness.start("nsenter", "--target", here.pid, "--mount", "--pid", "--root", "--wd",
+                      "/usr/local/bin/postern-status", "--follow", "--json", "-n1", stdout=to)
+    followed = here.dir / "followed"
+    harness.eventually(lambda: "\n" in followed.read_text(), "the newest record")
+    here.session(source="127.0.0.5")
+    harness.eventually(lambda: '"peer":"127.0.0.5"' in followed.read_text(), "the next record")
+
+
+def test_the_panel_follows_the_journal():
+    here = server()
+    here.session(source="127.0.0.8")
+    terminal = Terminal(None, command=(
+        "nsenter", "--target", here.pid, "--mount", "--pid", "--root", "--wd",
+        "/usr/local/bin/postern-status", "--follow", "--peer=127.0.0.8/29"))
+    terminal.until("127.0.0.8 ")
+    here.session(source="127.0.0.9")
+    terminal.until("127.0.0.9 ")
+    assert "127.0.0.2" not in terminal.text, "only whom we asked for"
+    nsenter = terminal.process.pid
+    with open(f"/proc/{nsenter}/task/{nsenter}/children", encoding="ascii") as children:
+        os.kill(int(children.read()), signal.SIGINT)
+    assert terminal.rest().endswith("\x1b[?25h")
+
+
+def test_who_may_not_read_the_journal_is_told():
+    here = server()
+    shown = here.run("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
+                     "/usr/local/bin/postern-status")
+    harness.contains(shown, "systemd-journal")
+    has_line(shown, "Allow SSL (SMTP Receive)", "On")
+
+
+def test_of_many_entries_only_ours_are_looked_at():
+    here = server()
+    here.session(source="127.0.0.6")
+    here.status("--sessions", "--peer", "127.0.0.6", number=2)
+    (here.dir / "flood.py").write_text(FLOOD)
+    here.run("python3", "/host/flood.py")
+    here.session(source="127.0.0.7")
+    here.status("--sessions", "--peer", "127.0.0.7", number=2)
+    journal = here.root / "var/log/journal"
+    entries = here.run("sh", "-c", "journalctl -o cat SYSLOG_IDENTIFIER=other | wc -l")
+    harness.equal(entries, "50000", "the flood is in the journal")
+    for arguments, found in ((("2",), 2), (("1", "127.0.0.6"), 1), (("9", "127.0.0.6"), 1)):
+        told = harness.run(visited(), journal, *arguments)
+        harness.equal(told.stdout, f"{found} found, {found} visited\n")
+
+
+if __name__ == "__main__":
+    harness.main()
