@@ -33,12 +33,23 @@ static struct date date_of(int64_t days)
 	return (struct date){ (int64_t)year + era * 400 + (month <= 2), month, day };
 }
 
+/* "09:08:07" */
+static void put_time_of_day(struct buf *to, int64_t time)
+{
+	uint64_t seconds = (uint64_t)(time % SECONDS_A_DAY);
+
+	buf_put_num_wide(to, seconds / 3600, 2);
+	buf_put_char(to, ':');
+	buf_put_num_wide(to, seconds / 60 % 60, 2);
+	buf_put_char(to, ':');
+	buf_put_num_wide(to, seconds % 60, 2);
+}
+
 void date_put(struct buf *to, int64_t time)
 {
 	static const char weekdays[] = "ThuFriSatSunMonTueWed";
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 	int64_t days = time / SECONDS_A_DAY;
-	uint64_t seconds = (uint64_t)(time % SECONDS_A_DAY);
 	struct date d = date_of(days);
 
 	buf_put(to, (struct span){ weekdays + days % 7 * 3, 3 });
@@ -49,17 +60,12 @@ void date_put(struct buf *to, int64_t time)
 	buf_put_char(to, ' ');
 	buf_put_num(to, (uint64_t)d.year);
 	buf_put_char(to, ' ');
-	buf_put_num_wide(to, seconds / 3600, 2);
-	buf_put_char(to, ':');
-	buf_put_num_wide(to, seconds / 60 % 60, 2);
-	buf_put_char(to, ':');
-	buf_put_num_wide(to, seconds % 60, 2);
+	put_time_of_day(to, time);
 	buf_put(to, SPAN(" +0000"));
 }
 
 void timestamp_put(struct buf *to, int64_t time, uint32_t microseconds)
 {
-	uint64_t seconds = (uint64_t)(time % SECONDS_A_DAY);
 	struct date d = date_of(time / SECONDS_A_DAY);
 
 	buf_put_num_wide(to, (uint64_t)d.year, 4);
@@ -68,11 +74,7 @@ void timestamp_put(struct buf *to, int64_t time, uint32_t microseconds)
 	buf_put_char(to, '-');
 	buf_put_num_wide(to, d.day, 2);
 	buf_put_char(to, 'T');
-	buf_put_num_wide(to, seconds / 3600, 2);
-	buf_put_char(to, ':');
-	buf_put_num_wide(to, seconds / 60 % 60, 2);
-	buf_put_char(to, ':');
-	buf_put_num_wide(to, seconds % 60, 2);
+	put_time_of_day(to, time);
 	buf_put_char(to, '.');
 	buf_put_num_wide(to, microseconds, 6);
 	buf_put_char(to, 'Z');

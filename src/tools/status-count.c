@@ -94,12 +94,20 @@ static void count_error(struct status_counts *c, const struct status_record *r)
 	keep_first(&c->has_error, &c->error, r);
 }
 
+/* What it was answered with is told by its session, too, and counted there. */
+static void count_auth(struct status_counts *c, const struct status_record *r)
+{
+	c->n_failed_logins +=
+		span_eq(status_record_get(r, RECORD_OUTCOME), SPAN("failed"));
+}
+
 static void count(struct status_counts *c, const struct status_record *r)
 {
 	static void (*const counters[RECORD_EVENTS])(
 		struct status_counts * c, const struct status_record *r) = {
 		[RECORD_MESSAGE] = count_message,
 		[RECORD_SESSION] = count_session,
+		[RECORD_AUTH] = count_auth,
 		[RECORD_ERROR] = count_error,
 	};
 	struct span status = status_record_get(r, RECORD_STATUS);

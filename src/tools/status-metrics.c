@@ -89,6 +89,8 @@ static void put_counts(const struct status_panel *p, FILE *to)
 	single(to, "postern_delivered_bytes", "Octets of delivered messages.", c->octets);
 	put_tallies(to, "postern_refusals", "code", "Refusals, by code of the reply.",
 		&codes);
+	single(to, "postern_failed_logins", "Attempts to log in that failed.",
+		c->n_failed_logins);
 	single(to, "postern_errors", "Errors of the program itself.", c->n_errors);
 	single(to, "postern_skipped_lines", "Lines of the log that are no records.",
 		p->n_skipped);

@@ -137,10 +137,10 @@ class Server(Machine):
             (self.root / "etc/postern" / name).chmod(0o600)
         self.settings(SETTINGS + AUTH_SETTINGS)
 
-    def connect(self, greeting=True, port=2525):
+    def connect(self, greeting=True, port=2525, source="127.0.0.1"):
         """A client in the machine's network, driven from here."""
         with harness.in_network_of(self.pid):
-            connection = socket.create_connection(("127.0.0.1", port), PATIENCE)
+            connection = socket.create_connection(("127.0.0.1", port), PATIENCE, (source, 0))
         client = Client(connection)
         if greeting:
             client.expect(220)

@@ -188,6 +188,16 @@ def test_a_fifo_that_nobody_reads_costs_no_mail():
     harness.equal(len(here.new()), 4)
 
 
+def check_mail_is_taken(here, client):
+    client.ehlo()
+    for _ in range(3):
+        harness.equal(client.message(harness.sample()).code, 250)
+    client.say("QUIT", 221)
+    client.rest()
+    harness.equal(client.wait(), 0)
+    harness.equal(len(here.new()), 3)
+
+
 def full_pipe():
     """A pipe that takes nothing more, and whose reader does not read."""
     reader, writer = os.pipe()
@@ -207,13 +217,7 @@ def full_pipe():
 def test_standard_error_that_takes_nothing_costs_no_mail():
     here = Site()
     client = here.connect(stderr=full_pipe())
-    client.ehlo()
-    for _ in range(3):
-        harness.equal(client.message(harness.sample()).code, 250)
-    client.say("QUIT", 221)
-    client.rest()
-    harness.equal(client.wait(), 0)
-    harness.equal(len(here.new()), 3)
+    check_mail_is_taken(here, client)
 
 
 def own_devices():
@@ -267,13 +271,7 @@ def test_syslog_that_takes_nothing_costs_no_mail():
         while True:
             filler.sendto(b"x" * 1000, "/dev/log")
     client = here.connect()
-    client.ehlo()
-    for _ in range(3):
-        harness.equal(client.message(harness.sample()).code, 250)
-    client.say("QUIT", 221)
-    client.rest()
-    harness.equal(client.wait(), 0)
-    harness.equal(len(here.new()), 3)
+    check_mail_is_taken(here, client)
 
 
 def service_manager(here):

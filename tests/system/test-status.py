@@ -12,15 +12,14 @@ import random
 import re
 import select
 import signal
-import socket
 import ssl
 import struct
 import subprocess
 import termios
 
 import harness
-from harness import DOMAIN, PATIENCE, RECIPIENT, Client, Site, Skip
-from machine import Machine
+from harness import PATIENCE, RECIPIENT, Site, Skip
+from machine import Server
 
 EX_USAGE, EX_NOINPUT, EX_IOERR = 64, 66, 74
 STATUS = "SSL Error (SMTP Receive)"
@@ -495,18 +494,7 @@ def test_errors_are_told_and_have_a_status():
 
 # The journal
 
-SETTINGS = f"""\
-hostname = {harness.HOST}
-domains = {DOMAIN}
-mail-root = /var/lib/postern
-maildir = %d/%u
-maildir-create = yes
-tls = on
-tls-certificate = credential:tls.crt
-tls-key = credential:tls.key
-"""
 FLOOD = """\
-import socket
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 for i in range(50000):
     s.sendto(b"MESSAGE=something else %d\\nSYSLOG_IDENTIFIER=other\\nPRIORITY=6\\n" % (i % 100),
@@ -514,24 +502,14 @@ for i in range(50000):
 """
 
 
-class Server(Machine):
+class Panelled(Server):
     def install(self):
         super().install()
-        self.install_units("postern.socket", "postern@.service")
-        self.write("etc/systemd/system/postern.socket.d/port.conf",
-                   "[Socket]\nListenStream=\nListenStream=127.0.0.1:2525\n")
-        self.write("etc/postern/postern.conf", SETTINGS)
         self.write("etc/systemd/journald.conf.d/all.conf", "[Journal]\nRateLimitBurst=0\n")
-        harness.pair().copy_to(self.root / "etc/postern")
         self.run("systemctl", "restart", "systemd-journald")
-        self.run("systemctl", "daemon-reload")
-        self.run("systemctl", "start", "postern.socket")
 
     def session(self, say=lambda client: None, source="127.0.0.1"):
-        with harness.in_network_of(self.pid):
-            connection = socket.create_connection(("127.0.0.1", 2525), PATIENCE, (source, 0))
-        client = Client(connection)
-        client.expect(220)
+        client = self.connect(source=source)
         client.ehlo()
         say(client)
         client.say("QUIT", 221)
@@ -561,7 +539,7 @@ def visited():
 def server():
     visited()
     if not _server:
-        _server.append(Server())
+        _server.append(Panelled())
     return _server[0]
 
 

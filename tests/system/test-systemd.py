@@ -10,7 +10,7 @@ import subprocess
 
 import harness
 from harness import PATIENCE, RECIPIENT, Client
-from machine import LOGIN, MAILDIR, SETTINGS, SHIPPED, UNITS, server, tree_with
+from machine import LOGIN, SETTINGS, SHIPPED, UNITS, server, tree_with
 
 EXPOSURE = 65  # tenths; postern's own sandbox is not seen by systemd-analyze
 

@@ -43,6 +43,7 @@ static uint64_t number_of(const struct status_tallies *t, const char *text)
 
 #define SESSION "\"event\":\"session\",\"end\":\"quit\",\"messages\":0"
 #define MESSAGE "\"event\":\"message\""
+#define LOGIN "\"event\":\"auth\",\"level\":\"warning\""
 #define REASON(text) ",\"reason\":\"" text "\""
 #define STATUS(text) ",\"level\":\"warning\",\"status\":\"" text "\""
 #define ANY ((1U << RECORD_EVENTS) - 1)
@@ -72,6 +73,9 @@ static void write_log(void)
 		SESSION ",\"tls_error\":\"bad\",\"peer\":\"192.0.2.7\"" STATUS("SSL"));
 	put(to, 530, "\"event\":\"error\",\"level\":\"error\",\"text\":\"one\"");
 	put(to, 520, "\"event\":\"error\",\"level\":\"error\",\"text\":\"two\"");
+	put(to, 510, LOGIN ",\"outcome\":\"failed\"" REASON("535 5.7.8 No"));
+	put(to, 500, LOGIN ",\"outcome\":\"refused\"" REASON("504 5.5.4 No"));
+	put(to, 490, LOGIN ",\"outcome\":\"failed\"" REASON("535 5.7.8 No"));
 	put(to, 10, SESSION ",\"tls\":\"TLS1.3\",\"peer\":\"192.0.2.1\"");
 	REQUIRE(fclose(to) == 0);
 }
@@ -83,6 +87,7 @@ static void test_counts_the_time_and_keeps_the_newest(void)
 	OWNED struct status_counts *c = count(&filter, NOW - HOUR, 3, &visited);
 
 	CHECK(c->n_sessions == 5 && c->n_messages == 4 && c->n_errors == 2);
+	CHECK(c->n_failed_logins == 2);
 	CHECK(c->outcomes[STATUS_DELIVERED] == 2);
 	CHECK(c->outcomes[STATUS_REFUSED] == 1);
 	CHECK(c->outcomes[STATUS_GIVEN_UP] == 1);
@@ -102,7 +107,7 @@ static void test_counts_the_time_and_keeps_the_newest(void)
 	CHECK(c->kept[0].record.when.seconds == NOW - 10);
 	CHECK(c->kept[2].record.when.seconds == NOW - 550);
 	/* one record beyond the time is looked at, to know that it is */
-	CHECK(visited == 13);
+	CHECK(visited == 16);
 }
 
 static void test_sessions_are_found_beyond_the_time(void)
@@ -112,7 +117,7 @@ static void test_sessions_are_found_beyond_the_time(void)
 	OWNED struct status_counts *c = count(&filter, NOW - 60, 7, &visited);
 
 	CHECK(c->n_sessions == 1 && c->n_messages == 0 && !c->has_status);
-	CHECK(c->n_kept == 7 && visited == 14);
+	CHECK(c->n_kept == 7 && visited == 17);
 	CHECK_SPAN(status_record_get(&c->kept[6], RECORD_PEER), "192.0.2.8");
 }
 
