@@ -2,300 +2,35 @@
  * Sends messages to an SMTP server, in the clear or with TLS, and says what the server
  * used.
  *
- *	tls-client [options] -- PROGRAM ARGUMENTS...	one process a session, socket on
- * its 0 and 1 tls-client [options] ADDRESS PORT		a server that listens
+ *	tls-client [options] -- PROGRAM ARGUMENTS...	one process a session
+ *	tls-client [options] ADDRESS PORT		a server that listens
  *
- * Only the server's work is measured (the program's own CPU time), so that `valgrind
- * --tool=callgrind`, `strace -c` or `perf stat` can be put before PROGRAM.
+ * PROGRAM has a socket as its descriptors 0 and 1. Only its own work is measured (its CPU
+ * time), so that `valgrind --tool=callgrind`, `strace -c` or `perf stat` can be put before
+ * it. Of a server that listens nothing is measured here but the time.
  */
+#include "client.h"
 #include <errno.h>
-#include <gnutls/gnutls.h>
-#include <netdb.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "content.h"
 
-/* The first letter of what is given on the command line. */
-enum mode {
-	PLAIN = 'p',
-	STARTTLS = 's',
-	IMPLICIT = 'i',
-};
-
-struct options {
-	enum mode mode;
-	unsigned long sessions;
-	unsigned long size; /* octets of content, about */
-	unsigned long chunk; /* octets of a chunk; 0: DATA */
-	const char *priority;
-	const char *recipient;
-	bool resume;
-	char **program; /* or NULL: address and port */
-	const char *address;
-	const char *port;
-};
-
-struct client {
-	const struct options *options;
-	int fd;
-	pid_t pid; /* of the server, if it is ours */
-	gnutls_session_t tls;
-	bool secure;
-	size_t begin;
-	size_t end;
-	char in[8192];
-};
-
-struct results {
-	gnutls_certificate_credentials_t credentials;
-	gnutls_datum_t ticket;
-	unsigned long resumed;
-	struct rusage usage;
-};
-
-static void die(const char *what, const char *why)
-{
-	fprintf(stderr, "tls-client: %s: %s\n", what, why);
-	exit(1);
-}
-
-static void put(struct client *c, const char *from, size_t n)
-{
-	while (n > 0) {
-		ssize_t r = c->secure ? gnutls_record_send(c->tls, from, n)
-				      : send(c->fd, from, n, MSG_NOSIGNAL);
-
-		if (r < 0)
-			die("write",
-				c->secure ? gnutls_strerror((int)r) : strerror(errno));
-		from += r;
-		n -= (size_t)r;
-	}
-}
-
-static void fill(struct client *c)
-{
-	ssize_t r;
-
-	do
-		r = c->secure ? gnutls_record_recv(c->tls, c->in, sizeof(c->in))
-			      : read(c->fd, c->in, sizeof(c->in));
-	while (c->secure && (r == GNUTLS_E_AGAIN || r == GNUTLS_E_INTERRUPTED));
-	if (r <= 0)
-		die("read", r == 0      ? "end of file"
-			    : c->secure ? gnutls_strerror((int)r)
-					: strerror(errno));
-	c->begin = 0;
-	c->end = (size_t)r;
-}
-
-static void get_line(struct client *c, char *to, size_t cap)
-{
-	size_t n = 0;
-
-	for (;;) {
-		if (c->begin == c->end)
-			fill(c);
-		if (n + 1 == cap)
-			die("read", "line too long");
-		to[n] = c->in[c->begin++];
-		if (to[n++] == '\n')
-			break;
-	}
-	to[n] = '\0';
-}
-
-static void expect(struct client *c, const char *code)
-{
-	char line[2048];
-
-	do
-		get_line(c, line, sizeof(line));
-	while (line[0] && line[1] && line[2] && line[3] == '-');
-	if (strncmp(line, code, 3) != 0)
-		die(code, line);
-}
-
-static void say(struct client *c, const char *text, const char *code)
-{
-	put(c, text, strlen(text));
-	expect(c, code);
-}
-
-static void start_tls(struct client *c, struct results *results)
-{
-	const struct options *o = c->options;
-	int r;
-
-	gnutls_init(&c->tls, GNUTLS_CLIENT);
-	if (gnutls_priority_set_direct(c->tls, o->priority, NULL) < 0)
-		die("priority", o->priority);
-	gnutls_credentials_set(c->tls, GNUTLS_CRD_CERTIFICATE, results->credentials);
-	if (o->resume && results->ticket.data)
-		gnutls_session_set_data(
-			c->tls, results->ticket.data, results->ticket.size);
-	gnutls_transport_set_int(c->tls, c->fd);
-	do
-		r = gnutls_handshake(c->tls);
-	while (r < 0 && !gnutls_error_is_fatal(r));
-	if (r < 0)
-		die("handshake", gnutls_strerror(r));
-	c->secure = true;
-	results->resumed += gnutls_session_is_resumed(c->tls) != 0;
-}
-
-static void keep_ticket(struct client *c, struct results *results)
-{
-	if (!c->options->resume)
-		return;
-	gnutls_free(results->ticket.data);
-	results->ticket.data = NULL;
-	gnutls_session_get_data2(c->tls, &results->ticket);
-}
-
-static void put_content(struct client *c, unsigned long at, unsigned long n)
-{
-	while (n > 0) {
-		const char *from;
-		size_t piece = content_at(at, n, &from);
-		put(c, from, piece);
-		at += piece;
-		n -= piece;
-	}
-}
-
-static void send_data(struct client *c, unsigned long size)
-{
-	say(c, "DATA\r\n", "354");
-	put_content(c, 0, size);
-	put(c, ".\r\n", 3);
-}
-
-/* Waits for the reply to each chunk but the last (RFC 3030). */
-static void send_chunks(struct client *c, unsigned long size, unsigned long chunk)
-{
-	for (unsigned long at = 0; at < size; at += chunk) {
-		bool last = size - at <= chunk;
-		unsigned long n = last ? size - at : chunk;
-		char command[64];
-		snprintf(command, sizeof(command), "BDAT %lu%s\r\n", n,
-			last ? " LAST" : "");
-		put(c, command, strlen(command));
-		put_content(c, at, n);
-		if (!last)
-			expect(c, "250");
-	}
-}
-
-static void send_content(struct client *c, const struct options *o)
-{
-	if (o->chunk)
-		send_chunks(c, content_size(o->size), o->chunk);
-	else
-		send_data(c, content_size(o->size));
-}
-
-static void open_program(struct client *c)
-{
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		die("socketpair", strerror(errno));
-	c->pid = fork();
-	if (c->pid == 0) {
-		dup2(pair[1], 0);
-		dup2(pair[1], 1);
-		execvp(c->options->program[0], c->options->program);
-		_exit(127);
-	}
-	close(pair[1]);
-	c->fd = pair[0];
-}
-
-static void open_address(struct client *c)
-{
-	const struct options *o = c->options;
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-		.ai_flags = AI_NUMERICHOST };
-	struct addrinfo *found;
-
-	if (getaddrinfo(o->address, o->port, &hints, &found) != 0)
-		die(o->address, "not an address");
-	c->fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (c->fd < 0 || connect(c->fd, found->ai_addr, found->ai_addrlen) < 0)
-		die("connect", strerror(errno));
-	freeaddrinfo(found);
-}
-
-static void add_usage(struct client *c, struct results *results)
-{
-	struct rusage usage;
-	int status;
-
-	if (c->pid <= 0)
-		return;
-	if (wait4(c->pid, &status, 0, &usage) < 0 || !WIFEXITED(status) ||
-		WEXITSTATUS(status) != 0)
-		die("server", "did not exit well");
-	timeradd(&results->usage.ru_utime, &usage.ru_utime, &results->usage.ru_utime);
-	timeradd(&results->usage.ru_stime, &usage.ru_stime, &results->usage.ru_stime);
-}
-
-static void greet(struct client *c, struct results *results)
-{
-	const struct options *o = c->options;
-
-	if (o->mode == IMPLICIT)
-		start_tls(c, results);
-	expect(c, "220");
-	say(c, "EHLO client.example\r\n", "250");
-	if (o->mode == STARTTLS) {
-		say(c, "STARTTLS\r\n", "220");
-		start_tls(c, results);
-		say(c, "EHLO client.example\r\n", "250");
-	}
-}
-
-static void run_session(const struct options *o, struct results *results)
-{
-	struct client c = { .options = o, .fd = -1 };
-	char rcpt[512];
-
-	snprintf(rcpt, sizeof(rcpt), "RCPT TO:<%s>\r\n", o->recipient);
-	if (o->program)
-		open_program(&c);
-	else
-		open_address(&c);
-	greet(&c, results);
-	say(&c, "MAIL FROM:<a@client.example>\r\n", "250");
-	say(&c, rcpt, "250");
-	send_content(&c, o);
-	expect(&c, "250");
-	if (c.secure)
-		keep_ticket(&c, results);
-	say(&c, "QUIT\r\n", "221");
-	if (c.secure)
-		gnutls_bye(c.tls, GNUTLS_SHUT_WR);
-	if (c.tls)
-		gnutls_deinit(c.tls);
-	close(c.fd);
-	add_usage(&c, results);
-}
+#define MAX_JOBS 1000
 
 static void usage(void)
 {
-	fputs("usage: tls-client [-m plain|starttls|implicit] [-n SESSIONS] [-s OCTETS]\n"
-	      "                  [-c CHUNK] [-r] [-p PRIORITY] [-t RECIPIENT]\n"
-	      "                  ADDRESS PORT | -- PROGRAM ARGUMENTS...\n"
-	      "-r resumes the session before\n",
+	fputs("usage: tls-client [-m plain|starttls|implicit] [-n SESSIONS] [-j JOBS]\n"
+	      "                  [-s OCTETS] [-c CHUNK] [-r FILE] [-p PRIORITY]\n"
+	      "                  [-t RECIPIENT] ADDRESS PORT | -- PROGRAM ARGUMENTS...\n"
+	      "-j  so many sessions at once\n"
+	      "-c  BDAT with chunks of so many octets; 0: DATA\n"
+	      "-r  resumes the session kept in FILE; where it is missing, keeps the "
+	      "first\n",
 		stderr);
 	exit(64);
 }
@@ -304,7 +39,7 @@ static void parse_options(int argc, char *argv[], struct options *o)
 {
 	int letter;
 
-	while ((letter = getopt(argc, argv, "+m:n:s:c:rp:t:")) != -1)
+	while ((letter = getopt(argc, argv, "+m:n:j:s:c:r:p:t:")) != -1)
 		switch (letter) {
 		case 'm':
 			o->mode = (enum mode)optarg[0];
@@ -318,8 +53,11 @@ static void parse_options(int argc, char *argv[], struct options *o)
 		case 'c':
 			o->chunk = strtoul(optarg, NULL, 10);
 			break;
+		case 'j':
+			o->jobs = strtoul(optarg, NULL, 10);
+			break;
 		case 'r':
-			o->resume = true;
+			o->ticket = optarg;
 			break;
 		case 'p':
 			o->priority = optarg;
@@ -330,6 +68,8 @@ static void parse_options(int argc, char *argv[], struct options *o)
 		default:
 			usage();
 		}
+	if (o->jobs < 1 || o->jobs > MAX_JOBS)
+		usage();
 	if (strcmp(argv[optind - 1], "--") == 0 && argv[optind])
 		o->program = argv + optind;
 	else if (argc - optind != 2)
@@ -338,6 +78,74 @@ static void parse_options(int argc, char *argv[], struct options *o)
 		o->address = argv[optind];
 		o->port = argv[optind + 1];
 	}
+}
+
+static void read_ticket(const struct options *o, struct results *results)
+{
+	if (!o->ticket)
+		return;
+	if (access(o->ticket, F_OK) != 0)
+		return;
+	if (gnutls_load_file(o->ticket, &results->ticket) < 0)
+		die(o->ticket, "cannot be read");
+}
+
+static void write_ticket(const struct options *o, const struct results *results)
+{
+	FILE *file;
+
+	if (!o->ticket || !results->ticket.data || access(o->ticket, F_OK) == 0)
+		return;
+	file = fopen(o->ticket, "w");
+	if (!file || fwrite(results->ticket.data, results->ticket.size, 1, file) != 1 ||
+		fclose(file) != 0)
+		die(o->ticket, strerror(errno));
+}
+
+static void run_sessions(
+	const struct options *o, unsigned long sessions, struct results *results)
+{
+	for (unsigned long i = 0; i < sessions; i++)
+		run_session(o, results);
+}
+
+static void wait_for(unsigned long jobs)
+{
+	bool failed = false;
+
+	for (unsigned long i = 0; i < jobs; i++) {
+		int status;
+
+		if (wait(&status) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+			failed = true;
+	}
+	if (failed)
+		exit(1);
+}
+
+/* Processes that each have their share of the sessions. */
+static void run_jobs(const struct options *o, struct results *results)
+{
+	unsigned long *resumed = mmap(NULL, o->jobs * sizeof(*resumed),
+		PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (resumed == MAP_FAILED)
+		die("mmap", strerror(errno));
+	for (unsigned long i = 0; i < o->jobs; i++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			die("fork", strerror(errno));
+		if (pid > 0)
+			continue;
+		run_sessions(
+			o, o->sessions / o->jobs + (i < o->sessions % o->jobs), results);
+		resumed[i] = results->resumed;
+		exit(0);
+	}
+	wait_for(o->jobs);
+	for (unsigned long i = 0; i < o->jobs; i++)
+		results->resumed += resumed[i];
 }
 
 static double milliseconds(struct timeval t)
@@ -349,6 +157,7 @@ int main(int argc, char *argv[])
 {
 	struct options o = { .mode = STARTTLS,
 		.sessions = 1,
+		.jobs = 1,
 		.size = 4096,
 		.priority = "NORMAL",
 		.recipient = "user@example.net" };
@@ -361,11 +170,15 @@ int main(int argc, char *argv[])
 	n = (double)o.sessions;
 	signal(SIGPIPE, SIG_IGN);
 	gnutls_certificate_allocate_credentials(&results.credentials);
+	read_ticket(&o, &results);
 	gettimeofday(&begin, NULL);
-	for (unsigned long i = 0; i < o.sessions; i++)
-		run_session(&o, &results);
+	if (o.jobs == 1)
+		run_sessions(&o, o.sessions, &results);
+	else
+		run_jobs(&o, &results);
 	gettimeofday(&end, NULL);
 	timersub(&end, &begin, &end);
+	write_ticket(&o, &results);
 	printf("sessions %lu resumed %lu wall-ms %.3f server-user-ms %.3f "
 	       "server-system-ms %.3f\n",
 		o.sessions, results.resumed, milliseconds(end) / n,

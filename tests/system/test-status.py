@@ -495,6 +495,7 @@ def test_errors_are_told_and_have_a_status():
 # The journal
 
 FLOOD = """\
+import socket
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 for i in range(50000):
     s.sendto(b"MESSAGE=something else %d\\nSYSLOG_IDENTIFIER=other\\nPRIORITY=6\\n" % (i % 100),

@@ -5,6 +5,7 @@ status word of the record, which are the device's panel lines."""
 import contextlib
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import time
@@ -43,6 +44,23 @@ def check_delivery(place, client):
 
 def status(place):
     return place.session().get("status", "")
+
+
+def test_a_handshake_never_waits_for_an_acknowledgement():
+    """Nagle's algorithm would hold back each write until the client has acknowledged the one before."""
+    place = Site(tls="on", pair=harness.pair())
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        client = Client(socket.create_connection(listening.getsockname()))
+        theirs, _ = listening.accept()
+    with theirs:
+        client.process = place.spawn(theirs)
+        client.expect(220)
+        client.ehlo()
+        harness.equal(theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), 0)
+        client.starttls()
+        harness.equal(theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), 1)
+    client.ehlo()
+    check_delivery(place, client)
 
 
 # Each mode, with a client that has TLS and one that has not

@@ -1,0 +1,118 @@
+"""What postern is to reach beside the others: each a ratio with a bound, measured in the same run.
+
+A ratio is taken round by round, ours to the best of theirs (the one with the least median), so that what
+disturbs the machine for a while disturbs both sides.
+"""
+
+import statistics
+
+CONSTANT = 1.25  # what stays within this is called constant
+PEERS = ("postfix", "exim", "exim-inetd", "opensmtpd")  # notqmail is not in Debian 12
+EVERY_PEER = (*PEERS, "aiosmtpd", "mailfront")
+PLAIN, TLS = ("plain-10", "cpu"), ("tls-10", "cpu")
+
+
+class Claim:
+    """Ours and theirs are (server, work, figure)."""
+
+    def __init__(self, text, ours, theirs, most):
+        self.text, self.ours, self.theirs, self.most = text, ours, theirs, most
+
+    def measured(self, figures):
+        """The ratios, one a round, and whom it is compared with where there was a choice."""
+        column, best = ratios(figures, self.ours, self.theirs)
+        return column, best if len(self.theirs) > 1 else None
+
+
+class Constant:
+    """That the figure of the last step is that of an earlier one. Tells the ratio and which step was the last."""
+
+    def __init__(self, text, server, work, of, first):
+        self.text, self.server, self.work, self.of, self.first = text, server, work, of, first
+        self.most = CONSTANT
+
+    def measured(self, figures):
+        found = dict(self.of(figures, self.server, self.work))
+        if self.first not in found or max(found) == self.first:
+            return None, None
+        return [found[max(found)] / found[self.first]], f"{max(found):,}"
+
+
+def values(figures, server, work, figure):
+    samples = figures["samples"].get(work, {}).get(server, [])
+    return [sample[figure] for sample in samples if figure in sample]
+
+
+def ratios(figures, ours, theirs):
+    """Round by round, and whom it is compared with; None when one side was not measured."""
+    mine = values(figures, *ours)
+    found = {one[0]: values(figures, *one) for one in theirs}
+    found = {name: column for name, column in found.items() if column}
+    if not mine or not found:
+        return None, None
+    best = min(found, key=lambda name: statistics.median(found[name]))
+    return [a / b for a, b in zip(mine, found[best])], best
+
+
+def steps(figures, server, work):
+    """(step, median of the figure there): messages so far, or octets."""
+    samples = figures["samples"].get(work, {}).get(server, [])
+    return [(int(step), statistics.median(s[step] for s in samples)) for step in (samples[0] if samples else ())]
+
+
+def further(figures, server, work):
+    """(octets, CPU ns that each octet cost beyond the size before it): no session is in it, only content."""
+    found = steps(figures, server, work)
+    return [(size, 1e6 * (cpu - less) / (size - smaller))
+            for (smaller, less), (size, cpu) in zip(found, found[1:])]
+
+
+def _one(server, what):
+    return (server, *what)
+
+
+def _to(servers, what):
+    return [(server, *what) for server in servers]
+
+
+def _compared(server, how):
+    return [
+        Claim(f"plain message, {how}, to the best of Postfix, Exim, OpenSMTPD", _one(server, PLAIN),
+              _to(PEERS, PLAIN), 0.5),
+        Claim(f"plain message, {how}, to aiosmtpd", _one(server, PLAIN), _to(("aiosmtpd",), PLAIN), 0.95),
+        Claim(f"TLS message, full handshake, {how}, to Postfix", _one(server, TLS), _to(("postfix",), TLS),
+              0.75),
+    ]
+
+
+def _big(work, text):
+    what = (work, "cpu")
+    return Claim(f"{text}, CPU, to the best of all", _one("postern-tcpserver", what), _to(EVERY_PEER, what),
+                 0.2)
+
+
+CLAIMS = (
+    *_compared("postern-exec", "by exec, least listener"),
+    *_compared("postern-tcpserver", "by exec, tcpserver"),
+    *_compared("postern-listen", "by fork, --listen"),
+    *(Claim(f"{text} message to the prototype, both {how}", _one(ours, what), _to((theirs,), what), 1.15)
+      for text, what, ours, theirs, how in (
+          ("plain", PLAIN, "postern-exec", "minimal-plain", "by exec"),
+          ("TLS", TLS, "postern-exec", "minimal-tls", "by exec"),
+          ("plain", PLAIN, "postern-listen", "forking-plain", "by fork"),
+          ("TLS", TLS, "postern-listen", "forking-tls", "by fork"))),
+    _big("big-data", "100 MB in the clear, DATA"),
+    _big("big-bdat", "100 MB in the clear, BDAT"),
+    _big("big-tls-data", "100 MB over TLS, DATA"),
+    _big("big-tls-bdat", "100 MB over TLS, BDAT"),
+    Claim("100 MB over TLS to the same in clear, wall time", ("postern-tcpserver", "big-tls-data", "wall"),
+          [("postern-tcpserver", "big-data", "wall")], 1.5),
+    Constant("CPU of a message when so many are there, to that of the first hundred", "postern-tcpserver", "many",
+             steps, 100),
+    Constant("CPU of an octet more, in the largest message to one of 1 MB, in the clear", "postern-tcpserver",
+             "sizes-plain", further, 1_000_000),
+    Constant("CPU of an octet more, in the largest message to one of 1 MB, over TLS", "postern-tcpserver",
+             "sizes-tls", further, 1_000_000),
+    Claim("idle connection before TLS to Postfix, Pss", ("postern-tcpserver", "idle", "clear"),
+          [("postfix", "idle", "clear")], 0.1),
+)

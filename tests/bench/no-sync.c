@@ -1,0 +1,8 @@
+/* Put before a program by LD_PRELOAD, it takes syncing out of it: what syncing costs is the rest. */
+#include <unistd.h>
+
+int fsync(int fd)
+{
+	(void)fd;
+	return 0;
+}

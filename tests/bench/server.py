@@ -1,0 +1,142 @@
+"""What servers that are compared have in common: where their mail lands, how they are started and ended.
+
+All take mail for box@example.org into a Maildir that belongs to the user `mail`, on the same file system,
+with the same certificate.
+"""
+
+import os
+import shutil
+import subprocess
+import time
+
+from harness import eventually
+from load import Talk
+from measure import Group
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+WITH_PACKAGES = f"{HERE}/../system/with-packages"
+MAIL = 8  # user and group `mail` of any Debian
+CONNECTIONS = 400  # at once, more than are ever made
+BACKLOG = 1024
+MANY = 1000  # files
+
+
+class Place:
+    """What the servers share: folders, the certificate, the packages."""
+
+    def __init__(self, folder, build, packages):
+        self.folder, self.build, self.packages = folder, build, packages
+        self.certificate, self.key = f"{folder}/tls.crt", f"{folder}/tls.key"
+        self.tickets = f"{folder}/tickets"
+        os.chmod(folder, 0o755)
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+             "-days", "9", "-subj", "/CN=mail.example.org", "-addext", "subjectAltName=DNS:mail.example.org",
+             "-keyout", self.key, "-out", self.certificate], check=True, stderr=subprocess.DEVNULL)
+        with open(self.tickets, "wb") as file:
+            file.write(os.urandom(64))
+        for path in (self.key, self.tickets):
+            os.chown(path, MAIL, MAIL)
+            os.chmod(path, 0o600)
+        self._last_port = 2500
+
+    def port(self):
+        """Every port is free: the network is the benchmark's own."""
+        self._last_port += 1
+        return self._last_port
+
+
+class Server:
+    """One that listens; a subclass says how it is started."""
+
+    name = label = ""
+    recipient = "box@example.org"
+    extensions = {"STARTTLS", "BDAT", "resume"}
+    packages = ()  # of Debian
+    note = ""  # what it does less or more than the others
+
+    def __init__(self, place):
+        self.place, self.port = place, place.port()
+        self.folder = f"{place.folder}/{self.name}"
+        self.box = f"{self.folder}/mail/box"
+        self.new = f"{self.box}/new"
+        self.log = f"{self.folder}/log"
+        for path in (f"{self.box}/tmp", f"{self.box}/cur", self.new, self.log, f"{self.folder}/spool"):
+            os.makedirs(path)
+        for path in (f"{self.folder}/mail", self.box, self.new, f"{self.box}/tmp", f"{self.box}/cur",
+                     self.log):
+            os.chown(path, MAIL, MAIL)
+        self.group = self.process = None
+
+    def start(self):
+        self.group = Group(self.name)
+        with open(f"{self.folder}/output", "ab") as output:
+            self.process = subprocess.Popen(
+                self.command(), stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", **self.environment()},
+                preexec_fn=self.group.enter)  # before it becomes the server
+        try:
+            eventually(self._greets, f"{self.name} greets", 60)
+        except AssertionError as error:
+            with open(f"{self.folder}/output", encoding="utf-8", errors="replace") as output:
+                raise RuntimeError(f"{error}: {output.read()[-2000:]}") from None
+        return self
+
+    def stop(self):
+        if self.group:
+            self.group.end()
+        if self.process:
+            self.process.wait()
+        self.group = self.process = None
+
+    def command(self):
+        raise NotImplementedError
+
+    def environment(self):
+        return {}
+
+    def tickets(self, on):
+        """Offer session tickets or not, where that is a setting; off is the default."""
+
+    def clear(self):
+        """An empty new/ for the next measurement. So many files that this takes long are left for the end."""
+        names = os.listdir(self.new)
+        if len(names) > MANY:
+            os.rename(self.new, f"{self.folder}/aside-{time.monotonic_ns()}")
+            os.mkdir(self.new)
+            os.chown(self.new, MAIL, MAIL)
+            return
+        for name in names:
+            os.unlink(f"{self.new}/{name}")
+
+    def write(self, name, text):
+        path = f"{self.folder}/{name}"
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        return path
+
+    def packaged(self, path):
+        """A program of an unpacked package, copied to where a machine of its own sees it, too."""
+        return shutil.copy(f"{self.place.packages}/{path}", self.folder)
+
+    def tcpserver(self, *command, options=()):
+        return [self.packaged("ucspi-tcp/usr/bin/tcpserver"), "-R", "-H", "-l0", "-c", str(CONNECTIONS),
+                "-b", str(BACKLOG), *options, "127.0.0.1", str(self.port), *command]
+
+    def inetd(self, program, *arguments):
+        line = f"127.0.0.1:{self.port} stream tcp nowait.1000000 root {program} {' '.join(arguments)}\n"
+        return [self.packaged("openbsd-inetd/usr/sbin/inetd"), "-i", self.write("inetd.conf", line)]
+
+    def machine(self, package, script):
+        """The script on a machine of its own; what has lost its parent there is waited for."""
+        return [WITH_PACKAGES, self.place.packages, package, self.folder, "/bin/sh", "-c",
+                f"{script}\nsleep infinity & wait"]
+
+    def _greets(self):
+        if self.process.poll() is not None:
+            raise RuntimeError(f"{self.name} ended by itself; see {self.folder}/output")
+        try:
+            Talk(self).begin().quit()
+        except (OSError, RuntimeError):
+            return False
+        return True

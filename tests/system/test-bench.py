@@ -1,0 +1,78 @@
+#!/usr/bin/python3
+"""tests/bench/run measures what it says: the smoke test of all its works, with postern and one of the others."""
+
+import json
+import os
+import subprocess
+import xml.etree.ElementTree
+
+import harness
+
+RUN = harness.HERE.parent / "bench" / "run"
+
+
+def environment():
+    return harness.environment(POSTERN_TEST_PACKAGES=os.environ.get("POSTERN_TEST_PACKAGES", ""))
+
+
+def bench(*arguments):
+    return subprocess.run([RUN, harness.build, *arguments], capture_output=True, text=True, timeout=110,
+                          check=False, env=environment())
+
+
+@harness.senseless_when_sanitized
+def test_everything_is_measured():
+    harness.need_root("machines and control groups")
+    harness.need("openssl", "strace", "ip", "unshare")
+    harness.packages()
+    out = harness.scratch()
+    done = bench("--quick", "--out", out)
+    harness.equal(done.returncode, 0, done.stderr[-2000:])
+    figures = json.loads((out / "figures.json").read_text())
+    harness.equal({work: told for work, told in figures["unable"].items() if told}, {})
+    for server in ("postern-exec", "postern-tcpserver", "postern-listen", "aiosmtpd"):
+        check_sense(figures["samples"], server)
+    # the file twice and its folder once: what postern(8) promises is on the disk before the 250
+    for server in ("postern-exec", "postern-tcpserver", "postern-listen"):
+        harness.equal(figures["samples"]["syncs"][server], [{"files": 2.0, "folders": 1.0}], server)
+    harness.contains(done.stdout, "at most")
+    harness.equal((out / "table.txt").read_text(), done.stdout)
+    plot = xml.etree.ElementTree.parse(out / "plot.svg")
+    assert len(list(plot.iter())) > 100, "hardly anything is drawn"
+
+
+def check_sense(samples, server):
+    """Every session cost something, and over TLS a great deal more."""
+    plain, tls = (samples[work][server][0]["cpu"] for work in ("plain-10", "tls-10"))
+    assert 0.1 < plain < tls < 1000, f"{server}: {plain} and {tls} ms a session"
+    assert samples["plain-10"][server][0]["rate"] > 0
+    assert samples["greeting"][server][0]["wall"] > 0
+
+
+@harness.senseless_when_sanitized
+def test_nothing_is_left_behind_when_it_is_ended():
+    harness.need_root("machines and control groups")
+    harness.packages()
+    run = harness.start(RUN, harness.build, "--quick", "--servers", "postern-tcpserver,postfix",
+                        "--rounds", 1000, env=environment(), stderr=subprocess.DEVNULL)
+    harness.eventually(lambda: len(groups(run.pid)) == 2, "two servers", 60)
+    run.terminate()
+    assert run.wait(harness.PATIENCE) != 0
+    harness.equal(groups(run.pid), [], "control groups, and the processes in them")
+
+
+def groups(pid):
+    roots = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup", "/sys/fs/cgroup/cpuacct")
+    return [f"{root}/{name}" for root in roots if os.path.isdir(root) for name in os.listdir(root)
+            if name.startswith(f"postern-bench-{pid}-")]
+
+
+def test_what_it_does_not_know_it_refuses():
+    for arguments in (("--servers", "sendmail"), ("--works", "sleep"), ("--rounds", "many")):
+        done = bench(*arguments)
+        harness.equal(done.returncode, 2, str(arguments))
+        harness.contains(done.stderr, arguments[1])
+
+
+if __name__ == "__main__":
+    harness.main()
