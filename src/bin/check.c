@@ -9,10 +9,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "bin/check-auth.h"
 #include "bin/check-recipients.h"
 #include "edge/idn.h"
 #include "edge/module.h"
 #include "edge/sandbox.h"
+#include "edge/sasl.h"
 #include "proto/utf8.h"
 
 static void put_fault(void *ctx, const char *text)
@@ -199,8 +201,16 @@ static void check_names(struct config *c)
 	check_recipients(c, api);
 }
 
+static void check_sasl(struct config *c)
+{
+	if (c->session.auth != AUTH_OFF)
+		load(c, "auth", SASL_MODULE, SASL_MODULE_TABLE);
+}
+
 int check(struct config *c)
 {
+	if (c->session.auth != AUTH_OFF)
+		check_auth(c, put_fault, c);
 	check_user(c);
 	if (c->maildir)
 		check_mail_root(c);
@@ -211,6 +221,7 @@ int check(struct config *c)
 	if (c->dsn_outbox)
 		check_outbox(c);
 	check_tls(c);
+	check_sasl(c);
 	check_names(c);
 	return c->n_faults ? EX_CONFIG : 0;
 }

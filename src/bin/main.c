@@ -14,6 +14,7 @@
 #include "bin/listen.h"
 #include "bin/options.h"
 #include "bin/serve.h"
+#include "edge/logins.h"
 #include "edge/maildir.h"
 #include "edge/module.h"
 #include "edge/outbox.h"
@@ -32,6 +33,7 @@ struct connection {
 	struct stream stream;
 	struct policy policy;
 	struct idn_names names;
+	struct logins *logins; /* NULL: nobody can log in */
 	struct confine confine;
 	struct maildir maildir;
 	struct outbox outbox;
@@ -78,13 +80,12 @@ static void add_dir_of(struct sandbox_dirs *dirs, const char *file)
 		dirs->read[dirs->n_read++] = dirname(copy);
 }
 
-_Static_assert(
-	2 * TLS_PAIR_MAX + 2 <= SANDBOX_DIRS, "certificates, keys, tickets, modules");
+_Static_assert(2 * TLS_PAIR_MAX + 3 <= SANDBOX_DIRS,
+	"certificates, keys, tickets, authorities, modules");
 
 static void list_dirs(struct connection *c)
 {
 	const struct tls_settings *tls = &c->config.tls;
-	bool may_use_tls = config_may_use_tls(&c->config);
 
 	c->dirs.write[c->dirs.n_write++] = c->config.mail_root;
 	if (c->config.traced.n)
@@ -92,14 +93,16 @@ static void list_dirs(struct connection *c)
 	if (c->config.session.dsn)
 		c->dirs.write[c->dirs.n_write++] = c->outbox.place;
 	c->dirs.read[c->dirs.n_read++] = c->modules;
-	c->dirs.tls = may_use_tls;
-	for (size_t i = 0; may_use_tls && i < tls->n_pairs; i++) {
+	c->dirs.tls = config_may_use_tls(&c->config);
+	for (size_t i = 0; c->dirs.tls && i < tls->n_pairs; i++) {
 		add_dir_of(&c->dirs, tls->pairs[i].certificate);
 		if (strcmp(tls->pairs[i].key, tls->pairs[i].certificate) != 0)
 			add_dir_of(&c->dirs, tls->pairs[i].key);
 	}
-	if (may_use_tls && tls->tickets)
+	if (c->dirs.tls && tls->tickets)
 		add_dir_of(&c->dirs, tls->tickets);
+	if (c->dirs.tls && tls->client_ca)
+		add_dir_of(&c->dirs, tls->client_ca);
 }
 
 /* Where modules are: any client may send an address that needs one. */
@@ -190,7 +193,7 @@ static void build(struct connection *c, const struct moment *now)
 	maildir_host(&host,
 		span_of(c->config.session.hostname ? c->config.session.hostname : ""));
 	policy_init(&c->policy, &c->config.session);
-	confine_init(&c->confine, &c->dirs, &c->names);
+	confine_init(&c->confine, &c->dirs, &c->names, c->logins);
 	maildir_init(&c->maildir, &c->config.recipients, c->host);
 	c->stages[n++] = &c->policy.stage;
 	if (c->config.sandbox)
@@ -225,6 +228,8 @@ static int run(struct connection *c)
 	fine = read_config(c, put_log, &c->log);
 	log_choose(&c->log, &c->config);
 	find_modules(c);
+	c->logins = logins_new(
+		&c->config, c->warm ? c->warm->sasl : NULL, c->modules, &c->log);
 	raise_file_limit();
 	build(c, &now);
 	notify_init(&c->notify, c->inherited.notify_socket, now.milliseconds);
@@ -243,9 +248,11 @@ static int run(struct connection *c)
 		.modules = c->modules,
 		.warm = c->warm,
 		.confine = c->config.sandbox ? &c->confine : NULL,
+		.logins = c->logins,
 		.notify = &c->notify,
 	};
 	serve(&c->serve);
+	logins_free(c->logins);
 	return 0;
 }
 

@@ -123,6 +123,8 @@ static void handshake(struct serve *v)
 		return;
 	}
 	session_secured(v->session, &facts);
+	if (v->logins)
+		logins_secured(v->logins, v->api, v->stream->tls);
 	if (v->confine)
 		v->confine->armed = true;
 }
@@ -155,6 +157,9 @@ static void use_idle_time(struct serve *v)
 	log_open(v->log);
 	if (v->session->settings->tls == TLS_REQUIRED && !v->api)
 		get_tls(v);
+	if (v->logins && v->session->settings->auth == AUTH_REQUIRED &&
+		v->session->secured)
+		logins_load(v->logins);
 	/* who has one message often has no more to say than QUIT */
 	if (log_is_pending(v->log) && stream_is_quiet(v->stream, LOG_DELAY))
 		log_flush(v->log);

@@ -5,6 +5,7 @@
 #include "bin/warm.h"
 #include "edge/confine.h"
 #include "edge/log.h"
+#include "edge/logins.h"
 #include "edge/notify.h"
 #include "edge/stream.h"
 #include "edge/trace-file.h"
@@ -21,6 +22,7 @@ struct serve {
 	const char *modules; /* their directory */
 	const struct warm *warm; /* what is loaded already; NULL: nothing */
 	struct confine *confine; /* NULL without a sandbox */
+	struct logins *logins; /* NULL: nobody can log in */
 	struct notify *notify;
 	struct trace_file *trace; /* NULL: this session is not written down */
 

@@ -41,6 +41,7 @@ static void watch_all(struct warm *w)
 	watch(w, w->options->file);
 	watch(w, w->config->clients_file);
 	watch(w, tls->tickets);
+	watch(w, tls->client_ca);
 	for (size_t i = 0; i < tls->n_pairs; i++) {
 		watch(w, tls->pairs[i].certificate);
 		if (strcmp(tls->pairs[i].key, tls->pairs[i].certificate) != 0)
@@ -95,6 +96,15 @@ static void load_credentials(struct warm *w)
 	w->lent = w->config;
 }
 
+/* A connection that cannot use it tells why. */
+static void load_sasl(struct warm *w)
+{
+	const char *error;
+
+	if (!w->sasl && w->api && w->config->session.auth != AUTH_OFF)
+		w->sasl = module_load(w->modules, SASL_MODULE, SASL_MODULE_TABLE, &error);
+}
+
 static void ignore(void *ctx, const char *fault)
 {
 	(void)ctx, (void)fault;
@@ -116,6 +126,7 @@ int warm_up(struct warm *w)
 		clients_read(&config->clients, config->clients_file, ignore, NULL);
 	watch_all(w);
 	load_credentials(w);
+	load_sasl(w);
 	return 0;
 }
 
@@ -144,6 +155,7 @@ bool warm_fits(const struct warm *w, const struct tls_settings *settings)
 	if (ours->n_pairs != settings->n_pairs ||
 		!is_same(ours->priority, settings->priority) ||
 		!is_same(ours->tickets, settings->tickets) ||
+		!is_same(ours->client_ca, settings->client_ca) ||
 		!is_same(ours->hostname, settings->hostname))
 		return false;
 	for (size_t i = 0; i < ours->n_pairs; i++)

@@ -6,9 +6,10 @@
 
 #include <sys/stat.h>
 #include "edge/config.h"
+#include "edge/sasl.h"
 
-/* the settings file, that of rules, the ticket key, certificates and keys */
-#define WARM_FILES_MAX (2 * TLS_PAIR_MAX + 3)
+/* the settings file, that of rules, the ticket key, authorities, certificates and keys */
+#define WARM_FILES_MAX (2 * TLS_PAIR_MAX + 4)
 
 /* A file as it was when it was read. */
 struct warm_file {
@@ -27,6 +28,7 @@ struct warm {
 	void *ctx;
 	struct config *config; /* owned: as it was read last */
 	const struct tls_api *api; /* NULL: nobody needs TLS, or it cannot be had */
+	const struct sasl_api *sasl; /* NULL: nobody logs in, or it cannot be had */
 	struct tls_credentials *credentials; /* NULL: none that can be used */
 	struct config *lent; /* owned: what they borrow from; may be the other one */
 	char fault[TLS_FAULT_TEXT]; /* the first thing wrong when they were last read */

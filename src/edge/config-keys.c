@@ -10,7 +10,6 @@
 #define RECIPIENTS_LEAST 100 /* RFC 5321 4.5.3.1.8 */
 #define COUNT_MAX 999999 /* what LIMITS can tell, RFC 9422 4.1 */
 #define WORDS_MAX 80 /* the words of one setting, as a sentence */
-#define CREDENTIAL_PREFIX "credential:"
 
 static void *field(struct config *c, const struct config_key *key)
 {
@@ -246,13 +245,9 @@ static const char *parse_files(
 	if (n > TLS_PAIR_MAX)
 		return "has more than 16 files";
 	for (size_t i = 0; i < n; i++) {
-		bool is_credential = strncmp(list[i], CREDENTIAL_PREFIX,
-					     strlen(CREDENTIAL_PREFIX)) == 0;
-		if (is_credential && !c->credentials)
-			return "names a credential, but CREDENTIALS_DIRECTORY is not "
-			       "set; see LoadCredential= in systemd.exec(5)";
-		if (is_credential && strchr(list[i], '/'))
-			return "credential: takes a name, not a path";
+		const char *name, *wrong = config_credential(c, list[i], &name);
+		if (wrong)
+			return wrong;
 	}
 	return expand_credentials(c, key, n);
 }
@@ -281,7 +276,12 @@ const struct config_key config_keys[] = {
 	{ "tls-key", "", parse_files, 0, NULL },
 	{ "tls-priority", TLS_PRIORITY_DEFAULT, parse_text, AT(tls.priority), NULL },
 	{ "tls-tickets", "", parse_text, AT(tls.tickets), NULL },
+	{ "tls-client-ca", "", config_parse_file, AT(tls.client_ca), NULL },
 	{ "auth", "off", parse_word, AT(session.auth), auth_words },
+	{ "auth-users", "", config_parse_file, AT(auth_users), NULL },
+	{ "auth-secret", "", config_parse_file, AT(auth_secret), NULL },
+	{ "auth-certificates", "", config_parse_file, AT(auth_certificates), NULL },
+	{ "auth-senders", "", config_parse_file, AT(auth_senders), NULL },
 	{ "size-limit", "50M", parse_octets, AT(session.size_limit), NULL },
 	{ "recipient-limit", "1000", parse_recipients, AT(session.recipient_limit),
 		NULL },

@@ -15,6 +15,18 @@ struct config_key {
 		*words; /* for parse_word: the enum's words in order; NULL ends */
 };
 
+#define CREDENTIAL_PREFIX "credential:"
+
+/*
+ * In config-files.c. *ret is the name behind "credential:", a file that systemd's LoadCredential= has put
+ * in place, or NULL where the word is a path. Returns NULL, or what is wrong.
+ */
+const char *config_credential(const struct config *c, const char *word, const char **ret);
+
+/* A parser of the table: one file, in either way. */
+const char *config_parse_file(
+	struct config *c, const struct config_key *key, const char *text);
+
 /* A parser of the table, in config-networks.c: networks, separated by blanks. */
 const char *config_parse_networks(
 	struct config *c, const struct config_key *key, const char *text);

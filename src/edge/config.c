@@ -254,6 +254,16 @@ static void finish_auth(struct config *c)
 	if (c->session.auth != AUTH_OFF && !may_use_tls)
 		fault(c, where_of(c, "auth"), "auth",
 			"needs tls, as nobody can log in in the clear");
+	if (c->session.auth != AUTH_OFF && !c->auth_users && !c->tls.client_ca)
+		fault(c, where_of(c, "auth"), "auth",
+			"needs auth-users, or tls-client-ca for those who have a "
+			"certificate");
+	if (c->auth_users && !c->auth_secret)
+		fault(c, where_of(c, "auth-users"), "auth-users",
+			"needs auth-secret, a file of at least 32 random octets");
+	if (c->auth_certificates && !c->tls.client_ca)
+		fault(c, where_of(c, "auth-certificates"), "auth-certificates",
+			"needs tls-client-ca: without it no client is asked for one");
 }
 
 static void finish_defaults(struct config *c)

@@ -24,6 +24,10 @@ enum log_choice {
 struct config {
 	struct session_settings session;
 	struct tls_settings tls;
+	const char *auth_users; /* NULL: nobody has a password */
+	const char *auth_secret; /* set where auth_users is */
+	const char *auth_certificates; /* NULL: their names are users */
+	const char *auth_senders; /* NULL: who has logged in may be anybody */
 	const char *mail_root; /* absolute, or as given */
 	const char *maildir; /* relative to mail_root */
 	enum create_choice maildir_create;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "edge/idn-names.h"
+#include "edge/logins.h"
 #include "edge/sandbox.h"
 #include "smtp/stage.h"
 
@@ -10,8 +11,10 @@ struct confine {
 	const struct sandbox_dirs *dirs;
 	/* loaded before it closes: a later MAIL may be the first to need them */
 	struct idn_names *names;
+	/* not loaded: who logs in does so before that; NULL: nobody can */
+	struct logins *logins;
 	bool armed; /* set once TLS is up: all that the settings need is loaded */
 };
 
-void confine_init(
-	struct confine *c, const struct sandbox_dirs *dirs, struct idn_names *names);
+void confine_init(struct confine *c, const struct sandbox_dirs *dirs,
+	struct idn_names *names, struct logins *logins);

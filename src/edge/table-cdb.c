@@ -251,6 +251,22 @@ void table_cdb_visit(const struct table_cdb *c, const struct table_visitor *visi
 		visitor->fault(visitor->ctx, table_cdb_fault(r));
 }
 
+void table_cdb_sample(const struct table_cdb *c, size_t n,
+	void (*see)(void *ctx, struct span value), void *ctx)
+{
+	struct cdb_pair pair = { 0 };
+
+	for (uint64_t at = HEAD_OCTETS; at < c->end && n > 0;
+		at = pair.at + pair.n_key + pair.n_value, n--) {
+		char octets[TABLE_VALUE_MAX];
+		struct buf value = BUF(octets);
+		if (find_pair(c, at, &pair) < 0)
+			break;
+		if (take_value(c, &pair, &value) == 0)
+			see(ctx, buf_span(&value));
+	}
+}
+
 const char *table_cdb_fault(int error)
 {
 	return error == -EBADMSG ? "is no cdb, or not all of one" : strerror(-error);

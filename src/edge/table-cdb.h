@@ -27,3 +27,7 @@ enum table_found table_cdb_find(
 
 /* Goes through the whole file, for faults that only that shows. */
 void table_cdb_visit(const struct table_cdb *c, const struct table_visitor *visitor);
+
+/* Shows the values of the first `n` pairs, as far as they can be read. */
+void table_cdb_sample(const struct table_cdb *c, size_t n,
+	void (*see)(void *ctx, struct span value), void *ctx);

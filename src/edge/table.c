@@ -14,6 +14,10 @@
 #include "edge/table-cdb.h"
 #include "edge/table-text.h"
 
+/* what costs no more than some 50 us */
+#define SAMPLE_TEXT 1000
+#define SAMPLE_CDB 64
+
 struct table {
 	int fd; /* of a cdb; -1: it is text */
 	struct table_cdb cdb;
@@ -41,8 +45,8 @@ static int open_file(const char *path, bool is_secret, const struct table_visito
 		put(v, "is not a regular file");
 		return -EINVAL;
 	}
-	if (is_secret && (st.st_mode & S_IROTH)) {
-		put(v, "others may read it, and it is secret: chmod o-r");
+	if (is_secret && (st.st_mode & S_IRWXO)) {
+		put(v, "others may read it or write to it, and it is secret: chmod o=");
 		return -EPERM;
 	}
 	return steal_fd(&fd);
@@ -171,4 +175,13 @@ void table_check(const char *path, bool is_secret, const struct table_visitor *v
 	else if (read_table(t, path, is_secret, visitor) >= 0)
 		table_visit(t, visitor);
 	table_close(t);
+}
+
+void table_sample(
+	const struct table *t, void (*see)(void *ctx, struct span value), void *ctx)
+{
+	if (t->fd >= 0)
+		table_cdb_sample(&t->cdb, SAMPLE_CDB, see, ctx);
+	for (size_t i = 0; i < t->text.n_pairs && i < SAMPLE_TEXT; i++)
+		see(ctx, t->text.pairs[i].value);
 }

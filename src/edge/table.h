@@ -48,3 +48,10 @@ void table_visit(const struct table *t, const struct table_visitor *visitor);
 
 /* The same for a file, with all that keeps it from being opened. */
 void table_check(const char *path, bool is_secret, const struct table_visitor *visitor);
+
+/*
+ * Shows some values, to whoever wants to know what they are like: the first 1000 of a text, the first 64 of
+ * a cdb.
+ */
+void table_sample(
+	const struct table *t, void (*see)(void *ctx, struct span value), void *ctx);

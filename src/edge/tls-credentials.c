@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/cleanup.h"
+#include "edge/tls-client.h"
 #include "edge/tls-file.h"
 
 #define NAME_MAX_OCTETS 256 /* a DNS name has 253 */
@@ -193,6 +194,10 @@ static int load_parts(const struct tls_settings *settings,
 		r = load_pairs(settings, report, c);
 	if (r == 0 && settings->tickets)
 		r = forgive(load_tickets(settings->tickets, c, &fault), &fault, report);
+	if (r == 0 && settings->client_ca)
+		r = forgive(tls_client_authorities(
+				    settings->client_ca, &c->authorities, &fault),
+			&fault, report);
 	if (r < 0)
 		return r;
 	if (c->n_pairs > 0)
@@ -244,6 +249,8 @@ void tls_credentials_free(struct tls_credentials *c)
 		gnutls_certificate_free_credentials(c->default_set);
 	if (c->priority)
 		gnutls_priority_deinit(c->priority);
+	if (c->authorities)
+		gnutls_x509_trust_list_deinit(c->authorities, 1);
 	gnutls_memset(c->ticket_key, 0, sizeof(c->ticket_key));
 	free(c);
 }

@@ -17,6 +17,7 @@ struct tls_credentials {
 	uint32_t default_pairs; /* a bit for each pair that has the default's name */
 	gnutls_certificate_credentials_t default_set;
 	const char *hostname; /* of the settings, which live on; or NULL */
+	gnutls_x509_trust_list_t authorities; /* of clients; NULL: they are not asked */
 	bool has_tickets;
 	unsigned char ticket_key[TLS_TICKET_KEY];
 };

@@ -55,6 +55,13 @@ void facts_of_session(gnutls_session_t session, struct tls_facts *ret)
 	set_alpn(session, ret);
 }
 
+void facts_of_client(const struct tls_client *client, struct tls_facts *ret)
+{
+	if (client)
+		set(ret->client, sizeof(ret->client),
+			client->trusted ? "trusted" : client->fault);
+}
+
 /* What ended it below TLS. */
 static const char *io_words(int error)
 {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <gnutls/gnutls.h>
-#include "smtp/facts.h"
+#include "edge/tls.h"
 
 /* After a handshake that succeeded. */
 void facts_of_session(gnutls_session_t session, struct tls_facts *ret);
@@ -13,6 +13,9 @@ void facts_of_session(gnutls_session_t session, struct tls_facts *ret);
  */
 void facts_of_failure(
 	gnutls_session_t session, int code, int io_error, struct tls_failure *ret);
+
+/* Adds what its certificate is worth; NULL: it has shown none. */
+void facts_of_client(const struct tls_client *client, struct tls_facts *ret);
 
 /* Not even a session could be made. */
 void facts_of_no_memory(struct tls_failure *ret);

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "edge/tls-allowed.h"
+#include "edge/tls-client.h"
 #include "edge/tls-credentials.h"
 #include "edge/tls-facts.h"
 #include "edge/tls-shown.h"
@@ -34,7 +35,8 @@ struct tls {
 	bool ended; /* nothing can be read any more, because of: */
 	int end;
 	int code; /* GnuTLS's, of that; 0: close_notify */
-	struct wire wire;
+	struct tls_client *client; /* owned; NULL: it has shown no certificate */
+	struct wire wire; /* the last: its buffers are not cleared */
 };
 
 static int choose_certificates(gnutls_session_t session)
@@ -90,6 +92,8 @@ static int set_up(struct tls *tls, struct tls_credentials *c)
 	if (c->n_pairs > 1)
 		gnutls_handshake_set_post_client_hello_function(
 			session, choose_certificates);
+	if (c->authorities)
+		gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUEST);
 	return r;
 }
 
@@ -147,6 +151,7 @@ static void tls_free(struct tls *tls)
 		gnutls_deinit(tls->session);
 	if (tls->own_set)
 		gnutls_certificate_free_credentials(tls->own_set);
+	free(tls->client);
 	free(tls);
 }
 
@@ -163,13 +168,8 @@ static struct tls *tls_new(struct tls_credentials *credentials, const struct tls
 
 	if (!tls)
 		return NULL;
-	tls->session = NULL;
+	memset(tls, 0, offsetof(struct tls, wire));
 	tls->credentials = credentials;
-	tls->own_set = NULL;
-	tls->broken = false;
-	tls->ended = false;
-	tls->end = 0;
-	tls->code = 0;
 	if (gnutls_init(&tls->session, flags) < 0)
 		return NULL;
 	wire_init(&tls->wire, io, tls->session);
@@ -221,6 +221,9 @@ static int tls_accept(struct tls_credentials *credentials, const struct tls_io *
 	}
 	wire_forget(&tls->wire);
 	facts_of_session(tls->session, ret_facts);
+	if (credentials->authorities)
+		tls->client = tls_client_new(tls->session, credentials->authorities);
+	facts_of_client(tls->client, ret_facts);
 	/* the handshake's memory: 20 KiB of an idle connection, for 0.3 % of a session */
 	malloc_trim(0);
 	*ret = steal(&tls);
@@ -234,6 +237,16 @@ static void tls_failure(const struct tls *tls, struct tls_failure *ret)
 	facts_of_failure(tls->session, tls->code, 0, ret);
 	ret->answered = true;
 	tell_our_part(tls, ret);
+}
+
+static const struct tls_client *tls_client(const struct tls *tls)
+{
+	return tls->client;
+}
+
+static bool tls_binding(const struct tls *tls, unsigned char ret[TLS_BINDING_SIZE])
+{
+	return tls_client_binding(tls->session, ret);
 }
 
 static bool tls_pending(const struct tls *tls)
@@ -324,6 +337,8 @@ __attribute__((visibility("default"))) const struct tls_api postern_tls = {
 	.read = tls_read,
 	.failure = tls_failure,
 	.pending = tls_pending,
+	.client = tls_client,
+	.binding = tls_binding,
 	.write = tls_write,
 	.bye = tls_bye,
 	.free = tls_free,

@@ -33,6 +33,11 @@
 #define TLS_TICKET_KEY 64 /* octets in a ticket key file, as GnuTLS asks */
 #define TLS_FAULT_TEXT 384 /* a path and a sentence */
 
+#define TLS_BINDING_SIZE 32 /* octets of the channel binding tls-exporter, RFC 9266 */
+#define TLS_FINGERPRINT_SIZE 32 /* SHA-256 */
+#define TLS_CLIENT_NAMES_MAX 8 /* of one certificate */
+#define TLS_CLIENT_NAME_MAX 256 /* NUL included */
+
 struct tls_pair {
 	const char *certificate; /* PEM: the leaf first, then the chain */
 	const char *key; /* PEM, no passphrase; may be the same file */
@@ -45,6 +50,18 @@ struct tls_settings {
 	const char *priority; /* GnuTLS's priority string */
 	const char *tickets; /* ticket key file, or NULL: no tickets */
 	const char *hostname; /* which a certificate should cover, or NULL: not asked */
+	/* PEM file of authorities, or NULL: clients are asked for no certificate */
+	const char *client_ca;
+};
+
+/* The certificate that a client has shown. */
+struct tls_client {
+	bool trusted; /* by an authority of client_ca, for a client, today */
+	char fault[FACT_NAME_MAX]; /* why it is not, in the library's words */
+	char fingerprint[2 * TLS_FINGERPRINT_SIZE + 1]; /* of all of it, hexadecimal */
+	/* of subjectAltName: rfc822Names, then dNSNames; graphic ASCII, or left out */
+	char names[TLS_CLIENT_NAMES_MAX][TLS_CLIENT_NAME_MAX];
+	size_t n_names;
 };
 
 /*
@@ -127,6 +144,10 @@ struct tls_api {
 	void (*failure)(const struct tls *tls, struct tls_failure *ret);
 	/* True only when read() would return octets without touching the connection. */
 	bool (*pending)(const struct tls *tls);
+	/* NULL: the client has shown no certificate, or was not asked for one. */
+	const struct tls_client *(*client)(const struct tls *tls);
+	/* The channel binding tls-exporter; false before TLS 1.3. */
+	bool (*binding)(const struct tls *tls, unsigned char ret[TLS_BINDING_SIZE]);
 	/* All n octets are written, or -errno, after which nothing more can be. */
 	int (*write)(struct tls *tls, const void *from, size_t n);
 	/*

@@ -15,6 +15,8 @@ struct tls_facts {
 	char alpn[FACT_MAX];
 	char sni[FACT_NAME_MAX]; /* as the client sent it: graphic ASCII, else dropped */
 	bool resumed;
+	/* the client's certificate: "trusted", or why it is not; empty: none was shown */
+	char client[FACT_NAME_MAX];
 };
 
 /* Who or what ended it. */

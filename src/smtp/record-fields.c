@@ -17,6 +17,7 @@ static const struct record_field fields[RECORD_KEYS] = {
 	[RECORD_SNI] = { "sni", RECORD_TEXT },
 	[RECORD_ALPN] = { "alpn", RECORD_TEXT },
 	[RECORD_RESUMED] = { "resumed", RECORD_FLAG },
+	[RECORD_TLS_CLIENT] = { "tls_client", RECORD_TEXT },
 	[RECORD_TLS_ERROR] = { "tls_error", RECORD_TEXT },
 	[RECORD_TLS_ALERT] = { "tls_alert", RECORD_TEXT },
 	[RECORD_TLS_OFFERED] = { "tls_offered", RECORD_TEXT },

@@ -91,6 +91,11 @@ static void put_resumed(const struct session *s, struct buf *b)
 	put_flag(b, s->tls.resumed);
 }
 
+static void put_tls_client(const struct session *s, struct buf *b)
+{
+	put_word(b, s->tls.client);
+}
+
 static void put_tls_fault(const struct session *s, struct buf *b)
 {
 	/* escaped when it was kept */
@@ -268,6 +273,7 @@ static const struct teller tellers[RECORD_KEYS] = {
 	[RECORD_SNI] = { NULL, put_sni, NULL },
 	[RECORD_ALPN] = { NULL, put_alpn, NULL },
 	[RECORD_RESUMED] = { NULL, put_resumed, NULL },
+	[RECORD_TLS_CLIENT] = { NULL, put_tls_client, NULL },
 	[RECORD_TLS_ERROR] = { NULL, failure_put_error, NULL },
 	[RECORD_TLS_ALERT] = { NULL, failure_put_alert, NULL },
 	[RECORD_TLS_OFFERED] = { NULL, failure_put_offered, NULL },

@@ -86,6 +86,36 @@ static bool set_outbox(struct process *p, const char *outbox)
 	return p->outbox || file >= 0 || way_fail(&p->way, "outbox: yes or broken");
 }
 
+static bool write_file(
+	struct process *p, const char *setting, const char *text, mode_t mode)
+{
+	const char *path = arena_print(&p->way.arena, "%s/%s", p->directory, setting);
+	OWNED_FD int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, mode);
+	ssize_t n = (ssize_t)strlen(text);
+
+	set(p, setting, path);
+	return (file >= 0 && write(file, text, (size_t)n) == n) ||
+	       way_fail(&p->way, "%s: %s", path, strerror(errno));
+}
+
+/* The user of tests/unit/few-users.h, for the program; "broken": nobody can be looked up. */
+static bool set_users(struct process *p, const struct dialogue *d)
+{
+	/* gsasl --mkpasswd --mechanism SCRAM-SHA-256 --password secret --iteration-count 4096 */
+	static const char user[] = "user {SCRAM-SHA-256}4096,abMczsfHWIU++oOO,"
+				   "GMqPr2sKZSgZ/W/7w+95tiPHkwokNJGlMaSHoUL39CY=,"
+				   "+1hMECFC51EYhftFxCFHY53z2wvhxR5CqzESkdNpClU=\n";
+	bool broken = strcmp(p->users, "broken") == 0;
+
+	if (strcmp(dialogue_setting(d, "auth", "off"), "off") == 0)
+		return true;
+	return write_file(p, "auth-users", user, broken ? 0604 : 0600) &&
+	       write_file(p, "auth-senders",
+		       "user user@example.com user@example.net user@example.org\n",
+		       0600) &&
+	       write_file(p, "auth-secret", "a secret of more than 32 octets here", 0600);
+}
+
 static void set_all(
 	struct process *p, const struct surroundings *where, const struct dialogue *d)
 {
@@ -229,7 +259,7 @@ bool process_play(const struct surroundings *where, const struct dialogue *d,
 	if (!certificates_make(&p.way, where->directory) || !make_directory(&p, where, d))
 		return complain(ret, 0, "%s", p.way.fault);
 	set_all(&p, where, d);
-	if (!write_lines(&p, d, "rule", "clients") ||
+	if (!set_users(&p, d) || !write_lines(&p, d, "rule", "clients") ||
 		!write_lines(&p, d, "recipient", "recipients") ||
 		!set_outbox(&p, dialogue_setting(d, "outbox", NULL)))
 		return complain(ret, 0, "%s", p.way.fault);

@@ -65,6 +65,13 @@ static void print_complaint(const char *path, const struct complaint *c)
 	putchar('\n');
 }
 
+/* A program that was built without the module has nobody who could log in. */
+static bool lacks_module(const struct way_row *way, const struct dialogue *d)
+{
+	return way->needs_program && !HAS_SASL &&
+	       strcmp(dialogue_setting(d, "auth", "off"), "off") != 0;
+}
+
 /* Plays one file. False when it failed; a file without the way is only mentioned. */
 static bool play_file(const struct way_row *way, const struct surroundings *where,
 	const char *path, size_t *number)
@@ -75,6 +82,8 @@ static bool play_file(const struct way_row *way, const struct surroundings *wher
 
 	if (ok && !dialogue_has_way(&d, way->like)) {
 		printf("# %s: not in this way:%.*s\n", path, (int)d.reason.n, d.reason.p);
+	} else if (ok && lacks_module(way, &d)) {
+		printf("# %s: not in this way: without sasl.so\n", path);
 	} else {
 		ok = ok && way->play(where, &d, &what);
 		printf("%sok %zu - %s\n", ok ? "" : "not ", ++*number, path);

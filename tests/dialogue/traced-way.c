@@ -60,6 +60,8 @@ static bool play_trace(const struct surroundings *where, const struct dialogue *
 /* Who says nothing of itself that can be believed is nobody whose session is traced. */
 static bool wants_trace(const struct dialogue *d)
 {
+	if (d->ways.n && dialogue_has_way(d, "untraced"))
+		return false;
 	for (size_t i = 0; i < d->n_fields; i++)
 		if (span_eq(d->fields[i].name, SPAN("end")) &&
 			pattern_matches(d->fields[i].pattern, SPAN("bad-proxy")))

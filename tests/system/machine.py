@@ -1,5 +1,6 @@
 """A booted systemd with postern installed: PID 1 of namespaces of its own (with-systemd)."""
 
+import base64
 import json
 import os
 import shutil
@@ -24,6 +25,20 @@ tls = on
 tls-certificate = credential:tls.crt
 tls-key = credential:tls.key
 """
+# What the README says of users, for one whose password is "secret" (gsasl --mkpasswd --iteration-count 4096).
+AUTH_DROP_IN = """\
+[Service]
+LoadCredential=users:/etc/postern/users
+LoadCredential=auth-secret:/etc/postern/auth-secret
+"""
+AUTH_SETTINGS = """\
+auth = required
+auth-users = credential:users
+auth-secret = credential:auth-secret
+"""
+USERS = ("scanner {SCRAM-SHA-256}4096,abMczsfHWIU++oOO,GMqPr2sKZSgZ/W/7w+95tiPHkwokNJGlMaSHoUL39CY=,"
+         "+1hMECFC51EYhftFxCFHY53z2wvhxR5CqzESkdNpClU=\n")
+LOGIN = "AUTH PLAIN " + base64.b64encode(b"\0scanner\0secret").decode()
 
 
 class Machine:
@@ -111,6 +126,16 @@ class Server(Machine):
         """Settings for the next connection, and the usual ones again after the test."""
         self.write("etc/postern/postern.conf", text)
         harness.at_end(self.write, "etc/postern/postern.conf", SETTINGS)
+
+    def let_log_in(self, unit):
+        """One user, until the end of the test."""
+        if not (harness.build / "src/sasl.so").exists():
+            raise Skip("built without sasl.so")
+        self.drop_in(unit, AUTH_DROP_IN)
+        for name, text in (("users", USERS), ("auth-secret", "x" * 32)):
+            self.write(f"etc/postern/{name}", text)
+            (self.root / "etc/postern" / name).chmod(0o600)
+        self.settings(SETTINGS + AUTH_SETTINGS)
 
     def connect(self, greeting=True, port=2525, source="127.0.0.1"):
         """A client in the machine's network, driven from here."""

@@ -11,7 +11,7 @@ import threading
 
 import harness
 from harness import RECIPIENT, Client, Site, free_port
-from machine import UNITS, server
+from machine import LOGIN, UNITS, server
 
 
 class Listening(Site):
@@ -358,6 +358,19 @@ def test_the_hardened_unit_takes_mail_through_tls():
     client.say("QUIT", 221)
     harness.equal(len(here.messages()), 1)
     harness.contains(here.show("postern-listen.service", "StatusText", "ActiveState"), "ActiveState=active")
+
+
+def test_users_log_in_to_the_hardened_unit():
+    here = listening_server()
+    here.let_log_in("postern-listen.service")
+    client = here.connect(port=2526)
+    client.ehlo()
+    client.starttls()
+    client.ehlo()
+    client.say(LOGIN, 235)
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.say("QUIT", 221)
+    harness.equal(len(here.messages()), 1)
 
 
 def test_a_new_certificate_starts_the_unit_anew():

@@ -10,7 +10,7 @@ import subprocess
 
 import harness
 from harness import PATIENCE, RECIPIENT, Client
-from machine import SETTINGS, SHIPPED, UNITS, server, tree_with
+from machine import LOGIN, SETTINGS, SHIPPED, UNITS, server, tree_with
 
 EXPOSURE = 65  # tenths; postern's own sandbox is not seen by systemd-analyze
 
@@ -195,6 +195,19 @@ def test_the_unit_works_with_a_dynamic_user():
     client.expect_end()
     found = list((here.root / "var/lib/private/postern-dynamic").glob("**/new/*"))
     harness.equal(len(found), 1)
+
+
+def test_users_are_credentials():
+    """Tables that root alone can read, for a process that never was root."""
+    here = server()
+    here.let_log_in("postern@.service")
+    cursor = here.cursor()
+    client = secured(here)
+    client.say("MAIL FROM:<>", 530, "5.7.0")
+    client.say(LOGIN, 235)
+    _, received = check_message(here, client)
+    harness.contains(received, "with ESMTPSA")
+    harness.equal(here.record(cursor)["POSTERN_USER"], "scanner")
 
 
 def test_the_table_of_recipients_is_looked_up_in_the_unit():

@@ -77,6 +77,8 @@ static void test_every_wrong_value_is_told_in_a_sentence(void)
 		{ "subaddress-delimiter=.", "must be one character" },
 		{ "subaddress-delimiter=@", "must be one character" },
 		{ "tls-key=credential:a/b", "credential: takes a name, not a path" },
+		{ "tls-client-ca=credential:a/b",
+			"credential: takes a name, not a path" },
 		{ "proxy-protocol=192.0.2.1 192.0.2.1/24",
 			"-o: proxy-protocol: 192.0.2.1/24 has bits set behind its "
 			"prefix" },
@@ -228,6 +230,32 @@ static void test_one_maildir_is_created_and_those_of_a_template_are_not(void)
 	}
 }
 
+static void test_logging_in_needs_what_it_is_done_with(void)
+{
+	static const struct {
+		const char *pairs[6];
+		const char *fault;
+	} cases[] = {
+		{ { "auth=on", "tls-client-ca=/ca" }, NULL },
+		{ { "auth=on", "auth-users=/u", "auth-secret=/s" }, NULL },
+		{ { "auth=on" }, "auth: needs auth-users, or tls-client-ca" },
+		{ { "auth-users=/u" }, "auth-users: needs auth-secret" },
+		{ { "auth-certificates=/c" }, "auth-certificates: needs tls-client-ca" },
+		{ { "auth-senders=/c" }, NULL },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		const char *pairs[9] = { "maildir=/srv", "tls=on", "tls-certificate=/c" };
+		struct config c;
+		struct heard h;
+		memcpy(pairs + 3, cases[i].pairs, sizeof(cases[i].pairs));
+		CHECK(take(&c, &h, pairs) == !cases[i].fault);
+		if (cases[i].fault && !CHECK(strstr(h.text, cases[i].fault)))
+			printf("# %s", h.text);
+		config_done(&c);
+	}
+}
+
 static void test_certificates_and_keys_pair_up(void)
 {
 	const char *pairs[] = { "maildir=/srv", "tls=on",
@@ -241,6 +269,22 @@ static void test_certificates_and_keys_pair_up(void)
 	CHECK_SPAN(span_of(c.tls.pairs[1].certificate), "/b");
 	CHECK_SPAN(span_of(c.tls.pairs[2].certificate), "/run/credentials/x/c");
 	CHECK_SPAN(span_of(c.tls.pairs[2].key), "/run/credentials/x/c");
+	config_done(&c);
+}
+
+static void test_one_file_may_be_a_credential(void)
+{
+	const char *credential[] = { "maildir=/srv", "tls-client-ca=credential:ca",
+		NULL };
+	const char *path[] = { "maildir=/srv", "tls-client-ca=/etc/ca.pem", NULL };
+	struct config c;
+	struct heard h;
+
+	CHECK(take(&c, &h, credential));
+	CHECK_SPAN(span_of(c.tls.client_ca), "/run/credentials/x/ca");
+	config_done(&c);
+	CHECK(take(&c, &h, path));
+	CHECK_SPAN(span_of(c.tls.client_ca), "/etc/ca.pem");
 	config_done(&c);
 }
 
@@ -416,7 +460,9 @@ int main(void)
 		TEST(test_mail_goes_where_the_settings_say),
 		TEST(test_a_maildir_outside_mail_root_is_refused),
 		TEST(test_one_maildir_is_created_and_those_of_a_template_are_not),
+		TEST(test_logging_in_needs_what_it_is_done_with),
 		TEST(test_certificates_and_keys_pair_up),
+		TEST(test_one_file_may_be_a_credential),
 		TEST(test_proxies_are_a_list_of_networks),
 		TEST(test_what_belongs_together_is_missed),
 		TEST(test_an_outbox_may_lie_beside_the_mail),

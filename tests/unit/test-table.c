@@ -204,6 +204,7 @@ static void test_a_secret_is_not_for_others(void)
 		{ 0600, true },
 		{ 0640, true },
 		{ 0604, false },
+		{ 0602, false },
 		{ 0644, false },
 	};
 	const struct span pair[] = { { "a", 1 }, { "b", 1 } };
@@ -213,8 +214,8 @@ static void test_a_secret_is_not_for_others(void)
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
 		const char *want = cases[i].fine
 					   ? ""
-					   : "others may read it, and it is secret: "
-					     "chmod o-r";
+					   : "others may read it or write to it, and it "
+					     "is secret: chmod o=";
 		REQUIRE(chmod(text_path, cases[i].mode) == 0);
 		REQUIRE(chmod(cdb_path, cases[i].mode) == 0);
 		CHECK_SPAN(span_of(fault_of(text_path, true)), want);
@@ -222,6 +223,31 @@ static void test_a_secret_is_not_for_others(void)
 		CHECK_SPAN(span_of(fault_of(text_path, false)), "");
 		CHECK_SPAN(span_of(fault_of(cdb_path, false)), "");
 	}
+	unlink(text_path);
+	unlink(cdb_path);
+}
+
+static void count_octets(void *ctx, struct span value)
+{
+	*(size_t *)ctx += value.n;
+}
+
+static void test_a_sample_shows_values(void)
+{
+	const struct span pairs[] = { { "a", 1 }, { "one", 3 }, { "b", 1 },
+		{ "three", 5 } };
+	size_t in_text = 0, in_cdb = 0;
+	struct table *t;
+
+	put_file(text_path, SPAN("a one\nb three\n"));
+	make_cdb(cdb_path, pairs, 2);
+	t = open_table(text_path);
+	table_sample(t, count_octets, &in_text);
+	table_close(t);
+	t = open_table(cdb_path);
+	table_sample(t, count_octets, &in_cdb);
+	table_close(t);
+	CHECK(in_text == 8 && in_cdb == 8);
 	unlink(text_path);
 	unlink(cdb_path);
 }
@@ -492,7 +518,7 @@ static void test_a_check_tells_every_fault_of_a_text(void)
 		"1: a=1\n2: b=2\n7: e=\n");
 	REQUIRE(chmod(text_path, 0644) == 0);
 	CHECK_SPAN(span_of(check_table(text_path, true)),
-		"others may read it, and it is secret: chmod o-r\n");
+		"others may read it or write to it, and it is secret: chmod o=\n");
 	unlink(text_path);
 	CHECK_SPAN(span_of(check_table(text_path, false)), "No such file or directory\n");
 }
@@ -535,6 +561,7 @@ int main(void)
 		TEST(test_a_text_has_its_limit),
 		TEST(test_what_is_no_file_is_a_fault),
 		TEST(test_a_secret_is_not_for_others),
+		TEST(test_a_sample_shows_values),
 		TEST(test_a_table_stays_what_it_was_when_it_was_opened),
 		TEST(test_a_cdb_has_what_was_put_into_it),
 		TEST(test_an_empty_cdb_has_nothing),

@@ -103,7 +103,7 @@ static void test_torn_hellos_are_refused(void)
 
 	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
 	c.fd = ends[0];
-	start_client(&(struct offer){ TLS_1_3, "mail.example", "smtp", NULL }, &c);
+	start_client(&(struct offer){ TLS_1_3, "mail.example", "smtp", NULL, NULL }, &c);
 	fcntl(c.fd, F_SETFL, O_NONBLOCK);
 	gnutls_handshake_set_timeout(c.tls, 1);
 	gnutls_handshake(c.tls);

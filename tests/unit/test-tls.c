@@ -125,8 +125,8 @@ static void test_the_name_and_the_kind_of_key_choose_the_certificate(void)
 		struct client c;
 
 		memcpy(plan.pairs, cases[i].pairs, sizeof(plan.pairs));
-		c = meet(&plan,
-			&(struct offer){ cases[i].client, cases[i].sni, NULL, NULL });
+		c = meet(&plan, &(struct offer){ cases[i].client, cases[i].sni, NULL,
+					NULL, NULL });
 		CHECK((c.handshake == 0) == (cases[i].shown != NULL));
 		if (cases[i].shown && !CHECK(strcmp(c.shown, cases[i].shown) == 0))
 			fprintf(stderr, "\trow %zu: got %s, want %s\n", i, c.shown,
@@ -156,7 +156,7 @@ static void test_a_retry_request_keeps_the_name(void)
 		.priority = TLS_PRIORITY_DEFAULT ":-GROUP-ALL:+GROUP-SECP521R1",
 		.serve = serve_to_the_end };
 	struct client c =
-		meet(&plan, &(struct offer){ TLS_1_3, "b.example", NULL, NULL });
+		meet(&plan, &(struct offer){ TLS_1_3, "b.example", NULL, NULL, NULL });
 	struct outcome o;
 
 	CHECK(strcmp(c.shown, "b-ec") == 0);
@@ -179,7 +179,7 @@ static void test_names_are_recorded_when_they_are_plain(void)
 
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
 		struct client c = meet(&plain_plan,
-			&(struct offer){ TLS_1_3, cases[i].sni, NULL, NULL });
+			&(struct offer){ TLS_1_3, cases[i].sni, NULL, NULL, NULL });
 		struct outcome o = part(&c);
 
 		CHECK(o.accept == 0);
@@ -205,7 +205,7 @@ static void test_another_protocol_gets_no_session(void)
 	for (size_t i = 0; i < 2 * TEST_COUNT(cases); i++) {
 		const char *alpn = cases[i / 2].alpn;
 		struct client c = meet(&plain_plan,
-			&(struct offer){ versions[i % 2], NULL, alpn, NULL });
+			&(struct offer){ versions[i % 2], NULL, alpn, NULL, NULL });
 		gnutls_alert_description_t alert = gnutls_alert_get(c.tls);
 		struct outcome o = part(&c);
 

@@ -22,6 +22,10 @@ struct outcome {
 	unsigned int reads_of_io; /* from the handshake's end on */
 	bool pending;
 	bool intact; /* all octets were as pattern() says */
+	bool has_client; /* a certificate of its own */
+	struct tls_client client;
+	bool has_binding;
+	unsigned char binding[TLS_BINDING_SIZE];
 };
 
 /* The connection below; after `good_reads` reads it fails with `error`. */
@@ -37,6 +41,7 @@ struct plan {
 	const char *priority; /* the server's; NULL: the default */
 	const char *tickets; /* name of a ticket key */
 	const char *hostname;
+	const char *client_ca; /* name of a certificate */
 	void (*serve)(struct tls *tls, struct connection *c, struct outcome *o);
 	unsigned int good_reads;
 	int error;
@@ -58,6 +63,7 @@ struct offer {
 	const char *sni;
 	const char *alpn;
 	gnutls_datum_t *ticket;
+	const char *certificate; /* name of the client's own; NULL: none */
 };
 
 static inline unsigned char pattern(size_t i)
@@ -90,6 +96,8 @@ static inline int load_plan(const struct plan *plan, struct tls_credentials **re
 {
 	struct lab_path paths[8];
 	struct lab_path tickets = lab_path(plan->tickets ? plan->tickets : "", "");
+	struct lab_path client_ca =
+		lab_path(plan->client_ca ? plan->client_ca : "", ".pem");
 	struct lab_faults faults = { 0 };
 	const struct tls_report report = { &faults, lab_hear };
 	struct tls_settings settings;
@@ -104,6 +112,8 @@ static inline int load_plan(const struct plan *plan, struct tls_credentials **re
 		settings.priority = plan->priority;
 	if (plan->tickets)
 		settings.tickets = tickets.text;
+	if (plan->client_ca)
+		settings.client_ca = client_ca.text;
 	settings.hostname = plan->hostname;
 	return lab_api->load(&settings, &report, ret);
 }
@@ -187,6 +197,11 @@ static inline void shake_hands(struct client *c)
 static inline void start_client(const struct offer *offer, struct client *c)
 {
 	REQUIRE(gnutls_certificate_allocate_credentials(&c->credentials) == 0);
+	if (offer->certificate)
+		REQUIRE(gnutls_certificate_set_x509_key_file(c->credentials,
+				lab_path(offer->certificate, ".pem").text,
+				lab_path(offer->certificate, ".key").text,
+				GNUTLS_X509_FMT_PEM) == 0);
 	REQUIRE(gnutls_init(&c->tls, GNUTLS_CLIENT) == 0);
 	REQUIRE(gnutls_priority_set_direct(c->tls, offer->priority, NULL) == 0);
 	gnutls_credentials_set(c->tls, GNUTLS_CRD_CERTIFICATE, c->credentials);

@@ -1,0 +1,133 @@
+/*
+ * Promises that nothing is taken for a verifier that could be a password, and that no
+ * fault shows what it is about. Refuses to compute: libraries do that.
+ *
+ *   value      = scram / hash
+ *   scram      = "{SCRAM-SHA-256}" iterations "," salt "," stored-key "," server-key
+ *   hash       = "$y$" params "$" salt "$" 43char / "$6$" ["rounds=" 1*DIGIT "$"] salt "$" 86char
+ *
+ * The three of scram are base64 (RFC 4648 4), the keys of 32 octets each (RFC 7677 3, RFC 5802 3).
+ */
+#include "proto/verifier.h"
+#include "base/num.h"
+
+#define KEY_TEXT 44 /* 32 octets in base64 */
+#define SALT_LEAST 8 /* octets */
+#define YESCRYPT_DIGITS 43
+#define SHA512_DIGITS 86
+
+static bool is_base64_digit(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+	       (c >= '0' && c <= '9') || c == '+' || c == '/';
+}
+
+/* How many octets it stands for; 0 where it is not base64. */
+static size_t base64_octets(struct span s)
+{
+	size_t pads = 0;
+
+	if (s.n % 4 != 0)
+		return 0;
+	while (pads < 2 && s.n && s.p[s.n - 1] == '=') {
+		s.n--;
+		pads++;
+	}
+	for (size_t i = 0; i < s.n; i++)
+		if (!is_base64_digit(s.p[i]))
+			return 0;
+	return (s.n + pads) / 4 * 3 - pads;
+}
+
+/* Cuts off what stands before the sign, and the sign; all of it where there is none. */
+static struct span cut(struct span *s, char sign)
+{
+	const char *end = s->n ? memchr(s->p, sign, s->n) : NULL;
+	size_t n = end ? (size_t)(end - s->p) : s->n;
+	struct span head = { s->p, n };
+
+	*s = span_from(*s, n + (end != NULL));
+	return head;
+}
+
+static bool starts(struct span s, struct span head)
+{
+	return s.n >= head.n && span_eq((struct span){ s.p, head.n }, head);
+}
+
+static const char *parse_scram(struct span text, struct verifier *ret)
+{
+	struct verifier v = { .kind = VERIFIER_SCRAM };
+	uint64_t iterations;
+	bool is_number = num_parse(cut(&text, ','), &iterations);
+
+	v.salt = cut(&text, ',');
+	v.n_salt = base64_octets(v.salt);
+	v.stored = cut(&text, ',');
+	v.server = cut(&text, ',');
+	if (text.n)
+		return "has more than {SCRAM-SHA-256}iterations,salt,storedkey,serverkey "
+		       "(gsasl without --verbose): what follows is as good as a password";
+	if (!is_number || v.stored.n != KEY_TEXT || base64_octets(v.stored) != 32 ||
+		v.server.n != KEY_TEXT || base64_octets(v.server) != 32)
+		return "is not of the form "
+		       "{SCRAM-SHA-256}iterations,salt,storedkey,serverkey";
+	if (iterations < VERIFIER_ITERATIONS_LEAST)
+		return "has less than 4096 iterations (RFC 7677)";
+	if (iterations > VERIFIER_ITERATIONS_MAX)
+		return "has more than 10000000 iterations";
+	if (v.n_salt < SALT_LEAST || v.n_salt > VERIFIER_SALT_MAX)
+		return "needs a salt of 8 to 64 octets in base64";
+	v.iterations = (uint32_t)iterations;
+	*ret = v;
+	return NULL;
+}
+
+static bool is_crypt_text(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((!is_base64_digit(s.p[i]) && s.p[i] != '.') || s.p[i] == '+')
+			return false;
+	return s.n > 0;
+}
+
+/* `cost_fields` of the text stand before the salt; `n_digits` behind it. */
+static const char *parse_hash(
+	struct span text, size_t cost_fields, size_t n_digits, struct verifier *ret)
+{
+	struct verifier v = { .kind = VERIFIER_CRYPT, .hash = text };
+	struct span rest = text, salt;
+
+	for (size_t i = 0; i < cost_fields; i++)
+		cut(&rest, '$');
+	v.cost = (struct span){ text.p, (size_t)(rest.p - text.p) };
+	salt = cut(&rest, '$');
+	if (!is_crypt_text(salt) || !is_crypt_text(rest) || rest.n != n_digits)
+		return "is not a whole hash, as mkpasswd(1) prints it";
+	*ret = v;
+	return NULL;
+}
+
+const char *verifier_parse(struct span text, struct verifier *ret)
+{
+	const struct span scram = SPAN("{SCRAM-SHA-256}");
+
+	if (text.n > VERIFIER_MAX)
+		return "is too long for a verifier";
+	if (starts(text, scram))
+		return parse_scram(span_from(text, scram.n), ret);
+	if (starts(text, SPAN("$y$")))
+		return parse_hash(text, 3, YESCRYPT_DIGITS, ret);
+	if (starts(text, SPAN("$6$rounds=")))
+		return parse_hash(text, 3, SHA512_DIGITS, ret);
+	if (starts(text, SPAN("$6$")))
+		return parse_hash(text, 2, SHA512_DIGITS, ret);
+	return "is neither a {SCRAM-SHA-256} verifier nor a $y$ or $6$ hash; no password "
+	       "may stand here";
+}
+
+bool verifier_alike(const struct verifier *a, const struct verifier *b)
+{
+	return a->kind == b->kind && a->iterations == b->iterations &&
+	       a->n_salt == b->n_salt && span_eq(a->cost, b->cost);
+}

@@ -1,0 +1,35 @@
+/*
+ * What proves a password without being one: the values of the table `auth-users`, as
+ * gsasl(1), doveadm(1) and mkpasswd(1) print them.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/span.h"
+
+#define VERIFIER_ITERATIONS_LEAST 4096 /* RFC 7677 4 */
+#define VERIFIER_ITERATIONS_MAX 10000000 /* some seconds of a processor */
+#define VERIFIER_SALT_MAX 64 /* octets */
+#define VERIFIER_MAX 512 /* octets of a value */
+
+enum verifier_kind {
+	VERIFIER_SCRAM, /* SCRAM-SHA-256, RFC 7677 */
+	VERIFIER_CRYPT, /* crypt(5): yescrypt or SHA-512 */
+};
+
+/* The spans are parts of the text. */
+struct verifier {
+	enum verifier_kind kind;
+	uint32_t iterations;
+	size_t n_salt; /* octets */
+	struct span salt, stored, server; /* base64 */
+	struct span hash;
+	struct span cost; /* what stands before the salt of a hash, and tells its price */
+};
+
+/* NULL; or what is wrong, as a sentence that has nothing of the text in it. */
+const char *verifier_parse(struct span text, struct verifier *ret);
+
+/* Whether one takes as much time as the other, and has a salt of the same length. */
+bool verifier_alike(const struct verifier *a, const struct verifier *b);
