@@ -1,0 +1,225 @@
+/*
+ * Wires everything: settings, connection, sandbox, stages, engine. Promises that a
+ * connection is never dropped without a word, whatever is wrong with the settings.
+ */
+#include "bin/connection.h"
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include "edge/logins.h"
+#include "edge/peer.h"
+
+#define SMTP_PORT 25
+
+static void put_log(void *ctx, const char *fault)
+{
+	log_error(ctx, fault);
+}
+
+bool connection_settings(
+	struct connection *c, void (*report)(void *, const char *), void *ctx)
+{
+	config_init(&c->config, c->inherited.credentials_directory, report, ctx);
+	options_read_config(&c->options, &c->config);
+	return admit_prepare(&c->config);
+}
+
+/* The directory of a file, for the sandbox: a rule on the file itself would not outlive a
+ * rename. */
+static void add_dir_of(struct sandbox_dirs *dirs, const char *file)
+{
+	char *copy = strdup(file);
+
+	/* the name lives as long as the process, and SANDBOX_DIRS is room for all */
+	if (copy)
+		dirs->read[dirs->n_read++] = dirname(copy);
+}
+
+_Static_assert(2 * TLS_PAIR_MAX + 3 <= SANDBOX_DIRS,
+	"certificates, keys, tickets, authorities, modules");
+
+static void list_dirs(struct connection *c)
+{
+	const struct tls_settings *tls = &c->config.tls;
+
+	c->dirs.write[c->dirs.n_write++] = c->config.mail_root;
+	if (c->config.traced.n)
+		c->dirs.write[c->dirs.n_write++] = c->config.trace_directory;
+	if (c->config.session.dsn)
+		c->dirs.write[c->dirs.n_write++] = c->outbox.place;
+	c->dirs.read[c->dirs.n_read++] = c->modules;
+	c->dirs.tls = config_may_use_tls(&c->config);
+	for (size_t i = 0; c->dirs.tls && i < tls->n_pairs; i++) {
+		add_dir_of(&c->dirs, tls->pairs[i].certificate);
+		if (strcmp(tls->pairs[i].key, tls->pairs[i].certificate) != 0)
+			add_dir_of(&c->dirs, tls->pairs[i].key);
+	}
+	if (c->dirs.tls && tls->tickets)
+		add_dir_of(&c->dirs, tls->tickets);
+	if (c->dirs.tls && tls->client_ca)
+		add_dir_of(&c->dirs, tls->client_ca);
+}
+
+/* Where modules are: any client may send an address that needs one. */
+static void find_modules(struct connection *c)
+{
+	struct buf directory = BUF(c->modules);
+
+	if (!c->modules[0])
+		module_directory(&directory);
+	c->log.modules = c->modules;
+	idn_names_init(&c->names, c->modules, &c->log);
+	c->config.session.names = &c->names.names;
+}
+
+/* Says one thing that keeps mail from being received, and passes it on. */
+static int failed(struct connection *c, const char *what, const char *value, int error)
+{
+	char text[CONFIG_FAULT_MAX];
+
+	if (error < 0) {
+		snprintf(text, sizeof(text), "%s %s: %s", what, value, strerror(-error));
+		log_error(&c->log, text);
+	}
+	return error;
+}
+
+/* Without a place for reports none are offered, and mail comes all the same. */
+static void open_outbox(struct connection *c)
+{
+	const char *path = c->config.dsn_outbox;
+
+	c->config.session.dsn =
+		path && failed(c, "dsn-outbox", path, outbox_open(&c->outbox, path)) == 0;
+}
+
+/* Gives up what is not needed: root, then everything outside mail-root. 0 or -errno. */
+static int shut_ourselves_in(struct connection *c)
+{
+	struct sandbox_report report = { 0 };
+	int r = c->config.user ? sandbox_user(c->config.user) : 0;
+
+	if (r < 0)
+		return failed(c, "user", c->config.user, r);
+	c->root =
+		mailbox_root(c->config.mail_root, c->config.maildir_create == CREATE_YES);
+	if (c->root < 0)
+		return failed(c, "mail-root", c->config.mail_root, c->root);
+	open_outbox(c);
+	list_dirs(c);
+	log_prepare(&c->log);
+	c->session.confinement = "none";
+	if (!c->config.sandbox)
+		return 0;
+	r = sandbox_enter(&c->dirs, &report);
+	c->session.confinement = report.landlock ? NULL : "seccomp";
+	return failed(c, "sandbox", "(sandbox = no does without)", r);
+}
+
+/* Many recipients mean many open directories. */
+static void raise_file_limit(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == files.rlim_max)
+		return;
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
+/* A client on that port speaks SMTP (RFC 2033 5). */
+static bool is_port_of_smtp(struct connection *c)
+{
+	if (!c->options.lmtp || peer_own_port(STDIN_FILENO) != SMTP_PORT)
+		return false;
+	log_error(&c->log, "--lmtp: must not be spoken on port 25 (RFC 2033)");
+	return true;
+}
+
+/* The engine and its stages, without a file open yet. */
+static void build(struct connection *c, const struct moment *now)
+{
+	struct buf host = BUF(c->host), unique = BUF(c->unique);
+	size_t n = 0;
+
+	buf_put_char(&unique, 'P');
+	buf_put_num(&unique, (uint64_t)getpid());
+	buf_terminate(&unique);
+	maildir_host(&host,
+		span_of(c->config.session.hostname ? c->config.session.hostname : ""));
+	policy_init(&c->policy, &c->config.session);
+	confine_init(&c->confine, &c->dirs, &c->names, c->logins);
+	maildir_init(&c->maildir, &c->config.recipients, c->host);
+	c->stages[n++] = &c->policy.stage;
+	if (c->config.sandbox)
+		c->stages[n++] = &c->confine.stage;
+	c->stages[n++] = &c->maildir.stage;
+	if (c->config.dsn_outbox) {
+		outbox_init(&c->outbox, c->config.session.hostname, c->host);
+		c->stages[n++] = &c->outbox.stage;
+	}
+	session_init(&c->session, &c->config.session, (struct stages){ c->stages, n },
+		&c->log.recorder, c->unique, now);
+}
+
+/* 421, and the reason where an administrator looks. */
+static int refuse(struct connection *c)
+{
+	struct moment now = moment_now();
+
+	session_stop(&c->session, END_MISCONFIGURED, &now);
+	stream_flush(&c->stream, &c->session.out);
+	log_done(&c->log);
+	stream_finish(&c->stream);
+	return EX_CONFIG;
+}
+
+static int run(struct connection *c)
+{
+	struct moment now = moment_now();
+	bool fine;
+
+	log_init(&c->log, c->inherited.journal_stream, c->inherited.stderr_silent);
+	fine = connection_settings(c, put_log, &c->log);
+	log_choose(&c->log, &c->config);
+	find_modules(c);
+	c->logins = logins_new(
+		&c->config, c->warm ? c->warm->sasl : NULL, c->modules, &c->log);
+	raise_file_limit();
+	build(c, &now);
+	notify_init(&c->notify, c->inherited.notify_socket, now.milliseconds);
+	peer_find(STDIN_FILENO, &c->inherited.peer, &c->session.peer);
+	if (stream_init(&c->stream, STDIN_FILENO, STDOUT_FILENO, c->config.timeout,
+		    c->config.session_timeout) < 0)
+		return EX_OSERR;
+	if (!fine || is_port_of_smtp(c) || shut_ourselves_in(c) < 0)
+		return refuse(c);
+	c->maildir.root = c->root;
+	c->serve = (struct serve){
+		.stream = &c->stream,
+		.session = &c->session,
+		.log = &c->log,
+		.config = &c->config,
+		.modules = c->modules,
+		.warm = c->warm,
+		.confine = c->config.sandbox ? &c->confine : NULL,
+		.logins = c->logins,
+		.notify = &c->notify,
+	};
+	serve(&c->serve);
+	logins_free(c->logins);
+	return 0;
+}
+
+int connection_serve(struct connection *c)
+{
+	if (inherit_connection(&c->inherited) == INHERIT_LISTENING) {
+		dprintf(STDERR_FILENO, "postern: standard input is a listening socket: "
+				       "use Accept=yes\n");
+		return EX_USAGE;
+	}
+	return run(c);
+}
