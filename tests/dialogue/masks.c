@@ -14,10 +14,12 @@ static size_t last_line(struct span octets)
 static bool begins_exchange(const struct step *step)
 {
 	static const struct span verb = { "AUTH ", 5 };
-	struct span line = span_from(step->octets, last_line(step->octets));
+	struct span line;
 
-	return step->kind == STEP_SEND && line.n > verb.n &&
-	       span_ieq((struct span){ line.p, verb.n }, verb);
+	if (step->kind != STEP_SEND)
+		return false;
+	line = span_from(step->octets, last_line(step->octets));
+	return line.n > verb.n && span_ieq((struct span){ line.p, verb.n }, verb);
 }
 
 static bool is_masked(const struct step *step)
