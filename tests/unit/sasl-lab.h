@@ -4,10 +4,9 @@
  */
 #pragma once
 
-#include <dlfcn.h>
 #include <gsasl.h>
 #include "edge/sasl.h"
-#include "unit/test.h"
+#include "unit/module-lab.h"
 
 #define LAB_SECRET "0123456789abcdef0123456789abcdef"
 #define LAB_BINDING "the 32 octets of a TLS exporter."
@@ -172,14 +171,8 @@ static inline enum auth_result lab_log_in(
 /* The module is named by argv[1] or POSTERN_SASL_MODULE. */
 static inline void lab_open(int argc, char *argv[])
 {
-	const char *path = argc > 1 ? argv[1] : getenv("POSTERN_SASL_MODULE");
-	void *module;
+	void *module = lab_module(argc, argv, "POSTERN_SASL_MODULE");
 
-	REQUIRE(path != NULL);
-	module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	if (!module)
-		fprintf(stderr, "%s\n", dlerror());
-	REQUIRE(module != NULL);
 	lab_api = dlsym(module, SASL_MODULE_TABLE);
 	REQUIRE(lab_api != NULL);
 }

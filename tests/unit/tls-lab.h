@@ -4,7 +4,6 @@
  */
 #pragma once
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gnutls/abstract.h>
@@ -19,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "edge/tls.h"
-#include "unit/test.h"
+#include "unit/module-lab.h"
 
 #define LAB_PATH 128
 #define LAB_FAULTS 8
@@ -125,14 +124,8 @@ static inline void lab_read(
 /* The module is named by argv[1] or POSTERN_TLS_MODULE. */
 static inline void lab_open(int argc, char *argv[])
 {
-	const char *path = argc > 1 ? argv[1] : getenv("POSTERN_TLS_MODULE");
-	void *module;
+	void *module = lab_module(argc, argv, "POSTERN_TLS_MODULE");
 
-	REQUIRE(path != NULL);
-	module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	if (!module)
-		fprintf(stderr, "%s\n", dlerror());
-	REQUIRE(module != NULL);
 	lab_api = dlsym(module, TLS_MODULE_TABLE);
 	REQUIRE(lab_api != NULL);
 	/* Nothing else may be seen of it. */
