@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
+#include "bin/warm.h"
 #include "edge/logins.h"
 #include "edge/peer.h"
 
@@ -35,32 +36,50 @@ static void add_dir_of(struct sandbox_dirs *dirs, const char *file)
 
 	/* the name lives as long as the process, and SANDBOX_DIRS is room for all */
 	if (copy)
-		dirs->read[dirs->n_read++] = dirname(copy);
+		sandbox_dirs_put(dirs->read, &dirs->n_read, dirname(copy));
 }
 
 _Static_assert(2 * TLS_PAIR_MAX + 3 <= SANDBOX_DIRS,
 	"certificates, keys, tickets, authorities, modules");
 
-static void list_dirs(struct connection *c)
+static void list_credentials(const struct connection *c, struct sandbox_dirs *dirs)
 {
 	const struct tls_settings *tls = &c->config.tls;
 
-	c->dirs.write[c->dirs.n_write++] = c->config.mail_root;
-	if (c->config.traced.n)
-		c->dirs.write[c->dirs.n_write++] = c->config.trace_directory;
-	if (c->config.session.dsn)
-		c->dirs.write[c->dirs.n_write++] = c->outbox.place;
-	c->dirs.read[c->dirs.n_read++] = c->modules;
-	c->dirs.tls = config_may_use_tls(&c->config);
-	for (size_t i = 0; c->dirs.tls && i < tls->n_pairs; i++) {
-		add_dir_of(&c->dirs, tls->pairs[i].certificate);
-		if (strcmp(tls->pairs[i].key, tls->pairs[i].certificate) != 0)
-			add_dir_of(&c->dirs, tls->pairs[i].key);
+	for (size_t i = 0; i < tls->n_pairs; i++) {
+		add_dir_of(dirs, tls->pairs[i].certificate);
+		add_dir_of(dirs, tls->pairs[i].key);
 	}
-	if (c->dirs.tls && tls->tickets)
-		add_dir_of(&c->dirs, tls->tickets);
-	if (c->dirs.tls && tls->client_ca)
-		add_dir_of(&c->dirs, tls->client_ca);
+	if (tls->tickets)
+		add_dir_of(dirs, tls->tickets);
+	if (tls->client_ca)
+		add_dir_of(dirs, tls->client_ca);
+}
+
+/* Who has a priority string of its own cannot use what a listener has loaded. */
+static bool may_load_credentials(const struct connection *c)
+{
+	bool may = !c->warm || !warm_fits(c->warm, &c->config.tls);
+
+	for (size_t i = 0; i < c->config.clients.n_rules && !may; i++)
+		may = c->config.clients.rules[i].priority.n > 0;
+	return may && config_may_use_tls(&c->config);
+}
+
+static void list_dirs(struct connection *c)
+{
+	struct sandbox_dirs *dirs = &c->dirs;
+
+	sandbox_dirs_put(dirs->write, &dirs->n_write, c->config.mail_root);
+	if (c->config.traced.n)
+		sandbox_dirs_put(dirs->write, &dirs->n_write, c->config.trace_directory);
+	if (c->config.session.dsn)
+		sandbox_dirs_put(dirs->write, &dirs->n_write, c->outbox.place);
+	if (!dirs->loaded)
+		sandbox_dirs_put(dirs->read, &dirs->n_read, c->modules);
+	dirs->tls = config_may_use_tls(&c->config);
+	if (may_load_credentials(c))
+		list_credentials(c, dirs);
 }
 
 /* Where modules are: any client may send an address that needs one. */
@@ -75,8 +94,8 @@ static void find_modules(struct connection *c)
 	c->config.session.names = &c->names.names;
 }
 
-/* Says one thing that keeps mail from being received, and passes it on. */
-static int failed(struct connection *c, const char *what, const char *value, int error)
+int connection_failed(
+	struct connection *c, const char *what, const char *value, int error)
 {
 	char text[CONFIG_FAULT_MAX];
 
@@ -92,31 +111,46 @@ static void open_outbox(struct connection *c)
 {
 	const char *path = c->config.dsn_outbox;
 
-	c->config.session.dsn =
-		path && failed(c, "dsn-outbox", path, outbox_open(&c->outbox, path)) == 0;
+	c->config.session.dsn = path && connection_failed(c, "dsn-outbox", path,
+						outbox_open(&c->outbox, path)) == 0;
 }
 
-/* Gives up what is not needed: root, then everything outside mail-root. 0 or -errno. */
-static int shut_ourselves_in(struct connection *c)
+/* Gives up root, and opens what lies outside the sandbox. 0 or -errno. */
+static int open_all(struct connection *c)
 {
-	struct sandbox_report report = { 0 };
 	int r = c->config.user ? sandbox_user(c->config.user) : 0;
 
 	if (r < 0)
-		return failed(c, "user", c->config.user, r);
+		return connection_failed(c, "user", c->config.user, r);
 	c->root =
 		mailbox_root(c->config.mail_root, c->config.maildir_create == CREATE_YES);
 	if (c->root < 0)
-		return failed(c, "mail-root", c->config.mail_root, c->root);
+		return connection_failed(c, "mail-root", c->config.mail_root, c->root);
+	c->maildir.root = c->root;
 	open_outbox(c);
-	list_dirs(c);
 	log_prepare(&c->log);
-	c->session.confinement = "none";
+	list_dirs(c);
+	return 0;
+}
+
+void connection_open(struct connection *c)
+{
+	if (!c->unusable)
+		c->unusable = open_all(c) < 0;
+}
+
+/* Gives up everything outside mail-root. 0 or -errno. */
+static int shut_ourselves_in(struct connection *c)
+{
+	struct sandbox_report report = { 0 };
+	int r;
+
+	c->confinement = "none";
 	if (!c->config.sandbox)
 		return 0;
 	r = sandbox_enter(&c->dirs, &report);
-	c->session.confinement = report.landlock ? NULL : "seccomp";
-	return failed(c, "sandbox", "(sandbox = no does without)", r);
+	c->confinement = report.landlock ? NULL : "seccomp";
+	return connection_failed(c, CONNECTION_SANDBOX, r);
 }
 
 /* Many recipients mean many open directories. */
@@ -139,30 +173,41 @@ static bool is_port_of_smtp(struct connection *c)
 	return true;
 }
 
-/* The engine and its stages, without a file open yet. */
-static void build(struct connection *c, const struct moment *now)
+/* The stages that mail goes through, without a file open yet. */
+static void build(struct connection *c)
 {
-	struct buf host = BUF(c->host), unique = BUF(c->unique);
+	struct buf host = BUF(c->host);
 	size_t n = 0;
 
-	buf_put_char(&unique, 'P');
-	buf_put_num(&unique, (uint64_t)getpid());
-	buf_terminate(&unique);
 	maildir_host(&host,
 		span_of(c->config.session.hostname ? c->config.session.hostname : ""));
 	policy_init(&c->policy, &c->config.session);
 	confine_init(&c->confine, &c->dirs, &c->names, c->logins);
 	maildir_init(&c->maildir, &c->config.recipients, c->host);
 	c->stages[n++] = &c->policy.stage;
-	if (c->config.sandbox)
+	if (c->config.sandbox && !c->dirs.loaded)
 		c->stages[n++] = &c->confine.stage;
 	c->stages[n++] = &c->maildir.stage;
 	if (c->config.dsn_outbox) {
 		outbox_init(&c->outbox, c->config.session.hostname, c->host);
 		c->stages[n++] = &c->outbox.stage;
 	}
-	session_init(&c->session, &c->config.session, (struct stages){ c->stages, n },
-		&c->log.recorder, c->unique, now);
+	c->n_stages = n;
+}
+
+void connection_prepare(struct connection *c)
+{
+	log_init(&c->log, c->inherited.journal_stream, c->inherited.stderr_silent);
+	c->unusable = !connection_settings(c, put_log, &c->log);
+	log_choose(&c->log, &c->config);
+	find_modules(c);
+	c->logins = logins_new(
+		&c->config, c->warm ? c->warm->sasl : NULL, c->modules, &c->log);
+	c->dirs.loaded = c->warm && warm_is_complete(c->warm);
+	if (c->dirs.loaded)
+		idn_names_load(&c->names);
+	raise_file_limit();
+	build(c);
 }
 
 /* 421, and the reason where an administrator looks. */
@@ -177,27 +222,30 @@ static int refuse(struct connection *c)
 	return EX_CONFIG;
 }
 
-static int run(struct connection *c)
+static void begin_session(struct connection *c)
 {
 	struct moment now = moment_now();
-	bool fine;
+	struct buf unique = BUF(c->unique);
 
-	log_init(&c->log, c->inherited.journal_stream, c->inherited.stderr_silent);
-	fine = connection_settings(c, put_log, &c->log);
-	log_choose(&c->log, &c->config);
-	find_modules(c);
-	c->logins = logins_new(
-		&c->config, c->warm ? c->warm->sasl : NULL, c->modules, &c->log);
-	raise_file_limit();
-	build(c, &now);
+	buf_put_char(&unique, 'P');
+	buf_put_num(&unique, (uint64_t)getpid());
+	buf_terminate(&unique);
+	session_init(&c->session, &c->config.session,
+		(struct stages){ c->stages, c->n_stages }, &c->log.recorder, c->unique,
+		&now);
+	c->session.confinement = c->confinement;
 	notify_init(&c->notify, c->inherited.notify_socket, now.milliseconds);
 	peer_find(STDIN_FILENO, &c->inherited.peer, &c->session.peer);
+}
+
+int connection_attend(struct connection *c)
+{
+	begin_session(c);
 	if (stream_init(&c->stream, STDIN_FILENO, STDOUT_FILENO, c->config.timeout,
 		    c->config.session_timeout) < 0)
 		return EX_OSERR;
-	if (!fine || is_port_of_smtp(c) || shut_ourselves_in(c) < 0)
+	if (c->unusable || is_port_of_smtp(c))
 		return refuse(c);
-	c->maildir.root = c->root;
 	c->serve = (struct serve){
 		.stream = &c->stream,
 		.session = &c->session,
@@ -205,7 +253,7 @@ static int run(struct connection *c)
 		.config = &c->config,
 		.modules = c->modules,
 		.warm = c->warm,
-		.confine = c->config.sandbox ? &c->confine : NULL,
+		.confine = c->config.sandbox && !c->dirs.loaded ? &c->confine : NULL,
 		.logins = c->logins,
 		.notify = &c->notify,
 	};
@@ -221,5 +269,9 @@ int connection_serve(struct connection *c)
 				       "use Accept=yes\n");
 		return EX_USAGE;
 	}
-	return run(c);
+	connection_prepare(c);
+	connection_open(c);
+	if (!c->unusable)
+		c->unusable = shut_ourselves_in(c) < 0;
+	return connection_attend(c);
 }

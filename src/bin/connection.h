@@ -1,4 +1,7 @@
-/* One connection: all that it needs, in one piece, and how it is put together. */
+/*
+ * One connection: all that it needs, in one piece, and how it is put together. What no client has a part in
+ * can be done before there is one, for all that are forked from the process.
+ */
 #pragma once
 
 #include "bin/inherit.h"
@@ -25,6 +28,7 @@ struct connection {
 	struct maildir maildir;
 	struct outbox outbox;
 	struct stage *stages[4];
+	size_t n_stages;
 	struct sandbox_dirs dirs;
 	struct notify notify;
 	struct serve serve;
@@ -33,6 +37,9 @@ struct connection {
 	char modules[MODULE_PATH_MAX];
 	const struct warm *warm; /* NULL: we were started for this connection alone */
 	int root;
+	const char
+		*confinement; /* for the record: what there is of a sandbox; NULL: all */
+	bool unusable; /* the settings are: every client is told to come again */
 	struct session session; /* the last: it clears itself */
 };
 
@@ -40,5 +47,24 @@ struct connection {
 bool connection_settings(
 	struct connection *c, void (*report)(void *, const char *), void *ctx);
 
-/* Serves it to its end, or says why not. The exit status. */
+/* Reads settings and tables, and builds what mail goes through. `warm` is set. */
+void connection_prepare(struct connection *c);
+
+/*
+ * Becomes the user of the settings, opens what only the first rights can, and lists in `dirs` what the
+ * sandbox must leave it.
+ */
+void connection_open(struct connection *c);
+
+/* Says one thing that keeps mail from being received (`error` is -errno), and passes it on. */
+int connection_failed(
+	struct connection *c, const char *what, const char *value, int error);
+
+/* `what` and `value` where the sandbox cannot be entered. */
+#define CONNECTION_SANDBOX "sandbox", "(sandbox = no does without)"
+
+/* Serves the client on descriptors 0 and 1 to its end, or says why not. The exit status. */
+int connection_attend(struct connection *c);
+
+/* All of this, in a process that was started for one connection. The exit status. */
 int connection_serve(struct connection *c);

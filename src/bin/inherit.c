@@ -22,7 +22,7 @@ static const char *copy_of(const char *name)
 	return value ? strdup(value) : NULL;
 }
 
-void inherit_signals(void)
+static void reset_signals(void)
 {
 	sigset_t none;
 
@@ -64,7 +64,7 @@ void inherit(struct inherited *ret)
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
 			open("/dev/null", O_RDWR);
-	inherit_signals();
+	reset_signals();
 	ret->stderr_silent = is_null(STDERR_FILENO);
 }
 

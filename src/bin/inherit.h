@@ -31,9 +31,6 @@ enum inherit_result {
  */
 void inherit(struct inherited *ret);
 
-/* As inherit() leaves them, in a process that was forked. */
-void inherit_signals(void);
-
 /* How many descriptors were handed to us, from 3 on (sd_listen_fds(3)). */
 size_t inherit_passed(const struct inherited *in);
 

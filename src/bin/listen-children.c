@@ -1,9 +1,21 @@
 /* Promises that no source takes every place; refuses to know what a connection does. */
 #include "bin/listen-children.h"
-#include <errno.h>
-#include <stdlib.h>
+#include <sys/mman.h>
 
 #define SOURCE_OCTETS 8 /* of an IPv6 address */
+
+struct listen_children *listen_children_new(void)
+{
+	void *c = mmap(NULL, sizeof(struct listen_children), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return c == MAP_FAILED ? NULL : c;
+}
+
+void listen_children_hide(struct listen_children *c)
+{
+	madvise(c, sizeof(*c), MADV_DONTFORK);
+}
 
 struct ip listen_source(const struct ip *ip)
 {
@@ -39,13 +51,19 @@ static size_t count_rate(
 	return ++r->n;
 }
 
-static size_t count_source(const struct listen_children *c, const struct ip *source)
+/* How many there are; of one source, where one is given. */
+static size_t count(const struct listen_children *c, const struct ip *source)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < c->n; i++)
-		n += is_same(&c->list[i].source, source);
+	for (size_t i = 0; i < c->n_used; i++)
+		n += c->list[i].pid && (!source || is_same(&c->list[i].source, source));
 	return n;
+}
+
+size_t listen_count(const struct listen_children *c)
+{
+	return count(c, NULL);
 }
 
 enum listen_verdict listen_judge(struct listen_children *c,
@@ -53,38 +71,46 @@ enum listen_verdict listen_judge(struct listen_children *c,
 	uint64_t minute)
 {
 	bool is_judged = source->n > 0 && !is_exempt;
+	size_t n = listen_count(c);
 
 	if (is_judged && limits->rate && count_rate(c, source, minute) > limits->rate)
 		return LISTEN_SOURCE_FAST;
-	if (c->n >= limits->all)
+	if (n >= limits->all || n == LISTEN_CHILDREN_MAX)
 		return LISTEN_FULL;
-	if (is_judged && limits->of_source &&
-		count_source(c, source) >= limits->of_source)
+	if (is_judged && limits->of_source && count(c, source) >= limits->of_source)
 		return LISTEN_SOURCE_FULL;
 	return LISTEN_FINE;
 }
 
-int listen_add(struct listen_children *c, pid_t pid, const struct ip *source)
+void listen_add(
+	struct listen_children *c, pid_t keeper, pid_t pid, const struct ip *source)
 {
-	if (c->n == c->cap) {
-		size_t cap = c->cap ? 2 * c->cap : 64;
-		struct listen_child *more = reallocarray(c->list, cap, sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		c->list = more;
-		c->cap = cap;
-	}
-	c->list[c->n++] = (struct listen_child){ pid, *source };
-	return 0;
+	size_t i = 0;
+
+	while (c->list[i].pid)
+		i++;
+	c->list[i].keeper = keeper;
+	c->list[i].source = *source;
+	c->list[i].pid = pid; /* last: now it counts */
+	if (i >= c->n_used)
+		c->n_used = i + 1;
+	c->n_so_far++;
 }
 
 bool listen_remove(struct listen_children *c, pid_t pid)
 {
-	for (size_t i = 0; i < c->n; i++) {
+	for (size_t i = 0; i < c->n_used; i++) {
 		if (c->list[i].pid != pid)
 			continue;
-		c->list[i] = c->list[--c->n];
+		c->list[i].pid = 0;
 		return true;
 	}
 	return false;
+}
+
+void listen_remove_all(struct listen_children *c, pid_t keeper)
+{
+	for (size_t i = 0; i < c->n_used; i++)
+		if (c->list[i].pid && c->list[i].keeper == keeper)
+			c->list[i].pid = 0;
 }

@@ -20,26 +20,25 @@ void listen_manager_say(const struct listen_manager *m, const char *word)
 	notify_send(&m->notify, span_of(word));
 }
 
-static uint64_t tell_status(struct listen_manager *m, const char *status, uint64_t now)
+void listen_manager_alive(struct listen_manager *m)
 {
+	uint64_t now = stream_clock();
+
+	/* a little sooner than it must be: who calls us does so as often */
+	if (m->watchdog == 0 || now - m->alive < m->watchdog / 2)
+		return;
+	listen_manager_say(m, "WATCHDOG=1");
+	m->alive = now;
+}
+
+uint64_t listen_manager_tell(struct listen_manager *m, const char *status)
+{
+	uint64_t now = stream_clock();
+
 	if (!notify_is_news(&m->notify, status))
 		return LISTEN_FOREVER;
 	if (now - m->notify.last < NOTIFY_INTERVAL)
 		return m->notify.last + NOTIFY_INTERVAL - now;
 	notify_status(&m->notify, status, now);
 	return LISTEN_FOREVER;
-}
-
-uint64_t listen_manager_tell(struct listen_manager *m, const char *status)
-{
-	uint64_t now = stream_clock(), next = tell_status(m, status, now), left;
-
-	if (m->watchdog == 0)
-		return next;
-	if (now - m->alive >= m->watchdog) {
-		listen_manager_say(m, "WATCHDOG=1");
-		m->alive = now;
-	}
-	left = m->alive + m->watchdog - now;
-	return left < next ? left : next;
 }

@@ -18,8 +18,8 @@ void listen_manager_init(struct listen_manager *m, const struct inherited *inher
 /* A word of sd_notify(3): "READY=1". */
 void listen_manager_say(const struct listen_manager *m, const char *word);
 
-/*
- * Gives a sign of life, and tells the status line, where they are due. Returns in how many milliseconds the
- * next of them is, or LISTEN_FOREVER.
- */
+/* Gives a sign of life, where it is due. */
+void listen_manager_alive(struct listen_manager *m);
+
+/* Tells the status line, where it is due. Returns in how many milliseconds it will be, or LISTEN_FOREVER. */
 uint64_t listen_manager_tell(struct listen_manager *m, const char *status);

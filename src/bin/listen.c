@@ -1,7 +1,6 @@
 /*
- * Promises that a connection is never dropped without a word, that what one does costs no
- * other, and that no second attacker meets the address space of the first. Refuses to read
- * what a peer says.
+ * Promises that there is always a process that accepts, and that no second attacker meets the address space
+ * of the first. Refuses to hear a client.
  */
 #include "bin/listen.h"
 #include <errno.h>
@@ -14,29 +13,27 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
-#include "bin/listen-children.h"
+#include "bin/acceptor.h"
+#include "bin/listen-helpers.h"
 #include "bin/listen-manager.h"
 #include "bin/listen-renew.h"
-#include "bin/options.h"
 #include "edge/log.h"
-#include "edge/peer.h"
+#include "edge/module.h"
 #include "edge/stream.h"
 
-#define ACCEPT_AT_ONCE 64
-#define REFUSALS_TOLD_EVERY 60000 /* milliseconds */
+#define RESTART_EVERY 1000 /* milliseconds between two that ended by themselves */
 
 struct listener {
-	const struct listen_service *service;
+	const struct options *options;
+	const struct inherited *inherited;
 	char **argv;
+	char modules[MODULE_PATH_MAX];
 	struct listen_sockets sockets;
-	struct listen_children children;
 	struct warm warm;
 	struct listen_manager manager;
 	int signals;
+	struct helpers helpers;
 	uint64_t renewed; /* when we took over from another image of the program, or 0 */
-	uint64_t refusals_told;
-	size_t n_sessions, n_refused;
-	enum topic last; /* of the sessions that had a status */
 	bool over;
 };
 
@@ -46,163 +43,121 @@ static void report(void *ctx, const char *text)
 	struct listener *l = ctx;
 	struct log log;
 
-	log_init(&log, l->service->inherited->journal_stream,
-		l->service->inherited->stderr_silent);
-	log.modules = l->service->modules;
+	log_init(&log, l->inherited->journal_stream, l->inherited->stderr_silent);
+	log.modules = l->modules;
 	if (l->warm.config)
 		log_choose(&log, l->warm.config);
 	log_error(&log, text);
 	log_done(&log);
 }
 
-static const char *limit_of(enum listen_verdict verdict)
+/* In the process that is to accept. */
+static void become(const struct listener *l, int news)
 {
-	switch (verdict) {
-	case LISTEN_FULL:
-		return "connection-limit";
-	case LISTEN_SOURCE_FULL:
-		return "source-connection-limit";
-	default:
-		return "source-connection-rate";
-	}
+	const struct acceptor_task task = {
+		.options = l->options,
+		.inherited = l->inherited,
+		.modules = l->modules,
+		.sockets = &l->sockets,
+		.warm = &l->warm,
+		.children = l->helpers.children,
+		.signals = l->signals,
+		.news = news,
+		.alive = l->manager.watchdog ? l->manager.watchdog : ACCEPTOR_FOREVER,
+	};
+
+	_exit(acceptor_run(&task));
 }
 
-/* Told once in a while: whoever is refused may come again at once. */
-static void tell_refusal(struct listener *l, const char *address, const char *limit)
+static void start_acceptor(struct listener *l)
 {
-	uint64_t now = stream_clock();
 	char text[CONFIG_FAULT_MAX];
+	int news;
+	pid_t pid = helpers_fork(&l->helpers, &news);
 
-	l->n_refused++;
-	if (l->refusals_told && now - l->refusals_told < REFUSALS_TOLD_EVERY)
+	if (pid == 0)
+		become(l, news);
+	if (pid > 0)
 		return;
-	snprintf(text, sizeof(text),
-		"%s: a connection of %s was refused; %zu in all since the last such "
-		"record",
-		limit, address[0] ? address : "unknown", l->n_refused);
-	l->refusals_told = now;
-	l->n_refused = 0;
+	snprintf(text, sizeof(text), "no process can accept connections: %s",
+		strerror(-pid));
 	report(l, text);
 }
 
-/* Where TLS comes first nothing can be said. */
-static void refuse(const struct listen_socket *s, int fd)
-{
-	char octets[REPLY_LINE_MAX];
-	struct buf b = BUF(octets);
-
-	reply_put(&b, reply_get(REPLY_CONNECTIONS), SPAN(""));
-	if (s->kind != LISTEN_SMTPS &&
-		send(fd, b.p, b.n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		return;
-	shutdown(fd, SHUT_WR);
-	/* what has come unread would make a reset of our end */
-	while (recv(fd, octets, sizeof(octets), MSG_DONTWAIT) > 0)
-		continue;
-}
-
-/* In the child: only what is above 2 and named here is left of the listener's descriptors. */
-static void become(const struct listener *l, const struct listen_socket *s, int fd)
-{
-	inherit_signals();
-	dup2(fd, STDIN_FILENO);
-	dup2(fd, STDOUT_FILENO);
-	_exit(l->service->serve(l->service->ctx, s->kind, &l->warm));
-}
-
-static void begin(struct listener *l, const struct listen_socket *s, int fd,
-	const struct session_peer *peer, const struct ip *source)
-{
-	pid_t pid = fork();
-
-	if (pid == 0)
-		become(l, s, fd);
-	if (pid > 0 && listen_add(&l->children, pid, source) == 0) {
-		l->n_sessions++;
-		return;
-	}
-	if (pid > 0) /* it is served, and not counted */
-		return;
-	tell_refusal(l, peer->address, strerror(errno));
-	refuse(s, fd);
-}
-
-static void admit(struct listener *l, const struct listen_socket *s, int fd)
-{
-	static const struct peer_environment none = { 0 };
-	const struct config *c = l->warm.config;
-	const struct listen_limits limits = { c->connection_limit,
-		c->source_connection_limit, c->source_connection_rate };
-	struct session_peer peer;
-	struct ip ip = { 0 }, source;
-	enum listen_verdict verdict;
-
-	peer_find(fd, &none, &peer);
-	if (!ip_parse(span_of(peer.address), &ip))
-		ip.n = 0;
-	source = listen_source(&ip);
-	verdict = listen_judge(&l->children, &limits, &source,
-		networks_have(&c->proxies, &ip),
-		stream_clock() / (LISTEN_RATE_SECONDS * 1000));
-	if (verdict == LISTEN_FINE) {
-		begin(l, s, fd, &peer, &source);
-		return;
-	}
-	tell_refusal(l, peer.address, limit_of(verdict));
-	refuse(s, fd);
-}
-
-static void accept_from(struct listener *l, const struct listen_socket *s)
-{
-	for (size_t i = 0; i < ACCEPT_AT_ONCE; i++) {
-		int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
-		if (fd < 0)
-			return;
-		warm_refresh(&l->warm);
-		admit(l, s, fd);
-		close(fd);
-	}
-}
-
-/* By one of these somebody may have tried to take a process over. */
-static bool is_fault(int status)
-{
-	static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGABRT, SIGSYS };
-
-	for (size_t i = 0; WIFSIGNALED(status) && i < sizeof(faults) / sizeof(*faults);
-		i++)
-		if (WTERMSIG(status) == faults[i])
-			return true;
-	return false;
-}
-
 /* The same program in another address space, unless that has just been done. */
-static void renew(struct listener *l, pid_t pid, int status)
+static void renew(struct listener *l, pid_t pid, int signal)
 {
 	char text[CONFIG_FAULT_MAX];
 	bool is_due =
 		!l->renewed || stream_clock() - l->renewed >= LISTEN_RENEW_SECONDS * 1000;
 
 	snprintf(text, sizeof(text), "process %d of a connection was ended by SIG%s; %s",
-		(int)pid, sigabbrev_np(WTERMSIG(status)),
+		(int)pid, sigabbrev_np(signal),
 		is_due ? "the listener starts itself anew"
 		       : "the listener has just started itself anew, and goes on");
 	report(l, text);
 	if (!is_due)
 		return;
-	listen_renew(&l->sockets, l->service->inherited, l->argv);
+	listen_renew(&l->sockets, l->inherited, l->argv);
 	report(l, "the listener could not be started anew");
 }
 
+/* With what is there now. */
+static void succeed(struct listener *l)
+{
+	if (warm_is_stale(&l->warm))
+		warm_up(&l->warm);
+	start_acceptor(l);
+}
+
+static void hear(struct listener *l, const struct helper *h)
+{
+	bool accepts = helpers_accepts(&l->helpers, h);
+	struct acceptor_news news;
+
+	if (recv(h->news, &news, sizeof(news), MSG_DONTWAIT) != sizeof(news))
+		return;
+	listen_manager_alive(&l->manager);
+	switch (news.word) {
+	case ACCEPTOR_READY:
+		if (accepts)
+			listen_manager_say(&l->manager, "READY=1");
+		break;
+	case ACCEPTOR_COUNTS:
+		break;
+	case ACCEPTOR_STALE:
+		if (accepts)
+			succeed(l);
+		break;
+	case ACCEPTOR_FAULT:
+		renew(l, news.pid, news.signal);
+		send(h->news, "", 1, MSG_NOSIGNAL);
+		break;
+	}
+}
+
+/* It has failed, and is replaced, though not at once. */
+static void report_end(struct listener *l, pid_t pid, int status)
+{
+	char text[CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text),
+		"process %d, which accepts connections, has ended (%s %d)", (int)pid,
+		WIFSIGNALED(status) ? "signal" : "status",
+		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	report(l, text);
+}
+
+/* One that leaves ends with its last connection, which may be before we have heard that it leaves. */
 static void bury(struct listener *l, pid_t pid, int status)
 {
-	int topic = WIFEXITED(status) ? WEXITSTATUS(status) - LISTEN_STATUS : -1;
+	bool failed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+	enum helpers_end end = helpers_remove(&l->helpers, pid);
 
-	listen_remove(&l->children, pid);
-	if (topic >= 0 && topic < TOPICS && topic_get((enum topic)topic)->status)
-		l->last = (enum topic)topic;
-	if (is_fault(status))
-		renew(l, pid, status);
+	if (failed && end != HELPERS_UNKNOWN)
+		report_end(l, pid, status);
+	if (!failed && end == HELPERS_NEEDED)
+		succeed(l);
 }
 
 static void take_signals(struct listener *l)
@@ -213,54 +168,66 @@ static void take_signals(struct listener *l)
 
 	while (read(l->signals, &info, sizeof(info)) == sizeof(info))
 		l->over |= info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT;
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+	while (!l->over && (pid = waitpid(-1, &status, WNOHANG)) > 0)
 		bury(l, pid, status);
 }
 
 /* What `systemctl status` shows. */
 static void put_status(const struct listener *l, char ret[NOTIFY_TEXT_MAX])
 {
-	const char *status = topic_get(l->last)->status;
+	const char *status = topic_get((enum topic)l->helpers.children->last)->status;
 
 	snprintf(ret, NOTIFY_TEXT_MAX, "%s; %zu connections, %zu so far",
-		status ? status : "Ready", l->children.n, l->n_sessions);
+		status ? status : "Ready", listen_count(l->helpers.children),
+		(size_t)l->helpers.children->n_so_far);
+}
+
+/* Starts one that accepts, and tells the status, when they are due. In how many milliseconds one will be; -1: never. */
+static int do_in_time(struct listener *l)
+{
+	char status[NOTIFY_TEXT_MAX];
+	uint64_t wait, now = stream_clock();
+
+	if (l->helpers.due && now - l->helpers.started >= RESTART_EVERY)
+		start_acceptor(l);
+	put_status(l, status);
+	wait = listen_manager_tell(&l->manager, status);
+	if (l->helpers.due && l->helpers.started + RESTART_EVERY - now < wait)
+		wait = l->helpers.started + RESTART_EVERY - now;
+	return wait == LISTEN_FOREVER ? -1 : (int)wait;
 }
 
 static void loop(struct listener *l)
 {
-	struct pollfd fds[LISTEN_SOCKETS_MAX + 1];
-	size_t n = l->sockets.n;
+	struct pollfd fds[HELPERS_MAX + 1];
 
-	for (size_t i = 0; i < n; i++)
-		fds[i] = (struct pollfd){ .fd = l->sockets.list[i].fd, .events = POLLIN };
-	fds[n] = (struct pollfd){ .fd = l->signals, .events = POLLIN };
 	while (!l->over) {
-		char status[NOTIFY_TEXT_MAX];
-		uint64_t wait;
-		put_status(l, status);
-		wait = listen_manager_tell(&l->manager, status);
-		if (poll(fds, n + 1, wait == LISTEN_FOREVER ? -1 : (int)wait) < 0)
+		int wait = do_in_time(l);
+		size_t n = l->helpers.n;
+		fds[n] = (struct pollfd){ .fd = l->signals, .events = POLLIN };
+		for (size_t i = 0; i < n; i++)
+			fds[i] = (struct pollfd){ .fd = l->helpers.list[i].news,
+				.events = POLLIN };
+		if (poll(fds, n + 1, wait) < 0)
 			continue;
+		for (size_t i = 0; i < n; i++)
+			if (fds[i].revents & POLLIN)
+				hear(l, &l->helpers.list[i]);
 		if (fds[n].revents)
 			take_signals(l);
-		for (size_t i = 0; i < n && !l->over; i++)
-			if (fds[i].revents)
-				accept_from(l, &l->sockets.list[i]);
 	}
 }
 
 /* NULL, or what is wrong with the sockets. */
 static const char *open_sockets(struct listener *l)
 {
-	const struct options *o = l->service->options;
-	size_t passed = inherit_passed(l->service->inherited);
+	size_t passed = inherit_passed(l->inherited);
 	const char *wrong = NULL;
 
 	if (passed)
-		return listen_take(
-			&l->sockets, passed, l->service->inherited->listen_fdnames);
-	for (size_t i = 0; i < o->n_addresses && !wrong; i++)
-		wrong = listen_open(&l->sockets, o->addresses[i]);
+		return listen_take(&l->sockets, passed, l->inherited->listen_fdnames);
+	for (size_t i = 0; i < l->options->n_addresses && !wrong; i++)
+		wrong = listen_open(&l->sockets, l->options->addresses[i]);
 	if (!wrong && l->sockets.n == 0)
 		wrong = "no socket was handed over: use --listen=ADDRESS, or Accept=no";
 	return wrong;
@@ -276,36 +243,52 @@ static int catch_signals(void)
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return helpers_move_up(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
-int listen_run(const struct listen_service *service, char **argv)
+/* Whatever else was left open is nobody's business here. */
+static void clear_descriptors(struct listener *l)
+{
+	for (size_t i = 0; i < l->sockets.n; i++)
+		l->sockets.list[i].fd = helpers_move_up(l->sockets.list[i].fd);
+	close_range(STDERR_FILENO + 1, ACCEPTOR_FDS - 1, 0);
+}
+
+int listen_run(
+	const struct options *options, const struct inherited *inherited, char **argv)
 {
 	struct listener *l = calloc(1, sizeof(*l));
+	struct buf modules;
 	const char *wrong;
 
 	if (!l)
 		return EX_OSERR;
-	l->service = service;
+	l->options = options;
+	l->inherited = inherited;
 	l->argv = argv;
-	l->last = TOPIC_SESSION;
-	l->renewed = service->inherited->listen_renewed ? stream_clock() : 0;
+	modules = (struct buf)BUF(l->modules);
+	module_directory(&modules);
+	l->renewed = inherited->listen_renewed ? stream_clock() : 0;
 	wrong = open_sockets(l);
 	if (wrong) {
 		dprintf(STDERR_FILENO, "postern: --listen: %s\n", wrong);
 		return EX_USAGE;
 	}
+	clear_descriptors(l);
 	l->signals = catch_signals();
-	l->warm = (struct warm){ .options = service->options,
-		.modules = service->modules,
-		.credentials_directory = service->inherited->credentials_directory,
+	l->helpers.children = listen_children_new();
+	l->warm = (struct warm){ .options = options,
+		.modules = l->modules,
+		.credentials_directory = inherited->credentials_directory,
 		.report = report,
 		.ctx = l };
-	if (l->signals < 0 || warm_up(&l->warm) < 0)
+	if (l->signals < 0 || !l->helpers.children || warm_up(&l->warm) < 0)
 		return EX_OSERR;
-	listen_manager_init(&l->manager, service->inherited);
-	listen_manager_say(&l->manager, "READY=1");
+	l->helpers.children->last = TOPIC_SESSION;
+	listen_manager_init(&l->manager, inherited);
+	start_acceptor(l);
 	loop(l);
 	listen_manager_say(&l->manager, "STOPPING=1");
+	helpers_end(&l->helpers);
 	return 0;
 }

@@ -14,40 +14,6 @@ static void put_stderr(void *ctx, const char *fault)
 	dprintf(STDERR_FILENO, "postern: %s\n", fault);
 }
 
-/* A connection in a process that was forked for it. */
-static int serve_forked(void *ctx, enum listen_kind kind, const struct warm *warm)
-{
-	struct connection *c = ctx;
-	struct options *o = &c->options;
-	int r;
-
-	c->warm = warm;
-	c->inherited.notify_socket = NULL;
-	c->inherited.listen_pid = NULL;
-	c->inherited.peer = (struct peer_environment){ 0 };
-	o->lmtp = kind == LISTEN_LMTP;
-	if (kind != LISTEN_SMTP)
-		o->overrides[o->n_overrides++] =
-			kind == LISTEN_LMTP ? "tls=off" : "tls=implicit";
-	r = connection_serve(c);
-	return r ? r : LISTEN_STATUS + (int)topic_of(&c->session, RECORD_SESSION);
-}
-
-static int start_listening(struct connection *c, char **argv)
-{
-	struct buf directory = BUF(c->modules);
-	const struct listen_service service = {
-		.options = &c->options,
-		.inherited = &c->inherited,
-		.modules = c->modules,
-		.serve = serve_forked,
-		.ctx = c,
-	};
-
-	module_directory(&directory);
-	return listen_run(&service, argv);
-}
-
 static int show_config(struct connection *c)
 {
 	bool fine = connection_settings(c, put_stderr, NULL);
@@ -82,7 +48,7 @@ int main(int argc, char **argv)
 	case MODE_SERVE:
 		return connection_serve(c);
 	case MODE_LISTEN:
-		return start_listening(c, argv);
+		return listen_run(&c->options, &c->inherited, argv);
 	case MODE_CHECK:
 		return check_config(c);
 	case MODE_PRINT_CONFIG:

@@ -21,32 +21,42 @@ static void note_fault(void *ctx, const char *text)
 	w->report(w->ctx, text);
 }
 
-static void watch(struct warm *w, const char *path)
+static void watch(struct warm *w, const char *path, bool is_place)
 {
 	struct warm_file *f = &w->files[w->n_files];
 
 	if (!path || w->n_files == WARM_FILES_MAX)
 		return;
 	w->n_files++;
-	*f = (struct warm_file){ .path = path };
+	*f = (struct warm_file){ .path = path, .place = is_place };
 	f->there = stat(path, &f->st) == 0;
+}
+
+static void watch_pairs(struct warm *w, const struct tls_settings *tls)
+{
+	for (size_t i = 0; i < tls->n_pairs; i++) {
+		watch(w, tls->pairs[i].certificate, false);
+		if (strcmp(tls->pairs[i].key, tls->pairs[i].certificate) != 0)
+			watch(w, tls->pairs[i].key, false);
+	}
 }
 
 /* Before they are read: what changes meanwhile is read once more. */
 static void watch_all(struct warm *w)
 {
-	const struct tls_settings *tls = &w->config->tls;
+	const struct config *c = w->config;
+	const char *const files[] = { w->options->file, c->clients_file, c->tls.tickets,
+		c->tls.client_ca, c->recipients_file, c->auth_users, c->auth_secret,
+		c->auth_certificates, c->auth_senders };
+	const char *const places[] = { c->mail_root, c->dsn_outbox, c->trace_directory,
+		c->log == LOG_JSON ? c->log_file : NULL };
 
 	w->n_files = 0;
-	watch(w, w->options->file);
-	watch(w, w->config->clients_file);
-	watch(w, tls->tickets);
-	watch(w, tls->client_ca);
-	for (size_t i = 0; i < tls->n_pairs; i++) {
-		watch(w, tls->pairs[i].certificate);
-		if (strcmp(tls->pairs[i].key, tls->pairs[i].certificate) != 0)
-			watch(w, tls->pairs[i].key);
-	}
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+		watch(w, files[i], false);
+	watch_pairs(w, &c->tls);
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++)
+		watch(w, places[i], true);
 }
 
 /* Anything that can be seen of a file without reading it. */
@@ -57,10 +67,12 @@ static bool is_changed(const struct warm_file *f)
 
 	if (!there || !f->there)
 		return there != f->there;
-	return st.st_dev != f->st.st_dev || st.st_ino != f->st.st_ino ||
-	       st.st_size != f->st.st_size ||
-	       memcmp(&st.st_mtim, &f->st.st_mtim, sizeof(st.st_mtim)) != 0 ||
-	       memcmp(&st.st_ctim, &f->st.st_ctim, sizeof(st.st_ctim)) != 0;
+	if (st.st_dev != f->st.st_dev || st.st_ino != f->st.st_ino)
+		return true;
+	return !f->place &&
+	       (st.st_size != f->st.st_size ||
+		       memcmp(&st.st_mtim, &f->st.st_mtim, sizeof(st.st_mtim)) != 0 ||
+		       memcmp(&st.st_ctim, &f->st.st_ctim, sizeof(st.st_ctim)) != 0);
 }
 
 static void drop_config(struct config **config)
@@ -96,7 +108,7 @@ static void load_credentials(struct warm *w)
 	w->lent = w->config;
 }
 
-/* A connection that cannot use it tells why. */
+/* Who cannot use it tells why. */
 static void load_sasl(struct warm *w)
 {
 	const char *error;
@@ -119,9 +131,10 @@ int warm_up(struct warm *w)
 	if (w->lent != w->config)
 		drop_config(&w->config);
 	w->config = config;
-	config_init(config, w->credentials_directory, w->report, w->ctx);
+	/* what is wrong there whoever accepts connections tells */
+	config_init(config, w->credentials_directory, ignore, NULL);
 	options_read_config(w->options, config);
-	/* whether some of them use TLS; each connection tells what is wrong there */
+	/* whether some of them use TLS */
 	if (config->clients_file)
 		clients_read(&config->clients, config->clients_file, ignore, NULL);
 	watch_all(w);
@@ -130,14 +143,17 @@ int warm_up(struct warm *w)
 	return 0;
 }
 
-void warm_refresh(struct warm *w)
+bool warm_is_stale(const struct warm *w)
 {
-	bool changed = false;
+	for (size_t i = 0; i < w->n_files; i++)
+		if (is_changed(&w->files[i]))
+			return true;
+	return false;
+}
 
-	for (size_t i = 0; i < w->n_files && !changed; i++)
-		changed = is_changed(&w->files[i]);
-	if (changed)
-		warm_up(w);
+bool warm_is_complete(const struct warm *w)
+{
+	return w->api && (w->sasl || w->config->session.auth == AUTH_OFF);
 }
 
 static bool is_same(const char *a, const char *b)

@@ -1,6 +1,6 @@
 /*
- * What a listener gets ready once for all its connections: modules, certificates and keys. Every connection
- * still reads its own settings, and uses what is ready where they ask for the same.
+ * What a listener gets ready once for all its connections: modules, certificates and keys; and how it knows
+ * that settings, tables or places are others now.
  */
 #pragma once
 
@@ -8,12 +8,16 @@
 #include "edge/config.h"
 #include "edge/sasl.h"
 
-/* the settings file, that of rules, the ticket key, authorities, certificates and keys */
-#define WARM_FILES_MAX (2 * TLS_PAIR_MAX + 4)
+/*
+ * Settings, rules, ticket key, authorities, recipients, four of logins, certificates and keys; mail-root,
+ * outbox, traces, log.
+ */
+#define WARM_FILES_MAX (2 * TLS_PAIR_MAX + 13)
 
-/* A file as it was when it was read. */
+/* A file as it was when it was read, or a place as it was when it was opened. */
 struct warm_file {
 	const char *path;
+	bool place; /* what is in it is no matter */
 	bool there;
 	struct stat st;
 };
@@ -36,14 +40,17 @@ struct warm {
 	size_t n_files;
 };
 
-/* Reads settings and credentials; `w` has its first five members. Faults go to `report`. 0 or -ENOMEM. */
+/*
+ * Reads settings and credentials; `w` has its first five members. Faults of credentials go to `report`.
+ * Credentials that have become unusable are told of, and the old ones kept. 0 or -ENOMEM.
+ */
 int warm_up(struct warm *w);
 
-/*
- * Reads anew what has changed since. Credentials that have become unusable are told of,
- * and the old ones kept.
- */
-void warm_refresh(struct warm *w);
+/* True when what was read, by us or by a process that was forked then, is no more what there is. */
+bool warm_is_stale(const struct warm *w);
+
+/* True when all modules that the settings may need are loaded. */
+bool warm_is_complete(const struct warm *w);
 
 /* True when a connection with these settings can use what is ready. */
 bool warm_fits(const struct warm *w, const struct tls_settings *settings);

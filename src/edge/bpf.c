@@ -107,12 +107,12 @@ enum verdict {
 struct plan {
 	uint8_t verdict[BPF_CALLS];
 	size_t label[RULES + BPF_RULES_MAX];
+	size_t n_rules; /* of all tables so far */
 };
 
 static void plan_set(struct plan *plan, uint16_t call, size_t verdict)
 {
 	assert(call < BPF_CALLS - 1);
-	assert(!plan->verdict[call] || (plan->verdict[call] > RULES && verdict >= RULES));
 	plan->verdict[call] = (uint8_t)verdict;
 }
 
@@ -120,8 +120,10 @@ static void plan_set(struct plan *plan, uint16_t call, size_t verdict)
 static void put_rules(struct bpf_program *p, const struct bpf_table *t, struct plan *plan)
 {
 	size_t allow = put_return(p, SECCOMP_RET_ALLOW);
-	size_t next = allow;
+	size_t next = allow, first = RULES + plan->n_rules;
 
+	plan->n_rules += t->n_rules;
+	assert(plan->n_rules <= BPF_RULES_MAX);
 	for (size_t i = t->n_rules; i-- > 0;) {
 		const struct bpf_rule *r = &t->rules[i];
 
@@ -129,9 +131,21 @@ static void put_rules(struct bpf_program *p, const struct bpf_table *t, struct p
 		if (r->otherwise)
 			next = put_return(p, SECCOMP_RET_ERRNO | r->otherwise);
 		next = put_rule(p, r, allow, next);
-		plan->label[RULES + i] = next;
-		plan_set(plan, r->call, RULES + i);
+		plan->label[first + i] = next;
+		plan_set(plan, r->call, first + i);
 	}
+}
+
+/* Those of the base first: what the table itself says comes in their place. */
+static void put_table(struct bpf_program *p, const struct bpf_table *t, struct plan *plan)
+{
+	if (t->base)
+		put_table(p, t->base, plan);
+	for (size_t i = 0; i < t->n_allowed; i++)
+		plan_set(plan, t->allowed[i], ALLOW);
+	for (size_t i = 0; i < t->n_deadly; i++)
+		plan_set(plan, t->deadly[i], KILL);
+	put_rules(p, t, plan);
 }
 
 /* The first call of the next run. */
@@ -179,12 +193,8 @@ void bpf_assemble(struct bpf_program *p, const struct bpf_table *t)
 	size_t known; /* the way on for our own architecture */
 	size_t kill;
 
-	for (size_t i = 0; i < t->n_allowed; i++)
-		plan_set(&plan, t->allowed[i], ALLOW);
-	for (size_t i = 0; i < t->n_deadly; i++)
-		plan_set(&plan, t->deadly[i], KILL);
 	p->first = BPF_PROGRAM_MAX;
-	put_rules(p, t, &plan);
+	put_table(p, t, &plan);
 	plan.label[OTHERS] = put_return(p, t->others);
 	plan.label[KILL] = put_return(p, SECCOMP_RET_KILL_PROCESS);
 	plan.label[ALLOW] = put_return(p, SECCOMP_RET_ALLOW);

@@ -49,8 +49,10 @@ struct bpf_table {
 	const uint16_t *deadly;
 	size_t n_deadly;
 	const struct bpf_rule *rules;
-	size_t n_rules; /* at most BPF_RULES_MAX */
+	size_t n_rules; /* with those of the base at most BPF_RULES_MAX */
 	uint32_t others; /* the action for a call in none of them */
+	/* Says what becomes of calls that are in none of the three, but for its `others`; or NULL. */
+	const struct bpf_table *base;
 };
 
 struct bpf_program {

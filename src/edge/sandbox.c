@@ -140,9 +140,9 @@ static int allow_libraries(struct landlock *l)
 
 static int allow_reads(struct landlock *l, const struct sandbox_dirs *dirs)
 {
-	int r = allow_libraries(l);
+	int r = dirs->loaded ? 0 : allow_libraries(l);
 
-	if (r == 0 && dirs->tls)
+	if (r == 0 && dirs->tls && !dirs->loaded)
 		r = allow_files(l, tls_files);
 	for (size_t i = 0; r == 0 && i < dirs->n_read; i++)
 		r = allow_read(l, dirs->read[i], LANDLOCK_LIST);
@@ -167,7 +167,25 @@ static int limit_capabilities(void)
 	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 
-int sandbox_enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report)
+void sandbox_dirs_put(const char **list, size_t *n, const char *dir)
+{
+	for (size_t i = 0; i < *n; i++)
+		if (strcmp(list[i], dir) == 0)
+			return;
+	list[(*n)++] = dir;
+}
+
+void sandbox_dirs_add(struct sandbox_dirs *to, const struct sandbox_dirs *from)
+{
+	for (size_t i = 0; i < from->n_write; i++)
+		sandbox_dirs_put(to->write, &to->n_write, from->write[i]);
+	for (size_t i = 0; i < from->n_read; i++)
+		sandbox_dirs_put(to->read, &to->n_read, from->read[i]);
+	to->tls |= from->tls;
+}
+
+/* All of stage A but the filter. */
+static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report)
 {
 	CLEANUP(landlock_done) struct landlock l = { 0 };
 	int r;
@@ -184,10 +202,30 @@ int sandbox_enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_re
 	if (r == 0)
 		r = landlock_enforce(&l);
 	if (r == 0)
-		r = seccomp_enter();
-	if (r == 0)
 		*ret_report = (struct sandbox_report){ .landlock = l.abi };
 	return r;
+}
+
+int sandbox_enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report)
+{
+	int r = limit(dirs, ret_report);
+
+	return r ? r : seccomp_enter();
+}
+
+int sandbox_enter_accepting(
+	const struct sandbox_dirs *dirs, struct sandbox_report *ret_report)
+{
+	int r = limit(dirs, ret_report);
+
+	if (r == 0)
+		r = seccomp_enter_accepting();
+	return r == 0 && dirs->loaded ? seccomp_tighten() : r;
+}
+
+int sandbox_enter_forked(void)
+{
+	return seccomp_enter_forked();
 }
 
 int sandbox_tighten(const struct sandbox_dirs *dirs)

@@ -16,7 +16,14 @@ struct sandbox_dirs {
 	const char *read[SANDBOX_DIRS]; /* credentials and modules */
 	size_t n_read;
 	bool tls; /* GnuTLS may be loaded: it reads the system's policy */
+	bool loaded; /* all that is to be loaded is: no library is read */
 };
+
+/* Puts a directory at the end of a list, unless it is there. Room for it is the caller's concern. */
+void sandbox_dirs_put(const char **list, size_t *n, const char *dir);
+
+/* Lets `to` use what `from` may use. */
+void sandbox_dirs_add(struct sandbox_dirs *to, const struct sandbox_dirs *from);
 
 struct sandbox_report {
 	int landlock; /* the kernel's ABI; 0 when it has none that serves */
@@ -36,6 +43,16 @@ int sandbox_user(const char *user);
  * or -EINVAL: no seccomp); then the caller must not go on.
  */
 int sandbox_enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report);
+
+/*
+ * The same for a process that accepts connections and forks: it may do both, and where all is loaded it
+ * is in stage B at once. Each process that it forks begins with sandbox_enter_forked().
+ */
+int sandbox_enter_accepting(
+	const struct sandbox_dirs *dirs, struct sandbox_report *ret_report);
+
+/* Stage A, or B, of its parent, and no process is forked any more. 0 or -errno, as above. */
+int sandbox_enter_forked(void);
 
 /*
  * Stage B, after A: no more executable memory, hence no more modules, and no reads outside dirs.write.

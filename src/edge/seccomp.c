@@ -10,9 +10,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -118,6 +120,26 @@ static const struct bpf_rule conditional_late[] = {
 	{ SYS_mprotect, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
 };
 
+/* Beside all that a connection needs. */
+static const uint16_t allowed_accepting[] = {
+	SYS_accept4,
+	SYS_close_range,
+	SYS_dup3,
+	SYS_set_robust_list,
+	SYS_wait4,
+#ifdef SYS_dup2
+	SYS_dup2,
+#endif
+};
+
+/* What fork() asks for: another process, and no more of its own than that. */
+static const struct bpf_rule conditional_accepting[] = {
+	{ SYS_clone, EPERM,
+		{ { 0, ARG_IS, CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD } } },
+};
+
+static const uint16_t deadly_forked[] = { SYS_clone };
+
 static const struct bpf_table stage_a = {
 	.allowed = allowed,
 	.n_allowed = COUNT(allowed),
@@ -128,15 +150,32 @@ static const struct bpf_table stage_a = {
 	.others = SECCOMP_RET_ERRNO | ENOSYS,
 };
 
+static const struct bpf_table accepting = {
+	.allowed = allowed_accepting,
+	.n_allowed = COUNT(allowed_accepting),
+	.rules = conditional_accepting,
+	.n_rules = COUNT(conditional_accepting),
+	.others = SECCOMP_RET_ERRNO | ENOSYS,
+	.base = &stage_a,
+};
+
+static const struct bpf_table forked = {
+	.deadly = deadly_forked,
+	.n_deadly = COUNT(deadly_forked),
+	.others = SECCOMP_RET_ALLOW,
+};
+
 static const struct bpf_table stage_b = {
 	.rules = conditional_late,
 	.n_rules = COUNT(conditional_late),
 	.others = SECCOMP_RET_ALLOW,
 };
 
-_Static_assert(COUNT(conditional) <= BPF_RULES_MAX &&
-		       BPF_LONGEST(COUNT(allowed) + COUNT(deadly), COUNT(conditional)) <=
-			       BPF_PROGRAM_MAX,
+#define N_CALLS (COUNT(allowed) + COUNT(deadly) + COUNT(allowed_accepting))
+#define N_RULES (COUNT(conditional) + COUNT(conditional_accepting))
+
+_Static_assert(
+	N_RULES <= BPF_RULES_MAX && BPF_LONGEST(N_CALLS, N_RULES) <= BPF_PROGRAM_MAX,
 	"stage A fits whatever the numbers of its calls");
 
 static int enforce(const struct bpf_table *t)
@@ -157,6 +196,16 @@ static int enforce(const struct bpf_table *t)
 int seccomp_enter(void)
 {
 	return enforce(&stage_a);
+}
+
+int seccomp_enter_accepting(void)
+{
+	return enforce(&accepting);
+}
+
+int seccomp_enter_forked(void)
+{
+	return enforce(&forked);
 }
 
 int seccomp_tighten(void)

@@ -241,9 +241,18 @@ def test_a_stop_lets_sessions_go_on():
     harness.equal(len(here.new()), 1)
 
 
-def children(here):
-    done = harness.run("ps", "-o", "pid=", "--ppid", here.process.pid)
-    return [int(pid) for pid in done.stdout.split()]
+def children(pid):
+    done = harness.run("ps", "-o", "pid=", "--ppid", pid)
+    return [int(child) for child in done.stdout.split()]
+
+
+def acceptor(here):
+    """The process that accepts: what was started last, where an earlier one still waits."""
+    return max(children(here.process.pid))
+
+
+def connections(here):
+    return children(acceptor(here))
 
 
 def layout(here):
@@ -257,7 +266,7 @@ def test_a_crash_makes_another_address_space():
     here = Listening().listen()
     bystander, victim = here.client(), here.client()
     before = layout(here)
-    os.kill(max(children(here)), signal.SIGSEGV)
+    os.kill(max(connections(here)), signal.SIGSEGV)
     victim.rest()
     here.hear("READY=1")
     assert layout(here) != before, "the same layout"
@@ -266,7 +275,7 @@ def test_a_crash_makes_another_address_space():
     deliver(here.client())
     after = layout(here)
     victim = here.client()
-    os.kill(max(children(here)), signal.SIGSEGV)
+    os.kill(max(connections(here)), signal.SIGSEGV)
     victim.rest()
     harness.eventually(lambda: len(here.records("error")) == 2, "a second record")
     harness.contains(here.records("error")[1]["text"], "goes on")
@@ -277,7 +286,7 @@ def test_a_crash_makes_another_address_space():
 def test_a_kill_is_no_crash():
     here = Listening().listen()
     victim = here.client()
-    os.kill(max(children(here)), signal.SIGKILL)
+    os.kill(max(connections(here)), signal.SIGKILL)
     victim.rest()
     deliver(here.client())
     harness.equal(here.records("error"), [])
@@ -298,7 +307,7 @@ def test_the_service_manager_hears_how_it_goes():
 def test_a_process_leaves_no_descriptor_of_the_listener_to_a_connection():
     here = Listening().listen()
     client = here.client()
-    child = children(here)[0]
+    child = connections(here)[0]
     links = [os.readlink(f"/proc/{child}/fd/{n}") for n in os.listdir(f"/proc/{child}/fd")]
     sockets = [link for link in links if link.startswith("socket:")]
     harness.equal(len(set(sockets)), 1, f"the connection alone: {links}")

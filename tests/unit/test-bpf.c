@@ -67,7 +67,7 @@ static void test_every_number_has_its_verdict(void)
 {
 	static const struct bpf_rule rule = { 511 - 1, EPERM, { { 0, ARG_IS, 7 } } };
 	uint16_t allowed[MANY], deadly[MANY];
-	struct bpf_table t = { allowed, MANY, deadly, MANY, &rule, 1, OTHERS };
+	struct bpf_table t = { allowed, MANY, deadly, MANY, &rule, 1, OTHERS, NULL };
 	struct bpf_program p;
 	size_t far = 0;
 
@@ -97,7 +97,7 @@ static void test_numbers_of_other_worlds_are_refused(void)
 {
 	static const uint16_t allowed[] = { 0, 1 };
 	static const struct bpf_rule rule = { 9, EPERM, { { 0, ARG_IS, 7 } } };
-	const struct bpf_table t = { allowed, 2, NULL, 0, &rule, 1, OTHERS };
+	const struct bpf_table t = { allowed, 2, NULL, 0, &rule, 1, OTHERS, NULL };
 
 	CHECK(verdict(&t, &(struct seccomp_data){ .nr = 1, .arch = ARCH }) ==
 		SECCOMP_RET_ALLOW);

@@ -1,7 +1,11 @@
 /* bin/listen-children: no source takes every place, and whoever is gone makes room. */
 #include "bin/listen-children.h"
-#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "unit/test.h"
+
+#define KEEPER 1000 /* whose children they are */
 
 static struct ip address(const char *text)
 {
@@ -12,11 +16,10 @@ static struct ip address(const char *text)
 
 static struct listen_children *none(void)
 {
-	static struct listen_children c;
+	struct listen_children *c = listen_children_new();
 
-	free(c.list);
-	memset(&c, 0, sizeof(c));
-	return &c;
+	REQUIRE(c);
+	return c;
 }
 
 static enum listen_verdict try(struct listen_children *c,
@@ -26,7 +29,7 @@ static enum listen_verdict try(struct listen_children *c,
 	enum listen_verdict v = listen_judge(c, limits, &source, false, minute);
 
 	if (v == LISTEN_FINE)
-		CHECK(listen_add(c, (pid_t)(c->n + 1), &source) == 0);
+		listen_add(c, KEEPER, (pid_t)(c->n_so_far + 1), &source);
 	return v;
 }
 
@@ -90,9 +93,9 @@ static void test_proxies_and_local_sockets_have_no_limits_of_their_own(void)
 	for (pid_t pid = 1; pid <= 4; pid++) {
 		const struct ip *source = pid % 2 ? &local : &proxy;
 		CHECK(listen_judge(c, &limits, source, pid % 2 == 0, 0) == LISTEN_FINE);
-		CHECK(listen_add(c, pid, source) == 0);
+		listen_add(c, KEEPER, pid, source);
 	}
-	CHECK(listen_add(c, 5, &local) == 0);
+	listen_add(c, KEEPER, 5, &local);
 	CHECK(listen_judge(c, &limits, &proxy, true, 0) == LISTEN_FULL);
 }
 
@@ -109,6 +112,47 @@ static void test_many_sources_are_never_refused_for_each_other(void)
 	}
 }
 
+/* They count for a successor, too, and are gone with whoever would have told that they are. */
+static void test_children_of_two_keepers_count_together(void)
+{
+	const struct listen_limits limits = { .all = 3, .of_source = 2 };
+	struct listen_children *c = none();
+	struct ip ip = address("192.0.2.1");
+
+	listen_add(c, KEEPER, 1, &ip);
+	listen_add(c, KEEPER + 1, 2, &ip);
+	CHECK(listen_count(c) == 2);
+	CHECK(listen_judge(c, &limits, &ip, false, 0) == LISTEN_SOURCE_FULL);
+	listen_remove_all(c, KEEPER);
+	CHECK(listen_count(c) == 1);
+	CHECK(listen_judge(c, &limits, &ip, false, 0) == LISTEN_FINE);
+	CHECK(!listen_remove(c, 1));
+	CHECK(listen_remove(c, 2));
+}
+
+static void test_they_are_counted_in_shared_memory_that_can_be_hidden(void)
+{
+	struct listen_children *c = none();
+	struct ip ip = address("192.0.2.1");
+	unsigned char is_there;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pid_t connection;
+		listen_add(c, KEEPER, 1, &ip);
+		listen_children_hide(c);
+		connection = fork();
+		if (connection == 0)
+			_exit(mincore(c, 1, &is_there) < 0 ? 0 : 1);
+		waitpid(connection, &status, 0);
+		_exit(WEXITSTATUS(status));
+	}
+	waitpid(pid, &status, 0);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	CHECK(listen_count(c) == 1);
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
@@ -118,6 +162,8 @@ int main(void)
 		TEST(test_a_source_may_be_too_fast),
 		TEST(test_proxies_and_local_sockets_have_no_limits_of_their_own),
 		TEST(test_many_sources_are_never_refused_for_each_other),
+		TEST(test_children_of_two_keepers_count_together),
+		TEST(test_they_are_counted_in_shared_memory_that_can_be_hidden),
 	};
 
 	return test_main(tests, TEST_COUNT(tests));

@@ -1,0 +1,98 @@
+/* Promises that the sandbox is closed before there is a client; refuses to know how many there will be. */
+#include "bin/acceptor-kinds.h"
+#include <errno.h>
+#include <stdlib.h>
+
+static struct connection *prepare(const struct acceptor_task *task, enum listen_kind kind)
+{
+	struct connection *c = calloc(1, sizeof(*c));
+	struct options *o;
+
+	if (!c)
+		return NULL;
+	c->inherited = *task->inherited;
+	c->inherited.notify_socket = NULL;
+	c->inherited.peer = (struct peer_environment){ 0 };
+	c->options = *task->options;
+	o = &c->options;
+	o->lmtp = kind == LISTEN_LMTP;
+	if (kind != LISTEN_SMTP)
+		o->overrides[o->n_overrides++] =
+			kind == LISTEN_LMTP ? "tls=off" : "tls=implicit";
+	c->warm = task->warm;
+	memcpy(c->modules, task->modules, strlen(task->modules) + 1);
+	connection_prepare(c);
+	return c;
+}
+
+/* The first rights may end with the first of them. What has been said by then is not said again by each that
+ * is forked. */
+static void open_all(struct kinds *k)
+{
+	for (size_t i = 0; i < KINDS; i++)
+		if (k->list[i])
+			connection_open(k->list[i]);
+	for (size_t i = 0; i < KINDS; i++) {
+		if (!k->list[i])
+			continue;
+		log_open(&k->list[i]->log);
+		log_flush(&k->list[i]->log);
+	}
+}
+
+/* What any of them may need, all may. */
+static void add_dirs(const struct kinds *k, struct sandbox_dirs *dirs)
+{
+	for (size_t i = 0; i < KINDS; i++) {
+		if (!k->list[i] || k->list[i]->unusable)
+			continue;
+		sandbox_dirs_add(dirs, &k->list[i]->dirs);
+		dirs->loaded &= k->list[i]->dirs.loaded;
+	}
+}
+
+static void shut_ourselves_in(struct kinds *k)
+{
+	struct sandbox_dirs dirs = { .loaded = true };
+	struct sandbox_report report = { 0 };
+	bool wanted = k->any->config.sandbox, failed = false;
+
+	add_dirs(k, &dirs);
+	if (wanted)
+		failed = connection_failed(k->any, CONNECTION_SANDBOX,
+				 sandbox_enter_accepting(&dirs, &report)) < 0;
+	for (size_t i = 0; i < KINDS; i++) {
+		if (!k->list[i])
+			continue;
+		k->list[i]->unusable |= failed;
+		k->list[i]->confinement = report.landlock ? NULL : "seccomp";
+		if (!wanted)
+			k->list[i]->confinement = "none";
+	}
+	if (log_is_pending(&k->any->log))
+		log_flush(&k->any->log);
+}
+
+int kinds_prepare(struct kinds *k, const struct acceptor_task *task)
+{
+	for (size_t i = 0; i < task->sockets->n; i++) {
+		enum listen_kind kind = task->sockets->list[i].kind;
+
+		if (k->list[kind])
+			continue;
+		k->list[kind] = k->any = prepare(task, kind);
+		if (!k->any)
+			return -ENOMEM;
+	}
+	open_all(k);
+	shut_ourselves_in(k);
+	return 0;
+}
+
+bool kinds_are_unusable(const struct kinds *k)
+{
+	for (size_t i = 0; i < KINDS; i++)
+		if (k->list[i] && k->list[i]->unusable)
+			return true;
+	return false;
+}
