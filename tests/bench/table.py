@@ -5,6 +5,7 @@ import statistics
 from claims import CLAIMS, further, ratios, steps, values
 
 REFERENCE = ("postern-tcpserver", "postern-exec")  # the first of them that was measured
+NAME = 21  # columns for the name of a server
 CELL = 20  # columns of the page for one figure
 TEXT = 92  # and for what a ratio is of
 AT_ONCE = (1, 10, 50)
@@ -49,7 +50,7 @@ def head(figures):
            f"{a['big']:,} octets, {a.get('seconds', 0)} s in all")
     yield ""
     for name, server in figures["servers"].items():
-        yield f"  {name:<18} {server['label']}: {server['note']}"
+        yield f"  {name:<{NAME}}{server['label']}: {server['note']}"
 
 
 def block(figures, title, columns):
@@ -58,7 +59,7 @@ def block(figures, title, columns):
         return
     reference = next((name for name in REFERENCE if name in figures["servers"]), None)
     yield title.format(big=figures["about"]["big"] / 1e6)
-    yield f"{'':<18}" + "".join(f"{heading:>{CELL}}" for _, _, heading, _ in columns) + (
+    yield f"{'':<{NAME}}" + "".join(f"{heading:>{CELL}}" for _, _, heading, _ in columns) + (
         f"  to {reference}" if reference else "")
     for name in figures["servers"]:
         found = [(values(figures, name, work, figure), digits) for work, figure, _, digits in columns]
@@ -66,7 +67,7 @@ def block(figures, title, columns):
             continue
         cells = "".join(f"{spread(column, digits) if column else '-':>{CELL}}" for column, digits in found)
         share, _ = ratios(figures, (name, *columns[0][:2]), [(reference, *columns[0][:2])])
-        yield f"{name:<18}{cells}" + (f"  x {spread(share, 2)}" if share and name != reference else "")
+        yield f"{name:<{NAME}}{cells}" + (f"  x {spread(share, 2)}" if share and name != reference else "")
     yield ""
 
 
@@ -83,7 +84,7 @@ def curves(figures, work, title, digits, of=steps):
     for name in figures["servers"]:
         found = of(figures, name, work)
         if found:
-            yield f"{name:<18}" + "  ".join(f"{step:,}: {value:.{digits}f}" for step, value in found)
+            yield f"{name:<{NAME}}" + "  ".join(f"{step:,}: {value:.{digits}f}" for step, value in found)
     yield ""
 
 
