@@ -129,7 +129,6 @@ class Bench:
 
     def syncs(self, server):
         """fsync() and its like for a message: of files, and of folders."""
-        server.clear()
         trace = f"{server.folder}/syncs"
         pids = [word for pid in server.group.pids() for word in ("-p", str(pid))]
         strace = subprocess.Popen(["strace", "-f", "-qq", "-y", "-e", "trace=/^(sync|f.*sync)", "-o", trace,
