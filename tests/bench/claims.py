@@ -111,6 +111,8 @@ CLAIMS = (
     _ratio("TLS message, full handshake, --listen, to aiosmtpd", "postern-listen", TLS, ("aiosmtpd",), 0.75),
     *(_ratio(f"{text}, to the prototype of the same way", ours, what, (theirs,), 1.15)
       for text, what, ours, theirs in PROTOTYPES),
+    _ratio("plain message, --listen in its unit, to Accept=yes in the same hardening, systemd included",
+           "systemd-listen", ("hardened", "cpu"), ("systemd-hardened",), 0.05),
     _big("big-data", "100 MB in the clear, DATA"),
     _big("big-bdat", "100 MB in the clear, BDAT"),
     _big("big-tls-data", "100 MB over TLS, DATA"),

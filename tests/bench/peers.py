@@ -8,6 +8,7 @@ import shutil
 import postfix  # of the system tests
 
 from server import BACKLOG, CONNECTIONS, HERE, MAIL, Server
+import units
 
 PYTHON = "/usr/bin/python3"  # Debian's own: the modules of its packages are for it
 
@@ -305,4 +306,5 @@ class Mailfront(Server):
 
 SERVERS = {kind.name: kind for kind in (
     PosternExec, PosternTcpserver, PosternInetd, PosternListen, PosternListenPlain, MinimalPlain, MinimalTls,
-    ForkingPlain, ForkingTls, Postfix, EximDaemon, EximInetd, Opensmtpd, Aiosmtpd, Mailfront)}
+    ForkingPlain, ForkingTls, Postfix, EximDaemon, EximInetd, Opensmtpd, Aiosmtpd, Mailfront,
+    *units.UNITS)}

@@ -42,6 +42,7 @@ class Place:
             os.chown(path, MAIL, MAIL)
             os.chmod(path, 0o600)
         self._last_port = 2500
+        self.machine = None  # that units.py boots
 
     def port(self):
         """Every port is free: the network is the benchmark's own."""
@@ -57,19 +58,21 @@ class Server:
     extensions = {"STARTTLS", "BDAT", "resume"}
     packages = ()  # of Debian
     note = ""  # what it does less or more than the others
+    only = None  # the one work that is done with it, if it is not all
+    owner = (MAIL, MAIL)  # of the mail
+    within = ()  # command that enters the network where it listens
 
     def __init__(self, place):
         self.place, self.port = place, place.port()
         # which part of the disk is told by the name: not the one whose files the last run has deleted
         self.folder = f"{place.folder}/{self.name}-{time.monotonic_ns()}"
         self.box = f"{self.folder}/mail/box"
-        self.new = f"{self.box}/new"
         self.log = f"{self.folder}/log"
-        for path in (f"{self.box}/tmp", f"{self.box}/cur", self.log, f"{self.folder}/spool"):
+        for path in (f"{self.folder}/mail", self.log, f"{self.folder}/spool"):
             os.makedirs(path)
-        for path in (f"{self.folder}/mail", self.box, f"{self.box}/tmp", f"{self.box}/cur", self.log):
-            os.chown(path, MAIL, MAIL)
-        self.make_new()
+        for path in (f"{self.folder}/mail", self.log):
+            os.chown(path, *self.owner)
+        self.make_box()
         self.group = self.process = None
 
     def start(self):
@@ -115,10 +118,17 @@ class Server:
         os.rename(self.new, f"{self.folder}/aside-{time.monotonic_ns()}")
         self.make_new()
 
+    def make_box(self):
+        self.new = f"{self.box}/new"
+        for path in (self.box, f"{self.box}/tmp", f"{self.box}/cur"):
+            os.mkdir(path)
+            os.chown(path, *self.owner)
+        self.make_new()
+
     def make_new(self):
         """Synced, so that nobody's first message syncs it."""
         os.mkdir(self.new)
-        os.chown(self.new, MAIL, MAIL)
+        os.chown(self.new, *self.owner)
         for path in (self.new, self.box):
             folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
             os.fsync(folder)

@@ -4,7 +4,7 @@ import statistics
 
 from claims import CLAIMS, further, ratios, steps, values
 
-REFERENCE = ("postern-tcpserver", "postern-exec")  # the first of them that was measured
+REFERENCE = ("postern-tcpserver", "postern-exec", "systemd-hardened")  # the first of them that was measured
 NAME = 21  # columns for the name of a server
 CELL = 20  # columns of the page for one figure
 TEXT = 92  # and for what a ratio is of
@@ -21,6 +21,10 @@ BLOCKS = (
     ("4 KiB in the clear, so many at once: CPU s of 1000 sessions, messages a second", _sessions("plain")),
     ("4 KiB, STARTTLS, full handshake: CPU s of 1000 sessions, messages a second", _sessions("tls")),
     ("4 KiB, STARTTLS, resumed: CPU s of 1000 sessions, messages a second", _sessions("resumed")),
+    ("4 KiB in the clear, in units of systemd, 10 at once: CPU s of 1000 sessions, PID 1 and the journal "
+     "included, messages a second", [
+         ("hardened", "cpu", "CPU", 2), ("hardened", "manager", "of this PID 1", 2),
+         ("hardened", "journal", "of this journald", 2), ("hardened", "rate", "messages", 0)]),
     ("{big:g} MB in one message: CPU ms", [
         ("big-data", "cpu", "clear, DATA", 0), ("big-bdat", "cpu", "clear, BDAT", 0),
         ("big-tls-data", "cpu", "TLS, DATA", 0), ("big-tls-bdat", "cpu", "TLS, BDAT", 0)]),
@@ -57,7 +61,7 @@ def block(figures, title, columns):
     """A line for each server; the last column compares the first figure of all."""
     if not any(work in figures["samples"] for work, *_ in columns):
         return
-    reference = next((name for name in REFERENCE if name in figures["servers"]), None)
+    reference = next((name for name in REFERENCE if values(figures, name, *columns[0][:2])), None)
     yield title.format(big=figures["about"]["big"] / 1e6)
     yield f"{'':<{NAME}}" + "".join(f"{heading:>{CELL}}" for _, _, heading, _ in columns) + (
         f"  to {reference}" if reference else "")
