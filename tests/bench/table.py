@@ -7,7 +7,7 @@ from claims import CLAIMS, further, ratios, steps, values
 REFERENCE = ("postern-tcpserver", "postern-exec", "systemd-hardened")  # the first of them that was measured
 NAME = 21  # columns for the name of a server
 CELL = 20  # columns of the page for one figure
-TEXT = 92  # and for what a ratio is of
+TEXT = 98  # and for what a ratio is of
 AT_ONCE = (1, 10, 50)
 
 
@@ -115,7 +115,7 @@ def bounds(figures):
             continue
         verdict = "" if statistics.median(column) <= claim.most else "  missed"
         whom = f"{claim.text} ({best})" if best else claim.text
-        yield f"{whom:<{TEXT}}{spread(column, 2):>22}{claim.most:>10.2f}{verdict}"
+        yield f"{whom:<{TEXT}}{spread(column, 2 if claim.most > 0.1 else 3):>22}{claim.most:>10.2f}{verdict}"
 
 
 def table(figures):
