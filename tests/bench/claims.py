@@ -75,44 +75,60 @@ def _to(servers, what):
     return [(server, *what) for server in servers]
 
 
-def _compared(server, how):
-    return [
-        Claim(f"plain message, {how}, to the best of Postfix, Exim, OpenSMTPD", _one(server, PLAIN),
-              _to(PEERS, PLAIN), 0.5),
-        Claim(f"plain message, {how}, to aiosmtpd", _one(server, PLAIN), _to(("aiosmtpd",), PLAIN), 0.95),
-        Claim(f"TLS message, full handshake, {how}, to Postfix", _one(server, TLS), _to(("postfix",), TLS),
-              0.75),
-    ]
+def _ratio(text, server, what, others, most):
+    return Claim(text, _one(server, what), _to(others, what), most)
+
+
+def _exec_plain(server, how):
+    return (_ratio(f"plain message, {how}, to the best of Postfix, Exim, OpenSMTPD", server, PLAIN, PEERS, 0.5),
+            _ratio(f"plain message, {how}, to aiosmtpd", server, PLAIN, ("aiosmtpd",), 0.95))
+
+
+def _exec_tls(server, how):
+    return _ratio(f"TLS message, full handshake, {how}, to Postfix", server, TLS, ("postfix",), 0.75)
 
 
 def _big(work, text):
-    what = (work, "cpu")
-    return Claim(f"{text}, CPU, to the best of all", _one("postern-tcpserver", what), _to(EVERY_PEER, what),
-                 0.2)
+    return _ratio(f"{text}, CPU, to the best of all", "postern-tcpserver", (work, "cpu"), EVERY_PEER, 0.2)
 
+
+# Whom a prototype is compared with does the same: where one has the TLS library loaded, so has the other.
+PROTOTYPES = (
+    ("plain message, by exec", PLAIN, "postern-exec", "minimal-plain"),
+    ("TLS message, by exec", TLS, "postern-exec", "minimal-tls"),
+    ("plain message, --listen, TLS offered", PLAIN, "postern-listen", "forking-tls"),
+    ("plain message, --listen, tls = off", PLAIN, "postern-listen-plain", "forking-plain"),
+    ("TLS message, --listen", TLS, "postern-listen", "forking-tls"))
 
 CLAIMS = (
-    *_compared("postern-exec", "by exec, least listener"),
-    *_compared("postern-tcpserver", "by exec, tcpserver"),
-    *_compared("postern-listen", "by fork, --listen"),
-    *(Claim(f"{text} message to the prototype, both {how}", _one(ours, what), _to((theirs,), what), 1.15)
-      for text, what, ours, theirs, how in (
-          ("plain", PLAIN, "postern-exec", "minimal-plain", "by exec"),
-          ("TLS", TLS, "postern-exec", "minimal-tls", "by exec"),
-          ("plain", PLAIN, "postern-listen", "forking-plain", "by fork"),
-          ("TLS", TLS, "postern-listen", "forking-tls", "by fork"))),
+    *_exec_plain("postern-exec", "by exec, least listener"),
+    *_exec_plain("postern-tcpserver", "by exec, tcpserver"),
+    _ratio("plain message, --listen, to the best of Postfix, Exim, OpenSMTPD", "postern-listen", PLAIN, PEERS, 0.5),
+    _ratio("plain message, --listen, to aiosmtpd", "postern-listen", PLAIN, ("aiosmtpd",), 0.7),
+    _exec_tls("postern-exec", "by exec, least listener"),
+    _exec_tls("postern-tcpserver", "by exec, tcpserver"),
+    _ratio("TLS message, full handshake, --listen, to Postfix", "postern-listen", TLS, ("postfix",), 0.4),
+    _ratio("TLS message, full handshake, --listen, to aiosmtpd", "postern-listen", TLS, ("aiosmtpd",), 0.75),
+    *(_ratio(f"{text}, to the prototype of the same way", ours, what, (theirs,), 1.15)
+      for text, what, ours, theirs in PROTOTYPES),
+    _ratio("plain message, --listen in its unit, to Accept=yes in the same hardening, systemd included",
+           "systemd-listen", ("hardened", "cpu"), ("systemd-hardened",), 0.05),
     _big("big-data", "100 MB in the clear, DATA"),
     _big("big-bdat", "100 MB in the clear, BDAT"),
     _big("big-tls-data", "100 MB over TLS, DATA"),
     _big("big-tls-bdat", "100 MB over TLS, BDAT"),
     Claim("100 MB over TLS to the same in clear, wall time", ("postern-tcpserver", "big-tls-data", "wall"),
           [("postern-tcpserver", "big-data", "wall")], 1.5),
+    _ratio("idle connection, --listen, before TLS, to Exim's daemon, Pss", "postern-listen", ("idle", "clear"),
+           ("exim",), 0.4),
+    _ratio("idle connection, --listen, after TLS, to Exim's daemon, Pss", "postern-listen", ("idle", "tls"),
+           ("exim",), 0.7),
+    _ratio("idle connection by exec, before TLS, to Postfix, Pss", "postern-tcpserver", ("idle", "clear"),
+           ("postfix",), 0.1),
     Constant("CPU of a message when so many are there, to that of the first hundred", "postern-tcpserver", "many",
              steps, 100),
     Constant("CPU of an octet more, in the largest message to one of 1 MB, in the clear", "postern-tcpserver",
              "sizes-plain", further, 1_000_000),
     Constant("CPU of an octet more, in the largest message to one of 1 MB, over TLS", "postern-tcpserver",
              "sizes-tls", further, 1_000_000),
-    Claim("idle connection before TLS to Postfix, Pss", ("postern-tcpserver", "idle", "clear"),
-          [("postfix", "idle", "clear")], 0.1),
 )

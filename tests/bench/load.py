@@ -22,7 +22,7 @@ class Load:
 
     def plain(self, server, sessions, jobs, size):
         """One message a session, so many sessions at once."""
-        self._run(self.smtp_source, "-4", "-s", jobs, "-m", sessions, "-l", size, "-f", "a@client.example",
+        self._run(*server.within, self.smtp_source, "-4", "-s", jobs, "-m", sessions, "-l", size, "-f", "a@client.example",
                   "-M", "client.example", "-t", server.recipient, f"inet:127.0.0.1:{server.port}")
 
     def client(self, server, mode, sessions, jobs, size, chunk=0, ticket=None):

@@ -8,11 +8,13 @@ import shutil
 import postfix  # of the system tests
 
 from server import BACKLOG, CONNECTIONS, HERE, MAIL, Server
+import units
 
 PYTHON = "/usr/bin/python3"  # Debian's own: the modules of its packages are for it
 
 
 class Postern(Server):
+    tls = "on"
     note = "one record a message and one a session, appended to a file"
 
     def tickets(self, on):
@@ -27,7 +29,7 @@ domains = example.org
 maildir = {self.folder}/mail/%u
 user = mail
 size-limit = 0
-tls = on
+tls = {self.tls}
 tls-certificate = {self.place.certificate}
 tls-key = {self.place.key}
 log = json:{self.log}/records
@@ -75,6 +77,13 @@ source-connection-limit = 0
     def command(self):
         program, *arguments = self.postern()
         return [program, f"--listen=127.0.0.1:{self.port}", *arguments]
+
+
+class PosternListenPlain(PosternListen):
+    name, label = "postern-listen-plain", "postern, its own listener, tls = off"
+    extensions = {"BDAT"}
+    tls = "off"
+    note = "the same without the TLS library"
 
 
 class Minimal(Server):
@@ -296,5 +305,6 @@ class Mailfront(Server):
 
 
 SERVERS = {kind.name: kind for kind in (
-    PosternExec, PosternTcpserver, PosternInetd, PosternListen, MinimalPlain, MinimalTls, ForkingPlain, ForkingTls,
-    Postfix, EximDaemon, EximInetd, Opensmtpd, Aiosmtpd, Mailfront)}
+    PosternExec, PosternTcpserver, PosternInetd, PosternListen, PosternListenPlain, MinimalPlain, MinimalTls,
+    ForkingPlain, ForkingTls, Postfix, EximDaemon, EximInetd, Opensmtpd, Aiosmtpd, Mailfront,
+    *units.UNITS)}

@@ -4,9 +4,10 @@ import statistics
 
 from claims import CLAIMS, further, ratios, steps, values
 
-REFERENCE = ("postern-tcpserver", "postern-exec")  # the first of them that was measured
+REFERENCE = ("postern-tcpserver", "postern-exec", "systemd-hardened")  # the first of them that was measured
+NAME = 21  # columns for the name of a server
 CELL = 20  # columns of the page for one figure
-TEXT = 92  # and for what a ratio is of
+TEXT = 98  # and for what a ratio is of
 AT_ONCE = (1, 10, 50)
 
 
@@ -20,6 +21,10 @@ BLOCKS = (
     ("4 KiB in the clear, so many at once: CPU s of 1000 sessions, messages a second", _sessions("plain")),
     ("4 KiB, STARTTLS, full handshake: CPU s of 1000 sessions, messages a second", _sessions("tls")),
     ("4 KiB, STARTTLS, resumed: CPU s of 1000 sessions, messages a second", _sessions("resumed")),
+    ("4 KiB in the clear, in units of systemd, 10 at once: CPU s of 1000 sessions, PID 1 and the journal "
+     "included, messages a second", [
+         ("hardened", "cpu", "CPU", 2), ("hardened", "manager", "of this PID 1", 2),
+         ("hardened", "journal", "of this journald", 2), ("hardened", "rate", "messages", 0)]),
     ("{big:g} MB in one message: CPU ms", [
         ("big-data", "cpu", "clear, DATA", 0), ("big-bdat", "cpu", "clear, BDAT", 0),
         ("big-tls-data", "cpu", "TLS, DATA", 0), ("big-tls-bdat", "cpu", "TLS, BDAT", 0)]),
@@ -49,16 +54,16 @@ def head(figures):
            f"{a['big']:,} octets, {a.get('seconds', 0)} s in all")
     yield ""
     for name, server in figures["servers"].items():
-        yield f"  {name:<18} {server['label']}: {server['note']}"
+        yield f"  {name:<{NAME}}{server['label']}: {server['note']}"
 
 
 def block(figures, title, columns):
     """A line for each server; the last column compares the first figure of all."""
     if not any(work in figures["samples"] for work, *_ in columns):
         return
-    reference = next((name for name in REFERENCE if name in figures["servers"]), None)
+    reference = next((name for name in REFERENCE if values(figures, name, *columns[0][:2])), None)
     yield title.format(big=figures["about"]["big"] / 1e6)
-    yield f"{'':<18}" + "".join(f"{heading:>{CELL}}" for _, _, heading, _ in columns) + (
+    yield f"{'':<{NAME}}" + "".join(f"{heading:>{CELL}}" for _, _, heading, _ in columns) + (
         f"  to {reference}" if reference else "")
     for name in figures["servers"]:
         found = [(values(figures, name, work, figure), digits) for work, figure, _, digits in columns]
@@ -66,7 +71,7 @@ def block(figures, title, columns):
             continue
         cells = "".join(f"{spread(column, digits) if column else '-':>{CELL}}" for column, digits in found)
         share, _ = ratios(figures, (name, *columns[0][:2]), [(reference, *columns[0][:2])])
-        yield f"{name:<18}{cells}" + (f"  x {spread(share, 2)}" if share and name != reference else "")
+        yield f"{name:<{NAME}}{cells}" + (f"  x {spread(share, 2)}" if share and name != reference else "")
     yield ""
 
 
@@ -83,7 +88,7 @@ def curves(figures, work, title, digits, of=steps):
     for name in figures["servers"]:
         found = of(figures, name, work)
         if found:
-            yield f"{name:<18}" + "  ".join(f"{step:,}: {value:.{digits}f}" for step, value in found)
+            yield f"{name:<{NAME}}" + "  ".join(f"{step:,}: {value:.{digits}f}" for step, value in found)
     yield ""
 
 
@@ -110,7 +115,7 @@ def bounds(figures):
             continue
         verdict = "" if statistics.median(column) <= claim.most else "  missed"
         whom = f"{claim.text} ({best})" if best else claim.text
-        yield f"{whom:<{TEXT}}{spread(column, 2):>22}{claim.most:>10.2f}{verdict}"
+        yield f"{whom:<{TEXT}}{spread(column, 2 if claim.most > 0.1 else 3):>22}{claim.most:>10.2f}{verdict}"
 
 
 def table(figures):

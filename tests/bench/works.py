@@ -80,6 +80,18 @@ class Bench:
             raise Unable(f"resumed {resumed} of {n} sessions")
         return {"cpu": cpu / n, "rate": 1e3 * n / wall}
 
+    def hardened(self, server):
+        """In a unit: CPU of the whole machine. Few, as some take 40 ms for each."""
+        n = max(1, self.options.sessions // 2)
+        if not server.group:
+            server.start()
+            self.client.plain(server, min(10, n), 10, MESSAGE)
+        server.group.settled_cpu()
+        before = server.group.parts()
+        cpu, wall, _ = self.timed(server, n, lambda: self.client.plain(server, n, 10, MESSAGE))
+        parts = {name: (now - before[name]) / n for name, now in server.group.parts().items()}
+        return {"cpu": cpu / n, "rate": 1e3 * n / wall, **parts}
+
     # One big message
 
     def big(self, server, mode, chunk):
@@ -129,7 +141,6 @@ class Bench:
 
     def syncs(self, server):
         """fsync() and its like for a message: of files, and of folders."""
-        server.clear()
         trace = f"{server.folder}/syncs"
         pids = [word for pid in server.group.pids() for word in ("-p", str(pid))]
         strace = subprocess.Popen(["strace", "-f", "-qq", "-y", "-e", "trace=/^(sync|f.*sync)", "-o", trace,
@@ -184,7 +195,7 @@ class Work:
         self.few = few  # only for the servers of --shown: a curve each
 
     def possible(self, server):
-        return self.needs <= server.extensions
+        return self.needs <= server.extensions and server.only in (None, self.name)
 
 
 def _sessions(kind, label, needs, measure):
@@ -196,6 +207,7 @@ WORKS = {work.name: work for work in (
     *_sessions("plain", "4 KiB in the clear", (), Bench.plain),
     *_sessions("tls", "4 KiB, STARTTLS, full handshake", ("STARTTLS",), Bench.tls),
     *_sessions("resumed", "4 KiB, STARTTLS, resumed", ("STARTTLS", "resume"), Bench.resumed),
+    Work("hardened", "4 KiB in the clear, 10 at once, in units of systemd", Bench.hardened, ("systemd",)),
     Work("big-data", "100 MB in the clear, DATA", lambda b, s: b.big(s, "plain", 0), big=True),
     Work("big-bdat", "100 MB in the clear, BDAT", lambda b, s: b.big(s, "plain", CHUNK), ("BDAT",), big=True),
     Work("big-tls-data", "100 MB over TLS, DATA", lambda b, s: b.big(s, "starttls", 0), ("STARTTLS",),

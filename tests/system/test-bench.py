@@ -29,6 +29,7 @@ def test_everything_is_measured():
     done = bench("--quick", "--out", out)
     harness.equal(done.returncode, 0, done.stderr[-2000:])
     figures = json.loads((out / "figures.json").read_text())
+    check_units(figures)
     harness.equal({work: told for work, told in figures["unable"].items() if told}, {})
     for server in ("postern-exec", "postern-tcpserver", "postern-listen", "aiosmtpd"):
         check_sense(figures["samples"], server)
@@ -49,16 +50,39 @@ def check_sense(samples, server):
     assert samples["greeting"][server][0]["wall"] > 0
 
 
+def check_units(figures):
+    """What is told of a machine that boots no systemd is no fault; where it does, hardening costs a lot."""
+    told = figures["unable"].get("hardened", {})
+    if all("no systemd can be booted" in reason for reason in told.values()):
+        told.clear()
+    if "hardened" in figures["samples"]:
+        units = figures["samples"]["hardened"]
+        listen, accept, hardened = (units[f"systemd-{name}"][0]["cpu"] for name in ("listen", "accept", "hardened"))
+        assert 0.1 < listen < accept < hardened < 1000, f"{listen}, {accept} and {hardened} ms a session"
+
+
 @harness.senseless_when_sanitized
 def test_nothing_is_left_behind_when_it_is_ended():
     harness.need_root("machines and control groups")
     harness.packages()
-    run = harness.start(RUN, harness.build, "--quick", "--servers", "postern-tcpserver,postfix",
-                        "--rounds", 1000, env=environment(), stderr=subprocess.DEVNULL)
+    scratch = harness.scratch()
+    run = harness.start(RUN, harness.build, "--quick", "--servers", "postern-tcpserver,postfix,systemd-accept",
+                        "--works", "plain-1,hardened", "--rounds", 1000, "--scratch", scratch, env=environment(),
+                        stderr=subprocess.DEVNULL)
     harness.eventually(lambda: len(groups(run.pid)) == 2, "two servers", 60)
+    if os.path.exists("/lib/systemd/systemd"):
+        harness.eventually(lambda: machines(scratch), "a systemd", 60)
     run.terminate()
     assert run.wait(harness.PATIENCE) != 0
     harness.equal(groups(run.pid), [], "control groups, and the processes in them")
+    harness.equal(machines(scratch), [], "a systemd")
+    harness.equal(os.listdir(scratch), [])
+
+
+def machines(folder):
+    """Those who hold a systemd with its state there, one that boots included."""
+    lines = harness.run("ps", "-eo", "args=").stdout.splitlines()
+    return [line for line in lines if f"with-systemd inner {folder}" in line]
 
 
 def groups(pid):
