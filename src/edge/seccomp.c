@@ -127,6 +127,7 @@ static const uint16_t allowed_accepting[] = {
 	SYS_dup3,
 	SYS_set_robust_list,
 	SYS_wait4,
+	SYS_tgkill, /* whatever its number: who is forked has another */
 #ifdef SYS_dup2
 	SYS_dup2,
 #endif
@@ -139,6 +140,10 @@ static const struct bpf_rule conditional_accepting[] = {
 };
 
 static const uint16_t deadly_forked[] = { SYS_clone };
+
+static const struct bpf_rule conditional_forked[] = {
+	{ SYS_tgkill, EPERM, { { 0, ARG_IS_OWN_PID, 0 } } }, /* abort() */
+};
 
 static const struct bpf_table stage_a = {
 	.allowed = allowed,
@@ -162,6 +167,8 @@ static const struct bpf_table accepting = {
 static const struct bpf_table forked = {
 	.deadly = deadly_forked,
 	.n_deadly = COUNT(deadly_forked),
+	.rules = conditional_forked,
+	.n_rules = COUNT(conditional_forked),
 	.others = SECCOMP_RET_ALLOW,
 };
 

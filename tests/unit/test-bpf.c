@@ -148,10 +148,47 @@ static void test_arguments_decide(void)
 	}
 }
 
+static void test_a_table_says_more_than_its_base(void)
+{
+	static const uint16_t allowed[] = { 1, 2 }, deadly[] = { 3, 4 },
+			      also[] = { 4, 6 };
+	static const uint16_t no_more[] = { 2 };
+	static const struct bpf_rule base_rule = { 5, EPERM, { { 0, ARG_IS, 7 } } };
+	static const struct bpf_rule rules[] = { { 3, EPERM, { { 0, ARG_IS, 8 } } },
+		{ 5, EPERM, { { 0, ARG_IS, 9 } } } };
+	const struct bpf_table base = { allowed, 2, deadly, 2, &base_rule, 1,
+		SECCOMP_RET_ALLOW, NULL };
+	const struct bpf_table t = { also, 2, no_more, 1, rules, 2, OTHERS, &base };
+	const struct {
+		int nr;
+		uint64_t arg;
+		uint32_t expected;
+	} cases[] = {
+		{ 0, 0, OTHERS },
+		{ 1, 0, SECCOMP_RET_ALLOW },
+		{ 2, 0, SECCOMP_RET_KILL_PROCESS },
+		{ 3, 8, SECCOMP_RET_ALLOW },
+		{ 3, 7, REFUSED },
+		{ 4, 0, SECCOMP_RET_ALLOW },
+		{ 5, 9, SECCOMP_RET_ALLOW },
+		{ 5, 7, REFUSED },
+		{ 6, 0, SECCOMP_RET_ALLOW },
+		{ 7, 0, OTHERS },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		const struct seccomp_data data = {
+			.nr = cases[i].nr, .arch = ARCH, .args = { cases[i].arg }
+		};
+		CHECK(verdict(&t, &data) == cases[i].expected);
+	}
+}
+
 static const struct test tests[] = {
 	TEST(test_every_number_has_its_verdict),
 	TEST(test_numbers_of_other_worlds_are_refused),
 	TEST(test_arguments_decide),
+	TEST(test_a_table_says_more_than_its_base),
 };
 
 int main(void)

@@ -31,11 +31,13 @@ static const int deadly[] = { SYS_execve, SYS_execveat, SYS_clone, SYS_clone3, S
 static const int unknown[] = { SYS_kill, SYS_tkill, SYS_rt_sigqueueinfo, SYS_pidfd_open,
 	SYS_pidfd_send_signal, SYS_symlinkat, SYS_mknodat, SYS_fchmod, SYS_fchmodat,
 	SYS_fchownat, SYS_truncate, SYS_utimensat, SYS_setxattr, SYS_fsetxattr,
-	SYS_getdents64, SYS_chdir, SYS_bind, SYS_listen, SYS_accept4, SYS_socketpair,
-	SYS_pipe2, SYS_dup3, SYS_shmget, SYS_shmat, SYS_msgget, SYS_mq_open,
-	SYS_inotify_init1, SYS_epoll_create1, SYS_timer_create, SYS_timerfd_create,
-	SYS_setrlimit, SYS_setpriority, SYS_setsid, SYS_sched_setaffinity, SYS_splice,
-	SYS_vmsplice, SYS_pkey_mprotect, SYS_name_to_handle_at, SYS_sendmmsg, SYS_umask };
+	SYS_getdents64, SYS_chdir, SYS_bind, SYS_listen, SYS_socketpair, SYS_pipe2,
+	SYS_shmget, SYS_shmat, SYS_msgget, SYS_mq_open, SYS_inotify_init1,
+	SYS_epoll_create1, SYS_timer_create, SYS_timerfd_create, SYS_setrlimit,
+	SYS_setpriority, SYS_setsid, SYS_sched_setaffinity, SYS_splice, SYS_vmsplice,
+	SYS_pkey_mprotect, SYS_name_to_handle_at, SYS_sendmmsg, SYS_umask };
+
+static const int of_who_accepts[] = { SYS_accept4, SYS_dup3 };
 
 static int try_open(const struct yard *y, const char *path, int flags)
 {
@@ -265,11 +267,12 @@ static int do_call(const struct yard *y)
 	return errno_of(syscall(y->call, -1L, -1L, -1L, -1L, -1L, -1L));
 }
 
-static void attempt_calls(const int *calls, size_t n, int expected)
+static void attempt_calls(const int *calls, size_t n, int expected, bool alone)
 {
 	struct yard y;
 
 	yard_init(&y);
+	y.alone = alone;
 	for (size_t i = 0; i < n; i++) {
 		const struct attempt a = { "call", do_call, expected, expected, 0 };
 
@@ -282,12 +285,13 @@ static void attempt_calls(const int *calls, size_t n, int expected)
 
 static void test_calls_nobody_needs_end_the_process(void)
 {
-	attempt_calls(deadly, TEST_COUNT(deadly), KILLED);
+	attempt_calls(deadly, TEST_COUNT(deadly), KILLED, false);
 }
 
 static void test_other_calls_look_unknown(void)
 {
-	attempt_calls(unknown, TEST_COUNT(unknown), ENOSYS);
+	attempt_calls(unknown, TEST_COUNT(unknown), ENOSYS, false);
+	attempt_calls(of_who_accepts, TEST_COUNT(of_who_accepts), ENOSYS, true);
 }
 
 static const struct test tests[] = {
