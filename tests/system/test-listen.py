@@ -314,6 +314,161 @@ def test_a_process_leaves_no_descriptor_of_the_listener_to_a_connection():
     client.quit()
 
 
+def status_of(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
+def test_who_accepts_is_shut_in_before_anybody_comes():
+    here = with_tls().listen()
+    status = status_of(acceptor(here))
+    harness.equal((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"))
+    harness.equal(int(status["CapEff"], 16) & ~0b11, 0, "CAP_CHOWN and CAP_DAC_OVERRIDE at most")
+    client = here.client()
+    connection = status_of(connections(here)[0])
+    assert int(connection["Seccomp_filters"]) > int(status["Seccomp_filters"]), "it forks no more"
+    client.quit()
+
+
+def test_who_accepts_is_the_user():
+    harness.need_root()
+    here = Listening(user="nobody")
+    here.root.chmod(0o777)
+    here.dir.chmod(0o755)
+    here.listen()
+    client = here.client()
+    nobody = harness.run("id", "-u", "nobody").stdout.strip()
+    for pid in (acceptor(here), connections(here)[0]):
+        harness.equal(set(status_of(pid)["Uid"].split("\t")), {nobody})
+    deliver(client)
+
+
+def test_connections_of_earlier_settings_count():
+    here = Listening(source_connection_limit=3).listen()
+    clients = [here.client(), here.client()]
+    here.set(source_connection_limit=3, hostname="other.example.org")
+    clients.append(here.client(greeting=False))
+    clients[2].expect(220, "other.example.org")
+    here.client(greeting=False).expect(421, "4.7.0 Too many connections")
+    clients[0].quit()
+    harness.eventually(lambda: "220" in replies_of(here), "its place is free again")
+    here.hear("STATUS=Ready; 2 connections")
+    for client in clients[1:]:
+        deliver(client)
+
+
+def test_many_changes_while_a_session_lasts():
+    here = Listening().listen()
+    first = here.client()
+    first.ehlo()
+    waiting = []
+    for n in range(20):
+        here.set(hostname=f"h{n}.example.org")
+        waiting.append(here.client(greeting=False))
+        waiting[-1].expect(220, f"h{n}.example.org")
+    assert len(children(here.process.pid)) <= 17, "the oldest do not wait for ever"
+    for client in waiting:
+        client.quit()
+    harness.eventually(lambda: len(children(here.process.pid)) <= 2, "the others end with their connections")
+    harness.equal(first.message(harness.sample()).code, 250)
+    first.quit()
+    harness.equal(here.records("error"), [])
+
+
+def test_a_log_that_was_moved_away_is_written_anew():
+    here = Listening()
+    log, old = here.dir / "records", here.dir / "records.1"
+    here.set(log=f"json:{log}").listen()
+    deliver(here.client())
+    harness.eventually(lambda: '"session"' in log.read_text(), "a record")
+    log.rename(old)
+    deliver(here.client())
+    harness.eventually(lambda: log.exists() and '"session"' in log.read_text(), "a record in the new file")
+    harness.equal(old.read_text().count('"event":"session"'), 1)
+
+
+def test_a_mail_root_in_place_of_the_old_one_is_used():
+    here = Listening().listen()
+    deliver(here.client())
+    old = here.root.rename(here.dir / "old")
+    deliver(here.client())
+    harness.equal((len(here.new()), len(list((old / "box/new").iterdir()))), (1, 1))
+
+
+def test_a_mail_root_that_is_made_later_is_used():
+    here = Listening(maildir_create="no")
+    here.root.rmdir()
+    here.listen()
+    for _ in range(2):
+        client = here.client(greeting=False)
+        client.expect(421, "4.3.5")
+        client.expect_end()
+    for part in ("tmp", "new", "cur"):
+        (here.maildir / part).mkdir(parents=True)
+    deliver(here.client())
+
+
+def test_a_new_table_counts_from_the_next_connection_on():
+    here = Listening()
+    table = here.dir / "recipients"
+    table.write_text(f"{RECIPIENT} {here.maildir.name}\n")
+    here.set(recipients=table).listen()
+    deliver(here.client())
+    table.write_text("somebody@example.org box\n")
+    client = here.client()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    client.say(f"RCPT TO:<{RECIPIENT}>", 550)
+    client.quit()
+
+
+def test_a_client_with_a_priority_of_its_own():
+    here = with_tls()
+    rules = here.dir / "clients"
+    rules.write_text("127.0.0.2 tls-priority=NORMAL:-VERS-ALL:+VERS-TLS1.2\n")
+    here.set(pair=here.pair, clients=rules).listen()
+    for address, version in (("127.0.0.1", "TLSv1.3"), ("127.0.0.2", "TLSv1.2")):
+        client = here.client(client=address)
+        client.ehlo()
+        client.starttls()
+        harness.equal(client.socket.version(), version)
+        client.ehlo()
+        harness.equal(client.message(harness.sample()).code, 250)
+        client.quit()
+
+
+@harness.table(in_the_clear=False, through_tls=True)
+def test_an_internationalized_address(through_tls):
+    here = (with_tls() if through_tls else Listening()).listen()
+    client = here.client()
+    client.ehlo()
+    if through_tls:
+        client.starttls()
+        client.ehlo()
+    client.say("MAIL FROM:<jos\u00e9@b\u00fccher.example> SMTPUTF8", 250)
+    client.say(f"RCPT TO:<{RECIPIENT}>", 250)
+    client.quit()
+
+
+def test_who_accepts_is_replaced_when_it_is_gone():
+    here = Listening().listen()
+    session = here.client()
+    os.kill(acceptor(here), signal.SIGKILL)
+    harness.eventually(lambda: here.records("error"), "a record")
+    harness.contains(here.records("error")[0]["text"], "which accepts connections, has ended (signal 9)")
+    deliver(here.client())
+    deliver(session)
+
+
+def test_who_accepts_ends_with_the_listener():
+    here = Listening().listen()
+    session, pid = here.client(), acceptor(here)
+    here.process.kill()
+    here.process.wait(harness.PATIENCE)
+    harness.eventually(lambda: not os.path.exists(f"/proc/{pid}"), "it has ended")
+    deliver(session)
+
+
 def test_socket_activation_hands_over_the_socket():
     harness.need("systemd-socket-activate")
     here = Listening()
