@@ -88,11 +88,39 @@ static int allow_writes(struct landlock *l, const struct sandbox_dirs *dirs)
 	return 0;
 }
 
+/* As Debian names a directory after the machine's architecture: x86_64-linux-gnu. */
+static bool is_architecture(const char *name)
+{
+	const char *rest = strchr(name, '-');
+
+	return rest && strncmp(rest, "-linux-", 7) == 0 && !strchr(rest, '/');
+}
+
+/*
+ * True when another directory of the path, such as /lib, has it in it. Only of those of an architecture:
+ * others may be links to somewhere else, and then a rule above them is none for them.
+ */
+static bool is_within_another(const Dl_serinfo *path, unsigned i)
+{
+	const char *name = path->dls_serpath[i].dls_name;
+
+	for (unsigned j = 0; j < path->dls_cnt; j++) {
+		const char *above = path->dls_serpath[j].dls_name;
+		size_t n = strlen(above);
+
+		if (strncmp(name, above, n) == 0 && name[n] == '/' &&
+			is_architecture(name + n + 1))
+			return true;
+	}
+	return false;
+}
+
 /* The directories in which dlopen() searches: of DT_RPATH, LD_LIBRARY_PATH and the system. */
 static int allow_search_path(struct landlock *l, void *program)
 {
 	Dl_serinfo size;
 	OWNED Dl_serinfo *path = NULL;
+	int r = 0;
 
 	if (dlinfo(program, RTLD_DI_SERINFOSIZE, &size) < 0)
 		return -ELIBACC;
@@ -103,13 +131,10 @@ static int allow_search_path(struct landlock *l, void *program)
 	path->dls_cnt = size.dls_cnt;
 	if (dlinfo(program, RTLD_DI_SERINFO, path) < 0)
 		return -ELIBACC;
-	for (unsigned i = 0; i < size.dls_cnt; i++) {
-		int r = allow_read(l, path->dls_serpath[i].dls_name, LANDLOCK_READ);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	for (unsigned i = 0; r == 0 && i < size.dls_cnt; i++)
+		if (!is_within_another(path, i))
+			r = allow_read(l, path->dls_serpath[i].dls_name, LANDLOCK_READ);
+	return r;
 }
 
 static int allow_files(struct landlock *l, const char *const *files)
