@@ -1,7 +1,9 @@
 /*
  * Promises a program that does what the tables say, whatever their length; refuses to know what the
- * calls are. The search for a call's number has two steps, as the kernel tries every number once when
- * it puts the filter in force: a plain list costs it more, a tree costs us more.
+ * calls are. A process that takes one message pays more for the kernel's translation of the program than
+ * for running it, so it is short: numbers are bits of words, and one test settles all calls of a word
+ * that have the same verdict. The kernel would also try every number once, to find those that are allowed
+ * whatever their arguments; it gives up at the first step that it does not follow, so one comes first.
  *
  * The program is written from its end to its start: jumps only go forward, so the target of each is
  * known when it is written. A label is an index into the program.
@@ -22,6 +24,7 @@
 #endif
 
 #define JUMP_MAX 254 /* an offset is an octet, and put_branch() may add one */
+#define RETURN (BPF_RET | BPF_K)
 
 static inline size_t put(
 	struct bpf_program *p, uint16_t code, uint32_t k, size_t yes, size_t no)
@@ -31,14 +34,14 @@ static inline size_t put(
 	return p->first;
 }
 
-static size_t put_return(struct bpf_program *p, uint32_t action)
+static inline size_t put_step(struct bpf_program *p, uint16_t code, uint32_t k)
 {
-	return put(p, BPF_RET | BPF_K, action, 0, 0);
+	return put(p, code, k, 0, 0);
 }
 
 static size_t put_load(struct bpf_program *p, size_t offset)
 {
-	return put(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+	return put_step(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset);
 }
 
 /* A label as near as a conditional jump can reach: itself, or a jump to it. */
@@ -48,7 +51,7 @@ static inline size_t reach(struct bpf_program *p, size_t label)
 
 	if (offset <= JUMP_MAX)
 		return label;
-	return put(p, BPF_JMP | BPF_JA, (uint32_t)offset, 0, 0);
+	return put_step(p, BPF_JMP | BPF_JA, (uint32_t)offset);
 }
 
 static inline size_t put_branch(
@@ -60,79 +63,131 @@ static inline size_t put_branch(
 	return put(p, BPF_JMP | BPF_K | test, k, near_yes - p->first, near_no - p->first);
 }
 
+/* The returns are the end of the program, one for each action. */
+static size_t put_return(struct bpf_program *p, uint32_t action)
+{
+	for (size_t i = BPF_PROGRAM_MAX; i-- > p->first && p->at[i].code == RETURN;)
+		if (p->at[i].k == action)
+			return i;
+	return put_step(p, RETURN, action);
+}
+
 /* Both architectures are little-endian: the low half of an argument comes first. */
-static size_t put_check(
+static size_t low_half(const struct bpf_check *c)
+{
+	return offsetof(struct seccomp_data, args) + c->arg * sizeof(uint64_t);
+}
+
+/* With the low half of the argument loaded. */
+static size_t put_test(
 	struct bpf_program *p, const struct bpf_check *c, size_t yes, size_t no)
 {
-	size_t low = offsetof(struct seccomp_data, args) + c->arg * sizeof(uint64_t);
-
 	switch (c->test) {
 	case ARG_ANY:
 		return yes;
 	case ARG_IS:
-		put_branch(p, BPF_JEQ, c->value, yes, no);
-		return put_load(p, low);
+		return put_branch(p, BPF_JEQ, c->value, yes, no);
 	case ARG_HAS_NO:
-		put_branch(p, BPF_JSET, c->value, no, yes);
-		return put_load(p, low);
+		return put_branch(p, BPF_JSET, c->value, no, yes);
 	case ARG_IS_OWN_PID:
-		put_branch(p, BPF_JEQ, (uint32_t)getpid(), yes, no);
-		return put_load(p, low);
+		return put_branch(p, BPF_JEQ, (uint32_t)getpid(), yes, no);
 	case ARG_IS_NULL:
 		put_branch(p, BPF_JEQ, 0, yes, no);
-		yes = put_load(p, low + sizeof(uint32_t));
-		put_branch(p, BPF_JEQ, 0, yes, no);
-		return put_load(p, low);
+		yes = put_load(p, low_half(c) + sizeof(uint32_t));
+		return put_branch(p, BPF_JEQ, 0, yes, no);
 	}
 	assert(false);
 	return no;
 }
 
-static size_t put_rule(
-	struct bpf_program *p, const struct bpf_rule *r, size_t allow, size_t otherwise)
+/* True when a test of `before`, whatever came of it, leaves loaded what `c` tests. */
+static bool leaves_loaded(const struct bpf_check *before, const struct bpf_check *c)
 {
-	size_t next = put_check(p, &r->checks[1], allow, otherwise);
-
-	return put_check(p, &r->checks[0], next, otherwise);
+	return before->arg == c->arg &&
+	       (before->test == ARG_IS || before->test == ARG_HAS_NO);
 }
 
-enum verdict {
-	OTHERS,
-	ALLOW,
-	KILL,
-	RULES, /* and from here on the rows of table.rules */
-};
-
-/* What becomes of each call. Neighbours with one verdict are a run. */
-struct plan {
-	uint8_t verdict[BPF_CALLS];
-	size_t label[RULES + BPF_RULES_MAX];
-	size_t n_rules; /* of all tables so far */
-};
-
-static void plan_set(struct plan *plan, uint16_t call, size_t verdict)
+static size_t put_check(struct bpf_program *p, const struct bpf_check *c, bool loaded,
+	size_t yes, size_t no)
 {
-	assert(call < BPF_CALLS - 1);
-	plan->verdict[call] = (uint8_t)verdict;
+	size_t test = put_test(p, c, yes, no);
+
+	return loaded || c->test == ARG_ANY ? test : put_load(p, low_half(c));
+}
+
+/* True when both rows ask for the same first, so that it is asked but once. */
+static bool share_first(const struct bpf_rule *a, const struct bpf_rule *b)
+{
+	const struct bpf_check *x = &a->checks[0], *y = &b->checks[0];
+
+	return a->call == b->call && x->arg == y->arg && x->test == y->test &&
+	       x->value == y->value;
+}
+
+/* True when each way from that row to the next of its call leaves loaded what `c` tests. */
+static bool passes_on(const struct bpf_rule *r, const struct bpf_check *c)
+{
+	return leaves_loaded(&r->checks[0], c) &&
+	       (r->checks[1].test == ARG_ANY || leaves_loaded(&r->checks[1], c));
+}
+
+/* What becomes of the calls: those of a word as its bits. */
+struct plan {
+	uint32_t allowed[BPF_WORDS];
+	uint32_t deadly[BPF_WORDS];
+	uint32_t ruled[BPF_WORDS];
+	struct {
+		uint16_t call;
+		size_t label;
+	} rules[BPF_RULES_MAX]; /* the last of a call counts */
+	size_t n_rules;
+	size_t allow, kill, others;
+};
+
+static void plan_set(struct plan *plan, uint32_t *words, uint16_t call)
+{
+	uint32_t word = call / 32, bit = 1U << call % 32;
+
+	assert(call < BPF_CALLS);
+	plan->allowed[word] &= ~bit;
+	plan->deadly[word] &= ~bit;
+	plan->ruled[word] &= ~bit;
+	words[word] |= bit;
+}
+
+static void plan_rule(struct plan *plan, uint16_t call, size_t label)
+{
+	assert(plan->n_rules < BPF_RULES_MAX);
+	plan->rules[plan->n_rules].call = call;
+	plan->rules[plan->n_rules++].label = label;
+	plan_set(plan, plan->ruled, call);
 }
 
 /* Each row of a call goes on with the next, the last with its errno. */
 static void put_rules(struct bpf_program *p, const struct bpf_table *t, struct plan *plan)
 {
-	size_t allow = put_return(p, SECCOMP_RET_ALLOW);
-	size_t next = allow, first = RULES + plan->n_rules;
+	size_t next = 0; /* when the first check fails */
+	size_t beside = 0; /* when only the second does */
 
-	plan->n_rules += t->n_rules;
-	assert(plan->n_rules <= BPF_RULES_MAX);
 	for (size_t i = t->n_rules; i-- > 0;) {
 		const struct bpf_rule *r = &t->rules[i];
+		bool starts = i == 0 || r[-1].call != r->call;
 
 		assert(r->otherwise || (i + 1 < t->n_rules && r[1].call == r->call));
 		if (r->otherwise)
-			next = put_return(p, SECCOMP_RET_ERRNO | r->otherwise);
-		next = put_rule(p, r, allow, next);
-		plan->label[first + i] = next;
-		plan_set(plan, r->call, first + i);
+			next = beside = put_return(p, SECCOMP_RET_ERRNO | r->otherwise);
+		if (!starts && share_first(r - 1, r)) {
+			beside = put_check(p, &r->checks[1],
+				leaves_loaded(&r[-1].checks[1], &r->checks[1]),
+				plan->allow, beside);
+			continue;
+		}
+		beside = put_check(p, &r->checks[1],
+			leaves_loaded(&r->checks[0], &r->checks[1]), plan->allow, beside);
+		next = beside = put_check(p, &r->checks[0],
+			!starts && passes_on(r - 1, &r->checks[0]), beside, next);
+		if (starts)
+			plan_rule(plan, r->call, next);
 	}
 }
 
@@ -142,67 +197,104 @@ static void put_table(struct bpf_program *p, const struct bpf_table *t, struct p
 	if (t->base)
 		put_table(p, t->base, plan);
 	for (size_t i = 0; i < t->n_allowed; i++)
-		plan_set(plan, t->allowed[i], ALLOW);
+		plan_set(plan, plan->allowed, t->allowed[i]);
 	for (size_t i = 0; i < t->n_deadly; i++)
-		plan_set(plan, t->deadly[i], KILL);
+		plan_set(plan, plan->deadly, t->deadly[i]);
 	put_rules(p, t, plan);
 }
 
-/* The first call of the next run. */
-static uint32_t run_end(const struct plan *plan, uint32_t call)
+/* Where the conditional calls of a word go on; the rest goes to `label`. */
+static size_t put_ruled(
+	struct bpf_program *p, const struct plan *plan, uint32_t word, size_t label)
 {
-	const uint8_t verdict = plan->verdict[call];
+	uint32_t left = plan->ruled[word];
 
-	do {
-		call++;
-	} while (call < BPF_CALLS && plan->verdict[call] == verdict);
-	return call;
+	for (size_t i = plan->n_rules; left && i-- > 0;) {
+		uint16_t call = plan->rules[i].call;
+		uint32_t bit = call / 32 == word ? 1U << call % 32 & left : 0;
+
+		if (bit)
+			label = put_branch(p, BPF_JSET, bit, plan->rules[i].label, label);
+		left &= ~bit;
+	}
+	return label;
 }
 
-/* Some runs, searched in turn. */
-struct block {
-	uint32_t call; /* the first */
-	size_t label;
-};
-
-/* First the blocks, from the highest down; then the runs of one, the same way. */
-static size_t put_search(struct bpf_program *p, const struct plan *plan)
+/* The calls of one word, with the bit of the call's number in X. */
+static size_t put_word(struct bpf_program *p, const struct plan *plan, uint32_t word)
 {
-	struct block blocks[BPF_CALLS / BPF_BLOCK];
-	size_t n_runs = 0;
-	size_t n = 0;
+	size_t label = put_ruled(p, plan, word, plan->others);
 
-	for (uint32_t call = 0; call < BPF_CALLS; call = run_end(plan, call)) {
-		size_t label = plan->label[plan->verdict[call]];
+	if (plan->deadly[word])
+		label = put_branch(p, BPF_JSET, plan->deadly[word], plan->kill, label);
+	if (plan->allowed[word])
+		label = put_branch(p, BPF_JSET, plan->allowed[word], plan->allow, label);
+	return label == plan->others ? label : put_step(p, BPF_MISC | BPF_TXA, 0);
+}
 
-		if (n_runs++ % BPF_BLOCK == 0)
-			blocks[n++] = (struct block){ call, label };
-		else
-			blocks[n - 1].label =
-				put_branch(p, BPF_JGE, call, label, blocks[n - 1].label);
-	}
-	for (size_t i = 1; i < n; i++)
-		blocks[0].label = put_branch(
-			p, BPF_JGE, blocks[i].call, blocks[i].label, blocks[0].label);
-	return blocks[0].label;
+/* The words from `first` to before `end`, with the number in A. */
+static size_t put_words(
+	struct bpf_program *p, const struct plan *plan, uint32_t first, uint32_t end)
+{
+	uint32_t middle = first + (end - first) / 2;
+	size_t above, below;
+
+	if (end - first == 1)
+		return put_word(p, plan, first);
+	above = put_words(p, plan, middle, end);
+	below = put_words(p, plan, first, middle);
+	return above == below ? above : put_branch(p, BPF_JGE, middle * 32, above, below);
+}
+
+/* One more than the last word that has a call in it. */
+static uint32_t count_words(const struct plan *plan)
+{
+	uint32_t n = BPF_WORDS;
+
+	while (n > 1 &&
+		!(plan->allowed[n - 1] | plan->deadly[n - 1] | plan->ruled[n - 1]))
+		n--;
+	return n;
+}
+
+static void put_search(struct bpf_program *p, const struct plan *plan)
+{
+	uint32_t n_words = count_words(plan);
+	size_t known = put_words(p, plan, 0, n_words);
+
+	/* the numbers of x32 are above all of ours: they are among the others */
+	put_branch(p, BPF_JGE, n_words * 32, plan->others, known);
+	known = put_load(p, offsetof(struct seccomp_data, nr));
+	put_branch(p, BPF_JEQ, ARCH, known, plan->kill);
+	put_load(p, offsetof(struct seccomp_data, arch));
+	put_step(p, BPF_MISC | BPF_TAX, 0);
+	put_step(p, BPF_ALU | BPF_LSH | BPF_X, 0);
+	put_step(p, BPF_LD | BPF_IMM, 1);
+	put_step(p, BPF_MISC | BPF_TAX, 0);
+	put_step(p, BPF_ALU | BPF_AND | BPF_X, 0);
+	put_load(p, offsetof(struct seccomp_data, nr));
+	put_step(p, BPF_LDX | BPF_IMM, 31);
+}
+
+/* So that they stand together, where put_return() finds them. */
+static void put_returns(struct bpf_program *p, const struct bpf_table *t)
+{
+	if (t->base)
+		put_returns(p, t->base);
+	for (size_t i = 0; i < t->n_rules; i++)
+		if (t->rules[i].otherwise)
+			put_return(p, SECCOMP_RET_ERRNO | t->rules[i].otherwise);
 }
 
 void bpf_assemble(struct bpf_program *p, const struct bpf_table *t)
 {
-	struct plan plan = { .verdict = { OTHERS } };
-	size_t known; /* the way on for our own architecture */
-	size_t kill;
+	struct plan plan = { 0 };
 
 	p->first = BPF_PROGRAM_MAX;
+	plan.allow = put_return(p, SECCOMP_RET_ALLOW);
+	plan.kill = put_return(p, SECCOMP_RET_KILL_PROCESS);
+	plan.others = put_return(p, t->others);
+	put_returns(p, t);
 	put_table(p, t, &plan);
-	plan.label[OTHERS] = put_return(p, t->others);
-	plan.label[KILL] = put_return(p, SECCOMP_RET_KILL_PROCESS);
-	plan.label[ALLOW] = put_return(p, SECCOMP_RET_ALLOW);
-	known = put_search(p, &plan);
-	/* The numbers of x32 are above all of ours: they are among the others. */
-	assert(known == p->first);
-	known = put_load(p, offsetof(struct seccomp_data, nr));
-	kill = put_return(p, SECCOMP_RET_KILL_PROCESS);
-	put_branch(p, BPF_JEQ, ARCH, known, kill);
-	put_load(p, offsetof(struct seccomp_data, arch));
+	put_search(p, &plan);
 }

@@ -7,18 +7,14 @@
 #include <stdint.h>
 
 #define BPF_CALLS 512 /* every call in a table has a lower number */
-#define BPF_RULES_MAX 48
-#define BPF_PROGRAM_MAX 1536 /* instructions; the kernel takes BPF_MAXINSNS, 4096 */
+#define BPF_WORDS (BPF_CALLS / 32)
+#define BPF_RULES_MAX 32
 
 /*
- * A call ends at most two runs of calls with one verdict. A branch is at most three instructions, with
- * its jumps; a run has one, a block of runs another, a rule two checks of two, and its errno.
+ * A branch is at most three instructions, with its jumps. A word has up to three and a step; a rule one, two
+ * checks of two branches and two loads, and its errno.
  */
-#define BPF_BLOCK 8
-#define BPF_RUNS(n_calls, n_rules) (2 * ((n_calls) + (n_rules)) + 1)
-#define BPF_LONGEST(n_calls, n_rules)                                                    \
-	(BPF_RUNS(n_calls, n_rules) * 3 * (BPF_BLOCK + 1) / BPF_BLOCK + 17 * (n_rules) + \
-		16)
+#define BPF_PROGRAM_MAX (10 * BPF_WORDS + 20 * BPF_RULES_MAX + 16)
 
 /* Arguments are 32 bits wide, as the kernel reads them; only ARG_IS_NULL sees all 64. */
 enum bpf_test {
@@ -42,7 +38,7 @@ struct bpf_rule {
 	struct bpf_check checks[2];
 };
 
-/* No call is in more than one of the three; BPF_LONGEST is at most BPF_PROGRAM_MAX. */
+/* No call is in more than one of the three. */
 struct bpf_table {
 	const uint16_t *allowed;
 	size_t n_allowed;

@@ -114,13 +114,18 @@ void config_override(struct config *c, const char *pair)
 
 static void read_lines(struct config *c, const char *path, struct span text)
 {
-	char where[CONFIG_FAULT_MAX];
+	char place[CONFIG_FAULT_MAX];
 
 	for (size_t number = 1; text.n; number++) {
 		const char *lf = memchr(text.p, '\n', text.n);
 		size_t n = lf ? (size_t)(lf - text.p) : text.n;
+		struct buf b = BUF(place);
+		const char *where;
 		struct span key, value;
-		snprintf(where, sizeof(where), "%s:%zu", path, number);
+		buf_put_str(&b, path);
+		buf_put_char(&b, ':');
+		buf_put_num(&b, number);
+		where = buf_terminate(&b) ? place : path;
 		switch (conf_parse((struct span){ text.p, n }, &key, &value)) {
 		case CONF_BLANK:
 			break;

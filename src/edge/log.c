@@ -140,16 +140,18 @@ void log_flush(struct log *l)
 {
 	struct span waiting;
 	uint64_t start;
+	char *text;
 
 	log_open(l);
 	if (!l->pending)
 		return;
 	waiting = (struct span){ l->pending, l->n_pending };
+	text = l->pending + l->n_pending;
 	l->n_pending = 0;
 	set_timer(l, LOG_STUCK);
 	start = stream_clock();
 	while (waiting.n && !l->stuck) {
-		struct buf b = { .p = l->pending + LOG_PENDING_MAX, .cap = TEXT_MAX };
+		struct buf b = { .p = text, .cap = TEXT_MAX };
 		struct record r;
 		take_record(&waiting, &r);
 		log_sink_write(l, &r, &b);

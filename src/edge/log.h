@@ -5,7 +5,7 @@
 #include "edge/systemd.h"
 #include "smtp/record.h"
 
-#define LOG_PENDING_MAX (64 * 1024) /* records kept while a client waits */
+#define LOG_PENDING_MAX (32 * 1024) /* records kept while a client waits */
 #define LOG_STUCK 1000 /* milliseconds; a sink that takes longer gets nothing more */
 
 struct log {

@@ -8,13 +8,13 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "edge/account.h"
 #include "edge/landlock.h"
 #include "edge/seccomp.h"
 
@@ -33,41 +33,36 @@ static const char *const tls_files[] = {
 	NULL,
 };
 
-static bool is_user(const struct passwd *pw)
+static bool is_user(const struct account *a)
 {
 	uid_t uid[3];
 	gid_t gid[3];
 
-	if (getresuid(&uid[0], &uid[1], &uid[2]) < 0 ||
-		getresgid(&gid[0], &gid[1], &gid[2]) < 0)
-		return false;
-	for (size_t i = 0; i < 3; i++)
-		if (uid[i] != pw->pw_uid || gid[i] != pw->pw_gid)
-			return false;
-	return true;
+	return getresuid(&uid[0], &uid[1], &uid[2]) == 0 && uid[0] == a->uid &&
+	       uid[1] == a->uid && uid[2] == a->uid &&
+	       getresgid(&gid[0], &gid[1], &gid[2]) == 0 && gid[0] == a->gid &&
+	       gid[1] == a->gid && gid[2] == a->gid;
 }
 
 /* A process that keeps capabilities across setresuid() could still come back. */
-static bool can_return(const struct passwd *pw)
+static bool can_return(const struct account *a)
 {
-	return pw->pw_uid != 0 && (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0);
+	return a->uid != 0 && (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0);
 }
 
 int sandbox_user(const char *user)
 {
-	const struct passwd *pw;
+	struct account a;
+	int r = account_find(user, &a);
 
-	errno = 0;
-	pw = getpwnam(user);
-	if (!pw)
-		return errno && errno != ESRCH ? -errno : -ENOENT;
-	if (is_user(pw))
+	if (r < 0)
+		return r;
+	if (is_user(&a))
 		return 0;
-	if (setgroups(1, &pw->pw_gid) < 0 ||
-		setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) < 0 ||
-		setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) < 0)
+	if (setgroups(1, &a.gid) < 0 || setresgid(a.gid, a.gid, a.gid) < 0 ||
+		setresuid(a.uid, a.uid, a.uid) < 0)
 		return -errno;
-	if (!is_user(pw) || can_return(pw))
+	if (!is_user(&a) || can_return(&a))
 		return -EPERM;
 	return 0;
 }
@@ -93,11 +88,39 @@ static int allow_writes(struct landlock *l, const struct sandbox_dirs *dirs)
 	return 0;
 }
 
+/* As Debian names a directory after the machine's architecture: x86_64-linux-gnu. */
+static bool is_architecture(const char *name)
+{
+	const char *rest = strchr(name, '-');
+
+	return rest && strncmp(rest, "-linux-", 7) == 0 && !strchr(rest, '/');
+}
+
+/*
+ * True when another directory of the path, such as /lib, has it in it. Only of those of an architecture:
+ * others may be links to somewhere else, and then a rule above them is none for them.
+ */
+static bool is_within_another(const Dl_serinfo *path, unsigned i)
+{
+	const char *name = path->dls_serpath[i].dls_name;
+
+	for (unsigned j = 0; j < path->dls_cnt; j++) {
+		const char *above = path->dls_serpath[j].dls_name;
+		size_t n = strlen(above);
+
+		if (strncmp(name, above, n) == 0 && name[n] == '/' &&
+			is_architecture(name + n + 1))
+			return true;
+	}
+	return false;
+}
+
 /* The directories in which dlopen() searches: of DT_RPATH, LD_LIBRARY_PATH and the system. */
 static int allow_search_path(struct landlock *l, void *program)
 {
 	Dl_serinfo size;
 	OWNED Dl_serinfo *path = NULL;
+	int r = 0;
 
 	if (dlinfo(program, RTLD_DI_SERINFOSIZE, &size) < 0)
 		return -ELIBACC;
@@ -108,13 +131,10 @@ static int allow_search_path(struct landlock *l, void *program)
 	path->dls_cnt = size.dls_cnt;
 	if (dlinfo(program, RTLD_DI_SERINFO, path) < 0)
 		return -ELIBACC;
-	for (unsigned i = 0; i < size.dls_cnt; i++) {
-		int r = allow_read(l, path->dls_serpath[i].dls_name, LANDLOCK_READ);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	for (unsigned i = 0; r == 0 && i < size.dls_cnt; i++)
+		if (!is_within_another(path, i))
+			r = allow_read(l, path->dls_serpath[i].dls_name, LANDLOCK_READ);
+	return r;
 }
 
 static int allow_files(struct landlock *l, const char *const *files)

@@ -30,7 +30,7 @@ struct sandbox_report {
 };
 
 /*
- * Gives up root for `user` (a local name): getpwnam, setgroups to its one group, setgid, setuid. No-op
+ * Gives up root for `user` (a local name): its account, setgroups to its one group, setgid, setuid. No-op
  * when the process is that user already. 0, -ENOENT for an unknown name, else -errno.
  */
 int sandbox_user(const char *user);

@@ -112,28 +112,36 @@ static ssize_t raw_read(void *ctx, void *to, size_t n)
 	return got < 0 ? -errno : got;
 }
 
-/* A pipe takes PIPE_BUF octets without blocking once it is ready; a socket is asked not
- * to block. */
-static ssize_t write_some(int fd, const void *from, size_t n)
+/*
+ * A socket is asked not to block; a pipe takes PIPE_BUF octets without blocking once it is ready, and is
+ * not tried before.
+ */
+static ssize_t write_some(int fd, const void *from, size_t n, bool ready)
 {
 	ssize_t put = send(fd, from, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-	if (put < 0 && errno == ENOTSOCK)
-		put = write(fd, from, n < PIPE_BUF ? n : PIPE_BUF);
-	return put;
+	if (put >= 0 || errno != ENOTSOCK)
+		return put;
+	if (ready)
+		return write(fd, from, n < PIPE_BUF ? n : PIPE_BUF);
+	errno = EAGAIN;
+	return -1;
 }
 
+/* Mostly there is room: only who has none is waited for. */
 static ssize_t raw_write(void *ctx, const void *from, size_t n)
 {
 	struct stream *s = ctx;
+	bool ready = false;
 	ssize_t put;
 
-	do {
+	while ((put = write_some(s->out, from, n, ready)) < 0 &&
+		(errno == EINTR || errno == EAGAIN)) {
 		int r = wait_for(s, s->out, POLLOUT);
 		if (r < 0)
 			return r;
-		put = write_some(s->out, from, n);
-	} while (put < 0 && (errno == EINTR || errno == EAGAIN));
+		ready = true;
+	}
 	return put < 0 ? -errno : put;
 }
 

@@ -20,6 +20,11 @@
 #define MANY 120
 #define X32 0x40000000
 
+/* A and X are registers of the machine that the kernel's networking(7) filters are written for. */
+struct machine {
+	uint32_t a, x;
+};
+
 static uint32_t jump(const struct sock_filter *i, uint32_t a)
 {
 	switch (i->code) {
@@ -36,20 +41,51 @@ static uint32_t jump(const struct sock_filter *i, uint32_t a)
 	}
 }
 
+static bool step(
+	struct machine *m, const struct sock_filter *i, const struct seccomp_data *data)
+{
+	switch (i->code) {
+	case BPF_LD | BPF_W | BPF_ABS:
+		if (i->k + sizeof(m->a) > sizeof(*data))
+			return false;
+		memcpy(&m->a, (const char *)data + i->k, sizeof(m->a));
+		return true;
+	case BPF_LD | BPF_IMM:
+		m->a = i->k;
+		return true;
+	case BPF_LDX | BPF_IMM:
+		m->x = i->k;
+		return true;
+	case BPF_ALU | BPF_AND | BPF_X:
+		m->a &= m->x;
+		return true;
+	case BPF_ALU | BPF_LSH | BPF_X: /* by more than the width is not defined */
+		m->a <<= m->x % 32;
+		return m->x < 32;
+	case BPF_MISC | BPF_TAX:
+		m->x = m->a;
+		return true;
+	case BPF_MISC | BPF_TXA:
+		m->a = m->x;
+		return true;
+	default:
+		return false;
+	}
+}
+
 static uint32_t run(const struct bpf_program *p, const struct seccomp_data *data)
 {
-	uint32_t a = 0;
+	struct machine m = { 0, 0 };
 
 	for (size_t pc = p->first; pc < BPF_PROGRAM_MAX; pc++) {
 		const struct sock_filter *i = &p->at[pc];
 
 		if (i->code == (BPF_RET | BPF_K))
 			return i->k;
-		if (i->code == (BPF_LD | BPF_W | BPF_ABS) &&
-			i->k + sizeof(a) <= sizeof(*data))
-			memcpy(&a, (const char *)data + i->k, sizeof(a));
-		else
-			pc += jump(i, a);
+		if (BPF_CLASS(i->code) == BPF_JMP)
+			pc += jump(i, m.a);
+		else if (!step(&m, i, data))
+			return FAULT;
 	}
 	return FAULT;
 }
@@ -62,23 +98,19 @@ static uint32_t verdict(const struct bpf_table *t, const struct seccomp_data *da
 	return run(&p, data);
 }
 
-/* Two of every four numbers: the program is longer than a conditional jump reaches. */
+/* Two of every four numbers. */
 static void test_every_number_has_its_verdict(void)
 {
-	static const struct bpf_rule rule = { 511 - 1, EPERM, { { 0, ARG_IS, 7 } } };
+	static const struct bpf_rule rule = { 511, EPERM, { { 0, ARG_IS, 7 } } };
 	uint16_t allowed[MANY], deadly[MANY];
 	struct bpf_table t = { allowed, MANY, deadly, MANY, &rule, 1, OTHERS, NULL };
 	struct bpf_program p;
-	size_t far = 0;
 
 	for (uint16_t i = 0; i < MANY; i++) {
 		allowed[i] = (uint16_t)(i * 4);
 		deadly[i] = (uint16_t)(i * 4 + 2);
 	}
 	bpf_assemble(&p, &t);
-	for (size_t i = p.first; i < BPF_PROGRAM_MAX; i++)
-		far += p.at[i].code == (BPF_JMP | BPF_JA);
-	CHECK(far > 0);
 	for (int nr = 0; nr < 1024; nr++) {
 		const struct seccomp_data data = { .nr = nr, .arch = ARCH };
 		uint32_t expected = OTHERS;
@@ -90,6 +122,34 @@ static void test_every_number_has_its_verdict(void)
 		else if (nr == rule.call)
 			expected = REFUSED;
 		CHECK(run(&p, &data) == expected);
+	}
+}
+
+/* The longest rules, in every word of the tables: some are farther than a branch reaches. */
+static void test_the_longest_program_is_right(void)
+{
+	struct bpf_rule rules[BPF_RULES_MAX];
+	struct bpf_table t = {
+		.rules = rules, .n_rules = BPF_RULES_MAX, .others = OTHERS
+	};
+	struct bpf_program p;
+	size_t far = 0;
+
+	for (uint16_t i = 0; i < BPF_RULES_MAX; i++)
+		rules[i] = (struct bpf_rule){ (uint16_t)(i * 16), (uint16_t)(i + 1),
+			{ { 0, ARG_IS_NULL, 0 }, { 1, ARG_IS_NULL, 0 } } };
+	bpf_assemble(&p, &t);
+	for (size_t i = p.first; i < BPF_PROGRAM_MAX; i++)
+		far += p.at[i].code == (BPF_JMP | BPF_JA);
+	CHECK(far > 0);
+	for (int nr = 0; nr < BPF_CALLS; nr++) {
+		struct seccomp_data data = { .nr = nr, .arch = ARCH };
+		bool ruled = nr % 16 == 0;
+
+		CHECK(run(&p, &data) == (ruled ? SECCOMP_RET_ALLOW : OTHERS));
+		data.args[1] = 1;
+		CHECK(run(&p, &data) ==
+			(ruled ? SECCOMP_RET_ERRNO | (uint32_t)(nr / 16 + 1) : OTHERS));
 	}
 }
 
@@ -115,8 +175,19 @@ static void test_arguments_decide(void)
 		{ 10, 0, { { 1, ARG_IS, 5 }, { 2, ARG_HAS_NO, 6 } } },
 		{ 10, EPERM, { { 1, ARG_IS, 0 }, { 2, ARG_IS_NULL, 0 } } },
 		{ 11, EPERM, { { 5, ARG_IS_OWN_PID, 0 } } },
+		/* the same first check */
+		{ 12, 0, { { 1, ARG_IS, 1 }, { 2, ARG_IS, 1 } } },
+		{ 12, 0, { { 1, ARG_IS, 1 }, { 2, ARG_IS, 2 } } },
+		{ 12, 0, { { 1, ARG_IS, 1 }, { 3, ARG_IS, 3 } } },
+		{ 12, 0, { { 1, ARG_IS, 4 }, { 1, ARG_HAS_NO, 8 } } },
+		{ 12, 0, { { 3, ARG_IS, 5 } } },
+		{ 12, EPERM, { { 3, ARG_IS_NULL, 0 } } },
+		{ 13, 0, { { 0, ARG_IS_NULL, 0 }, { 0, ARG_IS, 0 } } },
+		{ 13, EPERM, { { 0, ARG_IS, 6 } } },
 	};
-	const struct bpf_table t = { .rules = rules, .n_rules = 4, .others = OTHERS };
+	const struct bpf_table t = {
+		.rules = rules, .n_rules = TEST_COUNT(rules), .others = OTHERS
+	};
 	const uint64_t pid = (uint64_t)getpid(), high = 1ULL << 32;
 	const struct {
 		int nr;
@@ -136,6 +207,23 @@ static void test_arguments_decide(void)
 		{ 11, { 0, 0, 0, 0, 0, pid }, true },
 		{ 11, { 0, 0, 0, 0, 0, pid + 1 }, false },
 		{ 11, { pid }, false },
+		{ 12, { 0, 1, 1, 9 }, true },
+		{ 12, { 0, 1, 2, 9 }, true },
+		{ 12, { 0, 1, 9, 3 }, true },
+		{ 12, { 0, 1, 3, 9 }, false },
+		{ 12, { 0, 2, 1, 9 }, false },
+		{ 12, { 0, 2, 9, 3 }, false },
+		{ 12, { 0, 4, 9, 9 }, true },
+		{ 12, { 0, 1, 9, 5 }, true },
+		{ 12, { 0, 9, 9, 5 }, true },
+		{ 12, { 0, 1, 9, 0 }, true },
+		{ 12, { 0, 9, 9, 0 }, true },
+		{ 12, { 0, 9, 9, high }, false },
+		{ 13, { 0 }, true },
+		{ 13, { high }, false },
+		{ 13, { 6 }, true },
+		{ 13, { 6 | high }, true },
+		{ 13, { 7 }, false },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
@@ -186,6 +274,7 @@ static void test_a_table_says_more_than_its_base(void)
 
 static const struct test tests[] = {
 	TEST(test_every_number_has_its_verdict),
+	TEST(test_the_longest_program_is_right),
 	TEST(test_numbers_of_other_worlds_are_refused),
 	TEST(test_arguments_decide),
 	TEST(test_a_table_says_more_than_its_base),

@@ -1,4 +1,5 @@
 /* On the way into the sandbox: the user, the directories, the report. */
+#include <dlfcn.h>
 #include <pwd.h>
 #include "unit/sandbox-yard.h"
 
@@ -76,6 +77,41 @@ static void test_only_a_missing_directory_is_skipped(void)
 	yard_done(&y);
 }
 
+static int read_by(const struct yard *y, const char *path)
+{
+	int fd = openat(y->dir, path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? errno : close(fd);
+}
+
+static int read_libc(const struct yard *y)
+{
+	Dl_info libc;
+
+	if (!dladdr((const void *)getpid, &libc) || enter_stage(y, STAGE_A) < 0)
+		return NOT_ENTERED;
+	return read_by(y, libc.dli_fname);
+}
+
+static int read_what_is_listed_twice(const struct yard *y)
+{
+	struct yard twice = *y;
+
+	twice.dirs.read[twice.dirs.n_read++] = y->credentials;
+	return enter_stage(&twice, STAGE_A) < 0 ? NOT_ENTERED
+						: read_by(y, "credentials/key");
+}
+
+static void test_libraries_and_what_is_listed_can_be_read(void)
+{
+	struct yard y;
+
+	yard_init(&y);
+	CHECK(attempt_out(&y, read_libc) == 0);
+	CHECK(attempt_out(&y, read_what_is_listed_twice) == 0);
+	yard_done(&y);
+}
+
 static int report_the_abi(const struct yard *y)
 {
 	int abi = landlock_abi();
@@ -96,6 +132,7 @@ static void test_the_report_has_the_abi_of_landlock(void)
 static const struct test tests[] = {
 	TEST(test_a_user_is_taken_for_good),
 	TEST(test_only_a_missing_directory_is_skipped),
+	TEST(test_libraries_and_what_is_listed_can_be_read),
 	TEST(test_the_report_has_the_abi_of_landlock),
 };
 

@@ -123,6 +123,7 @@ static void test_unusable_pairs_are_named(void)
 		{ "good.pem", "other.key", true,
 			"is the key of another certificate than" },
 		{ "rsa.pem", "good.key", true, "is the key of another certificate than" },
+		{ "good.pem", "rsa.key", true, "is the key of another certificate than" },
 		{ "reversed.pem", "good.key", true,
 			"is the key of another certificate than" },
 	};
