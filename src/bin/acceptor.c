@@ -85,7 +85,8 @@ static void unblock_signals(void)
 }
 
 /* In the process of the connection. */
-static void become(const struct acceptor *a, enum listen_kind kind, int fd)
+static void become(const struct acceptor *a, enum listen_kind kind, int fd,
+	const struct session_peer *peer)
 {
 	struct connection *c = a->kinds.list[kind];
 	int r;
@@ -98,7 +99,7 @@ static void become(const struct acceptor *a, enum listen_kind kind, int fd)
 	if (c->config.sandbox && !c->unusable)
 		c->unusable = connection_failed(
 				      c, CONNECTION_SANDBOX, sandbox_enter_forked()) < 0;
-	r = connection_attend(c);
+	r = connection_attend(c, peer);
 	_exit(r ? r : ACCEPTOR_STATUS + (int)topic_of(&c->session, RECORD_SESSION));
 }
 
@@ -108,7 +109,7 @@ static void begin(struct acceptor *a, const struct listen_socket *s, int fd,
 	pid_t pid = fork();
 
 	if (pid == 0)
-		become(a, s->kind, fd);
+		become(a, s->kind, fd, peer);
 	if (pid < 0) {
 		tell_refusal(a, peer->address, strerror(errno));
 		refuse(s, fd);

@@ -222,7 +222,7 @@ static int refuse(struct connection *c)
 	return EX_CONFIG;
 }
 
-static void begin_session(struct connection *c)
+static void begin_session(struct connection *c, const struct session_peer *peer)
 {
 	struct moment now = moment_now();
 	struct buf unique = BUF(c->unique);
@@ -235,12 +235,15 @@ static void begin_session(struct connection *c)
 		&now);
 	c->session.confinement = c->confinement;
 	notify_init(&c->notify, c->inherited.notify_socket, now.milliseconds);
-	peer_find(STDIN_FILENO, &c->inherited.peer, &c->session.peer);
+	if (peer)
+		c->session.peer = *peer;
+	else
+		peer_find(STDIN_FILENO, &c->inherited.peer, &c->session.peer);
 }
 
-int connection_attend(struct connection *c)
+int connection_attend(struct connection *c, const struct session_peer *peer)
 {
-	begin_session(c);
+	begin_session(c, peer);
 	if (stream_init(&c->stream, STDIN_FILENO, STDOUT_FILENO, c->config.timeout,
 		    c->config.session_timeout) < 0)
 		return EX_OSERR;
@@ -273,5 +276,5 @@ int connection_serve(struct connection *c)
 	connection_open(c);
 	if (!c->unusable)
 		c->unusable = shut_ourselves_in(c) < 0;
-	return connection_attend(c);
+	return connection_attend(c, NULL);
 }

@@ -14,25 +14,21 @@
 
 #define CONNECTION_UNIQUE_MAX 24 /* "P" and a process number */
 
-/* Nothing of it is at file scope. All but the session is zeroed, and inherited and options are filled. */
+/*
+ * Nothing of it is at file scope. All but the session is zeroed, and inherited and options are filled. What
+ * each connection changes stands together, behind what it only reads: a process that was forked shares the rest.
+ */
 struct connection {
 	struct inherited inherited;
 	struct options options;
 	struct config config;
-	struct log log;
-	struct stream stream;
 	struct policy policy;
 	struct idn_names names;
 	struct logins *logins; /* NULL: nobody can log in */
 	struct confine confine;
-	struct maildir maildir;
-	struct outbox outbox;
 	struct stage *stages[4];
 	size_t n_stages;
 	struct sandbox_dirs dirs;
-	struct notify notify;
-	struct serve serve;
-	char unique[CONNECTION_UNIQUE_MAX];
 	char host[TX_FILE_MAX];
 	char modules[MODULE_PATH_MAX];
 	const struct warm *warm; /* NULL: we were started for this connection alone */
@@ -40,6 +36,14 @@ struct connection {
 	const char
 		*confinement; /* for the record: what there is of a sandbox; NULL: all */
 	bool unusable; /* the settings are: every client is told to come again */
+	struct notify notify;
+	struct outbox outbox;
+
+	struct maildir maildir;
+	struct log log;
+	struct stream stream;
+	struct serve serve;
+	char unique[CONNECTION_UNIQUE_MAX];
 	struct session session; /* the last: it clears itself */
 };
 
@@ -63,8 +67,11 @@ int connection_failed(
 /* `what` and `value` where the sandbox cannot be entered. */
 #define CONNECTION_SANDBOX "sandbox", "(sandbox = no does without)"
 
-/* Serves the client on descriptors 0 and 1 to its end, or says why not. The exit status. */
-int connection_attend(struct connection *c);
+/*
+ * Serves the client on descriptors 0 and 1 to its end, or says why not. The exit status. `peer` is who that is,
+ * or NULL: not known yet.
+ */
+int connection_attend(struct connection *c, const struct session_peer *peer);
 
 /* All of this, in a process that was started for one connection. The exit status. */
 int connection_serve(struct connection *c);

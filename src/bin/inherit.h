@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include "edge/peer.h"
 
+/* What a listener tells the image of the program that takes its place: why. */
 #define LISTEN_RENEWED "POSTERN_LISTEN_RENEWED"
 
 /* The few variables that count; copied, as the environment is cleared. NULL: not set. */
@@ -14,8 +15,7 @@ struct inherited {
 	const char *notify_socket;
 	const char *listen_pid, *listen_fds, *listen_fdnames;
 	const char *watchdog_usec;
-	const char
-		*listen_renewed; /* of our own: a listener that has started itself anew */
+	const char *listen_renewed;
 	bool stderr_silent; /* descriptor 2 is read by nobody */
 };
 

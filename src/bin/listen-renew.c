@@ -31,7 +31,7 @@ static void line_up(const struct listen_sockets *s)
 }
 
 void listen_renew(const struct listen_sockets *sockets, const struct inherited *inherited,
-	char **argv)
+	char **argv, const char *why)
 {
 	char names[LISTEN_SOCKETS_MAX * NAME_MAX_LENGTH], number[16];
 	struct buf b = BUF(names);
@@ -43,7 +43,8 @@ void listen_renew(const struct listen_sockets *sockets, const struct inherited *
 	}
 	buf_terminate(&b);
 	clearenv();
-	set(LISTEN_RENEWED, "yes");
+	set("LD_BIND_NOW", "1");
+	set(LISTEN_RENEWED, why);
 	set("LISTEN_FDNAMES", names);
 	snprintf(number, sizeof(number), "%zu", sockets->n);
 	set("LISTEN_FDS", number);

@@ -33,7 +33,7 @@ struct listener {
 	struct listen_manager manager;
 	int signals;
 	struct helpers helpers;
-	uint64_t renewed; /* when we took over from another image of the program, or 0 */
+	uint64_t renewed; /* when we took over after a fault, or 0 */
 	bool over;
 };
 
@@ -98,7 +98,7 @@ static void renew(struct listener *l, pid_t pid, int signal)
 	report(l, text);
 	if (!is_due)
 		return;
-	listen_renew(&l->sockets, l->inherited, l->argv);
+	listen_renew(&l->sockets, l->inherited, l->argv, LISTEN_BY_FAULT);
 	report(l, "the listener could not be started anew");
 }
 
@@ -254,6 +254,17 @@ static void clear_descriptors(struct listener *l)
 	close_range(STDERR_FILENO + 1, ACCEPTOR_FDS - 1, 0);
 }
 
+/* Where that cannot be done each connection costs a little more. */
+static void take_over(struct listener *l)
+{
+	const char *why = l->inherited->listen_renewed;
+
+	if (!why)
+		listen_renew(&l->sockets, l->inherited, l->argv, LISTEN_AT_START);
+	else if (strcmp(why, LISTEN_BY_FAULT) == 0)
+		l->renewed = stream_clock();
+}
+
 int listen_run(
 	const struct options *options, const struct inherited *inherited, char **argv)
 {
@@ -268,12 +279,12 @@ int listen_run(
 	l->argv = argv;
 	modules = (struct buf)BUF(l->modules);
 	module_directory(&modules);
-	l->renewed = inherited->listen_renewed ? stream_clock() : 0;
 	wrong = open_sockets(l);
 	if (wrong) {
 		dprintf(STDERR_FILENO, "postern: --listen: %s\n", wrong);
 		return EX_USAGE;
 	}
+	take_over(l);
 	clear_descriptors(l);
 	l->signals = catch_signals();
 	l->helpers.children = listen_children_new();

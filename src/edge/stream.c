@@ -6,6 +6,7 @@
 #include "edge/stream.h"
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -56,11 +57,18 @@ void stream_done(struct stream *s)
 	*s = (struct stream){ .in = -1, .out = -1, .signals = -1 };
 }
 
+/* What a handshake took and has given back: who goes on at once will take it again. */
+static void tidy(struct stream *s)
+{
+	s->untidy = false;
+	malloc_trim(0);
+}
+
 /*
  * Waits for the descriptor. 0 when it is ready, or a negative result. A stop signal ends waits for input
  * alone: what has been decided is still said.
  */
-static int wait_for(const struct stream *s, int fd, short events)
+static int wait_for(struct stream *s, int fd, short events)
 {
 	bool heed = events == POLLIN && !s->finishing;
 	struct pollfd fds[] = { { .fd = fd, .events = events },
@@ -70,13 +78,16 @@ static int wait_for(const struct stream *s, int fd, short events)
 
 	for (;;) {
 		uint64_t left = end > now ? end - now : 0;
-		int n = poll(fds, 2, left < INT_MAX ? (int)left : INT_MAX);
+		uint64_t most = s->untidy ? STREAM_TIDY_AFTER : INT_MAX;
+		int n = poll(fds, 2, (int)(left < most ? left : most));
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		if (n > 0 && fds[1].revents)
 			return STREAM_STOP;
 		if (n > 0)
 			return 0;
+		if (n == 0 && s->untidy)
+			tidy(s);
 		now = stream_clock();
 		if (now >= s->deadline)
 			return STREAM_TOO_LONG;
@@ -280,6 +291,7 @@ int stream_secure(struct stream *s, const struct tls_api *api,
 	s->deadline = deadline;
 	if (r == 0)
 		acknowledge(s);
+	s->untidy = r == 0;
 	return r;
 }
 

@@ -12,6 +12,7 @@
 #define STREAM_IN_MAX (256 * 1024) /* one read; a message is decoded in place in it */
 #define STREAM_PIECE (16 * 1024) /* less than that is small */
 #define STREAM_DRAIN_MAX (1024 * 1024) /* octets thrown away after the last reply */
+#define STREAM_TIDY_AFTER 1000 /* milliseconds without input, after a handshake */
 #define STREAM_DRAIN_SECONDS 2
 
 /* Read results beside 0 (end of file) and -errno of the system. */
@@ -29,6 +30,7 @@ struct stream {
 	struct tls *tls; /* NULL in the clear */
 	char *octets; /* STREAM_IN_MAX of them */
 	struct bytes have; /* read and not yet taken */
+	bool untidy; /* memory that is not in use has not been given back */
 	bool unanswered; /* the last piece was small, and nothing has been said since */
 };
 

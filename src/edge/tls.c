@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <gnutls/gnutls.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/buf.h"
@@ -224,8 +223,6 @@ static int tls_accept(struct tls_credentials *credentials, const struct tls_io *
 	if (credentials->authorities)
 		tls->client = tls_client_new(tls->session, credentials->authorities);
 	facts_of_client(tls->client, ret_facts);
-	/* the handshake's memory: 20 KiB of an idle connection, for 0.3 % of a session */
-	malloc_trim(0);
 	*ret = steal(&tls);
 	return 0;
 }

@@ -49,12 +49,22 @@ bool ip_parse(struct span text, struct ip *ret)
 	return n > 0;
 }
 
+static void put_ipv4(struct buf *to, const unsigned char octets[IPV4_OCTETS])
+{
+	for (size_t i = 0; i < IPV4_OCTETS; i++) {
+		if (i)
+			buf_put_char(to, '.');
+		buf_put_num(to, octets[i]);
+	}
+}
+
 void ip_put(struct buf *to, const struct ip *ip)
 {
 	char text[IP_TEXT_MAX];
-	int family = ip->n == IPV4_OCTETS ? AF_INET : AF_INET6;
 
-	if (ip->n && inet_ntop(family, ip->octets, text, sizeof(text)))
+	if (ip->n == IPV4_OCTETS)
+		put_ipv4(to, ip->octets);
+	else if (ip->n && inet_ntop(AF_INET6, ip->octets, text, sizeof(text)))
 		buf_put_str(to, text);
 }
 
