@@ -13,11 +13,6 @@ void buf_put(struct buf *b, struct span s)
 	b->n += s.n;
 }
 
-void buf_put_char(struct buf *b, char c)
-{
-	buf_put(b, (struct span){ &c, 1 });
-}
-
 void buf_put_num(struct buf *b, uint64_t value)
 {
 	buf_put_num_wide(b, value, 1);

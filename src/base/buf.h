@@ -18,20 +18,26 @@ struct buf {
 
 #define BUF(array) ((struct buf){ .p = (array), .cap = sizeof(array) })
 
+static inline size_t buf_room(const struct buf *b)
+{
+	return b->cap - b->n;
+}
+
 void buf_put(struct buf *b, struct span s);
-void buf_put_char(struct buf *b, char c);
 void buf_put_num(struct buf *b, uint64_t value);
 /* At least `width` digits, filled with zeros; width is at most NUM_MAX. */
 void buf_put_num_wide(struct buf *b, uint64_t value, size_t width);
 
+static inline void buf_put_char(struct buf *b, char c)
+{
+	b->overflow |= buf_room(b) == 0;
+	if (!b->overflow)
+		b->p[b->n++] = c;
+}
+
 static inline void buf_put_str(struct buf *b, const char *s)
 {
 	buf_put(b, span_of(s));
-}
-
-static inline size_t buf_room(const struct buf *b)
-{
-	return b->cap - b->n;
 }
 
 static inline struct span buf_span(const struct buf *b)

@@ -22,11 +22,17 @@ static void fault(struct config *c, const char *where, const char *key, const ch
 	c->report(c->ctx, text);
 }
 
+/* Most differ in their first octet. */
+static bool is_named(const struct config_key *key, struct span name)
+{
+	return name.n && *name.p == *key->name && span_eq(span_of(key->name), name);
+}
+
 static size_t find_key(struct span name)
 {
 	size_t i = 0;
 
-	while (i < config_n_keys && !span_eq(span_of(config_keys[i].name), name))
+	while (i < config_n_keys && !is_named(&config_keys[i], name))
 		i++;
 	return i;
 }
