@@ -115,25 +115,32 @@ void copy_make_name(char name[static TX_FILE_MAX], const char *id, size_t try,
 	buf_terminate(&b);
 }
 
+/* The file that has no name, by its descriptor: before Linux 6.10 only /proc can do that for everybody. */
+static int link_nameless(int fd, int new_dir, const char *name)
+{
+	char path[PROC_FD_MAX];
+	struct buf b = BUF(path);
+
+	if (linkat(fd, "", new_dir, name, AT_EMPTY_PATH) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -errno;
+	buf_put(&b, SPAN("/proc/self/fd/"));
+	buf_put_num(&b, (uint64_t)fd);
+	buf_terminate(&b);
+	return linkat(AT_FDCWD, path, new_dir, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
 /* -EEXIST: another file has that name. */
 static int link_as(const struct copy *c, int new_dir, const char *name)
 {
-	char path[PROC_FD_MAX + sizeof(TMP_DIR) + TX_FILE_MAX];
+	char path[sizeof(TMP_DIR) + TX_FILE_MAX];
 	struct buf b = BUF(path);
-	int r;
 
-	if (c->tmp_name[0]) {
-		tmp_path(&b, c->tmp_name);
-		r = linkat(c->new_dir, path, new_dir, name, 0);
-	} else {
-		buf_put(&b, SPAN("/proc/self/fd/"));
-		buf_put_num(&b, (uint64_t)c->fd);
-		buf_terminate(&b);
-		r = linkat(AT_FDCWD, path, new_dir, name, AT_SYMLINK_FOLLOW);
-	}
-	if (r < 0)
-		return -errno;
-	return 0;
+	if (!c->tmp_name[0])
+		return link_nameless(c->fd, new_dir, name);
+	tmp_path(&b, c->tmp_name);
+	return linkat(c->new_dir, path, new_dir, name, 0) < 0 ? -errno : 0;
 }
 
 int copy_link_new(struct copy *c, int new_dir, const char *id, const char *host,

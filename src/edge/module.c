@@ -2,6 +2,7 @@
  * table holds. */
 #include "edge/module.h"
 #include <dlfcn.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,28 +15,57 @@
  */
 #define FLAGS (RTLD_LOCAL | MODULE_SCOPE)
 
+/* "/usr/sbin" of "/usr/sbin/postern" */
 static void cut_name(struct buf *path)
 {
-	while (path->n && path->p[path->n] != '/')
+	while (path->n && path->p[path->n - 1] != '/')
 		path->n--;
+	if (path->n)
+		path->n--;
+	else
+		buf_put_char(path, '.');
+}
+
+/* True when the modules are beside that program; its directory then. */
+static bool is_beside(const char *program, struct buf *ret_path)
+{
+	struct stat st;
+	size_t n;
+
+	*ret_path = (struct buf){ .p = ret_path->p, .cap = ret_path->cap };
+	buf_put_str(ret_path, program);
+	cut_name(ret_path);
+	n = ret_path->n;
+	buf_put(ret_path, SPAN(MODULE_BESIDE));
+	if (!buf_terminate(ret_path) || stat(ret_path->p, &st) < 0)
+		return false;
+	ret_path->n = n;
+	return buf_terminate(ret_path);
+}
+
+/* By whatever name it was started: the first look into /proc would cost a hundredth of a session. */
+static bool is_beside_us(struct buf *ret_path)
+{
+	char path[MODULE_PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (n <= 0)
+		return false;
+	path[n] = '\0';
+	return is_beside(path, ret_path);
 }
 
 void module_directory(struct buf *ret_path)
 {
-	ssize_t n = readlink("/proc/self/exe", ret_path->p, ret_path->cap - 1);
-	struct stat st;
+	/* who runs us with more rights than he has could choose that name */
+	const char *name =
+		getauxval(AT_SECURE) ? NULL : (const char *)getauxval(AT_EXECFN);
+	bool is_installed = name && strcmp(name, PROGRAM_DIR "/postern") == 0;
 
-	if (n > 0) {
-		ret_path->n = (size_t)n - 1;
-		cut_name(ret_path);
-		n = (ssize_t)ret_path->n;
-		buf_put(ret_path, SPAN(MODULE_BESIDE));
-		if (buf_terminate(ret_path) && stat(ret_path->p, &st) == 0) {
-			ret_path->n = (size_t)n;
-			buf_terminate(ret_path);
-			return;
-		}
-	}
+	if (!is_installed && name && is_beside(name, ret_path))
+		return;
+	if (!is_installed && is_beside_us(ret_path))
+		return;
 	*ret_path = (struct buf){ .p = ret_path->p, .cap = ret_path->cap };
 	buf_put_str(ret_path, MODULE_DIR);
 	buf_terminate(ret_path);
