@@ -4,6 +4,7 @@
  * for running it, so it is short: numbers are bits of words, and one test settles all calls of a word
  * that have the same verdict. The kernel would also try every number once, to find those that are allowed
  * whatever their arguments; it gives up at the first step that it does not follow, so one comes first.
+ * A filter for a few calls, on top of another, is not tried at all then: it has the numbers one by one.
  *
  * The program is written from its end to its start: jumps only go forward, so the target of each is
  * known when it is written. A label is an index into the program.
@@ -25,6 +26,7 @@
 
 #define JUMP_MAX 254 /* an offset is an octet, and put_branch() may add one */
 #define RETURN (BPF_RET | BPF_K)
+#define FEW 4 /* calls that are told apart sooner one by one than by words */
 
 static inline size_t put(
 	struct bpf_program *p, uint16_t code, uint32_t k, size_t yes, size_t no)
@@ -203,28 +205,29 @@ static void put_table(struct bpf_program *p, const struct bpf_table *t, struct p
 	put_rules(p, t, plan);
 }
 
-/* Where the conditional calls of a word go on; the rest goes to `label`. */
-static size_t put_ruled(
-	struct bpf_program *p, const struct plan *plan, uint32_t word, size_t label)
+static uint32_t first_bit(uint32_t bits)
 {
-	uint32_t left = plan->ruled[word];
+	return (uint32_t)__builtin_ctz(bits);
+}
 
-	for (size_t i = plan->n_rules; left && i-- > 0;) {
-		uint16_t call = plan->rules[i].call;
-		uint32_t bit = call / 32 == word ? 1U << call % 32 & left : 0;
+/* Where a conditional call goes on. */
+static size_t find_rule(const struct plan *plan, uint32_t call)
+{
+	size_t i = plan->n_rules - 1;
 
-		if (bit)
-			label = put_branch(p, BPF_JSET, bit, plan->rules[i].label, label);
-		left &= ~bit;
-	}
-	return label;
+	while (plan->rules[i].call != call)
+		i--;
+	return plan->rules[i].label;
 }
 
 /* The calls of one word, with the bit of the call's number in X. */
 static size_t put_word(struct bpf_program *p, const struct plan *plan, uint32_t word)
 {
-	size_t label = put_ruled(p, plan, word, plan->others);
+	size_t label = plan->others;
 
+	for (uint32_t left = plan->ruled[word]; left; left &= left - 1)
+		label = put_branch(p, BPF_JSET, left & -left,
+			find_rule(plan, word * 32 + first_bit(left)), label);
 	if (plan->deadly[word])
 		label = put_branch(p, BPF_JSET, plan->deadly[word], plan->kill, label);
 	if (plan->allowed[word])
@@ -246,27 +249,9 @@ static size_t put_words(
 	return above == below ? above : put_branch(p, BPF_JGE, middle * 32, above, below);
 }
 
-/* One more than the last word that has a call in it. */
-static uint32_t count_words(const struct plan *plan)
+/* The bit of the call's number, among those of its word, comes into X. */
+static void put_bit(struct bpf_program *p)
 {
-	uint32_t n = BPF_WORDS;
-
-	while (n > 1 &&
-		!(plan->allowed[n - 1] | plan->deadly[n - 1] | plan->ruled[n - 1]))
-		n--;
-	return n;
-}
-
-static void put_search(struct bpf_program *p, const struct plan *plan)
-{
-	uint32_t n_words = count_words(plan);
-	size_t known = put_words(p, plan, 0, n_words);
-
-	/* the numbers of x32 are above all of ours: they are among the others */
-	put_branch(p, BPF_JGE, n_words * 32, plan->others, known);
-	known = put_load(p, offsetof(struct seccomp_data, nr));
-	put_branch(p, BPF_JEQ, ARCH, known, plan->kill);
-	put_load(p, offsetof(struct seccomp_data, arch));
 	put_step(p, BPF_MISC | BPF_TAX, 0);
 	put_step(p, BPF_ALU | BPF_LSH | BPF_X, 0);
 	put_step(p, BPF_LD | BPF_IMM, 1);
@@ -274,6 +259,65 @@ static void put_search(struct bpf_program *p, const struct plan *plan)
 	put_step(p, BPF_ALU | BPF_AND | BPF_X, 0);
 	put_load(p, offsetof(struct seccomp_data, nr));
 	put_step(p, BPF_LDX | BPF_IMM, 31);
+}
+
+/* With the number of a call of our architecture in A. */
+static void put_start(struct bpf_program *p, const struct plan *plan)
+{
+	size_t known = put_load(p, offsetof(struct seccomp_data, nr));
+
+	put_branch(p, BPF_JEQ, ARCH, known, plan->kill);
+	put_load(p, offsetof(struct seccomp_data, arch));
+}
+
+static uint32_t calls_in(const struct plan *plan, uint32_t word)
+{
+	return plan->allowed[word] | plan->deadly[word] | plan->ruled[word];
+}
+
+static size_t label_of(const struct plan *plan, uint32_t call)
+{
+	uint32_t word = call / 32, bit = 1U << call % 32;
+
+	if (plan->allowed[word] & bit)
+		return plan->allow;
+	return plan->deadly[word] & bit ? plan->kill : find_rule(plan, call);
+}
+
+/* The numbers one by one. */
+static void put_list(struct bpf_program *p, const struct plan *plan)
+{
+	size_t label = plan->others;
+
+	for (uint32_t word = 0; word < BPF_WORDS; word++)
+		for (uint32_t left = calls_in(plan, word); left; left &= left - 1) {
+			uint32_t call = word * 32 + first_bit(left);
+
+			label = put_branch(p, BPF_JEQ, call, label_of(plan, call), label);
+		}
+	put_start(p, plan);
+}
+
+/* The words that have calls, by halves. The numbers of x32 are above all of ours, among the others. */
+static void put_tree(struct bpf_program *p, const struct plan *plan)
+{
+	uint32_t n_words = BPF_WORDS;
+
+	while (n_words > 1 && !calls_in(plan, n_words - 1))
+		n_words--;
+	put_branch(
+		p, BPF_JGE, n_words * 32, plan->others, put_words(p, plan, 0, n_words));
+	put_start(p, plan);
+	put_bit(p);
+}
+
+static size_t count_calls(const struct plan *plan)
+{
+	size_t n = 0;
+
+	for (uint32_t word = 0; word < BPF_WORDS; word++)
+		n += (size_t)__builtin_popcount(calls_in(plan, word));
+	return n;
 }
 
 /* So that they stand together, where put_return() finds them. */
@@ -296,5 +340,8 @@ void bpf_assemble(struct bpf_program *p, const struct bpf_table *t)
 	plan.others = put_return(p, t->others);
 	put_returns(p, t);
 	put_table(p, t, &plan);
-	put_search(p, &plan);
+	if (count_calls(&plan) > FEW)
+		put_tree(p, &plan);
+	else
+		put_list(p, &plan);
 }

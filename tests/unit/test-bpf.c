@@ -153,19 +153,37 @@ static void test_the_longest_program_is_right(void)
 	}
 }
 
+/* Few calls are searched for in another way than many. */
+static const uint16_t filling[] = { 0, 1, 20, 90, 180, 300, 400 };
+
 static void test_numbers_of_other_worlds_are_refused(void)
 {
-	static const uint16_t allowed[] = { 0, 1 };
+	static const uint16_t deadly[] = { 2 };
 	static const struct bpf_rule rule = { 9, EPERM, { { 0, ARG_IS, 7 } } };
-	const struct bpf_table t = { allowed, 2, NULL, 0, &rule, 1, OTHERS, NULL };
 
-	CHECK(verdict(&t, &(struct seccomp_data){ .nr = 1, .arch = ARCH }) ==
-		SECCOMP_RET_ALLOW);
-	CHECK(verdict(&t, &(struct seccomp_data){ .nr = X32 | 1, .arch = ARCH }) ==
-		OTHERS);
-	CHECK(verdict(&t, &(struct seccomp_data){ .nr = -1, .arch = ARCH }) == OTHERS);
-	CHECK(verdict(&t, &(struct seccomp_data){ .nr = 1, .arch = OTHER_ARCH }) ==
-		SECCOMP_RET_KILL_PROCESS);
+	for (size_t n = 1; n <= TEST_COUNT(filling); n += TEST_COUNT(filling) - 1) {
+		const struct bpf_table t = { filling, n, deadly, 1, &rule, 1, OTHERS,
+			NULL };
+
+		CHECK(verdict(&t, &(struct seccomp_data){ .nr = 0, .arch = ARCH }) ==
+			SECCOMP_RET_ALLOW);
+		CHECK(verdict(&t, &(struct seccomp_data){ .nr = X32, .arch = ARCH }) ==
+			OTHERS);
+		CHECK(verdict(&t, &(struct seccomp_data){ .nr = 2, .arch = ARCH }) ==
+			SECCOMP_RET_KILL_PROCESS);
+		CHECK(verdict(&t, &(struct seccomp_data){
+					  .nr = X32 | 2, .arch = ARCH }) == OTHERS);
+		CHECK(verdict(&t, &(struct seccomp_data){ .nr = X32 | 9,
+					  .arch = ARCH,
+					  .args = { 7 } }) == OTHERS);
+		CHECK(verdict(&t, &(struct seccomp_data){ .nr = -1, .arch = ARCH }) ==
+			OTHERS);
+		CHECK(verdict(&t, &(struct seccomp_data){ .nr = 9, .arch = ARCH }) ==
+			REFUSED);
+		CHECK(verdict(&t,
+			      &(struct seccomp_data){ .nr = 1, .arch = OTHER_ARCH }) ==
+			SECCOMP_RET_KILL_PROCESS);
+	}
 }
 
 static void test_arguments_decide(void)
@@ -184,9 +202,6 @@ static void test_arguments_decide(void)
 		{ 12, EPERM, { { 3, ARG_IS_NULL, 0 } } },
 		{ 13, 0, { { 0, ARG_IS_NULL, 0 }, { 0, ARG_IS, 0 } } },
 		{ 13, EPERM, { { 0, ARG_IS, 6 } } },
-	};
-	const struct bpf_table t = {
-		.rules = rules, .n_rules = TEST_COUNT(rules), .others = OTHERS
 	};
 	const uint64_t pid = (uint64_t)getpid(), high = 1ULL << 32;
 	const struct {
@@ -226,13 +241,16 @@ static void test_arguments_decide(void)
 		{ 13, { 7 }, false },
 	};
 
-	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
-		struct seccomp_data data = { .nr = cases[i].nr, .arch = ARCH };
-		uint32_t expected = cases[i].allowed ? SECCOMP_RET_ALLOW : REFUSED;
+	for (size_t i = 0; i < 2 * TEST_COUNT(cases); i++) {
+		size_t at = i / 2;
+		const struct bpf_table t = { filling, i % 2 ? TEST_COUNT(filling) : 0,
+			NULL, 0, rules, TEST_COUNT(rules), OTHERS, NULL };
+		struct seccomp_data data = { .nr = cases[at].nr, .arch = ARCH };
+		uint32_t expected = cases[at].allowed ? SECCOMP_RET_ALLOW : REFUSED;
 
-		memcpy(data.args, cases[i].args, sizeof(data.args));
+		memcpy(data.args, cases[at].args, sizeof(data.args));
 		if (!CHECK(verdict(&t, &data) == expected))
-			fprintf(stderr, "\tcase %zu\n", i);
+			fprintf(stderr, "\tcase %zu\n", at);
 	}
 }
 
