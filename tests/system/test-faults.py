@@ -272,6 +272,19 @@ def test_without_o_tmpfile_the_message_goes_by_way_of_tmp(tls):
     harness.contains(links[0], "tmp/")
 
 
+@harness.table_of(WAYS)
+def test_before_linux_6_10_the_file_gets_its_name_by_proc(tls):
+    place = place_with_maildir()
+    refuse = steps(undisturbed(place, tls=tls))["linkat"].inject("error=ENOENT")
+    client = connect(place, refuse, trace="linkat")
+    harness.equal(deliver(client, tls=tls).code, 250)
+    client.quit()
+    harness.check_stored(place.only_message(), harness.sample())
+    links = [c.text for c in calls(place) if c.name == "linkat"]
+    harness.contains(links[0], "AT_EMPTY_PATH")
+    harness.contains(links[1], "/proc/self/fd/")
+
+
 @harness.table_of({f"{step}: {error}": (step, error) for error in ("ENOSPC", "EIO") for step in (
     "write of the trace header", "write of the content", "fsync of the file", "linkat",
     "second fsync of the file", "fsync of the directory")})
