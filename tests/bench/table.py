@@ -107,15 +107,18 @@ def absent(figures):
 
 
 def bounds(figures):
-    yield f"{'Ratios':<{TEXT}}{'measured':>22}{'at most':>10}"
+    yield f"{'Ratios':<{TEXT}}{'measured':>22}{'at most':>10}{'prototype':>11}"
     for claim in CLAIMS:
         column, best = claim.measured(figures)
         if not column:
             yield f"{claim.text:<{TEXT}}{'not measured':>22}{claim.most:>10.2f}"
             continue
-        verdict = "" if statistics.median(column) <= claim.most else "  missed"
         whom = f"{claim.text} ({best})" if best else claim.text
-        yield f"{whom:<{TEXT}}{spread(column, 2 if claim.most > 0.1 else 3):>22}{claim.most:>10.2f}{verdict}"
+        floor = claim.floor(figures)
+        beside = f"{statistics.median(floor):.2f}" if floor else ""
+        verdict = "" if statistics.median(column) <= claim.most else "  missed"
+        yield (f"{whom:<{TEXT}}{spread(column, 2 if claim.most > 0.1 else 3):>22}{claim.most:>10.2f}{beside:>11}"
+               f"{verdict}").rstrip()
 
 
 def table(figures):
