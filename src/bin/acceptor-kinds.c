@@ -6,6 +6,7 @@
 
 /* Octets: who asks for so many makes malloc() sort what is free. They come as a mapping, and go without a trace. */
 #define SORTED_BY (64 * 1024 * 1024)
+#define ROOM (1024 * 1024) /* more than a connection takes, but for a large message */
 
 static struct connection *prepare(const struct acceptor_task *task, enum listen_kind kind)
 {
@@ -77,13 +78,25 @@ static void shut_ourselves_in(struct kinds *k)
 		log_flush(&k->any->log);
 }
 
-/* What we have given back is sorted once, and not in the memory of each that is forked. */
-static void sort_memory(void)
+static void take_and_give(size_t n)
 {
-	void *volatile much = malloc(SORTED_BY); /* or the compiler leaves out both */
+	void *volatile memory = malloc(n); /* or the compiler leaves out both */
 
-	free(much);
+	free(memory);
+}
+
+/*
+ * What we have given back is sorted once, and not in the memory of each that is forked; and behind it there is
+ * room, which takes none before it is written to, so that none of them asks the system for more.
+ */
+static void tidy_memory(void)
+{
+	take_and_give(SORTED_BY);
 	malloc_trim(0);
+	mallopt(M_MMAP_THRESHOLD, ROOM);
+	mallopt(M_TRIM_THRESHOLD, 2 * ROOM);
+	mallopt(M_TOP_PAD, ROOM);
+	take_and_give(ROOM / 2);
 }
 
 int kinds_prepare(struct kinds *k, const struct acceptor_task *task)
@@ -99,7 +112,7 @@ int kinds_prepare(struct kinds *k, const struct acceptor_task *task)
 	}
 	open_all(k);
 	shut_ourselves_in(k);
-	sort_memory();
+	tidy_memory();
 	return 0;
 }
 
