@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -263,6 +264,8 @@ static void take_over(struct listener *l)
 		listen_renew(&l->sockets, l->inherited, l->argv, LISTEN_AT_START);
 	else if (strcmp(why, LISTEN_BY_FAULT) == 0)
 		l->renewed = stream_clock();
+	/* the image was started as /proc/self/exe: for ps(1) and the journal */
+	prctl(PR_SET_NAME, "postern");
 }
 
 int listen_run(

@@ -330,6 +330,14 @@ def test_who_accepts_is_shut_in_before_anybody_comes():
     client.quit()
 
 
+def test_all_processes_have_the_name_of_the_program():
+    here = Listening().listen()
+    client = here.client()
+    for pid in (here.process.pid, acceptor(here), connections(here)[0]):
+        harness.equal(status_of(pid)["Name"], "postern")
+    client.quit()
+
+
 def test_who_accepts_is_the_user():
     harness.need_root()
     here = Listening(user="nobody")
