@@ -2,10 +2,15 @@
 #include "bin/acceptor-kinds.h"
 #include <errno.h>
 #include <malloc.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 /* Octets: who asks for so many makes malloc() sort what is free. They come as a mapping, and go without a trace. */
 #define SORTED_BY (64 * 1024 * 1024)
+#define PIECE_MAX (16 * 1024)
+#define PIECES_MAX 256 /* of one size */
+#define SMALL_MAX ((size_t)1024)
+#define SMALL_STEP 16 /* of what malloc() gives */
 #define ROOM (1024 * 1024) /* more than a connection takes, but for a large message */
 
 static struct connection *prepare(const struct acceptor_task *task, enum listen_kind kind)
@@ -78,25 +83,44 @@ static void shut_ourselves_in(struct kinds *k)
 		log_flush(&k->any->log);
 }
 
-static void take_and_give(size_t n)
+/* A compiler leaves out what is given back unused. */
+static void *take(size_t n)
 {
-	void *volatile memory = malloc(n); /* or the compiler leaves out both */
+	void *volatile memory = malloc(n);
 
-	free(memory);
+	return memory;
+}
+
+/* Takes the pieces of that size that are free below `end`: few, but another malloc() may know no such order. */
+static void use_up(size_t n, uintptr_t end)
+{
+	for (size_t i = 0; i < PIECES_MAX; i++)
+		if ((uintptr_t)take(n) >= end)
+			return;
 }
 
 /*
- * What we have given back is sorted once, and not in the memory of each that is forked; and behind it there is
- * room, which takes none before it is written to, so that none of them asks the system for more.
+ * The memory of each that is forked is ours until it writes to it. So what is free is sorted here, and pieces of
+ * it, for each of which a page would be copied, are taken out of the way; behind them there is room, which is
+ * none before it is written to, so that no connection asks the system for more.
  */
-static void tidy_memory(void)
+static void arrange_memory(void)
 {
-	take_and_give(SORTED_BY);
+	void *room;
+	uintptr_t start;
+
+	free(take(SORTED_BY));
 	malloc_trim(0);
 	mallopt(M_MMAP_THRESHOLD, ROOM);
 	mallopt(M_TRIM_THRESHOLD, 2 * ROOM);
 	mallopt(M_TOP_PAD, ROOM);
-	take_and_give(ROOM / 2);
+	room = take(ROOM / 2);
+	start = (uintptr_t)room;
+	free(room);
+	for (size_t n = PIECE_MAX; n > SMALL_MAX; n /= 2)
+		use_up(n, start);
+	for (size_t n = SMALL_MAX; n >= SMALL_STEP; n -= SMALL_STEP)
+		use_up(n, start);
 }
 
 int kinds_prepare(struct kinds *k, const struct acceptor_task *task)
@@ -112,7 +136,7 @@ int kinds_prepare(struct kinds *k, const struct acceptor_task *task)
 	}
 	open_all(k);
 	shut_ourselves_in(k);
-	tidy_memory();
+	arrange_memory();
 	return 0;
 }
 
