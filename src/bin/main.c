@@ -46,7 +46,8 @@ int main(int argc, char **argv)
 	options_parse(argc, argv, &c->options);
 	switch (c->options.mode) {
 	case MODE_SERVE:
-		return connection_serve(c);
+		/* without what libraries do at exit: freeing is a fiftieth of a TLS session */
+		_exit(connection_serve(c));
 	case MODE_LISTEN:
 		return listen_run(&c->options, &c->inherited, argv);
 	case MODE_CHECK:
