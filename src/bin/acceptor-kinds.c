@@ -83,19 +83,19 @@ static void shut_ourselves_in(struct kinds *k)
 		log_flush(&k->any->log);
 }
 
-/* A compiler leaves out what is given back unused. */
-static void *take(size_t n)
+/* Its address; a compiler leaves out what nobody uses. */
+static uintptr_t take(size_t n)
 {
 	void *volatile memory = malloc(n);
 
-	return memory;
+	return (uintptr_t)memory;
 }
 
 /* Takes the pieces of that size that are free below `end`: few, but another malloc() may know no such order. */
 static void use_up(size_t n, uintptr_t end)
 {
 	for (size_t i = 0; i < PIECES_MAX; i++)
-		if ((uintptr_t)take(n) >= end)
+		if (take(n) >= end)
 			return;
 }
 
@@ -106,21 +106,19 @@ static void use_up(size_t n, uintptr_t end)
  */
 static void arrange_memory(void)
 {
-	void *room;
-	uintptr_t start;
+	uintptr_t room;
 
-	free(take(SORTED_BY));
+	free((void *)take(SORTED_BY));
 	malloc_trim(0);
 	mallopt(M_MMAP_THRESHOLD, ROOM);
 	mallopt(M_TRIM_THRESHOLD, 2 * ROOM);
 	mallopt(M_TOP_PAD, ROOM);
 	room = take(ROOM / 2);
-	start = (uintptr_t)room;
-	free(room);
+	free((void *)room);
 	for (size_t n = PIECE_MAX; n > SMALL_MAX; n /= 2)
-		use_up(n, start);
+		use_up(n, room);
 	for (size_t n = SMALL_MAX; n >= SMALL_STEP; n -= SMALL_STEP)
-		use_up(n, start);
+		use_up(n, room);
 }
 
 int kinds_prepare(struct kinds *k, const struct acceptor_task *task)
