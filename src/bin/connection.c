@@ -182,7 +182,7 @@ static void build(struct connection *c)
 	maildir_host(&host,
 		span_of(c->config.session.hostname ? c->config.session.hostname : ""));
 	policy_init(&c->policy, &c->config.session);
-	confine_init(&c->confine, &c->dirs, &c->names, c->logins);
+	confine_init(&c->confine, &c->dirs, c->logins);
 	maildir_init(&c->maildir, &c->config.recipients, c->host);
 	c->stages[n++] = &c->policy.stage;
 	if (c->config.sandbox && !c->dirs.loaded)
@@ -205,7 +205,7 @@ void connection_prepare(struct connection *c)
 		&c->config, c->warm ? c->warm->sasl : NULL, c->modules, &c->log);
 	c->dirs.loaded = c->warm && warm_is_complete(c->warm);
 	if (c->dirs.loaded)
-		idn_names_load(&c->names);
+		idn_names_lend(&c->names, c->warm->api->names);
 	raise_file_limit();
 	build(c);
 }
@@ -258,6 +258,7 @@ int connection_attend(struct connection *c, const struct session_peer *peer)
 		.warm = c->warm,
 		.confine = c->config.sandbox && !c->dirs.loaded ? &c->confine : NULL,
 		.logins = c->logins,
+		.names = &c->names,
 		.notify = &c->notify,
 	};
 	serve(&c->serve);

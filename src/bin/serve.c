@@ -123,6 +123,7 @@ static void handshake(struct serve *v)
 		return;
 	}
 	session_secured(v->session, &facts);
+	idn_names_lend(v->names, v->api->names);
 	if (v->logins)
 		logins_secured(v->logins, v->api, v->stream->tls);
 	if (v->confine)

@@ -4,6 +4,7 @@
 #include "bin/admit.h"
 #include "bin/warm.h"
 #include "edge/confine.h"
+#include "edge/idn-names.h"
 #include "edge/log.h"
 #include "edge/logins.h"
 #include "edge/notify.h"
@@ -23,6 +24,7 @@ struct serve {
 	const struct warm *warm; /* what is loaded already; NULL: nothing */
 	struct confine *confine; /* NULL without a sandbox */
 	struct logins *logins; /* NULL: nobody can log in */
+	struct idn_names *names;
 	struct notify *notify;
 	struct trace_file *trace; /* NULL: this session is not written down */
 

@@ -9,7 +9,6 @@ static const struct reply *confine_mail(struct stage *st, const struct tx *tx)
 	if (!c->armed)
 		return NULL;
 	c->armed = false;
-	idn_names_load(c->names);
 	if (c->logins)
 		logins_shut(c->logins);
 	return sandbox_tighten(c->dirs) < 0 ? reply_get(REPLY_STORE_FAILED) : NULL;
@@ -17,13 +16,12 @@ static const struct reply *confine_mail(struct stage *st, const struct tx *tx)
 
 static const struct stage_ops confine_ops = { .mail = confine_mail };
 
-void confine_init(struct confine *c, const struct sandbox_dirs *dirs,
-	struct idn_names *names, struct logins *logins)
+void confine_init(
+	struct confine *c, const struct sandbox_dirs *dirs, struct logins *logins)
 {
 	*c = (struct confine){
 		.stage.ops = &confine_ops,
 		.dirs = dirs,
-		.names = names,
 		.logins = logins,
 	};
 }

@@ -1,7 +1,6 @@
 /* The stage that closes the sandbox to its second degree, at the first MAIL inside TLS. */
 #pragma once
 
-#include "edge/idn-names.h"
 #include "edge/logins.h"
 #include "edge/sandbox.h"
 #include "smtp/stage.h"
@@ -9,12 +8,10 @@
 struct confine {
 	struct stage stage;
 	const struct sandbox_dirs *dirs;
-	/* loaded before it closes: a later MAIL may be the first to need them */
-	struct idn_names *names;
 	/* not loaded: who logs in does so before that; NULL: nobody can */
 	struct logins *logins;
 	bool armed; /* set once TLS is up: all that the settings need is loaded */
 };
 
-void confine_init(struct confine *c, const struct sandbox_dirs *dirs,
-	struct idn_names *names, struct logins *logins);
+void confine_init(
+	struct confine *c, const struct sandbox_dirs *dirs, struct logins *logins);

@@ -6,15 +6,21 @@
 #include <stdio.h>
 #include "edge/module.h"
 
-/* The table, or NULL when there is none: that is recorded the first time. */
+/* The table, or NULL when there is none: that is tried, and recorded, once. */
 static const struct idn_api *api_of(struct names *names)
 {
 	struct idn_names *n = (struct idn_names *)names;
+	char fault[CONFIG_FAULT_MAX];
+	const char *error;
 
-	idn_names_load(n);
-	if (n->fault[0])
-		log_error(n->log, n->fault);
-	n->fault[0] = '\0';
+	if (n->api || n->tried)
+		return n->api;
+	n->tried = true;
+	n->api = module_load(n->modules, IDN_MODULE, IDN_MODULE_TABLE, &error);
+	if (!n->api) {
+		snprintf(fault, sizeof(fault), "smtputf8: %s", error);
+		log_error(n->log, fault);
+	}
 	return n->api;
 }
 
@@ -41,14 +47,8 @@ void idn_names_init(struct idn_names *n, const char *modules, struct log *log)
 	};
 }
 
-void idn_names_load(struct idn_names *n)
+void idn_names_lend(struct idn_names *n, const struct idn_api *api)
 {
-	const char *error;
-
-	if (n->tried)
-		return;
-	n->tried = true;
-	n->api = module_load(n->modules, IDN_MODULE, IDN_MODULE_TABLE, &error);
 	if (!n->api)
-		snprintf(n->fault, sizeof(n->fault), "smtputf8: %s", error);
+		n->api = api;
 }

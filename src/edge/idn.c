@@ -1,5 +1,5 @@
 /*
- * The module idn.so: the one place that knows libidn2 and libunistring. Promises that a domain comes out as
+ * The module idn.so, and a part of tls.so: the one place that knows libidn2 and libunistring. Promises that a domain comes out as
  * ASCII that is a domain name, whatever the libraries make of it. Refuses to look at locales.
  */
 #include "edge/idn.h"
@@ -20,8 +20,6 @@
  * rule against signs, IDN2_USE_STD3_ASCII_RULES, is of no use: what it forbids, it leaves out.
  */
 #define IS_LABEL (IDN2_NO_TR46 | IDN2_ALABEL_ROUNDTRIP)
-
-extern const struct idn_api postern_idn;
 
 static void free_text(uint8_t **text)
 {

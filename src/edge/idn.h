@@ -1,6 +1,7 @@
 /*
  * What the module idn.so offers: the tables of Unicode, as two functions. The program includes only this
- * page; libidn2 and libunistring are loaded with the module, when an address that is not ASCII comes.
+ * page; libidn2 and libunistring are loaded with the module, when an address that is not ASCII comes. They come
+ * with GnuTLS, too: inside TLS tls.so has the same functions.
  */
 #pragma once
 
@@ -14,3 +15,6 @@ struct idn_api {
 	enum names_result (*domain)(struct span domain, struct buf *to);
 	enum names_result (*local)(struct span local, struct buf *to);
 };
+
+/* In both modules. */
+extern const struct idn_api postern_idn;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "edge/idn.h"
 #include "edge/tls-allowed.h"
 #include "edge/tls-client.h"
 #include "edge/tls-credentials.h"
@@ -326,6 +327,7 @@ static void tls_bye(struct tls *tls)
 }
 
 __attribute__((visibility("default"))) const struct tls_api postern_tls = {
+	.names = &postern_idn,
 	.load = tls_credentials_load,
 	.unload = tls_credentials_free,
 	.check = tls_credentials_check,

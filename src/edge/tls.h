@@ -100,8 +100,11 @@ struct tls_description {
 
 struct tls_credentials;
 struct tls;
+struct idn_api;
 
 struct tls_api {
+	const struct idn_api *names; /* edge/idn.h: GnuTLS has their libraries with it */
+
 	/*
 	 * Reads the priority string, the pairs and the ticket key, and reports all that
 	 * is wrong with them. A pair is unusable when it is missing, unreadable,

@@ -123,18 +123,19 @@ def test_a_module_that_cannot_be_loaded_is_an_error_of_its_feature_alone():
     harness.contains(place.session()["tls_fault"], "tls.so")
 
 
-@harness.table(clear=False, tls=True)
-def test_without_its_module_only_internationalized_addresses_wait(tls):
-    """In TLS it is looked for at the first MAIL, as later nothing can be loaded: no reason to complain."""
-    place = Site(tls="on", pair=harness.pair(), domains="bücher.example example.org")
+def without_idn(**settings):
+    """A copy of the program that has tls.so alone."""
+    place = Site(tls="on", pair=harness.pair(), domains="bücher.example example.org", **settings)
     for name in ("postern", "tls.so"):
         shutil.copy(harness.program().parent / name, place.dir)
     place.command = lambda: [str(place.dir / "postern"), "-c", str(place.settings_file)]
     client = place.connect()
     client.ehlo()
-    if tls:
-        client.starttls()
-        client.ehlo()
+    return place, client
+
+
+def test_without_its_module_only_internationalized_addresses_wait():
+    place, client = without_idn()
     harness.equal(client.message(harness.sample()).code, 250)
     client.say("MAIL FROM:<é@example.net> SMTPUTF8", 250)
     harness.equal(place.records("error"), [])
@@ -149,6 +150,19 @@ def test_without_its_module_only_internationalized_addresses_wait(tls):
     harness.equal(len(told), 1, told)
     harness.contains(told[0]["text"], "smtputf8: ")
     harness.contains(told[0]["text"], "idn.so")
+
+
+def test_inside_tls_the_libraries_of_gnutls_serve_internationalized_addresses():
+    place, client = without_idn(maildir="%u")
+    client.starttls()
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.say("MAIL FROM:<é@example.net> SMTPUTF8", 250)
+    for recipient in ("é@example.org", "printer@bücher.example", "printer@xn--bcher-kva.example"):
+        client.say(f"RCPT TO:<{recipient}>", 250)
+    assert "idn.so" not in libraries(client), libraries(client)
+    client.quit()
+    harness.equal(place.records("error"), [])
 
 
 if __name__ == "__main__":
