@@ -90,6 +90,7 @@ static int run(const struct process *p, const struct surroundings *where)
 		.stream = &s->stream,
 		.session = &s->session,
 		.log = &s->log,
+		.names = &s->names,
 		.config = &s->config,
 		.modules = MODULES,
 		.notify = &s->notify,
