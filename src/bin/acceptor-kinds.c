@@ -65,19 +65,20 @@ static void shut_ourselves_in(struct kinds *k)
 {
 	struct sandbox_dirs dirs = { .loaded = true };
 	struct sandbox_report report = { 0 };
-	bool wanted = k->any->config.sandbox, failed = false;
+	const char *confinement = "none";
+	bool failed = false;
 
 	add_dirs(k, &dirs);
-	if (wanted)
+	if (k->any->config.sandbox) {
 		failed = connection_failed(k->any, CONNECTION_SANDBOX,
 				 sandbox_enter_accepting(&dirs, &report)) < 0;
+		confinement = report.landlock ? NULL : "seccomp";
+	}
 	for (size_t i = 0; i < KINDS; i++) {
 		if (!k->list[i])
 			continue;
 		k->list[i]->unusable |= failed;
-		k->list[i]->confinement = report.landlock ? NULL : "seccomp";
-		if (!wanted)
-			k->list[i]->confinement = "none";
+		k->list[i]->confinement = confinement;
 	}
 	if (log_is_pending(&k->any->log))
 		log_flush(&k->any->log);

@@ -9,12 +9,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include "bin/acceptor-kinds.h"
+#include "bin/listen-helpers.h"
 #include "edge/peer.h"
 
 #define REFUSALS_TOLD_EVERY 60000 /* milliseconds */
@@ -227,12 +227,10 @@ static void bury(struct acceptor *a, pid_t pid, int status)
 
 static void take_signals(struct acceptor *a)
 {
-	struct signalfd_siginfo info;
 	pid_t pid;
 	int status;
 
-	while (read(a->task->signals, &info, sizeof(info)) == sizeof(info))
-		a->over |= info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT;
+	a->over |= helpers_told_to_stop(a->task->signals);
 	while (!a->over && (pid = waitpid(-1, &status, WNOHANG)) > 0)
 		bury(a, pid, status);
 }
@@ -240,16 +238,16 @@ static void take_signals(struct acceptor *a)
 /* Tells what is due. In how many milliseconds something will be: -1 for never. */
 static int tell_in_time(struct acceptor *a)
 {
-	uint64_t now = stream_clock(), every = a->task->alive;
+	uint64_t now = stream_clock(), alive = a->task->alive, every = alive;
 
-	if (a->is_news && ACCEPTOR_NEWS_EVERY < every)
+	if (a->is_news && (!alive || ACCEPTOR_NEWS_EVERY < alive))
 		every = ACCEPTOR_NEWS_EVERY;
-	if (every == ACCEPTOR_FOREVER)
+	if (!every)
 		return -1;
 	if (now - a->news_told < every)
 		return (int)(a->news_told + every - now);
 	tell(a, ACCEPTOR_COUNTS, 0, 0);
-	return a->task->alive == ACCEPTOR_FOREVER ? -1 : (int)a->task->alive;
+	return alive ? (int)alive : -1;
 }
 
 static void loop(struct acceptor *a)

@@ -20,7 +20,6 @@
 #define ACCEPTOR_FDS 64
 
 #define ACCEPTOR_NEWS_EVERY 1000 /* milliseconds; what cannot wait comes at once */
-#define ACCEPTOR_FOREVER UINT64_MAX
 
 enum acceptor_word {
 	ACCEPTOR_READY,
@@ -45,7 +44,8 @@ struct acceptor_task {
 	struct listen_children *children;
 	int signals; /* signalfd: SIGTERM, SIGINT, SIGHUP, SIGCHLD */
 	int news; /* SOCK_SEQPACKET; who is at its other end wants us to live */
-	uint64_t alive; /* milliseconds in which some news must come */
+	uint64_t
+		alive; /* milliseconds in which some news must come; 0: nobody waits for it */
 };
 
 /* Accepts until there is nothing left to do. The exit status. */

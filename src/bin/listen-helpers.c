@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +17,16 @@ int helpers_move_up(int fd)
 
 	close(fd);
 	return moved;
+}
+
+bool helpers_told_to_stop(int signals)
+{
+	struct signalfd_siginfo info;
+	bool stop = false;
+
+	while (read(signals, &info, sizeof(info)) == sizeof(info))
+		stop |= info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT;
+	return stop;
 }
 
 static int open_news(int ret_ends[2])

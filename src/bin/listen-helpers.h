@@ -26,6 +26,9 @@ struct helpers {
 /* The same descriptor where a connection has nothing to do. -1 when there is no room. */
 int helpers_move_up(int fd);
 
+/* Takes all signals that a signalfd has. True when one of them is SIGTERM or SIGINT. */
+bool helpers_told_to_stop(int signals);
+
 /*
  * Forks one that accepts from now on; where there are too many the oldest is given up. 0 in the new process,
  * which has nothing of the others, and its end of the news in *ret_news. Otherwise its number, or -errno:

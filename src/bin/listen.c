@@ -64,7 +64,7 @@ static void become(const struct listener *l, int news)
 		.children = l->helpers.children,
 		.signals = l->signals,
 		.news = news,
-		.alive = l->manager.watchdog ? l->manager.watchdog : ACCEPTOR_FOREVER,
+		.alive = l->manager.watchdog,
 	};
 
 	_exit(acceptor_run(&task));
@@ -163,12 +163,10 @@ static void bury(struct listener *l, pid_t pid, int status)
 
 static void take_signals(struct listener *l)
 {
-	struct signalfd_siginfo info;
 	pid_t pid;
 	int status;
 
-	while (read(l->signals, &info, sizeof(info)) == sizeof(info))
-		l->over |= info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT;
+	l->over |= helpers_told_to_stop(l->signals);
 	while (!l->over && (pid = waitpid(-1, &status, WNOHANG)) > 0)
 		bury(l, pid, status);
 }

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "bin/options.h"
-#include "edge/idn.h"
 #include "edge/module.h"
 
 static void note_fault(void *ctx, const char *text)
