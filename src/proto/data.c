@@ -1,7 +1,7 @@
 /*
- * Promises the same text however the input is split, and no more output than input, so
- * that decoding needs no memory of its own. Works a line at a time, as memchr finds line
- * ends far faster than an automaton that looks at each octet.
+ * Decodes the content of DATA and BDAT in place. The text is the same however the input is split, and never
+ * longer than the input, so decoding needs no memory of its own. It works a line at a time, as memchr finds
+ * line ends far faster than an automaton that looks at each octet.
  */
 #include "proto/data.h"
 
@@ -28,36 +28,55 @@ static enum dot judge_dot(const struct data *d, const char *p, size_t n)
 	return d->at == DATA_AFTER_CRLF ? DOT_END : DOT_ALONE;
 }
 
-/* Appends a piece of a line, without its end. A CR in it ends nothing: it becomes a
- * space. */
+/*
+ * Writes a piece of a line, without its end, at `to`, which is `from` or before it. A run of CRs in it ends
+ * nothing: it becomes one space. Returns the end of what was written.
+ */
 static char *put_piece(struct data *d, char *to, const char *from, size_t n)
 {
-	char *cr;
+	const char *limit = from + n, *cr;
 
-	if (to != from)
-		memmove(to, from, n);
-	for (cr = memchr(to, '\r', n); cr; cr = memchr(cr, '\r', (size_t)(to + n - cr))) {
-		d->bare = true;
-		*cr = ' ';
-	}
-	d->n_line += n;
 	d->octets += n;
-	d->too_long |= d->n_line > CONTENT_LINE_MAX;
-	return to + n;
+	while (from < limit && (cr = memchr(from, '\r', (size_t)(limit - from)))) {
+		memmove(to, from, (size_t)(cr - from));
+		to += cr - from;
+		for (from = cr; from < limit && *from == '\r'; from++)
+			;
+		*to++ = ' ';
+		d->bare = true;
+	}
+	if (to != from)
+		memmove(to, from, (size_t)(limit - from));
+	return to + (limit - from);
+}
+
+/* How many CRs stand directly before `end`. */
+static size_t count_crs(const char *from, const char *end)
+{
+	const char *p = end;
+
+	while (p > from && p[-1] == '\r')
+		p--;
+	return (size_t)(end - p);
+}
+
+/* Writes the end of a line. One CR belongs to its LF; more of them are dropped. */
+static char *put_line_end(struct data *d, char *to, size_t n_crs)
+{
+	*to++ = '\n';
+	d->octets += n_crs + 1;
+	d->bare |= n_crs != 1;
+	d->at = n_crs ? DATA_AFTER_CRLF : DATA_AFTER_LF;
+	return to;
 }
 
 /* Takes up to the end of the line that `end` points at, the LF. */
 static char *put_line(struct data *d, char *to, const char *from, const char *end)
 {
-	bool crlf = end > from && end[-1] == '\r';
+	size_t n_crs = count_crs(from, end);
 
-	to = put_piece(d, to, from, (size_t)(end - from) - crlf);
-	*to++ = '\n';
-	d->octets += 1 + crlf;
-	d->bare |= !crlf;
-	d->n_line = 0;
-	d->at = crlf ? DATA_AFTER_CRLF : DATA_AFTER_LF;
-	return to;
+	to = put_piece(d, to, from, (size_t)(end - from) - n_crs);
+	return put_line_end(d, to, n_crs);
 }
 
 bool data_take(struct data *d, struct bytes *in, struct span *ret_text)
@@ -78,10 +97,12 @@ bool data_take(struct data *d, struct bytes *in, struct span *ret_text)
 		}
 		lf = memchr(p, '\n', (size_t)(limit - p));
 		if (!lf) {
-			/* a CR at the very end may yet be half of a CRLF */
-			size_t n = (size_t)(limit - p) - (limit[-1] == '\r');
-			to = put_piece(d, to, p, n);
-			p += n;
+			/* the last of the CRs at the very end waits for what follows it */
+			size_t n_crs = count_crs(p, limit);
+			to = put_piece(d, to, p, (size_t)(limit - p) - n_crs);
+			d->octets += n_crs ? n_crs - 1 : 0;
+			d->bare |= n_crs > 1;
+			p = limit - (n_crs > 0);
 			d->at = DATA_IN_LINE;
 			break;
 		}
@@ -93,20 +114,30 @@ bool data_take(struct data *d, struct bytes *in, struct span *ret_text)
 	return end;
 }
 
-/* The CR that a piece ended with: half of a CRLF, or a space. Returns where the rest begins. */
-static char *settle_cr(struct data *d, struct bytes in, char **to, struct span *ret_kept)
+/*
+ * Decides about the CRs that the text so far ends with: the end of a line, or one space. Returns where the
+ * rest of `in` begins.
+ */
+static char *settle_crs(struct data *d, struct bytes in, char **to, struct span *ret_kept)
 {
-	if (!d->cr || in.n == 0)
-		return in.p;
-	if (*in.p != '\n') {
+	char *p = in.p, *limit = in.p + in.n;
+
+	if (!d->cr)
+		return p;
+	while (p < limit && *p == '\r')
+		p++;
+	d->octets += (size_t)(p - in.p);
+	d->bare |= p > in.p;
+	if (p == limit)
+		return p;
+	if (*p != '\n') {
 		data_chunk_end(d, ret_kept);
-		return in.p;
+		return p;
 	}
 	d->cr = false;
 	d->octets++;
-	d->n_line = 0;
-	*to = in.p + 1;
-	return in.p + 1;
+	*(*to)++ = '\n';
+	return p + 1;
 }
 
 void data_chunk(
@@ -116,15 +147,17 @@ void data_chunk(
 	char *p;
 
 	*ret_kept = (struct span){ 0 };
-	p = settle_cr(d, in, &to, ret_kept);
+	p = settle_crs(d, in, &to, ret_kept);
 	while (p < limit && (lf = memchr(p, '\n', (size_t)(limit - p)))) {
 		to = put_line(d, to, p, lf);
 		p = lf + 1;
 	}
 	if (p < limit) {
-		d->cr = limit[-1] == '\r';
-		d->octets += d->cr;
-		to = put_piece(d, to, p, (size_t)(limit - p) - d->cr);
+		size_t n_crs = count_crs(p, limit);
+		to = put_piece(d, to, p, (size_t)(limit - p) - n_crs);
+		d->cr = n_crs > 0;
+		d->octets += n_crs;
+		d->bare |= n_crs > 1;
 	}
 	*ret_text = (struct span){ in.p, (size_t)(to - in.p) };
 }
@@ -132,7 +165,6 @@ void data_chunk(
 void data_chunk_end(struct data *d, struct span *ret_kept)
 {
 	*ret_kept = d->cr ? SPAN(" ") : SPAN("");
-	d->n_line += d->cr;
 	d->bare |= d->cr;
 	d->cr = false;
 }

@@ -1,14 +1,12 @@
 /*
- * The content of a message as DATA carries it (RFC 5321 4.5.2, 2.3.8): dots unstuffed,
- * CRLF made LF, the end found. Only CRLF.CRLF ends it, whatever else a stranger sends.
+ * The content of a message as DATA and BDAT carry it (RFC 5321 4.5.2, 2.3.8; RFC 3030 2): dots unstuffed,
+ * CRLF made LF, the end found. Only CRLF.CRLF ends DATA. CRs in excess directly before CRLF are dropped, as
+ * some senders double them; a run of CRs elsewhere becomes one space. A line may have any length.
  */
 #pragma once
 
 #include <stdint.h>
 #include "base/span.h"
-
-/* RFC 5321 asks for 1000; web mail sends far more */
-#define CONTENT_LINE_MAX (1024 * 1024)
 
 enum data_at {
 	DATA_AFTER_CRLF, /* at the start of a line: a dot here may end the message */
@@ -18,19 +16,16 @@ enum data_at {
 
 struct data {
 	enum data_at at;
-	size_t n_line; /* octets of the line so far */
 	uint64_t octets; /* of the message, as RFC 1870 counts them: CRLF is two, stuffed
 			    dots none */
 	bool bare; /* a bare LF or a stray CR has been seen */
-	bool too_long; /* a line above CONTENT_LINE_MAX has been seen */
-	bool cr; /* of chunks: the last octet was a CR, which may be half of a CRLF */
+	bool cr; /* of chunks: the text so far ends with CRs, which are not yet written */
 };
 
 /*
  * Decodes in place what can be decoded of `in`; *ret_text is the result and lies in the
  * same memory. True when the end was found: `in` is then what follows it. Otherwise at
- * most two octets are left in `in`, to be shown again with more behind them. A stray CR
- * becomes a space.
+ * most two octets are left in `in`, to be shown again with more behind them.
  */
 bool data_take(struct data *d, struct bytes *in, struct span *ret_text);
 

@@ -79,7 +79,6 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_SIZE_DECLARED] = { 552, "5.3.4", "Message size exceeds the limit" },
 	[REPLY_SIZE_ACTUAL] = { 552, "5.3.4", "Message too big" },
 	[REPLY_CONTENT_BARE] = { 550, "5.6.0", "Bare <CR> or <LF> in the message" },
-	[REPLY_CONTENT_LINE] = { 550, "5.6.0", "A line of the message is too long" },
 	[REPLY_HOPS] = { 554, "5.4.6", "Too many hops" },
 
 	[REPLY_NAMES_UNAVAILABLE] = { 451, "4.3.0",

@@ -75,13 +75,14 @@ bool chunk_content(struct session *s, struct bytes *in)
 	return s->chunk_left == 0;
 }
 
-/* A CR at the very end of the message is no half of anything. Stages hear of text even if there is none. */
+/* A CR held back at the end of the message was a stray one. */
 static void end_text(struct session *s)
 {
 	struct span kept;
 
 	data_chunk_end(&s->data, &kept);
 	mail_text(s, kept);
+	mail_end_text(s);
 }
 
 /*

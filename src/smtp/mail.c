@@ -165,6 +165,7 @@ const struct reply *mail_begin_content(struct session *s)
 	r = stages_data(&s->stages, &s->tx, build_trace(s));
 	if (!r)
 		s->tx.refusal = NULL;
+	s->first_line = (struct first_line){ 0 };
 	return r;
 }
 
@@ -188,16 +189,33 @@ const struct reply *mail_data(struct session *s, struct span args)
 	return reply_get(REPLY_START_CONTENT);
 }
 
-void mail_text(struct session *s, struct span text)
+/* Shows the header and the stages the next piece of the text, unless the message has been refused. */
+static void pass_on(struct session *s, struct span text)
 {
 	struct tx *tx = &s->tx;
 
-	tx->octets = s->data.octets;
-	tx->bare = s->data.bare;
-	tx->too_long = s->data.too_long;
 	header_watch(&tx->header, text);
 	if (!tx->refusal)
 		tx->refusal = stages_body(&s->stages, tx, text);
+}
+
+void mail_text(struct session *s, struct span text)
+{
+	struct span piece;
+
+	s->tx.octets = s->data.octets;
+	s->tx.bare = s->data.bare;
+	if (!first_line_take(&s->first_line, &text, &piece))
+		piece = SPAN(""); /* stages look at the number of octets, too */
+	do
+		pass_on(s, piece);
+	while (first_line_take(&s->first_line, &text, &piece));
+}
+
+void mail_end_text(struct session *s)
+{
+	first_line_end(&s->first_line);
+	mail_text(s, SPAN(""));
 }
 
 bool mail_content(struct session *s, struct bytes *in)
@@ -206,6 +224,8 @@ bool mail_content(struct session *s, struct bytes *in)
 	bool end = data_take(&s->data, in, &text);
 
 	mail_text(s, text);
+	if (end)
+		mail_end_text(s);
 	return end;
 }
 

@@ -138,8 +138,6 @@ static const struct reply *policy_prepare(struct stage *st, struct tx *tx)
 {
 	if (tx->bare && settings_of(st)->bare_newline == BARE_REJECT)
 		return reply_get(REPLY_CONTENT_BARE);
-	if (tx->too_long)
-		return reply_get(REPLY_CONTENT_LINE);
 	if (tx->header.n_received >= HOPS_MAX)
 		return reply_get(REPLY_HOPS);
 	return NULL;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "proto/data.h"
+#include "proto/first-line.h"
 #include "proto/line.h"
 #include "smtp/authenticator.h"
 #include "smtp/facts.h"
@@ -118,6 +119,7 @@ struct session {
 	bool line_crlf; /* the last command ended with CRLF: only then may a dot come next
 			 */
 	struct data data;
+	struct first_line first_line;
 	uint64_t chunk_left; /* octets of the chunk still to come */
 	bool chunk_last;
 	enum phase chunk_phase; /* to go back to when they are thrown away */

@@ -49,7 +49,6 @@ struct tx {
 	bool lenient; /* a syntax error was forgiven */
 	uint64_t octets; /* of content so far */
 	bool bare; /* a bare CR or LF was in the content */
-	bool too_long; /* a line above CONTENT_LINE_MAX was */
 	struct header header;
 	char file[TX_FILE_MAX]; /* what the delivering stage called it */
 	/* Of the stage that makes the report, which keeps them until it is cleared; NULL: none */

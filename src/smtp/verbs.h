@@ -32,8 +32,10 @@ const struct reply *mail_data(struct session *s, struct span args);
 
 /* Content is about to come: opens the stages for it. NULL, or the refusal; then the caller ends what is over. */
 const struct reply *mail_begin_content(struct session *s);
-/* Passes decoded text on, unless the message has been refused. */
+/* Repairs the first line of decoded text and passes all of it on, unless the message has been refused. */
 void mail_text(struct session *s, struct span text);
+/* No more text follows: passes on what is held of the first line. */
+void mail_end_text(struct session *s);
 /*
  * Takes content from `in` while the phase is PHASE_CONTENT. True when its end was found.
  */

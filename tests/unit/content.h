@@ -18,15 +18,18 @@ struct content {
 	size_t n_rest; /* octets behind the end */
 };
 
-static inline void content_put_line(struct content *c, struct span body, bool crlf)
+/* A run of CRs is one space, and nothing before the end of a line. */
+static inline void content_put_line(struct content *c, struct span body, size_t n_crs)
 {
 	for (size_t i = 0; i < body.n; i++) {
-		c->bare |= body.p[i] == '\r';
-		c->text[c->n_text++] = body.p[i] == '\r' ? ' ' : body.p[i];
+		if (body.p[i] != '\r')
+			c->text[c->n_text++] = body.p[i];
+		else if (i == 0 || body.p[i - 1] != '\r')
+			c->text[c->n_text++] = ' ';
 	}
 	c->text[c->n_text++] = '\n';
-	c->bare |= !crlf;
-	c->octets += body.n + 1 + crlf;
+	c->bare |= n_crs != 1 || memchr(body.p, '\r', body.n);
+	c->octets += body.n + n_crs + 1;
 }
 
 /* Lines without an end at the end of the input are left out. */
@@ -39,17 +42,22 @@ static inline struct content content_decode(struct span raw, bool after_crlf)
 		abort();
 	while (!c.end && raw.n && (lf = memchr(raw.p, '\n', raw.n))) {
 		size_t n = (size_t)(lf - raw.p);
-		bool crlf = n && lf[-1] == '\r';
-		struct span body = { raw.p, n - crlf };
-		bool is_dot = span_eq(body, SPAN("."));
+		struct span body = { raw.p, n };
+		size_t n_crs = 0;
+		bool is_dot;
 		raw = span_from(raw, n + 1);
-		c.end = is_dot && crlf && after_crlf;
+		while (body.n && body.p[body.n - 1] == '\r') {
+			body.n--;
+			n_crs++;
+		}
+		is_dot = n_crs < 2 && span_eq(body, SPAN("."));
+		c.end = is_dot && n_crs == 1 && after_crlf;
 		if (c.end)
 			break;
 		if (body.n && body.p[0] == '.' && !is_dot)
 			body = span_from(body, 1);
-		content_put_line(&c, body, crlf);
-		after_crlf = crlf;
+		content_put_line(&c, body, n_crs);
+		after_crlf = n_crs > 0;
 	}
 	c.n_rest = raw.n;
 	return c;

@@ -166,7 +166,7 @@ static void test_a_refused_command_leaves_the_transaction_as_it_was(void)
 	stored = log_span(&e.memory.stored);
 	CHECK(e.memory.n_stored == 1 && e.session.n_transactions == 1);
 	CHECK(memmem(stored.p, stored.n, "\n\tfor <b@example.net>;", 22));
-	CHECK(span_ends(stored, SPAN("+0000\nhello\n=\r\n")));
+	CHECK(span_ends(stored, SPAN("+0000\n\nhello\n=\r\n")));
 	engine_stop(&e, END_EOF);
 	CHECK(!e.memory.wrong);
 	engine_done(&e);

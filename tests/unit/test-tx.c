@@ -215,7 +215,7 @@ static void test_cleared_it_is_as_new(void)
 	for (size_t round = 0; round < 3; round++) {
 		CHECK(tx_open(&tx, &path, &no_params) == 0);
 		CHECK(tx_add_recipient(&tx, &path, &no_rcpt, &r) == 0);
-		tx.bare = tx.too_long = true;
+		tx.bare = true;
 		tx.octets = tx.n_refused = 1;
 		tx.refusal = reply_get(REPLY_HOPS);
 		memset(tx.id, 'x', sizeof(tx.id));
