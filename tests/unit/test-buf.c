@@ -36,7 +36,7 @@ static void test_takes_exactly_its_capacity(void)
 
 static void test_what_does_not_fit_whole_is_not_appended(void)
 {
-	char octets[6] = "......";
+	char octets[] = { '.', '.', '.', '.', '.', '.' };
 	struct buf b = { .p = octets, .cap = 4 };
 
 	buf_put(&b, SPAN("abc"));
