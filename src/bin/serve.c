@@ -55,12 +55,14 @@ static bool get_tls(struct serve *v)
 	if (v->credentials)
 		return true;
 	if (v->warm && warm_fits(v->warm, &v->config->tls)) {
+		v->tls_tried = true;
 		v->api = v->warm->api;
 		v->credentials = v->warm->credentials;
 		session_tls_fault(v->session, v->warm->fault);
 		return true;
 	}
 	v->fault[0] = '\0';
+	v->tls_tried = true;
 	if (!v->api)
 		v->api = module_load(v->modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
 	if (!v->api)
@@ -85,13 +87,14 @@ static bool flush(struct serve *v)
 	return false;
 }
 
-/* It is worth a line when the client leaves us time, has been here for long, or comes to a bad end. */
+/* It is worth a line when the client leaves us time, the less the longer it has been here, or comes to a bad end. */
 static bool is_worth_telling(const struct serve *v)
 {
+	bool is_due = stream_clock() - v->notify->last >= NOTIFY_INTERVAL;
+
 	if (v->session->phase == PHASE_ENDED)
 		return session_status(v->session);
-	return stream_clock() - v->notify->last >= NOTIFY_INTERVAL ||
-	       stream_is_quiet(v->stream, NOTIFY_INTERVAL);
+	return stream_is_quiet(v->stream, is_due ? 0 : NOTIFY_INTERVAL);
 }
 
 /* Shows what goes on to whoever looks. */
@@ -152,15 +155,37 @@ static void refuse_implicit(struct serve *v)
 	stream_flush(v->stream, &v->session->out);
 }
 
+static bool wants_tls(const struct serve *v)
+{
+	return v->session->settings->tls == TLS_REQUIRED && !v->tls_tried;
+}
+
+static bool wants_logins(const struct serve *v)
+{
+	return v->logins && v->session->settings->auth == AUTH_REQUIRED &&
+	       v->session->secured && !logins_tried(v->logins);
+}
+
+/* What the client will need is got ready while it is not waiting, once. */
+static void prepare(struct serve *v)
+{
+	bool tls = wants_tls(v), logins = wants_logins(v);
+
+	if (v->log->opened && !tls && !logins)
+		return;
+	if (!stream_is_quiet(v->stream, 0))
+		return;
+	log_open(v->log);
+	if (tls)
+		get_tls(v);
+	if (logins)
+		logins_load(v->logins);
+}
+
 /* The client has just been given something to do, or has nothing to wait for. */
 static void use_idle_time(struct serve *v)
 {
-	log_open(v->log);
-	if (v->session->settings->tls == TLS_REQUIRED && !v->api)
-		get_tls(v);
-	if (v->logins && v->session->settings->auth == AUTH_REQUIRED &&
-		v->session->secured)
-		logins_load(v->logins);
+	prepare(v);
 	/* who has one message often has no more to say than QUIT */
 	if (log_is_pending(v->log) && stream_is_quiet(v->stream, LOG_DELAY))
 		log_flush(v->log);

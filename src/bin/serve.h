@@ -31,6 +31,7 @@ struct serve {
 	/* Filled when TLS is first needed. */
 	const struct tls_api *api;
 	struct tls_credentials *credentials;
+	bool tls_tried; /* to get them */
 	char fault[TLS_FAULT_TEXT];
 };
 

@@ -142,11 +142,16 @@ void logins_secured(struct logins *l, const struct tls_api *api, const struct tl
 	list_mechanisms(l, client);
 }
 
+bool logins_tried(const struct logins *l)
+{
+	return l->sasl || l->fault[0];
+}
+
 void logins_load(struct logins *l)
 {
 	const char *error = "out of memory";
 
-	if (l->sasl || l->fault[0])
+	if (logins_tried(l))
 		return;
 	if (!l->api && l->shut)
 		error = "who has sent mail inside TLS cannot begin to log in: the "

@@ -46,5 +46,8 @@ void logins_secured(struct logins *l, const struct tls_api *api, const struct tl
 /* Loads the module, which the first AUTH would do otherwise. */
 void logins_load(struct logins *l);
 
+/* True once that is done, whatever came of it. */
+bool logins_tried(const struct logins *l);
+
 /* From now on nothing can be loaded: who has not tried to log in by now is told to come again. */
 void logins_shut(struct logins *l);

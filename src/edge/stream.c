@@ -221,11 +221,20 @@ int stream_flush(struct stream *s, struct buf *out)
 	return r;
 }
 
+/*
+ * What was read ahead is in tls.so, where no poll() of the descriptor sees it. What is in `have` is the caller's:
+ * it has seen all of that, and needs more.
+ */
+static bool is_buffered(const struct stream *s)
+{
+	return s->tls && s->api->pending(s->tls);
+}
+
 bool stream_is_ready(const struct stream *s)
 {
 	struct pollfd fd = { .fd = s->in, .events = POLLIN | POLLRDHUP };
 
-	if (s->tls && s->api->pending(s->tls))
+	if (is_buffered(s))
 		return true;
 	return poll(&fd, 1, 0) > 0 && !(fd.revents & (POLLRDHUP | POLLHUP));
 }
@@ -235,9 +244,7 @@ bool stream_is_quiet(const struct stream *s, uint64_t milliseconds)
 	struct pollfd fds[] = { { .fd = s->in, .events = POLLIN },
 		{ .fd = s->signals, .events = POLLIN } };
 
-	if (s->tls && s->api->pending(s->tls))
-		return false;
-	return poll(fds, 2, (int)milliseconds) == 0;
+	return !is_buffered(s) && poll(fds, 2, (int)milliseconds) == 0;
 }
 
 uint64_t stream_hurry(struct stream *s, uint64_t milliseconds)

@@ -58,10 +58,13 @@ int stream_wait(const struct stream *s, uint64_t until);
 /* Writes all of `out` and empties it. 0 or negative as above. */
 int stream_flush(struct stream *s, struct buf *out);
 
-/* True when input waits already and the peer has not closed: nothing is read. */
+/* True when input waits already, in any of these places, and the peer has not closed: nothing is read. */
 bool stream_is_ready(const struct stream *s);
 
-/* True when nothing comes for that long, neither input nor a stop signal. */
+/*
+ * True when nothing comes for that long, neither input nor a stop signal. False at once when stream_fill() has
+ * something to go on with, wherever that is: at the socket, in a TLS record, or decrypted. 0 only looks.
+ */
 bool stream_is_quiet(const struct stream *s, uint64_t milliseconds);
 
 /*

@@ -249,7 +249,8 @@ static bool tls_binding(const struct tls *tls, unsigned char ret[TLS_BINDING_SIZ
 
 static bool tls_pending(const struct tls *tls)
 {
-	return gnutls_record_check_pending(tls->session) > 0;
+	return tls->ended || gnutls_record_check_pending(tls->session) > 0 ||
+	       wire_has_record(&tls->wire);
 }
 
 /*
@@ -282,7 +283,7 @@ static ssize_t tls_read(struct tls *tls, void *to, size_t n)
 	while (!tls->ended && got < n) {
 		ssize_t code;
 
-		if (got > 0 && !tls_pending(tls) && !wire_has_record(&tls->wire))
+		if (got > 0 && !tls_pending(tls))
 			break;
 		tls->wire.error = 0;
 		tls->wire.dry = got > 0;

@@ -145,7 +145,11 @@ struct tls_api {
 	ssize_t (*read)(struct tls *tls, void *to, size_t n);
 	/* Once read() has ended the session: what is known of that. */
 	void (*failure)(const struct tls *tls, struct tls_failure *ret);
-	/* True only when read() would return octets without touching the connection. */
+	/*
+	 * True when read() has something to begin with that is in memory already: octets,
+	 * a whole record that was read ahead, or the session's end. A record without
+	 * octets for the caller counts too: read() may wait behind it.
+	 */
 	bool (*pending)(const struct tls *tls);
 	/* NULL: the client has shown no certificate, or was not asked for one. */
 	const struct tls_client *(*client)(const struct tls *tls);

@@ -4,6 +4,7 @@ status word of the record, which are the device's panel lines."""
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -496,6 +497,97 @@ def test_alpn_of_another_protocol_fails(mode):
     problem = fails(place, client_context(alpn=["http/1.1"]))
     harness.contains(problem.lower(), "no application protocol")
     check_failed(place)
+
+
+# The first command in one packet with the client's last word of the handshake
+
+
+class InOnePacket:
+    """A client in TLS that decides by itself which octets it sends together."""
+
+    def __init__(self, client, context, session=None):
+        self.socket = client.socket
+        self.came, self.goes = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(
+            self.came, self.goes, server_hostname=HOST, session=session)
+
+    def receive(self):
+        octets = self.socket.recv(65536)
+        assert octets, "the connection has ended"
+        self.came.write(octets)
+
+    def handshake(self, behind):
+        """Sends `behind` with the last word of the handshake, which is the client's."""
+        while True:
+            try:
+                self.tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self.send()
+                self.receive()
+        self.tls.write(behind)
+        self.send()
+
+    def send(self):
+        octets = self.goes.read()
+        if octets:
+            self.socket.sendall(octets)
+
+    def reply(self, code):
+        text = b""
+        while not re.search(rb"(?m)^[0-9]{3} .*\r\n", text):
+            try:
+                text += self.tls.read(65536)
+            except ssl.SSLWantReadError:
+                self.receive()
+        harness.equal(text[:3].decode(), str(code))
+
+
+def manager(place):
+    """The socket of a service manager that wants to know what a session does."""
+    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    harness.at_end(told.close)
+    told.bind(str(place.dir / "notify"))
+    return harness.environment(NOTIFY_SOCKET=str(place.dir / "notify"))
+
+
+def waits_in_vain(trace):
+    """The waits that only their time ended, between the last octets of the client and the last of ours."""
+    calls = trace.splitlines()
+    read = max(n for n, call in enumerate(calls) if re.search(r"read\(0, .* = [1-9]", call))
+    written = max(n for n, call in enumerate(calls) if "sendto(1, " in call)
+    assert read < written, "the reply comes after the command"
+    return [call for call in calls[read:written]
+            if call.endswith("= 0 (Timeout)") and ", 0) = 0" not in call]
+
+
+@harness.table_of({f"{mode} {name}": (mode, version) for mode in WITH_TLS
+                   for name, version in {"TLS 1.2": TLS1_2, "TLS 1.3": TLS1_3}.items()})
+def test_no_wait_while_input_is_in_hand(mode, version):
+    """In TLS 1.2 the client has the last word when a session is resumed."""
+    harness.need("strace")
+    place = Site(tls=mode, pair=harness.pair())
+    place.set(tls_tickets=ticket_key(place.dir))
+    context = client_context(version, version)
+    session = resumed(place, context)[0] if version == TLS1_2 else None
+    trace = place.dir / "trace"
+    client = place.connect(
+        greeting=mode != "implicit", env=manager(place),
+        wrap=("strace", "-f", "-qq", "-o", trace, "-e", "trace=read,sendto,poll,ppoll"))
+    if mode != "implicit":
+        client.ehlo()
+        client.say("STARTTLS", 220)
+    talk = InOnePacket(client, context, session)
+    talk.handshake(b"EHLO client.example.net\r\n")
+    if mode == "implicit":
+        talk.reply(220)
+    talk.reply(250)
+    harness.equal(waits_in_vain(trace.read_text()), [])
+    talk.tls.write(b"QUIT\r\n")
+    talk.send()
+    talk.reply(221)
+    client.wait()
+    harness.equal(place.records("session")[-1].get("resumed"), "yes" if session else None)
 
 
 # Session tickets
