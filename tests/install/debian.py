@@ -72,7 +72,8 @@ class Distribution:
         (partial / "etc/apt/sources.list").write_text(f"deb {mirror.URL} {self.name} main\n")
         for name in ("etc/resolv.conf", "etc/hostname"):
             (partial / name).unlink(missing_ok=True)
-        (partial / "etc/hosts").write_text("127.0.0.1 localhost mail.example.org mail\n::1 localhost\n")
+        (partial / "etc/hosts").write_text(f"127.0.0.1 localhost\n::1 localhost\n{ADDRESS} mail.example.org mail\n"
+                                         "127.0.1.1 client.example.net client\n")
         wanted = [line.split("#")[0].strip() for line in (HERE / "packages.txt").read_text().splitlines()]
         chroot = ("unshare", "--mount", "--pid", "--fork", "sh", "-c",
                   f'mount -t proc proc {partial}/proc; mount --rbind /dev {partial}/dev; exec chroot {partial} "$@"', "-")
@@ -102,8 +103,12 @@ class Chroot:
         harness.at_end(harness.run, "umount", "-R", "-l", self.root)
         self.write("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n")
         (self.root / "usr/sbin/policy-rc.d").chmod(0o755)
-        call(*distribution.network.enter, "chroot", self.root, "apt-get", "install", "-qy", "--no-install-recommends",
+        call(*distribution.network.enter, *self.inside(), "apt-get", "install", "-qy", "--no-install-recommends",
              *packages)
+
+    def inside(self):
+        """The beginning of a command: under a name of its own, as Postfix looks for it when it is installed."""
+        return ("unshare", "--uts", "sh", "-c", 'hostname client && exec chroot "$@"', "-", self.root)
 
     def write(self, name, text):
         path = self.root / name
@@ -113,7 +118,7 @@ class Chroot:
     def run(self, machine, *command, text=None, patience=120):
         """A command of the chroot in the machine's network: exit status and output."""
         options = {} if text is None else {"input": text}
-        return harness.run("nsenter", f"--net=/proc/{machine.pid}/ns/net", "chroot", self.root, *command,
+        return harness.run("nsenter", f"--net=/proc/{machine.pid}/ns/net", *self.inside(), *command,
                            patience=patience, env=ENVIRONMENT, **options)
 
 
@@ -162,5 +167,5 @@ class Booted:
     def copy_to(self, tree):
         """The machine's files, for further machines that begin where this one is."""
         tree.mkdir()
-        call("sh", "-c", 'tar -C "$1" --one-file-system --exclude=./host -cf - . | tar -C "$2" -xf -', "-",
+        call("sh", "-c", 'tar -C "$1" --one-file-system --exclude=./host --exclude=./.host-root -cf - . | tar -C "$2" -xf -', "-",
              self.root, tree)

@@ -299,29 +299,37 @@ class Section:
                 self.readme.failed(f"{block.where()}: {server} listens, and there is no /etc/postern/tls.crt")
                 return
             self.readme.clients.trust(certificate.read_text())
+            try:
+                login = "AUTH" in " ".join(self.replies(port)[-1])
+            except Exception as fault:
+                self.readme.failed(f"{self.title}: EHLO to {server}, port {port}\n{fault!r}\n{self.records()}")
+                continue
             for client in self.readme.clients.all():
                 if self.readme.only_clients and client.__name__ not in self.readme.only_clients:
                     continue
                 self.guarded_sending(f"{client.__name__} through {server}, port {port}",
-                                     lambda c=client, p=port: self.send(c, p))
+                                     lambda c=client, p=port, a=login: self.send(c, p, a))
 
     def guarded_sending(self, what, send):
         try:
             took = send()
         except (debian.Fault, AssertionError) as fault:
-            self.machine.run("journalctl", "--sync")
-            records = self.machine.run("journalctl", "-n", "30", "--no-pager").stdout
-            self.readme.failed(f"{self.title}: {what}\n{fault}\n{records}")
+            self.readme.failed(f"{self.title}: {what}\n{fault}\n{self.records()}")
         except Exception:
             self.readme.failed(f"{self.title}: {what}\n{traceback.format_exc()}")
         else:
             if took > BOUND:
                 self.readme.failed(f"{self.title}: {what} took {took:.1f} s")
             else:
-                self.readme.passed(f"{self.title}: {what}: {took:.3f} s")
+                session = re.findall(r" messages=1 duration_ms=(\d+)", self.records())
+                recorded = f", session {session[-1]} ms" if session else ""
+                self.readme.passed(f"{self.title}: {what}: {took:.3f} s{recorded}")
 
-    def send(self, client, port):
-        login = "AUTH" in " ".join(self.replies(port)[-1])
+    def records(self):
+        self.machine.run("journalctl", "--sync")
+        return self.machine.run("journalctl", "-n", "30", "--no-pager", "-o", "cat").stdout
+
+    def send(self, client, port, login):
         subject, took = self.readme.clients.send(client, self.machine, port, login)
         harness.eventually(lambda: self.stored(subject), f"the message {subject} in a Maildir of info@example.org", 30)
         return took

@@ -63,6 +63,9 @@ class Clients:
         self.chroot = debian.Chroot(distribution, ["msmtp", "swaks", "libnet-ssleay-perl", "curl", "ca-certificates",
                                                    "exim4-daemon-light"])
         self.postfix_chroot = debian.Chroot(distribution, ["postfix", "libsasl2-modules", "ca-certificates"])
+        # nothing of it listens: port 25 is the machine's
+        master = self.postfix_chroot.root / "etc/postfix/master.cf"
+        master.write_text(re.sub(r"(?m)^smtp +inet.*\n", "", master.read_text()))
         self.count = 0
 
     def trust(self, certificate):
