@@ -9,7 +9,7 @@ import time
 
 import harness
 from harness import DOMAIN, Skip
-from machine import UNITS, Machine, tree_with
+from machine import Machine, tree_with, unit
 from outbox import ADDRESS, report
 
 SHIPPED = ("postern-outbox.path", "postern-outbox.service", "postern-outbox.timer")
@@ -34,9 +34,6 @@ class Box(Machine):
 
     def install(self):
         super().install()
-        self.install_units(*SHIPPED)
-        self.write("usr/lib/tmpfiles.d/postern.conf", (UNITS / "postern.tmpfiles").read_text())
-        self.run("systemd-tmpfiles", "--create", "postern.conf")
         self.run("install", "-d", "-m", "1777", RUNS)
         self.number = 0
 
@@ -406,7 +403,7 @@ def test_a_real_mailer_takes_a_report(sendmail, setup):
 
 
 def test_systemd_analyze_verify_prints_nothing():
-    tree = tree_with("postern-outbox", *SHIPPED)
+    tree = tree_with(*SHIPPED)
     done = harness.run("systemd-analyze", "verify", "--man=no", f"--root={tree}", *SHIPPED)
     harness.equal((done.returncode, done.stdout), (0, ""))
 
@@ -414,7 +411,7 @@ def test_systemd_analyze_verify_prints_nothing():
 def test_systemd_analyze_security_is_within_its_threshold():
     harness.need("systemd-analyze")
     done = harness.run("systemd-analyze", "security", "--offline=true", "--no-pager",
-                       f"--threshold={EXPOSURE}", UNITS / SERVICE)
+                       f"--threshold={EXPOSURE}", unit(SERVICE))
     harness.equal(done.returncode, 0, done.stdout[-200:])
 
 
