@@ -13,6 +13,13 @@
 #define SMALL_STEP 16 /* of what malloc() gives */
 #define ROOM (1024 * 1024) /* more than a connection takes, but for a large message */
 
+/* What the kind of a socket asks, whatever the settings say; the units of systemd's own way ask the same. */
+static const char *const overrides[KINDS][OPTIONS_OF_KIND_MAX] = {
+	[LISTEN_SMTPS] = { "tls=implicit" },
+	[LISTEN_SUBMISSION] = { "tls=required", "auth=required" },
+	[LISTEN_LMTP] = { "tls=off" },
+};
+
 static struct connection *prepare(const struct acceptor_task *task, enum listen_kind kind)
 {
 	struct connection *c = calloc(1, sizeof(*c));
@@ -26,9 +33,8 @@ static struct connection *prepare(const struct acceptor_task *task, enum listen_
 	c->options = *task->options;
 	o = &c->options;
 	o->lmtp = kind == LISTEN_LMTP;
-	if (kind != LISTEN_SMTP)
-		o->overrides[o->n_overrides++] =
-			kind == LISTEN_LMTP ? "tls=off" : "tls=implicit";
+	for (size_t i = 0; i < OPTIONS_OF_KIND_MAX && overrides[kind][i]; i++)
+		o->overrides[o->n_overrides++] = overrides[kind][i];
 	c->warm = task->warm;
 	memcpy(c->modules, task->modules, strlen(task->modules) + 1);
 	connection_prepare(c);

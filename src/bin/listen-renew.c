@@ -10,7 +10,7 @@
 #include "bin/listen.h"
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
-#define NAME_MAX_LENGTH 8
+#define NAME_MAX_LENGTH 12
 
 static void set(const char *name, const char *value)
 {

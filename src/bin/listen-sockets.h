@@ -10,6 +10,7 @@
 enum listen_kind {
 	LISTEN_SMTP, /* as the settings say */
 	LISTEN_SMTPS, /* TLS comes first */
+	LISTEN_SUBMISSION, /* TLS and a login are required */
 	LISTEN_LMTP, /* without TLS */
 };
 
@@ -33,7 +34,8 @@ struct listen_sockets {
 const char *listen_take(struct listen_sockets *s, size_t n, const char *names);
 
 /*
- * Opens one: [ ( "smtp" / "smtps" / "lmtp" ) "=" ] ( IPv4 ":" port / "[" IPv6 "]:" port / "*:" port / "/" path ).
+ * Opens one: [ ( "smtp" / "smtps" / "submission" / "lmtp" ) "=" ]
+ * ( IPv4 ":" port / "[" IPv6 "]:" port / "*:" port / "/" path ).
  * NULL, or what is wrong.
  */
 const char *listen_open(struct listen_sockets *s, const char *address);

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #define OPTIONS_OVERRIDES_MAX 64
+#define OPTIONS_OF_KIND_MAX 2
 #define OPTIONS_ADDRESSES_MAX 16
 
 enum options_mode {
@@ -22,8 +23,8 @@ struct options {
 	const char *file; /* settings file */
 	bool file_given;
 	bool lmtp; /* RFC 2033 in place of SMTP */
-	/* one more is for what the kind of a listening socket asks */
-	const char *overrides[OPTIONS_OVERRIDES_MAX + 1];
+	/* some more are for what the kind of a listening socket asks */
+	const char *overrides[OPTIONS_OVERRIDES_MAX + OPTIONS_OF_KIND_MAX];
 	size_t n_overrides;
 	const char *addresses[OPTIONS_ADDRESSES_MAX]; /* to listen at */
 	size_t n_addresses;

@@ -15,7 +15,6 @@ import machine
 from measure import Group, Unable
 from server import Server
 
-FOLDER = machine.UNITS
 SETTINGS = """\
 hostname = mail.example.org
 domains = example.org
@@ -36,7 +35,7 @@ LASTING = ("WatchdogSec", "Restart", "KillMode")
 
 def options(name):
     """Key and value of each line of the service's own section."""
-    text = (FOLDER / name).read_text().split("[Service]\n")[1].split("\n[")[0]
+    text = machine.unit(name).read_text().split("[Service]\n")[1].split("\n[")[0]
     return [line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#")]
 
 
@@ -135,7 +134,7 @@ class Unit(Server):
         self.folder = f"{here.dir}/mail"
         self.box = f"{self.folder}/{self.name}"
         self.make_box()
-        here.listen(self.unit, self.port, (FOLDER / self.socket).read_text(), self.service(), self.drop_in)
+        here.listen(self.unit, self.port, machine.unit(self.socket).read_text(), self.service(), self.drop_in)
         self.group = here.group
         return self
 
@@ -184,7 +183,7 @@ class Shipped(Unit):
     note = "what costs a unit little, StateDirectory=, credentials, its own sandbox"
 
     def service(self):
-        return (FOLDER / "postern@.service").read_text()
+        return machine.unit("postern@.service").read_text()
 
 
 class Hardened(Shipped):
@@ -200,7 +199,7 @@ class Listen(Unit):
     socket = "postern-listen.socket"
 
     def service(self):
-        return (FOLDER / "postern-listen.service").read_text()
+        return machine.unit("postern-listen.service").read_text()
 
 
 UNITS = (Bare, Sandboxed, Cheap, Shipped, Hardened, Listen)

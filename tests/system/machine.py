@@ -11,9 +11,9 @@ from pathlib import Path
 import harness
 from harness import DOMAIN, HERE, PATIENCE, Client, Skip
 
-UNITS = HERE.parent.parent / "units"
 SHIPPED = ("postern.socket", "postern@.service", "postern-lmtp.socket", "postern-lmtp@.service",
-           "postern-smtps.socket", "postern-smtps@.service")
+           "postern-smtps.socket", "postern-smtps@.service", "postern-submission.socket",
+           "postern-submission@.service")
 MAILDIR = f"var/lib/postern/{DOMAIN}/printer"
 SETTINGS = f"""\
 hostname = {harness.HOST}
@@ -39,6 +39,12 @@ auth-secret = credential:auth-secret
 USERS = ("scanner {SCRAM-SHA-256}4096,abMczsfHWIU++oOO,GMqPr2sKZSgZ/W/7w+95tiPHkwokNJGlMaSHoUL39CY=,"
          "+1hMECFC51EYhftFxCFHY53z2wvhxR5CqzESkdNpClU=\n")
 LOGIN = "AUTH PLAIN " + base64.b64encode(b"\0scanner\0secret").decode()
+
+
+def unit(name):
+    """The path of a unit as it is installed: those that name paths are made by meson."""
+    made = harness.build / "units" / name
+    return made if made.exists() else HERE.parent.parent / "units" / name
 
 
 class Machine:
@@ -72,13 +78,9 @@ class Machine:
                            tree, patience=60, env=dict(os.environ))
         harness.equal(done.returncode, 0, done.stdout)
         self.run("sh", "-c", "cp -a /host/tree/. /")
-        self.write("usr/lib/sysusers.d/postern.conf", (UNITS / "postern.sysusers").read_text())
         self.run("systemd-sysusers", "postern.conf")
-
-    def install_units(self, *units):
-        """Where meson put the units does not matter here: these are the shipped ones."""
-        for unit in units:
-            self.write(f"etc/systemd/system/{unit}", (UNITS / unit).read_text())
+        self.run("systemd-tmpfiles", "--create", "postern.conf")
+        self.run("systemctl", "daemon-reload")
 
     def write(self, name, text):
         path = self.root / name
@@ -108,7 +110,6 @@ class Server(Machine):
 
     def install(self):
         super().install()
-        self.install_units(*SHIPPED)
         self.write("etc/systemd/system/postern.socket.d/port.conf",
                    "[Socket]\nListenStream=\nListenStream=127.0.0.1:2525\n")
         self.write("etc/postern/postern.conf", SETTINGS)
@@ -192,15 +193,18 @@ def server():
     return _server
 
 
-def tree_with(program, *units):
+def tree_with(*units):
     """A root for systemd-analyze: its own units, ours, and something for ExecStart= to find."""
     harness.need("systemd-analyze")
     root = harness.scratch()
     shutil.copytree("/usr/lib/systemd/system", root / "usr/lib/systemd/system", symlinks=True)
     (root / "lib").symlink_to("usr/lib")
-    (root / "usr/sbin").mkdir()
-    shutil.copy(shutil.which("true"), root / "usr/sbin" / program)
     (root / "etc/systemd/system").mkdir(parents=True)
-    for unit in units:
-        shutil.copy(UNITS / unit, root / "etc/systemd/system")
+    for name in units:
+        shutil.copy(unit(name), root / "etc/systemd/system")
+        for line in unit(name).read_text().splitlines():
+            if line.startswith("ExecStart=/"):
+                path = root / line.removeprefix("ExecStart=/").split()[0]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(shutil.which("true"), path)
     return root

@@ -11,7 +11,7 @@ import threading
 
 import harness
 from harness import RECIPIENT, Client, Site, free_port
-from machine import LOGIN, UNITS, server
+from machine import LOGIN, server, unit
 
 
 class Listening(Site):
@@ -506,8 +506,6 @@ def test_without_a_socket_it_says_what_to_do():
 
 def listening_server():
     here = server()
-    here.install_units("postern-listen.socket", "postern-listen.service", "postern-listen.path",
-                       "postern-listen-restart.service")
     here.write("etc/systemd/system/postern-listen.socket.d/port.conf",
                "[Socket]\nListenStream=\nListenStream=127.0.0.1:2526\n")
     here.run("systemctl", "daemon-reload")
@@ -587,7 +585,7 @@ def test_no_connection_is_lost_when_the_unit_starts_anew():
 def test_the_unit_is_exposed_to_nearly_nothing():
     harness.need("systemd-analyze")
     done = harness.run("systemd-analyze", "security", "--offline=true", "--threshold=5", "--no-pager",
-                       UNITS / "postern-listen.service")
+                       unit("postern-listen.service"))
     harness.equal(done.returncode, 0, done.stdout)
 
 

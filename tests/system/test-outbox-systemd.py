@@ -8,8 +8,9 @@ import subprocess
 import time
 
 import harness
+import postfix
 from harness import DOMAIN, Skip
-from machine import UNITS, Machine, tree_with
+from machine import Machine, tree_with, unit
 from outbox import ADDRESS, report
 
 SHIPPED = ("postern-outbox.path", "postern-outbox.service", "postern-outbox.timer")
@@ -34,9 +35,6 @@ class Box(Machine):
 
     def install(self):
         super().install()
-        self.install_units(*SHIPPED)
-        self.write("usr/lib/tmpfiles.d/postern.conf", (UNITS / "postern.tmpfiles").read_text())
-        self.run("systemd-tmpfiles", "--create", "postern.conf")
         self.run("install", "-d", "-m", "1777", RUNS)
         self.number = 0
 
@@ -291,31 +289,6 @@ exec postern -o hostname={harness.HOST} -o domains='*' -o mail-root=/var/lib/sin
     -o maildir-create=yes
 """
 
-POSTFIX_MAIN = """\
-compatibility_level = 3.6
-myhostname = relay.example.net
-mydestination =
-relayhost = [127.0.0.1]:2525
-inet_protocols = ipv4
-maillog_file = /var/log/postfix.log
-"""
-
-POSTFIX_MASTER = """\
-postlog   unix-dgram n  -  n  -  1  postlogd
-pickup    unix  n  -  n  60  1  pickup
-cleanup   unix  n  -  n  -   0  cleanup
-qmgr      unix  n  -  n  300 1  qmgr
-tlsmgr    unix  -  -  n  1000? 1 tlsmgr
-rewrite   unix  -  -  n  -   -  trivial-rewrite
-bounce    unix  -  -  n  -   0  bounce
-defer     unix  -  -  n  -   0  bounce
-trace     unix  -  -  n  -   0  bounce
-proxymap  unix  -  -  n  -   -  proxymap
-smtp      unix  -  -  n  -   -  smtp
-error     unix  -  -  n  -   -  error
-retry     unix  -  -  n  -   -  error
-"""
-
 EXIM = """\
 primary_hostname = relay.example.net
 acl_not_smtp = accept
@@ -334,12 +307,7 @@ begin retry
 """
 
 # What the maintainer scripts of the Debian packages do.
-POSTFIX_SETUP = """
-chown postfix /var/lib/postfix
-chgrp postdrop /usr/sbin/postdrop
-chmod 2555 /usr/sbin/postdrop
-postfix start >/dev/null 2>&1
-"""
+POSTFIX_SETUP = postfix.INSTALL + "postfix start >/dev/null 2>&1\n"
 
 EXIM_SETUP = """
 mkdir -p /var/spool/exim4 /var/log/exim4
@@ -368,8 +336,8 @@ def add_mailers(here):
     shutil.copy(folder / "postfix/usr/sbin/sendmail", here.path("/usr/lib/postfix"))
     here.be()
     here.run("sh", "-c", "ldconfig;" + USERS)
-    here.write("etc/postfix/main.cf", POSTFIX_MAIN)
-    here.write("etc/postfix/master.cf", POSTFIX_MASTER)
+    here.write("etc/postfix/main.cf", postfix.MAIN + "relayhost = [127.0.0.1]:2525\n")
+    here.write("etc/postfix/master.cf", postfix.MASTER)
     here.write("etc/exim4/exim4.conf", EXIM)
     here.write("etc/msmtprc", "host 127.0.0.1\nport 2525\n")
     here.write("usr/local/bin/sink", SINK)
@@ -406,7 +374,7 @@ def test_a_real_mailer_takes_a_report(sendmail, setup):
 
 
 def test_systemd_analyze_verify_prints_nothing():
-    tree = tree_with("postern-outbox", *SHIPPED)
+    tree = tree_with(*SHIPPED)
     done = harness.run("systemd-analyze", "verify", "--man=no", f"--root={tree}", *SHIPPED)
     harness.equal((done.returncode, done.stdout), (0, ""))
 
@@ -414,7 +382,7 @@ def test_systemd_analyze_verify_prints_nothing():
 def test_systemd_analyze_security_is_within_its_threshold():
     harness.need("systemd-analyze")
     done = harness.run("systemd-analyze", "security", "--offline=true", "--no-pager",
-                       f"--threshold={EXPOSURE}", UNITS / SERVICE)
+                       f"--threshold={EXPOSURE}", unit(SERVICE))
     harness.equal(done.returncode, 0, done.stdout[-200:])
 
 

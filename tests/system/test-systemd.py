@@ -10,7 +10,7 @@ import subprocess
 
 import harness
 from harness import PATIENCE, RECIPIENT, Client
-from machine import LOGIN, SETTINGS, SHIPPED, UNITS, server, tree_with
+from machine import LOGIN, SETTINGS, SHIPPED, server, tree_with, unit
 
 EXPOSURE = 65  # tenths; postern's own sandbox is not seen by systemd-analyze
 
@@ -355,10 +355,10 @@ def test_lmtp_on_port_25_is_refused_and_told():
 # Without a booted systemd
 
 
-def settings_of(unit):
+def settings_of(name):
     """A unit's lines without comments, a list for each section, and what it does."""
     sections, current = {}, None
-    for line in (UNITS / unit).read_text().splitlines():
+    for line in unit(name).read_text().splitlines():
         if line.startswith("["):
             current = sections.setdefault(line, [])
         elif line and not line.startswith("#"):
@@ -368,9 +368,13 @@ def settings_of(unit):
 
 @harness.table(
     lmtp=("postern-lmtp@.service", " -o tls=off --lmtp"),
-    smtps=("postern-smtps@.service", " -o tls=implicit"))
-def test_the_services_differ_in_what_they_start_alone(unit, options):
-    ours, theirs = settings_of("postern@.service"), settings_of(unit)
+    smtps=("postern-smtps@.service", " -o tls=implicit"),
+    submission=("postern-submission@.service", " -o tls=required -o auth=required"))
+def test_the_services_differ_in_what_they_start_alone(name, options):
+    """And LMTP, which has neither TLS nor logins, has no credentials."""
+    ours, theirs = settings_of("postern@.service"), settings_of(name)
+    if "lmtp" in name:
+        ours["[Service]"] = [line for line in ours["[Service]"] if "Credential=" not in line]
     start = [line for line in ours["[Service]"] if line.startswith("ExecStart=")]
     harness.equal(len(start), 1)
     ours["[Service]"] = [line + options if line in start else line for line in ours["[Service]"]]
@@ -379,9 +383,10 @@ def test_the_services_differ_in_what_they_start_alone(unit, options):
     harness.equal(theirs, ours)
 
 
-def test_the_sockets_of_the_network_differ_in_their_port_alone():
-    ours, theirs = settings_of("postern.socket"), settings_of("postern-smtps.socket")
-    for sections, port in ((ours, 25), (theirs, 465)):
+@harness.table(smtps=("smtps", 465), submission=("submission", 587))
+def test_the_sockets_of_the_network_differ_in_their_port_alone(kind, port):
+    ours, theirs = settings_of("postern.socket"), settings_of(f"postern-{kind}.socket")
+    for sections, port in ((ours, 25), (theirs, port)):
         harness.equal(sections["[Socket]"].pop(0), f"ListenStream={port}")
         del sections["[Unit]"]
     harness.equal(theirs, ours)
@@ -393,20 +398,21 @@ def test_meson_installs_every_unit():
                        patience=60, env=dict(os.environ))
     harness.equal(done.returncode, 0, done.stdout)
     installed = {path.name for path in tree.glob("**/systemd/system/*")}
-    assert {path.name for path in UNITS.glob("postern*.s[oe]*")} <= installed, installed
+    shipped = {path.name.removesuffix(".in") for path in unit("postern.socket").parent.glob("postern*.[sp][oea]*")}
+    assert shipped <= installed, (shipped, installed)
 
 
 def test_systemd_analyze_verify_prints_nothing():
     done = harness.run("systemd-analyze", "verify", "--man=no",
-                       f"--root={tree_with('postern', *SHIPPED)}", *SHIPPED)
+                       f"--root={tree_with(*SHIPPED)}", *SHIPPED)
     harness.equal((done.returncode, done.stdout), (0, ""))
 
 
-@harness.table_of({unit: unit for unit in ("postern@", "postern-lmtp@", "postern-smtps@")})
-def test_systemd_analyze_security_is_within_its_threshold(unit):
+@harness.table_of({name: name for name in ("postern@", "postern-lmtp@", "postern-smtps@", "postern-submission@")})
+def test_systemd_analyze_security_is_within_its_threshold(name):
     harness.need("systemd-analyze")
     done = harness.run("systemd-analyze", "security", "--offline=true", "--no-pager",
-                       f"--threshold={EXPOSURE}", UNITS / f"{unit}.service")
+                       f"--threshold={EXPOSURE}", unit(f"{name}.service"))
     harness.equal(done.returncode, 0, done.stdout[-200:])
 
 

@@ -1,0 +1,402 @@
+"""README's sections as scenarios: each block run as it stands, each way that then listens used by real clients."""
+
+import contextlib
+import re
+import shlex
+import shutil
+import socket
+import ssl
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import blocks
+import debian
+import harness
+import senders
+
+README = debian.SOURCE / "README.md"
+CHECKOUT = "/home/user/postern"
+INSTALLING = "Installing"
+# Where each section of README begins: in a fresh system, or where another section ends, whose blocks are then run
+# before, on a machine of its own.
+FRESH, NOTHING = "a fresh system", "nothing is run"
+BEGINS = {
+    "From nothing, two commands": FRESH,
+    INSTALLING: FRESH,
+    "systemd": INSTALLING,
+    "A session": "systemd",
+    "The panel": NOTHING,
+    "Traces": "systemd",
+    "One listener for many connections": "systemd",
+    "Without systemd": INSTALLING,
+    "inetd": "Without systemd",
+    "xinetd": "Without systemd",
+    "tcpserver, tcpsvd": "Without systemd",
+    "No other program": "Without systemd",
+    "Which addresses there are": "systemd",
+    "Behind Postfix": "systemd",
+    "Behind Exim": "systemd",
+    "Behind HAProxy": "systemd",
+    "User names and passwords": "systemd",
+    "Port 587": "User names and passwords",
+    "A fleet of devices": NOTHING,
+    "An old scanner beside a world that must use TLS": "systemd",
+    "Delivery reports (DSN)": "systemd",
+    "What it costs": NOTHING,
+    "How it is built": NOTHING,
+}
+# Files alone, so that nothing is run; what would be needed to send mail README leaves to the reader.
+FILES_ALONE = {"A fleet of devices": "the devices have certificates of an authority of their own"}
+# Another mail server listens on port 25 and hands over to postern.
+THROUGH_SENDMAIL = ("Behind Postfix",)
+# What cannot be run as it stands, and what is done instead.
+LEFT_OUT = {"tests/run": "the test suite, which is run elsewhere"}
+RUNS_ON = {"contrib/quickstart": "Still listening on"}  # until it prints this
+BOUND = 30.0  # seconds for one session: more than ten times what the slowest client needs
+
+
+class Result:
+    def __init__(self):
+        self.n_passed, self.n_failed = 0, 0
+
+    def passed(self, what):
+        self.n_passed += 1
+        print(f"ok - {what}")
+
+    def failed(self, what):
+        self.n_failed += 1
+        first, *more = str(what).rstrip().splitlines()
+        print(f"not ok - {first}")
+        for line in more:
+            print(f"#   {line}")
+
+
+def plan(page):
+    """The blocks of README by section, in order; Unclear where one cannot be run."""
+    found = {}
+    for block in blocks.read(page):
+        begins = BEGINS.get(block.section)
+        if begins is None:
+            raise blocks.Unclear(f"{block.where()}: tests/install/scenarios.py does not say where the section "
+                                 f"{block.section!r} begins")
+        if begins == NOTHING and block.kind not in (blocks.OUTPUT, blocks.DIALOGUE):
+            if block.kind not in (blocks.FILE, blocks.ADDITION) or block.section not in FILES_ALONE:
+                raise blocks.Unclear(f"{block.where()}: commands or files in a section of which nothing is run")
+        found.setdefault(block.section, []).append(block)
+    return found
+
+
+class Readme:
+    """README on one release."""
+
+    def __init__(self, name, cache, upstream, network, result, args):
+        self.name, self.cache, self.upstream, self.network = name, cache, upstream, network
+        self.result, self.page, self.only = result, args.page, args.section
+        self.only_clients = args.clients.split(",") if args.clients else None
+
+    def passed(self, what):
+        self.result.passed(f"{self.name}: {what}")
+
+    def failed(self, what):
+        self.result.failed(f"{self.name}: {what}")
+
+    def run(self):
+        try:
+            self.sections = plan(self.page)
+        except blocks.Unclear as fault:
+            for line in str(fault).splitlines():
+                self.failed(line)
+            return
+        begin = time.monotonic()
+        distribution = debian.Distribution(self.name, self.cache, self.network)
+        self.clients = senders.Clients(distribution)
+        print(f"# {self.name}: a base system and clients, {time.monotonic() - begin:.0f} s")
+        self.tree = distribution.tree
+        for section in self.sections:
+            if section == INSTALLING:
+                if not self.install(distribution):
+                    return
+            elif BEGINS[section] != NOTHING and self.wanted(section):
+                self.scenario(section)
+
+    def wanted(self, section):
+        return not self.only or section in self.only
+
+    def install(self, distribution):
+        """The section Installing; what it makes of the system is where all others begin."""
+        with contextlib.ExitStack() as harness._cleanups:
+            machine = debian.Booted(distribution.tree, self.cache, self.upstream)
+            machine.copy_checkout()
+            if not Section(self, machine, INSTALLING).run():
+                return False
+            folder = Path(tempfile.mkdtemp(prefix="pd.", dir="/var/tmp"))
+            harness.at_end(shutil.rmtree, folder, True, of_file=True)
+            machine.copy_to(folder / "root")
+            self.tree = folder / "root"
+            return True
+
+    def scenario(self, section):
+        ancestors, at = [], BEGINS[section]
+        while at not in (FRESH, INSTALLING):
+            ancestors.insert(0, at)
+            at = BEGINS[at]
+        with contextlib.ExitStack() as harness._cleanups:
+            machine = debian.Booted(self.tree, self.cache, self.upstream)
+            if at == FRESH:
+                machine.copy_checkout()
+            tried = set()
+            for ancestor in ancestors:
+                before = Section(self, machine, ancestor, tried, again=True)
+                before.run()
+                tried |= set(before.listening().items())
+            Section(self, machine, section, tried).run()
+
+
+class Section:
+    """The blocks of a section on a machine."""
+
+    def __init__(self, readme, machine, title, tried=(), again=False):
+        self.readme, self.machine, self.title = readme, machine, title
+        self.blocks = readme.sections[title]
+        self.tried = set(tried)  # ports and their servers that mail has gone through
+        self.again = again  # a second time, without mail and without results unless it fails
+        self.changed = False  # a file, since mail was sent
+        self.of_server = None
+
+    def run(self):
+        """True when all of it worked."""
+        before = self.readme.result.n_failed
+        if not self.again:
+            print(f"# {self.readme.name}: {self.title}")
+        for block in self.blocks:
+            with contextlib.ExitStack() as stack:
+                for way in block.ways() if block.kind in (blocks.COMMANDS, blocks.SERVER) else [block.text()]:
+                    self.guarded(block, way, stack)
+        if self.again:
+            return self.readme.result.n_failed == before
+        if self.changed and self.title not in THROUGH_SENDMAIL:
+            self.tried = set()
+            self.send_through_all(self.blocks[-1])
+        if self.title in THROUGH_SENDMAIL:
+            self.guarded_sending("through the mail server's sendmail", self.through_sendmail)
+        return self.readme.result.n_failed == before
+
+    def guarded(self, block, way, stack):
+        """One block, or one command of it, and then mail through what has begun to listen."""
+        what = f"{block.where()}: {self.title}: {way.strip().splitlines()[0][:90]}"
+        begin = time.monotonic()
+        try:
+            if block.kind == blocks.OUTPUT:
+                return
+            if block.kind == blocks.DIALOGUE:
+                self.compare(block)
+            elif block.kind in (blocks.FILE, blocks.ADDITION):
+                self.write(block)
+                self.changed = True
+            elif block.kind == blocks.SERVER:
+                if self.again:
+                    return
+                with self.server(way):
+                    self.readme.passed(f"{what} ({time.monotonic() - begin:.1f} s)")
+                    self.send_through_all(block)
+                return
+            else:
+                self.command(block, way)
+        except Exception as fault:  # whatever it is, it is this block's
+            text = str(fault) if isinstance(fault, (debian.Fault, AssertionError)) else traceback.format_exc()
+            self.readme.failed(f"{what}\n{way}{text}")
+            return
+        if self.again:
+            return
+        self.readme.passed(f"{what} ({time.monotonic() - begin:.1f} s)")
+        if block.kind == blocks.COMMANDS and self.title not in THROUGH_SENDMAIL:
+            self.send_through_all(block)
+
+    # What a block does
+
+    def command(self, block, script):
+        for line in script.splitlines(keepends=True):
+            bare = line.split("#")[0].strip()
+            if bare in LEFT_OUT:
+                print(f"# {self.readme.name}: left out: {bare}: {LEFT_OUT[bare]}")
+                script = script.replace(line, "")
+            elif bare in RUNS_ON:
+                script = script.replace(line, "")
+                self.until(bare, RUNS_ON[bare])
+        if not script.strip():
+            return
+        answers = "secret\nsecret\n" if "# asks for" in script else ""
+        done = self.shell(block.root, script, answers)
+        if done.returncode:
+            raise debian.Fault(f"exit status {done.returncode}: {done.stdout[-4000:]}")
+
+    def as_user(self, root):
+        user = () if root else ("setpriv", "--reuid=user", "--regid=user", "--init-groups", "env", "HOME=/home/user")
+        return (*user, "sh", "-c", f"cd {CHECKOUT} && exec bash -e /run/block.sh")
+
+    def shell(self, root, script, answers=""):
+        self.machine.path("/run/block.sh").write_text(script, encoding="utf-8")
+        return self.machine.run(*self.as_user(root), text=answers)
+
+    def until(self, command, mark):
+        """A command that stays until Ctrl-C, until it prints the mark."""
+        output = self.machine.path("/run/output")
+        self.machine.path("/run/block.sh").write_text(f"exec {command} >/run/output 2>&1\n", encoding="utf-8")
+        output.write_text("")
+        process = self.machine.start(*self.as_user(True))
+        try:
+            harness.eventually(lambda: mark in output.read_text(errors="replace") or process.poll() is not None,
+                               f"{command} prints {mark!r}", 900)
+            if mark not in output.read_text(errors="replace"):
+                raise debian.Fault(f"it ended: {output.read_text(errors='replace')[-4000:]}")
+        finally:
+            self.machine.run("sh", "-c", "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null | "
+                             f"grep -q {shlex.quote(command)} && kill -TERM ${{p#/proc/}}; done; :")
+            harness.end(process, 10)
+
+    @contextlib.contextmanager
+    def server(self, command):
+        """A server in the foreground, which is stopped afterwards with all that it has started."""
+        unit = "readme-server.service"
+        self.machine.path("/run/block.sh").write_text(f"exec {command}", encoding="utf-8")
+        done = self.machine.run("systemd-run", "--quiet", f"--unit={unit}", f"--working-directory={CHECKOUT}",
+                                "-p", "CollectMode=inactive-or-failed", "bash", "-e", "/run/block.sh")
+        if done.returncode:
+            raise debian.Fault(done.stdout)
+        try:
+            harness.eventually(lambda: self.listening() or not self.active(unit), "the server listens", 30)
+            if not self.active(unit):
+                raise debian.Fault("the server ended: " + self.machine.run("journalctl", "-n", "20", "-u", unit).stdout)
+            self.of_server = command.strip()
+            yield
+        finally:
+            self.of_server = None
+            self.machine.run("systemctl", "stop", unit)
+
+    def active(self, unit):
+        return self.machine.run("systemctl", "is-active", "--quiet", unit).returncode == 0
+
+    def write(self, block):
+        path = self.machine.path(block.path)
+        if not path.parent.exists():
+            if not block.unit and not path.parent.parent.exists():
+                raise debian.Fault(f"no folder {Path(block.path).parent}: nothing that was installed made it")
+            path.parent.mkdir(parents=True)
+        old = path.read_text(encoding="utf-8") if path.exists() and block.kind == blocks.ADDITION else ""
+        if block.path.endswith("postern.conf"):
+            keys = {line.split("=")[0].strip() for line in block.lines if "=" in line}
+            old = "".join(line for line in old.splitlines(keepends=True) if line.split("=")[0].strip() not in keys)
+        if old and not old.endswith("\n"):
+            old += "\n"
+        path.write_text(old + block.text(), encoding="utf-8")
+        if block.unit:
+            self.machine.run("systemctl", "daemon-reload")
+
+    # Mail
+
+    def listening(self):
+        """Ports that are open, each with the unit that opened it."""
+        listed = self.machine.run("systemctl", "list-sockets", "--plain", "--no-legend").stdout
+        found = {}
+        for port in (senders.SMTP, senders.SMTPS, senders.SUBMISSION):
+            with harness.in_network_of(self.machine.pid), socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    unit = re.search(rf":{port} +(\S+)", listed)
+                    found[port] = unit[1] if unit else self.of_server or f"the server of {self.title}"
+        return found
+
+    def send_through_all(self, block):
+        self.changed = False
+        for port, server in self.listening().items():
+            if (server, port) in self.tried:
+                continue
+            self.tried.add((server, port))
+            certificate = self.machine.path("/etc/postern/tls.crt")
+            if not certificate.exists():
+                self.readme.failed(f"{block.where()}: {server} listens, and there is no /etc/postern/tls.crt")
+                return
+            self.readme.clients.trust(certificate.read_text())
+            try:
+                login = "AUTH" in " ".join(self.replies(port)[-1])
+            except Exception as fault:
+                self.readme.failed(f"{self.title}: EHLO to {server}, port {port}\n{fault!r}\n{self.records()}")
+                continue
+            for client in self.readme.clients.all():
+                if self.readme.only_clients and client.__name__ not in self.readme.only_clients:
+                    continue
+                self.guarded_sending(f"{client.__name__} through {server}, port {port}",
+                                     lambda c=client, p=port, a=login: self.send(c, p, a))
+
+    def guarded_sending(self, what, send):
+        try:
+            took = send()
+        except (debian.Fault, AssertionError) as fault:
+            self.readme.failed(f"{self.title}: {what}\n{fault}\n{self.records()}")
+        except Exception:
+            self.readme.failed(f"{self.title}: {what}\n{traceback.format_exc()}")
+        else:
+            if took > BOUND:
+                self.readme.failed(f"{self.title}: {what} took {took:.1f} s")
+            else:
+                session = re.findall(r" messages=1 duration_ms=(\d+)", self.records())
+                recorded = f", session {session[-1]} ms" if session else ""
+                self.readme.passed(f"{self.title}: {what}: {took:.3f} s{recorded}")
+
+    def records(self):
+        self.machine.run("journalctl", "--sync")
+        return self.machine.run("journalctl", "-n", "30", "--no-pager", "-o", "cat").stdout
+
+    def send(self, client, port, login):
+        subject, took = self.readme.clients.send(client, self.machine, port, login)
+        harness.eventually(lambda: self.stored(subject), f"the message {subject} in a Maildir of info@example.org", 30)
+        return took
+
+    def stored(self, subject):
+        for folder in ("/var/lib/postern", "/srv/mail"):
+            for path in self.machine.path(folder).glob("**/new/*"):
+                if "info" in path.parts and subject in path.read_text(errors="replace"):
+                    return path
+        return None
+
+    def through_sendmail(self):
+        begin = time.monotonic()
+        subject = f"message-by-sendmail-{begin}"
+        message = senders.MESSAGE.format(senders.SENDER, senders.RECIPIENT, subject)
+        done = self.machine.run("sh", "-c", f"sendmail -i -f {senders.SENDER} {senders.RECIPIENT}", text=message)
+        if done.returncode:
+            raise debian.Fault(f"sendmail: exit status {done.returncode}: {done.stdout}")
+        harness.eventually(lambda: self.stored(subject), f"the message {subject} in a Maildir of info@example.org", 30)
+        return time.monotonic() - begin
+
+    def replies(self, port):
+        """The lines of each EHLO reply: before TLS, unless it comes first, and in it."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with harness.in_network_of(self.machine.pid):
+            connection = socket.create_connection(("127.0.0.1", port), 30)
+        if port == senders.SMTPS:
+            connection = context.wrap_socket(connection)
+        client = harness.Client(connection)
+        client.expect(220)
+        found = [client.ehlo().lines]
+        if port != senders.SMTPS:
+            client.starttls(context)
+            found.append(client.ehlo().lines)
+        client.quit()
+        return found
+
+    def compare(self, block):
+        """README's EHLO replies and those of the machine as it was installed."""
+        if not self.listening():
+            raise debian.Fault("nothing listens with which the dialogue could be compared")
+        shown, current = [], None
+        for line in block.lines:
+            if line.startswith("C:"):
+                current = [] if line.startswith("C: EHLO") else None
+                if current is not None:
+                    shown.append(current)
+            elif current is not None:
+                current.append(line[3:])
+        harness.equal(self.replies(senders.SMTP)[:len(shown)], shown, "EHLO as installed is not what README shows")
