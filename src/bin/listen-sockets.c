@@ -190,7 +190,8 @@ const char *listen_open(struct listen_sockets *s, const char *text)
 	if (equals) {
 		size_t n = (size_t)(equals - text);
 		if (!find_kind((struct span){ text, n }, &kind))
-			return "must be smtp=, smtps=, submission= or lmtp= and an address";
+			return "must be smtp=, smtps=, submission= or lmtp= and an "
+			       "address";
 		rest = span_from(rest, n + 1);
 	}
 	length = parse_address(rest, &address);

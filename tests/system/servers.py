@@ -63,7 +63,7 @@ class Exim(Server):
             mkdir -p /etc/exim4 /var/spool/exim4 /var/log/exim4
             chown Debian-exim /var/spool/exim4 /var/log/exim4
             cp {folder}/exim4.conf /etc/exim4/exim4.conf
-            {f"exim4 -bd -oX {port}" if port else ""}
+            {f"exim4 -bdf -oX {port} &" if port else ""}
             {submission("exim4 -odf", message, recipients, sender)}
             tail -f {folder}/orders | sh &
             touch /var/log/exim4/mainlog
