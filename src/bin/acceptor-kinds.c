@@ -41,6 +41,25 @@ static struct connection *prepare(const struct acceptor_task *task, enum listen_
 	return c;
 }
 
+/*
+ * The files were opened with the rights of the listener, and watched by it since before; the places are opened next,
+ * with those of the user. Watching them comes first: a change in between is then a change.
+ */
+static void begin_watching(struct kinds *k, const struct warm *warm)
+{
+	const struct config *c = &k->any->config;
+
+	/* where it fails connection_open() fails, too, and reports why */
+	if (c->user)
+		sandbox_user(c->user);
+	k->watch = warm->watch;
+	k->n_hidden = watch_drop_hidden(&k->watch);
+	watch_add(&k->watch, c->mail_root, true);
+	watch_add(&k->watch, c->dsn_outbox, true);
+	watch_add(&k->watch, c->trace_directory, true);
+	watch_add(&k->watch, c->log == LOG_JSON ? c->log_file : NULL, true);
+}
+
 /* The first rights may end with the first of them. What has been said by then is not said again by each that
  * is forked. */
 static void open_all(struct kinds *k)
@@ -139,6 +158,7 @@ int kinds_prepare(struct kinds *k, const struct acceptor_task *task)
 		if (!k->any)
 			return -ENOMEM;
 	}
+	begin_watching(k, task->warm);
 	open_all(k);
 	shut_ourselves_in(k);
 	arrange_memory();

@@ -9,6 +9,8 @@
 struct kinds {
 	struct connection *list[KINDS]; /* by kind; NULL: no socket is of it */
 	struct connection *any; /* one of them: limits and log are the same for all */
+	struct watch watch; /* what this process has opened, and may look at */
+	size_t n_hidden; /* files that only the listener may look at */
 };
 
 /*

@@ -1,6 +1,7 @@
 /*
- * Promises that a connection is never dropped without a word, that what one does costs no other, and that
- * each gets the settings of the moment it is accepted. Refuses to read what a peer says.
+ * Accepts connections, checks limits, and forks a process for each client. It reads nothing that a client sends
+ * but to drop it, and waits for one thing alone: poll(). A client that is not served gets a 421 where that is
+ * possible, and a record says why.
  */
 #include "bin/acceptor.h"
 #include <errno.h>
@@ -14,54 +15,78 @@
 #include <sysexits.h>
 #include <unistd.h>
 #include "bin/acceptor-kinds.h"
-#include "bin/listen-helpers.h"
+#include "bin/acceptors.h"
+#include "bin/lingering.h"
 #include "edge/peer.h"
 
-#define REFUSALS_TOLD_EVERY 60000 /* milliseconds */
+#define RECORDS_EVERY 60000 /* milliseconds between two records of one kind */
+
+/* Clients that were not served, for a record once in a while. */
+struct unserved {
+	uint64_t recorded; /* when the last record was written */
+	size_t n; /* since then */
+};
 
 struct acceptor {
 	const struct acceptor_task *task;
 	struct kinds kinds;
 	size_t n_own; /* processes */
 	size_t n_begun;
-	uint64_t refusals_told, news_told;
-	size_t n_refused;
-	bool is_news;
-	bool leaving; /* there is a successor */
+	uint64_t messaged; /* when the last message was sent */
+	struct unserved refused, failed;
+	struct lingering lingering;
+	uint64_t held_until; /* no connection is accepted before; 0: it is */
+	uint64_t ask_again; /* no successor is asked for before; 0: it is */
+	bool has_counts; /* to be sent */
+	bool leaving; /* a successor accepts */
 	bool over;
 };
 
-static void tell(struct acceptor *a, enum acceptor_word word, pid_t pid, int signal)
+/* Never waits: counts that do not arrive are sent again. */
+static void send_message(struct acceptor *a, struct acceptor_message m)
 {
-	const struct acceptor_news news = { word, pid, signal };
-
-	a->news_told = stream_clock();
-	a->is_news = false;
-	if (send(a->task->news, &news, sizeof(news), MSG_NOSIGNAL) < 0)
-		a->over = true;
+	a->messaged = stream_clock();
+	if (send(a->task->channel, &m, sizeof(m), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		a->over |= errno != EAGAIN;
+	else
+		a->has_counts = false;
 }
 
-/* Told once in a while: whoever is refused may come again at once. */
-static void tell_refusal(struct acceptor *a, const char *address, const char *limit)
+/* Until the listener has decided, or takes too long for that, no connection is accepted. */
+static void ask(struct acceptor *a, struct acceptor_message m)
+{
+	send_message(a, m);
+	a->held_until = a->messaged + ACCEPTOR_ANSWER_TIME;
+	a->ask_again = a->held_until + ACCEPTOR_ANSWER_TIME;
+}
+
+/* Once in a while: a client that is refused may come again at once. */
+static void report_unserved(struct acceptor *a, struct unserved *u, const char *text)
 {
 	uint64_t now = stream_clock();
-	char text[CONFIG_FAULT_MAX];
+	char line[CONFIG_FAULT_MAX];
 
-	a->n_refused++;
-	if (a->refusals_told && now - a->refusals_told < REFUSALS_TOLD_EVERY)
+	u->n++;
+	if (u->recorded && now - u->recorded < RECORDS_EVERY)
 		return;
-	snprintf(text, sizeof(text),
-		"%s: a connection of %s was refused; %zu in all since the last such "
-		"record",
-		limit, address[0] ? address : "unknown", a->n_refused);
-	a->refusals_told = now;
-	a->n_refused = 0;
-	log_error(&a->kinds.any->log, text);
+	snprintf(line, sizeof(line), "%s; %zu in all since the last such record", text,
+		u->n);
+	*u = (struct unserved){ .recorded = now };
+	log_error(&a->kinds.any->log, line);
 	log_flush(&a->kinds.any->log);
 }
 
+static void report_refusal(struct acceptor *a, const char *address, const char *limit)
+{
+	char text[CONFIG_FAULT_MAX / 2];
+
+	snprintf(text, sizeof(text), "%s: a connection of %s was refused", limit,
+		address[0] ? address : "unknown");
+	report_unserved(a, &a->refused, text);
+}
+
 /* Where TLS comes first nothing can be said. */
-static void refuse(const struct listen_socket *s, int fd)
+static void send_refusal(const struct listen_socket *s, int fd)
 {
 	char octets[REPLY_LINE_MAX];
 	struct buf b = BUF(octets);
@@ -71,9 +96,12 @@ static void refuse(const struct listen_socket *s, int fd)
 		send(fd, b.p, b.n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		return;
 	shutdown(fd, SHUT_WR);
-	/* what has come unread would make a reset of our end */
-	while (recv(fd, octets, sizeof(octets), MSG_DONTWAIT) > 0)
-		continue;
+}
+
+static void refuse(struct acceptor *a, const struct listen_socket *s, int fd)
+{
+	send_refusal(s, fd);
+	lingering_add(&a->lingering, fd, a->task->from);
 }
 
 static void unblock_signals(void)
@@ -85,17 +113,21 @@ static void unblock_signals(void)
 }
 
 /* In the process of the connection. */
-static void become(const struct acceptor *a, enum listen_kind kind, int fd,
-	const struct session_peer *peer)
+static void run_connection(const struct acceptor *a, const struct listen_socket *s,
+	int fd, const struct session_peer *peer)
 {
-	struct connection *c = a->kinds.list[kind];
+	struct connection *c = a->kinds.list[s->kind];
 	int r;
 
 	unblock_signals();
-	dup2(fd, STDIN_FILENO);
-	dup2(fd, STDOUT_FILENO);
+	if (dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0) {
+		connection_failed(c, "connection", "(no descriptor)", -errno);
+		log_flush(&c->log);
+		send_refusal(s, fd);
+		_exit(EX_OSERR);
+	}
 	close(fd);
-	close_range(ACCEPTOR_FDS, UINT_MAX, 0);
+	close_range((unsigned)a->task->from, UINT_MAX, 0);
 	if (c->config.sandbox && !c->unusable)
 		c->unusable = connection_failed(
 				      c, CONNECTION_SANDBOX, sandbox_enter_forked()) < 0;
@@ -103,22 +135,24 @@ static void become(const struct acceptor *a, enum listen_kind kind, int fd,
 	_exit(r ? r : ACCEPTOR_STATUS + (int)topic_of(&c->session, RECORD_SESSION));
 }
 
+/* Owns `fd`. */
 static void begin(struct acceptor *a, const struct listen_socket *s, int fd,
 	const struct session_peer *peer, const struct ip *source)
 {
 	pid_t pid = fork();
 
 	if (pid == 0)
-		become(a, s->kind, fd, peer);
+		run_connection(a, s, fd, peer);
 	if (pid < 0) {
-		tell_refusal(a, peer->address, strerror(errno));
-		refuse(s, fd);
+		report_refusal(a, peer->address, strerror(errno));
+		refuse(a, s, fd);
 		return;
 	}
+	close(fd);
 	listen_add(a->task->children, getpid(), pid, source);
 	a->n_own++;
 	a->n_begun++;
-	a->is_news = true;
+	a->has_counts = true;
 }
 
 static const char *limit_of(enum listen_verdict verdict)
@@ -133,6 +167,7 @@ static const char *limit_of(enum listen_verdict verdict)
 	}
 }
 
+/* Owns `fd`. */
 static void admit(struct acceptor *a, const struct listen_socket *s, int fd)
 {
 	static const struct peer_environment none = { 0 };
@@ -154,8 +189,8 @@ static void admit(struct acceptor *a, const struct listen_socket *s, int fd)
 		begin(a, s, fd, &peer, &source);
 		return;
 	}
-	tell_refusal(a, peer.address, limit_of(verdict));
-	refuse(s, fd);
+	report_refusal(a, peer.address, limit_of(verdict));
+	refuse(a, s, fd);
 }
 
 static void leave(struct acceptor *a)
@@ -163,111 +198,174 @@ static void leave(struct acceptor *a)
 	a->leaving = true;
 	for (size_t i = 0; i < a->task->sockets->n; i++)
 		close(a->task->sockets->list[i].fd);
-	tell(a, ACCEPTOR_STALE, 0, 0);
+	lingering_close_all(&a->lingering);
 }
 
-/* What could not be used then may be usable now, though no file tells. */
-static bool is_stale(const struct acceptor *a)
+/* Asks for a successor where one is needed. What could not be used may be usable now, though no file shows it. */
+static bool asks_for_successor(struct acceptor *a)
 {
-	return warm_is_stale(a->task->warm) ||
-	       (a->n_begun && kinds_are_unusable(&a->kinds));
+	if (a->ask_again && stream_clock() < a->ask_again)
+		return false;
+	a->ask_again = 0;
+	if (watch_has_changed(&a->kinds.watch))
+		ask(a, (struct acceptor_message){ .word = ACCEPTOR_CHANGED });
+	else if (a->n_begun && kinds_are_unusable(&a->kinds))
+		ask(a, (struct acceptor_message){ .word = ACCEPTOR_UNUSABLE });
+	return a->held_until != 0;
+}
+
+/*
+ * Descriptor 0, /dev/null like 1, makes room for one client, which can then be refused with a reply. False when
+ * there was none, or still no room for it.
+ */
+static bool refuse_in_reserve(const struct listen_socket *s)
+{
+	int fd;
+
+	close(STDIN_FILENO);
+	fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		send_refusal(s, fd);
+	if (fd > STDIN_FILENO)
+		close(fd);
+	dup2(STDOUT_FILENO, STDIN_FILENO);
+	return fd >= 0;
+}
+
+/* The client is gone, or the connection was not there at all. */
+static bool is_harmless(int error)
+{
+	return error == EAGAIN || error == ECONNABORTED || error == EINTR;
+}
+
+/* It would fail again at once: connections wait in the kernel for a while. */
+static void handle_failed_accept(
+	struct acceptor *a, const struct listen_socket *s, int error)
+{
+	bool lacks_descriptors = error == EMFILE || error == ENFILE;
+	char text[CONFIG_FAULT_MAX / 2];
+
+	if (is_harmless(error))
+		return;
+	snprintf(text, sizeof(text), "a connection could not be accepted: %s%s",
+		strerror(error),
+		error == EMFILE ? " (raise LimitNOFILE= of the unit, or ulimit -n)" : "");
+	report_unserved(a, &a->failed, text);
+	if (!lacks_descriptors || !refuse_in_reserve(s))
+		a->held_until = stream_clock() + ACCEPTOR_PAUSE;
 }
 
 static void accept_from(struct acceptor *a, const struct listen_socket *s)
 {
 	int fd;
 
-	if (a->leaving)
+	if (asks_for_successor(a))
 		return;
-	if (is_stale(a)) {
-		leave(a);
-		return;
-	}
 	fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd < 0)
-		return;
-	admit(a, s, fd);
-	close(fd);
+		handle_failed_accept(a, s, errno);
+	else
+		admit(a, s, fd);
 }
 
-/* By one of these somebody may have tried to take a process over. */
-static bool is_fault(int status)
-{
-	static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGABRT, SIGSYS };
-
-	for (size_t i = 0; WIFSIGNALED(status) && i < sizeof(faults) / sizeof(*faults);
-		i++)
-		if (WTERMSIG(status) == faults[i])
-			return true;
-	return false;
-}
-
-/* Nothing is forked until it is known whether that has to be in another address space. */
-static void ask(struct acceptor *a, pid_t pid, int signal)
-{
-	char answer;
-
-	tell(a, ACCEPTOR_FAULT, pid, signal);
-	if (recv(a->task->news, &answer, sizeof(answer), 0) <= 0)
-		a->over = true;
-}
-
-static void bury(struct acceptor *a, pid_t pid, int status)
+static void reap_child(struct acceptor *a, pid_t pid, int status)
 {
 	int topic = WIFEXITED(status) ? WEXITSTATUS(status) - ACCEPTOR_STATUS : -1;
 
-	if (listen_remove(a->task->children, pid))
-		a->n_own--;
-	a->is_news = true;
+	listen_remove(a->task->children, pid);
+	a->n_own--;
+	a->has_counts = true;
 	if (topic >= 0 && topic < TOPICS && topic_get((enum topic)topic)->status)
 		a->task->children->last = (unsigned)topic;
-	if (is_fault(status))
-		ask(a, pid, WTERMSIG(status));
+	if (listen_is_fault(status))
+		ask(a, (struct acceptor_message){ .word = ACCEPTOR_FAULT,
+			       .pid = pid,
+			       .signal = WTERMSIG(status) });
 }
 
-static void take_signals(struct acceptor *a)
+static void read_signals(struct acceptor *a)
 {
 	pid_t pid;
 	int status;
 
-	a->over |= helpers_told_to_stop(a->task->signals);
+	a->over |= acceptors_told_to_stop(a->task->signals);
 	while (!a->over && (pid = waitpid(-1, &status, WNOHANG)) > 0)
-		bury(a, pid, status);
+		reap_child(a, pid, status);
 }
 
-/* Tells what is due. In how many milliseconds something will be: -1 for never. */
-static int tell_in_time(struct acceptor *a)
+static void read_order(struct acceptor *a)
+{
+	struct acceptor_answer answer;
+
+	if (recv(a->task->channel, &answer, sizeof(answer), MSG_DONTWAIT) !=
+		sizeof(answer)) {
+		a->over = true;
+		return;
+	}
+	a->held_until = 0;
+	if (answer.order == ACCEPTOR_LEAVE && !a->leaving)
+		leave(a);
+	a->ask_again = answer.wait ? stream_clock() + answer.wait : 0;
+}
+
+static int sooner(int a, int b)
+{
+	if (a < 0 || b < 0)
+		return a < 0 ? b : a;
+	return a < b ? a : b;
+}
+
+/* Sends what is due. In how many milliseconds something will be: -1 for never. */
+static int send_in_time(struct acceptor *a)
 {
 	uint64_t now = stream_clock(), alive = a->task->alive, every = alive;
 
-	if (a->is_news && (!alive || ACCEPTOR_NEWS_EVERY < alive))
-		every = ACCEPTOR_NEWS_EVERY;
+	if (a->has_counts && (!alive || ACCEPTOR_COUNTS_EVERY < alive))
+		every = ACCEPTOR_COUNTS_EVERY;
 	if (!every)
 		return -1;
-	if (now - a->news_told < every)
-		return (int)(a->news_told + every - now);
-	tell(a, ACCEPTOR_COUNTS, 0, 0);
+	if (now - a->messaged < every)
+		return (int)(a->messaged + every - now);
+	send_message(a, (struct acceptor_message){ .word = ACCEPTOR_COUNTS });
 	return alive ? (int)alive : -1;
+}
+
+/* In how many milliseconds connections are accepted again; -1: they are now. */
+static int held(struct acceptor *a)
+{
+	uint64_t now = a->held_until ? stream_clock() : 0;
+
+	if (now < a->held_until)
+		return (int)(a->held_until - now);
+	a->held_until = 0;
+	return -1;
 }
 
 static void loop(struct acceptor *a)
 {
 	const struct listen_sockets *s = a->task->sockets;
-	struct pollfd fds[LISTEN_SOCKETS_MAX + 2];
+	struct pollfd fds[2 + LINGERING_MAX + LISTEN_SOCKETS_MAX];
 
 	fds[0] = (struct pollfd){ .fd = a->task->signals, .events = POLLIN };
-	fds[1] = (struct pollfd){ .fd = a->task->news }; /* its end is an event */
-	for (size_t i = 0; i < s->n; i++)
-		fds[i + 2] = (struct pollfd){ .fd = s->list[i].fd, .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = a->task->channel, .events = POLLIN };
 	while (!a->over && (!a->leaving || a->n_own)) {
-		int wait = tell_in_time(a);
-		if (poll(fds, a->leaving ? 2 : s->n + 2, wait) < 0)
+		int pause = held(a);
+		int wait = sooner(
+			pause, sooner(send_in_time(a), lingering_wait(&a->lingering)));
+		size_t n = 2 + a->lingering.n;
+		size_t n_sockets = a->leaving || pause >= 0 ? 0 : s->n;
+		lingering_prepare(&a->lingering, fds + 2);
+		for (size_t i = 0; i < n_sockets; i++)
+			fds[n + i] = (struct pollfd){ s->list[i].fd, POLLIN, 0 };
+		if (poll(fds, n + n_sockets, wait) < 0)
 			continue;
-		a->over |= fds[1].revents != 0;
+		lingering_read(&a->lingering, fds + 2);
+		if (fds[1].revents)
+			read_order(a);
 		if (fds[0].revents)
-			take_signals(a);
-		for (size_t i = 0; i < s->n && !a->over && !a->leaving; i++)
-			if (fds[i + 2].revents)
+			read_signals(a);
+		for (size_t i = 0; i < n_sockets && !a->over && !a->leaving; i++)
+			if (fds[n + i].revents && !a->held_until)
 				accept_from(a, &s->list[i]);
 	}
 }
@@ -279,7 +377,8 @@ int acceptor_run(const struct acceptor_task *task)
 	listen_children_hide(task->children);
 	if (kinds_prepare(&a.kinds, task) < 0)
 		return EX_OSERR;
-	tell(&a, ACCEPTOR_READY, 0, 0);
+	send_message(&a, (struct acceptor_message){
+				 .word = ACCEPTOR_READY, .hides = a.kinds.n_hidden > 0 });
 	loop(&a);
 	return 0;
 }

@@ -3,6 +3,7 @@
  * connection is never dropped without a word, whatever is wrong with the settings.
  */
 #include "bin/connection.h"
+#include <errno.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,6 +223,22 @@ static int refuse(struct connection *c)
 	return EX_CONFIG;
 }
 
+/* Without memory or descriptors: as it is, and without waiting. Where TLS comes first nothing can be said. */
+static int refuse_at_once(struct connection *c, int error)
+{
+	struct moment now = moment_now();
+	const struct buf *out = &c->session.out;
+
+	connection_failed(c, "connection", c->session.peer.address, error);
+	session_stop(&c->session, END_MISCONFIGURED, &now);
+	/* nothing has been written yet: there is room, in a pipe, too */
+	if (c->config.session.tls != TLS_IMPLICIT &&
+		write(STDOUT_FILENO, out->p, out->n) < 0)
+		connection_failed(c, "connection", c->session.peer.address, -errno);
+	log_done(&c->log);
+	return EX_OSERR;
+}
+
 static void begin_session(struct connection *c, const struct session_peer *peer)
 {
 	struct moment now = moment_now();
@@ -243,10 +260,13 @@ static void begin_session(struct connection *c, const struct session_peer *peer)
 
 int connection_attend(struct connection *c, const struct session_peer *peer)
 {
+	int r;
+
 	begin_session(c, peer);
-	if (stream_init(&c->stream, STDIN_FILENO, STDOUT_FILENO, c->config.timeout,
-		    c->config.session_timeout) < 0)
-		return EX_OSERR;
+	r = stream_init(&c->stream, STDIN_FILENO, STDOUT_FILENO, c->config.timeout,
+		c->config.session_timeout);
+	if (r < 0)
+		return refuse_at_once(c, r);
 	if (c->unusable || is_port_of_smtp(c))
 		return refuse(c);
 	c->serve = (struct serve){
@@ -268,11 +288,15 @@ int connection_attend(struct connection *c, const struct session_peer *peer)
 
 int connection_serve(struct connection *c)
 {
-	if (inherit_connection(&c->inherited) == INHERIT_LISTENING) {
+	enum inherit_result r = inherit_connection(&c->inherited);
+
+	if (r == INHERIT_LISTENING) {
 		dprintf(STDERR_FILENO, "postern: standard input is a listening socket: "
 				       "use Accept=yes\n");
 		return EX_USAGE;
 	}
+	if (r == INHERIT_FAILED)
+		return EX_OSERR;
 	connection_prepare(c);
 	connection_open(c);
 	if (!c->unusable)

@@ -96,25 +96,27 @@ static bool is_same_socket(int a, int b)
 	       sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
-static void silence_stderr(struct inherited *in)
+static bool silence_stderr(struct inherited *in)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	bool done = null >= 0 && dup2(null, STDERR_FILENO) >= 0;
 
-	dup2(null, STDERR_FILENO);
-	close(null);
+	if (null >= 0)
+		close(null);
 	in->stderr_silent = true;
+	return done;
 }
 
 enum inherit_result inherit_connection(struct inherited *in)
 {
-	if (inherit_passed(in) == 1) {
-		dup2(LISTEN_FD, STDIN_FILENO);
-		dup2(LISTEN_FD, STDOUT_FILENO);
-	}
+	if (inherit_passed(in) == 1 &&
+		(dup2(LISTEN_FD, STDIN_FILENO) < 0 || dup2(LISTEN_FD, STDOUT_FILENO) < 0))
+		return INHERIT_FAILED;
 	/* whatever else was left open is nobody's business here */
 	close_range(STDERR_FILENO + 1, UINT_MAX, 0);
-	if (is_same_socket(STDERR_FILENO, STDOUT_FILENO) ||
-		is_same_socket(STDERR_FILENO, STDIN_FILENO))
-		silence_stderr(in);
+	if ((is_same_socket(STDERR_FILENO, STDOUT_FILENO) ||
+		    is_same_socket(STDERR_FILENO, STDIN_FILENO)) &&
+		!silence_stderr(in))
+		return INHERIT_FAILED;
 	return is_listening(STDIN_FILENO) ? INHERIT_LISTENING : INHERIT_FINE;
 }

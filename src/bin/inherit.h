@@ -22,6 +22,7 @@ struct inherited {
 enum inherit_result {
 	INHERIT_FINE,
 	INHERIT_LISTENING, /* the descriptor is a listening socket, not a connection */
+	INHERIT_FAILED, /* descriptors cannot be arranged; errno */
 };
 
 /*

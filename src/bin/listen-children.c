@@ -1,15 +1,53 @@
-/* Promises that no source takes every place; refuses to know what a connection does. */
+/*
+ * Counts connections in shared memory. Several acceptors may write to it at once, and nothing that is read from
+ * it is used as an index or a pointer without a check.
+ */
 #include "bin/listen-children.h"
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define SOURCE_OCTETS 8 /* of an IPv6 address */
 
-struct listen_children *listen_children_new(void)
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) /* no access beyond its end */
+#define ENTRY_CLAIMED (-1)
+
+static struct listen_children *map(int fd)
 {
 	void *c = mmap(NULL, sizeof(struct listen_children), PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		MAP_SHARED | MAP_NORESERVE, fd, 0);
 
 	return c == MAP_FAILED ? NULL : c;
+}
+
+struct listen_children *listen_children_new(int *ret_fd)
+{
+	int fd = memfd_create("connections", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct listen_children *c = NULL;
+
+	if (fd >= 0 && ftruncate(fd, sizeof(*c)) == 0 &&
+		fcntl(fd, F_ADD_SEALS, SEALS) == 0)
+		c = map(fd);
+	if (c)
+		*ret_fd = fd;
+	else if (fd >= 0)
+		close(fd);
+	return c;
+}
+
+struct listen_children *listen_children_take(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat st;
+
+	if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st) < 0 ||
+		st.st_size != sizeof(struct listen_children))
+		return NULL;
+	return map(fd);
 }
 
 void listen_children_hide(struct listen_children *c)
@@ -26,9 +64,10 @@ struct ip listen_source(const struct ip *ip)
 	return source;
 }
 
+/* `b` is our own; the length of `a` may be anything. */
 static bool is_same(const struct ip *a, const struct ip *b)
 {
-	return a->n == b->n && memcmp(a->octets, b->octets, a->n) == 0;
+	return a->n == b->n && memcmp(a->octets, b->octets, b->n) == 0;
 }
 
 /* FNV-1a; a source that meets another in its slot only begins its minute anew. */
@@ -51,12 +90,19 @@ static size_t count_rate(
 	return ++r->n;
 }
 
+static size_t n_used(const struct listen_children *c)
+{
+	size_t n = c->n_used;
+
+	return n < LISTEN_CHILDREN_MAX ? n : LISTEN_CHILDREN_MAX;
+}
+
 /* How many there are; of one source, where one is given. */
 static size_t count(const struct listen_children *c, const struct ip *source)
 {
-	size_t n = 0;
+	size_t n = 0, end = n_used(c);
 
-	for (size_t i = 0; i < c->n_used; i++)
+	for (size_t i = 0; i < end; i++)
 		n += c->list[i].pid && (!source || is_same(&c->list[i].source, source));
 	return n;
 }
@@ -82,24 +128,46 @@ enum listen_verdict listen_judge(struct listen_children *c,
 	return LISTEN_FINE;
 }
 
+static void use_up_to(struct listen_children *c, size_t end)
+{
+	size_t n = c->n_used;
+
+	while (n < end && !atomic_compare_exchange_weak(&c->n_used, &n, end))
+		continue;
+}
+
+/* A free entry, marked as used; NULL: there is none. */
+static struct listen_child *claim(struct listen_children *c)
+{
+	for (size_t i = 0; i < LISTEN_CHILDREN_MAX; i++) {
+		pid_t expected = 0;
+		if (c->list[i].pid || !atomic_compare_exchange_strong(
+					      &c->list[i].pid, &expected, ENTRY_CLAIMED))
+			continue;
+		use_up_to(c, i + 1);
+		return &c->list[i];
+	}
+	return NULL;
+}
+
 void listen_add(
 	struct listen_children *c, pid_t keeper, pid_t pid, const struct ip *source)
 {
-	size_t i = 0;
+	struct listen_child *entry = claim(c);
 
-	while (c->list[i].pid)
-		i++;
-	c->list[i].keeper = keeper;
-	c->list[i].source = *source;
-	c->list[i].pid = pid; /* last: now it counts */
-	if (i >= c->n_used)
-		c->n_used = i + 1;
 	c->n_so_far++;
+	if (!entry)
+		return;
+	entry->keeper = keeper;
+	entry->source = *source;
+	entry->pid = pid;
 }
 
 bool listen_remove(struct listen_children *c, pid_t pid)
 {
-	for (size_t i = 0; i < c->n_used; i++) {
+	size_t end = n_used(c);
+
+	for (size_t i = 0; i < end; i++) {
 		if (c->list[i].pid != pid)
 			continue;
 		c->list[i].pid = 0;
@@ -108,9 +176,40 @@ bool listen_remove(struct listen_children *c, pid_t pid)
 	return false;
 }
 
-void listen_remove_all(struct listen_children *c, pid_t keeper)
+/* Also true of one that has ended and is not yet waited for. */
+static bool is_child(pid_t pid)
 {
-	for (size_t i = 0; i < c->n_used; i++)
-		if (c->list[i].pid && c->list[i].keeper == keeper)
+	siginfo_t info;
+
+	return pid > 0 &&
+	       waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+void listen_verify(struct listen_children *c)
+{
+	size_t end = n_used(c);
+
+	for (size_t i = 0; i < end; i++) {
+		pid_t pid = c->list[i].pid;
+		if (pid && !is_child(c->list[i].keeper) && !is_child(pid))
 			c->list[i].pid = 0;
+	}
+}
+
+enum topic listen_last_topic(const struct listen_children *c)
+{
+	unsigned last = c->last;
+
+	return last < TOPICS ? (enum topic)last : TOPIC_SESSION;
+}
+
+bool listen_is_fault(int status)
+{
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGABRT, SIGSYS };
+
+	for (size_t i = 0; WIFSIGNALED(status) && i < sizeof(faults) / sizeof(*faults);
+		i++)
+		if (WTERMSIG(status) == faults[i])
+			return true;
+	return false;
 }

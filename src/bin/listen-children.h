@@ -1,19 +1,21 @@
 /*
- * The connections of a listener: how many there are, and whose. They are counted in memory that the listener
- * shares with the processes that accept for it; at any time one of these adds, and each takes off its own.
+ * The table of a listener's connections: how many there are, and of which source. It lies in memory that the
+ * listener shares with its acceptors and hands over to the next image of the program. Each process that waits
+ * for a connection's end (the acceptor that forked it, and the listener when that has gone) takes it out.
  */
 #pragma once
 
 #include <sys/types.h>
 #include "proto/network.h"
+#include "smtp/topic.h"
 
 #define LISTEN_CHILDREN_MAX 65536
 #define LISTEN_RATE_SLOTS 4096 /* sources whose rate is counted; others share a slot */
 #define LISTEN_RATE_SECONDS 60
 
 struct listen_child {
-	_Atomic pid_t pid; /* 0: there is none */
-	pid_t keeper; /* whose child it is */
+	_Atomic pid_t pid; /* 0: the entry is free; negative: it is being filled in */
+	pid_t keeper; /* the acceptor that has forked it */
 	struct ip source; /* IPv6 by its first 64 bits; no address for a local socket */
 };
 
@@ -25,7 +27,7 @@ struct listen_rate {
 };
 
 struct listen_children {
-	_Atomic size_t n_used; /* no place from here on was ever taken */
+	_Atomic size_t n_used; /* no entry from here on was ever used */
 	_Atomic size_t n_so_far;
 	_Atomic unsigned last; /* enum topic: of the sessions that had a status */
 	struct listen_rate rates[LISTEN_RATE_SLOTS];
@@ -45,10 +47,16 @@ enum listen_verdict {
 	LISTEN_SOURCE_FAST,
 };
 
-/* None yet, in memory that is shared with all that are forked from now on; or NULL. */
-struct listen_children *listen_children_new(void);
+/*
+ * An empty table, in memory that is shared with all that are forked from now on, and a descriptor of that memory;
+ * NULL with errno.
+ */
+struct listen_children *listen_children_new(int *ret_fd);
 
-/* From here on what is forked does not have them. */
+/* The table of an earlier image of the program; NULL when the descriptor has none. */
+struct listen_children *listen_children_take(int fd);
+
+/* From here on what is forked does not have the table. */
 void listen_children_hide(struct listen_children *c);
 
 /* The source of an address: IPv6 hosts have 64 bits to themselves. */
@@ -62,14 +70,24 @@ enum listen_verdict listen_judge(struct listen_children *c,
 	const struct listen_limits *limits, const struct ip *source, bool is_exempt,
 	uint64_t minute);
 
-/* One more, of the process `keeper`; listen_judge() has found a place. */
+/* One more, forked by the process `keeper`; listen_judge() has found a place. */
 void listen_add(
 	struct listen_children *c, pid_t keeper, pid_t pid, const struct ip *source);
 
-/* False: it was none of ours. */
+/* False: it is not in the table. */
 bool listen_remove(struct listen_children *c, pid_t pid);
 
-/* The process is gone, and nobody waits for its children. */
-void listen_remove_all(struct listen_children *c, pid_t keeper);
+/*
+ * Takes out what has ended without being taken out: for the listener, when an acceptor has ended. An entry stays
+ * while its process, or the acceptor that waits for that, is a child of the caller, which adopts the children
+ * of acceptors (PR_SET_CHILD_SUBREAPER).
+ */
+void listen_verify(struct listen_children *c);
 
 size_t listen_count(const struct listen_children *c);
+
+/* The topic of the last session that had a status, checked: the memory is written by other processes. */
+enum topic listen_last_topic(const struct listen_children *c);
+
+/* True of a status of waitpid(2) by whose signal a process may have ended that an attacker has tried to take over. */
+bool listen_is_fault(int status);

@@ -1,16 +1,20 @@
 /*
- * Promises that no connection is lost: the sockets go over as the service manager hands
- * them. Which processes were ours does not: they go on, and are counted no more.
+ * Executes the program anew in the same process: the sockets go over as the service manager hands them, and the
+ * table of connections behind them. Connections go on, and stay children of this process.
  */
 #include "bin/listen-renew.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "base/num.h"
 #include "bin/listen.h"
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
+#define HANDED_MAX (LISTEN_SOCKETS_MAX + 1) /* sockets and table */
 #define NAME_MAX_LENGTH 12
+#define STATE_MAX 96
 
 static void set(const char *name, const char *value)
 {
@@ -18,42 +22,130 @@ static void set(const char *name, const char *value)
 		setenv(name, value, 1);
 }
 
-/* To 3 and on, in order: first out of each other's way. */
-static void line_up(const struct listen_sockets *s)
+static void set_number(const char *name, size_t value)
 {
-	int moved[LISTEN_SOCKETS_MAX];
+	char number[24];
 
-	for (size_t i = 0; i < s->n; i++)
-		moved[i] = fcntl(
-			s->list[i].fd, F_DUPFD_CLOEXEC, FIRST_FD + LISTEN_SOCKETS_MAX);
-	for (size_t i = 0; i < s->n; i++)
-		dup2(moved[i], FIRST_FD + (int)i);
+	snprintf(number, sizeof(number), "%zu", value);
+	set(name, number);
 }
 
-void listen_renew(const struct listen_sockets *sockets, const struct inherited *inherited,
-	char **argv, const char *why)
+/*
+ * Copies of what is handed over, at numbers that are out of the way of where they belong. All of them, or none:
+ * without a free descriptor nothing is lost.
+ */
+static int copy_all(const struct listen_renewal *r, int ret_copies[HANDED_MAX])
 {
-	char names[LISTEN_SOCKETS_MAX * NAME_MAX_LENGTH], number[16];
+	size_t n = 0, n_sockets = r->sockets->n, all = n_sockets + (r->table >= 0);
+
+	while (n < all) {
+		int fd = n < n_sockets ? r->sockets->list[n].fd : r->table;
+		ret_copies[n] = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FD + HANDED_MAX);
+		if (ret_copies[n] < 0)
+			break;
+		n++;
+	}
+	if (n == all)
+		return (int)n;
+	all = n;
+	n = (size_t)errno;
+	while (all)
+		close(ret_copies[--all]);
+	return -(int)n;
+}
+
+/* To 3 and on. These numbers are free, or those of the same sockets. */
+static int line_up(const int *copies, int n)
+{
+	int error = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (dup2(copies[i], FIRST_FD + i) < 0 && error == 0)
+			error = -errno;
+		close(copies[i]);
+	}
+	return error;
+}
+
+static void put_state(const struct listen_renewal *r, char ret[STATE_MAX])
+{
+	const struct restarts *f = r->faults;
+
+	if (f)
+		snprintf(ret, STATE_MAX, "%s %zu %zu %zu", r->why, (size_t)f->last,
+			(size_t)f->interval, f->n);
+	else
+		snprintf(ret, STATE_MAX, "%s", r->why);
+}
+
+static void set_environment(const struct listen_renewal *r)
+{
+	char names[LISTEN_SOCKETS_MAX * NAME_MAX_LENGTH], state[STATE_MAX];
 	struct buf b = BUF(names);
 
-	for (size_t i = 0; i < sockets->n; i++) {
+	for (size_t i = 0; i < r->sockets->n; i++) {
 		if (i)
 			buf_put_char(&b, ':');
-		buf_put_str(&b, listen_kind_word(sockets->list[i].kind));
+		buf_put_str(&b, listen_kind_word(r->sockets->list[i].kind));
 	}
 	buf_terminate(&b);
+	put_state(r, state);
 	clearenv();
 	set("LD_BIND_NOW", "1");
-	set(LISTEN_RENEWED, why);
+	set(LISTEN_RENEWED, state);
 	set("LISTEN_FDNAMES", names);
-	snprintf(number, sizeof(number), "%zu", sockets->n);
-	set("LISTEN_FDS", number);
-	snprintf(number, sizeof(number), "%d", (int)getpid());
-	set("LISTEN_PID", number);
-	set("NOTIFY_SOCKET", inherited->notify_socket);
-	set("WATCHDOG_USEC", inherited->watchdog_usec);
-	set("JOURNAL_STREAM", inherited->journal_stream);
-	set("CREDENTIALS_DIRECTORY", inherited->credentials_directory);
-	line_up(sockets);
-	execv("/proc/self/exe", argv);
+	set_number("LISTEN_FDS", r->sockets->n);
+	set_number("LISTEN_PID", (size_t)getpid());
+	set("NOTIFY_SOCKET", r->inherited->notify_socket);
+	set("WATCHDOG_USEC", r->inherited->watchdog_usec);
+	set("JOURNAL_STREAM", r->inherited->journal_stream);
+	set("CREDENTIALS_DIRECTORY", r->inherited->credentials_directory);
+}
+
+int listen_renew(const struct listen_renewal *r)
+{
+	int copies[HANDED_MAX];
+	int n = copy_all(r, copies), error;
+
+	if (n < 0)
+		return n;
+	error = line_up(copies, n);
+	if (error < 0)
+		return error;
+	set_environment(r);
+	execv("/proc/self/exe", r->argv);
+	return -errno;
+}
+
+/* Takes a number from a list that spaces divide. */
+static uint64_t take_number(struct span *from)
+{
+	const char *space = from->n ? memchr(from->p, ' ', from->n) : NULL;
+	size_t n = space ? (size_t)(space - from->p) : from->n;
+	uint64_t number = 0;
+
+	if (!num_parse((struct span){ from->p, n }, &number))
+		number = 0;
+	*from = span_from(*from, space ? n + 1 : n);
+	return number;
+}
+
+bool listen_is_renewed(
+	const struct inherited *inherited, int *ret_table, struct restarts *ret_faults)
+{
+	static const char by_fault[] = LISTEN_BY_FAULT " ";
+	const char *state = inherited->listen_renewed;
+	struct span numbers;
+
+	*ret_table = -1;
+	if (!state)
+		return false;
+	if (strncmp(state, by_fault, sizeof(by_fault) - 1) != 0)
+		return true;
+	numbers = span_of(state + sizeof(by_fault) - 1);
+	ret_faults->last = take_number(&numbers);
+	ret_faults->interval = take_number(&numbers);
+	ret_faults->n = (size_t)take_number(&numbers);
+	*ret_table = FIRST_FD + (int)inherit_passed(inherited);
+	return true;
 }

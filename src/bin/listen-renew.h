@@ -6,13 +6,27 @@
 
 #include "bin/inherit.h"
 #include "bin/listen-sockets.h"
+#include "bin/restart.h"
 
-/* After one, faults start no other for so long. */
-#define LISTEN_RENEW_SECONDS 10
-
+/* Why: the word in LISTEN_RENEWED, and after "fault" how often that has been of late. */
 #define LISTEN_AT_START "start"
 #define LISTEN_BY_FAULT "fault"
 
-/* Does not return, but where it fails. `why` is one of these two. */
-void listen_renew(const struct listen_sockets *sockets, const struct inherited *inherited,
-	char **argv, const char *why);
+struct listen_renewal {
+	const struct listen_sockets *sockets;
+	const struct inherited *inherited;
+	char **argv;
+	const char *why; /* one of these two */
+	int table; /* of LISTEN_BY_FAULT: the descriptor of the table of connections */
+	const struct restarts *faults; /* of LISTEN_BY_FAULT */
+};
+
+/* Does not return unless it fails: -errno. Then there may be copies of descriptors at 3 and on. */
+int listen_renew(const struct listen_renewal *r);
+
+/*
+ * In the new image: why it was started, and what it was handed over. False: by nothing, or by another program. The
+ * table is the descriptor behind the last socket; -1: there is none.
+ */
+bool listen_is_renewed(
+	const struct inherited *inherited, int *ret_table, struct restarts *ret_faults);

@@ -136,29 +136,73 @@ static socklen_t parse_address(struct span text, union address *ret)
 	return parse_host((struct span){ text.p, n }, (uint16_t)port, ret);
 }
 
-/* A socket that nobody listens at any more makes room. */
-static void remove_stale(const union address *address)
+static bool is_abandoned(const union address *address)
 {
-	int fd;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool is = fd >= 0 && connect(fd, &address->any, sizeof(address->local)) < 0 &&
+		  errno == ECONNREFUSED;
+
+	if (fd >= 0)
+		close(fd);
+	return is;
+}
+
+/* Then no other user can have put something else where the name is. */
+static bool is_own_directory(int dir)
+{
+	struct stat st;
+
+	return fstat(dir, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()) &&
+	       (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/* Takes a socket away that no process listens at any more. NULL, or what is wrong with what is there. */
+static const char *remove_from(int dir, const char *name, const union address *address)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return NULL;
+	if (!S_ISSOCK(st.st_mode))
+		return "exists and is no socket";
+	if (!is_abandoned(address))
+		return NULL; /* bind() says what is wrong */
+	if (!is_own_directory(dir))
+		return "no process listens at this socket, but in a directory that other "
+		       "users can write to it is not removed: remove it, or use another "
+		       "directory";
+	return unlinkat(dir, name, 0) < 0 ? strerror(errno) : NULL;
+}
+
+static const char *remove_abandoned(const union address *address)
+{
+	const char *path = address->local.sun_path, *name, *wrong;
+	char directory[sizeof(address->local.sun_path) + 1];
+	int dir;
 
 	if (address->any.sa_family != AF_UNIX)
-		return;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	if (connect(fd, &address->any, sizeof(address->local)) < 0 &&
-		errno == ECONNREFUSED)
-		unlink(address->local.sun_path);
-	close(fd);
+		return NULL;
+	name = strrchr(path, '/') + 1;
+	memcpy(directory, path, (size_t)(name - path));
+	directory[name - path] = '\0';
+	dir = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return strerror(errno);
+	wrong = remove_from(dir, name, address);
+	close(dir);
+	return wrong;
 }
 
 static const char *open_socket(const union address *address, socklen_t length, int *ret)
 {
 	static const int on = 1;
-	mode_t mask = umask(0777 & ~SOCKET_MODE);
+	const char *wrong = remove_abandoned(address);
+	mode_t mask;
 	int fd;
 
-	remove_stale(address);
+	if (wrong)
+		return wrong;
+	mask = umask(0777 & ~SOCKET_MODE);
 	fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd >= 0 && address->any.sa_family != AF_UNIX) {
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));

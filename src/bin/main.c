@@ -35,12 +35,38 @@ static int usage(const struct options *o)
 	return EX_USAGE;
 }
 
+/* The settings are not read: whether TLS comes first is known only where the command line says so. */
+static bool is_implicit(const struct options *o)
+{
+	for (size_t i = 0; i < o->n_overrides; i++)
+		if (strcmp(o->overrides[i], "tls=implicit") == 0)
+			return true;
+	return false;
+}
+
+/* A client gets a 421 all the same. With an inetd descriptor 2 may be the client, too. */
+static int fail_without_memory(int argc, char **argv)
+{
+	char octets[REPLY_LINE_MAX];
+	struct buf b = BUF(octets);
+	struct options o;
+
+	options_parse(argc, argv, &o);
+	if (o.mode != MODE_SERVE)
+		put_stderr(NULL, "out of memory");
+	reply_put(&b, reply_get(REPLY_MISCONFIGURED), SPAN(""));
+	if (o.mode == MODE_SERVE && !is_implicit(&o) &&
+		write(STDOUT_FILENO, b.p, b.n) < 0)
+		return EX_IOERR;
+	return EX_OSERR;
+}
+
 int main(int argc, char **argv)
 {
 	struct connection *c = malloc(sizeof(*c));
 
 	if (!c)
-		return EX_OSERR;
+		return fail_without_memory(argc, argv);
 	memset(c, 0, offsetof(struct connection, session));
 	inherit(&c->inherited);
 	options_parse(argc, argv, &c->options);

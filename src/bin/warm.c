@@ -20,23 +20,12 @@ static void note_fault(void *ctx, const char *text)
 	w->report(w->ctx, text);
 }
 
-static void watch(struct warm *w, const char *path, bool is_place)
-{
-	struct warm_file *f = &w->files[w->n_files];
-
-	if (!path || w->n_files == WARM_FILES_MAX)
-		return;
-	w->n_files++;
-	*f = (struct warm_file){ .path = path, .place = is_place };
-	f->there = stat(path, &f->st) == 0;
-}
-
-static void watch_pairs(struct warm *w, const struct tls_settings *tls)
+static void watch_pairs(struct watch *w, const struct tls_settings *tls)
 {
 	for (size_t i = 0; i < tls->n_pairs; i++) {
-		watch(w, tls->pairs[i].certificate, false);
+		watch_add(w, tls->pairs[i].certificate, false);
 		if (strcmp(tls->pairs[i].key, tls->pairs[i].certificate) != 0)
-			watch(w, tls->pairs[i].key, false);
+			watch_add(w, tls->pairs[i].key, false);
 	}
 }
 
@@ -47,31 +36,11 @@ static void watch_all(struct warm *w)
 	const char *const files[] = { w->options->file, c->clients_file, c->tls.tickets,
 		c->tls.client_ca, c->recipients_file, c->auth_users, c->auth_secret,
 		c->auth_certificates, c->auth_senders };
-	const char *const places[] = { c->mail_root, c->dsn_outbox, c->trace_directory,
-		c->log == LOG_JSON ? c->log_file : NULL };
 
-	w->n_files = 0;
+	w->watch.n = 0;
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
-		watch(w, files[i], false);
-	watch_pairs(w, &c->tls);
-	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++)
-		watch(w, places[i], true);
-}
-
-/* Anything that can be seen of a file without reading it. */
-static bool is_changed(const struct warm_file *f)
-{
-	struct stat st;
-	bool there = stat(f->path, &st) == 0;
-
-	if (!there || !f->there)
-		return there != f->there;
-	if (st.st_dev != f->st.st_dev || st.st_ino != f->st.st_ino)
-		return true;
-	return !f->place &&
-	       (st.st_size != f->st.st_size ||
-		       memcmp(&st.st_mtim, &f->st.st_mtim, sizeof(st.st_mtim)) != 0 ||
-		       memcmp(&st.st_ctim, &f->st.st_ctim, sizeof(st.st_ctim)) != 0);
+		watch_add(&w->watch, files[i], false);
+	watch_pairs(&w->watch, &c->tls);
 }
 
 static void drop_config(struct config **config)
@@ -144,10 +113,7 @@ int warm_up(struct warm *w)
 
 bool warm_is_stale(const struct warm *w)
 {
-	for (size_t i = 0; i < w->n_files; i++)
-		if (is_changed(&w->files[i]))
-			return true;
-	return false;
+	return watch_has_changed(&w->watch);
 }
 
 bool warm_is_complete(const struct warm *w)

@@ -4,23 +4,9 @@
  */
 #pragma once
 
-#include <sys/stat.h>
+#include "bin/watch.h"
 #include "edge/config.h"
 #include "edge/sasl.h"
-
-/*
- * Settings, rules, ticket key, authorities, recipients, four of logins, certificates and keys; mail-root,
- * outbox, traces, log.
- */
-#define WARM_FILES_MAX (2 * TLS_PAIR_MAX + 13)
-
-/* A file as it was when it was read, or a place as it was when it was opened. */
-struct warm_file {
-	const char *path;
-	bool place; /* what is in it is no matter */
-	bool there;
-	struct stat st;
-};
 
 struct options;
 
@@ -36,8 +22,8 @@ struct warm {
 	struct tls_credentials *credentials; /* NULL: none that can be used */
 	struct config *lent; /* owned: what they borrow from; may be the other one */
 	char fault[TLS_FAULT_TEXT]; /* the first thing wrong when they were last read */
-	struct warm_file files[WARM_FILES_MAX];
-	size_t n_files;
+	struct watch
+		watch; /* files that the listener or its acceptors read with its rights */
 };
 
 /*
@@ -46,7 +32,7 @@ struct warm {
  */
 int warm_up(struct warm *w);
 
-/* True when what was read, by us or by a process that was forked then, is no more what there is. */
+/* True when a file has changed since it was read. */
 bool warm_is_stale(const struct warm *w);
 
 /* True when all modules that the settings may need are loaded. */

@@ -374,7 +374,8 @@ def test_many_changes_while_a_session_lasts():
         here.set(hostname=f"h{n}.example.org")
         waiting.append(here.client(greeting=False))
         waiting[-1].expect(220, f"h{n}.example.org")
-    assert len(children(here.process.pid)) <= 17, "the oldest do not wait for ever"
+    acceptors = [pid for pid in children(here.process.pid) if children(pid)]
+    assert len(acceptors) <= 16, "the oldest do not wait for ever"
     for client in waiting:
         client.quit()
     harness.eventually(lambda: len(children(here.process.pid)) <= 2, "the others end with their connections")

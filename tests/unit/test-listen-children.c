@@ -1,5 +1,6 @@
-/* bin/listen-children: no source takes every place, and whoever is gone makes room. */
+/* bin/listen-children: no source takes every place, and each connection counts as long as its process exists. */
 #include "bin/listen-children.h"
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,7 +17,8 @@ static struct ip address(const char *text)
 
 static struct listen_children *none(void)
 {
-	struct listen_children *c = listen_children_new();
+	int fd;
+	struct listen_children *c = listen_children_new(&fd);
 
 	REQUIRE(c);
 	return c;
@@ -112,7 +114,7 @@ static void test_many_sources_are_never_refused_for_each_other(void)
 	}
 }
 
-/* They count for a successor, too, and are gone with whoever would have told that they are. */
+/* They count for a successor, too. */
 static void test_children_of_two_keepers_count_together(void)
 {
 	const struct listen_limits limits = { .all = 3, .of_source = 2 };
@@ -123,11 +125,104 @@ static void test_children_of_two_keepers_count_together(void)
 	listen_add(c, KEEPER + 1, 2, &ip);
 	CHECK(listen_count(c) == 2);
 	CHECK(listen_judge(c, &limits, &ip, false, 0) == LISTEN_SOURCE_FULL);
-	listen_remove_all(c, KEEPER);
-	CHECK(listen_count(c) == 1);
+	CHECK(listen_remove(c, 1));
 	CHECK(listen_judge(c, &limits, &ip, false, 0) == LISTEN_FINE);
 	CHECK(!listen_remove(c, 1));
 	CHECK(listen_remove(c, 2));
+}
+
+static pid_t fork_waiting(void)
+{
+	pid_t pid = fork();
+
+	while (pid == 0)
+		pause();
+	return pid;
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+/* An acceptor may end at any moment, also between waitpid() and listen_remove(). */
+static void test_a_connection_counts_while_it_or_its_keeper_is_a_child(void)
+{
+	struct listen_children *c = none();
+	struct ip ip = address("192.0.2.1");
+	pid_t keeper = fork_waiting(), connection = fork_waiting(), gone = fork_waiting();
+
+	listen_add(c, keeper, gone, &ip);
+	listen_add(c, keeper, connection, &ip);
+	end(gone);
+	listen_verify(c);
+	CHECK(listen_count(c) == 2); /* the keeper takes it out */
+	end(keeper);
+	listen_verify(c);
+	CHECK(listen_count(c) == 1);
+	kill(connection, SIGKILL);
+	listen_verify(c);
+	end(connection);
+	listen_verify(c);
+	CHECK(listen_count(c) == 0);
+}
+
+static void test_the_table_goes_over_to_another_image(void)
+{
+	struct ip ip = address("192.0.2.1");
+	int fd = -1;
+	struct listen_children *c = listen_children_new(&fd), *other;
+
+	REQUIRE(c);
+	listen_add(c, KEEPER, 1, &ip);
+	other = listen_children_take(fd);
+	REQUIRE(other);
+	CHECK(other != c && listen_count(other) == 1);
+	CHECK(ftruncate(fd, 0) < 0);
+	CHECK(!listen_children_take(STDIN_FILENO));
+	CHECK(!listen_children_take(-1));
+}
+
+/* It is written by a process that has fewer rights. */
+static void test_no_value_of_the_table_leads_out_of_it(void)
+{
+	struct listen_children *c = none();
+	struct ip ip = address("192.0.2.1");
+	const struct listen_limits limits = { .all = SIZE_MAX, .of_source = 5 };
+
+	c->last = 0xffffff;
+	CHECK(listen_last_topic(c) == TOPIC_SESSION);
+	c->n_used = SIZE_MAX;
+	CHECK(listen_count(c) == 0);
+	listen_add(c, KEEPER, 1, &ip);
+	c->list[0].source.n = SIZE_MAX;
+	c->list[0].keeper = c->list[0].pid = -7;
+	for (size_t i = 0; i < LISTEN_RATE_SLOTS; i++)
+		c->rates[i].source.n = SIZE_MAX;
+	CHECK(listen_judge(c, &limits, &ip, false, 0) == LISTEN_FINE);
+	listen_verify(c);
+	CHECK(listen_count(c) == 0);
+}
+
+static void test_several_processes_may_add_at_once(void)
+{
+	enum { PROCESSES = 4, EACH = 500 };
+	struct listen_children *c = none();
+	struct ip ip = address("192.0.2.1");
+
+	for (int i = 0; i < PROCESSES; i++) {
+		if (fork() > 0)
+			continue;
+		for (int n = 0; n < EACH; n++)
+			listen_add(c, KEEPER, 1 + i * EACH + n, &ip);
+		_exit(0);
+	}
+	for (int i = 0; i < PROCESSES; i++)
+		waitpid(-1, NULL, 0);
+	CHECK(listen_count(c) == PROCESSES * EACH);
+	for (int i = 0; i < PROCESSES * EACH; i++)
+		CHECK(listen_remove(c, 1 + i));
 }
 
 static void test_they_are_counted_in_shared_memory_that_can_be_hidden(void)
@@ -163,6 +258,10 @@ int main(void)
 		TEST(test_proxies_and_local_sockets_have_no_limits_of_their_own),
 		TEST(test_many_sources_are_never_refused_for_each_other),
 		TEST(test_children_of_two_keepers_count_together),
+		TEST(test_a_connection_counts_while_it_or_its_keeper_is_a_child),
+		TEST(test_the_table_goes_over_to_another_image),
+		TEST(test_no_value_of_the_table_leads_out_of_it),
+		TEST(test_several_processes_may_add_at_once),
 		TEST(test_they_are_counted_in_shared_memory_that_can_be_hidden),
 	};
 
