@@ -173,9 +173,15 @@ class Sandboxed(Bare):
 class Cheap(Bare):
     name, unit = "systemd-cheap", "postern-cheap"
     label = "postern, Accept=yes, what costs a unit little, its own sandbox"
-    options = "".join(f"{key}={value}\n" for key, value in options("postern@.service") if key in CHEAP)
-    note = " ".join(options.split())
     command = ""
+
+    @property
+    def options(self):
+        return "".join(f"{key}={value}\n" for key, value in options("postern@.service") if key in CHEAP)
+
+    @property
+    def note(self):
+        return " ".join(self.options.split())
 
 
 class Shipped(Unit):
@@ -190,7 +196,10 @@ class Hardened(Shipped):
     name, unit = "systemd-hardened", "postern-hardened"
     label = "postern, Accept=yes, postern@.service with all hardening of postern-listen.service"
     note = "mounts, namespaces, filters of system calls and of addresses for each connection"
-    drop_in = hardening()
+
+    @property
+    def drop_in(self):
+        return hardening()
 
 
 class Listen(Unit):
