@@ -173,15 +173,12 @@ class Sandboxed(Bare):
 class Cheap(Bare):
     name, unit = "systemd-cheap", "postern-cheap"
     label = "postern, Accept=yes, what costs a unit little, its own sandbox"
+    note = "of postern@.service: " + ", ".join(CHEAP)
     command = ""
 
     @property
     def options(self):
         return "".join(f"{key}={value}\n" for key, value in options("postern@.service") if key in CHEAP)
-
-    @property
-    def note(self):
-        return " ".join(self.options.split())
 
 
 class Shipped(Unit):
