@@ -16,7 +16,7 @@ def environment():
 
 
 def bench(*arguments):
-    return subprocess.run([RUN, harness.build, *arguments], capture_output=True, text=True, timeout=110,
+    return subprocess.run([RUN, harness.build, *arguments], capture_output=True, text=True, timeout=590,
                           check=False, env=environment())
 
 
