@@ -104,7 +104,7 @@ static void set_environment(const struct listen_renewal *r)
 
 int listen_renew(const struct listen_renewal *r)
 {
-	int copies[HANDED_MAX];
+	int copies[HANDED_MAX] = { 0 };
 	int n = copy_all(r, copies), error;
 
 	if (n < 0)

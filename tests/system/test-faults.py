@@ -81,11 +81,12 @@ def is_sent(call):
 
 
 def commit_of(found):
-    """What happens from the making of the file to the answer."""
+    """What happens from the making of the file to the answer, without poll: how often input is waited for depends on
+    when it comes, and it changes nothing on the disk."""
     first = next(i for i, c in enumerate(found) if "O_TMPFILE" in c.text)
     synced = max(i for i, c in enumerate(found) if c.name == "fsync")
     last = next(i for i, c in enumerate(found) if i > synced and is_sent(c))
-    return found[first:last + 1]
+    return [call for call in found[first:last + 1] if call.name != "poll"]
 
 
 def undisturbed(place, recipients=("printer@example.org",), tls=False, parameters=""):
