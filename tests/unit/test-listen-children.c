@@ -197,7 +197,8 @@ static void test_no_value_of_the_table_leads_out_of_it(void)
 	CHECK(listen_count(c) == 0);
 	listen_add(c, KEEPER, 1, &ip);
 	c->list[0].source.n = SIZE_MAX;
-	c->list[0].keeper = c->list[0].pid = -7;
+	c->list[0].pid = -7;
+	c->list[0].keeper = -7;
 	for (size_t i = 0; i < LISTEN_RATE_SLOTS; i++)
 		c->rates[i].source.n = SIZE_MAX;
 	CHECK(listen_judge(c, &limits, &ip, false, 0) == LISTEN_FINE);
