@@ -163,9 +163,7 @@ static void put_report_fault(const struct session *s, struct buf *b)
 
 bool record_is_check(const struct session *s)
 {
-	const unsigned content = PHASE_CONTENT | PHASE_CHUNKS | PHASE_CHUNK;
-
-	return !s->outcome && !(s->phase & content) && s->tx.n_recipients &&
+	return !s->outcome && s->phase == PHASE_MAIL && s->tx.n_recipients &&
 	       !s->tx.n_refused && (s->end == END_NONE || s->end == END_QUIT);
 }
 

@@ -14,8 +14,9 @@ void session_tls_fault(struct session *s, const char *fault)
 
 void session_secured(struct session *s, const struct tls_facts *facts)
 {
-	session_end_tx(s, NULL);
+	/* first, as a transaction that STARTTLS ends is not a check of addresses */
 	s->phase = PHASE_CONNECTED;
+	session_end_tx(s, NULL);
 	s->helo[0] = '\0';
 	s->esmtp = false;
 	s->secured = true;
