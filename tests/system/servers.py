@@ -62,9 +62,9 @@ class Exim(Server):
         super().__init__("exim4-daemon-light", folder, f"""
             mkdir -p /etc/exim4 /var/spool/exim4 /var/log/exim4
             chown Debian-exim /var/spool/exim4 /var/log/exim4
+            install -o Debian-exim /dev/null /var/log/exim4/mainlog
             cp {folder}/exim4.conf /etc/exim4/exim4.conf
             {f"exim4 -bdf -oX {port} &" if port else ""}
             {submission("exim4 -odf", message, recipients, sender)}
             tail -f {folder}/orders | sh &
-            touch /var/log/exim4/mainlog
             exec tail -n +1 -f /var/log/exim4/mainlog >{folder}/server.log""")

@@ -37,14 +37,15 @@ class Backend:
                 (self.site.root / name / part).mkdir(parents=True)
         self.message = self.site.dir / "message"
         self.message.write_bytes(harness.sample().replace(b"\r\n", b"\n"))
-        shutil.copy(harness.program(), self.site.dir)
+        for file in (harness.program(), *harness.program().parent.glob("*.so")):
+            shutil.copy(file, self.site.dir)  # the build folder need not be seen there
         self.socket = recipes.block("README.md", section, "systemctl edit postern-lmtp.socket")
         self.pid = self.site.dir / "socat.pid"
 
     def start(self):
         """A shell command; it leaves the process id of what listens in a file."""
         program = f"{self.site.dir}/{harness.program().name}"
-        command = " ".join([program, *self.site.command()[1:]])
+        command = " ".join(["env", f"LD_LIBRARY_PATH={self.site.dir}", program, *self.site.command()[1:]])
         where = recipes.value(self.socket, "ListenStream")
         if where.startswith("/"):
             user = recipes.value(self.socket, "SocketUser")
@@ -52,7 +53,7 @@ class Backend:
         else:
             host, port = where.rsplit(":", 1)
             listen = f"TCP-LISTEN:{port},bind={host},fork,reuseaddr"
-        return f"socat {listen} EXEC:'{command}',nofork 2>>{self.site.log} & echo $! >{self.pid}\n"
+        return f"socat {listen} EXEC:'{command}',nofork >/dev/null 2>>{self.site.log} & echo $! >{self.pid}\n"
 
     def stop(self):
         where = recipes.value(self.socket, "ListenStream")
@@ -222,8 +223,14 @@ def exim_settings():
         transport=recipes.block("README.md", EXIM, "and its transport"))
 
 
+def listen_beside(backend):
+    """On this machine, until the end of the test: what listens is no child that ends with its shell."""
+    harness.run("sh", "-c", backend.start())
+    harness.at_end(harness.run, "sh", "-c", f"kill $(cat {backend.pid}) 2>/dev/null")
+
+
 def behind_exim(backend, message=None, recipients=()):
-    harness.start("sh", "-c", backend.start() + "wait")
+    listen_beside(backend)
     return servers.Exim(backend.site.dir, exim_settings(), message, recipients, sender=address("anna"), port=25)
 
 
@@ -245,8 +252,7 @@ def test_exim_defers_while_postern_is_down():
         client.say(f"RCPT TO:<{address('alice')}>", 451)
         server.order(f"exim4 -odf -i -f {address('anna')} {address('alice')} <{backend.message}")
         server.logged(" == ", address("alice"), "Connection refused")
-        harness.start("sh", "-c", backend.start() + "wait")
-        harness.eventually(backend.pid.exists, "postern listens again")
+        listen_beside(backend)
         server.order("sleep 1; exim4 -qff")
         harness.eventually(lambda: len(backend.box("alice")) == 2, "the message", 30)
         # and at once, as nothing is cached
