@@ -1,5 +1,6 @@
 """A listener of the tests: `postern --listen` on ports of its own, and the processes that belong to it."""
 
+import contextlib
 import socket
 
 import harness
@@ -35,6 +36,14 @@ class Listening(Site):
 
     def hear(self, text):
         harness.eventually(lambda: text in self.heard.recv(1000).decode(), f"{text!r} is told")
+
+    def forget(self):
+        """What has been told until now."""
+        self.heard.settimeout(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.heard.recv(1000)
+        self.heard.settimeout(harness.PATIENCE)
 
     def client(self, n=0, **options):
         return Client.to(self.ports[n], **options)
