@@ -23,12 +23,14 @@ static const char *copy_of(const char *name)
 	return value ? strdup(value) : NULL;
 }
 
-static void reset_signals(void)
+/* A listener that executes itself anew keeps its signals blocked: one that comes meanwhile is not lost, and ends nothing. */
+static void reset_signals(bool unblock)
 {
 	sigset_t none;
 
 	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (unblock)
+		sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGINT, SIG_DFL);
 	signal(SIGHUP, SIG_DFL);
@@ -65,7 +67,7 @@ void inherit(struct inherited *ret)
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
 			open("/dev/null", O_RDWR);
-	reset_signals();
+	reset_signals(!ret->listen_renewed);
 	ret->stderr_silent = is_null(STDERR_FILENO);
 }
 

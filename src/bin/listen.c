@@ -82,7 +82,7 @@ static int open_table(struct listener *l, int passed)
 	return l->table < 0 ? -errno : 0;
 }
 
-static int catch_signals(struct listener *l)
+static sigset_t all_signals(void)
 {
 	sigset_t set;
 
@@ -91,7 +91,21 @@ static int catch_signals(struct listener *l)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGCHLD);
+	return set;
+}
+
+/* From the beginning on: one that comes before the loop waits for it. */
+static void block_signals(void)
+{
+	const sigset_t set = all_signals();
+
 	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static int open_signals(struct listener *l)
+{
+	const sigset_t set = all_signals();
+
 	l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (l->signals < 0)
 		return -errno;
@@ -177,7 +191,7 @@ static int set_up(struct listener *l)
 		return r;
 	r = move_up(l);
 	if (r == 0)
-		r = catch_signals(l);
+		r = open_signals(l);
 	return r < 0 ? fail("--listen", strerror(-r)) : 0;
 }
 
@@ -200,6 +214,7 @@ int listen_run(
 		.credentials_directory = inherited->credentials_directory,
 		.report = listener_report,
 		.ctx = l };
+	block_signals();
 	r = set_up(l);
 	if (r)
 		return r;

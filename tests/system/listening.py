@@ -1,0 +1,108 @@
+"""A listener of the tests: `postern --listen` on ports of its own, and the processes that belong to it."""
+
+import contextlib
+import socket
+
+import harness
+from harness import Client, Site, free_port
+
+
+class Listening(Site):
+    """A listener on a port of its own, and what it tells the service manager."""
+
+    def __init__(self, *kinds, **settings):
+        super().__init__(**settings)
+        self.kinds = kinds or ("",)
+        self.ports = []
+
+    def listen(self, wrap=(), **env):
+        addresses = []
+        for kind in self.kinds:
+            if kind == "lmtp=":
+                addresses.append(f"--listen=lmtp={self.dir}/lmtp")
+                continue
+            self.ports.append(free_port())
+            addresses.append(f"--listen={kind}127.0.0.1:{self.ports[-1]}")
+        self.heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        harness.at_end(self.heard.close)
+        self.heard.bind(str(self.dir / "notify"))
+        self.heard.settimeout(harness.PATIENCE)
+        with open(self.log, "ab") as log:
+            self.process = harness.start(
+                *wrap, *self.command(), *addresses, stderr=log,
+                env=harness.environment(NOTIFY_SOCKET=str(self.dir / "notify"), **env))
+        self.hear("READY=1")
+        return self
+
+    def hear(self, text):
+        harness.eventually(lambda: text in self.heard.recv(1000).decode(), f"{text!r} is told")
+
+    def forget(self):
+        """What has been told until now."""
+        self.heard.settimeout(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.heard.recv(1000)
+        self.heard.settimeout(harness.PATIENCE)
+
+    def client(self, n=0, **options):
+        return Client.to(self.ports[n], **options)
+
+
+def deliver(client, tls=False):
+    client.ehlo()
+    if tls:
+        client.starttls()
+        client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+
+
+def with_tls(**settings):
+    here = Listening(tls="on", **settings)
+    here.pair = harness.pair().copy_to(here.dir)
+    return here.set(pair=here.pair)
+
+
+def replace(here, pair):
+    for old, new in ((here.pair.certificate, pair.certificate), (here.pair.key, pair.key)):
+        fresh = here.dir / "fresh"
+        fresh.write_bytes(new.read_bytes())
+        fresh.chmod(0o600)
+        fresh.rename(old)
+
+
+def replies_of(here):
+    client = here.client(greeting=False)
+    try:
+        return str(client.reply())
+    finally:
+        client.close()
+
+
+def children(pid):
+    done = harness.run("ps", "-o", "pid=", "--ppid", pid)
+    return [int(child) for child in done.stdout.split()]
+
+
+def acceptor(here):
+    """The process that accepts: what was started last, where an earlier one still waits."""
+    return max(children(here.process.pid))
+
+
+def connections(here):
+    return children(acceptor(here))
+
+
+def status_of(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
+def certificate_of(client):
+    client.ehlo()
+    client.starttls()
+    der = client.socket.getpeercert(binary_form=True)
+    client.ehlo()
+    client.quit()
+    return der

@@ -1,0 +1,258 @@
+#!/usr/bin/python3
+"""Everything at once: sessions that end anyhow while settings, certificates and tables are replaced and processes of
+the listener are ended by signals. Every 250 has its file, all places are free at the end, and memory is flat.
+
+It takes half a minute; POSTERN_MIXED_LOAD=SECONDS in the environment makes it last so long. What is done is random:
+the seed is printed, and POSTERN_MIXED_SEED=NUMBER repeats it as far as the machine's timing does.
+"""
+
+import contextlib
+import os
+import random
+import re
+import signal
+import socket
+import threading
+import time
+
+import harness
+from harness import RECIPIENT, Client, Closed
+from listening import Listening, acceptor, children, replace, with_tls
+
+CLIENTS = 6
+PLACES = 40  # connection-limit
+ROUND = 8  # seconds of a listener's life
+SECONDS = int(os.environ.get("POSTERN_MIXED_LOAD", "24"))
+SEED = int(os.environ.get("POSTERN_MIXED_SEED", time.time_ns() % 1000000))
+GONE = (OSError, Closed, AssertionError)  # whatever a session may meet here, but no lost message
+
+
+class Load:
+    """Clients that send messages, each with a number of its own, and leave at any moment."""
+
+    def __init__(self, here):
+        self.here, self.stop = here, threading.Event()
+        self.accepted, self.sent, self.ended = [], 0, 0
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self._run, args=(n,)) for n in range(CLIENTS)]
+        for thread in self.threads:
+            thread.start()
+
+    def end(self):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+    def _run(self, n):
+        chance = random.Random(SEED * CLIENTS + n)
+        while not self.stop.is_set():
+            with contextlib.suppress(*GONE):
+                self._session(chance)
+                continue
+            self.ended += 1
+            time.sleep(0.02)
+
+    def _session(self, chance):
+        address = f"127.0.0.{chance.randrange(2, 250)}"
+        connection = socket.create_connection(("127.0.0.1", self.here.ports[0]), 5, (address, 0))
+        with contextlib.closing(connection):
+            client = Talk(connection)
+            client.until = chance.randrange(1, 40)  # steps; most sessions come to their end
+            client.expect(220)
+            client.ehlo()
+            if chance.random() < 0.5:
+                client.starttls()
+                client.ehlo()
+            for _ in range(chance.randrange(1, 4)):
+                self._message(client, chance)
+            client.say("QUIT", 221)
+
+    def _message(self, client, chance):
+        with self.lock:
+            self.sent += 1
+            number = self.sent
+        client.envelope()
+        client.say("DATA", 354)
+        body = "x" * 70 + "\r\n"
+        client.send(f"X-Number: {number}.\r\n\r\n" + body * chance.choice((1, 10, 3000)))
+        client.send("last line\r\n.\r\n")
+        client.expect(250)
+        with self.lock:
+            self.accepted.append(number)
+
+
+class Talk(Client):
+    """A client that leaves, one way or another, after so many steps."""
+
+    until = 40
+
+    def __init__(self, connection):
+        self.socket, self.process, self.buffer = connection, None, b""
+        connection.settimeout(10)
+
+    def send(self, octets):
+        self.until -= 1
+        if self.until == 0:
+            if random.random() < 0.5:
+                self.reset()
+            raise Closed("the client leaves", b"")
+        super().send(octets)
+
+
+class Chaos:
+    """What happens to a listener and its processes while it works."""
+
+    def __init__(self, here):
+        self.here, self.chance = here, random.Random(SEED)
+        self.serial, self.done = 1, {}
+        self.acts = (self.setting, self.certificate, self.table, self.hup, self.end_connection, self.end_connection)
+
+    def connections(self):
+        """Of all acceptors, and those whose acceptor is gone."""
+        listener = self.here.process.pid
+        first = [pid for pid in children(listener) if pid != acceptor_of(self.here)]
+        return first + [pid for parent in children(listener) for pid in children(parent)]
+
+    def setting(self):
+        self.here.set(hostname=f"h{self.chance.randrange(100)}.example.org")
+
+    def certificate(self):
+        self.serial = 3 - self.serial
+        replace(self.here, harness.pair(serial=self.serial))
+
+    def table(self):
+        fresh = self.here.dir / "fresh-table"
+        fresh.write_text(f"{RECIPIENT} box\nuser{self.chance.randrange(100)}@example.org box\n")
+        fresh.rename(self.here.dir / "recipients")
+
+    def hup(self):
+        os.kill(self.here.process.pid, signal.SIGHUP)
+
+    def end_connection(self):
+        pids = self.connections()
+        if pids:
+            kill(self.chance.choice(pids), self.chance.choice(
+                (signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGHUP)))
+
+    def end_acceptor(self):
+        kill(acceptor_of(self.here), self.chance.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV)))
+
+    def run(self, seconds):
+        until, acceptors = time.monotonic() + seconds, 2
+        while time.monotonic() < until:
+            act = self.chance.choice(self.acts)
+            if acceptors and self.chance.random() < 0.05:
+                act, acceptors = self.end_acceptor, acceptors - 1
+            act()
+            self.here.forget()
+            self.done[act.__name__] = self.done.get(act.__name__, 0) + 1
+            time.sleep(self.chance.random() * 0.3)
+
+
+def kill(pid, number):
+    with contextlib.suppress(ProcessLookupError):
+        if pid:
+            os.kill(pid, number)
+
+
+def acceptor_of(here):
+    """The newest child; none while there is none."""
+    return max(children(here.process.pid), default=0)
+
+
+def start_again(here, number):
+    """Ends the listener and starts another at the same port, as a service manager does."""
+    here.process.send_signal(number)
+    here.process.wait(harness.PATIENCE)
+    here.forget()
+    with open(here.log, "ab") as log:
+        here.process = harness.start(*here.command(), f"--listen=127.0.0.1:{here.ports[0]}", stderr=log,
+                                     env=harness.environment(NOTIFY_SOCKET=str(here.dir / "notify")))
+    here.hear("READY=1")
+
+
+def memory(pid):
+    """KiB that this process alone uses."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
+        return sum(int(n) for n in re.findall(r"^Private_\w+:\s+(\d+)", rollup.read(), re.M))
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def figures(here):
+    pids = here.process.pid, acceptor(here)
+    return [(memory(pid), descriptors(pid)) for pid in pids]
+
+
+def greeting(here, kept):
+    client = Client(socket.create_connection(("127.0.0.1", here.ports[0]), harness.PATIENCE))
+    code = client.reply().code
+    if code == 220:
+        kept.append(client)
+    else:
+        client.close()
+    return code
+
+
+def serves(here):
+    kept = []
+    greeting(here, kept)
+    for client in kept:
+        client.quit()
+    return kept
+
+
+def expect_all_places_free(here):
+    kept = []
+    for n in range(PLACES):
+        harness.equal(greeting(here, kept), 220, f"place {n}")
+    harness.equal(greeting(here, kept), 421)
+    for client in kept:
+        client.quit()
+
+
+def expect_files(here, load):
+    """One file for each 250, whole, and none that is not."""
+    found = {}
+    for path in here.new():
+        text = path.read_text()
+        assert text.endswith("last line\n"), f"{path} is not whole"
+        number = int(re.search(r"^X-Number: (\d+)\.$", text, re.M)[1])
+        assert number not in found, f"{number} is there twice: {path} {found[number]}"
+        found[number] = path
+    lost = set(load.accepted) - set(found)
+    harness.equal(lost, set(), "accepted, and not there")
+
+
+@harness.senseless_when_sanitized
+def test_every_250_has_its_file_whatever_happens():
+    print(f"# seed {SEED}")
+    signal.alarm(4 * SECONDS + harness.TEST_LIMIT)
+    here = with_tls(connection_limit=PLACES, source_connection_limit=PLACES)
+    (here.dir / "recipients").write_text(f"{RECIPIENT} box\n")
+    here.set(recipients=here.dir / "recipients").listen()
+    before = figures(here)
+    load, chaos = Load(here), Chaos(here)
+    try:
+        for n in range(max(SECONDS // ROUND, 1)):
+            if n:
+                start_again(here, signal.SIGKILL if n % 2 else signal.SIGTERM)
+            chaos.run(ROUND)
+    finally:
+        load.end()
+    print(f"# {load.sent} messages begun, {len(load.accepted)} accepted, {load.ended} sessions cut short; {chaos.done}")
+    harness.eventually(lambda: not chaos.connections(), "all connections end", 20)
+    harness.eventually(lambda: serves(here), "it serves", 20)
+    expect_files(here, load)
+    expect_all_places_free(here)
+    assert len(load.accepted) > 50, "next to nothing was accepted: no load"
+    after = figures(here)
+    print(f"# KiB and descriptors of listener and acceptor: {before}, then {after}")
+    for (kib, fds), (kib_then, fds_then) in zip(before, after):
+        assert kib_then < kib + 1024, "memory grows"
+        assert fds_then <= fds + 2, "descriptors are left open"
+
+
+harness.main()
