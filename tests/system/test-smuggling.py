@@ -115,7 +115,7 @@ def test_a_stray_cr_before_it_does_not_hide_a_true_end(tls):
     client.send(b"Subject: one\r\n\r\nfirst\r\r\n.\r\n")
     harness.equal(close_session(client), [b"250", b"221"])
     _, rest = harness.split_trace(place.only_message().read_bytes())
-    harness.equal(rest, b"Subject: one\n\nfirst \n")
+    harness.equal(rest, b"Subject: one\n\nfirst\n")
 
 
 def test_octet_by_octet_the_message_ends_where_it_must():
