@@ -285,7 +285,7 @@ def test_the_rate_holds_under_systemd():
 # Real mailers, with the rights that the unit leaves them
 
 SINK = f"""#!/bin/sh
-exec postern -o hostname={harness.HOST} -o domains='*' -o mail-root=/var/lib/sink -o maildir=/var/lib/sink/box \\
+exec postern -c /dev/null -o hostname={harness.HOST} -o domains='*' -o mail-root=/var/lib/sink -o maildir=/var/lib/sink/box \\
     -o maildir-create=yes
 """
 
