@@ -71,13 +71,19 @@ static bool is_cancelled(const struct step *reply)
 	       memcmp(text.p, code.p, code.n) == 0;
 }
 
+/* A login with a wrong password, of a known user. */
+static struct span wrong_password(void)
+{
+	return SPAN("AUTH PLAIN AHVzZXIAZ3Vlc3M=\r\n");
+}
+
 /* What comes to that reply; empty: nothing that is known here. */
 static struct span stand_in(const struct step *reply)
 {
 	if (has_code(reply, "235"))
 		return SPAN("AUTH PLAIN AHVzZXIAc2VjcmV0\r\n");
 	if (has_code(reply, "535"))
-		return SPAN("AUTH PLAIN AHVzZXIAZ3Vlc3M=\r\n");
+		return wrong_password();
 	return is_cancelled(reply) ? SPAN("AUTH PLAIN\r\n") : SPAN("");
 }
 
@@ -103,6 +109,28 @@ static void put_cancel(
 	challenge.expect = (struct expect){ EXPECT_PREFIX, SPAN("334"), &any, 1 };
 	put_step(d, to, n, &challenge);
 	put_step(d, to, n, &cancel);
+}
+
+/* The server was about to refuse a password, and the session ended within the pause before its reply. */
+static bool ends_in_pause(const struct dialogue *d, const struct step *send)
+{
+	const struct step *next = send + 1;
+
+	return is_masked(send) && !last_reply(d, send) && next < d->steps + d->n_steps &&
+	       next->kind == STEP_PAUSE;
+}
+
+/* The write with a wrong password in place of its mask. */
+static void put_wrong_password(
+	struct dialogue *d, struct step **to, size_t *n, const struct step *send)
+{
+	struct step *put = put_step(d, to, n, send);
+	struct text octets = { 0 };
+
+	text_put(&d->arena, &octets,
+		(struct span){ send->octets.p, last_line(send->octets) });
+	text_put(&d->arena, &octets, wrong_password());
+	put->octets = text_span(&octets);
 }
 
 /* The exchange from `send` to `reply`; what its first write has before AUTH keeps its replies. */
@@ -134,6 +162,10 @@ void masks_fill(struct dialogue *d)
 		struct step *send = &d->steps[i], *reply = NULL;
 		if (begins_exchange(send))
 			reply = last_of_exchange(d, send);
+		if (begins_exchange(send) && ends_in_pause(d, send)) {
+			put_wrong_password(d, &steps, &n, send);
+			continue;
+		}
 		if (!reply || stand_in(reply).n == 0) {
 			put_step(d, &steps, &n, send);
 			continue;
