@@ -75,7 +75,8 @@ int main(int argc, char **argv)
 		/* without what libraries do at exit: freeing is a fiftieth of a TLS session */
 		_exit(connection_serve(c));
 	case MODE_LISTEN:
-		return listen_run(&c->options, &c->inherited, argv);
+		/* likewise: it keeps all that it has until its end */
+		_exit(listen_run(&c->options, &c->inherited, argv));
 	case MODE_CHECK:
 		return check_config(c);
 	case MODE_PRINT_CONFIG:
