@@ -226,7 +226,6 @@ def expect_files(here, load):
     harness.equal(lost, set(), "accepted, and not there")
 
 
-@harness.senseless_when_sanitized
 def test_every_250_has_its_file_whatever_happens():
     print(f"# seed {SEED}")
     signal.alarm(4 * SECONDS + harness.TEST_LIMIT)
