@@ -189,7 +189,8 @@ static void build(struct connection *c)
 		c->stages[n++] = &c->confine.stage;
 	c->stages[n++] = &c->maildir.stage;
 	if (c->config.dsn_outbox) {
-		outbox_init(&c->outbox, c->config.session.hostname, c->host);
+		outbox_init(&c->outbox, c->config.session.hostname, c->host,
+			c->session.peer.address);
 		c->stages[n++] = &c->outbox.stage;
 	}
 	c->n_stages = n;
