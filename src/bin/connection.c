@@ -209,6 +209,9 @@ void connection_prepare(struct connection *c)
 		idn_names_lend(&c->names, c->warm->api->names);
 	raise_file_limit();
 	build(c);
+	/* a process that forks does it for all its connections; another may never need it */
+	if (c->warm && !c->unusable)
+		policy_convert(&c->policy);
 }
 
 /* 421, and the reason where an administrator looks. */
@@ -264,6 +267,7 @@ int connection_attend(struct connection *c, const struct session_peer *peer)
 	};
 	serve(&c->serve);
 	logins_free(c->logins);
+	policy_done(&c->policy);
 	return 0;
 }
 
