@@ -16,7 +16,7 @@ bool admit_prepare(struct config *c);
 
 /*
  * Reads the PROXY header, where the peer is one that must send it: *peer is then the
- * client. What its rule says of TLS is put in force in `c`. Returns END_NONE; END_DENIED;
+ * client. What its rule says of TLS and DSN is put in force in `c`. Returns END_NONE; END_DENIED;
  * or, before it is known who the client is, END_BAD_PROXY or END_SHUTDOWN. *ret_why is to
  * be said to the client with these.
  */

@@ -14,6 +14,7 @@
 struct checked {
 	struct config *config;
 	const struct idn_api *api;
+	struct policy policy; /* which domains mail is taken for */
 	size_t line; /* 0: a cdb has none */
 	struct span key;
 };
@@ -90,13 +91,14 @@ static bool is_domain_of_ours(const struct session_settings *settings, struct sp
 }
 
 /* <postmaster> is one of our own name, which need not be a domain that mail is taken for. */
-static bool takes_mail_for(const struct session_settings *settings, struct span domain)
+static bool takes_mail_for(struct checked *at, struct span domain)
 {
-	return span_ieq(domain, span_of(settings->hostname)) ||
-	       policy_judge_domain(settings, domain) != reply_get(REPLY_DOMAIN_UNKNOWN);
+	return span_ieq(domain, span_of(at->config->session.hostname)) ||
+	       policy_judge_domain(&at->policy, domain) !=
+		       reply_get(REPLY_DOMAIN_UNKNOWN);
 }
 
-static void check_key(const struct checked *at)
+static void check_key(struct checked *at)
 {
 	const struct session_settings *settings = &at->config->session;
 	const char *fault = destination_key_fault(at->key);
@@ -107,7 +109,7 @@ static void check_key(const struct checked *at)
 		return;
 	if (fault)
 		tell(at, at->key, fault);
-	else if (local.n < at->key.n && !takes_mail_for(settings, domain))
+	else if (local.n < at->key.n && !takes_mail_for(at, domain))
 		tell(at, at->key, "is of no domain that mail is accepted for");
 	else if (local.n == at->key.n && is_domain_of_ours(settings, local))
 		tell(at, at->key, "is a domain: for all its names write @domain");
@@ -176,7 +178,9 @@ void check_recipients(struct config *c, const struct idn_api *api)
 	names.api = api;
 	names.tried = true;
 	c->session.names = &names.names;
+	policy_init(&at.policy, &c->session);
 	table_visit(c->recipients.table, &visitor);
+	policy_done(&at.policy);
 	check_catch_all(c);
 	c->session.names = NULL;
 }

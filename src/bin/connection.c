@@ -190,7 +190,8 @@ static void build(struct connection *c)
 		c->stages[n++] = &c->confine.stage;
 	c->stages[n++] = &c->maildir.stage;
 	if (c->config.dsn_outbox) {
-		outbox_init(&c->outbox, c->config.session.hostname, c->host);
+		outbox_init(&c->outbox, c->config.session.hostname, c->host,
+			c->session.peer.address);
 		c->stages[n++] = &c->outbox.stage;
 	}
 	c->n_stages = n;
@@ -209,6 +210,9 @@ void connection_prepare(struct connection *c)
 		idn_names_lend(&c->names, c->warm->api->names);
 	raise_file_limit();
 	build(c);
+	/* a process that forks does it for all its connections; another may never need it */
+	if (c->warm && !c->unusable)
+		policy_convert(&c->policy);
 }
 
 /* 421, and the reason where an administrator looks. */
@@ -283,6 +287,7 @@ int connection_attend(struct connection *c, const struct session_peer *peer)
 	};
 	serve(&c->serve);
 	logins_free(c->logins);
+	policy_done(&c->policy);
 	return 0;
 }
 

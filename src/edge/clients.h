@@ -28,8 +28,8 @@ void clients_done(struct clients *c);
 const struct rule *clients_find(const struct clients *c, const struct ip *ip);
 
 /*
- * Puts what a rule says of TLS (NULL: nothing) in the place of what is set for all. Where
- * TLS is implicit it stays so.
+ * Puts what a rule says of TLS and DSN (NULL: nothing) in the place of what is set for all.
+ * Where TLS is implicit it stays so.
  */
 void clients_apply(const struct rule *rule, struct session_settings *session,
 	struct tls_settings *tls);

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "proto/dsn.h"
 
 #define HERE "." /* the Maildir is the directory itself */
 #define WRITE_MAX (16 * 1024) /* octets of a report that are written at once */
@@ -55,6 +56,18 @@ int outbox_open(struct outbox *o, const char *path)
 	return r;
 }
 
+/* Who asked goes into the name: postern-outbox gives each source its share. */
+static void name_source(struct outbox *o)
+{
+	struct buf b = BUF(o->host_and_source);
+	struct ip ip;
+
+	buf_put_str(&b, o->host);
+	if (ip_parse(span_of(o->peer), &ip) && buf_room(&b) > DSN_SOURCE_MAX)
+		dsn_put_source(&b, &ip);
+	buf_terminate(&b);
+}
+
 static const struct reply *outbox_data(
 	struct stage *st, const struct tx *tx, struct span trace)
 {
@@ -64,6 +77,7 @@ static const struct reply *outbox_data(
 	o->due = report_is_due(tx);
 	if (!o->due)
 		return NULL;
+	name_source(o);
 	o->error = open_box(o);
 	o->memory = malloc(REPORT_RETURNED_MAX + WRITE_MAX);
 	if (!o->memory && o->error == 0)
@@ -113,7 +127,7 @@ static int make_report(struct outbox *o, const struct tx *tx)
 	o->report.utf8 = tx->params.smtputf8;
 	o->report.time = time(NULL);
 	report_begin(&o->report);
-	copy_make_name(name, tx->id, 0, o->host, -1);
+	copy_make_name(name, tx->id, 0, o->host_and_source, -1);
 	r = copy_open(&o->copy, o->box.new_dir, name);
 	if (r == 0)
 		r = write_report(o);
@@ -139,7 +153,8 @@ static int make_again(struct outbox *o, const struct tx *tx)
 /* As maildir.c does it: the file again, for its link count. */
 static int link_report(struct outbox *o, const struct tx *tx)
 {
-	int r = copy_link_new(&o->copy, o->box.new_dir, tx->id, o->host, o->box.name);
+	int r = copy_link_new(
+		&o->copy, o->box.new_dir, tx->id, o->host_and_source, o->box.name);
 
 	if (r == 0)
 		r = copy_sync(&o->copy);
@@ -187,12 +202,14 @@ static const struct stage_ops outbox_ops = {
 	.clear = outbox_clear,
 };
 
-void outbox_init(struct outbox *o, const char *hostname, const char *host)
+void outbox_init(
+	struct outbox *o, const char *hostname, const char *host, const char *peer)
 {
 	*o = (struct outbox){
 		.stage.ops = &outbox_ops,
 		.hostname = hostname,
 		.host = host,
+		.peer = peer,
 		.root = -1,
 		.copy.fd = -1,
 	};

@@ -15,6 +15,7 @@ struct outbox {
 	struct stage stage;
 	const char *hostname;
 	const char *host; /* the same, escaped for a file name */
+	const char *peer; /* the client's address as text; empty: unknown */
 	int root; /* the directory, open */
 	char place
 		[OUTBOX_PLACE_MAX]; /* its name for the sandbox, whatever becomes of the path */
@@ -23,14 +24,16 @@ struct outbox {
 	bool due;
 	int error; /* what went wrong first: -errno; 0: nothing yet */
 	char *memory; /* owned */
+	char host_and_source[TX_FILE_MAX]; /* what the file's name has behind the id */
 	struct mailbox box;
 	struct copy copy;
 	struct report report;
 	size_t n_told; /* recipients in it */
 };
 
-/* Both names stay the caller's. */
-void outbox_init(struct outbox *o, const char *hostname, const char *host);
+/* All three texts stay the caller's; `peer` is read when a report is due. */
+void outbox_init(
+	struct outbox *o, const char *hostname, const char *host, const char *peer);
 
 /*
  * Opens the Maildir, and makes it, durably, where it is missing: before the sandbox closes. 0, or -errno when

@@ -6,6 +6,8 @@
 #include "proto/unitext.h"
 #include "proto/xtext.h"
 
+#define SOURCE_MARK ",N=" /* beside ",S=", the size, as Maildirs have it */
+
 /* The next element of a list, without the comma behind it. */
 static struct span take_element(struct span *list)
 {
@@ -107,4 +109,34 @@ void dsn_put_orcpt(struct buf *to, struct span value, bool utf8)
 		unitext_put(to, address);
 	else
 		buf_put(to, address);
+}
+
+void dsn_put_source(struct buf *to, const struct ip *ip)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t n = (ip->n == IPV4_OCTETS ? DSN_SOURCE_IPV4 : DSN_SOURCE_IPV6) / 8;
+
+	if (ip->n == 0)
+		return;
+	buf_put(to, SPAN(SOURCE_MARK));
+	for (size_t i = 0; i < n; i++) {
+		buf_put_char(to, digits[ip->octets[i] >> 4]);
+		buf_put_char(to, digits[ip->octets[i] & 15]);
+	}
+}
+
+/* No hostname has a comma in it: the mark stands once at most. */
+struct span dsn_source(struct span name)
+{
+	const char *mark = memmem(name.p, name.n, SOURCE_MARK, sizeof(SOURCE_MARK) - 1);
+	struct span digits;
+	size_t n = 0;
+
+	if (!mark)
+		return SPAN("");
+	digits = span_from(name, (size_t)(mark - name.p) + sizeof(SOURCE_MARK) - 1);
+	while (n < digits.n && strchr("0123456789abcdef", digits.p[n]) && digits.p[n])
+		n++;
+	digits.n = n;
+	return digits;
 }

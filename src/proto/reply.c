@@ -98,6 +98,8 @@ static const struct reply replies[REPLY_COUNT] = {
 		"TLS not available; closing connection" },
 	[REPLY_TRANSACTIONS] = { 421, "4.7.0",
 		"Too many messages in one session; closing connection" },
+	[REPLY_REPORTS] = { 421, "4.7.0",
+		"Too many delivery reports in one session; closing connection" },
 	[REPLY_ERRORS] = { 421, "4.7.0", "Too many errors; closing connection" },
 	[REPLY_AUTH_FAILURES] = { 421, "4.7.0",
 		"Too many failed attempts to log in; closing connection" },

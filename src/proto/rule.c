@@ -51,10 +51,19 @@ static const char *set_priority(struct rule *rule, struct span value)
 	return NULL;
 }
 
+static const char *set_dsn(struct rule *rule, struct span value)
+{
+	if (rule->no_dsn)
+		return "is said twice";
+	rule->no_dsn = span_eq(value, SPAN("off"));
+	return rule->no_dsn ? NULL : "must be dsn=off";
+}
+
 /* Quotes and backslashes would be escaped in the reply: what is written here is said. */
 static const char *set_deny(struct rule *rule, struct span text)
 {
-	if (rule->proxy || rule->tls != RULE_TLS_AS_SET || rule->priority.n)
+	if (rule->proxy || rule->no_dsn || rule->tls != RULE_TLS_AS_SET ||
+		rule->priority.n)
 		return "goes with nothing else";
 	if (text.n == 0)
 		return "needs a text, which the client is told";
@@ -75,6 +84,7 @@ static const struct {
 	{ { "proxy", 5 }, false, set_proxy },
 	{ { "tls=", 4 }, false, set_tls },
 	{ { "tls-priority=", 13 }, false, set_priority },
+	{ { "dsn=", 4 }, false, set_dsn },
 	{ { "deny", 4 }, true, set_deny },
 };
 
@@ -98,7 +108,7 @@ static const char *take_option(struct span *s, struct rule *rule, struct span *w
 		}
 		return options[i].set(rule, value);
 	}
-	return "is not deny, proxy, tls= or tls-priority=";
+	return "is not deny, dsn=, proxy, tls= or tls-priority=";
 }
 
 enum rule_line rule_parse(

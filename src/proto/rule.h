@@ -17,6 +17,7 @@ struct rule {
 	struct span deny; /* the text; empty: not denied */
 	enum rule_tls tls;
 	struct span priority; /* GnuTLS's string; empty: as set */
+	bool no_dsn; /* it is offered no delivery reports */
 	bool proxy; /* it must send a PROXY header */
 	size_t line; /* its number in the file */
 };
@@ -35,7 +36,7 @@ enum rule_line {
 /*
  * line   = [ network *( 1*WSP option ) ] *WSP
  * option = "proxy" / "tls=" ( "off" / "on" / "required" / "ssl" ) /
- *          "tls-priority=" 1*VCHAR / "deny" 1*WSP 1*( VCHAR / WSP )
+ *          "tls-priority=" 1*VCHAR / "dsn=off" / "deny" 1*WSP 1*( VCHAR / WSP )
  *
  * Each option once; "deny" alone, with what is left of the line. Borrows from `line`,
  * which has no line end. One of ret and ret_fault is filled.

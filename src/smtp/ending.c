@@ -19,6 +19,7 @@ static const struct ending endings[] = {
 	[END_ERRORS] = { "errors", REPLY_ERRORS },
 	[END_AUTH_FAILURES] = { "auth-failures", REPLY_AUTH_FAILURES },
 	[END_TRANSACTIONS] = { "transactions", REPLY_COUNT },
+	[END_REPORTS] = { "reports", REPLY_COUNT },
 	[END_REJECTED] = { "rejected", REPLY_COUNT },
 	[END_TLS_FAILED] = { "tls-failed", REPLY_COUNT },
 	[END_TLS_UNUSABLE] = { "tls-unusable", REPLY_TLS_UNUSABLE_END },

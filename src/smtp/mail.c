@@ -262,6 +262,7 @@ const struct reply *mail_deliver(struct session *s)
 	if (!r) {
 		note_refused(&s->tx);
 		s->n_messages++;
+		s->n_reports += s->tx.report != NULL;
 		s->n_errors = s->n_junk = s->n_overshoot = 0;
 		r = session_reply(s, REPLY_ACCEPTED, span_of(s->tx.id));
 	}

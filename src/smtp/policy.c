@@ -1,6 +1,8 @@
 /* Promises that each rule of acceptance stands here, once. Refuses to know where mail
  * goes. */
 #include "smtp/policy.h"
+#include <stdlib.h>
+#include <string.h>
 #include "proto/utf8.h"
 #include "smtp/authenticator.h"
 #include "smtp/names.h"
@@ -71,9 +73,8 @@ static bool has_a_label(struct span domain)
 	return false;
 }
 
-/* The same for a pattern with U-labels. INVALID: it does not match. */
-static enum names_result match_u_labels(
-	struct names *names, struct span pattern, struct span domain)
+/* The pattern with its U-labels as A-labels, owned. INVALID: one is no label, and nothing matches it. */
+static enum names_result convert(struct names *names, struct span pattern, char **ret)
 {
 	char octets[sizeof("*.") + DOMAIN_OCTETS_MAX];
 	struct buf b = BUF(octets);
@@ -84,39 +85,54 @@ static enum names_result match_u_labels(
 		pattern = span_from(pattern, 2);
 	}
 	r = names->domain(names, pattern, &b);
-	if (r == NAMES_FINE && !domain_matches(buf_span(&b), domain))
+	if (r == NAMES_FINE && !buf_terminate(&b))
 		return NAMES_INVALID;
+	if (r == NAMES_FINE && !(*ret = strdup(octets)))
+		return NAMES_UNAVAILABLE;
 	return r;
 }
 
-/* U-labels are A-labels in other letters: no other domain has a reason to ask what they are. */
-static enum names_result match(
-	struct names *names, struct span pattern, struct span domain)
+enum names_result policy_convert(struct policy *p)
 {
-	if (domain_matches(pattern, domain))
-		return NAMES_FINE;
-	if (utf8_is_ascii(pattern) || !has_a_label(domain))
-		return NAMES_INVALID;
-	return match_u_labels(names, pattern, domain);
+	const struct session_settings *settings = p->settings;
+
+	for (; p->n_converted < settings->n_domains; p->n_converted++) {
+		struct span pattern = span_of(settings->domains[p->n_converted]);
+		if (utf8_is_ascii(pattern))
+			continue;
+		if (!p->forms)
+			p->forms = calloc(settings->n_domains, sizeof(*p->forms));
+		if (!p->forms || convert(settings->names, pattern,
+					 &p->forms[p->n_converted]) == NAMES_UNAVAILABLE)
+			return NAMES_UNAVAILABLE;
+	}
+	return NAMES_FINE;
+}
+
+/* U-labels are A-labels in other letters: no other domain has a reason to ask what they are. */
+static const struct reply *judge_a_labels(struct policy *p, struct span domain)
+{
+	enum names_result r = policy_convert(p);
+
+	for (size_t i = 0; p->forms && i < p->settings->n_domains; i++)
+		if (p->forms[i] && domain_matches(span_of(p->forms[i]), domain))
+			return NULL;
+	return reply_get(
+		r == NAMES_UNAVAILABLE ? REPLY_NAMES_UNAVAILABLE : REPLY_DOMAIN_UNKNOWN);
 }
 
 /* <postmaster> without a domain is ours wherever it comes from (RFC 5321 4.5.1). */
-const struct reply *policy_judge_domain(
-	const struct session_settings *settings, struct span domain)
+const struct reply *policy_judge_domain(struct policy *p, struct span domain)
 {
-	enum reply_name verdict = REPLY_DOMAIN_UNKNOWN;
+	const struct session_settings *settings = p->settings;
 
 	if (domain.n == 0)
 		return NULL;
-	for (size_t i = 0; i < settings->n_domains; i++) {
-		struct span pattern = span_of(settings->domains[i]);
-		enum names_result r = match(settings->names, pattern, domain);
-		if (r == NAMES_FINE)
+	for (size_t i = 0; i < settings->n_domains; i++)
+		if (domain_matches(span_of(settings->domains[i]), domain))
 			return NULL;
-		if (r == NAMES_UNAVAILABLE)
-			verdict = REPLY_NAMES_UNAVAILABLE;
-	}
-	return reply_get(verdict);
+	return has_a_label(domain) ? judge_a_labels(p, domain)
+				   : reply_get(REPLY_DOMAIN_UNKNOWN);
 }
 
 static const struct reply *policy_rcpt(
@@ -124,7 +140,7 @@ static const struct reply *policy_rcpt(
 {
 	if (tx->n_recipients > settings_of(st)->recipient_limit)
 		return reply_get(REPLY_RECIPIENT_MANY);
-	return policy_judge_domain(settings_of(st), r->domain);
+	return policy_judge_domain((struct policy *)st, r->domain);
 }
 
 static const struct reply *policy_body(
@@ -153,4 +169,12 @@ static const struct stage_ops policy_ops = {
 void policy_init(struct policy *p, const struct session_settings *settings)
 {
 	*p = (struct policy){ .stage.ops = &policy_ops, .settings = settings };
+}
+
+void policy_done(struct policy *p)
+{
+	for (size_t i = 0; p->forms && i < p->settings->n_domains; i++)
+		free(p->forms[i]);
+	free(p->forms);
+	*p = (struct policy){ 0 };
 }

@@ -7,8 +7,11 @@
 #include "proto/returned.h"
 #include "smtp/tx.h"
 
-#define REPORT_RETURNED_MAX                                                              \
-	(64 * 1024) /* octets of the message's own header that are returned */
+/*
+ * Octets of the message's own header that are returned, in whole lines. Enough for that of nearly all mail, and too
+ * little to make a report a means of sending something to a forged sender.
+ */
+#define REPORT_RETURNED_MAX (8 * 1024)
 #define REPORT_ROOM 2048 /* the longest piece that is put together at once */
 
 struct report {

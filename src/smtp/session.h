@@ -27,6 +27,11 @@
 #define AUTH_FAILURES_MAX 5
 #define AUTH_PAUSE                                                                       \
 	1000 /* milliseconds before the first is told, twice that for the next */
+/*
+ * Delivery reports of one session: they go to addresses that the client names. RFC 3461 5.1 forbids to refuse a
+ * command for its parameters, so the session ends at the next MAIL, whatever is asked there.
+ */
+#define REPORTS_MAX 100
 #define PEER_TEXT_MAX 64 /* an IPv6 address, with room to spare */
 
 enum phase {
@@ -62,6 +67,7 @@ enum session_end {
 	END_ERRORS,
 	END_AUTH_FAILURES, /* AUTH_FAILURES_MAX of them */
 	END_TRANSACTIONS, /* more than `transaction-limit` */
+	END_REPORTS, /* REPORTS_MAX delivery reports were written */
 	END_REJECTED, /* went on in the clear where TLS is required */
 	END_TLS_FAILED, /* the handshake */
 	END_TLS_UNUSABLE, /* our certificate, where TLS is required */
@@ -141,6 +147,7 @@ struct session {
 	const struct reply *outcome;
 	size_t n_errors, n_junk, n_overshoot; /* since the last accepted message */
 	size_t n_transactions, n_messages;
+	size_t n_reports; /* delivery reports written */
 	size_t n_refused; /* commands and messages */
 	bool lenient; /* bare newlines or syntax forgiven */
 

@@ -206,6 +206,18 @@ static const struct reply *out_of_phase(struct session *s, const struct verb *ve
 		s->phase == PHASE_GREETED ? REPLY_MAIL_FIRST : REPLY_MAIL_NESTED);
 }
 
+/* The session may begin no other transaction. NULL: it may. */
+static const struct reply *refuse_more(struct session *s)
+{
+	if (s->n_transactions >= s->settings->transaction_limit)
+		s->end = END_TRANSACTIONS;
+	else if (s->n_reports >= REPORTS_MAX)
+		s->end = END_REPORTS;
+	else
+		return NULL;
+	return reply_get(s->end == END_REPORTS ? REPLY_REPORTS : REPLY_TRANSACTIONS);
+}
+
 /* All gates that a command has to pass, in order. NULL, or the first one's refusal. */
 static const struct reply *gate(
 	struct session *s, const struct verb *verb, struct span args, size_t n_line)
@@ -226,11 +238,8 @@ static const struct reply *gate(
 		s->n_errors++;
 	if (!(verb->phases & s->phase))
 		return out_of_phase(s, verb);
-	if (verb->handle == mail_mail &&
-		s->n_transactions >= s->settings->transaction_limit) {
-		s->end = END_TRANSACTIONS;
-		return reply_get(REPLY_TRANSACTIONS);
-	}
+	if (verb->handle == mail_mail && (refusal = refuse_more(s)))
+		return refusal;
 	if (verb->flags & VERB_ARG && args.n == 0)
 		return reply_get(REPLY_ARGUMENT_MISSING);
 	if (verb->flags & VERB_NO_ARG && args.n)

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/num.h"
+#include "proto/dsn.h"
 
 #define REJECTED "rejected"
 #define REJECTED_MODE 0700
@@ -117,6 +118,41 @@ bool outbox_is_due(const char *name, time_t now, time_t wait)
 	/* a stamp of the future is of a clock that has been set back */
 	distance = stamp < at ? at - stamp : stamp - at;
 	return distance >= (uint64_t)wait;
+}
+
+static struct span source_of(const struct outbox_entry *e)
+{
+	return dsn_source(span_of(e->name));
+}
+
+static size_t count_of(const struct outbox_round *r, struct span source)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n; i++)
+		n += span_eq(source_of(&r->entries[i]), source);
+	return n;
+}
+
+void outbox_round_add(struct outbox_round *r, const char *name)
+{
+	struct outbox_entry e = { .turn = count_of(r, dsn_source(span_of(name))) };
+	struct buf b = BUF(e.name);
+	size_t at = r->n;
+
+	buf_put_str(&b, name);
+	if (!buf_terminate(&b) || e.turn >= OUTBOX_TURNS_MAX)
+		return;
+	/* the entries are in order: the last has the latest turn */
+	if (r->n == OUTBOX_ROUND_MAX && r->entries[r->n - 1].turn <= e.turn)
+		return;
+	if (r->n == OUTBOX_ROUND_MAX)
+		at--;
+	else
+		r->n++;
+	for (; at > 0 && r->entries[at - 1].turn > e.turn; at--)
+		r->entries[at] = r->entries[at - 1];
+	r->entries[at] = e;
 }
 
 /* For file systems that cannot rename without replacing. No directory goes this way. */

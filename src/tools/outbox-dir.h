@@ -31,6 +31,26 @@ int outbox_lock(const struct outbox *o);
 /* False when it was tried less than `wait` seconds before `now`. */
 bool outbox_is_due(const char *name, time_t now, time_t wait);
 
+#define OUTBOX_ROUND_MAX 64 /* reports of one round */
+#define OUTBOX_TURNS_MAX 8 /* and of one source, as another's may come meanwhile */
+
+struct outbox_entry {
+	char name[OUTBOX_NAME_SIZE];
+	size_t turn; /* how many of its source are in the round before it */
+};
+
+/* Reports to be tried next, in order: one of each source, then the second of each, and so on. */
+struct outbox_round {
+	size_t n;
+	struct outbox_entry entries[OUTBOX_ROUND_MAX];
+};
+
+/*
+ * Adds a report to the round, in which nobody's reports stand behind many of another source. In a full round it
+ * takes the place of one with a later turn, or has none. `r` is zeroed first.
+ */
+void outbox_round_add(struct outbox_round *r, const char *name);
+
 /*
  * Moves the report to cur/, under a name that tells `now`: the attempt is on the disk
  * before it is made. 0 or -errno; -ENOENT: somebody else took it. The two names may not

@@ -34,6 +34,10 @@ struct run {
 	uint64_t next; /* when it may be started again */
 	bool stopped; /* by a signal */
 	size_t n_failures;
+	/* what could not be moved to cur/, and is not tried again by this run */
+	char stuck[FAILURES_MAX][OUTBOX_NAME_SIZE];
+	size_t n_stuck;
+	struct outbox_round round;
 };
 
 /* "postern-outbox: NAME: WHAT". One write, so that lines of several programs do not mix. */
@@ -112,6 +116,23 @@ static void deliver(
 	}
 }
 
+/* It stays where it is. */
+static void set_stuck(struct run *run, const char *name)
+{
+	struct buf b = BUF(run->stuck[run->n_stuck]);
+
+	buf_put_str(&b, name);
+	run->n_stuck += buf_terminate(&b);
+}
+
+static bool is_stuck(const struct run *run, const char *name)
+{
+	for (size_t i = 0; i < run->n_stuck; i++)
+		if (strcmp(run->stuck[i], name) == 0)
+			return true;
+	return false;
+}
+
 /* One report, which is in cur/ until its fate is known. */
 static void handle(struct run *run, int from, const char *name)
 {
@@ -124,6 +145,7 @@ static void handle(struct run *run, int from, const char *name)
 	if (r == -ENOENT)
 		return;
 	if (r < 0) {
+		set_stuck(run, name);
 		failed(run, name, "cannot be moved to cur/, and is not sent", r);
 		return;
 	}
@@ -141,32 +163,41 @@ static void handle(struct run *run, int from, const char *name)
 		close(report.fd);
 }
 
-/* What can be tried now of one directory; how many were. */
-static size_t pass(struct run *run, int from)
+/* Fills the round with what can be tried now of one directory. */
+static void gather(struct run *run, int from)
 {
 	int fd = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	bool is_retry = from == run->outbox.cur_dir;
 	struct dirent *entry;
-	size_t n = 0;
 
+	run->round.n = 0;
 	if (!dir) {
 		failed(run, run->directory, "cannot be read", -errno);
-		return 0;
+		return;
 	}
-	while (run->n_failures < FAILURES_MAX && (entry = readdir(dir))) {
+	while ((entry = readdir(dir))) {
+		const char *name = entry->d_name;
 		/* as in any Maildir, a dot in front hides a file */
-		if (*entry->d_name == '.' ||
-			(from == run->outbox.cur_dir &&
-				!outbox_is_due(entry->d_name, time(NULL), RETRY_SECONDS)))
+		if (*name == '.' || is_stuck(run, name) ||
+			(is_retry && !outbox_is_due(name, time(NULL), RETRY_SECONDS)))
 			continue;
+		outbox_round_add(&run->round, name);
+	}
+	closedir(dir);
+}
+
+/* One round of a directory; how many reports were in it. */
+static size_t pass(struct run *run, int from)
+{
+	gather(run, from);
+	for (size_t i = 0; i < run->round.n && run->n_failures < FAILURES_MAX; i++) {
 		run->stopped = run->stopped || outbox_wait(run->next);
 		if (run->stopped)
 			break;
-		handle(run, from, entry->d_name);
-		n++;
+		handle(run, from, run->round.entries[i].name);
 	}
-	closedir(dir);
-	return n;
+	return run->round.n;
 }
 
 /*
@@ -181,7 +212,7 @@ static void drain(struct run *run)
 		n = pass(run, run->outbox.new_dir);
 		n += pass(run, run->outbox.cur_dir);
 		run->stopped = run->stopped || outbox_wait(run->next);
-	} while (n > 0 && !run->stopped && run->n_failures == 0);
+	} while (n > 0 && !run->stopped && run->n_failures < FAILURES_MAX);
 }
 
 /*

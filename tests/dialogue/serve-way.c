@@ -65,7 +65,8 @@ static void build(struct server *s, const struct process *p)
 	s->stages[0] = &s->policy.stage;
 	s->stages[1] = &s->maildir.stage;
 	s->stages[2] = &s->outbox.stage;
-	outbox_init(&s->outbox, s->config.session.hostname, s->host);
+	outbox_init(
+		&s->outbox, s->config.session.hostname, s->host, s->session.peer.address);
 	s->config.session.dsn = s->config.dsn_outbox &&
 				outbox_open(&s->outbox, s->config.dsn_outbox) == 0;
 	session_init(&s->session, &s->config.session, (struct stages){ s->stages, 3 },

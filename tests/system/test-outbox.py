@@ -415,6 +415,21 @@ def test_what_is_no_report_takes_no_time():
     harness.equal(len(box.names()["rejected"]), 50)
 
 
+def test_a_source_with_many_reports_does_not_hold_up_another():
+    """A thousand of one network, and one of another that comes later: it is sent among the first."""
+    box = Outbox()
+    for n in range(1000):
+        box.put(name=f"1751371200.M{n}P1Q1.{harness.HOST},N=c00002,S=1")
+    box.be(0, f"[ -e {box.site}/late ] && mv {box.site}/late {box.new}/1.M1P2Q1.host,N=c63364,S=1; :")
+    (box.site / "late").write_bytes(report("late@example.com"))
+    process = harness.start(*box.command("--rate=1200"))
+    harness.eventually(lambda: "late@example.com" in box.sent_to(), "the report that came late")
+    process.terminate()
+    process.wait()
+    n_before = box.sent_to().index("late@example.com")
+    assert n_before <= 17, f"{n_before} reports were sent before it"
+
+
 def test_what_comes_while_we_run_is_sent_by_the_same_run():
     box = Outbox()
     box.be(0, f"[ -e {box.site}/more ] && mv {box.site}/more {box.new}/more; :")

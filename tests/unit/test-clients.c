@@ -229,6 +229,33 @@ static void test_what_a_rule_says_of_tls_is_put_in_force(void)
 	clients_done(&c);
 }
 
+static void test_a_rule_takes_delivery_reports_away(void)
+{
+	static const struct {
+		const char *client;
+		bool before, after;
+	} cases[] = {
+		{ "192.0.2.1", true, false },
+		{ "192.0.2.1", false, false },
+		{ "192.0.2.2", true, true },
+		{ "192.0.2.2", false, false },
+		{ "192.0.2.3", true, true },
+	};
+	struct clients c;
+	struct heard h;
+
+	CHECK(read_text(&c, &h, SPAN("192.0.2.1 dsn=off\n192.0.2.2 tls=off\n")) == 0);
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		struct session_settings session = { .dsn = cases[i].before };
+		struct tls_settings tls = { 0 };
+		struct ip ip;
+		REQUIRE(ip_parse(span_of(cases[i].client), &ip));
+		clients_apply(clients_find(&c, &ip), &session, &tls);
+		CHECK(session.dsn == cases[i].after);
+	}
+	clients_done(&c);
+}
+
 static void test_only_some_rules_turn_tls_on(void)
 {
 	static const struct {
@@ -260,6 +287,7 @@ int main(void)
 		TEST(test_a_file_has_its_limit),
 		TEST(test_many_rules_are_read_in_time),
 		TEST(test_what_a_rule_says_of_tls_is_put_in_force),
+		TEST(test_a_rule_takes_delivery_reports_away),
 		TEST(test_only_some_rules_turn_tls_on),
 	};
 	char directory[] = "/tmp/postern-clients-XXXXXX";

@@ -135,6 +135,37 @@ static void test_orcpt_has_a_longest_value(void)
 		SPAN("rfc822;1234" HUNDRED HUNDRED HUNDRED HUNDRED NINETY), false));
 }
 
+/* A network is one source, and a name shows which. */
+static void test_a_name_has_the_source(void)
+{
+	static const struct {
+		const char *address, *name, *source;
+	} cases[] = {
+		{ "192.0.2.17", "1.M2P3Q4.host,N=c00002", "c00002" },
+		{ "::ffff:192.0.2.254", "1.M2P3Q4.host,N=c00002", "c00002" },
+		{ "2001:db8:17:2::1", "1.M2P3Q4.host,N=20010db80017", "20010db80017" },
+		{ "", "1.M2P3Q4.host", "" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		char octets[64];
+		struct buf b = BUF(octets);
+		struct ip ip = { 0 };
+		ip_parse(span_of(cases[i].address), &ip);
+		buf_put(&b, SPAN("1.M2P3Q4.host"));
+		dsn_put_source(&b, &ip);
+		CHECK_SPAN(buf_span(&b), cases[i].name);
+		CHECK(b.n <= strlen("1.M2P3Q4.host") + DSN_SOURCE_MAX);
+		CHECK_SPAN(dsn_source(buf_span(&b)), cases[i].source);
+		buf_put(&b, SPAN(",S=17,T=1750000000"));
+		CHECK_SPAN(dsn_source(buf_span(&b)), cases[i].source);
+	}
+	CHECK_SPAN(dsn_source(SPAN("")), "");
+	CHECK_SPAN(dsn_source(SPAN(",N=")), "");
+	CHECK_SPAN(dsn_source(SPAN(",N=xyz")), "");
+	CHECK_SPAN(dsn_source(SPAN(",N=c0\0c0")), "c0");
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
@@ -143,6 +174,7 @@ int main(void)
 		TEST(test_envid),
 		TEST(test_orcpt),
 		TEST(test_orcpt_has_a_longest_value),
+		TEST(test_a_name_has_the_source),
 	};
 
 	return test_main(tests, TEST_COUNT(tests));

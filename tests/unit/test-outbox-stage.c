@@ -27,7 +27,8 @@ static void place_init(struct place *p)
 	strcpy(p->base, "/tmp/postern-outbox-XXXXXX");
 	REQUIRE(mkdtemp(p->base));
 	snprintf(p->path, sizeof(p->path), "%s/outbox", p->base);
-	outbox_init(&p->outbox, "mail.example.net", "mail.example.net");
+	outbox_init(
+		&p->outbox, "mail.example.net", "mail.example.net", "2001:db8:17:2::1");
 	REQUIRE(outbox_open(&p->outbox, p->path) == 0);
 }
 
@@ -116,6 +117,8 @@ static void deliver(struct place *p, int early, int late)
 	p->text[0] = '\0';
 	read_reports(p, "new");
 	CHECK((p->tx.report != NULL) == (p->n_reports > 0));
+	if (p->tx.report)
+		CHECK(strstr(p->tx.report, ".mail.example.net,N=20010db80017,S="));
 	read_reports(p, "tmp");
 	read_reports(p, "cur");
 }
@@ -227,7 +230,7 @@ static void test_what_cannot_be_opened_is_said(void)
 	struct place p;
 
 	place_init(&p);
-	outbox_init(&o, "mail.example.net", "mail.example.net");
+	outbox_init(&o, "mail.example.net", "mail.example.net", "2001:db8:17:2::1");
 	CHECK(outbox_open(&o, "/nonexistent/outbox") == -ENOENT);
 	CHECK(outbox_open(&o, "/proc/self/exe") == -ENOTDIR);
 	CHECK(outbox_open(&o, p.path) == 0);

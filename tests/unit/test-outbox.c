@@ -387,6 +387,64 @@ static void test_waits_as_long_as_it_is_told(void)
 	CHECK(!outbox_wait(start));
 }
 
+/* Names of `n` reports of one source, as they come from a directory. */
+static void add_many(struct outbox_round *r, const char *source, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		char name[64];
+		snprintf(name, sizeof(name), "1.M%zuP3Q4.host,N=%s,S=7", i, source);
+		outbox_round_add(r, name);
+	}
+}
+
+static size_t count_source(const struct outbox_round *r, size_t n, const char *source)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i < n; i++)
+		found += strstr(r->entries[i].name, source) != NULL;
+	return found;
+}
+
+static void test_a_round_begins_with_one_report_of_each_source(void)
+{
+	struct outbox_round r = { 0 };
+
+	add_many(&r, "c00002", 1000);
+	add_many(&r, "c63364", 3);
+	outbox_round_add(&r, "1.M2P3Q4.host,S=7");
+	CHECK(r.n == OUTBOX_TURNS_MAX + 4);
+	CHECK(count_source(&r, 3, "c00002") == 1);
+	CHECK(count_source(&r, 3, "c63364") == 1);
+	CHECK(count_source(&r, 3, "host,S=") == 1);
+	CHECK(count_source(&r, 7, "c63364") == 3);
+	CHECK(count_source(&r, r.n, "c00002") == OUTBOX_TURNS_MAX);
+}
+
+/* However many sources there are, one that comes late has its place. */
+static void test_a_full_round_has_a_place_for_another_source(void)
+{
+	struct outbox_round r = { 0 };
+	char source[8];
+
+	for (unsigned i = 0; i < 20; i++) {
+		snprintf(source, sizeof(source), "0a00%02x", i);
+		add_many(&r, source, 5);
+	}
+	CHECK(r.n == OUTBOX_ROUND_MAX);
+	CHECK(count_source(&r, 20, ",N=0a00") == 20);
+	add_many(&r, "c63364", 5);
+	CHECK(r.n == OUTBOX_ROUND_MAX);
+	CHECK(count_source(&r, 21, "c63364") == 1);
+	for (size_t i = 1; i < r.n; i++)
+		CHECK(r.entries[i - 1].turn <= r.entries[i].turn);
+	for (unsigned i = 0; i < 200; i++) {
+		snprintf(source, sizeof(source), "0b00%02x", i);
+		add_many(&r, source, 1);
+	}
+	CHECK(r.n == OUTBOX_ROUND_MAX && r.entries[r.n - 1].turn == 0);
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
@@ -403,6 +461,8 @@ int main(void)
 		TEST(test_stops_the_children_of_a_script),
 		TEST(test_a_signal_to_end_waits_until_sendmail_has_ended),
 		TEST(test_waits_as_long_as_it_is_told),
+		TEST(test_a_round_begins_with_one_report_of_each_source),
+		TEST(test_a_full_round_has_a_place_for_another_source),
 	};
 
 	outbox_block_signals();

@@ -15,6 +15,7 @@ static void check_rule(const char *line, const struct rule *want)
 	CHECK(span_eq(rule.priority, span_of(want->priority.p)));
 	CHECK(rule.tls == want->tls);
 	CHECK(rule.proxy == want->proxy);
+	CHECK(rule.no_dsn == want->no_dsn);
 	CHECK(rule.network.prefix == want->network.prefix);
 	ip_put(&b, &rule.network.ip);
 	CHECK_SPAN(buf_span(&b), "192.0.2.0");
@@ -42,6 +43,9 @@ static void test_a_line_says_what_holds_for_a_network(void)
 		{ "192.0.2.0/24 tls-priority=NORMAL \t tls=on  proxy",
 			{ NET24, .tls = RULE_TLS_ON, .priority = { "NORMAL", 0 },
 				.proxy = true } },
+		{ "192.0.2.0/24 dsn=off", { NET24, .no_dsn = true } },
+		{ "192.0.2.0/24 proxy dsn=off",
+			{ NET24, .no_dsn = true, .proxy = true } },
 		{ "192.0.2.0/24 deny no", { NET24, .deny = { "no", 0 } } },
 		{ "192.0.2.0/24 deny  No mail from you; # see https://example.org/  \r",
 			{ NET24, .deny = { "No mail from you; # see https://example.org/",
@@ -76,19 +80,24 @@ static void test_what_is_wrong_is_told_with_its_word(void)
 		{ "proxy 192.0.2.0/24", "proxy", "is not a network" },
 		{ "192.0.2.1/24 proxy", "192.0.2.1/24", "has bits set" },
 		{ "192.0.2.0/24, proxy", "192.0.2.0/24,", "has a prefix" },
-		{ "192.0.2.0/24 192.0.3.0/24", "192.0.3.0/24", "is not deny, proxy" },
-		{ "192.0.2.0/24 proxy # why", "#", "is not deny, proxy" },
-		{ "192.0.2.0/24 Proxy", "Proxy", "is not deny, proxy" },
-		{ "192.0.2.0/24 proxy=yes", "proxy=yes", "is not deny, proxy" },
-		{ "192.0.2.0/24 deny=x", "deny=x", "is not deny, proxy" },
-		{ "192.0.2.0/24 tls", "tls", "is not deny, proxy" },
-		{ "192.0.2.0/24 =", "=", "is not deny, proxy" },
+		{ "192.0.2.0/24 192.0.3.0/24", "192.0.3.0/24", "is not deny, dsn=" },
+		{ "192.0.2.0/24 proxy # why", "#", "is not deny, dsn=" },
+		{ "192.0.2.0/24 Proxy", "Proxy", "is not deny, dsn=" },
+		{ "192.0.2.0/24 proxy=yes", "proxy=yes", "is not deny, dsn=" },
+		{ "192.0.2.0/24 deny=x", "deny=x", "is not deny, dsn=" },
+		{ "192.0.2.0/24 tls", "tls", "is not deny, dsn=" },
+		{ "192.0.2.0/24 =", "=", "is not deny, dsn=" },
 		{ "192.0.2.0/24 tls=", "tls=", "must be tls=off, tls=on" },
 		{ "192.0.2.0/24 tls=implicit", "tls=implicit", "must be tls=off" },
 		{ "192.0.2.0/24 tls=ON", "tls=ON", "must be tls=off, tls=on" },
 		{ "192.0.2.0/24 tls-priority=", "tls-priority=", "must be a priority" },
 		{ "192.0.2.0/24 tls-priority=\x01", "tls-priority=\x01",
 			"must be a priority" },
+		{ "192.0.2.0/24 dsn", "dsn", "is not deny, dsn=" },
+		{ "192.0.2.0/24 dsn=", "dsn=", "must be dsn=off" },
+		{ "192.0.2.0/24 dsn=on", "dsn=on", "must be dsn=off" },
+		{ "192.0.2.0/24 dsn=off dsn=off", "dsn=off", "is said twice" },
+		{ "192.0.2.0/24 dsn=off deny x", "deny", "goes with nothing else" },
 		{ "192.0.2.0/24 proxy proxy", "proxy", "is said twice" },
 		{ "192.0.2.0/24 tls=on tls=on", "tls=on", "is said twice" },
 		{ "192.0.2.0/24 tls-priority=A tls-priority=B", "tls-priority=B",
