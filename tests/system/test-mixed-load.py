@@ -141,7 +141,7 @@ class Chaos:
         until, acceptors = time.monotonic() + seconds, 2
         while time.monotonic() < until:
             act = self.chance.choice(self.acts)
-            if acceptors and self.chance.random() < 0.05:
+            if time.monotonic() > until - acceptors * seconds / 3:
                 act, acceptors = self.end_acceptor, acceptors - 1
             act()
             self.here.forget()
