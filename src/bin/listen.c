@@ -175,10 +175,14 @@ static void take_signals(struct listener *l)
 static void put_status(const struct listener *l, char ret[NOTIFY_TEXT_MAX])
 {
 	const char *status = topic_get((enum topic)l->helpers.children->last)->status;
+	const char *fault = warm_tls_fault(&l->warm);
 
-	snprintf(ret, NOTIFY_TEXT_MAX, "%s; %zu connections, %zu so far",
-		status ? status : "Ready", listen_count(l->helpers.children),
-		(size_t)l->helpers.children->n_so_far);
+	snprintf(ret, NOTIFY_TEXT_MAX, "%s%s; %zu connections, %zu so far",
+		fault ? "TLS does not work: " : "",
+		fault    ? fault
+		: status ? status
+			 : "Ready",
+		listen_count(l->helpers.children), (size_t)l->helpers.children->n_so_far);
 }
 
 /* Starts one that accepts, and tells the status, when they are due. In how many milliseconds one will be; -1: never. */

@@ -99,8 +99,8 @@ void options_read_config(const struct options *o, struct config *c)
 	config_read(c, o->file, o->file_given);
 	for (size_t i = 0; i < o->n_overrides; i++)
 		config_override(c, o->overrides[i]);
-	config_finish(c);
 	c->session.lmtp = o->lmtp;
+	config_finish(c);
 }
 
 void options_parse(int argc, char **argv, struct options *ret)

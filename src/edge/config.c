@@ -262,6 +262,11 @@ static void finish_auth(struct config *c)
 {
 	bool may_use_tls = c->session.tls != TLS_OFF || c->clients_file;
 
+	/* a mail server that delivers here has no user: the socket says which one may */
+	if (c->session.lmtp) {
+		c->session.auth = AUTH_OFF;
+		return;
+	}
 	if (c->session.auth != AUTH_OFF && !may_use_tls)
 		fault(c, where_of(c, "auth"), "auth",
 			"needs tls, as nobody can log in in the clear");
