@@ -15,6 +15,7 @@
 #include "edge/module.h"
 #include "edge/sandbox.h"
 #include "edge/sasl.h"
+#include "edge/systemd.h"
 #include "proto/utf8.h"
 
 static void put_fault(void *ctx, const char *text)
@@ -207,6 +208,13 @@ static void check_sasl(struct config *c)
 		load(c, "auth", SASL_MODULE, SASL_MODULE_TABLE);
 }
 
+/* Where records go to journald, as they do under systemd unless the settings say otherwise. */
+static void check_journal(struct config *c)
+{
+	if (c->log == LOG_JOURNAL || (c->log == LOG_AUTO && HAS_SYSTEMD))
+		load(c, "log", SYSTEMD_MODULE, SYSTEMD_MODULE_TABLE);
+}
+
 int check(struct config *c)
 {
 	if (c->session.auth != AUTH_OFF)
@@ -223,5 +231,6 @@ int check(struct config *c)
 	check_tls(c);
 	check_sasl(c);
 	check_names(c);
+	check_journal(c);
 	return c->n_faults ? EX_CONFIG : 0;
 }

@@ -205,6 +205,8 @@ void connection_prepare(struct connection *c)
 	find_modules(c);
 	c->logins = logins_new(
 		&c->config, c->warm ? c->warm->sasl : NULL, c->modules, &c->log);
+	if (c->logins && c->warm && c->warm->sasl_failed)
+		logins_missing(c->logins);
 	c->dirs.loaded = c->warm && warm_is_complete(c->warm);
 	if (c->dirs.loaded)
 		idn_names_lend(&c->names, c->warm->api->names);

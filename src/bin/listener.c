@@ -235,10 +235,13 @@ static void reap_children(struct listener *l)
 static void put_status(const struct listener *l, char ret[NOTIFY_TEXT_MAX])
 {
 	const char *status = topic_get(listen_last_topic(l->children))->status;
+	const char *fault = warm_tls_fault(&l->warm);
 
-	snprintf(ret, NOTIFY_TEXT_MAX, "%s; %zu connections, %zu so far",
-		status ? status : "Ready", listen_count(l->children),
-		(size_t)l->children->n_so_far);
+	if (fault)
+		status = fault;
+	snprintf(ret, NOTIFY_TEXT_MAX, "%s%s; %zu connections, %zu so far",
+		fault ? "TLS does not work: " : "", status ? status : "Ready",
+		listen_count(l->children), (size_t)l->children->n_so_far);
 }
 
 static uint64_t sooner(uint64_t a, uint64_t b)

@@ -61,8 +61,12 @@ static bool get_tls(struct serve *v)
 		session_tls_fault(v->session, v->warm->fault);
 		return true;
 	}
-	v->fault[0] = '\0';
 	v->tls_tried = true;
+	if (v->warm && warm_failed(v->warm, &v->config->tls)) {
+		session_tls_fault(v->session, v->warm->fault);
+		return false;
+	}
+	v->fault[0] = '\0';
 	if (!v->api)
 		v->api = module_load(v->modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
 	if (!v->api)

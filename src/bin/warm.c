@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "bin/options.h"
-#include "edge/module.h"
 
 static void note_fault(void *ctx, const char *text)
 {
@@ -37,7 +36,10 @@ static void watch_all(struct warm *w)
 		c->tls.client_ca, c->recipients_file, c->auth_users, c->auth_secret,
 		c->auth_certificates, c->auth_senders };
 
+	snprintf(w->tls_module, sizeof(w->tls_module), "%s/" TLS_MODULE, w->modules);
 	w->watch.n = 0;
+	if (!w->api && config_may_use_tls(c))
+		watch_add(&w->watch, w->tls_module, false);
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
 		watch_add(&w->watch, files[i], false);
 	watch_pairs(&w->watch, &c->tls);
@@ -51,21 +53,32 @@ static void drop_config(struct config **config)
 	*config = NULL;
 }
 
+/* Loads the module, if that has not been done. */
+static void load_tls(struct warm *w)
+{
+	char text[CONFIG_FAULT_MAX];
+	const char *error;
+
+	if (!w->api)
+		w->api = module_load_whole(
+			w->modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
+	if (w->api)
+		return;
+	snprintf(w->fault, sizeof(w->fault), "%s", error);
+	snprintf(text, sizeof(text), "TLS does not work: %s", error);
+	w->report(w->ctx, text);
+}
+
 /* The old ones stay where the new ones cannot be used. */
 static void load_credentials(struct warm *w)
 {
 	const struct tls_report report = { .ctx = w, .fault = note_fault };
 	struct tls_credentials *fresh;
-	const char *error = NULL;
 
 	w->fault[0] = '\0';
 	if (!config_may_use_tls(w->config))
 		return;
-	if (!w->api)
-		w->api = module_load_whole(
-			w->modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
-	if (!w->api)
-		note_fault(w, error);
+	load_tls(w);
 	if (!w->api || w->api->load(&w->config->tls, &report, &fresh) < 0)
 		return;
 	if (w->credentials)
@@ -76,13 +89,20 @@ static void load_credentials(struct warm *w)
 	w->lent = w->config;
 }
 
-/* Who cannot use it tells why. */
 static void load_sasl(struct warm *w)
 {
+	char text[CONFIG_FAULT_MAX];
 	const char *error;
 
-	if (!w->sasl && w->api && w->config->session.auth != AUTH_OFF)
-		w->sasl = module_load(w->modules, SASL_MODULE, SASL_MODULE_TABLE, &error);
+	w->sasl_failed = false;
+	if (w->sasl || !w->api || w->config->session.auth == AUTH_OFF)
+		return;
+	w->sasl = module_load(w->modules, SASL_MODULE, SASL_MODULE_TABLE, &error);
+	w->sasl_failed = !w->sasl;
+	if (w->sasl)
+		return;
+	snprintf(text, sizeof(text), "auth: %s", error);
+	w->report(w->ctx, text);
 }
 
 static void ignore(void *ctx, const char *fault)
@@ -126,13 +146,8 @@ static bool is_same(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-bool warm_fits(const struct warm *w, const struct tls_settings *settings)
+static bool are_same(const struct tls_settings *ours, const struct tls_settings *settings)
 {
-	const struct tls_settings *ours;
-
-	if (!w->credentials)
-		return false;
-	ours = &w->lent->tls;
 	if (ours->n_pairs != settings->n_pairs ||
 		!is_same(ours->priority, settings->priority) ||
 		!is_same(ours->tickets, settings->tickets) ||
@@ -145,4 +160,19 @@ bool warm_fits(const struct warm *w, const struct tls_settings *settings)
 			!is_same(ours->pairs[i].key, settings->pairs[i].key))
 			return false;
 	return true;
+}
+
+bool warm_fits(const struct warm *w, const struct tls_settings *settings)
+{
+	return w->credentials && are_same(&w->lent->tls, settings);
+}
+
+bool warm_failed(const struct warm *w, const struct tls_settings *settings)
+{
+	return warm_tls_fault(w) && (!w->api || are_same(&w->config->tls, settings));
+}
+
+const char *warm_tls_fault(const struct warm *w)
+{
+	return w->credentials || !w->fault[0] ? NULL : w->fault;
 }

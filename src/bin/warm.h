@@ -6,6 +6,7 @@
 
 #include "bin/watch.h"
 #include "edge/config.h"
+#include "edge/module.h"
 #include "edge/sasl.h"
 
 struct options;
@@ -19,9 +20,11 @@ struct warm {
 	struct config *config; /* owned: as it was read last */
 	const struct tls_api *api; /* NULL: nobody needs TLS, or it cannot be had */
 	const struct sasl_api *sasl; /* NULL: nobody logs in, or it cannot be had */
+	bool sasl_failed; /* it cannot be had, and that has been reported */
 	struct tls_credentials *credentials; /* NULL: none that can be used */
 	struct config *lent; /* owned: what they borrow from; may be the other one */
 	char fault[TLS_FAULT_TEXT]; /* the first thing wrong when they were last read */
+	char tls_module[2 * MODULE_PATH_MAX]; /* its path: it may be installed later */
 	struct watch
 		watch; /* files that the listener or its acceptors read with its rights */
 };
@@ -40,3 +43,9 @@ bool warm_is_complete(const struct warm *w);
 
 /* True when a connection with these settings can use what is ready. */
 bool warm_fits(const struct warm *w, const struct tls_settings *settings);
+
+/* True when TLS cannot be used with these settings, for the reason that is in `fault` and has been reported. */
+bool warm_failed(const struct warm *w, const struct tls_settings *settings);
+
+/* Why TLS does not work, although the settings want it; or NULL. */
+const char *warm_tls_fault(const struct warm *w);

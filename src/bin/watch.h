@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include "edge/tls.h"
 
-/* Settings, rules, ticket key, authorities, recipients, four of log-ins, certificates, keys; four places. */
-#define WATCH_MAX (2 * TLS_PAIR_MAX + 13)
+/* Settings, rules, ticket key, authorities, recipients, four of log-ins, certificates, keys, tls.so; four places. */
+#define WATCH_MAX (2 * TLS_PAIR_MAX + 14)
 
 struct watched_file {
 	const char *path; /* borrowed */

@@ -142,6 +142,11 @@ void logins_secured(struct logins *l, const struct tls_api *api, const struct tl
 	list_mechanisms(l, client);
 }
 
+void logins_missing(struct logins *l)
+{
+	l->fault[0] = ' ';
+}
+
 bool logins_tried(const struct logins *l)
 {
 	return l->sasl || l->fault[0];

@@ -46,6 +46,9 @@ void logins_secured(struct logins *l, const struct tls_api *api, const struct tl
 /* Loads the module, which the first AUTH would do otherwise. */
 void logins_load(struct logins *l);
 
+/* The module is known to be missing, and that has been reported: no attempt is made. */
+void logins_missing(struct logins *l);
+
 /* True once that is done, whatever came of it. */
 bool logins_tried(const struct logins *l);
 

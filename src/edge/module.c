@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* tells a build folder from a place where programs are installed */
-#define MODULE_BESIDE "/tls.so"
+/* Tells a build folder from a place where programs are installed: one of them may be missing, and is reported. */
+static const char *const modules_beside[] = { "/tls.so", "/idn.so" };
 
 /*
  * Lazily, and with the module's own libraries searched first: a TLS session spends a tenth less
@@ -36,11 +36,15 @@ static bool is_beside(const char *program, struct buf *ret_path)
 	buf_put_str(ret_path, program);
 	cut_name(ret_path);
 	n = ret_path->n;
-	buf_put(ret_path, SPAN(MODULE_BESIDE));
-	if (!buf_terminate(ret_path) || stat(ret_path->p, &st) < 0)
-		return false;
-	ret_path->n = n;
-	return buf_terminate(ret_path);
+	for (size_t i = 0; i < sizeof(modules_beside) / sizeof(*modules_beside); i++) {
+		ret_path->n = n;
+		buf_put_str(ret_path, modules_beside[i]);
+		if (!buf_terminate(ret_path) || lstat(ret_path->p, &st) < 0)
+			continue;
+		ret_path->n = n;
+		return buf_terminate(ret_path);
+	}
+	return false;
 }
 
 /* By whatever name it was started: the first look into /proc would cost a hundredth of a session. */

@@ -93,6 +93,7 @@ void status_setting_look(struct status_setting *s)
 	struct buf directory = BUF(modules);
 	struct tls_settings settings;
 	const struct tls_api *api;
+	char text[CONFIG_FAULT_MAX];
 	const char *error;
 
 	if (!s->known || !config_may_use_tls(&s->config))
@@ -100,7 +101,8 @@ void status_setting_look(struct status_setting *s)
 	module_directory(&directory);
 	api = module_load(modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
 	if (!api) {
-		add_fault(s, error);
+		snprintf(text, sizeof(text), "TLS does not work: %s", error);
+		add_fault(s, text);
 		return;
 	}
 	api->describe(&s->config.tls, add_certificate, s);

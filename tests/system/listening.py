@@ -13,6 +13,7 @@ class Listening(Site):
     def __init__(self, *kinds, **settings):
         super().__init__(**settings)
         self.kinds = kinds or ("",)
+        self.first = None  # what the service manager must be told before READY=1
         self.ports = []
 
     def listen(self, wrap=(), **env):
@@ -31,6 +32,8 @@ class Listening(Site):
             self.process = harness.start(
                 *wrap, *self.command(), *addresses, stderr=log,
                 env=harness.environment(NOTIFY_SOCKET=str(self.dir / "notify"), **env))
+        if self.first:
+            self.hear(self.first)
         self.hear("READY=1")
         return self
 

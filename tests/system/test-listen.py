@@ -4,6 +4,7 @@ nobody takes every place, and nothing that happens to one connection reaches ano
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -88,6 +89,114 @@ def test_a_broken_certificate_keeps_the_old_one_and_is_told(key):
     harness.equal(len(here.records("error")), 1, "it is told once")
     replace(here, harness.pair(serial=2))
     harness.equal(certificate_of(here.client()), harness.pair(serial=2).der())
+
+
+class Elsewhere(Listening):
+    """A listener whose program and modules are copies."""
+
+    def __init__(self, *kinds, **settings):
+        super().__init__(*kinds, **settings)
+        self.place = harness.scratch()
+        for name in ("postern", "tls.so", "idn.so", "sasl.so", "systemd.so"):
+            source = harness.program().parent / name
+            if source.exists():
+                shutil.copy(source, self.place)
+
+    def command(self):
+        return [str(self.place / "postern"), *super().command()[1:]]
+
+
+def gone(module):
+    module.unlink()
+
+
+def garbage(module):
+    module.write_bytes(b"no library" * 1000)
+
+
+def empty(module):
+    module.write_bytes(b"")
+
+
+def not_executable(module):
+    """As by NoExecPaths= of systemd, or on a file system that is mounted noexec."""
+    harness.need_root()
+    there = harness.scratch()
+    harness.mount("-t", "tmpfs", "-o", "noexec", "tmpfs", there)
+    shutil.move(module, there)
+    module.symlink_to(there / module.name)
+
+
+BROKEN = harness.table(
+    gone=(gone, "cannot open shared object file"), garbage=(garbage, "invalid ELF header"),
+    empty=(empty, "file too short"), noexec=(not_executable, "failed to map segment"))
+
+
+@BROKEN
+def test_a_listener_without_tls_serves_and_says_so(spoil, why):
+    here = Elsewhere("", "smtps=", "lmtp=", tls="on", pair=harness.pair())
+    module = here.place / "tls.so"
+    spoil(module)
+    told = f"TLS does not work: {module}: {why}"
+    here.first = "STATUS=" + told
+    here.listen()
+    client = here.client()
+    client.ehlo()
+    client.say("STARTTLS", 454, "4.7.0")
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    client = here.client(1, greeting=False)
+    harness.equal(client.rest()[:1], bytes([21]), "an alert")
+    here.set(tls="required")
+    client = here.client()
+    client.ehlo()
+    client.say("STARTTLS", 421, "4.3.0")
+    client.expect_end()
+    records = here.records("error")
+    assert all(r["text"].startswith(told) for r in records), records
+    harness.equal(len(records), 2, "one for each time that the settings are read")
+    done = harness.run(*here.command(), "--check")
+    harness.equal(done.returncode, 78)
+    harness.contains(done.stdout, f"{module}: {why}")
+
+
+def test_a_module_that_is_installed_later_is_used():
+    here = Elsewhere(tls="on", pair=harness.pair())
+    (here.place / "tls.so").unlink()
+    here.listen()
+    client = here.client()
+    client.ehlo()
+    client.say("STARTTLS", 454)
+    client.quit()
+    shutil.copy(harness.program().parent / "tls.so", here.place)
+    deliver(here.client(), tls=True)
+    harness.equal(len(here.records("error")), 1)
+
+
+@BROKEN
+def test_a_listener_without_the_module_for_users_says_so_once(spoil, why):
+    if not (harness.program().parent / "sasl.so").exists():
+        raise harness.Skip("built without sasl")
+    here = Elsewhere("", "", tls="on", auth="on", pair=harness.pair())
+    secret = here.dir / "secret"
+    secret.write_bytes(os.urandom(32))
+    secret.chmod(0o600)
+    users = here.dir / "users"
+    users.write_text("")
+    users.chmod(0o600)
+    here.set(auth_users=users, auth_secret=secret)
+    spoil(here.place / "sasl.so")
+    here.listen()
+    for n in (0, 1):
+        client = here.client(n)
+        client.ehlo()
+        client.starttls()
+        client.ehlo()
+        client.say("AUTH PLAIN AHVzZXIAc2VjcmV0", 454)
+        client.quit()
+    records = here.records("error")
+    harness.equal(len(records), 1, records)
+    harness.contains(records[0]["text"], f"auth: {here.place}/sasl.so: {why}")
 
 
 def test_a_new_setting_counts_from_the_next_connection_on():
