@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "bin/check-auth.h"
 #include "bin/check-recipients.h"
+#include "edge/file.h"
 #include "edge/idn.h"
 #include "edge/module.h"
 #include "edge/sandbox.h"
@@ -21,15 +22,18 @@
 static void put_fault(void *ctx, const char *text)
 {
 	struct config *c = ctx;
+	char shown[CONFIG_FAULT_MAX];
+	struct buf b = BUF(shown);
 
-	c->report(c->ctx, text);
+	config_show(c, text, &b);
+	c->report(c->ctx, b.overflow ? text : shown);
 	c->n_faults++;
 }
 
 static void put_named(
 	struct config *c, const char *key, const char *value, const char *what)
 {
-	char text[CONFIG_FAULT_MAX];
+	char text[2 * CONFIG_FAULT_MAX];
 
 	snprintf(text, sizeof(text), "%s %s: %s", key, value, what);
 	put_fault(c, text);
@@ -40,31 +44,41 @@ static void check_user(struct config *c)
 	int r = c->user ? sandbox_user(c->user) : 0;
 
 	if (r == -ENOENT)
-		put_named(c, "user", c->user, "no such user");
+		put_named(c, "user", c->user,
+			"no such user; make it with useradd --system, or "
+			"systemd-sysusers");
+	else if (r == -EPERM)
+		put_named(c, "user", c->user,
+			"only root can become another user: run this as root, or set no "
+			"user");
 	else if (r < 0)
 		put_named(c, "user", c->user, strerror(-r));
 }
 
-/* What keeps us from writing in the directory; NULL: nothing. */
-static const char *directory_fault(const char *path)
+/* What keeps us from writing in the directory, an errno; 0: nothing. */
+static int directory_fault(const char *path)
 {
 	struct stat st;
 
 	if (stat(path, &st) < 0)
-		return strerror(errno);
+		return errno;
 	if (!S_ISDIR(st.st_mode))
-		return "is not a directory";
+		return ENOTDIR;
 	if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) < 0)
-		return strerror(errno);
-	return NULL;
+		return errno;
+	return 0;
 }
 
 static void check_directory(struct config *c, const char *key, const char *path)
 {
-	const char *fault = directory_fault(path);
+	int error = directory_fault(path);
+	char text[CONFIG_FAULT_MAX];
+	struct buf b = BUF(text);
 
-	if (fault)
-		put_named(c, key, path, fault);
+	if (!error)
+		return;
+	file_put_directory_fault(&b, path, error);
+	put_named(c, key, path, b.overflow ? strerror(error) : text);
 }
 
 static bool is_missing(const char *path)
@@ -102,14 +116,11 @@ static void check_outbox(struct config *c)
 static void check_log(struct config *c)
 {
 	OWNED char *copy = strdup(c->log_file);
-	const char *fault = NULL;
 
 	if (copy && is_missing(c->log_file))
-		fault = directory_fault(dirname(copy));
+		check_directory(c, "log", dirname(copy));
 	else if (faccessat(AT_FDCWD, c->log_file, R_OK | W_OK, AT_EACCESS) < 0)
-		fault = strerror(errno);
-	if (fault)
-		put_named(c, "log", c->log_file, fault);
+		put_named(c, "log", c->log_file, strerror(errno));
 }
 
 /* A line of the clients file whose priority string is looked at. */

@@ -11,6 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 #include "bin/warm.h"
+#include "edge/file.h"
 #include "edge/logins.h"
 #include "edge/peer.h"
 
@@ -98,12 +99,17 @@ static void find_modules(struct connection *c)
 int connection_failed(
 	struct connection *c, const char *what, const char *value, int error)
 {
-	char text[CONFIG_FAULT_MAX];
+	char text[CONFIG_FAULT_MAX], why[CONFIG_FAULT_MAX / 2];
+	struct buf b = BUF(why);
 
-	if (error < 0) {
-		snprintf(text, sizeof(text), "%s %s: %s", what, value, strerror(-error));
-		log_error(&c->log, text);
-	}
+	if (error >= 0)
+		return error;
+	if (*value == '/')
+		file_put_directory_fault(&b, value, -error);
+	if (*value != '/' || b.overflow)
+		snprintf(why, sizeof(why), "%s", strerror(-error));
+	snprintf(text, sizeof(text), "%s %s: %s", what, value, why);
+	log_error(&c->log, text);
 	return error;
 }
 

@@ -41,9 +41,12 @@ static void note(struct serve *v, const char *mark)
 static void note_fault(void *ctx, const char *text)
 {
 	struct serve *v = ctx;
+	struct buf b = BUF(v->fault);
 
-	if (!v->fault[0])
-		snprintf(v->fault, sizeof(v->fault), "%s", text);
+	if (v->fault[0])
+		return;
+	config_show(v->config, text, &b);
+	v->fault[sizeof(v->fault) - 1] = '\0';
 }
 
 /* Loads module and credentials, once. False when TLS is unusable. */

@@ -13,10 +13,16 @@
 static void note_fault(void *ctx, const char *text)
 {
 	struct warm *w = ctx;
+	char shown[CONFIG_FAULT_MAX];
+	struct buf b = BUF(shown);
 
+	config_show(w->config, text, &b);
+	if (b.overflow)
+		snprintf(shown, sizeof(shown), "%s", text);
 	if (!w->fault[0])
-		snprintf(w->fault, sizeof(w->fault), "%s", text);
-	w->report(w->ctx, text);
+		snprintf(w->fault, sizeof(w->fault), "%.*s", (int)sizeof(w->fault) - 1,
+			shown);
+	w->report(w->ctx, shown);
 }
 
 static void watch_pairs(struct watch *w, const struct tls_settings *tls)

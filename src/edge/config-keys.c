@@ -218,7 +218,7 @@ static const char *expand_credentials(
 		return "out of memory";
 	b = (struct buf){ .p = (char *)(full + n + 1), .cap = room };
 	for (size_t i = 0; i < n; i++) {
-		bool is_credential = strncmp(list[i], CREDENTIAL_PREFIX, prefix) == 0;
+		bool is_credential = c->credentials && credential_is_unset(list[i]);
 		full[i] = b.p + b.n;
 		if (is_credential) {
 			buf_put_str(&b, c->credentials);
@@ -245,7 +245,7 @@ static const char *parse_files(
 	if (n > TLS_PAIR_MAX)
 		return "has more than 16 files";
 	for (size_t i = 0; i < n; i++) {
-		const char *name, *wrong = config_credential(c, list[i], &name);
+		const char *name, *wrong = config_credential(list[i], &name);
 		if (wrong)
 			return wrong;
 	}

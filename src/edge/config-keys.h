@@ -2,6 +2,7 @@
 #pragma once
 
 #include "edge/config.h"
+#include "edge/credential.h"
 
 struct config_key {
 	const char *name;
@@ -15,13 +16,12 @@ struct config_key {
 		*words; /* for parse_word: the enum's words in order; NULL ends */
 };
 
-#define CREDENTIAL_PREFIX "credential:"
-
 /*
  * In config-files.c. *ret is the name behind "credential:", a file that systemd's LoadCredential= has put
- * in place, or NULL where the word is a path. Returns NULL, or what is wrong.
+ * in place, or NULL where the word is a path. Returns NULL, or what is wrong. Without a directory for them the
+ * word itself stands for the path: whether the file is needed is not known yet (credential.h).
  */
-const char *config_credential(const struct config *c, const char *word, const char **ret);
+const char *config_credential(const char *word, const char **ret);
 
 /* A parser of the table: one file, in either way. */
 const char *config_parse_file(

@@ -84,5 +84,8 @@ static inline bool config_may_use_tls(const struct config *c)
 	return c->session.tls != TLS_OFF || c->clients.may_use_tls;
 }
 
+/* A fault as settings name its file: "credential:NAME" for a path in the directory of credentials. */
+void config_show(const struct config *c, const char *text, struct buf *to);
+
 /* All keys and values in force, as a settings file. */
 void config_print(const struct config *c, FILE *to);

@@ -7,6 +7,64 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 
+static void put_path(struct buf *to, const char *before, const char *path)
+{
+	buf_put_str(to, before);
+	buf_put_str(to, path);
+}
+
+static void put_chown(struct buf *to, const char *path)
+{
+	buf_put(to, SPAN("chown "));
+	buf_put_num(to, geteuid());
+	put_path(to, " ", path);
+}
+
+/* One that is there belongs to another user; else one above it is closed to us. */
+static void put_denied(struct buf *to, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0) {
+		put_path(to, "; a directory above it is closed to this user: namei -l ",
+			path);
+		return;
+	}
+	buf_put(to, SPAN("; it belongs to the user "));
+	buf_put_num(to, st.st_uid);
+	buf_put(to, SPAN(" and is to be written to by the user "));
+	buf_put_num(to, geteuid());
+	buf_put(to, SPAN(": "));
+	if (st.st_uid == geteuid())
+		put_path(to, "chmod u+rwx ", path);
+	else
+		put_chown(to, path);
+}
+
+void file_put_directory_fault(struct buf *to, const char *path, int error)
+{
+	buf_put_str(to, error == ENOTDIR ? "is not a directory" : strerror(error));
+	switch (error) {
+	case ENOENT:
+		put_path(to, "; make it: mkdir -p ", path);
+		buf_put(to, SPAN(" && "));
+		put_chown(to, path);
+		break;
+	case EACCES:
+		put_denied(to, path);
+		break;
+	case EROFS:
+		put_path(to,
+			"; mount it for writing or, where a unit has "
+			"ProtectSystem=, add to it ReadWritePaths=",
+			path);
+		break;
+	default:
+		break;
+	}
+	buf_terminate(to);
+}
+
 ssize_t file_read(const char *path, size_t max, char **ret_text)
 {
 	OWNED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);

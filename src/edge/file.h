@@ -3,11 +3,18 @@
 
 #include <stddef.h>
 #include <sys/types.h>
+#include "base/buf.h"
 
 /*
  * Reads all of a file of at most `max` octets; *ret_text is owned by the caller, and has
  * room for one octet more. Its length, or -errno; -EFBIG when it is larger.
  */
 ssize_t file_read(const char *path, size_t max, char **ret_text);
-/* The same, of a file that is open. */
+/*
+ * Why mail cannot be written below a directory: `error` in the system's words, and what to do. With the rights that
+ * the process has then.
+ */
+void file_put_directory_fault(struct buf *to, const char *path, int error);
+
+/* The same as file_read(), of a file that is open. */
 ssize_t file_read_open(int fd, size_t max, char **ret_text);

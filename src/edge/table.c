@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "edge/credential.h"
 #include "edge/file.h"
 #include "edge/table-cdb.h"
 #include "edge/table-text.h"
@@ -32,10 +33,19 @@ static void put(const struct table_visitor *v, const char *what)
 /* The file, if it is one that may be used; or -errno, and that is told. */
 static int open_file(const char *path, bool is_secret, const struct table_visitor *v)
 {
+	char content[CREDENTIAL_FAULT_MAX], text[CREDENTIAL_FAULT_MAX];
+	struct buf b = BUF(text);
 	/* a pipe without a writer must not hold us up */
 	OWNED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
+	ssize_t n = fd < 0 ? 0 : pread(fd, content, sizeof(content), 0);
+	struct span start = { content, n < 0 ? 0 : (size_t)n };
 
+	if (credential_is_unset(path) || credential_is_placeholder(start)) {
+		credential_put_fault(&b, path, start);
+		put(v, buf_terminate(&b) ? text : "is a placeholder");
+		return -ENOENT;
+	}
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		int error = errno;
 		put(v, strerror(error));

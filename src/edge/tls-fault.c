@@ -5,6 +5,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/cleanup.h"
+#include "edge/credential.h"
+#include "edge/file.h"
 #include "edge/tls-file.h"
 
 int tls_fault_set(struct tls_fault *fault, const char *format, ...)
@@ -17,11 +20,29 @@ int tls_fault_set(struct tls_fault *fault, const char *format, ...)
 	return -EINVAL;
 }
 
+/* The placeholder is read again, for the file that it names. */
+static int say_credential(struct tls_fault *fault, const char *setting, const char *path)
+{
+	OWNED char *content = NULL;
+	ssize_t n = file_read(path, TLS_FILE_MAX, &content);
+	const char *name = strrchr(path, '/');
+	char text[CREDENTIAL_FAULT_MAX];
+	struct buf b = BUF(text);
+
+	credential_put_fault(&b, path, (struct span){ content, n < 0 ? 0 : (size_t)n });
+	if (!buf_terminate(&b))
+		text[sizeof(text) - 1] = '\0';
+	return tls_fault_set(fault, "%s %s%s: %s", setting, name ? CREDENTIAL_PREFIX : "",
+		name ? name + 1 : path, text);
+}
+
 int tls_fault_file(struct tls_fault *fault, const char *setting, const char *path, int r)
 {
 	switch (r) {
 	case -ENOMEM:
 		return r;
+	case TLS_FILE_NO_CREDENTIAL:
+		return say_credential(fault, setting, path);
 	case -EINVAL:
 		return tls_fault_set(
 			fault, "%s %s: is not a regular file", setting, path);

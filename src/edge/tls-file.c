@@ -13,6 +13,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "edge/credential.h"
 
 #define ACL_ATTRIBUTE "system.posix_acl_access"
 
@@ -38,6 +39,8 @@ int tls_file_read(const char *path, struct tls_file *ret)
 	struct stat st;
 	int r;
 
+	if (credential_is_unset(path))
+		return TLS_FILE_NO_CREDENTIAL;
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
@@ -50,6 +53,8 @@ int tls_file_read(const char *path, struct tls_file *ret)
 	r = read_octets(fd, &file, (size_t)st.st_size);
 	if (r < 0)
 		return r;
+	if (credential_is_placeholder((struct span){ (char *)file.data, file.n }))
+		return TLS_FILE_NO_CREDENTIAL;
 	file.mode = st.st_mode;
 	/*
 	 * What everyone may read needs no second look, and most certificates are such

@@ -22,6 +22,9 @@ struct tls_file {
 			 of a group */
 };
 
+/* systemd has put no file in place (edge/credential.h) */
+#define TLS_FILE_NO_CREDENTIAL (-ENOKEY)
+
 /* 0, or -errno: -EFBIG above TLS_FILE_MAX, -EINVAL for what is not a regular file. */
 int tls_file_read(const char *path, struct tls_file *ret);
 /* Wipes and frees; takes a zeroed one too. */

@@ -145,6 +145,97 @@ def test_check_names_what_is_wrong_with_a_certificate(choose, fault):
     assert fault in told, told
 
 
+CREDENTIALS = f"hostname = {harness.HOST}\ntls-certificate = credential:tls.crt\ntls-key = credential:tls.key\n"
+
+
+def check_credentials(more="tls = on\n", arguments=(), **contents):
+    """`--check` of settings that name credentials; without contents there is no directory for them."""
+    env = {}
+    if contents:
+        folder = harness.scratch()
+        env["CREDENTIALS_DIRECTORY"] = str(folder)
+        for name, content in contents.items():
+            (folder / f"tls.{name}").write_bytes(content)
+            (folder / f"tls.{name}").chmod(0o600)
+    path = settings(f"maildir = {harness.scratch()}\n{CREDENTIALS}{more}")
+    done = harness.run(harness.program(), "-c", path, *arguments, "--check",
+                       env=harness.environment(**env))
+    return done.returncode, done.stdout
+
+
+@harness.table(
+    missing=(b"missing: /etc/postern/tls.key",
+             "tls-key credential:tls.key: /etc/postern/tls.key is missing or systemd could not read it; "),
+    line=(b"missing: /srv/a.key\n", "tls-key credential:tls.key: /srv/a.key is missing"),
+    old=(b"none", "tls-key credential:tls.key: the file that LoadCredential= names is missing"),
+    garbage=(b"no key", "tls-key credential:tls.key: holds no private key in PEM"),
+    relative=(b"missing: tls.key", "tls-key credential:tls.key: holds no private key in PEM"),
+)
+def test_check_names_the_file_of_a_credential(key, told):
+    status, out = check_credentials(crt=harness.pair().certificate.read_bytes(), key=key)
+    harness.equal(status, EX_CONFIG)
+    harness.contains(out, told)
+    harness.equal(out.count("\n"), 1, out)
+
+
+def test_a_credential_outside_a_unit_is_missed_where_it_is_used():
+    status, out = check_credentials()
+    harness.equal(status, EX_CONFIG)
+    harness.contains(out, "tls-certificate credential:tls.crt: CREDENTIALS_DIRECTORY is not set: ")
+    harness.equal(check_credentials("tls = off\n"), (0, ""))
+    harness.equal(check_credentials("auth = on\nauth-users = credential:users\nauth-secret = credential:s\n",
+                                    ("-o", "tls=off", "--lmtp")), (0, ""))
+
+
+@harness.table(users="auth-users", secret="auth-secret")
+def test_a_placeholder_is_no_table_and_no_secret(key):
+    place = harness.scratch()
+    for name, content in {"users": b"", "secret": os.urandom(32)}.items():
+        (place / name).write_bytes(content)
+        (place / name).chmod(0o600)
+    (place / key[5:]).write_bytes(b"missing: /etc/postern/a-long-name-for-this-file")
+    pair = harness.pair()
+    status, out = check(f"maildir = {place}/mail\n{TLS}tls-certificate = {pair.certificate}\n"
+                        f"tls-key = {pair.key}\nauth = on\nauth-users = {place}/users\n"
+                        f"auth-secret = {place}/secret\n")
+    harness.equal(status, EX_CONFIG)
+    harness.contains(out, f"{key} {place}/{key[5:]}: ")
+    harness.contains(out, "is missing or systemd could not read it; put it there")
+
+
+@harness.table(
+    missing=(lambda place: place / "no", "No such file or directory; make it: mkdir -p {path} && chown 65534 {path}"),
+    owner=(lambda place: made(place, 0o755), "Permission denied; it belongs to the user 0 and is to be written to by "
+           "the user 65534: chown 65534 {path}"),
+    above=(lambda place: made(place / "above", 0o755, above=0o700),
+           "Permission denied; a directory above it is closed to this user: namei -l {path}"),
+    read_only=(lambda place: read_only(place), "Read-only file system; mount it for writing or, where a unit has "
+               "ProtectSystem=, add to it ReadWritePaths={path}"),
+)
+def test_check_says_what_to_do_about_a_directory(make, told):
+    harness.need_root()
+    place = harness.scratch()
+    place.chmod(0o755)
+    path = make(place)
+    status, out = check(f"maildir = {path}/%u\nmail-root = {path}\nuser = nobody\n")
+    harness.equal(status, EX_CONFIG)
+    harness.equal(out, f"postern: mail-root {path}: {told.format(path=path)}\n")
+
+
+def made(place, mode, above=0o755):
+    path = place / "mail"
+    path.mkdir(parents=True)
+    path.chmod(mode)
+    place.chmod(above)
+    return path
+
+
+def read_only(place):
+    path = harness.small_file_system(place / "mail", "64k")
+    harness.run("mount", "-o", "remount,ro,mode=777", path)
+    return path
+
+
 TLS = f"tls = on\nhostname = {harness.HOST}\n"
 
 
