@@ -20,7 +20,7 @@ static void put_chown(struct buf *to, const char *path)
 	put_path(to, " ", path);
 }
 
-/* One that is there belongs to another user; else one above it is closed to us. */
+/* The directory itself, one above it or one in it is closed to this user. */
 static void put_denied(struct buf *to, const char *path)
 {
 	struct stat st;
@@ -28,6 +28,10 @@ static void put_denied(struct buf *to, const char *path)
 	if (stat(path, &st) < 0) {
 		put_path(to, "; a directory above it is closed to this user: namei -l ",
 			path);
+		return;
+	}
+	if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) == 0) {
+		put_path(to, "; a directory in it is closed to this user: ls -ln ", path);
 		return;
 	}
 	buf_put(to, SPAN("; it belongs to the user "));
