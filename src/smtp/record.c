@@ -161,10 +161,18 @@ static void put_report_fault(const struct session *s, struct buf *b)
 	put_word(b, s->tx.report_fault ? s->tx.report_fault : "");
 }
 
+bool record_is_check(const struct session *s)
+{
+	const unsigned content = PHASE_CONTENT | PHASE_CHUNKS | PHASE_CHUNK;
+
+	return !s->outcome && !(s->phase & content) && s->tx.n_recipients &&
+	       !s->tx.n_refused && (s->end == END_NONE || s->end == END_QUIT);
+}
+
 static void put_outcome(const struct session *s, struct buf *b)
 {
 	if (!s->outcome)
-		buf_put(b, SPAN("given-up"));
+		buf_put(b, record_is_check(s) ? SPAN("checked") : SPAN("given-up"));
 	else
 		buf_put(b, reply_is_positive(s->outcome) ? SPAN("delivered")
 							 : SPAN("refused"));

@@ -38,5 +38,11 @@ struct session;
  * itself. */
 void record_write(struct session *s, enum record_event event);
 
+/*
+ * The transaction ends as a check of addresses does (Postfix's address verification, Exim's callout): the client
+ * ends it by a command, before any content and after all recipients were accepted.
+ */
+bool record_is_check(const struct session *s);
+
 /* Why the transaction or the attempt was refused, or the last within it; NULL: nothing was. */
 const struct reply *record_refusal(const struct session *s);

@@ -9,6 +9,7 @@ static const struct topic_row rows[TOPICS] = {
 	[TOPIC_DELIVERED] = { "d678dd2a0eaa4938981a50de265d1e50", RECORD_LEVEL_INFO,
 		NULL },
 	[TOPIC_REFUSED] = { "f70360b90c8cef08df7704041a5cf865", RECORD_LEVEL_INFO, NULL },
+	[TOPIC_CHECKED] = { "882c83410e5e4528a6c088150bdc0fad", RECORD_LEVEL_INFO, NULL },
 	[TOPIC_GIVEN_UP] = { "029dbe64acdc14546f5577a8c435694d", RECORD_LEVEL_INFO,
 		NULL },
 	[TOPIC_LOST] = { "64ea8487de06042c09184436bc02c5c8", RECORD_LEVEL_WARNING,
@@ -112,6 +113,8 @@ static enum topic topic_of_message(const struct session *s)
 		return TOPIC_NOT_DELIVERED;
 	if (s->tx.report_fault)
 		return TOPIC_NOT_REPORTED;
+	if (record_is_check(s))
+		return TOPIC_CHECKED;
 	if (!s->outcome)
 		return is_lost(s) ? TOPIC_LOST : TOPIC_GIVEN_UP;
 	return reply_is_positive(s->outcome) ? TOPIC_DELIVERED : TOPIC_REFUSED;

@@ -12,6 +12,7 @@ enum topic {
 	/* a message */
 	TOPIC_DELIVERED,
 	TOPIC_REFUSED, /* for what it is, or where it should go */
+	TOPIC_CHECKED, /* addresses alone, and they were accepted */
 	TOPIC_GIVEN_UP, /* by the client, before its content */
 	TOPIC_LOST, /* the connection ended in the middle of its content */
 	TOPIC_NOT_DELIVERED, /* this host could not, to some recipient at least */

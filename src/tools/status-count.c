@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-static const char *const outcomes[STATUS_OUTCOMES] = { "delivered", "refused",
-	"given-up" };
+static const char *const outcomes[STATUS_OUTCOMES] = { "delivered", "refused", "given-up",
+	"checked" };
 
 const char *status_outcome_word(enum status_outcome outcome)
 {

@@ -22,6 +22,7 @@ enum status_outcome {
 	STATUS_DELIVERED,
 	STATUS_REFUSED,
 	STATUS_GIVEN_UP,
+	STATUS_CHECKED, /* addresses alone, with no message behind them */
 	STATUS_OUTCOMES,
 };
 

@@ -157,7 +157,6 @@ smtpd_tls_chain_files = /etc/postfix/tls.pem
 """
     MASTER = """\
 127.0.0.1:{port} inet n - n - - smtpd
-anvil     unix  -  -  n  -   1  anvil
 virtual   unix  -  n  n  -   -  virtual
 """ + postfix.MASTER
 

@@ -1,39 +1,10 @@
 """Debian's own Postfix and Exim, each on a machine of its own (with-packages), sending to us."""
 
 import harness
+import postfix
 from harness import SENDER
 
 POSTFIX, EXIM = 61001, 61002  # who delivers, as with-packages has them
-
-POSTFIX_MAIN = """\
-compatibility_level = 3.6
-myhostname = relay.example.net
-mydestination =
-inet_protocols = ipv4
-alias_maps =
-maillog_file = /var/log/postfix.log
-"""
-
-# Nothing that listens on the network: only what takes a message from here to there.
-POSTFIX_MASTER = """\
-postlog   unix-dgram n  -  n  -  1  postlogd
-pickup    unix  n  -  n  60  1  pickup
-cleanup   unix  n  -  n  -   0  cleanup
-qmgr      unix  n  -  n  300 1  qmgr
-tlsmgr    unix  -  -  n  1000? 1 tlsmgr
-rewrite   unix  -  -  n  -   -  trivial-rewrite
-bounce    unix  -  -  n  -   0  bounce
-defer     unix  -  -  n  -   0  bounce
-trace     unix  -  -  n  -   0  bounce
-proxymap  unix  -  -  n  -   -  proxymap
-smtp      unix  -  -  n  -   -  smtp
-lmtp      unix  -  -  {chroot}  -   -  lmtp -v
-local     unix  -  n  n  -   -  local
-showq     unix  n  -  n  -   -  showq
-error     unix  -  -  n  -   -  error
-retry     unix  -  -  n  -   -  error
-"""
-
 
 def read_if_there(path):
     return path.read_text(errors="backslashreplace") if path.exists() else ""
@@ -66,27 +37,34 @@ class Server:
             raise AssertionError(f"{error}\n{read_if_there(self.log)[-8000:]}") from None
 
 
+def submission(sendmail, message, recipients, sender):
+    """The command that gives it the message, if there is one."""
+    return f"{sendmail} -i -f {sender} {' '.join(recipients)} <{message}" if message else ""
+
+
 class Postfix(Server):
-    def __init__(self, folder, settings, message, recipients, sender=SENDER, chroot="n", before=""):
-        (folder / "main.cf").write_text(POSTFIX_MAIN + settings)
-        (folder / "master.cf").write_text(POSTFIX_MASTER.format(chroot=chroot))
+    def __init__(self, folder, settings, message, recipients, sender=SENDER, chroot=False, services="", before=""):
+        installed = postfix.install(folder, settings, postfix.master(services, chroot))
         super().__init__("postfix", folder, f"""
-            cp {folder}/main.cf {folder}/master.cf /etc/postfix/
-            chown postfix /var/lib/postfix
+            {installed}
             postfix start || exit
             {before}
-            sendmail -i -f {sender} {' '.join(recipients)} <{message}
+            {submission("sendmail", message, recipients, sender)}
             tail -f {folder}/orders | sh &
             exec tail -n +1 -f /var/log/postfix.log >{folder}/server.log""")
 
 
 class Exim(Server):
-    def __init__(self, folder, settings, message, recipients, sender=SENDER):
+    """With a port it is a daemon that takes mail there, too."""
+
+    def __init__(self, folder, settings, message, recipients, sender=SENDER, port=None):
         (folder / "exim4.conf").write_text(settings)
         super().__init__("exim4-daemon-light", folder, f"""
             mkdir -p /etc/exim4 /var/spool/exim4 /var/log/exim4
             chown Debian-exim /var/spool/exim4 /var/log/exim4
             cp {folder}/exim4.conf /etc/exim4/exim4.conf
-            exim4 -odf -i -f {sender} {' '.join(recipients)} <{message}
+            {f"exim4 -bd -oX {port}" if port else ""}
+            {submission("exim4 -odf", message, recipients, sender)}
             tail -f {folder}/orders | sh &
+            touch /var/log/exim4/mainlog
             exec tail -n +1 -f /var/log/exim4/mainlog >{folder}/server.log""")

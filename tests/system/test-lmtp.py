@@ -411,7 +411,7 @@ def test_postfix_in_a_chroot_delivers_below_its_queue():
     command = " ".join([f"{agent.site.dir}/{harness.program().name}", *agent.site.command()[1:]])
     postfix = servers.Postfix(
         agent.site.dir, f"local_transport = lmtp:unix:private/postern\nmydestination = {DOMAIN}\n",
-        agent.lf, [address("alice")], chroot="y",
+        agent.lf, [address("alice")], chroot=True,
         before=f"socat UNIX-LISTEN:/var/spool/postfix/private/postern,fork,user=postfix,mode=600 "
                f"EXEC:'{command}',nofork &")
     postfix.logged("status=sent", f"to=<{address('alice')}>")

@@ -8,6 +8,7 @@ import os
 import shutil
 
 import harness
+import postfix
 from harness import DOMAIN, HERE, Listener, Site
 from outbox import Outbox, program, report
 
@@ -76,46 +77,9 @@ def parse(text):
     return email.parser.BytesHeaderParser(policy=email.policy.default).parsebytes(text)
 
 
-POSTFIX_MAIN = """\
-compatibility_level = 3.6
-myhostname = relay.example.net
-mydestination =
-relayhost = [127.0.0.1]:{port}
-inet_protocols = ipv4
-maillog_file = /var/log/postfix.log
-"""
-
-# Nothing that listens on the network: only what takes a message from here to there.
-POSTFIX_MASTER = """\
-postlog   unix-dgram n  -  n  -  1  postlogd
-pickup    unix  n  -  n  60  1  pickup
-cleanup   unix  n  -  n  -   0  cleanup
-qmgr      unix  n  -  n  300 1  qmgr
-tlsmgr    unix  -  -  n  1000? 1 tlsmgr
-rewrite   unix  -  -  n  -   -  trivial-rewrite
-bounce    unix  -  -  n  -   0  bounce
-defer     unix  -  -  n  -   0  bounce
-trace     unix  -  -  n  -   0  bounce
-proxymap  unix  -  -  n  -   -  proxymap
-smtp      unix  -  -  n  -   -  smtp
-showq     unix  n  -  n  -   -  showq
-error     unix  -  -  n  -   -  error
-retry     unix  -  -  n  -   -  error
-"""
-
-# What its Debian package does when it is installed.
-POSTFIX_SETUP = """
-cp {site}/main.cf {site}/master.cf /etc/postfix/
-chown postfix /var/lib/postfix
-chgrp postdrop /usr/sbin/postdrop
-chmod 2555 /usr/sbin/postdrop
-"""
-
-
-def postfix(place, then):
-    (place.site / "main.cf").write_text(POSTFIX_MAIN.format(port=place.port))
-    (place.site / "master.cf").write_text(POSTFIX_MASTER)
-    place.start("postfix", POSTFIX_SETUP.format(site=place.site) + then)
+def start_postfix(place, then):
+    installed = postfix.install(place.site, f"relayhost = [127.0.0.1]:{place.port}\n")
+    place.start("postfix", installed + then)
 
 
 @harness.table_of({address: address for address in (
@@ -123,7 +87,7 @@ def postfix(place, then):
 def test_postfix(address):
     place = Place()
     place.put(report(address))
-    postfix(place, "postfix start || exit")
+    start_postfix(place, "postfix start || exit")
     place.check(address)
 
 
@@ -131,7 +95,7 @@ def test_postfix_that_is_down_still_takes_it():
     """Its sendmail leaves it in the queue directory for later."""
     place = Place()
     place.put()
-    postfix(place, "postfix start || exit; postfix stop")
+    start_postfix(place, "postfix start || exit; postfix stop")
     harness.eventually((place.site / "status").exists, "the end of postern-outbox", 30)
     place.box.expect()
 
@@ -140,7 +104,7 @@ def test_postfix_that_cannot_take_it():
     """Its settings are gone: what is left is in cur/, to be tried again."""
     place = Place()
     name = place.put()
-    postfix(place, "rm /etc/postfix/main.cf")
+    start_postfix(place, "rm /etc/postfix/main.cf")
     harness.eventually((place.site / "status").exists, "the end of postern-outbox", 30)
     place.box.expect(cur=[name])
     harness.contains(place.said(), "; it will be tried again")

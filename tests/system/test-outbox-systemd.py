@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import harness
+import postfix
 from harness import DOMAIN, Skip
 from machine import Machine, tree_with, unit
 from outbox import ADDRESS, report
@@ -288,31 +289,6 @@ exec postern -o hostname={harness.HOST} -o domains='*' -o mail-root=/var/lib/sin
     -o maildir-create=yes
 """
 
-POSTFIX_MAIN = """\
-compatibility_level = 3.6
-myhostname = relay.example.net
-mydestination =
-relayhost = [127.0.0.1]:2525
-inet_protocols = ipv4
-maillog_file = /var/log/postfix.log
-"""
-
-POSTFIX_MASTER = """\
-postlog   unix-dgram n  -  n  -  1  postlogd
-pickup    unix  n  -  n  60  1  pickup
-cleanup   unix  n  -  n  -   0  cleanup
-qmgr      unix  n  -  n  300 1  qmgr
-tlsmgr    unix  -  -  n  1000? 1 tlsmgr
-rewrite   unix  -  -  n  -   -  trivial-rewrite
-bounce    unix  -  -  n  -   0  bounce
-defer     unix  -  -  n  -   0  bounce
-trace     unix  -  -  n  -   0  bounce
-proxymap  unix  -  -  n  -   -  proxymap
-smtp      unix  -  -  n  -   -  smtp
-error     unix  -  -  n  -   -  error
-retry     unix  -  -  n  -   -  error
-"""
-
 EXIM = """\
 primary_hostname = relay.example.net
 acl_not_smtp = accept
@@ -331,12 +307,7 @@ begin retry
 """
 
 # What the maintainer scripts of the Debian packages do.
-POSTFIX_SETUP = """
-chown postfix /var/lib/postfix
-chgrp postdrop /usr/sbin/postdrop
-chmod 2555 /usr/sbin/postdrop
-postfix start >/dev/null 2>&1
-"""
+POSTFIX_SETUP = postfix.INSTALL + "postfix start >/dev/null 2>&1\n"
 
 EXIM_SETUP = """
 mkdir -p /var/spool/exim4 /var/log/exim4
@@ -365,8 +336,8 @@ def add_mailers(here):
     shutil.copy(folder / "postfix/usr/sbin/sendmail", here.path("/usr/lib/postfix"))
     here.be()
     here.run("sh", "-c", "ldconfig;" + USERS)
-    here.write("etc/postfix/main.cf", POSTFIX_MAIN)
-    here.write("etc/postfix/master.cf", POSTFIX_MASTER)
+    here.write("etc/postfix/main.cf", postfix.MAIN + "relayhost = [127.0.0.1]:2525\n")
+    here.write("etc/postfix/master.cf", postfix.MASTER)
     here.write("etc/exim4/exim4.conf", EXIM)
     here.write("etc/msmtprc", "host 127.0.0.1\nport 2525\n")
     here.write("usr/local/bin/sink", SINK)

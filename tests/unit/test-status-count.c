@@ -66,6 +66,7 @@ static void write_log(void)
 	put(to, 580,
 		MESSAGE ",\"outcome\":\"refused\",\"size\":999" REASON("552 5.3.4 Big"));
 	put(to, 570, MESSAGE ",\"outcome\":\"given-up\"" REASON("550 5.1.1 No"));
+	put(to, 565, MESSAGE ",\"outcome\":\"checked\"");
 	put(to, 560,
 		SESSION ",\"tls\":\"TLS1.3\",\"transactions\":4" REASON("550 5.1.1 No"));
 	put(to, 550, SESSION ",\"peer\":\"2001:db8::1\"" REASON("530 5.7.0 First"));
@@ -86,11 +87,12 @@ static void test_counts_the_time_and_keeps_the_newest(void)
 	uint64_t visited;
 	OWNED struct status_counts *c = count(&filter, NOW - HOUR, 3, &visited);
 
-	CHECK(c->n_sessions == 5 && c->n_messages == 4 && c->n_errors == 2);
+	CHECK(c->n_sessions == 5 && c->n_messages == 5 && c->n_errors == 2);
 	CHECK(c->n_failed_logins == 2);
 	CHECK(c->outcomes[STATUS_DELIVERED] == 2);
 	CHECK(c->outcomes[STATUS_REFUSED] == 1);
 	CHECK(c->outcomes[STATUS_GIVEN_UP] == 1);
+	CHECK(c->outcomes[STATUS_CHECKED] == 1);
 	CHECK(c->octets == 17 + 25);
 	CHECK(c->versions.n == 4 && number_of(&c->versions, "TLS1.3") == 2);
 	CHECK_SPAN(span_of(c->versions.list[0].text), "TLS1.3");
@@ -107,7 +109,7 @@ static void test_counts_the_time_and_keeps_the_newest(void)
 	CHECK(c->kept[0].record.when.seconds == NOW - 10);
 	CHECK(c->kept[2].record.when.seconds == NOW - 550);
 	/* one record beyond the time is looked at, to know that it is */
-	CHECK(visited == 16);
+	CHECK(visited == 17);
 }
 
 static void test_sessions_are_found_beyond_the_time(void)

@@ -101,7 +101,11 @@ static void test_a_message_is_told_by_what_became_of_it(void)
 	static const struct message table[] = {
 		{ ENVELOPE "DATA\r\n.\r\n", HOOK_NONE, "message id=" },
 		{ ENVELOPE "RSET\r\n", HOOK_NONE, "message id=" },
-		{ ENVELOPE, HOOK_NONE, "message id=" },
+		{ ENVELOPE, HOOK_NONE, "outcome=\"given-up\"" },
+		{ ENVELOPE "QUIT\r\n", HOOK_NONE, "outcome=\"checked\"" },
+		{ ENVELOPE "RCPT TO:<x@other.example>\r\nQUIT\r\n", HOOK_NONE,
+			"outcome=\"given-up\"" },
+		{ "MAIL FROM:<>\r\nQUIT\r\n", HOOK_NONE, "outcome=\"given-up\"" },
 		{ ENVELOPE "DATA\r\nhalf a line", HOOK_NONE,
 			"message! id=\"1796116087.M000042P7Q1\" outcome=\"given-up\" "
 			"status=\"Connection Lost (SMTP Receive)\"" },
@@ -109,7 +113,7 @@ static void test_a_message_is_told_by_what_became_of_it(void)
 			"status=\"Connection Lost (SMTP Receive)\"" },
 		{ ENVELOPE "BDAT 2\r\nab", HOOK_NONE,
 			"status=\"Connection Lost (SMTP Receive)\"" },
-		{ ENVELOPE "BDAT 2\r\nabRSET\r\n", HOOK_NONE, "message id=" },
+		{ ENVELOPE "BDAT 2\r\nabRSET\r\n", HOOK_NONE, "outcome=\"given-up\"" },
 		{ ENVELOPE "DATA\r\n.\r\n", HOOK_COMMIT,
 			"outcome=\"refused\" status=\"Delivery Error (SMTP Receive)\"" },
 		{ ENVELOPE, HOOK_RCPT,
