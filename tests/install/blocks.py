@@ -62,7 +62,7 @@ def classify(block):
     lead = block.lead
     if not lead.endswith(":"):
         raise Unclear(f"{block.where()}: no sentence that ends with a colon directly above the block")
-    if found := re.search(r"\bwith `systemctl edit ([^` ]+)`:$", lead):
+    if found := re.search(r"\b[Ww]ith `systemctl edit ([^` ]+)`:$", lead):
         block.unit = found[1]
         block.kind, block.path = ADDITION, f"/etc/systemd/system/{block.unit}.d/override.conf"
     elif found := re.search(r"\b[Ii]n `(/[^`]+)`:$", lead):

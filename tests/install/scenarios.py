@@ -18,19 +18,39 @@ import senders
 
 README = debian.SOURCE / "README.md"
 CHECKOUT = "/home/user/postern"
-INSTALLING = "Installing"  # its own blocks come first, and all other scenarios begin where they end
-SYSTEMD = "systemd"
-# Before anything is installed.
-BEFORE = ("From nothing, two commands",)
-# These begin where the section "systemd" ends, each of them.
-FOLLOW = ("A session", "The panel", "Traces", "Which addresses there are", "User names and passwords",
-          "An old scanner beside a world that must use TLS", "Delivery reports (DSN)")
-# These begin with a machine where postern is installed and nothing of it runs.
-FRESH = ("inetd, xinetd, tcpserver", "Behind Postfix or Exim", "Behind HAProxy")
-# Nothing is run here; a block that is no output is an error.
-TEXT = ("What it costs", "How it is built")
-# Sections where another mail server listens on port 25 and hands over to postern.
-THROUGH_SENDMAIL = ("Behind Postfix or Exim", "Postfix", "Exim")
+INSTALLING = "Installing"
+# Where each section of README begins: in a fresh system, or where another section ends, whose blocks are then run
+# before, on a machine of its own.
+FRESH, NOTHING = "a fresh system", "nothing is run"
+BEGINS = {
+    "From nothing, two commands": FRESH,
+    INSTALLING: FRESH,
+    "systemd": INSTALLING,
+    "A session": "systemd",
+    "The panel": NOTHING,
+    "Traces": "systemd",
+    "One listener for many connections": "systemd",
+    "Without systemd": INSTALLING,
+    "inetd": "Without systemd",
+    "xinetd": "Without systemd",
+    "tcpserver, tcpsvd": "Without systemd",
+    "No other program": "Without systemd",
+    "Which addresses there are": "systemd",
+    "Behind Postfix": "systemd",
+    "Behind Exim": "systemd",
+    "Behind HAProxy": "systemd",
+    "User names and passwords": "systemd",
+    "Port 587": "User names and passwords",
+    "A fleet of devices": NOTHING,
+    "An old scanner beside a world that must use TLS": "systemd",
+    "Delivery reports (DSN)": "systemd",
+    "What it costs": NOTHING,
+    "How it is built": NOTHING,
+}
+# Files alone, so that nothing is run; what would be needed to send mail README leaves to the reader.
+FILES_ALONE = {"A fleet of devices": "the devices have certificates of an authority of their own"}
+# Another mail server listens on port 25 and hands over to postern.
+THROUGH_SENDMAIL = ("Behind Postfix",)
 # What cannot be run as it stands, and what is done instead.
 LEFT_OUT = {"tests/run": "the test suite, which is run elsewhere"}
 RUNS_ON = {"contrib/quickstart": "Still listening on"}  # until it prints this
@@ -53,22 +73,17 @@ class Result:
             print(f"#   {line}")
 
 
-def kind_of(section):
-    for kind, titles in (("before", BEFORE), ("installing", (INSTALLING,)), ("systemd", (SYSTEMD,)), ("follow", FOLLOW),
-                         ("fresh", FRESH), ("text", TEXT)):
-        if section in titles:
-            return kind
-    raise blocks.Unclear(f"README.md: the section {section!r} is in none of the lists of tests/install/scenarios.py, "
-                         "so that nobody knows where it begins")
-
-
 def plan(page):
     """The blocks of README by section, in order; Unclear where one cannot be run."""
     found = {}
     for block in blocks.read(page):
-        kind = kind_of(block.section)
-        if kind == "text" and block.kind not in (blocks.OUTPUT, blocks.DIALOGUE):
-            raise blocks.Unclear(f"{block.where()}: commands in a section of which none is run")
+        begins = BEGINS.get(block.section)
+        if begins is None:
+            raise blocks.Unclear(f"{block.where()}: tests/install/scenarios.py does not say where the section "
+                                 f"{block.section!r} begins")
+        if begins == NOTHING and block.kind not in (blocks.OUTPUT, blocks.DIALOGUE):
+            if block.kind not in (blocks.FILE, blocks.ADDITION) or block.section not in FILES_ALONE:
+                raise blocks.Unclear(f"{block.where()}: commands or files in a section of which nothing is run")
         found.setdefault(block.section, []).append(block)
     return found
 
@@ -98,72 +113,72 @@ class Readme:
         distribution = debian.Distribution(self.name, self.cache, self.network)
         self.clients = senders.Clients(distribution)
         print(f"# {self.name}: a base system and clients, {time.monotonic() - begin:.0f} s")
-        installed = self.install(distribution)
-        if installed is None:
-            return
+        self.tree = distribution.tree
         for section in self.sections:
-            if kind_of(section) in ("systemd", "fresh"):
-                self.scenario(section, installed)
+            if section == INSTALLING:
+                if not self.install(distribution):
+                    return
+            elif BEGINS[section] != NOTHING and self.wanted(section):
+                self.scenario(section)
 
     def wanted(self, section):
         return not self.only or section in self.only
 
     def install(self, distribution):
-        """The section Installing, and what comes before; the folder of the installed system."""
+        """The section Installing; what it makes of the system is where all others begin."""
         with contextlib.ExitStack() as harness._cleanups:
             machine = debian.Booted(distribution.tree, self.cache, self.upstream)
             machine.copy_checkout()
-            for section in self.sections:
-                kind = kind_of(section)
-                if kind == "installing" or kind == "before" and self.wanted(section):
-                    if not Section(self, machine, section).run() and kind == "installing":
-                        return None
+            if not Section(self, machine, INSTALLING).run():
+                return False
             folder = Path(tempfile.mkdtemp(prefix="pd.", dir="/var/tmp"))
             harness.at_end(shutil.rmtree, folder, True, of_file=True)
             machine.copy_to(folder / "root")
-            return folder / "root"
+            self.tree = folder / "root"
+            return True
 
-    def scenario(self, section, installed):
-        followers = [s for s in self.sections if kind_of(s) == "follow"] if kind_of(section) == "systemd" else []
-        followers = [s for s in followers if self.wanted(s)]
-        if not followers and not self.wanted(section):
-            return
+    def scenario(self, section):
+        ancestors, at = [], BEGINS[section]
+        while at not in (FRESH, INSTALLING):
+            ancestors.insert(0, at)
+            at = BEGINS[at]
         with contextlib.ExitStack() as harness._cleanups:
-            machine = debian.Booted(installed, self.cache, self.upstream)
-            first = Section(self, machine, section)
-            first.run()
-            for follower in followers:
-                with kept(machine):
-                    Section(self, machine, follower, first.tried).run()
-
-
-@contextlib.contextmanager
-def kept(machine):
-    """What is changed in the settings and units within is undone."""
-    folders = ["etc/postern", "etc/systemd/system"]
-    machine.run("tar", "-C", "/", "-cf", "/root/kept.tar", *folders)
-    yield
-    machine.run("sh", "-c", f"cd / && rm -rf {' '.join(folders)} && tar -xf /root/kept.tar && systemctl daemon-reload && "
-                "systemctl try-restart postern-listen.service; sleep 1")
+            machine = debian.Booted(self.tree, self.cache, self.upstream)
+            if at == FRESH:
+                machine.copy_checkout()
+            tried = set()
+            for ancestor in ancestors:
+                before = Section(self, machine, ancestor, tried, again=True)
+                before.run()
+                tried |= set(before.listening().items())
+            Section(self, machine, section, tried).run()
 
 
 class Section:
     """The blocks of a section on a machine."""
 
-    def __init__(self, readme, machine, title, tried=()):
+    def __init__(self, readme, machine, title, tried=(), again=False):
         self.readme, self.machine, self.title = readme, machine, title
         self.blocks = readme.sections[title]
-        self.tried = set(tried)  # ways to send that have been used
-        self.servers = []
+        self.tried = set(tried)  # ports and their servers that mail has gone through
+        self.again = again  # a second time, without mail and without results unless it fails
+        self.changed = False  # a file, since mail was sent
+        self.of_server = None
 
     def run(self):
         """True when all of it worked."""
         before = self.readme.result.n_failed
-        print(f"# {self.readme.name}: {self.title}")
+        if not self.again:
+            print(f"# {self.readme.name}: {self.title}")
         for block in self.blocks:
             with contextlib.ExitStack() as stack:
                 for way in block.ways() if block.kind in (blocks.COMMANDS, blocks.SERVER) else [block.text()]:
                     self.guarded(block, way, stack)
+        if self.again:
+            return self.readme.result.n_failed == before
+        if self.changed and self.title not in THROUGH_SENDMAIL:
+            self.tried = set()
+            self.send_through_all(self.blocks[-1])
         if self.title in THROUGH_SENDMAIL:
             self.guarded_sending("through the mail server's sendmail", self.through_sendmail)
         return self.readme.result.n_failed == before
@@ -179,7 +194,10 @@ class Section:
                 self.compare(block)
             elif block.kind in (blocks.FILE, blocks.ADDITION):
                 self.write(block)
+                self.changed = True
             elif block.kind == blocks.SERVER:
+                if self.again:
+                    return
                 with self.server(way):
                     self.readme.passed(f"{what} ({time.monotonic() - begin:.1f} s)")
                     self.send_through_all(block)
@@ -189,6 +207,8 @@ class Section:
         except Exception as fault:  # whatever it is, it is this block's
             text = str(fault) if isinstance(fault, (debian.Fault, AssertionError)) else traceback.format_exc()
             self.readme.failed(f"{what}\n{way}{text}")
+            return
+        if self.again:
             return
         self.readme.passed(f"{what} ({time.monotonic() - begin:.1f} s)")
         if block.kind == blocks.COMMANDS and self.title not in THROUGH_SENDMAIL:
@@ -255,8 +275,6 @@ class Section:
             self.of_server = None
             self.machine.run("systemctl", "stop", unit)
 
-    of_server = None
-
     def active(self, unit):
         return self.machine.run("systemctl", "is-active", "--quiet", unit).returncode == 0
 
@@ -290,6 +308,7 @@ class Section:
         return found
 
     def send_through_all(self, block):
+        self.changed = False
         for port, server in self.listening().items():
             if (server, port) in self.tried:
                 continue

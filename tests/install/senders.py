@@ -8,6 +8,7 @@ import harness
 
 SENDER, RECIPIENT, HOST = "user@example.net", "info@example.org", "mail.example.org"
 USER, PASSWORD = "scanner", "secret"
+OF_USER = "scanner@example.org"  # the address that README lets it send from
 SMTP, SMTPS, SUBMISSION = 25, 465, 587
 MESSAGE = "From: <{0}>\nTo: <{1}>\nSubject: {2}\n\nHello.\n"
 
@@ -88,53 +89,58 @@ class Clients:
             raise debian.Fault(f"exit status {done.returncode}: {done.stdout[-3000:]}")
 
     def msmtp(self, machine, port, login, subject):
+        sender = OF_USER if login else SENDER
         options = ["--auth=plain", f"--user={USER}", f"--passwordeval=echo {PASSWORD}"] if login else ["--auth=off"]
         self.check(self.chroot.run(
             machine, "msmtp", f"--host={HOST}", f"--port={port}", "--tls=on",
             f"--tls-starttls={'off' if port == SMTPS else 'on'}", "--tls-trust-file=/etc/tls.crt", *options,
-            f"--from={SENDER}", "--domain=client.example.net", "--", RECIPIENT,
-            text=MESSAGE.format(SENDER, RECIPIENT, subject)))
+            f"--from={sender}", "--domain=client.example.net", "--", RECIPIENT,
+            text=MESSAGE.format(sender, RECIPIENT, subject)))
 
     def swaks(self, machine, port, login, subject):
+        sender = OF_USER if login else SENDER
         options = ["--auth", "PLAIN", "--auth-user", USER, "--auth-password", PASSWORD] if login else []
         self.check(self.chroot.run(
             machine, "swaks", "--server", HOST, "--port", port, "--tls-on-connect" if port == SMTPS else "--tls",
-            "--tls-verify", "--tls-ca-path", "/etc/tls.crt", "--helo", "client.example.net", "--from", SENDER,
+            "--tls-verify", "--tls-ca-path", "/etc/tls.crt", "--helo", "client.example.net", "--from", sender,
             "--to", RECIPIENT, "--header", f"Subject: {subject}", "--body", "Hello.", *options))
 
     def curl(self, machine, port, login, subject):
-        self.chroot.write("root/message", MESSAGE.format(SENDER, RECIPIENT, subject).replace("\n", "\r\n"))
+        sender = OF_USER if login else SENDER
+        self.chroot.write("root/message", MESSAGE.format(sender, RECIPIENT, subject).replace("\n", "\r\n"))
         options = ["--user", f"{USER}:{PASSWORD}"] if login else []
         self.check(self.chroot.run(
             machine, "curl", "--silent", "--show-error", "--ssl-reqd", "--cacert", "/etc/tls.crt",
-            "--mail-from", SENDER, "--mail-rcpt", RECIPIENT, "--upload-file", "/root/message", *options,
+            "--mail-from", sender, "--mail-rcpt", RECIPIENT, "--upload-file", "/root/message", *options,
             f"{'smtps' if port == SMTPS else 'smtp'}://{HOST}:{port}/client.example.net"))
 
     def exim(self, machine, port, login, subject):
+        sender = OF_USER if login else SENDER
         self.chroot.write("etc/exim4/exim4.conf", EXIM.format(
             host=HOST, port=port, protocol="smtps" if port == SMTPS else "smtp", user=USER, password=PASSWORD,
             login="hosts_require_auth = *" if login else "hosts_try_auth ="))
         self.chroot.write("var/log/exim4/mainlog", "")
         self.chroot.run(machine, "chown", "Debian-exim:", "/var/log/exim4/mainlog")
-        self.check(self.chroot.run(machine, "exim4", "-odf", "-i", "-f", SENDER, RECIPIENT,
-                                   text=MESSAGE.format(SENDER, RECIPIENT, subject)))
+        self.check(self.chroot.run(machine, "exim4", "-odf", "-i", "-f", sender, RECIPIENT,
+                                   text=MESSAGE.format(sender, RECIPIENT, subject)))
         log = (self.chroot.root / "var/log/exim4/mainlog").read_text()
         if f"=> {RECIPIENT}" not in log or " X=TLS" not in log:
             raise debian.Fault(f"Exim's log: {log[-3000:]}")
 
     def postfix(self, machine, port, login, subject):
         """How long by its own log: from the connection to the end."""
+        sender = OF_USER if login else SENDER
         self.postfix_chroot.write("etc/postfix/main.cf", POSTFIX.format(
             host=HOST, port=port, wrapper="yes" if port == SMTPS else "no", login="yes" if login else "no",
             user=USER, password=PASSWORD))
-        self.postfix_chroot.write("root/message", MESSAGE.format(SENDER, RECIPIENT, subject))
+        self.postfix_chroot.write("root/message", MESSAGE.format(sender, RECIPIENT, subject))
         log = self.postfix_chroot.root / "var/log/postfix.log"
         log.write_text("")
         # Of a process namespace of its own: its daemons end with it.
         process = harness.start(
             "nsenter", f"--net=/proc/{machine.pid}/ns/net", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc="
             f"{self.postfix_chroot.root}/proc", "chroot", self.postfix_chroot.root, "sh", "-c",
-            f"postfix start; sendmail -i -f {SENDER} {RECIPIENT} </root/message; exec sleep 1000",
+            f"postfix start; sendmail -i -f {sender} {RECIPIENT} </root/message; exec sleep 1000",
             env=debian.ENVIRONMENT)
         try:
             line = harness.eventually(lambda: re.search(r"status=.*", log.read_text(errors="replace")),
