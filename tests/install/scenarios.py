@@ -114,7 +114,8 @@ class Readme:
         self.clients = senders.Clients(distribution)
         print(f"# {self.name}: a base system and clients, {time.monotonic() - begin:.0f} s")
         self.tree = distribution.tree
-        for section in self.sections:
+        # what needs nothing that is installed comes first, wherever README has it
+        for section in sorted(self.sections, key=lambda s: BEGINS[s] != FRESH):
             if section == INSTALLING:
                 if not self.install(distribution):
                     return
