@@ -61,9 +61,9 @@ class Clients:
     """They share nothing with the machine but its network: what README forgets to install is not there."""
 
     def __init__(self, distribution):
-        self.chroot = debian.Chroot(distribution, ["msmtp", "swaks", "libnet-ssleay-perl", "curl", "ca-certificates",
+        self.chroot = debian.Chroot(distribution, ["msmtp", "swaks", "libnet-ssleay-perl", "curl",
                                                    "exim4-daemon-light"])
-        self.postfix_chroot = debian.Chroot(distribution, ["postfix", "libsasl2-modules", "ca-certificates"])
+        self.postfix_chroot = debian.Chroot(distribution, ["postfix", "libsasl2-modules"])
         # nothing of it listens: port 25 is the machine's
         master = self.postfix_chroot.root / "etc/postfix/master.cf"
         master.write_text(re.sub(r"(?m)^smtp +inet.*\n", "", master.read_text()))
