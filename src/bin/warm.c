@@ -107,12 +107,19 @@ static void load_credentials(struct warm *w)
 	w->lent = w->config;
 }
 
+/* A submission socket requires a login, whatever the settings say of the other sockets. */
+static bool may_log_in(const struct config *c)
+{
+	return c->session.auth != AUTH_OFF || c->auth_users || c->auth_certificates ||
+	       c->tls.client_ca;
+}
+
 /* Who cannot use it tells why. */
 static void load_sasl(struct warm *w)
 {
 	const char *error;
 
-	if (!w->sasl && w->api && w->config->session.auth != AUTH_OFF)
+	if (!w->sasl && w->api && may_log_in(w->config))
 		w->sasl = module_load(w->modules, SASL_MODULE, SASL_MODULE_TABLE, &error);
 }
 
@@ -152,7 +159,7 @@ bool warm_is_stale(const struct warm *w)
 
 bool warm_is_complete(const struct warm *w)
 {
-	return w->api && (w->sasl || w->config->session.auth == AUTH_OFF);
+	return w->api && (w->sasl || !may_log_in(w->config));
 }
 
 static bool is_same(const char *a, const char *b)
