@@ -95,13 +95,20 @@ static void load_credentials(struct warm *w)
 	w->lent = w->config;
 }
 
+/* A submission socket requires a login, whatever the settings say of the other sockets. */
+static bool may_log_in(const struct config *c)
+{
+	return c->session.auth != AUTH_OFF || c->auth_users || c->auth_certificates ||
+	       c->tls.client_ca;
+}
+
 static void load_sasl(struct warm *w)
 {
 	char text[CONFIG_FAULT_MAX];
 	const char *error;
 
 	w->sasl_failed = false;
-	if (w->sasl || !w->api || w->config->session.auth == AUTH_OFF)
+	if (w->sasl || !w->api || !may_log_in(w->config))
 		return;
 	w->sasl = module_load(w->modules, SASL_MODULE, SASL_MODULE_TABLE, &error);
 	w->sasl_failed = !w->sasl;

@@ -1,6 +1,7 @@
 """README's sections as scenarios: each block run as it stands, each way that then listens used by real clients."""
 
 import contextlib
+import difflib
 import re
 import shlex
 import shutil
@@ -206,7 +207,9 @@ class Section:
                 self.command(block, way)
         except Exception as fault:  # whatever it is, it is this block's
             text = str(fault) if isinstance(fault, (debian.Fault, AssertionError)) else traceback.format_exc()
-            self.readme.failed(f"{what}\n{way}{text}")
+            self.readme.failed(f"{what}\n{text}")
+            return
+        if self.again:
             return
         if self.again:
             return
@@ -399,4 +402,7 @@ class Section:
                     shown.append(current)
             elif current is not None:
                 current.append(line[3:])
-        harness.equal(self.replies(senders.SMTP)[:len(shown)], shown, "EHLO as installed is not what README shows")
+        found = self.replies(senders.SMTP)
+        if found[:len(shown)] != shown:
+            differences = [line for old, new in zip(shown, found) for line in difflib.ndiff(old, new) if line[0] != " "]
+            raise debian.Fault("EHLO as installed (+) is not what README shows (-):\n" + "\n".join(differences))

@@ -763,11 +763,11 @@ def test_without_a_sandbox_nothing_ends():
 # A listener
 
 
-def listening(place):
+def listening(place, kind=""):
     """A client of a process that a listener has forked, once it is there."""
     port = harness.free_port()
     with open(place.log, "ab") as log:
-        harness.start(*place.command(), f"--listen=127.0.0.1:{port}", stderr=log)
+        harness.start(*place.command(), f"--listen={kind}127.0.0.1:{port}", stderr=log)
 
     def connect():
         with contextlib.suppress(ConnectionRefusedError):
@@ -793,6 +793,14 @@ def test_a_listener_has_the_library_and_reads_the_tables_anew():
     put(place, "users", f"somebody {by_gsasl()}\n")
     client = inside(connect())
     client.say(f"AUTH PLAIN {plain(user='somebody')}", 235)
+    client.quit()
+
+
+def test_port_587_has_the_library_where_port_25_needs_no_login():
+    connect = listening(site(auth="off"), "submission=")
+    client = inside(connect())
+    client.say(f"AUTH PLAIN {plain()}", 235)
+    sends_mail(client)
     client.quit()
 
 
