@@ -151,7 +151,7 @@ bool warm_is_stale(const struct warm *w)
 
 bool warm_is_complete(const struct warm *w)
 {
-	return w->api && (w->sasl || w->config->session.auth == AUTH_OFF);
+	return w->api && (w->sasl || !may_log_in(w->config));
 }
 
 static bool is_same(const char *a, const char *b)
