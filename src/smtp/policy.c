@@ -80,7 +80,7 @@ static enum names_result convert(struct names *names, struct span pattern, char 
 	struct buf b = BUF(octets);
 	enum names_result r;
 
-	if (pattern.p[0] == '*') {
+	if (pattern.n > 2 && pattern.p[0] == '*') {
 		buf_put(&b, SPAN("*."));
 		pattern = span_from(pattern, 2);
 	}
