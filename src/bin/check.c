@@ -69,7 +69,9 @@ static int directory_fault(const char *path)
 	return 0;
 }
 
-static void check_directory(struct config *c, const char *key, const char *path)
+/* `value`: what the setting names, the directory itself or a file in it. */
+static void check_place(
+	struct config *c, const char *key, const char *value, const char *path)
 {
 	int error = directory_fault(path);
 	char text[CONFIG_FAULT_MAX];
@@ -78,7 +80,12 @@ static void check_directory(struct config *c, const char *key, const char *path)
 	if (!error)
 		return;
 	file_put_directory_fault(&b, path, error);
-	put_named(c, key, path, b.overflow ? strerror(error) : text);
+	put_named(c, key, value, b.overflow ? strerror(error) : text);
+}
+
+static void check_directory(struct config *c, const char *key, const char *path)
+{
+	check_place(c, key, path, path);
 }
 
 static bool is_missing(const char *path)
@@ -103,7 +110,7 @@ static void check_outbox(struct config *c)
 	OWNED char *inside = NULL;
 
 	if (copy && is_missing(path)) {
-		check_directory(c, "dsn-outbox", dirname(copy));
+		check_place(c, "dsn-outbox", path, dirname(copy));
 		return;
 	}
 	check_directory(c, "dsn-outbox", path);
@@ -118,7 +125,7 @@ static void check_log(struct config *c)
 	OWNED char *copy = strdup(c->log_file);
 
 	if (copy && is_missing(c->log_file))
-		check_directory(c, "log", dirname(copy));
+		check_place(c, "log", c->log_file, dirname(copy));
 	else if (faccessat(AT_FDCWD, c->log_file, R_OK | W_OK, AT_EACCESS) < 0)
 		put_named(c, "log", c->log_file, strerror(errno));
 }

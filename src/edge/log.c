@@ -6,6 +6,7 @@
 #include "edge/log.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -14,7 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/buf.h"
+#include "base/cleanup.h"
 #include "edge/datagram.h"
+#include "edge/file.h"
 #include "edge/log-sinks.h"
 #include "edge/module.h"
 #include "edge/stream.h"
@@ -253,12 +256,22 @@ static int open_as_root(const char *path, int flags)
 	return fd;
 }
 
-static const char *open_fault(int error)
+/* A file that could not be made is a fault of its directory. */
+static void put_open_fault(struct buf *to, const char *path, int error)
 {
-	return error == ELOOP || error == EMLINK
-		       ? "is no plain file, in a directory that others than root can "
-			 "write to"
-		       : strerror(error);
+	OWNED char *copy = NULL;
+
+	if (error == ELOOP || error == EMLINK) {
+		buf_put(to, SPAN("is no plain file, in a directory that others than root "
+				 "can write to"));
+		return;
+	}
+	if (access(path, F_OK) < 0)
+		copy = strdup(path);
+	if (copy)
+		file_put_directory_fault(to, dirname(copy), error);
+	else
+		buf_put_str(to, strerror(error));
 }
 
 /* A FIFO that nobody reads must not hold us up. */
@@ -267,11 +280,13 @@ static void open_file(struct log *l)
 	const int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 	char text[CONFIG_FAULT_MAX];
 	struct buf b = BUF(text);
+	int error;
 
 	if (geteuid() == 0)
 		l->fd = open_as_root(l->file, flags);
 	else
 		l->fd = open(l->file, flags, FILE_MODE);
+	error = errno;
 	l->torn = l->fd >= 0 && is_torn(l->fd);
 	if (l->fd >= 0)
 		return;
@@ -279,7 +294,7 @@ static void open_file(struct log *l)
 	buf_put(&b, SPAN("log "));
 	buf_put_str(&b, l->file);
 	buf_put(&b, SPAN(": "));
-	buf_put_str(&b, open_fault(errno));
+	put_open_fault(&b, l->file, error);
 	if (buf_terminate(&b))
 		log_error(l, text);
 }

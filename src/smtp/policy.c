@@ -85,9 +85,9 @@ static enum names_result convert(struct names *names, struct span pattern, char 
 		pattern = span_from(pattern, 2);
 	}
 	r = names->domain(names, pattern, &b);
-	if (r == NAMES_FINE && !buf_terminate(&b))
+	if (r == NAMES_FINE && b.overflow)
 		return NAMES_INVALID;
-	if (r == NAMES_FINE && !(*ret = strdup(octets)))
+	if (r == NAMES_FINE && !(*ret = strndup(b.p, b.n)))
 		return NAMES_UNAVAILABLE;
 	return r;
 }

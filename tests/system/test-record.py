@@ -170,11 +170,12 @@ def test_a_file_that_cannot_be_opened_is_told_where_auto_tells():
     here = place(log="json:/no/such/folder/log.json")
     deliver(here)
     error = here.records("error")[0]
-    harness.contains(error["text"], "log /no/such/folder/log.json: No such file")
+    fault = "log /no/such/folder/log.json: No such file or directory; make it: mkdir -p /no/such/folder "
+    harness.contains(error["text"], fault)
     harness.equal(len(here.records("session")), 1)
     done = harness.run(*here.command(), "--check")
     harness.equal(done.returncode, 78)
-    harness.contains(done.stdout, "log /no/such/folder/log.json: No such file")
+    harness.contains(done.stdout, fault)
 
 
 def test_a_fifo_that_nobody_reads_costs_no_mail():
