@@ -103,7 +103,7 @@ def test_check_names_a_missing_module():
 
 
 @harness.table(
-    nowhere=("/nonexistent/outbox", "/nonexistent: No such file or directory"),
+    nowhere=("/nonexistent/outbox", "/nonexistent/outbox: No such file or directory; make it: mkdir -p /nonexistent "),
     file=("/etc/passwd", "/etc/passwd: is not a directory"),
     in_mail_root=("{root}/outbox", "must not lie in mail-root, where mail goes"),
 )
