@@ -11,7 +11,8 @@ import ssl
 import threading
 
 import harness
-from harness import HOST, PATIENCE, RECIPIENT, SENDER, Site, client_context
+from harness import RECIPIENT, SENDER, Site
+from records import Tls
 
 VERSIONS = {"TLS 1.2": ssl.TLSVersion.TLSv1_2, "TLS 1.3": ssl.TLSVersion.TLSv1_3}
 # octets in the clear behind the end of TLS: commands, and a message
@@ -25,77 +26,6 @@ V1 = b"PROXY TCP4 203.0.113.9 198.51.100.1 4711 25\r\n"
 V2 = (SIGNATURE + b"\x21\x11\0\x0c" + socket.inet_aton("203.0.113.9") + socket.inet_aton("198.51.100.1")
       + b"\x12\x67\0\x19")
 LOCAL = SIGNATURE + b"\x20\0\0\0"
-
-
-class Tls:
-    """A TLS client whose records the test sends itself, so that it may cut them or add to them."""
-
-    def __init__(self, client, version=ssl.TLSVersion.TLSv1_3, name=HOST):
-        self.client = client
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = client_context(version, version).wrap_bio(self.incoming, self.outgoing,
-                                                             server_hostname=name)
-        self.buffer = b""
-
-    def flight(self):
-        """Go on with the handshake: the octets to be sent next, and whether it is complete."""
-        try:
-            self.tls.do_handshake()
-            complete = True
-        except ssl.SSLWantReadError:
-            complete = False
-        return self.outgoing.read(), complete
-
-    def receive(self):
-        octets = self.client.socket.recv(65536)
-        assert octets, "the server ended the connection"
-        self.incoming.write(octets)
-
-    def handshake(self):
-        while True:
-            octets, complete = self.flight()
-            self.client.send(octets)
-            if complete:
-                return self
-            self.receive()
-
-    def records(self, octets):
-        """The records that carry them."""
-        self.tls.write(octets.encode() if isinstance(octets, str) else octets)
-        return self.outgoing.read()
-
-    def say(self, command, code):
-        self.client.send(self.records(command + "\r\n"))
-        while not re.search(rb"(?m)^\d\d\d( .*)?\r\n\Z", self.buffer):
-            try:
-                self.buffer += self.tls.read(65536)
-            except ssl.SSLWantReadError:
-                self.receive()
-        reply, self.buffer = self.buffer.decode(), b""
-        harness.equal(int(reply.splitlines()[-1][:3]), code, reply)
-        return reply
-
-    def close_notify(self):
-        with contextlib.suppress(ssl.SSLError):
-            self.tls.unwrap()
-        record = self.outgoing.read()
-        assert record, "no close_notify was made"
-        return record
-
-    def open_all(self, octets):
-        """What comes out of these records, which must be whole ones, without anything in the clear."""
-        rest = octets
-        while rest:
-            assert len(rest) >= 5 and rest[0] in range(20, 24) and rest[1] == 3, f"in the clear: {rest!r}"
-            length = int.from_bytes(rest[3:5], "big")
-            assert len(rest) >= 5 + length, f"half a record: {rest!r}"
-            rest = rest[5 + length:]
-        self.incoming.write(octets)
-        text = b""
-        with contextlib.suppress(ssl.SSLError):
-            while more := self.tls.read(65536):
-                text += more
-        return text
 
 
 def secured(place, version=ssl.TLSVersion.TLSv1_3):
