@@ -2,6 +2,7 @@
 """Only CRLF.CRLF ends a message (RFC 5321 4.1.1.4), whatever stands in its place, and what a client
 says in the clear behind STARTTLS is never obeyed (RFC 3207 4.2, 6)."""
 
+import random
 import time
 
 import harness
@@ -116,6 +117,30 @@ def test_a_stray_cr_before_it_does_not_hide_a_true_end(tls):
     harness.equal(close_session(client), [b"250", b"221"])
     _, rest = harness.split_trace(place.only_message().read_bytes())
     harness.equal(rest, b"Subject: one\n\nfirst\n")
+
+
+@harness.table_of({"in clear": False, "in TLS": True})
+def test_dots_are_removed_wherever_the_input_is_cut(tls):
+    """Dots at the start, in and at the end of lines, and alone, cut at 25 places by chance."""
+    place = Site(tls="on", pair=harness.pair())
+    lines = [b"Subject: dots", b""] + [b"." * n + text for n in range(4) for text in (b"", b"x", b"x.", b" .", b"x..y")]
+    sent = b"".join(line + b"\r\n" for line in lines)
+    stuffed = b"".join((b"." if line.startswith(b".") else b"") + line + b"\r\n" for line in lines) + b".\r\n"
+    seed = random.randrange(2 ** 32)
+    print(f"# seed {seed}")
+    chance = random.Random(seed)
+    client = open_session(place, tls)
+    for again in range(20):
+        if again:
+            client.envelope()
+            client.say("DATA", 354)
+        cuts = sorted(chance.sample(range(1, len(stuffed)), 25))
+        for begin, end in zip([0, *cuts], [*cuts, len(stuffed)]):
+            client.send(stuffed[begin:end])
+        client.expect(250)
+        harness.check_stored(place.only_message(), sent)
+        place.only_message().unlink()
+    harness.equal(close_session(client), [b"221"])
 
 
 def test_octet_by_octet_the_message_ends_where_it_must():

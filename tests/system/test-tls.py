@@ -2,17 +2,21 @@
 """TLS in each mode, when it works and each way it fails: replies, what becomes of the mail, and the
 status word of the record, which are the device's panel lines."""
 
+import array
 import contextlib
+import fcntl
 import os
 import re
 import shutil
 import socket
 import ssl
 import subprocess
+import termios
 import time
 
 import harness
 from harness import HOST, RECIPIENT, SENDER, Client, Listener, Pair, Site, client_context
+from records import Tls
 
 FAILED = "SSL Error (SMTP Receive)"
 REFUSED = "SSL Error (SMTP RX Reject)"
@@ -724,6 +728,54 @@ def test_a_session_goes_on_after_a_key_update(command):
     client.type(command, "KEYUPDATE")
     client.type("HELP", "214 ")
     client.type("quit", "221 ")
+    harness.equal(place.session()["end"], "quit")
+
+
+@harness.table_of({"of the client's key": "k", "of both keys": "K"})
+def test_a_key_update_within_a_message(command):
+    place = Site(tls="on", pair=harness.pair())
+    client = ByHand(place, "-tls1_3")
+    for line, code in (("EHLO client.example.net", "PIPELINING"), (f"MAIL FROM:<{SENDER}>", "250 2.1.0"),
+                       (f"rcpt TO:<{RECIPIENT}>", "250 2.1.5"), ("DATA", "354 ")):
+        client.type(line, code)
+    client.process.stdin.write(b"Subject: x\r\n\r\nbefore\r\n")
+    client.process.stdin.flush()
+    harness.eventually(lambda: not unread(client.process.stdin), "openssl reads the first part")
+    client.type(command, "KEYUPDATE")
+    client.process.stdin.write(b"behind\r\n")
+    client.type(".", "250 2.6.0")
+    harness.check_stored(place.only_message(), b"Subject: x\r\n\r\nbefore\r\nbehind\r\n")
+
+
+def unread(pipe):
+    """Octets that the process at its other end has not read yet."""
+    left = array.array("i", [0])
+    fcntl.ioctl(pipe.fileno(), termios.FIONREAD, left)
+    return left[0]
+
+
+@harness.table_of({f"{what}, {version.name}": (what, version)
+                   for what in ("segments", "records", "both") for version in (TLS1_2, TLS1_3)})
+def test_a_client_hello_in_small_pieces(what, version):
+    place = Site(tls="on", pair=harness.pair())
+    client = place.connect()
+    client.ehlo()
+    client.say("STARTTLS", 220)
+    tls = Tls(client, version)
+    octets, _ = tls.flight()
+    if what != "segments":  # GnuTLS wants the message's length within the first record
+        octets = b"".join(octets[:3] + bytes((0, len(octets[i:i + 16]))) + octets[i:i + 16]
+                          for i in range(5, len(octets), 16))
+    if what == "records":
+        client.send(octets)
+    else:
+        for i in range(len(octets)):
+            client.send(octets[i:i + 1])
+    tls.receive()
+    tls.handshake()
+    tls.say("EHLO client.example.net", 250)
+    tls.say("QUIT", 221)
+    client.wait()
     harness.equal(place.session()["end"], "quit")
 
 

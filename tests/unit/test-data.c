@@ -89,6 +89,30 @@ static void test_every_short_text_decodes_the_same_however_split(void)
 		}
 }
 
+/*
+ * Fault of 2026: end of data in every spelling: every text of up to seven octets of CR, LF, dot, NUL and blank,
+ * behind CRLF and behind LF, decodes as whole lines in memory do, and ends nothing that they do not end.
+ */
+static void test_only_crlf_dot_crlf_ends_the_content(void)
+{
+	static const char alphabet[] = { '\r', '\n', '.', '\0', ' ' };
+	static const struct span fronts[] = { { "x\r\n", 3 }, { "x\n", 2 }, { "x", 1 } };
+	char raw[3 + 7 + 9];
+
+	for (size_t n = 0, count = 1; n <= 7; n++, count *= sizeof(alphabet))
+		for (size_t seed = 0; seed < count * TEST_COUNT(fronts) && !test_failed;
+			seed++) {
+			struct span front = fronts[seed / count];
+			size_t digits = seed % count;
+			memcpy(raw, front.p, front.n);
+			for (size_t i = 0; i < n; i++, digits /= sizeof(alphabet))
+				raw[front.n + i] = alphabet[digits % sizeof(alphabet)];
+			memcpy(raw + front.n + n, "QUIT\r\n.\r\n", 9);
+			check_all_splits(
+				(struct span){ raw, front.n + n + 9 }, DATA_AFTER_CRLF);
+		}
+}
+
 struct case_ {
 	struct span raw;
 	const char *text;
@@ -342,6 +366,7 @@ int main(void)
 {
 	static const struct test tests[] = {
 		TEST(test_every_short_text_decodes_the_same_however_split),
+		TEST(test_only_crlf_dot_crlf_ends_the_content),
 		TEST(test_decodes),
 		TEST(test_nothing_but_crlf_dot_crlf_ends_it),
 		TEST(test_a_stray_cr_before_crlf_starts_a_line),

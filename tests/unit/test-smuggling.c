@@ -1,6 +1,9 @@
 /* smtp/session: only CRLF.CRLF ends a message, and nothing without it is stored (RFC 5321 4.1.1.4). */
+#include "unit/content.h"
 #include "unit/engine.h"
 #include "unit/test.h"
+
+#define SPELLING_MAX 5 /* octets; test-data.c has longer ones, without the commands */
 
 #define ENVELOPE "MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n"
 
@@ -86,6 +89,58 @@ static void test_nothing_is_smuggled(void)
 	}
 }
 
+/* `text` in front of a second transaction, cut in two at `first`: one message, or two where the model ends the first. */
+static void check_spelling(struct span text, size_t first)
+{
+	static const char head[] = "EHLO x\r\n" ENVELOPE;
+	static const char tail[] =
+		ENVELOPE "Subject: smuggled\r\n\r\nevil\r\n.\r\nQUIT\r\n";
+	const size_t n_head = sizeof(head) - 1, n_tail = sizeof(tail) - 1;
+	char input[256];
+	size_t n = n_head + text.n + n_tail;
+	struct content content;
+	struct engine e;
+
+	memcpy(input, head, n_head);
+	memcpy(input + n_head, text.p, text.n);
+	memcpy(input + n_head + text.n, tail, n_tail);
+	content = content_decode((struct span){ input + n_head, n - n_head }, true);
+	engine_init(&e);
+	engine_start(&e);
+	engine_send_split(&e, (struct span){ input, n }, n_head + first, SIZE_MAX);
+	CHECK(content.end && e.session.end == END_QUIT);
+	if (content.n_rest == 6 || content.n_rest == n_tail) {
+		size_t n_messages = content.n_rest == 6 ? 1 : 2;
+		CHECK(e.session.n_transactions == n_messages);
+		CHECK(e.memory.n_stored == n_messages);
+	}
+	engine_stop(&e, END_EOF);
+	check_sane(&e);
+	engine_done(&e);
+	free(content.text);
+}
+
+/*
+ * Fault of 2026: end of data in every spelling: no text of CR, LF, dot, NUL and blank, behind CRLF and behind LF, makes
+ * commands of the content that follows it, unless CRLF.CRLF is in it.
+ */
+static void test_no_spelling_makes_commands_of_content(void)
+{
+	static const char alphabet[] = { '\r', '\n', '.', '\0', ' ' };
+	char text[3 + SPELLING_MAX];
+
+	for (size_t n = 0, count = 1; n <= SPELLING_MAX; n++, count *= sizeof(alphabet))
+		for (size_t seed = 0; seed < 2 * count && !test_failed; seed++) {
+			size_t front = seed < count ? 3 : 2, digits = seed % count;
+			memcpy(text, front == 3 ? "x\r\n" : "x\n", front);
+			for (size_t i = 0; i < n; i++, digits /= sizeof(alphabet))
+				text[front + i] = alphabet[digits % sizeof(alphabet)];
+			check_spelling((struct span){ text, front + n }, front + n);
+			check_spelling(
+				(struct span){ text, front + n }, seed % (front + n));
+		}
+}
+
 /* What ends the content is CRLF.CRLF, the end of the command line included. */
 static void test_a_bare_lf_behind_data_begins_no_end(void)
 {
@@ -126,6 +181,7 @@ int main(void)
 {
 	static const struct test tests[] = {
 		TEST(test_nothing_is_smuggled),
+		TEST(test_no_spelling_makes_commands_of_content),
 		TEST(test_a_bare_lf_behind_data_begins_no_end),
 		TEST(test_a_message_without_its_end_is_not_stored),
 	};

@@ -1,0 +1,86 @@
+/*
+ * The report writer against the report checker. Input: octet that chooses, then a line each for the sender, a
+ * recipient, ENVID and ORCPT, and a message. Promise: what postern writes for a sender that it has taken is
+ * what postern-outbox sends to that very address; only one that could be read as an option is refused.
+ */
+#include "fuzz/fuzz.h"
+#include "proto/dsn.h"
+#include "proto/report-check.h"
+#include "proto/utf8.h"
+#include "smtp/report.h"
+
+#define REPORT_MAX (4 * REPORT_RETURNED_MAX)
+
+static struct span take_line(struct span *s)
+{
+	const char *lf = s->n ? memchr(s->p, '\n', s->n) : NULL;
+	struct span line = { s->p, lf ? (size_t)(lf - s->p) : s->n };
+
+	*s = span_from(*s, line.n + (lf != NULL));
+	return line;
+}
+
+static void check_report(struct span text, struct span sender)
+{
+	struct span head = { text.p,
+		text.n < REPORT_HEADER_MAX ? text.n : REPORT_HEADER_MAX };
+	struct span address = { 0 };
+	const char *fault = report_check(head, &address);
+
+	MUST(text.n <= REPORT_OCTETS_MAX);
+	if (*sender.p == '-')
+		MUST(fault);
+	else
+		MUST(!fault && span_eq(address, sender));
+}
+
+static void write_report(struct tx *tx, struct span message, bool utf8)
+{
+	static char header[REPORT_RETURNED_MAX], octets[REPORT_MAX];
+	struct report r = {
+		.tx = tx,
+		.hostname = SPAN("mail.example.net"),
+		.utf8 = utf8,
+		.time = 1796126400,
+		.returned.text = BUF(header),
+	};
+	struct buf b = BUF(octets);
+
+	returned_take(&r.returned, message);
+	report_begin(&r);
+	MUST(!report_put(&r, &b) && !b.overflow);
+	check_report(buf_span(&b), span_of(tx->sender));
+}
+
+/* As MAIL and RCPT take it: the whole line, with a domain. */
+static bool take_path(struct span line, struct span keyword, bool utf8, struct path *ret)
+{
+	return path_take(&line, keyword, ret) == PATH_FINE && !line.n && !ret->null &&
+	       ret->domain.n && (utf8 || !ret->utf8);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct span input = fuzz_input(data, size, 1);
+	struct mail_params mail = { .smtputf8 = size && data[0] & 1 };
+	struct rcpt_params rcpt = { .report = true, .utf8 = mail.smtputf8 };
+	struct path sender, recipient;
+	struct tx tx = { .id = "1796126400.M123456P42Q1" };
+	struct recipient *r;
+
+	if (!take_path(take_line(&input), SPAN("FROM:"), mail.smtputf8, &sender) ||
+		!take_path(take_line(&input), SPAN("TO:"), mail.smtputf8, &recipient))
+		return 0;
+	mail.envid = take_line(&input);
+	rcpt.orcpt = take_line(&input);
+	if (!dsn_is_envid(mail.envid))
+		mail.envid = (struct span){ 0 };
+	if (!dsn_is_orcpt(rcpt.orcpt, mail.smtputf8))
+		rcpt.orcpt = (struct span){ 0 };
+	MUST(tx_open(&tx, &sender, &mail) == 0);
+	MUST(tx_add_recipient(&tx, &recipient, &rcpt, &r) == 0);
+	MUST(report_is_due(&tx));
+	write_report(&tx, input, mail.smtputf8);
+	tx_clear(&tx);
+	return 0;
+}
