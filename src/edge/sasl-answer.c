@@ -4,6 +4,7 @@
  */
 #include "edge/sasl-exchange.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/cleanup.h"
@@ -22,13 +23,14 @@ static void tell(struct sasl *s, const char *what)
 	s->settings->fault(s->settings->ctx, text);
 }
 
-/* SASLprep. False where that cannot be done; without memory it is not the client's fault. */
+/* SASLprep. False where that cannot be done; libidn's own codes do not tell a lack of memory. */
 static bool prepare(struct sasl *s, const char *text, char **ret_prepared)
 {
-	int code = gsasl_saslprep(text, PREPARE, ret_prepared, NULL);
-
-	s->unavailable |= code == GSASL_MALLOC_ERROR;
-	return code == GSASL_OK;
+	errno = 0;
+	if (gsasl_saslprep(text, PREPARE, ret_prepared, NULL) == GSASL_OK)
+		return true;
+	s->unavailable |= errno == ENOMEM;
+	return false;
 }
 
 bool sasl_set_user(struct sasl *s, const char *name)

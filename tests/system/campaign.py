@@ -348,6 +348,9 @@ class Calls:
     def crash(self):
         return ""
 
+    def asked(self):
+        return ""
+
     def calls(self):
         found = re.findall(r"^call (\d+) (\w+) (\d+)$", self.report.read_text(), re.M)
         unknown = {number for _, name, number in found if name == "unknown"}
@@ -362,7 +365,7 @@ class Calls:
             loading |= {process} if name == "execve" else set()
 
 
-_state = struct.Struct("=5I64i64I1024s")
+_state = struct.Struct("=5I64i64I1024s1024s")
 
 
 class Allocations:
@@ -375,7 +378,7 @@ class Allocations:
 
     def wrap(self, injection):
         values = (injection.process, injection.nth, injection.lasting, 0, 0) if injection else (0,) * 5
-        self.file.write_bytes(_state.pack(*values, *[0] * 128, b""))
+        self.file.write_bytes(_state.pack(*values, *[0] * 128, b"", b""))
         return [], {"LD_PRELOAD": str(self.library), "POSTERN_ALLOCATIONS": str(self.file)}
 
     def _read(self):
@@ -386,6 +389,10 @@ class Allocations:
 
     def crash(self):
         return self._read()[-1].split(b"\0")[0].decode()
+
+    def asked(self):
+        """The functions that asked for the memory."""
+        return self._read()[-2].split(b"\0")[0].decode()
 
     def counts(self):
         values = self._read()
@@ -696,6 +703,6 @@ class Campaign:
             with self.lock:
                 self.outcomes[outcome] += 1
                 if faults:
-                    text = f"{injection}: {'; '.join(faults)} [{outcome}]"
+                    text = f"{injection}: {'; '.join(faults)} [{outcome}] {tool.asked()}"
                     self.faults.append(text)
                     print(f"# FAULT {text}", flush=True)

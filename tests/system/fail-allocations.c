@@ -3,7 +3,7 @@
  * are loaded so that they find these functions, too, and a program that executes itself anew keeps them.
  *
  * POSTERN_ALLOCATIONS names a file of struct state, which is mapped before the program begins: later on a sandbox
- * forbids most calls. A crash leaves there the objects that were active, innermost first.
+ * forbids most calls. A crash leaves there the functions that were active.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -32,7 +32,9 @@ struct state {
 	_Atomic uint32_t n_processes;
 	int32_t pids[PROCESSES_MAX]; /* in the order of their start */
 	uint32_t counts[PROCESSES_MAX];
-	char where[WHERE_MAX]; /* objects, with spaces between them */
+	char asked
+		[WHERE_MAX]; /* for the allocation: objects and functions, innermost first, with spaces between them */
+	char crashed[WHERE_MAX]; /* likewise */
 };
 
 extern void *__libc_malloc(size_t);
@@ -46,6 +48,22 @@ static char preload[4096], file[4096];
 static void *(*real_dlopen)(const char *, int);
 static int (*real_execv)(const char *, char *const[]);
 
+static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *where)
+{
+	Dl_info info;
+	const char *name;
+	size_t n = strlen(where);
+
+	if (!dladdr((void *)_Unwind_GetIP(context), &info) || !info.dli_fname)
+		return _URC_NO_REASON;
+	name = strrchr(info.dli_fname, '/');
+	name = name ? name + 1 : info.dli_fname;
+	snprintf((char *)where + n, WHERE_MAX - n, "%s:%s+0x%lx ", name,
+		info.dli_sname ? info.dli_sname : "",
+		(unsigned long)_Unwind_GetIP(context) - (unsigned long)info.dli_fbase);
+	return _URC_NO_REASON;
+}
+
 static bool fails(void)
 {
 	uint32_t n;
@@ -56,6 +74,8 @@ static bool fails(void)
 	if (process != state->process || state->nth == 0 || n < state->nth ||
 		(n > state->nth && !state->always))
 		return false;
+	if (!state->hit)
+		_Unwind_Backtrace(note_frame, state->asked);
 	state->hit = 1;
 	errno = ENOMEM;
 	return true;
@@ -132,29 +152,12 @@ static void find_process(void)
 		state->pids[process] = pid;
 }
 
-static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *ctx)
-{
-	Dl_info info;
-	const char *name;
-	size_t n = strlen(state->where);
-
-	(void)ctx;
-	if (!dladdr((void *)_Unwind_GetIP(context), &info) || !info.dli_fname)
-		return _URC_NO_REASON;
-	name = strrchr(info.dli_fname, '/');
-	name = name ? name + 1 : info.dli_fname;
-	snprintf(state->where + n, sizeof(state->where) - n, "%s:%s+0x%lx ", name,
-		info.dli_sname ? info.dli_sname : "",
-		(unsigned long)_Unwind_GetIP(context) - (unsigned long)info.dli_fbase);
-	return _URC_NO_REASON;
-}
-
 /* The action is the default one again: what has failed fails once more, and ends the process. */
 static void on_crash(int number)
 {
 	(void)number;
-	if (state->where[0] == '\0')
-		_Unwind_Backtrace(note_frame, NULL);
+	if (state->crashed[0] == '\0')
+		_Unwind_Backtrace(note_frame, state->crashed);
 }
 
 static void catch_crashes(void)
