@@ -96,7 +96,6 @@ static int ask_about_all(void)
 	};
 	struct sock_fprog program = { sizeof(filter) / sizeof(*filter), filter };
 
-	/* without no_new_privs, so that what a program may gain by it is as it would be */
 	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
 		SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
 		&program);
@@ -118,6 +117,8 @@ static void start(struct state *s, char **argv)
 		sigset_t none;
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
+		if (geteuid() != 0)
+			prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 		*fd = ask_about_all();
 		if (*fd < 0)
 			*fd = -2;
