@@ -4,7 +4,8 @@ record tells it, and the next session works. Each test plays a fixed sample; tes
 """
 
 import harness
-from campaign import SETTINGS, Allocations, Calls, Campaign, list_allocations, list_calls, list_kills
+from campaign import SETTINGS, Campaign
+from injections import Allocations, Calls, list_allocations, list_calls, list_kills
 
 
 @harness.table_of({name: name for name in SETTINGS})
