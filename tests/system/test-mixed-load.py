@@ -17,7 +17,7 @@ import time
 
 import harness
 from harness import RECIPIENT, Client, Closed
-from listening import Listening, acceptor, children, replace, with_tls
+from listening import acceptor, children, replace, with_tls
 
 CLIENTS = 6
 PLACES = 40  # connection-limit
