@@ -167,8 +167,13 @@ int kinds_prepare(struct kinds *k, const struct acceptor_task *task)
 
 bool kinds_are_unusable(const struct kinds *k)
 {
-	for (size_t i = 0; i < KINDS; i++)
-		if (k->list[i] && k->list[i]->unusable)
+	const struct connection *c;
+
+	for (size_t i = 0; i < KINDS; i++) {
+		c = k->list[i];
+		if (c &&
+			(c->unusable || (c->config.dsn_outbox && !c->config.session.dsn)))
 			return true;
+	}
 	return false;
 }

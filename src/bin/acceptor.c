@@ -209,7 +209,8 @@ static bool asks_for_successor(struct acceptor *a)
 	a->ask_again = 0;
 	if (watch_has_changed(&a->kinds.watch))
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_CHANGED });
-	else if (a->n_begun && kinds_are_unusable(&a->kinds))
+	else if (a->n_begun &&
+		 (kinds_are_unusable(&a->kinds) || warm_has_failed(a->task->warm)))
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_UNUSABLE });
 	return a->held_until != 0;
 }

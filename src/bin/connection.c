@@ -211,6 +211,9 @@ void connection_prepare(struct connection *c)
 	find_modules(c);
 	c->logins = logins_new(
 		&c->config, c->warm ? c->warm->sasl : NULL, c->modules, &c->log);
+	if (!c->logins && c->config.session.auth != AUTH_OFF &&
+		config_may_use_tls(&c->config))
+		c->unusable = connection_failed(c, "auth", "tables", -ENOMEM) < 0;
 	if (c->logins && c->warm && c->warm->sasl_failed)
 		logins_missing(c->logins);
 	c->dirs.loaded = c->warm && warm_is_complete(c->warm);

@@ -91,10 +91,16 @@ static bool start_acceptor(struct listener *l)
 	return false;
 }
 
-/* Starts a new acceptor, after reloading the settings if a file has changed. */
+/* Starts a new acceptor, after reloading the settings if a file has changed or something could not be loaded. */
 static bool start_successor(struct listener *l)
 {
-	if (warm_is_stale(&l->warm) && warm_up(&l->warm) < 0)
+	int r = 0;
+
+	if (warm_is_stale(&l->warm))
+		r = warm_up(&l->warm);
+	else if (warm_has_failed(&l->warm))
+		r = warm_up_again(&l->warm);
+	if (r < 0)
 		listener_report(l, "changed settings cannot be read: out of memory");
 	return start_acceptor(l);
 }

@@ -10,6 +10,12 @@
 #include <string.h>
 #include "bin/options.h"
 
+static void report(const struct warm *w, const char *text)
+{
+	if (!w->repeated)
+		w->report(w->ctx, text);
+}
+
 static void note_fault(void *ctx, const char *text)
 {
 	struct warm *w = ctx;
@@ -22,7 +28,7 @@ static void note_fault(void *ctx, const char *text)
 	if (!w->fault[0])
 		snprintf(w->fault, sizeof(w->fault), "%.*s", (int)sizeof(w->fault) - 1,
 			shown);
-	w->report(w->ctx, shown);
+	report(w, shown);
 }
 
 static void watch_pairs(struct watch *w, const struct tls_settings *tls)
@@ -72,7 +78,7 @@ static void load_tls(struct warm *w)
 		return;
 	snprintf(w->fault, sizeof(w->fault), "%s", error);
 	snprintf(text, sizeof(text), "TLS does not work: %s", error);
-	w->report(w->ctx, text);
+	report(w, text);
 }
 
 /* The old ones stay where the new ones cannot be used. */
@@ -115,7 +121,7 @@ static void load_sasl(struct warm *w)
 	if (w->sasl)
 		return;
 	snprintf(text, sizeof(text), "auth: %s", error);
-	w->report(w->ctx, text);
+	report(w, text);
 }
 
 static void ignore(void *ctx, const char *fault)
@@ -142,6 +148,25 @@ int warm_up(struct warm *w)
 	load_credentials(w);
 	load_sasl(w);
 	return 0;
+}
+
+bool warm_has_failed(const struct warm *w)
+{
+	return w->fault[0] || w->sasl_failed;
+}
+
+int warm_up_again(struct warm *w)
+{
+	char before[TLS_FAULT_TEXT];
+	int r;
+
+	memcpy(before, w->fault, sizeof(before));
+	w->repeated = true;
+	r = warm_up(w);
+	w->repeated = false;
+	if (w->fault[0] && strcmp(before, w->fault) != 0)
+		w->report(w->ctx, w->fault);
+	return r;
 }
 
 bool warm_is_stale(const struct warm *w)

@@ -23,6 +23,7 @@ struct warm {
 	bool sasl_failed; /* it cannot be had, and that has been reported */
 	struct tls_credentials *credentials; /* NULL: none that can be used */
 	struct config *lent; /* owned: what they borrow from; may be the other one */
+	bool repeated; /* the same faults have been reported before */
 	char fault[TLS_FAULT_TEXT]; /* the first thing wrong when they were last read */
 	char tls_module[2 * MODULE_PATH_MAX]; /* its path: it may be installed later */
 	struct watch
@@ -37,6 +38,12 @@ int warm_up(struct warm *w);
 
 /* True when a file has changed since it was read. */
 bool warm_is_stale(const struct warm *w);
+
+/* True when something could not be loaded. It may be possible now, though no file shows it: memory was short. */
+bool warm_has_failed(const struct warm *w);
+
+/* warm_up() after a failure: reports a fault only where it is another one. */
+int warm_up_again(struct warm *w);
 
 /* True when all modules that the settings may need are loaded. */
 bool warm_is_complete(const struct warm *w);

@@ -4,6 +4,7 @@
  */
 #include "edge/sasl-exchange.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/cleanup.h"
@@ -22,11 +23,21 @@ static void tell(struct sasl *s, const char *what)
 	s->settings->fault(s->settings->ctx, text);
 }
 
+/* SASLprep. False where that cannot be done; libidn's own codes do not tell a lack of memory. */
+static bool prepare(struct sasl *s, const char *text, char **ret_prepared)
+{
+	errno = 0;
+	if (gsasl_saslprep(text, PREPARE, ret_prepared, NULL) == GSASL_OK)
+		return true;
+	s->unavailable |= errno == ENOMEM;
+	return false;
+}
+
 bool sasl_set_user(struct sasl *s, const char *name)
 {
 	char *prepared = NULL;
-	bool fits = name && gsasl_saslprep(name, PREPARE, &prepared, NULL) == GSASL_OK &&
-		    *prepared && strlen(prepared) < sizeof(s->user);
+	bool fits = name && prepare(s, name, &prepared) && *prepared &&
+		    strlen(prepared) < sizeof(s->user);
 
 	if (fits)
 		memcpy(s->user, prepared, strlen(prepared) + 1);
@@ -36,15 +47,14 @@ bool sasl_set_user(struct sasl *s, const char *name)
 }
 
 /* Nobody acts for another here. */
-static bool is_own(const struct sasl *s, const char *authzid)
+static bool is_own(struct sasl *s, const char *authzid)
 {
 	char *prepared = NULL;
 	bool own;
 
 	if (!authzid || !*authzid)
 		return true;
-	own = gsasl_saslprep(authzid, PREPARE, &prepared, NULL) == GSASL_OK &&
-	      strcmp(prepared, s->user) == 0;
+	own = prepare(s, authzid, &prepared) && strcmp(prepared, s->user) == 0;
 	gsasl_free(prepared);
 	return own;
 }
@@ -84,8 +94,7 @@ static int validate_password(struct sasl *s, Gsasl_session *session)
 
 	if (!known && decoy)
 		s->verifier = decoy->verifier;
-	if ((known || decoy) && password &&
-		gsasl_saslprep(password, PREPARE, &prepared, NULL) == GSASL_OK)
+	if ((known || decoy) && password && prepare(s, password, &prepared))
 		proof = proof_check(&s->verifier, prepared);
 	gsasl_free(prepared);
 	s->unavailable |= proof == PROOF_UNABLE;
@@ -140,9 +149,10 @@ static int set_verifier(struct sasl *s, Gsasl_session *session)
 		!look_up(s) || v->kind != VERIFIER_SCRAM)
 		return set_decoy(s, session);
 	snprintf(iterations, sizeof(iterations), "%u", v->iterations);
-	gsasl_property_set(session, GSASL_SCRAM_ITER, iterations);
-	set_span(session, GSASL_SCRAM_SALT, v->salt);
-	set_span(session, GSASL_SCRAM_STOREDKEY, v->stored);
+	if (gsasl_property_set(session, GSASL_SCRAM_ITER, iterations) != GSASL_OK ||
+		set_span(session, GSASL_SCRAM_SALT, v->salt) != GSASL_OK ||
+		set_span(session, GSASL_SCRAM_STOREDKEY, v->stored) != GSASL_OK)
+		s->unavailable = true;
 	s->refused |= !is_own(s, gsasl_property_fast(session, GSASL_AUTHZID));
 	return set_span(session, GSASL_SCRAM_SERVERKEY, v->server);
 }

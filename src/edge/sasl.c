@@ -5,6 +5,7 @@
  */
 #include "edge/sasl.h"
 
+#include <errno.h>
 #include <gsasl.h>
 #include <stdlib.h>
 #include "base/cleanup.h"
@@ -105,9 +106,14 @@ static enum auth_result take(
 {
 	char *said = NULL;
 	size_t n_said = 0;
-	int code = gsasl_step(s->session, response, n, &said, &n_said);
-	enum auth_result result = verdict(s, code);
+	enum auth_result result;
+	int code;
 
+	errno = 0;
+	code = gsasl_step(s->session, response, n, &said, &n_said);
+	/* libgsasl calls it a wrong password when SASLprep lacks memory */
+	s->unavailable |= code != GSASL_OK && code != GSASL_NEEDS_MORE && errno == ENOMEM;
+	result = verdict(s, code);
 	s->n_steps++;
 	/* who gives up behind this has said who it is */
 	if (s->is_login && s->n_steps == 2 && result == AUTH_CHALLENGE)

@@ -95,6 +95,7 @@ static const struct bpf_rule conditional[] = {
 	{ SYS_mmap, EPERM,
 		{ { 2, ARG_HAS_NO, PROT_WRITE }, { 3, ARG_HAS_NO, MAP_ANONYMOUS } } },
 	{ SYS_mprotect, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
+	{ SYS_prctl, 0, { { 0, ARG_IS, PR_GET_NAME } } }, /* libsystemd: large records */
 	{ SYS_prctl, EINVAL, { { 0, ARG_IS, PR_CAPBSET_READ } } }, /* libcap */
 	{ SYS_prlimit64, EPERM, { { 0, ARG_IS, 0 }, { 2, ARG_IS_NULL, 0 } } },
 	{ SYS_seccomp, EINVAL,

@@ -61,8 +61,8 @@ def deliver(client, tls=False):
     client.quit()
 
 
-def with_tls(**settings):
-    here = Listening(tls="on", **settings)
+def with_tls(*kinds, **settings):
+    here = Listening(*kinds, tls="on", **settings)
     here.pair = harness.pair().copy_to(here.dir)
     return here.set(pair=here.pair)
 

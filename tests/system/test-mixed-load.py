@@ -17,7 +17,7 @@ import time
 
 import harness
 from harness import RECIPIENT, Client, Closed
-from listening import Listening, acceptor, children, replace, with_tls
+from listening import acceptor, children, replace, with_tls
 
 CLIENTS = 6
 PLACES = 40  # connection-limit
@@ -32,7 +32,7 @@ class Load:
 
     def __init__(self, here):
         self.here, self.stop = here, threading.Event()
-        self.accepted, self.sent, self.ended = [], 0, 0
+        self.accepted, self.refused, self.sent, self.ended = [], [], 0, 0
         self.lock = threading.Lock()
         self.threads = [threading.Thread(target=self._run, args=(n,)) for n in range(CLIENTS)]
         for thread in self.threads:
@@ -54,13 +54,15 @@ class Load:
 
     def _session(self, chance):
         address = f"127.0.0.{chance.randrange(2, 250)}"
-        connection = socket.create_connection(("127.0.0.1", self.here.ports[0]), 5, (address, 0))
+        implicit = chance.random() < 0.2
+        connection = socket.create_connection(("127.0.0.1", self.here.ports[implicit]), 5, (address, 0))
         with contextlib.closing(connection):
-            client = Talk(connection)
-            client.until = chance.randrange(1, 40)  # steps; most sessions come to their end
+            client = Talk(connection, chance)
+            if implicit:
+                client.handshake()
             client.expect(220)
             client.ehlo()
-            if chance.random() < 0.5:
+            if not implicit and chance.random() < 0.5:
                 client.starttls()
                 client.ehlo()
             for _ in range(chance.randrange(1, 4)):
@@ -71,29 +73,28 @@ class Load:
         with self.lock:
             self.sent += 1
             number = self.sent
-        client.envelope()
+        client.envelope(parameters=" NOTIFY=SUCCESS" if chance.random() < 0.3 else "")
         client.say("DATA", 354)
         body = "x" * 70 + "\r\n"
         client.send(f"X-Number: {number}.\r\n\r\n" + body * chance.choice((1, 10, 3000)))
         client.send("last line\r\n.\r\n")
-        client.expect(250)
+        code = client.reply().code
         with self.lock:
-            self.accepted.append(number)
+            (self.accepted if code == 250 else self.refused).append(number)
 
 
 class Talk(Client):
     """A client that leaves, one way or another, after so many steps."""
 
-    until = 40
-
-    def __init__(self, connection):
+    def __init__(self, connection, chance):
         self.socket, self.process, self.buffer = connection, None, b""
+        self.until, self.chance = chance.randrange(1, 40), chance  # most sessions come to their end
         connection.settimeout(10)
 
     def send(self, octets):
         self.until -= 1
         if self.until == 0:
-            if random.random() < 0.5:
+            if self.chance.random() < 0.5:
                 self.reset()
             raise Closed("the client leaves", b"")
         super().send(octets)
@@ -105,7 +106,8 @@ class Chaos:
     def __init__(self, here):
         self.here, self.chance = here, random.Random(SEED)
         self.serial, self.done = 1, {}
-        self.acts = (self.setting, self.certificate, self.table, self.hup, self.end_connection, self.end_connection)
+        self.acts = (self.setting, self.broken_setting, self.certificate, self.broken_certificate, self.table,
+                     self.clients, self.log, self.hup, self.end_connection, self.end_connection)
 
     def connections(self):
         """Of all acceptors, and those whose acceptor is gone."""
@@ -115,6 +117,28 @@ class Chaos:
 
     def setting(self):
         self.here.set(hostname=f"h{self.chance.randrange(100)}.example.org")
+
+    def broken_setting(self):
+        """For a moment: half of a file, as an editor writes it."""
+        text = self.here.settings_file.read_text()
+        self.here.settings_file.write_text(text[:len(text) // 2])
+        time.sleep(self.chance.random() * 0.05)
+        self.here.settings_file.write_text(text)
+
+    def broken_certificate(self):
+        """A key that belongs to another certificate, until the next one comes."""
+        harness.pair(serial=3).copy_to(self.here.dir / "other")
+        (self.here.dir / "other/tls.key").rename(self.here.pair.key)
+
+    def clients(self):
+        fresh = self.here.dir / "fresh-clients"
+        fresh.write_text(f"127.0.0.{self.chance.randrange(2, 250)} deny not today\n")
+        fresh.rename(self.here.dir / "clients")
+
+    def log(self):
+        """As logrotate does it."""
+        with contextlib.suppress(FileNotFoundError):
+            (self.here.dir / "records").rename(self.here.dir / "records.1")
 
     def certificate(self):
         self.serial = 3 - self.serial
@@ -166,8 +190,8 @@ def start_again(here, number):
     here.process.wait(harness.PATIENCE)
     here.forget()
     with open(here.log, "ab") as log:
-        here.process = harness.start(*here.command(), f"--listen=127.0.0.1:{here.ports[0]}", stderr=log,
-                                     env=harness.environment(NOTIFY_SOCKET=str(here.dir / "notify")))
+        here.process = harness.start(*here.command(), f"--listen=127.0.0.1:{here.ports[0]}",
+                                     f"--listen=smtps=127.0.0.1:{here.ports[1]}", stderr=log, env=harness.environment(NOTIFY_SOCKET=str(here.dir / "notify")))
     here.hear("READY=1")
 
 
@@ -184,6 +208,13 @@ def descriptors(pid):
 def figures(here):
     pids = here.process.pid, acceptor(here)
     return [(memory(pid), descriptors(pid)) for pid in pids]
+
+
+def expect_flat(here, at_start):
+    """The listener after a round, in which it has loaded settings and certificates again and again."""
+    now = memory(here.process.pid)
+    print(f"# KiB of the listener at the end of a round: {now}")
+    assert now < at_start + 1024, f"memory grows: {at_start} KiB, then {now}"
 
 
 def greeting(here, kept):
@@ -224,25 +255,57 @@ def expect_files(here, load):
         found[number] = path
     lost = set(load.accepted) - set(found)
     harness.equal(lost, set(), "accepted, and not there")
+    harness.equal(set(load.refused) & set(found), set(), "refused, and there")
+    for path in here.new(here.dir / "outbox"):
+        text = path.read_bytes()
+        assert text.startswith(b"To: <") and text.endswith(b"--\n"), f"{path} is not whole"
+
+
+def expect_rest(here):
+    """Listener and acceptor wait without using the processor."""
+    def used():
+        seconds = 0
+        for pid in (here.process.pid, acceptor(here)):
+            with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+                seconds += sum(map(int, stat.read().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+        return seconds
+
+    before = used()
+    time.sleep(1)
+    assert used() - before < 0.3, f"{used() - before} s of CPU in a second without clients"
+
+
+def expect_stop(here):
+    """At SIGTERM all processes end."""
+    pids = [here.process.pid, *children(here.process.pid)]
+    here.process.terminate()
+    harness.equal(here.process.wait(harness.PATIENCE), 0)
+    harness.eventually(lambda: not [pid for pid in pids if os.path.exists(f"/proc/{pid}")], "all processes end")
 
 
 def test_every_250_has_its_file_whatever_happens():
     print(f"# seed {SEED}")
     signal.alarm(4 * SECONDS + harness.TEST_LIMIT)
-    here = with_tls(connection_limit=PLACES, source_connection_limit=PLACES)
+    here = with_tls("", "smtps=", connection_limit=PLACES, source_connection_limit=PLACES)
     (here.dir / "recipients").write_text(f"{RECIPIENT} box\n")
-    here.set(recipients=here.dir / "recipients").listen()
+    (here.dir / "clients").write_text("")
+    for part in ("other", "outbox/tmp", "outbox/cur", "outbox/new"):
+        (here.dir / part).mkdir(parents=True)
+    here.set(recipients=here.dir / "recipients", clients=here.dir / "clients", dsn_outbox=here.dir / "outbox",
+             log=f"json:{here.dir}/records").listen()
     before = figures(here)
     load, chaos = Load(here), Chaos(here)
     try:
         for n in range(max(SECONDS // ROUND, 1)):
             if n:
-                start_again(here, signal.SIGKILL if n % 2 else signal.SIGTERM)
+                start_again(here, (signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV)[n % 3])
             chaos.run(ROUND)
+            expect_flat(here, before[0][0])
     finally:
         load.end()
     print(f"# {load.sent} messages begun, {len(load.accepted)} accepted, {load.ended} sessions cut short; {chaos.done}")
     harness.eventually(lambda: not chaos.connections(), "all connections end", 20)
+    chaos.certificate()
     harness.eventually(lambda: serves(here), "it serves", 20)
     expect_files(here, load)
     expect_all_places_free(here)
@@ -252,6 +315,8 @@ def test_every_250_has_its_file_whatever_happens():
     for (kib, fds), (kib_then, fds_then) in zip(before, after):
         assert kib_then < kib + 1024, "memory grows"
         assert fds_then <= fds + 2, "descriptors are left open"
+    expect_rest(here)
+    expect_stop(here)
 
 
 harness.main()

@@ -1,0 +1,26 @@
+#!/usr/bin/python3
+"""Whatever fails, and whenever a process is killed: a 250 has its file, no message is torn, nothing hangs or spins, a
+record tells it, and the next session works. Each test plays a fixed sample; tests/campaign plays all.
+"""
+
+import harness
+from campaign import SETTINGS, Campaign
+from injections import Allocations, Calls, list_allocations, list_calls, list_kills
+
+
+@harness.table_of({name: name for name in SETTINGS})
+def test_calls(name):
+    Campaign(SETTINGS[name], Calls, list_calls, 60).run()
+
+
+@harness.table_of({name: name for name in SETTINGS})
+def test_kills(name):
+    Campaign(SETTINGS[name], Calls, list_kills, 40).run()
+
+
+@harness.table_of({name: name for name in SETTINGS})
+def test_allocations(name):
+    Campaign(SETTINGS[name], Allocations, list_allocations, 60).run()
+
+
+harness.main()
