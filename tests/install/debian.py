@@ -70,6 +70,7 @@ class Distribution:
         else:
             call(*self.network.enter, "debootstrap", "--variant=minbase", self.name, partial, mirror.URL, SCRIPT)
         (partial / "etc/apt/sources.list").write_text(f"deb {mirror.URL} {self.name} main\n")
+        (partial / "etc/apt/apt.conf.d/99mirror").write_text(mirror.settings())
         for name in ("etc/resolv.conf", "etc/hostname"):
             (partial / name).unlink(missing_ok=True)
         (partial / "etc/hosts").write_text(f"127.0.0.1 localhost\n::1 localhost\n{ADDRESS} mail.example.org mail\n"
