@@ -31,6 +31,13 @@ def configured():
     raise NoMirror("apt on this machine names no Debian mirror (or `apt-get update` has never been run)")
 
 
+def settings():
+    """What apt on this machine has set for a mirror that is older than its indexes allow."""
+    return "".join(
+        subprocess.run(["apt-config", "dump", f"Acquire::{name}"], capture_output=True, text=True, check=False).stdout
+        for name in ("Check-Date", "Check-Valid-Until"))
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 

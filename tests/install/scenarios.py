@@ -251,7 +251,7 @@ class Section:
         process = self.machine.start(*self.as_user(True))
         try:
             harness.eventually(lambda: mark in output.read_text(errors="replace") or process.poll() is not None,
-                               f"{command} prints {mark!r}", 900)
+                               f"{command} prints {mark!r}", debian.LONG)
             if mark not in output.read_text(errors="replace"):
                 raise debian.Fault(f"it ended: {output.read_text(errors='replace')[-4000:]}")
         finally:
@@ -269,7 +269,7 @@ class Section:
         if done.returncode:
             raise debian.Fault(done.stdout)
         try:
-            harness.eventually(lambda: self.listening() or not self.active(unit), "the server listens", 30)
+            harness.eventually(lambda: self.listening() or not self.active(unit), "the server listens", debian.LONG)
             if not self.active(unit):
                 raise debian.Fault("the server ended: " + self.machine.run("journalctl", "-n", "20", "-u", unit).stdout)
             self.of_server = command.strip()
@@ -353,7 +353,7 @@ class Section:
 
     def send(self, client, port, login):
         subject, took = self.readme.clients.send(client, self.machine, port, login)
-        harness.eventually(lambda: self.stored(subject), f"the message {subject} in a Maildir of info@example.org", 30)
+        harness.eventually(lambda: self.stored(subject), f"the message {subject} in a Maildir of info@example.org", 300)
         return took
 
     def stored(self, subject):
@@ -370,7 +370,7 @@ class Section:
         done = self.machine.run("sh", "-c", f"sendmail -i -f {senders.SENDER} {senders.RECIPIENT}", text=message)
         if done.returncode:
             raise debian.Fault(f"sendmail: exit status {done.returncode}: {done.stdout}")
-        harness.eventually(lambda: self.stored(subject), f"the message {subject} in a Maildir of info@example.org", 30)
+        harness.eventually(lambda: self.stored(subject), f"the message {subject} in a Maildir of info@example.org", 300)
         return time.monotonic() - begin
 
     def replies(self, port):

@@ -137,15 +137,16 @@ class Clients:
         self.postfix_chroot.write("root/message", MESSAGE.format(sender, RECIPIENT, subject))
         log = self.postfix_chroot.root / "var/log/postfix.log"
         log.write_text("")
-        # Of a process namespace of its own: its daemons end with it.
+        # In a process namespace of its own: its daemons end with it. A message that is still in the queue since then
+        # would be sent first.
         process = harness.start(
             "nsenter", f"--net=/proc/{machine.pid}/ns/net", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc="
             f"{self.postfix_chroot.root}/proc", "chroot", self.postfix_chroot.root, "sh", "-c",
-            f"postfix start; sendmail -i -f {sender} {RECIPIENT} </root/message; exec sleep 1000",
+            f"postsuper -d ALL; postfix start; sendmail -i -f {sender} {RECIPIENT} </root/message; exec sleep 1000",
             env=debian.ENVIRONMENT)
         try:
             line = harness.eventually(lambda: re.search(r"status=.*", log.read_text(errors="replace")),
-                                      "what Postfix has done with the message", 60)
+                                      "what Postfix has done with the message", debian.LONG)
         except AssertionError:
             raise debian.Fault(f"Postfix's log: {log.read_text(errors='replace')[-3000:]}") from None
         finally:

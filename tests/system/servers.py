@@ -4,7 +4,7 @@ import harness
 import postfix
 from harness import SENDER
 
-POSTFIX, EXIM = 61001, 61002  # who delivers, as with-packages has them
+POSTFIX, EXIM = 61001, 61002  # who delivers, as own-mailers has them
 
 def read_if_there(path):
     return path.read_text(errors="backslashreplace") if path.exists() else ""

@@ -400,5 +400,19 @@ def test_a_first_look_needs_no_file():
     harness.equal(len(os.listdir(place / "new")), 1)
 
 
+def test_quickstart_names_what_holds_its_port():
+    harness.need("socat", "swaks")
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        done = harness.run(harness.HERE.parent.parent / "contrib/quickstart", "--once", patience=600,
+                           env=harness.environment(POSTERN_PORT=str(port)))
+    harness.equal(done.returncode, 1)
+    harness.contains(done.stdout, f"port {port} of 127.0.0.1 is in use by process {os.getpid()} ")
+    harness.contains(done.stdout, f"end it (kill {os.getpid()}), or choose another port: POSTERN_PORT={port + 1} ")
+    assert "Building" not in done.stdout, "it builds before it looks"
+
+
 if __name__ == "__main__":
     harness.main()

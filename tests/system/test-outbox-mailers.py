@@ -12,7 +12,7 @@ import postfix
 from harness import DOMAIN, HERE, Listener, Site
 from outbox import Outbox, program, report
 
-UID = 61004  # of nobody known to with-packages
+UID = 61004  # of nobody known to own-mailers
 ADDRESS = f"joe@{DOMAIN}"
 
 

@@ -453,7 +453,7 @@ def test_follow_goes_on_in_the_next_file():
 def hostile():
     rng = random.Random(7)
     head = '{"time":"%s","event":"session","level":"info","pid":1,'
-    now = datetime.datetime.utcnow().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     for helo in (r"\u001b]0;owned\u0007", r"\u001b[2J", r"\r\n\r\nStatus Ready", r"\u202e", r"\u0085",
                  "x" * 1500):
         yield (head % now + f'"peer":"192.0.2.1","helo":"{helo}","end":"{helo}","tls":"{helo}",'
