@@ -189,7 +189,7 @@ static void build(struct connection *c)
 	maildir_host(&host,
 		span_of(c->config.session.hostname ? c->config.session.hostname : ""));
 	policy_init(&c->policy, &c->config.session);
-	confine_init(&c->confine, &c->dirs, c->logins);
+	confine_init(&c->confine, &c->dirs, c->logins, &c->log);
 	maildir_init(&c->maildir, &c->config.recipients, c->host);
 	c->stages[n++] = &c->policy.stage;
 	if (c->config.sandbox && !c->dirs.loaded)

@@ -65,7 +65,7 @@ int connection_failed(
 	struct connection *c, const char *what, const char *value, int error);
 
 /* `what` and `value` where the sandbox cannot be entered. */
-#define CONNECTION_SANDBOX "sandbox", "(sandbox = no does without)"
+#define CONNECTION_SANDBOX "sandbox", SANDBOX_CURE
 
 /*
  * Serves the client on descriptors 0 and 1 to its end, or says why not. The exit status. `peer` is who that is,

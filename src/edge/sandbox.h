@@ -25,6 +25,9 @@ void sandbox_dirs_put(const char **list, size_t *n, const char *dir);
 /* Lets `to` use what `from` may use. */
 void sandbox_dirs_add(struct sandbox_dirs *to, const struct sandbox_dirs *from);
 
+/* In the record of a stage that cannot be entered. */
+#define SANDBOX_CURE "(sandbox = no does without)"
+
 struct sandbox_report {
 	int landlock; /* the kernel's ABI; 0 when it has none that serves */
 };
