@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -28,7 +29,6 @@
 
 /* The ABI of Landlock that denies it: any that serves, or a later one. */
 #define LANDLOCK 2
-#define LANDLOCK_NET 4
 #define LANDLOCK_SCOPE 6
 
 enum stage {
@@ -45,6 +45,7 @@ struct yard {
 	int dir; /* base */
 	int program; /* a file with code */
 	int tcp; /* a socket that is not connected */
+	int connected; /* the client's, over the loopback interface */
 	int log; /* a datagram socket outside, with a name */
 	struct sockaddr_un log_name;
 	int ends[2]; /* a connection */
@@ -196,6 +197,25 @@ static inline void yard_log(struct yard *y)
 	REQUIRE(bind(y->log, (struct sockaddr *)&y->log_name, sizeof(y->log_name)) == 0);
 }
 
+/* A connection like a client's, of which only one end is kept. */
+static inline void yard_client(struct yard *y)
+{
+	struct sockaddr_in here = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof(here);
+	int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	REQUIRE(bind(listening, (struct sockaddr *)&here, n) == 0);
+	REQUIRE(listen(listening, 1) == 0);
+	REQUIRE(getsockname(listening, (struct sockaddr *)&here, &n) == 0);
+	REQUIRE(connect(client, (struct sockaddr *)&here, n) == 0);
+	y->connected = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+	REQUIRE(y->connected >= 0);
+	close(listening);
+	close(client);
+}
+
 static inline void yard_init(struct yard *y)
 {
 	static const char *const dirs[] = { "mail", "mail/a", "mail/a/tmp", "mail/a/new",
@@ -224,6 +244,7 @@ static inline void yard_init(struct yard *y)
 	REQUIRE(y->dir >= 0 && y->program >= 0 && y->tcp >= 0);
 	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, y->ends) == 0);
 	yard_log(y);
+	yard_client(y);
 }
 
 static inline int yard_remove(
@@ -241,6 +262,7 @@ static inline void yard_done(struct yard *y)
 	close(y->dir);
 	close(y->program);
 	close(y->tcp);
+	close(y->connected);
 	close(y->log);
 	close(y->ends[0]);
 	close(y->ends[1]);
