@@ -19,12 +19,30 @@
 
 #define NAME_MAX_OCTETS 256 /* a DNS name has 253 */
 
+/* GnuTLS initialises itself when it is loaded; where that has failed, whatever it is asked fails. */
+static int check_library(struct tls_fault *fault)
+{
+	int r = gnutls_global_init();
+
+	if (r == GNUTLS_E_MEMORY_ERROR)
+		return -ENOMEM;
+	if (r < 0)
+		return tls_fault_set(fault,
+			"tls: GnuTLS does not work on this host (%s): neither "
+			"certificate nor key was read; certtool --version says more",
+			gnutls_strerror(r));
+	return 0;
+}
+
 int tls_credentials_priority(
 	const char *priority, gnutls_priority_t *ret, struct tls_fault *ret_fault)
 {
 	const char *at = NULL;
-	int r = gnutls_priority_init(ret, priority, &at);
+	int r = check_library(ret_fault);
 
+	if (r < 0)
+		return r;
+	r = gnutls_priority_init(ret, priority, &at);
 	if (r == GNUTLS_E_MEMORY_ERROR)
 		return -ENOMEM;
 	if (r == GNUTLS_E_NO_PRIORITIES_WERE_SET || (r < 0 && !*priority))
@@ -186,10 +204,14 @@ static int load_parts(const struct tls_settings *settings,
 	const struct tls_report *report, struct tls_credentials *c)
 {
 	struct tls_fault fault;
-	int r = forgive(
-		tls_credentials_priority(settings->priority, &c->priority, &fault),
-		&fault, report);
+	int r = check_library(&fault);
 
+	if (r == -EINVAL)
+		tls_fault_report(&fault, report);
+	if (r < 0)
+		return r;
+	r = forgive(tls_credentials_priority(settings->priority, &c->priority, &fault),
+		&fault, report);
 	if (r == 0)
 		r = load_pairs(settings, report, c);
 	if (r == 0 && settings->tickets)
