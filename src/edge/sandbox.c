@@ -62,9 +62,16 @@ int sandbox_user(const char *user)
 	if (setgroups(1, &a.gid) < 0 || setresgid(a.gid, a.gid, a.gid) < 0 ||
 		setresuid(a.uid, a.uid, a.uid) < 0)
 		return -errno;
+	/* the kernel has put fs.suid_dumpable in its place */
+	sandbox_hide();
 	if (!is_user(&a) || can_return(&a))
 		return -EPERM;
 	return 0;
+}
+
+void sandbox_hide(void)
+{
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 /*

@@ -39,6 +39,12 @@ struct sandbox_report {
 int sandbox_user(const char *user);
 
 /*
+ * From here on the process leaves no core file, which would have keys, secrets and mail in it, and no other
+ * process of its user can read its memory. Lasts until another program is executed.
+ */
+void sandbox_hide(void);
+
+/*
  * Stage A: no_new_privs, no capabilities but what delivery as root needs, Landlock (ABI 2 and
  * later; otherwise counted as absent), seccomp. Libraries
  * and dirs.read may be read, dirs.write written below; nothing may be executed as a program; a new

@@ -4,9 +4,13 @@ process with a key leaves a core file."""
 
 import ctypes
 import os
+import resource
+import signal
+import socket
 
 import harness
 from harness import SENDER, Site
+from listening import Listening, acceptor, connections
 
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
 LAYERS_MAX = 16  # rulesets that the kernel puts one upon another
@@ -83,6 +87,139 @@ def test_without_its_first_stage_no_session_begins(why, start):
     client.expect_end()
     client.wait()
     one_error(place, why)
+
+
+# Memory
+
+NOBODY = 65534
+AS_NOBODY = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+
+
+def is_hidden(pid):
+    """The kernel gives the files of a process that must not be dumped to root."""
+    found = os.stat(f"/proc/{pid}/maps").st_uid
+    assert found in (0, NOBODY), found
+    return found == 0
+
+
+def core_here(place):
+    """Let processes started from now on leave a core file in the place, and say which name those have."""
+    pattern = open("/proc/sys/kernel/core_pattern", encoding="ascii").read().strip()
+    place.dir.chmod(0o777)
+    return None if pattern[0] in "|/@" else pattern.split("%")[0]
+
+
+def crash(place, pid, core):
+    os.kill(pid, signal.SIGSEGV)
+    harness.eventually(lambda: not os.path.exists(f"/proc/{pid}") or is_dead(pid), "the process is gone")
+    if core:
+        harness.equal([p.name for p in place.dir.glob(core + "*")], [])
+
+
+def is_dead(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        return stat.read().rpartition(")")[2].split()[0] == "Z"
+
+
+def nobodys(place):
+    """All of a site becomes that user's."""
+    harness.need_root("processes of another user")
+    place.pair = harness.pair().copy_to(place.dir)
+    for path in (place.root, place.pair.certificate, place.pair.key):
+        os.chown(path, NOBODY, NOBODY)
+    return place.set(tls="on", pair=place.pair, auth="off")
+
+
+def dumping(place):
+    return {"cwd": place.dir, "preexec_fn":
+            lambda: resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)}
+
+
+@harness.table(before=False, inside=True)
+def test_a_connection_leaves_no_core_file(tls):
+    place = nobodys(Site())
+    core = core_here(place)
+    client = place.connect(**AS_NOBODY, **dumping(place))
+    client.ehlo()
+    if tls:
+        client.starttls()
+        client.ehlo()
+    assert is_hidden(client.process.pid)
+    crash(place, client.process.pid, core)
+
+
+def nobodys_listener(**settings):
+    here = nobodys(Listening(**settings))
+    core = core_here(here)
+    os.chown(here.dir, NOBODY, NOBODY)
+    return here, core
+
+
+ROLES = {
+    "listener": lambda here: here.process.pid,
+    "acceptor": acceptor,
+    "connection": lambda here: connections(here)[0],
+}
+
+
+@harness.table_of({f"{role} {how}": (role, settings) for role in ROLES for how, settings in {
+    "from the start": {}, "after a change of user": {"user": "nobody"}}.items()})
+def test_no_process_of_a_listener_leaves_a_core_file(role, settings):
+    here, core = nobodys_listener(**settings)
+    here.listen(options=dumping(here) if settings else {**AS_NOBODY, **dumping(here)})
+    client = here.client()
+    client.ehlo()
+    client.starttls()
+    pid = ROLES[role](here)
+    assert is_hidden(pid), pid
+    crash(here, pid, core)
+
+
+def test_the_program_that_checks_a_key_is_hidden():
+    """It reads the key, too."""
+    place = nobodys(Site())
+    os.unlink(place.pair.key)
+    os.mkfifo(place.pair.key)
+    harness.need("strace")
+    done = harness.run("strace", "-e", "trace=prctl,openat", *place.command(), "--check")
+    text = done.stdout
+    assert "PR_SET_DUMPABLE, SUID_DUMP_DISABLE" in text, text
+    assert text.index("PR_SET_DUMPABLE") < text.index(str(place.settings_file) + '", O_'), text
+
+
+# GnuTLS
+
+
+def without_chance():
+    harness.need("strace")
+    return ("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=getrandom",
+            "-e", "inject=getrandom:error=EIO:when=1+")
+
+
+def check_fault(text):
+    harness.contains(text, "GnuTLS does not work on this host (Failed to acquire random data.)")
+    assert "holds no" not in text and "tls-certificate" not in text, text
+
+
+def test_no_certificate_is_blamed_for_gnutls():
+    """GnuTLS initialises itself, and needs random data for that."""
+    place = Site(tls="on", pair=harness.pair())
+    client = place.connect(wrap=without_chance())
+    client.ehlo()
+    client.say("STARTTLS", 454, "4.7.0")
+    client.quit()
+    check_fault(place.session()["tls_fault"])
+
+
+def test_nor_is_it_when_settings_are_checked():
+    place = Site(tls="on", pair=harness.pair())
+    with socket.socket(socket.AF_UNIX) as no_file:
+        no_file.bind(str(place.dir / "socket"))
+    harness.mount("--bind", place.dir / "socket", "/dev/urandom")  # open() fails: outside the sandbox it must, too
+    harness.at_end(harness.run, "umount", "-l", "/dev/urandom")
+    done = harness.run(*without_chance(), *place.command(), "--check")
+    harness.equal(done.returncode, 78)
+    check_fault(done.stdout)
 
 
 if __name__ == "__main__":
