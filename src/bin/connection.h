@@ -31,6 +31,8 @@ struct connection {
 	struct sandbox_dirs dirs;
 	char host[TX_FILE_MAX];
 	char modules[MODULE_PATH_MAX];
+	struct tls_opened opened[TLS_OPENED_MAX];
+	int n_files; /* descriptors from there on do not reach the client's process; 0: all do */
 	const struct warm *warm; /* NULL: we were started for this connection alone */
 	int root;
 	const char

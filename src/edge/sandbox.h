@@ -7,13 +7,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Certificates and keys (TLS_PAIR_MAX of each), tickets, modules. */
-#define SANDBOX_DIRS 40
+#define SANDBOX_DIRS 4 /* mail-root, traces, the outbox; modules */
 
 struct sandbox_dirs {
 	const char *write[SANDBOX_DIRS]; /* mail-root, the outbox */
 	size_t n_write;
-	const char *read[SANDBOX_DIRS]; /* credentials and modules */
+	const char *read[SANDBOX_DIRS]; /* modules */
 	size_t n_read;
 	bool tls; /* GnuTLS may be loaded: it reads the system's policy */
 	bool loaded; /* all that is to be loaded is: no library is read */

@@ -4,9 +4,11 @@ process with a key leaves a core file."""
 
 import ctypes
 import os
+import re
 import resource
 import signal
 import socket
+from pathlib import Path
 
 import harness
 from harness import SENDER, Site
@@ -87,6 +89,99 @@ def test_without_its_first_stage_no_session_begins(why, start):
     client.expect_end()
     client.wait()
     one_error(place, why)
+
+
+# Credentials
+
+
+def lets_encrypt(folder):
+    """A pair as certbot keeps it: links into a folder beside; the new pair there, and how to switch to it."""
+    live, archive = folder / "live", folder / "archive"
+    for path in (live, archive):
+        path.mkdir()
+    for n, pair in enumerate((harness.pair(), harness.pair(serial=2)), 1):
+        (archive / f"{n}.crt").write_bytes(pair.certificate.read_bytes())
+        (archive / f"{n}.key").write_bytes(pair.key.read_bytes())
+        (archive / f"{n}.key").chmod(0o600)
+
+    def switch(n):
+        for end in ("crt", "key"):
+            (live / "fresh").symlink_to(f"../archive/{n}.{end}")
+            (live / "fresh").rename(live / f"tls.{end}")
+
+    switch(1)
+    return harness.Pair(live / "tls.crt", live / "tls.key"), switch
+
+
+def der_of(client):
+    client.ehlo()
+    client.starttls()
+    der = client.socket.getpeercert(binary_form=True)
+    client.ehlo()
+    client.envelope()
+    client.quit()
+    return der
+
+
+def test_credentials_may_be_links():
+    place = Site()
+    pair, _ = lets_encrypt(place.dir)
+    place.set(tls="on", pair=pair)
+    harness.equal(der_of(place.connect()), harness.pair().der())
+
+
+@harness.table(by_links=True, by_name=False)
+def test_credentials_may_be_replaced_while_a_client_waits(links):
+    """It gets those of its beginning, the next client the new ones."""
+    place = Site()
+    if links:
+        pair, switch = lets_encrypt(place.dir)
+    else:
+        pair = harness.pair().copy_to(place.dir)
+
+        def switch(_):
+            for name in ("certificate", "key"):
+                fresh = place.dir / "fresh"
+                fresh.write_bytes(getattr(harness.pair(serial=2), name).read_bytes())
+                fresh.rename(getattr(pair, name))
+
+    place.set(tls="on", pair=pair)
+    client = place.connect()
+    client.ehlo()
+    switch(2)
+    harness.equal(der_of(client), harness.pair().der())
+    harness.equal(der_of(place.connect()), harness.pair(serial=2).der())
+
+
+def rules_of(place, **options):
+    """What is named to Landlock, in a session with TLS and a message."""
+    harness.need("strace")
+    trace = place.dir / "trace"
+    client = place.connect(wrap=("strace", "-f", "-qq", "-y", "-s", "200", "-o", trace, "-e",
+                                 "trace=landlock_add_rule"), **options)
+    client.ehlo()
+    client.starttls()
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    return {Path(p) for p in re.findall(r"parent_fd=\d+<([^>]*)>", trace.read_text())}
+
+
+def test_no_rule_is_about_credentials():
+    """Beside them there may be secrets of others: /etc/shadow beside /etc/tls.key."""
+    place = Site()
+    folder = place.dir / "etc"
+    folder.mkdir()
+    (folder / "tickets").write_bytes(os.urandom(64))
+    (folder / "tickets").chmod(0o600)
+    pair = harness.pair().copy_to(folder)
+    place.set(tls="on", pair=pair, tls_tickets=folder / "tickets", tls_client_ca=harness.pair().certificate)
+    named = rules_of(place)
+    assert place.root in named, named
+    outside = [p for p in named if p != place.root and not str(p).startswith(("/usr", "/lib", "/etc/ld.so.cache"))
+               and not str(p).startswith(str(harness.build)) and p not in map(Path, (
+                   "/etc/gnutls", "/etc/crypto-policies"))]
+    harness.equal(outside, [])
 
 
 # Memory

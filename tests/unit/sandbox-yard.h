@@ -1,4 +1,4 @@
-/* A mail root, credentials and the world outside, and attempts made inside the sandbox. */
+/* A mail root, modules and the world outside, and attempts made inside the sandbox. */
 #pragma once
 
 #include <errno.h>
@@ -38,9 +38,9 @@ enum stage {
 
 struct yard {
 	char base
-		[YARD_PATH]; /* with mail/{a,b}/{tmp,new,cur}, credentials/key, outside/file */
+		[YARD_PATH]; /* with mail/{a,b}/{tmp,new,cur}, modules/module, outside/file */
 	char mail[YARD_PATH];
-	char credentials[YARD_PATH];
+	char modules[YARD_PATH];
 	struct sandbox_dirs dirs;
 	int dir; /* base */
 	int program; /* a file with code */
@@ -220,23 +220,23 @@ static inline void yard_init(struct yard *y)
 {
 	static const char *const dirs[] = { "mail", "mail/a", "mail/a/tmp", "mail/a/new",
 		"mail/a/cur", "mail/b", "mail/b/tmp", "mail/b/new", "mail/b/cur",
-		"credentials", "outside", "outside/dir" };
+		"modules", "outside", "outside/dir" };
 	const char *tmp = getenv("TMPDIR");
 
 	*y = (struct yard){ .parent = getpid() };
 	snprintf(y->base, 80, "%s/sandbox.XXXXXX", tmp ? tmp : "/tmp");
 	REQUIRE(mkdtemp(y->base) != NULL);
 	snprintf(y->mail, YARD_PATH, "%.80s/mail", y->base);
-	snprintf(y->credentials, YARD_PATH, "%.80s/credentials", y->base);
+	snprintf(y->modules, YARD_PATH, "%.80s/modules", y->base);
 	y->dir = open(y->base, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	for (size_t i = 0; i < TEST_COUNT(dirs); i++)
 		REQUIRE(mkdirat(y->dir, dirs[i], 0700) == 0);
-	yard_file(y, "credentials/key");
+	yard_file(y, "modules/module");
 	yard_file(y, "outside/file");
 	yard_file(y, "mail/a/new/old");
 	y->dirs = (struct sandbox_dirs){ .write = { y->mail },
 		.n_write = 1,
-		.read = { y->credentials },
+		.read = { y->modules },
 		.n_read = 1,
 		.tls = true };
 	y->program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
