@@ -36,6 +36,7 @@ static struct connection *prepare(const struct acceptor_task *task, enum listen_
 	for (size_t i = 0; i < OPTIONS_OF_KIND_MAX && overrides[kind][i]; i++)
 		o->overrides[o->n_overrides++] = overrides[kind][i];
 	c->warm = task->warm;
+	c->n_files = task->from;
 	memcpy(c->modules, task->modules, strlen(task->modules) + 1);
 	connection_prepare(c);
 	return c;

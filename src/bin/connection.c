@@ -4,7 +4,7 @@
  */
 #include "bin/connection.h"
 #include <errno.h>
-#include <libgen.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -30,42 +30,45 @@ bool connection_settings(
 	return admit_prepare(&c->config);
 }
 
-/* The directory of a file, for the sandbox: a rule on the file itself would not outlive a
- * rename. */
-static void add_dir_of(struct sandbox_dirs *dirs, const char *file)
+/* A link is followed now: where it leads then is outside the sandbox, whatever it was. */
+static void open_credential(struct connection *c, const char *path)
 {
-	char *copy = strdup(file);
+	struct tls_settings *tls = &c->config.tls;
+	int fd;
 
-	/* the name lives as long as the process, and SANDBOX_DIRS is room for all */
-	if (copy)
-		sandbox_dirs_put(dirs->read, &dirs->n_read, dirname(copy));
+	for (size_t i = 0; i < tls->n_opened; i++)
+		if (strcmp(tls->opened[i].path, path) == 0)
+			return;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		fd = -errno;
+	if (c->n_files && fd >= c->n_files) {
+		close(fd);
+		fd = -EMFILE;
+	}
+	c->opened[tls->n_opened++] = (struct tls_opened){ path, fd };
 }
 
-_Static_assert(2 * TLS_PAIR_MAX + 3 <= SANDBOX_DIRS,
-	"certificates, keys, tickets, authorities, modules");
-
-static void list_credentials(const struct connection *c, struct sandbox_dirs *dirs)
+/* They are read when TLS is first needed. */
+static void open_credentials(struct connection *c)
 {
-	const struct tls_settings *tls = &c->config.tls;
+	struct tls_settings *tls = &c->config.tls;
 
+	tls->opened = c->opened;
 	for (size_t i = 0; i < tls->n_pairs; i++) {
-		add_dir_of(dirs, tls->pairs[i].certificate);
-		add_dir_of(dirs, tls->pairs[i].key);
+		open_credential(c, tls->pairs[i].certificate);
+		open_credential(c, tls->pairs[i].key);
 	}
 	if (tls->tickets)
-		add_dir_of(dirs, tls->tickets);
+		open_credential(c, tls->tickets);
 	if (tls->client_ca)
-		add_dir_of(dirs, tls->client_ca);
+		open_credential(c, tls->client_ca);
 }
 
-/* Who has a priority string of its own cannot use what a listener has loaded. */
 static bool may_load_credentials(const struct connection *c)
 {
-	bool may = !c->warm || !warm_fits(c->warm, &c->config.tls);
-
-	for (size_t i = 0; i < c->config.clients.n_rules && !may; i++)
-		may = c->config.clients.rules[i].priority.n > 0;
-	return may && config_may_use_tls(&c->config);
+	return config_may_use_tls(&c->config) &&
+	       !(c->warm && warm_fits(c->warm, &c->config.tls));
 }
 
 static void list_dirs(struct connection *c)
@@ -80,8 +83,6 @@ static void list_dirs(struct connection *c)
 	if (!dirs->loaded)
 		sandbox_dirs_put(dirs->read, &dirs->n_read, c->modules);
 	dirs->tls = config_may_use_tls(&c->config);
-	if (may_load_credentials(c))
-		list_credentials(c, dirs);
 }
 
 /* Where modules are: any client may send an address that needs one. */
@@ -137,6 +138,8 @@ static int open_all(struct connection *c)
 	open_outbox(c);
 	log_prepare(&c->log);
 	list_dirs(c);
+	if (c->config.sandbox && may_load_credentials(c))
+		open_credentials(c);
 	return 0;
 }
 
@@ -189,7 +192,7 @@ static void build(struct connection *c)
 	maildir_host(&host,
 		span_of(c->config.session.hostname ? c->config.session.hostname : ""));
 	policy_init(&c->policy, &c->config.session);
-	confine_init(&c->confine, &c->dirs, c->logins);
+	confine_init(&c->confine, &c->dirs, c->logins, &c->log);
 	maildir_init(&c->maildir, &c->config.recipients, c->host);
 	c->stages[n++] = &c->policy.stage;
 	if (c->config.sandbox && !c->dirs.loaded)

@@ -31,6 +31,8 @@ struct connection {
 	struct sandbox_dirs dirs;
 	char host[TX_FILE_MAX];
 	char modules[MODULE_PATH_MAX];
+	struct tls_opened opened[TLS_OPENED_MAX];
+	int n_files; /* descriptors from there on do not reach the client's process; 0: all do */
 	const struct warm *warm; /* NULL: we were started for this connection alone */
 	int root;
 	const char
@@ -65,7 +67,7 @@ int connection_failed(
 	struct connection *c, const char *what, const char *value, int error);
 
 /* `what` and `value` where the sandbox cannot be entered. */
-#define CONNECTION_SANDBOX "sandbox", "(sandbox = no does without)"
+#define CONNECTION_SANDBOX "sandbox", SANDBOX_CURE
 
 /*
  * Serves the client on descriptors 0 and 1 to its end, or says why not. The exit status. `peer` is who that is,

@@ -7,6 +7,7 @@
 #include "bin/check.h"
 #include "bin/connection.h"
 #include "bin/listen.h"
+#include "edge/sandbox.h"
 
 static void put_stderr(void *ctx, const char *fault)
 {
@@ -65,6 +66,7 @@ int main(int argc, char **argv)
 {
 	struct connection *c = malloc(sizeof(*c));
 
+	sandbox_hide();
 	if (!c)
 		return fail_without_memory(argc, argv);
 	memset(c, 0, offsetof(struct connection, session));

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 #include "edge/module.h"
 #include "smtp/status.h"
 
@@ -49,33 +50,62 @@ static void note_fault(void *ctx, const char *text)
 	v->fault[sizeof(v->fault) - 1] = '\0';
 }
 
-/* Loads module and credentials, once. False when TLS is unusable. */
-static bool get_tls(struct serve *v)
+/* What a listener has loaded is this process's own since it was forked: it may change the copy. */
+static bool use_warm(struct serve *v)
+{
+	const struct tls_report report = { .ctx = v, .fault = note_fault };
+	const struct tls_settings *tls = &v->config->tls;
+	struct tls_credentials *credentials = v->warm->credentials;
+
+	v->api = v->warm->api;
+	snprintf(v->fault, sizeof(v->fault), "%s", v->warm->fault);
+	if (!warm_has_priority(v->warm, tls)) {
+		int r = v->api->prioritize(credentials, tls->priority, &report);
+		if (r == -ENOMEM)
+			note_fault(v, "out of memory");
+		if (r < 0)
+			return false;
+	}
+	v->credentials = credentials;
+	return true;
+}
+
+/* They are in memory now, or cannot be used. */
+static void close_opened(struct tls_settings *tls)
+{
+	for (size_t i = 0; i < tls->n_opened; i++)
+		if (tls->opened[i].fd >= 0)
+			close(tls->opened[i].fd);
+	tls->n_opened = 0;
+}
+
+static void load_tls(struct serve *v)
 {
 	const struct tls_report report = { .ctx = v, .fault = note_fault };
 	const char *error;
 
-	if (v->credentials)
-		return true;
-	if (v->warm && warm_fits(v->warm, &v->config->tls)) {
-		v->tls_tried = true;
-		v->api = v->warm->api;
-		v->credentials = v->warm->credentials;
-		session_tls_fault(v->session, v->warm->fault);
-		return true;
-	}
-	v->tls_tried = true;
-	if (v->warm && warm_failed(v->warm, &v->config->tls)) {
-		session_tls_fault(v->session, v->warm->fault);
-		return false;
-	}
-	v->fault[0] = '\0';
 	if (!v->api)
 		v->api = module_load(v->modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
 	if (!v->api)
 		note_fault(v, error);
 	else if (v->api->load(&v->config->tls, &report, &v->credentials) < 0)
 		note_fault(v, "out of memory");
+	close_opened(&v->config->tls);
+}
+
+/* Gets module and credentials, once. False when TLS is unusable. */
+static bool get_tls(struct serve *v)
+{
+	if (v->credentials)
+		return true;
+	v->tls_tried = true;
+	v->fault[0] = '\0';
+	if (v->warm && warm_fits(v->warm, &v->config->tls))
+		use_warm(v);
+	else if (v->warm && warm_failed(v->warm, &v->config->tls))
+		snprintf(v->fault, sizeof(v->fault), "%s", v->warm->fault);
+	else
+		load_tls(v);
 	session_tls_fault(v->session, v->fault);
 	return v->credentials;
 }

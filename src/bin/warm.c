@@ -184,10 +184,10 @@ static bool is_same(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+/* But for the priority string. */
 static bool are_same(const struct tls_settings *ours, const struct tls_settings *settings)
 {
 	if (ours->n_pairs != settings->n_pairs ||
-		!is_same(ours->priority, settings->priority) ||
 		!is_same(ours->tickets, settings->tickets) ||
 		!is_same(ours->client_ca, settings->client_ca) ||
 		!is_same(ours->hostname, settings->hostname))
@@ -205,9 +205,18 @@ bool warm_fits(const struct warm *w, const struct tls_settings *settings)
 	return w->credentials && are_same(&w->lent->tls, settings);
 }
 
+bool warm_has_priority(const struct warm *w, const struct tls_settings *settings)
+{
+	return is_same(w->lent->tls.priority, settings->priority);
+}
+
 bool warm_failed(const struct warm *w, const struct tls_settings *settings)
 {
-	return warm_tls_fault(w) && (!w->api || are_same(&w->config->tls, settings));
+	const struct tls_settings *ours = &w->config->tls;
+
+	return warm_tls_fault(w) &&
+	       (!w->api || (are_same(ours, settings) &&
+				   is_same(ours->priority, settings->priority)));
 }
 
 const char *warm_tls_fault(const struct warm *w)

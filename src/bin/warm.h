@@ -48,8 +48,11 @@ int warm_up_again(struct warm *w);
 /* True when all modules that the settings may need are loaded. */
 bool warm_is_complete(const struct warm *w);
 
-/* True when a connection with these settings can use what is ready. */
+/* True when a connection with these settings can use what is ready, but for its priority string. */
 bool warm_fits(const struct warm *w, const struct tls_settings *settings);
+
+/* True when that fits, too. */
+bool warm_has_priority(const struct warm *w, const struct tls_settings *settings);
 
 /* True when TLS cannot be used with these settings, for the reason that is in `fault` and has been reported. */
 bool warm_failed(const struct warm *w, const struct tls_settings *settings);

@@ -21,27 +21,30 @@ static socklen_t address_of(const char *path, struct sockaddr_un *ret)
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
 }
 
-int datagram_open(const char *path, unsigned milliseconds)
+int datagram_open(unsigned milliseconds)
 {
 	const struct timeval most = { milliseconds / 1000, milliseconds % 1000 * 1000 };
-	struct sockaddr_un address;
-	socklen_t length = address_of(path, &address);
-	int fd, error;
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int error;
 
-	if (length == 0)
-		return -EINVAL;
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof(most)) == 0 &&
-		connect(fd, (const struct sockaddr *)&address, length) == 0)
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof(most)) == 0)
 		return fd;
 	error = -errno;
 	close(fd);
 	return error;
 }
 
-int datagram_send(int fd, struct span text)
+int datagram_send(int fd, const char *path, struct span text)
 {
-	return send(fd, text.p, text.n, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	struct sockaddr_un address;
+	socklen_t length = address_of(path, &address);
+
+	if (length == 0)
+		return -EINVAL;
+	if (sendto(fd, text.p, text.n, MSG_NOSIGNAL, (const struct sockaddr *)&address,
+		    length) < 0)
+		return -errno;
+	return 0;
 }

@@ -4,10 +4,10 @@
 #include "base/span.h"
 
 /*
- * A socket that is connected to the one at `path`, or to "@name", which is in no file system. Sending waits for
- * `milliseconds` at most. A descriptor, or -errno.
+ * A socket that is not connected: the sandbox allows no connect(), by which the client's own socket could be
+ * pointed elsewhere. Sending waits for `milliseconds` at most. A descriptor, or -errno.
  */
-int datagram_open(const char *path, unsigned milliseconds);
+int datagram_open(unsigned milliseconds);
 
-/* 0 or -errno. */
-int datagram_send(int fd, struct span text);
+/* To the socket at `path`, or at "@name", which is in no file system. 0 or -errno. */
+int datagram_send(int fd, const char *path, struct span text);

@@ -8,7 +8,6 @@
 
 enum landlock_access {
 	LANDLOCK_READ, /* files */
-	LANDLOCK_LIST, /* files, and directories themselves */
 	LANDLOCK_KEEP, /* make, write, link, rename and remove files and directories */
 };
 

@@ -3,7 +3,6 @@
  * caller's timer: a write that is interrupted is given up.
  */
 #include "edge/log-sinks.h"
-#include <errno.h>
 #include <unistd.h>
 #include "edge/datagram.h"
 #include "smtp/record-text.h"
@@ -34,15 +33,7 @@ static void write_syslog(struct log *l, const struct record *r, struct buf *b)
 	record_put_line(b, r);
 	if (b->overflow)
 		return;
-	switch (datagram_send(l->fd, buf_span(b))) {
-	case 0:
-	case -EAGAIN:
-		return;
-	default: /* the daemon was started anew */
-		close(l->fd);
-		l->fd = datagram_open(LOG_SYSLOG_SOCKET, LOG_STUCK);
-		datagram_send(l->fd, buf_span(b));
-	}
+	datagram_send(l->fd, LOG_SYSLOG_SOCKET, buf_span(b));
 }
 
 /* After a piece of a line the next one begins with a line end: whoever reads skips the piece alone. */

@@ -304,7 +304,7 @@ void log_prepare(struct log *l)
 	if (l->sink == LOG_JSON && l->fd < 0)
 		open_file(l);
 	if (l->sink == LOG_SYSLOG_LINES && l->fd < 0)
-		l->fd = datagram_open(LOG_SYSLOG_SOCKET, LOG_STUCK);
+		l->fd = datagram_open(LOG_STUCK);
 }
 
 static void open_journal(struct log *l)

@@ -5,7 +5,6 @@
 #include "edge/logins.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include "edge/module.h"
 #include "edge/secret.h"
 #include "proto/senders.h"
@@ -269,8 +268,6 @@ struct logins *logins_new(struct config *c, const struct sasl_api *api,
 
 	if (c->session.auth == AUTH_OFF || !config_may_use_tls(c))
 		return NULL;
-	/* no core file has a password in it, and no other process of our user looks */
-	prctl(PR_SET_DUMPABLE, 0);
 	l = calloc(1, sizeof(*l));
 	if (!l)
 		return NULL;

@@ -22,11 +22,11 @@ bool notify_is_news(const struct notify *n, const char *text)
 
 void notify_send(const struct notify *n, struct span lines)
 {
-	int fd = n->socket ? datagram_open(n->socket, PATIENCE) : -1;
+	int fd = n->socket ? datagram_open(PATIENCE) : -1;
 
 	if (fd < 0)
 		return;
-	datagram_send(fd, lines);
+	datagram_send(fd, n->socket, lines);
 	close(fd);
 }
 

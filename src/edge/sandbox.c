@@ -62,17 +62,24 @@ int sandbox_user(const char *user)
 	if (setgroups(1, &a.gid) < 0 || setresgid(a.gid, a.gid, a.gid) < 0 ||
 		setresuid(a.uid, a.uid, a.uid) < 0)
 		return -errno;
+	/* the kernel has put fs.suid_dumpable in its place */
+	sandbox_hide();
 	if (!is_user(&a) || can_return(&a))
 		return -EPERM;
 	return 0;
 }
 
+void sandbox_hide(void)
+{
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 /*
  * A directory that cannot be opened for reading stays shut; none can be made out of it.
  */
-static int allow_read(struct landlock *l, const char *path, enum landlock_access access)
+static int allow_read(struct landlock *l, const char *path)
 {
-	int r = landlock_allow(l, path, access);
+	int r = landlock_allow(l, path, LANDLOCK_READ);
 
 	return r == -ENOENT || r == -EACCES || r == -ENOTDIR ? 0 : r;
 }
@@ -133,7 +140,7 @@ static int allow_search_path(struct landlock *l, void *program)
 		return -ELIBACC;
 	for (unsigned i = 0; r == 0 && i < size.dls_cnt; i++)
 		if (!is_within_another(path, i))
-			r = allow_read(l, path->dls_serpath[i].dls_name, LANDLOCK_READ);
+			r = allow_read(l, path->dls_serpath[i].dls_name);
 	return r;
 }
 
@@ -142,7 +149,7 @@ static int allow_files(struct landlock *l, const char *const *files)
 	int r = 0;
 
 	for (; *files && r == 0; files++)
-		r = allow_read(l, *files, LANDLOCK_READ);
+		r = allow_read(l, *files);
 	return r;
 }
 
@@ -165,7 +172,7 @@ static int allow_reads(struct landlock *l, const struct sandbox_dirs *dirs)
 	if (r == 0 && dirs->tls && !dirs->loaded)
 		r = allow_files(l, tls_files);
 	for (size_t i = 0; r == 0 && i < dirs->n_read; i++)
-		r = allow_read(l, dirs->read[i], LANDLOCK_LIST);
+		r = allow_read(l, dirs->read[i]);
 	return r;
 }
 

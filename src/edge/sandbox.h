@@ -7,13 +7,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Certificates and keys (TLS_PAIR_MAX of each), tickets, modules. */
-#define SANDBOX_DIRS 40
+#define SANDBOX_DIRS 4 /* mail-root, traces, the outbox; modules */
 
 struct sandbox_dirs {
 	const char *write[SANDBOX_DIRS]; /* mail-root, the outbox */
 	size_t n_write;
-	const char *read[SANDBOX_DIRS]; /* credentials and modules */
+	const char *read[SANDBOX_DIRS]; /* modules */
 	size_t n_read;
 	bool tls; /* GnuTLS may be loaded: it reads the system's policy */
 	bool loaded; /* all that is to be loaded is: no library is read */
@@ -25,6 +24,9 @@ void sandbox_dirs_put(const char **list, size_t *n, const char *dir);
 /* Lets `to` use what `from` may use. */
 void sandbox_dirs_add(struct sandbox_dirs *to, const struct sandbox_dirs *from);
 
+/* In the record of a stage that cannot be entered. */
+#define SANDBOX_CURE "(sandbox = no does without)"
+
 struct sandbox_report {
 	int landlock; /* the kernel's ABI; 0 when it has none that serves */
 };
@@ -34,6 +36,12 @@ struct sandbox_report {
  * when the process is that user already. 0, -ENOENT for an unknown name, else -errno.
  */
 int sandbox_user(const char *user);
+
+/*
+ * From here on the process leaves no core file, which would have keys, secrets and mail in it, and no other
+ * process of its user can read its memory. Lasts until another program is executed.
+ */
+void sandbox_hide(void);
 
 /*
  * Stage A: no_new_privs, no capabilities but what delivery as root needs, Landlock (ABI 2 and

@@ -21,13 +21,14 @@ static void count(void *ctx, const char *text)
 	counter->report->fault(counter->report->ctx, text);
 }
 
-static void check_key_mode(const char *path, const struct tls_report *report)
+static void check_key_mode(const struct tls_settings *settings, const char *path,
+	const struct tls_report *report)
 {
 	CLEANUP(tls_file_done) struct tls_file file = { 0 };
 	struct tls_fault fault;
 
 	/* What cannot be read has been said already. */
-	if (tls_file_read(path, &file) < 0 || !tls_file_shared_with_others(&file))
+	if (tls_file_read(settings, path, &file) < 0 || !tls_file_shared_with_others(&file))
 		return;
 	tls_fault_set(&fault,
 		"tls-key %s: is open to everyone; take that away (chmod o-rwx)", path);
@@ -61,7 +62,7 @@ size_t tls_credentials_check(
 	if (r == -ENOMEM)
 		count(&counter, "tls-certificate: not enough memory to load it");
 	for (size_t i = 0; i < settings->n_pairs && i < TLS_PAIR_MAX; i++)
-		check_key_mode(settings->pairs[i].key, &counting);
+		check_key_mode(settings, settings->pairs[i].key, &counting);
 	tls_credentials_free(credentials);
 	return counter.n;
 }

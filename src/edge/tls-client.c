@@ -13,12 +13,13 @@
 
 #define CHAIN_MAX 8 /* certificates of a client that are looked at */
 
-int tls_client_authorities(
-	const char *path, gnutls_x509_trust_list_t *ret, struct tls_fault *ret_fault)
+int tls_client_authorities(const struct tls_settings *settings,
+	gnutls_x509_trust_list_t *ret, struct tls_fault *ret_fault)
 {
+	const char *path = settings->client_ca;
 	CLEANUP(tls_file_done) struct tls_file file = { 0 };
 	gnutls_x509_trust_list_t list;
-	int r = tls_file_read(path, &file);
+	int r = tls_file_read(settings, path, &file);
 
 	if (r < 0)
 		return tls_fault_file(ret_fault, "tls-client-ca", path, r);

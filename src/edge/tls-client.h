@@ -9,8 +9,8 @@
  * Reads the authorities that sign clients' certificates, PEM. 0; -EINVAL with *ret_fault
  * said; -ENOMEM. The list is freed with gnutls_x509_trust_list_deinit(list, 1).
  */
-int tls_client_authorities(
-	const char *path, gnutls_x509_trust_list_t *ret, struct tls_fault *ret_fault);
+int tls_client_authorities(const struct tls_settings *settings,
+	gnutls_x509_trust_list_t *ret, struct tls_fault *ret_fault);
 
 /*
  * The certificate that the client has shown, looked at once for all: to be freed. NULL

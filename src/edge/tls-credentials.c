@@ -19,12 +19,30 @@
 
 #define NAME_MAX_OCTETS 256 /* a DNS name has 253 */
 
+/* GnuTLS initialises itself when it is loaded; where that has failed, whatever it is asked fails. */
+static int check_library(struct tls_fault *fault)
+{
+	int r = gnutls_global_init();
+
+	if (r == GNUTLS_E_MEMORY_ERROR)
+		return -ENOMEM;
+	if (r < 0)
+		return tls_fault_set(fault,
+			"tls: GnuTLS does not work on this host (%s): neither "
+			"certificate nor key was read; certtool --version says more",
+			gnutls_strerror(r));
+	return 0;
+}
+
 int tls_credentials_priority(
 	const char *priority, gnutls_priority_t *ret, struct tls_fault *ret_fault)
 {
 	const char *at = NULL;
-	int r = gnutls_priority_init(ret, priority, &at);
+	int r = check_library(ret_fault);
 
+	if (r < 0)
+		return r;
+	r = gnutls_priority_init(ret, priority, &at);
 	if (r == GNUTLS_E_MEMORY_ERROR)
 		return -ENOMEM;
 	if (r == GNUTLS_E_NO_PRIORITIES_WERE_SET || (r < 0 && !*priority))
@@ -48,11 +66,12 @@ static bool all_zero(const struct tls_file *file)
 	return any == 0;
 }
 
-static int load_tickets(
-	const char *path, struct tls_credentials *c, struct tls_fault *fault)
+static int load_tickets(const struct tls_settings *settings, struct tls_credentials *c,
+	struct tls_fault *fault)
 {
+	const char *path = settings->tickets;
 	CLEANUP(tls_file_done) struct tls_file file = { 0 };
-	int r = tls_file_read(path, &file);
+	int r = tls_file_read(settings, path, &file);
 
 	if (r < 0)
 		return tls_fault_file(fault, "tls-tickets", path, r);
@@ -86,7 +105,8 @@ static int load_pairs(const struct tls_settings *settings,
 	}
 	for (size_t i = 0; i < settings->n_pairs && i < TLS_PAIR_MAX; i++) {
 		struct tls_pair_read *pair = &c->pairs[c->n_pairs];
-		int r = tls_pair_read(&settings->pairs[i], pair, &fault);
+		int r = tls_pair_read(
+			settings, &settings->pairs[i], pair, &fault);
 
 		if (r == -ENOMEM)
 			return r;
@@ -186,17 +206,21 @@ static int load_parts(const struct tls_settings *settings,
 	const struct tls_report *report, struct tls_credentials *c)
 {
 	struct tls_fault fault;
-	int r = forgive(
-		tls_credentials_priority(settings->priority, &c->priority, &fault),
-		&fault, report);
+	int r = check_library(&fault);
 
+	if (r == -EINVAL)
+		tls_fault_report(&fault, report);
+	if (r < 0)
+		return r;
+	r = forgive(tls_credentials_priority(settings->priority, &c->priority, &fault),
+		&fault, report);
 	if (r == 0)
 		r = load_pairs(settings, report, c);
 	if (r == 0 && settings->tickets)
-		r = forgive(load_tickets(settings->tickets, c, &fault), &fault, report);
+		r = forgive(load_tickets(settings, c, &fault), &fault, report);
 	if (r == 0 && settings->client_ca)
 		r = forgive(tls_client_authorities(
-				    settings->client_ca, &c->authorities, &fault),
+				    settings, &c->authorities, &fault),
 			&fault, report);
 	if (r < 0)
 		return r;
@@ -238,6 +262,22 @@ int tls_credentials_load(const struct tls_settings *settings,
 	else
 		*ret = c;
 	return r;
+}
+
+int tls_credentials_prioritize(struct tls_credentials *c, const char *priority,
+	const struct tls_report *report)
+{
+	gnutls_priority_t parsed;
+	struct tls_fault fault;
+	int r = tls_credentials_priority(priority, &parsed, &fault);
+
+	if (r == -EINVAL)
+		tls_fault_report(&fault, report);
+	if (r < 0)
+		return r;
+	gnutls_priority_deinit(c->priority);
+	c->priority = parsed;
+	return 0;
 }
 
 void tls_credentials_free(struct tls_credentials *c)

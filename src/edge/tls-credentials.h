@@ -25,6 +25,8 @@ struct tls_credentials {
 int tls_credentials_load(const struct tls_settings *settings,
 	const struct tls_report *report, struct tls_credentials **ret);
 void tls_credentials_free(struct tls_credentials *credentials);
+int tls_credentials_prioritize(struct tls_credentials *credentials, const char *priority,
+	const struct tls_report *report);
 size_t tls_credentials_check(
 	const struct tls_settings *settings, const struct tls_report *report);
 

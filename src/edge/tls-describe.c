@@ -65,11 +65,12 @@ static void tell(gnutls_x509_crt_t crt, const char *hostname, struct tls_descrip
 }
 
 /* 0, or a negative number: then *ret has nothing but its file. */
-static int read_leaf(const char *path, const char *hostname, struct tls_description *ret)
+static int read_leaf(const struct tls_settings *settings, const char *path,
+	struct tls_description *ret)
 {
 	CLEANUP(tls_file_done) struct tls_file file = { 0 };
 	CLEANUP(cleanup_crt) gnutls_x509_crt_t crt = NULL;
-	int r = tls_file_read(path, &file);
+	int r = tls_file_read(settings, path, &file);
 
 	if (r >= 0)
 		r = gnutls_x509_crt_init(&crt);
@@ -78,7 +79,7 @@ static int read_leaf(const char *path, const char *hostname, struct tls_descript
 			&(gnutls_datum_t){ file.data, (unsigned int)file.n },
 			GNUTLS_X509_FMT_PEM);
 	if (r >= 0)
-		tell(crt, hostname, ret);
+		tell(crt, settings->hostname, ret);
 	return r;
 }
 
@@ -89,7 +90,7 @@ void tls_credentials_describe(const struct tls_settings *settings,
 		struct tls_description description = {
 			.file = settings->pairs[i].certificate,
 		};
-		if (read_leaf(description.file, settings->hostname, &description) >= 0)
+		if (read_leaf(settings, description.file, &description) >= 0)
 			tell_of(ctx, &description);
 	}
 }

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <gnutls/gnutls.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -20,7 +21,9 @@
 static int read_octets(int fd, struct tls_file *file, size_t n)
 {
 	while (file->n < n) {
-		ssize_t r = read(fd, file->data + file->n, n - file->n);
+		/* one that was opened before is read by several processes, and may be read twice */
+		ssize_t r = pread(
+			fd, file->data + file->n, n - file->n, (off_t)file->n);
 
 		if (r < 0 && errno != EINTR)
 			return -errno;
@@ -32,16 +35,13 @@ static int read_octets(int fd, struct tls_file *file, size_t n)
 	return 0;
 }
 
-int tls_file_read(const char *path, struct tls_file *ret)
+static int read_opened(int fd, struct tls_file *ret)
 {
 	CLEANUP(tls_file_done) struct tls_file file = { 0 };
-	OWNED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
 	int r;
 
-	if (credential_is_unset(path))
-		return TLS_FILE_NO_CREDENTIAL;
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
@@ -65,6 +65,22 @@ int tls_file_read(const char *path, struct tls_file *ret)
 	*ret = file;
 	file = (struct tls_file){ 0 };
 	return 0;
+}
+
+int tls_file_read(
+	const struct tls_settings *settings, const char *path, struct tls_file *ret)
+{
+	OWNED_FD int fd = -1;
+
+	if (credential_is_unset(path))
+		return TLS_FILE_NO_CREDENTIAL;
+	for (size_t i = 0; i < settings->n_opened; i++) {
+		const struct tls_opened *o = &settings->opened[i];
+		if (strcmp(o->path, path) == 0)
+			return o->fd < 0 ? o->fd : read_opened(o->fd, ret);
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	return fd < 0 ? -errno : read_opened(fd, ret);
 }
 
 void tls_file_done(struct tls_file *file)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+#include "edge/tls.h"
 
 /*
  * A leaf, a chain and a key are some 10 KiB; a list of all the world's authorities is
@@ -25,8 +26,12 @@ struct tls_file {
 /* systemd has put no file in place (edge/credential.h) */
 #define TLS_FILE_NO_CREDENTIAL (-ENOKEY)
 
-/* 0, or -errno: -EFBIG above TLS_FILE_MAX, -EINVAL for what is not a regular file. */
-int tls_file_read(const char *path, struct tls_file *ret);
+/*
+ * A file of these settings. 0, or -errno: -EFBIG above TLS_FILE_MAX, -EINVAL for what is not a regular file, and
+ * what kept it from being opened before the sandbox was entered.
+ */
+int tls_file_read(
+	const struct tls_settings *settings, const char *path, struct tls_file *ret);
 /* Wipes and frees; takes a zeroed one too. */
 void tls_file_done(struct tls_file *file);
 

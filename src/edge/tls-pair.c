@@ -18,12 +18,12 @@ struct key_id {
 	size_t n;
 };
 
-static int read_chain(
-	const char *path, struct tls_pair_read *pair, struct tls_fault *fault)
+static int read_chain(const struct tls_settings *settings, const char *path,
+	struct tls_pair_read *pair, struct tls_fault *fault)
 {
 	CLEANUP(tls_file_done) struct tls_file file = { 0 };
 	unsigned int n = TLS_CHAIN_MAX;
-	int r = tls_file_read(path, &file);
+	int r = tls_file_read(settings, path, &file);
 
 	if (r < 0)
 		return tls_fault_file(fault, "tls-certificate", path, r);
@@ -53,10 +53,11 @@ static int say_key(struct tls_fault *fault, const char *path, int r)
 		gnutls_strerror(r));
 }
 
-static int read_key(const char *path, struct tls_pair_read *pair, struct tls_fault *fault)
+static int read_key(const struct tls_settings *settings, const char *path,
+	struct tls_pair_read *pair, struct tls_fault *fault)
 {
 	CLEANUP(tls_file_done) struct tls_file file = { 0 };
-	int r = tls_file_read(path, &file);
+	int r = tls_file_read(settings, path, &file);
 
 	if (r < 0)
 		return tls_fault_file(fault, "tls-key", path, r);
@@ -132,15 +133,15 @@ static bool belong_together(const struct tls_pair_read *pair)
 		       : have_same_id(pair);
 }
 
-static int read_once(const struct tls_pair *files, struct tls_pair_read *ret,
-	struct tls_fault *ret_fault)
+static int read_once(const struct tls_settings *settings, const struct tls_pair *files,
+	struct tls_pair_read *ret, struct tls_fault *ret_fault)
 {
 	CLEANUP(tls_pair_done) struct tls_pair_read pair = { 0 };
-	int r = read_chain(files->certificate, &pair, ret_fault);
+	int r = read_chain(settings, files->certificate, &pair, ret_fault);
 
 	if (r < 0)
 		return r;
-	r = read_key(files->key, &pair, ret_fault);
+	r = read_key(settings, files->key, &pair, ret_fault);
 	if (r < 0)
 		return r;
 	if (!belong_together(&pair))
@@ -153,17 +154,17 @@ static int read_once(const struct tls_pair *files, struct tls_pair_read *ret,
 	return 0;
 }
 
-int tls_pair_read(const struct tls_pair *files, struct tls_pair_read *ret,
-	struct tls_fault *ret_fault)
+int tls_pair_read(const struct tls_settings *settings, const struct tls_pair *files,
+	struct tls_pair_read *ret, struct tls_fault *ret_fault)
 {
-	int r = read_once(files, ret, ret_fault);
+	int r = read_once(settings, files, ret, ret_fault);
 
 	/*
 	 * Whoever renews a pair replaces one file after the other: look again before it
 	 * is believed.
 	 */
 	if (r == -EINVAL)
-		r = read_once(files, ret, ret_fault);
+		r = read_once(settings, files, ret, ret_fault);
 	return r;
 }
 

@@ -18,11 +18,11 @@ struct tls_pair_read {
 };
 
 /*
- * 0; -EINVAL with *ret_fault said, when it is unusable even when read once more;
- * -ENOMEM.
+ * One of the settings' pairs. 0; -EINVAL with *ret_fault said, when it is unusable even
+ * when read once more; -ENOMEM.
  */
-int tls_pair_read(const struct tls_pair *files, struct tls_pair_read *ret,
-	struct tls_fault *ret_fault);
+int tls_pair_read(const struct tls_settings *settings, const struct tls_pair *files,
+	struct tls_pair_read *ret, struct tls_fault *ret_fault);
 void tls_pair_done(struct tls_pair_read *pair);
 
 /* Copies the pair into a set that sessions choose from. 0 or -ENOMEM. */

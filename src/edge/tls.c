@@ -331,6 +331,7 @@ __attribute__((visibility("default"))) const struct tls_api postern_tls = {
 	.names = &postern_idn,
 	.load = tls_credentials_load,
 	.unload = tls_credentials_free,
+	.prioritize = tls_credentials_prioritize,
 	.check = tls_credentials_check,
 	.check_priority = tls_credentials_check_priority,
 	.accept = tls_accept,

@@ -43,6 +43,17 @@ struct tls_pair {
 	const char *key; /* PEM, no passphrase; may be the same file */
 };
 
+/*
+ * A file that was opened before the sandbox was entered, in which its name leads nowhere. What it held is read,
+ * whatever has the name by then.
+ */
+struct tls_opened {
+	const char *path;
+	int fd; /* or -errno */
+};
+
+#define TLS_OPENED_MAX (2 * TLS_PAIR_MAX + 2) /* and tickets and authorities */
+
 struct tls_settings {
 	struct tls_pair pairs[TLS_PAIR_MAX]; /* the first is the default: no SNI, or an
 						unknown one */
@@ -52,6 +63,8 @@ struct tls_settings {
 	const char *hostname; /* which a certificate should cover, or NULL: not asked */
 	/* PEM file of authorities, or NULL: clients are asked for no certificate */
 	const char *client_ca;
+	const struct tls_opened *opened; /* of these files; the others are opened by name */
+	size_t n_opened;
 };
 
 /* The certificate that a client has shown. */
@@ -116,6 +129,9 @@ struct tls_api {
 	int (*load)(const struct tls_settings *settings, const struct tls_report *report,
 		struct tls_credentials **ret);
 	void (*unload)(struct tls_credentials *credentials);
+	/* Puts another priority string in the place of theirs. 0; -EINVAL, with a fault reported; -ENOMEM. */
+	int (*prioritize)(struct tls_credentials *credentials, const char *priority,
+		const struct tls_report *report);
 
 	/*
 	 * Reports what load() would, and what it does not look at: a key file that others

@@ -55,6 +55,8 @@ const struct reply *mail_mail(struct session *s, struct span args)
 	s->tx.user = s->user[0] ? s->user : NULL;
 	make_id(s);
 	r = stages_mail(&s->stages, &s->tx);
+	if (r == reply_get(REPLY_MISCONFIGURED))
+		s->end = END_MISCONFIGURED;
 	if (r) {
 		session_end_tx(s, r);
 		return r;

@@ -1,7 +1,7 @@
 /*
  * A stage is one of those who have a say in a transaction: policy first, delivery last.
  * Each hook returns NULL, or the reply that refuses; a refusal stops the walk. A hook may
- * be absent.
+ * be absent. Where `mail` returns REPLY_MISCONFIGURED the session ends.
  */
 #pragma once
 

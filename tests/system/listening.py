@@ -16,7 +16,7 @@ class Listening(Site):
         self.first = None  # what the service manager must be told before READY=1
         self.ports = []
 
-    def listen(self, wrap=(), **env):
+    def listen(self, wrap=(), options=None, **env):
         addresses = []
         for kind in self.kinds:
             if kind == "lmtp=":
@@ -28,9 +28,10 @@ class Listening(Site):
         harness.at_end(self.heard.close)
         self.heard.bind(str(self.dir / "notify"))
         self.heard.settimeout(harness.PATIENCE)
+        (self.dir / "notify").chmod(0o777)  # a listener may be another user's
         with open(self.log, "ab") as log:
             self.process = harness.start(
-                *wrap, *self.command(), *addresses, stderr=log,
+                *wrap, *self.command(), *addresses, stderr=log, **(options or {}),
                 env=harness.environment(NOTIFY_SOCKET=str(self.dir / "notify"), **env))
         if self.first:
             self.hear(self.first)

@@ -34,6 +34,7 @@ enum memory_hook {
 struct memory {
 	struct stage stage;
 	enum memory_hook refuses;
+	enum reply_name refuses_with;
 	unsigned
 		refuses_of; /* bit i: prepare refuses recipient i (of 32, then again) alone */
 	struct log message; /* of the open transaction */
@@ -99,7 +100,7 @@ static inline const struct reply *memory_answer(
 {
 	m->wrong |= !in_order;
 	m->last = hook;
-	return m->refuses == hook ? reply_get(REPLY_STORE_FAILED) : NULL;
+	return m->refuses == hook ? reply_get(m->refuses_with) : NULL;
 }
 
 static inline const struct reply *memory_mail(struct stage *st, const struct tx *tx)
@@ -244,6 +245,7 @@ static inline void engine_init(struct engine *e)
 	few_users_init(&e->users, "good");
 	e->now = (struct moment){ 1796116087, 42, 5000 };
 	e->memory.stage.ops = &ops;
+	e->memory.refuses_with = REPLY_STORE_FAILED;
 	e->recorder.write = engine_record;
 	log_open(&e->out);
 	log_open(&e->records);

@@ -1,9 +1,10 @@
-/* A mail root, credentials and the world outside, and attempts made inside the sandbox. */
+/* A mail root, modules and the world outside, and attempts made inside the sandbox. */
 #pragma once
 
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -28,7 +29,6 @@
 
 /* The ABI of Landlock that denies it: any that serves, or a later one. */
 #define LANDLOCK 2
-#define LANDLOCK_NET 4
 #define LANDLOCK_SCOPE 6
 
 enum stage {
@@ -38,13 +38,14 @@ enum stage {
 
 struct yard {
 	char base
-		[YARD_PATH]; /* with mail/{a,b}/{tmp,new,cur}, credentials/key, outside/file */
+		[YARD_PATH]; /* with mail/{a,b}/{tmp,new,cur}, modules/module, outside/file */
 	char mail[YARD_PATH];
-	char credentials[YARD_PATH];
+	char modules[YARD_PATH];
 	struct sandbox_dirs dirs;
 	int dir; /* base */
 	int program; /* a file with code */
 	int tcp; /* a socket that is not connected */
+	int connected; /* the client's, over the loopback interface */
 	int log; /* a datagram socket outside, with a name */
 	struct sockaddr_un log_name;
 	int ends[2]; /* a connection */
@@ -196,27 +197,46 @@ static inline void yard_log(struct yard *y)
 	REQUIRE(bind(y->log, (struct sockaddr *)&y->log_name, sizeof(y->log_name)) == 0);
 }
 
+/* A connection like a client's, of which only one end is kept. */
+static inline void yard_client(struct yard *y)
+{
+	struct sockaddr_in here = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof(here);
+	int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	REQUIRE(bind(listening, (struct sockaddr *)&here, n) == 0);
+	REQUIRE(listen(listening, 1) == 0);
+	REQUIRE(getsockname(listening, (struct sockaddr *)&here, &n) == 0);
+	REQUIRE(connect(client, (struct sockaddr *)&here, n) == 0);
+	y->connected = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+	REQUIRE(y->connected >= 0);
+	close(listening);
+	close(client);
+}
+
 static inline void yard_init(struct yard *y)
 {
 	static const char *const dirs[] = { "mail", "mail/a", "mail/a/tmp", "mail/a/new",
 		"mail/a/cur", "mail/b", "mail/b/tmp", "mail/b/new", "mail/b/cur",
-		"credentials", "outside", "outside/dir" };
+		"modules", "outside", "outside/dir" };
 	const char *tmp = getenv("TMPDIR");
 
 	*y = (struct yard){ .parent = getpid() };
 	snprintf(y->base, 80, "%s/sandbox.XXXXXX", tmp ? tmp : "/tmp");
 	REQUIRE(mkdtemp(y->base) != NULL);
 	snprintf(y->mail, YARD_PATH, "%.80s/mail", y->base);
-	snprintf(y->credentials, YARD_PATH, "%.80s/credentials", y->base);
+	snprintf(y->modules, YARD_PATH, "%.80s/modules", y->base);
 	y->dir = open(y->base, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	for (size_t i = 0; i < TEST_COUNT(dirs); i++)
 		REQUIRE(mkdirat(y->dir, dirs[i], 0700) == 0);
-	yard_file(y, "credentials/key");
+	yard_file(y, "modules/module");
 	yard_file(y, "outside/file");
 	yard_file(y, "mail/a/new/old");
 	y->dirs = (struct sandbox_dirs){ .write = { y->mail },
 		.n_write = 1,
-		.read = { y->credentials },
+		.read = { y->modules },
 		.n_read = 1,
 		.tls = true };
 	y->program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
@@ -224,6 +244,7 @@ static inline void yard_init(struct yard *y)
 	REQUIRE(y->dir >= 0 && y->program >= 0 && y->tcp >= 0);
 	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, y->ends) == 0);
 	yard_log(y);
+	yard_client(y);
 }
 
 static inline int yard_remove(
@@ -241,6 +262,7 @@ static inline void yard_done(struct yard *y)
 	close(y->dir);
 	close(y->program);
 	close(y->tcp);
+	close(y->connected);
 	close(y->log);
 	close(y->ends[0]);
 	close(y->ends[1]);

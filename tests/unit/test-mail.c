@@ -326,6 +326,24 @@ static void test_a_loop_ends(void)
 	}
 }
 
+/* A stage that cannot do without something ends the session (RFC 5321 3.8): what comes behind is not executed. */
+static void test_a_stage_can_end_the_session_at_mail(void)
+{
+	struct engine e;
+
+	engine_init(&e);
+	engine_start(&e);
+	engine_send(&e, SPAN(EHLO));
+	log_empty(&e.out);
+	e.memory.refuses = HOOK_MAIL;
+	e.memory.refuses_with = REPLY_MISCONFIGURED;
+	engine_send(&e, SPAN(MAIL ENVELOPE "DATA\r\n"));
+	CHECK_SPAN(log_span(&e.out), "421 4.3.5 Misconfigured; try later\r\n");
+	CHECK(e.session.phase == PHASE_ENDED && e.session.end == END_MISCONFIGURED);
+	CHECK(e.memory.n_stored == 0 && e.memory.n_cleared == 1);
+	engine_done(&e);
+}
+
 /* The trace header stands on top of the very text. */
 static void test_stores_trace_and_text(void)
 {
@@ -358,6 +376,7 @@ int main(void)
 		TEST(test_each_hook_may_refuse),
 		TEST(test_content_is_judged_after_its_true_end),
 		TEST(test_a_loop_ends),
+		TEST(test_a_stage_can_end_the_session_at_mail),
 		TEST(test_stores_trace_and_text),
 	};
 

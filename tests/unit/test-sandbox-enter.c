@@ -41,7 +41,7 @@ static int enter_without_the_mail_root(const struct yard *y)
 	struct yard gone = *y;
 
 	gone.dirs.write[gone.dirs.n_write++] = "/nonexistent/mail";
-	gone.dirs.read[gone.dirs.n_read++] = "/nonexistent/keys";
+	gone.dirs.read[gone.dirs.n_read++] = "/nonexistent/modules";
 	return enter_stage(&gone, STAGE_B) != 0;
 }
 
@@ -97,9 +97,9 @@ static int read_what_is_listed_twice(const struct yard *y)
 {
 	struct yard twice = *y;
 
-	twice.dirs.read[twice.dirs.n_read++] = y->credentials;
+	twice.dirs.read[twice.dirs.n_read++] = y->modules;
 	return enter_stage(&twice, STAGE_A) < 0 ? NOT_ENTERED
-						: read_by(y, "credentials/key");
+						: read_by(y, "modules/module");
 }
 
 static void test_libraries_and_what_is_listed_can_be_read(void)

@@ -129,10 +129,7 @@ static int log_datagram(const struct yard *y)
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	const struct sockaddr *to = (const struct sockaddr *)&y->log_name;
 
-	if (sendto(fd, "record", 6, MSG_NOSIGNAL, to, sizeof(y->log_name)) < 0 ||
-		connect(fd, to, sizeof(y->log_name)) < 0)
-		return errno;
-	return errno_of(send(fd, "record", 6, MSG_NOSIGNAL));
+	return errno_of(sendto(fd, "record", 6, MSG_NOSIGNAL, to, sizeof(y->log_name)));
 }
 
 /* As sd_journal_sendv() does with what is too long for a datagram. */

@@ -1,0 +1,321 @@
+#!/usr/bin/python3
+"""The sandbox around whole sessions: what happens where it cannot be entered, which files it leaves, and that no
+process with a key leaves a core file."""
+
+import ctypes
+import os
+import re
+import resource
+import signal
+import socket
+from pathlib import Path
+
+import harness
+from harness import SENDER, Site
+from listening import Listening, acceptor, connections
+
+LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
+LAYERS_MAX = 16  # rulesets that the kernel puts one upon another
+PR_SET_NO_NEW_PRIVS = 38
+MAKE_BLOCK_DEVICE = 1 << 11  # what the layers of a test deny: no session does it
+
+
+def landlock_abi():
+    return ctypes.CDLL(None).syscall(LANDLOCK_CREATE_RULESET, None, 0, 1)
+
+
+def put_layers(n):
+    """Enter that many sandboxes, as a container in a container does."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    handled = ctypes.c_uint64(MAKE_BLOCK_DEVICE)
+    assert libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+    for _ in range(n):
+        fd = libc.syscall(LANDLOCK_CREATE_RULESET, ctypes.byref(handled), 8, 0)
+        assert fd >= 0 and libc.syscall(LANDLOCK_RESTRICT_SELF, fd, 0) == 0, os.strerror(ctypes.get_errno())
+        os.close(fd)
+
+
+# A stage that cannot be entered
+
+
+def layers_but(n):
+    """The kernel takes n more rulesets and no other."""
+    if landlock_abi() < 2:
+        raise harness.Skip("no Landlock that serves")
+    return {"preexec_fn": lambda: put_layers(LAYERS_MAX - n)}
+
+
+def failing(call, n):
+    """The n-th call of that name fails."""
+    harness.need("strace")
+    return {"wrap": ("strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}",
+                     "-e", f"inject={call}:error=ENOMEM:when={n}")}
+
+
+def one_error(place, text):
+    errors = [r["text"] for r in place.records("error")]
+    assert len(errors) == 1 and text in errors[0], errors
+
+
+@harness.table(
+    landlock=("Argument list too long", lambda: layers_but(1)),
+    ruleset=("Cannot allocate memory", lambda: failing("landlock_restrict_self", 2)),
+    filter=("Cannot allocate memory", lambda: failing("seccomp", 2)),
+)
+def test_without_its_second_stage_a_session_ends(why, start):
+    """At the first MAIL inside TLS, with 421: the next MAIL, sent at once, is not executed."""
+    place = Site(tls="on", pair=harness.pair())
+    client = place.connect(**start())
+    client.ehlo()
+    client.starttls()
+    client.ehlo()
+    client.send(f"MAIL FROM:<{SENDER}>\r\n" * 2 + f"RCPT TO:<{harness.RECIPIENT}>\r\nDATA\r\n")
+    client.expect(421, "4.3.5")
+    client.expect_end()
+    client.wait()
+    harness.equal(place.session()["end"], "misconfigured")
+    one_error(place, why)
+    harness.equal(place.everything(), [])
+
+
+@harness.table(
+    landlock=("Argument list too long", lambda: layers_but(0)),
+    filter=("Cannot allocate memory", lambda: failing("seccomp", 1)),
+)
+def test_without_its_first_stage_no_session_begins(why, start):
+    place = Site(tls="off")
+    client = place.connect(greeting=False, **start())
+    client.expect(421, "4.3.5")
+    client.expect_end()
+    client.wait()
+    one_error(place, why)
+
+
+# Credentials
+
+
+def lets_encrypt(folder):
+    """A pair as certbot keeps it: links into a folder beside; the new pair there, and how to switch to it."""
+    live, archive = folder / "live", folder / "archive"
+    for path in (live, archive):
+        path.mkdir()
+    for n, pair in enumerate((harness.pair(), harness.pair(serial=2)), 1):
+        (archive / f"{n}.crt").write_bytes(pair.certificate.read_bytes())
+        (archive / f"{n}.key").write_bytes(pair.key.read_bytes())
+        (archive / f"{n}.key").chmod(0o600)
+
+    def switch(n):
+        for end in ("crt", "key"):
+            (live / "fresh").symlink_to(f"../archive/{n}.{end}")
+            (live / "fresh").rename(live / f"tls.{end}")
+
+    switch(1)
+    return harness.Pair(live / "tls.crt", live / "tls.key"), switch
+
+
+def der_of(client):
+    client.ehlo()
+    client.starttls()
+    der = client.socket.getpeercert(binary_form=True)
+    client.ehlo()
+    client.envelope()
+    client.quit()
+    return der
+
+
+def test_credentials_may_be_links():
+    place = Site()
+    pair, _ = lets_encrypt(place.dir)
+    place.set(tls="on", pair=pair)
+    harness.equal(der_of(place.connect()), harness.pair().der())
+
+
+@harness.table(by_links=True, by_name=False)
+def test_credentials_may_be_replaced_while_a_client_waits(links):
+    """It gets those of its beginning, the next client the new ones."""
+    place = Site()
+    if links:
+        pair, switch = lets_encrypt(place.dir)
+    else:
+        pair = harness.pair().copy_to(place.dir)
+
+        def switch(_):
+            for name in ("certificate", "key"):
+                fresh = place.dir / "fresh"
+                fresh.write_bytes(getattr(harness.pair(serial=2), name).read_bytes())
+                fresh.rename(getattr(pair, name))
+
+    place.set(tls="on", pair=pair)
+    client = place.connect()
+    client.ehlo()
+    switch(2)
+    harness.equal(der_of(client), harness.pair().der())
+    harness.equal(der_of(place.connect()), harness.pair(serial=2).der())
+
+
+def rules_of(place, **options):
+    """What is named to Landlock, in a session with TLS and a message."""
+    harness.need("strace")
+    trace = place.dir / "trace"
+    client = place.connect(wrap=("strace", "-f", "-qq", "-y", "-s", "200", "-o", trace, "-e",
+                                 "trace=landlock_add_rule"), **options)
+    client.ehlo()
+    client.starttls()
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    return {Path(p) for p in re.findall(r"parent_fd=\d+<([^>]*)>", trace.read_text())}
+
+
+def test_no_rule_is_about_credentials():
+    """Beside them there may be secrets of others: /etc/shadow beside /etc/tls.key."""
+    place = Site()
+    folder = place.dir / "etc"
+    folder.mkdir()
+    (folder / "tickets").write_bytes(os.urandom(64))
+    (folder / "tickets").chmod(0o600)
+    pair = harness.pair().copy_to(folder)
+    place.set(tls="on", pair=pair, tls_tickets=folder / "tickets", tls_client_ca=harness.pair().certificate)
+    named = rules_of(place)
+    assert place.root in named, named
+    outside = [p for p in named if p != place.root and not str(p).startswith(("/usr", "/lib", "/etc/ld.so.cache"))
+               and not str(p).startswith(str(harness.build)) and p not in map(Path, (
+                   "/etc/gnutls", "/etc/crypto-policies"))]
+    harness.equal(outside, [])
+
+
+# Memory
+
+NOBODY = 65534
+AS_NOBODY = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+
+
+def is_hidden(pid):
+    """The kernel gives the files of a process that must not be dumped to root."""
+    found = os.stat(f"/proc/{pid}/maps").st_uid
+    assert found in (0, NOBODY), found
+    return found == 0
+
+
+def core_here(place):
+    """Let processes started from now on leave a core file in the place, and say which name those have."""
+    pattern = open("/proc/sys/kernel/core_pattern", encoding="ascii").read().strip()
+    place.dir.chmod(0o777)
+    return None if pattern[0] in "|/@" else pattern.split("%")[0]
+
+
+def crash(place, pid, core):
+    os.kill(pid, signal.SIGSEGV)
+    harness.eventually(lambda: not os.path.exists(f"/proc/{pid}") or is_dead(pid), "the process is gone")
+    if core:
+        harness.equal([p.name for p in place.dir.glob(core + "*")], [])
+
+
+def is_dead(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        return stat.read().rpartition(")")[2].split()[0] == "Z"
+
+
+def nobodys(place):
+    """All of a site becomes that user's."""
+    harness.need_root("processes of another user")
+    place.pair = harness.pair().copy_to(place.dir)
+    for path in (place.root, place.pair.certificate, place.pair.key):
+        os.chown(path, NOBODY, NOBODY)
+    return place.set(tls="on", pair=place.pair, auth="off")
+
+
+def dumping(place):
+    return {"cwd": place.dir, "preexec_fn":
+            lambda: resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)}
+
+
+@harness.table(before=False, inside=True)
+def test_a_connection_leaves_no_core_file(tls):
+    place = nobodys(Site())
+    core = core_here(place)
+    client = place.connect(**AS_NOBODY, **dumping(place))
+    client.ehlo()
+    if tls:
+        client.starttls()
+        client.ehlo()
+    assert is_hidden(client.process.pid)
+    crash(place, client.process.pid, core)
+
+
+def nobodys_listener(**settings):
+    here = nobodys(Listening(**settings))
+    core = core_here(here)
+    os.chown(here.dir, NOBODY, NOBODY)
+    return here, core
+
+
+ROLES = {
+    "listener": lambda here: here.process.pid,
+    "acceptor": acceptor,
+    "connection": lambda here: connections(here)[0],
+}
+
+
+@harness.table_of({f"{role} {how}": (role, settings) for role in ROLES for how, settings in {
+    "from the start": {}, "after a change of user": {"user": "nobody"}}.items()})
+def test_no_process_of_a_listener_leaves_a_core_file(role, settings):
+    here, core = nobodys_listener(**settings)
+    here.listen(options=dumping(here) if settings else {**AS_NOBODY, **dumping(here)})
+    client = here.client()
+    client.ehlo()
+    client.starttls()
+    pid = ROLES[role](here)
+    assert is_hidden(pid), pid
+    crash(here, pid, core)
+
+
+def test_the_program_that_checks_a_key_is_hidden():
+    """It reads the key, too."""
+    place = nobodys(Site())
+    os.unlink(place.pair.key)
+    os.mkfifo(place.pair.key)
+    harness.need("strace")
+    done = harness.run("strace", "-e", "trace=prctl,openat", *place.command(), "--check")
+    text = done.stdout
+    assert "PR_SET_DUMPABLE, SUID_DUMP_DISABLE" in text, text
+    assert text.index("PR_SET_DUMPABLE") < text.index(str(place.settings_file) + '", O_'), text
+
+
+# GnuTLS
+
+
+def without_chance():
+    harness.need("strace")
+    return ("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=getrandom",
+            "-e", "inject=getrandom:error=EIO:when=1+")
+
+
+def check_fault(text):
+    harness.contains(text, "GnuTLS does not work on this host (Failed to acquire random data.)")
+    assert "holds no" not in text and "tls-certificate" not in text, text
+
+
+def test_no_certificate_is_blamed_for_gnutls():
+    """GnuTLS initialises itself, and needs random data for that."""
+    place = Site(tls="on", pair=harness.pair())
+    client = place.connect(wrap=without_chance())
+    client.ehlo()
+    client.say("STARTTLS", 454, "4.7.0")
+    client.quit()
+    check_fault(place.session()["tls_fault"])
+
+
+def test_nor_is_it_when_settings_are_checked():
+    place = Site(tls="on", pair=harness.pair())
+    with socket.socket(socket.AF_UNIX) as no_file:
+        no_file.bind(str(place.dir / "socket"))
+    harness.mount("--bind", place.dir / "socket", "/dev/urandom")  # open() fails: outside the sandbox it must, too
+    harness.at_end(harness.run, "umount", "-l", "/dev/urandom")
+    done = harness.run(*without_chance(), *place.command(), "--check")
+    harness.equal(done.returncode, 78)
+    check_fault(done.stdout)
+
+
+if __name__ == "__main__":
+    harness.main()
