@@ -107,7 +107,7 @@ class Allocations:
 
     def asked(self):
         """The functions that asked for the memory."""
-        return self._read()[-2].split(b"\0")[0].decode()
+        return " ".join(self._read()[-2].split(b"\0")[0].decode().split()[2:10])
 
     def counts(self):
         values = self._read()
