@@ -91,11 +91,36 @@ static bool start_acceptor(struct listener *l)
 	return false;
 }
 
+/* The same program in another address space. It returns where that fails. */
+static void start_anew(struct listener *l)
+{
+	const struct listen_renewal renewal = { &l->sockets, l->inherited, l->argv,
+		LISTEN_BY_FAULT, l->table, &l->faults };
+	char text[CONFIG_FAULT_MAX];
+
+	restart_note(&l->faults, &after_fault, stream_clock());
+	snprintf(text, sizeof(text), "the listener could not be started anew: %s",
+		strerror(-listen_renew(&renewal)));
+	/* what was to be handed over, and no connection must have */
+	close_range(STDERR_FILENO + 1, (unsigned)l->acceptors.from - 1, 0);
+	listener_report(l, text);
+}
+
+static bool may_start_anew(const struct listener *l)
+{
+	return restart_wait(&l->faults, &after_fault, stream_clock()) == 0;
+}
+
 /* Starts a new acceptor, after reloading the settings if a file has changed or something could not be loaded. */
 static bool start_successor(struct listener *l)
 {
 	int r = 0;
 
+	if (warm_is_stuck(&l->warm) && may_start_anew(l)) {
+		listener_report(l, "GnuTLS could not be initialised, which takes another "
+				   "process: the listener starts itself anew");
+		start_anew(l);
+	}
 	if (warm_is_stale(&l->warm))
 		r = warm_up(&l->warm);
 	else if (warm_has_failed(&l->warm))
@@ -135,14 +160,11 @@ static void replace_acceptor(
 		acceptors_answer(now, ACCEPTOR_GO_ON, terms->least);
 }
 
-/* The same program in another address space, unless that has just been done. */
+/* Starts anew, unless that has just been done. */
 static void handle_fault(struct listener *l, pid_t pid, int signal)
 {
 	const char *name = signal > 0 ? sigabbrev_np(signal) : NULL;
-	uint64_t clock = stream_clock();
-	bool is_due = restart_wait(&l->faults, &after_fault, clock) == 0;
-	const struct listen_renewal renewal = { &l->sockets, l->inherited, l->argv,
-		LISTEN_BY_FAULT, l->table, &l->faults };
+	bool is_due = may_start_anew(l);
 	char text[CONFIG_FAULT_MAX];
 
 	snprintf(text, sizeof(text), "process %d of a connection was ended by SIG%s; %s",
@@ -150,14 +172,8 @@ static void handle_fault(struct listener *l, pid_t pid, int signal)
 		is_due ? "the listener starts itself anew"
 		       : "the listener has just started itself anew, and goes on");
 	listener_report(l, text);
-	if (!is_due)
-		return;
-	restart_note(&l->faults, &after_fault, clock);
-	snprintf(text, sizeof(text), "the listener could not be started anew: %s",
-		strerror(-listen_renew(&renewal)));
-	/* what was to be handed over, and no connection must have */
-	close_range(STDERR_FILENO + 1, (unsigned)l->acceptors.from - 1, 0);
-	listener_report(l, text);
+	if (is_due)
+		start_anew(l);
 }
 
 static void read_message(struct listener *l, struct acceptor_process *p)

@@ -169,6 +169,11 @@ int warm_up_again(struct warm *w)
 	return r;
 }
 
+bool warm_is_stuck(const struct warm *w)
+{
+	return w->fault[0] && w->api && !w->api->is_initialised();
+}
+
 bool warm_is_stale(const struct warm *w)
 {
 	return watch_has_changed(&w->watch);

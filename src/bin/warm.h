@@ -45,6 +45,9 @@ bool warm_has_failed(const struct warm *w);
 /* warm_up() after a failure: reports a fault only where it is another one. */
 int warm_up_again(struct warm *w);
 
+/* True when TLS cannot be loaded in this process, but in another one. */
+bool warm_is_stuck(const struct warm *w);
+
 /* True when all modules that the settings may need are loaded. */
 bool warm_is_complete(const struct warm *w);
 

@@ -327,8 +327,15 @@ static void tls_bye(struct tls *tls)
 		gnutls_bye(tls->session, GNUTLS_SHUT_WR);
 }
 
+/* Done when the library is loaded, and never again in that process: this is how it went. */
+static bool tls_is_initialised(void)
+{
+	return gnutls_global_init() >= 0;
+}
+
 __attribute__((visibility("default"))) const struct tls_api postern_tls = {
 	.names = &postern_idn,
+	.is_initialised = tls_is_initialised,
 	.load = tls_credentials_load,
 	.unload = tls_credentials_free,
 	.prioritize = tls_credentials_prioritize,

@@ -118,6 +118,9 @@ struct idn_api;
 struct tls_api {
 	const struct idn_api *names; /* edge/idn.h: GnuTLS has their libraries with it */
 
+	/* False when GnuTLS could not initialise itself, as without memory: nothing below works in this process. */
+	bool (*is_initialised)(void);
+
 	/*
 	 * Reads the priority string, the pairs and the ticket key, and reports all that
 	 * is wrong with them. A pair is unusable when it is missing, unreadable,
