@@ -8,9 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
+#include "base/cleanup.h"
 #include "bin/warm.h"
+#include "edge/account.h"
 #include "edge/file.h"
 #include "edge/logins.h"
 #include "edge/peer.h"
@@ -206,12 +209,69 @@ static void build(struct connection *c)
 	c->n_stages = n;
 }
 
+/* The settings' user is root, or none is set and we are. */
+static bool stays_root(const struct config *c)
+{
+	struct account a;
+
+	if (geteuid() != 0)
+		return false;
+	return !c->user || (account_find(c->user, &a) == 0 && a.uid == 0);
+}
+
+/* Root delivers to Maildirs that are not all its own. One that is missing would be made, and be root's. */
+static bool gives_files_away(const struct config *c)
+{
+	const char *maildir = c->recipients.template;
+	OWNED char *path = NULL;
+	struct stat st;
+
+	if (!stays_root(c))
+		return false;
+	if (!maildir || strchr(maildir, '%') || c->recipients_file ||
+		c->recipients.catch_all)
+		return true;
+	if (asprintf(&path, "%s/%s/new", c->mail_root, maildir) < 0)
+		return true;
+	return stat(path, &st) == 0 && st.st_uid != 0;
+}
+
+/* The record of the session has the first fault of the credentials. */
+static void report_load(void *ctx, const char *text)
+{
+	struct connection *c = ctx;
+
+	if (!strstr(text, c->own_warm->fault))
+		log_error(&c->log, text);
+}
+
+/* All that may be needed, as a listener does for its connections: no library may be read after that. */
+static void load_first(struct connection *c)
+{
+	c->own_warm = calloc(1, sizeof(*c->own_warm));
+	if (!c->own_warm) {
+		c->unusable = connection_failed(c, CONNECTION_SANDBOX, -ENOMEM) < 0;
+		return;
+	}
+	*c->own_warm = (struct warm){ .options = &c->options,
+		.modules = c->modules,
+		.credentials_directory = c->inherited.credentials_directory,
+		.report = report_load,
+		.ctx = c };
+	c->unusable = connection_failed(c, CONNECTION_SANDBOX, warm_up(c->own_warm)) < 0;
+	c->warm = c->own_warm;
+	log_open(&c->log);
+}
+
 void connection_prepare(struct connection *c)
 {
 	log_init(&c->log, c->inherited.journal_stream, c->inherited.stderr_silent);
 	c->unusable = !connection_settings(c, put_log, &c->log);
 	log_choose(&c->log, &c->config);
 	find_modules(c);
+	c->dirs.owners = gives_files_away(&c->config);
+	if (c->dirs.owners && c->config.sandbox && !c->warm && !c->unusable)
+		load_first(c);
 	c->logins = logins_new(
 		&c->config, c->warm ? c->warm->sasl : NULL, c->modules, &c->log);
 	if (!c->logins && c->config.session.auth != AUTH_OFF &&
@@ -219,13 +279,14 @@ void connection_prepare(struct connection *c)
 		c->unusable = connection_failed(c, "auth", "tables", -ENOMEM) < 0;
 	if (c->logins && c->warm && c->warm->sasl_failed)
 		logins_missing(c->logins);
-	c->dirs.loaded = c->warm && warm_is_complete(c->warm);
-	if (c->dirs.loaded)
-		idn_names_lend(&c->names, c->warm->api->names);
+	c->dirs.loaded =
+		c->warm && (c->dirs.owners || warm_is_complete(c->warm, &c->config));
+	if (c->warm && c->warm->names)
+		idn_names_lend(&c->names, c->warm->names);
 	raise_file_limit();
 	build(c);
 	/* a process that forks does it for all its connections; another may never need it */
-	if (c->warm && !c->unusable)
+	if (c->warm && !c->own_warm && !c->unusable)
 		policy_convert(&c->policy);
 }
 

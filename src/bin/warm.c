@@ -124,6 +124,18 @@ static void load_sasl(struct warm *w)
 	report(w, text);
 }
 
+/* Any client may send an address that needs them. A connection that does reports where they are missing. */
+static void load_names(struct warm *w)
+{
+	const char *error;
+
+	if (w->api)
+		w->names = w->api->names;
+	else if (!w->names)
+		w->names = module_load_whole(
+			w->modules, IDN_MODULE, IDN_MODULE_TABLE, &error);
+}
+
 static void ignore(void *ctx, const char *fault)
 {
 	(void)ctx, (void)fault;
@@ -146,6 +158,7 @@ int warm_up(struct warm *w)
 		clients_read(&config->clients, config->clients_file, ignore, NULL);
 	watch_all(w);
 	load_credentials(w);
+	load_names(w);
 	load_sasl(w);
 	return 0;
 }
@@ -179,9 +192,11 @@ bool warm_is_stale(const struct warm *w)
 	return watch_has_changed(&w->watch);
 }
 
-bool warm_is_complete(const struct warm *w)
+bool warm_is_complete(const struct warm *w, const struct config *c)
 {
-	return w->api && (w->sasl || !may_log_in(w->config));
+	if (!w->names)
+		return false;
+	return !config_may_use_tls(c) || (w->api && (w->sasl || !may_log_in(c)));
 }
 
 static bool is_same(const char *a, const char *b)

@@ -6,6 +6,7 @@
 
 #include "bin/watch.h"
 #include "edge/config.h"
+#include "edge/idn.h"
 #include "edge/module.h"
 #include "edge/sasl.h"
 
@@ -19,6 +20,7 @@ struct warm {
 	void *ctx;
 	struct config *config; /* owned: as it was read last */
 	const struct tls_api *api; /* NULL: nobody needs TLS, or it cannot be had */
+	const struct idn_api *names; /* NULL: it cannot be had */
 	const struct sasl_api *sasl; /* NULL: nobody logs in, or it cannot be had */
 	bool sasl_failed; /* it cannot be had, and that has been reported */
 	struct tls_credentials *credentials; /* NULL: none that can be used */
@@ -48,8 +50,8 @@ int warm_up_again(struct warm *w);
 /* True when TLS cannot be loaded in this process, but in another one. */
 bool warm_is_stuck(const struct warm *w);
 
-/* True when all modules that the settings may need are loaded. */
-bool warm_is_complete(const struct warm *w);
+/* True when all modules that connections with these settings may need are loaded. */
+bool warm_is_complete(const struct warm *w, const struct config *c);
 
 /* True when a connection with these settings can use what is ready, but for its priority string. */
 bool warm_fits(const struct warm *w, const struct tls_settings *settings);

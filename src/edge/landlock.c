@@ -14,7 +14,6 @@
 
 /* ABI 1 denies every link and rename between directories, tmp/ to new/ included: it does not serve. */
 #define ABI_REFER 2
-#define ABI_TRUNCATE 3
 #define ABI_NET 4
 #define ABI_IOCTL 5
 #define ABI_SCOPE 6
@@ -55,7 +54,7 @@ static struct ruleset ruleset_for(int abi)
 {
 	struct ruleset r = { .fs = (LANDLOCK_ACCESS_FS_REFER << 1) - 1 };
 
-	if (abi >= ABI_TRUNCATE)
+	if (abi >= LANDLOCK_ABI_TRUNCATE)
 		r.fs |= LANDLOCK_ACCESS_FS_TRUNCATE;
 	if (abi >= ABI_NET)
 		r.net = LANDLOCK_ACCESS_NET_BIND_TCP | LANDLOCK_ACCESS_NET_CONNECT_TCP;
@@ -66,7 +65,7 @@ static struct ruleset ruleset_for(int abi)
 	return r;
 }
 
-int landlock_init(struct landlock *ret)
+int landlock_init(struct landlock *ret, int most)
 {
 	long abi = syscall(
 		SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -75,6 +74,8 @@ int landlock_init(struct landlock *ret)
 
 	if (abi < 0 && errno != ENOSYS && errno != EOPNOTSUPP)
 		return -errno;
+	if (most && abi > most)
+		abi = most;
 	if (abi < ABI_REFER) {
 		*ret = (struct landlock){ 0 };
 		return 0;

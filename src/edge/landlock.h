@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#define LANDLOCK_ABI_TRUNCATE 3 /* before, what may be read may be emptied */
+
 enum landlock_access {
 	LANDLOCK_READ, /* files */
 	LANDLOCK_KEEP, /* make, write, link, rename and remove files and directories */
@@ -17,8 +19,11 @@ struct landlock {
 	uint64_t handled; /* rights on files this kernel can deny */
 };
 
-/* Starts a ruleset. 0, with ret->abi 0 when Landlock is absent, or -errno. */
-int landlock_init(struct landlock *ret);
+/*
+ * Starts a ruleset, as a kernel whose ABI is `most` would have it; 0: the kernel's own. 0, with ret->abi 0 when
+ * Landlock is absent, or -errno.
+ */
+int landlock_init(struct landlock *ret, int most);
 void landlock_done(struct landlock *l);
 
 /* Allows `access` below path, or on it when it is a file. 0 or -errno, -ENOENT for none. */

@@ -177,10 +177,10 @@ static int allow_reads(struct landlock *l, const struct sandbox_dirs *dirs)
 }
 
 /* Of root's powers only those by which mail reaches Maildirs of any owner; of others' none. */
-static int limit_capabilities(void)
+static int limit_capabilities(bool owners)
 {
-	const unsigned kept =
-		geteuid() == 0 ? 1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE : 0;
+	const unsigned chown = owners ? 1U << CAP_CHOWN : 0;
+	const unsigned kept = geteuid() == 0 ? chown | 1U << CAP_DAC_OVERRIDE : 0;
 	struct __user_cap_header_struct header = { .version =
 							   _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2];
@@ -209,6 +209,7 @@ void sandbox_dirs_add(struct sandbox_dirs *to, const struct sandbox_dirs *from)
 	for (size_t i = 0; i < from->n_read; i++)
 		sandbox_dirs_put(to->read, &to->n_read, from->read[i]);
 	to->tls |= from->tls;
+	to->owners |= from->owners;
 }
 
 /* All of stage A but the filter. */
@@ -219,13 +220,13 @@ static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	r = landlock_init(&l);
+	r = landlock_init(&l, dirs->abi);
 	if (r == 0)
 		r = allow_writes(&l, dirs);
 	if (r == 0)
 		r = allow_reads(&l, dirs);
 	if (r == 0)
-		r = limit_capabilities();
+		r = limit_capabilities(dirs->owners);
 	if (r == 0)
 		r = landlock_enforce(&l);
 	if (r == 0)
@@ -233,21 +234,40 @@ static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
 	return r;
 }
 
-int sandbox_enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report)
+/*
+ * Root may change the owner of any file that is open and, below ABI 3 of Landlock, empty any that it may read. So
+ * it has a call for either only where no file of the system can be read.
+ */
+static struct seccomp_needs needs_of(const struct sandbox_dirs *dirs, int abi)
 {
+	return (struct seccomp_needs){
+		.fchown = dirs->owners && dirs->loaded,
+		.openat2 = geteuid() != 0 || dirs->loaded || abi >= LANDLOCK_ABI_TRUNCATE,
+	};
+}
+
+static int enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report,
+	int (*filter)(const struct seccomp_needs *needs))
+{
+	struct seccomp_needs needs;
 	int r = limit(dirs, ret_report);
 
-	return r ? r : seccomp_enter();
+	if (r < 0)
+		return r;
+	needs = needs_of(dirs, ret_report->landlock);
+	r = filter(&needs);
+	return r == 0 && dirs->loaded ? seccomp_tighten() : r;
+}
+
+int sandbox_enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report)
+{
+	return enter(dirs, ret_report, seccomp_enter);
 }
 
 int sandbox_enter_accepting(
 	const struct sandbox_dirs *dirs, struct sandbox_report *ret_report)
 {
-	int r = limit(dirs, ret_report);
-
-	if (r == 0)
-		r = seccomp_enter_accepting();
-	return r == 0 && dirs->loaded ? seccomp_tighten() : r;
+	return enter(dirs, ret_report, seccomp_enter_accepting);
 }
 
 int sandbox_enter_forked(void)
@@ -258,7 +278,7 @@ int sandbox_enter_forked(void)
 int sandbox_tighten(const struct sandbox_dirs *dirs)
 {
 	CLEANUP(landlock_done) struct landlock l = { 0 };
-	int r = landlock_init(&l);
+	int r = landlock_init(&l, dirs->abi);
 
 	if (r == 0)
 		r = allow_writes(&l, dirs);

@@ -16,6 +16,9 @@ struct sandbox_dirs {
 	size_t n_read;
 	bool tls; /* GnuTLS may be loaded: it reads the system's policy */
 	bool loaded; /* all that is to be loaded is: no library is read */
+	/* root delivers to Maildirs of other users, and gives them the files; `loaded` is set then */
+	bool owners;
+	int abi; /* the newest of Landlock to be used, for tests of older kernels; 0: the kernel's own */
 };
 
 /* Puts a directory at the end of a list, unless it is there. Room for it is the caller's concern. */
@@ -45,7 +48,7 @@ void sandbox_hide(void);
 
 /*
  * Stage A: no_new_privs, no capabilities but what delivery as root needs, Landlock (ABI 2 and
- * later; otherwise counted as absent), seccomp. Libraries
+ * later; otherwise counted as absent), seccomp; where all is loaded, stage B at once. Else libraries
  * and dirs.read may be read, dirs.write written below; nothing may be executed as a program; a new
  * socket is a local datagram socket. A directory that does not exist is skipped. 0 or -errno (-ENOSYS
  * or -EINVAL: no seccomp); then the caller must not go on.

@@ -28,12 +28,11 @@
 
 static const uint16_t allowed[] = {
 	/* octets */
-	SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_pwrite64, SYS_lseek,
-	SYS_close, SYS_fsync, SYS_fdatasync, SYS_ftruncate, SYS_copy_file_range,
-	SYS_sendfile, SYS_memfd_create,
+	SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_lseek, SYS_close,
+	SYS_fsync, SYS_fdatasync, SYS_sendfile,
 	/* names: Landlock says which */
-	SYS_openat, SYS_openat2, SYS_mkdirat, SYS_unlinkat, SYS_linkat, SYS_renameat,
-	SYS_renameat2, SYS_newfstatat, SYS_fstat, SYS_statx, SYS_fchown, SYS_fgetxattr,
+	SYS_mkdirat, SYS_unlinkat, SYS_linkat, SYS_renameat, SYS_renameat2,
+	SYS_newfstatat, SYS_fstat, SYS_statx, SYS_fgetxattr,
 	/* the connection, and datagrams to the log and the service manager, each with its address */
 	SYS_ppoll, SYS_signalfd4, SYS_recvfrom, SYS_recvmsg, SYS_shutdown, SYS_getsockname, SYS_getpeername, SYS_getsockopt,
 	/* memory */
@@ -52,6 +51,10 @@ static const uint16_t allowed[] = {
 	SYS_poll, SYS_time
 #endif
 };
+
+/* Beside these, what struct seccomp_needs says. */
+static const uint16_t allowed_chown[] = { SYS_fchown };
+static const uint16_t allowed_openat2[] = { SYS_openat2 };
 
 static const uint16_t deadly[] = {
 	/* another program, another process */
@@ -85,8 +88,7 @@ static const struct bpf_rule conditional[] = {
 	{ SYS_fcntl, 0, { { 1, ARG_IS, F_SETFD } } },
 	{ SYS_fcntl, 0, { { 1, ARG_IS, F_GETFL } } },
 	{ SYS_fcntl, 0, { { 1, ARG_IS, F_SETFL } } },
-	{ SYS_fcntl, 0, { { 1, ARG_IS, F_DUPFD_CLOEXEC } } },
-	{ SYS_fcntl, EINVAL, { { 1, ARG_IS, F_ADD_SEALS } } }, /* large records */
+	{ SYS_fcntl, EINVAL, { { 1, ARG_IS, F_DUPFD_CLOEXEC } } },
 	{ SYS_ioctl, 0, { { 1, ARG_IS, TCGETS } } },
 	{ SYS_ioctl, ENOTTY, { { 1, ARG_IS, FIONREAD } } },
 	/* Libraries are mapped from files; what was writable is never executable. */
@@ -94,6 +96,8 @@ static const struct bpf_rule conditional[] = {
 	{ SYS_mmap, EPERM,
 		{ { 2, ARG_HAS_NO, PROT_WRITE }, { 3, ARG_HAS_NO, MAP_ANONYMOUS } } },
 	{ SYS_mprotect, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
+	/* Below ABI 3 of Landlock a file that may be read may be emptied. */
+	{ SYS_openat, EINVAL, { { 2, ARG_HAS_NO, O_TRUNC } } },
 	{ SYS_prctl, 0, { { 0, ARG_IS, PR_GET_NAME } } }, /* libsystemd: large records */
 	{ SYS_prctl, EINVAL, { { 0, ARG_IS, PR_CAPBSET_READ } } }, /* libcap */
 	{ SYS_prlimit64, EPERM, { { 0, ARG_IS, 0 }, { 2, ARG_IS_NULL, 0 } } },
@@ -161,7 +165,6 @@ static const struct bpf_table accepting = {
 	.rules = conditional_accepting,
 	.n_rules = COUNT(conditional_accepting),
 	.others = SECCOMP_RET_ERRNO | ENOSYS,
-	.base = &stage_a,
 };
 
 static const struct bpf_table forked = {
@@ -196,14 +199,31 @@ static int enforce(const struct bpf_table *t)
 	return 0;
 }
 
-int seccomp_enter(void)
+/* What `needs` says is put between stage A and the table that is the last. */
+static int enforce_for(const struct seccomp_needs *needs, const struct bpf_table *last)
 {
-	return enforce(&stage_a);
+	struct bpf_table chown = { .allowed = allowed_chown,
+		.n_allowed = needs->fchown ? COUNT(allowed_chown) : 0,
+		.base = &stage_a };
+	struct bpf_table openat2 = { .allowed = allowed_openat2,
+		.n_allowed = needs->openat2 ? COUNT(allowed_openat2) : 0,
+		.base = &chown };
+	struct bpf_table t = *last;
+
+	t.base = &openat2;
+	return enforce(&t);
 }
 
-int seccomp_enter_accepting(void)
+int seccomp_enter(const struct seccomp_needs *needs)
 {
-	return enforce(&accepting);
+	static const struct bpf_table none = { .others = SECCOMP_RET_ERRNO | ENOSYS };
+
+	return enforce_for(needs, &none);
+}
+
+int seccomp_enter_accepting(const struct seccomp_needs *needs)
+{
+	return enforce_for(needs, &accepting);
 }
 
 int seccomp_enter_forked(void)

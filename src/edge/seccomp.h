@@ -4,11 +4,19 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
+/* Calls that are allowed only where they are needed and can do no harm. */
+struct seccomp_needs {
+	bool fchown; /* of any file that is open */
+	bool openat2; /* with flags that no filter sees: O_TRUNC */
+};
+
 /* Stage A: what a connection needs. Memory is executable only where a file is mapped. */
-int seccomp_enter(void);
+int seccomp_enter(const struct seccomp_needs *needs);
 
 /* Stage A of a process that accepts connections and forks a process for each. */
-int seccomp_enter_accepting(void);
+int seccomp_enter_accepting(const struct seccomp_needs *needs);
 
 /* On top of that, in such a process: it forks no other. */
 int seccomp_enter_forked(void);

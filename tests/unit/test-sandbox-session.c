@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <sys/xattr.h>
 #include <time.h>
+#include "smtp/record-text.h"
 #include "unit/sandbox-yard.h"
 
 #define GNUTLS "libgnutls.so.30"
@@ -74,15 +75,13 @@ static int deliver_the_classic_way(const struct yard *y)
 static int copy(const struct yard *y)
 {
 	int from = openat(y->dir, "mail/a/new/old", O_RDONLY | O_CLOEXEC);
-	int to = openat(y->dir, "mail/b/new/copy",
-		O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int to = openat(
+		y->dir, "mail/b/new/copy", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	off_t at = 0;
 
 	if (from < 0 || to < 0 || sendfile(to, from, &at, 64) != 5)
 		return errno;
-	if (copy_file_range(from, &at, to, NULL, 64, 0) < 0 && errno == ENOSYS)
-		return errno;
-	return errno_of(fchown(to, geteuid(), getegid()));
+	return errno_of(unlinkat(y->dir, "mail/b/new/copy", 0));
 }
 
 static int make_a_maildir(const struct yard *y)
@@ -95,6 +94,8 @@ static int make_a_maildir(const struct yard *y)
 	if (mkdirat(mail, "c", 0700) < 0 || mkdirat(mail, "c/new", 0700) < 0)
 		return errno;
 	dir = syscall(SYS_openat2, mail, "c", &how, sizeof(how));
+	if (dir < 0 && errno == ENOSYS) /* as root, below ABI 3: and so does the program */
+		dir = openat(mail, "c", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0 || fsync((int)dir) < 0 || unlinkat((int)dir, "new", AT_REMOVEDIR) < 0)
 		return errno;
 	return errno_of(unlinkat(mail, "c", AT_REMOVEDIR));
@@ -132,25 +133,17 @@ static int log_datagram(const struct yard *y)
 	return errno_of(sendto(fd, "record", 6, MSG_NOSIGNAL, to, sizeof(y->log_name)));
 }
 
-/* As sd_journal_sendv() does with what is too long for a datagram. */
-static int log_by_memfd(const struct yard *y)
+/* As sd_journal_sendv() does: the largest record is far from what is too long for a datagram. */
+static int log_the_largest(const struct yard *y)
 {
-	union {
-		char octets[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	struct msghdr m = { .msg_name = (void *)&y->log_name,
+	static char record[2 * RECORD_LINE_MAX];
+	struct iovec field = { record, sizeof(record) };
+	struct msghdr m = { .msg_name = (void *)(uintptr_t)&y->log_name,
 		.msg_namelen = sizeof(y->log_name),
-		.msg_control = &control,
-		.msg_controllen = sizeof(control) };
+		.msg_iov = &field,
+		.msg_iovlen = 1 };
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	int memory = memfd_create("record", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (memory < 0 || write(memory, "record", 6) != 6 ||
-		fcntl(memory, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_WRITE) < 0)
-		return errno;
-	control.align = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
-	memcpy(CMSG_DATA(&control.align), &memory, sizeof(int));
 	return errno_of(sendmsg(fd, &m, MSG_NOSIGNAL));
 }
 
@@ -248,7 +241,7 @@ static void test_records_are_sent(void)
 {
 	static const struct attempt list[] = {
 		{ "datagram", log_datagram, WORKS, WORKS, 0 },
-		{ "memory", log_by_memfd, WORKS, WORKS, 0 },
+		{ "the largest", log_the_largest, WORKS, WORKS, 0 },
 	};
 
 	yard_attempt(list, TEST_COUNT(list));

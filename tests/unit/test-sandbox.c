@@ -4,16 +4,16 @@
  * a table get arguments that are all -1.
  */
 #include <dlfcn.h>
-#include <netinet/in.h>
+#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/sendfile.h>
 #include "unit/sandbox-yard.h"
 
 #define PAGE 4096
+#define NOBODY 65534
 #define X32 0x40000000
 #define LIBRARY "libresolv.so.2" /* comes with libc, and is not loaded yet */
 
@@ -35,7 +35,8 @@ static const int unknown[] = { SYS_kill, SYS_tkill, SYS_rt_sigqueueinfo, SYS_pid
 	SYS_shmget, SYS_shmat, SYS_msgget, SYS_mq_open, SYS_inotify_init1,
 	SYS_epoll_create1, SYS_timer_create, SYS_timerfd_create, SYS_setrlimit,
 	SYS_setpriority, SYS_setsid, SYS_sched_setaffinity, SYS_splice, SYS_vmsplice,
-	SYS_pkey_mprotect, SYS_name_to_handle_at, SYS_sendmmsg, SYS_umask };
+	SYS_pkey_mprotect, SYS_name_to_handle_at, SYS_sendmmsg, SYS_umask, SYS_connect,
+	SYS_ftruncate, SYS_pwrite64, SYS_copy_file_range, SYS_memfd_create, SYS_fchown };
 
 static const int of_who_accepts[] = { SYS_accept4, SYS_dup3 };
 
@@ -71,24 +72,20 @@ ATTEMPT(do_parent_limits,
 	errno_of(prlimit(y->parent, RLIMIT_NOFILE, NULL, &(struct rlimit){ 0 })))
 ATTEMPT(do_own_limit, errno_of(prlimit(0, RLIMIT_CORE, &(struct rlimit){ 0 }, NULL)))
 ATTEMPT(do_tiocsti, errno_of(ioctl(-1, TIOCSTI, "x")))
+ATTEMPT(do_seal, errno_of(fcntl(-1, F_ADD_SEALS, 0)))
 ATTEMPT(do_set_owner, errno_of(fcntl(-1, F_SETOWN, 1)))
 ATTEMPT(do_attach_filter, errno_of(setsockopt(-1, SOL_SOCKET, SO_ATTACH_FILTER, NULL, 0)))
 ATTEMPT(do_fast_open, errno_of(sendto(-1, "x", 1, MSG_FASTOPEN, NULL, 0)))
 
-static int do_execveat(const struct yard *y)
-{
-	int fd = memfd_create("program", MFD_CLOEXEC);
-
-	sendfile(fd, y->program, NULL, PAGE);
-	return errno_of(syscall(SYS_execveat, fd, "", NULL, NULL, AT_EMPTY_PATH));
-}
+ATTEMPT(do_execveat,
+	errno_of(syscall(SYS_execveat, y->program, "", NULL, NULL, AT_EMPTY_PATH)))
 
 static void test_processes_are_never_made_or_reached(void)
 {
 	static const struct attempt list[] = {
 		{ "fork", do_fork, KILLED, KILLED, 0 },
 		{ "execve", do_execve, KILLED, KILLED, 0 },
-		{ "execveat of a memfd", do_execveat, KILLED, KILLED, 0 },
+		{ "execveat", do_execveat, KILLED, KILLED, 0 },
 		{ "signal to another process", do_kill_parent, EPERM, EPERM, 0 },
 		{ "limits of another process", do_parent_limits, EPERM, EPERM, 0 },
 		{ "own limits", do_own_limit, EPERM, EPERM, 0 },
@@ -116,6 +113,7 @@ static void test_descriptors_obey_few_commands(void)
 	static const struct attempt list[] = {
 		{ "TIOCSTI", do_tiocsti, ENOTTY, ENOTTY, 0 },
 		{ "F_SETOWN", do_set_owner, EINVAL, EINVAL, 0 },
+		{ "F_ADD_SEALS", do_seal, EINVAL, EINVAL, 0 },
 		{ "SO_ATTACH_FILTER", do_attach_filter, ENOPROTOOPT, ENOPROTOOPT, 0 },
 		{ "MSG_FASTOPEN", do_fast_open, EOPNOTSUPP, EOPNOTSUPP, 0 },
 	};
@@ -252,12 +250,92 @@ static void test_stage_b_ends_reading_libraries(void)
 	yard_attempt(list, TEST_COUNT(list));
 }
 
+/* The library that the program has, opened as the loader does; -1 where it cannot be. */
+static int open_libc(int flags)
+{
+	Dl_info libc;
+
+	return dladdr((const void *)getpid, &libc) ? open(libc.dli_fname, flags | O_CLOEXEC)
+						   : -1;
+}
+
+ATTEMPT(do_dlopen, dlopen(LIBRARY, RTLD_NOW) ? 0 : ELIBACC)
+ATTEMPT(do_empty_library, errno_of(open_libc(O_RDONLY | O_TRUNC)))
+ATTEMPT(do_empty_module, try_open(y, "modules/module", O_RDONLY | O_TRUNC))
+
+/* Its flags are in memory, where no filter sees them: 0 or EACCES, and the file's size decides. */
+static int do_empty_by_openat2(const struct yard *y)
+{
+	struct open_how how = { .flags = O_RDONLY | O_TRUNC | O_CLOEXEC };
+	long fd = syscall(SYS_openat2, y->dir, "modules/module", &how, sizeof(how));
+	struct stat st;
+
+	if (fd >= 0 || fstatat(y->dir, "modules/module", &st, 0) < 0 || st.st_size == 0)
+		return 0;
+	return EACCES;
+}
+
+static int do_give_away(const struct yard *y)
+{
+	struct stat st;
+	int fd = open_libc(O_RDONLY);
+
+	(void)y;
+	/* to the owner that it has: changes nothing where it works */
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return EACCES;
+	return fchown(fd, st.st_uid, st.st_gid) < 0 ? EACCES : 0;
+}
+
+static void test_what_may_be_read_cannot_be_changed(void)
+{
+	static const struct attempt list[] = {
+		{ "empty a library", do_empty_library, EINVAL, EINVAL, LANDLOCK },
+		{ "empty a module", do_empty_module, EINVAL, EINVAL, LANDLOCK },
+		{ "give a library away", do_give_away, EACCES, EACCES, LANDLOCK },
+	};
+	static const struct attempt as_root[] = {
+		{ "empty a module by openat2", do_empty_by_openat2, EACCES, EACCES,
+			LANDLOCK },
+	};
+
+	yard_attempt(list, TEST_COUNT(list));
+	/* another owner's file is emptied by who may write to it, and that is root alone */
+	if (getuid() == 0)
+		yard_attempt(as_root, TEST_COUNT(as_root));
+}
+
+static int give_mail_away(const struct yard *y)
+{
+	int fd = openat(y->dir, "mail/a/new/mine", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	return fd < 0 ? errno : errno_of(fchown(fd, NOBODY, NOBODY));
+}
+
+/* Where root delivers to others all is loaded before, and no library can be opened. */
+static void test_root_gives_away_mail_alone(void)
+{
+	struct yard y;
+
+	if (getuid() != 0)
+		return;
+	yard_init(&y);
+	y.dirs.owners = y.dirs.loaded = true;
+	y.dirs.n_read = 0;
+	CHECK(attempt_in(&y, STAGE_A, give_mail_away) == WORKS);
+	CHECK(attempt_in(&y, STAGE_A, do_give_away) == EACCES);
+	CHECK(attempt_in(&y, STAGE_A, do_read_cache) == (landlock_abi() ? EACCES : 0));
+	CHECK(attempt_in(&y, STAGE_A, do_dlopen) == ELIBACC);
+	y.dirs.loaded = false; /* never without that */
+	CHECK(attempt_in(&y, STAGE_A, give_mail_away) == ENOSYS);
+	yard_done(&y);
+}
+
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 ATTEMPT(do_map_wx, try_map(PROT_READ | PROT_WRITE | PROT_EXEC, ANON, -1))
 ATTEMPT(do_map_anon_x, try_map(PROT_READ | PROT_EXEC, ANON, -1))
 ATTEMPT(do_map_file_wx, try_map(PROT_WRITE | PROT_EXEC, MAP_PRIVATE, y->program))
 ATTEMPT(do_map_file_x, try_map(PROT_READ | PROT_EXEC, MAP_PRIVATE, y->program))
-ATTEMPT(do_dlopen, dlopen(LIBRARY, RTLD_NOW) ? 0 : ELIBACC)
 
 static int do_make_executable(const struct yard *y)
 {
@@ -320,6 +398,8 @@ static const struct test tests[] = {
 	TEST(test_nobody_is_called),
 	TEST(test_files_outside_stay_shut),
 	TEST(test_stage_b_ends_reading_libraries),
+	TEST(test_what_may_be_read_cannot_be_changed),
+	TEST(test_root_gives_away_mail_alone),
 	TEST(test_nothing_written_is_executed),
 	TEST(test_calls_nobody_needs_end_the_process),
 	TEST(test_other_calls_look_unknown),
