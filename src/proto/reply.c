@@ -28,7 +28,7 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_ARGUMENT_MISSING] = { 501, "5.5.4", "Argument missing" },
 	[REPLY_ARGUMENT_UNWANTED] = { 501, "5.5.4", "No argument allowed" },
 	[REPLY_HELLO_ARGUMENT] = { 501, "5.5.4",
-		"Name of the client missing or not printable" },
+		"Control character in the name of the client" },
 	[REPLY_FROM_MISSING] = { 501, "5.5.4", "Syntax: MAIL FROM:<address>" },
 	[REPLY_SENDER_SYNTAX] = { 501, "5.1.7", "Not an address: MAIL FROM:<address>" },
 	[REPLY_TO_MISSING] = { 501, "5.5.4", "Syntax: RCPT TO:<address>" },
