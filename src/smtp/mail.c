@@ -39,7 +39,7 @@ const struct reply *mail_mail(struct session *s, struct span args)
 	enum path_fault fault;
 	struct path path;
 
-	fault = path_take(&args, SPAN("FROM:"), &path);
+	fault = path_take(&args, PATH_REVERSE, &path);
 	if (fault == PATH_KEYWORD)
 		return reply_get(REPLY_FROM_MISSING);
 	if (fault == PATH_SYNTAX || (!path.null && !path.domain.n))
@@ -84,6 +84,18 @@ static const struct reply *add_recipient(
 	return r;
 }
 
+/* <info> means <info@hostname>; stages take a recipient without a domain for ours. */
+static void qualify(struct session *s, struct path *path)
+{
+	struct buf b = BUF(s->scratch);
+
+	buf_put(&b, path->local);
+	path->local = buf_span(&b);
+	buf_put_char(&b, '@');
+	buf_put_str(&b, s->settings->hostname);
+	path->text = buf_span(&b);
+}
+
 const struct reply *mail_rcpt(struct session *s, struct span args)
 {
 	struct rcpt_params params = { 0 };
@@ -91,11 +103,14 @@ const struct reply *mail_rcpt(struct session *s, struct span args)
 	enum path_fault fault;
 	struct path path;
 
-	fault = path_take(&args, SPAN("TO:"), &path);
+	fault = path_take(
+		&args, s->settings->lmtp ? PATH_FORWARD_LOCAL : PATH_FORWARD, &path);
 	if (fault == PATH_KEYWORD)
 		return reply_get(REPLY_TO_MISSING);
 	if (fault == PATH_SYNTAX || path.null)
 		return reply_get(REPLY_RECIPIENT_SYNTAX);
+	if (s->settings->lmtp && !path.domain.n)
+		qualify(s, &path);
 	r = params_rcpt(s, args, &params);
 	if (!r)
 		r = add_recipient(s, &path, &params);
