@@ -114,11 +114,8 @@ const struct reply *mail_rcpt(struct session *s, struct span args)
 	r = params_rcpt(s, args, &params);
 	if (!r)
 		r = add_recipient(s, &path, &params);
-	if (r) {
-		s->tx.n_refused++;
-		s->tx.refusal = r;
+	if (r)
 		return r;
-	}
 	s->tx.lenient |= path.lenient;
 	return reply_get(REPLY_RECIPIENT_OK);
 }
@@ -163,12 +160,16 @@ static struct span build_trace(struct session *s)
 	return buf_span(&b);
 }
 
-/* 554 when all were refused; in LMTP 503 (RFC 2033 4.2). */
+/*
+ * 554 when all were refused, but 451 when they all may come again: a permanent reply would bounce what only had
+ * to wait. In LMTP 503 (RFC 2033 4.2), as each recipient has its own reply there.
+ */
 static const struct reply *no_recipients(const struct session *s)
 {
-	bool refused = s->tx.n_refused && !s->settings->lmtp;
-
-	return reply_get(refused ? REPLY_NO_RECIPIENT : REPLY_RECIPIENT_FIRST);
+	if (!s->tx.n_refused || s->settings->lmtp)
+		return reply_get(REPLY_RECIPIENT_FIRST);
+	return reply_get(s->tx.n_deferred == s->tx.n_refused ? REPLY_NO_RECIPIENT_NOW
+							     : REPLY_NO_RECIPIENT);
 }
 
 const struct reply *mail_begin_content(struct session *s)
@@ -178,8 +179,6 @@ const struct reply *mail_begin_content(struct session *s)
 	if (s->tx.n_recipients == 0)
 		return no_recipients(s);
 	r = stages_data(&s->stages, &s->tx, build_trace(s));
-	if (!r)
-		s->tx.refusal = NULL;
 	s->first_line = (struct first_line){ 0 };
 	return r;
 }

@@ -42,9 +42,12 @@ static bool is_error(struct session *s, const struct reply *r)
 
 static void say(struct session *s, const struct reply *r)
 {
-	reply_put(&s->out, r, s->argument);
-	if (!reply_is_positive(r)) {
-		struct buf b = BUF(s->reason);
+	struct buf b = BUF(s->reason);
+
+	if (reply_is_positive(r)) {
+		reply_put(&s->out, r, s->argument);
+	} else {
+		/* composed once: records have it as it was sent */
 		reply_put_text(&b, r, s->argument);
 		buf_terminate(&b);
 	}
@@ -182,6 +185,9 @@ static bool take_command(struct session *s, struct bytes *in)
 		put_reply(s, r);
 	else if (s->wants_tls)
 		turn_to_tls(s, in);
+	if (r && s->phase == PHASE_MAIL && !reply_is_positive(r) &&
+		verbs_is_rcpt(line.text))
+		tx_note_refusal(&s->tx, r, s->reason);
 	return true;
 }
 

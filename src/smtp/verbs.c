@@ -270,6 +270,11 @@ const struct reply *verbs_line(struct session *s, const struct line *line)
 	return NULL;
 }
 
+bool verbs_is_rcpt(struct span line)
+{
+	return span_ieq(command_parse(line).verb, SPAN("RCPT"));
+}
+
 const struct reply *verbs_dispatch(
 	struct session *s, struct span line, size_t n_line, const struct reply *refusal)
 {

@@ -233,7 +233,7 @@ static void test_each_hook_may_refuse(void)
 {
 	static const struct refused table[] = {
 		{ HOOK_MAIL, "503 5.5.1 MAIL first\r\n503 5.5.1 MAIL first\r\n" },
-		{ HOOK_RCPT, "554 5.5.1 No valid recipients\r\n" },
+		{ HOOK_RCPT, "451 4.3.0 No recipient could be accepted; try later\r\n" },
 		{ HOOK_DATA, "451 4.3.0 The message could not be stored; try later\r\n" },
 		{ HOOK_BODY, "451 4.3.0 The message could not be stored; try later\r\n" },
 		{ HOOK_PREPARE,
