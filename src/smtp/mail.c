@@ -69,6 +69,9 @@ static const struct reply *add_recipient(
 	struct recipient *recipient;
 	const struct reply *r = NULL;
 
+	/* before anything is copied or looked up */
+	if (s->tx.n_recipients >= s->settings->recipient_limit)
+		return reply_get(REPLY_RECIPIENT_MANY);
 	if (path->utf8 && !s->tx.params.smtputf8)
 		return reply_get(REPLY_ADDRESS_UTF8);
 	if (tx_add_recipient(&s->tx, path, params, &recipient) < 0)

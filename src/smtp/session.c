@@ -29,15 +29,16 @@ const struct reply *session_reply(
 }
 
 /*
- * A client that offers more recipients than it may has done nothing wrong (RFC 5321 4.5.3.1.10), nor has one
- * that sent more chunks before it read that the first was refused (RFC 3030 2).
+ * A client that offers more recipients than it may has done nothing wrong (RFC 5321 4.5.3.1.10): it may have
+ * pipelined all of them, and those that were accepted are to get the message. Nor has one that sent more chunks
+ * before it read that the first was refused (RFC 3030 2).
  */
 static bool is_error(struct session *s, const struct reply *r)
 {
 	if (r == s->lost)
 		return false;
 	return r != reply_get(REPLY_RECIPIENT_MANY) ||
-	       s->n_overshoot++ >= RECIPIENT_OVERSHOOT_MAX;
+	       s->n_overshoot++ / RECIPIENT_OVERSHOOT >= s->settings->recipient_limit;
 }
 
 static void say(struct session *s, const struct reply *r)
@@ -49,6 +50,8 @@ static void say(struct session *s, const struct reply *r)
 	} else {
 		/* composed once: records have it as it was sent */
 		reply_put_text(&b, r, s->argument);
+		buf_put(&s->out, buf_span(&b));
+		buf_put(&s->out, SPAN("\r\n"));
 		buf_terminate(&b);
 	}
 	s->argument = (struct span){ 0 };
