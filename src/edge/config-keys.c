@@ -261,7 +261,7 @@ static const char *const create_words[] = { "auto", "no", "yes", NULL };
 
 const struct config_key config_keys[] = {
 	{ "hostname", "", parse_hostname, AT(session.hostname), NULL },
-	{ "banner", "SMTP service ready", parse_banner, AT(session.banner), NULL },
+	{ "banner", "", parse_banner, AT(session.banner), NULL },
 	{ "domains", "", parse_domains, 0, NULL },
 	{ "mail-root", "", parse_text, AT(mail_root), NULL },
 	{ "maildir", "", config_parse_maildir, AT(maildir), NULL },

@@ -282,8 +282,19 @@ static void finish_auth(struct config *c)
 			"needs tls-client-ca: without it no client is asked for one");
 }
 
+/* Some old clients say HELO, and so find no STARTTLS, unless the greeting has "ESMTP" in it. */
+static void finish_banner(struct config *c)
+{
+	if (c->session.banner[0])
+		return;
+	c->session.banner =
+		c->session.lmtp ? "LMTP service ready" : "ESMTP service ready";
+	settle(c, "banner", c->session.banner);
+}
+
 static void finish_defaults(struct config *c)
 {
+	finish_banner(c);
 	c->recipients.hostname = c->session.hostname;
 	settle(c, "hostname", c->session.hostname ? c->session.hostname : "");
 	if (c->session.n_domains == 0) {

@@ -1,8 +1,8 @@
 /*
  * Promises that what it accepts is a path by RFC 5321 and RFC 6531 3.3: printable ASCII and well-formed
  * UTF-8, and no control character of either. Refuses to know which domains are ours, and which characters
- * IDNA allows in them. Two things are forgiven, because scanners do them: blanks in front of the path, and
- * a path without its angle brackets.
+ * IDNA allows in them. Forgiven is what real senders do: blanks in front of the path or none but blanks for
+ * the colon, a path without its angle brackets, and dots where the standard has none (address.h).
  */
 #include "proto/address.h"
 #include <arpa/inet.h>
@@ -55,13 +55,16 @@ static bool take_label(struct span *s)
 	return true;
 }
 
-/* Domain = sub-domain *("." sub-domain) */
+/* Domain = sub-domain *("." sub-domain)     a dot with no sub-domain behind it is left */
 static bool take_name(struct span *s)
 {
-	do {
-		if (!take_label(s))
-			return false;
-	} while (take_char(s, '.'));
+	struct span rest = *s;
+
+	if (!take_label(&rest))
+		return false;
+	do
+		*s = rest;
+	while (take_char(&rest, '.') && take_label(&rest));
 	return true;
 }
 
@@ -157,18 +160,23 @@ static bool take_quoted(struct span *s)
 	return true;
 }
 
-/* Dot-string = Atom *("." Atom) */
-static bool take_dot_string(struct span *s)
+/* Dot-string = Atom *("." Atom); *ret_odd: it has dots without an atom on either side */
+static bool take_dot_string(struct span *s, bool *ret_odd)
 {
-	do {
-		size_t i = 0, n;
-		while (i < s->n && (n = atext_length(span_from(*s, i))) > 0)
-			i += n;
-		if (i == 0)
-			return false;
-		*s = span_from(*s, i);
-	} while (take_char(s, '.'));
-	return true;
+	size_t i = 0, n = 1;
+	bool after_dot = true, odd = false;
+
+	for (; i < s->n; i += n) {
+		bool is_dot = s->p[i] == '.';
+		n = is_dot ? 1 : atext_length(span_from(*s, i));
+		if (n == 0)
+			break;
+		odd |= is_dot && after_dot;
+		after_dot = is_dot;
+	}
+	*s = span_from(*s, i);
+	*ret_odd = odd || after_dot;
+	return i > 0;
 }
 
 /* A-d-l = At-domain *( "," At-domain ) ":"     accepted and ignored */
@@ -188,28 +196,53 @@ static bool is_postmaster(struct span local)
 	return span_ieq(local, SPAN("postmaster"));
 }
 
-/* Mailbox = Local-part "@" ( Domain / address-literal ), or "postmaster" alone */
-static bool take_mailbox(struct span *s, struct path *ret)
+/* Local-part = Dot-string / Quoted-string */
+static bool take_local(struct span *s, enum path_kind kind, struct path *ret)
 {
 	const char *start = s->p;
+	bool odd = false;
 
-	if (!(s->n && *s->p == '"' ? take_quoted(s) : take_dot_string(s)))
+	if (!(s->n && *s->p == '"' ? take_quoted(s) : take_dot_string(s, &odd)))
 		return false;
 	ret->local = (struct span){ start, (size_t)(s->p - start) };
-	if (take_char(s, '@')) {
-		ret->domain.p = s->p;
-		if (!take_domain(s))
-			return false;
-		ret->domain.n = (size_t)(s->p - ret->domain.p);
-	} else if (!is_postmaster(ret->local)) {
+	ret->lenient |= odd;
+	return !odd || kind == PATH_REVERSE;
+}
+
+/* Domain / address-literal     one dot behind a name is taken and is no part of it */
+static bool take_path_domain(struct span *s, struct path *ret)
+{
+	ret->domain.p = s->p;
+	if (!take_domain(s))
 		return false;
-	}
-	ret->text = (struct span){ start, (size_t)(s->p - start) };
+	ret->domain.n = (size_t)(s->p - ret->domain.p);
+	if (*ret->domain.p != '[' && take_char(s, '.'))
+		ret->lenient = true;
 	return ret->domain.n <= DOMAIN_OCTETS_MAX;
 }
 
+/* Mailbox = Local-part "@" ( Domain / address-literal ), or "postmaster" alone */
+static bool take_mailbox(struct span *s, enum path_kind kind, struct path *ret)
+{
+	const char *start = s->p;
+
+	if (!take_local(s, kind, ret))
+		return false;
+	if (take_char(s, '@')) {
+		if (!take_path_domain(s, ret))
+			return false;
+	} else if (!is_postmaster(ret->local) && kind != PATH_FORWARD_LOCAL) {
+		return false;
+	}
+	ret->text = (struct span){ start, (size_t)(s->p - start) };
+	/* a reverse-path is only written and shown: as it came */
+	if (kind != PATH_REVERSE && ret->text.p[ret->text.n - 1] == '.')
+		ret->text.n--;
+	return true;
+}
+
 /* Path = "<" [ A-d-l ":" ] Mailbox ">" / "<>" */
-static bool take_path(struct span *s, struct path *ret)
+static bool take_path(struct span *s, enum path_kind kind, struct path *ret)
 {
 	bool bracket = take_char(s, '<');
 
@@ -218,26 +251,57 @@ static bool take_path(struct span *s, struct path *ret)
 		ret->null = true;
 		return true;
 	}
-	return take_route(s) && take_mailbox(s, ret) && (!bracket || take_char(s, '>'));
+	return take_route(s) && take_mailbox(s, kind, ret) &&
+	       (!bracket || take_char(s, '>'));
 }
 
-enum path_fault path_take(struct span *args, struct span keyword, struct path *ret)
+static bool take_blanks(struct span *s)
+{
+	size_t n = s->n;
+
+	while (s->n && (*s->p == ' ' || *s->p == '\t'))
+		*s = span_from(*s, 1);
+	return s->n < n;
+}
+
+/* keyword ":"     with blanks beside the colon, or in its place */
+static bool take_keyword(struct span *s, struct span keyword, bool *ret_lenient)
+{
+	bool blanks, colon;
+
+	if (s->n < keyword.n || !span_ieq((struct span){ s->p, keyword.n }, keyword))
+		return false;
+	*s = span_from(*s, keyword.n);
+	blanks = take_blanks(s);
+	colon = take_char(s, ':');
+	*ret_lenient = take_blanks(s) || blanks || !colon;
+	return blanks || colon;
+}
+
+bool path_parse(struct span *text, enum path_kind kind, struct path *ret)
+{
+	struct span s = *text;
+	struct path path = { 0 };
+
+	if (!take_path(&s, kind, &path) || (size_t)(s.p - text->p) > PATH_OCTETS_MAX)
+		return false;
+	path.utf8 = !utf8_is_ascii((struct span){ text->p, (size_t)(s.p - text->p) });
+	*text = s;
+	*ret = path;
+	return true;
+}
+
+enum path_fault path_take(struct span *args, enum path_kind kind, struct path *ret)
 {
 	struct span s = *args;
-	struct path path = { 0 };
-	const char *start;
+	struct path path;
+	bool lenient;
 
-	if (s.n < keyword.n || !span_ieq((struct span){ s.p, keyword.n }, keyword))
+	if (!take_keyword(&s, kind == PATH_REVERSE ? SPAN("FROM") : SPAN("TO"), &lenient))
 		return PATH_KEYWORD;
-	s = span_from(s, keyword.n);
-	while (take_char(&s, ' '))
-		path.lenient = true;
-	start = s.p;
-	if (!take_path(&s, &path) || (size_t)(s.p - start) > PATH_OCTETS_MAX)
+	if (!path_parse(&s, kind, &path) || (s.n && *s.p != ' ' && *s.p != '\t'))
 		return PATH_SYNTAX;
-	if (s.n && *s.p != ' ' && *s.p != '\t')
-		return PATH_SYNTAX;
-	path.utf8 = !utf8_is_ascii((struct span){ start, (size_t)(s.p - start) });
+	path.lenient |= lenient;
 	*args = s;
 	*ret = path;
 	return PATH_FINE;

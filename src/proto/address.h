@@ -6,13 +6,22 @@
 #define PATH_OCTETS_MAX 256 /* RFC 5321 4.5.3.1.3, angle brackets included */
 #define DOMAIN_OCTETS_MAX 255 /* RFC 5321 4.5.3.1.2 */
 
+/* What is accepted beyond RFC 5321 depends on what a path is for. */
+enum path_kind {
+	/* Of MAIL: written and shown, and no more. Addresses of phones have dots anywhere in the local part. */
+	PATH_REVERSE,
+	PATH_FORWARD, /* of RCPT */
+	PATH_FORWARD_LOCAL, /* of RCPT in LMTP: a local part may stand alone, without "@" */
+};
+
 struct path {
-	struct span text; /* the mailbox as it was written, without route and brackets */
+	/* the mailbox as it was written, without route and brackets; of a forward-path without a dot at its end */
+	struct span text;
 	struct span local; /* with its quotes, if it has any */
-	struct span domain; /* a name, or an address literal in brackets; empty for
-			       <postmaster> */
+	/* a name without a dot at its end, or an address literal in brackets; empty: only the local part was said */
+	struct span domain;
 	bool null; /* <> */
-	bool lenient; /* no angle brackets, or a blank before the path */
+	bool lenient; /* it is not written as RFC 5321 has it */
 	bool utf8; /* some of it is not ASCII: only SMTPUTF8 allows that */
 };
 
@@ -23,11 +32,13 @@ enum path_fault {
 };
 
 /*
- * Takes `keyword` ("FROM:") and the path behind it from the front of `args`; what is left
+ * Takes "FROM:" or "TO:" and the path behind it from the front of `args`; what is left
  * is empty or begins with the blank before the parameters. Source routes are checked and
  * dropped (RFC 5321 C).
  */
-enum path_fault path_take(struct span *args, struct span keyword, struct path *ret);
+enum path_fault path_take(struct span *args, enum path_kind kind, struct path *ret);
+/* Takes the path alone from the front of `text`. */
+bool path_parse(struct span *text, enum path_kind kind, struct path *ret);
 
 /*
  * True for a domain name in ASCII or an address literal: IPv4, IPv6 and tagged (RFC 5321 4.1.3).

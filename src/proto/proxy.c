@@ -38,18 +38,40 @@ static enum proxy_step take_field(
 	return PROXY_DONE;
 }
 
-/* The family of the text counts: IPv4 mapped into IPv6 is TCP6's. */
-static enum proxy_step take_ip(struct span *s, bool ipv6, struct ip *ret)
+#define IPV4_TEXT "0123456789."
+#define IPV6_TEXT "0123456789abcdefABCDEF:."
+
+/* An address of these octets, and whether it is written as IPv6, which IPv4 mapped into IPv6 is as well. */
+static enum proxy_step take_ip(
+	struct span *s, const char *octets, struct ip *ret, bool *ret_ipv6)
 {
-	const char *octets = ipv6 ? "0123456789abcdefABCDEF:." : "0123456789.";
 	struct span text;
 	enum proxy_step step = take_field(s, octets, IP_TEXT_MAX - 1, ' ', &text);
 
 	if (step != PROXY_DONE)
 		return step;
-	if (!ip_parse(text, ret) || (memchr(text.p, ':', text.n) != NULL) != ipv6)
-		return PROXY_MALFORMED;
-	return PROXY_DONE;
+	*ret_ipv6 = memchr(text.p, ':', text.n);
+	return ip_parse(text, ret) ? PROXY_DONE : PROXY_MALFORMED;
+}
+
+static enum proxy_step take_client(struct span *s, bool ipv6, struct ip *ret)
+{
+	bool is_ipv6;
+	enum proxy_step step = take_ip(s, ipv6 ? IPV6_TEXT : IPV4_TEXT, ret, &is_ipv6);
+
+	return step == PROXY_DONE && is_ipv6 != ipv6 ? PROXY_MALFORMED : step;
+}
+
+/*
+ * Our own address is not used, so it may be of the other family: nginx writes the address that it has accepted
+ * the connection on, whatever the family of the client's is.
+ */
+static enum proxy_step skip_ours(struct span *s)
+{
+	struct ip ours;
+	bool is_ipv6;
+
+	return take_ip(s, IPV6_TEXT, &ours, &is_ipv6);
 }
 
 /* port = "0" / ( %x31-39 *4DIGIT ), at most 65535 */
@@ -72,12 +94,11 @@ static enum proxy_step take_port(struct span *s, char delimiter, uint16_t *ret)
 /* tcp = ip SP ip SP port SP port CRLF: source and destination in turn */
 static enum proxy_step take_tcp(struct span *s, bool ipv6, struct proxy_header *header)
 {
-	struct ip ours;
 	uint16_t our_port;
-	enum proxy_step step = take_ip(s, ipv6, &header->client);
+	enum proxy_step step = take_client(s, ipv6, &header->client);
 
 	if (step == PROXY_DONE)
-		step = take_ip(s, ipv6, &ours);
+		step = skip_ours(s);
 	if (step == PROXY_DONE)
 		step = take_port(s, ' ', &header->port);
 	if (step == PROXY_DONE)

@@ -28,7 +28,7 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_ARGUMENT_MISSING] = { 501, "5.5.4", "Argument missing" },
 	[REPLY_ARGUMENT_UNWANTED] = { 501, "5.5.4", "No argument allowed" },
 	[REPLY_HELLO_ARGUMENT] = { 501, "5.5.4",
-		"Name of the client missing or not printable" },
+		"Control character in the name of the client" },
 	[REPLY_FROM_MISSING] = { 501, "5.5.4", "Syntax: MAIL FROM:<address>" },
 	[REPLY_SENDER_SYNTAX] = { 501, "5.1.7", "Not an address: MAIL FROM:<address>" },
 	[REPLY_TO_MISSING] = { 501, "5.5.4", "Syntax: RCPT TO:<address>" },
@@ -40,6 +40,8 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_MAIL_FIRST] = { 503, "5.5.1", "MAIL first" },
 	[REPLY_RECIPIENT_FIRST] = { 503, "5.5.1", "RCPT first" },
 	[REPLY_NO_RECIPIENT] = { 554, "5.5.1", "No valid recipients" },
+	[REPLY_NO_RECIPIENT_NOW] = { 451, "4.3.0",
+		"No recipient could be accepted; try later" },
 	[REPLY_MAIL_NESTED] = { 503, "5.5.1", "Sender already given" },
 	[REPLY_CHUNKS_BEGUN] = { 503, "5.5.1", "BDAT has begun; only BDAT can go on" },
 	[REPLY_CHUNK_SYNTAX] = { 501, "5.5.4",
@@ -120,6 +122,11 @@ static const struct reply replies[REPLY_COUNT] = {
 const struct reply *reply_get(enum reply_name name)
 {
 	return &replies[name];
+}
+
+bool reply_is_fault(const struct reply *r)
+{
+	return r->code >= 400 && r->code < 500 && r != reply_get(REPLY_RECIPIENT_MANY);
 }
 
 static void put_filled(struct buf *to, const char *text, struct span argument)

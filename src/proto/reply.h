@@ -52,6 +52,7 @@ enum reply_name {
 	REPLY_MAIL_FIRST,
 	REPLY_RECIPIENT_FIRST,
 	REPLY_NO_RECIPIENT,
+	REPLY_NO_RECIPIENT_NOW,
 	REPLY_MAIL_NESTED,
 	REPLY_CHUNKS_BEGUN,
 	REPLY_CHUNK_SYNTAX,
@@ -117,6 +118,9 @@ static inline bool reply_is_positive(const struct reply *r)
 {
 	return r->code < 400;
 }
+
+/* 4yz through a fault of this host, which too many recipients are not. */
+bool reply_is_fault(const struct reply *r);
 
 /*
  * Appends the reply: a line for each line of the argument, which are divided by LF. An

@@ -200,21 +200,23 @@ static const char *check_field(const struct field *field, struct counts *counts)
 	return NULL;
 }
 
-/* to = "To: <" Mailbox ">" LF; what could be taken for an option is no address here */
+/*
+ * to = "To: <" Mailbox ">" LF     with what MAIL has forgiven, as it was written there. What could be taken for
+ * an option is no address here.
+ */
 static const char *take_recipient(struct span *text, struct span *ret_address)
 {
 	static const struct span keyword = { "To: ", 4 };
-	struct span line, args;
+	struct span line, rest;
 	struct path path;
 
 	if (!take_line(text, &line) || line.n < keyword.n ||
 		!span_eq((struct span){ line.p, keyword.n }, keyword))
 		return "its first line is not To: <ADDRESS>";
-	args = line;
-	/* the length leaves no room for a route or blanks, and demands the brackets */
-	if (path_take(&args, keyword, &path) != PATH_FINE || args.n ||
-		path.domain.n == 0 || *path.text.p == '-' ||
-		path.text.n + keyword.n + 2 != line.n)
+	rest = span_from(line, keyword.n);
+	/* the length leaves no room for a route, and demands the brackets */
+	if (!path_parse(&rest, PATH_REVERSE, &path) || rest.n || path.domain.n == 0 ||
+		*path.text.p == '-' || path.text.n + keyword.n + 2 != line.n)
 		return "To does not name a mailbox";
 	if (text->n && is_blank(*text->p))
 		return "To is folded";

@@ -39,7 +39,7 @@ const struct reply *mail_mail(struct session *s, struct span args)
 	enum path_fault fault;
 	struct path path;
 
-	fault = path_take(&args, SPAN("FROM:"), &path);
+	fault = path_take(&args, PATH_REVERSE, &path);
 	if (fault == PATH_KEYWORD)
 		return reply_get(REPLY_FROM_MISSING);
 	if (fault == PATH_SYNTAX || (!path.null && !path.domain.n))
@@ -71,6 +71,9 @@ static const struct reply *add_recipient(
 	struct recipient *recipient;
 	const struct reply *r = NULL;
 
+	/* before anything is copied or looked up */
+	if (s->tx.n_recipients >= s->settings->recipient_limit)
+		return reply_get(REPLY_RECIPIENT_MANY);
 	if (path->utf8 && !s->tx.params.smtputf8)
 		return reply_get(REPLY_ADDRESS_UTF8);
 	if (tx_add_recipient(&s->tx, path, params, &recipient) < 0)
@@ -86,6 +89,18 @@ static const struct reply *add_recipient(
 	return r;
 }
 
+/* <info> means <info@hostname>; stages take a recipient without a domain for ours. */
+static void qualify(struct session *s, struct path *path)
+{
+	struct buf b = BUF(s->scratch);
+
+	buf_put(&b, path->local);
+	path->local = buf_span(&b);
+	buf_put_char(&b, '@');
+	buf_put_str(&b, s->settings->hostname);
+	path->text = buf_span(&b);
+}
+
 const struct reply *mail_rcpt(struct session *s, struct span args)
 {
 	struct rcpt_params params = { 0 };
@@ -93,19 +108,19 @@ const struct reply *mail_rcpt(struct session *s, struct span args)
 	enum path_fault fault;
 	struct path path;
 
-	fault = path_take(&args, SPAN("TO:"), &path);
+	fault = path_take(
+		&args, s->settings->lmtp ? PATH_FORWARD_LOCAL : PATH_FORWARD, &path);
 	if (fault == PATH_KEYWORD)
 		return reply_get(REPLY_TO_MISSING);
 	if (fault == PATH_SYNTAX || path.null)
 		return reply_get(REPLY_RECIPIENT_SYNTAX);
+	if (s->settings->lmtp && !path.domain.n)
+		qualify(s, &path);
 	r = params_rcpt(s, args, &params);
 	if (!r)
 		r = add_recipient(s, &path, &params);
-	if (r) {
-		s->tx.n_refused++;
-		s->tx.refusal = r;
+	if (r)
 		return r;
-	}
 	s->tx.lenient |= path.lenient;
 	return reply_get(REPLY_RECIPIENT_OK);
 }
@@ -150,12 +165,16 @@ static struct span build_trace(struct session *s)
 	return buf_span(&b);
 }
 
-/* 554 when all were refused; in LMTP 503 (RFC 2033 4.2). */
+/*
+ * 554 when all were refused, but 451 when they all may come again: a permanent reply would bounce what only had
+ * to wait. In LMTP 503 (RFC 2033 4.2), as each recipient has its own reply there.
+ */
 static const struct reply *no_recipients(const struct session *s)
 {
-	bool refused = s->tx.n_refused && !s->settings->lmtp;
-
-	return reply_get(refused ? REPLY_NO_RECIPIENT : REPLY_RECIPIENT_FIRST);
+	if (!s->tx.n_refused || s->settings->lmtp)
+		return reply_get(REPLY_RECIPIENT_FIRST);
+	return reply_get(s->tx.n_deferred == s->tx.n_refused ? REPLY_NO_RECIPIENT_NOW
+							     : REPLY_NO_RECIPIENT);
 }
 
 const struct reply *mail_begin_content(struct session *s)
@@ -165,8 +184,6 @@ const struct reply *mail_begin_content(struct session *s)
 	if (s->tx.n_recipients == 0)
 		return no_recipients(s);
 	r = stages_data(&s->stages, &s->tx, build_trace(s));
-	if (!r)
-		s->tx.refusal = NULL;
 	s->first_line = (struct first_line){ 0 };
 	return r;
 }

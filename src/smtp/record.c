@@ -178,12 +178,22 @@ static void put_outcome(const struct session *s, struct buf *b)
 
 const struct reply *record_refusal(const struct session *s)
 {
-	return s->outcome && !reply_is_positive(s->outcome) ? s->outcome : s->tx.refusal;
+	bool refused = s->outcome && !reply_is_positive(s->outcome);
+
+	if (refused && !(s->tx.rcpt_refusal && s->tx.n_recipients == 0))
+		return s->outcome;
+	return s->tx.refusal ? s->tx.refusal : s->tx.rcpt_refusal;
 }
 
 static void put_tx_reason(const struct session *s, struct buf *b)
 {
-	put_row(b, record_refusal(s));
+	const struct reply *r = record_refusal(s);
+
+	/* escaped when it was sent */
+	if (r && r == s->tx.rcpt_refusal)
+		buf_put_str(b, s->tx.rcpt_reason);
+	else
+		put_row(b, r);
 }
 
 static void put_tx_lenient(const struct session *s, struct buf *b)

@@ -44,5 +44,8 @@ void record_write(struct session *s, enum record_event event);
  */
 bool record_is_check(const struct session *s);
 
-/* Why the transaction or the attempt was refused, or the last within it; NULL: nothing was. */
+/*
+ * Why the transaction or the attempt was refused, or what was refused within it; NULL: nothing was. Where no
+ * recipient was accepted, it is the refusal of one.
+ */
 const struct reply *record_refusal(const struct session *s);

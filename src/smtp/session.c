@@ -29,23 +29,29 @@ const struct reply *session_reply(
 }
 
 /*
- * A client that offers more recipients than it may has done nothing wrong (RFC 5321 4.5.3.1.10), nor has one
- * that sent more chunks before it read that the first was refused (RFC 3030 2).
+ * A client that offers more recipients than it may has done nothing wrong (RFC 5321 4.5.3.1.10): it may have
+ * pipelined all of them, and those that were accepted are to get the message. Nor has one that sent more chunks
+ * before it read that the first was refused (RFC 3030 2).
  */
 static bool is_error(struct session *s, const struct reply *r)
 {
 	if (r == s->lost)
 		return false;
 	return r != reply_get(REPLY_RECIPIENT_MANY) ||
-	       s->n_overshoot++ >= RECIPIENT_OVERSHOOT_MAX;
+	       s->n_overshoot++ / RECIPIENT_OVERSHOOT >= s->settings->recipient_limit;
 }
 
 static void say(struct session *s, const struct reply *r)
 {
-	reply_put(&s->out, r, s->argument);
-	if (!reply_is_positive(r)) {
-		struct buf b = BUF(s->reason);
+	struct buf b = BUF(s->reason);
+
+	if (reply_is_positive(r)) {
+		reply_put(&s->out, r, s->argument);
+	} else {
+		/* composed once: records have it as it was sent */
 		reply_put_text(&b, r, s->argument);
+		buf_put(&s->out, buf_span(&b));
+		buf_put(&s->out, SPAN("\r\n"));
 		buf_terminate(&b);
 	}
 	s->argument = (struct span){ 0 };
@@ -182,6 +188,9 @@ static bool take_command(struct session *s, struct bytes *in)
 		put_reply(s, r);
 	else if (s->wants_tls)
 		turn_to_tls(s, in);
+	if (r && s->phase == PHASE_MAIL && !reply_is_positive(r) &&
+		verbs_is_rcpt(line.text))
+		tx_note_refusal(&s->tx, r, s->reason);
 	return true;
 }
 

@@ -17,8 +17,8 @@
 #define COMMAND_LINE_MAX 512 /* RFC 5321 4.5.3.1.4, CRLF included */
 /* the most that a verb has above it: AUTH's */
 #define COMMAND_EXTRA_MAX (AUTH_LINE_MAX - COMMAND_LINE_MAX)
-/* recipients above the limit that are no error yet */
-#define RECIPIENT_OVERSHOOT_MAX 1000
+/* times recipient-limit: so many recipients above it are no errors yet */
+#define RECIPIENT_OVERSHOOT 10
 /* commands that do nothing; each one above counts as an error */
 #define JUNK_COMMANDS_MAX 100
 #define SESSION_OUT_MAX 8192 /* replies of one flush */

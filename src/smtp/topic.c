@@ -100,16 +100,14 @@ static bool is_lost(const struct session *s)
 	return !s->outcome && s->end != END_NONE && s->phase & content;
 }
 
-/* Through a fault of this host's; too many recipients are none. */
 static bool is_fault(const struct reply *r)
 {
-	return r && r->code >= 400 && r->code < 500 &&
-	       r != reply_get(REPLY_RECIPIENT_MANY);
+	return r && reply_is_fault(r);
 }
 
 static enum topic topic_of_message(const struct session *s)
 {
-	if (is_fault(record_refusal(s)))
+	if (is_fault(record_refusal(s)) || is_fault(s->tx.rcpt_refusal))
 		return TOPIC_NOT_DELIVERED;
 	if (s->tx.report_fault)
 		return TOPIC_NOT_REPORTED;

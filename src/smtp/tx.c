@@ -110,6 +110,19 @@ void tx_drop_recipient(struct tx *tx)
 	free(r->orcpt);
 }
 
+void tx_note_refusal(struct tx *tx, const struct reply *r, const char *said)
+{
+	struct buf b = BUF(tx->rcpt_reason);
+
+	tx->n_refused++;
+	tx->n_deferred += r->code < 500;
+	if (tx->rcpt_refusal && reply_is_fault(tx->rcpt_refusal) && !reply_is_fault(r))
+		return;
+	tx->rcpt_refusal = r;
+	buf_put_str(&b, said);
+	buf_terminate(&b);
+}
+
 const struct reply *tx_fold(const struct tx *tx)
 {
 	for (size_t i = 0; i < tx->n_recipients; i++)

@@ -45,7 +45,12 @@ struct tx {
 	size_t n_recipients;
 	size_t cap_recipients;
 	size_t n_refused; /* recipients refused */
-	const struct reply *refusal; /* the last thing refused in it, or NULL */
+	size_t n_deferred; /* of these, for now alone (4yz) */
+	/* of a recipient before the content: the last one for a fault of this host, or else the last; or NULL */
+	const struct reply *rcpt_refusal;
+	char rcpt_reason[REPLY_LINE_MAX]; /* it, as it was sent */
+	/* of the content, or behind it of a recipient, the last; or NULL */
+	const struct reply *refusal;
 	bool lenient; /* a syntax error was forgiven */
 	uint64_t octets; /* of content so far */
 	bool bare; /* a bare CR or LF was in the content */
@@ -71,6 +76,9 @@ int tx_rename_recipient(struct recipient *r, struct span local, struct span doma
 
 /* Takes back the recipient added last. */
 void tx_drop_recipient(struct tx *tx);
+
+/* A recipient was refused with this reply, which was sent as `said`. */
+void tx_note_refusal(struct tx *tx, const struct reply *r, const char *said);
 
 /* The first recipient's refusal, or NULL: SMTP has one reply for all (RFC 5321 4.2.5). */
 const struct reply *tx_fold(const struct tx *tx);

@@ -44,12 +44,21 @@ static struct span ehlo_lines(struct session *s)
 	return buf_span(&b);
 }
 
-/* Any printable argument is taken: scanners say all kinds of things. */
+/*
+ * Any argument without control characters is accepted. Names of Windows hosts have octets above 126, in
+ * UTF-8 or Latin-1: records escape them, and Received leaves out what is no domain.
+ */
 static const struct reply *greet(struct session *s, struct span args, bool esmtp)
 {
-	for (size_t i = 0; i < args.n; i++)
-		if (args.p[i] < 32 || args.p[i] > 126)
+	bool is_ascii = true;
+
+	for (size_t i = 0; i < args.n; i++) {
+		unsigned char c = (unsigned char)args.p[i];
+		if (c < 32 || c == 127)
 			return reply_get(REPLY_HELLO_ARGUMENT);
+		is_ascii &= c < 128;
+	}
+	s->lenient |= !is_ascii;
 	session_end_tx(s, NULL);
 	memcpy(s->helo, args.p, args.n);
 	s->helo[args.n] = '\0';
@@ -259,6 +268,11 @@ const struct reply *verbs_line(struct session *s, const struct line *line)
 	if (line->bare && s->settings->bare_newline == BARE_REJECT)
 		return reply_get(REPLY_LINE_BARE);
 	return NULL;
+}
+
+bool verbs_is_rcpt(struct span line)
+{
+	return span_ieq(command_parse(line).verb, SPAN("RCPT"));
 }
 
 const struct reply *verbs_dispatch(

@@ -7,6 +7,9 @@
 /* What is wrong with a line before anybody looks at its words; NULL: nothing. */
 const struct reply *verbs_line(struct session *s, const struct line *line);
 
+/* True for RCPT, whether it can be carried out or not. */
+bool verbs_is_rcpt(struct span line);
+
 /*
  * Carries out one command line, of `n_line` octets with its end; `refusal` is what is wrong with the line
  * itself, or NULL. Returns the reply; NULL when it comes later: behind octets, or TLS.

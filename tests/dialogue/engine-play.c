@@ -96,7 +96,8 @@ bool engine_settings(struct engine *e, const struct dialogue *d, struct complain
 	few_names_init(&e->names);
 	e->settings.names = &e->names.names;
 	e->settings.hostname = dialogue_setting(d, "hostname", "mail.example.net");
-	e->settings.banner = dialogue_setting(d, "banner", "SMTP service ready");
+	e->settings.banner = dialogue_setting(d, "banner",
+		e->settings.lmtp ? "LMTP service ready" : "ESMTP service ready");
 	e->settings.dsn = strcmp(dialogue_setting(d, "outbox", "no"), "yes") == 0;
 	e->settings.recipient_limit = recipients;
 	e->settings.transaction_limit = transactions;

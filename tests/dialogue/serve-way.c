@@ -42,8 +42,8 @@ static bool read_settings(struct server *s, const struct process *p)
 	config_init(&s->config, NULL, put_fault, NULL);
 	for (size_t i = 0; i < p->n_settings; i++)
 		config_override(&s->config, p->settings[i]);
-	config_finish(&s->config);
 	s->config.session.lmtp = p->lmtp;
+	config_finish(&s->config);
 	return admit_prepare(&s->config);
 }
 

@@ -30,27 +30,28 @@ static void check_quoting(struct span local)
 }
 
 /* In its canonical form it is the same path. */
-static void is_stable(const struct path *path)
+static void is_stable(const struct path *path, enum path_kind kind)
 {
 	char text[2 + PATH_OCTETS_MAX + DOMAIN_OCTETS_MAX];
 	struct buf b = BUF(text);
 	struct span args;
 	struct path again;
 
-	buf_put_str(&b, "X:<");
+	buf_put_char(&b, '<');
 	buf_put(&b, path->text);
 	buf_put_char(&b, '>');
 	MUST(!b.overflow);
-	if (b.n - 2 > PATH_OCTETS_MAX)
+	if (b.n > PATH_OCTETS_MAX)
 		return;
 	args = buf_span(&b);
-	MUST(path_take(&args, SPAN("X:"), &again) == PATH_FINE && args.n == 0);
+	MUST(path_parse(&args, kind, &again) && args.n == 0);
 	MUST(span_eq(again.text, path->text) && span_eq(again.local, path->local));
 	MUST(span_eq(again.domain, path->domain) && again.null == path->null);
-	MUST(!again.lenient);
+	MUST(!again.lenient || kind == PATH_REVERSE);
 }
 
-static void check_path(struct span input, struct span rest, const struct path *path)
+static void check_path(
+	struct span input, struct span rest, const struct path *path, enum path_kind kind)
 {
 	fuzz_is_inside(path->text, input);
 	fuzz_is_inside(path->local, path->text);
@@ -62,7 +63,8 @@ static void check_path(struct span input, struct span rest, const struct path *p
 		MUST(domain_valid_utf8(path->domain));
 	MUST(path->utf8 || utf8_is_ascii(path->text));
 	check_quoting(path->local);
-	is_stable(path);
+	is_stable(path, kind);
+	MUST(kind == PATH_REVERSE || path->null || path->text.p[path->text.n - 1] != '.');
 }
 
 /* A name of a client makes no line of its own. */
@@ -85,13 +87,15 @@ static void check_trace(struct span helo)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct span input = fuzz_input(data, size, 0);
-	struct span args = input;
-	struct path path;
 
-	if (path_take(&args, SPAN("TO:"), &path) == PATH_FINE)
-		check_path(input, args, &path);
-	else
-		MUST(args.p == input.p && args.n == input.n);
+	for (enum path_kind kind = PATH_REVERSE; kind <= PATH_FORWARD_LOCAL; kind++) {
+		struct span args = input;
+		struct path path;
+		if (path_take(&args, kind, &path) == PATH_FINE)
+			check_path(input, args, &path, kind);
+		else
+			MUST(args.p == input.p && args.n == input.n);
+	}
 	if (domain_valid_utf8(input))
 		is_harmless(input);
 	if (domain_valid(input))

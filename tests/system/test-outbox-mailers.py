@@ -100,6 +100,18 @@ def test_postfix_that_is_down_still_takes_it():
     place.box.expect()
 
 
+@harness.table_of({address: address for address in (f"a..b@{DOMAIN}", f".ab.@{DOMAIN}.")})
+def test_postfix_takes_the_address_of_a_phone(address):
+    """It is in the queue directory as it was written; a relay may not be as tolerant."""
+    place = Place()
+    place.put(report(address))
+    start_postfix(place, "postfix start || exit; postfix stop")
+    status = place.site / "status"
+    harness.eventually(status.exists, "the end of postern-outbox", 30)
+    harness.equal(status.read_text(), "exit 0\n", place.said())
+    place.box.expect()
+
+
 def test_postfix_that_cannot_take_it():
     """Its settings are gone: what is left is in cur/, to be tried again."""
     place = Place()

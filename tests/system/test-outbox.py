@@ -35,6 +35,9 @@ def test_a_report_goes_to_sendmail_as_it_is():
     "x@[IPv6:2001:db8::1]",
     "|/bin/sh@example.com",
     "`id`$HOME{a}*?@example.com",
+    # as MAIL takes them from phones
+    "a..b@mobile.example",
+    ".ab.@mobile.example.",
     '"$(touch pwned); -oQ/tmp \' \\" <a> , b"@example.com',
 )})
 def test_an_address_is_one_argument_whatever_is_in_it(address):
@@ -208,6 +211,8 @@ NO_REPORTS = {
     "no domain": (report("joe"), "To does not name a mailbox"),
     "option": (report("-oQ/tmp@example.com"), "To does not name a mailbox"),
     "dash": (report("-@example.com"), "To does not name a mailbox"),
+    "dash and dots": (report("-..t@example.com."), "To does not name a mailbox"),
+    "two dots behind the domain": (report("joe@example.com.."), "To does not name a mailbox"),
     "control character": (report("joe\x1b@example.com"), "To does not name a mailbox"),
     "line end": (report("joe\r@example.com"), "To does not name a mailbox"),
     "NUL in the address": (report("joe\0@example.com"), "To does not name a mailbox"),

@@ -231,7 +231,7 @@ static inline void engine_init(struct engine *e)
 	memset(e->session.scratch, 0xa5, sizeof(e->session.scratch));
 	e->settings = (struct session_settings){
 		.hostname = "mail.example.net",
-		.banner = "SMTP service ready",
+		.banner = "ESMTP service ready",
 		.domains = engine_domains,
 		.n_domains = sizeof(engine_domains) / sizeof(*engine_domains),
 		.size_limit = 1000000,

@@ -107,6 +107,61 @@ static const struct valid valid[] = {
 		.text = "postmaster",
 		.local = "postmaster",
 		.lenient = true },
+	/* phones: dots anywhere in the local part; a domain with its root */
+	{ .input = "FROM:<a..b@c.d>",
+		.text = "a..b@c.d",
+		.local = "a..b",
+		.domain = "c.d",
+		.lenient = true },
+	{ .input = "FROM:<ab.@c>",
+		.text = "ab.@c",
+		.local = "ab.",
+		.domain = "c",
+		.lenient = true },
+	{ .input = "FROM:<..ab...c..@d> SIZE=1",
+		.text = "..ab...c..@d",
+		.local = "..ab...c..",
+		.domain = "d",
+		.rest = " SIZE=1",
+		.lenient = true },
+	{ .input = "FROM:<a@c.d.>",
+		.text = "a@c.d.",
+		.local = "a",
+		.domain = "c.d",
+		.lenient = true },
+	{ .input = "FROM:\"a..\"@c. X",
+		.text = "\"a..\"@c.",
+		.local = "\"a..\"",
+		.domain = "c",
+		.rest = " X",
+		.lenient = true },
+	{ .input = "FROM:<\"a..b.\"@c>",
+		.text = "\"a..b.\"@c",
+		.local = "\"a..b.\"",
+		.domain = "c" },
+	/* the colon forgotten, or with blanks beside it */
+	{ .input = "from <a@b>",
+		.text = "a@b",
+		.local = "a",
+		.domain = "b",
+		.lenient = true },
+	{ .input = "FROM\t a@b X",
+		.text = "a@b",
+		.local = "a",
+		.domain = "b",
+		.rest = " X",
+		.lenient = true },
+	{ .input = "FROM <>", .null = true, .lenient = true },
+	{ .input = "FROM :<a@b>",
+		.text = "a@b",
+		.local = "a",
+		.domain = "b",
+		.lenient = true },
+	{ .input = "FROM : \t<a@b>",
+		.text = "a@b",
+		.local = "a",
+		.domain = "b",
+		.lenient = true },
 	/* RFC 5321 4.5.3.1.3: 256 octets, brackets included */
 	{ .input = "FROM:<" HUNDRED "@" HUNDRED LABELS "ab>",
 		.text = HUNDRED "@" HUNDRED LABELS "ab",
@@ -132,15 +187,20 @@ static const struct span invalid[] = {
 	{ "FROM:<@b>", 9 },
 	{ "FROM:<a@>", 9 },
 	{ "FROM:<a@b@c>", 12 },
-	{ "FROM:<a@b.>", 11 },
+	{ "FROM:<a@b..>", 12 },
+	{ "FROM:<a@.>", 10 },
+	{ "FROM:<a@[192.0.2.1].>", 21 },
+	{ "FROM:<@a.:b@c>", 14 },
+	{ "FROM:<a..b>", 11 },
+	{ "FROM <a@b", 9 },
+	{ "FROM  : ", 8 },
+	{ "FROM::<a@b>", 11 },
+	{ "FROM::", 6 },
 	{ "FROM:<a@.b>", 11 },
 	{ "FROM:<a@b..c>", 13 },
 	{ "FROM:<a@-b>", 11 },
 	{ "FROM:<a@b->", 11 },
 	{ "FROM:<a@b/c>", 12 },
-	{ "FROM:<.a@b>", 11 },
-	{ "FROM:<a.@b>", 11 },
-	{ "FROM:<a..b@c>", 13 },
 	{ "FROM:<a b@c>", 12 },
 	{ "FROM:<a\\b@c>", 12 },
 	{ "FROM:<a(b)@c>", 13 },
@@ -216,7 +276,7 @@ static void test_takes_what_the_standard_allows(void)
 		const struct valid *v = &valid[i];
 		struct span args = span_of(v->input);
 		struct path path;
-		if (!CHECK(path_take(&args, SPAN("FROM:"), &path) == PATH_FINE)) {
+		if (!CHECK(path_take(&args, PATH_REVERSE, &path) == PATH_FINE)) {
 			fprintf(stderr, "\t%s\n", v->input);
 			continue;
 		}
@@ -234,7 +294,7 @@ static void test_refuses_all_else_and_touches_nothing(void)
 	for (size_t i = 0; i < TEST_COUNT(invalid); i++) {
 		struct span args = invalid[i];
 		struct path path = { .text = SPAN("untouched") };
-		if (!CHECK(path_take(&args, SPAN("FROM:"), &path) == PATH_SYNTAX))
+		if (!CHECK(path_take(&args, PATH_REVERSE, &path) == PATH_SYNTAX))
 			fprintf(stderr, "\t%s\n", invalid[i].p);
 		CHECK(args.p == invalid[i].p && args.n == invalid[i].n);
 		CHECK_SPAN(path.text, "untouched");
@@ -243,13 +303,88 @@ static void test_refuses_all_else_and_touches_nothing(void)
 
 static void test_wants_its_keyword(void)
 {
-	static const char *const table[] = { "", "FROM", "TO:<a@b>", "FROM <a@b>",
-		" FROM:<a@b>", "<a@b>", "FROM :<a@b>" };
+	static const char *const table[] = { "", "FROM", "TO:<a@b>", "TO <a@b>",
+		" FROM:<a@b>", "<a@b>", "FROM<a@b>", "FROM:TO", "FROMX <a@b>", ":<a@b>" };
 
 	for (size_t i = 0; i < TEST_COUNT(table); i++) {
 		struct span args = span_of(table[i]);
 		struct path path;
-		CHECK(path_take(&args, SPAN("FROM:"), &path) == PATH_KEYWORD);
+		enum path_fault fault = path_take(&args, PATH_REVERSE, &path);
+		CHECK(fault ==
+			(strcmp(table[i], "FROM:TO") ? PATH_KEYWORD : PATH_SYNTAX));
+		args = span_of(table[i]);
+		if (i != 2 && i != 3)
+			CHECK(path_take(&args, PATH_FORWARD, &path) == PATH_KEYWORD);
+	}
+}
+
+struct forward {
+	const char *input;
+	const char *text, *domain; /* NULL: it is none */
+	bool lenient;
+};
+
+/* Where mail goes is looked up, so it is written as the standard has it, but for the root behind a domain. */
+static void test_a_forward_path_has_its_dots_in_order(void)
+{
+	static const struct forward table[] = {
+		{ .input = "TO:<a@b.c>", .text = "a@b.c", .domain = "b.c" },
+		{ .input = "TO <a@b.c>",
+			.text = "a@b.c",
+			.domain = "b.c",
+			.lenient = true },
+		{ .input = "TO:<a@b.c.> X",
+			.text = "a@b.c",
+			.domain = "b.c",
+			.lenient = true },
+		{ .input = "TO:a@é.", .text = "a@é", .domain = "é", .lenient = true },
+		{ .input = "TO:<a@b.c..>" },
+		{ .input = "TO:<a@.>" },
+		{ .input = "TO:<a@[192.0.2.1].>" },
+		{ .input = "TO:<a..b@c>" },
+		{ .input = "TO:<ab.@c>" },
+		{ .input = "TO:<.ab@c>" },
+		{ .input = "TO:<.@c>" },
+		{ .input = "TO:<postmaster.>" },
+		{ .input = "TO:<a>" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		struct span args = span_of(table[i].input);
+		struct path path = { 0 };
+		bool fine = path_take(&args, PATH_FORWARD, &path) == PATH_FINE;
+		if (!CHECK(fine == (table[i].text != NULL)))
+			fprintf(stderr, "\t%s\n", table[i].input);
+		CHECK_SPAN(path.text, table[i].text ? table[i].text : "");
+		CHECK_SPAN(path.domain, table[i].domain ? table[i].domain : "");
+		CHECK(path.lenient == table[i].lenient);
+	}
+}
+
+/* In LMTP a mail system may leave its own domain out. */
+static void test_a_local_part_may_stand_alone(void)
+{
+	static const char *const fine[] = { "info", "a.b+c", "\"a b\"", "Postmaster",
+		"josé" };
+	static const char *const wrong[] = { "", "a..b", "a.", "a b", "@", "a@", "-<",
+		"\"a", "@b:" };
+
+	for (size_t i = 0; i < TEST_COUNT(fine) + TEST_COUNT(wrong); i++) {
+		bool is_fine = i < TEST_COUNT(fine);
+		const char *text = is_fine ? fine[i] : wrong[i - TEST_COUNT(fine)];
+		char octets[64];
+		struct buf b = BUF(octets);
+		struct span args;
+		struct path path;
+		buf_put(&b, SPAN("TO:<"));
+		buf_put_str(&b, text);
+		buf_put_char(&b, '>');
+		args = buf_span(&b);
+		if (!CHECK((path_take(&args, PATH_FORWARD_LOCAL, &path) == PATH_FINE &&
+				   !path.null) == is_fine))
+			fprintf(stderr, "\t%s\n", text);
+		if (is_fine)
+			CHECK(span_eq(path.local, span_of(text)) && path.domain.n == 0);
 	}
 }
 
@@ -300,7 +435,7 @@ static void test_takes_utf8_and_says_so(void)
 	for (size_t i = 0; i < TEST_COUNT(table); i++) {
 		struct span args = span_of(table[i].input);
 		struct path path;
-		if (!CHECK(path_take(&args, SPAN("FROM:"), &path) == PATH_FINE)) {
+		if (!CHECK(path_take(&args, PATH_REVERSE, &path) == PATH_FINE)) {
 			fprintf(stderr, "\t%s\n", table[i].input);
 			continue;
 		}
@@ -329,8 +464,8 @@ static void test_lengths_are_limited(void)
 	struct span domain = SPAN(HUNDRED HUNDRED LABELS "abcdef");
 	struct path ret;
 
-	CHECK(path_take(&path, SPAN("FROM:"), &ret) == PATH_SYNTAX);
-	CHECK(path_take(&route, SPAN("FROM:"), &ret) == PATH_FINE);
+	CHECK(path_take(&path, PATH_REVERSE, &ret) == PATH_SYNTAX);
+	CHECK(path_take(&route, PATH_REVERSE, &ret) == PATH_FINE);
 	CHECK(!domain_valid(domain));
 	domain.n = DOMAIN_OCTETS_MAX;
 	CHECK(domain_valid(domain));
@@ -425,6 +560,8 @@ int main(void)
 		TEST(test_refuses_all_else_and_touches_nothing),
 		TEST(test_takes_utf8_and_says_so),
 		TEST(test_wants_its_keyword),
+		TEST(test_a_forward_path_has_its_dots_in_order),
+		TEST(test_a_local_part_may_stand_alone),
 		TEST(test_a_literal_hides_nothing),
 		TEST(test_lengths_are_limited),
 		TEST(test_knows_domains),

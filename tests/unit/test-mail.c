@@ -213,10 +213,15 @@ static void test_recipients_above_the_limit_are_no_errors(void)
 	engine_init(&e);
 	e.settings.recipient_limit = 1;
 	engine_start(&e);
-	engine_send(&e, SPAN(EHLO ENVELOPE));
-	for (size_t i = 0; i < RECIPIENT_OVERSHOOT_MAX; i++)
-		engine_send(&e, SPAN(RCPT));
+	engine_send(&e, SPAN(EHLO "MAIL FROM:<a@example.org> SMTPUTF8\r\n" RCPT));
+	for (size_t i = 0; i < RECIPIENT_OVERSHOOT; i++)
+		engine_send(
+			&e, i % 2 ? SPAN(RCPT) : SPAN("RCPT TO:<a@bücher.example>\r\n"));
 	CHECK(e.session.end == END_NONE && e.session.n_errors == 0);
+	CHECK(span_ends(log_span(&e.out), SPAN("452 4.5.3 Too many recipients\r\n")));
+	/* nothing was looked up for them, and nothing is kept of them */
+	CHECK(e.names.n_asked == 0 && e.session.tx.n_recipients == 1);
+	CHECK(e.session.tx.cap_recipients <= 4);
 	for (size_t i = 0; i < e.settings.error_limit; i++)
 		engine_send(&e, SPAN(RCPT));
 	CHECK(e.session.end == END_ERRORS);
@@ -233,7 +238,7 @@ static void test_each_hook_may_refuse(void)
 {
 	static const struct refused table[] = {
 		{ HOOK_MAIL, "503 5.5.1 MAIL first\r\n503 5.5.1 MAIL first\r\n" },
-		{ HOOK_RCPT, "554 5.5.1 No valid recipients\r\n" },
+		{ HOOK_RCPT, "451 4.3.0 No recipient could be accepted; try later\r\n" },
 		{ HOOK_DATA, "451 4.3.0 The message could not be stored; try later\r\n" },
 		{ HOOK_BODY, "451 4.3.0 The message could not be stored; try later\r\n" },
 		{ HOOK_PREPARE,

@@ -10,7 +10,6 @@ static const struct session_settings settings = {
 	.domains = domains,
 	.n_domains = TEST_COUNT(domains),
 	.size_limit = 1000,
-	.recipient_limit = 3,
 };
 
 static const struct reply *ask_rcpt(
@@ -186,12 +185,6 @@ static void test_no_domain_leaves_postmaster(void)
 	CHECK(!ask_rcpt(&none, "", 1));
 }
 
-static void test_recipients_are_limited(void)
-{
-	CHECK(!ask_rcpt(&settings, "example.net", 3));
-	CHECK(ask_rcpt(&settings, "example.net", 4) == reply_get(REPLY_RECIPIENT_MANY));
-}
-
 /* RFC 1870 6.1 */
 static void test_a_declared_size_is_limited(void)
 {
@@ -256,7 +249,6 @@ int main(void)
 		TEST(test_domains_are_converted_once),
 		TEST(test_a_star_takes_any_domain),
 		TEST(test_no_domain_leaves_postmaster),
-		TEST(test_recipients_are_limited),
 		TEST(test_a_declared_size_is_limited),
 		TEST(test_an_actual_size_is_limited),
 		TEST(test_bare_newlines_are_refused_where_asked),

@@ -41,7 +41,9 @@ static void test_tells_of_a_message(void)
 		"peer=\"192.0.2.1\" helo=\"client.example.org\" from=\"<a@example.org>\" "
 		"to=\"<b@example.net>,<c@example.net>\" recipients=\"2\" refused=\"1\" "
 		"size=\"31\" message_id=\"<1@example.org>\" "
-		"file=\"1796116087.M000042P7Q1.host,S=198\" duration_ms=\"250\"\n"
+		"file=\"1796116087.M000042P7Q1.host,S=198\" "
+		"reason=\"550 5.7.1 No mail is accepted here for that domain\" "
+		"duration_ms=\"250\"\n"
 		"session end=\"quit\" peer=\"192.0.2.1\" port=\"50000\" "
 		"helo=\"client.example.org\" transactions=\"1\" messages=\"1\" "
 		"refused=\"1\" reason=\"550 5.7.1 No mail is accepted here for that "
@@ -159,6 +161,12 @@ static void test_leniences_are_told(void)
 		"HELO x\r\n" ENVELOPE "DATA\r\na\nb\r\n.\r\n",
 		"HELO x\r\n" ENVELOPE "DATA\r\na\rb\r\n.\r\n",
 		"HELO x \r\n",
+		"HELO \xdc\r\n",
+		"HELO x\r\nMAIL FROM <a@example.org>\r\n",
+		"HELO x\r\nMAIL FROM:<a..b@example.org>\r\n",
+		"HELO x\r\nMAIL FROM:<a@example.org.>\r\n",
+		"HELO x\r\nMAIL FROM:<>\r\nRCPT TO <b@example.net>\r\n",
+		"HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.net.>\r\n",
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(inputs); i++) {

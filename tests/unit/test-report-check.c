@@ -47,6 +47,9 @@ static const struct valid valid[] = {
 	{ TEXT("To: <a.b+c@[192.0.2.1]>\n" REST), "a.b+c@[192.0.2.1]" },
 	{ TEXT("To: <\"-o \\\" >\"@example.com>\n" REST), "\"-o \\\" >\"@example.com" },
 	{ TEXT("To: <|/bin/sh@example.com>\n" REST), "|/bin/sh@example.com" },
+	/* and those that MAIL has forgiven: they are sent as they were written */
+	{ TEXT("To: <a..b@mobile.example>\n" REST), "a..b@mobile.example" },
+	{ TEXT("To: <.ab.@mobile.example.>\n" REST), ".ab.@mobile.example." },
 	/* the two fields as they may be written */
 	{ TEXT(TO "auto-submitted:\tAuto-Replied \n" TYPE "\n"), "joe@example.com" },
 	{ TEXT(TO "AUTO-SUBMITTED:\n auto-replied\n" TYPE "\n"), "joe@example.com" },
@@ -115,7 +118,10 @@ static const struct invalid invalid[] = {
 	{ TEXT("To: <-oQ/tmp@example.com>\n" REST), NO_MAILBOX },
 	{ TEXT("To: <-t@example.com>\n" REST), NO_MAILBOX },
 	{ TEXT("To: <--@example.com>\n" REST), NO_MAILBOX },
+	{ TEXT("To: <-..@example.com.>\n" REST), NO_MAILBOX },
 	{ TEXT("To: -bs\n" REST), NO_MAILBOX },
+	{ TEXT("To: <joe@example.com..>\n" REST), NO_MAILBOX },
+	{ TEXT("To: <joe@example.com>.\n" REST), NO_MAILBOX },
 	{ TEXT("To: <joe@example.com>\n ,<mary@example.com>\n" REST), "To is folded" },
 	{ TEXT("To: <joe@example.com>\n\t\n" REST), "To is folded" },
 	/* somebody else */

@@ -116,6 +116,15 @@ static void test_a_message_is_told_by_what_became_of_it(void)
 		{ ENVELOPE "BDAT 2\r\nabRSET\r\n", HOOK_NONE, "outcome=\"given-up\"" },
 		{ ENVELOPE "DATA\r\n.\r\n", HOOK_COMMIT,
 			"outcome=\"refused\" status=\"Delivery Error (SMTP Receive)\"" },
+		/* without a recipient BDAT ends the transaction, and DATA does not */
+		{ ENVELOPE "BDAT 2 LAST\r\nab", HOOK_RCPT,
+			"message! id=\"1796116087.M000042P7Q1\" outcome=\"refused\" "
+			"status=\"Delivery Error (SMTP Receive)\"" },
+		{ ENVELOPE "DATA\r\n", HOOK_RCPT,
+			"message! id=\"1796116087.M000042P7Q1\" outcome=\"given-up\" "
+			"status=\"Delivery Error (SMTP Receive)\"" },
+		{ ENVELOPE "RCPT TO:<x@other.example>\r\nBDAT 2 LAST\r\nab", HOOK_RCPT,
+			"outcome=\"refused\" status=\"Delivery Error (SMTP Receive)\"" },
 		{ ENVELOPE, HOOK_RCPT,
 			"outcome=\"given-up\" status=\"Delivery Error (SMTP Receive)\"" },
 	};
@@ -147,6 +156,38 @@ static void test_a_refusal_of_a_recipient_is_no_fault_of_ours(void)
 			     "DATA\r\n.\r\n"));
 	CHECK(tells(&e, "message id=") && tells(&e, " refused=\"1\" "));
 	engine_done(&e);
+}
+
+/* One recipient has met a fault of this host, another got the message, and its content may be refused. */
+static void test_a_fault_is_told_whatever_became_of_the_others(void)
+{
+	static const struct message table[] = {
+		{ "RCPT TO:<c@example.net>\r\nDATA\r\n.\r\n", HOOK_NONE,
+			"message! id=\"1796116087.M000042P7Q1\" outcome=\"delivered\" "
+			"status=\"Delivery Error (SMTP Receive)\"" },
+		{ "RCPT TO:<x@other.example>\r\nRCPT TO:<c@example.net>\r\n"
+		  "DATA\r\n.\r\n",
+			HOOK_NONE,
+			"refused=\"2\" file=\"1796116087.M000042P7Q1.host,S=201\" "
+			"reason=\"451 4.3.0 The message could not be stored; try "
+			"later\"" },
+		{ "RCPT TO:<c@example.net>\r\nBDAT 8 LAST\r\nSubject:", HOOK_COMMIT,
+			"message! id=\"1796116087.M000042P7Q1\" outcome=\"refused\" " },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		struct engine e;
+		engine_init(&e);
+		engine_start(&e);
+		e.memory.refuses = HOOK_RCPT;
+		engine_send(&e, SPAN("EHLO x\r\n" ENVELOPE));
+		e.memory.refuses = table[i].refuses;
+		engine_send(&e, span_of(table[i].input));
+		if (!CHECK(tells(&e, table[i].told)))
+			fprintf(stderr, "\t%s: %.*s", table[i].input,
+				(int)log_span(&e.records).n, log_span(&e.records).p);
+		engine_done(&e);
+	}
 }
 
 struct attempt {
@@ -227,6 +268,7 @@ int main(void)
 		TEST(test_a_fault_of_our_certificate_is_told_behind_a_failure),
 		TEST(test_a_message_is_told_by_what_became_of_it),
 		TEST(test_a_refusal_of_a_recipient_is_no_fault_of_ours),
+		TEST(test_a_fault_is_told_whatever_became_of_the_others),
 		TEST(test_an_attempt_to_log_in_is_told_by_what_it_came_to),
 		TEST(test_a_mechanism_that_cannot_be_one_is_not_told),
 	};

@@ -205,6 +205,27 @@ static void test_is_refused_when_every_recipient_is(void)
 	tx_clear(&tx);
 }
 
+/* All of them count; a fault of this host is kept whatever comes behind it. */
+static void test_keeps_the_refusal_that_matters(void)
+{
+	struct tx tx = { 0 };
+
+	tx_note_refusal(&tx, reply_get(REPLY_PARAMETER_UNKNOWN), "555 X");
+	CHECK(tx.rcpt_refusal == reply_get(REPLY_PARAMETER_UNKNOWN));
+	tx_note_refusal(&tx, reply_get(REPLY_RECIPIENT_MANY), "452");
+	CHECK(tx.rcpt_refusal == reply_get(REPLY_RECIPIENT_MANY));
+	tx_note_refusal(&tx, reply_get(REPLY_STORE_FAILED), "451 a");
+	tx_note_refusal(&tx, reply_get(REPLY_RECIPIENT_MANY), "452");
+	tx_note_refusal(&tx, reply_get(REPLY_MAILBOX_UNKNOWN), "550");
+	CHECK(tx.rcpt_refusal == reply_get(REPLY_STORE_FAILED));
+	CHECK_SPAN(span_of(tx.rcpt_reason), "451 a");
+	tx_note_refusal(&tx, reply_get(REPLY_STORE_FULL), "452 b");
+	CHECK(tx.rcpt_refusal == reply_get(REPLY_STORE_FULL));
+	CHECK_SPAN(span_of(tx.rcpt_reason), "452 b");
+	CHECK(tx.n_refused == 6 && tx.n_deferred == 4);
+	tx_clear(&tx);
+}
+
 static void test_cleared_it_is_as_new(void)
 {
 	struct path path = path_of("a", "a@x");
@@ -218,6 +239,7 @@ static void test_cleared_it_is_as_new(void)
 		tx.bare = true;
 		tx.octets = tx.n_refused = 1;
 		tx.refusal = reply_get(REPLY_HOPS);
+		tx_note_refusal(&tx, reply_get(REPLY_STORE_FAILED), "451");
 		memset(tx.id, 'x', sizeof(tx.id));
 		memset(tx.file, 'x', sizeof(tx.file));
 		tx.report = tx.report_fault = "x";
@@ -241,6 +263,7 @@ int main(void)
 		TEST(test_drops_the_last_recipient_alone),
 		TEST(test_folds_to_the_first_refusal),
 		TEST(test_is_refused_when_every_recipient_is),
+		TEST(test_keeps_the_refusal_that_matters),
 		TEST(test_cleared_it_is_as_new),
 	};
 

@@ -25,7 +25,7 @@ static void speak(struct engine *e, const struct spoken *row)
 }
 
 static const struct spoken rows[] = {
-	/* RFC 5321 4.1.1.1: either greeting, again at any time, any printable argument */
+	/* RFC 5321 4.1.1.1: either greeting, again at any time, any argument without control characters */
 	{ .input = "HELO x\r\n", .said = "250 mail.example.net\r\n" },
 	{ .input = "eHlO [192.0.2.1]\r\n",
 		.said = "250-mail.example.net\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n"
@@ -36,10 +36,12 @@ static const struct spoken rows[] = {
 		.said = "250 mail.example.net\r\n" },
 	{ .input = "HELO\r\n", .said = "501 5.5.4 Argument missing\r\n" },
 	{ .input = "EHLO \r\n", .said = "501 5.5.4 Argument missing\r\n" },
-	{ .input = "HELO \xc3\xa4\r\n",
-		.said = "501 5.5.4 Name of the client missing or not printable\r\n" },
+	{ .input = "HELO \xc3\xa4\r\n", .said = "250 mail.example.net\r\n" },
+	{ .input = "HELO \x80\xff\r\n", .said = "250 mail.example.net\r\n" },
 	{ .input = "HELO a\tb\r\n",
-		.said = "501 5.5.4 Name of the client missing or not printable\r\n" },
+		.said = "501 5.5.4 Control character in the name of the client\r\n" },
+	{ .input = "HELO \xc3\xa4\x7f\r\n",
+		.said = "501 5.5.4 Control character in the name of the client\r\n" },
 	/* RFC 5321 4.1.4: the order of commands */
 	{ .input = "MAIL FROM:<>\r\n", .said = "503 5.5.1 EHLO first\r\n" },
 	{ .input = "RCPT TO:<b@example.net>\r\n", .said = "503 5.5.1 EHLO first\r\n" },
