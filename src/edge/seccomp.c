@@ -33,7 +33,8 @@ static const uint16_t allowed[] = {
 	SYS_sendfile, SYS_memfd_create,
 	/* names: Landlock says which */
 	SYS_openat, SYS_openat2, SYS_mkdirat, SYS_unlinkat, SYS_linkat, SYS_renameat,
-	SYS_renameat2, SYS_newfstatat, SYS_fstat, SYS_statx, SYS_fchown, SYS_fgetxattr,
+	SYS_renameat2, SYS_readlinkat, SYS_getdents64, SYS_newfstatat, SYS_fstat,
+	SYS_statx, SYS_fchown, SYS_fgetxattr,
 	/* the connection, and datagrams to the log and the service manager */
 	SYS_ppoll, SYS_signalfd4, SYS_recvfrom, SYS_recvmsg, SYS_shutdown, SYS_connect,
 	SYS_getsockname, SYS_getpeername, SYS_getsockopt,

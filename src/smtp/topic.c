@@ -107,9 +107,10 @@ static bool is_fault(const struct reply *r)
 	       r != reply_get(REPLY_RECIPIENT_MANY);
 }
 
+/* Some recipient, at least, was refused for a fault of this host, which the last reply need not show. */
 static enum topic topic_of_message(const struct session *s)
 {
-	if (is_fault(record_refusal(s)))
+	if (is_fault(record_refusal(s)) || stages_fault(&s->stages))
 		return TOPIC_NOT_DELIVERED;
 	if (s->tx.report_fault)
 		return TOPIC_NOT_REPORTED;
