@@ -266,11 +266,14 @@ static bool take(struct walk *w, char name[static MAILBOX_PATH_MAX])
 	size_t start = strspn(w->todo, "/");
 	size_t n = strcspn(w->todo + start, "/");
 	/* one that is cut is longer than a name may be all the same */
-	size_t kept = n < MAILBOX_PATH_MAX ? n : MAILBOX_PATH_MAX - 1;
+	size_t kept = n < MAILBOX_PATH_MAX ? n : MAILBOX_PATH_MAX - 1, left;
 
 	memcpy(name, w->todo + start, kept);
 	name[kept] = '\0';
-	memmove(w->todo, w->todo + start + n, strlen(w->todo + start + n) + 1);
+	left = strlen(w->todo + start + n);
+	memmove(w->todo, w->todo + start + n, left + 1);
+	if (w->n_own > left)
+		w->n_own = left;
 	return n > 0;
 }
 
@@ -313,6 +316,8 @@ int mailbox_fail(struct mailbox *box, const char *part, int error)
 static int arrive(struct mailbox *box, struct walk *w, int r)
 {
 	free(box->path);
+	free(box->link);
+	box->link = r == MAILBOX_DANGLING ? strdup(w->link) : NULL;
 	box->dir = w->dir;
 	if (r != 0 && box->dir >= 0)
 		close(box->dir);
@@ -503,7 +508,8 @@ void mailbox_put_fault(const struct mailbox *box, const char *root, struct buf *
 {
 	const char *words = box->why ? box->why : mailbox_words(box->error);
 
-	mailbox_put_path_fault(to, root, box->path, box->part, words);
+	mailbox_put_path_fault(
+		to, root, box->link ? box->link : box->path, box->part, words);
 }
 
 /* Of getdents64(2). */
@@ -554,4 +560,5 @@ void mailbox_close(struct mailbox *box)
 	close_dir(&box->tmp_dir);
 	close_dir(&box->dir);
 	free(box->path);
+	free(box->link);
 }

@@ -17,6 +17,7 @@ struct copy;
 struct mailbox {
 	/* owned: below mail-root, without links; of one that cannot be used up to where the fault is */
 	char *path;
+	char *link; /* owned: the path of a link that leads to nothing; NULL: there is none */
 	int dir; /* the directory itself, by O_PATH, while something in it is missing; else -1 */
 	int new_dir; /* its `new`, open; -1: it does not exist yet */
 	int tmp_dir; /* its `tmp`, likewise */

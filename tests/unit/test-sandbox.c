@@ -30,12 +30,12 @@ static const int deadly[] = { SYS_execve, SYS_execveat, SYS_clone, SYS_clone3, S
 
 static const int unknown[] = { SYS_kill, SYS_tkill, SYS_rt_sigqueueinfo, SYS_pidfd_open,
 	SYS_pidfd_send_signal, SYS_symlinkat, SYS_mknodat, SYS_fchmod, SYS_fchmodat,
-	SYS_fchownat, SYS_truncate, SYS_utimensat, SYS_setxattr, SYS_fsetxattr,
-	SYS_getdents64, SYS_chdir, SYS_bind, SYS_listen, SYS_socketpair, SYS_pipe2,
-	SYS_shmget, SYS_shmat, SYS_msgget, SYS_mq_open, SYS_inotify_init1,
-	SYS_epoll_create1, SYS_timer_create, SYS_timerfd_create, SYS_setrlimit,
-	SYS_setpriority, SYS_setsid, SYS_sched_setaffinity, SYS_splice, SYS_vmsplice,
-	SYS_pkey_mprotect, SYS_name_to_handle_at, SYS_sendmmsg, SYS_umask };
+	SYS_fchownat, SYS_truncate, SYS_utimensat, SYS_setxattr, SYS_fsetxattr, SYS_chdir,
+	SYS_bind, SYS_listen, SYS_socketpair, SYS_pipe2, SYS_shmget, SYS_shmat,
+	SYS_msgget, SYS_mq_open, SYS_inotify_init1, SYS_epoll_create1, SYS_timer_create,
+	SYS_timerfd_create, SYS_setrlimit, SYS_setpriority, SYS_setsid,
+	SYS_sched_setaffinity, SYS_splice, SYS_vmsplice, SYS_pkey_mprotect,
+	SYS_name_to_handle_at, SYS_sendmmsg, SYS_umask };
 
 static const int of_who_accepts[] = { SYS_accept4, SYS_dup3 };
 
