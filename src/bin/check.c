@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "bin/check-auth.h"
+#include "bin/check-mailboxes.h"
 #include "bin/check-recipients.h"
 #include "edge/file.h"
 #include "edge/idn.h"
@@ -28,6 +29,16 @@ static void put_fault(void *ctx, const char *text)
 	config_show(c, text, &b);
 	c->report(c->ctx, b.overflow ? text : shown);
 	c->n_faults++;
+}
+
+/* What an administrator should know, although mail is received. */
+static void put_warning(void *ctx, const char *text)
+{
+	struct config *c = ctx;
+	char shown[CONFIG_FAULT_MAX];
+
+	snprintf(shown, sizeof(shown), "warning: %s", text);
+	c->report(c->ctx, shown);
 }
 
 static void put_named(
@@ -53,6 +64,10 @@ static void check_user(struct config *c)
 			"user");
 	else if (r < 0)
 		put_named(c, "user", c->user, strerror(-r));
+	else if (!c->user && geteuid() == 0)
+		put_warning(c,
+			"user: not set, and this is root: mail would be received with "
+			"root's rights. Set user, or start postern as another user");
 }
 
 /* What keeps us from writing in the directory, an errno; 0: nothing. */
@@ -98,8 +113,11 @@ static bool is_missing(const char *path)
 /* One that is missing may still be created on delivery. */
 static void check_mail_root(struct config *c)
 {
+	static const struct check_report report = { put_fault, put_warning };
+
 	if (c->maildir_create != CREATE_YES || !is_missing(c->mail_root))
 		check_directory(c, "mail-root", c->mail_root);
+	check_mailboxes(c, &report);
 }
 
 /* One that is missing is made by the next connection, if it can be. */

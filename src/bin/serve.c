@@ -347,6 +347,18 @@ static void begin_trace(struct serve *v, struct span denied)
 	log_error(v->log, text);
 }
 
+static void end_trace(struct serve *v)
+{
+	char text[2 * CONFIG_FAULT_MAX];
+
+	trace_file_done(v->trace);
+	if (!v->trace->error)
+		return;
+	snprintf(text, sizeof(text), "trace-directory %.*s: %s", CONFIG_FAULT_MAX,
+		v->trace->path, strerror(-v->trace->error));
+	log_error(v->log, text);
+}
+
 static void begin(struct serve *v)
 {
 	bool implicit = v->session->settings->tls == TLS_IMPLICIT;
@@ -390,7 +402,7 @@ void serve(struct serve *v)
 		}
 	} while (want != SESSION_END);
 	if (v->trace)
-		trace_file_done(v->trace);
+		end_trace(v);
 	tell_status(v);
 	if (log_is_pending(v->log))
 		log_flush(v->log);

@@ -264,6 +264,7 @@ const struct config_key config_keys[] = {
 	{ "banner", "", parse_banner, AT(session.banner), NULL },
 	{ "domains", "", parse_domains, 0, NULL },
 	{ "mail-root", "", parse_text, AT(mail_root), NULL },
+	{ "mail-root-marker", "", config_parse_marker, AT(recipients.marker), NULL },
 	{ "maildir", "", config_parse_maildir, AT(maildir), NULL },
 	{ "maildir-create", "auto", parse_word, AT(maildir_create), create_words },
 	{ "recipients", "", parse_text, AT(recipients_file), NULL },

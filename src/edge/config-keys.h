@@ -40,6 +40,8 @@ const char *config_parse_log_level(
 /* Of config-recipients.c: where mail goes. */
 const char *config_parse_maildir(
 	struct config *c, const struct config_key *key, const char *text);
+const char *config_parse_marker(
+	struct config *c, const struct config_key *key, const char *text);
 const char *config_parse_catch_all(
 	struct config *c, const struct config_key *key, const char *text);
 const char *config_parse_delimiter(

@@ -20,6 +20,15 @@ const char *config_parse_maildir(
 	return fault;
 }
 
+const char *config_parse_marker(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	if (strchr(text, '/') || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
+		return "must be the name of a file in mail-root, without a slash";
+	*text_at(c, key) = *text ? text : NULL;
+	return NULL;
+}
+
 /* It is looked up like any other. */
 static const char *address_fault(const char *text)
 {

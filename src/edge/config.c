@@ -210,6 +210,8 @@ static void finish_maildir(struct config *c)
 		dir++;
 	c->maildir = *dir ? dir : ".";
 	c->recipients.template = c->maildir;
+	c->recipients.root_path = c->mail_root;
+	c->recipients.table_path = c->recipients_file;
 	if (c->mail_root)
 		settle(c, "mail-root", c->mail_root);
 }

@@ -1,22 +1,46 @@
-/* A Maildir that takes part in a transaction: opened once, found again by what it is. */
+/*
+ * A Maildir that takes part in a transaction: opened once, found again by what it is. All that is opened below
+ * mail-root is opened here, one component of the path at a time.
+ */
 #pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
+#include "base/buf.h"
 #include "smtp/tx.h"
+
+/* Octets of a fault, the NUL included; of a path that is longer the end is shown. */
+#define MAILBOX_FAULT_MAX 256
 
 struct copy;
 
 struct mailbox {
-	char *path; /* owned: below mail-root */
+	/* owned: below mail-root, without links; of one that cannot be used up to where the fault is */
+	char *path;
+	char *link; /* owned: the path of a link that leads to nothing; NULL: there is none */
+	int dir; /* the directory itself, by O_PATH, while something in it is missing; else -1 */
 	int new_dir; /* its `new`, open; -1: it does not exist yet */
-	dev_t device;
+	int tmp_dir; /* its `tmp`, likewise */
+	bool complete; /* new, cur and tmp are there */
+	dev_t device; /* these of `new` */
 	ino_t inode;
 	uid_t owner;
 	struct copy *copy; /* the file that is linked into it; NULL: none */
 	int error; /* -errno: why it cannot have the message */
+	const char *part; /* where that is: "new", "cur", "tmp"; NULL: the path itself */
+	const char *why; /* in words; NULL: those of the error */
 	bool linked;
 	char name[TX_FILE_MAX]; /* of the message in `new` */
+};
+
+#define MAILBOX_NONE ((struct mailbox){ .dir = -1, .new_dir = -1, .tmp_dir = -1 })
+
+enum mailbox_result {
+	MAILBOX_OPEN, /* it is there, or a part of it is */
+	MAILBOX_ABSENT, /* nothing of that name is there */
+	MAILBOX_DANGLING, /* a link that is followed leads to nothing */
+	MAILBOX_BARE, /* a directory that has none of new, cur and tmp */
+	MAILBOX_OTHER, /* what has its name, or that of a directory above it, is no directory */
 };
 
 /*
@@ -26,14 +50,34 @@ struct mailbox {
 int mailbox_root(const char *path, bool create);
 
 /*
- * Opens the Maildir at `path` below the directory `root`, and nowhere else, whatever
- * links lie on the way. 0 or -errno; after -ENOENT the box can still be created. Always
- * to be closed.
+ * Opens the Maildir at `path` below the directory `root`, and nowhere else. A symbolic link is followed where it
+ * and the directory that it is in belong to root or to the user of this process, and as far as it stays below
+ * `root`; no link in the Maildir is. An enum mailbox_result, or -errno for what is broken; then, and with
+ * MAILBOX_DANGLING and MAILBOX_OTHER, mailbox_put_fault() has more. Always to be closed.
  */
 int mailbox_open(struct mailbox *box, int root, const char *path);
 
-/* Makes the Maildir and the directories above it, durably, and opens it. 0 or -errno. */
+/*
+ * Makes what is missing of a Maildir for which mailbox_open() returned anything but MAILBOX_OTHER, and the
+ * directories above it, durably, and opens it. 0 or -errno.
+ */
 int mailbox_create(struct mailbox *box, int root);
+
+/* Keeps what is wrong with the box, unless something is already. Returns `error`. */
+int mailbox_fail(struct mailbox *box, const char *part, int error);
+
+/* Appends "/srv/mail/a/new: Permission denied", in at most MAILBOX_FAULT_MAX octets. `root` is the path of mail-root. */
+void mailbox_put_fault(const struct mailbox *box, const char *root, struct buf *to);
+
+/* The same for any path, which goes on with `path` (NULL or ".": it does not) and `part` (NULL likewise). */
+void mailbox_put_path_fault(struct buf *to, const char *root, const char *path,
+	const char *part, const char *words);
+
+/* The words for -errno, as --check and records have them. */
+const char *mailbox_words(int error);
+
+/* True for a directory that has no entry, but perhaps lost+found. */
+bool mailbox_root_is_empty(int root);
 
 bool mailbox_is_same(const struct mailbox *a, const struct mailbox *b);
 

@@ -4,20 +4,24 @@
  */
 #include "edge/maildir-copies.h"
 #include <errno.h>
+#include <unistd.h>
 #include "edge/mailbox.h"
 #include "edge/maildir-file.h"
 
 /* Adds a file beside the box's directory. What the directory refuses is about this Maildir alone. */
-static int add_copy(struct maildir *m, const struct tx *tx, struct mailbox *box)
+static int add_copy(
+	struct maildir *m, const struct tx *tx, struct mailbox *box, bool in_tmp)
 {
 	struct copy *c = &m->copies[m->n_copies];
 	char name[TX_FILE_MAX];
+	int r;
 
 	copy_make_name(name, tx->id, m->n_copies, m->host, -1);
-	box->error = copy_open(c, box->new_dir, name);
-	if (box->error < 0) {
+	r = copy_open(c, box, name, in_tmp);
+	if (r < 0) {
+		mailbox_fail(box, c->part, r);
 		copy_close(c);
-		return box->error;
+		return r;
 	}
 	m->n_copies++;
 	box->copy = c;
@@ -33,7 +37,7 @@ static void give_up(struct maildir *m, const struct copy *c, int error)
 		if (box->copy != c && (box->copy || box->error || !is_alike))
 			continue;
 		box->copy = NULL;
-		box->error = error;
+		mailbox_fail(box, c->part, error);
 	}
 }
 
@@ -43,7 +47,7 @@ int copies_begin(struct maildir *m, const struct tx *tx)
 
 	for (size_t i = 0; i < m->n_boxes; i++) {
 		struct mailbox *box = &m->boxes[i];
-		r = box->error ? box->error : add_copy(m, tx, box);
+		r = box->error ? box->error : add_copy(m, tx, box, false);
 		if (r < 0)
 			continue;
 		m->first = box->copy;
@@ -95,9 +99,10 @@ static struct copy *find_copy(struct maildir *m, const struct mailbox *box)
 }
 
 /* Makes one more copy, complete and synced, for the box to begin with. 0 or -errno. */
-static int make_copy(struct maildir *m, const struct tx *tx, struct mailbox *box)
+static int make_copy(
+	struct maildir *m, const struct tx *tx, struct mailbox *box, bool in_tmp)
 {
-	int r = add_copy(m, tx, box);
+	int r = add_copy(m, tx, box, in_tmp);
 	struct copy *c = box->copy;
 
 	if (r < 0)
@@ -119,7 +124,7 @@ static void plan_box(struct maildir *m, const struct tx *tx, struct mailbox *box
 		return;
 	if (!box->copy)
 		box->copy = find_copy(m, box);
-	if (box->copy || make_copy(m, tx, box) == 0)
+	if (box->copy || make_copy(m, tx, box, false) == 0)
 		box->copy->n_planned++;
 }
 
@@ -127,22 +132,39 @@ int copies_finish(struct maildir *m, const struct tx *tx)
 {
 	int r = copy_sync(m->first);
 
+	if (r < 0)
+		give_up(m, m->first, r);
 	for (size_t i = 0; i < m->n_boxes && r == 0; i++)
 		plan_box(m, tx, &m->boxes[i]);
 	return r;
 }
 
-int copies_own(struct maildir *m, const struct tx *tx, struct mailbox *box)
+int copies_own(struct maildir *m, const struct tx *tx, struct mailbox *box, int error)
 {
 	struct copy *old = box->copy;
+	bool in_tmp = copy_lacks_links(error);
 	int r;
 
-	if (old->new_dir == box->new_dir)
-		return -EXDEV;
-	r = make_copy(m, tx, box);
+	/* in the same directory it would be the same again */
+	if (old->new_dir == box->new_dir && (!in_tmp || old->tmp_dir >= 0))
+		return error;
+	r = make_copy(m, tx, box, in_tmp);
 	if (r < 0)
 		return r;
 	old->n_planned--;
 	box->copy->n_planned++;
 	return 0;
+}
+
+int copies_close_own(struct copy *c)
+{
+	int r = copy_sync(c);
+
+	if (r == 0 && fsync(c->new_dir) < 0)
+		r = -errno;
+	if (r == 0)
+		r = copy_sync_tmp(c);
+	copy_close(c);
+	c->error = r;
+	return r;
 }

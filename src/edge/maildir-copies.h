@@ -18,5 +18,14 @@ int copies_write(struct maildir *m, const struct tx *tx, struct span text);
  */
 int copies_finish(struct maildir *m, const struct tx *tx);
 
-/* Makes a file for that box alone, in place of its copy, which cannot be linked into it. 0 or -errno. */
-int copies_own(struct maildir *m, const struct tx *tx, struct mailbox *box);
+/*
+ * Makes a file for that box alone, in place of its copy, which cannot be linked into it: `error` says why. Where
+ * there are no hard links it is made in tmp. 0 or -errno.
+ */
+int copies_own(struct maildir *m, const struct tx *tx, struct mailbox *box, int error);
+
+/*
+ * The file was moved into the one box that has it: makes it durable, and closes it, as a message for many boxes has
+ * a file for each. 0 or -errno.
+ */
+int copies_close_own(struct copy *c);

@@ -1,7 +1,7 @@
 /*
- * Promises that an unfinished file has no name in `new`: with O_TMPFILE it has none at
- * all, so that a killed process leaves nothing behind; elsewhere it is in tmp, as ever in
- * a Maildir.
+ * One file of a message. An unfinished file has no name in `new`: with O_TMPFILE it has none at all, so that a
+ * killed process leaves nothing behind; elsewhere it is in tmp, as ever in a Maildir. Where a file cannot have two
+ * names it is moved out of tmp, and never over another one.
  */
 #include "edge/maildir-file.h"
 #include <errno.h>
@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
-#include "base/cleanup.h"
+#include "edge/mailbox.h"
 
 #define FILE_MODE 0600
-#define TMP_DIR "../tmp/"
 #define PROC_FD_MAX 32 /* "/proc/self/fd/" and an int */
 #define COPY_CHUNK_MAX 0x7ffff000 /* what Linux moves in one call */
 
@@ -24,22 +24,16 @@ static bool has_no_tmpfile(int error)
 	       error == ENOENT;
 }
 
-static void tmp_path(struct buf *to, const char *name)
+/* The name is no other file's. A descriptor or -errno. */
+static int open_in_tmp(struct copy *c, const struct mailbox *box, const char *name)
 {
-	buf_put(to, SPAN(TMP_DIR));
-	buf_put_str(to, name);
-	buf_terminate(to);
-}
-
-static int open_in_tmp(struct copy *c, const char *name)
-{
-	char path[sizeof(TMP_DIR) + TX_FILE_MAX];
-	struct buf b = BUF(path);
 	struct buf kept = BUF(c->tmp_name);
 	int fd;
 
-	tmp_path(&b, name);
-	fd = openat(c->new_dir, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+	c->part = "tmp";
+	c->tmp_dir = box->tmp_dir;
+	fd = openat(c->tmp_dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		FILE_MODE);
 	if (fd < 0)
 		return -errno;
 	buf_put_str(&kept, name);
@@ -47,20 +41,25 @@ static int open_in_tmp(struct copy *c, const char *name)
 	return fd;
 }
 
-int copy_open(struct copy *c, int new_dir, const char *name)
+int copy_open(struct copy *c, const struct mailbox *box, const char *name, bool in_tmp)
 {
 	struct stat st;
 
-	*c = (struct copy){ .fd = -1, .new_dir = new_dir };
-	if (fstat(new_dir, &st) < 0)
+	*c = (struct copy){
+		.fd = -1, .new_dir = box->new_dir, .tmp_dir = -1, .part = "new"
+	};
+	if (fstat(box->new_dir, &st) < 0)
 		return -errno;
 	c->device = st.st_dev;
 	c->owner = st.st_uid;
-	c->fd = openat(new_dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, FILE_MODE);
-	if (c->fd < 0 && has_no_tmpfile(errno))
-		c->fd = open_in_tmp(c, name);
-	else if (c->fd < 0)
-		c->fd = -errno;
+	if (!in_tmp) {
+		c->fd = openat(
+			box->new_dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, FILE_MODE);
+		if (c->fd < 0 && !has_no_tmpfile(errno))
+			return -errno;
+	}
+	if (c->fd < 0)
+		c->fd = open_in_tmp(c, box, name);
 	if (c->fd < 0)
 		return c->fd;
 	if (geteuid() == 0 && st.st_uid != 0 && fchown(c->fd, st.st_uid, st.st_gid) < 0)
@@ -94,6 +93,11 @@ int copy_fill(struct copy *c, const struct copy *from)
 int copy_sync(const struct copy *c)
 {
 	return fsync(c->fd) < 0 ? -errno : 0;
+}
+
+int copy_sync_tmp(const struct copy *c)
+{
+	return c->moved && fsync(c->tmp_dir) < 0 ? -errno : 0;
 }
 
 void copy_make_name(char name[static TX_FILE_MAX], const char *id, size_t try,
@@ -131,16 +135,53 @@ static int link_nameless(int fd, int new_dir, const char *name)
 	return linkat(AT_FDCWD, path, new_dir, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
 }
 
-/* -EEXIST: another file has that name. */
-static int link_as(const struct copy *c, int new_dir, const char *name)
+bool copy_lacks_links(int error)
 {
-	char path[sizeof(TMP_DIR) + TX_FILE_MAX];
-	struct buf b = BUF(path);
+	return error == -EPERM || error == -EOPNOTSUPP || error == -ENOSYS ||
+	       error == -EMLINK;
+}
 
-	if (!c->tmp_name[0])
+/* The calls themselves: libc's functions would have to be looked up in every session. 0 or -errno. */
+static int rename_to(const struct copy *c, int new_dir, const char *name, unsigned flags)
+{
+	long r = syscall(SYS_renameat2, c->tmp_dir, c->tmp_name, new_dir, name, flags);
+
+	return r < 0 ? -errno : 0;
+}
+
+/* Where the kernel or the file system cannot keep the other file by itself, its absence is checked before. */
+static int rename_alone(const struct copy *c, int new_dir, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(new_dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	return errno == ENOENT ? rename_to(c, new_dir, name, 0) : -errno;
+}
+
+static int move(struct copy *c, int new_dir, const char *name)
+{
+	int r = rename_to(c, new_dir, name, RENAME_NOREPLACE);
+
+	if (r == -EINVAL || r == -ENOSYS)
+		r = rename_alone(c, new_dir, name);
+	if (r < 0)
+		return r;
+	c->moved = true;
+	c->tmp_name[0] = '\0';
+	return 0;
+}
+
+/* -EEXIST: another file has that name. */
+static int link_as(struct copy *c, int new_dir, const char *name)
+{
+	if (c->tmp_dir < 0)
 		return link_nameless(c->fd, new_dir, name);
-	tmp_path(&b, c->tmp_name);
-	return linkat(c->new_dir, path, new_dir, name, 0) < 0 ? -errno : 0;
+	if (c->moved)
+		return -EPERM;
+	if (linkat(c->tmp_dir, c->tmp_name, new_dir, name, 0) == 0)
+		return 0;
+	return copy_lacks_links(-errno) ? move(c, new_dir, name) : -errno;
 }
 
 int copy_link_new(struct copy *c, int new_dir, const char *id, const char *host,
@@ -158,14 +199,9 @@ int copy_link_new(struct copy *c, int new_dir, const char *id, const char *host,
 
 void copy_close(struct copy *c)
 {
-	char path[sizeof(TMP_DIR) + TX_FILE_MAX];
-	struct buf b = BUF(path);
-
-	if (c->tmp_name[0]) {
-		tmp_path(&b, c->tmp_name);
-		unlinkat(c->new_dir, path, 0);
-	}
+	if (c->tmp_name[0])
+		unlinkat(c->tmp_dir, c->tmp_name, 0);
 	if (c->fd >= 0)
 		close(c->fd);
-	*c = (struct copy){ .fd = -1 };
+	*c = (struct copy){ .fd = -1, .tmp_dir = -1 };
 }

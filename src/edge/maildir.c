@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "edge/mailbox.h"
@@ -28,6 +29,53 @@ static const struct reply *failure(int error)
 	if (error == -ENOSPC || error == -EDQUOT)
 		return reply_get(REPLY_STORE_FULL);
 	return reply_get(error == -ENOMEM ? REPLY_NO_MEMORY : REPLY_STORE_FAILED);
+}
+
+/* The first fault of the transaction is the one that its record has. */
+static bool may_note(const struct maildir *m)
+{
+	return !m->stage.fault;
+}
+
+static void note(struct maildir *m, struct buf *fault)
+{
+	m->fault[fault->n < sizeof(m->fault) ? fault->n : sizeof(m->fault) - 1] = '\0';
+	m->stage.fault = m->fault;
+}
+
+static const char *root_path(const struct maildir *m)
+{
+	return m->recipients.root_path ? m->recipients.root_path : "";
+}
+
+static void note_box(struct maildir *m, const struct mailbox *box)
+{
+	struct buf b = BUF(m->fault);
+
+	if (!may_note(m) || !box->error)
+		return;
+	mailbox_put_fault(box, root_path(m), &b);
+	note(m, &b);
+}
+
+/* What is wrong with mail-root, or with all that is below it. */
+static void note_root(struct maildir *m, const char *words)
+{
+	struct buf b = BUF(m->fault);
+
+	if (!may_note(m))
+		return;
+	mailbox_put_path_fault(&b, root_path(m), NULL, NULL, words);
+	note(m, &b);
+}
+
+/* The reply where no mailbox can have the message, for the reason that the first of them has. */
+static const struct reply *fail_all(struct maildir *m, int error)
+{
+	for (size_t i = 0; i < m->n_boxes; i++)
+		note_box(m, &m->boxes[i]);
+	note_root(m, mailbox_words(error));
+	return failure(error);
 }
 
 /* The box with the same directory; n_boxes: none. */
@@ -55,21 +103,42 @@ static const struct reply *add_box(
 	more = reallocarray(m->boxes, m->n_boxes + 1, sizeof(*more));
 	if (!more) {
 		mailbox_close(box);
-		return reply_get(REPLY_NO_MEMORY);
+		return fail_all(m, -ENOMEM);
 	}
 	m->boxes = more;
 	m->boxes[m->n_boxes++] = *box;
 	return NULL;
 }
 
-static const struct reply *open_failure(int error)
+/* More mailboxes than descriptors are no fault: the client sends the rest in another transaction. */
+static const struct reply *open_failure(struct maildir *m, const struct mailbox *box)
 {
-	if (error == -EMFILE || error == -ENFILE)
+	if (box->error == -EMFILE || box->error == -ENFILE)
 		return reply_get(REPLY_RECIPIENT_MANY);
-	return failure(error);
+	note_box(m, box);
+	return failure(box->error);
 }
 
-static const struct reply *search_failure(enum recipients_result result)
+/* Where the file of mail-root-marker is missing, so is perhaps the file system that mail belongs on. */
+static const struct reply *check_marker(struct maildir *m)
+{
+	const char *marker = m->recipients.marker;
+	char words[RECIPIENTS_WORDS_MAX];
+	struct stat st;
+
+	if (!marker || fstatat(m->root, marker, &st, 0) == 0)
+		return NULL;
+	recipients_put_marker_fault(words, marker, errno);
+	note_root(m, words);
+	return reply_get(REPLY_STORE_FAILED);
+}
+
+/*
+ * Of an address that has no mailbox. Where directories tell which mailboxes there are, and one was looked for in an
+ * empty mail-root, its disk is not there.
+ */
+static const struct reply *search_failure(struct maildir *m,
+	const struct recipients_search *s, enum recipients_result result, bool looked)
 {
 	static const enum reply_name names[] = {
 		[RECIPIENTS_NAME] = REPLY_MAILBOX_NAME,
@@ -78,13 +147,39 @@ static const struct reply *search_failure(enum recipients_result result)
 		[RECIPIENTS_FAILED] = REPLY_RECIPIENTS_FAILED,
 	};
 
+	if (result == RECIPIENTS_UNKNOWN && looked && !m->recipients.table &&
+		mailbox_root_is_empty(m->root)) {
+		note_root(m, RECIPIENTS_ROOT_EMPTY);
+		return reply_get(REPLY_STORE_FAILED);
+	}
+	if (result == RECIPIENTS_FAILED && may_note(m)) {
+		struct buf b = BUF(m->fault);
+		buf_put_str(&b, s->fault);
+		note(m, &b);
+	}
 	return reply_get(names[result]);
 }
 
-/* True for a Maildir that is not there, and is not to be made. */
-static bool is_absent(int error, const struct recipients_place *place)
+/* What a file system has for itself (mkfs(8)). */
+static bool is_lost_and_found(const char *path)
 {
-	return error == -ENOTDIR || (error == -ENOENT && !place->may_create);
+	return span_ends(span_of(path), SPAN("lost+found"));
+}
+
+/* True for a place that is no mailbox, so that the next is looked at. */
+static bool is_elsewhere(int result, const struct recipients_place *place)
+{
+	switch (result) {
+	case MAILBOX_ABSENT:
+		return !place->may_create;
+	case MAILBOX_BARE:
+		return !place->is_named &&
+		       (!place->may_create || is_lost_and_found(place->path));
+	case MAILBOX_OTHER:
+		return !place->is_named;
+	default:
+		return result < 0 && !place->is_named && is_lost_and_found(place->path);
+	}
 }
 
 /* The first place that is there or may be made; always to be closed. NULL or a refusal. */
@@ -93,27 +188,33 @@ static const struct reply *find_place(struct maildir *m, const struct tx *tx,
 {
 	struct recipients_search search;
 	struct recipients_place place;
-	int error;
+	bool looked = false;
+	int found;
 
 	recipients_begin(&search, &m->recipients, r, tx->user);
 	do {
 		enum recipients_result result = recipients_next(&search, &place);
 		if (result != RECIPIENTS_FOUND)
-			return search_failure(result);
+			return search_failure(m, &search, result, looked);
+		looked = true;
 		mailbox_close(ret);
-		error = mailbox_open(ret, m->root, place.path);
-	} while (is_absent(error, &place));
-	return error < 0 && error != -ENOENT ? open_failure(error) : NULL;
+		found = mailbox_open(ret, m->root, place.path);
+	} while (is_elsewhere(found, &place));
+	if (found == MAILBOX_DANGLING && !place.may_create)
+		found = mailbox_fail(ret, NULL, -ENOENT);
+	return found < 0 || found == MAILBOX_OTHER ? open_failure(m, ret) : NULL;
 }
 
 static const struct reply *maildir_rcpt(
 	struct stage *st, const struct tx *tx, struct recipient *r)
 {
 	struct maildir *m = maildir_of(st);
-	struct mailbox box = { .new_dir = -1 };
-	const struct reply *refusal = find_place(m, tx, r, &box);
+	struct mailbox box = MAILBOX_NONE;
+	const struct reply *refusal = check_marker(m);
 
-	if (!refusal && box.new_dir >= m->max_fd)
+	if (!refusal)
+		refusal = find_place(m, tx, r, &box);
+	if (!refusal && (box.new_dir >= m->max_fd || box.tmp_dir >= m->max_fd))
 		refusal = reply_get(REPLY_RECIPIENT_MANY);
 	if (!refusal)
 		return add_box(m, &box, &r->slot);
@@ -122,13 +223,14 @@ static const struct reply *maildir_rcpt(
 }
 
 /*
- * A Maildir is created when content is about to come, not for each address that is tried.
+ * A Maildir is created, or completed, when content is about to come, not for each address that is tried. It has
+ * an error where that fails.
  */
 static void create_missing(struct maildir *m)
 {
 	for (size_t i = 0; i < m->n_boxes; i++)
-		if (m->boxes[i].new_dir < 0)
-			m->boxes[i].error = mailbox_create(&m->boxes[i], m->root);
+		if (!m->boxes[i].complete)
+			mailbox_create(&m->boxes[i], m->root);
 }
 
 static const struct reply *maildir_data(
@@ -138,30 +240,35 @@ static const struct reply *maildir_data(
 	int r;
 
 	create_missing(m);
-	m->copies = calloc(m->n_boxes, sizeof(*m->copies));
+	/* where there are no links each has one of its own, and the first two */
+	m->copies = calloc(2 * m->n_boxes, sizeof(*m->copies));
 	if (!m->copies)
-		return reply_get(REPLY_NO_MEMORY);
+		return fail_all(m, -ENOMEM);
 	r = copies_begin(m, tx);
 	if (r == 0)
 		r = copies_write(m, tx, trace);
-	return r < 0 ? failure(r) : NULL;
+	return r < 0 ? fail_all(m, r) : NULL;
 }
 
 static const struct reply *maildir_body(
 	struct stage *st, const struct tx *tx, struct span text)
 {
-	int r = copies_write(maildir_of(st), tx, text);
+	struct maildir *m = maildir_of(st);
+	int r = copies_write(m, tx, text);
 
-	return r < 0 ? failure(r) : NULL;
+	return r < 0 ? fail_all(m, r) : NULL;
 }
 
 /* Says so of every recipient whose Maildir cannot have the message. */
-static void refuse_recipients(const struct maildir *m, struct tx *tx)
+static void refuse_recipients(struct maildir *m, struct tx *tx)
 {
 	for (size_t i = 0; i < tx->n_recipients; i++) {
 		struct recipient *to = &tx->recipients[i];
-		if (m->boxes[to->slot].error)
-			to->reply = failure(m->boxes[to->slot].error);
+		const struct mailbox *box = &m->boxes[to->slot];
+		if (!box->error)
+			continue;
+		note_box(m, box);
+		to->reply = failure(box->error);
 	}
 }
 
@@ -171,7 +278,7 @@ static const struct reply *maildir_prepare(struct stage *st, struct tx *tx)
 	int r = copies_finish(m, tx);
 
 	if (r < 0)
-		return failure(r);
+		return fail_all(m, r);
 	refuse_recipients(m, tx);
 	return NULL;
 }
@@ -185,15 +292,20 @@ static int link_box(struct maildir *m, const struct tx *tx, struct mailbox *box)
 	return r;
 }
 
-/* Directories of one file system may be apart all the same: mounts, or quotas of projects. */
+/*
+ * Directories of one file system may be apart all the same: mounts, or quotas of projects. Where there are no hard
+ * links each box has a file of its own.
+ */
 static int link_apart(struct maildir *m, const struct tx *tx, struct mailbox *box)
 {
 	int r = link_box(m, tx, box);
 
-	if (r == -EXDEV)
-		r = copies_own(m, tx, box);
+	if (r == -EXDEV || copy_lacks_links(r))
+		r = copies_own(m, tx, box, r);
 	if (r == 0 && !box->linked)
 		r = link_box(m, tx, box);
+	if (r == 0 && box->copy->moved && box->copy != m->first)
+		r = copies_close_own(box->copy);
 	return r;
 }
 
@@ -202,13 +314,15 @@ static int sync_box(const struct mailbox *box)
 {
 	if (box->copy->error)
 		return box->copy->error;
-	return fsync(box->new_dir) < 0 ? -errno : 0;
+	if (fsync(box->new_dir) < 0)
+		return -errno;
+	return copy_sync_tmp(box->copy);
 }
 
 /* A box that fails does so for itself, where its recipients can be told; else it stops all. */
 static int settle(struct mailbox *box, const struct tx *tx, int error)
 {
-	box->error = error;
+	mailbox_fail(box, "new", error);
 	return tx->each ? 0 : error;
 }
 
@@ -259,7 +373,7 @@ static const struct reply *maildir_commit(struct stage *st, struct tx *tx)
 
 	take_back(m, r < 0);
 	if (r < 0)
-		return failure(r);
+		return fail_all(m, r);
 	refuse_recipients(m, tx);
 	note_name(m, tx);
 	return NULL;
@@ -278,6 +392,7 @@ static void maildir_clear(struct stage *st)
 	m->copies = m->first = NULL;
 	m->boxes = NULL;
 	m->n_copies = m->n_boxes = 0;
+	m->stage.fault = NULL;
 }
 
 static const struct stage_ops maildir_ops = {

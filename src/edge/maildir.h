@@ -2,13 +2,13 @@
  * trace of it. */
 #pragma once
 
+#include "edge/mailbox.h"
 #include "edge/recipients.h"
 #include "smtp/stage.h"
 
 /* names of one file: below every file system's own limit */
 #define MAILDIR_LINKS_MAX 1000
 
-struct mailbox; /* a Maildir that takes part in the transaction */
 struct copy; /* a file with the message: one for each file system and owner */
 
 struct maildir {
@@ -22,6 +22,7 @@ struct maildir {
 	struct copy *copies;
 	size_t n_copies;
 	struct copy *first; /* where the content is written; others are made from it */
+	char fault[MAILBOX_FAULT_MAX]; /* of the transaction; see struct stage */
 };
 
 /* `host` stays the caller's. m->root is to be set before mail comes. */

@@ -19,12 +19,29 @@ static struct outbox *outbox_of(struct stage *st)
 	return (struct outbox *)st;
 }
 
-/* The Maildir in the directory; made if it is missing. */
-static int open_box(struct outbox *o)
+/* Keeps the first thing that goes wrong. */
+static void note(struct outbox *o, const char *part, int error)
+{
+	struct buf b = BUF(o->fault);
+
+	if (o->error || error >= 0)
+		return;
+	o->error = error;
+	if (o->box.error)
+		mailbox_put_fault(&o->box, o->path, &b);
+	else
+		mailbox_put_path_fault(&b, o->path, NULL, part, mailbox_words(error));
+	o->fault[b.n < sizeof(o->fault) ? b.n : sizeof(o->fault) - 1] = '\0';
+}
+
+/* The Maildir in the directory; what is missing of it is made. */
+static void open_box(struct outbox *o)
 {
 	int r = mailbox_open(&o->box, o->root, HERE);
 
-	return r == -ENOENT ? mailbox_create(&o->box, o->root) : r;
+	if (r >= 0 && r != MAILBOX_OTHER && !o->box.complete)
+		r = mailbox_create(&o->box, o->root);
+	note(o, NULL, r == MAILBOX_OTHER ? -ENOTDIR : r);
 }
 
 /* The call itself, as libc's function for it would have to be looked up in every session. */
@@ -39,21 +56,24 @@ static int check_access(int dir)
 int outbox_open(struct outbox *o, const char *path)
 {
 	struct buf place = BUF(o->place);
-	int r;
 
+	o->path = path;
+	o->error = 0;
 	o->root = mailbox_root(path, true);
-	if (o->root < 0)
+	if (o->root < 0) {
+		note(o, NULL, o->root);
 		return o->root;
-	r = open_box(o);
-	if (r == 0)
-		r = check_access(o->box.new_dir);
+	}
+	open_box(o);
+	if (o->error == 0)
+		note(o, "new", check_access(o->box.new_dir));
 	mailbox_close(&o->box);
-	if (r < 0)
+	if (o->error < 0)
 		close(o->root);
 	buf_put(&place, SPAN("/proc/self/fd/"));
 	buf_put_num(&place, (uint64_t)o->root);
 	buf_terminate(&place);
-	return r;
+	return o->error;
 }
 
 /* Who asked goes into the name: postern-outbox gives each source its share. */
@@ -78,10 +98,11 @@ static const struct reply *outbox_data(
 	if (!o->due)
 		return NULL;
 	name_source(o);
-	o->error = open_box(o);
+	o->error = 0;
+	open_box(o);
 	o->memory = malloc(REPORT_RETURNED_MAX + WRITE_MAX);
-	if (!o->memory && o->error == 0)
-		o->error = -ENOMEM;
+	if (!o->memory)
+		note(o, NULL, -ENOMEM);
 	o->report = (struct report){
 		.hostname = span_of(o->hostname),
 		.returned.text = { .p = o->memory, .cap = REPORT_RETURNED_MAX },
@@ -116,8 +137,11 @@ static int write_report(struct outbox *o)
 	return r;
 }
 
-/* Makes the file, without a name in `new` yet, for those who are delivered to as far as is known. */
-static int make_report(struct outbox *o, const struct tx *tx)
+/*
+ * Makes the file, without a name in `new` yet, for those who are delivered to as far as is known. 0 or -errno,
+ * which is kept.
+ */
+static int make_report(struct outbox *o, const struct tx *tx, bool in_tmp)
 {
 	char name[TX_FILE_MAX];
 	int r;
@@ -128,10 +152,13 @@ static int make_report(struct outbox *o, const struct tx *tx)
 	o->report.time = time(NULL);
 	report_begin(&o->report);
 	copy_make_name(name, tx->id, 0, o->host_and_source, -1);
-	r = copy_open(&o->copy, o->box.new_dir, name);
+	r = copy_open(&o->copy, &o->box, name, in_tmp);
 	if (r == 0)
 		r = write_report(o);
-	return r == 0 ? copy_sync(&o->copy) : r;
+	if (r == 0)
+		r = copy_sync(&o->copy);
+	note(o, o->copy.part, r);
+	return r;
 }
 
 static const struct reply *outbox_prepare(struct stage *st, struct tx *tx)
@@ -139,27 +166,40 @@ static const struct reply *outbox_prepare(struct stage *st, struct tx *tx)
 	struct outbox *o = outbox_of(st);
 
 	if (o->due && o->error == 0)
-		o->error = make_report(o, tx);
+		make_report(o, tx, false);
 	return NULL;
 }
 
-/* Delivery has failed for some since it was made: they must not be in it. */
-static int make_again(struct outbox *o, const struct tx *tx)
+/* Delivery has failed for some since it was made, and they must not be in it; or it needs a name in tmp. */
+static int make_again(struct outbox *o, const struct tx *tx, bool in_tmp)
 {
 	copy_close(&o->copy);
-	return make_report(o, tx);
+	return make_report(o, tx, in_tmp);
 }
 
-/* As maildir.c does it: the file again, for its link count. */
+static int link_name(struct outbox *o, const struct tx *tx)
+{
+	return copy_link_new(
+		&o->copy, o->box.new_dir, tx->id, o->host_and_source, o->box.name);
+}
+
+/* As maildir.c does it: the file again, for its link count. 0 or -errno, which is kept. */
 static int link_report(struct outbox *o, const struct tx *tx)
 {
-	int r = copy_link_new(
-		&o->copy, o->box.new_dir, tx->id, o->host_and_source, o->box.name);
+	int r = link_name(o, tx);
 
+	if (copy_lacks_links(r) && o->copy.tmp_dir < 0) {
+		r = make_again(o, tx, true);
+		if (r == 0)
+			r = link_name(o, tx);
+	}
 	if (r == 0)
 		r = copy_sync(&o->copy);
 	if (r == 0 && fsync(o->box.new_dir) < 0)
 		r = -errno;
+	if (r == 0)
+		r = copy_sync_tmp(&o->copy);
+	note(o, "new", r);
 	return r;
 }
 
@@ -171,13 +211,11 @@ static const struct reply *outbox_commit(struct stage *st, struct tx *tx)
 	if (n == 0)
 		return NULL;
 	if (o->error == 0 && n != o->n_told)
-		o->error = make_again(o, tx);
-	if (o->error == 0)
-		o->error = link_report(o, tx);
-	if (o->error == 0)
+		make_again(o, tx, false);
+	if (o->error == 0 && link_report(o, tx) == 0)
 		tx->report = o->box.name;
 	else
-		tx->report_fault = strerror(-o->error);
+		tx->report_fault = o->fault;
 	return NULL;
 }
 
@@ -212,5 +250,7 @@ void outbox_init(
 		.peer = peer,
 		.root = -1,
 		.copy.fd = -1,
+		.copy.tmp_dir = -1,
+		.box = MAILBOX_NONE,
 	};
 }

@@ -16,6 +16,7 @@ struct outbox {
 	const char *hostname;
 	const char *host; /* the same, escaped for a file name */
 	const char *peer; /* the client's address as text; empty: unknown */
+	const char *path; /* of the directory, as settings name it */
 	int root; /* the directory, open */
 	char place
 		[OUTBOX_PLACE_MAX]; /* its name for the sandbox, whatever becomes of the path */
@@ -23,6 +24,7 @@ struct outbox {
 	/* Of the transaction, while a report is due: */
 	bool due;
 	int error; /* what went wrong first: -errno; 0: nothing yet */
+	char fault[MAILBOX_FAULT_MAX]; /* the same: where, and in words */
 	char *memory; /* owned */
 	char host_and_source[TX_FILE_MAX]; /* what the file's name has behind the id */
 	struct mailbox box;
@@ -31,12 +33,12 @@ struct outbox {
 	size_t n_told; /* recipients in it */
 };
 
-/* All three texts stay the caller's; `peer` is read when a report is due. */
+/* All texts stay the caller's; `peer` is read when a report is due. */
 void outbox_init(
 	struct outbox *o, const char *hostname, const char *host, const char *peer);
 
 /*
  * Opens the Maildir, and makes it, durably, where it is missing: before the sandbox closes. 0, or -errno when
- * no report could be written there; then the stage is not to be used.
+ * no report could be written there; then the stage is not to be used, and o->fault has "PATH: what is wrong".
  */
 int outbox_open(struct outbox *o, const char *path);

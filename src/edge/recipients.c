@@ -3,9 +3,12 @@
  * counts. Refuses to touch what is below mail-root.
  */
 #include "edge/recipients.h"
+#include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include "edge/table.h"
 #include "proto/destination.h"
+#include "proto/entry.h"
 #include "proto/utf8.h"
 
 #define VALUE_MAX (DESTINATION_PATH_MAX + 64) /* a path, and flags with some blanks */
@@ -95,10 +98,8 @@ static bool has_part(struct span template, char what)
 }
 
 /* `known`: the parts that a line of the table has named, of which there are so many and no more. */
-static bool may_create(enum create_choice create, struct span template, const char *known)
+static bool is_named(struct span template, const char *known)
 {
-	if (create != CREATE_AUTO)
-		return create == CREATE_YES;
 	return (strchr(known, 'u') || !has_part(template, 'u')) &&
 	       (strchr(known, 'd') || !has_part(template, 'd'));
 }
@@ -107,19 +108,44 @@ static enum recipients_result place(const struct recipients_search *s,
 	struct span template, const struct expansion *e, const char *known,
 	struct recipients_place *ret)
 {
-	ret->may_create = may_create(s->rs->create, template, known);
+	enum create_choice create = s->rs->create;
+
+	ret->is_named = is_named(template, known);
+	ret->may_create = create == CREATE_AUTO ? ret->is_named : create == CREATE_YES;
 	return expand(template, e, ret);
 }
 
+/* As --check has it, but for the number of the line, which a cdb does not have. */
+static enum recipients_result fail(
+	struct recipients_search *s, struct span word, struct span more, const char *what)
+{
+	const char *path = s->rs->table_path;
+	struct buf b = { .p = s->fault, .cap = sizeof(s->fault) };
+	struct span words[] = { word, more };
+
+	buf_put_str(&b, path ? path : "recipients");
+	for (size_t i = 0; i < 2; i++) {
+		if (!words[i].n)
+			continue;
+		buf_put(&b, SPAN(": "));
+		entry_show(&b, words[i]);
+	}
+	buf_put(&b, SPAN(": "));
+	buf_put_str(&b, what);
+	s->fault[b.n < sizeof(s->fault) ? b.n : sizeof(s->fault) - 1] = '\0';
+	return RECIPIENTS_FAILED;
+}
+
 /* What a line says of the recipient that it names. */
-static enum recipients_result obey(struct recipients_search *s, struct span value,
-	const struct expansion *e, const char *known, struct recipients_place *ret)
+static enum recipients_result obey(struct recipients_search *s, struct span key,
+	struct span value, const struct expansion *e, const char *known,
+	struct recipients_place *ret)
 {
 	struct destination d;
 	struct destination_fault fault;
 
 	if (!destination_parse(span_trim(value), &d, &fault))
-		return RECIPIENTS_FAILED;
+		return fail(s, key, fault.word, fault.what);
 	if (d.deny) {
 		s->next = STEP_OVER;
 		return RECIPIENTS_UNKNOWN;
@@ -129,24 +155,21 @@ static enum recipients_result obey(struct recipients_search *s, struct span valu
 	return place(s, d.path.n ? d.path : span_of(s->rs->template), e, known, ret);
 }
 
-/* Asks for one key, which has an "@" where it has a domain. */
+/* Asks for one key, which has an "@" where it has a domain, and is put into *key. */
 static enum table_found find_key(const struct table *table, struct span local,
-	const struct span *domain, struct buf *ret_value)
+	const struct span *domain, struct buf *key, struct buf *ret_value)
 {
-	char octets[NAMES_LOCAL_MAX + 1 + DOMAIN_OCTETS_MAX];
-	struct buf key = BUF(octets);
-
 	/* it would be found as the line of an address */
 	if (!domain && memchr(local.p, '@', local.n))
 		return TABLE_ABSENT;
-	buf_put(&key, local);
+	buf_put(key, local);
 	if (domain) {
-		buf_put_char(&key, '@');
-		put_lower(&key, *domain);
+		buf_put_char(key, '@');
+		put_lower(key, *domain);
 	}
-	if (key.overflow)
+	if (key->overflow)
 		return TABLE_ABSENT;
-	return table_find(table, buf_span(&key), ret_value);
+	return table_find(table, buf_span(key), ret_value);
 }
 
 /* From the most specific line to the least. UNKNOWN: there is none. */
@@ -171,22 +194,38 @@ static enum recipients_result look_up(struct recipients_search *s,
 		return RECIPIENTS_NAME;
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
 		const struct expansion e = { keys[i].user, whole->domain };
-		char octets[VALUE_MAX];
-		struct buf value = BUF(octets);
+		char octets[VALUE_MAX],
+			key_octets[NAMES_LOCAL_MAX + 1 + DOMAIN_OCTETS_MAX];
+		struct buf value = BUF(octets), key = BUF(key_octets);
 		/* without a subaddress it is the key above */
 		if (i % 2 && base.n == whole->local.n)
 			continue;
 		switch (find_key(s->rs->table, keys[i].local,
-			keys[i].has_domain ? &whole->domain : NULL, &value)) {
+			keys[i].has_domain ? &whole->domain : NULL, &key, &value)) {
 		case TABLE_FOUND:
-			return obey(s, buf_span(&value), &e, keys[i].known, ret);
+			return obey(s, buf_span(&key), buf_span(&value), &e,
+				keys[i].known, ret);
 		case TABLE_ABSENT:
 			break;
 		case TABLE_FAILED:
-			return RECIPIENTS_FAILED;
+			return fail(
+				s, buf_span(&key), SPAN(""), "the table cannot be read");
 		}
 	}
 	return RECIPIENTS_UNKNOWN;
+}
+
+void recipients_put_marker_fault(
+	char words[static RECIPIENTS_WORDS_MAX], const char *marker, int error)
+{
+	if (error == ENOENT)
+		snprintf(words, RECIPIENTS_WORDS_MAX,
+			"has no %.48s (mail-root-marker): is its file system not "
+			"mounted?",
+			marker);
+	else
+		snprintf(words, RECIPIENTS_WORDS_MAX, "mail-root-marker %.48s: %s",
+			marker, strerror(error));
 }
 
 bool recipients_is_address(const char *catch_all)

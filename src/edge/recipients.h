@@ -7,6 +7,12 @@
 /* below mail-root; each component has its own limit, NAME_MAX */
 #define MAILBOX_PATH_MAX 1024
 
+#define RECIPIENTS_FAULT_MAX 256
+#define RECIPIENTS_WORDS_MAX 128
+
+/* What is wrong with mail-root, in words; of the marker recipients_put_marker_fault() has them. */
+#define RECIPIENTS_ROOT_EMPTY "is empty: is its file system not mounted?"
+
 struct table;
 
 enum create_choice {
@@ -16,6 +22,9 @@ enum create_choice {
 };
 
 struct recipients {
+	const char *root_path; /* mail-root, as it is named in faults */
+	const char *marker; /* a file that must be in mail-root; NULL: none */
+	const char *table_path; /* of `table`, as it is named in faults */
 	const char *template; /* relative to mail-root; %u local part, %d domain, %% a
 				 percent */
 	const char *hostname; /* the domain of <postmaster> */
@@ -42,12 +51,16 @@ struct recipients_search {
 	struct span whole; /* local part, without its quotes and in lower case */
 	struct span base; /* and without a subaddress */
 	struct span domain; /* as the recipient has it */
+	char fault
+		[RECIPIENTS_FAULT_MAX]; /* with RECIPIENTS_FAILED: "file: key: what is wrong" */
 	unsigned next; /* what is tried next */
 };
 
 struct recipients_place {
 	char path[MAILBOX_PATH_MAX];
 	bool may_create;
+	/* by a line of the table, or as the only one: a directory there is a mailbox, whatever it lacks */
+	bool is_named;
 };
 
 /* `rs` and the recipient stay the caller's. Nothing is looked up yet. */
@@ -61,6 +74,10 @@ void recipients_begin(struct recipients_search *s, const struct recipients *rs,
  */
 enum recipients_result recipients_next(
 	struct recipients_search *s, struct recipients_place *ret);
+
+/* "has no NAME (mail-root-marker): is its file system not mounted?", or the words of another errno. */
+void recipients_put_marker_fault(
+	char words[static RECIPIENTS_WORDS_MAX], const char *marker, int error);
 
 /* True for a catch-all that is an address. */
 bool recipients_is_address(const char *catch_all);

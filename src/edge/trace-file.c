@@ -11,7 +11,6 @@
 #include "proto/received.h"
 
 #define TRACE_MODE 0600
-#define TRACE_PATH_MAX 1024
 #define TRACE_DOMAINS_MAX 4096 /* octets of the list; longer, it stands for any */
 
 static struct trace_file *trace_of(struct tracer *tracer)
@@ -28,6 +27,20 @@ static void give_up(struct trace_file *t)
 	t->out.n = 0;
 }
 
+/* All of it; or what keeps it from being written is kept, and the rest goes untraced. */
+static void write_all(struct trace_file *t, struct span s)
+{
+	while (s.n && t->fd >= 0) {
+		ssize_t n = write(t->fd, s.p, s.n);
+		if (n >= 0) {
+			s = span_from(s, (size_t)n);
+		} else if (errno != EINTR) {
+			t->error = -errno;
+			give_up(t);
+		}
+	}
+}
+
 static void flush(struct trace_file *t)
 {
 	static const struct span end = { "# the trace ends here: it is too long\n", 38 };
@@ -38,7 +51,8 @@ static void flush(struct trace_file *t)
 		return;
 	t->n_written += s.n;
 	t->out.n = 0;
-	if (write(t->fd, s.p, s.n) != (ssize_t)s.n || full)
+	write_all(t, s);
+	if (full && t->fd >= 0)
 		give_up(t);
 }
 
@@ -265,13 +279,12 @@ static bool put_path(struct buf *to, const struct session *s, const char *direct
 
 int trace_file_open(struct trace_file *t, struct session *s, const struct config *c)
 {
-	char path[TRACE_PATH_MAX];
-	struct buf b = BUF(path);
+	struct buf b = BUF(t->path);
 
 	if (!put_path(&b, s, c->trace_directory))
 		return -ENAMETOOLONG;
-	t->fd = open(
-		path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, TRACE_MODE);
+	t->fd = open(t->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		TRACE_MODE);
 	if (t->fd < 0)
 		return -errno;
 	t->session = s;
@@ -286,17 +299,16 @@ int trace_file_open(struct trace_file *t, struct session *s, const struct config
 
 void trace_file_done(struct trace_file *t)
 {
-	if (t->fd < 0)
-		return;
-	trace_file_event(t, "<CLOSED>\nstored: any");
-	if (t->session->settings->dsn)
-		trace_file_event(t, "reports: any");
-	flush(t);
-	if (t->fd >= 0 && t->mailboxes.n &&
-		t->n_written + t->mailboxes.n < TRACE_FILE_MAX &&
-		write(t->fd, t->mailboxes.p, t->mailboxes.n) > 0)
-		t->n_written += t->mailboxes.n;
-	give_up(t);
+	if (t->fd >= 0) {
+		trace_file_event(t, "<CLOSED>\nstored: any");
+		if (t->session->settings->dsn)
+			trace_file_event(t, "reports: any");
+		flush(t);
+	}
+	if (t->fd >= 0 && t->n_written + t->mailboxes.n < TRACE_FILE_MAX)
+		write_all(t, buf_span(&t->mailboxes));
+	if (t->fd >= 0)
+		give_up(t);
 	free(t->kept);
 	free(t->said);
 }

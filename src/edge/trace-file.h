@@ -10,11 +10,13 @@
 #define TRACE_FILE_MAX (1024 * 1024) /* octets of a trace; what comes later is not told */
 #define TRACE_MAILBOXES_MAX 8192 /* octets of the list of mailboxes */
 #define TRACE_BUFFER 8192
+#define TRACE_PATH_MAX 1024
 
 struct trace_file {
 	struct tracer tracer;
 	const struct session *session;
 	int fd; /* -1: this session is not traced */
+	int error; /* -errno: why the rest of it is not; 0: nothing went wrong */
 	size_t n_written;
 	struct transcript transcript;
 	struct buf out;
@@ -23,6 +25,7 @@ struct trace_file {
 	size_t n_kept; /* room there */
 	char *said; /* replies not told yet */
 	size_t n_said;
+	char path[TRACE_PATH_MAX];
 	char octets[TRACE_BUFFER];
 	char mailbox_octets[TRACE_MAILBOXES_MAX];
 };
@@ -48,5 +51,5 @@ void trace_file_turn(struct trace_file *t);
 /* Something that is not told in octets: "<TLS>". */
 void trace_file_event(struct trace_file *t, const char *mark);
 
-/* The connection is closed; so is the file. */
+/* The connection is closed; so is the file. t->path and t->error then say what is missing of it. */
 void trace_file_done(struct trace_file *t);

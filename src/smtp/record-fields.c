@@ -23,6 +23,7 @@ static const struct record_field fields[RECORD_KEYS] = {
 	[RECORD_TLS_OFFERED] = { "tls_offered", RECORD_TEXT },
 	[RECORD_TLS_ALLOWED] = { "tls_allowed", RECORD_TEXT },
 	[RECORD_TLS_FAULT] = { "tls_fault", RECORD_TEXT },
+	[RECORD_DELIVERY_FAULT] = { "delivery_fault", RECORD_TEXT },
 	[RECORD_MECHANISM] = { "mechanism", RECORD_TEXT },
 	[RECORD_USER] = { "user", RECORD_TEXT },
 	[RECORD_AUTH_FAILURES] = { "auth_failures", RECORD_NUMBER },

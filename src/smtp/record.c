@@ -102,6 +102,14 @@ static void put_tls_fault(const struct session *s, struct buf *b)
 	buf_put_str(b, s->tls_fault);
 }
 
+static void put_delivery_fault(const struct session *s, struct buf *b)
+{
+	const char *fault = stages_fault(&s->stages);
+
+	if (fault)
+		text_escape(b, span_of(fault), RECORD_FAULT_MAX);
+}
+
 static void put_from(const struct session *s, struct buf *b)
 {
 	record_put_path(span_of(s->tx.sender), b);
@@ -158,7 +166,8 @@ static void put_report(const struct session *s, struct buf *b)
 
 static void put_report_fault(const struct session *s, struct buf *b)
 {
-	put_word(b, s->tx.report_fault ? s->tx.report_fault : "");
+	if (s->tx.report_fault)
+		text_escape(b, span_of(s->tx.report_fault), RECORD_FAULT_MAX);
 }
 
 bool record_is_check(const struct session *s)
@@ -295,6 +304,7 @@ static const struct teller tellers[RECORD_KEYS] = {
 	[RECORD_TLS_OFFERED] = { NULL, failure_put_offered, NULL },
 	[RECORD_TLS_ALLOWED] = { NULL, failure_put_allowed, NULL },
 	[RECORD_TLS_FAULT] = { NULL, put_tls_fault, NULL },
+	[RECORD_DELIVERY_FAULT] = { put_delivery_fault, NULL, NULL },
 	[RECORD_MECHANISM] = { NULL, record_put_mechanism, record_put_auth_mechanism },
 	[RECORD_USER] = { record_put_user, record_put_user, record_put_auth_user },
 	[RECORD_AUTH_FAILURES] = { NULL, record_put_failures, record_put_failures },

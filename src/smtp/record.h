@@ -13,6 +13,9 @@
 #define RECORD_LIST_MAX 4096
 #define RECORD_VALUE_MAX 256 /* one word of a stranger, escaped */
 
+/* a path of this host's and what is wrong with it, escaped */
+#define RECORD_FAULT_MAX 1024
+
 struct record_value {
 	enum record_key key;
 	/* printable ASCII without `"` and `\` but for \xHH; never empty */

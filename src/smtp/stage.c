@@ -66,6 +66,15 @@ const struct reply *stages_deliver(const struct stages *s, struct tx *tx, bool e
 	return r ? r : fold(tx);
 }
 
+const char *stages_fault(const struct stages *s)
+{
+	const char *fault = NULL;
+
+	for (size_t i = 0; i < s->n && !fault; i++)
+		fault = s->list[i]->fault;
+	return fault;
+}
+
 void stages_clear(const struct stages *s)
 {
 	for (size_t i = 0; i < s->n; i++)

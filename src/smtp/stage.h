@@ -31,6 +31,11 @@ struct stage_ops {
 
 struct stage {
 	const struct stage_ops *ops;
+	/*
+	 * What is wrong with this host, in a transaction in which something was refused or left undone for it: such
+	 * as "/srv/mail/a/new: Permission denied". NULL: nothing. Kept by the stage until it is cleared.
+	 */
+	const char *fault;
 };
 
 /* The stages of a session, in order. */
@@ -51,4 +56,6 @@ const struct reply *stages_body(
  * `each`, to those who have no reply of their own, at least one.
  */
 const struct reply *stages_deliver(const struct stages *s, struct tx *tx, bool each);
+/* The first fault of this host that a stage has; NULL: none. */
+const char *stages_fault(const struct stages *s);
 void stages_clear(const struct stages *s);

@@ -105,6 +105,7 @@ static bool is_fault(const struct reply *r)
 	return r && reply_is_fault(r);
 }
 
+/* Some recipient, at least, was refused for a fault of this host, which the last reply need not show. */
 static enum topic topic_of_message(const struct session *s)
 {
 	if (is_fault(record_refusal(s)) || is_fault(s->tx.rcpt_refusal))

@@ -80,6 +80,7 @@ static void put_status(const struct status_panel *p, const struct status_view *v
 	const struct status_counts *c = p->counts;
 	const struct status_record *r = &c->status;
 	struct span why = status_record_get(r, RECORD_EXPLANATION);
+	struct span fault = status_record_get(r, RECORD_DELIVERY_FAULT);
 	char octets[2 * RECORD_VALUE_MAX + 64];
 	struct buf b = BUF(octets);
 
@@ -95,6 +96,10 @@ static void put_status(const struct status_panel *p, const struct status_view *v
 		why = status_record_get(r, RECORD_REASON);
 	if (why.n)
 		status_indented(v, STYLE_PLAIN, why);
+	if (!fault.n)
+		fault = status_record_get(r, RECORD_REPORT_FAULT);
+	if (fault.n)
+		status_indented(v, STYLE_PLAIN, fault);
 }
 
 static void put_error(const struct status_panel *p, const struct status_view *v)

@@ -120,17 +120,28 @@ static void put_session(const struct status_rows *rows, const struct status_reco
 	put_end(r, c);
 }
 
+/* ": " and the value, where there is one and room for it. */
+static void put_more(
+	const struct status_record *r, enum record_key key, struct status_cells *c)
+{
+	struct span value = status_record_get(r, key);
+
+	if (value.n == 0 || value.n + 2 >= buf_room(&c->b))
+		return;
+	buf_put(&c->b, SPAN(": "));
+	buf_put(&c->b, value);
+}
+
+/* The status or the outcome, the last refusal, and the fault of this host that it came from. */
 static void put_outcome(const struct status_record *r, struct status_cells *c)
 {
 	struct span outcome = status_record_get(r, RECORD_OUTCOME);
 	struct span status = status_record_get(r, RECORD_STATUS);
-	struct span reason = status_record_get(r, RECORD_REASON);
 
 	buf_put(&c->b, status.n ? status : outcome);
-	if (reason.n) {
-		buf_put(&c->b, SPAN(": "));
-		buf_put(&c->b, reason);
-	}
+	put_more(r, RECORD_REASON, c);
+	put_more(r, RECORD_DELIVERY_FAULT, c);
+	put_more(r, RECORD_REPORT_FAULT, c);
 	status_cells_end(c);
 	if (status.n)
 		c->style = STYLE_BAD;

@@ -57,9 +57,17 @@ def test_printed_settings_are_a_settings_file():
 
 def test_check_is_silent_when_all_is_well():
     pair = harness.pair()
-    text = (f"maildir = {harness.scratch()}\ntls = required\nhostname = {harness.HOST}\n"
+    text = (f"user = root\nmaildir = {harness.scratch()}\ntls = required\nhostname = {harness.HOST}\n"
             f"tls-certificate = {pair.certificate}\ntls-key = {pair.key}\n")
     harness.equal(check(text), (0, ""))
+
+
+def test_check_warns_where_mail_would_be_received_with_the_rights_of_root():
+    """Without a fault: another process may start it as another user."""
+    harness.need_root("a warning that is for root")
+    status, told = check(f"maildir = {harness.scratch()}\nhostname = {harness.HOST}\n")
+    harness.equal(status, 0)
+    harness.contains(told, "postern: warning: user: not set, and this is root")
 
 
 def test_check_names_file_and_line():

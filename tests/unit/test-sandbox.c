@@ -30,13 +30,13 @@ static const int deadly[] = { SYS_execve, SYS_execveat, SYS_clone, SYS_clone3, S
 
 static const int unknown[] = { SYS_kill, SYS_tkill, SYS_rt_sigqueueinfo, SYS_pidfd_open,
 	SYS_pidfd_send_signal, SYS_symlinkat, SYS_mknodat, SYS_fchmod, SYS_fchmodat,
-	SYS_fchownat, SYS_truncate, SYS_utimensat, SYS_setxattr, SYS_fsetxattr,
-	SYS_getdents64, SYS_chdir, SYS_bind, SYS_listen, SYS_socketpair, SYS_pipe2,
-	SYS_shmget, SYS_shmat, SYS_msgget, SYS_mq_open, SYS_inotify_init1,
-	SYS_epoll_create1, SYS_timer_create, SYS_timerfd_create, SYS_setrlimit,
-	SYS_setpriority, SYS_setsid, SYS_sched_setaffinity, SYS_splice, SYS_vmsplice,
-	SYS_pkey_mprotect, SYS_name_to_handle_at, SYS_sendmmsg, SYS_umask, SYS_connect,
-	SYS_ftruncate, SYS_pwrite64, SYS_copy_file_range, SYS_memfd_create, SYS_fchown };
+	SYS_fchownat, SYS_truncate, SYS_utimensat, SYS_setxattr, SYS_fsetxattr, SYS_chdir,
+	SYS_bind, SYS_listen, SYS_socketpair, SYS_pipe2, SYS_shmget, SYS_shmat,
+	SYS_msgget, SYS_mq_open, SYS_inotify_init1, SYS_epoll_create1, SYS_timer_create,
+	SYS_timerfd_create, SYS_setrlimit, SYS_setpriority, SYS_setsid,
+	SYS_sched_setaffinity, SYS_splice, SYS_vmsplice, SYS_pkey_mprotect,
+	SYS_name_to_handle_at, SYS_sendmmsg, SYS_umask, SYS_connect, SYS_ftruncate,
+	SYS_pwrite64, SYS_copy_file_range, SYS_memfd_create, SYS_fchown };
 
 static const int of_who_accepts[] = { SYS_accept4, SYS_dup3 };
 
@@ -148,8 +148,8 @@ static int do_connect_log(const struct yard *y)
 {
 	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 
-	return errno_of(connect(
-		fd, (const struct sockaddr *)&y->log_name, sizeof(y->log_name)));
+	return errno_of(
+		connect(fd, (const struct sockaddr *)&y->log_name, sizeof(y->log_name)));
 }
 
 static int do_abstract(const struct yard *y)
@@ -255,8 +255,9 @@ static int open_libc(int flags)
 {
 	Dl_info libc;
 
-	return dladdr((const void *)getpid, &libc) ? open(libc.dli_fname, flags | O_CLOEXEC)
-						   : -1;
+	return dladdr((const void *)getpid, &libc)
+		       ? open(libc.dli_fname, flags | O_CLOEXEC)
+		       : -1;
 }
 
 ATTEMPT(do_dlopen, dlopen(LIBRARY, RTLD_NOW) ? 0 : ELIBACC)

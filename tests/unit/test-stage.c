@@ -100,7 +100,7 @@ static void check_walk(const struct walk *want)
 	struct diary diary = { 0 };
 	struct noted a = { .stage.ops = &noted_ops, .name = 'A', .diary = &diary };
 	struct noted b = { .stage.ops = &noted_ops, .name = 'B', .diary = &diary };
-	struct stage silent = { &silent_ops };
+	struct stage silent = { .ops = &silent_ops };
 	struct stage *const list[] = { &silent, &a.stage, &silent, &b.stage };
 	struct stages stages = { list, TEST_COUNT(list) };
 	struct recipient recipients[2] = { { 0 } };

@@ -1,0 +1,589 @@
+#!/usr/bin/python3
+"""What is below mail-root: broken mailboxes, symbolic links, a disk that is not mounted, file systems without hard
+links; and what the record and --check say of them. As root, so that owners differ, and as another user."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import harness
+from harness import DOMAIN, SENDER, Site
+
+PARTS = ("new", "cur", "tmp")
+OTHER = 61001  # an owner of Maildirs
+OURS = 61002  # who postern is where it is not root
+ALICE = f"alice@{DOMAIN}"
+
+
+def make_maildir(path, parts=PARTS, owner=None):
+    path.mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        (path / part).mkdir()
+    if owner is not None:
+        give(path, owner)
+    return path
+
+
+def give(path, owner):
+    for each in (path, *path.rglob("*")):
+        os.chown(each, owner, owner, follow_symlinks=False)
+
+
+class Place:
+    """Mailboxes by a template; alice's is not made yet."""
+
+    def __init__(self, template="%d/%u", **settings):
+        harness.need_root("mailboxes of several owners")
+        settings.setdefault("maildir_create", "no")
+        self.site = Site(maildir=template, **settings)
+        self.root = self.site.root
+        self.domain = self.root / DOMAIN
+        self.domain.mkdir()
+        self.alice = self.domain / "alice"
+
+    def rcpt(self, recipients=(ALICE,), wrap=()):
+        """The codes that recipients get."""
+        client = self.site.connect(wrap=wrap)
+        client.ehlo()
+        client.say(f"MAIL FROM:<{SENDER}>", 250)
+        codes = []
+        for recipient in recipients:
+            client.send(f"RCPT TO:<{recipient}>\r\n")
+            codes.append(client.reply().code)
+        client.quit()
+        return codes
+
+    def deliver(self, recipients=(ALICE,), lmtp=False, wrap=(), chunk=False):
+        """The codes of one message: of RCPT where one is refused, else of the message."""
+        self.site.arguments = ["--lmtp"] if lmtp else []
+        client = self.site.connect(wrap=wrap)
+        client.lhlo() if lmtp else client.ehlo()
+        client.say(f"MAIL FROM:<{SENDER}>", 250)
+        codes = []
+        for recipient in recipients:
+            client.send(f"RCPT TO:<{recipient}>\r\n")
+            codes.append(client.reply().code)
+        if set(codes) == {250}:
+            codes = self._content(client, chunk, len(recipients) if lmtp else 1)
+        client.quit()
+        return codes
+
+    def _content(self, client, chunk, replies):
+        data = harness.sample()
+        if chunk:
+            client.send(b"BDAT %d LAST\r\n%s" % (len(data), data))
+            return [client.reply().code for _ in range(replies)]
+        client.send("DATA\r\n")
+        first = client.reply().code
+        if first != 354:
+            return [first]
+        return [client.content(data).code] + [client.reply().code for _ in range(replies - 1)]
+
+    def fault(self):
+        """What the last record of a message says of this host."""
+        return self.site.records("message")[-1].get("delivery_fault")
+
+    def check(self, user=None):
+        settings = ["-o", f"user={user}"] if user else []
+        return harness.run(*self.site.command(), *settings, "--check")
+
+    def check_both(self, fault):
+        """The record and --check have the same words."""
+        harness.equal(self.fault(), fault)
+        record = self.site.records("message")[-1]
+        harness.equal(record.get("status"), "Delivery Error (SMTP Receive)")
+        done = self.check()
+        harness.equal(done.returncode, 78, done.stdout)
+        harness.contains(done.stdout, fault)
+
+
+# Symbolic links of a Maildir's owner
+
+
+@harness.table_of({f"{part} {how}": (part, how) for part in PARTS for how in ("SMTP", "LMTP", "BDAT")})
+def test_a_link_in_a_mailbox_is_never_followed(part, how):
+    """With it the owner of a Maildir could make postern write into another one, or anywhere if it is root."""
+    place = Place()
+    ann = make_maildir(place.domain / "ann", owner=OURS)
+    alice = make_maildir(place.alice, [p for p in PARTS if p != part], owner=OTHER)
+    (alice / part).symlink_to(f"../ann/{part}")
+    harness.equal(place.deliver(lmtp=how == "LMTP", chunk=how == "BDAT"), [451])
+    place.check_both(f"{alice}/{part}: is a symbolic link, and none is followed in a mailbox")
+    harness.equal([p for p in ann.rglob("*") if not p.is_dir()], [])
+
+
+@harness.table(link=(True,), created=(False,))
+def test_a_link_of_an_owner_on_the_way_is_not_followed(there):
+    """Neither to a Maildir that is there nor to make one behind it."""
+    place = Place(template="%u/Maildir", maildir_create="yes")
+    home = place.root / "alice"
+    home.mkdir()
+    secret = make_maildir(place.root / "secret", PARTS if there else ())
+    (home / "Maildir").symlink_to("../secret")
+    give(home, OTHER)
+    harness.equal(place.deliver(), [451])
+    place.check_both(f"{home}/Maildir: is a symbolic link of another user, and not followed")
+    harness.equal([p for p in secret.rglob("*") if not p.is_dir()], [])
+    harness.equal(sorted(p.name for p in secret.iterdir()), sorted(PARTS if there else ()))
+
+
+def test_tmp_that_becomes_a_link_after_rcpt_is_not_used():
+    """A file is made in the tmp that was opened with the mailbox; here because links are refused."""
+    harness.need("strace")
+    place = Place()
+    alice = make_maildir(place.alice, owner=OTHER)
+    victim = make_maildir(place.domain / "ann", owner=OURS)
+    _, wrap = trace_of(place, "linkat:error=EPERM")
+    client = place.site.connect(wrap=wrap)
+    client.ehlo()
+    client.envelope(recipients=(ALICE,))
+    (alice / "tmp").rename(alice / "away")
+    (alice / "tmp").symlink_to("../ann/tmp")
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    harness.equal([p for p in victim.rglob("*") if not p.is_dir()], [])
+    harness.equal((len(place.site.new(alice)), list((alice / "away").iterdir())), (1, []))
+
+
+@harness.table(relative=("example.org",), absolute=("{root}/example.org",), up_and_down=("./example.org/../example.org",), chain=("one",))
+def test_links_of_root_are_followed_below_mail_root(target):
+    """Real sender 19: absolute ones too, as far as they stay inside; RFC 5321 4.5.5 has no say in it."""
+    place = Place(domains=f"{DOMAIN} example.com")
+    alice = make_maildir(place.alice)
+    (place.root / "links").mkdir()
+    (place.root / "one").symlink_to("links/two")
+    (place.root / "links/two").symlink_to(place.domain)
+    (place.root / "example.com").symlink_to(target.format(root=place.root))
+    harness.equal(place.deliver(("alice@example.com",)), [250])
+    harness.equal(len(place.site.new(alice)), 1)
+    harness.equal(place.deliver(("alice@example.com", ALICE)), [250])
+    harness.equal(len(place.site.new(alice)), 2, "one mailbox, however it is reached")
+    harness.equal(place.rcpt(("nobody@example.com",)), [550])
+    harness.equal(place.check().returncode, 0)
+
+
+OUT = "is a symbolic link that leads out of mail-root"
+
+
+@harness.table(
+    absolute=("{dir}/elsewhere", OUT), up=("../elsewhere", OUT), root=("/", OUT), above=("{root}/../elsewhere", OUT),
+    dangling=("nowhere", "is a symbolic link to nothing"), loop=("example.com", "Too many levels of symbolic links"))
+def test_other_links_are_named(target, words):
+    """Real sender 19: a link that leads out of mail-root, or to nothing, is a fault of this host."""
+    place = Place(domains=f"{DOMAIN} example.com")
+    make_maildir(place.site.dir / "elsewhere/alice")
+    make_maildir(place.alice)
+    (place.root / "example.com").symlink_to(target.format(dir=place.site.dir, root=place.root))
+    harness.equal(place.deliver(("alice@example.com",)), [451])
+    place.check_both(f"{place.root}/example.com: {words}")
+
+
+@harness.table(owner=(OTHER, 0o755, 0), link=(0, 0o755, OTHER), open_to_all=(0, 0o777, 0))
+def test_a_link_that_others_could_have_made_is_not_followed(owner, mode, of_link):
+    """Real sender 19: the directory and the link belong to root or to postern's own user."""
+    place = Place(template="users/%u")
+    users = place.root / "users"
+    make_maildir(users / "box", owner=OTHER)
+    (users / "alice").symlink_to("box")
+    os.chown(users / "alice", of_link, of_link, follow_symlinks=False)
+    os.chown(users, owner, owner)
+    users.chmod(mode)
+    harness.equal(place.deliver(), [451])
+    place.check_both(f"{users}/alice: is a symbolic link of another user, and not followed")
+
+
+def test_mailboxes_on_another_disk_by_a_link_of_root():
+    """Real sender 19: what worked, works: a mailbox's own name may be a link in a directory of root."""
+    place = Place()
+    box = make_maildir(place.root / "disk2/alice", owner=OTHER)
+    place.alice.symlink_to(box)
+    harness.equal(place.deliver(), [250])
+    path = place.site.new(box)[0]
+    harness.equal(path.stat().st_uid, OTHER)
+
+
+# Mailboxes that are not whole
+
+
+SOME = {"+".join(some): some for some in (
+    ("new",), ("cur",), ("tmp",), ("new", "cur"), ("new", "tmp"), ("cur", "tmp"))}
+
+
+@harness.table_of({f"{name} {how}": (some, how) for name, some in SOME.items() for how in ("SMTP", "LMTP", "BDAT")})
+def test_a_mailbox_that_lacks_a_part_is_completed(some, how):
+    """Real sender 15, RFC 5321 4.2.1: a backup has left empty folders out; that refuses no mail for good."""
+    place = Place()
+    make_maildir(place.alice, some, owner=OTHER)
+    harness.equal(place.check().returncode, 0)
+    harness.equal(sorted(p.name for p in place.alice.iterdir()), sorted(some), "--check makes nothing")
+    harness.equal(place.rcpt(), [250])
+    harness.equal(sorted(p.name for p in place.alice.iterdir()), sorted(some), "nor does RCPT")
+    harness.equal(place.deliver(lmtp=how == "LMTP", chunk=how == "BDAT"), [250])
+    for part in PARTS:
+        harness.equal((place.alice / part).stat().st_uid, OTHER, part)
+    harness.check_stored(place.site.new(place.alice)[0], harness.sample())
+
+
+@harness.table_of({f"{part} {create}": (part, create) for part in PARTS for create in ("no", "auto", "yes")})
+def test_a_part_that_is_no_directory_is_a_fault(part, create):
+    """Real sender 15: 451 with the reason, in the words of --check."""
+    place = Place(maildir_create=create)
+    make_maildir(place.alice, [p for p in PARTS if p != part])
+    (place.alice / part).write_text("")
+    harness.equal(place.deliver(), [451])
+    place.check_both(f"{place.alice}/{part}: is not a directory")
+
+
+def test_a_part_that_cannot_be_made_is_a_fault():
+    """Real sender 15: here because the mailbox is closed to the user of postern."""
+    place = Place(user="nobody")
+    make_maildir(place.alice, ("cur",))
+    harness.equal(place.deliver(), [451])
+    place.check_both(f"{place.alice}/tmp: Permission denied")
+
+
+@harness.table(lost=("lost+found",), backup=("backup",), file=("file",), new=("new",))
+def test_any_other_directory_is_no_mailbox(name):
+    """Real sender 15: of what has none of the three, or is a file, 550 stays the answer."""
+    place = Place(template="%u")
+    shutil.rmtree(place.domain)
+    make_maildir(place.root)  # mail-root is a Maildir itself
+    (place.root / "lost+found").mkdir(mode=0o700)
+    (place.root / "backup/2026").mkdir(parents=True)
+    (place.root / "file").write_text("")
+    harness.equal(place.rcpt((f"{name}@{DOMAIN}",)), [550])
+    harness.equal(place.check().returncode, 0)
+
+
+@harness.table(empty=(None,), file=("file",))
+def test_what_the_table_names_is_a_mailbox_whatever_it_lacks(what):
+    """Real sender 15: a line of `recipients` says that it is one, so that a file in its place is a fault."""
+    place = Place(recipients="placeholder")
+    table = place.site.dir / "recipients"
+    table.write_text(f"{ALICE} boxes/alice\n")
+    place.site.set(recipients=table)
+    box = place.root / "boxes/alice"
+    box.parent.mkdir()
+    if what:
+        box.write_text("")
+        harness.equal(place.deliver(), [451])
+        place.check_both(f"{box}: is not a directory")
+    else:
+        box.mkdir()
+        harness.equal(place.deliver(), [250])
+        harness.equal(sorted(p.name for p in box.iterdir()), sorted(PARTS))
+
+
+# A disk that is not mounted
+
+
+@harness.table_of({f"{create} {more}": (create, more) for create in ("no", "auto") for more in ("", "lost+found")})
+def test_an_empty_mail_root_refuses_nothing_for_good(create, more):
+    """Real sender 16, RFC 5321 4.2.1: its disk may not be mounted, and its mailboxes are on it."""
+    place = Place(maildir_create=create)
+    shutil.rmtree(place.domain)
+    if more:
+        (place.root / more).mkdir(mode=0o700)
+    harness.equal(place.deliver(), [451])
+    harness.equal(place.fault(), f"{place.root}: is empty: is its file system not mounted?")
+    harness.equal(place.site.records("message")[-1]["status"], "Delivery Error (SMTP Receive)")
+    harness.contains(place.check().stdout, place.fault())
+    make_maildir(place.root / DOMAIN / "bob")
+    harness.equal(place.rcpt(), [550])
+
+
+def test_an_empty_mail_root_where_mailboxes_are_made_is_a_first_start():
+    """Real sender 16."""
+    place = Place(maildir_create="yes")
+    shutil.rmtree(place.domain)
+    harness.equal(place.deliver(), [250])
+
+
+@harness.table(table=(True,), template=(False,))
+def test_without_its_marker_mail_root_takes_no_mail(by_table):
+    """Real sender 16: mail-root-marker keeps mail from going below a mount point."""
+    place = Place(maildir_create="yes", mail_root_marker="this-is-the-mail-disk")
+    if by_table:
+        table = place.site.dir / "recipients"
+        table.write_text(f"{ALICE}\n")
+        place.site.set(recipients=table)
+    harness.equal(place.deliver(), [451])
+    place.check_both(f"{place.root}: has no this-is-the-mail-disk (mail-root-marker): is its file system not mounted?")
+    harness.equal(list(place.domain.iterdir()), [])
+    (place.root / "this-is-the-mail-disk").write_text("")
+    harness.equal(place.deliver(), [250])
+    harness.equal(place.check().returncode, 0)
+
+
+@harness.table(slash=("a/b",), above=("..",), here=(".",))
+def test_a_marker_is_a_name_in_mail_root(value):
+    """Real sender 16."""
+    place = Place(mail_root_marker=value)
+    done = place.check()
+    harness.equal(done.returncode, 78)
+    harness.contains(done.stdout, "mail-root-marker: must be the name of a file in mail-root, without a slash")
+
+
+# What a record says of a message that could not be stored
+
+
+ERRORS = {"EACCES": "Permission denied", "EROFS": "Read-only file system", "EXDEV": "Invalid cross-device link",
+          "EIO": "Input/output error", "EDQUOT": "Disk quota exceeded", "ENOSPC": "No space left on device"}
+
+
+@harness.table_of({f"{call} {error} {how}": (call, error, how) for how in ("SMTP", "LMTP")
+                   for call, error in (*(("linkat", e) for e in ERRORS), ("fsync", "EIO"), ("fsync", "ENOSPC"))})
+def test_why_a_message_was_not_stored_is_in_its_record(call, error, how):
+    """Real sender 17, RFC 5321 4.2.1: the path and the system's words, and no permanent refusal."""
+    harness.need("strace")
+    place = Place()
+    make_maildir(place.alice)
+    code = 452 if error in ("EDQUOT", "ENOSPC") else 451
+    codes = place.deliver(lmtp=how == "LMTP", wrap=(
+        "strace", "-f", "-qq", "-o", place.site.dir / "trace", "-e", f"trace={call}", "-e",
+        f"inject={call}:error={error}"))
+    harness.equal(codes, [code])
+    harness.equal(place.fault(), f"{place.alice}/new: {ERRORS[error]}")
+    harness.equal(place.site.records("message")[-1]["status"], "Delivery Error (SMTP Receive)")
+
+
+def test_a_fault_of_one_recipient_is_in_the_record_of_the_others_message():
+    """Real sender 17: bob gets the message, and the record shows why alice did not."""
+    place = Place()
+    make_maildir(place.domain / "bob")
+    make_maildir(place.alice, ("cur",))
+    (place.alice / "new").write_text("")
+    client = place.site.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.say(f"RCPT TO:<{ALICE}>", 451)
+    client.say(f"RCPT TO:<bob@{DOMAIN}>", 250)
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.envelope(recipients=(f"bob@{DOMAIN}",))
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    first, second = place.site.records("message")
+    harness.equal((first["outcome"], first["delivery_fault"], first["status"]), (
+        "delivered", f"{place.alice}/new: is not a directory", "Delivery Error (SMTP Receive)"))
+    harness.equal((second["outcome"], "delivery_fault" in second, "status" in second), ("delivered", False, False))
+
+
+@harness.table(panel=((),), messages=(("--messages",),))
+def test_the_panel_shows_where_a_message_could_not_be_stored(arguments):
+    """Real sender 17: in the panel and in the list of messages."""
+    program = harness.build / "src/postern-status"
+    if not program.exists():
+        raise harness.Skip("postern-status was not built")
+    place = Place()
+    make_maildir(place.alice, ("cur",))
+    (place.alice / "new").write_text("")
+    log = place.site.dir / "log.json"
+    place.site.set(log=f"json:{log}")
+    harness.equal(place.deliver(), [451])
+    done = harness.run(program, "-c", place.site.settings_file, *arguments, log)
+    harness.contains(done.stdout, "Delivery Error (SMTP Receive)")
+    harness.contains(done.stdout, f"{place.alice}/new: is not a directory")
+
+
+def test_a_broken_line_of_the_table_is_in_the_record():
+    """Real sender 17: which table, which line, which word."""
+    place = Place()
+    table = place.site.dir / "recipients"
+    table.write_text(f"{ALICE} boxes/alice atuh\n")
+    place.site.set(recipients=table)
+    harness.equal(place.deliver(), [451])
+    harness.equal(place.fault(), f"{table}: {ALICE}: atuh: is not auth or deny")
+
+
+def test_the_fault_of_a_report_has_its_path():
+    """Real sender 17: the outbox, which costs no mail."""
+    place = Place()
+    make_maildir(place.alice)
+    outbox = make_maildir(place.site.dir / "outbox")
+    place.site.set(dsn_outbox=outbox)
+    client = place.site.connect()
+    client.ehlo()
+    shutil.rmtree(outbox / "new")
+    (outbox / "new").write_text("")
+    client.envelope(recipients=(ALICE,), parameters=" NOTIFY=SUCCESS")
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    record = place.site.records("message")[-1]
+    harness.equal(record["report_fault"], f"{outbox}/new: is not a directory")
+
+
+def test_a_trace_that_cannot_be_written_is_reported():
+    """Real sender 17: the file and the system's words, in a record of its own."""
+    place = Place(trace="127.0.0.1")
+    make_maildir(place.alice)
+    traces = harness.small_file_system(place.site.dir / "traces", "64k")
+    harness.fill(traces)
+    place.site.set(trace_directory=traces)
+    harness.equal(place.deliver(), [250])
+    text = [r["text"] for r in place.site.records("error")]
+    assert any(re.search(rf"^trace-directory {traces}.*: No space left on device", t) for t in text), text
+
+
+# File systems without hard links
+
+
+def unmount(path):
+    harness.run("umount", "-l", path)
+
+
+def need_fuse(*programs):
+    harness.need_root("mounting")
+    harness.need(*programs)
+    if not os.path.exists("/dev/fuse"):
+        raise harness.Skip("there is no FUSE")
+
+
+def fuse(path, *command):
+    """A FUSE file system at path, of a process in the foreground that ends with the test."""
+    harness.mount("--make-rprivate", "/")  # a namespace of our own
+    process = harness.start(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    harness.at_end(unmount, path)
+
+    def mounted():
+        if process.poll() is not None:
+            raise harness.Skip(f"{command[0]} does not run here")
+        with open("/proc/self/mounts", encoding="utf-8") as mounts:
+            return any(line.split()[1] == str(path) for line in mounts)
+
+    harness.eventually(mounted, "a FUSE file system")
+
+
+def exfat(place):
+    """Real exFAT, which has no hard links; by FUSE, so that no module of the kernel is needed."""
+    need_fuse("mkfs.exfat", "mount.exfat-fuse", "losetup")
+    image = place.site.dir / "image"
+    with open(image, "wb") as file:
+        file.truncate(8 << 20)
+    done = harness.run("mkfs.exfat", image)
+    harness.equal(done.returncode, 0, done.stdout)
+    done = harness.run("losetup", "--find", "--show", image)
+    if done.returncode:
+        raise harness.Skip(f"no loop device: {done.stdout}")
+    device = done.stdout.strip()
+    harness.at_end(harness.run, "losetup", "-d", device)
+    fuse(place.root, "mount.exfat-fuse", "-d", device, place.root)
+
+
+def bindfs(place):
+    """A file system that has links, by FUSE, without O_TMPFILE."""
+    need_fuse("bindfs")
+    below = place.site.dir / "below"
+    below.mkdir()
+    fuse(place.root, "bindfs", "-f", below, place.root)
+
+
+def overlay(place):
+    need_fuse("fuse-overlayfs")
+    for name in ("lower", "upper", "work"):
+        (place.site.dir / name).mkdir()
+    layers = ",".join(f"{key}={place.site.dir}/{name}" for key, name in (
+        ("lowerdir", "lower"), ("upperdir", "upper"), ("workdir", "work")))
+    fuse(place.root, "fuse-overlayfs", "-f", "-o", layers, place.root)
+
+
+FILE_SYSTEMS = {"exFAT": exfat, "bindfs": bindfs, "fuse-overlayfs": overlay}
+MANY = tuple(f"{name}@{DOMAIN}" for name in ("alice", "bob", "carl"))
+
+
+@harness.table_of({f"{name} {how}": (mount, how) for name, mount in FILE_SYSTEMS.items()
+                   for how in ("SMTP", "LMTP", "BDAT")})
+def test_a_file_system_without_hard_links(mount, how):
+    """Real sender 18: each recipient's mailbox gets the message, whole and once, and nothing is left in tmp."""
+    place = Place(maildir_create="yes")
+    shutil.rmtree(place.domain)
+    mount(place)
+    codes = place.deliver(MANY, lmtp=how == "LMTP", chunk=how == "BDAT")
+    harness.equal(codes, [250] * (3 if how == "LMTP" else 1))
+    for name in MANY:
+        found = place.site.new(place.domain / name.split("@")[0])
+        harness.equal(len(found), 1, name)
+        harness.check_stored(found[0], harness.sample())
+    harness.equal(place.site.leftovers(), [])
+    harness.equal(place.deliver(), [250])
+    harness.equal(len(place.site.new(place.alice)), 2)
+    harness.equal([p.name for p in place.root.iterdir()], [DOMAIN])
+
+
+def test_check_says_that_a_file_system_has_no_hard_links():
+    """Real sender 18: which is no fault; and --check leaves nothing behind."""
+    place = Place(maildir_create="yes")
+    shutil.rmtree(place.domain)
+    exfat(place)
+    done = place.check()
+    harness.equal(done.returncode, 0, done.stdout)
+    harness.contains(done.stdout, f"warning: mail-root {place.root}: its file system has no hard links")
+    harness.equal(list(place.root.iterdir()), [])
+
+
+def trace_of(place, *injections):
+    harness.need("strace")
+    file = place.site.dir / "trace"
+    options = [o for i in injections for o in ("-e", f"inject={i}")]
+    return file, ("strace", "-f", "-qq", "-y", "-o", file, "-e",
+                  "trace=openat,linkat,renameat2,renameat,fsync,newfstatat,unlinkat", *options)
+
+
+NO_LINKS = {"EPERM": "EPERM", "EOPNOTSUPP": "EOPNOTSUPP", "ENOSYS": "ENOSYS"}
+
+
+@harness.table_of({f"{error} {rename} {how}": (error, rename, how) for error in NO_LINKS
+                   for rename in ("RENAME_NOREPLACE", "EINVAL") for how in ("SMTP", "LMTP")})
+def test_a_file_that_cannot_be_linked_is_moved(error, rename, how):
+    """Real sender 18: also where O_TMPFILE is known, and where rename knows no flags; durable before 250."""
+    place = Place()
+    boxes = [make_maildir(place.domain / name.split("@")[0]) for name in MANY]
+    injections = [f"linkat:error={error}"]
+    if rename == "EINVAL":
+        injections.append("renameat2:error=EINVAL:when=1+2")
+    trace, wrap = trace_of(place, *injections)
+    harness.equal(place.deliver(MANY, lmtp=how == "LMTP", wrap=wrap), [250] * (3 if how == "LMTP" else 1))
+    for box in boxes:
+        harness.equal(len(place.site.new(box)), 1, box)
+        harness.check_stored(place.site.new(box)[0], harness.sample())
+    harness.equal(place.site.leftovers(), [])
+    lines = trace.read_text().splitlines()
+    for box in boxes:
+        moved = max(i for i, line in enumerate(lines) if "renameat2(" in line and f"{box}/new>" in line)
+        for part in ("new", "tmp"):
+            assert any(re.search(rf"fsync\(\d+<{box}/{part}>", line) for line in lines[moved:]), f"{box}/{part}"
+        assert any(re.search(rf"fsync\(\d+<{box}/new/[^>]+>", line) for line in lines[moved:]), "the file"
+
+
+def test_a_file_is_never_moved_over_another():
+    """Real sender 18: where rename knows no flags the name is looked at before."""
+    place = Place()
+    make_maildir(place.alice)
+    trace, wrap = trace_of(place, "linkat:error=EPERM", "renameat2:error=EEXIST:when=1")
+    harness.equal(place.deliver(wrap=wrap), [250])
+    harness.check_stored(place.site.new(place.alice)[0], harness.sample())
+    names = re.findall(r'renameat2\(.*"([^"]*)", RENAME_NOREPLACE', trace.read_text())
+    harness.equal(len(set(names)), 2, f"two names were tried: {names}")
+
+
+@harness.table_of({f"{call} {error}": (call, error) for error in ("EIO", "ENOSPC", "EPERM")
+                   for call in ("renameat2",)} | {f"fsync {when}": (f"fsync when={when}", "EIO")
+                                                  for when in (1, 2, 3, 4, 5)})
+def test_a_step_without_hard_links_that_fails_refuses_for_now(call, error):
+    """Real sender 18: nothing is left, and the record says where it was."""
+    place = Place()
+    make_maildir(place.alice)
+    name, _, when = call.partition(" ")
+    _, wrap = trace_of(place, "linkat:error=EPERM", f"{name}:error={error}{':' + when if when else ''}")
+    codes = place.deliver(wrap=wrap)
+    assert codes[0] in (451, 452), codes
+    harness.equal(place.site.everything(), [])
+    harness.contains(place.fault(), f"{place.alice}/")
+
+
+if __name__ == "__main__":
+    harness.main()
