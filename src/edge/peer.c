@@ -21,22 +21,40 @@ union name {
 	struct sockaddr_storage room;
 };
 
+static void from_name(const union name *name, struct session_peer *ret)
+{
+	struct ip ip;
+
+	if (name->any.sa_family == AF_INET) {
+		ip = ip_of((const unsigned char *)&name->v4.sin_addr, IPV4_OCTETS);
+		peer_set(ret, &ip, ntohs(name->v4.sin_port));
+	} else if (name->any.sa_family == AF_INET6) {
+		ip = ip_of(name->v6.sin6_addr.s6_addr, IPV6_OCTETS);
+		peer_set(ret, &ip, ntohs(name->v6.sin6_port));
+	}
+}
+
 static bool from_socket(int fd, struct session_peer *ret)
 {
 	union name name = { .room = { 0 } };
 	socklen_t n = sizeof(name);
-	struct ip ip;
 
 	if (getpeername(fd, &name.any, &n) < 0)
 		return false;
-	if (name.any.sa_family == AF_INET) {
-		ip = ip_of((const unsigned char *)&name.v4.sin_addr, IPV4_OCTETS);
-		peer_set(ret, &ip, ntohs(name.v4.sin_port));
-	} else if (name.any.sa_family == AF_INET6) {
-		ip = ip_of(name.v6.sin6_addr.s6_addr, IPV6_OCTETS);
-		peer_set(ret, &ip, ntohs(name.v6.sin6_port));
-	}
+	from_name(&name, ret);
 	return ret->address[0];
+}
+
+int peer_accept(int listening, struct session_peer *ret)
+{
+	union name name = { .room = { 0 } };
+	socklen_t n = sizeof(name);
+	int fd = accept4(listening, &name.any, &n, SOCK_CLOEXEC);
+
+	*ret = (struct session_peer){ 0 };
+	if (fd >= 0)
+		from_name(&name, ret);
+	return fd;
 }
 
 static void from_text(const char *address, const char *port, struct session_peer *ret)

@@ -18,6 +18,11 @@ struct peer_environment {
  */
 void peer_find(int fd, const struct peer_environment *env, struct session_peer *ret);
 
+/*
+ * accept4(2), and the peer of the connection, which getpeername() no longer knows once the peer has reset it.
+ */
+int peer_accept(int listening, struct session_peer *ret);
+
 /* The TCP port that the peer came to; 0 when it came by none. */
 uint16_t peer_own_port(int fd);
 

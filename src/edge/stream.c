@@ -120,6 +120,7 @@ static ssize_t raw_read(void *ctx, void *to, size_t n)
 			return r;
 		got = read(s->in, to, n);
 	} while (got < 0 && (errno == EINTR || errno == EAGAIN));
+	s->received |= got > 0;
 	return got < 0 ? -errno : got;
 }
 

@@ -31,6 +31,7 @@ struct stream {
 	char *octets; /* STREAM_IN_MAX of them */
 	struct bytes have; /* read and not yet taken */
 	bool untidy; /* memory that is not in use has not been given back */
+	bool received; /* octets of the client have come, a PROXY header apart */
 	bool unanswered; /* the last piece was small, and nothing has been said since */
 };
 
