@@ -124,6 +124,19 @@ static void tell_status(struct serve *v)
 		notify_status(v->notify, text, stream_clock());
 }
 
+/* What a ticket is good for: what a client has shown of itself to one service counts at no other. */
+static const char *service_of(const struct session_settings *settings)
+{
+	static const char *const words[2][AUTH_REQUIRED + 1] = {
+		{ "starttls", "starttls auth", "starttls auth required" },
+		{ "implicit", "implicit auth", "implicit auth required" },
+	};
+
+	if (settings->lmtp)
+		return "lmtp";
+	return words[settings->tls == TLS_IMPLICIT][settings->auth];
+}
+
 static void handshake(struct serve *v)
 {
 	struct tls_failure failure;
@@ -131,6 +144,7 @@ static void handshake(struct serve *v)
 	int r;
 
 	log_open(v->log);
+	v->stream->service = service_of(v->session->settings);
 	r = stream_secure(
 		v->stream, v->api, v->credentials, HANDSHAKE_SECONDS, &facts, &failure);
 	note(v, r < 0 ? "<TLS FAILS>" : "<TLS>");

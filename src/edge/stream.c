@@ -289,7 +289,10 @@ int stream_secure(struct stream *s, const struct tls_api *api,
 	struct tls_credentials *credentials, uint64_t seconds,
 	struct tls_facts *ret_facts, struct tls_failure *ret_failure)
 {
-	const struct tls_io io = { .ctx = s, .read = read_below_tls, .write = raw_write };
+	const struct tls_io io = { .ctx = s,
+		.read = read_below_tls,
+		.write = raw_write,
+		.service = s->service };
 	uint64_t deadline = stream_hurry(s, seconds * 1000);
 	int r;
 
