@@ -168,28 +168,26 @@ static const char *limit_of(enum listen_verdict verdict)
 }
 
 /* Owns `fd`. */
-static void admit(struct acceptor *a, const struct listen_socket *s, int fd)
+static void admit(struct acceptor *a, const struct listen_socket *s, int fd,
+	const struct session_peer *peer)
 {
-	static const struct peer_environment none = { 0 };
 	const struct config *c = &a->kinds.any->config;
 	const struct listen_limits limits = { c->connection_limit,
 		c->source_connection_limit, c->source_connection_rate };
-	struct session_peer peer;
 	struct ip ip = { 0 }, source;
 	enum listen_verdict verdict;
 
-	peer_find(fd, &none, &peer);
-	if (!ip_parse(span_of(peer.address), &ip))
+	if (!ip_parse(span_of(peer->address), &ip))
 		ip.n = 0;
 	source = listen_source(&ip);
 	verdict = listen_judge(a->task->children, &limits, &source,
 		networks_have(&c->proxies, &ip),
 		stream_clock() / (LISTEN_RATE_SECONDS * 1000));
 	if (verdict == LISTEN_FINE) {
-		begin(a, s, fd, &peer, &source);
+		begin(a, s, fd, peer, &source);
 		return;
 	}
-	report_refusal(a, peer.address, limit_of(verdict));
+	report_refusal(a, peer->address, limit_of(verdict));
 	refuse(a, s, fd);
 }
 
@@ -258,15 +256,16 @@ static void handle_failed_accept(
 
 static void accept_from(struct acceptor *a, const struct listen_socket *s)
 {
+	struct session_peer peer;
 	int fd;
 
 	if (asks_for_successor(a))
 		return;
-	fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
+	fd = peer_accept(s->fd, &peer);
 	if (fd < 0)
 		handle_failed_accept(a, s, errno);
 	else
-		admit(a, s, fd);
+		admit(a, s, fd, &peer);
 }
 
 static void reap_child(struct acceptor *a, pid_t pid, int status)
@@ -278,6 +277,8 @@ static void reap_child(struct acceptor *a, pid_t pid, int status)
 	a->has_counts = true;
 	if (topic >= 0 && topic < TOPICS && topic_get((enum topic)topic)->status)
 		a->task->children->last = (unsigned)topic;
+	if (topic == TOPIC_PROXY_CHECK)
+		a->task->children->n_checks++;
 	if (listen_is_fault(status))
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_FAULT,
 			       .pid = pid,

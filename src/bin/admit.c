@@ -98,12 +98,15 @@ static enum session_end read_header(
 			got = stream_fill(s);
 	} while (step == PROXY_MORE && got > 0);
 	s->deadline = deadline;
+	if ((got == 0 || got == -ECONNRESET) && s->have.n == 0)
+		return END_PROXY_CHECK;
 	if (step != PROXY_DONE) {
 		*ret_why = header_fault(step, s, got);
 		return got == STREAM_STOP ? END_SHUTDOWN : END_BAD_PROXY;
 	}
 	s->have.p += ret->n;
 	s->have.n -= ret->n;
+	s->received = s->have.n > 0;
 	return END_NONE;
 }
 
@@ -114,6 +117,7 @@ static void become_client(struct session_peer *peer, const struct proxy_header *
 	memcpy(peer->proxy, peer->address, sizeof(peer->proxy));
 	if (header->client.n)
 		peer_set(peer, &header->client, header->port);
+	peer->is_proxy = strcmp(peer->proxy, peer->address) == 0;
 }
 
 static const struct rule *rule_of(

@@ -17,8 +17,8 @@ bool admit_prepare(struct config *c);
 /*
  * Reads the PROXY header, where the peer is one that must send it: *peer is then the
  * client. What its rule says of TLS and DSN is put in force in `c`. Returns END_NONE; END_DENIED;
- * or, before it is known who the client is, END_BAD_PROXY or END_SHUTDOWN. *ret_why is to
- * be said to the client with these.
+ * or, before it is known who the client is, END_BAD_PROXY, END_PROXY_CHECK (the proxy has closed without an
+ * octet) or END_SHUTDOWN. *ret_why is to be said to the client with these.
  */
 enum session_end admit_client(struct config *c, struct stream *stream,
 	struct session_peer *peer, struct span *ret_why);

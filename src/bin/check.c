@@ -199,6 +199,18 @@ static const void *load(
 	return table;
 }
 
+/* An address literal is no name that clients send. */
+static void check_own_name(struct config *c)
+{
+	const char *name = c->session.hostname;
+
+	if (name && *name != '[' && !tls_name_is_taken(span_of(name)))
+		put_named(c, "hostname", name,
+			"clients that send this name in TLS (SNI) are refused, as GnuTLS "
+			"takes letters, digits, - and . alone in it; choose another "
+			"name");
+}
+
 static void check_tls(struct config *c)
 {
 	const struct tls_report report = { .ctx = c, .fault = put_fault };
@@ -211,6 +223,7 @@ static void check_tls(struct config *c)
 		return;
 	if (config_may_use_tls(c))
 		api->check(&c->tls, &report);
+	check_own_name(c);
 	check_priorities(c, api);
 }
 

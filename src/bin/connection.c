@@ -318,6 +318,33 @@ static int refuse_at_once(struct connection *c, int error)
 	return EX_OSERR;
 }
 
+static const char *value_of(const struct peer_environment *env, const char *name)
+{
+	if (strcmp(name, "TCPREMOTEIP") == 0)
+		return env->tcp_remote_ip;
+	return strcmp(name, "REMOTE_ADDR") == 0 ? env->remote_addr : env->remote_host;
+}
+
+/* A client whose address cannot be read must not pass a rule that would have refused it. */
+static void find_peer(struct connection *c)
+{
+	const struct peer_environment *env = &c->inherited.peer;
+	const char *name = peer_find(STDIN_FILENO, env, &c->session.peer);
+	bool may_refuse = c->config.clients.may_refuse;
+	char text[CONFIG_FAULT_MAX];
+
+	if (!name)
+		return;
+	snprintf(text, sizeof(text),
+		"the variable %s of the environment is no IP address but \"%.80s\"%s", name,
+		value_of(env, name),
+		may_refuse ? ": the client is refused, as rules of clients may hold "
+			     "for it"
+			   : "");
+	log_error(&c->log, text);
+	c->unusable |= may_refuse;
+}
+
 static void begin_session(struct connection *c, const struct session_peer *peer)
 {
 	struct moment now = moment_now();
@@ -334,7 +361,7 @@ static void begin_session(struct connection *c, const struct session_peer *peer)
 	if (peer)
 		c->session.peer = *peer;
 	else
-		peer_find(STDIN_FILENO, &c->inherited.peer, &c->session.peer);
+		find_peer(c);
 }
 
 int connection_attend(struct connection *c, const struct session_peer *peer)

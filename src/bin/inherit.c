@@ -54,6 +54,7 @@ void inherit(struct inherited *ret)
 		.peer.tcp_remote_port = copy_of("TCPREMOTEPORT"),
 		.peer.remote_addr = copy_of("REMOTE_ADDR"),
 		.peer.remote_port = copy_of("REMOTE_PORT"),
+		.peer.remote_host = copy_of("REMOTE_HOST"),
 		.journal_stream = copy_of("JOURNAL_STREAM"),
 		.credentials_directory = copy_of("CREDENTIALS_DIRECTORY"),
 		.notify_socket = copy_of("NOTIFY_SOCKET"),

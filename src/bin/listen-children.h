@@ -29,6 +29,7 @@ struct listen_rate {
 struct listen_children {
 	_Atomic size_t n_used; /* no entry from here on was ever used */
 	_Atomic size_t n_so_far;
+	_Atomic size_t n_checks; /* of these: of proxies, which sent nothing */
 	_Atomic unsigned last; /* enum topic: of the sessions that had a status */
 	struct listen_rate rates[LISTEN_RATE_SLOTS];
 	struct listen_child list[LISTEN_CHILDREN_MAX];

@@ -258,12 +258,16 @@ static void put_status(const struct listener *l, char ret[NOTIFY_TEXT_MAX])
 {
 	const char *status = topic_get(listen_last_topic(l->children))->status;
 	const char *fault = warm_tls_fault(&l->warm);
+	size_t n_checks = l->children->n_checks, n_so_far = l->children->n_so_far;
+	char checks[64] = "";
 
 	if (fault)
 		status = fault;
-	snprintf(ret, NOTIFY_TEXT_MAX, "%s%s; %zu connections, %zu so far",
+	if (n_checks)
+		snprintf(checks, sizeof(checks), ", %zu checks of proxies", n_checks);
+	snprintf(ret, NOTIFY_TEXT_MAX, "%s%s; %zu connections, %zu so far%s",
 		fault ? "TLS does not work: " : "", status ? status : "Ready",
-		listen_count(l->children), (size_t)l->children->n_so_far);
+		listen_count(l->children), n_so_far - n_checks, checks);
 }
 
 static uint64_t sooner(uint64_t a, uint64_t b)

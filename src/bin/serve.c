@@ -24,11 +24,18 @@ struct moment moment_now(void)
 	};
 }
 
+/* A proxy that speaks for itself, sends nothing and closes has looked whether there is a connection. */
+static bool is_check(const struct serve *v, enum session_end why)
+{
+	return (why == END_EOF || why == END_BROKEN) && v->session->peer.is_proxy &&
+	       !v->stream->received;
+}
+
 static void stop(struct serve *v, enum session_end why)
 {
 	struct moment now = moment_now();
 
-	session_stop(v->session, why, &now);
+	session_stop(v->session, is_check(v, why) ? END_PROXY_CHECK : why, &now);
 }
 
 /* For whoever reads the trace. */
@@ -147,6 +154,19 @@ static void tell_status(struct serve *v)
 		notify_status(v->notify, text, stream_clock());
 }
 
+/* What a ticket is good for: what a client has shown of itself to one service counts at no other. */
+static const char *service_of(const struct session_settings *settings)
+{
+	static const char *const words[2][AUTH_REQUIRED + 1] = {
+		{ "starttls", "starttls auth", "starttls auth required" },
+		{ "implicit", "implicit auth", "implicit auth required" },
+	};
+
+	if (settings->lmtp)
+		return "lmtp";
+	return words[settings->tls == TLS_IMPLICIT][settings->auth];
+}
+
 static void handshake(struct serve *v)
 {
 	struct tls_failure failure;
@@ -154,9 +174,14 @@ static void handshake(struct serve *v)
 	int r;
 
 	log_open(v->log);
+	v->stream->service = service_of(v->session->settings);
 	r = stream_secure(
 		v->stream, v->api, v->credentials, HANDSHAKE_SECONDS, &facts, &failure);
 	note(v, r < 0 ? "<TLS FAILS>" : "<TLS>");
+	if (r == -ECONNRESET && is_check(v, END_EOF)) {
+		stop(v, END_EOF);
+		return;
+	}
 	if (r < 0) {
 		struct moment now = moment_now();
 		session_tls_failed(v->session, &failure, &now);

@@ -38,6 +38,7 @@ const char *config_parse_log_level(
 		const char *word;
 		enum record_level level;
 	} levels[] = {
+		{ "debug", RECORD_LEVEL_DEBUG },
 		{ "info", RECORD_LEVEL_INFO },
 		{ "warning", RECORD_LEVEL_WARNING },
 		{ "error", RECORD_LEVEL_ERROR },
@@ -50,5 +51,5 @@ const char *config_parse_log_level(
 		c->log_level = levels[i].level;
 		return NULL;
 	}
-	return "must be one of: info warning error";
+	return "must be one of: debug info warning error";
 }

@@ -72,8 +72,16 @@ void file_put_directory_fault(struct buf *to, const char *path, int error)
 ssize_t file_read(const char *path, size_t max, char **ret_text)
 {
 	OWNED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	OWNED char *text = NULL;
+	ssize_t n = fd < 0 ? -errno : file_read_open(fd, max, &text);
+	struct span s;
 
-	return fd < 0 ? -errno : file_read_open(fd, max, ret_text);
+	if (n < 0)
+		return n;
+	s = span_after_mark((struct span){ text, (size_t)n });
+	memmove(text, s.p, s.n);
+	*ret_text = steal(&text);
+	return (ssize_t)s.n;
 }
 
 ssize_t file_read_open(int fd, size_t max, char **ret_text)

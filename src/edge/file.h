@@ -6,8 +6,8 @@
 #include "base/buf.h"
 
 /*
- * Reads all of a file of at most `max` octets; *ret_text is owned by the caller, and has
- * room for one octet more. Its length, or -errno; -EFBIG when it is larger.
+ * Reads all of a text file of at most `max` octets, but for a byte order mark; *ret_text is owned by the caller,
+ * and has room for one octet more. Its length, or -errno; -EFBIG when it is larger.
  */
 ssize_t file_read(const char *path, size_t max, char **ret_text);
 /*
@@ -16,5 +16,5 @@ ssize_t file_read(const char *path, size_t max, char **ret_text);
  */
 void file_put_directory_fault(struct buf *to, const char *path, int error);
 
-/* The same as file_read(), of a file that is open. */
+/* The same of a file that is open, with every octet of it. */
 ssize_t file_read_open(int fd, size_t max, char **ret_text);

@@ -21,34 +21,63 @@ union name {
 	struct sockaddr_storage room;
 };
 
+static void from_name(const union name *name, struct session_peer *ret)
+{
+	struct ip ip;
+
+	if (name->any.sa_family == AF_INET) {
+		ip = ip_of((const unsigned char *)&name->v4.sin_addr, IPV4_OCTETS);
+		peer_set(ret, &ip, ntohs(name->v4.sin_port));
+	} else if (name->any.sa_family == AF_INET6) {
+		ip = ip_of(name->v6.sin6_addr.s6_addr, IPV6_OCTETS);
+		peer_set(ret, &ip, ntohs(name->v6.sin6_port));
+	}
+}
+
 static bool from_socket(int fd, struct session_peer *ret)
 {
 	union name name = { .room = { 0 } };
 	socklen_t n = sizeof(name);
-	struct ip ip;
 
 	if (getpeername(fd, &name.any, &n) < 0)
 		return false;
-	if (name.any.sa_family == AF_INET) {
-		ip = ip_of((const unsigned char *)&name.v4.sin_addr, IPV4_OCTETS);
-		peer_set(ret, &ip, ntohs(name.v4.sin_port));
-	} else if (name.any.sa_family == AF_INET6) {
-		ip = ip_of(name.v6.sin6_addr.s6_addr, IPV6_OCTETS);
-		peer_set(ret, &ip, ntohs(name.v6.sin6_port));
-	}
+	from_name(&name, ret);
 	return ret->address[0];
 }
 
-static void from_text(const char *address, const char *port, struct session_peer *ret)
+int peer_accept(int listening, struct session_peer *ret)
+{
+	union name name = { .room = { 0 } };
+	socklen_t n = sizeof(name);
+	int fd = accept4(listening, &name.any, &n, SOCK_CLOEXEC);
+
+	*ret = (struct session_peer){ 0 };
+	if (fd >= 0)
+		from_name(&name, ret);
+	return fd;
+}
+
+/* IPv6address [ "%" zone ] (RFC 4007 11.2): the zone is a name of this host's, and no part of the address. */
+static struct span without_zone(struct span address)
+{
+	const char *zone = memchr(address.p, '%', address.n);
+
+	return zone && memchr(address.p, ':', (size_t)(zone - address.p))
+		       ? (struct span){ address.p, (size_t)(zone - address.p) }
+		       : address;
+}
+
+static bool from_text(const char *address, const char *port, struct session_peer *ret)
 {
 	struct ip ip;
 	uint64_t number;
 
-	if (!ip_parse(span_of(address), &ip))
-		return;
+	if (!ip_parse(without_zone(span_of(address)), &ip))
+		return false;
 	if (!port || !num_parse(span_of(port), &number) || number > UINT16_MAX)
 		number = 0;
 	peer_set(ret, &ip, (uint16_t)number);
+	return true;
 }
 
 uint16_t peer_own_port(int fd)
@@ -63,13 +92,25 @@ uint16_t peer_own_port(int fd)
 	return name.any.sa_family == AF_INET6 ? ntohs(name.v6.sin6_port) : 0;
 }
 
-void peer_find(int fd, const struct peer_environment *env, struct session_peer *ret)
+const char *peer_find(
+	int fd, const struct peer_environment *env, struct session_peer *ret)
 {
+	const struct {
+		const char *name, *address, *port;
+	} rows[] = {
+		{ "TCPREMOTEIP", env->tcp_remote_ip, env->tcp_remote_port },
+		{ "REMOTE_ADDR", env->remote_addr, env->remote_port },
+		{ "REMOTE_HOST", env->remote_host, NULL },
+	};
+	size_t i = 0;
+
 	*ret = (struct session_peer){ 0 };
 	if (from_socket(fd, ret))
-		return;
-	if (env->tcp_remote_ip)
-		from_text(env->tcp_remote_ip, env->tcp_remote_port, ret);
-	else if (env->remote_addr)
-		from_text(env->remote_addr, env->remote_port, ret);
+		return NULL;
+	while (i < sizeof(rows) / sizeof(*rows) && !rows[i].address)
+		i++;
+	if (i == sizeof(rows) / sizeof(*rows) ||
+		from_text(rows[i].address, rows[i].port, ret))
+		return NULL;
+	return rows[i].name;
 }

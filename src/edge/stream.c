@@ -120,6 +120,7 @@ static ssize_t raw_read(void *ctx, void *to, size_t n)
 			return r;
 		got = read(s->in, to, n);
 	} while (got < 0 && (errno == EINTR || errno == EAGAIN));
+	s->received |= got > 0;
 	return got < 0 ? -errno : got;
 }
 
@@ -288,7 +289,10 @@ int stream_secure(struct stream *s, const struct tls_api *api,
 	struct tls_credentials *credentials, uint64_t seconds,
 	struct tls_facts *ret_facts, struct tls_failure *ret_failure)
 {
-	const struct tls_io io = { .ctx = s, .read = read_below_tls, .write = raw_write };
+	const struct tls_io io = { .ctx = s,
+		.read = read_below_tls,
+		.write = raw_write,
+		.service = s->service };
 	uint64_t deadline = stream_hurry(s, seconds * 1000);
 	int r;
 

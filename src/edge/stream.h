@@ -27,10 +27,12 @@ struct stream {
 	uint64_t timeout; /* milliseconds for each wait */
 	uint64_t deadline; /* for all, by stream_clock() */
 	const struct tls_api *api;
+	const char *service; /* as in struct tls_io */
 	struct tls *tls; /* NULL in the clear */
 	char *octets; /* STREAM_IN_MAX of them */
 	struct bytes have; /* read and not yet taken */
 	bool untidy; /* memory that is not in use has not been given back */
+	bool received; /* octets of the client have come, a PROXY header apart */
 	bool unanswered; /* the last piece was small, and nothing has been said since */
 };
 

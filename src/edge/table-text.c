@@ -97,7 +97,7 @@ int64_t table_text_take(struct table_text *t, char *text, size_t n,
 	void (*fault)(void *ctx, const char *what), void *ctx)
 {
 	struct reading r = { .fault = fault, .ctx = ctx };
-	struct span rest = { text, n };
+	struct span rest = span_after_mark((struct span){ text, n });
 
 	*t = (struct table_text){ .text = text };
 	if (make_room(t, count_lines(rest)) < 0)

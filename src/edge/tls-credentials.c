@@ -92,10 +92,20 @@ static int load_tickets(const struct tls_settings *settings, struct tls_credenti
 	return 0;
 }
 
+static void report_time(const struct tls_pair_read *pair, const struct tls_pair *files,
+	const struct tls_report *report)
+{
+	time_t now = time(NULL);
+	struct tls_fault fault;
+
+	for (unsigned int i = 0; i < pair->n_chain; i++)
+		if (tls_pair_in_time(pair, i, files, now, &fault) < 0)
+			tls_fault_report(&fault, report);
+}
+
 static int load_pairs(const struct tls_settings *settings,
 	const struct tls_report *report, struct tls_credentials *c)
 {
-	time_t now = time(NULL);
 	struct tls_fault fault;
 
 	if (settings->n_pairs == 0) {
@@ -115,8 +125,7 @@ static int load_pairs(const struct tls_settings *settings,
 			continue;
 		}
 		c->n_pairs++;
-		if (tls_pair_in_time(pair, &settings->pairs[i], now, &fault) < 0)
-			tls_fault_report(&fault, report);
+		report_time(pair, &settings->pairs[i], report);
 	}
 	return 0;
 }

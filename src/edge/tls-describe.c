@@ -7,12 +7,7 @@
 #include <string.h>
 #include "base/cleanup.h"
 #include "edge/tls-file.h"
-
-static void cleanup_crt(gnutls_x509_crt_t *crt)
-{
-	if (*crt)
-		gnutls_x509_crt_deinit(*crt);
-}
+#include "edge/tls-pair.h"
 
 /* The DNS names, divided by ", ", as many as there is room for. */
 static void tell_names(gnutls_x509_crt_t crt, struct tls_description *ret)
@@ -64,22 +59,41 @@ static void tell(gnutls_x509_crt_t crt, const char *hostname, struct tls_descrip
 	ret->misnamed = hostname && !gnutls_x509_crt_check_hostname(crt, hostname);
 }
 
+/* A chain is valid while all of it is; clients have the root. */
+static void tell_issuer(gnutls_x509_crt_t crt, struct tls_description *ret)
+{
+	int64_t first = gnutls_x509_crt_get_activation_time(crt);
+	int64_t last = gnutls_x509_crt_get_expiration_time(crt);
+
+	if (tls_pair_is_root(crt))
+		return;
+	ret->by_issuer |= first > ret->first || last < ret->last;
+	if (first > ret->first)
+		ret->first = first;
+	if (last < ret->last)
+		ret->last = last;
+}
+
 /* 0, or a negative number: then *ret has nothing but its file. */
-static int read_leaf(const struct tls_settings *settings, const char *path,
+static int read_chain(const struct tls_settings *settings, const char *path,
 	struct tls_description *ret)
 {
 	CLEANUP(tls_file_done) struct tls_file file = { 0 };
-	CLEANUP(cleanup_crt) gnutls_x509_crt_t crt = NULL;
+	gnutls_x509_crt_t chain[TLS_CHAIN_MAX];
+	unsigned int n = TLS_CHAIN_MAX;
 	int r = tls_file_read(settings, path, &file);
 
 	if (r >= 0)
-		r = gnutls_x509_crt_init(&crt);
-	if (r >= 0)
-		r = gnutls_x509_crt_import(crt,
+		r = gnutls_x509_crt_list_import(chain, &n,
 			&(gnutls_datum_t){ file.data, (unsigned int)file.n },
-			GNUTLS_X509_FMT_PEM);
-	if (r >= 0)
-		tell(crt, settings->hostname, ret);
+			GNUTLS_X509_FMT_PEM, 0);
+	for (int i = 0; i < r; i++) {
+		if (i == 0)
+			tell(chain[0], settings->hostname, ret);
+		else
+			tell_issuer(chain[i], ret);
+		gnutls_x509_crt_deinit(chain[i]);
+	}
 	return r;
 }
 
@@ -90,7 +104,7 @@ void tls_credentials_describe(const struct tls_settings *settings,
 		struct tls_description description = {
 			.file = settings->pairs[i].certificate,
 		};
-		if (read_leaf(settings, description.file, &description) >= 0)
+		if (read_chain(settings, description.file, &description) >= 0)
 			tell_of(ctx, &description);
 	}
 }

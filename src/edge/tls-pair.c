@@ -8,9 +8,11 @@
 
 #include <errno.h>
 #include <string.h>
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "edge/tls-file.h"
 
+#define SUBJECT_MAX 120 /* of an issuer, in a fault */
 #define KEY_ID_MAX 64 /* SHA-1's 20 octets today */
 
 struct key_id {
@@ -250,23 +252,49 @@ static const char *say_day(time_t at, char *to, size_t n)
 	return to;
 }
 
-int tls_pair_in_time(const struct tls_pair_read *pair, const struct tls_pair *files,
-	time_t now, struct tls_fault *ret_fault)
+/* What the file has in its place number `i`, as words of a sentence. */
+static void say_which(const struct tls_pair_read *pair, unsigned int i, struct buf *to)
 {
-	time_t first = gnutls_x509_crt_get_activation_time(pair->chain[0]);
-	time_t last = gnutls_x509_crt_get_expiration_time(pair->chain[0]);
-	char day[64];
+	char name[SUBJECT_MAX];
+	size_t n = sizeof(name);
 
+	if (i > 0) {
+		buf_put(to, SPAN("the certificate of the issuer "));
+		buf_put_str(to, gnutls_x509_crt_get_dn(pair->chain[i], name, &n) < 0
+					? "(without a name)"
+					: name);
+		buf_put_char(to, ' ');
+	}
+	buf_terminate(to);
+}
+
+bool tls_pair_is_root(gnutls_x509_crt_t crt)
+{
+	return issued(crt, crt);
+}
+
+int tls_pair_in_time(const struct tls_pair_read *pair, unsigned int i,
+	const struct tls_pair *files, time_t now, struct tls_fault *ret_fault)
+{
+	time_t first = gnutls_x509_crt_get_activation_time(pair->chain[i]);
+	time_t last = gnutls_x509_crt_get_expiration_time(pair->chain[i]);
+	char day[64], which[SUBJECT_MAX + 64] = "";
+	struct buf b = BUF(which);
+
+	/* clients have the roots that they trust, and do not ask how old they are */
+	if (i > 0 && tls_pair_is_root(pair->chain[i]))
+		return 0;
+	say_which(pair, i, &b);
 	if (last != (time_t)-1 && now > last)
 		return tls_fault_set(ret_fault,
-			"tls-certificate %s: expired on %s; it is used all the same, "
+			"tls-certificate %s: %sexpired on %s; it is used all the same, "
 			"renew it",
-			files->certificate, say_day(last, day, sizeof(day)));
+			files->certificate, which, say_day(last, day, sizeof(day)));
 	if (first != (time_t)-1 && now < first)
 		return tls_fault_set(ret_fault,
-			"tls-certificate %s: is not valid before %s; it is used all the "
-			"same, check the "
+			"tls-certificate %s: %sis not valid before %s; it is used all "
+			"the same, check the "
 			"clock",
-			files->certificate, say_day(first, day, sizeof(day)));
+			files->certificate, which, say_day(first, day, sizeof(day)));
 	return 0;
 }

@@ -28,6 +28,9 @@ void tls_pair_done(struct tls_pair_read *pair);
 /* Copies the pair into a set that sessions choose from. 0 or -ENOMEM. */
 int tls_pair_add(const struct tls_pair_read *pair, gnutls_certificate_credentials_t set);
 
-/* Whether the leaf is within its time; if not, -EINVAL and the fault. */
-int tls_pair_in_time(const struct tls_pair_read *pair, const struct tls_pair *files,
-	time_t now, struct tls_fault *ret_fault);
+/* True of a certificate that its own subject has signed. */
+bool tls_pair_is_root(gnutls_x509_crt_t crt);
+
+/* Whether the certificate number `i` of the chain is within its time, or a root; if not, -EINVAL and the fault. */
+int tls_pair_in_time(const struct tls_pair_read *pair, unsigned int i,
+	const struct tls_pair *files, time_t now, struct tls_fault *ret_fault);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include "edge/tls-pair.h"
 #include "proto/tls-names.h"
 
 #define ECDSA_P256 0x0403 /* signature schemes that are tied to a curve */
@@ -78,6 +79,39 @@ static void describe(
 	ret->alone = alone && !ret->self_signed;
 }
 
+/* One of those that are sent with it; the first that is not valid counts. */
+static void describe_issuer(gnutls_x509_crt_t crt, struct tls_certificate *ret)
+{
+	time_t first = gnutls_x509_crt_get_activation_time(crt);
+	time_t last = gnutls_x509_crt_get_expiration_time(crt);
+	time_t now = time(NULL);
+
+	if (ret->issuer_expired || ret->issuer_early || tls_pair_is_root(crt))
+		return;
+	ret->issuer_expired = last != (time_t)-1 && now > last;
+	ret->issuer_early = first != (time_t)-1 && now < first;
+	set_day(ret->issuer_first, sizeof(ret->issuer_first), first);
+	set_day(ret->issuer_last, sizeof(ret->issuer_last), last);
+}
+
+/* Those behind the first of the chain number `i`. */
+static void look_at_issuers(
+	gnutls_certificate_credentials_t set, unsigned i, struct tls_certificate *ret)
+{
+	gnutls_datum_t der;
+
+	for (unsigned at = 1; gnutls_certificate_get_crt_raw(set, i, at, &der) >= 0;
+		at++) {
+		gnutls_x509_crt_t crt;
+
+		if (gnutls_x509_crt_init(&crt) < 0)
+			return;
+		if (gnutls_x509_crt_import(crt, &der, GNUTLS_X509_FMT_DER) >= 0)
+			describe_issuer(crt, ret);
+		gnutls_x509_crt_deinit(crt);
+	}
+}
+
 static bool is_same(const gnutls_datum_t *a, const gnutls_datum_t *b)
 {
 	return a->size == b->size && memcmp(a->data, b->data, a->size) == 0;
@@ -119,5 +153,7 @@ void shown_certificate(
 		bool is_shown = shown ? is_same(shown, &der) : i == 0;
 
 		look_at(set, i, &der, is_shown ? name : NULL, ret);
+		if (is_shown)
+			look_at_issuers(set, i, ret);
 	}
 }

@@ -7,6 +7,7 @@
 #include "edge/tls.h"
 
 #include <errno.h>
+#include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,11 @@
  */
 #define QUIET_MAX 64
 
+#define EXTENSION_SERVER_NAME 0 /* RFC 6066 1.1 */
+#define NAME_AT 5 /* in it; what is behind a first name belongs to it here */
+
+_Static_assert(TLS_TICKET_KEY == 64, "SHA-512 makes as many octets");
+
 struct tls {
 	gnutls_session_t session;
 	struct tls_credentials *credentials;
@@ -36,6 +42,8 @@ struct tls {
 	int end;
 	int code; /* GnuTLS's, of that; 0: close_notify */
 	struct tls_client *client; /* owned; NULL: it has shown no certificate */
+	const char *service; /* which the tickets are of */
+	bool has_ticket_key;
 	struct wire wire; /* the last: its buffers are not cleared */
 };
 
@@ -74,9 +82,65 @@ static int set_protocols(gnutls_session_t session)
 	return gnutls_alpn_set_protocols(session, protocols, 2, GNUTLS_ALPN_MANDATORY);
 }
 
+/* ServerNameList (RFC 6066 3): its length, a type, the length of the name, and the name. */
+static int find_name(void *ctx, unsigned int type, const unsigned char *p, unsigned int n)
+{
+	struct span list = { (const char *)p, n };
+
+	if (type == EXTENSION_SERVER_NAME && n > NAME_AT)
+		*(struct span *)ctx = span_from(list, NAME_AT);
+	return 0;
+}
+
+/*
+ * The key of tickets for a service and the name that the client asks for, or else our own: HMAC of both under the
+ * key of the file. A ticket of another one cannot be opened with it, and the handshake is a full one.
+ */
+static int derive_ticket_key(
+	const struct tls *tls, struct span asked, unsigned char ret[TLS_TICKET_KEY])
+{
+	const struct tls_credentials *c = tls->credentials;
+	char octets[FACT_NAME_MAX + 64];
+	struct buf b = BUF(octets);
+
+	buf_put_str(&b, tls->service);
+	buf_put_char(&b, '\0');
+	if (!asked.n && c->hostname)
+		asked = span_of(c->hostname);
+	for (size_t i = 0; i < asked.n; i++)
+		buf_put_char(&b, ascii_lower(asked.p[i]));
+	if (b.overflow)
+		return GNUTLS_E_RECEIVED_DISALLOWED_NAME;
+	return gnutls_hmac_fast(
+		GNUTLS_MAC_SHA512, c->ticket_key, sizeof(c->ticket_key), b.p, b.n, ret);
+}
+
+/* Before GnuTLS reads the ClientHello and with it a ticket. A second hello has the key of the first. */
+static int enable_tickets(gnutls_session_t session, unsigned int type, unsigned int when,
+	unsigned int incoming, const gnutls_datum_t *message)
+{
+	struct tls *tls = gnutls_session_get_ptr(session);
+	unsigned char key[TLS_TICKET_KEY];
+	struct span asked = { 0 };
+	int r;
+
+	(void)type, (void)when;
+	if (!incoming || tls->has_ticket_key)
+		return 0;
+	/* a hello that cannot be read is GnuTLS's to refuse */
+	gnutls_ext_raw_parse(
+		&asked, find_name, message, GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO);
+	r = derive_ticket_key(tls, asked, key);
+	if (r >= 0)
+		r = gnutls_session_ticket_enable_server(
+			session, &(gnutls_datum_t){ key, sizeof(key) });
+	gnutls_memset(key, 0, sizeof(key));
+	tls->has_ticket_key = r >= 0;
+	return 0;
+}
+
 static int set_up(struct tls *tls, struct tls_credentials *c)
 {
-	const gnutls_datum_t ticket_key = { c->ticket_key, sizeof(c->ticket_key) };
 	gnutls_session_t session = tls->session;
 	int r;
 
@@ -86,7 +150,8 @@ static int set_up(struct tls *tls, struct tls_credentials *c)
 		r = gnutls_credentials_set(
 			session, GNUTLS_CRD_CERTIFICATE, c->default_set);
 	if (r >= 0 && c->has_tickets)
-		r = gnutls_session_ticket_enable_server(session, &ticket_key);
+		gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_CLIENT_HELLO,
+			GNUTLS_HOOK_PRE, enable_tickets);
 	if (r >= 0)
 		r = set_protocols(session);
 	if (c->n_pairs > 1)
@@ -170,6 +235,7 @@ static struct tls *tls_new(struct tls_credentials *credentials, const struct tls
 		return NULL;
 	memset(tls, 0, offsetof(struct tls, wire));
 	tls->credentials = credentials;
+	tls->service = io->service ? io->service : "";
 	if (gnutls_init(&tls->session, flags) < 0)
 		return NULL;
 	wire_init(&tls->wire, io, tls->session);

@@ -95,6 +95,7 @@ struct tls_io {
 	void *ctx;
 	ssize_t (*read)(void *ctx, void *to, size_t n);
 	ssize_t (*write)(void *ctx, const void *from, size_t n);
+	const char *service; /* tickets of one are of no use at another; NULL: "" */
 };
 
 #define TLS_NAME_TEXT 256 /* a DNS name has 253 octets */
@@ -106,7 +107,9 @@ struct tls_description {
 	char subject[TLS_SUBJECT_TEXT]; /* RFC 4514 */
 	char names[4 * TLS_NAME_TEXT]; /* DNS names, divided by ", " */
 	char key[32]; /* "ECDSA 256", "RSA 2048" */
-	int64_t first, last; /* seconds since 1970 */
+	/* seconds since 1970: when all of the chain is valid that is sent, but its root */
+	int64_t first, last;
+	bool by_issuer; /* one of these is the issuer's, and not the certificate's own */
 	bool self_signed;
 	bool misnamed; /* it does not cover the settings' hostname */
 };

@@ -115,6 +115,30 @@ bool tls_name_is_plain(struct span name)
 	return name.n > 0 && name.n < TLS_NAME_MAX;
 }
 
+bool tls_name_is_taken(struct span name)
+{
+	for (size_t i = 0; i < name.n; i++) {
+		char c = ascii_lower(name.p[i]);
+		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' &&
+			c != '.')
+			return false;
+	}
+	return name.n > 0 && name.n < TLS_NAME_MAX;
+}
+
+static void take_name(struct span name, struct tls_opening *ret)
+{
+	struct buf b = BUF(ret->odd_name);
+
+	if (tls_name_is_plain(name))
+		memcpy(ret->name, name.p, name.n);
+	ret->bad_name = !tls_name_is_taken(name);
+	if (!ret->bad_name)
+		return;
+	text_escape(&b, name, sizeof(ret->odd_name) - 1);
+	buf_terminate(&b);
+}
+
 static void read_name(struct cursor c, struct tls_opening *ret)
 {
 	struct cursor list = take_vector(&c, 2);
@@ -125,9 +149,7 @@ static void read_name(struct cursor c, struct tls_opening *ret)
 
 		if (type != NAME_TYPE_HOST)
 			continue;
-		ret->bad_name = !tls_name_is_plain(span_of_cursor(name));
-		if (!ret->bad_name)
-			memcpy(ret->name, name.p, name.n);
+		take_name(span_of_cursor(name), ret);
 		return;
 	}
 }

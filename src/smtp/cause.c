@@ -179,6 +179,10 @@ enum dislike cause_dislike(const struct tls_failure *f)
 		return DISLIKE_EXPIRED;
 	if (c->early)
 		return DISLIKE_EARLY;
+	if (c->issuer_expired)
+		return DISLIKE_ISSUER_EXPIRED;
+	if (c->issuer_early)
+		return DISLIKE_ISSUER_EARLY;
 	if (f->how == TLS_END_ALERT && f->alert == TLS_ALERT_CERTIFICATE_EXPIRED)
 		return DISLIKE_CLOCK;
 	if (c->misnamed)

@@ -30,6 +30,7 @@ static const struct ending endings[] = {
 	[END_MISCONFIGURED] = { "misconfigured", REPLY_MISCONFIGURED },
 	[END_DENIED] = { "denied", REPLY_DENIED },
 	[END_BAD_PROXY] = { "bad-proxy", REPLY_BAD_PROXY },
+	[END_PROXY_CHECK] = { "proxy-check", REPLY_COUNT },
 };
 
 const char *session_end_word(enum session_end why)

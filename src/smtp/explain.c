@@ -71,7 +71,9 @@ static const char sentences[CAUSE_COUNT][SENTENCE_MAX] = {
 	[CAUSE_PROTOCOL] =
 		"client asks for another protocol than SMTP (ALPN %p): a wrong port "
 		"number, or a setting of the client",
-	[CAUSE_NAME] = "client asks for a server name (SNI) that cannot be one",
+	[CAUSE_NAME] =
+		"client asks for the server name (SNI) %N, which GnuTLS does not accept: "
+		"it takes letters, digits, - and . alone",
 	[CAUSE_NOTHING_COMMON] = "client and this host have nothing in common: compare "
 				 "tls_offered with tls_allowed (tls-priority)",
 	[CAUSE_MALFORMED] = "client sent a TLS message that this host cannot accept: %e",
@@ -117,6 +119,12 @@ static const char dislikes[DISLIKE_COUNT][SENTENCE_MAX] = {
 	[DISLIKE_EXPIRED] = "which expired on %l (tls-certificate)",
 	[DISLIKE_EARLY] = "which is not valid before %b (tls-certificate, or this host's "
 			  "clock)",
+	[DISLIKE_ISSUER_EXPIRED] =
+		"which is sent with its issuer's, and that expired on %L "
+		"(tls-certificate)",
+	[DISLIKE_ISSUER_EARLY] =
+		"which is sent with its issuer's, and that is not valid before %B "
+		"(tls-certificate, or this host's clock)",
 	[DISLIKE_MISNAMED] = "which does not cover %n (tls-certificate)",
 	[DISLIKE_SELF_SIGNED] =
 		"which is self-signed (tls-certificate, or let the client "
@@ -226,6 +234,15 @@ static void put_fact(struct buf *to, char letter, const struct tls_failure *f)
 		break;
 	case 'l':
 		buf_put_str(to, f->certificate.last);
+		break;
+	case 'B': /* the same days of its issuer's */
+		buf_put_str(to, f->certificate.issuer_first);
+		break;
+	case 'L':
+		buf_put_str(to, f->certificate.issuer_last);
+		break;
+	case 'N': /* escaped when it was kept */
+		buf_put_str(to, f->opening.odd_name[0] ? f->opening.odd_name : "(empty)");
 		break;
 	case 'n':
 		text_escape(to, span_of(f->certificate.name), ERROR_MAX);

@@ -34,12 +34,15 @@ struct tls_certificate {
 	bool known; /* the rest means something */
 	bool expired;
 	bool early; /* not valid yet */
+	bool issuer_expired, issuer_early; /* so is one of those that are sent with it */
 	bool misnamed; /* does not cover `name` */
 	bool self_signed;
 	bool alone; /* signed by another, whose certificate is not sent */
 	unsigned keys; /* enum tls_key: of all certificates that may be shown */
 	uint16_t curve; /* the one ECDSA signature it can make in TLS 1.3, or 0 */
 	char first[FACT_DAY_MAX], last[FACT_DAY_MAX]; /* days of its validity, UTC */
+	char issuer_first[FACT_DAY_MAX],
+		issuer_last[FACT_DAY_MAX]; /* and of that one's */
 	char name[FACT_NAME_MAX]; /* which it should cover: the SNI, or our hostname */
 };
 

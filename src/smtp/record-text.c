@@ -12,6 +12,8 @@ const char *record_level_word(enum record_level level)
 		return "error";
 	case RECORD_LEVEL_WARNING:
 		return "warning";
+	case RECORD_LEVEL_DEBUG:
+		return "debug";
 	default:
 		return "info";
 	}

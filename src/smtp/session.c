@@ -122,9 +122,12 @@ static void end_session(struct session *s, enum session_end why)
 void session_refuse(struct session *s, enum session_end why, struct span argument,
 	const struct moment *now)
 {
+	const struct reply *reply = session_end_reply(why);
+
 	s->now = *now;
 	s->argument = argument;
-	put_reply(s, session_end_reply(why));
+	if (reply)
+		put_reply(s, reply);
 	end_session(s, why);
 }
 

@@ -78,6 +78,7 @@ enum session_end {
 	END_MISCONFIGURED,
 	END_DENIED, /* by the rule for its network */
 	END_BAD_PROXY, /* no PROXY header from a peer that must send one */
+	END_PROXY_CHECK, /* a proxy has looked whether there is a connection */
 };
 
 enum tls_verdict {
@@ -89,6 +90,7 @@ struct session_peer {
 	char address[PEER_TEXT_MAX]; /* textual IP address, or empty when unknown */
 	uint16_t port; /* 0: unknown */
 	char proxy[PEER_TEXT_MAX]; /* who told us by a PROXY header; or empty */
+	bool is_proxy; /* the header names no other client than the proxy itself */
 	bool early; /* it spoke before our greeting */
 };
 

@@ -36,6 +36,8 @@ static const struct topic_row rows[TOPICS] = {
 		"SSL Error (Wrong Port)" },
 	[TOPIC_PROXY] = { "0b8ba5f754eb969dc2cae8f25c642671", RECORD_LEVEL_WARNING,
 		"Proxy Error (SMTP Receive)" },
+	[TOPIC_PROXY_CHECK] = { "7a0d6be2f3c9415c8d1e64b29f5708ce", RECORD_LEVEL_DEBUG,
+		NULL },
 	[TOPIC_MISCONFIGURED] = { "a355e2bf653956b45958eee54f9354df", RECORD_LEVEL_ERROR,
 		"Settings Error (SMTP Receive)" },
 
@@ -62,6 +64,8 @@ static enum topic topic_of_end(enum session_end end)
 		return TOPIC_MISCONFIGURED;
 	case END_BAD_PROXY:
 		return TOPIC_PROXY;
+	case END_PROXY_CHECK:
+		return TOPIC_PROXY_CHECK;
 	case END_DENIED:
 		return TOPIC_DENIED;
 	case END_FOREIGN_HTTP:

@@ -29,6 +29,7 @@ enum topic {
 	TOPIC_INJECTION,
 	TOPIC_WRONG_PORT, /* TLS where SMTP begins in the clear */
 	TOPIC_PROXY,
+	TOPIC_PROXY_CHECK, /* a proxy has looked whether there is a connection */
 	TOPIC_MISCONFIGURED,
 
 	/* an attempt to log in */
@@ -45,6 +46,7 @@ enum record_level {
 	RECORD_LEVEL_ERROR = 3,
 	RECORD_LEVEL_WARNING = 4,
 	RECORD_LEVEL_INFO = 6,
+	RECORD_LEVEL_DEBUG = 7,
 };
 
 struct topic_row {

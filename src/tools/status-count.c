@@ -5,6 +5,7 @@
 #include "tools/status-count.h"
 #include <stddef.h>
 #include <stdlib.h>
+#include "smtp/session.h"
 
 static const char *const outcomes[STATUS_OUTCOMES] = { "delivered", "refused", "given-up",
 	"checked" };
@@ -48,11 +49,22 @@ static void sort(struct status_tallies *t)
 	qsort(t->list, t->n, sizeof(*t->list), by_number);
 }
 
+/* Only `log-level = debug` has a record of it. */
+static bool is_check(const struct status_record *r)
+{
+	return span_eq(status_record_get(r, RECORD_END),
+		span_of(session_end_word(END_PROXY_CHECK)));
+}
+
 static void count_session(struct status_counts *c, const struct status_record *r)
 {
 	struct span version = status_record_get(r, RECORD_TLS);
 	struct span reason = status_record_get(r, RECORD_REASON);
 
+	if (is_check(r)) {
+		c->n_checks++;
+		return;
+	}
 	c->n_sessions++;
 	if (!version.n)
 		version = status_record_get(r, RECORD_TLS_ERROR).n
@@ -126,7 +138,7 @@ static void take(struct status_counts *c, const struct status_record *r)
 	c->has_newest = true;
 	if (r->record.when.seconds >= c->since)
 		count(c, r);
-	if (r->record.event == RECORD_SESSION && c->n_kept < c->n_wanted)
+	if (r->record.event == RECORD_SESSION && !is_check(r) && c->n_kept < c->n_wanted)
 		status_record_copy(&c->kept[c->n_kept++], r);
 }
 

@@ -35,6 +35,7 @@ const char *status_outcome_word(enum status_outcome outcome);
 struct status_counts {
 	int64_t since;
 	uint64_t n_sessions, n_messages, n_errors;
+	uint64_t n_checks; /* of proxies; no sessions */
 	uint64_t n_failed_logins; /* user or proof was wrong */
 	uint64_t outcomes[STATUS_OUTCOMES];
 	uint64_t octets; /* of what was delivered */

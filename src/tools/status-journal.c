@@ -63,6 +63,8 @@ static enum record_level level_of(struct span priority)
 {
 	int level = priority.n == 1 ? *priority.p - '0' : RECORD_LEVEL_INFO;
 
+	if (level == RECORD_LEVEL_DEBUG)
+		return RECORD_LEVEL_DEBUG;
 	if (level >= RECORD_LEVEL_INFO || level < 0)
 		return RECORD_LEVEL_INFO;
 	return level <= RECORD_LEVEL_ERROR ? RECORD_LEVEL_ERROR : RECORD_LEVEL_WARNING;

@@ -81,7 +81,7 @@ static void put_value(struct status_record *to, enum record_key key, const json_
 static enum record_level level_of(struct span word)
 {
 	static const enum record_level levels[] = { RECORD_LEVEL_ERROR,
-		RECORD_LEVEL_WARNING };
+		RECORD_LEVEL_WARNING, RECORD_LEVEL_DEBUG };
 
 	for (size_t i = 0; i < sizeof(levels) / sizeof(*levels); i++)
 		if (span_eq(word, span_of(record_level_word(levels[i]))))

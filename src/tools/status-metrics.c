@@ -82,6 +82,8 @@ static void put_counts(const struct status_panel *p, FILE *to)
 		&c->versions);
 	put_tallies(to, "postern_session_statuses", "status",
 		"Records with a status line, by status.", &c->statuses);
+	single(to, "postern_proxy_checks",
+		"Health checks of proxies, which are no sessions.", c->n_checks);
 	family(to, "postern_messages", "Messages, by what became of them.");
 	for (enum status_outcome o = 0; o < STATUS_OUTCOMES; o++)
 		labelled(to, "postern_messages", "outcome", status_outcome_word(o),

@@ -60,7 +60,14 @@ static void put_version(
 	put_share(v, t->n, c->n_sessions);
 }
 
-#define COUNTS 5
+#define COUNTS 6
+#define OCTETS 4 /* the row that is no plain number */
+
+/* Checks of proxies are shown where records have them. */
+static size_t n_counts(const struct status_counts *c)
+{
+	return c->n_checks ? COUNTS : COUNTS - 1;
+}
 
 static void put_count(
 	const struct status_counts *c, const struct status_view *v, size_t i)
@@ -74,15 +81,16 @@ static void put_count(
 		{ "Refused", c->outcomes[STATUS_REFUSED] },
 		{ "Given up", c->outcomes[STATUS_GIVEN_UP] },
 		{ "Octets", c->octets },
+		{ "Checks", c->n_checks },
 	};
 	char number[32] = "";
 	struct buf b = BUF(number);
 
-	if (i >= COUNTS) {
+	if (i >= n_counts(c)) {
 		status_pad(v, COUNT_COLUMNS + NUMBERS);
 		return;
 	}
-	if (i + 1 == COUNTS)
+	if (i == OCTETS)
 		status_put_octets(&b, rows[i].n);
 	else
 		buf_put_num(&b, rows[i].n);
@@ -96,7 +104,7 @@ static void put_numbers(const struct status_panel *p, const struct status_view *
 	const struct status_counts *c = p->counts;
 	size_t n = c->versions.n < VERSIONS ? c->versions.n : VERSIONS;
 	bool beside = v->width == 0 || v->width >= BESIDE;
-	size_t lines = n > COUNTS && beside ? n : COUNTS;
+	size_t counts = n_counts(c), lines = n > counts && beside ? n : counts;
 
 	putc('\n', v->to);
 	put_window(p, v);

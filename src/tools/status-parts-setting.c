@@ -40,6 +40,7 @@ static enum status_style put_days(
 				      : SPAN(" days left, until "));
 		status_time_put_day(to, c->last);
 	}
+	buf_put(to, c->by_issuer ? SPAN(" (its issuer)") : SPAN(""));
 	buf_put(to, c->misnamed ? SPAN("; does not cover the hostname") : SPAN(""));
 	return c->misnamed && style == STYLE_GOOD ? STYLE_CARE : style;
 }

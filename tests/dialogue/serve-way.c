@@ -56,6 +56,7 @@ static void build(struct server *s, const struct process *p)
 	snprintf(s->unique, sizeof(s->unique), "P%d", (int)getpid());
 	maildir_host(&host, span_of(s->config.session.hostname));
 	log_init(&s->log, NULL, false);
+	log_choose(&s->log, &s->config);
 	idn_names_init(&s->names, MODULES, &s->log);
 	s->config.session.names = &s->names.names;
 	few_users_init(&s->users, p->users);

@@ -585,6 +585,39 @@ def test_who_may_send_from_where():
         harness.contains(str(found), "5.7.1" if code == 553 else "2.1.0")
 
 
+def test_a_byte_order_mark_is_skipped_in_every_file():
+    """Real sender 20, RFC 3629 6: as editors on Windows write it, with CRLF."""
+    pair = harness.pair("rsa")
+    place = Site(tls="required", pair=pair)
+
+    def put_marked(name, text, mode=0o600):
+        return put(place, name, b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode(), mode)
+
+    place.set(auth="on", auth_secret=put(place, "secret", b"\xef\xbb\xbf" + b"s" * 29),
+              tls_tickets=put(place, "tickets", b"\xef\xbb\xbf" + b"t" * 61),
+              auth_users=put_marked("users", f"{USER} {by_gsasl()}\n"),
+              auth_senders=put_marked("senders", f"{USER} {SENDER}\n", 0o644),
+              recipients=put_marked("recipients", f"{RECIPIENT} box auth\n", 0o644), maildir="%u",
+              clients=put_marked("clients", "127.0.0.2 deny no\n", 0o644),
+              tls_client_ca=put_marked("ca.pem", pair.certificate.read_text(), 0o644),
+              tls_certificate=put_marked("cert.pem", pair.certificate.read_text(), 0o644),
+              tls_key=put_marked("key.pem", pair.key.read_text()))
+    put_marked("postern.conf", place.settings_file.read_text(), 0o644)
+    place.connect("127.0.0.2", greeting=False).expect(554, "5.7.1 no")
+    client = secure(place)
+    client.say(f"AUTH PLAIN {plain()}", 235)
+    sends_mail(client)
+    client.quit()
+    assert "tls_fault" not in place.records("session")[-1], place.log_text()
+    cdb_file = place.dir / "users.cdb"
+    done = harness.run(harness.build / "src" / "postern-cdb", cdb_file, place.dir / "users")
+    harness.equal((done.returncode, done.stdout), (0, ""))
+    client = secure(place.set(auth_users=cdb_file))
+    client.say(f"AUTH PLAIN {plain()}", 235)
+    done = harness.run(*place.command(), "--check")
+    assert not [line for line in done.stdout.splitlines() if place.dir.name in line], done.stdout
+
+
 def test_a_recipient_for_those_who_have_logged_in():
     place = site()
     place.set(recipients=put(place, "recipients", f"{RECIPIENT} box auth\nopen@{harness.DOMAIN} box\n", 0o644),

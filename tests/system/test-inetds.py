@@ -206,6 +206,59 @@ def test_the_environment_tells_the_peer_where_the_socket_cannot():
     harness.contains(check(place, Client(ours)), "[192.0.2.77]")
 
 
+# Real sender 14, RFC 4007 11.2: an address with a zone, and one that cannot be read
+
+
+def over_a_local_socket(place, **variables):
+    ours, theirs = socket.socketpair()
+    with theirs:
+        place.spawn(theirs, env=harness.environment(**variables))
+    return Client(ours)
+
+
+ADDRESSES = {"TCPREMOTEIP": "TCPREMOTEIP", "REMOTE_ADDR": "REMOTE_ADDR", "REMOTE_HOST": "REMOTE_HOST"}
+
+
+def with_rules(*rules, **settings):
+    place = site()
+    path = place.dir / "clients"
+    path.write_text("\n".join(rules) + "\n")
+    return place.set(clients=path, **settings)
+
+
+@harness.table(**ADDRESSES)
+def test_a_zone_is_no_part_of_an_address(name):
+    place = with_rules("fe80::/10 deny Not from this link")
+    client = over_a_local_socket(place, **{name: "fe80::1%eth0"})
+    client.expect(554, "5.7.1 Not from this link")
+    client.expect_end()
+    harness.equal(place.session()["peer"], "fe80::1")
+    harness.equal(place.records("error"), [])
+
+
+RULES = {"deny": "192.0.2.0/24 deny no", "tls=required": "192.0.2.0/24 tls=required",
+         "proxy": "192.0.2.0/24 proxy"}
+
+
+@harness.table_of({f"{name} {rule}": (name, line) for name in ADDRESSES for rule, line in RULES.items()})
+def test_an_address_that_cannot_be_read_passes_no_rule(name, rule):
+    place = with_rules(rule, pair=harness.pair())
+    client = over_a_local_socket(place, **{name: "192.0.2.256"})
+    client.expect(421, "4.3.5")
+    client.expect_end()
+    harness.equal(place.session()["end"], "misconfigured")
+    harness.contains(place.records("error")[0]["text"], f"variable {name} of the environment is no IP")
+    harness.contains(place.records("error")[0]["text"], "192.0.2.256")
+
+
+@harness.table(**ADDRESSES)
+def test_where_no_rule_refuses_anything_an_address_that_cannot_be_read_is_an_error_only(name):
+    place = with_rules("192.0.2.0/24 dsn=off")
+    check(place, over_a_local_socket(place, **{name: "mail.example.org"}))
+    harness.contains(place.records("error")[0]["text"], f"variable {name} of the environment is no IP")
+    harness.equal(place.session()["peer"], "unknown")
+
+
 def test_ipv6():
     place = site()
     with socket.socket(socket.AF_INET6) as listening:

@@ -3,6 +3,7 @@
 becomes of peers that say too little, too late, or what they may not."""
 
 import contextlib
+import re
 import socket
 import ssl
 import subprocess
@@ -10,6 +11,7 @@ import time
 
 import harness
 from harness import HOST, PATIENCE, RECIPIENT, SENDER, Client, Listener, Site, client_context
+from listening import Listening
 
 PROXY = "127.0.0.1"  # where connections to postern come from
 CLIENT = "127.0.0.2"  # and who is behind them
@@ -215,13 +217,99 @@ def test_a_health_check_is_the_proxys_own_connection(how):
 @harness.table(**VERSIONS)
 def test_a_check_that_is_reset_behind_its_header_does_no_harm(how):
     """Our process may find the connection gone, and nobody at its other end."""
-    place = site()
+    place = site(log_level="debug")
     haproxy = HAProxy(place, (PROXY, Listener(place).port), f"{how} check inter 100ms")
     harness.eventually(lambda: haproxy.status()["check_status"] == "L4OK", "HAProxy says L4OK")
     harness.eventually(lambda: len(place.records("session")) > 2, "records of checks")
     for record in place.records("session"):
         assert record["peer"] in (PROXY, "unknown"), record
-        assert record["end"] in ("eof", "broken", "bad-proxy"), record
+        assert record["end"] == "proxy-check" or record["peer"] == "unknown", record
+        assert "status" not in record, record
+
+
+# Real sender 9, the PROXY protocol 2.2: a health check is no session, and has no status
+
+
+def hear_of_checks(here, n):
+    """The listener's status once it has counted so many; it is told once a second at most."""
+
+    def told():
+        found = re.search(r"STATUS=Ready; \d+ connections, (\d+) so far, (\d+) checks of proxies",
+                          here.heard.recv(1000).decode())
+        return found and int(found[2]) >= n and int(found[1]) < n
+
+    harness.eventually(told, f"{n} checks are told")
+
+
+@harness.table(**VERSIONS)
+def test_a_health_check_has_no_record_and_is_counted_apart(how):
+    here = Listening(proxy_protocol=PROXY).listen()
+    haproxy = HAProxy(here, (PROXY, here.ports[0]), f"{how} check inter 100ms")
+    harness.eventually(lambda: haproxy.status()["check_status"] == "L4OK", "HAProxy says L4OK")
+    hear_of_checks(here, 5)
+    client = haproxy.connect()
+    client.ehlo()
+    client.quit()
+    harness.equal(here.session()["end"], "quit")
+    harness.equal(here.records("error"), [])
+
+
+@harness.table_of({"an end": False, "a reset": True})
+def test_a_connection_of_a_proxy_without_an_octet_has_no_record(reset):
+    here = Listening(proxy_protocol=PROXY).listen()
+    for _ in range(5):
+        client = here.client(greeting=False)
+        (client.reset if reset else client.close)()
+    hear_of_checks(here, 5)
+    harness.equal(here.records("session"), [])
+
+
+@harness.table(**VERSIONS)
+def test_a_health_check_of_implicit_tls_is_no_failed_handshake(how):
+    here = Listening("smtps=", proxy_protocol=PROXY, pair=harness.pair()).listen()
+    HAProxy(here, (PROXY, here.ports[0]), f"{how} check inter 100ms")
+    hear_of_checks(here, 3)
+    harness.equal(here.records("session"), [])
+
+
+@harness.table(**VERSIONS)
+def test_a_health_check_under_tcpserver_has_no_record(how):
+    """tcpserver names the peer of a connection that has been reset since."""
+    place, port = site(log_level="debug"), harness.free_port()
+    with open(place.log, "ab") as log:
+        harness.start(harness.packages() / "ucspi-tcp/usr/bin/tcpserver", "-R", "-H", "-l0", PROXY,
+                      port, *place.command(), stdout=subprocess.DEVNULL, stderr=log)
+    HAProxy(place, (PROXY, port), f"{how} check inter 100ms")
+    harness.eventually(lambda: len(place.records("session")) > 3, "records of checks")
+    for record in place.records("session"):
+        harness.equal((record["end"], record["peer"]), ("proxy-check", PROXY))
+    place.set(log_level=None)
+    n = harness.eventually(lambda: len(place.records("session")), "a record")
+    time.sleep(0.5)
+    assert len(place.records("session")) <= n + 1, "one may have read the settings before"
+
+
+def test_the_panel_counts_checks_apart_where_they_have_records():
+    panel = harness.build / "src" / "postern-status"
+    if not panel.exists():
+        raise harness.Skip("built without postern-status")
+    place = site(tls="off", log_level="debug")
+    file = place.dir / "json"
+    place.set(log=f"json:{file}")
+    for octets in (b"", LOCAL, b"PROXY UNKNOWN\r\n", V1):
+        client = place.connect(greeting=False)
+        client.send(octets)
+        if octets:
+            client.expect(220)
+        client.close()
+        client.wait()
+    text = harness.run(panel, "-c", place.settings_file).stdout
+    lines = [line.split() for line in text.replace("Last hour", "").splitlines()]
+    assert any(line[:2] == ["Sessions", "1"] for line in lines), text
+    assert any(line[:2] == ["Checks", "3"] for line in lines), text
+    numbers = harness.run(panel, "-c", place.settings_file, "--openmetrics").stdout
+    harness.contains(numbers, "\npostern_proxy_checks 3\n")
+    harness.contains(numbers, 'postern_sessions{tls="none"} 1\n')
 
 
 def test_a_check_without_a_header_fails_and_is_told():

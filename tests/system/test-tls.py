@@ -431,6 +431,126 @@ def test_a_chain_is_sent_whole():
         harness.contains(done.stdout, first)
 
 
+# Real sender 21, RFC 5280 6.1: all of a chain must be valid but its root, which clients have
+
+DAYS = {"valid": ("2020-01-01", "2050-01-01"), "expired": ("2019-01-01", "2020-01-01"),
+        "future": ("2049-01-01", "2050-01-01")}
+
+
+def signed(folder, name, template, days, issuer=None):
+    """A certificate for a key of its own, signed by the issuer or by itself."""
+    made = Pair(folder / f"{name}.crt", folder / f"{name}.key")
+    first, last = DAYS[days]
+    path = folder / f"{name}.template"
+    path.write_text(f'cn = "{name}"\n{template}activation_date = "{first}"\nexpiration_date = "{last}"\n')
+    how = ("--generate-certificate", "--load-ca-certificate", issuer.certificate, "--load-ca-privkey",
+           issuer.key) if issuer else ("--generate-self-signed",)
+    for command in (("--generate-privkey", "--key-type", "ecdsa", "--no-text", "--outfile", made.key),
+                    (*how, "--load-privkey", made.key, "--template", path, "--no-text",
+                     "--outfile", made.certificate)):
+        done = harness.run("certtool", *command)
+        harness.equal(done.returncode, 0, done.stdout)
+    made.key.chmod(0o600)
+    return made
+
+
+def chain(place, leaf="valid", issuer="valid", root="valid"):
+    """Sets a pair whose file has the leaf, its issuer and the root; returns the root."""
+    harness.need("certtool")
+    authority = "ca\ncert_signing_key\n"
+    top = signed(place.dir, "Root", authority, root)
+    middle = signed(place.dir, "Issuer", authority, issuer, top)
+    own = signed(place.dir, HOST, f"dns_name = {HOST}\ntls_www_server\nsigning_key\n", leaf, middle)
+    with open(own.certificate, "a", encoding="ascii") as file:
+        file.write(middle.certificate.read_text() + top.certificate.read_text())
+    place.set(pair=own)
+    return top
+
+
+CHAINS = {"expired": "the certificate of the issuer CN=Issuer expired on 2020-01-01",
+          "future": "the certificate of the issuer CN=Issuer is not valid before 2049-01-01"}
+
+
+@harness.table_of({f"{days} {mode}": (days, mode) for days in CHAINS for mode in WITH_TLS})
+def test_an_issuer_that_is_not_valid_is_named(days, mode):
+    place = Site(tls=mode)
+    chain(place, issuer=days)
+    done = harness.run(*place.command(), "--check")
+    harness.equal(done.returncode, 78, done.stdout)
+    harness.contains(done.stdout, CHAINS[days])
+    check_delivery(place, secure(place))
+    harness.contains(place.session()["tls_fault"], CHAINS[days])
+
+
+def test_of_a_chain_every_fault_is_named():
+    place = Site(tls="on")
+    chain(place, leaf="expired", issuer="expired")
+    done = harness.run(*place.command(), "--check")
+    harness.contains(done.stdout, f"{HOST}.crt: expired on 2020-01-01")
+    harness.contains(done.stdout, CHAINS["expired"])
+
+
+def test_the_root_of_a_chain_is_the_clients():
+    place = Site(tls="on")
+    chain(place, root="expired")
+    done = harness.run(*place.command(), "--check")
+    harness.equal((done.returncode, done.stdout), (0, ""))
+    check_delivery(place, secure(place))
+    assert "tls_fault" not in place.session()
+
+
+@harness.table(expired=("which is sent with its issuer's, and that expired on 2020-01-01",),
+               future=("which is sent with its issuer's, and that is not valid before 2049-01-01",))
+def test_a_client_that_refuses_the_chain_is_explained(sentence):
+    place = Site(tls="on")
+    top = chain(place, issuer="expired" if "expired" in sentence else "future")
+    client = place.connect()
+    client.ehlo()
+    with contextlib.suppress(ssl.SSLError):
+        client.starttls(client_context(trust=top))
+        raise AssertionError("the client has taken the chain")
+    client.close()
+    harness.contains(place.session()["explanation"], sentence)
+
+
+def test_the_panel_shows_the_day_on_which_the_chain_ends():
+    panel = harness.build / "src" / "postern-status"
+    if not panel.exists():
+        raise harness.Skip("built without postern-status")
+    place = Site(tls="on")
+    place.set(log=f"json:{place.dir}/json")
+    chain(place, issuer="expired")
+    check_delivery(place, secure(place))
+    text = harness.run(panel, "-c", place.settings_file).stdout
+    harness.contains(text, "expired on 2020-01-01 (its issuer)")
+    harness.contains(text, CHAINS["expired"])
+
+
+# Real sender 22, RFC 6066 3: names that GnuTLS takes from no client
+
+
+@harness.table_of({name: name for name in ("mail_srv.example", "::1", "printer 1", "192.0.2.1:25")})
+def test_a_server_name_that_gnutls_refuses_is_named(name):
+    harness.need("openssl")
+    place = Site(tls="on", pair=harness.pair())
+    done = harness.run("openssl", "s_client", "-starttls", "smtp", "-servername", name, "-connect",
+                       f"127.0.0.1:{Listener(place).port}", input="QUIT\r\n")
+    assert done.returncode != 0, done.stdout
+    harness.contains(place.session()["explanation"],
+                     f"client asks for the server name (SNI) {name}, which GnuTLS does not accept")
+
+
+@harness.table_of({"taken": ("mail-srv.example", 0), "underscore": ("mail_srv.example", 78),
+                   "literal": ("[192.0.2.1]", 0)})
+def test_a_hostname_that_gnutls_refuses_is_told(name, code):
+    place = Site(tls="on", hostname=name, pair=harness.pair("ecdsa", name.strip("[]")))
+    done = harness.run(*place.command(), "--check")
+    told = f"hostname {name}: clients that send this name in TLS (SNI) are refused" in done.stdout
+    harness.equal(told, code == 78, done.stdout)
+    place.set(tls="off")
+    harness.equal(harness.run(*place.command(), "--check").returncode, 0)
+
+
 # Several certificates
 
 
@@ -627,6 +747,67 @@ def test_a_session_is_resumed_from_one_process_to_another(version):
     assert again, "the second session was not resumed"
     flags = [r.get("resumed") for r in place.records("session")]
     harness.equal(flags, [None, "yes"])
+
+
+@harness.table_of(VERSIONS)
+def test_a_ticket_of_one_service_is_of_no_use_at_another(version):
+    """Faults of 2026, RFC 9525 7.1: tickets taken from STARTTLS to implicit TLS, and back."""
+    place = Site(tls="on", pair=harness.pair())
+    place.set(tls_tickets=ticket_key(place.dir))
+    context = client_context(version, version)
+    session, _ = resumed(place, context)
+    place.set(tls="implicit")
+    other, again = resumed(place, context, session)
+    assert not again, "the ticket of STARTTLS was taken where TLS comes first"
+    assert resumed(place, context, other)[1], "its own ticket was not taken"
+    place.set(tls="required")
+    assert not resumed(place, context, other)[1], "the ticket of implicit TLS was taken after STARTTLS"
+    assert resumed(place, context, session)[1], "on and required are one service"
+    harness.equal([r.get("resumed") for r in place.records("session")],
+                  [None, None, "yes", None, "yes"])
+
+
+@harness.table_of(VERSIONS)
+def test_a_ticket_of_one_name_is_of_no_use_at_another(version):
+    """Faults of 2026, RFC 8446 4.6.1: with one certificate for both names, and with one for each."""
+    names = ("mail.example.org", "mx.example.org")
+    for pairs in ([harness.pair("ecdsa", *names)], [harness.pair("ecdsa", name) for name in names]):
+        place = Site(tls="on", pairs=pairs)
+        place.set(tls_tickets=ticket_key(place.dir))
+        context = client_context(version, version)
+
+        def again(name, session=None):
+            client = secure(place, context, name, session=session)
+            client.say("NOOP", 250)
+            found = client.socket.session, client.socket.session_reused
+            client.quit()
+            return found
+
+        session, _ = again(names[0])
+        assert not again(names[1], session)[1], "the ticket of another name was taken"
+        assert not again("unknown.example.org", session)[1], "the ticket of another name was taken"
+        assert again(names[0], session)[1], "its own ticket was not taken"
+
+
+@harness.table_of(VERSIONS)
+def test_without_a_name_the_ticket_is_of_the_hostname(version):
+    """Faults of 2026: two hosts that share a ticket key, and clients that send no name."""
+    place = Site(tls="on", pair=harness.pair())
+    place.set(tls_tickets=ticket_key(place.dir))
+    context = client_context(version, version)
+
+    def again(session=None, name=None):
+        client = secure(place, context, name, session=session)
+        client.say("NOOP", 250)
+        found = client.socket.session, client.socket.session_reused
+        client.quit()
+        return found
+
+    session, _ = again()
+    assert again(session)[1], "its own ticket was not taken"
+    place.set(hostname="other.example.org")
+    assert not again(session)[1], "the ticket of another host was taken"
+    assert again(session, HOST)[1] or version == TLS1_2, "the name that it stands for"
 
 
 @harness.table_of(VERSIONS)

@@ -78,9 +78,24 @@ static void test_the_most_specific_network_holds(void)
 	CHECK_SPAN(span_of(h.text), "");
 	CHECK(c.n_rules == 7);
 	CHECK(c.may_use_tls);
+	CHECK(c.may_refuse);
 	for (size_t i = 0; i < TEST_COUNT(cases); i++)
 		if (!CHECK(line_of(&c, cases[i].client) == cases[i].line))
 			fprintf(stderr, "\t%s\n", cases[i].client);
+	clients_done(&c);
+}
+
+/* Real sender 20, RFC 3629 6: a byte order mark is no part of the first network. */
+static void test_a_byte_order_mark_is_skipped(void)
+{
+	struct clients c;
+	struct heard h;
+
+	CHECK(read_text(&c, &h, SPAN("\xef\xbb\xbf"
+				     "192.0.2.0/24 deny x\n192.0.3.0/24 proxy\n")) == 0);
+	CHECK_SPAN(span_of(h.text), "");
+	CHECK(line_of(&c, "192.0.2.1") == 1);
+	CHECK(line_of(&c, "192.0.3.1") == 2);
 	clients_done(&c);
 }
 
@@ -280,6 +295,7 @@ int main(void)
 {
 	static const struct test tests[] = {
 		TEST(test_the_most_specific_network_holds),
+		TEST(test_a_byte_order_mark_is_skipped),
 		TEST(test_without_rules_nothing_holds),
 		TEST(test_each_fault_is_told_with_its_line),
 		TEST(test_a_long_word_is_cut),

@@ -387,6 +387,27 @@ static void test_a_file_tells_the_line_of_each_fault(void)
 	unlink(path);
 }
 
+/* Real sender 20, RFC 3629 6: a byte order mark is no part of the first key. */
+static void test_a_byte_order_mark_is_skipped(void)
+{
+	char path[] = "/tmp/postern-config-XXXXXX";
+	static const char text[] = "\xef\xbb\xbf"
+				   "banner = hello\nmaildir = /srv/%u\n";
+	struct config c;
+	struct heard h = { "" };
+	int fd = mkstemp(path);
+
+	REQUIRE(fd >= 0 && write(fd, text, sizeof(text) - 1) == sizeof(text) - 1);
+	close(fd);
+	config_init(&c, NULL, hear, &h);
+	config_read(&c, path, true);
+	CHECK(config_finish(&c));
+	CHECK_SPAN(span_of(h.text), "");
+	CHECK_SPAN(span_of(c.session.banner), "hello");
+	config_done(&c);
+	unlink(path);
+}
+
 static void test_the_command_line_overrules_the_file(void)
 {
 	char path[] = "/tmp/postern-config-XXXXXX";
@@ -467,6 +488,7 @@ int main(void)
 		TEST(test_what_belongs_together_is_missed),
 		TEST(test_an_outbox_may_lie_beside_the_mail),
 		TEST(test_a_file_tells_the_line_of_each_fault),
+		TEST(test_a_byte_order_mark_is_skipped),
 		TEST(test_the_command_line_overrules_the_file),
 		TEST(test_a_missing_file_is_a_fault_when_it_was_named),
 		TEST(test_a_printed_file_is_read_back_the_same),

@@ -392,9 +392,17 @@ static const struct failed_row refused_rows[] = {
 		"client asks for another protocol than SMTP (ALPN h2 http/1.1): a wrong "
 		"port "
 		"number, or a setting of the client" },
+	{ { REFUSED(47), HELLO, .opening.bad_name = true,
+		  .opening.odd_name = "mail_srv.example", .allowed = HOST, RSA,
+		  .error = "A disallowed SNI server name has been received." },
+		false,
+		"client asks for the server name (SNI) mail_srv.example, which GnuTLS "
+		"does not accept: it takes letters, digits, - and . alone" },
 	{ { REFUSED(47), HELLO, .opening.bad_name = true, .allowed = HOST, RSA,
 		  .error = "A disallowed SNI server name has been received." },
-		false, "client asks for a server name (SNI) that cannot be one" },
+		false,
+		"client asks for the server name (SNI) (empty), which GnuTLS "
+		"does not accept: it takes letters, digits, - and . alone" },
 	{ { REFUSED(47), HELLO, .allowed = HOST, RSA,
 		  .error = "An illegal parameter has been received." },
 		false,

@@ -11,26 +11,61 @@ static void test_the_environment_is_believed_only_for_an_address(void)
 		struct peer_environment env;
 		const char *address;
 		uint16_t port;
+		const char *wrong; /* the variable */
 	} cases[] = {
-		{ { "192.0.2.1", "1025", NULL, NULL }, "192.0.2.1", 1025 },
-		{ { NULL, NULL, "192.0.2.1", "1025" }, "192.0.2.1", 1025 },
-		{ { "192.0.2.1", NULL, "192.0.2.2", "1" }, "192.0.2.1", 0 },
-		{ { "2001:db8::1", "0", NULL, NULL }, "2001:db8::1", 0 },
-		{ { "2001:0DB8:0::1", "65535", NULL, NULL }, "2001:db8::1", 65535 },
-		{ { "::ffff:192.0.2.1", "9", NULL, NULL }, "192.0.2.1", 9 },
-		{ { "192.0.2.1", "65536", NULL, NULL }, "192.0.2.1", 0 },
-		{ { "192.0.2.1", "-1", NULL, NULL }, "192.0.2.1", 0 },
-		{ { "192.0.2.1\r\nX: y", "1", NULL, NULL }, "", 0 },
-		{ { "mail.example.org", "25", NULL, NULL }, "", 0 },
-		{ { "", "", "", "" }, "", 0 },
-		{ { NULL, NULL, NULL, NULL }, "", 0 },
+		{ { .tcp_remote_ip = "192.0.2.1", .tcp_remote_port = "1025" },
+			"192.0.2.1", 1025, NULL },
+		{ { .remote_addr = "192.0.2.1", .remote_port = "1025" }, "192.0.2.1",
+			1025, NULL },
+		{ { .tcp_remote_ip = "192.0.2.1",
+			  .remote_addr = "192.0.2.2",
+			  .remote_port = "1" },
+			"192.0.2.1", 0, NULL },
+		{ { .tcp_remote_ip = "2001:db8::1", .tcp_remote_port = "0" },
+			"2001:db8::1", 0, NULL },
+		{ { .tcp_remote_ip = "2001:0DB8:0::1", .tcp_remote_port = "65535" },
+			"2001:db8::1", 65535, NULL },
+		{ { .tcp_remote_ip = "::ffff:192.0.2.1", .tcp_remote_port = "9" },
+			"192.0.2.1", 9, NULL },
+		{ { .tcp_remote_ip = "192.0.2.1", .tcp_remote_port = "65536" },
+			"192.0.2.1", 0, NULL },
+		{ { .tcp_remote_ip = "192.0.2.1", .tcp_remote_port = "-1" }, "192.0.2.1",
+			0, NULL },
+		{ { .tcp_remote_ip = "192.0.2.1\r\nX: y", .tcp_remote_port = "1" }, "", 0,
+			"TCPREMOTEIP" },
+		{ { .tcp_remote_ip = "mail.example.org", .tcp_remote_port = "25" }, "", 0,
+			"TCPREMOTEIP" },
+		{ { .tcp_remote_ip = "",
+			  .tcp_remote_port = "",
+			  .remote_addr = "",
+			  .remote_port = "" },
+			"", 0, "TCPREMOTEIP" },
+		/* Real sender 14, RFC 4007 11.2 */
+		{ { .tcp_remote_ip = "fe80::1%eth0", .tcp_remote_port = "1025" },
+			"fe80::1", 1025, NULL },
+		{ { .remote_addr = "fe80::1%2", .remote_port = "1025" }, "fe80::1", 1025,
+			NULL },
+		{ { .remote_host = "fe80::1%eth0" }, "fe80::1", 0, NULL },
+		{ { .remote_host = "192.0.2.1" }, "192.0.2.1", 0, NULL },
+		{ { .tcp_remote_ip = "::ffff:192.0.2.1%eth0", .tcp_remote_port = "25" },
+			"192.0.2.1", 25, NULL },
+		{ { .tcp_remote_ip = "192.0.2.1%eth0", .tcp_remote_port = "25" }, "", 0,
+			"TCPREMOTEIP" },
+		{ { .tcp_remote_ip = "%eth0", .tcp_remote_port = "25" }, "", 0,
+			"TCPREMOTEIP" },
+		{ { .remote_addr = "unknown", .remote_port = "25" }, "", 0,
+			"REMOTE_ADDR" },
+		{ { .remote_host = "mail.example.org" }, "", 0, "REMOTE_HOST" },
+		{ { .remote_addr = NULL }, "", 0, NULL },
 	};
 	int pair[2];
 
 	REQUIRE(pipe(pair) == 0);
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
 		struct session_peer peer;
-		peer_find(pair[0], &cases[i].env, &peer);
+		const char *wrong = peer_find(pair[0], &cases[i].env, &peer);
+		CHECK_SPAN(span_of(wrong ? wrong : ""),
+			cases[i].wrong ? cases[i].wrong : "");
 		CHECK_SPAN(span_of(peer.address), cases[i].address);
 		CHECK(peer.port == cases[i].port);
 	}

@@ -283,6 +283,12 @@ static void test_a_client_may_be_refused_in_place_of_the_greeting(void)
 				"reason=\"421 4.3.5 PROXY header late; closing "
 				"connection\" "
 				"duration_ms=\"3\"\n" },
+		{ .why = END_PROXY_CHECK,
+			.argument = "",
+			.said = "",
+			.told = "session end=\"proxy-check\" peer=\"192.0.2.1\" "
+				"port=\"50000\" messages=\"0\" refused=\"0\" "
+				"duration_ms=\"3\"\n" },
 		{ .why = END_SHUTDOWN,
 			.argument = "",
 			.said = "421 4.3.2 Shutting down; closing connection\r\n",

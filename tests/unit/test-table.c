@@ -104,6 +104,37 @@ static void test_a_text_has_what_is_in_its_lines(void)
 	table_close(t);
 }
 
+/* Real sender 20, RFC 3629 6: a byte order mark is no part of the first key; anywhere else it is. */
+static void test_a_byte_order_mark_is_skipped(void)
+{
+	static const struct {
+		const char *text, *first, *second;
+	} table[] = {
+		{ "\xef\xbb\xbf"
+		  "a@example.org 1\nb@example.org 2\n",
+			"1", "2" },
+		{ "\xef\xbb\xbf"
+		  "# a comment\r\na@example.org 1\r\nb@example.org 2",
+			"1", "2" },
+		{ "b@example.org 2\n\xef\xbb\xbf"
+		  "a@example.org 1\n",
+			"absent", "2" },
+		{ "\xef\xbb\xbf", "absent", "absent" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		struct table *t;
+		put_file(text_path, span_of(table[i].text));
+		t = open_table(text_path);
+		unlink(text_path);
+		CHECK_SPAN(span_of(look(t, SPAN("a@example.org"))),
+			table[i].first);
+		CHECK_SPAN(span_of(look(t, SPAN("b@example.org"))),
+			table[i].second);
+		table_close(t);
+	}
+}
+
 static void test_an_empty_text_has_nothing(void)
 {
 	static const struct span texts[] = { { "", 0 }, { "\n", 1 }, { "# x", 3 } };
@@ -555,6 +586,7 @@ int main(void)
 {
 	static const struct test tests[] = {
 		TEST(test_a_text_has_what_is_in_its_lines),
+		TEST(test_a_byte_order_mark_is_skipped),
 		TEST(test_an_empty_text_has_nothing),
 		TEST(test_each_of_many_keys_has_its_own_value),
 		TEST(test_the_first_fault_of_a_text_is_told_with_its_line),

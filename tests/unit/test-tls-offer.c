@@ -146,22 +146,26 @@ static void test_names_that_cannot_be_one_are_not_shown(void)
 	static const struct {
 		struct span hello;
 		bool bad;
-		const char *name;
+		const char *name, *odd;
 	} cases[] = {
-		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3abc"), false, "abc" },
-		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a\0c"), true, "" },
-		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a c"), true, "" },
-		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a\"c"), true, "" },
-		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a\\c"), true, "" },
+		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3abc"), false, "abc", "" },
+		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a\0c"), true, "", "a\\x00c" },
+		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a c"), true, "", "a c" },
+		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a\"c"), true, "", "a\\x22c" },
+		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a\\c"), true, "", "a\\x5cc" },
 		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a\xff"
 			    "c"),
-			true, "" },
-		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a\nc"), true, "" },
-		{ WITH_NAME("\0\x9\0\0\0\x5\0\3\0\0\0"), true, "" },
+			true, "", "a\\xffc" },
+		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a\nc"), true, "", "a\\x0ac" },
+		{ WITH_NAME("\0\x9\0\0\0\x5\0\3\0\0\0"), true, "", "" },
+		/* Real sender 22, RFC 6066 3: plain, but not what GnuTLS takes */
+		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3::1"), true, "::1", "::1" },
+		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a_b"), true, "a_b", "a_b" },
+		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3A-."), false, "A-.", "" },
 		/* of another type: before the one that counts, and alone */
-		{ WITH_NAME("\0\x12\0\0\0\xe\0\xc\1\0\3xyz\0\0\3abc"), false, "abc" },
-		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\1\0\3abc"), false, "" },
-		{ WITH_NAME("\0\x4\0\0\0\0"), false, "" },
+		{ WITH_NAME("\0\x12\0\0\0\xe\0\xc\1\0\3xyz\0\0\3abc"), false, "abc", "" },
+		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\1\0\3abc"), false, "", "" },
+		{ WITH_NAME("\0\x4\0\0\0\0"), false, "", "" },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
@@ -170,6 +174,7 @@ static void test_names_that_cannot_be_one_are_not_shown(void)
 		if (!CHECK(o.bad_name == cases[i].bad))
 			fprintf(stderr, "\trow %zu\n", i);
 		CHECK_SPAN(span_of(o.name), cases[i].name);
+		CHECK_SPAN(span_of(o.odd_name), cases[i].odd);
 	}
 }
 
