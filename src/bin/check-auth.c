@@ -88,10 +88,11 @@ static const char *judge_sender(struct span user, struct span list)
 static void check_secret(const struct place *p)
 {
 	struct span secret = { 0 };
-	const char *wrong = p->path ? secret_read(p->path, &secret) : NULL;
+	char why[TABLE_FAULT_MAX];
+	struct buf b = BUF(why);
 
-	if (wrong)
-		put((void *)p, wrong);
+	if (p->path && secret_read(p->path, &secret, &b) < 0)
+		put((void *)p, b.overflow ? "cannot be used" : why);
 	free((char *)secret.p);
 }
 

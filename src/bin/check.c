@@ -12,8 +12,10 @@
 #include "bin/check-auth.h"
 #include "bin/check-mailboxes.h"
 #include "bin/check-recipients.h"
+#include "edge/account.h"
 #include "edge/file.h"
 #include "edge/idn.h"
+#include "edge/log.h"
 #include "edge/module.h"
 #include "edge/sandbox.h"
 #include "edge/sasl.h"
@@ -53,21 +55,17 @@ static void put_named(
 static void check_user(struct config *c)
 {
 	int r = c->user ? sandbox_user(c->user) : 0;
+	char text[CONFIG_FAULT_MAX];
+	struct buf b = BUF(text);
 
-	if (r == -ENOENT)
-		put_named(c, "user", c->user,
-			"no such user; make it with useradd --system, or "
-			"systemd-sysusers");
-	else if (r == -EPERM)
-		put_named(c, "user", c->user,
-			"only root can become another user: run this as root, or set no "
-			"user");
-	else if (r < 0)
-		put_named(c, "user", c->user, strerror(-r));
-	else if (!c->user && geteuid() == 0)
+	if (r == 0 && !c->user && geteuid() == 0)
 		put_warning(c,
 			"user: not set, and this is root: mail would be received with "
 			"root's rights. Set user, or start postern as another user");
+	if (r == 0)
+		return;
+	account_put_fault(&b, c->user, -r);
+	put_named(c, "user", c->user, b.overflow ? strerror(-r) : text);
 }
 
 /* What keeps us from writing in the directory, an errno; 0: nothing. */
@@ -110,12 +108,15 @@ static bool is_missing(const char *path)
 	return stat(path, &st) < 0 && errno == ENOENT;
 }
 
-/* One that is missing may still be created on delivery. */
+/* One that is missing is made by the next connection, if it can be. */
 static void check_mail_root(struct config *c)
 {
 	static const struct check_report report = { put_fault, put_warning };
+	OWNED char *copy = strdup(c->mail_root);
 
-	if (c->maildir_create != CREATE_YES || !is_missing(c->mail_root))
+	if (copy && c->maildir_create == CREATE_YES && is_missing(c->mail_root))
+		check_place(c, "mail-root", c->mail_root, dirname(copy));
+	else
 		check_directory(c, "mail-root", c->mail_root);
 	check_mailboxes(c, &report);
 }
@@ -137,15 +138,33 @@ static void check_outbox(struct config *c)
 		check_directory(c, "dsn-outbox", inside);
 }
 
+/* What keeps us from writing to the file, an errno; 0: nothing. */
+static int file_fault(const char *path)
+{
+	struct stat st;
+
+	if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) < 0)
+		return errno;
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? EISDIR : 0;
+}
+
 /* One that is missing is made by the next connection. */
 static void check_log(struct config *c)
 {
 	OWNED char *copy = strdup(c->log_file);
+	char text[CONFIG_FAULT_MAX];
+	struct buf b = BUF(text);
+	int error;
 
-	if (copy && is_missing(c->log_file))
+	if (copy && is_missing(c->log_file)) {
 		check_place(c, "log", c->log_file, dirname(copy));
-	else if (faccessat(AT_FDCWD, c->log_file, R_OK | W_OK, AT_EACCESS) < 0)
-		put_named(c, "log", c->log_file, strerror(errno));
+		return;
+	}
+	error = file_fault(c->log_file);
+	if (!error)
+		return;
+	log_put_fault(&b, c->log_file, error);
+	put_named(c, "log", c->log_file, b.overflow ? strerror(error) : text);
 }
 
 /* A line of the clients file whose priority string is looked at. */
@@ -187,15 +206,17 @@ static bool has_priorities(const struct config *c)
 static const void *load(
 	struct config *c, const char *feature, const char *file, const char *name)
 {
-	char modules[MODULE_PATH_MAX];
-	struct buf directory = BUF(modules);
+	char modules[MODULE_PATH_MAX], text[CONFIG_FAULT_MAX];
+	struct buf directory = BUF(modules), b = BUF(text);
 	const char *error;
 	const void *table;
 
 	module_directory(&directory);
 	table = module_load(modules, file, name, &error);
-	if (!table)
-		put_named(c, feature, "module", error);
+	if (table)
+		return table;
+	module_put_fault(&b, modules, file, error);
+	put_named(c, feature, "module", b.overflow ? error : text);
 	return table;
 }
 
@@ -266,6 +287,8 @@ static void check_journal(struct config *c)
 
 int check(struct config *c)
 {
+	if (c->unread)
+		return EX_CONFIG;
 	if (c->session.auth != AUTH_OFF)
 		check_auth(c, put_fault, c);
 	check_user(c);

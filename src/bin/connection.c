@@ -126,13 +126,26 @@ static void open_outbox(struct connection *c)
 						outbox_open(&c->outbox, path)) == 0;
 }
 
+/* Never returns 0. */
+static int user_failed(struct connection *c, int error)
+{
+	char why[CONFIG_FAULT_MAX / 2], text[CONFIG_FAULT_MAX];
+	struct buf b = BUF(why);
+
+	account_put_fault(&b, c->config.user, -error);
+	snprintf(text, sizeof(text), "user %s: %s", c->config.user,
+		b.overflow ? strerror(-error) : why);
+	log_error(&c->log, text);
+	return error;
+}
+
 /* Gives up root, and opens what lies outside the sandbox. 0 or -errno. */
 static int open_all(struct connection *c)
 {
 	int r = c->config.user ? sandbox_user(c->config.user) : 0;
 
 	if (r < 0)
-		return connection_failed(c, "user", c->config.user, r);
+		return user_failed(c, r);
 	c->root =
 		mailbox_root(c->config.mail_root, c->config.maildir_create == CREATE_YES);
 	if (c->root < 0)
@@ -336,8 +349,8 @@ static void find_peer(struct connection *c)
 	if (!name)
 		return;
 	snprintf(text, sizeof(text),
-		"the variable %s of the environment is no IP address but \"%.80s\"%s", name,
-		value_of(env, name),
+		"the variable %s of the environment is no IP address but \"%.80s\"%s",
+		name, value_of(env, name),
 		may_refuse ? ": the client is refused, as rules of clients may hold "
 			     "for it"
 			   : "");

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "base/num.h"
+#include "bin/holder.h"
 #include "proto/network.h"
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
@@ -174,7 +175,7 @@ static const char *remove_from(int dir, const char *name, const union address *a
 	return unlinkat(dir, name, 0) < 0 ? strerror(errno) : NULL;
 }
 
-static const char *remove_abandoned(const union address *address)
+static const char *remove_abandoned(const union address *address, int *ret_error)
 {
 	const char *path = address->local.sun_path, *name, *wrong;
 	char directory[sizeof(address->local.sun_path) + 1];
@@ -186,62 +187,88 @@ static const char *remove_abandoned(const union address *address)
 	memcpy(directory, path, (size_t)(name - path));
 	directory[name - path] = '\0';
 	dir = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return strerror(errno);
+	if (dir < 0) {
+		*ret_error = errno;
+		return NULL;
+	}
 	wrong = remove_from(dir, name, address);
 	close(dir);
 	return wrong;
 }
 
-static const char *open_socket(const union address *address, socklen_t length, int *ret)
+/* A descriptor, or -errno. */
+static int open_bound(const union address *address, socklen_t length)
 {
 	static const int on = 1;
-	const char *wrong = remove_abandoned(address);
-	mode_t mask;
-	int fd;
+	mode_t mask = umask(0777 & ~SOCKET_MODE);
+	int fd, error = 0;
 
-	if (wrong)
-		return wrong;
-	mask = umask(0777 & ~SOCKET_MODE);
 	fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd >= 0 && address->any.sa_family != AF_UNIX) {
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	}
-	if (fd < 0 || bind(fd, &address->any, length) < 0 || listen(fd, BACKLOG) < 0) {
-		const char *error = strerror(errno);
-		umask(mask);
-		if (fd >= 0)
-			close(fd);
-		return error;
-	}
+	if (fd < 0 || bind(fd, &address->any, length) < 0 || listen(fd, BACKLOG) < 0)
+		error = errno;
 	umask(mask);
-	*ret = fd;
-	return NULL;
+	if (error && fd >= 0)
+		close(fd);
+	return error ? -error : fd;
 }
 
-const char *listen_open(struct listen_sockets *s, const char *text)
+/* A descriptor; or negative, and what is wrong. */
+static int open_socket(
+	const union address *address, socklen_t length, struct buf *ret_fault)
+{
+	int error = 0, fd = -1;
+	const char *wrong = remove_abandoned(address, &error);
+
+	if (!wrong && !error) {
+		fd = open_bound(address, length);
+		error = fd < 0 ? -fd : 0;
+	}
+	if (wrong)
+		buf_put_str(ret_fault, wrong);
+	else if (error)
+		holder_put_fault(ret_fault, &address->any, error);
+	return fd;
+}
+
+/* The kind and the address of an argument. NULL, or what is wrong with it. */
+static const char *parse_listen(const char *text, enum listen_kind *ret_kind,
+	union address *ret, socklen_t *ret_length)
 {
 	struct span rest = span_of(text);
 	const char *equals = strchr(text, '=');
-	enum listen_kind kind = LISTEN_SMTP;
-	union address address;
-	socklen_t length;
-	const char *wrong;
-	int fd = -1;
 
+	*ret_kind = LISTEN_SMTP;
 	if (equals) {
 		size_t n = (size_t)(equals - text);
-		if (!find_kind((struct span){ text, n }, &kind))
+		if (!find_kind((struct span){ text, n }, ret_kind))
 			return "must be smtp=, smtps=, submission= or lmtp= and an "
 			       "address";
 		rest = span_from(rest, n + 1);
 	}
-	length = parse_address(rest, &address);
-	if (length == 0)
+	*ret_length = parse_address(rest, ret);
+	if (*ret_length == 0)
 		return "must be an address such as 192.0.2.1:25, [2001:db8::1]:25, *:25 "
 		       "or /run/postern/lmtp";
-	wrong = open_socket(&address, length, &fd);
-	return wrong ? wrong : add(s, fd, kind);
+	return NULL;
+}
+
+bool listen_open(struct listen_sockets *s, const char *text, struct buf *ret_fault)
+{
+	enum listen_kind kind;
+	union address address;
+	socklen_t length;
+	const char *wrong = parse_listen(text, &kind, &address, &length);
+	int fd = wrong ? -1 : open_socket(&address, length, ret_fault);
+
+	if (fd >= 0)
+		wrong = add(s, fd, kind);
+	if (wrong)
+		buf_put_str(ret_fault, wrong);
+	buf_terminate(ret_fault);
+	return fd >= 0 && !wrong;
 }

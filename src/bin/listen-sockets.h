@@ -1,7 +1,7 @@
 /* The sockets that a listener accepts from: handed over by the service manager, or its own. */
 #pragma once
 
-#include "base/span.h"
+#include "base/buf.h"
 
 #define LISTEN_SOCKETS_MAX 16
 #define LISTEN_ADDRESS_MAX 128
@@ -36,6 +36,6 @@ const char *listen_take(struct listen_sockets *s, size_t n, const char *names);
 /*
  * Opens one: [ ( "smtp" / "smtps" / "submission" / "lmtp" ) "=" ]
  * ( IPv4 ":" port / "[" IPv6 "]:" port / "*:" port / "/" path ).
- * NULL, or what is wrong.
+ * False, and what is wrong and what to do.
  */
-const char *listen_open(struct listen_sockets *s, const char *address);
+bool listen_open(struct listen_sockets *s, const char *address, struct buf *ret_fault);

@@ -16,6 +16,7 @@
 #include "bin/listen-renew.h"
 #include "bin/listener.h"
 
+#define LISTEN_FAULT_MAX 512 /* a path and a sentence */
 #define FROM_USUAL 64 /* descriptors of the listener and its acceptors begin there */
 #define FROM_LEAST 24 /* below: what a connection has open, with few recipients */
 /* channels, one while it is made, signals, table, the least for refused clients */
@@ -117,14 +118,14 @@ static int open_signals(struct listener *l)
 static int open_sockets(struct listener *l)
 {
 	const struct options *o = l->options;
-	const char *wrong;
+	char wrong[LISTEN_FAULT_MAX];
 
 	for (size_t i = 0; i < o->n_addresses && l->sockets.n < LISTEN_SOCKETS_MAX; i++) {
-		wrong = listen_open(&l->sockets, o->addresses[i]);
-		if (!wrong)
+		struct buf b = BUF(wrong);
+		if (listen_open(&l->sockets, o->addresses[i], &b))
 			continue;
-		dprintf(STDERR_FILENO, "postern: --listen=%s: %s\n", o->addresses[i],
-			wrong);
+		dprintf(STDERR_FILENO, "postern: --listen=%s: %.*s\n", o->addresses[i],
+			(int)b.n, b.p);
 		return EX_USAGE;
 	}
 	if (l->sockets.n)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
+#include "edge/file.h"
 #include "edge/module.h"
 #include "smtp/status.h"
 
@@ -86,6 +87,15 @@ static void close_opened(struct tls_settings *tls)
 	tls->n_opened = 0;
 }
 
+static void note_missing_module(struct serve *v, const char *error)
+{
+	char text[CONFIG_FAULT_MAX];
+	struct buf b = BUF(text);
+
+	module_put_fault(&b, v->modules, TLS_MODULE, error);
+	note_fault(v, b.overflow ? error : text);
+}
+
 static void load_tls(struct serve *v)
 {
 	const struct tls_report report = { .ctx = v, .fault = note_fault };
@@ -94,7 +104,7 @@ static void load_tls(struct serve *v)
 	if (!v->api)
 		v->api = module_load(v->modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
 	if (!v->api)
-		note_fault(v, error);
+		note_missing_module(v, error);
 	else if (v->api->load(&v->config->tls, &report, &v->credentials) < 0)
 		note_fault(v, "out of memory");
 	close_opened(&v->config->tls);
@@ -346,8 +356,8 @@ static void begin_trace(struct serve *v, struct span denied)
 {
 	const struct config *c = v->config;
 	const char *peer = v->session->peer.address;
-	char text[CONFIG_FAULT_MAX];
-	struct buf rule = BUF(text);
+	char text[CONFIG_FAULT_MAX], why[CONFIG_FAULT_MAX / 2];
+	struct buf rule = BUF(text), b = BUF(why);
 	struct ip ip;
 	int r;
 
@@ -367,8 +377,9 @@ static void begin_trace(struct serve *v, struct span denied)
 	}
 	if (r == 0)
 		return;
+	file_put_directory_fault(&b, c->trace_directory, -r);
 	snprintf(text, sizeof(text), "trace-directory %s: %s", c->trace_directory,
-		strerror(-r));
+		b.overflow ? strerror(-r) : why);
 	log_error(v->log, text);
 }
 

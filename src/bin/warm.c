@@ -68,7 +68,9 @@ static void drop_config(struct config **config)
 /* Loads the module, if that has not been done. */
 static void load_tls(struct warm *w)
 {
-	char text[CONFIG_FAULT_MAX];
+	char text[CONFIG_FAULT_MAX],
+		why[CONFIG_FAULT_MAX - sizeof("TLS does not work: ")];
+	struct buf b = BUF(why);
 	const char *error;
 
 	if (!w->api)
@@ -76,8 +78,10 @@ static void load_tls(struct warm *w)
 			w->modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
 	if (w->api)
 		return;
-	snprintf(w->fault, sizeof(w->fault), "%s", error);
-	snprintf(text, sizeof(text), "TLS does not work: %s", error);
+	module_put_fault(&b, w->modules, TLS_MODULE, error);
+	snprintf(w->fault, sizeof(w->fault), "%.*s", (int)sizeof(w->fault) - 1,
+		b.overflow ? error : why);
+	snprintf(text, sizeof(text), "TLS does not work: %s", b.overflow ? error : why);
 	report(w, text);
 }
 
@@ -110,7 +114,8 @@ static bool may_log_in(const struct config *c)
 
 static void load_sasl(struct warm *w)
 {
-	char text[CONFIG_FAULT_MAX];
+	char text[CONFIG_FAULT_MAX], why[CONFIG_FAULT_MAX - sizeof("auth: ")];
+	struct buf b = BUF(why);
 	const char *error;
 
 	w->sasl_failed = false;
@@ -120,7 +125,8 @@ static void load_sasl(struct warm *w)
 	w->sasl_failed = !w->sasl;
 	if (w->sasl)
 		return;
-	snprintf(text, sizeof(text), "auth: %s", error);
+	module_put_fault(&b, w->modules, SASL_MODULE, error);
+	snprintf(text, sizeof(text), "auth: %s", b.overflow ? error : why);
 	report(w, text);
 }
 

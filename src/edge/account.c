@@ -55,6 +55,23 @@ static bool find_in_file(const char *name, struct account *ret)
 	       account_parse((struct span){ text, (size_t)n }, span_of(name), ret);
 }
 
+void account_put_fault(struct buf *to, const char *name, int error)
+{
+	switch (error) {
+	case ENOENT:
+		buf_put(to, SPAN("no such user; make it: useradd --system "));
+		buf_put_str(to, name);
+		break;
+	case EPERM:
+		buf_put(to, SPAN("only root can become another user: start postern as "
+				 "root, or set no user"));
+		break;
+	default:
+		buf_put_str(to, strerror(error));
+	}
+	buf_terminate(to);
+}
+
 int account_find(const char *name, struct account *ret)
 {
 	const struct passwd *pw;

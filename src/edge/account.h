@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
-#include "base/span.h"
+#include "base/buf.h"
 
 struct account {
 	uid_t uid;
@@ -16,3 +16,6 @@ bool account_parse(struct span text, struct span name, struct account *ret);
 
 /* Of /etc/passwd or, where that has no such user, by getpwnam(). 0, -ENOENT, or what else -errno. */
 int account_find(const char *name, struct account *ret);
+
+/* Why the process cannot become that user, and what to do. */
+void account_put_fault(struct buf *to, const char *name, int error);

@@ -31,9 +31,12 @@ static void put_fault(struct reading *r, size_t line, const struct rule_fault *f
 
 static void put_trouble(struct reading *r, int error)
 {
-	char text[CLIENTS_FAULT_MAX];
+	char text[CLIENTS_FAULT_MAX], why[CLIENTS_FAULT_MAX / 2];
+	struct buf b = BUF(why);
 
-	snprintf(text, sizeof(text), "clients %s: %s", r->path, strerror(error));
+	file_put_fault(&b, r->path, error, FILE_READ);
+	snprintf(text, sizeof(text), "clients %s: %s", r->path,
+		b.overflow ? strerror(error) : why);
 	r->n_faults++;
 	r->report(r->ctx, text);
 }

@@ -149,11 +149,18 @@ void config_read(struct config *c, const char *path, bool must)
 {
 	OWNED char *text = NULL;
 	ssize_t n = file_read(path, CONFIG_FILE_MAX, &text);
+	char why[CONFIG_FAULT_MAX];
+	struct buf b = BUF(why);
 
-	if (n >= 0)
+	if (n >= 0) {
 		read_lines(c, path, (struct span){ text, (size_t)n });
-	else if (must || n != -ENOENT)
-		fault(c, path, "", strerror((int)-n));
+		return;
+	}
+	c->unread = must || n != -ENOENT;
+	if (!c->unread)
+		return;
+	file_put_fault(&b, path, (int)-n, FILE_READ);
+	fault(c, path, "", b.overflow ? strerror((int)-n) : why);
 }
 
 static const char *where_of(const struct config *c, const char *key)
@@ -317,12 +324,15 @@ static void finish_defaults(struct config *c)
 bool config_finish(struct config *c)
 {
 	finish_defaults(c);
+	if (c->maildir)
+		finish_maildir(c);
+	/* of a file that could not be read that is the one fault: what it says would be guessed */
+	if (c->unread)
+		return false;
 	if (!c->maildir)
 		fault(c, where_of(c, "maildir"), "maildir",
 			"not set; say where mail goes, such as maildir = "
 			"/srv/mail/%d/%u");
-	else
-		finish_maildir(c);
 	finish_outbox(c);
 	finish_tls(c);
 	finish_auth(c);

@@ -57,6 +57,7 @@ struct config {
 	char *root_owned, *maildir_owned;
 	const char *own_domain[1]; /* where `domains` is not set */
 	const char *credentials; /* $CREDENTIALS_DIRECTORY, or NULL */
+	bool unread; /* the file of settings could not be read */
 	size_t n_faults;
 	void (*report)(void *ctx, const char *fault); /* "file:line: what is wrong" */
 	void *ctx;

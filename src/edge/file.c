@@ -2,6 +2,7 @@
 #include "edge/file.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,29 +21,87 @@ static void put_chown(struct buf *to, const char *path)
 	put_path(to, " ", path);
 }
 
-/* The directory itself, one above it or one in it is closed to this user. */
+/* The longest part of the path that can be looked at is the directory that is closed to this user. */
+static void put_closed(struct buf *to, const char *path)
+{
+	OWNED char *above = strdup(path);
+	struct stat st;
+	char *slash;
+
+	do {
+		slash = above ? strrchr(above, '/') : NULL;
+		if (!slash || slash == above)
+			return;
+		*slash = '\0';
+	} while (stat(above, &st) < 0);
+	put_path(to, "; the directory ", above);
+	buf_put(to, SPAN(" is closed to the user "));
+	buf_put_num(to, geteuid());
+	put_path(to, ": chmod o+x ", above);
+}
+
+static void put_users(struct buf *to, uid_t owner, const char *need)
+{
+	buf_put(to, SPAN("; it belongs to the user "));
+	buf_put_num(to, owner);
+	buf_put_str(to, need);
+	buf_put_num(to, geteuid());
+	buf_put(to, SPAN(": "));
+}
+
+static void put_not_writable(
+	struct buf *to, const char *path, const struct stat *st, const char *bits)
+{
+	put_users(to, st->st_uid, " and is to be written to by the user ");
+	if (st->st_uid != geteuid()) {
+		put_chown(to, path);
+		return;
+	}
+	put_path(to, "chmod u+", bits);
+	put_path(to, " ", path);
+}
+
+/* The directory itself, one above it or one in it is closed to this user; or it cannot be made in the one above. */
 static void put_denied(struct buf *to, const char *path)
+{
+	OWNED char *copy = NULL;
+	struct stat st;
+
+	if (stat(path, &st) < 0 && errno == ENOENT && (copy = strdup(path)))
+		path = dirname(copy);
+	if (stat(path, &st) < 0)
+		put_closed(to, path);
+	else if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) == 0)
+		put_path(to, "; a directory in it is closed to this user: ls -ln ", path);
+	else
+		put_not_writable(to, path, &st, "rwx");
+}
+
+void file_put_fault(struct buf *to, const char *path, int error, enum file_use use)
 {
 	struct stat st;
 
-	if (stat(path, &st) < 0) {
-		put_path(to, "; a directory above it is closed to this user: namei -l ",
-			path);
-		return;
+	buf_put_str(to, strerror(error));
+	if (error == ENOENT) {
+		buf_put(to, SPAN("; put it there: install -D -m "));
+		buf_put_str(to, use == FILE_SECRET ? "0600 -o " : "0644 -o ");
+		buf_put_num(to, geteuid());
+		put_path(to, " FILE ", path);
+	} else if (error == EACCES && stat(path, &st) < 0) {
+		put_closed(to, path);
+	} else if (error == EACCES && use == FILE_WRITTEN) {
+		put_not_writable(to, path, &st, "rw");
+	} else if (error == EACCES) {
+		put_users(to, st.st_uid, " and is to be read by the user ");
+		if (use == FILE_SECRET && st.st_uid != geteuid())
+			put_chown(to, path);
+		else
+			put_path(to, use == FILE_SECRET ? "chmod u+r " : "chmod a+r ",
+				path);
+	} else if (error == EISDIR) {
+		buf_put(to, SPAN("; name a file"));
 	}
-	if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) == 0) {
-		put_path(to, "; a directory in it is closed to this user: ls -ln ", path);
-		return;
-	}
-	buf_put(to, SPAN("; it belongs to the user "));
-	buf_put_num(to, st.st_uid);
-	buf_put(to, SPAN(" and is to be written to by the user "));
-	buf_put_num(to, geteuid());
-	buf_put(to, SPAN(": "));
-	if (st.st_uid == geteuid())
-		put_path(to, "chmod u+rwx ", path);
-	else
-		put_chown(to, path);
+	buf_terminate(to);
 }
 
 void file_put_directory_fault(struct buf *to, const char *path, int error)
@@ -51,6 +110,12 @@ void file_put_directory_fault(struct buf *to, const char *path, int error)
 	switch (error) {
 	case ENOENT:
 		put_path(to, "; make it: mkdir -p ", path);
+		buf_put(to, SPAN(" && "));
+		put_chown(to, path);
+		break;
+	case ENOTDIR:
+		put_path(to, "; name a directory, or make one in its place: rm ", path);
+		put_path(to, " && mkdir ", path);
 		buf_put(to, SPAN(" && "));
 		put_chown(to, path);
 		break;

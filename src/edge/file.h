@@ -10,6 +10,15 @@
  * and has room for one octet more. Its length, or -errno; -EFBIG when it is larger.
  */
 ssize_t file_read(const char *path, size_t max, char **ret_text);
+enum file_use {
+	FILE_READ,
+	FILE_SECRET, /* read, by one user alone */
+	FILE_WRITTEN,
+};
+
+/* Why a file cannot be used: `error` in the system's words, and what to do. With the rights that the process has then. */
+void file_put_fault(struct buf *to, const char *path, int error, enum file_use use);
+
 /*
  * Why mail cannot be written below a directory: `error` in the system's words, and what to do. With the rights that
  * the process has then.

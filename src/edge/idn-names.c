@@ -11,6 +11,7 @@ static const struct idn_api *api_of(struct names *names)
 {
 	struct idn_names *n = (struct idn_names *)names;
 	char fault[CONFIG_FAULT_MAX];
+	struct buf b = BUF(fault);
 	const char *error;
 
 	if (n->api || n->tried)
@@ -18,8 +19,9 @@ static const struct idn_api *api_of(struct names *names)
 	n->tried = true;
 	n->api = module_load(n->modules, IDN_MODULE, IDN_MODULE_TABLE, &error);
 	if (!n->api) {
-		snprintf(fault, sizeof(fault), "smtputf8: %s", error);
-		log_error(n->log, fault);
+		buf_put(&b, SPAN("smtputf8: "));
+		module_put_fault(&b, n->modules, IDN_MODULE, error);
+		log_error(n->log, b.overflow ? error : fault);
 	}
 	return n->api;
 }

@@ -256,14 +256,14 @@ static int open_as_root(const char *path, int flags)
 	return fd;
 }
 
-/* A file that could not be made is a fault of its directory. */
-static void put_open_fault(struct buf *to, const char *path, int error)
+void log_put_fault(struct buf *to, const char *path, int error)
 {
 	OWNED char *copy = NULL;
 
 	if (error == ELOOP || error == EMLINK) {
 		buf_put(to, SPAN("is no plain file, in a directory that others than root "
-				 "can write to"));
+				 "can write to; remove it: rm "));
+		buf_put_str(to, path);
 		return;
 	}
 	if (access(path, F_OK) < 0)
@@ -271,7 +271,7 @@ static void put_open_fault(struct buf *to, const char *path, int error)
 	if (copy)
 		file_put_directory_fault(to, dirname(copy), error);
 	else
-		buf_put_str(to, strerror(error));
+		file_put_fault(to, path, error, FILE_WRITTEN);
 }
 
 /* A FIFO that nobody reads must not hold us up. */
@@ -294,7 +294,7 @@ static void open_file(struct log *l)
 	buf_put(&b, SPAN("log "));
 	buf_put_str(&b, l->file);
 	buf_put(&b, SPAN(": "));
-	put_open_fault(&b, l->file, error);
+	log_put_fault(&b, l->file, error);
 	if (buf_terminate(&b))
 		log_error(l, text);
 }
@@ -309,6 +309,8 @@ void log_prepare(struct log *l)
 
 static void open_journal(struct log *l)
 {
+	char text[CONFIG_FAULT_MAX];
+	struct buf b = BUF(text);
 	const char *error;
 
 	l->systemd =
@@ -316,7 +318,9 @@ static void open_journal(struct log *l)
 	if (l->systemd)
 		return;
 	l->sink = LOG_STDERR;
-	log_error(l, error);
+	buf_put(&b, SPAN("log: "));
+	module_put_fault(&b, l->modules, SYSTEMD_MODULE, error);
+	log_error(l, b.overflow ? error : text);
 }
 
 void log_open(struct log *l)

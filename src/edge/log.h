@@ -40,6 +40,9 @@ void log_prepare(struct log *l);
 /* Gets the sink ready: before the sandbox closes, and while no client waits. */
 void log_open(struct log *l);
 
+/* Why a file of records cannot be opened, and what to do; where it could not be made the fault is its directory's. */
+void log_put_fault(struct buf *to, const char *path, int error);
+
 /* An event=error record with one sentence. */
 void log_error(struct log *l, const char *text);
 

@@ -43,11 +43,12 @@ static void open_table(struct logins_table *t, bool is_secret)
 /* Without the secret strangers could ask who exists. */
 static void read_secret(struct logins *l, const char *path)
 {
-	const char *wrong = path ? secret_read(path, &l->secret) : NULL;
+	char why[TABLE_FAULT_MAX];
+	struct buf b = BUF(why);
 
-	if (wrong)
+	if (path && secret_read(path, &l->secret, &b) < 0)
 		snprintf(l->users.fault, sizeof(l->users.fault), "auth-secret %s: %s",
-			path, wrong);
+			path, b.overflow ? "cannot be used" : why);
 	l->settings.secret = l->secret;
 }
 
@@ -151,6 +152,20 @@ bool logins_tried(const struct logins *l)
 	return l->sasl || l->fault[0];
 }
 
+/* What to do about a module is told with it; a refused start has no cure on this host. */
+static void put_fault(struct logins *l, const char *error)
+{
+	struct buf b = BUF(l->fault);
+
+	buf_put(&b, SPAN("auth: "));
+	if (l->api || l->shut)
+		buf_put_str(&b, error);
+	else
+		module_put_fault(&b, l->modules, SASL_MODULE, error);
+	if (!buf_terminate(&b))
+		snprintf(l->fault, sizeof(l->fault), "auth: %.400s", error);
+}
+
 void logins_load(struct logins *l)
 {
 	const char *error = "out of memory";
@@ -164,7 +179,7 @@ void logins_load(struct logins *l)
 		l->api = module_load(l->modules, SASL_MODULE, SASL_MODULE_TABLE, &error);
 	l->sasl = l->api ? l->api->open(&l->settings) : NULL;
 	if (!l->sasl)
-		snprintf(l->fault, sizeof(l->fault), "auth: %s", error);
+		put_fault(l, error);
 }
 
 void logins_shut(struct logins *l)

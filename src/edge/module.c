@@ -2,6 +2,7 @@
  * table holds. */
 #include "edge/module.h"
 #include <dlfcn.h>
+#include <errno.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -95,6 +96,39 @@ static const void *load(const char *directory, const char *file, const char *nam
 			*ret_error = "the path of the module is too long";
 	}
 	return table;
+}
+
+void module_put_fault(
+	struct buf *to, const char *directory, const char *file, const char *error)
+{
+	char path[2 * MODULE_PATH_MAX];
+	struct buf b = BUF(path);
+	struct stat st;
+
+	buf_put_str(to, error);
+	buf_put_str(&b, directory);
+	buf_put_char(&b, '/');
+	buf_put_str(&b, file);
+	if (!buf_terminate(&b))
+		return;
+	if (stat(path, &st) < 0) {
+		buf_put(to, SPAN("; install postern again: meson install -C build"));
+	} else if (strncmp(error, path, b.n) != 0) {
+		buf_put(to, SPAN("; install what is missing: ldd "));
+		buf_put_str(to, path);
+	} else if (strstr(error, "failed to map")) {
+		buf_put(to, SPAN("; a mount with noexec or a unit with NoExecPaths= "
+				 "forbids to execute it, see findmnt -T "));
+		buf_put_str(to, path);
+		buf_put(to, SPAN(", or add to the unit ExecPaths="));
+		buf_put_str(to, directory);
+	} else if (strstr(error, strerror(EACCES))) {
+		buf_put(to, SPAN("; chmod 755 "));
+		buf_put_str(to, path);
+	} else {
+		buf_put(to, SPAN("; install postern again: meson install -C build"));
+	}
+	buf_terminate(to);
 }
 
 const void *module_load(

@@ -21,6 +21,10 @@ void module_directory(struct buf *ret_path);
 const void *module_load(const char *directory, const char *file, const char *name,
 	const char **ret_error);
 
+/* Why the module could not be loaded: the loader's words, and what to do. */
+void module_put_fault(
+	struct buf *to, const char *directory, const char *file, const char *error);
+
 /* The same, with every symbol found at once: for a process that forks others. */
 const void *module_load_whole(const char *directory, const char *file, const char *name,
 	const char **ret_error);

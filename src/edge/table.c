@@ -33,7 +33,7 @@ static void put(const struct table_visitor *v, const char *what)
 /* The file, if it is one that may be used; or -errno, and that is told. */
 static int open_file(const char *path, bool is_secret, const struct table_visitor *v)
 {
-	char content[CREDENTIAL_FAULT_MAX], text[CREDENTIAL_FAULT_MAX];
+	char content[CREDENTIAL_FAULT_MAX], text[TABLE_FAULT_MAX];
 	struct buf b = BUF(text);
 	/* a pipe without a writer must not hold us up */
 	OWNED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -48,15 +48,19 @@ static int open_file(const char *path, bool is_secret, const struct table_visito
 	}
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		int error = errno;
-		put(v, strerror(error));
+		file_put_fault(&b, path, error, is_secret ? FILE_SECRET : FILE_READ);
+		put(v, b.overflow ? strerror(error) : text);
 		return -error;
 	}
 	if (!S_ISREG(st.st_mode)) {
-		put(v, "is not a regular file");
+		put(v, "is not a regular file; name a file of text, or a .cdb");
 		return -EINVAL;
 	}
 	if (is_secret && (st.st_mode & S_IRWXO)) {
-		put(v, "others may read it or write to it, and it is secret: chmod o=");
+		buf_put(&b, SPAN("others may read it or write to it, and it is secret: "
+				 "chmod o= "));
+		buf_put_str(&b, path);
+		put(v, buf_terminate(&b) ? text : "is open to others, and it is secret");
 		return -EPERM;
 	}
 	return steal_fd(&fd);

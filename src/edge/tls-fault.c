@@ -38,6 +38,9 @@ static int say_credential(struct tls_fault *fault, const char *setting, const ch
 
 int tls_fault_file(struct tls_fault *fault, const char *setting, const char *path, int r)
 {
+	char text[TLS_FAULT_TEXT];
+	struct buf b = BUF(text);
+
 	switch (r) {
 	case -ENOMEM:
 		return r;
@@ -49,12 +52,9 @@ int tls_fault_file(struct tls_fault *fault, const char *setting, const char *pat
 	case -EFBIG:
 		return tls_fault_set(fault, "%s %s: is larger than %d octets", setting,
 			path, TLS_FILE_MAX);
-	case -EACCES:
-		return tls_fault_set(fault,
-			"%s %s: %s; it and its directories must be readable for "
-			"postern's user",
-			setting, path, strerror(-r));
 	default:
-		return tls_fault_set(fault, "%s %s: %s", setting, path, strerror(-r));
+		file_put_fault(&b, path, -r, FILE_SECRET);
+		return tls_fault_set(fault, "%s %s: %s", setting, path,
+			b.overflow ? strerror(-r) : text);
 	}
 }

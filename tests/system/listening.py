@@ -27,6 +27,7 @@ class Listening(Site):
         self.heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         harness.at_end(self.heard.close)
         self.heard.bind(str(self.dir / "notify"))
+        (self.dir / "notify").chmod(0o777)  # for a listener that is another user
         self.heard.settimeout(harness.PATIENCE)
         (self.dir / "notify").chmod(0o777)  # a listener may be another user's
         with open(self.log, "ab") as log:

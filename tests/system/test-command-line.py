@@ -111,7 +111,7 @@ def test_check_names_a_missing_module():
 
 
 @harness.table(
-    nowhere=("/nonexistent/outbox", "/nonexistent/outbox: No such file or directory; make it: mkdir -p /nonexistent "),
+    nowhere=("/nonexistent/outbox", "/nonexistent/outbox: No such file or directory; make it: mkdir -p /nonexistent && chown "),
     file=("/etc/passwd", "/etc/passwd: is not a directory"),
     in_mail_root=("{root}/outbox", "must not lie in mail-root, where mail goes"),
 )
@@ -216,7 +216,7 @@ def test_a_placeholder_is_no_table_and_no_secret(key):
     owner=(lambda place: made(place, 0o755), "Permission denied; it belongs to the user 0 and is to be written to by "
            "the user 65534: chown 65534 {path}"),
     above=(lambda place: made(place / "above", 0o755, above=0o700),
-           "Permission denied; a directory above it is closed to this user: namei -l {path}"),
+           "Permission denied; the directory {above} is closed to the user 65534: chmod o+x {above}"),
     read_only=(lambda place: read_only(place), "Read-only file system; mount it for writing or, where a unit has "
                "ProtectSystem=, add to it ReadWritePaths={path}"),
 )
@@ -227,7 +227,7 @@ def test_check_says_what_to_do_about_a_directory(make, told):
     path = make(place)
     status, out = check(f"maildir = {path}/%u\nmail-root = {path}\nuser = nobody\n")
     harness.equal(status, EX_CONFIG)
-    harness.equal(out, f"postern: mail-root {path}: {told.format(path=path)}\n")
+    harness.equal(out, f"postern: mail-root {path}: {told.format(path=path, above=path.parent)}\n")
 
 
 def made(place, mode, above=0o755):

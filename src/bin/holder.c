@@ -1,0 +1,263 @@
+/*
+ * Finds the process that listens at an address: the inode of the socket in /proc/net, then the process that has it
+ * open. Only for a message of a listener that ends: it reads all of /proc, and may find nothing.
+ */
+#include "bin/holder.h"
+#include <dirent.h>
+#include <errno.h>
+#include <libgen.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+#include "base/cleanup.h"
+#include "base/num.h"
+#include "edge/file.h"
+
+#define LISTENS "0A" /* TCP_LISTEN */
+#define ACCEPTS 0x10000U /* of a UNIX socket: it listens */
+#define UNIT_MAX 128
+#define PORTS_OF_ROOT 1024
+
+struct holder {
+	uint64_t pid;
+	char name[32];
+	char unit[UNIT_MAX]; /* of systemd, or empty */
+};
+
+static void close_file(FILE **file)
+{
+	if (*file)
+		fclose(*file);
+}
+
+static void close_directory(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+static uint16_t port_of(const struct sockaddr *address)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+
+	if (address->sa_family == AF_UNIX)
+		return 0;
+	return ntohs(address->sa_family == AF_INET ? v4->sin_port : v6->sin6_port);
+}
+
+static const char *path_of(const struct sockaddr *address)
+{
+	return ((const struct sockaddr_un *)address)->sun_path;
+}
+
+/* The address as the kernel prints it there: words of 32 bits. */
+static void print_words(const struct sockaddr *address, char *ret, size_t n)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+	uint32_t w[4];
+
+	if (address->sa_family == AF_INET) {
+		snprintf(ret, n, "%08X", v4->sin_addr.s_addr);
+		return;
+	}
+	memcpy(w, &v6->sin6_addr, sizeof(w));
+	snprintf(ret, n, "%08X%08X%08X%08X", w[0], w[1], w[2], w[3]);
+}
+
+static bool is_any(const char *words)
+{
+	return words[strspn(words, "0")] == '\0';
+}
+
+/* The inode of the socket that the line of /proc/net/tcp or tcp6 is about, when it keeps us from the address; or 0. */
+static uint64_t tcp_inode(const char *line, const struct sockaddr *address)
+{
+	char words[40], ours[40], state[3];
+	unsigned long inode;
+	unsigned port;
+
+	/* NOLINTNEXTLINE(cert-err34-c): numbers of the kernel */
+	if (sscanf(line, " %*u: %39[0-9A-F]:%x %*s %2s %*s %*s %*s %*u %*u %lu", words,
+		    &port, state, &inode) != 4 ||
+		port != port_of(address) || strcmp(state, LISTENS) != 0)
+		return 0;
+	print_words(address, ours, sizeof(ours));
+	return is_any(words) || is_any(ours) || strcmp(words, ours) == 0 ? inode : 0;
+}
+
+/* The same of a line of /proc/net/unix. */
+static uint64_t unix_inode(const char *line, const struct sockaddr *address)
+{
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
+	unsigned long inode;
+	unsigned flags;
+
+	/* NOLINTNEXTLINE(cert-err34-c): numbers of the kernel */
+	if (sscanf(line, "%*s %*s %*s %x %*s %*s %lu %108s", &flags, &inode, path) != 3 ||
+		flags != ACCEPTS)
+		return 0;
+	return strcmp(path, path_of(address)) == 0 ? inode : 0;
+}
+
+static uint64_t find_inode(const char *file, const struct sockaddr *address)
+{
+	CLEANUP(close_file) FILE *lines = fopen(file, "re");
+	OWNED char *line = NULL;
+	uint64_t inode = 0;
+	size_t n = 0;
+
+	while (lines && inode == 0 && getline(&line, &n, lines) >= 0)
+		inode = address->sa_family == AF_UNIX ? unix_inode(line, address)
+						      : tcp_inode(line, address);
+	return inode;
+}
+
+static uint64_t inode_of(const struct sockaddr *address)
+{
+	uint64_t inode;
+
+	if (address->sa_family == AF_UNIX)
+		return find_inode("/proc/net/unix", address);
+	inode = find_inode("/proc/net/tcp", address);
+	return inode ? inode : find_inode("/proc/net/tcp6", address);
+}
+
+static bool has_open(const char *pid, const char *socket)
+{
+	char path[64], link[64];
+	CLEANUP(close_directory) DIR *dir = NULL;
+	const struct dirent *entry;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		ssize_t n = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
+		if (n <= 0)
+			continue;
+		link[n] = '\0';
+		if (strcmp(link, socket) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The unit of the process: the last part of its cgroup that is a service. */
+static void find_unit(const char *pid, struct holder *ret)
+{
+	char path[64];
+	CLEANUP(close_file) FILE *lines = NULL;
+	OWNED char *line = NULL;
+	size_t n = 0;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/cgroup", pid);
+	lines = fopen(path, "re");
+	while (lines && !ret->unit[0] && getline(&line, &n, lines) >= 0) {
+		char *name = strrchr(line, '/'), *end = strstr(line, ".service\n");
+		if (!name || !end || end < name || end - name >= UNIT_MAX - 8)
+			continue;
+		end[strlen(".service")] = '\0';
+		snprintf(ret->unit, sizeof(ret->unit), "%.*s", UNIT_MAX - 1, name + 1);
+	}
+}
+
+static void find_name(const char *pid, struct holder *ret)
+{
+	char path[64];
+	CLEANUP(close_file) FILE *file = NULL;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
+	file = fopen(path, "re");
+	if (!file || !fgets(ret->name, sizeof(ret->name), file))
+		snprintf(ret->name, sizeof(ret->name), "unknown");
+	ret->name[strcspn(ret->name, "\n")] = '\0';
+}
+
+static bool find_holder(const struct sockaddr *address, struct holder *ret)
+{
+	CLEANUP(close_directory) DIR *proc = opendir("/proc");
+	uint64_t inode = inode_of(address);
+	const struct dirent *entry;
+	char socket[40];
+
+	*ret = (struct holder){ 0 };
+	snprintf(socket, sizeof(socket), "socket:[%lu]", (unsigned long)inode);
+	while (proc && inode && (entry = readdir(proc))) {
+		if (!num_parse(span_of(entry->d_name), &ret->pid) ||
+			!has_open(entry->d_name, socket))
+			continue;
+		find_name(entry->d_name, ret);
+		find_unit(entry->d_name, ret);
+		return true;
+	}
+	return false;
+}
+
+/* The command that shows it to root. */
+static void put_search(struct buf *to, const struct sockaddr *address)
+{
+	if (address->sa_family == AF_UNIX) {
+		buf_put(to, SPAN("; as root, this names the process: ss -lxp src "));
+		buf_put_str(to, path_of(address));
+		return;
+	}
+	buf_put(to, SPAN("; as root, this names the process: ss -ltnp sport = :"));
+	buf_put_num(to, port_of(address));
+}
+
+static void put_holder(struct buf *to, const struct sockaddr *address)
+{
+	struct holder h;
+
+	if (!find_holder(address, &h)) {
+		put_search(to, address);
+		return;
+	}
+	buf_put(to, SPAN("; the process "));
+	buf_put_num(to, h.pid);
+	buf_put(to, SPAN(" ("));
+	buf_put_str(to, h.name);
+	buf_put(to, SPAN(") listens there, stop it: "));
+	if (h.pid == 1) {
+		buf_put(to, SPAN("systemctl disable --now UNIT, where systemctl "
+				 "list-sockets names the unit"));
+	} else if (h.unit[0]) {
+		buf_put(to, SPAN("systemctl disable --now "));
+		buf_put_str(to, h.unit);
+	} else {
+		buf_put(to, SPAN("kill "));
+		buf_put_num(to, h.pid);
+	}
+}
+
+static void put_directory_fault(struct buf *to, const char *path, int error)
+{
+	OWNED char *copy = strdup(path);
+
+	if (copy)
+		file_put_directory_fault(to, dirname(copy), error);
+	else
+		buf_put_str(to, strerror(error));
+}
+
+void holder_put_fault(struct buf *to, const struct sockaddr *address, int error)
+{
+	if (address->sa_family == AF_UNIX && error != EADDRINUSE) {
+		put_directory_fault(to, path_of(address), error);
+		return;
+	}
+	buf_put_str(to, strerror(error));
+	if (error == EADDRINUSE)
+		put_holder(to, address);
+	else if (error == EACCES && port_of(address) < PORTS_OF_ROOT)
+		buf_put(to,
+			SPAN("; a port below 1024 is for root: start postern as root, "
+			     "with the setting user"));
+	else if (error == EADDRNOTAVAIL)
+		buf_put(to, SPAN("; no interface of this host has it: ip address"));
+	else if (error == EAFNOSUPPORT && address->sa_family == AF_INET6)
+		buf_put(to, SPAN("; this host has no IPv6: name an IPv4 address, or "
+				 "0.0.0.0 for all of them"));
+}
