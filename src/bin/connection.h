@@ -34,7 +34,8 @@ struct connection {
 	struct tls_opened opened[TLS_OPENED_MAX];
 	int n_files; /* descriptors from there on do not reach the client's process; 0: all do */
 	const struct warm *warm; /* NULL: we were started for this connection alone */
-	struct warm *own_warm; /* what was loaded for this connection alone, before the sandbox; or NULL */
+	struct warm *
+		own_warm; /* what was loaded for this connection alone, before the sandbox; or NULL */
 	int root;
 	const char
 		*confinement; /* for the record: what there is of a sandbox; NULL: all */

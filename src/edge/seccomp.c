@@ -34,7 +34,8 @@ static const uint16_t allowed[] = {
 	SYS_mkdirat, SYS_unlinkat, SYS_linkat, SYS_renameat, SYS_renameat2,
 	SYS_newfstatat, SYS_fstat, SYS_statx, SYS_fgetxattr,
 	/* the connection, and datagrams to the log and the service manager, each with its address */
-	SYS_ppoll, SYS_signalfd4, SYS_recvfrom, SYS_recvmsg, SYS_shutdown, SYS_getsockname, SYS_getpeername, SYS_getsockopt,
+	SYS_ppoll, SYS_signalfd4, SYS_recvfrom, SYS_recvmsg, SYS_shutdown,
+	SYS_getsockname, SYS_getpeername, SYS_getsockopt,
 	/* memory */
 	SYS_brk, SYS_mremap, SYS_munmap, SYS_madvise,
 	/* the process itself; qsort asks sysinfo how much memory there is */

@@ -28,7 +28,8 @@ static void check_key_mode(const struct tls_settings *settings, const char *path
 	struct tls_fault fault;
 
 	/* What cannot be read has been said already. */
-	if (tls_file_read(settings, path, &file) < 0 || !tls_file_shared_with_others(&file))
+	if (tls_file_read(settings, path, &file) < 0 ||
+		!tls_file_shared_with_others(&file))
 		return;
 	tls_fault_set(&fault,
 		"tls-key %s: is open to everyone; take that away (chmod o-rwx)", path);

@@ -105,8 +105,7 @@ static int load_pairs(const struct tls_settings *settings,
 	}
 	for (size_t i = 0; i < settings->n_pairs && i < TLS_PAIR_MAX; i++) {
 		struct tls_pair_read *pair = &c->pairs[c->n_pairs];
-		int r = tls_pair_read(
-			settings, &settings->pairs[i], pair, &fault);
+		int r = tls_pair_read(settings, &settings->pairs[i], pair, &fault);
 
 		if (r == -ENOMEM)
 			return r;
@@ -219,8 +218,7 @@ static int load_parts(const struct tls_settings *settings,
 	if (r == 0 && settings->tickets)
 		r = forgive(load_tickets(settings, c, &fault), &fault, report);
 	if (r == 0 && settings->client_ca)
-		r = forgive(tls_client_authorities(
-				    settings, &c->authorities, &fault),
+		r = forgive(tls_client_authorities(settings, &c->authorities, &fault),
 			&fault, report);
 	if (r < 0)
 		return r;
@@ -264,8 +262,8 @@ int tls_credentials_load(const struct tls_settings *settings,
 	return r;
 }
 
-int tls_credentials_prioritize(struct tls_credentials *c, const char *priority,
-	const struct tls_report *report)
+int tls_credentials_prioritize(
+	struct tls_credentials *c, const char *priority, const struct tls_report *report)
 {
 	gnutls_priority_t parsed;
 	struct tls_fault fault;

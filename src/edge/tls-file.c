@@ -22,8 +22,7 @@ static int read_octets(int fd, struct tls_file *file, size_t n)
 {
 	while (file->n < n) {
 		/* one that was opened before is read by several processes, and may be read twice */
-		ssize_t r = pread(
-			fd, file->data + file->n, n - file->n, (off_t)file->n);
+		ssize_t r = pread(fd, file->data + file->n, n - file->n, (off_t)file->n);
 
 		if (r < 0 && errno != EINTR)
 			return -errno;

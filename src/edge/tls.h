@@ -63,7 +63,8 @@ struct tls_settings {
 	const char *hostname; /* which a certificate should cover, or NULL: not asked */
 	/* PEM file of authorities, or NULL: clients are asked for no certificate */
 	const char *client_ca;
-	const struct tls_opened *opened; /* of these files; the others are opened by name */
+	const struct tls_opened
+		*opened; /* of these files; the others are opened by name */
 	size_t n_opened;
 };
 

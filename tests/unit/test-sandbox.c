@@ -148,8 +148,8 @@ static int do_connect_log(const struct yard *y)
 {
 	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 
-	return errno_of(connect(
-		fd, (const struct sockaddr *)&y->log_name, sizeof(y->log_name)));
+	return errno_of(
+		connect(fd, (const struct sockaddr *)&y->log_name, sizeof(y->log_name)));
 }
 
 static int do_abstract(const struct yard *y)
@@ -255,8 +255,9 @@ static int open_libc(int flags)
 {
 	Dl_info libc;
 
-	return dladdr((const void *)getpid, &libc) ? open(libc.dli_fname, flags | O_CLOEXEC)
-						   : -1;
+	return dladdr((const void *)getpid, &libc)
+		       ? open(libc.dli_fname, flags | O_CLOEXEC)
+		       : -1;
 }
 
 ATTEMPT(do_dlopen, dlopen(LIBRARY, RTLD_NOW) ? 0 : ELIBACC)
