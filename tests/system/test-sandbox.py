@@ -184,6 +184,77 @@ def test_no_rule_is_about_credentials():
     harness.equal(outside, [])
 
 
+# Root that delivers to Maildirs of others
+
+
+def maildir_of(user, place, name):
+    harness.need_root("Maildirs of several owners")
+    path = place.root / name
+    for part in (path, path / "tmp", path / "cur", path / "new"):
+        part.mkdir()
+        os.chown(part, user, user)
+    return path
+
+
+def mapped(pid):
+    return set(re.findall(r"/([a-z]+)\.so$", Path(f"/proc/{pid}/maps").read_text(), re.M))
+
+
+@harness.table(in_the_clear=False, inside_tls=True)
+def test_root_gives_mail_to_its_owner(tls):
+    place = Site(tls="on", pair=harness.pair(), maildir="%u")
+    box = maildir_of(NOBODY, place, "printer")
+    client = place.connect()
+    client.ehlo()
+    if tls:
+        client.starttls()
+        client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    found, = place.new(box)
+    harness.equal((found.stat().st_uid, found.stat().st_gid), (NOBODY, NOBODY))
+
+
+@harness.table(off=("off", {"idn"}), on=("on", {"tls"}))
+def test_where_root_gives_mail_away_no_library_can_be_read(tls, modules):
+    """What may be opened there may be given away, too: so it is loaded before."""
+    place = Site(tls=tls, pair=harness.pair(), maildir="%u")
+    box = maildir_of(NOBODY, place, "printer")
+    trace = place.dir / "trace"
+    harness.need("strace")
+    client = place.connect(wrap=("strace", "-f", "-qq", "-y", "-o", trace, "-e", "trace=landlock_add_rule"))
+    client.ehlo()
+    pid, = map(int, harness.run("ps", "-o", "pid=", "--ppid", client.process.pid).stdout.split())
+    harness.equal(mapped(pid) & {"idn", "tls"}, modules)
+    client.say("MAIL FROM:<jos\u00e9@b\u00fccher.example> SMTPUTF8", 250)
+    client.say("RCPT TO:<printer@example.org>", 250)
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    harness.equal(len(place.new(box)), 1)
+    named = set(re.findall(r"parent_fd=\d+<([^>]*)>", trace.read_text()))
+    harness.equal(named, {str(place.root)})
+
+
+def test_a_maildir_of_its_own_loads_nothing_before():
+    client = Site(tls="on", pair=harness.pair()).connect()
+    client.ehlo()
+    harness.equal(mapped(client.process.pid) & {"idn", "tls"}, set())
+
+
+@harness.table(off=("off", {"idn"}), on=("on", {"tls"}))
+def test_a_listener_loads_all_for_its_connections(tls, modules):
+    """So that they may read no library, whether there is TLS or not."""
+    here = Listening(tls=tls, pair=harness.pair())
+    here.listen()
+    client = here.client()
+    client.ehlo()
+    harness.equal(mapped(connections(here)[0]) & {"idn", "tls"}, modules)
+    client.say("MAIL FROM:<jos\u00e9@b\u00fccher.example> SMTPUTF8", 250)
+    client.say("RCPT TO:<printer@example.org>", 250)
+    client.quit()
+
+
 # Memory
 
 NOBODY = 65534

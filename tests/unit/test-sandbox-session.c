@@ -94,7 +94,8 @@ static int make_a_maildir(const struct yard *y)
 	if (mkdirat(mail, "c", 0700) < 0 || mkdirat(mail, "c/new", 0700) < 0)
 		return errno;
 	dir = syscall(SYS_openat2, mail, "c", &how, sizeof(how));
-	if (dir < 0 && errno == ENOSYS) /* as root, below ABI 3: and so does the program */
+	if (dir < 0 &&
+		errno == ENOSYS) /* as root, below ABI 3: and so does the program */
 		dir = openat(mail, "c", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0 || fsync((int)dir) < 0 || unlinkat((int)dir, "new", AT_REMOVEDIR) < 0)
 		return errno;
