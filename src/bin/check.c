@@ -117,7 +117,8 @@ static void check_mail_root(struct config *c)
 
 	if (c->maildir_create != CREATE_YES || !is_missing(c->mail_root))
 		check_directory(c, "mail-root", c->mail_root);
-	check_mailboxes(c, &report);
+	if (!directory_fault(c->mail_root))
+		check_mailboxes(c, &report);
 }
 
 /* One that is missing is made by the next connection, if it can be. */
