@@ -118,7 +118,8 @@ static void check_mail_root(struct config *c)
 		check_place(c, "mail-root", c->mail_root, dirname(copy));
 	else
 		check_directory(c, "mail-root", c->mail_root);
-	check_mailboxes(c, &report);
+	if (!directory_fault(c->mail_root))
+		check_mailboxes(c, &report);
 }
 
 /* One that is missing is made by the next connection, if it can be. */
