@@ -71,7 +71,7 @@ CONTENT = "Subject: secured\r\n\r\nsecured"
 def to_chunk(tls):
     tls.say(f"MAIL FROM:<{SENDER}>", 250)
     tls.say(f"RCPT TO:<{RECIPIENT}>", 250)
-    # its other octets are those in the clear, and some more
+    # the octets in the clear would complete it
     return tls.records(f"BDAT {len(CONTENT) + len(CLEAR) - 20} LAST\r\n{CONTENT}")
 
 
