@@ -45,15 +45,17 @@ static bool is_implicit(const struct options *o)
 	return false;
 }
 
-/* A client gets a 421 all the same. With an inetd descriptor 2 may be the client, too. */
+/* A client gets a 421 all the same. With an inetd descriptor 2 may be the client, too: nothing is reported there. */
 static int fail_without_memory(int argc, char **argv)
 {
 	char octets[REPLY_LINE_MAX];
 	struct buf b = BUF(octets);
+	struct inherited inherited;
 	struct options o;
 
 	options_parse(argc, argv, &o);
-	if (o.mode != MODE_SERVE)
+	inherit(&inherited);
+	if (o.mode != MODE_SERVE || inherit_connection(&inherited) == INHERIT_FINE)
 		put_stderr(NULL, "out of memory");
 	reply_put(&b, reply_get(REPLY_MISCONFIGURED), SPAN(""));
 	if (o.mode == MODE_SERVE && !is_implicit(&o) &&

@@ -543,6 +543,7 @@ class Campaign:
         assert not undisturbed.faults, undisturbed.faults
         every = list(self.injections(tool))
         chosen = self.chosen(every)
+        signal.alarm(harness.TEST_LIMIT + 10 * len(chosen))
         print(f"# {len(chosen)} of {len(every)} injections; seed {SEED}, part {PART}")
         queue = collections.deque(enumerate(chosen))
         # one journal cannot tell the sessions of one place from those of another
@@ -550,12 +551,18 @@ class Campaign:
         threads = [threading.Thread(target=self._work, args=(queue, p)) for p in places]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        finally:
+            # also where the run is ended before all have been played
+            queue.clear()
+            self.show()
+        assert not self.faults, "\n".join([f"{len(self.faults)} injections", *self.faults])
+
+    def show(self):
         for outcome, n in sorted(self.outcomes.items(), key=lambda item: -item[1]):
             print(f"# {n:6d} {outcome}")
-        assert not self.faults, "\n".join(f"{len(self.faults)} injections" if i == 0 else f
-                                          for i, f in enumerate(["", *self.faults]))
 
     def _work(self, queue, place):
         tool = self.tool(place)
