@@ -23,6 +23,7 @@ struct recipients {
 	struct table *table; /* who has a mailbox; NULL: whose Maildir exists */
 	const char
 		*catch_all; /* for all others: a template, or an address; NULL: nothing */
+	const char *postmaster; /* likewise, for postmaster and abuse without a mailbox */
 	char delimiter; /* before a subaddress; NUL: there are none */
 };
 
@@ -61,6 +62,9 @@ void recipients_begin(struct recipients_search *s, const struct recipients *rs,
  */
 enum recipients_result recipients_next(
 	struct recipients_search *s, struct recipients_place *ret);
+
+/* True of a local part for which there must be a mailbox (RFC 5321 4.5.1, RFC 2142 4). */
+bool recipients_is_role(struct span local);
 
 /* True for a catch-all that is an address. */
 bool recipients_is_address(const char *catch_all);
