@@ -269,8 +269,8 @@ static void find_peer(struct connection *c)
 	if (!name)
 		return;
 	snprintf(text, sizeof(text),
-		"the variable %s of the environment is no IP address but \"%.80s\"%s", name,
-		value_of(env, name),
+		"the variable %s of the environment is no IP address but \"%.80s\"%s",
+		name, value_of(env, name),
 		may_refuse ? ": the client is refused, as rules of clients may hold "
 			     "for it"
 			   : "");

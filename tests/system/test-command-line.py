@@ -118,7 +118,8 @@ def test_check_looks_at_the_outbox(path, fault):
 def test_check_takes_an_outbox_that_can_be_made():
     place = harness.scratch()
     (place / "mail").mkdir()
-    harness.equal(check(f"maildir = {place}/mail/%u\ndsn-outbox = {place}/outbox\n"), (0, ""))
+    harness.equal(check(f"maildir = {place}/mail/%u\npostmaster = admin\n"
+                        f"dsn-outbox = {place}/outbox\n"), (0, ""))
     assert not (place / "outbox").exists(), "nothing is changed"
 
 
