@@ -3,7 +3,10 @@
  * are others by now than those the table was opened with.
  */
 #include "bin/check-recipients.h"
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include "edge/idn-names.h"
 #include "edge/table.h"
 #include "proto/destination.h"
@@ -183,4 +186,57 @@ void check_recipients(struct config *c, const struct idn_api *api)
 	policy_done(&at.policy);
 	check_catch_all(c);
 	c->session.names = NULL;
+}
+
+static bool is_there(const struct config *c, const char *path)
+{
+	char octets[PATH_MAX];
+	struct buf b = BUF(octets);
+	struct stat st;
+
+	buf_put_str(&b, c->mail_root);
+	buf_put_char(&b, '/');
+	buf_put_str(&b, path);
+	/* what may not be looked at may be there */
+	return !buf_terminate(&b) || stat(octets, &st) == 0 ||
+	       (errno != ENOENT && errno != ENOTDIR);
+}
+
+/* False only where mail for the address is refused because it has no mailbox. */
+static bool has_mailbox(const struct config *c, struct span local, struct span domain)
+{
+	const struct recipient r = { .local = local, .domain = domain };
+	struct recipients_search search;
+	struct recipients_place place;
+	enum recipients_result result;
+
+	recipients_begin(&search, &c->recipients, &r, true);
+	do
+		result = recipients_next(&search, &place);
+	while (result == RECIPIENTS_FOUND && !place.may_create &&
+		!is_there(c, place.path));
+	return result != RECIPIENTS_UNKNOWN && result != RECIPIENTS_NAME;
+}
+
+static void check_role(const struct config *c, const char *domain)
+{
+	char text[CONFIG_FAULT_MAX];
+
+	if (has_mailbox(c, SPAN("postmaster"), span_of(domain)))
+		return;
+	snprintf(text, sizeof(text),
+		"warning: postmaster%s%s has no mailbox, and mail for it should be "
+		"accepted (RFC 5321 4.5.1): make it, or name another by postmaster =",
+		*domain ? "@" : "", domain);
+	c->report(c->ctx, text);
+}
+
+void check_postmaster(const struct config *c)
+{
+	check_role(c, "");
+	for (size_t i = 0; i < c->session.n_domains; i++) {
+		const char *domain = c->session.domains[i];
+		if (*domain != '*' && utf8_is_ascii(span_of(domain)))
+			check_role(c, domain);
+	}
 }

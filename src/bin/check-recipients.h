@@ -9,3 +9,6 @@
  * one that is open, as a connection has it. `api`: what Unicode's tables know; NULL: nobody can tell.
  */
 void check_recipients(struct config *c, const struct idn_api *api);
+
+/* Warns, without a fault, of each address of postmaster that has no mailbox. */
+void check_postmaster(const struct config *c);

@@ -304,6 +304,8 @@ int check(struct config *c)
 	check_tls(c);
 	check_sasl(c);
 	check_names(c);
+	if (c->maildir && c->n_faults == 0)
+		check_postmaster(c);
 	check_journal(c);
 	return c->n_faults ? EX_CONFIG : 0;
 }

@@ -269,6 +269,7 @@ const struct config_key config_keys[] = {
 	{ "maildir-create", "auto", parse_word, AT(maildir_create), create_words },
 	{ "recipients", "", parse_text, AT(recipients_file), NULL },
 	{ "catch-all", "", config_parse_catch_all, AT(recipients.catch_all), NULL },
+	{ "postmaster", "", config_parse_catch_all, AT(recipients.postmaster), NULL },
 	{ "subaddress-delimiter", "", config_parse_delimiter, AT(recipients.delimiter),
 		NULL },
 	{ "dsn-outbox", "", parse_text, AT(dsn_outbox), NULL },

@@ -21,6 +21,7 @@ struct expansion {
 enum search_step {
 	STEP_NAMED,
 	STEP_BASE,
+	STEP_POSTMASTER,
 	STEP_CATCH_ALL,
 	STEP_OVER,
 };
@@ -233,11 +234,10 @@ bool recipients_is_address(const char *catch_all)
 	return strchr(catch_all, '@') && !strchr(catch_all, '/');
 }
 
-/* A name that cannot be is nobody's. */
-static enum recipients_result catch_all(
-	struct recipients_search *s, struct recipients_place *ret)
+/* `text`: a template or an address. A name that cannot be is nobody's. */
+static enum recipients_result instead(
+	struct recipients_search *s, const char *text, struct recipients_place *ret)
 {
-	const char *text = s->rs->catch_all;
 	struct expansion e = { s->whole, s->domain };
 
 	if (!text)
@@ -267,6 +267,22 @@ static struct span without_subaddress(struct span local, char delimiter)
 
 	return at && at > local.p ? (struct span){ local.p, (size_t)(at - local.p) }
 				  : local;
+}
+
+bool recipients_is_role(struct span local)
+{
+	return span_ieq(local, SPAN("postmaster")) || span_ieq(local, SPAN("abuse"));
+}
+
+/* Where there is no such place, the catch-all is next. */
+static enum recipients_result postmaster(
+	struct recipients_search *s, struct recipients_place *ret)
+{
+	enum recipients_result r = RECIPIENTS_UNKNOWN;
+
+	if (recipients_is_role(s->base))
+		r = instead(s, s->rs->postmaster, ret);
+	return r == RECIPIENTS_UNKNOWN ? recipients_next(s, ret) : r;
 }
 
 void recipients_begin(struct recipients_search *s, const struct recipients *rs,
@@ -301,15 +317,17 @@ enum recipients_result recipients_next(
 			ret->may_create &= !has_base;
 			return r;
 		}
-		s->next = STEP_CATCH_ALL;
+		s->next = STEP_POSTMASTER;
 		r = look_up(s, &whole, s->base, ret);
 		if (r != RECIPIENTS_UNKNOWN)
 			return r;
 		return recipients_next(s, ret);
 	case STEP_BASE:
 		return has_base ? named(s, s->base, ret) : recipients_next(s, ret);
+	case STEP_POSTMASTER:
+		return postmaster(s, ret);
 	case STEP_CATCH_ALL:
-		return catch_all(s, ret);
+		return instead(s, s->rs->catch_all, ret);
 	default:
 		return RECIPIENTS_UNKNOWN;
 	}

@@ -32,6 +32,7 @@ struct recipients {
 	struct table *table; /* who has a mailbox; NULL: whose Maildir exists */
 	const char
 		*catch_all; /* for all others: a template, or an address; NULL: nothing */
+	const char *postmaster; /* likewise, for postmaster and abuse without a mailbox */
 	char delimiter; /* before a subaddress; NUL: there are none */
 };
 
@@ -78,6 +79,9 @@ enum recipients_result recipients_next(
 /* "has no NAME (mail-root-marker): is its file system not mounted?", or the words of another errno. */
 void recipients_put_marker_fault(
 	char words[static RECIPIENTS_WORDS_MAX], const char *marker, int error);
+
+/* True of a local part for which there must be a mailbox (RFC 5321 4.5.1, RFC 2142 4). */
+bool recipients_is_role(struct span local);
 
 /* True for a catch-all that is an address. */
 bool recipients_is_address(const char *catch_all);

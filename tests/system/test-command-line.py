@@ -131,7 +131,8 @@ def test_check_looks_at_the_outbox(path, fault):
 def test_check_takes_an_outbox_that_can_be_made():
     place = harness.scratch()
     (place / "mail/box").mkdir(parents=True)
-    harness.equal(check(f"maildir = {place}/mail/%u\ndsn-outbox = {place}/outbox\n"), (0, ""))
+    harness.equal(check(f"maildir = {place}/mail/%u\npostmaster = box\n"
+                        f"dsn-outbox = {place}/outbox\n"), (0, ""))
     assert not (place / "outbox").exists(), "nothing is changed"
 
 

@@ -231,12 +231,12 @@ def test_a_check_that_is_reset_behind_its_header_does_no_harm(how):
 
 
 def hear_of_checks(here, n):
-    """The listener's status once it has counted so many; it is told once a second at most."""
+    """The listener's status once it has counted so many, and nothing else has ended; once a second at most."""
 
     def told():
-        found = re.search(r"STATUS=Ready; \d+ connections, (\d+) so far, (\d+) checks of proxies",
+        found = re.search(r"STATUS=Ready; (\d+) connections, (\d+) so far, (\d+) checks of proxies",
                           here.heard.recv(1000).decode())
-        return found and int(found[2]) >= n and int(found[1]) < n
+        return found and int(found[3]) >= n and int(found[2]) <= int(found[1])
 
     harness.eventually(told, f"{n} checks are told")
 

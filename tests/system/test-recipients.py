@@ -97,6 +97,54 @@ def test_a_message_goes_where_the_table_says(name):
     harness.equal(place.boxes(), {"boxes/info": 1, "com/any.body": 1, "admin": 1})
 
 
+# Real sender 24, RFC 5321 4.5.1: there is a mailbox for postmaster, or --check says so
+
+
+def warnings(place):
+    done = harness.run(*place.command(), "--check")
+    harness.equal(done.returncode, 0, done.stdout)
+    return re.findall(r"warning: (postmaster\S*) has no mailbox", done.stdout)
+
+
+def test_check_warns_of_a_postmaster_without_a_mailbox():
+    place = Site(maildir="%d/%u", domains=f"{DOMAIN} example.com *.example.net", maildir_create=None)
+    harness.equal(warnings(place), ["postmaster", f"postmaster@{DOMAIN}", "postmaster@example.com"])
+    (place.root / DOMAIN / "postmaster" / "new").mkdir(parents=True)
+    harness.equal(warnings(place), ["postmaster", "postmaster@example.com"])
+    place.set(postmaster=f"postmaster@{DOMAIN}")
+    harness.equal(warnings(place), [])
+    place.set(postmaster=f"nobody@{DOMAIN}", maildir_create="no")
+    harness.equal(warnings(place), ["postmaster", "postmaster@example.com"])
+    place.set(postmaster="admin", maildir_create=None)  # one mailbox, which is made when mail comes
+    harness.equal(warnings(place), [])
+    client = place.connect()
+    client.ehlo()
+    harness.equal(client.message(harness.sample(), recipients=("postmaster", "Abuse@example.com")).code, 250)
+    client.quit()
+    harness.equal(len(place.new(place.root / "admin")), 1)
+
+
+@harness.table(one={"maildir": "box"}, all={"maildir": "%u", "maildir_create": "yes"},
+               rest={"maildir": "%u", "maildir_create": None, "catch_all": "rest"})
+def test_check_is_silent_where_postmaster_has_a_mailbox(settings):
+    harness.equal(warnings(Site(**settings)), [])
+
+
+@KINDS
+def test_check_looks_for_postmaster_in_the_table(name):
+    place = Place(name).site  # LINES has one for all domains
+    harness.equal(warnings(place), [])
+    place = Place(name, lines="info@example.org\n", domains=DOMAIN).site
+    harness.equal(warnings(place), ["postmaster", f"postmaster@{DOMAIN}"])
+
+
+def test_a_postmaster_that_leads_out_of_mail_root_is_a_fault():
+    for wrong in ("../admin", "/etc", "@example.org"):
+        done = harness.run(*Site(postmaster=wrong).command(), "--check")
+        harness.equal(done.returncode, 78, wrong)
+        harness.contains(done.stdout, ": postmaster: ")
+
+
 @KINDS
 def test_swaks(name):
     harness.need("swaks")

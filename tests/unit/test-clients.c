@@ -91,8 +91,9 @@ static void test_a_byte_order_mark_is_skipped(void)
 	struct clients c;
 	struct heard h;
 
-	CHECK(read_text(&c, &h, SPAN("\xef\xbb\xbf"
-				     "192.0.2.0/24 deny x\n192.0.3.0/24 proxy\n")) == 0);
+	CHECK(read_text(&c, &h,
+		      SPAN("\xef\xbb\xbf"
+			   "192.0.2.0/24 deny x\n192.0.3.0/24 proxy\n")) == 0);
 	CHECK_SPAN(span_of(h.text), "");
 	CHECK(line_of(&c, "192.0.2.1") == 1);
 	CHECK(line_of(&c, "192.0.3.1") == 2);

@@ -495,6 +495,19 @@ static const struct failed_row ended_rows[] = {
 		"client refused this host's certificate (alert bad_certificate), which "
 		"is not "
 		"valid before 2026-01-02 (tls-certificate, or this host's clock)" },
+	/* Real sender 21, RFC 5280 6.1 */
+	{ { ALERTED(45), CERTIFICATE(.issuer_expired = true, .misnamed = true,
+				 .issuer_last = "2026-01-31") },
+		false,
+		"client refused this host's certificate (alert certificate_expired), "
+		"which is sent with its issuer's, and that expired on 2026-01-31 "
+		"(tls-certificate)" },
+	{ { ALERTED(42),
+		  CERTIFICATE(.issuer_early = true, .issuer_first = "2026-12-01") },
+		false,
+		"client refused this host's certificate (alert bad_certificate), which "
+		"is sent with its issuer's, and that is not valid before 2026-12-01 "
+		"(tls-certificate, or this host's clock)" },
 	{ { ALERTED(42), CERTIFICATE(.misnamed = true, .self_signed = true) }, false,
 		"client refused this host's certificate (alert bad_certificate), which "
 		"does not "

@@ -105,7 +105,7 @@ static const char table_path[] = "test-recipients.tmp";
 /* Some lines, and what else is set. */
 struct setting {
 	const char *lines; /* NULL: no table */
-	const char *template, *catch_all;
+	const char *template, *catch_all, *postmaster;
 	char delimiter;
 	enum create_choice create;
 	bool logged_in;
@@ -129,6 +129,7 @@ static const char *route(const struct setting *set, const char *address)
 		.template = set->template ? set->template : "%d/%u",
 		.hostname = "mail.example.org",
 		.catch_all = set->catch_all,
+		.postmaster = set->postmaster,
 		.delimiter = set->delimiter,
 		.create = set->create,
 	};
@@ -220,6 +221,50 @@ static void test_the_most_specific_line_counts(void)
 	};
 
 	check_routes(&set, cases, TEST_COUNT(cases));
+}
+
+/* Real sender 24, RFC 5321 4.5.1 */
+static void test_postmaster_has_a_mailbox(void)
+{
+	struct setting set = {
+		.postmaster = "admin",
+		.catch_all = "rest",
+		.delimiter = '+',
+		.create = CREATE_NO,
+	};
+	static const struct routed without_table[] = {
+		{ "postmaster", "mail.example.org/postmaster admin rest !unknown" },
+		{ "PostMaster@Example.org",
+			"example.org/postmaster admin rest !unknown" },
+		{ "\"postmaster\"@example.org",
+			"example.org/postmaster admin rest !unknown" },
+		{ "abuse@example.org", "example.org/abuse admin rest !unknown" },
+		{ "postmaster+x@example.org",
+			"example.org/postmaster+x example.org/postmaster admin rest "
+			"!unknown" },
+		{ "postmasters@example.org", "example.org/postmasters rest !unknown" },
+		{ "joe@example.org", "example.org/joe rest !unknown" },
+	};
+	static const struct routed with_table[] = {
+		{ "postmaster", "admin rest !unknown" },
+		{ "postmaster@example.org", "box admin rest !unknown" },
+		{ "postmaster@example.net", "!unknown" },
+		{ "abuse@example.com", "all/abuse admin rest !unknown" },
+		{ "abuse@example.org", "admin rest !unknown" },
+		{ "joe@example.org", "rest !unknown" },
+	};
+
+	check_routes(&set, without_table, TEST_COUNT(without_table));
+	set.lines = "postmaster@example.org box\n"
+		    "postmaster@example.net deny\n"
+		    "@example.com all/%u\n"
+		    "boss@example.org boss\n";
+	check_routes(&set, with_table, TEST_COUNT(with_table));
+	set.postmaster = "boss@example.org";
+	CHECK_SPAN(span_of(route(&set, "abuse@example.org")), "boss rest !unknown");
+	set.catch_all = NULL;
+	set.postmaster = "nobody@example.org";
+	CHECK_SPAN(span_of(route(&set, "abuse@example.org")), "!unknown");
 }
 
 /* None that the engine lets in is so long. It must not be found by what fits of it. */
@@ -449,6 +494,7 @@ int main(void)
 		TEST(test_a_path_that_does_not_fit_names_no_mailbox),
 		TEST(test_a_name_is_as_long_as_its_octets),
 		TEST(test_the_most_specific_line_counts),
+		TEST(test_postmaster_has_a_mailbox),
 		TEST(test_a_name_that_is_too_long_is_not_cut),
 		TEST(test_a_line_says_who_may_send_and_who_has_no_mailbox),
 		TEST(test_a_subaddress_is_looked_up_whole_first),

@@ -287,7 +287,7 @@ static void test_a_client_may_be_refused_in_place_of_the_greeting(void)
 			.argument = "",
 			.said = "",
 			.told = "session end=\"proxy-check\" peer=\"192.0.2.1\" "
-				"port=\"50000\" messages=\"0\" refused=\"0\" "
+				"port=\"50000\" messages=\"0\" "
 				"duration_ms=\"3\"\n" },
 		{ .why = END_SHUTDOWN,
 			.argument = "",

@@ -127,10 +127,8 @@ static void test_a_byte_order_mark_is_skipped(void)
 		put_file(text_path, span_of(table[i].text));
 		t = open_table(text_path);
 		unlink(text_path);
-		CHECK_SPAN(span_of(look(t, SPAN("a@example.org"))),
-			table[i].first);
-		CHECK_SPAN(span_of(look(t, SPAN("b@example.org"))),
-			table[i].second);
+		CHECK_SPAN(span_of(look(t, SPAN("a@example.org"))), table[i].first);
+		CHECK_SPAN(span_of(look(t, SPAN("b@example.org"))), table[i].second);
 		table_close(t);
 	}
 }

@@ -152,11 +152,11 @@ static void test_names_that_cannot_be_one_are_not_shown(void)
 		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a\0c"), true, "", "a\\x00c" },
 		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a c"), true, "", "a c" },
 		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a\"c"), true, "", "a\\x22c" },
-		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a\\c"), true, "", "a\\x5cc" },
+		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a\\c"), true, "", "a\\x5Cc" },
 		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a\xff"
 			    "c"),
-			true, "", "a\\xffc" },
-		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a\nc"), true, "", "a\\x0ac" },
+			true, "", "a\\xFFc" },
+		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a\nc"), true, "", "a\\x0Ac" },
 		{ WITH_NAME("\0\x9\0\0\0\x5\0\3\0\0\0"), true, "", "" },
 		/* Real sender 22, RFC 6066 3: plain, but not what GnuTLS takes */
 		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3::1"), true, "::1", "::1" },

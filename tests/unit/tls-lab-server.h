@@ -123,7 +123,7 @@ static inline void serve(const struct plan *plan, int fd, struct outcome *o)
 	struct connection c = {
 		.fd = fd, .good_reads = plan->good_reads, .error = plan->error
 	};
-	const struct tls_io io = { &c, io_read, io_write };
+	const struct tls_io io = { .ctx = &c, .read = io_read, .write = io_write };
 	struct tls_credentials *credentials = NULL;
 	struct tls *tls = NULL;
 
