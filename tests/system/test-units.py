@@ -374,7 +374,7 @@ def test_a_port_in_use_is_named_with_its_process(name):
                f"[Socket]\nListenStream=\nListenStream=127.0.0.1:{port}\n")
     here.run("systemctl", "daemon-reload")
     here.run("systemd-run", "--collect", "--unit=other.service", "socat", f"TCP-LISTEN:{port},fork,reuseaddr", "EXEC:cat")
-    harness.at_end(here.run, "systemctl", "stop", "other.service", f"{name}.socket")
+    harness.at_end(here.call, "run", "systemctl", "stop", "other.service", f"{name}.socket")
     harness.eventually(lambda: f":{port}" in here.run("ss", "-ltn"), "another server listens")
     assert "failed" in here.run("systemctl", "start", f"{name}.socket", check=False)
     told = run(here, "postern-check", check=False)
