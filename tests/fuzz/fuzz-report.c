@@ -53,9 +53,9 @@ static void write_report(struct tx *tx, struct span message, bool utf8)
 }
 
 /* As MAIL and RCPT take it: the whole line, with a domain. */
-static bool take_path(struct span line, struct span keyword, bool utf8, struct path *ret)
+static bool take_path(struct span line, enum path_kind kind, bool utf8, struct path *ret)
 {
-	return path_take(&line, keyword, ret) == PATH_FINE && !line.n && !ret->null &&
+	return path_take(&line, kind, ret) == PATH_FINE && !line.n && !ret->null &&
 	       ret->domain.n && (utf8 || !ret->utf8);
 }
 
@@ -68,8 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct tx tx = { .id = "1796126400.M123456P42Q1" };
 	struct recipient *r;
 
-	if (!take_path(take_line(&input), SPAN("FROM:"), mail.smtputf8, &sender) ||
-		!take_path(take_line(&input), SPAN("TO:"), mail.smtputf8, &recipient))
+	if (!take_path(take_line(&input), PATH_REVERSE, mail.smtputf8, &sender) ||
+		!take_path(take_line(&input), PATH_FORWARD, mail.smtputf8, &recipient))
 		return 0;
 	mail.envid = take_line(&input);
 	rcpt.orcpt = take_line(&input);
