@@ -241,6 +241,9 @@ static bool gives_files_away(const struct config *c)
 
 	if (!stays_root(c))
 		return false;
+	/* a report is the outbox's owner's */
+	if (c->dsn_outbox && stat(c->dsn_outbox, &st) == 0 && st.st_uid != 0)
+		return true;
 	if (!maildir || strchr(maildir, '%') || c->recipients_file ||
 		c->recipients.catch_all)
 		return true;
