@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include "edge/logins.h"
 
 /* Octets: who asks for so many makes malloc() sort what is free. They come as a mapping, and go without a trace. */
 #define SORTED_BY (64 * 1024 * 1024)
@@ -168,12 +169,13 @@ int kinds_prepare(struct kinds *k, const struct acceptor_task *task)
 
 bool kinds_are_unusable(const struct kinds *k)
 {
-	const struct connection *c;
-
 	for (size_t i = 0; i < KINDS; i++) {
-		c = k->list[i];
-		if (c &&
-			(c->unusable || (c->config.dsn_outbox && !c->config.session.dsn)))
+		const struct connection *c = k->list[i];
+
+		if (!c)
+			continue;
+		if (c->unusable || (c->config.dsn_outbox && !c->config.session.dsn) ||
+			(c->logins && logins_lack_table(c->logins)))
 			return true;
 	}
 	return false;

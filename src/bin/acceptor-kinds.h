@@ -19,5 +19,5 @@ struct kinds {
  */
 int kinds_prepare(struct kinds *k, const struct acceptor_task *task);
 
-/* True when connections of some kind are not served. */
+/* True when connections of some kind are not served, or lack a table or the place for reports. */
 bool kinds_are_unusable(const struct kinds *k);

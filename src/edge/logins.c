@@ -147,6 +147,11 @@ void logins_missing(struct logins *l)
 	l->fault[0] = ' ';
 }
 
+bool logins_lack_table(const struct logins *l)
+{
+	return l->users.fault[0] || l->certificates.fault[0] || l->senders.fault[0];
+}
+
 bool logins_tried(const struct logins *l)
 {
 	return l->sasl || l->fault[0];

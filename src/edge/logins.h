@@ -49,6 +49,9 @@ void logins_load(struct logins *l);
 /* The module is known to be missing, and that has been reported: no attempt is made. */
 void logins_missing(struct logins *l);
 
+/* True when a table could not be opened: what needs it is refused for now. */
+bool logins_lack_table(const struct logins *l);
+
 /* True once that is done, whatever came of it. */
 bool logins_tried(const struct logins *l);
 

@@ -433,8 +433,8 @@ class ListenerAttempt(Attempt):
 
     def go_on(self, talks, injection):
         """The next session; where the listener has ended, as the service manager starts it again."""
-        # what fails for ever in the listener itself fails in the next session, too
-        stays = injection and injection.lasting and injection.process == 0
+        # what fails for ever in a process that stays fails in the next session, too
+        stays = injection and not injection.killed and injection.lasting and injection.process <= 1
         for _ in range(200):
             if self.process.poll() is not None:
                 self.ended(injection)
