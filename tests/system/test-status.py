@@ -282,7 +282,7 @@ def test_a_file_can_be_named():
 
 
 def test_openmetrics_are_clean():
-    tool = harness.packages() / "prometheus" / "usr/bin/promtool"
+    tool = harness.packages() / "promtool" / "usr/bin/promtool"
     place = some_log()
     with open(place.file, "a", encoding="ascii") as log:
         record = json.loads(place.told(9)[-1])
