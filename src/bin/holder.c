@@ -166,12 +166,14 @@ static void find_unit(const char *pid, struct holder *ret)
 static void find_name(const char *pid, struct holder *ret)
 {
 	char path[64];
-	CLEANUP(close_file) FILE *file = NULL;
+	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
 	file = fopen(path, "re");
 	if (!file || !fgets(ret->name, sizeof(ret->name), file))
 		snprintf(ret->name, sizeof(ret->name), "unknown");
+	if (file)
+		fclose(file);
 	ret->name[strcspn(ret->name, "\n")] = '\0';
 }
 

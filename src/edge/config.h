@@ -45,6 +45,7 @@ struct config {
 	bool trace_content; /* whole messages, too */
 	const char *user; /* NULL: stay who we are */
 	bool sandbox;
+	bool unread; /* the file of settings could not be read */
 	struct networks proxies; /* that must send a PROXY header */
 	const char *clients_file; /* NULL: no rules */
 	struct clients clients; /* read by bin/admit, not with the settings */
@@ -57,7 +58,6 @@ struct config {
 	char *root_owned, *maildir_owned;
 	const char *own_domain[1]; /* where `domains` is not set */
 	const char *credentials; /* $CREDENTIALS_DIRECTORY, or NULL */
-	bool unread; /* the file of settings could not be read */
 	size_t n_faults;
 	void (*report)(void *ctx, const char *fault); /* "file:line: what is wrong" */
 	void *ctx;

@@ -104,6 +104,7 @@ void module_put_fault(
 	char path[2 * MODULE_PATH_MAX];
 	struct buf b = BUF(path);
 	struct stat st;
+	bool is_there;
 
 	buf_put_str(to, error);
 	buf_put_str(&b, directory);
@@ -111,18 +112,17 @@ void module_put_fault(
 	buf_put_str(&b, file);
 	if (!buf_terminate(&b))
 		return;
-	if (stat(path, &st) < 0) {
-		buf_put(to, SPAN("; install postern again: meson install -C build"));
-	} else if (strncmp(error, path, b.n) != 0) {
+	is_there = stat(path, &st) == 0;
+	if (is_there && strncmp(error, path, b.n) != 0) {
 		buf_put(to, SPAN("; install what is missing: ldd "));
 		buf_put_str(to, path);
-	} else if (strstr(error, "failed to map")) {
+	} else if (is_there && strstr(error, "failed to map")) {
 		buf_put(to, SPAN("; a mount with noexec or a unit with NoExecPaths= "
 				 "forbids to execute it, see findmnt -T "));
 		buf_put_str(to, path);
 		buf_put(to, SPAN(", or add to the unit ExecPaths="));
 		buf_put_str(to, directory);
-	} else if (strstr(error, strerror(EACCES))) {
+	} else if (is_there && strstr(error, strerror(EACCES))) {
 		buf_put(to, SPAN("; chmod 755 "));
 		buf_put_str(to, path);
 	} else {
