@@ -235,15 +235,12 @@ static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
 }
 
 /*
- * Root may change the owner of any file that is open and, below ABI 3 of Landlock, empty any that it may read. So
- * it has a call for either only where no file of the system can be read.
+ * Root may change the owner of any file that is open, so it has the call for it only where no file of the system can
+ * be read.
  */
-static struct seccomp_needs needs_of(const struct sandbox_dirs *dirs, int abi)
+static struct seccomp_needs needs_of(const struct sandbox_dirs *dirs)
 {
-	return (struct seccomp_needs){
-		.fchown = dirs->owners && dirs->loaded,
-		.openat2 = geteuid() != 0 || dirs->loaded || abi >= LANDLOCK_ABI_TRUNCATE,
-	};
+	return (struct seccomp_needs){ .fchown = dirs->owners && dirs->loaded };
 }
 
 static int enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report,
@@ -254,7 +251,7 @@ static int enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
 
 	if (r < 0)
 		return r;
-	needs = needs_of(dirs, ret_report->landlock);
+	needs = needs_of(dirs);
 	r = filter(&needs);
 	return r == 0 && dirs->loaded ? seccomp_tighten() : r;
 }

@@ -56,7 +56,6 @@ static const uint16_t allowed[] = {
 
 /* Beside these, what struct seccomp_needs says. */
 static const uint16_t allowed_chown[] = { SYS_fchown };
-static const uint16_t allowed_openat2[] = { SYS_openat2 };
 
 static const uint16_t deadly[] = {
 	/* another program, another process */
@@ -207,12 +206,9 @@ static int enforce_for(const struct seccomp_needs *needs, const struct bpf_table
 	struct bpf_table chown = { .allowed = allowed_chown,
 		.n_allowed = needs->fchown ? COUNT(allowed_chown) : 0,
 		.base = &stage_a };
-	struct bpf_table openat2 = { .allowed = allowed_openat2,
-		.n_allowed = needs->openat2 ? COUNT(allowed_openat2) : 0,
-		.base = &chown };
 	struct bpf_table t = *last;
 
-	t.base = &openat2;
+	t.base = &chown;
 	return enforce(&t);
 }
 

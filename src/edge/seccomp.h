@@ -9,7 +9,6 @@
 /* Calls that are allowed only where they are needed and can do no harm. */
 struct seccomp_needs {
 	bool fchown; /* of any file that is open */
-	bool openat2; /* with flags that no filter sees: O_TRUNC */
 };
 
 /* Stage A: what a connection needs. Memory is executable only where a file is mapped. */

@@ -473,6 +473,7 @@ CHAINS = {"expired": "the certificate of the issuer CN=Issuer expired on 2020-01
 
 @harness.table_of({f"{days} {mode}": (days, mode) for days in CHAINS for mode in WITH_TLS})
 def test_an_issuer_that_is_not_valid_is_named(days, mode):
+    """Real sender 21, RFC 5280 6.1: in each TLS mode, by --check and in the record."""
     place = Site(tls=mode)
     chain(place, issuer=days)
     done = harness.run(*place.command(), "--check")
@@ -483,6 +484,7 @@ def test_an_issuer_that_is_not_valid_is_named(days, mode):
 
 
 def test_of_a_chain_every_fault_is_named():
+    """Real sender 21."""
     place = Site(tls="on")
     chain(place, leaf="expired", issuer="expired")
     done = harness.run(*place.command(), "--check")
@@ -526,11 +528,12 @@ def test_the_panel_shows_the_day_on_which_the_chain_ends():
     harness.contains(text, CHAINS["expired"])
 
 
-# Real sender 22, RFC 6066 3: names that GnuTLS takes from no client
+# Names that GnuTLS takes from no client
 
 
 @harness.table_of({name: name for name in ("mail_srv.example", "::1", "printer 1", "192.0.2.1:25")})
 def test_a_server_name_that_gnutls_refuses_is_named(name):
+    """Real sender 22, RFC 6066 3: the explanation has the name."""
     harness.need("openssl")
     place = Site(tls="on", pair=harness.pair())
     done = harness.run("openssl", "s_client", "-starttls", "smtp", "-servername", name, "-connect",
@@ -543,6 +546,7 @@ def test_a_server_name_that_gnutls_refuses_is_named(name):
 @harness.table_of({"taken": ("mail-srv.example", 0), "underscore": ("mail_srv.example", 78),
                    "literal": ("[192.0.2.1]", 0)})
 def test_a_hostname_that_gnutls_refuses_is_told(name, code):
+    """Real sender 22: --check says that no client may ask for the name."""
     place = Site(tls="on", hostname=name, pair=harness.pair("ecdsa", name.strip("[]")))
     done = harness.run(*place.command(), "--check")
     told = f"hostname {name}: clients that send this name in TLS (SNI) are refused" in done.stdout
@@ -751,7 +755,7 @@ def test_a_session_is_resumed_from_one_process_to_another(version):
 
 @harness.table_of(VERSIONS)
 def test_a_ticket_of_one_service_is_of_no_use_at_another(version):
-    """Faults of 2026, RFC 9525 7.1: tickets taken from STARTTLS to implicit TLS, and back."""
+    """Fault of 2026: session tickets taken from one service to another, RFC 9525 7.1: STARTTLS and implicit TLS."""
     place = Site(tls="on", pair=harness.pair())
     place.set(tls_tickets=ticket_key(place.dir))
     context = client_context(version, version)
@@ -769,7 +773,7 @@ def test_a_ticket_of_one_service_is_of_no_use_at_another(version):
 
 @harness.table_of(VERSIONS)
 def test_a_ticket_of_one_name_is_of_no_use_at_another(version):
-    """Faults of 2026, RFC 8446 4.6.1: with one certificate for both names, and with one for each."""
+    """Fault of 2026: session tickets taken from one service to another, RFC 8446 4.6.1: with one certificate or two."""
     names = ("mail.example.org", "mx.example.org")
     for pairs in ([harness.pair("ecdsa", *names)], [harness.pair("ecdsa", name) for name in names]):
         place = Site(tls="on", pairs=pairs)
@@ -791,7 +795,7 @@ def test_a_ticket_of_one_name_is_of_no_use_at_another(version):
 
 @harness.table_of(VERSIONS)
 def test_without_a_name_the_ticket_is_of_the_hostname(version):
-    """Faults of 2026: two hosts that share a ticket key, and clients that send no name."""
+    """Fault of 2026: session tickets taken from one service to another: two hosts, clients that send no name."""
     place = Site(tls="on", pair=harness.pair())
     place.set(tls_tickets=ticket_key(place.dir))
     context = client_context(version, version)

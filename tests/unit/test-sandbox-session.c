@@ -1,6 +1,5 @@
 /* From inside a process with the same sandbox: all that a session needs works, in stage A and in stage B. */
 #include <dlfcn.h>
-#include <linux/openat2.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -86,18 +85,13 @@ static int copy(const struct yard *y)
 
 static int make_a_maildir(const struct yard *y)
 {
-	struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
 	int mail = openat(y->dir, "mail", O_PATH | O_CLOEXEC);
-	long dir;
+	int dir;
 
 	if (mkdirat(mail, "c", 0700) < 0 || mkdirat(mail, "c/new", 0700) < 0)
 		return errno;
-	dir = syscall(SYS_openat2, mail, "c", &how, sizeof(how));
-	if (dir < 0 &&
-		errno == ENOSYS) /* as root, below ABI 3: and so does the program */
-		dir = openat(mail, "c", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0 || fsync((int)dir) < 0 || unlinkat((int)dir, "new", AT_REMOVEDIR) < 0)
+	dir = openat(mail, "c", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || fsync(dir) < 0 || unlinkat(dir, "new", AT_REMOVEDIR) < 0)
 		return errno;
 	return errno_of(unlinkat(mail, "c", AT_REMOVEDIR));
 }
