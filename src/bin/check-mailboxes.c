@@ -51,7 +51,7 @@ static void tell_box(struct look *l, const struct mailbox *box)
 
 	mailbox_put_fault(box, l->c->mail_root, &b);
 	if (buf_terminate(&b))
-		tell(l, fault);
+		tell(l, b.p);
 }
 
 static int may_write(int dir)

@@ -87,6 +87,12 @@ static void enter(struct walk *w, int dir)
 	w->dir = dir;
 }
 
+static void copy_path(
+	char to[static MAILBOX_PATH_MAX], const char from[static MAILBOX_PATH_MAX])
+{
+	memcpy(to, from, strlen(from) + 1);
+}
+
 /* Puts the name behind the path; "." is none. False where there is no room for it. */
 static bool append(char path[static MAILBOX_PATH_MAX], const char *name)
 {
@@ -121,7 +127,7 @@ static int put_before(struct walk *w, const char *text)
 	buf_put_str(&b, w->todo);
 	if (!buf_terminate(&b))
 		return -ENAMETOOLONG;
-	memcpy(w->todo, whole, b.n + 1);
+	memcpy(w->todo, b.p, b.n + 1);
 	return 0;
 }
 
@@ -142,10 +148,10 @@ static int climb(struct walk *w)
 	char *slash;
 
 	if (!w->done[0]) {
-		strcpy(w->done, w->link);
+		copy_path(w->done, w->link);
 		return fail(w, -ELOOP, "is a symbolic link that leads out of mail-root");
 	}
-	strcpy(above, w->done);
+	copy_path(above, w->done);
 	slash = strrchr(above, '/');
 	above[slash ? slash - above : 0] = '\0';
 	return restart(w, above);
@@ -195,7 +201,7 @@ static int follow(struct walk *w, const char *name)
 	if (n < 0 || (size_t)n == sizeof(target))
 		return n < 0 ? -errno : -ENAMETOOLONG;
 	target[n] = '\0';
-	strcpy(w->link, w->done);
+	copy_path(w->link, w->done);
 	if (!append(w->link, name))
 		return -ENAMETOOLONG;
 	if (*target == '/')
