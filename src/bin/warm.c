@@ -169,9 +169,15 @@ int warm_up(struct warm *w)
 	return 0;
 }
 
+/* What the settings may need is then not known: nothing that they name was loaded. */
+static bool is_unread(const struct config *c)
+{
+	return c->unread || (c->clients_file && !c->clients.text);
+}
+
 bool warm_has_failed(const struct warm *w)
 {
-	return w->fault[0] || w->sasl_failed;
+	return w->fault[0] || w->sasl_failed || is_unread(w->config);
 }
 
 int warm_up_again(struct warm *w)
