@@ -232,24 +232,37 @@ static bool stays_root(const struct config *c)
 	return !c->user || (account_find(c->user, &a) == 0 && a.uid == 0);
 }
 
-/* Root delivers to Maildirs that are not all its own. One that is missing would be made, and be root's. */
-static bool gives_files_away(const struct config *c)
+static bool is_anothers(const char *root, const char *name, const char *part)
 {
-	const char *maildir = c->recipients.template;
 	OWNED char *path = NULL;
 	struct stat st;
 
-	if (!stays_root(c))
-		return false;
-	/* a report is the outbox's owner's */
-	if (c->dsn_outbox && stat(c->dsn_outbox, &st) == 0 && st.st_uid != 0)
-		return true;
-	if (!maildir || strchr(maildir, '%') || c->recipients_file ||
-		c->recipients.catch_all)
-		return true;
-	if (asprintf(&path, "%s/%s/new", c->mail_root, maildir) < 0)
+	if (asprintf(&path, "%s/%s/%s", root, name, part) < 0)
 		return true;
 	return stat(path, &st) == 0 && st.st_uid != 0;
+}
+
+/*
+ * Root delivers to Maildirs that are not all its own. A listener lives longer than their owners stay the same, and has
+ * loaded everything anyway.
+ */
+static bool gives_files_away(const struct connection *c)
+{
+	const struct config *config = &c->config;
+	const char *maildir = config->recipients.template;
+
+	if (!stays_root(config))
+		return false;
+	if (c->warm)
+		return true;
+	/* a report is the outbox's owner's */
+	if (config->dsn_outbox && is_anothers(config->dsn_outbox, "", ""))
+		return true;
+	if (!maildir || strchr(maildir, '%') || config->recipients_file ||
+		config->recipients.catch_all)
+		return true;
+	return is_anothers(config->mail_root, maildir, "new") ||
+	       is_anothers(config->mail_root, maildir, "");
 }
 
 /* The record of the session has the first fault of the credentials. */
@@ -285,7 +298,7 @@ void connection_prepare(struct connection *c)
 	c->unusable = !connection_settings(c, put_log, &c->log);
 	log_choose(&c->log, &c->config);
 	find_modules(c);
-	c->dirs.owners = gives_files_away(&c->config);
+	c->dirs.owners = gives_files_away(c);
 	if (c->dirs.owners && c->config.sandbox && !c->warm && !c->unusable)
 		load_first(c);
 	c->logins = logins_new(

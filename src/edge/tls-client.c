@@ -22,7 +22,7 @@ int tls_client_authorities(const struct tls_settings *settings,
 	int r = tls_file_read(settings, path, &file);
 
 	if (r < 0)
-		return tls_fault_file(ret_fault, "tls-client-ca", path, r);
+		return tls_fault_file(ret_fault, "tls-client-ca", path, r, &file);
 	if (gnutls_x509_trust_list_init(&list, 0) < 0)
 		return -ENOMEM;
 	r = gnutls_x509_trust_list_add_trust_mem(list,

@@ -74,7 +74,7 @@ static int load_tickets(const struct tls_settings *settings, struct tls_credenti
 	int r = tls_file_read(settings, path, &file);
 
 	if (r < 0)
-		return tls_fault_file(fault, "tls-tickets", path, r);
+		return tls_fault_file(fault, "tls-tickets", path, r, &file);
 	if (file.n != TLS_TICKET_KEY)
 		return tls_fault_set(fault,
 			"tls-tickets %s: has %zu octets, not %d; make it of /dev/urandom",

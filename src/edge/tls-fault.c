@@ -5,10 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include "base/cleanup.h"
 #include "edge/credential.h"
 #include "edge/file.h"
-#include "edge/tls-file.h"
 
 int tls_fault_set(struct tls_fault *fault, const char *format, ...)
 {
@@ -20,23 +18,23 @@ int tls_fault_set(struct tls_fault *fault, const char *format, ...)
 	return -EINVAL;
 }
 
-/* The placeholder is read again, for the file that it names. */
-static int say_credential(struct tls_fault *fault, const char *setting, const char *path)
+/* A placeholder says which file it stands for. */
+static int say_credential(struct tls_fault *fault, const char *setting, const char *path,
+	const struct tls_file *file)
 {
-	OWNED char *content = NULL;
-	ssize_t n = file_read(path, TLS_FILE_MAX, &content);
 	const char *name = strrchr(path, '/');
 	char text[CREDENTIAL_FAULT_MAX];
 	struct buf b = BUF(text);
 
-	credential_put_fault(&b, path, (struct span){ content, n < 0 ? 0 : (size_t)n });
+	credential_put_fault(&b, path, (struct span){ (char *)file->data, file->n });
 	if (!buf_terminate(&b))
 		text[sizeof(text) - 1] = '\0';
 	return tls_fault_set(fault, "%s %s%s: %s", setting, name ? CREDENTIAL_PREFIX : "",
 		name ? name + 1 : path, text);
 }
 
-int tls_fault_file(struct tls_fault *fault, const char *setting, const char *path, int r)
+int tls_fault_file(struct tls_fault *fault, const char *setting, const char *path, int r,
+	const struct tls_file *file)
 {
 	char text[TLS_FAULT_TEXT];
 	struct buf b = BUF(text);
@@ -45,7 +43,7 @@ int tls_fault_file(struct tls_fault *fault, const char *setting, const char *pat
 	case -ENOMEM:
 		return r;
 	case TLS_FILE_NO_CREDENTIAL:
-		return say_credential(fault, setting, path);
+		return say_credential(fault, setting, path, file);
 	case -EINVAL:
 		return tls_fault_set(
 			fault, "%s %s: is not a regular file", setting, path);

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "edge/tls-file.h"
 #include "edge/tls.h"
 
 struct tls_fault {
@@ -18,10 +19,11 @@ int tls_fault_set(struct tls_fault *fault, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /*
- * Says why the file of a setting could not be read; `r` is tls_file_read()'s. -ENOMEM
- * stays that.
+ * Says why the file of a setting could not be read; `r` and the file are tls_file_read()'s.
+ * -ENOMEM stays that.
  */
-int tls_fault_file(struct tls_fault *fault, const char *setting, const char *path, int r);
+int tls_fault_file(struct tls_fault *fault, const char *setting, const char *path, int r,
+	const struct tls_file *file);
 
 static inline void tls_fault_report(
 	const struct tls_fault *fault, const struct tls_report *report)

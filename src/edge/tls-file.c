@@ -52,8 +52,11 @@ static int read_opened(int fd, struct tls_file *ret)
 	r = read_octets(fd, &file, (size_t)st.st_size);
 	if (r < 0)
 		return r;
-	if (credential_is_placeholder((struct span){ (char *)file.data, file.n }))
+	if (credential_is_placeholder((struct span){ (char *)file.data, file.n })) {
+		*ret = file;
+		file = (struct tls_file){ 0 };
 		return TLS_FILE_NO_CREDENTIAL;
+	}
 	file.mode = st.st_mode;
 	/*
 	 * What everyone may read needs no second look, and most certificates are such

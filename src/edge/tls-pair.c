@@ -28,7 +28,7 @@ static int read_chain(const struct tls_settings *settings, const char *path,
 	int r = tls_file_read(settings, path, &file);
 
 	if (r < 0)
-		return tls_fault_file(fault, "tls-certificate", path, r);
+		return tls_fault_file(fault, "tls-certificate", path, r, &file);
 	r = gnutls_x509_crt_list_import(pair->chain, &n,
 		&(gnutls_datum_t){ file.data, (unsigned int)file.n }, GNUTLS_X509_FMT_PEM,
 		0);
@@ -62,7 +62,7 @@ static int read_key(const struct tls_settings *settings, const char *path,
 	int r = tls_file_read(settings, path, &file);
 
 	if (r < 0)
-		return tls_fault_file(fault, "tls-key", path, r);
+		return tls_fault_file(fault, "tls-key", path, r, &file);
 	r = gnutls_x509_privkey_init(&pair->key);
 	if (r < 0)
 		return -ENOMEM;

@@ -181,7 +181,7 @@ def check_delivered_without_a_report(place, fault):
     place.only_message()
     record = place.message()
     harness.equal(record["outcome"], "delivered")
-    harness.equal(record.get("report_fault"), fault)
+    harness.equal(record.get("report_fault"), f"{place.outbox}/{fault}")
     assert "report" not in record, record
 
 
@@ -201,9 +201,9 @@ def parts_removed(place):
 
 @harness.table_of({
     f"{what.__name__} {way}": (what, fault, tls) for way, tls in (("in clear", False), ("in TLS", True))
-    for what, fault in ((removed, "No such file or directory"),
-                        (replaced_by_a_file, "No such file or directory"),
-                        (parts_removed, "Not a directory"))})
+    for what, fault in ((removed, "tmp: No such file or directory"),
+                        (replaced_by_a_file, "tmp: No such file or directory"),
+                        (parts_removed, "new: is not a directory"))})
 def test_an_outbox_that_is_lost_while_running_costs_no_mail(what, fault, tls):
     place = Place()
     client = place.connect()
@@ -237,7 +237,7 @@ def test_an_outbox_that_becomes_unwritable_costs_no_mail():
     (place.outbox / "new").chmod(0o500)
     harness.equal(ask(client).code, 250)
     client.quit()
-    check_delivered_without_a_report(place, "Permission denied")
+    check_delivered_without_a_report(place, "new: Permission denied")
 
 
 @harness.table(
@@ -279,7 +279,7 @@ def test_an_outbox_without_space_costs_no_mail():
     first, second, third = place.records("message")
     harness.equal([r["outcome"] for r in (first, second, third)], ["delivered"] * 3)
     assert "report" in first and "report" in third, (first, third)
-    harness.equal(second.get("report_fault"), "No space left on device")
+    harness.equal(second.get("report_fault"), f"{place.outbox}/new: No space left on device")
 
 
 def test_a_report_that_may_not_grow_costs_no_mail():
@@ -294,7 +294,7 @@ def test_a_report_that_may_not_grow_costs_no_mail():
     harness.equal(client.content(MESSAGE).code, 250)
     client.quit()
     harness.equal(place.new(place.outbox), [])
-    check_delivered_without_a_report(place, "File too large")
+    check_delivered_without_a_report(place, "new: File too large")
 
 
 # A real sender

@@ -132,7 +132,7 @@ def clients(place):
 
 
 def recipients(place):
-    path = place.file("recipients", f"{RECIPIENT} box\n")
+    path = place.file("recipients", f"{RECIPIENT} box\npostmaster box\n")
     place.set(recipients=path)
     return path
 

@@ -481,14 +481,16 @@ def test_rc4_where_the_version_would_do():
 
 @harness.table_of({"with a NUL": b"a\0b", "of high octets": b"\xff\xfe", "of control characters": b"a\n\"b"})
 def test_a_server_name_that_is_none(name):
-    """Nothing of it is shown, whether the library takes it or not."""
+    """Real sender 22: where the library takes it not, the explanation has it, escaped."""
     place = Site(tls="on", pair=harness.pair())
     sni = number(0) + vector(vector(b"\0" + vector(name)))
     raw(place, record(old_hello(0x0303, (0xc02b, 0xc02c), sni), 0x0301), reply=False)
     found = explained(place, "client ...")
     assert "sni" not in found, found
     if found.get("tls_alert") == "sent illegal_parameter":
-        harness.equal(found["explanation"], "client asks for a server name (SNI) that cannot be one")
+        shown = "".join(chr(c) if chr(c).isalnum() and c < 128 else f"\\x{c:02X}" for c in name)
+        harness.equal(found["explanation"], f"client asks for the server name (SNI) {shown}, which GnuTLS does not "
+                      "accept: it takes letters, digits, - and . alone")
 
 
 def test_hostile_names_of_protocols_stay_in_their_field():

@@ -9,6 +9,7 @@ import time
 
 import harness
 from harness import DOMAIN, SENDER, Closed, Site
+from listening import with_tls
 
 # The sandbox is narrower in TLS: what is rare must work there, too.
 WAYS = {"in clear": False, "in TLS": True}
@@ -464,20 +465,48 @@ def test_maildirs_of_two_owners_get_copies_of_their_own(tls):
         harness.equal((found[0].stat().st_nlink, found[0].stat().st_uid), (1, owner))
 
 
+def change_hands(place):
+    for path in (place.maildir, *place.maildir.iterdir()):
+        os.chown(path, 61001, 61001)
+
+
+def check_one_file(place):
+    path = place.only_message()
+    harness.check_stored(path, harness.sample())
+    harness.equal((path.stat().st_nlink, path.stat().st_uid), (1, 61001))
+
+
 def test_a_maildir_that_changes_hands_meanwhile_gets_its_one_file():
+    """A process that began when all was root's may give no file away: the client comes again."""
     harness.need_root("giving files to others")
     place = place_with_maildir()
     client = place.connect()
     client.ehlo()
     client.envelope()
-    for path in (place.maildir, *place.maildir.iterdir()):
-        os.chown(path, 61001, 61001)
+    change_hands(place)
+    client.say("DATA", 451)
+    client.quit()
+    harness.equal(place.new(), [])
+    client = place.connect()
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    check_one_file(place)
+
+
+def test_a_maildir_that_changes_hands_under_a_listener_gets_its_one_file():
+    harness.need_root("giving files to others")
+    here = with_tls()
+    make_maildir(here.maildir)
+    here.listen()
+    client = here.client()
+    client.ehlo()
+    client.envelope()
+    change_hands(here)
     client.say("DATA", 354)
     harness.equal(client.content(harness.sample()).code, 250)
     client.quit()
-    path = place.only_message()
-    harness.check_stored(path, harness.sample())
-    harness.equal((path.stat().st_nlink, path.stat().st_uid), (1, 61001))
+    check_one_file(here)
 
 
 @harness.table_of(WAYS)

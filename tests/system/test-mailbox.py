@@ -240,6 +240,7 @@ def test_a_part_that_cannot_be_made_is_a_fault():
     """Real sender 15: here because the mailbox is closed to the user of postern."""
     place = Place(user="nobody")
     make_maildir(place.alice, ("cur",))
+    os.chown(place.root, 65534, 65534)
     harness.equal(place.deliver(), [451])
     place.check_both(f"{place.alice}/tmp: Permission denied")
 

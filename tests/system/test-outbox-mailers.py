@@ -53,12 +53,15 @@ class Place:
     def said(self):
         return (self.site / "machine.log").read_text(errors="backslashreplace")
 
+    def check_end(self):
+        status = self.site / "status"
+        harness.eventually(lambda: status.exists() and status.read_text().endswith("\n"), "the end of postern-outbox")
+        harness.equal(status.read_text(), "exit 0\n", self.said())
+
     def check(self, address=ADDRESS, sent=None):
         """Exactly one message, to the address, from nobody, with the report's own content."""
         sent = report(address) if sent is None else sent
-        status = self.site / "status"
-        harness.eventually(status.exists, "the end of postern-outbox", 30)
-        harness.equal(status.read_text(), "exit 0\n", self.said())
+        self.check_end()
         found = harness.eventually(self.sink.everything, f"a message: {self.said()}", 30)
         harness.equal(len(found), 1, self.said())
         self.box.expect()
@@ -96,7 +99,7 @@ def test_postfix_that_is_down_still_takes_it():
     place = Place()
     place.put()
     start_postfix(place, "postfix start || exit; postfix stop")
-    harness.eventually((place.site / "status").exists, "the end of postern-outbox", 30)
+    place.check_end()
     place.box.expect()
 
 
@@ -106,9 +109,7 @@ def test_postfix_takes_the_address_of_a_phone(address):
     place = Place()
     place.put(report(address))
     start_postfix(place, "postfix start || exit; postfix stop")
-    status = place.site / "status"
-    harness.eventually(status.exists, "the end of postern-outbox", 30)
-    harness.equal(status.read_text(), "exit 0\n", place.said())
+    place.check_end()
     place.box.expect()
 
 
@@ -117,7 +118,7 @@ def test_postfix_that_cannot_take_it():
     place = Place()
     name = place.put()
     start_postfix(place, "rm /etc/postfix/main.cf")
-    harness.eventually((place.site / "status").exists, "the end of postern-outbox", 30)
+    place.check_end()
     place.box.expect(cur=[name])
     harness.contains(place.said(), "; it will be tried again")
 
@@ -170,7 +171,7 @@ def test_msmtp_without_a_relay():
     place.start("msmtp", f"""
         printf 'host 127.0.0.1\\nport {harness.free_port()}\\n' >/etc/msmtprc
         """, "/usr/bin/msmtp")
-    harness.eventually((place.site / "status").exists, "the end of postern-outbox", 30)
+    place.check_end()
     place.box.expect(cur=[name])
     harness.contains(place.said(), "it will be tried again")
 

@@ -211,7 +211,7 @@ def test_mail_goes_where_the_table_says(name):
     place = Site(maildir=None, maildir_create=None)
     path = place.dir / "recipients"
     path.write_text(readme(TABLE, "`/etc/postern/recipients`"))
-    recipes.settings(place, readme(TABLE, "A table can list them"), recipients=path)
+    recipes.settings(place, readme(TABLE, "The settings for it"), recipients=path)
     place.set(maildir=f"{place.root}/%u")
     if name.endswith("cdb"):
         command = readme(TABLE, "makes a cdb").strip().replace("/etc/postern", str(place.dir))
