@@ -64,6 +64,49 @@ def test_each_socket_speaks_what_its_name_says():
     harness.equal(len(here.new()), 3)
 
 
+def login_files(here):
+    if not (harness.program().parent / "sasl.so").exists():
+        raise harness.Skip("built without sasl")
+    secret = here.dir / "secret"
+    secret.write_bytes(os.urandom(32))
+    users = here.dir / "users"
+    users.write_text("")
+    for path in (secret, users):
+        path.chmod(0o600)
+    return {"auth_users": users, "auth_secret": secret}
+
+
+def test_sockets_of_all_kinds_share_a_sandbox():
+    """Each kind has its own descriptor of the outbox."""
+    here = with_tls("", "smtps=", "submission=", "lmtp=", trace="127.0.0.0/8", maildir_create="yes")
+    folders = [here.dir / "outbox", here.dir / "traces"]
+    folders[1].mkdir()
+    here.set(dsn_outbox=folders[0], trace_directory=folders[1], **login_files(here)).listen()
+    client = here.client(0)
+    assert client.ehlo().has("DSN")
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    client.say(f"RCPT TO:<{RECIPIENT}> NOTIFY=SUCCESS", 250)
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    client = here.client(1, greeting=False)
+    client.handshake()
+    client.expect(220)
+    deliver(client)
+    client = here.client(2)
+    client.ehlo()
+    client.starttls()
+    client.quit()
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(f"{here.dir}/lmtp")
+    client = Client(connection)
+    client.expect(220)
+    client.quit()
+    harness.equal(here.records("error"), [])
+    harness.equal(len(here.new(folders[0])), 1, "reports")
+    assert list(folders[1].iterdir()), "sessions are in traces"
+
+
 def test_a_new_certificate_counts_from_the_next_connection_on():
     here = with_tls().listen()
     before = here.client()
@@ -175,16 +218,8 @@ def test_a_module_that_is_installed_later_is_used():
 
 @BROKEN
 def test_a_listener_without_the_module_for_users_says_so_once(spoil, why):
-    if not (harness.program().parent / "sasl.so").exists():
-        raise harness.Skip("built without sasl")
     here = Elsewhere("", "", tls="on", auth="on", pair=harness.pair())
-    secret = here.dir / "secret"
-    secret.write_bytes(os.urandom(32))
-    secret.chmod(0o600)
-    users = here.dir / "users"
-    users.write_text("")
-    users.chmod(0o600)
-    here.set(auth_users=users, auth_secret=secret)
+    here.set(**login_files(here))
     spoil(here.place / "sasl.so")
     here.listen()
     for n in (0, 1):
