@@ -70,8 +70,11 @@ static void open_credentials(struct connection *c)
 
 static bool may_load_credentials(const struct connection *c)
 {
-	return config_may_use_tls(&c->config) &&
-	       !(c->warm && warm_fits(c->warm, &c->config.tls));
+	const struct tls_settings *tls = &c->config.tls;
+
+	if (!config_may_use_tls(&c->config))
+		return false;
+	return !c->warm || (!warm_fits(c->warm, tls) && !warm_failed(c->warm, tls));
 }
 
 static void list_dirs(struct connection *c)

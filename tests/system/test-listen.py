@@ -134,6 +134,24 @@ def test_a_broken_certificate_keeps_the_old_one_and_is_told(key):
     harness.equal(certificate_of(here.client()), harness.pair(serial=2).der())
 
 
+def files_of(pid):
+    return [os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")]
+
+
+def test_a_key_that_cannot_be_used_is_not_kept_open():
+    here = with_tls()
+    here.pair.key.write_bytes(harness.pair("rsa").key.read_bytes())
+    here.listen()
+    client = here.client()
+    client.ehlo()
+    client.say("STARTTLS", 454)
+    client.say("NOOP", 250)
+    for pid in (acceptor(here), *connections(here)):
+        opened = files_of(pid)
+        assert str(here.pair.key) not in opened and str(here.pair.certificate) not in opened, opened
+    client.quit()
+
+
 class Elsewhere(Listening):
     """A listener whose program and modules are copies."""
 
@@ -366,7 +384,7 @@ def test_a_process_leaves_no_descriptor_of_the_listener_to_a_connection():
     here = Listening().listen()
     client = here.client()
     child = connections(here)[0]
-    links = [os.readlink(f"/proc/{child}/fd/{n}") for n in os.listdir(f"/proc/{child}/fd")]
+    links = files_of(child)
     sockets = [link for link in links if link.startswith("socket:")]
     harness.equal(len(set(sockets)), 1, f"the connection alone: {links}")
     client.quit()
