@@ -298,6 +298,20 @@ def test_one_source_cannot_come_too_often():
     here.client(client="127.0.0.2").quit()
 
 
+def test_two_sources_in_turn_have_each_their_rate():
+    here = Listening(source_connection_rate=5).listen()
+    sources = ("127.0.0.2", "127.0.10.188")
+    codes = {source: [] for source in sources}
+    for _ in range(12):  # two more than in two minutes
+        for source in sources:
+            client = here.client(client=source, greeting=False)
+            codes[source].append(str(client.reply())[:3])
+            client.close()
+    for source in sources:
+        harness.contains(codes[source], "421")
+        harness.equal(codes[source][:5], ["220"] * 5)
+
+
 def test_a_proxy_has_no_limit_of_its_own():
     here = Listening(source_connection_limit=1, proxy_protocol="127.0.0.1").listen()
     for _ in range(3):
