@@ -77,6 +77,9 @@ static void open_all(struct kinds *k)
 	}
 }
 
+/* Each kind has its own descriptor of the outbox, so their directories are not the same. */
+_Static_assert(KINDS *SANDBOX_DIRS_OF_ONE <= SANDBOX_DIRS, "room for all kinds");
+
 /* What any of them may need, all may. */
 static void add_dirs(const struct kinds *k, struct sandbox_dirs *dirs)
 {

@@ -70,21 +70,24 @@ static void open_credentials(struct connection *c)
 
 static bool may_load_credentials(const struct connection *c)
 {
-	return config_may_use_tls(&c->config) &&
-	       !(c->warm && warm_fits(c->warm, &c->config.tls));
+	const struct tls_settings *tls = &c->config.tls;
+
+	if (!config_may_use_tls(&c->config))
+		return false;
+	return !c->warm || (!warm_fits(c->warm, tls) && !warm_failed(c->warm, tls));
 }
 
 static void list_dirs(struct connection *c)
 {
 	struct sandbox_dirs *dirs = &c->dirs;
 
-	sandbox_dirs_put(dirs->write, &dirs->n_write, c->config.mail_root);
+	sandbox_dirs_write(dirs, c->config.mail_root);
 	if (c->config.traced.n)
-		sandbox_dirs_put(dirs->write, &dirs->n_write, c->config.trace_directory);
+		sandbox_dirs_write(dirs, c->config.trace_directory);
 	if (c->config.session.dsn)
-		sandbox_dirs_put(dirs->write, &dirs->n_write, c->outbox.place);
+		sandbox_dirs_write(dirs, c->outbox.place);
 	if (!dirs->loaded)
-		sandbox_dirs_put(dirs->read, &dirs->n_read, c->modules);
+		sandbox_dirs_read(dirs, c->modules);
 	dirs->tls = config_may_use_tls(&c->config);
 }
 

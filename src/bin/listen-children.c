@@ -7,11 +7,12 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SOURCE_OCTETS 8 /* of an IPv6 address */
+#define SOURCE_OCTETS sizeof(uint64_t) /* of an IPv6 address */
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) /* no access beyond its end */
 #define ENTRY_CLAIMED (-1)
@@ -32,6 +33,9 @@ struct listen_children *listen_children_new(int *ret_fd)
 	if (fd >= 0 && ftruncate(fd, sizeof(*c)) == 0 &&
 		fcntl(fd, F_ADD_SEALS, SEALS) == 0)
 		c = map(fd);
+	/* early at start-up there may be none: sources are counted all the same */
+	if (c && getrandom(&c->rate_key, sizeof(c->rate_key), GRND_NONBLOCK) < 0)
+		c->rate_key = (uint64_t)getpid() * UINT64_C(0x9e3779b97f4a7c15);
 	if (c)
 		*ret_fd = fd;
 	else if (fd >= 0)
@@ -70,24 +74,34 @@ static bool is_same(const struct ip *a, const struct ip *b)
 	return a->n == b->n && memcmp(a->octets, b->octets, b->n) == 0;
 }
 
-/* FNV-1a; a source that meets another in its slot only begins its minute anew. */
-static struct listen_rate *slot_of(struct listen_children *c, const struct ip *source)
+/* The octets that differ between sources, by multiply-shift: two are in the same set by chance only. */
+static struct listen_rate *set_of(struct listen_children *c, const struct ip *source)
 {
-	uint32_t hash = UINT32_C(2166136261);
+	uint64_t number = 0;
 
-	for (size_t i = 0; i < source->n; i++)
-		hash = (hash ^ source->octets[i]) * UINT32_C(16777619);
-	return &c->rates[hash % LISTEN_RATE_SLOTS];
+	memcpy(&number, source->octets, sizeof(number));
+	return c->rates[number * (c->rate_key | 1) >> (64 - LISTEN_RATE_SETS_LOG)];
 }
 
+static size_t count_of(const struct listen_rate *r, uint64_t minute)
+{
+	return r->minute == minute ? r->n : 0;
+}
+
+/* A source over its limit keeps its count, as long as its set has others with fewer connections. */
 static size_t count_rate(
 	struct listen_children *c, const struct ip *source, uint64_t minute)
 {
-	struct listen_rate *r = slot_of(c, source);
+	struct listen_rate *set = set_of(c, source), *r = &set[0];
 
-	if (r->minute != minute || !is_same(&r->source, source))
-		*r = (struct listen_rate){ .source = *source, .minute = minute };
-	return ++r->n;
+	for (size_t i = 0; i < LISTEN_RATE_WAYS; i++) {
+		if (count_of(&set[i], minute) && is_same(&set[i].source, source))
+			return ++set[i].n;
+		if (count_of(&set[i], minute) < count_of(r, minute))
+			r = &set[i];
+	}
+	*r = (struct listen_rate){ .source = *source, .minute = minute, .n = 1 };
+	return 1;
 }
 
 static size_t n_used(const struct listen_children *c)

@@ -10,7 +10,10 @@
 #include "smtp/topic.h"
 
 #define LISTEN_CHILDREN_MAX 65536
-#define LISTEN_RATE_SLOTS 4096 /* sources whose rate is counted; others share a slot */
+/* Sources whose rate is counted: in each set, the one with the fewest connections makes room for another. */
+#define LISTEN_RATE_SETS_LOG 9
+#define LISTEN_RATE_SETS (1 << LISTEN_RATE_SETS_LOG)
+#define LISTEN_RATE_WAYS 8 /* sources in a set */
 #define LISTEN_RATE_SECONDS 60
 
 struct listen_child {
@@ -31,7 +34,8 @@ struct listen_children {
 	_Atomic size_t n_so_far;
 	_Atomic size_t n_checks; /* of these: of proxies, which sent nothing */
 	_Atomic unsigned last; /* enum topic: of the sessions that had a status */
-	struct listen_rate rates[LISTEN_RATE_SLOTS];
+	uint64_t rate_key; /* random: which sources are in one set cannot be known */
+	struct listen_rate rates[LISTEN_RATE_SETS][LISTEN_RATE_WAYS];
 	struct listen_child list[LISTEN_CHILDREN_MAX];
 };
 

@@ -107,7 +107,6 @@ static void load_tls(struct serve *v)
 		note_missing_module(v, error);
 	else if (v->api->load(&v->config->tls, &report, &v->credentials) < 0)
 		note_fault(v, "out of memory");
-	close_opened(&v->config->tls);
 }
 
 /* Gets module and credentials, once. False when TLS is unusable. */
@@ -123,6 +122,7 @@ static bool get_tls(struct serve *v)
 		snprintf(v->fault, sizeof(v->fault), "%s", v->warm->fault);
 	else
 		load_tls(v);
+	close_opened(&v->config->tls);
 	session_tls_fault(v->session, v->fault);
 	return v->credentials;
 }

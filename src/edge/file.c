@@ -81,7 +81,8 @@ void file_put_fault(struct buf *to, const char *path, int error, enum file_use u
 {
 	struct stat st;
 
-	buf_put_str(to, strerror(error));
+	buf_put_str(
+		to, error == FILE_IS_CHANNEL ? "is a FIFO or a socket" : strerror(error));
 	if (error == ENOENT) {
 		buf_put(to, SPAN("; put it there: install -D -m "));
 		buf_put_str(to, use == FILE_SECRET ? "0600 -o " : "0644 -o ");
@@ -98,7 +99,7 @@ void file_put_fault(struct buf *to, const char *path, int error, enum file_use u
 		else
 			put_path(to, use == FILE_SECRET ? "chmod u+r " : "chmod a+r ",
 				path);
-	} else if (error == EISDIR) {
+	} else if (error == EISDIR || error == FILE_IS_CHANNEL) {
 		buf_put(to, SPAN("; name a file"));
 	}
 	buf_terminate(to);
@@ -134,11 +135,24 @@ void file_put_directory_fault(struct buf *to, const char *path, int error)
 	buf_terminate(to);
 }
 
+/* Without waiting for a process that writes to it. */
+static int open_text(const char *path)
+{
+	OWNED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0)
+		return errno == ENXIO ? -FILE_IS_CHANNEL : -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return S_ISFIFO(st.st_mode) ? -FILE_IS_CHANNEL : steal_fd(&fd);
+}
+
 ssize_t file_read(const char *path, size_t max, char **ret_text)
 {
-	OWNED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	OWNED_FD int fd = open_text(path);
 	OWNED char *text = NULL;
-	ssize_t n = fd < 0 ? -errno : file_read_open(fd, max, &text);
+	ssize_t n = fd < 0 ? fd : file_read_open(fd, max, &text);
 	struct span s;
 
 	if (n < 0)

@@ -1,13 +1,17 @@
 /* A small file as one piece of memory. */
 #pragma once
 
+#include <errno.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include "base/buf.h"
 
+#define FILE_IS_CHANNEL ESPIPE /* an error: it is a FIFO or a socket */
+
 /*
  * Reads all of a text file of at most `max` octets, but for a byte order mark; *ret_text is owned by the caller,
- * and has room for one octet more. Its length, or -errno; -EFBIG when it is larger.
+ * and has room for one octet more. Its length, or -errno; -EFBIG when it is larger. Never waits: a FIFO or a socket
+ * is an error.
  */
 ssize_t file_read(const char *path, size_t max, char **ret_text);
 enum file_use {

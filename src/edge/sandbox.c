@@ -194,20 +194,35 @@ static int limit_capabilities(bool owners)
 	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 
-void sandbox_dirs_put(const char **list, size_t *n, const char *dir)
+/* False: there is no room for it. */
+static bool put_dir(const char *list[SANDBOX_DIRS], size_t *n, const char *dir)
 {
 	for (size_t i = 0; i < *n; i++)
 		if (strcmp(list[i], dir) == 0)
-			return;
+			return true;
+	if (*n == SANDBOX_DIRS)
+		return false;
 	list[(*n)++] = dir;
+	return true;
+}
+
+void sandbox_dirs_write(struct sandbox_dirs *dirs, const char *dir)
+{
+	dirs->too_many |= !put_dir(dirs->write, &dirs->n_write, dir);
+}
+
+void sandbox_dirs_read(struct sandbox_dirs *dirs, const char *dir)
+{
+	dirs->too_many |= !put_dir(dirs->read, &dirs->n_read, dir);
 }
 
 void sandbox_dirs_add(struct sandbox_dirs *to, const struct sandbox_dirs *from)
 {
 	for (size_t i = 0; i < from->n_write; i++)
-		sandbox_dirs_put(to->write, &to->n_write, from->write[i]);
+		sandbox_dirs_write(to, from->write[i]);
 	for (size_t i = 0; i < from->n_read; i++)
-		sandbox_dirs_put(to->read, &to->n_read, from->read[i]);
+		sandbox_dirs_read(to, from->read[i]);
+	to->too_many |= from->too_many;
 	to->tls |= from->tls;
 	to->owners |= from->owners;
 }
@@ -218,6 +233,8 @@ static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
 	CLEANUP(landlock_done) struct landlock l = { 0 };
 	int r;
 
+	if (dirs->too_many)
+		return -ENOBUFS;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
 	r = landlock_init(&l, dirs->abi);

@@ -7,13 +7,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define SANDBOX_DIRS 4 /* mail-root, traces, the outbox; modules */
+#define SANDBOX_DIRS_OF_ONE                                                              \
+	3 /* that a connection writes to: mail-root, traces, the outbox */
+#define SANDBOX_DIRS 16 /* of a list: those of all connections that share a sandbox */
 
 struct sandbox_dirs {
-	const char *write[SANDBOX_DIRS]; /* mail-root, the outbox */
+	const char *write[SANDBOX_DIRS]; /* mail-root, traces, the outbox */
 	size_t n_write;
 	const char *read[SANDBOX_DIRS]; /* modules */
 	size_t n_read;
+	bool too_many; /* a list had no room for a directory: the sandbox cannot be entered */
 	bool tls; /* GnuTLS may be loaded: it reads the system's policy */
 	bool loaded; /* all that is to be loaded is: no library is read */
 	/* root delivers to Maildirs of other users, and gives them the files; `loaded` is set then */
@@ -21,8 +24,9 @@ struct sandbox_dirs {
 	int abi; /* the newest of Landlock to be used, for tests of older kernels; 0: the kernel's own */
 };
 
-/* Puts a directory at the end of a list, unless it is there. Room for it is the caller's concern. */
-void sandbox_dirs_put(const char **list, size_t *n, const char *dir);
+/* Puts a directory at the end of the list, unless it is there; sets `too_many` where the list is full. */
+void sandbox_dirs_write(struct sandbox_dirs *dirs, const char *dir);
+void sandbox_dirs_read(struct sandbox_dirs *dirs, const char *dir);
 
 /* Lets `to` use what `from` may use. */
 void sandbox_dirs_add(struct sandbox_dirs *to, const struct sandbox_dirs *from);
@@ -51,7 +55,7 @@ void sandbox_hide(void);
  * later; otherwise counted as absent), seccomp; where all is loaded, stage B at once. Else libraries
  * and dirs.read may be read, dirs.write written below; nothing may be executed as a program; a new
  * socket is a local datagram socket. A directory that does not exist is skipped. 0 or -errno (-ENOSYS
- * or -EINVAL: no seccomp); then the caller must not go on.
+ * or -EINVAL: no seccomp; -ENOBUFS: too many directories); then the caller must not go on.
  */
 int sandbox_enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report);
 

@@ -343,6 +343,41 @@ def expect_error_of_listener(here):
     here.hear("READY=1")
 
 
+def make_fifo(path):
+    os.mkfifo(path)
+
+
+def make_socket(path):
+    abandoned_socket(path)
+
+
+@harness.table_of({f"{kind.__name__[5:]}_of_{name}": (kind, name) for kind in (make_fifo, make_socket)
+                   for name in ("settings", "clients")})
+def test_a_file_that_becomes_a_channel_is_an_error_and_no_wait(kind, name):
+    here = Listening()
+    rules = here.dir / "clients"
+    rules.write_text("")
+    here.set(clients=rules).listen()
+    path = here.settings_file if name == "settings" else rules
+    path.rename(here.dir / "kept")
+    kind(path)
+    here.client(greeting=False).expect(421)
+    harness.eventually(lambda: f"{path}: is a FIFO or a socket; name a file" in here.log_text(), "a record")
+    (here.dir / "kept").rename(path)
+    harness.eventually(lambda: "220" in replies_of(here), "a greeting")
+    path.unlink()
+    kind(path)
+    here.client(greeting=False).expect(421)
+    here.process.terminate()
+    harness.equal(here.process.wait(harness.PATIENCE), 0)
+
+
+def test_settings_may_be_an_empty_device():
+    done = harness.run(harness.program(), "--check", "-c", "/dev/null")
+    harness.contains(done.stdout, "maildir: not set")
+    assert "name a file" not in done.stdout, done.stdout
+
+
 def test_a_listener_writes_to_the_log_as_the_user():
     here = for_nobody()
     folder, nobody = owned_by_nobody(here, "logs")

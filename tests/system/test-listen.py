@@ -64,6 +64,49 @@ def test_each_socket_speaks_what_its_name_says():
     harness.equal(len(here.new()), 3)
 
 
+def login_files(here):
+    if not (harness.program().parent / "sasl.so").exists():
+        raise harness.Skip("built without sasl")
+    secret = here.dir / "secret"
+    secret.write_bytes(os.urandom(32))
+    users = here.dir / "users"
+    users.write_text("")
+    for path in (secret, users):
+        path.chmod(0o600)
+    return {"auth_users": users, "auth_secret": secret}
+
+
+def test_sockets_of_all_kinds_share_a_sandbox():
+    """Each kind has its own descriptor of the outbox."""
+    here = with_tls("", "smtps=", "submission=", "lmtp=", trace="127.0.0.0/8", maildir_create="yes")
+    folders = [here.dir / "outbox", here.dir / "traces"]
+    folders[1].mkdir()
+    here.set(dsn_outbox=folders[0], trace_directory=folders[1], **login_files(here)).listen()
+    client = here.client(0)
+    assert client.ehlo().has("DSN")
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    client.say(f"RCPT TO:<{RECIPIENT}> NOTIFY=SUCCESS", 250)
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    client = here.client(1, greeting=False)
+    client.handshake()
+    client.expect(220)
+    deliver(client)
+    client = here.client(2)
+    client.ehlo()
+    client.starttls()
+    client.quit()
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(f"{here.dir}/lmtp")
+    client = Client(connection)
+    client.expect(220)
+    client.quit()
+    harness.equal(here.records("error"), [])
+    harness.equal(len(here.new(folders[0])), 1, "reports")
+    assert list(folders[1].iterdir()), "sessions are in traces"
+
+
 def test_a_new_certificate_counts_from_the_next_connection_on():
     here = with_tls().listen()
     before = here.client()
@@ -89,6 +132,24 @@ def test_a_broken_certificate_keeps_the_old_one_and_is_told(key):
     harness.equal(len(here.records("error")), 1, "it is told once")
     replace(here, harness.pair(serial=2))
     harness.equal(certificate_of(here.client()), harness.pair(serial=2).der())
+
+
+def files_of(pid):
+    return [os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")]
+
+
+def test_a_key_that_cannot_be_used_is_not_kept_open():
+    here = with_tls()
+    here.pair.key.write_bytes(harness.pair("rsa").key.read_bytes())
+    here.listen()
+    client = here.client()
+    client.ehlo()
+    client.say("STARTTLS", 454)
+    client.say("NOOP", 250)
+    for pid in (acceptor(here), *connections(here)):
+        opened = files_of(pid)
+        assert str(here.pair.key) not in opened and str(here.pair.certificate) not in opened, opened
+    client.quit()
 
 
 class Elsewhere(Listening):
@@ -175,16 +236,8 @@ def test_a_module_that_is_installed_later_is_used():
 
 @BROKEN
 def test_a_listener_without_the_module_for_users_says_so_once(spoil, why):
-    if not (harness.program().parent / "sasl.so").exists():
-        raise harness.Skip("built without sasl")
     here = Elsewhere("", "", tls="on", auth="on", pair=harness.pair())
-    secret = here.dir / "secret"
-    secret.write_bytes(os.urandom(32))
-    secret.chmod(0o600)
-    users = here.dir / "users"
-    users.write_text("")
-    users.chmod(0o600)
-    here.set(auth_users=users, auth_secret=secret)
+    here.set(**login_files(here))
     spoil(here.place / "sasl.so")
     here.listen()
     for n in (0, 1):
@@ -243,6 +296,20 @@ def test_one_source_cannot_come_too_often():
     harness.contains(codes, "421")
     harness.equal(codes[:2], ["220", "220"])
     here.client(client="127.0.0.2").quit()
+
+
+def test_two_sources_in_turn_have_each_their_rate():
+    here = Listening(source_connection_rate=5).listen()
+    sources = ("127.0.0.2", "127.0.10.188")
+    codes = {source: [] for source in sources}
+    for _ in range(12):  # two more than in two minutes
+        for source in sources:
+            client = here.client(client=source, greeting=False)
+            codes[source].append(str(client.reply())[:3])
+            client.close()
+    for source in sources:
+        harness.contains(codes[source], "421")
+        harness.equal(codes[source][:5], ["220"] * 5)
 
 
 def test_a_proxy_has_no_limit_of_its_own():
@@ -331,7 +398,7 @@ def test_a_process_leaves_no_descriptor_of_the_listener_to_a_connection():
     here = Listening().listen()
     client = here.client()
     child = connections(here)[0]
-    links = [os.readlink(f"/proc/{child}/fd/{n}") for n in os.listdir(f"/proc/{child}/fd")]
+    links = files_of(child)
     sockets = [link for link in links if link.startswith("socket:")]
     harness.equal(len(set(sockets)), 1, f"the connection alone: {links}")
     client.quit()

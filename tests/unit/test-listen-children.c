@@ -86,6 +86,36 @@ static void test_a_source_may_be_too_fast(void)
 	CHECK(try(c, &limits, "192.0.2.1", 8) == LISTEN_FINE);
 }
 
+/* Sources are counted apart, whichever of them come in turn. */
+static void test_two_sources_do_not_reset_each_other(void)
+{
+	const struct listen_limits limits = { .all = 100, .rate = 5 };
+	struct listen_children *c = none();
+
+	for (size_t i = 0; i < 5; i++) {
+		CHECK(try(c, &limits, "127.0.0.2", 7) == LISTEN_FINE);
+		CHECK(try(c, &limits, "127.0.10.188", 7) == LISTEN_FINE);
+	}
+	CHECK(try(c, &limits, "127.0.0.2", 7) == LISTEN_SOURCE_FAST);
+	CHECK(try(c, &limits, "127.0.10.188", 7) == LISTEN_SOURCE_FAST);
+}
+
+/* More than are counted: each of the others has fewer connections. */
+static void test_a_fast_source_is_not_forgotten_for_many_others(void)
+{
+	const struct listen_limits limits = { .all = SIZE_MAX, .rate = 3 };
+	struct listen_children *c = none();
+
+	for (size_t i = 0; i < 3; i++)
+		CHECK(try(c, &limits, "192.0.2.1", 7) == LISTEN_FINE);
+	for (unsigned i = 0; i < 20000; i++) {
+		struct ip ip = { .n = IPV4_OCTETS,
+			.octets = { 10, (unsigned char)(i >> 8), (unsigned char)i, 1 } };
+		CHECK(listen_judge(c, &limits, &ip, false, 7) == LISTEN_FINE);
+	}
+	CHECK(try(c, &limits, "192.0.2.1", 7) == LISTEN_SOURCE_FAST);
+}
+
 static void test_proxies_and_local_sockets_have_no_limits_of_their_own(void)
 {
 	const struct listen_limits limits = { .all = 5, .of_source = 1, .rate = 1 };
@@ -101,7 +131,7 @@ static void test_proxies_and_local_sockets_have_no_limits_of_their_own(void)
 	CHECK(listen_judge(c, &limits, &proxy, true, 0) == LISTEN_FULL);
 }
 
-/* The slots of rates are shared: that may forgive, and never refuses wrongly. */
+/* More sources than are counted: that may forgive, and never refuses wrongly. */
 static void test_many_sources_are_never_refused_for_each_other(void)
 {
 	const struct listen_limits limits = { .all = SIZE_MAX, .rate = 2 };
@@ -189,7 +219,9 @@ static void test_no_value_of_the_table_leads_out_of_it(void)
 {
 	struct listen_children *c = none();
 	struct ip ip = address("192.0.2.1");
-	const struct listen_limits limits = { .all = SIZE_MAX, .of_source = 5 };
+	const struct listen_limits limits = {
+		.all = SIZE_MAX, .of_source = 5, .rate = 5
+	};
 
 	c->last = 0xffffff;
 	CHECK(listen_last_topic(c) == TOPIC_SESSION);
@@ -199,8 +231,9 @@ static void test_no_value_of_the_table_leads_out_of_it(void)
 	c->list[0].source.n = SIZE_MAX;
 	c->list[0].pid = -7;
 	c->list[0].keeper = -7;
-	for (size_t i = 0; i < LISTEN_RATE_SLOTS; i++)
-		c->rates[i].source.n = SIZE_MAX;
+	for (size_t i = 0; i < LISTEN_RATE_SETS * LISTEN_RATE_WAYS; i++)
+		c->rates[i / LISTEN_RATE_WAYS][i % LISTEN_RATE_WAYS] =
+			(struct listen_rate){ .source.n = SIZE_MAX, .n = 1 };
 	CHECK(listen_judge(c, &limits, &ip, false, 0) == LISTEN_FINE);
 	listen_verify(c);
 	CHECK(listen_count(c) == 0);
@@ -256,6 +289,8 @@ int main(void)
 		TEST(test_a_source_has_a_limit_of_its_own),
 		TEST(test_ipv6_counts_by_its_network),
 		TEST(test_a_source_may_be_too_fast),
+		TEST(test_two_sources_do_not_reset_each_other),
+		TEST(test_a_fast_source_is_not_forgotten_for_many_others),
 		TEST(test_proxies_and_local_sockets_have_no_limits_of_their_own),
 		TEST(test_many_sources_are_never_refused_for_each_other),
 		TEST(test_children_of_two_keepers_count_together),

@@ -77,6 +77,30 @@ static void test_only_a_missing_directory_is_skipped(void)
 	yard_done(&y);
 }
 
+/* Of directories that do not fit none is dropped: the process would write where it must not, or fail later. */
+static int enter_with_too_many(const struct yard *y)
+{
+	char names[SANDBOX_DIRS + 1][8];
+	struct yard many = *y;
+
+	many.dirs.n_write = many.dirs.n_read = 0;
+	for (size_t i = 0; i <= SANDBOX_DIRS; i++) {
+		snprintf(names[i], sizeof(names[i]), "/d%zu", i);
+		sandbox_dirs_write(&many.dirs, names[i]);
+	}
+	return many.dirs.n_write != SANDBOX_DIRS || many.dirs.n_read != 0 ||
+	       enter_stage(&many, STAGE_A) != -ENOBUFS;
+}
+
+static void test_too_many_directories_are_an_error(void)
+{
+	struct yard y;
+
+	yard_init(&y);
+	CHECK(attempt_out(&y, enter_with_too_many) == 0);
+	yard_done(&y);
+}
+
 static int read_by(const struct yard *y, const char *path)
 {
 	int fd = openat(y->dir, path, O_RDONLY | O_CLOEXEC);
@@ -132,6 +156,7 @@ static void test_the_report_has_the_abi_of_landlock(void)
 static const struct test tests[] = {
 	TEST(test_a_user_is_taken_for_good),
 	TEST(test_only_a_missing_directory_is_skipped),
+	TEST(test_too_many_directories_are_an_error),
 	TEST(test_libraries_and_what_is_listed_can_be_read),
 	TEST(test_the_report_has_the_abi_of_landlock),
 };
