@@ -304,7 +304,9 @@ static int link_apart(struct maildir *m, const struct tx *tx, struct mailbox *bo
 		r = copies_own(m, tx, box, r);
 	if (r == 0 && !box->linked)
 		r = link_box(m, tx, box);
-	if (r == 0 && box->copy->moved && box->copy != m->first)
+	/* one that others still are to be made from stays open */
+	if (r == 0 && box->copy->moved && box->copy != m->first &&
+		box->copy->n_planned == 1)
 		r = copies_close_own(box->copy);
 	return r;
 }

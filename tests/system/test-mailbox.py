@@ -585,5 +585,60 @@ def test_a_step_without_hard_links_that_fails_refuses_for_now(call, error):
     harness.contains(place.fault(), f"{place.alice}/")
 
 
+# What the owner of one mailbox can do to the others'
+
+
+def test_a_file_in_tmp_is_its_owners_only_when_it_is_complete():
+    """Where there is no O_TMPFILE; else alice could write into what bob gets, as it is filled from her file."""
+    place = Place()
+    bindfs(place)
+    alice = make_maildir(place.root / DOMAIN / "alice", owner=OTHER)
+    bob = make_maildir(place.root / DOMAIN / "bob", owner=OURS)
+    client = place.site.connect()
+    client.ehlo()
+    client.envelope(recipients=(ALICE, f"bob@{DOMAIN}"))
+    client.say("DATA", 354)
+    unfinished = harness.eventually(lambda: list((alice / "tmp").iterdir()), "the file in tmp")
+    harness.equal((unfinished[0].stat().st_uid, unfinished[0].stat().st_mode & 0o777), (0, 0o600))
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    for box, owner in ((alice, OTHER), (bob, OURS)):
+        [path] = place.site.new(box)
+        harness.equal(path.stat().st_uid, owner, box)
+        harness.check_stored(path, harness.sample())
+    harness.equal(place.site.leftovers(), [])
+
+
+@harness.table_of({f"{kind} {how}": (kind, how) for kind in ("O_TMPFILE", "tmp") for how in ("SMTP", "LMTP")})
+def test_no_mailbox_is_filled_from_another_owners_file(kind, how):
+    """Nor at commit, where there are no hard links and each mailbox gets a file of its own."""
+    place = Place()
+    if kind == "tmp":
+        place.domain.rmdir()
+        bindfs(place)
+        place.domain.mkdir()
+    owners = {"alice": OTHER, "bob": OURS, "carl": OURS, "dora": OURS}
+    boxes = {name: make_maildir(place.domain / name, owner=owner) for name, owner in owners.items()}
+    trace = place.site.dir / "trace"
+    wrap = ("strace", "-f", "-qq", "-y", "-o", trace, "-e", "trace=openat,sendfile,fchown,linkat", "-e",
+            "inject=linkat:error=EPERM")
+    codes = place.deliver([f"{name}@{DOMAIN}" for name in owners], lmtp=how == "LMTP", wrap=wrap)
+    harness.equal(codes, [250] * (4 if how == "LMTP" else 1))
+    for name, owner in owners.items():
+        [path] = place.site.new(boxes[name])
+        harness.equal(path.stat().st_uid, owner, name)
+        harness.check_stored(path, harness.sample())
+    harness.equal(place.site.leftovers(), [])
+    owner_of = {}  # of each open file, since it was given away
+    for line in trace.read_text().splitlines():
+        if opened := re.search(r"openat\(.*= (\d+)<", line):
+            owner_of.pop(opened[1], None)
+        elif given := re.search(r"fchown\((\d+)<[^>]*>, (\d+)", line):
+            owner_of[given[1]] = int(given[2])
+        elif filled := re.search(r"sendfile\((\d+)<([^>]*)>, (\d+)<", line):
+            box = next(name for name in owners if f"/{name}/" in filled[2])
+            assert owner_of.get(filled[3], owners[box]) == owners[box], f"{line}\n{owner_of}"
+
+
 if __name__ == "__main__":
     harness.main()
