@@ -163,7 +163,8 @@ static bool is_trusted(const struct stat *dir, const struct stat *link)
 	uid_t own = geteuid();
 
 	return (dir->st_uid == 0 || dir->st_uid == own) &&
-	       (link->st_uid == 0 || link->st_uid == own) && !(dir->st_mode & S_IWOTH);
+	       (link->st_uid == 0 || link->st_uid == own) &&
+	       !(dir->st_mode & (S_IWGRP | S_IWOTH));
 }
 
 /*

@@ -180,7 +180,8 @@ def test_other_links_are_named(target, words):
     place.check_both(f"{place.root}/example.com: {words}")
 
 
-@harness.table(owner=(OTHER, 0o755, 0), link=(0, 0o755, OTHER), open_to_all=(0, 0o777, 0))
+@harness.table(owner=(OTHER, 0o755, 0), link=(0, 0o755, OTHER), open_to_all=(0, 0o777, 0),
+               open_to_a_group=(0, 0o2775, 0))
 def test_a_link_that_others_could_have_made_is_not_followed(owner, mode, of_link):
     """Real sender 19: the directory and the link belong to root or to postern's own user."""
     place = Place(template="users/%u")
