@@ -2,6 +2,7 @@
 """What is below mail-root: broken mailboxes, symbolic links, a disk that is not mounted, file systems without hard
 links; and what the record and --check say of them. As root, so that owners differ, and as another user."""
 
+import concurrent.futures
 import os
 import re
 import shutil
@@ -608,6 +609,29 @@ def test_a_file_in_tmp_is_its_owners_only_when_it_is_complete():
         harness.equal(path.stat().st_uid, owner, box)
         harness.check_stored(path, harness.sample())
     harness.equal(place.site.leftovers(), [])
+
+
+@harness.table(full=(("file",), 0, [451]), empty=((), OTHER, [250]))
+def test_a_directory_of_root_in_the_place_of_a_part_is_not_given_away(entries, owner, codes):
+    """Where alice exchanges the `new` that root has just made for her: with what is in it."""
+    place = Place()
+    make_maildir(place.alice, ("cur",), owner=OTHER)
+    kept = place.alice / "kept"
+    kept.mkdir()
+    for name in entries:
+        (kept / name).write_text("")
+    wrap = ("strace", "-f", "-qq", "-o", place.site.dir / "trace", "-e", "trace=mkdirat", "-e",
+            "inject=mkdirat:delay_exit=3000000:when=3")
+    harness.need("strace")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        answer = pool.submit(place.deliver, wrap=wrap)
+        harness.eventually((place.alice / "new").exists, "the part")
+        (place.alice / "new").rename(place.alice / "made")
+        kept.rename(place.alice / "new")
+        harness.equal(answer.result(), codes)
+    harness.equal((place.alice / "new").stat().st_uid, owner)
+    if entries:
+        harness.equal(place.fault(), f"{place.alice}/new: File exists")
 
 
 @harness.table_of({f"{kind} {how}": (kind, how) for kind in ("O_TMPFILE", "tmp") for how in ("SMTP", "LMTP")})
