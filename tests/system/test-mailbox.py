@@ -296,6 +296,34 @@ def test_an_empty_mail_root_refuses_nothing_for_good(create, more):
     harness.equal(place.rcpt(), [550])
 
 
+def by_table(place, lines):
+    table = place.site.dir / "recipients"
+    table.write_text(lines)
+    place.site.set(recipients=table)
+    shutil.rmtree(place.domain)
+
+
+@harness.table(no=("no", f"{ALICE} boxes/alice\n"), domain_no=("no", f"@{DOMAIN}\n"), domain_auto=("auto", f"@{DOMAIN}\n"))
+def test_an_empty_mail_root_with_a_table_refuses_nothing_for_good(create, lines):
+    """Real sender 16: what counts is that the mailbox which was looked for is not made."""
+    place = Place(maildir_create=create)
+    by_table(place, lines)
+    harness.equal(place.deliver(), [451])
+    harness.equal(place.fault(), f"{place.root}: is empty: is its file system not mounted?")
+    harness.contains(place.check().stdout, place.fault())
+    harness.equal(place.rcpt((f"{ALICE}.example",)), [550])
+    (place.root / "boxes").mkdir()
+    harness.equal(place.rcpt(), [550])
+
+
+def test_what_a_table_does_not_name_is_unknown_in_an_empty_mail_root():
+    """Real sender 16: no directory was looked for; and a mailbox that a line names is made."""
+    place = Place(maildir_create="auto")
+    by_table(place, f"{ALICE} boxes/alice\n")
+    harness.equal(place.rcpt((f"bob@{DOMAIN}", ALICE)), [550, 250])
+    assert "is empty" not in place.check().stdout
+
+
 def test_an_empty_mail_root_where_mailboxes_are_made_is_a_first_start():
     """Real sender 16."""
     place = Place(maildir_create="yes")
