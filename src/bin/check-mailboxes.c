@@ -191,6 +191,28 @@ static void check_file_system(struct look *l)
 			"lose or double the last message");
 }
 
+static void look_for_domain(void *ctx, size_t line, struct span key, struct span value)
+{
+	bool *ret = ctx;
+	struct recipient r = { .slot = 0 };
+
+	(void)line, (void)value;
+	destination_key_cut(key, &r.local, &r.domain);
+	*ret |= r.local.n == 0;
+}
+
+/* True where an address may have a mailbox that is not made when it is missing. */
+static bool may_lack_mailbox(const struct config *c)
+{
+	bool has_domain = false;
+	const struct table_visitor domains = { &has_domain, look_for_domain, ignore_fault };
+
+	if (c->recipients.create != CREATE_AUTO || !c->recipients.table)
+		return c->maildir_create == CREATE_NO;
+	table_visit(c->recipients.table, &domains);
+	return has_domain;
+}
+
 /* Mail would be refused for now. */
 static void check_mounted(struct look *l)
 {
@@ -201,8 +223,7 @@ static void check_mounted(struct look *l)
 	if (rs->marker && fstatat(l->root, rs->marker, &st, 0) < 0) {
 		recipients_put_marker_fault(words, rs->marker, errno);
 		tell_root(l, l->report->fault, words);
-	} else if (l->c->maildir_create == CREATE_NO && !rs->table &&
-		   mailbox_root_is_empty(l->root)) {
+	} else if (may_lack_mailbox(l->c) && mailbox_root_is_empty(l->root)) {
 		tell_root(l, l->report->warning, RECIPIENTS_ROOT_EMPTY);
 	}
 }

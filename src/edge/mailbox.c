@@ -163,7 +163,8 @@ static bool is_trusted(const struct stat *dir, const struct stat *link)
 	uid_t own = geteuid();
 
 	return (dir->st_uid == 0 || dir->st_uid == own) &&
-	       (link->st_uid == 0 || link->st_uid == own) && !(dir->st_mode & S_IWOTH);
+	       (link->st_uid == 0 || link->st_uid == own) &&
+	       !(dir->st_mode & (S_IWGRP | S_IWOTH));
 }
 
 /*
@@ -416,7 +417,43 @@ int mailbox_open(struct mailbox *box, int root, const char *path)
 	return r ? r : open_parts(box);
 }
 
-/* Its owner is that of the mailbox, as far as it is up to us. */
+/* Of getdents64(2). */
+struct entry {
+	uint64_t inode;
+	int64_t offset;
+	uint16_t length;
+	uint8_t type;
+	char name[];
+};
+
+static bool is_itself(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* `extra`: a name that does not count; NULL: there is none. */
+static bool is_empty(int dir, const char *extra)
+{
+	_Alignas(struct entry) char some[ENTRIES_MAX];
+	/* with an offset of its own: the directory may be shared with other processes */
+	OWNED_FD int fd = openat(dir, ".", OPEN_DIR);
+	long n;
+
+	while ((n = fd < 0 ? -1 : syscall(SYS_getdents64, fd, some, sizeof(some))) > 0) {
+		for (long at = 0; at < n;) {
+			const struct entry *e = (const void *)(some + at);
+			if (!is_itself(e->name) && !(extra && strcmp(e->name, extra) == 0))
+				return false;
+			at += e->length;
+		}
+	}
+	return n == 0;
+}
+
+/*
+ * Its owner becomes that of the mailbox, who may have put another directory of root in its place: only an empty one
+ * is given.
+ */
 static int give_part(const struct mailbox *box, const char *part)
 {
 	OWNED_FD int fd = -1;
@@ -429,14 +466,20 @@ static int give_part(const struct mailbox *box, const char *part)
 		return -errno;
 	if (above.st_uid == 0 || st.st_uid != 0)
 		return 0;
+	if (st.st_dev != above.st_dev || !is_empty(fd, NULL))
+		return -EEXIST;
 	return fchown(fd, above.st_uid, above.st_gid) < 0 ? -errno : 0;
 }
 
 static int make_part(const struct mailbox *box, const char *part)
 {
-	if (mkdirat(box->dir, part, DIR_MODE) < 0)
-		return errno == EEXIST ? 0 : -errno;
-	return give_part(box, part);
+	if (mkdirat(box->dir, part, DIR_MODE) == 0)
+		return give_part(box, part);
+	if (errno != EEXIST)
+		return -errno;
+	/* another process may have made it just now, and not have given it yet; what is wrong with it comes out later */
+	give_part(box, part);
+	return 0;
 }
 
 /* What is missing in the box. 0 or -errno. */
@@ -518,38 +561,9 @@ void mailbox_put_fault(const struct mailbox *box, const char *root, struct buf *
 		to, root, box->link ? box->link : box->path, box->part, words);
 }
 
-/* Of getdents64(2). */
-struct entry {
-	uint64_t inode;
-	int64_t offset;
-	uint16_t length;
-	uint8_t type;
-	char name[];
-};
-
-/* True for what an empty file system has, too. */
-static bool is_nothing(const char *name)
-{
-	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-	       strcmp(name, "lost+found") == 0;
-}
-
 bool mailbox_root_is_empty(int root)
 {
-	_Alignas(struct entry) char some[ENTRIES_MAX];
-	/* with an offset of its own: the root is shared with other processes */
-	OWNED_FD int fd = openat(root, ".", OPEN_DIR);
-	long n;
-
-	while ((n = fd < 0 ? -1 : syscall(SYS_getdents64, fd, some, sizeof(some))) > 0) {
-		for (long at = 0; at < n;) {
-			const struct entry *e = (const void *)(some + at);
-			if (!is_nothing(e->name))
-				return false;
-			at += e->length;
-		}
-	}
-	return n == 0;
+	return is_empty(root, "lost+found");
 }
 
 /* Two that do not exist yet have only their names. */

@@ -98,16 +98,16 @@ static struct copy *find_copy(struct maildir *m, const struct mailbox *box)
 	return NULL;
 }
 
-/* Makes one more copy, complete and synced, for the box to begin with. 0 or -errno. */
-static int make_copy(
-	struct maildir *m, const struct tx *tx, struct mailbox *box, bool in_tmp)
+/* Makes one more copy of `from`, complete and synced, for the box to begin with. 0 or -errno. */
+static int make_copy(struct maildir *m, const struct tx *tx, struct mailbox *box,
+	const struct copy *from, bool in_tmp)
 {
 	int r = add_copy(m, tx, box, in_tmp);
 	struct copy *c = box->copy;
 
 	if (r < 0)
 		return r;
-	r = copy_fill(c, m->first);
+	r = copy_fill(c, from);
 	if (r == 0)
 		r = copy_sync(c);
 	if (r < 0) {
@@ -124,8 +124,27 @@ static void plan_box(struct maildir *m, const struct tx *tx, struct mailbox *box
 		return;
 	if (!box->copy)
 		box->copy = find_copy(m, box);
-	if (box->copy || make_copy(m, tx, box, false) == 0)
+	if (box->copy || make_copy(m, tx, box, m->first, false) == 0)
 		box->copy->n_planned++;
+}
+
+/* Each file to its owner, after the last one was filled. 0, or -errno where no Maildir has a file left. */
+static int give_all(struct maildir *m)
+{
+	int error = 0;
+	bool is_any = false;
+
+	for (size_t i = 0; i < m->n_copies; i++) {
+		const struct copy *c = &m->copies[i];
+		int r = c->n_planned ? copy_give(c) : 0;
+		if (r == 0)
+			continue;
+		give_up(m, c, r);
+		error = r;
+	}
+	for (size_t i = 0; i < m->n_boxes; i++)
+		is_any |= m->boxes[i].copy != NULL;
+	return is_any ? 0 : error;
 }
 
 int copies_finish(struct maildir *m, const struct tx *tx)
@@ -136,7 +155,7 @@ int copies_finish(struct maildir *m, const struct tx *tx)
 		give_up(m, m->first, r);
 	for (size_t i = 0; i < m->n_boxes && r == 0; i++)
 		plan_box(m, tx, &m->boxes[i]);
-	return r;
+	return r < 0 ? r : give_all(m);
 }
 
 int copies_own(struct maildir *m, const struct tx *tx, struct mailbox *box, int error)
@@ -148,7 +167,10 @@ int copies_own(struct maildir *m, const struct tx *tx, struct mailbox *box, int 
 	/* in the same directory it would be the same again */
 	if (old->new_dir == box->new_dir && (!in_tmp || old->tmp_dir >= 0))
 		return error;
-	r = make_copy(m, tx, box, in_tmp);
+	/* that file has the same owner already: the first one may have another */
+	r = make_copy(m, tx, box, old, in_tmp);
+	if (r == 0)
+		r = copy_give(box->copy);
 	if (r < 0)
 		return r;
 	old->n_planned--;

@@ -52,6 +52,7 @@ int copy_open(struct copy *c, const struct mailbox *box, const char *name, bool 
 		return -errno;
 	c->device = st.st_dev;
 	c->owner = st.st_uid;
+	c->group = st.st_gid;
 	if (!in_tmp) {
 		c->fd = openat(
 			box->new_dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, FILE_MODE);
@@ -60,11 +61,14 @@ int copy_open(struct copy *c, const struct mailbox *box, const char *name, bool 
 	}
 	if (c->fd < 0)
 		c->fd = open_in_tmp(c, box, name);
-	if (c->fd < 0)
-		return c->fd;
-	if (geteuid() == 0 && st.st_uid != 0 && fchown(c->fd, st.st_uid, st.st_gid) < 0)
-		return -errno;
-	return 0;
+	return c->fd < 0 ? c->fd : 0;
+}
+
+int copy_give(const struct copy *c)
+{
+	if (geteuid() != 0 || c->owner == 0)
+		return 0;
+	return fchown(c->fd, c->owner, c->group) < 0 ? -errno : 0;
 }
 
 int copy_write(struct copy *c, struct span *text)

@@ -18,7 +18,8 @@ struct copy {
 	int tmp_dir; /* that mailbox's `tmp`, while it has or had a name there; else -1; borrowed */
 	const char *part; /* of the mailbox, in which it lies: "new" or "tmp" */
 	dev_t device;
-	uid_t owner;
+	uid_t owner; /* of the mailbox, and of the file after copy_give() */
+	gid_t group; /* likewise */
 	size_t n_planned; /* Maildirs that it will be linked into */
 	int error; /* -errno: why its links are not durable */
 	bool moved; /* out of tmp into a `new`: no more names can be had for it */
@@ -27,14 +28,19 @@ struct copy {
 };
 
 /*
- * Makes an empty file in the mailbox, whose owner it gets when we are root. It has no name, but `name` in tmp
- * where `in_tmp` or the file system wants that. 0 or -errno; c->part then says where.
+ * Makes an empty file in the mailbox. It has no name, but `name` in tmp where `in_tmp` or the file system wants that.
+ * 0 or -errno; c->part then says where.
  */
 int copy_open(struct copy *c, const struct mailbox *box, const char *name, bool in_tmp);
 /* All of the text, or -errno; then what was not written is left of it. */
 int copy_write(struct copy *c, struct span *text);
 /* The same content as `from`, which stays as it is. */
 int copy_fill(struct copy *c, const struct copy *from);
+/*
+ * Gives the file to the owner of the mailbox when we are root. That owner can then write to it where it has a name:
+ * before, the file must be complete, and no mailbox of another owner may be filled from it later. 0 or -errno.
+ */
+int copy_give(const struct copy *c);
 int copy_sync(const struct copy *c);
 /* The directory that it was moved out of; nothing where it was not. 0 or -errno. */
 int copy_sync_tmp(const struct copy *c);

@@ -134,8 +134,8 @@ static const struct reply *check_marker(struct maildir *m)
 }
 
 /*
- * Of an address that has no mailbox. Where directories tell which mailboxes there are, and one was looked for in an
- * empty mail-root, its disk is not there.
+ * Of an address that has no mailbox. Where one was looked for (`looked`) that only its directory could tell of, and
+ * mail-root is empty, its disk is not there.
  */
 static const struct reply *search_failure(struct maildir *m,
 	const struct recipients_search *s, enum recipients_result result, bool looked)
@@ -147,8 +147,7 @@ static const struct reply *search_failure(struct maildir *m,
 		[RECIPIENTS_FAILED] = REPLY_RECIPIENTS_FAILED,
 	};
 
-	if (result == RECIPIENTS_UNKNOWN && looked && !m->recipients.table &&
-		mailbox_root_is_empty(m->root)) {
+	if (result == RECIPIENTS_UNKNOWN && looked && mailbox_root_is_empty(m->root)) {
 		note_root(m, RECIPIENTS_ROOT_EMPTY);
 		return reply_get(REPLY_STORE_FAILED);
 	}
@@ -196,7 +195,7 @@ static const struct reply *find_place(struct maildir *m, const struct tx *tx,
 		enum recipients_result result = recipients_next(&search, &place);
 		if (result != RECIPIENTS_FOUND)
 			return search_failure(m, &search, result, looked);
-		looked = true;
+		looked |= !place.may_create;
 		mailbox_close(ret);
 		found = mailbox_open(ret, m->root, place.path);
 	} while (is_elsewhere(found, &place));
@@ -304,7 +303,9 @@ static int link_apart(struct maildir *m, const struct tx *tx, struct mailbox *bo
 		r = copies_own(m, tx, box, r);
 	if (r == 0 && !box->linked)
 		r = link_box(m, tx, box);
-	if (r == 0 && box->copy->moved && box->copy != m->first)
+	/* one that others still are to be made from stays open */
+	if (r == 0 && box->copy->moved && box->copy != m->first &&
+		box->copy->n_planned == 1)
 		r = copies_close_own(box->copy);
 	return r;
 }

@@ -156,6 +156,8 @@ static int make_report(struct outbox *o, const struct tx *tx, bool in_tmp)
 	if (r == 0)
 		r = write_report(o);
 	if (r == 0)
+		r = copy_give(&o->copy);
+	if (r == 0)
 		r = copy_sync(&o->copy);
 	note(o, o->copy.part, r);
 	return r;

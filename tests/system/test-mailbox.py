@@ -2,6 +2,7 @@
 """What is below mail-root: broken mailboxes, symbolic links, a disk that is not mounted, file systems without hard
 links; and what the record and --check say of them. As root, so that owners differ, and as another user."""
 
+import concurrent.futures
 import os
 import re
 import shutil
@@ -180,7 +181,8 @@ def test_other_links_are_named(target, words):
     place.check_both(f"{place.root}/example.com: {words}")
 
 
-@harness.table(owner=(OTHER, 0o755, 0), link=(0, 0o755, OTHER), open_to_all=(0, 0o777, 0))
+@harness.table(owner=(OTHER, 0o755, 0), link=(0, 0o755, OTHER), open_to_all=(0, 0o777, 0),
+               open_to_a_group=(0, 0o2775, 0))
 def test_a_link_that_others_could_have_made_is_not_followed(owner, mode, of_link):
     """Real sender 19: the directory and the link belong to root or to postern's own user."""
     place = Place(template="users/%u")
@@ -293,6 +295,34 @@ def test_an_empty_mail_root_refuses_nothing_for_good(create, more):
     harness.contains(place.check().stdout, place.fault())
     make_maildir(place.root / DOMAIN / "bob")
     harness.equal(place.rcpt(), [550])
+
+
+def by_table(place, lines):
+    table = place.site.dir / "recipients"
+    table.write_text(lines)
+    place.site.set(recipients=table)
+    shutil.rmtree(place.domain)
+
+
+@harness.table(no=("no", f"{ALICE} boxes/alice\n"), domain_no=("no", f"@{DOMAIN}\n"), domain_auto=("auto", f"@{DOMAIN}\n"))
+def test_an_empty_mail_root_with_a_table_refuses_nothing_for_good(create, lines):
+    """Real sender 16: what counts is that the mailbox which was looked for is not made."""
+    place = Place(maildir_create=create)
+    by_table(place, lines)
+    harness.equal(place.deliver(), [451])
+    harness.equal(place.fault(), f"{place.root}: is empty: is its file system not mounted?")
+    harness.contains(place.check().stdout, place.fault())
+    harness.equal(place.rcpt((f"{ALICE}.example",)), [550])
+    (place.root / "boxes").mkdir()
+    harness.equal(place.rcpt(), [550])
+
+
+def test_what_a_table_does_not_name_is_unknown_in_an_empty_mail_root():
+    """Real sender 16: no directory was looked for; and a mailbox that a line names is made."""
+    place = Place(maildir_create="auto")
+    by_table(place, f"{ALICE} boxes/alice\n")
+    harness.equal(place.rcpt((f"bob@{DOMAIN}", ALICE)), [550, 250])
+    assert "is empty" not in place.check().stdout
 
 
 def test_an_empty_mail_root_where_mailboxes_are_made_is_a_first_start():
@@ -584,6 +614,84 @@ def test_a_step_without_hard_links_that_fails_refuses_for_now(call, error):
     assert codes[0] in (451, 452), codes
     harness.equal(place.site.everything(), [])
     harness.contains(place.fault(), f"{place.alice}/")
+
+
+# What the owner of one mailbox can do to the others'
+
+
+def test_a_file_in_tmp_is_its_owners_only_when_it_is_complete():
+    """Where there is no O_TMPFILE; else alice could write into what bob gets, as it is filled from her file."""
+    place = Place()
+    bindfs(place)
+    alice = make_maildir(place.root / DOMAIN / "alice", owner=OTHER)
+    bob = make_maildir(place.root / DOMAIN / "bob", owner=OURS)
+    client = place.site.connect()
+    client.ehlo()
+    client.envelope(recipients=(ALICE, f"bob@{DOMAIN}"))
+    client.say("DATA", 354)
+    unfinished = harness.eventually(lambda: list((alice / "tmp").iterdir()), "the file in tmp")
+    harness.equal((unfinished[0].stat().st_uid, unfinished[0].stat().st_mode & 0o777), (0, 0o600))
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    for box, owner in ((alice, OTHER), (bob, OURS)):
+        [path] = place.site.new(box)
+        harness.equal(path.stat().st_uid, owner, box)
+        harness.check_stored(path, harness.sample())
+    harness.equal(place.site.leftovers(), [])
+
+
+@harness.table(full=(("file",), 0, [451]), empty=((), OTHER, [250]))
+def test_a_directory_of_root_in_the_place_of_a_part_is_not_given_away(entries, owner, codes):
+    """Where alice exchanges the `new` that root has just made for her: with what is in it."""
+    place = Place()
+    make_maildir(place.alice, ("cur",), owner=OTHER)
+    kept = place.alice / "kept"
+    kept.mkdir()
+    for name in entries:
+        (kept / name).write_text("")
+    wrap = ("strace", "-f", "-qq", "-o", place.site.dir / "trace", "-e", "trace=mkdirat", "-e",
+            "inject=mkdirat:delay_exit=3000000:when=3")
+    harness.need("strace")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        answer = pool.submit(place.deliver, wrap=wrap)
+        harness.eventually((place.alice / "new").exists, "the part")
+        (place.alice / "new").rename(place.alice / "made")
+        kept.rename(place.alice / "new")
+        harness.equal(answer.result(), codes)
+    harness.equal((place.alice / "new").stat().st_uid, owner)
+    if entries:
+        harness.equal(place.fault(), f"{place.alice}/new: File exists")
+
+
+@harness.table_of({f"{kind} {how}": (kind, how) for kind in ("O_TMPFILE", "tmp") for how in ("SMTP", "LMTP")})
+def test_no_mailbox_is_filled_from_another_owners_file(kind, how):
+    """Nor at commit, where there are no hard links and each mailbox gets a file of its own."""
+    place = Place()
+    if kind == "tmp":
+        place.domain.rmdir()
+        bindfs(place)
+        place.domain.mkdir()
+    owners = {"alice": OTHER, "bob": OURS, "carl": OURS, "dora": OURS}
+    boxes = {name: make_maildir(place.domain / name, owner=owner) for name, owner in owners.items()}
+    trace = place.site.dir / "trace"
+    wrap = ("strace", "-f", "-qq", "-y", "-o", trace, "-e", "trace=openat,sendfile,fchown,linkat", "-e",
+            "inject=linkat:error=EPERM")
+    codes = place.deliver([f"{name}@{DOMAIN}" for name in owners], lmtp=how == "LMTP", wrap=wrap)
+    harness.equal(codes, [250] * (4 if how == "LMTP" else 1))
+    for name, owner in owners.items():
+        [path] = place.site.new(boxes[name])
+        harness.equal(path.stat().st_uid, owner, name)
+        harness.check_stored(path, harness.sample())
+    harness.equal(place.site.leftovers(), [])
+    owner_of = {}  # of each open file, since it was given away
+    for line in trace.read_text().splitlines():
+        if opened := re.search(r"openat\(.*= (\d+)<", line):
+            owner_of.pop(opened[1], None)
+        elif given := re.search(r"fchown\((\d+)<[^>]*>, (\d+)", line):
+            owner_of[given[1]] = int(given[2])
+        elif filled := re.search(r"sendfile\((\d+)<([^>]*)>, (\d+)<", line):
+            box = next(name for name in owners if f"/{name}/" in filled[2])
+            assert owner_of.get(filled[3], owners[box]) == owners[box], f"{line}\n{owner_of}"
 
 
 if __name__ == "__main__":
