@@ -12,8 +12,8 @@ import threading
 
 import harness
 from harness import RECIPIENT, Site
-from listening import (Listening, acceptor, certificate_of, children, connections, deliver, replace, replies_of, status_of,
-                       with_tls)
+from listening import (Listening, acceptor, certificate_of, children, connections, deliver, replace, replies_of,
+                       status_of, with_tls)
 
 
 def for_nobody(**settings):
