@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "edge/stream.h"
 
 int acceptors_move_up(int fd, int from)
 {
@@ -77,7 +78,8 @@ pid_t acceptors_fork(struct acceptors *a, int *ret_channel)
 		close(ends[0]);
 		return error;
 	}
-	a->list[a->n++] = (struct acceptor_process){ pid, ends[0], ACCEPTOR_STARTING };
+	a->list[a->n++] = (struct acceptor_process){ pid, ends[0], ACCEPTOR_STARTING,
+		stream_clock() };
 	return pid;
 }
 

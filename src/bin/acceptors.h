@@ -21,6 +21,7 @@ struct acceptor_process {
 	pid_t pid;
 	int channel; /* SOCK_SEQPACKET */
 	enum acceptor_state state;
+	uint64_t started; /* stream_clock() */
 };
 
 struct acceptors {

@@ -13,10 +13,15 @@
 #include "base/cleanup.h"
 #include "base/num.h"
 #include "edge/file.h"
+#include "proto/text.h"
 
 #define LISTENS "0A" /* TCP_LISTEN */
 #define ACCEPTS 0x10000U /* of a UNIX socket: it listens */
 #define UNIT_MAX 128
+#define NAME_SHOWN_MAX 128 /* of a process: each octet may be \xHH */
+/* All that a name of a unit has (systemd.unit(5)): such a name is one word of a command, in quotes. */
+#define UNIT_OCTETS                                                                      \
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:-_.\\@"
 #define PORTS_OF_ROOT 1024
 
 struct holder {
@@ -144,6 +149,12 @@ static bool has_open(const char *pid, const char *socket)
 	return false;
 }
 
+/* Users may make control groups below their own, with any name. */
+static bool is_unit(const char *name)
+{
+	return *name != '-' && name[strspn(name, UNIT_OCTETS)] == '\0';
+}
+
 /* The unit of the process: the last part of its cgroup that is a service. */
 static void find_unit(const char *pid, struct holder *ret)
 {
@@ -159,6 +170,8 @@ static void find_unit(const char *pid, struct holder *ret)
 		if (!name || !end || end < name || end - name >= UNIT_MAX - 8)
 			continue;
 		end[strlen(".service")] = '\0';
+		if (!is_unit(name + 1))
+			continue;
 		snprintf(ret->unit, sizeof(ret->unit), "%.*s", UNIT_MAX - 1, name + 1);
 	}
 }
@@ -220,14 +233,17 @@ static void put_holder(struct buf *to, const struct sockaddr *address)
 	buf_put(to, SPAN("; the process "));
 	buf_put_num(to, h.pid);
 	buf_put(to, SPAN(" ("));
-	buf_put_str(to, h.name);
+	text_escape(to, span_of(h.name), NAME_SHOWN_MAX);
 	buf_put(to, SPAN(") listens there, stop it: "));
 	if (h.pid == 1) {
 		buf_put(to, SPAN("systemctl disable --now UNIT, where systemctl "
 				 "list-sockets names the unit"));
 	} else if (h.unit[0]) {
+		const char *quote = strchr(h.unit, '\\') ? "'" : "";
 		buf_put(to, SPAN("systemctl disable --now "));
+		buf_put_str(to, quote);
 		buf_put_str(to, h.unit);
+		buf_put_str(to, quote);
 	} else {
 		buf_put(to, SPAN("kill "));
 		buf_put_num(to, h.pid);

@@ -16,6 +16,7 @@
 
 #define SECOND UINT64_C(1000)
 #define LOOK_EVERY SECOND /* at files that acceptors cannot watch */
+#define START_TIME (30 * SECOND) /* for an acceptor to be ready before it is killed */
 #define STOP_TIME (2 * SECOND) /* for acceptors to end before they are killed */
 #define KILL_TIME (1 * SECOND) /* and after that */
 
@@ -307,12 +308,52 @@ static uint64_t look_in_time(struct listener *l)
 	return LOOK_EVERY;
 }
 
+static void kill_late(struct listener *l, pid_t pid)
+{
+	struct acceptor_process *now = acceptors_find(&l->acceptors, ACCEPTOR_ACCEPTING);
+	enum acceptor_state state;
+	char text[CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text),
+		"process %d, which was to accept connections, was not ready within %zu s "
+		"and is killed; %s",
+		(int)pid, (size_t)(START_TIME / SECOND),
+		now ? "the one before goes on, with the settings that it has"
+		    : "another is started");
+	listener_report(l, text);
+	acceptors_answer(now, ACCEPTOR_GO_ON, after_failure.least);
+	kill(pid, SIGKILL);
+	/* at once: where it waits for a disk it may end much later */
+	acceptors_remove(&l->acceptors, pid, &state);
+}
+
+/*
+ * Kills an acceptor that does not get ready, such as one that waits for a file system without an answer: while
+ * it is starting no other is started. In how many milliseconds that is due, or LISTEN_FOREVER.
+ */
+static uint64_t kill_in_time(struct listener *l)
+{
+	const struct acceptor_process *p =
+		acceptors_find(&l->acceptors, ACCEPTOR_STARTING);
+	uint64_t age;
+
+	if (!p)
+		return LISTEN_FOREVER;
+	age = stream_clock() - p->started;
+	if (age < START_TIME)
+		return START_TIME - age;
+	kill_late(l, p->pid);
+	return 0;
+}
+
 /* Does what is due. In how many milliseconds something will be; -1: never. */
 static int do_in_time(struct listener *l)
 {
 	char status[NOTIFY_TEXT_MAX];
 	uint64_t wait = sooner(start_in_time(l), look_in_time(l));
 
+	/* after these, which may have started one */
+	wait = sooner(wait, kill_in_time(l));
 	put_status(l, status);
 	wait = sooner(wait, listen_manager_tell(&l->manager, status));
 	return wait == LISTEN_FOREVER ? -1 : (int)wait;

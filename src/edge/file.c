@@ -138,14 +138,11 @@ void file_put_directory_fault(struct buf *to, const char *path, int error)
 /* Without waiting for a process that writes to it. */
 static int open_text(const char *path)
 {
-	OWNED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	if (fd < 0)
 		return errno == ENXIO ? -FILE_IS_CHANNEL : -errno;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	return S_ISFIFO(st.st_mode) ? -FILE_IS_CHANNEL : steal_fd(&fd);
+	return fd;
 }
 
 ssize_t file_read(const char *path, size_t max, char **ret_text)
@@ -171,6 +168,8 @@ ssize_t file_read_open(int fd, size_t max, char **ret_text)
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
+	if (S_ISFIFO(st.st_mode))
+		return -FILE_IS_CHANNEL;
 	if ((size_t)st.st_size > max)
 		return -EFBIG;
 	text = malloc((size_t)st.st_size + 1);

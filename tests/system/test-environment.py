@@ -8,6 +8,8 @@ import contextlib
 import os
 import shutil
 import socket
+import subprocess
+from pathlib import Path
 
 import harness
 from harness import RECIPIENT, SENDER
@@ -550,6 +552,49 @@ def test_a_port_in_use_is_named_with_its_process(address):
             told = refused(address.format(2525))
             harness.contains(told, f"Address already in use; the process {pid} (socat) listens there, stop it: ")
             harness.contains(told, f"kill {pid}\n")
+
+
+RENAMED = """
+import socket, sys, time
+open("/proc/self/comm", "wb").write(b"\\x1b[2J\\n\\xff\\"(x)")
+s = socket.create_server(("127.0.0.1", 2525))
+print(flush=True)
+time.sleep(1000)
+"""
+
+
+def test_a_name_of_a_process_is_escaped():
+    with harness.own_network():
+        process = harness.start("python3", "-c", RENAMED, stdout=subprocess.PIPE)
+        process.stdout.readline()
+        told = refused("127.0.0.1:2525")
+        harness.contains(told, f"the process {process.pid} (\\x1B[2J")
+        assert told.rstrip("\n").isprintable(), repr(told)
+        harness.end(process)
+
+
+@harness.table(plain=("other@1-x.service", "systemctl disable --now other@1-x.service"),
+               escaped=(r"a\x2db.service", r"systemctl disable --now 'a\x2db.service'"),
+               command=("x;reboot;.service", "kill {pid}"), option=("-x.service", "kill {pid}"))
+def test_a_name_of_a_unit_is_one_word(name, advice):
+    harness.need_root()
+    group = control_groups() / name
+    try:
+        group.mkdir()
+    except OSError as error:
+        raise harness.Skip(f"no control group can be made: {error}") from error
+    harness.at_end(group.rmdir)
+    with harness.own_network(), held("2525,bind=127.0.0.1") as pid:
+        (group / "cgroup.procs").write_text(str(pid))
+        harness.contains(refused("127.0.0.1:2525"), f"stop it: {advice.format(pid=pid)}\n")
+
+
+def control_groups():
+    """Where processes are put that have a group of their own."""
+    for place in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/systemd")):
+        if (place / "cgroup.procs").exists():
+            return place
+    raise harness.Skip("no control groups")
 
 
 def test_who_may_not_see_the_process_is_told_how_root_can():

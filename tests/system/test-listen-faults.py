@@ -13,7 +13,7 @@ import threading
 import harness
 from harness import RECIPIENT, Site
 from listening import (Listening, acceptor, certificate_of, children, connections, deliver, replace, replies_of,
-                       with_tls)
+                       status_of, with_tls)
 
 
 def for_nobody(**settings):
@@ -112,6 +112,42 @@ def test_settings_that_cannot_be_used_do_not_start_a_process_for_each_client():
         here.client(greeting=False).expect(421)
         seen.add(acceptor(here))
     assert len(seen) < 10, f"{len(seen)} acceptors for 30 clients"
+
+
+def filters_of(pid):
+    return status_of(pid)["Seccomp_filters"]
+
+
+def stop_successor(here):
+    """Stops a process that is to accept connections before it has entered the sandbox, and is ready."""
+    for n in range(20):
+        before = children(here.process.pid)
+        here.set(hostname=f"h{n}.example.org")
+        client = here.client(greeting=False)
+        fresh = None
+        while not fresh:
+            with open(f"/proc/{here.process.pid}/task/{here.process.pid}/children", encoding="ascii") as file:
+                fresh = next((int(pid) for pid in file.read().split() if int(pid) not in before), None)
+        os.kill(fresh, signal.SIGSTOP)
+        if filters_of(fresh) == filters_of(here.process.pid):
+            return fresh, client
+        os.kill(fresh, signal.SIGCONT)
+        client.expect(220)
+        client.quit()
+    raise AssertionError("each successor was ready at once")
+
+
+def test_a_successor_that_does_nothing_is_killed():
+    here = Listening().listen()
+    pid, client = stop_successor(here)
+    client.expect(220)
+    deliver(client)
+    text = f"process {pid}, which was to accept connections, was not ready within 30 s and is killed; the one before"
+    harness.eventually(lambda: text in here.log_text(), "a record", patience=120)
+    harness.eventually(lambda: pid not in children(here.process.pid), "its end")
+    name = here.settings["hostname"]
+    harness.eventually(lambda: name in replies_of(here), "the new settings")
+    harness.equal(len(here.records("error")), 1, "records")
 
 
 # Refusals
