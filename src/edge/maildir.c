@@ -159,25 +159,31 @@ static const struct reply *search_failure(struct maildir *m,
 	return reply_get(names[result]);
 }
 
-/* What a file system has for itself (mkfs(8)). */
+/* In what a file system has for itself (mkfs(8)). */
 static bool is_lost_and_found(const char *path)
 {
-	return span_ends(span_of(path), SPAN("lost+found"));
+	for (size_t n; *path; path += n + (path[n] == '/')) {
+		n = strcspn(path, "/");
+		if (span_eq((struct span){ path, n }, SPAN("lost+found")))
+			return true;
+	}
+	return false;
 }
 
 /* True for a place that is no mailbox, so that the next is looked at. */
 static bool is_elsewhere(int result, const struct recipients_place *place)
 {
+	if (result != MAILBOX_OPEN && !place->is_named && is_lost_and_found(place->path))
+		return true;
 	switch (result) {
 	case MAILBOX_ABSENT:
 		return !place->may_create;
 	case MAILBOX_BARE:
-		return !place->is_named &&
-		       (!place->may_create || is_lost_and_found(place->path));
+		return !place->is_named && !place->may_create;
 	case MAILBOX_OTHER:
 		return !place->is_named;
 	default:
-		return result < 0 && !place->is_named && is_lost_and_found(place->path);
+		return false;
 	}
 }
 

@@ -259,6 +259,21 @@ def test_any_other_directory_is_no_mailbox(name):
     harness.equal(place.check().returncode, 0)
 
 
+@harness.table_of({f"{template} {create} {user}": (template, create, user) for create in ("no", "yes")
+                   for template in ("%u/Maildir", "%u", "boxes/%u/mail") for user in ("root", "nobody")})
+def test_lost_and_found_is_no_mailbox(template, create, user):
+    """Real sender 15: whatever the template, and although postern may not look into it."""
+    place = Place(template=template, maildir_create=create, **({"user": user} if user != "root" else {}))
+    above = place.root / template.partition("%")[0]
+    (above / "lost+found").mkdir(mode=0o700, parents=True)
+    make_maildir(above / "xlost+found" / template.partition("%u/")[2]).chmod(0o755)
+    harness.equal(place.rcpt((f"lost+found@{DOMAIN}",)), [550])
+    harness.equal(list((above / "lost+found").iterdir()), [])
+    shutil.rmtree(above / "xlost+found" / template.partition("%u/")[2] / "new")
+    (above / "xlost+found" / template.partition("%u/")[2] / "new").write_text("")
+    harness.equal(place.rcpt((f"xlost+found@{DOMAIN}",)), [451])
+
+
 @harness.table(empty=(None,), file=("file",))
 def test_what_the_table_names_is_a_mailbox_whatever_it_lacks(what):
     """Real sender 15: a line of `recipients` says that it is one, so that a file in its place is a fault."""
