@@ -110,10 +110,13 @@ static const struct reply *add_box(
 	return NULL;
 }
 
-/* More mailboxes than descriptors are no fault: the client sends the rest in another transaction. */
+/*
+ * More mailboxes than descriptors are no fault: the client sends the rest in another transaction. Without descriptors
+ * for a single one it never can.
+ */
 static const struct reply *open_failure(struct maildir *m, const struct mailbox *box)
 {
-	if (box->error == -EMFILE || box->error == -ENFILE)
+	if (box->error == -EMFILE && m->n_boxes > 0)
 		return reply_get(REPLY_RECIPIENT_MANY);
 	note_box(m, box);
 	return failure(box->error);
@@ -219,8 +222,10 @@ static const struct reply *maildir_rcpt(
 
 	if (!refusal)
 		refusal = find_place(m, tx, r, &box);
-	if (!refusal && (box.new_dir >= m->max_fd || box.tmp_dir >= m->max_fd))
-		refusal = reply_get(REPLY_RECIPIENT_MANY);
+	if (!refusal && (box.new_dir >= m->max_fd || box.tmp_dir >= m->max_fd)) {
+		mailbox_fail(&box, "new", -EMFILE);
+		refusal = open_failure(m, &box);
+	}
 	if (!refusal)
 		return add_box(m, &box, &r->slot);
 	mailbox_close(&box);

@@ -394,6 +394,36 @@ def test_why_a_message_was_not_stored_is_in_its_record(call, error, how):
     harness.equal(place.site.records("message")[-1]["status"], "Delivery Error (SMTP Receive)")
 
 
+@harness.table_of({f"{limit} {how}": (limit, how) for limit in (10, 16, 20) for how in ("SMTP", "LMTP", "BDAT")})
+def test_no_descriptors_for_the_first_mailbox_are_a_fault(limit, how):
+    """Real sender 17: the client can send to fewer recipients, but not to less than one."""
+    harness.need("prlimit")
+    place = Place()
+    make_maildir(place.alice)
+    codes = place.deliver(lmtp=how == "LMTP", chunk=how == "BDAT", wrap=("prlimit", f"--nofile={limit}:{limit}"))
+    harness.equal(codes, [451])
+    harness.equal(place.fault(), f"{place.alice}/new: Too many open files")
+    harness.equal(place.site.records("message")[-1]["status"], "Delivery Error (SMTP Receive)")
+
+
+@harness.table(process=("EMFILE", 452, None), host=("ENFILE", 451, "Too many open files in system"))
+def test_no_descriptors_for_a_further_mailbox(error, code, words):
+    """Real sender 17: those of this process are the client's matter (RFC 5321 4.5.3.1.10), those of the host never."""
+    harness.need("strace")
+    place = Place()
+    boxes = [make_maildir(place.domain / name) for name in ("alice", "bob")]
+    client = place.site.connect(wrap=("strace", "-f", "-qq", "-o", place.site.dir / "trace", "-P", boxes[1], "-e",
+                                      "trace=openat", "-e", f"inject=openat:error={error}:when=2"))
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.say(f"RCPT TO:<{ALICE}>", 250)
+    client.say(f"RCPT TO:<bob@{DOMAIN}>", code)
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    harness.equal(place.fault(), words and f"{boxes[1]}/new: {words}")
+
+
 def test_a_fault_of_one_recipient_is_in_the_record_of_the_others_message():
     """Real sender 17: bob gets the message, and the record shows why alice did not."""
     place = Place()
@@ -636,6 +666,7 @@ def test_a_step_without_hard_links_that_fails_refuses_for_now(call, error):
 def test_a_file_in_tmp_is_its_owners_only_when_it_is_complete():
     """Where there is no O_TMPFILE; else alice could write into what bob gets, as it is filled from her file."""
     place = Place()
+    place.domain.rmdir()
     bindfs(place)
     alice = make_maildir(place.root / DOMAIN / "alice", owner=OTHER)
     bob = make_maildir(place.root / DOMAIN / "bob", owner=OURS)
@@ -701,9 +732,9 @@ def test_no_mailbox_is_filled_from_another_owners_file(kind, how):
     for line in trace.read_text().splitlines():
         if opened := re.search(r"openat\(.*= (\d+)<", line):
             owner_of.pop(opened[1], None)
-        elif given := re.search(r"fchown\((\d+)<[^>]*>, (\d+)", line):
+        elif given := re.search(r"fchown\((\d+)<.*>\S*, (\d+), \d+\)", line):
             owner_of[given[1]] = int(given[2])
-        elif filled := re.search(r"sendfile\((\d+)<([^>]*)>, (\d+)<", line):
+        elif filled := re.search(r"sendfile\((\d+)<([^>]*)>\S*, (\d+)<", line):
             box = next(name for name in owners if f"/{name}/" in filled[2])
             assert owner_of.get(filled[3], owners[box]) == owners[box], f"{line}\n{owner_of}"
 
