@@ -206,6 +206,32 @@ def test_mailboxes_on_another_disk_by_a_link_of_root():
     harness.equal(path.stat().st_uid, OTHER)
 
 
+@harness.table_of({f"{name}{slash}": (*row, slash) for slash in ("", "/") for name, row in {
+    "root's": (0, 0o755, 0, True), "its owner's": (OTHER, 0o755, 0, False), "a link of another": (0, 0o755, OTHER, False),
+    "open to a group": (0, 0o775, 0, False), "open to all": (0, 0o777, 0, False)}.items()})
+def test_a_link_in_the_place_of_mail_root(owner, mode, of_link, followed, slash):
+    """In a home, its owner could make root write anywhere."""
+    place = Place()
+    make_maildir(place.alice, owner=OTHER)
+    home = place.site.dir / "home"
+    home.mkdir()
+    (home / "mail").symlink_to(place.root)
+    os.chown(home / "mail", of_link, of_link, follow_symlinks=False)
+    os.chown(home, owner, owner)
+    home.chmod(mode)
+    place.site.set(mail_root=f"{home}/mail{slash}", maildir="%d/%u")
+    done = place.check()
+    harness.equal(done.returncode, 0 if followed else 78, done.stdout)
+    if followed:
+        harness.equal(place.deliver(), [250])
+    else:
+        harness.contains(done.stdout, f"{home}/mail{slash}: is not a directory; name a directory")
+        client = place.site.connect(greeting=False)
+        harness.equal(client.reply().code, 421)
+        harness.eventually(lambda: f"mail-root {home}/mail{slash}: is not a directory" in place.site.log_text(), "a record")
+        harness.equal(place.site.new(place.alice), [])
+
+
 # Mailboxes that are not whole
 
 
