@@ -82,8 +82,8 @@ static int directory_fault(const char *path)
 	return 0;
 }
 
-static void put_directory_fault(struct config *c, const char *key, const char *value,
-	const char *path, int error)
+static void put_directory_fault(
+	struct config *c, const char *key, const char *value, const char *path, int error)
 {
 	char text[CONFIG_FAULT_MAX];
 	struct buf b = BUF(text);
@@ -135,8 +135,7 @@ static void check_mail_root(struct config *c)
 	if (copy && c->maildir_create == CREATE_YES && is_missing(c->mail_root))
 		check_place(c, "mail-root", c->mail_root, dirname(copy));
 	else
-		put_directory_fault(
-			c, "mail-root", c->mail_root, c->mail_root, error);
+		put_directory_fault(c, "mail-root", c->mail_root, c->mail_root, error);
 	if (!error)
 		check_mailboxes(c, &report);
 }

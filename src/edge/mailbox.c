@@ -443,7 +443,8 @@ static bool is_empty(int dir, const char *extra)
 	while ((n = fd < 0 ? -1 : syscall(SYS_getdents64, fd, some, sizeof(some))) > 0) {
 		for (long at = 0; at < n;) {
 			const struct entry *e = (const void *)(some + at);
-			if (!is_itself(e->name) && !(extra && strcmp(e->name, extra) == 0))
+			if (!is_itself(e->name) &&
+				!(extra && strcmp(e->name, extra) == 0))
 				return false;
 			at += e->length;
 		}
