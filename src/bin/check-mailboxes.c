@@ -205,7 +205,8 @@ static void look_for_domain(void *ctx, size_t line, struct span key, struct span
 static bool may_lack_mailbox(const struct config *c)
 {
 	bool has_domain = false;
-	const struct table_visitor domains = { &has_domain, look_for_domain, ignore_fault };
+	const struct table_visitor domains = { &has_domain, look_for_domain,
+		ignore_fault };
 
 	if (c->recipients.create != CREATE_AUTO || !c->recipients.table)
 		return c->maildir_create == CREATE_NO;

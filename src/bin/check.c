@@ -82,11 +82,9 @@ static int directory_fault(const char *path)
 	return 0;
 }
 
-/* `value`: what the setting names, the directory itself or a file in it. */
-static void check_place(
-	struct config *c, const char *key, const char *value, const char *path)
+static void put_directory_fault(
+	struct config *c, const char *key, const char *value, const char *path, int error)
 {
-	int error = directory_fault(path);
 	char text[CONFIG_FAULT_MAX];
 	struct buf b = BUF(text);
 
@@ -94,6 +92,13 @@ static void check_place(
 		return;
 	file_put_directory_fault(&b, path, error);
 	put_named(c, key, value, b.overflow ? strerror(error) : text);
+}
+
+/* `value`: what the setting names, the directory itself or a file in it. */
+static void check_place(
+	struct config *c, const char *key, const char *value, const char *path)
+{
+	put_directory_fault(c, key, value, path, directory_fault(path));
 }
 
 static void check_directory(struct config *c, const char *key, const char *path)
@@ -108,17 +113,30 @@ static bool is_missing(const char *path)
 	return stat(path, &st) < 0 && errno == ENOENT;
 }
 
+/* The same of one that is opened as mail-root is: not by every link. */
+static int root_fault(const char *path)
+{
+	int error = directory_fault(path);
+	int fd = error ? -error : file_open_directory(path);
+
+	if (fd < 0)
+		return -fd;
+	close(fd);
+	return 0;
+}
+
 /* One that is missing is made by the next connection, if it can be. */
 static void check_mail_root(struct config *c)
 {
 	static const struct check_report report = { put_fault, put_warning };
 	OWNED char *copy = strdup(c->mail_root);
+	int error = root_fault(c->mail_root);
 
 	if (copy && c->maildir_create == CREATE_YES && is_missing(c->mail_root))
 		check_place(c, "mail-root", c->mail_root, dirname(copy));
 	else
-		check_directory(c, "mail-root", c->mail_root);
-	if (!directory_fault(c->mail_root))
+		put_directory_fault(c, "mail-root", c->mail_root, c->mail_root, error);
+	if (!error)
 		check_mailboxes(c, &report);
 }
 

@@ -29,5 +29,12 @@ void file_put_fault(struct buf *to, const char *path, int error, enum file_use u
  */
 void file_put_directory_fault(struct buf *to, const char *path, int error);
 
+/*
+ * Opens a directory for reading. A symbolic link in its place is followed where it and the directory that it is in
+ * belong to root or to the user of this process and no others may write to that directory; else it is no directory.
+ * The descriptor, or -errno.
+ */
+int file_open_directory(const char *path);
+
 /* The same of a file that is open, with every octet of it. */
 ssize_t file_read_open(int fd, size_t max, char **ret_text);

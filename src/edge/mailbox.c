@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "edge/file.h"
 #include "edge/recipients.h"
 
 #define DIR_MODE 0700
@@ -53,15 +54,15 @@ static int make_root(const char *path)
 
 int mailbox_root(const char *path, bool create)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = file_open_directory(path);
 
-	if (fd < 0 && errno == ENOENT && create) {
+	if (fd == -ENOENT && create) {
 		int r = make_root(path);
 		if (r < 0)
 			return r;
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		fd = file_open_directory(path);
 	}
-	return fd < 0 ? -errno : fd;
+	return fd;
 }
 
 static void begin(struct walk *w, int root, bool create)
@@ -442,7 +443,8 @@ static bool is_empty(int dir, const char *extra)
 	while ((n = fd < 0 ? -1 : syscall(SYS_getdents64, fd, some, sizeof(some))) > 0) {
 		for (long at = 0; at < n;) {
 			const struct entry *e = (const void *)(some + at);
-			if (!is_itself(e->name) && !(extra && strcmp(e->name, extra) == 0))
+			if (!is_itself(e->name) &&
+				!(extra && strcmp(e->name, extra) == 0))
 				return false;
 			at += e->length;
 		}

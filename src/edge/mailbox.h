@@ -45,7 +45,7 @@ enum mailbox_result {
 
 /*
  * Opens the directory below which Maildirs lie, or that is one; with `create` makes it, durably, where it is
- * missing. The descriptor, or -errno.
+ * missing. A link in its place is followed as file_open_directory() does it. The descriptor, or -errno.
  */
 int mailbox_root(const char *path, bool create);
 

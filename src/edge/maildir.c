@@ -110,10 +110,13 @@ static const struct reply *add_box(
 	return NULL;
 }
 
-/* More mailboxes than descriptors are no fault: the client sends the rest in another transaction. */
+/*
+ * More mailboxes than descriptors are no fault: the client sends the rest in another transaction. Without descriptors
+ * for a single one it never can.
+ */
 static const struct reply *open_failure(struct maildir *m, const struct mailbox *box)
 {
-	if (box->error == -EMFILE || box->error == -ENFILE)
+	if (box->error == -EMFILE && m->n_boxes > 0)
 		return reply_get(REPLY_RECIPIENT_MANY);
 	note_box(m, box);
 	return failure(box->error);
@@ -159,25 +162,31 @@ static const struct reply *search_failure(struct maildir *m,
 	return reply_get(names[result]);
 }
 
-/* What a file system has for itself (mkfs(8)). */
+/* In what a file system has for itself (mkfs(8)). */
 static bool is_lost_and_found(const char *path)
 {
-	return span_ends(span_of(path), SPAN("lost+found"));
+	for (size_t n; *path; path += n + (path[n] == '/')) {
+		n = strcspn(path, "/");
+		if (span_eq((struct span){ path, n }, SPAN("lost+found")))
+			return true;
+	}
+	return false;
 }
 
 /* True for a place that is no mailbox, so that the next is looked at. */
 static bool is_elsewhere(int result, const struct recipients_place *place)
 {
+	if (result != MAILBOX_OPEN && !place->is_named && is_lost_and_found(place->path))
+		return true;
 	switch (result) {
 	case MAILBOX_ABSENT:
 		return !place->may_create;
 	case MAILBOX_BARE:
-		return !place->is_named &&
-		       (!place->may_create || is_lost_and_found(place->path));
+		return !place->is_named && !place->may_create;
 	case MAILBOX_OTHER:
 		return !place->is_named;
 	default:
-		return result < 0 && !place->is_named && is_lost_and_found(place->path);
+		return false;
 	}
 }
 
@@ -213,8 +222,10 @@ static const struct reply *maildir_rcpt(
 
 	if (!refusal)
 		refusal = find_place(m, tx, r, &box);
-	if (!refusal && (box.new_dir >= m->max_fd || box.tmp_dir >= m->max_fd))
-		refusal = reply_get(REPLY_RECIPIENT_MANY);
+	if (!refusal && (box.new_dir >= m->max_fd || box.tmp_dir >= m->max_fd)) {
+		mailbox_fail(&box, "new", -EMFILE);
+		refusal = open_failure(m, &box);
+	}
 	if (!refusal)
 		return add_box(m, &box, &r->slot);
 	mailbox_close(&box);

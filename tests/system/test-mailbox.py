@@ -206,6 +206,32 @@ def test_mailboxes_on_another_disk_by_a_link_of_root():
     harness.equal(path.stat().st_uid, OTHER)
 
 
+@harness.table_of({f"{name}{slash}": (*row, slash) for slash in ("", "/") for name, row in {
+    "root's": (0, 0o755, 0, True), "its owner's": (OTHER, 0o755, 0, False), "a link of another": (0, 0o755, OTHER, False),
+    "open to a group": (0, 0o775, 0, False), "open to all": (0, 0o777, 0, False)}.items()})
+def test_a_link_in_the_place_of_mail_root(owner, mode, of_link, followed, slash):
+    """In a home, its owner could make root write anywhere."""
+    place = Place()
+    make_maildir(place.alice, owner=OTHER)
+    home = place.site.dir / "home"
+    home.mkdir()
+    (home / "mail").symlink_to(place.root)
+    os.chown(home / "mail", of_link, of_link, follow_symlinks=False)
+    os.chown(home, owner, owner)
+    home.chmod(mode)
+    place.site.set(mail_root=f"{home}/mail{slash}", maildir="%d/%u")
+    done = place.check()
+    harness.equal(done.returncode, 0 if followed else 78, done.stdout)
+    if followed:
+        harness.equal(place.deliver(), [250])
+    else:
+        harness.contains(done.stdout, f"{home}/mail{slash}: is not a directory; name a directory")
+        client = place.site.connect(greeting=False)
+        harness.equal(client.reply().code, 421)
+        harness.eventually(lambda: f"mail-root {home}/mail{slash}: is not a directory" in place.site.log_text(), "a record")
+        harness.equal(place.site.new(place.alice), [])
+
+
 # Mailboxes that are not whole
 
 
@@ -258,6 +284,21 @@ def test_any_other_directory_is_no_mailbox(name):
     (place.root / "file").write_text("")
     harness.equal(place.rcpt((f"{name}@{DOMAIN}",)), [550])
     harness.equal(place.check().returncode, 0)
+
+
+@harness.table_of({f"{template} {create} {user}": (template, create, user) for create in ("no", "yes")
+                   for template in ("%u/Maildir", "%u", "boxes/%u/mail") for user in ("root", "nobody")})
+def test_lost_and_found_is_no_mailbox(template, create, user):
+    """Real sender 15: whatever the template, and although postern may not look into it."""
+    place = Place(template=template, maildir_create=create, **({"user": user} if user != "root" else {}))
+    above = place.root / template.partition("%")[0]
+    (above / "lost+found").mkdir(mode=0o700, parents=True)
+    make_maildir(above / "xlost+found" / template.partition("%u/")[2]).chmod(0o755)
+    harness.equal(place.rcpt((f"lost+found@{DOMAIN}",)), [550])
+    harness.equal(list((above / "lost+found").iterdir()), [])
+    shutil.rmtree(above / "xlost+found" / template.partition("%u/")[2] / "new")
+    (above / "xlost+found" / template.partition("%u/")[2] / "new").write_text("")
+    harness.equal(place.rcpt((f"xlost+found@{DOMAIN}",)), [451])
 
 
 @harness.table(empty=(None,), file=("file",))
@@ -378,6 +419,36 @@ def test_why_a_message_was_not_stored_is_in_its_record(call, error, how):
     harness.equal(codes, [code])
     harness.equal(place.fault(), f"{place.alice}/new: {ERRORS[error]}")
     harness.equal(place.site.records("message")[-1]["status"], "Delivery Error (SMTP Receive)")
+
+
+@harness.table_of({f"{limit} {how}": (limit, how) for limit in (10, 16, 20) for how in ("SMTP", "LMTP", "BDAT")})
+def test_no_descriptors_for_the_first_mailbox_are_a_fault(limit, how):
+    """Real sender 17: the client can send to fewer recipients, but not to less than one."""
+    harness.need("prlimit")
+    place = Place()
+    make_maildir(place.alice)
+    codes = place.deliver(lmtp=how == "LMTP", chunk=how == "BDAT", wrap=("prlimit", f"--nofile={limit}:{limit}"))
+    harness.equal(codes, [451])
+    harness.equal(place.fault(), f"{place.alice}/new: Too many open files")
+    harness.equal(place.site.records("message")[-1]["status"], "Delivery Error (SMTP Receive)")
+
+
+@harness.table(process=("EMFILE", 452, None), host=("ENFILE", 451, "Too many open files in system"))
+def test_no_descriptors_for_a_further_mailbox(error, code, words):
+    """Real sender 17: those of this process are the client's matter (RFC 5321 4.5.3.1.10), those of the host never."""
+    harness.need("strace")
+    place = Place()
+    boxes = [make_maildir(place.domain / name) for name in ("alice", "bob")]
+    client = place.site.connect(wrap=("strace", "-f", "-qq", "-o", place.site.dir / "trace", "-P", boxes[1], "-e",
+                                      "trace=openat", "-e", f"inject=openat:error={error}:when=2"))
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.say(f"RCPT TO:<{ALICE}>", 250)
+    client.say(f"RCPT TO:<bob@{DOMAIN}>", code)
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    harness.equal(place.fault(), words and f"{boxes[1]}/new: {words}")
 
 
 def test_a_fault_of_one_recipient_is_in_the_record_of_the_others_message():
@@ -622,6 +693,7 @@ def test_a_step_without_hard_links_that_fails_refuses_for_now(call, error):
 def test_a_file_in_tmp_is_its_owners_only_when_it_is_complete():
     """Where there is no O_TMPFILE; else alice could write into what bob gets, as it is filled from her file."""
     place = Place()
+    place.domain.rmdir()
     bindfs(place)
     alice = make_maildir(place.root / DOMAIN / "alice", owner=OTHER)
     bob = make_maildir(place.root / DOMAIN / "bob", owner=OURS)
@@ -687,9 +759,9 @@ def test_no_mailbox_is_filled_from_another_owners_file(kind, how):
     for line in trace.read_text().splitlines():
         if opened := re.search(r"openat\(.*= (\d+)<", line):
             owner_of.pop(opened[1], None)
-        elif given := re.search(r"fchown\((\d+)<[^>]*>, (\d+)", line):
+        elif given := re.search(r"fchown\((\d+)<.*>\S*, (\d+), \d+\)", line):
             owner_of[given[1]] = int(given[2])
-        elif filled := re.search(r"sendfile\((\d+)<([^>]*)>, (\d+)<", line):
+        elif filled := re.search(r"sendfile\((\d+)<([^>]*)>\S*, (\d+)<", line):
             box = next(name for name in owners if f"/{name}/" in filled[2])
             assert owner_of.get(filled[3], owners[box]) == owners[box], f"{line}\n{owner_of}"
 
