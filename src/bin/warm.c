@@ -92,7 +92,8 @@ static void load_credentials(struct warm *w)
 	struct tls_credentials *fresh;
 
 	w->fault[0] = '\0';
-	if (!config_may_use_tls(w->config))
+	/* a socket of its own kind may begin with TLS, whatever the settings say of the others */
+	if (!config_may_use_tls(w->config) && !w->config->tls.n_pairs)
 		return;
 	load_tls(w);
 	if (!w->api || w->api->load(&w->config->tls, &report, &fresh) < 0)

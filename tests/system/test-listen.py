@@ -451,7 +451,7 @@ def test_connections_of_earlier_settings_count():
 
 
 def test_many_changes_while_a_session_lasts():
-    here = Listening().listen()
+    here = Listening(timeout=300).listen()
     first = here.client()
     first.ehlo()
     waiting = []
