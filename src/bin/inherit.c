@@ -115,7 +115,7 @@ enum inherit_result inherit_connection(struct inherited *in)
 	if (inherit_passed(in) == 1 &&
 		(dup2(LISTEN_FD, STDIN_FILENO) < 0 || dup2(LISTEN_FD, STDOUT_FILENO) < 0))
 		return INHERIT_FAILED;
-	/* whatever else was left open is nobody's business here */
+	/* no other descriptor that was inherited is used */
 	close_range(STDERR_FILENO + 1, UINT_MAX, 0);
 	if ((is_same_socket(STDERR_FILENO, STDOUT_FILENO) ||
 		    is_same_socket(STDERR_FILENO, STDIN_FILENO)) &&

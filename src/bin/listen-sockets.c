@@ -36,6 +36,11 @@ const char *listen_kind_word(enum listen_kind kind)
 	return kinds[kind];
 }
 
+bool listen_kind_needs_tls(enum listen_kind kind)
+{
+	return kind == LISTEN_SMTPS || kind == LISTEN_SUBMISSION;
+}
+
 static bool find_kind(struct span name, enum listen_kind *ret)
 {
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {

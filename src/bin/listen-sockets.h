@@ -17,6 +17,9 @@ enum listen_kind {
 /* "smtps" */
 const char *listen_kind_word(enum listen_kind kind);
 
+/* True where TLS comes first or is required, whatever the settings say of other sockets. */
+bool listen_kind_needs_tls(enum listen_kind kind);
+
 struct listen_socket {
 	int fd;
 	enum listen_kind kind;

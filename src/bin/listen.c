@@ -168,6 +168,14 @@ static int take_over(struct listener *l)
 	return table;
 }
 
+static bool some_socket_needs_tls(const struct listen_sockets *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (listen_kind_needs_tls(s->list[i].kind))
+			return true;
+	return false;
+}
+
 static int set_up(struct listener *l)
 {
 	int r = take_sockets(l), passed;
@@ -185,12 +193,12 @@ static int set_up(struct listener *l)
 	if (r < 0)
 		return fail("--listen", strerror(-r));
 	close_range(STDERR_FILENO + 1, (unsigned)l->acceptors.from - 1, 0);
-	r = warm_up(&l->warm);
-	if (r < 0)
-		return fail("--listen", strerror(-r));
 	if (l->sockets.n == 0 && (r = open_sockets(l)))
 		return r;
+	l->warm.needs_tls = some_socket_needs_tls(&l->sockets);
 	r = move_up(l);
+	if (r == 0)
+		r = warm_up(&l->warm);
 	if (r == 0)
 		r = open_signals(l);
 	return r < 0 ? fail("--listen", strerror(-r)) : 0;

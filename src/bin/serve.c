@@ -112,8 +112,9 @@ static void load_tls(struct serve *v)
 /* Gets module and credentials, once. False when TLS is unusable. */
 static bool get_tls(struct serve *v)
 {
-	if (v->credentials)
-		return true;
+	/* what was read and could not be used is closed by now, and outside the sandbox */
+	if (v->tls_tried)
+		return v->credentials;
 	v->tls_tried = true;
 	v->fault[0] = '\0';
 	if (v->warm && warm_fits(v->warm, &v->config->tls))

@@ -92,8 +92,7 @@ static void load_credentials(struct warm *w)
 	struct tls_credentials *fresh;
 
 	w->fault[0] = '\0';
-	/* a socket of its own kind may begin with TLS, whatever the settings say of the others */
-	if (!config_may_use_tls(w->config) && !w->config->tls.n_pairs)
+	if (!config_may_use_tls(w->config) && !w->needs_tls)
 		return;
 	load_tls(w);
 	if (!w->api || w->api->load(&w->config->tls, &report, &fresh) < 0)

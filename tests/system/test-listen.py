@@ -450,6 +450,19 @@ def test_connections_of_earlier_settings_count():
         deliver(client)
 
 
+@harness.table(one="{root}/box", each="{root}/%u")
+def test_a_tls_socket_serves_where_tls_is_off(maildir):
+    """As root too, whose connections can read no library once they are in their sandbox."""
+    here = Listening("", "smtps=")
+    pair = harness.pair().copy_to(here.dir)
+    here.set(tls="off", pair=pair, maildir=maildir.format(root=here.root)).listen()
+    client = here.client(1, greeting=False)
+    client.handshake()
+    client.expect(220)
+    deliver(client)
+    assert not here.client(0).ehlo().has("STARTTLS"), "tls = off"
+
+
 def test_many_changes_while_a_session_lasts():
     here = Listening(timeout=300).listen()
     first = here.client()
