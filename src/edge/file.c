@@ -145,20 +145,23 @@ static int open_text(const char *path)
 	return fd;
 }
 
-static bool is_trusted(const struct stat *st)
+static bool is_ours(const struct stat *st)
 {
 	return st->st_uid == 0 || st->st_uid == geteuid();
 }
 
-/* Others than root and the user of this process can change neither the link nor what stands in its place. */
+bool file_link_is_trusted(const struct stat *dir, const struct stat *link)
+{
+	return is_ours(dir) && is_ours(link) && !(dir->st_mode & (S_IWGRP | S_IWOTH));
+}
+
 static bool is_trusted_link(const char *path)
 {
 	OWNED char *copy = strdup(path);
 	struct stat link, dir;
 
 	return copy && lstat(path, &link) == 0 && S_ISLNK(link.st_mode) &&
-	       is_trusted(&link) && stat(dirname(copy), &dir) == 0 && is_trusted(&dir) &&
-	       !(dir.st_mode & (S_IWGRP | S_IWOTH));
+	       stat(dirname(copy), &dir) == 0 && file_link_is_trusted(&dir, &link);
 }
 
 int file_open_directory(const char *path)

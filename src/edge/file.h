@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include "base/buf.h"
 
@@ -35,6 +37,12 @@ void file_put_directory_fault(struct buf *to, const char *path, int error);
  * The descriptor, or -errno.
  */
 int file_open_directory(const char *path);
+
+/*
+ * True when only root or the user of this process can change the link or what stands in its place: both own it and
+ * the directory that it is in, to which no others may write.
+ */
+bool file_link_is_trusted(const struct stat *dir, const struct stat *link);
 
 /* The same of a file that is open, with every octet of it. */
 ssize_t file_read_open(int fd, size_t max, char **ret_text);

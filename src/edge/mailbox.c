@@ -158,16 +158,6 @@ static int climb(struct walk *w)
 	return restart(w, above);
 }
 
-/* Others than these can change neither the link nor what stands in its place. */
-static bool is_trusted(const struct stat *dir, const struct stat *link)
-{
-	uid_t own = geteuid();
-
-	return (dir->st_uid == 0 || dir->st_uid == own) &&
-	       (link->st_uid == 0 || link->st_uid == own) &&
-	       !(dir->st_mode & (S_IWGRP | S_IWOTH));
-}
-
 /*
  * What of an absolute path is below the root; NULL: it leads elsewhere. Directories are compared, not names: the
  * root may have several. The path stands in a trusted link.
@@ -223,7 +213,7 @@ static int judge_link(struct walk *w, const char *name)
 	if (fstat(dir_of(w), &dir) < 0 ||
 		fstatat(dir_of(w), name, &link, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	if (S_ISLNK(link.st_mode) && is_trusted(&dir, &link))
+	if (S_ISLNK(link.st_mode) && file_link_is_trusted(&dir, &link))
 		return ++w->n_links > LINKS_MAX ? -ELOOP : follow(w, name);
 	append(w->done, name);
 	if (!S_ISLNK(link.st_mode))

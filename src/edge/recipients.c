@@ -234,7 +234,10 @@ bool recipients_is_address(const char *catch_all)
 	return strchr(catch_all, '@') && !strchr(catch_all, '/');
 }
 
-/* `text`: a template or an address. A name that cannot be is nobody's. */
+/*
+ * Uses another mailbox in place of the one that was not found; `text` is a template or an address. A name that no
+ * Maildir can have is not replaced.
+ */
 static enum recipients_result instead(
 	struct recipients_search *s, const char *text, struct recipients_place *ret)
 {

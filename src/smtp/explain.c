@@ -195,6 +195,34 @@ static void put_list(struct buf *to, char letter, const struct tls_failure *f)
 	}
 }
 
+/* What is known of this host's certificate. */
+static void put_certificate(struct buf *to, char letter, const struct tls_failure *f)
+{
+	switch (letter) {
+	case 'k':
+		put_keys(to, f->certificate.keys);
+		break;
+	case 'b': /* first day, last day, name */
+		buf_put_str(to, f->certificate.first);
+		break;
+	case 'l':
+		buf_put_str(to, f->certificate.last);
+		break;
+	case 'B': /* the same days of its issuer's */
+		buf_put_str(to, f->certificate.issuer_first);
+		break;
+	case 'L':
+		buf_put_str(to, f->certificate.issuer_last);
+		break;
+	case 'n':
+		text_escape(to, span_of(f->certificate.name), ERROR_MAX);
+		break;
+	default:
+		put_list(to, letter, f);
+		break;
+	}
+}
+
 /* What is known of the failure. */
 static void put_fact(struct buf *to, char letter, const struct tls_failure *f)
 {
@@ -214,9 +242,6 @@ static void put_fact(struct buf *to, char letter, const struct tls_failure *f)
 	case 'K': /* kinds of keys: the client's, ours */
 		put_keys(to, negotiation_keys(f));
 		break;
-	case 'k':
-		put_keys(to, f->certificate.keys);
-		break;
 	case 'p': /* ALPN */
 		buf_put_str(to, f->opening.offered.alpn);
 		break;
@@ -229,26 +254,11 @@ static void put_fact(struct buf *to, char letter, const struct tls_failure *f)
 	case 'e':
 		text_escape(to, span_of(f->error), ERROR_MAX);
 		break;
-	case 'b': /* the certificate: first day, last day, name */
-		buf_put_str(to, f->certificate.first);
-		break;
-	case 'l':
-		buf_put_str(to, f->certificate.last);
-		break;
-	case 'B': /* the same days of its issuer's */
-		buf_put_str(to, f->certificate.issuer_first);
-		break;
-	case 'L':
-		buf_put_str(to, f->certificate.issuer_last);
-		break;
 	case 'N': /* escaped when it was kept */
 		buf_put_str(to, f->opening.odd_name[0] ? f->opening.odd_name : "(empty)");
 		break;
-	case 'n':
-		text_escape(to, span_of(f->certificate.name), ERROR_MAX);
-		break;
 	default:
-		put_list(to, letter, f);
+		put_certificate(to, letter, f);
 		break;
 	}
 }

@@ -2,27 +2,13 @@
  * The clients file. Input: octets of an address, then the file. Promises: each fault is one line that names its
  * place; the rule for an address is that of the most specific network; a denying rule has no other option.
  */
-#include <sys/mman.h>
 #include <unistd.h>
-#include "base/cleanup.h"
 #include "edge/clients.h"
-#include "fuzz/fuzz.h"
-
-#define PATH_MAX_OCTETS 32
-
-struct faults {
-	const char *path;
-	size_t n;
-};
+#include "fuzz/fuzz-file.h"
 
 static void count_fault(void *ctx, const char *fault)
 {
-	struct faults *f = ctx;
-	size_t n = strlen(f->path);
-
-	f->n++;
-	MUST(!strchr(fault, '\n') && strlen(fault) < CLIENTS_FAULT_MAX);
-	MUST(strncmp(fault, f->path, n) == 0 && fault[n] == ':');
+	MUST(fuzz_file_count(ctx, fault) && strlen(fault) < CLIENTS_FAULT_MAX);
 }
 
 static void check_rule(const struct rule *rule)
@@ -67,16 +53,13 @@ static void check_applied(const struct rule *rule)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	OWNED_FD int fd = memfd_create("clients", MFD_CLOEXEC);
-	struct span text = fuzz_input(data, size, IPV6_OCTETS);
-	char path[PATH_MAX_OCTETS];
-	struct faults faults = { .path = path };
+	struct fuzz_file file;
 	struct clients c = { 0 };
 	struct ip ip;
 
-	MUST(fd >= 0 && write(fd, text.p, text.n) == (ssize_t)text.n);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	MUST(clients_read(&c, path, count_fault, &faults) == faults.n);
+	fuzz_file_make(&file, fuzz_input(data, size, IPV6_OCTETS));
+	MUST(clients_read(&c, file.path, count_fault, &file) == file.n_faults);
+	close(file.fd);
 	for (size_t i = 0; i < c.n_rules; i++) {
 		check_rule(&c.rules[i]);
 		check_applied(&c.rules[i]);

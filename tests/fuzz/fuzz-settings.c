@@ -2,57 +2,30 @@
  * The settings file. Promises: each fault is one line that names its place; and settings without a fault, as
  * --print-config writes them, are read as the same.
  */
-#include <sys/mman.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "edge/config.h"
-#include "fuzz/fuzz.h"
-
-#define PATH_MAX_OCTETS 32
-
-struct faults {
-	const char *path;
-	size_t n;
-};
+#include "fuzz/fuzz-file.h"
 
 /* "FILE:LINE: what", or of all settings together "settings: what". */
 static void count_fault(void *ctx, const char *fault)
 {
-	struct faults *f = ctx;
-	size_t n = strlen(f->path);
-
-	f->n++;
-	MUST(fault[0] && !strchr(fault, '\n'));
-	if (strncmp(fault, f->path, n) == 0)
-		MUST(fault[n] == ':');
-	else
-		MUST(strncmp(fault, "settings: ", 10) == 0);
-}
-
-/* A file without a name but in /proc. */
-static int make_file(struct span text, char *ret_path)
-{
-	int fd = memfd_create("settings", MFD_CLOEXEC);
-
-	MUST(fd >= 0);
-	MUST(write(fd, text.p, text.n) == (ssize_t)text.n);
-	snprintf(ret_path, PATH_MAX_OCTETS, "/proc/self/fd/%d", fd);
-	return fd;
+	MUST(fuzz_file_count(ctx, fault) || strncmp(fault, "settings: ", 10) == 0);
 }
 
 /* All settings as text, to be freed; NULL when there was a fault. */
 static char *read_settings(struct span text, size_t *ret_n)
 {
-	char path[PATH_MAX_OCTETS], *printed = NULL;
-	int fd = make_file(text, path);
-	struct faults faults = { .path = path };
+	char *printed = NULL;
+	struct fuzz_file file;
 	struct config c;
 	bool fine;
 
-	config_init(&c, "/run/credentials/x", count_fault, &faults);
-	config_read(&c, path, true);
+	fuzz_file_make(&file, text);
+	config_init(&c, "/run/credentials/x", count_fault, &file);
+	config_read(&c, file.path, true);
 	fine = config_finish(&c);
-	MUST(fine == (faults.n == 0) && c.n_faults == faults.n);
+	MUST(fine == (file.n_faults == 0) && c.n_faults == file.n_faults);
 	if (fine) {
 		FILE *to = open_memstream(&printed, ret_n);
 		MUST(to);
@@ -60,7 +33,7 @@ static char *read_settings(struct span text, size_t *ret_n)
 		fclose(to);
 	}
 	config_done(&c);
-	close(fd);
+	close(file.fd);
 	return printed;
 }
 

@@ -88,13 +88,13 @@ class Allocations:
 
     def __init__(self, place):
         self.inject = harness.build / "tests/system/inject"
-        self.library = harness.build / "tests/system/fail-allocations.so"
+        self.shim = harness.build / "tests/system/fail-allocations.so"
         self.report, self.file = place.dir / "report", place.dir / "allocations"
 
     def wrap(self, injection):
         values = (injection.process, injection.nth, injection.lasting, 0, 0) if injection else (0,) * 5
         self.file.write_bytes(_state.pack(*values, *[0] * 128, b"", b""))
-        return [], {"LD_PRELOAD": str(self.library), "POSTERN_ALLOCATIONS": str(self.file)}
+        return [], {"LD_PRELOAD": str(self.shim), "POSTERN_ALLOCATIONS": str(self.file)}
 
     def _read(self):
         return _state.unpack(self.file.read_bytes())

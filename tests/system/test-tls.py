@@ -728,6 +728,11 @@ def ticket_key(folder, name="tickets", octets=None, mode=0o600):
     return path
 
 
+def with_tickets(*pairs):
+    place = Site(tls="on", pairs=pairs)
+    return place.set(tls_tickets=ticket_key(place.dir))
+
+
 def resumed(place, context, session=None):
     """One session, and the ticket that it gave; TLS 1.3 sends it with the first data."""
     client = secure(place, context, session=session)
@@ -742,8 +747,7 @@ VERSIONS = {"TLS 1.2": TLS1_2, "TLS 1.3": TLS1_3}
 
 @harness.table_of(VERSIONS)
 def test_a_session_is_resumed_from_one_process_to_another(version):
-    place = Site(tls="on", pair=harness.pair())
-    place.set(tls_tickets=ticket_key(place.dir))
+    place = with_tickets(harness.pair())
     context = client_context(version, version)
     session, again = resumed(place, context)
     assert not again
@@ -756,8 +760,7 @@ def test_a_session_is_resumed_from_one_process_to_another(version):
 @harness.table_of(VERSIONS)
 def test_a_ticket_of_one_service_is_of_no_use_at_another(version):
     """Fault of 2026: session tickets taken from one service to another, RFC 9525 7.1: STARTTLS and implicit TLS."""
-    place = Site(tls="on", pair=harness.pair())
-    place.set(tls_tickets=ticket_key(place.dir))
+    place = with_tickets(harness.pair())
     context = client_context(version, version)
     session, _ = resumed(place, context)
     place.set(tls="implicit")
@@ -776,8 +779,7 @@ def test_a_ticket_of_one_name_is_of_no_use_at_another(version):
     """Fault of 2026: session tickets taken from one service to another, RFC 8446 4.6.1: with one certificate or two."""
     names = ("mail.example.org", "mx.example.org")
     for pairs in ([harness.pair("ecdsa", *names)], [harness.pair("ecdsa", name) for name in names]):
-        place = Site(tls="on", pairs=pairs)
-        place.set(tls_tickets=ticket_key(place.dir))
+        place = with_tickets(*pairs)
         context = client_context(version, version)
 
         def again(name, session=None):
@@ -796,8 +798,7 @@ def test_a_ticket_of_one_name_is_of_no_use_at_another(version):
 @harness.table_of(VERSIONS)
 def test_without_a_name_the_ticket_is_of_the_hostname(version):
     """Fault of 2026: session tickets taken from one service to another: two hosts, clients that send no name."""
-    place = Site(tls="on", pair=harness.pair())
-    place.set(tls_tickets=ticket_key(place.dir))
+    place = with_tickets(harness.pair())
     context = client_context(version, version)
 
     def again(session=None, name=None):
@@ -816,8 +817,7 @@ def test_without_a_name_the_ticket_is_of_the_hostname(version):
 
 @harness.table_of(VERSIONS)
 def test_a_session_is_not_resumed_with_another_key(version):
-    place = Site(tls="on", pair=harness.pair())
-    place.set(tls_tickets=ticket_key(place.dir))
+    place = with_tickets(harness.pair())
     context = client_context(version, version)
     session, _ = resumed(place, context)
     place.set(tls_tickets=ticket_key(place.dir, "other"))

@@ -364,6 +364,19 @@ static void test_an_outbox_may_lie_beside_the_mail(void)
 	}
 }
 
+/* Settings from a file with that text; ret_path is the file's name, which is gone. */
+static void read_file(struct config *c, struct heard *h, const char *text, char *ret_path)
+{
+	size_t n = strlen(text);
+	int fd = mkstemp(ret_path);
+
+	REQUIRE(fd >= 0 && write(fd, text, n) == (ssize_t)n);
+	close(fd);
+	config_init(c, NULL, hear, h);
+	config_read(c, ret_path, true);
+	unlink(ret_path);
+}
+
 static void test_a_file_tells_the_line_of_each_fault(void)
 {
 	char path[] = "/tmp/postern-config-XXXXXX";
@@ -372,12 +385,8 @@ static void test_a_file_tells_the_line_of_each_fault(void)
 	char want[256];
 	struct config c;
 	struct heard h = { "" };
-	int fd = mkstemp(path);
 
-	REQUIRE(fd >= 0 && write(fd, text, sizeof(text) - 1) == sizeof(text) - 1);
-	close(fd);
-	config_init(&c, NULL, hear, &h);
-	config_read(&c, path, true);
+	read_file(&c, &h, text, path);
 	CHECK(!config_finish(&c));
 	snprintf(want, sizeof(want),
 		"%s:4: is not of the form key = value\n"
@@ -388,7 +397,6 @@ static void test_a_file_tells_the_line_of_each_fault(void)
 	CHECK_SPAN(span_of(c.session.banner), "hello  there");
 	CHECK_SPAN(span_of(c.maildir), "%u");
 	config_done(&c);
-	unlink(path);
 }
 
 /* Real sender 20, RFC 3629 6: a byte order mark is no part of the first key. */
@@ -399,17 +407,12 @@ static void test_a_byte_order_mark_is_skipped(void)
 				   "banner = hello\nmaildir = /srv/%u\n";
 	struct config c;
 	struct heard h = { "" };
-	int fd = mkstemp(path);
 
-	REQUIRE(fd >= 0 && write(fd, text, sizeof(text) - 1) == sizeof(text) - 1);
-	close(fd);
-	config_init(&c, NULL, hear, &h);
-	config_read(&c, path, true);
+	read_file(&c, &h, text, path);
 	CHECK(config_finish(&c));
 	CHECK_SPAN(span_of(h.text), "");
 	CHECK_SPAN(span_of(c.session.banner), "hello");
 	config_done(&c);
-	unlink(path);
 }
 
 static void test_the_command_line_overrules_the_file(void)
@@ -417,18 +420,13 @@ static void test_the_command_line_overrules_the_file(void)
 	char path[] = "/tmp/postern-config-XXXXXX";
 	struct config c;
 	struct heard h = { "" };
-	int fd = mkstemp(path);
 
-	REQUIRE(fd >= 0 && write(fd, "maildir=/srv\n", 13) == 13);
-	close(fd);
-	config_init(&c, NULL, hear, &h);
-	config_read(&c, path, true);
+	read_file(&c, &h, "maildir=/srv\n", path);
 	config_override(&c, "maildir=/other");
 	config_override(&c, "maildir=/third");
 	CHECK(config_finish(&c));
 	CHECK_SPAN(span_of(c.mail_root), "/third");
 	config_done(&c);
-	unlink(path);
 }
 
 static void test_a_missing_file_is_a_fault_when_it_was_named(void)
