@@ -5,6 +5,7 @@ whose setting it is, who sent which alert, and what either side would have agree
 import os
 import re
 import shutil
+import socket
 import ssl
 
 import harness
