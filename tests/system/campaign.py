@@ -362,7 +362,7 @@ class Attempt:
 
     def check_told(self, talk, text, injection):
         # the reply to QUIT may be lost, and nothing with it
-        if tells(text) or (len(talk.accepted) == 4 and "event=session" in text):
+        if tells(text) or (len(talk.accepted) == 4 and any(r.get("event") == "session" for r in records_of(text))):
             return
         # without any memory, or where nothing can be written, there may be no record
         if injection and injection.lasting and injection.name in ("malloc", "write", "mmap", "sendmsg"):
