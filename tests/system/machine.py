@@ -81,6 +81,9 @@ class Machine:
         self.run("systemd-sysusers", "postern.conf")
         self.run("systemd-tmpfiles", "--create", "postern.conf")
         self.run("systemctl", "daemon-reload")
+        of_sanitizers = [f"{name}={os.environ[name]}" for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS") if name in os.environ]
+        if of_sanitizers:
+            self.run("systemctl", "set-environment", *of_sanitizers)
 
     def write(self, name, text):
         path = self.root / name
