@@ -205,6 +205,9 @@ static void finish_maildir(struct config *c)
 	} else if (!c->mail_root) {
 		c->mail_root = c->root_owned = strndup(dir, n);
 		dir += n;
+		if (c->mail_root && strchr(" \t\r", c->mail_root[n - 1]))
+			fault(c, where_of(c, "maildir"), "maildir",
+				"has a directory whose name ends in a blank");
 	} else if (*dir == '/' && strncmp(dir, c->mail_root, n) == 0) {
 		dir += n;
 		if (*dir && *dir != '/' && n > 1)
