@@ -119,8 +119,10 @@ const struct reply *mail_rcpt(struct session *s, struct span args)
 	r = params_rcpt(s, args, &params);
 	if (!r)
 		r = add_recipient(s, &path, &params);
-	if (r)
+	if (r) {
+		tx_keep_refused(&s->tx, path.text);
 		return r;
+	}
 	s->tx.lenient |= path.lenient;
 	return reply_get(REPLY_RECIPIENT_OK);
 }

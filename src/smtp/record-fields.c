@@ -33,6 +33,7 @@ static const struct record_field fields[RECORD_KEYS] = {
 	[RECORD_TRANSACTIONS] = { "transactions", RECORD_NUMBER },
 	[RECORD_MESSAGES] = { "messages", RECORD_NUMBER },
 	[RECORD_REFUSED] = { "refused", RECORD_NUMBER },
+	[RECORD_REFUSED_TO] = { "refused_to", RECORD_PATHS },
 	[RECORD_SIZE] = { "size", RECORD_NUMBER },
 	[RECORD_BODY] = { "body", RECORD_TEXT },
 	[RECORD_REQUIRETLS] = { "requiretls", RECORD_FLAG },

@@ -33,6 +33,28 @@ void record_put_to(const struct session *s, struct buf *b)
 	}
 }
 
+/* The one that follows `n` others. */
+static void put_next(struct buf *b, size_t n, struct span mailbox)
+{
+	if (n)
+		buf_put_char(b, ',');
+	record_put_path(mailbox, b);
+}
+
+void record_put_refused_to(const struct session *s, struct buf *b)
+{
+	const struct tx *tx = &s->tx;
+	size_t n = 0;
+
+	for (; n < tx->n_refused_kept; n++)
+		put_next(b, n, span_of(tx->refused[n]));
+	for (size_t i = 0; i < tx->n_recipients && n < TX_REFUSED_MAX; i++)
+		if (is_left_out(s, &tx->recipients[i]))
+			put_next(b, n++, tx->recipients[i].mailbox);
+	if (n == TX_REFUSED_MAX && tx->n_refused > n)
+		buf_put(b, SPAN(",..."));
+}
+
 void record_put_recipients(const struct session *s, struct buf *b)
 {
 	size_t n = 0;

@@ -10,5 +10,8 @@ void record_put_path(struct span mailbox, struct buf *b);
 
 /* Their addresses, as far as RECORD_LIST_MAX goes. */
 void record_put_to(const struct session *s, struct buf *b);
-/* How many. */
+/* The first TX_REFUSED_MAX of those that were refused; "..." stands for the others. */
+void record_put_refused_to(const struct session *s, struct buf *b);
+
+/* How many of the first kind. */
 void record_put_recipients(const struct session *s, struct buf *b);

@@ -176,13 +176,21 @@ bool record_is_check(const struct session *s)
 	       !s->tx.n_refused && (s->end == END_NONE || s->end == END_QUIT);
 }
 
+bool record_is_refused(const struct session *s)
+{
+	if (s->outcome)
+		return !reply_is_positive(s->outcome);
+	return s->tx.n_refused && s->tx.n_recipients == 0;
+}
+
 static void put_outcome(const struct session *s, struct buf *b)
 {
-	if (!s->outcome)
+	if (record_is_refused(s))
+		buf_put(b, SPAN("refused"));
+	else if (!s->outcome)
 		buf_put(b, record_is_check(s) ? SPAN("checked") : SPAN("given-up"));
 	else
-		buf_put(b, reply_is_positive(s->outcome) ? SPAN("delivered")
-							 : SPAN("refused"));
+		buf_put(b, SPAN("delivered"));
 }
 
 const struct reply *record_refusal(const struct session *s)
@@ -314,6 +322,7 @@ static const struct teller tellers[RECORD_KEYS] = {
 	[RECORD_TRANSACTIONS] = { NULL, put_transactions, NULL },
 	[RECORD_MESSAGES] = { NULL, put_messages, NULL },
 	[RECORD_REFUSED] = { put_tx_refused, put_refused, NULL },
+	[RECORD_REFUSED_TO] = { record_put_refused_to, NULL, NULL },
 	[RECORD_SIZE] = { put_size, NULL, NULL },
 	[RECORD_BODY] = { put_body, NULL, NULL },
 	[RECORD_REQUIRETLS] = { put_requiretls, NULL, NULL },

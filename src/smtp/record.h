@@ -47,6 +47,9 @@ void record_write(struct session *s, enum record_event event);
  */
 bool record_is_check(const struct session *s);
 
+/* The message was refused, or each recipient that was named. */
+bool record_is_refused(const struct session *s);
+
 /*
  * Why the transaction or the attempt was refused, or what was refused within it; NULL: nothing was. Where no
  * recipient was accepted, it is the refusal of one.

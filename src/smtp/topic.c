@@ -118,9 +118,11 @@ static enum topic topic_of_message(const struct session *s)
 		return TOPIC_NOT_REPORTED;
 	if (record_is_check(s))
 		return TOPIC_CHECKED;
+	if (record_is_refused(s))
+		return TOPIC_REFUSED;
 	if (!s->outcome)
 		return is_lost(s) ? TOPIC_LOST : TOPIC_GIVEN_UP;
-	return reply_is_positive(s->outcome) ? TOPIC_DELIVERED : TOPIC_REFUSED;
+	return TOPIC_DELIVERED;
 }
 
 static enum topic topic_of_login(const struct session *s)

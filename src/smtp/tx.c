@@ -110,6 +110,15 @@ void tx_drop_recipient(struct tx *tx)
 	free(r->orcpt);
 }
 
+void tx_keep_refused(struct tx *tx, struct span mailbox)
+{
+	char *copy = tx->n_refused_kept < TX_REFUSED_MAX ? strndup(mailbox.p, mailbox.n)
+							 : NULL;
+
+	if (copy)
+		tx->refused[tx->n_refused_kept++] = copy;
+}
+
 void tx_note_refusal(struct tx *tx, const struct reply *r, const char *said)
 {
 	struct buf b = BUF(tx->rcpt_reason);
@@ -144,6 +153,8 @@ void tx_clear(struct tx *tx)
 {
 	while (tx->n_recipients)
 		tx_drop_recipient(tx);
+	while (tx->n_refused_kept)
+		free(tx->refused[--tx->n_refused_kept]);
 	free(tx->recipients);
 	free(tx->sender);
 	free(tx->envid);

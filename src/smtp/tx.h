@@ -12,6 +12,7 @@
 
 #define TX_ID_MAX 64 /* "time.M<usec>P<pid>Q<n>" */
 #define TX_FILE_MAX 256 /* NAME_MAX and the NUL */
+#define TX_REFUSED_MAX 10 /* refused mailboxes that are kept for the record */
 
 /* A point in time, twice: as people tell it, and as durations are measured. */
 struct moment {
@@ -46,6 +47,9 @@ struct tx {
 	size_t cap_recipients;
 	size_t n_refused; /* recipients refused */
 	size_t n_deferred; /* of these, for now alone (4yz) */
+	char *refused
+		[TX_REFUSED_MAX]; /* owned; the first of them, as the client wrote them */
+	size_t n_refused_kept;
 	/* of a recipient before the content: the last one for a fault of this host, or else the last; or NULL */
 	const struct reply *rcpt_refusal;
 	char rcpt_reason[REPLY_LINE_MAX]; /* it, as it was sent */
@@ -76,6 +80,9 @@ int tx_rename_recipient(struct recipient *r, struct span local, struct span doma
 
 /* Takes back the recipient added last. */
 void tx_drop_recipient(struct tx *tx);
+
+/* Keeps the mailbox of a recipient that is refused, if it is one of the first. Without memory it is not kept. */
+void tx_keep_refused(struct tx *tx, struct span mailbox);
 
 /* A recipient was refused with this reply, which was sent as `said`. */
 void tx_note_refusal(struct tx *tx, const struct reply *r, const char *said);

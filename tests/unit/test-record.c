@@ -40,7 +40,8 @@ static void test_tells_of_a_message(void)
 		"message id=\"1796116087.M000042P7Q1\" outcome=\"delivered\" "
 		"peer=\"192.0.2.1\" helo=\"client.example.org\" from=\"<a@example.org>\" "
 		"to=\"<b@example.net>,<c@example.net>\" recipients=\"2\" refused=\"1\" "
-		"size=\"31\" message_id=\"<1@example.org>\" "
+		"refused_to=\"<x@other.example>\" size=\"31\" "
+		"message_id=\"<1@example.org>\" "
 		"file=\"1796116087.M000042P7Q1.host,S=198\" "
 		"reason=\"550 5.7.1 No mail is accepted here for that domain\" "
 		"duration_ms=\"250\"\n"
@@ -73,6 +74,43 @@ static void test_tells_of_a_transaction_given_up(void)
 	CHECK(tells(&e, "reason=\"550 5.7.1 "));
 	CHECK(e.n_records == 2);
 	engine_done(&e);
+}
+
+#define TWO_REFUSED "RCPT TO:<x@other.example>\r\nRCPT TO:<y@other.example>\r\n"
+#define TWO_TOLD "<x@other.example>,<y@other.example>"
+#define TEN_REFUSED TWO_REFUSED TWO_REFUSED TWO_REFUSED TWO_REFUSED TWO_REFUSED
+#define TEN_TOLD TWO_TOLD "," TWO_TOLD "," TWO_TOLD "," TWO_TOLD "," TWO_TOLD
+
+static void test_tells_the_first_ten_of_those_that_were_refused(void)
+{
+	static const struct {
+		const char *input, *told;
+	} table[] = {
+		{ TEN_REFUSED "QUIT\r\n",
+			"outcome=\"refused\" peer=\"192.0.2.1\" helo=\"x\" "
+			"from=\"<a@example.org>\" refused=\"10\" refused_to=\"" TEN_TOLD
+			"\" reason=\"550 5.7.1 " },
+		{ TEN_REFUSED "RCPT TO:<z@other.example>\r\nQUIT\r\n",
+			"refused=\"11\" refused_to=\"" TEN_TOLD ",...\" " },
+		{ "RCPT TO:<b@example.net>\r\n" TEN_REFUSED
+		  "RCPT TO:<z@other.example>\r\nDATA\r\n.\r\nQUIT\r\n",
+			"to=\"<b@example.net>\" recipients=\"1\" refused=\"11\" "
+			"refused_to=\"" TEN_TOLD ",...\" " },
+		{ "RCPT TO:<\"a\\>\\,\\\"\"@other.example>\r\nRSET\r\n",
+			"refused_to=\"<" },
+		{ "RCPT TO:<no address>\r\nRSET\r\n", "refused=\"1\" reason=\"" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		struct engine e;
+		begin(&e);
+		engine_send(&e, SPAN("HELO x\r\nMAIL FROM:<a@example.org>\r\n"));
+		engine_send(&e, span_of(table[i].input));
+		if (!CHECK(tells(&e, table[i].told)))
+			fprintf(stderr, "\t%s: %.*s", table[i].input,
+				(int)log_span(&e.records).n, log_span(&e.records).p);
+		engine_done(&e);
+	}
 }
 
 static void test_a_failure_of_ours_is_a_problem(void)
@@ -263,10 +301,16 @@ static void test_the_longest_values_are_all_told(void)
 			"RCPT TO:<\"%0200zu\"@example.net>\r\n", i);
 		engine_send(&e, (struct span){ command, (size_t)n });
 	}
+	for (size_t i = 0; i < 11; i++) {
+		n = snprintf(command, sizeof(command),
+			"RCPT TO:<\"%0200zu\"@other.example>\r\n", i);
+		engine_send(&e, (struct span){ command, (size_t)n });
+	}
 	engine_send(&e, SPAN("DATA\r\nMessage-ID: "));
 	engine_send(&e, (struct span){ local, sizeof(local) - 1 });
 	engine_send(&e, SPAN("\r\n\r\n.\r\n"));
 	CHECK(tells(&e, "message_id=") && tells(&e, ",...\" recipients=\"100\""));
+	CHECK(tells(&e, "@other.example>,...\" size="));
 	CHECK(tells(&e, " duration_ms=\"0\"\n"));
 	session_tls_lost(&e.session, END_BROKEN, &failure, &e.now);
 	CHECK(tells(&e, "session") && tells(&e, "tls_fault=") && tells(&e, "sni="));
@@ -351,6 +395,7 @@ int main(void)
 		TEST(test_tells_of_a_message),
 		TEST(test_tells_of_a_session_without_a_word),
 		TEST(test_tells_of_a_transaction_given_up),
+		TEST(test_tells_the_first_ten_of_those_that_were_refused),
 		TEST(test_a_failure_of_ours_is_a_problem),
 		TEST(test_who_is_left_out_is_no_recipient),
 		TEST(test_who_is_left_out_takes_no_room_in_the_list),

@@ -122,12 +122,14 @@ static void test_a_message_is_told_by_what_became_of_it(void)
 			"message! id=\"1796116087.M000042P7Q1\" outcome=\"refused\" "
 			"status=\"Delivery Error (SMTP Receive)\"" },
 		{ ENVELOPE "DATA\r\n", HOOK_RCPT,
-			"message! id=\"1796116087.M000042P7Q1\" outcome=\"given-up\" "
+			"message! id=\"1796116087.M000042P7Q1\" outcome=\"refused\" "
 			"status=\"Delivery Error (SMTP Receive)\"" },
 		{ ENVELOPE "RCPT TO:<x@other.example>\r\nBDAT 2 LAST\r\nab", HOOK_RCPT,
 			"outcome=\"refused\" status=\"Delivery Error (SMTP Receive)\"" },
+		{ "MAIL FROM:<a@example.org>\r\nRCPT TO:<x@other.example>\r\nQUIT\r\n",
+			HOOK_NONE, "outcome=\"refused\"" },
 		{ ENVELOPE, HOOK_RCPT,
-			"outcome=\"given-up\" status=\"Delivery Error (SMTP Receive)\"" },
+			"outcome=\"refused\" status=\"Delivery Error (SMTP Receive)\"" },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(table); i++) {
@@ -169,7 +171,9 @@ static void test_a_fault_is_told_whatever_became_of_the_others(void)
 		{ "RCPT TO:<x@other.example>\r\nRCPT TO:<c@example.net>\r\n"
 		  "DATA\r\n.\r\n",
 			HOOK_NONE,
-			"refused=\"2\" file=\"1796116087.M000042P7Q1.host,S=201\" "
+			"refused=\"2\" "
+			"refused_to=\"<b@example.net>,<x@other.example>\" "
+			"file=\"1796116087.M000042P7Q1.host,S=201\" "
 			"reason=\"451 4.3.0 The message could not be stored; try "
 			"later\"" },
 		{ "RCPT TO:<c@example.net>\r\nBDAT 8 LAST\r\nSubject:", HOOK_COMMIT,
