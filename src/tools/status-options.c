@@ -20,6 +20,11 @@ const char status_help[] =
 	"      --sessions     list sessions, the newest last\n"
 	"      --messages     list messages, the newest last\n"
 	"      --peer ADDRESS only what ADDRESS sent, or a network such as 192.0.2.0/24\n"
+	"      --to ADDRESS   messages for ADDRESS, delivered or refused; @DOMAIN for "
+	"all\n"
+	"                     of a domain\n"
+	"      --from ADDRESS messages from ADDRESS; '<>' for reports\n"
+	"      --id ID        the message that the reply, or its Message-ID, names so\n"
 	"      --since TIME   from TIME on: 2h, 7d, today, 2026-11-28, 2026-11-28T09:30\n"
 	"  -n NUMBER          only the newest NUMBER; 20 of a list without --since\n"
 	"      --json         print the records as JSON Lines\n"
@@ -34,6 +39,9 @@ enum long_option {
 	OPTION_SESSIONS,
 	OPTION_MESSAGES,
 	OPTION_PEER,
+	OPTION_TO,
+	OPTION_FROM,
+	OPTION_ID,
 	OPTION_SINCE,
 	OPTION_JSON,
 	OPTION_OPENMETRICS,
@@ -46,6 +54,9 @@ static const struct option longs[] = {
 	{ "sessions", no_argument, NULL, OPTION_SESSIONS },
 	{ "messages", no_argument, NULL, OPTION_MESSAGES },
 	{ "peer", required_argument, NULL, OPTION_PEER },
+	{ "to", required_argument, NULL, OPTION_TO },
+	{ "from", required_argument, NULL, OPTION_FROM },
+	{ "id", required_argument, NULL, OPTION_ID },
 	{ "since", required_argument, NULL, OPTION_SINCE },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "openmetrics", no_argument, NULL, OPTION_OPENMETRICS },
@@ -105,6 +116,15 @@ static const char *take(struct status_options *o, int option, int64_t now)
 		o->peer = optarg;
 		o->filter.has_peer = true;
 		return network_parse(span_of(optarg), &o->filter.peer);
+	case OPTION_TO:
+		o->filter.to = optarg;
+		return NULL;
+	case OPTION_FROM:
+		o->filter.from = optarg;
+		return NULL;
+	case OPTION_ID:
+		o->filter.id = optarg;
+		return NULL;
 	case OPTION_SINCE:
 		return take_since(o, optarg, now);
 	case OPTION_JSON:
@@ -122,6 +142,12 @@ static const char *take(struct status_options *o, int option, int64_t now)
 	}
 }
 
+/* For what records of messages alone have. */
+static bool searches(const struct status_options *o)
+{
+	return o->filter.to || o->filter.from || o->filter.id;
+}
+
 /* What does not go together. */
 static const char *check_all(struct status_options *o)
 {
@@ -130,6 +156,10 @@ static const char *check_all(struct status_options *o)
 	if (o->mode == STATUS_MODE_METRICS && (o->follow || o->filter.events || o->most))
 		return "--openmetrics goes with none of --follow, --sessions, "
 		       "--messages and -n";
+	if (searches(o) && (o->mode == STATUS_MODE_METRICS ||
+				   o->filter.events & 1U << RECORD_SESSION))
+		return "--to, --from and --id are for messages: --sessions and "
+		       "--openmetrics have none of them";
 	if (o->mode == STATUS_MODE_PANEL && o->filter.events == tables)
 		return "--sessions and --messages are two lists; with --json they are "
 		       "one";
@@ -140,6 +170,8 @@ static const char *check_all(struct status_options *o)
 
 static void settle(struct status_options *o)
 {
+	if (searches(o))
+		o->filter.events |= 1U << RECORD_MESSAGE;
 	if (o->mode == STATUS_MODE_PANEL && o->filter.events)
 		o->mode = STATUS_MODE_TABLE;
 	if (o->filter.events == 0)

@@ -147,6 +147,16 @@ static void put_outcome(const struct status_record *r, struct status_cells *c)
 		c->style = STYLE_BAD;
 }
 
+/* Those who got it, or would have; where there are none, those who were refused. */
+static void put_recipients(const struct status_record *r, struct status_cells *c)
+{
+	if (status_record_get(r, RECORD_TO).n)
+		put_path(r, RECORD_TO, status_record_number(r, RECORD_RECIPIENTS), c);
+	else
+		put_path(
+			r, RECORD_REFUSED_TO, status_record_number(r, RECORD_REFUSED), c);
+}
+
 static void put_message(const struct status_rows *rows, const struct status_record *r,
 	struct status_cells *c)
 {
@@ -154,7 +164,7 @@ static void put_message(const struct status_rows *rows, const struct status_reco
 	if (rows->wide)
 		put(r, RECORD_PEER, c);
 	put_path(r, RECORD_FROM, 1, c);
-	put_path(r, RECORD_TO, status_record_number(r, RECORD_RECIPIENTS), c);
+	put_recipients(r, c);
 	status_put_octets(&c->b, status_record_number(r, RECORD_SIZE));
 	status_cells_end(c);
 	if (rows->wide)

@@ -16,6 +16,10 @@ struct status_filter {
 	unsigned events; /* a bit for each enum record_event */
 	bool has_peer;
 	struct network peer;
+	/* an address, or "@" and a domain, in brackets or not; NULL: any */
+	const char *from;
+	const char *to; /* a recipient that was accepted or refused */
+	const char *id; /* of the transaction, or its Message-ID; NULL: any */
 };
 
 bool status_filter_takes(const struct status_filter *f, const struct status_record *r);

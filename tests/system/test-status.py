@@ -123,7 +123,7 @@ def test_the_panel_shows_all_at_a_glance():
     assert re.search(r"\d\d:\d\d:\d\d from 127\.0\.0\.5 \(old\.example\.net\)", shown), shown
     harness.contains(shown, "client offers only TLS 1.1 or older")
     has_line(shown, "Last hour", "Sessions", "5")
-    for name, number in (("Delivered", "3"), ("Refused", "0"), ("Given up", "1")):
+    for name, number in (("Delivered", "3"), ("Refused", "1"), ("Given up", "0")):
         has_line(shown, name, number)
     has_line(shown, "TLS1.3", "2", "40 %")
     has_line(shown, "in the clear", "2", "40 %")
@@ -236,7 +236,7 @@ def test_lists_end_with_the_newest():
     harness.equal(len(shown), 5)
     harness.equal(words(shown[1])[1:4] + words(shown[1])[5:],
                   ["127.0.0.2", harness.SENDER, RECIPIENT, "TLS1.3", "delivered"])
-    harness.equal(words(shown[4])[-1], f"given-up: {REFUSAL}")
+    harness.equal(words(shown[4])[-1], f"refused: {REFUSAL}")
 
 
 def test_the_panel_can_be_of_one_peer():
@@ -262,6 +262,47 @@ def test_lists_can_be_narrowed():
     for since, number in (("05Z", 3), ("06Z", 2), ("08Z", 1), ("09Z", 0)):
         shown = place.status("--sessions", "--since", f"2026-01-02T03:04:{since}")
         harness.equal(len(shown.splitlines()) - 1, number, since)
+
+
+def test_messages_are_found_by_their_addresses():
+    place = Log(tls="off", domains="example.net", maildir="%u", maildir_create="yes")
+    client = place.connect()
+    client.ehlo()
+    client.say("MAIL FROM:<Alice@Example.com>", 250)
+    client.say("RCPT TO:<info@example.net>", 250)
+    client.say("RCPT TO:<who@elsewhere.example>", 550)
+    client.say("DATA", 354)
+    accepted = client.content(b"Message-ID: <7@example.com>\r\n\r\n")
+    harness.equal(accepted.code, 250)
+    client.say("MAIL FROM:<>", 250)
+    for n in range(12):
+        client.say(f"RCPT TO:<try{n}@elsewhere.example>", 550)
+    client.quit()
+    first, second, _ = place.told(3)
+    for options, found in {
+            ("--to", "info@example.net"): [first],
+            ("--to", "<INFO@EXAMPLE.NET>"): [first],
+            ("--to", "nfo@example.net"): [],
+            ("--to", "@example.net"): [first],
+            ("--to", "@ample.net"): [],
+            ("--to", "who@elsewhere.example"): [first],
+            ("--to", "@elsewhere.example"): [first, second],
+            ("--to", "try9@elsewhere.example"): [second],
+            ("--to", "try11@elsewhere.example"): [],  # behind the first ten
+            ("--from", "alice@example.com"): [first],
+            ("--from", "<>"): [second],
+            ("--from", "<>", "--to", "info@example.net"): [],
+            ("--id", json.loads(first)["id"]): [first],
+            ("--id", "<7@example.com>"): [first],
+            ("--id", "7@example.com"): [first],
+            ("--id", "7"): []}.items():
+        harness.equal(place.status("--json", *options).splitlines(), found, options)
+    assert json.loads(first)["id"] in accepted.words[0]
+    shown = place.status("--to", "try1@elsewhere.example").splitlines()
+    harness.equal(words(shown[1])[2:4], ["<>", "try0@elsewhere.example +11"])
+    harness.equal(words(shown[1])[-1], f"refused: {REFUSAL}")
+    for wrong in (("--sessions",), ("--openmetrics",)):
+        harness.contains(place.status("--to", "a@example.net", *wrong, code=EX_USAGE), "are for messages")
 
 
 def test_json_is_what_was_written():
@@ -293,7 +334,7 @@ def test_openmetrics_are_clean():
     checked = harness.run(tool, "check", "metrics", input=shown)
     harness.equal((checked.returncode, checked.stdout), (0, ""))
     lines = shown.splitlines()
-    for line in ('postern_messages{outcome="delivered"} 3', 'postern_messages{outcome="given-up"} 1',
+    for line in ('postern_messages{outcome="delivered"} 3', 'postern_messages{outcome="refused"} 1',
                  'postern_sessions{tls="TLS1.3"} 2', 'postern_sessions{tls="failed"} 4',
                  'postern_refusals{code="550 5.7.1"} 1', "postern_skipped_lines 1",
                  "postern_window_seconds 3600", 'postern_session_statuses{status="a\\\\b"} 1'):
