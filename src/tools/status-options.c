@@ -6,12 +6,13 @@
 #include "tools/status-time.h"
 
 const char status_help[] =
-	"Usage: postern-status [-c FILE] [OPTION]... [FILE]\n"
+	"Usage: postern-status [-c FILE] [OPTION]... [FILE]...\n"
 	"\n"
 	"Shows what postern does: its setting of TLS and its certificate, the status\n"
 	"line, the sessions and messages of the last hour. Reads the records in FILE,\n"
-	"as the setting log = json:FILE writes them; without FILE those that the\n"
-	"settings name, and that is the journal unless log says otherwise.\n"
+	"as the setting log = json:FILE writes them, and in what it was rotated to;\n"
+	"without FILE those that the settings name, and that is the journal unless log\n"
+	"says otherwise. Several FILEs, as of several hosts, are read as one.\n"
 	"\n"
 	"  -c FILE            read settings from FILE instead of\n"
 	"                     " CONFIG_FILE_DEFAULT "\n"
@@ -163,7 +164,7 @@ static const char *check_all(struct status_options *o)
 	if (o->mode == STATUS_MODE_PANEL && o->filter.events == tables)
 		return "--sessions and --messages are two lists; with --json they are "
 		       "one";
-	if (o->file && o->directory)
+	if (o->n_files && o->directory)
 		return "-D is a journal, and a file was given, too";
 	return NULL;
 }
@@ -192,11 +193,12 @@ void status_options_parse(int argc, char **argv, int64_t now, struct status_opti
 		ret->wrong = argv[at < argc ? at : argc - 1];
 		ret->fault = take(ret, option, now);
 	}
-	if (!ret->fault && optind < argc) {
-		ret->file = argv[optind];
-		ret->wrong = argv[argc - 1];
-		if (optind + 1 < argc)
+	for (; !ret->fault && optind < argc; optind++) {
+		ret->wrong = argv[optind];
+		if (ret->n_files == STATUS_FILES_GIVEN_MAX)
 			ret->fault = "is one file too many";
+		else
+			ret->files[ret->n_files++] = argv[optind];
 	}
 	if (!ret->fault) {
 		ret->wrong = "options";

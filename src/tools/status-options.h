@@ -3,6 +3,7 @@
 
 #include "tools/status-source.h"
 
+#define STATUS_FILES_GIVEN_MAX 64
 #define STATUS_MOST_MAX 1000000000 /* of -n */
 #define STATUS_LIST_DEFAULT 20 /* records of a table, without -n and --since */
 #define STATUS_WINDOW_DEFAULT 3600 /* seconds that the panel counts */
@@ -20,7 +21,9 @@ enum status_mode {
 struct status_options {
 	enum status_mode mode;
 	const char *settings; /* file; the default one is not given */
-	const char *file; /* of JSON Lines; NULL: as the settings say */
+	/* of JSON Lines; none: as the settings say */
+	const char *files[STATUS_FILES_GIVEN_MAX];
+	size_t n_files;
 	const char *directory; /* of a journal; NULL: of this machine */
 	struct status_filter filter;
 	const char *peer; /* as it was given, or NULL */

@@ -10,6 +10,7 @@
 
 /* Seconds: a record is written when no client waits, and several processes write. */
 #define STATUS_DISORDER 60
+#define STATUS_FILES_MAX 256 /* files of one log, with what they were rotated to */
 
 /* Which records are meant. */
 struct status_filter {
@@ -52,6 +53,14 @@ struct status_source {
  * 0 or -errno; -EINVAL: is not a regular file.
  */
 int status_file_open(const char *path, struct status_source **ret);
+
+/*
+ * The records of several such files, with those that each was rotated to: "FILE.1", "FILE-20261128" and so on, but
+ * for compressed ones. They are read as one, by time; `n` is 1 or more. 0, or -errno with the path in *ret_wrong;
+ * -E2BIG: more than STATUS_FILES_MAX.
+ */
+int status_files_open(const char *const *paths, size_t n, struct status_source **ret,
+	const char **ret_wrong);
 
 /*
  * The records in the journal of this machine, or of a directory. Only those of the filter are looked at, by

@@ -28,8 +28,8 @@ static bool wants_colours(void)
 static const char *origin_of(
 	const struct status_options *o, const struct status_setting *setting)
 {
-	if (o->file || o->directory)
-		return o->file;
+	if (o->n_files || o->directory)
+		return o->n_files ? o->files[0] : NULL;
 	return setting->config.log == LOG_JSON ? setting->config.log_file : NULL;
 }
 
@@ -40,6 +40,8 @@ static const char *sentence_of(const char *file, int error)
 		       "log = json:FILE writes";
 	if (error == EINVAL && file)
 		return "is not a regular file";
+	if (error == E2BIG)
+		return "is one file too many, with those that were rotated";
 	return strerror(error);
 }
 
@@ -138,33 +140,50 @@ static int show(const struct status_show *show)
 	}
 }
 
-static int open_source(const struct status_show *shown, struct status_source **ret)
+/* What cannot be read is in *ret_wrong; NULL: the journal. */
+static int open_source(const struct status_show *shown, struct status_source **ret,
+	const char **ret_wrong)
 {
 	const struct status_options *o = shown->options;
 
-	return shown->origin ? status_file_open(shown->origin, ret)
+	*ret_wrong = o->directory;
+	if (o->n_files)
+		return status_files_open(o->files, o->n_files, ret, ret_wrong);
+	return shown->origin ? status_files_open(&shown->origin, 1, ret, ret_wrong)
 			     : status_journal_open(o->directory, &o->filter, ret);
+}
+
+/* "/var/log/a.json and 2 more", to be freed. */
+static char *name_of_several(const struct status_options *o)
+{
+	char *name;
+
+	return asprintf(&name, "%s and %zu more", o->files[0], o->n_files - 1) < 0 ? NULL
+										   : name;
 }
 
 static int run_with(struct status_show *shown)
 {
 	const struct status_options *o = shown->options;
-	const char *origin;
+	const char *origin, *wrong;
 	OWNED char *copy = NULL;
 	int r;
 
 	status_setting_read(shown->setting, o->settings);
 	origin = origin_of(o, shown->setting);
 	/* settings are read anew while we follow */
-	shown->origin = copy = origin ? strdup(origin) : NULL;
-	r = open_source(shown, &shown->source);
+	if (o->n_files > 1)
+		shown->origin = copy = name_of_several(o);
+	else
+		shown->origin = copy = origin ? strdup(origin) : NULL;
+	r = open_source(shown, &shown->source, &wrong);
 	if (r >= 0) {
 		r = show(shown);
 		shown->source->ops->free(shown->source);
 	}
 	status_setting_done(shown->setting);
 	if (r < 0)
-		return fail(copy ? copy : o->directory, -r);
+		return fail(wrong, -r);
 	return fflush(stdout) == EOF || ferror(stdout) ? EX_IOERR : 0;
 }
 

@@ -313,6 +313,30 @@ def test_json_is_what_was_written():
     harness.equal(place.status("--json", "--sessions", "-n2").splitlines(), sessions[-2:])
 
 
+def test_what_was_rotated_is_read_too():
+    place = some_log()
+    place.date("2026-01-02T03:04:")
+    written = place.told(9)
+    for name, lines in (("postern.json.2", written[:3]), ("postern.json.1", written[3:7]), ("postern.json", written[7:])):
+        (place.dir / name).write_text("".join(line + "\n" for line in lines))
+    for files in ((), sorted(place.dir.glob("postern.json*"))):
+        shown = place.status("--json", *files).splitlines()
+        harness.equal([json.loads(line) for line in shown], [json.loads(line) for line in written])
+    has_line(place.status("--since", "2026-01-01"), "Sessions", "5")
+    harness.contains(place.status("--json", place.file, place.dir / "none", code=EX_NOINPUT), "none: No such file")
+
+
+def test_logs_of_several_hosts_are_read_as_one():
+    places = [Log(tls="off"), Log(tls="off")]
+    for n in range(6):
+        places[n % 2].deliver(f"127.0.0.{n + 2}", secured=False)
+        places[n % 2].told(2 * (n // 2 + 1))
+    files = [place.file for place in places]
+    peers = [words(line)[1] for line in places[0].status("--sessions", *files).splitlines()]
+    harness.equal(peers, ["Peer"] + [f"127.0.0.{n}" for n in range(2, 8)])
+    harness.contains(places[0].status(*files), "and 1 more")
+
+
 def test_a_file_can_be_named():
     place = some_log()
     elsewhere = Log(tls="off")

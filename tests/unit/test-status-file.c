@@ -1,4 +1,5 @@
 /* tools/status-file: a log is read from its end, back and forth, and no more of it than is asked for. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -249,6 +250,102 @@ static void test_the_newest_come_without_the_oldest(void)
 	done(&l);
 }
 
+/* A record of that second and that port in the directory's file `name`. */
+static void put_at(
+	const struct log_file *l, const char *name, unsigned second, unsigned port)
+{
+	struct log_file other = *l;
+	char line[256];
+
+	snprintf(other.path, sizeof(other.path), "%s/%s", l->dir, name);
+	snprintf(line, sizeof(line),
+		"{\"time\":\"2026-12-01T09:08:%02u.000000Z\",\"event\":\"session\","
+		"\"port\":%u}\n",
+		second, port);
+	append(&other, line);
+}
+
+static unsigned port_of(struct status_source *s,
+	int (*step)(struct status_source *s, struct status_record *ret))
+{
+	static struct status_record record;
+	int r = step(s, &record);
+
+	REQUIRE(r >= 0);
+	return r ? (unsigned)status_record_number(&record, RECORD_PORT) : 0;
+}
+
+/* Ports count the records by time; two of one second stay in the order of their files. */
+static void fill_several(const struct log_file *l)
+{
+	put_at(l, "log.2", 1, 1);
+	put_at(l, "log.2", 2, 2);
+	put_at(l, "log-20261130", 3, 3);
+	put_at(l, "log.1", 4, 4);
+	put_at(l, "log", 6, 6);
+	put_at(l, "log", 8, 8);
+	put_at(l, "other", 5, 5);
+	put_at(l, "other", 7, 7);
+	put_at(l, "log.1.gz", 1, 99);
+	put_at(l, "log.bak", 1, 99);
+	put_at(l, "logs.1", 1, 99);
+	put_at(l, "log.", 1, 99);
+}
+
+static void empty(const struct log_file *l)
+{
+	DIR *dir = opendir(l->dir);
+
+	REQUIRE(dir);
+	for (const struct dirent *e; (e = readdir(dir));)
+		if (strcmp(e->d_name, "log") != 0)
+			unlinkat(dirfd(dir), e->d_name, 0);
+	closedir(dir);
+}
+
+static void test_several_files_are_read_as_one(void)
+{
+	char other[2 * PATH_MAX_], rotated[2 * PATH_MAX_];
+	struct status_source *s;
+	struct log_file l;
+	const char *wrong, *paths[] = { l.path, other, rotated, l.path };
+	unsigned place = 8;
+
+	init(&l);
+	snprintf(other, sizeof(other), "%s/other", l.dir);
+	snprintf(rotated, sizeof(rotated), "%s/log.1", l.dir);
+	fill_several(&l);
+	REQUIRE(status_files_open(paths, TEST_COUNT(paths), &s, &wrong) == 0);
+	for (unsigned n = 8; n > 0; n--)
+		CHECK(port_of(s, s->ops->previous) == n);
+	CHECK(port_of(s, s->ops->previous) == 0);
+	for (unsigned n = 1; n <= 8; n++)
+		CHECK(port_of(s, s->ops->next) == n);
+	CHECK(port_of(s, s->ops->next) == 0 && s->n_skipped == 0);
+	/* back and forth, by a pattern that turns everywhere */
+	for (unsigned i = 0; i < 1000; i++) {
+		bool back = (i * 7 + i / 8) % 5 < 3;
+		unsigned wanted = back ? place : place < 8 ? place + 1 : 0;
+		CHECK(port_of(s, back ? s->ops->previous : s->ops->next) == wanted);
+		if (wanted)
+			place = back ? place - 1 : place + 1;
+	}
+	CHECK(s->ops->to_end(s) == 0 && port_of(s, s->ops->previous) == 8);
+	CHECK(port_of(s, s->ops->next) == 8);
+	put_at(&l, "other", 9, 9);
+	put_at(&l, "log.2", 10, 99);
+	CHECK(s->ops->look(s) == 1);
+	/* a process may have a file open that was rotated */
+	CHECK(port_of(s, s->ops->next) == 9 && port_of(s, s->ops->next) == 99);
+	CHECK(port_of(s, s->ops->next) == 0);
+	s->ops->free(s);
+	rotated[strlen(rotated) - 1] = '7';
+	CHECK(status_files_open(paths, TEST_COUNT(paths), &s, &wrong) == -ENOENT);
+	CHECK(wrong == rotated);
+	empty(&l);
+	done(&l);
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
@@ -260,6 +357,7 @@ int main(void)
 		TEST(test_a_torn_file_is_left_too),
 		TEST(test_only_regular_files_are_logs),
 		TEST(test_the_newest_come_without_the_oldest),
+		TEST(test_several_files_are_read_as_one),
 	};
 
 	return test_main(tests, TEST_COUNT(tests));

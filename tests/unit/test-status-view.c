@@ -185,9 +185,10 @@ static void test_options_are_understood(void)
 	CHECK(o.filter.events == 1U << RECORD_MESSAGE);
 	CHECK_SPAN(span_of(o.since), "2h");
 	CHECK_SPAN(span_of(o.settings), "settings");
-	CHECK_SPAN(span_of(o.file), "log");
+	CHECK(o.n_files == 1);
+	CHECK_SPAN(span_of(o.files[0]), "log");
 	status_options_parse(1, (char **)argv, NOW, &o);
-	CHECK(o.mode == STATUS_MODE_PANEL && !o.file && !o.since && !o.most);
+	CHECK(o.mode == STATUS_MODE_PANEL && !o.n_files && !o.since && !o.most);
 	CHECK(o.filter.events == (1U << RECORD_EVENTS) - 1 && !o.filter.has_peer);
 }
 
@@ -208,7 +209,8 @@ static void test_nonsense_is_named(void)
 		{ { "--peer=mail.example" }, "--peer=mail.example" },
 		{ { "--peer=192.0.2.1/33" }, "--peer=192.0.2.1/33" },
 		{ { "--json=x" }, "--json=x" },
-		{ { "a", "b" }, "b" },
+		{ { "--to", "a@example.net", "--sessions" }, "options" },
+		{ { "--id=7", "--openmetrics" }, "options" },
 		{ { "--sessions", "--messages" }, "options" },
 		{ { "--openmetrics", "--follow" }, "options" },
 		{ { "--openmetrics", "-n", "1" }, "options" },
