@@ -132,7 +132,7 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 		c->unusable = connection_failed(
 				      c, CONNECTION_SANDBOX, sandbox_enter_forked()) < 0;
 	r = connection_attend(c, peer);
-	_exit(r ? r : ACCEPTOR_STATUS + (int)topic_of(&c->session, RECORD_SESSION));
+	_exit(r ? r : LISTEN_STATUS + (int)topic_of(&c->session, RECORD_SESSION));
 }
 
 /* Owns `fd`. */
@@ -270,15 +270,9 @@ static void accept_from(struct acceptor *a, const struct listen_socket *s)
 
 static void reap_child(struct acceptor *a, pid_t pid, int status)
 {
-	int topic = WIFEXITED(status) ? WEXITSTATUS(status) - ACCEPTOR_STATUS : -1;
-
-	listen_remove(a->task->children, pid);
+	listen_remove(a->task->children, pid, status);
 	a->n_own--;
 	a->has_counts = true;
-	if (topic >= 0 && topic < TOPICS && topic_get((enum topic)topic)->status)
-		a->task->children->last = (unsigned)topic;
-	if (topic == TOPIC_PROXY_CHECK)
-		a->task->children->n_checks++;
 	if (listen_is_fault(status))
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_FAULT,
 			       .pid = pid,

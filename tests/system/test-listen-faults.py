@@ -310,6 +310,17 @@ def test_connections_of_the_oldest_acceptors_count():
     here.hear("STATUS=Ready; 0 connections")
 
 
+def test_a_connection_whose_acceptor_has_gone_ends_with_its_topic():
+    here = Listening(proxy_protocol="127.0.0.1").listen()
+    here.forget()
+    proxy = here.client(greeting=False)
+    harness.eventually(lambda: connections(here), "a connection")
+    os.kill(acceptor(here), signal.SIGKILL)
+    here.hear("READY=1")
+    proxy.close()
+    here.hear("STATUS=Ready; 0 connections, 0 so far, 1 checks of proxies")
+
+
 # Descriptors and memory
 
 
@@ -349,7 +360,7 @@ def test_a_listener_says_that_it_has_too_few_descriptors():
     done = harness.run("prlimit", "--nofile=32:32", "--", *here.command(),
                        f"--listen=127.0.0.1:{harness.free_port()}")
     harness.equal(done.returncode, 71)
-    harness.contains(done.stdout, "postern: --listen: 32 files may be open at once, and it needs 45: raise LimitNOFILE=")
+    harness.contains(done.stdout, "postern: --listen: 32 files may be open at once, and it needs 46: raise LimitNOFILE=")
 
 
 def test_a_connection_without_descriptors_is_refused_with_a_reply():
