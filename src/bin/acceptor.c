@@ -120,6 +120,7 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 	int r;
 
 	unblock_signals();
+	log_forked(&c->log);
 	if (dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0) {
 		connection_failed(c, "connection", "(no descriptor)", -errno);
 		log_flush(&c->log);

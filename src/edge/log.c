@@ -1,7 +1,6 @@
 /*
- * Promises that writing a record never holds up a client: records wait until nobody does,
- * or until there are too many, and a sink that does not take them is given up. Refuses to
- * know what a record says.
+ * Writes records to their sink. Writing one never holds up a client: records wait until no client does, or until
+ * there are too many, and a sink that does not take them is left alone for a while.
  */
 #include "edge/log.h"
 #include <errno.h>
@@ -9,6 +8,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -140,6 +140,50 @@ static void set_timer(const struct log *l, uint64_t milliseconds)
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
+/* A record with one sentence, whose octets `b` has room for. */
+static struct record error_record(struct buf *b, const char *text)
+{
+	struct record r = { .event = RECORD_ERROR, .topic = TOPIC_ERROR, .n = 1 };
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	r.when.seconds = now.tv_sec;
+	r.when.microseconds = (uint32_t)(now.tv_nsec / 1000);
+	text_escape(b, span_of(text), b->cap);
+	r.values[0] = (struct record_value){ RECORD_SENTENCE, buf_span(b) };
+	return r;
+}
+
+/* Writes one record, unless the sink is stuck since `start`; `text` has room for TEXT_MAX octets. */
+static void write_one(struct log *l, const struct record *r, char *text, uint64_t start)
+{
+	struct buf b = { .p = text, .cap = TEXT_MAX };
+
+	if (l->stuck_until || !log_sink_write(l, r, &b))
+		l->n_lost++;
+	if (!l->stuck_until && stream_clock() - start >= LOG_STUCK)
+		l->stuck_until = stream_clock() + LOG_AGAIN;
+}
+
+/* As one record: where it cannot be written either, it is not counted itself. */
+static void report_lost(struct log *l, char *text, uint64_t start)
+{
+	char octets[CONFIG_FAULT_MAX], sentence[CONFIG_FAULT_MAX];
+	struct buf b = BUF(octets);
+	size_t n = l->n_lost;
+	struct record r;
+
+	snprintf(sentence, sizeof(sentence),
+		"%zu record%s of this process could not be written before: the log took "
+		"none",
+		n, n == 1 ? "" : "s");
+	r = error_record(&b, sentence);
+	l->n_lost = 0;
+	write_one(l, &r, text, start);
+	if (l->n_lost)
+		l->n_lost = n;
+}
+
 void log_flush(struct log *l)
 {
 	struct span waiting;
@@ -152,16 +196,24 @@ void log_flush(struct log *l)
 	waiting = (struct span){ l->pending, l->n_pending };
 	text = l->pending + l->n_pending;
 	l->n_pending = 0;
-	set_timer(l, LOG_STUCK);
 	start = stream_clock();
-	while (waiting.n && !l->stuck) {
-		struct buf b = { .p = text, .cap = TEXT_MAX };
+	if (start >= l->stuck_until)
+		l->stuck_until = 0;
+	set_timer(l, LOG_STUCK);
+	if (l->n_lost)
+		report_lost(l, text, start);
+	while (waiting.n) {
 		struct record r;
 		take_record(&waiting, &r);
-		log_sink_write(l, &r, &b);
-		l->stuck = stream_clock() - start >= LOG_STUCK;
+		write_one(l, &r, text, start);
 	}
 	set_timer(l, 0);
+}
+
+void log_forked(struct log *l)
+{
+	l->stuck_until = 0;
+	l->n_lost = 0;
 }
 
 void log_init(struct log *l, const char *journal_stream, bool silent)
@@ -337,14 +389,8 @@ void log_error(struct log *l, const char *text)
 {
 	char octets[CONFIG_FAULT_MAX];
 	struct buf b = BUF(octets);
-	struct record r = { .event = RECORD_ERROR, .topic = TOPIC_ERROR, .n = 1 };
-	struct timespec now;
+	struct record r = error_record(&b, text);
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	r.when.seconds = now.tv_sec;
-	r.when.microseconds = (uint32_t)(now.tv_nsec / 1000);
-	text_escape(&b, span_of(text), sizeof(octets));
-	r.values[0] = (struct record_value){ RECORD_SENTENCE, buf_span(&b) };
 	log_write(&l->recorder, &r);
 }
 
