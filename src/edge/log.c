@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -247,78 +246,11 @@ static bool is_torn(int fd)
 	return end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n';
 }
 
-/* The directory of a path, opened, and what is behind it in *ret_name. Negative with errno. */
-static int open_directory(const char *path, const char **ret_name)
-{
-	char directory[PATH_MAX];
-	const char *slash = strrchr(path, '/');
-	size_t n = slash ? (size_t)(slash - path) + 1 : 0;
-
-	*ret_name = path + n;
-	if (n == 0)
-		return open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (n >= sizeof(directory)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(directory, path, n);
-	directory[n] = '\0';
-	return open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
-/* Another user could have put a link to another file there. */
-static bool may_be_a_trap(int dir)
-{
-	struct stat st;
-
-	return fstat(dir, &st) < 0 || st.st_uid != 0 ||
-	       (st.st_mode & (S_IWGRP | S_IWOTH)) != 0;
-}
-
-/* A file of its own: not what a second name of another user's file, or of root's, may stand for. */
-static bool is_plain(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1;
-}
-
-/*
- * As root, in a directory that another user can write to, only a plain file is opened, and no link is followed.
- * Negative with errno.
- */
-static int open_as_root(const char *path, int flags)
-{
-	const char *name;
-	int dir = open_directory(path, &name), fd, error;
-	bool is_trap;
-
-	if (dir < 0)
-		return -1;
-	is_trap = may_be_a_trap(dir);
-	fd = openat(dir, name, flags | (is_trap ? O_NOFOLLOW : 0), FILE_MODE);
-	error = errno;
-	close(dir);
-	if (fd >= 0 && is_trap && !is_plain(fd)) {
-		close(fd);
-		fd = -1;
-		error = EMLINK;
-	}
-	errno = error;
-	return fd;
-}
-
 void log_put_fault(struct buf *to, const char *path, int error)
 {
 	OWNED char *copy = NULL;
 
-	if (error == ELOOP || error == EMLINK) {
-		buf_put(to, SPAN("is no plain file, in a directory that others than root "
-				 "can write to; remove it: rm "));
-		buf_put_str(to, path);
-		return;
-	}
-	if (access(path, F_OK) < 0)
+	if (error != ELOOP && error != FILE_IS_TRAP && access(path, F_OK) < 0)
 		copy = strdup(path);
 	if (copy)
 		file_put_directory_fault(to, dirname(copy), error);
@@ -332,13 +264,8 @@ static void open_file(struct log *l)
 	const int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 	char text[CONFIG_FAULT_MAX];
 	struct buf b = BUF(text);
-	int error;
 
-	if (geteuid() == 0)
-		l->fd = open_as_root(l->file, flags);
-	else
-		l->fd = open(l->file, flags, FILE_MODE);
-	error = errno;
+	l->fd = file_open_written(l->file, flags, FILE_MODE);
 	l->torn = l->fd >= 0 && is_torn(l->fd);
 	if (l->fd >= 0)
 		return;
@@ -346,7 +273,7 @@ static void open_file(struct log *l)
 	buf_put(&b, SPAN("log "));
 	buf_put_str(&b, l->file);
 	buf_put(&b, SPAN(": "));
-	log_put_fault(&b, l->file, error);
+	log_put_fault(&b, l->file, -l->fd);
 	if (buf_terminate(&b))
 		log_error(l, text);
 }

@@ -6,7 +6,6 @@
 #include "edge/mailbox.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -39,17 +38,38 @@ struct walk {
 	char link[MAILBOX_PATH_MAX]; /* the path of the link that was followed last */
 };
 
+/* At the end of a path. */
+static void cut_slashes(char *path)
+{
+	size_t n = strlen(path);
+
+	while (n > 1 && path[n - 1] == '/')
+		path[--n] = '\0';
+}
+
+static int sync_dir(int dir)
+{
+	OWNED_FD int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
 /* Its name, too, must outlive a crash: mail will lie below it. 0 or -errno. */
 static int make_root(const char *path)
 {
 	OWNED char *copy = strdup(path);
 	OWNED_FD int above = -1;
+	const char *name;
+	bool is_open;
 
+	if (!copy)
+		return -ENOMEM;
+	cut_slashes(copy);
+	above = file_open_above(copy, &name, &is_open);
 	/* another process may have been quicker */
-	if (!copy || (mkdir(path, DIR_MODE) < 0 && errno != EEXIST))
-		return -errno;
-	above = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return above < 0 || fsync(above) < 0 ? -errno : 0;
+	if (above < 0 || (mkdirat(above, name, DIR_MODE) < 0 && errno != EEXIST))
+		return above < 0 ? above : -errno;
+	return sync_dir(above);
 }
 
 int mailbox_root(const char *path, bool create)
@@ -219,13 +239,6 @@ static int judge_link(struct walk *w, const char *name)
 	if (!S_ISLNK(link.st_mode))
 		return fail(w, MAILBOX_OTHER, mailbox_words(-ENOTDIR));
 	return fail(w, -ELOOP, "is a symbolic link of another user, and not followed");
-}
-
-static int sync_dir(int dir)
-{
-	OWNED_FD int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
 /* The name, and durable; another process may have been quicker. 0 or -errno. */

@@ -206,6 +206,9 @@ def test_mailboxes_on_another_disk_by_a_link_of_root():
     harness.equal(path.stat().st_uid, OTHER)
 
 
+LINK = "its path has a symbolic link that another user can change"
+
+
 @harness.table_of({f"{name}{slash}": (*row, slash) for slash in ("", "/") for name, row in {
     "root's": (0, 0o755, 0, True), "its owner's": (OTHER, 0o755, 0, False), "a link of another": (0, 0o755, OTHER, False),
     "open to a group": (0, 0o775, 0, False), "open to all": (0, 0o777, 0, False)}.items()})
@@ -225,10 +228,10 @@ def test_a_link_in_the_place_of_mail_root(owner, mode, of_link, followed, slash)
     if followed:
         harness.equal(place.deliver(), [250])
     else:
-        harness.contains(done.stdout, f"{home}/mail{slash}: is not a directory; name a directory")
+        harness.contains(done.stdout, f"{home}/mail{slash}: {LINK}")
         client = place.site.connect(greeting=False)
         harness.equal(client.reply().code, 421)
-        harness.eventually(lambda: f"mail-root {home}/mail{slash}: is not a directory" in place.site.log_text(), "a record")
+        harness.eventually(lambda: f"mail-root {home}/mail{slash}: {LINK}" in place.site.log_text(), "a record")
         harness.equal(place.site.new(place.alice), [])
 
 
