@@ -61,7 +61,9 @@ static void check_user(struct config *c)
 	if (r == 0 && !c->user && geteuid() == 0)
 		put_warning(c,
 			"user: not set, and this is root: mail would be received with "
-			"root's rights. Set user, or start postern as another user");
+			"root's rights, and a mailbox that is made belongs to the owner "
+			"of the directory that it is made in. Set user, or start postern "
+			"as another user");
 	if (r == 0)
 		return;
 	account_put_fault(&b, c->user, -r);

@@ -54,6 +54,73 @@ static int sync_dir(int dir)
 	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
+/* Of getdents64(2). */
+struct entry {
+	uint64_t inode;
+	int64_t offset;
+	uint16_t length;
+	uint8_t type;
+	char name[];
+};
+
+static bool is_itself(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* `extra`: a name that does not count; NULL: there is none. */
+static bool is_empty(int dir, const char *extra)
+{
+	_Alignas(struct entry) char some[ENTRIES_MAX];
+	/* with an offset of its own: the directory may be shared with other processes */
+	OWNED_FD int fd = openat(dir, ".", OPEN_DIR);
+	long n;
+
+	while ((n = fd < 0 ? -1 : syscall(SYS_getdents64, fd, some, sizeof(some))) > 0) {
+		for (long at = 0; at < n;) {
+			const struct entry *e = (const void *)(some + at);
+			if (!is_itself(e->name) &&
+				!(extra && strcmp(e->name, extra) == 0))
+				return false;
+			at += e->length;
+		}
+	}
+	return n == 0;
+}
+
+/*
+ * A directory that root has just made becomes its owner's who has the one above, as all of a home does. That user may
+ * have put another directory of root in its place: only an empty one is given. 0 or -errno.
+ */
+static int give(int dir, const char *name)
+{
+	OWNED_FD int fd = -1;
+	struct stat above, st;
+
+	if (geteuid() != 0)
+		return 0;
+	fd = openat(dir, name, OPEN_DIR);
+	if (fd < 0 || fstat(dir, &above) < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (above.st_uid == 0 || st.st_uid != 0)
+		return 0;
+	if (st.st_dev != above.st_dev || !is_empty(fd, NULL))
+		return -EEXIST;
+	return fchown(fd, above.st_uid, above.st_gid) < 0 ? -errno : 0;
+}
+
+/* Makes a directory, and gives it to its owner. 0 or -errno. */
+static int make_given(int dir, const char *name)
+{
+	if (mkdirat(dir, name, DIR_MODE) == 0)
+		return give(dir, name);
+	if (errno != EEXIST)
+		return -errno;
+	/* another process may have made it just now, and not have given it yet; what is wrong with it comes out later */
+	give(dir, name);
+	return 0;
+}
+
 /* Its name, too, must outlive a crash: mail will lie below it. 0 or -errno. */
 static int make_root(const char *path)
 {
@@ -61,15 +128,16 @@ static int make_root(const char *path)
 	OWNED_FD int above = -1;
 	const char *name;
 	bool is_open;
+	int r;
 
 	if (!copy)
 		return -ENOMEM;
 	cut_slashes(copy);
 	above = file_open_above(copy, &name, &is_open);
-	/* another process may have been quicker */
-	if (above < 0 || (mkdirat(above, name, DIR_MODE) < 0 && errno != EEXIST))
-		return above < 0 ? above : -errno;
-	return sync_dir(above);
+	if (above < 0)
+		return above;
+	r = make_given(above, name);
+	return r < 0 ? r : sync_dir(above);
 }
 
 int mailbox_root(const char *path, bool create)
@@ -241,12 +309,12 @@ static int judge_link(struct walk *w, const char *name)
 	return fail(w, -ELOOP, "is a symbolic link of another user, and not followed");
 }
 
-/* The name, and durable; another process may have been quicker. 0 or -errno. */
+/* The name, and durable. 0 or -errno. */
 static int make(struct walk *w, const char *name)
 {
-	if (mkdirat(dir_of(w), name, DIR_MODE) < 0 && errno != EEXIST)
-		return -errno;
-	return sync_dir(dir_of(w));
+	int r = make_given(dir_of(w), name);
+
+	return r < 0 ? r : sync_dir(dir_of(w));
 }
 
 /* One component. 0, an enum mailbox_result, or -errno. */
@@ -421,79 +489,13 @@ int mailbox_open(struct mailbox *box, int root, const char *path)
 	return r ? r : open_parts(box);
 }
 
-/* Of getdents64(2). */
-struct entry {
-	uint64_t inode;
-	int64_t offset;
-	uint16_t length;
-	uint8_t type;
-	char name[];
-};
-
-static bool is_itself(const char *name)
-{
-	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
-/* `extra`: a name that does not count; NULL: there is none. */
-static bool is_empty(int dir, const char *extra)
-{
-	_Alignas(struct entry) char some[ENTRIES_MAX];
-	/* with an offset of its own: the directory may be shared with other processes */
-	OWNED_FD int fd = openat(dir, ".", OPEN_DIR);
-	long n;
-
-	while ((n = fd < 0 ? -1 : syscall(SYS_getdents64, fd, some, sizeof(some))) > 0) {
-		for (long at = 0; at < n;) {
-			const struct entry *e = (const void *)(some + at);
-			if (!is_itself(e->name) &&
-				!(extra && strcmp(e->name, extra) == 0))
-				return false;
-			at += e->length;
-		}
-	}
-	return n == 0;
-}
-
-/*
- * Its owner becomes that of the mailbox, who may have put another directory of root in its place: only an empty one
- * is given.
- */
-static int give_part(const struct mailbox *box, const char *part)
-{
-	OWNED_FD int fd = -1;
-	struct stat above, st;
-
-	if (geteuid() != 0)
-		return 0;
-	fd = openat(box->dir, part, OPEN_DIR);
-	if (fd < 0 || fstat(box->dir, &above) < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	if (above.st_uid == 0 || st.st_uid != 0)
-		return 0;
-	if (st.st_dev != above.st_dev || !is_empty(fd, NULL))
-		return -EEXIST;
-	return fchown(fd, above.st_uid, above.st_gid) < 0 ? -errno : 0;
-}
-
-static int make_part(const struct mailbox *box, const char *part)
-{
-	if (mkdirat(box->dir, part, DIR_MODE) == 0)
-		return give_part(box, part);
-	if (errno != EEXIST)
-		return -errno;
-	/* another process may have made it just now, and not have given it yet; what is wrong with it comes out later */
-	give_part(box, part);
-	return 0;
-}
-
 /* What is missing in the box. 0 or -errno. */
 static int complete(struct mailbox *box)
 {
 	int r;
 
 	for (size_t i = 0; i < N_PARTS; i++) {
-		r = make_part(box, parts[i]);
+		r = make_given(box->dir, parts[i]);
 		if (r < 0)
 			return mailbox_fail(box, parts[i], r);
 	}

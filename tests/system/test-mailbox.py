@@ -715,6 +715,54 @@ def test_a_file_in_tmp_is_its_owners_only_when_it_is_complete():
     harness.equal(place.site.leftovers(), [])
 
 
+def made_below(path):
+    """The owners of all that is there."""
+    return {each.stat().st_uid for each in path.rglob("*")}
+
+
+@harness.table_of({f"{name}, {how}": (template, sandbox) for how, sandbox in (("sandbox", "yes"), ("none", "no"))
+                   for name, template in {"a template": "%u/Maildir", "two more": "%u/mail/Maildir",
+                                          "one mailbox": "alice/Maildir", "in two": "alice/mail/Maildir"}.items()})
+def test_a_mailbox_that_is_made_belongs_to_the_owner_of_the_home(template, sandbox):
+    place = Place(template, maildir_create="yes", sandbox=sandbox)
+    home = place.root / "alice"
+    home.mkdir()
+    os.chown(home, OTHER, OTHER)
+    harness.contains(place.check().stdout, "belongs to the owner of the directory that it is made in")
+    harness.equal(place.deliver(), [250])
+    [path] = place.site.new(home / template.split("/", 1)[1])
+    harness.check_stored(path, harness.sample())
+    harness.equal(made_below(home), {OTHER})
+
+
+@harness.table_of({word: word for word in ("mail-root", "the mailbox")})
+def test_what_is_made_in_a_home_belongs_to_its_owner(what):
+    place = Place()
+    home = place.site.dir / "home"
+    home.mkdir()
+    os.chown(home, OTHER, OTHER)
+    if what == "mail-root":
+        place.site.set(mail_root=home / "mail", maildir="box", maildir_create="yes")
+    else:
+        place.site.set(mail_root=home, maildir="mail/box", maildir_create="yes")
+    harness.equal(place.deliver(), [250])
+    harness.equal(len(place.site.new(home / "mail/box")), 1)
+    harness.equal(made_below(home), {OTHER})
+
+
+def test_an_outbox_that_is_made_in_a_home_belongs_to_its_owner():
+    place = Place("%u", maildir_create="yes")
+    home = place.site.dir / "home"
+    home.mkdir()
+    os.chown(home, OTHER, OTHER)
+    place.site.set(dsn_outbox=home / "outbox")
+    client = place.site.connect()
+    client.ehlo()
+    client.quit()
+    harness.equal({home / "outbox": (home / "outbox").stat().st_uid}, {home / "outbox": OTHER})
+    harness.equal(made_below(home), {OTHER})
+
+
 @harness.table(full=(("file",), 0, [451]), empty=((), OTHER, [250]))
 def test_a_directory_of_root_in_the_place_of_a_part_is_not_given_away(entries, owner, codes):
     """Where alice exchanges the `new` that root has just made for her: with what is in it."""
