@@ -112,6 +112,15 @@ static void unblock_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* What is not a connection's: sockets, channels and refused clients, and what other kinds of connections use. */
+static void close_others(const struct acceptor *a, const struct connection *c)
+{
+	close_range((unsigned)a->task->from, UINT_MAX, 0);
+	for (size_t i = 0; i < KINDS; i++)
+		if (a->kinds.list[i] && a->kinds.list[i] != c)
+			connection_close_files(a->kinds.list[i]);
+}
+
 /* In the process of the connection. */
 static void run_connection(const struct acceptor *a, const struct listen_socket *s,
 	int fd, const struct session_peer *peer)
@@ -128,7 +137,7 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 		_exit(EX_OSERR);
 	}
 	close(fd);
-	close_range((unsigned)a->task->from, UINT_MAX, 0);
+	close_others(a, c);
 	if (c->config.sandbox && !c->unusable)
 		c->unusable = connection_failed(
 				      c, CONNECTION_SANDBOX, sandbox_enter_forked()) < 0;

@@ -169,6 +169,27 @@ void connection_open(struct connection *c)
 		c->unusable = open_all(c) < 0;
 }
 
+/* 0 to 2 are not its own. */
+static void close_own(int fd)
+{
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
+void connection_close_files(const struct connection *c)
+{
+	const struct tls_settings *tls = &c->config.tls;
+
+	close_own(c->root);
+	if (c->config.session.dsn)
+		close_own(c->outbox.root);
+	close_own(c->log.fd);
+	for (size_t i = 0; i < tls->n_opened; i++)
+		close_own(tls->opened[i].fd);
+	table_close_file(c->config.recipients.table);
+	logins_close_files(c->logins);
+}
+
 /* Gives up everything outside mail-root. 0 or -errno. */
 static int shut_ourselves_in(struct connection *c)
 {

@@ -143,12 +143,17 @@ int table_open(const char *path, bool is_secret, struct table **ret,
 	return r < 0 ? (int)r : -EINVAL;
 }
 
+void table_close_file(const struct table *t)
+{
+	if (t && t->fd >= 0)
+		close(t->fd);
+}
+
 void table_close(struct table *t)
 {
 	if (!t)
 		return;
-	if (t->fd >= 0)
-		close(t->fd);
+	table_close_file(t);
 	table_text_done(&t->text);
 	free(t);
 }
