@@ -112,6 +112,15 @@ static void unblock_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* What is not a connection's: sockets, channels and refused clients, and what other kinds of connections use. */
+static void close_others(const struct acceptor *a, const struct connection *c)
+{
+	close_range((unsigned)a->task->from, UINT_MAX, 0);
+	for (size_t i = 0; i < KINDS; i++)
+		if (a->kinds.list[i] && a->kinds.list[i] != c)
+			connection_close_files(a->kinds.list[i]);
+}
+
 /* In the process of the connection. */
 static void run_connection(const struct acceptor *a, const struct listen_socket *s,
 	int fd, const struct session_peer *peer)
@@ -120,6 +129,7 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 	int r;
 
 	unblock_signals();
+	log_forked(&c->log);
 	if (dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0) {
 		connection_failed(c, "connection", "(no descriptor)", -errno);
 		log_flush(&c->log);
@@ -127,12 +137,12 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 		_exit(EX_OSERR);
 	}
 	close(fd);
-	close_range((unsigned)a->task->from, UINT_MAX, 0);
+	close_others(a, c);
 	if (c->config.sandbox && !c->unusable)
 		c->unusable = connection_failed(
 				      c, CONNECTION_SANDBOX, sandbox_enter_forked()) < 0;
 	r = connection_attend(c, peer);
-	_exit(r ? r : ACCEPTOR_STATUS + (int)topic_of(&c->session, RECORD_SESSION));
+	_exit(r ? r : LISTEN_STATUS + (int)topic_of(&c->session, RECORD_SESSION));
 }
 
 /* Owns `fd`. */
@@ -270,15 +280,9 @@ static void accept_from(struct acceptor *a, const struct listen_socket *s)
 
 static void reap_child(struct acceptor *a, pid_t pid, int status)
 {
-	int topic = WIFEXITED(status) ? WEXITSTATUS(status) - ACCEPTOR_STATUS : -1;
-
-	listen_remove(a->task->children, pid);
+	listen_remove(a->task->children, pid, status);
 	a->n_own--;
 	a->has_counts = true;
-	if (topic >= 0 && topic < TOPICS && topic_get((enum topic)topic)->status)
-		a->task->children->last = (unsigned)topic;
-	if (topic == TOPIC_PROXY_CHECK)
-		a->task->children->n_checks++;
 	if (listen_is_fault(status))
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_FAULT,
 			       .pid = pid,

@@ -10,12 +10,6 @@
 #include "bin/options.h"
 #include "bin/warm.h"
 
-/*
- * What the process of a connection says by its exit status: this and an enum topic, or
- * less, as of one that was started for it alone.
- */
-#define ACCEPTOR_STATUS 128
-
 #define ACCEPTOR_COUNTS_EVERY 1000 /* milliseconds */
 /* milliseconds without an order of the listener, after which it goes on as before */
 #define ACCEPTOR_ANSWER_TIME 5000

@@ -58,9 +58,6 @@ pid_t acceptors_fork(struct acceptors *a, int *ret_channel)
 	int ends[2], error;
 	pid_t pid;
 
-	/* it sees its channel closed, and ends */
-	if (a->n == ACCEPTORS_MAX)
-		remove_at(a, 0);
 	error = open_channel(a->from, ends);
 	if (error < 0)
 		return error;
@@ -78,6 +75,9 @@ pid_t acceptors_fork(struct acceptors *a, int *ret_channel)
 		close(ends[0]);
 		return error;
 	}
+	/* it sees its channel closed, and ends; its connections become children of this process */
+	if (a->n == ACCEPTORS_MAX)
+		remove_at(a, 0);
 	a->list[a->n++] = (struct acceptor_process){ pid, ends[0], ACCEPTOR_STARTING,
 		stream_clock() };
 	return pid;

@@ -9,7 +9,7 @@
 #include <sys/types.h>
 #include "bin/acceptor.h"
 
-#define ACCEPTORS_MAX 16 /* one more gives up the oldest, whose connections go on */
+#define ACCEPTORS_MAX 16 /* one more gives up the oldest; its connections go on */
 
 enum acceptor_state {
 	ACCEPTOR_STARTING,
@@ -38,7 +38,7 @@ bool acceptors_told_to_stop(int signals);
 
 /*
  * Forks one, which is then starting. 0 in the new process, which has no channel but its own in *ret_channel.
- * Otherwise its number, or -errno.
+ * Otherwise its number, or -errno; then none is given up.
  */
 pid_t acceptors_fork(struct acceptors *a, int *ret_channel);
 

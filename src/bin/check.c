@@ -61,7 +61,9 @@ static void check_user(struct config *c)
 	if (r == 0 && !c->user && geteuid() == 0)
 		put_warning(c,
 			"user: not set, and this is root: mail would be received with "
-			"root's rights. Set user, or start postern as another user");
+			"root's rights, and a mailbox that is made belongs to the owner "
+			"of the directory that it is made in. Set user, or start postern "
+			"as another user");
 	if (r == 0)
 		return;
 	account_put_fault(&b, c->user, -r);
@@ -71,8 +73,14 @@ static void check_user(struct config *c)
 /* What keeps us from writing in the directory, an errno; 0: nothing. */
 static int directory_fault(const char *path)
 {
+	/* by no link of another user */
+	int fd = file_open_directory(path);
 	struct stat st;
 
+	if (fd == -ELOOP)
+		return ELOOP;
+	if (fd >= 0)
+		close(fd);
 	if (stat(path, &st) < 0)
 		return errno;
 	if (!S_ISDIR(st.st_mode))
@@ -113,24 +121,12 @@ static bool is_missing(const char *path)
 	return stat(path, &st) < 0 && errno == ENOENT;
 }
 
-/* The same of one that is opened as mail-root is: not by every link. */
-static int root_fault(const char *path)
-{
-	int error = directory_fault(path);
-	int fd = error ? -error : file_open_directory(path);
-
-	if (fd < 0)
-		return -fd;
-	close(fd);
-	return 0;
-}
-
 /* One that is missing is made by the next connection, if it can be. */
 static void check_mail_root(struct config *c)
 {
 	static const struct check_report report = { put_fault, put_warning };
 	OWNED char *copy = strdup(c->mail_root);
-	int error = root_fault(c->mail_root);
+	int error = directory_fault(c->mail_root);
 
 	if (copy && c->maildir_create == CREATE_YES && is_missing(c->mail_root))
 		check_place(c, "mail-root", c->mail_root, dirname(copy));
@@ -160,11 +156,11 @@ static void check_outbox(struct config *c)
 /* What keeps us from writing to the file, an errno; 0: nothing. */
 static int file_fault(const char *path)
 {
-	struct stat st;
+	int fd = file_open_written(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
 
-	if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) < 0)
-		return errno;
-	return stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? EISDIR : 0;
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? -fd : 0;
 }
 
 /* One that is missing is made by the next connection. */
@@ -175,11 +171,11 @@ static void check_log(struct config *c)
 	struct buf b = BUF(text);
 	int error;
 
-	if (copy && is_missing(c->log_file)) {
+	error = file_fault(c->log_file);
+	if (copy && error == ENOENT) {
 		check_place(c, "log", c->log_file, dirname(copy));
 		return;
 	}
-	error = file_fault(c->log_file);
 	if (!error)
 		return;
 	log_put_fault(&b, c->log_file, error);

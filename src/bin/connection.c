@@ -5,6 +5,7 @@
 #include "bin/connection.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -168,6 +169,27 @@ void connection_open(struct connection *c)
 		c->unusable = open_all(c) < 0;
 }
 
+/* 0 to 2 are not its own. */
+static void close_own(int fd)
+{
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
+void connection_close_files(const struct connection *c)
+{
+	const struct tls_settings *tls = &c->config.tls;
+
+	close_own(c->root);
+	if (c->config.session.dsn)
+		close_own(c->outbox.root);
+	close_own(c->log.fd);
+	for (size_t i = 0; i < tls->n_opened; i++)
+		close_own(tls->opened[i].fd);
+	table_close_file(c->config.recipients.table);
+	logins_close_files(c->logins);
+}
+
 /* Gives up everything outside mail-root. 0 or -errno. */
 static int shut_ourselves_in(struct connection *c)
 {
@@ -235,14 +257,31 @@ static bool stays_root(const struct config *c)
 	return !c->user || (account_find(c->user, &a) == 0 && a.uid == 0);
 }
 
-static bool is_anothers(const char *root, const char *name, const char *part)
+/* What is missing would be made, and be its owner's who has the directory above. */
+static bool is_anothers(const char *path)
 {
-	OWNED char *path = NULL;
+	OWNED char *copy = strdup(path);
 	struct stat st;
 
-	if (asprintf(&path, "%s/%s/%s", root, name, part) < 0)
+	if (!copy)
 		return true;
-	return stat(path, &st) == 0 && st.st_uid != 0;
+	return (stat(copy, &st) == 0 || stat(dirname(copy), &st) == 0) && st.st_uid != 0;
+}
+
+/* One of the directories on the way from mail-root to the mailbox that all mail goes to. */
+static bool is_way_anothers(const char *root, const char *maildir)
+{
+	OWNED char *path = NULL;
+
+	if (asprintf(&path, "%s/%s/new", root, maildir) < 0)
+		return true;
+	for (char *p = path + strlen(root); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		if (is_anothers(path))
+			return true;
+		*p = '/';
+	}
+	return is_anothers(path);
 }
 
 /*
@@ -259,13 +298,12 @@ static bool gives_files_away(const struct connection *c)
 	if (c->warm)
 		return true;
 	/* a report is the outbox's owner's */
-	if (config->dsn_outbox && is_anothers(config->dsn_outbox, "", ""))
+	if (config->dsn_outbox && is_anothers(config->dsn_outbox))
 		return true;
 	if (!maildir || strchr(maildir, '%') || config->recipients_file ||
 		config->recipients.catch_all)
 		return true;
-	return is_anothers(config->mail_root, maildir, "new") ||
-	       is_anothers(config->mail_root, maildir, "");
+	return is_way_anothers(config->mail_root, maildir);
 }
 
 /* The record of the session has the first fault of the credentials. */

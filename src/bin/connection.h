@@ -64,6 +64,9 @@ void connection_prepare(struct connection *c);
  */
 void connection_open(struct connection *c);
 
+/* Closes what was opened for it, in the process of a connection of another kind. Writes to no memory, to copy none. */
+void connection_close_files(const struct connection *c);
+
 /* Says one thing that keeps mail from being received (`error` is -errno), and passes it on. */
 int connection_failed(
 	struct connection *c, const char *what, const char *value, int error);

@@ -91,12 +91,21 @@ static bool is_listening(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &n) == 0 && yes;
 }
 
-static bool is_same_socket(int a, int b)
+bool inherit_may_be_connection(const struct inherited *in)
+{
+	struct stat st;
+
+	return inherit_passed(in) == 1 ||
+	       (fstat(STDIN_FILENO, &st) == 0 && S_ISSOCK(st.st_mode));
+}
+
+/* A terminal is not meant: it shows the records of a session that is typed by hand. */
+static bool is_same_stream(int a, int b)
 {
 	struct stat sa, sb;
 
-	return fstat(a, &sa) == 0 && S_ISSOCK(sa.st_mode) && fstat(b, &sb) == 0 &&
-	       sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+	return fstat(a, &sa) == 0 && (S_ISSOCK(sa.st_mode) || S_ISFIFO(sa.st_mode)) &&
+	       fstat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
 static bool silence_stderr(struct inherited *in)
@@ -117,8 +126,8 @@ enum inherit_result inherit_connection(struct inherited *in)
 		return INHERIT_FAILED;
 	/* no other descriptor that was inherited is used */
 	close_range(STDERR_FILENO + 1, UINT_MAX, 0);
-	if ((is_same_socket(STDERR_FILENO, STDOUT_FILENO) ||
-		    is_same_socket(STDERR_FILENO, STDIN_FILENO)) &&
+	if ((is_same_stream(STDERR_FILENO, STDOUT_FILENO) ||
+		    is_same_stream(STDERR_FILENO, STDIN_FILENO)) &&
 		!silence_stderr(in))
 		return INHERIT_FAILED;
 	return is_listening(STDIN_FILENO) ? INHERIT_LISTENING : INHERIT_FINE;

@@ -35,6 +35,9 @@ void inherit(struct inherited *ret);
 /* How many descriptors were handed to us, from 3 on (sd_listen_fds(3)). */
 size_t inherit_passed(const struct inherited *in);
 
+/* True when some descriptor is handed over that may be a connection: 0 is a socket, or there is a 3. */
+bool inherit_may_be_connection(const struct inherited *in);
+
 /*
  * Puts the connection on descriptors 0 and 1: it is there already, or on 3 by LISTEN_FDS
  * (sd_listen_fds(3)). All others are closed. A descriptor 2 that is the connection too becomes /dev/null, so

@@ -177,7 +177,17 @@ void listen_add(
 	entry->pid = pid;
 }
 
-bool listen_remove(struct listen_children *c, pid_t pid)
+static void count_topic(struct listen_children *c, int status)
+{
+	int topic = WIFEXITED(status) ? WEXITSTATUS(status) - LISTEN_STATUS : -1;
+
+	if (topic >= 0 && topic < TOPICS && topic_get((enum topic)topic)->status)
+		c->last = (unsigned)topic;
+	if (topic == TOPIC_PROXY_CHECK)
+		c->n_checks++;
+}
+
+bool listen_remove(struct listen_children *c, pid_t pid, int status)
 {
 	size_t end = n_used(c);
 
@@ -185,6 +195,7 @@ bool listen_remove(struct listen_children *c, pid_t pid)
 		if (c->list[i].pid != pid)
 			continue;
 		c->list[i].pid = 0;
+		count_topic(c, status);
 		return true;
 	}
 	return false;

@@ -16,6 +16,12 @@
 #define LISTEN_RATE_WAYS 8 /* sources in a set */
 #define LISTEN_RATE_SECONDS 60
 
+/*
+ * The exit status of the process of a connection: this and an enum topic, or less, as of one that was started for
+ * it alone.
+ */
+#define LISTEN_STATUS 128
+
 struct listen_child {
 	_Atomic pid_t pid; /* 0: the entry is free; negative: it is being filled in */
 	pid_t keeper; /* the acceptor that has forked it */
@@ -79,8 +85,8 @@ enum listen_verdict listen_judge(struct listen_children *c,
 void listen_add(
 	struct listen_children *c, pid_t keeper, pid_t pid, const struct ip *source);
 
-/* False: it is not in the table. */
-bool listen_remove(struct listen_children *c, pid_t pid);
+/* One has ended, with that status of waitpid(2), whose topic is counted. False: it is not in the table. */
+bool listen_remove(struct listen_children *c, pid_t pid, int status);
 
 /*
  * Takes out what has ended without being taken out: for the listener, when an acceptor has ended. An entry stays

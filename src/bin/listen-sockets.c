@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "base/num.h"
 #include "bin/holder.h"
+#include "edge/file.h"
 #include "proto/network.h"
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
@@ -153,17 +154,9 @@ static bool is_abandoned(const union address *address)
 	return is;
 }
 
-/* Then no other user can have put something else where the name is. */
-static bool is_own_directory(int dir)
-{
-	struct stat st;
-
-	return fstat(dir, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()) &&
-	       (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
-}
-
 /* Takes a socket away that no process listens at any more. NULL, or what is wrong with what is there. */
-static const char *remove_from(int dir, const char *name, const union address *address)
+static const char *remove_from(
+	int dir, const char *name, const union address *address, bool is_open)
 {
 	struct stat st;
 
@@ -173,7 +166,7 @@ static const char *remove_from(int dir, const char *name, const union address *a
 		return "exists and is no socket";
 	if (!is_abandoned(address))
 		return NULL; /* bind() says what is wrong */
-	if (!is_own_directory(dir))
+	if (is_open)
 		return "no process listens at this socket, but in a directory that other "
 		       "users can write to it is not removed: remove it, or use another "
 		       "directory";
@@ -183,20 +176,17 @@ static const char *remove_from(int dir, const char *name, const union address *a
 static const char *remove_abandoned(const union address *address, int *ret_error)
 {
 	const char *path = address->local.sun_path, *name, *wrong;
-	char directory[sizeof(address->local.sun_path) + 1];
+	bool is_open;
 	int dir;
 
 	if (address->any.sa_family != AF_UNIX)
 		return NULL;
-	name = strrchr(path, '/') + 1;
-	memcpy(directory, path, (size_t)(name - path));
-	directory[name - path] = '\0';
-	dir = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	dir = file_open_above(path, &name, &is_open);
 	if (dir < 0) {
-		*ret_error = errno;
+		*ret_error = -dir;
 		return NULL;
 	}
-	wrong = remove_from(dir, name, address);
+	wrong = remove_from(dir, name, address, is_open);
 	close(dir);
 	return wrong;
 }

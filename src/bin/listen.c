@@ -19,8 +19,8 @@
 #define LISTEN_FAULT_MAX 512 /* a path and a sentence */
 #define FROM_USUAL 64 /* descriptors of the listener and its acceptors begin there */
 #define FROM_LEAST 24 /* below: what a connection has open, with few recipients */
-/* channels, one while it is made, signals, table, the least for refused clients */
-#define OWN_LEAST (ACCEPTORS_MAX + 4)
+/* channels, both ends of one while it is made, signals, table, the least for refused clients */
+#define OWN_LEAST (ACCEPTORS_MAX + 5)
 
 static int fail(const char *what, const char *why)
 {

@@ -239,7 +239,7 @@ static void reap_child(struct listener *l, pid_t pid, int status)
 
 	if (acceptors_remove(&l->acceptors, pid, &state))
 		handle_end(l, pid, status, state);
-	if (!listen_remove(l->children, pid))
+	if (!listen_remove(l->children, pid, status))
 		listen_verify(l->children);
 	else if (listen_is_fault(status))
 		handle_fault(l, pid, WTERMSIG(status));

@@ -29,13 +29,6 @@ static int check_config(struct connection *c)
 	return check(&c->config);
 }
 
-static int usage(const struct options *o)
-{
-	dprintf(STDERR_FILENO, "postern: %s: not understood; see postern --help\n",
-		o->wrong);
-	return EX_USAGE;
-}
-
 /* The settings are not read: whether TLS comes first is known only where the command line says so. */
 static bool is_implicit(const struct options *o)
 {
@@ -45,11 +38,38 @@ static bool is_implicit(const struct options *o)
 	return false;
 }
 
-/* A client gets a 421 all the same. With an inetd descriptor 2 may be the client, too: nothing is reported there. */
-static int fail_without_memory(int argc, char **argv)
+/* True when the client has the reply, or must get nothing in the clear. */
+static bool put_refusal(const struct options *o)
 {
 	char octets[REPLY_LINE_MAX];
 	struct buf b = BUF(octets);
+
+	reply_put(&b, reply_get(REPLY_MISCONFIGURED), SPAN(""));
+	return is_implicit(o) || write(STDOUT_FILENO, b.p, b.n) >= 0;
+}
+
+/* Where descriptor 2 is the client nothing but SMTP is written to it. */
+static int usage(struct connection *c)
+{
+	const struct options *o = &c->options;
+	bool has_client = inherit_may_be_connection(&c->inherited) &&
+			  inherit_connection(&c->inherited) == INHERIT_FINE;
+	char text[CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "%s: not understood; see postern --help", o->wrong);
+	if (c->inherited.stderr_silent) {
+		log_init(&c->log, NULL, true);
+		log_error(&c->log, text);
+		log_done(&c->log);
+	} else {
+		put_stderr(NULL, text);
+	}
+	return has_client && !put_refusal(o) ? EX_IOERR : EX_USAGE;
+}
+
+/* A client gets a 421 all the same. With an inetd descriptor 2 may be the client, too: nothing is reported there. */
+static int fail_without_memory(int argc, char **argv)
+{
 	struct inherited inherited;
 	struct options o;
 
@@ -57,11 +77,7 @@ static int fail_without_memory(int argc, char **argv)
 	inherit(&inherited);
 	if (o.mode != MODE_SERVE || inherit_connection(&inherited) == INHERIT_FINE)
 		put_stderr(NULL, "out of memory");
-	reply_put(&b, reply_get(REPLY_MISCONFIGURED), SPAN(""));
-	if (o.mode == MODE_SERVE && !is_implicit(&o) &&
-		write(STDOUT_FILENO, b.p, b.n) < 0)
-		return EX_IOERR;
-	return EX_OSERR;
+	return o.mode == MODE_SERVE && !put_refusal(&o) ? EX_IOERR : EX_OSERR;
 }
 
 int main(int argc, char **argv)
@@ -92,5 +108,5 @@ int main(int argc, char **argv)
 	case MODE_USAGE:
 		break;
 	}
-	return usage(&c->options);
+	return usage(c);
 }

@@ -87,6 +87,8 @@ static size_t put_test(
 	switch (c->test) {
 	case ARG_ANY:
 		return yes;
+	case ARG_NEVER:
+		return no;
 	case ARG_IS:
 		return put_branch(p, BPF_JEQ, c->value, yes, no);
 	case ARG_HAS_NO:
@@ -114,7 +116,9 @@ static size_t put_check(struct bpf_program *p, const struct bpf_check *c, bool l
 {
 	size_t test = put_test(p, c, yes, no);
 
-	return loaded || c->test == ARG_ANY ? test : put_load(p, low_half(c));
+	if (loaded || c->test == ARG_ANY || c->test == ARG_NEVER)
+		return test;
+	return put_load(p, low_half(c));
 }
 
 /* True when both rows ask for the same first, so that it is asked but once. */

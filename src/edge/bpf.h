@@ -23,6 +23,7 @@ enum bpf_test {
 	ARG_HAS_NO, /* of the bits in value */
 	ARG_IS_NULL,
 	ARG_IS_OWN_PID,
+	ARG_NEVER, /* holds for none: a call that a base allows is refused */
 };
 
 struct bpf_check {

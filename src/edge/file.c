@@ -1,12 +1,32 @@
-/* Promises all of a file or nothing; refuses to know what is in it. */
+/*
+ * Opens and reads files that settings name, and says why that fails. A symbolic link that another user can change is
+ * not followed: with it that user could make root read, or write to, any file.
+ */
 #include "edge/file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+
+#define LINKS_MAX 16 /* symbolic links of one path: more are a loop */
+#define OPEN_PATH (O_PATH | O_DIRECTORY | O_CLOEXEC)
+
+/* A walk along a path, one component at a time, by descriptors. */
+struct walk {
+	int dir;
+	bool is_open; /* another user can change a directory that was passed, or a name in it */
+	unsigned n_links;
+	char todo[PATH_MAX]; /* what is left of the path */
+};
 
 static void put_path(struct buf *to, const char *before, const char *path)
 {
@@ -77,10 +97,31 @@ static void put_denied(struct buf *to, const char *path)
 		put_not_writable(to, path, &st, "rwx");
 }
 
+/* False for an error that has no words of its own here. */
+static bool put_trap(struct buf *to, const char *path, int error)
+{
+	if (error == ELOOP)
+		put_path(to,
+			"its path has a symbolic link that another user can change, and "
+			"that is not followed, or too many; name another path, or show "
+			"its owners: namei -l ",
+			path);
+	else if (error == FILE_IS_TRAP)
+		put_path(to,
+			"is no plain file with one name, and another user than root can "
+			"change its path; remove it: rm ",
+			path);
+	return error == ELOOP || error == FILE_IS_TRAP;
+}
+
 void file_put_fault(struct buf *to, const char *path, int error, enum file_use use)
 {
 	struct stat st;
 
+	if (put_trap(to, path, error)) {
+		buf_terminate(to);
+		return;
+	}
 	buf_put_str(
 		to, error == FILE_IS_CHANNEL ? "is a FIFO or a socket" : strerror(error));
 	if (error == ENOENT) {
@@ -107,6 +148,10 @@ void file_put_fault(struct buf *to, const char *path, int error, enum file_use u
 
 void file_put_directory_fault(struct buf *to, const char *path, int error)
 {
+	if (put_trap(to, path, error)) {
+		buf_terminate(to);
+		return;
+	}
 	buf_put_str(to, error == ENOTDIR ? "is not a directory" : strerror(error));
 	switch (error) {
 	case ENOENT:
@@ -135,49 +180,244 @@ void file_put_directory_fault(struct buf *to, const char *path, int error)
 	buf_terminate(to);
 }
 
-/* Without waiting for a process that writes to it. */
-static int open_text(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-	if (fd < 0)
-		return errno == ENXIO ? -FILE_IS_CHANNEL : -errno;
-	return fd;
-}
-
 static bool is_ours(const struct stat *st)
 {
 	return st->st_uid == 0 || st->st_uid == geteuid();
 }
 
-bool file_link_is_trusted(const struct stat *dir, const struct stat *link)
+static bool is_open_to_others(const struct stat *dir)
 {
-	return is_ours(dir) && is_ours(link) && !(dir->st_mode & (S_IWGRP | S_IWOTH));
+	return (dir->st_mode & (S_IWGRP | S_IWOTH)) != 0;
 }
 
-static bool is_trusted_link(const char *path)
+/* In a directory with the sticky bit others can make names, and change none that is not theirs. */
+static bool keeps_names(const struct stat *dir)
 {
-	OWNED char *copy = strdup(path);
-	struct stat link, dir;
+	return is_ours(dir) && (!is_open_to_others(dir) || (dir->st_mode & S_ISVTX));
+}
 
-	return copy && lstat(path, &link) == 0 && S_ISLNK(link.st_mode) &&
-	       stat(dirname(copy), &dir) == 0 && file_link_is_trusted(&dir, &link);
+bool file_link_is_trusted(const struct stat *dir, const struct stat *link)
+{
+	return keeps_names(dir) && is_ours(link);
+}
+
+static void enter(struct walk *w, int dir)
+{
+	if (w->dir >= 0)
+		close(w->dir);
+	w->dir = dir;
+}
+
+/* 0 or -errno. */
+static int begin(struct walk *w, const char *path)
+{
+	enter(w, open(*path == '/' ? "/" : ".", OPEN_PATH));
+	return w->dir < 0 ? -errno : 0;
+}
+
+/* A link of the kernel's own leads to an open file, which may have no name. */
+static bool is_in_proc(int dir)
+{
+	struct statfs fs;
+
+	return fstatfs(dir, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
+}
+
+/* Puts the target of the link in front of what is left. 0 or -errno. */
+static int put_target(struct walk *w, const char *name)
+{
+	char whole[PATH_MAX];
+	ssize_t n = readlinkat(w->dir, name, whole, sizeof(whole));
+	struct buf b = { .p = whole, .n = n < 0 ? 0 : (size_t)n, .cap = sizeof(whole) };
+
+	if (n < 0)
+		return -errno;
+	buf_put_char(&b, '/');
+	buf_put_str(&b, w->todo);
+	if (!buf_terminate(&b))
+		return -ENAMETOOLONG;
+	memcpy(w->todo, whole, b.n + 1);
+	return whole[0] == '/' ? begin(w, whole) : 0;
+}
+
+/*
+ * What could not be opened is followed, if it is a link that may be. 0 with a descriptor in *ret_fd; that is -1 where
+ * the walk has to go on. Otherwise `error`, or another -errno.
+ */
+static int follow(struct walk *w, const char *name, int flags, int error, int *ret_fd)
+{
+	struct stat dir, link;
+
+	*ret_fd = -1;
+	if ((error != -ELOOP && error != -ENOTDIR) || fstat(w->dir, &dir) < 0 ||
+		fstatat(w->dir, name, &link, AT_SYMLINK_NOFOLLOW) < 0 ||
+		!S_ISLNK(link.st_mode))
+		return error;
+	if (!file_link_is_trusted(&dir, &link) || ++w->n_links > LINKS_MAX)
+		return -ELOOP;
+	if (!is_in_proc(w->dir))
+		return put_target(w, name);
+	*ret_fd = openat(w->dir, name, flags);
+	return *ret_fd < 0 ? -errno : 0;
+}
+
+/* Takes the first component of what is left; false where there is none. */
+static bool take(struct walk *w, char name[static NAME_MAX + 2])
+{
+	size_t start = strspn(w->todo, "/"), n = strcspn(w->todo + start, "/");
+	/* one that is cut is longer than a name may be all the same */
+	size_t kept = n < NAME_MAX + 2 ? n : NAME_MAX + 1;
+
+	memcpy(name, w->todo + start, kept);
+	name[kept] = '\0';
+	memmove(w->todo, w->todo + start + n, strlen(w->todo + start + n) + 1);
+	return n > 0;
+}
+
+static bool is_at_end(const struct walk *w)
+{
+	return w->todo[strspn(w->todo, "/")] == '\0';
+}
+
+/* Looks who can change the directory in which the walk is. */
+static void judge(struct walk *w)
+{
+	struct stat st;
+
+	w->is_open |= fstat(w->dir, &st) < 0 ||
+		      !(is_at_end(w) ? is_ours(&st) && !is_open_to_others(&st)
+				     : keeps_names(&st));
+}
+
+/* Opens what the path leads to. The descriptor, or -errno. */
+static int walk(struct walk *w, const char *path, int flags, mode_t mode)
+{
+	size_t n = strlen(path);
+	char name[NAME_MAX + 2];
+	int r;
+
+	if (n >= sizeof(w->todo))
+		return -ENAMETOOLONG;
+	memcpy(w->todo, path, n + 1);
+	r = begin(w, path);
+	while (r == 0 && take(w, name)) {
+		bool last = is_at_end(w);
+		int how = last ? flags : OPEN_PATH, fd;
+		judge(w);
+		fd = openat(w->dir, name, how | O_NOFOLLOW, mode);
+		if (fd < 0)
+			r = follow(w, name, how, -errno, &fd);
+		if (fd >= 0 && last)
+			return fd;
+		if (fd >= 0)
+			enter(w, fd);
+	}
+	if (r < 0)
+		return r;
+	/* the root, or the directory a link to which came last */
+	r = openat(w->dir, ".", flags & ~O_CREAT);
+	return r < 0 ? -errno : r;
+}
+
+static int walk_once(const char *path, int flags, mode_t mode, bool *ret_is_open)
+{
+	struct walk w = { .dir = -1 };
+	int r = walk(&w, path, flags, mode);
+
+	enter(&w, -1);
+	*ret_is_open = w.is_open;
+	return r;
+}
+
+/* A file of its own: not what a second name of another user's file, or of root's, may stand for. */
+static bool is_plain(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1;
+}
+
+static bool has_names(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink > 1;
+}
+
+/* As walk_once(), but without walking where there is no link. */
+static int open_without_links(const char *path, int flags)
+{
+	const struct open_how how = { .flags = (uint64_t)flags,
+		.resolve = RESOLVE_NO_SYMLINKS };
+	long fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+int file_open(const char *path, int flags)
+{
+	int fd = open_without_links(path, flags);
+	bool is_open = false, is_root = geteuid() == 0;
+
+	/* there is a link, or no such call here */
+	if (fd == -ELOOP || fd == -ENOSYS || fd == -EPERM)
+		fd = walk_once(path, flags, 0, &is_open);
+	if (fd >= 0 && is_root && !is_open && has_names(fd)) {
+		close(fd);
+		fd = walk_once(path, flags, 0, &is_open);
+	}
+	if (fd < 0 || !is_root || !is_open || !has_names(fd))
+		return fd;
+	close(fd);
+	return -FILE_IS_TRAP;
+}
+
+int file_open_written(const char *path, int flags, mode_t mode)
+{
+	bool is_open;
+	int fd;
+
+	if (geteuid() != 0) {
+		fd = open(path, flags, mode);
+		return fd < 0 ? -errno : fd;
+	}
+	fd = walk_once(path, flags, mode, &is_open);
+	if (fd < 0 || !is_open || is_plain(fd))
+		return fd;
+	close(fd);
+	return -FILE_IS_TRAP;
+}
+
+int file_open_above(const char *path, const char **ret_name, bool *ret_is_open)
+{
+	struct walk w = { .dir = -1 };
+	const char *slash = strrchr(path, '/');
+	size_t n = slash ? (size_t)(slash - path) + 1 : 0;
+	char above[PATH_MAX];
+	int fd;
+
+	if (n + 2 > sizeof(above))
+		return -ENAMETOOLONG;
+	memcpy(above, path, n);
+	memcpy(above + n, ".", 2);
+	fd = walk(&w, above, OPEN_PATH, 0);
+	enter(&w, -1);
+	*ret_is_open = w.is_open;
+	*ret_name = path + n;
+	return fd;
 }
 
 int file_open_directory(const char *path)
 {
-	OWNED char *copy = strdup(path);
-	size_t n = strlen(path);
-	int fd;
+	return file_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
 
-	if (!copy)
-		return -ENOMEM;
-	/* with a slash at the end the link would be followed */
-	while (n > 1 && copy[n - 1] == '/')
-		copy[--n] = '\0';
-	fd = open(copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC |
-				(is_trusted_link(copy) ? 0 : O_NOFOLLOW));
-	return fd < 0 ? -errno : fd;
+/* Without waiting for a process that writes to it. */
+static int open_text(const char *path)
+{
+	int fd = file_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	return fd == -ENXIO ? -FILE_IS_CHANNEL : fd;
 }
 
 ssize_t file_read(const char *path, size_t max, char **ret_text)

@@ -9,6 +9,8 @@
 #include "base/buf.h"
 
 #define FILE_IS_CHANNEL ESPIPE /* an error: it is a FIFO or a socket */
+#define FILE_IS_TRAP                                                                     \
+	EMLINK /* an error: it may be another user's trap, and is no plain file */
 
 /*
  * Reads all of a text file of at most `max` octets, but for a byte order mark; *ret_text is owned by the caller,
@@ -32,15 +34,30 @@ void file_put_fault(struct buf *to, const char *path, int error, enum file_use u
 void file_put_directory_fault(struct buf *to, const char *path, int error);
 
 /*
- * Opens a directory for reading. A symbolic link in its place is followed where it and the directory that it is in
- * belong to root or to the user of this process and no others may write to that directory; else it is no directory.
- * The descriptor, or -errno.
+ * Opens what is there, as open(2) does, but follows a symbolic link, wherever in the path, only where
+ * file_link_is_trusted(): -ELOOP. Root also opens no file with several names where another user can change a directory
+ * of the path: -FILE_IS_TRAP. The descriptor, or -errno.
  */
+int file_open(const char *path, int flags);
+
+/* The same of a directory, for reading. */
 int file_open_directory(const char *path);
 
 /*
- * True when only root or the user of this process can change the link or what stands in its place: both own it and
- * the directory that it is in, to which no others may write.
+ * Opens a file that is written, or makes it with `mode`, by the same rule where this is root. Then also where another
+ * user can change a directory of the path it must be a plain file with one name: -FILE_IS_TRAP.
+ */
+int file_open_written(const char *path, int flags, mode_t mode);
+
+/*
+ * Opens the directory that a path's last component is in, by O_PATH and the same rule; *ret_name is that component, and
+ * *ret_is_open says whether another user can change a name in it or a directory above. The descriptor, or -errno.
+ */
+int file_open_above(const char *path, const char **ret_name, bool *ret_is_open);
+
+/*
+ * True when only root or the user of this process can change the link or what stands in its place: they own it and
+ * the directory that it is in, to which no others may write, or which has the sticky bit.
  */
 bool file_link_is_trusted(const struct stat *dir, const struct stat *link);
 

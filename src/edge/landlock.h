@@ -10,7 +10,7 @@
 
 enum landlock_access {
 	LANDLOCK_READ, /* files */
-	LANDLOCK_KEEP, /* make, write, link, rename and remove files and directories */
+	LANDLOCK_KEEP, /* make directories; make, write, link, rename and remove files */
 };
 
 struct landlock {

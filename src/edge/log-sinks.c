@@ -10,7 +10,7 @@
 #define FACILITY_MAIL 2
 #define FIELDS_MAX (RECORD_KEYS + 8)
 
-static void write_stderr(struct log *l, const struct record *r, struct buf *b)
+static bool write_stderr(struct log *l, const struct record *r, struct buf *b)
 {
 	(void)l;
 	buf_put(b, SPAN(LOG_IDENTIFIER "["));
@@ -18,12 +18,11 @@ static void write_stderr(struct log *l, const struct record *r, struct buf *b)
 	buf_put(b, SPAN("]: "));
 	record_put_line(b, r);
 	buf_put_char(b, '\n');
-	if (!b->overflow && write(STDERR_FILENO, b->p, b->n) < 0)
-		return;
+	return !b->overflow && write(STDERR_FILENO, b->p, b->n) >= 0;
 }
 
 /* As RFC 3164 4.1 has it, without the time: the daemon's own is as good (4.3.2). */
-static void write_syslog(struct log *l, const struct record *r, struct buf *b)
+static bool write_syslog(struct log *l, const struct record *r, struct buf *b)
 {
 	buf_put_char(b, '<');
 	buf_put_num(b, FACILITY_MAIL * 8 + topic_get(r->topic)->level);
@@ -31,13 +30,11 @@ static void write_syslog(struct log *l, const struct record *r, struct buf *b)
 	buf_put_num(b, (uint64_t)getpid());
 	buf_put(b, SPAN("]: "));
 	record_put_line(b, r);
-	if (b->overflow)
-		return;
-	datagram_send(l->fd, LOG_SYSLOG_SOCKET, buf_span(b));
+	return !b->overflow && datagram_send(l->fd, LOG_SYSLOG_SOCKET, buf_span(b)) == 0;
 }
 
 /* After a piece of a line the next one begins with a line end: whoever reads skips the piece alone. */
-static void write_json(struct log *l, const struct record *r, struct buf *b)
+static bool write_json(struct log *l, const struct record *r, struct buf *b)
 {
 	ssize_t n;
 
@@ -46,10 +43,11 @@ static void write_json(struct log *l, const struct record *r, struct buf *b)
 	record_put_json(b, r, (uint64_t)getpid());
 	buf_put_char(b, '\n');
 	if (b->overflow)
-		return;
+		return false;
 	n = write(l->fd, b->p, b->n);
 	if (n > 0)
 		l->torn = b->p[n - 1] != '\n' && write(l->fd, "\n", 1) != 1;
+	return n == (ssize_t)b->n;
 }
 
 /* The fields of an entry for the journal, laid out in `b`. */
@@ -78,7 +76,7 @@ static void put_field(struct fields *f, const char *name, struct span value)
 }
 
 /* What journald does not know by itself, and each value as a field. */
-static void write_journal(struct log *l, const struct record *r, struct buf *b)
+static bool write_journal(struct log *l, const struct record *r, struct buf *b)
 {
 	const struct topic_row *topic = topic_get(r->topic);
 	struct fields f = { .b = b };
@@ -99,13 +97,12 @@ static void write_journal(struct log *l, const struct record *r, struct buf *b)
 	put_field(&f, "event", span_of(record_event_word(r->event)));
 	for (size_t i = 0; i < r->n; i++)
 		put_field(&f, record_field(r->values[i].key)->name, r->values[i].value);
-	if (!b->overflow)
-		l->systemd->send(f.list, f.n);
+	return !b->overflow && l->systemd->send(f.list, f.n) >= 0;
 }
 
-void log_sink_write(struct log *l, const struct record *r, struct buf *b)
+bool log_sink_write(struct log *l, const struct record *r, struct buf *b)
 {
-	static void (*const writers[])(
+	static bool (*const writers[])(
 		struct log * l, const struct record *r, struct buf *b) = {
 		[LOG_STDERR] = write_stderr,
 		[LOG_SYSLOG_LINES] = write_syslog,
@@ -113,5 +110,5 @@ void log_sink_write(struct log *l, const struct record *r, struct buf *b)
 		[LOG_JSON] = write_json,
 	};
 
-	writers[l->sink](l, r, b);
+	return writers[l->sink](l, r, b);
 }

@@ -1,14 +1,13 @@
 /*
- * Promises that writing a record never holds up a client: records wait until nobody does,
- * or until there are too many, and a sink that does not take them is given up. Refuses to
- * know what a record says.
+ * Writes records to their sink. Writing one never holds up a client: records wait until no client does, or until
+ * there are too many, and a sink that does not take them is left alone for a while.
  */
 #include "edge/log.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -140,6 +139,50 @@ static void set_timer(const struct log *l, uint64_t milliseconds)
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
+/* A record with one sentence, whose octets `b` has room for. */
+static struct record error_record(struct buf *b, const char *text)
+{
+	struct record r = { .event = RECORD_ERROR, .topic = TOPIC_ERROR, .n = 1 };
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	r.when.seconds = now.tv_sec;
+	r.when.microseconds = (uint32_t)(now.tv_nsec / 1000);
+	text_escape(b, span_of(text), b->cap);
+	r.values[0] = (struct record_value){ RECORD_SENTENCE, buf_span(b) };
+	return r;
+}
+
+/* Writes one record, unless the sink is stuck since `start`; `text` has room for TEXT_MAX octets. */
+static void write_one(struct log *l, const struct record *r, char *text, uint64_t start)
+{
+	struct buf b = { .p = text, .cap = TEXT_MAX };
+
+	if (l->stuck_until || !log_sink_write(l, r, &b))
+		l->n_lost++;
+	if (!l->stuck_until && stream_clock() - start >= LOG_STUCK)
+		l->stuck_until = stream_clock() + LOG_AGAIN;
+}
+
+/* As one record: where it cannot be written either, it is not counted itself. */
+static void report_lost(struct log *l, char *text, uint64_t start)
+{
+	char octets[CONFIG_FAULT_MAX], sentence[CONFIG_FAULT_MAX];
+	struct buf b = BUF(octets);
+	size_t n = l->n_lost;
+	struct record r;
+
+	snprintf(sentence, sizeof(sentence),
+		"%zu record%s of this process could not be written before: the log took "
+		"none",
+		n, n == 1 ? "" : "s");
+	r = error_record(&b, sentence);
+	l->n_lost = 0;
+	write_one(l, &r, text, start);
+	if (l->n_lost)
+		l->n_lost = n;
+}
+
 void log_flush(struct log *l)
 {
 	struct span waiting;
@@ -152,16 +195,24 @@ void log_flush(struct log *l)
 	waiting = (struct span){ l->pending, l->n_pending };
 	text = l->pending + l->n_pending;
 	l->n_pending = 0;
-	set_timer(l, LOG_STUCK);
 	start = stream_clock();
-	while (waiting.n && !l->stuck) {
-		struct buf b = { .p = text, .cap = TEXT_MAX };
+	if (start >= l->stuck_until)
+		l->stuck_until = 0;
+	set_timer(l, LOG_STUCK);
+	if (l->n_lost)
+		report_lost(l, text, start);
+	while (waiting.n) {
 		struct record r;
 		take_record(&waiting, &r);
-		log_sink_write(l, &r, &b);
-		l->stuck = stream_clock() - start >= LOG_STUCK;
+		write_one(l, &r, text, start);
 	}
 	set_timer(l, 0);
+}
+
+void log_forked(struct log *l)
+{
+	l->stuck_until = 0;
+	l->n_lost = 0;
 }
 
 void log_init(struct log *l, const char *journal_stream, bool silent)
@@ -195,78 +246,11 @@ static bool is_torn(int fd)
 	return end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n';
 }
 
-/* The directory of a path, opened, and what is behind it in *ret_name. Negative with errno. */
-static int open_directory(const char *path, const char **ret_name)
-{
-	char directory[PATH_MAX];
-	const char *slash = strrchr(path, '/');
-	size_t n = slash ? (size_t)(slash - path) + 1 : 0;
-
-	*ret_name = path + n;
-	if (n == 0)
-		return open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (n >= sizeof(directory)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(directory, path, n);
-	directory[n] = '\0';
-	return open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
-/* Another user could have put a link to another file there. */
-static bool may_be_a_trap(int dir)
-{
-	struct stat st;
-
-	return fstat(dir, &st) < 0 || st.st_uid != 0 ||
-	       (st.st_mode & (S_IWGRP | S_IWOTH)) != 0;
-}
-
-/* A file of its own: not what a second name of another user's file, or of root's, may stand for. */
-static bool is_plain(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1;
-}
-
-/*
- * As root, in a directory that another user can write to, only a plain file is opened, and no link is followed.
- * Negative with errno.
- */
-static int open_as_root(const char *path, int flags)
-{
-	const char *name;
-	int dir = open_directory(path, &name), fd, error;
-	bool is_trap;
-
-	if (dir < 0)
-		return -1;
-	is_trap = may_be_a_trap(dir);
-	fd = openat(dir, name, flags | (is_trap ? O_NOFOLLOW : 0), FILE_MODE);
-	error = errno;
-	close(dir);
-	if (fd >= 0 && is_trap && !is_plain(fd)) {
-		close(fd);
-		fd = -1;
-		error = EMLINK;
-	}
-	errno = error;
-	return fd;
-}
-
 void log_put_fault(struct buf *to, const char *path, int error)
 {
 	OWNED char *copy = NULL;
 
-	if (error == ELOOP || error == EMLINK) {
-		buf_put(to, SPAN("is no plain file, in a directory that others than root "
-				 "can write to; remove it: rm "));
-		buf_put_str(to, path);
-		return;
-	}
-	if (access(path, F_OK) < 0)
+	if (error != ELOOP && error != FILE_IS_TRAP && access(path, F_OK) < 0)
 		copy = strdup(path);
 	if (copy)
 		file_put_directory_fault(to, dirname(copy), error);
@@ -280,13 +264,8 @@ static void open_file(struct log *l)
 	const int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 	char text[CONFIG_FAULT_MAX];
 	struct buf b = BUF(text);
-	int error;
 
-	if (geteuid() == 0)
-		l->fd = open_as_root(l->file, flags);
-	else
-		l->fd = open(l->file, flags, FILE_MODE);
-	error = errno;
+	l->fd = file_open_written(l->file, flags, FILE_MODE);
 	l->torn = l->fd >= 0 && is_torn(l->fd);
 	if (l->fd >= 0)
 		return;
@@ -294,7 +273,7 @@ static void open_file(struct log *l)
 	buf_put(&b, SPAN("log "));
 	buf_put_str(&b, l->file);
 	buf_put(&b, SPAN(": "));
-	log_put_fault(&b, l->file, error);
+	log_put_fault(&b, l->file, -l->fd);
 	if (buf_terminate(&b))
 		log_error(l, text);
 }
@@ -337,14 +316,8 @@ void log_error(struct log *l, const char *text)
 {
 	char octets[CONFIG_FAULT_MAX];
 	struct buf b = BUF(octets);
-	struct record r = { .event = RECORD_ERROR, .topic = TOPIC_ERROR, .n = 1 };
-	struct timespec now;
+	struct record r = error_record(&b, text);
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	r.when.seconds = now.tv_sec;
-	r.when.microseconds = (uint32_t)(now.tv_nsec / 1000);
-	text_escape(&b, span_of(text), sizeof(octets));
-	r.values[0] = (struct record_value){ RECORD_SENTENCE, buf_span(&b) };
 	log_write(&l->recorder, &r);
 }
 

@@ -6,7 +6,9 @@
 #include "smtp/record.h"
 
 #define LOG_PENDING_MAX (32 * 1024) /* records kept while a client waits */
-#define LOG_STUCK 1000 /* milliseconds; a sink that takes longer gets nothing more */
+#define LOG_STUCK                                                                        \
+	1000 /* milliseconds; a sink that takes longer gets nothing for a while: */
+#define LOG_AGAIN 10000 /* milliseconds until it is tried again */
 
 struct log {
 	struct recorder recorder;
@@ -21,7 +23,9 @@ struct log {
 	char *pending; /* records not yet written, and behind them room for the text of one */
 	size_t n_pending;
 	bool opened;
-	bool stuck;
+	uint64_t
+		stuck_until; /* stream_clock(): before, nothing is written; 0: the sink takes records */
+	size_t n_lost; /* records that were not written since the last one that was */
 };
 
 /*
@@ -33,6 +37,9 @@ void log_init(struct log *l, const char *journal_stream, bool silent);
 /* As the settings say, before anything was written. */
 void log_choose(struct log *l, const struct config *c);
 void log_done(struct log *l);
+
+/* In a process that was forked: it tries the sink by itself, and what its parent has lost is the parent's to report. */
+void log_forked(struct log *l);
 
 /* Opens what only the first rights can: before the sandbox closes. */
 void log_prepare(struct log *l);
@@ -51,5 +58,8 @@ static inline bool log_is_pending(const struct log *l)
 	return l->n_pending > 0;
 }
 
-/* Writes what is pending. A sink that fails loses records, never mail. */
+/*
+ * Writes what is pending, within LOG_STUCK. A sink that fails loses records, never mail; the next record that is
+ * written is preceded by one that says how many were lost.
+ */
 void log_flush(struct log *l);

@@ -304,6 +304,15 @@ struct logins *logins_new(struct config *c, const struct sasl_api *api,
 	return l;
 }
 
+void logins_close_files(const struct logins *l)
+{
+	if (!l)
+		return;
+	table_close_file(l->users.table);
+	table_close_file(l->certificates.table);
+	table_close_file(l->senders.table);
+}
+
 void logins_free(struct logins *l)
 {
 	if (!l)

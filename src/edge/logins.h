@@ -40,6 +40,9 @@ struct logins *logins_new(struct config *c, const struct sasl_api *api,
 	const char *modules, struct log *log);
 void logins_free(struct logins *l);
 
+/* Closes what is open, in a process that uses these tables no more, and frees nothing. NULL is none. */
+void logins_close_files(const struct logins *l);
+
 /* TLS is up; the session outlives us. Only now mechanisms are offered. */
 void logins_secured(struct logins *l, const struct tls_api *api, const struct tls *tls);
 

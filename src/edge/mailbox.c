@@ -6,7 +6,6 @@
 #include "edge/mailbox.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -39,17 +38,106 @@ struct walk {
 	char link[MAILBOX_PATH_MAX]; /* the path of the link that was followed last */
 };
 
+/* At the end of a path. */
+static void cut_slashes(char *path)
+{
+	size_t n = strlen(path);
+
+	while (n > 1 && path[n - 1] == '/')
+		path[--n] = '\0';
+}
+
+static int sync_dir(int dir)
+{
+	OWNED_FD int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+/* Of getdents64(2). */
+struct entry {
+	uint64_t inode;
+	int64_t offset;
+	uint16_t length;
+	uint8_t type;
+	char name[];
+};
+
+static bool is_itself(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* `extra`: a name that does not count; NULL: there is none. */
+static bool is_empty(int dir, const char *extra)
+{
+	_Alignas(struct entry) char some[ENTRIES_MAX];
+	/* with an offset of its own: the directory may be shared with other processes */
+	OWNED_FD int fd = openat(dir, ".", OPEN_DIR);
+	long n;
+
+	while ((n = fd < 0 ? -1 : syscall(SYS_getdents64, fd, some, sizeof(some))) > 0) {
+		for (long at = 0; at < n;) {
+			const struct entry *e = (const void *)(some + at);
+			if (!is_itself(e->name) &&
+				!(extra && strcmp(e->name, extra) == 0))
+				return false;
+			at += e->length;
+		}
+	}
+	return n == 0;
+}
+
+/*
+ * A directory that root has just made becomes its owner's who has the one above, as all of a home does. That user may
+ * have put another directory of root in its place: only an empty one is given. 0 or -errno.
+ */
+static int give(int dir, const char *name)
+{
+	OWNED_FD int fd = -1;
+	struct stat above, st;
+
+	if (geteuid() != 0)
+		return 0;
+	fd = openat(dir, name, OPEN_DIR);
+	if (fd < 0 || fstat(dir, &above) < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (above.st_uid == 0 || st.st_uid != 0)
+		return 0;
+	if (st.st_dev != above.st_dev || !is_empty(fd, NULL))
+		return -EEXIST;
+	return fchown(fd, above.st_uid, above.st_gid) < 0 ? -errno : 0;
+}
+
+/* Makes a directory, and gives it to its owner. 0 or -errno. */
+static int make_given(int dir, const char *name)
+{
+	if (mkdirat(dir, name, DIR_MODE) == 0)
+		return give(dir, name);
+	if (errno != EEXIST)
+		return -errno;
+	/* another process may have made it just now, and not have given it yet; what is wrong with it comes out later */
+	give(dir, name);
+	return 0;
+}
+
 /* Its name, too, must outlive a crash: mail will lie below it. 0 or -errno. */
 static int make_root(const char *path)
 {
 	OWNED char *copy = strdup(path);
 	OWNED_FD int above = -1;
+	const char *name;
+	bool is_open;
+	int r;
 
-	/* another process may have been quicker */
-	if (!copy || (mkdir(path, DIR_MODE) < 0 && errno != EEXIST))
-		return -errno;
-	above = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return above < 0 || fsync(above) < 0 ? -errno : 0;
+	if (!copy)
+		return -ENOMEM;
+	cut_slashes(copy);
+	above = file_open_above(copy, &name, &is_open);
+	if (above < 0)
+		return above;
+	r = make_given(above, name);
+	return r < 0 ? r : sync_dir(above);
 }
 
 int mailbox_root(const char *path, bool create)
@@ -221,19 +309,12 @@ static int judge_link(struct walk *w, const char *name)
 	return fail(w, -ELOOP, "is a symbolic link of another user, and not followed");
 }
 
-static int sync_dir(int dir)
-{
-	OWNED_FD int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
-}
-
-/* The name, and durable; another process may have been quicker. 0 or -errno. */
+/* The name, and durable. 0 or -errno. */
 static int make(struct walk *w, const char *name)
 {
-	if (mkdirat(dir_of(w), name, DIR_MODE) < 0 && errno != EEXIST)
-		return -errno;
-	return sync_dir(dir_of(w));
+	int r = make_given(dir_of(w), name);
+
+	return r < 0 ? r : sync_dir(dir_of(w));
 }
 
 /* One component. 0, an enum mailbox_result, or -errno. */
@@ -408,79 +489,13 @@ int mailbox_open(struct mailbox *box, int root, const char *path)
 	return r ? r : open_parts(box);
 }
 
-/* Of getdents64(2). */
-struct entry {
-	uint64_t inode;
-	int64_t offset;
-	uint16_t length;
-	uint8_t type;
-	char name[];
-};
-
-static bool is_itself(const char *name)
-{
-	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
-/* `extra`: a name that does not count; NULL: there is none. */
-static bool is_empty(int dir, const char *extra)
-{
-	_Alignas(struct entry) char some[ENTRIES_MAX];
-	/* with an offset of its own: the directory may be shared with other processes */
-	OWNED_FD int fd = openat(dir, ".", OPEN_DIR);
-	long n;
-
-	while ((n = fd < 0 ? -1 : syscall(SYS_getdents64, fd, some, sizeof(some))) > 0) {
-		for (long at = 0; at < n;) {
-			const struct entry *e = (const void *)(some + at);
-			if (!is_itself(e->name) &&
-				!(extra && strcmp(e->name, extra) == 0))
-				return false;
-			at += e->length;
-		}
-	}
-	return n == 0;
-}
-
-/*
- * Its owner becomes that of the mailbox, who may have put another directory of root in its place: only an empty one
- * is given.
- */
-static int give_part(const struct mailbox *box, const char *part)
-{
-	OWNED_FD int fd = -1;
-	struct stat above, st;
-
-	if (geteuid() != 0)
-		return 0;
-	fd = openat(box->dir, part, OPEN_DIR);
-	if (fd < 0 || fstat(box->dir, &above) < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	if (above.st_uid == 0 || st.st_uid != 0)
-		return 0;
-	if (st.st_dev != above.st_dev || !is_empty(fd, NULL))
-		return -EEXIST;
-	return fchown(fd, above.st_uid, above.st_gid) < 0 ? -errno : 0;
-}
-
-static int make_part(const struct mailbox *box, const char *part)
-{
-	if (mkdirat(box->dir, part, DIR_MODE) == 0)
-		return give_part(box, part);
-	if (errno != EEXIST)
-		return -errno;
-	/* another process may have made it just now, and not have given it yet; what is wrong with it comes out later */
-	give_part(box, part);
-	return 0;
-}
-
 /* What is missing in the box. 0 or -errno. */
 static int complete(struct mailbox *box)
 {
 	int r;
 
 	for (size_t i = 0; i < N_PARTS; i++) {
-		r = make_part(box, parts[i]);
+		r = make_given(box->dir, parts[i]);
 		if (r < 0)
 			return mailbox_fail(box, parts[i], r);
 	}

@@ -257,7 +257,8 @@ static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
  */
 static struct seccomp_needs needs_of(const struct sandbox_dirs *dirs)
 {
-	return (struct seccomp_needs){ .fchown = dirs->owners && dirs->loaded };
+	return (struct seccomp_needs){ .fchown = dirs->owners && dirs->loaded,
+		.landlock = !dirs->loaded };
 }
 
 static int enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report,

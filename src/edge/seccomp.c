@@ -29,11 +29,10 @@
 static const uint16_t allowed[] = {
 	/* octets */
 	SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_lseek, SYS_close,
-	SYS_fsync, SYS_fdatasync, SYS_sendfile,
+	SYS_fsync, SYS_sendfile,
 	/* names: Landlock says which */
-	SYS_mkdirat, SYS_unlinkat, SYS_linkat, SYS_renameat, SYS_renameat2,
-	SYS_readlinkat, SYS_getdents64, SYS_newfstatat, SYS_fstat, SYS_statx,
-	SYS_fgetxattr,
+	SYS_mkdirat, SYS_unlinkat, SYS_linkat, SYS_renameat2, SYS_readlinkat,
+	SYS_getdents64, SYS_newfstatat, SYS_fstat, SYS_statx, SYS_fgetxattr,
 	/* the connection, and datagrams to the log and the service manager, each with its address */
 	SYS_ppoll, SYS_signalfd4, SYS_recvfrom, SYS_recvmsg, SYS_shutdown,
 	SYS_getsockname, SYS_getpeername, SYS_getsockopt,
@@ -47,8 +46,6 @@ static const uint16_t allowed[] = {
 	/* clocks */
 	SYS_clock_getres, SYS_clock_gettime, SYS_clock_nanosleep, SYS_gettimeofday,
 	SYS_nanosleep, SYS_setitimer,
-	/* for stage B */
-	SYS_landlock_add_rule, SYS_landlock_create_ruleset, SYS_landlock_restrict_self,
 #ifdef SYS_poll
 	SYS_poll, SYS_time
 #endif
@@ -56,6 +53,8 @@ static const uint16_t allowed[] = {
 
 /* Beside these, what struct seccomp_needs says. */
 static const uint16_t allowed_chown[] = { SYS_fchown };
+static const uint16_t allowed_landlock[] = { SYS_landlock_add_rule,
+	SYS_landlock_create_ruleset, SYS_landlock_restrict_self };
 
 static const uint16_t deadly[] = {
 	/* another program, another process */
@@ -121,6 +120,9 @@ static const struct bpf_rule conditional[] = {
 };
 
 static const struct bpf_rule conditional_late[] = {
+	{ SYS_landlock_add_rule, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+	{ SYS_landlock_create_ruleset, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+	{ SYS_landlock_restrict_self, ENOSYS, { { 0, ARG_NEVER, 0 } } },
 	{ SYS_mmap, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
 	{ SYS_mprotect, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
 };
@@ -146,7 +148,16 @@ static const struct bpf_rule conditional_accepting[] = {
 
 static const uint16_t deadly_forked[] = { SYS_clone };
 
+/* What only the process that accepts needs, and a new one for its first steps. */
 static const struct bpf_rule conditional_forked[] = {
+	{ SYS_accept4, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+	{ SYS_close_range, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+	{ SYS_dup3, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+	{ SYS_set_robust_list, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+	{ SYS_wait4, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+#ifdef SYS_dup2
+	{ SYS_dup2, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+#endif
 	{ SYS_tgkill, EPERM, { { 0, ARG_IS_OWN_PID, 0 } } }, /* abort() */
 };
 
@@ -206,9 +217,12 @@ static int enforce_for(const struct seccomp_needs *needs, const struct bpf_table
 	struct bpf_table chown = { .allowed = allowed_chown,
 		.n_allowed = needs->fchown ? COUNT(allowed_chown) : 0,
 		.base = &stage_a };
+	struct bpf_table landlock = { .allowed = allowed_landlock,
+		.n_allowed = needs->landlock ? COUNT(allowed_landlock) : 0,
+		.base = &chown };
 	struct bpf_table t = *last;
 
-	t.base = &chown;
+	t.base = &landlock;
 	return enforce(&t);
 }
 

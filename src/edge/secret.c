@@ -12,13 +12,13 @@
 static int open_secret(const char *path, struct buf *ret_fault)
 {
 	/* a pipe without a writer must not hold us up */
-	OWNED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	OWNED_FD int fd = file_open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
 
 	if (credential_is_unset(path)) {
 		credential_put_fault(ret_fault, path, SPAN(""));
 	} else if (fd < 0 || fstat(fd, &st) < 0) {
-		file_put_fault(ret_fault, path, errno, FILE_SECRET);
+		file_put_fault(ret_fault, path, fd < 0 ? -fd : errno, FILE_SECRET);
 	} else if (!S_ISREG(st.st_mode)) {
 		buf_put(ret_fault, SPAN("is not a regular file; name a file of at least "
 					"32 random octets"));

@@ -36,7 +36,7 @@ static int open_file(const char *path, bool is_secret, const struct table_visito
 	char content[CREDENTIAL_FAULT_MAX], text[TABLE_FAULT_MAX];
 	struct buf b = BUF(text);
 	/* a pipe without a writer must not hold us up */
-	OWNED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	OWNED_FD int fd = file_open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
 	ssize_t n = fd < 0 ? 0 : pread(fd, content, sizeof(content), 0);
 	struct span start = { content, n < 0 ? 0 : (size_t)n };
@@ -47,7 +47,7 @@ static int open_file(const char *path, bool is_secret, const struct table_visito
 		return -ENOENT;
 	}
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		int error = errno;
+		int error = fd < 0 ? -fd : errno;
 		file_put_fault(&b, path, error, is_secret ? FILE_SECRET : FILE_READ);
 		put(v, b.overflow ? strerror(error) : text);
 		return -error;
@@ -143,12 +143,17 @@ int table_open(const char *path, bool is_secret, struct table **ret,
 	return r < 0 ? (int)r : -EINVAL;
 }
 
+void table_close_file(const struct table *t)
+{
+	if (t && t->fd >= 0)
+		close(t->fd);
+}
+
 void table_close(struct table *t)
 {
 	if (!t)
 		return;
-	if (t->fd >= 0)
-		close(t->fd);
+	table_close_file(t);
 	table_text_done(&t->text);
 	free(t);
 }

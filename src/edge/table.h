@@ -30,6 +30,9 @@ int table_open(const char *path, bool is_secret, struct table **ret,
 	char ret_fault[TABLE_FAULT_MAX]);
 void table_close(struct table *t);
 
+/* Closes what is open, in a process that uses the table no more, and frees nothing. NULL is no table. */
+void table_close_file(const struct table *t);
+
 /* Appends the value of the key to *ret_value; TABLE_VALUE_MAX is always enough. Keys are compared as octets. */
 enum table_found table_find(
 	const struct table *t, struct span key, struct buf *ret_value);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/num.h"
+#include "edge/file.h"
 #include "proto/received.h"
 
 #define TRACE_MODE 0600
@@ -283,10 +284,10 @@ int trace_file_open(struct trace_file *t, struct session *s, const struct config
 
 	if (!put_path(&b, s, c->trace_directory))
 		return -ENAMETOOLONG;
-	t->fd = open(t->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-		TRACE_MODE);
+	t->fd = file_open_written(t->path,
+		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, TRACE_MODE);
 	if (t->fd < 0)
-		return -errno;
+		return t->fd;
 	t->session = s;
 	t->transcript.whole = c->trace_content;
 	buf_put(&t->out, SPAN("# RFC 5321: a session of "));

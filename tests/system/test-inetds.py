@@ -188,6 +188,60 @@ def test_fd_2_is_the_connection_and_every_record_stays_off_it():
     check(place, Client(ours))
 
 
+def all_that_comes(connection):
+    """Until the other end closes it."""
+    connection.settimeout(PATIENCE)
+    with connection:
+        return b"".join(iter(lambda: connection.recv(4096), b""))
+
+
+@harness.table(clear="on", implicit="implicit")
+def test_fd_2_is_the_connection_and_no_library_writes_to_it(tls):
+    """GnuTLS says there that it cannot initialise itself: here it gets no random data."""
+    harness.need("strace")
+    place = site().set(tls=tls, pair=harness.pair())
+    ours, theirs = accepted()
+    with theirs:
+        place.spawn(theirs, stderr=theirs, wrap=(
+            "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=getrandom", "-e",
+            "inject=getrandom:error=EIO:when=1+"))
+    if tls == "on":
+        client = Client(ours)
+        client.expect(220)
+        client.ehlo()
+        client.say("STARTTLS", 454, "4.7.0")
+        client.say("QUIT", 221)
+        client.expect_end()
+    else:
+        harness.equal(all_that_comes(ours), b"\x15\x03\x03\x00\x02\x02P", "an alert alone")
+
+
+@harness.table_of({"to the client too": True, "elsewhere": False})
+def test_a_wrong_option_costs_a_client_a_reply_and_shows_it_nothing(same):
+    place = site()
+    place.arguments = ["--nonsense"]
+    ours, theirs = accepted()
+    with theirs:
+        process = place.spawn(theirs, stderr=theirs if same else None)
+    harness.equal(all_that_comes(ours), b"421 4.3.5 Misconfigured; try later\r\n")
+    harness.equal(process.wait(PATIENCE), 64)
+    if not same:
+        harness.equal(place.log_text(), "postern: --nonsense: not understood; see postern --help\n")
+
+
+def test_fd_1_and_2_are_one_pipe_and_every_record_stays_off_it():
+    place = site(log="stderr")
+    reading, writing = os.pipe()
+    commands = b"EHLO client.example.net\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<>\r\nQUIT\r\n"
+    done = subprocess.run([*place.command()], input=commands, stdout=writing, stderr=writing,
+                          env=harness.environment(), timeout=PATIENCE, check=False)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        lines = pipe.read().splitlines()
+    harness.equal(done.returncode, 0)
+    assert lines and all(line[:3].isdigit() and line[3:4] in (b" ", b"-") for line in lines), lines
+
+
 def test_closed_fd_2():
     place = site()
     ours, theirs = accepted()

@@ -310,6 +310,49 @@ def test_connections_of_the_oldest_acceptors_count():
     here.hear("STATUS=Ready; 0 connections")
 
 
+def test_a_connection_whose_acceptor_has_gone_ends_with_its_topic():
+    here = Listening(proxy_protocol="127.0.0.1").listen()
+    here.forget()
+    proxy = here.client(greeting=False)
+    harness.eventually(lambda: connections(here), "a connection")
+    os.kill(acceptor(here), signal.SIGKILL)
+    here.hear("READY=1")
+    proxy.close()
+    here.hear("STATUS=Ready; 0 connections, 0 so far, 1 checks of proxies")
+
+
+# Records
+
+
+def fill_pipe(pipe):
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(pipe, b"x" * 4096)
+
+
+def read_pipe(pipe):
+    with contextlib.suppress(BlockingIOError):
+        return os.read(pipe, 1 << 20).decode("ascii", "replace")
+    return ""
+
+
+def test_a_log_that_is_read_again_has_the_records_of_later_connections():
+    here = Listening(connection_limit=1, log="stderr")
+    os.mkfifo(here.dir / "records")
+    pipe = os.open(here.dir / "records", os.O_RDWR | os.O_NONBLOCK)
+    harness.at_end(os.close, pipe)
+    here.listen(wrap=("sh", "-c", 'exec "$@" 2>"$0"', here.dir / "records"))
+    client = here.client()
+    fill_pipe(pipe)
+    harness.contains(replies_of(here), "421")  # its record waits for a reader in vain
+    client.quit()
+    read_pipe(pipe)
+    harness.eventually(lambda: not connections(here), "a free place")
+    deliver(here.client())
+    text = harness.eventually(lambda: read_pipe(pipe), "records")
+    harness.contains(text, "outcome=delivered")
+
+
 # Descriptors and memory
 
 
@@ -349,7 +392,7 @@ def test_a_listener_says_that_it_has_too_few_descriptors():
     done = harness.run("prlimit", "--nofile=32:32", "--", *here.command(),
                        f"--listen=127.0.0.1:{harness.free_port()}")
     harness.equal(done.returncode, 71)
-    harness.contains(done.stdout, "postern: --listen: 32 files may be open at once, and it needs 45: raise LimitNOFILE=")
+    harness.contains(done.stdout, "postern: --listen: 32 files may be open at once, and it needs 46: raise LimitNOFILE=")
 
 
 def test_a_connection_without_descriptors_is_refused_with_a_reply():

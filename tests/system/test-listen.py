@@ -404,6 +404,53 @@ def test_a_process_leaves_no_descriptor_of_the_listener_to_a_connection():
     client.quit()
 
 
+KINDS = ("", "smtps=", "submission=", "lmtp=")
+
+
+def reach(here, kind):
+    """A client of that kind, whose session has begun."""
+    if kind == "lmtp=":
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(f"{here.dir}/lmtp")
+        client = Client(connection)
+    else:
+        client = here.client(KINDS.index(kind), greeting=False)
+    if kind == "smtps=":
+        client.handshake()
+    client.expect(220)
+    return client
+
+
+@harness.table_of({f"{kind}{shape}": (kind, shape) for kind in KINDS for shape in (".text", ".cdb")})
+def test_a_connection_has_open_what_its_kind_needs(kind, shape):
+    """Not what the acceptor holds beside it, nor what connections of other kinds use."""
+    here = with_tls(*KINDS, maildir_create="yes")
+    files = login_files(here)
+    if shape == ".cdb":
+        tables = {"auth_users": files["auth_users"], "auth_senders": here.dir / "senders",
+                  "recipients": here.dir / "recipients"}
+        tables["auth_senders"].write_text(f"ann {harness.SENDER}\n")
+        tables["recipients"].write_text(f"{RECIPIENT} box\n")
+        for setting, path in tables.items():
+            files[setting] = path.with_suffix(".cdb")
+            done = harness.run(harness.build / "src/postern-cdb", files[setting], path)
+            harness.equal(done.returncode, 0, done.stdout)
+            files[setting].chmod(0o600)
+    here.set(dsn_outbox=here.dir / "outbox", log=f"json:{here.dir}/log.json", **files).listen()
+    client = reach(here, kind)
+    links = files_of(connections(here)[0])
+    harness.equal(len({link for link in links if link.startswith("socket:")}), 1, "the connection alone")
+    opened = sorted(link for link in links if not link.startswith(("socket:", "anon_inode:")))
+    expected = ["/dev/null"] if "/dev/null" in opened else []
+    expected += [str(here.log), str(here.dir / "log.json"), str(here.root), str(here.dir / "outbox")]
+    if shape == ".cdb":
+        expected += [str(files["recipients"])]
+        if kind == "submission=":
+            expected += [str(files["auth_users"]), str(files["auth_senders"])]
+    harness.equal(opened, sorted(expected))
+    client.close()
+
+
 def test_who_accepts_is_shut_in_before_anybody_comes():
     here = with_tls().listen()
     status = status_of(acceptor(here))

@@ -206,6 +206,9 @@ def test_mailboxes_on_another_disk_by_a_link_of_root():
     harness.equal(path.stat().st_uid, OTHER)
 
 
+LINK = "its path has a symbolic link that another user can change"
+
+
 @harness.table_of({f"{name}{slash}": (*row, slash) for slash in ("", "/") for name, row in {
     "root's": (0, 0o755, 0, True), "its owner's": (OTHER, 0o755, 0, False), "a link of another": (0, 0o755, OTHER, False),
     "open to a group": (0, 0o775, 0, False), "open to all": (0, 0o777, 0, False)}.items()})
@@ -225,10 +228,10 @@ def test_a_link_in_the_place_of_mail_root(owner, mode, of_link, followed, slash)
     if followed:
         harness.equal(place.deliver(), [250])
     else:
-        harness.contains(done.stdout, f"{home}/mail{slash}: is not a directory; name a directory")
+        harness.contains(done.stdout, f"{home}/mail{slash}: {LINK}")
         client = place.site.connect(greeting=False)
         harness.equal(client.reply().code, 421)
-        harness.eventually(lambda: f"mail-root {home}/mail{slash}: is not a directory" in place.site.log_text(), "a record")
+        harness.eventually(lambda: f"mail-root {home}/mail{slash}: {LINK}" in place.site.log_text(), "a record")
         harness.equal(place.site.new(place.alice), [])
 
 
@@ -710,6 +713,54 @@ def test_a_file_in_tmp_is_its_owners_only_when_it_is_complete():
         harness.equal(path.stat().st_uid, owner, box)
         harness.check_stored(path, harness.sample())
     harness.equal(place.site.leftovers(), [])
+
+
+def made_below(path):
+    """The owners of all that is there."""
+    return {each.stat().st_uid for each in path.rglob("*")}
+
+
+@harness.table_of({f"{name}, {how}": (template, sandbox) for how, sandbox in (("sandbox", "yes"), ("none", "no"))
+                   for name, template in {"a template": "%u/Maildir", "two more": "%u/mail/Maildir",
+                                          "one mailbox": "alice/Maildir", "in two": "alice/mail/Maildir"}.items()})
+def test_a_mailbox_that_is_made_belongs_to_the_owner_of_the_home(template, sandbox):
+    place = Place(template, maildir_create="yes", sandbox=sandbox)
+    home = place.root / "alice"
+    home.mkdir()
+    os.chown(home, OTHER, OTHER)
+    harness.contains(place.check().stdout, "belongs to the owner of the directory that it is made in")
+    harness.equal(place.deliver(), [250])
+    [path] = place.site.new(home / template.split("/", 1)[1])
+    harness.check_stored(path, harness.sample())
+    harness.equal(made_below(home), {OTHER})
+
+
+@harness.table_of({word: word for word in ("mail-root", "the mailbox")})
+def test_what_is_made_in_a_home_belongs_to_its_owner(what):
+    place = Place()
+    home = place.site.dir / "home"
+    home.mkdir()
+    os.chown(home, OTHER, OTHER)
+    if what == "mail-root":
+        place.site.set(mail_root=home / "mail", maildir="box", maildir_create="yes")
+    else:
+        place.site.set(mail_root=home, maildir="mail/box", maildir_create="yes")
+    harness.equal(place.deliver(), [250])
+    harness.equal(len(place.site.new(home / "mail/box")), 1)
+    harness.equal(made_below(home), {OTHER})
+
+
+def test_an_outbox_that_is_made_in_a_home_belongs_to_its_owner():
+    place = Place("%u", maildir_create="yes")
+    home = place.site.dir / "home"
+    home.mkdir()
+    os.chown(home, OTHER, OTHER)
+    place.site.set(dsn_outbox=home / "outbox")
+    client = place.site.connect()
+    client.ehlo()
+    client.quit()
+    harness.equal({home / "outbox": (home / "outbox").stat().st_uid}, {home / "outbox": OTHER})
+    harness.equal(made_below(home), {OTHER})
 
 
 @harness.table(full=(("file",), 0, [451]), empty=((), OTHER, [250]))

@@ -51,7 +51,6 @@ struct yard {
 	int ends[2]; /* a connection */
 	pid_t parent;
 	long call; /* for an attempt that is a call by number */
-	bool alone; /* who was forked by a process that accepts may do it, as that may */
 };
 
 struct attempt {
@@ -157,8 +156,8 @@ static inline bool attempt_one(const struct yard *y, const struct attempt *a)
 {
 	int in_a = attempt_in(y, STAGE_A, a->act);
 	int in_b = attempt_in(y, STAGE_B, a->act);
-	int forked_a = y->alone ? in_a : attempt_forked(y, false, a->act);
-	int forked_b = y->alone ? in_b : attempt_forked(y, true, a->act);
+	int forked_a = attempt_forked(y, false, a->act);
+	int forked_b = attempt_forked(y, true, a->act);
 
 	empty_log(y);
 	if (CHECK(in_a == a->in_a && in_b == a->in_b && forked_a == a->in_a &&

@@ -202,6 +202,9 @@ static void test_arguments_decide(void)
 		{ 12, EPERM, { { 3, ARG_IS_NULL, 0 } } },
 		{ 13, 0, { { 0, ARG_IS_NULL, 0 }, { 0, ARG_IS, 0 } } },
 		{ 13, EPERM, { { 0, ARG_IS, 6 } } },
+		{ 14, EPERM, { { 0, ARG_NEVER, 0 } } },
+		{ 15, 0, { { 0, ARG_NEVER, 0 } } },
+		{ 15, EPERM, { { 0, ARG_IS, 1 } } },
 	};
 	const uint64_t pid = (uint64_t)getpid(), high = 1ULL << 32;
 	const struct {
@@ -239,6 +242,10 @@ static void test_arguments_decide(void)
 		{ 13, { 6 }, true },
 		{ 13, { 6 | high }, true },
 		{ 13, { 7 }, false },
+		{ 14, { 0 }, false },
+		{ 14, { 1, 1 }, false },
+		{ 15, { 0 }, false },
+		{ 15, { 1 }, true },
 	};
 
 	for (size_t i = 0; i < 2 * TEST_COUNT(cases); i++) {

@@ -43,8 +43,8 @@ static void test_all_together_have_a_limit(void)
 	CHECK(try(c, &limits, "192.0.2.1", 0) == LISTEN_FINE);
 	CHECK(try(c, &limits, "192.0.2.2", 0) == LISTEN_FINE);
 	CHECK(try(c, &limits, "192.0.2.3", 0) == LISTEN_FULL);
-	CHECK(listen_remove(c, 1));
-	CHECK(!listen_remove(c, 1));
+	CHECK(listen_remove(c, 1, 0));
+	CHECK(!listen_remove(c, 1, 0));
 	CHECK(try(c, &limits, "192.0.2.3", 0) == LISTEN_FINE);
 }
 
@@ -57,7 +57,7 @@ static void test_a_source_has_a_limit_of_its_own(void)
 	CHECK(try(c, &limits, "192.0.2.1", 0) == LISTEN_FINE);
 	CHECK(try(c, &limits, "192.0.2.1", 0) == LISTEN_SOURCE_FULL);
 	CHECK(try(c, &limits, "192.0.2.2", 0) == LISTEN_FINE);
-	CHECK(listen_remove(c, 2));
+	CHECK(listen_remove(c, 2, 0));
 	CHECK(try(c, &limits, "192.0.2.1", 0) == LISTEN_FINE);
 }
 
@@ -155,10 +155,10 @@ static void test_children_of_two_keepers_count_together(void)
 	listen_add(c, KEEPER + 1, 2, &ip);
 	CHECK(listen_count(c) == 2);
 	CHECK(listen_judge(c, &limits, &ip, false, 0) == LISTEN_SOURCE_FULL);
-	CHECK(listen_remove(c, 1));
+	CHECK(listen_remove(c, 1, 0));
 	CHECK(listen_judge(c, &limits, &ip, false, 0) == LISTEN_FINE);
-	CHECK(!listen_remove(c, 1));
-	CHECK(listen_remove(c, 2));
+	CHECK(!listen_remove(c, 1, 0));
+	CHECK(listen_remove(c, 2, 0));
 }
 
 static pid_t fork_waiting(void)
@@ -239,6 +239,27 @@ static void test_no_value_of_the_table_leads_out_of_it(void)
 	CHECK(listen_count(c) == 0);
 }
 
+/* The status of an end that is a topic's, whichever process has waited for it. */
+static void test_an_end_counts_by_its_topic(void)
+{
+	const int end = (LISTEN_STATUS + TOPIC_TLS_FAILED) << 8;
+	const int check = (LISTEN_STATUS + TOPIC_PROXY_CHECK) << 8;
+	struct listen_children *c = none();
+	struct ip ip = address("192.0.2.1");
+
+	c->last = TOPIC_SESSION;
+	for (pid_t pid = 1; pid <= 4; pid++)
+		listen_add(c, KEEPER, pid, &ip);
+	CHECK(listen_remove(c, 1, check));
+	CHECK(c->n_checks == 1 && listen_last_topic(c) == TOPIC_SESSION);
+	CHECK(listen_remove(c, 2, end));
+	CHECK(c->n_checks == 1 && listen_last_topic(c) == TOPIC_TLS_FAILED);
+	CHECK(listen_remove(c, 3, SIGKILL));
+	CHECK(listen_remove(c, 4, (LISTEN_STATUS + TOPICS) << 8));
+	CHECK(!listen_remove(c, 5, check));
+	CHECK(c->n_checks == 1 && listen_last_topic(c) == TOPIC_TLS_FAILED);
+}
+
 static void test_several_processes_may_add_at_once(void)
 {
 	enum { PROCESSES = 4, EACH = 500 };
@@ -256,7 +277,7 @@ static void test_several_processes_may_add_at_once(void)
 		waitpid(-1, NULL, 0);
 	CHECK(listen_count(c) == PROCESSES * EACH);
 	for (int i = 0; i < PROCESSES * EACH; i++)
-		CHECK(listen_remove(c, 1 + i));
+		CHECK(listen_remove(c, 1 + i, 0));
 }
 
 static void test_they_are_counted_in_shared_memory_that_can_be_hidden(void)
@@ -297,6 +318,7 @@ int main(void)
 		TEST(test_a_connection_counts_while_it_or_its_keeper_is_a_child),
 		TEST(test_the_table_goes_over_to_another_image),
 		TEST(test_no_value_of_the_table_leads_out_of_it),
+		TEST(test_an_end_counts_by_its_topic),
 		TEST(test_several_processes_may_add_at_once),
 		TEST(test_they_are_counted_in_shared_memory_that_can_be_hidden),
 	};

@@ -66,7 +66,8 @@ static int deliver_the_classic_way(const struct yard *y)
 		unlinkat(y->dir, "mail/a/tmp/2", 0) < 0 ||
 		unlinkat(y->dir, "mail/b/new/2", 0) < 0)
 		return errno;
-	if (renameat(y->dir, "mail/a/new/2", y->dir, "mail/a/cur/2") < 0)
+	if (syscall(SYS_renameat2, y->dir, "mail/a/new/2", y->dir, "mail/a/cur/2",
+		    RENAME_NOREPLACE) < 0)
 		return errno;
 	return errno_of(unlinkat(y->dir, "mail/a/cur/2", 0));
 }
@@ -86,14 +87,16 @@ static int copy(const struct yard *y)
 static int make_a_maildir(const struct yard *y)
 {
 	int mail = openat(y->dir, "mail", O_PATH | O_CLOEXEC);
+	char name[24]; /* another each time: it cannot be removed */
 	int dir;
 
-	if (mkdirat(mail, "c", 0700) < 0 || mkdirat(mail, "c/new", 0700) < 0)
+	snprintf(name, sizeof(name), "c%d", (int)getpid());
+	if (mkdirat(mail, name, 0700) < 0)
 		return errno;
-	dir = openat(mail, "c", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0 || fsync(dir) < 0 || unlinkat(dir, "new", AT_REMOVEDIR) < 0)
+	dir = openat(mail, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || mkdirat(dir, "new", 0700) < 0 || fsync(dir) < 0)
 		return errno;
-	return errno_of(unlinkat(mail, "c", AT_REMOVEDIR));
+	return 0;
 }
 
 static int append(const struct yard *y)
