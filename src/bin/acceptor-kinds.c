@@ -21,10 +21,16 @@ static const char *const overrides[KINDS][OPTIONS_OF_KIND_MAX] = {
 	[LISTEN_LMTP] = { "tls=off" },
 };
 
+void kinds_put_options(struct options *o, enum listen_kind kind)
+{
+	o->lmtp = kind == LISTEN_LMTP;
+	for (size_t i = 0; i < OPTIONS_OF_KIND_MAX && overrides[kind][i]; i++)
+		o->overrides[o->n_overrides++] = overrides[kind][i];
+}
+
 static struct connection *prepare(const struct acceptor_task *task, enum listen_kind kind)
 {
 	struct connection *c = calloc(1, sizeof(*c));
-	struct options *o;
 
 	if (!c)
 		return NULL;
@@ -32,10 +38,7 @@ static struct connection *prepare(const struct acceptor_task *task, enum listen_
 	c->inherited.notify_socket = NULL;
 	c->inherited.peer = (struct peer_environment){ 0 };
 	c->options = *task->options;
-	o = &c->options;
-	o->lmtp = kind == LISTEN_LMTP;
-	for (size_t i = 0; i < OPTIONS_OF_KIND_MAX && overrides[kind][i]; i++)
-		o->overrides[o->n_overrides++] = overrides[kind][i];
+	kinds_put_options(&c->options, kind);
 	c->warm = task->warm;
 	c->n_files = task->from;
 	memcpy(c->modules, task->modules, strlen(task->modules) + 1);

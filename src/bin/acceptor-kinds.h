@@ -13,6 +13,9 @@ struct kinds {
 	size_t n_hidden; /* files that only the listener may look at */
 };
 
+/* What the kind of a socket asks, whatever the settings say, is put behind the options that were given. */
+void kinds_put_options(struct options *o, enum listen_kind kind);
+
 /*
  * Prepares those that there are sockets of, with the rights the process begins with, and gives up what none
  * of them needs. What is wrong is told, and keeps connections from being served. 0 or -ENOMEM.

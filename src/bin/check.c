@@ -300,12 +300,14 @@ static void check_journal(struct config *c)
 		load(c, "log", SYSTEMD_MODULE, SYSTEMD_MODULE_TABLE);
 }
 
-int check(struct config *c)
+int check(struct config *c, bool listens)
 {
 	if (c->unread)
 		return EX_CONFIG;
 	if (c->session.auth != AUTH_OFF)
 		check_auth(c, put_fault, c);
+	if (listens)
+		check_tls(c);
 	check_user(c);
 	if (c->maildir)
 		check_mail_root(c);
@@ -315,7 +317,8 @@ int check(struct config *c)
 		check_directory(c, "trace-directory", c->trace_directory);
 	if (c->dsn_outbox)
 		check_outbox(c);
-	check_tls(c);
+	if (!listens)
+		check_tls(c);
 	check_sasl(c);
 	check_names(c);
 	if (c->maildir && c->n_faults == 0)

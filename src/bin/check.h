@@ -4,5 +4,8 @@
 
 #include "edge/config.h"
 
-/* Faults go to standard error, a line each. 0, or EX_CONFIG when there are some. */
-int check(struct config *c);
+/*
+ * Faults go to standard error, a line each. 0, or EX_CONFIG when there are some. `listens`: certificates and keys are
+ * read with the rights of a listener, before the process becomes the user of the settings.
+ */
+int check(struct config *c, bool listens);

@@ -252,6 +252,14 @@ static const char *parse_listen(const char *text, enum listen_kind *ret_kind,
 	return NULL;
 }
 
+const char *listen_find_kind(const char *address, enum listen_kind *ret)
+{
+	union address ignored;
+	socklen_t length;
+
+	return parse_listen(address, ret, &ignored, &length);
+}
+
 bool listen_open(struct listen_sockets *s, const char *text, struct buf *ret_fault)
 {
 	enum listen_kind kind;

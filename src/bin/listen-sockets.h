@@ -20,6 +20,9 @@ const char *listen_kind_word(enum listen_kind kind);
 /* True where TLS comes first or is required, whatever the settings say of other sockets. */
 bool listen_kind_needs_tls(enum listen_kind kind);
 
+/* The kind of an address as listen_open() takes it. NULL, or what is wrong with it. */
+const char *listen_find_kind(const char *address, enum listen_kind *ret);
+
 struct listen_socket {
 	int fd;
 	enum listen_kind kind;

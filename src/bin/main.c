@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sysexits.h>
 #include <unistd.h>
+#include "bin/check-listener.h"
 #include "bin/check.h"
 #include "bin/connection.h"
 #include "bin/listen.h"
@@ -25,8 +26,10 @@ static int show_config(struct connection *c)
 
 static int check_config(struct connection *c)
 {
+	if (c->options.listens)
+		return check_listener(c);
 	connection_settings(c, put_stderr, NULL);
-	return check(&c->config);
+	return check(&c->config, false);
 }
 
 /* The settings are not read: whether TLS comes first is known only where the command line says so. */
@@ -56,7 +59,7 @@ static int usage(struct connection *c)
 			  inherit_connection(&c->inherited) == INHERIT_FINE;
 	char text[CONFIG_FAULT_MAX];
 
-	snprintf(text, sizeof(text), "%s: not understood; see postern --help", o->wrong);
+	snprintf(text, sizeof(text), "%s: %s; see postern --help", o->wrong, o->why);
 	if (c->inherited.stderr_silent) {
 		log_init(&c->log, NULL, true);
 		log_error(&c->log, text);

@@ -6,7 +6,9 @@
 const char options_help[] =
 	"Usage: postern [-c FILE] [-o KEY=VALUE]... [--lmtp]\n"
 	"       postern [-c FILE] [-o KEY=VALUE]... --listen[=ADDRESS]\n"
-	"       postern [-c FILE] [-o KEY=VALUE]... --check | --print-config\n"
+	"       postern [-c FILE] [-o KEY=VALUE]... --check [--listen[=ADDRESS] | "
+	"--lmtp]\n"
+	"       postern [-c FILE] [-o KEY=VALUE]... --print-config\n"
 	"\n"
 	"Receives mail by SMTP on standard input and output, for one connection, and\n"
 	"writes it into Maildirs. Started by systemd, an inetd, tcpserver or a pipe.\n"
@@ -23,7 +25,8 @@ const char options_help[] =
 	"path;\n"
 	"                     smtps=ADDRESS begins with TLS, lmtp=ADDRESS speaks LMTP,\n"
 	"                     submission=ADDRESS requires TLS and a login\n"
-	"      --check        read all that a connection would, and name every fault\n"
+	"      --check        read all that a connection would, and name every fault;\n"
+	"                     with --listen all that a listener would\n"
 	"      --print-config show all settings and their values\n"
 	"      --help         show this\n"
 	"      --version      show the version\n"
@@ -44,12 +47,31 @@ static const struct {
 	{ "--version", MODE_VERSION },
 };
 
+/* One command has one mode; but a listener can be checked, and help, once it is asked for, is given. */
+static void set_mode(struct options *o, const char *word, enum options_mode mode)
+{
+	bool is_help = mode == MODE_HELP || mode == MODE_VERSION;
+	bool was_help = o->mode == MODE_HELP || o->mode == MODE_VERSION;
+
+	o->listens |= mode == MODE_LISTEN;
+	if (was_help || o->mode == mode || (o->mode == MODE_CHECK && mode == MODE_LISTEN))
+		return;
+	if (!is_help && o->mode != MODE_SERVE &&
+		!(o->mode == MODE_LISTEN && mode == MODE_CHECK)) {
+		o->wrong = word;
+		o->why = "is a second mode: choose one of --check, --print-config and "
+			 "--listen; only --check and --listen go together";
+		return;
+	}
+	o->mode = mode;
+}
+
 static bool take_mode(struct options *o, const char *word)
 {
 	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
 		if (strcmp(modes[i].word, word) != 0)
 			continue;
-		o->mode = modes[i].mode;
+		set_mode(o, word, modes[i].mode);
 		return true;
 	}
 	return false;
@@ -90,7 +112,7 @@ static bool take_address(struct options *o, const char *word)
 
 	if (strncmp(word, prefix, n) != 0 || o->n_addresses == OPTIONS_ADDRESSES_MAX)
 		return false;
-	o->mode = MODE_LISTEN;
+	set_mode(o, word, MODE_LISTEN);
 	o->addresses[o->n_addresses++] = word + n;
 	return true;
 }
@@ -116,8 +138,17 @@ void options_parse(int argc, char **argv, struct options *ret)
 			ret->lmtp = true;
 			continue;
 		}
-		ret->mode = MODE_USAGE;
+		/* the end of the options (XBD 12.2); there are no operands */
+		if (strcmp(word, "--") == 0 && !argv[i + 1])
+			continue;
 		ret->wrong = word;
-		return;
+		ret->why = "not understood";
+		break;
 	}
+	if (!ret->wrong && ret->lmtp && ret->listens) {
+		ret->wrong = "--lmtp";
+		ret->why = "is for one connection: listen at lmtp=ADDRESS";
+	}
+	if (ret->wrong)
+		ret->mode = MODE_USAGE;
 }

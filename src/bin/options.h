@@ -15,7 +15,7 @@ enum options_mode {
 	MODE_PRINT_CONFIG,
 	MODE_HELP,
 	MODE_VERSION,
-	MODE_USAGE, /* not understood */
+	MODE_USAGE, /* nothing can be done */
 };
 
 struct options {
@@ -23,12 +23,13 @@ struct options {
 	const char *file; /* settings file */
 	bool file_given;
 	bool lmtp; /* RFC 2033 in place of SMTP */
+	bool listens; /* --listen; with --check, what a listener would meet is looked at */
 	/* some more are for what the kind of a listening socket asks */
 	const char *overrides[OPTIONS_OVERRIDES_MAX + OPTIONS_OF_KIND_MAX];
 	size_t n_overrides;
 	const char *addresses[OPTIONS_ADDRESSES_MAX]; /* to listen at */
 	size_t n_addresses;
-	const char *wrong; /* for MODE_USAGE: what was not understood */
+	const char *wrong, *why; /* for MODE_USAGE: the word, and what is wrong with it */
 };
 
 void options_parse(int argc, char **argv, struct options *ret);
