@@ -269,6 +269,17 @@ def in_network_of(pid):
             assert libc.setns(ours.fileno(), CLONE_NEWNET) == 0
 
 
+def own_devices():
+    """A /dev of the test's own, in which /dev/log can come and go."""
+    need_root("a /dev of our own")
+    devices = small_file_system(scratch() / "dev", "64k")
+    for name in ("null", "zero", "urandom", "random"):
+        (devices / name).touch()
+        mount("--bind", f"/dev/{name}", devices / name)
+    mount("--rbind", devices, "/dev")
+    at_end(run, "umount", "-R", "-l", "/dev")
+
+
 def own_network():
     """A loopback of the test's own, with every port free; for `with`."""
     need_root("a network of our own")

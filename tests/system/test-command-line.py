@@ -52,6 +52,60 @@ def test_what_is_not_understood_is_named(*arguments):
     assert done.stderr.endswith("not understood; see postern --help\n"), done.stderr
 
 
+@harness.table(
+    print_and_check=(("--print-config", "--check"), "--check: is a second mode"),
+    check_and_print=(("--check", "--print-config"), "--print-config: is a second mode"),
+    listen_and_print=(("--listen", "--print-config"), "--print-config: is a second mode"),
+    print_and_listen=(("--print-config", "--listen=127.0.0.1:0"), "--listen=127.0.0.1:0: is a second mode"),
+    lmtp_and_listen=(("--lmtp", "--listen=127.0.0.1:0"), "--lmtp: is for one connection: listen at lmtp=ADDRESS"),
+    check_of_both=(("--check", "--lmtp", "--listen"), "--lmtp: is for one connection"),
+    behind_the_end=(("--", "--check"), "--: not understood"))
+def test_one_command_has_one_mode(arguments, told):
+    done = postern(*arguments)
+    harness.equal((done.returncode, done.stdout), (EX_USAGE, ""))
+    harness.contains(done.stderr, f"postern: {told}")
+
+
+def test_help_goes_with_all():
+    for arguments in (("--check", "--help"), ("--help", "--listen"), ("--version", "--print-config"), ("--check", "--")):
+        done = postern("-c", settings(f"maildir = {harness.scratch()}\n"), *AS_ROOT, *arguments)
+        harness.equal(done.returncode, 0, arguments)
+
+
+def check_listener(text, *addresses):
+    done = postern("-c", settings(text), "--check", *(f"--listen={a}" for a in addresses))
+    harness.equal(done.stdout, "")
+    return done.returncode, done.stderr
+
+
+def test_a_listener_is_checked_as_each_kind_of_its_sockets():
+    text = f"maildir = {harness.scratch()}\nhostname = {harness.HOST}\n" + ("user = root\n" if AS_ROOT else "")
+    harness.equal(check_listener(text, "127.0.0.1:25", "lmtp=/run/x"), (0, ""))
+    status, told = check_listener(text, "127.0.0.1:25", "smtps=127.0.0.1:465", "submission=127.0.0.1:587")
+    harness.equal(status, EX_CONFIG)
+    harness.equal(told.count("tls-certificate: is not set"), 1, told)
+    harness.contains(told, "auth: needs auth-users")
+    status, told = check_listener(text, "127.0.0.1:25", "pop3=127.0.0.1:110")
+    harness.equal(status, EX_CONFIG)
+    harness.contains(told, "--listen=pop3=127.0.0.1:110: must be smtp=")
+
+
+def test_a_listener_reads_its_key_before_it_becomes_the_user():
+    harness.need_root("another user")
+    pair = harness.pair().copy_to(harness.scratch())
+    pair.key.chmod(0o600)
+    mail = harness.scratch() / "mail"
+    mail.mkdir()
+    os.chown(mail, 65534, 65534)
+    text = (f"maildir = {mail}\nhostname = {harness.HOST}\nuser = nobody\ntls = on\n"
+            f"tls-certificate = {pair.certificate}\ntls-key = {pair.key}\n")
+    harness.equal(check_listener(text, "127.0.0.1:25", "smtps=127.0.0.1:465"), (0, ""))
+    mail.chmod(0o500)
+    status, told = check_listener(text, "127.0.0.1:25")
+    harness.equal(status, EX_CONFIG)
+    harness.contains(told, f"{mail}")
+
+
 def test_printed_settings_are_a_settings_file():
     first = postern("-o", "maildir=/srv/%d/%u", "-o", "timeout=7s", "--print-config")
     harness.equal((first.returncode, first.stderr), (0, ""))

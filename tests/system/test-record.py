@@ -221,17 +221,6 @@ def test_standard_error_that_takes_nothing_costs_no_mail():
     check_mail_is_taken(here, client)
 
 
-def own_devices():
-    """A /dev of the test's own, in which /dev/log can come and go."""
-    harness.need_root("a /dev of our own")
-    devices = harness.small_file_system(harness.scratch() / "dev", "64k")
-    for name in ("null", "zero", "urandom", "random"):
-        (devices / name).touch()
-        harness.mount("--bind", f"/dev/{name}", devices / name)
-    harness.mount("--rbind", devices, "/dev")
-    harness.at_end(harness.run, "umount", "-R", "-l", "/dev")
-
-
 def syslog_daemon():
     log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     harness.at_end(log.close)
@@ -242,7 +231,7 @@ def syslog_daemon():
 
 def test_syslog_hears_lines_of_its_own_protocol():
     here = Site(log="syslog")
-    own_devices()
+    harness.own_devices()
     log = syslog_daemon()
     client = here.connect()
     client.quit()
@@ -252,7 +241,7 @@ def test_syslog_hears_lines_of_its_own_protocol():
 
 def test_syslog_may_be_started_anew():
     here = Site(log="syslog")
-    own_devices()
+    harness.own_devices()
     first = syslog_daemon()
     client = here.connect()
     first.close()
@@ -264,7 +253,7 @@ def test_syslog_may_be_started_anew():
 
 def test_syslog_that_takes_nothing_costs_no_mail():
     here = Site(log="syslog")
-    own_devices()
+    harness.own_devices()
     log = syslog_daemon()
     filler = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     filler.setblocking(False)
