@@ -5,6 +5,7 @@
 #include "unit/sasl-lab.h"
 
 #include <crypt.h>
+#include <errno.h>
 #include <gnutls/crypto.h>
 
 /* Work that was done: what a test puts in place of a library's function counts it. */
@@ -31,6 +32,32 @@ char *crypt_rn(const char *phrase, const char *setting, void *data, int size)
 	work.hashes++;
 	snprintf(work.cost, sizeof(work.cost), "%.7s", setting);
 	return real(phrase, setting, data, size);
+}
+
+/* The call of the server's in which SASLprep gets no memory, which libgsasl calls another error. */
+static enum { ENOUGH, NONE_IN_STEP, NONE_IN_PREPARE } memory;
+
+int gsasl_step(Gsasl_session *session, const char *input, size_t n, char **output,
+	size_t *n_output)
+{
+	__typeof__(gsasl_step) *real =
+		(__typeof__(gsasl_step) *)dlsym(RTLD_NEXT, "gsasl_step");
+
+	if (memory != NONE_IN_STEP)
+		return real(session, input, n, output, n_output);
+	errno = ENOMEM;
+	return GSASL_AUTHENTICATION_ERROR;
+}
+
+int gsasl_saslprep(const char *in, Gsasl_saslprep_flags flags, char **out, int *rc)
+{
+	__typeof__(gsasl_saslprep) *real =
+		(__typeof__(gsasl_saslprep) *)dlsym(RTLD_NEXT, "gsasl_saslprep");
+
+	if (memory != NONE_IN_PREPARE)
+		return real(in, flags, out, rc);
+	errno = ENOMEM;
+	return GSASL_SASLPREP_ERROR;
 }
 
 static enum auth_result log_in(struct lab_login *l)
@@ -259,6 +286,27 @@ static void test_a_table_that_fails_is_not_the_clients_fault(void)
 		CHECK(log_in(&l) == AUTH_UNAVAILABLE);
 		CHECK_SPAN(span_of(lab_fault),
 			"auth-users: broken: the table cannot be read");
+	}
+}
+
+/* The right password all the same: the client has to come again. */
+static void test_without_memory_no_password_is_called_wrong(void)
+{
+	static const char response[] = "\0yescrypt\0secret";
+	char octets[LAB_RESPONSE_MAX];
+
+	for (memory = NONE_IN_PREPARE; memory != ENOUGH; memory--) {
+		struct sasl_settings settings;
+		struct buf said = BUF(octets);
+		struct sasl *server;
+		lab_settings(&settings);
+		server = lab_api->open(&settings);
+		REQUIRE(server &&
+			lab_api->begin(server, span_of(SASL_PLAIN)) == AUTH_CHALLENGE);
+		CHECK(lab_api->step(server,
+			      &(struct span){ response, sizeof(response) - 1 },
+			      &said) == AUTH_UNAVAILABLE);
+		lab_api->close(server);
 	}
 }
 
@@ -504,6 +552,7 @@ int main(int argc, char *argv[])
 		TEST(test_nobody_takes_as_much_work),
 		TEST(test_an_empty_table_lets_nobody_in),
 		TEST(test_a_table_that_fails_is_not_the_clients_fault),
+		TEST(test_without_memory_no_password_is_called_wrong),
 		TEST(test_a_bare_password_is_told_of_and_not_shown),
 		TEST(test_responses_by_hand),
 		TEST(test_a_certificate_says_who_it_is),
