@@ -49,6 +49,8 @@ BEGINS = {
 }
 # Files alone, so that nothing is run; what would be needed to send mail README leaves to the reader.
 FILES_ALONE = {"A fleet of devices": "the devices have certificates of an authority of their own"}
+# At the end of these nothing listens yet; mail goes through what each other section makes.
+WITHOUT_MAIL = ("From nothing, two commands", INSTALLING, "Without systemd")
 # Another mail server listens on port 25 and hands over to postern.
 THROUGH_SENDMAIL = ("Behind Postfix",)
 # What cannot be run as it stands, and what is done instead.
@@ -165,6 +167,7 @@ class Section:
         self.again = again  # a second time, without mail and without results unless it fails
         self.changed = False  # a file, since mail was sent
         self.of_server = None
+        self.n_sent = 0  # messages that clients were started for
 
     def run(self):
         """True when all of it worked."""
@@ -182,6 +185,8 @@ class Section:
             self.send_through_all(self.blocks[-1])
         if self.title in THROUGH_SENDMAIL:
             self.guarded_sending("through the mail server's sendmail", self.through_sendmail)
+        if not (self.n_sent or self.tried or self.title in WITHOUT_MAIL):
+            self.send_when_it_listens()
         return self.readme.result.n_failed == before
 
     def guarded(self, block, way, stack):
@@ -208,8 +213,6 @@ class Section:
         except Exception as fault:  # whatever it is, it is this block's
             text = str(fault) if isinstance(fault, (debian.Fault, AssertionError)) else traceback.format_exc()
             self.readme.failed(f"{what}\n{text}")
-            return
-        if self.again:
             return
         if self.again:
             return
@@ -310,6 +313,15 @@ class Section:
                     found[port] = unit[1] if unit else self.of_server or f"the server of {self.title}"
         return found
 
+    def send_when_it_listens(self):
+        """Mail through a server that systemd does not wait for: xinetd.service is of Type=simple."""
+        try:
+            harness.eventually(self.listening, "something listens on port 25, 465 or 587")
+        except AssertionError as fault:
+            self.readme.failed(f"{self.title}: no mail could be sent\n{fault}\n{self.records()}")
+            return
+        self.send_through_all(self.blocks[-1])
+
     def send_through_all(self, block):
         self.changed = False
         for port, server in self.listening().items():
@@ -333,6 +345,7 @@ class Section:
                                      lambda c=client, p=port, a=login: self.send(c, p, a))
 
     def guarded_sending(self, what, send):
+        self.n_sent += 1
         try:
             took = send()
         except (debian.Fault, AssertionError) as fault:
