@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import os
 import re
 import shlex
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 import blocks
 import debian
 import harness
+import jobs
 import senders
 
 README = debian.SOURCE / "README.md"
@@ -59,22 +61,6 @@ RUNS_ON = {"contrib/quickstart": "Still listening on"}  # until it prints this
 BOUND = 30.0  # seconds for one session: more than ten times what the slowest client needs
 
 
-class Result:
-    def __init__(self):
-        self.n_passed, self.n_failed = 0, 0
-
-    def passed(self, what):
-        self.n_passed += 1
-        print(f"ok - {what}")
-
-    def failed(self, what):
-        self.n_failed += 1
-        first, *more = str(what).rstrip().splitlines()
-        print(f"not ok - {first}")
-        for line in more:
-            print(f"#   {line}")
-
-
 def plan(page):
     """The blocks of README by section, in order; Unclear where one cannot be run."""
     found = {}
@@ -104,6 +90,9 @@ class Readme:
     def failed(self, what):
         self.result.failed(f"{self.name}: {what}")
 
+    def timed(self, what):
+        return self.result.timed(f"{self.name}: {what}")
+
     def run(self):
         try:
             self.sections = plan(self.page)
@@ -111,50 +100,64 @@ class Readme:
             for line in str(fault).splitlines():
                 self.failed(line)
             return
-        begin = time.monotonic()
-        distribution = debian.Distribution(self.name, self.cache, self.network)
-        self.clients = senders.Clients(distribution)
-        print(f"# {self.name}: a base system and clients, {time.monotonic() - begin:.0f} s")
-        self.tree = distribution.tree
-        # what needs nothing that is installed comes first, wherever README has it
-        for section in sorted(self.sections, key=lambda s: BEGINS[s] != FRESH):
-            if section == INSTALLING:
-                if not self.install(distribution):
-                    return
-            elif BEGINS[section] != NOTHING and self.wanted(section):
-                self.scenario(section)
-
-    def wanted(self, section):
-        return not self.only or section in self.only
-
-    def install(self, distribution):
-        """The section Installing; what it makes of the system is where all others begin."""
         with contextlib.ExitStack() as harness._cleanups:
-            machine = debian.Booted(distribution.tree, self.cache, self.upstream)
-            machine.copy_checkout()
-            if not Section(self, machine, INSTALLING).run():
-                return False
-            folder = Path(tempfile.mkdtemp(prefix="pd.", dir="/var/tmp"))
-            harness.at_end(shutil.rmtree, folder, True, of_file=True)
-            machine.copy_to(folder / "root")
-            self.tree = folder / "root"
-            return True
+            with self.timed("a base system"):
+                distribution = debian.Distribution(self.name, self.cache, self.network)
+            folder = Path(tempfile.mkdtemp(prefix="pd.", dir=debian.scratch))
+            harness.at_end(shutil.rmtree, folder, True)
+            self.fresh, self.installed = distribution.tree, folder / "root"
+            # two at a time also where there is one processor: much of the time is waiting
+            running = jobs.Jobs(self.result, folder, max(2, os.cpu_count()))
+            try:
+                self.run_sections(running, distribution)
+            finally:
+                running.wait_for_all()
 
-    def scenario(self, section):
+    def run_sections(self, running, distribution):
+        """First what needs nothing that is installed, beside the installation; then the others."""
+        installing = running.start(self.install) if INSTALLING in self.sections else None
+        with self.timed("clients"):
+            self.clients = senders.Clients.installed(distribution)
+        wanted = [section for section in self.sections if section != INSTALLING and BEGINS[section] != NOTHING
+                  and (not self.only or section in self.only)]
+        for section in wanted:
+            if BEGINS[section] == FRESH:
+                running.start(self.scenario, section)
+        if not installing or running.wait_for(installing):
+            for section in wanted:
+                if BEGINS[section] != FRESH:
+                    running.start(self.scenario, section)
+
+    def install(self, result):
+        """The section Installing; what it makes of the system is where all others begin."""
+        self.result = result
+        machine = self.boot(self.fresh)
+        machine.copy_checkout()
+        if Section(self, machine, INSTALLING).run():
+            with self.timed("a copy of what is installed"):
+                machine.copy_to(self.installed)
+
+    def boot(self, tree):
+        with self.timed("booting"):
+            return debian.Booted(tree, self.cache, self.upstream)
+
+    def scenario(self, result, section):
+        begin = time.monotonic()
+        self.result, self.clients = result, self.clients.layer()
         ancestors, at = [], BEGINS[section]
         while at not in (FRESH, INSTALLING):
             ancestors.insert(0, at)
             at = BEGINS[at]
-        with contextlib.ExitStack() as harness._cleanups:
-            machine = debian.Booted(self.tree, self.cache, self.upstream)
-            if at == FRESH:
-                machine.copy_checkout()
-            tried = set()
-            for ancestor in ancestors:
-                before = Section(self, machine, ancestor, tried, again=True)
-                before.run()
-                tried |= set(before.listening().items())
-            Section(self, machine, section, tried).run()
+        machine = self.boot(self.fresh if at == FRESH else self.installed)
+        if at == FRESH:
+            machine.copy_checkout()
+        tried = set()
+        for ancestor in ancestors:
+            before = Section(self, machine, ancestor, tried, again=True)
+            before.run()
+            tried |= set(before.listening().items())
+        Section(self, machine, section, tried).run()
+        print(f"# {self.name}: {section}: {time.monotonic() - begin:.0f} s, from a machine's start on")
 
 
 class Section:
@@ -175,9 +178,8 @@ class Section:
         if not self.again:
             print(f"# {self.readme.name}: {self.title}")
         for block in self.blocks:
-            with contextlib.ExitStack() as stack:
-                for way in block.ways() if block.kind in (blocks.COMMANDS, blocks.SERVER) else [block.text()]:
-                    self.guarded(block, way, stack)
+            for way in block.ways() if block.kind in (blocks.COMMANDS, blocks.SERVER) else [block.text()]:
+                self.guarded(block, way)
         if self.again:
             return self.readme.result.n_failed == before
         if self.changed and self.title not in THROUGH_SENDMAIL:
@@ -189,7 +191,7 @@ class Section:
             self.send_when_it_listens()
         return self.readme.result.n_failed == before
 
-    def guarded(self, block, way, stack):
+    def guarded(self, block, way):
         """One block, or one command of it, and then mail through what has begun to listen."""
         what = f"{block.where()}: {self.title}: {way.strip().splitlines()[0][:90]}"
         begin = time.monotonic()
@@ -204,12 +206,13 @@ class Section:
             elif block.kind == blocks.SERVER:
                 if self.again:
                     return
-                with self.server(way):
+                with self.readme.timed(what), self.server(way):
                     self.readme.passed(f"{what} ({time.monotonic() - begin:.1f} s)")
                     self.send_through_all(block)
                 return
             else:
-                self.command(block, way)
+                with self.readme.timed(what):
+                    self.command(block, way)
         except Exception as fault:  # whatever it is, it is this block's
             text = str(fault) if isinstance(fault, (debian.Fault, AssertionError)) else traceback.format_exc()
             self.readme.failed(f"{what}\n{text}")
@@ -347,7 +350,8 @@ class Section:
     def guarded_sending(self, what, send):
         self.n_sent += 1
         try:
-            took = send()
+            with self.readme.timed(f"{self.title}: {what}"):
+                took = send()
         except (debian.Fault, AssertionError) as fault:
             self.readme.failed(f"{self.title}: {what}\n{fault}\n{self.records()}")
         except Exception:
