@@ -127,6 +127,7 @@ class Jobs:
         with open(output, "wb", buffering=0) as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
+        sys.stdout = open(1, "w", buffering=1, closefd=False)
         self.of_parent = harness._everything.pop_all()  # kept: it is not undone here
         result = Result()
         with contextlib.ExitStack() as harness._cleanups:
