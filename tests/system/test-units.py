@@ -6,6 +6,7 @@ fault has gone. The mail root of one's own as postern-listen(8) has it."""
 import ctypes
 import shutil
 import socket
+import ssl
 import threading
 import time
 
@@ -91,6 +92,14 @@ class Sender(threading.Thread):
         finally:
             client.close()
 
+    def handshake(self, client):
+        """False when the connection was stopped in it, where there is nothing to reply to."""
+        try:
+            client.handshake()
+        except (ssl.SSLEOFError, ConnectionResetError):
+            return False
+        return True
+
     def transaction(self, client, subject):
         commands = ["EHLO client.example.net", *(("STARTTLS", "EHLO client.example.net") if self.tls else ()),
                     f"MAIL FROM:<{harness.SENDER}>", f"RCPT TO:<{RECIPIENT}>", "DATA"]
@@ -100,8 +109,8 @@ class Sender(threading.Thread):
             if reply.code >= 400:
                 assert reply.code < 500, f"{command}: {reply}"
                 return False
-            if command == "STARTTLS":
-                client.handshake()
+            if command == "STARTTLS" and not self.handshake(client):
+                return False
             time.sleep(self.pause)
         reply = client.content(harness.sample(subject))
         assert reply.code == 250 or 400 <= reply.code < 500, f"end of data: {reply}"
