@@ -1,7 +1,8 @@
 /*
- * Promises that what the libraries of this module free is overwritten first. libgsasl and
- * libidn keep passwords in several places and only free them. The module is loaded with
- * RTLD_DEEPBIND: they find this function before libc's, and nobody else does.
+ * Promises that what the libraries of sasl.so and tls.so free is overwritten first. libgsasl,
+ * libidn and GnuTLS (the records with a password) only free what is secret, or let realloc()
+ * move it: libc's frees the old place without free(). The modules are loaded with
+ * RTLD_DEEPBIND: their libraries find these functions before libc's, and nobody else does.
  */
 #include <malloc.h>
 #include <stdlib.h>
@@ -14,4 +15,23 @@ __attribute__((visibility("default"))) void free(void *p)
 	if (p)
 		explicit_bzero(p, malloc_usable_size(p));
 	__libc_free(p);
+}
+
+__attribute__((visibility("default"))) void *realloc(void *p, size_t n)
+{
+	size_t had = p ? malloc_usable_size(p) : 0;
+	void *moved;
+
+	if (p && n == 0) {
+		free(p);
+		return NULL;
+	}
+	if (p && n <= had)
+		return p;
+	moved = malloc(n);
+	if (moved && p) {
+		memcpy(moved, p, had);
+		free(p);
+	}
+	return moved;
 }

@@ -24,6 +24,7 @@ ADDRESS = "192.0.2.25"  # of mail.example.org, in README too
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
                "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "TERM": "dumb"}
 LONG = 1800.0  # seconds for any one step: far more than ten times what an idle machine needs
+scratch = Path("/var/tmp")  # for all that is thrown away; in memory while tests/distributions runs
 
 
 class Fault(Exception):
@@ -93,26 +94,31 @@ class Distribution:
 
 
 class Chroot:
-    """A throw-away copy of a base system with packages installed, whose daemons do not start."""
+    """A throw-away system over folders that do not change, and whose daemons do not start."""
 
-    def __init__(self, distribution, packages):
-        self.folder = Path(tempfile.mkdtemp(prefix="pd.", dir="/var/tmp"))
-        harness.at_end(shutil.rmtree, self.folder, True, of_file=True)
-        harness.mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", self.folder)
-        harness.at_end(harness.run, "umount", "-l", self.folder)
+    def __init__(self, *lower):
+        self.lower = lower
+        self.folder = Path(tempfile.mkdtemp(prefix="pd.", dir=scratch))
         for name in ("upper", "work", "root"):
             (self.folder / name).mkdir()
         self.root = self.folder / "root"
-        harness.mount("-t", "overlay", "overlay", "-o", f"lowerdir={distribution.tree},"
+        harness.mount("-t", "overlay", "overlay", "-o", f"lowerdir={':'.join(map(str, lower))},"
                       f"upperdir={self.folder}/upper,workdir={self.folder}/work", self.root)
-        harness.at_end(harness.run, "umount", "-l", self.root)
         harness.mount("-t", "proc", "proc", self.root / "proc")
         harness.mount("--rbind", "/dev", self.root / "dev")
-        harness.at_end(harness.run, "umount", "-R", "-l", self.root)
+        harness.at_end(self.unmount)
+
+    def unmount(self):
+        harness.run("umount", "-R", "-l", self.root)
+
+    def install(self, network, packages):
         self.write("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n")
         (self.root / "usr/sbin/policy-rc.d").chmod(0o755)
-        call(*distribution.network.enter, *self.inside(), "apt-get", "install", "-qy", "--no-install-recommends",
-             *packages)
+        call(*network.enter, *self.inside(), "apt-get", "install", "-qy", "--no-install-recommends", *packages)
+
+    def layer(self):
+        """A system that begins as this one, which must not change any more."""
+        return Chroot(self.folder / "upper", *self.lower)
 
     def inside(self):
         """The beginning of a command: under a name of its own, as Postfix looks for it when it is installed."""
@@ -134,7 +140,7 @@ class Booted:
     """A machine with systemd as its PID 1, over the folder of a system."""
 
     def __init__(self, tree, cache, upstream):
-        self.dir = Path(tempfile.mkdtemp(prefix="pd.", dir="/var/tmp"))
+        self.dir = Path(tempfile.mkdtemp(prefix="pd.", dir=scratch))
         harness.at_end(shutil.rmtree, self.dir, True)
         harness.at_end(self.control, "down")
         got = self.control("up", tree)

@@ -6,6 +6,7 @@ What never changes under its name (packages, indexes by hash) is kept in a folde
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import urllib.error
@@ -22,13 +23,15 @@ class NoMirror(Exception):
 
 def configured():
     """The address of Debian's main archive in apt's configuration."""
-    listed = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"],
-        capture_output=True, text=True, check=False).stdout
-    for line in listed.splitlines():
-        if line.startswith("Debian http"):
-            return line.split()[1].rstrip("/")
-    raise NoMirror("apt on this machine names no Debian mirror (or `apt-get update` has never been run)")
+    for lists in (["true"], ["apt-get", "update", "-qq"]):  # a fresh machine has no lists yet
+        subprocess.run(lists, check=False)
+        listed = subprocess.run(
+            ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"],
+            capture_output=True, text=True, check=False).stdout
+        for line in listed.splitlines():
+            if line.startswith("Debian http"):
+                return line.split()[1].rstrip("/")
+    raise NoMirror("apt on this machine names no Debian mirror (see `apt-get indextargets`)")
 
 
 def settings():
@@ -93,14 +96,20 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serving(network, folder, upstream):
-    """A mirror in a network (entered for its socket alone: what it fetches comes by the host's own)."""
+    """A process with a mirror in a network (entered for its socket alone: what it fetches comes by the host's own)."""
     with network:
         server = ThreadingHTTPServer(("127.0.0.1", PORT), Handler)
     server.daemon_threads = True
     server.folder, server.upstream = str(folder), upstream
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    process = os.fork()
+    if not process:
+        try:
+            server.serve_forever()
+        finally:
+            os._exit(1)
+    server.server_close()
     try:
         yield
     finally:
-        server.shutdown()
-        server.server_close()
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)

@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import os
 import re
 import shlex
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 import blocks
 import debian
 import harness
+import jobs
 import senders
 
 README = debian.SOURCE / "README.md"
@@ -49,28 +51,14 @@ BEGINS = {
 }
 # Files alone, so that nothing is run; what would be needed to send mail README leaves to the reader.
 FILES_ALONE = {"A fleet of devices": "the devices have certificates of an authority of their own"}
+# At the end of these nothing listens yet; mail goes through what each other section makes.
+WITHOUT_MAIL = ("From nothing, two commands", INSTALLING, "Without systemd")
 # Another mail server listens on port 25 and hands over to postern.
 THROUGH_SENDMAIL = ("Behind Postfix",)
 # What cannot be run as it stands, and what is done instead.
 LEFT_OUT = {"tests/run": "the test suite, which is run elsewhere"}
 RUNS_ON = {"contrib/quickstart": "Still listening on"}  # until it prints this
 BOUND = 30.0  # seconds for one session: more than ten times what the slowest client needs
-
-
-class Result:
-    def __init__(self):
-        self.n_passed, self.n_failed = 0, 0
-
-    def passed(self, what):
-        self.n_passed += 1
-        print(f"ok - {what}")
-
-    def failed(self, what):
-        self.n_failed += 1
-        first, *more = str(what).rstrip().splitlines()
-        print(f"not ok - {first}")
-        for line in more:
-            print(f"#   {line}")
 
 
 def plan(page):
@@ -102,6 +90,9 @@ class Readme:
     def failed(self, what):
         self.result.failed(f"{self.name}: {what}")
 
+    def timed(self, what):
+        return self.result.timed(f"{self.name}: {what}")
+
     def run(self):
         try:
             self.sections = plan(self.page)
@@ -109,50 +100,64 @@ class Readme:
             for line in str(fault).splitlines():
                 self.failed(line)
             return
-        begin = time.monotonic()
-        distribution = debian.Distribution(self.name, self.cache, self.network)
-        self.clients = senders.Clients(distribution)
-        print(f"# {self.name}: a base system and clients, {time.monotonic() - begin:.0f} s")
-        self.tree = distribution.tree
-        # what needs nothing that is installed comes first, wherever README has it
-        for section in sorted(self.sections, key=lambda s: BEGINS[s] != FRESH):
-            if section == INSTALLING:
-                if not self.install(distribution):
-                    return
-            elif BEGINS[section] != NOTHING and self.wanted(section):
-                self.scenario(section)
-
-    def wanted(self, section):
-        return not self.only or section in self.only
-
-    def install(self, distribution):
-        """The section Installing; what it makes of the system is where all others begin."""
         with contextlib.ExitStack() as harness._cleanups:
-            machine = debian.Booted(distribution.tree, self.cache, self.upstream)
-            machine.copy_checkout()
-            if not Section(self, machine, INSTALLING).run():
-                return False
-            folder = Path(tempfile.mkdtemp(prefix="pd.", dir="/var/tmp"))
-            harness.at_end(shutil.rmtree, folder, True, of_file=True)
-            machine.copy_to(folder / "root")
-            self.tree = folder / "root"
-            return True
+            with self.timed("a base system"):
+                distribution = debian.Distribution(self.name, self.cache, self.network)
+            folder = Path(tempfile.mkdtemp(prefix="pd.", dir=debian.scratch))
+            harness.at_end(shutil.rmtree, folder, True)
+            self.fresh, self.installed = distribution.tree, folder / "root"
+            # two at a time also where there is one processor: much of the time is waiting
+            running = jobs.Jobs(self.result, folder, max(2, os.cpu_count()))
+            try:
+                self.run_sections(running, distribution)
+            finally:
+                running.wait_for_all()
 
-    def scenario(self, section):
+    def run_sections(self, running, distribution):
+        """First what needs nothing that is installed, beside the installation; then the others."""
+        installing = running.start(self.install) if INSTALLING in self.sections else None
+        with self.timed("clients"):
+            self.clients = senders.Clients.installed(distribution)
+        wanted = [section for section in self.sections if section != INSTALLING and BEGINS[section] != NOTHING
+                  and (not self.only or section in self.only)]
+        for section in wanted:
+            if BEGINS[section] == FRESH:
+                running.start(self.scenario, section)
+        if not installing or running.wait_for(installing):
+            for section in wanted:
+                if BEGINS[section] != FRESH:
+                    running.start(self.scenario, section)
+
+    def install(self, result):
+        """The section Installing; what it makes of the system is where all others begin."""
+        self.result = result
+        machine = self.boot(self.fresh)
+        machine.copy_checkout()
+        if Section(self, machine, INSTALLING).run():
+            with self.timed("a copy of what is installed"):
+                machine.copy_to(self.installed)
+
+    def boot(self, tree):
+        with self.timed("booting"):
+            return debian.Booted(tree, self.cache, self.upstream)
+
+    def scenario(self, result, section):
+        begin = time.monotonic()
+        self.result, self.clients = result, self.clients.layer()
         ancestors, at = [], BEGINS[section]
         while at not in (FRESH, INSTALLING):
             ancestors.insert(0, at)
             at = BEGINS[at]
-        with contextlib.ExitStack() as harness._cleanups:
-            machine = debian.Booted(self.tree, self.cache, self.upstream)
-            if at == FRESH:
-                machine.copy_checkout()
-            tried = set()
-            for ancestor in ancestors:
-                before = Section(self, machine, ancestor, tried, again=True)
-                before.run()
-                tried |= set(before.listening().items())
-            Section(self, machine, section, tried).run()
+        machine = self.boot(self.fresh if at == FRESH else self.installed)
+        if at == FRESH:
+            machine.copy_checkout()
+        tried = set()
+        for ancestor in ancestors:
+            before = Section(self, machine, ancestor, tried, again=True)
+            before.run()
+            tried |= set(before.listening().items())
+        Section(self, machine, section, tried).run()
+        print(f"# {self.name}: {section}: {time.monotonic() - begin:.0f} s, from a machine's start on")
 
 
 class Section:
@@ -165,6 +170,7 @@ class Section:
         self.again = again  # a second time, without mail and without results unless it fails
         self.changed = False  # a file, since mail was sent
         self.of_server = None
+        self.n_sent = 0  # messages that clients were started for
 
     def run(self):
         """True when all of it worked."""
@@ -172,9 +178,8 @@ class Section:
         if not self.again:
             print(f"# {self.readme.name}: {self.title}")
         for block in self.blocks:
-            with contextlib.ExitStack() as stack:
-                for way in block.ways() if block.kind in (blocks.COMMANDS, blocks.SERVER) else [block.text()]:
-                    self.guarded(block, way, stack)
+            for way in block.ways() if block.kind in (blocks.COMMANDS, blocks.SERVER) else [block.text()]:
+                self.guarded(block, way)
         if self.again:
             return self.readme.result.n_failed == before
         if self.changed and self.title not in THROUGH_SENDMAIL:
@@ -182,9 +187,11 @@ class Section:
             self.send_through_all(self.blocks[-1])
         if self.title in THROUGH_SENDMAIL:
             self.guarded_sending("through the mail server's sendmail", self.through_sendmail)
+        if not (self.n_sent or self.tried or self.title in WITHOUT_MAIL):
+            self.send_when_it_listens()
         return self.readme.result.n_failed == before
 
-    def guarded(self, block, way, stack):
+    def guarded(self, block, way):
         """One block, or one command of it, and then mail through what has begun to listen."""
         what = f"{block.where()}: {self.title}: {way.strip().splitlines()[0][:90]}"
         begin = time.monotonic()
@@ -199,17 +206,16 @@ class Section:
             elif block.kind == blocks.SERVER:
                 if self.again:
                     return
-                with self.server(way):
+                with self.readme.timed(what), self.server(way):
                     self.readme.passed(f"{what} ({time.monotonic() - begin:.1f} s)")
                     self.send_through_all(block)
                 return
             else:
-                self.command(block, way)
+                with self.readme.timed(what):
+                    self.command(block, way)
         except Exception as fault:  # whatever it is, it is this block's
             text = str(fault) if isinstance(fault, (debian.Fault, AssertionError)) else traceback.format_exc()
             self.readme.failed(f"{what}\n{text}")
-            return
-        if self.again:
             return
         if self.again:
             return
@@ -310,6 +316,15 @@ class Section:
                     found[port] = unit[1] if unit else self.of_server or f"the server of {self.title}"
         return found
 
+    def send_when_it_listens(self):
+        """Mail through a server that systemd does not wait for: xinetd.service is of Type=simple."""
+        try:
+            harness.eventually(self.listening, "something listens on port 25, 465 or 587")
+        except AssertionError as fault:
+            self.readme.failed(f"{self.title}: no mail could be sent\n{fault}\n{self.records()}")
+            return
+        self.send_through_all(self.blocks[-1])
+
     def send_through_all(self, block):
         self.changed = False
         for port, server in self.listening().items():
@@ -333,8 +348,10 @@ class Section:
                                      lambda c=client, p=port, a=login: self.send(c, p, a))
 
     def guarded_sending(self, what, send):
+        self.n_sent += 1
         try:
-            took = send()
+            with self.readme.timed(f"{self.title}: {what}"):
+                took = send()
         except (debian.Fault, AssertionError) as fault:
             self.readme.failed(f"{self.title}: {what}\n{fault}\n{self.records()}")
         except Exception:

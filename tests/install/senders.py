@@ -60,15 +60,26 @@ smtp_sasl_security_options = noanonymous
 class Clients:
     """They share nothing with the machine but its network: what README forgets to install is not there."""
 
-    def __init__(self, distribution):
-        self.chroot = debian.Chroot(distribution, ["msmtp", "swaks", "libnet-ssleay-perl", "curl",
-                                                   "exim4-daemon-light"])
-        self.postfix_chroot = debian.Chroot(distribution, ["postfix", "libsasl2-modules"])
+    def __init__(self, chroot, postfix_chroot):
+        self.chroot, self.postfix_chroot = chroot, postfix_chroot
+        self.count = 0
+
+    @classmethod
+    def installed(cls, distribution):
+        """The systems to begin with: messages are sent from layers of them."""
+        made = cls(debian.Chroot(distribution.tree), debian.Chroot(distribution.tree))
+        made.chroot.install(distribution.network, ["msmtp", "swaks", "libnet-ssleay-perl", "curl", "exim4-daemon-light"])
+        made.postfix_chroot.install(distribution.network, ["postfix", "libsasl2-modules"])
         # nothing of it listens: port 25 is the machine's; and /etc/hosts is read where it is
-        master = self.postfix_chroot.root / "etc/postfix/master.cf"
+        master = made.postfix_chroot.root / "etc/postfix/master.cf"
         text = re.sub(r"(?m)^smtp +inet.*\n", "", master.read_text())
         master.write_text(re.sub(r"(?m)^((?:\S+ +){4})y", r"\1n", text))
-        self.count = 0
+        for chroot in (made.chroot, made.postfix_chroot):
+            chroot.unmount()
+        return made
+
+    def layer(self):
+        return Clients(self.chroot.layer(), self.postfix_chroot.layer())
 
     def trust(self, certificate):
         for chroot in (self.chroot, self.postfix_chroot):

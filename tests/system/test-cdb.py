@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """postern-cdb: a table of text becomes a cdb that takes an older one's place at once, or nothing changes."""
 
+import itertools
 import os
 import subprocess
 
@@ -168,7 +169,8 @@ def test_it_is_on_the_disk_before_it_has_its_name():
         raise harness.Skip("no process can be traced here")
     harness.equal(done.returncode, 0, done.stdout)
     calls = [line.split("(")[0].split()[-1] for line in trace.read_text().splitlines() if "(" in line]
-    harness.equal(calls, ["fsync", "rename", "fsync"], trace.read_text())
+    # TinyCDB 0.82 syncs the file, too
+    harness.equal([call for call, _ in itertools.groupby(calls)], ["fsync", "rename", "fsync"], trace.read_text())
 
 
 def test_a_full_disk_leaves_the_old_table():
