@@ -17,12 +17,18 @@
 
 #define FAULTS_MAX 50 /* mailboxes that are named */
 #define PROBE_MAX 64
+#define DEVICES_MAX 32 /* file systems that are looked at */
 
 struct look {
 	struct config *c;
 	const struct check_report *report;
 	int root;
 	size_t n_named;
+	bool has_empty;
+	char empty
+		[MAILBOX_PATH_MAX]; /* where it has: the directory that was named last */
+	dev_t devices[DEVICES_MAX];
+	size_t n_devices;
 };
 
 static void tell(struct look *l, const char *fault)
@@ -54,38 +60,109 @@ static void tell_box(struct look *l, const struct mailbox *box)
 		tell(l, b.p);
 }
 
-static int may_write(int dir)
+/* Mail for what may be in the directory is refused for now. `path` is below mail-root, and empty for that itself. */
+static void tell_empty(struct look *l, const char *path)
 {
-	return faccessat(dir, ".", W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
+	char text[CONFIG_FAULT_MAX], whole[MAILBOX_FAULT_MAX];
+	struct buf b = BUF(whole);
+
+	if (l->has_empty && strcmp(l->empty, path) == 0)
+		return;
+	snprintf(l->empty, sizeof(l->empty), "%s", path);
+	l->has_empty = true;
+	mailbox_put_path_fault(
+		&b, l->c->mail_root, *path ? path : NULL, NULL, RECIPIENTS_ROOT_EMPTY);
+	if (!buf_terminate(&b))
+		return;
+	snprintf(text, sizeof(text),
+		"%s %s On a first start make a mailbox in it, or the file " MAILBOX_MARK,
+		*path ? "maildir" : "mail-root", whole);
+	l->report->warning(l->c, text);
 }
 
-/* What storing a message, or making what is missing, would come to. */
-static void try_box(struct mailbox *box)
+/* A file system that makes files without a name can link them. Else it is tried, with names that no mailbox has. */
+static int probe_links(int dir)
 {
-	static const char *const parts[] = { "tmp", "cur", "new" };
-	struct stat st;
+	char one[PROBE_MAX], other[PROBE_MAX];
+	OWNED_FD int fd = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	int r;
 
-	if (box->new_dir >= 0 && (r = may_write(box->new_dir)) < 0)
-		mailbox_fail(box, "new", r);
-	for (size_t i = 0; !box->complete && i < sizeof(parts) / sizeof(*parts); i++)
-		if (fstatat(box->dir, parts[i], &st, AT_SYMLINK_NOFOLLOW) < 0 &&
-			(r = may_write(box->dir)) < 0)
-			mailbox_fail(box, parts[i], r);
+	if (fd >= 0)
+		return 0;
+	snprintf(one, sizeof(one), ".postern-check.%d", (int)getpid());
+	snprintf(other, sizeof(other), ".postern-check.%d.link", (int)getpid());
+	fd = openat(dir, one, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return 0;
+	r = linkat(dir, one, dir, other, 0) < 0 ? -errno : 0;
+	unlinkat(dir, one, 0);
+	if (r == 0)
+		unlinkat(dir, other, 0);
+	return r;
 }
 
-/* `is_named`: what stands there must be a mailbox. True for a directory that is none. */
-static bool look_at(struct look *l, const char *path, bool is_named)
+/* Each file system once; `path` as above. */
+static void check_file_system(struct look *l, int dir, const char *path)
+{
+	char text[CONFIG_FAULT_MAX];
+	struct stat st;
+	size_t i = 0;
+
+	if (dir < 0 || fstat(dir, &st) < 0)
+		return;
+	while (i < l->n_devices && l->devices[i] != st.st_dev)
+		i++;
+	if (i < l->n_devices || i == DEVICES_MAX)
+		return;
+	l->devices[l->n_devices++] = st.st_dev;
+	if (!copy_lacks_links(probe_links(dir)))
+		return;
+	snprintf(text, sizeof(text),
+		"%s %s%s%s: its file system has no hard links: a message for several "
+		"mailboxes is written once for each, and on FAT a power cut can "
+		"lose or double the last message",
+		*path ? "maildir" : "mail-root", l->c->mail_root, *path ? "/" : "", path);
+	l->report->warning(l->c, text);
+}
+
+/* As delivery does it: mail for the mailbox waits. */
+static bool is_not_mounted(const struct look *l, int found, const struct mailbox *box,
+	const struct recipients_place *place)
+{
+	return l->c->recipients.create != CREATE_YES && box->above.is_empty &&
+	       (found == MAILBOX_ABSENT ||
+		       (found == MAILBOX_DANGLING && place->may_create));
+}
+
+static void tell_above(struct look *l, const struct mailbox *box)
+{
+	char above[MAILBOX_PATH_MAX];
+
+	memcpy(above, box->path, box->above.n_path);
+	above[box->above.n_path] = '\0';
+	tell_empty(l, above);
+}
+
+/* True for a directory that is no mailbox, or that is one. */
+static bool look_at(struct look *l, const struct recipients_place *place)
 {
 	struct mailbox box;
-	int found = mailbox_open(&box, l->root, path);
+	int found = mailbox_open(&box, l->root, place->path);
+	bool is_mailbox =
+		found == MAILBOX_OPEN || (found == MAILBOX_BARE && place->is_named);
+	bool is_missing = found == MAILBOX_ABSENT || found == MAILBOX_DANGLING;
 
-	if (found == MAILBOX_DANGLING)
+	if (found == MAILBOX_DANGLING ||
+		(is_missing && place->is_fixed && !place->may_create))
 		mailbox_fail(&box, NULL, -ENOENT);
-	if (found == MAILBOX_OPEN || (found == MAILBOX_BARE && is_named))
-		try_box(&box);
-	if (box.error && (found != MAILBOX_OTHER || is_named))
+	if (is_mailbox || (is_missing && place->may_create))
+		mailbox_probe(&box);
+	if (is_not_mounted(l, found, &box, place))
+		tell_above(l, &box);
+	else if (box.error && (found != MAILBOX_OTHER || place->is_named))
 		tell_box(l, &box);
+	if (found == MAILBOX_OPEN)
+		check_file_system(l, box.tmp_dir, box.path);
 	mailbox_close(&box);
 	return found == MAILBOX_OPEN || found == MAILBOX_BARE;
 }
@@ -93,6 +170,12 @@ static bool look_at(struct look *l, const char *path, bool is_named)
 static bool is_hidden(const char *name)
 {
 	return name[0] == '.' || strcmp(name, "lost+found") == 0;
+}
+
+static bool is_no_entry(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+	       strcmp(name, "lost+found") == 0;
 }
 
 /* The path of `name` in the directory at `above`, which is empty for mail-root. */
@@ -108,13 +191,13 @@ static void look_below(struct look *l, const char *above, const char *rest);
 static void look_at_name(
 	struct look *l, const char *above, const char *name, const char *rest)
 {
-	char path[MAILBOX_PATH_MAX];
+	struct recipients_place place = { .may_create = false };
 
 	rest += strspn(rest, "/");
-	if (!join(path, above, name))
+	if (!join(place.path, above, name))
 		return;
-	if (look_at(l, path, false) && *rest)
-		look_below(l, path, rest);
+	if (look_at(l, &place) && *rest)
+		look_below(l, place.path, rest);
 }
 
 /* Each name in the directory that the next component of the template may stand for. */
@@ -123,6 +206,7 @@ static void look_below(struct look *l, const char *above, const char *rest)
 	size_t n = strcspn(rest, "/");
 	char name[MAILBOX_PATH_MAX], path[2 * MAILBOX_PATH_MAX];
 	const struct dirent *entry;
+	bool is_empty = true;
 	DIR *d;
 
 	snprintf(name, sizeof(name), "%.*s", (int)n, rest);
@@ -132,11 +216,30 @@ static void look_below(struct look *l, const char *above, const char *rest)
 	}
 	snprintf(path, sizeof(path), "%s/%s", l->c->mail_root, above);
 	d = opendir(path);
-	while (d && (entry = readdir(d)))
+	while (d && (entry = readdir(d))) {
+		is_empty &= is_no_entry(entry->d_name);
 		if (!is_hidden(entry->d_name) && entry->d_type != DT_REG)
 			look_at_name(l, above, entry->d_name, rest + n);
+	}
+	if (d && is_empty && l->c->recipients.create != CREATE_YES)
+		tell_empty(l, above);
 	if (d)
 		closedir(d);
+}
+
+/* The directories that a line of a whole domain names, where it has a template of its own. */
+static void look_at_domain(struct look *l, struct span value)
+{
+	char path[MAILBOX_PATH_MAX];
+	struct buf b = BUF(path);
+	struct destination d;
+	struct destination_fault fault;
+
+	if (!destination_parse(span_trim(value), &d, &fault) || d.path.n == 0)
+		return;
+	buf_put(&b, d.path);
+	if (buf_terminate(&b))
+		look_below(l, "", path);
 }
 
 /* The place of one line of the table, if it is one mailbox's. */
@@ -147,13 +250,15 @@ static void look_at_line(void *ctx, size_t line, struct span key, struct span va
 	struct recipients_place place;
 	struct recipient r = { .slot = 0 };
 
-	(void)line, (void)value;
+	(void)line;
 	destination_key_cut(key, &r.local, &r.domain);
-	if (r.local.n == 0)
+	if (r.local.n == 0) {
+		look_at_domain(l, value);
 		return;
+	}
 	recipients_begin(&search, &l->c->recipients, &r, true);
 	if (recipients_next(&search, &place) == RECIPIENTS_FOUND)
-		look_at(l, place.path, place.is_named);
+		look_at(l, &place);
 }
 
 static void ignore_fault(void *ctx, const char *what)
@@ -161,57 +266,18 @@ static void ignore_fault(void *ctx, const char *what)
 	(void)ctx, (void)what;
 }
 
-/* A file system that makes files without a name can link them. Else it is tried, with names that no mailbox has. */
-static int probe_links(int root)
+/* A mailbox of all addresses, unless its path has a part of the address. */
+static void look_at_fixed(struct look *l, const char *path)
 {
-	char one[PROBE_MAX], other[PROBE_MAX];
-	OWNED_FD int fd = openat(root, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	int r;
+	const enum create_choice create = l->c->recipients.create;
+	struct recipients_place place = {
+		.is_named = true, .is_fixed = true, .may_create = create != CREATE_NO
+	};
 
-	if (fd >= 0)
-		return 0;
-	snprintf(one, sizeof(one), ".postern-check.%d", (int)getpid());
-	snprintf(other, sizeof(other), ".postern-check.%d.link", (int)getpid());
-	fd = openat(root, one, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return 0;
-	r = linkat(root, one, root, other, 0) < 0 ? -errno : 0;
-	unlinkat(root, one, 0);
-	if (r == 0)
-		unlinkat(root, other, 0);
-	return r;
-}
-
-static void check_file_system(struct look *l)
-{
-	if (copy_lacks_links(probe_links(l->root)))
-		tell_root(l, l->report->warning,
-			"its file system has no hard links: a message for several "
-			"mailboxes is written once for each, and on FAT a power cut can "
-			"lose or double the last message");
-}
-
-static void look_for_domain(void *ctx, size_t line, struct span key, struct span value)
-{
-	bool *ret = ctx;
-	struct recipient r = { .slot = 0 };
-
-	(void)line, (void)value;
-	destination_key_cut(key, &r.local, &r.domain);
-	*ret |= r.local.n == 0;
-}
-
-/* True where an address may have a mailbox that is not made when it is missing. */
-static bool may_lack_mailbox(const struct config *c)
-{
-	bool has_domain = false;
-	const struct table_visitor domains = { &has_domain, look_for_domain,
-		ignore_fault };
-
-	if (c->recipients.create != CREATE_AUTO || !c->recipients.table)
-		return c->maildir_create == CREATE_NO;
-	table_visit(c->recipients.table, &domains);
-	return has_domain;
+	if (!path || strchr(path, '%') || recipients_is_address(path) ||
+		!join(place.path, "", path))
+		return;
+	look_at(l, &place);
 }
 
 /* Mail would be refused for now. */
@@ -224,8 +290,9 @@ static void check_mounted(struct look *l)
 	if (rs->marker && fstatat(l->root, rs->marker, &st, 0) < 0) {
 		recipients_put_marker_fault(words, rs->marker, errno);
 		tell_root(l, l->report->fault, words);
-	} else if (may_lack_mailbox(l->c) && mailbox_root_is_empty(l->root)) {
-		tell_root(l, l->report->warning, RECIPIENTS_ROOT_EMPTY);
+	} else if (rs->create != CREATE_YES && !config_is_one_mailbox(l->c) &&
+		   mailbox_dir_is_empty(l->root)) {
+		tell_empty(l, "");
 	}
 }
 
@@ -239,13 +306,15 @@ void check_mailboxes(struct config *c, const struct check_report *report)
 	if (root < 0)
 		return;
 	check_mounted(&l);
-	check_file_system(&l);
+	check_file_system(&l, root, "");
 	if (c->recipients.table)
 		table_visit(c->recipients.table, &all);
 	else if (strchr(c->maildir, '%'))
 		look_below(&l, "", c->maildir);
 	else
-		look_at(&l, c->maildir, true);
+		look_at_fixed(&l, c->maildir);
+	look_at_fixed(&l, c->recipients.catch_all);
+	look_at_fixed(&l, c->recipients.postmaster);
 	if (l.n_named <= FAULTS_MAX)
 		return;
 	snprintf(more, sizeof(more), "maildir: %zu more mailboxes like these",

@@ -16,6 +16,7 @@
 #include "edge/file.h"
 #include "edge/idn.h"
 #include "edge/log.h"
+#include "edge/mailbox.h"
 #include "edge/module.h"
 #include "edge/sandbox.h"
 #include "edge/sasl.h"
@@ -121,15 +122,25 @@ static bool is_missing(const char *path)
 	return stat(path, &st) < 0 && errno == ENOENT;
 }
 
-/* One that is missing is made by the next connection, if it can be. */
+/* One that is missing is made by the next connection, if it can be: see mailbox_root(). */
+static bool is_made(const struct config *c, const char *above)
+{
+	OWNED_FD int fd = file_open_directory(above);
+
+	return c->maildir_create == CREATE_YES && is_missing(c->mail_root) &&
+	       (c->recipients.create == CREATE_YES || fd < 0 ||
+		       !mailbox_dir_is_empty(fd));
+}
+
 static void check_mail_root(struct config *c)
 {
 	static const struct check_report report = { put_fault, put_warning };
 	OWNED char *copy = strdup(c->mail_root);
+	const char *above = copy ? dirname(copy) : ".";
 	int error = directory_fault(c->mail_root);
 
-	if (copy && c->maildir_create == CREATE_YES && is_missing(c->mail_root))
-		check_place(c, "mail-root", c->mail_root, dirname(copy));
+	if (is_made(c, above))
+		check_place(c, "mail-root", c->mail_root, above);
 	else
 		put_directory_fault(c, "mail-root", c->mail_root, c->mail_root, error);
 	if (!error)

@@ -150,8 +150,10 @@ static int open_all(struct connection *c)
 
 	if (r < 0)
 		return user_failed(c, r);
-	c->root =
-		mailbox_root(c->config.mail_root, c->config.maildir_create == CREATE_YES);
+	c->root = mailbox_root(c->config.mail_root,
+		c->config.maildir_create == CREATE_NO ? CREATE_NO
+						      : c->config.recipients.create,
+		config_is_one_mailbox(&c->config));
 	if (c->root < 0)
 		return connection_failed(c, "mail-root", c->config.mail_root, c->root);
 	c->maildir.root = c->root;

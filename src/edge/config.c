@@ -316,6 +316,10 @@ static void finish_defaults(struct config *c)
 		settle(c, "domains", c->session.hostname ? c->session.hostname : "");
 	}
 	c->recipients.create = c->maildir_create;
+	/* all mail goes to one: where it is missing, this is a first start */
+	if (c->maildir_create == CREATE_AUTO && !c->recipients_file && c->maildir &&
+		!strchr(c->maildir, '%'))
+		c->recipients.create = CREATE_YES;
 	if (c->maildir_create == CREATE_AUTO)
 		c->maildir_create =
 			c->maildir && strchr(c->maildir, '%') ? CREATE_NO : CREATE_YES;

@@ -85,6 +85,12 @@ static inline bool config_may_use_tls(const struct config *c)
 	return c->session.tls != TLS_OFF || c->clients.may_use_tls;
 }
 
+/* True where mail-root is a Maildir itself, and the only one. */
+static inline bool config_is_one_mailbox(const struct config *c)
+{
+	return strcmp(c->maildir, ".") == 0 && !c->recipients_file;
+}
+
 /* A fault as settings name its file: "credential:NAME" for a path in the directory of credentials. */
 void config_show(const struct config *c, const char *text, struct buf *to);
 

@@ -32,12 +32,17 @@ static bool tell_fault(struct logins *l, char *fault)
 	return true;
 }
 
+static void put_table_fault(struct logins_table *t, const char *why)
+{
+	snprintf(t->fault, sizeof(t->fault), "%s %s: %s", t->key, t->path, why);
+}
+
 static void open_table(struct logins_table *t, bool is_secret)
 {
 	char why[TABLE_FAULT_MAX];
 
 	if (t->path && table_open(t->path, is_secret, &t->table, why) < 0)
-		snprintf(t->fault, sizeof(t->fault), "%s %s: %s", t->key, t->path, why);
+		put_table_fault(t, why);
 }
 
 /* Without the secret strangers could ask who exists. */
@@ -243,8 +248,18 @@ static void end(struct authenticator *a)
 		of(a)->api->end(of(a)->sasl);
 }
 
-static enum auth_sender sender(
-	struct authenticator *a, const char *name, struct span address)
+/* What was told already is kept. */
+static enum auth_sender fail_sender(struct logins *l, const char **ret_fault)
+{
+	if (!l->has_told_senders)
+		tell(l, l->senders.fault);
+	l->has_told_senders = true;
+	*ret_fault = l->senders.fault;
+	return AUTH_SENDER_UNAVAILABLE;
+}
+
+static enum auth_sender sender(struct authenticator *a, const char *name,
+	struct span address, const char **ret_fault)
 {
 	struct logins *l = of(a);
 	char octets[TABLE_VALUE_MAX];
@@ -252,8 +267,8 @@ static enum auth_sender sender(
 
 	if (!l->senders.path)
 		return AUTH_SENDER_FINE;
-	if (tell_fault(l, l->senders.fault))
-		return AUTH_SENDER_UNAVAILABLE;
+	if (!l->senders.table)
+		return fail_sender(l, ret_fault);
 	switch (table_find(l->senders.table, span_of(name), &list)) {
 	case TABLE_FOUND:
 		return senders_have(buf_span(&list), address) ? AUTH_SENDER_FINE
@@ -263,8 +278,8 @@ static enum auth_sender sender(
 	case TABLE_FAILED:
 		break;
 	}
-	tell(l, "auth-senders: the table cannot be read");
-	return AUTH_SENDER_UNAVAILABLE;
+	put_table_fault(&l->senders, "the table cannot be read");
+	return fail_sender(l, ret_fault);
 }
 
 static void init(struct logins *l, const struct config *c)

@@ -27,6 +27,7 @@ struct logins {
 	const struct sasl_api *api;
 	struct sasl *sasl; /* made when somebody logs in */
 	char fault[CONFIG_FAULT_MAX]; /* why it cannot be */
+	bool has_told_senders; /* what is wrong with that table, once */
 	bool shut; /* no module can be loaded any more */
 };
 

@@ -88,6 +88,23 @@ static size_t find_box(const struct maildir *m, const struct mailbox *box)
 	return i;
 }
 
+/* Descriptors that the box gets when content is about to come. */
+static size_t count_later(const struct mailbox *box)
+{
+	return (size_t)(box->new_dir < 0) + (size_t)(box->tmp_dir < 0);
+}
+
+/* A file serves all boxes of one file system and owner, as far as it can have so many names. */
+static bool needs_file(const struct maildir *m, const struct mailbox *box)
+{
+	bool is_alone = true;
+
+	for (size_t i = 0; i < m->n_boxes && is_alone; i++)
+		is_alone = m->boxes[i].device != box->device ||
+			   m->boxes[i].owner != box->owner;
+	return is_alone || m->n_boxes % MAILDIR_LINKS_MAX == 0;
+}
+
 /* Takes over the box, unless the transaction has it already. NULL or a refusal. */
 static const struct reply *add_box(
 	struct maildir *m, struct mailbox *box, size_t *ret_slot)
@@ -106,6 +123,8 @@ static const struct reply *add_box(
 		return fail_all(m, -ENOMEM);
 	}
 	m->boxes = more;
+	m->n_later += count_later(box);
+	m->n_files += needs_file(m, box);
 	m->boxes[m->n_boxes++] = *box;
 	return NULL;
 }
@@ -136,12 +155,9 @@ static const struct reply *check_marker(struct maildir *m)
 	return reply_get(REPLY_STORE_FAILED);
 }
 
-/*
- * Of an address that has no mailbox. Where one was looked for (`looked`) that only its directory could tell of, and
- * mail-root is empty, its disk is not there.
- */
+/* Of an address that has no mailbox. */
 static const struct reply *search_failure(struct maildir *m,
-	const struct recipients_search *s, enum recipients_result result, bool looked)
+	const struct recipients_search *s, enum recipients_result result)
 {
 	static const enum reply_name names[] = {
 		[RECIPIENTS_NAME] = REPLY_MAILBOX_NAME,
@@ -150,10 +166,6 @@ static const struct reply *search_failure(struct maildir *m,
 		[RECIPIENTS_FAILED] = REPLY_RECIPIENTS_FAILED,
 	};
 
-	if (result == RECIPIENTS_UNKNOWN && looked && mailbox_root_is_empty(m->root)) {
-		note_root(m, RECIPIENTS_ROOT_EMPTY);
-		return reply_get(REPLY_STORE_FAILED);
-	}
 	if (result == RECIPIENTS_FAILED && may_note(m)) {
 		struct buf b = BUF(m->fault);
 		buf_put_str(&b, s->fault);
@@ -174,20 +186,54 @@ static bool is_lost_and_found(const char *path)
 }
 
 /* True for a place that is no mailbox, so that the next is looked at. */
-static bool is_elsewhere(int result, const struct recipients_place *place)
+static bool is_elsewhere(
+	int result, const struct mailbox *box, const struct recipients_place *place)
 {
 	if (result != MAILBOX_OPEN && !place->is_named && is_lost_and_found(place->path))
 		return true;
 	switch (result) {
 	case MAILBOX_ABSENT:
-		return !place->may_create;
+		return place->is_part || (!place->may_create && !place->is_fixed);
 	case MAILBOX_BARE:
-		return !place->is_named && !place->may_create;
+		/* one that has something else in it is another's */
+		return !place->is_named && (place->is_part || !place->may_create ||
+						   !mailbox_dir_is_empty(box->dir));
 	case MAILBOX_OTHER:
 		return !place->is_named;
 	default:
 		return false;
 	}
+}
+
+/*
+ * True where the mailbox, whether there is one or not, may be on a file system that is not mounted: an empty
+ * directory, of which it is not said that mailboxes are made in it.
+ */
+static bool is_not_mounted(const struct maildir *m, int result, const struct mailbox *box,
+	const struct recipients_place *place)
+{
+	if (m->recipients.create == CREATE_YES ||
+		(!place->is_named && is_lost_and_found(place->path)))
+		return false;
+	switch (result) {
+	case MAILBOX_ABSENT:
+		return box->above.is_empty;
+	case MAILBOX_DANGLING:
+		return place->may_create && box->above.is_empty;
+	default: /* an empty directory in the place of a mailbox is one that is to be completed */
+		return false;
+	}
+}
+
+static const struct reply *empty_failure(struct maildir *m, const struct mailbox *box)
+{
+	struct buf b = BUF(m->fault);
+
+	if (may_note(m)) {
+		mailbox_put_empty_fault(box, root_path(m), &b);
+		note(m, &b);
+	}
+	return reply_get(REPLY_STORE_FAILED);
 }
 
 /* The first place that is there or may be made; always to be closed. NULL or a refusal. */
@@ -196,21 +242,37 @@ static const struct reply *find_place(struct maildir *m, const struct tx *tx,
 {
 	struct recipients_search search;
 	struct recipients_place place;
-	bool looked = false;
 	int found;
 
 	recipients_begin(&search, &m->recipients, r, tx->user);
 	do {
 		enum recipients_result result = recipients_next(&search, &place);
 		if (result != RECIPIENTS_FOUND)
-			return search_failure(m, &search, result, looked);
-		looked |= !place.may_create;
+			return search_failure(m, &search, result);
 		mailbox_close(ret);
 		found = mailbox_open(ret, m->root, place.path);
-	} while (is_elsewhere(found, &place));
-	if (found == MAILBOX_DANGLING && !place.may_create)
+		if (is_not_mounted(m, found, ret, &place))
+			return empty_failure(m, ret);
+	} while (is_elsewhere(found, ret, &place));
+	if ((found == MAILBOX_DANGLING || found == MAILBOX_ABSENT) && !place.may_create)
 		found = mailbox_fail(ret, NULL, -ENOENT);
+	if (found >= 0 && found != MAILBOX_OTHER)
+		found = mailbox_probe(ret);
 	return found < 0 || found == MAILBOX_OTHER ? open_failure(m, ret) : NULL;
+}
+
+/* True when the descriptors do for the box, too, until the message is stored. Those that are open have numbers in a row. */
+static bool has_room(const struct maildir *m, const struct mailbox *box)
+{
+	const int fds[] = { m->root, box->new_dir, box->tmp_dir, box->dir,
+		box->above.fd };
+	size_t n = m->n_later + count_later(box) + m->n_files + needs_file(m, box);
+	int top = -1;
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
+		if (fds[i] > top)
+			top = fds[i];
+	return n + (size_t)top < (size_t)(m->max_fd < 0 ? 0 : m->max_fd);
 }
 
 static const struct reply *maildir_rcpt(
@@ -222,7 +284,7 @@ static const struct reply *maildir_rcpt(
 
 	if (!refusal)
 		refusal = find_place(m, tx, r, &box);
-	if (!refusal && (box.new_dir >= m->max_fd || box.tmp_dir >= m->max_fd)) {
+	if (!refusal && find_box(m, &box) == m->n_boxes && !has_room(m, &box)) {
 		mailbox_fail(&box, "new", -EMFILE);
 		refusal = open_failure(m, &box);
 	}
@@ -403,7 +465,7 @@ static void maildir_clear(struct stage *st)
 	free(m->boxes);
 	m->copies = m->first = NULL;
 	m->boxes = NULL;
-	m->n_copies = m->n_boxes = 0;
+	m->n_copies = m->n_boxes = m->n_later = m->n_files = 0;
 	m->stage.fault = NULL;
 }
 

@@ -59,7 +59,7 @@ int outbox_open(struct outbox *o, const char *path)
 
 	o->path = path;
 	o->error = 0;
-	o->root = mailbox_root(path, true);
+	o->root = mailbox_root(path, CREATE_YES, true);
 	if (o->root < 0) {
 		note(o, NULL, o->root);
 		return o->root;

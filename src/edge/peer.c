@@ -1,6 +1,7 @@
 /* Promises an IP address or nothing; refuses to look anything up. */
 #include "edge/peer.h"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include "base/num.h"
@@ -34,12 +35,31 @@ static void from_name(const union name *name, struct session_peer *ret)
 	}
 }
 
+/*
+ * Of a connection that was reset in the meantime: Linux still has the address, and returns as much of it as was asked
+ * for. 0, or below.
+ */
+static int former_name(int fd, union name *ret)
+{
+	static const socklen_t lengths[] = { sizeof(ret->v6), sizeof(ret->v4) };
+	int r = -1;
+
+	for (size_t i = 0; i < 2 && r < 0; i++) {
+		socklen_t n = lengths[i];
+		r = getsockopt(fd, SOL_SOCKET, SO_PEERNAME, ret, &n);
+	}
+	return r;
+}
+
 static bool from_socket(int fd, struct session_peer *ret)
 {
 	union name name = { .room = { 0 } };
 	socklen_t n = sizeof(name);
+	int r = getpeername(fd, &name.any, &n);
 
-	if (getpeername(fd, &name.any, &n) < 0)
+	if (r < 0 && errno == ENOTCONN)
+		r = former_name(fd, &name);
+	if (r < 0)
 		return false;
 	from_name(&name, ret);
 	return ret->address[0];
@@ -107,7 +127,8 @@ const char *peer_find(
 	*ret = (struct session_peer){ 0 };
 	if (from_socket(fd, ret))
 		return NULL;
-	while (i < sizeof(rows) / sizeof(*rows) && !rows[i].address)
+	/* tcpserver and others set an empty one where they have no address */
+	while (i < sizeof(rows) / sizeof(*rows) && !(rows[i].address && *rows[i].address))
 		i++;
 	if (i == sizeof(rows) / sizeof(*rows) ||
 		from_text(rows[i].address, rows[i].port, ret))

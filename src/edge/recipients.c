@@ -105,15 +105,39 @@ static bool is_named(struct span template, const char *known)
 	       (strchr(known, 'd') || !has_part(template, 'd'));
 }
 
+/*
+ * True where an address gives a directory the name of a part of a Maildir. mail-root, or the directory of a domain,
+ * may be a Maildir itself, or would look like one.
+ */
+static bool names_part(struct span template, const char *path)
+{
+	for (size_t i = 0; i < template.n; path += *path == '/', i++) {
+		const struct span name = { path, strcspn(path, "/") };
+		bool is_made_up = false;
+		for (; i < template.n && template.p[i] != '/'; i++)
+			is_made_up |= template.p[i] == '%';
+		if (is_made_up &&
+			(span_eq(name, SPAN("new")) || span_eq(name, SPAN("cur")) ||
+				span_eq(name, SPAN("tmp"))))
+			return true;
+		path += name.n;
+	}
+	return false;
+}
+
 static enum recipients_result place(const struct recipients_search *s,
 	struct span template, const struct expansion *e, const char *known,
 	struct recipients_place *ret)
 {
 	enum create_choice create = s->rs->create;
+	enum recipients_result r = expand(template, e, ret);
 
 	ret->is_named = is_named(template, known);
+	ret->is_fixed = !has_part(template, 'u') && !has_part(template, 'd');
 	ret->may_create = create == CREATE_AUTO ? ret->is_named : create == CREATE_YES;
-	return expand(template, e, ret);
+	ret->is_part = r == RECIPIENTS_FOUND && !ret->is_named &&
+		       names_part(template, ret->path);
+	return r;
 }
 
 /* As --check has it, but for the number of the line, which a cdb does not have. */
@@ -144,6 +168,7 @@ static enum recipients_result obey(struct recipients_search *s, struct span key,
 {
 	struct destination d;
 	struct destination_fault fault;
+	enum recipients_result r;
 
 	if (!destination_parse(span_trim(value), &d, &fault))
 		return fail(s, key, fault.word, fault.what);
@@ -153,7 +178,10 @@ static enum recipients_result obey(struct recipients_search *s, struct span key,
 	}
 	if (d.auth && !s->logged_in)
 		return RECIPIENTS_AUTH;
-	return place(s, d.path.n ? d.path : span_of(s->rs->template), e, known, ret);
+	r = place(s, d.path.n ? d.path : span_of(s->rs->template), e, known, ret);
+	/* a line may have a mailbox of its own */
+	ret->is_fixed &= d.path.n == 0;
+	return r;
 }
 
 /* Asks for one key, which has an "@" where it has a domain, and is put into *key. */

@@ -10,7 +10,7 @@
 #define RECIPIENTS_FAULT_MAX 256
 #define RECIPIENTS_WORDS_MAX 128
 
-/* What is wrong with mail-root, in words; of the marker recipients_put_marker_fault() has them. */
+/* What is wrong with mail-root or a directory below it, in words; of the marker recipients_put_marker_fault() has them. */
 #define RECIPIENTS_ROOT_EMPTY "is empty: is its file system not mounted?"
 
 struct table;
@@ -62,6 +62,9 @@ struct recipients_place {
 	bool may_create;
 	/* by a line of the table, or as the only one: a directory there is a mailbox, whatever it lacks */
 	bool is_named;
+	bool is_part; /* an address gives it the name of a part of a Maildir: none is made there */
+	/* it is that of all addresses, which have no part in its name: where it is missing, none of them is unknown */
+	bool is_fixed;
 };
 
 /* `rs` and the recipient stay the caller's. Nothing is looked up yet. */

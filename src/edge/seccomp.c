@@ -2,7 +2,7 @@
  * Promises that what is not named here does not work; refuses to know paths, which are Landlock's.
  *
  * A call in no table answers ENOSYS: every libc knows a kernel too old for a call, and then uses
- * another or reports the failure (statx, faccessat2, clone3, getrandom), while it believes an EPERM. What no
+ * another or reports the failure (statx, clone3, getrandom), while it believes an EPERM. What no
  * library tries in good faith ends the process. A refused argument gets the errno that its call has for
  * an argument it does not know.
  */
@@ -32,7 +32,8 @@ static const uint16_t allowed[] = {
 	SYS_fsync, SYS_sendfile,
 	/* names: Landlock says which */
 	SYS_mkdirat, SYS_unlinkat, SYS_linkat, SYS_renameat2, SYS_readlinkat,
-	SYS_getdents64, SYS_newfstatat, SYS_fstat, SYS_statx, SYS_fgetxattr,
+	SYS_getdents64, SYS_newfstatat, SYS_fstat, SYS_statx, SYS_faccessat2,
+	SYS_fgetxattr,
 	/* the connection, and datagrams to the log and the service manager, each with its address */
 	SYS_ppoll, SYS_signalfd4, SYS_recvfrom, SYS_recvmsg, SYS_shutdown,
 	SYS_getsockname, SYS_getpeername, SYS_getsockopt,

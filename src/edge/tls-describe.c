@@ -81,19 +81,22 @@ static int read_chain(const struct tls_settings *settings, const char *path,
 	CLEANUP(tls_file_done) struct tls_file file = { 0 };
 	gnutls_x509_crt_t chain[TLS_CHAIN_MAX];
 	unsigned int n = TLS_CHAIN_MAX;
+	uint32_t issuers = 0;
 	int r = tls_file_read(settings, path, &file);
 
 	if (r >= 0)
 		r = gnutls_x509_crt_list_import(chain, &n,
 			&(gnutls_datum_t){ file.data, (unsigned int)file.n },
 			GNUTLS_X509_FMT_PEM, 0);
-	for (int i = 0; i < r; i++) {
-		if (i == 0)
-			tell(chain[0], settings->hostname, ret);
-		else
-			tell_issuer(chain[i], ret);
-		gnutls_x509_crt_deinit(chain[i]);
+	if (r > 0) {
+		tell(chain[0], settings->hostname, ret);
+		issuers = tls_pair_issuers(chain, (unsigned int)r);
 	}
+	for (int i = 0; i < r; i++)
+		if (issuers & UINT32_C(1) << i)
+			tell_issuer(chain[i], ret);
+	for (int i = 0; i < r; i++)
+		gnutls_x509_crt_deinit(chain[i]);
 	return r;
 }
 

@@ -252,14 +252,49 @@ static const char *say_day(time_t at, char *to, size_t n)
 	return to;
 }
 
+/* Whatever the days of both. */
+static bool has_signed(gnutls_x509_crt_t issuer, gnutls_x509_crt_t subject)
+{
+	const unsigned int flags = GNUTLS_VERIFY_DISABLE_TIME_CHECKS |
+				   GNUTLS_VERIFY_DISABLE_TRUSTED_TIME_CHECKS |
+				   GNUTLS_VERIFY_ALLOW_BROKEN |
+				   GNUTLS_VERIFY_ALLOW_ANY_X509_V1_CA_CRT;
+	unsigned int status = 0;
+
+	return gnutls_x509_crt_verify(subject, &issuer, 1, flags, &status) >= 0 &&
+	       !(status & (GNUTLS_CERT_SIGNER_NOT_FOUND | GNUTLS_CERT_SIGNATURE_FAILURE));
+}
+
+uint32_t tls_pair_issuers(const gnutls_x509_crt_t *list, unsigned int n)
+{
+	uint32_t found = 0;
+
+	/* the first of them is the one that is sent, where several are the same but for their days */
+	for (unsigned int subject = 0, i = 0;
+		i < n && !tls_pair_is_root(list[subject]);) {
+		if (i == subject || (found & UINT32_C(1) << i) ||
+			!issued(list[i], list[subject]) ||
+			!has_signed(list[i], list[subject])) {
+			i++;
+			continue;
+		}
+		found |= UINT32_C(1) << i;
+		subject = i;
+		i = 0;
+	}
+	return found;
+}
+
 /* What the file has in its place number `i`, as words of a sentence. */
-static void say_which(const struct tls_pair_read *pair, unsigned int i, struct buf *to)
+static void say_which(
+	const struct tls_pair_read *pair, unsigned int i, bool is_issuer, struct buf *to)
 {
 	char name[SUBJECT_MAX];
 	size_t n = sizeof(name);
 
 	if (i > 0) {
-		buf_put(to, SPAN("the certificate of the issuer "));
+		buf_put(to, is_issuer ? SPAN("the certificate of the issuer ")
+				      : SPAN("the certificate of "));
 		buf_put_str(to, gnutls_x509_crt_get_dn(pair->chain[i], name, &n) < 0
 					? "(without a name)"
 					: name);
@@ -280,21 +315,32 @@ int tls_pair_in_time(const struct tls_pair_read *pair, unsigned int i,
 	time_t last = gnutls_x509_crt_get_expiration_time(pair->chain[i]);
 	char day[64], which[SUBJECT_MAX + 64] = "";
 	struct buf b = BUF(which);
+	bool is_issuer;
 
 	/* clients have the roots that they trust, and do not ask how old they are */
 	if (i > 0 && tls_pair_is_root(pair->chain[i]))
 		return 0;
-	say_which(pair, i, &b);
+	if ((last == (time_t)-1 || now <= last) && (first == (time_t)-1 || now >= first))
+		return 0;
+	is_issuer = tls_pair_issuers(pair->chain, pair->n_chain) & UINT32_C(1) << i;
+	say_which(pair, i, is_issuer, &b);
+	if (i > 0 && !is_issuer)
+		return tls_fault_set(ret_fault,
+			"tls-certificate %s: %s%s %s; it is no issuer of the first one, "
+			"take it out of the file",
+			files->certificate, which,
+			last != (time_t)-1 && now > last ? "expired on"
+							 : "is not valid before",
+			say_day(last != (time_t)-1 && now > last ? last : first, day,
+				sizeof(day)));
 	if (last != (time_t)-1 && now > last)
 		return tls_fault_set(ret_fault,
 			"tls-certificate %s: %sexpired on %s; it is used all the same, "
 			"renew it",
 			files->certificate, which, say_day(last, day, sizeof(day)));
-	if (first != (time_t)-1 && now < first)
-		return tls_fault_set(ret_fault,
-			"tls-certificate %s: %sis not valid before %s; it is used all "
-			"the same, check the "
-			"clock",
-			files->certificate, which, say_day(first, day, sizeof(day)));
-	return 0;
+	return tls_fault_set(ret_fault,
+		"tls-certificate %s: %sis not valid before %s; it is used all "
+		"the same, check the "
+		"clock",
+		files->certificate, which, say_day(first, day, sizeof(day)));
 }

@@ -6,6 +6,7 @@
 #include <gnutls/abstract.h>
 #include <gnutls/x509.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <time.h>
 #include "edge/tls-fault.h"
 
@@ -27,6 +28,12 @@ void tls_pair_done(struct tls_pair_read *pair);
 
 /* Copies the pair into a set that sessions choose from. 0 or -ENOMEM. */
 int tls_pair_add(const struct tls_pair_read *pair, gnutls_certificate_credentials_t set);
+
+/*
+ * Which of the certificates of a list have issued the first one, or one of these issuers: bit i for the number i.
+ * Their signatures are looked at, as a renewed authority keeps its name.
+ */
+uint32_t tls_pair_issuers(const gnutls_x509_crt_t *list, unsigned int n);
 
 /* True of a certificate that its own subject has signed. */
 bool tls_pair_is_root(gnutls_x509_crt_t crt);

@@ -98,18 +98,22 @@ static void describe_issuer(gnutls_x509_crt_t crt, struct tls_certificate *ret)
 static void look_at_issuers(
 	gnutls_certificate_credentials_t set, unsigned i, struct tls_certificate *ret)
 {
+	gnutls_x509_crt_t chain[TLS_CHAIN_MAX];
 	gnutls_datum_t der;
+	unsigned n = 0;
+	uint32_t issuers;
 
-	for (unsigned at = 1; gnutls_certificate_get_crt_raw(set, i, at, &der) >= 0;
-		at++) {
-		gnutls_x509_crt_t crt;
-
-		if (gnutls_x509_crt_init(&crt) < 0)
-			return;
-		if (gnutls_x509_crt_import(crt, &der, GNUTLS_X509_FMT_DER) >= 0)
-			describe_issuer(crt, ret);
-		gnutls_x509_crt_deinit(crt);
-	}
+	while (n < TLS_CHAIN_MAX &&
+		gnutls_certificate_get_crt_raw(set, i, n, &der) >= 0 &&
+		gnutls_x509_crt_init(&chain[n]) >= 0)
+		if (gnutls_x509_crt_import(chain[n++], &der, GNUTLS_X509_FMT_DER) < 0)
+			break;
+	issuers = n ? tls_pair_issuers(chain, n) : 0;
+	for (unsigned at = 0; at < n; at++)
+		if (issuers & UINT32_C(1) << at)
+			describe_issuer(chain[at], ret);
+	while (n > 0)
+		gnutls_x509_crt_deinit(chain[--n]);
 }
 
 static bool is_same(const gnutls_datum_t *a, const gnutls_datum_t *b)

@@ -46,7 +46,10 @@ struct authenticator {
 	const char *(*user)(struct authenticator *a);
 	/* Forgets an exchange, and wipes what was secret in it; also where none was begun. */
 	void (*end)(struct authenticator *a);
-	/* May the user send mail from that address (empty: <>)? */
-	enum auth_sender (*sender)(
-		struct authenticator *a, const char *user, struct span address);
+	/*
+	 * May the user send mail from that address (empty: <>)? With AUTH_SENDER_UNAVAILABLE
+	 * *ret_fault is what is wrong with this host; the authenticator's.
+	 */
+	enum auth_sender (*sender)(struct authenticator *a, const char *user,
+		struct span address, const char **ret_fault);
 };

@@ -21,14 +21,13 @@ static bool is_too_big(struct stage *st, uint64_t octets)
 }
 
 /* Who is logged in writes as nobody else. Where nobody is, this is no question. */
-static const struct reply *judge_sender(
-	const struct session_settings *settings, const struct tx *tx)
+static const struct reply *judge_sender(struct stage *st, const struct tx *tx)
 {
-	struct authenticator *a = settings->authenticator;
+	struct authenticator *a = settings_of(st)->authenticator;
 
 	if (!tx->user)
 		return NULL;
-	switch (a->sender(a, tx->user, span_of(tx->sender))) {
+	switch (a->sender(a, tx->user, span_of(tx->sender), &st->fault)) {
 	case AUTH_SENDER_FINE:
 		return NULL;
 	case AUTH_SENDER_FOREIGN:
@@ -41,7 +40,7 @@ static const struct reply *judge_sender(
 static const struct reply *policy_mail(struct stage *st, const struct tx *tx)
 {
 	bool too_big = tx->params.has_size && is_too_big(st, tx->params.size);
-	const struct reply *r = judge_sender(settings_of(st), tx);
+	const struct reply *r = judge_sender(st, tx);
 
 	if (r)
 		return r;
@@ -158,11 +157,17 @@ static const struct reply *policy_prepare(struct stage *st, struct tx *tx)
 	return NULL;
 }
 
+static void policy_clear(struct stage *st)
+{
+	st->fault = NULL;
+}
+
 static const struct stage_ops policy_ops = {
 	.mail = policy_mail,
 	.rcpt = policy_rcpt,
 	.body = policy_body,
 	.prepare = policy_prepare,
+	.clear = policy_clear,
 };
 
 void policy_init(struct policy *p, const struct session_settings *settings)

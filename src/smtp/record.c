@@ -78,7 +78,15 @@ static void put_group(const struct session *s, struct buf *b)
 
 static void put_sni(const struct session *s, struct buf *b)
 {
-	put_word(b, s->failure && !s->secured ? s->failure->opening.name : s->tls.sni);
+	const struct tls_opening *hello =
+		s->failure && !s->secured ? &s->failure->opening : NULL;
+
+	if (!hello)
+		put_word(b, s->tls.sni);
+	else if (hello->name[0])
+		put_word(b, hello->name);
+	else /* escaped when it was kept */
+		buf_put_str(b, hello->odd_name);
 }
 
 static void put_alpn(const struct session *s, struct buf *b)

@@ -596,6 +596,30 @@ def test_who_may_send_from_where():
         harness.contains(str(found), "5.7.1" if code == 553 else "2.1.0")
 
 
+@harness.table_of({f"{what} {how}": (what, how) for what in ("missing", "malformed cdb") for how in ("once", "twice")})
+def test_senders_that_cannot_be_checked_are_a_fault_of_the_host(what, how):
+    """Real sender 17: 451 at MAIL has its cause in the record, in the words of --check."""
+    place = site({"alice": by_gsasl()})
+    table = place.dir / ("senders" if what == "missing" else "senders.cdb")
+    if what != "missing":
+        table.write_bytes(b"no table" * 300)
+    place.set(auth_senders=table)
+    client = secure(place)
+    client.say(f"AUTH PLAIN {plain(user='alice')}", 235)
+    for _ in range(1 if how == "once" else 2):
+        client.say("MAIL FROM:<alice@example.net>", 451, "4.3.0")
+    client.quit()
+    done = harness.run(*place.command(), "--check")
+    harness.equal(done.returncode, 78, done.stdout)
+    records = place.records("message")
+    harness.equal(len(records), 1 if how == "once" else 2)
+    for record in records:
+        harness.equal((record["outcome"], record["status"]), ("refused", "Delivery Error (SMTP Receive)"))
+        harness.contains(record["delivery_fault"], f"auth-senders {table}: ")
+        harness.contains(done.stdout, record["delivery_fault"])
+    harness.equal(len(place.records("error")), 1)
+
+
 def test_a_byte_order_mark_is_skipped_in_every_file():
     """Real sender 20, RFC 3629 6: as editors on Windows write it, with CRLF."""
     pair = harness.pair("rsa")

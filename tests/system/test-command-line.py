@@ -461,6 +461,7 @@ def test_a_listening_socket_is_refused_with_the_remedy():
 
 def test_a_first_look_needs_no_file():
     place = harness.scratch() / "mail"
+    (place.parent / "other").mkdir()  # in an empty directory, which may be a disk that is not mounted, none is made
     session = ("EHLO me\nMAIL FROM:<a@example.com>\nRCPT TO:<b@example.org>\nDATA\n"
                "Subject: x\n\nHello.\r\n.\r\nQUIT\n")
     done = postern("-o", f"maildir={place}", "-o", "domains=*", stdin=session)

@@ -290,6 +290,21 @@ def test_a_zone_is_no_part_of_an_address(name):
     harness.equal(place.records("error"), [])
 
 
+@harness.table(**ADDRESSES)
+def test_an_empty_address_is_none(name):
+    """Real sender 14: tcpserver and tcpsvd set it so where they know of none; no rule is left out for it."""
+    place = with_rules("192.0.2.0/24 deny no")
+    client = over_a_local_socket(place, **{name: ""})
+    client.expect(220)
+    client.quit()
+    absent = over_a_local_socket(place)
+    absent.expect(220)
+    absent.quit()
+    first, second = (r.get("peer") for r in place.records("session"))
+    harness.equal(first, second)
+    harness.equal(place.records("error"), [])
+
+
 RULES = {"deny": "192.0.2.0/24 deny no", "tls=required": "192.0.2.0/24 tls=required",
          "proxy": "192.0.2.0/24 proxy"}
 

@@ -345,7 +345,7 @@ def by_table(place, lines):
     table = place.site.dir / "recipients"
     table.write_text(lines)
     place.site.set(recipients=table)
-    shutil.rmtree(place.domain)
+    shutil.rmtree(place.domain, ignore_errors=True)
 
 
 @harness.table(no=("no", f"{ALICE} boxes/alice\n"), domain_no=("no", f"@{DOMAIN}\n"), domain_auto=("auto", f"@{DOMAIN}\n"))
@@ -357,14 +357,16 @@ def test_an_empty_mail_root_with_a_table_refuses_nothing_for_good(create, lines)
     harness.equal(place.fault(), f"{place.root}: is empty: is its file system not mounted?")
     harness.contains(place.check().stdout, place.fault())
     harness.equal(place.rcpt((f"{ALICE}.example",)), [550])
-    (place.root / "boxes").mkdir()
+    make_maildir(place.root / "boxes/bob")
     harness.equal(place.rcpt(), [550])
 
 
 def test_what_a_table_does_not_name_is_unknown_in_an_empty_mail_root():
-    """Real sender 16: no directory was looked for; and a mailbox that a line names is made."""
+    """Real sender 16: no directory was looked for; and a mailbox that a line names is made where that was stated."""
     place = Place(maildir_create="auto")
     by_table(place, f"{ALICE} boxes/alice\n")
+    harness.equal(place.rcpt((f"bob@{DOMAIN}", ALICE)), [550, 451])
+    (place.root / ".postern").touch()
     harness.equal(place.rcpt((f"bob@{DOMAIN}", ALICE)), [550, 250])
     assert "is empty" not in place.check().stdout
 
@@ -374,6 +376,400 @@ def test_an_empty_mail_root_where_mailboxes_are_made_is_a_first_start():
     place = Place(maildir_create="yes")
     shutil.rmtree(place.domain)
     harness.equal(place.deliver(), [250])
+
+
+EMPTY = "is empty: is its file system not mounted?"
+
+
+def told_empty(place, path):
+    """The record and --check have the same words; the latter says what a first start needs."""
+    harness.equal(place.fault(), f"{path}: {EMPTY}")
+    harness.equal(place.site.records("message")[-1]["status"], "Delivery Error (SMTP Receive)")
+    done = place.check()
+    harness.equal(done.returncode, 0, done.stdout)
+    harness.contains(done.stdout, f"{path}: {EMPTY} On a first start make a mailbox in it, or the file .postern")
+
+
+WHERE = {
+    "a line": {"lines": f"{ALICE} boxes/alice\n"}, "a line of the template": {"lines": f"{ALICE}\n"},
+    "catch-all": {"catch_all": "rest"}, "catch-all %u": {"catch_all": "rest/%u"},
+    "catch-all of the table": {"lines": f"bob@{DOMAIN}\n", "catch_all": "rest"},
+    "postmaster": {"postmaster": "pm", "to": f"postmaster@{DOMAIN}"},
+    "postmaster of the table": {"lines": f"bob@{DOMAIN}\n", "postmaster": "pm", "to": "postmaster"}}
+
+
+@harness.table_of({f"{name} {how}": (settings, how) for name, settings in WHERE.items() for how in ("SMTP", "LMTP", "BDAT")})
+def test_nothing_is_made_in_an_empty_mail_root(settings, how):
+    """Real sender 16: neither the mailbox of an address, nor that of all others, until a mark says that it is the one."""
+    settings = dict(settings)
+    to, lines = settings.pop("to", ALICE), settings.pop("lines", None)
+    place = Place(maildir_create="auto")
+    shutil.rmtree(place.domain)
+    place.site.set(**settings)
+    if lines:
+        by_table(place, lines)
+    for _ in range(2):
+        harness.equal(place.deliver((to,), lmtp=how == "LMTP", chunk=how == "BDAT"), [451])
+    harness.equal(list(place.root.iterdir()), [])
+    told_empty(place, place.root)
+    (place.root / ".postern").touch()
+    may_create = "%" not in settings.get("catch_all", "")
+    harness.equal(place.deliver((to,), lmtp=how == "LMTP", chunk=how == "BDAT"), [250 if may_create else 550])
+    assert EMPTY not in place.check().stdout
+
+
+def test_mail_waits_while_the_disk_is_not_mounted():
+    """Real senders 16 and 24: a real mount; what came before it was gone and after it is back lies on the disk."""
+    place = Place(maildir_create="auto", postmaster="pm", catch_all="rest")
+    by_table(place, f"{ALICE} boxes/alice\n")
+    recipients = (ALICE, f"bob@{DOMAIN}", "postmaster")
+    disk = place.site.dir / "disk"
+    disk.mkdir()
+    (disk / ".postern").touch()
+    harness.mount("--bind", disk, place.root)
+    harness.equal(place.deliver(recipients), [250])
+    unmount(place.root)
+    harness.equal(place.deliver(recipients), [451, 451, 451])
+    harness.equal(list(place.root.iterdir()), [])
+    told_empty(place, place.root)
+    harness.mount("--bind", disk, place.root)
+    harness.at_end(unmount, place.root)
+    harness.equal(place.deliver(recipients), [250])
+    for box in ("boxes/alice", "rest", "pm"):
+        harness.equal(len(place.site.new(disk / box)), 2, box)
+
+
+@harness.table_of({f"{name} {how}": (*row, how) for how in ("SMTP", "LMTP") for name, row in {
+    "%d/%u": ("%d/%u", "no", None, DOMAIN), "users/%u": ("users/%u", "no", None, "users"),
+    "auto": ("users/%u", "auto", None, "users"), "catch-all": ("users/%u", "auto", {"catch_all": "rest"}, "users"),
+    "line": ("%u", "auto", f"{ALICE} disk2/alice\n", "disk2"), "line no": ("%u", "no", f"{ALICE} disk2/alice\n", "disk2"),
+    "template of the table": ("users/%u", "auto", f"{ALICE}\n", "users"),
+    "deep": ("%u", "auto", f"{ALICE} a/b/alice/Maildir\n", "a/b"),
+    "fixed no": ("box/in", "no", None, "box")}.items()})
+def test_an_empty_directory_below_mail_root_may_be_a_mount_point(template, create, more, empty, how):
+    """Real sender 16: for its mailboxes it is what mail-root is for all."""
+    place = Place(template=template, maildir_create=create, **(more if isinstance(more, dict) else {}))
+    if isinstance(more, str):
+        by_table(place, more)
+    make_maildir(place.root / "other")
+    (place.root / empty).mkdir(parents=True, exist_ok=True)
+    harness.equal(place.deliver(lmtp=how == "LMTP"), [451])
+    harness.equal(list((place.root / empty).iterdir()), [])
+    told_empty(place, place.root / empty)
+    (place.root / empty / ".postern").touch()
+    made = create == "auto" and (template != "users/%u" or more)
+    harness.equal(place.deliver(lmtp=how == "LMTP"), [250 if made else 451 if template == "box/in" else 550])
+
+
+def test_check_looks_where_a_line_of_a_domain_leads():
+    """Real senders 15 and 16: the mailboxes of all its names."""
+    place = Place(template="%u", maildir_create="auto")
+    by_table(place, f"@{DOMAIN} com/%u\n")
+    (place.root / "com").mkdir()
+    harness.equal(place.deliver(), [451])
+    told_empty(place, place.root / "com")
+    make_maildir(place.root / "com/alice", ("cur",))
+    (place.root / "com/alice/new").write_text("")
+    harness.equal(place.deliver(), [451])
+    place.check_both(f"{place.root}/com/alice/new: is not a directory")
+
+
+@harness.table(first=(0, [451, 250]), second=(1, [250, 452]))
+def test_what_cannot_be_known_for_want_of_descriptors_is_no_unknown_address(which, codes):
+    """Real sender 16: neither 550, nor a mailbox in what may be an empty directory."""
+    harness.need("strace")
+    place = Place()
+    make_maildir(place.domain / "bob")
+    recipients = [ALICE, f"bob@{DOMAIN}"]
+    if which:
+        recipients.reverse()
+    client = place.site.connect(wrap=("strace", "-f", "-qq", "-o", place.site.dir / "trace", "-P", place.domain, "-e",
+                                      "trace=openat", "-e", f"inject=openat:error=EMFILE:when={2 if not which else 3}"))
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    for recipient, code in zip(recipients, codes):
+        client.say(f"RCPT TO:<{recipient}>", code)
+    client.say("RSET", 250)
+    client.quit()
+
+
+def test_a_link_to_a_disk_that_is_not_mounted():
+    """Real sender 16: what root's link leads to is in an empty directory."""
+    place = Place(template="%u", maildir_create="auto")
+    by_table(place, f"{ALICE} boxes/alice\n")
+    (place.root / "disk2").mkdir()
+    (place.root / "boxes").symlink_to("disk2/boxes")
+    harness.equal(place.deliver(), [451])
+    harness.equal(place.fault(), f"{place.root}/disk2: {EMPTY}")
+    harness.equal(list((place.root / "disk2").iterdir()), [])
+
+
+@harness.table(auto=("auto", "box", [250], ["box"]), itself=("auto", "", [250], ["cur", "new", "tmp"]),
+               yes=("yes", "%u", [250], ["alice"]))
+def test_a_mail_root_that_postern_makes_is_marked(create, maildir, codes, entries):
+    """Real sender 16: its first session may end without a message, and the next is a first start all the same."""
+    place = Place(maildir_create=create)
+    shutil.rmtree(place.root)
+    place.site.set(mail_root=place.root, maildir=place.root / maildir)
+    harness.equal(place.check().returncode, 0)
+    place.site.connect().quit()
+    harness.equal(place.deliver(), codes)
+    harness.equal(sorted(p.name for p in place.root.iterdir()), entries)
+
+
+@harness.table(free=(None, [250]), marked=("disk", [451]))
+def test_an_empty_directory_that_is_the_mailbox_is_completed(marker, codes):
+    """Real sender 15: what `maildir` names is a mailbox, whatever it lacks; mail-root-marker says whether it is there."""
+    place = Place(maildir_create="auto")
+    shutil.rmtree(place.domain)
+    place.site.set(maildir=place.root, mail_root=None, mail_root_marker=marker)
+    assert EMPTY not in place.check().stdout
+    harness.equal(place.deliver(), codes)
+    harness.equal(sorted(p.name for p in place.root.iterdir()), sorted(PARTS) if codes == [250] else [])
+
+
+@harness.table(box=("box",), itself=("",))
+def test_the_only_mailbox_is_made_in_an_empty_directory(maildir):
+    """Real sender 16: where mailboxes are made, this is a first start."""
+    place = Place(maildir_create="auto")
+    disk = place.site.dir / "disk"
+    disk.mkdir()
+    place.site.set(mail_root=disk / "mail", maildir=disk / "mail" / maildir)
+    harness.equal(place.check().returncode, 0)
+    harness.equal(place.deliver(), [250])
+    (disk / "empty").mkdir()
+    place.site.set(mail_root=disk / "empty", maildir="box")
+    harness.equal(place.deliver(), [250])
+
+
+def test_no_mail_root_is_made_in_an_empty_directory():
+    """Real sender 16: mail-root on a disk that is not mounted is not there at all."""
+    place = Place(maildir_create="auto")
+    disk = place.site.dir / "disk"
+    disk.mkdir()
+    by_table(place, f"{ALICE}\n")
+    place.site.set(mail_root=disk / "mail", maildir=disk / "mail/box")
+    harness.contains(place.check().stdout, f"mail-root {disk}/mail: No such file or directory; make it: mkdir -p {disk}/mail")
+    client = place.site.connect(greeting=False)
+    harness.equal(client.reply().code, 421)
+    harness.equal(list(disk.iterdir()), [])
+    (disk / "other").mkdir()
+    harness.equal(place.deliver(), [250])
+
+
+def test_directories_that_cannot_all_be_made_are_taken_back():
+    """Real sender 16: an empty one that is left would keep the mailbox from being made later."""
+    harness.need("strace")
+    place = Place(template="%u", maildir_create="auto")
+    by_table(place, f"{ALICE} a/b/c/alice\n")
+    (place.root / "other").mkdir()
+    codes = place.deliver(wrap=("strace", "-f", "-qq", "-o", place.site.dir / "trace", "-e", "trace=mkdirat",
+                                "-e", "inject=mkdirat:error=ENOSPC:when=4"))
+    harness.equal(codes, [452])
+    harness.equal(place.fault(), f"{place.root}/a/b/c/alice: No space left on device")
+    harness.equal([p.name for p in place.root.iterdir()], ["other"])
+    harness.equal(place.deliver(), [250])
+
+
+# A mailbox that is missing although no address is unknown
+
+
+FIXED = {"maildir": ({"maildir": "box"}, None, ALICE, "box"), "deep": ({"maildir": "a/box"}, None, ALICE, "a"),
+         "table": ({"maildir": "box"}, f"{ALICE}\n", ALICE, "box"),
+         "catch-all": ({"maildir": "%u", "catch_all": "rest"}, None, ALICE, "rest"),
+         "postmaster": ({"maildir": "%u", "postmaster": "pm"}, None, "postmaster", "pm")}
+
+
+@harness.table_of({f"{name} {how}": (*row, how) for name, row in FIXED.items() for how in ("SMTP", "LMTP")})
+def test_a_mailbox_of_all_addresses_that_is_missing_is_a_fault(settings, lines, to, missing, how):
+    """Real sender 15: "does not exist" is of addresses; this one is in no address."""
+    place = Place(maildir_create="no")
+    place.site.set(**settings)
+    if lines:
+        by_table(place, lines)
+    make_maildir(place.root / "other")
+    harness.equal(place.deliver((to,), lmtp=how == "LMTP"), [451])
+    path = settings.get("catch_all") or settings.get("postmaster") or settings["maildir"]
+    place.check_both(f"{place.root}/{path}: No such file or directory")
+    make_maildir(place.root / path)
+    harness.equal(place.deliver((to,), lmtp=how == "LMTP"), [250])
+    harness.equal(place.check().returncode, 0)
+
+
+# A mailbox that is closed for writing
+
+
+CLOSED = {"new": "new: Permission denied", "itself": "cur: Permission denied", "absent": ": Permission denied"}
+
+
+@harness.table_of({f"{what} {how}": (what, how) for what in CLOSED for how in ("SMTP", "LMTP", "BDAT")})
+def test_a_closed_mailbox_costs_the_others_nothing(what, how):
+    """Real sender 17: it is known at RCPT, so that bob gets the message."""
+    place = Place(user="nobody", maildir_create="yes" if what == "absent" else "no")
+    for name in ("alice", "bob"):
+        make_maildir(place.domain / name, owner=65534)
+    os.chown(place.root, 65534, 65534)
+    fault = place.alice / "new"
+    if what == "new":
+        (place.alice / "new").chmod(0o500)
+    elif what == "itself":
+        (place.alice / "cur").rmdir()
+        place.alice.chmod(0o500)
+        fault = place.alice / "cur"
+    else:
+        shutil.rmtree(place.alice)
+        fault = place.alice
+    recipients = (ALICE, f"bob@{DOMAIN}")
+    harness.equal(place.rcpt(recipients), [451, 250])
+    place.site.arguments = ["--lmtp"] if how == "LMTP" else []
+    client = place.site.connect()
+    client.lhlo() if how == "LMTP" else client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.say(f"RCPT TO:<{ALICE}>", 451)
+    client.say(f"RCPT TO:<bob@{DOMAIN}>", 250)
+    harness.equal(place._content(client, how == "BDAT", 1), [250])
+    client.quit()
+    harness.equal(len(place.site.new(place.domain / "bob")), 1)
+    harness.equal(place.fault(), f"{fault}: Permission denied")
+    if what != "absent":
+        done = place.check()
+        harness.equal(done.returncode, 78, done.stdout)
+        harness.contains(done.stdout, f"{fault}: Permission denied")
+
+
+def test_a_mailbox_on_a_file_system_for_reading():
+    """Real sender 17: known at RCPT, for root, too."""
+    place = Place()
+    for name in ("alice", "bob"):
+        make_maildir(place.domain / name)
+    harness.mount("--bind", place.alice, place.alice)
+    harness.at_end(unmount, place.alice)
+    harness.mount("-o", "remount,bind,ro", place.alice)
+    harness.equal(place.rcpt((ALICE, f"bob@{DOMAIN}")), [451, 250])
+    harness.equal(place.deliver(), [451])
+    place.check_both(f"{place.alice}/new: Read-only file system")
+
+
+@harness.table(needed=(True,), not_needed=(False,))
+def test_a_closed_tmp_is_a_fault_where_it_is_needed(needed):
+    """Real sender 17: a file system with O_TMPFILE stores a message without it."""
+    place = Place(user="nobody")
+    if needed:
+        place.domain.rmdir()
+        bindfs(place)
+    alice = make_maildir(place.root / DOMAIN / "alice", owner=65534)
+    bob = make_maildir(place.root / DOMAIN / "bob", owner=65534)
+    (alice / "tmp").chmod(0o500)
+    os.chown(place.root, 65534, 65534)
+    harness.equal(place.rcpt((ALICE, f"bob@{DOMAIN}")), [451 if needed else 250, 250])
+    if needed:
+        harness.equal(place.deliver(), [451])
+        place.check_both(f"{alice}/tmp: Permission denied")
+    assert bob.exists()
+
+
+# Names that strangers make up
+
+
+@harness.table_of({f"{template} {name} {root}": (template, name, root) for root in ("Maildir", "empty", "other")
+                   for template in ("%u", "%u/Maildir", "%d/%u") for name in ("new", "cur", "tmp", "NEW", "Tmp")})
+def test_no_address_makes_a_mailbox_of_a_part(template, name, root):
+    """Real sender 15: what is called as the parts of a Maildir are is no mailbox that is made for an address."""
+    place = Place(template=template, maildir_create="yes")
+    above = place.root / ("" if template[1] == "u" else DOMAIN)
+    if template[1] == "u":
+        place.domain.rmdir()
+    if root == "Maildir":
+        make_maildir(above)
+    elif root == "other":
+        make_maildir(above / "other")
+    before = sorted(place.root.rglob("*"))
+    harness.equal(place.rcpt((f"{name}@{DOMAIN}",)), [550])
+    harness.equal(place.deliver(lmtp=True), [250])
+    after = [p for p in place.root.rglob("*") if "alice" not in str(p)]
+    harness.equal(sorted(after), before)
+
+
+def test_a_line_may_name_a_mailbox_as_it_likes():
+    """Real sender 15: what an administrator has written is not made up."""
+    place = Place(template="%u", maildir_create="yes")
+    by_table(place, f"new@{DOMAIN}\n{ALICE} tmp\n")
+    harness.equal(place.deliver((f"new@{DOMAIN}", ALICE)), [250])
+
+
+@harness.table_of({f"{what} {create}": (what, create) for what in ("full", "empty", "lost+found") for create in ("no", "yes")})
+def test_a_directory_with_other_things_in_it_is_no_mailbox(what, create):
+    """Real sender 15: `backup` stays what it is; an empty directory becomes a mailbox where these are made."""
+    place = Place(template="%u", maildir_create=create)
+    (place.root / "backup").mkdir()
+    if what == "full":
+        (place.root / "backup/2026").mkdir()
+    elif what == "lost+found":
+        (place.root / "backup/lost+found").mkdir()
+    makes = create == "yes" and what != "full"
+    harness.equal(place.deliver((f"backup@{DOMAIN}",)), [250 if makes else 550])
+    harness.equal((place.root / "backup/new").exists(), makes)
+
+
+# More mailboxes than descriptors
+
+
+@harness.table_of({f"{limit} {owners} {how} {there}": (limit, owners, how, there) for limit in (40, 64)
+                   for owners in ("one", "many") for how in ("SMTP", "LMTP", "BDAT") for there in ("new", "old", "bare")})
+def test_recipients_that_do_not_fit_are_told_at_once(limit, owners, how, there):
+    """Real sender 8: RFC 5321 4.5.3.1.10, those that were accepted get the message, also into mailboxes to be made."""
+    harness.need("prlimit")
+    place = Place(maildir_create="yes")
+    names = [f"user{i}" for i in range(40)]
+    for i, name in enumerate(names if there != "new" else ()):
+        make_maildir(place.domain / name, PARTS if there == "old" else ("cur",), owner=OTHER + (i if owners == "many" else 0))
+    place.site.arguments = ["--lmtp"] if how == "LMTP" else []
+    client = place.site.connect(wrap=("prlimit", f"--nofile={limit}:{limit}"))
+    client.lhlo() if how == "LMTP" else client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    codes = []
+    for name in names:
+        client.send(f"RCPT TO:<{name}@{DOMAIN}>\r\n")
+        codes.append(client.reply().code)
+    n = codes.count(250)
+    assert 0 < n < 40, codes
+    harness.equal(codes, [250] * n + [452] * (40 - n))
+    harness.equal(place._content(client, how == "BDAT", n if how == "LMTP" else 1), [250] * (n if how == "LMTP" else 1))
+    client.quit()
+    for name in names[:n]:
+        harness.check_stored(place.site.new(place.domain / name)[0], harness.sample())
+    harness.equal(place.site.leftovers(), [])
+
+
+# Links that go up
+
+
+@harness.table(
+    root=("{root}/../mail/boxes/alice",), twice=("{root}/../mail/../mail/boxes/alice",), far=("{root}/boxes/../../mail/boxes/alice",),
+    below=("{root}/example.org/../boxes/alice",), parts=("{root}/boxes/alice/new/..",), relative=("../../mail/boxes/alice",),
+    slashes=("{root}//..//mail//boxes/./alice/",))
+def test_a_link_may_go_up_as_long_as_it_comes_back(target):
+    """Real sender 19: an absolute one, and one to a mailbox."""
+    place = Place()
+    box = make_maildir(place.root / "boxes/alice")
+    place.alice.symlink_to(target.format(root=place.root))
+    harness.equal(place.deliver(), [250])
+    harness.equal(len(place.site.new(box)), 1)
+    harness.equal(place.check().returncode, 0)
+
+
+@harness.table(
+    up=("{root}/..",), other=("{root}/../elsewhere/alice",), around=("{root}/../elsewhere/../mail/../elsewhere/alice",),
+    by_a_link=("{root}/../link/boxes/alice",), above=("../../../../../../../../elsewhere",))
+def test_a_link_that_goes_up_and_stays_there_is_named(target):
+    """Real sender 19."""
+    place = Place()
+    make_maildir(place.site.dir / "elsewhere/alice")
+    make_maildir(place.root / "boxes/alice")
+    (place.site.dir / "link").symlink_to("mail")
+    place.alice.symlink_to(target.format(root=place.root))
+    harness.equal(place.deliver(), [451])
+    place.check_both(f"{place.alice}: {OUT}")
 
 
 @harness.table(table=(True,), template=(False,))
@@ -628,6 +1024,22 @@ def test_check_says_that_a_file_system_has_no_hard_links():
     harness.equal(done.returncode, 0, done.stdout)
     harness.contains(done.stdout, f"warning: mail-root {place.root}: its file system has no hard links")
     harness.equal(list(place.root.iterdir()), [])
+
+
+def test_check_looks_at_the_file_systems_of_mailboxes():
+    """Real sender 18: each file system once; mail-root's own has hard links."""
+    place = Place(template="%d/%u")
+    place.alice.mkdir()
+    mail_root, place.root = place.root, place.alice
+    exfat(place)
+    make_maildir(place.alice)
+    place.root = mail_root
+    make_maildir(place.domain / "bob")
+    done = place.check()
+    harness.equal(done.returncode, 0, done.stdout)
+    harness.contains(done.stdout, f"warning: maildir {place.alice}: its file system has no hard links")
+    harness.equal(done.stdout.count("no hard links"), 1)
+    harness.equal(sorted(p.name for p in place.alice.rglob("*")), sorted(PARTS))
 
 
 def trace_of(place, *injections):

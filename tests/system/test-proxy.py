@@ -6,6 +6,7 @@ import contextlib
 import re
 import socket
 import ssl
+import struct
 import subprocess
 import time
 
@@ -216,14 +217,13 @@ def test_a_health_check_is_the_proxys_own_connection(how):
 
 @harness.table(**VERSIONS)
 def test_a_check_that_is_reset_behind_its_header_does_no_harm(how):
-    """Our process may find the connection gone, and nobody at its other end."""
+    """Real sender 9: our process may find the connection gone, and knows all the same whose it was."""
     place = site(log_level="debug")
     haproxy = HAProxy(place, (PROXY, Listener(place).port), f"{how} check inter 100ms")
     harness.eventually(lambda: haproxy.status()["check_status"] == "L4OK", "HAProxy says L4OK")
     harness.eventually(lambda: len(place.records("session")) > 2, "records of checks")
     for record in place.records("session"):
-        assert record["peer"] in (PROXY, "unknown"), record
-        assert record["end"] == "proxy-check" or record["peer"] == "unknown", record
+        harness.equal((record["peer"], record["end"]), (PROXY, "proxy-check"))
         assert "status" not in record, record
 
 
@@ -270,6 +270,38 @@ def test_a_health_check_of_implicit_tls_is_no_failed_handshake(how):
     HAProxy(here, (PROXY, here.ports[0]), f"{how} check inter 100ms")
     hear_of_checks(here, 3)
     harness.equal(here.records("session"), [])
+
+
+@harness.table_of({f"{tls} {how} {seconds}": (tls, how, seconds) for tls in ("off", "on", "implicit")
+                   for how in ("setting", "rule") for seconds in (0, 1)})
+def test_a_reset_before_the_process_begins_is_a_check(tls, how, seconds):
+    """Real sender 9: the peer of a connection that is gone has its address, as with the listener."""
+    place = Site(tls=tls, log_level="debug", pair=harness.pair() if tls != "off" else None)
+    if how == "setting":
+        place.set(proxy_protocol=PROXY)
+    else:
+        rules = place.dir / "clients"
+        rules.write_text(f"{PROXY} proxy\n")
+        place.set(clients=rules)
+    with socket.socket() as listening:
+        listening.bind((PROXY, 0))
+        listening.listen(1)
+        ours = socket.create_connection(listening.getsockname(), harness.PATIENCE, (PROXY, 0))
+        theirs, _ = listening.accept()
+    port = ours.getsockname()[1]
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with theirs:
+        if not seconds:  # gone before the process
+            ours.close()
+        process = place.spawn(theirs)
+        if seconds:  # or while it waits for the header
+            time.sleep(0.2)
+            ours.close()
+    process.wait(harness.PATIENCE)
+    record = place.session()
+    harness.equal((record["end"], record["peer"], record["port"]), ("proxy-check", PROXY, str(port)))
+    assert "status" not in record, record
+    harness.equal(place.records("error"), [])
 
 
 @harness.table(**VERSIONS)

@@ -492,6 +492,50 @@ def test_of_a_chain_every_fault_is_named():
     harness.contains(done.stdout, CHAINS["expired"])
 
 
+def add_stranger(place, days, name):
+    """Puts a certificate behind the chain that has issued none of it."""
+    authority = "ca\ncert_signing_key\n"
+    folder = place.dir / "other"
+    folder.mkdir()
+    top = signed(folder, "Other root", authority, "valid")
+    other = signed(folder, name, authority, days, top)
+    with open(place.dir / f"{HOST}.crt", "a", encoding="ascii") as file:
+        file.write(other.certificate.read_text())
+
+
+@harness.table_of({f"{days} {name} {mode}": (days, name, mode) for days in CHAINS for name in ("Old", "Issuer")
+                   for mode in ("on", "implicit")})
+def test_a_certificate_that_has_issued_nothing_is_no_issuer(days, name, mode):
+    """Real sender 21: also where it has the issuer's name, as after a renewal with another key."""
+    place = Site(tls=mode)
+    chain(place)
+    add_stranger(place, days, name)
+    words = CHAINS[days].replace("the issuer CN=Issuer", f"CN={name}")
+    done = harness.run(*place.command(), "--check")
+    harness.equal(done.returncode, 78, done.stdout)
+    assert re.search(re.escape(words) + r" \S+ UTC; it is no issuer of the first one, take it out of the file", done.stdout), done.stdout
+    assert "issuer CN" not in done.stdout, done.stdout
+    check_delivery(place, secure(place))
+    harness.contains(place.session()["tls_fault"], words)
+    panel = harness.build / "src" / "postern-status"
+    if panel.exists():
+        assert "its issuer" not in harness.run(panel, "-c", place.settings_file, "/dev/null").stdout
+
+
+def test_a_real_issuer_behind_a_stranger_is_named():
+    """Real sender 21: the order in the file does not matter."""
+    place = Site(tls="on")
+    chain(place, issuer="expired")
+    path = place.dir / f"{HOST}.crt"
+    first, *more = path.read_text().split("-----BEGIN")[1:]
+    add_stranger(place, "valid", "Issuer")
+    stranger = path.read_text().split("-----BEGIN")[-1]
+    path.write_text("".join("-----BEGIN" + part for part in (first, stranger, *more)))
+    done = harness.run(*place.command(), "--check")
+    harness.contains(done.stdout, CHAINS["expired"])
+    harness.equal(done.stdout.count("2020-01-01"), 1)
+
+
 def test_the_root_of_a_chain_is_the_clients():
     place = Site(tls="on")
     chain(place, root="expired")

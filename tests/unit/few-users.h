@@ -146,16 +146,18 @@ static inline void few_end(struct authenticator *a)
 }
 
 /* What begins with the user's name. */
-static inline enum auth_sender few_sender(
-	struct authenticator *a, const char *user, struct span address)
+static inline enum auth_sender few_sender(struct authenticator *a, const char *user,
+	struct span address, const char **ret_fault)
 {
 	struct few_users *few = few_users_of(a);
 	size_t n = strlen(user);
 
 	few->n_asked++;
 	few->wrong |= few->open || n == 0;
-	if (few->unavailable)
+	if (few->unavailable) {
+		*ret_fault = "auth-senders /etc/senders: Input/output error";
 		return AUTH_SENDER_UNAVAILABLE;
+	}
 	if (address.n == 0 ||
 		(address.n > n && memcmp(address.p, user, n) == 0 && address.p[n] == '@'))
 		return AUTH_SENDER_FINE;

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "edge/peer.h"
+#include <errno.h>
 #include "unit/test.h"
 
 static void test_the_environment_is_believed_only_for_an_address(void)
@@ -39,7 +40,16 @@ static void test_the_environment_is_believed_only_for_an_address(void)
 			  .tcp_remote_port = "",
 			  .remote_addr = "",
 			  .remote_port = "" },
-			"", 0, "TCPREMOTEIP" },
+			"", 0, NULL },
+		/* Real sender 14: tcpserver and tcpsvd have no address of a local client */
+		{ { .tcp_remote_ip = "", .tcp_remote_port = "25" }, "", 0, NULL },
+		{ { .remote_addr = "" }, "", 0, NULL },
+		{ { .remote_host = "" }, "", 0, NULL },
+		{ { .tcp_remote_ip = "", .remote_addr = "192.0.2.1", .remote_port = "7" },
+			"192.0.2.1", 7, NULL },
+		{ { .tcp_remote_ip = "", .remote_addr = "", .remote_host = "x" }, "", 0,
+			"REMOTE_HOST" },
+		{ { .tcp_remote_ip = " " }, "", 0, "TCPREMOTEIP" },
 		/* Real sender 14, RFC 4007 11.2 */
 		{ { .tcp_remote_ip = "fe80::1%eth0", .tcp_remote_port = "1025" },
 			"fe80::1", 1025, NULL },
@@ -111,6 +121,38 @@ static void test_the_socket_is_believed_before_the_environment(void)
 	close(client);
 }
 
+/* Real sender 9: a proxy's health check may be gone before our process has begun */
+static void test_a_connection_that_was_reset_has_its_address(void)
+{
+	const struct linger at_once = { .l_onoff = 1 };
+	const struct sockaddr_in v4 = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	const struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
+		.sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	const struct sockaddr *const names[] = { (const struct sockaddr *)&v4,
+		(const struct sockaddr *)&v6 };
+	const socklen_t sizes[] = { sizeof(v4), sizeof(v6) };
+
+	for (size_t i = 0; i < TEST_COUNT(names); i++) {
+		int client = -1, server = accepted(names[i], sizes[i], &client);
+		struct session_peer peer;
+		char octet;
+		/* no IPv6 here */
+		if (server < 0 && i == 1)
+			continue;
+		REQUIRE(server >= 0);
+		setsockopt(client, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+		close(client);
+		CHECK(recv(server, &octet, 1, 0) < 0 && errno == ECONNRESET);
+		CHECK(!peer_find(server, &(struct peer_environment){ 0 }, &peer));
+		CHECK_SPAN(span_of(peer.address), i ? "::1" : "127.0.0.1");
+		CHECK(peer.port != 0);
+		close(server);
+	}
+}
+
 static void test_a_local_socket_has_no_address(void)
 {
 	const struct peer_environment env = { .remote_addr = NULL };
@@ -165,6 +207,7 @@ int main(void)
 	static const struct test tests[] = {
 		TEST(test_the_environment_is_believed_only_for_an_address),
 		TEST(test_the_socket_is_believed_before_the_environment),
+		TEST(test_a_connection_that_was_reset_has_its_address),
 		TEST(test_a_local_socket_has_no_address),
 		TEST(test_our_own_port_is_the_sockets),
 	};

@@ -478,6 +478,41 @@ static void test_a_stranger_is_refused_before_anything_is_opened(void)
 	table_close(rs.table);
 }
 
+/* Real sender 15: what no address may make, and what is missing for all of them */
+static void test_a_place_is_of_all_or_no_part_of_a_maildir(void)
+{
+	static const struct {
+		const char *template, *local;
+		bool is_part, is_fixed;
+	} cases[] = {
+		{ "%u", "new", true, false },
+		{ "%u", "CUR", true, false },
+		{ "%u", "\"t\\mp\"", true, false },
+		{ "%u/Maildir", "new", true, false },
+		{ "%d/%u", "tmp", true, false },
+		{ "a/%d//%u/", "tmp", true, false },
+		{ "/%u", "new", true, false },
+		{ "n%u", "ew", true, false },
+		{ "%u", "newer", false, false },
+		{ "%u", "joe", false, false },
+		{ "x-%u", "new", false, false },
+		{ "new/%u", "joe", false, false },
+		{ "%u/new", "joe", false, false },
+		{ "%d", "new", false, false },
+		{ "new", "new", false, true },
+		{ ".", "new", false, true },
+		{ "a%%u", "joe", false, true },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		struct recipients_place place;
+		CHECK(find_first(cases[i].template, span_of(cases[i].local),
+			      SPAN("example.org"), &place) == RECIPIENTS_FOUND);
+		CHECK(place.is_part == cases[i].is_part);
+		CHECK(place.is_fixed == cases[i].is_fixed);
+	}
+}
+
 static void test_a_host_in_a_file_name_has_no_separator(void)
 {
 	char host[64];
@@ -501,6 +536,7 @@ int main(void)
 		TEST(test_the_rest_goes_to_one_place),
 		TEST(test_strangers_make_no_directories),
 		TEST(test_a_stranger_is_refused_before_anything_is_opened),
+		TEST(test_a_place_is_of_all_or_no_part_of_a_maildir),
 		TEST(test_a_host_in_a_file_name_has_no_separator),
 	};
 
