@@ -230,7 +230,7 @@ static void look_below(struct look *l, const char *above, const char *rest)
 /* The directories that a line of a whole domain names, where it has a template of its own. */
 static void look_at_domain(struct look *l, struct span value)
 {
-	char path[MAILBOX_PATH_MAX];
+	char path[MAILBOX_PATH_MAX] = "";
 	struct buf b = BUF(path);
 	struct destination d;
 	struct destination_fault fault;
