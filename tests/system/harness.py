@@ -541,6 +541,12 @@ class Site:
     def records(self, event):
         return [r for r in parse_records(self.log_text()) if r.get("event") == event]
 
+    def protocol(self, suffix):
+        """What the trace header of the only message has to name: ESMTP, or UTF8SMTP where its client asked for that
+        (msmtp of Debian 13 does so for every message)."""
+        message = eventually(lambda: self.records("message"), "a message's record")[-1]
+        return ("UTF8SMTP" if message.get("smtputf8") == "yes" else "ESMTP") + suffix
+
     def session(self):
         """The record of the only session so far."""
         found = eventually(lambda: self.records("session"), "a session's record")

@@ -216,7 +216,7 @@ class Place:
         harness.eventually(self.site.new, "a message in new/", patience)
         trace = harness.check_stored(self.site.only_message(), self.sent)
         ours = next(t for t in trace if t.lower().startswith("received:"))
-        harness.contains(ours, "with ESMTPSA", "RFC 3848")
+        harness.contains(ours, f"with {self.site.protocol('SA')}", "RFC 3848, RFC 6531 4.3")
         harness.equal(self.site.session().get("user"), user)
         assert PASSWORD not in self.site.log_text()
 

@@ -31,7 +31,7 @@ class Place:
         path = harness.eventually(self.site.new, "a message in new/", patience)[0]
         trace = harness.check_stored(self.site.only_message(), self.sent)
         ours = next(t for t in trace if t.lower().startswith("received:"))
-        harness.contains(ours, "with ESMTPS", "RFC 3848")
+        harness.contains(ours, f"with {self.site.protocol('S')}", "RFC 3848, RFC 6531 4.3")
         harness.contains(ours, "tls", "RFC 8314 7.4")
         harness.equal(self.site.session().get("status", ""), "")
         return path
