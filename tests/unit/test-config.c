@@ -217,12 +217,12 @@ static void test_one_maildir_is_created_and_those_of_a_template_are_not(void)
 {
 	static const struct {
 		const char *maildir, *create;
-		enum create_choice want;
+		enum create_choice want, of_recipients;
 	} cases[] = {
-		{ "maildir=/srv", "maildir-create=auto", CREATE_YES },
-		{ "maildir=/srv/%u", "maildir-create=auto", CREATE_NO },
-		{ "maildir=/srv/%u", "maildir-create=yes", CREATE_YES },
-		{ "maildir=/srv", "maildir-create=no", CREATE_NO },
+		{ "maildir=/srv", "maildir-create=auto", CREATE_YES, CREATE_YES },
+		{ "maildir=/srv/%u", "maildir-create=auto", CREATE_NO, CREATE_AUTO },
+		{ "maildir=/srv/%u", "maildir-create=yes", CREATE_YES, CREATE_YES },
+		{ "maildir=/srv", "maildir-create=no", CREATE_NO, CREATE_NO },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
@@ -231,8 +231,7 @@ static void test_one_maildir_is_created_and_those_of_a_template_are_not(void)
 		struct heard h;
 		CHECK(take(&c, &h, pairs));
 		CHECK(c.maildir_create == cases[i].want);
-		CHECK((c.recipients.create == CREATE_AUTO) ==
-			(strcmp(cases[i].create, "maildir-create=auto") == 0));
+		CHECK(c.recipients.create == cases[i].of_recipients);
 		config_done(&c);
 	}
 }
