@@ -139,7 +139,7 @@ void options_parse(int argc, char **argv, struct options *ret)
 			continue;
 		}
 		/* the end of the options (XBD 12.2); there are no operands */
-		if (strcmp(word, "--") == 0 && !argv[i + 1])
+		if (strcmp(word, "--") == 0 && i + 1 == argc)
 			continue;
 		ret->wrong = word;
 		ret->why = "not understood";

@@ -173,9 +173,10 @@ static int run_with(struct status_show *shown)
 	origin = origin_of(o, shown->setting);
 	/* settings are read anew while we follow */
 	if (o->n_files > 1)
-		shown->origin = copy = name_of_several(o);
-	else
-		shown->origin = copy = origin ? strdup(origin) : NULL;
+		copy = name_of_several(o);
+	else if (origin)
+		copy = strdup(origin);
+	shown->origin = copy;
 	r = open_source(shown, &shown->source, &wrong);
 	if (r >= 0) {
 		r = show(shown);

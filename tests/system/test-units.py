@@ -102,7 +102,7 @@ class Sender(threading.Thread):
                 reply = client.reply()
                 if command == "STARTTLS" and reply.code == 220:
                     client.handshake()
-            except (ssl.SSLEOFError, ConnectionResetError, harness.Closed):
+            except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError, harness.Closed):
                 # a handshake has no replies, and a client of TLS 1.3 may have ended it before the server
                 if "STARTTLS" not in (command, commands[n - 1]):
                     raise
