@@ -10,8 +10,10 @@ import argparse
 import array
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
+import random
 import re
 import shutil
 import signal
@@ -290,11 +292,24 @@ def own_network():
     return in_network_of(holder.pid)
 
 
+def is_free(port):
+    """For both families."""
+    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        with socket.socket(family) as s:
+            try:
+                s.bind((address, port))
+            except OSError as fault:
+                if fault.errno == errno.EADDRINUSE:
+                    return False
+    return True
+
+
 def free_port():
-    with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """One that no client gets by itself before it is used: those of this machine's clients begin above 32767."""
+    while True:
+        port = random.randrange(10000, 32768)
+        if is_free(port):
+            return port
 
 
 def environment(**more):
