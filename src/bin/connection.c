@@ -259,7 +259,7 @@ static bool stays_root(const struct config *c)
 	return !c->user || (account_find(c->user, &a) == 0 && a.uid == 0);
 }
 
-/* What is missing would be made, and be its owner's who has the directory above. */
+/* True when another user owns the file, or, where it is missing, the directory in which it would be made. */
 static bool is_anothers(const char *path)
 {
 	OWNED char *copy = strdup(path);

@@ -316,13 +316,13 @@ static void finish_defaults(struct config *c)
 		settle(c, "domains", c->session.hostname ? c->session.hostname : "");
 	}
 	c->recipients.create = c->maildir_create;
-	/* all mail goes to one: where it is missing, this is a first start */
-	if (c->maildir_create == CREATE_AUTO && !c->recipients_file && c->maildir &&
-		!strchr(c->maildir, '%'))
-		c->recipients.create = CREATE_YES;
-	if (c->maildir_create == CREATE_AUTO)
-		c->maildir_create =
-			c->maildir && strchr(c->maildir, '%') ? CREATE_NO : CREATE_YES;
+	if (c->maildir_create == CREATE_AUTO) {
+		bool is_one = !c->maildir || !strchr(c->maildir, '%');
+		c->maildir_create = is_one ? CREATE_YES : CREATE_NO;
+		/* all mail goes to one Maildir: where it is missing, this is a first start */
+		if (is_one && !c->recipients_file)
+			c->recipients.create = CREATE_YES;
+	}
 	if (!c->recipients_file)
 		settle(c, "maildir-create",
 			c->maildir_create == CREATE_YES ? "yes" : "no");

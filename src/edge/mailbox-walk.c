@@ -217,8 +217,8 @@ int walk_sync(int dir)
 }
 
 /*
- * A directory that root has just made becomes its owner's who has the one above, as all of a home does. That user may
- * have put another directory of root in its place: only an empty one is given. 0 or -errno.
+ * Gives a directory that root has just made to the owner of the directory above it. That owner may have put another
+ * directory of root in its place, so only an empty one is given. 0 or -errno.
  */
 static int give(int dir, const char *name)
 {

@@ -52,7 +52,7 @@ class Fail2ban:
 
 
 def fail_to_log_in(connect, source, times):
-    """Three in a session at most."""
+    """Two in a session: the third would end it."""
     while times:
         client = connect(source)
         client.ehlo()

@@ -87,15 +87,21 @@ static void get_stuck(struct log *l)
 	CHECK(l->n_lost == 2);
 }
 
+/* It had stalled, and has room again. */
+static void begin_stuck(struct reader *r, struct log *l)
+{
+	begin(r, l);
+	get_stuck(l);
+	empty(r);
+}
+
 static void test_a_log_that_is_read_again_gets_records_again(void)
 {
 	struct reader r;
 	struct log l;
 	const char *text;
 
-	begin(&r, &l);
-	get_stuck(&l);
-	empty(&r);
+	begin_stuck(&r, &l);
 	l.stuck_until = stream_clock();
 	say(&l, "third");
 	say(&l, "fourth");
@@ -113,9 +119,7 @@ static void test_nothing_waits_for_a_log_that_has_just_stalled(void)
 	struct reader r;
 	struct log l;
 
-	begin(&r, &l);
-	get_stuck(&l);
-	empty(&r);
+	begin_stuck(&r, &l);
 	say(&l, "third");
 	CHECK(l.n_lost == 3);
 	CHECK(take(&r)[0] == '\0');
@@ -128,9 +132,7 @@ static void test_a_forked_process_tries_by_itself(void)
 	struct log l;
 	const char *text;
 
-	begin(&r, &l);
-	get_stuck(&l);
-	empty(&r);
+	begin_stuck(&r, &l);
 	log_forked(&l);
 	say(&l, "third");
 	text = take(&r);

@@ -121,22 +121,29 @@ static void test_the_socket_is_believed_before_the_environment(void)
 	close(client);
 }
 
-/* Real sender 9: a proxy's health check may be gone before our process has begun */
-static void test_a_connection_that_was_reset_has_its_address(void)
+#define N_FAMILIES 2 /* of a loopback: IPv4, IPv6 */
+
+static int accepted_from(size_t family, int *ret_client)
 {
-	const struct linger at_once = { .l_onoff = 1 };
 	const struct sockaddr_in v4 = {
 		.sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
 	const struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
 		.sin6_addr = IN6ADDR_LOOPBACK_INIT };
-	const struct sockaddr *const names[] = { (const struct sockaddr *)&v4,
-		(const struct sockaddr *)&v6 };
-	const socklen_t sizes[] = { sizeof(v4), sizeof(v6) };
 
-	for (size_t i = 0; i < TEST_COUNT(names); i++) {
-		int client = -1, server = accepted(names[i], sizes[i], &client);
+	return family == 0
+		       ? accepted((const struct sockaddr *)&v4, sizeof(v4), ret_client)
+		       : accepted((const struct sockaddr *)&v6, sizeof(v6), ret_client);
+}
+
+/* Real sender 9: a proxy's health check may be gone before our process has begun */
+static void test_a_connection_that_was_reset_has_its_address(void)
+{
+	const struct linger at_once = { .l_onoff = 1 };
+
+	for (size_t i = 0; i < N_FAMILIES; i++) {
+		int client = -1, server = accepted_from(i, &client);
 		struct session_peer peer;
 		char octet;
 		/* no IPv6 here */
@@ -169,19 +176,10 @@ static void test_a_local_socket_has_no_address(void)
 /* RFC 2033 5: where LMTP must know that it is not on port 25 */
 static void test_our_own_port_is_the_sockets(void)
 {
-	const struct sockaddr_in v4 = {
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	const struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
-		.sin6_addr = IN6ADDR_LOOPBACK_INIT };
-	const struct sockaddr *const names[] = { (const struct sockaddr *)&v4,
-		(const struct sockaddr *)&v6 };
-	const socklen_t sizes[] = { sizeof(v4), sizeof(v6) };
 	int pair[2], client = -1;
 
-	for (size_t i = 0; i < TEST_COUNT(names); i++) {
-		int server = accepted(names[i], sizes[i], &client);
+	for (size_t i = 0; i < N_FAMILIES; i++) {
+		int server = accepted_from(i, &client);
 		struct session_peer peer;
 		/* no IPv6 here */
 		if (server < 0 && i == 1)
