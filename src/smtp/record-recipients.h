@@ -13,5 +13,5 @@ void record_put_to(const struct session *s, struct buf *b);
 /* The first TX_REFUSED_MAX of those that were refused; "..." stands for the others. */
 void record_put_refused_to(const struct session *s, struct buf *b);
 
-/* How many of the first kind. */
+/* The number of recipients that record_put_to() tells of. */
 void record_put_recipients(const struct session *s, struct buf *b);
