@@ -485,7 +485,7 @@ class ListenerAttempt(Attempt):
 
         seen = []
         try:
-            harness.eventually(is_free, "places", 30)
+            harness.eventually(is_free, "places")
         except AssertionError:
             self.faults.append(f"places: {seen}")
 

@@ -63,7 +63,7 @@ class Machine:
         self.install()
 
     def call(self, verb, *command, **options):
-        return harness.run(HERE / "with-systemd", verb, self.dir, *command, patience=60, **options)
+        return harness.run(HERE / "with-systemd", verb, self.dir, *command, **options)
 
     def run(self, *command, check=True):
         done = self.call("run", *command)
@@ -75,7 +75,7 @@ class Machine:
         """What `meson install` gives, put into the machine."""
         tree = self.dir / "tree"
         done = harness.run("meson", "install", "-C", harness.build, "--no-rebuild", "--destdir",
-                           tree, patience=60, env=dict(os.environ))
+                           tree, env=dict(os.environ))
         harness.equal(done.returncode, 0, done.stdout)
         self.run("sh", "-c", "cp -a /host/tree/. /")
         self.run("systemd-sysusers", "postern.conf")

@@ -32,7 +32,7 @@ class Server:
             return [line for line in lines if all(word in line for word in words)]
 
         try:
-            return harness.eventually(found, f"{words} in the log", 30)
+            return harness.eventually(found, f"{words} in the log")
         except AssertionError as error:
             raise AssertionError(f"{error}\n{read_if_there(self.log)[-8000:]}") from None
 

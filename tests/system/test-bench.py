@@ -69,9 +69,9 @@ def test_nothing_is_left_behind_when_it_is_ended():
     run = harness.start(RUN, harness.build, "--quick", "--servers", "postern-tcpserver,postfix,systemd-accept",
                         "--works", "plain-1,hardened", "--rounds", 1000, "--scratch", scratch, env=environment(),
                         stderr=subprocess.DEVNULL)
-    harness.eventually(lambda: len(groups(run.pid)) == 2, "two servers", 60)
+    harness.eventually(lambda: len(groups(run.pid)) == 2, "two servers")
     if os.path.exists("/lib/systemd/systemd"):
-        harness.eventually(lambda: machines(scratch), "a systemd", 60)
+        harness.eventually(lambda: machines(scratch), "a systemd")
     run.terminate()
     assert run.wait(harness.PATIENCE) != 0
     harness.equal(groups(run.pid), [], "control groups, and the processes in them")

@@ -17,7 +17,7 @@ MARK = "\ufeff"
 
 def openssl(*command, **options):
     harness.need("openssl")
-    done = harness.run("openssl", *command, patience=60, **options)
+    done = harness.run("openssl", *command, **options)
     harness.equal(done.returncode, 0, done.stdout)
     return done.stdout
 

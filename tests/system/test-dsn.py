@@ -323,7 +323,7 @@ def check_report(path):
 def test_postfix_asks_for_a_report():
     place = Place(tls="required")
     relayed_by_postfix(place)
-    harness.eventually(place.new, "a message in new/", 30)
+    harness.eventually(place.new, "a message in new/")
     check_report(place.only_report())
 
 

@@ -143,7 +143,7 @@ def test_a_successor_that_does_nothing_is_killed():
     client.expect(220)
     deliver(client)
     text = f"process {pid}, which was to accept connections, was not ready within 30 s and is killed; the one before"
-    harness.eventually(lambda: text in here.log_text(), "a record", patience=120)
+    harness.eventually(lambda: text in here.log_text(), "a record")
     harness.eventually(lambda: pid not in children(here.process.pid), "its end")
     name = here.settings["hostname"]
     harness.eventually(lambda: name in replies_of(here), "the new settings")

@@ -700,7 +700,7 @@ def test_a_new_certificate_starts_the_unit_anew():
         client = here.connect(port=2526)
         return certificate_of(client) == harness.pair(serial=2).der()
 
-    harness.eventually(is_new, "the new certificate", 20)
+    harness.eventually(is_new, "the new certificate")
 
 
 def test_no_connection_is_lost_when_the_unit_starts_anew():

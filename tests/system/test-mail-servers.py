@@ -73,7 +73,7 @@ def begin_session(sender=FORGED, parameters=""):
         except ConnectionRefusedError:
             return None
 
-    client = harness.eventually(reach, "the mail server listens", 30)
+    client = harness.eventually(reach, "the mail server listens")
     client.ehlo()
     client.say(f"MAIL FROM:<{sender}>{parameters}", 250)
     return client
@@ -173,7 +173,7 @@ def test_postfix_defers_while_postern_is_down():
             client.send(f"MAIL FROM:<{FORGED}>\r\nRCPT TO:<{address(name)}>\r\nRSET\r\n")
             return [client.reply().code for _ in range(3)][1] == 250
 
-        harness.eventually(lambda: accepts("anna"), "anna is accepted again", 30)
+        harness.eventually(lambda: accepts("anna"), "anna is accepted again")
         server.order("postqueue -f")
         server.logged("status=sent", f"to=<{address('alice')}>")
         harness.equal(len(backend.box("alice")), 1)
@@ -191,7 +191,7 @@ def test_postfix_defers_mail_of_its_own_while_postern_is_down():
         assert "status=bounced" not in server.log.read_text()
         server.order(backend.start())
         server.order("sleep 1; postqueue -f")
-        harness.eventually(lambda: len(backend.box("alice")) == 2, "the message", 30)
+        harness.eventually(lambda: len(backend.box("alice")) == 2, "the message")
 
 
 EXIM_FRAME = """\
@@ -254,7 +254,7 @@ def test_exim_defers_while_postern_is_down():
         server.logged(" == ", address("alice"), "Connection refused")
         listen_beside(backend)
         server.order("sleep 1; exim4 -qff")
-        harness.eventually(lambda: len(backend.box("alice")) == 2, "the message", 30)
+        harness.eventually(lambda: len(backend.box("alice")) == 2, "the message")
         # and at once, as nothing is cached
         client.say(f"RCPT TO:<{address('anna')}>", 250)
         log = server.log.read_text()

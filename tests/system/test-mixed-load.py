@@ -323,9 +323,9 @@ def test_every_250_has_its_file_whatever_happens():
     finally:
         load.end()
     print(f"# {load.sent} messages begun, {len(load.accepted)} accepted, {load.ended} sessions cut short; {chaos.done}")
-    harness.eventually(lambda: not chaos.connections(), "all connections end", 20)
+    harness.eventually(lambda: not chaos.connections(), "all connections end")
     chaos.certificate()
-    harness.eventually(lambda: serves(here), "it serves", 20)
+    harness.eventually(lambda: serves(here), "it serves")
     expect_files(here, load)
     expect_all_places_free(here)
     assert len(load.accepted) > 50, "next to nothing was accepted: no load"

@@ -62,7 +62,7 @@ class Place:
         """Exactly one message, to the address, from nobody, with the report's own content."""
         sent = report(address) if sent is None else sent
         self.check_end()
-        found = harness.eventually(self.sink.everything, f"a message: {self.said()}", 30)
+        found = harness.eventually(self.sink.everything, f"a message: {self.said()}")
         harness.equal(len(found), 1, self.said())
         self.box.expect()
         text = found[0].read_bytes()

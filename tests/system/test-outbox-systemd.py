@@ -96,7 +96,7 @@ class Box(Machine):
                 and "JOB_RESULT" not in e]
 
     def wait_until_sent(self, number=1):
-        harness.eventually(lambda: len(self.runs()) == number, "sendmail is run", 30)
+        harness.eventually(lambda: len(self.runs()) == number, "sendmail is run")
         harness.eventually(lambda: "inactive" in self.show(SERVICE, "ActiveState"), "the service ends")
 
     def wait_until_tried(self, name):
@@ -355,7 +355,7 @@ def test_a_real_mailer_takes_a_report(sendmail, setup):
     address = f"joe@{DOMAIN}"
     here.put(report(address))
     inbox = here.path("/var/lib/sink/box/new")
-    harness.eventually(lambda: inbox.exists() and len(os.listdir(inbox)) == 1, "the report arrives", 30)
+    harness.eventually(lambda: inbox.exists() and len(os.listdir(inbox)) == 1, "the report arrives")
     text = next(inbox.iterdir()).read_bytes()
     harness.equal(text.split(b"\n")[:2], [b"Return-Path: <>", f"Delivered-To: {address}".encode()])
     harness.equal(text.split(b"\n\n", 1)[1].rstrip(), report(address).split(b"\n\n", 1)[1].rstrip())

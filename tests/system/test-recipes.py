@@ -78,7 +78,7 @@ class BehindHAProxy:
 def test_haproxy_names_the_client_and_finds_the_server_up():
     with harness.own_network():
         here = BehindHAProxy()
-        harness.eventually(lambda: here.status().startswith("UP"), "the check passes", 30)
+        harness.eventually(lambda: here.status().startswith("UP"), "the check passes")
         client = here.connect()
         client.expect(220)
         client.ehlo()
@@ -117,7 +117,7 @@ def with_users():
     harness.need("gsasl")
     place = Site(pair=harness.pair())
     script = readme("User names and passwords", "can verify the password").replace("apt-get install -y gsasl\n", "")
-    done = harness.run("sh", "-ec", script.replace("/etc/postern", str(place.dir)), input="secret\nsecret\n", patience=60)
+    done = harness.run("sh", "-ec", script.replace("/etc/postern", str(place.dir)), input="secret\nsecret\n")
     harness.equal(done.returncode, 0, done.stdout)
     settings = readme("User names and passwords", "/etc/postern/postern.conf")
     (place.dir / "senders").write_text(readme("User names and passwords", "/etc/postern/senders"))

@@ -143,7 +143,7 @@ def test_a_flood_does_not_switch_the_socket_off():
     harness.contains(here.show("postern.socket", "TriggerLimitIntervalUSec"), "=0")
     for _ in range(60):
         here.connect(greeting=False).close()
-    harness.eventually(lambda: not here.instances(), "all have gone", 30)
+    harness.eventually(lambda: not here.instances(), "all have gone")
     client = here.connect()
     client.quit()
     harness.contains(here.show("postern.socket", "ActiveState", "Result"), "ActiveState=active")
@@ -157,7 +157,7 @@ def test_one_source_cannot_take_every_place():
     clients.pop().quit()
     for client in clients:
         client.close()
-    harness.eventually(lambda: not here.instances(), "all have gone", 30)
+    harness.eventually(lambda: not here.instances(), "all have gone")
 
 
 def test_syslog_where_the_setting_asks_for_it():
@@ -428,7 +428,7 @@ def test_journald_alone_takes_records_of_a_program_run_by_hand():
     done = harness.run(
         "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
         "--propagation", "private", "/bin/sh", "-euc", JOURNALD, "sh", out, script,
-        *place.command(), patience=60)
+        *place.command())
     harness.equal(done.returncode, 0, done.stdout)
     text = subprocess.run(
         ["journalctl", "-D", out, "-o", "json", "-a", "POSTERN_EVENT=session"],

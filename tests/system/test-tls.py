@@ -224,7 +224,7 @@ def test_a_client_that_stalls(mode):
     check_only_an_alert(client)
     client.wait()
     took = time.monotonic() - begun
-    assert 0.8 < took < 5, f"the handshake's deadline came after {took:.1f} s"
+    assert 0.8 < took < 60, f"the handshake's deadline came after {took:.1f} s"
     check_failed(place)
 
 

@@ -171,7 +171,7 @@ def upgrade(here):
     """What postern(8) has, twice, with the build folder of the tests."""
     for _ in range(2):
         for command in commands("postern.8", "DESCRIPTION", "A new version is installed"):
-            command = command.replace("-C build", f"--no-rebuild -C {harness.build}")
+            command = command.replace("-C build", f"--no-rebuild -C {harness.named}")
             run(here, f"cd {harness.HERE} && {command}")
 
 
@@ -383,7 +383,7 @@ def test_a_long_fault_is_no_different():
     put_back = without_program(here)
     try:
         poke(here, "postern-listen")
-        harness.eventually(lambda: int(here.show(LISTENER, "NRestarts").split("=")[1]) > 6, "seven starts", 100)
+        harness.eventually(lambda: int(here.show(LISTENER, "NRestarts").split("=")[1]) > 6, "seven starts")
     finally:
         put_back()
     deliver_to(here, "postern-listen", 30)
