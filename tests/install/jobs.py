@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,10 +22,10 @@ FOREVER = 1e9  # each step of a job has its own limit
 
 
 class Result:
-    """What passed, what failed, and how long each step took."""
+    """What passed, what failed, how long each step took, and each session of a client."""
 
     def __init__(self):
-        self.n_passed, self.n_failed, self.steps = 0, 0, []
+        self.n_passed, self.n_failed, self.steps, self.sessions = 0, 0, [], []
 
     def passed(self, what):
         self.n_passed += 1
@@ -45,13 +46,28 @@ class Result:
         finally:
             self.steps.append((time.monotonic() - begin, what))
 
-    def add(self, n_passed, n_failed, steps):
+    def add(self, n_passed, n_failed, steps=(), sessions=()):
         self.n_passed += n_passed
         self.n_failed += n_failed
         self.steps += map(tuple, steps)
+        self.sessions += map(tuple, sessions)
 
     def slowest(self):
         return sorted(self.steps, reverse=True)[:SHOWN]
+
+    def took(self, way, client, seconds):
+        self.sessions.append((way, client, seconds))
+
+    def table_of_sessions(self):
+        """Lines: a way to postern in each, with the median of each client in milliseconds."""
+        clients = list(dict.fromkeys(client for _, client, _ in self.sessions))
+        yield "".join(f"{name:>9}" for name in clients) + "  ms a session, median"
+        for way in dict.fromkeys(way for way, _, _ in self.sessions):
+            line = ""
+            for client in clients:
+                found = [seconds for w, c, seconds in self.sessions if (w, c) == (way, client)]
+                line += f"{statistics.median(found) * 1000:>9.0f}" if found else f"{'-':>9}"
+            yield f"{line}  {way}"
 
 
 def end_with_parent():
@@ -137,7 +153,7 @@ class Jobs:
                 result.failed(f"a job ended\n{traceback.format_exc()}")
         sys.stdout.flush()
         output.with_suffix(".result").write_text(
-            json.dumps([result.n_passed, result.n_failed, result.steps]), encoding="ascii")
+            json.dumps([result.n_passed, result.n_failed, result.steps, result.sessions]), encoding="ascii")
         os._exit(0)
 
     def wait_for_one(self):
@@ -149,7 +165,7 @@ class Jobs:
         sys.stdout.flush()
         counts = output.with_suffix(".result")
         found = json.loads(counts.read_text(encoding="ascii")) if counts.exists() else None
-        self.result.add(*found or (0, 0, []))
+        self.result.add(*found or (0, 0))
         if not found:
             self.result.failed("a job ended without a result")
         return process, bool(found) and found[1] == 0

@@ -83,6 +83,7 @@ class Readme:
         self.name, self.cache, self.upstream, self.network = name, cache, upstream, network
         self.result, self.page, self.only = result, args.page, args.section
         self.only_clients = args.clients.split(",") if args.clients else None
+        self.n_messages = args.messages
 
     def passed(self, what):
         self.result.passed(f"{self.name}: {what}")
@@ -345,7 +346,7 @@ class Section:
                 if self.readme.only_clients and client.__name__ not in self.readme.only_clients:
                     continue
                 self.guarded_sending(f"{client.__name__} through {server}, port {port}",
-                                     lambda c=client, p=port, a=login: self.send(c, p, a))
+                                     lambda c=client, s=server, p=port, a=login: self.send(c, s, p, a))
 
     def guarded_sending(self, what, send):
         self.n_sent += 1
@@ -368,10 +369,16 @@ class Section:
         self.machine.run("journalctl", "--sync")
         return self.machine.run("journalctl", "-n", "30", "--no-pager", "-o", "cat").stdout
 
-    def send(self, client, port, login):
-        subject, took = self.readme.clients.send(client, self.machine, port, login)
-        harness.eventually(lambda: self.stored(subject), f"the message {subject} in a Maildir of info@example.org", 300)
+    def send(self, client, server, port, login):
+        """The messages of a client one after another; how long the last took."""
+        for _ in range(self.readme.n_messages):
+            subject, took = self.readme.clients.send(client, self.machine, port, login)
+            self.arrived(subject)
+            self.readme.result.took(f"{self.readme.name}: {server}, port {port}", client.__name__, took)
         return took
+
+    def arrived(self, subject):
+        harness.eventually(lambda: self.stored(subject), f"the message {subject} in a Maildir of info@example.org")
 
     def stored(self, subject):
         for folder in ("/var/lib/postern", "/srv/mail"):
@@ -387,7 +394,7 @@ class Section:
         done = self.machine.run("sh", "-c", f"sendmail -i -f {senders.SENDER} {senders.RECIPIENT}", text=message)
         if done.returncode:
             raise debian.Fault(f"sendmail: exit status {done.returncode}: {done.stdout}")
-        harness.eventually(lambda: self.stored(subject), f"the message {subject} in a Maildir of info@example.org", 300)
+        self.arrived(subject)
         return time.monotonic() - begin
 
     def replies(self, port):

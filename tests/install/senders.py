@@ -1,6 +1,9 @@
-"""Five real clients of a release, each in a system of its own, sending to a machine by its name and certificate."""
+"""Six real clients, five of a release in systems of their own, sending to a machine by its name and certificate."""
 
 import re
+import smtplib
+import socket
+import ssl
 import time
 
 import debian
@@ -57,6 +60,17 @@ smtp_sasl_security_options = noanonymous
 """
 
 
+class Connected(smtplib.SMTP):
+    """Python's client on a connection to the server of that name."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        super().__init__(HOST, local_hostname="client.example.net")
+
+    def _get_socket(self, host, port, timeout):
+        return self.connection
+
+
 class Clients:
     """They share nothing with the machine but its network: what README forgets to install is not there."""
 
@@ -86,7 +100,7 @@ class Clients:
             chroot.write("etc/tls.crt", certificate)
 
     def all(self):
-        return (self.msmtp, self.swaks, self.curl, self.exim, self.postfix)
+        return (self.msmtp, self.swaks, self.curl, self.smtplib, self.exim, self.postfix)
 
     def send(self, client, machine, port, login):
         """One message by a client; its subject, and how long the client took in seconds."""
@@ -125,6 +139,24 @@ class Clients:
             machine, "curl", "--silent", "--show-error", "--ssl-reqd", "--cacert", "/etc/tls.crt",
             "--mail-from", sender, "--mail-rcpt", RECIPIENT, "--upload-file", "/root/message", *options,
             f"{'smtps' if port == SMTPS else 'smtp'}://{HOST}:{port}/client.example.net"))
+
+    def smtplib(self, machine, port, login, subject):
+        """Of the Python that runs this."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(self.chroot.root / "etc/tls.crt")
+        begin = time.monotonic()
+        with harness.in_network_of(machine.pid):
+            connection = socket.create_connection(("127.0.0.1", port), harness.PATIENCE)
+        if port == SMTPS:
+            connection = context.wrap_socket(connection, server_hostname=HOST)
+        sender = OF_USER if login else SENDER
+        with Connected(connection) as client:
+            if port != SMTPS:
+                client.starttls(context=context)
+            if login:
+                client.login(USER, PASSWORD)
+            client.sendmail(sender, [RECIPIENT], MESSAGE.format(sender, RECIPIENT, subject))
+        return time.monotonic() - begin
 
     def exim(self, machine, port, login, subject):
         sender = OF_USER if login else SENDER
