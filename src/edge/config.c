@@ -192,6 +192,16 @@ static size_t fixed_length(const char *maildir)
 	return n;
 }
 
+/* Of the path that a template gives: each of its parts of an address has one octet at least. */
+static size_t shortest_length(const char *template)
+{
+	size_t n = 0;
+
+	for (; *template; template += 1 + (*template == '%'))
+		n++;
+	return n;
+}
+
 /* Cuts maildir in two: mail-root, and what is below it. */
 static void finish_maildir(struct config *c)
 {
@@ -219,6 +229,10 @@ static void finish_maildir(struct config *c)
 	while (*dir == '/')
 		dir++;
 	c->maildir = *dir ? dir : ".";
+	if (shortest_length(c->maildir) >= MAILBOX_PATH_MAX)
+		fault(c, where_of(c, "maildir"), "maildir",
+			"has more than 1023 octets below mail-root: no message can be "
+			"stored");
 	c->recipients.template = c->maildir;
 	c->recipients.root_path = c->mail_root;
 	c->recipients.table_path = c->recipients_file;

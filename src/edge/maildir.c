@@ -18,6 +18,8 @@
 #include "edge/maildir-file.h"
 
 #define FD_RESERVE 16 /* descriptors kept for files and logs */
+#define FD_OPEN 8 /* of the connection, mail-root, the log and tables, as a rule */
+#define FD_EACH 4 /* the directory, its `new` and `tmp`, and a file */
 
 static struct maildir *maildir_of(struct stage *st)
 {
@@ -130,15 +132,18 @@ static const struct reply *add_box(
 }
 
 /*
- * More mailboxes than descriptors are no fault: the client sends the rest in another transaction. Without descriptors
- * for a single one it never can.
+ * Where there are more mailboxes than descriptors the client sends the rest in another transaction, and the record has
+ * the reason. Without descriptors for a single one it never can.
  */
-static const struct reply *open_failure(struct maildir *m, const struct mailbox *box)
+static const struct reply *open_failure(struct maildir *m, struct mailbox *box)
 {
-	if (box->error == -EMFILE && m->n_boxes > 0)
-		return reply_get(REPLY_RECIPIENT_MANY);
+	bool is_many = box->error == -EMFILE && m->n_boxes > 0;
+
+	if (box->error == -EMFILE)
+		box->why = "Too many open files: raise LimitNOFILE= of the unit, or "
+			   "ulimit -n";
 	note_box(m, box);
-	return failure(box->error);
+	return is_many ? reply_get(REPLY_RECIPIENT_MANY) : failure(box->error);
 }
 
 /* Where the file of mail-root-marker is missing, so is perhaps the file system that mail belongs on. */
@@ -164,6 +169,7 @@ static const struct reply *search_failure(struct maildir *m,
 		[RECIPIENTS_UNKNOWN] = REPLY_MAILBOX_UNKNOWN,
 		[RECIPIENTS_AUTH] = REPLY_AUTH_FIRST,
 		[RECIPIENTS_FAILED] = REPLY_RECIPIENTS_FAILED,
+		[RECIPIENTS_LONG] = REPLY_STORE_FAILED,
 	};
 
 	if (result == RECIPIENTS_FAILED && may_note(m)) {
@@ -171,6 +177,8 @@ static const struct reply *search_failure(struct maildir *m,
 		buf_put_str(&b, s->fault);
 		note(m, &b);
 	}
+	if (result == RECIPIENTS_LONG)
+		note_root(m, RECIPIENTS_PATH_LONG);
 	return reply_get(names[result]);
 }
 
@@ -492,6 +500,13 @@ void maildir_init(
 		.root = -1,
 		.host = host,
 	};
+}
+
+size_t maildir_most_recipients(const struct maildir *m)
+{
+	size_t n = m->max_fd > FD_OPEN ? (size_t)(m->max_fd - FD_OPEN) / FD_EACH : 0;
+
+	return n ? n : 1;
 }
 
 void maildir_host(struct buf *to, struct span hostname)

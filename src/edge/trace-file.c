@@ -243,7 +243,10 @@ static void put_settings(struct trace_file *t, const struct config *c)
 	if (s->dsn)
 		put_setting(to, "outbox", "yes");
 	put_number(to, "size-limit", s->size_limit);
-	put_number(to, "recipient-limit", s->recipient_limit);
+	put_number(to, "recipient-limit",
+		s->recipients_offered && s->recipients_offered < s->recipient_limit
+			? s->recipients_offered
+			: s->recipient_limit);
 	put_number(to, "transaction-limit", s->transaction_limit);
 	put_number(to, "error-limit", s->error_limit);
 	put_number(to, "timeout", c->timeout);
