@@ -271,7 +271,7 @@ static bool put_path(struct buf *to, const struct session *s, const char *direct
 
 	buf_put_str(to, directory);
 	buf_put_char(to, '/');
-	buf_put_num(to, (uint64_t)s->since.seconds);
+	buf_put_num(to, s->since.seconds > 0 ? (uint64_t)s->since.seconds : 0);
 	buf_put(to, SPAN(".M"));
 	buf_put_num_wide(to, s->since.microseconds, 6);
 	buf_put_str(to, s->unique);
