@@ -45,6 +45,14 @@ static const char *take_sendmail(struct outbox_options *o, const char *text)
 	return *text == '/' ? NULL : "must be a path that begins with /";
 }
 
+static const char *take_operand(struct outbox_options *o, const char *word)
+{
+	if (o->directory)
+		return "not understood";
+	o->directory = word;
+	return NULL;
+}
+
 /* NULL, or what is wrong with the word. */
 static const char *take_word(struct outbox_options *o, const char *word)
 {
@@ -59,20 +67,27 @@ static const char *take_word(struct outbox_options *o, const char *word)
 		o->mode = OUTBOX_HELP;
 	else if (strcmp(word, "--version") == 0)
 		o->mode = OUTBOX_VERSION;
-	else if (*word == '-' || o->directory)
+	else if (*word == '-')
 		return "not understood";
 	else
-		o->directory = word;
+		return take_operand(o, word);
 	return NULL;
 }
 
 void outbox_options_parse(int argc, char **argv, struct outbox_options *ret)
 {
+	bool operands =
+		false; /* "--" was there: no word is an option any more (XBD 12.2) */
+
 	*ret = (struct outbox_options){ .sendmail = SENDMAIL_DEFAULT,
 		.rate = RATE_DEFAULT };
 	for (int i = 1; i < argc && !ret->fault; i++) {
 		ret->wrong = argv[i];
-		ret->fault = take_word(ret, argv[i]);
+		if (!operands && strcmp(argv[i], "--") == 0)
+			operands = true;
+		else
+			ret->fault = operands ? take_operand(ret, argv[i])
+					      : take_word(ret, argv[i]);
 	}
 	if (!ret->fault && ret->mode == OUTBOX_RUN && !ret->directory) {
 		ret->wrong = "DIRECTORY";

@@ -73,6 +73,16 @@ def test_a_table_may_be_large():
     harness.equal(harness.run("cdb", "-q", table, "user99999@example.org").stdout, "boxes/99999")
 
 
+def test_behind_two_hyphens_all_words_are_files():
+    path = text()
+    (path.parent / "--help").write_text(LINES)
+    harness.equal(make("t.cdb", "--", "--help", cwd=path.parent), (0, ""))
+    check_pairs(path.parent / "t.cdb")
+    harness.equal(make("--", "-.cdb", "table", cwd=path.parent), (0, ""))
+    check_pairs(path.parent / "-.cdb")
+    harness.equal(make("--")[0], EX_USAGE)
+
+
 def test_a_symbolic_link_stays_and_its_file_is_replaced():
     path = text()
     (path.parent / "tables").mkdir()

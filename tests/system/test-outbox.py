@@ -738,6 +738,8 @@ def test_help_and_version():
 @harness.table_of({
     "no directory": ((), "DIRECTORY: must be given"),
     "two directories": (("/a", "/b"), "/b: not understood"),
+    "two behind the options": (("--", "--help", "/b"), "/b: not understood"),
+    "none behind the options": (("--",), "DIRECTORY: must be given"),
     "unknown option": (("--nonsense", "/a"), "--nonsense: not understood"),
     "short option": (("-f", "/a"), "-f: not understood"),
     "rate of none": (("--rate=0", "/a"), "--rate=0: must be a number from 1 to 60000"),
