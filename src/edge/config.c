@@ -157,8 +157,10 @@ void config_read(struct config *c, const char *path, bool must)
 		return;
 	}
 	c->unread = must || n != -ENOENT;
-	if (!c->unread)
+	if (!c->unread) {
+		c->missing = path;
 		return;
+	}
 	file_put_fault(&b, path, (int)-n, FILE_READ);
 	fault(c, path, "", b.overflow ? strerror((int)-n) : why);
 }
@@ -350,7 +352,12 @@ bool config_finish(struct config *c)
 	/* of a file that could not be read that is the one fault: what it says would be guessed */
 	if (c->unread)
 		return false;
-	if (!c->maildir)
+	if (!c->maildir && c->missing)
+		fault(c, c->missing, "",
+			"there is no such file: make it, with a line that says where "
+			"mail goes, such as maildir = /srv/mail/%d/%u; or name "
+			"another by -c");
+	else if (!c->maildir)
 		fault(c, where_of(c, "maildir"), "maildir",
 			"not set; say where mail goes, such as maildir = "
 			"/srv/mail/%d/%u");

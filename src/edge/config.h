@@ -46,6 +46,8 @@ struct config {
 	const char *user; /* NULL: stay who we are */
 	bool sandbox;
 	bool unread; /* the file of settings could not be read */
+	const char *
+		missing; /* the path of a file of settings that need not be there, and is not */
 	struct networks proxies; /* that must send a PROXY header */
 	const char *clients_file; /* NULL: no rules */
 	struct clients clients; /* read by bin/admit, not with the settings */
