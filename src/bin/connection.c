@@ -233,7 +233,7 @@ static void build(struct connection *c)
 	size_t n = 0;
 
 	maildir_host(&host,
-		span_of(c->config.session.hostname ? c->config.session.hostname : ""));
+		span_of(c->config.maildir_hostname ? c->config.maildir_hostname : ""));
 	policy_init(&c->policy, &c->config.session);
 	confine_init(&c->confine, &c->dirs, c->logins, &c->log);
 	maildir_init(&c->maildir, &c->config.recipients, c->host);

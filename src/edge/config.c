@@ -325,6 +325,9 @@ static void finish_defaults(struct config *c)
 	finish_banner(c);
 	c->recipients.hostname = c->session.hostname;
 	settle(c, "hostname", c->session.hostname ? c->session.hostname : "");
+	if (!c->maildir_hostname)
+		c->maildir_hostname = c->session.hostname;
+	settle(c, "maildir-hostname", c->maildir_hostname ? c->maildir_hostname : "");
 	if (c->session.n_domains == 0) {
 		c->own_domain[0] = c->session.hostname;
 		c->session.domains = c->own_domain;

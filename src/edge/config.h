@@ -30,6 +30,8 @@ struct config {
 	const char *auth_senders; /* NULL: who has logged in may be anybody */
 	const char *mail_root; /* absolute, or as given */
 	const char *maildir; /* relative to mail_root */
+	const char *
+		maildir_hostname; /* in names of files; config_finish() puts the hostname here */
 	enum create_choice maildir_create;
 	const char *recipients_file; /* NULL: whose Maildir exists has a mailbox */
 	struct recipients recipients; /* its table is opened by bin/admit */

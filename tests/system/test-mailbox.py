@@ -772,6 +772,27 @@ def test_check_names_a_maildir_that_is_too_long():
     harness.contains(done.stdout, "maildir: has more than 1023 octets below mail-root")
 
 
+# Hosts that share Maildirs
+
+
+def test_the_host_in_names_of_files_may_be_another():
+    """Many hosts have one hostname, and each its own names."""
+    place = Site(maildir="box", maildir_hostname="mx-3")
+    client = place.connect()
+    harness.contains(client.ehlo().lines[0], harness.HOST)
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    name, = (p.name for p in place.root.glob("**/new/*"))
+    assert re.fullmatch(r"[0-9]+\.M[0-9]+P[0-9]+Q1\.mx-3,S=[0-9]+", name), name
+
+
+@harness.table(slash="a/b", colon="a:b", comma="a,b", blank="a b", literal="[192.0.2.1]", long=33 * "a." + "b")
+def test_the_host_in_names_of_files_is_a_name(name):
+    done = harness.run(*Site(maildir_hostname=name).command(), "--check")
+    harness.equal(done.returncode, 78)
+    harness.contains(done.stdout, "maildir-hostname: must be a name of letters, digits, - and dots, of 64 octets")
+
+
 # Links that go up
 
 
