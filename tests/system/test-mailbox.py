@@ -772,6 +772,32 @@ def test_check_names_a_maildir_that_is_too_long():
     harness.contains(done.stdout, "maildir: has more than 1023 octets below mail-root")
 
 
+# Less space than the message needs
+
+
+@harness.table(new=False, old=True)
+def test_a_message_that_does_not_fit_is_refused_before_it_is_sent(exists):
+    """RFC 1870 6.1: SIZE is compared with the space of the file system that the mailbox is on."""
+    place = Place(maildir_create="yes")
+    harness.small_file_system(place.domain if exists else place.root, "512k")
+    make_maildir(place.domain / "bob")
+    if exists:
+        make_maildir(place.alice)
+    client = place.site.connect()
+    client.ehlo()
+    for size, code in ((600_000, 452), (500_000, 250), (0, 250)):
+        client.say(f"MAIL FROM:<{SENDER}> SIZE={size}", 250)
+        client.say(f"RCPT TO:<{ALICE}>", code)
+        client.say(f"RCPT TO:<bob@{DOMAIN}>", code)
+        client.say("RSET", 250)
+    client.quit()
+    record = place.site.records("message")[0]
+    name = f"{place.alice}/new" if exists else place.alice
+    harness.contains(record["delivery_fault"], f"{name}")
+    harness.contains(record["delivery_fault"], ": No space left on device for a message of the size that the client declares")
+    harness.equal(record["reason"], "452 4.3.1 Insufficient storage; try later")
+
+
 # Hosts that share Maildirs
 
 
