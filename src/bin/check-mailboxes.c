@@ -242,6 +242,18 @@ static void look_at_domain(struct look *l, struct span value)
 		look_below(l, "", path);
 }
 
+/* Of a cdb the number of the line is not known: 0. */
+static void tell_long(struct look *l, size_t line)
+{
+	char where[RECIPIENTS_WORDS_MAX] = "", text[2 * CONFIG_FAULT_MAX];
+
+	if (line)
+		snprintf(where, sizeof(where), "line %zu: ", line);
+	snprintf(text, sizeof(text), "recipients %s: %s" RECIPIENTS_PATH_LONG,
+		l->c->recipients_file, where);
+	l->report->fault(l->c, text);
+}
+
 /* The place of one line of the table, if it is one mailbox's. */
 static void look_at_line(void *ctx, size_t line, struct span key, struct span value)
 {
@@ -249,16 +261,19 @@ static void look_at_line(void *ctx, size_t line, struct span key, struct span va
 	struct recipients_search search;
 	struct recipients_place place;
 	struct recipient r = { .slot = 0 };
+	enum recipients_result result;
 
-	(void)line;
 	destination_key_cut(key, &r.local, &r.domain);
 	if (r.local.n == 0) {
 		look_at_domain(l, value);
 		return;
 	}
 	recipients_begin(&search, &l->c->recipients, &r, true);
-	if (recipients_next(&search, &place) == RECIPIENTS_FOUND)
+	result = recipients_next(&search, &place);
+	if (result == RECIPIENTS_FOUND)
 		look_at(l, &place);
+	else if (result == RECIPIENTS_LONG)
+		tell_long(l, line);
 }
 
 static void ignore_fault(void *ctx, const char *what)

@@ -233,10 +233,14 @@ static void build(struct connection *c)
 	size_t n = 0;
 
 	maildir_host(&host,
-		span_of(c->config.session.hostname ? c->config.session.hostname : ""));
+		span_of(c->config.maildir_hostname ? c->config.maildir_hostname : ""));
 	policy_init(&c->policy, &c->config.session);
 	confine_init(&c->confine, &c->dirs, c->logins, &c->log);
 	maildir_init(&c->maildir, &c->config.recipients, c->host);
+	if (c->config.recipients_file ||
+		(c->config.maildir && strchr(c->config.maildir, '%')))
+		c->config.session.recipients_offered =
+			maildir_most_recipients(&c->maildir);
 	c->stages[n++] = &c->policy.stage;
 	if (c->config.sandbox && !c->dirs.loaded)
 		c->stages[n++] = &c->confine.stage;

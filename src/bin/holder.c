@@ -8,11 +8,13 @@
 #include <libgen.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 #include "base/cleanup.h"
 #include "base/num.h"
 #include "edge/file.h"
+#include "proto/network.h"
 #include "proto/text.h"
 
 #define LISTENS "0A" /* TCP_LISTEN */
@@ -25,7 +27,9 @@
 #define PORTS_OF_ROOT 1024
 
 struct holder {
-	uint64_t pid;
+	uint64_t inode; /* of the socket; 0: none was found */
+	char address[IP_TEXT_MAX + 10]; /* that it listens at, with its port; or empty */
+	uint64_t pid; /* 0: not to be found by this user */
 	char name[32];
 	char unit[UNIT_MAX]; /* of systemd, or empty */
 };
@@ -77,9 +81,30 @@ static bool is_any(const char *words)
 	return words[strspn(words, "0")] == '\0';
 }
 
-/* The inode of the socket that the line of /proc/net/tcp or tcp6 is about, when it keeps us from the address; or 0. */
-static uint64_t tcp_inode(const char *line, const struct sockaddr *address)
+/* What print_words() printed, as "192.0.2.1:25" or "[2001:db8::1]:25". */
+static void put_address(struct buf *to, const char *words, unsigned port)
 {
+	struct ip ip = { 0 };
+
+	for (; *words && ip.n < sizeof(ip.octets); words += 8) {
+		char eight[9] = "";
+		uint32_t word;
+		memcpy(eight, words, 8);
+		word = (uint32_t)strtoul(eight, NULL, 16);
+		memcpy(ip.octets + ip.n, &word, sizeof(word));
+		ip.n += sizeof(word);
+	}
+	buf_put(to, ip.n == IPV4_OCTETS ? SPAN("") : SPAN("["));
+	ip_put(to, &ip);
+	buf_put(to, ip.n == IPV4_OCTETS ? SPAN(":") : SPAN("]:"));
+	buf_put_num(to, port);
+	buf_terminate(to);
+}
+
+/* Whether the line of /proc/net/tcp or tcp6 is about a socket that keeps us from the address. */
+static void read_tcp(const char *line, const struct sockaddr *address, struct holder *ret)
+{
+	struct buf b = BUF(ret->address);
 	char words[40], ours[40], state[3];
 	unsigned long inode;
 	unsigned port;
@@ -88,13 +113,17 @@ static uint64_t tcp_inode(const char *line, const struct sockaddr *address)
 	if (sscanf(line, " %*u: %39[0-9A-F]:%x %*s %2s %*s %*s %*s %*u %*u %lu", words,
 		    &port, state, &inode) != 4 ||
 		port != port_of(address) || strcmp(state, LISTENS) != 0)
-		return 0;
+		return;
 	print_words(address, ours, sizeof(ours));
-	return is_any(words) || is_any(ours) || strcmp(words, ours) == 0 ? inode : 0;
+	if (!is_any(words) && !is_any(ours) && strcmp(words, ours) != 0)
+		return;
+	ret->inode = inode;
+	put_address(&b, words, port);
 }
 
 /* The same of a line of /proc/net/unix. */
-static uint64_t unix_inode(const char *line, const struct sockaddr *address)
+static void read_unix(
+	const char *line, const struct sockaddr *address, struct holder *ret)
 {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
 	unsigned long inode;
@@ -103,31 +132,33 @@ static uint64_t unix_inode(const char *line, const struct sockaddr *address)
 	/* NOLINTNEXTLINE(cert-err34-c): numbers of the kernel */
 	if (sscanf(line, "%*s %*s %*s %x %*s %*s %lu %108s", &flags, &inode, path) != 3 ||
 		flags != ACCEPTS)
-		return 0;
-	return strcmp(path, path_of(address)) == 0 ? inode : 0;
+		return;
+	if (strcmp(path, path_of(address)) == 0)
+		ret->inode = inode;
 }
 
-static uint64_t find_inode(const char *file, const struct sockaddr *address)
+static void find_in(const char *file, const struct sockaddr *address, struct holder *ret)
 {
 	CLEANUP(close_file) FILE *lines = fopen(file, "re");
 	OWNED char *line = NULL;
-	uint64_t inode = 0;
 	size_t n = 0;
 
-	while (lines && inode == 0 && getline(&line, &n, lines) >= 0)
-		inode = address->sa_family == AF_UNIX ? unix_inode(line, address)
-						      : tcp_inode(line, address);
-	return inode;
+	while (lines && ret->inode == 0 && getline(&line, &n, lines) >= 0) {
+		if (address->sa_family == AF_UNIX)
+			read_unix(line, address, ret);
+		else
+			read_tcp(line, address, ret);
+	}
 }
 
-static uint64_t inode_of(const struct sockaddr *address)
+static void find_socket(const struct sockaddr *address, struct holder *ret)
 {
-	uint64_t inode;
-
-	if (address->sa_family == AF_UNIX)
-		return find_inode("/proc/net/unix", address);
-	inode = find_inode("/proc/net/tcp", address);
-	return inode ? inode : find_inode("/proc/net/tcp6", address);
+	if (address->sa_family == AF_UNIX) {
+		find_in("/proc/net/unix", address, ret);
+		return;
+	}
+	find_in("/proc/net/tcp", address, ret);
+	find_in("/proc/net/tcp6", address, ret);
 }
 
 static bool has_open(const char *pid, const char *socket)
@@ -190,16 +221,14 @@ static void find_name(const char *pid, struct holder *ret)
 	ret->name[strcspn(ret->name, "\n")] = '\0';
 }
 
-static bool find_holder(const struct sockaddr *address, struct holder *ret)
+static bool find_process(struct holder *ret)
 {
 	CLEANUP(close_directory) DIR *proc = opendir("/proc");
-	uint64_t inode = inode_of(address);
 	const struct dirent *entry;
 	char socket[40];
 
-	*ret = (struct holder){ 0 };
-	snprintf(socket, sizeof(socket), "socket:[%lu]", (unsigned long)inode);
-	while (proc && inode && (entry = readdir(proc))) {
+	snprintf(socket, sizeof(socket), "socket:[%lu]", (unsigned long)ret->inode);
+	while (proc && ret->inode && (entry = readdir(proc))) {
 		if (!num_parse(span_of(entry->d_name), &ret->pid) ||
 			!has_open(entry->d_name, socket))
 			continue;
@@ -224,9 +253,14 @@ static void put_search(struct buf *to, const struct sockaddr *address)
 
 static void put_holder(struct buf *to, const struct sockaddr *address)
 {
-	struct holder h;
+	struct holder h = { 0 };
 
-	if (!find_holder(address, &h)) {
+	find_socket(address, &h);
+	if (h.address[0]) {
+		buf_put(to, SPAN(": "));
+		buf_put_str(to, h.address);
+	}
+	if (!find_process(&h)) {
 		put_search(to, address);
 		return;
 	}

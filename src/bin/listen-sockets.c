@@ -14,7 +14,6 @@
 #include "edge/file.h"
 #include "proto/network.h"
 
-#define FIRST_FD 3 /* SD_LISTEN_FDS_START */
 #define BACKLOG 512
 #define SOCKET_MODE 0600
 
@@ -53,6 +52,18 @@ static bool find_kind(struct span name, enum listen_kind *ret)
 	return false;
 }
 
+unsigned listen_port(const struct listen_socket *socket)
+{
+	union address a = { .any.sa_family = AF_UNSPEC };
+	socklen_t n = sizeof(a);
+
+	if (getsockname(socket->fd, &a.any, &n) < 0)
+		return 0;
+	if (a.any.sa_family == AF_INET)
+		return ntohs(a.v4.sin_port);
+	return a.any.sa_family == AF_INET6 ? ntohs(a.v6.sin6_port) : 0;
+}
+
 static const char *add(struct listen_sockets *s, int fd, enum listen_kind kind)
 {
 	int listens = 0;
@@ -89,7 +100,7 @@ const char *listen_take(struct listen_sockets *s, size_t n, const char *names)
 		const char *wrong;
 		/* systemd's own default is the name of the unit */
 		find_kind(name, &kind);
-		wrong = add(s, FIRST_FD + (int)i, kind);
+		wrong = add(s, LISTEN_FIRST_FD + (int)i, kind);
 		if (wrong)
 			return wrong;
 	}

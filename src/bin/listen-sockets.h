@@ -33,6 +33,11 @@ struct listen_sockets {
 	size_t n;
 };
 
+#define LISTEN_FIRST_FD 3 /* SD_LISTEN_FDS_START */
+
+/* The port of a TCP socket, or 0. */
+unsigned listen_port(const struct listen_socket *socket);
+
 /*
  * Takes the `n` sockets from descriptor 3 on; `names` is $LISTEN_FDNAMES, or NULL. NULL,
  * or the sentence that tells what is wrong.

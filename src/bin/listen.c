@@ -114,6 +114,15 @@ static int open_signals(struct listener *l)
 	return l->signals < 0 ? -errno : 0;
 }
 
+/* Of an address without one (port 0) the system has chosen it. */
+static void show_port(const char *address, const struct listen_sockets *s)
+{
+	unsigned port = listen_port(&s->list[s->n - 1]);
+
+	if (span_ends(span_of(address), SPAN(":0")) && port)
+		dprintf(STDERR_FILENO, "postern: --listen=%s: port %u\n", address, port);
+}
+
 /* A fault in one of the addresses ends the listener: 64. */
 static int open_sockets(struct listener *l)
 {
@@ -122,8 +131,10 @@ static int open_sockets(struct listener *l)
 
 	for (size_t i = 0; i < o->n_addresses && l->sockets.n < LISTEN_SOCKETS_MAX; i++) {
 		struct buf b = BUF(wrong);
-		if (listen_open(&l->sockets, o->addresses[i], &b))
+		if (listen_open(&l->sockets, o->addresses[i], &b)) {
+			show_port(o->addresses[i], &l->sockets);
 			continue;
+		}
 		dprintf(STDERR_FILENO, "postern: --listen=%s: %.*s\n", o->addresses[i],
 			(int)b.n, b.p);
 		return EX_USAGE;
@@ -144,7 +155,8 @@ static int take_sockets(struct listener *l)
 		wrong = listen_take(&l->sockets, passed, l->inherited->listen_fdnames);
 	if (!wrong)
 		return 0;
-	dprintf(STDERR_FILENO, "postern: --listen: %s\n", wrong);
+	dprintf(STDERR_FILENO, "postern: --listen: descriptor %zu: %s\n",
+		LISTEN_FIRST_FD + l->sockets.n, wrong);
 	return EX_USAGE;
 }
 

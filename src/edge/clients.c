@@ -166,7 +166,8 @@ void clients_apply(const struct rule *rule, struct session_settings *session,
 
 	if (!rule)
 		return;
-	if (rule->tls != RULE_TLS_AS_SET && session->tls != TLS_IMPLICIT)
+	if (rule->tls != RULE_TLS_AS_SET && session->tls != TLS_IMPLICIT &&
+		!session->lmtp)
 		session->tls = modes[rule->tls];
 	if (rule->no_dsn)
 		session->dsn = false;

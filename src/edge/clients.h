@@ -30,7 +30,7 @@ const struct rule *clients_find(const struct clients *c, const struct ip *ip);
 
 /*
  * Puts what a rule says of TLS and DSN (NULL: nothing) in the place of what is set for all.
- * Where TLS is implicit it stays so.
+ * Where TLS is implicit it stays so, and in LMTP it stays as it is set: the socket says who may deliver.
  */
 void clients_apply(const struct rule *rule, struct session_settings *session,
 	struct tls_settings *tls);

@@ -7,6 +7,7 @@
 #include "proto/address.h"
 #include "proto/conf.h"
 
+#define LABEL_MAX 64 /* octets of maildir-hostname */
 #define RECIPIENTS_LEAST 100 /* RFC 5321 4.5.3.1.8 */
 #define COUNT_MAX 999999 /* what LIMITS can tell, RFC 9422 4.1 */
 #define WORDS_MAX 80 /* the words of one setting, as a sentence */
@@ -160,6 +161,18 @@ static const char *parse_hostname(
 	return NULL;
 }
 
+/* A part of names of files, in which readers know others by "," and ":". */
+static const char *parse_maildir_hostname(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	if (*text && (strlen(text) > LABEL_MAX || !domain_valid(span_of(text)) ||
+			     strchr(text, '[')))
+		return "must be a name of letters, digits, - and dots, of 64 octets at "
+		       "most";
+	*(const char **)field(c, key) = *text ? text : NULL;
+	return NULL;
+}
+
 /* Cuts a copy of `text` at blanks; list and copy are the row's memory. Ended by NULL. */
 static char **cut(
 	struct config *c, const struct config_key *key, const char *text, size_t *ret_n)
@@ -266,6 +279,7 @@ const struct config_key config_keys[] = {
 	{ "mail-root", "", parse_text, AT(mail_root), NULL },
 	{ "mail-root-marker", "", config_parse_marker, AT(recipients.marker), NULL },
 	{ "maildir", "", config_parse_maildir, AT(maildir), NULL },
+	{ "maildir-hostname", "", parse_maildir_hostname, AT(maildir_hostname), NULL },
 	{ "maildir-create", "auto", parse_word, AT(maildir_create), create_words },
 	{ "recipients", "", parse_text, AT(recipients_file), NULL },
 	{ "catch-all", "", config_parse_catch_all, AT(recipients.catch_all), NULL },

@@ -157,8 +157,10 @@ void config_read(struct config *c, const char *path, bool must)
 		return;
 	}
 	c->unread = must || n != -ENOENT;
-	if (!c->unread)
+	if (!c->unread) {
+		c->missing = path;
 		return;
+	}
 	file_put_fault(&b, path, (int)-n, FILE_READ);
 	fault(c, path, "", b.overflow ? strerror((int)-n) : why);
 }
@@ -192,6 +194,16 @@ static size_t fixed_length(const char *maildir)
 	return n;
 }
 
+/* Of the path that a template gives: each of its parts of an address has one octet at least. */
+static size_t shortest_length(const char *template)
+{
+	size_t n = 0;
+
+	for (; *template; template += 1 + (*template == '%'))
+		n++;
+	return n;
+}
+
 /* Cuts maildir in two: mail-root, and what is below it. */
 static void finish_maildir(struct config *c)
 {
@@ -219,6 +231,10 @@ static void finish_maildir(struct config *c)
 	while (*dir == '/')
 		dir++;
 	c->maildir = *dir ? dir : ".";
+	if (shortest_length(c->maildir) >= MAILBOX_PATH_MAX)
+		fault(c, where_of(c, "maildir"), "maildir",
+			"has more than 1023 octets below mail-root: no message can be "
+			"stored");
 	c->recipients.template = c->maildir;
 	c->recipients.root_path = c->mail_root;
 	c->recipients.table_path = c->recipients_file;
@@ -309,6 +325,9 @@ static void finish_defaults(struct config *c)
 	finish_banner(c);
 	c->recipients.hostname = c->session.hostname;
 	settle(c, "hostname", c->session.hostname ? c->session.hostname : "");
+	if (!c->maildir_hostname)
+		c->maildir_hostname = c->session.hostname;
+	settle(c, "maildir-hostname", c->maildir_hostname ? c->maildir_hostname : "");
 	if (c->session.n_domains == 0) {
 		c->own_domain[0] = c->session.hostname;
 		c->session.domains = c->own_domain;
@@ -336,7 +355,12 @@ bool config_finish(struct config *c)
 	/* of a file that could not be read that is the one fault: what it says would be guessed */
 	if (c->unread)
 		return false;
-	if (!c->maildir)
+	if (!c->maildir && c->missing)
+		fault(c, c->missing, "",
+			"there is no such file: make it, with a line that says where "
+			"mail goes, such as maildir = /srv/mail/%d/%u; or name "
+			"another by -c");
+	else if (!c->maildir)
 		fault(c, where_of(c, "maildir"), "maildir",
 			"not set; say where mail goes, such as maildir = "
 			"/srv/mail/%d/%u");

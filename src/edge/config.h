@@ -30,6 +30,8 @@ struct config {
 	const char *auth_senders; /* NULL: who has logged in may be anybody */
 	const char *mail_root; /* absolute, or as given */
 	const char *maildir; /* relative to mail_root */
+	const char *
+		maildir_hostname; /* in names of files; config_finish() puts the hostname here */
 	enum create_choice maildir_create;
 	const char *recipients_file; /* NULL: whose Maildir exists has a mailbox */
 	struct recipients recipients; /* its table is opened by bin/admit */
@@ -46,6 +48,8 @@ struct config {
 	const char *user; /* NULL: stay who we are */
 	bool sandbox;
 	bool unread; /* the file of settings could not be read */
+	const char *
+		missing; /* the path of a file of settings that need not be there, and is not */
 	struct networks proxies; /* that must send a PROXY header */
 	const char *clients_file; /* NULL: no rules */
 	struct clients clients; /* read by bin/admit, not with the settings */

@@ -12,10 +12,11 @@
 
 static bool write_stderr(struct log *l, const struct record *r, struct buf *b)
 {
-	(void)l;
-	buf_put(b, SPAN(LOG_IDENTIFIER "["));
-	buf_put_num(b, (uint64_t)getpid());
-	buf_put(b, SPAN("]: "));
+	if (!l->has_name) {
+		buf_put(b, SPAN(LOG_IDENTIFIER "["));
+		buf_put_num(b, (uint64_t)getpid());
+		buf_put(b, SPAN("]: "));
+	}
 	record_put_line(b, r);
 	buf_put_char(b, '\n');
 	return !b->overflow && write(STDERR_FILENO, b->p, b->n) >= 0;

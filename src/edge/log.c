@@ -222,7 +222,8 @@ void log_init(struct log *l, const char *journal_stream, bool silent)
 		.least = RECORD_LEVEL_INFO,
 		.fd = -1,
 	};
-	if (is_journal(journal_stream))
+	l->has_name = is_journal(journal_stream);
+	if (l->has_name)
 		l->fallback = LOG_JOURNAL;
 	else
 		l->fallback = silent ? LOG_SYSLOG_LINES : LOG_STDERR;

@@ -18,6 +18,7 @@ struct log {
 	const char *file; /* of LOG_JSON */
 	int fd; /* of that file, or a socket to syslog; negative: none */
 	bool torn; /* it ends in the middle of a line */
+	bool has_name; /* standard error is the journal's, which names the program itself */
 	const char *modules; /* their directory; to be set before log_open() */
 	const struct systemd_api *systemd; /* loaded when first needed */
 	char *pending; /* records not yet written, and behind them room for the text of one */

@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "edge/mailbox.h"
@@ -18,6 +19,8 @@
 #include "edge/maildir-file.h"
 
 #define FD_RESERVE 16 /* descriptors kept for files and logs */
+#define FD_OPEN 8 /* of the connection, mail-root, the log and tables, as a rule */
+#define FD_EACH 4 /* the directory, its `new` and `tmp`, and a file */
 
 static struct maildir *maildir_of(struct stage *st)
 {
@@ -130,15 +133,18 @@ static const struct reply *add_box(
 }
 
 /*
- * More mailboxes than descriptors are no fault: the client sends the rest in another transaction. Without descriptors
- * for a single one it never can.
+ * Where there are more mailboxes than descriptors the client sends the rest in another transaction, and the record has
+ * the reason. Without descriptors for a single one it never can.
  */
-static const struct reply *open_failure(struct maildir *m, const struct mailbox *box)
+static const struct reply *open_failure(struct maildir *m, struct mailbox *box)
 {
-	if (box->error == -EMFILE && m->n_boxes > 0)
-		return reply_get(REPLY_RECIPIENT_MANY);
+	bool is_many = box->error == -EMFILE && m->n_boxes > 0;
+
+	if (box->error == -EMFILE)
+		box->why = "Too many open files: raise LimitNOFILE= of the unit, or "
+			   "ulimit -n";
 	note_box(m, box);
-	return failure(box->error);
+	return is_many ? reply_get(REPLY_RECIPIENT_MANY) : failure(box->error);
 }
 
 /* Where the file of mail-root-marker is missing, so is perhaps the file system that mail belongs on. */
@@ -164,6 +170,7 @@ static const struct reply *search_failure(struct maildir *m,
 		[RECIPIENTS_UNKNOWN] = REPLY_MAILBOX_UNKNOWN,
 		[RECIPIENTS_AUTH] = REPLY_AUTH_FIRST,
 		[RECIPIENTS_FAILED] = REPLY_RECIPIENTS_FAILED,
+		[RECIPIENTS_LONG] = REPLY_STORE_FAILED,
 	};
 
 	if (result == RECIPIENTS_FAILED && may_note(m)) {
@@ -171,6 +178,8 @@ static const struct reply *search_failure(struct maildir *m,
 		buf_put_str(&b, s->fault);
 		note(m, &b);
 	}
+	if (result == RECIPIENTS_LONG)
+		note_root(m, RECIPIENTS_PATH_LONG);
 	return reply_get(names[result]);
 }
 
@@ -275,6 +284,56 @@ static bool has_room(const struct maildir *m, const struct mailbox *box)
 	return n + (size_t)top < (size_t)(m->max_fd < 0 ? 0 : m->max_fd);
 }
 
+static bool has_device(const struct maildir *m, dev_t device)
+{
+	size_t i = 0;
+
+	while (i < m->n_boxes && m->boxes[i].device != device)
+		i++;
+	return i < m->n_boxes;
+}
+
+/*
+ * True where the file system of the mailbox has less space than the client says that the message needs (RFC 1870 6.1):
+ * it need not send it. Each file system is asked once; of a mailbox that is to be made only that of mail-root.
+ */
+static bool is_full(
+	const struct maildir *m, const struct tx *tx, const struct mailbox *box)
+{
+	int dir = box->new_dir >= 0 ? box->new_dir : box->dir;
+	struct statvfs fs;
+	struct stat root;
+	uint64_t blocks;
+
+	if (!tx->params.has_size || tx->params.size == 0 || has_device(m, box->device))
+		return false;
+	if (dir < 0 && fstat(m->root, &root) == 0 && root.st_dev == box->device)
+		dir = m->root;
+	if (dir < 0 || fstatvfs(dir, &fs) < 0 || fs.f_blocks == 0 || fs.f_frsize == 0)
+		return false;
+	/* some are root's alone */
+	blocks = geteuid() == 0 ? fs.f_bfree : fs.f_bavail;
+	return tx->params.size / fs.f_frsize >= blocks;
+}
+
+/* What keeps the message from being stored, as far as it shows now. NULL or a refusal. */
+static const struct reply *check_room(
+	struct maildir *m, const struct tx *tx, struct mailbox *box)
+{
+	if (find_box(m, box) < m->n_boxes)
+		return NULL;
+	if (!has_room(m, box)) {
+		mailbox_fail(box, "new", -EMFILE);
+		return open_failure(m, box);
+	}
+	if (!is_full(m, tx, box))
+		return NULL;
+	mailbox_fail(box, "new", -ENOSPC);
+	box->why = "No space left on device for a message of the size that the client "
+		   "declares";
+	return open_failure(m, box);
+}
+
 static const struct reply *maildir_rcpt(
 	struct stage *st, const struct tx *tx, struct recipient *r)
 {
@@ -284,10 +343,8 @@ static const struct reply *maildir_rcpt(
 
 	if (!refusal)
 		refusal = find_place(m, tx, r, &box);
-	if (!refusal && find_box(m, &box) == m->n_boxes && !has_room(m, &box)) {
-		mailbox_fail(&box, "new", -EMFILE);
-		refusal = open_failure(m, &box);
-	}
+	if (!refusal)
+		refusal = check_room(m, tx, &box);
 	if (!refusal)
 		return add_box(m, &box, &r->slot);
 	mailbox_close(&box);
@@ -492,6 +549,13 @@ void maildir_init(
 		.root = -1,
 		.host = host,
 	};
+}
+
+size_t maildir_most_recipients(const struct maildir *m)
+{
+	size_t n = m->max_fd > FD_OPEN ? (size_t)(m->max_fd - FD_OPEN) / FD_EACH : 0;
+
+	return n ? n : 1;
 }
 
 void maildir_host(struct buf *to, struct span hostname)

@@ -31,6 +31,12 @@ struct maildir {
 void maildir_init(
 	struct maildir *m, const struct recipients *recipients, const char *host);
 
+/*
+ * How many recipients of one transaction the descriptors of this process do for, if each has a mailbox of another
+ * owner. At least 1.
+ */
+size_t maildir_most_recipients(const struct maildir *m);
+
 /* A host name with "/" and ":" and unprintable octets replaced, as names of messages need
  * it. */
 void maildir_host(struct buf *to, struct span hostname);

@@ -87,7 +87,7 @@ static enum recipients_result expand(
 		else if (!put_part(&path, template.p[++i], e))
 			return RECIPIENTS_NAME;
 	}
-	return buf_terminate(&path) ? RECIPIENTS_FOUND : RECIPIENTS_NAME;
+	return buf_terminate(&path) ? RECIPIENTS_FOUND : RECIPIENTS_LONG;
 }
 
 static bool has_part(struct span template, char what)

@@ -12,6 +12,10 @@
 
 /* What is wrong with mail-root or a directory below it, in words; of the marker recipients_put_marker_fault() has them. */
 #define RECIPIENTS_ROOT_EMPTY "is empty: is its file system not mounted?"
+#define RECIPIENTS_PATH_LONG                                                             \
+	"the path of a mailbox below it is longer than 1023 octets: shorten maildir, "   \
+	"or "                                                                            \
+	"the line of recipients"
 
 struct table;
 
@@ -42,6 +46,7 @@ enum recipients_result {
 	RECIPIENTS_UNKNOWN, /* there is no other place for it */
 	RECIPIENTS_AUTH, /* it takes mail from those alone who have logged in */
 	RECIPIENTS_FAILED, /* the table cannot be read, or its line means nothing */
+	RECIPIENTS_LONG, /* the settings give it a path that does not fit in MAILBOX_PATH_MAX */
 };
 
 /* The places where mail for one recipient may go, in order. */

@@ -38,6 +38,7 @@ struct tls {
 	gnutls_certificate_credentials_t
 		own_set; /* for the name that was asked for; or NULL */
 	bool broken; /* nothing can be written any more */
+	bool refused; /* a hello for another handshake: GnuTLS still has it */
 	bool ended; /* nothing can be read any more, because of: */
 	int end;
 	int code; /* GnuTLS's, of that; 0: close_notify */
@@ -190,10 +191,7 @@ static int give_up(struct tls *tls, int code)
 	if (tls->wire.error)
 		return tls->wire.error;
 	tls->broken = true;
-	/*
-	 * To a renegotiation this says no_renegotiation. After the other three nobody
-	 * listens.
-	 */
+	/* after these three the client does not listen any more */
 	if (code != GNUTLS_E_PREMATURE_TERMINATION && code != GNUTLS_E_SESSION_EOF &&
 		code != GNUTLS_E_FATAL_ALERT_RECEIVED)
 		gnutls_alert_send_appropriate(tls->session, code);
@@ -330,6 +328,30 @@ static bool is_quiet(const struct tls *tls, ssize_t code)
 		       code == GNUTLS_E_WARNING_ALERT_RECEIVED);
 }
 
+/*
+ * The client wants to negotiate anew: a warning answers it, and the session goes on (RFC 5246 7.2.2). The next read
+ * finds the hello once more, as a packet that was not expected, and drops it.
+ */
+static ssize_t refuse_renegotiation(struct tls *tls)
+{
+	int r = gnutls_alert_send(
+		tls->session, GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION);
+
+	tls->refused = true;
+	return r < 0 ? r : GNUTLS_E_AGAIN;
+}
+
+static ssize_t receive(struct tls *tls, void *to, size_t n)
+{
+	bool refused = tls->refused;
+	ssize_t code = gnutls_record_recv(tls->session, to, n);
+
+	tls->refused = false;
+	if (refused && code == GNUTLS_E_UNEXPECTED_PACKET)
+		return GNUTLS_E_AGAIN;
+	return code == GNUTLS_E_REHANDSHAKE ? refuse_renegotiation(tls) : code;
+}
+
 static void end_reading(struct tls *tls, ssize_t code)
 {
 	tls->ended = true;
@@ -353,7 +375,7 @@ static ssize_t tls_read(struct tls *tls, void *to, size_t n)
 			break;
 		tls->wire.error = 0;
 		tls->wire.dry = got > 0;
-		code = gnutls_record_recv(tls->session, (char *)to + got, n - got);
+		code = receive(tls, (char *)to + got, n - got);
 		if (code > 0)
 			got += (size_t)code;
 		else if (tls->wire.error)

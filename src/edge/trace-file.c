@@ -243,7 +243,10 @@ static void put_settings(struct trace_file *t, const struct config *c)
 	if (s->dsn)
 		put_setting(to, "outbox", "yes");
 	put_number(to, "size-limit", s->size_limit);
-	put_number(to, "recipient-limit", s->recipient_limit);
+	put_number(to, "recipient-limit",
+		s->recipients_offered && s->recipients_offered < s->recipient_limit
+			? s->recipients_offered
+			: s->recipient_limit);
 	put_number(to, "transaction-limit", s->transaction_limit);
 	put_number(to, "error-limit", s->error_limit);
 	put_number(to, "timeout", c->timeout);
@@ -268,7 +271,7 @@ static bool put_path(struct buf *to, const struct session *s, const char *direct
 
 	buf_put_str(to, directory);
 	buf_put_char(to, '/');
-	buf_put_num(to, (uint64_t)s->since.seconds);
+	buf_put_num(to, s->since.seconds > 0 ? (uint64_t)s->since.seconds : 0);
 	buf_put(to, SPAN(".M"));
 	buf_put_num_wide(to, s->since.microseconds, 6);
 	buf_put_str(to, s->unique);

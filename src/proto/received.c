@@ -33,10 +33,16 @@ static struct date date_of(int64_t days)
 	return (struct date){ (int64_t)year + era * 400 + (month <= 2), month, day };
 }
 
+/* Rounded down, before 1970, too: a machine without a battery may begin there. */
+static int64_t day_of(int64_t time)
+{
+	return time / SECONDS_A_DAY - (time % SECONDS_A_DAY < 0);
+}
+
 /* "09:08:07" */
 static void put_time_of_day(struct buf *to, int64_t time)
 {
-	uint64_t seconds = (uint64_t)(time % SECONDS_A_DAY);
+	uint64_t seconds = (uint64_t)(time - day_of(time) * SECONDS_A_DAY);
 
 	buf_put_num_wide(to, seconds / 3600, 2);
 	buf_put_char(to, ':');
@@ -49,10 +55,10 @@ void date_put(struct buf *to, int64_t time)
 {
 	static const char weekdays[] = "ThuFriSatSunMonTueWed";
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	int64_t days = time / SECONDS_A_DAY;
+	int64_t days = day_of(time);
 	struct date d = date_of(days);
 
-	buf_put(to, (struct span){ weekdays + days % 7 * 3, 3 });
+	buf_put(to, (struct span){ weekdays + (days % 7 + 7) % 7 * 3, 3 });
 	buf_put(to, SPAN(", "));
 	buf_put_num_wide(to, d.day, 2);
 	buf_put_char(to, ' ');
@@ -66,7 +72,7 @@ void date_put(struct buf *to, int64_t time)
 
 void timestamp_put(struct buf *to, int64_t time, uint32_t microseconds)
 {
-	struct date d = date_of(time / SECONDS_A_DAY);
+	struct date d = date_of(day_of(time));
 
 	buf_put_num_wide(to, (uint64_t)d.year, 4);
 	buf_put_char(to, '-');

@@ -48,8 +48,12 @@ static void put_size(struct buf *to, const struct session *s)
 /* Each has six digits at most, as the settings have (RFC 9422 4). */
 static void put_limits(struct buf *to, const struct session *s)
 {
+	size_t most = s->settings->recipient_limit;
+
+	if (s->settings->recipients_offered && s->settings->recipients_offered < most)
+		most = s->settings->recipients_offered;
 	buf_put(to, SPAN("RCPTMAX="));
-	buf_put_num(to, s->settings->recipient_limit);
+	buf_put_num(to, most);
 	buf_put(to, SPAN(" MAILMAX="));
 	buf_put_num(to, s->settings->transaction_limit);
 }

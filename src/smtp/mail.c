@@ -11,7 +11,8 @@ static void make_id(struct session *s)
 {
 	struct buf b = BUF(s->tx.id);
 
-	buf_put_num(&b, (uint64_t)s->now.seconds);
+	/* a number, although the clock may be set to a time before 1970 */
+	buf_put_num(&b, s->now.seconds > 0 ? (uint64_t)s->now.seconds : 0);
 	buf_put_char(&b, '.');
 	buf_put_char(&b, 'M');
 	buf_put_num_wide(&b, s->now.microseconds, 6);

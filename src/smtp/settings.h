@@ -40,6 +40,7 @@ struct session_settings {
 	bool dsn; /* reports of success can be made (RFC 3461) */
 	uint64_t size_limit; /* octets as RFC 1870 counts them; 0 for none */
 	size_t recipient_limit; /* accepted recipients of one transaction */
+	size_t recipients_offered; /* of them, that EHLO names; 0: all */
 	size_t transaction_limit; /* of one session */
 	size_t error_limit; /* refused commands of one session */
 	struct names *names; /* brings those that are not ASCII into one form */

@@ -9,6 +9,7 @@
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 
@@ -105,8 +106,23 @@ static int fill(const struct table_text *t, int fd, const char *path,
 	return r;
 }
 
-int cdb_write(const struct table_text *t, const char *path, const struct stat *input,
-	const char **ret_what)
+/* The file itself where a link has its name, so that the link stays. 0 or -errno; *ret is owned by the caller. */
+static int follow(const char *path, char **ret, const char **ret_what)
+{
+	struct stat st;
+	bool is_link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+
+	*ret_what = "is a symbolic link of another user";
+	if (is_link && st.st_uid != 0 && st.st_uid != geteuid())
+		return -EPERM;
+	*ret_what = is_link ? "is a symbolic link that leads to no file"
+			    : "cannot be written";
+	*ret = is_link ? realpath(path, NULL) : strdup(path);
+	return *ret ? 0 : -errno;
+}
+
+static int write_file(const struct table_text *t, const char *path,
+	const struct stat *input, const char **ret_what)
 {
 	OWNED char *name = NULL;
 	OWNED_FD int fd = -1;
@@ -128,4 +144,13 @@ int cdb_write(const struct table_text *t, const char *path, const struct stat *i
 		return r;
 	}
 	return sync_directory_of(path);
+}
+
+int cdb_write(const struct table_text *t, const char *path, const struct stat *input,
+	const char **ret_what)
+{
+	OWNED char *file = NULL;
+	int r = follow(path, &file, ret_what);
+
+	return r < 0 ? r : write_file(t, file, input, ret_what);
 }

@@ -33,6 +33,7 @@ struct request {
 	const char *table, *file; /* file: NULL for standard input */
 	const char *wrong, *fault; /* a word that was not understood, and why */
 	const char *show; /* in place of all else */
+	bool operands; /* "--" was there: no word is an option any more (XBD 12.2) */
 };
 
 static const char *table_fault(const char *word)
@@ -44,11 +45,13 @@ static const char *table_fault(const char *word)
 
 static const char *take_word(struct request *r, const char *word)
 {
-	if (strcmp(word, "--help") == 0)
+	if (!r->operands && strcmp(word, "--") == 0)
+		r->operands = true;
+	else if (!r->operands && strcmp(word, "--help") == 0)
 		r->show = help;
-	else if (strcmp(word, "--version") == 0)
+	else if (!r->operands && strcmp(word, "--version") == 0)
 		r->show = "postern-cdb " VERSION "\n";
-	else if (*word == '-' || r->file)
+	else if ((!r->operands && *word == '-') || r->file)
 		return "not understood";
 	else if (r->table)
 		r->file = word;

@@ -3,6 +3,7 @@
  * killed, and that nothing is ever overwritten. Refuses to know what a report is.
  */
 #include "tools/outbox-dir.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -229,6 +230,9 @@ int outbox_reject(const struct outbox *o, const char *claimed, time_t now)
 	r = base.n ? move(o->cur_dir, claimed, o->rejected_dir, name) : -EEXIST;
 	if (r == -EEXIST)
 		r = move_stamped(o->cur_dir, claimed, o->rejected_dir, now, name);
+	/* its age begins now; that of what is another user's began before */
+	if (r == 0)
+		utimensat(o->rejected_dir, name, NULL, AT_SYMLINK_NOFOLLOW);
 	return r;
 }
 
@@ -237,4 +241,34 @@ int outbox_remove(const struct outbox *o, const char *claimed)
 	if (unlinkat(o->cur_dir, claimed, 0) < 0)
 		return -errno;
 	return fsync(o->cur_dir) < 0 ? -errno : 0;
+}
+
+/* A directory is no report, and stays. 0 or -errno. */
+static int forget_one(int dir, const char *name, time_t limit)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (S_ISDIR(st.st_mode) || st.st_mtime > limit)
+		return 0;
+	return unlinkat(dir, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int outbox_forget(const struct outbox *o, time_t now, time_t age)
+{
+	int fd = openat(o->rejected_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	int r = dir ? 0 : -errno;
+
+	while (dir && (entry = readdir(dir))) {
+		int error = forget_one(o->rejected_dir, entry->d_name, now - age);
+		r = error ? error : r;
+	}
+	if (dir)
+		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
+	return r;
 }

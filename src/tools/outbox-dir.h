@@ -64,3 +64,6 @@ int outbox_reject(const struct outbox *o, const char *claimed, time_t now);
 
 /* Removes what was claimed. 0 or -errno. */
 int outbox_remove(const struct outbox *o, const char *claimed);
+
+/* Removes files of rejected/ that came there more than `age` seconds before `now`. 0 or -errno, of the last that stays. */
+int outbox_forget(const struct outbox *o, time_t now, time_t age);

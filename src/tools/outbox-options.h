@@ -16,6 +16,7 @@ struct outbox_options {
 	enum outbox_mode mode;
 	const char *directory;
 	const char *sendmail; /* absolute */
+	uint64_t keep; /* days that what is in rejected/ stays; 0: for ever */
 	uint64_t rate; /* reports a minute; 1 to OUTBOX_RATE_MAX */
 	const char *wrong, *fault;
 };

@@ -18,7 +18,8 @@
 #include "tools/outbox-send.h"
 
 #define RETRY_SECONDS 600 /* from one attempt to the next, at least */
-#define GIVE_UP_SECONDS (5 * 24 * 60 * 60) /* RFC 5321 4.5.4.1: 4 to 5 days */
+#define DAY_SECONDS (24 * 60 * 60)
+#define GIVE_UP_SECONDS (5 * DAY_SECONDS) /* RFC 5321 4.5.4.1: 4 to 5 days */
 #define LOCK_SECONDS 10 /* that another run may take to end */
 #define FAILURES_MAX 10 /* files that cannot be moved, before we let the others be */
 
@@ -235,6 +236,17 @@ static bool take_turn(struct run *run)
 	return false;
 }
 
+/* What a human has not looked at for so long is not kept: it names people. */
+static void forget(struct run *run, uint64_t days)
+{
+	int r = 0;
+
+	if (days)
+		r = outbox_forget(&run->outbox, time(NULL), (time_t)(days * DAY_SECONDS));
+	if (r < 0)
+		failed(run, "rejected/", "has old files that cannot be removed", r);
+}
+
 static int run_outbox(const struct outbox_options *options)
 {
 	struct run run = {
@@ -253,8 +265,10 @@ static int run_outbox(const struct outbox_options *options)
 	/* sendmail shall not depend on where we were started */
 	if (chdir("/") < 0)
 		failed(&run, "/", "cannot be entered", -errno);
-	else if (take_turn(&run))
+	else if (take_turn(&run)) {
+		forget(&run, options->keep);
 		drain(&run);
+	}
 	return run.n_failures ? EX_IOERR : 0;
 }
 

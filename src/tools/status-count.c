@@ -113,6 +113,24 @@ static void count_auth(struct status_counts *c, const struct status_record *r)
 		span_eq(status_record_get(r, RECORD_OUTCOME), SPAN("failed"));
 }
 
+/*
+ * Goes from the newest record back to the newest with a status. A session with messages is as good as these are: its own
+ * record is newer than that of a message that could not be stored.
+ */
+static void count_well(struct status_counts *c, const struct status_record *r)
+{
+	bool is_well =
+		r->record.event == RECORD_SESSION
+			? !is_check(r) && !status_record_number(r, RECORD_TRANSACTIONS)
+			: span_eq(status_record_get(r, RECORD_OUTCOME),
+				  span_of(outcomes[STATUS_DELIVERED]));
+
+	if (c->has_status || c->has_error || !is_well)
+		return;
+	c->has_well = true;
+	c->well_since = r->record.when.seconds;
+}
+
 static void count(struct status_counts *c, const struct status_record *r)
 {
 	static void (*const counters[RECORD_EVENTS])(
@@ -125,8 +143,10 @@ static void count(struct status_counts *c, const struct status_record *r)
 	struct span status = status_record_get(r, RECORD_STATUS);
 
 	counters[r->record.event](c, r);
-	if (!status.n)
+	if (!status.n) {
+		count_well(c, r);
 		return;
+	}
 	tally(&c->statuses, status);
 	keep_first(&c->has_status, &c->status, r);
 }

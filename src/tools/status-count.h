@@ -43,6 +43,8 @@ struct status_counts {
 	struct status_tallies reasons; /* replies that refused */
 	struct status_tallies statuses;
 	bool has_newest, has_status, has_error;
+	bool has_well; /* something went well since the newest status and error */
+	int64_t well_since; /* seconds; the first of these */
 	int64_t newest; /* seconds; of any record, however old */
 	struct status_record status; /* the newest that has one */
 	struct status_record error;

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/cleanup.h"
@@ -27,6 +28,8 @@ struct follow {
 	const struct status_show *show;
 	struct status_panel panel;
 	int signals;
+	bool has_keys; /* standard input is the terminal, whose lines are as: */
+	struct termios lines;
 	bool ended;
 	uint64_t counted; /* when it was last done, and how long it took; milliseconds */
 	uint64_t took;
@@ -103,11 +106,51 @@ static uint64_t rest(const struct follow *f)
 	return since < pause ? pause - since : 0;
 }
 
-static void stop(void)
+/* In the background the terminal is not ours: it would stop the process. */
+static bool is_in_front(void)
 {
+	return tcgetpgrp(STDIN_FILENO) == getpgrp();
+}
+
+/* Each key as it is pressed, and not shown. */
+static void begin_keys(struct follow *f)
+{
+	struct termios keys;
+
+	if (!is_in_front() || tcgetattr(STDIN_FILENO, &f->lines) < 0)
+		return;
+	keys = f->lines;
+	keys.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+	keys.c_cc[VMIN] = 1;
+	keys.c_cc[VTIME] = 0;
+	f->has_keys = tcsetattr(STDIN_FILENO, TCSANOW, &keys) == 0;
+}
+
+static void end_keys(struct follow *f)
+{
+	if (f->has_keys && is_in_front())
+		tcsetattr(STDIN_FILENO, TCSANOW, &f->lines);
+	f->has_keys = false;
+}
+
+static void take_key(struct follow *f)
+{
+	char key;
+
+	if (!is_in_front())
+		return;
+	/* or the terminal is gone */
+	if (read(STDIN_FILENO, &key, 1) <= 0 || key == 'q' || key == 'Q')
+		f->ended = true;
+}
+
+static void stop(struct follow *f)
+{
+	end_keys(f);
 	put(END);
 	raise(SIGSTOP);
 	put(BEGIN);
+	begin_keys(f);
 }
 
 static void take_signal(struct follow *f)
@@ -117,7 +160,7 @@ static void take_signal(struct follow *f)
 	if (read(f->signals, &info, sizeof(info)) != sizeof(info))
 		return;
 	if (info.ssi_signo == SIGTSTP)
-		stop();
+		stop(f);
 	else if (info.ssi_signo != SIGWINCH)
 		f->ended = true;
 }
@@ -126,7 +169,7 @@ static void take_signal(struct follow *f)
 static int pause_a_while(struct follow *f)
 {
 	struct status_source *source = f->show->source;
-	struct pollfd fds[2] = { { .fd = f->signals, .events = POLLIN } };
+	struct pollfd fds[3] = { { .fd = f->signals, .events = POLLIN } };
 	int limit, r, wait = SECOND;
 
 	source->ops->wait_for(source, &fds[1], &limit);
@@ -137,10 +180,14 @@ static int pause_a_while(struct follow *f)
 	} else if (limit >= 0 && limit < wait) {
 		wait = limit;
 	}
-	if (poll(fds, 2, wait) < 0 && errno != EINTR)
+	fds[2] = (struct pollfd){ .fd = f->has_keys && is_in_front() ? STDIN_FILENO : -1,
+		.events = POLLIN };
+	if (poll(fds, 3, wait) < 0 && errno != EINTR)
 		return -errno;
 	if (fds[0].revents)
 		take_signal(f);
+	if (fds[2].revents)
+		take_key(f);
 	r = source->ops->look(source);
 	f->stale = f->stale || r > 0;
 	return r < 0 ? r : 0;
@@ -178,6 +225,7 @@ int status_follow(const struct status_show *show)
 	if (f.signals < 0)
 		return -errno;
 	make_room();
+	begin_keys(&f);
 	r = count(&f);
 	while (r >= 0 && !f.ended && !ferror(stdout)) {
 		draw(&f);
@@ -185,6 +233,7 @@ int status_follow(const struct status_show *show)
 		if (r >= 0 && !f.ended && rest(&f) == 0)
 			r = count(&f);
 	}
+	end_keys(&f);
 	put(END);
 	close(f.signals);
 	return r;

@@ -224,6 +224,15 @@ static int add_matches(sd_journal *sd, const struct status_filter *filter)
 	return r;
 }
 
+/* A directory without a journal opens as an empty journal does. 0 or -errno. */
+static int has_files(sd_journal *sd)
+{
+	uint64_t octets = 0;
+	int r = sd_journal_get_usage(sd, &octets);
+
+	return r < 0 ? r : octets ? 0 : -ENODATA;
+}
+
 int status_journal_open(const char *directory, const struct status_filter *filter,
 	struct status_source **ret)
 {
@@ -237,6 +246,8 @@ int status_journal_open(const char *directory, const struct status_filter *filte
 	j->source.ops = &ops;
 	r = directory ? sd_journal_open_directory(&j->sd, directory, 0)
 		      : sd_journal_open(&j->sd, SD_JOURNAL_LOCAL_ONLY);
+	if (r >= 0 && directory)
+		r = has_files(j->sd);
 	if (r >= 0)
 		r = sd_journal_set_data_threshold(j->sd, FIELD_MAX);
 	if (r >= 0)

@@ -129,6 +129,7 @@ static const char *take(struct status_options *o, int option, int64_t now)
 	case OPTION_SINCE:
 		return take_since(o, optarg, now);
 	case OPTION_JSON:
+		o->json = true;
 		return take_mode(o, STATUS_MODE_JSON);
 	case OPTION_OPENMETRICS:
 		return take_mode(o, STATUS_MODE_METRICS);
@@ -154,6 +155,8 @@ static const char *check_all(struct status_options *o)
 {
 	unsigned tables = 1U << RECORD_SESSION | 1U << RECORD_MESSAGE;
 
+	if (o->mode == STATUS_MODE_METRICS && o->json)
+		return "--json and --openmetrics are two forms: choose one";
 	if (o->mode == STATUS_MODE_METRICS && (o->follow || o->filter.events || o->most))
 		return "--openmetrics goes with none of --follow, --sessions, "
 		       "--messages and -n";

@@ -30,6 +30,7 @@ struct status_options {
 	const char *since; /* as it was given, or NULL */
 	size_t most; /* 0: not given */
 	bool follow;
+	bool json; /* was asked for */
 	const char *wrong, *fault;
 };
 

@@ -11,22 +11,34 @@
 #include "tools/status-time.h"
 
 #define SESSIONS_LEAST 2
+#define NARROW 56 /* columns: below, numbers have no room beside their labels */
+
+size_t status_labels(const struct status_view *v)
+{
+	return v->width && v->width < NARROW ? STATUS_LABELS_ABOVE : STATUS_LABELS;
+}
 
 void status_label(const struct status_view *v, const char *text)
 {
+	size_t labels = status_labels(v), n = strlen(text);
+
 	status_put(v, STYLE_LABEL, span_of(text), 0);
-	status_pad(v, STATUS_LABELS - strlen(text));
+	if (n > labels) {
+		putc('\n', v->to);
+		n = 0;
+	}
+	status_pad(v, labels - n);
 }
 
 void status_line(const struct status_view *v, enum status_style style, struct span text)
 {
-	status_put_wrapped(v, style, text, STATUS_LABELS);
+	status_put_wrapped(v, style, text, status_labels(v));
 }
 
 void status_indented(
 	const struct status_view *v, enum status_style style, struct span text)
 {
-	status_pad(v, STATUS_LABELS);
+	status_pad(v, status_labels(v));
 	status_line(v, style, text);
 }
 
@@ -117,6 +129,19 @@ static void put_error(const struct status_panel *p, const struct status_view *v)
 	status_line(v, STYLE_BAD, buf_span(&b));
 }
 
+static void put_well(const struct status_panel *p, const struct status_view *v)
+{
+	const struct status_counts *c = p->counts;
+	char octets[64];
+	struct buf b = BUF(octets);
+
+	if (!c->has_well || (!c->has_status && !c->has_error))
+		return;
+	status_label(v, "All is well since");
+	status_time_put_short(&b, c->well_since, v->now);
+	status_line(v, STYLE_GOOD, buf_span(&b));
+}
+
 /* What keeps records from being seen here; NULL: nothing that is known. */
 static const char *why_none(const struct status_panel *p)
 {
@@ -188,6 +213,7 @@ static void put_upper(const struct status_panel *p, const struct status_view *v)
 	put_notes(p, v);
 	put_status(p, v);
 	put_error(p, v);
+	put_well(p, v);
 	status_put_counts(p, v);
 }
 

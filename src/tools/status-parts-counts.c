@@ -110,7 +110,7 @@ static void put_numbers(const struct status_panel *p, const struct status_view *
 	put_window(p, v);
 	for (size_t i = 0; i < lines; i++) {
 		if (i)
-			status_pad(v, STATUS_LABELS);
+			status_pad(v, status_labels(v));
 		put_count(c, v, i);
 		if (beside && i < n) {
 			status_pad(v, GAP);
@@ -119,7 +119,7 @@ static void put_numbers(const struct status_panel *p, const struct status_view *
 		putc('\n', v->to);
 	}
 	for (size_t i = 0; i < n && !beside; i++) {
-		status_pad(v, STATUS_LABELS);
+		status_pad(v, status_labels(v));
 		put_version(c, v, i);
 		putc('\n', v->to);
 	}
@@ -135,7 +135,7 @@ static size_t digits(uint64_t n)
 static void put_reason(const struct status_view *v, const char *name, uint64_t n,
 	size_t width, enum status_style style, struct span text)
 {
-	size_t used = STATUS_LABELS + width + 2;
+	size_t used = status_labels(v) + width + 2;
 
 	status_label(v, name);
 	fprintf(v->to, "%*ju  ", (int)width, (uintmax_t)n);

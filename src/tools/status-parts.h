@@ -4,6 +4,10 @@
 #include "tools/status-panel.h"
 
 #define STATUS_LABELS 26 /* columns, the widest label and a gap */
+#define STATUS_LABELS_ABOVE 2 /* in a narrow terminal a label has a line of its own */
+
+/* Columns in front of facts. */
+size_t status_labels(const struct status_view *v);
 
 void status_label(const struct status_view *v, const char *text);
 /* Behind a label; what is too long goes on in lines below. */

@@ -2,6 +2,7 @@
 #include "tools/status-table.h"
 
 #define GAP 2
+#define CUT_LEAST 4 /* columns of a word that is cut */
 #define PAD_MAX                                                                          \
 	64 /* a longer cell pushes what is behind it, rather than pad all others */
 
@@ -42,20 +43,23 @@ void status_table_measure(struct status_table *t, const struct status_cells *row
 
 static size_t total(const struct status_table *t)
 {
-	size_t sum = t->indent + GAP * (t->n - 1);
+	size_t sum = t->indent;
 
 	for (size_t i = 0; i < t->n; i++)
-		sum += t->width[i];
+		if (!t->is_left_out[i])
+			sum += t->width[i] + (i + 1 < t->n ? GAP : 0);
 	return sum;
 }
 
-/* The widest column that may be cut further, or `n`. */
-static size_t widest(const struct status_table *t)
+/* The widest column that may be cut further, but not below `floor`, or `n`. */
+static size_t widest(const struct status_table *t, size_t floor)
 {
 	size_t found = t->n;
 
 	for (size_t i = 0; i < t->n; i++) {
 		size_t least = t->columns[i].least;
+		if (least > floor)
+			least = floor;
 		if (least && t->width[i] > least &&
 			(found == t->n || t->width[i] > t->width[found]))
 			found = i;
@@ -67,7 +71,12 @@ void status_table_fit(struct status_table *t, const struct status_view *v)
 {
 	size_t i;
 
-	while (v->width && total(t) > v->width && (i = widest(t)) < t->n)
+	while (v->width && total(t) > v->width && (i = widest(t, SIZE_MAX)) < t->n)
+		t->width[i]--;
+	/* then the first and those with words are left */
+	for (i = t->n; v->width && total(t) > v->width && i > 1; i--)
+		t->is_left_out[i - 1] = t->columns[i - 1].least == 0;
+	while (v->width && total(t) > v->width && (i = widest(t, CUT_LEAST)) < t->n)
 		t->width[i]--;
 }
 
@@ -78,6 +87,8 @@ static void put_cell(const struct status_table *t, const struct status_view *v, 
 	size_t pad = text.n < width ? width - text.n : 0;
 	bool last = i + 1 == t->n;
 
+	if (t->is_left_out[i])
+		return;
 	if (t->columns[i].right)
 		status_pad(v, pad);
 	status_put(v, style, text, v->width ? width : 0);

@@ -29,6 +29,7 @@ struct status_table {
 	size_t n;
 	size_t indent;
 	size_t width[STATUS_CELLS_MAX];
+	bool is_left_out[STATUS_CELLS_MAX]; /* in a narrow terminal */
 };
 
 void status_table_init(struct status_table *t, const struct status_column *columns,

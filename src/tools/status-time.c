@@ -52,11 +52,10 @@ static struct tm fields_of(struct span text)
 static bool is_of_calendar(const struct tm *wanted)
 {
 	struct tm tm = *wanted;
-	time_t at = timegm(&tm);
-
-	return at >= 0 && tm.tm_mon == wanted->tm_mon && tm.tm_mday == wanted->tm_mday &&
-	       tm.tm_hour == wanted->tm_hour && tm.tm_min == wanted->tm_min &&
-	       tm.tm_sec == wanted->tm_sec;
+	timegm(&tm);
+	return tm.tm_year == wanted->tm_year && tm.tm_mon == wanted->tm_mon &&
+	       tm.tm_mday == wanted->tm_mday && tm.tm_hour == wanted->tm_hour &&
+	       tm.tm_min == wanted->tm_min && tm.tm_sec == wanted->tm_sec;
 }
 
 bool status_time_read(struct span text, struct moment *ret)
@@ -89,6 +88,31 @@ static bool read_ago(struct span text, int64_t now, int64_t *ret)
 	return true;
 }
 
+/* As mktime() has it for one of summer and winter time; -1 where the clocks do not show the time then. */
+static time_t local_as(const struct tm *wanted, int is_dst)
+{
+	struct tm tm = *wanted;
+	time_t at;
+
+	tm.tm_isdst = is_dst;
+	at = mktime(&tm);
+	return tm.tm_isdst == is_dst && tm.tm_hour == wanted->tm_hour &&
+			       tm.tm_min == wanted->tm_min
+		       ? at
+		       : -1;
+}
+
+/* Local time. Of an hour that comes twice the first: nothing is left out. */
+static time_t local_time(const struct tm *wanted)
+{
+	time_t summer = local_as(wanted, 1), winter = local_as(wanted, 0);
+	struct tm tm = *wanted;
+
+	if (summer < 0 && winter < 0)
+		return mktime(&tm);
+	return winter < 0 || (summer >= 0 && summer < winter) ? summer : winter;
+}
+
 static void midnight(int64_t now, int days, int64_t *ret)
 {
 	time_t at = now;
@@ -98,7 +122,10 @@ static void midnight(int64_t now, int days, int64_t *ret)
 	tm.tm_mday += days;
 	tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
 	tm.tm_isdst = -1;
-	*ret = mktime(&tm);
+	/* days of the month below 1 are of the month before */
+	mktime(&tm);
+	tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
+	*ret = local_time(&tm);
 }
 
 static bool read_day(struct span text, int64_t *ret)
@@ -115,7 +142,7 @@ static bool read_day(struct span text, int64_t *ret)
 		tm = fields_of(text);
 		if (!is_of_calendar(&tm))
 			return false;
-		*ret = utc ? timegm(&tm) : mktime(&tm);
+		*ret = utc ? timegm(&tm) : local_time(&tm);
 		return true;
 	}
 	return false;

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define DOTS "..."
-#define WIDTH_LEAST 40 /* in a narrower window lines wrap */
+#define WIDTH_LEAST 32 /* in a narrower window lines wrap */
 #define ESCAPED 4 /* \xHH */
 
 void status_view_init(struct status_view *v, bool colours)

@@ -40,6 +40,8 @@ static const char *sentence_of(const char *file, int error)
 		       "log = json:FILE writes";
 	if (error == EINVAL && file)
 		return "is not a regular file";
+	if (error == ENODATA)
+		return "has no journal in it that can be read";
 	if (error == E2BIG)
 		return "is one file too many, with those that were rotated";
 	return strerror(error);

@@ -73,6 +73,43 @@ def test_a_table_may_be_large():
     harness.equal(harness.run("cdb", "-q", table, "user99999@example.org").stdout, "boxes/99999")
 
 
+def test_behind_two_hyphens_all_words_are_files():
+    path = text()
+    (path.parent / "--help").write_text(LINES)
+    harness.equal(make("t.cdb", "--", "--help", cwd=path.parent), (0, ""))
+    check_pairs(path.parent / "t.cdb")
+    harness.equal(make("--", "-.cdb", "table", cwd=path.parent), (0, ""))
+    check_pairs(path.parent / "-.cdb")
+    harness.equal(make("--")[0], EX_USAGE)
+
+
+def test_a_symbolic_link_stays_and_its_file_is_replaced():
+    path = text()
+    (path.parent / "tables").mkdir()
+    table, link = path.parent / "tables" / "t.cdb", path.with_suffix(".cdb")
+    link.symlink_to("tables/t.cdb")
+    status, told = make(link, path)
+    harness.equal(status, EX_CANTCREAT)
+    harness.contains(told, f"postern-cdb: {link}: is a symbolic link that leads to no file: No such file or directory")
+    table.touch(mode=0o640)
+    harness.equal(make(link, path), (0, ""))
+    harness.equal((os.readlink(link), table.stat().st_mode & 0o777), ("tables/t.cdb", 0o640))
+    check_pairs(table)
+    harness.equal(sorted(os.listdir(table.parent)), ["t.cdb"])
+
+
+def test_a_symbolic_link_of_another_user_is_not_followed():
+    harness.need_root("a link of another user")
+    path = text()
+    table, link = path.parent / "there.cdb", path.with_suffix(".cdb")
+    table.touch()
+    link.symlink_to("there.cdb")
+    os.chown(link, 65534, 65534, follow_symlinks=False)
+    status, told = make(link, path)
+    harness.equal((status, table.read_bytes()), (EX_CANTCREAT, b""))
+    harness.contains(told, "is a symbolic link of another user")
+
+
 def test_every_fault_is_told_and_the_table_stays():
     path = text("a 1\n b\nc\0 3\na 2\n")
     table = path.with_suffix(".cdb")

@@ -2,6 +2,7 @@
 """What an administrator types, and reads: exit statuses of sysexits(3), faults in sentences."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -111,6 +112,47 @@ def test_printed_settings_are_a_settings_file():
     harness.equal((first.returncode, first.stderr), (0, ""))
     again = postern("-c", settings(first.stdout), "--print-config")
     harness.equal(again.stdout, first.stdout)
+
+
+def test_printed_values_are_as_they_were_written():
+    text = "maildir = /srv//%d/./%u/\ntimeout = 300\nsize-limit = 10m\ntls = ssl\nmaildir-create = auto\n"
+    done = postern("-c", settings(text), "--print-config")
+    for line in text.splitlines():
+        harness.contains(done.stdout, f"\n{line}\n")
+
+
+def test_a_settings_file_that_is_not_there_is_named():
+    default = re.search(r"instead of\s+(/\S+postern.conf)", postern("--help").stdout).group(1)
+    if os.path.exists(default):
+        raise harness.Skip(f"there is {default}")
+    for arguments in (("--check",), ("--print-config",)):
+        done = postern(*arguments)
+        harness.equal(done.returncode, EX_CONFIG)
+        harness.contains(done.stderr, f"postern: {default}: there is no such file: make it, with a line that says where "
+                                      "mail goes, such as maildir = /srv/mail/%d/%u; or name another by -c\n")
+    harness.equal(postern(*AS_ROOT, "-o", f"maildir={harness.scratch()}", "--check").returncode, 0)
+    done = postern("-c", "/nonexistent.conf", "--check")
+    harness.contains(done.stderr, "postern: /nonexistent.conf: No such file")
+
+
+def test_a_port_that_the_system_chose_is_printed():
+    process = harness.start(str(harness.program()), "-o", f"maildir={harness.scratch()}", "-o", "hostname=mail.example.org",
+                            *AS_ROOT, "--listen=127.0.0.1:0", "--listen=[::1]:0", stderr=subprocess.PIPE, text=True)
+    for address, host in (("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1")):
+        line = process.stderr.readline()
+        found = re.fullmatch(rf"postern: --listen={re.escape(address)}: port (\d+)\n", line)
+        assert found, line
+        with socket.create_connection((host, int(found.group(1))), harness.PATIENCE) as client:
+            harness.equal(client.recv(3), b"220")
+
+
+def test_a_descriptor_that_does_not_listen_is_named():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        done = harness.run("sh", "-c", f"exec env LISTEN_FDS=1 LISTEN_PID=$$ {harness.program()} -o maildir=/tmp --listen 3<&{theirs.fileno()}",
+                           pass_fds=(theirs.fileno(),))
+    harness.equal(done.returncode, EX_USAGE, done.stdout)
+    harness.contains(done.stdout, "postern: --listen: descriptor 3: is no listening socket")
 
 
 def test_check_is_silent_when_all_is_well():

@@ -550,8 +550,18 @@ def test_a_port_in_use_is_named_with_its_process(address):
     with harness.own_network():
         with held("2525,bind=127.0.0.1") as pid:
             told = refused(address.format(2525))
-            harness.contains(told, f"Address already in use; the process {pid} (socat) listens there, stop it: ")
+            harness.contains(told, f"--listen={address.format(2525)}: Address already in use: 127.0.0.1:2525; the process "
+                                   f"{pid} (socat) listens there, stop it: ")
             harness.contains(told, f"kill {pid}\n")
+
+
+def test_a_port_in_use_by_ipv6():
+    with harness.own_network():
+        process = harness.start("python3", "-c", "import socket, time; s = socket.create_server(('::1', 2525), "
+                                "family=socket.AF_INET6); print(flush=True); time.sleep(1000)", stdout=subprocess.PIPE)
+        process.stdout.readline()
+        harness.contains(refused("*:2525"), f"Address already in use: [::1]:2525; the process {process.pid} ")
+        harness.end(process)
 
 
 RENAMED = """
@@ -600,7 +610,7 @@ def control_groups():
 def test_who_may_not_see_the_process_is_told_how_root_can():
     with harness.own_network(), held("2525,bind=127.0.0.1"):
         told = refused("127.0.0.1:2525", AS_NOBODY)
-        harness.contains(told, "Address already in use; as root, this names the process: ss -ltnp sport = :2525\n")
+        harness.contains(told, "Address already in use: 127.0.0.1:2525; as root, this names the process: ss -ltnp sport = :2525\n")
 
 
 def test_a_socket_in_use_is_named_with_its_process():

@@ -50,6 +50,21 @@ def test_mail_in_the_clear_is_explained_by_journalctl():
     harness.equal(entry["PRIORITY"], "4")
 
 
+def test_records_on_standard_error_name_the_program_once():
+    """The journal has the name and the process of whatever comes by standard error."""
+    here = here_with_catalog()
+    cursor = here.cursor()
+    here.settings(SETTINGS + "log = stderr\n")
+    client = here.connect()
+    client.ehlo()
+    client.say("QUIT", 221)
+    client.expect_end()
+    entry = harness.eventually(lambda: [e for e in here.journal(cursor, _TRANSPORT="stdout")
+                                        if "event=session" in e["MESSAGE"]], "the record")[0]
+    assert entry["MESSAGE"].startswith("event=session "), entry["MESSAGE"]
+    harness.equal(entry["SYSLOG_IDENTIFIER"], "postern")
+
+
 def test_a_delivery_is_explained_by_journalctl():
     here = here_with_catalog()
     cursor = here.cursor()

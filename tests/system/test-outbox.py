@@ -173,6 +173,34 @@ def test_an_old_report_is_still_sent_when_sendmail_takes_it():
     harness.equal(len(box.runs()), 1)
 
 
+DAY = 24 * 60 * 60
+
+
+@harness.table_of({"by default": ((), 30), "a day": (("--keep=1",), 1), "for ever": (("--keep=0",), None)})
+def test_what_is_rejected_is_kept_for_a_time(options, days):
+    box = Outbox()
+    box.run()
+    limit = (days or 100) * DAY
+    for name, age in (("old", limit + 60), ("young", limit - 60), (".hidden", limit + 60)):
+        path = box.rejected / name
+        path.write_text("x")
+        os.utime(path, (time.time() - age,) * 2)
+    (box.rejected / "folder").mkdir()
+    os.utime(box.rejected / "folder", (0, 0))
+    harness.equal(box.run(*options), "")
+    left = sorted(p.name for p in box.rejected.iterdir())
+    harness.equal(left, ["folder", "young"] if days else [".hidden", "folder", "old", "young"])
+
+
+def test_the_time_in_rejected_begins_when_a_report_comes_there():
+    box = Outbox()
+    name = box.put(b"no report")
+    os.utime(box.new / name, (0, 0))
+    box.run()
+    box.run()
+    box.expect(rejected=[name])
+
+
 def test_a_rejected_report_is_sent_when_it_is_put_back():
     box = Outbox()
     box.be(67)
@@ -738,12 +766,16 @@ def test_help_and_version():
 @harness.table_of({
     "no directory": ((), "DIRECTORY: must be given"),
     "two directories": (("/a", "/b"), "/b: not understood"),
+    "two behind the options": (("--", "--help", "/b"), "/b: not understood"),
+    "none behind the options": (("--",), "DIRECTORY: must be given"),
     "unknown option": (("--nonsense", "/a"), "--nonsense: not understood"),
     "short option": (("-f", "/a"), "-f: not understood"),
     "rate of none": (("--rate=0", "/a"), "--rate=0: must be a number from 1 to 60000"),
     "rate too high": (("--rate=60001", "/a"), "--rate=60001: must be a number from 1 to 60000"),
     "rate no number": (("--rate=1x", "/a"), "--rate=1x: must be a number from 1 to 60000"),
     "rate empty": (("--rate=", "/a"), "--rate=: must be a number from 1 to 60000"),
+    "keep no number": (("--keep=x", "/a"), "--keep=x: must be a number of days from 0 to 36500"),
+    "keep too long": (("--keep=36501", "/a"), "--keep=36501: must be a number of days from 0 to 36500"),
     "sendmail relative": (("--sendmail=sendmail", "/a"), "--sendmail=sendmail: must be a path that begins with /"),
     "sendmail empty": (("--sendmail=", "/a"), "--sendmail=: must be a path that begins with /"),
 })

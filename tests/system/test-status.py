@@ -368,6 +368,37 @@ def test_openmetrics_are_clean():
                      shown), shown
 
 
+def test_all_is_well_again_after_an_error():
+    place = Log()
+    place.fail("127.0.0.5")
+    place.told(1)
+    assert "All is well" not in place.status(), "nothing has come since"
+    place.deliver("127.0.0.2")
+    place.deliver("127.0.0.2")
+    place.told(5)
+    place.date("2026-11-28T10:00:")
+    shown = place.status("--since", "2026-11-28")
+    has_line(shown, "Status", STATUS)
+    has_line(shown, "All is well since", "Nov 28 10:00")
+    place = Log()
+    place.deliver("127.0.0.2")
+    place.told(2)
+    assert "All is well" not in place.status(), "all was well before"
+
+
+def test_json_and_openmetrics_are_two_forms():
+    for options in (("--json", "--openmetrics"), ("--openmetrics", "--json")):
+        harness.contains(Log().status(*options, code=EX_USAGE), "--json and --openmetrics are two forms: choose one")
+
+
+def test_a_directory_without_a_journal_is_an_error():
+    folder = harness.scratch()
+    for _ in range(2):
+        told = Log().status("-D", folder, code=EX_NOINPUT)
+        harness.equal(told, f"postern-status: {folder}: has no journal in it that can be read\n")
+        (folder / "other.txt").touch()
+
+
 # A terminal
 
 
@@ -412,7 +443,7 @@ def plain(text):
 
 
 @harness.table_of({f"{c} columns, {' '.join(o) or 'panel'}": (c, o)
-                   for c in (60, 80, 120) for o in ((), ("--sessions",), ("--messages",))})
+                   for c in (32, 40, 48, 53, 54, 55, 56, 60, 80, 120) for o in ((), ("--sessions",), ("--messages",))})
 def test_a_terminal_is_never_too_narrow(columns, options):
     place = some_log()
     place.set(pair=harness.pair(expired=True))
@@ -449,6 +480,37 @@ def test_follow_draws_in_place_until_it_is_interrupted():
     frames = text.split("\x1b[H")[1:]
     assert all(f.count("\n") <= 23 for f in frames), "a frame fits"
     assert "\x1b[2J" not in text, "nothing flickers"
+
+
+@harness.table(small=("q",), capital=("Q",))
+def test_a_key_ends_following_and_the_terminal_is_as_it_was(key):
+    """In the foreground of a terminal, as a shell starts it."""
+    place = Log()
+    place.deliver("127.0.0.2")
+    place.told(2)
+    command = (f"import os, pty, termios, sys; before = termios.tcgetattr(0); "
+               f"s = os.spawnvp(os.P_WAIT, sys.argv[1], sys.argv[1:]); "
+               f"print('same' if termios.tcgetattr(0) == before else 'changed', s)")
+    pid, ours = pty.fork()
+    if pid == 0:
+        os.environ.update(TERM="xterm", TZ="UTC")
+        os.execv("/usr/bin/python3", ["python3", "-c", command, str(program()), "-c", str(place.settings_file), "--follow"])
+    harness.at_end(os.close, ours)
+    text = ""
+
+    def shows(wanted):
+        nonlocal text
+        ready, _, _ = select.select([ours], [], [], 0.05)
+        with contextlib.suppress(OSError):
+            text += os.read(ours, 65536).decode("ascii") if ready else ""
+        return wanted in text
+
+    harness.eventually(lambda: shows("127.0.0.2"), "a panel")
+    os.write(ours, b"x")
+    os.write(ours, key.encode())
+    harness.eventually(lambda: shows("same 0") or shows("changed"), "the end")
+    harness.contains(text, "same 0")
+    harness.equal(os.waitpid(pid, 0)[1], 0)
 
 
 def test_follow_shows_a_window_that_changes():

@@ -245,6 +245,21 @@ static void test_what_a_rule_says_of_tls_is_put_in_force(void)
 	clients_done(&c);
 }
 
+static void test_rules_for_tls_are_none_for_lmtp(void)
+{
+	struct session_settings session = { .lmtp = true, .tls = TLS_OFF, .dsn = true };
+	struct tls_settings tls = { 0 };
+	struct clients c;
+	struct heard h;
+
+	CHECK(read_text(&c, &h, SPAN("192.0.2.1 tls=required dsn=off\n")) == 0);
+	REQUIRE(c.n_rules == 1);
+	clients_apply(&c.rules[0], &session, &tls);
+	CHECK(session.tls == TLS_OFF);
+	CHECK(!session.dsn);
+	clients_done(&c);
+}
+
 static void test_a_rule_takes_delivery_reports_away(void)
 {
 	static const struct {
@@ -304,6 +319,7 @@ int main(void)
 		TEST(test_a_file_has_its_limit),
 		TEST(test_many_rules_are_read_in_time),
 		TEST(test_what_a_rule_says_of_tls_is_put_in_force),
+		TEST(test_rules_for_tls_are_none_for_lmtp),
 		TEST(test_a_rule_takes_delivery_reports_away),
 		TEST(test_only_some_rules_turn_tls_on),
 	};

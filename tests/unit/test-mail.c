@@ -369,6 +369,22 @@ static void test_stores_trace_and_text(void)
 	engine_done(&e);
 }
 
+/* A machine without a battery may begin at any time. */
+static void test_a_clock_before_1970_gives_names_and_dates(void)
+{
+	struct engine e;
+
+	engine_init(&e);
+	e.now = (struct moment){ -1, 42, 5000 };
+	engine_start(&e);
+	engine_send(&e, SPAN("HELO a\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.net>\r\n"
+			     "DATA\r\nA: b\r\n\r\n.\r\n"));
+	REQUIRE(log_span(&e.memory.stored).n);
+	CHECK(strstr(e.memory.stored.p, " id 0.M000042P7Q1\n"));
+	CHECK(strstr(e.memory.stored.p, "\tWed, 31 Dec 1969 23:59:59 +0000\n"));
+	engine_done(&e);
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
@@ -383,6 +399,7 @@ int main(void)
 		TEST(test_a_loop_ends),
 		TEST(test_a_stage_can_end_the_session_at_mail),
 		TEST(test_stores_trace_and_text),
+		TEST(test_a_clock_before_1970_gives_names_and_dates),
 	};
 
 	return test_main(tests, TEST_COUNT(tests));

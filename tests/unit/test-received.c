@@ -20,6 +20,10 @@ static void check_date(int64_t time, const char *text)
 static void test_writes_dates(void)
 {
 	static const struct dated table[] = {
+		{ .time = -1, .text = "Wed, 31 Dec 1969 23:59:59 +0000" },
+		{ .time = -86400, .text = "Wed, 31 Dec 1969 00:00:00 +0000" },
+		{ .time = -86401, .text = "Tue, 30 Dec 1969 23:59:59 +0000" },
+		{ .time = -2208988800, .text = "Mon, 01 Jan 1900 00:00:00 +0000" },
 		{ .time = 0, .text = "Thu, 01 Jan 1970 00:00:00 +0000" },
 		{ .time = 86399, .text = "Thu, 01 Jan 1970 23:59:59 +0000" },
 		{ .time = 951782400, .text = "Tue, 29 Feb 2000 00:00:00 +0000" },
@@ -40,8 +44,8 @@ static void test_writes_dates(void)
 
 static void test_every_day_agrees_with_the_system(void)
 {
-	for (time_t day = 0; day < 160000 && !test_failed; day++) {
-		time_t at = day * 86400 + day % 86400;
+	for (time_t day = -60000; day < 160000 && !test_failed; day++) {
+		time_t at = day * 86400 + (day < 0 ? -day : day) % 86400;
 		char text[64];
 		struct tm tm;
 		gmtime_r(&at, &tm);

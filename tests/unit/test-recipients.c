@@ -74,7 +74,8 @@ static void test_an_address_becomes_a_path_or_none(void)
 	}
 }
 
-static void test_a_path_that_does_not_fit_names_no_mailbox(void)
+/* A fault of the settings, and not of the address. */
+static void test_a_path_that_does_not_fit_is_no_fault_of_the_name(void)
 {
 	char template[MAILBOX_PATH_MAX + 1];
 	struct recipients_place place;
@@ -82,7 +83,7 @@ static void test_a_path_that_does_not_fit_names_no_mailbox(void)
 	memset(template, 'x', MAILBOX_PATH_MAX);
 	template[MAILBOX_PATH_MAX] = '\0';
 	CHECK(find_first(template, SPAN("joe"), SPAN("example.org"), &place) ==
-		RECIPIENTS_NAME);
+		RECIPIENTS_LONG);
 }
 
 /* NAME_MAX counts octets: 127 letters of two and one more octet just fit. */
@@ -122,6 +123,7 @@ static const char *route(const struct setting *set, const char *address)
 		[RECIPIENTS_UNKNOWN] = "!unknown",
 		[RECIPIENTS_AUTH] = "!auth",
 		[RECIPIENTS_FAILED] = "!failed",
+		[RECIPIENTS_LONG] = "!long",
 	};
 	static char octets[4 * MAILBOX_PATH_MAX];
 	struct buf b = BUF(octets);
@@ -526,7 +528,7 @@ int main(void)
 {
 	static const struct test tests[] = {
 		TEST(test_an_address_becomes_a_path_or_none),
-		TEST(test_a_path_that_does_not_fit_names_no_mailbox),
+		TEST(test_a_path_that_does_not_fit_is_no_fault_of_the_name),
 		TEST(test_a_name_is_as_long_as_its_octets),
 		TEST(test_the_most_specific_line_counts),
 		TEST(test_postmaster_has_a_mailbox),

@@ -29,7 +29,7 @@ static void test_reads_what_records_have(void)
 		{ .text = "2026-12-01 09:08:07.000042Z" },
 		{ .text = "2026-12-01T09:08:07.000042ZZ" },
 		{ .text = "+026-12-01T09:08:07.000042Z" },
-		{ .text = "1969-12-31T23:59:59.000000Z" },
+		{ "1969-12-31T23:59:59.000000Z", true, -1, 0 },
 		{ .text = "" },
 	};
 
@@ -98,6 +98,40 @@ static void test_since_is_long_ago_or_local_time(void)
 	tzset();
 }
 
+/* On 2026-10-25 the hour from two to three comes twice, on 2026-03-29 never. */
+static void test_an_hour_that_comes_twice_begins_the_first_time(void)
+{
+	static const struct {
+		const char *text;
+		int64_t seconds;
+	} table[] = {
+		{ "2026-10-25T02:30", 1792888200 },
+		{ "2026-10-25T01:30", 1792888200 - HOUR },
+		{ "2026-10-25T03:30", 1792888200 + 2 * HOUR },
+		{ "2026-10-25", 1792888200 - 5 * HOUR / 2 },
+		{ "2026-03-29T01:30", 1774747800 - HOUR },
+		{ "2026-03-29T03:30", 1774747800 },
+		{ "2026-07-01T12:00", 1782900000 },
+		{ "2026-11-30T12:00", 1796036400 },
+	};
+
+	setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
+	tzset();
+	/* what was read before must not matter */
+	for (size_t i = 0; i < TEST_COUNT(table) * TEST_COUNT(table); i++) {
+		size_t first = i / TEST_COUNT(table), then = i % TEST_COUNT(table);
+		int64_t seconds = 0;
+
+		CHECK(!status_time_since(table[first].text, NOW, &seconds));
+		CHECK(!status_time_since(table[then].text, NOW, &seconds));
+		if (!CHECK(seconds == table[then].seconds))
+			fprintf(stderr, "\t%s: %jd\n", table[then].text,
+				(intmax_t)seconds);
+	}
+	setenv("TZ", "UTC", 1);
+	tzset();
+}
+
 static void test_some_times_move_on(void)
 {
 	CHECK(status_time_is_ago("2h") && status_time_is_ago("100D"));
@@ -158,6 +192,7 @@ int main(void)
 	static const struct test tests[] = {
 		TEST(test_reads_what_records_have),
 		TEST(test_since_is_long_ago_or_local_time),
+		TEST(test_an_hour_that_comes_twice_begins_the_first_time),
 		TEST(test_some_times_move_on),
 		TEST(test_shows_what_tells_times_apart),
 		TEST(test_names_spans_of_time),

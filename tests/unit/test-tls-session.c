@@ -381,23 +381,6 @@ static void test_large_contents_arrive_whole(void)
 	}
 }
 
-static void test_renegotiation_is_refused(void)
-{
-	struct client c = meet(&plain_plan, &(struct offer){ .priority = TLS_1_2 });
-	struct outcome o;
-	int r;
-
-	CHECK(c.handshake == 0);
-	do
-		r = gnutls_handshake(c.tls);
-	while (r == GNUTLS_E_AGAIN || r == GNUTLS_E_INTERRUPTED);
-	CHECK(r == GNUTLS_E_WARNING_ALERT_RECEIVED);
-	CHECK(gnutls_alert_get(c.tls) == GNUTLS_A_NO_RENEGOTIATION);
-	o = part(&c);
-	CHECK(o.accept == 0);
-	CHECK(o.read == -EPROTO);
-}
-
 static void serve_lines(struct tls *tls, struct connection *c, struct outcome *o)
 {
 	char line[64];
@@ -407,6 +390,37 @@ static void serve_lines(struct tls *tls, struct connection *c, struct outcome *o
 		o->octets += (size_t)o->read;
 		o->write = lab_api->write(tls, line, (size_t)o->read);
 	}
+}
+
+static void renegotiate(struct client *c)
+{
+	int r;
+
+	do
+		r = gnutls_handshake(c->tls);
+	while (r == GNUTLS_E_AGAIN || r == GNUTLS_E_INTERRUPTED);
+	CHECK(r == GNUTLS_E_WARNING_ALERT_RECEIVED);
+	CHECK(gnutls_alert_get(c->tls) == GNUTLS_A_NO_RENEGOTIATION);
+}
+
+/* RFC 5246 7.2.2: no_renegotiation is always a warning, after which the session goes on. */
+static void test_renegotiation_is_refused_and_the_session_goes_on(void)
+{
+	const struct plan plan = { .pairs = { "ec" }, .serve = serve_lines };
+	struct client c = meet(&plan, &(struct offer){ .priority = TLS_1_2 });
+	struct outcome o;
+
+	CHECK(c.handshake == 0);
+	for (int i = 0; i < 3; i++) {
+		renegotiate(&c);
+		say(&c, "NOOP\r\n");
+		hear(&c, "NOOP\r\n");
+	}
+	goodbye(&c);
+	o = part(&c);
+	CHECK(o.accept == 0);
+	CHECK(o.octets == 18);
+	CHECK(o.read == 0);
 }
 
 static void test_key_updates_are_taken(void)
@@ -504,7 +518,7 @@ int main(int argc, char *argv[])
 		TEST(test_what_is_in_hand_is_given_before_more_is_waited_for),
 		TEST(test_pending_means_no_waiting),
 		TEST(test_large_contents_arrive_whole),
-		TEST(test_renegotiation_is_refused),
+		TEST(test_renegotiation_is_refused_and_the_session_goes_on),
 		TEST(test_key_updates_are_taken),
 		TEST(test_a_flood_of_nothing_ends_the_session),
 		TEST(test_empty_records_are_skipped_but_not_for_ever),
