@@ -107,6 +107,26 @@ def test_json_has_numbers_and_lists():
     assert message["time"] <= session["time"]
 
 
+@harness.table(smtp=("smtp", {}), smtps=("smtps", {"tls": "implicit"}), starttls=("smtp", {"tls": "required"}))
+def test_records_say_by_which_socket_a_session_came(service, settings):
+    here = place(pair=harness.pair(), **settings)
+    listener = Listener(here)
+    client = harness.Client.to(listener.port, greeting=service != "smtps")
+    if service == "smtps":
+        client.handshake()
+        client.expect(220)
+    client.ehlo()
+    if settings.get("tls") == "required":
+        client.starttls()
+        client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.say("QUIT", 221)
+    client.expect_end()
+    listener.finished()
+    message, session = records(here)
+    harness.equal((message["service"], session["service"], session["local_port"]), (service, service, listener.port))
+
+
 def test_many_processes_share_a_file():
     here = place()
     listener = Listener(here)
