@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/cleanup.h"
@@ -15,7 +16,7 @@
 #include "edge/account.h"
 #include "edge/file.h"
 #include "edge/idn.h"
-#include "edge/log.h"
+#include "edge/log-sinks.h"
 #include "edge/mailbox.h"
 #include "edge/module.h"
 #include "edge/sandbox.h"
@@ -164,33 +165,38 @@ static void check_outbox(struct config *c)
 		check_directory(c, "dsn-outbox", inside);
 }
 
-/* What keeps us from writing to the file, an errno; 0: nothing. */
-static int file_fault(const char *path)
-{
-	int fd = file_open_written(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
-
-	if (fd >= 0)
-		close(fd);
-	return fd < 0 ? -fd : 0;
-}
-
-/* One that is missing is made by the next connection. */
-static void check_log(struct config *c)
+/* Of the directory in which the next connection makes the file. */
+static void check_log_place(struct config *c)
 {
 	OWNED char *copy = strdup(c->log_file);
-	char text[CONFIG_FAULT_MAX];
-	struct buf b = BUF(text);
-	int error;
+	const char *above = copy ? dirname(copy) : ".";
+	struct statvfs fs;
+	int error = directory_fault(above);
 
-	error = file_fault(c->log_file);
-	if (copy && error == ENOENT) {
-		check_place(c, "log", c->log_file, dirname(copy));
+	if (!error && statvfs(above, &fs) == 0 && fs.f_bavail == 0)
+		error = ENOSPC;
+	if (error != ENOSPC)
+		put_directory_fault(c, "log", c->log_file, above, error);
+	else
+		put_named(c, "log", c->log_file, strerror(error));
+}
+
+/* Tries the sink; with `auto` it is known only where a connection is. */
+static void check_log(struct config *c)
+{
+	int error = log_sink_try(c->log, c->log_file);
+	char text[CONFIG_FAULT_MAX] = "log ";
+	struct buf b = BUF(text);
+
+	if (c->log == LOG_JSON && error == -ENOENT) {
+		check_log_place(c);
 		return;
 	}
-	if (!error)
+	if (error == 0)
 		return;
-	log_put_fault(&b, c->log_file, error);
-	put_named(c, "log", c->log_file, b.overflow ? strerror(error) : text);
+	b.n = strlen(text);
+	log_put_fault(&b, c->log, c->log_file, error);
+	put_fault(c, buf_terminate(&b) ? text : strerror(-error));
 }
 
 /* A line of the clients file whose priority string is looked at. */
@@ -322,8 +328,7 @@ int check(struct config *c, bool listens)
 	check_user(c);
 	if (c->maildir)
 		check_mail_root(c);
-	if (c->log == LOG_JSON)
-		check_log(c);
+	check_log(c);
 	if (c->traced.n && c->trace_directory)
 		check_directory(c, "trace-directory", c->trace_directory);
 	if (c->dsn_outbox)

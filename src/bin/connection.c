@@ -220,7 +220,7 @@ static void raise_file_limit(void)
 /* A client on that port speaks SMTP (RFC 2033 5). */
 static bool is_port_of_smtp(struct connection *c)
 {
-	if (!c->options.lmtp || peer_own_port(STDIN_FILENO) != SMTP_PORT)
+	if (!c->options.lmtp || c->session.own_port != SMTP_PORT)
 		return false;
 	log_error(&c->log, "--lmtp: must not be spoken on port 25 (RFC 2033)");
 	return true;
@@ -421,6 +421,16 @@ static void find_peer(struct connection *c)
 	c->unusable |= may_refuse;
 }
 
+/* The kind of the socket: by what the settings ask of all its clients, as units and kinds of sockets do. */
+static const char *service_of(const struct session_settings *s)
+{
+	if (s->lmtp)
+		return "lmtp";
+	if (s->tls == TLS_IMPLICIT)
+		return "smtps";
+	return s->tls == TLS_REQUIRED && s->auth == AUTH_REQUIRED ? "submission" : "smtp";
+}
+
 static void begin_session(struct connection *c, const struct session_peer *peer)
 {
 	struct moment now = moment_now();
@@ -433,6 +443,8 @@ static void begin_session(struct connection *c, const struct session_peer *peer)
 		(struct stages){ c->stages, c->n_stages }, &c->log.recorder, c->unique,
 		&now);
 	c->session.confinement = c->confinement;
+	c->session.service = service_of(&c->config.session);
+	c->session.own_port = peer_own_port(STDIN_FILENO);
 	notify_init(&c->notify, c->inherited.notify_socket, now.milliseconds);
 	if (peer)
 		c->session.peer = *peer;

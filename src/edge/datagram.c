@@ -48,3 +48,17 @@ int datagram_send(int fd, const char *path, struct span text)
 		return -errno;
 	return 0;
 }
+
+int datagram_try(const char *path)
+{
+	struct sockaddr_un address;
+	socklen_t length = address_of(path, &address);
+	int fd = datagram_open(0), error = 0;
+
+	if (fd < 0)
+		return fd;
+	if (length == 0 || connect(fd, (const struct sockaddr *)&address, length) < 0)
+		error = length == 0 ? -EINVAL : -errno;
+	close(fd);
+	return error;
+}

@@ -11,3 +11,6 @@ int datagram_open(unsigned milliseconds);
 
 /* To the socket at `path`, or at "@name", which is in no file system. 0 or -errno. */
 int datagram_send(int fd, const char *path, struct span text);
+
+/* Whether a process takes datagrams there: outside the sandbox. 0 or -errno. */
+int datagram_try(const char *path);

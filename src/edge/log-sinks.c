@@ -3,14 +3,32 @@
  * caller's timer: a write that is interrupted is given up.
  */
 #include "edge/log-sinks.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+#include "base/cleanup.h"
 #include "edge/datagram.h"
+#include "edge/file.h"
 #include "smtp/record-text.h"
 
 #define FACILITY_MAIL 2
 #define FIELDS_MAX (RECORD_KEYS + 8)
+#define ROOM_TRIED 4096 /* octets of a file system that a record may need */
 
-static bool write_stderr(struct log *l, const struct record *r, struct buf *b)
+/* All of the text in one write. */
+static int write_whole(int fd, const struct buf *b)
+{
+	ssize_t n = b->overflow ? 0 : write(fd, b->p, b->n);
+
+	if (b->overflow)
+		return -EMSGSIZE;
+	if (n < 0)
+		return -errno;
+	return n == (ssize_t)b->n ? 0 : -ENOSPC;
+}
+
+static int write_stderr(struct log *l, const struct record *r, struct buf *b)
 {
 	if (!l->has_name) {
 		buf_put(b, SPAN(LOG_IDENTIFIER "["));
@@ -19,11 +37,11 @@ static bool write_stderr(struct log *l, const struct record *r, struct buf *b)
 	}
 	record_put_line(b, r);
 	buf_put_char(b, '\n');
-	return !b->overflow && write(STDERR_FILENO, b->p, b->n) >= 0;
+	return write_whole(STDERR_FILENO, b);
 }
 
 /* As RFC 3164 4.1 has it, without the time: the daemon's own is as good (4.3.2). */
-static bool write_syslog(struct log *l, const struct record *r, struct buf *b)
+static int write_syslog(struct log *l, const struct record *r, struct buf *b)
 {
 	buf_put_char(b, '<');
 	buf_put_num(b, FACILITY_MAIL * 8 + topic_get(r->topic)->level);
@@ -31,11 +49,14 @@ static bool write_syslog(struct log *l, const struct record *r, struct buf *b)
 	buf_put_num(b, (uint64_t)getpid());
 	buf_put(b, SPAN("]: "));
 	record_put_line(b, r);
-	return !b->overflow && datagram_send(l->fd, LOG_SYSLOG_SOCKET, buf_span(b)) == 0;
+	if (b->overflow)
+		return -EMSGSIZE;
+	/* without a descriptor there was none to have when the log was prepared */
+	return l->fd < 0 ? l->fd : datagram_send(l->fd, LOG_SYSLOG_SOCKET, buf_span(b));
 }
 
-/* After a piece of a line the next one begins with a line end: whoever reads skips the piece alone. */
-static bool write_json(struct log *l, const struct record *r, struct buf *b)
+/* After a piece of a line the next one begins with a line end, so that readers skip the piece alone. */
+static int write_json(struct log *l, const struct record *r, struct buf *b)
 {
 	ssize_t n;
 
@@ -44,11 +65,13 @@ static bool write_json(struct log *l, const struct record *r, struct buf *b)
 	record_put_json(b, r, (uint64_t)getpid());
 	buf_put_char(b, '\n');
 	if (b->overflow)
-		return false;
+		return -EMSGSIZE;
 	n = write(l->fd, b->p, b->n);
+	if (n < 0)
+		return -errno;
 	if (n > 0)
 		l->torn = b->p[n - 1] != '\n' && write(l->fd, "\n", 1) != 1;
-	return n == (ssize_t)b->n;
+	return n == (ssize_t)b->n ? 0 : -ENOSPC;
 }
 
 /* The fields of an entry for the journal, laid out in `b`. */
@@ -77,7 +100,7 @@ static void put_field(struct fields *f, const char *name, struct span value)
 }
 
 /* What journald does not know by itself, and each value as a field. */
-static bool write_journal(struct log *l, const struct record *r, struct buf *b)
+static int write_journal(struct log *l, const struct record *r, struct buf *b)
 {
 	const struct topic_row *topic = topic_get(r->topic);
 	struct fields f = { .b = b };
@@ -98,18 +121,96 @@ static bool write_journal(struct log *l, const struct record *r, struct buf *b)
 	put_field(&f, "event", span_of(record_event_word(r->event)));
 	for (size_t i = 0; i < r->n; i++)
 		put_field(&f, record_field(r->values[i].key)->name, r->values[i].value);
-	return !b->overflow && l->systemd->send(f.list, f.n) >= 0;
+	return b->overflow ? -EMSGSIZE : l->systemd->send(f.list, f.n);
 }
 
-bool log_sink_write(struct log *l, const struct record *r, struct buf *b)
+int log_sink_write(struct log *l, const struct record *r, struct buf *b)
 {
-	static bool (*const writers[])(
+	static int (*const writers[])(
 		struct log * l, const struct record *r, struct buf *b) = {
 		[LOG_STDERR] = write_stderr,
 		[LOG_SYSLOG_LINES] = write_syslog,
 		[LOG_JOURNAL] = write_journal,
 		[LOG_JSON] = write_json,
 	};
+	int error = writers[l->sink](l, r, b);
 
-	return writers[l->sink](l, r, b);
+	return error < 0 ? error : 0;
+}
+
+/* Where standard error is a stream of the journal, which knows the program's name already (systemd.exec(5)). */
+static int write_stream(const struct record *r, struct buf *b)
+{
+	buf_put_char(b, '<');
+	buf_put_num(b, topic_get(r->topic)->level);
+	buf_put_char(b, '>');
+	record_put_line(b, r);
+	buf_put_char(b, '\n');
+	return write_whole(STDERR_FILENO, b);
+}
+
+int log_sink_write_aside(struct log *l, const struct record *r, struct buf *b)
+{
+	int error = -ENOTSUP;
+
+	if (l->fallback == LOG_JOURNAL)
+		error = write_stream(r, b);
+	else if (!l->silent && l->sink != LOG_STDERR)
+		error = write_stderr(l, r, b);
+	if (error < 0 && l->sink != LOG_SYSLOG_LINES) {
+		struct log syslog = { .fd = datagram_open(LOG_STUCK) };
+		b->n = 0;
+		error = write_syslog(&syslog, r, b);
+		if (syslog.fd >= 0)
+			close(syslog.fd);
+	}
+	return error;
+}
+
+int log_sink_open(const char *file, bool make)
+{
+	const int flags = O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	int fd = file_open_written(
+		file, flags | O_RDWR | (make ? O_CREAT : 0), LOG_FILE_MODE);
+
+	if (fd < 0 || lseek(fd, 0, SEEK_END) >= 0)
+		return fd;
+	/* a FIFO that is also read by us takes records that no other process gets */
+	close(fd);
+	return file_open_written(file, flags | O_WRONLY, 0);
+}
+
+/* The room for a record: what is allocated behind the end of a file belongs to the records that come. */
+static int try_room(int fd)
+{
+	struct statvfs fs;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return write(fd, "", 0) < 0 ? -errno
+					    : 0; /* /dev/full refuses this, too */
+	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, st.st_size, ROOM_TRIED) == 0)
+		return 0;
+	if (errno != EOPNOTSUPP)
+		return -errno;
+	return fstatvfs(fd, &fs) == 0 && fs.f_bavail == 0 ? -ENOSPC : 0;
+}
+
+int log_sink_try(enum log_choice sink, const char *file)
+{
+	OWNED_FD int fd = -1;
+
+	switch (sink) {
+	case LOG_SYSLOG_LINES:
+		return datagram_try(LOG_SYSLOG_SOCKET);
+	case LOG_JOURNAL:
+		return datagram_try(LOG_JOURNAL_SOCKET);
+	case LOG_JSON:
+		fd = log_sink_open(file, false);
+		return fd < 0 ? fd : try_room(fd);
+	default:
+		return 0;
+	}
 }

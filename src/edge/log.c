@@ -23,7 +23,6 @@
 #include "proto/text.h"
 #include "smtp/record-text.h"
 
-#define FILE_MODE 0640
 #define TEXT_MAX                                                                         \
 	(3 * RECORD_LINE_MAX / 2) /* a line, and fields of the journal beside it */
 /* a signal that came just before a wait is followed by another, in microseconds */
@@ -121,11 +120,8 @@ static void wake(int signal)
 	(void)signal;
 }
 
-/*
- * From here on a call that waits is interrupted in time; 0 ends that. A file is not waited for, and a datagram
- * has a limit of its own.
- */
-static void set_timer(const struct log *l, uint64_t milliseconds)
+/* From here on a call that waits is interrupted in time; 0 ends that. */
+static void set_timer(uint64_t milliseconds)
 {
 	const struct sigaction interrupt = { .sa_handler = wake };
 	const struct itimerval timer = {
@@ -133,8 +129,6 @@ static void set_timer(const struct log *l, uint64_t milliseconds)
 		.it_interval.tv_usec = milliseconds ? AGAIN : 0,
 	};
 
-	if (l->fd >= 0)
-		return;
 	sigaction(SIGALRM, &interrupt, NULL);
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
@@ -153,15 +147,45 @@ static struct record error_record(struct buf *b, const char *text)
 	return r;
 }
 
+/* A file is not waited for, and a datagram has a limit of its own. */
+static bool may_wait(const struct log *l)
+{
+	return l->fd < 0;
+}
+
+/* The first failure of the process, where `auto` would write; `text` has room for TEXT_MAX octets. */
+static void report_failure(struct log *l, int error, char *text)
+{
+	char octets[CONFIG_FAULT_MAX], sentence[CONFIG_FAULT_MAX];
+	struct buf b = BUF(octets), why = BUF(sentence),
+		   to = { text, 0, TEXT_MAX, false };
+	struct record r;
+
+	if (l->has_failed)
+		return;
+	l->has_failed = true;
+	buf_put(&why, SPAN("log "));
+	log_put_fault(&why, l->sink, l->file, error);
+	if (!buf_terminate(&why))
+		return;
+	r = error_record(&b, sentence);
+	set_timer(LOG_STUCK);
+	log_sink_write_aside(l, &r, &to);
+	set_timer(may_wait(l) ? LOG_STUCK : 0);
+}
+
 /* Writes one record, unless the sink is stuck since `start`; `text` has room for TEXT_MAX octets. */
 static void write_one(struct log *l, const struct record *r, char *text, uint64_t start)
 {
 	struct buf b = { .p = text, .cap = TEXT_MAX };
+	int error = l->stuck_until ? 0 : log_sink_write(l, r, &b);
 
-	if (l->stuck_until || !log_sink_write(l, r, &b))
+	if (l->stuck_until || error < 0)
 		l->n_lost++;
 	if (!l->stuck_until && stream_clock() - start >= LOG_STUCK)
 		l->stuck_until = stream_clock() + LOG_AGAIN;
+	if (error < 0)
+		report_failure(l, error, text);
 }
 
 /* As one record: where it cannot be written either, it is not counted itself. */
@@ -198,7 +222,8 @@ void log_flush(struct log *l)
 	start = stream_clock();
 	if (start >= l->stuck_until)
 		l->stuck_until = 0;
-	set_timer(l, LOG_STUCK);
+	if (may_wait(l))
+		set_timer(LOG_STUCK);
 	if (l->n_lost)
 		report_lost(l, text, start);
 	while (waiting.n) {
@@ -206,13 +231,15 @@ void log_flush(struct log *l)
 		take_record(&waiting, &r);
 		write_one(l, &r, text, start);
 	}
-	set_timer(l, 0);
+	if (may_wait(l))
+		set_timer(0);
 }
 
 void log_forked(struct log *l)
 {
 	l->stuck_until = 0;
 	l->n_lost = 0;
+	l->has_failed = false;
 }
 
 void log_init(struct log *l, const char *journal_stream, bool silent)
@@ -227,6 +254,7 @@ void log_init(struct log *l, const char *journal_stream, bool silent)
 		l->fallback = LOG_JOURNAL;
 	else
 		l->fallback = silent ? LOG_SYSLOG_LINES : LOG_STDERR;
+	l->silent = silent && l->fallback != LOG_JOURNAL;
 	l->sink = l->fallback;
 }
 
@@ -247,10 +275,19 @@ static bool is_torn(int fd)
 	return end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n';
 }
 
-void log_put_fault(struct buf *to, const char *path, int error)
+/* Of a file of records. */
+static void put_file_fault(struct buf *to, const char *path, int error)
 {
 	OWNED char *copy = NULL;
 
+	if (error == ENOSPC || error == EDQUOT || error == ENXIO || error == EPIPE ||
+		error == EAGAIN) {
+		buf_put_str(to, strerror(error));
+		buf_put_str(to, error == ENOSPC || error == EDQUOT
+					? "; records are lost until there is some"
+					: "; let a process read this FIFO");
+		return;
+	}
 	if (error != ELOOP && error != FILE_IS_TRAP && access(path, F_OK) < 0)
 		copy = strdup(path);
 	if (copy)
@@ -259,24 +296,62 @@ void log_put_fault(struct buf *to, const char *path, int error)
 		file_put_fault(to, path, error, FILE_WRITTEN);
 }
 
-/* A FIFO that nobody reads must not hold us up. */
-static void open_file(struct log *l)
+/* A call that was interrupted had waited for LOG_STUCK. */
+static const char *words_of(int error)
 {
-	const int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	return error == EINTR || error == EAGAIN ? "no record was taken within a second"
+						 : strerror(error);
+}
+
+void log_put_fault(struct buf *to, enum log_choice sink, const char *file, int error)
+{
+	static const struct {
+		const char *place, *cure;
+	} sinks[] = {
+		[LOG_STDERR] = { "standard error",
+			"; let a process read it, or set log" },
+		[LOG_SYSLOG_LINES] = { LOG_SYSLOG_SOCKET,
+			"; start a syslog daemon, such as rsyslog, or set log" },
+		[LOG_JOURNAL] = { LOG_JOURNAL_SOCKET,
+			"; start systemd-journald, or set log" },
+	};
+
+	buf_put_str(to, sink == LOG_JSON ? file : sinks[sink].place);
+	buf_put(to, SPAN(": "));
+	if (sink == LOG_JSON) {
+		put_file_fault(to, file, -error);
+		return;
+	}
+	buf_put_str(to, words_of(-error));
+	buf_put_str(to, sinks[sink].cure);
+}
+
+/* What cannot take records from the start is not used at all. */
+static void fall_back(struct log *l, int error)
+{
 	char text[CONFIG_FAULT_MAX];
 	struct buf b = BUF(text);
 
-	l->fd = file_open_written(l->file, flags, FILE_MODE);
-	l->torn = l->fd >= 0 && is_torn(l->fd);
-	if (l->fd >= 0)
-		return;
-	l->sink = l->fallback;
 	buf_put(&b, SPAN("log "));
-	buf_put_str(&b, l->file);
-	buf_put(&b, SPAN(": "));
-	log_put_fault(&b, l->file, -l->fd);
+	log_put_fault(&b, l->sink, l->file, error);
+	if (l->sink != l->fallback)
+		l->sink = l->fallback;
+	else
+		l->sink = l->silent ? LOG_SYSLOG_LINES : LOG_STDERR;
 	if (buf_terminate(&b))
 		log_error(l, text);
+}
+
+static void open_file(struct log *l)
+{
+	int fd = log_sink_open(l->file, true);
+
+	if (fd < 0) {
+		fall_back(l, fd);
+		return;
+	}
+	l->fd = fd;
+	l->torn = is_torn(fd);
 }
 
 void log_prepare(struct log *l)
@@ -292,12 +367,20 @@ static void open_journal(struct log *l)
 	char text[CONFIG_FAULT_MAX];
 	struct buf b = BUF(text);
 	const char *error;
+	struct stat st;
 
+	/* sd_journal_send() has success where there is no journal */
+	if (stat(LOG_JOURNAL_SOCKET, &st) < 0) {
+		fall_back(l, -errno);
+		log_prepare(l);
+		return;
+	}
 	l->systemd =
 		module_load(l->modules, SYSTEMD_MODULE, SYSTEMD_MODULE_TABLE, &error);
 	if (l->systemd)
 		return;
-	l->sink = LOG_STDERR;
+	l->sink = l->silent ? LOG_SYSLOG_LINES : LOG_STDERR;
+	log_prepare(l);
 	buf_put(&b, SPAN("log: "));
 	module_put_fault(&b, l->modules, SYSTEMD_MODULE, error);
 	log_error(l, b.overflow ? error : text);

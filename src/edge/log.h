@@ -19,6 +19,8 @@ struct log {
 	int fd; /* of that file, or a socket to syslog; negative: none */
 	bool torn; /* it ends in the middle of a line */
 	bool has_name; /* standard error is the journal's, which names the program itself */
+	bool silent; /* standard error is the connection, or /dev/null */
+	bool has_failed; /* the sink took no record, and that was reported */
 	const char *modules; /* their directory; to be set before log_open() */
 	const struct systemd_api *systemd; /* loaded when first needed */
 	char *pending; /* records not yet written, and behind them room for the text of one */
@@ -48,8 +50,11 @@ void log_prepare(struct log *l);
 /* Gets the sink ready: before the sandbox closes, and while no client waits. */
 void log_open(struct log *l);
 
-/* Why a file of records cannot be opened, and what to do; where it could not be made the fault is its directory's. */
-void log_put_fault(struct buf *to, const char *path, int error);
+/*
+ * Why a sink takes no record, and what to do: "/var/log/postern.json: No space left on device", "/dev/log: ...". `file` is
+ * that of LOG_JSON; where it could not be made the fault is its directory's. `error` is -errno.
+ */
+void log_put_fault(struct buf *to, enum log_choice sink, const char *file, int error);
 
 /* An event=error record with one sentence. */
 void log_error(struct log *l, const char *text);
@@ -60,7 +65,8 @@ static inline bool log_is_pending(const struct log *l)
 }
 
 /*
- * Writes what is pending, within LOG_STUCK. A sink that fails loses records, never mail; the next record that is
- * written is preceded by one that says how many were lost.
+ * Writes what is pending, within LOG_STUCK. A sink that fails loses records, never mail. The first failure of a process
+ * is reported in another place: log_sink_write_aside(). The next record that is written is preceded by one that says
+ * how many were lost.
  */
 void log_flush(struct log *l);

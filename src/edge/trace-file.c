@@ -240,6 +240,9 @@ static void put_settings(struct trace_file *t, const struct config *c)
 	put_domains(to, s);
 	put_setting(to, "tls", tls[s->tls]);
 	put_setting(to, "auth", auth[s->auth]);
+	/* what they can log in with depends on their verifiers, which are no part of a trace */
+	if (s->auth != AUTH_OFF)
+		put_setting(to, "users", "any");
 	if (s->dsn)
 		put_setting(to, "outbox", "yes");
 	put_number(to, "size-limit", s->size_limit);

@@ -13,6 +13,7 @@ enum tls_exchange {
 	TLS_EXCHANGE_RSA, /* without a group */
 	TLS_EXCHANGE_FINITE, /* DH with a group of RFC 7919 */
 	TLS_EXCHANGE_CURVE,
+	TLS_EXCHANGE_ANONYMOUS, /* without a certificate */
 	TLS_EXCHANGE_1_3, /* with any group: TLS 1.3 settles it apart */
 };
 

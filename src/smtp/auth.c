@@ -101,6 +101,7 @@ static const struct reply *end(struct session *s, enum reply_name name)
 	if (!reply_is_positive(r)) {
 		s->outcome = r;
 		record_write(s, RECORD_AUTH);
+		s->told = true;
 	}
 	auth_drop(s);
 	return r;

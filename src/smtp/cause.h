@@ -31,6 +31,8 @@ enum cause {
 	CAUSE_OTHER_VERSION,
 	CAUSE_FALLBACK,
 	CAUSE_SUITE,
+	CAUSE_ANONYMOUS, /* suites without a certificate alone */
+	CAUSE_NO_SUITE, /* none of the version that both allow */
 	CAUSE_KEY,
 	CAUSE_GROUP,
 	CAUSE_FINITE,

@@ -55,9 +55,15 @@ static const char sentences[CAUSE_COUNT][SENTENCE_MAX] = {
 	[CAUSE_FALLBACK] =
 		"client fell back to %o after a first try had failed, and this host "
 		"knows %m: see why the first one failed",
-	[CAUSE_SUITE] =
-		"client offers only cipher suites that this host does not allow: %s "
-		"(tls-priority)",
+	[CAUSE_SUITE] = "client offers for %v only cipher suites that this host does not "
+			"allow: %s "
+			"(tls-priority)",
+	[CAUSE_ANONYMOUS] =
+		"client offers for %v only anonymous Diffie-Hellman, without a "
+		"certificate: "
+		"set the client to check certificates, or to use them at least",
+	[CAUSE_NO_SUITE] = "client offers %v, and no cipher suite of it that is known "
+			   "here: a fault of the client",
 	[CAUSE_KEY] =
 		"client accepts only an %K certificate; this host has only %k (add a "
 		"pair to tls-certificate and tls-key)",
@@ -177,10 +183,12 @@ static void put_sentence(struct buf *to, const char *text, const struct session 
 static void put_list(struct buf *to, char letter, const struct tls_failure *f)
 {
 	const struct tls_terms *offered = &f->opening.offered;
+	struct tls_list suites;
 
 	switch (letter) {
 	case 's':
-		tls_list_put(to, &offered->suites, SUITES_MAX, ", ", tls_put_suite);
+		negotiation_suites(f, &suites);
+		tls_list_put(to, &suites, SUITES_MAX, ", ", tls_put_suite);
 		break;
 	case 'g':
 		tls_list_put(to, &offered->groups, WORDS_MAX, ", ", tls_put_group);
@@ -238,6 +246,9 @@ static void put_fact(struct buf *to, char letter, const struct tls_failure *f)
 		break;
 	case 'm': /* the most that is allowed */
 		tls_say_version(to, tls_list_greatest(&f->allowed.versions));
+		break;
+	case 'v': /* the newest that both allow */
+		tls_say_version(to, negotiation_version(f));
 		break;
 	case 'K': /* kinds of keys: the client's, ours */
 		put_keys(to, negotiation_keys(f));

@@ -60,6 +60,7 @@ const struct reply *mail_mail(struct session *s, struct span args)
 		s->end = END_MISCONFIGURED;
 	if (r) {
 		session_end_tx(s, r);
+		s->told = true;
 		return r;
 	}
 	s->phase = PHASE_MAIL;
@@ -203,6 +204,7 @@ const struct reply *mail_data(struct session *s, struct span args)
 	if (r && s->tx.n_recipients) {
 		s->phase = PHASE_GREETED;
 		session_end_tx(s, r);
+		s->told = true;
 	}
 	if (r)
 		return r;

@@ -14,8 +14,7 @@ static bool is_offered(const struct tls_opening *o, uint16_t version)
 			   : tls_list_has(&o->offered.versions, version);
 }
 
-/* The newest that both know, or 0. */
-static uint16_t common_version(const struct tls_failure *f)
+uint16_t negotiation_version(const struct tls_failure *f)
 {
 	uint16_t newest = 0;
 
@@ -36,12 +35,44 @@ static enum cause version_cause(const struct tls_failure *f)
 		       : CAUSE_OTHER_VERSION;
 }
 
+/* TLS 1.3 has suites of its own, and no others (RFC 8446 B.4). */
+static bool is_of_version(uint16_t suite, uint16_t version)
+{
+	return (version == TLS_VERSION_1_3) ==
+	       (tls_suite_exchange(suite) == TLS_EXCHANGE_1_3);
+}
+
 /* Both know it, and it is one of that version. */
 static bool is_common_suite(const struct tls_failure *f, uint16_t version, uint16_t suite)
 {
-	return tls_list_has(&f->allowed.suites, suite) &&
-	       (version == TLS_VERSION_1_3) ==
-		       (tls_suite_exchange(suite) == TLS_EXCHANGE_1_3);
+	return tls_list_has(&f->allowed.suites, suite) && is_of_version(suite, version);
+}
+
+void negotiation_suites(const struct tls_failure *f, struct tls_list *ret)
+{
+	const struct tls_list *offered = &f->opening.offered.suites;
+	uint16_t version = negotiation_version(f);
+
+	*ret = (struct tls_list){ .n = 0 };
+	for (size_t i = 0; i < offered->n; i++)
+		if (is_of_version(offered->codes[i], version) &&
+			!tls_list_has(&f->allowed.suites, offered->codes[i]))
+			tls_list_add(ret, offered->codes[i]);
+}
+
+/* Of the version that both allow there is no suite in common. */
+static enum cause suite_cause(const struct tls_failure *f)
+{
+	struct tls_list suites;
+	bool anonymous = true;
+
+	negotiation_suites(f, &suites);
+	if (suites.n == 0)
+		return CAUSE_NO_SUITE;
+	for (size_t i = 0; i < suites.n; i++)
+		anonymous &=
+			tls_suite_exchange(suites.codes[i]) == TLS_EXCHANGE_ANONYMOUS;
+	return anonymous ? CAUSE_ANONYMOUS : CAUSE_SUITE;
 }
 
 static unsigned keys_of_signatures(const struct tls_list *signatures)
@@ -81,7 +112,7 @@ static unsigned keys_wanted(const struct tls_failure *f, uint16_t version)
 
 unsigned negotiation_keys(const struct tls_failure *f)
 {
-	return keys_wanted(f, common_version(f));
+	return keys_wanted(f, negotiation_version(f));
 }
 
 /* A bit for each way (enum tls_exchange) of the suites that our keys can serve. */
@@ -156,7 +187,7 @@ static bool is_cut(const struct tls_terms *terms)
 
 enum cause negotiation_cause(const struct tls_failure *f)
 {
-	uint16_t version = common_version(f);
+	uint16_t version = negotiation_version(f);
 	enum cause cause;
 
 	if (is_cut(&f->opening.offered) || is_cut(&f->allowed))
@@ -164,7 +195,7 @@ enum cause negotiation_cause(const struct tls_failure *f)
 	if (!version)
 		return version_cause(f);
 	if (!keys_of_suites(f, version))
-		return CAUSE_SUITE;
+		return suite_cause(f);
 	if (!(keys_wanted(f, version) & f->certificate.keys))
 		return keys_wanted(f, version) ? CAUSE_KEY : CAUSE_SIGNATURE;
 	cause = group_cause(f, version);

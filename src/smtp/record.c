@@ -51,6 +51,16 @@ static void put_proxy(const struct session *s, struct buf *b)
 	put_word(b, s->peer.proxy);
 }
 
+static void put_service(const struct session *s, struct buf *b)
+{
+	put_word(b, s->service ? s->service : "");
+}
+
+static void put_own_port(const struct session *s, struct buf *b)
+{
+	put_count(b, s->own_port);
+}
+
 static void put_early(const struct session *s, struct buf *b)
 {
 	put_flag(b, s->peer.early);
@@ -246,10 +256,15 @@ static void put_refused(const struct session *s, struct buf *b)
 	put_count(b, s->n_refused);
 }
 
+static void put_untold(const struct session *s, struct buf *b)
+{
+	put_count(b, s->n_untold);
+}
+
 static void put_reason(const struct session *s, struct buf *b)
 {
 	/* escaped when it was said */
-	buf_put_str(b, s->reason);
+	buf_put_str(b, s->n_untold ? s->untold : s->reason);
 }
 
 static void put_sandbox(const struct session *s, struct buf *b)
@@ -307,6 +322,8 @@ static const struct teller tellers[RECORD_KEYS] = {
 	[RECORD_PEER] = { put_peer, put_peer, put_peer },
 	[RECORD_PORT] = { NULL, put_port, put_port },
 	[RECORD_PROXY] = { NULL, put_proxy, put_proxy },
+	[RECORD_SERVICE] = { put_service, put_service, put_service },
+	[RECORD_LOCAL_PORT] = { NULL, put_own_port, put_own_port },
 	[RECORD_HELO] = { put_helo, put_helo, put_helo },
 	[RECORD_TLS] = { put_tls, put_tls, put_tls },
 	[RECORD_CIPHER] = { put_cipher, put_cipher, put_cipher },
@@ -330,6 +347,7 @@ static const struct teller tellers[RECORD_KEYS] = {
 	[RECORD_TRANSACTIONS] = { NULL, put_transactions, NULL },
 	[RECORD_MESSAGES] = { NULL, put_messages, NULL },
 	[RECORD_REFUSED] = { put_tx_refused, put_refused, NULL },
+	[RECORD_REFUSED_COMMANDS] = { NULL, put_untold, NULL },
 	[RECORD_REFUSED_TO] = { record_put_refused_to, NULL, NULL },
 	[RECORD_SIZE] = { put_size, NULL, NULL },
 	[RECORD_BODY] = { put_body, NULL, NULL },

@@ -59,9 +59,15 @@ static void say(struct session *s, const struct reply *r)
 
 static void count(struct session *s, const struct reply *r)
 {
+	bool told = s->told;
+
+	s->told = false;
 	if (reply_is_positive(r))
 		return;
 	s->n_refused++;
+	s->n_untold += !told;
+	if (!told)
+		memcpy(s->untold, s->reason, sizeof(s->untold));
 	s->n_errors += is_error(s, r);
 }
 
@@ -99,6 +105,7 @@ void session_end_tx(struct session *s, const struct reply *outcome)
 
 static void end_results(struct session *s)
 {
+	s->told = true;
 	count(s, s->result);
 	s->phase = PHASE_GREETED;
 	session_end_tx(s, s->result);
@@ -173,6 +180,7 @@ static bool take_command(struct session *s, struct bytes *in)
 {
 	const struct reply *r;
 	struct line line;
+	bool is_rcpt;
 
 	if (s->line.n_dropped == 0 && command_is_tls(*in)) {
 		*in = (struct bytes){ in->p + in->n, 0 };
@@ -187,12 +195,14 @@ static bool take_command(struct session *s, struct bytes *in)
 		s->lost = NULL;
 	else
 		r = verbs_dispatch(s, line.text, line.text.n + 1 + line.crlf, r);
+	is_rcpt = r && s->phase == PHASE_MAIL && !reply_is_positive(r) &&
+		  verbs_is_rcpt(line.text);
+	s->told |= is_rcpt;
 	if (r)
 		put_reply(s, r);
 	else if (s->wants_tls)
 		turn_to_tls(s, in);
-	if (r && s->phase == PHASE_MAIL && !reply_is_positive(r) &&
-		verbs_is_rcpt(line.text))
+	if (is_rcpt)
 		tx_note_refusal(&s->tx, r, s->reason);
 	return true;
 }
@@ -230,6 +240,7 @@ static void put_outcome(struct session *s, const struct reply *r)
 			reply_put(&s->out, reply_get(REPLY_RESULTS), SPAN(""));
 		return;
 	}
+	s->told = s->phase == PHASE_GREETED && s->tx.open;
 	put_reply(s, r);
 	if (s->phase == PHASE_GREETED)
 		session_end_tx(s, r);

@@ -15,16 +15,24 @@ const char *status_outcome_word(enum status_outcome outcome)
 	return outcomes[outcome];
 }
 
-static void tally(struct status_tallies *t, struct span text)
+static void add(uint64_t *to, uint64_t n)
+{
+	if (__builtin_add_overflow(*to, n, to))
+		*to = UINT64_MAX;
+}
+
+static void tally_many(struct status_tallies *t, struct span text, uint64_t n)
 {
 	size_t i = 0;
 
+	if (n == 0)
+		return;
 	if (text.n >= STATUS_TALLY_TEXT)
 		text.n = STATUS_TALLY_TEXT - 1;
 	while (i < t->n && !span_eq(span_of(t->list[i].text), text))
 		i++;
 	if (i == STATUS_TALLIES_MAX) {
-		t->n_others++;
+		add(&t->n_others, n);
 		return;
 	}
 	if (i == t->n) {
@@ -32,7 +40,12 @@ static void tally(struct status_tallies *t, struct span text)
 		t->list[i].text[text.n] = '\0';
 		t->n++;
 	}
-	t->list[i].n++;
+	add(&t->list[i].n, n);
+}
+
+static void tally(struct status_tallies *t, struct span text)
+{
+	tally_many(t, text, 1);
 }
 
 static int by_number(const void *a, const void *b)
@@ -71,9 +84,20 @@ static void count_session(struct status_counts *c, const struct status_record *r
 				  ? SPAN(STATUS_TLS_FAILED)
 				  : SPAN(STATUS_TLS_NONE);
 	tally(&c->versions, version);
-	/* where there were transactions, these tell what was refused */
-	if (reason.n && !status_record_number(r, RECORD_TRANSACTIONS))
-		tally(&c->reasons, reason);
+	/* the others are in records of transactions and logins */
+	if (reason.n)
+		tally_many(&c->reasons, reason,
+			status_record_number(r, RECORD_REFUSED_COMMANDS));
+}
+
+/* The replies that refused: each recipient; or the message, whatever came before. */
+static uint64_t refusals_of(const struct status_record *r)
+{
+	uint64_t n = status_record_number(r, RECORD_REFUSED);
+	bool refused = span_eq(
+		status_record_get(r, RECORD_OUTCOME), span_of(outcomes[STATUS_REFUSED]));
+
+	return n == 0 || (refused && status_record_get(r, RECORD_TO).n) ? 1 : n;
 }
 
 static void count_message(struct status_counts *c, const struct status_record *r)
@@ -84,12 +108,10 @@ static void count_message(struct status_counts *c, const struct status_record *r
 	c->n_messages++;
 	for (enum status_outcome o = 0; o < STATUS_OUTCOMES; o++)
 		c->outcomes[o] += span_eq(outcome, span_of(outcomes[o]));
-	if (span_eq(outcome, span_of(outcomes[STATUS_DELIVERED])) &&
-		__builtin_add_overflow(
-			c->octets, status_record_number(r, RECORD_SIZE), &c->octets))
-		c->octets = UINT64_MAX;
+	if (span_eq(outcome, span_of(outcomes[STATUS_DELIVERED])))
+		add(&c->octets, status_record_number(r, RECORD_SIZE));
 	if (reason.n)
-		tally(&c->reasons, reason);
+		tally_many(&c->reasons, reason, refusals_of(r));
 }
 
 static void keep_first(
@@ -106,9 +128,12 @@ static void count_error(struct status_counts *c, const struct status_record *r)
 	keep_first(&c->has_error, &c->error, r);
 }
 
-/* What it was answered with is told by its session, too, and counted there. */
 static void count_auth(struct status_counts *c, const struct status_record *r)
 {
+	struct span reason = status_record_get(r, RECORD_REASON);
+
+	if (reason.n)
+		tally(&c->reasons, reason);
 	c->n_failed_logins +=
 		span_eq(status_record_get(r, RECORD_OUTCOME), SPAN("failed"));
 }

@@ -1,5 +1,6 @@
 /* Promises steps that a server answers as the one did whose trace it is. Refuses to know what was masked. */
 #include "masks.h"
+#include "pattern.h"
 
 static const struct span mask = { "****\r\n", 6 };
 
@@ -46,8 +47,9 @@ static bool has_code(const struct step *expect, const char *code)
 	return span_eq(expect->expect.code, span_of(code));
 }
 
-/* The end of the exchange, or NULL where nothing in it is masked. */
-static struct step *last_of_exchange(const struct dialogue *d, struct step *send)
+/* The end of the exchange, or NULL where nothing in it is masked, and nothing `any` user could not do. */
+static struct step *last_of_exchange(
+	const struct dialogue *d, struct step *send, bool any)
 {
 	struct step *end = d->steps + d->n_steps, *reply = NULL;
 	bool masked = false;
@@ -58,6 +60,7 @@ static struct step *last_of_exchange(const struct dialogue *d, struct step *send
 		if (!reply || !has_code(reply, "334"))
 			break;
 	}
+	masked |= any && reply && has_code(reply, "504");
 	return masked ? reply : NULL;
 }
 
@@ -80,6 +83,8 @@ static struct span wrong_password(void)
 /* What comes to that reply; empty: nothing that is known here. */
 static struct span stand_in(const struct step *reply)
 {
+	if (has_code(reply, "504"))
+		return SPAN("AUTH UNKNOWN\r\n");
 	if (has_code(reply, "235"))
 		return SPAN("AUTH PLAIN AHVzZXIAc2VjcmV0\r\n");
 	if (has_code(reply, "535"))
@@ -153,15 +158,47 @@ static void put_exchange(struct dialogue *d, struct step **to, size_t *n,
 	put_step(d, to, n, reply);
 }
 
+/* "AUTH SCRAM-SHA-256 PLAIN" in a reply to EHLO: any other list is as good. */
+static void loosen(struct dialogue *d, struct span *pattern)
+{
+	struct span from = *pattern;
+	const char *line = memmem(from.p, from.n, "\nAUTH ", 6);
+	const char *end;
+	struct text out = { 0 };
+	struct span star;
+
+	if (!line)
+		return;
+	from = span_from(from, (size_t)(line - from.p) + 5);
+	end = memchr(from.p, '\n', from.n);
+	from = span_from(from, end ? (size_t)(end - from.p) : from.n);
+	pattern_compile(&d->arena, SPAN(" ..."), false, &star);
+	text_put(&d->arena, &out,
+		(struct span){ pattern->p, (size_t)(line - pattern->p) + 5 });
+	text_put(&d->arena, &out, star);
+	text_put(&d->arena, &out, from);
+	*pattern = text_span(&out);
+}
+
+/* The users of the traced host are not known, nor what they could log in with. */
+static void loosen_all(struct dialogue *d)
+{
+	for (size_t i = 0; i < d->n_steps; i++)
+		if (d->steps[i].kind == STEP_EXPECT && has_code(&d->steps[i], "250") &&
+			d->steps[i].expect.kind == EXPECT_TEXT)
+			loosen(d, &d->steps[i].expect.patterns[0]);
+}
+
 void masks_fill(struct dialogue *d)
 {
+	bool any = strcmp(dialogue_setting(d, "users", ""), "any") == 0;
 	struct step *steps = NULL;
 	size_t n = 0;
 
 	for (size_t i = 0; i < d->n_steps; i++) {
 		struct step *send = &d->steps[i], *reply = NULL;
 		if (begins_exchange(send))
-			reply = last_of_exchange(d, send);
+			reply = last_of_exchange(d, send, any);
 		if (begins_exchange(send) && ends_in_pause(d, send)) {
 			put_wrong_password(d, &steps, &n, send);
 			continue;
@@ -175,4 +212,6 @@ void masks_fill(struct dialogue *d)
 	}
 	d->steps = steps;
 	d->n_steps = n;
+	if (any)
+		loosen_all(d);
 }

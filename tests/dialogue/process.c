@@ -98,6 +98,53 @@ static bool write_file(
 	       way_fail(&p->way, "%s: %s", path, strerror(errno));
 }
 
+/* The sender of "MAIL FROM:<a@example.com> ..."; empty: it is another command, or has no sender. */
+static struct span sender_of(struct span line)
+{
+	static const struct span mail = { "MAIL FROM:<", 11 };
+	const char *end;
+
+	if (line.n <= mail.n || !span_ieq((struct span){ line.p, mail.n }, mail))
+		return SPAN("");
+	line = span_from(line, mail.n);
+	end = memchr(line.p, '>', line.n);
+	return end ? (struct span){ line.p, (size_t)(end - line.p) } : SPAN("");
+}
+
+/* Of the write's commands each has a reply: appends the senders that were accepted. */
+static void put_senders(
+	struct arena *a, struct text *to, const struct step *send, const struct step *end)
+{
+	struct span rest = send->octets;
+	const struct step *reply = send + 1;
+
+	while (rest.n && reply < end && reply->kind == STEP_EXPECT) {
+		const char *lf = memchr(rest.p, '\n', rest.n);
+		size_t n = lf ? (size_t)(lf - rest.p) + 1 : rest.n;
+		struct span sender = sender_of((struct span){ rest.p, n });
+		if (sender.n && span_eq(reply->expect.code, SPAN("250"))) {
+			text_put_char(a, to, ' ');
+			text_put(a, to, sender);
+		}
+		rest = span_from(rest, n);
+		reply++;
+	}
+}
+
+/* Whom the only user may send as: whatever the traced host let its users be. */
+static const char *senders_of_trace(struct arena *a, const struct dialogue *d)
+{
+	const struct step *end = d->steps + d->n_steps;
+	struct text line = { 0 };
+
+	text_put(a, &line, SPAN("user user@example.net"));
+	for (const struct step *s = d->steps; s < end; s++)
+		if (s->kind == STEP_SEND)
+			put_senders(a, &line, s, end);
+	text_put_char(a, &line, '\n');
+	return line.p;
+}
+
 /* The user of tests/unit/few-users.h, for the program; "broken": nobody can be looked up. */
 static bool set_users(struct process *p, const struct dialogue *d)
 {
@@ -106,13 +153,14 @@ static bool set_users(struct process *p, const struct dialogue *d)
 				   "GMqPr2sKZSgZ/W/7w+95tiPHkwokNJGlMaSHoUL39CY=,"
 				   "+1hMECFC51EYhftFxCFHY53z2wvhxR5CqzESkdNpClU=\n";
 	bool broken = strcmp(p->users, "broken") == 0;
+	const char *senders = "user user@example.com user@example.net user@example.org\n";
 
+	if (strcmp(p->users, "any") == 0)
+		senders = senders_of_trace(&p->way.arena, d);
 	if (strcmp(dialogue_setting(d, "auth", "off"), "off") == 0)
 		return true;
 	return write_file(p, "auth-users", user, broken ? 0604 : 0600) &&
-	       write_file(p, "auth-senders",
-		       "user user@example.com user@example.net user@example.org\n",
-		       0600) &&
+	       write_file(p, "auth-senders", senders, 0600) &&
 	       write_file(p, "auth-secret", "a secret of more than 32 octets here", 0600);
 }
 

@@ -132,6 +132,8 @@ static void check_cause(const struct tls_failure *f, enum cause cause)
 		MUST(!has_common_version(f));
 		break;
 	case CAUSE_SUITE:
+	case CAUSE_ANONYMOUS:
+	case CAUSE_NO_SUITE:
 	case CAUSE_KEY:
 	case CAUSE_FINITE:
 	case CAUSE_SIGNATURE:
@@ -144,8 +146,8 @@ static void check_cause(const struct tls_failure *f, enum cause cause)
 	default:
 		MUST(cause == CAUSE_NOTHING_COMMON);
 	}
-	if (cause != CAUSE_SUITE && cause != CAUSE_NOTHING_COMMON &&
-		has_common_version(f))
+	if (cause != CAUSE_SUITE && cause != CAUSE_ANONYMOUS && cause != CAUSE_NO_SUITE &&
+		cause != CAUSE_NOTHING_COMMON && has_common_version(f))
 		MUST(tls_list_meet(&client->suites, &ours->suites));
 	if (cause == CAUSE_KEY)
 		MUST(!(negotiation_keys(f) & f->certificate.keys));

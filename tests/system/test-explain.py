@@ -79,7 +79,7 @@ def raw(place, octets, reply=True):
 
 # Nothing in common, with OpenSSL's client
 
-RC4 = "client offers only cipher suites that this host does not allow: "
+RC4 = "client offers for TLS 1.2 only cipher suites that this host does not allow: "
 
 
 @harness.table_of({
@@ -105,9 +105,15 @@ RC4 = "client offers only cipher suites that this host does not allow: "
         ("-tls1_2", "-cipher", "ECDHE-RSA-CAMELLIA128-SHA256"), "rsa", {},
         RC4 + "TLS_ECDHE_RSA_WITH_CAMELLIA_128_CBC_SHA256 (tls-priority)",
         "sent handshake_failure", "suites TLS_ECDHE_RSA_WITH_CAMELLIA_128_CBC_SHA256; groups x25519 "),
+    "anonymous suites alone": (
+        ("-cipher", "ADH:AECDH:@SECLEVEL=0", "-ciphersuites", "TLS_AES_128_GCM_SHA256"), "rsa",
+        {"tls_priority": "NORMAL:-VERS-ALL:+VERS-TLS1.2"},
+        "client offers for TLS 1.2 only anonymous Diffie-Hellman, without a certificate: set the client to check "
+        "certificates, or to use them at least",
+        "sent handshake_failure", "TLS_DH_anon_WITH_"),
     "a cipher suite of TLS 1.3": (
         ("-tls1_3", "-ciphersuites", "TLS_AES_128_CCM_SHA256"), "rsa", {},
-        RC4 + "TLS_AES_128_CCM_SHA256 (tls-priority)",
+        RC4.replace("1.2", "1.3") + "TLS_AES_128_CCM_SHA256 (tls-priority)",
         "sent handshake_failure", "suites TLS_AES_128_CCM_SHA256; groups "),
     "no encryption at all": (
         ("-tls1_2", "-cipher", "eNULL:@SECLEVEL=0"), "rsa", {},
@@ -489,7 +495,7 @@ def test_very_old_clients(octets, version, offered):
 def test_rc4_where_the_version_would_do():
     place = Site(tls="on", pair=harness.pair("rsa"), tls_priority="NORMAL:-VERS-ALL:+VERS-TLS1.0")
     raw(place, ONLY_RC4)
-    explained(place, RC4 + "TLS_RSA_WITH_RC4_128_SHA, TLS_RSA_WITH_RC4_128_MD5 (tls-priority)")
+    explained(place, RC4.replace("1.2", "1.0") + "TLS_RSA_WITH_RC4_128_SHA, TLS_RSA_WITH_RC4_128_MD5 (tls-priority)")
 
 
 @harness.table_of({"with a NUL": b"a\0b", "of high octets": b"\xff\xfe", "of control characters": b"a\n\"b",

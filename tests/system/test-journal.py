@@ -178,6 +178,29 @@ def test_a_journald_that_is_stuck_costs_no_mail_and_holds_nobody_up():
     harness.equal(len(here.messages()), 3)
 
 
+def test_a_full_disk_for_records_is_reported_in_the_journal():
+    here = server()
+    cursor = here.cursor()
+    here.run("sh", "-c", "mkdir -p /var/log/postern/full && mount -t tmpfs -o size=4k tmpfs /var/log/postern/full && "
+             "chown postern: /var/log/postern/full && head -c 4096 /dev/zero >/var/log/postern/full/log.json && "
+             "chown postern: /var/log/postern/full/log.json")
+    harness.at_end(here.run, "umount", "/var/log/postern/full")
+    here.settings(SETTINGS + "log = json:/var/log/postern/full/log.json\n")
+    client = here.connect()
+    client.ehlo()
+    for _ in range(2):
+        harness.equal(client.message(harness.sample()).code, 250)
+    client.say("QUIT", 221)
+    client.expect_end()
+    fault = "log /var/log/postern/full/log.json: No space left on device"
+
+    def told():
+        return [e for e in here.journal(cursor, SYSLOG_IDENTIFIER="postern") if fault in e["MESSAGE"]]
+    entry, = harness.eventually(told, "the entry")
+    harness.equal(entry["PRIORITY"], "3")
+    harness.contains(entry["_SYSTEMD_UNIT"], "postern@")
+
+
 def test_without_journald_mail_is_taken():
     here = server()
     sockets = ("systemd-journald.socket", "systemd-journald-dev-log.socket")

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import stat
+import subprocess
 
 import harness
 from harness import RECIPIENT, SENDER, Listener, Site
@@ -106,6 +107,26 @@ def test_json_has_numbers_and_lists():
     assert message["time"] <= session["time"]
 
 
+@harness.table(smtp=("smtp", {}), smtps=("smtps", {"tls": "implicit"}), starttls=("smtp", {"tls": "required"}))
+def test_records_say_by_which_socket_a_session_came(service, settings):
+    here = place(pair=harness.pair(), **settings)
+    listener = Listener(here)
+    client = harness.Client.to(listener.port, greeting=service != "smtps")
+    if service == "smtps":
+        client.handshake()
+        client.expect(220)
+    client.ehlo()
+    if settings.get("tls") == "required":
+        client.starttls()
+        client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.say("QUIT", 221)
+    client.expect_end()
+    listener.finished()
+    message, session = records(here)
+    harness.equal((message["service"], session["service"], session["local_port"]), (service, service, listener.port))
+
+
 def test_many_processes_share_a_file():
     here = place()
     listener = Listener(here)
@@ -187,6 +208,126 @@ def test_a_fifo_that_nobody_reads_costs_no_mail():
         deliver(here)
     os.close(reader)
     harness.equal(len(here.new()), 4)
+
+
+def errors_of(text):
+    return [record["text"] for record in harness.parse_records(text) if record["event"] == "error"]
+
+
+def check(here, code=78):
+    """The faults that --check finds, without the program's name."""
+    done = harness.run(*here.command(), "--check")
+    harness.equal(done.returncode, code, done.stdout)
+    return [line.removeprefix("postern: ") for line in done.stdout.splitlines() if "warning: " not in line]
+
+
+def test_a_full_disk_is_reported_once_by_each_process():
+    here = Site()
+    small = harness.small_file_system(here.dir / "small", "64k")
+    here.json = small / "log.json"
+    here.set(log=f"json:{here.json}")
+    deliver(here)
+    ballast = harness.fill(small)
+    fault = f"log {here.json}: No space left on device"
+    harness.contains(check(here)[0], fault)
+    client = here.connect()
+    client.ehlo()
+    for _ in range(20):  # there is room left in the last block
+        harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    told = errors_of(here.log_text())
+    harness.equal(len(told), 1, told)
+    harness.contains(told[0], fault)
+    harness.equal(here.records("session"), [], "the records are lost")
+    here.json.unlink()
+    (small / "more").write_text("x" * 4096)
+    harness.contains(check(here)[0], fault)
+    ballast.unlink()
+    harness.equal(check(here, 0), [])
+    deliver(here)
+    harness.equal(check(here, 0), [])
+    harness.equal(len(records(here)), 2)
+
+
+def test_a_device_that_takes_nothing_is_reported():
+    here = place(log="json:/dev/full")
+    deliver(here)
+    harness.contains(errors_of(here.log_text()), "log /dev/full: No space left on device; records are lost until there is some")
+    harness.contains(check(here)[0], "log /dev/full: No space left on device")
+    here.set(log="json:/dev/null")
+    harness.equal(check(here, 0), [])
+
+
+def test_a_fifo_that_nobody_reads_is_reported():
+    here = place()
+    os.mkfifo(here.json)
+    fault = f"log {here.json}: No such device or address; let a process read this FIFO"
+    harness.equal(check(here), [fault])
+    deliver(here)
+    harness.equal(errors_of(here.log_text()), [fault])
+    harness.equal(len(here.records("session")), 1, "the records are not lost")
+    reader = os.open(here.json, os.O_RDONLY | os.O_NONBLOCK)
+    harness.equal(check(here, 0), [])
+    deliver(here)
+    harness.equal(len(os.read(reader, 10000).splitlines()), 2)
+    os.close(reader)
+    harness.equal(len(here.records("session")), 1)
+
+
+def test_a_reader_that_leaves_is_reported():
+    here = place()
+    os.mkfifo(here.json)
+    reader = os.open(here.json, os.O_RDONLY | os.O_NONBLOCK)
+    client = here.connect()
+    client.ehlo()
+    os.close(reader)
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    harness.equal(errors_of(here.log_text()), [f"log {here.json}: Broken pipe; let a process read this FIFO"])
+
+
+def test_a_directory_is_no_log():
+    here = place(log=None)
+    here.set(log=f"json:{here.dir}")
+    harness.equal(check(here), [f"log {here.dir}: Is a directory; name a file"])
+    deliver(here)
+    harness.equal(errors_of(here.log_text()), [f"log {here.dir}: Is a directory; name a file"])
+
+
+def test_syslog_without_a_daemon_is_reported():
+    here = Site(log="syslog")
+    harness.own_devices()
+    fault = "log /dev/log: No such file or directory; start a syslog daemon, such as rsyslog, or set log"
+    harness.equal(check(here), [fault])
+    deliver(here)
+    harness.equal(errors_of(here.log_text()), [fault])
+    syslog_daemon()
+    harness.equal(check(here, 0), [])
+
+
+def test_a_journal_without_a_daemon_is_reported():
+    if not (harness.build / "src/systemd.so").exists():
+        raise harness.Skip("built without libsystemd")
+    here = Site(log="journal")
+    fault = "log /run/systemd/journal/socket: No such file or directory; start systemd-journald, or set log"
+    if os.path.exists("/run/systemd/journal/socket"):
+        raise harness.Skip("this machine has a journal")
+    harness.equal(check(here), [fault])
+    deliver(here)
+    harness.equal(errors_of(here.log_text()), [fault])
+    harness.equal(len(here.records("session")), 1, "the records are not lost")
+
+
+def test_a_lost_log_is_never_reported_to_the_client():
+    """Standard error is the connection, as with an inetd, and there is no syslog daemon either."""
+    for log in ("json:/dev/full", "syslog", "journal"):
+        here = place(log=log)
+        harness.own_devices()
+        client = here.connect(stderr=subprocess.STDOUT)
+        client.ehlo()
+        harness.equal(client.message(harness.sample()).code, 250)
+        client.say("QUIT", 221)
+        harness.equal(client.rest(), b"")
 
 
 def check_mail_is_taken(here, client):

@@ -337,6 +337,35 @@ def test_logs_of_several_hosts_are_read_as_one():
     harness.contains(places[0].status(*files), "and 1 more")
 
 
+def test_every_refusal_is_counted():
+    """As many as the client was told, in sessions with and without messages."""
+    place = Log(tls="off", size_limit=1000, maildir="%u", maildir_create="no")
+    (place.root / "box").mkdir()
+    for folder in ("new", "cur", "tmp"):
+        (place.root / "box" / folder).mkdir()
+    client = place.connect()
+    client.ehlo()
+    refused = 0
+    for command, code in (("RCPT TO:<box@example.org>", 503), ("MAIL FROM:<a@example.com>", 250),
+                          ("RCPT TO:<one@example.org>", 550), ("RCPT TO:<box@example.org>", 250),
+                          ("RCPT TO:<two@example.org>", 550), ("NONSENSE", 500), ("DATA", 354)):
+        client.say(command, code)
+        refused += code >= 500
+    harness.equal(client.content(b"Subject: x\r\n\r\n").code, 250)
+    for command, code in (("MAIL FROM:<a@example.com> SIZE=2000", 552), ("MAIL FROM:<a@example.com>", 250),
+                          ("RCPT TO:<one@example.org>", 550), ("DATA", 554), ("RSET", 250), ("AUTH PLAIN x", 502)):
+        client.say(command, code)
+        refused += code >= 500
+    client.quit()
+    message, _, _, session = (json.loads(line) for line in place.told(4))
+    harness.equal(message["outcome"], "delivered")
+    harness.contains(message["reason"], "550 5.1.1 ")
+    harness.equal((message["refused"], session["refused"], session["refused_commands"]), (2, refused, 4))
+    shown = place.status("--openmetrics")
+    numbers = re.findall(r"^postern_refusals\{.*\} (\d+)$", shown, re.M)
+    harness.equal(sum(map(int, numbers)), refused, shown)
+
+
 def test_a_file_can_be_named():
     place = some_log()
     elsewhere = Log(tls="off")

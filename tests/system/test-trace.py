@@ -2,10 +2,12 @@
 """A trace tells what a client really said, to the administrator alone, and can be played again; one that
 cannot be written costs no mail."""
 
+import base64
 import stat
 
 import harness
 from harness import RECIPIENT, Site
+from machine import USERS
 
 
 def place(trace="127.0.0.1", **settings):
@@ -55,6 +57,63 @@ def test_a_session_of_swaks_can_be_played_again():
     assert "words" not in text, "of a message only the header is there"
     played = play(path)
     harness.equal(played.returncode, 0, played.stdout)
+
+
+def with_users(verifier, **settings):
+    """A host where the user `scanner` has the password `secret`, in one form or another."""
+    here = place(auth="required", **settings)
+    for key, text in (("auth_users", f"scanner {verifier}\n"), ("auth_secret", "x" * 32),
+                      ("auth_senders", "scanner office@example.com\n")):
+        path = here.dir / key
+        path.write_text(text)
+        path.chmod(0o600)
+        here.set(**{key: path})
+    return here
+
+
+def secured(here):
+    client = here.connect()
+    client.ehlo()
+    client.starttls()
+    return client, client.ehlo()
+
+
+def b64(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+@harness.table(crypt=("crypt", "AUTH PLAIN LOGIN"),
+               scram=("scram", "AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN"))
+def test_a_trace_of_a_host_with_users_can_be_played_again(kind, offered):
+    if not (harness.build / "src/sasl.so").exists():
+        raise harness.Skip("built without sasl.so")
+    harness.need("mkpasswd")
+    verifier = USERS.split()[1] if kind == "scram" else harness.run("mkpasswd", "-m", "sha512crypt", "secret").stdout.strip()
+    here = with_users(verifier)
+    client, reply = secured(here)
+    harness.contains(reply.words, offered)
+    client.say("MAIL FROM:<office@example.com>", 530)
+    client.say("AUTH CRAM-MD5", 504)
+    client.say("AUTH GSSAPI " + b64("x"), 504)
+    if kind == "crypt":
+        client.say("AUTH SCRAM-SHA-256 " + b64("n,,n=scanner,r=x"), 504)
+        client.say("AUTH SCRAM-SHA-256", 504)
+    client.say("AUTH LOGIN", 334)
+    client.say("*", 501)
+    client.say("AUTH PLAIN " + b64("\0scanner\0wrong"), 535)
+    client.say("AUTH PLAIN " + b64("\0scanner\0secret"), 235)
+    client.say("MAIL FROM:<another@example.com>", 553)
+    client.say("MAIL FROM:<office@example.com>", 250)
+    client.say(f"RCPT TO:<{RECIPIENT}>", 250)
+    client.say("DATA", 354)
+    harness.equal(client.content(b"Subject: x\r\n\r\ny\r\n").code, 250)
+    client.quit()
+    path = only_trace(here)
+    played = play(path)
+    harness.equal(played.returncode, 0, played.stdout + path.read_text())
+    text = path.read_text()
+    path.write_text(text.replace("S: 235", "S: 535"))
+    assert play(path).returncode != 0, "only what is not the trace's own is left open"
 
 
 def test_nobody_else_may_read_it():

@@ -25,6 +25,8 @@
 #define DHE_RSA 0x009e
 #define ECDHE_RSA 0xc02f
 #define ECDHE_ECDSA 0xc02b
+#define DH_ANON 0x00a6
+#define ECDH_ANON 0xc018
 #define P256 0x0017
 #define X25519 0x001d
 #define X448 0x001e
@@ -35,9 +37,10 @@
 #define SIGN_PSS 0x0804
 
 /* What a usual host allows. */
-#define HOST                                                                             \
+#define HOST HOST_OF(V1_3, V1_2)
+#define HOST_OF(...)                                                                     \
 	{                                                                                \
-		.versions = LIST(V1_3, V1_2),                                            \
+		.versions = LIST(__VA_ARGS__),                                           \
 		.suites = LIST(AES_1_3, ECDHE_ECDSA, ECDHE_RSA, RSA_AES, DHE_RSA),       \
 		.groups = LIST(X25519, P256, FFDHE),                                     \
 		.signatures = LIST(SIGN_EC256, SIGN_EC384, SIGN_RSA, SIGN_PSS),          \
@@ -252,27 +255,48 @@ static const struct failed_row refused_rows[] = {
 	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = LIST(RSA_RC4), .allowed = HOST, RSA },
 		false,
-		"client offers only cipher suites that this host does not allow: "
+		"client offers for TLS 1.2 only cipher suites that this host does not "
+		"allow: "
 		"TLS_RSA_WITH_RC4_128_SHA (tls-priority)" },
 	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = LIST(RSA_RC4, 0x0004, 0x000a, 0x0009), .allowed = HOST,
 		  RSA },
 		false,
-		"client offers only cipher suites that this host does not allow: "
+		"client offers for TLS 1.2 only cipher suites that this host does not "
+		"allow: "
 		"TLS_RSA_WITH_RC4_128_SHA, TLS_RSA_WITH_RC4_128_MD5 and 2 more "
 		"(tls-priority)" },
 	/* those of TLS 1.2 do not count in TLS 1.3, nor the other way round */
 	{ { REFUSED(40), HELLO, OFFERED.versions = LIST(V1_3, V1_2),
 		  OFFERED.suites = LIST(CCM_1_3, ECDHE_RSA), .allowed = HOST, RSA },
 		false,
-		"client offers only cipher suites that this host does not allow: "
-		"TLS_AES_128_CCM_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 "
+		"client offers for TLS 1.3 only cipher suites that this host does not "
+		"allow: TLS_AES_128_CCM_SHA256 (tls-priority)" },
+	{ { REFUSED(40), HELLO, OFFERED.versions = LIST(V1_3, V1_2),
+		  OFFERED.suites = LIST(CCM_1_3, RSA_RC4), .allowed = HOST_OF(V1_2),
+		  RSA },
+		false,
+		"client offers for TLS 1.2 only cipher suites that this host does not "
+		"allow: TLS_RSA_WITH_RC4_128_SHA (tls-priority)" },
+	/* an allowed suite of TLS 1.3 is none of TLS 1.2 */
+	{ { REFUSED(40), HELLO, OFFERED.versions = LIST(V1_3, V1_2),
+		  OFFERED.suites = LIST(AES_1_3, DH_ANON, ECDH_ANON),
+		  .allowed = HOST_OF(V1_2), RSA },
+		false,
+		"client offers for TLS 1.2 only anonymous Diffie-Hellman, without a "
+		"certificate: set the client to check certificates, or to use them at "
+		"least" },
+	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(DH_ANON, RSA_RC4), .allowed = HOST, RSA },
+		false,
+		"client offers for TLS 1.2 only cipher suites that this host does not "
+		"allow: TLS_DH_anon_WITH_AES_128_GCM_SHA256, TLS_RSA_WITH_RC4_128_SHA "
 		"(tls-priority)" },
 	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = LIST(AES_1_3), .allowed = HOST, RSA },
 		false,
-		"client offers only cipher suites that this host does not allow: "
-		"TLS_AES_128_GCM_SHA256 (tls-priority)" },
+		"client offers TLS 1.2, and no cipher suite of it that is known here: a "
+		"fault of the client" },
 	/* keys */
 	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = LIST(RSA_RC4, ECDHE_RSA), .allowed = HOST, EC },

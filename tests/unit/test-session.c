@@ -271,7 +271,7 @@ static void test_a_client_may_be_refused_in_place_of_the_greeting(void)
 			.said = "554 5.7.1 Not from there\r\n",
 			.told = "session end=\"denied\" peer=\"192.0.2.1\" "
 				"port=\"50000\" "
-				"messages=\"0\" refused=\"1\" "
+				"messages=\"0\" refused=\"1\" refused_commands=\"1\" "
 				"reason=\"554 5.7.1 Not from there\" "
 				"duration_ms=\"3\"\n" },
 		{ .why = END_BAD_PROXY,
@@ -280,6 +280,7 @@ static void test_a_client_may_be_refused_in_place_of_the_greeting(void)
 			.told = "session! end=\"bad-proxy\" status=\"Proxy Error (SMTP "
 				"Receive)\" peer=\"192.0.2.1\" "
 				"port=\"50000\" messages=\"0\" refused=\"1\" "
+				"refused_commands=\"1\" "
 				"reason=\"421 4.3.5 PROXY header late; closing "
 				"connection\" "
 				"duration_ms=\"3\"\n" },
@@ -294,6 +295,7 @@ static void test_a_client_may_be_refused_in_place_of_the_greeting(void)
 			.said = "421 4.3.2 Shutting down; closing connection\r\n",
 			.told = "session end=\"shutdown\" peer=\"192.0.2.1\" "
 				"port=\"50000\" messages=\"0\" refused=\"1\" "
+				"refused_commands=\"1\" "
 				"reason=\"421 4.3.2 Shutting down; closing connection\" "
 				"duration_ms=\"3\"\n" },
 	};

@@ -65,11 +65,15 @@ static void write_log(void)
 		MESSAGE ",\"outcome\":\"delivered\",\"size\":25" REASON("550 5.1.1 No"));
 	put(to, 580,
 		MESSAGE ",\"outcome\":\"refused\",\"size\":999" REASON("552 5.3.4 Big"));
-	put(to, 570, MESSAGE ",\"outcome\":\"given-up\"" REASON("550 5.1.1 No"));
+	put(to, 570,
+		MESSAGE ",\"outcome\":\"given-up\",\"refused\":3" REASON("550 5.1.1 No"));
 	put(to, 565, MESSAGE ",\"outcome\":\"checked\"");
 	put(to, 560,
-		SESSION ",\"tls\":\"TLS1.3\",\"transactions\":4" REASON("550 5.1.1 No"));
-	put(to, 550, SESSION ",\"peer\":\"2001:db8::1\"" REASON("530 5.7.0 First"));
+		SESSION ",\"tls\":\"TLS1.3\",\"transactions\":4,\"refused\":5,"
+			"\"refused_commands\":2" REASON("503 5.5.1 Not now"));
+	put(to, 550,
+		SESSION ",\"peer\":\"2001:db8::1\",\"refused_commands\":1" REASON(
+			"530 5.7.0 First"));
 	put(to, 540,
 		SESSION ",\"tls_error\":\"bad\",\"peer\":\"192.0.2.7\"" STATUS("SSL"));
 	put(to, 530, "\"event\":\"error\",\"level\":\"error\",\"text\":\"one\"");
@@ -99,7 +103,11 @@ static void test_counts_the_time_and_keeps_the_newest(void)
 	CHECK(number_of(&c->versions, "TLS1.2") == 1);
 	CHECK(number_of(&c->versions, STATUS_TLS_NONE) == 1);
 	CHECK(number_of(&c->versions, STATUS_TLS_FAILED) == 1);
-	CHECK(c->reasons.n == 3 && number_of(&c->reasons, "550 5.1.1 No") == 2);
+	CHECK(c->reasons.n == 6 && number_of(&c->reasons, "550 5.1.1 No") == 1 + 3);
+	CHECK(number_of(&c->reasons, "503 5.5.1 Not now") == 2);
+	CHECK(number_of(&c->reasons, "535 5.7.8 No") == 2);
+	CHECK(number_of(&c->reasons, "504 5.5.4 No") == 1);
+	CHECK(number_of(&c->reasons, "552 5.3.4 Big") == 1);
 	CHECK_SPAN(span_of(c->reasons.list[0].text), "550 5.1.1 No");
 	CHECK(number_of(&c->reasons, "530 5.7.0 First") == 1);
 	CHECK(c->statuses.n == 1 && c->has_status && c->has_error);
@@ -155,7 +163,8 @@ static void test_all_that_is_counted_has_an_end(void)
 	REQUIRE(to);
 	for (unsigned i = 0; i < STATUS_TALLIES_MAX + 5; i++) {
 		snprintf(members, sizeof(members),
-			SESSION ",\"reason\":\"550 5.1.1 No %u\"", i);
+			SESSION ",\"refused_commands\":1,\"reason\":\"550 5.1.1 No %u\"",
+			i);
 		put(to, 60, members);
 	}
 	for (unsigned i = 0; i < 3; i++)
