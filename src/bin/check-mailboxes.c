@@ -153,13 +153,14 @@ static bool look_at(struct look *l, const struct recipients_place *place)
 	bool is_missing = found == MAILBOX_ABSENT || found == MAILBOX_DANGLING;
 
 	if (found == MAILBOX_DANGLING ||
-		(is_missing && place->is_fixed && !place->may_create))
-		mailbox_fail(&box, NULL, -ENOENT);
+		(is_missing && !place->may_create && mailbox_fault_is_ours(&box, place)))
+		mailbox_fail_missing(&box, place->is_named || found == MAILBOX_DANGLING);
 	if (is_mailbox || (is_missing && place->may_create))
 		mailbox_probe(&box);
 	if (is_not_mounted(l, found, &box, place))
 		tell_above(l, &box);
-	else if (box.error && (found != MAILBOX_OTHER || place->is_named))
+	else if (box.error &&
+		 (found != MAILBOX_OTHER || mailbox_fault_is_ours(&box, place)))
 		tell_box(l, &box);
 	if (found == MAILBOX_OPEN)
 		check_file_system(l, box.tmp_dir, box.path);
@@ -186,22 +187,28 @@ static bool join(char to[static MAILBOX_PATH_MAX], const char *above, const char
 	return n > 0 && n < MAILBOX_PATH_MAX;
 }
 
-static void look_below(struct look *l, const char *above, const char *rest);
+static void look_below(
+	struct look *l, const char *above, const char *rest, bool is_fixed);
 
-static void look_at_name(
-	struct look *l, const char *above, const char *name, const char *rest)
+/* `is_fixed`: the name, and all above it, are the same for all addresses. */
+static void look_at_name(struct look *l, const char *above, const char *name,
+	const char *rest, bool is_fixed)
 {
-	struct recipients_place place = { .may_create = false };
+	struct recipients_place place = {
+		.may_create = is_fixed && l->c->recipients.create == CREATE_YES
+	};
 
 	rest += strspn(rest, "/");
 	if (!join(place.path, above, name))
 		return;
+	if (is_fixed)
+		place.n_fixed = strlen(place.path);
 	if (look_at(l, &place) && *rest)
-		look_below(l, place.path, rest);
+		look_below(l, place.path, rest, is_fixed);
 }
 
 /* Each name in the directory that the next component of the template may stand for. */
-static void look_below(struct look *l, const char *above, const char *rest)
+static void look_below(struct look *l, const char *above, const char *rest, bool is_fixed)
 {
 	size_t n = strcspn(rest, "/");
 	char name[MAILBOX_PATH_MAX], path[2 * MAILBOX_PATH_MAX];
@@ -211,7 +218,7 @@ static void look_below(struct look *l, const char *above, const char *rest)
 
 	snprintf(name, sizeof(name), "%.*s", (int)n, rest);
 	if (!strchr(name, '%')) {
-		look_at_name(l, above, name, rest + n);
+		look_at_name(l, above, name, rest + n, is_fixed);
 		return;
 	}
 	snprintf(path, sizeof(path), "%s/%s", l->c->mail_root, above);
@@ -219,7 +226,7 @@ static void look_below(struct look *l, const char *above, const char *rest)
 	while (d && (entry = readdir(d))) {
 		is_empty &= is_no_entry(entry->d_name);
 		if (!is_hidden(entry->d_name) && entry->d_type != DT_REG)
-			look_at_name(l, above, entry->d_name, rest + n);
+			look_at_name(l, above, entry->d_name, rest + n, false);
 	}
 	if (d && is_empty && l->c->recipients.create != CREATE_YES)
 		tell_empty(l, above);
@@ -239,7 +246,7 @@ static void look_at_domain(struct look *l, struct span value)
 		return;
 	buf_put(&b, d.path);
 	if (buf_terminate(&b))
-		look_below(l, "", path);
+		look_below(l, "", path, true);
 }
 
 /* Of a cdb the number of the line is not known: 0. */
@@ -281,17 +288,36 @@ static void ignore_fault(void *ctx, const char *what)
 	(void)ctx, (void)what;
 }
 
-/* A mailbox of all addresses, unless its path has a part of the address. */
-static void look_at_fixed(struct look *l, const char *path)
+/* A mailbox of all addresses, or all of those that a template may stand for. */
+static void look_at_path(struct look *l, const char *path)
 {
 	const enum create_choice create = l->c->recipients.create;
-	struct recipients_place place = {
-		.is_named = true, .is_fixed = true, .may_create = create != CREATE_NO
-	};
+	struct recipients_place place = { .is_named = true,
+		.may_create = create != CREATE_NO };
 
-	if (!path || strchr(path, '%') || recipients_is_address(path) ||
-		!join(place.path, "", path))
+	if (!path || recipients_is_address(path) || !join(place.path, "", path))
 		return;
+	if (strchr(path, '%'))
+		look_below(l, "", path, true);
+	else
+		look_at(l, &place);
+}
+
+/* A mailbox that the settings name by an address; with a table it is a line's. */
+static void look_at_address(struct look *l, const char *address)
+{
+	struct recipients_search search;
+	struct recipients_place place;
+	struct recipient r = { .slot = 0 };
+
+	if (!address || l->c->recipients.table || !recipients_is_address(address))
+		return;
+	destination_key_cut(span_of(address), &r.local, &r.domain);
+	recipients_begin(&search, &l->c->recipients, &r, true);
+	if (recipients_next(&search, &place) != RECIPIENTS_FOUND)
+		return;
+	place.is_named = true;
+	place.may_create = l->c->recipients.create != CREATE_NO;
 	look_at(l, &place);
 }
 
@@ -324,12 +350,12 @@ void check_mailboxes(struct config *c, const struct check_report *report)
 	check_file_system(&l, root, "");
 	if (c->recipients.table)
 		table_visit(c->recipients.table, &all);
-	else if (strchr(c->maildir, '%'))
-		look_below(&l, "", c->maildir);
 	else
-		look_at_fixed(&l, c->maildir);
-	look_at_fixed(&l, c->recipients.catch_all);
-	look_at_fixed(&l, c->recipients.postmaster);
+		look_at_path(&l, c->maildir);
+	look_at_path(&l, c->recipients.catch_all);
+	look_at_path(&l, c->recipients.postmaster);
+	look_at_address(&l, c->recipients.catch_all);
+	look_at_address(&l, c->recipients.postmaster);
 	if (l.n_named <= FAULTS_MAX)
 		return;
 	snprintf(more, sizeof(more), "maildir: %zu more mailboxes like these",

@@ -98,6 +98,7 @@ static int arrive(struct mailbox *box, struct walk *w, int r)
 	box->path = strdup(w->done[0] ? w->done : ".");
 	box->why = w->why;
 	box->above = w->above;
+	box->n_left = w->n_own;
 	box->device = w->above.device;
 	box->owner = geteuid();
 	if (r == MAILBOX_OTHER || r < 0)
@@ -236,16 +237,35 @@ static int probe_missing(struct mailbox *box)
 	return 0;
 }
 
-/* Of one that does not exist the first directory that cannot be made is named, as when it comes to that. */
-static int probe_above(struct mailbox *box)
+/* Leaves of the path of one that does not exist what ends in the first directory that is missing. */
+static void cut_path(struct mailbox *box)
 {
 	char *first = box->path + box->above.n_path;
 
-	if (!box->above.error)
-		return 0;
 	first += strspn(first, "/");
 	first[strcspn(first, "/")] = '\0';
+}
+
+/* Of one that does not exist the first directory that cannot be made is named, as when it comes to that. */
+static int probe_above(struct mailbox *box)
+{
+	if (!box->above.error)
+		return 0;
+	cut_path(box);
 	return mailbox_fail(box, NULL, box->above.error);
+}
+
+int mailbox_fail_missing(struct mailbox *box, bool whole)
+{
+	if (!whole)
+		cut_path(box);
+	return mailbox_fail(box, NULL, -ENOENT);
+}
+
+bool mailbox_fault_is_ours(
+	const struct mailbox *box, const struct recipients_place *place)
+{
+	return place->is_named || strlen(place->path) - box->n_left <= place->n_fixed;
 }
 
 int mailbox_probe(struct mailbox *box)

@@ -32,6 +32,7 @@ struct mailbox {
 	char *path;
 	char *link; /* owned: the path of a link that leads to nothing; NULL: there is none */
 	struct mailbox_above above; /* of one that does not exist */
+	size_t n_left; /* octets of the path it was opened by that are behind the name that is missing or at fault */
 	int dir; /* the directory itself, by O_PATH, while something in it is missing; else -1 */
 	int new_dir; /* its `new`, open; -1: it does not exist yet */
 	int tmp_dir; /* its `tmp`, likewise */
@@ -104,6 +105,16 @@ const char *mailbox_words(int error);
 
 /* True for a directory that has no entry, but perhaps lost+found. */
 bool mailbox_dir_is_empty(int dir);
+
+/*
+ * Of a box that is missing, or that has MAILBOX_OTHER: true where the name at fault is one that the settings or a line
+ * of the table give, whatever the address.
+ */
+bool mailbox_fault_is_ours(
+	const struct mailbox *box, const struct recipients_place *place);
+
+/* The box is missing, and should not be. Only the first directory that is missing is named, unless it is `whole`. */
+int mailbox_fail_missing(struct mailbox *box, bool whole);
 
 bool mailbox_is_same(const struct mailbox *a, const struct mailbox *b);
 

@@ -202,13 +202,14 @@ static bool is_elsewhere(
 		return true;
 	switch (result) {
 	case MAILBOX_ABSENT:
-		return place->is_part || (!place->may_create && !place->is_fixed);
+		return place->is_part ||
+		       (!place->may_create && !mailbox_fault_is_ours(box, place));
 	case MAILBOX_BARE:
 		/* one that has something else in it is another's */
 		return !place->is_named && (place->is_part || !place->may_create ||
 						   !mailbox_dir_is_empty(box->dir));
 	case MAILBOX_OTHER:
-		return !place->is_named;
+		return !mailbox_fault_is_ours(box, place);
 	default:
 		return false;
 	}
@@ -264,7 +265,8 @@ static const struct reply *find_place(struct maildir *m, const struct tx *tx,
 			return empty_failure(m, ret);
 	} while (is_elsewhere(found, ret, &place));
 	if ((found == MAILBOX_DANGLING || found == MAILBOX_ABSENT) && !place.may_create)
-		found = mailbox_fail(ret, NULL, -ENOENT);
+		found = mailbox_fail_missing(
+			ret, place.is_named || found == MAILBOX_DANGLING);
 	if (found >= 0 && found != MAILBOX_OTHER)
 		found = mailbox_probe(ret);
 	return found < 0 || found == MAILBOX_OTHER ? open_failure(m, ret) : NULL;

@@ -80,13 +80,22 @@ static enum recipients_result expand(
 	struct span template, const struct expansion *e, struct recipients_place *ret)
 {
 	struct buf path = BUF(ret->path);
+	bool is_fixed = true;
 
+	ret->n_fixed = 0;
 	for (size_t i = 0; i < template.n; i++) {
-		if (template.p[i] != '%')
+		if (template.p[i] == '/' && is_fixed)
+			ret->n_fixed = path.n;
+		if (template.p[i] != '%') {
 			buf_put_char(&path, template.p[i]);
-		else if (!put_part(&path, template.p[++i], e))
+			continue;
+		}
+		is_fixed &= template.p[++i] == '%';
+		if (!put_part(&path, template.p[i], e))
 			return RECIPIENTS_NAME;
 	}
+	if (is_fixed)
+		ret->n_fixed = path.n;
 	return buf_terminate(&path) ? RECIPIENTS_FOUND : RECIPIENTS_LONG;
 }
 
@@ -133,7 +142,6 @@ static enum recipients_result place(const struct recipients_search *s,
 	enum recipients_result r = expand(template, e, ret);
 
 	ret->is_named = is_named(template, known);
-	ret->is_fixed = !has_part(template, 'u') && !has_part(template, 'd');
 	ret->may_create = create == CREATE_AUTO ? ret->is_named : create == CREATE_YES;
 	ret->is_part = r == RECIPIENTS_FOUND && !ret->is_named &&
 		       names_part(template, ret->path);
@@ -168,7 +176,6 @@ static enum recipients_result obey(struct recipients_search *s, struct span key,
 {
 	struct destination d;
 	struct destination_fault fault;
-	enum recipients_result r;
 
 	if (!destination_parse(span_trim(value), &d, &fault))
 		return fail(s, key, fault.word, fault.what);
@@ -178,10 +185,7 @@ static enum recipients_result obey(struct recipients_search *s, struct span key,
 	}
 	if (d.auth && !s->logged_in)
 		return RECIPIENTS_AUTH;
-	r = place(s, d.path.n ? d.path : span_of(s->rs->template), e, known, ret);
-	/* a line may have a mailbox of its own */
-	ret->is_fixed &= d.path.n == 0;
-	return r;
+	return place(s, d.path.n ? d.path : span_of(s->rs->template), e, known, ret);
 }
 
 /* Asks for one key, which has an "@" where it has a domain, and is put into *key. */

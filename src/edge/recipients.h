@@ -68,8 +68,8 @@ struct recipients_place {
 	/* by a line of the table, or as the only one: a directory there is a mailbox, whatever it lacks */
 	bool is_named;
 	bool is_part; /* an address gives it the name of a part of a Maildir: none is made there */
-	/* it is that of all addresses, which have no part in its name: where it is missing, none of them is unknown */
-	bool is_fixed;
+	/* octets of the path that name directories of the settings or of a line, before any that an address names */
+	size_t n_fixed;
 };
 
 /* `rs` and the recipient stay the caller's. Nothing is looked up yet. */

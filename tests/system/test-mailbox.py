@@ -359,7 +359,8 @@ def test_an_empty_mail_root_with_a_table_refuses_nothing_for_good(create, lines)
     harness.contains(place.check().stdout, place.fault())
     harness.equal(place.rcpt((f"{ALICE}.example",)), [550])
     make_maildir(place.root / "boxes/bob")
-    harness.equal(place.rcpt(), [550])
+    # what a line names is missing, and not unknown
+    harness.equal(place.rcpt(), [550 if lines.startswith("@") else 451])
 
 
 def test_what_a_table_does_not_name_is_unknown_in_an_empty_mail_root():
@@ -415,8 +416,12 @@ def test_nothing_is_made_in_an_empty_mail_root(settings, how):
     told_empty(place, place.root)
     (place.root / ".postern").touch()
     may_create = "%" not in settings.get("catch_all", "")
-    harness.equal(place.deliver((to,), lmtp=how == "LMTP", chunk=how == "BDAT"), [250 if may_create else 550])
+    harness.equal(place.deliver((to,), lmtp=how == "LMTP", chunk=how == "BDAT"), [250 if may_create else 451])
     assert EMPTY not in place.check().stdout
+    if not may_create:  # addresses make no mailbox, nor what the setting names above them
+        place.check_both(f"{place.root}/rest: No such file or directory")
+        (place.root / "rest/other").mkdir(parents=True)
+        harness.equal(place.deliver((to,), lmtp=how == "LMTP", chunk=how == "BDAT"), [550])
 
 
 def test_mail_waits_while_the_disk_is_not_mounted():
@@ -459,7 +464,8 @@ def test_an_empty_directory_below_mail_root_may_be_a_mount_point(template, creat
     told_empty(place, place.root / empty)
     (place.root / empty / ".postern").touch()
     made = create == "auto" and (template != "users/%u" or more)
-    harness.equal(place.deliver(lmtp=how == "LMTP"), [250 if made else 451 if template == "box/in" else 550])
+    is_named = template == "box/in" or isinstance(more, str)
+    harness.equal(place.deliver(lmtp=how == "LMTP"), [250 if made else 451 if is_named else 550])
 
 
 def test_check_looks_where_a_line_of_a_domain_leads():
@@ -594,6 +600,78 @@ def test_a_mailbox_of_all_addresses_that_is_missing_is_a_fault(settings, lines, 
     place.check_both(f"{place.root}/{path}: No such file or directory")
     make_maildir(place.root / path)
     harness.equal(place.deliver((to,), lmtp=how == "LMTP"), [250])
+    harness.equal(place.check().returncode, 0)
+
+
+# A directory that no address names is missing, or is none
+
+
+PARENTS = {"template": ("users/%u", {}, None), "deep": ("users/a/%d-%u/Maildir", {}, None),
+           "with catch-all": ("users/%u", {"catch_all": "other"}, None), "catch-all": ("%u", {"catch_all": "users/%u"}, None),
+           "postmaster": ("%u", {"postmaster": "users/%d/%u"}, None), "domain": ("%u", {}, f"@{DOMAIN} users/%u\n")}
+
+
+@harness.table_of({f"{name} {create} {what} {how}": (*row, create, what, how) for name, row in PARENTS.items()
+                   for create in ("no", "auto") for what in ("missing", "file", "link to a file") for how in ("SMTP", "LMTP")})
+def test_a_directory_above_all_mailboxes_that_is_missing_is_a_fault(template, settings, lines, create, what, how):
+    """Real senders 15 and 16: the settings name it, so no address is unknown for that, and none goes to the catch-all."""
+    place = Place(template=template, maildir_create=create)
+    place.site.set(**settings)
+    if lines:
+        by_table(place, lines)
+    make_maildir(place.root / "other")
+    fault = f"{place.root}/users: No such file or directory"
+    if what == "file":
+        (place.root / "users").write_text("")
+        fault = f"{place.root}/users: is not a directory"
+    elif what == "link to a file":
+        (place.root / "file").write_text("")
+        (place.root / "users").symlink_to("file")
+        fault = f"{place.root}/file: is not a directory"
+    to = f"postmaster@{DOMAIN}" if settings.get("postmaster") else ALICE
+    harness.equal(place.deliver((to,), lmtp=how == "LMTP"), [451])
+    place.check_both(fault)
+    if what != "missing":
+        (place.root / "users").unlink()
+    (place.root / "users/a").mkdir(parents=True)
+    (place.root / "users/b").mkdir()
+    harness.equal(place.deliver((to,), lmtp=how == "LMTP"), [451 if template.startswith("users/a") else
+                                                            250 if settings.get("catch_all") == "other" else 550])
+
+
+def test_a_directory_above_all_mailboxes_that_cannot_be_made():
+    """Real sender 15: where addresses may make it it is none either while there is a file in its place."""
+    place = Place(template="users/%u", maildir_create="yes")
+    (place.root / "users").write_text("")
+    harness.equal(place.deliver(), [451])
+    place.check_both(f"{place.root}/users: is not a directory")
+    (place.root / "users").unlink()
+    harness.equal(place.deliver(), [250])
+
+
+NAMED = {"line": ({}, f"{ALICE} boxes/alice\n", "boxes/alice"), "line of the template": ({}, f"{ALICE}\n", f"{DOMAIN}/alice"),
+         "line of a domain": ({}, f"@{DOMAIN} rest\n", "rest"), "line with a catch-all": ({"catch_all": "other"}, f"{ALICE} a\n", "a"),
+         "catch-all": ({"catch_all": f"info@{DOMAIN}"}, None, f"{DOMAIN}/info"),
+         "catch-all of the table": ({"catch_all": f"info@{DOMAIN}"}, f"info@{DOMAIN} info\n", "info"),
+         "postmaster": ({"postmaster": f"info@{DOMAIN}"}, None, f"{DOMAIN}/info")}
+
+
+@harness.table_of({f"{name} {how}": (*row, how) for name, row in NAMED.items() for how in ("SMTP", "LMTP", "BDAT")})
+def test_a_mailbox_that_is_named_and_missing_is_a_fault(settings, lines, path, how):
+    """Real sender 15: a backup without empty folders has nothing of an empty mailbox, and none is made here."""
+    place = Place(maildir_create="no")
+    place.site.set(**settings)
+    if lines:
+        by_table(place, lines)
+    make_maildir(place.root / "other")
+    make_maildir(place.domain / "other")
+    to = "postmaster" if "postmaster" in settings else ALICE
+    if "postmaster" in settings:
+        place.site.set(hostname=DOMAIN)
+    harness.equal(place.deliver((to,), lmtp=how == "LMTP", chunk=how == "BDAT"), [451])
+    place.check_both(f"{place.root}/{path}: No such file or directory")
+    make_maildir(place.root / path)
+    harness.equal(place.deliver((to,), lmtp=how == "LMTP", chunk=how == "BDAT"), [250])
     harness.equal(place.check().returncode, 0)
 
 

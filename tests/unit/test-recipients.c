@@ -480,30 +480,32 @@ static void test_a_stranger_is_refused_before_anything_is_opened(void)
 	table_close(rs.table);
 }
 
-/* Real sender 15: what no address may make, and what is missing for all of them */
+/* Real sender 15: what no address may make, and what the settings name whatever the address is */
 static void test_a_place_is_of_all_or_no_part_of_a_maildir(void)
 {
 	static const struct {
 		const char *template, *local;
-		bool is_part, is_fixed;
+		bool is_part;
+		const char *fixed; /* the part of the path that no address names */
 	} cases[] = {
-		{ "%u", "new", true, false },
-		{ "%u", "CUR", true, false },
-		{ "%u", "\"t\\mp\"", true, false },
-		{ "%u/Maildir", "new", true, false },
-		{ "%d/%u", "tmp", true, false },
-		{ "a/%d//%u/", "tmp", true, false },
-		{ "/%u", "new", true, false },
-		{ "n%u", "ew", true, false },
-		{ "%u", "newer", false, false },
-		{ "%u", "joe", false, false },
-		{ "x-%u", "new", false, false },
-		{ "new/%u", "joe", false, false },
-		{ "%u/new", "joe", false, false },
-		{ "%d", "new", false, false },
-		{ "new", "new", false, true },
-		{ ".", "new", false, true },
-		{ "a%%u", "joe", false, true },
+		{ "%u", "new", true, "" },
+		{ "%u", "CUR", true, "" },
+		{ "%u", "\"t\\mp\"", true, "" },
+		{ "%u/Maildir", "new", true, "" },
+		{ "%d/%u", "tmp", true, "" },
+		{ "a/%d//%u/", "tmp", true, "a" },
+		{ "/%u", "new", true, "" },
+		{ "n%u", "ew", true, "" },
+		{ "%u", "newer", false, "" },
+		{ "%u", "joe", false, "" },
+		{ "x-%u", "new", false, "" },
+		{ "new/%u", "joe", false, "new" },
+		{ "a%%u/b/c-%u/d", "joe", false, "a%u/b" },
+		{ "%u/new", "joe", false, "" },
+		{ "%d", "new", false, "" },
+		{ "new", "new", false, "new" },
+		{ ".", "new", false, "." },
+		{ "a%%u", "joe", false, "a%u" },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
@@ -511,7 +513,7 @@ static void test_a_place_is_of_all_or_no_part_of_a_maildir(void)
 		CHECK(find_first(cases[i].template, span_of(cases[i].local),
 			      SPAN("example.org"), &place) == RECIPIENTS_FOUND);
 		CHECK(place.is_part == cases[i].is_part);
-		CHECK(place.is_fixed == cases[i].is_fixed);
+		CHECK_SPAN(((struct span){ place.path, place.n_fixed }), cases[i].fixed);
 	}
 }
 
