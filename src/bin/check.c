@@ -167,7 +167,7 @@ static void check_outbox(struct config *c)
 /* What keeps us from writing to the file, an errno; 0: nothing. */
 static int file_fault(const char *path)
 {
-	int fd = file_open_written(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
+	int fd = log_open_file(path, 0);
 
 	if (fd >= 0)
 		close(fd);

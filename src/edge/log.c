@@ -24,6 +24,7 @@
 #include "smtp/record-text.h"
 
 #define FILE_MODE 0640
+#define FILE_FLAGS (O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
 #define TEXT_MAX                                                                         \
 	(3 * RECORD_LINE_MAX / 2) /* a line, and fields of the journal beside it */
 /* a signal that came just before a wait is followed by another, in microseconds */
@@ -238,9 +239,10 @@ void log_choose(struct log *l, const struct config *c)
 }
 
 /* The disk was full once: whoever reads shall lose that line, and not ours with it. */
-static bool is_torn(int fd)
+static bool is_torn(const char *path)
 {
-	off_t end = lseek(fd, 0, SEEK_END);
+	OWNED_FD int fd = file_open_written(path, O_RDONLY | FILE_FLAGS, 0);
+	off_t end = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
 	char last;
 
 	return end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n';
@@ -258,15 +260,26 @@ void log_put_fault(struct buf *to, const char *path, int error)
 		file_put_fault(to, path, error, FILE_WRITTEN);
 }
 
-/* A FIFO that nobody reads must not hold us up. */
+/*
+ * For writing alone: a file that can be read, too, could be mapped as code. A FIFO that nobody reads can be opened for
+ * both, and must not hold us up.
+ */
+int log_open_file(const char *path, int flags)
+{
+	int fd = file_open_written(path, O_WRONLY | FILE_FLAGS | flags, FILE_MODE);
+
+	return fd == -ENXIO
+		       ? file_open_written(path, O_RDWR | FILE_FLAGS | flags, FILE_MODE)
+		       : fd;
+}
+
 static void open_file(struct log *l)
 {
-	const int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 	char text[CONFIG_FAULT_MAX];
 	struct buf b = BUF(text);
 
-	l->fd = file_open_written(l->file, flags, FILE_MODE);
-	l->torn = l->fd >= 0 && is_torn(l->fd);
+	l->fd = log_open_file(l->file, O_APPEND | O_CREAT);
+	l->torn = l->fd >= 0 && is_torn(l->file);
 	if (l->fd >= 0)
 		return;
 	l->sink = l->fallback;

@@ -50,6 +50,9 @@ void log_open(struct log *l);
 /* Why a file of records cannot be opened, and what to do; where it could not be made the fault is its directory's. */
 void log_put_fault(struct buf *to, const char *path, int error);
 
+/* Opens the file of `log` as records are written to it; `flags` of open(2) beside. A descriptor or -errno. */
+int log_open_file(const char *path, int flags);
+
 /* An event=error record with one sentence. */
 void log_error(struct log *l, const char *text);
 
