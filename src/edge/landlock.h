@@ -10,7 +10,9 @@
 
 enum landlock_access {
 	LANDLOCK_READ, /* files */
-	LANDLOCK_KEEP, /* make directories; make, write, link, rename and remove files */
+	/* make directories; make, write, link, rename and remove files, and read none: what can be written and read
+	 * could be mapped as code */
+	LANDLOCK_KEEP,
 };
 
 struct landlock {

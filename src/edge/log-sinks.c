@@ -169,15 +169,9 @@ int log_sink_write_aside(struct log *l, const struct record *r, struct buf *b)
 
 int log_sink_open(const char *file, bool make)
 {
-	const int flags = O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-	int fd = file_open_written(
-		file, flags | O_RDWR | (make ? O_CREAT : 0), LOG_FILE_MODE);
+	const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 
-	if (fd < 0 || lseek(fd, 0, SEEK_END) >= 0)
-		return fd;
-	/* a FIFO that is also read by us takes records that no other process gets */
-	close(fd);
-	return file_open_written(file, flags | O_WRONLY, 0);
+	return file_open_written(file, flags | (make ? O_CREAT : 0), LOG_FILE_MODE);
 }
 
 /* The room for a record: what is allocated behind the end of a file belongs to the records that come. */

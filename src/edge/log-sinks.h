@@ -20,8 +20,8 @@ int log_sink_write(struct log *l, const struct record *r, struct buf *b);
 int log_sink_write_aside(struct log *l, const struct record *r, struct buf *b);
 
 /*
- * Opens a file of records; `make` it where it is missing. A FIFO only while a process reads it: -ENXIO. The descriptor,
- * or -errno. Never waits.
+ * Opens a file of records for writing alone, as a file that can be read, too, could be mapped as code; `make` it where
+ * it is missing. A FIFO only while a process reads it: -ENXIO. The descriptor, or -errno. Never waits.
  */
 int log_sink_open(const char *file, bool make);
 

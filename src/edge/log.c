@@ -267,9 +267,11 @@ void log_choose(struct log *l, const struct config *c)
 }
 
 /* The disk was full once: whoever reads shall lose that line, and not ours with it. */
-static bool is_torn(int fd)
+static bool is_torn(const char *path)
 {
-	off_t end = lseek(fd, 0, SEEK_END);
+	OWNED_FD int fd =
+		file_open_written(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
+	off_t end = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
 	char last;
 
 	return end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n';
@@ -351,7 +353,7 @@ static void open_file(struct log *l)
 		return;
 	}
 	l->fd = fd;
-	l->torn = is_torn(fd);
+	l->torn = is_torn(l->file);
 }
 
 void log_prepare(struct log *l)

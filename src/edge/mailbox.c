@@ -5,8 +5,12 @@
 #include "edge/mailbox.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "edge/file.h"
@@ -139,20 +143,44 @@ static int open_part(struct mailbox *box, const char *part, int *ret_dir)
 	return r ? r : -error;
 }
 
+/* The call itself: libc's function would have to be looked up in every session. */
+static int learn(struct mailbox *box, int dir)
+{
+	struct statx st;
+	long r = syscall(
+		SYS_statx, dir, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &st);
+
+	if (r < 0)
+		return -errno;
+	box->device = makedev(st.stx_dev_major, st.stx_dev_minor);
+	box->inode = st.stx_ino;
+	box->owner = st.stx_uid;
+	box->mount = st.stx_mask & STATX_MNT_ID ? st.stx_mnt_id : 0;
+	return 0;
+}
+
+int mailbox_learn(struct mailbox *box)
+{
+	struct fsxattr found;
+	int r = learn(box, box->new_dir);
+
+	if (r < 0)
+		return mailbox_fail(box, "new", r);
+	if (ioctl(box->new_dir, FS_IOC_FSGETXATTR, &found) == 0 &&
+		found.fsx_xflags & FS_XFLAG_PROJINHERIT)
+		box->project = found.fsx_projid;
+	return 0;
+}
+
 /* Opens `new` and learns what it is, or will be where it is missing. */
 static int open_new(struct mailbox *box)
 {
-	struct stat st;
-	int r = open_part(box, "new", &box->new_dir);
+	int r = open_part(box, "new", &box->new_dir), learned;
 
 	if (r < 0 && r != -ENOENT)
 		return r;
-	if (fstat(r < 0 ? box->dir : box->new_dir, &st) < 0)
-		return -errno;
-	box->device = st.st_dev;
-	box->inode = st.st_ino;
-	box->owner = st.st_uid;
-	return r;
+	learned = learn(box, r < 0 ? box->dir : box->new_dir);
+	return learned < 0 ? learned : r;
 }
 
 /* Opens `new` and `tmp`, and looks at `cur`: what is there is a directory, or the box is broken. */
@@ -220,7 +248,8 @@ int mailbox_create(struct mailbox *box, int root)
 /* The file system perhaps wants a name for a file from the beginning. */
 static bool needs_tmp(const struct mailbox *box)
 {
-	OWNED_FD int fd = openat(box->new_dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	OWNED_FD int fd =
+		openat(box->new_dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
 
 	return fd < 0;
 }

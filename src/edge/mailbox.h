@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include "base/buf.h"
 #include "edge/recipients.h"
@@ -40,6 +41,9 @@ struct mailbox {
 	dev_t device; /* these of `new`, or what they will be */
 	ino_t inode;
 	uid_t owner;
+	/* what files of one device must have in common to be linked, beside the owner; 0: not known, or none */
+	uint64_t mount;
+	uint32_t project;
 	struct copy *copy; /* the file that is linked into it; NULL: none */
 	int error; /* -errno: why it cannot have the message */
 	const char *part; /* where that is: "new", "cur", "tmp"; NULL: the path itself */
@@ -86,6 +90,12 @@ int mailbox_create(struct mailbox *box, int root);
  * 0; or -errno, and the box has that error.
  */
 int mailbox_probe(struct mailbox *box);
+
+/*
+ * Learns again what decides which files can be linked into a complete box: whose it is, and the project whose quota
+ * its files count for, where its file system has such quotas. 0 or -errno.
+ */
+int mailbox_learn(struct mailbox *box);
 
 /* Keeps what is wrong with the box, unless something is already. Returns `error`. */
 int mailbox_fail(struct mailbox *box, const char *part, int error);

@@ -3,8 +3,8 @@
  * who is told, and what the files become.
  */
 #include "edge/maildir-copies.h"
-#include <errno.h>
 #include <unistd.h>
+#include "base/cleanup.h"
 #include "edge/mailbox.h"
 #include "edge/maildir-file.h"
 
@@ -28,165 +28,110 @@ static int add_copy(
 	return 0;
 }
 
-/* What the file cannot have, no other of that owner can on that file system: they are not tried. */
-static void give_up(struct maildir *m, const struct copy *c, int error)
+/* Without the file none of its boxes can have the message. Returns `error`. */
+static int give_up(struct maildir *m, struct copy *c, int error)
 {
+	const char *part = c->part;
+
 	for (size_t i = 0; i < m->n_boxes; i++) {
 		struct mailbox *box = &m->boxes[i];
-		bool is_alike = box->device == c->device && box->owner == c->owner;
-		if (box->copy != c && (box->copy || box->error || !is_alike))
+		if (box->copy != c)
 			continue;
 		box->copy = NULL;
-		mailbox_fail(box, c->part, error);
+		mailbox_fail(box, part, error);
 	}
+	copy_close(c);
+	return error;
 }
 
-int copies_begin(struct maildir *m, const struct tx *tx)
+/* 0 where a box has a file; else the error of the first. */
+static int result(const struct maildir *m)
 {
-	int r = -ENOENT;
-
-	for (size_t i = 0; i < m->n_boxes; i++) {
-		struct mailbox *box = &m->boxes[i];
-		r = box->error ? box->error : add_copy(m, tx, box, false);
-		if (r < 0)
-			continue;
-		m->first = box->copy;
-		break;
-	}
-	return r;
+	for (size_t i = 0; i < m->n_boxes; i++)
+		if (m->boxes[i].copy)
+			return 0;
+	return m->boxes[0].error;
 }
 
-/* Goes on in a file of another file system, from what came so far. 0 or -errno. */
-static int move_on(struct maildir *m, const struct tx *tx, int error)
-{
-	struct copy *from = m->first;
-	int r;
-
-	give_up(m, from, error);
-	while ((r = copies_begin(m, tx)) == 0) {
-		r = copy_fill(m->first, from);
-		if (r == 0)
-			break;
-		give_up(m, m->first, r);
-		copy_close(m->first);
-	}
-	copy_close(from);
-	return r;
-}
-
-int copies_write(struct maildir *m, const struct tx *tx, struct span text)
-{
-	int r;
-
-	while ((r = copy_write(m->first, &text)) < 0) {
-		r = move_on(m, tx, r);
-		if (r < 0)
-			break;
-	}
-	return r;
-}
-
-/* The copy that may be linked into the box: same file system, same owner, names left. */
+/* The copy that may be linked into the box. */
 static struct copy *find_copy(struct maildir *m, const struct mailbox *box)
 {
 	for (size_t i = 0; i < m->n_copies; i++) {
 		struct copy *c = &m->copies[i];
-		if (c->fd >= 0 && c->device == box->device && c->owner == box->owner &&
-			c->n_planned < MAILDIR_LINKS_MAX)
+		if (c->n_planned < MAILDIR_LINKS_MAX && copy_reaches(c, box))
 			return c;
 	}
 	return NULL;
 }
 
-/* Makes one more copy of `from`, complete and synced, for the box to begin with. 0 or -errno. */
-static int make_copy(struct maildir *m, const struct tx *tx, struct mailbox *box,
-	const struct copy *from, bool in_tmp)
+int copies_begin(struct maildir *m, const struct tx *tx)
 {
-	int r = add_copy(m, tx, box, in_tmp);
-	struct copy *c = box->copy;
-
-	if (r < 0)
-		return r;
-	r = copy_fill(c, from);
-	if (r == 0)
-		r = copy_sync(c);
-	if (r < 0) {
-		give_up(m, c, r);
-		copy_close(c);
-	}
-	return r;
-}
-
-/* Finds or makes the copy for the box, unless it has an error. */
-static void plan_box(struct maildir *m, const struct tx *tx, struct mailbox *box)
-{
-	if (box->error)
-		return;
-	if (!box->copy)
+	for (size_t i = 0; i < m->n_boxes; i++) {
+		struct mailbox *box = &m->boxes[i];
+		if (box->error || (m->n_boxes > 1 && mailbox_learn(box) < 0))
+			continue;
 		box->copy = find_copy(m, box);
-	if (box->copy || make_copy(m, tx, box, m->first, false) == 0)
-		box->copy->n_planned++;
+		if (box->copy || add_copy(m, tx, box, false) == 0)
+			box->copy->n_planned++;
+	}
+	return result(m);
 }
 
-/* Each file to its owner, after the last one was filled. 0, or -errno where no Maildir has a file left. */
-static int give_all(struct maildir *m)
+int copies_write(struct maildir *m, struct span text)
 {
 	int error = 0;
-	bool is_any = false;
 
 	for (size_t i = 0; i < m->n_copies; i++) {
-		const struct copy *c = &m->copies[i];
-		int r = c->n_planned ? copy_give(c) : 0;
-		if (r == 0)
-			continue;
-		give_up(m, c, r);
-		error = r;
+		struct copy *c = &m->copies[i];
+		struct span rest = text;
+		int r = c->fd >= 0 ? copy_write(c, &rest) : 0;
+		if (r < 0)
+			error = give_up(m, c, r);
 	}
-	for (size_t i = 0; i < m->n_boxes; i++)
-		is_any |= m->boxes[i].copy != NULL;
-	return is_any ? 0 : error;
+	return error ? result(m) : 0;
 }
 
-int copies_finish(struct maildir *m, const struct tx *tx)
+int copies_finish(struct maildir *m)
 {
-	int r = copy_sync(m->first);
+	for (size_t i = 0; i < m->n_copies; i++) {
+		struct copy *c = &m->copies[i];
+		int r = c->fd >= 0 ? copy_sync(c) : 0;
+		if (r == 0 && c->fd >= 0)
+			r = copy_give(c);
+		if (r < 0)
+			give_up(m, c, r);
+	}
+	return result(m);
+}
 
-	if (r < 0)
-		give_up(m, m->first, r);
-	for (size_t i = 0; i < m->n_boxes && r == 0; i++)
-		plan_box(m, tx, &m->boxes[i]);
-	return r < 0 ? r : give_all(m);
+/* Complete and synced, and the owner's. 0 or -errno. */
+static int fill(struct copy *c, int from)
+{
+	int r = copy_fill(c, from);
+
+	if (r == 0)
+		r = copy_sync(c);
+	return r ? r : copy_give(c);
 }
 
 int copies_own(struct maildir *m, const struct tx *tx, struct mailbox *box, int error)
 {
 	struct copy *old = box->copy;
 	bool in_tmp = copy_lacks_links(error);
+	OWNED_FD int from = -1;
 	int r;
 
 	/* in the same directory it would be the same again */
 	if (old->new_dir == box->new_dir && (!in_tmp || old->tmp_dir >= 0))
 		return error;
-	/* that file has the same owner already: the first one may have another */
-	r = make_copy(m, tx, box, old, in_tmp);
-	if (r == 0)
-		r = copy_give(box->copy);
+	from = copy_open_again(old);
+	if (from < 0)
+		return error;
+	r = add_copy(m, tx, box, in_tmp);
 	if (r < 0)
 		return r;
 	old->n_planned--;
 	box->copy->n_planned++;
-	return 0;
-}
-
-int copies_close_own(struct copy *c)
-{
-	int r = copy_sync(c);
-
-	if (r == 0 && fsync(c->new_dir) < 0)
-		r = -errno;
-	if (r == 0)
-		r = copy_sync_tmp(c);
-	copy_close(c);
-	c->error = r;
-	return r;
+	r = fill(box->copy, from);
+	return r < 0 ? give_up(m, box->copy, r) : 0;
 }

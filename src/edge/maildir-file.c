@@ -24,6 +24,15 @@ static bool has_no_tmpfile(int error)
 	       error == ENOENT;
 }
 
+static void put_proc_path(char path[static PROC_FD_MAX], int fd)
+{
+	struct buf b = { .p = path, .cap = PROC_FD_MAX };
+
+	buf_put(&b, SPAN("/proc/self/fd/"));
+	buf_put_num(&b, (uint64_t)fd);
+	buf_terminate(&b);
+}
+
 /* The name is no other file's. A descriptor or -errno. */
 static int open_in_tmp(struct copy *c, const struct mailbox *box, const char *name)
 {
@@ -32,8 +41,8 @@ static int open_in_tmp(struct copy *c, const struct mailbox *box, const char *na
 
 	c->part = "tmp";
 	c->tmp_dir = box->tmp_dir;
-	fd = openat(c->tmp_dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-		FILE_MODE);
+	fd = openat(c->tmp_dir, name,
+		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
 	if (fd < 0)
 		return -errno;
 	buf_put_str(&kept, name);
@@ -45,9 +54,12 @@ int copy_open(struct copy *c, const struct mailbox *box, const char *name, bool 
 {
 	struct stat st;
 
-	*c = (struct copy){
-		.fd = -1, .new_dir = box->new_dir, .tmp_dir = -1, .part = "new"
-	};
+	*c = (struct copy){ .fd = -1,
+		.new_dir = box->new_dir,
+		.tmp_dir = -1,
+		.part = "new",
+		.mount = box->mount,
+		.project = box->project };
 	if (fstat(box->new_dir, &st) < 0)
 		return -errno;
 	c->device = st.st_dev;
@@ -55,7 +67,7 @@ int copy_open(struct copy *c, const struct mailbox *box, const char *name, bool 
 	c->group = st.st_gid;
 	if (!in_tmp) {
 		c->fd = openat(
-			box->new_dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, FILE_MODE);
+			box->new_dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, FILE_MODE);
 		if (c->fd < 0 && !has_no_tmpfile(errno))
 			return -errno;
 	}
@@ -83,13 +95,36 @@ int copy_write(struct copy *c, struct span *text)
 	return 0;
 }
 
-int copy_fill(struct copy *c, const struct copy *from)
+bool copy_reaches(struct copy *c, const struct mailbox *box)
+{
+	if (c->fd < 0 || c->alone || c->device != box->device || c->mount != box->mount ||
+		c->project != box->project || c->owner != box->owner)
+		return false;
+	if (!c->tmp_name[0])
+		return true;
+	c->alone = linkat(c->tmp_dir, c->tmp_name, box->tmp_dir, c->tmp_name, 0) < 0;
+	if (!c->alone)
+		unlinkat(box->tmp_dir, c->tmp_name, 0);
+	return !c->alone;
+}
+
+int copy_open_again(const struct copy *c)
+{
+	char path[PROC_FD_MAX];
+	int fd;
+
+	put_proc_path(path, c->fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int copy_fill(struct copy *c, int from)
 {
 	off_t at = 0;
 	ssize_t n;
 
 	do {
-		n = sendfile(c->fd, from->fd, &at, COPY_CHUNK_MAX);
+		n = sendfile(c->fd, from, &at, COPY_CHUNK_MAX);
 	} while (n > 0 || (n < 0 && errno == EINTR));
 	return n < 0 ? -errno : 0;
 }
@@ -127,15 +162,12 @@ void copy_make_name(char name[static TX_FILE_MAX], const char *id, size_t try,
 static int link_nameless(int fd, int new_dir, const char *name)
 {
 	char path[PROC_FD_MAX];
-	struct buf b = BUF(path);
 
 	if (linkat(fd, "", new_dir, name, AT_EMPTY_PATH) == 0)
 		return 0;
 	if (errno != ENOENT)
 		return -errno;
-	buf_put(&b, SPAN("/proc/self/fd/"));
-	buf_put_num(&b, (uint64_t)fd);
-	buf_terminate(&b);
+	put_proc_path(path, fd);
 	return linkat(AT_FDCWD, path, new_dir, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
 }
 

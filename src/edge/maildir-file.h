@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include "base/span.h"
 #include "proto/reply.h"
@@ -17,11 +18,15 @@ struct copy {
 	int new_dir; /* the `new` of the mailbox that it was made in; borrowed */
 	int tmp_dir; /* that mailbox's `tmp`, while it has or had a name there; else -1; borrowed */
 	const char *part; /* of the mailbox, in which it lies: "new" or "tmp" */
+	/* as the mailbox has them */
 	dev_t device;
-	uid_t owner; /* of the mailbox, and of the file after copy_give() */
+	uint64_t mount;
+	uint32_t project;
+	uid_t owner; /* of the file after copy_give() */
 	gid_t group; /* likewise */
 	size_t n_planned; /* Maildirs that it will be linked into */
 	int error; /* -errno: why its links are not durable */
+	bool alone; /* it cannot be linked into another mailbox */
 	bool moved; /* out of tmp into a `new`: no more names can be had for it */
 	/* Its name in tmp where the file system has no O_TMPFILE or no hard links; else empty. */
 	char tmp_name[TX_FILE_MAX];
@@ -34,11 +39,18 @@ struct copy {
 int copy_open(struct copy *c, const struct mailbox *box, const char *name, bool in_tmp);
 /* All of the text, or -errno; then what was not written is left of it. */
 int copy_write(struct copy *c, struct span *text);
-/* The same content as `from`, which stays as it is. */
-int copy_fill(struct copy *c, const struct copy *from);
+/*
+ * True when the file can be linked into the mailbox. It is tried where the file has a name in tmp; such file systems
+ * may have no hard links, or none between some directories. Others have them within what is compared here.
+ */
+bool copy_reaches(struct copy *c, const struct mailbox *box);
+/* A descriptor for reading it, or -errno; -EACCES inside the sandbox where there is Landlock. */
+int copy_open_again(const struct copy *c);
+/* What can be read there from the beginning. */
+int copy_fill(struct copy *c, int from);
 /*
  * Gives the file to the owner of the mailbox when we are root. That owner can then write to it where it has a name:
- * before, the file must be complete, and no mailbox of another owner may be filled from it later. 0 or -errno.
+ * before, the file must be complete. 0 or -errno.
  */
 int copy_give(const struct copy *c);
 int copy_sync(const struct copy *c);

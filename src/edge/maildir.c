@@ -97,17 +97,6 @@ static size_t count_later(const struct mailbox *box)
 	return (size_t)(box->new_dir < 0) + (size_t)(box->tmp_dir < 0);
 }
 
-/* A file serves all boxes of one file system and owner, as far as it can have so many names. */
-static bool needs_file(const struct maildir *m, const struct mailbox *box)
-{
-	bool is_alone = true;
-
-	for (size_t i = 0; i < m->n_boxes && is_alone; i++)
-		is_alone = m->boxes[i].device != box->device ||
-			   m->boxes[i].owner != box->owner;
-	return is_alone || m->n_boxes % MAILDIR_LINKS_MAX == 0;
-}
-
 /* Takes over the box, unless the transaction has it already. NULL or a refusal. */
 static const struct reply *add_box(
 	struct maildir *m, struct mailbox *box, size_t *ret_slot)
@@ -127,7 +116,6 @@ static const struct reply *add_box(
 	}
 	m->boxes = more;
 	m->n_later += count_later(box);
-	m->n_files += needs_file(m, box);
 	m->boxes[m->n_boxes++] = *box;
 	return NULL;
 }
@@ -272,12 +260,15 @@ static const struct reply *find_place(struct maildir *m, const struct tx *tx,
 	return found < 0 || found == MAILBOX_OTHER ? open_failure(m, ret) : NULL;
 }
 
-/* True when the descriptors do for the box, too, until the message is stored. Those that are open have numbers in a row. */
+/*
+ * True when the descriptors do for the box, too, until the message is stored. Those that are open have numbers in a
+ * row. Each box may need a file of its own: whether its file system has hard links shows when one is made.
+ */
 static bool has_room(const struct maildir *m, const struct mailbox *box)
 {
 	const int fds[] = { m->root, box->new_dir, box->tmp_dir, box->dir,
 		box->above.fd };
-	size_t n = m->n_later + count_later(box) + m->n_files + needs_file(m, box);
+	size_t n = m->n_later + count_later(box) + m->n_boxes + 1;
 	int top = -1;
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
@@ -371,13 +362,13 @@ static const struct reply *maildir_data(
 	int r;
 
 	create_missing(m);
-	/* where there are no links each has one of its own, and the first two */
+	/* each has one of its own at most, and another where that cannot be linked */
 	m->copies = calloc(2 * m->n_boxes, sizeof(*m->copies));
 	if (!m->copies)
 		return fail_all(m, -ENOMEM);
 	r = copies_begin(m, tx);
 	if (r == 0)
-		r = copies_write(m, tx, trace);
+		r = copies_write(m, trace);
 	return r < 0 ? fail_all(m, r) : NULL;
 }
 
@@ -385,8 +376,9 @@ static const struct reply *maildir_body(
 	struct stage *st, const struct tx *tx, struct span text)
 {
 	struct maildir *m = maildir_of(st);
-	int r = copies_write(m, tx, text);
+	int r = copies_write(m, text);
 
+	(void)tx;
 	return r < 0 ? fail_all(m, r) : NULL;
 }
 
@@ -406,7 +398,7 @@ static void refuse_recipients(struct maildir *m, struct tx *tx)
 static const struct reply *maildir_prepare(struct stage *st, struct tx *tx)
 {
 	struct maildir *m = maildir_of(st);
-	int r = copies_finish(m, tx);
+	int r = copies_finish(m);
 
 	if (r < 0)
 		return fail_all(m, r);
@@ -423,10 +415,7 @@ static int link_box(struct maildir *m, const struct tx *tx, struct mailbox *box)
 	return r;
 }
 
-/*
- * Directories of one file system may be apart all the same: mounts, or quotas of projects. Where there are no hard
- * links each box has a file of its own.
- */
+/* Directories between which links should be possible may be apart all the same. */
 static int link_apart(struct maildir *m, const struct tx *tx, struct mailbox *box)
 {
 	int r = link_box(m, tx, box);
@@ -435,10 +424,6 @@ static int link_apart(struct maildir *m, const struct tx *tx, struct mailbox *bo
 		r = copies_own(m, tx, box, r);
 	if (r == 0 && !box->linked)
 		r = link_box(m, tx, box);
-	/* one that others still are to be made from stays open */
-	if (r == 0 && box->copy->moved && box->copy != m->first &&
-		box->copy->n_planned == 1)
-		r = copies_close_own(box->copy);
 	return r;
 }
 
@@ -522,9 +507,9 @@ static void maildir_clear(struct stage *st)
 		mailbox_close(&m->boxes[i]);
 	free(m->copies);
 	free(m->boxes);
-	m->copies = m->first = NULL;
+	m->copies = NULL;
 	m->boxes = NULL;
-	m->n_copies = m->n_boxes = m->n_later = m->n_files = 0;
+	m->n_copies = m->n_boxes = m->n_later = 0;
 	m->stage.fault = NULL;
 }
 

@@ -20,10 +20,8 @@ struct maildir {
 	struct mailbox *boxes;
 	size_t n_boxes;
 	size_t n_later; /* descriptors that boxes get when content is about to come */
-	size_t n_files; /* files that content will be in, as far as it shows: see find_box() */
 	struct copy *copies;
 	size_t n_copies;
-	struct copy *first; /* where the content is written; others are made from it */
 	char fault[MAILBOX_FAULT_MAX]; /* of the transaction; see struct stage */
 };
 

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
@@ -91,7 +92,8 @@ static const struct bpf_rule conditional[] = {
 	{ SYS_fcntl, 0, { { 1, ARG_IS, F_SETFL } } },
 	{ SYS_fcntl, EINVAL, { { 1, ARG_IS, F_DUPFD_CLOEXEC } } },
 	{ SYS_ioctl, 0, { { 1, ARG_IS, TCGETS } } },
-	{ SYS_ioctl, ENOTTY, { { 1, ARG_IS, FIONREAD } } },
+	{ SYS_ioctl, 0, { { 1, ARG_IS, FIONREAD } } },
+	{ SYS_ioctl, ENOTTY, { { 1, ARG_IS, FS_IOC_FSGETXATTR } } },
 	/* Libraries are mapped from files; what was writable is never executable. */
 	{ SYS_mmap, 0, { { 2, ARG_HAS_NO, PROT_EXEC } } },
 	{ SYS_mmap, EPERM,

@@ -574,16 +574,14 @@ def steps_of_two(commit):
     opens = [c for c in commit if "O_TMPFILE" in c.text]
     writes = [c for c in commit if c.name == "write" and not is_sent(c)]
     fsyncs = [c for c in commit if c.name == "fsync"]
-    copies = [c for c in commit if c.name == "sendfile"]
     links = [c for c in commit if c.name == "linkat"]
     harness.equal((len(opens), len(links), len(fsyncs)), (2, 2, 6), f"{commit}")
-    first, second, both = [True, False], [False, True], [True, True]
+    first, second = [True, False], [False, True]
     return {
         "open of the first": (opens[0], first), "open of the second": (opens[1], second),
-        "write of the trace header": (writes[0], first), "write of the content": (writes[-1], first),
-        "copying": (copies[0], second), "end of copying": (copies[-1], second),
-        # what was written is not known any more
-        "fsync of the first": (fsyncs[0], both), "fsync of the second": (fsyncs[1], second),
+        "trace header of the first": (writes[0], first), "trace header of the second": (writes[1], second),
+        "content of the first": (writes[-2], first), "content of the second": (writes[-1], second),
+        "fsync of the first": (fsyncs[0], first), "fsync of the second": (fsyncs[1], second),
         "first link": (links[0], first), "second link": (links[1], second),
         "second fsync of the first": (fsyncs[2], first),
         "second fsync of the second": (fsyncs[3], second),
@@ -592,8 +590,8 @@ def steps_of_two(commit):
 
 
 STEPS_OF_TWO = (
-    "open of the first", "open of the second", "write of the trace header", "write of the content",
-    "copying", "end of copying", "fsync of the first", "fsync of the second", "first link",
+    "open of the first", "open of the second", "trace header of the first", "trace header of the second",
+    "content of the first", "content of the second", "fsync of the first", "fsync of the second", "first link",
     "second link", "second fsync of the first", "second fsync of the second",
     "fsync of the first directory", "fsync of the second directory")
 
@@ -618,8 +616,8 @@ def test_what_fails_for_one_owner_is_told_to_his_recipient(step, error, tls):
 
 
 @harness.table_of({f"{step} {way}": (step, tls) for way, tls in WAYS.items() for step in (
-    "write of the trace header", "write of the content", "copying", "end of copying",
-    "fsync of the second", "second link")})
+    "trace header of the first", "trace header of the second", "content of the first", "content of the second",
+    "fsync of the first", "fsync of the second", "second link")})
 def test_without_o_tmpfile_nothing_is_left_in_any_tmp(step, tls):
     place, boxes = place_with_two_owners()
     normal = steps_of_two(undisturbed_each(place, tls))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import harness
 from harness import SENDER, Site
-from listening import Listening, acceptor, connections, deliver
+from listening import Listening, acceptor, children, connections, deliver
 
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
 LAYERS_MAX = 16  # rulesets that the kernel puts one upon another
@@ -249,10 +249,101 @@ def test_a_listener_loads_all_for_its_connections(tls, modules):
     client.quit()
 
 
-# Memory
+# What can be written to, and read
 
 NOBODY = 65534
 AS_NOBODY = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+WAYS = {  # settings, and options of strace
+    "root": ({}, ()),
+    "root for all owners": ({"maildir": "%u"}, ()),
+    "root with user": ({"user": "nobody"}, ()),
+    "ordinary user": ({}, ("-u", "nobody")),
+}
+
+
+def with_all(place):
+    """Every place that a session writes to; all is nobody's."""
+    harness.need_root("processes of another user")
+    place.outbox, place.traces, place.json = place.dir / "outbox", place.dir / "traces", place.dir / "logs/records"
+    for path in (place.outbox, place.traces, place.json.parent):
+        path.mkdir()
+    place.dir.chmod(0o755)
+    for path in (place.root, place.outbox, place.traces, place.json.parent):
+        os.chown(path, NOBODY, NOBODY)
+    place.set(maildir_create="yes", dsn_outbox=place.outbox, trace_directory=place.traces, trace="127.0.0.0/8",
+              log=f"json:{place.json}")
+    place.pair = harness.pair().copy_to(place.dir)
+    for path in (place.pair.certificate, place.pair.key):
+        os.chown(path, NOBODY, NOBODY)
+    return place.set(tls="on", pair=place.pair)
+
+
+def tracing_rules(place, options):
+    harness.need("strace")
+    return ("strace", "-f", "-qq", "-y", "-o", place.dir / "trace", "-e", "trace=landlock_add_rule", *options)
+
+
+def write_and_read(pid):
+    """Its plain files that are open for both: what is written there could be mapped as code."""
+    found = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        path = os.readlink(f"/proc/{pid}/fd/{fd}")
+        mode = int(re.search(r"flags:\s*0(\d+)", Path(f"/proc/{pid}/fdinfo/{fd}").read_text())[1], 8) & os.O_ACCMODE
+        if path.startswith("/") and not path.startswith("/dev/") and not Path(path).is_dir() and mode == os.O_RDWR:
+            found.append(path)
+    return found
+
+
+def send_with_report(client, tls, pid):
+    client.ehlo()
+    if tls:
+        client.starttls()
+        client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.say(f"RCPT TO:<{harness.RECIPIENT}> NOTIFY=SUCCESS", 250)
+    client.say("DATA", 354)
+    harness.equal(write_and_read(pid), [])
+    harness.equal(client.content(harness.sample()).code, 250)
+    harness.equal(write_and_read(pid), [])
+    client.quit()
+
+
+def check_rights(place):
+    rights = {}
+    trace = (place.dir / "trace").read_text()
+    for access, path in re.findall(r"allowed_access=([A-Z_|]+), parent_fd=\d+<([^>]*)>", trace):
+        rights[Path(path)] = rights.get(Path(path), "") + access
+    writable = {path for path, access in rights.items() if "WRITE_FILE" in access}
+    harness.equal(writable, {place.root, place.outbox, place.traces})
+    harness.equal([path for path in writable if "READ_FILE" in rights[path]], [])
+
+
+@harness.table_of({f"{way}, {how}": (way, tls) for way in WAYS for how, tls in (("in clear", False), ("TLS", True))})
+def test_a_session_reads_no_file_that_it_can_write_to(way, tls):
+    settings, options = WAYS[way]
+    place = with_all(Site(**settings))
+    client = place.connect(wrap=tracing_rules(place, options))
+    send_with_report(client, tls, children(client.process.pid)[0])
+    check_rights(place)
+    harness.equal(len(list(place.outbox.glob("new/*"))), 1)
+
+
+@harness.table_of({way: way for way in WAYS})
+def test_nor_does_a_session_of_a_listener(way):
+    settings, options = WAYS[way]
+    here = with_all(Listening(**settings))
+    here.listen(wrap=tracing_rules(here, options))
+    client = here.client()
+    listener, = children(here.process.pid)
+    acceptor_, = children(listener)
+    send_with_report(client, True, children(acceptor_)[0])
+    harness.equal(write_and_read(acceptor_), [])
+    os.kill(listener, signal.SIGTERM)
+    here.process.wait(harness.PATIENCE)
+    check_rights(here)
+
+
+# Memory
 
 
 def is_hidden(pid):

@@ -1,5 +1,6 @@
 /* From inside a process with the same sandbox: all that a session needs works, in stage A and in stage B. */
 #include <dlfcn.h>
+#include <linux/fs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -9,7 +10,6 @@
 #include <sys/random.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/sendfile.h>
 #include <sys/signalfd.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -34,7 +34,7 @@ static int write_file(int fd)
 static int deliver(const struct yard *y)
 {
 	char path[64];
-	int fd = openat(y->dir, "mail/a/new", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	int fd = openat(y->dir, "mail/a/new", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
 	int r;
 
 	if (fd < 0 && errno == EOPNOTSUPP)
@@ -57,7 +57,7 @@ static int deliver(const struct yard *y)
 static int deliver_the_classic_way(const struct yard *y)
 {
 	int fd = openat(
-		y->dir, "mail/a/tmp/2", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		y->dir, "mail/a/tmp/2", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	int r = fd < 0 ? errno : write_file(fd);
 
 	if (r)
@@ -73,16 +73,17 @@ static int deliver_the_classic_way(const struct yard *y)
 	return errno_of(unlinkat(y->dir, "mail/a/cur/2", 0));
 }
 
-static int copy(const struct yard *y)
+/* Which files can be linked where. */
+static int look_at_a_maildir(const struct yard *y)
 {
-	int from = openat(y->dir, "mail/a/new/old", O_RDONLY | O_CLOEXEC);
-	int to = openat(
-		y->dir, "mail/b/new/copy", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	off_t at = 0;
+	int fd = openat(y->dir, "mail/a/new", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct fsxattr found;
+	struct statx st;
 
-	if (from < 0 || to < 0 || sendfile(to, from, &at, 64) != 5)
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
 		return errno;
-	return errno_of(unlinkat(y->dir, "mail/b/new/copy", 0));
+	/* of a file system that does not know the request comes the same error as of a filter that refuses it */
+	return ioctl(-1, FS_IOC_FSGETXATTR, &found) < 0 && errno == EBADF ? 0 : errno;
 }
 
 static int make_a_maildir(const struct yard *y)
@@ -112,7 +113,7 @@ static int look_at_a_file(const struct yard *y)
 {
 	struct stat st;
 	struct statx stx;
-	int fd = openat(y->dir, "mail/a/new/old", O_RDONLY | O_CLOEXEC);
+	int fd = openat(y->dir, "mail/a/new/old", O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0 || fstat(fd, &st) < 0 || lseek(fd, 1, SEEK_SET) != 1 ||
 		fstatat(y->dir, "outside/file", &st, 0) < 0 ||
@@ -230,7 +231,7 @@ static void test_messages_are_delivered(void)
 	static const struct attempt list[] = {
 		{ "without a name", deliver, WORKS, WORKS, 0 },
 		{ "by tmp", deliver_the_classic_way, WORKS, WORKS, 0 },
-		{ "as a copy", copy, WORKS, WORKS, 0 },
+		{ "into several Maildirs", look_at_a_maildir, WORKS, WORKS, 0 },
 		{ "into a new Maildir", make_a_maildir, WORKS, WORKS, 0 },
 		{ "to the end of a file", append, WORKS, WORKS, 0 },
 		{ "stat", look_at_a_file, WORKS, WORKS, 0 },

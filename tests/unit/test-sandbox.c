@@ -198,6 +198,23 @@ ATTEMPT(do_read_passwd, try_open(y, "/etc/passwd", O_RDONLY))
 ATTEMPT(do_read_memory, try_open(y, "/proc/self/mem", O_RDWR))
 ATTEMPT(do_read_random, try_open(y, "/dev/urandom", O_RDONLY))
 ATTEMPT(do_read_outside, try_open(y, "outside/file", O_RDONLY))
+ATTEMPT(do_read_mail, try_open(y, "mail/a/new/old", O_RDONLY))
+ATTEMPT(do_read_and_write_mail, try_open(y, "mail/a/new/old", O_RDWR))
+ATTEMPT(do_make_to_read, try_open(y, "mail/a/tmp/r", O_RDWR | O_CREAT))
+ATTEMPT(do_tmpfile_to_read, try_open(y, "mail/a/new", O_TMPFILE | O_RDWR))
+ATTEMPT(do_link_to_read,
+	errno_of(linkat(y->dir, "mail/a/new/old", y->dir, "modules/l", 0)))
+
+/* A file that is open for writing, by its descriptor. */
+static int do_read_again(const struct yard *y)
+{
+	int fd = openat(y->dir, "mail/a/new/old", O_WRONLY | O_CLOEXEC);
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return fd < 0 ? 0 : try_open(y, path, O_RDONLY);
+}
+
 ATTEMPT(do_list_outside, try_open(y, "outside", O_RDONLY | O_DIRECTORY))
 ATTEMPT(do_list_root, try_open(y, "/", O_RDONLY | O_DIRECTORY))
 ATTEMPT(do_list_libraries, try_open(y, "/usr/lib", O_RDONLY | O_DIRECTORY))
@@ -252,6 +269,23 @@ static void test_files_outside_stay_shut(void)
 		/* what was made for a mailbox that cannot be made whole */
 		{ "remove a directory of mail", do_rmdir, ENOTEMPTY, ENOTEMPTY,
 			LANDLOCK },
+	};
+
+	yard_attempt(list, TEST_COUNT(list));
+}
+
+/* What can be read can be mapped as code, and what is below mail-root can be written. */
+static void test_no_file_of_mail_is_read(void)
+{
+	static const struct attempt list[] = {
+		{ "read", do_read_mail, EACCES, EACCES, LANDLOCK },
+		{ "read and write", do_read_and_write_mail, EACCES, EACCES, LANDLOCK },
+		{ "make one to read", do_make_to_read, EACCES, EACCES, LANDLOCK },
+		{ "the same without a name", do_tmpfile_to_read, EACCES, EACCES,
+			LANDLOCK },
+		{ "link to where it can be read", do_link_to_read, EACCES, EACCES,
+			LANDLOCK },
+		{ "read by its descriptor", do_read_again, EACCES, EACCES, LANDLOCK },
 	};
 
 	yard_attempt(list, TEST_COUNT(list));
@@ -316,9 +350,22 @@ static void test_what_may_be_read_cannot_be_changed(void)
 	yard_attempt(list, TEST_COUNT(list));
 }
 
+/* A message that was delivered, as far as it can be opened. */
+static int do_map_mail_x(const struct yard *y)
+{
+	static const int flags[] = { O_RDONLY, O_WRONLY, O_RDWR };
+	int fd, r = EACCES;
+
+	for (size_t i = 0; i < TEST_COUNT(flags) && r; i++) {
+		fd = openat(y->dir, "mail/a/new/old", flags[i] | O_CLOEXEC);
+		r = fd < 0 ? EACCES : try_map(PROT_READ | PROT_EXEC, MAP_PRIVATE, fd);
+	}
+	return r ? EPERM : 0;
+}
+
 static int give_mail_away(const struct yard *y)
 {
-	int fd = openat(y->dir, "mail/a/new/mine", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int fd = openat(y->dir, "mail/a/new/mine", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
 	return fd < 0 ? errno : errno_of(fchown(fd, NOBODY, NOBODY));
 }
@@ -337,6 +384,8 @@ static void test_root_gives_away_mail_alone(void)
 	CHECK(attempt_in(&y, STAGE_A, do_give_away) == EACCES);
 	CHECK(attempt_in(&y, STAGE_A, do_read_cache) == (landlock_abi() ? EACCES : 0));
 	CHECK(attempt_in(&y, STAGE_A, do_dlopen) == ELIBACC);
+	CHECK(attempt_in(&y, STAGE_A, do_read_mail) == (landlock_abi() ? EACCES : 0));
+	CHECK(attempt_in(&y, STAGE_A, do_map_mail_x) == EPERM);
 	y.dirs.loaded = false; /* never without that */
 	CHECK(attempt_in(&y, STAGE_A, give_mail_away) == ENOSYS);
 	yard_done(&y);
@@ -364,6 +413,7 @@ static void test_nothing_written_is_executed(void)
 		{ "a file to write and execute", do_map_file_wx, EPERM, EPERM, 0 },
 		{ "mprotect to execute", do_make_executable, EPERM, EPERM, 0 },
 		{ "a file to execute", do_map_file_x, WORKS, EPERM, 0 },
+		{ "a message to execute", do_map_mail_x, EPERM, EPERM, LANDLOCK },
 		{ "another library", do_dlopen, WORKS, ELIBACC, 0 },
 	};
 
@@ -432,6 +482,7 @@ static const struct test tests[] = {
 	TEST(test_descriptors_obey_few_commands),
 	TEST(test_nobody_is_called),
 	TEST(test_files_outside_stay_shut),
+	TEST(test_no_file_of_mail_is_read),
 	TEST(test_stage_b_ends_reading_libraries),
 	TEST(test_what_may_be_read_cannot_be_changed),
 	TEST(test_root_gives_away_mail_alone),
