@@ -179,9 +179,8 @@ void file_put_directory_cure(struct buf *to, const char *path, int error)
 			"; mount it for writing or, where a unit has "
 			"ProtectSystem=, add to it ReadWritePaths=",
 			path);
-		buf_put(to, SPAN(" and start it anew, also where it has the line and the "
-				 "directory was made since: systemctl try-restart "
-				 "postern-listen.service"));
+		buf_put(to, SPAN(" and start it anew, also if the line is there: "
+				 "systemctl try-restart postern-listen.service"));
 		break;
 	default:
 		break;
