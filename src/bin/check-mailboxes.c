@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "edge/file.h"
 #include "edge/mailbox.h"
 #include "edge/maildir-file.h"
 #include "edge/table.h"
@@ -50,12 +51,35 @@ static void tell_root(
 	tell_it(l->c, text);
 }
 
+/* What the record does not have: the command, for a fault that is the path and the system's own words. */
+static void put_cure(struct buf *to, const struct mailbox *box)
+{
+	struct span said = buf_span(to), words = span_of(mailbox_words(box->error));
+	char path[MAILBOX_FAULT_MAX];
+	struct buf b = BUF(path);
+	struct stat st;
+	char *slash;
+
+	if (box->why || (box->error != -EACCES && box->error != -EROFS) ||
+		!span_ends(said, words) || *said.p != '/')
+		return;
+	buf_put(&b, (struct span){ said.p, said.n - words.n - strlen(": ") });
+	if (!buf_terminate(&b))
+		return;
+	/* where a directory is closed, that one is to belong to this user */
+	while (stat(path, &st) < 0 && errno == EACCES && (slash = strrchr(path, '/')) &&
+		slash != path)
+		*slash = '\0';
+	file_put_directory_cure(to, path, -box->error);
+}
+
 static void tell_box(struct look *l, const struct mailbox *box)
 {
-	char fault[MAILBOX_FAULT_MAX];
+	char fault[CONFIG_FAULT_MAX];
 	struct buf b = BUF(fault);
 
 	mailbox_put_fault(box, l->c->mail_root, &b);
+	put_cure(&b, box);
 	if (buf_terminate(&b))
 		tell(l, b.p);
 }

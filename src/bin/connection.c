@@ -107,7 +107,7 @@ static void find_modules(struct connection *c)
 int connection_failed(
 	struct connection *c, const char *what, const char *value, int error)
 {
-	char text[CONFIG_FAULT_MAX], why[CONFIG_FAULT_MAX / 2];
+	char text[2 * CONFIG_FAULT_MAX], why[CONFIG_FAULT_MAX];
 	struct buf b = BUF(why);
 
 	if (error >= 0)

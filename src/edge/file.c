@@ -41,13 +41,13 @@ static void put_chown(struct buf *to, const char *path)
 	put_path(to, " ", path);
 }
 
-/* The longest part of the path that can be looked at is the directory that is closed to this user. */
-static void put_closed(struct buf *to, const char *path)
+void file_put_closed(struct buf *to, const char *path)
 {
 	OWNED char *above = strdup(path);
 	struct stat st;
 	char *slash;
 
+	/* the longest part of the path that can be looked at */
 	do {
 		slash = above ? strrchr(above, '/') : NULL;
 		if (!slash || slash == above)
@@ -90,7 +90,7 @@ static void put_denied(struct buf *to, const char *path)
 	if (stat(path, &st) < 0 && errno == ENOENT && (copy = strdup(path)))
 		path = dirname(copy);
 	if (stat(path, &st) < 0)
-		put_closed(to, path);
+		file_put_closed(to, path);
 	else if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) == 0)
 		put_path(to, "; a directory in it is closed to this user: ls -ln ", path);
 	else
@@ -130,7 +130,7 @@ void file_put_fault(struct buf *to, const char *path, int error, enum file_use u
 		buf_put_num(to, geteuid());
 		put_path(to, " FILE ", path);
 	} else if (error == EACCES && stat(path, &st) < 0) {
-		put_closed(to, path);
+		file_put_closed(to, path);
 	} else if (error == EACCES && use == FILE_WRITTEN) {
 		put_not_writable(to, path, &st, "rw");
 	} else if (error == EACCES) {
@@ -153,6 +153,12 @@ void file_put_directory_fault(struct buf *to, const char *path, int error)
 		return;
 	}
 	buf_put_str(to, error == ENOTDIR ? "is not a directory" : strerror(error));
+	file_put_directory_cure(to, path, error);
+	buf_terminate(to);
+}
+
+void file_put_directory_cure(struct buf *to, const char *path, int error)
+{
 	switch (error) {
 	case ENOENT:
 		put_path(to, "; make it: mkdir -p ", path);
@@ -173,11 +179,12 @@ void file_put_directory_fault(struct buf *to, const char *path, int error)
 			"; mount it for writing or, where a unit has "
 			"ProtectSystem=, add to it ReadWritePaths=",
 			path);
+		buf_put(to, SPAN(" and start it anew, also if the line is there: "
+				 "systemctl try-restart postern-listen.service"));
 		break;
 	default:
 		break;
 	}
-	buf_terminate(to);
 }
 
 static bool is_ours(const struct stat *st)

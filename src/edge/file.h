@@ -33,6 +33,12 @@ void file_put_fault(struct buf *to, const char *path, int error, enum file_use u
  */
 void file_put_directory_fault(struct buf *to, const char *path, int error);
 
+/* The second part of it: what to do, behind "; " or ": "; nothing where there is no general answer. */
+void file_put_directory_cure(struct buf *to, const char *path, int error);
+
+/* Which directory above it is closed to this user, and what to do; nothing where there is none. */
+void file_put_closed(struct buf *to, const char *path);
+
 /*
  * Opens what is there, as open(2) does, but follows a symbolic link, wherever in the path, only where
  * file_link_is_trusted(): -ELOOP. Root also opens no file with several names where another user can change a directory

@@ -5,6 +5,7 @@
 #include "edge/logins.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "edge/module.h"
 #include "edge/secret.h"
 #include "proto/senders.h"
@@ -296,6 +297,17 @@ static void init(struct logins *l, const struct config *c)
 	l->settings.fault = tell;
 }
 
+/* A credential is named as settings name it, not by the path of systemd's copy. */
+static void name_credentials(struct logins_table *t, const struct config *c)
+{
+	char shown[CONFIG_FAULT_MAX];
+	struct buf b = BUF(shown);
+
+	config_show(c, t->fault, &b);
+	if (!b.overflow)
+		memcpy(t->fault, shown, b.n + 1);
+}
+
 struct logins *logins_new(struct config *c, const struct sasl_api *api,
 	const char *modules, struct log *log)
 {
@@ -315,6 +327,9 @@ struct logins *logins_new(struct config *c, const struct sasl_api *api,
 	open_table(&l->senders, false);
 	if (!l->users.fault[0])
 		read_secret(l, c->auth_secret);
+	name_credentials(&l->users, c);
+	name_credentials(&l->certificates, c);
+	name_credentials(&l->senders, c);
 	c->session.authenticator = &l->authenticator;
 	return l;
 }

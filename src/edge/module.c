@@ -6,6 +6,7 @@
 #include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "edge/file.h"
 
 /* Tells a build folder from a place where programs are installed: one of them may be missing, and is reported. */
 static const char *const modules_beside[] = { "/tls.so", "/idn.so" };
@@ -125,6 +126,8 @@ void module_put_fault(
 	} else if (is_there && strstr(error, strerror(EACCES))) {
 		buf_put(to, SPAN("; chmod 755 "));
 		buf_put_str(to, path);
+	} else if (!is_there && errno == EACCES) {
+		file_put_closed(to, path);
 	} else {
 		buf_put(to, SPAN("; install postern again: meson install -C build"));
 	}

@@ -263,6 +263,32 @@ def mail_root_in_a_closed_directory(place):
     return own(closed / "mail")
 
 
+def mailbox(place):
+    path = place.directory("mails")
+    for name in ("box", "box/tmp", "box/new", "box/cur"):
+        own(path / name if (path / name).mkdir(0o700) is None else path)
+    place.set(mail_root=path, maildir=path / "box")
+    return path / "box"
+
+
+# A record has the file and the cause; --check has the command, too: CURED.
+@row("{path}: Permission denied", LATER)
+def mailbox_part_of_root(place):
+    return own(mailbox(place) / "new", 0)
+
+
+@row("{path}: Permission denied", LATER)
+def mailbox_part_without_a_right(place):
+    path = mailbox(place) / "new"
+    path.chmod(0o500)
+    return path
+
+
+@row("{dir}/tmp: Permission denied", LATER)
+def mailbox_of_root(place):
+    return own(mailbox(place), 0) / "tmp"
+
+
 def outbox(place):
     path = place.directory("outbox")
     for part in ("tmp", "new", "cur"):
@@ -505,7 +531,8 @@ CURED = {name: row[0] for name, row in ROWS.items()
          if name.split()[-1] in ("of_root", "without_a_right", "in_a_closed_directory", "open_to_all", "closed")
          and not name.startswith("tickets open") or name in (
              "mail_root_missing_and_cannot_be_made", "mail_root_is_a_file",
-             "mail_root_in_a_closed_directory", "outbox_cannot_be_made", "outbox_of_root", "log_directory_missing",
+             "mail_root_in_a_closed_directory", "mailbox_part_of_root", "mailbox_part_without_a_right",
+             "mailbox_of_root", "outbox_cannot_be_made", "outbox_of_root", "log_directory_missing",
              "log_cannot_be_made", "log_of_root", "trace_directory_missing", "trace_directory_of_root")}
 
 

@@ -411,6 +411,116 @@ def test_a_port_in_use_is_named_with_its_process(name):
     deliver_to(here, name)
 
 
+@harness.table(
+    connections=("postern", "postern-listen"), listener=("postern-listen", "postern"))
+def test_a_port_of_another_socket_unit_is_named_with_it(name, other):
+    here = here_with()
+    here.run("systemctl", "stop", "postern.socket")
+    harness.at_end(here.run, "systemctl", "start", "postern.socket")
+    here.write("etc/systemd/system/postern-listen.socket.d/port.conf",
+               "[Socket]\nListenStream=\nListenStream=127.0.0.1:2525\n")
+    here.run("systemctl", "daemon-reload")
+    harness.at_end(here.run, "systemctl", "reset-failed", f"{name}.socket")
+    harness.at_end(here.run, "systemctl", "stop", "postern.socket", "postern-listen.socket", LISTENER)
+    here.run("systemctl", "start", f"{other}.socket")
+    assert "failed" in here.run("systemctl", "start", f"{name}.socket", check=False)
+    told = run(here, "postern-check", check=False)
+    harness.contains(told, f"the process 1 (systemd) listens there, stop it: systemctl disable --now {other}.socket "
+                     f"&& systemctl restart {name}.socket")
+
+
+# What postern-check says
+
+
+def program_is_closed(here):
+    (here.root / "usr/local/sbin/postern").chmod(0o644)
+    return lambda: (here.root / "usr/local/sbin/postern").chmod(0o755)
+
+
+def modules_are_closed(here):
+    path = next((here.root / "usr/local").glob("lib*/**/postern/tls.so")).parent
+    path.chmod(0o700)
+    return lambda: path.chmod(0o755)
+
+
+UNSTARTED = {
+    without_program: ("{service}: /usr/local/sbin/postern: No such file or directory; install postern again: "
+                      "meson install -C build", None),
+    program_is_closed: ("{service}: /usr/local/sbin/postern: Permission denied; chmod 755 /usr/local/sbin/postern",
+                        "chmod 755 /usr/local/sbin/postern"),
+    without_user: ("{service}: User=postern: no such user; make it: systemd-sysusers", "systemd-sysusers"),
+    without_directory: ("{service}: /var/lib/postern: Not a directory; it must be a directory: mv /var/lib/postern "
+                        "/var/lib/postern.old && install -d -o postern -m 700 /var/lib/postern", None),
+    modules_are_closed: (" is closed to the user ", "chmod o+x $(dirname /usr/local/lib*/*/postern/tls.so)"),
+}
+SERVICES = {"postern": "postern@.service", "postern-listen": LISTENER}
+
+
+@harness.table_of({f"{f.__name__} {name}": (f, name, *row) for f, row in UNSTARTED.items() for name in SERVICES})
+def test_postern_check_names_what_keeps_the_program_from_its_start(spoil, name, text, command):
+    here = here_with(name)
+    if name != "postern":
+        here.run("systemctl", "stop", "postern.socket")
+        harness.at_end(here.run, "systemctl", "start", "postern.socket")
+    put_back = spoil(here)
+    harness.at_end(put_back)
+    told = run(here, "postern-check", check=False)
+    harness.contains(told, text.format(service=SERVICES[name]))
+    for line in told.splitlines():
+        harness.contains(line, "; ", "each line has a cure")
+    if command:
+        here.run("sh", "-ec", command)
+        harness.contains(run(here, "postern-check", check=False), "no fault: ")
+
+
+def test_a_directory_that_the_listeners_unit_names_and_that_is_not_there():
+    here = here_with("postern-listen")
+    here.drop_in(LISTENER, "[Service]\nReadWritePaths=/srv/other\n")
+    harness.contains(run(here, "postern-check", check=False),
+                     f"{LISTENER}: /srv/other: No such file or directory; a path of the unit must be there: "
+                     "install -d -o postern -m 700 /srv/other")
+    here.run("sh", "-ec", "install -d -o postern -m 700 /srv/other")
+    harness.at_end(shutil.rmtree, here.root / "srv/other", True)
+    harness.contains(run(here, "postern-check", check=False), "no fault: ")
+
+
+def test_a_directory_that_was_made_since_takes_a_new_start():
+    """The outbox was not there when the unit started: its sandbox has none, and the record says what to do."""
+    here = here_with("postern-listen")
+    here.settings(SETTINGS + "dsn-outbox = /var/spool/postern/outbox\n")
+    put_back = move(here, "var/spool/postern")
+    harness.at_end(lambda: put_back() if not (here.root / "var/spool/postern").exists() else None)
+    cursor = here.cursor()
+    deliver_to(here, "postern-listen")
+    put_back()
+    deliver_to(here, "postern-listen")
+    told = harness.eventually(lambda: [e["MESSAGE"] for e in here.journal(cursor, POSTERN_EVENT="error")
+                                       if "Read-only" in e["MESSAGE"]], "a record")[0]
+    command = "systemctl try-restart postern-listen.service"
+    harness.contains(told, command)
+    here.run("sh", "-ec", command)
+    cursor = here.cursor()
+    deliver_to(here, "postern-listen")
+    harness.equal(here.journal(cursor, POSTERN_EVENT="error"), [])
+
+
+def test_a_table_of_users_that_is_missing_is_named_as_settings_name_it():
+    here = here_with("postern-submission")
+    users(here, "postern-submission@.service")
+    put_back = move(here, "etc/postern/users")
+    harness.at_end(put_back)
+    cursor = here.cursor()
+    client = Client(connect(here, "postern-submission"))
+    client.expect(220)
+    client.ehlo()
+    client.starttls()
+    client.ehlo()
+    client.say(LOGIN, 454)
+    client.close()
+    told = harness.eventually(lambda: here.journal(cursor, POSTERN_EVENT="error"), "a record")[0]["MESSAGE"]
+    harness.contains(told, "auth-users credential:users: /etc/postern/users is missing")
+
+
 # A mail root of one's own
 
 
