@@ -39,7 +39,9 @@ static void note_fault(struct session *s, const struct reply *r)
 		return;
 	if (r == reply_get(REPLY_NAMES_UNAVAILABLE))
 		s->tx.fault = s->settings->names->fault;
-	else if (r == reply_get(REPLY_PARAMETER_UNAVAILABLE))
+	/* all others but AUTH, whose fault the log-in has, are of reports */
+	else if (r == reply_get(REPLY_PARAMETER_UNAVAILABLE) &&
+		 !span_ieq(s->argument, SPAN("AUTH")))
 		s->tx.fault = s->settings->dsn_fault;
 }
 
