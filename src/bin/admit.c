@@ -41,8 +41,12 @@ static void open_recipients(struct config *c)
 	size_t n_before = c->n_faults;
 	char fault[TABLE_FAULT_MAX];
 
-	if (table_open(c->recipients_file, false, &c->recipients.table, fault) == 0)
+	if (table_open(c->recipients_file, false, &c->recipients.table, fault) == 0) {
+		/* each address would be refused for good, but for those that go elsewhere */
+		if (table_is_empty(c->recipients.table) && !c->recipients.catch_all)
+			tell_recipients(c, TABLE_EMPTY);
 		return;
+	}
 	table_check(c->recipients_file, false, &tell);
 	if (c->n_faults == n_before)
 		tell_recipients(c, fault);

@@ -49,9 +49,15 @@ static void see_pair(void *ctx, size_t line, struct span key, struct span value)
 static void check_table(const struct place *p, bool is_secret)
 {
 	const struct table_visitor v = { (void *)p, see_pair, put };
+	char unused[TABLE_FAULT_MAX];
+	struct table *t = NULL;
 
-	if (p->path)
-		table_check(p->path, is_secret, &v);
+	if (!p->path)
+		return;
+	table_check(p->path, is_secret, &v);
+	if (table_open(p->path, is_secret, &t, unused) == 0 && table_is_empty(t))
+		put((void *)p, TABLE_EMPTY);
+	table_close(t);
 }
 
 static const char *judge_user(struct span user, struct span verifier)

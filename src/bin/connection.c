@@ -128,6 +128,8 @@ static void open_outbox(struct connection *c)
 
 	c->config.session.dsn = path && connection_failed(c, "dsn-outbox", path,
 						outbox_open(&c->outbox, path)) == 0;
+	c->config.session.dsn_fault =
+		path && !c->config.session.dsn ? c->outbox.fault : NULL;
 }
 
 /* Never returns 0. */

@@ -170,7 +170,7 @@ void clients_apply(const struct rule *rule, struct session_settings *session,
 		!session->lmtp)
 		session->tls = modes[rule->tls];
 	if (rule->no_dsn)
-		session->dsn = false;
+		session->dsn = false, session->dsn_fault = NULL;
 	if (rule->priority.n)
 		tls->priority = rule->priority.p;
 }

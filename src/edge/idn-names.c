@@ -10,8 +10,7 @@
 static const struct idn_api *api_of(struct names *names)
 {
 	struct idn_names *n = (struct idn_names *)names;
-	char fault[CONFIG_FAULT_MAX];
-	struct buf b = BUF(fault);
+	struct buf b = BUF(n->fault);
 	const char *error;
 
 	if (n->api || n->tried)
@@ -21,23 +20,34 @@ static const struct idn_api *api_of(struct names *names)
 	if (!n->api) {
 		buf_put(&b, SPAN("smtputf8: "));
 		module_put_fault(&b, n->modules, IDN_MODULE, error);
-		log_error(n->log, b.overflow ? error : fault);
+		if (!buf_terminate(&b))
+			snprintf(n->fault, sizeof(n->fault), "smtputf8: %.400s", error);
+		log_error(n->log, n->fault);
+		names->fault = n->fault;
 	}
 	return n->api;
+}
+
+/* What the libraries say; they are there, and lack memory, where they cannot say anything. */
+static enum names_result result_of(struct names *names, enum names_result result)
+{
+	if (result == NAMES_UNAVAILABLE)
+		names->fault = "smtputf8: out of memory";
+	return result;
 }
 
 static enum names_result domain(struct names *names, struct span text, struct buf *to)
 {
 	const struct idn_api *api = api_of(names);
 
-	return api ? api->domain(text, to) : NAMES_UNAVAILABLE;
+	return api ? result_of(names, api->domain(text, to)) : NAMES_UNAVAILABLE;
 }
 
 static enum names_result local(struct names *names, struct span text, struct buf *to)
 {
 	const struct idn_api *api = api_of(names);
 
-	return api ? api->local(text, to) : NAMES_UNAVAILABLE;
+	return api ? result_of(names, api->local(text, to)) : NAMES_UNAVAILABLE;
 }
 
 void idn_names_init(struct idn_names *n, const char *modules, struct log *log)

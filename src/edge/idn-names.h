@@ -10,6 +10,7 @@ struct idn_names {
 	struct log *log; /* hears when a module that is needed cannot be had, once */
 	const struct idn_api *api;
 	bool tried; /* to load it */
+	char fault[CONFIG_FAULT_MAX]; /* why it was not loaded */
 };
 
 /* Loads nothing yet. */

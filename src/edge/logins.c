@@ -42,8 +42,15 @@ static void open_table(struct logins_table *t, bool is_secret)
 {
 	char why[TABLE_FAULT_MAX];
 
-	if (t->path && table_open(t->path, is_secret, &t->table, why) < 0)
+	if (!t->path)
+		return;
+	if (table_open(t->path, is_secret, &t->table, why) < 0) {
 		put_table_fault(t, why);
+	} else if (table_is_empty(t->table)) {
+		table_close(t->table);
+		t->table = NULL;
+		put_table_fault(t, TABLE_EMPTY);
+	}
 }
 
 /* Without the secret strangers could ask who exists. */
@@ -217,12 +224,21 @@ static bool is_listed(const struct logins *l, struct span mechanism)
 	return false;
 }
 
+/* True where it would perhaps be listed if its table could be used. */
+static bool lacks_table(const struct logins *l, struct span mechanism)
+{
+	if (span_ieq(mechanism, SPAN(SASL_EXTERNAL)))
+		return l->certificates.fault[0];
+	return l->users.fault[0] && (span_ieq(mechanism, SPAN(SASL_SCRAM)) ||
+					    span_ieq(mechanism, SPAN(SASL_SCRAM_PLUS)));
+}
+
 static enum auth_result begin(struct authenticator *a, struct span mechanism)
 {
 	struct logins *l = of(a);
 	bool is_external = span_ieq(mechanism, SPAN(SASL_EXTERNAL));
 
-	if (!is_listed(l, mechanism))
+	if (!is_listed(l, mechanism) && !lacks_table(l, mechanism))
 		return AUTH_UNKNOWN;
 	if (tell_fault(l, is_external ? l->certificates.fault : l->users.fault))
 		return AUTH_UNAVAILABLE;

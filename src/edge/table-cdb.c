@@ -172,6 +172,11 @@ static int find(const struct table_cdb *c, struct span key, struct cdb_pair *ret
 	return r < 0 ? r : 0;
 }
 
+bool table_cdb_is_empty(const struct table_cdb *c)
+{
+	return c->end <= HEAD_OCTETS;
+}
+
 enum table_found table_cdb_find(
 	const struct table_cdb *c, struct span key, struct buf *ret_value)
 {

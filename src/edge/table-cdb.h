@@ -22,6 +22,9 @@ int table_cdb_open(struct table_cdb *c, int fd);
 /* As a sentence. */
 const char *table_cdb_fault(int error);
 
+/* True when it has no pair. */
+bool table_cdb_is_empty(const struct table_cdb *c);
+
 enum table_found table_cdb_find(
 	const struct table_cdb *c, struct span key, struct buf *ret_value);
 

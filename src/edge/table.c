@@ -175,6 +175,11 @@ enum table_found table_find(const struct table *t, struct span key, struct buf *
 			 : table_cdb_find(&t->cdb, key, ret_value);
 }
 
+bool table_is_empty(const struct table *t)
+{
+	return t->fd < 0 ? t->text.n_pairs == 0 : table_cdb_is_empty(&t->cdb);
+}
+
 void table_visit(const struct table *t, const struct table_visitor *visitor)
 {
 	if (t->fd >= 0)

@@ -37,6 +37,12 @@ void table_close_file(const struct table *t);
 enum table_found table_find(
 	const struct table *t, struct span key, struct buf *ret_value);
 
+/* What is wrong with a table that has no entry: a file that a full disk or a crash has emptied looks like that. */
+#define TABLE_EMPTY "has no line, as if it had been emptied"
+
+/* True for an open table without any entry. */
+bool table_is_empty(const struct table *t);
+
 /* Who looks at all of a table. */
 struct table_visitor {
 	void *ctx;

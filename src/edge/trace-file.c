@@ -245,6 +245,8 @@ static void put_settings(struct trace_file *t, const struct config *c)
 		put_setting(to, "users", "any");
 	if (s->dsn)
 		put_setting(to, "outbox", "yes");
+	else if (s->dsn_fault)
+		put_setting(to, "outbox", "broken");
 	put_number(to, "size-limit", s->size_limit);
 	put_number(to, "recipient-limit",
 		s->recipients_offered && s->recipients_offered < s->recipient_limit

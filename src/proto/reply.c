@@ -36,6 +36,8 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_PARAMETER_SYNTAX] = { 501, "5.5.4", "Parameter not understood: %" },
 	[REPLY_PARAMETER_UNKNOWN] = { 555, "5.5.4", "Parameter unknown: %" },
 	[REPLY_PARAMETER_TWICE] = { 501, "5.5.4", "Parameter given twice: %" },
+	[REPLY_PARAMETER_UNAVAILABLE] = { 455, "4.3.0",
+		"Parameter not available; try later: %" },
 	[REPLY_HELLO_FIRST] = { 503, "5.5.1", "% first" },
 	[REPLY_MAIL_FIRST] = { 503, "5.5.1", "MAIL first" },
 	[REPLY_RECIPIENT_FIRST] = { 503, "5.5.1", "RCPT first" },

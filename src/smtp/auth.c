@@ -27,15 +27,20 @@ bool auth_is_offered(const struct session *s)
 	return s->settings->auth != AUTH_OFF && s->secured && has_mechanism(s);
 }
 
+bool auth_is_unavailable(const struct session *s)
+{
+	if (s->settings->auth == AUTH_OFF)
+		return false;
+	return s->secured ? !has_mechanism(s) : s->tls_unusable;
+}
+
 /* A client that cannot log in through our own fault, or not get TLS to do so, is to come again (RFC 4954 6). */
 const struct reply *auth_refusal(const struct session *s)
 {
-	bool unavailable;
-
 	if (s->settings->auth != AUTH_REQUIRED || s->user[0])
 		return NULL;
-	unavailable = s->secured ? !has_mechanism(s) : s->tls_unusable;
-	return reply_get(unavailable ? REPLY_AUTH_UNAVAILABLE : REPLY_AUTH_FIRST);
+	return reply_get(
+		auth_is_unavailable(s) ? REPLY_AUTH_UNAVAILABLE : REPLY_AUTH_FIRST);
 }
 
 /* RFC 4954 4: once in a session, and nothing secret in the clear. */
@@ -43,10 +48,11 @@ static const struct reply *judge(const struct session *s)
 {
 	if (s->user[0])
 		return reply_get(REPLY_AUTH_TWICE);
-	if (!s->secured)
-		return reply_get(s->settings->tls == TLS_OFF ? REPLY_NOT_IMPLEMENTED
-							     : REPLY_AUTH_CLEAR);
-	return has_mechanism(s) ? NULL : reply_get(REPLY_AUTH_UNAVAILABLE);
+	if (!s->secured && s->settings->tls == TLS_OFF)
+		return reply_get(REPLY_NOT_IMPLEMENTED);
+	if (auth_is_unavailable(s))
+		return reply_get(REPLY_AUTH_UNAVAILABLE);
+	return s->secured ? NULL : reply_get(REPLY_AUTH_CLEAR);
 }
 
 /* The input is the engine's own to change (struct bytes). */

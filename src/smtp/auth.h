@@ -6,6 +6,9 @@
 /* True where AUTH is listed: inside TLS alone, and with a mechanism. */
 bool auth_is_offered(const struct session *s);
 
+/* True where it should be offered, and nothing of it can be used now. */
+bool auth_is_unavailable(const struct session *s);
+
 /* Why mail of somebody who has to log in first, and has not, is refused; NULL: nobody has to, or he has. */
 const struct reply *auth_refusal(const struct session *s);
 

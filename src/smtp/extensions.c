@@ -39,6 +39,11 @@ static bool offers_dsn(const struct session *s)
 	return s->settings->dsn;
 }
 
+static bool lacks_dsn(const struct session *s)
+{
+	return s->settings->dsn_fault;
+}
+
 /* 0 is no limit (RFC 1870 4). */
 static void put_size(struct buf *to, const struct session *s)
 {
@@ -58,32 +63,39 @@ static void put_limits(struct buf *to, const struct session *s)
 	buf_put_num(to, s->settings->transaction_limit);
 }
 
-/* NULL: always, and no argument. */
+/* NULL: always, and no argument; and never through a fault of this host alone. */
 struct row {
 	const char *keyword;
 	bool (*is_offered)(const struct session *s);
 	void (*put_argument)(struct buf *to, const struct session *s);
+	bool (*is_unavailable)(const struct session *s);
 };
 
 static const struct row rows[EXTENSION_COUNT] = {
-	[EXTENSION_PIPELINING] = { "PIPELINING", NULL, NULL },
-	[EXTENSION_SIZE] = { "SIZE", NULL, put_size },
-	[EXTENSION_STARTTLS] = { "STARTTLS", offers_starttls, NULL },
-	[EXTENSION_AUTH] = { "AUTH", auth_is_offered, put_mechanisms },
-	[EXTENSION_ENHANCEDSTATUSCODES] = { "ENHANCEDSTATUSCODES", NULL, NULL },
-	[EXTENSION_CHUNKING] = { "CHUNKING", NULL, NULL },
-	[EXTENSION_BINARYMIME] = { "BINARYMIME", NULL, NULL },
-	[EXTENSION_8BITMIME] = { "8BITMIME", NULL, NULL },
-	[EXTENSION_SMTPUTF8] = { "SMTPUTF8", is_esmtp, NULL },
-	[EXTENSION_DSN] = { "DSN", offers_dsn, NULL },
-	[EXTENSION_REQUIRETLS] = { "REQUIRETLS", is_secured, NULL },
-	[EXTENSION_PRDR] = { "PRDR", is_smtp, NULL },
-	[EXTENSION_LIMITS] = { "LIMITS", NULL, put_limits },
+	[EXTENSION_PIPELINING] = { "PIPELINING", NULL, NULL, NULL },
+	[EXTENSION_SIZE] = { "SIZE", NULL, put_size, NULL },
+	[EXTENSION_STARTTLS] = { "STARTTLS", offers_starttls, NULL, NULL },
+	[EXTENSION_AUTH] = { "AUTH", auth_is_offered, put_mechanisms,
+		auth_is_unavailable },
+	[EXTENSION_ENHANCEDSTATUSCODES] = { "ENHANCEDSTATUSCODES", NULL, NULL, NULL },
+	[EXTENSION_CHUNKING] = { "CHUNKING", NULL, NULL, NULL },
+	[EXTENSION_BINARYMIME] = { "BINARYMIME", NULL, NULL, NULL },
+	[EXTENSION_8BITMIME] = { "8BITMIME", NULL, NULL, NULL },
+	[EXTENSION_SMTPUTF8] = { "SMTPUTF8", is_esmtp, NULL, NULL },
+	[EXTENSION_DSN] = { "DSN", offers_dsn, NULL, lacks_dsn },
+	[EXTENSION_REQUIRETLS] = { "REQUIRETLS", is_secured, NULL, NULL },
+	[EXTENSION_PRDR] = { "PRDR", is_smtp, NULL, NULL },
+	[EXTENSION_LIMITS] = { "LIMITS", NULL, put_limits, NULL },
 };
 
 bool extension_is_offered(const struct session *s, enum extension e)
 {
 	return !rows[e].is_offered || rows[e].is_offered(s);
+}
+
+bool extension_is_unavailable(const struct session *s, enum extension e)
+{
+	return rows[e].is_unavailable && rows[e].is_unavailable(s);
 }
 
 void extensions_put(struct buf *to, const struct session *s)

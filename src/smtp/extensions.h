@@ -25,5 +25,8 @@ struct session;
 /* True when it is listed at this point of the session. */
 bool extension_is_offered(const struct session *s, enum extension e);
 
+/* True when it is missing only through a fault of this host. */
+bool extension_is_unavailable(const struct session *s, enum extension e);
+
 /* Appends the lines of those that are, each behind an LF. */
 void extensions_put(struct buf *to, const struct session *s);

@@ -33,6 +33,41 @@ static const struct reply *judge_sender(const struct session *s, const struct pa
 	return names_check_sender(s->settings->names, path);
 }
 
+/* What is wrong with this host where it refuses an address or a parameter by itself. */
+static void note_fault(struct session *s, const struct reply *r)
+{
+	if (s->tx.fault)
+		return;
+	if (r == reply_get(REPLY_NAMES_UNAVAILABLE))
+		s->tx.fault = s->settings->names->fault;
+	/* all others but AUTH, whose fault the log-in has, are of reports */
+	else if (r == reply_get(REPLY_PARAMETER_UNAVAILABLE) &&
+		 !span_ieq(s->argument, SPAN("AUTH")))
+		s->tx.fault = s->settings->dsn_fault;
+}
+
+/* A sender that is refused for a fault of this host has a record, as for one of a stage. */
+static const struct reply *open_tx(struct session *s, const struct path *path,
+	const struct mail_params *params, const struct reply *refusal)
+{
+	struct buf reason = BUF(s->tx.rcpt_reason);
+
+	if (tx_open(&s->tx, path, params) < 0) {
+		s->tx.open = true;
+		refusal = reply_get(REPLY_NO_MEMORY);
+	}
+	s->tx.since = s->now;
+	s->tx.user = s->user[0] ? s->user : NULL;
+	make_id(s);
+	if (!refusal)
+		return stages_mail(&s->stages, &s->tx);
+	note_fault(s, refusal);
+	s->tx.rcpt_refusal = refusal;
+	reply_put_text(&reason, refusal, s->argument);
+	buf_terminate(&reason);
+	return refusal;
+}
+
 const struct reply *mail_mail(struct session *s, struct span args)
 {
 	struct mail_params params = { 0 };
@@ -48,14 +83,9 @@ const struct reply *mail_mail(struct session *s, struct span args)
 	r = params_mail(s, args, &params);
 	if (!r)
 		r = judge_sender(s, &path, &params);
-	if (r)
+	if (r && !reply_is_fault(r))
 		return r;
-	if (tx_open(&s->tx, &path, &params) < 0)
-		return reply_get(REPLY_NO_MEMORY);
-	s->tx.since = s->now;
-	s->tx.user = s->user[0] ? s->user : NULL;
-	make_id(s);
-	r = stages_mail(&s->stages, &s->tx);
+	r = open_tx(s, &path, &params, r);
 	if (r == reply_get(REPLY_MISCONFIGURED))
 		s->end = END_MISCONFIGURED;
 	if (r) {
@@ -122,6 +152,7 @@ const struct reply *mail_rcpt(struct session *s, struct span args)
 	if (!r)
 		r = add_recipient(s, &path, &params);
 	if (r) {
+		note_fault(s, r);
 		tx_keep_refused(&s->tx, path.text);
 		return r;
 	}

@@ -24,6 +24,7 @@ struct names {
 	/* Appends the octets of a local part in lower case and Normalization Form C. */
 	enum names_result (*local)(
 		struct names *names, struct span local, struct buf *to);
+	const char *fault; /* with UNAVAILABLE: why; NULL: that is not known */
 };
 
 /* NULL, or what is wrong with the domain of a reverse-path that is not ASCII. */

@@ -131,9 +131,16 @@ static const struct row *find(
 {
 	for (size_t i = 0; i < t->n; i++)
 		if (span_ieq(t->rows[i].keyword, keyword) &&
-			extension_is_offered(s, t->rows[i].of))
+			(extension_is_offered(s, t->rows[i].of) ||
+				extension_is_unavailable(s, t->rows[i].of)))
 			return &t->rows[i];
 	return NULL;
+}
+
+/* A client that has not looked at EHLO is to come again, where its parameter is missing through our own fault. */
+static bool is_missing(const struct session *s, const struct row *row)
+{
+	return !extension_is_offered(s, row->of);
 }
 
 static const struct reply *take(
@@ -157,6 +164,8 @@ static const struct reply *take(
 		seen |= bit;
 		if (!row->parse(ret, &p))
 			return session_reply(s, REPLY_PARAMETER_SYNTAX, p.keyword);
+		if (is_missing(s, row))
+			return session_reply(s, REPLY_PARAMETER_UNAVAILABLE, p.keyword);
 	}
 	if (step == PARAM_SYNTAX)
 		return session_reply(s, REPLY_PARAMETER_SYNTAX, p.keyword);

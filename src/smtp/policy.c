@@ -135,10 +135,14 @@ const struct reply *policy_judge_domain(struct policy *p, struct span domain)
 }
 
 static const struct reply *policy_rcpt(
-	struct stage *st, const struct tx *tx, struct recipient *r)
+	struct stage *st, const struct tx *tx, struct recipient *to)
 {
+	const struct reply *r = policy_judge_domain((struct policy *)st, to->domain);
+
 	(void)tx;
-	return policy_judge_domain((struct policy *)st, r->domain);
+	if (r == reply_get(REPLY_NAMES_UNAVAILABLE) && !st->fault)
+		st->fault = settings_of(st)->names->fault;
+	return r;
 }
 
 static const struct reply *policy_body(

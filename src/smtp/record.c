@@ -124,13 +124,16 @@ static void put_delivery_fault(const struct session *s, struct buf *b)
 {
 	const char *fault = stages_fault(&s->stages);
 
+	if (!fault)
+		fault = s->tx.fault;
 	if (fault)
 		text_escape(b, span_of(fault), RECORD_FAULT_MAX);
 }
 
 static void put_from(const struct session *s, struct buf *b)
 {
-	record_put_path(span_of(s->tx.sender), b);
+	if (s->tx.sender)
+		record_put_path(span_of(s->tx.sender), b);
 }
 
 static void put_tx_refused(const struct session *s, struct buf *b)

@@ -38,6 +38,7 @@ struct session_settings {
 	struct authenticator *authenticator; /* NULL: there is no AUTH */
 	enum bare_newline bare_newline;
 	bool dsn; /* reports of success can be made (RFC 3461) */
+	const char *dsn_fault; /* why they cannot, but should; NULL: nothing is wrong */
 	uint64_t size_limit; /* octets as RFC 1870 counts them; 0 for none */
 	size_t recipient_limit; /* accepted recipients of one transaction */
 	size_t recipients_offered; /* of them, that EHLO names; 0: all */

@@ -50,11 +50,16 @@ struct tx {
 	char *refused
 		[TX_REFUSED_MAX]; /* owned; the first of them, as the client wrote them */
 	size_t n_refused_kept;
-	/* of a recipient before the content: the last one for a fault of this host, or else the last; or NULL */
+	/*
+	 * Of the sender; or of a recipient before the content: the last one for a fault of this host, or else the
+	 * last; or NULL
+	 */
 	const struct reply *rcpt_refusal;
 	char rcpt_reason[REPLY_LINE_MAX]; /* it, as it was sent */
 	/* of the content, or behind it of a recipient, the last; or NULL */
 	const struct reply *refusal;
+	/* of this host, where it refused the sender or a recipient without a stage; the caller's. NULL: none */
+	const char *fault;
 	bool lenient; /* a syntax error was forgiven */
 	uint64_t octets; /* of content so far */
 	bool bare; /* a bare CR or LF was in the content */

@@ -168,6 +168,11 @@ static bool is_spoken(const struct session *s, const struct verb *verb)
 	return !(verb->flags & unknown);
 }
 
+static bool is_hello(const struct verb *verb)
+{
+	return verb->handle == do_ehlo || verb->handle == do_helo;
+}
+
 /* All commands that are carried out (RFC 5321 4.1.1.8). */
 static const struct reply *do_help(struct session *s, struct span args)
 {
@@ -287,6 +292,9 @@ const struct reply *verbs_dispatch(
 	}
 	if (!refusal)
 		refusal = gate(s, verb, command.args, n_line);
+	/* in a name it is a control character as all others are */
+	else if (verb && is_hello(verb) && refusal == reply_get(REPLY_LINE_NUL))
+		refusal = reply_get(REPLY_HELLO_ARGUMENT);
 	if (verb && verb->flags & VERB_OCTETS)
 		return chunk_bdat(s, command.args, refusal);
 	s->lost = NULL;

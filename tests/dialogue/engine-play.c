@@ -99,6 +99,9 @@ bool engine_settings(struct engine *e, const struct dialogue *d, struct complain
 	e->settings.banner = dialogue_setting(d, "banner",
 		e->settings.lmtp ? "LMTP service ready" : "ESMTP service ready");
 	e->settings.dsn = strcmp(dialogue_setting(d, "outbox", "no"), "yes") == 0;
+	e->settings.dsn_fault = strcmp(dialogue_setting(d, "outbox", "no"), "broken") == 0
+					? "/outbox: is not a directory"
+					: NULL;
 	e->settings.recipient_limit = recipients;
 	e->settings.transaction_limit = transactions;
 	e->settings.error_limit = errors;

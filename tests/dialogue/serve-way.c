@@ -70,6 +70,8 @@ static void build(struct server *s, const struct process *p)
 		&s->outbox, s->config.session.hostname, s->host, s->session.peer.address);
 	s->config.session.dsn = s->config.dsn_outbox &&
 				outbox_open(&s->outbox, s->config.dsn_outbox) == 0;
+	s->config.session.dsn_fault =
+		s->config.dsn_outbox && !s->config.session.dsn ? s->outbox.fault : NULL;
 	session_init(&s->session, &s->config.session, (struct stages){ s->stages, 3 },
 		&s->log.recorder, s->unique, &now);
 	peer_find(STDIN_FILENO, &environment, &s->session.peer);

@@ -702,7 +702,12 @@ def twice(place):
     return "auth-users {}/users: line 2"
 
 
-SPOILT = {f.__name__: f for f in (readable, secret_readable, short_secret, missing, missing_secret, twice)}
+def emptied(place):
+    put(place, "users", "")
+    return "auth-users {}/users: has no line, as if it had been emptied"
+
+
+SPOILT = {f.__name__: f for f in (readable, secret_readable, short_secret, missing, missing_secret, twice, emptied)}
 
 
 @harness.table(**SPOILT)
@@ -712,6 +717,8 @@ def test_files_that_cannot_be_used_cost_no_mail(spoil):
     client = secure(place)
     client.say(f"AUTH PLAIN {plain()}", 454, "4.7.0")
     client.say("AUTH LOGIN", 454)
+    client.say("AUTH SCRAM-SHA-256", 454)  # not offered now, and as little the fault of a client that has no other
+    client.say("AUTH CRAM-MD5", 504)
     sends_mail(client)
     client.quit()
     harness.equal([told in r["text"] for r in place.records("error")], [True])

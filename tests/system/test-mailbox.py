@@ -1056,6 +1056,40 @@ def test_a_broken_line_of_the_table_is_in_the_record():
     harness.equal(place.fault(), f"{table}: {ALICE}: atuh: is not auth or deny")
 
 
+@harness.table_of({f"{verb} {how}": (verb, how) for verb in ("MAIL", "RCPT", "domain") for how in ("SMTP", "LMTP")})
+def test_why_a_name_cannot_be_read_is_in_the_record(verb, how):
+    """Real sender 17: the module that is missing, in the words of the record of the error, and as a fault of this host."""
+    place = Place(domains=f"{DOMAIN} b\u00fccher.example")
+    make_maildir(place.alice)
+    files = harness.scratch()
+    for path in harness.program().parent.iterdir():
+        if path.is_file() and path.name != "idn.so":
+            shutil.copy(path, files)
+    site = place.site
+    command = site.command()
+    site.command = lambda: [str(files / "postern"), *command[1:], *site.arguments]
+    site.arguments = ["--lmtp"] if how == "LMTP" else []
+    client = site.connect()
+    client.lhlo() if how == "LMTP" else client.ehlo()
+    sender = "jos\u00e9@b\u00fccher.example" if verb == "MAIL" else SENDER
+    client.send(f"MAIL FROM:<{sender}> SMTPUTF8\r\n".encode())
+    if verb != "MAIL":
+        client.expect(250)
+        to = f"jos\u00e9@{DOMAIN}" if verb == "RCPT" else "user@xn--other-name.example"
+        client.send(f"RCPT TO:<{to}>\r\n".encode())
+    client.expect(451, "4.3.0")
+    client.say("RSET", 250)
+    client.say(f"MAIL FROM:<{SENDER}>", 250)  # the fault is over with the message
+    client.say(f"RCPT TO:<{ALICE}>", 250)
+    client.quit()
+    first, second = site.records("message")
+    harness.contains(first["delivery_fault"], f"smtputf8: {files}/idn.so: cannot open shared object file")
+    harness.contains(site.records("error")[0]["text"], first["delivery_fault"][:200])
+    harness.equal(first["status"], "Delivery Error (SMTP Receive)")
+    harness.equal(first["reason"], "451 4.3.0 No internationalized addresses for now; try later")
+    assert not {"delivery_fault", "status"} & set(second), second
+
+
 def test_the_fault_of_a_report_has_its_path():
     """Real sender 17: the outbox, which costs no mail."""
     place = Place()

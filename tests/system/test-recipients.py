@@ -347,15 +347,27 @@ def check_refuses_everybody(place):
 
 @harness.table(
     missing=("recipients", None), directory=("recipients", "directory"), line=("recipients", b"a 1\n b\n"),
-    twice=("recipients", b"a\na\n"), no_cdb=("recipients.cdb", b"a 1\n"), zeros=("recipients.cdb", bytes(5000)))
+    twice=("recipients", b"a\na\n"), empty=("recipients", b""), remarks=("recipients", b"# a\n\n"),
+    mark=("recipients", b"\xef\xbb\xbf"), empty_cdb=("recipients.cdb", b""), no_pair=("recipients.cdb", "no pair"), no_cdb=("recipients.cdb", b"a 1\n"), zeros=("recipients.cdb", bytes(5000)))
 def test_a_table_that_cannot_be_used_is_wrong_settings(name, octets):
     place = Place(name)
     place.table.unlink()
     if octets == "directory":
         place.table.mkdir()
+    elif octets == "no pair":
+        place.write("")
     elif octets is not None:
         place.table.write_bytes(octets)
     check_refuses_everybody(place)
+
+
+@KINDS
+def test_a_table_without_a_line_leaves_all_to_the_catch_all(name):
+    place = Place(name, lines="", catch_all="rest")
+    harness.equal(harness.run(*place.site.command(), "--check").returncode, 0)
+    client = place.begin()
+    client.say(f"RCPT TO:<{address('info')}>", 250)
+    client.quit()
 
 
 def test_a_cdb_that_is_cut_short_is_wrong_settings():

@@ -188,7 +188,7 @@ static void test_without_an_answer_mail_waits(void)
 		"451 4.3.0 No internationalized addresses for now; try later\r\n"
 		"250 2.1.5 Recipient OK\r\n"
 		"354 End data with <CR><LF>.<CR><LF>\r\n"
-		"250 2.6.0 Delivered as 1796116087.M000042P7Q1\r\n");
+		"250 2.6.0 Delivered as 1796116087.M000042P7Q2\r\n");
 	CHECK(e.memory.n_stored == 1);
 	engine_done(&e);
 }
