@@ -249,8 +249,10 @@ def check_files(place, talks, faults, killed):
         faults.extend(f"left in tmp: {path.name}" for path in left)
 
 
-def check_replies(talk, faults):
-    if talk.end == "hangs":
+def check_replies(talk, faults, injection):
+    # where no connection can ever be accepted, not even to refuse it, a client waits for the kernel
+    waits = injection and injection.lasting and injection.name == "accept4"
+    if talk.end == "hangs" and not waits:
         faults.append("it hangs")
     faults.extend(f"a fault of the host refuses for ever: {reply}" for reply in talk.replies if reply[0] == "5")
 
@@ -337,7 +339,7 @@ class Attempt:
             self.faults.append(f"{cpu} ms of CPU")
         if injection is None:
             hit = True
-        check_replies(talk, self.faults)
+        check_replies(talk, self.faults, injection)
         text = self.log = log_of(self.place)
         if injection and injection.killed:
             self.outcome = "killed"
@@ -352,6 +354,10 @@ class Attempt:
             self.check_told(talk, text, injection)
         if not hit:
             self.outcome = "not met"
+
+    def has_lost_port(self):
+        """Another process has bound it, so that the listener ends with 64 before it gets to the injection."""
+        return self.outcome == "not met" and "Address already in use" in self.log
 
     def judge(self, crash):
         names = [frame.split(":")[0] for frame in crash.split()]
@@ -444,7 +450,7 @@ class ListenerAttempt(Attempt):
             if following:
                 talks.append(following)
             if following and (following.is_perfect() or stays):
-                check_replies(following, self.faults)
+                check_replies(following, self.faults, injection)
                 break
             time.sleep(0.05)
         else:
@@ -518,11 +524,13 @@ class Campaign:
 
     def attempt(self, place, tool, injection):
         kind = ListenerAttempt if self.setting.listen else AloneAttempt
-        with self.lock:
-            serial = next(self.serials)
-        attempt = kind(self.setting, place, tool, serial)
-        attempt.run(injection)
-        return attempt
+        while True:
+            with self.lock:
+                serial = next(self.serials)
+            attempt = kind(self.setting, place, tool, serial)
+            attempt.run(injection)
+            if not attempt.has_lost_port():
+                return attempt
 
     def chosen(self, every):
         """All, a part of all, or a fixed sample."""

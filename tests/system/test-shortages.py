@@ -2,13 +2,18 @@
 """What campaigns have found, each directly: a process that is short of memory, descriptors or random data says so,
 blames nothing else, and serves again when it can."""
 
+import base64
+import contextlib
+import errno
 import os
+import re
+import signal
 import socket
 
 import harness
 from harness import Site
-from injections import Allocation, Allocations
-from listening import Listening
+from injections import Allocation, Allocations, Call, Calls
+from listening import Listening, children, deliver, with_tls
 
 MISCONFIGURED = b"421 4.3.5 Misconfigured; try later\r\n"
 
@@ -64,6 +69,90 @@ def test_an_outbox_that_becomes_usable_is_used():
     assert not has_dsn(here), "root's new can be written to"
     os.chown(outbox / "new", nobody, nobody)
     harness.eventually(lambda: has_dsn(here), "DSN is offered")
+
+
+# A listener
+
+
+def has_tls(here):
+    client = here.client()
+    client.ehlo()
+    client.send("STARTTLS\r\n")
+    code = client.reply().code
+    client.close()
+    return code == 220
+
+
+def stop(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+
+
+def test_a_listener_whose_gnutls_could_not_initialise_itself_starts_anew():
+    """That is done once in a process: TLS works again in another one, in which the host has random data."""
+    harness.need("strace")
+    here = with_tls()
+    with socket.socket(socket.AF_UNIX) as no_file:
+        no_file.bind(str(here.dir / "socket"))
+    harness.mount("--bind", here.dir / "socket", "/dev/urandom")
+    harness.at_end(harness.run, "umount", "-l", "/dev/urandom")
+    # the last of these calls is the only one that does not do without
+    here.listen(wrap=("strace", "-qq", "-o", "/dev/null", "-e", "trace=getrandom", "-e",
+                      "inject=getrandom:error=EIO:when=1..4"))
+    listener, = children(here.process.pid)
+    harness.at_end(stop, listener)
+    harness.eventually(lambda: has_tls(here), "TLS works")
+    deliver(here.client(), tls=True)
+    harness.contains(here.log_text(), "GnuTLS does not work on this host")
+    harness.contains(here.log_text(), "GnuTLS could not be initialised, which takes another process: the listener "
+                                      "starts itself anew")
+
+
+def users(here):
+    harness.need("gsasl")
+    made = harness.run("gsasl", "--mkpasswd", "--mechanism=SCRAM-SHA-256", "--iteration-count=4096",
+                       "--password=password").stdout.split()[-1]
+    for name, text in (("users", f"scanner {made}\n"), ("secret", "0123456789abcdef" * 2)):
+        (here.dir / name).write_text(text)
+        (here.dir / name).chmod(0o600)
+    here.set(auth="on", auth_users=here.dir / "users", auth_secret=here.dir / "secret")
+    return here.dir / "users"
+
+
+def log_in(here):
+    client = here.client()
+    client.ehlo()
+    client.starttls()
+    client.ehlo()
+    client.send(f"AUTH PLAIN {base64.b64encode(bytes(1) + b'scanner' + bytes(1) + b'password').decode()}\r\n")
+    code = client.reply().code
+    client.close()
+    return code
+
+
+def place_of_open(here, path):
+    """Which openat2() of the first acceptor is that of the path."""
+    harness.need("strace")
+    here.listen(wrap=("strace", "-f", "-qq", "-o", here.dir / "trace", "-e", "trace=openat2"))
+    listener, = children(here.process.pid)
+    pid, = children(listener)
+    stop(listener)
+    here.process.wait(harness.PATIENCE)
+    lines = [line for line in (here.dir / "trace").read_text().splitlines() if re.match(rf"{pid} +openat2\(", line)]
+    return 1 + next(n for n, line in enumerate(lines) if f'"{path}"' in line)
+
+
+def test_a_table_that_could_not_be_opened_is_opened_by_the_next_acceptor():
+    """Without descriptors for a moment, which no file shows."""
+    here = with_tls()
+    path = users(here)
+    nth = place_of_open(here, path)
+    here.ports.clear()
+    (here.dir / "notify").unlink()
+    wrap, _ = Calls(here).wrap(Call(1, "openat2", nth, errno.EMFILE))
+    here.listen(wrap=wrap)
+    harness.equal(log_in(here), 454)
+    harness.eventually(lambda: log_in(here) == 235, "a client logs in")
 
 
 harness.main()
