@@ -127,6 +127,7 @@ static int show(const struct status_show *show)
 	struct status_view v;
 
 	status_view_init(&v, show->colours);
+	v.hosts = show->options->n_files > 1;
 	v.now = time(NULL);
 	switch (show->options->mode) {
 	case STATUS_MODE_PANEL:

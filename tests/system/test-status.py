@@ -332,9 +332,35 @@ def test_logs_of_several_hosts_are_read_as_one():
         places[n % 2].deliver(f"127.0.0.{n + 2}", secured=False)
         places[n % 2].told(2 * (n // 2 + 1))
     files = [place.file for place in places]
-    peers = [words(line)[1] for line in places[0].status("--sessions", *files).splitlines()]
+    peers = [words(line)[2] for line in places[0].status("--sessions", *files).splitlines()]
     harness.equal(peers, ["Peer"] + [f"127.0.0.{n}" for n in range(2, 8)])
     harness.contains(places[0].status(*files), "and 1 more")
+
+
+def on_host(name):
+    """A command before the program: the host calls itself so."""
+    harness.need("unshare", "hostname")
+    return ("unshare", "--uts", "sh", "-c", f'hostname {name} && exec "$@"', "-")
+
+
+def test_records_tell_their_host():
+    harness.need_root("a name of the host's own")
+    places = {"mail1": Log(tls="ssl", pair=harness.pair()), "mail-two": Log(tls="ssl", pair=harness.pair())}
+    for name, place in places.items():
+        client = place.connect(wrap=on_host(name))
+        client.ehlo()
+        client.say(f"MAIL FROM:<{harness.SENDER}>", 530)
+        client.expect_end()
+        client.wait()
+        harness.equal(json.loads(place.told(1)[0])["host"], name)
+    first = places["mail1"]
+    files = [place.file for place in places.values()]
+    shown = first.status("--sessions", *files).splitlines()
+    harness.equal([words(line)[1] for line in shown], ["Host", "mail1", "mail-two"])
+    assert re.search(r"\d\d:\d\d:\d\d on mail-two from 127\.0\.0\.1", first.status(*files)), "the status has its host"
+    assert "mail1" not in first.status(first.file), "one host needs no name"
+    shown = [json.loads(line)["host"] for line in first.status("--json", *files).splitlines()]
+    harness.equal(shown, ["mail1", "mail-two"])
 
 
 def test_every_refusal_is_counted():
@@ -667,6 +693,7 @@ def test_the_journal_has_what_a_file_would_have():
         harness.equal(record["from"], harness.SENDER)
         harness.equal(record["to"], [RECIPIENT])
         harness.equal(str(record["pid"]), entry["_PID"])
+        harness.equal(record["host"], entry["_HOSTNAME"])
         for key in ("id", "peer", "tls", "file", "cipher", "message_id"):
             harness.equal(record[key], entry[f"POSTERN_{key.upper()}"])
 
