@@ -130,7 +130,7 @@ static void end_session(struct session *s, enum session_end why)
 	if (s->phase == PHASE_RESULTS)
 		end_results(s);
 	if (s->phase == PHASE_AUTH)
-		auth_drop(s);
+		auth_give_up(s);
 	session_end_tx(s, NULL);
 	s->phase = PHASE_ENDED;
 	record_write(s, RECORD_SESSION);
