@@ -398,6 +398,74 @@ def test_a_file_can_be_named():
     harness.equal(elsewhere.status("--json", place.file).splitlines(), place.told(9))
 
 
+# Health
+
+
+def soon(days):
+    """A pair that expires in so many days."""
+    folder = harness.scratch()
+    done = harness.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", days, "-subj", f"/CN={harness.HOST}",
+                       "-addext", f"subjectAltName=DNS:{harness.HOST}", "-keyout", folder / "key", "-out", folder / "crt")
+    harness.equal(done.returncode, 0, done.stdout)
+    return harness.Pair(folder / "crt", folder / "key")
+
+
+def health(place, code, *wanted, options=()):
+    line, = place.status("--healthy", *options, code=code).splitlines()
+    word, _, rest = line.partition(": ")
+    harness.equal(word, ("OK", "WARNING", "CRITICAL")[code])
+    harness.equal(len(rest.split("; ")), len(wanted), line)
+    for text in wanted:
+        harness.contains(line, text)
+
+
+def test_health_is_one_line_and_an_exit_status():
+    place = Log(dsn_outbox=harness.scratch() / "outbox")
+    health(place, 1, f"no records of {place.file}: No such file or directory")
+    place.deliver()
+    place.told(2)
+    health(place, 0, "1 sessions, 1 messages delivered in the last hour")
+    cur = place.settings["dsn_outbox"] / "cur"
+    cur.mkdir(parents=True, exist_ok=True)
+    (cur / "1.a,T=2").touch()
+    waits = f"1 report waits in {cur}"
+    health(place, 1, waits)
+    place.set(pair=soon("9"))
+    health(place, 1, waits, f"certificate CN={harness.HOST} expires on 20")
+    (cur / "1.a,T=2").unlink()
+    place.set(pair=soon("20"))
+    health(place, 0, "1 sessions")
+    place.set(pair=harness.pair("ecdsa", "elsewhere.example"))
+    assert place.status("--healthy", code=2 if "Fault" in place.status() else 1)
+    place.set(tls_certificate=place.dir / "missing", tls_key=place.dir / "missing")
+    line = place.status("--healthy", code=2)
+    harness.contains(line, "No such file or directory")
+    harness.contains(line, "CRITICAL: ")
+
+
+def test_health_knows_failed_deliveries_and_missing_tls():
+    place = Log()
+    place.set(tls_certificate=place.dir / "missing", tls_key=place.dir / "missing")
+    client = place.connect()
+    client.ehlo()
+    client.say("STARTTLS", 454)
+    client.quit()
+    place.set(pair=harness.pair())
+    place.maildir.mkdir(exist_ok=True)
+    (place.maildir / "new").write_text("no directory")
+    client = place.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    client.say(f"RCPT TO:<{RECIPIENT}>", 451)
+    client.quit()
+    place.told(3)
+    health(place, 2, "1 x Delivery Error (SMTP Receive)", "1 x Certificate Error (SMTP Receive)")
+    place.date("2026-01-02T03:04:")
+    health(place, 0, "0 sessions, 0 messages delivered in the last hour")
+    health(place, 0, "last 24 hours", options=("--since", "24h"))
+    harness.contains(place.status("--healthy", "--follow", code=EX_USAGE), "--healthy is about")
+
+
 # Numbers for Prometheus
 
 
