@@ -794,6 +794,45 @@ def test_the_panel_follows_the_journal():
     assert terminal.rest().endswith("\x1b[?25h")
 
 
+def test_an_alert_is_run_once_when_the_state_changes():
+    here = server()
+    here.write("etc/postern/alert", "#!/bin/sh\nread -r line\necho $POSTERN_STATE_BEFORE $POSTERN_STATE $line >>/var/tmp/alerts\n")
+    (here.root / "etc/postern/alert").chmod(0o755)
+    alerts, settings = here.root / "var/tmp/alerts", (here.root / "etc/postern/postern.conf").read_text()
+
+    def look(code=0):
+        done = here.call("run", "systemctl", "start", "postern-alert.service")
+        harness.equal(done.returncode, code, done.stdout)
+        return alerts.read_text().splitlines() if alerts.exists() else []
+
+    harness.equal(look(), [], "all is well")
+    here.write("etc/postern/postern.conf", settings + "nonsense = 1\n")
+    harness.at_end(here.write, "etc/postern/postern.conf", settings)
+    for _ in range(2):
+        told, = look()
+        assert re.match(r"OK CRITICAL CRITICAL: .*nonsense", told), told
+    here.write("etc/postern/postern.conf", settings)
+    here.write("etc/postern/alert", "#!/bin/sh\nexit 1\n")
+    harness.equal(len(look(code=1)), 1, "it fails")
+    here.write("etc/postern/alert", "#!/bin/sh\necho $POSTERN_STATE >>/var/tmp/alerts\n")
+    harness.equal(look()[1:], ["OK"], "and is run again")
+    harness.equal(look()[1:], ["OK"])
+    here.start("postern-alert.timer")
+    harness.contains(here.run("systemctl", "list-timers", "--all"), "postern-alert.timer")
+
+
+def test_the_example_of_an_alert_mails_to_root():
+    place = harness.scratch()
+    (place / "sendmail").write_text(f"#!/bin/sh\necho $* >{place}/mail\ncat >>{place}/mail\n")
+    (place / "sendmail").chmod(0o755)
+    done = harness.run(harness.HERE.parent.parent / "contrib/alert", input="WARNING: x\n",
+                       env=harness.environment(PATH=f"{place}:/usr/bin:/bin", POSTERN_STATE="WARNING", POSTERN_STATE_BEFORE="OK"))
+    harness.equal(done.returncode, 0, done.stdout)
+    text = (place / "mail").read_text()
+    harness.contains(text, "-i root\nSubject: postern on ")
+    harness.contains(text, "\n\nWARNING: x\n")
+
+
 def test_who_may_not_read_the_journal_is_told():
     here = server()
     shown = here.run("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
