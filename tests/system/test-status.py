@@ -404,8 +404,8 @@ def test_a_file_can_be_named():
 def soon(days):
     """A pair that expires in so many days."""
     folder = harness.scratch()
-    done = harness.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", days, "-subj", f"/CN={harness.HOST}",
-                       "-addext", f"subjectAltName=DNS:{harness.HOST}", "-keyout", folder / "key", "-out", folder / "crt")
+    done = harness.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", days,
+                       "-subj", f"/CN={harness.HOST}", "-addext", f"subjectAltName=DNS:{harness.HOST}", "-keyout", folder / "key", "-out", folder / "crt")
     harness.equal(done.returncode, 0, done.stdout)
     return harness.Pair(folder / "crt", folder / "key")
 
@@ -796,7 +796,8 @@ def test_the_panel_follows_the_journal():
 
 def test_an_alert_is_run_once_when_the_state_changes():
     here = server()
-    here.write("etc/postern/alert", "#!/bin/sh\nread -r line\necho $POSTERN_STATE_BEFORE $POSTERN_STATE $line >>/var/tmp/alerts\n")
+    here.write("etc/postern/alert", "#!/bin/sh\nread -r line\n"
+               "echo $POSTERN_STATE_BEFORE $POSTERN_STATE $line >>/var/tmp/alerts\n")
     (here.root / "etc/postern/alert").chmod(0o755)
     alerts, settings = here.root / "var/tmp/alerts", (here.root / "etc/postern/postern.conf").read_text()
 
@@ -826,7 +827,8 @@ def test_the_example_of_an_alert_mails_to_root():
     (place / "sendmail").write_text(f"#!/bin/sh\necho $* >{place}/mail\ncat >>{place}/mail\n")
     (place / "sendmail").chmod(0o755)
     done = harness.run(harness.HERE.parent.parent / "contrib/alert", input="WARNING: x\n",
-                       env=harness.environment(PATH=f"{place}:/usr/bin:/bin", POSTERN_STATE="WARNING", POSTERN_STATE_BEFORE="OK"))
+                       env=harness.environment(PATH=f"{place}:/usr/bin:/bin", POSTERN_STATE="WARNING",
+                                               POSTERN_STATE_BEFORE="OK"))
     harness.equal(done.returncode, 0, done.stdout)
     text = (place / "mail").read_text()
     harness.contains(text, "-i root\nSubject: postern on ")
