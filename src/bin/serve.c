@@ -25,18 +25,11 @@ struct moment moment_now(void)
 	};
 }
 
-/* A proxy that speaks for itself, sends nothing and closes has looked whether there is a connection. */
-static bool is_check(const struct serve *v, enum session_end why)
-{
-	return (why == END_EOF || why == END_BROKEN) && v->session->peer.is_proxy &&
-	       !v->stream->received;
-}
-
 static void stop(struct serve *v, enum session_end why)
 {
 	struct moment now = moment_now();
 
-	session_stop(v->session, is_check(v, why) ? END_PROXY_CHECK : why, &now);
+	session_stop(v->session, why, &now);
 }
 
 /* For whoever reads the trace. */
@@ -189,7 +182,8 @@ static void handshake(struct serve *v)
 	r = stream_secure(
 		v->stream, v->api, v->credentials, HANDSHAKE_SECONDS, &facts, &failure);
 	note(v, r < 0 ? "<TLS FAILS>" : "<TLS>");
-	if (r == -ECONNRESET && is_check(v, END_EOF)) {
+	/* a health check */
+	if (r == -ECONNRESET && v->session->peer.is_proxy && !v->stream->received) {
 		stop(v, END_EOF);
 		return;
 	}

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,11 +176,15 @@ static void report_failure(struct log *l, int error, char *text)
 }
 
 /* Writes one record, unless the sink is stuck since `start`; `text` has room for TEXT_MAX octets. */
-static void write_one(struct log *l, const struct record *r, char *text, uint64_t start)
+static void write_one(struct log *l, struct record *r, char *text, uint64_t start)
 {
 	struct buf b = { .p = text, .cap = TEXT_MAX };
-	int error = l->stuck_until ? 0 : log_sink_write(l, r, &b);
+	int error;
 
+	if (l->sink == LOG_JSON && l->host[0])
+		r->values[r->n++] =
+			(struct record_value){ RECORD_HOST, span_of(l->host) };
+	error = l->stuck_until ? 0 : log_sink_write(l, r, &b);
 	if (l->stuck_until || error < 0)
 		l->n_lost++;
 	if (!l->stuck_until && stream_clock() - start >= LOG_STUCK)
@@ -344,6 +349,17 @@ static void fall_back(struct log *l, int error)
 		log_error(l, text);
 }
 
+/* A journal knows this by itself (_HOSTNAME), and syslog, too. */
+static void find_host(struct log *l)
+{
+	char name[HOST_NAME_MAX + 1] = "";
+	struct buf b = BUF(l->host);
+
+	gethostname(name, sizeof(name) - 1);
+	text_escape(&b, span_of(name), sizeof(l->host) - 1);
+	buf_terminate(&b);
+}
+
 static void open_file(struct log *l)
 {
 	int fd = log_sink_open(l->file, true);
@@ -354,6 +370,7 @@ static void open_file(struct log *l)
 	}
 	l->fd = fd;
 	l->torn = is_torn(l->file);
+	find_host(l);
 }
 
 void log_prepare(struct log *l)

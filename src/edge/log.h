@@ -5,6 +5,7 @@
 #include "edge/systemd.h"
 #include "smtp/record.h"
 
+#define LOG_HOST_MAX 256 /* the name of this host, escaped */
 #define LOG_PENDING_MAX (32 * 1024) /* records kept while a client waits */
 #define LOG_STUCK                                                                        \
 	1000 /* milliseconds; a sink that takes longer gets nothing for a while: */
@@ -17,6 +18,7 @@ struct log {
 	enum record_level least; /* what is less is not told */
 	const char *file; /* of LOG_JSON */
 	int fd; /* of that file, or a socket to syslog; negative: none */
+	char host[LOG_HOST_MAX]; /* what this host calls itself; in the file's records */
 	bool torn; /* it ends in the middle of a line */
 	bool has_name; /* standard error is the journal's, which names the program itself */
 	bool silent; /* standard error is the connection, or /dev/null */

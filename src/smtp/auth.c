@@ -140,6 +140,13 @@ void auth_drop(struct session *s)
 	s->phase = PHASE_GREETED;
 }
 
+void auth_give_up(struct session *s)
+{
+	s->outcome = NULL;
+	record_write(s, RECORD_AUTH);
+	auth_drop(s);
+}
+
 /* The mechanism takes the response, which is gone then. NULL: there is no initial one. */
 static const struct reply *step(struct session *s, struct buf *response)
 {

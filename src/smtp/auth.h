@@ -23,3 +23,6 @@ const struct reply *auth_response(struct session *s, struct bytes *in);
 
 /* The session ends within an exchange. */
 void auth_drop(struct session *s);
+
+/* The session ends in the middle of an exchange, which has a record. */
+void auth_give_up(struct session *s);

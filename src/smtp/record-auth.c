@@ -31,7 +31,7 @@ void record_put_auth_outcome(const struct session *s, struct buf *b)
 		buf_put(b, SPAN("failed"));
 	else if (s->outcome == reply_get(REPLY_AUTH_UNAVAILABLE))
 		buf_put(b, SPAN("unavailable"));
-	else if (s->outcome == reply_get(REPLY_AUTH_CANCELLED))
+	else if (!s->outcome || s->outcome == reply_get(REPLY_AUTH_CANCELLED))
 		buf_put(b, SPAN("given-up"));
 	else
 		buf_put(b, SPAN("refused"));

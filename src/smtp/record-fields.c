@@ -51,6 +51,7 @@ static const struct record_field fields[RECORD_KEYS] = {
 	[RECORD_SANDBOX] = { "sandbox", RECORD_TEXT },
 	[RECORD_DURATION] = { "duration_ms", RECORD_NUMBER },
 	[RECORD_SENTENCE] = { "text", RECORD_TEXT },
+	[RECORD_HOST] = { "host", RECORD_TEXT },
 };
 
 static const char *const events[RECORD_EVENTS] = {

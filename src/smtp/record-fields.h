@@ -74,6 +74,7 @@ enum record_key {
 	RECORD_SANDBOX,
 	RECORD_DURATION,
 	RECORD_SENTENCE,
+	RECORD_HOST, /* put there by the sink, where records of several hosts may come together */
 	RECORD_KEYS,
 };
 

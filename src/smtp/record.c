@@ -295,6 +295,13 @@ static void put_end(const struct session *s, struct buf *b)
 	put_word(b, session_end_word(s->end));
 }
 
+/* Of an attempt to log in that the end of the session broke off. */
+static void put_auth_end(const struct session *s, struct buf *b)
+{
+	if (!s->outcome)
+		put_end(s, b);
+}
+
 static void put_status(const struct session *s, struct buf *b)
 {
 	const char *status = session_status(s);
@@ -319,7 +326,7 @@ struct teller {
 static const struct teller tellers[RECORD_KEYS] = {
 	[RECORD_ID] = { put_id, NULL, NULL },
 	[RECORD_OUTCOME] = { put_outcome, NULL, record_put_auth_outcome },
-	[RECORD_END] = { NULL, put_end, NULL },
+	[RECORD_END] = { NULL, put_end, put_auth_end },
 	[RECORD_STATUS] = { put_tx_status, put_status, NULL },
 	[RECORD_EXPLANATION] = { NULL, put_explanation, NULL },
 	[RECORD_PEER] = { put_peer, put_peer, put_peer },

@@ -111,16 +111,26 @@ static void end_results(struct session *s)
 	session_end_tx(s, s->result);
 }
 
+/*
+ * A proxy that speaks for itself, begins no transaction, does nothing wrong and closes has looked whether this server
+ * answers, at whatever layer.
+ */
+static bool is_proxy_check(const struct session *s, enum session_end why)
+{
+	return (why == END_QUIT || why == END_EOF || why == END_BROKEN) &&
+	       s->peer.is_proxy && s->n_transactions == 0 && s->n_refused == 0;
+}
+
 static void end_session(struct session *s, enum session_end why)
 {
 	if (s->phase == PHASE_ENDED)
 		return;
-	s->end = why;
+	s->end = is_proxy_check(s, why) ? END_PROXY_CHECK : why;
 	/* what has been delivered is so, whoever heard of it */
 	if (s->phase == PHASE_RESULTS)
 		end_results(s);
 	if (s->phase == PHASE_AUTH)
-		auth_drop(s);
+		auth_give_up(s);
 	session_end_tx(s, NULL);
 	s->phase = PHASE_ENDED;
 	record_write(s, RECORD_SESSION);

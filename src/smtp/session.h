@@ -101,9 +101,9 @@ struct session {
 	struct tracer *tracer; /* NULL: nobody watches */
 	const char *unique; /* "P<pid>": makes ids unique beside the time */
 	struct session_peer peer;
+	uint16_t own_port; /* 0: not known */
 	const char
 		*service; /* "smtp": by which kind of socket it came; NULL: not known */
-	uint16_t own_port; /* 0: not known */
 	const char *
 		confinement; /* what is left of a sandbox that is not whole; NULL: it is */
 
@@ -154,9 +154,9 @@ struct session {
 	size_t n_transactions, n_messages;
 	size_t n_reports; /* delivery reports written */
 	size_t n_refused; /* commands and messages */
-	bool told; /* the refusal that is counted next is in the record of a transaction or a login */
 	size_t n_untold; /* of n_refused, those that are in no such record */
 	bool lenient; /* bare newlines or syntax forgiven */
+	bool told; /* the refusal that is counted next is in the record of a transaction or a login */
 
 	struct buf out;
 	/* From here on: not cleared at the start, as that alone would cost more than a reply. */

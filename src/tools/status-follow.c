@@ -75,6 +75,7 @@ static void draw(struct follow *f)
 	size_t n = 0;
 
 	status_view_init(&v, f->show->colours);
+	v.hosts = f->show->options->n_files > 1;
 	v.now = time(NULL);
 	v.to = open_memstream(&text, &n);
 	if (!v.to)

@@ -101,6 +101,7 @@ static int take(struct journal *j, struct status_record *ret)
 		if (++count == FIELDS_MAX)
 			break;
 	}
+	status_record_put(ret, RECORD_HOST, field_of(j->sd, "_HOSTNAME"));
 	status_record_weigh(ret, level_of(field_of(j->sd, "PRIORITY")));
 	if (ret->record.event < RECORD_EVENTS)
 		return 1;

@@ -30,6 +30,8 @@ const char status_help[] =
 	"  -n NUMBER          only the newest NUMBER; 20 of a list without --since\n"
 	"      --json         print the records as JSON Lines\n"
 	"      --openmetrics  print numbers for Prometheus\n"
+	"      --healthy      print one line, and exit with 0 (well), 1 (a warning) or "
+	"2\n"
 	"      --help         show this\n"
 	"      --version      show the version\n"
 	"\n"
@@ -46,6 +48,7 @@ enum long_option {
 	OPTION_SINCE,
 	OPTION_JSON,
 	OPTION_OPENMETRICS,
+	OPTION_HEALTHY,
 	OPTION_HELP,
 	OPTION_VERSION,
 };
@@ -61,6 +64,7 @@ static const struct option longs[] = {
 	{ "since", required_argument, NULL, OPTION_SINCE },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "openmetrics", no_argument, NULL, OPTION_OPENMETRICS },
+	{ "healthy", no_argument, NULL, OPTION_HEALTHY },
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{ 0 },
@@ -133,6 +137,8 @@ static const char *take(struct status_options *o, int option, int64_t now)
 		return take_mode(o, STATUS_MODE_JSON);
 	case OPTION_OPENMETRICS:
 		return take_mode(o, STATUS_MODE_METRICS);
+	case OPTION_HEALTHY:
+		return take_mode(o, STATUS_MODE_HEALTH);
 	case OPTION_HELP:
 		return take_mode(o, STATUS_MODE_HELP);
 	case OPTION_VERSION:
@@ -160,6 +166,11 @@ static const char *check_all(struct status_options *o)
 	if (o->mode == STATUS_MODE_METRICS && (o->follow || o->filter.events || o->most))
 		return "--openmetrics goes with none of --follow, --sessions, "
 		       "--messages and -n";
+	if (o->mode == STATUS_MODE_HEALTH &&
+		(o->follow || o->filter.events || o->most || searches(o)))
+		return "--healthy is about all that happens: it goes with -c, -D, "
+		       "--since "
+		       "and files alone";
 	if (searches(o) && (o->mode == STATUS_MODE_METRICS ||
 				   o->filter.events & 1U << RECORD_SESSION))
 		return "--to, --from and --id are for messages: --sessions and "

@@ -13,6 +13,7 @@ enum status_mode {
 	STATUS_MODE_TABLE,
 	STATUS_MODE_JSON,
 	STATUS_MODE_METRICS,
+	STATUS_MODE_HEALTH, /* one line, and the exit status */
 	STATUS_MODE_HELP,
 	STATUS_MODE_VERSION,
 	STATUS_MODE_USAGE, /* `wrong` was not understood, and `fault` says why */

@@ -69,12 +69,18 @@ static void put_title(const struct status_panel *p, const struct status_view *v)
 	fputs("\n\n", v->to);
 }
 
-static void put_when(struct buf *b, const struct status_record *r, int64_t now)
+static void put_when(
+	struct buf *b, const struct status_record *r, const struct status_view *v)
 {
+	struct span host = status_record_get(r, RECORD_HOST);
 	struct span peer = status_record_get(r, RECORD_PEER);
 	struct span helo = status_record_get(r, RECORD_HELO);
 
-	status_time_put_short(b, r->record.when.seconds, now);
+	status_time_put_short(b, r->record.when.seconds, v->now);
+	if (v->hosts && host.n) {
+		buf_put(b, SPAN(" on "));
+		buf_put(b, host);
+	}
 	if (peer.n) {
 		buf_put(b, SPAN(" from "));
 		buf_put(b, peer);
@@ -93,7 +99,7 @@ static void put_status(const struct status_panel *p, const struct status_view *v
 	const struct status_record *r = &c->status;
 	struct span why = status_record_get(r, RECORD_EXPLANATION);
 	struct span fault = status_record_get(r, RECORD_DELIVERY_FAULT);
-	char octets[2 * RECORD_VALUE_MAX + 64];
+	char octets[3 * RECORD_VALUE_MAX + 64];
 	struct buf b = BUF(octets);
 
 	status_label(v, "Status");
@@ -102,7 +108,7 @@ static void put_status(const struct status_panel *p, const struct status_view *v
 		return;
 	}
 	status_line(v, STYLE_BAD, status_record_get(r, RECORD_STATUS));
-	put_when(&b, r, v->now);
+	put_when(&b, r, v);
 	status_indented(v, STYLE_PLAIN, buf_span(&b));
 	if (!why.n)
 		why = status_record_get(r, RECORD_REASON);
@@ -123,7 +129,7 @@ static void put_error(const struct status_panel *p, const struct status_view *v)
 	if (!c->has_error)
 		return;
 	status_label(v, "Error");
-	put_when(&b, &c->error, v->now);
+	put_when(&b, &c->error, v);
 	buf_put(&b, SPAN(": "));
 	buf_put(&b, status_record_get(&c->error, RECORD_SENTENCE));
 	status_line(v, STYLE_BAD, buf_span(&b));

@@ -106,10 +106,18 @@ static void put_end(const struct status_record *r, struct status_cells *c)
 		c->style = STYLE_BAD;
 }
 
+static void put_host(const struct status_rows *rows, const struct status_record *r,
+	struct status_cells *c)
+{
+	if (rows->hosts)
+		put(r, RECORD_HOST, c);
+}
+
 static void put_session(const struct status_rows *rows, const struct status_record *r,
 	struct status_cells *c)
 {
 	put_time(rows, r, c);
+	put_host(rows, r, c);
 	put(r, RECORD_PEER, c);
 	if (rows->wide)
 		put(r, RECORD_HELO, c);
@@ -161,6 +169,7 @@ static void put_message(const struct status_rows *rows, const struct status_reco
 	struct status_cells *c)
 {
 	put_time(rows, r, c);
+	put_host(rows, r, c);
 	if (rows->wide)
 		put(r, RECORD_PEER, c);
 	put_path(r, RECORD_FROM, 1, c);
@@ -174,6 +183,30 @@ static void put_message(const struct status_rows *rows, const struct status_reco
 
 #define COUNT(columns) (sizeof(columns) / sizeof(*(columns)))
 
+/* The columns of a kind of record; behind the time the host, where there are several. */
+static size_t list_columns(struct status_rows *rows, bool session)
+{
+	static const struct {
+		const struct status_column *list;
+		size_t n;
+	} kinds[2][2] = {
+		{ { message_columns, COUNT(message_columns) },
+			{ wide_message_columns, COUNT(wide_message_columns) } },
+		{ { session_columns, COUNT(session_columns) },
+			{ wide_session_columns, COUNT(wide_session_columns) } },
+	};
+	static const struct status_column host = { "Host", false, 8 };
+	const struct status_column *from = kinds[session][rows->wide].list;
+	size_t n = 0;
+
+	rows->columns[n++] = from[0];
+	if (rows->hosts)
+		rows->columns[n++] = host;
+	for (size_t i = 1; i < kinds[session][rows->wide].n; i++)
+		rows->columns[n++] = from[i];
+	return n;
+}
+
 void status_rows_init(struct status_rows *rows, enum record_event event,
 	const struct status_view *v, size_t indent)
 {
@@ -185,19 +218,10 @@ void status_rows_init(struct status_rows *rows, enum record_event event,
 		.now = v->now,
 		.brief = !wide,
 		.wide = wide,
+		.hosts = v->hosts,
 	};
-	if (session && wide)
-		status_table_init(&rows->table, wide_session_columns,
-			COUNT(wide_session_columns), indent);
-	else if (session)
-		status_table_init(
-			&rows->table, session_columns, COUNT(session_columns), indent);
-	else if (wide)
-		status_table_init(&rows->table, wide_message_columns,
-			COUNT(wide_message_columns), indent);
-	else
-		status_table_init(
-			&rows->table, message_columns, COUNT(message_columns), indent);
+	status_table_init(
+		&rows->table, rows->columns, list_columns(rows, session), indent);
 }
 
 void status_rows_measure(struct status_rows *rows, const struct status_record *r)

@@ -6,11 +6,13 @@
 
 struct status_rows {
 	struct status_table table;
+	struct status_column columns[STATUS_CELLS_MAX]; /* of the table */
 	void (*cells)(const struct status_rows *rows, const struct status_record *r,
 		struct status_cells *ret);
 	int64_t now;
 	bool brief; /* of today a time of day will do */
 	bool wide; /* there is room for more columns */
+	bool hosts; /* records of several are among them */
 };
 
 /* Of sessions, or of messages; lines begin behind `indent` columns. */

@@ -18,6 +18,7 @@ struct status_view {
 	size_t width; /* columns; 0: nothing is cut */
 	size_t height; /* lines; 0: any */
 	bool colour;
+	bool hosts; /* several are shown, each record with its own */
 	int64_t now; /* seconds since 1970 */
 };
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "tools/status-follow.h"
+#include "tools/status-health.h"
 #include "tools/status-list.h"
 #include "tools/status-metrics.h"
 #include "tools/status-options.h"
@@ -59,7 +60,7 @@ static size_t n_sessions(const struct status_options *o)
 {
 	struct status_view v;
 
-	if (o->most || o->mode == STATUS_MODE_METRICS)
+	if (o->most || o->mode >= STATUS_MODE_METRICS)
 		return o->most;
 	status_view_init(&v, false);
 	return v.height ? v.height : STATUS_PANEL_SESSIONS;
@@ -106,6 +107,31 @@ static int show_panel(const struct status_show *show, struct status_view *v)
 	return r;
 }
 
+/* The exit status. */
+static int show_health(const struct status_show *show, struct status_view *v)
+{
+	struct status_panel panel;
+	int r = status_show_count(show, v->now, &panel);
+
+	return (int)status_health_put(&panel, r, v);
+}
+
+/* Where no records can be opened the settings are looked at all the same. The exit status. */
+static int show_health_alone(const struct status_show *show, int error)
+{
+	struct status_view v;
+	const struct status_panel panel = {
+		.setting = show->setting,
+		.counts = show->counts,
+		.origin = show->origin,
+	};
+
+	status_view_init(&v, false);
+	v.now = time(NULL);
+	status_setting_look(show->setting);
+	return (int)status_health_put(&panel, error, &v);
+}
+
 static int show_list(const struct status_show *show, struct status_view *v)
 {
 	const struct status_options *o = show->options;
@@ -129,6 +155,7 @@ static int show(const struct status_show *show)
 	struct status_view v;
 
 	status_view_init(&v, show->colours);
+	v.hosts = show->options->n_files > 1;
 	v.now = time(NULL);
 	switch (show->options->mode) {
 	case STATUS_MODE_PANEL:
@@ -137,6 +164,8 @@ static int show(const struct status_show *show)
 		return isatty(STDOUT_FILENO) ? status_follow(show) : show_list(show, &v);
 	case STATUS_MODE_METRICS:
 		return show_panel(show, &v);
+	case STATUS_MODE_HEALTH:
+		return show_health(show, &v);
 	default:
 		return show_list(show, &v);
 	}
@@ -184,10 +213,14 @@ static int run_with(struct status_show *shown)
 		r = show(shown);
 		shown->source->ops->free(shown->source);
 	}
+	if (r < 0 && o->mode == STATUS_MODE_HEALTH)
+		r = show_health_alone(shown, r);
 	status_setting_done(shown->setting);
 	if (r < 0)
 		return fail(wrong, -r);
-	return fflush(stdout) == EOF || ferror(stdout) ? EX_IOERR : 0;
+	if (fflush(stdout) == EOF || ferror(stdout))
+		return EX_IOERR;
+	return o->mode == STATUS_MODE_HEALTH ? r : 0;
 }
 
 static int run(const struct status_options *o)

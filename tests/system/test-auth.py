@@ -309,6 +309,36 @@ def test_gsasl(mechanism, password):
     harness.equal(place.site.session().get("user"), USER)
 
 
+@harness.table_of({"an end": False, "a cancellation": True})
+def test_an_exchange_that_the_client_breaks_off_has_a_record(cancels):
+    """As clients do that refuse SCRAM by themselves, once they have seen what the server says."""
+    place = site()
+    client = secure(place)
+    client.say("AUTH SCRAM-SHA-256 " + base64.b64encode(f"n,,n={USER},r=fyko".encode()).decode(), 334)
+    if cancels:
+        client.say("*", 501)
+    client.close()
+    client.wait()
+    record, = place.records("auth")
+    harness.equal([record.get(k) for k in ("outcome", "mechanism", "user", "end", "reason")],
+                  ["given-up", "SCRAM-SHA-256", USER,
+                   *((None, "501 5.7.0 Authentication cancelled") if cancels else ("broken", None))])
+    assert "auth_failures" not in place.session()
+
+
+def test_gsasl_that_refuses_scram_by_itself():
+    """It can bind to the channel, and is told to use a mechanism that does not."""
+    harness.need("gsasl")
+    place = Place()
+    done = harness.run(
+        "gsasl", "--smtp", "--starttls", f"--connect=127.0.0.1:{place.port}", "--x509-ca-file=",
+        "--mechanism=SCRAM-SHA-256", f"--authentication-id={USER}", f"--password={PASSWORD}", input="")
+    assert done.returncode != 0, done.stdout
+    harness.contains(done.stdout, "AUTH SCRAM-SHA-256\n334 \n")
+    record, = harness.eventually(lambda: place.site.records("auth"), "a record")
+    harness.equal([record[k] for k in ("outcome", "mechanism", "end")], ["given-up", "SCRAM-SHA-256", "broken"])
+
+
 @PASSWORDS
 def test_python_smtplib(password):
     place = Place()

@@ -206,11 +206,12 @@ def test_tls_that_haproxy_ended_grants_nothing():
 
 @harness.table(**VERSIONS)
 def test_a_health_check_is_the_proxys_own_connection(how):
-    place = site()
+    place = site(log_level="debug")
     haproxy = HAProxy(place, (PROXY, Listener(place).port), f"{how} check inter 100ms",
                       backend="option smtpchk EHLO haproxy.example.net")
     harness.eventually(lambda: haproxy.status()["check_status"] == "L7OK", "HAProxy says L7OK")
     record = harness.eventually(lambda: place.records("session"), "a check's record")[0]
+    harness.equal((record["end"], record["helo"]), ("proxy-check", "haproxy.example.net"))
     harness.equal((record["peer"], record["proxy"]), (PROXY, PROXY))
     harness.eventually(lambda: haproxy.status()["status"] == "UP", "it is up")
 
@@ -252,6 +253,16 @@ def test_a_health_check_has_no_record_and_is_counted_apart(how):
     client.quit()
     harness.equal(here.session()["end"], "quit")
     harness.equal(here.records("error"), [])
+
+
+@harness.table(**VERSIONS)
+def test_a_health_check_by_smtp_has_no_record_and_is_counted_apart(how):
+    here = Listening(proxy_protocol=PROXY).listen()
+    haproxy = HAProxy(here, (PROXY, here.ports[0]), f"{how} check inter 100ms",
+                      backend="option smtpchk EHLO haproxy.example.net")
+    harness.eventually(lambda: haproxy.status()["check_status"] == "L7OK", "HAProxy says L7OK")
+    hear_of_checks(here, 5)
+    harness.equal(here.records("session"), [])
 
 
 @harness.table_of({"an end": False, "a reset": True})
@@ -328,19 +339,22 @@ def test_the_panel_counts_checks_apart_where_they_have_records():
     place = site(tls="off", log_level="debug")
     file = place.dir / "json"
     place.set(log=f"json:{file}")
-    for octets in (b"", LOCAL, b"PROXY UNKNOWN\r\n", V1):
+    for octets in (b"", LOCAL, b"PROXY UNKNOWN\r\n", LOCAL + b"EHLO check\r\n", V1):
         client = place.connect(greeting=False)
         client.send(octets)
         if octets:
             client.expect(220)
+        if b"EHLO" in octets:
+            client.expect(250)
+            client.say("QUIT", 221)
         client.close()
         client.wait()
     text = harness.run(panel, "-c", place.settings_file).stdout
     lines = [line.split() for line in text.replace("Last hour", "").splitlines()]
     assert any(line[:2] == ["Sessions", "1"] for line in lines), text
-    assert any(line[:2] == ["Checks", "3"] for line in lines), text
+    assert any(line[:2] == ["Checks", "4"] for line in lines), text
     numbers = harness.run(panel, "-c", place.settings_file, "--openmetrics").stdout
-    harness.contains(numbers, "\npostern_proxy_checks 3\n")
+    harness.contains(numbers, "\npostern_proxy_checks 4\n")
     harness.contains(numbers, 'postern_sessions{tls="none"} 1\n')
 
 

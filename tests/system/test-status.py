@@ -332,9 +332,35 @@ def test_logs_of_several_hosts_are_read_as_one():
         places[n % 2].deliver(f"127.0.0.{n + 2}", secured=False)
         places[n % 2].told(2 * (n // 2 + 1))
     files = [place.file for place in places]
-    peers = [words(line)[1] for line in places[0].status("--sessions", *files).splitlines()]
+    peers = [words(line)[2] for line in places[0].status("--sessions", *files).splitlines()]
     harness.equal(peers, ["Peer"] + [f"127.0.0.{n}" for n in range(2, 8)])
     harness.contains(places[0].status(*files), "and 1 more")
+
+
+def on_host(name):
+    """A command before the program: the host calls itself so."""
+    harness.need("unshare", "hostname")
+    return ("unshare", "--uts", "sh", "-c", f'hostname {name} && exec "$@"', "-")
+
+
+def test_records_tell_their_host():
+    harness.need_root("a name of the host's own")
+    places = {"mail1": Log(tls="ssl", pair=harness.pair()), "mail-two": Log(tls="ssl", pair=harness.pair())}
+    for name, place in places.items():
+        client = place.connect(wrap=on_host(name))
+        client.ehlo()
+        client.say(f"MAIL FROM:<{harness.SENDER}>", 530)
+        client.expect_end()
+        client.wait()
+        harness.equal(json.loads(place.told(1)[0])["host"], name)
+    first = places["mail1"]
+    files = [place.file for place in places.values()]
+    shown = first.status("--sessions", *files).splitlines()
+    harness.equal([words(line)[1] for line in shown], ["Host", "mail1", "mail-two"])
+    assert re.search(r"\d\d:\d\d:\d\d on mail-two from 127\.0\.0\.1", first.status(*files)), "the status has its host"
+    assert "mail1" not in first.status(first.file), "one host needs no name"
+    shown = [json.loads(line)["host"] for line in first.status("--json", *files).splitlines()]
+    harness.equal(shown, ["mail1", "mail-two"])
 
 
 def test_every_refusal_is_counted():
@@ -370,6 +396,74 @@ def test_a_file_can_be_named():
     place = some_log()
     elsewhere = Log(tls="off")
     harness.equal(elsewhere.status("--json", place.file).splitlines(), place.told(9))
+
+
+# Health
+
+
+def soon(days):
+    """A pair that expires in so many days."""
+    folder = harness.scratch()
+    done = harness.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", days,
+                       "-subj", f"/CN={harness.HOST}", "-addext", f"subjectAltName=DNS:{harness.HOST}", "-keyout", folder / "key", "-out", folder / "crt")
+    harness.equal(done.returncode, 0, done.stdout)
+    return harness.Pair(folder / "crt", folder / "key")
+
+
+def health(place, code, *wanted, options=()):
+    line, = place.status("--healthy", *options, code=code).splitlines()
+    word, _, rest = line.partition(": ")
+    harness.equal(word, ("OK", "WARNING", "CRITICAL")[code])
+    harness.equal(len(rest.split("; ")), len(wanted), line)
+    for text in wanted:
+        harness.contains(line, text)
+
+
+def test_health_is_one_line_and_an_exit_status():
+    place = Log(dsn_outbox=harness.scratch() / "outbox")
+    health(place, 1, f"no records of {place.file}: No such file or directory")
+    place.deliver()
+    place.told(2)
+    health(place, 0, "1 sessions, 1 messages delivered in the last hour")
+    cur = place.settings["dsn_outbox"] / "cur"
+    cur.mkdir(parents=True, exist_ok=True)
+    (cur / "1.a,T=2").touch()
+    waits = f"1 report waits in {cur}"
+    health(place, 1, waits)
+    place.set(pair=soon("9"))
+    health(place, 1, waits, f"certificate CN={harness.HOST} expires on 20")
+    (cur / "1.a,T=2").unlink()
+    place.set(pair=soon("20"))
+    health(place, 0, "1 sessions")
+    place.set(pair=harness.pair("ecdsa", "elsewhere.example"))
+    assert place.status("--healthy", code=2 if "Fault" in place.status() else 1)
+    place.set(tls_certificate=place.dir / "missing", tls_key=place.dir / "missing")
+    line = place.status("--healthy", code=2)
+    harness.contains(line, "No such file or directory")
+    harness.contains(line, "CRITICAL: ")
+
+
+def test_health_knows_failed_deliveries_and_missing_tls():
+    place = Log()
+    place.set(tls_certificate=place.dir / "missing", tls_key=place.dir / "missing")
+    client = place.connect()
+    client.ehlo()
+    client.say("STARTTLS", 454)
+    client.quit()
+    place.set(pair=harness.pair())
+    place.maildir.mkdir(exist_ok=True)
+    (place.maildir / "new").write_text("no directory")
+    client = place.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    client.say(f"RCPT TO:<{RECIPIENT}>", 451)
+    client.quit()
+    place.told(3)
+    health(place, 2, "1 x Delivery Error (SMTP Receive)", "1 x Certificate Error (SMTP Receive)")
+    place.date("2026-01-02T03:04:")
+    health(place, 0, "0 sessions, 0 messages delivered in the last hour")
+    health(place, 0, "last 24 hours", options=("--since", "24h"))
+    harness.contains(place.status("--healthy", "--follow", code=EX_USAGE), "--healthy is about")
 
 
 # Numbers for Prometheus
@@ -729,6 +823,7 @@ def test_the_journal_has_what_a_file_would_have():
         harness.equal(record["from"], harness.SENDER)
         harness.equal(record["to"], [RECIPIENT])
         harness.equal(str(record["pid"]), entry["_PID"])
+        harness.equal(record["host"], entry["_HOSTNAME"])
         for key in ("id", "peer", "tls", "file", "cipher", "message_id"):
             harness.equal(record[key], entry[f"POSTERN_{key.upper()}"])
 
@@ -759,6 +854,47 @@ def test_the_panel_follows_the_journal():
     with open(f"/proc/{nsenter}/task/{nsenter}/children", encoding="ascii") as children:
         os.kill(int(children.read()), signal.SIGINT)
     assert terminal.rest().endswith("\x1b[?25h")
+
+
+def test_an_alert_is_run_once_when_the_state_changes():
+    here = server()
+    here.write("etc/postern/alert", "#!/bin/sh\nread -r line\n"
+               "echo $POSTERN_STATE_BEFORE $POSTERN_STATE $line >>/var/tmp/alerts\n")
+    (here.root / "etc/postern/alert").chmod(0o755)
+    alerts, settings = here.root / "var/tmp/alerts", (here.root / "etc/postern/postern.conf").read_text()
+
+    def look(code=0):
+        done = here.call("run", "systemctl", "start", "postern-alert.service")
+        harness.equal(done.returncode, code, done.stdout)
+        return alerts.read_text().splitlines() if alerts.exists() else []
+
+    harness.equal(look(), [], "all is well")
+    here.write("etc/postern/postern.conf", settings + "nonsense = 1\n")
+    harness.at_end(here.write, "etc/postern/postern.conf", settings)
+    for _ in range(2):
+        told, = look()
+        assert re.match(r"OK CRITICAL CRITICAL: .*nonsense", told), told
+    here.write("etc/postern/postern.conf", settings)
+    here.write("etc/postern/alert", "#!/bin/sh\nexit 1\n")
+    harness.equal(len(look(code=1)), 1, "it fails")
+    here.write("etc/postern/alert", "#!/bin/sh\necho $POSTERN_STATE >>/var/tmp/alerts\n")
+    harness.equal(look()[1:], ["OK"], "and is run again")
+    harness.equal(look()[1:], ["OK"])
+    here.start("postern-alert.timer")
+    harness.contains(here.run("systemctl", "list-timers", "--all"), "postern-alert.timer")
+
+
+def test_the_example_of_an_alert_mails_to_root():
+    place = harness.scratch()
+    (place / "sendmail").write_text(f"#!/bin/sh\necho $* >{place}/mail\ncat >>{place}/mail\n")
+    (place / "sendmail").chmod(0o755)
+    done = harness.run(harness.HERE.parent.parent / "contrib/alert", input="WARNING: x\n",
+                       env=harness.environment(PATH=f"{place}:/usr/bin:/bin", POSTERN_STATE="WARNING",
+                                               POSTERN_STATE_BEFORE="OK"))
+    harness.equal(done.returncode, 0, done.stdout)
+    text = (place / "mail").read_text()
+    harness.contains(text, "-i root\nSubject: postern on ")
+    harness.contains(text, "\n\nWARNING: x\n")
 
 
 def test_who_may_not_read_the_journal_is_told():

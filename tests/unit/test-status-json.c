@@ -16,7 +16,7 @@ static void test_a_record_comes_back_as_it_was(void)
 		"\"level\":\"warning\",\"pid\":4242,\"id\":\"1.M42P7Q1\","
 		"\"outcome\":\"delivered\",\"status\":\"Report Error (DSN)\","
 		"\"from\":\"\",\"to\":[\"a@b.example\",\"\\\\x22c,d\\\\x22@e.example\","
-		"\"...\"],\"size\":17,\"lenient\":true}",
+		"\"...\"],\"size\":17,\"lenient\":true,\"host\":\"mail1.example.net\"}",
 		"{\"time\":\"2026-12-01T09:08:07.000042Z\",\"event\":\"error\","
 		"\"level\":\"error\",\"pid\":1,\"text\":\"log /x: Permission denied\"}",
 		HEAD INFO "}",

@@ -213,6 +213,9 @@ static void test_nonsense_is_named(void)
 		{ { "--id=7", "--openmetrics" }, "options" },
 		{ { "--sessions", "--messages" }, "options" },
 		{ { "--openmetrics", "--follow" }, "options" },
+		{ { "--healthy", "--follow" }, "options" },
+		{ { "--healthy", "--sessions" }, "options" },
+		{ { "--healthy", "--to=a@example.net" }, "options" },
 		{ { "--openmetrics", "-n", "1" }, "options" },
 		{ { "-D", "journal", "log" }, "options" },
 	};
