@@ -104,7 +104,7 @@ def test_a_message_goes_where_the_table_says(name):
 def warnings(place):
     done = harness.run(*place.command(), "--check")
     harness.equal(done.returncode, 0, done.stdout)
-    return re.findall(r"warning: (postmaster\S*) has no mailbox", done.stdout)
+    return re.findall(r"warning: .*?(?<=: )(postmaster\S*) has no mailbox", done.stdout)
 
 
 def test_check_warns_of_a_postmaster_without_a_mailbox():
