@@ -22,17 +22,13 @@ struct printed {
 	size_t n;
 };
 
-static void put_stderr(void *ctx, const char *fault)
-{
-	(void)ctx;
-	dprintf(STDERR_FILENO, "postern: %s\n", fault);
-}
-
 /* In the process of that kind. */
 static int check_kind(struct connection *c, enum listen_kind kind)
 {
+	struct check_output output = { &c->config, c->options.json };
+
 	kinds_put_options(&c->options, kind);
-	connection_settings(c, put_stderr, NULL);
+	connection_settings(c, check_print, &output);
 	return check(&c->config, true);
 }
 
@@ -45,7 +41,7 @@ static bool is_printed(const struct printed *p, const char *line)
 }
 
 /* Owns `from`. */
-static void print_new(struct printed *p, int from)
+static void print_new(struct printed *p, int from, FILE *to)
 {
 	FILE *lines = fdopen(from, "r");
 	char *line = NULL;
@@ -54,7 +50,7 @@ static void print_new(struct printed *p, int from)
 	while (lines && getline(&line, &room, lines) > 0) {
 		if (is_printed(p, line))
 			continue;
-		fputs(line, stderr);
+		fputs(line, to);
 		if (p->n < LINES_MAX && (p->lines[p->n] = strdup(line)))
 			p->n++;
 	}
@@ -68,24 +64,37 @@ static void print_new(struct printed *p, int from)
 /* An exit status. */
 static int check_apart(struct connection *c, enum listen_kind kind, struct printed *p)
 {
+	const bool json = c->options.json;
 	int ends[2], status;
 	pid_t pid = -1;
 
 	if (pipe(ends) == 0)
 		pid = fork();
 	if (pid < 0) {
-		put_stderr(NULL, strerror(errno));
+		check_print(&(struct check_output){ .json = json }, strerror(errno));
 		return EX_OSERR;
 	}
 	if (pid == 0) {
 		close(ends[0]);
-		_exit(dup2(ends[1], STDERR_FILENO) < 0 ? EX_OSERR : check_kind(c, kind));
+		if (dup2(ends[1], json ? STDOUT_FILENO : STDERR_FILENO) < 0)
+			_exit(EX_OSERR);
+		_exit(check_kind(c, kind));
 	}
 	close(ends[1]);
-	print_new(p, ends[0]);
+	print_new(p, ends[0], json ? stdout : stderr);
 	if (waitpid(pid, &status, 0) < 0 || !WIFEXITED(status))
 		return EX_SOFTWARE;
 	return WEXITSTATUS(status);
+}
+
+static void put_address_fault(
+	const struct options *o, const char *address, const char *wrong)
+{
+	struct check_output output = { .json = o->json };
+	char text[CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "--listen=%s: %s", address, wrong);
+	check_print(&output, text);
 }
 
 /* The kinds of the addresses; sockets that are handed over are taken for SMTP. False: some address is none. */
@@ -98,8 +107,7 @@ static bool find_kinds(const struct options *o, bool wanted[static KINDS])
 		enum listen_kind kind;
 		const char *wrong = listen_find_kind(o->addresses[i], &kind);
 		if (wrong)
-			dprintf(STDERR_FILENO, "postern: --listen=%s: %s\n",
-				o->addresses[i], wrong);
+			put_address_fault(o, o->addresses[i], wrong);
 		else
 			wanted[kind] = true;
 		fine &= !wrong;

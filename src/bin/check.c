@@ -10,6 +10,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "base/num.h"
 #include "bin/check-auth.h"
 #include "bin/check-mailboxes.h"
 #include "bin/check-recipients.h"
@@ -23,6 +24,148 @@
 #include "edge/sasl.h"
 #include "edge/systemd.h"
 #include "proto/utf8.h"
+
+#define WARNING "warning: "
+
+/* What a fault is about, as far as its text shows. */
+struct finding {
+	bool is_warning;
+	struct span file; /* or "-o" */
+	uint64_t line; /* 0: not known */
+	struct span key; /* a setting, or empty */
+	struct span text; /* without the place */
+};
+
+static bool take(struct span *s, struct span prefix)
+{
+	if (s->n < prefix.n || memcmp(s->p, prefix.p, prefix.n) != 0)
+		return false;
+	*s = span_from(*s, prefix.n);
+	return true;
+}
+
+/* "file:12", of which "12" must be a number. */
+static bool take_place(struct span place, struct finding *f)
+{
+	const char *colon = place.n ? memrchr(place.p, ':', place.n) : NULL;
+	size_t n = colon ? (size_t)(colon - place.p) : 0;
+
+	if (!colon || !num_parse(span_from(place, n + 1), &f->line))
+		return false;
+	f->file = (struct span){ place.p, n };
+	return true;
+}
+
+/* Up to the first ": ", or all. */
+static struct span before_colon(struct span s)
+{
+	const char *at = memmem(s.p, s.n, ": ", 2);
+
+	return at ? (struct span){ s.p, (size_t)(at - s.p) } : s;
+}
+
+/* "recipients /etc/postern/recipients: line 7: ..." names a file by its setting. */
+static void take_line_of_table(struct finding *f)
+{
+	struct span head = before_colon(f->text), rest = span_from(f->text, head.n),
+		    number;
+
+	if (f->key.n == 0 || head.n <= f->key.n || !take(&rest, SPAN(": line ")))
+		return;
+	number = before_colon(rest);
+	if (!num_parse(number, &f->line))
+		return;
+	f->file = span_from(head, f->key.n + 1);
+	f->text = span_from(rest, number.n);
+	take(&f->text, SPAN(": "));
+}
+
+static void find_place(const struct config *c, const char *text, struct finding *f)
+{
+	struct span head;
+	const char *place;
+
+	*f = (struct finding){ .text = span_of(text) };
+	f->is_warning = take(&f->text, SPAN(WARNING));
+	head = before_colon(f->text);
+	if (take_place(head, f) || span_eq(head, SPAN("-o"))) {
+		f->file = f->line ? f->file : head;
+		f->text = span_from(f->text, head.n);
+		take(&f->text, SPAN(": "));
+		head = before_colon(f->text);
+	}
+	head.n = head.n ? strcspn(head.p, ": ") : 0;
+	place = c ? config_place(c, head) : NULL;
+	if (!place)
+		return;
+	f->key = head;
+	if (f->file.n)
+		return;
+	take_line_of_table(f);
+	if (!f->file.n && !take_place(span_of(place), f))
+		f->file = span_of(place);
+}
+
+static void put_text(const struct finding *f)
+{
+	char line[32] = "";
+
+	if (f->line)
+		snprintf(line, sizeof(line), ":%ju", (uintmax_t)f->line);
+	dprintf(STDERR_FILENO, "postern: %s%.*s%s%s%.*s\n", f->is_warning ? WARNING : "",
+		(int)f->file.n, f->file.p ? f->file.p : "", line, f->file.n ? ": " : "",
+		(int)f->text.n, f->text.p);
+}
+
+/* A string of JSON: what is no UTF-8 stands as a replacement character. */
+static void put_string(struct span s)
+{
+	putchar('"');
+	while (s.n) {
+		size_t n = utf8_non_ascii(s);
+		if (n)
+			fwrite(s.p, 1, n, stdout);
+		else if (*s.p == '"' || *s.p == '\\')
+			printf("\\%c", *s.p);
+		else if (*s.p < 32 || *s.p > 126)
+			printf("\\u%04x", *s.p < 0 || *s.p > 126 ? 0xfffd : *s.p);
+		else
+			putchar(*s.p);
+		s = span_from(s, n ? n : 1);
+	}
+	putchar('"');
+}
+
+static void put_json(const struct finding *f)
+{
+	printf("{\"level\":\"%s\"", f->is_warning ? "warning" : "fault");
+	if (f->file.n) {
+		fputs(",\"file\":", stdout);
+		put_string(f->file);
+	}
+	if (f->line)
+		printf(",\"line\":%ju", (uintmax_t)f->line);
+	if (f->key.n) {
+		fputs(",\"setting\":", stdout);
+		put_string(f->key);
+	}
+	fputs(",\"text\":", stdout);
+	put_string(f->text);
+	fputs("}\n", stdout);
+	fflush(stdout);
+}
+
+void check_print(void *ctx, const char *text)
+{
+	const struct check_output *output = ctx;
+	struct finding f;
+
+	find_place(output->config, text, &f);
+	if (output->json)
+		put_json(&f);
+	else
+		put_text(&f);
+}
 
 static void put_fault(void *ctx, const char *text)
 {
@@ -41,7 +184,7 @@ static void put_warning(void *ctx, const char *text)
 	struct config *c = ctx;
 	char shown[CONFIG_FAULT_MAX];
 
-	snprintf(shown, sizeof(shown), "warning: %s", text);
+	snprintf(shown, sizeof(shown), WARNING "%s", text);
 	c->report(c->ctx, shown);
 }
 

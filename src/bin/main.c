@@ -18,7 +18,8 @@ static void put_stderr(void *ctx, const char *fault)
 
 static int show_config(struct connection *c)
 {
-	bool fine = connection_settings(c, put_stderr, NULL);
+	struct check_output output = { .config = &c->config };
+	bool fine = connection_settings(c, check_print, &output);
 
 	config_print(&c->config, stdout);
 	return fine ? 0 : EX_CONFIG;
@@ -26,9 +27,11 @@ static int show_config(struct connection *c)
 
 static int check_config(struct connection *c)
 {
+	struct check_output output = { &c->config, c->options.json };
+
 	if (c->options.listens)
 		return check_listener(c);
-	connection_settings(c, put_stderr, NULL);
+	connection_settings(c, check_print, &output);
 	return check(&c->config, false);
 }
 

@@ -6,8 +6,8 @@
 const char options_help[] =
 	"Usage: postern [-c FILE] [-o KEY=VALUE]... [--lmtp]\n"
 	"       postern [-c FILE] [-o KEY=VALUE]... --listen[=ADDRESS]\n"
-	"       postern [-c FILE] [-o KEY=VALUE]... --check [--listen[=ADDRESS] | "
-	"--lmtp]\n"
+	"       postern [-c FILE] [-o KEY=VALUE]... --check [--json]\n"
+	"               [--listen[=ADDRESS] | --lmtp]\n"
 	"       postern [-c FILE] [-o KEY=VALUE]... --print-config\n"
 	"\n"
 	"Receives mail by SMTP on standard input and output, for one connection, and\n"
@@ -27,6 +27,7 @@ const char options_help[] =
 	"                     submission=ADDRESS requires TLS and a login\n"
 	"      --check        read all that a connection would, and name every fault;\n"
 	"                     with --listen all that a listener would\n"
+	"      --json         print the faults on standard output, as JSON Lines\n"
 	"      --print-config show all settings and their values\n"
 	"      --help         show this\n"
 	"      --version      show the version\n"
@@ -126,6 +127,15 @@ void options_read_config(const struct options *o, struct config *c)
 	config_finish(c);
 }
 
+static bool take_flag(struct options *o, const char *word)
+{
+	bool is_lmtp = strcmp(word, "--lmtp") == 0, is_json = strcmp(word, "--json") == 0;
+
+	o->lmtp |= is_lmtp;
+	o->json |= is_json;
+	return is_lmtp || is_json;
+}
+
 void options_parse(int argc, char **argv, struct options *ret)
 {
 	*ret = (struct options){ .file = CONFIG_FILE_DEFAULT };
@@ -134,10 +144,8 @@ void options_parse(int argc, char **argv, struct options *ret)
 		if (take_mode(ret, word) || take_value(ret, argv, &i) ||
 			take_address(ret, word))
 			continue;
-		if (strcmp(word, "--lmtp") == 0) {
-			ret->lmtp = true;
+		if (take_flag(ret, word))
 			continue;
-		}
 		/* the end of the options (XBD 12.2); there are no operands */
 		if (strcmp(word, "--") == 0 && i + 1 == argc)
 			continue;
@@ -148,6 +156,10 @@ void options_parse(int argc, char **argv, struct options *ret)
 	if (!ret->wrong && ret->lmtp && ret->listens) {
 		ret->wrong = "--lmtp";
 		ret->why = "is for one connection: listen at lmtp=ADDRESS";
+	}
+	if (!ret->wrong && ret->json && ret->mode != MODE_CHECK) {
+		ret->wrong = "--json";
+		ret->why = "goes with --check alone";
 	}
 	if (ret->wrong)
 		ret->mode = MODE_USAGE;

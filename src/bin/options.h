@@ -22,6 +22,7 @@ struct options {
 	enum options_mode mode;
 	const char *file; /* settings file */
 	bool file_given;
+	bool json; /* --check: faults as JSON Lines */
 	bool lmtp; /* RFC 2033 in place of SMTP */
 	bool listens; /* --listen; with --check, what a listener would meet is looked at */
 	/* some more are for what the kind of a listening socket asks */

@@ -10,7 +10,7 @@
 #define LABEL_MAX 64 /* octets of maildir-hostname */
 #define RECIPIENTS_LEAST 100 /* RFC 5321 4.5.3.1.8 */
 #define COUNT_MAX 999999 /* what LIMITS can tell, RFC 9422 4.1 */
-#define WORDS_MAX 80 /* the words of one setting, as a sentence */
+#define WORDS_MAX 128 /* the words of one setting, as a sentence */
 
 static void *field(struct config *c, const struct config_key *key)
 {
@@ -40,16 +40,19 @@ static const char *parse_banner(
 }
 
 /* "must be one of: a b c". The sentence is the row's. */
-static const char *word_fault(struct config *c, const struct config_key *key)
+static const char *word_fault(
+	struct config *c, const struct config_key *key, const char *written)
 {
-	char text[WORDS_MAX];
+	char text[WORDS_MAX], meant[CONF_MEANT_MAX];
 	struct buf b = BUF(text);
 
+	conf_put_meant(meant, span_of(written), key->words);
 	buf_put(&b, SPAN("must be one of:"));
 	for (const char *const *w = key->words; *w; w++) {
 		buf_put_char(&b, ' ');
 		buf_put_str(&b, *w);
 	}
+	buf_put_str(&b, meant);
 	buf_terminate(&b);
 	free(c->more[row_of(key)]);
 	return c->more[row_of(key)] = strdup(text);
@@ -64,7 +67,7 @@ static const char *parse_word(
 		*(int *)field(c, key) = i;
 		return NULL;
 	}
-	return word_fault(c, key);
+	return word_fault(c, key, text);
 }
 
 static const char *parse_tls(

@@ -37,10 +37,36 @@ static size_t find_key(struct span name)
 	return i;
 }
 
+/* "no such setting; did you mean tls-key? See postern.conf(5)" */
+static void fault_of_key(struct config *c, const char *where, const char *name)
+{
+	const char *names[CONFIG_KEYS_MAX + 1] = { NULL };
+	char text[CONFIG_FAULT_MAX], meant[CONF_MEANT_MAX];
+
+	for (size_t i = 0; i < config_n_keys; i++)
+		names[i] = config_keys[i].name;
+	conf_put_meant(meant, span_of(name), names);
+	snprintf(text, sizeof(text), "no such setting%s%s see postern.conf(5)", meant,
+		*meant ? "" : ";");
+	fault(c, where, name, text);
+}
+
 static void keep(char **slot, char *text)
 {
 	free(*slot);
 	*slot = text;
+}
+
+/* A path that a shell would expand. In a banner, and as the delimiter, it stands for itself. */
+static bool has_home(const struct config_key *key, struct span value)
+{
+	static const char log_file[] = "json:~";
+
+	if (strcmp(key->name, "banner") == 0 || value.n < 2)
+		return false;
+	return *value.p == '~' ||
+	       (value.n >= sizeof(log_file) - 1 &&
+		       memcmp(value.p, log_file, sizeof(log_file) - 1) == 0);
 }
 
 /* Takes a value for the row. NULL, or what is wrong with it: the row is then at its default. */
@@ -50,9 +76,12 @@ static const char *assign(struct config *c, size_t row, struct span value)
 	char *written = strndup(value.p, value.n);
 	const char *wrong = "out of memory";
 
-	if (written)
-		wrong = strlen(written) == value.n ? key->parse(c, key, written)
-						   : "has a NUL in it";
+	if (written && strlen(written) != value.n)
+		wrong = "has a NUL in it";
+	else if (written && has_home(key, value))
+		wrong = "has ~, which no shell expands here: write the whole path";
+	else if (written)
+		wrong = key->parse(c, key, written);
 	if (wrong) {
 		free(written);
 		written = NULL;
@@ -94,8 +123,7 @@ static void set(struct config *c, struct span key, struct span value, const char
 
 	buf_put(&b, key);
 	if (row == config_n_keys) {
-		fault(c, where, buf_terminate(&b) ? name : "?",
-			"no such setting; see postern.conf(5)");
+		fault_of_key(c, where, buf_terminate(&b) ? name : "?");
 		return;
 	}
 	if (c->where[row] && strcmp(where, "-o") != 0) {
@@ -347,6 +375,40 @@ static void finish_defaults(struct config *c)
 			c->maildir_create == CREATE_YES ? "yes" : "no");
 }
 
+/* It has a line, whose value was a fault. */
+static bool is_refused(const struct config *c, const char *key)
+{
+	size_t row = find_key(span_of(key));
+
+	return c->where[row] && !c->written[row];
+}
+
+/* It is not set. */
+static void fault_of_maildir(struct config *c)
+{
+	if (c->missing)
+		fault(c, c->missing, "",
+			"there is no such file: make it, with a line that says where "
+			"mail goes, such as maildir = /srv/mail/%d/%u; or name "
+			"another by -c");
+	else
+		fault(c, where_of(c, "maildir"), "maildir",
+			"not set; say where mail goes, such as maildir = "
+			"/srv/mail/%d/%u");
+}
+
+const char *config_place(const struct config *c, struct span key)
+{
+	size_t row = find_key(key);
+
+	if (row == config_n_keys)
+		return NULL;
+	/* what is not set comes from another setting */
+	if (!c->where[row] && span_eq(key, SPAN("mail-root")))
+		row = find_key(SPAN("maildir"));
+	return c->where[row];
+}
+
 bool config_finish(struct config *c)
 {
 	finish_defaults(c);
@@ -355,15 +417,8 @@ bool config_finish(struct config *c)
 	/* of a file that could not be read that is the one fault: what it says would be guessed */
 	if (c->unread)
 		return false;
-	if (!c->maildir && c->missing)
-		fault(c, c->missing, "",
-			"there is no such file: make it, with a line that says where "
-			"mail goes, such as maildir = /srv/mail/%d/%u; or name "
-			"another by -c");
-	else if (!c->maildir)
-		fault(c, where_of(c, "maildir"), "maildir",
-			"not set; say where mail goes, such as maildir = "
-			"/srv/mail/%d/%u");
+	if (!c->maildir && !is_refused(c, "maildir"))
+		fault_of_maildir(c);
 	finish_outbox(c);
 	finish_tls(c);
 	finish_auth(c);

@@ -95,6 +95,9 @@ static inline bool config_is_one_mailbox(const struct config *c)
 	return strcmp(c->maildir, ".") == 0 && !c->recipients_file;
 }
 
+/* "file:line" of the setting, or "-o"; NULL where it is not set, or there is none of that name. */
+const char *config_place(const struct config *c, struct span key);
+
 /* A fault as settings name its file: "credential:NAME" for a path in the directory of credentials. */
 void config_show(const struct config *c, const char *text, struct buf *to);
 

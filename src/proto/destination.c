@@ -58,6 +58,20 @@ static const char *take_flag(struct destination *d, bool *flag)
 	return d->deny && (d->auth || d->path.n) ? "goes with nothing else" : NULL;
 }
 
+/* A path that looks like an address, or like one that a shell expands, is hardly meant as such. */
+static const char *place_fault(struct span path)
+{
+	bool is_plain =
+		path.n && !memchr(path.p, '/', path.n) && !memchr(path.p, '%', path.n);
+
+	if (is_plain && memchr(path.p, '@', path.n))
+		return "is an address, and mail is not forwarded: name a path below "
+		       "mail-root; ./ in front makes it one";
+	if (path.n && *path.p == '~')
+		return "has ~, which no shell expands here: name a path below mail-root";
+	return destination_below_fault(path);
+}
+
 bool destination_parse(
 	struct span value, struct destination *ret, struct destination_fault *ret_fault)
 {
@@ -73,7 +87,7 @@ bool destination_parse(
 			what = take_flag(&d, flag);
 		} else if (first) {
 			d.path = word;
-			what = destination_below_fault(word);
+			what = place_fault(word);
 		} else {
 			what = "is not auth or deny";
 		}
@@ -109,6 +123,9 @@ static const char *local_fault(struct span local)
 		return "must be printable, in ASCII or UTF-8";
 	if (memchr(local.p, '"', local.n))
 		return "must be without quotes";
+	if (span_ends(local, SPAN(",")) || span_ends(local, SPAN(":")))
+		return "is no address: a line is a name, a blank and a path, without "
+		       "commas and colons";
 	if (span_eq(local, SPAN("*")))
 		return "is no name: for all others of a domain write @domain";
 	return NULL;

@@ -197,7 +197,7 @@ def test_check_knows_internationalized_domains():
 def test_check_names_what_idna_does_not_know(domain):
     status, told = check(f"maildir = {harness.scratch()}\ndomains = example.org {domain}\n")
     harness.equal(status, EX_CONFIG)
-    harness.equal(told, f"postern: domains {domain}: is no internationalized domain name (RFC 5891)\n")
+    harness.contains(told, f"/postern.conf:2: domains {domain}: is no internationalized domain name (RFC 5891)\n")
 
 
 def test_check_names_a_missing_module():
@@ -329,7 +329,7 @@ def test_check_says_what_to_do_about_a_directory(make, told):
     path = make(place)
     status, out = check(f"maildir = {path}/%u\nmail-root = {path}\nuser = nobody\n")
     harness.equal(status, EX_CONFIG)
-    harness.equal(out, f"postern: mail-root {path}: {told.format(path=path, above=path.parent)}\n")
+    harness.contains(out, f"/postern.conf:2: mail-root {path}: {told.format(path=path, above=path.parent)}\n")
 
 
 def made(place, mode, above=0o755):
@@ -414,8 +414,8 @@ OURS = f"hostname = {harness.HOST}\ndomains = example.org *.example.net b\u00fcc
     absolute=("a /srv/mail/a\n", ":1: /srv/mail/a: must be a path that begins at mail-root"),
     percent=("a x/%h auth\n", ":1: x/%h: may have %u, %d and %% in it"),
     flag=("a x authenticated\n", ":1: authenticated: is not auth or deny"),
-    continued=("a x\n  auth\n", ": line 2: begins with a blank"),
-    twice=("a\nb\na x\n", ": line 3: a: has a line already, 1"),
+    continued=("a x\n  auth\n", ":2: begins with a blank"),
+    twice=("a\nb\na x\n", ":3: a: has a line already, 1"),
 )
 def test_check_looks_at_every_recipient(lines, fault):
     path = harness.scratch() / "recipients"
@@ -465,14 +465,14 @@ def test_check_needs_the_table_of_recipients(name, fault):
         path.write_bytes(b"x" * 5000)
     status, told = check(f"maildir = {harness.scratch()}\nrecipients = {path}\n")
     harness.equal(status, EX_CONFIG)
-    assert f"postern: recipients {path}: {fault}" in told, told
+    assert f"postern.conf:2: recipients {path}: {fault}" in told, told
 
 
 @harness.table(missing=("/nonexistent/clients", "No such file"), directory=("/etc", "Is a directory"))
 def test_check_needs_the_clients_file(path, fault):
     status, told = check(f"maildir = {harness.scratch()}\nclients = {path}\n")
     harness.equal(status, EX_CONFIG)
-    assert f"postern: clients {path}: {fault}" in told, told
+    assert f"postern.conf:2: clients {path}: {fault}" in told, told
 
 
 def vars_of(pair):

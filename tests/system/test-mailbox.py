@@ -1212,7 +1212,7 @@ def test_check_says_that_a_file_system_has_no_hard_links():
     exfat(place)
     done = place.check()
     harness.equal(done.returncode, 0, done.stdout)
-    harness.contains(done.stdout, f"warning: mail-root {place.root}: its file system has no hard links")
+    harness.contains(done.stdout, f"postern.conf:3: mail-root {place.root}: its file system has no hard links")
     harness.equal(list(place.root.iterdir()), [])
 
 
@@ -1227,7 +1227,7 @@ def test_check_looks_at_the_file_systems_of_mailboxes():
     make_maildir(place.domain / "bob")
     done = place.check()
     harness.equal(done.returncode, 0, done.stdout)
-    harness.contains(done.stdout, f"warning: maildir {place.alice}: its file system has no hard links")
+    harness.contains(done.stdout, f"postern.conf:4: maildir {place.alice}: its file system has no hard links")
     harness.equal(done.stdout.count("no hard links"), 1)
     harness.equal(sorted(p.name for p in place.alice.rglob("*")), sorted(PARTS))
 

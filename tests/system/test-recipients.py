@@ -106,7 +106,7 @@ def warnings(place, missing=None):
     harness.equal(done.returncode, 78 if missing else 0, done.stdout)
     if missing:
         harness.contains(done.stdout, f"maildir {place.root}/{missing}: No such file or directory")
-    return re.findall(r"warning: (postmaster\S*) has no mailbox", done.stdout)
+    return re.findall(r"warning: .*?(?<=: )(postmaster\S*) has no mailbox", done.stdout)
 
 
 def test_check_warns_of_a_postmaster_without_a_mailbox():

@@ -81,12 +81,45 @@ static void test_reads_quantities(void)
 	}
 }
 
+static void test_finds_the_word_that_was_meant(void)
+{
+	static const char *const words[] = { "hostname", "tls", "tls-certificate",
+		"tls-key", "on", "off", "required", NULL };
+	static const struct {
+		const char *text, *meant;
+	} table[] = {
+		{ "tls_key", "tls-key" },
+		{ "TLS-KEY", "tls-key" },
+		{ "tls-kye", "tls-key" },
+		{ "tlskey", "tls-key" },
+		{ "tls-certifcate", "tls-certificate" },
+		{ "cert", "tls-certificate" },
+		{ "myhostname", "hostname" },
+		{ "require", "required" },
+		{ "tsl", "tls" },
+		{ "ON", "on" },
+		{ "", NULL },
+		{ "x", NULL },
+		{ "yes", NULL },
+		{ "a-word-that-is-longer-than-any-other-and-than-the-room", NULL },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		const char *meant = conf_nearest(span_of(table[i].text), words);
+		if (!CHECK(!meant == !table[i].meant) ||
+			(meant && !CHECK(strcmp(meant, table[i].meant) == 0)))
+			fprintf(stderr, "\t%s: %s\n", table[i].text,
+				meant ? meant : "none");
+	}
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
 		TEST(test_reads_pairs),
 		TEST(test_knows_what_is_no_pair),
 		TEST(test_reads_quantities),
+		TEST(test_finds_the_word_that_was_meant),
 	};
 
 	return test_main(tests, TEST_COUNT(tests));

@@ -52,6 +52,12 @@ static void test_any_other_value_is_refused_by_its_word(void)
 		{ "auth deny", "deny", "goes with nothing else" },
 		{ "/srv/mail", "/srv/mail",
 			"must be a path that begins at mail-root, without / in front" },
+		{ "joe@example.net", "joe@example.net",
+			"is an address, and mail is not forwarded: name a path below "
+			"mail-root; ./ in front makes it one" },
+		{ "~/mail", "~/mail",
+			"has ~, which no shell expands here: name a path below "
+			"mail-root" },
 		{ "..", "..", "must not have .. in it" },
 		{ "../etc auth", "../etc", "must not have .. in it" },
 		{ "a/..", "a/..", "must not have .. in it" },
@@ -114,6 +120,8 @@ static void test_a_key_is_a_name_as_it_is_looked_up(void)
 		{ "\"john\"@example.org", "must be without quotes" },
 		{ "*@example.org",
 			"is no name: for all others of a domain write @domain" },
+		{ "info,", "is no address: a line is a name, a blank and a path, without "
+			   "commas and colons" },
 		{ "*", "is no name: for all others of a domain write @domain" },
 		{ "a\x01@example.org", "must be printable, in ASCII or UTF-8" },
 		{ "jos\xe9@example.org", "must be printable, in ASCII or UTF-8" },

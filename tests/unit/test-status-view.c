@@ -168,9 +168,13 @@ static void test_columns_fit(void)
 	show_table(26, "  Name        N  End\n"
 		       "  mail....    7  quit\n"
 		       "  a         123  SSL Error\n");
-	show_table(10, "  Name      N  End\n"
+	show_table(20, "  Name      N  End\n"
 		       "  mai...    7  quit\n"
 		       "  a       123  SS...\n");
+	/* what is never cut is left out */
+	show_table(12, "  Name  End\n"
+		       "  m...  quit\n"
+		       "  a     S...\n");
 }
 
 static void test_options_are_understood(void)
