@@ -21,7 +21,7 @@ static void add(uint64_t *to, uint64_t n)
 		*to = UINT64_MAX;
 }
 
-static void tally_many(struct status_tallies *t, struct span text, uint64_t n)
+void status_tally(struct status_tallies *t, struct span text, uint64_t n)
 {
 	size_t i = 0;
 
@@ -38,6 +38,7 @@ static void tally_many(struct status_tallies *t, struct span text, uint64_t n)
 	if (i == t->n) {
 		memcpy(t->list[i].text, text.p, text.n);
 		t->list[i].text[text.n] = '\0';
+		t->list[i].n = 0;
 		t->n++;
 	}
 	add(&t->list[i].n, n);
@@ -45,7 +46,7 @@ static void tally_many(struct status_tallies *t, struct span text, uint64_t n)
 
 static void tally(struct status_tallies *t, struct span text)
 {
-	tally_many(t, text, 1);
+	status_tally(t, text, 1);
 }
 
 static int by_number(const void *a, const void *b)
@@ -86,7 +87,7 @@ static void count_session(struct status_counts *c, const struct status_record *r
 	tally(&c->versions, version);
 	/* the others are in records of transactions and logins */
 	if (reason.n)
-		tally_many(&c->reasons, reason,
+		status_tally(&c->reasons, reason,
 			status_record_number(r, RECORD_REFUSED_COMMANDS));
 }
 
@@ -111,7 +112,7 @@ static void count_message(struct status_counts *c, const struct status_record *r
 	if (span_eq(outcome, span_of(outcomes[STATUS_DELIVERED])))
 		add(&c->octets, status_record_number(r, RECORD_SIZE));
 	if (reason.n)
-		tally_many(&c->reasons, reason, refusals_of(r));
+		status_tally(&c->reasons, reason, refusals_of(r));
 }
 
 static void keep_first(
@@ -181,7 +182,7 @@ static void take(struct status_counts *c, const struct status_record *r)
 	if (!c->has_newest)
 		c->newest = r->record.when.seconds;
 	c->has_newest = true;
-	if (r->record.when.seconds >= c->since)
+	if (r->record.when.seconds >= c->since && r->record.when.seconds < c->until)
 		count(c, r);
 	if (r->record.event == RECORD_SESSION && !is_check(r) && c->n_kept < c->n_wanted)
 		status_record_copy(&c->kept[c->n_kept++], r);
@@ -194,14 +195,15 @@ static bool is_done(const struct status_counts *c, const struct status_record *r
 }
 
 int status_count(struct status_source *source, const struct status_filter *filter,
-	int64_t since, size_t n_wanted, struct status_counts *ret)
+	struct status_span time, size_t n_wanted, struct status_counts *ret)
 {
 	struct status_record record;
 	int r = source->ops->to_end(source);
 
 	/* the records that are kept are large, and need not be cleared */
 	memset(ret, 0, offsetof(struct status_counts, kept));
-	ret->since = since;
+	ret->since = time.since;
+	ret->until = time.until;
 	ret->n_wanted = n_wanted < STATUS_SESSIONS_MAX ? n_wanted : STATUS_SESSIONS_MAX;
 	while (r >= 0 && (r = source->ops->previous(source, &record)) > 0) {
 		if (status_filter_takes(filter, &record))
@@ -213,4 +215,50 @@ int status_count(struct status_source *source, const struct status_filter *filte
 	sort(&ret->reasons);
 	sort(&ret->statuses);
 	return r < 0 ? r : 0;
+}
+
+/* A reply's text may have an argument, its code has none. */
+static size_t code_length(const char *reply)
+{
+	size_t code = strspn(reply, "0123456789");
+	size_t more = reply[code] == ' ' ? strspn(reply + code + 1, "0123456789.") : 0;
+
+	return more ? code + 1 + more : code;
+}
+
+static void tally_codes(struct status_tallies *to, const struct status_tallies *replies)
+{
+	for (size_t i = 0; i < replies->n; i++) {
+		const char *text = replies->list[i].text;
+		status_tally(
+			to, (struct span){ text, code_length(text) }, replies->list[i].n);
+	}
+	add(&to->n_others, replies->n_others);
+}
+
+void status_count_codes(const struct status_tallies *replies, struct status_tallies *ret)
+{
+	ret->n = 0;
+	ret->n_others = 0;
+	tally_codes(ret, replies);
+}
+
+static void tally_all(struct status_tallies *to, const struct status_tallies *more)
+{
+	for (size_t i = 0; i < more->n; i++)
+		status_tally(to, span_of(more->list[i].text), more->list[i].n);
+	add(&to->n_others, more->n_others);
+}
+
+void status_count_add(struct status_counts *to, const struct status_counts *more)
+{
+	tally_all(&to->versions, &more->versions);
+	tally_all(&to->statuses, &more->statuses);
+	tally_codes(&to->reasons, &more->reasons);
+	for (enum status_outcome o = 0; o < STATUS_OUTCOMES; o++)
+		add(&to->outcomes[o], more->outcomes[o]);
+	add(&to->octets, more->octets);
+	add(&to->n_checks, more->n_checks);
+	add(&to->n_failed_logins, more->n_failed_logins);
+	add(&to->n_errors, more->n_errors);
 }

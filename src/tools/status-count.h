@@ -33,7 +33,7 @@ const char *status_outcome_word(enum status_outcome outcome);
 #define STATUS_TLS_FAILED "failed" /* a handshake was tried */
 
 struct status_counts {
-	int64_t since;
+	int64_t since, until;
 	uint64_t n_sessions, n_messages, n_errors;
 	uint64_t n_checks; /* of proxies; no sessions */
 	uint64_t n_failed_logins; /* user or proof was wrong */
@@ -53,9 +53,23 @@ struct status_counts {
 		kept[STATUS_SESSIONS_MAX]; /* the newest sessions first, however old */
 };
 
+/* A time in seconds: from `since` on, and before `until`. */
+struct status_span {
+	int64_t since, until;
+};
+
 /*
- * Counts from the end of the source back to `since`, and further until `n_wanted` sessions are kept. 0 or
- * -errno.
+ * Counts the records of that time, from the end of the source back, and goes further back until `n_wanted` sessions
+ * are kept. 0 or -errno.
  */
 int status_count(struct status_source *source, const struct status_filter *filter,
-	int64_t since, size_t n_wanted, struct status_counts *ret);
+	struct status_span time, size_t n_wanted, struct status_counts *ret);
+
+/* Counts `n` more of that text. */
+void status_tally(struct status_tallies *t, struct span text, uint64_t n);
+
+/* Replies as their codes: "550 5.1.1", or "500" of one without an enhanced code. */
+void status_count_codes(const struct status_tallies *replies, struct status_tallies *ret);
+
+/* Adds the numbers of `more`, its replies by their codes alone, and none of its records. */
+void status_count_add(struct status_counts *to, const struct status_counts *more);

@@ -2,5 +2,8 @@
 #pragma once
 
 #include "tools/status-panel.h"
+#include "tools/status-totals.h"
 
-void status_metrics_put(const struct status_panel *panel, FILE *to);
+/* `totals`: NULL without counters. */
+void status_metrics_put(
+	const struct status_panel *panel, const struct status_totals *totals, FILE *to);

@@ -30,6 +30,7 @@ const char status_help[] =
 	"  -n NUMBER          only the newest NUMBER; 20 of a list without --since\n"
 	"      --json         print the records as JSON Lines\n"
 	"      --openmetrics  print numbers for Prometheus\n"
+	"      --totals FILE  and counters, which FILE keeps from run to run\n"
 	"      --healthy      print one line, and exit with 0 (well), 1 (a warning) or "
 	"2\n"
 	"      --help         show this\n"
@@ -48,6 +49,7 @@ enum long_option {
 	OPTION_SINCE,
 	OPTION_JSON,
 	OPTION_OPENMETRICS,
+	OPTION_TOTALS,
 	OPTION_HEALTHY,
 	OPTION_HELP,
 	OPTION_VERSION,
@@ -64,6 +66,7 @@ static const struct option longs[] = {
 	{ "since", required_argument, NULL, OPTION_SINCE },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "openmetrics", no_argument, NULL, OPTION_OPENMETRICS },
+	{ "totals", required_argument, NULL, OPTION_TOTALS },
 	{ "healthy", no_argument, NULL, OPTION_HEALTHY },
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ "version", no_argument, NULL, OPTION_VERSION },
@@ -137,6 +140,9 @@ static const char *take(struct status_options *o, int option, int64_t now)
 		return take_mode(o, STATUS_MODE_JSON);
 	case OPTION_OPENMETRICS:
 		return take_mode(o, STATUS_MODE_METRICS);
+	case OPTION_TOTALS:
+		o->totals = optarg;
+		return NULL;
 	case OPTION_HEALTHY:
 		return take_mode(o, STATUS_MODE_HEALTH);
 	case OPTION_HELP:
@@ -161,13 +167,15 @@ static const char *check_all(struct status_options *o)
 {
 	unsigned tables = 1U << RECORD_SESSION | 1U << RECORD_MESSAGE;
 
+	if (o->totals && o->mode < STATUS_MODE_METRICS)
+		return "--totals are counters of --openmetrics, which is missing";
 	if (o->mode == STATUS_MODE_METRICS && o->json)
 		return "--json and --openmetrics are two forms: choose one";
 	if (o->mode == STATUS_MODE_METRICS && (o->follow || o->filter.events || o->most))
 		return "--openmetrics goes with none of --follow, --sessions, "
 		       "--messages and -n";
 	if (o->mode == STATUS_MODE_HEALTH &&
-		(o->follow || o->filter.events || o->most || searches(o)))
+		(o->follow || o->totals || o->filter.events || o->most || searches(o)))
 		return "--healthy is about all that happens: it goes with -c, -D, "
 		       "--since "
 		       "and files alone";

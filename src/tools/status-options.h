@@ -29,6 +29,7 @@ struct status_options {
 	struct status_filter filter;
 	const char *peer; /* as it was given, or NULL */
 	const char *since; /* as it was given, or NULL */
+	const char *totals; /* file of counters, or NULL */
 	size_t most; /* 0: not given */
 	bool follow;
 	bool json; /* was asked for */

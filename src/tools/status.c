@@ -77,7 +77,8 @@ int status_show_count(
 	if (o->since && status_time_since(o->since, now, &since))
 		return -EINVAL;
 	show->source->n_skipped = 0;
-	r = status_count(show->source, &o->filter, since, n_sessions(o), show->counts);
+	r = status_count(show->source, &o->filter,
+		(struct status_span){ since, INT64_MAX }, n_sessions(o), show->counts);
 	status_setting_done(show->setting);
 	status_setting_read(show->setting, o->settings);
 	status_setting_look(show->setting);
@@ -100,10 +101,55 @@ static int show_panel(const struct status_show *show, struct status_view *v)
 	struct status_panel panel;
 	int r = status_show_count(show, v->now, &panel);
 
-	if (r >= 0 && show->options->mode == STATUS_MODE_METRICS)
-		status_metrics_put(&panel, v->to);
-	else if (r >= 0)
+	if (r >= 0)
 		status_panel_put(&panel, v);
+	return r;
+}
+
+/* What is wrong with the file of totals; the exit status. */
+static int fail_of_totals(const char *path, int error)
+{
+	dprintf(STDERR_FILENO, "postern-status: --totals %s: %s\n", path,
+		error == EBADMSG ? "is no file of totals; remove it, and they begin anew"
+				 : strerror(error));
+	return error == EBADMSG ? EX_DATAERR : EX_CANTCREAT;
+}
+
+/* Numbers with the counters that the file has, and it is brought up to date. -errno of the records, or the exit status. */
+static int show_totals(
+	const struct status_show *show, const struct status_panel *panel, FILE *to)
+{
+	const char *path = show->options->totals;
+	OWNED struct status_totals *totals = malloc(sizeof(*totals));
+	OWNED struct status_counts *room = malloc(sizeof(*room));
+	int r, error;
+
+	if (!totals || !room)
+		return -ENOMEM;
+	error = status_totals_read(path, time(NULL), totals);
+	if (error < 0)
+		return fail_of_totals(path, -error);
+	r = status_totals_update(
+		totals, show->source, &show->options->filter, time(NULL), room);
+	if (r < 0)
+		return r;
+	error = status_totals_write(path, totals);
+	if (error < 0)
+		return fail_of_totals(path, -error);
+	status_metrics_put(panel, totals, to);
+	return 0;
+}
+
+/* -errno, or the exit status. */
+static int show_metrics(const struct status_show *show, struct status_view *v)
+{
+	struct status_panel panel;
+	int r = status_show_count(show, v->now, &panel);
+
+	if (r >= 0 && show->options->totals)
+		return show_totals(show, &panel, v->to);
+	if (r >= 0)
+		status_metrics_put(&panel, NULL, v->to);
 	return r;
 }
 
@@ -163,7 +209,7 @@ static int show(const struct status_show *show)
 			return show_panel(show, &v);
 		return isatty(STDOUT_FILENO) ? status_follow(show) : show_list(show, &v);
 	case STATUS_MODE_METRICS:
-		return show_panel(show, &v);
+		return show_metrics(show, &v);
 	case STATUS_MODE_HEALTH:
 		return show_health(show, &v);
 	default:
@@ -220,7 +266,7 @@ static int run_with(struct status_show *shown)
 		return fail(wrong, -r);
 	if (fflush(stdout) == EOF || ferror(stdout))
 		return EX_IOERR;
-	return o->mode == STATUS_MODE_HEALTH ? r : 0;
+	return o->mode >= STATUS_MODE_METRICS ? r : 0;
 }
 
 static int run(const struct status_options *o)

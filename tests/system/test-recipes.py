@@ -301,11 +301,13 @@ def test_cron_writes_the_numbers():
     client = place.connect()
     client.quit()
     status = f"{harness.build}/src/postern-status -c {place.settings_file}"
+    command = command.replace("/var/lib/prometheus/postern.totals", str(harness.scratch() / "totals"))
     command = command.replace("/var/lib/prometheus/node-exporter", str(folder)).replace(program, status)
     done = by_cron(command)
     harness.equal((done.returncode, done.stdout), (0, ""))
     harness.equal([p.name for p in folder.iterdir()], ["postern.prom"], "and nothing half written")
-    harness.contains((folder / "postern.prom").read_text(), "postern_sessions{")
+    for name in ("postern_sessions{", "postern_recorded_errors_total 0"):
+        harness.contains((folder / "postern.prom").read_text(), name)
     broken = command.replace("--openmetrics", "--nonsense")
     assert by_cron(broken).returncode != 0
     harness.contains((folder / "postern.prom").read_text(), "postern_sessions{", "the old numbers stay")

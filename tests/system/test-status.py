@@ -15,13 +15,14 @@ import signal
 import ssl
 import struct
 import subprocess
+import sys
 import termios
 
 import harness
 from harness import PATIENCE, RECIPIENT, Site, Skip
 from machine import Server
 
-EX_USAGE, EX_NOINPUT, EX_IOERR = 64, 66, 74
+EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_CANTCREAT, EX_IOERR = 64, 65, 66, 73, 74
 STATUS = "SSL Error (SMTP Receive)"
 REFUSAL = "550 5.7.1 No mail is accepted here for that domain"
 
@@ -489,6 +490,65 @@ def test_openmetrics_are_clean():
     harness.equal(lines[-1], "# EOF")
     assert re.search(r'not_after_timestamp_seconds\{.*subject="CN=mail\.example\.org"\} 2524608000',
                      shown), shown
+
+
+class Totals:
+    """Counters in a file, as Prometheus's own reader of OpenMetrics has them."""
+
+    def __init__(self, place):
+        self.place, self.file = place, place.dir / "totals"
+
+    def read(self):
+        shown = self.place.status("--openmetrics", "--totals", self.file)
+        library = harness.packages() / "python3-prometheus-client/usr/lib/python3/dist-packages"
+        if str(library) not in sys.path:
+            sys.path.append(str(library))
+        from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
+        found = {}
+        for family in parse(shown):
+            for sample in family.samples if family.type == "counter" else ():
+                found[sample.name.removeprefix("postern_recorded_"), *sample.labels.values()] = int(sample.value)
+        return found
+
+    def begin_in_1970(self):
+        totals = json.loads(self.file.read_text())
+        self.file.write_text(json.dumps({**totals, "until": 0}))
+
+
+def test_counters_count_each_record_once_and_never_go_back():
+    place = some_log()
+    totals = Totals(place)
+    harness.equal(set(totals.read().values()), {0})
+    harness.equal(set(totals.read().values()), {0}, "the newest minute is not counted yet")
+    place.date("2026-11-28T10:00:")
+    totals.begin_in_1970()
+    counted = totals.read()
+    wanted = {("sessions_total", "TLS1.3"): 2, ("sessions_total", "none"): 2, ("sessions_total", "failed"): 1,
+              ("messages_total", "delivered"): 3, ("messages_total", "refused"): 1,
+              ("messages_total", "given-up"): 0, ("refusals_total", "550 5.7.1"): 1,
+              ("session_statuses_total", STATUS): 1, ("errors_total",): 0}
+    harness.equal({name: counted.get(name) for name in wanted}, wanted)
+    harness.equal(totals.read(), counted, "each once")
+    old = place.file.read_text()
+    place.file.write_text("")
+    harness.equal(totals.read(), counted, "the log forgets")
+    place.file.write_text(old)
+    totals.begin_in_1970()
+    harness.equal(totals.read(), {name: 2 * number for name, number in counted.items()})
+
+
+def test_counters_need_a_file_of_their_own():
+    place = some_log()
+    broken = place.dir / "broken"
+    for text in ("", "no JSON\n", "[]\n", '{"began": 1}\n', '{"began": -1, "until": 2}\n'):
+        broken.write_text(text)
+        harness.contains(place.status("--openmetrics", "--totals", broken, code=EX_DATAERR),
+                         f"--totals {broken}: is no file of totals; remove it, and they begin anew")
+        harness.equal(broken.read_text(), text)
+    harness.contains(place.status("--openmetrics", "--totals", place.dir / "none" / "totals", code=EX_CANTCREAT),
+                     "No such file or directory")
+    harness.contains(place.status("--totals", broken, code=EX_USAGE), "--totals are counters of --openmetrics")
+    harness.equal([path.name for path in place.dir.glob("totals*")], [])
 
 
 def test_all_is_well_again_after_an_error():

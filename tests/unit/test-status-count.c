@@ -27,7 +27,8 @@ static struct status_counts *count(const struct status_filter *filter, int64_t s
 	struct status_source *source;
 
 	REQUIRE(c && status_file_open(path, &source) == 0);
-	REQUIRE(status_count(source, filter, since, n, c) == 0);
+	REQUIRE(status_count(source, filter, (struct status_span){ since, INT64_MAX }, n,
+			c) == 0);
 	*ret_visited = source->n_visited;
 	source->ops->free(source);
 	return c;
