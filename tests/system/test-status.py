@@ -636,6 +636,26 @@ def test_a_terminal_is_never_too_narrow(columns, options):
     assert all(32 <= ord(c) < 127 for line in lines for c in line), lines
 
 
+def masked(text):
+    """Without what differs from run to run; the first line has the name of the file and the time."""
+    text = re.sub(r"(?m)^.*\n", "", plain(text), count=1)
+    return re.sub(r"(?<=  )\d+\.\d(?=  )", "0.0", re.sub(r"\d+ days left", "8000 days left", text))
+
+
+def expected_panels():
+    """By width: below "60 columns:" stands the panel."""
+    parts = re.split(r"(?m)^(\d+) columns:\n", (harness.HERE / "panels.txt").read_text())
+    return {int(width): panel for width, panel in zip(parts[1::2], parts[2::2])}
+
+
+@harness.table_of({f"{columns} columns": (columns,) for columns in (60, 80, 120)})
+def test_the_panel_is_as_expected(columns):
+    place = some_log()
+    place.date("2026-11-28T10:00:")
+    shown = Terminal(place, "--since", "2026-11-28", columns=columns, rows=40).rest()
+    harness.equal(masked(shown), expected_panels()[columns])
+
+
 def test_colours_are_for_terminals_that_have_them():
     place = some_log()
     harness.contains(Terminal(place).rest(), f"\x1b[1;31m{STATUS}\x1b[0m")
