@@ -316,7 +316,7 @@ static void init(struct logins *l, const struct config *c)
 /* A credential is named as settings name it, not by the path of systemd's copy. */
 static void name_credentials(struct logins_table *t, const struct config *c)
 {
-	char shown[CONFIG_FAULT_MAX];
+	char shown[CONFIG_FAULT_MAX] = "";
 	struct buf b = BUF(shown);
 
 	config_show(c, t->fault, &b);

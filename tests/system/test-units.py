@@ -31,8 +31,11 @@ def here_with(*sockets):
     # in this order: a socket of a service that runs cannot be started
     for name in sockets:
         here.run("systemctl", "start", f"{name}.socket")
+    others = [f"{name}.socket" for name in sockets if name != "postern"]
     if any("listen" in name for name in sockets):
-        harness.at_end(here.run, "systemctl", "stop", LISTENER, *(f"{s}.socket" for s in sockets if "listen" in s))
+        others.insert(0, LISTENER)
+    if others:
+        harness.at_end(here.run, "systemctl", "stop", *others)
     return here
 
 
