@@ -511,6 +511,74 @@ def test_a_first_look_needs_no_file():
     harness.equal(len(os.listdir(place / "new")), 1)
 
 
+def make_certificate(*arguments):
+    """What it writes into a new directory, whose name has a space: exit status, output, names in the certificate."""
+    harness.need("certtool")
+    place = harness.scratch() / "a place"
+    done = harness.run(harness.HERE.parent.parent / "contrib/make-certificate", "--dir", place, *arguments)
+    if done.returncode:
+        assert not list(place.glob("*")), list(place.glob("*"))
+        return done.returncode, done.stdout, []
+    shown = harness.run("certtool", "--certificate-info", "--infile", place / "tls.crt").stdout
+    return 0, done.stdout, re.findall(r"Subject: (.*)|(DNSname: .*)|(IPAddress: .*)", shown)
+
+
+def test_a_certificate_is_made_for_names_and_addresses_as_clients_check_them():
+    label = "a" * 63
+    for given, wanted in (
+            (("mail.example.org", "192.0.2.25", "2001:db8::25"),
+             ["CN=mail.example.org", "DNSname: mail.example.org", "IPAddress: 192.0.2.25", "IPAddress: 2001:db8::25"]),
+            (("192.0.2.25",), ["CN=192.0.2.25", "IPAddress: 192.0.2.25"]),
+            (("2001:db8::25", "192.0.2.25"),
+             ["CN=2001:db8::25", "IPAddress: 2001:db8::25", "IPAddress: 192.0.2.25"]),
+            (("mail",), ["CN=mail", "DNSname: mail"]),
+            (("xn--bcher-kva.example",), ["CN=xn--bcher-kva.example", "DNSname: xn--bcher-kva.example (b\u00fccher.example)"]),
+            # RFC 5280 A.1: a common name has 64 octets at most
+            ((f"{label}.example.org",), [f"CN={label}", f"DNSname: {label}.example.org"])):
+        status, said, names = make_certificate(*given)
+        harness.equal((status, ["".join(name) for name in names]), (0, wanted), said)
+
+
+def test_no_certificate_is_made_for_what_is_no_name_of_a_host():
+    for name in ("", ".", "mail..org", "mail.example.org.", "-mail.example.org", "a b", "*.example.org", "_mail.example",
+                 "b\u00fccher.example", "a" * 64 + ".example", "127.1", "1.2.3.4.5", "a.example\nb.example"):
+        status, said, _ = make_certificate("--", name) if name.startswith("-") else make_certificate(name)
+        assert status in (1, EX_USAGE) and len(said.splitlines()) == 1, (name, status, said)
+    for address in ("", "b.example", "999.1.1.1", "192.0.2.0/24", "fe80::1%eth0", "--force"):
+        status, said, _ = make_certificate("mail.example.org", address)
+        harness.equal(status, 1, said)
+        harness.contains(said, "address")
+    harness.equal(make_certificate()[0], EX_USAGE)
+
+
+def test_a_certificate_that_is_there_is_replaced_on_request_alone():
+    harness.need("certtool")
+    place = harness.scratch()
+    make = (harness.HERE.parent.parent / "contrib/make-certificate", "--dir", place)
+    harness.equal(harness.run(*make, "a.example").returncode, 0)
+    key = place / "tls.key"
+    harness.equal(key.stat().st_mode & 0o777, 0o600)
+    if os.geteuid() == 0:
+        os.chown(key, 65534, -1)
+    before = key.read_text()
+    done = harness.run(*make, "a.example")
+    harness.equal(done.returncode, 1)
+    harness.contains(done.stdout, f"{key}: exists; --force replaces")
+    harness.equal(key.read_text(), before)
+    harness.equal(harness.run(*make, "--force", "a.example").returncode, 0)
+    assert key.read_text() != before
+    if os.geteuid() == 0:
+        harness.equal(key.stat().st_uid, 65534, "whose user can then not read it")
+    key.unlink()
+    key.symlink_to("elsewhere")
+    (place / "tls.crt").unlink()
+    harness.equal(harness.run(*make, "a.example").returncode, 1, "a symbolic link is replaced")
+    key.unlink()
+    key.mkdir()
+    harness.contains(harness.run(*make, "--force", "a.example").stdout, "is a directory")
+    harness.equal(list(key.iterdir()), [])
+
+
 def test_quickstart_names_what_holds_its_port():
     harness.need("socat", "swaks")
     with socket.socket() as holder:
