@@ -593,5 +593,36 @@ def test_quickstart_names_what_holds_its_port():
     assert "Building" not in done.stdout, "it builds before it looks"
 
 
+def quickstart_in(checkout, **variables):
+    harness.need("socat", "swaks", "openssl", "meson", "ninja")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return harness.run(checkout / "contrib/quickstart", "--once", patience=900,
+                       env=harness.environment(POSTERN_PORT=str(port), **variables))
+
+
+def test_quickstart_runs_again_after_a_build_that_failed_and_below_a_path_with_a_space():
+    source = harness.HERE.parent.parent
+    checkout = harness.scratch() / "check out"
+    checkout.mkdir()
+    # tests=false, so the build needs no more
+    for name in ("meson.build", "meson_options.txt", "contrib", "man", "src", "tests", "units", "README.md", "LICENSE"):
+        if (source / name).exists():
+            (checkout / name).symlink_to(source / name)
+    (checkout / "contrib").unlink()
+    shutil.copytree(source / "contrib", checkout / "contrib")
+    done = quickstart_in(checkout, CC="false")
+    harness.equal(done.returncode, 1, done.stdout)
+    harness.contains(done.stdout, "quickstart: the build failed")
+    assert "Listening" not in done.stdout, done.stdout
+    for run in (1, 2):
+        done = quickstart_in(checkout)
+        harness.equal(done.returncode, 0, done.stdout)
+        harness.contains(done.stdout, "outcome=delivered")
+        assert "\0" not in done.stdout, "the records of the probe are overwritten by a hole"
+        harness.equal(len(list((checkout / "build-quickstart/Maildir/new").iterdir())), run)
+
+
 if __name__ == "__main__":
     harness.main()
