@@ -297,6 +297,24 @@ def test_a_credential_outside_a_unit_is_missed_where_it_is_used():
                                     ("-o", "tls=off", "--lmtp")), (0, ""))
 
 
+@harness.table(recipients=("recipients", b"info\n"), clients=("clients", b"192.0.2.17 tls=off\n"),
+               tickets=("tls-tickets", bytes(range(64))), ca=("tls-client-ca", None))
+def test_each_file_of_the_settings_can_be_a_credential(key, content):
+    place = harness.scratch()
+    (place / "a-file").write_bytes(content or harness.pair().certificate.read_bytes())
+    (place / "a-file").chmod(0o600)
+    pair = harness.pair()
+    text = (f"maildir = {place}/mail/%u\nmaildir-create = yes\npostmaster = x\n{TLS}tls-certificate = {pair.certificate}\n"
+            f"tls-key = {pair.key}\n{key} = credential:a-file\n")
+    (place / "mail/x/new").mkdir(parents=True)
+    arguments = (str(harness.program()), "-c", settings(text), *AS_ROOT, "--check")
+    done = harness.run(*arguments, env=harness.environment(CREDENTIALS_DIRECTORY=str(place)))
+    harness.equal((done.returncode, done.stdout), (0, ""))
+    done = harness.run(*arguments)
+    harness.equal(done.returncode, EX_CONFIG)
+    harness.contains(done.stdout, f"{key} credential:a-file: CREDENTIALS_DIRECTORY is not set: start postern by a unit")
+
+
 @harness.table(users="auth-users", secret="auth-secret")
 def test_a_placeholder_is_no_table_and_no_secret(key):
     place = harness.scratch()
