@@ -338,7 +338,8 @@ def test_a_placeholder_is_no_table_and_no_secret(key):
     above=(lambda place: made(place / "above", 0o755, above=0o700),
            "Permission denied; the directory {above} is closed to the user 65534: chmod o+x {above}"),
     read_only=(lambda place: read_only(place), "Read-only file system; mount it for writing or, where a unit has "
-               "ProtectSystem=, add to it ReadWritePaths={path}"),
+               "ProtectSystem=, add to it ReadWritePaths={path} and start it anew, also if the line is there: systemctl "
+               "try-restart postern-listen.service"),
 )
 def test_check_says_what_to_do_about_a_directory(make, told):
     harness.need_root()
@@ -438,6 +439,7 @@ OURS = f"hostname = {harness.HOST}\ndomains = example.org *.example.net b\u00fcc
 def test_check_looks_at_every_recipient(lines, fault):
     path = harness.scratch() / "recipients"
     path.write_text(lines, encoding="utf-8")
+    (path.parent / "x").mkdir()  # where a line for all names leads to must be there
     status, told = check(f"maildir = {path.parent}/%u\nrecipients = {path}\n{OURS}")
     harness.equal(status, EX_CONFIG)
     harness.equal(told.count("\n"), 1, told)
