@@ -34,7 +34,8 @@ const struct reply *auth_refusal(const struct session *s)
 
 	if (s->settings->auth != AUTH_REQUIRED || s->user[0])
 		return NULL;
-	unavailable = s->secured ? !has_mechanism(s) : s->tls_unusable;
+	unavailable =
+		s->secured ? s->auth_unavailable || !has_mechanism(s) : s->tls_unusable;
 	return reply_get(unavailable ? REPLY_AUTH_UNAVAILABLE : REPLY_AUTH_FIRST);
 }
 
@@ -125,6 +126,7 @@ static const struct reply *finish(struct session *s, enum auth_result result)
 		result = AUTH_FAILED;
 	if (result == AUTH_FAILED)
 		delay(s);
+	s->auth_unavailable = result == AUTH_UNAVAILABLE;
 	return end(s, replies[result]);
 }
 

@@ -143,6 +143,7 @@ struct session {
 	const struct reply *result; /* in PHASE_RESULTS: of the message as a whole */
 	size_t n_told; /* recipients that have had theirs */
 	size_t n_auth_failures; /* in all, whatever was between them */
+	bool auth_unavailable; /* the last attempt got 454 */
 	const struct reply *delayed; /* the reply that is due at pause_until; or NULL */
 	uint64_t pause_until; /* milliseconds, of the clock that never jumps */
 
