@@ -143,7 +143,6 @@ struct session {
 	const struct reply *result; /* in PHASE_RESULTS: of the message as a whole */
 	size_t n_told; /* recipients that have had theirs */
 	size_t n_auth_failures; /* in all, whatever was between them */
-	bool auth_unavailable; /* the last attempt got 454 */
 	const struct reply *delayed; /* the reply that is due at pause_until; or NULL */
 	uint64_t pause_until; /* milliseconds, of the clock that never jumps */
 
@@ -158,6 +157,7 @@ struct session {
 	bool told; /* the refusal that is counted next is in the record of a transaction or a login */
 	size_t n_untold; /* of n_refused, those that are in no such record */
 	bool lenient; /* bare newlines or syntax forgiven */
+	bool auth_unavailable; /* the last attempt got 454 */
 
 	struct buf out;
 	/* From here on: not cleared at the start, as that alone would cost more than a reply. */
