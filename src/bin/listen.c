@@ -188,6 +188,14 @@ static bool some_socket_needs_tls(const struct listen_sockets *s)
 	return false;
 }
 
+static bool all_sockets_are_lmtp(const struct listen_sockets *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->list[i].kind != LISTEN_LMTP)
+			return false;
+	return true;
+}
+
 static int set_up(struct listener *l)
 {
 	int r = take_sockets(l), passed;
@@ -208,6 +216,7 @@ static int set_up(struct listener *l)
 	if (l->sockets.n == 0 && (r = open_sockets(l)))
 		return r;
 	l->warm.needs_tls = some_socket_needs_tls(&l->sockets);
+	l->warm.only_lmtp = all_sockets_are_lmtp(&l->sockets);
 	r = move_up(l);
 	if (r == 0)
 		r = warm_up(&l->warm);

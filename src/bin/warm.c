@@ -31,6 +31,14 @@ static void note_fault(void *ctx, const char *text)
 	report(w, shown);
 }
 
+static bool some_client_may_use_tls(const struct warm *w)
+{
+	if (w->needs_tls)
+		return true;
+	return w->only_lmtp ? w->config->clients.may_use_tls
+			    : config_may_use_tls(w->config);
+}
+
 static void watch_pairs(struct watch *w, const struct tls_settings *tls)
 {
 	for (size_t i = 0; i < tls->n_pairs; i++) {
@@ -50,7 +58,7 @@ static void watch_all(struct warm *w)
 
 	snprintf(w->tls_module, sizeof(w->tls_module), "%s/" TLS_MODULE, w->modules);
 	w->watch.n = 0;
-	if (!w->api && config_may_use_tls(c))
+	if (!w->api && some_client_may_use_tls(w))
 		watch_add(&w->watch, w->tls_module, false);
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
 		watch_add(&w->watch, files[i], false);
@@ -92,7 +100,7 @@ static void load_credentials(struct warm *w)
 	struct tls_credentials *fresh;
 
 	w->fault[0] = '\0';
-	if (!config_may_use_tls(w->config) && !w->needs_tls)
+	if (!some_client_may_use_tls(w))
 		return;
 	load_tls(w);
 	if (!w->api || w->api->load(&w->config->tls, &report, &fresh) < 0)

@@ -19,6 +19,7 @@ struct warm {
 	void (*report)(void *ctx, const char *fault);
 	void *ctx;
 	bool needs_tls; /* some socket has TLS whatever the settings say */
+	bool only_lmtp; /* no socket has TLS but by a rule for a client */
 	struct config *config; /* owned: as it was read last */
 	const struct tls_api *api; /* NULL: nobody needs TLS, or it cannot be had */
 	const struct idn_api *names; /* NULL: it cannot be had */
@@ -34,7 +35,7 @@ struct warm {
 };
 
 /*
- * Reads settings and credentials; `w` has its first six members. Faults of credentials go to `report`.
+ * Reads settings and credentials; `w` has its first seven members. Faults of credentials go to `report`.
  * Credentials that have become unusable are told of, and the old ones kept. 0 or -ENOMEM.
  */
 int warm_up(struct warm *w);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "edge/credential.h"
 #include "edge/file.h"
 
 #define WORD_SHOWN_MAX 60 /* octets of a word that is wrong */
@@ -34,7 +35,10 @@ static void put_trouble(struct reading *r, int error)
 	char text[CLIENTS_FAULT_MAX], why[CLIENTS_FAULT_MAX / 2];
 	struct buf b = BUF(why);
 
-	file_put_fault(&b, r->path, error, FILE_READ);
+	if (credential_is_unset(r->path))
+		credential_put_fault(&b, r->path, SPAN(""));
+	else
+		file_put_fault(&b, r->path, error, FILE_READ);
 	snprintf(text, sizeof(text), "clients %s: %s", r->path,
 		b.overflow ? strerror(error) : why);
 	r->n_faults++;

@@ -39,8 +39,9 @@ const struct reply *auth_refusal(const struct session *s)
 {
 	if (s->settings->auth != AUTH_REQUIRED || s->user[0])
 		return NULL;
-	return reply_get(
-		auth_is_unavailable(s) ? REPLY_AUTH_UNAVAILABLE : REPLY_AUTH_FIRST);
+	return reply_get(s->auth_unavailable || auth_is_unavailable(s)
+				 ? REPLY_AUTH_UNAVAILABLE
+				 : REPLY_AUTH_FIRST);
 }
 
 /* RFC 4954 4: once in a session, and nothing secret in the clear. */
@@ -131,6 +132,7 @@ static const struct reply *finish(struct session *s, enum auth_result result)
 		result = AUTH_FAILED;
 	if (result == AUTH_FAILED)
 		delay(s);
+	s->auth_unavailable = result == AUTH_UNAVAILABLE;
 	return end(s, replies[result]);
 }
 

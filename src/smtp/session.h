@@ -157,6 +157,7 @@ struct session {
 	size_t n_untold; /* of n_refused, those that are in no such record */
 	bool lenient; /* bare newlines or syntax forgiven */
 	bool told; /* the refusal that is counted next is in the record of a transaction or a login */
+	bool auth_unavailable; /* the last attempt got 454 */
 
 	struct buf out;
 	/* From here on: not cleared at the start, as that alone would cost more than a reply. */

@@ -741,6 +741,16 @@ SPOILT = {f.__name__: f for f in (readable, secret_readable, short_secret, missi
 
 
 @harness.table(**SPOILT)
+def test_where_all_must_log_in_files_that_cannot_be_used_defer_mail(spoil):
+    place = site(auth="required")
+    spoil(place)
+    client = secure(place)
+    client.say(f"AUTH PLAIN {plain()}", 454, "4.7.0")
+    client.say(f"MAIL FROM:<{SENDER}>", 454, "4.7.0")  # by 530 the client would return it
+    client.quit()
+
+
+@harness.table(**SPOILT)
 def test_files_that_cannot_be_used_cost_no_mail(spoil):
     place = site()
     told = spoil(place)

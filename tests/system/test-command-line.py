@@ -297,6 +297,24 @@ def test_a_credential_outside_a_unit_is_missed_where_it_is_used():
                                     ("-o", "tls=off", "--lmtp")), (0, ""))
 
 
+@harness.table(recipients=("recipients", b"info\n"), clients=("clients", b"192.0.2.17 tls=off\n"),
+               tickets=("tls-tickets", bytes(range(64))), ca=("tls-client-ca", None))
+def test_each_file_of_the_settings_can_be_a_credential(key, content):
+    place = harness.scratch()
+    (place / "a-file").write_bytes(content or harness.pair().certificate.read_bytes())
+    (place / "a-file").chmod(0o600)
+    pair = harness.pair()
+    text = (f"maildir = {place}/mail/%u\nmaildir-create = yes\npostmaster = x\n{TLS}tls-certificate = {pair.certificate}\n"
+            f"tls-key = {pair.key}\n{key} = credential:a-file\n")
+    (place / "mail/x/new").mkdir(parents=True)
+    arguments = (str(harness.program()), "-c", settings(text), *AS_ROOT, "--check")
+    done = harness.run(*arguments, env=harness.environment(CREDENTIALS_DIRECTORY=str(place)))
+    harness.equal((done.returncode, done.stdout), (0, ""))
+    done = harness.run(*arguments)
+    harness.equal(done.returncode, EX_CONFIG)
+    harness.contains(done.stdout, f"{key} credential:a-file: CREDENTIALS_DIRECTORY is not set: start postern by a unit")
+
+
 @harness.table(users="auth-users", secret="auth-secret")
 def test_a_placeholder_is_no_table_and_no_secret(key):
     place = harness.scratch()
@@ -320,7 +338,8 @@ def test_a_placeholder_is_no_table_and_no_secret(key):
     above=(lambda place: made(place / "above", 0o755, above=0o700),
            "Permission denied; the directory {above} is closed to the user 65534: chmod o+x {above}"),
     read_only=(lambda place: read_only(place), "Read-only file system; mount it for writing or, where a unit has "
-               "ProtectSystem=, add to it ReadWritePaths={path}"),
+               "ProtectSystem=, add to it ReadWritePaths={path} and start it anew, also if the line is there: systemctl "
+               "try-restart postern-listen.service"),
 )
 def test_check_says_what_to_do_about_a_directory(make, told):
     harness.need_root()
@@ -420,6 +439,7 @@ OURS = f"hostname = {harness.HOST}\ndomains = example.org *.example.net b\u00fcc
 def test_check_looks_at_every_recipient(lines, fault):
     path = harness.scratch() / "recipients"
     path.write_text(lines, encoding="utf-8")
+    (path.parent / "x").mkdir()  # where a line for all names leads to must be there
     status, told = check(f"maildir = {path.parent}/%u\nrecipients = {path}\n{OURS}")
     harness.equal(status, EX_CONFIG)
     harness.equal(told.count("\n"), 1, told)
@@ -511,6 +531,74 @@ def test_a_first_look_needs_no_file():
     harness.equal(len(os.listdir(place / "new")), 1)
 
 
+def make_certificate(*arguments):
+    """What it writes into a new directory, whose name has a space: exit status, output, names in the certificate."""
+    harness.need("certtool")
+    place = harness.scratch() / "a place"
+    done = harness.run(harness.HERE.parent.parent / "contrib/make-certificate", "--dir", place, *arguments)
+    if done.returncode:
+        assert not list(place.glob("*")), list(place.glob("*"))
+        return done.returncode, done.stdout, []
+    shown = harness.run("certtool", "--certificate-info", "--infile", place / "tls.crt").stdout
+    return 0, done.stdout, re.findall(r"Subject: (.*)|(DNSname: .*)|(IPAddress: .*)", shown)
+
+
+def test_a_certificate_is_made_for_names_and_addresses_as_clients_check_them():
+    label = "a" * 63
+    for given, wanted in (
+            (("mail.example.org", "192.0.2.25", "2001:db8::25"),
+             ["CN=mail.example.org", "DNSname: mail.example.org", "IPAddress: 192.0.2.25", "IPAddress: 2001:db8::25"]),
+            (("192.0.2.25",), ["CN=192.0.2.25", "IPAddress: 192.0.2.25"]),
+            (("2001:db8::25", "192.0.2.25"),
+             ["CN=2001:db8::25", "IPAddress: 2001:db8::25", "IPAddress: 192.0.2.25"]),
+            (("mail",), ["CN=mail", "DNSname: mail"]),
+            (("xn--bcher-kva.example",), ["CN=xn--bcher-kva.example", "DNSname: xn--bcher-kva.example (b\u00fccher.example)"]),
+            # RFC 5280 A.1: a common name has 64 octets at most
+            ((f"{label}.example.org",), [f"CN={label}", f"DNSname: {label}.example.org"])):
+        status, said, names = make_certificate(*given)
+        harness.equal((status, ["".join(name) for name in names]), (0, wanted), said)
+
+
+def test_no_certificate_is_made_for_what_is_no_name_of_a_host():
+    for name in ("", ".", "mail..org", "mail.example.org.", "-mail.example.org", "a b", "*.example.org", "_mail.example",
+                 "b\u00fccher.example", "a" * 64 + ".example", "127.1", "1.2.3.4.5", "a.example\nb.example"):
+        status, said, _ = make_certificate("--", name) if name.startswith("-") else make_certificate(name)
+        assert status in (1, EX_USAGE) and len(said.splitlines()) == 1, (name, status, said)
+    for address in ("", "b.example", "999.1.1.1", "192.0.2.0/24", "fe80::1%eth0", "--force"):
+        status, said, _ = make_certificate("mail.example.org", address)
+        harness.equal(status, 1, said)
+        harness.contains(said, "address")
+    harness.equal(make_certificate()[0], EX_USAGE)
+
+
+def test_a_certificate_that_is_there_is_replaced_on_request_alone():
+    harness.need("certtool")
+    place = harness.scratch()
+    make = (harness.HERE.parent.parent / "contrib/make-certificate", "--dir", place)
+    harness.equal(harness.run(*make, "a.example").returncode, 0)
+    key = place / "tls.key"
+    harness.equal(key.stat().st_mode & 0o777, 0o600)
+    if os.geteuid() == 0:
+        os.chown(key, 65534, -1)
+    before = key.read_text()
+    done = harness.run(*make, "a.example")
+    harness.equal(done.returncode, 1)
+    harness.contains(done.stdout, f"{key}: exists; --force replaces")
+    harness.equal(key.read_text(), before)
+    harness.equal(harness.run(*make, "--force", "a.example").returncode, 0)
+    assert key.read_text() != before
+    if os.geteuid() == 0:
+        harness.equal(key.stat().st_uid, 65534, "whose user can then not read it")
+    key.unlink()
+    key.symlink_to("elsewhere")
+    (place / "tls.crt").unlink()
+    harness.equal(harness.run(*make, "a.example").returncode, 1, "a symbolic link is replaced")
+    key.unlink()
+    key.mkdir()
+    harness.contains(harness.run(*make, "--force", "a.example").stdout, "is a directory")
+    harness.equal(list(key.iterdir()), [])
+
+
 def test_quickstart_names_what_holds_its_port():
     harness.need("socat", "swaks")
     with socket.socket() as holder:
@@ -523,6 +611,37 @@ def test_quickstart_names_what_holds_its_port():
     harness.contains(done.stdout, f"port {port} of 127.0.0.1 is in use by process {os.getpid()} ")
     harness.contains(done.stdout, f"end it (kill {os.getpid()}), or choose another port: POSTERN_PORT={port + 1} ")
     assert "Building" not in done.stdout, "it builds before it looks"
+
+
+def quickstart_in(checkout, **variables):
+    harness.need("socat", "swaks", "openssl", "meson", "ninja")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return harness.run(checkout / "contrib/quickstart", "--once", patience=900,
+                       env=harness.environment(POSTERN_PORT=str(port), **variables))
+
+
+def test_quickstart_runs_again_after_a_build_that_failed_and_below_a_path_with_a_space():
+    source = harness.HERE.parent.parent
+    checkout = harness.scratch() / "check out"
+    checkout.mkdir()
+    # tests=false, so the build needs no more
+    for name in ("meson.build", "meson_options.txt", "contrib", "man", "src", "tests", "units", "README.md", "LICENSE"):
+        if (source / name).exists():
+            (checkout / name).symlink_to(source / name)
+    (checkout / "contrib").unlink()
+    shutil.copytree(source / "contrib", checkout / "contrib")
+    done = quickstart_in(checkout, CC="false")
+    harness.equal(done.returncode, 1, done.stdout)
+    harness.contains(done.stdout, "quickstart: the build failed")
+    assert "Listening" not in done.stdout, done.stdout
+    for run in (1, 2):
+        done = quickstart_in(checkout)
+        harness.equal(done.returncode, 0, done.stdout)
+        harness.contains(done.stdout, "outcome=delivered")
+        assert "\0" not in done.stdout, "the records of the probe are overwritten by a hole"
+        harness.equal(len(list((checkout / "build-quickstart/Maildir/new").iterdir())), run)
 
 
 if __name__ == "__main__":

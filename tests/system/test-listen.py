@@ -64,6 +64,24 @@ def test_each_socket_speaks_what_its_name_says():
     harness.equal(len(here.new()), 3)
 
 
+def test_a_listener_for_lmtp_alone_reads_no_certificate():
+    named = {"tls": "on", "tls_certificate": "credential:tls.crt", "tls_key": "credential:tls.key"}
+    here = Listening("lmtp=", **named).listen()
+    done = harness.run(*here.command(), "-o", "user=root", f"--listen=lmtp={here.dir}/other", "--check")
+    harness.equal((done.returncode, done.stdout), (0, ""))
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(f"{here.dir}/lmtp")
+    client = Client(connection)
+    client.expect(220)
+    client.lhlo()
+    client.quit()
+    harness.eventually(lambda: here.records("session"), "a record")
+    harness.equal(here.records("error"), [], "there is no TLS on LMTP, and a check finds no fault")
+    # what another socket needs is missed
+    here = Listening("lmtp=", "", **named).listen()
+    harness.equal(len(here.records("error")), 1)
+
+
 def login_files(here):
     if not (harness.program().parent / "sasl.so").exists():
         raise harness.Skip("built without sasl")
