@@ -252,7 +252,7 @@ def test_without_an_outbox_dsn_is_not_offered_and_mail_comes(spoil, fault):
     spoil(place)
     client = place.connect()
     assert not client.ehlo().has("DSN")
-    client.say(f"MAIL FROM:<{SENDER}> RET=HDRS", 555)
+    client.say(f"MAIL FROM:<{SENDER}> RET=HDRS", 455)
     harness.equal(client.message(harness.sample()).code, 250)
     client.quit()
     harness.check_stored(place.only_message(), harness.sample())

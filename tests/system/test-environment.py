@@ -401,8 +401,20 @@ def credential_missing(place):
 
 # Modules
 
-USE = {"tls.so": (with_tls, IN_THE_CLEAR), "sasl.so": (with_login, NO_LOGIN),
-       "systemd.so": (lambda place: place.set(log="journal"), DELIVERED)}
+def with_journal(place):
+    """There is a socket of a journal, so that the module alone is wrong."""
+    harness.need_root("a socket in /run")
+    harness.mount("-t", "tmpfs", "tmpfs", "/run/systemd")
+    harness.at_end(harness.run, "umount", "/run/systemd")
+    os.mkdir("/run/systemd/journal")
+    journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    harness.at_end(journal.close)
+    journal.bind("/run/systemd/journal/socket")
+    os.chmod("/run/systemd/journal/socket", 0o666)
+    place.set(log="journal")
+
+
+USE = {"tls.so": (with_tls, IN_THE_CLEAR), "sasl.so": (with_login, NO_LOGIN), "systemd.so": (with_journal, DELIVERED)}
 
 
 def not_there(module):

@@ -14,7 +14,7 @@ import harness
 from harness import RECIPIENT, Client, Site, free_port
 from listening import (Listening, acceptor, certificate_of, children, connections, deliver, replace, replies_of, status_of,
                        with_tls)
-from machine import LOGIN, server, unit
+from machine import LOGIN, USERS, server, unit
 
 
 def test_messages_in_the_clear_and_through_tls():
@@ -88,7 +88,7 @@ def login_files(here):
     secret = here.dir / "secret"
     secret.write_bytes(os.urandom(32))
     users = here.dir / "users"
-    users.write_text("")
+    users.write_text(USERS)
     for path in (secret, users):
         path.chmod(0o600)
     return {"auth_users": users, "auth_secret": secret}
