@@ -29,7 +29,7 @@ PART = os.environ.get("POSTERN_CAMPAIGN_PART", "1/1")  # of the list of all: for
 WORKERS = int(os.environ.get("POSTERN_CAMPAIGN_WORKERS", "2"))
 BOXES = ("ann", "bob")
 USER, PASSWORD, SECRET = "scanner@example.org", "one password", "0123456789abcdef0123456789abcdef"
-PATIENCE = 300.0  # seconds that nothing takes: what is not done then hangs
+PATIENCE = 60.0  # seconds that nothing takes: what is not done then hangs
 CPU = 4000  # milliseconds of all processes of an attempt; one needs a tenth of a second
 GONE = (OSError, Closed, ssl.SSLError, EOFError, ValueError)
 
