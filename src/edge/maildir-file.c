@@ -24,6 +24,12 @@ static bool has_no_tmpfile(int error)
 	       error == ENOENT;
 }
 
+/* A directory without a name any more: ext4 says EPERM there. Some file systems count no names of one that is there. */
+static bool is_removed(const struct stat *dir, int error)
+{
+	return error == EPERM && dir->st_nlink == 0;
+}
+
 static void put_proc_path(char path[static PROC_FD_MAX], int fd)
 {
 	struct buf b = { .p = path, .cap = PROC_FD_MAX };
@@ -69,7 +75,7 @@ int copy_open(struct copy *c, const struct mailbox *box, const char *name, bool 
 		c->fd = openat(
 			box->new_dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, FILE_MODE);
 		if (c->fd < 0 && !has_no_tmpfile(errno))
-			return -errno;
+			return is_removed(&st, errno) ? -ENOENT : -errno;
 	}
 	if (c->fd < 0)
 		c->fd = open_in_tmp(c, box, name);

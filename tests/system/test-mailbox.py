@@ -1232,6 +1232,26 @@ def test_check_looks_at_the_file_systems_of_mailboxes():
     harness.equal(sorted(p.name for p in place.alice.rglob("*")), sorted(PARTS))
 
 
+@harness.table(SMTP=(False, [451]), LMTP=(True, [451, 250]))
+def test_a_mailbox_that_is_removed_before_the_content_is_named_as_missing(lmtp, codes):
+    """Its recipient is to come again, and those of other mailboxes are served where they have replies of their own."""
+    place = Place()
+    boxes = [make_maildir(place.domain / name) for name in ("alice", "bob")]
+    place.site.arguments = ["--lmtp"] if lmtp else []
+    client = place.site.connect()
+    client.lhlo() if lmtp else client.ehlo()
+    client.envelope(recipients=MANY[:2])
+    shutil.rmtree(boxes[0])
+    client.send("DATA\r\n")
+    harness.equal(client.reply().code, 354)
+    found = [client.content(harness.sample()).code] + [client.reply().code for _ in codes[1:]]
+    client.quit()
+    harness.equal(found, codes)
+    harness.equal(place.fault(), f"{boxes[0]}/new: No such file or directory")
+    harness.equal(len(place.site.new(boxes[1])), codes.count(250))
+    harness.equal(place.site.leftovers(), [])
+
+
 def trace_of(place, *injections):
     harness.need("strace")
     file = place.site.dir / "trace"
