@@ -325,6 +325,13 @@ def test_what_was_rotated_is_read_too():
         harness.equal([json.loads(line) for line in shown], [json.loads(line) for line in written])
     has_line(place.status("--since", "2026-01-01"), "Sessions", "5")
     harness.contains(place.status("--json", place.file, place.dir / "none", code=EX_NOINPUT), "none: No such file")
+    shown = place.status("--json", place.file.name, cwd=place.dir).splitlines()
+    harness.equal([json.loads(line) for line in shown], [json.loads(line) for line in written], "without a directory")
+    # renamed, and no record has come since
+    place.file.unlink()
+    shown = place.status("--json").splitlines()
+    harness.equal([json.loads(line) for line in shown], [json.loads(line) for line in written[:7]])
+    harness.contains(place.status("--healthy"), "OK: ")
 
 
 def test_logs_of_several_hosts_are_read_as_one():
@@ -773,6 +780,17 @@ def test_follow_goes_on_in_the_next_file():
     followed = Followed(place, "--json", "--sessions")
     harness.contains(followed.line(), "127.0.0.2")
     place.file.rename(place.dir / "postern.json.1")
+    place.deliver("127.0.0.3", secured=False)
+    harness.contains(followed.line(), "127.0.0.3")
+
+
+def test_follow_begins_while_the_file_is_rotated_away():
+    place = Log(tls="off")
+    place.deliver("127.0.0.2", secured=False)
+    place.told(2)
+    place.file.rename(place.dir / "postern.json.1")
+    followed = Followed(place, "--json", "--sessions")
+    harness.contains(followed.line(), "127.0.0.2")
     place.deliver("127.0.0.3", secured=False)
     harness.contains(followed.line(), "127.0.0.3")
 
