@@ -320,7 +320,8 @@ def test_a_placeholder_is_no_table_and_no_secret(key):
     above=(lambda place: made(place / "above", 0o755, above=0o700),
            "Permission denied; the directory {above} is closed to the user 65534: chmod o+x {above}"),
     read_only=(lambda place: read_only(place), "Read-only file system; mount it for writing or, where a unit has "
-               "ProtectSystem=, add to it ReadWritePaths={path}"),
+               "ProtectSystem=, add to it ReadWritePaths={path} and start it anew, also if the line is there: "
+               "systemctl try-restart postern-listen.service"),
 )
 def test_check_says_what_to_do_about_a_directory(make, told):
     harness.need_root()
