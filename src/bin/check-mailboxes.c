@@ -258,19 +258,24 @@ static void look_below(struct look *l, const char *above, const char *rest, bool
 		closedir(d);
 }
 
-/* The directories that a line of a whole domain names, where it has a template of its own. */
+/* The directories that a line of a whole domain names: its one mailbox, or those of a template of its own. */
 static void look_at_domain(struct look *l, struct span value)
 {
-	char path[MAILBOX_PATH_MAX] = "";
-	struct buf b = BUF(path);
+	struct recipients_place place = { .is_named = true,
+		.may_create = l->c->recipients.create != CREATE_NO };
+	struct buf b = BUF(place.path);
 	struct destination d;
 	struct destination_fault fault;
 
 	if (!destination_parse(span_trim(value), &d, &fault) || d.path.n == 0)
 		return;
 	buf_put(&b, d.path);
-	if (buf_terminate(&b))
-		look_below(l, "", path, true);
+	if (!buf_terminate(&b))
+		return;
+	if (strchr(place.path, '%'))
+		look_below(l, "", place.path, true);
+	else
+		look_at(l, &place);
 }
 
 /* Of a cdb the number of the line is not known: 0. */

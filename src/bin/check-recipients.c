@@ -144,6 +144,11 @@ static void tell_file(void *ctx, const char *what)
 	put_fault(at->config, text);
 }
 
+static void ignore_fault(void *ctx, const char *what)
+{
+	(void)ctx, (void)what;
+}
+
 /* Where mail for the address of a catch-all goes, its own line alone. */
 static enum recipients_result find(const struct config *c, const char *address)
 {
@@ -176,8 +181,9 @@ void check_recipients(struct config *c, const struct idn_api *api)
 	struct idn_names names;
 	struct checked at = { .config = c, .api = api };
 	const struct table_visitor visitor = { &at, check_pair, tell_file };
+	const struct table_visitor told = { &at, check_pair, ignore_fault };
 
-	if (!c->recipients.table)
+	if (!c->recipients_file)
 		return;
 	/* what could not be loaded has been told */
 	idn_names_init(&names, NULL, NULL);
@@ -185,9 +191,14 @@ void check_recipients(struct config *c, const struct idn_api *api)
 	names.tried = true;
 	c->session.names = &names.names;
 	policy_init(&at.policy, &c->session);
-	table_visit(c->recipients.table, &visitor);
+	/* of one that cannot be used these are the lines that can be read, and the others have been told */
+	if (c->recipients.table)
+		table_visit(c->recipients.table, &visitor);
+	else
+		table_check(c->recipients_file, false, &told);
 	policy_done(&at.policy);
-	check_catch_all(c);
+	if (c->recipients.table)
+		check_catch_all(c);
 	c->session.names = NULL;
 }
 

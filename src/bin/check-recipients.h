@@ -6,7 +6,7 @@
 
 /*
  * Tells every line that no mail can come by, or that leads nowhere, and a catch-all that does. The table is the
- * one that is open, as a connection has it. `api`: what Unicode's tables know; NULL: nobody can tell.
+ * one that is open, as a connection has it, or of one that cannot be used what can be read. `api`: what Unicode's tables know; NULL: nobody can tell.
  */
 void check_recipients(struct config *c, const struct idn_api *api);
 

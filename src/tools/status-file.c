@@ -226,12 +226,13 @@ static void file_free(struct status_source *s)
 	free(f);
 }
 
-int status_file_open(const char *path, struct status_source **ret)
+/* Takes over the descriptor. */
+static int open_with(int fd, const char *path, struct status_source **ret)
 {
 	static const struct status_source_ops ops = { file_to_end, file_previous,
 		file_next, file_wait_for, file_look, file_free };
 	struct file *f;
-	int r, fd = open_regular(path);
+	int r;
 
 	if (fd < 0)
 		return fd;
@@ -249,4 +250,16 @@ int status_file_open(const char *path, struct status_source **ret)
 	else
 		*ret = &f->source;
 	return r;
+}
+
+int status_file_open(const char *path, struct status_source **ret)
+{
+	return open_with(open_regular(path), path, ret);
+}
+
+int status_file_await(const char *path, struct status_source **ret)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	return open_with(fd < 0 ? -errno : fd, path, ret);
 }

@@ -166,34 +166,40 @@ static struct part *find(const struct files *f, const struct stat *st)
 	return NULL;
 }
 
-/* 0 or -errno; -E2BIG: is one too many. */
-static int add(struct files *f, const char *path, bool live)
+/* `st`: NULL where it is missing. 0 or -errno; -E2BIG: is one too many. */
+static int add_part(struct files *f, const char *path, const struct stat *st, bool live)
 {
 	struct part *p;
-	struct stat st;
 	int r;
 
-	if (stat(path, &st) < 0)
-		return -errno;
-	p = find(f, &st);
-	if (p) {
-		p->live |= live;
-		return 0;
-	}
 	if (f->n == STATUS_FILES_MAX)
 		return -E2BIG;
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
-	r = status_file_open(path, &p->source);
+	r = st ? status_file_open(path, &p->source) : status_file_await(path, &p->source);
 	if (r < 0) {
 		free(p);
 		return r;
 	}
 	p->live = live;
-	p->dev = st.st_dev;
-	p->ino = st.st_ino;
+	p->dev = st ? st->st_dev : 0;
+	p->ino = st ? st->st_ino : 0;
 	f->list[f->n++] = p;
+	return 0;
+}
+
+static int add(struct files *f, const char *path, bool live)
+{
+	struct part *p;
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	p = find(f, &st);
+	if (!p)
+		return add_part(f, path, &st, live);
+	p->live |= live;
 	return 0;
 }
 
@@ -207,13 +213,14 @@ static bool is_rotated(const char *name, const char *base)
 	       strspn(rest, ".-0123456789") == strlen(rest);
 }
 
-/* What the file was rotated to. 0 or -errno. */
+/* What the file was rotated to. How many there are, or -errno. */
 static int add_rotated(struct files *f, const char *path)
 {
-	OWNED char *above = strdup(path), *last = strdup(path);
+	OWNED char *copy = strdup(path), *last = strdup(path);
 	const char *base = last ? basename(last) : NULL;
-	DIR *dir = above ? opendir(dirname(above)) : NULL;
-	int r = 0;
+	const char *above = copy ? dirname(copy) : NULL;
+	DIR *dir = above ? opendir(above) : NULL;
+	int r = 0, n = 0;
 
 	/* a file may be read whose directory may not */
 	if (!dir)
@@ -224,12 +231,23 @@ static int add_rotated(struct files *f, const char *path)
 			continue;
 		r = asprintf(&name, "%s/%s", above, e->d_name) < 0 ? -ENOMEM
 								   : add(f, name, false);
+		n += r == 0;
 		/* rotated once more in the meantime */
 		if (r == -ENOENT)
 			r = 0;
 	}
 	closedir(dir);
-	return r;
+	return r < 0 ? r : n;
+}
+
+/* One that was rotated away, and is not made anew yet, is empty. 0 or -errno. */
+static int add_with_rotated(struct files *f, const char *path)
+{
+	int n_rotated = add_rotated(f, path), r = add(f, path, true);
+
+	if (n_rotated < 0)
+		return n_rotated;
+	return r == -ENOENT && n_rotated > 0 ? add_part(f, path, NULL, true) : r;
 }
 
 int status_files_open(const char *const *paths, size_t n, struct status_source **ret,
@@ -246,10 +264,13 @@ int status_files_open(const char *const *paths, size_t n, struct status_source *
 	for (size_t i = 0; i < n && r == 0; i++) {
 		*ret_wrong = paths[i];
 		r = add(f, paths[i], true);
+		/* what was rotated may be there */
+		if (r == -ENOENT)
+			r = 0;
 	}
 	for (size_t i = 0; i < n && r == 0; i++) {
 		*ret_wrong = paths[i];
-		r = add_rotated(f, paths[i]);
+		r = add_with_rotated(f, paths[i]);
 	}
 	if (r < 0)
 		files_free(&f->source);

@@ -139,6 +139,7 @@ static const char *take(struct status_options *o, int option, int64_t now)
 		o->json = true;
 		return take_mode(o, STATUS_MODE_JSON);
 	case OPTION_OPENMETRICS:
+		o->metrics = true;
 		return take_mode(o, STATUS_MODE_METRICS);
 	case OPTION_TOTALS:
 		o->totals = optarg;
@@ -175,7 +176,8 @@ static const char *check_all(struct status_options *o)
 		return "--openmetrics goes with none of --follow, --sessions, "
 		       "--messages and -n";
 	if (o->mode == STATUS_MODE_HEALTH &&
-		(o->follow || o->totals || o->filter.events || o->most || searches(o)))
+		(o->follow || o->json || o->metrics || o->totals || o->peer ||
+			o->filter.events || o->most || searches(o)))
 		return "--healthy is about all that happens: it goes with -c, -D, "
 		       "--since "
 		       "and files alone";

@@ -33,6 +33,7 @@ struct status_options {
 	size_t most; /* 0: not given */
 	bool follow;
 	bool json; /* was asked for */
+	bool metrics;
 	const char *wrong, *fault;
 };
 

@@ -54,6 +54,9 @@ struct status_source {
  */
 int status_file_open(const char *path, struct status_source **ret);
 
+/* The same of a file that is missing as yet: it has no records until it is there. */
+int status_file_await(const char *path, struct status_source **ret);
+
 /*
  * The records of several such files, with those that each was rotated to: "FILE.1", "FILE-20261128" and so on, but
  * for compressed ones. They are read as one, by time; `n` is 1 or more. 0, or -errno with the path in *ret_wrong;

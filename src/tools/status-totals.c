@@ -1,6 +1,7 @@
 /*
  * A file of totals is a JSON object. Each record is counted once, by its time: from where the last run ended to a minute
- * ago. Two runs at once write the same file.
+ * ago. Two runs at once write the same file. Where the clock was set back the last run's end is waited for, but no
+ * longer than a day.
  */
 #include "tools/status-totals.h"
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 
@@ -34,6 +36,8 @@ static const struct {
 	{ "statuses", offsetof(struct status_counts, statuses) },
 	{ "refusals", offsetof(struct status_counts, reasons) },
 };
+
+#define WAIT_MAX (24 * 60 * 60) /* seconds */
 
 #define COUNT(table) (sizeof(table) / sizeof(*(table)))
 
@@ -116,6 +120,11 @@ int status_totals_update(struct status_totals *t, struct status_source *source,
 	const struct status_span time = { t->until, now - STATUS_DISORDER };
 	int r;
 
+	if (t->began > now)
+		t->began = now;
+	/* that run was under a clock that was far ahead */
+	if (time.since - now > WAIT_MAX)
+		t->until = now;
 	/* nothing is new, or the clock was set back */
 	if (time.until <= time.since)
 		return 0;
@@ -183,12 +192,24 @@ static int write_synced(int fd, const char *text)
 	return -error;
 }
 
-int status_totals_write(const char *path, const struct status_totals *t)
+/* The file itself where a link has its name, so that the link stays. */
+static char *follow(const char *path)
+{
+	struct stat st;
+	bool is_link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+
+	return is_link ? realpath(path, NULL) : strdup(path);
+}
+
+int status_totals_write(const char *name, const struct status_totals *t)
 {
 	OWNED char *text = text_of(t);
+	OWNED char *path = follow(name);
 	OWNED char *made = NULL;
 	int fd, r;
 
+	if (!path)
+		return -errno;
 	if (!text || asprintf(&made, "%s.XXXXXX", path) < 0)
 		return -ENOMEM;
 	fd = mkostemp(made, O_CLOEXEC);

@@ -338,8 +338,8 @@ def test_a_placeholder_is_no_table_and_no_secret(key):
     above=(lambda place: made(place / "above", 0o755, above=0o700),
            "Permission denied; the directory {above} is closed to the user 65534: chmod o+x {above}"),
     read_only=(lambda place: read_only(place), "Read-only file system; mount it for writing or, where a unit has "
-               "ProtectSystem=, add to it ReadWritePaths={path} and start it anew, also if the line is there: systemctl "
-               "try-restart postern-listen.service"),
+               "ProtectSystem=, add to it ReadWritePaths={path} and start it anew, also if the line is there: "
+               "systemctl try-restart postern-listen.service"),
 )
 def test_check_says_what_to_do_about_a_directory(make, told):
     harness.need_root()
@@ -452,6 +452,11 @@ def test_check_tells_all_faults_of_recipients():
     status, told = check(f"maildir = {path.parent}/%u\nrecipients = {path}\n{OURS}")
     harness.equal(status, EX_CONFIG)
     harness.equal(told.count("\n"), 2, told)
+    path.write_text(" a\na@example.com ../x\nb@example.org ~/x\nb@example.org c\n")
+    status, told = check(f"maildir = {path.parent}/%u\nrecipients = {path}\n{OURS}")
+    for place in (":1: begins", ":2: a@example.com: is of", ":2: ../x: must", ":3: ~/x: has", ":4: b@example.org: has"):
+        harness.equal(told.count(f"{path}{place}"), 1, told)
+    harness.equal((status, told.count("\n")), (EX_CONFIG, 5), told)
     path.write_text(" a\nb\n c\nb\n")
     status, told = check(f"maildir = {path.parent}/%u\nrecipients = {path}\n{OURS}")
     harness.equal(told.count("\n"), 3, told)

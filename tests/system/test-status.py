@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 
 import harness
 from harness import PATIENCE, RECIPIENT, Site, Skip
@@ -325,6 +326,13 @@ def test_what_was_rotated_is_read_too():
         harness.equal([json.loads(line) for line in shown], [json.loads(line) for line in written])
     has_line(place.status("--since", "2026-01-01"), "Sessions", "5")
     harness.contains(place.status("--json", place.file, place.dir / "none", code=EX_NOINPUT), "none: No such file")
+    shown = place.status("--json", place.file.name, cwd=place.dir).splitlines()
+    harness.equal([json.loads(line) for line in shown], [json.loads(line) for line in written], "without a directory")
+    # renamed, and no record has come since
+    place.file.unlink()
+    shown = place.status("--json").splitlines()
+    harness.equal([json.loads(line) for line in shown], [json.loads(line) for line in written[:7]])
+    harness.contains(place.status("--healthy"), "OK: ")
 
 
 def test_logs_of_several_hosts_are_read_as_one():
@@ -537,6 +545,35 @@ def test_counters_count_each_record_once_and_never_go_back():
     harness.equal(totals.read(), {name: 2 * number for name, number in counted.items()})
 
 
+def test_counters_go_on_after_a_clock_that_was_far_ahead():
+    place = some_log()
+    place.date("2026-11-28T10:00:")
+    totals = Totals(place)
+    totals.read()
+    ahead = {**json.loads(totals.file.read_text()), "began": 4000000000, "until": 4000000000, "delivered": 7}
+    totals.file.write_text(json.dumps(ahead))
+    harness.equal(totals.read()["messages_total", "delivered"], 7)
+    found = json.loads(totals.file.read_text())
+    for name in ("began", "until"):
+        assert abs(found[name] - time.time()) < 600, found
+    # an hour is waited for: its records were counted
+    totals.file.write_text(json.dumps({**found, "until": found["until"] + 3600}))
+    totals.read()
+    harness.equal(json.loads(totals.file.read_text())["until"], found["until"] + 3600)
+
+
+def test_a_link_to_counters_stays():
+    place = some_log()
+    totals, link = Totals(place), place.dir / "link"
+    link.symlink_to("totals")
+    harness.contains(place.status("--openmetrics", "--totals", link, code=EX_CANTCREAT), "No such file or directory")
+    totals.read()
+    before = totals.file.read_text()
+    totals.file.write_text(json.dumps({**json.loads(before), "until": 0}))
+    place.status("--openmetrics", "--totals", link)
+    assert link.is_symlink() and json.loads(totals.file.read_text())["until"] > 0
+
+
 def test_counters_need_a_file_of_their_own():
     place = some_log()
     broken = place.dir / "broken"
@@ -572,6 +609,12 @@ def test_all_is_well_again_after_an_error():
 def test_json_and_openmetrics_are_two_forms():
     for options in (("--json", "--openmetrics"), ("--openmetrics", "--json")):
         harness.contains(Log().status(*options, code=EX_USAGE), "--json and --openmetrics are two forms: choose one")
+
+
+def test_a_second_mode_beside_healthy_is_an_error():
+    for options in (("--json",), ("--openmetrics",), ("--openmetrics", "--totals", "x"), ("--peer", "192.0.2.1")):
+        for order in ((*options, "--healthy"), ("--healthy", *options)):
+            harness.contains(Log().status(*order, code=EX_USAGE), "--healthy is about all that happens")
 
 
 def test_a_directory_without_a_journal_is_an_error():
@@ -773,6 +816,17 @@ def test_follow_goes_on_in_the_next_file():
     followed = Followed(place, "--json", "--sessions")
     harness.contains(followed.line(), "127.0.0.2")
     place.file.rename(place.dir / "postern.json.1")
+    place.deliver("127.0.0.3", secured=False)
+    harness.contains(followed.line(), "127.0.0.3")
+
+
+def test_follow_begins_while_the_file_is_rotated_away():
+    place = Log(tls="off")
+    place.deliver("127.0.0.2", secured=False)
+    place.told(2)
+    place.file.rename(place.dir / "postern.json.1")
+    followed = Followed(place, "--json", "--sessions")
+    harness.contains(followed.line(), "127.0.0.2")
     place.deliver("127.0.0.3", secured=False)
     harness.contains(followed.line(), "127.0.0.3")
 
