@@ -115,9 +115,10 @@ int status_totals_read(const char *path, int64_t now, struct status_totals *ret)
 }
 
 int status_totals_update(struct status_totals *t, struct status_source *source,
-	const struct status_filter *filter, int64_t now, struct status_counts *room)
+	const struct status_filter *filter, int64_t now)
 {
 	const struct status_span time = { t->until, now - STATUS_DISORDER };
+	struct status_counts *more;
 	int r;
 
 	if (t->began > now)
@@ -128,12 +129,16 @@ int status_totals_update(struct status_totals *t, struct status_source *source,
 	/* nothing is new, or the clock was set back */
 	if (time.until <= time.since)
 		return 0;
-	r = status_count(source, filter, time, 0, room);
-	if (r < 0)
-		return r;
-	status_count_add(&t->counts, room);
-	t->until = time.until;
-	return 0;
+	more = malloc(sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	r = status_count(source, filter, time, 0, more);
+	if (r >= 0) {
+		status_count_add(&t->counts, more);
+		t->until = time.until;
+	}
+	free(more);
+	return r;
 }
 
 static int put_number(json_t *to, const char *key, uint64_t n)

@@ -121,16 +121,15 @@ static int show_totals(
 {
 	const char *path = show->options->totals;
 	OWNED struct status_totals *totals = malloc(sizeof(*totals));
-	OWNED struct status_counts *room = malloc(sizeof(*room));
 	int r, error;
 
-	if (!totals || !room)
+	if (!totals)
 		return -ENOMEM;
 	error = status_totals_read(path, time(NULL), totals);
 	if (error < 0)
 		return fail_of_totals(path, -error);
 	r = status_totals_update(
-		totals, show->source, &show->options->filter, time(NULL), room);
+		totals, show->source, &show->options->filter, time(NULL));
 	if (r < 0)
 		return r;
 	error = status_totals_write(path, totals);
