@@ -30,6 +30,7 @@ WORKERS = int(os.environ.get("POSTERN_CAMPAIGN_WORKERS", "2"))
 BOXES = ("ann", "bob")
 USER, PASSWORD, SECRET = "scanner@example.org", "one password", "0123456789abcdef0123456789abcdef"
 PATIENCE = 60.0  # seconds that nothing takes: what is not done then hangs
+PORTS_TRIED = 5
 CPU = 4000  # milliseconds of all processes of an attempt; one needs a tenth of a second
 GONE = (OSError, Closed, ssl.SSLError, EOFError, ValueError)
 
@@ -138,9 +139,9 @@ class Talk:
     def is_perfect(self):
         return self.end == "quit" and len(self.accepted) == 4
 
-    def run(self, connection):
+    def run(self, connection, patience):
         self.client = client = Client(connection)
-        connection.settimeout(PATIENCE)
+        connection.settimeout(patience)
         try:
             self._session(client)
             self.end = "quit"
@@ -249,10 +250,13 @@ def check_files(place, talks, faults, killed):
         faults.extend(f"left in tmp: {path.name}" for path in left)
 
 
+def accepts_none(injection):
+    """Where no connection can ever be accepted, not even to refuse it, a client waits for the kernel."""
+    return injection and injection.lasting and injection.name == "accept4"
+
+
 def check_replies(talk, faults, injection):
-    # where no connection can ever be accepted, not even to refuse it, a client waits for the kernel
-    waits = injection and injection.lasting and injection.name == "accept4"
-    if talk.end == "hangs" and not waits:
+    if talk.end == "hangs" and not accepts_none(injection):
         faults.append("it hangs")
     faults.extend(f"a fault of the host refuses for ever: {reply}" for reply in talk.replies if reply[0] == "5")
 
@@ -305,9 +309,10 @@ class Attempt:
         self.setting, self.place, self.tool = setting, place, tool
         self.serials = itertools.count(serial)
         self.faults, self.outcome, self.log = [], "", ""
+        self.patience = PATIENCE
 
     def talk(self, connection):
-        return Talk(self.setting, next(self.serials)).run(connection)
+        return Talk(self.setting, next(self.serials)).run(connection, self.patience)
 
     def start(self, injection, *arguments, **options):
         wrap, env = self.tool.wrap(injection)
@@ -425,6 +430,8 @@ class ListenerAttempt(Attempt):
 
     def run(self, injection):
         reset(self.place)
+        if accepts_none(injection):
+            self.patience = 2
         self.listen(injection)
         talks, status = [], 0
         talk = Talk(self.setting, 0)
@@ -524,13 +531,15 @@ class Campaign:
 
     def attempt(self, place, tool, injection):
         kind = ListenerAttempt if self.setting.listen else AloneAttempt
-        while True:
+        for _ in range(PORTS_TRIED):
             with self.lock:
                 serial = next(self.serials)
             attempt = kind(self.setting, place, tool, serial)
             attempt.run(injection)
-            if not attempt.has_lost_port():
-                return attempt
+            # the fault may be just that
+            if not attempt.has_lost_port() or (injection and injection.name == "bind"):
+                break
+        return attempt
 
     def chosen(self, every):
         """All, a part of all, or a fixed sample."""

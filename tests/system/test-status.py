@@ -508,9 +508,10 @@ class Totals:
 
     def read(self):
         shown = self.place.status("--openmetrics", "--totals", self.file)
-        library = harness.packages() / "python3-prometheus-client/usr/lib/python3/dist-packages"
-        if str(library) not in sys.path:
-            sys.path.append(str(library))
+        for package in ("python3-prometheus-client", "python3-decorator"):
+            library = str(harness.packages() / package / "usr/lib/python3/dist-packages")
+            if library not in sys.path:
+                sys.path.append(library)
         from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
         found = {}
         for family in parse(shown):
@@ -527,7 +528,6 @@ def test_counters_count_each_record_once_and_never_go_back():
     place = some_log()
     totals = Totals(place)
     harness.equal(set(totals.read().values()), {0})
-    harness.equal(set(totals.read().values()), {0}, "the newest minute is not counted yet")
     place.date("2026-11-28T10:00:")
     totals.begin_in_1970()
     counted = totals.read()
