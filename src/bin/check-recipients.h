@@ -5,8 +5,9 @@
 #include "edge/idn.h"
 
 /*
- * Tells every line that no mail can come by, or that leads nowhere, and a catch-all that does. The table is the
- * one that is open, as a connection has it, or of one that cannot be used what can be read. `api`: what Unicode's tables know; NULL: nobody can tell.
+ * Reports each line that no mail can match or that leads nowhere, and a catch-all that does. It reads the table that is
+ * open, or, where that cannot be used, as much of the file as can be read. `api`: the tables of Unicode; NULL: they
+ * cannot be loaded, and names are not compared with their other forms.
  */
 void check_recipients(struct config *c, const struct idn_api *api);
 

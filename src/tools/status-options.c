@@ -99,21 +99,10 @@ static const char *take_mode(struct status_options *o, enum status_mode mode)
 	return NULL;
 }
 
-/* NULL, or what is wrong with it. */
-static const char *take(struct status_options *o, int option, int64_t now)
+/* Options that choose records. NULL, or what is wrong. */
+static const char *take_filter(struct status_options *o, int option)
 {
 	switch (option) {
-	case 'c':
-		o->settings = optarg;
-		return NULL;
-	case 'D':
-		o->directory = optarg;
-		return NULL;
-	case 'n':
-		return take_number(o, optarg);
-	case OPTION_FOLLOW:
-		o->follow = true;
-		return NULL;
 	case OPTION_SESSIONS:
 		o->filter.events |= 1U << RECORD_SESSION;
 		return NULL;
@@ -132,6 +121,26 @@ static const char *take(struct status_options *o, int option, int64_t now)
 		return NULL;
 	case OPTION_ID:
 		o->filter.id = optarg;
+		return NULL;
+	default:
+		return "not understood";
+	}
+}
+
+/* NULL, or what is wrong with it. */
+static const char *take(struct status_options *o, int option, int64_t now)
+{
+	switch (option) {
+	case 'c':
+		o->settings = optarg;
+		return NULL;
+	case 'D':
+		o->directory = optarg;
+		return NULL;
+	case 'n':
+		return take_number(o, optarg);
+	case OPTION_FOLLOW:
+		o->follow = true;
 		return NULL;
 	case OPTION_SINCE:
 		return take_since(o, optarg, now);
@@ -153,7 +162,7 @@ static const char *take(struct status_options *o, int option, int64_t now)
 	case ':':
 		return "needs a value";
 	default:
-		return "not understood";
+		return take_filter(o, option);
 	}
 }
 

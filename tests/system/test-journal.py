@@ -164,17 +164,22 @@ except BlockingIOError:
 """)
 
 
+def send(here, number):
+    """So many messages in a session."""
+    client = here.connect()
+    client.ehlo()
+    for _ in range(number):
+        harness.equal(client.message(harness.sample()).code, 250)
+    client.say("QUIT", 221)
+    client.expect_end()
+
+
 def test_a_journald_that_is_stuck_costs_no_mail_and_holds_nobody_up():
     here = server()
     here.run("systemctl", "kill", "--signal=STOP", "systemd-journald.service")
     harness.at_end(here.run, "systemctl", "kill", "--signal=CONT", "systemd-journald.service")
     fill_the_queue(here)
-    client = here.connect()
-    client.ehlo()
-    for _ in range(3):
-        harness.equal(client.message(harness.sample()).code, 250)
-    client.say("QUIT", 221)
-    client.expect_end()
+    send(here, 3)
     harness.equal(len(here.messages()), 3)
 
 
@@ -186,12 +191,7 @@ def test_a_full_disk_for_records_is_reported_in_the_journal():
              "chown postern: /var/log/postern/full/log.json")
     harness.at_end(here.run, "umount", "/var/log/postern/full")
     here.settings(SETTINGS + "log = json:/var/log/postern/full/log.json\n")
-    client = here.connect()
-    client.ehlo()
-    for _ in range(2):
-        harness.equal(client.message(harness.sample()).code, 250)
-    client.say("QUIT", 221)
-    client.expect_end()
+    send(here, 2)
     fault = "log /var/log/postern/full/log.json: No space left on device"
 
     def told():
@@ -206,11 +206,7 @@ def test_without_journald_mail_is_taken():
     sockets = ("systemd-journald.socket", "systemd-journald-dev-log.socket")
     harness.at_end(here.run, "systemctl", "start", *sockets, "systemd-journald.service")
     here.run("sh", "-c", "rm -f /run/systemd/journal/socket; systemctl stop systemd-journald.service", check=False)
-    client = here.connect()
-    client.ehlo()
-    harness.equal(client.message(harness.sample()).code, 250)
-    client.say("QUIT", 221)
-    client.expect_end()
+    send(here, 1)
     harness.equal(len(here.messages()), 1)
 
 

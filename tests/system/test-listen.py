@@ -44,6 +44,15 @@ def test_many_clients_at_once():
     harness.equal(len(here.new()), 30)
 
 
+def lmtp_client(here):
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(f"{here.dir}/lmtp")
+    client = Client(connection)
+    client.expect(220)
+    client.lhlo()
+    return client
+
+
 def test_each_socket_speaks_what_its_name_says():
     here = Listening("", "smtps=", "lmtp=", tls="on", pair=harness.pair()).listen()
     deliver(here.client(0))
@@ -51,11 +60,7 @@ def test_each_socket_speaks_what_its_name_says():
     client.handshake()
     client.expect(220)
     deliver(client)
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(f"{here.dir}/lmtp")
-    client = Client(connection)
-    client.expect(220)
-    client.lhlo()
+    client = lmtp_client(here)
     client.envelope()
     client.say("DATA", 354)
     client.send(".\r\n")
@@ -69,12 +74,7 @@ def test_a_listener_for_lmtp_alone_reads_no_certificate():
     here = Listening("lmtp=", **named).listen()
     done = harness.run(*here.command(), "-o", "user=root", f"--listen=lmtp={here.dir}/other", "--check")
     harness.equal((done.returncode, done.stdout), (0, ""))
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(f"{here.dir}/lmtp")
-    client = Client(connection)
-    client.expect(220)
-    client.lhlo()
-    client.quit()
+    lmtp_client(here).quit()
     harness.eventually(lambda: here.records("session"), "a record")
     harness.equal(here.records("error"), [], "there is no TLS on LMTP, and a check finds no fault")
     # what another socket needs is missed

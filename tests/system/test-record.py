@@ -168,13 +168,18 @@ def test_a_line_that_was_cut_is_the_only_one_lost():
     harness.equal([json.loads(line)["event"] for line in whole], ["message", "session"])
 
 
-def test_a_file_on_a_full_disk_costs_no_mail():
+def on_a_full_disk():
+    """A place with one message, whose file of records can grow no more; and the file that takes the room."""
     here = Site()
     small = harness.small_file_system(here.dir / "small", "64k")
     here.json = small / "log.json"
     here.set(log=f"json:{here.json}")
     deliver(here)
-    ballast = harness.fill(small)
+    return here, harness.fill(small)
+
+
+def test_a_file_on_a_full_disk_costs_no_mail():
+    here, ballast = on_a_full_disk()
     for _ in range(20):
         deliver(here)
     harness.equal(len(here.new()), 21)
@@ -223,12 +228,7 @@ def check(here, code=78):
 
 
 def test_a_full_disk_is_reported_once_by_each_process():
-    here = Site()
-    small = harness.small_file_system(here.dir / "small", "64k")
-    here.json = small / "log.json"
-    here.set(log=f"json:{here.json}")
-    deliver(here)
-    ballast = harness.fill(small)
+    here, ballast = on_a_full_disk()
     fault = f"log {here.json}: No space left on device"
     harness.contains(check(here)[0], fault)
     client = here.connect()
@@ -241,7 +241,7 @@ def test_a_full_disk_is_reported_once_by_each_process():
     harness.contains(told[0], fault)
     harness.equal(here.records("session"), [], "the records are lost")
     here.json.unlink()
-    (small / "more").write_text("x" * 4096)
+    (here.json.parent / "more").write_text("x" * 4096)
     harness.contains(check(here)[0], fault)
     ballast.unlink()
     harness.equal(check(here, 0), [])
