@@ -86,7 +86,7 @@ static struct span take_name(struct span *names)
 	size_t n = colon ? (size_t)(colon - names->p) : names->n;
 	struct span name = { names->p, n };
 
-	*names = span_from(*names, colon ? n + 1 : n);
+	*names = colon ? span_from(*names, n + 1) : (struct span){ 0 };
 	return name;
 }
 
