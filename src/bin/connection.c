@@ -13,11 +13,11 @@
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "bin/warm.h"
-#include "edge/account.h"
+#include "bin/preload.h"
+#include "edge/sandbox/account.h"
 #include "edge/file.h"
-#include "edge/logins.h"
-#include "edge/peer.h"
+#include "edge/auth/backend.h"
+#include "edge/net/peer.h"
 
 #define SMTP_PORT 25
 

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <sysexits.h>
 #include <unistd.h>
-#include "bin/check-listener.h"
-#include "bin/check.h"
+#include "bin/check/listener.h"
+#include "bin/check/check.h"
 #include "bin/connection.h"
-#include "bin/listen.h"
-#include "edge/sandbox.h"
+#include "bin/listen/listen.h"
+#include "edge/sandbox/sandbox.h"
 
 static void put_stderr(void *ctx, const char *fault)
 {

@@ -1,15 +1,15 @@
 /* One connection from its greeting to its end. */
 #pragma once
 
-#include "bin/admit.h"
-#include "bin/warm.h"
-#include "edge/confine.h"
-#include "edge/idn-names.h"
-#include "edge/log.h"
-#include "edge/logins.h"
-#include "edge/notify.h"
-#include "edge/stream.h"
-#include "edge/trace-file.h"
+#include "bin/proxy-and-rules.h"
+#include "bin/preload.h"
+#include "edge/sandbox/confine.h"
+#include "edge/idn/names.h"
+#include "edge/log/log.h"
+#include "edge/auth/backend.h"
+#include "edge/log/notify.h"
+#include "edge/net/stream.h"
+#include "edge/log/trace-file.h"
 #include "smtp/session.h"
 
 /* for a TLS handshake; `timeout` holds for each wait inside */

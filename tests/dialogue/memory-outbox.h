@@ -1,7 +1,7 @@
 /* The outbox in memory: the stage behind the one that delivers. */
 #pragma once
 
-#include "smtp/report.h"
+#include "smtp/dsn-report.h"
 #include "smtp/stage.h"
 #include "way.h"
 

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "bin/serve.h"
-#include "edge/idn-names.h"
-#include "edge/maildir.h"
-#include "edge/outbox.h"
-#include "edge/peer.h"
+#include "edge/idn/names.h"
+#include "edge/store/maildir.h"
+#include "edge/store/dsn-stage.h"
+#include "edge/net/peer.h"
 #include "process.h"
 #include "smtp/policy.h"
 #include "unit/few-users.h"

@@ -3,7 +3,7 @@
 #include <unistd.h>
 #include <cdb.h>
 #include "fuzz/fuzz.h"
-#include "edge/table-cdb.h"
+#include "edge/table/cdb.h"
 
 #define HEAD_OCTETS 2048
 #define CHOICE_OCTETS 4 /* where the one hash table is, and how many slots it has */

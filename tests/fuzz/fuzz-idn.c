@@ -3,7 +3,7 @@
  * that the libraries say is believed.
  */
 #include <string.h>
-#include "edge/idn.h"
+#include "edge/idn/idn.h"
 #include "fuzz/fuzz.h"
 #include "proto/utf8.h"
 

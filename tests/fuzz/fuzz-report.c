@@ -5,9 +5,9 @@
  */
 #include "fuzz/fuzz.h"
 #include "proto/dsn.h"
-#include "proto/report-check.h"
+#include "tools/outbox/report-check.h"
 #include "proto/utf8.h"
-#include "smtp/report.h"
+#include "smtp/dsn-report.h"
 
 #define REPORT_MAX (4 * REPORT_RETURNED_MAX)
 

@@ -4,7 +4,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include "tools/status-source.h"
+#include "tools/status/source.h"
 
 int main(int argc, char **argv)
 {

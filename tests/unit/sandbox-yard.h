@@ -16,7 +16,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "edge/sandbox.h"
+#include "edge/sandbox/sandbox.h"
 #include "unit/test.h"
 
 #define YARD_PATH 128

@@ -3,7 +3,7 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <unistd.h>
-#include "edge/bpf.h"
+#include "edge/sandbox/bpf.h"
 #include "unit/test.h"
 
 #ifdef __x86_64__

@@ -1,6 +1,6 @@
 /* The module idn.so: domains by IDNA (RFC 5890 to 5893, UTS 46), local parts in lower case and NFC. */
 #include <dlfcn.h>
-#include "edge/idn.h"
+#include "edge/idn/idn.h"
 #include "unit/test.h"
 
 #define TEN_U "üüüüüüüüüü"

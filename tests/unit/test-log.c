@@ -1,9 +1,9 @@
 /* edge/log: a log that takes nothing costs a bounded time, and gets records again, with the number of those lost. */
-#include "edge/log.h"
+#include "edge/log/log.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
-#include "edge/stream.h"
+#include "edge/net/stream.h"
 #include "unit/test.h"
 
 #define TEXT_SIZE 65536

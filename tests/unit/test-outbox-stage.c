@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "edge/outbox.h"
+#include "edge/store/dsn-stage.h"
 #include "unit/test.h"
 
 #define PATH_OCTETS 128

@@ -1,8 +1,8 @@
 /* Addresses as paths: none leads out, none is a surprise. */
 #include <stdio.h>
 #include <unistd.h>
-#include "edge/maildir.h"
-#include "edge/table.h"
+#include "edge/store/maildir.h"
+#include "edge/table/table.h"
 #include "unit/test.h"
 
 /* The first place, without a table. */

@@ -1,5 +1,5 @@
 /* smtp/report: whole reports (RFC 3464, RFC 6522, RFC 6533), and who gets one. */
-#include "smtp/report.h"
+#include "smtp/dsn-report.h"
 #include "unit/test.h"
 
 #define MEMORY_MAX 65536

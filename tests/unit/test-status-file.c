@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "tools/status-json.h"
-#include "tools/status-source.h"
+#include "tools/status/json.h"
+#include "tools/status/source.h"
 #include "unit/test.h"
 
 #define PATH_MAX_ 64

@@ -1,5 +1,5 @@
 /* tools/status-time: a time is read whole or not at all, and shown as briefly as its distance allows. */
-#include "tools/status-time.h"
+#include "tools/status/time.h"
 #include <time.h>
 #include "unit/test.h"
 

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "edge/table-cdb.h"
+#include "edge/table/cdb.h"
 #include "unit/test.h"
 
 #define HEARD_MAX 4096

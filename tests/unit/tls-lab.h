@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include "edge/tls.h"
+#include "edge/tls/tls.h"
 #include "unit/module-lab.h"
 
 #define LAB_PATH 128

@@ -1,0 +1,393 @@
+/*
+ * Looks at what is below mail-root as delivery does, by the same functions, so that a fault is named before mail
+ * comes. Mailboxes are found by the table of recipients, or by the directories that fit the template.
+ */
+#include "bin/check/mailboxes.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+#include "edge/file.h"
+#include "edge/store/mailbox.h"
+#include "edge/store/message-file.h"
+#include "edge/table/table.h"
+#include "proto/destination.h"
+
+#define FAULTS_MAX 50 /* mailboxes that are named */
+#define PROBE_MAX 64
+#define DEVICES_MAX 32 /* file systems that are looked at */
+
+struct look {
+	struct config *c;
+	const struct check_report *report;
+	int root;
+	size_t n_named;
+	bool has_empty;
+	char empty
+		[MAILBOX_PATH_MAX]; /* where it has: the directory that was named last */
+	dev_t devices[DEVICES_MAX];
+	size_t n_devices;
+};
+
+static void tell(struct look *l, const char *fault)
+{
+	char text[CONFIG_FAULT_MAX];
+
+	if (l->n_named++ >= FAULTS_MAX)
+		return;
+	snprintf(text, sizeof(text), "maildir %s", fault);
+	l->report->fault(l->c, text);
+}
+
+static void tell_root(
+	struct look *l, void (*tell_it)(void *, const char *), const char *words)
+{
+	char text[CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "mail-root %s: %s", l->c->mail_root, words);
+	tell_it(l->c, text);
+}
+
+/* What the record does not have: the command, for a fault that is the path and the system's own words. */
+static void put_cure(struct buf *to, const struct mailbox *box)
+{
+	struct span said = buf_span(to), words = span_of(mailbox_words(box->error));
+	char path[MAILBOX_FAULT_MAX];
+	struct buf b = BUF(path);
+	struct stat st;
+	char *slash;
+
+	if (box->why || (box->error != -EACCES && box->error != -EROFS) ||
+		!span_ends(said, words) || *said.p != '/')
+		return;
+	buf_put(&b, (struct span){ said.p, said.n - words.n - strlen(": ") });
+	if (!buf_terminate(&b))
+		return;
+	/* where a directory is closed, that one is to belong to this user */
+	while (stat(path, &st) < 0 && errno == EACCES && (slash = strrchr(path, '/')) &&
+		slash != path)
+		*slash = '\0';
+	file_put_directory_cure(to, path, -box->error);
+}
+
+static void tell_box(struct look *l, const struct mailbox *box)
+{
+	char fault[CONFIG_FAULT_MAX];
+	struct buf b = BUF(fault);
+
+	mailbox_put_fault(box, l->c->mail_root, &b);
+	put_cure(&b, box);
+	if (buf_terminate(&b))
+		tell(l, b.p);
+}
+
+/* Mail for what may be in the directory is refused for now. `path` is below mail-root, and empty for that itself. */
+static void tell_empty(struct look *l, const char *path)
+{
+	char text[CONFIG_FAULT_MAX], whole[MAILBOX_FAULT_MAX];
+	struct buf b = BUF(whole);
+
+	if (l->has_empty && strcmp(l->empty, path) == 0)
+		return;
+	snprintf(l->empty, sizeof(l->empty), "%s", path);
+	l->has_empty = true;
+	mailbox_put_path_fault(
+		&b, l->c->mail_root, *path ? path : NULL, NULL, RECIPIENTS_ROOT_EMPTY);
+	if (!buf_terminate(&b))
+		return;
+	snprintf(text, sizeof(text),
+		"%s %s On a first start make a mailbox in it, or the file " MAILBOX_MARK,
+		*path ? "maildir" : "mail-root", whole);
+	l->report->warning(l->c, text);
+}
+
+/* A file system that makes files without a name can link them. Else it is tried, with names that no mailbox has. */
+static int probe_links(int dir)
+{
+	char one[PROBE_MAX], other[PROBE_MAX];
+	OWNED_FD int fd = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	int r;
+
+	if (fd >= 0)
+		return 0;
+	snprintf(one, sizeof(one), ".postern-check.%d", (int)getpid());
+	snprintf(other, sizeof(other), ".postern-check.%d.link", (int)getpid());
+	fd = openat(dir, one, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return 0;
+	r = linkat(dir, one, dir, other, 0) < 0 ? -errno : 0;
+	unlinkat(dir, one, 0);
+	if (r == 0)
+		unlinkat(dir, other, 0);
+	return r;
+}
+
+/* Each file system once; `path` as above. */
+static void check_file_system(struct look *l, int dir, const char *path)
+{
+	char text[CONFIG_FAULT_MAX];
+	struct stat st;
+	size_t i = 0;
+
+	if (dir < 0 || fstat(dir, &st) < 0)
+		return;
+	while (i < l->n_devices && l->devices[i] != st.st_dev)
+		i++;
+	if (i < l->n_devices || i == DEVICES_MAX)
+		return;
+	l->devices[l->n_devices++] = st.st_dev;
+	if (!copy_lacks_links(probe_links(dir)))
+		return;
+	snprintf(text, sizeof(text),
+		"%s %s%s%s: its file system has no hard links: a message for several "
+		"mailboxes is written once for each, and on FAT a power cut can "
+		"lose or double the last message",
+		*path ? "maildir" : "mail-root", l->c->mail_root, *path ? "/" : "", path);
+	l->report->warning(l->c, text);
+}
+
+/* As delivery does it: mail for the mailbox waits. */
+static bool is_not_mounted(const struct look *l, int found, const struct mailbox *box,
+	const struct recipients_place *place)
+{
+	return l->c->recipients.create != CREATE_YES && box->above.is_empty &&
+	       (found == MAILBOX_ABSENT ||
+		       (found == MAILBOX_DANGLING && place->may_create));
+}
+
+static void tell_above(struct look *l, const struct mailbox *box)
+{
+	char above[MAILBOX_PATH_MAX];
+
+	memcpy(above, box->path, box->above.n_path);
+	above[box->above.n_path] = '\0';
+	tell_empty(l, above);
+}
+
+/* True for a directory that is no mailbox, or that is one. */
+static bool look_at(struct look *l, const struct recipients_place *place)
+{
+	struct mailbox box;
+	int found = mailbox_open(&box, l->root, place->path);
+	bool is_mailbox =
+		found == MAILBOX_OPEN || (found == MAILBOX_BARE && place->is_named);
+	bool is_missing = found == MAILBOX_ABSENT || found == MAILBOX_DANGLING;
+
+	if (found == MAILBOX_DANGLING ||
+		(is_missing && !place->may_create && mailbox_fault_is_ours(&box, place)))
+		mailbox_fail_missing(&box, place->is_named || found == MAILBOX_DANGLING);
+	if (is_mailbox || (is_missing && place->may_create))
+		mailbox_probe(&box);
+	if (is_not_mounted(l, found, &box, place))
+		tell_above(l, &box);
+	else if (box.error &&
+		 (found != MAILBOX_OTHER || mailbox_fault_is_ours(&box, place)))
+		tell_box(l, &box);
+	if (found == MAILBOX_OPEN)
+		check_file_system(l, box.tmp_dir, box.path);
+	mailbox_close(&box);
+	return found == MAILBOX_OPEN || found == MAILBOX_BARE;
+}
+
+static bool is_hidden(const char *name)
+{
+	return name[0] == '.' || strcmp(name, "lost+found") == 0;
+}
+
+static bool is_no_entry(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+	       strcmp(name, "lost+found") == 0;
+}
+
+/* The path of `name` in the directory at `above`, which is empty for mail-root. */
+static bool join(char to[static MAILBOX_PATH_MAX], const char *above, const char *name)
+{
+	int n = snprintf(to, MAILBOX_PATH_MAX, "%s%s%s", above, *above ? "/" : "", name);
+
+	return n > 0 && n < MAILBOX_PATH_MAX;
+}
+
+static void look_below(
+	struct look *l, const char *above, const char *rest, bool is_fixed);
+
+/* `is_fixed`: the name, and all above it, are the same for all addresses. */
+static void look_at_name(struct look *l, const char *above, const char *name,
+	const char *rest, bool is_fixed)
+{
+	struct recipients_place place = {
+		.may_create = is_fixed && l->c->recipients.create == CREATE_YES
+	};
+
+	rest += strspn(rest, "/");
+	if (!join(place.path, above, name))
+		return;
+	if (is_fixed)
+		place.n_fixed = strlen(place.path);
+	if (look_at(l, &place) && *rest)
+		look_below(l, place.path, rest, is_fixed);
+}
+
+/* Each name in the directory that the next component of the template may stand for. */
+static void look_below(struct look *l, const char *above, const char *rest, bool is_fixed)
+{
+	size_t n = strcspn(rest, "/");
+	char name[MAILBOX_PATH_MAX], path[2 * MAILBOX_PATH_MAX];
+	const struct dirent *entry;
+	bool is_empty = true;
+	DIR *d;
+
+	snprintf(name, sizeof(name), "%.*s", (int)n, rest);
+	if (!strchr(name, '%')) {
+		look_at_name(l, above, name, rest + n, is_fixed);
+		return;
+	}
+	snprintf(path, sizeof(path), "%s/%s", l->c->mail_root, above);
+	d = opendir(path);
+	while (d && (entry = readdir(d))) {
+		is_empty &= is_no_entry(entry->d_name);
+		if (!is_hidden(entry->d_name) && entry->d_type != DT_REG)
+			look_at_name(l, above, entry->d_name, rest + n, false);
+	}
+	if (d && is_empty && l->c->recipients.create != CREATE_YES)
+		tell_empty(l, above);
+	if (d)
+		closedir(d);
+}
+
+/* The directories that a line of a whole domain names: its one mailbox, or those of a template of its own. */
+static void look_at_domain(struct look *l, struct span value)
+{
+	struct recipients_place place = { .is_named = true,
+		.may_create = l->c->recipients.create != CREATE_NO };
+	struct buf b = BUF(place.path);
+	struct destination d;
+	struct destination_fault fault;
+
+	if (!destination_parse(span_trim(value), &d, &fault) || d.path.n == 0)
+		return;
+	buf_put(&b, d.path);
+	if (!buf_terminate(&b))
+		return;
+	if (strchr(place.path, '%'))
+		look_below(l, "", place.path, true);
+	else
+		look_at(l, &place);
+}
+
+/* Of a cdb the number of the line is not known: 0. */
+static void tell_long(struct look *l, size_t line)
+{
+	char where[RECIPIENTS_WORDS_MAX] = "", text[2 * CONFIG_FAULT_MAX];
+
+	if (line)
+		snprintf(where, sizeof(where), "line %zu: ", line);
+	snprintf(text, sizeof(text), "recipients %s: %s" RECIPIENTS_PATH_LONG,
+		l->c->recipients_file, where);
+	l->report->fault(l->c, text);
+}
+
+/* The place of one line of the table, if it is one mailbox's. */
+static void look_at_line(void *ctx, size_t line, struct span key, struct span value)
+{
+	struct look *l = ctx;
+	struct recipients_search search;
+	struct recipients_place place;
+	struct recipient r = { .slot = 0 };
+	enum recipients_result result;
+
+	destination_key_cut(key, &r.local, &r.domain);
+	if (r.local.n == 0) {
+		look_at_domain(l, value);
+		return;
+	}
+	recipients_begin(&search, &l->c->recipients, &r, true);
+	result = recipients_next(&search, &place);
+	if (result == RECIPIENTS_FOUND)
+		look_at(l, &place);
+	else if (result == RECIPIENTS_LONG)
+		tell_long(l, line);
+}
+
+static void ignore_fault(void *ctx, const char *what)
+{
+	(void)ctx, (void)what;
+}
+
+/* A mailbox of all addresses, or all of those that a template may stand for. */
+static void look_at_path(struct look *l, const char *path)
+{
+	const enum create_choice create = l->c->recipients.create;
+	struct recipients_place place = { .is_named = true,
+		.may_create = create != CREATE_NO };
+
+	if (!path || recipients_is_address(path) || !join(place.path, "", path))
+		return;
+	if (strchr(path, '%'))
+		look_below(l, "", path, true);
+	else
+		look_at(l, &place);
+}
+
+/* A mailbox that the settings name by an address; with a table it is a line's. */
+static void look_at_address(struct look *l, const char *address)
+{
+	struct recipients_search search;
+	struct recipients_place place;
+	struct recipient r = { .slot = 0 };
+
+	if (!address || l->c->recipients.table || !recipients_is_address(address))
+		return;
+	destination_key_cut(span_of(address), &r.local, &r.domain);
+	recipients_begin(&search, &l->c->recipients, &r, true);
+	if (recipients_next(&search, &place) != RECIPIENTS_FOUND)
+		return;
+	place.is_named = true;
+	place.may_create = l->c->recipients.create != CREATE_NO;
+	look_at(l, &place);
+}
+
+/* Mail would be refused for now. */
+static void check_mounted(struct look *l)
+{
+	const struct recipients *rs = &l->c->recipients;
+	char words[RECIPIENTS_WORDS_MAX];
+	struct stat st;
+
+	if (rs->marker && fstatat(l->root, rs->marker, &st, 0) < 0) {
+		recipients_put_marker_fault(words, rs->marker, errno);
+		tell_root(l, l->report->fault, words);
+	} else if (rs->create != CREATE_YES && !config_is_one_mailbox(l->c) &&
+		   mailbox_dir_is_empty(l->root)) {
+		tell_empty(l, "");
+	}
+}
+
+void check_mailboxes(struct config *c, const struct check_report *report)
+{
+	OWNED_FD int root = open(c->mail_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct look l = { .c = c, .report = report, .root = root };
+	const struct table_visitor all = { &l, look_at_line, ignore_fault };
+	char more[64];
+
+	if (root < 0)
+		return;
+	check_mounted(&l);
+	check_file_system(&l, root, "");
+	if (c->recipients.table)
+		table_visit(c->recipients.table, &all);
+	else
+		look_at_path(&l, c->maildir);
+	look_at_path(&l, c->recipients.catch_all);
+	look_at_path(&l, c->recipients.postmaster);
+	look_at_address(&l, c->recipients.catch_all);
+	look_at_address(&l, c->recipients.postmaster);
+	if (l.n_named <= FAULTS_MAX)
+		return;
+	snprintf(more, sizeof(more), "maildir: %zu more mailboxes like these",
+		l.n_named - FAULTS_MAX);
+	report->fault(c, more);
+}

@@ -1,0 +1,256 @@
+/*
+ * Promises that what it finds nothing wrong with is found when mail comes. Refuses to open anything: the rights
+ * are others by now than those the table was opened with.
+ */
+#include "bin/check/recipients.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include "edge/idn/names.h"
+#include "edge/table/table.h"
+#include "proto/destination.h"
+#include "proto/utf8.h"
+#include "smtp/policy.h"
+
+/* A line that is looked at. */
+struct checked {
+	struct config *config;
+	const struct idn_api *api;
+	struct policy policy; /* which domains mail is taken for */
+	size_t line; /* 0: a cdb has none */
+	struct span key;
+};
+
+static void put_fault(struct config *c, const char *text)
+{
+	c->n_faults++;
+	c->report(c->ctx, text);
+}
+
+/* "file:line: word: what is wrong with it" */
+static void tell(const struct checked *at, struct span word, const char *what)
+{
+	char octets[CONFIG_FAULT_MAX];
+	struct buf b = BUF(octets);
+
+	buf_put_str(&b, at->config->recipients_file);
+	if (at->line) {
+		buf_put_char(&b, ':');
+		buf_put_num(&b, at->line);
+	}
+	buf_put(&b, SPAN(": "));
+	entry_show(&b, word);
+	buf_put(&b, SPAN(": "));
+	buf_put_str(&b, what);
+	buf_terminate(&b);
+	put_fault(at->config, octets);
+}
+
+static void tell_form(const struct checked *at, struct span form)
+{
+	char octets[CONFIG_FAULT_MAX];
+	struct buf b = BUF(octets);
+
+	buf_put(&b, SPAN("must be written "));
+	entry_show(&b, form);
+	buf_terminate(&b);
+	tell(at, at->key, octets);
+}
+
+/* The key in the form that names are looked up in, where that is known. */
+static bool put_form(const struct idn_api *api, struct span local, struct span domain,
+	bool has_domain, struct buf *to)
+{
+	if (utf8_is_ascii(local))
+		for (size_t i = 0; i < local.n; i++)
+			buf_put_char(to, ascii_lower(local.p[i]));
+	else if (api->local(local, to) != NAMES_FINE)
+		return false;
+	if (has_domain)
+		buf_put_char(to, '@');
+	return !has_domain || domain.n == 0 || api->domain(domain, to) == NAMES_FINE;
+}
+
+/* False: it is written in another form, and that is told. */
+static bool check_form(const struct checked *at, struct span local, struct span domain)
+{
+	char octets[NAMES_LOCAL_MAX + 1 + DOMAIN_OCTETS_MAX];
+	struct buf form = BUF(octets);
+
+	if (!at->api || !put_form(at->api, local, domain, local.n < at->key.n, &form) ||
+		form.overflow || span_eq(buf_span(&form), at->key))
+		return true;
+	tell_form(at, buf_span(&form));
+	return false;
+}
+
+static bool is_domain_of_ours(const struct session_settings *settings, struct span text)
+{
+	for (size_t i = 0; i < settings->n_domains; i++)
+		if (span_ieq(span_of(settings->domains[i]), text))
+			return true;
+	return false;
+}
+
+/* <postmaster> is one of our own name, which need not be a domain that mail is taken for. */
+static bool takes_mail_for(struct checked *at, struct span domain)
+{
+	return span_ieq(domain, span_of(at->config->session.hostname)) ||
+	       policy_judge_domain(&at->policy, domain) !=
+		       reply_get(REPLY_DOMAIN_UNKNOWN);
+}
+
+static void check_key(struct checked *at)
+{
+	const struct session_settings *settings = &at->config->session;
+	const char *fault = destination_key_fault(at->key);
+	struct span local, domain;
+
+	destination_key_cut(at->key, &local, &domain);
+	if (!check_form(at, local, domain))
+		return;
+	if (fault)
+		tell(at, at->key, fault);
+	else if (local.n < at->key.n && !takes_mail_for(at, domain))
+		tell(at, at->key, "is of no domain that mail is accepted for");
+	else if (local.n == at->key.n && is_domain_of_ours(settings, local))
+		tell(at, at->key, "is a domain: for all its names write @domain");
+}
+
+static void check_pair(void *ctx, size_t line, struct span key, struct span value)
+{
+	struct checked *at = ctx;
+	struct destination d;
+	struct destination_fault fault;
+
+	at->line = line;
+	at->key = key;
+	check_key(at);
+	/* a quoted name with a blank in it: what follows is its second half */
+	if (key.n && *key.p == '"')
+		return;
+	if (!destination_parse(span_trim(value), &d, &fault))
+		tell(at, fault.word, fault.what);
+}
+
+static void tell_file(void *ctx, const char *what)
+{
+	const struct checked *at = ctx;
+	char text[CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "recipients %s: %s", at->config->recipients_file,
+		what);
+	put_fault(at->config, text);
+}
+
+static void ignore_fault(void *ctx, const char *what)
+{
+	(void)ctx, (void)what;
+}
+
+/* Where mail for the address of a catch-all goes, its own line alone. */
+static enum recipients_result find(const struct config *c, const char *address)
+{
+	struct recipients rs = c->recipients;
+	struct recipients_search search;
+	struct recipients_place place;
+	struct recipient r = { .slot = 0 };
+
+	rs.catch_all = NULL;
+	destination_key_cut(span_of(address), &r.local, &r.domain);
+	recipients_begin(&search, &rs, &r, true);
+	return recipients_next(&search, &place);
+}
+
+static void check_catch_all(struct config *c)
+{
+	const char *address = c->recipients.catch_all;
+	char text[CONFIG_FAULT_MAX];
+
+	if (!address || !recipients_is_address(address) ||
+		find(c, address) != RECIPIENTS_UNKNOWN)
+		return;
+	snprintf(text, sizeof(text), "catch-all %s: has no mailbox in %s", address,
+		c->recipients_file);
+	put_fault(c, text);
+}
+
+void check_recipients(struct config *c, const struct idn_api *api)
+{
+	struct idn_names names;
+	struct checked at = { .config = c, .api = api };
+	const struct table_visitor visitor = { &at, check_pair, tell_file };
+	const struct table_visitor told = { &at, check_pair, ignore_fault };
+
+	if (!c->recipients_file)
+		return;
+	/* what could not be loaded has been told */
+	idn_names_init(&names, NULL, NULL);
+	names.api = api;
+	names.tried = true;
+	c->session.names = &names.names;
+	policy_init(&at.policy, &c->session);
+	/* of one that cannot be used these are the lines that can be read, and the others have been told */
+	if (c->recipients.table)
+		table_visit(c->recipients.table, &visitor);
+	else
+		table_check(c->recipients_file, false, &told);
+	policy_done(&at.policy);
+	if (c->recipients.table)
+		check_catch_all(c);
+	c->session.names = NULL;
+}
+
+static bool is_there(const struct config *c, const char *path)
+{
+	char octets[PATH_MAX];
+	struct buf b = BUF(octets);
+	struct stat st;
+
+	buf_put_str(&b, c->mail_root);
+	buf_put_char(&b, '/');
+	buf_put_str(&b, path);
+	/* what may not be looked at may be there */
+	return !buf_terminate(&b) || stat(octets, &st) == 0 ||
+	       (errno != ENOENT && errno != ENOTDIR);
+}
+
+/* False only where mail for the address is refused because it has no mailbox. */
+static bool has_mailbox(const struct config *c, struct span local, struct span domain)
+{
+	const struct recipient r = { .local = local, .domain = domain };
+	struct recipients_search search;
+	struct recipients_place place;
+	enum recipients_result result;
+
+	recipients_begin(&search, &c->recipients, &r, true);
+	do
+		result = recipients_next(&search, &place);
+	while (result == RECIPIENTS_FOUND && !place.may_create &&
+		!is_there(c, place.path));
+	return result != RECIPIENTS_UNKNOWN && result != RECIPIENTS_NAME;
+}
+
+static void check_role(const struct config *c, const char *domain)
+{
+	char text[CONFIG_FAULT_MAX];
+
+	if (has_mailbox(c, SPAN("postmaster"), span_of(domain)))
+		return;
+	snprintf(text, sizeof(text),
+		"warning: postmaster%s%s has no mailbox, and mail for it should be "
+		"accepted (RFC 5321 4.5.1): make it, or name another by postmaster =",
+		*domain ? "@" : "", domain);
+	c->report(c->ctx, text);
+}
+
+void check_postmaster(const struct config *c)
+{
+	check_role(c, "");
+	for (size_t i = 0; i < c->session.n_domains; i++) {
+		const char *domain = c->session.domains[i];
+		if (*domain != '*' && utf8_is_ascii(span_of(domain)))
+			check_role(c, domain);
+	}
+}

@@ -1,0 +1,390 @@
+/*
+ * Accepts connections, checks limits, and forks a process for each client. It reads nothing that a client sends
+ * but to drop it, and waits for one thing alone: poll(). A client that is not served gets a 421 where that is
+ * possible, and a record says why.
+ */
+#include "bin/listen/acceptor.h"
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include "bin/listen/prepared.h"
+#include "bin/listen/acceptors.h"
+#include "bin/listen/lingering.h"
+#include "edge/net/peer.h"
+
+#define RECORDS_EVERY 60000 /* milliseconds between two records of one kind */
+
+/* Clients that were not served, for a record once in a while. */
+struct unserved {
+	uint64_t recorded; /* when the last record was written */
+	size_t n; /* since then */
+};
+
+struct acceptor {
+	const struct acceptor_task *task;
+	struct kinds kinds;
+	size_t n_own; /* processes */
+	size_t n_begun;
+	uint64_t messaged; /* when the last message was sent */
+	struct unserved refused, failed;
+	struct lingering lingering;
+	uint64_t held_until; /* no connection is accepted before; 0: it is */
+	uint64_t ask_again; /* no successor is asked for before; 0: it is */
+	bool has_counts; /* to be sent */
+	bool leaving; /* a successor accepts */
+	bool over;
+};
+
+/* Never waits: counts that do not arrive are sent again. */
+static void send_message(struct acceptor *a, struct acceptor_message m)
+{
+	a->messaged = stream_clock();
+	if (send(a->task->channel, &m, sizeof(m), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		a->over |= errno != EAGAIN;
+	else
+		a->has_counts = false;
+}
+
+/* Until the listener has decided, or takes too long for that, no connection is accepted. */
+static void ask(struct acceptor *a, struct acceptor_message m)
+{
+	send_message(a, m);
+	a->held_until = a->messaged + ACCEPTOR_ANSWER_TIME;
+	a->ask_again = a->held_until + ACCEPTOR_ANSWER_TIME;
+}
+
+/* Once in a while: a client that is refused may come again at once. */
+static void report_unserved(struct acceptor *a, struct unserved *u, const char *text)
+{
+	uint64_t now = stream_clock();
+	char line[CONFIG_FAULT_MAX];
+
+	u->n++;
+	if (u->recorded && now - u->recorded < RECORDS_EVERY)
+		return;
+	snprintf(line, sizeof(line), "%s; %zu in all since the last such record", text,
+		u->n);
+	*u = (struct unserved){ .recorded = now };
+	log_error(&a->kinds.any->log, line);
+	log_flush(&a->kinds.any->log);
+}
+
+static void report_refusal(struct acceptor *a, const char *address, const char *limit)
+{
+	char text[CONFIG_FAULT_MAX / 2];
+
+	snprintf(text, sizeof(text), "%s: a connection of %s was refused", limit,
+		address[0] ? address : "unknown");
+	report_unserved(a, &a->refused, text);
+}
+
+/* Where TLS comes first nothing can be said. */
+static void send_refusal(const struct listen_socket *s, int fd)
+{
+	char octets[REPLY_LINE_MAX];
+	struct buf b = BUF(octets);
+
+	reply_put(&b, reply_get(REPLY_CONNECTIONS), SPAN(""));
+	if (s->kind != LISTEN_SMTPS &&
+		send(fd, b.p, b.n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return;
+	shutdown(fd, SHUT_WR);
+}
+
+static void refuse(struct acceptor *a, const struct listen_socket *s, int fd)
+{
+	send_refusal(s, fd);
+	lingering_add(&a->lingering, fd, a->task->from);
+}
+
+static void unblock_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* What is not a connection's: sockets, channels and refused clients, and what other kinds of connections use. */
+static void close_others(const struct acceptor *a, const struct connection *c)
+{
+	close_range((unsigned)a->task->from, UINT_MAX, 0);
+	for (size_t i = 0; i < KINDS; i++)
+		if (a->kinds.list[i] && a->kinds.list[i] != c)
+			connection_close_files(a->kinds.list[i]);
+}
+
+/* In the process of the connection. */
+static void run_connection(const struct acceptor *a, const struct listen_socket *s,
+	int fd, const struct session_peer *peer)
+{
+	struct connection *c = a->kinds.list[s->kind];
+	int r;
+
+	unblock_signals();
+	log_forked(&c->log);
+	if (dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0) {
+		connection_failed(c, "connection", "(no descriptor)", -errno);
+		log_flush(&c->log);
+		send_refusal(s, fd);
+		_exit(EX_OSERR);
+	}
+	close(fd);
+	close_others(a, c);
+	if (c->config.sandbox && !c->unusable)
+		c->unusable = connection_failed(
+				      c, CONNECTION_SANDBOX, sandbox_enter_forked()) < 0;
+	r = connection_attend(c, peer);
+	_exit(r ? r : LISTEN_STATUS + (int)topic_of(&c->session, RECORD_SESSION));
+}
+
+/* Owns `fd`. */
+static void begin(struct acceptor *a, const struct listen_socket *s, int fd,
+	const struct session_peer *peer, const struct ip *source)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		run_connection(a, s, fd, peer);
+	if (pid < 0) {
+		report_refusal(a, peer->address, strerror(errno));
+		refuse(a, s, fd);
+		return;
+	}
+	close(fd);
+	listen_add(a->task->children, getpid(), pid, source);
+	a->n_own++;
+	a->n_begun++;
+	a->has_counts = true;
+}
+
+static const char *limit_of(enum listen_verdict verdict)
+{
+	switch (verdict) {
+	case LISTEN_FULL:
+		return "connection-limit";
+	case LISTEN_SOURCE_FULL:
+		return "source-connection-limit";
+	default:
+		return "source-connection-rate";
+	}
+}
+
+/* Owns `fd`. */
+static void admit(struct acceptor *a, const struct listen_socket *s, int fd,
+	const struct session_peer *peer)
+{
+	const struct config *c = &a->kinds.any->config;
+	const struct listen_limits limits = { c->connection_limit,
+		c->source_connection_limit, c->source_connection_rate };
+	struct ip ip = { 0 }, source;
+	enum listen_verdict verdict;
+
+	if (!ip_parse(span_of(peer->address), &ip))
+		ip.n = 0;
+	source = listen_source(&ip);
+	verdict = listen_judge(a->task->children, &limits, &source,
+		networks_have(&c->proxies, &ip),
+		stream_clock() / (LISTEN_RATE_SECONDS * 1000));
+	if (verdict == LISTEN_FINE) {
+		begin(a, s, fd, peer, &source);
+		return;
+	}
+	report_refusal(a, peer->address, limit_of(verdict));
+	refuse(a, s, fd);
+}
+
+static void leave(struct acceptor *a)
+{
+	a->leaving = true;
+	for (size_t i = 0; i < a->task->sockets->n; i++)
+		close(a->task->sockets->list[i].fd);
+	lingering_close_all(&a->lingering);
+}
+
+/* Asks for a successor where one is needed. What could not be used may be usable now, though no file shows it. */
+static bool asks_for_successor(struct acceptor *a)
+{
+	if (a->ask_again && stream_clock() < a->ask_again)
+		return false;
+	a->ask_again = 0;
+	if (watch_has_changed(&a->kinds.watch))
+		ask(a, (struct acceptor_message){ .word = ACCEPTOR_CHANGED });
+	else if (a->n_begun &&
+		 (kinds_are_unusable(&a->kinds) || warm_has_failed(a->task->warm)))
+		ask(a, (struct acceptor_message){ .word = ACCEPTOR_UNUSABLE });
+	return a->held_until != 0;
+}
+
+/*
+ * Descriptor 0, /dev/null like 1, makes room for one client, which can then be refused with a reply. False when
+ * there was none, or still no room for it.
+ */
+static bool refuse_in_reserve(const struct listen_socket *s)
+{
+	int fd;
+
+	close(STDIN_FILENO);
+	fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		send_refusal(s, fd);
+	if (fd > STDIN_FILENO)
+		close(fd);
+	dup2(STDOUT_FILENO, STDIN_FILENO);
+	return fd >= 0;
+}
+
+/* The client is gone, or the connection was not there at all. */
+static bool is_harmless(int error)
+{
+	return error == EAGAIN || error == ECONNABORTED || error == EINTR;
+}
+
+/* It would fail again at once: connections wait in the kernel for a while. */
+static void handle_failed_accept(
+	struct acceptor *a, const struct listen_socket *s, int error)
+{
+	bool lacks_descriptors = error == EMFILE || error == ENFILE;
+	char text[CONFIG_FAULT_MAX / 2];
+
+	if (is_harmless(error))
+		return;
+	snprintf(text, sizeof(text), "a connection could not be accepted: %s%s",
+		strerror(error),
+		error == EMFILE ? " (raise LimitNOFILE= of the unit, or ulimit -n)" : "");
+	report_unserved(a, &a->failed, text);
+	if (!lacks_descriptors || !refuse_in_reserve(s))
+		a->held_until = stream_clock() + ACCEPTOR_PAUSE;
+}
+
+static void accept_from(struct acceptor *a, const struct listen_socket *s)
+{
+	struct session_peer peer;
+	int fd;
+
+	if (asks_for_successor(a))
+		return;
+	fd = peer_accept(s->fd, &peer);
+	if (fd < 0)
+		handle_failed_accept(a, s, errno);
+	else
+		admit(a, s, fd, &peer);
+}
+
+static void reap_child(struct acceptor *a, pid_t pid, int status)
+{
+	listen_remove(a->task->children, pid, status);
+	a->n_own--;
+	a->has_counts = true;
+	if (listen_is_fault(status))
+		ask(a, (struct acceptor_message){ .word = ACCEPTOR_FAULT,
+			       .pid = pid,
+			       .signal = WTERMSIG(status) });
+}
+
+static void read_signals(struct acceptor *a)
+{
+	pid_t pid;
+	int status;
+
+	a->over |= acceptors_told_to_stop(a->task->signals);
+	while (!a->over && (pid = waitpid(-1, &status, WNOHANG)) > 0)
+		reap_child(a, pid, status);
+}
+
+static void read_order(struct acceptor *a)
+{
+	struct acceptor_answer answer;
+
+	if (recv(a->task->channel, &answer, sizeof(answer), MSG_DONTWAIT) !=
+		sizeof(answer)) {
+		a->over = true;
+		return;
+	}
+	a->held_until = 0;
+	if (answer.order == ACCEPTOR_LEAVE && !a->leaving)
+		leave(a);
+	a->ask_again = answer.wait ? stream_clock() + answer.wait : 0;
+}
+
+static int sooner(int a, int b)
+{
+	if (a < 0 || b < 0)
+		return a < 0 ? b : a;
+	return a < b ? a : b;
+}
+
+/* Sends what is due. In how many milliseconds something will be: -1 for never. */
+static int send_in_time(struct acceptor *a)
+{
+	uint64_t now = stream_clock(), alive = a->task->alive, every = alive;
+
+	if (a->has_counts && (!alive || ACCEPTOR_COUNTS_EVERY < alive))
+		every = ACCEPTOR_COUNTS_EVERY;
+	if (!every)
+		return -1;
+	if (now - a->messaged < every)
+		return (int)(a->messaged + every - now);
+	send_message(a, (struct acceptor_message){ .word = ACCEPTOR_COUNTS });
+	return alive ? (int)alive : -1;
+}
+
+/* In how many milliseconds connections are accepted again; -1: they are now. */
+static int held(struct acceptor *a)
+{
+	uint64_t now = a->held_until ? stream_clock() : 0;
+
+	if (now < a->held_until)
+		return (int)(a->held_until - now);
+	a->held_until = 0;
+	return -1;
+}
+
+static void loop(struct acceptor *a)
+{
+	const struct listen_sockets *s = a->task->sockets;
+	struct pollfd fds[2 + LINGERING_MAX + LISTEN_SOCKETS_MAX];
+
+	fds[0] = (struct pollfd){ .fd = a->task->signals, .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = a->task->channel, .events = POLLIN };
+	while (!a->over && (!a->leaving || a->n_own)) {
+		int pause = held(a);
+		int wait = sooner(
+			pause, sooner(send_in_time(a), lingering_wait(&a->lingering)));
+		size_t n = 2 + a->lingering.n;
+		size_t n_sockets = a->leaving || pause >= 0 ? 0 : s->n;
+		lingering_prepare(&a->lingering, fds + 2);
+		for (size_t i = 0; i < n_sockets; i++)
+			fds[n + i] = (struct pollfd){ s->list[i].fd, POLLIN, 0 };
+		if (poll(fds, n + n_sockets, wait) < 0)
+			continue;
+		lingering_read(&a->lingering, fds + 2);
+		if (fds[1].revents)
+			read_order(a);
+		if (fds[0].revents)
+			read_signals(a);
+		for (size_t i = 0; i < n_sockets && !a->over && !a->leaving; i++)
+			if (fds[n + i].revents && !a->held_until)
+				accept_from(a, &s->list[i]);
+	}
+}
+
+int acceptor_run(const struct acceptor_task *task)
+{
+	struct acceptor a = { .task = task };
+
+	listen_children_hide(task->children);
+	if (kinds_prepare(&a.kinds, task) < 0)
+		return EX_OSERR;
+	send_message(&a, (struct acceptor_message){
+				 .word = ACCEPTOR_READY, .hides = a.kinds.n_hidden > 0 });
+	loop(&a);
+	return 0;
+}

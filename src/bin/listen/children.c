@@ -1,0 +1,240 @@
+/*
+ * Counts connections in shared memory. Several acceptors may write to it at once, and nothing that is read from
+ * it is used as an index or a pointer without a check.
+ */
+#include "bin/listen/children.h"
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SOURCE_OCTETS sizeof(uint64_t) /* of an IPv6 address */
+
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) /* no access beyond its end */
+#define ENTRY_CLAIMED (-1)
+
+static struct listen_children *map(int fd)
+{
+	void *c = mmap(NULL, sizeof(struct listen_children), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_NORESERVE, fd, 0);
+
+	return c == MAP_FAILED ? NULL : c;
+}
+
+struct listen_children *listen_children_new(int *ret_fd)
+{
+	int fd = memfd_create("connections", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct listen_children *c = NULL;
+
+	if (fd >= 0 && ftruncate(fd, sizeof(*c)) == 0 &&
+		fcntl(fd, F_ADD_SEALS, SEALS) == 0)
+		c = map(fd);
+	/* early at start-up there may be none: sources are counted all the same */
+	if (c && getrandom(&c->rate_key, sizeof(c->rate_key), GRND_NONBLOCK) < 0)
+		c->rate_key = (uint64_t)getpid() * UINT64_C(0x9e3779b97f4a7c15);
+	if (c)
+		*ret_fd = fd;
+	else if (fd >= 0)
+		close(fd);
+	return c;
+}
+
+struct listen_children *listen_children_take(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat st;
+
+	if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st) < 0 ||
+		st.st_size != sizeof(struct listen_children))
+		return NULL;
+	return map(fd);
+}
+
+void listen_children_hide(struct listen_children *c)
+{
+	madvise(c, sizeof(*c), MADV_DONTFORK);
+}
+
+struct ip listen_source(const struct ip *ip)
+{
+	struct ip source = *ip;
+
+	if (ip->n == IPV6_OCTETS)
+		memset(source.octets + SOURCE_OCTETS, 0, IPV6_OCTETS - SOURCE_OCTETS);
+	return source;
+}
+
+/* `b` is our own; the length of `a` may be anything. */
+static bool is_same(const struct ip *a, const struct ip *b)
+{
+	return a->n == b->n && memcmp(a->octets, b->octets, b->n) == 0;
+}
+
+/* The octets that differ between sources, by multiply-shift: two are in the same set by chance only. */
+static struct listen_rate *set_of(struct listen_children *c, const struct ip *source)
+{
+	uint64_t number = 0;
+
+	memcpy(&number, source->octets, sizeof(number));
+	return c->rates[number * (c->rate_key | 1) >> (64 - LISTEN_RATE_SETS_LOG)];
+}
+
+static size_t count_of(const struct listen_rate *r, uint64_t minute)
+{
+	return r->minute == minute ? r->n : 0;
+}
+
+/* A source over its limit keeps its count, as long as its set has others with fewer connections. */
+static size_t count_rate(
+	struct listen_children *c, const struct ip *source, uint64_t minute)
+{
+	struct listen_rate *set = set_of(c, source), *r = &set[0];
+
+	for (size_t i = 0; i < LISTEN_RATE_WAYS; i++) {
+		if (count_of(&set[i], minute) && is_same(&set[i].source, source))
+			return ++set[i].n;
+		if (count_of(&set[i], minute) < count_of(r, minute))
+			r = &set[i];
+	}
+	*r = (struct listen_rate){ .source = *source, .minute = minute, .n = 1 };
+	return 1;
+}
+
+static size_t n_used(const struct listen_children *c)
+{
+	size_t n = c->n_used;
+
+	return n < LISTEN_CHILDREN_MAX ? n : LISTEN_CHILDREN_MAX;
+}
+
+/* How many there are; of one source, where one is given. */
+static size_t count(const struct listen_children *c, const struct ip *source)
+{
+	size_t n = 0, end = n_used(c);
+
+	for (size_t i = 0; i < end; i++)
+		n += c->list[i].pid && (!source || is_same(&c->list[i].source, source));
+	return n;
+}
+
+size_t listen_count(const struct listen_children *c)
+{
+	return count(c, NULL);
+}
+
+enum listen_verdict listen_judge(struct listen_children *c,
+	const struct listen_limits *limits, const struct ip *source, bool is_exempt,
+	uint64_t minute)
+{
+	bool is_judged = source->n > 0 && !is_exempt;
+	size_t n = listen_count(c);
+
+	if (is_judged && limits->rate && count_rate(c, source, minute) > limits->rate)
+		return LISTEN_SOURCE_FAST;
+	if (n >= limits->all || n == LISTEN_CHILDREN_MAX)
+		return LISTEN_FULL;
+	if (is_judged && limits->of_source && count(c, source) >= limits->of_source)
+		return LISTEN_SOURCE_FULL;
+	return LISTEN_FINE;
+}
+
+static void use_up_to(struct listen_children *c, size_t end)
+{
+	size_t n = c->n_used;
+
+	while (n < end && !atomic_compare_exchange_weak(&c->n_used, &n, end))
+		continue;
+}
+
+/* A free entry, marked as used; NULL: there is none. */
+static struct listen_child *claim(struct listen_children *c)
+{
+	for (size_t i = 0; i < LISTEN_CHILDREN_MAX; i++) {
+		pid_t expected = 0;
+		if (c->list[i].pid || !atomic_compare_exchange_strong(
+					      &c->list[i].pid, &expected, ENTRY_CLAIMED))
+			continue;
+		use_up_to(c, i + 1);
+		return &c->list[i];
+	}
+	return NULL;
+}
+
+void listen_add(
+	struct listen_children *c, pid_t keeper, pid_t pid, const struct ip *source)
+{
+	struct listen_child *entry = claim(c);
+
+	c->n_so_far++;
+	if (!entry)
+		return;
+	entry->keeper = keeper;
+	entry->source = *source;
+	entry->pid = pid;
+}
+
+static void count_topic(struct listen_children *c, int status)
+{
+	int topic = WIFEXITED(status) ? WEXITSTATUS(status) - LISTEN_STATUS : -1;
+
+	if (topic >= 0 && topic < TOPICS && topic_get((enum topic)topic)->status)
+		c->last = (unsigned)topic;
+	if (topic == TOPIC_PROXY_CHECK)
+		c->n_checks++;
+}
+
+bool listen_remove(struct listen_children *c, pid_t pid, int status)
+{
+	size_t end = n_used(c);
+
+	for (size_t i = 0; i < end; i++) {
+		if (c->list[i].pid != pid)
+			continue;
+		c->list[i].pid = 0;
+		count_topic(c, status);
+		return true;
+	}
+	return false;
+}
+
+/* Also true of one that has ended and is not yet waited for. */
+static bool is_child(pid_t pid)
+{
+	siginfo_t info;
+
+	return pid > 0 &&
+	       waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+void listen_verify(struct listen_children *c)
+{
+	size_t end = n_used(c);
+
+	for (size_t i = 0; i < end; i++) {
+		pid_t pid = c->list[i].pid;
+		if (pid && !is_child(c->list[i].keeper) && !is_child(pid))
+			c->list[i].pid = 0;
+	}
+}
+
+enum topic listen_last_topic(const struct listen_children *c)
+{
+	unsigned last = c->last;
+
+	return last < TOPICS ? (enum topic)last : TOPIC_SESSION;
+}
+
+bool listen_is_fault(int status)
+{
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGABRT, SIGSYS };
+
+	for (size_t i = 0; WIFSIGNALED(status) && i < sizeof(faults) / sizeof(*faults);
+		i++)
+		if (WTERMSIG(status) == faults[i])
+			return true;
+	return false;
+}

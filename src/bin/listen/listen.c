@@ -1,0 +1,254 @@
+/*
+ * Sets up a listener: descriptors, the table of connections, settings, sockets, signals. Settings are read before a
+ * socket is made, and whatever keeps the listener from starting is said on standard error.
+ */
+#include "bin/listen/listen.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include "bin/listen/lingering.h"
+#include "bin/listen/renew.h"
+#include "bin/listen/listener.h"
+
+#define LISTEN_FAULT_MAX 512 /* a path and a sentence */
+#define FROM_USUAL 64 /* descriptors of the listener and its acceptors begin there */
+#define FROM_LEAST 24 /* below: what a connection has open, with few recipients */
+/* channels, both ends of one while it is made, signals, table, the least for refused clients */
+#define OWN_LEAST (ACCEPTORS_MAX + 5)
+
+static int fail(const char *what, const char *why)
+{
+	dprintf(STDERR_FILENO, "postern: %s: %s\n", what, why);
+	return EX_OSERR;
+}
+
+/*
+ * Where the descriptors begin that do not belong to connections, as many as may be open; negative when that is too
+ * few. Connections have the same limit.
+ */
+static int choose_from(size_t n_sockets)
+{
+	struct rlimit files = { RLIM_INFINITY, RLIM_INFINITY };
+	rlim_t own = n_sockets + OWN_LEAST;
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+	getrlimit(RLIMIT_NOFILE, &files);
+	if (files.rlim_cur >= FROM_USUAL + own)
+		return FROM_USUAL;
+	if (files.rlim_cur >= FROM_LEAST + own)
+		return (int)(files.rlim_cur - own);
+	dprintf(STDERR_FILENO,
+		"postern: --listen: %zu files may be open at once, and it needs %zu: "
+		"raise "
+		"LimitNOFILE= of the unit, or ulimit -n\n",
+		(size_t)files.rlim_cur, (size_t)(FROM_LEAST + own));
+	return -1;
+}
+
+/* Out of the way of what connections open. 0 or -errno. */
+static int move_up(struct listener *l)
+{
+	for (size_t i = 0; i < l->sockets.n; i++) {
+		int *fd = &l->sockets.list[i].fd;
+		if (*fd < l->acceptors.from)
+			*fd = acceptors_move_up(*fd, l->acceptors.from);
+		if (*fd < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+/* The table of the image before, which has the connections that go on; or an empty one. */
+static int open_table(struct listener *l, int passed)
+{
+	if (passed >= 0)
+		l->children = listen_children_take(passed);
+	if (l->children) {
+		l->table = passed;
+	} else {
+		l->children = listen_children_new(&l->table);
+		if (!l->children)
+			return -errno;
+		l->children->last = TOPIC_SESSION;
+	}
+	l->table = acceptors_move_up(l->table, l->acceptors.from);
+	return l->table < 0 ? -errno : 0;
+}
+
+static sigset_t all_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	return set;
+}
+
+/* From the beginning on: one that comes before the loop waits for it. */
+static void block_signals(void)
+{
+	const sigset_t set = all_signals();
+
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static int open_signals(struct listener *l)
+{
+	const sigset_t set = all_signals();
+
+	l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (l->signals < 0)
+		return -errno;
+	l->signals = acceptors_move_up(l->signals, l->acceptors.from);
+	return l->signals < 0 ? -errno : 0;
+}
+
+/* Of an address without one (port 0) the system has chosen it. */
+static void show_port(const char *address, const struct listen_sockets *s)
+{
+	unsigned port = listen_port(&s->list[s->n - 1]);
+
+	if (span_ends(span_of(address), SPAN(":0")) && port)
+		dprintf(STDERR_FILENO, "postern: --listen=%s: port %u\n", address, port);
+}
+
+/* A fault in one of the addresses ends the listener: 64. */
+static int open_sockets(struct listener *l)
+{
+	const struct options *o = l->options;
+	char wrong[LISTEN_FAULT_MAX];
+
+	for (size_t i = 0; i < o->n_addresses && l->sockets.n < LISTEN_SOCKETS_MAX; i++) {
+		struct buf b = BUF(wrong);
+		if (listen_open(&l->sockets, o->addresses[i], &b)) {
+			show_port(o->addresses[i], &l->sockets);
+			continue;
+		}
+		dprintf(STDERR_FILENO, "postern: --listen=%s: %.*s\n", o->addresses[i],
+			(int)b.n, b.p);
+		return EX_USAGE;
+	}
+	if (l->sockets.n)
+		return 0;
+	dprintf(STDERR_FILENO, "postern: --listen: no socket was handed over: use "
+			       "--listen=ADDRESS, or Accept=no\n");
+	return EX_USAGE;
+}
+
+static int take_sockets(struct listener *l)
+{
+	size_t passed = inherit_passed(l->inherited);
+	const char *wrong = NULL;
+
+	if (passed)
+		wrong = listen_take(&l->sockets, passed, l->inherited->listen_fdnames);
+	if (!wrong)
+		return 0;
+	dprintf(STDERR_FILENO, "postern: --listen: descriptor %zu: %s\n",
+		LISTEN_FIRST_FD + l->sockets.n, wrong);
+	return EX_USAGE;
+}
+
+/*
+ * At its start the program executes itself once: in an image in which all functions of libraries are bound, which
+ * each connection would do by itself. Where that cannot be done each connection costs a little more. The
+ * descriptor of a table, or -1.
+ */
+static int take_over(struct listener *l)
+{
+	const struct listen_renewal renewal = { &l->sockets, l->inherited, l->argv,
+		LISTEN_AT_START, -1, NULL };
+	int table;
+
+	if (!listen_is_renewed(l->inherited, &table, &l->faults))
+		listen_renew(&renewal);
+	/* the image was started as /proc/self/exe: for ps(1) and the journal */
+	prctl(PR_SET_NAME, "postern");
+	/* connections whose acceptor has ended are waited for here, and count until then */
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	return table;
+}
+
+static bool some_socket_needs_tls(const struct listen_sockets *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (listen_kind_needs_tls(s->list[i].kind))
+			return true;
+	return false;
+}
+
+static bool all_sockets_are_lmtp(const struct listen_sockets *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->list[i].kind != LISTEN_LMTP)
+			return false;
+	return true;
+}
+
+static int set_up(struct listener *l)
+{
+	int r = take_sockets(l), passed;
+
+	if (r)
+		return r;
+	passed = take_over(l);
+	l->acceptors.from =
+		choose_from(l->sockets.n ? l->sockets.n : l->options->n_addresses);
+	if (l->acceptors.from < 0)
+		return EX_OSERR;
+	r = move_up(l);
+	if (r == 0)
+		r = open_table(l, passed);
+	if (r < 0)
+		return fail("--listen", strerror(-r));
+	close_range(STDERR_FILENO + 1, (unsigned)l->acceptors.from - 1, 0);
+	if (l->sockets.n == 0 && (r = open_sockets(l)))
+		return r;
+	l->warm.needs_tls = some_socket_needs_tls(&l->sockets);
+	l->warm.only_lmtp = all_sockets_are_lmtp(&l->sockets);
+	r = move_up(l);
+	if (r == 0)
+		r = warm_up(&l->warm);
+	if (r == 0)
+		r = open_signals(l);
+	return r < 0 ? fail("--listen", strerror(-r)) : 0;
+}
+
+int listen_run(
+	const struct options *options, const struct inherited *inherited, char **argv)
+{
+	struct listener *l = calloc(1, sizeof(*l));
+	struct buf modules;
+	int r;
+
+	if (!l)
+		return fail("--listen", strerror(ENOMEM));
+	l->options = options;
+	l->inherited = inherited;
+	l->argv = argv;
+	modules = (struct buf)BUF(l->modules);
+	module_directory(&modules);
+	l->warm = (struct warm){ .options = options,
+		.modules = l->modules,
+		.credentials_directory = inherited->credentials_directory,
+		.report = listener_report,
+		.ctx = l };
+	block_signals();
+	r = set_up(l);
+	if (r)
+		return r;
+	listen_manager_init(&l->manager, inherited);
+	listener_run(l);
+	return 0;
+}

@@ -1,0 +1,427 @@
+/*
+ * The listener's loop: it keeps one acceptor running, replaces it when files have changed, and executes the program
+ * anew after a fault of a connection. It reads nothing of clients, and waits for no other process but in poll().
+ */
+#include "bin/listen/listener.h"
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "bin/listen/record.h"
+#include "bin/listen/renew.h"
+#include "edge/net/stream.h"
+
+#define SECOND UINT64_C(1000)
+#define LOOK_EVERY SECOND /* at files that acceptors cannot watch */
+#define START_TIME (30 * SECOND) /* for an acceptor to be ready before it is killed */
+#define STOP_TIME (2 * SECOND) /* for acceptors to end before they are killed */
+#define KILL_TIME (1 * SECOND) /* and after that */
+
+/* An acceptor in place of one that has ended. */
+static const struct restart_terms after_end = {
+	.least = 1 * SECOND,
+	.most = 60 * SECOND,
+	.quiet = 300 * SECOND,
+};
+
+/* A successor because files have changed: what a person or a deployment changes counts at once. */
+static const struct restart_terms after_change = {
+	.n_free = 32,
+	.least = 1 * SECOND,
+	.most = 30 * SECOND,
+	.quiet = 60 * SECOND,
+};
+
+/* A successor to settings that cannot be used. */
+static const struct restart_terms after_failure = {
+	.least = 1 * SECOND,
+	.most = 30 * SECOND,
+	.quiet = 60 * SECOND,
+};
+
+/* The program anew. Longer would leave an attacker more guesses at one layout. */
+static const struct restart_terms after_fault = {
+	.least = 10 * SECOND,
+	.most = 80 * SECOND,
+	.quiet = 300 * SECOND,
+};
+
+void listener_report(void *ctx, const char *text)
+{
+	struct listener *l = ctx;
+	const struct listen_record r = { l->inherited, l->modules, l->warm.config };
+
+	listen_record(&r, text);
+}
+
+static void run_acceptor(const struct listener *l, int channel)
+{
+	const struct acceptor_task task = {
+		.options = l->options,
+		.inherited = l->inherited,
+		.modules = l->modules,
+		.sockets = &l->sockets,
+		.warm = &l->warm,
+		.children = l->children,
+		.signals = l->signals,
+		.channel = channel,
+		.from = l->acceptors.from,
+		.alive = l->manager.watchdog,
+	};
+
+	close(l->table);
+	_exit(acceptor_run(&task));
+}
+
+static bool start_acceptor(struct listener *l)
+{
+	char text[CONFIG_FAULT_MAX];
+	int channel;
+	pid_t pid = acceptors_fork(&l->acceptors, &channel);
+
+	if (pid == 0)
+		run_acceptor(l, channel);
+	if (pid > 0)
+		return true;
+	snprintf(text, sizeof(text), "no process can be started that accepts: %s",
+		strerror(-pid));
+	listener_report(l, text);
+	return false;
+}
+
+/* The same program in another address space. It returns where that fails. */
+static void start_anew(struct listener *l)
+{
+	const struct listen_renewal renewal = { &l->sockets, l->inherited, l->argv,
+		LISTEN_BY_FAULT, l->table, &l->faults };
+	char text[CONFIG_FAULT_MAX];
+
+	restart_note(&l->faults, &after_fault, stream_clock());
+	snprintf(text, sizeof(text), "the listener could not be started anew: %s",
+		strerror(-listen_renew(&renewal)));
+	/* what was to be handed over, and no connection must have */
+	close_range(STDERR_FILENO + 1, (unsigned)l->acceptors.from - 1, 0);
+	listener_report(l, text);
+}
+
+static bool may_start_anew(const struct listener *l)
+{
+	return restart_wait(&l->faults, &after_fault, stream_clock()) == 0;
+}
+
+/* Starts a new acceptor, after reloading the settings if a file has changed or something could not be loaded. */
+static bool start_successor(struct listener *l)
+{
+	int r = 0;
+
+	if (warm_is_stuck(&l->warm) && may_start_anew(l)) {
+		listener_report(l, "GnuTLS could not be initialised, which takes another "
+				   "process: the listener starts itself anew");
+		start_anew(l);
+	}
+	if (warm_is_stale(&l->warm))
+		r = warm_up(&l->warm);
+	else if (warm_has_failed(&l->warm))
+		r = warm_up_again(&l->warm);
+	if (r < 0)
+		listener_report(l, "changed settings cannot be read: out of memory");
+	return start_acceptor(l);
+}
+
+/*
+ * One that accepts wants a successor, or the listener itself has seen a change. While one is getting ready the
+ * answer is its readiness.
+ */
+static void replace_acceptor(
+	struct listener *l, struct restarts *r, const struct restart_terms *terms)
+{
+	struct acceptor_process *now = acceptors_find(&l->acceptors, ACCEPTOR_ACCEPTING);
+	uint64_t clock = stream_clock(), wait = restart_wait(r, terms, clock);
+	char text[CONFIG_FAULT_MAX];
+
+	if (acceptors_find(&l->acceptors, ACCEPTOR_STARTING))
+		return;
+	if (wait && !r->is_recorded && terms->n_free) {
+		snprintf(text, sizeof(text),
+			"settings, tables or directories have changed %zu times within a "
+			"short time; from now on changes count after %zu s or more",
+			r->n, (size_t)(terms->least / SECOND));
+		listener_report(l, text);
+		r->is_recorded = true;
+	}
+	if (wait) {
+		acceptors_answer(now, ACCEPTOR_GO_ON, wait);
+		return;
+	}
+	restart_note(r, terms, clock);
+	if (!start_successor(l))
+		acceptors_answer(now, ACCEPTOR_GO_ON, terms->least);
+}
+
+/* Starts anew, unless that has just been done. */
+static void handle_fault(struct listener *l, pid_t pid, int signal)
+{
+	const char *name = signal > 0 ? sigabbrev_np(signal) : NULL;
+	bool is_due = may_start_anew(l);
+	char text[CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "process %d of a connection was ended by SIG%s; %s",
+		(int)pid, name ? name : "?",
+		is_due ? "the listener starts itself anew"
+		       : "the listener has just started itself anew, and goes on");
+	listener_report(l, text);
+	if (is_due)
+		start_anew(l);
+}
+
+static void read_message(struct listener *l, struct acceptor_process *p)
+{
+	struct acceptor_message m;
+	ssize_t n = recv(p->channel, &m, sizeof(m), MSG_DONTWAIT);
+
+	/* without its channel it is of no use */
+	if (n == 0)
+		kill(p->pid, SIGKILL);
+	if (n != sizeof(m))
+		return;
+	listen_manager_alive(&l->manager);
+	if (m.word == ACCEPTOR_READY && p->state == ACCEPTOR_STARTING) {
+		acceptors_switch_to(&l->acceptors, p);
+		l->hides = m.hides;
+		listen_manager_say(&l->manager, "READY=1");
+	}
+	if (m.word == ACCEPTOR_CHANGED && p->state == ACCEPTOR_ACCEPTING)
+		replace_acceptor(l, &l->changed, &after_change);
+	if (m.word == ACCEPTOR_UNUSABLE && p->state == ACCEPTOR_ACCEPTING)
+		replace_acceptor(l, &l->failed, &after_failure);
+	if (m.word == ACCEPTOR_FAULT) {
+		handle_fault(l, m.pid, m.signal);
+		acceptors_answer(p, ACCEPTOR_GO_ON, 0);
+	}
+}
+
+/* Another takes its place, though not always at once. */
+static void report_end(struct listener *l, pid_t pid, int status, bool accepted)
+{
+	char text[CONFIG_FAULT_MAX], next[64];
+	uint64_t wait = restart_wait(&l->ended, &after_end, stream_clock());
+
+	snprintf(next, sizeof(next), "; the next is started in %zu s",
+		(size_t)((wait + SECOND - 1) / SECOND));
+	snprintf(text, sizeof(text),
+		"process %d, which accepts connections, has ended (%s %d)%s", (int)pid,
+		WIFSIGNALED(status) ? "signal" : "status",
+		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+		accepted ? next : "");
+	listener_report(l, text);
+}
+
+/* A successor that has failed leaves the one before in its place, with the settings that it has. */
+static void handle_end(
+	struct listener *l, pid_t pid, int status, enum acceptor_state state)
+{
+	struct acceptor_process *now = acceptors_find(&l->acceptors, ACCEPTOR_ACCEPTING);
+	bool failed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+
+	if (failed)
+		report_end(l, pid, status, state == ACCEPTOR_ACCEPTING);
+	if (state == ACCEPTOR_STARTING)
+		acceptors_answer(now, ACCEPTOR_GO_ON, after_failure.least);
+}
+
+/* An acceptor, a connection whose acceptor has ended, or a process that has written a record. */
+static void reap_child(struct listener *l, pid_t pid, int status)
+{
+	enum acceptor_state state;
+
+	if (acceptors_remove(&l->acceptors, pid, &state))
+		handle_end(l, pid, status, state);
+	if (!listen_remove(l->children, pid, status))
+		listen_verify(l->children);
+	else if (listen_is_fault(status))
+		handle_fault(l, pid, WTERMSIG(status));
+}
+
+static void reap_children(struct listener *l)
+{
+	pid_t pid;
+	int status;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		reap_child(l, pid, status);
+}
+
+/* What `systemctl status` shows. */
+static void put_status(const struct listener *l, char ret[NOTIFY_TEXT_MAX])
+{
+	const char *status = topic_get(listen_last_topic(l->children))->status;
+	const char *fault = warm_tls_fault(&l->warm);
+	size_t n_checks = l->children->n_checks, n_so_far = l->children->n_so_far;
+	char checks[64] = "";
+
+	if (fault)
+		status = fault;
+	if (n_checks)
+		snprintf(checks, sizeof(checks), ", %zu checks of proxies", n_checks);
+	snprintf(ret, NOTIFY_TEXT_MAX, "%s%s; %zu connections, %zu so far%s",
+		fault ? "TLS does not work: " : "", status ? status : "Ready",
+		listen_count(l->children), n_so_far - n_checks, checks);
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Starts an acceptor where there is none. In how many milliseconds that will be due, or LISTEN_FOREVER. */
+static uint64_t start_in_time(struct listener *l)
+{
+	uint64_t clock = stream_clock(), wait;
+
+	if (acceptors_find(&l->acceptors, ACCEPTOR_ACCEPTING) ||
+		acceptors_find(&l->acceptors, ACCEPTOR_STARTING))
+		return LISTEN_FOREVER;
+	wait = restart_wait(&l->ended, &after_end, clock);
+	if (wait)
+		return wait;
+	restart_note(&l->ended, &after_end, clock);
+	return start_successor(l) ? LISTEN_FOREVER
+				  : restart_wait(&l->ended, &after_end, clock);
+}
+
+/* Looks at files that the acceptor cannot watch. In how many milliseconds again, or LISTEN_FOREVER. */
+static uint64_t look_in_time(struct listener *l)
+{
+	uint64_t clock;
+
+	if (!l->hides)
+		return LISTEN_FOREVER;
+	clock = stream_clock();
+	if (clock - l->looked < LOOK_EVERY)
+		return l->looked + LOOK_EVERY - clock;
+	l->looked = clock;
+	if (warm_is_stale(&l->warm))
+		replace_acceptor(l, &l->changed, &after_change);
+	return LOOK_EVERY;
+}
+
+static void kill_late(struct listener *l, pid_t pid)
+{
+	struct acceptor_process *now = acceptors_find(&l->acceptors, ACCEPTOR_ACCEPTING);
+	enum acceptor_state state;
+	char text[CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text),
+		"process %d, which was to accept connections, was not ready within %zu s "
+		"and is killed; %s",
+		(int)pid, (size_t)(START_TIME / SECOND),
+		now ? "the one before goes on, with the settings that it has"
+		    : "another is started");
+	listener_report(l, text);
+	acceptors_answer(now, ACCEPTOR_GO_ON, after_failure.least);
+	kill(pid, SIGKILL);
+	/* at once: where it waits for a disk it may end much later */
+	acceptors_remove(&l->acceptors, pid, &state);
+}
+
+/*
+ * Kills an acceptor that does not get ready, such as one that waits for a file system without an answer: while
+ * it is starting no other is started. In how many milliseconds that is due, or LISTEN_FOREVER.
+ */
+static uint64_t kill_in_time(struct listener *l)
+{
+	const struct acceptor_process *p =
+		acceptors_find(&l->acceptors, ACCEPTOR_STARTING);
+	uint64_t age;
+
+	if (!p)
+		return LISTEN_FOREVER;
+	age = stream_clock() - p->started;
+	if (age < START_TIME)
+		return START_TIME - age;
+	kill_late(l, p->pid);
+	return 0;
+}
+
+/* Does what is due. In how many milliseconds something will be; -1: never. */
+static int do_in_time(struct listener *l)
+{
+	char status[NOTIFY_TEXT_MAX];
+	uint64_t wait = sooner(start_in_time(l), look_in_time(l));
+
+	/* after these, which may have started one */
+	wait = sooner(wait, kill_in_time(l));
+	put_status(l, status);
+	wait = sooner(wait, listen_manager_tell(&l->manager, status));
+	return wait == LISTEN_FOREVER ? -1 : (int)wait;
+}
+
+static void read_signals(struct listener *l)
+{
+	l->over |= acceptors_told_to_stop(l->signals);
+	reap_children(l);
+}
+
+/* An acceptor that is replaced meanwhile has moved the others, so it is found by its channel. */
+static void read_channel(struct listener *l, int channel)
+{
+	for (size_t i = 0; i < l->acceptors.n; i++) {
+		if (l->acceptors.list[i].channel != channel)
+			continue;
+		read_message(l, &l->acceptors.list[i]);
+		return;
+	}
+}
+
+static void loop(struct listener *l)
+{
+	struct pollfd fds[ACCEPTORS_MAX + 1];
+
+	while (!l->over) {
+		int wait = do_in_time(l);
+		size_t n = l->acceptors.n;
+		fds[n] = (struct pollfd){ .fd = l->signals, .events = POLLIN };
+		for (size_t i = 0; i < n; i++)
+			fds[i] = (struct pollfd){ .fd = l->acceptors.list[i].channel,
+				.events = POLLIN };
+		if (poll(fds, n + 1, wait) < 0)
+			continue;
+		for (size_t i = 0; i < n; i++)
+			if (fds[i].revents)
+				read_channel(l, fds[i].fd);
+		if (fds[n].revents)
+			read_signals(l);
+	}
+}
+
+/* Ends all acceptors by a signal, and waits for them no longer than that. */
+static void end_acceptors(struct listener *l, int signal, uint64_t time)
+{
+	uint64_t until = stream_clock() + time, now;
+	struct pollfd fd = { .fd = l->signals, .events = POLLIN };
+	enum acceptor_state state;
+	pid_t pid;
+
+	acceptors_kill(&l->acceptors, signal);
+	while (l->acceptors.n && (now = stream_clock()) < until) {
+		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+			acceptors_remove(&l->acceptors, pid, &state);
+		if (l->acceptors.n && poll(&fd, 1, (int)(until - now)) > 0)
+			acceptors_told_to_stop(l->signals);
+	}
+}
+
+void listener_run(struct listener *l)
+{
+	/* signals of an earlier image of the program are gone */
+	listen_verify(l->children);
+	reap_children(l);
+	start_acceptor(l);
+	loop(l);
+	listen_manager_say(&l->manager, "STOPPING=1");
+	end_acceptors(l, SIGTERM, STOP_TIME);
+	end_acceptors(l, SIGKILL, KILL_TIME);
+}

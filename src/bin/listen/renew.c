@@ -1,0 +1,151 @@
+/*
+ * Executes the program anew in the same process: the sockets go over as the service manager hands them, and the
+ * table of connections behind them. Connections go on, and stay children of this process.
+ */
+#include "bin/listen/renew.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "base/num.h"
+#include "bin/listen/listen.h"
+
+#define FIRST_FD 3 /* SD_LISTEN_FDS_START */
+#define HANDED_MAX (LISTEN_SOCKETS_MAX + 1) /* sockets and table */
+#define NAME_MAX_LENGTH 12
+#define STATE_MAX 96
+
+static void set(const char *name, const char *value)
+{
+	if (value)
+		setenv(name, value, 1);
+}
+
+static void set_number(const char *name, size_t value)
+{
+	char number[24];
+
+	snprintf(number, sizeof(number), "%zu", value);
+	set(name, number);
+}
+
+/*
+ * Copies of what is handed over, at numbers that are out of the way of where they belong. All of them, or none:
+ * without a free descriptor nothing is lost.
+ */
+static int copy_all(const struct listen_renewal *r, int ret_copies[HANDED_MAX])
+{
+	size_t n = 0, n_sockets = r->sockets->n, all = n_sockets + (r->table >= 0);
+
+	while (n < all) {
+		int fd = n < n_sockets ? r->sockets->list[n].fd : r->table;
+		ret_copies[n] = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FD + HANDED_MAX);
+		if (ret_copies[n] < 0)
+			break;
+		n++;
+	}
+	if (n == all)
+		return (int)n;
+	all = n;
+	n = (size_t)errno;
+	while (all)
+		close(ret_copies[--all]);
+	return -(int)n;
+}
+
+/* To 3 and on. These numbers are free, or those of the same sockets. */
+static int line_up(const int *copies, int n)
+{
+	int error = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (dup2(copies[i], FIRST_FD + i) < 0 && error == 0)
+			error = -errno;
+		close(copies[i]);
+	}
+	return error;
+}
+
+static void put_state(const struct listen_renewal *r, char ret[STATE_MAX])
+{
+	const struct restarts *f = r->faults;
+
+	if (f)
+		snprintf(ret, STATE_MAX, "%s %zu %zu %zu", r->why, (size_t)f->last,
+			(size_t)f->interval, f->n);
+	else
+		snprintf(ret, STATE_MAX, "%s", r->why);
+}
+
+static void set_environment(const struct listen_renewal *r)
+{
+	char names[LISTEN_SOCKETS_MAX * NAME_MAX_LENGTH], state[STATE_MAX];
+	struct buf b = BUF(names);
+
+	for (size_t i = 0; i < r->sockets->n; i++) {
+		if (i)
+			buf_put_char(&b, ':');
+		buf_put_str(&b, listen_kind_word(r->sockets->list[i].kind));
+	}
+	buf_terminate(&b);
+	put_state(r, state);
+	clearenv();
+	set("LD_BIND_NOW", "1");
+	set(LISTEN_RENEWED, state);
+	set("LISTEN_FDNAMES", names);
+	set_number("LISTEN_FDS", r->sockets->n);
+	set_number("LISTEN_PID", (size_t)getpid());
+	set("NOTIFY_SOCKET", r->inherited->notify_socket);
+	set("WATCHDOG_USEC", r->inherited->watchdog_usec);
+	set("JOURNAL_STREAM", r->inherited->journal_stream);
+	set("CREDENTIALS_DIRECTORY", r->inherited->credentials_directory);
+}
+
+int listen_renew(const struct listen_renewal *r)
+{
+	int copies[HANDED_MAX] = { 0 };
+	int n = copy_all(r, copies), error;
+
+	if (n < 0)
+		return n;
+	error = line_up(copies, n);
+	if (error < 0)
+		return error;
+	set_environment(r);
+	execv("/proc/self/exe", r->argv);
+	return -errno;
+}
+
+/* Takes a number from a list that spaces divide. */
+static uint64_t take_number(struct span *from)
+{
+	const char *space = from->n ? memchr(from->p, ' ', from->n) : NULL;
+	size_t n = space ? (size_t)(space - from->p) : from->n;
+	uint64_t number = 0;
+
+	if (!num_parse((struct span){ from->p, n }, &number))
+		number = 0;
+	*from = span_from(*from, space ? n + 1 : n);
+	return number;
+}
+
+bool listen_is_renewed(
+	const struct inherited *inherited, int *ret_table, struct restarts *ret_faults)
+{
+	static const char by_fault[] = LISTEN_BY_FAULT " ";
+	const char *state = inherited->listen_renewed;
+	struct span numbers;
+
+	*ret_table = -1;
+	if (!state)
+		return false;
+	if (strncmp(state, by_fault, sizeof(by_fault) - 1) != 0)
+		return true;
+	numbers = span_of(state + sizeof(by_fault) - 1);
+	ret_faults->last = take_number(&numbers);
+	ret_faults->interval = take_number(&numbers);
+	ret_faults->n = (size_t)take_number(&numbers);
+	*ret_table = FIRST_FD + (int)inherit_passed(inherited);
+	return true;
+}

@@ -1,0 +1,28 @@
+/* Decides when something may be started anew. It starts nothing, and asks for no time. */
+#include "bin/listen/restart.h"
+
+static bool is_quiet(
+	const struct restarts *r, const struct restart_terms *terms, uint64_t now)
+{
+	return r->last == 0 || now - r->last >= terms->quiet;
+}
+
+uint64_t restart_wait(
+	const struct restarts *r, const struct restart_terms *terms, uint64_t now)
+{
+	if (is_quiet(r, terms, now) || now - r->last >= r->interval)
+		return 0;
+	return r->last + r->interval - now;
+}
+
+void restart_note(struct restarts *r, const struct restart_terms *terms, uint64_t now)
+{
+	if (is_quiet(r, terms, now))
+		*r = (struct restarts){ 0 };
+	r->last = now;
+	if (++r->n <= terms->n_free)
+		return;
+	r->interval = r->interval ? 2 * r->interval : terms->least;
+	if (r->interval > terms->most)
+		r->interval = terms->most;
+}

@@ -1,0 +1,68 @@
+/*
+ * What a listener gets ready once for all its connections: modules, certificates and keys; and how it knows
+ * that settings, tables or places are others now.
+ */
+#pragma once
+
+#include "bin/listen/watch.h"
+#include "edge/settings/config.h"
+#include "edge/idn/idn.h"
+#include "edge/module.h"
+#include "edge/auth/sasl.h"
+
+struct options;
+
+struct warm {
+	const struct options *options;
+	const char *modules; /* their directory */
+	const char *credentials_directory;
+	void (*report)(void *ctx, const char *fault);
+	void *ctx;
+	bool needs_tls; /* some socket has TLS whatever the settings say */
+	bool only_lmtp; /* no socket has TLS but by a rule for a client */
+	struct config *config; /* owned: as it was read last */
+	const struct tls_api *api; /* NULL: nobody needs TLS, or it cannot be had */
+	const struct idn_api *names; /* NULL: it cannot be had */
+	const struct sasl_api *sasl; /* NULL: nobody logs in, or it cannot be had */
+	bool sasl_failed; /* it cannot be had, and that has been reported */
+	struct tls_credentials *credentials; /* NULL: none that can be used */
+	struct config *lent; /* owned: what they borrow from; may be the other one */
+	bool repeated; /* the same faults have been reported before */
+	char fault[TLS_FAULT_TEXT]; /* the first thing wrong when they were last read */
+	char tls_module[2 * MODULE_PATH_MAX]; /* its path: it may be installed later */
+	struct watch
+		watch; /* files that the listener or its acceptors read with its rights */
+};
+
+/*
+ * Reads settings and credentials; `w` has its first seven members. Faults of credentials go to `report`.
+ * Credentials that have become unusable are told of, and the old ones kept. 0 or -ENOMEM.
+ */
+int warm_up(struct warm *w);
+
+/* True when a file has changed since it was read. */
+bool warm_is_stale(const struct warm *w);
+
+/* True when something could not be loaded. It may be possible now, though no file shows it: memory was short. */
+bool warm_has_failed(const struct warm *w);
+
+/* warm_up() after a failure: reports a fault only where it is another one. */
+int warm_up_again(struct warm *w);
+
+/* True when TLS cannot be loaded in this process, but in another one. */
+bool warm_is_stuck(const struct warm *w);
+
+/* True when all modules that connections with these settings may need are loaded. */
+bool warm_is_complete(const struct warm *w, const struct config *c);
+
+/* True when a connection with these settings can use what is ready, but for its priority string. */
+bool warm_fits(const struct warm *w, const struct tls_settings *settings);
+
+/* True when that fits, too. */
+bool warm_has_priority(const struct warm *w, const struct tls_settings *settings);
+
+/* True when TLS cannot be used with these settings, for the reason that is in `fault` and has been reported. */
+bool warm_failed(const struct warm *w, const struct tls_settings *settings);
+
+/* Why TLS does not work, although the settings want it; or NULL. */
+const char *warm_tls_fault(const struct warm *w);

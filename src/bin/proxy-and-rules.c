@@ -1,0 +1,156 @@
+/*
+ * Promises that all that follows deals with the client and not with the proxy in front of
+ * it, and that no peer can name another client but one that was told to. Refuses to
+ * speak, and to read an octet for anybody who need not send a header.
+ */
+#include "bin/proxy-and-rules.h"
+#include <stdio.h>
+#include "edge/net/peer.h"
+#include "edge/table/table.h"
+#include "proto/proxy.h"
+
+/* One fault of a line of the clients file. */
+static void put_fault(struct config *c, const struct rule *rule, const char *what)
+{
+	char text[CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "%s:%zu: %s", c->clients_file, rule->line, what);
+	c->n_faults++;
+	c->report(c->ctx, text);
+}
+
+static void tell_recipients(void *ctx, const char *what)
+{
+	struct config *c = ctx;
+	char text[CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "recipients %s: %s", c->recipients_file, what);
+	c->n_faults++;
+	c->report(c->ctx, text);
+}
+
+static void ignore_pair(void *ctx, size_t line, struct span key, struct span value)
+{
+	(void)ctx, (void)line, (void)key, (void)value;
+}
+
+/* Of a table that cannot be used all faults are told: there may be more than the first. */
+static void open_recipients(struct config *c)
+{
+	const struct table_visitor tell = { c, ignore_pair, tell_recipients };
+	size_t n_before = c->n_faults;
+	char fault[TABLE_FAULT_MAX];
+
+	if (table_open(c->recipients_file, false, &c->recipients.table, fault) == 0) {
+		/* each address would be refused for good, but for those that go elsewhere */
+		if (table_is_empty(c->recipients.table) && !c->recipients.catch_all)
+			tell_recipients(c, TABLE_EMPTY);
+		return;
+	}
+	table_check(c->recipients_file, false, &tell);
+	if (c->n_faults == n_before)
+		tell_recipients(c, fault);
+}
+
+bool admit_prepare(struct config *c)
+{
+	if (c->recipients_file)
+		open_recipients(c);
+	if (c->clients_file)
+		c->n_faults +=
+			clients_read(&c->clients, c->clients_file, c->report, c->ctx);
+	for (size_t i = 0; i < c->clients.n_rules && c->tls.n_pairs == 0; i++) {
+		const struct rule *rule = &c->clients.rules[i];
+		if (rule->tls == RULE_TLS_ON || rule->tls == RULE_TLS_REQUIRED)
+			put_fault(c, rule,
+				"tls= needs the settings tls-certificate and tls-key");
+	}
+	return c->n_faults == 0;
+}
+
+static bool must_send_header(
+	const struct config *c, const struct rule *rule, const struct ip *ip)
+{
+	if (rule && rule->proxy)
+		return true;
+	return networks_have(&c->proxies, ip);
+}
+
+/* In a word, for the reply. */
+static struct span header_fault(enum proxy_step step, const struct stream *s, ssize_t got)
+{
+	if (step == PROXY_MALFORMED)
+		return SPAN("malformed");
+	if (s->have.n == 0)
+		return SPAN("missing");
+	return got == STREAM_TIMEOUT || got == STREAM_TOO_LONG ? SPAN("late")
+							       : SPAN("cut short");
+}
+
+/* Takes a whole header from the stream, which keeps what is behind it. */
+static enum session_end read_header(
+	struct stream *s, struct proxy_header *ret, struct span *ret_why)
+{
+	uint64_t most = PROXY_SECONDS * UINT64_C(1000);
+	uint64_t deadline = stream_hurry(s, s->timeout < most ? s->timeout : most);
+	enum proxy_step step;
+	ssize_t got = 1;
+
+	do {
+		step = proxy_parse((struct span){ s->have.p, s->have.n }, ret);
+		if (step == PROXY_MORE)
+			got = stream_fill(s);
+	} while (step == PROXY_MORE && got > 0);
+	s->deadline = deadline;
+	if ((got == 0 || got == -ECONNRESET) && s->have.n == 0)
+		return END_PROXY_CHECK;
+	if (step != PROXY_DONE) {
+		*ret_why = header_fault(step, s, got);
+		return got == STREAM_STOP ? END_SHUTDOWN : END_BAD_PROXY;
+	}
+	s->have.p += ret->n;
+	s->have.n -= ret->n;
+	s->received = s->have.n > 0;
+	return END_NONE;
+}
+
+/* Where the proxy speaks for itself, or for somebody without an address, it is the
+ * client. */
+static void become_client(struct session_peer *peer, const struct proxy_header *header)
+{
+	memcpy(peer->proxy, peer->address, sizeof(peer->proxy));
+	if (header->client.n)
+		peer_set(peer, &header->client, header->port);
+	peer->is_proxy = strcmp(peer->proxy, peer->address) == 0;
+}
+
+static const struct rule *rule_of(
+	const struct config *c, const struct session_peer *peer, struct ip *ret_ip)
+{
+	*ret_ip = (struct ip){ 0 };
+	return ip_parse(span_of(peer->address), ret_ip)
+		       ? clients_find(&c->clients, ret_ip)
+		       : NULL;
+}
+
+enum session_end admit_client(struct config *c, struct stream *stream,
+	struct session_peer *peer, struct span *ret_why)
+{
+	struct ip ip;
+	const struct rule *rule = rule_of(c, peer, &ip);
+	struct proxy_header header;
+
+	if (must_send_header(c, rule, &ip)) {
+		enum session_end end = read_header(stream, &header, ret_why);
+		if (end != END_NONE)
+			return end;
+		become_client(peer, &header);
+		/* that this one, too, may be a proxy is no matter: there is one header */
+		rule = rule_of(c, peer, &ip);
+	}
+	clients_apply(rule, &c->session, &c->tls);
+	if (!rule || rule->deny.n == 0)
+		return END_NONE;
+	*ret_why = rule->deny;
+	return END_DENIED;
+}

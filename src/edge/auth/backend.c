@@ -1,0 +1,373 @@
+/*
+ * Promises that the library is loaded for those alone who log in, and that what is wrong
+ * with a table costs only what needs it. Refuses to know what mechanisms say.
+ */
+#include "edge/auth/backend.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "edge/module.h"
+#include "edge/auth/secret.h"
+#include "proto/senders.h"
+
+static struct logins *of(struct authenticator *a)
+{
+	return (struct logins *)a;
+}
+
+static void tell(void *ctx, const char *text)
+{
+	struct logins *l = ctx;
+
+	log_error(l->log, text);
+}
+
+/* Tells a fault, once: what is left of it then is a blank. True when there is or was one. */
+static bool tell_fault(struct logins *l, char *fault)
+{
+	if (!fault[0])
+		return false;
+	if (fault[0] != ' ')
+		tell(l, fault);
+	fault[0] = ' ';
+	return true;
+}
+
+static void put_table_fault(struct logins_table *t, const char *why)
+{
+	snprintf(t->fault, sizeof(t->fault), "%s %s: %s", t->key, t->path, why);
+}
+
+static void open_table(struct logins_table *t, bool is_secret)
+{
+	char why[TABLE_FAULT_MAX];
+
+	if (!t->path)
+		return;
+	if (table_open(t->path, is_secret, &t->table, why) < 0) {
+		put_table_fault(t, why);
+	} else if (table_is_empty(t->table)) {
+		table_close(t->table);
+		t->table = NULL;
+		put_table_fault(t, TABLE_EMPTY);
+	}
+}
+
+/* Without the secret strangers could ask who exists. */
+static void read_secret(struct logins *l, const char *path)
+{
+	char why[TABLE_FAULT_MAX];
+	struct buf b = BUF(why);
+
+	if (path && secret_read(path, &l->secret, &b) < 0)
+		snprintf(l->users.fault, sizeof(l->users.fault), "auth-secret %s: %s",
+			path, b.overflow ? "cannot be used" : why);
+	l->settings.secret = l->secret;
+}
+
+static enum table_found find(void *ctx, struct span user, struct buf *ret_value)
+{
+	const struct logins *l = ctx;
+
+	return table_find(l->users.table, user, ret_value);
+}
+
+static void count(void *ctx, struct span value)
+{
+	decoys_count(ctx, value);
+}
+
+static void add(struct buf *list, const char *mechanism)
+{
+	if (list->n)
+		buf_put_char(list, ' ');
+	buf_put_str(list, mechanism);
+}
+
+/* Those that clients should choose first come first, and what nobody can use is not offered:
+ * a client that prefers SCRAM has no second choice. */
+static void list_mechanisms(struct logins *l, const struct tls_client *client)
+{
+	bool has_users = l->users.path, is_broken = l->users.fault[0];
+	struct buf list = BUF(l->list);
+
+	if (l->settings.n_names ||
+		(client && client->trusted && l->certificates.fault[0]))
+		add(&list, SASL_EXTERNAL);
+	if (has_users && !is_broken && decoys_scram(&l->settings.decoys)) {
+		if (l->settings.binding.n)
+			add(&list, SASL_SCRAM_PLUS);
+		add(&list, SASL_SCRAM);
+	}
+	if (has_users) {
+		add(&list, SASL_PLAIN);
+		add(&list, SASL_LOGIN);
+	}
+	buf_terminate(&list);
+}
+
+_Static_assert(
+	sizeof(SASL_EXTERNAL SASL_SCRAM_PLUS SASL_SCRAM SASL_PLAIN SASL_LOGIN) + 4 <=
+		LOGINS_LIST_MAX,
+	"all mechanisms, with blanks");
+_Static_assert(TLS_CLIENT_NAMES_MAX <= SASL_NAMES_MAX, "all names of a certificate");
+
+/* Where there is a table of certificates only that knows whose they are. */
+static void find_owner(struct logins *l, const struct tls_client *client)
+{
+	struct buf owner = BUF(l->owner);
+	enum table_found found;
+
+	if (!l->certificates.table)
+		return;
+	found = table_find(l->certificates.table, span_of(client->fingerprint), &owner);
+	if (found == TABLE_FOUND && owner.n && buf_terminate(&owner))
+		l->settings.names[l->settings.n_names++] = l->owner;
+	else if (found != TABLE_ABSENT)
+		snprintf(l->certificates.fault, sizeof(l->certificates.fault),
+			"auth-certificates: the user of %s cannot be read",
+			client->fingerprint);
+}
+
+static void find_names(struct logins *l, const struct tls_client *client)
+{
+	l->settings.n_names = 0;
+	if (!client || !client->trusted)
+		return;
+	if (l->certificates.path) {
+		find_owner(l, client);
+		return;
+	}
+	for (size_t i = 0; i < client->n_names; i++)
+		l->settings.names[l->settings.n_names++] = client->names[i];
+}
+
+void logins_secured(struct logins *l, const struct tls_api *api, const struct tls *tls)
+{
+	const struct tls_client *client = api->client(tls);
+
+	if (api->binding(tls, l->binding))
+		l->settings.binding =
+			(struct span){ (char *)l->binding, sizeof(l->binding) };
+	if (l->users.table)
+		table_sample(l->users.table, count, &l->settings.decoys);
+	find_names(l, client);
+	list_mechanisms(l, client);
+}
+
+void logins_missing(struct logins *l)
+{
+	l->fault[0] = ' ';
+}
+
+bool logins_lack_table(const struct logins *l)
+{
+	return l->users.fault[0] || l->certificates.fault[0] || l->senders.fault[0];
+}
+
+bool logins_tried(const struct logins *l)
+{
+	return l->sasl || l->fault[0];
+}
+
+/* What to do about a module is told with it; a refused start has no cure on this host. */
+static void put_fault(struct logins *l, const char *error)
+{
+	struct buf b = BUF(l->fault);
+
+	buf_put(&b, SPAN("auth: "));
+	if (l->api || l->shut)
+		buf_put_str(&b, error);
+	else
+		module_put_fault(&b, l->modules, SASL_MODULE, error);
+	if (!buf_terminate(&b))
+		snprintf(l->fault, sizeof(l->fault), "auth: %.400s", error);
+}
+
+void logins_load(struct logins *l)
+{
+	const char *error = "out of memory";
+
+	if (logins_tried(l))
+		return;
+	if (!l->api && l->shut)
+		error = "who has sent mail inside TLS cannot begin to log in: the "
+			"sandbox lets nothing more be loaded";
+	else if (!l->api)
+		l->api = module_load(l->modules, SASL_MODULE, SASL_MODULE_TABLE, &error);
+	l->sasl = l->api ? l->api->open(&l->settings) : NULL;
+	if (!l->sasl)
+		put_fault(l, error);
+}
+
+void logins_shut(struct logins *l)
+{
+	l->shut = true;
+}
+
+static const char *mechanisms(struct authenticator *a)
+{
+	return of(a)->list;
+}
+
+/* Of the list, as clients may write it. */
+static bool is_listed(const struct logins *l, struct span mechanism)
+{
+	const char *word = l->list;
+
+	while (*word) {
+		size_t n = strcspn(word, " ");
+		if (span_ieq(mechanism, (struct span){ word, n }))
+			return true;
+		word += n + (word[n] == ' ');
+	}
+	return false;
+}
+
+/* True where it would perhaps be listed if its table could be used. */
+static bool lacks_table(const struct logins *l, struct span mechanism)
+{
+	if (span_ieq(mechanism, SPAN(SASL_EXTERNAL)))
+		return l->certificates.fault[0];
+	return l->users.fault[0] && (span_ieq(mechanism, SPAN(SASL_SCRAM)) ||
+					    span_ieq(mechanism, SPAN(SASL_SCRAM_PLUS)));
+}
+
+static enum auth_result begin(struct authenticator *a, struct span mechanism)
+{
+	struct logins *l = of(a);
+	bool is_external = span_ieq(mechanism, SPAN(SASL_EXTERNAL));
+
+	if (!is_listed(l, mechanism) && !lacks_table(l, mechanism))
+		return AUTH_UNKNOWN;
+	if (tell_fault(l, is_external ? l->certificates.fault : l->users.fault))
+		return AUTH_UNAVAILABLE;
+	logins_load(l);
+	if (tell_fault(l, l->fault) || !l->sasl)
+		return AUTH_UNAVAILABLE;
+	return l->api->begin(l->sasl, mechanism);
+}
+
+static enum auth_result step(
+	struct authenticator *a, const struct span *response, struct buf *ret_challenge)
+{
+	return of(a)->api->step(of(a)->sasl, response, ret_challenge);
+}
+
+static const char *user(struct authenticator *a)
+{
+	return of(a)->sasl ? of(a)->api->user(of(a)->sasl) : "";
+}
+
+static void end(struct authenticator *a)
+{
+	if (of(a)->sasl)
+		of(a)->api->end(of(a)->sasl);
+}
+
+/* What was told already is kept. */
+static enum auth_sender fail_sender(struct logins *l, const char **ret_fault)
+{
+	if (!l->has_told_senders)
+		tell(l, l->senders.fault);
+	l->has_told_senders = true;
+	*ret_fault = l->senders.fault;
+	return AUTH_SENDER_UNAVAILABLE;
+}
+
+static enum auth_sender sender(struct authenticator *a, const char *name,
+	struct span address, const char **ret_fault)
+{
+	struct logins *l = of(a);
+	char octets[TABLE_VALUE_MAX];
+	struct buf list = BUF(octets);
+
+	if (!l->senders.path)
+		return AUTH_SENDER_FINE;
+	if (!l->senders.table)
+		return fail_sender(l, ret_fault);
+	switch (table_find(l->senders.table, span_of(name), &list)) {
+	case TABLE_FOUND:
+		return senders_have(buf_span(&list), address) ? AUTH_SENDER_FINE
+							      : AUTH_SENDER_FOREIGN;
+	case TABLE_ABSENT:
+		return AUTH_SENDER_FOREIGN;
+	case TABLE_FAILED:
+		break;
+	}
+	put_table_fault(&l->senders, "the table cannot be read");
+	return fail_sender(l, ret_fault);
+}
+
+static void init(struct logins *l, const struct config *c)
+{
+	l->authenticator =
+		(struct authenticator){ mechanisms, begin, step, user, end, sender };
+	l->users = (struct logins_table){ .key = "auth-users", .path = c->auth_users };
+	l->certificates = (struct logins_table){ .key = "auth-certificates",
+		.path = c->auth_certificates };
+	l->senders =
+		(struct logins_table){ .key = "auth-senders", .path = c->auth_senders };
+	l->settings.ctx = l;
+	l->settings.find = find;
+	l->settings.fault = tell;
+}
+
+/* A credential is named as settings name it, not by the path of systemd's copy. */
+static void name_credentials(struct logins_table *t, const struct config *c)
+{
+	char shown[CONFIG_FAULT_MAX] = "";
+	struct buf b = BUF(shown);
+
+	config_show(c, t->fault, &b);
+	if (!b.overflow)
+		memcpy(t->fault, shown, b.n + 1);
+}
+
+struct logins *logins_new(struct config *c, const struct sasl_api *api,
+	const char *modules, struct log *log)
+{
+	struct logins *l;
+
+	if (c->session.auth == AUTH_OFF || !config_may_use_tls(c))
+		return NULL;
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return NULL;
+	init(l, c);
+	l->api = api;
+	l->modules = modules;
+	l->log = log;
+	open_table(&l->users, true);
+	open_table(&l->certificates, false);
+	open_table(&l->senders, false);
+	if (!l->users.fault[0])
+		read_secret(l, c->auth_secret);
+	name_credentials(&l->users, c);
+	name_credentials(&l->certificates, c);
+	name_credentials(&l->senders, c);
+	c->session.authenticator = &l->authenticator;
+	return l;
+}
+
+void logins_close_files(const struct logins *l)
+{
+	if (!l)
+		return;
+	table_close_file(l->users.table);
+	table_close_file(l->certificates.table);
+	table_close_file(l->senders.table);
+}
+
+void logins_free(struct logins *l)
+{
+	if (!l)
+		return;
+	if (l->sasl)
+		l->api->close(l->sasl);
+	table_close(l->users.table);
+	table_close(l->certificates.table);
+	table_close(l->senders.table);
+	free((char *)l->secret.p);
+	free(l);
+}

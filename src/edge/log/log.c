@@ -1,0 +1,435 @@
+/*
+ * Writes records to their sink. Writing one never holds up a client: records wait until no client does, or until
+ * there are too many, and a sink that does not take them is left alone for a while.
+ */
+#include "edge/log/log.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "edge/log/datagram.h"
+#include "edge/file.h"
+#include "edge/log/sinks.h"
+#include "edge/module.h"
+#include "edge/net/stream.h"
+#include "proto/text.h"
+#include "smtp/record-text.h"
+
+#define TEXT_MAX                                                                         \
+	(3 * RECORD_LINE_MAX / 2) /* a line, and fields of the journal beside it */
+/* a signal that came just before a wait is followed by another, in microseconds */
+#define AGAIN 50000
+
+/* A record as it waits, before its values: for each a key, a length and octets. */
+struct head {
+	enum record_event event;
+	enum topic topic;
+	struct moment when;
+	size_t n;
+};
+
+struct value_head {
+	uint16_t n;
+	uint8_t key;
+};
+
+/* an entry: no record is larger */
+#define ENTRY_MAX                                                                        \
+	(RECORD_TEXT_MAX + sizeof(struct head) + RECORD_KEYS * sizeof(struct value_head))
+
+/* "dev:inode" of descriptor 2, as systemd.exec(5) has it. */
+static bool is_journal(const char *journal_stream)
+{
+	char text[2 * 20 + 2];
+	struct buf b = BUF(text);
+	struct stat st;
+
+	if (!journal_stream || fstat(STDERR_FILENO, &st) < 0)
+		return false;
+	buf_put_num(&b, st.st_dev);
+	buf_put_char(&b, ':');
+	buf_put_num(&b, st.st_ino);
+	return span_eq(buf_span(&b), span_of(journal_stream));
+}
+
+static void put_octets(struct buf *b, const void *p, size_t n)
+{
+	buf_put(b, (struct span){ p, n });
+}
+
+static void log_write(struct recorder *recorder, const struct record *r)
+{
+	struct log *l = (struct log *)recorder;
+	struct head head = { r->event, r->topic, r->when, r->n };
+	struct buf b;
+
+	if (topic_get(r->topic)->level > l->least)
+		return;
+	if (!l->pending && !(l->pending = malloc(LOG_PENDING_MAX + TEXT_MAX)))
+		return;
+	if (l->n_pending + ENTRY_MAX > LOG_PENDING_MAX)
+		log_flush(l);
+	b = (struct buf){ .p = l->pending + l->n_pending, .cap = ENTRY_MAX };
+	put_octets(&b, &head, sizeof(head));
+	for (size_t i = 0; i < r->n; i++) {
+		const struct record_value *v = &r->values[i];
+		struct value_head vh = { (uint16_t)v->value.n, (uint8_t)v->key };
+		put_octets(&b, &vh, sizeof(vh));
+		buf_put(&b, v->value);
+	}
+	if (!b.overflow)
+		l->n_pending += b.n;
+}
+
+static void take_octets(struct span *from, void *to, size_t n)
+{
+	memcpy(to, from->p, n);
+	*from = span_from(*from, n);
+}
+
+/* Takes what log_write() has put there. The values lie in `from`. */
+static void take_record(struct span *from, struct record *ret)
+{
+	struct head head;
+
+	take_octets(from, &head, sizeof(head));
+	*ret = (struct record){
+		.event = head.event,
+		.topic = head.topic,
+		.when = head.when,
+		.n = head.n,
+	};
+	for (size_t i = 0; i < head.n; i++) {
+		struct value_head vh;
+		take_octets(from, &vh, sizeof(vh));
+		ret->values[i] = (struct record_value){ vh.key, { from->p, vh.n } };
+		*from = span_from(*from, vh.n);
+	}
+}
+
+static void wake(int signal)
+{
+	(void)signal;
+}
+
+/* From here on a call that waits is interrupted in time; 0 ends that. */
+static void set_timer(uint64_t milliseconds)
+{
+	const struct sigaction interrupt = { .sa_handler = wake };
+	const struct itimerval timer = {
+		.it_value.tv_sec = (time_t)(milliseconds / 1000),
+		.it_interval.tv_usec = milliseconds ? AGAIN : 0,
+	};
+
+	sigaction(SIGALRM, &interrupt, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+/* A record with one sentence, whose octets `b` has room for. */
+static struct record error_record(struct buf *b, const char *text)
+{
+	struct record r = { .event = RECORD_ERROR, .topic = TOPIC_ERROR, .n = 1 };
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	r.when.seconds = now.tv_sec;
+	r.when.microseconds = (uint32_t)(now.tv_nsec / 1000);
+	text_escape(b, span_of(text), b->cap);
+	r.values[0] = (struct record_value){ RECORD_SENTENCE, buf_span(b) };
+	return r;
+}
+
+/* A file is not waited for, and a datagram has a limit of its own. */
+static bool may_wait(const struct log *l)
+{
+	return l->fd < 0;
+}
+
+/* The first failure of the process, where `auto` would write; `text` has room for TEXT_MAX octets. */
+static void report_failure(struct log *l, int error, char *text)
+{
+	char octets[CONFIG_FAULT_MAX], sentence[CONFIG_FAULT_MAX];
+	struct buf b = BUF(octets), why = BUF(sentence),
+		   to = { text, 0, TEXT_MAX, false };
+	struct record r;
+
+	if (l->has_failed)
+		return;
+	l->has_failed = true;
+	buf_put(&why, SPAN("log "));
+	log_put_fault(&why, l->sink, l->file, error);
+	if (!buf_terminate(&why))
+		return;
+	r = error_record(&b, sentence);
+	set_timer(LOG_STUCK);
+	log_sink_write_aside(l, &r, &to);
+	set_timer(may_wait(l) ? LOG_STUCK : 0);
+}
+
+/* Writes one record, unless the sink is stuck since `start`; `text` has room for TEXT_MAX octets. */
+static void write_one(struct log *l, struct record *r, char *text, uint64_t start)
+{
+	struct buf b = { .p = text, .cap = TEXT_MAX };
+	int error;
+
+	if (l->sink == LOG_JSON && l->host[0])
+		r->values[r->n++] =
+			(struct record_value){ RECORD_HOST, span_of(l->host) };
+	error = l->stuck_until ? 0 : log_sink_write(l, r, &b);
+	if (l->stuck_until || error < 0)
+		l->n_lost++;
+	if (!l->stuck_until && stream_clock() - start >= LOG_STUCK)
+		l->stuck_until = stream_clock() + LOG_AGAIN;
+	if (error < 0)
+		report_failure(l, error, text);
+}
+
+/* As one record: where it cannot be written either, it is not counted itself. */
+static void report_lost(struct log *l, char *text, uint64_t start)
+{
+	char octets[CONFIG_FAULT_MAX], sentence[CONFIG_FAULT_MAX];
+	struct buf b = BUF(octets);
+	size_t n = l->n_lost;
+	struct record r;
+
+	snprintf(sentence, sizeof(sentence),
+		"%zu record%s of this process could not be written before: the log took "
+		"none",
+		n, n == 1 ? "" : "s");
+	r = error_record(&b, sentence);
+	l->n_lost = 0;
+	write_one(l, &r, text, start);
+	if (l->n_lost)
+		l->n_lost = n;
+}
+
+void log_flush(struct log *l)
+{
+	struct span waiting;
+	uint64_t start;
+	char *text;
+
+	log_open(l);
+	if (!l->pending)
+		return;
+	waiting = (struct span){ l->pending, l->n_pending };
+	text = l->pending + l->n_pending;
+	l->n_pending = 0;
+	start = stream_clock();
+	if (start >= l->stuck_until)
+		l->stuck_until = 0;
+	if (may_wait(l))
+		set_timer(LOG_STUCK);
+	if (l->n_lost)
+		report_lost(l, text, start);
+	while (waiting.n) {
+		struct record r;
+		take_record(&waiting, &r);
+		write_one(l, &r, text, start);
+	}
+	if (may_wait(l))
+		set_timer(0);
+}
+
+void log_forked(struct log *l)
+{
+	l->stuck_until = 0;
+	l->n_lost = 0;
+	l->has_failed = false;
+}
+
+void log_init(struct log *l, const char *journal_stream, bool silent)
+{
+	*l = (struct log){
+		.recorder.write = log_write,
+		.least = RECORD_LEVEL_INFO,
+		.fd = -1,
+	};
+	l->has_name = is_journal(journal_stream);
+	if (l->has_name)
+		l->fallback = LOG_JOURNAL;
+	else
+		l->fallback = silent ? LOG_SYSLOG_LINES : LOG_STDERR;
+	l->silent = silent && l->fallback != LOG_JOURNAL;
+	l->sink = l->fallback;
+}
+
+void log_choose(struct log *l, const struct config *c)
+{
+	if (c->log != LOG_AUTO)
+		l->sink = c->log;
+	l->file = c->log_file;
+	l->least = c->log_level;
+}
+
+/* The disk was full once: whoever reads shall lose that line, and not ours with it. */
+static bool is_torn(const char *path)
+{
+	OWNED_FD int fd =
+		file_open_written(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
+	off_t end = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+	char last;
+
+	return end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n';
+}
+
+/* Of a file of records. */
+static void put_file_fault(struct buf *to, const char *path, int error)
+{
+	OWNED char *copy = NULL;
+
+	if (error == ENOSPC || error == EDQUOT || error == ENXIO || error == EPIPE ||
+		error == EAGAIN) {
+		buf_put_str(to, strerror(error));
+		buf_put_str(to, error == ENOSPC || error == EDQUOT
+					? "; records are lost until there is some"
+					: "; let a process read this FIFO");
+		return;
+	}
+	if (error != ELOOP && error != FILE_IS_TRAP && access(path, F_OK) < 0)
+		copy = strdup(path);
+	if (copy)
+		file_put_directory_fault(to, dirname(copy), error);
+	else
+		file_put_fault(to, path, error, FILE_WRITTEN);
+}
+
+/* A call that was interrupted had waited for LOG_STUCK. */
+static const char *words_of(int error)
+{
+	return error == EINTR || error == EAGAIN ? "no record was taken within a second"
+						 : strerror(error);
+}
+
+void log_put_fault(struct buf *to, enum log_choice sink, const char *file, int error)
+{
+	static const struct {
+		const char *place, *cure;
+	} sinks[] = {
+		[LOG_STDERR] = { "standard error",
+			"; let a process read it, or set log" },
+		[LOG_SYSLOG_LINES] = { LOG_SYSLOG_SOCKET,
+			"; start a syslog daemon, such as rsyslog, or set log" },
+		[LOG_JOURNAL] = { LOG_JOURNAL_SOCKET,
+			"; start systemd-journald, or set log" },
+	};
+
+	buf_put_str(to, sink == LOG_JSON ? file : sinks[sink].place);
+	buf_put(to, SPAN(": "));
+	if (sink == LOG_JSON) {
+		put_file_fault(to, file, -error);
+		return;
+	}
+	buf_put_str(to, words_of(-error));
+	buf_put_str(to, sinks[sink].cure);
+}
+
+/* What cannot take records from the start is not used at all. */
+static void fall_back(struct log *l, int error)
+{
+	char text[CONFIG_FAULT_MAX];
+	struct buf b = BUF(text);
+
+	buf_put(&b, SPAN("log "));
+	log_put_fault(&b, l->sink, l->file, error);
+	if (l->sink != l->fallback)
+		l->sink = l->fallback;
+	else
+		l->sink = l->silent ? LOG_SYSLOG_LINES : LOG_STDERR;
+	if (buf_terminate(&b))
+		log_error(l, text);
+}
+
+/* A journal knows this by itself (_HOSTNAME), and syslog, too. */
+static void find_host(struct log *l)
+{
+	char name[HOST_NAME_MAX + 1] = "";
+	struct buf b = BUF(l->host);
+
+	gethostname(name, sizeof(name) - 1);
+	text_escape(&b, span_of(name), sizeof(l->host) - 1);
+	buf_terminate(&b);
+}
+
+static void open_file(struct log *l)
+{
+	int fd = log_sink_open(l->file, true);
+
+	if (fd < 0) {
+		fall_back(l, fd);
+		return;
+	}
+	l->fd = fd;
+	l->torn = is_torn(l->file);
+	find_host(l);
+}
+
+void log_prepare(struct log *l)
+{
+	if (l->sink == LOG_JSON && l->fd < 0)
+		open_file(l);
+	if (l->sink == LOG_SYSLOG_LINES && l->fd < 0)
+		l->fd = datagram_open(LOG_STUCK);
+}
+
+static void open_journal(struct log *l)
+{
+	char text[CONFIG_FAULT_MAX];
+	struct buf b = BUF(text);
+	const char *error;
+	struct stat st;
+
+	/* sd_journal_send() has success where there is no journal */
+	if (stat(LOG_JOURNAL_SOCKET, &st) < 0) {
+		fall_back(l, -errno);
+		log_prepare(l);
+		return;
+	}
+	l->systemd =
+		module_load(l->modules, SYSTEMD_MODULE, SYSTEMD_MODULE_TABLE, &error);
+	if (l->systemd)
+		return;
+	l->sink = l->silent ? LOG_SYSLOG_LINES : LOG_STDERR;
+	log_prepare(l);
+	buf_put(&b, SPAN("log: "));
+	module_put_fault(&b, l->modules, SYSTEMD_MODULE, error);
+	log_error(l, b.overflow ? error : text);
+}
+
+void log_open(struct log *l)
+{
+	if (l->opened)
+		return;
+	l->opened = true;
+	log_prepare(l);
+	if (l->sink == LOG_JOURNAL)
+		open_journal(l);
+}
+
+void log_error(struct log *l, const char *text)
+{
+	char octets[CONFIG_FAULT_MAX];
+	struct buf b = BUF(octets);
+	struct record r = error_record(&b, text);
+
+	log_write(&l->recorder, &r);
+}
+
+void log_done(struct log *l)
+{
+	if (log_is_pending(l))
+		log_flush(l);
+	free(l->pending);
+	if (l->fd >= 0)
+		close(l->fd);
+	*l = (struct log){ .fd = -1 };
+}

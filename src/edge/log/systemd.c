@@ -1,0 +1,10 @@
+/* The module systemd.so: the one place that knows libsystemd. */
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include "edge/log/systemd.h"
+#include <systemd/sd-journal.h>
+
+extern const struct systemd_api postern_systemd;
+
+__attribute__((visibility("default"))) const struct systemd_api postern_systemd = {
+	.send = sd_journal_sendv,
+};

@@ -1,0 +1,332 @@
+/*
+ * Promises that no wait is without end and that a stop signal is seen at every wait;
+ * refuses to know SMTP. Signals come by signalfd: polled beside the connection, they need
+ * no handler and race nothing.
+ */
+#include "edge/net/stream.h"
+#include <errno.h>
+#include <limits.h>
+#include <malloc.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/wipe.h"
+
+uint64_t stream_clock(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+int stream_init(
+	struct stream *s, int in, int out, uint64_t timeout, uint64_t session_timeout)
+{
+	sigset_t stop;
+
+	*s = (struct stream){ .in = in, .out = out, .timeout = timeout * 1000 };
+	s->deadline = stream_clock() + session_timeout * 1000;
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGINT);
+	sigprocmask(SIG_BLOCK, &stop, NULL);
+	s->signals = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s->signals < 0)
+		return -errno;
+	s->octets = malloc(STREAM_IN_MAX);
+	if (!s->octets)
+		return -ENOMEM;
+	s->have.p = s->octets;
+	return 0;
+}
+
+void stream_done(struct stream *s)
+{
+	if (s->tls)
+		s->api->free(s->tls);
+	free(s->octets);
+	if (s->signals >= 0)
+		close(s->signals);
+	*s = (struct stream){ .in = -1, .out = -1, .signals = -1 };
+}
+
+/* What a handshake took and has given back: who goes on at once will take it again. */
+static void tidy(struct stream *s)
+{
+	s->untidy = false;
+	malloc_trim(0);
+}
+
+/*
+ * Waits for the descriptor. 0 when it is ready, or a negative result. A stop signal ends waits for input
+ * alone: what has been decided is still said.
+ */
+static int wait_for(struct stream *s, int fd, short events)
+{
+	bool heed = events == POLLIN && !s->finishing;
+	struct pollfd fds[] = { { .fd = fd, .events = events },
+		{ .fd = heed ? s->signals : -1, .events = POLLIN } };
+	uint64_t now = stream_clock();
+	uint64_t end = now + s->timeout < s->deadline ? now + s->timeout : s->deadline;
+
+	for (;;) {
+		uint64_t left = end > now ? end - now : 0;
+		uint64_t most = s->untidy ? STREAM_TIDY_AFTER : INT_MAX;
+		int n = poll(fds, 2, (int)(left < most ? left : most));
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0 && fds[1].revents)
+			return STREAM_STOP;
+		if (n > 0)
+			return 0;
+		if (n == 0 && s->untidy)
+			tidy(s);
+		now = stream_clock();
+		if (now >= s->deadline)
+			return STREAM_TOO_LONG;
+		if (now >= end)
+			return STREAM_TIMEOUT;
+	}
+}
+
+int stream_wait(const struct stream *s, uint64_t until)
+{
+	struct pollfd signals = { .fd = s->signals, .events = POLLIN };
+	uint64_t end = until < s->deadline ? until : s->deadline, now;
+
+	while ((now = stream_clock()) < end) {
+		uint64_t left = end - now;
+		if (poll(&signals, 1, left < INT_MAX ? (int)left : INT_MAX) > 0)
+			return STREAM_STOP;
+	}
+	return now < until ? STREAM_TOO_LONG : 0;
+}
+
+static ssize_t raw_read(void *ctx, void *to, size_t n)
+{
+	struct stream *s = ctx;
+	ssize_t got;
+
+	do {
+		int r = wait_for(s, s->in, POLLIN);
+		if (r < 0)
+			return r;
+		got = read(s->in, to, n);
+	} while (got < 0 && (errno == EINTR || errno == EAGAIN));
+	s->received |= got > 0;
+	return got < 0 ? -errno : got;
+}
+
+/*
+ * A socket is asked not to block; a pipe takes PIPE_BUF octets without blocking once it is ready, and is
+ * not tried before.
+ */
+static ssize_t write_some(int fd, const void *from, size_t n, bool ready)
+{
+	ssize_t put = send(fd, from, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (put >= 0 || errno != ENOTSOCK)
+		return put;
+	if (ready)
+		return write(fd, from, n < PIPE_BUF ? n : PIPE_BUF);
+	errno = EAGAIN;
+	return -1;
+}
+
+/* Mostly there is room: only who has none is waited for. */
+static ssize_t raw_write(void *ctx, const void *from, size_t n)
+{
+	struct stream *s = ctx;
+	bool ready = false;
+	ssize_t put;
+
+	while ((put = write_some(s->out, from, n, ready)) < 0 &&
+		(errno == EINTR || errno == EAGAIN)) {
+		int r = wait_for(s, s->out, POLLOUT);
+		if (r < 0)
+			return r;
+		ready = true;
+	}
+	return put < 0 ? -errno : put;
+}
+
+/* Moves what is left to the front. It may be the beginning of a secret, and is nowhere else then. */
+static void move_up(struct stream *s)
+{
+	size_t n = s->have.n, gap = (size_t)(s->have.p - s->octets);
+
+	if (n && gap) {
+		memmove(s->octets, s->have.p, n);
+		wipe(s->octets + (gap > n ? gap : n), gap > n ? n : gap);
+	}
+	s->have.p = s->octets;
+}
+
+/*
+ * A small piece that gets no answer, as the last word of a handshake or a part of a message, is acknowledged at
+ * once: until then the client's own Nagle may hold back what comes next, and the system would wait for 40 ms.
+ */
+static void acknowledge(const struct stream *s)
+{
+	static const int on = 1;
+
+	setsockopt(s->in, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
+ssize_t stream_fill(struct stream *s)
+{
+	ssize_t got;
+	char *to;
+
+	if (s->unanswered)
+		acknowledge(s);
+
+	move_up(s);
+	to = s->octets + s->have.n;
+	if (s->tls)
+		got = s->api->read(s->tls, to, STREAM_IN_MAX - s->have.n);
+	else
+		got = raw_read(s, to, STREAM_IN_MAX - s->have.n);
+	if (got > 0)
+		s->have.n += (size_t)got;
+	s->unanswered = got > 0 && got < STREAM_PIECE;
+	return got;
+}
+
+static int write_all(struct stream *s, struct span all)
+{
+	if (s->tls)
+		return s->api->write(s->tls, all.p, all.n);
+	while (all.n) {
+		ssize_t put = raw_write(s, all.p, all.n);
+		if (put < 0)
+			return (int)put;
+		all = span_from(all, (size_t)put);
+	}
+	return 0;
+}
+
+int stream_flush(struct stream *s, struct buf *out)
+{
+	int r = write_all(s, buf_span(out));
+
+	s->unanswered = false;
+	out->n = 0;
+	return r;
+}
+
+/*
+ * What was read ahead is in tls.so, where no poll() of the descriptor sees it. What is in `have` is the caller's:
+ * it has seen all of that, and needs more.
+ */
+static bool is_buffered(const struct stream *s)
+{
+	return s->tls && s->api->pending(s->tls);
+}
+
+bool stream_is_ready(const struct stream *s)
+{
+	struct pollfd fd = { .fd = s->in, .events = POLLIN | POLLRDHUP };
+
+	if (is_buffered(s))
+		return true;
+	return poll(&fd, 1, 0) > 0 && !(fd.revents & (POLLRDHUP | POLLHUP));
+}
+
+bool stream_is_quiet(const struct stream *s, uint64_t milliseconds)
+{
+	struct pollfd fds[] = { { .fd = s->in, .events = POLLIN },
+		{ .fd = s->signals, .events = POLLIN } };
+
+	return !is_buffered(s) && poll(fds, 2, (int)milliseconds) == 0;
+}
+
+uint64_t stream_hurry(struct stream *s, uint64_t milliseconds)
+{
+	uint64_t before = s->deadline;
+	uint64_t end = stream_clock() + milliseconds;
+
+	if (end < before)
+		s->deadline = end;
+	return before;
+}
+
+/* What the client sent behind a PROXY header comes first. All of it is the handshake's:
+ * inside TLS the client has nothing to say before it has heard from us. */
+static ssize_t read_below_tls(void *ctx, void *to, size_t n)
+{
+	struct stream *s = ctx;
+
+	if (s->tls || s->have.n == 0)
+		return raw_read(s, to, n);
+	if (n > s->have.n)
+		n = s->have.n;
+	memcpy(to, s->have.p, n);
+	s->have.p += n;
+	s->have.n -= n;
+	return (ssize_t)n;
+}
+
+/*
+ * A handshake is several small writes: with Nagle's algorithm (RFC 9293 3.7.4) the second waits for the client to
+ * acknowledge the first, which clients put off for 40 ms. A connection that is no TCP has none.
+ */
+static void write_at_once(const struct stream *s)
+{
+	static const int on = 1;
+
+	setsockopt(s->out, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+int stream_secure(struct stream *s, const struct tls_api *api,
+	struct tls_credentials *credentials, uint64_t seconds,
+	struct tls_facts *ret_facts, struct tls_failure *ret_failure)
+{
+	const struct tls_io io = { .ctx = s,
+		.read = read_below_tls,
+		.write = raw_write,
+		.service = s->service };
+	uint64_t deadline = stream_hurry(s, seconds * 1000);
+	int r;
+
+	s->api = api;
+	write_at_once(s);
+	r = api->accept(credentials, &io, &s->tls, ret_facts, ret_failure);
+	s->deadline = deadline;
+	if (r == 0)
+		acknowledge(s);
+	s->untidy = r == 0;
+	return r;
+}
+
+/* Throws away what still comes, so that the system has no unread input to answer with a
+ * reset. */
+static void drain(struct stream *s)
+{
+	size_t drained = 0;
+	ssize_t got;
+
+	s->timeout = s->timeout < STREAM_DRAIN_SECONDS * 1000
+			     ? s->timeout
+			     : STREAM_DRAIN_SECONDS * 1000;
+	s->deadline = stream_clock() + s->timeout;
+	s->finishing = true;
+	while (drained < STREAM_DRAIN_MAX &&
+		(got = raw_read(s, s->octets, STREAM_IN_MAX)) > 0)
+		drained += (size_t)got;
+}
+
+void stream_finish(struct stream *s)
+{
+	if (s->tls)
+		s->api->bye(s->tls);
+	if (shutdown(s->out, SHUT_WR) == 0)
+		drain(s);
+}

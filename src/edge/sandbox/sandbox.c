@@ -1,0 +1,305 @@
+/*
+ * Promises that after each stage the process can do no more than the settings need;
+ * refuses to know what they are needed for.
+ */
+#include "edge/sandbox/sandbox.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+#include "edge/sandbox/account.h"
+#include "edge/sandbox/landlock.h"
+#include "edge/sandbox/seccomp.h"
+
+/* Read by the loader, beside its search path. */
+static const char *const loader_files[] = {
+	"/etc/ld.so.cache",
+	"/usr/local/lib", /* known to the loader through its cache alone */
+	NULL,
+};
+
+/* Read by GnuTLS as it starts. */
+static const char *const tls_files[] = {
+	"/etc/gnutls", /* the system's policy for TLS: Debian */
+	"/etc/crypto-policies", /* and Fedora, by a link into the next */
+	"/usr/share/crypto-policies",
+	NULL,
+};
+
+static bool is_user(const struct account *a)
+{
+	uid_t uid[3];
+	gid_t gid[3];
+
+	return getresuid(&uid[0], &uid[1], &uid[2]) == 0 && uid[0] == a->uid &&
+	       uid[1] == a->uid && uid[2] == a->uid &&
+	       getresgid(&gid[0], &gid[1], &gid[2]) == 0 && gid[0] == a->gid &&
+	       gid[1] == a->gid && gid[2] == a->gid;
+}
+
+/* A process that keeps capabilities across setresuid() could still come back. */
+static bool can_return(const struct account *a)
+{
+	return a->uid != 0 && (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0);
+}
+
+int sandbox_user(const char *user)
+{
+	struct account a;
+	int r = account_find(user, &a);
+
+	if (r < 0)
+		return r;
+	if (is_user(&a))
+		return 0;
+	if (setgroups(1, &a.gid) < 0 || setresgid(a.gid, a.gid, a.gid) < 0 ||
+		setresuid(a.uid, a.uid, a.uid) < 0)
+		return -errno;
+	/* the kernel has put fs.suid_dumpable in its place */
+	sandbox_hide();
+	if (!is_user(&a) || can_return(&a))
+		return -EPERM;
+	return 0;
+}
+
+void sandbox_hide(void)
+{
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+/*
+ * A directory that cannot be opened for reading stays shut; none can be made out of it.
+ */
+static int allow_read(struct landlock *l, const char *path)
+{
+	int r = landlock_allow(l, path, LANDLOCK_READ);
+
+	return r == -ENOENT || r == -EACCES || r == -ENOTDIR ? 0 : r;
+}
+
+static int allow_writes(struct landlock *l, const struct sandbox_dirs *dirs)
+{
+	for (size_t i = 0; i < dirs->n_write; i++) {
+		int r = landlock_allow(l, dirs->write[i], LANDLOCK_KEEP);
+
+		if (r < 0 && r != -ENOENT)
+			return r;
+	}
+	return 0;
+}
+
+/* As Debian names a directory after the machine's architecture: x86_64-linux-gnu. */
+static bool is_architecture(const char *name)
+{
+	const char *rest = strchr(name, '-');
+
+	return rest && strncmp(rest, "-linux-", 7) == 0 && !strchr(rest, '/');
+}
+
+/*
+ * True when another directory of the path, such as /lib, has it in it. Only of those of an architecture:
+ * others may be links to somewhere else, and then a rule above them is none for them.
+ */
+static bool is_within_another(const Dl_serinfo *path, unsigned i)
+{
+	const char *name = path->dls_serpath[i].dls_name;
+
+	for (unsigned j = 0; j < path->dls_cnt; j++) {
+		const char *above = path->dls_serpath[j].dls_name;
+		size_t n = strlen(above);
+
+		if (strncmp(name, above, n) == 0 && name[n] == '/' &&
+			is_architecture(name + n + 1))
+			return true;
+	}
+	return false;
+}
+
+/* The directories in which dlopen() searches: of DT_RPATH, LD_LIBRARY_PATH and the system. */
+static int allow_search_path(struct landlock *l, void *program)
+{
+	Dl_serinfo size;
+	OWNED Dl_serinfo *path = NULL;
+	int r = 0;
+
+	if (dlinfo(program, RTLD_DI_SERINFOSIZE, &size) < 0)
+		return -ELIBACC;
+	path = malloc(size.dls_size);
+	if (!path)
+		return -ENOMEM;
+	path->dls_size = size.dls_size;
+	path->dls_cnt = size.dls_cnt;
+	if (dlinfo(program, RTLD_DI_SERINFO, path) < 0)
+		return -ELIBACC;
+	for (unsigned i = 0; r == 0 && i < size.dls_cnt; i++)
+		if (!is_within_another(path, i))
+			r = allow_read(l, path->dls_serpath[i].dls_name);
+	return r;
+}
+
+static int allow_files(struct landlock *l, const char *const *files)
+{
+	int r = 0;
+
+	for (; *files && r == 0; files++)
+		r = allow_read(l, *files);
+	return r;
+}
+
+static int allow_libraries(struct landlock *l)
+{
+	void *program = dlopen(NULL, RTLD_LAZY);
+	int r;
+
+	if (!program)
+		return -ELIBACC;
+	r = allow_search_path(l, program);
+	dlclose(program);
+	return r ? r : allow_files(l, loader_files);
+}
+
+static int allow_reads(struct landlock *l, const struct sandbox_dirs *dirs)
+{
+	int r = dirs->loaded ? 0 : allow_libraries(l);
+
+	if (r == 0 && dirs->tls && !dirs->loaded)
+		r = allow_files(l, tls_files);
+	for (size_t i = 0; r == 0 && i < dirs->n_read; i++)
+		r = allow_read(l, dirs->read[i]);
+	return r;
+}
+
+/* Of root's powers only those by which mail reaches Maildirs of any owner; of others' none. */
+static int limit_capabilities(bool owners)
+{
+	const unsigned chown = owners ? 1U << CAP_CHOWN : 0;
+	const unsigned kept = geteuid() == 0 ? chown | 1U << CAP_DAC_OVERRIDE : 0;
+	struct __user_cap_header_struct header = { .version =
+							   _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return -errno;
+	data[0].permitted &= kept;
+	data[0].effective = data[0].permitted;
+	data[0].inheritable = 0;
+	memset(&data[1], 0, sizeof(data[1]));
+	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
+/* False: there is no room for it. */
+static bool put_dir(const char *list[SANDBOX_DIRS], size_t *n, const char *dir)
+{
+	for (size_t i = 0; i < *n; i++)
+		if (strcmp(list[i], dir) == 0)
+			return true;
+	if (*n == SANDBOX_DIRS)
+		return false;
+	list[(*n)++] = dir;
+	return true;
+}
+
+void sandbox_dirs_write(struct sandbox_dirs *dirs, const char *dir)
+{
+	dirs->too_many |= !put_dir(dirs->write, &dirs->n_write, dir);
+}
+
+void sandbox_dirs_read(struct sandbox_dirs *dirs, const char *dir)
+{
+	dirs->too_many |= !put_dir(dirs->read, &dirs->n_read, dir);
+}
+
+void sandbox_dirs_add(struct sandbox_dirs *to, const struct sandbox_dirs *from)
+{
+	for (size_t i = 0; i < from->n_write; i++)
+		sandbox_dirs_write(to, from->write[i]);
+	for (size_t i = 0; i < from->n_read; i++)
+		sandbox_dirs_read(to, from->read[i]);
+	to->too_many |= from->too_many;
+	to->tls |= from->tls;
+	to->owners |= from->owners;
+}
+
+/* All of stage A but the filter. */
+static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report)
+{
+	CLEANUP(landlock_done) struct landlock l = { 0 };
+	int r;
+
+	if (dirs->too_many)
+		return -ENOBUFS;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	r = landlock_init(&l, dirs->abi);
+	if (r == 0)
+		r = allow_writes(&l, dirs);
+	if (r == 0)
+		r = allow_reads(&l, dirs);
+	if (r == 0)
+		r = limit_capabilities(dirs->owners);
+	if (r == 0)
+		r = landlock_enforce(&l);
+	if (r == 0)
+		*ret_report = (struct sandbox_report){ .landlock = l.abi };
+	return r;
+}
+
+/*
+ * Root may change the owner of any file that is open, so it has the call for it only where no file of the system can
+ * be read.
+ */
+static struct seccomp_needs needs_of(const struct sandbox_dirs *dirs)
+{
+	return (struct seccomp_needs){ .fchown = dirs->owners && dirs->loaded,
+		.landlock = !dirs->loaded };
+}
+
+static int enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report,
+	int (*filter)(const struct seccomp_needs *needs))
+{
+	struct seccomp_needs needs;
+	int r = limit(dirs, ret_report);
+
+	if (r < 0)
+		return r;
+	needs = needs_of(dirs);
+	r = filter(&needs);
+	return r == 0 && dirs->loaded ? seccomp_tighten() : r;
+}
+
+int sandbox_enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report)
+{
+	return enter(dirs, ret_report, seccomp_enter);
+}
+
+int sandbox_enter_accepting(
+	const struct sandbox_dirs *dirs, struct sandbox_report *ret_report)
+{
+	return enter(dirs, ret_report, seccomp_enter_accepting);
+}
+
+int sandbox_enter_forked(void)
+{
+	return seccomp_enter_forked();
+}
+
+int sandbox_tighten(const struct sandbox_dirs *dirs)
+{
+	CLEANUP(landlock_done) struct landlock l = { 0 };
+	int r = landlock_init(&l, dirs->abi);
+
+	if (r == 0)
+		r = allow_writes(&l, dirs);
+	if (r == 0)
+		r = landlock_enforce(&l);
+	if (r == 0)
+		r = seccomp_tighten();
+	return r;
+}

@@ -1,0 +1,252 @@
+/*
+ * Promises that what is not named here does not work; refuses to know paths, which are Landlock's.
+ *
+ * A call in no table answers ENOSYS: every libc knows a kernel too old for a call, and then uses
+ * another or reports the failure (statx, clone3, getrandom), while it believes an EPERM. What no
+ * library tries in good faith ends the process. A refused argument gets the errno that its call has for
+ * an argument it does not know.
+ */
+#include "edge/sandbox/seccomp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "edge/sandbox/bpf.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define SOCK_TYPE 0xf /* the rest of socket()'s type is flags */
+
+static const uint16_t allowed[] = {
+	/* octets */
+	SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_lseek, SYS_close,
+	SYS_fsync, SYS_sendfile,
+	/* names: Landlock says which */
+	SYS_mkdirat, SYS_unlinkat, SYS_linkat, SYS_renameat2, SYS_readlinkat,
+	SYS_getdents64, SYS_newfstatat, SYS_fstat, SYS_statx, SYS_faccessat2,
+	SYS_fgetxattr, SYS_fstatfs,
+	/* the connection, and datagrams to the log and the service manager, each with its address */
+	SYS_ppoll, SYS_signalfd4, SYS_recvfrom, SYS_recvmsg, SYS_shutdown,
+	SYS_getsockname, SYS_getpeername, SYS_getsockopt,
+	/* memory */
+	SYS_brk, SYS_mremap, SYS_munmap, SYS_madvise,
+	/* the process itself; qsort asks sysinfo how much memory there is */
+	SYS_exit, SYS_exit_group, SYS_futex, SYS_getegid, SYS_geteuid, SYS_getgid,
+	SYS_getpid, SYS_getrandom, SYS_gettid, SYS_getuid, SYS_restart_syscall,
+	SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sched_yield,
+	SYS_sigaltstack, SYS_sysinfo, SYS_uname,
+	/* clocks */
+	SYS_clock_getres, SYS_clock_gettime, SYS_clock_nanosleep, SYS_gettimeofday,
+	SYS_nanosleep, SYS_setitimer,
+#ifdef SYS_poll
+	SYS_poll, SYS_time
+#endif
+};
+
+/* Beside these, what struct seccomp_needs says. */
+static const uint16_t allowed_chown[] = { SYS_fchown };
+static const uint16_t allowed_landlock[] = { SYS_landlock_add_rule,
+	SYS_landlock_create_ruleset, SYS_landlock_restrict_self };
+
+static const uint16_t deadly[] = {
+	/* another program, another process */
+	SYS_execve, SYS_execveat, SYS_clone, SYS_clone3, SYS_kcmp, SYS_pidfd_getfd,
+	SYS_process_vm_readv, SYS_process_vm_writev, SYS_ptrace,
+#ifdef SYS_fork
+	SYS_fork, SYS_vfork,
+#endif
+	/* another identity */
+	SYS_capset, SYS_personality, SYS_setfsgid, SYS_setfsuid, SYS_setgid,
+	SYS_setgroups, SYS_setregid, SYS_setresgid, SYS_setresuid, SYS_setreuid,
+	SYS_setuid,
+	/* another view of the system */
+	SYS_chroot, SYS_fsconfig, SYS_fsmount, SYS_fsopen, SYS_fspick, SYS_mount,
+	SYS_mount_setattr, SYS_move_mount, SYS_open_by_handle_at, SYS_open_tree,
+	SYS_pivot_root, SYS_setns, SYS_umount2, SYS_unshare,
+	/* the kernel */
+	SYS_acct, SYS_add_key, SYS_adjtimex, SYS_bpf, SYS_clock_adjtime,
+	SYS_clock_settime, SYS_delete_module, SYS_finit_module, SYS_init_module,
+	SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup,
+	SYS_kexec_file_load, SYS_kexec_load, SYS_keyctl, SYS_perf_event_open,
+	SYS_quotactl, SYS_reboot, SYS_request_key, SYS_setdomainname, SYS_sethostname,
+	SYS_settimeofday, SYS_swapoff, SYS_swapon, SYS_syslog, SYS_userfaultfd,
+#ifdef SYS_iopl
+	SYS_ioperm, SYS_iopl, SYS_modify_ldt
+#endif
+};
+
+static const struct bpf_rule conditional[] = {
+	{ SYS_fcntl, 0, { { 1, ARG_IS, F_GETFD } } },
+	{ SYS_fcntl, 0, { { 1, ARG_IS, F_SETFD } } },
+	{ SYS_fcntl, 0, { { 1, ARG_IS, F_GETFL } } },
+	{ SYS_fcntl, 0, { { 1, ARG_IS, F_SETFL } } },
+	{ SYS_fcntl, EINVAL, { { 1, ARG_IS, F_DUPFD_CLOEXEC } } },
+	{ SYS_ioctl, 0, { { 1, ARG_IS, TCGETS } } },
+	{ SYS_ioctl, 0, { { 1, ARG_IS, FIONREAD } } },
+	{ SYS_ioctl, ENOTTY, { { 1, ARG_IS, FS_IOC_FSGETXATTR } } },
+	/* Libraries are mapped from files; what was writable is never executable. */
+	{ SYS_mmap, 0, { { 2, ARG_HAS_NO, PROT_EXEC } } },
+	{ SYS_mmap, EPERM,
+		{ { 2, ARG_HAS_NO, PROT_WRITE }, { 3, ARG_HAS_NO, MAP_ANONYMOUS } } },
+	{ SYS_mprotect, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
+	/* Below ABI 3 of Landlock a file that may be read may be emptied. */
+	{ SYS_openat, EINVAL, { { 2, ARG_HAS_NO, O_TRUNC } } },
+	{ SYS_prctl, 0, { { 0, ARG_IS, PR_GET_NAME } } }, /* libsystemd: large records */
+	{ SYS_prctl, EINVAL, { { 0, ARG_IS, PR_CAPBSET_READ } } }, /* libcap */
+	{ SYS_prlimit64, EPERM, { { 0, ARG_IS, 0 }, { 2, ARG_IS_NULL, 0 } } },
+	{ SYS_seccomp, EINVAL,
+		{ { 0, ARG_IS, SECCOMP_SET_MODE_FILTER }, { 1, ARG_IS, 0 } } },
+	/* Data with the first packet would be a connect() that Landlock does not see. */
+	{ SYS_sendmsg, EOPNOTSUPP, { { 2, ARG_HAS_NO, MSG_FASTOPEN } } },
+	{ SYS_sendto, EOPNOTSUPP, { { 3, ARG_HAS_NO, MSG_FASTOPEN } } },
+	{ SYS_setsockopt, 0, { { 1, ARG_IS, SOL_SOCKET }, { 2, ARG_IS, SO_SNDBUF } } },
+	{ SYS_setsockopt, 0, { { 1, ARG_IS, SOL_SOCKET }, { 2, ARG_IS, SO_SNDTIMEO } } },
+	{ SYS_setsockopt, 0, { { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_CORK } } },
+	{ SYS_setsockopt, 0,
+		{ { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_QUICKACK } } },
+	{ SYS_setsockopt, ENOPROTOOPT,
+		{ { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_NODELAY } } },
+	/* No streams: a bus or a daemon's control socket obeys whoever connects. */
+	{ SYS_socket, EAFNOSUPPORT,
+		{ { 0, ARG_IS, AF_UNIX }, { 1, ARG_HAS_NO, SOCK_TYPE & ~SOCK_DGRAM } } },
+	{ SYS_tgkill, EPERM, { { 0, ARG_IS_OWN_PID, 0 } } }, /* abort() */
+};
+
+static const struct bpf_rule conditional_late[] = {
+	{ SYS_landlock_add_rule, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+	{ SYS_landlock_create_ruleset, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+	{ SYS_landlock_restrict_self, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+	{ SYS_mmap, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
+	{ SYS_mprotect, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
+};
+
+/* Beside all that a connection needs. */
+static const uint16_t allowed_accepting[] = {
+	SYS_accept4,
+	SYS_close_range,
+	SYS_dup3,
+	SYS_set_robust_list,
+	SYS_wait4,
+	SYS_tgkill, /* whatever its number: who is forked has another */
+#ifdef SYS_dup2
+	SYS_dup2,
+#endif
+};
+
+/* What fork() asks for: another process, and no more of its own than that. */
+static const struct bpf_rule conditional_accepting[] = {
+	{ SYS_clone, EPERM,
+		{ { 0, ARG_IS, CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD } } },
+};
+
+static const uint16_t deadly_forked[] = { SYS_clone };
+
+/* What only the process that accepts needs, and a new one for its first steps. */
+static const struct bpf_rule conditional_forked[] = {
+	{ SYS_accept4, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+	{ SYS_close_range, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+	{ SYS_dup3, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+	{ SYS_set_robust_list, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+	{ SYS_wait4, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+#ifdef SYS_dup2
+	{ SYS_dup2, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+#endif
+	{ SYS_tgkill, EPERM, { { 0, ARG_IS_OWN_PID, 0 } } }, /* abort() */
+};
+
+static const struct bpf_table stage_a = {
+	.allowed = allowed,
+	.n_allowed = COUNT(allowed),
+	.deadly = deadly,
+	.n_deadly = COUNT(deadly),
+	.rules = conditional,
+	.n_rules = COUNT(conditional),
+	.others = SECCOMP_RET_ERRNO | ENOSYS,
+};
+
+static const struct bpf_table accepting = {
+	.allowed = allowed_accepting,
+	.n_allowed = COUNT(allowed_accepting),
+	.rules = conditional_accepting,
+	.n_rules = COUNT(conditional_accepting),
+	.others = SECCOMP_RET_ERRNO | ENOSYS,
+};
+
+static const struct bpf_table forked = {
+	.deadly = deadly_forked,
+	.n_deadly = COUNT(deadly_forked),
+	.rules = conditional_forked,
+	.n_rules = COUNT(conditional_forked),
+	.others = SECCOMP_RET_ALLOW,
+};
+
+static const struct bpf_table stage_b = {
+	.rules = conditional_late,
+	.n_rules = COUNT(conditional_late),
+	.others = SECCOMP_RET_ALLOW,
+};
+
+_Static_assert(COUNT(conditional) + COUNT(conditional_accepting) <= BPF_RULES_MAX,
+	"stage A fits, that of a process that accepts, too");
+
+static int enforce(const struct bpf_table *t)
+{
+	struct bpf_program p;
+	struct sock_fprog filter;
+
+	bpf_assemble(&p, t);
+	filter = (struct sock_fprog){
+		.len = (unsigned short)(BPF_PROGRAM_MAX - p.first),
+		.filter = p.at + p.first,
+	};
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) < 0)
+		return -errno;
+	return 0;
+}
+
+/* What `needs` says is put between stage A and the table that is the last. */
+static int enforce_for(const struct seccomp_needs *needs, const struct bpf_table *last)
+{
+	struct bpf_table chown = { .allowed = allowed_chown,
+		.n_allowed = needs->fchown ? COUNT(allowed_chown) : 0,
+		.base = &stage_a };
+	struct bpf_table landlock = { .allowed = allowed_landlock,
+		.n_allowed = needs->landlock ? COUNT(allowed_landlock) : 0,
+		.base = &chown };
+	struct bpf_table t = *last;
+
+	t.base = &landlock;
+	return enforce(&t);
+}
+
+int seccomp_enter(const struct seccomp_needs *needs)
+{
+	static const struct bpf_table none = { .others = SECCOMP_RET_ERRNO | ENOSYS };
+
+	return enforce_for(needs, &none);
+}
+
+int seccomp_enter_accepting(const struct seccomp_needs *needs)
+{
+	return enforce_for(needs, &accepting);
+}
+
+int seccomp_enter_forked(void)
+{
+	return enforce(&forked);
+}
+
+int seccomp_tighten(void)
+{
+	return enforce(&stage_b);
+}

@@ -1,0 +1,180 @@
+/*
+ * Promises the rule of the most specific network, and no doubt about which that is.
+ * Refuses to know who the client is.
+ */
+#include "edge/settings/clients.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "edge/credential.h"
+#include "edge/file.h"
+
+#define WORD_SHOWN_MAX 60 /* octets of a word that is wrong */
+
+/* Where faults go, and how many there were. */
+struct reading {
+	const char *path;
+	void (*report)(void *ctx, const char *fault);
+	void *ctx;
+	size_t n_faults;
+};
+
+static void put_fault(struct reading *r, size_t line, const struct rule_fault *fault)
+{
+	char text[CLIENTS_FAULT_MAX];
+	int n = (int)(fault->word.n < WORD_SHOWN_MAX ? fault->word.n : WORD_SHOWN_MAX);
+
+	snprintf(text, sizeof(text), "%s:%zu: %.*s: %s", r->path, line, n, fault->word.p,
+		fault->what);
+	r->n_faults++;
+	r->report(r->ctx, text);
+}
+
+static void put_trouble(struct reading *r, int error)
+{
+	char text[CLIENTS_FAULT_MAX], why[CLIENTS_FAULT_MAX / 2];
+	struct buf b = BUF(why);
+
+	if (credential_is_unset(r->path))
+		credential_put_fault(&b, r->path, SPAN(""));
+	else
+		file_put_fault(&b, r->path, error, FILE_READ);
+	snprintf(text, sizeof(text), "clients %s: %s", r->path,
+		b.overflow ? strerror(error) : why);
+	r->n_faults++;
+	r->report(r->ctx, text);
+}
+
+/* Takes a rule to the others. 0 or -ENOMEM. */
+static int keep(struct clients *c, const struct rule *rule)
+{
+	if (c->n_rules == c->cap_rules) {
+		size_t cap = c->cap_rules ? 2 * c->cap_rules : 16;
+		struct rule *rules = realloc(c->rules, cap * sizeof(*rules));
+		if (!rules)
+			return -ENOMEM;
+		c->rules = rules;
+		c->cap_rules = cap;
+	}
+	c->rules[c->n_rules++] = *rule;
+	c->may_use_tls |= rule->tls == RULE_TLS_ON || rule->tls == RULE_TLS_REQUIRED;
+	c->may_refuse |= rule->deny.n || rule->proxy || rule->tls == RULE_TLS_REQUIRED;
+	return 0;
+}
+
+/* What follows a priority is a blank, a line's end or the octet of room at the end. */
+static void end_priority(struct clients *c, const struct rule *rule)
+{
+	if (rule->priority.n)
+		c->text[rule->priority.p - c->text + (ptrdiff_t)rule->priority.n] = '\0';
+}
+
+static int take_line(
+	struct clients *c, struct reading *r, struct span line, size_t number)
+{
+	struct rule_fault fault;
+	struct rule rule;
+
+	switch (rule_parse(line, &rule, &fault)) {
+	case RULE_FINE:
+		rule.line = number;
+		end_priority(c, &rule);
+		return keep(c, &rule);
+	case RULE_WRONG:
+		put_fault(r, number, &fault);
+		break;
+	case RULE_BLANK:
+		break;
+	}
+	return 0;
+}
+
+static int take_lines(struct clients *c, struct reading *r, struct span text)
+{
+	int error = 0;
+
+	for (size_t number = 1; text.n && error == 0; number++) {
+		const char *lf = memchr(text.p, '\n', text.n);
+		size_t n = lf ? (size_t)(lf - text.p) : text.n;
+		error = take_line(c, r, (struct span){ text.p, n }, number);
+		text = span_from(text, n + (lf != NULL));
+	}
+	return error;
+}
+
+static int by_network(const void *a, const void *b)
+{
+	const struct rule *x = a, *y = b;
+	int order = network_compare(&x->network, &y->network);
+
+	return order ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+/* Of two rules for one network nobody could tell which holds. */
+static void find_twins(const struct clients *c, struct reading *r)
+{
+	for (size_t i = 1; i < c->n_rules; i++) {
+		const struct rule *first = &c->rules[i - 1], *second = &c->rules[i];
+		char octets[IP_TEXT_MAX + 4], what[64];
+		struct buf b = BUF(octets);
+		if (network_compare(&first->network, &second->network) != 0)
+			continue;
+		ip_put(&b, &first->network.ip);
+		buf_put_char(&b, '/');
+		buf_put_num(&b, first->network.prefix);
+		snprintf(what, sizeof(what), "has a line already, %zu", first->line);
+		put_fault(r, second->line, &(struct rule_fault){ buf_span(&b), what });
+	}
+}
+
+size_t clients_read(struct clients *c, const char *path,
+	void (*report)(void *ctx, const char *fault), void *ctx)
+{
+	struct reading r = { .path = path, .report = report, .ctx = ctx };
+	ssize_t n = file_read(path, CLIENTS_FILE_MAX, &c->text);
+	int error = n < 0 ? (int)n : 0;
+
+	if (error == 0)
+		error = take_lines(c, &r, (struct span){ c->text, (size_t)n });
+	if (error < 0)
+		put_trouble(&r, -error);
+	if (c->n_rules)
+		qsort(c->rules, c->n_rules, sizeof(*c->rules), by_network);
+	find_twins(c, &r);
+	return r.n_faults;
+}
+
+void clients_done(struct clients *c)
+{
+	free(c->rules);
+	free(c->text);
+	*c = (struct clients){ 0 };
+}
+
+const struct rule *clients_find(const struct clients *c, const struct ip *ip)
+{
+	for (size_t i = 0; i < c->n_rules; i++)
+		if (network_has(&c->rules[i].network, ip))
+			return &c->rules[i];
+	return NULL;
+}
+
+void clients_apply(const struct rule *rule, struct session_settings *session,
+	struct tls_settings *tls)
+{
+	static const enum tls_mode modes[] = {
+		[RULE_TLS_OFF] = TLS_OFF,
+		[RULE_TLS_ON] = TLS_ON,
+		[RULE_TLS_REQUIRED] = TLS_REQUIRED,
+	};
+
+	if (!rule)
+		return;
+	if (rule->tls != RULE_TLS_AS_SET && session->tls != TLS_IMPLICIT &&
+		!session->lmtp)
+		session->tls = modes[rule->tls];
+	if (rule->no_dsn)
+		session->dsn = false, session->dsn_fault = NULL;
+	if (rule->priority.n)
+		tls->priority = rule->priority.p;
+}

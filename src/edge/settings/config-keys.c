@@ -1,0 +1,330 @@
+/* Promises a sentence for every wrong value; refuses to know how settings depend on each
+ * other. */
+#include "edge/settings/config-keys.h"
+#include <stdlib.h>
+#include <sys/utsname.h>
+#include "base/buf.h"
+#include "proto/address.h"
+#include "proto/conf.h"
+
+#define LABEL_MAX 64 /* octets of maildir-hostname */
+#define RECIPIENTS_LEAST 100 /* RFC 5321 4.5.3.1.8 */
+#define COUNT_MAX 999999 /* what LIMITS can tell, RFC 9422 4.1 */
+#define WORDS_MAX 128 /* the words of one setting, as a sentence */
+
+static void *field(struct config *c, const struct config_key *key)
+{
+	return (char *)c + key->offset;
+}
+
+static size_t row_of(const struct config_key *key)
+{
+	return (size_t)(key - config_keys);
+}
+
+static const char *parse_text(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	*(const char **)field(c, key) = *text ? text : NULL;
+	return NULL;
+}
+
+static const char *parse_banner(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	for (const char *p = text; *p; p++)
+		if (*p < 32 || *p > 126)
+			return "must be printable ASCII";
+	*(const char **)field(c, key) = text;
+	return NULL;
+}
+
+/* "must be one of: a b c". The sentence is the row's. */
+static const char *word_fault(
+	struct config *c, const struct config_key *key, const char *written)
+{
+	char text[WORDS_MAX], meant[CONF_MEANT_MAX];
+	struct buf b = BUF(text);
+
+	conf_put_meant(meant, span_of(written), key->words);
+	buf_put(&b, SPAN("must be one of:"));
+	for (const char *const *w = key->words; *w; w++) {
+		buf_put_char(&b, ' ');
+		buf_put_str(&b, *w);
+	}
+	buf_put_str(&b, meant);
+	buf_terminate(&b);
+	free(c->more[row_of(key)]);
+	return c->more[row_of(key)] = strdup(text);
+}
+
+static const char *parse_word(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	for (int i = 0; key->words[i]; i++) {
+		if (strcmp(key->words[i], text) != 0)
+			continue;
+		*(int *)field(c, key) = i;
+		return NULL;
+	}
+	return word_fault(c, key, text);
+}
+
+static const char *parse_tls(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	/* the panel's own word for it */
+	return parse_word(c, key, strcmp(text, "ssl") == 0 ? "required" : text);
+}
+
+static const char *parse_flag(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	bool yes = strcmp(text, "yes") == 0;
+
+	if (!yes && strcmp(text, "no") != 0)
+		return "must be yes or no";
+	*(bool *)field(c, key) = yes;
+	return NULL;
+}
+
+static const char *parse_seconds(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	static const uint64_t factors[] = { 1, 60, 3600 };
+	uint64_t *to = field(c, key);
+
+	if (!conf_quantity(span_of(text), "smh", factors, to) || *to == 0 || *to > 86400)
+		return "must be a time from 1s to 24h: a number, and s, m or h";
+	return NULL;
+}
+
+static const char *parse_octets(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	static const uint64_t factors[] = { 1 << 10, 1 << 20, 1 << 30 };
+
+	if (!conf_quantity(span_of(text), "kmg", factors, field(c, key)))
+		return "must be a number of octets, with K, M or G if you like; 0 for no "
+		       "limit";
+	return NULL;
+}
+
+static const char *parse_count(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	uint64_t count;
+
+	if (!conf_quantity(span_of(text), "", NULL, &count) || count == 0 ||
+		count > COUNT_MAX)
+		return "must be a number from 1 to 999999";
+	*(size_t *)field(c, key) = (size_t)count;
+	return NULL;
+}
+
+static const char *parse_count_or_none(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	if (strcmp(text, "0") != 0)
+		return parse_count(c, key, text)
+			       ? "must be a number from 1 to 999999; 0 for no limit"
+			       : NULL;
+	*(size_t *)field(c, key) = 0;
+	return NULL;
+}
+
+static const char *parse_recipients(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	const char *wrong = parse_count(c, key, text);
+
+	if (!wrong && c->session.recipient_limit < RECIPIENTS_LEAST)
+		return "must be at least 100 (RFC 5321 4.5.3.1.8)";
+	return wrong;
+}
+
+/* Our own name where nothing is set. Its memory is the row's. */
+static const char *system_name(struct config *c, const struct config_key *key)
+{
+	struct utsname u;
+
+	free(c->more[row_of(key)]);
+	c->more[row_of(key)] = uname(&u) == 0 ? strdup(u.nodename) : NULL;
+	return c->more[row_of(key)];
+}
+
+static const char *parse_hostname(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	const char *name = *text ? text : system_name(c, key);
+
+	if (!name || !domain_valid(span_of(name)))
+		return "must be a domain name or an address literal such as [192.0.2.1]";
+	*(const char **)field(c, key) = name;
+	return NULL;
+}
+
+/* A part of names of files, in which readers know others by "," and ":". */
+static const char *parse_maildir_hostname(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	if (*text && (strlen(text) > LABEL_MAX || !domain_valid(span_of(text)) ||
+			     strchr(text, '[')))
+		return "must be a name of letters, digits, - and dots, of 64 octets at "
+		       "most";
+	*(const char **)field(c, key) = *text ? text : NULL;
+	return NULL;
+}
+
+/* Cuts a copy of `text` at blanks; list and copy are the row's memory. Ended by NULL. */
+static char **cut(
+	struct config *c, const struct config_key *key, const char *text, size_t *ret_n)
+{
+	size_t most = strlen(text) / 2 + 2, n = 0;
+	char **list = malloc(most * sizeof(*list) + strlen(text) + 1);
+	char *save = NULL, *copy;
+
+	free(c->more[row_of(key)]);
+	c->more[row_of(key)] = (char *)list;
+	if (!list)
+		return NULL;
+	copy = memcpy(list + most, text, strlen(text) + 1);
+	for (char *w = strtok_r(copy, " \t", &save); w; w = strtok_r(NULL, " \t", &save))
+		list[n++] = w;
+	list[n] = NULL;
+	*ret_n = n;
+	return list;
+}
+
+static bool is_domain_pattern(const char *text)
+{
+	if (strcmp(text, "*") == 0)
+		return true;
+	return domain_valid_utf8(span_of(strncmp(text, "*.", 2) == 0 ? text + 2 : text));
+}
+
+static const char *parse_domains(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	char **list = cut(c, key, text, &c->session.n_domains);
+
+	if (!list)
+		return "out of memory";
+	for (size_t i = 0; i < c->session.n_domains; i++)
+		if (!is_domain_pattern(list[i]))
+			return "must be domain names, *.name, or * for any, separated by "
+			       "blanks";
+	c->session.domains = (const char *const *)list;
+	return NULL;
+}
+
+/* The list and its full paths in one piece of memory: a row has one. */
+static const char *expand_credentials(
+	struct config *c, const struct config_key *key, size_t n)
+{
+	char **list = (char **)c->more[row_of(key)], **full;
+	size_t prefix = strlen(CREDENTIAL_PREFIX), room = 0;
+	struct buf b;
+
+	for (size_t i = 0; i < n; i++)
+		room += strlen(list[i]) + 2 +
+			(c->credentials ? strlen(c->credentials) : 0);
+	full = malloc((n + 1) * sizeof(*full) + room);
+	if (!full)
+		return "out of memory";
+	b = (struct buf){ .p = (char *)(full + n + 1), .cap = room };
+	for (size_t i = 0; i < n; i++) {
+		bool is_credential = c->credentials && credential_is_unset(list[i]);
+		full[i] = b.p + b.n;
+		if (is_credential) {
+			buf_put_str(&b, c->credentials);
+			buf_put_char(&b, '/');
+		}
+		buf_put_str(&b, list[i] + (is_credential ? prefix : 0));
+		buf_put_char(&b, '\0');
+	}
+	full[n] = NULL;
+	free(list);
+	c->more[row_of(key)] = (char *)full;
+	return NULL;
+}
+
+/* Paths; "credential:NAME" is a file that systemd's LoadCredential= has put in place. */
+static const char *parse_files(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	size_t n;
+	char **list = cut(c, key, text, &n);
+
+	if (!list)
+		return "out of memory";
+	if (n > TLS_PAIR_MAX)
+		return "has more than 16 files";
+	for (size_t i = 0; i < n; i++) {
+		const char *name, *wrong = config_credential(list[i], &name);
+		if (wrong)
+			return wrong;
+	}
+	return expand_credentials(c, key, n);
+}
+
+static const char *const tls_words[] = { "off", "on", "required", "implicit", NULL };
+static const char *const auth_words[] = { "off", "on", "required", NULL };
+static const char *const bare_words[] = { "normalize", "reject", NULL };
+static const char *const create_words[] = { "auto", "no", "yes", NULL };
+
+#define AT(member) offsetof(struct config, member)
+
+const struct config_key config_keys[] = {
+	{ "hostname", "", parse_hostname, AT(session.hostname), NULL },
+	{ "banner", "", parse_banner, AT(session.banner), NULL },
+	{ "domains", "", parse_domains, 0, NULL },
+	{ "mail-root", "", parse_text, AT(mail_root), NULL },
+	{ "mail-root-marker", "", config_parse_marker, AT(recipients.marker), NULL },
+	{ "maildir", "", config_parse_maildir, AT(maildir), NULL },
+	{ "maildir-hostname", "", parse_maildir_hostname, AT(maildir_hostname), NULL },
+	{ "maildir-create", "auto", parse_word, AT(maildir_create), create_words },
+	{ "recipients", "", config_parse_file, AT(recipients_file), NULL },
+	{ "catch-all", "", config_parse_catch_all, AT(recipients.catch_all), NULL },
+	{ "postmaster", "", config_parse_catch_all, AT(recipients.postmaster), NULL },
+	{ "subaddress-delimiter", "", config_parse_delimiter, AT(recipients.delimiter),
+		NULL },
+	{ "dsn-outbox", "", parse_text, AT(dsn_outbox), NULL },
+	{ "tls", "off", parse_tls, AT(session.tls), tls_words },
+	{ "tls-certificate", "", parse_files, 0, NULL },
+	{ "tls-key", "", parse_files, 0, NULL },
+	{ "tls-priority", TLS_PRIORITY_DEFAULT, parse_text, AT(tls.priority), NULL },
+	{ "tls-tickets", "", config_parse_file, AT(tls.tickets), NULL },
+	{ "tls-client-ca", "", config_parse_file, AT(tls.client_ca), NULL },
+	{ "auth", "off", parse_word, AT(session.auth), auth_words },
+	{ "auth-users", "", config_parse_file, AT(auth_users), NULL },
+	{ "auth-secret", "", config_parse_file, AT(auth_secret), NULL },
+	{ "auth-certificates", "", config_parse_file, AT(auth_certificates), NULL },
+	{ "auth-senders", "", config_parse_file, AT(auth_senders), NULL },
+	{ "size-limit", "50M", parse_octets, AT(session.size_limit), NULL },
+	{ "recipient-limit", "1000", parse_recipients, AT(session.recipient_limit),
+		NULL },
+	{ "transaction-limit", "1000", parse_count, AT(session.transaction_limit), NULL },
+	{ "error-limit", "20", parse_count, AT(session.error_limit), NULL },
+	{ "timeout", "5m", parse_seconds, AT(timeout), NULL },
+	{ "session-timeout", "1h", parse_seconds, AT(session_timeout), NULL },
+	{ "connection-limit", "256", parse_count, AT(connection_limit), NULL },
+	{ "source-connection-limit", "32", parse_count_or_none,
+		AT(source_connection_limit), NULL },
+	{ "source-connection-rate", "0", parse_count_or_none, AT(source_connection_rate),
+		NULL },
+	{ "bare-newline", "normalize", parse_word, AT(session.bare_newline), bare_words },
+	{ "log", "auto", config_parse_log, 0, NULL },
+	{ "log-level", "info", config_parse_log_level, 0, NULL },
+	{ "trace", "", config_parse_networks, AT(traced), NULL },
+	{ "trace-directory", "", parse_text, AT(trace_directory), NULL },
+	{ "trace-content", "no", parse_flag, AT(trace_content), NULL },
+	{ "proxy-protocol", "", config_parse_networks, AT(proxies), NULL },
+	{ "clients", "", config_parse_file, AT(clients_file), NULL },
+	{ "user", "", parse_text, AT(user), NULL },
+	{ "sandbox", "yes", parse_flag, AT(sandbox), NULL },
+};
+
+const size_t config_n_keys = sizeof(config_keys) / sizeof(*config_keys);
+_Static_assert(sizeof(config_keys) / sizeof(*config_keys) <= CONFIG_KEYS_MAX,
+	"more rows than room");

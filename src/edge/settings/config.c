@@ -1,0 +1,436 @@
+/*
+ * Promises that every setting has a row with its default, and that a fault names its
+ * place, what is wrong and what would be right. Refuses to look at the files that
+ * settings name.
+ */
+#include "edge/settings/config.h"
+#include <errno.h>
+#include <stdlib.h>
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "edge/settings/config-keys.h"
+#include "edge/file.h"
+#include "edge/table/table.h"
+#include "proto/conf.h"
+
+static void fault(struct config *c, const char *where, const char *key, const char *what)
+{
+	char text[2 * CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "%s: %s%s%s", where, key, *key ? ": " : "", what);
+	c->n_faults++;
+	c->report(c->ctx, text);
+}
+
+/* Most differ in their first octet. */
+static bool is_named(const struct config_key *key, struct span name)
+{
+	return name.n && *name.p == *key->name && span_eq(span_of(key->name), name);
+}
+
+static size_t find_key(struct span name)
+{
+	size_t i = 0;
+
+	while (i < config_n_keys && !is_named(&config_keys[i], name))
+		i++;
+	return i;
+}
+
+/* "no such setting; did you mean tls-key? See postern.conf(5)" */
+static void fault_of_key(struct config *c, const char *where, const char *name)
+{
+	const char *names[CONFIG_KEYS_MAX + 1] = { NULL };
+	char text[CONFIG_FAULT_MAX], meant[CONF_MEANT_MAX];
+
+	for (size_t i = 0; i < config_n_keys; i++)
+		names[i] = config_keys[i].name;
+	conf_put_meant(meant, span_of(name), names);
+	snprintf(text, sizeof(text), "no such setting%s%s see postern.conf(5)", meant,
+		*meant ? "" : ";");
+	fault(c, where, name, text);
+}
+
+static void keep(char **slot, char *text)
+{
+	free(*slot);
+	*slot = text;
+}
+
+/* A path that a shell would expand. In a banner, and as the delimiter, it stands for itself. */
+static bool has_home(const struct config_key *key, struct span value)
+{
+	static const char log_file[] = "json:~";
+
+	if (strcmp(key->name, "banner") == 0 || value.n < 2)
+		return false;
+	return *value.p == '~' ||
+	       (value.n >= sizeof(log_file) - 1 &&
+		       memcmp(value.p, log_file, sizeof(log_file) - 1) == 0);
+}
+
+/* Takes a value for the row. NULL, or what is wrong with it: the row is then at its default. */
+static const char *assign(struct config *c, size_t row, struct span value)
+{
+	const struct config_key *key = &config_keys[row];
+	char *written = strndup(value.p, value.n);
+	const char *wrong = "out of memory";
+
+	if (written && strlen(written) != value.n)
+		wrong = "has a NUL in it";
+	else if (written && has_home(key, value))
+		wrong = "has ~, which no shell expands here: write the whole path";
+	else if (written)
+		wrong = key->parse(c, key, written);
+	if (wrong) {
+		free(written);
+		written = NULL;
+		/* a sentence may be in the row's memory, which no default uses */
+		key->parse(c, key, key->value);
+	}
+	keep(&c->written[row], written);
+	return wrong;
+}
+
+void config_init(struct config *c, const char *credentials,
+	void (*report)(void *ctx, const char *fault), void *ctx)
+{
+	*c = (struct config){ .credentials = credentials, .report = report, .ctx = ctx };
+	for (size_t i = 0; i < config_n_keys; i++)
+		config_keys[i].parse(c, &config_keys[i], config_keys[i].value);
+}
+
+void config_done(struct config *c)
+{
+	for (size_t i = 0; i < config_n_keys; i++) {
+		keep(&c->written[i], NULL);
+		keep(&c->more[i], NULL);
+		keep(&c->where[i], NULL);
+	}
+	keep(&c->root_owned, NULL);
+	keep(&c->maildir_owned, NULL);
+	clients_done(&c->clients);
+	table_close(c->recipients.table);
+	c->recipients.table = NULL;
+}
+
+static void set(struct config *c, struct span key, struct span value, const char *where)
+{
+	size_t row = find_key(key);
+	char name[64];
+	struct buf b = BUF(name);
+	const char *wrong;
+
+	buf_put(&b, key);
+	if (row == config_n_keys) {
+		fault_of_key(c, where, buf_terminate(&b) ? name : "?");
+		return;
+	}
+	if (c->where[row] && strcmp(where, "-o") != 0) {
+		fault(c, where, config_keys[row].name, "set twice");
+		return;
+	}
+	keep(&c->where[row], strdup(where));
+	wrong = assign(c, row, value);
+	if (wrong)
+		fault(c, where, config_keys[row].name, wrong);
+}
+
+void config_override(struct config *c, const char *pair)
+{
+	struct span key, value;
+
+	if (conf_parse(span_of(pair), &key, &value) == CONF_PAIR)
+		set(c, key, value, "-o");
+	else
+		fault(c, "-o", pair, "is not of the form key=value");
+}
+
+static void read_lines(struct config *c, const char *path, struct span text)
+{
+	char place[CONFIG_FAULT_MAX];
+
+	for (size_t number = 1; text.n; number++) {
+		const char *lf = memchr(text.p, '\n', text.n);
+		size_t n = lf ? (size_t)(lf - text.p) : text.n;
+		struct buf b = BUF(place);
+		const char *where;
+		struct span key, value;
+		buf_put_str(&b, path);
+		buf_put_char(&b, ':');
+		buf_put_num(&b, number);
+		where = buf_terminate(&b) ? place : path;
+		switch (conf_parse((struct span){ text.p, n }, &key, &value)) {
+		case CONF_BLANK:
+			break;
+		case CONF_PAIR:
+			set(c, key, value, where);
+			break;
+		case CONF_SYNTAX:
+			fault(c, where, "", "is not of the form key = value");
+		}
+		text = span_from(text, lf ? n + 1 : n);
+	}
+}
+
+void config_read(struct config *c, const char *path, bool must)
+{
+	OWNED char *text = NULL;
+	ssize_t n = file_read(path, CONFIG_FILE_MAX, &text);
+	char why[CONFIG_FAULT_MAX];
+	struct buf b = BUF(why);
+
+	if (n >= 0) {
+		read_lines(c, path, (struct span){ text, (size_t)n });
+		return;
+	}
+	c->unread = must || n != -ENOENT;
+	if (!c->unread) {
+		c->missing = path;
+		return;
+	}
+	file_put_fault(&b, path, (int)-n, FILE_READ);
+	fault(c, path, "", b.overflow ? strerror((int)-n) : why);
+}
+
+static const char *where_of(const struct config *c, const char *key)
+{
+	const char *where = c->where[find_key(span_of(key))];
+
+	return where ? where : "settings";
+}
+
+/* Shows what a setting that was left to us came to. */
+static void settle(struct config *c, const char *key, const char *value)
+{
+	size_t row = find_key(span_of(key));
+
+	if (!c->written[row])
+		c->written[row] = strdup(value);
+}
+
+/* The directory that all the Maildirs of a template have in common: what stands before
+ * its "%". */
+static size_t fixed_length(const char *maildir)
+{
+	size_t n = strcspn(maildir, "%");
+
+	if (!maildir[n])
+		return n;
+	while (n && maildir[n - 1] != '/')
+		n--;
+	return n;
+}
+
+/* Of the path that a template gives: each of its parts of an address has one octet at least. */
+static size_t shortest_length(const char *template)
+{
+	size_t n = 0;
+
+	for (; *template; template += 1 + (*template == '%'))
+		n++;
+	return n;
+}
+
+/* Cuts maildir in two: mail-root, and what is below it. */
+static void finish_maildir(struct config *c)
+{
+	const char *dir = c->maildir;
+	size_t n = c->mail_root ? strlen(c->mail_root) : fixed_length(dir);
+
+	while (n > 1 && (c->mail_root ? c->mail_root : dir)[n - 1] == '/')
+		n--;
+	if (!c->mail_root && n == 0) {
+		c->mail_root = ".";
+	} else if (!c->mail_root) {
+		c->mail_root = c->root_owned = strndup(dir, n);
+		dir += n;
+		if (c->mail_root && strchr(" \t\r", c->mail_root[n - 1]))
+			fault(c, where_of(c, "maildir"), "maildir",
+				"has a directory whose name ends in a blank");
+	} else if (*dir == '/' && strncmp(dir, c->mail_root, n) == 0) {
+		dir += n;
+		if (*dir && *dir != '/' && n > 1)
+			fault(c, where_of(c, "maildir"), "maildir",
+				"is not below mail-root");
+	} else if (*dir == '/') {
+		fault(c, where_of(c, "maildir"), "maildir", "is not below mail-root");
+	}
+	while (*dir == '/')
+		dir++;
+	c->maildir = *dir ? dir : ".";
+	if (shortest_length(c->maildir) >= MAILBOX_PATH_MAX)
+		fault(c, where_of(c, "maildir"), "maildir",
+			"has more than 1023 octets below mail-root: no message can be "
+			"stored");
+	c->recipients.template = c->maildir;
+	c->recipients.root_path = c->mail_root;
+	c->recipients.table_path = c->recipients_file;
+	if (c->mail_root)
+		settle(c, "mail-root", c->mail_root);
+}
+
+static bool is_below(struct span path, struct span directory)
+{
+	if (span_eq(directory, SPAN(".")))
+		return path.n && *path.p != '/';
+	while (span_ends(directory, SPAN("/")))
+		directory.n--;
+	return path.n >= directory.n &&
+	       span_eq((struct span){ path.p, directory.n }, directory) &&
+	       (path.n == directory.n || path.p[directory.n] == '/');
+}
+
+/* What lies in mail-root may have an address, and anybody could write to it. */
+static void finish_outbox(struct config *c)
+{
+	if (c->dsn_outbox && c->mail_root &&
+		is_below(span_of(c->dsn_outbox), span_of(c->mail_root)))
+		fault(c, where_of(c, "dsn-outbox"), "dsn-outbox",
+			"must not lie in mail-root, where mail goes");
+}
+
+static void finish_tls(struct config *c)
+{
+	const char *const *certificate =
+		(const char *const *)c->more[find_key(SPAN("tls-certificate"))];
+	const char *const *key = (const char *const *)c->more[find_key(SPAN("tls-key"))];
+
+	c->tls.n_pairs = 0;
+	for (; certificate && *certificate; certificate++) {
+		bool has_key = key && *key;
+		c->tls.pairs[c->tls.n_pairs++] = (struct tls_pair){
+			.certificate = *certificate,
+			.key = has_key ? *key : *certificate,
+		};
+		key += has_key;
+	}
+	if (key && *key)
+		fault(c, where_of(c, "tls-key"), "tls-key",
+			"has more files than tls-certificate");
+	if (c->session.tls != TLS_OFF && c->tls.n_pairs == 0)
+		fault(c, where_of(c, "tls"), "tls",
+			"needs tls-certificate and tls-key; or set tls = off");
+	c->tls.hostname = c->session.hostname;
+}
+
+static void finish_auth(struct config *c)
+{
+	bool may_use_tls = c->session.tls != TLS_OFF || c->clients_file;
+
+	/* a mail server that delivers here has no user: the socket says which one may */
+	if (c->session.lmtp) {
+		c->session.auth = AUTH_OFF;
+		return;
+	}
+	if (c->session.auth != AUTH_OFF && !may_use_tls)
+		fault(c, where_of(c, "auth"), "auth",
+			"needs tls, as nobody can log in in the clear");
+	if (c->session.auth != AUTH_OFF && !c->auth_users && !c->tls.client_ca)
+		fault(c, where_of(c, "auth"), "auth",
+			"needs auth-users, or tls-client-ca for those who have a "
+			"certificate");
+	if (c->auth_users && !c->auth_secret)
+		fault(c, where_of(c, "auth-users"), "auth-users",
+			"needs auth-secret, a file of at least 32 random octets");
+	if (c->auth_certificates && !c->tls.client_ca)
+		fault(c, where_of(c, "auth-certificates"), "auth-certificates",
+			"needs tls-client-ca: without it no client is asked for one");
+}
+
+/* Some old clients say HELO, and so find no STARTTLS, unless the greeting has "ESMTP" in it. */
+static void finish_banner(struct config *c)
+{
+	if (c->session.banner[0])
+		return;
+	c->session.banner =
+		c->session.lmtp ? "LMTP service ready" : "ESMTP service ready";
+	settle(c, "banner", c->session.banner);
+}
+
+static void finish_defaults(struct config *c)
+{
+	finish_banner(c);
+	c->recipients.hostname = c->session.hostname;
+	settle(c, "hostname", c->session.hostname ? c->session.hostname : "");
+	if (!c->maildir_hostname)
+		c->maildir_hostname = c->session.hostname;
+	settle(c, "maildir-hostname", c->maildir_hostname ? c->maildir_hostname : "");
+	if (c->session.n_domains == 0) {
+		c->own_domain[0] = c->session.hostname;
+		c->session.domains = c->own_domain;
+		c->session.n_domains = c->session.hostname != NULL;
+		settle(c, "domains", c->session.hostname ? c->session.hostname : "");
+	}
+	c->recipients.create = c->maildir_create;
+	if (c->maildir_create == CREATE_AUTO) {
+		bool is_one = !c->maildir || !strchr(c->maildir, '%');
+		c->maildir_create = is_one ? CREATE_YES : CREATE_NO;
+		/* all mail goes to one Maildir: where it is missing, this is a first start */
+		if (is_one && !c->recipients_file)
+			c->recipients.create = CREATE_YES;
+	}
+	if (!c->recipients_file)
+		settle(c, "maildir-create",
+			c->maildir_create == CREATE_YES ? "yes" : "no");
+}
+
+/* It has a line, whose value was a fault. */
+static bool is_refused(const struct config *c, const char *key)
+{
+	size_t row = find_key(span_of(key));
+
+	return c->where[row] && !c->written[row];
+}
+
+/* It is not set. */
+static void fault_of_maildir(struct config *c)
+{
+	if (c->missing)
+		fault(c, c->missing, "",
+			"there is no such file: make it, with a line that says where "
+			"mail goes, such as maildir = /srv/mail/%d/%u; or name "
+			"another by -c");
+	else
+		fault(c, where_of(c, "maildir"), "maildir",
+			"not set; say where mail goes, such as maildir = "
+			"/srv/mail/%d/%u");
+}
+
+const char *config_place(const struct config *c, struct span key)
+{
+	size_t row = find_key(key);
+
+	if (row == config_n_keys)
+		return NULL;
+	/* what is not set comes from another setting */
+	if (!c->where[row] && span_eq(key, SPAN("mail-root")))
+		row = find_key(SPAN("maildir"));
+	return c->where[row];
+}
+
+bool config_finish(struct config *c)
+{
+	finish_defaults(c);
+	if (c->maildir)
+		finish_maildir(c);
+	/* of a file that could not be read that is the one fault: what it says would be guessed */
+	if (c->unread)
+		return false;
+	if (!c->maildir && !is_refused(c, "maildir"))
+		fault_of_maildir(c);
+	finish_outbox(c);
+	finish_tls(c);
+	finish_auth(c);
+	if (c->traced.n && !c->trace_directory)
+		fault(c, where_of(c, "trace"), "trace",
+			"needs trace-directory; or set no trace");
+	return c->n_faults == 0;
+}
+
+void config_print(const struct config *c, FILE *to)
+{
+	for (size_t i = 0; i < config_n_keys; i++)
+		fprintf(to, "%s = %s\n", config_keys[i].name,
+			c->written[i] ? c->written[i] : config_keys[i].value);
+}

@@ -1,0 +1,258 @@
+/*
+ * Promises that a report is on the disk before the message is accepted, and that nothing which goes wrong
+ * with it harms the message. Refuses to know what a report says.
+ */
+#include "edge/store/dsn-stage.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+#include "proto/dsn.h"
+
+#define HERE "." /* the Maildir is the directory itself */
+#define WRITE_MAX (16 * 1024) /* octets of a report that are written at once */
+
+static struct outbox *outbox_of(struct stage *st)
+{
+	return (struct outbox *)st;
+}
+
+/* Keeps the first thing that goes wrong. */
+static void note(struct outbox *o, const char *part, int error)
+{
+	struct buf b = BUF(o->fault);
+
+	if (o->error || error >= 0)
+		return;
+	o->error = error;
+	if (o->box.error)
+		mailbox_put_fault(&o->box, o->path, &b);
+	else
+		mailbox_put_path_fault(&b, o->path, NULL, part, mailbox_words(error));
+	o->fault[b.n < sizeof(o->fault) ? b.n : sizeof(o->fault) - 1] = '\0';
+}
+
+/* The Maildir in the directory; what is missing of it is made. */
+static void open_box(struct outbox *o)
+{
+	int r = mailbox_open(&o->box, o->root, HERE);
+
+	if (r >= 0 && r != MAILBOX_OTHER && !o->box.complete)
+		r = mailbox_create(&o->box, o->root);
+	note(o, NULL, r == MAILBOX_OTHER ? -ENOTDIR : r);
+}
+
+/* The call itself, as libc's function for it would have to be looked up in every session. */
+static int check_access(int dir)
+{
+	long r = syscall(SYS_faccessat2, dir, HERE, W_OK | X_OK, AT_EACCESS);
+
+	/* before Linux 5.8 it shows when a report is due */
+	return r < 0 && errno != ENOSYS ? -errno : 0;
+}
+
+int outbox_open(struct outbox *o, const char *path)
+{
+	struct buf place = BUF(o->place);
+
+	o->path = path;
+	o->error = 0;
+	o->root = mailbox_root(path, CREATE_YES, true);
+	if (o->root < 0) {
+		note(o, NULL, o->root);
+		return o->root;
+	}
+	open_box(o);
+	if (o->error == 0)
+		note(o, "new", check_access(o->box.new_dir));
+	mailbox_close(&o->box);
+	if (o->error < 0)
+		close(o->root);
+	buf_put(&place, SPAN("/proc/self/fd/"));
+	buf_put_num(&place, (uint64_t)o->root);
+	buf_terminate(&place);
+	return o->error;
+}
+
+/* Who asked goes into the name: postern-outbox gives each source its share. */
+static void name_source(struct outbox *o)
+{
+	struct buf b = BUF(o->host_and_source);
+	struct ip ip;
+
+	buf_put_str(&b, o->host);
+	if (ip_parse(span_of(o->peer), &ip) && buf_room(&b) > DSN_SOURCE_MAX)
+		dsn_put_source(&b, &ip);
+	buf_terminate(&b);
+}
+
+static const struct reply *outbox_data(
+	struct stage *st, const struct tx *tx, struct span trace)
+{
+	struct outbox *o = outbox_of(st);
+
+	(void)trace;
+	o->due = report_is_due(tx);
+	if (!o->due)
+		return NULL;
+	name_source(o);
+	o->error = 0;
+	open_box(o);
+	o->memory = malloc(REPORT_RETURNED_MAX + WRITE_MAX);
+	if (!o->memory)
+		note(o, NULL, -ENOMEM);
+	o->report = (struct report){
+		.hostname = span_of(o->hostname),
+		.returned.text = { .p = o->memory, .cap = REPORT_RETURNED_MAX },
+	};
+	return NULL;
+}
+
+static const struct reply *outbox_body(
+	struct stage *st, const struct tx *tx, struct span text)
+{
+	struct outbox *o = outbox_of(st);
+
+	(void)tx;
+	if (o->due && o->error == 0)
+		returned_take(&o->report.returned, text);
+	return NULL;
+}
+
+static int write_report(struct outbox *o)
+{
+	struct buf b = { .p = o->memory + REPORT_RETURNED_MAX, .cap = WRITE_MAX };
+	struct span piece;
+	bool more;
+	int r;
+
+	do {
+		b.n = 0;
+		more = report_put(&o->report, &b);
+		piece = buf_span(&b);
+		r = copy_write(&o->copy, &piece);
+	} while (more && r == 0);
+	return r;
+}
+
+/*
+ * Makes the file, without a name in `new` yet, for those who are delivered to as far as is known. 0 or -errno,
+ * which is kept.
+ */
+static int make_report(struct outbox *o, const struct tx *tx, bool in_tmp)
+{
+	char name[TX_FILE_MAX];
+	int r;
+
+	o->n_told = report_count(tx);
+	o->report.tx = tx;
+	o->report.utf8 = tx->params.smtputf8;
+	o->report.time = time(NULL);
+	report_begin(&o->report);
+	copy_make_name(name, tx->id, 0, o->host_and_source, -1);
+	r = copy_open(&o->copy, &o->box, name, in_tmp);
+	if (r == 0)
+		r = write_report(o);
+	if (r == 0)
+		r = copy_give(&o->copy);
+	if (r == 0)
+		r = copy_sync(&o->copy);
+	note(o, o->copy.part, r);
+	return r;
+}
+
+static const struct reply *outbox_prepare(struct stage *st, struct tx *tx)
+{
+	struct outbox *o = outbox_of(st);
+
+	if (o->due && o->error == 0)
+		make_report(o, tx, false);
+	return NULL;
+}
+
+/* Delivery has failed for some since it was made, and they must not be in it; or it needs a name in tmp. */
+static int make_again(struct outbox *o, const struct tx *tx, bool in_tmp)
+{
+	copy_close(&o->copy);
+	return make_report(o, tx, in_tmp);
+}
+
+static int link_name(struct outbox *o, const struct tx *tx)
+{
+	return copy_link_new(
+		&o->copy, o->box.new_dir, tx->id, o->host_and_source, o->box.name);
+}
+
+/* As maildir.c does it: the file again, for its link count. 0 or -errno, which is kept. */
+static int link_report(struct outbox *o, const struct tx *tx)
+{
+	int r = link_name(o, tx);
+
+	if (copy_lacks_links(r) && o->copy.tmp_dir < 0) {
+		r = make_again(o, tx, true);
+		if (r == 0)
+			r = link_name(o, tx);
+	}
+	if (r == 0)
+		r = copy_sync(&o->copy);
+	if (r == 0 && fsync(o->box.new_dir) < 0)
+		r = -errno;
+	if (r == 0)
+		r = copy_sync_tmp(&o->copy);
+	note(o, "new", r);
+	return r;
+}
+
+static const struct reply *outbox_commit(struct stage *st, struct tx *tx)
+{
+	struct outbox *o = outbox_of(st);
+	size_t n = o->due ? report_count(tx) : 0;
+
+	if (n == 0)
+		return NULL;
+	if (o->error == 0 && n != o->n_told)
+		make_again(o, tx, false);
+	if (o->error == 0 && link_report(o, tx) == 0)
+		tx->report = o->box.name;
+	else
+		tx->report_fault = o->fault;
+	return NULL;
+}
+
+static void outbox_clear(struct stage *st)
+{
+	struct outbox *o = outbox_of(st);
+
+	if (!o->due)
+		return;
+	copy_close(&o->copy);
+	mailbox_close(&o->box);
+	free(o->memory);
+	o->memory = NULL;
+	o->due = false;
+}
+
+static const struct stage_ops outbox_ops = {
+	.data = outbox_data,
+	.body = outbox_body,
+	.prepare = outbox_prepare,
+	.commit = outbox_commit,
+	.clear = outbox_clear,
+};
+
+void outbox_init(
+	struct outbox *o, const char *hostname, const char *host, const char *peer)
+{
+	*o = (struct outbox){
+		.stage.ops = &outbox_ops,
+		.hostname = hostname,
+		.host = host,
+		.peer = peer,
+		.root = -1,
+		.copy.fd = -1,
+		.copy.tmp_dir = -1,
+		.box = MAILBOX_NONE,
+	};
+}

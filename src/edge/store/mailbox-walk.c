@@ -1,0 +1,420 @@
+/*
+ * Walks below mail-root. No symbolic link of a Maildir's owner is ever followed: with one the owner could make
+ * postern, which may run as root, write anywhere.
+ */
+#include "edge/store/mailbox-walk.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+#include "edge/file.h"
+
+#define LINKS_MAX 16 /* symbolic links of one path: more are a loop */
+#define ENTRIES_MAX 1024 /* octets of a directory that are read at once */
+#define OPEN_PATH (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+
+static void begin(struct walk *w, int root, bool create)
+{
+	w->root = root;
+	w->dir = -1;
+	w->create = create;
+	w->n_links = w->n_made = 0;
+	w->why = NULL;
+	w->above = (struct mailbox_above){ .fd = -1 };
+	w->done[0] = w->link[0] = '\0';
+}
+
+static int dir_of(const struct walk *w)
+{
+	return w->dir < 0 ? w->root : w->dir;
+}
+
+/* Goes into another directory, which is open; -1: to the root. */
+static void enter(struct walk *w, int dir)
+{
+	if (w->dir >= 0)
+		close(w->dir);
+	w->dir = dir;
+}
+
+static void copy_path(
+	char to[static MAILBOX_PATH_MAX], const char from[static MAILBOX_PATH_MAX])
+{
+	memcpy(to, from, strlen(from) + 1);
+}
+
+/* Puts the name behind the path; "." is none. False where there is no room for it. */
+static bool append(char path[static MAILBOX_PATH_MAX], const char *name)
+{
+	size_t n = strlen(path);
+	struct buf b = { .p = path, .n = n, .cap = MAILBOX_PATH_MAX };
+
+	if (strcmp(name, ".") == 0)
+		return true;
+	if (n)
+		buf_put_char(&b, '/');
+	buf_put_str(&b, name);
+	if (buf_terminate(&b))
+		return true;
+	path[n] = '\0';
+	return false;
+}
+
+static int fail(struct walk *w, int error, const char *why)
+{
+	w->why = why;
+	return error;
+}
+
+/* Puts `text`, which a link brought, in front of what is left of the path. 0 or -errno. */
+static int put_before(struct walk *w, const char *text)
+{
+	char whole[sizeof(w->todo)];
+	struct buf b = BUF(whole);
+
+	buf_put_str(&b, text);
+	buf_put_char(&b, '/');
+	buf_put_str(&b, w->todo);
+	if (!buf_terminate(&b))
+		return -ENAMETOOLONG;
+	memcpy(w->todo, b.p, b.n + 1);
+	return 0;
+}
+
+/* Walks back to the root, and `path` is then what is to be done first. 0 or -errno. */
+static int restart(struct walk *w, const char *path)
+{
+	int r = put_before(w, path);
+
+	enter(w, -1);
+	w->done[0] = '\0';
+	return r;
+}
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/*
+ * Out of the root: true when what is left of the link leads back to it, over directories alone. That part is then
+ * done.
+ */
+static bool comes_back(struct walk *w)
+{
+	char path[sizeof("../") + sizeof(w->todo)] = "../";
+	size_t n_link = strlen(w->todo) - w->n_own;
+	struct stat root, st;
+
+	if (fstat(w->root, &root) < 0)
+		return false;
+	for (size_t n = 0; w->todo[n];) {
+		n += strspn(w->todo + n, "/");
+		n += strcspn(w->todo + n, "/");
+		if (n > n_link)
+			return false;
+		memcpy(path + 3, w->todo, n);
+		path[3 + n] = '\0';
+		if (fstatat(w->root, path, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+			!S_ISDIR(st.st_mode))
+			return false;
+		if (!is_same(&st, &root))
+			continue;
+		memmove(w->todo, w->todo + n, strlen(w->todo + n) + 1);
+		return true;
+	}
+	return false;
+}
+
+/* "..": only a link has one. The directory above is walked to again, as the one here may be elsewhere by now. */
+static int climb(struct walk *w)
+{
+	char above[MAILBOX_PATH_MAX];
+	char *slash;
+
+	if (!w->done[0]) {
+		if (comes_back(w))
+			return 0;
+		copy_path(w->done, w->link);
+		return fail(w, -ELOOP, "is a symbolic link that leads out of mail-root");
+	}
+	copy_path(above, w->done);
+	slash = strrchr(above, '/');
+	above[slash ? slash - above : 0] = '\0';
+	return restart(w, above);
+}
+
+/*
+ * What of an absolute path is below the root; NULL: it leads elsewhere. Directories are compared, not names: the
+ * root may have several. The path stands in a trusted link.
+ */
+static const char *below_root(int root, const char *target)
+{
+	char above[WALK_TARGET_MAX];
+	struct stat ours, st;
+
+	if (fstat(root, &ours) < 0)
+		return NULL;
+	for (size_t n = 0; target[n];) {
+		n += strspn(target + n, "/");
+		n += strcspn(target + n, "/");
+		memcpy(above, target, n);
+		above[n] = '\0';
+		if (fstatat(AT_FDCWD, above, &st, 0) < 0)
+			return NULL;
+		if (is_same(&st, &ours))
+			return target + n;
+	}
+	return NULL;
+}
+
+/* Puts the target of the link in its place, if it may be followed. 0 or -errno. */
+static int follow(struct walk *w, const char *name)
+{
+	char target[WALK_TARGET_MAX];
+	const char *below = target;
+	/* the call itself: libc's function would have to be looked up in every session */
+	long n = syscall(SYS_readlinkat, dir_of(w), name, target, sizeof(target));
+
+	if (n < 0 || (size_t)n == sizeof(target))
+		return n < 0 ? -errno : -ENAMETOOLONG;
+	target[n] = '\0';
+	copy_path(w->link, w->done);
+	if (!append(w->link, name))
+		return -ENAMETOOLONG;
+	if (*target == '/')
+		below = below_root(w->root, target);
+	if (!below) {
+		append(w->done, name);
+		return fail(w, -ELOOP, "is a symbolic link that leads out of mail-root");
+	}
+	return *target == '/' ? restart(w, below) : put_before(w, below);
+}
+
+/* What has the name is no directory. MAILBOX_OTHER, 0 when it is a link that is followed, or -errno. */
+static int judge_link(struct walk *w, const char *name)
+{
+	struct stat dir, link;
+
+	if (fstat(dir_of(w), &dir) < 0 ||
+		fstatat(dir_of(w), name, &link, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (S_ISLNK(link.st_mode) && file_link_is_trusted(&dir, &link))
+		return ++w->n_links > LINKS_MAX ? -ELOOP : follow(w, name);
+	append(w->done, name);
+	if (!S_ISLNK(link.st_mode))
+		return fail(w, MAILBOX_OTHER, mailbox_words(-ENOTDIR));
+	return fail(w, -ELOOP, "is a symbolic link of another user, and not followed");
+}
+
+int walk_sync(int dir)
+{
+	OWNED_FD int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+/*
+ * Gives a directory that root has just made to the owner of the directory above it. That owner may have put another
+ * directory of root in its place, so only an empty one is given. 0 or -errno.
+ */
+static int give(int dir, const char *name)
+{
+	OWNED_FD int fd = -1;
+	struct stat above, st;
+
+	if (geteuid() != 0)
+		return 0;
+	fd = openat(dir, name, WALK_OPEN_DIR);
+	if (fd < 0 || fstat(dir, &above) < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (above.st_uid == 0 || st.st_uid != 0)
+		return 0;
+	if (st.st_dev != above.st_dev || !walk_is_empty(fd, NULL))
+		return -EEXIST;
+	return fchown(fd, above.st_uid, above.st_gid) < 0 ? -errno : 0;
+}
+
+int walk_make(int dir, const char *name)
+{
+	if (mkdirat(dir, name, WALK_DIR_MODE) == 0)
+		return give(dir, name);
+	if (errno != EEXIST)
+		return -errno;
+	/* another process may have made it just now, and not have given it yet; what is wrong with it comes out later */
+	give(dir, name);
+	return 0;
+}
+
+/* The name, and durable. 0 or -errno. */
+static int make(struct walk *w, const char *name)
+{
+	int r = walk_make(dir_of(w), name);
+
+	return r < 0 ? r : walk_sync(dir_of(w));
+}
+
+/* One component. 0, an enum mailbox_result, or -errno. */
+static int step(struct walk *w, const char *name)
+{
+	int fd = openat(dir_of(w), name, OPEN_PATH);
+
+	if (fd < 0 && errno == ENOENT && w->create) {
+		int r = make(w, name);
+		if (r < 0)
+			return r;
+		w->n_made++;
+		fd = openat(dir_of(w), name, OPEN_PATH);
+	}
+	if (fd >= 0) {
+		enter(w, fd);
+		return append(w->done, name) ? 0 : -ENAMETOOLONG;
+	}
+	if (errno == ENOTDIR || errno == ELOOP)
+		return judge_link(w, name);
+	if (errno != ENOENT)
+		return -errno;
+	return strlen(w->todo) > w->n_own ? MAILBOX_DANGLING : MAILBOX_ABSENT;
+}
+
+/* Takes the first component of what is left; false where there is none. */
+static bool take(struct walk *w, char name[static MAILBOX_PATH_MAX])
+{
+	size_t start = strspn(w->todo, "/");
+	size_t n = strcspn(w->todo + start, "/");
+	/* one that is cut is longer than a name may be all the same */
+	size_t kept = n < MAILBOX_PATH_MAX ? n : MAILBOX_PATH_MAX - 1, left;
+
+	memcpy(name, w->todo + start, kept);
+	name[kept] = '\0';
+	left = strlen(w->todo + start + n);
+	memmove(w->todo, w->todo + start + n, left + 1);
+	if (w->n_own > left)
+		w->n_own = left;
+	return n > 0;
+}
+
+/* Of getdents64(2). */
+struct entry {
+	uint64_t inode;
+	int64_t offset;
+	uint16_t length;
+	uint8_t type;
+	char name[];
+};
+
+static bool is_itself(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* Of a directory that is open for reading; -1: it is not. */
+static bool has_no_entry(int fd, const char *extra)
+{
+	_Alignas(struct entry) char some[ENTRIES_MAX];
+	long n;
+
+	while ((n = fd < 0 ? -1 : syscall(SYS_getdents64, fd, some, sizeof(some))) > 0) {
+		for (long at = 0; at < n;) {
+			const struct entry *e = (const void *)(some + at);
+			if (!is_itself(e->name) &&
+				!(extra && strcmp(e->name, extra) == 0))
+				return false;
+			at += e->length;
+		}
+	}
+	return n == 0;
+}
+
+bool walk_is_empty(int dir, const char *extra)
+{
+	/* with an offset of its own: the directory may be shared with other processes */
+	OWNED_FD int fd = openat(dir, ".", WALK_OPEN_DIR);
+
+	return has_no_entry(fd, extra);
+}
+
+/* The call itself: libc's function would have to be looked up in every session. */
+int walk_may_write(int dir)
+{
+	long r = syscall(SYS_faccessat2, dir, ".", W_OK | X_OK, AT_EACCESS);
+
+	/* before Linux 5.8 it shows when there is something to write */
+	return r < 0 && errno != ENOSYS ? -errno : 0;
+}
+
+/* What is known of the directory in which the rest of the path would be made. 0, or -errno where it cannot be known now. */
+static int look_around(struct walk *w)
+{
+	OWNED_FD int fd = openat(dir_of(w), ".", WALK_OPEN_DIR);
+	struct stat st;
+
+	/* one that may be entered but not read is taken as it is */
+	if (fd < 0 && errno != EACCES)
+		return -errno;
+	if (fstat(dir_of(w), &st) < 0)
+		return -errno;
+	w->above = (struct mailbox_above){
+		.n_path = strlen(w->done),
+		.fd = fd,
+		.device = st.st_dev,
+		.error = walk_may_write(dir_of(w)),
+		.is_empty = has_no_entry(fd, "lost+found"),
+	};
+	return 0;
+}
+
+/* Directories that are left empty would look like those whose file system is not mounted. */
+static void take_back(struct walk *w)
+{
+	char path[MAILBOX_PATH_MAX];
+
+	copy_path(path, w->done);
+	for (; w->n_made > 0 && w->dir >= 0; w->n_made--) {
+		char *slash = strrchr(path, '/');
+		int above = openat(w->dir, "..", OPEN_PATH);
+		if (above < 0)
+			return;
+		enter(w, above);
+		if (unlinkat(above, slash ? slash + 1 : path, AT_REMOVEDIR) < 0)
+			return;
+		path[slash ? slash - path : 0] = '\0';
+	}
+}
+
+/* The whole path. What is missing or at fault is then the end of `done`. */
+int walk_path(struct walk *w, int root, bool create, const char *path)
+{
+	char name[MAILBOX_PATH_MAX];
+	struct buf todo = BUF(w->todo);
+	const char *rest;
+	int r = 0;
+
+	begin(w, root, create);
+	buf_put_str(&todo, path);
+	if (!buf_terminate(&todo))
+		return -ENAMETOOLONG;
+	w->n_own = todo.n;
+	while (r == 0 && take(w, name))
+		r = strcmp(name, "..") == 0 ? climb(w) : step(w, name);
+	if (r == 0 && w->dir < 0) /* a link to the root */
+		r = step(w, ".");
+	if (r == MAILBOX_DANGLING || r == MAILBOX_ABSENT) {
+		int error = look_around(w);
+		r = error ? error : r;
+	}
+	if (r < 0)
+		take_back(w);
+	if (r != 0 && !w->why)
+		append(w->done, name);
+	if (r == MAILBOX_DANGLING)
+		w->why = "is a symbolic link to nothing";
+	/* a mailbox that can be made has its whole path */
+	rest = w->todo + strspn(w->todo, "/");
+	if ((r == MAILBOX_DANGLING || r == MAILBOX_ABSENT) && *rest &&
+		!append(w->done, rest))
+		r = -ENAMETOOLONG;
+	return r;
+}

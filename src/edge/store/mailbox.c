@@ -1,0 +1,389 @@
+/*
+ * Opens and makes Maildirs below mail-root, by descriptors: no symbolic link of a Maildir's owner is ever followed.
+ * What is made survives a crash.
+ */
+#include "edge/store/mailbox.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+#include "edge/file.h"
+#include "edge/store/mailbox-walk.h"
+
+#define MARK_MODE 0644
+
+/* In the order in which they are made: where there is a `new`, the others are, too. */
+enum { PART_TMP, PART_CUR, PART_NEW, N_PARTS };
+static const char *const parts[N_PARTS] = { "tmp", "cur", "new" };
+
+/* Shows that the directory is the right one, although there is no mailbox in it yet. 0 or -errno. */
+static int mark(int dir)
+{
+	OWNED_FD int fd = openat(dir, MAILBOX_MARK,
+		O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, MARK_MODE);
+
+	return fd < 0 ? -errno : walk_sync(dir);
+}
+
+/* At the end of a path. */
+static void cut_slashes(char *path)
+{
+	size_t n = strlen(path);
+
+	while (n > 1 && path[n - 1] == '/')
+		path[--n] = '\0';
+}
+
+/* Its name, too, must outlive a crash: mail will lie below it. 0 or -errno. */
+static int make_root(const char *path, bool is_stated)
+{
+	OWNED char *copy = strdup(path);
+	OWNED_FD int above = -1;
+	const char *name;
+	bool is_open;
+	int r;
+
+	if (!copy)
+		return -ENOMEM;
+	cut_slashes(copy);
+	above = file_open_above(copy, &name, &is_open);
+	if (above < 0)
+		return above;
+	/* that one may be a mount point, too */
+	if (!is_stated && mailbox_dir_is_empty(above))
+		return -ENOENT;
+	r = walk_make(above, name);
+	return r < 0 ? r : walk_sync(above);
+}
+
+int mailbox_root(const char *path, enum create_choice create, bool is_mailbox)
+{
+	int fd = file_open_directory(path), r;
+
+	if (fd != -ENOENT || create == CREATE_NO)
+		return fd;
+	r = make_root(path, create == CREATE_YES);
+	if (r < 0)
+		return r;
+	fd = file_open_directory(path);
+	r = fd >= 0 && create == CREATE_AUTO && !is_mailbox ? mark(fd) : 0;
+	if (r == 0)
+		return fd;
+	close(fd);
+	return r;
+}
+
+int mailbox_fail(struct mailbox *box, const char *part, int error)
+{
+	if (!box->error) {
+		box->error = error;
+		box->part = part;
+	}
+	return error;
+}
+
+/* Takes over what a walk came to. */
+static int arrive(struct mailbox *box, struct walk *w, int r)
+{
+	free(box->path);
+	free(box->link);
+	box->link = r == MAILBOX_DANGLING ? strdup(w->link) : NULL;
+	box->dir = w->dir;
+	if (r != 0 && box->dir >= 0)
+		close(box->dir);
+	if (r != 0)
+		box->dir = -1;
+	box->path = strdup(w->done[0] ? w->done : ".");
+	box->why = w->why;
+	box->above = w->above;
+	box->n_left = w->n_own;
+	box->device = w->above.device;
+	box->owner = geteuid();
+	if (r == MAILBOX_OTHER || r < 0)
+		mailbox_fail(box, NULL, r < 0 ? r : -ENOTDIR);
+	return box->path ? r : -ENOMEM;
+}
+
+/* 0, -ENOENT, or what else is wrong with a part that could not be opened, or need not be. */
+static int look_at(struct mailbox *box, const char *part)
+{
+	struct stat st;
+
+	if (fstatat(box->dir, part, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (S_ISLNK(st.st_mode))
+		box->why = "is a symbolic link, and none is followed in a mailbox";
+	return S_ISLNK(st.st_mode) ? -ELOOP : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
+static void close_dir(int *dir)
+{
+	if (*dir >= 0)
+		close(*dir);
+	*dir = -1;
+}
+
+/* Opens a part. 0 or -errno, -ENOENT where it is missing. */
+static int open_part(struct mailbox *box, const char *part, int *ret_dir)
+{
+	int error, r;
+
+	close_dir(ret_dir);
+	*ret_dir = openat(box->dir, part, WALK_OPEN_DIR);
+	if (*ret_dir >= 0)
+		return 0;
+	error = errno;
+	r = look_at(box, part);
+	return r ? r : -error;
+}
+
+/* The call itself: libc's function would have to be looked up in every session. */
+static int learn(struct mailbox *box, int dir)
+{
+	struct statx st;
+	long r = syscall(
+		SYS_statx, dir, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &st);
+
+	if (r < 0)
+		return -errno;
+	box->device = makedev(st.stx_dev_major, st.stx_dev_minor);
+	box->inode = st.stx_ino;
+	box->owner = st.stx_uid;
+	box->mount = st.stx_mask & STATX_MNT_ID ? st.stx_mnt_id : 0;
+	return 0;
+}
+
+int mailbox_learn(struct mailbox *box)
+{
+	struct fsxattr found;
+	int r = learn(box, box->new_dir);
+
+	if (r < 0)
+		return mailbox_fail(box, "new", r);
+	if (ioctl(box->new_dir, FS_IOC_FSGETXATTR, &found) == 0 &&
+		found.fsx_xflags & FS_XFLAG_PROJINHERIT)
+		box->project = found.fsx_projid;
+	return 0;
+}
+
+/* Opens `new` and learns what it is, or will be where it is missing. */
+static int open_new(struct mailbox *box)
+{
+	int r = open_part(box, "new", &box->new_dir), learned;
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	learned = learn(box, r < 0 ? box->dir : box->new_dir);
+	return learned < 0 ? learned : r;
+}
+
+/* Opens `new` and `tmp`, and looks at `cur`: what is there is a directory, or the box is broken. */
+static int open_parts(struct mailbox *box)
+{
+	size_t n_missing = 0;
+
+	for (size_t i = 0; i < N_PARTS; i++) {
+		int r = i == PART_NEW   ? open_new(box)
+			: i == PART_TMP ? open_part(box, "tmp", &box->tmp_dir)
+					: look_at(box, parts[i]);
+		if (r == -ENOENT)
+			n_missing++;
+		else if (r < 0)
+			return mailbox_fail(box, parts[i], r);
+	}
+	box->complete = n_missing == 0;
+	if (box->complete)
+		close_dir(&box->dir);
+	return n_missing < N_PARTS ? MAILBOX_OPEN : MAILBOX_BARE;
+}
+
+int mailbox_open(struct mailbox *box, int root, const char *path)
+{
+	struct walk w;
+	int r;
+
+	*box = MAILBOX_NONE;
+	r = arrive(box, &w, walk_path(&w, root, false, path));
+	return r ? r : open_parts(box);
+}
+
+/* What is missing in the box. 0 or -errno. */
+static int complete(struct mailbox *box)
+{
+	int r;
+
+	for (size_t i = 0; i < N_PARTS; i++) {
+		r = walk_make(box->dir, parts[i]);
+		if (r < 0)
+			return mailbox_fail(box, parts[i], r);
+	}
+	r = walk_sync(box->dir);
+	if (r < 0)
+		return mailbox_fail(box, NULL, r);
+	r = open_parts(box);
+	/* its owner may be quicker than we are */
+	if (r >= 0 && !box->complete)
+		r = mailbox_fail(box, NULL, -ENOENT);
+	return r;
+}
+
+int mailbox_create(struct mailbox *box, int root)
+{
+	struct walk w;
+	int r = 0;
+
+	if (box->dir < 0)
+		r = arrive(box, &w, walk_path(&w, root, true, box->path));
+	if (r > 0)
+		r = mailbox_fail(box, NULL, -ENOTDIR);
+	return r < 0 ? r : complete(box);
+}
+
+/* The file system perhaps wants a name for a file from the beginning. */
+static bool needs_tmp(const struct mailbox *box)
+{
+	OWNED_FD int fd =
+		openat(box->new_dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+
+	return fd < 0;
+}
+
+/* Where something is missing in the box. 0 or -errno. */
+static int probe_missing(struct mailbox *box)
+{
+	struct stat st;
+	int r = walk_may_write(box->dir);
+
+	for (size_t i = 0; r < 0 && i < N_PARTS; i++)
+		if (fstatat(box->dir, parts[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return mailbox_fail(box, parts[i], r);
+	return 0;
+}
+
+/* Leaves of the path of one that does not exist what ends in the first directory that is missing. */
+static void cut_path(struct mailbox *box)
+{
+	char *first = box->path + box->above.n_path;
+
+	first += strspn(first, "/");
+	first[strcspn(first, "/")] = '\0';
+}
+
+/* Of one that does not exist the first directory that cannot be made is named, as when it comes to that. */
+static int probe_above(struct mailbox *box)
+{
+	if (!box->above.error)
+		return 0;
+	cut_path(box);
+	return mailbox_fail(box, NULL, box->above.error);
+}
+
+int mailbox_fail_missing(struct mailbox *box, bool whole)
+{
+	if (!whole)
+		cut_path(box);
+	return mailbox_fail(box, NULL, -ENOENT);
+}
+
+bool mailbox_fault_is_ours(
+	const struct mailbox *box, const struct recipients_place *place)
+{
+	return place->is_named || strlen(place->path) - box->n_left <= place->n_fixed;
+}
+
+int mailbox_probe(struct mailbox *box)
+{
+	int r = 0;
+
+	if (box->dir < 0 && box->new_dir < 0)
+		return probe_above(box);
+	if (box->new_dir >= 0 && (r = walk_may_write(box->new_dir)) < 0)
+		return mailbox_fail(box, "new", r);
+	if (box->tmp_dir >= 0 && box->new_dir >= 0 &&
+		(r = walk_may_write(box->tmp_dir)) < 0 && needs_tmp(box))
+		return mailbox_fail(box, "tmp", r);
+	return box->complete ? 0 : probe_missing(box);
+}
+
+const char *mailbox_words(int error)
+{
+	return error == -ENOTDIR ? "is not a directory" : strerror(-error);
+}
+
+void mailbox_put_path_fault(struct buf *to, const char *root, const char *path,
+	const char *part, const char *words)
+{
+	char whole[2 * MAILBOX_PATH_MAX];
+	struct buf b = BUF(whole);
+	struct span shown, said = span_of(words);
+	size_t room;
+
+	if (said.n > MAILBOX_FAULT_MAX / 2)
+		said.n = MAILBOX_FAULT_MAX / 2;
+	room = MAILBOX_FAULT_MAX - sizeof(": ...") - said.n;
+	buf_put_str(&b, root);
+	while (b.n > 1 && b.p[b.n - 1] == '/')
+		b.n--;
+	for (size_t i = 0; i < 2; i++) {
+		const char *more = i ? part : path;
+		if (!more || strcmp(more, ".") == 0)
+			continue;
+		if (b.n && b.p[b.n - 1] != '/')
+			buf_put_char(&b, '/');
+		buf_put_str(&b, more);
+	}
+	shown = buf_span(&b);
+	if (shown.n > room) {
+		buf_put(to, SPAN("..."));
+		shown = span_from(shown, shown.n - room);
+	}
+	buf_put(to, shown);
+	buf_put(to, SPAN(": "));
+	buf_put(to, said);
+}
+
+void mailbox_put_fault(const struct mailbox *box, const char *root, struct buf *to)
+{
+	const char *words = box->why ? box->why : mailbox_words(box->error);
+
+	mailbox_put_path_fault(
+		to, root, box->link ? box->link : box->path, box->part, words);
+}
+
+void mailbox_put_empty_fault(const struct mailbox *box, const char *root, struct buf *to)
+{
+	char above[MAILBOX_PATH_MAX];
+
+	memcpy(above, box->path, box->above.n_path);
+	above[box->above.n_path] = '\0';
+	mailbox_put_path_fault(
+		to, root, *above ? above : NULL, NULL, RECIPIENTS_ROOT_EMPTY);
+}
+
+bool mailbox_dir_is_empty(int dir)
+{
+	return walk_is_empty(dir, "lost+found");
+}
+
+/* Two that do not exist yet have only their names. */
+bool mailbox_is_same(const struct mailbox *a, const struct mailbox *b)
+{
+	if (a->new_dir < 0 || b->new_dir < 0)
+		return strcmp(a->path, b->path) == 0;
+	return a->device == b->device && a->inode == b->inode;
+}
+
+void mailbox_close(struct mailbox *box)
+{
+	close_dir(&box->new_dir);
+	close_dir(&box->tmp_dir);
+	close_dir(&box->dir);
+	free(box->path);
+	free(box->link);
+}

@@ -1,0 +1,249 @@
+/*
+ * One file of a message. An unfinished file has no name in `new`: with O_TMPFILE it has none at all, so that a
+ * killed process leaves nothing behind; elsewhere it is in tmp, as ever in a Maildir. Where a file cannot have two
+ * names it is moved out of tmp, and never over another one.
+ */
+#include "edge/store/message-file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "edge/store/mailbox.h"
+
+#define FILE_MODE 0600
+#define PROC_FD_MAX 32 /* "/proc/self/fd/" and an int */
+#define COPY_CHUNK_MAX 0x7ffff000 /* what Linux moves in one call */
+
+/* The file system cannot make a file without a name (open(2), O_TMPFILE). */
+static bool has_no_tmpfile(int error)
+{
+	return error == EOPNOTSUPP || error == EISDIR || error == EINVAL ||
+	       error == ENOENT;
+}
+
+/* A directory without a name any more: ext4 says EPERM there. Some file systems count no names of one that is there. */
+static bool is_removed(const struct stat *dir, int error)
+{
+	return error == EPERM && dir->st_nlink == 0;
+}
+
+static void put_proc_path(char path[static PROC_FD_MAX], int fd)
+{
+	struct buf b = { .p = path, .cap = PROC_FD_MAX };
+
+	buf_put(&b, SPAN("/proc/self/fd/"));
+	buf_put_num(&b, (uint64_t)fd);
+	buf_terminate(&b);
+}
+
+/* The name is no other file's. A descriptor or -errno. */
+static int open_in_tmp(struct copy *c, const struct mailbox *box, const char *name)
+{
+	struct buf kept = BUF(c->tmp_name);
+	int fd;
+
+	c->part = "tmp";
+	c->tmp_dir = box->tmp_dir;
+	fd = openat(c->tmp_dir, name,
+		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+	if (fd < 0)
+		return -errno;
+	buf_put_str(&kept, name);
+	buf_terminate(&kept);
+	return fd;
+}
+
+int copy_open(struct copy *c, const struct mailbox *box, const char *name, bool in_tmp)
+{
+	struct stat st;
+
+	*c = (struct copy){ .fd = -1,
+		.new_dir = box->new_dir,
+		.tmp_dir = -1,
+		.part = "new",
+		.mount = box->mount,
+		.project = box->project };
+	if (fstat(box->new_dir, &st) < 0)
+		return -errno;
+	c->device = st.st_dev;
+	c->owner = st.st_uid;
+	c->group = st.st_gid;
+	if (!in_tmp) {
+		c->fd = openat(
+			box->new_dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, FILE_MODE);
+		if (c->fd < 0 && !has_no_tmpfile(errno))
+			return is_removed(&st, errno) ? -ENOENT : -errno;
+	}
+	if (c->fd < 0)
+		c->fd = open_in_tmp(c, box, name);
+	return c->fd < 0 ? c->fd : 0;
+}
+
+int copy_give(const struct copy *c)
+{
+	if (geteuid() != 0 || c->owner == 0)
+		return 0;
+	return fchown(c->fd, c->owner, c->group) < 0 ? -errno : 0;
+}
+
+int copy_write(struct copy *c, struct span *text)
+{
+	while (text->n) {
+		ssize_t put = write(c->fd, text->p, text->n);
+		if (put < 0 && errno != EINTR)
+			return -errno;
+		if (put > 0)
+			*text = span_from(*text, (size_t)put);
+	}
+	return 0;
+}
+
+bool copy_reaches(struct copy *c, const struct mailbox *box)
+{
+	if (c->fd < 0 || c->alone || c->device != box->device || c->mount != box->mount ||
+		c->project != box->project || c->owner != box->owner)
+		return false;
+	if (!c->tmp_name[0])
+		return true;
+	c->alone = linkat(c->tmp_dir, c->tmp_name, box->tmp_dir, c->tmp_name, 0) < 0;
+	if (!c->alone)
+		unlinkat(box->tmp_dir, c->tmp_name, 0);
+	return !c->alone;
+}
+
+int copy_open_again(const struct copy *c)
+{
+	char path[PROC_FD_MAX];
+	int fd;
+
+	put_proc_path(path, c->fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int copy_fill(struct copy *c, int from)
+{
+	off_t at = 0;
+	ssize_t n;
+
+	do {
+		n = sendfile(c->fd, from, &at, COPY_CHUNK_MAX);
+	} while (n > 0 || (n < 0 && errno == EINTR));
+	return n < 0 ? -errno : 0;
+}
+
+int copy_sync(const struct copy *c)
+{
+	return fsync(c->fd) < 0 ? -errno : 0;
+}
+
+int copy_sync_tmp(const struct copy *c)
+{
+	return c->moved && fsync(c->tmp_dir) < 0 ? -errno : 0;
+}
+
+void copy_make_name(char name[static TX_FILE_MAX], const char *id, size_t try,
+	const char *host, off_t size)
+{
+	struct buf b = { .p = name, .cap = TX_FILE_MAX };
+
+	buf_put_str(&b, id);
+	if (try > 0) {
+		buf_put_char(&b, 'R');
+		buf_put_num(&b, try);
+	}
+	buf_put_char(&b, '.');
+	buf_put_str(&b, host);
+	if (size >= 0) {
+		buf_put(&b, SPAN(",S="));
+		buf_put_num(&b, (uint64_t)size);
+	}
+	buf_terminate(&b);
+}
+
+/* The file that has no name, by its descriptor: before Linux 6.10 only /proc can do that for everybody. */
+static int link_nameless(int fd, int new_dir, const char *name)
+{
+	char path[PROC_FD_MAX];
+
+	if (linkat(fd, "", new_dir, name, AT_EMPTY_PATH) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -errno;
+	put_proc_path(path, fd);
+	return linkat(AT_FDCWD, path, new_dir, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
+bool copy_lacks_links(int error)
+{
+	return error == -EPERM || error == -EOPNOTSUPP || error == -ENOSYS ||
+	       error == -EMLINK;
+}
+
+/* The calls themselves: libc's functions would have to be looked up in every session. 0 or -errno. */
+static int rename_to(const struct copy *c, int new_dir, const char *name, unsigned flags)
+{
+	long r = syscall(SYS_renameat2, c->tmp_dir, c->tmp_name, new_dir, name, flags);
+
+	return r < 0 ? -errno : 0;
+}
+
+/* Where the kernel or the file system cannot keep the other file by itself, its absence is checked before. */
+static int rename_alone(const struct copy *c, int new_dir, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(new_dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	return errno == ENOENT ? rename_to(c, new_dir, name, 0) : -errno;
+}
+
+static int move(struct copy *c, int new_dir, const char *name)
+{
+	int r = rename_to(c, new_dir, name, RENAME_NOREPLACE);
+
+	if (r == -EINVAL || r == -ENOSYS)
+		r = rename_alone(c, new_dir, name);
+	if (r < 0)
+		return r;
+	c->moved = true;
+	c->tmp_name[0] = '\0';
+	return 0;
+}
+
+/* -EEXIST: another file has that name. */
+static int link_as(struct copy *c, int new_dir, const char *name)
+{
+	if (c->tmp_dir < 0)
+		return link_nameless(c->fd, new_dir, name);
+	if (c->moved)
+		return -EPERM;
+	if (linkat(c->tmp_dir, c->tmp_name, new_dir, name, 0) == 0)
+		return 0;
+	return copy_lacks_links(-errno) ? move(c, new_dir, name) : -errno;
+}
+
+int copy_link_new(struct copy *c, int new_dir, const char *id, const char *host,
+	char ret_name[static TX_FILE_MAX])
+{
+	struct stat st;
+	int r = fstat(c->fd, &st) < 0 ? -errno : -EEXIST;
+
+	for (size_t try = 0; r == -EEXIST && try < COPY_NAME_TRIES; try++) {
+		copy_make_name(ret_name, id, try, host, st.st_size);
+		r = link_as(c, new_dir, ret_name);
+	}
+	return r;
+}
+
+void copy_close(struct copy *c)
+{
+	if (c->tmp_name[0])
+		unlinkat(c->tmp_dir, c->tmp_name, 0);
+	if (c->fd >= 0)
+		close(c->fd);
+	*c = (struct copy){ .fd = -1, .tmp_dir = -1 };
+}

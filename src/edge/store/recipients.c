@@ -1,0 +1,369 @@
+/*
+ * Promises that no address leads out of mail-root, and that of several lines of a table the most specific
+ * counts. Refuses to touch what is below mail-root.
+ */
+#include "edge/store/recipients.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include "edge/table/table.h"
+#include "proto/destination.h"
+#include "proto/entry.h"
+#include "proto/utf8.h"
+
+#define VALUE_MAX (DESTINATION_PATH_MAX + 64) /* a path, and flags with some blanks */
+
+/* What %u and %d stand for. */
+struct expansion {
+	struct span local, domain;
+};
+
+enum search_step {
+	STEP_NAMED,
+	STEP_BASE,
+	STEP_POSTMASTER,
+	STEP_CATCH_ALL,
+	STEP_OVER,
+};
+
+/* Octets of the character in front that a file name may have; 0: it may not. */
+static size_t name_length(struct span s)
+{
+	char c = *s.p;
+
+	return c >= 32 && c <= 126 && c != '/' ? 1 : utf8_non_ascii(s);
+}
+
+static bool is_component(struct span value)
+{
+	if (value.n == 0 || value.n > NAME_MAX || value.p[0] == '.')
+		return false;
+	while (value.n) {
+		size_t n = name_length(value);
+		if (n == 0)
+			return false;
+		value = span_from(value, n);
+	}
+	return true;
+}
+
+/* What is not ASCII is in lower case already. */
+static void put_lower(struct buf *to, struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		buf_put_char(to, ascii_lower(s.p[i]));
+}
+
+/* Appends the value as part of a file name. */
+static bool put_component(struct buf *to, struct span value)
+{
+	if (!is_component(value))
+		return false;
+	put_lower(to, value);
+	return true;
+}
+
+static bool put_part(struct buf *to, char what, const struct expansion *e)
+{
+	switch (what) {
+	case 'u':
+		return put_component(to, e->local);
+	case 'd':
+		return put_component(to, e->domain);
+	default:
+		buf_put_char(to, what);
+		return true;
+	}
+}
+
+static enum recipients_result expand(
+	struct span template, const struct expansion *e, struct recipients_place *ret)
+{
+	struct buf path = BUF(ret->path);
+	bool is_fixed = true;
+
+	ret->n_fixed = 0;
+	for (size_t i = 0; i < template.n; i++) {
+		if (template.p[i] == '/' && is_fixed)
+			ret->n_fixed = path.n;
+		if (template.p[i] != '%') {
+			buf_put_char(&path, template.p[i]);
+			continue;
+		}
+		is_fixed &= template.p[++i] == '%';
+		if (!put_part(&path, template.p[i], e))
+			return RECIPIENTS_NAME;
+	}
+	if (is_fixed)
+		ret->n_fixed = path.n;
+	return buf_terminate(&path) ? RECIPIENTS_FOUND : RECIPIENTS_LONG;
+}
+
+static bool has_part(struct span template, char what)
+{
+	for (size_t i = 0; i + 1 < template.n; i++)
+		if (template.p[i] == '%' && template.p[++i] == what)
+			return true;
+	return false;
+}
+
+/* `known`: the parts that a line of the table has named, of which there are so many and no more. */
+static bool is_named(struct span template, const char *known)
+{
+	return (strchr(known, 'u') || !has_part(template, 'u')) &&
+	       (strchr(known, 'd') || !has_part(template, 'd'));
+}
+
+/*
+ * True where an address gives a directory the name of a part of a Maildir. mail-root, or the directory of a domain,
+ * may be a Maildir itself, or would look like one.
+ */
+static bool names_part(struct span template, const char *path)
+{
+	for (size_t i = 0; i < template.n; path += *path == '/', i++) {
+		const struct span name = { path, strcspn(path, "/") };
+		bool is_made_up = false;
+		for (; i < template.n && template.p[i] != '/'; i++)
+			is_made_up |= template.p[i] == '%';
+		if (is_made_up &&
+			(span_eq(name, SPAN("new")) || span_eq(name, SPAN("cur")) ||
+				span_eq(name, SPAN("tmp"))))
+			return true;
+		path += name.n;
+	}
+	return false;
+}
+
+static enum recipients_result place(const struct recipients_search *s,
+	struct span template, const struct expansion *e, const char *known,
+	struct recipients_place *ret)
+{
+	enum create_choice create = s->rs->create;
+	enum recipients_result r = expand(template, e, ret);
+
+	ret->is_named = is_named(template, known);
+	ret->may_create = create == CREATE_AUTO ? ret->is_named : create == CREATE_YES;
+	ret->is_part = r == RECIPIENTS_FOUND && !ret->is_named &&
+		       names_part(template, ret->path);
+	return r;
+}
+
+/* As --check has it, but for the number of the line, which a cdb does not have. */
+static enum recipients_result fail(
+	struct recipients_search *s, struct span word, struct span more, const char *what)
+{
+	const char *path = s->rs->table_path;
+	struct buf b = { .p = s->fault, .cap = sizeof(s->fault) };
+	struct span words[] = { word, more };
+
+	buf_put_str(&b, path ? path : "recipients");
+	for (size_t i = 0; i < 2; i++) {
+		if (!words[i].n)
+			continue;
+		buf_put(&b, SPAN(": "));
+		entry_show(&b, words[i]);
+	}
+	buf_put(&b, SPAN(": "));
+	buf_put_str(&b, what);
+	s->fault[b.n < sizeof(s->fault) ? b.n : sizeof(s->fault) - 1] = '\0';
+	return RECIPIENTS_FAILED;
+}
+
+/* What a line says of the recipient that it names. */
+static enum recipients_result obey(struct recipients_search *s, struct span key,
+	struct span value, const struct expansion *e, const char *known,
+	struct recipients_place *ret)
+{
+	struct destination d;
+	struct destination_fault fault;
+
+	if (!destination_parse(span_trim(value), &d, &fault))
+		return fail(s, key, fault.word, fault.what);
+	if (d.deny) {
+		s->next = STEP_OVER;
+		return RECIPIENTS_UNKNOWN;
+	}
+	if (d.auth && !s->logged_in)
+		return RECIPIENTS_AUTH;
+	return place(s, d.path.n ? d.path : span_of(s->rs->template), e, known, ret);
+}
+
+/* Asks for one key, which has an "@" where it has a domain, and is put into *key. */
+static enum table_found find_key(const struct table *table, struct span local,
+	const struct span *domain, struct buf *key, struct buf *ret_value)
+{
+	/* it would be found as the line of an address */
+	if (!domain && memchr(local.p, '@', local.n))
+		return TABLE_ABSENT;
+	buf_put(key, local);
+	if (domain) {
+		buf_put_char(key, '@');
+		put_lower(key, *domain);
+	}
+	if (key->overflow)
+		return TABLE_ABSENT;
+	return table_find(table, buf_span(key), ret_value);
+}
+
+/* From the most specific line to the least. UNKNOWN: there is none. */
+static enum recipients_result look_up(struct recipients_search *s,
+	const struct expansion *whole, struct span base, struct recipients_place *ret)
+{
+	const struct {
+		struct span local; /* of the key */
+		bool has_domain;
+		struct span user; /* what %u is */
+		const char *known;
+	} keys[] = {
+		{ whole->local, true, whole->local, "ud" },
+		{ base, true, base, "ud" },
+		{ whole->local, false, whole->local, "u" },
+		{ base, false, base, "u" },
+		{ SPAN(""), true, base, "d" },
+	};
+
+	/* or it would be found as the line of all others */
+	if (whole->local.n == 0)
+		return RECIPIENTS_NAME;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		const struct expansion e = { keys[i].user, whole->domain };
+		char octets[VALUE_MAX],
+			key_octets[NAMES_LOCAL_MAX + 1 + DOMAIN_OCTETS_MAX];
+		struct buf value = BUF(octets), key = BUF(key_octets);
+		/* without a subaddress it is the key above */
+		if (i % 2 && base.n == whole->local.n)
+			continue;
+		switch (find_key(s->rs->table, keys[i].local,
+			keys[i].has_domain ? &whole->domain : NULL, &key, &value)) {
+		case TABLE_FOUND:
+			return obey(s, buf_span(&key), buf_span(&value), &e,
+				keys[i].known, ret);
+		case TABLE_ABSENT:
+			break;
+		case TABLE_FAILED:
+			return fail(
+				s, buf_span(&key), SPAN(""), "the table cannot be read");
+		}
+	}
+	return RECIPIENTS_UNKNOWN;
+}
+
+void recipients_put_marker_fault(
+	char words[static RECIPIENTS_WORDS_MAX], const char *marker, int error)
+{
+	if (error == ENOENT)
+		snprintf(words, RECIPIENTS_WORDS_MAX,
+			"has no %.48s (mail-root-marker): is its file system not "
+			"mounted?",
+			marker);
+	else
+		snprintf(words, RECIPIENTS_WORDS_MAX, "mail-root-marker %.48s: %s",
+			marker, strerror(error));
+}
+
+bool recipients_is_address(const char *catch_all)
+{
+	return strchr(catch_all, '@') && !strchr(catch_all, '/');
+}
+
+/*
+ * Uses another mailbox in place of the one that was not found; `text` is a template or an address. A name that no
+ * Maildir can have is not replaced.
+ */
+static enum recipients_result instead(
+	struct recipients_search *s, const char *text, struct recipients_place *ret)
+{
+	struct expansion e = { s->whole, s->domain };
+
+	if (!text)
+		return RECIPIENTS_UNKNOWN;
+	if (!is_component(s->whole))
+		return RECIPIENTS_NAME;
+	if (!recipients_is_address(text))
+		return place(s, span_of(text), &e, "", ret);
+	destination_key_cut(span_of(text), &e.local, &e.domain);
+	return s->rs->table ? look_up(s, &e, e.local, ret)
+			    : place(s, span_of(s->rs->template), &e, "ud", ret);
+}
+
+/* Without a table: the Maildir of that name, if there is one. */
+static enum recipients_result named(const struct recipients_search *s, struct span local,
+	struct recipients_place *ret)
+{
+	const struct expansion e = { local, s->domain };
+
+	return place(s, span_of(s->rs->template), &e, "", ret);
+}
+
+/* What stands before the first delimiter; all where that would be nothing. */
+static struct span without_subaddress(struct span local, char delimiter)
+{
+	const char *at = delimiter ? memchr(local.p, delimiter, local.n) : NULL;
+
+	return at && at > local.p ? (struct span){ local.p, (size_t)(at - local.p) }
+				  : local;
+}
+
+bool recipients_is_role(struct span local)
+{
+	return span_ieq(local, SPAN("postmaster")) || span_ieq(local, SPAN("abuse"));
+}
+
+/* Where there is no such place, the catch-all is next. */
+static enum recipients_result postmaster(
+	struct recipients_search *s, struct recipients_place *ret)
+{
+	enum recipients_result r = RECIPIENTS_UNKNOWN;
+
+	if (recipients_is_role(s->base))
+		r = instead(s, s->rs->postmaster, ret);
+	return r == RECIPIENTS_UNKNOWN ? recipients_next(s, ret) : r;
+}
+
+void recipients_begin(struct recipients_search *s, const struct recipients *rs,
+	const struct recipient *r, bool logged_in)
+{
+	struct buf local = BUF(s->octets);
+
+	local_unquote(r->local, &local);
+	for (size_t i = 0; i < local.n; i++)
+		local.p[i] = ascii_lower(local.p[i]);
+	s->rs = rs;
+	s->logged_in = logged_in;
+	/* longer than any name: it is none, and not the name that it begins with */
+	s->whole = local.overflow ? SPAN("") : buf_span(&local);
+	s->base = without_subaddress(s->whole, rs->delimiter);
+	s->domain = r->domain.n ? r->domain : span_of(rs->hostname);
+	s->next = STEP_NAMED;
+}
+
+enum recipients_result recipients_next(
+	struct recipients_search *s, struct recipients_place *ret)
+{
+	bool has_base = s->base.n != s->whole.n;
+	const struct expansion whole = { s->whole, s->domain };
+	enum recipients_result r;
+
+	switch (s->next++) {
+	case STEP_NAMED:
+		if (!s->rs->table) {
+			r = named(s, s->whole, ret);
+			/* a subaddress makes no mailbox of its own */
+			ret->may_create &= !has_base;
+			return r;
+		}
+		s->next = STEP_POSTMASTER;
+		r = look_up(s, &whole, s->base, ret);
+		if (r != RECIPIENTS_UNKNOWN)
+			return r;
+		return recipients_next(s, ret);
+	case STEP_BASE:
+		return has_base ? named(s, s->base, ret) : recipients_next(s, ret);
+	case STEP_POSTMASTER:
+		return postmaster(s, ret);
+	case STEP_CATCH_ALL:
+		return instead(s, s->rs->catch_all, ret);
+	default:
+		return RECIPIENTS_UNKNOWN;
+	}
+}

@@ -1,0 +1,278 @@
+/*
+ * Promises that no file, however broken, makes us crash, wait or read without end, and that one cut short is
+ * never taken for one that has not the key. Refuses to map it: the library does, and whoever writes into the
+ * file instead of renaming another to its name would end us by SIGBUS.
+ *
+ * A cdb is 256 places of hash tables, the pairs, and those tables. A slot of a table is a hash and where its
+ * pair is; a pair is the lengths of key and value, and both. All numbers are little-endian, of 32 bits.
+ */
+#include "edge/table/cdb.h"
+#include <cdb.h>
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NUMBERS 8 /* octets of two: a place, a slot, the lengths of a pair */
+#define HEAD_OCTETS ((size_t)(CDB_TABLES * NUMBERS))
+#define SLOTS_AT_ONCE 8
+
+struct cdb_pair {
+	uint64_t at; /* the key; the value is behind it */
+	uint32_t n_key, n_value;
+};
+
+/* All of it or nothing. 0 or -errno. */
+static int read_at(const struct table_cdb *c, uint64_t at, void *to, size_t n)
+{
+	char *p = to;
+
+	while (n) {
+		ssize_t got = pread(c->fd, p, n, (off_t)at);
+		if (got == 0)
+			return -EBADMSG;
+		if (got < 0 && errno != EINTR)
+			return -errno;
+		if (got > 0) {
+			p += got;
+			at += (uint64_t)got;
+			n -= (size_t)got;
+		}
+	}
+	return 0;
+}
+
+/* A table lies behind the head and has an end in the file: so much shows that none of it was cut off. */
+static int take_place(struct table_cdb *c, size_t i, const unsigned char *numbers)
+{
+	struct cdb_place place = { cdb_unpack(numbers), cdb_unpack(numbers + 4) };
+
+	if (place.at < HEAD_OCTETS || place.at + (uint64_t)place.n * NUMBERS > c->size)
+		return -EBADMSG;
+	if (i == 0 || place.at < c->end)
+		c->end = place.at;
+	c->tables[i] = place;
+	return 0;
+}
+
+int table_cdb_open(struct table_cdb *c, int fd)
+{
+	unsigned char head[HEAD_OCTETS];
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	c->fd = fd;
+	c->size = (uint64_t)st.st_size;
+	r = read_at(c, 0, head, sizeof(head));
+	for (size_t i = 0; i < CDB_TABLES && r == 0; i++)
+		r = take_place(c, i, head + i * NUMBERS);
+	return r;
+}
+
+/* The pair whose lengths are there, which lies where pairs do. */
+static int find_pair(const struct table_cdb *c, uint64_t at, struct cdb_pair *ret)
+{
+	unsigned char numbers[NUMBERS];
+	int r = at < HEAD_OCTETS ? -EBADMSG : read_at(c, at, numbers, sizeof(numbers));
+
+	if (r < 0)
+		return r;
+	ret->at = at + NUMBERS;
+	ret->n_key = cdb_unpack(numbers);
+	ret->n_value = cdb_unpack(numbers + 4);
+	return ret->at + ret->n_key + ret->n_value > c->end ? -EBADMSG : 0;
+}
+
+/* 1: that pair has the key. */
+static int has_key(
+	const struct table_cdb *c, const struct cdb_pair *pair, struct span key)
+{
+	char octets[ENTRY_KEY_MAX];
+	int r;
+
+	if (pair->n_key != key.n)
+		return 0;
+	r = read_at(c, pair->at, octets, key.n);
+	return r < 0 ? r : span_eq((struct span){ octets, key.n }, key);
+}
+
+static int take_value(
+	const struct table_cdb *c, const struct cdb_pair *pair, struct buf *ret)
+{
+	size_t n = pair->n_value;
+	int r;
+
+	if (n > TABLE_VALUE_MAX || n > buf_room(ret))
+		return -EMSGSIZE;
+	r = read_at(c, pair->at + pair->n_key, ret->p + ret->n, n);
+	if (r == 0)
+		ret->n += n;
+	return r;
+}
+
+/* Some slots of a table, in order: the one that was used first comes first. */
+struct cdb_slots {
+	unsigned char octets[SLOTS_AT_ONCE * NUMBERS];
+	size_t n, next;
+	uint32_t to_read; /* of the table */
+	uint64_t index; /* in it, of the next to be read */
+};
+
+/* The next slot: up to the end of the table, and on from its beginning. 0: there is none. */
+static int next_slot(const struct table_cdb *c, const struct cdb_place *table,
+	struct cdb_slots *slots, uint32_t *ret_hash, uint32_t *ret_at)
+{
+	const unsigned char *numbers;
+
+	if (slots->next == slots->n) {
+		uint64_t n = table->n - slots->index;
+		int r;
+		if (n > slots->to_read)
+			n = slots->to_read;
+		if (n > SLOTS_AT_ONCE)
+			n = SLOTS_AT_ONCE;
+		if (n == 0)
+			return 0;
+		r = read_at(c, table->at + slots->index * NUMBERS, slots->octets,
+			n * NUMBERS);
+		if (r < 0)
+			return r;
+		slots->n = n;
+		slots->next = 0;
+		slots->to_read -= (uint32_t)n;
+		slots->index = (slots->index + n) % table->n;
+	}
+	numbers = slots->octets + slots->next++ * NUMBERS;
+	*ret_hash = cdb_unpack(numbers);
+	*ret_at = cdb_unpack(numbers + 4);
+	return 1;
+}
+
+/* 1 and the pair, 0 or -errno. */
+static int find(const struct table_cdb *c, struct span key, struct cdb_pair *ret)
+{
+	uint32_t wanted = cdb_hash(key.p, (unsigned)key.n), hash, at;
+	const struct cdb_place *table = &c->tables[wanted % CDB_TABLES];
+	struct cdb_slots slots = { .to_read = table->n };
+	int r = 0;
+
+	if (table->n == 0)
+		return 0;
+	slots.index = wanted / CDB_TABLES % table->n;
+	while ((r = next_slot(c, table, &slots, &hash, &at)) > 0 && at) {
+		if (hash != wanted)
+			continue;
+		r = find_pair(c, at, ret);
+		if (r == 0)
+			r = has_key(c, ret, key);
+		if (r)
+			return r;
+	}
+	return r < 0 ? r : 0;
+}
+
+bool table_cdb_is_empty(const struct table_cdb *c)
+{
+	return c->end <= HEAD_OCTETS;
+}
+
+enum table_found table_cdb_find(
+	const struct table_cdb *c, struct span key, struct buf *ret_value)
+{
+	struct cdb_pair pair;
+	int r = key.n > ENTRY_KEY_MAX ? 0 : find(c, key, &pair);
+
+	if (r > 0)
+		return take_value(c, &pair, ret_value) < 0 ? TABLE_FAILED : TABLE_FOUND;
+	return r < 0 ? TABLE_FAILED : TABLE_ABSENT;
+}
+
+static void tell(const struct table_visitor *v, struct span key, const char *what)
+{
+	char octets[TABLE_FAULT_MAX];
+	struct buf b = BUF(octets);
+
+	entry_show(&b, key);
+	buf_put(&b, SPAN(": "));
+	buf_put_str(&b, what);
+	buf_terminate(&b);
+	v->fault(v->ctx, octets);
+}
+
+/* Whether a search for the key ends at this pair. */
+static void check_pair(const struct table_cdb *c, const struct table_visitor *v,
+	const struct cdb_pair *pair, struct span key, struct span value)
+{
+	struct cdb_pair found = { 0 };
+	int r = find(c, key, &found);
+
+	if (r > 0 && found.at == pair->at)
+		v->pair(v->ctx, 0, key, value);
+	else if (r > 0)
+		tell(v, key, "stands twice");
+	else
+		tell(v, key, "is not found: that file is broken");
+}
+
+/* 0, or -errno: there is nothing to go on with. */
+static int visit_pair(
+	const struct table_cdb *c, const struct table_visitor *v, struct cdb_pair *pair)
+{
+	char key[ENTRY_KEY_MAX], octets[TABLE_VALUE_MAX];
+	struct buf value = BUF(octets);
+	struct span shown = { key,
+		pair->n_key < sizeof(key) ? pair->n_key : sizeof(key) };
+	int r = read_at(c, pair->at, key, shown.n);
+
+	if (r < 0)
+		return r;
+	if (pair->n_key > ENTRY_KEY_MAX) {
+		tell(v, shown, "has a key of more than 1024 octets");
+		return 0;
+	}
+	r = take_value(c, pair, &value);
+	if (r == -EMSGSIZE) {
+		tell(v, shown, "has a value of more than 4096 octets");
+		return 0;
+	}
+	if (r == 0)
+		check_pair(c, v, pair, shown, buf_span(&value));
+	return r;
+}
+
+void table_cdb_visit(const struct table_cdb *c, const struct table_visitor *visitor)
+{
+	struct cdb_pair pair = { 0 };
+	int r = 0;
+
+	for (uint64_t at = HEAD_OCTETS; at < c->end && r == 0;
+		at = pair.at + pair.n_key + pair.n_value) {
+		r = find_pair(c, at, &pair);
+		if (r == 0)
+			r = visit_pair(c, visitor, &pair);
+	}
+	if (r < 0)
+		visitor->fault(visitor->ctx, table_cdb_fault(r));
+}
+
+void table_cdb_sample(const struct table_cdb *c, size_t n,
+	void (*see)(void *ctx, struct span value), void *ctx)
+{
+	struct cdb_pair pair = { 0 };
+
+	for (uint64_t at = HEAD_OCTETS; at < c->end && n > 0;
+		at = pair.at + pair.n_key + pair.n_value, n--) {
+		char octets[TABLE_VALUE_MAX];
+		struct buf value = BUF(octets);
+		if (find_pair(c, at, &pair) < 0)
+			break;
+		if (take_value(c, &pair, &value) == 0)
+			see(ctx, buf_span(&value));
+	}
+}
+
+const char *table_cdb_fault(int error)
+{
+	return error == -EBADMSG ? "is no cdb, or not all of one" : strerror(-error);
+}

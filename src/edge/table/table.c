@@ -1,0 +1,211 @@
+/*
+ * Promises that a table is opened as it is, whole and with a sentence for what is wrong, and that no other file
+ * in its place is read later. Refuses to know what keys and values mean.
+ */
+#include "edge/table/table.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+#include "edge/credential.h"
+#include "edge/file.h"
+#include "edge/table/cdb.h"
+#include "edge/table/text.h"
+
+/* what costs no more than some 50 us */
+#define SAMPLE_TEXT 1000
+#define SAMPLE_CDB 64
+
+struct table {
+	int fd; /* of a cdb; -1: it is text */
+	struct table_cdb cdb;
+	struct table_text text;
+};
+
+static void put(const struct table_visitor *v, const char *what)
+{
+	v->fault(v->ctx, what);
+}
+
+/* The file, if it is one that may be used; or -errno, and that is told. */
+static int open_file(const char *path, bool is_secret, const struct table_visitor *v)
+{
+	char content[CREDENTIAL_FAULT_MAX], text[TABLE_FAULT_MAX];
+	struct buf b = BUF(text);
+	/* a pipe without a writer must not hold us up */
+	OWNED_FD int fd = file_open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+	ssize_t n = fd < 0 ? 0 : pread(fd, content, sizeof(content), 0);
+	struct span start = { content, n < 0 ? 0 : (size_t)n };
+
+	if (credential_is_unset(path) || credential_is_placeholder(start)) {
+		credential_put_fault(&b, path, start);
+		put(v, buf_terminate(&b) ? text : "is a placeholder");
+		return -ENOENT;
+	}
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		int error = fd < 0 ? -fd : errno;
+		file_put_fault(&b, path, error, is_secret ? FILE_SECRET : FILE_READ);
+		put(v, b.overflow ? strerror(error) : text);
+		return -error;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		put(v, "is not a regular file; name a file of text, or a .cdb");
+		return -EINVAL;
+	}
+	if (is_secret && (st.st_mode & S_IRWXO)) {
+		buf_put(&b, SPAN("others may read it or write to it, and it is secret: "
+				 "chmod o= "));
+		buf_put_str(&b, path);
+		put(v, buf_terminate(&b) ? text : "is open to others, and it is secret");
+		return -EPERM;
+	}
+	return steal_fd(&fd);
+}
+
+/* How many faults it has, each told; or -errno, also told. */
+static int64_t read_text(struct table *t, int fd, const struct table_visitor *v)
+{
+	OWNED char *text = NULL;
+	ssize_t n = file_read_open(fd, TABLE_TEXT_MAX, &text);
+	int64_t r = n;
+
+	if (n >= 0)
+		r = table_text_take(&t->text, steal(&text), (size_t)n, v->fault, v->ctx);
+	if (r == -EFBIG)
+		put(v, "has more than 1 MiB: make a cdb of it, by postern-cdb(8)");
+	else if (r < 0)
+		put(v, strerror((int)-r));
+	return r;
+}
+
+static int64_t read_cdb(struct table *t, int *fd, const struct table_visitor *v)
+{
+	int r = table_cdb_open(&t->cdb, *fd);
+
+	if (r < 0)
+		put(v, table_cdb_fault(r));
+	else
+		t->fd = steal_fd(fd);
+	return r;
+}
+
+/* 0; the number of faults in the text; or -errno. */
+static int64_t read_table(
+	struct table *t, const char *path, bool is_secret, const struct table_visitor *v)
+{
+	OWNED_FD int fd = open_file(path, is_secret, v);
+
+	if (fd < 0)
+		return fd;
+	return span_ends(span_of(path), SPAN(".cdb")) ? read_cdb(t, &fd, v)
+						      : read_text(t, fd, v);
+}
+
+/* Keeps the first fault. */
+static void keep_fault(void *ctx, const char *what)
+{
+	char *fault = ctx;
+
+	if (!*fault)
+		snprintf(fault, TABLE_FAULT_MAX, "%s", what);
+}
+
+static struct table *new_table(void)
+{
+	struct table *t = calloc(1, sizeof(*t));
+
+	if (t)
+		t->fd = -1;
+	return t;
+}
+
+int table_open(const char *path, bool is_secret, struct table **ret,
+	char ret_fault[TABLE_FAULT_MAX])
+{
+	const struct table_visitor v = { .ctx = ret_fault, .fault = keep_fault };
+	struct table *t = new_table();
+	int64_t r = -ENOMEM;
+
+	ret_fault[0] = '\0';
+	if (t)
+		r = read_table(t, path, is_secret, &v);
+	else
+		put(&v, strerror(ENOMEM));
+	if (r == 0) {
+		*ret = t;
+		return 0;
+	}
+	table_close(t);
+	return r < 0 ? (int)r : -EINVAL;
+}
+
+void table_close_file(const struct table *t)
+{
+	if (t && t->fd >= 0)
+		close(t->fd);
+}
+
+void table_close(struct table *t)
+{
+	if (!t)
+		return;
+	table_close_file(t);
+	table_text_done(&t->text);
+	free(t);
+}
+
+static enum table_found find_text(
+	const struct table *t, struct span key, struct buf *ret_value)
+{
+	const struct table_pair *pair = table_text_find(&t->text, key);
+
+	if (!pair)
+		return TABLE_ABSENT;
+	buf_put(ret_value, pair->value);
+	return ret_value->overflow ? TABLE_FAILED : TABLE_FOUND;
+}
+
+enum table_found table_find(const struct table *t, struct span key, struct buf *ret_value)
+{
+	return t->fd < 0 ? find_text(t, key, ret_value)
+			 : table_cdb_find(&t->cdb, key, ret_value);
+}
+
+bool table_is_empty(const struct table *t)
+{
+	return t->fd < 0 ? t->text.n_pairs == 0 : table_cdb_is_empty(&t->cdb);
+}
+
+void table_visit(const struct table *t, const struct table_visitor *visitor)
+{
+	if (t->fd >= 0)
+		table_cdb_visit(&t->cdb, visitor);
+	for (size_t i = 0; i < t->text.n_pairs; i++) {
+		const struct table_pair *pair = &t->text.pairs[i];
+		visitor->pair(visitor->ctx, pair->line, pair->key, pair->value);
+	}
+}
+
+void table_check(const char *path, bool is_secret, const struct table_visitor *visitor)
+{
+	struct table *t = new_table();
+
+	if (!t)
+		put(visitor, strerror(ENOMEM));
+	else if (read_table(t, path, is_secret, visitor) >= 0)
+		table_visit(t, visitor);
+	table_close(t);
+}
+
+void table_sample(
+	const struct table *t, void (*see)(void *ctx, struct span value), void *ctx)
+{
+	if (t->fd >= 0)
+		table_cdb_sample(&t->cdb, SAMPLE_CDB, see, ctx);
+	for (size_t i = 0; i < t->text.n_pairs && i < SAMPLE_TEXT; i++)
+		see(ctx, t->text.pairs[i].value);
+}

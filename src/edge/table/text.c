@@ -1,0 +1,127 @@
+/* Promises that each key is found at once and has one line; refuses to know where the text comes from. */
+#include "edge/table/text.h"
+#include <cdb.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Where faults go, and how many there were. */
+struct reading {
+	void (*fault)(void *ctx, const char *what);
+	void *ctx;
+	int64_t n_faults;
+};
+
+/* "line 7: ", the word and what is wrong with it. */
+static void put_fault(struct reading *r, size_t line, struct span word, const char *what)
+{
+	char octets[TABLE_FAULT_MAX];
+	struct buf b = BUF(octets);
+
+	buf_put(&b, SPAN("line "));
+	buf_put_num(&b, line);
+	buf_put(&b, SPAN(": "));
+	entry_show(&b, word);
+	buf_put_str(&b, what);
+	buf_terminate(&b);
+	r->n_faults++;
+	r->fault(r->ctx, octets);
+}
+
+static size_t count_lines(struct span text)
+{
+	size_t n = 1;
+
+	for (const char *lf; text.n && (lf = memchr(text.p, '\n', text.n)); n++)
+		text = span_from(text, (size_t)(lf - text.p) + 1);
+	return n;
+}
+
+/* Room for as many pairs as there may be, and for twice as many slots at least. */
+static int make_room(struct table_text *t, size_t n_lines)
+{
+	size_t n_slots = 2;
+
+	while (n_slots < 2 * n_lines)
+		n_slots *= 2;
+	t->mask = n_slots - 1;
+	t->pairs = malloc(n_lines * sizeof(*t->pairs));
+	t->slots = calloc(n_slots, sizeof(*t->slots));
+	return t->pairs && t->slots ? 0 : -ENOMEM;
+}
+
+/* The slot that has the key, or the empty one where it would be. */
+static uint32_t *find_slot(const struct table_text *t, struct span key)
+{
+	size_t i = cdb_hash(key.p, (unsigned)key.n) & t->mask;
+
+	while (t->slots[i] && !span_eq(t->pairs[t->slots[i] - 1].key, key))
+		i = (i + 1) & t->mask;
+	return &t->slots[i];
+}
+
+static void keep(struct table_text *t, struct reading *r, const struct table_pair *pair)
+{
+	uint32_t *slot = find_slot(t, pair->key);
+	char what[64];
+
+	if (*slot) {
+		snprintf(what, sizeof(what), ": has a line already, %zu",
+			t->pairs[*slot - 1].line);
+		put_fault(r, pair->line, pair->key, what);
+		return;
+	}
+	t->pairs[t->n_pairs++] = *pair;
+	*slot = (uint32_t)t->n_pairs;
+}
+
+static void take_line(
+	struct table_text *t, struct reading *r, struct span line, size_t number)
+{
+	struct table_pair pair = { .line = number };
+	const char *what;
+
+	switch (entry_parse(line, &pair.key, &pair.value, &what)) {
+	case ENTRY_FINE:
+		keep(t, r, &pair);
+		break;
+	case ENTRY_WRONG:
+		put_fault(r, number, SPAN(""), what);
+		break;
+	case ENTRY_BLANK:
+		break;
+	}
+}
+
+int64_t table_text_take(struct table_text *t, char *text, size_t n,
+	void (*fault)(void *ctx, const char *what), void *ctx)
+{
+	struct reading r = { .fault = fault, .ctx = ctx };
+	struct span rest = span_after_mark((struct span){ text, n });
+
+	*t = (struct table_text){ .text = text };
+	if (make_room(t, count_lines(rest)) < 0)
+		return -ENOMEM;
+	for (size_t number = 1; rest.n; number++) {
+		const char *lf = memchr(rest.p, '\n', rest.n);
+		size_t length = lf ? (size_t)(lf - rest.p) : rest.n;
+		take_line(t, &r, (struct span){ rest.p, length }, number);
+		rest = span_from(rest, length + (lf != NULL));
+	}
+	return r.n_faults;
+}
+
+void table_text_done(struct table_text *t)
+{
+	free(t->slots);
+	free(t->pairs);
+	free(t->text);
+	*t = (struct table_text){ 0 };
+}
+
+const struct table_pair *table_text_find(const struct table_text *t, struct span key)
+{
+	uint32_t number = key.n > ENTRY_KEY_MAX ? 0 : *find_slot(t, key);
+
+	return number ? &t->pairs[number - 1] : NULL;
+}

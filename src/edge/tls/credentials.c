@@ -1,0 +1,320 @@
+/*
+ * Turns settings into credentials, and says what is wrong with them. Promises that a
+ * fault in one part costs only that part: a bad pair is left out, a bad ticket key means
+ * no tickets, and none of it goes unsaid. Refuses to know the connection.
+ *
+ * GnuTLS would choose among the certificates itself, but it goes through the cipher
+ * suites first: in TLS 1.2 a client that names b.example and prefers ECDSA gets
+ * a.example's ECDSA certificate when b's is RSA. So a session is given only the
+ * certificates of the name it asked for.
+ */
+#include "edge/tls/credentials.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/cleanup.h"
+#include "edge/tls/client.h"
+#include "edge/tls/file.h"
+
+#define NAME_MAX_OCTETS 256 /* a DNS name has 253 */
+
+/* GnuTLS initialises itself when it is loaded; where that has failed, whatever it is asked fails. */
+static int check_library(struct tls_fault *fault)
+{
+	int r = gnutls_global_init();
+
+	if (r == GNUTLS_E_MEMORY_ERROR)
+		return -ENOMEM;
+	if (r < 0)
+		return tls_fault_set(fault,
+			"tls: GnuTLS does not work on this host (%s): neither "
+			"certificate nor key was read; certtool --version says more",
+			gnutls_strerror(r));
+	return 0;
+}
+
+int tls_credentials_priority(
+	const char *priority, gnutls_priority_t *ret, struct tls_fault *ret_fault)
+{
+	const char *at = NULL;
+	int r = check_library(ret_fault);
+
+	if (r < 0)
+		return r;
+	r = gnutls_priority_init(ret, priority, &at);
+	if (r == GNUTLS_E_MEMORY_ERROR)
+		return -ENOMEM;
+	if (r == GNUTLS_E_NO_PRIORITIES_WERE_SET || (r < 0 && !*priority))
+		return tls_fault_set(ret_fault,
+			"tls-priority: leaves nothing to offer, \"%s\"", priority);
+	if (r < 0 && at)
+		return tls_fault_set(ret_fault,
+			"tls-priority: GnuTLS stops at position %zu, \"%s\"",
+			(size_t)(at - priority) + 1, at);
+	if (r < 0)
+		return tls_fault_set(ret_fault, "tls-priority: %s", gnutls_strerror(r));
+	return 0;
+}
+
+static bool all_zero(const struct tls_file *file)
+{
+	unsigned char any = 0;
+
+	for (size_t i = 0; i < file->n; i++)
+		any |= file->data[i];
+	return any == 0;
+}
+
+static int load_tickets(const struct tls_settings *settings, struct tls_credentials *c,
+	struct tls_fault *fault)
+{
+	const char *path = settings->tickets;
+	CLEANUP(tls_file_done) struct tls_file file = { 0 };
+	int r = tls_file_read(settings, path, &file);
+
+	if (r < 0)
+		return tls_fault_file(fault, "tls-tickets", path, r, &file);
+	if (file.n != TLS_TICKET_KEY)
+		return tls_fault_set(fault,
+			"tls-tickets %s: has %zu octets, not %d; make it of /dev/urandom",
+			path, file.n, TLS_TICKET_KEY);
+	if (all_zero(&file))
+		return tls_fault_set(fault,
+			"tls-tickets %s: is all zeros; make it of /dev/urandom", path);
+	if (tls_file_shared_with_group(&file) || tls_file_shared_with_others(&file))
+		return tls_fault_set(fault,
+			"tls-tickets %s: is open to group or others; make another key, "
+			"with mode 0600",
+			path);
+	memcpy(c->ticket_key, file.data, TLS_TICKET_KEY);
+	c->has_tickets = true;
+	return 0;
+}
+
+static void report_time(const struct tls_pair_read *pair, const struct tls_pair *files,
+	const struct tls_report *report)
+{
+	time_t now = time(NULL);
+	struct tls_fault fault;
+
+	for (unsigned int i = 0; i < pair->n_chain; i++)
+		if (tls_pair_in_time(pair, i, files, now, &fault) < 0)
+			tls_fault_report(&fault, report);
+}
+
+static int load_pairs(const struct tls_settings *settings,
+	const struct tls_report *report, struct tls_credentials *c)
+{
+	struct tls_fault fault;
+
+	if (settings->n_pairs == 0) {
+		tls_fault_set(
+			&fault, "tls-certificate: is not set; TLS needs it and tls-key");
+		tls_fault_report(&fault, report);
+	}
+	for (size_t i = 0; i < settings->n_pairs && i < TLS_PAIR_MAX; i++) {
+		struct tls_pair_read *pair = &c->pairs[c->n_pairs];
+		int r = tls_pair_read(settings, &settings->pairs[i], pair, &fault);
+
+		if (r == -ENOMEM)
+			return r;
+		if (r < 0) {
+			tls_fault_report(&fault, report);
+			continue;
+		}
+		c->n_pairs++;
+		report_time(pair, &settings->pairs[i], report);
+	}
+	return 0;
+}
+
+static uint32_t pairs_covering(const struct tls_credentials *c, const char *name)
+{
+	uint32_t set = 0;
+
+	for (size_t i = 0; i < c->n_pairs; i++)
+		if (gnutls_x509_crt_check_hostname(c->pairs[i].chain[0], name))
+			set |= UINT32_C(1) << i;
+	return set;
+}
+
+static void report_uncovered(const struct tls_settings *settings,
+	const struct tls_report *report, const struct tls_credentials *c)
+{
+	struct tls_fault fault;
+
+	if (!settings->hostname || pairs_covering(c, settings->hostname) != 0)
+		return;
+	tls_fault_set(&fault,
+		"tls-certificate %s: does not cover hostname %s%s; it is used all the "
+		"same",
+		settings->pairs[0].certificate, settings->hostname,
+		settings->n_pairs > 1 ? ", nor does another" : "");
+	tls_fault_report(&fault, report);
+}
+
+static int make_set(const struct tls_credentials *c, uint32_t pairs,
+	gnutls_certificate_credentials_t *ret)
+{
+	gnutls_certificate_credentials_t set;
+
+	if (gnutls_certificate_allocate_credentials(&set) < 0)
+		return -ENOMEM;
+	/* What it skips has been seen to by tls_pair_read(). */
+	gnutls_certificate_set_flags(set, GNUTLS_CERTIFICATE_SKIP_KEY_CERT_MATCH);
+	for (size_t i = 0; i < c->n_pairs; i++) {
+		if (!(pairs & UINT32_C(1) << i))
+			continue;
+		if (tls_pair_add(&c->pairs[i], set) < 0) {
+			gnutls_certificate_free_credentials(set);
+			return -ENOMEM;
+		}
+	}
+	*ret = set;
+	return 0;
+}
+
+/*
+ * The pairs that have the name of the first one: what a client gets that asks for none
+ * we know.
+ */
+static uint32_t find_default(const struct tls_credentials *c)
+{
+	char name[NAME_MAX_OCTETS];
+	size_t n = sizeof(name);
+
+	if (c->n_pairs == 1 || gnutls_x509_crt_get_subject_alt_name(c->pairs[0].chain[0],
+				       0, name, &n, NULL) != GNUTLS_SAN_DNSNAME)
+		return 1;
+	return pairs_covering(c, name) | 1;
+}
+
+static void drop_pairs(struct tls_credentials *c)
+{
+	for (size_t i = 0; i < c->n_pairs; i++)
+		tls_pair_done(&c->pairs[i]);
+	c->n_pairs = 0;
+}
+
+/*
+ * Reports what `fault` says, if the part is unusable; forwards only what is worse than
+ * that.
+ */
+static int forgive(int r, const struct tls_fault *fault, const struct tls_report *report)
+{
+	if (r != -EINVAL)
+		return r;
+	tls_fault_report(fault, report);
+	return 0;
+}
+
+/* Every part is looked at before the verdict, so that all faults are heard of at once. */
+static int load_parts(const struct tls_settings *settings,
+	const struct tls_report *report, struct tls_credentials *c)
+{
+	struct tls_fault fault;
+	int r = check_library(&fault);
+
+	if (r == -EINVAL)
+		tls_fault_report(&fault, report);
+	if (r < 0)
+		return r;
+	r = forgive(tls_credentials_priority(settings->priority, &c->priority, &fault),
+		&fault, report);
+	if (r == 0)
+		r = load_pairs(settings, report, c);
+	if (r == 0 && settings->tickets)
+		r = forgive(load_tickets(settings, c, &fault), &fault, report);
+	if (r == 0 && settings->client_ca)
+		r = forgive(tls_client_authorities(settings, &c->authorities, &fault),
+			&fault, report);
+	if (r < 0)
+		return r;
+	if (c->n_pairs > 0)
+		report_uncovered(settings, report, c);
+	return c->priority && c->n_pairs > 0 ? 0 : -EINVAL;
+}
+
+static int load_all(const struct tls_settings *settings, const struct tls_report *report,
+	struct tls_credentials *c)
+{
+	int r = load_parts(settings, report, c);
+
+	if (r < 0)
+		return r;
+	c->default_pairs = find_default(c);
+	r = make_set(c, c->default_pairs, &c->default_set);
+	/*
+	 * A parsed certificate is large; with only one there is nothing to choose
+	 * later.
+	 */
+	if (r == 0 && c->n_pairs == 1)
+		drop_pairs(c);
+	return r;
+}
+
+int tls_credentials_load(const struct tls_settings *settings,
+	const struct tls_report *report, struct tls_credentials **ret)
+{
+	struct tls_credentials *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	c->hostname = settings->hostname;
+	r = load_all(settings, report, c);
+	if (r < 0)
+		tls_credentials_free(c);
+	else
+		*ret = c;
+	return r;
+}
+
+int tls_credentials_prioritize(
+	struct tls_credentials *c, const char *priority, const struct tls_report *report)
+{
+	gnutls_priority_t parsed;
+	struct tls_fault fault;
+	int r = tls_credentials_priority(priority, &parsed, &fault);
+
+	if (r == -EINVAL)
+		tls_fault_report(&fault, report);
+	if (r < 0)
+		return r;
+	gnutls_priority_deinit(c->priority);
+	c->priority = parsed;
+	return 0;
+}
+
+void tls_credentials_free(struct tls_credentials *c)
+{
+	if (!c)
+		return;
+	drop_pairs(c);
+	if (c->default_set)
+		gnutls_certificate_free_credentials(c->default_set);
+	if (c->priority)
+		gnutls_priority_deinit(c->priority);
+	if (c->authorities)
+		gnutls_x509_trust_list_deinit(c->authorities, 1);
+	gnutls_memset(c->ticket_key, 0, sizeof(c->ticket_key));
+	free(c);
+}
+
+int tls_credentials_for_name(const struct tls_credentials *c, const char *name,
+	gnutls_certificate_credentials_t *ret, bool *ret_owned)
+{
+	uint32_t pairs = c->n_pairs > 1 ? pairs_covering(c, name) : 0;
+	int r;
+
+	if (pairs == 0 || pairs == c->default_pairs) {
+		*ret = c->default_set;
+		*ret_owned = false;
+		return 0;
+	}
+	r = make_set(c, pairs, ret);
+	if (r == 0)
+		*ret_owned = true;
+	return r;
+}

@@ -1,0 +1,104 @@
+/*
+ * Reads certificate, key and ticket key files. Promises that nothing larger than the cap
+ * is read, that opening never waits (a FIFO in the place of a key), and that no octet
+ * stays in freed memory. Knows nothing of what is in them.
+ */
+#include "edge/tls/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gnutls/gnutls.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+#include "edge/credential.h"
+
+#define ACL_ATTRIBUTE "system.posix_acl_access"
+
+static int read_octets(int fd, struct tls_file *file, size_t n)
+{
+	while (file->n < n) {
+		/* one that was opened before is read by several processes, and may be read twice */
+		ssize_t r = pread(fd, file->data + file->n, n - file->n, (off_t)file->n);
+
+		if (r < 0 && errno != EINTR)
+			return -errno;
+		if (r == 0)
+			break;
+		if (r > 0)
+			file->n += (size_t)r;
+	}
+	return 0;
+}
+
+static int read_opened(int fd, struct tls_file *ret)
+{
+	CLEANUP(tls_file_done) struct tls_file file = { 0 };
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if (st.st_size > TLS_FILE_MAX)
+		return -EFBIG;
+	file.data = malloc((size_t)st.st_size + 1);
+	if (!file.data)
+		return -ENOMEM;
+	r = read_octets(fd, &file, (size_t)st.st_size);
+	if (r < 0)
+		return r;
+	if (credential_is_placeholder((struct span){ (char *)file.data, file.n })) {
+		*ret = file;
+		file = (struct tls_file){ 0 };
+		return TLS_FILE_NO_CREDENTIAL;
+	}
+	file.mode = st.st_mode;
+	/*
+	 * What everyone may read needs no second look, and most certificates are such
+	 * files.
+	 */
+	if ((st.st_mode & S_IRWXG) && !(st.st_mode & S_IRWXO))
+		file.has_acl = fgetxattr(fd, ACL_ATTRIBUTE, NULL, 0) > 0;
+	*ret = file;
+	file = (struct tls_file){ 0 };
+	return 0;
+}
+
+int tls_file_read(
+	const struct tls_settings *settings, const char *path, struct tls_file *ret)
+{
+	OWNED_FD int fd = -1;
+
+	if (credential_is_unset(path))
+		return TLS_FILE_NO_CREDENTIAL;
+	for (size_t i = 0; i < settings->n_opened; i++) {
+		const struct tls_opened *o = &settings->opened[i];
+		if (strcmp(o->path, path) == 0)
+			return o->fd < 0 ? o->fd : read_opened(o->fd, ret);
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	return fd < 0 ? -errno : read_opened(fd, ret);
+}
+
+void tls_file_done(struct tls_file *file)
+{
+	if (file->data)
+		gnutls_memset(file->data, 0, file->n);
+	free(file->data);
+	*file = (struct tls_file){ 0 };
+}
+
+bool tls_file_shared_with_group(const struct tls_file *file)
+{
+	return (file->mode & (S_IRGRP | S_IWGRP)) && !file->has_acl;
+}
+
+bool tls_file_shared_with_others(const struct tls_file *file)
+{
+	return file->mode & (S_IROTH | S_IWOTH);
+}

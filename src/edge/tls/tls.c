@@ -1,0 +1,442 @@
+/*
+ * TLS for one connection, on GnuTLS: the module's table and a session's life. Promises
+ * that every handshake ends in a session or in facts that say why not, that no peer keeps
+ * it looping without sending anything of use, and that nothing but a close_notify looks
+ * like an end. Refuses to know SMTP, sockets and deadlines.
+ */
+#include "edge/tls/tls.h"
+
+#include <errno.h>
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "edge/idn/idn.h"
+#include "edge/tls/policy-terms.h"
+#include "edge/tls/client.h"
+#include "edge/tls/credentials.h"
+#include "edge/tls/facts.h"
+#include "edge/tls/certificate-facts.h"
+#include "edge/tls/wire.h"
+
+/*
+ * Records in a row that carry nothing: empty ones, warnings, key updates, early data that
+ * we do not take. Honest clients send two or three.
+ */
+#define QUIET_MAX 64
+
+#define EXTENSION_SERVER_NAME 0 /* RFC 6066 1.1 */
+#define NAME_AT 5 /* in it; what is behind a first name belongs to it here */
+
+_Static_assert(TLS_TICKET_KEY == 64, "SHA-512 makes as many octets");
+
+struct tls {
+	gnutls_session_t session;
+	struct tls_credentials *credentials;
+	gnutls_certificate_credentials_t
+		own_set; /* for the name that was asked for; or NULL */
+	bool broken; /* nothing can be written any more */
+	bool refused; /* a hello for another handshake: GnuTLS still has it */
+	bool ended; /* nothing can be read any more, because of: */
+	int end;
+	int code; /* GnuTLS's, of that; 0: close_notify */
+	struct tls_client *client; /* owned; NULL: it has shown no certificate */
+	const char *service; /* which the tickets are of */
+	bool has_ticket_key;
+	struct wire wire; /* the last: its buffers are not cleared */
+};
+
+static int choose_certificates(gnutls_session_t session)
+{
+	struct tls *tls = gnutls_session_get_ptr(session);
+	gnutls_certificate_credentials_t set;
+	char name[FACT_NAME_MAX];
+	size_t n = sizeof(name);
+	unsigned int type;
+	bool owned;
+
+	if (gnutls_server_name_get(session, name, &n, &type, 0) < 0)
+		return 0;
+	if (tls_credentials_for_name(tls->credentials, name, &set, &owned) < 0)
+		return GNUTLS_E_MEMORY_ERROR;
+	if (owned) {
+		/* A second hello (after a retry request) may ask for another name. */
+		if (tls->own_set)
+			gnutls_certificate_free_credentials(tls->own_set);
+		tls->own_set = set;
+	}
+	return gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, set);
+}
+
+/* ALPACA: a client that means another protocol must not get an answer from this one. */
+static int set_protocols(gnutls_session_t session)
+{
+	static unsigned char smtp[] = TLS_PROTOCOL_SMTP;
+	static unsigned char esmtp[] = TLS_PROTOCOL_ESMTP;
+	const gnutls_datum_t protocols[] = {
+		{ smtp, sizeof(smtp) - 1 },
+		{ esmtp, sizeof(esmtp) - 1 },
+	};
+
+	return gnutls_alpn_set_protocols(session, protocols, 2, GNUTLS_ALPN_MANDATORY);
+}
+
+/* ServerNameList (RFC 6066 3): its length, a type, the length of the name, and the name. */
+static int find_name(void *ctx, unsigned int type, const unsigned char *p, unsigned int n)
+{
+	struct span list = { (const char *)p, n };
+
+	if (type == EXTENSION_SERVER_NAME && n > NAME_AT)
+		*(struct span *)ctx = span_from(list, NAME_AT);
+	return 0;
+}
+
+/*
+ * The key of tickets for a service and the name that the client asks for, or else our own: HMAC of both under the
+ * key of the file. A ticket of another one cannot be opened with it, and the handshake is a full one.
+ */
+static int derive_ticket_key(
+	const struct tls *tls, struct span asked, unsigned char ret[TLS_TICKET_KEY])
+{
+	const struct tls_credentials *c = tls->credentials;
+	char octets[FACT_NAME_MAX + 64];
+	struct buf b = BUF(octets);
+
+	buf_put_str(&b, tls->service);
+	buf_put_char(&b, '\0');
+	if (!asked.n && c->hostname)
+		asked = span_of(c->hostname);
+	for (size_t i = 0; i < asked.n; i++)
+		buf_put_char(&b, ascii_lower(asked.p[i]));
+	if (b.overflow)
+		return GNUTLS_E_RECEIVED_DISALLOWED_NAME;
+	return gnutls_hmac_fast(
+		GNUTLS_MAC_SHA512, c->ticket_key, sizeof(c->ticket_key), b.p, b.n, ret);
+}
+
+/* Before GnuTLS reads the ClientHello and with it a ticket. A second hello has the key of the first. */
+static int enable_tickets(gnutls_session_t session, unsigned int type, unsigned int when,
+	unsigned int incoming, const gnutls_datum_t *message)
+{
+	struct tls *tls = gnutls_session_get_ptr(session);
+	unsigned char key[TLS_TICKET_KEY];
+	struct span asked = { 0 };
+	int r;
+
+	(void)type, (void)when;
+	if (!incoming || tls->has_ticket_key)
+		return 0;
+	/* a hello that cannot be read is GnuTLS's to refuse */
+	gnutls_ext_raw_parse(
+		&asked, find_name, message, GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO);
+	r = derive_ticket_key(tls, asked, key);
+	if (r >= 0)
+		r = gnutls_session_ticket_enable_server(
+			session, &(gnutls_datum_t){ key, sizeof(key) });
+	gnutls_memset(key, 0, sizeof(key));
+	tls->has_ticket_key = r >= 0;
+	return 0;
+}
+
+static int set_up(struct tls *tls, struct tls_credentials *c)
+{
+	gnutls_session_t session = tls->session;
+	int r;
+
+	gnutls_session_set_ptr(session, tls);
+	r = gnutls_priority_set(session, c->priority);
+	if (r >= 0)
+		r = gnutls_credentials_set(
+			session, GNUTLS_CRD_CERTIFICATE, c->default_set);
+	if (r >= 0 && c->has_tickets)
+		gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_CLIENT_HELLO,
+			GNUTLS_HOOK_PRE, enable_tickets);
+	if (r >= 0)
+		r = set_protocols(session);
+	if (c->n_pairs > 1)
+		gnutls_handshake_set_post_client_hello_function(
+			session, choose_certificates);
+	if (c->authorities)
+		gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUEST);
+	return r;
+}
+
+/* An end in the middle of a record is to GnuTLS a record of the wrong length. */
+static int clarify(const struct tls *tls, int code)
+{
+	return code < 0 && tls->wire.at_end ? GNUTLS_E_PREMATURE_TERMINATION : code;
+}
+
+static int shake_hands(struct tls *tls)
+{
+	for (unsigned int quiet = 0; quiet < QUIET_MAX; quiet++) {
+		int r;
+
+		tls->wire.error = 0;
+		r = gnutls_handshake(tls->session);
+		if (r >= 0 || tls->wire.error || gnutls_error_is_fatal(r))
+			return clarify(tls, r);
+	}
+	return GNUTLS_E_TOO_MANY_HANDSHAKE_PACKETS;
+}
+
+/*
+ * Turns what GnuTLS returned into an errno, and tells the peer when the fault is in
+ * TLS.
+ */
+static int give_up(struct tls *tls, int code)
+{
+	if (tls->wire.error)
+		return tls->wire.error;
+	tls->broken = true;
+	/* after these three the client does not listen any more */
+	if (code != GNUTLS_E_PREMATURE_TERMINATION && code != GNUTLS_E_SESSION_EOF &&
+		code != GNUTLS_E_FATAL_ALERT_RECEIVED)
+		gnutls_alert_send_appropriate(tls->session, code);
+	switch (code) {
+	case GNUTLS_E_PREMATURE_TERMINATION:
+	case GNUTLS_E_SESSION_EOF:
+		return -ECONNRESET;
+	case GNUTLS_E_MEMORY_ERROR:
+		return -ENOMEM;
+	default:
+		return -EPROTO;
+	}
+}
+
+static void tls_free(struct tls *tls)
+{
+	if (!tls)
+		return;
+	if (tls->session)
+		gnutls_deinit(tls->session);
+	if (tls->own_set)
+		gnutls_certificate_free_credentials(tls->own_set);
+	free(tls->client);
+	free(tls);
+}
+
+static void cleanup_tls(struct tls **tls)
+{
+	tls_free(*tls);
+}
+
+static struct tls *tls_new(struct tls_credentials *credentials, const struct tls_io *io)
+{
+	CLEANUP(cleanup_tls) struct tls *tls = malloc(sizeof(*tls));
+	unsigned int flags =
+		GNUTLS_SERVER | (credentials->has_tickets ? 0 : GNUTLS_NO_TICKETS);
+
+	if (!tls)
+		return NULL;
+	memset(tls, 0, offsetof(struct tls, wire));
+	tls->credentials = credentials;
+	tls->service = io->service ? io->service : "";
+	if (gnutls_init(&tls->session, flags) < 0)
+		return NULL;
+	wire_init(&tls->wire, io, tls->session);
+	if (set_up(tls, credentials) < 0)
+		return NULL;
+	return steal(&tls);
+}
+
+/* What our side had to do with it. */
+static void tell_our_part(const struct tls *tls, struct tls_failure *ret)
+{
+	const struct tls_credentials *c = tls->credentials;
+	char name[FACT_NAME_MAX];
+
+	facts_of_name(tls->session, name);
+	if (!name[0] && ret->opening.name[0])
+		memcpy(name, ret->opening.name, sizeof(name));
+	shown_certificate(tls->session, !name[0] && c->hostname ? c->hostname : name,
+		&ret->certificate);
+	ret->tickets = c->has_tickets;
+}
+
+/* `kept` is what came first; it is changed. */
+static void tell_failure(struct tls *tls, int code, struct tls_failure *ret)
+{
+	struct bytes kept = { (char *)tls->wire.in, tls->wire.kept };
+
+	memset(ret, 0, sizeof(*ret));
+	tls_opening_read(kept, &ret->opening);
+	facts_of_failure(tls->session, code, tls->wire.error, ret);
+	allowed_by(tls->credentials->priority, &ret->allowed);
+	tell_our_part(tls, ret);
+}
+
+static int tls_accept(struct tls_credentials *credentials, const struct tls_io *io,
+	struct tls **ret, struct tls_facts *ret_facts, struct tls_failure *ret_failure)
+{
+	CLEANUP(cleanup_tls) struct tls *tls = tls_new(credentials, io);
+	int code;
+
+	if (!tls) {
+		facts_of_no_memory(ret_failure);
+		return -ENOMEM;
+	}
+	code = shake_hands(tls);
+	if (code < 0) {
+		tell_failure(tls, code, ret_failure);
+		return give_up(tls, code);
+	}
+	wire_forget(&tls->wire);
+	facts_of_session(tls->session, ret_facts);
+	if (credentials->authorities)
+		tls->client = tls_client_new(tls->session, credentials->authorities);
+	facts_of_client(tls->client, ret_facts);
+	*ret = steal(&tls);
+	return 0;
+}
+
+static void tls_failure(const struct tls *tls, struct tls_failure *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->opening.alert = TLS_NO_ALERT;
+	facts_of_failure(tls->session, tls->code, 0, ret);
+	ret->answered = true;
+	tell_our_part(tls, ret);
+}
+
+static const struct tls_client *tls_client(const struct tls *tls)
+{
+	return tls->client;
+}
+
+static bool tls_binding(const struct tls *tls, unsigned char ret[TLS_BINDING_SIZE])
+{
+	return tls_client_binding(tls->session, ret);
+}
+
+static bool tls_pending(const struct tls *tls)
+{
+	return tls->ended || gnutls_record_check_pending(tls->session) > 0 ||
+	       wire_has_record(&tls->wire);
+}
+
+/*
+ * Not an error of the connection nor an end: something was dealt with inside GnuTLS, or
+ * nothing.
+ */
+static bool is_quiet(const struct tls *tls, ssize_t code)
+{
+	return !tls->wire.error &&
+	       (code == GNUTLS_E_AGAIN || code == GNUTLS_E_INTERRUPTED ||
+		       code == GNUTLS_E_WARNING_ALERT_RECEIVED);
+}
+
+/*
+ * The client wants to negotiate anew: a warning answers it, and the session goes on (RFC 5246 7.2.2). The next read
+ * finds the hello once more, as a packet that was not expected, and drops it.
+ */
+static ssize_t refuse_renegotiation(struct tls *tls)
+{
+	int r = gnutls_alert_send(
+		tls->session, GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION);
+
+	tls->refused = true;
+	return r < 0 ? r : GNUTLS_E_AGAIN;
+}
+
+static ssize_t receive(struct tls *tls, void *to, size_t n)
+{
+	bool refused = tls->refused;
+	ssize_t code = gnutls_record_recv(tls->session, to, n);
+
+	tls->refused = false;
+	if (refused && code == GNUTLS_E_UNEXPECTED_PACKET)
+		return GNUTLS_E_AGAIN;
+	return code == GNUTLS_E_REHANDSHAKE ? refuse_renegotiation(tls) : code;
+}
+
+static void end_reading(struct tls *tls, ssize_t code)
+{
+	tls->ended = true;
+	tls->code = clarify(tls, (int)code);
+	tls->end = code == 0 ? 0 : give_up(tls, tls->code);
+}
+
+/*
+ * All that is in hand in whole records is gathered, and the connection touched at most
+ * until the first octet has come. An end behind some octets is kept for the next call.
+ */
+static ssize_t tls_read(struct tls *tls, void *to, size_t n)
+{
+	unsigned int quiet = 0;
+	size_t got = 0;
+
+	while (!tls->ended && got < n) {
+		ssize_t code;
+
+		if (got > 0 && !tls_pending(tls))
+			break;
+		tls->wire.error = 0;
+		tls->wire.dry = got > 0;
+		code = receive(tls, (char *)to + got, n - got);
+		if (code > 0)
+			got += (size_t)code;
+		else if (tls->wire.error)
+			return got > 0 ? (ssize_t)got : tls->wire.error;
+		else if (!is_quiet(tls, code))
+			end_reading(tls, code);
+		else if (++quiet == QUIET_MAX)
+			end_reading(tls, GNUTLS_E_TOO_MANY_EMPTY_PACKETS);
+	}
+	return got > 0 ? (ssize_t)got : tls->end;
+}
+
+static int tls_write(struct tls *tls, const void *from, size_t n)
+{
+	const char *p = from;
+
+	while (n > 0) {
+		ssize_t r;
+
+		tls->wire.error = 0;
+		r = tls->broken ? GNUTLS_E_INVALID_SESSION
+				: gnutls_record_send(tls->session, p, n);
+		if (r <= 0) {
+			r = give_up(tls, (int)r);
+			tls->broken = true;
+			return (int)r;
+		}
+		p += r;
+		n -= (size_t)r;
+	}
+	return 0;
+}
+
+static void tls_bye(struct tls *tls)
+{
+	if (!tls->broken)
+		gnutls_bye(tls->session, GNUTLS_SHUT_WR);
+}
+
+/* Done when the library is loaded, and never again in that process: this is how it went. */
+static bool tls_is_initialised(void)
+{
+	return gnutls_global_init() >= 0;
+}
+
+__attribute__((visibility("default"))) const struct tls_api postern_tls = {
+	.names = &postern_idn,
+	.is_initialised = tls_is_initialised,
+	.load = tls_credentials_load,
+	.unload = tls_credentials_free,
+	.prioritize = tls_credentials_prioritize,
+	.check = tls_credentials_check,
+	.check_priority = tls_credentials_check_priority,
+	.accept = tls_accept,
+	.read = tls_read,
+	.failure = tls_failure,
+	.pending = tls_pending,
+	.client = tls_client,
+	.binding = tls_binding,
+	.write = tls_write,
+	.bye = tls_bye,
+	.free = tls_free,
+	.describe = tls_credentials_describe,
+};

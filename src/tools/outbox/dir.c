@@ -1,0 +1,274 @@
+/*
+ * Promises that a report is in exactly one of the three directories, whenever we are
+ * killed, and that nothing is ever overwritten. Refuses to know what a report is.
+ */
+#include "tools/outbox/dir.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/num.h"
+#include "proto/dsn.h"
+
+#define REJECTED "rejected"
+#define REJECTED_MODE 0700
+#define STAMP                                                                            \
+	",T=" /* like the ",S=" of Maildirs: before the seconds of the last attempt */
+#define NAME_TRIES 100
+
+static void explain(struct buf *why, const char *name, const char *what)
+{
+	if (*name) {
+		buf_put_str(why, name);
+		buf_put(why, SPAN("/: "));
+	}
+	buf_put_str(why, what);
+}
+
+/* Whoever can write there can have mail sent. */
+static int check_owner(int fd, const char *name, struct buf *why)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0) {
+		explain(why, name, strerror(errno));
+		return -1;
+	}
+	if (st.st_uid != geteuid()) {
+		explain(why, name, "belongs to the user with the number ");
+		buf_put_num(why, st.st_uid);
+		buf_put(why, SPAN(": run postern-outbox as that user"));
+		return -1;
+	}
+	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+		explain(why, name, "others may write there: chmod go-w");
+		return -1;
+	}
+	return 0;
+}
+
+/* The descriptor of the directory that `why` calls `name`, or -1. */
+static int open_dir(
+	int at, const char *path, int flags, const char *name, struct buf *why)
+{
+	int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
+
+	if (fd < 0) {
+		int error = errno;
+		explain(why, name, strerror(error));
+		if (error == EACCES)
+			buf_put(why,
+				SPAN(": run postern-outbox as the user who owns it"));
+		return -1;
+	}
+	if (check_owner(fd, name, why) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static int open_part(const struct outbox *o, const char *name, struct buf *why)
+{
+	return open_dir(o->top, name, O_NOFOLLOW, name, why);
+}
+
+int outbox_open(struct outbox *o, const char *path, struct buf *why)
+{
+	*o = (struct outbox){ -1, -1, -1, -1 };
+	o->top = open_dir(AT_FDCWD, path, 0, "", why);
+	if (o->top < 0)
+		return -1;
+	if (mkdirat(o->top, REJECTED, REJECTED_MODE) == 0)
+		fsync(o->top);
+	o->new_dir = open_part(o, "new", why);
+	if (o->new_dir >= 0)
+		o->cur_dir = open_part(o, "cur", why);
+	if (o->cur_dir >= 0)
+		o->rejected_dir = open_part(o, REJECTED, why);
+	return o->rejected_dir < 0 ? -1 : 0;
+}
+
+int outbox_lock(const struct outbox *o)
+{
+	return flock(o->top, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+}
+
+/* "NAME,T=SECONDS": NAME alone. Without that end it is the whole, and `*ret_stamp` is left
+ * as it is. */
+static struct span base_of(const char *name, uint64_t *ret_stamp)
+{
+	struct span base = span_of(name);
+	size_t n = base.n;
+
+	while (n > 0 && base.p[n - 1] >= '0' && base.p[n - 1] <= '9')
+		n--;
+	if (span_ends((struct span){ base.p, n }, SPAN(STAMP)) &&
+		num_parse(span_from(base, n), ret_stamp))
+		base.n = n - (sizeof(STAMP) - 1);
+	return base;
+}
+
+bool outbox_is_due(const char *name, time_t now, time_t wait)
+{
+	uint64_t stamp = 0, at = (uint64_t)now, distance;
+
+	base_of(name, &stamp);
+	/* a stamp of the future is of a clock that has been set back */
+	distance = stamp < at ? at - stamp : stamp - at;
+	return distance >= (uint64_t)wait;
+}
+
+static struct span source_of(const struct outbox_entry *e)
+{
+	return dsn_source(span_of(e->name));
+}
+
+static size_t count_of(const struct outbox_round *r, struct span source)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n; i++)
+		n += span_eq(source_of(&r->entries[i]), source);
+	return n;
+}
+
+void outbox_round_add(struct outbox_round *r, const char *name)
+{
+	struct outbox_entry e = { .turn = count_of(r, dsn_source(span_of(name))) };
+	struct buf b = BUF(e.name);
+	size_t at = r->n;
+
+	buf_put_str(&b, name);
+	if (!buf_terminate(&b) || e.turn >= OUTBOX_TURNS_MAX)
+		return;
+	/* the entries are in order: the last has the latest turn */
+	if (r->n == OUTBOX_ROUND_MAX && r->entries[r->n - 1].turn <= e.turn)
+		return;
+	if (r->n == OUTBOX_ROUND_MAX)
+		at--;
+	else
+		r->n++;
+	for (; at > 0 && r->entries[at - 1].turn > e.turn; at--)
+		r->entries[at] = r->entries[at - 1];
+	r->entries[at] = e;
+}
+
+/* For file systems that cannot rename without replacing. No directory goes this way. */
+static int move_by_link(int from, const char *name, int to, const char *as)
+{
+	int error;
+
+	if (linkat(from, name, to, as, 0) < 0)
+		return -errno;
+	if (unlinkat(from, name, 0) == 0)
+		return 0;
+	error = -errno;
+	unlinkat(to, as, 0);
+	return error;
+}
+
+static int move(int from, const char *name, int to, const char *as)
+{
+	int r = renameat2(from, name, to, as, RENAME_NOREPLACE) < 0 ? -errno : 0;
+
+	if (r == -EINVAL || r == -ENOSYS)
+		r = move_by_link(from, name, to, as);
+	if (r == 0 && fsync(to) < 0)
+		r = -errno;
+	return r;
+}
+
+/* The base, cut when it is too long, and a stamp. */
+static void stamped_name(
+	struct span base, uint64_t stamp, char to[static OUTBOX_NAME_SIZE])
+{
+	struct buf b = { .p = to, .cap = OUTBOX_NAME_SIZE };
+	size_t room = NAME_MAX - (sizeof(STAMP) - 1) - NUM_MAX;
+
+	if (base.n > room)
+		base.n = room;
+	buf_put(&b, base);
+	buf_put(&b, SPAN(STAMP));
+	buf_put_num(&b, stamp);
+	buf_terminate(&b);
+}
+
+/* Under the first stamped name that is free. */
+static int move_stamped(int from, const char *name, int to, time_t now,
+	char ret_name[static OUTBOX_NAME_SIZE])
+{
+	uint64_t ignored = 0;
+	struct span base = base_of(name, &ignored);
+	int r = -EEXIST;
+
+	for (uint64_t i = 0; i < NAME_TRIES && r == -EEXIST; i++) {
+		stamped_name(base, (uint64_t)now + i, ret_name);
+		r = move(from, name, to, ret_name);
+	}
+	return r;
+}
+
+int outbox_claim(const struct outbox *o, int from, const char *name, time_t now,
+	char ret_claimed[static OUTBOX_NAME_SIZE])
+{
+	return move_stamped(from, name, o->cur_dir, now, ret_claimed);
+}
+
+int outbox_reject(const struct outbox *o, const char *claimed, time_t now)
+{
+	uint64_t ignored = 0;
+	struct span base = base_of(claimed, &ignored);
+	char name[OUTBOX_NAME_SIZE];
+	struct buf b = BUF(name);
+	int r;
+
+	buf_put(&b, base);
+	buf_terminate(&b);
+	r = base.n ? move(o->cur_dir, claimed, o->rejected_dir, name) : -EEXIST;
+	if (r == -EEXIST)
+		r = move_stamped(o->cur_dir, claimed, o->rejected_dir, now, name);
+	/* its age begins now; that of what is another user's began before */
+	if (r == 0)
+		utimensat(o->rejected_dir, name, NULL, AT_SYMLINK_NOFOLLOW);
+	return r;
+}
+
+int outbox_remove(const struct outbox *o, const char *claimed)
+{
+	if (unlinkat(o->cur_dir, claimed, 0) < 0)
+		return -errno;
+	return fsync(o->cur_dir) < 0 ? -errno : 0;
+}
+
+/* A directory is no report, and stays. 0 or -errno. */
+static int forget_one(int dir, const char *name, time_t limit)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (S_ISDIR(st.st_mode) || st.st_mtime > limit)
+		return 0;
+	return unlinkat(dir, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int outbox_forget(const struct outbox *o, time_t now, time_t age)
+{
+	int fd = openat(o->rejected_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	int r = dir ? 0 : -errno;
+
+	while (dir && (entry = readdir(dir))) {
+		int error = forget_one(o->rejected_dir, entry->d_name, now - age);
+		r = error ? error : r;
+	}
+	if (dir)
+		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
+	return r;
+}

@@ -1,0 +1,303 @@
+/*
+ * postern-outbox: hands the reports that postern wrote to sendmail(8). Promises at most so
+ * many a minute, as strangers name the addresses; that a report is removed only after
+ * sendmail has taken it; and that what fails is told and kept. When we are killed between
+ * sendmail's end and the removal a report is sent twice, but not before RETRY_SECONDS have
+ * passed. Refuses to know SMTP.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sysexits.h>
+#include "base/cleanup.h"
+#include "proto/text.h"
+#include "tools/outbox/dir.h"
+#include "tools/outbox/options.h"
+#include "tools/outbox/report.h"
+#include "tools/outbox/send.h"
+
+#define RETRY_SECONDS 600 /* from one attempt to the next, at least */
+#define DAY_SECONDS (24 * 60 * 60)
+#define GIVE_UP_SECONDS (5 * DAY_SECONDS) /* RFC 5321 4.5.4.1: 4 to 5 days */
+#define LOCK_SECONDS 10 /* that another run may take to end */
+#define FAILURES_MAX 10 /* files that cannot be moved, before we let the others be */
+
+#define SHOWN_MAX 320 /* octets of a file's name, or of an address, in a message */
+#define WHY_MAX 640 /* octets of a sentence: an address and what is wrong */
+#define LINE_SIZE (SHOWN_MAX + WHY_MAX + 32)
+
+struct run {
+	const char *directory; /* as it was given, for messages */
+	struct outbox outbox;
+	struct outbox_sendmail sendmail;
+	uint64_t interval; /* of outbox_clock(), from one start of sendmail to the next */
+	uint64_t next; /* when it may be started again */
+	bool stopped; /* by a signal */
+	size_t n_failures;
+	/* what could not be moved to cur/, and is not tried again by this run */
+	char stuck[FAILURES_MAX][OUTBOX_NAME_SIZE];
+	size_t n_stuck;
+	struct outbox_round round;
+};
+
+/* "postern-outbox: NAME: WHAT". One write, so that lines of several programs do not mix. */
+static void say(const char *name, struct span what)
+{
+	char line[LINE_SIZE];
+	struct buf b = BUF(line);
+
+	buf_put(&b, SPAN("postern-outbox: "));
+	text_escape(&b, span_of(name), SHOWN_MAX);
+	buf_put(&b, SPAN(": "));
+	buf_put(&b, what);
+	buf_put_char(&b, '\n');
+	if (write(STDERR_FILENO, line, b.n) < 0)
+		return;
+}
+
+/* What keeps us from doing our work; the run goes on with the next report. */
+static void failed(struct run *run, const char *name, const char *what, int error)
+{
+	char text[WHY_MAX];
+	struct buf b = BUF(text);
+
+	buf_put_str(&b, what);
+	buf_put(&b, SPAN(": "));
+	buf_put_str(&b, strerror(-error));
+	say(name, buf_span(&b));
+	run->n_failures++;
+}
+
+static void reject(struct run *run, const char *claimed, struct buf *why)
+{
+	int r = outbox_reject(&run->outbox, claimed, time(NULL));
+
+	if (r == 0)
+		buf_put(why, SPAN("; it is now in rejected/"));
+	say(claimed, buf_span(why));
+	if (r < 0)
+		failed(run, claimed, "cannot be moved to rejected/", r);
+}
+
+/* Sent, it must not stay where it would be sent again. */
+static void discard(struct run *run, const char *claimed)
+{
+	char text[WHY_MAX];
+	struct buf why = BUF(text);
+	int r = outbox_remove(&run->outbox, claimed);
+
+	if (r == 0 || r == -ENOENT)
+		return;
+	buf_put(&why, SPAN("was sent, but cannot be removed: "));
+	buf_put_str(&why, strerror(-r));
+	reject(run, claimed, &why);
+}
+
+static void deliver(
+	struct run *run, const char *claimed, const struct outbox_report *report)
+{
+	char text[WHY_MAX];
+	struct buf why = BUF(text);
+	enum outbox_sent sent;
+
+	buf_put(&why, SPAN("to "));
+	text_escape(&why, span_of(report->address), SHOWN_MAX);
+	buf_put(&why, SPAN(": "));
+	run->next = outbox_clock() + run->interval;
+	sent = outbox_send(&run->sendmail, report->fd, report->address, &why);
+	if (sent == OUTBOX_SENT) {
+		discard(run, claimed);
+	} else if (sent == OUTBOX_LATER &&
+		   time(NULL) - report->written < GIVE_UP_SECONDS) {
+		buf_put(&why, SPAN("; it will be tried again"));
+		say(claimed, buf_span(&why));
+	} else {
+		reject(run, claimed, &why);
+	}
+}
+
+/* It stays where it is. */
+static void set_stuck(struct run *run, const char *name)
+{
+	struct buf b = BUF(run->stuck[run->n_stuck]);
+
+	buf_put_str(&b, name);
+	run->n_stuck += buf_terminate(&b);
+}
+
+static bool is_stuck(const struct run *run, const char *name)
+{
+	for (size_t i = 0; i < run->n_stuck; i++)
+		if (strcmp(run->stuck[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* One report, which is in cur/ until its fate is known. */
+static void handle(struct run *run, int from, const char *name)
+{
+	struct outbox_report report = { .fd = -1 };
+	char claimed[OUTBOX_NAME_SIZE], text[WHY_MAX];
+	struct buf why = BUF(text);
+	const char *fault = NULL;
+	int r = outbox_claim(&run->outbox, from, name, time(NULL), claimed);
+
+	if (r == -ENOENT)
+		return;
+	if (r < 0) {
+		set_stuck(run, name);
+		failed(run, name, "cannot be moved to cur/, and is not sent", r);
+		return;
+	}
+	r = outbox_report_open(run->outbox.cur_dir, claimed, &report, &fault);
+	if (r == 0) {
+		deliver(run, claimed, &report);
+	} else if (r > 0) {
+		buf_put(&why, SPAN("is no delivery report: "));
+		buf_put_str(&why, fault);
+		reject(run, claimed, &why);
+	} else {
+		failed(run, claimed, "cannot be read now", r);
+	}
+	if (report.fd >= 0)
+		close(report.fd);
+}
+
+/* Fills the round with what can be tried now of one directory. */
+static void gather(struct run *run, int from)
+{
+	int fd = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	bool is_retry = from == run->outbox.cur_dir;
+	struct dirent *entry;
+
+	run->round.n = 0;
+	if (!dir) {
+		failed(run, run->directory, "cannot be read", -errno);
+		return;
+	}
+	while ((entry = readdir(dir))) {
+		const char *name = entry->d_name;
+		/* as in any Maildir, a dot in front hides a file */
+		if (*name == '.' || is_stuck(run, name) ||
+			(is_retry && !outbox_is_due(name, time(NULL), RETRY_SECONDS)))
+			continue;
+		outbox_round_add(&run->round, name);
+	}
+	closedir(dir);
+}
+
+/* One round of a directory; how many reports were in it. */
+static size_t pass(struct run *run, int from)
+{
+	gather(run, from);
+	for (size_t i = 0; i < run->round.n && run->n_failures < FAILURES_MAX; i++) {
+		run->stopped = run->stopped || outbox_wait(run->next);
+		if (run->stopped)
+			break;
+		handle(run, from, run->round.entries[i].name);
+	}
+	return run->round.n;
+}
+
+/*
+ * Until there is nothing more to be done. We stay until sendmail may be run again, so that
+ * the next run, which knows nothing of this one, may begin at once.
+ */
+static void drain(struct run *run)
+{
+	size_t n;
+
+	do {
+		n = pass(run, run->outbox.new_dir);
+		n += pass(run, run->outbox.cur_dir);
+		run->stopped = run->stopped || outbox_wait(run->next);
+	} while (n > 0 && !run->stopped && run->n_failures < FAILURES_MAX);
+}
+
+/*
+ * Another run may do our work, but may have looked at new/ for the last time: it is waited
+ * for. One that goes on has much to do, and needs no second one. False: there is nothing
+ * to do for us.
+ */
+static bool take_turn(struct run *run)
+{
+	for (size_t i = 0; i < LOCK_SECONDS && !run->stopped; i++) {
+		int r = outbox_lock(&run->outbox);
+		if (r == 0)
+			return true;
+		if (r != -EWOULDBLOCK) {
+			failed(run, run->directory, "cannot be locked", r);
+			return false;
+		}
+		run->stopped = outbox_wait(outbox_clock() + OUTBOX_SECOND);
+	}
+	return false;
+}
+
+/* What a human has not looked at for so long is not kept: it names people. */
+static void forget(struct run *run, uint64_t days)
+{
+	int r = 0;
+
+	if (days)
+		r = outbox_forget(&run->outbox, time(NULL), (time_t)(days * DAY_SECONDS));
+	if (r < 0)
+		failed(run, "rejected/", "has old files that cannot be removed", r);
+}
+
+static int run_outbox(const struct outbox_options *options)
+{
+	struct run run = {
+		.directory = options->directory,
+		.sendmail = { options->sendmail, OUTBOX_SEND_SECONDS },
+		.interval = 60 * OUTBOX_SECOND / options->rate,
+	};
+	char text[WHY_MAX];
+	struct buf why = BUF(text);
+
+	if (outbox_open(&run.outbox, options->directory, &why) < 0) {
+		say(options->directory, buf_span(&why));
+		return EX_CONFIG;
+	}
+	outbox_block_signals();
+	/* sendmail shall not depend on where we were started */
+	if (chdir("/") < 0)
+		failed(&run, "/", "cannot be entered", -errno);
+	else if (take_turn(&run)) {
+		forget(&run, options->keep);
+		drain(&run);
+	}
+	return run.n_failures ? EX_IOERR : 0;
+}
+
+/* Whoever started us may have left descriptors closed, or open. */
+static void tidy_descriptors(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", O_RDWR);
+	close_range(STDERR_FILENO + 1, UINT_MAX, 0);
+}
+
+int main(int argc, char **argv)
+{
+	struct outbox_options options;
+
+	tidy_descriptors();
+	outbox_options_parse(argc, argv, &options);
+	switch (options.mode) {
+	case OUTBOX_RUN:
+		return run_outbox(&options);
+	case OUTBOX_HELP:
+		return fputs(outbox_help, stdout) < 0 ? EX_IOERR : 0;
+	case OUTBOX_VERSION:
+		return puts("postern-outbox " VERSION) < 0 ? EX_IOERR : 0;
+	case OUTBOX_USAGE:
+		break;
+	}
+	dprintf(STDERR_FILENO, "postern-outbox: %s: %s; see postern-outbox --help\n",
+		options.wrong, options.fault);
+	return EX_USAGE;
+}

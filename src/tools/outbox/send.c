@@ -1,0 +1,201 @@
+/*
+ * Promises that no shell and nothing of our environment comes between us and sendmail,
+ * that nothing in a report can become an option of it, and that it is not waited for
+ * without end. Refuses to know what becomes of a report that it has taken.
+ */
+#include "tools/outbox/send.h"
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#define GRACE_SECONDS 5 /* after SIGTERM, and after SIGKILL */
+
+uint64_t outbox_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * OUTBOX_SECOND + (uint64_t)now.tv_nsec;
+}
+
+static struct timespec time_left(uint64_t until)
+{
+	uint64_t now = outbox_clock(), left = until > now ? until - now : 0;
+
+	return (struct timespec){
+		.tv_sec = (time_t)(left / OUTBOX_SECOND),
+		.tv_nsec = (long)(left % OUTBOX_SECOND),
+	};
+}
+
+static sigset_t ending_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	return set;
+}
+
+void outbox_block_signals(void)
+{
+	sigset_t set = ending_signals();
+
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	/* ignored, it would keep from us how a child ended */
+	signal(SIGCHLD, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+bool outbox_wait(uint64_t until)
+{
+	sigset_t set = ending_signals();
+
+	for (;;) {
+		struct timespec left = time_left(until);
+		if (sigtimedwait(&set, NULL, &left) > 0)
+			return true;
+		if (errno != EINTR)
+			return false;
+	}
+}
+
+/*
+ * True when the child has ended; it is left to be reaped, so that its number stays its own.
+ * A signal that asks us to end stays pending.
+ */
+static bool has_ended(pid_t pid, uint64_t seconds)
+{
+	uint64_t until = outbox_clock() + seconds * OUTBOX_SECOND;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	for (;;) {
+		siginfo_t info = { 0 };
+		struct timespec left = time_left(until);
+		if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+			info.si_pid == pid)
+			return true;
+		if (left.tv_sec == 0 && left.tv_nsec == 0)
+			return false;
+		sigtimedwait(&set, NULL, &left);
+	}
+}
+
+enum end {
+	END_ITSELF,
+	END_FORCED,
+	END_NONE, /* a setuid program need not obey us */
+};
+
+/* Waits for the end, asks for it, and forces it on all that it has started. */
+static enum end await_end(pid_t pid, uint64_t seconds, int *ret_status)
+{
+	enum end end = has_ended(pid, seconds) ? END_ITSELF : END_FORCED;
+
+	if (end == END_FORCED) {
+		kill(-pid, SIGTERM);
+		has_ended(pid, GRACE_SECONDS);
+		kill(-pid, SIGKILL);
+		if (!has_ended(pid, GRACE_SECONDS))
+			return END_NONE;
+	}
+	waitpid(pid, ret_status, 0);
+	return end;
+}
+
+/* sysexits(3): what another day will not mend. All else may be a fault of the system. */
+static bool is_final(int status)
+{
+	return status == EX_DATAERR || status == EX_NOUSER || status == EX_NOHOST;
+}
+
+static void explain(struct buf *why, const char *before, uint64_t n, const char *after)
+{
+	buf_put_str(why, before);
+	buf_put_num(why, n);
+	buf_put_str(why, after);
+}
+
+static enum outbox_sent judge(enum end end, int status, uint64_t seconds, struct buf *why)
+{
+	if (end == END_NONE) {
+		explain(why, "sendmail does not end, for ", seconds,
+			" seconds, and cannot be stopped");
+		return OUTBOX_LATER;
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return OUTBOX_SENT;
+	if (end == END_FORCED)
+		explain(why, "sendmail did not end for ", seconds,
+			" seconds, and was stopped");
+	else if (WIFSIGNALED(status))
+		explain(why, "sendmail was ended by signal ", (uint64_t)WTERMSIG(status),
+			"");
+	else
+		explain(why, "sendmail exited with status ",
+			(uint64_t)WEXITSTATUS(status), "");
+	return end == END_ITSELF && WIFEXITED(status) && is_final(WEXITSTATUS(status))
+		       ? OUTBOX_REFUSED
+		       : OUTBOX_LATER;
+}
+
+/*
+ * In a process group of its own, so that all of a script can be stopped, and no ^C meant
+ * for us reaches it. 0 or an errno.
+ */
+static int spawn(const char *path, char *const *argv, int file, pid_t *ret_pid)
+{
+	static const char *const environment[] = {
+		"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+		"LC_ALL=C",
+		NULL,
+	};
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t none, all;
+	int error;
+
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attributes);
+	posix_spawn_file_actions_adddup2(&actions, file, STDIN_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+	posix_spawnattr_setflags(&attributes,
+		POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setpgroup(&attributes, 0);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setsigdefault(&attributes, &all);
+	error = posix_spawn(
+		ret_pid, path, &actions, &attributes, argv, (char *const *)environment);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&actions);
+	return error;
+}
+
+enum outbox_sent outbox_send(const struct outbox_sendmail *sendmail, int file,
+	const char *address, struct buf *why)
+{
+	const char *argv[] = { "sendmail", "-i", "-f", "<>", "--", address, NULL };
+	int status = 0, error;
+	enum end end;
+	pid_t pid;
+
+	error = spawn(sendmail->path, (char *const *)argv, file, &pid);
+	if (error) {
+		buf_put_str(why, "sendmail cannot be run: ");
+		buf_put_str(why, strerror(error));
+		return OUTBOX_LATER;
+	}
+	end = await_end(pid, sendmail->seconds, &status);
+	return judge(end, status, sendmail->seconds, why);
+}

@@ -1,0 +1,241 @@
+/*
+ * Promises a panel that stands still but for what changes, and a terminal that is left as it was found. It
+ * spends a tenth of its time with counting at most, however many records there are. Refuses the alternate
+ * screen: the last panel stays to be read.
+ */
+#include "tools/status/follow.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+
+#define HOME "\033[H"
+#define CLEAR_LINE "\033[K"
+#define CLEAR_REST "\033[J"
+/* the cursor away, and lines cut rather than wrapped; and all as it was */
+#define BEGIN "\033[?7l\033[?25l"
+#define END "\033[?7h\033[?25h"
+
+#define SECOND 1000 /* milliseconds */
+#define RECOUNT (10 * SECOND) /* when nothing has come: the window moves on */
+#define SHARE 10 /* counting takes one part of so many */
+
+struct follow {
+	const struct status_show *show;
+	struct status_panel panel;
+	int signals;
+	bool has_keys; /* standard input is the terminal, whose lines are as: */
+	struct termios lines;
+	bool ended;
+	uint64_t counted; /* when it was last done, and how long it took; milliseconds */
+	uint64_t took;
+	bool stale; /* something has come */
+};
+
+static uint64_t clock_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void put(const char *text)
+{
+	fputs(text, stdout);
+	fflush(stdout);
+}
+
+/* The lines of `text` that the window has, in the place of those that are there. */
+static void draw_text(const struct status_view *v, const char *text)
+{
+	size_t left = v->height ? v->height - 1 : SIZE_MAX;
+
+	fputs(HOME, stdout);
+	for (; *text && left; left--) {
+		size_t n = strcspn(text, "\n");
+
+		/* behind a line as wide as the window it would take the last column */
+		fputs(CLEAR_LINE, stdout);
+		fwrite(text, 1, n, stdout);
+		putc('\n', stdout);
+		text += n + (text[n] == '\n');
+	}
+	put(CLEAR_REST);
+}
+
+static void draw(struct follow *f)
+{
+	OWNED char *text = NULL;
+	struct status_view v;
+	size_t n = 0;
+
+	status_view_init(&v, f->show->colours);
+	v.hosts = f->show->options->n_files > 1;
+	v.now = time(NULL);
+	v.to = open_memstream(&text, &n);
+	if (!v.to)
+		return;
+	status_panel_put(&f->panel, &v);
+	fclose(v.to);
+	draw_text(&v, text);
+}
+
+static int count(struct follow *f)
+{
+	uint64_t start = clock_ms();
+	int r = status_show_count(f->show, time(NULL), &f->panel);
+
+	f->counted = clock_ms();
+	f->took = f->counted - start;
+	f->stale = false;
+	return r;
+}
+
+/* Milliseconds until it is time to count again. */
+static uint64_t rest(const struct follow *f)
+{
+	uint64_t pause = f->stale ? f->took * (SHARE - 1) : RECOUNT;
+	uint64_t since = clock_ms() - f->counted;
+
+	if (pause < f->took * (SHARE - 1))
+		pause = f->took * (SHARE - 1);
+	return since < pause ? pause - since : 0;
+}
+
+/* In the background the terminal is not ours: it would stop the process. */
+static bool is_in_front(void)
+{
+	return tcgetpgrp(STDIN_FILENO) == getpgrp();
+}
+
+/* Each key as it is pressed, and not shown. */
+static void begin_keys(struct follow *f)
+{
+	struct termios keys;
+
+	if (!is_in_front() || tcgetattr(STDIN_FILENO, &f->lines) < 0)
+		return;
+	keys = f->lines;
+	keys.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+	keys.c_cc[VMIN] = 1;
+	keys.c_cc[VTIME] = 0;
+	f->has_keys = tcsetattr(STDIN_FILENO, TCSANOW, &keys) == 0;
+}
+
+static void end_keys(struct follow *f)
+{
+	if (f->has_keys && is_in_front())
+		tcsetattr(STDIN_FILENO, TCSANOW, &f->lines);
+	f->has_keys = false;
+}
+
+static void take_key(struct follow *f)
+{
+	char key;
+
+	if (!is_in_front())
+		return;
+	/* or the terminal is gone */
+	if (read(STDIN_FILENO, &key, 1) <= 0 || key == 'q' || key == 'Q')
+		f->ended = true;
+}
+
+static void stop(struct follow *f)
+{
+	end_keys(f);
+	put(END);
+	raise(SIGSTOP);
+	put(BEGIN);
+	begin_keys(f);
+}
+
+static void take_signal(struct follow *f)
+{
+	struct signalfd_siginfo info;
+
+	if (read(f->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGTSTP)
+		stop(f);
+	else if (info.ssi_signo != SIGWINCH)
+		f->ended = true;
+}
+
+/* A second at most: the panel has a clock. 0 or -errno. */
+static int pause_a_while(struct follow *f)
+{
+	struct status_source *source = f->show->source;
+	struct pollfd fds[3] = { { .fd = f->signals, .events = POLLIN } };
+	int limit, r, wait = SECOND;
+
+	source->ops->wait_for(source, &fds[1], &limit);
+	if (f->stale) {
+		/* that it is so is known */
+		fds[1].fd = -1;
+		wait = rest(f) < SECOND ? (int)rest(f) : SECOND;
+	} else if (limit >= 0 && limit < wait) {
+		wait = limit;
+	}
+	fds[2] = (struct pollfd){ .fd = f->has_keys && is_in_front() ? STDIN_FILENO : -1,
+		.events = POLLIN };
+	if (poll(fds, 3, wait) < 0 && errno != EINTR)
+		return -errno;
+	if (fds[0].revents)
+		take_signal(f);
+	if (fds[2].revents)
+		take_key(f);
+	r = source->ops->look(source);
+	f->stale = f->stale || r > 0;
+	return r < 0 ? r : 0;
+}
+
+static int open_signals(void)
+{
+	static const int asked[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP,
+		SIGWINCH };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(asked) / sizeof(*asked); i++)
+		sigaddset(&set, asked[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+/* What is on the screen goes up, and can be scrolled back to. */
+static void make_room(void)
+{
+	struct status_view v;
+
+	status_view_init(&v, false);
+	for (size_t i = 0; i < v.height; i++)
+		putc('\n', stdout);
+	put(BEGIN);
+}
+
+int status_follow(const struct status_show *show)
+{
+	struct follow f = { .show = show, .signals = open_signals() };
+	int r;
+
+	if (f.signals < 0)
+		return -errno;
+	make_room();
+	begin_keys(&f);
+	r = count(&f);
+	while (r >= 0 && !f.ended && !ferror(stdout)) {
+		draw(&f);
+		r = pause_a_while(&f);
+		if (r >= 0 && !f.ended && rest(&f) == 0)
+			r = count(&f);
+	}
+	end_keys(&f);
+	put(END);
+	close(f.signals);
+	return r;
+}

@@ -1,0 +1,244 @@
+/* Promises one line for a record, with what an administrator looks for first. */
+#include "tools/status/rows.h"
+#include "tools/status/time.h"
+
+#define WIDE 110 /* columns of a terminal that has room for all of them */
+
+static const struct status_column session_columns[] = {
+	{ "Time", true, 0 },
+	{ "Peer", false, 15 },
+	{ "TLS", false, 0 },
+	{ "Messages", true, 0 },
+	{ "End", false, 9 },
+};
+
+static const struct status_column wide_session_columns[] = {
+	{ "Time", true, 0 },
+	{ "Peer", false, 15 },
+	{ "HELO", false, 12 },
+	{ "TLS", false, 0 },
+	{ "Messages", true, 0 },
+	{ "Seconds", true, 0 },
+	{ "End", false, 9 },
+};
+
+static const struct status_column message_columns[] = {
+	{ "Time", true, 0 },
+	{ "From", false, 12 },
+	{ "To", false, 12 },
+	{ "Size", true, 0 },
+	{ "Outcome", false, 9 },
+};
+
+static const struct status_column wide_message_columns[] = {
+	{ "Time", true, 0 },
+	{ "Peer", false, 15 },
+	{ "From", false, 12 },
+	{ "To", false, 12 },
+	{ "Size", true, 0 },
+	{ "TLS", false, 0 },
+	{ "Outcome", false, 9 },
+};
+
+static void put_time(const struct status_rows *rows, const struct status_record *r,
+	struct status_cells *c)
+{
+	int64_t at = r->record.when.seconds;
+
+	if (rows->brief)
+		status_time_put_short(&c->b, at, rows->now);
+	else
+		status_time_put(&c->b, at, rows->now);
+	status_cells_end(c);
+}
+
+/* A hyphen stands for what there is not. */
+static void put(
+	const struct status_record *r, enum record_key key, struct status_cells *c)
+{
+	struct span value = status_record_get(r, key);
+
+	buf_put(&c->b, value.n ? value : SPAN("-"));
+	status_cells_end(c);
+}
+
+/* Of "<a@b.example>,<c@d.example>,..." the first without its brackets, and how many more there are. */
+static void put_path(const struct status_record *r, enum record_key key, size_t n,
+	struct status_cells *c)
+{
+	struct span paths = status_record_get(r, key);
+	const char *end = paths.n ? memchr(paths.p, '>', paths.n) : NULL;
+
+	if (paths.n > 2 && *paths.p == '<' && end)
+		buf_put(&c->b, (struct span){ paths.p + 1, (size_t)(end - paths.p) - 1 });
+	else
+		buf_put(&c->b, paths.n ? paths : SPAN("-"));
+	if (n > 1) {
+		buf_put(&c->b, SPAN(" +"));
+		buf_put_num(&c->b, n - 1);
+	}
+	status_cells_end(c);
+}
+
+static void put_seconds(const struct status_record *r, struct status_cells *c)
+{
+	uint64_t milliseconds = status_record_number(r, RECORD_DURATION);
+
+	buf_put_num(&c->b, milliseconds / 1000);
+	buf_put_char(&c->b, '.');
+	buf_put_num(&c->b, milliseconds % 1000 / 100);
+	status_cells_end(c);
+}
+
+/* The status, or the word for its end, and the last refusal if that is all there was. */
+static void put_end(const struct status_record *r, struct status_cells *c)
+{
+	struct span status = status_record_get(r, RECORD_STATUS);
+	struct span reason = status_record_get(r, RECORD_REASON);
+
+	buf_put(&c->b, status.n ? status : status_record_get(r, RECORD_END));
+	if (!status.n && reason.n && !status_record_number(r, RECORD_MESSAGES)) {
+		buf_put(&c->b, SPAN(": "));
+		buf_put(&c->b, reason);
+	}
+	status_cells_end(c);
+	if (status.n)
+		c->style = STYLE_BAD;
+}
+
+static void put_host(const struct status_rows *rows, const struct status_record *r,
+	struct status_cells *c)
+{
+	if (rows->hosts)
+		put(r, RECORD_HOST, c);
+}
+
+static void put_session(const struct status_rows *rows, const struct status_record *r,
+	struct status_cells *c)
+{
+	put_time(rows, r, c);
+	put_host(rows, r, c);
+	put(r, RECORD_PEER, c);
+	if (rows->wide)
+		put(r, RECORD_HELO, c);
+	put(r, RECORD_TLS, c);
+	put(r, RECORD_MESSAGES, c);
+	if (rows->wide)
+		put_seconds(r, c);
+	put_end(r, c);
+}
+
+/* ": " and the value, where there is one and room for it. */
+static void put_more(
+	const struct status_record *r, enum record_key key, struct status_cells *c)
+{
+	struct span value = status_record_get(r, key);
+
+	if (value.n == 0 || value.n + 2 >= buf_room(&c->b))
+		return;
+	buf_put(&c->b, SPAN(": "));
+	buf_put(&c->b, value);
+}
+
+/* The status or the outcome, the last refusal, and the fault of this host that it came from. */
+static void put_outcome(const struct status_record *r, struct status_cells *c)
+{
+	struct span outcome = status_record_get(r, RECORD_OUTCOME);
+	struct span status = status_record_get(r, RECORD_STATUS);
+
+	buf_put(&c->b, status.n ? status : outcome);
+	put_more(r, RECORD_REASON, c);
+	put_more(r, RECORD_DELIVERY_FAULT, c);
+	put_more(r, RECORD_REPORT_FAULT, c);
+	status_cells_end(c);
+	if (status.n)
+		c->style = STYLE_BAD;
+}
+
+/* Those who got it, or would have; where there are none, those who were refused. */
+static void put_recipients(const struct status_record *r, struct status_cells *c)
+{
+	if (status_record_get(r, RECORD_TO).n)
+		put_path(r, RECORD_TO, status_record_number(r, RECORD_RECIPIENTS), c);
+	else
+		put_path(
+			r, RECORD_REFUSED_TO, status_record_number(r, RECORD_REFUSED), c);
+}
+
+static void put_message(const struct status_rows *rows, const struct status_record *r,
+	struct status_cells *c)
+{
+	put_time(rows, r, c);
+	put_host(rows, r, c);
+	if (rows->wide)
+		put(r, RECORD_PEER, c);
+	put_path(r, RECORD_FROM, 1, c);
+	put_recipients(r, c);
+	status_put_octets(&c->b, status_record_number(r, RECORD_SIZE));
+	status_cells_end(c);
+	if (rows->wide)
+		put(r, RECORD_TLS, c);
+	put_outcome(r, c);
+}
+
+#define COUNT(columns) (sizeof(columns) / sizeof(*(columns)))
+
+/* The columns of a kind of record; behind the time the host, where there are several. */
+static size_t list_columns(struct status_rows *rows, bool session)
+{
+	static const struct {
+		const struct status_column *list;
+		size_t n;
+	} kinds[2][2] = {
+		{ { message_columns, COUNT(message_columns) },
+			{ wide_message_columns, COUNT(wide_message_columns) } },
+		{ { session_columns, COUNT(session_columns) },
+			{ wide_session_columns, COUNT(wide_session_columns) } },
+	};
+	static const struct status_column host = { "Host", false, 8 };
+	const struct status_column *from = kinds[session][rows->wide].list;
+	size_t n = 0;
+
+	rows->columns[n++] = from[0];
+	if (rows->hosts)
+		rows->columns[n++] = host;
+	for (size_t i = 1; i < kinds[session][rows->wide].n; i++)
+		rows->columns[n++] = from[i];
+	return n;
+}
+
+void status_rows_init(struct status_rows *rows, enum record_event event,
+	const struct status_view *v, size_t indent)
+{
+	bool session = event == RECORD_SESSION;
+	bool wide = v->width == 0 || v->width >= WIDE;
+
+	*rows = (struct status_rows){
+		.cells = session ? put_session : put_message,
+		.now = v->now,
+		.brief = !wide,
+		.wide = wide,
+		.hosts = v->hosts,
+	};
+	status_table_init(
+		&rows->table, rows->columns, list_columns(rows, session), indent);
+}
+
+void status_rows_measure(struct status_rows *rows, const struct status_record *r)
+{
+	struct status_cells cells;
+
+	status_cells_init(&cells);
+	rows->cells(rows, r, &cells);
+	status_table_measure(&rows->table, &cells);
+}
+
+void status_rows_put(const struct status_rows *rows, const struct status_view *v,
+	const struct status_record *r)
+{
+	struct status_cells cells;
+
+	status_cells_init(&cells);
+	rows->cells(rows, r, &cells);
+	status_table_row(&rows->table, v, &cells);
+}

@@ -1,0 +1,305 @@
+/*
+ * postern-status: the panel. Promises to change nothing and to believe nothing that it reads. Refuses to know
+ * SMTP: records tell.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+#include "tools/status/follow.h"
+#include "tools/status/health.h"
+#include "tools/status/list.h"
+#include "tools/status/metrics.h"
+#include "tools/status/options.h"
+#include "tools/status/time.h"
+
+/* https://no-color.org: set to anything */
+static bool wants_colours(void)
+{
+	const char *no = getenv("NO_COLOR");
+	const char *term = getenv("TERM");
+
+	return !(no && *no) && !(term && strcmp(term, "dumb") == 0);
+}
+
+/* The file to read; NULL: the journal. */
+static const char *origin_of(
+	const struct status_options *o, const struct status_setting *setting)
+{
+	if (o->n_files || o->directory)
+		return o->n_files ? o->files[0] : NULL;
+	return setting->config.log == LOG_JSON ? setting->config.log_file : NULL;
+}
+
+static const char *sentence_of(const char *file, int error)
+{
+	if (error == EOPNOTSUPP)
+		return "cannot be read: built without libsystemd; name a FILE that "
+		       "log = json:FILE writes";
+	if (error == EINVAL && file)
+		return "is not a regular file";
+	if (error == ENODATA)
+		return "has no journal in it that can be read";
+	if (error == E2BIG)
+		return "is one file too many, with those that were rotated";
+	return strerror(error);
+}
+
+static int fail(const char *what, int error)
+{
+	dprintf(STDERR_FILENO, "postern-status: %s: %s\n", what ? what : "the journal",
+		sentence_of(what, error));
+	return EX_NOINPUT;
+}
+
+/* That are shown: no more than a screen has lines. */
+static size_t n_sessions(const struct status_options *o)
+{
+	struct status_view v;
+
+	if (o->most || o->mode >= STATUS_MODE_METRICS)
+		return o->most;
+	status_view_init(&v, false);
+	return v.height ? v.height : STATUS_PANEL_SESSIONS;
+}
+
+int status_show_count(
+	const struct status_show *show, int64_t now, struct status_panel *ret)
+{
+	const struct status_options *o = show->options;
+	int64_t since = now - STATUS_WINDOW_DEFAULT;
+	int r;
+
+	/* it was understood before */
+	if (o->since && status_time_since(o->since, now, &since))
+		return -EINVAL;
+	show->source->n_skipped = 0;
+	r = status_count(show->source, &o->filter,
+		(struct status_span){ since, INT64_MAX }, n_sessions(o), show->counts);
+	status_setting_done(show->setting);
+	status_setting_read(show->setting, o->settings);
+	status_setting_look(show->setting);
+	*ret = (struct status_panel){
+		.setting = show->setting,
+		.counts = show->counts,
+		.origin = show->origin,
+		.peer = o->peer,
+		.window = now - since,
+		.moves = !o->since || status_time_is_ago(o->since),
+		.n_skipped = show->source->n_skipped,
+		.n_sessions = o->most,
+	};
+	return r;
+}
+
+/* Once. */
+static int show_panel(const struct status_show *show, struct status_view *v)
+{
+	struct status_panel panel;
+	int r = status_show_count(show, v->now, &panel);
+
+	if (r >= 0)
+		status_panel_put(&panel, v);
+	return r;
+}
+
+/* What is wrong with the file of totals; the exit status. */
+static int fail_of_totals(const char *path, int error)
+{
+	dprintf(STDERR_FILENO, "postern-status: --totals %s: %s\n", path,
+		error == EBADMSG ? "is no file of totals; remove it, and they begin anew"
+				 : strerror(error));
+	return error == EBADMSG ? EX_DATAERR : EX_CANTCREAT;
+}
+
+/* Numbers with the counters that the file has, and it is brought up to date. -errno of the records, or the exit status. */
+static int show_totals(
+	const struct status_show *show, const struct status_panel *panel, FILE *to)
+{
+	const char *path = show->options->totals;
+	OWNED struct status_totals *totals = malloc(sizeof(*totals));
+	int r, error;
+
+	if (!totals)
+		return -ENOMEM;
+	error = status_totals_read(path, time(NULL), totals);
+	if (error < 0)
+		return fail_of_totals(path, -error);
+	r = status_totals_update(
+		totals, show->source, &show->options->filter, time(NULL));
+	if (r < 0)
+		return r;
+	error = status_totals_write(path, totals);
+	if (error < 0)
+		return fail_of_totals(path, -error);
+	status_metrics_put(panel, totals, to);
+	return 0;
+}
+
+/* -errno, or the exit status. */
+static int show_metrics(const struct status_show *show, struct status_view *v)
+{
+	struct status_panel panel;
+	int r = status_show_count(show, v->now, &panel);
+
+	if (r >= 0 && show->options->totals)
+		return show_totals(show, &panel, v->to);
+	if (r >= 0)
+		status_metrics_put(&panel, NULL, v->to);
+	return r;
+}
+
+/* The exit status. */
+static int show_health(const struct status_show *show, struct status_view *v)
+{
+	struct status_panel panel;
+	int r = status_show_count(show, v->now, &panel);
+
+	return (int)status_health_put(&panel, r, v);
+}
+
+/* Where no records can be opened the settings are looked at all the same. The exit status. */
+static int show_health_alone(const struct status_show *show, int error)
+{
+	struct status_view v;
+	const struct status_panel panel = {
+		.setting = show->setting,
+		.counts = show->counts,
+		.origin = show->origin,
+	};
+
+	status_view_init(&v, false);
+	v.now = time(NULL);
+	status_setting_look(show->setting);
+	return (int)status_health_put(&panel, error, &v);
+}
+
+static int show_list(const struct status_show *show, struct status_view *v)
+{
+	const struct status_options *o = show->options;
+	struct status_list list = { .follow = o->follow, .most = o->most };
+
+	if (o->mode == STATUS_MODE_JSON)
+		list.form = STATUS_JSON;
+	else if (o->mode != STATUS_MODE_TABLE)
+		list.form = STATUS_LINES;
+	list.event =
+		o->filter.events & 1U << RECORD_SESSION ? RECORD_SESSION : RECORD_MESSAGE;
+	if (o->since)
+		status_time_since(o->since, v->now, &list.since);
+	else if (!o->most && list.form != STATUS_JSON)
+		list.most = STATUS_LIST_DEFAULT;
+	return status_list(show->source, &o->filter, &list, v);
+}
+
+static int show(const struct status_show *show)
+{
+	struct status_view v;
+
+	status_view_init(&v, show->colours);
+	v.hosts = show->options->n_files > 1;
+	v.now = time(NULL);
+	switch (show->options->mode) {
+	case STATUS_MODE_PANEL:
+		if (!show->options->follow)
+			return show_panel(show, &v);
+		return isatty(STDOUT_FILENO) ? status_follow(show) : show_list(show, &v);
+	case STATUS_MODE_METRICS:
+		return show_metrics(show, &v);
+	case STATUS_MODE_HEALTH:
+		return show_health(show, &v);
+	default:
+		return show_list(show, &v);
+	}
+}
+
+/* What cannot be read is in *ret_wrong; NULL: the journal. */
+static int open_source(const struct status_show *shown, struct status_source **ret,
+	const char **ret_wrong)
+{
+	const struct status_options *o = shown->options;
+
+	*ret_wrong = o->directory;
+	if (o->n_files)
+		return status_files_open(o->files, o->n_files, ret, ret_wrong);
+	return shown->origin ? status_files_open(&shown->origin, 1, ret, ret_wrong)
+			     : status_journal_open(o->directory, &o->filter, ret);
+}
+
+/* "/var/log/a.json and 2 more", to be freed. */
+static char *name_of_several(const struct status_options *o)
+{
+	char *name;
+
+	return asprintf(&name, "%s and %zu more", o->files[0], o->n_files - 1) < 0 ? NULL
+										   : name;
+}
+
+static int run_with(struct status_show *shown)
+{
+	const struct status_options *o = shown->options;
+	const char *origin, *wrong;
+	OWNED char *copy = NULL;
+	int r;
+
+	status_setting_read(shown->setting, o->settings);
+	origin = origin_of(o, shown->setting);
+	/* settings are read anew while we follow */
+	if (o->n_files > 1)
+		copy = name_of_several(o);
+	else if (origin)
+		copy = strdup(origin);
+	shown->origin = copy;
+	r = open_source(shown, &shown->source, &wrong);
+	if (r >= 0) {
+		r = show(shown);
+		shown->source->ops->free(shown->source);
+	}
+	if (r < 0 && o->mode == STATUS_MODE_HEALTH)
+		r = show_health_alone(shown, r);
+	status_setting_done(shown->setting);
+	if (r < 0)
+		return fail(wrong, -r);
+	if (fflush(stdout) == EOF || ferror(stdout))
+		return EX_IOERR;
+	return o->mode >= STATUS_MODE_METRICS ? r : 0;
+}
+
+static int run(const struct status_options *o)
+{
+	struct status_show shown = {
+		.options = o,
+		.setting = malloc(sizeof(*shown.setting)),
+		.counts = malloc(sizeof(*shown.counts)),
+		.colours = wants_colours(),
+	};
+	int r = shown.setting && shown.counts ? run_with(&shown) : fail("memory", ENOMEM);
+
+	free(shown.setting);
+	free(shown.counts);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct status_options options;
+
+	tzset();
+	status_options_parse(argc, argv, time(NULL), &options);
+	switch (options.mode) {
+	case STATUS_MODE_HELP:
+		return fputs(status_help, stdout) < 0 ? EX_IOERR : 0;
+	case STATUS_MODE_VERSION:
+		return puts("postern-status " VERSION) < 0 ? EX_IOERR : 0;
+	case STATUS_MODE_USAGE:
+		dprintf(STDERR_FILENO,
+			"postern-status: %s: %s; see postern-status --help\n",
+			options.wrong, options.fault);
+		return EX_USAGE;
+	default:
+		return run(&options);
+	}
+}
