@@ -16,8 +16,8 @@
 #include "bin/preload.h"
 #include "edge/sandbox/account.h"
 #include "edge/file.h"
-#include "edge/auth/backend.h"
-#include "edge/net/peer.h"
+#include "edge/auth/auth.h"
+#include "edge/net/net.h"
 
 #define SMTP_PORT 25
 

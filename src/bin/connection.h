@@ -7,9 +7,8 @@
 #include "bin/inherit.h"
 #include "bin/options.h"
 #include "bin/serve.h"
-#include "edge/store/maildir.h"
+#include "edge/store/store.h"
 #include "edge/module.h"
-#include "edge/store/dsn-stage.h"
 #include "smtp/policy.h"
 
 #define CONNECTION_UNIQUE_MAX 24 /* "P" and a process number */

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
-#include "edge/net/peer.h"
+#include "edge/net/net.h"
 
 /* What a listener tells the image of the program that takes its place: why. */
 #define LISTEN_RENEWED "POSTERN_LISTEN_RENEWED"

@@ -1,7 +1,7 @@
 /* Promises to understand the command line or to say what it did not; opens nothing. */
 #include "bin/options.h"
 #include <string.h>
-#include "edge/settings/config.h"
+#include "edge/settings/settings.h"
 
 const char options_help[] =
 	"Usage: postern [-c FILE] [-o KEY=VALUE]... [--lmtp]\n"

@@ -5,10 +5,10 @@
 #pragma once
 
 #include "bin/listen/watch.h"
-#include "edge/settings/config.h"
+#include "edge/settings/settings.h"
 #include "edge/idn/idn.h"
 #include "edge/module.h"
-#include "edge/auth/sasl.h"
+#include "edge/auth/auth.h"
 
 struct options;
 

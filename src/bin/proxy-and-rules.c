@@ -5,7 +5,7 @@
  */
 #include "bin/proxy-and-rules.h"
 #include <stdio.h>
-#include "edge/net/peer.h"
+#include "edge/net/net.h"
 #include "edge/table/table.h"
 #include "proto/proxy.h"
 

@@ -1,8 +1,8 @@
 /* Who the client is and what holds for it: settled before anything is said. */
 #pragma once
 
-#include "edge/settings/config.h"
-#include "edge/net/stream.h"
+#include "edge/settings/settings.h"
+#include "edge/net/net.h"
 #include "smtp/session.h"
 
 /* for a whole PROXY header, or less: `timeout`. Proxies send it at once. */

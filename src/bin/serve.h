@@ -6,9 +6,9 @@
 #include "edge/sandbox/confine.h"
 #include "edge/idn/names.h"
 #include "edge/log/log.h"
-#include "edge/auth/backend.h"
+#include "edge/auth/auth.h"
 #include "edge/log/notify.h"
-#include "edge/net/stream.h"
+#include "edge/net/net.h"
 #include "edge/log/trace-file.h"
 #include "smtp/session.h"
 

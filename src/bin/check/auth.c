@@ -2,7 +2,7 @@
 #include "bin/check/auth.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include "edge/auth/secret.h"
+#include "edge/auth/auth.h"
 #include "edge/table/table.h"
 #include "edge/tls/tls.h"
 #include "proto/senders.h"

@@ -1,7 +1,7 @@
 /* What `postern --check` says of the tables of users. */
 #pragma once
 
-#include "edge/settings/config.h"
+#include "edge/settings/settings.h"
 
 /*
  * Looks at the files that settings of AUTH name, with the rights of the moment: a

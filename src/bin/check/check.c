@@ -18,10 +18,10 @@
 #include "edge/file.h"
 #include "edge/idn/idn.h"
 #include "edge/log/sinks.h"
-#include "edge/store/mailbox.h"
+#include "edge/store/store.h"
 #include "edge/module.h"
 #include "edge/sandbox/sandbox.h"
-#include "edge/auth/sasl.h"
+#include "edge/auth/auth.h"
 #include "edge/log/systemd.h"
 #include "proto/utf8.h"
 

@@ -2,7 +2,7 @@
  * named. */
 #pragma once
 
-#include "edge/settings/config.h"
+#include "edge/settings/settings.h"
 
 /* Where what is found goes. */
 struct check_output {

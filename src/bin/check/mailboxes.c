@@ -11,8 +11,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "edge/file.h"
-#include "edge/store/mailbox.h"
-#include "edge/store/message-file.h"
+#include "edge/store/store.h"
 #include "edge/table/table.h"
 #include "proto/destination.h"
 

@@ -1,7 +1,7 @@
 /* The part of --check that looks at mail-root and at the mailboxes in it. */
 #pragma once
 
-#include "edge/settings/config.h"
+#include "edge/settings/settings.h"
 
 struct check_report {
 	void (*fault)(void *ctx, const char *text); /* its `ctx` is the config */

@@ -1,7 +1,7 @@
 /* postern --check: the table of recipients, line by line. */
 #pragma once
 
-#include "edge/settings/config.h"
+#include "edge/settings/settings.h"
 #include "edge/idn/idn.h"
 
 /*

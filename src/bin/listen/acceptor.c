@@ -17,7 +17,7 @@
 #include "bin/listen/prepared.h"
 #include "bin/listen/acceptors.h"
 #include "bin/listen/lingering.h"
-#include "edge/net/peer.h"
+#include "edge/net/net.h"
 
 #define RECORDS_EVERY 60000 /* milliseconds between two records of one kind */
 

@@ -7,7 +7,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "edge/net/stream.h"
+#include "edge/net/net.h"
 
 int acceptors_move_up(int fd, int from)
 {

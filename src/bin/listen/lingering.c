@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "edge/net/stream.h"
+#include "edge/net/net.h"
 
 #define PIECE_MAX 4096 /* octets read at once */
 

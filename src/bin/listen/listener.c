@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include "bin/listen/record.h"
 #include "bin/listen/renew.h"
-#include "edge/net/stream.h"
+#include "edge/net/net.h"
 
 #define SECOND UINT64_C(1000)
 #define LOOK_EVERY SECOND /* at files that acceptors cannot watch */

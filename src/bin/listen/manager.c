@@ -1,7 +1,7 @@
 /* Promises no more than a line a second; refuses to know what is in it. */
 #include "bin/listen/manager.h"
 #include "base/num.h"
-#include "edge/net/stream.h"
+#include "edge/net/net.h"
 
 void listen_manager_init(struct listen_manager *m, const struct inherited *inherited)
 {

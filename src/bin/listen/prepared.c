@@ -4,7 +4,7 @@
 #include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include "edge/auth/backend.h"
+#include "edge/auth/auth.h"
 
 /* Octets: who asks for so many makes malloc() sort what is free. They come as a mapping, and go without a trace. */
 #define SORTED_BY (64 * 1024 * 1024)

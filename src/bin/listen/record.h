@@ -2,7 +2,7 @@
 #pragma once
 
 #include "bin/inherit.h"
-#include "edge/settings/config.h"
+#include "edge/settings/settings.h"
 
 struct listen_record {
 	const struct inherited *inherited;

@@ -1,7 +1,7 @@
 /* Who may log in, for the engine (smtp/authenticator.h): by tables of users, and sasl.so. */
 #pragma once
 
-#include "edge/settings/config.h"
+#include "edge/settings/settings.h"
 #include "edge/log/log.h"
 #include "edge/auth/sasl.h"
 #include "edge/tls/tls.h"

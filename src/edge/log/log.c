@@ -20,7 +20,7 @@
 #include "edge/file.h"
 #include "edge/log/sinks.h"
 #include "edge/module.h"
-#include "edge/net/stream.h"
+#include "edge/net/net.h"
 #include "proto/text.h"
 #include "smtp/record-text.h"
 

@@ -1,7 +1,7 @@
 /* Where records go: standard error, syslog, journald or a file of JSON Lines. */
 #pragma once
 
-#include "edge/settings/config.h"
+#include "edge/settings/settings.h"
 #include "edge/log/systemd.h"
 #include "smtp/record.h"
 

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "edge/settings/config.h"
+#include "edge/settings/settings.h"
 #include "proto/transcript.h"
 #include "smtp/session.h"
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "edge/log/log.h"
-#include "edge/auth/backend.h"
+#include "edge/auth/auth.h"
 #include "edge/sandbox/sandbox.h"
 #include "smtp/stage.h"
 

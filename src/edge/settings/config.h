@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 #include "edge/settings/clients.h"
-#include "edge/store/recipients.h"
+#include "edge/store/store.h"
 #include "edge/tls/tls.h"
 #include "smtp/settings.h"
 #include "smtp/topic.h"

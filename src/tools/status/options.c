@@ -2,7 +2,7 @@
 #include "tools/status/options.h"
 #include <getopt.h>
 #include "base/num.h"
-#include "edge/settings/config.h"
+#include "edge/settings/settings.h"
 #include "tools/status/time.h"
 
 const char status_help[] =

@@ -1,7 +1,7 @@
 /* What the settings say, and the certificates that they name. */
 #pragma once
 
-#include "edge/settings/config.h"
+#include "edge/settings/settings.h"
 
 #define STATUS_FAULTS_MAX 8 /* that are told; the others are counted */
 
