@@ -10,6 +10,8 @@ ADDRESS = "joe@example.com"
 RETRY = 600  # seconds from one attempt to the next
 GIVE_UP = 5 * 24 * 60 * 60
 FAST = "--rate=60000"
+EX_USAGE, EX_IOERR, EX_CONFIG = 64, 74, 78
+ARGUMENTS = [b"-i", b"-f", b"<>", b"--"]
 
 
 def program():
