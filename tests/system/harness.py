@@ -71,6 +71,23 @@ def table_of(rows):
     return expand
 
 
+def once(make):
+    """A function that makes something for the whole file at its first call; a Skip of that call is raised again later."""
+    made = []
+
+    def get():
+        if not made:
+            try:
+                made.append(make())
+            except Skip as reason:
+                made.append(reason)
+        if isinstance(made[0], Skip):
+            raise made[0]
+        return made[0]
+
+    return get
+
+
 def senseless_when_sanitized(function):
     """Leave a test out of the plan where the program carries a sanitizer's run time."""
     function.senseless_when_sanitized = True
@@ -721,6 +738,13 @@ class Client:
         self.say("STARTTLS", 220)
         equal(self.buffer, b"", "octets in the clear after the 220")
         self.handshake(context, name, **options)
+
+    def fail_handshake(self, text):
+        """EHLO, STARTTLS, and then text in place of a ClientHello; returns at the end of the connection."""
+        self.ehlo()
+        self.say("STARTTLS", 220)
+        self.send(text)
+        self.rest()
 
     def handshake(self, context=None, name=HOST, **options):
         context = context or client_context()

@@ -178,22 +178,15 @@ class Server(Machine):
         harness.at_end(self.run, "systemctl", "stop", unit)
 
 
-_server = None
+the_server = harness.once(Server)
 
 
 def server():
     """One for the whole file; its mailbox is empty."""
-    global _server
-    if _server is None:
-        try:
-            _server = Server()
-        except Skip as reason:
-            _server = reason
-    if isinstance(_server, Skip):
-        raise _server
-    for path in _server.messages():
+    here = the_server()
+    for path in here.messages():
         path.unlink()
-    return _server
+    return here
 
 
 def tree_with(*units):

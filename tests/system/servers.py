@@ -54,6 +54,28 @@ class Postfix(Server):
             exec tail -n +1 -f /var/log/postfix.log >{folder}/server.log""")
 
 
+def exim_settings(port, *options):
+    """Settings of an Exim that hands all mail to this port of the loopback; `options` are lines of its transport."""
+    lines = "".join(f"  {option}\n" for option in options)
+    return f"""\
+primary_hostname = relay.example.net
+domainlist local_domains =
+acl_not_smtp = accept
+begin acl
+begin routers
+all:
+  driver = manualroute
+  route_list = * 127.0.0.1
+  self = send
+  transport = out
+begin transports
+out:
+  driver = smtp
+  port = {port}
+{lines}begin retry
+"""
+
+
 class Exim(Server):
     """With a port it is a daemon that takes mail there, too."""
 

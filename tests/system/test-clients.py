@@ -155,32 +155,15 @@ def test_postfix_relaying_with_encrypt(tls):
     place.check(30)
 
 
-EXIM = """\
-primary_hostname = relay.example.net
-domainlist local_domains =
-acl_not_smtp = accept
-begin acl
-begin routers
-all:
-  driver = manualroute
-  route_list = * 127.0.0.1
-  self = send
-  transport = out
-begin transports
-out:
-  driver = smtp
-  port = {port}
-  hosts_require_tls = *
-  hosts_try_chunking = {chunking}
-begin retry
-"""
+def exim_to(place, chunking):
+    return servers.exim_settings(place.port, "hosts_require_tls = *", f"hosts_try_chunking = {chunking}")
 
 
 @harness.table(by_data=("", False), by_chunks=("*", True))
 def test_exim(chunking, marked):
     """Exim sends BDAT (RFC 3030) where it is offered and wanted; its log then has a K."""
     place = Place()
-    exim = servers.Exim(place.site.dir, EXIM.format(port=place.port, chunking=chunking), place.lf, [RECIPIENT])
+    exim = servers.Exim(place.site.dir, exim_to(place, chunking), place.lf, [RECIPIENT])
     place.check()
     harness.equal(" K C=" in exim.logged(f" => {RECIPIENT} ")[0], marked)
 
@@ -267,7 +250,7 @@ def test_exim_relaying_with_smtputf8():
     place = Utf8Place()
     folder = place.site.dir
     (folder / "exim4.conf").write_text("smtputf8_advertise_hosts = *\nacl_smtp_rcpt = accept\n"
-                                       + EXIM.format(port=place.port, chunking="*"))
+                                       + exim_to(place, "*"))
     (folder / "session").write_bytes(
         f"EHLO me\r\nMAIL FROM:<{GERMAN}> SMTPUTF8\r\nRCPT TO:<{SPANISH}>\r\nDATA\r\n".encode()
         + place.sent + b".\r\nQUIT\r\n")

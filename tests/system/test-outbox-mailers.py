@@ -9,6 +9,7 @@ import shutil
 
 import harness
 import postfix
+import servers
 from harness import DOMAIN, HERE, Listener, Site
 from outbox import Outbox, program, report
 
@@ -123,30 +124,11 @@ def test_postfix_that_cannot_take_it():
     harness.contains(place.said(), "; it will be tried again")
 
 
-EXIM = """\
-primary_hostname = relay.example.net
-domainlist local_domains =
-acl_not_smtp = accept
-begin acl
-begin routers
-all:
-  driver = manualroute
-  route_list = * 127.0.0.1
-  self = send
-  transport = out
-begin transports
-out:
-  driver = smtp
-  port = {port}
-begin retry
-"""
-
-
 def test_exim():
     """setuid root; it delivers in the background, when its first process has ended."""
     place = Place()
     place.put(report(ADDRESS))
-    (place.site / "exim4.conf").write_text(EXIM.format(port=place.port))
+    (place.site / "exim4.conf").write_text(servers.exim_settings(place.port))
     place.start("exim4-daemon-light", f"""
         mkdir -p /etc/exim4 /var/spool/exim4 /var/log/exim4
         chown Debian-exim:Debian-exim /var/spool/exim4 /var/log/exim4

@@ -9,9 +9,10 @@ import time
 
 import harness
 import postfix
-from harness import DOMAIN, Skip
+from harness import DOMAIN
 from machine import Machine, tree_with, unit
 from outbox import ADDRESS, report
+from servers import exim_settings
 
 SHIPPED = ("postern-outbox.path", "postern-outbox.service", "postern-outbox.timer")
 SERVICE = "postern-outbox.service"
@@ -109,20 +110,13 @@ class Box(Machine):
                       "ActiveState=active\nSubState=waiting")
 
 
-_box = None
+the_box = harness.once(Box)
 
 
 def box():
-    global _box
-    if _box is None:
-        try:
-            _box = Box()
-        except Skip as reason:
-            _box = reason
-    if isinstance(_box, Skip):
-        raise _box
-    _box.reset()
-    return _box
+    there = the_box()
+    there.reset()
+    return there
 
 
 def test_the_outbox_is_made_for_the_user_of_the_units():
@@ -289,23 +283,6 @@ exec postern -c /dev/null -o hostname={harness.HOST} -o domains='*' -o mail-root
     -o maildir-create=yes
 """
 
-EXIM = """\
-primary_hostname = relay.example.net
-acl_not_smtp = accept
-begin acl
-begin routers
-all:
-  driver = manualroute
-  route_list = * 127.0.0.1
-  self = send
-  transport = out
-begin transports
-out:
-  driver = smtp
-  port = 2525
-begin retry
-"""
-
 # What the maintainer scripts of the Debian packages do.
 POSTFIX_SETUP = postfix.INSTALL + "postfix start >/dev/null 2>&1\n"
 
@@ -332,7 +309,7 @@ def add_mailers(here):
     here.run("sh", "-c", "ldconfig")
     here.write("etc/postfix/main.cf", postfix.MAIN + "relayhost = [127.0.0.1]:2525\n")
     here.write("etc/postfix/master.cf", postfix.MASTER)
-    here.write("etc/exim4/exim4.conf", EXIM)
+    here.write("etc/exim4/exim4.conf", exim_settings(2525))
     here.write("etc/msmtprc", "host 127.0.0.1\nport 2525\n")
     here.write("usr/local/bin/sink", SINK)
     here.run("chmod", "755", "/usr/local/bin/sink")

@@ -78,10 +78,7 @@ def test_a_failed_handshake_has_the_panels_line():
     here = server()
     cursor = here.cursor()
     client = here.connect()
-    client.ehlo()
-    client.say("STARTTLS", 220)
-    client.send("no TLS at all\r\n")
-    client.rest()
+    client.fail_handshake("no TLS at all\r\n")
     client.close()
     harness.equal(here.record(cursor)["POSTERN_STATUS"], "SSL Error (SMTP Receive)")
 

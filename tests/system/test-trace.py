@@ -141,10 +141,7 @@ def test_other_clients_are_not_written_down():
 def test_a_failed_handshake_is_in_it():
     here = place()
     client = here.connect()
-    client.ehlo()
-    client.say("STARTTLS", 220)
-    client.send("QUIT\r\n")
-    client.rest()
+    client.fail_handshake("QUIT\r\n")
     client.wait()
     harness.contains(only_trace(here).read_text(), "S: 220 2.0.0 Go ahead\n<TLS FAILS>\n")
 
