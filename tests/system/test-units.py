@@ -178,6 +178,7 @@ def upgrade(here):
             run(here, f"cd {harness.HERE} && {command}")
 
 
+@harness.senseless_when_sanitized
 @harness.table(
     service=lambda here: restart(here, LISTENER),
     program=upgrade)
@@ -187,16 +188,19 @@ def test_no_client_notices_that_the_listener_is_replaced(change):
     harness.equal([(s.put_off, s.shut_down, s.unserved) for s in senders], [(0, 0, 0)] * 4)
 
 
+@harness.senseless_when_sanitized
 def test_a_restart_of_the_listeners_sockets_loses_no_message():
     here = here_with("postern-listen")
     while_mail_comes(here, [PORTS["postern-listen"]], lambda: restart(here, "postern-listen.socket"))
 
 
+@harness.senseless_when_sanitized
 def test_a_restart_of_the_socket_of_connections_loses_no_message():
     here = here_with("postern")
     while_mail_comes(here, [PORTS["postern"]], lambda: restart(here, "postern.socket"))
 
 
+@harness.senseless_when_sanitized
 def test_the_program_is_replaced_under_connections():
     here = here_with("postern")
     while_mail_comes(here, [PORTS["postern"]], lambda: upgrade(here))
@@ -459,6 +463,7 @@ UNSTARTED = {
 SERVICES = {"postern": "postern@.service", "postern-listen": LISTENER}
 
 
+@harness.senseless_when_sanitized
 @harness.table_of({f"{f.__name__} {name}": (f, name, *row) for f, row in UNSTARTED.items() for name in SERVICES})
 def test_postern_check_names_what_keeps_the_program_from_its_start(spoil, name, text, command):
     here = here_with(name)
