@@ -152,7 +152,11 @@ void file_put_directory_fault(struct buf *to, const char *path, int error)
 		buf_terminate(to);
 		return;
 	}
-	buf_put_str(to, error == ENOTDIR ? "is not a directory" : strerror(error));
+	if (error == FILE_IS_TAKEN_NOWHERE)
+		buf_put_str(to, "its file system takes no files; name another directory");
+	else
+		buf_put_str(
+			to, error == ENOTDIR ? "is not a directory" : strerror(error));
 	file_put_directory_cure(to, path, error);
 	buf_terminate(to);
 }
@@ -185,6 +189,21 @@ void file_put_directory_cure(struct buf *to, const char *path, int error)
 	default:
 		break;
 	}
+}
+
+bool file_system_takes_none(int dir)
+{
+	static const uint32_t kinds[] = { PROC_SUPER_MAGIC, SYSFS_MAGIC,
+		CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC,
+		SECURITYFS_MAGIC };
+	struct statfs fs;
+	size_t i = 0;
+
+	if (fstatfs(dir, &fs) < 0)
+		return false;
+	while (i < sizeof(kinds) / sizeof(*kinds) && kinds[i] != (uint32_t)fs.f_type)
+		i++;
+	return i < sizeof(kinds) / sizeof(*kinds);
 }
 
 static bool is_ours(const struct stat *st)

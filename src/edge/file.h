@@ -11,6 +11,8 @@
 #define FILE_IS_CHANNEL ESPIPE /* an error: it is a FIFO or a socket */
 #define FILE_IS_TRAP                                                                     \
 	EMLINK /* an error: it may be another user's trap, and is no plain file */
+#define FILE_IS_TAKEN_NOWHERE                                                            \
+	EOPNOTSUPP /* an error of a directory: its file system takes no files at all */
 
 /*
  * Reads all of a text file of at most `max` octets, but for a byte order mark; *ret_text is owned by the caller,
@@ -48,6 +50,9 @@ int file_open(const char *path, int flags);
 
 /* The same of a directory, for reading. */
 int file_open_directory(const char *path);
+
+/* True where the directory shows the kernel, as /proc and /sys do: nothing can be stored there, by root neither. */
+bool file_system_takes_none(int dir);
 
 /*
  * Opens a file that is written, or makes it with `mode`, by the same rule where this is root. Then also where another

@@ -219,17 +219,17 @@ static void check_user(struct config *c)
 static int directory_fault(const char *path)
 {
 	/* by no link of another user */
-	int fd = file_open_directory(path);
+	OWNED_FD int fd = file_open_directory(path);
 	struct stat st;
 
 	if (fd == -ELOOP)
 		return ELOOP;
-	if (fd >= 0)
-		close(fd);
 	if (stat(path, &st) < 0)
 		return errno;
 	if (!S_ISDIR(st.st_mode))
 		return ENOTDIR;
+	if (fd >= 0 && file_system_takes_none(fd))
+		return FILE_IS_TAKEN_NOWHERE;
 	if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) < 0)
 		return errno;
 	return 0;
