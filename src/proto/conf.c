@@ -60,7 +60,7 @@ static size_t distance(struct span a, const char *b)
 		size_t *last = before;
 		row[0] = i;
 		for (size_t j = 1; j <= n; j++) {
-			bool same = folded(a.p[i - 1]) == b[j - 1];
+			bool same = folded(a.p[i - 1]) == folded(b[j - 1]);
 			row[j] = above[j - 1] + !same;
 			if (above[j] + 1 < row[j])
 				row[j] = above[j] + 1;

@@ -76,32 +76,52 @@ static const char *set_deny(struct rule *rule, struct span text)
 	return NULL;
 }
 
+static const char *const names[] = { "deny", "dsn=", "proxy",
+	"tls=", "tls-priority=", NULL };
+static const char *const tls_words[] = { "off", "on", "required", NULL };
+static const char *const dsn_words[] = { "off", NULL };
+
 static const struct {
 	struct span name; /* with its "=" */
 	bool takes_line; /* the value is all that follows */
 	const char *(*set)(struct rule *rule, struct span value);
+	const char *const *words; /* of the value; or NULL */
 } options[] = {
-	{ { "proxy", 5 }, false, set_proxy },
-	{ { "tls=", 4 }, false, set_tls },
-	{ { "tls-priority=", 13 }, false, set_priority },
-	{ { "dsn=", 4 }, false, set_dsn },
-	{ { "deny", 4 }, true, set_deny },
+	{ { "proxy", 5 }, false, set_proxy, NULL },
+	{ { "tls=", 4 }, false, set_tls, tls_words },
+	{ { "tls-priority=", 13 }, false, set_priority, NULL },
+	{ { "dsn=", 4 }, false, set_dsn, dsn_words },
+	{ { "deny", 4 }, true, set_deny, NULL },
 };
 
-/* Takes an option from the front of `s`. NULL, or what is wrong with its `word`. */
-static const char *take_option(struct span *s, struct rule *rule, struct span *word)
+static bool is_one_of(struct span value, const char *const *words)
+{
+	while (*words && !span_eq(span_of(*words), value))
+		words++;
+	return *words != NULL;
+}
+
+/* Takes an option from the front of `s`. NULL, or what is wrong; the rest of the fault is then in *f. */
+static const char *take_option(struct span *s, struct rule *rule, struct rule_fault *f)
 {
 	const char *equals;
 	struct span name, value;
 
-	*word = name = span_take_word(s);
-	equals = memchr(word->p, '=', word->n);
+	f->word = name = span_take_word(s);
+	equals = memchr(name.p, '=', name.n);
 	if (equals)
-		name.n = (size_t)(equals - word->p) + 1;
-	value = span_from(*word, name.n);
+		name.n = (size_t)(equals - name.p) + 1;
+	value = span_from(f->word, name.n);
+	f->written = name;
+	f->words = names;
 	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++) {
 		if (!span_eq(options[i].name, name))
 			continue;
+		f->written = value;
+		f->words = options[i].words;
+		/* the value is right, and something else is wrong */
+		if (f->words && is_one_of(value, f->words))
+			f->words = NULL;
 		if (options[i].takes_line) {
 			value = *s;
 			*s = span_from(*s, s->n);
@@ -115,17 +135,17 @@ enum rule_line rule_parse(
 	struct span line, struct rule *ret, struct rule_fault *ret_fault)
 {
 	struct rule rule = { 0 };
-	struct span s = span_trim(line), word;
-	const char *what;
+	struct rule_fault fault = { 0 };
+	struct span s = span_trim(line);
 
 	if (s.n == 0 || *s.p == '#')
 		return RULE_BLANK;
-	word = span_take_word(&s);
-	what = network_parse(word, &rule.network);
-	while (!what && s.n)
-		what = take_option(&s, &rule, &word);
-	if (what) {
-		*ret_fault = (struct rule_fault){ word, what };
+	fault.word = span_take_word(&s);
+	fault.what = network_parse(fault.word, &rule.network);
+	while (!fault.what && s.n)
+		fault.what = take_option(&s, &rule, &fault);
+	if (fault.what) {
+		*ret_fault = fault;
 		return RULE_WRONG;
 	}
 	*ret = rule;

@@ -25,6 +25,9 @@ struct rule {
 struct rule_fault {
 	struct span word; /* what is wrong; may be empty */
 	const char *what; /* to be read behind it */
+	struct span written; /* the part of `word` that is none of `words` */
+	const char *const
+		*words; /* what may stand in its place, NULL at the end; or NULL */
 };
 
 enum rule_line {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include "edge/credential.h"
 #include "edge/file.h"
+#include "proto/conf.h"
 
 #define WORD_SHOWN_MAX 60 /* octets of a word that is wrong */
 
@@ -21,11 +22,13 @@ struct reading {
 
 static void put_fault(struct reading *r, size_t line, const struct rule_fault *fault)
 {
-	char text[CLIENTS_FAULT_MAX];
+	char text[CLIENTS_FAULT_MAX], meant[CONF_MEANT_MAX] = "";
 	int n = (int)(fault->word.n < WORD_SHOWN_MAX ? fault->word.n : WORD_SHOWN_MAX);
 
-	snprintf(text, sizeof(text), "%s:%zu: %.*s: %s", r->path, line, n, fault->word.p,
-		fault->what);
+	if (fault->words)
+		conf_put_meant(meant, fault->written, fault->words);
+	snprintf(text, sizeof(text), "%s:%zu: %.*s: %s%s", r->path, line, n,
+		fault->word.p, fault->what, meant);
 	r->n_faults++;
 	r->report(r->ctx, text);
 }
@@ -123,7 +126,8 @@ static void find_twins(const struct clients *c, struct reading *r)
 		buf_put_char(&b, '/');
 		buf_put_num(&b, first->network.prefix);
 		snprintf(what, sizeof(what), "has a line already, %zu", first->line);
-		put_fault(r, second->line, &(struct rule_fault){ buf_span(&b), what });
+		put_fault(r, second->line,
+			&(struct rule_fault){ .word = buf_span(&b), .what = what });
 	}
 }
 

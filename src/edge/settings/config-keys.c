@@ -39,16 +39,15 @@ static const char *parse_banner(
 	return NULL;
 }
 
-/* "must be one of: a b c". The sentence is the row's. */
-static const char *word_fault(
-	struct config *c, const struct config_key *key, const char *written)
+const char *config_word_fault(struct config *c, const struct config_key *key,
+	const char *const *words, struct span written)
 {
 	char text[WORDS_MAX], meant[CONF_MEANT_MAX];
 	struct buf b = BUF(text);
 
-	conf_put_meant(meant, span_of(written), key->words);
+	conf_put_meant(meant, written, words);
 	buf_put(&b, SPAN("must be one of:"));
-	for (const char *const *w = key->words; *w; w++) {
+	for (const char *const *w = words; *w; w++) {
 		buf_put_char(&b, ' ');
 		buf_put_str(&b, *w);
 	}
@@ -67,7 +66,7 @@ static const char *parse_word(
 		*(int *)field(c, key) = i;
 		return NULL;
 	}
-	return word_fault(c, key, text);
+	return config_word_fault(c, key, key->words, span_of(text));
 }
 
 static const char *parse_tls(

@@ -16,6 +16,10 @@ struct config_key {
 		*words; /* for parse_word: the enum's words in order; NULL ends */
 };
 
+/* In config-keys.c: "must be one of: a b c", and which was perhaps meant. The sentence is the row's memory. */
+const char *config_word_fault(struct config *c, const struct config_key *key,
+	const char *const *words, struct span written);
+
 /*
  * In config-files.c. *ret is the name behind "credential:", a file that systemd's LoadCredential= has put
  * in place, or NULL where the word is a path. Returns NULL, or what is wrong. Without a directory for them the

@@ -9,47 +9,51 @@ static const char *const words[] = {
 	[LOG_STDERR] = "stderr",
 	[LOG_SYSLOG_LINES] = "syslog",
 	[LOG_JOURNAL] = "journal",
+	[LOG_JSON] = "json:FILE", /* for a fault's text */
+	NULL,
 };
+
+/* A path is meant to be that of JSON Lines. */
+static const char *log_fault(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	bool is_file = strchr(text, '/') || strncmp(text, "json", 4) == 0;
+
+	return config_word_fault(
+		c, key, words, is_file ? span_of(words[LOG_JSON]) : span_of(text));
+}
 
 const char *config_parse_log(
 	struct config *c, const struct config_key *key, const char *text)
 {
 	size_t prefix = strlen(JSON_PREFIX);
 
-	(void)key;
 	if (strncmp(text, JSON_PREFIX, prefix) == 0 && text[prefix]) {
 		c->log = LOG_JSON;
 		c->log_file = text + prefix;
 		return NULL;
 	}
-	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+	for (size_t i = 0; i < LOG_JSON; i++) {
 		if (strcmp(words[i], text) != 0)
 			continue;
 		c->log = (enum log_choice)i;
 		return NULL;
 	}
-	return "must be one of: auto stderr syslog journal json:FILE";
+	return log_fault(c, key, text);
 }
 
 const char *config_parse_log_level(
 	struct config *c, const struct config_key *key, const char *text)
 {
-	static const struct {
-		const char *word;
-		enum record_level level;
-	} levels[] = {
-		{ "debug", RECORD_LEVEL_DEBUG },
-		{ "info", RECORD_LEVEL_INFO },
-		{ "warning", RECORD_LEVEL_WARNING },
-		{ "error", RECORD_LEVEL_ERROR },
-	};
+	static const char *const names[] = { "debug", "info", "warning", "error", NULL };
+	static const enum record_level levels[] = { RECORD_LEVEL_DEBUG, RECORD_LEVEL_INFO,
+		RECORD_LEVEL_WARNING, RECORD_LEVEL_ERROR };
 
-	(void)key;
-	for (size_t i = 0; i < sizeof(levels) / sizeof(*levels); i++) {
-		if (strcmp(levels[i].word, text) != 0)
+	for (size_t i = 0; names[i]; i++) {
+		if (strcmp(names[i], text) != 0)
 			continue;
-		c->log_level = levels[i].level;
+		c->log_level = levels[i];
 		return NULL;
 	}
-	return "must be one of: debug info warning error";
+	return config_word_fault(c, key, names, span_of(text));
 }
