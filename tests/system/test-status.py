@@ -18,6 +18,7 @@ import subprocess
 import sys
 import termios
 import time
+from pathlib import Path
 
 import harness
 from harness import PATIENCE, RECIPIENT, Site, Skip
@@ -560,6 +561,30 @@ def test_counters_go_on_after_a_clock_that_was_far_ahead():
     totals.file.write_text(json.dumps({**found, "until": found["until"] + 3600}))
     totals.read()
     harness.equal(json.loads(totals.file.read_text())["until"], found["until"] + 3600)
+
+
+def test_of_two_runs_at_once_the_second_waits_for_the_first():
+    """Otherwise the older of two counts could be written last, and counters would go back."""
+    place = some_log()
+    totals = Totals(place)
+    totals.read()
+    totals.begin_in_1970()
+    before = totals.file.read_text()
+    link = place.dir / "to-totals"
+    link.symlink_to("totals")
+    for name in (totals.file, link):
+        first = os.open(place.dir, os.O_RDONLY)
+        fcntl.flock(first, fcntl.LOCK_EX)
+        second = harness.start(program(), "-c", place.settings_file, "--openmetrics", "--totals", name,
+                               stdout=subprocess.DEVNULL)
+        harness.eventually(lambda second=second: any(f" {second.pid} " in line and "->" in line for line
+                                                     in Path("/proc/locks").read_text().splitlines()), "a waiting run")
+        harness.equal(totals.file.read_text(), before)
+        os.close(first)
+        harness.equal(second.wait(PATIENCE), 0)
+        assert totals.file.read_text() != before
+        totals.begin_in_1970()
+        before = totals.file.read_text()
 
 
 def test_a_link_to_counters_stays():

@@ -121,10 +121,14 @@ static int show_totals(
 {
 	const char *path = show->options->totals;
 	OWNED struct status_totals *totals = malloc(sizeof(*totals));
+	OWNED_FD int lock = -1;
 	int r, error;
 
 	if (!totals)
 		return -ENOMEM;
+	lock = status_totals_lock(path);
+	if (lock < 0)
+		return fail_of_totals(path, -lock);
 	error = status_totals_read(path, time(NULL), totals);
 	if (error < 0)
 		return fail_of_totals(path, -error);

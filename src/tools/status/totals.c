@@ -1,14 +1,16 @@
 /*
  * A file of totals is a JSON object. Each record is counted once, by its time: from where the last run ended to a minute
- * ago. Two runs at once write the same file. Where the clock was set back the last run's end is waited for, but no
+ * ago. Of two runs at once the second waits, and counts from where the first ended. Where the clock was set back the last run's end is waited for, but no
  * longer than a day.
  */
 #include "tools/status/totals.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/cleanup.h"
@@ -204,6 +206,27 @@ static char *follow(const char *path)
 	bool is_link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
 
 	return is_link ? realpath(path, NULL) : strdup(path);
+}
+
+/* The directory is locked, as the file is another one after each run. */
+int status_totals_lock(const char *name)
+{
+	OWNED char *path = follow(name);
+	int fd, r = 0;
+
+	if (!path)
+		return -errno;
+	fd = open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while ((r = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
+		;
+	/* a file system without locks of directories, as NFS: two runs at once are then not kept apart */
+	if (r == 0 || errno == EBADF || errno == ENOLCK || errno == EOPNOTSUPP)
+		return fd;
+	r = -errno;
+	close(fd);
+	return r;
 }
 
 int status_totals_write(const char *name, const struct status_totals *t)

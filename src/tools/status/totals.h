@@ -9,6 +9,12 @@ struct status_totals {
 	struct status_counts counts; /* its numbers; the replies are codes */
 };
 
+/*
+ * Waits until no other run is at a file of totals in the same directory. A descriptor that is closed after the file was
+ * written, or -errno.
+ */
+int status_totals_lock(const char *path);
+
 /* Reads the file; where there is none the totals begin at `now`, with 0. 0 or -errno; -EBADMSG: is no such file. */
 int status_totals_read(const char *path, int64_t now, struct status_totals *ret);
 
