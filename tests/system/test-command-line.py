@@ -86,6 +86,12 @@ def test_a_listener_is_checked_as_each_kind_of_its_sockets():
     harness.equal(status, EX_CONFIG)
     harness.equal(told.count("tls-certificate: is not set"), 1, told)
     harness.contains(told, "auth: needs auth-users")
+    # neither is in the file, and a line there would not take it back
+    for key, value, kind in (("auth", "required", "a submission"), ("tls", "implicit", "an smtps")):
+        line, = [line for line in told.splitlines() if f"-o {key}={value}" in line]
+        harness.contains(line, ", in /")
+        harness.contains(line, f".conf, as -o {key}={value} asks for it: it is the option of {kind} socket")
+        assert "set tls = off" not in line, line
     status, told = check_listener(text, "127.0.0.1:25", "pop3=127.0.0.1:110")
     harness.equal(status, EX_CONFIG)
     harness.contains(told, "--listen=pop3=127.0.0.1:110: must be smtp=")

@@ -180,6 +180,7 @@ void config_read(struct config *c, const char *path, bool must)
 	char why[CONFIG_FAULT_MAX];
 	struct buf b = BUF(why);
 
+	c->file = path;
 	if (n >= 0) {
 		read_lines(c, path, (struct span){ text, (size_t)n });
 		return;
@@ -290,6 +291,29 @@ static void finish_outbox(struct config *c)
 			"must not lie in mail-root, where mail goes");
 }
 
+/*
+ * The setting has a value that needs others. Where that is an option of the command line, as the units and --listen= of
+ * some sockets have it, a line of the file would not take it back: the fault names the file, for the others.
+ */
+static void fault_of_need(
+	struct config *c, const char *key, const char *needs, const char *instead)
+{
+	const char *where = where_of(c, key), *value = c->written[find_key(span_of(key))];
+	const char *kind = value && strcmp(value, "implicit") == 0   ? "an smtps"
+			   : value && strcmp(value, "required") == 0 ? "a submission"
+								     : NULL;
+	char text[CONFIG_FAULT_MAX];
+
+	if (strcmp(where, "-o") != 0 || !c->file || !value)
+		snprintf(text, sizeof(text), "%s%s", needs, instead);
+	else
+		snprintf(text, sizeof(text),
+			"%s, in %.200s, as -o %s=%s asks for it%s%s%s", needs, c->file,
+			key, value, kind ? ": it is the option of " : "",
+			kind ? kind : "", kind ? " socket" : "");
+	fault(c, where, key, text);
+}
+
 static void finish_tls(struct config *c)
 {
 	const char *const *certificate =
@@ -309,8 +333,8 @@ static void finish_tls(struct config *c)
 		fault(c, where_of(c, "tls-key"), "tls-key",
 			"has more files than tls-certificate");
 	if (c->session.tls != TLS_OFF && c->tls.n_pairs == 0)
-		fault(c, where_of(c, "tls"), "tls",
-			"needs tls-certificate and tls-key; or set tls = off");
+		fault_of_need(c, "tls", "needs tls-certificate and tls-key",
+			"; or set tls = off");
 	c->tls.hostname = c->session.hostname;
 }
 
@@ -327,9 +351,10 @@ static void finish_auth(struct config *c)
 		fault(c, where_of(c, "auth"), "auth",
 			"needs tls, as nobody can log in in the clear");
 	if (c->session.auth != AUTH_OFF && !c->auth_users && !c->tls.client_ca)
-		fault(c, where_of(c, "auth"), "auth",
+		fault_of_need(c, "auth",
 			"needs auth-users, or tls-client-ca for those who have a "
-			"certificate");
+			"certificate",
+			"");
 	if (c->auth_users && !c->auth_secret)
 		fault(c, where_of(c, "auth-users"), "auth-users",
 			"needs auth-secret, a file of at least 32 random octets");

@@ -48,6 +48,7 @@ struct config {
 	const char *user; /* NULL: stay who we are */
 	bool sandbox;
 	bool unread; /* the file of settings could not be read */
+	const char *file; /* the path of the file of settings; NULL: none was read */
 	const char *
 		missing; /* the path of a file of settings that need not be there, and is not */
 	struct networks proxies; /* that must send a PROXY header */
