@@ -5,18 +5,21 @@ journal, on a terminal and in a pipe, whatever else stands in the log."""
 import contextlib
 import datetime
 import fcntl
+import http.server
 import json
 import os
 import pty
 import random
 import re
 import select
+import shutil
 import signal
 import ssl
 import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 from pathlib import Path
 
@@ -1041,6 +1044,88 @@ def test_an_alert_is_run_once_when_the_state_changes():
     harness.equal(look()[1:], ["OK"])
     here.start("postern-alert.timer")
     harness.contains(here.run("systemctl", "list-timers", "--all"), "postern-alert.timer")
+
+
+class Hook(http.server.BaseHTTPRequestHandler):
+    """Takes what a webhook is given."""
+
+    def do_POST(self):  # noqa: the name is http.server's
+        self.server.taken.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def hook_of(here):
+    """A web server in the machine's network."""
+    with harness.in_network_of(here.pid):
+        hook = http.server.HTTPServer(("127.0.0.1", 2680), Hook)
+    hook.taken = []
+    threading.Thread(target=hook.serve_forever, daemon=True).start()
+    harness.at_end(hook.server_close)
+    harness.at_end(hook.shutdown)
+    return hook
+
+
+MAILER = """\
+account default
+host 127.0.0.1
+port 2626
+from root@mail.example.net
+aliases /etc/msmtp-aliases
+"""
+
+
+def test_the_timer_mails_and_calls_a_webhook_once_for_each_change():
+    """By the shipped units and the example, with a sendmail (msmtp) and curl; another postern takes the mail."""
+    harness.need("curl")
+    here = server()
+    msmtp = harness.packages() / "msmtp/usr/bin/msmtp"
+    if not msmtp.exists():
+        raise Skip("no msmtp")
+    hook = hook_of(here)
+    shutil.copy(msmtp, here.dir / "msmtp")
+    libraries = harness.packages() / "libraries"
+    shutil.copytree(libraries, here.dir / "libraries", symlinks=True, dirs_exist_ok=True)
+    directories = ":".join(f"/host/libraries/{d.relative_to(libraries)}" for d in libraries.rglob("*-linux-gnu"))
+    here.write("usr/sbin/sendmail", f"#!/bin/sh\nLD_LIBRARY_PATH={directories} exec /host/msmtp -C /etc/msmtprc \"$@\"\n")
+    (here.root / "usr/sbin/sendmail").chmod(0o755)
+    here.write("etc/msmtprc", MAILER)
+    here.write("etc/msmtp-aliases", "root: root@admin.example\n")
+    here.run("install", "-d", "-o", "nobody", "/var/tmp/admin")
+    here.run("systemd-run", "--unit=admin-mail", "/usr/local/sbin/postern", "-c", "/dev/null", "-o", "domains=admin.example",
+             "-o", "hostname=admin.example", "-o", "user=nobody", "-o", "maildir=/var/tmp/admin/box", "-o", "log=stderr",
+             "--listen=127.0.0.1:2626")
+    harness.at_end(here.run, "systemctl", "stop", "admin-mail")
+    example = (here.root / "usr/local/share/postern/alert").read_text()
+    here.write("etc/postern/alert", re.sub("(?m)^#(printf .*) https://.*", r"\1 http://127.0.0.1:2680/", example))
+    (here.root / "etc/postern/alert").chmod(0o755)
+    here.run("rm", "-rf", "/var/lib/postern-alert")
+    here.drop_in("postern-alert.timer", "[Timer]\nOnCalendar=\nOnCalendar=*:*:0/2\nAccuracySec=100ms\n")
+    settings = (here.root / "etc/postern/postern.conf").read_text()
+    harness.at_end(here.write, "etc/postern/postern.conf", settings)
+
+    def runs(number, cursor):
+        done = "postern-alert.service: Deactivated successfully."
+        harness.eventually(lambda: len(here.journal(cursor, MESSAGE=done)) >= number, f"{number} runs")
+
+    def mails():
+        return [path.read_text() for path in (here.root / "var/tmp/admin/box").glob("new/*")]
+
+    cursor = here.cursor()
+    here.start("postern-alert.timer")
+    runs(2, cursor)
+    harness.equal((mails(), hook.taken), ([], []), "all is well")
+    for number, (text, change) in enumerate(((settings + "nonsense = 1\n", "CRITICAL, was OK"),
+                                             (settings, "OK, was CRITICAL")), 1):
+        here.write("etc/postern/postern.conf", text)
+        harness.eventually(lambda n=number: len(hook.taken) >= n and len(mails()) >= n, change)
+        runs(3, here.cursor())
+        harness.equal((len(mails()), len(hook.taken)), (number, number), change)
+        assert any(f"Subject: postern on mail: {change}" in mail for mail in mails()), mails()
+        harness.contains(hook.taken[-1], f"mail: {change.split(',', maxsplit=1)[0]}: ")
 
 
 def test_the_example_of_an_alert_mails_to_root():
