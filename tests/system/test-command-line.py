@@ -217,7 +217,7 @@ def test_check_names_a_missing_module():
 
 
 @harness.table(
-    nowhere=("/nonexistent/outbox", "/nonexistent/outbox: No such file or directory; make it: mkdir -p /nonexistent && chown "),
+    nowhere=("/nonexistent/outbox", "/nonexistent/outbox: No such file or directory; make it: mkdir -p /nonexistent/outbox && chown "),
     file=("/etc/passwd", "/etc/passwd: is not a directory"),
     in_mail_root=("{root}/outbox", "must not lie in mail-root, where mail goes"),
 )
@@ -653,6 +653,22 @@ def test_quickstart_runs_again_after_a_build_that_failed_and_below_a_path_with_a
         harness.contains(done.stdout, "outcome=delivered")
         assert "\0" not in done.stdout, "the records of the probe are overwritten by a hole"
         harness.equal(len(list((checkout / "build-quickstart/Maildir/new").iterdir())), run)
+
+
+@harness.table(outbox=("dsn-outbox", "maildir = {dir}/mail\ndsn-outbox = {dir}/spool/box\n", "spool/box"),
+               mail=("mail-root", "mail-root = {dir}/lib/mail\nmaildir = one\n", "lib/mail"))
+def test_the_cure_of_a_missing_directory_is_that_of_the_record(key, text, path):
+    place = harness.scratch()
+    (place / "mail").mkdir()
+    text = text.replace("{dir}", str(place)) + f"log = stderr\nhostname = {harness.HOST}\n" + (
+        "user = root\n" if AS_ROOT else "")
+    cure = (f"{key} {place}/{path}: No such file or directory; make it: mkdir -p {place}/{path} && "
+            f"chown {os.geteuid()} {place}/{path}")
+    done = postern("-c", settings(text), "--check")
+    harness.equal(done.returncode, EX_CONFIG)
+    harness.contains(done.stderr, cure)
+    done = postern("-c", settings(text), stdin="QUIT\r\n")
+    harness.contains(done.stderr, cure)
 
 
 if __name__ == "__main__":

@@ -247,16 +247,18 @@ static void put_directory_fault(
 	put_named(c, key, value, b.overflow ? strerror(error) : text);
 }
 
-/* `value`: what the setting names, the directory itself or a file in it. */
-static void check_place(
-	struct config *c, const char *key, const char *value, const char *path)
-{
-	put_directory_fault(c, key, value, path, directory_fault(path));
-}
-
 static void check_directory(struct config *c, const char *key, const char *path)
 {
-	check_place(c, key, path, path);
+	put_directory_fault(c, key, path, path, directory_fault(path));
+}
+
+/* The next connection makes it in the directory `above`; where that is missing the cure is as at run time. */
+static void check_above(
+	struct config *c, const char *key, const char *path, const char *above)
+{
+	int error = directory_fault(above);
+
+	put_directory_fault(c, key, path, error == ENOENT ? path : above, error);
 }
 
 static bool is_missing(const char *path)
@@ -284,7 +286,7 @@ static void check_mail_root(struct config *c)
 	int error = directory_fault(c->mail_root);
 
 	if (is_made(c, above))
-		check_place(c, "mail-root", c->mail_root, above);
+		check_above(c, "mail-root", c->mail_root, above);
 	else
 		put_directory_fault(c, "mail-root", c->mail_root, c->mail_root, error);
 	if (!error)
@@ -299,7 +301,7 @@ static void check_outbox(struct config *c)
 	OWNED char *inside = NULL;
 
 	if (copy && is_missing(path)) {
-		check_place(c, "dsn-outbox", path, dirname(copy));
+		check_above(c, "dsn-outbox", path, dirname(copy));
 		return;
 	}
 	check_directory(c, "dsn-outbox", path);
