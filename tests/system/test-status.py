@@ -1090,13 +1090,15 @@ def test_the_timer_mails_and_calls_a_webhook_once_for_each_change():
     libraries = harness.packages() / "libraries"
     shutil.copytree(libraries, here.dir / "libraries", symlinks=True, dirs_exist_ok=True)
     directories = ":".join(f"/host/libraries/{d.relative_to(libraries)}" for d in libraries.rglob("*-linux-gnu"))
-    here.write("usr/sbin/sendmail", f"#!/bin/sh\nLD_LIBRARY_PATH={directories} exec /host/msmtp -C /etc/msmtprc \"$@\"\n")
+    here.write("usr/sbin/sendmail",
+               f"#!/bin/sh\nLD_LIBRARY_PATH={directories} exec /host/msmtp -C /etc/msmtprc \"$@\"\n")
     (here.root / "usr/sbin/sendmail").chmod(0o755)
     here.write("etc/msmtprc", MAILER)
     here.write("etc/msmtp-aliases", "root: root@admin.example\n")
     here.run("install", "-d", "-o", "nobody", "/var/tmp/admin")
-    here.run("systemd-run", "--unit=admin-mail", "/usr/local/sbin/postern", "-c", "/dev/null", "-o", "domains=admin.example",
-             "-o", "hostname=admin.example", "-o", "user=nobody", "-o", "maildir=/var/tmp/admin/box", "-o", "log=stderr",
+    here.write("etc/postern/admin.conf", "hostname = admin.example\ndomains = admin.example\nuser = nobody\n"
+               "maildir = /var/tmp/admin/box\nlog = stderr\n")
+    here.run("systemd-run", "--unit=admin-mail", "/usr/local/sbin/postern", "-c", "/etc/postern/admin.conf",
              "--listen=127.0.0.1:2626")
     harness.at_end(here.run, "systemctl", "stop", "admin-mail")
     example = (here.root / "usr/local/share/postern/alert").read_text()
