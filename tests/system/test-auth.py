@@ -326,6 +326,37 @@ def test_an_exchange_that_the_client_breaks_off_has_a_record(cancels):
     assert "auth_failures" not in place.session()
 
 
+BROKEN_OFF = {
+    "PLAIN at its challenge": ("PLAIN", ["AUTH PLAIN"]),
+    "LOGIN at the name": ("LOGIN", ["AUTH LOGIN"]),
+    "LOGIN at the password": ("LOGIN", ["AUTH LOGIN", base64.b64encode(USER.encode()).decode()]),
+    "SCRAM at its first challenge": ("SCRAM-SHA-256", ["AUTH SCRAM-SHA-256"]),
+    "SCRAM at the second": ("SCRAM-SHA-256", ["AUTH SCRAM-SHA-256", base64.b64encode(b"n,,n=x,r=fyko").decode()]),
+}
+
+
+@harness.table_of({f"{name} TLS {version.name[4:]} {end}": (*row, version, end) for name, row in BROKEN_OFF.items()
+                   for version in (harness.ssl.TLSVersion.TLSv1_2, harness.ssl.TLSVersion.TLSv1_3)
+                   for end in ("*", "an end", "the timeout")})
+def test_wherever_it_is_broken_off_the_record_has_the_mechanism(mechanism, lines, version, end):
+    place = site(timeout="1s" if end == "the timeout" else "1m")
+    client = place.connect()
+    client.ehlo()
+    client.starttls(harness.client_context(maximum=version))
+    client.ehlo()
+    for line in lines:
+        client.say(line, 334)
+    if end == "*":
+        client.say("*", 501)
+    elif end == "the timeout":
+        client.expect(421)
+    client.close()
+    client.wait()
+    record, = place.records("auth")
+    harness.equal([record.get(k) for k in ("outcome", "mechanism")], ["given-up", mechanism])
+    assert "auth_failures" not in place.session()
+
+
 def test_gsasl_that_refuses_scram_by_itself():
     """It can bind to the channel, and is told to use a mechanism that does not."""
     harness.need("gsasl")
