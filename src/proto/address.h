@@ -1,7 +1,12 @@
-/* Paths and mailboxes (RFC 5321 4.1.2, 4.1.3, RFC 6531 3.3). All spans borrow from what was parsed. */
+/*
+ * Paths, mailboxes and parameters of MAIL and RCPT (RFC 5321 4.1.2, 4.1.3, RFC 6531 3.3).
+ * All spans borrow from what was parsed.
+ */
 #pragma once
 
+#include <stdbool.h>
 #include "base/buf.h"
+#include "base/span.h"
 
 #define PATH_OCTETS_MAX 256 /* RFC 5321 4.5.3.1.3, angle brackets included */
 #define DOMAIN_OCTETS_MAX 255 /* RFC 5321 4.5.3.1.2 */
@@ -51,3 +56,33 @@ bool domain_valid_utf8(struct span domain);
 void local_unquote(struct span local, struct buf *to);
 /* And back: a local part that stands for these octets, which are any that one can stand for. */
 void local_quote(struct span octets, struct buf *to);
+
+/* ESMTP parameters of MAIL and RCPT (RFC 5321 4.1.2, RFC 6531 3.3). */
+struct param {
+	struct span keyword;
+	struct span value; /* empty without "=" */
+	bool has_value;
+	bool utf8; /* the value is not all ASCII: only SMTPUTF8 allows that, and few parameters */
+};
+
+enum param_step {
+	PARAM_END,
+	PARAM_ONE,
+	PARAM_SYNTAX, /* `ret->keyword` is what could not be read */
+};
+
+/* Takes the next parameter from the front of `args`. Borrows from it. */
+enum param_step param_take(struct span *args, struct param *ret);
+
+/* Which addresses a user may send mail from: a value of the table `auth-senders`. */
+/*
+ *   list    = pattern *( 1*WSP pattern )
+ *   pattern = "*" / "@" domain / local-part "@" domain
+ *
+ * Whether one of them has the address, which is a mailbox. Letters of ASCII are the same in upper and lower
+ * case, as they are for the names of Maildirs. Nobody's address, <>, is in every list.
+ */
+bool senders_have(struct span list, struct span address);
+
+/* The first word that is no pattern; empty: there is none. */
+struct span senders_wrong(struct span list);

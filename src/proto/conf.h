@@ -2,7 +2,9 @@
 #pragma once
 
 #include <stdint.h>
+#include "base/buf.h"
 #include "base/span.h"
+#include "proto/network.h"
 
 enum conf_line {
 	CONF_BLANK, /* nothing, or a comment: "#" in front */
@@ -31,3 +33,69 @@ const char *conf_nearest(struct span text, const char *const *words);
 /* "; did you mean tls-key?", or nothing. */
 void conf_put_meant(
 	char to[static CONF_MEANT_MAX], struct span text, const char *const *words);
+
+/* One line of a table in text: a key and what it stands for. */
+#define ENTRY_KEY_MAX 1024 /* octets: more than an address has */
+#define ENTRY_VALUE_MAX 4096 /* octets */
+#define ENTRY_SHOWN_MAX                                                                  \
+	80 /* octets of a word in a sentence, and what tells that there are more */
+
+enum entry_line {
+	ENTRY_BLANK, /* nothing, or a comment: "#" in front */
+	ENTRY_FINE,
+	ENTRY_WRONG,
+};
+
+/*
+ * line = key [ 1*WSP value ] *WSP
+ *
+ * A key has no blank in it, and a value may be missing, which is an empty one. Borrows from `line`, which has
+ * no line end. With ENTRY_WRONG *ret_what is a sentence, and nothing else is filled.
+ */
+enum entry_line entry_parse(struct span line, struct span *ret_key,
+	struct span *ret_value, const char **ret_what);
+
+/* Appends a key or a word of a value for people to read: what is no printable UTF-8 as \xHH, and not all of a long one. */
+void entry_show(struct buf *to, struct span word);
+
+/* One line of a clients file: a network, and what holds for the clients in it. */
+#define RULE_TEXT_MAX 256 /* what a denied client is told; a reply has room for it */
+
+enum rule_tls {
+	RULE_TLS_AS_SET, /* for everybody, by the setting */
+	RULE_TLS_OFF,
+	RULE_TLS_ON,
+	RULE_TLS_REQUIRED,
+};
+
+struct rule {
+	struct network network;
+	struct span deny; /* the text; empty: not denied */
+	enum rule_tls tls;
+	struct span priority; /* GnuTLS's string; empty: as set */
+	bool no_dsn; /* it is offered no delivery reports */
+	bool proxy; /* it must send a PROXY header */
+	size_t line; /* its number in the file */
+};
+
+struct rule_fault {
+	struct span word; /* what is wrong; may be empty */
+	const char *what; /* to be read behind it */
+};
+
+enum rule_line {
+	RULE_BLANK, /* nothing, or a comment: "#" in front */
+	RULE_FINE,
+	RULE_WRONG,
+};
+
+/*
+ * line   = [ network *( 1*WSP option ) ] *WSP
+ * option = "proxy" / "tls=" ( "off" / "on" / "required" / "ssl" ) /
+ *          "tls-priority=" 1*VCHAR / "dsn=off" / "deny" 1*WSP 1*( VCHAR / WSP )
+ *
+ * Each option once; "deny" alone, with what is left of the line. Borrows from `line`,
+ * which has no line end. One of ret and ret_fault is filled.
+ */
+enum rule_line rule_parse(
+	struct span line, struct rule *ret, struct rule_fault *ret_fault);

@@ -1,7 +1,7 @@
 /* Promises that a line means one thing or is refused with the word that is wrong; refuses to look anything up. */
 #include "proto/destination.h"
 #include "proto/address.h"
-#include "proto/utf8.h"
+#include "proto/text.h"
 
 static bool is_printable(struct span s)
 {

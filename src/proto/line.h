@@ -1,4 +1,4 @@
-/* Command lines out of a stream of octets (RFC 5321 2.3.8, 4.5.3.1.4). */
+/* Command lines (RFC 5321 2.3.8, 4.1.1, 4.5.3.1.4): reading them, and their two halves. */
 #pragma once
 
 #include "base/span.h"
@@ -29,3 +29,22 @@ struct line {
  * taken all the same.
  */
 bool line_take(struct line_reader *r, struct bytes *in, size_t max, struct line *ret);
+
+struct command {
+	struct span verb;
+	struct span args; /* no blanks at either end */
+};
+
+/* command = verb [1*WSP args] *WSP. The verb of a blank line is empty. Borrows from
+ * `line`. */
+struct command command_parse(struct span line);
+
+/* True when blanks stand at the end. */
+bool command_is_padded(struct span line);
+
+/* True for a request line of HTTP (RFC 9112 3): "GET / HTTP/1.1". */
+bool command_is_http(struct span line);
+
+/* True when input that starts like this is a TLS record with a handshake in it (RFC
+ * 8446 5.1). */
+bool command_is_tls(struct bytes in);

@@ -1,7 +1,9 @@
-/* Text of a stranger made fit to be shown, in replies, records and header fields. */
+/* Text of clients, made fit to be shown in replies, records and header fields. */
 #pragma once
 
+#include <stdbool.h>
 #include "base/buf.h"
+#include "base/span.h"
 
 /*
  * Appends at most `max` octets: printable ASCII as it is but for `"` and `\`, all else as
@@ -11,3 +13,48 @@ void text_escape(struct buf *to, struct span text, size_t max);
 
 /* The same, and `<` and `>` as \xHH too: what stands between these is then one path. */
 void text_escape_path(struct buf *to, struct span mailbox, size_t max);
+
+/* Text in UTF-8 (RFC 3629 4). */
+/* Octets of the well-formed character that `s` begins with, 1 to 4; 0 when there is none. */
+size_t utf8_length(struct span s);
+
+/* True when `s` is made of well-formed characters alone; an empty one is. */
+bool utf8_valid(struct span s);
+
+/* True when no octet is above 127. */
+bool utf8_is_ascii(struct span s);
+
+/*
+ * UTF8-non-ascii of RFC 6532 3.1, which RFC 6531 3.3 lets addresses and values of parameters hold: octets
+ * of the character that `s` begins with, 2 to 4; 0 when it is ASCII, malformed, or one of the control
+ * characters U+0080 to U+009F, which have no business in either.
+ */
+size_t utf8_non_ascii(struct span s);
+
+/* xtext (RFC 3461 4): text in the value of a parameter. */
+/* True for xtext that stands for printable US-ASCII (32 to 126), which is all that a report can carry. */
+bool xtext_valid(struct span text);
+
+/* Appends what a valid xtext stands for. */
+void xtext_put(struct buf *to, struct span text);
+
+/* The UTF-8 address type of delivery reports (RFC 6533 3). */
+/*
+ * True for a utf-8-addr-xtext, which is ASCII; with `utf8` for a utf-8-addr-unitext or utf-8-address, too.
+ * None of what it stands for is a control character.
+ */
+bool unitext_valid(struct span text, bool utf8);
+
+/* Appends the utf-8-address that a valid text stands for; never longer than the text. */
+void unitext_put(struct buf *to, struct span text);
+
+/* base64 (RFC 4648 4): octets as text, as AUTH sends them. */
+/* Appends the text that stands for `octets`. */
+void base64_put(struct buf *to, struct span octets);
+
+/*
+ * Appends the octets that `text` stands for. False when it stands for none: a character outside the alphabet
+ * (RFC 4648 3.3), padding that is missing or out of place (3.2), bits in it that are not zero (3.5). Part of
+ * them may have been appended then.
+ */
+bool base64_take(struct span text, struct buf *ret);

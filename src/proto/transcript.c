@@ -3,7 +3,7 @@
  * that it is printable ASCII. Refuses to know what a session means.
  */
 #include "proto/transcript.h"
-#include "proto/command.h"
+#include "proto/line.h"
 #include "proto/reply.h"
 
 #define MECHANISM_MAX 20 /* characters of its name (RFC 4422 3.1) */

@@ -8,7 +8,7 @@
  */
 #include "smtp/explain.h"
 #include "proto/text.h"
-#include "proto/tls-suites.h"
+#include "proto/tls-names.h"
 #include "smtp/cause.h"
 #include "smtp/negotiation.h"
 

@@ -2,7 +2,7 @@
 #include "fuzz/fuzz.h"
 #include "proto/address.h"
 #include "proto/received.h"
-#include "proto/utf8.h"
+#include "proto/text.h"
 
 static void is_harmless(struct span s)
 {

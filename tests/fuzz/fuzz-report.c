@@ -6,7 +6,7 @@
 #include "fuzz/fuzz.h"
 #include "proto/dsn.h"
 #include "tools/outbox/report-check.h"
-#include "proto/utf8.h"
+#include "proto/text.h"
 #include "smtp/dsn-report.h"
 
 #define REPORT_MAX (4 * REPORT_RETURNED_MAX)

@@ -1,5 +1,5 @@
 /* proto/command: verb and argument, and what other protocols look like. */
-#include "proto/command.h"
+#include "proto/line.h"
 #include "unit/test.h"
 
 struct split {

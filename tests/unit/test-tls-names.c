@@ -1,7 +1,6 @@
 /* proto/tls-names, tls-suites, tls-terms: codes have one name each, and lists stay in bounds. */
 #include "proto/tls-names.h"
-#include "proto/tls-suites.h"
-#include "proto/tls-terms.h"
+#include "proto/tls-hello.h"
 #include "unit/test.h"
 
 static void put_alert(struct buf *to, uint16_t code)
