@@ -5,7 +5,7 @@
  */
 #include "fuzz/fuzz.h"
 #include "proto/dsn.h"
-#include "tools/outbox/report-check.h"
+#include "tools/outbox/outbox.h"
 #include "proto/text.h"
 #include "smtp/dsn-report.h"
 

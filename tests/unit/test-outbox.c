@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include "base/cleanup.h"
-#include "tools/outbox/dir.h"
-#include "tools/outbox/send.h"
+#include "tools/outbox/outbox.h"
 #include "unit/test.h"
 
 #define NOW 1750000000 /* 2025-06-15 */

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "tools/status/json.h"
 #include "tools/status/source.h"
 #include "unit/test.h"
 

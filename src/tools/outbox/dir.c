@@ -2,7 +2,7 @@
  * Promises that a report is in exactly one of the three directories, whenever we are
  * killed, and that nothing is ever overwritten. Refuses to know what a report is.
  */
-#include "tools/outbox/dir.h"
+#include "tools/outbox/outbox.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
  * that nothing in a report can become an option of it, and that it is not waited for
  * without end. Refuses to know what becomes of a report that it has taken.
  */
-#include "tools/outbox/send.h"
+#include "tools/outbox/outbox.h"
 #include <errno.h>
 #include <signal.h>
 #include <spawn.h>

@@ -3,7 +3,7 @@
  * spends a tenth of its time with counting at most, however many records there are. Refuses the alternate
  * screen: the last panel stays to be read.
  */
-#include "tools/status/follow.h"
+#include "tools/status/status.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  * The state in one line: "WARNING: certificate CN=mail.example.org expires on 2026-12-08; ...". What is worst decides the
  * exit status; all that is wrong stands in the line, the counts of the time where nothing is.
  */
-#include "tools/status/health.h"
+#include "tools/status/status.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>

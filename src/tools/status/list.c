@@ -2,12 +2,12 @@
  * Promises that a list ends with what is newest, as one reads a log. Refuses to keep it in memory: it goes
  * back to where the list begins, measures on the way, and comes forth again.
  */
-#include "tools/status/list.h"
+#include "tools/status/status.h"
 #include <errno.h>
 #include "base/cleanup.h"
 #include "proto/received.h"
 #include "smtp/record-text.h"
-#include "tools/status/json.h"
+#include "tools/status/source.h"
 
 struct state {
 	struct status_source *source;

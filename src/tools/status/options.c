@@ -1,5 +1,5 @@
 /* Promises to understand the command line or to say what it did not; opens nothing. */
-#include "tools/status/options.h"
+#include "tools/status/status.h"
 #include <getopt.h>
 #include "base/num.h"
 #include "edge/settings/settings.h"

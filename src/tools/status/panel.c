@@ -6,41 +6,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "tools/status/parts.h"
 #include "tools/status/rows.h"
 #include "tools/status/time.h"
 
 #define SESSIONS_LEAST 2
-#define NARROW 56 /* columns: below, numbers have no room beside their labels */
-
-size_t status_labels(const struct status_view *v)
-{
-	return v->width && v->width < NARROW ? STATUS_LABELS_ABOVE : STATUS_LABELS;
-}
-
-void status_label(const struct status_view *v, const char *text)
-{
-	size_t labels = status_labels(v), n = strlen(text);
-
-	status_put(v, STYLE_LABEL, span_of(text), 0);
-	if (n > labels) {
-		putc('\n', v->to);
-		n = 0;
-	}
-	status_pad(v, labels - n);
-}
-
-void status_line(const struct status_view *v, enum status_style style, struct span text)
-{
-	status_put_wrapped(v, style, text, status_labels(v));
-}
-
-void status_indented(
-	const struct status_view *v, enum status_style style, struct span text)
-{
-	status_pad(v, status_labels(v));
-	status_line(v, style, text);
-}
 
 /* "mail.example.org, from the journal        Nov 28 13:40:12" */
 static void put_title(const struct status_panel *p, const struct status_view *v)

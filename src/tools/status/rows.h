@@ -1,8 +1,48 @@
-/* A record as a row of a table. */
+/* Columns that line up, as wide as what is in them or as the terminal lets them be. */
 #pragma once
 
-#include "tools/status/record.h"
-#include "tools/status/table.h"
+#include "tools/status/source.h"
+#include "tools/status/view.h"
+
+#define STATUS_CELLS_MAX 8
+#define STATUS_CELLS_OCTETS 16384 /* of a row */
+
+struct status_column {
+	const char *head;
+	bool right; /* numbers */
+	size_t least; /* columns that it may be cut to; 0: it is never cut */
+};
+
+struct status_cells {
+	size_t n;
+	struct span list[STATUS_CELLS_MAX];
+	enum status_style style; /* of the last one */
+	struct buf b;
+	char octets[STATUS_CELLS_OCTETS];
+};
+
+void status_cells_init(struct status_cells *c);
+/* What was put into `b` since the last cell is one. */
+void status_cells_end(struct status_cells *c);
+
+struct status_table {
+	const struct status_column *columns;
+	size_t n;
+	size_t indent;
+	size_t width[STATUS_CELLS_MAX];
+	bool is_left_out[STATUS_CELLS_MAX]; /* in a narrow terminal */
+};
+
+void status_table_init(struct status_table *t, const struct status_column *columns,
+	size_t n, size_t indent);
+void status_table_measure(struct status_table *t, const struct status_cells *row);
+/* Once all is measured. */
+void status_table_fit(struct status_table *t, const struct status_view *v);
+void status_table_head(const struct status_table *t, const struct status_view *v);
+void status_table_row(const struct status_table *t, const struct status_view *v,
+	const struct status_cells *row);
+
+/* A record as a row of a table. */
 
 struct status_rows {
 	struct status_table table;

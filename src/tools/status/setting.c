@@ -2,7 +2,7 @@
  * Promises to show what it may read, and to say what it may not. Refuses to judge: faults are told in the
  * words of `postern --check`.
  */
-#include "tools/status/setting.h"
+#include "tools/status/panel.h"
 #include <errno.h>
 #include <libgen.h>
 #include "base/cleanup.h"

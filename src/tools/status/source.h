@@ -1,13 +1,55 @@
 /*
- * Where records are read: a file of JSON Lines, or the journal. A source stands between two records, at the
- * end when it is opened, and goes back and forth from there.
+ * Records as they are read back, from files of JSON Lines or from the journal. Nothing that
+ * stands in a log is trusted.
  */
 #pragma once
 
 #include <poll.h>
 #include "proto/network.h"
-#include "tools/status/record.h"
+#include "smtp/record-text.h"
+#include "smtp/record.h"
 
+struct status_record {
+	struct record record; /* the values lie in `text`, in the order of their keys */
+	uint64_t pid; /* 0: not told */
+	size_t n_text;
+	char text[RECORD_TEXT_MAX];
+};
+
+void status_record_clear(struct status_record *r);
+
+/*
+ * Takes a value as `struct record` has it. Octets that it could not have become \xHH; one that is not of its
+ * kind, or is there already, or has no room, is left out.
+ */
+void status_record_put(struct status_record *r, enum record_key key, struct span value);
+
+/* The same for paths that have no brackets: appends "<path>". */
+void status_record_put_path(struct buf *to, struct span path);
+
+/* Takes a topic of that weight, and of the record's status where there is one. */
+void status_record_weigh(struct status_record *r, enum record_level level);
+
+void status_record_copy(struct status_record *to, const struct status_record *from);
+
+/* Empty when it is not told. */
+struct span status_record_get(const struct status_record *r, enum record_key key);
+
+/* 0 when it is not told. */
+uint64_t status_record_number(const struct status_record *r, enum record_key key);
+
+#define STATUS_LINE_MAX (RECORD_LINE_MAX + 1024) /* octets; none of ours is longer */
+
+/*
+ * False when the line is no record: then nothing of *ret is to be used. Members that no record has are left
+ * out, and the line may be anything.
+ */
+bool status_json_read(struct span line, struct status_record *ret);
+
+/*
+ * Where records are read: a file of JSON Lines, or the journal. A source stands between two records, at the
+ * end when it is opened, and goes back and forth from there.
+ */
 /* Seconds: a record is written when no client waits, and several processes write. */
 #define STATUS_DISORDER 60
 #define STATUS_FILES_MAX 256 /* files of one log, with what they were rotated to */

@@ -9,11 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "tools/status/follow.h"
-#include "tools/status/health.h"
-#include "tools/status/list.h"
-#include "tools/status/metrics.h"
-#include "tools/status/options.h"
+#include "tools/status/status.h"
 #include "tools/status/time.h"
 
 /* https://no-color.org: set to anything */

@@ -38,3 +38,18 @@ void status_put_wrapped(const struct status_view *v, enum status_style style,
 
 /* "1234", "12.3K", "4.5M": octets, in the units that settings have */
 void status_put_octets(struct buf *to, uint64_t octets);
+
+/* Lines with a label on the left and facts on the right. */
+
+#define STATUS_LABELS 26 /* columns, the widest label and a gap */
+#define STATUS_LABELS_ABOVE 2 /* in a narrow terminal a label has a line of its own */
+
+/* Columns in front of facts. */
+size_t status_labels(const struct status_view *v);
+
+void status_label(const struct status_view *v, const char *text);
+/* Behind a label; what is too long goes on in lines below. */
+void status_line(const struct status_view *v, enum status_style style, struct span text);
+/* The same in a line without a label. */
+void status_indented(
+	const struct status_view *v, enum status_style style, struct span text);

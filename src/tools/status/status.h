@@ -1,0 +1,117 @@
+/* The command line of postern-status, and the forms of its output. */
+#pragma once
+
+#include "tools/status/count.h"
+#include "tools/status/panel.h"
+#include "tools/status/rows.h"
+#include "tools/status/source.h"
+
+#define STATUS_FILES_GIVEN_MAX 64
+#define STATUS_MOST_MAX 1000000000 /* of -n */
+#define STATUS_LIST_DEFAULT 20 /* records of a table, without -n and --since */
+#define STATUS_WINDOW_DEFAULT 3600 /* seconds that the panel counts */
+
+enum status_mode {
+	STATUS_MODE_PANEL,
+	STATUS_MODE_TABLE,
+	STATUS_MODE_JSON,
+	STATUS_MODE_METRICS,
+	STATUS_MODE_HEALTH, /* one line, and the exit status */
+	STATUS_MODE_HELP,
+	STATUS_MODE_VERSION,
+	STATUS_MODE_USAGE, /* `wrong` was not understood, and `fault` says why */
+};
+
+struct status_options {
+	enum status_mode mode;
+	const char *settings; /* file; the default one is not given */
+	/* of JSON Lines; none: as the settings say */
+	const char *files[STATUS_FILES_GIVEN_MAX];
+	size_t n_files;
+	const char *directory; /* of a journal; NULL: of this machine */
+	struct status_filter filter;
+	const char *peer; /* as it was given, or NULL */
+	const char *since; /* as it was given, or NULL */
+	const char *totals; /* file of counters, or NULL */
+	size_t most; /* 0: not given */
+	bool follow;
+	bool json; /* was asked for */
+	bool metrics;
+	const char *wrong, *fault;
+};
+
+/* `now`: seconds since 1970, to know a --since that makes no sense. */
+void status_options_parse(int argc, char **argv, int64_t now, struct status_options *ret);
+
+extern const char status_help[];
+
+/* The panel on a terminal, drawn anew in its place until a signal ends it. */
+/* What is shown, and how it comes about. */
+struct status_show {
+	const struct status_options *options;
+	struct status_source *source;
+	struct status_setting *setting;
+	struct status_counts *counts;
+	const char *origin;
+	bool colours;
+};
+
+/* Counts, and fills *ret as of `now`. 0 or -errno. */
+int status_show_count(
+	const struct status_show *show, int64_t now, struct status_panel *ret);
+
+/* 0 or -errno. */
+int status_follow(const struct status_show *show);
+
+/* Records one after the other, the oldest first, as a table, as JSON Lines or as log lines. */
+enum status_form {
+	STATUS_TABLE, /* of one event */
+	STATUS_JSON, /* as `log = json:` writes it */
+	STATUS_LINES, /* a time, and "event=session end=quit ..." */
+};
+
+struct status_list {
+	enum status_form form;
+	enum record_event event; /* of a table */
+	size_t most; /* the newest so many; 0: all */
+	int64_t since; /* seconds */
+	bool follow; /* and then what comes, until writing fails */
+};
+
+/* 0 or -errno. */
+int status_list(struct status_source *source, const struct status_filter *filter,
+	const struct status_list *list, const struct status_view *v);
+
+/* Numbers that only grow, kept in a file between two runs: a log forgets its oldest records, a counter must not. */
+struct status_totals {
+	int64_t began; /* seconds; when the file was made */
+	int64_t until; /* what is older is counted */
+	struct status_counts counts; /* its numbers; the replies are codes */
+};
+
+/* Reads the file; where there is none the totals begin at `now`, with 0. 0 or -errno; -EBADMSG: is no such file. */
+int status_totals_read(const char *path, int64_t now, struct status_totals *ret);
+
+/* Adds the records up to STATUS_DISORDER before `now`, as later ones may still be written. 0 or -errno. */
+int status_totals_update(struct status_totals *t, struct status_source *source,
+	const struct status_filter *filter, int64_t now);
+
+/* Puts a new file in the place of the old one, synced. 0 or -errno. */
+int status_totals_write(const char *path, const struct status_totals *t);
+
+/* The state as text of OpenMetrics, which is as well the text format 0.0.4 of Prometheus. */
+/* `totals`: NULL without counters. */
+void status_metrics_put(
+	const struct status_panel *panel, const struct status_totals *totals, FILE *to);
+
+/* The state as one line and an exit status, for monitors and scripts. */
+/* As monitors have it: what is worse is greater. */
+enum status_health {
+	HEALTH_OK,
+	HEALTH_WARNING, /* mail is received, and something is to be done */
+	HEALTH_CRITICAL,
+};
+
+/* Prints the line. `error` is -errno where no records could be read, else 0. */
+enum status_health status_health_put(
+	const struct status_panel *panel, int error, const struct status_view *v);
