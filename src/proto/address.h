@@ -13,21 +13,30 @@
 
 /* What is accepted beyond RFC 5321 depends on what a path is for. */
 enum path_kind {
-	/* Of MAIL: written and shown, and no more. Addresses of phones have dots anywhere in the local part. */
+	/*
+	 * Of MAIL; it is only written and shown. Phones send dots anywhere in the local
+	 * part.
+	 */
 	PATH_REVERSE,
 	PATH_FORWARD, /* of RCPT */
-	PATH_FORWARD_LOCAL, /* of RCPT in LMTP: a local part may stand alone, without "@" */
+	PATH_FORWARD_LOCAL, /* of RCPT in LMTP: a local part may stand without "@" */
 };
 
 struct path {
-	/* the mailbox as it was written, without route and brackets; of a forward-path without a dot at its end */
+	/*
+	 * the mailbox as written, without route and brackets; a forward-path without a
+	 * dot at its end
+	 */
 	struct span text;
 	struct span local; /* with its quotes, if it has any */
-	/* a name without a dot at its end, or an address literal in brackets; empty: only the local part was said */
+	/*
+	 * name without a dot at its end, or address literal in brackets; empty: only a
+	 * local part
+	 */
 	struct span domain;
 	bool null; /* <> */
-	bool lenient; /* it is not written as RFC 5321 has it */
-	bool utf8; /* some of it is not ASCII: only SMTPUTF8 allows that */
+	bool lenient; /* accepted, but not of the syntax of RFC 5321 */
+	bool utf8; /* some of it is not ASCII, which needs SMTPUTF8 */
 };
 
 enum path_fault {
@@ -46,15 +55,18 @@ enum path_fault path_take(struct span *args, enum path_kind kind, struct path *r
 bool path_parse(struct span *text, enum path_kind kind, struct path *ret);
 
 /*
- * True for a domain name in ASCII or an address literal: IPv4, IPv6 and tagged (RFC 5321 4.1.3).
+ * True for a domain name in ASCII or an address literal: IPv4, IPv6 and tagged (RFC 5321
+ * 4.1.3).
  */
 bool domain_valid(struct span domain);
-/* The same, but labels may be UTF-8 as U-labels are (RFC 6531 3.3). What IDNA thinks of them is not asked. */
+/*
+ * The same, but labels may be UTF-8 as in U-labels (RFC 6531 3.3). IDNA is not applied.
+ */
 bool domain_valid_utf8(struct span domain);
 
 /* The octets that a local part stands for, without quoting (RFC 5321 4.1.2). */
 void local_unquote(struct span local, struct buf *to);
-/* And back: a local part that stands for these octets, which are any that one can stand for. */
+/* The reverse: a quoted local part for these octets, which must be possible in one. */
 void local_quote(struct span octets, struct buf *to);
 
 /* ESMTP parameters of MAIL and RCPT (RFC 5321 4.1.2, RFC 6531 3.3). */
@@ -62,7 +74,8 @@ struct param {
 	struct span keyword;
 	struct span value; /* empty without "=" */
 	bool has_value;
-	bool utf8; /* the value is not all ASCII: only SMTPUTF8 allows that, and few parameters */
+	/* the value is not all ASCII, which needs SMTPUTF8 and only few may have */
+	bool utf8;
 };
 
 enum param_step {
@@ -79,10 +92,11 @@ enum param_step param_take(struct span *args, struct param *ret);
  *   list    = pattern *( 1*WSP pattern )
  *   pattern = "*" / "@" domain / local-part "@" domain
  *
- * Whether one of them has the address, which is a mailbox. Letters of ASCII are the same in upper and lower
- * case, as they are for the names of Maildirs. Nobody's address, <>, is in every list.
+ * True when a pattern of the list matches the address, which is a mailbox. ASCII letters
+ * are compared without case, as for the names of Maildirs. The null path <> always
+ * matches.
  */
 bool senders_have(struct span list, struct span address);
 
-/* The first word that is no pattern; empty: there is none. */
+/* The first word that is not a pattern; empty: there is none. */
 struct span senders_wrong(struct span list);

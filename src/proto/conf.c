@@ -1,6 +1,6 @@
 /*
- * Lines of the files that administrators write: settings, tables, and rules for clients. A
- * line has one meaning, or it is refused with the word that is wrong. What settings and
+ * Lines of the files that administrators write: settings, tables, and rules for clients.
+ * A line has one meaning, or it is refused with the word that is wrong. What settings and
  * values mean is decided elsewhere.
  */
 #include "proto/conf.h"
@@ -9,7 +9,7 @@
 #include "proto/text.h"
 
 #define WORD_MAX 40 /* octets of a word that is compared */
-#define PART_LEAST 3 /* octets of a part that says something */
+#define PART_LEAST 3 /* octets; a shorter part matches by chance */
 
 enum conf_line conf_parse(struct span line, struct span *ret_key, struct span *ret_value)
 {
@@ -51,7 +51,9 @@ static char folded(char c)
 	return c == '_' ? '-' : ascii_lower(c);
 }
 
-/* Letters that differ, are missing, are too many or stand in each other's place; more than `WORD_MAX` is far. */
+/*
+ * Letters changed, missing, added or swapped. WORD_MAX when a word is longer than that.
+ */
 static size_t distance(struct span a, const char *b)
 {
 	size_t rows[3][WORD_MAX + 1], n = strlen(b);
@@ -130,7 +132,7 @@ static const char *find_fault(struct span line, struct span key, struct span val
 {
 	if (memchr(line.p, '\0', line.n))
 		return "has a NUL in it";
-	/* elsewhere such a line goes on with the one above */
+	/* in other formats such a line continues the one above */
 	if (*line.p == ' ' || *line.p == '\t')
 		return "begins with a blank";
 	if (key.n > ENTRY_KEY_MAX)
@@ -140,7 +142,10 @@ static const char *find_fault(struct span line, struct span key, struct span val
 	return NULL;
 }
 
-/* What stands before the octet, or all. A table of text is read by every process: memchr is quick. */
+/*
+ * The part before the octet, or all. Each process reads the whole table: memchr() is
+ * fast.
+ */
 static struct span before(struct span s, char octet)
 {
 	const char *at = memchr(s.p, octet, s.n);
@@ -201,7 +206,7 @@ static const char *set_tls(struct rule *rule, struct span value)
 	} modes[] = {
 		{ { "off", 3 }, RULE_TLS_OFF }, { { "on", 2 }, RULE_TLS_ON },
 		{ { "required", 8 }, RULE_TLS_REQUIRED },
-		{ { "ssl", 3 }, RULE_TLS_REQUIRED }, /* the panel's own word for it */
+		{ { "ssl", 3 }, RULE_TLS_REQUIRED }, /* as the panel shows it */
 	};
 
 	if (rule->tls != RULE_TLS_AS_SET)
@@ -239,7 +244,7 @@ static const char *set_dsn(struct rule *rule, struct span value)
 	return rule->no_dsn ? NULL : "must be dsn=off";
 }
 
-/* Quotes and backslashes would be escaped in the reply: what is written here is said. */
+/* Quotes and backslashes would be escaped in the reply, so they are refused here. */
 static const char *set_deny(struct rule *rule, struct span text)
 {
 	if (rule->proxy || rule->no_dsn || rule->tls != RULE_TLS_AS_SET ||

@@ -23,8 +23,9 @@ bool conf_quantity(
 	struct span text, const char *units, const uint64_t *factors, uint64_t *ret);
 
 /*
- * The word of a list (NULL ends it) that was perhaps meant: with one or two letters changed, or that is a part of
- * `text` or has it in it. "_" is "-", and letters have no case. NULL: none is near.
+ * The word of a NULL-terminated list that was perhaps meant: one that differs in one or
+ * two letters, is a part of `text`, or contains it. "_" equals "-"; case is ignored.
+ * NULL: none.
  */
 const char *conf_nearest(struct span text, const char *const *words);
 
@@ -34,11 +35,11 @@ const char *conf_nearest(struct span text, const char *const *words);
 void conf_put_meant(
 	char to[static CONF_MEANT_MAX], struct span text, const char *const *words);
 
-/* One line of a table in text: a key and what it stands for. */
+/* One line of a table in text: a key and its value. */
 #define ENTRY_KEY_MAX 1024 /* octets: more than an address has */
 #define ENTRY_VALUE_MAX 4096 /* octets */
-#define ENTRY_SHOWN_MAX                                                                  \
-	80 /* octets of a word in a sentence, and what tells that there are more */
+/* octets of a word in a sentence, "..." included */
+#define ENTRY_SHOWN_MAX 80
 
 enum entry_line {
 	ENTRY_BLANK, /* nothing, or a comment: "#" in front */
@@ -49,20 +50,20 @@ enum entry_line {
 /*
  * line = key [ 1*WSP value ] *WSP
  *
- * A key has no blank in it, and a value may be missing, which is an empty one. Borrows from `line`, which has
- * no line end. With ENTRY_WRONG *ret_what is a sentence, and nothing else is filled.
+ * A key has no blanks; a missing value is an empty one. Borrows from `line`, which has no
+ * line end. With ENTRY_WRONG *ret_what is a sentence, and nothing else is filled.
  */
 enum entry_line entry_parse(struct span line, struct span *ret_key,
 	struct span *ret_value, const char **ret_what);
 
-/* Appends a key or a word of a value for people to read: what is no printable UTF-8 as \xHH, and not all of a long one. */
+/* Appends a word for a message: unprintable octets as \xHH, a long one cut with "...". */
 void entry_show(struct buf *to, struct span word);
 
 /* One line of a clients file: a network, and what holds for the clients in it. */
-#define RULE_TEXT_MAX 256 /* what a denied client is told; a reply has room for it */
+#define RULE_TEXT_MAX 256 /* the text of a 554 reply; a reply has room for it */
 
 enum rule_tls {
-	RULE_TLS_AS_SET, /* for everybody, by the setting */
+	RULE_TLS_AS_SET, /* by the setting */
 	RULE_TLS_OFF,
 	RULE_TLS_ON,
 	RULE_TLS_REQUIRED,
@@ -73,14 +74,14 @@ struct rule {
 	struct span deny; /* the text; empty: not denied */
 	enum rule_tls tls;
 	struct span priority; /* GnuTLS's string; empty: as set */
-	bool no_dsn; /* it is offered no delivery reports */
+	bool no_dsn; /* DSN is not offered */
 	bool proxy; /* it must send a PROXY header */
 	size_t line; /* its number in the file */
 };
 
 struct rule_fault {
-	struct span word; /* what is wrong; may be empty */
-	const char *what; /* to be read behind it */
+	struct span word; /* the wrong word; may be empty */
+	const char *what; /* rest of the sentence */
 };
 
 enum rule_line {

@@ -1,13 +1,13 @@
 /*
  * The content of a message: decoding of DATA and BDAT, the repair of its first line, and
- * what is read from its header. The result is the same however the input is split. Content
- * is decoded in place, because the result is never longer than the input, and a line at a
- * time, because memchr() finds line ends far faster than an automaton that looks at each
- * octet.
+ * what is read from its header. The result is the same however the input is split.
+ * Content is decoded in place, because the result is never longer than the input, and a
+ * line at a time, because memchr() finds line ends far faster than an automaton that
+ * looks at each octet.
  */
 #include "proto/data.h"
 
-/* What stands at the start of a line that begins with a dot. */
+/* The start of a line that begins with a dot. */
 enum dot {
 	DOT_UNKNOWN, /* more input is needed */
 	DOT_END, /* "." CRLF behind a CRLF */
@@ -31,8 +31,8 @@ static enum dot judge_dot(const struct data *d, const char *p, size_t n)
 }
 
 /*
- * Writes a piece of a line, without its end, at `to`, which is `from` or before it. A run of CRs in it ends
- * nothing: it becomes one space. Returns the end of what was written.
+ * Writes a piece of a line, without its end, at `to`, which is `from` or before it. A run
+ * of CRs in it becomes one space. Returns the end of the written text.
  */
 static char *put_piece(struct data *d, char *to, const char *from, size_t n)
 {
@@ -99,7 +99,7 @@ bool data_take(struct data *d, struct bytes *in, struct span *ret_text)
 		}
 		lf = memchr(p, '\n', (size_t)(limit - p));
 		if (!lf) {
-			/* the last of the CRs at the very end waits for what follows it */
+			/* the last CR at the very end waits for the next octet */
 			size_t n_crs = count_crs(p, limit);
 			to = put_piece(d, to, p, (size_t)(limit - p) - n_crs);
 			d->octets += n_crs ? n_crs - 1 : 0;
@@ -117,8 +117,8 @@ bool data_take(struct data *d, struct bytes *in, struct span *ret_text)
 }
 
 /*
- * Decides about the CRs that the text so far ends with: the end of a line, or one space. Returns where the
- * rest of `in` begins.
+ * Decides about the CRs at the end of the text so far: the end of a line, or one space.
+ * Returns the start of the rest of `in`.
  */
 static char *settle_crs(struct data *d, struct bytes in, char **to, struct span *ret_kept)
 {
@@ -172,9 +172,9 @@ void data_chunk_end(struct data *d, struct span *ret_kept)
 }
 
 /*
- * The repair of the first line. Octets are held only while an earlier piece of the content
- * has ended within the part that decides; in all other cases the content passes as it is,
- * in one piece.
+ * The repair of the first line. Octets are held only while an earlier piece of the
+ * content has ended within the part that decides; in all other cases the content passes
+ * as it is, in one piece.
  */
 enum verdict {
 	UNDECIDED,
@@ -333,8 +333,8 @@ static void end_line(struct header *h)
 }
 
 /*
- * A field's name is kept in lower case while it can still be one that counts. Blanks between name and
- * colon are obsolete (RFC 5322 4.5), and would hide a hop.
+ * A field's name is kept in lower case while it can still be one that counts. Blanks
+ * between name and colon are obsolete (RFC 5322 4.5), and would hide a hop.
  */
 static void watch_name(struct header *h, char c)
 {

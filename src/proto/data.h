@@ -1,7 +1,8 @@
 /*
- * The content of a message as DATA and BDAT carry it (RFC 5321 4.5.2, 2.3.8; RFC 3030 2): dots unstuffed,
- * CRLF made LF, the end found. Only CRLF.CRLF ends DATA. CRs in excess directly before CRLF are dropped, as
- * some senders double them; a run of CRs elsewhere becomes one space. A line may have any length.
+ * The content of a message as DATA and BDAT carry it (RFC 5321 4.5.2, 2.3.8; RFC 3030 2):
+ * dots are unstuffed, CRLF becomes LF, and the end is found. Only CRLF.CRLF ends DATA.
+ * Surplus CRs directly before CRLF are dropped, as some senders double them; a run of CRs
+ * elsewhere becomes one space. A line may have any length.
  */
 #pragma once
 
@@ -18,8 +19,8 @@ enum data_at {
 
 struct data {
 	enum data_at at;
-	uint64_t octets; /* of the message, as RFC 1870 counts them: CRLF is two, stuffed
-			    dots none */
+	/* of the message, as RFC 1870 counts them: CRLF is two, stuffed dots none */
+	uint64_t octets;
 	bool bare; /* a bare LF or a stray CR has been seen */
 	bool cr; /* of chunks: the text so far ends with CRs, which are not yet written */
 };
@@ -32,28 +33,28 @@ struct data {
 bool data_take(struct data *d, struct bytes *in, struct span *ret_text);
 
 /*
- * The same for text in chunks (RFC 3030 2), where no dot means anything: decodes all of `in` in place.
- * *ret_kept is what has to come before *ret_text, and does not lie in `in`.
+ * The same for chunks (RFC 3030 2), where dots have no meaning: decodes all of `in` in
+ * place. *ret_kept comes before *ret_text, and does not lie in `in`.
  */
 void data_chunk(
 	struct data *d, struct bytes in, struct span *ret_kept, struct span *ret_text);
 
-/* No chunk follows: *ret_kept is what is left of the text. */
+/* After the last chunk: *ret_kept is the rest of the text. */
 void data_chunk_end(struct data *d, struct span *ret_kept);
 
 /*
- * Repairs the first line of content, so that readers find the message's own header and body: octets of the
- * client never continue the trace header that stands above them (RFC 5322 2.2.3). It works on decoded content,
- * after the end of data has been decided.
+ * Repairs the first line of content, so that readers find the message's own header and
+ * body: octets of the client never continue the trace header that stands above them (RFC
+ * 5322 2.2.3). It works on decoded content, after the end of data has been decided.
  *
- *   an empty line, or a field      stays as it is
- *   ">*From " (mbox)               gets X-Mailbox-Line: in front; the next line is judged as a first line
- *   anything else                  gets an empty line in front: all of it is body
+ *   an empty line, or a field   stays as it is
+ *   ">*From " (mbox)            gets X-Mailbox-Line: in front; the next line is a first line
+ *   anything else               gets an empty line in front: all of it is body
  *
  *   field = 1*128(%d33-57 / %d59-126) *(SP / HTAB) ":"      (RFC 5322 2.2, 4.5)
  *
- * The name of a field and the blanks behind it have at most FIRST_LINE_HELD_MAX - 1 octets; what is longer is
- * "anything else".
+ * The name of a field and the blanks behind it have at most FIRST_LINE_HELD_MAX - 1
+ * octets; a longer one is "anything else".
  */
 #define FIRST_LINE_NAME_MAX 128
 #define FIRST_LINE_HELD_MAX 130
@@ -76,13 +77,16 @@ struct first_line {
 };
 
 /*
- * Returns in *ret_piece the next octets to be written, and takes them from `text`, which is the next piece of
- * content. False when `text` is used up; then nothing is returned. The piece lies in `text`, in `f` or in
- * static memory, and is valid until the next call.
+ * Returns in *ret_piece the next octets to be written, and removes them from `text`, the
+ * next piece of content. False when `text` is used up; then nothing is returned. The
+ * piece lies in `text`, in `f` or in static memory, and is valid until the next call.
  */
 bool first_line_take(struct first_line *f, struct span *text, struct span *ret_piece);
 
-/* The content has ended: what is held is decided, and first_line_take() returns it for an empty `text`. */
+/*
+ * After the content: decides about held octets, which first_line_take() returns for an
+ * empty `text`.
+ */
 void first_line_end(struct first_line *f);
 
 /* What the engine must know of the header of a message (RFC 5322 2.2). */

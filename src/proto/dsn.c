@@ -1,7 +1,7 @@
 /*
  * The parameters of delivery reports, and the header that a report returns. No accepted
- * value can end a line or a field of a report. What is returned ends at the first line that
- * is no field, so that no content of the message is in it.
+ * value can end a line or a field of a report. What is returned ends at the first line
+ * that is no field, so that no content of the message is in it.
  */
 #include "proto/dsn.h"
 #include "proto/text.h"
@@ -22,8 +22,8 @@ static struct span take_element(struct span *list)
  * notify-esmtp-value = "NEVER" / 1#notify-list-element
  * notify-list-element = "SUCCESS" / "FAILURE" / "DELAY"
  *
- * Elements may be repeated, and empty where another is not (RFC 822 2.7). Failures are told in replies, and
- * a message is never delayed: only SUCCESS changes anything.
+ * Elements may be repeated, and empty where another is not (RFC 822 2.7). Failures are
+ * reported by replies, and a message is never delayed: only SUCCESS has an effect.
  */
 bool dsn_notify(struct span value, bool *ret_success)
 {
@@ -86,7 +86,10 @@ static bool is_utf8_type(struct span type)
 	return span_ieq(type, SPAN("utf-8"));
 }
 
-/* original-recipient-address = addr-type ";" xtext    addr-type = atom    (RFC 6533 3: or unitext) */
+/*
+ * original-recipient-address = addr-type ";" ( xtext / unitext )     (RFC 6533 3)
+ * addr-type = atom
+ */
 bool dsn_is_orcpt(struct span value, bool utf8)
 {
 	struct span type, address;
@@ -180,7 +183,7 @@ static bool is_field(struct span line)
 	return i < line.n && line.p[i] == ':';
 }
 
-/* A line that begins with a blank goes on with the field before (RFC 5322 2.2.3). */
+/* A line that begins with a blank continues the field before it (RFC 5322 2.2.3). */
 static bool is_continuation(struct span line, size_t at)
 {
 	return at > 0 && line.n && (*line.p == ' ' || *line.p == '\t');

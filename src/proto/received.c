@@ -1,7 +1,7 @@
 /*
- * Promises that no octet of the peer forms a line or a comment of its own: a HELO that is
- * not a domain or an address literal is left out. Dates are UTC, so that no time zone has
- * to be loaded.
+ * Writes the trace header, and dates. No octet of the client can form a line or a
+ * comment: a HELO argument that is not a domain or an address literal is left out. Dates
+ * are UTC, so that no time zone has to be loaded.
  */
 #include "proto/received.h"
 #include "proto/address.h"

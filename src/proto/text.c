@@ -1,8 +1,8 @@
 /*
  * Encodings of text: the escapes of replies, records and header fields, UTF-8, xtext,
- * unitext and base64. Each text has one spelling; another one is refused. Decoded xtext and
- * unitext have no control characters, neither those of ASCII nor U+0080 to U+009F: the ABNF
- * allows some, but no mailbox here has them, and in a report they would do harm.
+ * unitext and base64. Each text has one spelling; another one is refused. Decoded xtext
+ * and unitext have no control characters, neither those of ASCII nor U+0080 to U+009F:
+ * the ABNF allows some, but no mailbox here has them, and in a report they would do harm.
  */
 #include "proto/text.h"
 
@@ -81,7 +81,8 @@ struct lead {
  * UTF8-2 = %xC2-DF UTF8-tail
  * UTF8-3 = %xE0 %xA0-BF UTF8-tail / %xE1-EC 2( UTF8-tail ) /
  *          %xED %x80-9F UTF8-tail / %xEE-EF 2( UTF8-tail )
- * UTF8-4 = %xF0 %x90-BF 2( UTF8-tail ) / %xF1-F3 3( UTF8-tail ) / %xF4 %x80-8F 2( UTF8-tail )
+ * UTF8-4 = %xF0 %x90-BF 2( UTF8-tail ) / %xF1-F3 3( UTF8-tail ) /
+ *          %xF4 %x80-8F 2( UTF8-tail )
  */
 static const struct lead leads[] = {
 	{ 0xC2, 0xDF, 2, 0x80, 0xBF },
@@ -224,7 +225,7 @@ static bool is_hexpoint(uint32_t point, size_t n_digits)
 	return n_digits == HEXPOINT_MIN || point >> 4 * (n_digits - 1) != 0;
 }
 
-/* EmbeddedUnicodeChar = %x5C.78 "{" HEXPOINT "}"      in any case, as all strings of an ABNF */
+/* EmbeddedUnicodeChar = %x5C.78 "{" HEXPOINT "}"      digits in any case */
 static bool take_embedded(struct span *s, uint32_t *ret)
 {
 	static const struct span start = { "\\x{", 3 };
@@ -243,7 +244,10 @@ static bool take_embedded(struct span *s, uint32_t *ret)
 	return true;
 }
 
-/* QUCHAR = QCHAR / UTF8-2 / UTF8-3 / UTF8-4    QCHAR = %x21-2a / %x2c-3c / %x3e-5b / %x5d-7e */
+/*
+ * QUCHAR = QCHAR / UTF8-2 / UTF8-3 / UTF8-4
+ * QCHAR  = %x21-2a / %x2c-3c / %x3e-5b / %x5d-7e
+ */
 static size_t quchar_length(struct span s)
 {
 	if (*s.p >= 33 && *s.p <= 126)

@@ -1,4 +1,7 @@
-/* Text of clients, made fit to be shown in replies, records and header fields. */
+/*
+ * Encodings of text: escapes for replies, records and header fields, UTF-8, xtext,
+ * base64.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -11,11 +14,11 @@
  */
 void text_escape(struct buf *to, struct span text, size_t max);
 
-/* The same, and `<` and `>` as \xHH too: what stands between these is then one path. */
+/* The same, with `<` and `>` as \xHH: between these characters the result is one path. */
 void text_escape_path(struct buf *to, struct span mailbox, size_t max);
 
 /* Text in UTF-8 (RFC 3629 4). */
-/* Octets of the well-formed character that `s` begins with, 1 to 4; 0 when there is none. */
+/* Octets (1 to 4) of the well-formed character at the start of `s`; 0: there is none. */
 size_t utf8_length(struct span s);
 
 /* True when `s` is made of well-formed characters alone; an empty one is. */
@@ -25,36 +28,39 @@ bool utf8_valid(struct span s);
 bool utf8_is_ascii(struct span s);
 
 /*
- * UTF8-non-ascii of RFC 6532 3.1, which RFC 6531 3.3 lets addresses and values of parameters hold: octets
- * of the character that `s` begins with, 2 to 4; 0 when it is ASCII, malformed, or one of the control
- * characters U+0080 to U+009F, which have no business in either.
+ * UTF8-non-ascii of RFC 6532 3.1, which RFC 6531 3.3 allows in addresses and values of
+ * parameters: octets (2 to 4) of the character at the start of `s`; 0 when it is ASCII,
+ * malformed, or a control character U+0080 to U+009F, which neither may contain.
  */
 size_t utf8_non_ascii(struct span s);
 
 /* xtext (RFC 3461 4): text in the value of a parameter. */
-/* True for xtext that stands for printable US-ASCII (32 to 126), which is all that a report can carry. */
+/*
+ * True for xtext that encodes printable US-ASCII (32 to 126), all that a report can
+ * carry.
+ */
 bool xtext_valid(struct span text);
 
-/* Appends what a valid xtext stands for. */
+/* Appends the decoded text of a valid xtext. */
 void xtext_put(struct buf *to, struct span text);
 
 /* The UTF-8 address type of delivery reports (RFC 6533 3). */
 /*
- * True for a utf-8-addr-xtext, which is ASCII; with `utf8` for a utf-8-addr-unitext or utf-8-address, too.
- * None of what it stands for is a control character.
+ * True for a utf-8-addr-xtext, which is ASCII; with `utf8` also for a utf-8-addr-unitext
+ * or utf-8-address. The decoded text has no control characters.
  */
 bool unitext_valid(struct span text, bool utf8);
 
-/* Appends the utf-8-address that a valid text stands for; never longer than the text. */
+/* Appends the utf-8-address of a valid text; it is never longer than the text. */
 void unitext_put(struct buf *to, struct span text);
 
 /* base64 (RFC 4648 4): octets as text, as AUTH sends them. */
-/* Appends the text that stands for `octets`. */
+/* Appends `octets`, encoded. */
 void base64_put(struct buf *to, struct span octets);
 
 /*
- * Appends the octets that `text` stands for. False when it stands for none: a character outside the alphabet
- * (RFC 4648 3.3), padding that is missing or out of place (3.2), bits in it that are not zero (3.5). Part of
- * them may have been appended then.
+ * Appends the decoded octets of `text`. False for a character outside the alphabet (RFC
+ * 4648 3.3), padding that is missing or out of place (3.2), or pad bits that are not zero
+ * (3.5); some octets may have been appended then.
  */
 bool base64_take(struct span text, struct buf *ret);

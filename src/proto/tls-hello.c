@@ -1,7 +1,7 @@
 /*
- * Reads a ClientHello a second time, only to describe it. Whatever its lengths say, nothing
- * outside of it is read, and lists never grow beyond their room. Nothing is judged here:
- * that is done by the TLS library.
+ * Reads a ClientHello a second time, only to describe it. Whatever its lengths say,
+ * nothing outside of it is read, and lists never grow beyond their room. Nothing is
+ * judged here: that is done by the TLS library.
  *
  *	ProtocolVersion legacy_version; Random random; opaque legacy_session_id<0..32>;
  *	CipherSuite cipher_suites<2..2^16-2>; opaque legacy_compression_methods<1..2^8-1>;

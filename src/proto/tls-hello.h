@@ -1,6 +1,6 @@
 /*
- * What one side of a TLS handshake would agree to: lists of IANA's code points, in order
- * of preference.
+ * The lists of code points that one side of a TLS handshake accepts, in order of
+ * preference, and what a client sent at the start of a handshake.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 /* More than any client of today offers; of a longer list the first are kept. */
 #define TLS_LIST_MAX 96
 #define TLS_ALPN_MAX 64
-/* words of one list in a text; the others are counted */
+/* words of one list in a text; the rest is counted */
 #define TLS_WORDS_MAX 24
 
 struct tls_list {
@@ -46,12 +46,14 @@ void tls_list_put(struct buf *to, const struct tls_list *list, size_t max,
 /* Leaves out the suites and signatures that no such key (enum tls_key) can serve. */
 void tls_terms_keep(struct tls_terms *terms, unsigned keys);
 
-/* "versions TLS1.2; suites TLS_RSA_WITH_AES_128_CBC_SHA 0x0abc; groups x25519; alpn smtp" */
+/*
+ * "versions TLS1.2; suites TLS_RSA_WITH_AES_128_CBC_SHA 0x0abc; groups x25519; alpn smtp"
+ */
 void tls_terms_put(struct buf *to, const struct tls_terms *terms);
 
 /*
- * What a client said first where TLS was to begin, and what it offers in its ClientHello:
- * read to be described, when a handshake has failed.
+ * The first octets of a client where TLS should begin, and the offer of its ClientHello,
+ * read only to explain why a handshake failed.
  */
 #define TLS_ODD_NAME_MAX 72 /* octets of a name that is only shown */
 #define TLS_NAME_MAX 256 /* a server name: DNS has 253 octets */
@@ -73,24 +75,25 @@ struct tls_opening {
 	enum tls_opening_kind kind;
 	struct tls_terms offered;
 	bool or_older; /* a hello without a list: the version is the newest it knows */
-	bool fallback; /* a second try with an older version (RFC 7507) */
+	bool fallback; /* a second attempt with an older version (RFC 7507) */
 	bool bad_name; /* a server name that GnuTLS does not take */
 	char name[TLS_NAME_MAX]; /* the server name: graphic ASCII, or empty */
-	char odd_name
-		[TLS_ODD_NAME_MAX]; /* of one that it does not take: escaped, and cut */
+	/* a name that GnuTLS does not take: escaped, and cut */
+	char odd_name[TLS_ODD_NAME_MAX];
 	int alert; /* the last one in the clear that ends TLS, or TLS_NO_ALERT */
 	char first[TLS_FIRST_MAX]; /* octets, or of text the line; escaped */
 };
 
-/* True of what GnuTLS takes as a server name: 1*( ALPHA / DIGIT / "-" / "." ); so "::1" and "a_b" are none. */
+/* True for a server name that GnuTLS takes: 1*( ALPHA / DIGIT / "-" / "." ). */
 bool tls_name_is_taken(struct span name);
 
-/* True of a name with nothing that a log line or a quoted string would have to escape. */
+/* True for a name that needs no escapes in a log line or a quoted string. */
 bool tls_name_is_plain(struct span name);
 
 /*
- * Reads the octets that came first on a connection: TLS records (RFC 8446 5.1), a hello of
- * SSL 2.0 (RFC 5246 E.2), or something else. Of a malformed hello what comes before the
- * fault. The octets are changed: a message that lies in several records is put together.
+ * Reads the octets that came first on a connection: TLS records (RFC 8446 5.1), a hello
+ * of SSL 2.0 (RFC 5246 E.2), or something else. Of a malformed hello what comes before
+ * the fault. The octets are changed: a message that lies in several records is put
+ * together.
  */
 void tls_opening_read(struct bytes octets, struct tls_opening *ret);

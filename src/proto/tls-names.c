@@ -1,6 +1,6 @@
 /*
- * The names of IANA's registries "TLS Parameters" and "TLS Cipher Suites", as tables. A code
- * has one name, and no client can choose what is written.
+ * The names of IANA's registries "TLS Parameters" and "TLS Cipher Suites", as tables. A
+ * code has one name, and no client can choose what is written.
  *
  * Names lie in the rows themselves: a table of pointers would have to be relocated at
  * every start of the program, which hardly ever needs one of them.

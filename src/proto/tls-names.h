@@ -1,6 +1,6 @@
 /*
  * What IANA calls the code points of TLS. Only those that mail clients offer have a name
- * here; the others are written in hex.
+ * here; other code points are written in hex.
  */
 #pragma once
 
@@ -22,7 +22,7 @@ enum tls_key {
 
 #define TLS_KEY_ANY (TLS_KEY_RSA | TLS_KEY_ECDSA | TLS_KEY_EDDSA)
 
-/* Alerts that somebody asks for by name (RFC 8446 6). */
+/* Alerts that the code compares with (RFC 8446 6). */
 enum tls_alert {
 	TLS_ALERT_CLOSE_NOTIFY = 0,
 	TLS_ALERT_HANDSHAKE_FAILURE = 40,
@@ -41,7 +41,7 @@ enum tls_alert {
 
 /* "TLS1.3", as the record has it. */
 void tls_put_version(struct buf *to, uint16_t code);
-/* "TLS 1.3", as people write it. */
+/* "TLS 1.3", for sentences. */
 void tls_say_version(struct buf *to, uint16_t code);
 /* "x25519" */
 void tls_put_group(struct buf *to, uint16_t code);
@@ -63,9 +63,9 @@ bool tls_group_is_finite(uint16_t code);
 uint16_t tls_group_named(struct span name);
 
 /*
- * Cipher suites: what IANA calls them, and what they need of the server's key and of the
- * groups. Only those that mail clients offer, or that a server with a certificate can be
- * told to take, are known here.
+ * Cipher suites: their names of IANA, and what they need of the server's key and of the
+ * groups. Only those are known that mail clients offer, or that a server with a
+ * certificate can be configured to accept.
  */
 /* How a suite agrees on a secret. */
 enum tls_exchange {

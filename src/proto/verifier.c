@@ -1,13 +1,15 @@
 /*
  * Values of the table `auth-users`, and decoys for users that do not exist. A text that
- * could be a password is never taken for a verifier, and no fault shows the value. Nothing
- * is computed here: libraries do that.
+ * could be a password is never taken for a verifier, and no fault shows the value.
+ * Nothing is computed here: libraries do that.
  *
  *   value      = scram / hash
  *   scram      = "{SCRAM-SHA-256}" iterations "," salt "," stored-key "," server-key
- *   hash       = "$y$" params "$" salt "$" 43char / "$6$" ["rounds=" 1*DIGIT "$"] salt "$" 86char
+ *   hash       = "$y$" params "$" salt "$" 43char /
+ *                "$6$" [ "rounds=" 1*DIGIT "$" ] salt "$" 86char
  *
- * The three of scram are base64 (RFC 4648 4), the keys of 32 octets each (RFC 7677 3, RFC 5802 3).
+ * The three of scram are base64 (RFC 4648 4), the keys of 32 octets each (RFC 7677 3, RFC
+ * 5802 3).
  */
 #include "proto/verifier.h"
 #include "base/num.h"

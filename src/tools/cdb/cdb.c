@@ -1,8 +1,8 @@
 /*
  * postern-cdb: makes a cdb(5) of a table in text. A reader finds the old table or the new
- * one, whole, and nobody may read the new one who could not read the old. A table with a
- * fault in it is not made, and each fault is reported with its line. What the pairs mean is
- * checked by postern --check.
+ * one, whole, and the new one is readable by the same users as the old. A text with
+ * faults makes no table, and each fault is reported with its line. The meaning of the
+ * pairs is checked by postern --check.
  */
 #include <cdb.h>
 #include <errno.h>
@@ -22,7 +22,10 @@
 #define MODE_BITS (S_IRWXU | S_IRWXG | S_IRWXO)
 #define MODE_UNKNOWN (S_IRUSR | S_IWUSR)
 
-/* Reads the descriptor to its end, a pipe too. Octets in *ret_text, which the caller frees; or -errno. */
+/*
+ * Reads a file or a pipe to its end. Octets of *ret_text, which the caller frees; or
+ * -errno.
+ */
 static int64_t read_text(int fd, char **ret_text)
 {
 	OWNED char *text = NULL;
@@ -61,14 +64,14 @@ static int put_pairs(const struct table_text *t, int fd)
 		fine = cdb_make_add(&make, pair->key.p, (unsigned)pair->key.n,
 			       pair->value.p, (unsigned)pair->value.n) == 0;
 	}
-	/* it gives its memory back as well */
+	/* also frees its memory */
 	fine = cdb_make_finish(&make) == 0 && fine;
 	if (fine)
 		return 0;
 	return errno ? -errno : -EIO;
 }
 
-/* Before anything is in the file. The owner first: a change of it may take bits of the mode away. */
+/* Called for the empty file. The owner first: changing it may clear bits of the mode. */
 static int keep_rights(int fd, const char *path, const struct stat *input)
 {
 	struct stat st;
@@ -96,7 +99,7 @@ static int sync_directory_of(const char *path)
 	return dir < 0 || fsync(dir) < 0 ? -errno : 0;
 }
 
-/* All that is done to the new file, up to its name. */
+/* Everything but the rename. */
 static int fill(const struct table_text *t, int fd, const char *path,
 	const struct stat *input, const char **ret_what)
 {
@@ -112,7 +115,7 @@ static int fill(const struct table_text *t, int fd, const char *path,
 	return r;
 }
 
-/* The file itself where a link has its name, so that the link stays. 0 or -errno; *ret is owned by the caller. */
+/* Resolves a link, so that it stays. 0 or -errno; *ret is owned by the caller. */
 static int follow(const char *path, char **ret, const char **ret_what)
 {
 	struct stat st;
@@ -153,9 +156,9 @@ static int write_file(const struct table_text *t, const char *path,
 }
 
 /*
- * Writes the pairs into a new file beside `path`, and renames it to that name when all of it is on the disk. It
- * has owner and mode of the file that is there already; else the mode of `input`, where that is a file, or 0600.
- * 0 or -errno; *ret_what then says what could not be done.
+ * Writes the pairs into a new file beside `path`, and renames it when all of it is on the
+ * disk. It gets owner and mode of the old file; without one the mode of `input` if that
+ * is a file, else 0600. 0 or -errno; *ret_what is then what could not be done.
  */
 static int write_cdb(const struct table_text *t, const char *path,
 	const struct stat *input, const char **ret_what)

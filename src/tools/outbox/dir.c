@@ -1,6 +1,6 @@
 /*
- * Promises that a report is in exactly one of the three directories, whenever we are
- * killed, and that nothing is ever overwritten. Refuses to know what a report is.
+ * The directories of the outbox. A report is in exactly one of the three, even if the
+ * program is killed at any time, and no file is ever overwritten.
  */
 #include "tools/outbox/outbox.h"
 #include <dirent.h>
@@ -15,8 +15,7 @@
 
 #define REJECTED "rejected"
 #define REJECTED_MODE 0700
-#define STAMP                                                                            \
-	",T=" /* like the ",S=" of Maildirs: before the seconds of the last attempt */
+#define STAMP ",T=" /* before the seconds of the last attempt, like ",S=" of Maildirs */
 #define NAME_TRIES 100
 
 static void explain(struct buf *why, const char *name, const char *what)
@@ -28,7 +27,7 @@ static void explain(struct buf *why, const char *name, const char *what)
 	buf_put_str(why, what);
 }
 
-/* Whoever can write there can have mail sent. */
+/* A user who can write there can send mail. */
 static int check_owner(int fd, const char *name, struct buf *why)
 {
 	struct stat st;
@@ -96,8 +95,9 @@ int outbox_lock(const struct outbox *o)
 	return flock(o->top, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
 }
 
-/* "NAME,T=SECONDS": NAME alone. Without that end it is the whole, and `*ret_stamp` is left
- * as it is. */
+/*
+ * NAME of "NAME,T=SECONDS"; without a stamp the whole name, and *ret_stamp is unchanged.
+ */
 static struct span base_of(const char *name, uint64_t *ret_stamp)
 {
 	struct span base = span_of(name);
@@ -116,7 +116,7 @@ bool outbox_is_due(const char *name, time_t now, time_t wait)
 	uint64_t stamp = 0, at = (uint64_t)now, distance;
 
 	base_of(name, &stamp);
-	/* a stamp of the future is of a clock that has been set back */
+	/* a stamp of the future comes from a clock that was set back */
 	distance = stamp < at ? at - stamp : stamp - at;
 	return distance >= (uint64_t)wait;
 }
@@ -144,7 +144,7 @@ void outbox_round_add(struct outbox_round *r, const char *name)
 	buf_put_str(&b, name);
 	if (!buf_terminate(&b) || e.turn >= OUTBOX_TURNS_MAX)
 		return;
-	/* the entries are in order: the last has the latest turn */
+	/* the entries are sorted: the last has the latest turn */
 	if (r->n == OUTBOX_ROUND_MAX && r->entries[r->n - 1].turn <= e.turn)
 		return;
 	if (r->n == OUTBOX_ROUND_MAX)
@@ -156,7 +156,7 @@ void outbox_round_add(struct outbox_round *r, const char *name)
 	r->entries[at] = e;
 }
 
-/* For file systems that cannot rename without replacing. No directory goes this way. */
+/* For file systems without RENAME_NOREPLACE. Directories cannot be moved like this. */
 static int move_by_link(int from, const char *name, int to, const char *as)
 {
 	int error;
@@ -181,7 +181,7 @@ static int move(int from, const char *name, int to, const char *as)
 	return r;
 }
 
-/* The base, cut when it is too long, and a stamp. */
+/* The base, cut if it is too long, with a stamp. */
 static void stamped_name(
 	struct span base, uint64_t stamp, char to[static OUTBOX_NAME_SIZE])
 {
@@ -196,7 +196,7 @@ static void stamped_name(
 	buf_terminate(&b);
 }
 
-/* Under the first stamped name that is free. */
+/* Moves to the first stamped name that is free. */
 static int move_stamped(int from, const char *name, int to, time_t now,
 	char ret_name[static OUTBOX_NAME_SIZE])
 {
@@ -230,7 +230,10 @@ int outbox_reject(const struct outbox *o, const char *claimed, time_t now)
 	r = base.n ? move(o->cur_dir, claimed, o->rejected_dir, name) : -EEXIST;
 	if (r == -EEXIST)
 		r = move_stamped(o->cur_dir, claimed, o->rejected_dir, now, name);
-	/* its age begins now; that of what is another user's began before */
+	/*
+	 * its age in rejected/ begins now; fails for files of other users, whose age goes
+	 * on
+	 */
 	if (r == 0)
 		utimensat(o->rejected_dir, name, NULL, AT_SYMLINK_NOFOLLOW);
 	return r;
@@ -243,7 +246,7 @@ int outbox_remove(const struct outbox *o, const char *claimed)
 	return fsync(o->cur_dir) < 0 ? -errno : 0;
 }
 
-/* A directory is no report, and stays. 0 or -errno. */
+/* Directories stay. 0 or -errno. */
 static int forget_one(int dir, const char *name, time_t limit)
 {
 	struct stat st;

@@ -1,9 +1,9 @@
 /*
- * postern-outbox: hands the reports that postern wrote to sendmail(8). Promises at most so
- * many a minute, as strangers name the addresses; that a report is removed only after
- * sendmail has taken it; and that what fails is told and kept. When we are killed between
- * sendmail's end and the removal a report is sent twice, but not before RETRY_SECONDS have
- * passed. Refuses to know SMTP.
+ * postern-outbox: hands the reports that postern wrote to sendmail(8). The rate is
+ * limited, because clients choose the addresses. A report is removed only after sendmail
+ * has taken it; a failed one is logged and kept. When the program is killed between
+ * sendmail's end and the removal a report is sent twice, but not before RETRY_SECONDS
+ * have passed.
  */
 #include "tools/outbox/outbox.h"
 #include <dirent.h>
@@ -124,8 +124,8 @@ static const char *take_word(struct outbox_options *o, const char *word)
 
 static void parse_options(int argc, char **argv, struct outbox_options *ret)
 {
-	bool operands =
-		false; /* "--" was there: no word is an option any more (XBD 12.2) */
+	/* after "--" no word is an option any more (XBD 12.2) */
+	bool operands = false;
 
 	*ret = (struct outbox_options){
 		.sendmail = SENDMAIL_DEFAULT, .rate = RATE_DEFAULT, .keep = KEEP_DEFAULT
@@ -149,8 +149,8 @@ static void parse_options(int argc, char **argv, struct outbox_options *ret)
 #define RETRY_SECONDS 600 /* from one attempt to the next, at least */
 #define DAY_SECONDS (24 * 60 * 60)
 #define GIVE_UP_SECONDS (5 * DAY_SECONDS) /* RFC 5321 4.5.4.1: 4 to 5 days */
-#define LOCK_SECONDS 10 /* that another run may take to end */
-#define FAILURES_MAX 10 /* files that cannot be moved, before we let the others be */
+#define LOCK_SECONDS 10 /* waiting for another run to end */
+#define FAILURES_MAX 10 /* after so many files that cannot be moved the run ends */
 
 #define SHOWN_MAX 320 /* octets of a file's name, or of an address, in a message */
 #define WHY_MAX 640 /* octets of a sentence: an address and what is wrong */
@@ -170,7 +170,7 @@ struct run {
 	struct outbox_round round;
 };
 
-/* "postern-outbox: NAME: WHAT". One write, so that lines of several programs do not mix. */
+/* "postern-outbox: NAME: WHAT", in one write, so that lines of programs do not mix. */
 static void say(const char *name, struct span what)
 {
 	char line[LINE_SIZE];
@@ -185,7 +185,7 @@ static void say(const char *name, struct span what)
 		return;
 }
 
-/* What keeps us from doing our work; the run goes on with the next report. */
+/* Logs a failure of the system; the run continues with the next report. */
 static void failed(struct run *run, const char *name, const char *what, int error)
 {
 	char text[WHY_MAX];
@@ -209,7 +209,7 @@ static void reject(struct run *run, const char *claimed, struct buf *why)
 		failed(run, claimed, "cannot be moved to rejected/", r);
 }
 
-/* Sent, it must not stay where it would be sent again. */
+/* A sent report must not stay where it would be sent again. */
 static void discard(struct run *run, const char *claimed)
 {
 	char text[WHY_MAX];
@@ -293,7 +293,7 @@ static void handle(struct run *run, int from, const char *name)
 		close(report.fd);
 }
 
-/* Fills the round with what can be tried now of one directory. */
+/* Fills the round with the reports of one directory that can be tried now. */
 static void gather(struct run *run, int from)
 {
 	int fd = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -317,7 +317,7 @@ static void gather(struct run *run, int from)
 	closedir(dir);
 }
 
-/* One round of a directory; how many reports were in it. */
+/* Handles one round of a directory. Returns the number of reports in it. */
 static size_t pass(struct run *run, int from)
 {
 	gather(run, from);
@@ -331,8 +331,8 @@ static size_t pass(struct run *run, int from)
 }
 
 /*
- * Until there is nothing more to be done. We stay until sendmail may be run again, so that
- * the next run, which knows nothing of this one, may begin at once.
+ * Handles all reports. It returns when sendmail may be run again, so that the next run,
+ * which does not know about this one, may start it at once.
  */
 static void drain(struct run *run)
 {
@@ -346,9 +346,9 @@ static void drain(struct run *run)
 }
 
 /*
- * Another run may do our work, but may have looked at new/ for the last time: it is waited
- * for. One that goes on has much to do, and needs no second one. False: there is nothing
- * to do for us.
+ * Locks the outbox. Another run may have read new/ for the last time, so its end is
+ * awaited for LOCK_SECONDS. One that runs longer handles all reports. False: nothing is
+ * left to do.
  */
 static bool take_turn(struct run *run)
 {
@@ -365,7 +365,7 @@ static bool take_turn(struct run *run)
 	return false;
 }
 
-/* What a human has not looked at for so long is not kept: it names people. */
+/* Rejected reports are not kept for long, because they contain addresses of people. */
 static void forget(struct run *run, uint64_t days)
 {
 	int r = 0;
@@ -391,7 +391,7 @@ static int run_outbox(const struct outbox_options *options)
 		return EX_CONFIG;
 	}
 	outbox_block_signals();
-	/* sendmail shall not depend on where we were started */
+	/* sendmail must not depend on the current directory */
 	if (chdir("/") < 0)
 		failed(&run, "/", "cannot be entered", -errno);
 	else if (take_turn(&run)) {
@@ -401,7 +401,7 @@ static int run_outbox(const struct outbox_options *options)
 	return run.n_failures ? EX_IOERR : 0;
 }
 
-/* Whoever started us may have left descriptors closed, or open. */
+/* The parent process may have left descriptors closed, or open. */
 static void tidy_descriptors(void)
 {
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)

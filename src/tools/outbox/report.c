@@ -1,8 +1,9 @@
 /*
- * Reads a report. Only an ordinary file of this user is opened, and opening never waits. The
- * header is checked for one recipient, which stands in its first line, and for the marks of
- * a report that a program wrote. By the time it is read, a process that runs as postern may
- * be under the control of an attacker, and leave links, pipes, devices and forged reports.
+ * Reads a report. Only an ordinary file of this user is opened, and opening never waits.
+ * The header is checked for one recipient, which stands in its first line, and for the
+ * marks of a report that a program wrote. By the time it is read, a process that runs as
+ * postern may be under the control of an attacker, and leave links, pipes, devices and
+ * forged reports.
  */
 #include "tools/outbox/outbox.h"
 #include <errno.h>
@@ -20,7 +21,7 @@ struct field {
 	struct span value; /* with its folds: LF, and a blank after it */
 };
 
-/* What must come exactly once. */
+/* Fields that must occur exactly once. */
 struct counts {
 	size_t auto_submitted, content_type;
 };
@@ -55,8 +56,7 @@ static bool take_line(struct span *text, struct span *ret)
 	return true;
 }
 
-/* text = WSP / %d33-126 / UTF8-non-ascii (RFC 6532 3.2; that it is valid is not looked at)
- */
+/* text = WSP / %d33-126 / UTF8-non-ascii (RFC 6532 3.2; UTF-8 is not validated) */
 static bool is_text(struct span s)
 {
 	for (size_t i = 0; i < s.n; i++) {
@@ -111,7 +111,7 @@ static struct span take_token(struct span *s)
 	return token;
 }
 
-/* value = token / quoted-string (RFC 2045 5.1); one with a quoted pair is no value here */
+/* value = token / quoted-string (RFC 2045 5.1); quoted pairs are refused */
 static struct span take_value(struct span *s)
 {
 	struct span value = { s->p, 0 };
@@ -133,7 +133,7 @@ static bool is_report_type(struct span value)
 	       span_ieq(value, SPAN("global-delivery-status"));
 }
 
-/* parameter = "report-type" "=" value / "boundary" "=" value (RFC 6522 3, RFC 2046 5.1.1) */
+/* parameter = ( "report-type" / "boundary" ) "=" value (RFC 6522 3, RFC 2046 5.1.1) */
 static bool take_parameter(struct span *s, size_t *n_types, size_t *n_boundaries)
 {
 	struct span name = take_token(s), value;
@@ -171,7 +171,7 @@ static bool is_report(struct span value)
 	return n_types == 1 && n_boundaries == 1;
 }
 
-/* Fields that name further recipients, or to whom programs would write in their turn. */
+/* Fields that name further recipients, or request messages to them. */
 static bool is_refused(struct span name)
 {
 	static const struct span names[] = {
@@ -208,8 +208,9 @@ static const char *check_field(const struct field *field, struct counts *counts)
 }
 
 /*
- * to = "To: <" Mailbox ">" LF     with what MAIL has forgiven, as it was written there. What could be taken for
- * an option is no address here.
+ * to = "To: <" Mailbox ">" LF     as lenient as MAIL, whose address it is
+ *
+ * An address that sendmail could take for an option is refused.
  */
 static const char *take_recipient(struct span *text, struct span *ret_address)
 {
@@ -221,7 +222,7 @@ static const char *take_recipient(struct span *text, struct span *ret_address)
 		!span_eq((struct span){ line.p, keyword.n }, keyword))
 		return "its first line is not To: <ADDRESS>";
 	rest = span_from(line, keyword.n);
-	/* the length leaves no room for a route, and demands the brackets */
+	/* by this length there is no route, and the brackets are there */
 	if (!path_parse(&rest, PATH_REVERSE, &path) || rest.n || path.domain.n == 0 ||
 		*path.text.p == '-' || path.text.n + keyword.n + 2 != line.n)
 		return "To does not name a mailbox";
@@ -252,12 +253,12 @@ const char *report_check(struct span text, struct span *ret_address)
 	return fault;
 }
 
-/* Where the writer's file system has no O_TMPFILE the file has a second name, in tmp/, for a
- * moment or, if the writer was killed, for ever. */
+/* Without O_TMPFILE a report has a second name in tmp/ for a moment, or for ever if its
+ * writer was killed. */
 #define LINKS_MAX 2
 
-/* What open(2) says of something that is no file to be read: a symbolic link, a socket or a
- * device that nobody drives, a file that was closed even to us. */
+/* Errors of open(2) for a file that is no report: a symbolic link, a socket, a device
+ * without a driver, an unreadable file. NULL for other errors. */
 static const char *open_fault(int error)
 {
 	switch (error) {
@@ -286,7 +287,7 @@ static const char *file_fault(const struct stat *st)
 	return NULL;
 }
 
-/* As many of the first octets as a header may have, or -errno. */
+/* Reads the first REPORT_HEADER_MAX octets, or all. Octets, or -errno. */
 static ssize_t read_head(int fd, char *to)
 {
 	size_t n = 0;
@@ -323,8 +324,10 @@ int outbox_report_open(
 {
 	struct stat st;
 
-	/* O_NONBLOCK: a FIFO without a writer would hold us up; it changes nothing about a
-	 * regular file, for whoever reads it later */
+	/*
+	 * O_NONBLOCK: opening a FIFO would wait for its writer; for a regular file it has
+	 * no effect, also not on sendmail, which inherits it
+	 */
 	ret->fd = openat(
 		dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (ret->fd < 0) {

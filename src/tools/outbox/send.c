@@ -1,7 +1,6 @@
 /*
- * Promises that no shell and nothing of our environment comes between us and sendmail,
- * that nothing in a report can become an option of it, and that it is not waited for
- * without end. Refuses to know what becomes of a report that it has taken.
+ * Runs sendmail(8), without a shell and with a minimal environment. No part of a report
+ * can become an option of it, and waiting for it is limited.
  */
 #include "tools/outbox/outbox.h"
 #include <errno.h>
@@ -49,7 +48,7 @@ void outbox_block_signals(void)
 
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_SETMASK, &set, NULL);
-	/* ignored, it would keep from us how a child ended */
+	/* if it was ignored, the exit status of a child would be lost */
 	signal(SIGCHLD, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
 }
@@ -68,8 +67,8 @@ bool outbox_wait(uint64_t until)
 }
 
 /*
- * True when the child has ended; it is left to be reaped, so that its number stays its own.
- * A signal that asks us to end stays pending.
+ * True when the child has ended; it is not reaped, so that its number is not used again.
+ * A signal to end the program stays pending.
  */
 static bool has_ended(pid_t pid, uint64_t seconds)
 {
@@ -93,10 +92,10 @@ static bool has_ended(pid_t pid, uint64_t seconds)
 enum end {
 	END_ITSELF,
 	END_FORCED,
-	END_NONE, /* a setuid program need not obey us */
+	END_NONE, /* a setuid program cannot be killed by us */
 };
 
-/* Waits for the end, asks for it, and forces it on all that it has started. */
+/* Waits for the end; then sends SIGTERM and SIGKILL to the process group. */
 static enum end await_end(pid_t pid, uint64_t seconds, int *ret_status)
 {
 	enum end end = has_ended(pid, seconds) ? END_ITSELF : END_FORCED;
@@ -112,7 +111,7 @@ static enum end await_end(pid_t pid, uint64_t seconds, int *ret_status)
 	return end;
 }
 
-/* sysexits(3): what another day will not mend. All else may be a fault of the system. */
+/* sysexits(3): permanent failures. All others may be temporary. */
 static bool is_final(int status)
 {
 	return status == EX_DATAERR || status == EX_NOUSER || status == EX_NOHOST;
@@ -149,8 +148,8 @@ static enum outbox_sent judge(enum end end, int status, uint64_t seconds, struct
 }
 
 /*
- * In a process group of its own, so that all of a script can be stopped, and no ^C meant
- * for us reaches it. 0 or an errno.
+ * Starts sendmail in its own process group, so that a script can be stopped with all its
+ * children, and a ^C for this program does not reach it. 0 or an errno.
  */
 static int spawn(const char *path, char *const *argv, int file, pid_t *ret_pid)
 {

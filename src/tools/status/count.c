@@ -1,6 +1,6 @@
 /*
- * Promises that each record within the time is counted once, by what it says. Refuses to read further back
- * than it must.
+ * Counts records: sessions, messages, replies and statuses of a span of time. Records are
+ * read from the newest back, and not further than necessary.
  */
 #include "tools/status/count.h"
 #include <stddef.h>
@@ -63,7 +63,7 @@ static void sort(struct status_tallies *t)
 	qsort(t->list, t->n, sizeof(*t->list), by_number);
 }
 
-/* Only `log-level = debug` has a record of it. */
+/* Health checks are recorded only with `log-level = debug`. */
 static bool is_check(const struct status_record *r)
 {
 	return span_eq(status_record_get(r, RECORD_END),
@@ -85,13 +85,13 @@ static void count_session(struct status_counts *c, const struct status_record *r
 				  ? SPAN(STATUS_TLS_FAILED)
 				  : SPAN(STATUS_TLS_NONE);
 	tally(&c->versions, version);
-	/* the others are in records of transactions and logins */
+	/* refusals of transactions and logins are in their own records */
 	if (reason.n)
 		status_tally(&c->reasons, reason,
 			status_record_number(r, RECORD_REFUSED_COMMANDS));
 }
 
-/* The replies that refused: each recipient; or the message, whatever came before. */
+/* Number of refusals: one for each recipient, or one for the whole message. */
 static uint64_t refusals_of(const struct status_record *r)
 {
 	uint64_t n = status_record_number(r, RECORD_REFUSED);
@@ -140,8 +140,8 @@ static void count_auth(struct status_counts *c, const struct status_record *r)
 }
 
 /*
- * Goes from the newest record back to the newest with a status. A session with messages is as good as these are: its own
- * record is newer than that of a message that could not be stored.
+ * Notes successes that are newer than the last status and error. A session with messages
+ * does not count itself: its record is newer than that of a message that failed.
  */
 static void count_well(struct status_counts *c, const struct status_record *r)
 {
@@ -217,7 +217,7 @@ int status_count(struct status_source *source, const struct status_filter *filte
 	return r < 0 ? r : 0;
 }
 
-/* A reply's text may have an argument, its code has none. */
+/* Octets of "550 5.1.1" at the start of a reply; its text may have an argument. */
 static size_t code_length(const char *reply)
 {
 	size_t code = strspn(reply, "0123456789");

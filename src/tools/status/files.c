@@ -1,8 +1,9 @@
 /*
- * Files of JSON Lines, read from their ends, and no more of them than is asked for. A line
- * that is torn, foreign or far too long is skipped alone, and a file that is rotated is
- * followed. Several files are read as one by the times of their records: the logs of several
- * hosts, and of each what it was rotated to. What one file has out of order stays so.
+ * Files of JSON Lines, read from their ends, and no more of them than is asked for. A
+ * line that is torn, foreign or far too long is skipped alone, and a file that is rotated
+ * is followed. Several files are read as one by the times of their records: the logs of
+ * several hosts, and of each what it was rotated to. What one file has out of order stays
+ * so.
  */
 #include "tools/status/source.h"
 #include <dirent.h>
@@ -34,7 +35,7 @@ struct file {
 	char window[BLOCK];
 };
 
-/* Puts the octets from `start` on into the window. 0 or -errno; fewer are there at the end. */
+/* Fills the window from `start` on, shorter at the end of the file. 0 or -errno. */
 static int load(struct file *f, off_t start)
 {
 	ssize_t n = pread(f->fd, f->window, BLOCK, start);
@@ -49,7 +50,7 @@ static bool is_loaded(const struct file *f, off_t from, off_t to)
 	return from >= f->start && to <= f->start + (off_t)f->n;
 }
 
-/* That much of a window whose last octet is before `end`. */
+/* Start of a window that ends before `end`. */
 static off_t start_before(off_t end)
 {
 	return end > BLOCK ? end - BLOCK : 0;
@@ -66,7 +67,7 @@ static off_t line_before(struct file *f, off_t end)
 			r = load(f, start_before(end));
 		if (r < 0)
 			return r;
-		/* it was cut in the meantime */
+		/* the file was cut in the meantime */
 		if (!is_loaded(f, end - 1, end))
 			return 0;
 		lf = memrchr(f->window, '\n', (size_t)(end - f->start));
@@ -98,7 +99,7 @@ static off_t line_behind(struct file *f, off_t from)
 	}
 }
 
-/* The record of the line, its end included. 1; 0 when it is none; -errno. */
+/* Reads the line, its end included. 1; 0 when it is no record; -errno. */
 static int read_record(struct file *f, off_t from, off_t to, struct status_record *ret)
 {
 	int r = 0;
@@ -129,7 +130,7 @@ static int file_to_end(struct status_source *s)
 		return -errno;
 	f->n = 0;
 	f->seen = st.st_size;
-	/* what has no line end is still being written */
+	/* a line without its end is still being written */
 	end = line_before(f, st.st_size);
 	if (end < 0)
 		return (int)end;
@@ -184,7 +185,7 @@ static int open_regular(const char *path)
 	return steal_fd(&fd);
 }
 
-/* Asked when all of it has been read. A new file is read from its beginning. */
+/* Called when all of it has been read. A new file is read from its beginning. */
 static int file_look(struct status_source *s)
 {
 	struct file *f = (struct file *)s;
@@ -200,7 +201,7 @@ static int file_look(struct status_source *s)
 		f->n = 0;
 		return 1;
 	}
-	/* moved away, the new one has yet to come */
+	/* it was moved away, and the new one is not made yet */
 	if (stat(f->path, &theirs) < 0 ||
 		(ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino))
 		return 0;
@@ -272,11 +273,11 @@ int status_file_await(const char *path, struct status_source **ret)
 
 /* Several files, read as one. */
 
-/* The record that was taken from a file and not given yet. */
+/* The record that is held: read from a file, and not returned yet. */
 enum taken {
 	TAKEN_NONE,
-	TAKEN_PREVIOUS, /* the place of the file is before it, that of all is behind */
-	TAKEN_NEXT, /* the other way round */
+	TAKEN_PREVIOUS, /* the file is before it, the whole source behind */
+	TAKEN_NEXT, /* the reverse */
 };
 
 struct part {
@@ -294,7 +295,7 @@ struct files {
 	struct part *list[STATUS_FILES_MAX];
 };
 
-/* One step of a file, whose lines are counted for all of them. */
+/* Reads one record of a file; its lines are counted for the whole source. */
 static int step(struct files *f, struct part *p, enum taken way)
 {
 	struct status_source *s = p->source;
@@ -307,14 +308,14 @@ static int step(struct files *f, struct part *p, enum taken way)
 	return r;
 }
 
-/* Has a record in hand that lies that way, if there is one. 0 or -errno. */
+/* Holds the next record in that direction, if there is one. 0 or -errno. */
 static int hold_record(struct files *f, struct part *p, enum taken way)
 {
 	int r = 1;
 
 	if (p->taken == way)
 		return 0;
-	/* back over the one that was taken the other way */
+	/* back over the one that was read in the other direction */
 	if (p->taken != TAKEN_NONE)
 		r = step(f, p, way);
 	p->taken = TAKEN_NONE;
@@ -331,7 +332,10 @@ static bool is_before(const struct moment *a, const struct moment *b)
 					: a->microseconds < b->microseconds;
 }
 
-/* True when `p` comes before `best` on that way; of two of one time the later file is the newer. */
+/*
+ * True when `p` is before `best` in that direction; at equal times the later file is
+ * newer.
+ */
 static bool is_nearer(const struct part *p, const struct part *best, enum taken way)
 {
 	if (!best)
@@ -382,7 +386,7 @@ static int files_to_end(struct status_source *s)
 	return r;
 }
 
-/* Files are looked at now and then: none of them has a descriptor to wait for. */
+/* Files are polled: none of them has a descriptor to wait for. */
 static void files_wait_for(
 	struct status_source *s, struct pollfd *ret, int *ret_milliseconds)
 {
@@ -417,7 +421,7 @@ static void files_free(struct status_source *s)
 	free(f);
 }
 
-/* One that is named twice, as by "log*", is read once. */
+/* A file that is named twice, as by "log*", is read once. */
 static struct part *find(const struct files *f, const struct stat *st)
 {
 	for (size_t i = 0; i < f->n; i++)
@@ -426,7 +430,7 @@ static struct part *find(const struct files *f, const struct stat *st)
 	return NULL;
 }
 
-/* `st`: NULL where it is missing. 0 or -errno; -E2BIG: is one too many. */
+/* `st`: NULL when the file is missing. 0 or -errno; -E2BIG: too many files. */
 static int add_part(struct files *f, const char *path, const struct stat *st, bool live)
 {
 	struct part *p;
@@ -463,7 +467,7 @@ static int add(struct files *f, const char *path, bool live)
 	return 0;
 }
 
-/* "log.1", "log-20261128", "log-20261128.1": as logrotate(8) names them, and not "log.1.gz". */
+/* Names of logrotate(8): "log.1", "log-20261128", "log-20261128.1"; not "log.1.gz". */
 static bool is_rotated(const char *name, const char *base)
 {
 	size_t n = strlen(base);
@@ -473,7 +477,7 @@ static bool is_rotated(const char *name, const char *base)
 	       strspn(rest, ".-0123456789") == strlen(rest);
 }
 
-/* What the file was rotated to. How many there are, or -errno. */
+/* Adds the rotated files. Returns their number, or -errno. */
 static int add_rotated(struct files *f, const char *path)
 {
 	OWNED char *copy = strdup(path), *last = strdup(path);
@@ -482,7 +486,7 @@ static int add_rotated(struct files *f, const char *path)
 	DIR *dir = above ? opendir(above) : NULL;
 	int r = 0, n = 0;
 
-	/* a file may be read whose directory may not */
+	/* the file may be readable, its directory not */
 	if (!dir)
 		return 0;
 	for (const struct dirent *e; r == 0 && base && (e = readdir(dir));) {
@@ -500,7 +504,7 @@ static int add_rotated(struct files *f, const char *path)
 	return r < 0 ? r : n;
 }
 
-/* One that was rotated away, and is not made anew yet, is empty. 0 or -errno. */
+/* A file that was rotated, and is not made again yet, is empty. 0 or -errno. */
 static int add_with_rotated(struct files *f, const char *path)
 {
 	int n_rotated = add_rotated(f, path), r = add(f, path, true);
@@ -524,7 +528,7 @@ int status_files_open(const char *const *paths, size_t n, struct status_source *
 	for (size_t i = 0; i < n && r == 0; i++) {
 		*ret_wrong = paths[i];
 		r = add(f, paths[i], true);
-		/* what was rotated may be there */
+		/* rotated files may exist */
 		if (r == -ENOENT)
 			r = 0;
 	}

@@ -1,6 +1,7 @@
 /*
- * The state in one line: "WARNING: certificate CN=mail.example.org expires on 2026-12-08; ...". What is worst decides the
- * exit status; all that is wrong stands in the line, the counts of the time where nothing is.
+ * The state in one line: "WARNING: certificate CN=mail.example.org expires on 2026-12-08;
+ * ...". The worst problem determines the exit status; the line has all problems, or the
+ * counts if there is none.
  */
 #include "tools/status/status.h"
 #include <dirent.h>
@@ -20,7 +21,7 @@ struct health {
 	char octets[LINE_MAX_];
 };
 
-/* Begins one more thing that is wrong. */
+/* Starts another problem in the line. */
 static struct buf *add(struct health *h, enum status_health how)
 {
 	if (h->line.n)
@@ -52,7 +53,7 @@ static void look_at_certificate(
 	}
 }
 
-/* The first in words: postern --check has the others. */
+/* Only the first is shown in words. */
 static void look_at_faults(struct health *h, const struct status_setting *s)
 {
 	struct buf *b;
@@ -68,7 +69,7 @@ static void look_at_faults(struct health *h, const struct status_setting *s)
 	}
 }
 
-/* The records of the time that tell of this host, not of a client. */
+/* Statuses that are caused by this host, not by a client. */
 static void look_at_statuses(struct health *h, const struct status_tallies *t)
 {
 	static const struct {
@@ -109,7 +110,7 @@ static int64_t count_files(const char *path)
 	return n;
 }
 
-/* Those that were tried and could not be sent: postern-outbox(8) has them in cur/. */
+/* Reports that could not be sent are in cur/ of the outbox (postern-outbox(8)). */
 static void look_at_outbox(struct health *h, const char *outbox)
 {
 	OWNED char *path = NULL;
@@ -118,7 +119,7 @@ static void look_at_outbox(struct health *h, const char *outbox)
 	if (!outbox || asprintf(&path, "%s/cur", outbox) < 0)
 		return;
 	n = count_files(path);
-	/* it is made with the first report */
+	/* the directory is made with the first report */
 	if (n == 0 || n == -ENOENT)
 		return;
 	add(h, HEALTH_WARNING);

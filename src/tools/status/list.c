@@ -1,6 +1,7 @@
 /*
- * Promises that a list ends with what is newest, as one reads a log. Refuses to keep it in memory: it goes
- * back to where the list begins, measures on the way, and comes forth again.
+ * Lists of records, the newest last, as in a log. Records are not kept in memory: the
+ * source is read back to the start of the list, while columns are measured, and then
+ * forward.
  */
 #include "tools/status/status.h"
 #include <errno.h>
@@ -24,7 +25,7 @@ static bool is_wanted(const struct state *s)
 	       status_filter_takes(s->filter, &s->record);
 }
 
-/* To before the first record of the list. */
+/* Moves to before the first record of the list. */
 static int go_back(struct state *s)
 {
 	size_t n = 0;

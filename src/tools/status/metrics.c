@@ -1,11 +1,12 @@
 /*
  * Text of OpenMetrics, which the node_exporter's textfile collector takes as well. Gauges
  * count the records of a time that moves on; counters have what was counted since they
- * began. No label has what strangers choose.
+ * began. No label has text that clients choose.
  *
- * Counters are kept in a file of totals, a JSON object. Each record is counted once, by its
- * time: from where the last run ended to a minute ago. Two runs at once write the same file.
- * Where the clock was set back the last run's end is waited for, but no longer than a day.
+ * Counters are kept in a file of totals, a JSON object. Each record is counted once, by
+ * its time: from where the last run ended to a minute ago. Two runs at once write the
+ * same file. Where the clock was set back the last run's end is waited for, but no longer
+ * than a day.
  */
 #include "tools/status/status.h"
 #include <errno.h>
@@ -128,7 +129,7 @@ int status_totals_update(struct status_totals *t, struct status_source *source,
 
 	if (t->began > now)
 		t->began = now;
-	/* that run was under a clock that was far ahead */
+	/* the clock of that run was far ahead */
 	if (time.since - now > WAIT_MAX)
 		t->until = now;
 	/* nothing is new, or the clock was set back */
@@ -152,7 +153,7 @@ static int add_number(json_t *to, const char *key, uint64_t n)
 		to, key, json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n));
 }
 
-/* JSON has no octets that are no UTF-8: what is no ASCII is left out, as in metrics. */
+/* JSON must be UTF-8: what is not printable ASCII becomes "?", as in metrics. */
 static int add_tallies(json_t *to, const char *key, const struct status_tallies *t)
 {
 	json_t *object = json_object();
@@ -202,7 +203,7 @@ static int write_synced(int fd, const char *text)
 	return -error;
 }
 
-/* The file itself where a link has its name, so that the link stays. */
+/* Resolves a link, so that it stays. */
 static char *follow(const char *path)
 {
 	struct stat st;
@@ -235,7 +236,7 @@ int status_totals_write(const char *name, const struct status_totals *t)
 
 /* Numbers as text. */
 
-/* How the names of its families begin, and those of their samples end. */
+/* Prefix of the names of families, and suffix of their samples. */
 struct kind {
 	const char *type, *prefix, *suffix;
 };
@@ -256,7 +257,10 @@ static void single(FILE *to, const struct kind *k, const char *name, const char 
 	fprintf(to, "%s%s%s %" PRIu64 "\n", k->prefix, name, k->suffix, value);
 }
 
-/* The value of a label: `\\`, `"` and a line feed are escaped; what is no ASCII is left out. */
+/*
+ * The value of a label: `\\` and `"` are escaped; what is not printable ASCII becomes
+ * "?".
+ */
 static void put_quoted(FILE *to, const char *text)
 {
 	putc('"', to);
@@ -333,7 +337,7 @@ static void put_setting(const struct status_setting *s, FILE *to)
 		s->n_faults);
 }
 
-/* Of the source as it is, not of a time. */
+/* About the whole source, not a span of time. */
 static void put_source(const struct status_panel *p, FILE *to)
 {
 	single(to, &gauges, "skipped_lines", "Lines of the log that are no records.",

@@ -1,4 +1,4 @@
-/* Promises to understand the command line or to say what it did not; opens nothing. */
+/* Parses the command line, and describes the first fault of it. Opens nothing. */
 #include "tools/status/status.h"
 #include <getopt.h>
 #include "base/num.h"
@@ -91,7 +91,7 @@ static const char *take_since(struct status_options *o, const char *text, int64_
 	return status_time_since(text, now, &ignored);
 }
 
-/* Help, once it is asked for, is given. */
+/* The later mode of the enum wins, so that --help does. */
 static const char *take_mode(struct status_options *o, enum status_mode mode)
 {
 	if (o->mode < mode)
@@ -166,13 +166,13 @@ static const char *take(struct status_options *o, int option, int64_t now)
 	}
 }
 
-/* For what records of messages alone have. */
+/* True for options about fields that only records of messages have. */
 static bool searches(const struct status_options *o)
 {
 	return o->filter.to || o->filter.from || o->filter.id;
 }
 
-/* What does not go together. */
+/* Options that contradict each other. */
 static const char *check_all(struct status_options *o)
 {
 	unsigned tables = 1U << RECORD_SESSION | 1U << RECORD_MESSAGE;

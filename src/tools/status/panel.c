@@ -1,6 +1,7 @@
 /*
- * Promises the whole state on one screen of 80 columns: labels on the left, facts on the right, and colour only
- * where somebody should look. Refuses to find anything out.
+ * The panel: the whole state on one screen of 80 columns, with labels on the left, facts
+ * on the right, and colour only for what needs attention. It only shows what others
+ * determined.
  */
 #include "tools/status/panel.h"
 #include <stdlib.h>
@@ -61,7 +62,7 @@ static void put_when(
 	}
 }
 
-/* The newest record with a status, and what is known of it; or that there was none. */
+/* The newest record with a status and its details, or "Ready". */
 static void put_status(const struct status_panel *p, const struct status_view *v)
 {
 	const struct status_counts *c = p->counts;
@@ -117,7 +118,7 @@ static void put_well(const struct status_panel *p, const struct status_view *v)
 	status_line(v, STYLE_GOOD, buf_span(&b));
 }
 
-/* What keeps records from being seen here; NULL: nothing that is known. */
+/* Why there are no records; NULL: not known. */
 static const char *why_none(const struct status_panel *p)
 {
 	enum log_choice log = p->setting->config.log;
@@ -192,7 +193,9 @@ static void put_upper(const struct status_panel *p, const struct status_view *v)
 	status_put_counts(p, v);
 }
 
-/* What is left of the screen for sessions, below `text`, two lines of heads and a prompt. */
+/*
+ * Lines left for sessions on the screen: below `text`, two lines of heads and a prompt.
+ */
 static size_t room_for_sessions(struct span text, const struct status_view *v)
 {
 	size_t used = 4;

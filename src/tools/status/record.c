@@ -1,7 +1,7 @@
 /*
- * A record as it is read back, and the filter that selects records. Whatever stands in the
- * log, a record has printable ASCII without quotes, within its caps, and no key that is
- * unknown. JSON is read by Jansson.
+ * A record as it is read back, and the filter that selects records. Whatever stands in
+ * the log, a record has printable ASCII without quotes, within its caps, and no key that
+ * is unknown. JSON is read by Jansson.
  */
 #include "tools/status/source.h"
 #include <jansson.h>
@@ -17,7 +17,7 @@ void status_record_clear(struct status_record *r)
 	r->n_text = 0;
 }
 
-/* A backslash is left alone: it is one that the writer has put there. */
+/* A backslash is kept: it is part of an escape that the writer made. */
 static bool is_harmless(char c)
 {
 	return c >= 32 && c <= 126 && c != '"';
@@ -56,7 +56,7 @@ static bool is_of_kind(enum record_kind kind, struct span value)
 	return value.n > 0;
 }
 
-/* Where the key stands, or should. */
+/* The index of the key, or where it belongs. */
 static size_t place_of(const struct record *r, enum record_key key)
 {
 	size_t i = 0;
@@ -152,7 +152,7 @@ static void put_number(struct status_record *to, enum record_key key, json_int_t
 	status_record_put(to, key, buf_span(&b));
 }
 
-/* Behind too many recipients stands "...", which is none. */
+/* A list that was cut ends with "...", which is no path. */
 static void put_paths(struct buf *to, const json_t *list)
 {
 	size_t n = json_array_size(list);
@@ -200,7 +200,7 @@ static void put_value(struct status_record *to, enum record_key key, const json_
 		status_record_put(to, key, buf_span(&b));
 }
 
-/* A word that is not known is as good as none. */
+/* An unknown word is treated as a missing one. */
 static enum record_level level_of(struct span word)
 {
 	static const enum record_level levels[] = { RECORD_LEVEL_ERROR,
@@ -252,7 +252,7 @@ static bool takes_peer(const struct status_filter *f, const struct status_record
 	       network_has(&f->peer, &ip);
 }
 
-/* Without the brackets, which both may have. */
+/* A path without its brackets, if it has any. */
 static struct span bare(struct span path)
 {
 	if (path.n >= 2 && *path.p == '<' && path.p[path.n - 1] == '>')
@@ -260,7 +260,10 @@ static struct span bare(struct span path)
 	return path;
 }
 
-/* Addresses are the same in any case (RFC 5321 2.4 leaves that of a local part to its host); "@" begins a domain. */
+/*
+ * Compares addresses without case (RFC 5321 2.4 allows hosts to do so); "@..." is a
+ * domain.
+ */
 static bool is_same(struct span path, struct span wanted)
 {
 	if (wanted.n && *wanted.p == '@' && path.n > wanted.n)

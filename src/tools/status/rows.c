@@ -4,8 +4,7 @@
 
 #define GAP 2
 #define CUT_LEAST 4 /* columns of a word that is cut */
-#define PAD_MAX                                                                          \
-	64 /* a longer cell pushes what is behind it, rather than pad all others */
+#define PAD_MAX 64 /* a longer cell shifts its own line only */
 
 void status_cells_init(struct status_cells *c)
 {
@@ -74,7 +73,7 @@ void status_table_fit(struct status_table *t, const struct status_view *v)
 
 	while (v->width && total(t) > v->width && (i = widest(t, SIZE_MAX)) < t->n)
 		t->width[i]--;
-	/* then the first and those with words are left */
+	/* then the first column and those that may be cut are kept */
 	for (i = t->n; v->width && total(t) > v->width && i > 1; i--)
 		t->is_left_out[i - 1] = t->columns[i - 1].least == 0;
 	while (v->width && total(t) > v->width && (i = widest(t, CUT_LEAST)) < t->n)
@@ -116,7 +115,7 @@ void status_table_row(const struct status_table *t, const struct status_view *v,
 	putc('\n', v->to);
 }
 
-/* One line for a record, with what an administrator looks for first. */
+/* Rows for records of sessions and messages. */
 #define WIDE 110 /* columns of a terminal that has room for all of them */
 
 static const struct status_column session_columns[] = {
@@ -167,7 +166,7 @@ static void put_time(const struct status_rows *rows, const struct status_record 
 	status_cells_end(c);
 }
 
-/* A hyphen stands for what there is not. */
+/* A missing value is shown as a hyphen. */
 static void put(
 	const struct status_record *r, enum record_key key, struct status_cells *c)
 {
@@ -177,7 +176,10 @@ static void put(
 	status_cells_end(c);
 }
 
-/* Of "<a@b.example>,<c@d.example>,..." the first without its brackets, and how many more there are. */
+/*
+ * The first of "<a@b.example>,<c@d.example>,..." without brackets, and the number of
+ * others.
+ */
 static void put_path(const struct status_record *r, enum record_key key, size_t n,
 	struct status_cells *c)
 {
@@ -205,7 +207,9 @@ static void put_seconds(const struct status_record *r, struct status_cells *c)
 	status_cells_end(c);
 }
 
-/* The status, or the word for its end, and the last refusal if that is all there was. */
+/*
+ * The status, or the end of the session, with the last refusal if there was no message.
+ */
 static void put_end(const struct status_record *r, struct status_cells *c)
 {
 	struct span status = status_record_get(r, RECORD_STATUS);
@@ -255,7 +259,7 @@ static void put_more(
 	buf_put(&c->b, value);
 }
 
-/* The status or the outcome, the last refusal, and the fault of this host that it came from. */
+/* The status or the outcome, the last refusal, and its cause on this host. */
 static void put_outcome(const struct status_record *r, struct status_cells *c)
 {
 	struct span outcome = status_record_get(r, RECORD_OUTCOME);
@@ -270,7 +274,7 @@ static void put_outcome(const struct status_record *r, struct status_cells *c)
 		c->style = STYLE_BAD;
 }
 
-/* Those who got it, or would have; where there are none, those who were refused. */
+/* The accepted recipients; if there are none, the refused ones. */
 static void put_recipients(const struct status_record *r, struct status_cells *c)
 {
 	if (status_record_get(r, RECORD_TO).n)
@@ -298,7 +302,7 @@ static void put_message(const struct status_rows *rows, const struct status_reco
 
 #define COUNT(columns) (sizeof(columns) / sizeof(*(columns)))
 
-/* The columns of a kind of record; behind the time the host, where there are several. */
+/* The columns of sessions or messages; after the time the host, if there are several. */
 static size_t list_columns(struct status_rows *rows, bool session)
 {
 	static const struct {

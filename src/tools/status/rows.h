@@ -1,4 +1,4 @@
-/* Columns that line up, as wide as what is in them or as the terminal lets them be. */
+/* Aligned columns, as wide as their cells or as the terminal allows. */
 #pragma once
 
 #include "tools/status/source.h"
@@ -22,7 +22,7 @@ struct status_cells {
 };
 
 void status_cells_init(struct status_cells *c);
-/* What was put into `b` since the last cell is one. */
+/* Ends a cell: the text put into `b` since the last one. */
 void status_cells_end(struct status_cells *c);
 
 struct status_table {
@@ -36,7 +36,7 @@ struct status_table {
 void status_table_init(struct status_table *t, const struct status_column *columns,
 	size_t n, size_t indent);
 void status_table_measure(struct status_table *t, const struct status_cells *row);
-/* Once all is measured. */
+/* After all rows are measured: fits the columns to the width. */
 void status_table_fit(struct status_table *t, const struct status_view *v);
 void status_table_head(const struct status_table *t, const struct status_view *v);
 void status_table_row(const struct status_table *t, const struct status_view *v,
@@ -50,9 +50,9 @@ struct status_rows {
 	void (*cells)(const struct status_rows *rows, const struct status_record *r,
 		struct status_cells *ret);
 	int64_t now;
-	bool brief; /* of today a time of day will do */
+	bool brief; /* times of today without the day */
 	bool wide; /* there is room for more columns */
-	bool hosts; /* records of several are among them */
+	bool hosts; /* with a column for the host */
 };
 
 /* Of sessions, or of messages; lines begin behind `indent` columns. */

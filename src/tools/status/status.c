@@ -1,6 +1,6 @@
 /*
- * postern-status: the panel. Promises to change nothing and to believe nothing that it reads. Refuses to know
- * SMTP: records tell.
+ * postern-status: shows the state of postern from its settings, certificates and records.
+ * It changes nothing, except a file of totals, and does not trust what it reads.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -51,7 +51,7 @@ static int fail(const char *what, int error)
 	return EX_NOINPUT;
 }
 
-/* That are shown: no more than a screen has lines. */
+/* Number of sessions to keep: no more than a screen has lines. */
 static size_t n_sessions(const struct status_options *o)
 {
 	struct status_view v;
@@ -69,7 +69,7 @@ int status_show_count(
 	int64_t since = now - STATUS_WINDOW_DEFAULT;
 	int r;
 
-	/* it was understood before */
+	/* parsed successfully before */
 	if (o->since && status_time_since(o->since, now, &since))
 		return -EINVAL;
 	show->source->n_skipped = 0;
@@ -102,7 +102,7 @@ static int show_panel(const struct status_show *show, struct status_view *v)
 	return r;
 }
 
-/* What is wrong with the file of totals; the exit status. */
+/* Reports a fault of the file of totals. Returns the exit status. */
 static int fail_of_totals(const char *path, int error)
 {
 	dprintf(STDERR_FILENO, "postern-status: --totals %s: %s\n", path,
@@ -111,7 +111,9 @@ static int fail_of_totals(const char *path, int error)
 	return error == EBADMSG ? EX_DATAERR : EX_CANTCREAT;
 }
 
-/* Numbers with the counters that the file has, and it is brought up to date. -errno of the records, or the exit status. */
+/*
+ * Shows numbers with counters, and updates their file. -errno of records, or exit status.
+ */
 static int show_totals(
 	const struct status_show *show, const struct status_panel *panel, FILE *to)
 {
@@ -157,7 +159,7 @@ static int show_health(const struct status_show *show, struct status_view *v)
 	return (int)status_health_put(&panel, r, v);
 }
 
-/* Where no records can be opened the settings are looked at all the same. The exit status. */
+/* Without records: the settings are checked all the same. Returns the exit status. */
 static int show_health_alone(const struct status_show *show, int error)
 {
 	struct status_view v;
@@ -212,7 +214,7 @@ static int show(const struct status_show *show)
 	}
 }
 
-/* What cannot be read is in *ret_wrong; NULL: the journal. */
+/* Sets *ret_wrong to the file that cannot be read; NULL: the journal. */
 static int open_source(const struct status_show *shown, struct status_source **ret,
 	const char **ret_wrong)
 {
@@ -243,7 +245,7 @@ static int run_with(struct status_show *shown)
 
 	status_setting_read(shown->setting, o->settings);
 	origin = origin_of(o, shown->setting);
-	/* settings are read anew while we follow */
+	/* --follow reads the settings again, which frees their strings */
 	if (o->n_files > 1)
 		copy = name_of_several(o);
 	else if (origin)

@@ -40,13 +40,13 @@ struct status_options {
 	const char *wrong, *fault;
 };
 
-/* `now`: seconds since 1970, to know a --since that makes no sense. */
+/* `now`: seconds since 1970; a --since after it is refused. */
 void status_options_parse(int argc, char **argv, int64_t now, struct status_options *ret);
 
 extern const char status_help[];
 
 /* The panel on a terminal, drawn anew in its place until a signal ends it. */
-/* What is shown, and how it comes about. */
+/* What is shown, and from what. */
 struct status_show {
 	const struct status_options *options;
 	struct status_source *source;
@@ -63,7 +63,7 @@ int status_show_count(
 /* 0 or -errno. */
 int status_follow(const struct status_show *show);
 
-/* Records one after the other, the oldest first, as a table, as JSON Lines or as log lines. */
+/* Records, the oldest first, as a table, as JSON Lines or as log lines. */
 enum status_form {
 	STATUS_TABLE, /* of one event */
 	STATUS_JSON, /* as `log = json:` writes it */
@@ -73,42 +73,51 @@ enum status_form {
 struct status_list {
 	enum status_form form;
 	enum record_event event; /* of a table */
-	size_t most; /* the newest so many; 0: all */
+	size_t most; /* only the newest; 0: all */
 	int64_t since; /* seconds */
-	bool follow; /* and then what comes, until writing fails */
+	bool follow; /* and then new records, until writing fails */
 };
 
 /* 0 or -errno. */
 int status_list(struct status_source *source, const struct status_filter *filter,
 	const struct status_list *list, const struct status_view *v);
 
-/* Numbers that only grow, kept in a file between two runs: a log forgets its oldest records, a counter must not. */
+/*
+ * Counters, kept in a file between runs: old records are removed from a log, but a
+ * counter must never decrease.
+ */
 struct status_totals {
 	int64_t began; /* seconds; when the file was made */
-	int64_t until; /* what is older is counted */
+	int64_t until; /* older records are counted */
 	struct status_counts counts; /* its numbers; the replies are codes */
 };
 
-/* Reads the file; where there is none the totals begin at `now`, with 0. 0 or -errno; -EBADMSG: is no such file. */
+/*
+ * Without a file the totals begin at `now`, with 0. 0 or -errno; -EBADMSG: not a file of
+ * totals.
+ */
 int status_totals_read(const char *path, int64_t now, struct status_totals *ret);
 
-/* Adds the records up to STATUS_DISORDER before `now`, as later ones may still be written. 0 or -errno. */
+/*
+ * Adds records up to STATUS_DISORDER before `now`: newer ones may be incomplete. 0 or
+ * -errno.
+ */
 int status_totals_update(struct status_totals *t, struct status_source *source,
 	const struct status_filter *filter, int64_t now);
 
-/* Puts a new file in the place of the old one, synced. 0 or -errno. */
+/* Replaces the file; the new one is synced first. 0 or -errno. */
 int status_totals_write(const char *path, const struct status_totals *t);
 
-/* The state as text of OpenMetrics, which is as well the text format 0.0.4 of Prometheus. */
+/* The state as OpenMetrics, which is also text format 0.0.4 of Prometheus. */
 /* `totals`: NULL without counters. */
 void status_metrics_put(
 	const struct status_panel *panel, const struct status_totals *totals, FILE *to);
 
 /* The state as one line and an exit status, for monitors and scripts. */
-/* As monitors have it: what is worse is greater. */
+/* As exit statuses of monitoring plugins: worse is greater. */
 enum status_health {
 	HEALTH_OK,
-	HEALTH_WARNING, /* mail is received, and something is to be done */
+	HEALTH_WARNING, /* mail is received, but something needs attention */
 	HEALTH_CRITICAL,
 };
 

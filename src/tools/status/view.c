@@ -1,6 +1,7 @@
 /*
- * Promises that no octet of a log reaches a terminal as anything but printable ASCII, and that lines are no
- * longer than it is wide. Refuses to know what is shown.
+ * Output for terminals and files: styles, cut and wrapped text, and lines with labels.
+ * Octets of a log are shown as printable ASCII only, and lines are not longer than the
+ * terminal.
  */
 #include "tools/status/view.h"
 #include <stdlib.h>

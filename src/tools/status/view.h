@@ -1,4 +1,4 @@
-/* Where something is shown: how wide, in which colours, at what time. */
+/* The output: its width, colours and time. */
 #pragma once
 
 #include <stdio.h>
@@ -18,21 +18,24 @@ struct status_view {
 	size_t width; /* columns; 0: nothing is cut */
 	size_t height; /* lines; 0: any */
 	bool colour;
-	bool hosts; /* several are shown, each record with its own */
+	bool hosts; /* records of several hosts are shown */
 	int64_t now; /* seconds since 1970 */
 };
 
 /* Of standard output; `colours` is false when the user wants none. */
 void status_view_init(struct status_view *v, bool colours);
 
-/* Text of anybody: what is not printable ASCII is shown as \xHH. Cut to `columns`, ending in "...". 0: whole. */
+/*
+ * Shows text: octets that are not printable ASCII as \xHH; cut with "..." to `columns`,
+ * if not 0.
+ */
 void status_put(const struct status_view *v, enum status_style style, struct span text,
 	size_t columns);
 
 /* Blanks. */
 void status_pad(const struct status_view *v, size_t columns);
 
-/* A paragraph of words behind `indent` columns that are already there, in lines of the view's width. */
+/* Wraps words to the view's width. `indent` columns are printed already. */
 void status_put_wrapped(const struct status_view *v, enum status_style style,
 	struct span text, size_t indent);
 
