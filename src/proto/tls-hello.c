@@ -73,7 +73,8 @@ void tls_list_put(struct buf *to, const struct tls_list *list, size_t max,
 	}
 }
 
-static void keep(struct tls_list *list, unsigned keys, unsigned (*keys_of)(uint16_t code))
+static void keep_codes(
+	struct tls_list *list, unsigned keys, unsigned (*keys_of)(uint16_t code))
 {
 	size_t n = 0;
 
@@ -85,8 +86,8 @@ static void keep(struct tls_list *list, unsigned keys, unsigned (*keys_of)(uint1
 
 void tls_terms_keep(struct tls_terms *terms, unsigned keys)
 {
-	keep(&terms->suites, keys, tls_suite_keys);
-	keep(&terms->signatures, keys, tls_signature_keys);
+	keep_codes(&terms->suites, keys, tls_suite_keys);
+	keep_codes(&terms->signatures, keys, tls_signature_keys);
 }
 
 static void put_part(struct buf *to, size_t start, const char *name)

@@ -100,7 +100,7 @@ static int sync_directory_of(const char *path)
 }
 
 /* Everything but the rename. */
-static int fill(const struct table_text *t, int fd, const char *path,
+static int fill_file(const struct table_text *t, int fd, const char *path,
 	const struct stat *input, const char **ret_what)
 {
 	int r = keep_rights(fd, path, input);
@@ -116,7 +116,7 @@ static int fill(const struct table_text *t, int fd, const char *path,
 }
 
 /* Resolves a link, so that it stays. 0 or -errno; *ret is owned by the caller. */
-static int follow(const char *path, char **ret, const char **ret_what)
+static int resolve_link(const char *path, char **ret, const char **ret_what)
 {
 	struct stat st;
 	bool is_link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
@@ -145,7 +145,7 @@ static int write_file(const struct table_text *t, const char *path,
 	fd = mkostemp(name, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	r = fill(t, fd, path, input, ret_what);
+	r = fill_file(t, fd, path, input, ret_what);
 	if (r == 0 && rename(name, path) < 0)
 		r = -errno;
 	if (r < 0) {
@@ -164,7 +164,7 @@ static int write_cdb(const struct table_text *t, const char *path,
 	const struct stat *input, const char **ret_what)
 {
 	OWNED char *file = NULL;
-	int r = follow(path, &file, ret_what);
+	int r = resolve_link(path, &file, ret_what);
 
 	return r < 0 ? r : write_file(t, file, input, ret_what);
 }
@@ -233,17 +233,18 @@ static void parse(int argc, char **argv, struct request *ret)
 }
 
 /* "postern-cdb: NAME: WHAT" */
-static void say(const char *name, const char *what)
+static void print_error(const char *name, const char *what)
 {
 	dprintf(STDERR_FILENO, "postern-cdb: %s: %s\n", name, what);
 }
 
-static void put_fault(void *ctx, const char *what)
+static void print_fault(void *ctx, const char *what)
 {
-	say(ctx, what);
+	print_error(ctx, what);
 }
 
-static int make(const struct table_text *t, const char *table, const struct stat *input)
+static int write_table(
+	const struct table_text *t, const char *table, const struct stat *input)
 {
 	const char *what;
 	int r = write_cdb(t, table, input, &what);
@@ -263,15 +264,16 @@ static int compile(int fd, const char *name, const char *table)
 	int status = EX_DATAERR;
 
 	if (n < 0) {
-		say(name, strerror((int)-n));
+		print_error(name, strerror((int)-n));
 		return EX_NOINPUT;
 	}
-	n_faults = table_text_take(&t, steal(&text), (size_t)n, put_fault, (void *)name);
+	n_faults =
+		table_text_take(&t, steal(&text), (size_t)n, print_fault, (void *)name);
 	if (n_faults < 0) {
-		say(name, strerror((int)-n_faults));
+		print_error(name, strerror((int)-n_faults));
 		status = EX_OSERR;
 	} else if (n_faults == 0) {
-		status = make(&t, table, &input);
+		status = write_table(&t, table, &input);
 	}
 	table_text_done(&t);
 	return status;
@@ -285,7 +287,7 @@ static int run(const struct request *r)
 		return compile(STDIN_FILENO, "standard input", r->table);
 	fd = open(r->file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0) {
-		say(r->file, strerror(errno));
+		print_error(r->file, strerror(errno));
 		return EX_NOINPUT;
 	}
 	return compile(fd, r->file, r->table);

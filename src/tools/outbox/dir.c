@@ -18,7 +18,7 @@
 #define STAMP ",T=" /* before the seconds of the last attempt, like ",S=" of Maildirs */
 #define NAME_TRIES 100
 
-static void explain(struct buf *why, const char *name, const char *what)
+static void put_why(struct buf *why, const char *name, const char *what)
 {
 	if (*name) {
 		buf_put_str(why, name);
@@ -33,17 +33,17 @@ static int check_owner(int fd, const char *name, struct buf *why)
 	struct stat st;
 
 	if (fstat(fd, &st) < 0) {
-		explain(why, name, strerror(errno));
+		put_why(why, name, strerror(errno));
 		return -1;
 	}
 	if (st.st_uid != geteuid()) {
-		explain(why, name, "belongs to the user with the number ");
+		put_why(why, name, "belongs to the user with the number ");
 		buf_put_num(why, st.st_uid);
 		buf_put(why, SPAN(": run postern-outbox as that user"));
 		return -1;
 	}
 	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
-		explain(why, name, "others may write there: chmod go-w");
+		put_why(why, name, "others may write there: chmod go-w");
 		return -1;
 	}
 	return 0;
@@ -57,7 +57,7 @@ static int open_dir(
 
 	if (fd < 0) {
 		int error = errno;
-		explain(why, name, strerror(error));
+		put_why(why, name, strerror(error));
 		if (error == EACCES)
 			buf_put(why,
 				SPAN(": run postern-outbox as the user who owns it"));
@@ -170,7 +170,7 @@ static int move_by_link(int from, const char *name, int to, const char *as)
 	return error;
 }
 
-static int move(int from, const char *name, int to, const char *as)
+static int move_file(int from, const char *name, int to, const char *as)
 {
 	int r = renameat2(from, name, to, as, RENAME_NOREPLACE) < 0 ? -errno : 0;
 
@@ -206,7 +206,7 @@ static int move_stamped(int from, const char *name, int to, time_t now,
 
 	for (uint64_t i = 0; i < NAME_TRIES && r == -EEXIST; i++) {
 		stamped_name(base, (uint64_t)now + i, ret_name);
-		r = move(from, name, to, ret_name);
+		r = move_file(from, name, to, ret_name);
 	}
 	return r;
 }
@@ -227,7 +227,7 @@ int outbox_reject(const struct outbox *o, const char *claimed, time_t now)
 
 	buf_put(&b, base);
 	buf_terminate(&b);
-	r = base.n ? move(o->cur_dir, claimed, o->rejected_dir, name) : -EEXIST;
+	r = base.n ? move_file(o->cur_dir, claimed, o->rejected_dir, name) : -EEXIST;
 	if (r == -EEXIST)
 		r = move_stamped(o->cur_dir, claimed, o->rejected_dir, now, name);
 	/*

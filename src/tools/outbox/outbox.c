@@ -171,7 +171,7 @@ struct run {
 };
 
 /* "postern-outbox: NAME: WHAT", in one write, so that lines of programs do not mix. */
-static void say(const char *name, struct span what)
+static void log_line(const char *name, struct span what)
 {
 	char line[LINE_SIZE];
 	struct buf b = BUF(line);
@@ -186,7 +186,7 @@ static void say(const char *name, struct span what)
 }
 
 /* Logs a failure of the system; the run continues with the next report. */
-static void failed(struct run *run, const char *name, const char *what, int error)
+static void log_failure(struct run *run, const char *name, const char *what, int error)
 {
 	char text[WHY_MAX];
 	struct buf b = BUF(text);
@@ -194,7 +194,7 @@ static void failed(struct run *run, const char *name, const char *what, int erro
 	buf_put_str(&b, what);
 	buf_put(&b, SPAN(": "));
 	buf_put_str(&b, strerror(-error));
-	say(name, buf_span(&b));
+	log_line(name, buf_span(&b));
 	run->n_failures++;
 }
 
@@ -204,9 +204,9 @@ static void reject(struct run *run, const char *claimed, struct buf *why)
 
 	if (r == 0)
 		buf_put(why, SPAN("; it is now in rejected/"));
-	say(claimed, buf_span(why));
+	log_line(claimed, buf_span(why));
 	if (r < 0)
-		failed(run, claimed, "cannot be moved to rejected/", r);
+		log_failure(run, claimed, "cannot be moved to rejected/", r);
 }
 
 /* A sent report must not stay where it would be sent again. */
@@ -240,7 +240,7 @@ static void deliver(
 	} else if (sent == OUTBOX_LATER &&
 		   time(NULL) - report->written < GIVE_UP_SECONDS) {
 		buf_put(&why, SPAN("; it will be tried again"));
-		say(claimed, buf_span(&why));
+		log_line(claimed, buf_span(&why));
 	} else {
 		reject(run, claimed, &why);
 	}
@@ -276,7 +276,7 @@ static void handle(struct run *run, int from, const char *name)
 		return;
 	if (r < 0) {
 		set_stuck(run, name);
-		failed(run, name, "cannot be moved to cur/, and is not sent", r);
+		log_failure(run, name, "cannot be moved to cur/, and is not sent", r);
 		return;
 	}
 	r = outbox_report_open(run->outbox.cur_dir, claimed, &report, &fault);
@@ -287,14 +287,14 @@ static void handle(struct run *run, int from, const char *name)
 		buf_put_str(&why, fault);
 		reject(run, claimed, &why);
 	} else {
-		failed(run, claimed, "cannot be read now", r);
+		log_failure(run, claimed, "cannot be read now", r);
 	}
 	if (report.fd >= 0)
 		close(report.fd);
 }
 
 /* Fills the round with the reports of one directory that can be tried now. */
-static void gather(struct run *run, int from)
+static void fill_round(struct run *run, int from)
 {
 	int fd = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -303,7 +303,7 @@ static void gather(struct run *run, int from)
 
 	run->round.n = 0;
 	if (!dir) {
-		failed(run, run->directory, "cannot be read", -errno);
+		log_failure(run, run->directory, "cannot be read", -errno);
 		return;
 	}
 	while ((entry = readdir(dir))) {
@@ -320,7 +320,7 @@ static void gather(struct run *run, int from)
 /* Handles one round of a directory. Returns the number of reports in it. */
 static size_t pass(struct run *run, int from)
 {
-	gather(run, from);
+	fill_round(run, from);
 	for (size_t i = 0; i < run->round.n && run->n_failures < FAILURES_MAX; i++) {
 		run->stopped = run->stopped || outbox_wait(run->next);
 		if (run->stopped)
@@ -334,7 +334,7 @@ static size_t pass(struct run *run, int from)
  * Handles all reports. It returns when sendmail may be run again, so that the next run,
  * which does not know about this one, may start it at once.
  */
-static void drain(struct run *run)
+static void handle_all(struct run *run)
 {
 	size_t n;
 
@@ -350,14 +350,14 @@ static void drain(struct run *run)
  * awaited for LOCK_SECONDS. One that runs longer handles all reports. False: nothing is
  * left to do.
  */
-static bool take_turn(struct run *run)
+static bool wait_for_lock(struct run *run)
 {
 	for (size_t i = 0; i < LOCK_SECONDS && !run->stopped; i++) {
 		int r = outbox_lock(&run->outbox);
 		if (r == 0)
 			return true;
 		if (r != -EWOULDBLOCK) {
-			failed(run, run->directory, "cannot be locked", r);
+			log_failure(run, run->directory, "cannot be locked", r);
 			return false;
 		}
 		run->stopped = outbox_wait(outbox_clock() + OUTBOX_SECOND);
@@ -366,14 +366,14 @@ static bool take_turn(struct run *run)
 }
 
 /* Rejected reports are not kept for long, because they contain addresses of people. */
-static void forget(struct run *run, uint64_t days)
+static void remove_old(struct run *run, uint64_t days)
 {
 	int r = 0;
 
 	if (days)
 		r = outbox_forget(&run->outbox, time(NULL), (time_t)(days * DAY_SECONDS));
 	if (r < 0)
-		failed(run, "rejected/", "has old files that cannot be removed", r);
+		log_failure(run, "rejected/", "has old files that cannot be removed", r);
 }
 
 static int run_outbox(const struct outbox_options *options)
@@ -387,16 +387,16 @@ static int run_outbox(const struct outbox_options *options)
 	struct buf why = BUF(text);
 
 	if (outbox_open(&run.outbox, options->directory, &why) < 0) {
-		say(options->directory, buf_span(&why));
+		log_line(options->directory, buf_span(&why));
 		return EX_CONFIG;
 	}
 	outbox_block_signals();
 	/* sendmail must not depend on the current directory */
 	if (chdir("/") < 0)
-		failed(&run, "/", "cannot be entered", -errno);
-	else if (take_turn(&run)) {
-		forget(&run, options->keep);
-		drain(&run);
+		log_failure(&run, "/", "cannot be entered", -errno);
+	else if (wait_for_lock(&run)) {
+		remove_old(&run, options->keep);
+		handle_all(&run);
 	}
 	return run.n_failures ? EX_IOERR : 0;
 }

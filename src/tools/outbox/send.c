@@ -117,30 +117,31 @@ static bool is_final(int status)
 	return status == EX_DATAERR || status == EX_NOUSER || status == EX_NOHOST;
 }
 
-static void explain(struct buf *why, const char *before, uint64_t n, const char *after)
+static void put_why(struct buf *why, const char *before, uint64_t n, const char *after)
 {
 	buf_put_str(why, before);
 	buf_put_num(why, n);
 	buf_put_str(why, after);
 }
 
-static enum outbox_sent judge(enum end end, int status, uint64_t seconds, struct buf *why)
+static enum outbox_sent result_of(
+	enum end end, int status, uint64_t seconds, struct buf *why)
 {
 	if (end == END_NONE) {
-		explain(why, "sendmail does not end, for ", seconds,
+		put_why(why, "sendmail does not end, for ", seconds,
 			" seconds, and cannot be stopped");
 		return OUTBOX_LATER;
 	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return OUTBOX_SENT;
 	if (end == END_FORCED)
-		explain(why, "sendmail did not end for ", seconds,
+		put_why(why, "sendmail did not end for ", seconds,
 			" seconds, and was stopped");
 	else if (WIFSIGNALED(status))
-		explain(why, "sendmail was ended by signal ", (uint64_t)WTERMSIG(status),
+		put_why(why, "sendmail was ended by signal ", (uint64_t)WTERMSIG(status),
 			"");
 	else
-		explain(why, "sendmail exited with status ",
+		put_why(why, "sendmail exited with status ",
 			(uint64_t)WEXITSTATUS(status), "");
 	return end == END_ITSELF && WIFEXITED(status) && is_final(WEXITSTATUS(status))
 		       ? OUTBOX_REFUSED
@@ -196,5 +197,5 @@ enum outbox_sent outbox_send(const struct outbox_sendmail *sendmail, int file,
 		return OUTBOX_LATER;
 	}
 	end = await_end(pid, sendmail->seconds, &status);
-	return judge(end, status, sendmail->seconds, why);
+	return result_of(end, status, sendmail->seconds, why);
 }

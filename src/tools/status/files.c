@@ -296,7 +296,7 @@ struct files {
 };
 
 /* Reads one record of a file; its lines are counted for the whole source. */
-static int step(struct files *f, struct part *p, enum taken way)
+static int read_part(struct files *f, struct part *p, enum taken way)
 {
 	struct status_source *s = p->source;
 	uint64_t visited = s->n_visited, skipped = s->n_skipped;
@@ -317,10 +317,10 @@ static int hold_record(struct files *f, struct part *p, enum taken way)
 		return 0;
 	/* back over the one that was read in the other direction */
 	if (p->taken != TAKEN_NONE)
-		r = step(f, p, way);
+		r = read_part(f, p, way);
 	p->taken = TAKEN_NONE;
 	if (r > 0)
-		r = step(f, p, way);
+		r = read_part(f, p, way);
 	if (r > 0)
 		p->taken = way;
 	return r < 0 ? r : 0;
@@ -422,7 +422,7 @@ static void files_free(struct status_source *s)
 }
 
 /* A file that is named twice, as by "log*", is read once. */
-static struct part *find(const struct files *f, const struct stat *st)
+static struct part *find_part(const struct files *f, const struct stat *st)
 {
 	for (size_t i = 0; i < f->n; i++)
 		if (f->list[i]->dev == st->st_dev && f->list[i]->ino == st->st_ino)
@@ -453,14 +453,14 @@ static int add_part(struct files *f, const char *path, const struct stat *st, bo
 	return 0;
 }
 
-static int add(struct files *f, const char *path, bool live)
+static int add_file(struct files *f, const char *path, bool live)
 {
 	struct part *p;
 	struct stat st;
 
 	if (stat(path, &st) < 0)
 		return -errno;
-	p = find(f, &st);
+	p = find_part(f, &st);
 	if (!p)
 		return add_part(f, path, &st, live);
 	p->live |= live;
@@ -493,8 +493,9 @@ static int add_rotated(struct files *f, const char *path)
 		OWNED char *name = NULL;
 		if (!is_rotated(e->d_name, base))
 			continue;
-		r = asprintf(&name, "%s/%s", above, e->d_name) < 0 ? -ENOMEM
-								   : add(f, name, false);
+		r = asprintf(&name, "%s/%s", above, e->d_name) < 0
+			    ? -ENOMEM
+			    : add_file(f, name, false);
 		n += r == 0;
 		/* rotated once more in the meantime */
 		if (r == -ENOENT)
@@ -507,7 +508,7 @@ static int add_rotated(struct files *f, const char *path)
 /* A file that was rotated, and is not made again yet, is empty. 0 or -errno. */
 static int add_with_rotated(struct files *f, const char *path)
 {
-	int n_rotated = add_rotated(f, path), r = add(f, path, true);
+	int n_rotated = add_rotated(f, path), r = add_file(f, path, true);
 
 	if (n_rotated < 0)
 		return n_rotated;
@@ -527,7 +528,7 @@ int status_files_open(const char *const *paths, size_t n, struct status_source *
 	f->source.ops = &ops;
 	for (size_t i = 0; i < n && r == 0; i++) {
 		*ret_wrong = paths[i];
-		r = add(f, paths[i], true);
+		r = add_file(f, paths[i], true);
 		/* rotated files may exist */
 		if (r == -ENOENT)
 			r = 0;

@@ -44,7 +44,7 @@ static uint64_t clock_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static void put(const char *text)
+static void put_now(const char *text)
 {
 	fputs(text, stdout);
 	fflush(stdout);
@@ -65,7 +65,7 @@ static void draw_text(const struct status_view *v, const char *text)
 		putc('\n', stdout);
 		text += n + (text[n] == '\n');
 	}
-	put(CLEAR_REST);
+	put_now(CLEAR_REST);
 }
 
 static void draw(struct follow *f)
@@ -85,7 +85,7 @@ static void draw(struct follow *f)
 	draw_text(&v, text);
 }
 
-static int count(struct follow *f)
+static int recount(struct follow *f)
 {
 	uint64_t start = clock_ms();
 	int r = status_show_count(f->show, time(NULL), &f->panel);
@@ -97,7 +97,7 @@ static int count(struct follow *f)
 }
 
 /* Milliseconds until it is time to count again. */
-static uint64_t rest(const struct follow *f)
+static uint64_t time_to_count(const struct follow *f)
 {
 	uint64_t pause = f->stale ? f->took * (SHARE - 1) : RECOUNT;
 	uint64_t since = clock_ms() - f->counted;
@@ -145,12 +145,12 @@ static void take_key(struct follow *f)
 		f->ended = true;
 }
 
-static void stop(struct follow *f)
+static void suspend(struct follow *f)
 {
 	end_keys(f);
-	put(END);
+	put_now(END);
 	raise(SIGSTOP);
-	put(BEGIN);
+	put_now(BEGIN);
 	begin_keys(f);
 }
 
@@ -161,7 +161,7 @@ static void take_signal(struct follow *f)
 	if (read(f->signals, &info, sizeof(info)) != sizeof(info))
 		return;
 	if (info.ssi_signo == SIGTSTP)
-		stop(f);
+		suspend(f);
 	else if (info.ssi_signo != SIGWINCH)
 		f->ended = true;
 }
@@ -177,7 +177,7 @@ static int pause_a_while(struct follow *f)
 	if (f->stale) {
 		/* known already */
 		fds[1].fd = -1;
-		wait = rest(f) < SECOND ? (int)rest(f) : SECOND;
+		wait = time_to_count(f) < SECOND ? (int)time_to_count(f) : SECOND;
 	} else if (limit >= 0 && limit < wait) {
 		wait = limit;
 	}
@@ -215,7 +215,7 @@ static void make_room(void)
 	status_view_init(&v, false);
 	for (size_t i = 0; i < v.height; i++)
 		putc('\n', stdout);
-	put(BEGIN);
+	put_now(BEGIN);
 }
 
 int status_follow(const struct status_show *show)
@@ -227,15 +227,15 @@ int status_follow(const struct status_show *show)
 		return -errno;
 	make_room();
 	begin_keys(&f);
-	r = count(&f);
+	r = recount(&f);
 	while (r >= 0 && !f.ended && !ferror(stdout)) {
 		draw(&f);
 		r = pause_a_while(&f);
-		if (r >= 0 && !f.ended && rest(&f) == 0)
-			r = count(&f);
+		if (r >= 0 && !f.ended && time_to_count(&f) == 0)
+			r = recount(&f);
 	}
 	end_keys(&f);
-	put(END);
+	put_now(END);
 	close(f.signals);
 	return r;
 }

@@ -22,7 +22,7 @@ struct health {
 };
 
 /* Starts another problem in the line. */
-static struct buf *add(struct health *h, enum status_health how)
+static struct buf *add_problem(struct health *h, enum status_health how)
 {
 	if (h->line.n)
 		buf_put(&h->line, SPAN("; "));
@@ -39,7 +39,7 @@ static void look_at_certificate(
 
 	if (!over && !c->misnamed && (c->last - now) / DAY >= SOON)
 		return;
-	b = add(h, over ? HEALTH_CRITICAL : HEALTH_WARNING);
+	b = add_problem(h, over ? HEALTH_CRITICAL : HEALTH_WARNING);
 	buf_put(b, SPAN("certificate "));
 	buf_put_str(b, c->subject[0] ? c->subject : c->file);
 	if (now < c->first) {
@@ -60,7 +60,7 @@ static void look_at_faults(struct health *h, const struct status_setting *s)
 
 	if (s->n_faults == 0)
 		return;
-	b = add(h, HEALTH_CRITICAL);
+	b = add_problem(h, HEALTH_CRITICAL);
 	buf_put_str(b, s->faults[0]);
 	if (s->n_faults > 1) {
 		buf_put(b, SPAN(" (and "));
@@ -88,7 +88,7 @@ static void look_at_statuses(struct health *h, const struct status_tallies *t)
 		for (size_t k = 0; k < t->n; k++) {
 			if (strcmp(t->list[k].text, status) != 0)
 				continue;
-			buf_put_num(add(h, rows[i].how), t->list[k].n);
+			buf_put_num(add_problem(h, rows[i].how), t->list[k].n);
 			buf_put(&h->line, SPAN(" x "));
 			buf_put_str(&h->line, status);
 		}
@@ -122,7 +122,7 @@ static void look_at_outbox(struct health *h, const char *outbox)
 	/* the directory is made with the first report */
 	if (n == 0 || n == -ENOENT)
 		return;
-	add(h, HEALTH_WARNING);
+	add_problem(h, HEALTH_WARNING);
 	if (n > 0) {
 		buf_put_num(&h->line, (uint64_t)n);
 		buf_put(&h->line,
@@ -160,7 +160,7 @@ enum status_health status_health_put(
 	if (s->known)
 		look_at_outbox(&h, s->config.dsn_outbox);
 	if (error < 0) {
-		buf_put_str(add(&h, HEALTH_WARNING), "no records of ");
+		buf_put_str(add_problem(&h, HEALTH_WARNING), "no records of ");
 		buf_put_str(&h.line, panel->origin ? panel->origin : "the journal");
 		buf_put(&h.line, SPAN(": "));
 		buf_put_str(&h.line, strerror(-error));

@@ -80,7 +80,7 @@ static uint64_t pid_of(struct span text)
 }
 
 /* Reads the current entry. 1; 0 when it is no record; -errno. */
-static int take(struct journal *j, struct status_record *ret)
+static int read_entry(struct journal *j, struct status_record *ret)
 {
 	const void *data;
 	uint64_t usec;
@@ -103,7 +103,7 @@ static int take(struct journal *j, struct status_record *ret)
 			break;
 	}
 	status_record_put(ret, RECORD_HOST, field_of(j->sd, "_HOSTNAME"));
-	status_record_weigh(ret, level_of(field_of(j->sd, "PRIORITY")));
+	status_record_set_level(ret, level_of(field_of(j->sd, "PRIORITY")));
 	if (ret->record.event < RECORD_EVENTS)
 		return 1;
 	j->source.n_skipped++;
@@ -132,7 +132,7 @@ static int journal_previous(struct status_source *s, struct status_record *ret)
 		if (r <= 0)
 			return r;
 		j->side = SIDE_BEFORE;
-		r = take(j, ret);
+		r = read_entry(j, ret);
 		if (r != 0)
 			return r;
 	}
@@ -149,7 +149,7 @@ static int journal_next(struct status_source *s, struct status_record *ret)
 		if (r <= 0)
 			return r;
 		j->side = SIDE_BEHIND;
-		r = take(j, ret);
+		r = read_entry(j, ret);
 		if (r != 0)
 			return r;
 	}

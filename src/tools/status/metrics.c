@@ -204,7 +204,7 @@ static int write_synced(int fd, const char *text)
 }
 
 /* Resolves a link, so that it stays. */
-static char *follow(const char *path)
+static char *resolve_link(const char *path)
 {
 	struct stat st;
 	bool is_link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
@@ -215,7 +215,7 @@ static char *follow(const char *path)
 int status_totals_write(const char *name, const struct status_totals *t)
 {
 	OWNED char *text = text_of(t);
-	OWNED char *path = follow(name);
+	OWNED char *path = resolve_link(name);
 	OWNED char *made = NULL;
 	int fd, r;
 
@@ -244,16 +244,16 @@ struct kind {
 static const struct kind gauges = { "gauge", "postern_", "" };
 static const struct kind counters = { "counter", "postern_recorded_", "_total" };
 
-static void family(FILE *to, const struct kind *k, const char *name, const char *help)
+static void put_family(FILE *to, const struct kind *k, const char *name, const char *help)
 {
 	fprintf(to, "# TYPE %s%s %s\n# HELP %s%s %s\n", k->prefix, name, k->type,
 		k->prefix, name, help);
 }
 
-static void single(FILE *to, const struct kind *k, const char *name, const char *help,
+static void put_single(FILE *to, const struct kind *k, const char *name, const char *help,
 	uint64_t value)
 {
-	family(to, k, name, help);
+	put_family(to, k, name, help);
 	fprintf(to, "%s%s%s %" PRIu64 "\n", k->prefix, name, k->suffix, value);
 }
 
@@ -272,8 +272,8 @@ static void put_quoted(FILE *to, const char *text)
 	putc('"', to);
 }
 
-static void labelled(FILE *to, const struct kind *k, const char *name, const char *label,
-	const char *value, uint64_t n)
+static void put_labelled(FILE *to, const struct kind *k, const char *name,
+	const char *label, const char *value, uint64_t n)
 {
 	fprintf(to, "%s%s%s{%s=", k->prefix, name, k->suffix, label);
 	put_quoted(to, value);
@@ -283,9 +283,9 @@ static void labelled(FILE *to, const struct kind *k, const char *name, const cha
 static void put_tallies(FILE *to, const struct kind *k, const char *name,
 	const char *label, const char *help, const struct status_tallies *t)
 {
-	family(to, k, name, help);
+	put_family(to, k, name, help);
 	for (size_t i = 0; i < t->n; i++)
-		labelled(to, k, name, label, t->list[i].text, t->list[i].n);
+		put_labelled(to, k, name, label, t->list[i].text, t->list[i].n);
 }
 
 static void put_counts(const struct status_counts *c, const struct kind *k, FILE *to)
@@ -297,17 +297,17 @@ static void put_counts(const struct status_counts *c, const struct kind *k, FILE
 		&c->versions);
 	put_tallies(to, k, "session_statuses", "status",
 		"Records with a status line, by status.", &c->statuses);
-	single(to, k, "proxy_checks", "Health checks of proxies, which are no sessions.",
-		c->n_checks);
-	family(to, k, "messages", "Messages, by what became of them.");
+	put_single(to, k, "proxy_checks",
+		"Health checks of proxies, which are no sessions.", c->n_checks);
+	put_family(to, k, "messages", "Messages, by what became of them.");
 	for (enum status_outcome o = 0; o < STATUS_OUTCOMES; o++)
-		labelled(to, k, "messages", "outcome", status_outcome_word(o),
+		put_labelled(to, k, "messages", "outcome", status_outcome_word(o),
 			c->outcomes[o]);
-	single(to, k, "delivered_bytes", "Octets of delivered messages.", c->octets);
+	put_single(to, k, "delivered_bytes", "Octets of delivered messages.", c->octets);
 	put_tallies(to, k, "refusals", "code", "Refusals, by code of the reply.", &codes);
-	single(to, k, "failed_logins", "Attempts to log in that failed.",
+	put_single(to, k, "failed_logins", "Attempts to log in that failed.",
 		c->n_failed_logins);
-	single(to, k, "errors", "Errors of the program itself.", c->n_errors);
+	put_single(to, k, "errors", "Errors of the program itself.", c->n_errors);
 }
 
 static void put_end_of(FILE *to, const struct tls_description *d)
@@ -322,16 +322,16 @@ static void put_end_of(FILE *to, const struct tls_description *d)
 static void put_setting(const struct status_setting *s, FILE *to)
 {
 	if (s->known) {
-		family(to, &gauges, "tls_setting", "The setting tls, as a label.");
-		labelled(
+		put_family(to, &gauges, "tls_setting", "The setting tls, as a label.");
+		put_labelled(
 			to, &gauges, "tls_setting", "setting", status_setting_word(s), 1);
 	}
 	if (s->n_certificates)
-		family(to, &gauges, "certificate_not_after_timestamp_seconds",
+		put_family(to, &gauges, "certificate_not_after_timestamp_seconds",
 			"When the certificate expires.");
 	for (size_t i = 0; i < s->n_certificates; i++)
 		put_end_of(to, &s->certificates[i]);
-	single(to, &gauges, "setting_faults",
+	put_single(to, &gauges, "setting_faults",
 		"Faults of settings, certificates and keys, as far as they could be "
 		"read.",
 		s->n_faults);
@@ -340,10 +340,10 @@ static void put_setting(const struct status_setting *s, FILE *to)
 /* About the whole source, not a span of time. */
 static void put_source(const struct status_panel *p, FILE *to)
 {
-	single(to, &gauges, "skipped_lines", "Lines of the log that are no records.",
+	put_single(to, &gauges, "skipped_lines", "Lines of the log that are no records.",
 		p->n_skipped);
 	if (p->counts->has_newest)
-		single(to, &gauges, "newest_record_timestamp_seconds",
+		put_single(to, &gauges, "newest_record_timestamp_seconds",
 			"When the newest record was written.",
 			(uint64_t)p->counts->newest);
 }
@@ -351,13 +351,13 @@ static void put_source(const struct status_panel *p, FILE *to)
 void status_metrics_put(
 	const struct status_panel *panel, const struct status_totals *totals, FILE *to)
 {
-	single(to, &gauges, "window_seconds", "Seconds of records that are counted here.",
-		(uint64_t)panel->window);
+	put_single(to, &gauges, "window_seconds",
+		"Seconds of records that are counted here.", (uint64_t)panel->window);
 	put_counts(panel->counts, &gauges, to);
 	put_source(panel, to);
 	put_setting(panel->setting, to);
 	if (totals) {
-		single(to, &gauges, "recorded_since_timestamp_seconds",
+		put_single(to, &gauges, "recorded_since_timestamp_seconds",
 			"When the counters began.", (uint64_t)totals->began);
 		put_counts(&totals->counts, &counters, to);
 	}

@@ -128,7 +128,7 @@ static const char *take_filter(struct status_options *o, int option)
 }
 
 /* NULL, or what is wrong with it. */
-static const char *take(struct status_options *o, int option, int64_t now)
+static const char *take_option(struct status_options *o, int option, int64_t now)
 {
 	switch (option) {
 	case 'c':
@@ -224,7 +224,7 @@ void status_options_parse(int argc, char **argv, int64_t now, struct status_opti
 		if (option < 0)
 			break;
 		ret->wrong = argv[at < argc ? at : argc - 1];
-		ret->fault = take(ret, option, now);
+		ret->fault = take_option(ret, option, now);
 	}
 	for (; !ret->fault && optind < argc; optind++) {
 		ret->wrong = argv[optind];

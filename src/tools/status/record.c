@@ -85,7 +85,7 @@ void status_record_put(struct status_record *r, enum record_key key, struct span
 	r->n_text += b.n;
 }
 
-void status_record_weigh(struct status_record *r, enum record_level level)
+void status_record_set_level(struct status_record *r, enum record_level level)
 {
 	struct span status = status_record_get(r, RECORD_STATUS);
 	enum topic found = TOPIC_SESSION;
@@ -240,7 +240,8 @@ bool status_json_read(struct span line, struct status_record *ret)
 		if (value)
 			put_value(ret, key, value);
 	}
-	status_record_weigh(ret, level_of(string_of(json_object_get(object, "level"))));
+	status_record_set_level(
+		ret, level_of(string_of(json_object_get(object, "level"))));
 	return true;
 }
 

@@ -167,7 +167,7 @@ static void put_time(const struct status_rows *rows, const struct status_record 
 }
 
 /* A missing value is shown as a hyphen. */
-static void put(
+static void put_value(
 	const struct status_record *r, enum record_key key, struct status_cells *c)
 {
 	struct span value = status_record_get(r, key);
@@ -229,7 +229,7 @@ static void put_host(const struct status_rows *rows, const struct status_record 
 	struct status_cells *c)
 {
 	if (rows->hosts)
-		put(r, RECORD_HOST, c);
+		put_value(r, RECORD_HOST, c);
 }
 
 static void put_session(const struct status_rows *rows, const struct status_record *r,
@@ -237,11 +237,11 @@ static void put_session(const struct status_rows *rows, const struct status_reco
 {
 	put_time(rows, r, c);
 	put_host(rows, r, c);
-	put(r, RECORD_PEER, c);
+	put_value(r, RECORD_PEER, c);
 	if (rows->wide)
-		put(r, RECORD_HELO, c);
-	put(r, RECORD_TLS, c);
-	put(r, RECORD_MESSAGES, c);
+		put_value(r, RECORD_HELO, c);
+	put_value(r, RECORD_TLS, c);
+	put_value(r, RECORD_MESSAGES, c);
 	if (rows->wide)
 		put_seconds(r, c);
 	put_end(r, c);
@@ -290,13 +290,13 @@ static void put_message(const struct status_rows *rows, const struct status_reco
 	put_time(rows, r, c);
 	put_host(rows, r, c);
 	if (rows->wide)
-		put(r, RECORD_PEER, c);
+		put_value(r, RECORD_PEER, c);
 	put_path(r, RECORD_FROM, 1, c);
 	put_recipients(r, c);
 	status_put_octets(&c->b, status_record_number(r, RECORD_SIZE));
 	status_cells_end(c);
 	if (rows->wide)
-		put(r, RECORD_TLS, c);
+		put_value(r, RECORD_TLS, c);
 	put_outcome(r, c);
 }
 

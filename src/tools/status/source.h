@@ -28,7 +28,7 @@ void status_record_put(struct status_record *r, enum record_key key, struct span
 void status_record_put_path(struct buf *to, struct span path);
 
 /* Sets a topic of that level, and of the record's status if there is one. */
-void status_record_weigh(struct status_record *r, enum record_level level);
+void status_record_set_level(struct status_record *r, enum record_level level);
 
 void status_record_copy(struct status_record *to, const struct status_record *from);
 

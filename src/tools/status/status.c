@@ -44,7 +44,7 @@ static const char *sentence_of(const char *file, int error)
 	return strerror(error);
 }
 
-static int fail(const char *what, int error)
+static int print_error(const char *what, int error)
 {
 	dprintf(STDERR_FILENO, "postern-status: %s: %s\n", what ? what : "the journal",
 		sentence_of(what, error));
@@ -103,7 +103,7 @@ static int show_panel(const struct status_show *show, struct status_view *v)
 }
 
 /* Reports a fault of the file of totals. Returns the exit status. */
-static int fail_of_totals(const char *path, int error)
+static int print_totals_error(const char *path, int error)
 {
 	dprintf(STDERR_FILENO, "postern-status: --totals %s: %s\n", path,
 		error == EBADMSG ? "is no file of totals; remove it, and they begin anew"
@@ -125,14 +125,14 @@ static int show_totals(
 		return -ENOMEM;
 	error = status_totals_read(path, time(NULL), totals);
 	if (error < 0)
-		return fail_of_totals(path, -error);
+		return print_totals_error(path, -error);
 	r = status_totals_update(
 		totals, show->source, &show->options->filter, time(NULL));
 	if (r < 0)
 		return r;
 	error = status_totals_write(path, totals);
 	if (error < 0)
-		return fail_of_totals(path, -error);
+		return print_totals_error(path, -error);
 	status_metrics_put(panel, totals, to);
 	return 0;
 }
@@ -260,7 +260,7 @@ static int run_with(struct status_show *shown)
 		r = show_health_alone(shown, r);
 	status_setting_done(shown->setting);
 	if (r < 0)
-		return fail(wrong, -r);
+		return print_error(wrong, -r);
 	if (fflush(stdout) == EOF || ferror(stdout))
 		return EX_IOERR;
 	return o->mode >= STATUS_MODE_METRICS ? r : 0;
@@ -274,7 +274,8 @@ static int run(const struct status_options *o)
 		.counts = malloc(sizeof(*shown.counts)),
 		.colours = wants_colours(),
 	};
-	int r = shown.setting && shown.counts ? run_with(&shown) : fail("memory", ENOMEM);
+	int r = shown.setting && shown.counts ? run_with(&shown)
+					      : print_error("memory", ENOMEM);
 
 	free(shown.setting);
 	free(shown.counts);
