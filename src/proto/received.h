@@ -4,9 +4,9 @@
 #include <stdint.h>
 #include "base/buf.h"
 
-#define TRACE_MAX 2048 /* all of the fields, with every value at its own cap */
+#define RECEIVED_MAX 2048 /* all of the fields, with every value at its own cap */
 
-struct trace {
+struct received {
 	struct span reverse_path; /* mailbox text; empty for <> */
 	struct span recipient; /* mailbox text, when there is exactly one; else empty */
 	struct span helo; /* as the client sent it; may be invalid */
@@ -20,7 +20,7 @@ struct trace {
 };
 
 /* Return-Path, Delivered-To (a single recipient only) and Received; lines end with LF. */
-void trace_put(struct buf *to, const struct trace *t);
+void received_put(struct buf *to, const struct received *t);
 
 /* "Tue, 01 Dec 2026 09:08:07 +0000" (RFC 5322 3.3) */
 void date_put(struct buf *to, int64_t time);

@@ -142,7 +142,7 @@ void tls_put_version(struct buf *to, uint16_t code)
 	put_version(to, code, "");
 }
 
-void tls_say_version(struct buf *to, uint16_t code)
+void tls_put_version_text(struct buf *to, uint16_t code)
 {
 	put_version(to, code, " ");
 }

@@ -42,7 +42,7 @@ enum tls_alert {
 /* "TLS1.3", as the record has it. */
 void tls_put_version(struct buf *to, uint16_t code);
 /* "TLS 1.3", for sentences. */
-void tls_say_version(struct buf *to, uint16_t code);
+void tls_put_version_text(struct buf *to, uint16_t code);
 /* "x25519" */
 void tls_put_group(struct buf *to, uint16_t code);
 /* "ecdsa_secp256r1_sha256" */
