@@ -69,14 +69,14 @@ static int open_dir(
 	return -1;
 }
 
-static int open_part(const struct outbox *o, const char *name, struct buf *why)
+static int open_part(const struct outbox_dirs *o, const char *name, struct buf *why)
 {
 	return open_dir(o->top, name, O_NOFOLLOW, name, why);
 }
 
-int outbox_open(struct outbox *o, const char *path, struct buf *why)
+int outbox_dirs_open(struct outbox_dirs *o, const char *path, struct buf *why)
 {
-	*o = (struct outbox){ -1, -1, -1, -1 };
+	*o = (struct outbox_dirs){ -1, -1, -1, -1 };
 	o->top = open_dir(AT_FDCWD, path, 0, "", why);
 	if (o->top < 0)
 		return -1;
@@ -90,7 +90,7 @@ int outbox_open(struct outbox *o, const char *path, struct buf *why)
 	return o->rejected_dir < 0 ? -1 : 0;
 }
 
-int outbox_lock(const struct outbox *o)
+int outbox_lock(const struct outbox_dirs *o)
 {
 	return flock(o->top, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
 }
@@ -211,13 +211,13 @@ static int move_stamped(int from, const char *name, int to, time_t now,
 	return r;
 }
 
-int outbox_claim(const struct outbox *o, int from, const char *name, time_t now,
+int outbox_claim(const struct outbox_dirs *o, int from, const char *name, time_t now,
 	char ret_claimed[static OUTBOX_NAME_SIZE])
 {
 	return move_stamped(from, name, o->cur_dir, now, ret_claimed);
 }
 
-int outbox_reject(const struct outbox *o, const char *claimed, time_t now)
+int outbox_reject(const struct outbox_dirs *o, const char *claimed, time_t now)
 {
 	uint64_t ignored = 0;
 	struct span base = base_of(claimed, &ignored);
@@ -239,7 +239,7 @@ int outbox_reject(const struct outbox *o, const char *claimed, time_t now)
 	return r;
 }
 
-int outbox_remove(const struct outbox *o, const char *claimed)
+int outbox_remove(const struct outbox_dirs *o, const char *claimed)
 {
 	if (unlinkat(o->cur_dir, claimed, 0) < 0)
 		return -errno;
@@ -258,7 +258,7 @@ static int forget_one(int dir, const char *name, time_t limit)
 	return unlinkat(dir, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-int outbox_forget(const struct outbox *o, time_t now, time_t age)
+int outbox_forget(const struct outbox_dirs *o, time_t now, time_t age)
 {
 	int fd = openat(o->rejected_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);

@@ -158,7 +158,7 @@ static void parse_options(int argc, char **argv, struct outbox_options *ret)
 
 struct run {
 	const char *directory; /* as it was given, for messages */
-	struct outbox outbox;
+	struct outbox_dirs outbox;
 	struct outbox_sendmail sendmail;
 	uint64_t interval; /* of outbox_clock(), from one start of sendmail to the next */
 	uint64_t next; /* when it may be started again */
@@ -386,7 +386,7 @@ static int run_outbox(const struct outbox_options *options)
 	char text[WHY_MAX];
 	struct buf why = BUF(text);
 
-	if (outbox_open(&run.outbox, options->directory, &why) < 0) {
+	if (outbox_dirs_open(&run.outbox, options->directory, &why) < 0) {
 		log_line(options->directory, buf_span(&why));
 		return EX_CONFIG;
 	}

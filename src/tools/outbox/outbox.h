@@ -18,7 +18,7 @@
 
 #define OUTBOX_NAME_SIZE (NAME_MAX + 1)
 
-struct outbox {
+struct outbox_dirs {
 	int top, new_dir, cur_dir, rejected_dir;
 };
 
@@ -26,10 +26,10 @@ struct outbox {
  * Opens the directory and its parts; makes rejected/. All must belong to the user of the
  * process and be writable for no other. 0, or -1 and a sentence about the fault in `why`.
  */
-int outbox_open(struct outbox *o, const char *path, struct buf *why);
+int outbox_dirs_open(struct outbox_dirs *o, const char *path, struct buf *why);
 
 /* Locks the directory. 0 or -errno; -EWOULDBLOCK: another process has it. */
-int outbox_lock(const struct outbox *o);
+int outbox_lock(const struct outbox_dirs *o);
 
 /* False when it was tried less than `wait` seconds before `now`. */
 bool outbox_is_due(const char *name, time_t now, time_t wait);
@@ -60,19 +60,19 @@ void outbox_round_add(struct outbox_round *r, const char *name);
  * before it is made. 0 or -errno; -ENOENT: another process took it. The two names may not
  * overlap.
  */
-int outbox_claim(const struct outbox *o, int from, const char *name, time_t now,
+int outbox_claim(const struct outbox_dirs *o, int from, const char *name, time_t now,
 	char ret_claimed[static OUTBOX_NAME_SIZE]);
 
 /* Moves a claimed report to rejected/; no file there is overwritten. 0 or -errno. */
-int outbox_reject(const struct outbox *o, const char *claimed, time_t now);
+int outbox_reject(const struct outbox_dirs *o, const char *claimed, time_t now);
 
 /* Removes a claimed report. 0 or -errno. */
-int outbox_remove(const struct outbox *o, const char *claimed);
+int outbox_remove(const struct outbox_dirs *o, const char *claimed);
 
 /*
  * Removes files that are in rejected/ for more than `age` seconds. 0 or the last -errno.
  */
-int outbox_forget(const struct outbox *o, time_t now, time_t age);
+int outbox_forget(const struct outbox_dirs *o, time_t now, time_t age);
 
 /*
  * The contract of a report in the outbox, between postern, which writes it, and
