@@ -1,4 +1,4 @@
-/* proto/command: verb and argument, and what other protocols look like. */
+/* proto/line: verb and argument, and what other protocols look like. */
 #include "proto/line.h"
 #include "unit/test.h"
 

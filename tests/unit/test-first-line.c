@@ -1,5 +1,5 @@
 /*
- * proto/first-line, and proto/data in front of it: octets of the client never continue the trace header, and
+ * proto/data: octets of the client never continue the trace header, and
  * what a client has sent as a header or as a body is found as one (RFC 5322 2.2).
  */
 #include "proto/data.h"

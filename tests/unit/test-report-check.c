@@ -1,4 +1,4 @@
-/* proto/report-check: what is a delivery report with one recipient, and what only looks like one. */
+/* tools/outbox/report: what is a delivery report with one recipient, and what only looks like one. */
 #include "tools/outbox/outbox.h"
 #include "unit/test.h"
 

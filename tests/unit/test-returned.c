@@ -1,4 +1,4 @@
-/* proto/returned: of a message its header alone, as it came, and fit to be sent. */
+/* proto/dsn: of a message its header alone, as it came, and fit to be sent. */
 #include <stdlib.h>
 #include "proto/dsn.h"
 #include "unit/test.h"

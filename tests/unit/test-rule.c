@@ -1,4 +1,4 @@
-/* proto/rule: the lines of a clients file. */
+/* proto/conf: the lines of a clients file. */
 #include "proto/conf.h"
 #include "unit/test.h"
 

@@ -1,4 +1,4 @@
-/* proto/senders: whose address is whose. */
+/* proto/address: whose address is whose. */
 #include "proto/address.h"
 #include "unit/test.h"
 

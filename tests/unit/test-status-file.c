@@ -1,4 +1,4 @@
-/* tools/status-file: a log is read from its end, back and forth, and no more of it than is asked for. */
+/* tools/status/files: a log is read from its end, back and forth, and no more of it than is asked for. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* tools/status-json: what was written is read back, and whatever else stands in a log does no harm. */
+/* tools/status/record: what was written is read back, and whatever else stands in a log does no harm. */
 #include "tools/status/source.h"
 #include "unit/test.h"
 

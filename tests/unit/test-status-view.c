@@ -1,4 +1,4 @@
-/* tools/status-view, status-table, status-options: columns line up and fit, nothing but printable ASCII comes
+/* tools/status/view, rows, options: columns line up and fit, nothing but printable ASCII comes
  * out, and what is asked for is understood. */
 #include "tools/status/view.h"
 #include "tools/status/status.h"

@@ -1,4 +1,4 @@
-/* proto/tls-names, tls-suites, tls-terms: codes have one name each, and lists stay in bounds. */
+/* proto/tls-names and tls-hello: codes have one name each, and lists stay in bounds. */
 #include "proto/tls-names.h"
 #include "proto/tls-hello.h"
 #include "unit/test.h"

@@ -1,5 +1,5 @@
 /*
- * proto/tls-offer: what is told of a client's first octets, and nothing outside of them,
+ * proto/tls-hello: what is told of a client's first octets, and nothing outside of them,
  * however torn.
  */
 #include "proto/tls-hello.h"

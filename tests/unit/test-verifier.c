@@ -1,4 +1,4 @@
-/* proto/verifier and proto/decoy: what may stand in the table of users, and what most have. */
+/* proto/verifier: what may stand in the table of users, and what most have. */
 #include "proto/verifier.h"
 #include "unit/test.h"
 

@@ -1,4 +1,4 @@
-/* proto/xtext (RFC 3461 4): what is xtext, and what it stands for. */
+/* proto/text (RFC 3461 4): what is xtext, and what it stands for. */
 #include "proto/text.h"
 #include "unit/test.h"
 
