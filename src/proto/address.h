@@ -13,26 +13,17 @@
 
 /* What is accepted beyond RFC 5321 depends on what a path is for. */
 enum path_kind {
-	/*
-	 * Of MAIL; it is only written and shown. Phones send dots anywhere in the local
-	 * part.
-	 */
+	/* of MAIL, only written: dots may be anywhere, as phones send them */
 	PATH_REVERSE,
 	PATH_FORWARD, /* of RCPT */
 	PATH_FORWARD_LOCAL, /* of RCPT in LMTP: a local part may stand without "@" */
 };
 
 struct path {
-	/*
-	 * the mailbox as written, without route and brackets; a forward-path without a
-	 * dot at its end
-	 */
+	/* mailbox without route and brackets; of RCPT without a dot at its end */
 	struct span text;
 	struct span local; /* with its quotes, if it has any */
-	/*
-	 * name without a dot at its end, or address literal in brackets; empty: only a
-	 * local part
-	 */
+	/* name without a dot at its end, or address literal in brackets, or empty */
 	struct span domain;
 	bool null; /* <> */
 	bool lenient; /* accepted, but not of the syntax of RFC 5321 */
@@ -54,14 +45,9 @@ enum path_fault path_take(struct span *args, enum path_kind kind, struct path *r
 /* Takes the path alone from the front of `text`. */
 bool path_parse(struct span *text, enum path_kind kind, struct path *ret);
 
-/*
- * True for a domain name in ASCII or an address literal: IPv4, IPv6 and tagged (RFC 5321
- * 4.1.3).
- */
+/* True for a domain name in ASCII, or an address literal of any type (RFC 5321 4.1.3). */
 bool domain_valid(struct span domain);
-/*
- * The same, but labels may be UTF-8 as in U-labels (RFC 6531 3.3). IDNA is not applied.
- */
+/* The same, with UTF-8 in labels as in U-labels (RFC 6531 3.3). IDNA is not applied. */
 bool domain_valid_utf8(struct span domain);
 
 /* The octets that a local part stands for, without quoting (RFC 5321 4.1.2). */
@@ -74,8 +60,7 @@ struct param {
 	struct span keyword;
 	struct span value; /* empty without "=" */
 	bool has_value;
-	/* the value is not all ASCII, which needs SMTPUTF8 and only few may have */
-	bool utf8;
+	bool utf8; /* the value is not all ASCII: needs SMTPUTF8, and few may have it */
 };
 
 enum param_step {
@@ -87,14 +72,14 @@ enum param_step {
 /* Takes the next parameter from the front of `args`. Borrows from it. */
 enum param_step param_take(struct span *args, struct param *ret);
 
-/* Which addresses a user may send mail from: a value of the table `auth-senders`. */
 /*
+ * Which addresses a user may send mail from: a value of the table `auth-senders`.
+ *
  *   list    = pattern *( 1*WSP pattern )
  *   pattern = "*" / "@" domain / local-part "@" domain
  *
- * True when a pattern of the list matches the address, which is a mailbox. ASCII letters
- * are compared without case, as for the names of Maildirs. The null path <> always
- * matches.
+ * True when a pattern of the list matches the address, a mailbox. ASCII letters are
+ * compared without case, as for the names of Maildirs. The null path <> always matches.
  */
 bool senders_have(struct span list, struct span address);
 

@@ -142,10 +142,7 @@ static const char *find_fault(struct span line, struct span key, struct span val
 	return NULL;
 }
 
-/*
- * The part before the octet, or all. Each process reads the whole table: memchr() is
- * fast.
- */
+/* The part before the octet, or all. memchr(), as each process reads the whole table. */
 static struct span before(struct span s, char octet)
 {
 	const char *at = memchr(s.p, octet, s.n);

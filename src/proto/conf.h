@@ -1,4 +1,4 @@
-/* One line of the settings file. */
+/* Lines of the settings file, of tables in text, and of clients files. */
 #pragma once
 
 #include <stdint.h>
@@ -36,10 +36,10 @@ void conf_put_meant(
 	char to[static CONF_MEANT_MAX], struct span text, const char *const *words);
 
 /* One line of a table in text: a key and its value. */
+
 #define ENTRY_KEY_MAX 1024 /* octets: more than an address has */
 #define ENTRY_VALUE_MAX 4096 /* octets */
-/* octets of a word in a sentence, "..." included */
-#define ENTRY_SHOWN_MAX 80
+#define ENTRY_SHOWN_MAX 80 /* octets of a word in a sentence, "..." included */
 
 enum entry_line {
 	ENTRY_BLANK, /* nothing, or a comment: "#" in front */
@@ -59,7 +59,8 @@ enum entry_line entry_parse(struct span line, struct span *ret_key,
 /* Appends a word for a message: unprintable octets as \xHH, a long one cut with "...". */
 void entry_show(struct buf *to, struct span word);
 
-/* One line of a clients file: a network, and what holds for the clients in it. */
+/* One line of a clients file: a network, and the rule for its clients. */
+
 #define RULE_TEXT_MAX 256 /* the text of a 554 reply; a reply has room for it */
 
 enum rule_tls {

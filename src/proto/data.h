@@ -28,7 +28,7 @@ struct data {
 /*
  * Decodes in place what can be decoded of `in`; *ret_text is the result and lies in the
  * same memory. True when the end was found: `in` is then what follows it. Otherwise at
- * most two octets are left in `in`, to be shown again with more behind them.
+ * most two octets are left in `in`, to be passed again with more behind them.
  */
 bool data_take(struct data *d, struct bytes *in, struct span *ret_text);
 
@@ -47,15 +47,16 @@ void data_chunk_end(struct data *d, struct span *ret_kept);
  * body: octets of the client never continue the trace header that stands above them (RFC
  * 5322 2.2.3). It works on decoded content, after the end of data has been decided.
  *
- *   an empty line, or a field   stays as it is
- *   ">*From " (mbox)            gets X-Mailbox-Line: in front; the next line is a first line
- *   anything else               gets an empty line in front: all of it is body
+ *   an empty line, or a field  stays as it is
+ *   ">*From " (mbox)           gets X-Mailbox-Line: in front; the next line is a first line
+ *   anything else              gets an empty line in front: all of it is body
  *
  *   field = 1*128(%d33-57 / %d59-126) *(SP / HTAB) ":"      (RFC 5322 2.2, 4.5)
  *
  * The name of a field and the blanks behind it have at most FIRST_LINE_HELD_MAX - 1
  * octets; a longer one is "anything else".
  */
+
 #define FIRST_LINE_NAME_MAX 128
 #define FIRST_LINE_HELD_MAX 130
 
@@ -83,13 +84,11 @@ struct first_line {
  */
 bool first_line_take(struct first_line *f, struct span *text, struct span *ret_piece);
 
-/*
- * After the content: decides about held octets, which first_line_take() returns for an
- * empty `text`.
- */
+/* After the content: first_line_take() with an empty `text` returns the held octets. */
 void first_line_end(struct first_line *f);
 
 /* What the engine must know of the header of a message (RFC 5322 2.2). */
+
 #define HEADER_NAME_MAX 16 /* "message-id:" and "received:" fit */
 #define MESSAGE_ID_MAX 256
 
@@ -103,5 +102,5 @@ struct header {
 	size_t n_message_id;
 };
 
-/* Shows the next piece of the text, its lines ended by LF, split anywhere. */
+/* Reads the next piece of the text, with lines ended by LF, split anywhere. */
 void header_watch(struct header *h, struct span text);

@@ -9,16 +9,14 @@
 
 /*
  * Prefix lengths of the networks that count as one source of reports. They are larger
- * than the network of one host, because a sender with many addresses mostly has them in
- * one.
+ * than that of one host, because a sender with many addresses mostly has them in one.
  */
 #define DSN_SOURCE_IPV4 24
 #define DSN_SOURCE_IPV6 48
 #define DSN_SOURCE_MAX 16 /* octets that dsn_put_source() appends at most */
 
 /*
- * NOTIFY: *ret_success is true when a success must be reported. False for an invalid
- * value.
+ * NOTIFY: *ret_success: whether a success must be reported. False for an invalid value.
  */
 bool dsn_notify(struct span value, bool *ret_success);
 
@@ -39,8 +37,7 @@ void dsn_put_orcpt(struct buf *to, struct span value, bool utf8);
 
 /*
  * Appends ",N=" and the source of the address in hexadecimal digits to the name of a
- * report's file; nothing without an address. postern-outbox divides its rate among
- * sources.
+ * report's file; nothing without an address. postern-outbox divides its rate by source.
  */
 void dsn_put_source(struct buf *to, const struct ip *ip);
 
@@ -71,17 +68,15 @@ void returned_take(struct returned *r, struct span text);
 
 /*
  * After the whole header: keeps its whole lines that are fields, and chooses an encoding
- * that any mail system can carry, and in which no line is `boundary`. 8BIT only with
- * `utf8`.
+ * that any mail system can carry, without a line `boundary`. 8BIT only with `utf8`.
  */
 void returned_seal(struct returned *r, struct span boundary, bool utf8);
 
 /* Starts writing it (again). */
 void returned_rewind(struct returned *r);
 
-/*
- * Appends as much as fits; the room must be at least RETURNED_ROOM. True when all is
- * written.
- */
 #define RETURNED_ROOM 8
+/*
+ * Appends as much as fits, at least if there is RETURNED_ROOM. True when all is written.
+ */
 bool returned_put(struct returned *r, struct buf *to);

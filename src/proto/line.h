@@ -1,6 +1,4 @@
-/*
- * Command lines (RFC 5321 2.3.8, 4.1.1, 4.5.3.1.4): reading them, and their two halves.
- */
+/* Command lines (RFC 5321 2.3.8, 4.1.1, 4.5.3.1.4), and their verb and argument. */
 #pragma once
 
 #include "base/span.h"
@@ -17,8 +15,7 @@ struct line_reader {
 
 struct line {
 	/*
-	 * without its end; borrows from the input. Of an overlong line the tail, in the
-	 * reader.
+	 * without its end, in the input; of an overlong line only the tail, in the reader
 	 */
 	struct span text;
 	bool bare; /* ended by LF alone, or holds a stray CR */
@@ -39,8 +36,7 @@ struct command {
 	struct span args; /* no blanks at either end */
 };
 
-/* command = verb [1*WSP args] *WSP. The verb of a blank line is empty. Borrows from
- * `line`. */
+/* command = verb [1*WSP args] *WSP. The verb may be empty. Borrows from `line`. */
 struct command command_parse(struct span line);
 
 /* True when blanks stand at the end. */
@@ -49,6 +45,5 @@ bool command_is_padded(struct span line);
 /* True for a request line of HTTP (RFC 9112 3): "GET / HTTP/1.1". */
 bool command_is_http(struct span line);
 
-/* True when input that starts like this is a TLS record with a handshake in it (RFC
- * 8446 5.1). */
+/* True for input that starts with a TLS record of a handshake (RFC 8446 5.1). */
 bool command_is_tls(struct bytes in);

@@ -47,8 +47,5 @@ bool network_has(const struct network *network, const struct ip *ip);
 /* In one of them. */
 bool networks_have(const struct networks *networks, const struct ip *ip);
 
-/*
- * Sorts narrower networks before the wider ones that contain them; 0 when both are the
- * same.
- */
+/* Sorts narrower networks before the wider ones that contain them; 0: they are equal. */
 int network_compare(const struct network *a, const struct network *b);

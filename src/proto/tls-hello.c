@@ -148,10 +148,7 @@ enum extension {
 	EXTENSION_VERSIONS = 43, /* RFC 8446 4.2.1 */
 };
 
-/*
- * Reads numbers and vectors; after the first that is not there, everything is zero or
- * empty.
- */
+/* Reads numbers and vectors; after the first missing one all are zero or empty. */
 struct cursor {
 	const unsigned char *p;
 	size_t n;

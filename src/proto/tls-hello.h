@@ -46,15 +46,14 @@ void tls_list_put(struct buf *to, const struct tls_list *list, size_t max,
 /* Leaves out the suites and signatures that no such key (enum tls_key) can serve. */
 void tls_terms_keep(struct tls_terms *terms, unsigned keys);
 
-/*
- * "versions TLS1.2; suites TLS_RSA_WITH_AES_128_CBC_SHA 0x0abc; groups x25519; alpn smtp"
- */
+/* "versions TLS1.2; suites TLS_RSA_WITH_NULL_SHA 0x0abc; groups x25519; alpn smtp" */
 void tls_terms_put(struct buf *to, const struct tls_terms *terms);
 
 /*
  * The first octets of a client where TLS should begin, and the offer of its ClientHello,
  * read only to explain why a handshake failed.
  */
+
 #define TLS_ODD_NAME_MAX 72 /* octets of a name that is only shown */
 #define TLS_NAME_MAX 256 /* a server name: DNS has 253 octets */
 #define TLS_FIRST_OCTETS 8 /* shown of what is not TLS */

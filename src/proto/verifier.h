@@ -38,6 +38,7 @@ bool verifier_alike(const struct verifier *a, const struct verifier *b);
  * The verifier that is checked for a user that does not exist. It has the parameters of
  * most existing users, so that neither time nor salt shows which users exist.
  */
+
 #define DECOY_KINDS_MAX 8 /* different parameters; others are rare */
 
 struct decoy {

@@ -22,10 +22,7 @@
 #define MODE_BITS (S_IRWXU | S_IRWXG | S_IRWXO)
 #define MODE_UNKNOWN (S_IRUSR | S_IWUSR)
 
-/*
- * Reads a file or a pipe to its end. Octets of *ret_text, which the caller frees; or
- * -errno.
- */
+/* Reads a file or a pipe. Octets of *ret_text, which the caller frees; or -errno. */
 static int64_t read_text(int fd, char **ret_text)
 {
 	OWNED char *text = NULL;

@@ -230,10 +230,7 @@ int outbox_reject(const struct outbox_dirs *o, const char *claimed, time_t now)
 	r = base.n ? move_file(o->cur_dir, claimed, o->rejected_dir, name) : -EEXIST;
 	if (r == -EEXIST)
 		r = move_stamped(o->cur_dir, claimed, o->rejected_dir, now, name);
-	/*
-	 * its age in rejected/ begins now; fails for files of other users, whose age goes
-	 * on
-	 */
+	/* its age in rejected/ begins now, unless another user owns it */
 	if (r == 0)
 		utimensat(o->rejected_dir, name, NULL, AT_SYMLINK_NOFOLLOW);
 	return r;

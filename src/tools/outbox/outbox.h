@@ -50,8 +50,7 @@ struct outbox_round {
 
 /*
  * Adds a report to the round, so that no source has to wait for many reports of another.
- * In a full round it replaces one with a later turn, or is left out. `r` must begin
- * zeroed.
+ * In a full round it replaces one with a later turn, or is left out. `r` begins zeroed.
  */
 void outbox_round_add(struct outbox_round *r, const char *name);
 
@@ -69,9 +68,7 @@ int outbox_reject(const struct outbox_dirs *o, const char *claimed, time_t now);
 /* Removes a claimed report. 0 or -errno. */
 int outbox_remove(const struct outbox_dirs *o, const char *claimed);
 
-/*
- * Removes files that are in rejected/ for more than `age` seconds. 0 or the last -errno.
- */
+/* Removes files that are in rejected/ for over `age` seconds. 0 or the last -errno. */
 int outbox_forget(const struct outbox_dirs *o, time_t now, time_t age);
 
 /*
@@ -91,6 +88,7 @@ int outbox_forget(const struct outbox_dirs *o, time_t now, time_t age);
  * Return-Path, Cc, Bcc, Resent-* and a few of old. An empty line ends the header within
  * REPORT_HEADER_MAX octets, and the whole has at most REPORT_OCTETS_MAX.
  */
+
 #define REPORT_HEADER_MAX (16 * 1024) /* many times the size of its fields */
 /* A thousand recipients with long ORCPTs are 1 MB; the returned header may be larger. */
 #define REPORT_OCTETS_MAX (16 * 1024 * 1024)

@@ -332,10 +332,7 @@ static bool is_before(const struct moment *a, const struct moment *b)
 					: a->microseconds < b->microseconds;
 }
 
-/*
- * True when `p` is before `best` in that direction; at equal times the later file is
- * newer.
- */
+/* True when `p` comes before `best`; at equal times the later file is newer. */
 static bool is_nearer(const struct part *p, const struct part *best, enum taken way)
 {
 	if (!best)

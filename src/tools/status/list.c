@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "proto/received.h"
 #include "smtp/record-text.h"
+#include "tools/status/rows.h"
 #include "tools/status/source.h"
 
 struct state {

@@ -257,10 +257,7 @@ static void put_single(FILE *to, const struct kind *k, const char *name, const c
 	fprintf(to, "%s%s%s %" PRIu64 "\n", k->prefix, name, k->suffix, value);
 }
 
-/*
- * The value of a label: `\\` and `"` are escaped; what is not printable ASCII becomes
- * "?".
- */
+/* A label's value: `\\` and `"` are escaped; what is not printable ASCII becomes "?". */
 static void put_quoted(FILE *to, const char *text)
 {
 	putc('"', to);

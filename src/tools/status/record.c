@@ -261,10 +261,7 @@ static struct span bare(struct span path)
 	return path;
 }
 
-/*
- * Compares addresses without case (RFC 5321 2.4 allows hosts to do so); "@..." is a
- * domain.
- */
+/* Compares addresses without case, as RFC 5321 2.4 allows; "@..." is a domain. */
 static bool is_same(struct span path, struct span wanted)
 {
 	if (wanted.n && *wanted.p == '@' && path.n > wanted.n)

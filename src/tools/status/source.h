@@ -46,10 +46,6 @@ uint64_t status_record_number(const struct status_record *r, enum record_key key
  */
 bool status_json_read(struct span line, struct status_record *ret);
 
-/*
- * A source of records: files of JSON Lines, or the journal. Its place is between two
- * records, at the end when it is opened, and can be moved back and forth.
- */
 /* Seconds: a record is written when no client waits, and several processes write. */
 #define STATUS_DISORDER 60
 #define STATUS_FILES_MAX 256 /* files of one log, with what they were rotated to */
@@ -69,6 +65,10 @@ bool status_filter_takes(const struct status_filter *f, const struct status_reco
 
 struct status_source;
 
+/*
+ * A source of records: files of JSON Lines, or the journal. Its place is between two
+ * records, at the end when it is opened, and can be moved back and forth.
+ */
 struct status_source_ops {
 	/* Moves behind the last record. 0 or -errno. */
 	int (*to_end)(struct status_source *s);
@@ -111,8 +111,7 @@ int status_files_open(const char *const *paths, size_t n, struct status_source *
 
 /*
  * The records in the journal of this machine, or of a directory. Only those of the filter
- * are read, by the index of the journal. 0 or -errno; -EOPNOTSUPP: built without
- * libsystemd.
+ * are read, by its index. 0 or -errno; -EOPNOTSUPP: built without libsystemd.
  */
 int status_journal_open(const char *directory, const struct status_filter *filter,
 	struct status_source **ret);

@@ -3,7 +3,6 @@
 
 #include "tools/status/count.h"
 #include "tools/status/panel.h"
-#include "tools/status/rows.h"
 #include "tools/status/source.h"
 
 #define STATUS_FILES_GIVEN_MAX 64
@@ -45,7 +44,6 @@ void status_options_parse(int argc, char **argv, int64_t now, struct status_opti
 
 extern const char status_help[];
 
-/* The panel on a terminal, drawn anew in its place until a signal ends it. */
 /* What is shown, and from what. */
 struct status_show {
 	const struct status_options *options;
@@ -60,10 +58,9 @@ struct status_show {
 int status_show_count(
 	const struct status_show *show, int64_t now, struct status_panel *ret);
 
-/* 0 or -errno. */
+/* Draws the panel on a terminal again and again, until a signal ends it. 0 or -errno. */
 int status_follow(const struct status_show *show);
 
-/* Records, the oldest first, as a table, as JSON Lines or as log lines. */
 enum status_form {
 	STATUS_TABLE, /* of one event */
 	STATUS_JSON, /* as `log = json:` writes it */
@@ -78,7 +75,7 @@ struct status_list {
 	bool follow; /* and then new records, until writing fails */
 };
 
-/* 0 or -errno. */
+/* Prints records, the oldest first. 0 or -errno. */
 int status_list(struct status_source *source, const struct status_filter *filter,
 	const struct status_list *list, const struct status_view *v);
 
@@ -92,29 +89,24 @@ struct status_totals {
 	struct status_counts counts; /* its numbers; the replies are codes */
 };
 
-/*
- * Without a file the totals begin at `now`, with 0. 0 or -errno; -EBADMSG: not a file of
- * totals.
- */
+/* Without a file they begin at `now`, with 0. 0 or -errno; -EBADMSG: not such a file. */
 int status_totals_read(const char *path, int64_t now, struct status_totals *ret);
 
-/*
- * Adds records up to STATUS_DISORDER before `now`: newer ones may be incomplete. 0 or
- * -errno.
- */
+/* Adds records up to STATUS_DISORDER before `now`, as others may follow. 0 or -errno. */
 int status_totals_update(struct status_totals *t, struct status_source *source,
 	const struct status_filter *filter, int64_t now);
 
 /* Replaces the file; the new one is synced first. 0 or -errno. */
 int status_totals_write(const char *path, const struct status_totals *t);
 
-/* The state as OpenMetrics, which is also text format 0.0.4 of Prometheus. */
-/* `totals`: NULL without counters. */
+/*
+ * Prints the state as OpenMetrics, which is also text format 0.0.4 of Prometheus.
+ * `totals`: NULL without counters.
+ */
 void status_metrics_put(
 	const struct status_panel *panel, const struct status_totals *totals, FILE *to);
 
-/* The state as one line and an exit status, for monitors and scripts. */
-/* As exit statuses of monitoring plugins: worse is greater. */
+/* The state as an exit status, as monitoring plugins have it: worse is greater. */
 enum status_health {
 	HEALTH_OK,
 	HEALTH_WARNING, /* mail is received, but something needs attention */

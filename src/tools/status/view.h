@@ -26,8 +26,7 @@ struct status_view {
 void status_view_init(struct status_view *v, bool colours);
 
 /*
- * Shows text: octets that are not printable ASCII as \xHH; cut with "..." to `columns`,
- * if not 0.
+ * Shows text, cut to `columns` (0: all). Octets that are not printable ASCII become \xHH.
  */
 void status_put(const struct status_view *v, enum status_style style, struct span text,
 	size_t columns);
