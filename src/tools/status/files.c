@@ -1,9 +1,8 @@
 /*
- * Files of JSON Lines, read from their ends, and no more of them than is asked for. A
- * line that is torn, foreign or far too long is skipped alone, and a file that is rotated
- * is followed. Several files are read as one by the times of their records: the logs of
- * several hosts, and of each what it was rotated to. What one file has out of order stays
- * so.
+ * Files of JSON Lines, read from their ends, and no further than requested. Only a line
+ * that is torn, foreign or far too long is skipped, and a file that is rotated is followed.
+ * Several files, such as the logs of several hosts and their rotated files, are merged by
+ * the times of their records. Records that are out of order in one file stay so.
  */
 #include "tools/status/source.h"
 #include <dirent.h>

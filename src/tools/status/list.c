@@ -1,7 +1,6 @@
 /*
  * Lists of records, the newest last, as in a log. Records are not kept in memory: the
- * source is read back to the start of the list, while columns are measured, and then
- * forward.
+ * source is read back to the start of the list, to measure columns, and then forward.
  */
 #include "tools/status/status.h"
 #include <errno.h>

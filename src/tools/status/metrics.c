@@ -4,8 +4,8 @@
  * began. No label has text that clients choose.
  *
  * Counters are kept in a file of totals, a JSON object. Each record is counted once, by
- * its time: from where the last run ended to a minute ago. Two runs at once write the
- * same file. Where the clock was set back the last run's end is waited for, but no longer
+ * its time: from where the last run ended to a minute ago. Two runs at once write
+ * equal files. Where the clock was set back the last run's end is waited for, but no longer
  * than a day.
  */
 #include "tools/status/status.h"

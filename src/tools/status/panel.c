@@ -1,7 +1,6 @@
 /*
  * The panel: the whole state on one screen of 80 columns, with labels on the left, facts
- * on the right, and colour only for what needs attention. It only shows what others
- * determined.
+ * on the right, and colour only for what needs attention. Nothing is determined here.
  */
 #include "tools/status/panel.h"
 #include <stdlib.h>

@@ -176,7 +176,7 @@ static void put_value(
 	status_cells_end(c);
 }
 
-/* The first of "<a@b.example>,<c@d.example>,..." without brackets, and "+N" for others. */
+/* The first of "<a@b.example>,<c@d.example>,..." bare, and "+N" for the others. */
 static void put_path(const struct status_record *r, enum record_key key, size_t n,
 	struct status_cells *c)
 {
