@@ -1,12 +1,13 @@
 /*
- * Promises that what it accepts is a path by RFC 5321 and RFC 6531 3.3: printable ASCII and well-formed
- * UTF-8, and no control character of either. Refuses to know which domains are ours, and which characters
- * IDNA allows in them. Forgiven is what real senders do: blanks in front of the path or none but blanks for
- * the colon, a path without its angle brackets, and dots where the standard has none (address.h).
+ * Parsers of the arguments of MAIL and RCPT. What they accept is printable ASCII and
+ * well-formed UTF-8 (RFC 6531 3.3), without control characters of either; whether IDNA
+ * allows a character is not checked here. Some deviations of real senders are accepted:
+ * blanks before the path, blanks instead of the colon, a path without angle brackets, and
+ * dots where the standard has none (address.h).
  */
 #include "proto/address.h"
 #include <arpa/inet.h>
-#include "proto/utf8.h"
+#include "proto/text.h"
 
 static bool is_alnum(char c)
 {
@@ -15,7 +16,9 @@ static bool is_alnum(char c)
 	return (l >= 'a' && l <= 'z') || (c >= '0' && c <= '9');
 }
 
-/* atext of RFC 5322 3.2.3 =/ UTF8-non-ascii: octets of the one in front; 0: there is none */
+/*
+ * atext of RFC 5322 3.2.3 =/ UTF8-non-ascii: octets of the one in front; 0: there is none
+ */
 static size_t atext_length(struct span s)
 {
 	char c = *s.p;
@@ -329,4 +332,107 @@ void local_quote(struct span octets, struct buf *to)
 		buf_put_char(to, octets.p[i]);
 	}
 	buf_put_char(to, '"');
+}
+
+static bool is_keyword_char(char c, bool first)
+{
+	char l = ascii_lower(c);
+
+	return (l >= 'a' && l <= 'z') || (c >= '0' && c <= '9') || (c == '-' && !first);
+}
+
+/* esmtp-value = 1*(%d33-60 / %d62-126 / UTF8-non-ascii)     the last by RFC 6531 3.3 */
+static bool is_value(struct span s)
+{
+	size_t i = 0, n;
+
+	while (i < s.n) {
+		bool is_plain = s.p[i] >= 33 && s.p[i] <= 126 && s.p[i] != '=';
+		n = is_plain ? 1 : utf8_non_ascii(span_from(s, i));
+		if (n == 0)
+			return false;
+		i += n;
+	}
+	return s.n > 0;
+}
+
+/* esmtp-param = esmtp-keyword ["=" esmtp-value] */
+enum param_step param_take(struct span *args, struct param *ret)
+{
+	struct param param = { 0 };
+	struct span s = *args;
+	size_t i = 0, n = 0;
+
+	while (s.n && (*s.p == ' ' || *s.p == '\t'))
+		s = span_from(s, 1);
+	if (s.n == 0)
+		return PARAM_END;
+	while (n < s.n && s.p[n] != ' ' && s.p[n] != '\t')
+		n++;
+	*args = span_from(s, n);
+	while (i < n && is_keyword_char(s.p[i], i == 0))
+		i++;
+	param.keyword = (struct span){ s.p, i };
+	param.has_value = i < n && s.p[i] == '=';
+	if (param.has_value)
+		param.value = (struct span){ s.p + i + 1, n - i - 1 };
+	if (i == 0 || (i < n && !(param.has_value && is_value(param.value)))) {
+		ret->keyword = (struct span){ s.p, n };
+		return PARAM_SYNTAX;
+	}
+	param.utf8 = !utf8_is_ascii(param.value);
+	*ret = param;
+	return PARAM_ONE;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static struct span next_word(struct span *list)
+{
+	struct span word;
+
+	while (list->n && is_blank(*list->p))
+		*list = span_from(*list, 1);
+	word = (struct span){ list->p, 0 };
+	while (word.n < list->n && !is_blank(list->p[word.n]))
+		word.n++;
+	*list = span_from(*list, word.n);
+	return word;
+}
+
+bool senders_have(struct span list, struct span address)
+{
+	struct span word;
+
+	if (address.n == 0)
+		return true;
+	while ((word = next_word(&list)).n) {
+		bool is_domain = *word.p == '@' && address.n > word.n;
+		struct span part =
+			is_domain ? span_from(address, address.n - word.n) : address;
+		if (span_eq(word, SPAN("*")) || span_ieq(word, part))
+			return true;
+	}
+	return false;
+}
+
+static bool is_pattern(struct span word)
+{
+	const char *at = memrchr(word.p, '@', word.n);
+
+	return span_eq(word, SPAN("*")) ||
+	       (at && domain_valid_utf8(span_from(word, (size_t)(at - word.p) + 1)));
+}
+
+struct span senders_wrong(struct span list)
+{
+	struct span word;
+
+	while ((word = next_word(&list)).n)
+		if (!is_pattern(word))
+			break;
+	return word;
 }

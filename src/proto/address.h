@@ -1,28 +1,33 @@
-/* Paths and mailboxes (RFC 5321 4.1.2, 4.1.3, RFC 6531 3.3). All spans borrow from what was parsed. */
+/*
+ * Paths, mailboxes and parameters of MAIL and RCPT (RFC 5321 4.1.2, 4.1.3, RFC 6531 3.3).
+ * All spans borrow from what was parsed.
+ */
 #pragma once
 
+#include <stdbool.h>
 #include "base/buf.h"
+#include "base/span.h"
 
 #define PATH_OCTETS_MAX 256 /* RFC 5321 4.5.3.1.3, angle brackets included */
 #define DOMAIN_OCTETS_MAX 255 /* RFC 5321 4.5.3.1.2 */
 
 /* What is accepted beyond RFC 5321 depends on what a path is for. */
 enum path_kind {
-	/* Of MAIL: written and shown, and no more. Addresses of phones have dots anywhere in the local part. */
+	/* of MAIL, only written: dots may be anywhere, as phones send them */
 	PATH_REVERSE,
 	PATH_FORWARD, /* of RCPT */
-	PATH_FORWARD_LOCAL, /* of RCPT in LMTP: a local part may stand alone, without "@" */
+	PATH_FORWARD_LOCAL, /* of RCPT in LMTP: a local part may stand without "@" */
 };
 
 struct path {
-	/* the mailbox as it was written, without route and brackets; of a forward-path without a dot at its end */
+	/* mailbox without route and brackets; of RCPT without a dot at its end */
 	struct span text;
 	struct span local; /* with its quotes, if it has any */
-	/* a name without a dot at its end, or an address literal in brackets; empty: only the local part was said */
+	/* name without a dot at its end, or address literal in brackets, or empty */
 	struct span domain;
 	bool null; /* <> */
-	bool lenient; /* it is not written as RFC 5321 has it */
-	bool utf8; /* some of it is not ASCII: only SMTPUTF8 allows that */
+	bool lenient; /* accepted, but not of the syntax of RFC 5321 */
+	bool utf8; /* some of it is not ASCII, which needs SMTPUTF8 */
 };
 
 enum path_fault {
@@ -40,14 +45,43 @@ enum path_fault path_take(struct span *args, enum path_kind kind, struct path *r
 /* Takes the path alone from the front of `text`. */
 bool path_parse(struct span *text, enum path_kind kind, struct path *ret);
 
-/*
- * True for a domain name in ASCII or an address literal: IPv4, IPv6 and tagged (RFC 5321 4.1.3).
- */
+/* True for a domain name in ASCII, or an address literal of any type (RFC 5321 4.1.3). */
 bool domain_valid(struct span domain);
-/* The same, but labels may be UTF-8 as U-labels are (RFC 6531 3.3). What IDNA thinks of them is not asked. */
+/* The same, with UTF-8 in labels as in U-labels (RFC 6531 3.3). IDNA is not applied. */
 bool domain_valid_utf8(struct span domain);
 
 /* The octets that a local part stands for, without quoting (RFC 5321 4.1.2). */
 void local_unquote(struct span local, struct buf *to);
-/* And back: a local part that stands for these octets, which are any that one can stand for. */
+/* The reverse: a quoted local part for these octets, which must be possible in one. */
 void local_quote(struct span octets, struct buf *to);
+
+/* ESMTP parameters of MAIL and RCPT (RFC 5321 4.1.2, RFC 6531 3.3). */
+struct param {
+	struct span keyword;
+	struct span value; /* empty without "=" */
+	bool has_value;
+	bool utf8; /* the value is not all ASCII: needs SMTPUTF8, and few may have it */
+};
+
+enum param_step {
+	PARAM_END,
+	PARAM_ONE,
+	PARAM_SYNTAX, /* `ret->keyword` is what could not be read */
+};
+
+/* Takes the next parameter from the front of `args`. Borrows from it. */
+enum param_step param_take(struct span *args, struct param *ret);
+
+/*
+ * Which addresses a user may send mail from: a value of the table `auth-senders`.
+ *
+ *   list    = pattern *( 1*WSP pattern )
+ *   pattern = "*" / "@" domain / local-part "@" domain
+ *
+ * True when a pattern of the list matches the address, a mailbox. ASCII letters are
+ * compared without case, as for the names of Maildirs. The null path <> always matches.
+ */
+bool senders_have(struct span list, struct span address);
+
+/* The first word that is not a pattern; empty: there is none. */
+struct span senders_wrong(struct span list);

@@ -1,10 +1,15 @@
-/* Promises the syntax of settings; refuses to know which there are. */
+/*
+ * Lines of the files that administrators write: settings, tables, and rules for clients.
+ * A line has one meaning, or it is refused with the word that is wrong. What settings and
+ * values mean is decided elsewhere.
+ */
 #include "proto/conf.h"
 #include <stdio.h>
 #include "base/num.h"
+#include "proto/text.h"
 
 #define WORD_MAX 40 /* octets of a word that is compared */
-#define PART_LEAST 3 /* octets of a part that says something */
+#define PART_LEAST 3 /* octets; a shorter part matches by chance */
 
 enum conf_line conf_parse(struct span line, struct span *ret_key, struct span *ret_value)
 {
@@ -46,7 +51,9 @@ static char folded(char c)
 	return c == '_' ? '-' : ascii_lower(c);
 }
 
-/* Letters that differ, are missing, are too many or stand in each other's place; more than `WORD_MAX` is far. */
+/*
+ * Letters changed, missing, added or swapped. WORD_MAX when a word is longer than that.
+ */
 static size_t distance(struct span a, const char *b)
 {
 	size_t rows[3][WORD_MAX + 1], n = strlen(b);
@@ -117,4 +124,212 @@ void conf_put_meant(
 	*to = '\0';
 	if (word)
 		snprintf(to, CONF_MEANT_MAX, "; did you mean %.24s?", word);
+}
+
+#define PIECE_MAX 8 /* octets that one of a word may become */
+
+static const char *find_fault(struct span line, struct span key, struct span value)
+{
+	if (memchr(line.p, '\0', line.n))
+		return "has a NUL in it";
+	/* in other formats such a line continues the one above */
+	if (*line.p == ' ' || *line.p == '\t')
+		return "begins with a blank";
+	if (key.n > ENTRY_KEY_MAX)
+		return "has a key of more than 1024 octets";
+	if (value.n > ENTRY_VALUE_MAX)
+		return "has a value of more than 4096 octets";
+	return NULL;
+}
+
+/* The part before the octet, or all. memchr(), as each process reads the whole table. */
+static struct span before(struct span s, char octet)
+{
+	const char *at = memchr(s.p, octet, s.n);
+
+	return at ? (struct span){ s.p, (size_t)(at - s.p) } : s;
+}
+
+enum entry_line entry_parse(struct span line, struct span *ret_key,
+	struct span *ret_value, const char **ret_what)
+{
+	struct span text = span_trim(line), key, value;
+	const char *what;
+
+	if (text.n == 0 || *text.p == '#')
+		return ENTRY_BLANK;
+	key = before(before(text, ' '), '\t');
+	value = span_trim(span_from(text, key.n));
+	what = find_fault(line, key, value);
+	if (what) {
+		*ret_what = what;
+		return ENTRY_WRONG;
+	}
+	*ret_key = key;
+	*ret_value = value;
+	return ENTRY_FINE;
+}
+
+void entry_show(struct buf *to, struct span word)
+{
+	size_t begin = to->n;
+
+	while (word.n && to->n - begin < ENTRY_SHOWN_MAX - PIECE_MAX) {
+		size_t n = utf8_non_ascii(word);
+		if (n)
+			buf_put(to, (struct span){ word.p, n });
+		else
+			text_escape(to, (struct span){ word.p, n = 1 }, PIECE_MAX);
+		word = span_from(word, n);
+	}
+	if (word.n)
+		buf_put(to, SPAN("..."));
+}
+
+static const char *set_proxy(struct rule *rule, struct span value)
+{
+	(void)value;
+	if (rule->proxy)
+		return "is said twice";
+	rule->proxy = true;
+	return NULL;
+}
+
+static const char *set_tls(struct rule *rule, struct span value)
+{
+	static const struct {
+		struct span word;
+		enum rule_tls tls;
+	} modes[] = {
+		{ { "off", 3 }, RULE_TLS_OFF }, { { "on", 2 }, RULE_TLS_ON },
+		{ { "required", 8 }, RULE_TLS_REQUIRED },
+		{ { "ssl", 3 }, RULE_TLS_REQUIRED }, /* as the panel shows it */
+	};
+
+	if (rule->tls != RULE_TLS_AS_SET)
+		return "is said twice";
+	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++)
+		if (span_eq(modes[i].word, value))
+			rule->tls = modes[i].tls;
+	return rule->tls == RULE_TLS_AS_SET ? "must be tls=off, tls=on or tls=required"
+					    : NULL;
+}
+
+static bool is_printable(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] < 32 || s.p[i] > 126)
+			return false;
+	return true;
+}
+
+static const char *set_priority(struct rule *rule, struct span value)
+{
+	if (rule->priority.n)
+		return "is said twice";
+	if (value.n == 0 || !is_printable(value))
+		return "must be a priority string of GnuTLS, without blanks";
+	rule->priority = value;
+	return NULL;
+}
+
+static const char *set_dsn(struct rule *rule, struct span value)
+{
+	if (rule->no_dsn)
+		return "is said twice";
+	rule->no_dsn = span_eq(value, SPAN("off"));
+	return rule->no_dsn ? NULL : "must be dsn=off";
+}
+
+/* Quotes and backslashes would be escaped in the reply, so they are refused here. */
+static const char *set_deny(struct rule *rule, struct span text)
+{
+	if (rule->proxy || rule->no_dsn || rule->tls != RULE_TLS_AS_SET ||
+		rule->priority.n)
+		return "goes with nothing else";
+	if (text.n == 0)
+		return "needs a text, which the client is told";
+	if (text.n > RULE_TEXT_MAX)
+		return "has a text of more than 256 octets";
+	if (!is_printable(text) || memchr(text.p, '"', text.n) ||
+		memchr(text.p, '\\', text.n))
+		return "has a text that is not printable ASCII without \" and \\";
+	rule->deny = text;
+	return NULL;
+}
+
+static const char *const option_names[] = { "deny", "dsn=", "proxy",
+	"tls=", "tls-priority=", NULL };
+static const char *const tls_words[] = { "off", "on", "required", NULL };
+static const char *const dsn_words[] = { "off", NULL };
+
+static const struct {
+	struct span name; /* with its "=" */
+	bool takes_line; /* the value is all that follows */
+	const char *(*set)(struct rule *rule, struct span value);
+	const char *const *words; /* of the value; or NULL */
+} options[] = {
+	{ { "proxy", 5 }, false, set_proxy, NULL },
+	{ { "tls=", 4 }, false, set_tls, tls_words },
+	{ { "tls-priority=", 13 }, false, set_priority, NULL },
+	{ { "dsn=", 4 }, false, set_dsn, dsn_words },
+	{ { "deny", 4 }, true, set_deny, NULL },
+};
+
+static bool is_one_of(struct span value, const char *const *words)
+{
+	while (*words && !span_eq(span_of(*words), value))
+		words++;
+	return *words != NULL;
+}
+
+/* Takes an option from the front of `s`. NULL, or what is wrong; the rest of the fault is then in *f. */
+static const char *take_option(struct span *s, struct rule *rule, struct rule_fault *f)
+{
+	const char *equals;
+	struct span name, value;
+
+	f->word = name = span_take_word(s);
+	equals = memchr(name.p, '=', name.n);
+	if (equals)
+		name.n = (size_t)(equals - name.p) + 1;
+	value = span_from(f->word, name.n);
+	f->written = name;
+	f->words = option_names;
+	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++) {
+		if (!span_eq(options[i].name, name))
+			continue;
+		f->written = value;
+		f->words = options[i].words;
+		/* the value is right, and something else is wrong */
+		if (f->words && is_one_of(value, f->words))
+			f->words = NULL;
+		if (options[i].takes_line) {
+			value = *s;
+			*s = span_from(*s, s->n);
+		}
+		return options[i].set(rule, value);
+	}
+	return "is not deny, dsn=, proxy, tls= or tls-priority=";
+}
+
+enum rule_line rule_parse(
+	struct span line, struct rule *ret, struct rule_fault *ret_fault)
+{
+	struct rule rule = { 0 };
+	struct rule_fault fault = { 0 };
+	struct span s = span_trim(line);
+
+	if (s.n == 0 || *s.p == '#')
+		return RULE_BLANK;
+	fault.word = span_take_word(&s);
+	fault.what = network_parse(fault.word, &rule.network);
+	while (!fault.what && s.n)
+		fault.what = take_option(&s, &rule, &fault);
+	if (fault.what) {
+		*ret_fault = fault;
+		return RULE_WRONG;
+	}
+	*ret = rule;
+	return RULE_FINE;
 }

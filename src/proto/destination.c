@@ -1,7 +1,10 @@
-/* Promises that a line means one thing or is refused with the word that is wrong; refuses to look anything up. */
+/*
+ * Parses keys and values of the recipients table. A line has one meaning, or it is
+ * refused with the word that is wrong. Nothing is looked up here.
+ */
 #include "proto/destination.h"
 #include "proto/address.h"
-#include "proto/utf8.h"
+#include "proto/text.h"
 
 static bool is_printable(struct span s)
 {
@@ -58,7 +61,7 @@ static const char *take_flag(struct destination *d, bool *flag)
 	return d->deny && (d->auth || d->path.n) ? "goes with nothing else" : NULL;
 }
 
-/* A path that looks like an address, or like one that a shell expands, is hardly meant as such. */
+/* A path that looks like an address, or like one for a shell, is probably a mistake. */
 static const char *place_fault(struct span path)
 {
 	bool is_plain =

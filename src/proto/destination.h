@@ -1,4 +1,4 @@
-/* What a line of the table of recipients says: which names it is for, and where their mail goes. */
+/* Keys and values of the recipients table: the names, and where their mail goes. */
 #pragma once
 
 #include "base/span.h"
@@ -6,22 +6,22 @@
 #define DESTINATION_PATH_MAX 512 /* octets of a path as it is written */
 
 struct destination {
-	struct span path; /* a template below mail-root; empty: as the setting has it */
+	struct span path; /* a template below mail-root; empty: that of the setting */
 	bool auth; /* only from clients that have logged in */
-	bool deny; /* names no mailbox, whatever other lines say */
+	bool deny; /* the name has no mailbox, even if another line matches it */
 };
 
 struct destination_fault {
-	struct span word; /* what is wrong; may be empty */
-	const char *what; /* to be read behind it */
+	struct span word; /* the wrong word; may be empty */
+	const char *what; /* rest of the sentence */
 };
 
 /*
  * value = [ path ] *( 1*WSP flag )
  * flag  = "auth" / "deny"
  *
- * Each flag once, and "deny" alone. A path that is called like a flag is written "./auth". One of ret and
- * ret_fault is filled, and borrows from `value`, which has no blanks at its ends.
+ * Each flag once, and "deny" alone. A path with the name of a flag is written "./auth".
+ * Fills ret or ret_fault, which borrow from `value`; it has no blanks at its ends.
  */
 bool destination_parse(
 	struct span value, struct destination *ret, struct destination_fault *ret_fault);
@@ -38,8 +38,8 @@ const char *destination_below_fault(struct span path);
 /*
  * key = local "@" domain / "@" domain / local
  *
- * NULL, or why no name is ever looked up like that: names are without quotes and in lower case, domains in
- * ASCII. What tables of Unicode know is not asked.
+ * NULL, or why such a key is never looked up: names are without quotes and in lower case,
+ * domains in ASCII. Tables of Unicode are not used.
  */
 const char *destination_key_fault(struct span key);
 

@@ -1,20 +1,23 @@
 /* The parameters by which a sender asks for delivery reports (RFC 3461 4). */
 #pragma once
 
+#include "base/buf.h"
 #include "proto/network.h"
 
 #define DSN_ENVID_MAX 100 /* octets of a value of ENVID (RFC 3461 5.4) */
 #define DSN_ORCPT_MAX 500 /* and of ORCPT */
 
 /*
- * Bits of an address that make it one source of reports: larger networks than one host has, as who has many
- * addresses most often has them from one network.
+ * Prefix lengths of the networks that count as one source of reports. They are larger
+ * than that of one host, because a sender with many addresses mostly has them in one.
  */
 #define DSN_SOURCE_IPV4 24
 #define DSN_SOURCE_IPV6 48
 #define DSN_SOURCE_MAX 16 /* octets that dsn_put_source() appends at most */
 
-/* NOTIFY: *ret_success is whether a success is to be reported. False when it is no value of NOTIFY. */
+/*
+ * NOTIFY: *ret_success: whether a success must be reported. False for an invalid value.
+ */
 bool dsn_notify(struct span value, bool *ret_success);
 
 /* True for a value of RET. */
@@ -23,20 +26,57 @@ bool dsn_is_ret(struct span value);
 /* True for a value of ENVID: xtext, which xtext_put() decodes. */
 bool dsn_is_envid(struct span value);
 
-/* True for a value of ORCPT; `utf8`: the transaction is SMTPUTF8, and octets above 127 may be in it. */
+/* True for a value of ORCPT; `utf8`: octets above 127 are allowed (SMTPUTF8). */
 bool dsn_is_orcpt(struct span value, bool utf8);
 
 /*
- * Appends a valid value of ORCPT as a report has it, "rfc822; a@example.org": decoded, but for a UTF-8
- * address where the report has no `utf8` (RFC 6533 3).
+ * Appends a valid value of ORCPT for a report, "rfc822; a@example.org": decoded, except a
+ * UTF-8 address in a report without `utf8` (RFC 6533 3).
  */
 void dsn_put_orcpt(struct buf *to, struct span value, bool utf8);
 
 /*
- * Appends ",N=" and the source of the address in hexadecimal digits to the name of a report's file; nothing for no
- * address. postern-outbox divides its rate among sources.
+ * Appends ",N=" and the source of the address in hexadecimal digits to the name of a
+ * report's file; nothing without an address. postern-outbox divides its rate by source.
  */
 void dsn_put_source(struct buf *to, const struct ip *ip);
 
-/* These digits in the name of a file; empty: there are none. */
+/* These digits in the name of a file, or an empty span. */
 struct span dsn_source(struct span name);
+
+/*
+ * The header of a message, kept while the message is received, to be returned in a report
+ * (RFC 6522 4, RFC 6533 4.3).
+ */
+enum returned_encoding {
+	RETURNED_7BIT,
+	RETURNED_8BIT, /* UTF-8 */
+	RETURNED_QUOTED, /* quoted-printable (RFC 2045 6.7) */
+};
+
+struct returned {
+	/* memory of the caller; a header is returned as far as it fits */
+	struct buf text;
+	bool done; /* the header has ended, or the memory has */
+	enum returned_encoding encoding; /* once it is sealed */
+	size_t at; /* octets written */
+	size_t n_line; /* octets of the line being written */
+};
+
+/* Reads the next piece of the message, split anywhere. */
+void returned_take(struct returned *r, struct span text);
+
+/*
+ * After the whole header: keeps its whole lines that are fields, and chooses an encoding
+ * that any mail system can carry, without a line `boundary`. 8BIT only with `utf8`.
+ */
+void returned_seal(struct returned *r, struct span boundary, bool utf8);
+
+/* Starts writing it (again). */
+void returned_rewind(struct returned *r);
+
+#define RETURNED_ROOM 8
+/*
+ * Appends as much as fits, at least if there is RETURNED_ROOM. True when all is written.
+ */
+bool returned_put(struct returned *r, struct buf *to);

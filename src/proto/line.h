@@ -1,11 +1,11 @@
-/* Command lines out of a stream of octets (RFC 5321 2.3.8, 4.5.3.1.4). */
+/* Command lines (RFC 5321 2.3.8, 4.1.1, 4.5.3.1.4), and their verb and argument. */
 #pragma once
 
 #include "base/span.h"
 
 #define LINE_TAIL 16 /* octets kept of the end of an overlong line */
 
-/* What has been seen of a line whose end has not come yet. Zero is a fresh one. */
+/* State between reads of a line. Zero is the start of one. */
 struct line_reader {
 	size_t n_dropped; /* octets of an overlong line taken so far */
 	char tail[LINE_TAIL]; /* and the last of them */
@@ -14,9 +14,10 @@ struct line_reader {
 };
 
 struct line {
-	struct span
-		text; /* without its end; borrows from the input or, if too long, is but
-			   * the tail and borrows from the reader */
+	/*
+	 * without its end, in the input; of an overlong line only the tail, in the reader
+	 */
+	struct span text;
 	bool bare; /* ended by LF alone, or holds a stray CR */
 	bool crlf; /* ended by CRLF */
 	bool nul;
@@ -25,7 +26,24 @@ struct line {
 
 /*
  * Takes one line of at most `max` octets, its end included, from the front of `in`. False
- * when the end of the line has not come yet; of a line already too long, what is there is
- * taken all the same.
+ * when the end of the line has not arrived yet; the octets of an overlong line are taken
+ * all the same.
  */
 bool line_take(struct line_reader *r, struct bytes *in, size_t max, struct line *ret);
+
+struct command {
+	struct span verb;
+	struct span args; /* no blanks at either end */
+};
+
+/* command = verb [1*WSP args] *WSP. The verb may be empty. Borrows from `line`. */
+struct command command_parse(struct span line);
+
+/* True when blanks stand at the end. */
+bool command_is_padded(struct span line);
+
+/* True for a request line of HTTP (RFC 9112 3): "GET / HTTP/1.1". */
+bool command_is_http(struct span line);
+
+/* True for input that starts with a TLS record of a handshake (RFC 8446 5.1). */
+bool command_is_tls(struct bytes in);

@@ -1,7 +1,7 @@
 /*
- * Promises that an address is one value, whatever way it was written or wrapped, and that
- * a network is what its text says to the bit: one whose text has more bits than its
- * prefix was meant as something else. Refuses to know names and interfaces.
+ * Parses and compares addresses and networks. An address has one value, however it was
+ * written, also as IPv4 mapped into IPv6. A network with bits set behind its prefix is
+ * refused, because its author meant something else. Names and zones are not accepted.
  */
 #include "proto/network.h"
 #include <arpa/inet.h>

@@ -1,4 +1,4 @@
-/* IP addresses and the networks that they lie in, as values (RFC 4291 2.2, RFC 4632 3.1). */
+/* IP addresses and networks, as values (RFC 4291 2.2, RFC 4632 3.1). */
 #pragma once
 
 #include "base/buf.h"
@@ -17,7 +17,7 @@ struct network {
 	size_t prefix; /* bits */
 };
 
-/* Of settings; the memory is somebody else's. */
+/* A list of the settings, which own the memory. */
 struct networks {
 	const struct network *list;
 	size_t n;
@@ -47,8 +47,5 @@ bool network_has(const struct network *network, const struct ip *ip);
 /* In one of them. */
 bool networks_have(const struct networks *networks, const struct ip *ip);
 
-/*
- * In the order of this comparison a network stands behind all that lie in it; 0 when they
- * are the same.
- */
+/* Sorts narrower networks before the wider ones that contain them; 0: they are equal. */
 int network_compare(const struct network *a, const struct network *b);

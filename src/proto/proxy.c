@@ -1,8 +1,8 @@
 /*
- * Promises to tell at the first octet that cannot be right, and never to look at one
- * behind the header. Refuses to believe anything but the addresses: TLVs (what the client
- * asked of the proxy's TLS, who it is there) are skipped and grant nothing. Fields of
- * version 1 are looked at as soon as the blank behind them is there.
+ * Parses PROXY headers of versions 1 and 2. A header is refused at its first wrong octet,
+ * and no octet behind the header is read. Only the addresses are used: TLVs (server name,
+ * client certificate) are skipped and grant nothing. Fields of version 1 are checked as
+ * soon as the blank behind them has arrived.
  */
 #include "proto/proxy.h"
 #include "base/num.h"
@@ -41,7 +41,7 @@ static enum proxy_step take_field(
 #define IPV4_TEXT "0123456789."
 #define IPV6_TEXT "0123456789abcdefABCDEF:."
 
-/* An address of these octets, and whether it is written as IPv6, which IPv4 mapped into IPv6 is as well. */
+/* An address of these characters; *ret_ipv6: written as IPv6, as mapped IPv4 is, too. */
 static enum proxy_step take_ip(
 	struct span *s, const char *octets, struct ip *ret, bool *ret_ipv6)
 {
@@ -63,8 +63,8 @@ static enum proxy_step take_client(struct span *s, bool ipv6, struct ip *ret)
 }
 
 /*
- * Our own address is not used, so it may be of the other family: nginx writes the address that it has accepted
- * the connection on, whatever the family of the client's is.
+ * The destination address is not used, so it may be of the other family: nginx writes the
+ * address on which it accepted the connection, whatever the family of the client is.
  */
 static enum proxy_step skip_ours(struct span *s)
 {
@@ -246,7 +246,7 @@ static enum proxy_step parse_binary(struct span in, struct proxy_header *ret)
 	header.n = ADDRESSES_AT + number_at(in, LENGTH_AT);
 	if ((unsigned char)in.p[COMMAND_AT] != COMMAND_PROXY)
 		family = 0;
-	/* other combinations that are valid are no client of ours: as UNSPEC (2.2) */
+	/* other valid combinations are treated as UNSPEC (2.2) */
 	if (family == (FAMILY_INET << 4 | PROTOCOL_STREAM))
 		read_addresses(span_from(in, ADDRESSES_AT), IPV4_OCTETS, &header);
 	else if (family == (FAMILY_INET6 << 4 | PROTOCOL_STREAM))

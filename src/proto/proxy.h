@@ -1,5 +1,5 @@
 /*
- * The header by which a proxy tells whose connection it passes on: the PROXY protocol of
+ * The header in which a proxy names the client of a connection: the PROXY protocol of
  * HAProxy, versions 1 and 2 ("The PROXY protocol", revision of 2020-03-05, section 2).
  */
 #pragma once
@@ -8,19 +8,19 @@
 #include "proto/network.h"
 
 #define PROXY_LINE_MAX 107 /* version 1, CRLF included (2.1) */
-/* Version 2, all of it. What is above its 52 octets of addresses is TLVs, which nobody
- * here reads: a certificate's worth of them. Its length field could say 65551. */
+/* Version 2, all of it: 52 octets up to the addresses, and TLVs, which are skipped; they
+ * may hold a certificate. The length field would allow 65551. */
 #define PROXY_HEADER_MAX 4096
 
 enum proxy_step {
 	PROXY_MORE, /* so far it can be a header */
 	PROXY_DONE,
-	PROXY_MALFORMED, /* no header begins so, whatever follows */
+	PROXY_MALFORMED, /* no header begins like this */
 };
 
 struct proxy_header {
-	size_t n; /* octets of the header; what is behind them is the client's */
-	struct ip client; /* none: LOCAL, UNKNOWN and the like, the proxy for itself */
+	size_t n; /* octets of the header; those of the client follow */
+	struct ip client; /* none: LOCAL, UNKNOWN and the like, from the proxy itself */
 	uint16_t port;
 };
 

@@ -1,7 +1,7 @@
 /*
- * Promises that no octet of the peer forms a line or a comment of its own: a HELO that is
- * not a domain or an address literal is left out. Dates are UTC, so that no time zone has
- * to be loaded.
+ * Writes the trace header, and dates. No octet of the client can form a line or a
+ * comment: a HELO argument that is not a domain or an address literal is left out. Dates
+ * are UTC, so that no time zone has to be loaded.
  */
 #include "proto/received.h"
 #include "proto/address.h"
@@ -106,7 +106,7 @@ static void put_literal(struct buf *to, struct span ip)
 }
 
 /* Extended-Domain = Domain / ( Domain FWS "(" TCP-info ")" ) / ( address-literal ... ) */
-static void put_from(struct buf *to, const struct trace *t)
+static void put_from(struct buf *to, const struct received *t)
 {
 	buf_put(to, SPAN("Received: from "));
 	if (domain_valid(t->helo))
@@ -122,7 +122,7 @@ static void put_from(struct buf *to, const struct trace *t)
 	buf_put_char(to, ')');
 }
 
-void trace_put(struct buf *to, const struct trace *t)
+void received_put(struct buf *to, const struct received *t)
 {
 	put_pair(to, SPAN("Return-Path: <"), t->reverse_path);
 	buf_put(to, SPAN(">\n"));

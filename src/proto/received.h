@@ -4,25 +4,23 @@
 #include <stdint.h>
 #include "base/buf.h"
 
-#define TRACE_MAX 2048 /* all of the fields, with every value at its own cap */
+#define RECEIVED_MAX 2048 /* all of the fields, with every value at its own cap */
 
-struct trace {
+struct received {
 	struct span reverse_path; /* mailbox text; empty for <> */
 	struct span recipient; /* mailbox text, when there is exactly one; else empty */
-	struct span helo; /* as the client said it, whatever it is */
+	struct span helo; /* as the client sent it; may be invalid */
 	struct span peer; /* textual IP address, or empty */
-	struct span host; /* our name */
-	struct span
-		with; /* registered protocol type: SMTP, ESMTPS, UTF8SMTP (RFC 3848, RFC 6531) */
+	struct span host; /* name of this host */
+	struct span with; /* protocol type: SMTP, ESMTPS, UTF8SMTP (RFC 3848, RFC 6531) */
 	struct span tls_cipher; /* IANA's name, or empty (RFC 8314 7.4) */
 	struct span tls_group;
 	struct span id;
 	int64_t time; /* seconds since 1970 */
 };
 
-/* Return-Path, Delivered-To (a single recipient only) and Received, each line ended by
- * LF. */
-void trace_put(struct buf *to, const struct trace *t);
+/* Return-Path, Delivered-To (a single recipient only) and Received; lines end with LF. */
+void received_put(struct buf *to, const struct received *t);
 
 /* "Tue, 01 Dec 2026 09:08:07 +0000" (RFC 5322 3.3) */
 void date_put(struct buf *to, int64_t time);

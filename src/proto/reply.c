@@ -1,5 +1,7 @@
-/* Promises that every line is printable ASCII within its limit; refuses to know when a
- * row is due. */
+/*
+ * The table of replies, and their formatting. Every line is printable ASCII within its
+ * limit. When a reply is sent is decided in smtp/.
+ */
 #include "proto/reply.h"
 #include "proto/text.h"
 
@@ -117,7 +119,7 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_FOREIGN_TLS] = { 554, "5.5.1",
 		"This port begins in the clear; use STARTTLS" },
 	[REPLY_DENIED] = { 554, "5.7.1", "%" },
-	/* temporary: it is a mistake between us and the proxy, and must not cost mail */
+	/* temporary: a misconfigured proxy must not make mail bounce */
 	[REPLY_BAD_PROXY] = { 421, "4.3.5", "PROXY header %; closing connection" },
 };
 

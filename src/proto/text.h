@@ -1,13 +1,63 @@
-/* Text of a stranger made fit to be shown, in replies, records and header fields. */
+/* Encodings of text: escapes for output, UTF-8, xtext, unitext and base64. */
 #pragma once
 
+#include <stdbool.h>
 #include "base/buf.h"
+#include "base/span.h"
 
 /*
- * Appends at most `max` octets: printable ASCII as it is but for `"` and `\`, all else as
- * \xHH. What is longer ends in "...". `max` is at least 8.
+ * Appends text for replies, records and header fields, at most `max` octets: printable
+ * ASCII as it is except `"` and `\`, all else as \xHH. Longer text is cut and ends in
+ * "...". `max` is at least 8.
  */
 void text_escape(struct buf *to, struct span text, size_t max);
 
-/* The same, and `<` and `>` as \xHH too: what stands between these is then one path. */
+/* The same, with `<` and `>` as \xHH: between these characters the result is one path. */
 void text_escape_path(struct buf *to, struct span mailbox, size_t max);
+
+/*
+ * UTF-8 (RFC 3629 4): octets (1 to 4) of the character at the start of `s`; 0: malformed.
+ */
+size_t utf8_length(struct span s);
+
+/* True when `s` is made of well-formed characters alone; an empty one is. */
+bool utf8_valid(struct span s);
+
+/* True when no octet is above 127. */
+bool utf8_is_ascii(struct span s);
+
+/*
+ * UTF8-non-ascii of RFC 6532 3.1, which RFC 6531 3.3 allows in addresses and values of
+ * parameters: octets (2 to 4) of the character at the start of `s`; 0 when it is ASCII,
+ * malformed, or a control character U+0080 to U+009F, which neither may contain.
+ */
+size_t utf8_non_ascii(struct span s);
+
+/*
+ * xtext (RFC 3461 4), text in the value of a parameter. True if it encodes printable
+ * ASCII (32 to 126), which is all that a report can carry.
+ */
+bool xtext_valid(struct span text);
+
+/* Appends the decoded text of a valid xtext. */
+void xtext_put(struct buf *to, struct span text);
+
+/*
+ * The UTF-8 address type of delivery reports (RFC 6533 3). True for a utf-8-addr-xtext,
+ * which is ASCII; with `utf8` also for a utf-8-addr-unitext or utf-8-address. The decoded
+ * text has no control characters.
+ */
+bool unitext_valid(struct span text, bool utf8);
+
+/* Appends the utf-8-address of a valid text; it is never longer than the text. */
+void unitext_put(struct buf *to, struct span text);
+
+/* Appends `octets` in base64 (RFC 4648 4), as AUTH sends them. */
+void base64_put(struct buf *to, struct span octets);
+
+/*
+ * Appends the decoded octets of base64. False for a character outside the alphabet (RFC
+ * 4648 3.3), padding that is missing or out of place (3.2), or pad bits that are not zero
+ * (3.5); some octets may have been appended then.
+ */
+bool base64_take(struct span text, struct buf *ret);

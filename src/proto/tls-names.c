@@ -1,6 +1,6 @@
 /*
- * The names of IANA's "TLS Parameters" registry, as tables. Promises that a code has one
- * name and no peer can choose what is written; refuses to judge any of them.
+ * The names of IANA's registries "TLS Parameters" and "TLS Cipher Suites", as tables. A
+ * code has one name, and no client can choose what is written.
  *
  * Names lie in the rows themselves: a table of pointers would have to be relocated at
  * every start of the program, which hardly ever needs one of them.
@@ -142,7 +142,7 @@ void tls_put_version(struct buf *to, uint16_t code)
 	put_version(to, code, "");
 }
 
-void tls_say_version(struct buf *to, uint16_t code)
+void tls_put_version_text(struct buf *to, uint16_t code)
 {
 	put_version(to, code, " ");
 }
@@ -199,4 +199,202 @@ uint16_t tls_group_named(struct span name)
 		if (span_ieq(span_of(groups[i].name), name))
 			return groups[i].code;
 	return 0;
+}
+
+/*
+ * A suite's name has two halves: how the secret is agreed on and proved, which is what a
+ * certificate has to do with it, and the cipher.
+ */
+#define SUITE_NAME 28
+#define HALF_NAME 28
+
+/* Key exchange and authentication: the first half of a suite's name. */
+enum half {
+	TLS13,
+	RSA,
+	RSA_EXPORT,
+	DHE_DSS,
+	DHE_RSA,
+	DHE_RSA_EXPORT,
+	ECDHE_RSA,
+	ECDHE_ECDSA,
+	DH_ANON,
+	ECDH_ANON,
+};
+
+static const struct {
+	char name[HALF_NAME];
+	enum tls_exchange exchange;
+	unsigned keys;
+} halves[] = {
+	[TLS13] = { "TLS_", TLS_EXCHANGE_1_3, TLS_KEY_ANY },
+	[RSA] = { "TLS_RSA_WITH_", TLS_EXCHANGE_RSA, TLS_KEY_RSA },
+	[RSA_EXPORT] = { "TLS_RSA_EXPORT_WITH_", TLS_EXCHANGE_UNKNOWN, 0 },
+	[DHE_DSS] = { "TLS_DHE_DSS_WITH_", TLS_EXCHANGE_FINITE, 0 },
+	[DHE_RSA] = { "TLS_DHE_RSA_WITH_", TLS_EXCHANGE_FINITE, TLS_KEY_RSA },
+	[DHE_RSA_EXPORT] = { "TLS_DHE_RSA_EXPORT_WITH_", TLS_EXCHANGE_UNKNOWN, 0 },
+	[ECDHE_RSA] = { "TLS_ECDHE_RSA_WITH_", TLS_EXCHANGE_CURVE, TLS_KEY_RSA },
+	[ECDHE_ECDSA] = { "TLS_ECDHE_ECDSA_WITH_", TLS_EXCHANGE_CURVE,
+		TLS_KEY_ECDSA | TLS_KEY_EDDSA },
+	[DH_ANON] = { "TLS_DH_anon_WITH_", TLS_EXCHANGE_ANONYMOUS, 0 },
+	[ECDH_ANON] = { "TLS_ECDH_anon_WITH_", TLS_EXCHANGE_ANONYMOUS, 0 },
+};
+
+struct suite {
+	uint16_t code;
+	uint8_t half;
+	char name[SUITE_NAME];
+};
+
+static const struct suite suites[] = {
+	{ 0x0001, RSA, "NULL_MD5" },
+	{ 0x0002, RSA, "NULL_SHA" },
+	{ 0x0003, RSA_EXPORT, "RC4_40_MD5" },
+	{ 0x0004, RSA, "RC4_128_MD5" },
+	{ 0x0005, RSA, "RC4_128_SHA" },
+	{ 0x0006, RSA_EXPORT, "RC2_CBC_40_MD5" },
+	{ 0x0007, RSA, "IDEA_CBC_SHA" },
+	{ 0x0008, RSA_EXPORT, "DES40_CBC_SHA" },
+	{ 0x0009, RSA, "DES_CBC_SHA" },
+	{ 0x000a, RSA, "3DES_EDE_CBC_SHA" },
+	{ 0x0012, DHE_DSS, "DES_CBC_SHA" },
+	{ 0x0013, DHE_DSS, "3DES_EDE_CBC_SHA" },
+	{ 0x0014, DHE_RSA_EXPORT, "DES40_CBC_SHA" },
+	{ 0x0015, DHE_RSA, "DES_CBC_SHA" },
+	{ 0x0016, DHE_RSA, "3DES_EDE_CBC_SHA" },
+	{ 0x0018, DH_ANON, "RC4_128_MD5" },
+	{ 0x001a, DH_ANON, "DES_CBC_SHA" },
+	{ 0x001b, DH_ANON, "3DES_EDE_CBC_SHA" },
+	{ 0x002f, RSA, "AES_128_CBC_SHA" },
+	{ 0x0032, DHE_DSS, "AES_128_CBC_SHA" },
+	{ 0x0033, DHE_RSA, "AES_128_CBC_SHA" },
+	{ 0x0034, DH_ANON, "AES_128_CBC_SHA" },
+	{ 0x0035, RSA, "AES_256_CBC_SHA" },
+	{ 0x0038, DHE_DSS, "AES_256_CBC_SHA" },
+	{ 0x0039, DHE_RSA, "AES_256_CBC_SHA" },
+	{ 0x003a, DH_ANON, "AES_256_CBC_SHA" },
+	{ 0x003b, RSA, "NULL_SHA256" },
+	{ 0x003c, RSA, "AES_128_CBC_SHA256" },
+	{ 0x003d, RSA, "AES_256_CBC_SHA256" },
+	{ 0x0040, DHE_DSS, "AES_128_CBC_SHA256" },
+	{ 0x0041, RSA, "CAMELLIA_128_CBC_SHA" },
+	{ 0x0045, DHE_RSA, "CAMELLIA_128_CBC_SHA" },
+	{ 0x0046, DH_ANON, "CAMELLIA_128_CBC_SHA" },
+	{ 0x0066, DHE_DSS, "RC4_128_SHA" },
+	{ 0x0067, DHE_RSA, "AES_128_CBC_SHA256" },
+	{ 0x006a, DHE_DSS, "AES_256_CBC_SHA256" },
+	{ 0x006b, DHE_RSA, "AES_256_CBC_SHA256" },
+	{ 0x006c, DH_ANON, "AES_128_CBC_SHA256" },
+	{ 0x006d, DH_ANON, "AES_256_CBC_SHA256" },
+	{ 0x0084, RSA, "CAMELLIA_256_CBC_SHA" },
+	{ 0x0088, DHE_RSA, "CAMELLIA_256_CBC_SHA" },
+	{ 0x0089, DH_ANON, "CAMELLIA_256_CBC_SHA" },
+	{ 0x0096, RSA, "SEED_CBC_SHA" },
+	{ 0x009a, DHE_RSA, "SEED_CBC_SHA" },
+	{ 0x009b, DH_ANON, "SEED_CBC_SHA" },
+	{ 0x009c, RSA, "AES_128_GCM_SHA256" },
+	{ 0x009d, RSA, "AES_256_GCM_SHA384" },
+	{ 0x009e, DHE_RSA, "AES_128_GCM_SHA256" },
+	{ 0x009f, DHE_RSA, "AES_256_GCM_SHA384" },
+	{ 0x00a2, DHE_DSS, "AES_128_GCM_SHA256" },
+	{ 0x00a3, DHE_DSS, "AES_256_GCM_SHA384" },
+	{ 0x00a6, DH_ANON, "AES_128_GCM_SHA256" },
+	{ 0x00a7, DH_ANON, "AES_256_GCM_SHA384" },
+	{ 0x00ba, RSA, "CAMELLIA_128_CBC_SHA256" },
+	{ 0x00be, DHE_RSA, "CAMELLIA_128_CBC_SHA256" },
+	{ 0x00bf, DH_ANON, "CAMELLIA_128_CBC_SHA256" },
+	{ 0x00c0, RSA, "CAMELLIA_256_CBC_SHA256" },
+	{ 0x00c4, DHE_RSA, "CAMELLIA_256_CBC_SHA256" },
+	{ 0x00c5, DH_ANON, "CAMELLIA_256_CBC_SHA256" },
+	{ 0x1301, TLS13, "AES_128_GCM_SHA256" },
+	{ 0x1302, TLS13, "AES_256_GCM_SHA384" },
+	{ 0x1303, TLS13, "CHACHA20_POLY1305_SHA256" },
+	{ 0x1304, TLS13, "AES_128_CCM_SHA256" },
+	{ 0x1305, TLS13, "AES_128_CCM_8_SHA256" },
+	{ 0xc006, ECDHE_ECDSA, "NULL_SHA" },
+	{ 0xc007, ECDHE_ECDSA, "RC4_128_SHA" },
+	{ 0xc008, ECDHE_ECDSA, "3DES_EDE_CBC_SHA" },
+	{ 0xc009, ECDHE_ECDSA, "AES_128_CBC_SHA" },
+	{ 0xc00a, ECDHE_ECDSA, "AES_256_CBC_SHA" },
+	{ 0xc010, ECDHE_RSA, "NULL_SHA" },
+	{ 0xc011, ECDHE_RSA, "RC4_128_SHA" },
+	{ 0xc012, ECDHE_RSA, "3DES_EDE_CBC_SHA" },
+	{ 0xc013, ECDHE_RSA, "AES_128_CBC_SHA" },
+	{ 0xc014, ECDHE_RSA, "AES_256_CBC_SHA" },
+	{ 0xc015, ECDH_ANON, "NULL_SHA" },
+	{ 0xc016, ECDH_ANON, "RC4_128_SHA" },
+	{ 0xc017, ECDH_ANON, "3DES_EDE_CBC_SHA" },
+	{ 0xc018, ECDH_ANON, "AES_128_CBC_SHA" },
+	{ 0xc019, ECDH_ANON, "AES_256_CBC_SHA" },
+	{ 0xc023, ECDHE_ECDSA, "AES_128_CBC_SHA256" },
+	{ 0xc024, ECDHE_ECDSA, "AES_256_CBC_SHA384" },
+	{ 0xc027, ECDHE_RSA, "AES_128_CBC_SHA256" },
+	{ 0xc028, ECDHE_RSA, "AES_256_CBC_SHA384" },
+	{ 0xc02b, ECDHE_ECDSA, "AES_128_GCM_SHA256" },
+	{ 0xc02c, ECDHE_ECDSA, "AES_256_GCM_SHA384" },
+	{ 0xc02f, ECDHE_RSA, "AES_128_GCM_SHA256" },
+	{ 0xc030, ECDHE_RSA, "AES_256_GCM_SHA384" },
+	{ 0xc072, ECDHE_ECDSA, "CAMELLIA_128_CBC_SHA256" },
+	{ 0xc073, ECDHE_ECDSA, "CAMELLIA_256_CBC_SHA384" },
+	{ 0xc076, ECDHE_RSA, "CAMELLIA_128_CBC_SHA256" },
+	{ 0xc077, ECDHE_RSA, "CAMELLIA_256_CBC_SHA384" },
+	{ 0xc07a, RSA, "CAMELLIA_128_GCM_SHA256" },
+	{ 0xc07b, RSA, "CAMELLIA_256_GCM_SHA384" },
+	{ 0xc07c, DHE_RSA, "CAMELLIA_128_GCM_SHA256" },
+	{ 0xc07d, DHE_RSA, "CAMELLIA_256_GCM_SHA384" },
+	{ 0xc084, DH_ANON, "CAMELLIA_128_GCM_SHA256" },
+	{ 0xc085, DH_ANON, "CAMELLIA_256_GCM_SHA384" },
+	{ 0xc086, ECDHE_ECDSA, "CAMELLIA_128_GCM_SHA256" },
+	{ 0xc087, ECDHE_ECDSA, "CAMELLIA_256_GCM_SHA384" },
+	{ 0xc08a, ECDHE_RSA, "CAMELLIA_128_GCM_SHA256" },
+	{ 0xc08b, ECDHE_RSA, "CAMELLIA_256_GCM_SHA384" },
+	{ 0xc09c, RSA, "AES_128_CCM" },
+	{ 0xc09d, RSA, "AES_256_CCM" },
+	{ 0xc09e, DHE_RSA, "AES_128_CCM" },
+	{ 0xc09f, DHE_RSA, "AES_256_CCM" },
+	{ 0xc0a0, RSA, "AES_128_CCM_8" },
+	{ 0xc0a1, RSA, "AES_256_CCM_8" },
+	{ 0xc0a2, DHE_RSA, "AES_128_CCM_8" },
+	{ 0xc0a3, DHE_RSA, "AES_256_CCM_8" },
+	{ 0xc0ac, ECDHE_ECDSA, "AES_128_CCM" },
+	{ 0xc0ad, ECDHE_ECDSA, "AES_256_CCM" },
+	{ 0xc0ae, ECDHE_ECDSA, "AES_128_CCM_8" },
+	{ 0xc0af, ECDHE_ECDSA, "AES_256_CCM_8" },
+	{ 0xcca8, ECDHE_RSA, "CHACHA20_POLY1305_SHA256" },
+	{ 0xcca9, ECDHE_ECDSA, "CHACHA20_POLY1305_SHA256" },
+	{ 0xccaa, DHE_RSA, "CHACHA20_POLY1305_SHA256" },
+};
+
+static const struct suite *find_suite(uint16_t code)
+{
+	for (size_t i = 0; i < COUNT(suites); i++)
+		if (suites[i].code == code)
+			return &suites[i];
+	return NULL;
+}
+
+void tls_put_suite(struct buf *to, uint16_t code)
+{
+	const struct suite *suite = find_suite(code);
+
+	if (!suite) {
+		tls_put_code(to, code);
+		return;
+	}
+	buf_put_str(to, halves[suite->half].name);
+	buf_put_str(to, suite->name);
+}
+
+unsigned tls_suite_keys(uint16_t code)
+{
+	const struct suite *suite = find_suite(code);
+
+	return suite ? halves[suite->half].keys : 0;
+}
+
+enum tls_exchange tls_suite_exchange(uint16_t code)
+{
+	const struct suite *suite = find_suite(code);
+
+	return suite ? halves[suite->half].exchange : TLS_EXCHANGE_UNKNOWN;
 }

@@ -1,6 +1,6 @@
 /*
  * What IANA calls the code points of TLS. Only those that mail clients offer have a name
- * here; the others are written in hex. Cipher suites are in tls-suites.h.
+ * here; other code points are written in hex.
  */
 #pragma once
 
@@ -22,7 +22,7 @@ enum tls_key {
 
 #define TLS_KEY_ANY (TLS_KEY_RSA | TLS_KEY_ECDSA | TLS_KEY_EDDSA)
 
-/* Alerts that somebody asks for by name (RFC 8446 6). */
+/* Alerts that the code compares with (RFC 8446 6). */
 enum tls_alert {
 	TLS_ALERT_CLOSE_NOTIFY = 0,
 	TLS_ALERT_HANDSHAKE_FAILURE = 40,
@@ -41,8 +41,8 @@ enum tls_alert {
 
 /* "TLS1.3", as the record has it. */
 void tls_put_version(struct buf *to, uint16_t code);
-/* "TLS 1.3", as people write it. */
-void tls_say_version(struct buf *to, uint16_t code);
+/* "TLS 1.3", for sentences. */
+void tls_put_version_text(struct buf *to, uint16_t code);
 /* "x25519" */
 void tls_put_group(struct buf *to, uint16_t code);
 /* "ecdsa_secp256r1_sha256" */
@@ -61,3 +61,26 @@ bool tls_group_is_finite(uint16_t code);
 
 /* The group that is called so, whatever the case of letters; 0: not known. */
 uint16_t tls_group_named(struct span name);
+
+/*
+ * Cipher suites: their names of IANA, and what they need of the server's key and of the
+ * groups. Only those are known that mail clients offer, or that a server with a
+ * certificate can be configured to accept.
+ */
+/* How a suite agrees on a secret. */
+enum tls_exchange {
+	TLS_EXCHANGE_UNKNOWN,
+	TLS_EXCHANGE_RSA, /* without a group */
+	TLS_EXCHANGE_FINITE, /* DH with a group of RFC 7919 */
+	TLS_EXCHANGE_CURVE,
+	TLS_EXCHANGE_ANONYMOUS, /* without a certificate */
+	TLS_EXCHANGE_1_3, /* with any group: TLS 1.3 settles it apart */
+};
+
+/* "TLS_AES_128_GCM_SHA256", or "0x1301" of one that is not known. */
+void tls_put_suite(struct buf *to, uint16_t code);
+
+/* The kinds of keys that can serve it; 0 when it is not known. */
+unsigned tls_suite_keys(uint16_t code);
+
+enum tls_exchange tls_suite_exchange(uint16_t code);

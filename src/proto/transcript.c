@@ -1,9 +1,9 @@
 /*
- * Promises that what is written is read back as the same octets, but for what is masked or cut, and
- * that it is printable ASCII. Refuses to know what a session means.
+ * Writes a session as a dialogue, in printable ASCII. Reading it gives the same octets,
+ * except for masked or cut ones. It knows the syntax of a session, not its meaning.
  */
 #include "proto/transcript.h"
-#include "proto/command.h"
+#include "proto/line.h"
 #include "proto/reply.h"
 
 #define MECHANISM_MAX 20 /* characters of its name (RFC 4422 3.1) */
@@ -59,8 +59,8 @@ static void put_client(struct transcript *t, struct buf *to, struct span piece)
 }
 
 /*
- * What follows the mechanism is a secret (RFC 4954 4), whether AUTH is offered or not; and so may be what
- * stands in its place and is too long for one.
+ * The text behind the mechanism is a secret (RFC 4954 4), whether AUTH is offered or not.
+ * A word that is too long for a mechanism may be one as well.
  */
 static bool put_masked(struct transcript *t, struct buf *to, struct span piece)
 {
@@ -94,7 +94,7 @@ void transcript_response(struct buf *to)
 	buf_put(to, SPAN("C: ****\n"));
 }
 
-/* A header field, or a line that goes on with one (RFC 5322 2.2). */
+/* A header field, or a line that continues one (RFC 5322 2.2). */
 static bool is_header(struct span line)
 {
 	size_t i = 0;
@@ -146,7 +146,7 @@ void transcript_content_end(struct transcript *t, struct buf *to)
 	t->in_line = false;
 }
 
-/* A challenge of AUTH is its own, as the id of a message is: "Delivered as ..." */
+/* A challenge of AUTH is unique, as is the id of a message ("Delivered as ..."). */
 void transcript_reply(struct buf *to, struct span line)
 {
 	static const struct span challenge = { "334 ", 4 };

@@ -1,12 +1,15 @@
 /*
- * Promises that nothing is taken for a verifier that could be a password, and that no
- * fault shows what it is about. Refuses to compute: libraries do that.
+ * Values of the table `auth-users`, and decoys for users that do not exist. A text that
+ * could be a password is never taken for a verifier, and no fault shows the value.
+ * Nothing is computed here: libraries do that.
  *
  *   value      = scram / hash
  *   scram      = "{SCRAM-SHA-256}" iterations "," salt "," stored-key "," server-key
- *   hash       = "$y$" params "$" salt "$" 43char / "$6$" ["rounds=" 1*DIGIT "$"] salt "$" 86char
+ *   hash       = "$y$" params "$" salt "$" 43char /
+ *                "$6$" [ "rounds=" 1*DIGIT "$" ] salt "$" 86char
  *
- * The three of scram are base64 (RFC 4648 4), the keys of 32 octets each (RFC 7677 3, RFC 5802 3).
+ * The three of scram are base64 (RFC 4648 4), the keys of 32 octets each (RFC 7677 3, RFC
+ * 5802 3).
  */
 #include "proto/verifier.h"
 #include "base/num.h"
@@ -130,4 +133,48 @@ bool verifier_alike(const struct verifier *a, const struct verifier *b)
 {
 	return a->kind == b->kind && a->iterations == b->iterations &&
 	       a->n_salt == b->n_salt && span_eq(a->cost, b->cost);
+}
+
+void decoys_count(struct decoys *d, struct span value)
+{
+	struct verifier v;
+	size_t i = 0;
+
+	if (verifier_parse(value, &v))
+		return;
+	while (i < d->n && !verifier_alike(&v, &d->kinds[i].verifier))
+		i++;
+	if (i == DECOY_KINDS_MAX)
+		return;
+	if (i == d->n) {
+		memcpy(d->kinds[i].text, value.p, value.n);
+		verifier_parse((struct span){ d->kinds[i].text, value.n },
+			&d->kinds[i].verifier);
+		d->n++;
+	}
+	d->kinds[i].n++;
+}
+
+static const struct decoy *most_frequent(const struct decoys *d, bool any)
+{
+	const struct decoy *most = NULL;
+
+	for (size_t i = 0; i < d->n; i++) {
+		const struct decoy *k = &d->kinds[i];
+		if (!any && k->verifier.kind != VERIFIER_SCRAM)
+			continue;
+		if (!most || k->n > most->n)
+			most = k;
+	}
+	return most;
+}
+
+const struct decoy *decoys_any(const struct decoys *d)
+{
+	return most_frequent(d, true);
+}
+
+const struct decoy *decoys_scram(const struct decoys *d)
+{
+	return most_frequent(d, false);
 }

@@ -1,6 +1,6 @@
 /*
- * What proves a password without being one: the values of the table `auth-users`, as
- * gsasl(1), doveadm(1) and mkpasswd(1) print them.
+ * Verifiers, which prove a password without containing it: the values of the table
+ * `auth-users`, as gsasl(1), doveadm(1) and mkpasswd(1) print them.
  */
 #pragma once
 
@@ -25,11 +25,37 @@ struct verifier {
 	size_t n_salt; /* octets */
 	struct span salt, stored, server; /* base64 */
 	struct span hash;
-	struct span cost; /* what stands before the salt of a hash, and tells its price */
+	struct span cost; /* the text before the salt of a hash: its parameters */
 };
 
-/* NULL; or what is wrong, as a sentence that has nothing of the text in it. */
+/* NULL, or what is wrong, as a sentence without any part of the text. */
 const char *verifier_parse(struct span text, struct verifier *ret);
 
 /* Whether one takes as much time as the other, and has a salt of the same length. */
 bool verifier_alike(const struct verifier *a, const struct verifier *b);
+
+/*
+ * The verifier that is checked for a user that does not exist. It has the parameters of
+ * most existing users, so that neither time nor salt shows which users exist.
+ */
+
+#define DECOY_KINDS_MAX 8 /* different parameters; others are rare */
+
+struct decoy {
+	struct verifier verifier; /* of `text` */
+	size_t n; /* users with such a verifier */
+	char text[VERIFIER_MAX];
+};
+
+/* Zero is an empty count. */
+struct decoys {
+	struct decoy kinds[DECOY_KINDS_MAX];
+	size_t n;
+};
+
+/* Counts a value of the table, if it is a verifier. */
+void decoys_count(struct decoys *d, struct span value);
+
+/* The most frequent kind, and the one that SCRAM can use; NULL: there is none. */
+const struct decoy *decoys_any(const struct decoys *d);
+const struct decoy *decoys_scram(const struct decoys *d);

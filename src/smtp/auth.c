@@ -4,8 +4,8 @@
  */
 #include "smtp/auth.h"
 #include "base/wipe.h"
-#include "proto/base64.h"
-#include "proto/command.h"
+#include "proto/text.h"
+#include "proto/line.h"
 
 static struct authenticator *authenticator(const struct session *s)
 {

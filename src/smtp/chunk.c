@@ -4,7 +4,7 @@
  * before it reads the first refusal. Refuses to know where mail goes.
  */
 #include "base/num.h"
-#include "proto/command.h"
+#include "proto/line.h"
 #include "smtp/verbs.h"
 
 /* chunk-size = 1*DIGIT    end-marker = "LAST"    (RFC 3030 2) */

@@ -5,8 +5,7 @@
 #include "smtp/dsn-report.h"
 #include "proto/dsn.h"
 #include "proto/received.h"
-#include "proto/utf8.h"
-#include "proto/xtext.h"
+#include "proto/text.h"
 
 #define BOUNDARY_MAX (TX_ID_MAX + 2) /* at most 70 (RFC 2046 5.1.1) */
 

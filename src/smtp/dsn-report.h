@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "proto/returned.h"
+#include "proto/dsn.h"
 #include "smtp/tx.h"
 
 /*

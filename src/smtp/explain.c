@@ -8,7 +8,7 @@
  */
 #include "smtp/explain.h"
 #include "proto/text.h"
-#include "proto/tls-suites.h"
+#include "proto/tls-names.h"
 #include "smtp/cause.h"
 #include "smtp/negotiation.h"
 
@@ -149,7 +149,7 @@ static void put_versions(struct buf *to, const struct tls_list *versions, bool o
 {
 	uint16_t newest = tls_list_greatest(versions);
 
-	tls_say_version(to, newest);
+	tls_put_version_text(to, newest);
 	if (versions->n > 1 || (or_older && newest > TLS_VERSION_1_0))
 		buf_put(to, SPAN(" or older"));
 }
@@ -242,13 +242,13 @@ static void put_fact(struct buf *to, char letter, const struct tls_failure *f)
 		put_versions(to, &f->allowed.versions, false);
 		break;
 	case 'r': /* required */
-		tls_say_version(to, tls_list_least(&f->allowed.versions));
+		tls_put_version_text(to, tls_list_least(&f->allowed.versions));
 		break;
 	case 'm': /* the most that is allowed */
-		tls_say_version(to, tls_list_greatest(&f->allowed.versions));
+		tls_put_version_text(to, tls_list_greatest(&f->allowed.versions));
 		break;
 	case 'v': /* the newest that both allow */
-		tls_say_version(to, negotiation_version(f));
+		tls_put_version_text(to, negotiation_version(f));
 		break;
 	case 'K': /* kinds of keys: the client's, ours */
 		put_keys(to, negotiation_keys(f));

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
-#include "proto/tls-offer.h"
+#include "proto/tls-hello.h"
 
 #define FACT_MAX 64 /* names of versions, cipher suites and groups */
 #define FACT_NAME_MAX 256 /* a server name, or a sentence */

@@ -3,7 +3,7 @@
  * makes them the same.
  */
 #include "smtp/names.h"
-#include "proto/utf8.h"
+#include "proto/text.h"
 
 static const struct reply *refusal_of(enum names_result result, enum reply_name invalid)
 {

@@ -4,7 +4,7 @@
  * tell (a list was cut, or the library had another reason) it says so.
  */
 #include "smtp/negotiation.h"
-#include "proto/tls-suites.h"
+#include "proto/tls-names.h"
 
 #define SCHEMES_1_3 0x08 /* the high octet of what TLS 1.3 signs with, ECDSA apart */
 

@@ -5,8 +5,8 @@
 #include "smtp/params.h"
 #include "base/num.h"
 #include "proto/dsn.h"
-#include "proto/param.h"
-#include "proto/xtext.h"
+#include "proto/address.h"
+#include "proto/text.h"
 #include "smtp/extensions.h"
 #include "smtp/session.h"
 

@@ -3,7 +3,7 @@
 #include "smtp/policy.h"
 #include <stdlib.h>
 #include <string.h>
-#include "proto/utf8.h"
+#include "proto/text.h"
 #include "smtp/authenticator.h"
 #include "smtp/names.h"
 

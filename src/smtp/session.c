@@ -3,7 +3,7 @@
  * them. Refuses to know what a command means; see verbs.c.
  */
 #include "smtp/session.h"
-#include "proto/command.h"
+#include "proto/line.h"
 #include "smtp/auth.h"
 #include "smtp/verbs.h"
 

@@ -5,7 +5,6 @@
 #pragma once
 
 #include "proto/data.h"
-#include "proto/first-line.h"
 #include "proto/line.h"
 #include "smtp/authenticator.h"
 #include "smtp/facts.h"

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 #include "proto/address.h"
-#include "proto/header.h"
+#include "proto/data.h"
 #include "proto/reply.h"
 #include "smtp/params.h"
 

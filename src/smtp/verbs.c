@@ -3,7 +3,7 @@
  * argument. Refuses to write replies: a handler returns a row, session.c writes it.
  */
 #include "smtp/verbs.h"
-#include "proto/command.h"
+#include "proto/line.h"
 #include "smtp/auth.h"
 #include "smtp/extensions.h"
 

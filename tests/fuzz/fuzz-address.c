@@ -2,7 +2,7 @@
 #include "fuzz/fuzz.h"
 #include "proto/address.h"
 #include "proto/received.h"
-#include "proto/utf8.h"
+#include "proto/text.h"
 
 static void is_harmless(struct span s)
 {
@@ -70,11 +70,11 @@ static void check_path(
 /* A name of a client makes no line of its own. */
 static void check_trace(struct span helo)
 {
-	char octets[TRACE_MAX];
+	char octets[RECEIVED_MAX];
 	struct buf b = BUF(octets);
 	size_t n_lines = 0;
 
-	trace_put(&b, &(struct trace){ .helo = helo, .peer = SPAN("192.0.2.1") });
+	received_put(&b, &(struct received){ .helo = helo, .peer = SPAN("192.0.2.1") });
 	MUST(!b.overflow);
 	for (size_t i = 0; i < b.n; i++) {
 		MUST((octets[i] >= 32 && octets[i] <= 126) || octets[i] == '\n' ||

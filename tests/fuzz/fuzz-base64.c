@@ -1,7 +1,7 @@
 /* base64: what is accepted is the one text of its octets, and any octets come back from theirs. */
 #include "base/cleanup.h"
 #include "fuzz/fuzz.h"
-#include "proto/base64.h"
+#include "proto/text.h"
 
 static void check_text(struct span input)
 {

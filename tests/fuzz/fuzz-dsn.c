@@ -6,7 +6,7 @@
  */
 #include "fuzz/fuzz.h"
 #include "proto/dsn.h"
-#include "proto/utf8.h"
+#include "proto/text.h"
 #include "smtp/dsn-report.h"
 
 #define ID "1796126400.M123456P42Q1"

@@ -1,6 +1,6 @@
 /* Headers: the same is seen in pieces as at once. Input: piece, text. */
 #include "fuzz/fuzz.h"
-#include "proto/header.h"
+#include "proto/data.h"
 
 static struct header watch(struct span text, size_t piece)
 {

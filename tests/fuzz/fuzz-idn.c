@@ -5,7 +5,7 @@
 #include <string.h>
 #include "edge/idn/idn.h"
 #include "fuzz/fuzz.h"
-#include "proto/utf8.h"
+#include "proto/text.h"
 
 extern const struct idn_api postern_idn;
 

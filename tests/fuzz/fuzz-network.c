@@ -1,7 +1,7 @@
 /* Networks and the lines of a clients file: what is taken has one text, and that text means the same. */
 #include "fuzz/fuzz.h"
 #include "base/num.h"
-#include "proto/rule.h"
+#include "proto/conf.h"
 
 #define NETWORK_TEXT_MAX (IP_TEXT_MAX + 4)
 

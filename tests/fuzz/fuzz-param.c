@@ -1,9 +1,8 @@
 /* Parameters: every step goes forward, and what is accepted has the syntax of RFC 5321 4.1.2. */
 #include "fuzz/fuzz.h"
 #include "base/num.h"
-#include "proto/param.h"
+#include "proto/address.h"
 #include "proto/text.h"
-#include "proto/utf8.h"
 
 static bool is_graphic(struct span text)
 {

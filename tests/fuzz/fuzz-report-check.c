@@ -1,7 +1,7 @@
 /* Reports: what is taken for one names nobody else, whoever reads it by the rules of RFC 5322. */
 #include "fuzz/fuzz.h"
 #include "proto/address.h"
-#include "tools/outbox/report-check.h"
+#include "tools/outbox/outbox.h"
 
 static bool begins(struct span line, struct span with)
 {

@@ -5,8 +5,8 @@
  */
 #include "fuzz/fuzz.h"
 #include "proto/dsn.h"
-#include "tools/outbox/report-check.h"
-#include "proto/utf8.h"
+#include "tools/outbox/outbox.h"
+#include "proto/text.h"
 #include "smtp/dsn-report.h"
 
 #define REPORT_MAX (4 * REPORT_RETURNED_MAX)

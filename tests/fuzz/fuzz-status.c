@@ -4,7 +4,7 @@
  */
 #include "fuzz/fuzz.h"
 #include "smtp/record-text.h"
-#include "tools/status/json.h"
+#include "tools/status/source.h"
 
 static void check_values(const struct status_record *r)
 {

@@ -4,7 +4,7 @@
  * the same facts; and where it says that nothing is in common, nothing of that kind is, by the two lists alone.
  */
 #include "fuzz/fuzz.h"
-#include "proto/tls-suites.h"
+#include "proto/tls-names.h"
 #include "smtp/explain.h"
 #include "smtp/failure.h"
 #include "smtp/negotiation.h"

@@ -1,9 +1,7 @@
 /* xtext and unitext: what is accepted is decoded to text that forms no line, and reads the same once more. */
 #include "fuzz/fuzz.h"
 #include "base/cleanup.h"
-#include "proto/unitext.h"
-#include "proto/utf8.h"
-#include "proto/xtext.h"
+#include "proto/text.h"
 
 #define HEX "0123456789ABCDEF"
 

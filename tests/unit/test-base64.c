@@ -1,5 +1,5 @@
-/* proto/base64 (RFC 4648): what is base64, what it stands for, and that there is one way to write it. */
-#include "proto/base64.h"
+/* proto/text (RFC 4648): what is base64, what it stands for, and that there is one way to write it. */
+#include "proto/text.h"
 #include "unit/test.h"
 
 static const struct {

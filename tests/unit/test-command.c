@@ -1,5 +1,5 @@
-/* proto/command: verb and argument, and what other protocols look like. */
-#include "proto/command.h"
+/* proto/line: verb and argument, and what other protocols look like. */
+#include "proto/line.h"
 #include "unit/test.h"
 
 struct split {

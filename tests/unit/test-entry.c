@@ -1,5 +1,5 @@
 /* Lines of tables: one key, one value. */
-#include "proto/entry.h"
+#include "proto/conf.h"
 #include "unit/test.h"
 
 static void test_a_line_is_a_key_and_a_value(void)

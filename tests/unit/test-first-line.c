@@ -1,8 +1,8 @@
 /*
- * proto/first-line, and proto/data in front of it: octets of the client never continue the trace header, and
+ * proto/data: octets of the client never continue the trace header, and
  * what a client has sent as a header or as a body is found as one (RFC 5322 2.2).
  */
-#include "proto/first-line.h"
+#include "proto/data.h"
 #include "base/buf.h"
 #include "unit/content.h"
 #include "unit/test.h"

@@ -1,5 +1,5 @@
-/* proto/header: what the engine must know of a header, however the text is split (RFC 5322 2.2). */
-#include "proto/header.h"
+/* proto/data: what the engine must know of a header, however the text is split (RFC 5322 2.2). */
+#include "proto/data.h"
 #include "unit/test.h"
 
 struct seen {

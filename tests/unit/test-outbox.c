@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include "base/cleanup.h"
-#include "tools/outbox/dir.h"
-#include "tools/outbox/send.h"
+#include "tools/outbox/outbox.h"
 #include "unit/test.h"
 
 #define NOW 1750000000 /* 2025-06-15 */
@@ -23,7 +22,7 @@ _Static_assert(sizeof(LONG) == OUTBOX_NAME_SIZE, "as long as a name may be");
 /* An empty outbox: the current directory. */
 struct yard {
 	char path[32];
-	struct outbox outbox;
+	struct outbox_dirs outbox;
 };
 
 static void write_file(int dir, const char *name, const char *text, mode_t mode)
@@ -42,7 +41,7 @@ static void yard_init(struct yard *y)
 	strcpy(y->path, "/tmp/outbox.XXXXXX");
 	REQUIRE(mkdtemp(y->path) && chdir(y->path) == 0);
 	REQUIRE(mkdir("new", 0700) == 0 && mkdir("cur", 0700) == 0);
-	REQUIRE(outbox_open(&y->outbox, ".", &b) == 0);
+	REQUIRE(outbox_dirs_open(&y->outbox, ".", &b) == 0);
 }
 
 static void empty(int dir)
@@ -205,12 +204,12 @@ static void test_two_cannot_have_the_directory(void)
 {
 	char why[256];
 	struct buf b = BUF(why);
-	struct outbox other;
+	struct outbox_dirs other;
 	struct yard y;
 
 	yard_init(&y);
 	CHECK(outbox_lock(&y.outbox) == 0);
-	REQUIRE(outbox_open(&other, ".", &b) == 0);
+	REQUIRE(outbox_dirs_open(&other, ".", &b) == 0);
 	CHECK(outbox_lock(&other) == -EWOULDBLOCK);
 	yard_done(&y);
 	CHECK(outbox_lock(&other) == 0);
@@ -236,9 +235,9 @@ static void test_only_a_directory_of_our_own_is_opened(void)
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
 		char why[256];
 		struct buf b = BUF(why);
-		struct outbox other;
+		struct outbox_dirs other;
 		CHECK(chmod(cases[i].name, cases[i].mode) == 0);
-		CHECK(outbox_open(&other, ".", &b) == -1);
+		CHECK(outbox_dirs_open(&other, ".", &b) == -1);
 		CHECK_SPAN(buf_span(&b), cases[i].why);
 		CHECK(chmod(cases[i].name, 0755) == 0);
 	}

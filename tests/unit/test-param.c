@@ -1,5 +1,5 @@
-/* proto/param: esmtp-param = esmtp-keyword ["=" esmtp-value], RFC 5321 4.1.2, RFC 6531 3.3. */
-#include "proto/param.h"
+/* proto/address: esmtp-param = esmtp-keyword ["=" esmtp-value], RFC 5321 4.1.2, RFC 6531 3.3. */
+#include "proto/address.h"
 #include "unit/test.h"
 
 struct valid {

@@ -55,7 +55,7 @@ static void test_every_day_agrees_with_the_system(void)
 }
 
 struct traced {
-	struct trace trace;
+	struct received trace;
 	const char *text;
 };
 
@@ -115,9 +115,9 @@ static const struct traced traces[] = {
 static void test_writes_traces(void)
 {
 	for (size_t i = 0; i < TEST_COUNT(traces); i++) {
-		char octets[TRACE_MAX];
+		char octets[RECEIVED_MAX];
 		struct buf b = BUF(octets);
-		trace_put(&b, &traces[i].trace);
+		received_put(&b, &traces[i].trace);
 		CHECK(!b.overflow);
 		CHECK_SPAN(buf_span(&b), traces[i].text);
 	}
@@ -142,11 +142,11 @@ static void test_a_helo_that_is_no_domain_is_left_out(void)
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(table); i++) {
-		char octets[TRACE_MAX];
+		char octets[RECEIVED_MAX];
 		struct buf b = BUF(octets);
-		struct trace t = traces[0].trace;
+		struct received t = traces[0].trace;
 		t.helo = table[i];
-		trace_put(&b, &t);
+		received_put(&b, &t);
 		octets[b.n] = '\0';
 		CHECK(strstr(octets, "Received: from [192.0.2.1] ([192.0.2.1])\n\tby "));
 		for (size_t j = 0; j < b.n; j++)
@@ -158,12 +158,12 @@ static void test_a_helo_that_is_no_domain_is_left_out(void)
 /* RFC 5321 4.1.3 has no scope in an address literal. */
 static void test_a_scope_is_no_part_of_a_literal(void)
 {
-	char octets[TRACE_MAX];
+	char octets[RECEIVED_MAX];
 	struct buf b = BUF(octets);
-	struct trace t = traces[1].trace;
+	struct received t = traces[1].trace;
 
 	t.peer = SPAN("fe80::1%eth0");
-	trace_put(&b, &t);
+	received_put(&b, &t);
 	octets[b.n] = '\0';
 	CHECK(strstr(octets, "([IPv6:fe80::1])"));
 }
@@ -171,9 +171,9 @@ static void test_a_scope_is_no_part_of_a_literal(void)
 /* RFC 5322 2.1.1: a line has at most 998 octets */
 static void test_the_longest_values_fit(void)
 {
-	char octets[TRACE_MAX], address[254], name[64];
+	char octets[RECEIVED_MAX], address[254], name[64];
 	struct buf b = BUF(octets);
-	struct trace t = {
+	struct received t = {
 		.reverse_path = { address, sizeof(address) },
 		.recipient = { address, sizeof(address) },
 		.helo = { address, sizeof(address) },
@@ -187,7 +187,7 @@ static void test_the_longest_values_fit(void)
 
 	memset(address, 'a', sizeof(address));
 	memset(name, ':', sizeof(name));
-	trace_put(&b, &t);
+	received_put(&b, &t);
 	CHECK(!b.overflow);
 	for (const char *p = octets, *lf; p < octets + b.n; p = lf + 1) {
 		lf = memchr(p, '\n', (size_t)(octets + b.n - p));

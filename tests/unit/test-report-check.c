@@ -1,5 +1,5 @@
-/* proto/report-check: what is a delivery report with one recipient, and what only looks like one. */
-#include "tools/outbox/report-check.h"
+/* tools/outbox/report: what is a delivery report with one recipient, and what only looks like one. */
+#include "tools/outbox/outbox.h"
 #include "unit/test.h"
 
 #define TO "To: <joe@example.com>\n"

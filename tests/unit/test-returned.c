@@ -1,6 +1,6 @@
-/* proto/returned: of a message its header alone, as it came, and fit to be sent. */
+/* proto/dsn: of a message its header alone, as it came, and fit to be sent. */
 #include <stdlib.h>
-#include "proto/returned.h"
+#include "proto/dsn.h"
 #include "unit/test.h"
 
 #define MEMORY_MAX 4096

@@ -1,5 +1,5 @@
-/* proto/rule: the lines of a clients file. */
-#include "proto/rule.h"
+/* proto/conf: the lines of a clients file. */
+#include "proto/conf.h"
 #include "unit/test.h"
 
 static void check_rule(const char *line, const struct rule *want)

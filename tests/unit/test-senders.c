@@ -1,5 +1,5 @@
-/* proto/senders: whose address is whose. */
-#include "proto/senders.h"
+/* proto/address: whose address is whose. */
+#include "proto/address.h"
 #include "unit/test.h"
 
 static void test_lists_have_addresses(void)

@@ -1,4 +1,4 @@
-/* tools/status-count: each record within the time counts once, and no more is read than must be. */
+/* tools/status/count: each record within the time counts once, and no more is read than must be. */
 #include "tools/status/count.h"
 #include <unistd.h>
 #include "base/cleanup.h"

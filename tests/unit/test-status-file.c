@@ -1,10 +1,9 @@
-/* tools/status-file: a log is read from its end, back and forth, and no more of it than is asked for. */
+/* tools/status/files: a log is read from its end, back and forth, and no more of it than is asked for. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "tools/status/json.h"
 #include "tools/status/source.h"
 #include "unit/test.h"
 

@@ -1,5 +1,5 @@
-/* tools/status-json: what was written is read back, and whatever else stands in a log does no harm. */
-#include "tools/status/json.h"
+/* tools/status/record: what was written is read back, and whatever else stands in a log does no harm. */
+#include "tools/status/source.h"
 #include "unit/test.h"
 
 #define HEAD "{\"time\":\"2026-12-01T09:08:07.000042Z\",\"event\":\"session\""

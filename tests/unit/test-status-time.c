@@ -1,4 +1,4 @@
-/* tools/status-time: a time is read whole or not at all, and shown as briefly as its distance allows. */
+/* tools/status/time: a time is read whole or not at all, and shown as briefly as its distance allows. */
 #include "tools/status/time.h"
 #include <time.h>
 #include "unit/test.h"

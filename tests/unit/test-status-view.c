@@ -1,8 +1,8 @@
-/* tools/status-view, status-table, status-options: columns line up and fit, nothing but printable ASCII comes
+/* tools/status/view, rows, options: columns line up and fit, nothing but printable ASCII comes
  * out, and what is asked for is understood. */
 #include "tools/status/view.h"
-#include "tools/status/options.h"
-#include "tools/status/table.h"
+#include "tools/status/status.h"
+#include "tools/status/rows.h"
 #include "unit/test.h"
 
 #define NOW 1796116087

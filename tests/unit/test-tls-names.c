@@ -1,7 +1,6 @@
-/* proto/tls-names, tls-suites, tls-terms: codes have one name each, and lists stay in bounds. */
+/* proto/tls-names and tls-hello: codes have one name each, and lists stay in bounds. */
 #include "proto/tls-names.h"
-#include "proto/tls-suites.h"
-#include "proto/tls-terms.h"
+#include "proto/tls-hello.h"
 #include "unit/test.h"
 
 static void put_alert(struct buf *to, uint16_t code)
@@ -32,10 +31,10 @@ static void test_names_are_those_of_the_registry(void)
 		{ tls_put_version, 0x0304, "TLS1.3" },
 		{ tls_put_version, 0x0305, "0x0305" },
 		{ tls_put_version, 0x0000, "0x0000" },
-		{ tls_say_version, 0x0002, "SSL 2.0" },
-		{ tls_say_version, 0x0300, "SSL 3.0" },
-		{ tls_say_version, 0x0303, "TLS 1.2" },
-		{ tls_say_version, 0x7f1c, "0x7f1c" },
+		{ tls_put_version_text, 0x0002, "SSL 2.0" },
+		{ tls_put_version_text, 0x0300, "SSL 3.0" },
+		{ tls_put_version_text, 0x0303, "TLS 1.2" },
+		{ tls_put_version_text, 0x7f1c, "0x7f1c" },
 		{ tls_put_suite, 0x1301, "TLS_AES_128_GCM_SHA256" },
 		{ tls_put_suite, 0x0005, "TLS_RSA_WITH_RC4_128_SHA" },
 		{ tls_put_suite, 0x0003, "TLS_RSA_EXPORT_WITH_RC4_40_MD5" },

@@ -1,8 +1,8 @@
 /*
- * proto/tls-offer: what is told of a client's first octets, and nothing outside of them,
+ * proto/tls-hello: what is told of a client's first octets, and nothing outside of them,
  * however torn.
  */
-#include "proto/tls-offer.h"
+#include "proto/tls-hello.h"
 
 #include "proto/tls-names.h"
 #include "unit/test.h"

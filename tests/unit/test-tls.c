@@ -2,7 +2,7 @@
  * Which certificate the module tls.so shows, what it negotiates and records, and what
  * it says when nothing can be negotiated.
  */
-#include "proto/tls-suites.h"
+#include "proto/tls-names.h"
 #include "unit/tls-lab-server.h"
 
 #define TLS_1_1 "NORMAL:-VERS-ALL:+VERS-TLS1.1:+VERS-TLS1.0"

@@ -1,5 +1,5 @@
-/* proto/unitext (RFC 6533 3): addresses of the type utf-8, and what they stand for. */
-#include "proto/unitext.h"
+/* proto/text (RFC 6533 3): addresses of the type utf-8, and what they stand for. */
+#include "proto/text.h"
 #include "unit/test.h"
 
 static void test_valid_text_is_decoded(void)

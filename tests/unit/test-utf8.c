@@ -1,6 +1,6 @@
-/* proto/utf8: RFC 3629 4, at its boundaries and then for every character and every start of one. */
+/* proto/text: RFC 3629 4, at its boundaries and then for every character and every start of one. */
 #include <stdint.h>
-#include "proto/utf8.h"
+#include "proto/text.h"
 #include "unit/test.h"
 
 struct start {

@@ -1,5 +1,5 @@
-/* proto/verifier and proto/decoy: what may stand in the table of users, and what most have. */
-#include "proto/decoy.h"
+/* proto/verifier: what may stand in the table of users, and what most have. */
+#include "proto/verifier.h"
 #include "unit/test.h"
 
 #define KEY "GMqPr2sKZSgZ/W/7w+95tiPHkwokNJGlMaSHoUL39CY="

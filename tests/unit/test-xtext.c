@@ -1,5 +1,5 @@
-/* proto/xtext (RFC 3461 4): what is xtext, and what it stands for. */
-#include "proto/xtext.h"
+/* proto/text (RFC 3461 4): what is xtext, and what it stands for. */
+#include "proto/text.h"
 #include "unit/test.h"
 
 static void test_valid_text_is_decoded(void)

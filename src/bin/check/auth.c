@@ -5,7 +5,7 @@
 #include "edge/auth/auth.h"
 #include "edge/table/table.h"
 #include "edge/tls/tls.h"
-#include "proto/senders.h"
+#include "proto/address.h"
 #include "proto/verifier.h"
 #include "smtp/authenticator.h"
 

@@ -23,7 +23,7 @@
 #include "edge/sandbox/sandbox.h"
 #include "edge/auth/auth.h"
 #include "edge/log/systemd.h"
-#include "proto/utf8.h"
+#include "proto/text.h"
 
 #define WARNING "warning: "
 

@@ -10,7 +10,7 @@
 #include "edge/idn/names.h"
 #include "edge/table/table.h"
 #include "proto/destination.h"
-#include "proto/utf8.h"
+#include "proto/text.h"
 #include "smtp/policy.h"
 
 /* A line that is looked at. */

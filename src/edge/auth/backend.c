@@ -8,7 +8,7 @@
 #include <string.h>
 #include "edge/module.h"
 #include "edge/auth/secret.h"
-#include "proto/senders.h"
+#include "proto/address.h"
 
 static struct logins *of(struct authenticator *a)
 {

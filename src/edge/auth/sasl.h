@@ -6,7 +6,7 @@
 #pragma once
 
 #include "edge/table/table.h"
-#include "proto/decoy.h"
+#include "proto/verifier.h"
 #include "smtp/authenticator.h"
 
 #define SASL_MODULE "sasl.so"

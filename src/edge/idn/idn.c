@@ -8,7 +8,7 @@
 #include <unicase.h>
 #include <uninorm.h>
 #include "base/cleanup.h"
-#include "proto/utf8.h"
+#include "proto/text.h"
 
 /*
  * First to the form that U-labels have, as UTS 46 does it: people write capitals, and some systems accents

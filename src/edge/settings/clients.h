@@ -2,7 +2,7 @@
 #pragma once
 
 #include "edge/tls/tls.h"
-#include "proto/rule.h"
+#include "proto/conf.h"
 #include "smtp/settings.h"
 
 #define CLIENTS_FILE_MAX (1024 * 1024) /* octets */

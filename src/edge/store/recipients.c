@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include "edge/table/table.h"
 #include "proto/destination.h"
-#include "proto/entry.h"
-#include "proto/utf8.h"
+#include "proto/conf.h"
+#include "proto/text.h"
 
 #define VALUE_MAX (DESTINATION_PATH_MAX + 64) /* a path, and flags with some blanks */
 

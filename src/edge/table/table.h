@@ -5,7 +5,7 @@
 #pragma once
 
 #include "base/buf.h"
-#include "proto/entry.h"
+#include "proto/conf.h"
 
 #define TABLE_TEXT_MAX                                                                   \
 	(1024 * 1024) /* octets of a table of text; a cdb has no limit of ours */

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <gnutls/gnutls.h>
-#include "proto/tls-terms.h"
+#include "proto/tls-hello.h"
 
 /*
  * All that it allows a server that has certificates: PSK, SRP and anonymous suites are

@@ -1,14 +1,170 @@
 /*
- * postern-cdb: makes a cdb(5) of a table in text. Promises that a table with a fault in it takes nobody's place,
- * and that every fault is told by its line. Refuses to know what the table is for: postern --check does.
+ * postern-cdb: makes a cdb(5) of a table in text. A reader finds the old table or the new
+ * one, whole, and the new one is readable by the same users as the old. A text with
+ * faults makes no table, and each fault is reported with its line. The meaning of the
+ * pairs is checked by postern --check.
  */
+#include <cdb.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "tools/cdb/cdb-file.h"
+#include "edge/table/text.h"
+
+#define CDB_TEXT_MAX (UINT64_C(1) << 30) /* octets of text: a cdb has at most 4 GiB */
+#define PIECE_LEAST (64 * 1024)
+#define MODE_BITS (S_IRWXU | S_IRWXG | S_IRWXO)
+#define MODE_UNKNOWN (S_IRUSR | S_IWUSR)
+
+/* Reads a file or a pipe. Octets of *ret_text, which the caller frees; or -errno. */
+static int64_t read_text(int fd, char **ret_text)
+{
+	OWNED char *text = NULL;
+	size_t n = 0, cap = 0;
+	ssize_t got = 1;
+
+	while (got != 0) {
+		if (n == cap) {
+			size_t more = cap ? 2 * cap : PIECE_LEAST;
+			char *larger = realloc(text, more);
+			if (!larger)
+				return -ENOMEM;
+			text = larger;
+			cap = more;
+		}
+		got = read(fd, text + n, cap - n);
+		if (got < 0 && errno != EINTR)
+			return -errno;
+		n += got > 0 ? (size_t)got : 0;
+		if (n > CDB_TEXT_MAX)
+			return -EFBIG;
+	}
+	*ret_text = steal(&text);
+	return (int64_t)n;
+}
+
+static int put_pairs(const struct table_text *t, int fd)
+{
+	struct cdb_make make;
+	bool fine;
+
+	errno = 0;
+	fine = cdb_make_start(&make, fd) == 0;
+	for (size_t i = 0; i < t->n_pairs && fine; i++) {
+		const struct table_pair *pair = &t->pairs[i];
+		fine = cdb_make_add(&make, pair->key.p, (unsigned)pair->key.n,
+			       pair->value.p, (unsigned)pair->value.n) == 0;
+	}
+	/* also frees its memory */
+	fine = cdb_make_finish(&make) == 0 && fine;
+	if (fine)
+		return 0;
+	return errno ? -errno : -EIO;
+}
+
+/* Called for the empty file. The owner first: changing it may clear bits of the mode. */
+static int keep_rights(int fd, const char *path, const struct stat *input)
+{
+	struct stat st;
+	mode_t mode = S_ISREG(input->st_mode) ? input->st_mode : MODE_UNKNOWN;
+
+	if (stat(path, &st) == 0) {
+		mode = st.st_mode;
+		if ((st.st_uid != geteuid() || st.st_gid != getegid()) &&
+			fchown(fd, st.st_uid, st.st_gid) < 0)
+			return -errno;
+	} else if (errno != ENOENT) {
+		return -errno;
+	}
+	return fchmod(fd, mode & MODE_BITS) < 0 ? -errno : 0;
+}
+
+static int sync_directory_of(const char *path)
+{
+	OWNED char *copy = strdup(path);
+	OWNED_FD int dir = -1;
+
+	if (!copy)
+		return -ENOMEM;
+	dir = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dir < 0 || fsync(dir) < 0 ? -errno : 0;
+}
+
+/* Everything but the rename. */
+static int fill_file(const struct table_text *t, int fd, const char *path,
+	const struct stat *input, const char **ret_what)
+{
+	int r = keep_rights(fd, path, input);
+
+	*ret_what = "owner and mode of the old file cannot be kept";
+	if (r == 0) {
+		*ret_what = "cannot be written";
+		r = put_pairs(t, fd);
+	}
+	if (r == 0 && fsync(fd) < 0)
+		r = -errno;
+	return r;
+}
+
+/* Resolves a link, so that it stays. 0 or -errno; *ret is owned by the caller. */
+static int resolve_link(const char *path, char **ret, const char **ret_what)
+{
+	struct stat st;
+	bool is_link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+
+	*ret_what = "is a symbolic link of another user";
+	if (is_link && st.st_uid != 0 && st.st_uid != geteuid())
+		return -EPERM;
+	*ret_what = is_link ? "is a symbolic link that leads to no file"
+			    : "cannot be written";
+	*ret = is_link ? realpath(path, NULL) : strdup(path);
+	return *ret ? 0 : -errno;
+}
+
+static int write_file(const struct table_text *t, const char *path,
+	const struct stat *input, const char **ret_what)
+{
+	OWNED char *name = NULL;
+	OWNED_FD int fd = -1;
+	int r;
+
+	*ret_what = "cannot be written";
+	if (asprintf(&name, "%s.XXXXXX", path) < 0) {
+		name = NULL;
+		return -ENOMEM;
+	}
+	fd = mkostemp(name, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = fill_file(t, fd, path, input, ret_what);
+	if (r == 0 && rename(name, path) < 0)
+		r = -errno;
+	if (r < 0) {
+		unlink(name);
+		return r;
+	}
+	return sync_directory_of(path);
+}
+
+/*
+ * Writes the pairs into a new file beside `path`, and renames it when all of it is on the
+ * disk. It gets owner and mode of the old file; without one the mode of `input` if that
+ * is a file, else 0600. 0 or -errno; *ret_what is then what could not be done.
+ */
+static int write_cdb(const struct table_text *t, const char *path,
+	const struct stat *input, const char **ret_what)
+{
+	OWNED char *file = NULL;
+	int r = resolve_link(path, &file, ret_what);
+
+	return r < 0 ? r : write_file(t, file, input, ret_what);
+}
 
 static const char help[] =
 	"Usage: postern-cdb TABLE.cdb [FILE]\n"
@@ -74,20 +230,21 @@ static void parse(int argc, char **argv, struct request *ret)
 }
 
 /* "postern-cdb: NAME: WHAT" */
-static void say(const char *name, const char *what)
+static void print_error(const char *name, const char *what)
 {
 	dprintf(STDERR_FILENO, "postern-cdb: %s: %s\n", name, what);
 }
 
-static void put_fault(void *ctx, const char *what)
+static void print_fault(void *ctx, const char *what)
 {
-	say(ctx, what);
+	print_error(ctx, what);
 }
 
-static int make(const struct table_text *t, const char *table, const struct stat *input)
+static int write_table(
+	const struct table_text *t, const char *table, const struct stat *input)
 {
 	const char *what;
-	int r = cdb_write(t, table, input, &what);
+	int r = write_cdb(t, table, input, &what);
 
 	if (r == 0)
 		return 0;
@@ -100,19 +257,20 @@ static int compile(int fd, const char *name, const char *table)
 	OWNED char *text = NULL;
 	struct table_text t = { 0 };
 	struct stat input;
-	int64_t n = fstat(fd, &input) < 0 ? -errno : cdb_read_text(fd, &text), n_faults;
+	int64_t n = fstat(fd, &input) < 0 ? -errno : read_text(fd, &text), n_faults;
 	int status = EX_DATAERR;
 
 	if (n < 0) {
-		say(name, strerror((int)-n));
+		print_error(name, strerror((int)-n));
 		return EX_NOINPUT;
 	}
-	n_faults = table_text_take(&t, steal(&text), (size_t)n, put_fault, (void *)name);
+	n_faults =
+		table_text_take(&t, steal(&text), (size_t)n, print_fault, (void *)name);
 	if (n_faults < 0) {
-		say(name, strerror((int)-n_faults));
+		print_error(name, strerror((int)-n_faults));
 		status = EX_OSERR;
 	} else if (n_faults == 0) {
-		status = make(&t, table, &input);
+		status = write_table(&t, table, &input);
 	}
 	table_text_done(&t);
 	return status;
@@ -126,7 +284,7 @@ static int run(const struct request *r)
 		return compile(STDIN_FILENO, "standard input", r->table);
 	fd = open(r->file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0) {
-		say(r->file, strerror(errno));
+		print_error(r->file, strerror(errno));
 		return EX_NOINPUT;
 	}
 	return compile(fd, r->file, r->table);

@@ -1,8 +1,8 @@
 /*
- * Promises that a report is in exactly one of the three directories, whenever we are
- * killed, and that nothing is ever overwritten. Refuses to know what a report is.
+ * The directories of the outbox. A report is in exactly one of the three, even if the
+ * program is killed at any time, and no file is ever overwritten.
  */
-#include "tools/outbox/dir.h"
+#include "tools/outbox/outbox.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,11 +15,10 @@
 
 #define REJECTED "rejected"
 #define REJECTED_MODE 0700
-#define STAMP                                                                            \
-	",T=" /* like the ",S=" of Maildirs: before the seconds of the last attempt */
+#define STAMP ",T=" /* before the seconds of the last attempt, like ",S=" of Maildirs */
 #define NAME_TRIES 100
 
-static void explain(struct buf *why, const char *name, const char *what)
+static void put_why(struct buf *why, const char *name, const char *what)
 {
 	if (*name) {
 		buf_put_str(why, name);
@@ -28,23 +27,23 @@ static void explain(struct buf *why, const char *name, const char *what)
 	buf_put_str(why, what);
 }
 
-/* Whoever can write there can have mail sent. */
+/* A user who can write there can send mail. */
 static int check_owner(int fd, const char *name, struct buf *why)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0) {
-		explain(why, name, strerror(errno));
+		put_why(why, name, strerror(errno));
 		return -1;
 	}
 	if (st.st_uid != geteuid()) {
-		explain(why, name, "belongs to the user with the number ");
+		put_why(why, name, "belongs to the user with the number ");
 		buf_put_num(why, st.st_uid);
 		buf_put(why, SPAN(": run postern-outbox as that user"));
 		return -1;
 	}
 	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
-		explain(why, name, "others may write there: chmod go-w");
+		put_why(why, name, "others may write there: chmod go-w");
 		return -1;
 	}
 	return 0;
@@ -58,7 +57,7 @@ static int open_dir(
 
 	if (fd < 0) {
 		int error = errno;
-		explain(why, name, strerror(error));
+		put_why(why, name, strerror(error));
 		if (error == EACCES)
 			buf_put(why,
 				SPAN(": run postern-outbox as the user who owns it"));
@@ -70,14 +69,14 @@ static int open_dir(
 	return -1;
 }
 
-static int open_part(const struct outbox *o, const char *name, struct buf *why)
+static int open_part(const struct outbox_dirs *o, const char *name, struct buf *why)
 {
 	return open_dir(o->top, name, O_NOFOLLOW, name, why);
 }
 
-int outbox_open(struct outbox *o, const char *path, struct buf *why)
+int outbox_dirs_open(struct outbox_dirs *o, const char *path, struct buf *why)
 {
-	*o = (struct outbox){ -1, -1, -1, -1 };
+	*o = (struct outbox_dirs){ -1, -1, -1, -1 };
 	o->top = open_dir(AT_FDCWD, path, 0, "", why);
 	if (o->top < 0)
 		return -1;
@@ -91,13 +90,14 @@ int outbox_open(struct outbox *o, const char *path, struct buf *why)
 	return o->rejected_dir < 0 ? -1 : 0;
 }
 
-int outbox_lock(const struct outbox *o)
+int outbox_lock(const struct outbox_dirs *o)
 {
 	return flock(o->top, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
 }
 
-/* "NAME,T=SECONDS": NAME alone. Without that end it is the whole, and `*ret_stamp` is left
- * as it is. */
+/*
+ * NAME of "NAME,T=SECONDS"; without a stamp the whole name, and *ret_stamp is unchanged.
+ */
 static struct span base_of(const char *name, uint64_t *ret_stamp)
 {
 	struct span base = span_of(name);
@@ -116,7 +116,7 @@ bool outbox_is_due(const char *name, time_t now, time_t wait)
 	uint64_t stamp = 0, at = (uint64_t)now, distance;
 
 	base_of(name, &stamp);
-	/* a stamp of the future is of a clock that has been set back */
+	/* a stamp of the future comes from a clock that was set back */
 	distance = stamp < at ? at - stamp : stamp - at;
 	return distance >= (uint64_t)wait;
 }
@@ -144,7 +144,7 @@ void outbox_round_add(struct outbox_round *r, const char *name)
 	buf_put_str(&b, name);
 	if (!buf_terminate(&b) || e.turn >= OUTBOX_TURNS_MAX)
 		return;
-	/* the entries are in order: the last has the latest turn */
+	/* the entries are sorted: the last has the latest turn */
 	if (r->n == OUTBOX_ROUND_MAX && r->entries[r->n - 1].turn <= e.turn)
 		return;
 	if (r->n == OUTBOX_ROUND_MAX)
@@ -156,7 +156,7 @@ void outbox_round_add(struct outbox_round *r, const char *name)
 	r->entries[at] = e;
 }
 
-/* For file systems that cannot rename without replacing. No directory goes this way. */
+/* For file systems without RENAME_NOREPLACE. Directories cannot be moved like this. */
 static int move_by_link(int from, const char *name, int to, const char *as)
 {
 	int error;
@@ -170,7 +170,7 @@ static int move_by_link(int from, const char *name, int to, const char *as)
 	return error;
 }
 
-static int move(int from, const char *name, int to, const char *as)
+static int move_file(int from, const char *name, int to, const char *as)
 {
 	int r = renameat2(from, name, to, as, RENAME_NOREPLACE) < 0 ? -errno : 0;
 
@@ -181,7 +181,7 @@ static int move(int from, const char *name, int to, const char *as)
 	return r;
 }
 
-/* The base, cut when it is too long, and a stamp. */
+/* The base, cut if it is too long, with a stamp. */
 static void stamped_name(
 	struct span base, uint64_t stamp, char to[static OUTBOX_NAME_SIZE])
 {
@@ -196,7 +196,7 @@ static void stamped_name(
 	buf_terminate(&b);
 }
 
-/* Under the first stamped name that is free. */
+/* Moves to the first stamped name that is free. */
 static int move_stamped(int from, const char *name, int to, time_t now,
 	char ret_name[static OUTBOX_NAME_SIZE])
 {
@@ -206,18 +206,18 @@ static int move_stamped(int from, const char *name, int to, time_t now,
 
 	for (uint64_t i = 0; i < NAME_TRIES && r == -EEXIST; i++) {
 		stamped_name(base, (uint64_t)now + i, ret_name);
-		r = move(from, name, to, ret_name);
+		r = move_file(from, name, to, ret_name);
 	}
 	return r;
 }
 
-int outbox_claim(const struct outbox *o, int from, const char *name, time_t now,
+int outbox_claim(const struct outbox_dirs *o, int from, const char *name, time_t now,
 	char ret_claimed[static OUTBOX_NAME_SIZE])
 {
 	return move_stamped(from, name, o->cur_dir, now, ret_claimed);
 }
 
-int outbox_reject(const struct outbox *o, const char *claimed, time_t now)
+int outbox_reject(const struct outbox_dirs *o, const char *claimed, time_t now)
 {
 	uint64_t ignored = 0;
 	struct span base = base_of(claimed, &ignored);
@@ -227,23 +227,23 @@ int outbox_reject(const struct outbox *o, const char *claimed, time_t now)
 
 	buf_put(&b, base);
 	buf_terminate(&b);
-	r = base.n ? move(o->cur_dir, claimed, o->rejected_dir, name) : -EEXIST;
+	r = base.n ? move_file(o->cur_dir, claimed, o->rejected_dir, name) : -EEXIST;
 	if (r == -EEXIST)
 		r = move_stamped(o->cur_dir, claimed, o->rejected_dir, now, name);
-	/* its age begins now; that of what is another user's began before */
+	/* its age in rejected/ begins now, unless another user owns it */
 	if (r == 0)
 		utimensat(o->rejected_dir, name, NULL, AT_SYMLINK_NOFOLLOW);
 	return r;
 }
 
-int outbox_remove(const struct outbox *o, const char *claimed)
+int outbox_remove(const struct outbox_dirs *o, const char *claimed)
 {
 	if (unlinkat(o->cur_dir, claimed, 0) < 0)
 		return -errno;
 	return fsync(o->cur_dir) < 0 ? -errno : 0;
 }
 
-/* A directory is no report, and stays. 0 or -errno. */
+/* Directories stay. 0 or -errno. */
 static int forget_one(int dir, const char *name, time_t limit)
 {
 	struct stat st;
@@ -255,7 +255,7 @@ static int forget_one(int dir, const char *name, time_t limit)
 	return unlinkat(dir, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-int outbox_forget(const struct outbox *o, time_t now, time_t age)
+int outbox_forget(const struct outbox_dirs *o, time_t now, time_t age)
 {
 	int fd = openat(o->rejected_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);

@@ -1,27 +1,156 @@
 /*
- * postern-outbox: hands the reports that postern wrote to sendmail(8). Promises at most so
- * many a minute, as strangers name the addresses; that a report is removed only after
- * sendmail has taken it; and that what fails is told and kept. When we are killed between
- * sendmail's end and the removal a report is sent twice, but not before RETRY_SECONDS have
- * passed. Refuses to know SMTP.
+ * postern-outbox: hands the reports that postern wrote to sendmail(8). The rate is
+ * limited, because clients choose the addresses. A report is removed only after sendmail
+ * has taken it; a failed one is logged and kept. When the program is killed between
+ * sendmail's end and the removal a report is sent twice, but not before RETRY_SECONDS
+ * have passed.
  */
+#include "tools/outbox/outbox.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sysexits.h>
 #include "base/cleanup.h"
+#include "base/num.h"
 #include "proto/text.h"
-#include "tools/outbox/dir.h"
-#include "tools/outbox/options.h"
-#include "tools/outbox/report.h"
-#include "tools/outbox/send.h"
+
+/* The command line. */
+
+#define OUTBOX_RATE_MAX 60000
+
+enum outbox_mode {
+	OUTBOX_RUN,
+	OUTBOX_HELP,
+	OUTBOX_VERSION,
+	OUTBOX_USAGE, /* `wrong` was not understood, and `fault` says why */
+};
+
+struct outbox_options {
+	enum outbox_mode mode;
+	const char *directory;
+	const char *sendmail; /* absolute */
+	uint64_t keep; /* days that what is in rejected/ stays; 0: for ever */
+	uint64_t rate; /* reports a minute; 1 to OUTBOX_RATE_MAX */
+	const char *wrong, *fault;
+};
+
+#define SENDMAIL_DEFAULT "/usr/sbin/sendmail"
+#define RATE_DEFAULT 60
+#define KEEP_DEFAULT 30
+#define KEEP_MAX 36500
+
+static const char help[] =
+	"Usage: postern-outbox [--keep=DAYS] [--rate=N] [--sendmail=PATH] DIRECTORY\n"
+	"\n"
+	"Hands the delivery reports in DIRECTORY, the Maildir that the setting\n"
+	"dsn-outbox of postern names, to sendmail(8), one by one, and ends. To be run\n"
+	"as the user who owns DIRECTORY, when something has come and every few\n"
+	"minutes.\n"
+	"\n"
+	"  --keep=DAYS      remove what is older from DIRECTORY/rejected (30); 0: "
+	"nothing\n"
+	"  --rate=N         run sendmail at most N times a minute (60)\n"
+	"  --sendmail=PATH  run this program (/usr/sbin/sendmail)\n"
+	"  --help           show this\n"
+	"  --version        show the version\n"
+	"\n"
+	"What cannot be sent is tried again after 10 minutes at the earliest, for 5\n"
+	"days. Then it is in DIRECTORY/rejected, as is what was no report.\n"
+	"\n"
+	"Manual page: postern-outbox(8).\n";
+
+/* What is behind `name` ("--rate="), or NULL. */
+static const char *value_of(const char *word, const char *name)
+{
+	size_t n = strlen(name);
+
+	return strncmp(word, name, n) == 0 ? word + n : NULL;
+}
+
+static const char *take_rate(struct outbox_options *o, const char *text)
+{
+	if (!num_parse(span_of(text), &o->rate) || o->rate == 0 ||
+		o->rate > OUTBOX_RATE_MAX)
+		return "must be a number from 1 to 60000";
+	return NULL;
+}
+
+static const char *take_keep(struct outbox_options *o, const char *text)
+{
+	return num_parse(span_of(text), &o->keep) && o->keep <= KEEP_MAX
+		       ? NULL
+		       : "must be a number of days from 0 to 36500";
+}
+
+static const char *take_sendmail(struct outbox_options *o, const char *text)
+{
+	o->sendmail = text;
+	return *text == '/' ? NULL : "must be a path that begins with /";
+}
+
+static const char *take_operand(struct outbox_options *o, const char *word)
+{
+	if (o->directory)
+		return "not understood";
+	o->directory = word;
+	return NULL;
+}
+
+/* NULL, or what is wrong with the word. */
+static const char *take_word(struct outbox_options *o, const char *word)
+{
+	const char *rate = value_of(word, "--rate=");
+	const char *sendmail = value_of(word, "--sendmail=");
+	const char *keep = value_of(word, "--keep=");
+
+	if (keep)
+		return take_keep(o, keep);
+	if (rate)
+		return take_rate(o, rate);
+	if (sendmail)
+		return take_sendmail(o, sendmail);
+	if (strcmp(word, "--help") == 0)
+		o->mode = OUTBOX_HELP;
+	else if (strcmp(word, "--version") == 0)
+		o->mode = OUTBOX_VERSION;
+	else if (*word == '-')
+		return "not understood";
+	else
+		return take_operand(o, word);
+	return NULL;
+}
+
+static void parse_options(int argc, char **argv, struct outbox_options *ret)
+{
+	/* after "--" no word is an option any more (XBD 12.2) */
+	bool operands = false;
+
+	*ret = (struct outbox_options){
+		.sendmail = SENDMAIL_DEFAULT, .rate = RATE_DEFAULT, .keep = KEEP_DEFAULT
+	};
+	for (int i = 1; i < argc && !ret->fault; i++) {
+		ret->wrong = argv[i];
+		if (!operands && strcmp(argv[i], "--") == 0)
+			operands = true;
+		else
+			ret->fault = operands ? take_operand(ret, argv[i])
+					      : take_word(ret, argv[i]);
+	}
+	if (!ret->fault && ret->mode == OUTBOX_RUN && !ret->directory) {
+		ret->wrong = "DIRECTORY";
+		ret->fault = "must be given";
+	}
+	if (ret->fault)
+		ret->mode = OUTBOX_USAGE;
+}
 
 #define RETRY_SECONDS 600 /* from one attempt to the next, at least */
 #define DAY_SECONDS (24 * 60 * 60)
 #define GIVE_UP_SECONDS (5 * DAY_SECONDS) /* RFC 5321 4.5.4.1: 4 to 5 days */
-#define LOCK_SECONDS 10 /* that another run may take to end */
-#define FAILURES_MAX 10 /* files that cannot be moved, before we let the others be */
+#define LOCK_SECONDS 10 /* waiting for another run to end */
+#define FAILURES_MAX 10 /* after so many files that cannot be moved the run ends */
 
 #define SHOWN_MAX 320 /* octets of a file's name, or of an address, in a message */
 #define WHY_MAX 640 /* octets of a sentence: an address and what is wrong */
@@ -29,7 +158,7 @@
 
 struct run {
 	const char *directory; /* as it was given, for messages */
-	struct outbox outbox;
+	struct outbox_dirs outbox;
 	struct outbox_sendmail sendmail;
 	uint64_t interval; /* of outbox_clock(), from one start of sendmail to the next */
 	uint64_t next; /* when it may be started again */
@@ -41,8 +170,8 @@ struct run {
 	struct outbox_round round;
 };
 
-/* "postern-outbox: NAME: WHAT". One write, so that lines of several programs do not mix. */
-static void say(const char *name, struct span what)
+/* "postern-outbox: NAME: WHAT", in one write, so that lines of programs do not mix. */
+static void log_line(const char *name, struct span what)
 {
 	char line[LINE_SIZE];
 	struct buf b = BUF(line);
@@ -56,8 +185,8 @@ static void say(const char *name, struct span what)
 		return;
 }
 
-/* What keeps us from doing our work; the run goes on with the next report. */
-static void failed(struct run *run, const char *name, const char *what, int error)
+/* Logs a failure of the system; the run continues with the next report. */
+static void log_failure(struct run *run, const char *name, const char *what, int error)
 {
 	char text[WHY_MAX];
 	struct buf b = BUF(text);
@@ -65,7 +194,7 @@ static void failed(struct run *run, const char *name, const char *what, int erro
 	buf_put_str(&b, what);
 	buf_put(&b, SPAN(": "));
 	buf_put_str(&b, strerror(-error));
-	say(name, buf_span(&b));
+	log_line(name, buf_span(&b));
 	run->n_failures++;
 }
 
@@ -75,12 +204,12 @@ static void reject(struct run *run, const char *claimed, struct buf *why)
 
 	if (r == 0)
 		buf_put(why, SPAN("; it is now in rejected/"));
-	say(claimed, buf_span(why));
+	log_line(claimed, buf_span(why));
 	if (r < 0)
-		failed(run, claimed, "cannot be moved to rejected/", r);
+		log_failure(run, claimed, "cannot be moved to rejected/", r);
 }
 
-/* Sent, it must not stay where it would be sent again. */
+/* A sent report must not stay where it would be sent again. */
 static void discard(struct run *run, const char *claimed)
 {
 	char text[WHY_MAX];
@@ -111,7 +240,7 @@ static void deliver(
 	} else if (sent == OUTBOX_LATER &&
 		   time(NULL) - report->written < GIVE_UP_SECONDS) {
 		buf_put(&why, SPAN("; it will be tried again"));
-		say(claimed, buf_span(&why));
+		log_line(claimed, buf_span(&why));
 	} else {
 		reject(run, claimed, &why);
 	}
@@ -147,7 +276,7 @@ static void handle(struct run *run, int from, const char *name)
 		return;
 	if (r < 0) {
 		set_stuck(run, name);
-		failed(run, name, "cannot be moved to cur/, and is not sent", r);
+		log_failure(run, name, "cannot be moved to cur/, and is not sent", r);
 		return;
 	}
 	r = outbox_report_open(run->outbox.cur_dir, claimed, &report, &fault);
@@ -158,14 +287,14 @@ static void handle(struct run *run, int from, const char *name)
 		buf_put_str(&why, fault);
 		reject(run, claimed, &why);
 	} else {
-		failed(run, claimed, "cannot be read now", r);
+		log_failure(run, claimed, "cannot be read now", r);
 	}
 	if (report.fd >= 0)
 		close(report.fd);
 }
 
-/* Fills the round with what can be tried now of one directory. */
-static void gather(struct run *run, int from)
+/* Fills the round with the reports of one directory that can be tried now. */
+static void fill_round(struct run *run, int from)
 {
 	int fd = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -174,7 +303,7 @@ static void gather(struct run *run, int from)
 
 	run->round.n = 0;
 	if (!dir) {
-		failed(run, run->directory, "cannot be read", -errno);
+		log_failure(run, run->directory, "cannot be read", -errno);
 		return;
 	}
 	while ((entry = readdir(dir))) {
@@ -188,10 +317,10 @@ static void gather(struct run *run, int from)
 	closedir(dir);
 }
 
-/* One round of a directory; how many reports were in it. */
+/* Handles one round of a directory. Returns the number of reports in it. */
 static size_t pass(struct run *run, int from)
 {
-	gather(run, from);
+	fill_round(run, from);
 	for (size_t i = 0; i < run->round.n && run->n_failures < FAILURES_MAX; i++) {
 		run->stopped = run->stopped || outbox_wait(run->next);
 		if (run->stopped)
@@ -202,10 +331,10 @@ static size_t pass(struct run *run, int from)
 }
 
 /*
- * Until there is nothing more to be done. We stay until sendmail may be run again, so that
- * the next run, which knows nothing of this one, may begin at once.
+ * Handles all reports. It returns when sendmail may be run again, so that the next run,
+ * which does not know about this one, may start it at once.
  */
-static void drain(struct run *run)
+static void handle_all(struct run *run)
 {
 	size_t n;
 
@@ -217,18 +346,18 @@ static void drain(struct run *run)
 }
 
 /*
- * Another run may do our work, but may have looked at new/ for the last time: it is waited
- * for. One that goes on has much to do, and needs no second one. False: there is nothing
- * to do for us.
+ * Locks the outbox. Another run may have read new/ for the last time, so its end is
+ * awaited for LOCK_SECONDS. One that runs longer handles all reports. False: nothing is
+ * left to do.
  */
-static bool take_turn(struct run *run)
+static bool wait_for_lock(struct run *run)
 {
 	for (size_t i = 0; i < LOCK_SECONDS && !run->stopped; i++) {
 		int r = outbox_lock(&run->outbox);
 		if (r == 0)
 			return true;
 		if (r != -EWOULDBLOCK) {
-			failed(run, run->directory, "cannot be locked", r);
+			log_failure(run, run->directory, "cannot be locked", r);
 			return false;
 		}
 		run->stopped = outbox_wait(outbox_clock() + OUTBOX_SECOND);
@@ -236,15 +365,15 @@ static bool take_turn(struct run *run)
 	return false;
 }
 
-/* What a human has not looked at for so long is not kept: it names people. */
-static void forget(struct run *run, uint64_t days)
+/* Rejected reports are not kept for long, because they contain addresses of people. */
+static void remove_old(struct run *run, uint64_t days)
 {
 	int r = 0;
 
 	if (days)
 		r = outbox_forget(&run->outbox, time(NULL), (time_t)(days * DAY_SECONDS));
 	if (r < 0)
-		failed(run, "rejected/", "has old files that cannot be removed", r);
+		log_failure(run, "rejected/", "has old files that cannot be removed", r);
 }
 
 static int run_outbox(const struct outbox_options *options)
@@ -257,22 +386,22 @@ static int run_outbox(const struct outbox_options *options)
 	char text[WHY_MAX];
 	struct buf why = BUF(text);
 
-	if (outbox_open(&run.outbox, options->directory, &why) < 0) {
-		say(options->directory, buf_span(&why));
+	if (outbox_dirs_open(&run.outbox, options->directory, &why) < 0) {
+		log_line(options->directory, buf_span(&why));
 		return EX_CONFIG;
 	}
 	outbox_block_signals();
-	/* sendmail shall not depend on where we were started */
+	/* sendmail must not depend on the current directory */
 	if (chdir("/") < 0)
-		failed(&run, "/", "cannot be entered", -errno);
-	else if (take_turn(&run)) {
-		forget(&run, options->keep);
-		drain(&run);
+		log_failure(&run, "/", "cannot be entered", -errno);
+	else if (wait_for_lock(&run)) {
+		remove_old(&run, options->keep);
+		handle_all(&run);
 	}
 	return run.n_failures ? EX_IOERR : 0;
 }
 
-/* Whoever started us may have left descriptors closed, or open. */
+/* The parent process may have left descriptors closed, or open. */
 static void tidy_descriptors(void)
 {
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
@@ -286,12 +415,12 @@ int main(int argc, char **argv)
 	struct outbox_options options;
 
 	tidy_descriptors();
-	outbox_options_parse(argc, argv, &options);
+	parse_options(argc, argv, &options);
 	switch (options.mode) {
 	case OUTBOX_RUN:
 		return run_outbox(&options);
 	case OUTBOX_HELP:
-		return fputs(outbox_help, stdout) < 0 ? EX_IOERR : 0;
+		return fputs(help, stdout) < 0 ? EX_IOERR : 0;
 	case OUTBOX_VERSION:
 		return puts("postern-outbox " VERSION) < 0 ? EX_IOERR : 0;
 	case OUTBOX_USAGE:

@@ -1,23 +1,264 @@
 /*
- * Promises to open nothing but an ordinary file of our own, and to wait for nobody.
- * Refuses to know where reports come from: whoever speaks for postern in the outbox may
- * be a stranger by then, who puts links, pipes and devices there.
+ * Reads a report. Only an ordinary file of this user is opened, and opening never waits.
+ * The header is checked for one recipient, which stands in its first line, and for the
+ * marks of a report that a program wrote. By the time it is read, a process that runs as
+ * postern may be under the control of an attacker, and leave links, pipes, devices and
+ * forged reports.
  */
-#include "tools/outbox/report.h"
+#include "tools/outbox/outbox.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "tools/outbox/report-check.h"
+#include "proto/address.h"
 
-/* Where the writer's file system has no O_TMPFILE the file has a second name, in tmp/, for a
- * moment or, if the writer was killed, for ever. */
+#define BOUNDARY_MAX 70 /* RFC 2046 5.1.1 */
+
+struct field {
+	struct span name;
+	struct span value; /* with its folds: LF, and a blank after it */
+};
+
+/* Fields that must occur exactly once. */
+struct counts {
+	size_t auto_submitted, content_type;
+};
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static bool starts(struct span s, struct span with)
+{
+	return s.n >= with.n && span_ieq((struct span){ s.p, with.n }, with);
+}
+
+static struct span trim(struct span s)
+{
+	while (s.n && (is_blank(s.p[0]) || s.p[0] == '\n'))
+		s = span_from(s, 1);
+	while (s.n && (is_blank(s.p[s.n - 1]) || s.p[s.n - 1] == '\n'))
+		s.n--;
+	return s;
+}
+
+static bool take_line(struct span *text, struct span *ret)
+{
+	const char *lf = text->n ? memchr(text->p, '\n', text->n) : NULL;
+
+	if (!lf)
+		return false;
+	*ret = (struct span){ text->p, (size_t)(lf - text->p) };
+	*text = span_from(*text, ret->n + 1);
+	return true;
+}
+
+/* text = WSP / %d33-126 / UTF8-non-ascii (RFC 6532 3.2; UTF-8 is not validated) */
+static bool is_text(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		if ((c < 32 && c != '\t') || c == 127)
+			return false;
+	}
+	return true;
+}
+
+/* ftext = %d33-57 / %d59-126 (RFC 5322 2.2); no blank may stand before the colon */
+static size_t name_length(struct span line)
+{
+	size_t n = 0;
+
+	while (n < line.n && line.p[n] > 32 && line.p[n] < 127 && line.p[n] != ':')
+		n++;
+	return n < line.n && line.p[n] == ':' ? n : 0;
+}
+
+/* field = 1*ftext ":" *text LF *( WSP *text LF ) */
+static const char *take_field(struct span *text, struct field *ret)
+{
+	struct span line;
+
+	if (!take_line(text, &line))
+		return "its header does not end";
+	ret->name = (struct span){ line.p, name_length(line) };
+	if (ret->name.n == 0)
+		return "its header has a line that is no field";
+	ret->value = span_from(line, ret->name.n + 1);
+	for (;;) {
+		if (!is_text(line))
+			return "its header has a control character in it";
+		if (text->n == 0 || !is_blank(*text->p))
+			return NULL;
+		if (!take_line(text, &line))
+			return "its header does not end";
+		ret->value.n = (size_t)(line.p + line.n - ret->value.p);
+	}
+}
+
+/* token = 1*<any CHAR but SPACE, CTLs and tspecials> (RFC 2045 5.1) */
+static struct span take_token(struct span *s)
+{
+	struct span token = { s->p, 0 };
+
+	while (token.n < s->n && s->p[token.n] > 32 && s->p[token.n] < 127 &&
+		!strchr("()<>@,;:\\\"/[]?=", s->p[token.n]))
+		token.n++;
+	*s = span_from(*s, token.n);
+	return token;
+}
+
+/* value = token / quoted-string (RFC 2045 5.1); quoted pairs are refused */
+static struct span take_value(struct span *s)
+{
+	struct span value = { s->p, 0 };
+
+	if (s->n == 0 || *s->p != '"')
+		return take_token(s);
+	value.p++;
+	while (value.n + 1 < s->n && !strchr("\"\\\n", value.p[value.n]))
+		value.n++;
+	if (value.n + 1 >= s->n || value.p[value.n] != '"')
+		return (struct span){ s->p, 0 };
+	*s = span_from(*s, value.n + 2);
+	return value;
+}
+
+static bool is_report_type(struct span value)
+{
+	return span_ieq(value, SPAN("delivery-status")) ||
+	       span_ieq(value, SPAN("global-delivery-status"));
+}
+
+/* parameter = ( "report-type" / "boundary" ) "=" value (RFC 6522 3, RFC 2046 5.1.1) */
+static bool take_parameter(struct span *s, size_t *n_types, size_t *n_boundaries)
+{
+	struct span name = take_token(s), value;
+
+	if (s->n == 0 || *s->p != '=')
+		return false;
+	*s = span_from(*s, 1);
+	value = take_value(s);
+	if (span_ieq(name, SPAN("report-type"))) {
+		++*n_types;
+		return is_report_type(value);
+	}
+	if (!span_ieq(name, SPAN("boundary")))
+		return false;
+	++*n_boundaries;
+	return value.n > 0 && value.n <= BOUNDARY_MAX;
+}
+
+/* content = "multipart/report" 1*( ";" parameter ), with blanks and folds around ";" */
+static bool is_report(struct span value)
+{
+	static const struct span type = { "multipart/report", 16 };
+	size_t n_types = 0, n_boundaries = 0;
+
+	value = trim(value);
+	if (!starts(value, type))
+		return false;
+	for (value = trim(span_from(value, type.n)); value.n; value = trim(value)) {
+		if (*value.p != ';')
+			return false;
+		value = trim(span_from(value, 1));
+		if (!take_parameter(&value, &n_types, &n_boundaries))
+			return false;
+	}
+	return n_types == 1 && n_boundaries == 1;
+}
+
+/* Fields that name further recipients, or request messages to them. */
+static bool is_refused(struct span name)
+{
+	static const struct span names[] = {
+		{ "to", 2 },
+		{ "cc", 2 },
+		{ "bcc", 3 },
+		{ "return-path", 11 },
+		{ "apparently-to", 13 },
+		{ "errors-to", 9 },
+		{ "return-receipt-to", 17 },
+		{ "disposition-notification-to", 27 },
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (span_ieq(name, names[i]))
+			return true;
+	return starts(name, SPAN("resent-"));
+}
+
+static const char *check_field(const struct field *field, struct counts *counts)
+{
+	if (is_refused(field->name))
+		return "its header names somebody else";
+	if (span_ieq(field->name, SPAN("auto-submitted"))) {
+		counts->auto_submitted++;
+		if (!span_ieq(trim(field->value), SPAN("auto-replied")))
+			return "Auto-Submitted is not auto-replied";
+	} else if (span_ieq(field->name, SPAN("content-type"))) {
+		counts->content_type++;
+		if (!is_report(field->value))
+			return "Content-Type is not that of a delivery report";
+	}
+	return NULL;
+}
+
+/*
+ * to = "To: <" Mailbox ">" LF     as lenient as MAIL, whose address it is
+ *
+ * An address that sendmail could take for an option is refused.
+ */
+static const char *take_recipient(struct span *text, struct span *ret_address)
+{
+	static const struct span keyword = { "To: ", 4 };
+	struct span line, rest;
+	struct path path;
+
+	if (!take_line(text, &line) || line.n < keyword.n ||
+		!span_eq((struct span){ line.p, keyword.n }, keyword))
+		return "its first line is not To: <ADDRESS>";
+	rest = span_from(line, keyword.n);
+	/* by this length there is no route, and the brackets are there */
+	if (!path_parse(&rest, PATH_REVERSE, &path) || rest.n || path.domain.n == 0 ||
+		*path.text.p == '-' || path.text.n + keyword.n + 2 != line.n)
+		return "To does not name a mailbox";
+	if (text->n && is_blank(*text->p))
+		return "To is folded";
+	*ret_address = path.text;
+	return NULL;
+}
+
+const char *report_check(struct span text, struct span *ret_address)
+{
+	struct counts counts = { 0 };
+	struct span address;
+	const char *fault = take_recipient(&text, &address);
+
+	while (!fault && !(text.n && *text.p == '\n')) {
+		struct field field;
+		fault = take_field(&text, &field);
+		if (!fault)
+			fault = check_field(&field, &counts);
+	}
+	if (!fault && counts.auto_submitted != 1)
+		fault = "it has not one Auto-Submitted";
+	if (!fault && counts.content_type != 1)
+		fault = "it has not one Content-Type";
+	if (!fault)
+		*ret_address = address;
+	return fault;
+}
+
+/* Without O_TMPFILE a report has a second name in tmp/ for a moment, or for ever if its
+ * writer was killed. */
 #define LINKS_MAX 2
 
-/* What open(2) says of something that is no file to be read: a symbolic link, a socket or a
- * device that nobody drives, a file that was closed even to us. */
+/* Errors of open(2) for a file that is no report: a symbolic link, a socket, a device
+ * without a driver, an unreadable file. NULL for other errors. */
 static const char *open_fault(int error)
 {
 	switch (error) {
@@ -46,7 +287,7 @@ static const char *file_fault(const struct stat *st)
 	return NULL;
 }
 
-/* As many of the first octets as a header may have, or -errno. */
+/* Reads the first REPORT_HEADER_MAX octets, or all. Octets, or -errno. */
 static ssize_t read_head(int fd, char *to)
 {
 	size_t n = 0;
@@ -83,8 +324,10 @@ int outbox_report_open(
 {
 	struct stat st;
 
-	/* O_NONBLOCK: a FIFO without a writer would hold us up; it changes nothing about a
-	 * regular file, for whoever reads it later */
+	/*
+	 * O_NONBLOCK: opening a FIFO would wait for its writer; for a regular file it has
+	 * no effect, also not on sendmail, which inherits it
+	 */
 	ret->fd = openat(
 		dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (ret->fd < 0) {

@@ -1,9 +1,8 @@
 /*
- * Promises that no shell and nothing of our environment comes between us and sendmail,
- * that nothing in a report can become an option of it, and that it is not waited for
- * without end. Refuses to know what becomes of a report that it has taken.
+ * Runs sendmail(8), without a shell and with a minimal environment. No part of a report
+ * can become an option of it, and waiting for it is limited.
  */
-#include "tools/outbox/send.h"
+#include "tools/outbox/outbox.h"
 #include <errno.h>
 #include <signal.h>
 #include <spawn.h>
@@ -49,7 +48,7 @@ void outbox_block_signals(void)
 
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_SETMASK, &set, NULL);
-	/* ignored, it would keep from us how a child ended */
+	/* if it was ignored, the exit status of a child would be lost */
 	signal(SIGCHLD, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
 }
@@ -68,8 +67,8 @@ bool outbox_wait(uint64_t until)
 }
 
 /*
- * True when the child has ended; it is left to be reaped, so that its number stays its own.
- * A signal that asks us to end stays pending.
+ * True when the child has ended; it is not reaped, so that its number is not used again.
+ * A signal to end the program stays pending.
  */
 static bool has_ended(pid_t pid, uint64_t seconds)
 {
@@ -93,10 +92,10 @@ static bool has_ended(pid_t pid, uint64_t seconds)
 enum end {
 	END_ITSELF,
 	END_FORCED,
-	END_NONE, /* a setuid program need not obey us */
+	END_NONE, /* a setuid program cannot be killed by us */
 };
 
-/* Waits for the end, asks for it, and forces it on all that it has started. */
+/* Waits for the end; then sends SIGTERM and SIGKILL to the process group. */
 static enum end await_end(pid_t pid, uint64_t seconds, int *ret_status)
 {
 	enum end end = has_ended(pid, seconds) ? END_ITSELF : END_FORCED;
@@ -112,36 +111,37 @@ static enum end await_end(pid_t pid, uint64_t seconds, int *ret_status)
 	return end;
 }
 
-/* sysexits(3): what another day will not mend. All else may be a fault of the system. */
+/* sysexits(3): permanent failures. All others may be temporary. */
 static bool is_final(int status)
 {
 	return status == EX_DATAERR || status == EX_NOUSER || status == EX_NOHOST;
 }
 
-static void explain(struct buf *why, const char *before, uint64_t n, const char *after)
+static void put_why(struct buf *why, const char *before, uint64_t n, const char *after)
 {
 	buf_put_str(why, before);
 	buf_put_num(why, n);
 	buf_put_str(why, after);
 }
 
-static enum outbox_sent judge(enum end end, int status, uint64_t seconds, struct buf *why)
+static enum outbox_sent result_of(
+	enum end end, int status, uint64_t seconds, struct buf *why)
 {
 	if (end == END_NONE) {
-		explain(why, "sendmail does not end, for ", seconds,
+		put_why(why, "sendmail does not end, for ", seconds,
 			" seconds, and cannot be stopped");
 		return OUTBOX_LATER;
 	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return OUTBOX_SENT;
 	if (end == END_FORCED)
-		explain(why, "sendmail did not end for ", seconds,
+		put_why(why, "sendmail did not end for ", seconds,
 			" seconds, and was stopped");
 	else if (WIFSIGNALED(status))
-		explain(why, "sendmail was ended by signal ", (uint64_t)WTERMSIG(status),
+		put_why(why, "sendmail was ended by signal ", (uint64_t)WTERMSIG(status),
 			"");
 	else
-		explain(why, "sendmail exited with status ",
+		put_why(why, "sendmail exited with status ",
 			(uint64_t)WEXITSTATUS(status), "");
 	return end == END_ITSELF && WIFEXITED(status) && is_final(WEXITSTATUS(status))
 		       ? OUTBOX_REFUSED
@@ -149,8 +149,8 @@ static enum outbox_sent judge(enum end end, int status, uint64_t seconds, struct
 }
 
 /*
- * In a process group of its own, so that all of a script can be stopped, and no ^C meant
- * for us reaches it. 0 or an errno.
+ * Starts sendmail in its own process group, so that a script can be stopped with all its
+ * children, and a ^C for this program does not reach it. 0 or an errno.
  */
 static int spawn(const char *path, char *const *argv, int file, pid_t *ret_pid)
 {
@@ -197,5 +197,5 @@ enum outbox_sent outbox_send(const struct outbox_sendmail *sendmail, int file,
 		return OUTBOX_LATER;
 	}
 	end = await_end(pid, sendmail->seconds, &status);
-	return judge(end, status, sendmail->seconds, why);
+	return result_of(end, status, sendmail->seconds, why);
 }

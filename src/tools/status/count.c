@@ -1,6 +1,6 @@
 /*
- * Promises that each record within the time is counted once, by what it says. Refuses to read further back
- * than it must.
+ * Counts records: sessions, messages, replies and statuses of a span of time. Records are
+ * read from the newest back, and not further than necessary.
  */
 #include "tools/status/count.h"
 #include <stddef.h>
@@ -15,7 +15,7 @@ const char *status_outcome_word(enum status_outcome outcome)
 	return outcomes[outcome];
 }
 
-static void add(uint64_t *to, uint64_t n)
+static void add_saturated(uint64_t *to, uint64_t n)
 {
 	if (__builtin_add_overflow(*to, n, to))
 		*to = UINT64_MAX;
@@ -32,7 +32,7 @@ void status_tally(struct status_tallies *t, struct span text, uint64_t n)
 	while (i < t->n && !span_eq(span_of(t->list[i].text), text))
 		i++;
 	if (i == STATUS_TALLIES_MAX) {
-		add(&t->n_others, n);
+		add_saturated(&t->n_others, n);
 		return;
 	}
 	if (i == t->n) {
@@ -41,10 +41,10 @@ void status_tally(struct status_tallies *t, struct span text, uint64_t n)
 		t->list[i].n = 0;
 		t->n++;
 	}
-	add(&t->list[i].n, n);
+	add_saturated(&t->list[i].n, n);
 }
 
-static void tally(struct status_tallies *t, struct span text)
+static void tally_one(struct status_tallies *t, struct span text)
 {
 	status_tally(t, text, 1);
 }
@@ -63,7 +63,7 @@ static void sort(struct status_tallies *t)
 	qsort(t->list, t->n, sizeof(*t->list), by_number);
 }
 
-/* Only `log-level = debug` has a record of it. */
+/* Health checks are recorded only with `log-level = debug`. */
 static bool is_check(const struct status_record *r)
 {
 	return span_eq(status_record_get(r, RECORD_END),
@@ -84,14 +84,14 @@ static void count_session(struct status_counts *c, const struct status_record *r
 		version = status_record_get(r, RECORD_TLS_ERROR).n
 				  ? SPAN(STATUS_TLS_FAILED)
 				  : SPAN(STATUS_TLS_NONE);
-	tally(&c->versions, version);
-	/* the others are in records of transactions and logins */
+	tally_one(&c->versions, version);
+	/* refusals of transactions and logins are in their own records */
 	if (reason.n)
 		status_tally(&c->reasons, reason,
 			status_record_number(r, RECORD_REFUSED_COMMANDS));
 }
 
-/* The replies that refused: each recipient; or the message, whatever came before. */
+/* Number of refusals: one for each recipient, or one for the whole message. */
 static uint64_t refusals_of(const struct status_record *r)
 {
 	uint64_t n = status_record_number(r, RECORD_REFUSED);
@@ -110,7 +110,7 @@ static void count_message(struct status_counts *c, const struct status_record *r
 	for (enum status_outcome o = 0; o < STATUS_OUTCOMES; o++)
 		c->outcomes[o] += span_eq(outcome, span_of(outcomes[o]));
 	if (span_eq(outcome, span_of(outcomes[STATUS_DELIVERED])))
-		add(&c->octets, status_record_number(r, RECORD_SIZE));
+		add_saturated(&c->octets, status_record_number(r, RECORD_SIZE));
 	if (reason.n)
 		status_tally(&c->reasons, reason, refusals_of(r));
 }
@@ -134,14 +134,14 @@ static void count_auth(struct status_counts *c, const struct status_record *r)
 	struct span reason = status_record_get(r, RECORD_REASON);
 
 	if (reason.n)
-		tally(&c->reasons, reason);
+		tally_one(&c->reasons, reason);
 	c->n_failed_logins +=
 		span_eq(status_record_get(r, RECORD_OUTCOME), SPAN("failed"));
 }
 
 /*
- * Goes from the newest record back to the newest with a status. A session with messages is as good as these are: its own
- * record is newer than that of a message that could not be stored.
+ * Notes successes that are newer than the last status and error. A session with messages
+ * does not count itself: its record is newer than that of a message that failed.
  */
 static void count_well(struct status_counts *c, const struct status_record *r)
 {
@@ -157,7 +157,7 @@ static void count_well(struct status_counts *c, const struct status_record *r)
 	c->well_since = r->record.when.seconds;
 }
 
-static void count(struct status_counts *c, const struct status_record *r)
+static void count_event(struct status_counts *c, const struct status_record *r)
 {
 	static void (*const counters[RECORD_EVENTS])(
 		struct status_counts * c, const struct status_record *r) = {
@@ -173,17 +173,17 @@ static void count(struct status_counts *c, const struct status_record *r)
 		count_well(c, r);
 		return;
 	}
-	tally(&c->statuses, status);
+	tally_one(&c->statuses, status);
 	keep_first(&c->has_status, &c->status, r);
 }
 
-static void take(struct status_counts *c, const struct status_record *r)
+static void count_if_wanted(struct status_counts *c, const struct status_record *r)
 {
 	if (!c->has_newest)
 		c->newest = r->record.when.seconds;
 	c->has_newest = true;
 	if (r->record.when.seconds >= c->since && r->record.when.seconds < c->until)
-		count(c, r);
+		count_event(c, r);
 	if (r->record.event == RECORD_SESSION && !is_check(r) && c->n_kept < c->n_wanted)
 		status_record_copy(&c->kept[c->n_kept++], r);
 }
@@ -207,7 +207,7 @@ int status_count(struct status_source *source, const struct status_filter *filte
 	ret->n_wanted = n_wanted < STATUS_SESSIONS_MAX ? n_wanted : STATUS_SESSIONS_MAX;
 	while (r >= 0 && (r = source->ops->previous(source, &record)) > 0) {
 		if (status_filter_takes(filter, &record))
-			take(ret, &record);
+			count_if_wanted(ret, &record);
 		if (is_done(ret, &record))
 			break;
 	}
@@ -217,7 +217,7 @@ int status_count(struct status_source *source, const struct status_filter *filte
 	return r < 0 ? r : 0;
 }
 
-/* A reply's text may have an argument, its code has none. */
+/* Octets of "550 5.1.1" at the start of a reply; its text may have an argument. */
 static size_t code_length(const char *reply)
 {
 	size_t code = strspn(reply, "0123456789");
@@ -233,7 +233,7 @@ static void tally_codes(struct status_tallies *to, const struct status_tallies *
 		status_tally(
 			to, (struct span){ text, code_length(text) }, replies->list[i].n);
 	}
-	add(&to->n_others, replies->n_others);
+	add_saturated(&to->n_others, replies->n_others);
 }
 
 void status_count_codes(const struct status_tallies *replies, struct status_tallies *ret)
@@ -247,7 +247,7 @@ static void tally_all(struct status_tallies *to, const struct status_tallies *mo
 {
 	for (size_t i = 0; i < more->n; i++)
 		status_tally(to, span_of(more->list[i].text), more->list[i].n);
-	add(&to->n_others, more->n_others);
+	add_saturated(&to->n_others, more->n_others);
 }
 
 void status_count_add(struct status_counts *to, const struct status_counts *more)
@@ -256,9 +256,9 @@ void status_count_add(struct status_counts *to, const struct status_counts *more
 	tally_all(&to->statuses, &more->statuses);
 	tally_codes(&to->reasons, &more->reasons);
 	for (enum status_outcome o = 0; o < STATUS_OUTCOMES; o++)
-		add(&to->outcomes[o], more->outcomes[o]);
-	add(&to->octets, more->octets);
-	add(&to->n_checks, more->n_checks);
-	add(&to->n_failed_logins, more->n_failed_logins);
-	add(&to->n_errors, more->n_errors);
+		add_saturated(&to->outcomes[o], more->outcomes[o]);
+	add_saturated(&to->octets, more->octets);
+	add_saturated(&to->n_checks, more->n_checks);
+	add_saturated(&to->n_failed_logins, more->n_failed_logins);
+	add_saturated(&to->n_errors, more->n_errors);
 }

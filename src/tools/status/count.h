@@ -1,10 +1,10 @@
-/* What the records of some time come to. */
+/* Counts of the records of a span of time. */
 #pragma once
 
 #include "tools/status/source.h"
 
 #define STATUS_TALLY_TEXT 160 /* a reply; longer ones are counted by their beginning */
-#define STATUS_TALLIES_MAX 256 /* different ones that are told apart */
+#define STATUS_TALLIES_MAX 256 /* different texts that are counted */
 #define STATUS_SESSIONS_MAX 100 /* that are kept */
 
 struct status_tally {
@@ -15,14 +15,14 @@ struct status_tally {
 struct status_tallies {
 	struct status_tally list[STATUS_TALLIES_MAX]; /* the commonest first */
 	size_t n;
-	uint64_t n_others; /* for which there was no room */
+	uint64_t n_others; /* texts for which there was no room */
 };
 
 enum status_outcome {
 	STATUS_DELIVERED,
 	STATUS_REFUSED,
 	STATUS_GIVEN_UP,
-	STATUS_CHECKED, /* addresses alone, with no message behind them */
+	STATUS_CHECKED, /* addresses were checked, no message was sent */
 	STATUS_OUTCOMES,
 };
 
@@ -43,14 +43,14 @@ struct status_counts {
 	struct status_tallies reasons; /* replies that refused */
 	struct status_tallies statuses;
 	bool has_newest, has_status, has_error;
-	bool has_well; /* something went well since the newest status and error */
-	int64_t well_since; /* seconds; the first of these */
+	bool has_well; /* a success since the newest status and error */
+	int64_t well_since; /* seconds; the first of these successes */
 	int64_t newest; /* seconds; of any record, however old */
 	struct status_record status; /* the newest that has one */
 	struct status_record error;
 	size_t n_kept, n_wanted;
-	struct status_record
-		kept[STATUS_SESSIONS_MAX]; /* the newest sessions first, however old */
+	/* the newest sessions first, however old */
+	struct status_record kept[STATUS_SESSIONS_MAX];
 };
 
 /* A time in seconds: from `since` on, and before `until`. */
@@ -59,17 +59,17 @@ struct status_span {
 };
 
 /*
- * Counts the records of that time, from the end of the source back, and goes further back until `n_wanted` sessions
- * are kept. 0 or -errno.
+ * Counts the records of that time, from the end of the source back, and reads further
+ * until `n_wanted` sessions are kept. 0 or -errno.
  */
 int status_count(struct status_source *source, const struct status_filter *filter,
 	struct status_span time, size_t n_wanted, struct status_counts *ret);
 
-/* Counts `n` more of that text. */
+/* Adds `n` to the count of that text. */
 void status_tally(struct status_tallies *t, struct span text, uint64_t n);
 
-/* Replies as their codes: "550 5.1.1", or "500" of one without an enhanced code. */
+/* Counts of replies by code: "550 5.1.1", or "500" without an enhanced code. */
 void status_count_codes(const struct status_tallies *replies, struct status_tallies *ret);
 
-/* Adds the numbers of `more`, its replies by their codes alone, and none of its records. */
+/* Adds the numbers of `more`, its replies by code; no records are copied. */
 void status_count_add(struct status_counts *to, const struct status_counts *more);

@@ -1,22 +1,282 @@
 /*
- * Several files of JSON Lines, read as one by the times of their records: the logs of several hosts, and of each what
- * it was rotated to. What a file itself has out of order stays so.
+ * Files of JSON Lines, read from their ends, and no further than requested. Only a line
+ * that is torn, foreign or far too long is skipped, and a file that is rotated is followed.
+ * Several files, such as the logs of several hosts and their rotated files, are merged by
+ * the times of their records. Records that are out of order in one file stay so.
  */
+#include "tools/status/source.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "base/cleanup.h"
 #include "base/num.h"
-#include "tools/status/source.h"
 
-/* The record that was taken from a file and not given yet. */
+/* One file. */
+
+#define BLOCK (64 * 1024) /* octets of one read; a line has room in it */
+#define LOOK_MILLISECONDS 1000
+
+_Static_assert(STATUS_LINE_MAX + 1 < BLOCK, "a line and its end");
+
+struct file {
+	struct status_source source;
+	char *path;
+	int fd;
+	off_t at; /* the place: a line begins here */
+	off_t seen; /* octets that there were when it was last looked at */
+	off_t start; /* of the window */
+	size_t n;
+	char window[BLOCK];
+};
+
+/* Fills the window from `start` on, shorter at the end of the file. 0 or -errno. */
+static int load(struct file *f, off_t start)
+{
+	ssize_t n = pread(f->fd, f->window, BLOCK, start);
+
+	f->start = start;
+	f->n = n > 0 ? (size_t)n : 0;
+	return n < 0 ? -errno : 0;
+}
+
+static bool is_loaded(const struct file *f, off_t from, off_t to)
+{
+	return from >= f->start && to <= f->start + (off_t)f->n;
+}
+
+/* Start of a window that ends before `end`. */
+static off_t start_before(off_t end)
+{
+	return end > BLOCK ? end - BLOCK : 0;
+}
+
+/* Behind the last line end before `end`: 0 when there is none. -errno. */
+static off_t line_before(struct file *f, off_t end)
+{
+	while (end > 0) {
+		const char *lf;
+		int r = 0;
+
+		if (!is_loaded(f, end - 1, end))
+			r = load(f, start_before(end));
+		if (r < 0)
+			return r;
+		/* the file was cut in the meantime */
+		if (!is_loaded(f, end - 1, end))
+			return 0;
+		lf = memrchr(f->window, '\n', (size_t)(end - f->start));
+		if (lf)
+			return f->start + (lf - f->window) + 1;
+		end = f->start;
+	}
+	return 0;
+}
+
+/* Behind the first line end from `from` on; `from` itself when there is none. -errno. */
+static off_t line_behind(struct file *f, off_t from)
+{
+	for (off_t at = from;;) {
+		const char *lf;
+		int r = 0;
+
+		if (!is_loaded(f, at, at + 1))
+			r = load(f, at);
+		if (r < 0)
+			return r;
+		if (!is_loaded(f, at, at + 1))
+			return from;
+		lf = memchr(f->window + (at - f->start), '\n',
+			f->n - (size_t)(at - f->start));
+		if (lf)
+			return f->start + (lf - f->window) + 1;
+		at = f->start + (off_t)f->n;
+	}
+}
+
+/* Reads the line, its end included. 1; 0 when it is no record; -errno. */
+static int read_record(struct file *f, off_t from, off_t to, struct status_record *ret)
+{
+	int r = 0;
+
+	f->source.n_visited++;
+	if (to - from <= STATUS_LINE_MAX + 1) {
+		if (!is_loaded(f, from, to))
+			r = load(f, from);
+		if (r < 0)
+			return r;
+		if (is_loaded(f, from, to) &&
+			status_json_read((struct span){ f->window + (from - f->start),
+						 (size_t)(to - from) - 1 },
+				ret))
+			return 1;
+	}
+	f->source.n_skipped++;
+	return 0;
+}
+
+static int file_to_end(struct status_source *s)
+{
+	struct file *f = (struct file *)s;
+	struct stat st;
+	off_t end;
+
+	if (fstat(f->fd, &st) < 0)
+		return -errno;
+	f->n = 0;
+	f->seen = st.st_size;
+	/* a line without its end is still being written */
+	end = line_before(f, st.st_size);
+	if (end < 0)
+		return (int)end;
+	f->at = end;
+	return 0;
+}
+
+static int file_previous(struct status_source *s, struct status_record *ret)
+{
+	struct file *f = (struct file *)s;
+
+	while (f->at > 0) {
+		off_t end = f->at, begin = line_before(f, end - 1);
+		int r;
+
+		if (begin < 0)
+			return (int)begin;
+		f->at = begin;
+		r = read_record(f, begin, end, ret);
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
+static int file_next(struct status_source *s, struct status_record *ret)
+{
+	struct file *f = (struct file *)s;
+
+	for (;;) {
+		off_t begin = f->at, end = line_behind(f, begin);
+		int r;
+
+		if (end <= begin)
+			return end < 0 ? (int)end : 0;
+		f->at = end;
+		r = read_record(f, begin, end, ret);
+		if (r != 0)
+			return r;
+	}
+}
+
+static int open_regular(const char *path)
+{
+	OWNED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	return steal_fd(&fd);
+}
+
+/* Called when all of it has been read. A new file is read from its beginning. */
+static int file_look(struct status_source *s)
+{
+	struct file *f = (struct file *)s;
+	struct stat ours, theirs;
+	int fd;
+
+	if (fstat(f->fd, &ours) < 0)
+		return -errno;
+	if (ours.st_size != f->seen || ours.st_size < f->at) {
+		if (ours.st_size < f->at)
+			f->at = 0;
+		f->seen = ours.st_size;
+		f->n = 0;
+		return 1;
+	}
+	/* it was moved away, and the new one is not made yet */
+	if (stat(f->path, &theirs) < 0 ||
+		(ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino))
+		return 0;
+	fd = open_regular(f->path);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	close(f->fd);
+	f->fd = fd;
+	f->at = 0;
+	f->seen = 0;
+	f->n = 0;
+	return 1;
+}
+
+static void file_wait_for(
+	struct status_source *s, struct pollfd *ret, int *ret_milliseconds)
+{
+	(void)s;
+	*ret = (struct pollfd){ .fd = -1 };
+	*ret_milliseconds = LOOK_MILLISECONDS;
+}
+
+static void file_free(struct status_source *s)
+{
+	struct file *f = (struct file *)s;
+
+	close(f->fd);
+	free(f->path);
+	free(f);
+}
+
+/* Takes over the descriptor. */
+static int open_with(int fd, const char *path, struct status_source **ret)
+{
+	static const struct status_source_ops ops = { file_to_end, file_previous,
+		file_next, file_wait_for, file_look, file_free };
+	struct file *f;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	f = calloc(1, sizeof(*f));
+	if (!f) {
+		close(fd);
+		return -ENOMEM;
+	}
+	f->source.ops = &ops;
+	f->fd = fd;
+	f->path = strdup(path);
+	r = f->path ? file_to_end(&f->source) : -ENOMEM;
+	if (r < 0)
+		file_free(&f->source);
+	else
+		*ret = &f->source;
+	return r;
+}
+
+int status_file_open(const char *path, struct status_source **ret)
+{
+	return open_with(open_regular(path), path, ret);
+}
+
+int status_file_await(const char *path, struct status_source **ret)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	return open_with(fd < 0 ? -errno : fd, path, ret);
+}
+
+/* Several files, read as one. */
+
+/* The record that is held: read from a file, and not returned yet. */
 enum taken {
 	TAKEN_NONE,
-	TAKEN_PREVIOUS, /* the place of the file is before it, that of all is behind */
-	TAKEN_NEXT, /* the other way round */
+	TAKEN_PREVIOUS, /* the file is before it, the whole source behind */
+	TAKEN_NEXT, /* the reverse */
 };
 
 struct part {
@@ -34,8 +294,8 @@ struct files {
 	struct part *list[STATUS_FILES_MAX];
 };
 
-/* One step of a file, whose lines are counted for all of them. */
-static int step(struct files *f, struct part *p, enum taken way)
+/* Reads one record of a file; its lines are counted for the whole source. */
+static int read_part(struct files *f, struct part *p, enum taken way)
 {
 	struct status_source *s = p->source;
 	uint64_t visited = s->n_visited, skipped = s->n_skipped;
@@ -47,19 +307,19 @@ static int step(struct files *f, struct part *p, enum taken way)
 	return r;
 }
 
-/* Has a record in hand that lies that way, if there is one. 0 or -errno. */
-static int take(struct files *f, struct part *p, enum taken way)
+/* Holds the next record in that direction, if there is one. 0 or -errno. */
+static int hold_record(struct files *f, struct part *p, enum taken way)
 {
 	int r = 1;
 
 	if (p->taken == way)
 		return 0;
-	/* back over the one that was taken the other way */
+	/* back over the one that was read in the other direction */
 	if (p->taken != TAKEN_NONE)
-		r = step(f, p, way);
+		r = read_part(f, p, way);
 	p->taken = TAKEN_NONE;
 	if (r > 0)
-		r = step(f, p, way);
+		r = read_part(f, p, way);
 	if (r > 0)
 		p->taken = way;
 	return r < 0 ? r : 0;
@@ -71,7 +331,7 @@ static bool is_before(const struct moment *a, const struct moment *b)
 					: a->microseconds < b->microseconds;
 }
 
-/* True when `p` comes before `best` on that way; of two of one time the later file is the newer. */
+/* True when `p` comes before `best`; at equal times the later file is newer. */
 static bool is_nearer(const struct part *p, const struct part *best, enum taken way)
 {
 	if (!best)
@@ -81,13 +341,13 @@ static bool is_nearer(const struct part *p, const struct part *best, enum taken 
 	return !is_before(&p->record.record.when, &best->record.record.when);
 }
 
-static int give(struct files *f, enum taken way, struct status_record *ret)
+static int nearest(struct files *f, enum taken way, struct status_record *ret)
 {
 	struct part *best = NULL;
 
 	for (size_t i = 0; i < f->n; i++) {
 		struct part *p = f->list[i];
-		int r = take(f, p, way);
+		int r = hold_record(f, p, way);
 		if (r < 0)
 			return r;
 		if (p->taken == way && is_nearer(p, best, way))
@@ -102,12 +362,12 @@ static int give(struct files *f, enum taken way, struct status_record *ret)
 
 static int files_previous(struct status_source *s, struct status_record *ret)
 {
-	return give((struct files *)s, TAKEN_PREVIOUS, ret);
+	return nearest((struct files *)s, TAKEN_PREVIOUS, ret);
 }
 
 static int files_next(struct status_source *s, struct status_record *ret)
 {
-	return give((struct files *)s, TAKEN_NEXT, ret);
+	return nearest((struct files *)s, TAKEN_NEXT, ret);
 }
 
 static int files_to_end(struct status_source *s)
@@ -122,7 +382,7 @@ static int files_to_end(struct status_source *s)
 	return r;
 }
 
-/* Files are looked at now and then: none of them has a descriptor to wait for. */
+/* Files are polled: none of them has a descriptor to wait for. */
 static void files_wait_for(
 	struct status_source *s, struct pollfd *ret, int *ret_milliseconds)
 {
@@ -157,8 +417,8 @@ static void files_free(struct status_source *s)
 	free(f);
 }
 
-/* One that is named twice, as by "log*", is read once. */
-static struct part *find(const struct files *f, const struct stat *st)
+/* A file that is named twice, as by "log*", is read once. */
+static struct part *find_part(const struct files *f, const struct stat *st)
 {
 	for (size_t i = 0; i < f->n; i++)
 		if (f->list[i]->dev == st->st_dev && f->list[i]->ino == st->st_ino)
@@ -166,7 +426,7 @@ static struct part *find(const struct files *f, const struct stat *st)
 	return NULL;
 }
 
-/* `st`: NULL where it is missing. 0 or -errno; -E2BIG: is one too many. */
+/* `st`: NULL when the file is missing. 0 or -errno; -E2BIG: too many files. */
 static int add_part(struct files *f, const char *path, const struct stat *st, bool live)
 {
 	struct part *p;
@@ -189,21 +449,21 @@ static int add_part(struct files *f, const char *path, const struct stat *st, bo
 	return 0;
 }
 
-static int add(struct files *f, const char *path, bool live)
+static int add_file(struct files *f, const char *path, bool live)
 {
 	struct part *p;
 	struct stat st;
 
 	if (stat(path, &st) < 0)
 		return -errno;
-	p = find(f, &st);
+	p = find_part(f, &st);
 	if (!p)
 		return add_part(f, path, &st, live);
 	p->live |= live;
 	return 0;
 }
 
-/* "log.1", "log-20261128", "log-20261128.1": as logrotate(8) names them, and not "log.1.gz". */
+/* Names of logrotate(8): "log.1", "log-20261128", "log-20261128.1"; not "log.1.gz". */
 static bool is_rotated(const char *name, const char *base)
 {
 	size_t n = strlen(base);
@@ -213,7 +473,7 @@ static bool is_rotated(const char *name, const char *base)
 	       strspn(rest, ".-0123456789") == strlen(rest);
 }
 
-/* What the file was rotated to. How many there are, or -errno. */
+/* Adds the rotated files. Returns their number, or -errno. */
 static int add_rotated(struct files *f, const char *path)
 {
 	OWNED char *copy = strdup(path), *last = strdup(path);
@@ -222,15 +482,16 @@ static int add_rotated(struct files *f, const char *path)
 	DIR *dir = above ? opendir(above) : NULL;
 	int r = 0, n = 0;
 
-	/* a file may be read whose directory may not */
+	/* the file may be readable, its directory not */
 	if (!dir)
 		return 0;
 	for (const struct dirent *e; r == 0 && base && (e = readdir(dir));) {
 		OWNED char *name = NULL;
 		if (!is_rotated(e->d_name, base))
 			continue;
-		r = asprintf(&name, "%s/%s", above, e->d_name) < 0 ? -ENOMEM
-								   : add(f, name, false);
+		r = asprintf(&name, "%s/%s", above, e->d_name) < 0
+			    ? -ENOMEM
+			    : add_file(f, name, false);
 		n += r == 0;
 		/* rotated once more in the meantime */
 		if (r == -ENOENT)
@@ -240,10 +501,10 @@ static int add_rotated(struct files *f, const char *path)
 	return r < 0 ? r : n;
 }
 
-/* One that was rotated away, and is not made anew yet, is empty. 0 or -errno. */
+/* A file that was rotated, and is not made again yet, is empty. 0 or -errno. */
 static int add_with_rotated(struct files *f, const char *path)
 {
-	int n_rotated = add_rotated(f, path), r = add(f, path, true);
+	int n_rotated = add_rotated(f, path), r = add_file(f, path, true);
 
 	if (n_rotated < 0)
 		return n_rotated;
@@ -263,8 +524,8 @@ int status_files_open(const char *const *paths, size_t n, struct status_source *
 	f->source.ops = &ops;
 	for (size_t i = 0; i < n && r == 0; i++) {
 		*ret_wrong = paths[i];
-		r = add(f, paths[i], true);
-		/* what was rotated may be there */
+		r = add_file(f, paths[i], true);
+		/* rotated files may exist */
 		if (r == -ENOENT)
 			r = 0;
 	}

@@ -1,9 +1,9 @@
 /*
- * Promises a panel that stands still but for what changes, and a terminal that is left as it was found. It
- * spends a tenth of its time with counting at most, however many records there are. Refuses the alternate
- * screen: the last panel stays to be read.
+ * Draws the panel on a terminal again and again, in place, and restores the terminal at
+ * the end. Counting takes a tenth of the time at most, however many records there are.
+ * The alternate screen is not used, so that the last panel stays visible.
  */
-#include "tools/status/follow.h"
+#include "tools/status/status.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -16,24 +16,24 @@
 #define HOME "\033[H"
 #define CLEAR_LINE "\033[K"
 #define CLEAR_REST "\033[J"
-/* the cursor away, and lines cut rather than wrapped; and all as it was */
+/* hide the cursor and cut long lines; and the reverse */
 #define BEGIN "\033[?7l\033[?25l"
 #define END "\033[?7h\033[?25h"
 
 #define SECOND 1000 /* milliseconds */
-#define RECOUNT (10 * SECOND) /* when nothing has come: the window moves on */
-#define SHARE 10 /* counting takes one part of so many */
+#define RECOUNT (10 * SECOND) /* without new records, because the window moves on */
+#define SHARE 10 /* counting takes this fraction of the time */
 
 struct follow {
 	const struct status_show *show;
 	struct status_panel panel;
 	int signals;
-	bool has_keys; /* standard input is the terminal, whose lines are as: */
-	struct termios lines;
+	bool has_keys; /* standard input is the terminal, in single-key mode */
+	struct termios lines; /* the mode to restore */
 	bool ended;
-	uint64_t counted; /* when it was last done, and how long it took; milliseconds */
+	uint64_t counted; /* milliseconds: time of the last count, and its duration */
 	uint64_t took;
-	bool stale; /* something has come */
+	bool stale; /* there are new records */
 };
 
 static uint64_t clock_ms(void)
@@ -44,13 +44,13 @@ static uint64_t clock_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static void put(const char *text)
+static void put_now(const char *text)
 {
 	fputs(text, stdout);
 	fflush(stdout);
 }
 
-/* The lines of `text` that the window has, in the place of those that are there. */
+/* Overwrites the screen with the lines of `text` that fit. */
 static void draw_text(const struct status_view *v, const char *text)
 {
 	size_t left = v->height ? v->height - 1 : SIZE_MAX;
@@ -65,7 +65,7 @@ static void draw_text(const struct status_view *v, const char *text)
 		putc('\n', stdout);
 		text += n + (text[n] == '\n');
 	}
-	put(CLEAR_REST);
+	put_now(CLEAR_REST);
 }
 
 static void draw(struct follow *f)
@@ -85,7 +85,7 @@ static void draw(struct follow *f)
 	draw_text(&v, text);
 }
 
-static int count(struct follow *f)
+static int recount(struct follow *f)
 {
 	uint64_t start = clock_ms();
 	int r = status_show_count(f->show, time(NULL), &f->panel);
@@ -97,7 +97,7 @@ static int count(struct follow *f)
 }
 
 /* Milliseconds until it is time to count again. */
-static uint64_t rest(const struct follow *f)
+static uint64_t time_to_count(const struct follow *f)
 {
 	uint64_t pause = f->stale ? f->took * (SHARE - 1) : RECOUNT;
 	uint64_t since = clock_ms() - f->counted;
@@ -107,13 +107,13 @@ static uint64_t rest(const struct follow *f)
 	return since < pause ? pause - since : 0;
 }
 
-/* In the background the terminal is not ours: it would stop the process. */
+/* Using the terminal in the background would stop the process. */
 static bool is_in_front(void)
 {
 	return tcgetpgrp(STDIN_FILENO) == getpgrp();
 }
 
-/* Each key as it is pressed, and not shown. */
+/* Single-key mode without echo. */
 static void begin_keys(struct follow *f)
 {
 	struct termios keys;
@@ -145,12 +145,12 @@ static void take_key(struct follow *f)
 		f->ended = true;
 }
 
-static void stop(struct follow *f)
+static void suspend(struct follow *f)
 {
 	end_keys(f);
-	put(END);
+	put_now(END);
 	raise(SIGSTOP);
-	put(BEGIN);
+	put_now(BEGIN);
 	begin_keys(f);
 }
 
@@ -161,12 +161,12 @@ static void take_signal(struct follow *f)
 	if (read(f->signals, &info, sizeof(info)) != sizeof(info))
 		return;
 	if (info.ssi_signo == SIGTSTP)
-		stop(f);
+		suspend(f);
 	else if (info.ssi_signo != SIGWINCH)
 		f->ended = true;
 }
 
-/* A second at most: the panel has a clock. 0 or -errno. */
+/* Waits for a second at most, because the panel has a clock. 0 or -errno. */
 static int pause_a_while(struct follow *f)
 {
 	struct status_source *source = f->show->source;
@@ -175,9 +175,9 @@ static int pause_a_while(struct follow *f)
 
 	source->ops->wait_for(source, &fds[1], &limit);
 	if (f->stale) {
-		/* that it is so is known */
+		/* known already */
 		fds[1].fd = -1;
-		wait = rest(f) < SECOND ? (int)rest(f) : SECOND;
+		wait = time_to_count(f) < SECOND ? (int)time_to_count(f) : SECOND;
 	} else if (limit >= 0 && limit < wait) {
 		wait = limit;
 	}
@@ -207,7 +207,7 @@ static int open_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-/* What is on the screen goes up, and can be scrolled back to. */
+/* Scrolls the screen up, so that its text stays in the history. */
 static void make_room(void)
 {
 	struct status_view v;
@@ -215,7 +215,7 @@ static void make_room(void)
 	status_view_init(&v, false);
 	for (size_t i = 0; i < v.height; i++)
 		putc('\n', stdout);
-	put(BEGIN);
+	put_now(BEGIN);
 }
 
 int status_follow(const struct status_show *show)
@@ -227,15 +227,15 @@ int status_follow(const struct status_show *show)
 		return -errno;
 	make_room();
 	begin_keys(&f);
-	r = count(&f);
+	r = recount(&f);
 	while (r >= 0 && !f.ended && !ferror(stdout)) {
 		draw(&f);
 		r = pause_a_while(&f);
-		if (r >= 0 && !f.ended && rest(&f) == 0)
-			r = count(&f);
+		if (r >= 0 && !f.ended && time_to_count(&f) == 0)
+			r = recount(&f);
 	}
 	end_keys(&f);
-	put(END);
+	put_now(END);
 	close(f.signals);
 	return r;
 }

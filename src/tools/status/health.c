@@ -1,8 +1,9 @@
 /*
- * The state in one line: "WARNING: certificate CN=mail.example.org expires on 2026-12-08; ...". What is worst decides the
- * exit status; all that is wrong stands in the line, the counts of the time where nothing is.
+ * The state in one line: "WARNING: certificate CN=mail.example.org expires on 2026-12-08;
+ * ...". The worst problem determines the exit status; the line has all problems, or the
+ * counts if there is none.
  */
-#include "tools/status/health.h"
+#include "tools/status/status.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -20,8 +21,8 @@ struct health {
 	char octets[LINE_MAX_];
 };
 
-/* Begins one more thing that is wrong. */
-static struct buf *add(struct health *h, enum status_health how)
+/* Starts another problem in the line. */
+static struct buf *add_problem(struct health *h, enum status_health how)
 {
 	if (h->line.n)
 		buf_put(&h->line, SPAN("; "));
@@ -38,7 +39,7 @@ static void look_at_certificate(
 
 	if (!over && !c->misnamed && (c->last - now) / DAY >= SOON)
 		return;
-	b = add(h, over ? HEALTH_CRITICAL : HEALTH_WARNING);
+	b = add_problem(h, over ? HEALTH_CRITICAL : HEALTH_WARNING);
 	buf_put(b, SPAN("certificate "));
 	buf_put_str(b, c->subject[0] ? c->subject : c->file);
 	if (now < c->first) {
@@ -52,14 +53,14 @@ static void look_at_certificate(
 	}
 }
 
-/* The first in words: postern --check has the others. */
+/* Only the first is shown in words. */
 static void look_at_faults(struct health *h, const struct status_setting *s)
 {
 	struct buf *b;
 
 	if (s->n_faults == 0)
 		return;
-	b = add(h, HEALTH_CRITICAL);
+	b = add_problem(h, HEALTH_CRITICAL);
 	buf_put_str(b, s->faults[0]);
 	if (s->n_faults > 1) {
 		buf_put(b, SPAN(" (and "));
@@ -68,7 +69,7 @@ static void look_at_faults(struct health *h, const struct status_setting *s)
 	}
 }
 
-/* The records of the time that tell of this host, not of a client. */
+/* Statuses that are caused by this host, not by a client. */
 static void look_at_statuses(struct health *h, const struct status_tallies *t)
 {
 	static const struct {
@@ -87,7 +88,7 @@ static void look_at_statuses(struct health *h, const struct status_tallies *t)
 		for (size_t k = 0; k < t->n; k++) {
 			if (strcmp(t->list[k].text, status) != 0)
 				continue;
-			buf_put_num(add(h, rows[i].how), t->list[k].n);
+			buf_put_num(add_problem(h, rows[i].how), t->list[k].n);
 			buf_put(&h->line, SPAN(" x "));
 			buf_put_str(&h->line, status);
 		}
@@ -109,7 +110,7 @@ static int64_t count_files(const char *path)
 	return n;
 }
 
-/* Those that were tried and could not be sent: postern-outbox(8) has them in cur/. */
+/* Reports that could not be sent are in cur/ of the outbox (postern-outbox(8)). */
 static void look_at_outbox(struct health *h, const char *outbox)
 {
 	OWNED char *path = NULL;
@@ -118,10 +119,10 @@ static void look_at_outbox(struct health *h, const char *outbox)
 	if (!outbox || asprintf(&path, "%s/cur", outbox) < 0)
 		return;
 	n = count_files(path);
-	/* it is made with the first report */
+	/* the directory is made with the first report */
 	if (n == 0 || n == -ENOENT)
 		return;
-	add(h, HEALTH_WARNING);
+	add_problem(h, HEALTH_WARNING);
 	if (n > 0) {
 		buf_put_num(&h->line, (uint64_t)n);
 		buf_put(&h->line,
@@ -159,7 +160,7 @@ enum status_health status_health_put(
 	if (s->known)
 		look_at_outbox(&h, s->config.dsn_outbox);
 	if (error < 0) {
-		buf_put_str(add(&h, HEALTH_WARNING), "no records of ");
+		buf_put_str(add_problem(&h, HEALTH_WARNING), "no records of ");
 		buf_put_str(&h.line, panel->origin ? panel->origin : "the journal");
 		buf_put(&h.line, SPAN(": "));
 		buf_put_str(&h.line, strerror(-error));

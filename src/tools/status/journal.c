@@ -1,6 +1,7 @@
 /*
- * The journal. Promises to look at the entries of records alone, found by their fields, and at each that is
- * asked for once. Refuses to believe them: whoever may write to the journal can write such fields.
+ * Reads records from the journal. Only entries with the fields of records are read, each
+ * once. They are not trusted: any process that writes to the journal can write such
+ * fields.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,14 +12,14 @@
 
 #define PREFIX "POSTERN_"
 #define FIELD_MAX (RECORD_TEXT_MAX + 64) /* octets of a field, with its name */
-#define FIELDS_MAX 128 /* of an entry; ours have half as many, with journald's own */
+#define FIELDS_MAX 128 /* of an entry; a record has half as many, with journald's own */
 #define NAME_MAX_ 32
 #define MICROSECONDS 1000000
 #define LOOK_MILLISECONDS 2000
 
-/* Where we stand of the entry that the library has in hand. */
+/* The place of the source, relative to the current entry of the library. */
 enum side {
-	SIDE_NONE, /* it has none */
+	SIDE_NONE, /* there is no current entry */
 	SIDE_BEFORE,
 	SIDE_BEHIND,
 };
@@ -27,7 +28,7 @@ struct journal {
 	struct status_source source;
 	sd_journal *sd;
 	enum side side;
-	bool watched; /* what comes from now on is told */
+	bool watched; /* new entries are noticed from now on */
 };
 
 /* "POSTERN_TLS_ERROR=...": takes the value. */
@@ -78,8 +79,8 @@ static uint64_t pid_of(struct span text)
 	return pid;
 }
 
-/* The record of the entry that is in hand. 1; 0 when it is none; -errno. */
-static int take(struct journal *j, struct status_record *ret)
+/* Reads the current entry. 1; 0 when it is no record; -errno. */
+static int read_entry(struct journal *j, struct status_record *ret)
 {
 	const void *data;
 	uint64_t usec;
@@ -102,7 +103,7 @@ static int take(struct journal *j, struct status_record *ret)
 			break;
 	}
 	status_record_put(ret, RECORD_HOST, field_of(j->sd, "_HOSTNAME"));
-	status_record_weigh(ret, level_of(field_of(j->sd, "PRIORITY")));
+	status_record_set_level(ret, level_of(field_of(j->sd, "PRIORITY")));
 	if (ret->record.event < RECORD_EVENTS)
 		return 1;
 	j->source.n_skipped++;
@@ -125,13 +126,13 @@ static int journal_previous(struct status_source *s, struct status_record *ret)
 	for (;;) {
 		if (j->side != SIDE_BEHIND)
 			r = sd_journal_previous(j->sd);
-		/* behind the tail there would be nothing, ever */
+		/* from the tail of an empty journal no later entry would be found */
 		if (r == 0 && j->side == SIDE_NONE)
 			return sd_journal_seek_head(j->sd);
 		if (r <= 0)
 			return r;
 		j->side = SIDE_BEFORE;
-		r = take(j, ret);
+		r = read_entry(j, ret);
 		if (r != 0)
 			return r;
 	}
@@ -148,7 +149,7 @@ static int journal_next(struct status_source *s, struct status_record *ret)
 		if (r <= 0)
 			return r;
 		j->side = SIDE_BEHIND;
-		r = take(j, ret);
+		r = read_entry(j, ret);
 		if (r != 0)
 			return r;
 	}
@@ -164,9 +165,9 @@ static void journal_wait_for(
 		.fd = sd_journal_get_fd(j->sd),
 		.events = (short)(events > 0 ? events : 0),
 	};
-	/* on a network's file system nobody tells us */
+	/* network file systems have no notifications */
 	*ret_milliseconds = sd_journal_reliable_fd(j->sd) > 0 ? -1 : LOOK_MILLISECONDS;
-	/* nor of what came between the last look and the first wait */
+	/* entries may have arrived between the last read and the first wait */
 	if (!j->watched)
 		*ret_milliseconds = 0;
 }

@@ -1,13 +1,14 @@
 /*
- * Promises that a list ends with what is newest, as one reads a log. Refuses to keep it in memory: it goes
- * back to where the list begins, measures on the way, and comes forth again.
+ * Lists of records, the newest last, as in a log. Records are not kept in memory: the
+ * source is read back to the start of the list, to measure columns, and then forward.
  */
-#include "tools/status/list.h"
+#include "tools/status/status.h"
 #include <errno.h>
 #include "base/cleanup.h"
 #include "proto/received.h"
 #include "smtp/record-text.h"
-#include "tools/status/json.h"
+#include "tools/status/rows.h"
+#include "tools/status/source.h"
 
 struct state {
 	struct status_source *source;
@@ -24,7 +25,7 @@ static bool is_wanted(const struct state *s)
 	       status_filter_takes(s->filter, &s->record);
 }
 
-/* To before the first record of the list. */
+/* Moves to before the first record of the list. */
 static int go_back(struct state *s)
 {
 	size_t n = 0;

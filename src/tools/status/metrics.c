@@ -1,11 +1,265 @@
 /*
- * Text of OpenMetrics, which the node_exporter's textfile collector takes as well. Gauges count the records of a time
- * that moves on; counters have what was counted since they began. No label has what strangers choose.
+ * Text of OpenMetrics, which the node_exporter's textfile collector takes as well. Gauges
+ * count the records of a time that moves on; counters have what was counted since they
+ * began. No label has text that clients choose.
+ *
+ * Counters are kept in a file of totals, a JSON object. Each record is counted once, by
+ * its time: from where the last run ended to a minute ago. Of two runs
+ * at once the second waits, and counts from where the first ended. Where the clock was set
+ * back the last run's end is waited for, but no longer than a day.
  */
-#include "tools/status/metrics.h"
+#include "tools/status/status.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <jansson.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/cleanup.h"
 
-/* How the names of its families begin, and those of their samples end. */
+/* Each number of the file and its place. */
+static const struct {
+	const char *key;
+	size_t at;
+} numbers[] = {
+	{ "delivered", offsetof(struct status_counts, outcomes[STATUS_DELIVERED]) },
+	{ "refused", offsetof(struct status_counts, outcomes[STATUS_REFUSED]) },
+	{ "given_up", offsetof(struct status_counts, outcomes[STATUS_GIVEN_UP]) },
+	{ "checked", offsetof(struct status_counts, outcomes[STATUS_CHECKED]) },
+	{ "delivered_bytes", offsetof(struct status_counts, octets) },
+	{ "proxy_checks", offsetof(struct status_counts, n_checks) },
+	{ "failed_logins", offsetof(struct status_counts, n_failed_logins) },
+	{ "errors", offsetof(struct status_counts, n_errors) },
+};
+
+static const struct {
+	const char *key;
+	size_t at;
+} tallies[] = {
+	{ "sessions", offsetof(struct status_counts, versions) },
+	{ "statuses", offsetof(struct status_counts, statuses) },
+	{ "refusals", offsetof(struct status_counts, reasons) },
+};
+
+#define WAIT_MAX (24 * 60 * 60) /* seconds */
+
+#define COUNT(table) (sizeof(table) / sizeof(*(table)))
+
+static void cleanup_json(json_t **json)
+{
+	json_decref(*json);
+}
+
+static uint64_t *number_at(struct status_counts *c, size_t i)
+{
+	return (uint64_t *)(void *)((char *)c + numbers[i].at);
+}
+
+static struct status_tallies *tallies_at(struct status_counts *c, size_t i)
+{
+	return (struct status_tallies *)(void *)((char *)c + tallies[i].at);
+}
+
+static bool take_number(const json_t *from, const char *key, uint64_t *ret)
+{
+	const json_t *value = json_object_get(from, key);
+
+	if (!json_is_integer(value) || json_integer_value(value) < 0)
+		return false;
+	*ret = (uint64_t)json_integer_value(value);
+	return true;
+}
+
+static bool take_tallies(json_t *from, const char *key, struct status_tallies *ret)
+{
+	json_t *object = json_object_get(from, key), *value;
+	const char *text;
+
+	if (!json_is_object(object))
+		return false;
+	json_object_foreach(object, text, value)
+	{
+		if (!json_is_integer(value) || json_integer_value(value) < 0)
+			return false;
+		status_tally(ret, span_of(text), (uint64_t)json_integer_value(value));
+	}
+	return true;
+}
+
+static bool take_all(json_t *from, struct status_totals *t)
+{
+	uint64_t began, until;
+	bool ok =
+		take_number(from, "began", &began) && take_number(from, "until", &until);
+
+	if (!ok)
+		return false;
+	t->began = (int64_t)began;
+	t->until = (int64_t)until;
+	for (size_t i = 0; ok && i < COUNT(numbers); i++)
+		ok = take_number(from, numbers[i].key, number_at(&t->counts, i));
+	for (size_t i = 0; ok && i < COUNT(tallies); i++)
+		ok = take_tallies(from, tallies[i].key, tallies_at(&t->counts, i));
+	return ok;
+}
+
+int status_totals_read(const char *path, int64_t now, struct status_totals *ret)
+{
+	__attribute__((cleanup(cleanup_json))) json_t *json = NULL;
+	FILE *file = fopen(path, "re");
+	int error = errno;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->began = ret->until = now;
+	if (!file)
+		return error == ENOENT ? 0 : -error;
+	json = json_loadf(file, JSON_REJECT_DUPLICATES, NULL);
+	fclose(file);
+	return take_all(json, ret) ? 0 : -EBADMSG;
+}
+
+int status_totals_update(struct status_totals *t, struct status_source *source,
+	const struct status_filter *filter, int64_t now)
+{
+	const struct status_span time = { t->until, now - STATUS_DISORDER };
+	struct status_counts *more;
+	int r;
+
+	if (t->began > now)
+		t->began = now;
+	/* the clock of that run was far ahead */
+	if (time.since - now > WAIT_MAX)
+		t->until = now;
+	/* nothing is new, or the clock was set back */
+	if (time.until <= time.since)
+		return 0;
+	more = malloc(sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	r = status_count(source, filter, time, 0, more);
+	if (r >= 0) {
+		status_count_add(&t->counts, more);
+		t->until = time.until;
+	}
+	free(more);
+	return r;
+}
+
+static int add_number(json_t *to, const char *key, uint64_t n)
+{
+	return json_object_set_new(
+		to, key, json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n));
+}
+
+/* JSON must be UTF-8: what is not printable ASCII becomes "?", as in metrics. */
+static int add_tallies(json_t *to, const char *key, const struct status_tallies *t)
+{
+	json_t *object = json_object();
+	int error = json_object_set_new(to, key, object);
+
+	for (size_t i = 0; !error && i < t->n; i++) {
+		char text[STATUS_TALLY_TEXT];
+		size_t n = 0;
+
+		for (const char *p = t->list[i].text; *p; p++)
+			text[n++] = (char)(*p >= 32 && *p <= 126 ? *p : '?');
+		text[n] = '\0';
+		error = add_number(object, text, t->list[i].n);
+	}
+	return error;
+}
+
+static char *text_of(const struct status_totals *t)
+{
+	__attribute__((cleanup(cleanup_json))) json_t *json = json_object();
+	struct status_counts *c = (struct status_counts *)&t->counts;
+	int error = add_number(json, "began", (uint64_t)t->began) |
+		    add_number(json, "until", (uint64_t)t->until);
+
+	for (size_t i = 0; i < COUNT(numbers); i++)
+		error |= add_number(json, numbers[i].key, *number_at(c, i));
+	for (size_t i = 0; i < COUNT(tallies); i++)
+		error |= add_tallies(json, tallies[i].key, tallies_at(c, i));
+	return error ? NULL : json_dumps(json, JSON_INDENT(1));
+}
+
+static int write_synced(int fd, const char *text)
+{
+	FILE *file = fdopen(fd, "w");
+	int error;
+
+	if (!file) {
+		error = errno;
+		close(fd);
+		return -error;
+	}
+	fputs(text, file);
+	putc('\n', file);
+	error = fflush(file) == EOF || fsync(fd) < 0 ? errno : 0;
+	if (fclose(file) == EOF && !error)
+		error = errno;
+	return -error;
+}
+
+/* Resolves a link, so that it stays. */
+static char *resolve_link(const char *path)
+{
+	struct stat st;
+	bool is_link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+
+	return is_link ? realpath(path, NULL) : strdup(path);
+}
+
+/* The directory is locked, as the file is another one after each run. */
+int status_totals_lock(const char *name)
+{
+	OWNED char *path = resolve_link(name);
+	int fd, r = 0;
+
+	if (!path)
+		return -errno;
+	fd = open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while ((r = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
+		;
+	/* NFS has no locks of directories: two runs at once are then not kept apart. */
+	if (r == 0 || errno == EBADF || errno == ENOLCK || errno == EOPNOTSUPP)
+		return fd;
+	r = -errno;
+	close(fd);
+	return r;
+}
+
+int status_totals_write(const char *name, const struct status_totals *t)
+{
+	OWNED char *text = text_of(t);
+	OWNED char *path = resolve_link(name);
+	OWNED char *made = NULL;
+	int fd, r;
+
+	if (!path)
+		return -errno;
+	if (!text || asprintf(&made, "%s.XXXXXX", path) < 0)
+		return -ENOMEM;
+	fd = mkostemp(made, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = write_synced(fd, text);
+	if (r >= 0 && rename(made, path) < 0)
+		r = -errno;
+	if (r < 0)
+		unlink(made);
+	return r;
+}
+
+/* Numbers as text. */
+
+/* Prefix of the names of families, and suffix of their samples. */
 struct kind {
 	const char *type, *prefix, *suffix;
 };
@@ -13,20 +267,20 @@ struct kind {
 static const struct kind gauges = { "gauge", "postern_", "" };
 static const struct kind counters = { "counter", "postern_recorded_", "_total" };
 
-static void family(FILE *to, const struct kind *k, const char *name, const char *help)
+static void put_family(FILE *to, const struct kind *k, const char *name, const char *help)
 {
 	fprintf(to, "# TYPE %s%s %s\n# HELP %s%s %s\n", k->prefix, name, k->type,
 		k->prefix, name, help);
 }
 
-static void single(FILE *to, const struct kind *k, const char *name, const char *help,
+static void put_single(FILE *to, const struct kind *k, const char *name, const char *help,
 	uint64_t value)
 {
-	family(to, k, name, help);
+	put_family(to, k, name, help);
 	fprintf(to, "%s%s%s %" PRIu64 "\n", k->prefix, name, k->suffix, value);
 }
 
-/* The value of a label: `\\`, `"` and a line feed are escaped; what is no ASCII is left out. */
+/* A label's value: `\\` and `"` are escaped; what is not printable ASCII becomes "?". */
 static void put_quoted(FILE *to, const char *text)
 {
 	putc('"', to);
@@ -38,8 +292,8 @@ static void put_quoted(FILE *to, const char *text)
 	putc('"', to);
 }
 
-static void labelled(FILE *to, const struct kind *k, const char *name, const char *label,
-	const char *value, uint64_t n)
+static void put_labelled(FILE *to, const struct kind *k, const char *name,
+	const char *label, const char *value, uint64_t n)
 {
 	fprintf(to, "%s%s%s{%s=", k->prefix, name, k->suffix, label);
 	put_quoted(to, value);
@@ -49,9 +303,9 @@ static void labelled(FILE *to, const struct kind *k, const char *name, const cha
 static void put_tallies(FILE *to, const struct kind *k, const char *name,
 	const char *label, const char *help, const struct status_tallies *t)
 {
-	family(to, k, name, help);
+	put_family(to, k, name, help);
 	for (size_t i = 0; i < t->n; i++)
-		labelled(to, k, name, label, t->list[i].text, t->list[i].n);
+		put_labelled(to, k, name, label, t->list[i].text, t->list[i].n);
 }
 
 static void put_counts(const struct status_counts *c, const struct kind *k, FILE *to)
@@ -63,17 +317,17 @@ static void put_counts(const struct status_counts *c, const struct kind *k, FILE
 		&c->versions);
 	put_tallies(to, k, "session_statuses", "status",
 		"Records with a status line, by status.", &c->statuses);
-	single(to, k, "proxy_checks", "Health checks of proxies, which are no sessions.",
-		c->n_checks);
-	family(to, k, "messages", "Messages, by what became of them.");
+	put_single(to, k, "proxy_checks",
+		"Health checks of proxies, which are no sessions.", c->n_checks);
+	put_family(to, k, "messages", "Messages, by what became of them.");
 	for (enum status_outcome o = 0; o < STATUS_OUTCOMES; o++)
-		labelled(to, k, "messages", "outcome", status_outcome_word(o),
+		put_labelled(to, k, "messages", "outcome", status_outcome_word(o),
 			c->outcomes[o]);
-	single(to, k, "delivered_bytes", "Octets of delivered messages.", c->octets);
+	put_single(to, k, "delivered_bytes", "Octets of delivered messages.", c->octets);
 	put_tallies(to, k, "refusals", "code", "Refusals, by code of the reply.", &codes);
-	single(to, k, "failed_logins", "Attempts to log in that failed.",
+	put_single(to, k, "failed_logins", "Attempts to log in that failed.",
 		c->n_failed_logins);
-	single(to, k, "errors", "Errors of the program itself.", c->n_errors);
+	put_single(to, k, "errors", "Errors of the program itself.", c->n_errors);
 }
 
 static void put_end_of(FILE *to, const struct tls_description *d)
@@ -88,28 +342,28 @@ static void put_end_of(FILE *to, const struct tls_description *d)
 static void put_setting(const struct status_setting *s, FILE *to)
 {
 	if (s->known) {
-		family(to, &gauges, "tls_setting", "The setting tls, as a label.");
-		labelled(
+		put_family(to, &gauges, "tls_setting", "The setting tls, as a label.");
+		put_labelled(
 			to, &gauges, "tls_setting", "setting", status_setting_word(s), 1);
 	}
 	if (s->n_certificates)
-		family(to, &gauges, "certificate_not_after_timestamp_seconds",
+		put_family(to, &gauges, "certificate_not_after_timestamp_seconds",
 			"When the certificate expires.");
 	for (size_t i = 0; i < s->n_certificates; i++)
 		put_end_of(to, &s->certificates[i]);
-	single(to, &gauges, "setting_faults",
+	put_single(to, &gauges, "setting_faults",
 		"Faults of settings, certificates and keys, as far as they could be "
 		"read.",
 		s->n_faults);
 }
 
-/* Of the source as it is, not of a time. */
+/* About the whole source, not a span of time. */
 static void put_source(const struct status_panel *p, FILE *to)
 {
-	single(to, &gauges, "skipped_lines", "Lines of the log that are no records.",
+	put_single(to, &gauges, "skipped_lines", "Lines of the log that are no records.",
 		p->n_skipped);
 	if (p->counts->has_newest)
-		single(to, &gauges, "newest_record_timestamp_seconds",
+		put_single(to, &gauges, "newest_record_timestamp_seconds",
 			"When the newest record was written.",
 			(uint64_t)p->counts->newest);
 }
@@ -117,13 +371,13 @@ static void put_source(const struct status_panel *p, FILE *to)
 void status_metrics_put(
 	const struct status_panel *panel, const struct status_totals *totals, FILE *to)
 {
-	single(to, &gauges, "window_seconds", "Seconds of records that are counted here.",
-		(uint64_t)panel->window);
+	put_single(to, &gauges, "window_seconds",
+		"Seconds of records that are counted here.", (uint64_t)panel->window);
 	put_counts(panel->counts, &gauges, to);
 	put_source(panel, to);
 	put_setting(panel->setting, to);
 	if (totals) {
-		single(to, &gauges, "recorded_since_timestamp_seconds",
+		put_single(to, &gauges, "recorded_since_timestamp_seconds",
 			"When the counters began.", (uint64_t)totals->began);
 		put_counts(&totals->counts, &counters, to);
 	}

@@ -1,4 +1,4 @@
-/* Where postern was built without libsystemd: promises to say so. */
+/* The journal in a build without libsystemd: every attempt fails. */
 #include <errno.h>
 #include "tools/status/source.h"
 

@@ -1,5 +1,5 @@
-/* Promises to understand the command line or to say what it did not; opens nothing. */
-#include "tools/status/options.h"
+/* Parses the command line, and describes the first fault of it. Opens nothing. */
+#include "tools/status/status.h"
 #include <getopt.h>
 #include "base/num.h"
 #include "edge/settings/settings.h"
@@ -91,7 +91,7 @@ static const char *take_since(struct status_options *o, const char *text, int64_
 	return status_time_since(text, now, &ignored);
 }
 
-/* Help, once it is asked for, is given. */
+/* The later mode of the enum wins, so that --help does. */
 static const char *take_mode(struct status_options *o, enum status_mode mode)
 {
 	if (o->mode < mode)
@@ -128,7 +128,7 @@ static const char *take_filter(struct status_options *o, int option)
 }
 
 /* NULL, or what is wrong with it. */
-static const char *take(struct status_options *o, int option, int64_t now)
+static const char *take_option(struct status_options *o, int option, int64_t now)
 {
 	switch (option) {
 	case 'c':
@@ -166,13 +166,13 @@ static const char *take(struct status_options *o, int option, int64_t now)
 	}
 }
 
-/* For what records of messages alone have. */
+/* True for options about fields that only records of messages have. */
 static bool searches(const struct status_options *o)
 {
 	return o->filter.to || o->filter.from || o->filter.id;
 }
 
-/* What does not go together. */
+/* Options that contradict each other. */
 static const char *check_all(struct status_options *o)
 {
 	unsigned tables = 1U << RECORD_SESSION | 1U << RECORD_MESSAGE;
@@ -224,7 +224,7 @@ void status_options_parse(int argc, char **argv, int64_t now, struct status_opti
 		if (option < 0)
 			break;
 		ret->wrong = argv[at < argc ? at : argc - 1];
-		ret->fault = take(ret, option, now);
+		ret->fault = take_option(ret, option, now);
 	}
 	for (; !ret->fault && optind < argc; optind++) {
 		ret->wrong = argv[optind];

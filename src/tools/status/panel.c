@@ -1,46 +1,15 @@
 /*
- * Promises the whole state on one screen of 80 columns: labels on the left, facts on the right, and colour only
- * where somebody should look. Refuses to find anything out.
+ * The panel: the whole state on one screen of 80 columns, with labels on the left, facts
+ * on the right, and colour only for what needs attention. Nothing is determined here.
  */
 #include "tools/status/panel.h"
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "tools/status/parts.h"
 #include "tools/status/rows.h"
 #include "tools/status/time.h"
 
 #define SESSIONS_LEAST 2
-#define NARROW 56 /* columns: below, numbers have no room beside their labels */
-
-size_t status_labels(const struct status_view *v)
-{
-	return v->width && v->width < NARROW ? STATUS_LABELS_ABOVE : STATUS_LABELS;
-}
-
-void status_label(const struct status_view *v, const char *text)
-{
-	size_t labels = status_labels(v), n = strlen(text);
-
-	status_put(v, STYLE_LABEL, span_of(text), 0);
-	if (n > labels) {
-		putc('\n', v->to);
-		n = 0;
-	}
-	status_pad(v, labels - n);
-}
-
-void status_line(const struct status_view *v, enum status_style style, struct span text)
-{
-	status_put_wrapped(v, style, text, status_labels(v));
-}
-
-void status_indented(
-	const struct status_view *v, enum status_style style, struct span text)
-{
-	status_pad(v, status_labels(v));
-	status_line(v, style, text);
-}
 
 /* "mail.example.org, from the journal        Nov 28 13:40:12" */
 static void put_title(const struct status_panel *p, const struct status_view *v)
@@ -92,7 +61,7 @@ static void put_when(
 	}
 }
 
-/* The newest record with a status, and what is known of it; or that there was none. */
+/* The newest record with a status and its details, or "Ready". */
 static void put_status(const struct status_panel *p, const struct status_view *v)
 {
 	const struct status_counts *c = p->counts;
@@ -148,7 +117,7 @@ static void put_well(const struct status_panel *p, const struct status_view *v)
 	status_line(v, STYLE_GOOD, buf_span(&b));
 }
 
-/* What keeps records from being seen here; NULL: nothing that is known. */
+/* Why there are no records; NULL: not known. */
 static const char *why_none(const struct status_panel *p)
 {
 	enum log_choice log = p->setting->config.log;
@@ -223,7 +192,9 @@ static void put_upper(const struct status_panel *p, const struct status_view *v)
 	status_put_counts(p, v);
 }
 
-/* What is left of the screen for sessions, below `text`, two lines of heads and a prompt. */
+/*
+ * Lines left for sessions on the screen: below `text`, two lines of heads and a prompt.
+ */
 static size_t room_for_sessions(struct span text, const struct status_view *v)
 {
 	size_t used = 4;

@@ -1,9 +1,14 @@
 /*
- * Promises that a record which was read is as harmless as one that was written: printable ASCII, no quotes,
- * within its caps. Refuses to know where it was read.
+ * A record as it is read back, and the filter that selects records. Whatever stands in
+ * the log, a record has printable ASCII without quotes, within its caps, and no key that
+ * is unknown. JSON is read by Jansson.
  */
-#include "tools/status/record.h"
+#include "tools/status/source.h"
+#include <jansson.h>
+#include "base/cleanup.h"
 #include "base/num.h"
+#include "proto/text.h"
+#include "tools/status/time.h"
 
 void status_record_clear(struct status_record *r)
 {
@@ -12,7 +17,7 @@ void status_record_clear(struct status_record *r)
 	r->n_text = 0;
 }
 
-/* A backslash is left alone: it is one that the writer has put there. */
+/* A backslash is kept: it is part of an escape that the writer made. */
 static bool is_harmless(char c)
 {
 	return c >= 32 && c <= 126 && c != '"';
@@ -51,7 +56,7 @@ static bool is_of_kind(enum record_kind kind, struct span value)
 	return value.n > 0;
 }
 
-/* Where the key stands, or should. */
+/* The index of the key, or where it belongs. */
 static size_t place_of(const struct record *r, enum record_key key)
 {
 	size_t i = 0;
@@ -80,7 +85,7 @@ void status_record_put(struct status_record *r, enum record_key key, struct span
 	r->n_text += b.n;
 }
 
-void status_record_weigh(struct status_record *r, enum record_level level)
+void status_record_set_level(struct status_record *r, enum record_level level)
 {
 	struct span status = status_record_get(r, RECORD_STATUS);
 	enum topic found = TOPIC_SESSION;
@@ -124,4 +129,187 @@ uint64_t status_record_number(const struct status_record *r, enum record_key key
 
 	num_parse(status_record_get(r, key), &number);
 	return number;
+}
+
+static void cleanup_json(json_t **json)
+{
+	json_decref(*json);
+}
+
+static struct span string_of(const json_t *json)
+{
+	return (struct span){ json_string_value(json), json_string_length(json) };
+}
+
+static void put_number(struct status_record *to, enum record_key key, json_int_t number)
+{
+	char octets[NUM_MAX];
+	struct buf b = BUF(octets);
+
+	if (number < 0)
+		return;
+	buf_put_num(&b, (uint64_t)number);
+	status_record_put(to, key, buf_span(&b));
+}
+
+/* A list that was cut ends with "...", which is no path. */
+static void put_paths(struct buf *to, const json_t *list)
+{
+	size_t n = json_array_size(list);
+
+	for (size_t i = 0; i < n; i++) {
+		struct span path = string_of(json_array_get(list, i));
+
+		if (!path.p)
+			continue;
+		if (to->n)
+			buf_put_char(to, ',');
+		if (i + 1 == n && span_eq(path, SPAN("...")))
+			buf_put(to, path);
+		else
+			status_record_put_path(to, path);
+	}
+}
+
+static void put_value(struct status_record *to, enum record_key key, const json_t *value)
+{
+	char octets[STATUS_LINE_MAX];
+	struct buf b = BUF(octets);
+
+	switch (record_field(key)->kind) {
+	case RECORD_TEXT:
+		status_record_put(to, key, string_of(value));
+		return;
+	case RECORD_NUMBER:
+		if (json_is_integer(value))
+			put_number(to, key, json_integer_value(value));
+		return;
+	case RECORD_FLAG:
+		if (json_is_true(value))
+			status_record_put(to, key, SPAN("yes"));
+		return;
+	case RECORD_PATH:
+		if (json_is_string(value))
+			status_record_put_path(&b, string_of(value));
+		break;
+	case RECORD_PATHS:
+		put_paths(&b, value);
+		break;
+	}
+	if (!b.overflow)
+		status_record_put(to, key, buf_span(&b));
+}
+
+/* An unknown word is treated as a missing one. */
+static enum record_level level_of(struct span word)
+{
+	static const enum record_level levels[] = { RECORD_LEVEL_ERROR,
+		RECORD_LEVEL_WARNING, RECORD_LEVEL_DEBUG };
+
+	for (size_t i = 0; i < sizeof(levels) / sizeof(*levels); i++)
+		if (span_eq(word, span_of(record_level_word(levels[i]))))
+			return levels[i];
+	return RECORD_LEVEL_INFO;
+}
+
+static bool read_head(json_t *object, struct status_record *ret)
+{
+	const json_t *pid = json_object_get(object, "pid");
+	struct record *r = &ret->record;
+
+	r->event = record_event_find(string_of(json_object_get(object, "event")));
+	if (json_is_integer(pid) && json_integer_value(pid) > 0)
+		ret->pid = (uint64_t)json_integer_value(pid);
+	return r->event < RECORD_EVENTS &&
+	       status_time_read(string_of(json_object_get(object, "time")), &r->when);
+}
+
+bool status_json_read(struct span line, struct status_record *ret)
+{
+	CLEANUP(cleanup_json) json_t *object = NULL;
+	json_error_t ignored;
+
+	status_record_clear(ret);
+	if (line.n > STATUS_LINE_MAX)
+		return false;
+	object = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, &ignored);
+	if (!json_is_object(object) || !read_head(object, ret))
+		return false;
+	for (enum record_key key = 0; key < RECORD_KEYS; key++) {
+		const json_t *value = json_object_get(object, record_field(key)->name);
+		if (value)
+			put_value(ret, key, value);
+	}
+	status_record_set_level(
+		ret, level_of(string_of(json_object_get(object, "level"))));
+	return true;
+}
+
+static bool takes_peer(const struct status_filter *f, const struct status_record *r)
+{
+	struct ip ip;
+
+	return ip_parse(status_record_get(r, RECORD_PEER), &ip) &&
+	       network_has(&f->peer, &ip);
+}
+
+/* A path without its brackets, if it has any. */
+static struct span bare(struct span path)
+{
+	if (path.n >= 2 && *path.p == '<' && path.p[path.n - 1] == '>')
+		return (struct span){ path.p + 1, path.n - 2 };
+	return path;
+}
+
+/* Compares addresses without case, as RFC 5321 2.4 allows; "@..." is a domain. */
+static bool is_same(struct span path, struct span wanted)
+{
+	if (wanted.n && *wanted.p == '@' && path.n > wanted.n)
+		path = span_from(path, path.n - wanted.n);
+	return span_ieq(path, wanted);
+}
+
+/* Paths escape the ">" within: the next one is the end. */
+static bool has_path(
+	const struct status_record *r, enum record_key key, const char *address)
+{
+	struct span list = status_record_get(r, key);
+	char octets[RECORD_VALUE_MAX];
+	struct buf b = BUF(octets);
+	const char *end;
+
+	text_escape_path(&b, bare(span_of(address)), sizeof(octets));
+	while (list.n && *list.p == '<' && (end = memchr(list.p, '>', list.n))) {
+		struct span path = { list.p, (size_t)(end - list.p) + 1 };
+		if (is_same(bare(path), buf_span(&b)))
+			return true;
+		list = span_from(list, path.n);
+		if (list.n)
+			list = span_from(list, 1);
+	}
+	return false;
+}
+
+static bool takes_id(const struct status_record *r, const char *id)
+{
+	char octets[RECORD_VALUE_MAX];
+	struct buf b = BUF(octets);
+
+	text_escape(&b, bare(span_of(id)), sizeof(octets));
+	return span_eq(status_record_get(r, RECORD_ID), buf_span(&b)) ||
+	       span_eq(bare(status_record_get(r, RECORD_MESSAGE_ID)), buf_span(&b));
+}
+
+bool status_filter_takes(const struct status_filter *f, const struct status_record *r)
+{
+	if (!(f->events & 1U << r->record.event))
+		return false;
+	if (f->has_peer && !takes_peer(f, r))
+		return false;
+	if (f->from && !has_path(r, RECORD_FROM, f->from))
+		return false;
+	if (f->to && !has_path(r, RECORD_TO, f->to) &&
+		!has_path(r, RECORD_REFUSED_TO, f->to))
+		return false;
+	return !f->id || takes_id(r, f->id);
 }

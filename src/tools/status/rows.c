@@ -1,7 +1,121 @@
-/* Promises one line for a record, with what an administrator looks for first. */
+/* Tables of records: every column begins at one place in each line. */
 #include "tools/status/rows.h"
 #include "tools/status/time.h"
 
+#define GAP 2
+#define CUT_LEAST 4 /* columns of a word that is cut */
+#define PAD_MAX 64 /* a longer cell shifts its own line only */
+
+void status_cells_init(struct status_cells *c)
+{
+	c->n = 0;
+	c->style = STYLE_PLAIN;
+	c->b = BUF(c->octets);
+}
+
+void status_cells_end(struct status_cells *c)
+{
+	size_t start = 0;
+
+	if (c->n) {
+		struct span last = c->list[c->n - 1];
+		start = (size_t)(last.p - c->octets) + last.n;
+	}
+	c->list[c->n++] = (struct span){ c->octets + start, c->b.n - start };
+}
+
+void status_table_init(struct status_table *t, const struct status_column *columns,
+	size_t n, size_t indent)
+{
+	*t = (struct status_table){ .columns = columns, .n = n, .indent = indent };
+	for (size_t i = 0; i < n; i++)
+		t->width[i] = strlen(columns[i].head);
+}
+
+void status_table_measure(struct status_table *t, const struct status_cells *row)
+{
+	for (size_t i = 0; i < t->n && i < row->n; i++) {
+		size_t n = row->list[i].n < PAD_MAX ? row->list[i].n : PAD_MAX;
+		if (n > t->width[i])
+			t->width[i] = n;
+	}
+}
+
+static size_t total(const struct status_table *t)
+{
+	size_t sum = t->indent;
+
+	for (size_t i = 0; i < t->n; i++)
+		if (!t->is_left_out[i])
+			sum += t->width[i] + (i + 1 < t->n ? GAP : 0);
+	return sum;
+}
+
+/* The widest column that may be cut further, but not below `floor`, or `n`. */
+static size_t widest(const struct status_table *t, size_t floor)
+{
+	size_t found = t->n;
+
+	for (size_t i = 0; i < t->n; i++) {
+		size_t least = t->columns[i].least;
+		if (least > floor)
+			least = floor;
+		if (least && t->width[i] > least &&
+			(found == t->n || t->width[i] > t->width[found]))
+			found = i;
+	}
+	return found;
+}
+
+void status_table_fit(struct status_table *t, const struct status_view *v)
+{
+	size_t i;
+
+	while (v->width && total(t) > v->width && (i = widest(t, SIZE_MAX)) < t->n)
+		t->width[i]--;
+	/* then the first column and those that may be cut are kept */
+	for (i = t->n; v->width && total(t) > v->width && i > 1; i--)
+		t->is_left_out[i - 1] = t->columns[i - 1].least == 0;
+	while (v->width && total(t) > v->width && (i = widest(t, CUT_LEAST)) < t->n)
+		t->width[i]--;
+}
+
+static void put_cell(const struct status_table *t, const struct status_view *v, size_t i,
+	enum status_style style, struct span text)
+{
+	size_t width = t->width[i];
+	size_t pad = text.n < width ? width - text.n : 0;
+	bool last = i + 1 == t->n;
+
+	if (t->is_left_out[i])
+		return;
+	if (t->columns[i].right)
+		status_pad(v, pad);
+	status_put(v, style, text, v->width ? width : 0);
+	if (!t->columns[i].right && !last)
+		status_pad(v, pad);
+	if (!last)
+		status_pad(v, GAP);
+}
+
+void status_table_head(const struct status_table *t, const struct status_view *v)
+{
+	status_pad(v, t->indent);
+	for (size_t i = 0; i < t->n; i++)
+		put_cell(t, v, i, STYLE_QUIET, span_of(t->columns[i].head));
+	putc('\n', v->to);
+}
+
+void status_table_row(const struct status_table *t, const struct status_view *v,
+	const struct status_cells *row)
+{
+	status_pad(v, t->indent);
+	for (size_t i = 0; i < t->n && i < row->n; i++)
+		put_cell(t, v, i, i + 1 == t->n ? row->style : STYLE_PLAIN, row->list[i]);
+	putc('\n', v->to);
+}
+
+/* Rows for records of sessions and messages. */
 #define WIDE 110 /* columns of a terminal that has room for all of them */
 
 static const struct status_column session_columns[] = {
@@ -52,8 +166,8 @@ static void put_time(const struct status_rows *rows, const struct status_record 
 	status_cells_end(c);
 }
 
-/* A hyphen stands for what there is not. */
-static void put(
+/* A missing value is shown as a hyphen. */
+static void put_value(
 	const struct status_record *r, enum record_key key, struct status_cells *c)
 {
 	struct span value = status_record_get(r, key);
@@ -62,7 +176,7 @@ static void put(
 	status_cells_end(c);
 }
 
-/* Of "<a@b.example>,<c@d.example>,..." the first without its brackets, and how many more there are. */
+/* The first of "<a@b.example>,<c@d.example>,..." bare, and "+N" for the others. */
 static void put_path(const struct status_record *r, enum record_key key, size_t n,
 	struct status_cells *c)
 {
@@ -90,7 +204,9 @@ static void put_seconds(const struct status_record *r, struct status_cells *c)
 	status_cells_end(c);
 }
 
-/* The status, or the word for its end, and the last refusal if that is all there was. */
+/*
+ * The status, or the end of the session, with the last refusal if there was no message.
+ */
 static void put_end(const struct status_record *r, struct status_cells *c)
 {
 	struct span status = status_record_get(r, RECORD_STATUS);
@@ -110,7 +226,7 @@ static void put_host(const struct status_rows *rows, const struct status_record 
 	struct status_cells *c)
 {
 	if (rows->hosts)
-		put(r, RECORD_HOST, c);
+		put_value(r, RECORD_HOST, c);
 }
 
 static void put_session(const struct status_rows *rows, const struct status_record *r,
@@ -118,11 +234,11 @@ static void put_session(const struct status_rows *rows, const struct status_reco
 {
 	put_time(rows, r, c);
 	put_host(rows, r, c);
-	put(r, RECORD_PEER, c);
+	put_value(r, RECORD_PEER, c);
 	if (rows->wide)
-		put(r, RECORD_HELO, c);
-	put(r, RECORD_TLS, c);
-	put(r, RECORD_MESSAGES, c);
+		put_value(r, RECORD_HELO, c);
+	put_value(r, RECORD_TLS, c);
+	put_value(r, RECORD_MESSAGES, c);
 	if (rows->wide)
 		put_seconds(r, c);
 	put_end(r, c);
@@ -140,7 +256,7 @@ static void put_more(
 	buf_put(&c->b, value);
 }
 
-/* The status or the outcome, the last refusal, and the fault of this host that it came from. */
+/* The status or the outcome, the last refusal, and its cause on this host. */
 static void put_outcome(const struct status_record *r, struct status_cells *c)
 {
 	struct span outcome = status_record_get(r, RECORD_OUTCOME);
@@ -155,7 +271,7 @@ static void put_outcome(const struct status_record *r, struct status_cells *c)
 		c->style = STYLE_BAD;
 }
 
-/* Those who got it, or would have; where there are none, those who were refused. */
+/* The accepted recipients; if there are none, the refused ones. */
 static void put_recipients(const struct status_record *r, struct status_cells *c)
 {
 	if (status_record_get(r, RECORD_TO).n)
@@ -171,19 +287,19 @@ static void put_message(const struct status_rows *rows, const struct status_reco
 	put_time(rows, r, c);
 	put_host(rows, r, c);
 	if (rows->wide)
-		put(r, RECORD_PEER, c);
+		put_value(r, RECORD_PEER, c);
 	put_path(r, RECORD_FROM, 1, c);
 	put_recipients(r, c);
 	status_put_octets(&c->b, status_record_number(r, RECORD_SIZE));
 	status_cells_end(c);
 	if (rows->wide)
-		put(r, RECORD_TLS, c);
+		put_value(r, RECORD_TLS, c);
 	put_outcome(r, c);
 }
 
 #define COUNT(columns) (sizeof(columns) / sizeof(*(columns)))
 
-/* The columns of a kind of record; behind the time the host, where there are several. */
+/* The columns of sessions or messages; after the time the host, if there are several. */
 static size_t list_columns(struct status_rows *rows, bool session)
 {
 	static const struct {

@@ -1,8 +1,8 @@
 /*
- * Promises to show what it may read, and to say what it may not. Refuses to judge: faults are told in the
- * words of `postern --check`.
+ * Reads the settings, certificates and keys for the panel. Files without permission to
+ * read are counted. Faults have the same words as in `postern --check`.
  */
-#include "tools/status/setting.h"
+#include "tools/status/panel.h"
 #include <errno.h>
 #include <libgen.h>
 #include "base/cleanup.h"
@@ -41,7 +41,7 @@ void status_setting_read(struct status_setting *s, const char *path)
 	char text[CONFIG_FAULT_MAX];
 
 	*s = (struct status_setting){ .path = path, .directory = directory_of(path) };
-	/* where the shipped units take credentials from */
+	/* the shipped units take credentials from there */
 	config_init(&s->config, s->directory, add_fault, s);
 	s->known = access(path, R_OK) == 0;
 	if (!s->known) {
@@ -72,7 +72,9 @@ static bool is_hidden(struct status_setting *s, const char *path)
 	return true;
 }
 
-/* Of a pair that we may not read nothing is said: others may. */
+/*
+ * Pairs with an unreadable file are not checked: postern itself may be able to read them.
+ */
 static struct tls_settings readable(struct status_setting *s)
 {
 	struct tls_settings settings = s->config.tls;

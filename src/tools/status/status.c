@@ -1,6 +1,6 @@
 /*
- * postern-status: the panel. Promises to change nothing and to believe nothing that it reads. Refuses to know
- * SMTP: records tell.
+ * postern-status: shows the state of postern from its settings, certificates and records.
+ * It changes nothing, except a file of totals, and does not trust what it reads.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,11 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "tools/status/follow.h"
-#include "tools/status/health.h"
-#include "tools/status/list.h"
-#include "tools/status/metrics.h"
-#include "tools/status/options.h"
+#include "tools/status/status.h"
 #include "tools/status/time.h"
 
 /* https://no-color.org: set to anything */
@@ -48,14 +44,14 @@ static const char *sentence_of(const char *file, int error)
 	return strerror(error);
 }
 
-static int fail(const char *what, int error)
+static int print_error(const char *what, int error)
 {
 	dprintf(STDERR_FILENO, "postern-status: %s: %s\n", what ? what : "the journal",
 		sentence_of(what, error));
 	return EX_NOINPUT;
 }
 
-/* That are shown: no more than a screen has lines. */
+/* Number of sessions to keep: no more than a screen has lines. */
 static size_t n_sessions(const struct status_options *o)
 {
 	struct status_view v;
@@ -73,7 +69,7 @@ int status_show_count(
 	int64_t since = now - STATUS_WINDOW_DEFAULT;
 	int r;
 
-	/* it was understood before */
+	/* parsed successfully before */
 	if (o->since && status_time_since(o->since, now, &since))
 		return -EINVAL;
 	show->source->n_skipped = 0;
@@ -106,8 +102,8 @@ static int show_panel(const struct status_show *show, struct status_view *v)
 	return r;
 }
 
-/* What is wrong with the file of totals; the exit status. */
-static int fail_of_totals(const char *path, int error)
+/* Reports a fault of the file of totals. Returns the exit status. */
+static int print_totals_error(const char *path, int error)
 {
 	dprintf(STDERR_FILENO, "postern-status: --totals %s: %s\n", path,
 		error == EBADMSG ? "is no file of totals; remove it, and they begin anew"
@@ -115,7 +111,9 @@ static int fail_of_totals(const char *path, int error)
 	return error == EBADMSG ? EX_DATAERR : EX_CANTCREAT;
 }
 
-/* Numbers with the counters that the file has, and it is brought up to date. -errno of the records, or the exit status. */
+/*
+ * Shows numbers with counters, and updates their file. -errno of records, or exit status.
+ */
 static int show_totals(
 	const struct status_show *show, const struct status_panel *panel, FILE *to)
 {
@@ -131,14 +129,14 @@ static int show_totals(
 		return fail_of_totals(path, -lock);
 	error = status_totals_read(path, time(NULL), totals);
 	if (error < 0)
-		return fail_of_totals(path, -error);
+		return print_totals_error(path, -error);
 	r = status_totals_update(
 		totals, show->source, &show->options->filter, time(NULL));
 	if (r < 0)
 		return r;
 	error = status_totals_write(path, totals);
 	if (error < 0)
-		return fail_of_totals(path, -error);
+		return print_totals_error(path, -error);
 	status_metrics_put(panel, totals, to);
 	return 0;
 }
@@ -165,7 +163,7 @@ static int show_health(const struct status_show *show, struct status_view *v)
 	return (int)status_health_put(&panel, r, v);
 }
 
-/* Where no records can be opened the settings are looked at all the same. The exit status. */
+/* Without records: the settings are checked all the same. Returns the exit status. */
 static int show_health_alone(const struct status_show *show, int error)
 {
 	struct status_view v;
@@ -220,7 +218,7 @@ static int show(const struct status_show *show)
 	}
 }
 
-/* What cannot be read is in *ret_wrong; NULL: the journal. */
+/* Sets *ret_wrong to the file that cannot be read; NULL: the journal. */
 static int open_source(const struct status_show *shown, struct status_source **ret,
 	const char **ret_wrong)
 {
@@ -251,7 +249,7 @@ static int run_with(struct status_show *shown)
 
 	status_setting_read(shown->setting, o->settings);
 	origin = origin_of(o, shown->setting);
-	/* settings are read anew while we follow */
+	/* --follow reads the settings again, which frees their strings */
 	if (o->n_files > 1)
 		copy = name_of_several(o);
 	else if (origin)
@@ -266,7 +264,7 @@ static int run_with(struct status_show *shown)
 		r = show_health_alone(shown, r);
 	status_setting_done(shown->setting);
 	if (r < 0)
-		return fail(wrong, -r);
+		return print_error(wrong, -r);
 	if (fflush(stdout) == EOF || ferror(stdout))
 		return EX_IOERR;
 	return o->mode >= STATUS_MODE_METRICS ? r : 0;
@@ -280,7 +278,8 @@ static int run(const struct status_options *o)
 		.counts = malloc(sizeof(*shown.counts)),
 		.colours = wants_colours(),
 	};
-	int r = shown.setting && shown.counts ? run_with(&shown) : fail("memory", ENOMEM);
+	int r = shown.setting && shown.counts ? run_with(&shown)
+					      : print_error("memory", ENOMEM);
 
 	free(shown.setting);
 	free(shown.counts);

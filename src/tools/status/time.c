@@ -1,4 +1,7 @@
-/* Promises that a time is read whole or not at all. Shows local time, whatever the locale. */
+/*
+ * Reads and shows times. A time is read whole or refused. Local time is shown in the same
+ * form in every locale.
+ */
 #include "tools/status/time.h"
 #include <stdio.h>
 #include <time.h>
@@ -48,7 +51,7 @@ static struct tm fields_of(struct span text)
 	};
 }
 
-/* False for February 30. An hour that the clocks leave out is the next one. */
+/* False for February 30. */
 static bool is_of_calendar(const struct tm *wanted)
 {
 	struct tm tm = *wanted;
@@ -88,7 +91,7 @@ static bool read_ago(struct span text, int64_t now, int64_t *ret)
 	return true;
 }
 
-/* As mktime() has it for one of summer and winter time; -1 where the clocks do not show the time then. */
+/* mktime() for summer or winter time; -1 when the clocks never show that time. */
 static time_t local_as(const struct tm *wanted, int is_dst)
 {
 	struct tm tm = *wanted;
@@ -102,7 +105,9 @@ static time_t local_as(const struct tm *wanted, int is_dst)
 		       : -1;
 }
 
-/* Local time. Of an hour that comes twice the first: nothing is left out. */
+/*
+ * Local time. In an hour that occurs twice the first one, so that no record is left out.
+ */
 static time_t local_time(const struct tm *wanted)
 {
 	time_t summer = local_as(wanted, 1), winter = local_as(wanted, 0);
@@ -169,7 +174,7 @@ bool status_time_is_ago(const char *text)
 	return read_ago(span_of(text), INT64_MAX, &ignored);
 }
 
-/* strftime() would ask the locale for names of months. */
+/* strftime() would use the names of months of the locale. */
 static void put_form(struct buf *to, const struct tm *tm, const char *form)
 {
 	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul",

@@ -1,4 +1,4 @@
-/* Times as records, users and the panel have them. */
+/* Times in records, options and the panel. */
 #pragma once
 
 #include "base/buf.h"
@@ -10,12 +10,14 @@ bool status_time_read(struct span text, struct moment *ret);
 /*
  * since = number ( "s" / "m" / "h" / "d" / "w" ), that long before `now`
  *       / "today" / "yesterday"
- *       / "YYYY-MM-DD" [ ( "T" / " " ) "HH:MM" [ ":SS" ] ] [ "Z" ], in local time without a "Z"
+ *       / "YYYY-MM-DD" [ ( "T" / " " ) "HH:MM" [ ":SS" ] ] [ "Z" ]
+ *
+ * Without a "Z" it is local time.
  * NULL, or what is wrong with it.
  */
 const char *status_time_since(const char *text, int64_t now, int64_t *ret);
 
-/* Of a text that was understood: whether it is the first form, whose time moves on. */
+/* True when a valid text has the first form, whose time moves on. */
 bool status_time_is_ago(const char *text);
 
 /* "09:08:07" of today, or "Dec 01 09:08"; of another year "2025-12-01". */

@@ -1,6 +1,7 @@
 /*
- * Promises that no octet of a log reaches a terminal as anything but printable ASCII, and that lines are no
- * longer than it is wide. Refuses to know what is shown.
+ * Output for terminals and files: styles, cut and wrapped text, and lines with labels.
+ * Octets of a log are shown as printable ASCII only, and lines are not longer than the
+ * terminal.
  */
 #include "tools/status/view.h"
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #define DOTS "..."
 #define WIDTH_LEAST 32 /* in a narrower window lines wrap */
 #define ESCAPED 4 /* \xHH */
+#define NARROW 56 /* columns: below, numbers have no room beside their labels */
 
 void status_view_init(struct status_view *v, bool colours)
 {
@@ -145,4 +147,33 @@ void status_put_octets(struct buf *to, uint64_t octets)
 		buf_put_num(to, octets % unit / (unit / 10 + 1));
 	}
 	buf_put_char(to, units[i]);
+}
+
+size_t status_labels(const struct status_view *v)
+{
+	return v->width && v->width < NARROW ? STATUS_LABELS_ABOVE : STATUS_LABELS;
+}
+
+void status_label(const struct status_view *v, const char *text)
+{
+	size_t labels = status_labels(v), n = strlen(text);
+
+	status_put(v, STYLE_LABEL, span_of(text), 0);
+	if (n > labels) {
+		putc('\n', v->to);
+		n = 0;
+	}
+	status_pad(v, labels - n);
+}
+
+void status_line(const struct status_view *v, enum status_style style, struct span text)
+{
+	status_put_wrapped(v, style, text, status_labels(v));
+}
+
+void status_indented(
+	const struct status_view *v, enum status_style style, struct span text)
+{
+	status_pad(v, status_labels(v));
+	status_line(v, style, text);
 }

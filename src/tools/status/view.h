@@ -1,4 +1,4 @@
-/* Where something is shown: how wide, in which colours, at what time. */
+/* The output: its width, colours and time. */
 #pragma once
 
 #include <stdio.h>
@@ -18,23 +18,40 @@ struct status_view {
 	size_t width; /* columns; 0: nothing is cut */
 	size_t height; /* lines; 0: any */
 	bool colour;
-	bool hosts; /* several are shown, each record with its own */
+	bool hosts; /* records of several hosts are shown */
 	int64_t now; /* seconds since 1970 */
 };
 
 /* Of standard output; `colours` is false when the user wants none. */
 void status_view_init(struct status_view *v, bool colours);
 
-/* Text of anybody: what is not printable ASCII is shown as \xHH. Cut to `columns`, ending in "...". 0: whole. */
+/*
+ * Shows text, cut to `columns` (0: all). Octets that are not printable ASCII become \xHH.
+ */
 void status_put(const struct status_view *v, enum status_style style, struct span text,
 	size_t columns);
 
 /* Blanks. */
 void status_pad(const struct status_view *v, size_t columns);
 
-/* A paragraph of words behind `indent` columns that are already there, in lines of the view's width. */
+/* Wraps words to the view's width. `indent` columns are printed already. */
 void status_put_wrapped(const struct status_view *v, enum status_style style,
 	struct span text, size_t indent);
 
 /* "1234", "12.3K", "4.5M": octets, in the units that settings have */
 void status_put_octets(struct buf *to, uint64_t octets);
+
+/* Lines with a label on the left and facts on the right. */
+
+#define STATUS_LABELS 26 /* columns, the widest label and a gap */
+#define STATUS_LABELS_ABOVE 2 /* in a narrow terminal a label has a line of its own */
+
+/* Columns in front of facts. */
+size_t status_labels(const struct status_view *v);
+
+void status_label(const struct status_view *v, const char *text);
+/* Behind a label; what is too long goes on in lines below. */
+void status_line(const struct status_view *v, enum status_style style, struct span text);
+/* The same in a line without a label. */
+void status_indented(
+	const struct status_view *v, enum status_style style, struct span text);

@@ -1,15 +1,128 @@
 /*
- * Reads a ClientHello a second time, only to describe it. Promises to stay within it,
- * whatever its lengths say; judges nothing, as that is the TLS library's.
+ * Reads a ClientHello a second time, only to describe it. Whatever its lengths say,
+ * nothing outside of it is read, and lists never grow beyond their room. Nothing is
+ * judged here: that is done by the TLS library.
  *
  *	ProtocolVersion legacy_version; Random random; opaque legacy_session_id<0..32>;
  *	CipherSuite cipher_suites<2..2^16-2>; opaque legacy_compression_methods<1..2^8-1>;
  *	Extension extensions<8..2^16-1>;			(RFC 8446 4.1.2)
  */
-#include "proto/tls-offer.h"
-#include "proto/command.h"
+#include "proto/tls-hello.h"
+#include "proto/line.h"
 #include "proto/text.h"
 #include "proto/tls-names.h"
+
+bool tls_list_has(const struct tls_list *list, uint16_t code)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (list->codes[i] == code)
+			return true;
+	return false;
+}
+
+void tls_list_add(struct tls_list *list, uint16_t code)
+{
+	if (tls_list_has(list, code))
+		return;
+	if (list->n < TLS_LIST_MAX)
+		list->codes[list->n++] = code;
+	else
+		list->cut = true;
+}
+
+bool tls_list_meet(const struct tls_list *a, const struct tls_list *b)
+{
+	for (size_t i = 0; i < a->n; i++)
+		if (tls_list_has(b, a->codes[i]))
+			return true;
+	return false;
+}
+
+uint16_t tls_list_least(const struct tls_list *list)
+{
+	uint16_t least = list->n ? list->codes[0] : 0;
+
+	for (size_t i = 1; i < list->n; i++)
+		if (list->codes[i] < least)
+			least = list->codes[i];
+	return least;
+}
+
+uint16_t tls_list_greatest(const struct tls_list *list)
+{
+	uint16_t greatest = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (list->codes[i] > greatest)
+			greatest = list->codes[i];
+	return greatest;
+}
+
+void tls_list_put(struct buf *to, const struct tls_list *list, size_t max,
+	const char *between, void (*put)(struct buf *to, uint16_t code))
+{
+	for (size_t i = 0; i < list->n && i < max; i++) {
+		if (i > 0)
+			buf_put_str(to, between);
+		put(to, list->codes[i]);
+	}
+	if (list->n > max) {
+		buf_put(to, SPAN(" and "));
+		buf_put_num(to, list->n - max);
+		buf_put(to, SPAN(" more"));
+	}
+}
+
+static void keep_codes(
+	struct tls_list *list, unsigned keys, unsigned (*keys_of)(uint16_t code))
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (keys_of(list->codes[i]) & keys)
+			list->codes[n++] = list->codes[i];
+	list->n = n;
+}
+
+void tls_terms_keep(struct tls_terms *terms, unsigned keys)
+{
+	keep_codes(&terms->suites, keys, tls_suite_keys);
+	keep_codes(&terms->signatures, keys, tls_signature_keys);
+}
+
+static void put_part(struct buf *to, size_t start, const char *name)
+{
+	if (to->n > start)
+		buf_put(to, SPAN("; "));
+	buf_put_str(to, name);
+	buf_put_char(to, ' ');
+}
+
+void tls_terms_put(struct buf *to, const struct tls_terms *terms)
+{
+	const struct {
+		const char *name;
+		const struct tls_list *list;
+		void (*put)(struct buf *to, uint16_t code);
+	} parts[] = {
+		{ "versions", &terms->versions, tls_put_version },
+		{ "suites", &terms->suites, tls_put_suite },
+		{ "groups", &terms->groups, tls_put_group },
+		{ "signatures", &terms->signatures, tls_put_signature },
+	};
+	size_t start = to->n;
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		if (parts[i].list->n == 0)
+			continue;
+		put_part(to, start, parts[i].name);
+		tls_list_put(to, parts[i].list, TLS_WORDS_MAX, " ", parts[i].put);
+	}
+	if (terms->alpn[0]) {
+		put_part(to, start, "alpn");
+		buf_put_str(to, terms->alpn);
+	}
+}
 
 #define RANDOM_OCTETS 32
 #define RECORD_HEADER 5
@@ -35,10 +148,7 @@ enum extension {
 	EXTENSION_VERSIONS = 43, /* RFC 8446 4.2.1 */
 };
 
-/*
- * Reads numbers and vectors; after the first that is not there, everything is zero or
- * empty.
- */
+/* Reads numbers and vectors; after the first missing one all are zero or empty. */
 struct cursor {
 	const unsigned char *p;
 	size_t n;
@@ -59,7 +169,7 @@ static uint32_t take_number(struct cursor *c, size_t octets)
 	return value;
 }
 
-static struct cursor take(struct cursor *c, size_t n)
+static struct cursor take_octets(struct cursor *c, size_t n)
 {
 	struct cursor taken = { c->p, n };
 
@@ -75,7 +185,7 @@ static struct cursor take(struct cursor *c, size_t n)
 
 static struct cursor take_vector(struct cursor *c, size_t octets_of_length)
 {
-	return take(c, take_number(c, octets_of_length));
+	return take_octets(c, take_number(c, octets_of_length));
 }
 
 static struct span span_of_cursor(struct cursor c)
@@ -203,7 +313,7 @@ static void read_hello(struct cursor c, struct tls_opening *ret)
 	struct cursor suites;
 	struct cursor extensions;
 
-	take(&c, RANDOM_OCTETS);
+	take_octets(&c, RANDOM_OCTETS);
 	take_vector(&c, 1);
 	suites = take_vector(&c, 2);
 	while (suites.n >= 2)
@@ -244,8 +354,8 @@ static void read_ssl2_hello(struct bytes in, struct tls_opening *ret)
 	take_number(&c, 1);
 	tls_list_add(&ret->offered.versions, (uint16_t)take_number(&c, 2));
 	length = take_number(&c, 2);
-	take(&c, 4);
-	specs = take(&c, length);
+	take_octets(&c, 4);
+	specs = take_octets(&c, length);
 	/* three octets each; those of SSL 3.0 and TLS begin with a zero */
 	while (specs.n >= 3) {
 		uint32_t spec = take_number(&specs, 3);
@@ -278,7 +388,7 @@ static struct span join_records(struct bytes in, struct tls_opening *ret)
 
 		take_number(&c, 2);
 		length = take_number(&c, 2);
-		body = take(&c, length < c.n ? length : c.n);
+		body = take_octets(&c, length < c.n ? length : c.n);
 		if (type == RECORD_ALERT && length == ALERT_OCTETS && body.n == length)
 			read_alert(body, ret);
 		if (type != RECORD_HANDSHAKE)
@@ -300,7 +410,7 @@ static void read_message(struct span message, struct tls_opening *ret)
 	ret->kind = TLS_OPENING_TORN;
 	if (message.n >= MESSAGE_HEADER && c.n >= length) {
 		ret->kind = TLS_OPENING_HELLO;
-		c = take(&c, length);
+		c = take_octets(&c, length);
 	}
 	read_hello(c, ret);
 }

@@ -1,0 +1,156 @@
+/*
+ * The outbox: a Maildir that postern writes reports into and postern-outbox takes them
+ * out of.
+ *
+ *   new/        reports not tried yet
+ *   cur/        NAME,T=SECONDS: tried, at that time, and not sent
+ *   rejected/   what is no report, or could not be sent; for a human to look at
+ */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+#include "base/buf.h"
+#include "base/span.h"
+#include "proto/address.h"
+
+#define OUTBOX_NAME_SIZE (NAME_MAX + 1)
+
+struct outbox_dirs {
+	int top, new_dir, cur_dir, rejected_dir;
+};
+
+/*
+ * Opens the directory and its parts; makes rejected/. All must belong to the user of the
+ * process and be writable for no other. 0, or -1 and a sentence about the fault in `why`.
+ */
+int outbox_dirs_open(struct outbox_dirs *o, const char *path, struct buf *why);
+
+/* Locks the directory. 0 or -errno; -EWOULDBLOCK: another process has it. */
+int outbox_lock(const struct outbox_dirs *o);
+
+/* False when it was tried less than `wait` seconds before `now`. */
+bool outbox_is_due(const char *name, time_t now, time_t wait);
+
+#define OUTBOX_ROUND_MAX 64 /* reports of one round */
+#define OUTBOX_TURNS_MAX 8 /* and of one source; reports of others may arrive meanwhile */
+
+struct outbox_entry {
+	char name[OUTBOX_NAME_SIZE];
+	size_t turn; /* reports of its source before it in the round */
+};
+
+/* Reports to try next: one of each source, then the second of each, and so on. */
+struct outbox_round {
+	size_t n;
+	struct outbox_entry entries[OUTBOX_ROUND_MAX];
+};
+
+/*
+ * Adds a report to the round, so that no source has to wait for many reports of another.
+ * In a full round it replaces one with a later turn, or is left out. `r` begins zeroed.
+ */
+void outbox_round_add(struct outbox_round *r, const char *name);
+
+/*
+ * Moves the report to cur/, under a name with the time `now`: the attempt is on the disk
+ * before it is made. 0 or -errno; -ENOENT: another process took it. The two names may not
+ * overlap.
+ */
+int outbox_claim(const struct outbox_dirs *o, int from, const char *name, time_t now,
+	char ret_claimed[static OUTBOX_NAME_SIZE]);
+
+/* Moves a claimed report to rejected/; no file there is overwritten. 0 or -errno. */
+int outbox_reject(const struct outbox_dirs *o, const char *claimed, time_t now);
+
+/* Removes a claimed report. 0 or -errno. */
+int outbox_remove(const struct outbox_dirs *o, const char *claimed);
+
+/* Removes files that are in rejected/ for over `age` seconds. 0 or the last -errno. */
+int outbox_forget(const struct outbox_dirs *o, time_t now, time_t age);
+
+/*
+ * The contract of a report in the outbox, between postern, which writes it, and
+ * postern-outbox, which sends it. A report is a message about delivery (RFC 3464, RFC
+ * 6522; RFC 6533 for internationalized mail), its lines ended by LF. Of its header:
+ *
+ *   To: <ADDRESS>                     the first line, unfolded, and the only To field:
+ *                                     a mailbox with a domain, never <>, never with a
+ *                                     hyphen in front
+ *   Auto-Submitted: auto-replied      exactly once (RFC 3834 5)
+ *   Content-Type: multipart/report;   exactly once, may be folded; in internationalized
+ *     report-type=delivery-status;    mail it is global-delivery-status; no other
+ *     boundary="..."                  parameter
+ *
+ * Other fields may follow, but none that names another recipient or asks for more mail:
+ * Return-Path, Cc, Bcc, Resent-* and a few of old. An empty line ends the header within
+ * REPORT_HEADER_MAX octets, and the whole has at most REPORT_OCTETS_MAX.
+ */
+
+#define REPORT_HEADER_MAX (16 * 1024) /* many times the size of its fields */
+/* A thousand recipients with long ORCPTs are 1 MB; the returned header may be larger. */
+#define REPORT_OCTETS_MAX (16 * 1024 * 1024)
+
+/*
+ * Reads the header of a report: `text` is the message, or its first REPORT_HEADER_MAX
+ * octets. NULL when all of the contract holds that a header can show, and then
+ * `*ret_address` is the mailbox, a part of `text`; else what is wrong, as a part of a
+ * sentence.
+ */
+const char *report_check(struct span text, struct span *ret_address);
+
+/* One report as it lies in the outbox. */
+
+struct outbox_report {
+	int fd; /* at its beginning; -1: not open */
+	time_t written;
+	/* as read once: later changes of the file do not redirect the report */
+	char address[PATH_OCTETS_MAX + 1];
+};
+
+/*
+ * Opens the file and reads its header. 0; 1 when it is no report, and `*ret_fault` says
+ * why, as a part of a sentence; -errno when it cannot be read now.
+ */
+int outbox_report_open(
+	int dir, const char *name, struct outbox_report *ret, const char **ret_fault);
+
+/* Running sendmail(8) with one report, and waiting. */
+
+#define OUTBOX_SECOND UINT64_C(1000000000) /* of outbox_clock() */
+
+/* Long enough for a sendmail that speaks SMTP to a slow relay (RFC 5321 4.5.3.2). */
+#define OUTBOX_SEND_SECONDS 300
+
+struct outbox_sendmail {
+	const char *path; /* absolute */
+	uint64_t seconds; /* that it may take for one report */
+};
+
+enum outbox_sent {
+	OUTBOX_SENT,
+	OUTBOX_LATER, /* it failed, but may succeed later */
+	OUTBOX_REFUSED, /* it will never accept that address */
+};
+
+/*
+ * Runs `sendmail -i -f <> -- ADDRESS` with the file on standard input, its output on our
+ * standard error, and waits for its end. A failure is described in `why` as a part of a
+ * sentence. The signals must be blocked.
+ */
+enum outbox_sent outbox_send(const struct outbox_sendmail *sendmail, int file,
+	const char *address, struct buf *why);
+
+/*
+ * Blocks SIGCHLD and the signals that end the program: they are received only by the
+ * functions that wait.
+ */
+void outbox_block_signals(void);
+
+/* Waits until then. True when a signal to end the program arrived. */
+bool outbox_wait(uint64_t until);
+
+/* Nanoseconds of the monotonic clock. */
+uint64_t outbox_clock(void);

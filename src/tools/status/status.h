@@ -1,0 +1,124 @@
+/* The command line of postern-status, and the forms of its output. */
+#pragma once
+
+#include "tools/status/count.h"
+#include "tools/status/panel.h"
+#include "tools/status/source.h"
+
+#define STATUS_FILES_GIVEN_MAX 64
+#define STATUS_MOST_MAX 1000000000 /* of -n */
+#define STATUS_LIST_DEFAULT 20 /* records of a table, without -n and --since */
+#define STATUS_WINDOW_DEFAULT 3600 /* seconds that the panel counts */
+
+enum status_mode {
+	STATUS_MODE_PANEL,
+	STATUS_MODE_TABLE,
+	STATUS_MODE_JSON,
+	STATUS_MODE_METRICS,
+	STATUS_MODE_HEALTH, /* one line, and the exit status */
+	STATUS_MODE_HELP,
+	STATUS_MODE_VERSION,
+	STATUS_MODE_USAGE, /* `wrong` was not understood, and `fault` says why */
+};
+
+struct status_options {
+	enum status_mode mode;
+	const char *settings; /* file; the default one is not given */
+	/* of JSON Lines; none: as the settings say */
+	const char *files[STATUS_FILES_GIVEN_MAX];
+	size_t n_files;
+	const char *directory; /* of a journal; NULL: of this machine */
+	struct status_filter filter;
+	const char *peer; /* as it was given, or NULL */
+	const char *since; /* as it was given, or NULL */
+	const char *totals; /* file of counters, or NULL */
+	size_t most; /* 0: not given */
+	bool follow;
+	bool json; /* was asked for */
+	bool metrics;
+	const char *wrong, *fault;
+};
+
+/* `now`: seconds since 1970; a --since after it is refused. */
+void status_options_parse(int argc, char **argv, int64_t now, struct status_options *ret);
+
+extern const char status_help[];
+
+/* What is shown, and from what. */
+struct status_show {
+	const struct status_options *options;
+	struct status_source *source;
+	struct status_setting *setting;
+	struct status_counts *counts;
+	const char *origin;
+	bool colours;
+};
+
+/* Counts, and fills *ret as of `now`. 0 or -errno. */
+int status_show_count(
+	const struct status_show *show, int64_t now, struct status_panel *ret);
+
+/* Draws the panel on a terminal again and again, until a signal ends it. 0 or -errno. */
+int status_follow(const struct status_show *show);
+
+enum status_form {
+	STATUS_TABLE, /* of one event */
+	STATUS_JSON, /* as `log = json:` writes it */
+	STATUS_LINES, /* a time, and "event=session end=quit ..." */
+};
+
+struct status_list {
+	enum status_form form;
+	enum record_event event; /* of a table */
+	size_t most; /* only the newest; 0: all */
+	int64_t since; /* seconds */
+	bool follow; /* and then new records, until writing fails */
+};
+
+/* Prints records, the oldest first. 0 or -errno. */
+int status_list(struct status_source *source, const struct status_filter *filter,
+	const struct status_list *list, const struct status_view *v);
+
+/*
+ * Counters, kept in a file between runs: old records are removed from a log, but a
+ * counter must never decrease.
+ */
+struct status_totals {
+	int64_t began; /* seconds; when the file was made */
+	int64_t until; /* older records are counted */
+	struct status_counts counts; /* its numbers; the replies are codes */
+};
+
+/*
+ * Waits until no other run uses a file of totals in the same directory. A descriptor to be
+ * closed after the file was written, or -errno.
+ */
+int status_totals_lock(const char *path);
+
+/* Without a file they begin at `now`, with 0. 0 or -errno; -EBADMSG: not such a file. */
+int status_totals_read(const char *path, int64_t now, struct status_totals *ret);
+
+/* Adds records up to STATUS_DISORDER before `now`, as others may follow. 0 or -errno. */
+int status_totals_update(struct status_totals *t, struct status_source *source,
+	const struct status_filter *filter, int64_t now);
+
+/* Replaces the file; the new one is synced first. 0 or -errno. */
+int status_totals_write(const char *path, const struct status_totals *t);
+
+/*
+ * Prints the state as OpenMetrics, which is also text format 0.0.4 of Prometheus.
+ * `totals`: NULL without counters.
+ */
+void status_metrics_put(
+	const struct status_panel *panel, const struct status_totals *totals, FILE *to);
+
+/* The state as an exit status, as monitoring plugins have it: worse is greater. */
+enum status_health {
+	HEALTH_OK,
+	HEALTH_WARNING, /* mail is received, but something needs attention */
+	HEALTH_CRITICAL,
+};
+
+/* Prints the line. `error` is -errno where no records could be read, else 0. */
+enum status_health status_health_put(
+	const struct status_panel *panel, int error, const struct status_view *v);
