@@ -7,9 +7,7 @@
 #include "edge/idn/names.h"
 #include "edge/log/log.h"
 #include "edge/auth/auth.h"
-#include "edge/log/notify.h"
 #include "edge/net/net.h"
-#include "edge/log/trace-file.h"
 #include "smtp/session.h"
 
 /* for a TLS handshake; `timeout` holds for each wait inside */

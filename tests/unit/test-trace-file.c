@@ -1,7 +1,7 @@
 /* edge/trace-file: of logging in nothing secret is written down, however it arrives (RFC 4954 4). */
 #include <dirent.h>
 #include <unistd.h>
-#include "edge/log/trace-file.h"
+#include "edge/log/log.h"
 #include "unit/engine.h"
 #include "unit/test.h"
 

@@ -17,12 +17,11 @@
 #include "edge/sandbox/account.h"
 #include "edge/file.h"
 #include "edge/idn/idn.h"
-#include "edge/log/sinks.h"
+#include "edge/log/log.h"
 #include "edge/store/store.h"
 #include "edge/module.h"
 #include "edge/sandbox/sandbox.h"
 #include "edge/auth/auth.h"
-#include "edge/log/systemd.h"
 #include "proto/utf8.h"
 
 #define WARNING "warning: "
