@@ -31,7 +31,7 @@ static const uint16_t allowed[] = {
 	/* octets */
 	SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_lseek, SYS_close,
 	SYS_fsync, SYS_sendfile,
-	/* names: Landlock says which */
+	/* names: Landlock limits them */
 	SYS_mkdirat, SYS_unlinkat, SYS_linkat, SYS_renameat2, SYS_readlinkat,
 	SYS_getdents64, SYS_newfstatat, SYS_fstat, SYS_statx, SYS_faccessat2,
 	SYS_fgetxattr, SYS_fstatfs,
@@ -121,7 +121,7 @@ static const struct bpf_rule conditional[] = {
 		{ { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_QUICKACK } } },
 	{ SYS_setsockopt, ENOPROTOOPT,
 		{ { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_NODELAY } } },
-	/* No streams: a bus or a daemon's control socket obeys whoever connects. */
+	/* No streams: a bus or a daemon's control socket obeys any client. */
 	{ SYS_socket, EAFNOSUPPORT,
 		{ { 0, ARG_IS, AF_UNIX }, { 1, ARG_HAS_NO, SOCK_TYPE & ~SOCK_DGRAM } } },
 	{ SYS_tgkill, EPERM, { { 0, ARG_IS_OWN_PID, 0 } } }, /* abort() */
