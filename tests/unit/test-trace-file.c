@@ -34,8 +34,8 @@ static void begin(struct traced_session *t)
 /* What serve() does before it reads. */
 static void turn(struct traced_session *t)
 {
-	trace_file_replies(&t->trace, log_span(&t->engine.out));
-	log_empty(&t->engine.out);
+	trace_file_replies(&t->trace, captured_span(&t->engine.out));
+	captured_empty(&t->engine.out);
 	trace_file_turn(&t->trace);
 }
 

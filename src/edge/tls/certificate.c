@@ -109,7 +109,11 @@ static bool is_same(const gnutls_datum_t *a, const gnutls_datum_t *b)
 	       (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
 }
 
-/* False, too, when one of them is no such key. */
+/*
+ * COST: 2.5 % of a TLS session's instructions with an ECDSA key (callgrind); without
+ * it: the ids of both keys, which are hashes, are compared as for other keys. False,
+ * too, when one of them is no such key.
+ */
 static bool have_same_point(const struct tls_pair_read *pair)
 {
 	CLEANUP(point_done) struct point leaf = { 0 };
@@ -123,10 +127,6 @@ static bool have_same_point(const struct tls_pair_read *pair)
 	       is_same(&leaf.y, &key.y);
 }
 
-/*
- * The id is a hash of the public key; a point is compared at a third of what making two
- * of them costs.
- */
 static bool belong_together(const struct tls_pair_read *pair)
 {
 	return gnutls_x509_privkey_get_pk_algorithm(pair->key) == GNUTLS_PK_ECDSA
@@ -190,8 +190,8 @@ static bool issued(gnutls_x509_crt_t issuer, gnutls_x509_crt_t subject)
 }
 
 /*
- * Nearly every chain is in order; GnuTLS's sorting of it costs as much as reading one
- * certificate.
+ * COST: as much as reading one certificate, for a chain of two or more; without it:
+ * GnuTLS always sorts the chain, which nearly always is in order.
  */
 static unsigned int sorting_for(const struct tls_pair_read *pair)
 {
