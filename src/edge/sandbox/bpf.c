@@ -102,42 +102,13 @@ static size_t put_test(
 	return no;
 }
 
-/* True when a test of `before`, whatever came of it, leaves loaded what `c` tests. */
-static bool leaves_loaded(const struct bpf_check *before, const struct bpf_check *c)
-{
-	return before->arg == c->arg &&
-	       (before->test == ARG_IS || before->test == ARG_HAS_NO);
-}
-
-static size_t put_check(struct bpf_program *p, const struct bpf_check *c, bool loaded,
-	size_t yes, size_t no)
+static size_t put_check(
+	struct bpf_program *p, const struct bpf_check *c, size_t yes, size_t no)
 {
 	size_t test = put_test(p, c, yes, no);
 
-	if (loaded || c->test == ARG_ANY || c->test == ARG_NEVER)
-		return test;
-	return put_load(p, low_half(c));
-}
-
-/*
- * True when the first checks of both rows are the same, so that one test serves both.
- */
-static bool share_first(const struct bpf_rule *a, const struct bpf_rule *b)
-{
-	const struct bpf_check *x = &a->checks[0], *y = &b->checks[0];
-
-	return a->call == b->call && x->arg == y->arg && x->test == y->test &&
-	       x->value == y->value;
-}
-
-/*
- * True when each way from that row to the next of its call leaves loaded what `c`
- * tests.
- */
-static bool passes_on(const struct bpf_rule *r, const struct bpf_check *c)
-{
-	return leaves_loaded(&r->checks[0], c) &&
-	       (r->checks[1].test == ARG_ANY || leaves_loaded(&r->checks[1], c));
+	return c->test == ARG_ANY || c->test == ARG_NEVER ? test
+							  : put_load(p, low_half(c));
 }
 
 /* Where a call that is allowed ends, and a deadly one. */
@@ -157,27 +128,17 @@ static size_t put_calls(struct bpf_program *p, const uint16_t *calls, size_t n,
 static size_t put_rules(
 	struct bpf_program *p, const struct bpf_table *t, size_t allow, size_t others)
 {
-	size_t next = 0; /* when the first check fails */
-	size_t beside = 0; /* when only the second does */
+	size_t next = 0;
 
 	for (size_t i = t->n_rules; i-- > 0;) {
 		const struct bpf_rule *r = &t->rules[i];
-		bool starts = i == 0 || r[-1].call != r->call;
 
 		assert(r->otherwise || (i + 1 < t->n_rules && r[1].call == r->call));
 		if (r->otherwise)
-			next = beside = put_return(p, SECCOMP_RET_ERRNO | r->otherwise);
-		if (!starts && share_first(r - 1, r)) {
-			beside = put_check(p, &r->checks[1],
-				leaves_loaded(&r[-1].checks[1], &r->checks[1]), allow,
-				beside);
-			continue;
-		}
-		beside = put_check(p, &r->checks[1],
-			leaves_loaded(&r->checks[0], &r->checks[1]), allow, beside);
-		next = beside = put_check(p, &r->checks[0],
-			!starts && passes_on(r - 1, &r->checks[0]), beside, next);
-		if (starts)
+			next = put_return(p, SECCOMP_RET_ERRNO | r->otherwise);
+		next = put_check(
+			p, &r->checks[0], put_check(p, &r->checks[1], allow, next), next);
+		if (i == 0 || r[-1].call != r->call)
 			others = put_branch(p, BPF_JEQ, r->call, next, others);
 	}
 	return others;
