@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "bin/preload.h"
-#include "edge/sandbox/account.h"
+#include "edge/sandbox/sandbox.h"
 #include "edge/file.h"
 #include "edge/auth/auth.h"
 #include "edge/net/net.h"

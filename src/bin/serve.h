@@ -3,13 +3,11 @@
 
 #include "bin/proxy-and-rules.h"
 #include "bin/preload.h"
-#include "edge/sandbox/confine.h"
+#include "edge/sandbox/sandbox.h"
 #include "edge/idn/names.h"
 #include "edge/log/log.h"
 #include "edge/auth/auth.h"
-#include "edge/log/notify.h"
 #include "edge/net/net.h"
-#include "edge/log/trace-file.h"
 #include "smtp/session.h"
 
 /* for a TLS handshake; `timeout` holds for each wait inside */

@@ -4,7 +4,7 @@
  */
 #include <crypt.h>
 #include <string.h>
-#include "edge/auth/sasl.h"
+#include "edge/auth/auth.h"
 #include "fuzz/fuzz.h"
 #include "proto/verifier.h"
 

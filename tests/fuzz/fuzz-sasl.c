@@ -3,7 +3,7 @@
  * gets in is the one user there is, or whom the certificate names, and nobody else.
  */
 #include <string.h>
-#include "edge/auth/sasl.h"
+#include "edge/auth/auth.h"
 #include "fuzz/fuzz.h"
 
 #define USER "u"

@@ -91,7 +91,7 @@ static void check(struct engine *e)
 	MUST(!memchr(e->session.helo, '\n', strlen(e->session.helo)));
 	if (e->settings.tls == TLS_REQUIRED && e->n_handshakes == 0)
 		MUST(e->memory.n_stored == 0);
-	check_replies(log_span(&e->out));
+	check_replies(captured_span(&e->out));
 }
 
 /* The last octets that were sent. */
@@ -146,9 +146,9 @@ static void run(struct engine *e, const uint8_t *data, struct span input, size_t
 
 static void check_same(struct engine *a, struct engine *b)
 {
-	MUST(span_eq(log_span(&a->out), log_span(&b->out)));
-	MUST(span_eq(log_span(&a->records), log_span(&b->records)));
-	MUST(span_eq(log_span(&a->memory.stored), log_span(&b->memory.stored)));
+	MUST(span_eq(captured_span(&a->out), captured_span(&b->out)));
+	MUST(span_eq(captured_span(&a->records), captured_span(&b->records)));
+	MUST(span_eq(captured_span(&a->memory.stored), captured_span(&b->memory.stored)));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

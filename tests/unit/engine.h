@@ -13,7 +13,7 @@
 #include "unit/few-users.h"
 
 /* Text that grows. */
-struct log {
+struct captured {
 	char *p;
 	size_t n;
 	FILE *to;
@@ -37,8 +37,8 @@ struct memory {
 	enum reply_name refuses_with;
 	unsigned
 		refuses_of; /* bit i: prepare refuses recipient i (of 32, then again) alone */
-	struct log message; /* of the open transaction */
-	struct log
+	struct captured message; /* of the open transaction */
+	struct captured
 		stored; /* each delivered message, and "=" CRLF, which no message contains */
 	size_t n_cleared, n_stored;
 	enum memory_hook last; /* of the open transaction */
@@ -61,8 +61,8 @@ struct engine {
 	size_t n_pauses;
 	uint64_t paused; /* milliseconds, all of them together */
 	bool tls_behind; /* STARTTLS came with input behind it */
-	struct log out; /* all that was said */
-	struct log records; /* a line each */
+	struct captured out; /* all that was said */
+	struct captured records; /* a line each */
 	size_t n_records, n_sessions, n_attempts;
 	bool bad_record; /* a value that is not escaped */
 	bool overflow; /* a reply did not fit */
@@ -70,29 +70,29 @@ struct engine {
 	size_t n_left;
 };
 
-static inline void log_open(struct log *l)
+static inline void captured_open(struct captured *l)
 {
 	l->to = open_memstream(&l->p, &l->n);
 	if (!l->to)
 		abort();
 }
 
-static inline struct span log_span(struct log *l)
+static inline struct span captured_span(struct captured *l)
 {
 	fflush(l->to);
 	return (struct span){ l->p, l->n };
 }
 
-static inline void log_close(struct log *l)
+static inline void captured_close(struct captured *l)
 {
 	fclose(l->to);
 	free(l->p);
 }
 
-static inline void log_empty(struct log *l)
+static inline void captured_empty(struct captured *l)
 {
-	log_close(l);
-	log_open(l);
+	captured_close(l);
+	captured_open(l);
 }
 
 static inline const struct reply *memory_answer(
@@ -125,7 +125,7 @@ static inline const struct reply *memory_data(
 {
 	struct memory *m = (struct memory *)st;
 
-	log_empty(&m->message);
+	captured_empty(&m->message);
 	fwrite(trace.p, 1, trace.n, m->message.to);
 	return memory_answer(m, HOOK_DATA, m->last == HOOK_RCPT && tx->n_recipients);
 }
@@ -154,7 +154,7 @@ static inline const struct reply *memory_prepare(struct stage *st, struct tx *tx
 static inline const struct reply *memory_commit(struct stage *st, struct tx *tx)
 {
 	struct memory *m = (struct memory *)st;
-	struct span text = log_span(&m->message);
+	struct span text = captured_span(&m->message);
 	const struct reply *r = memory_answer(m, HOOK_COMMIT,
 		m->last == HOOK_PREPARE && m->refuses != HOOK_PREPARE && tx->open &&
 			!tx_is_refused(tx));
@@ -247,10 +247,10 @@ static inline void engine_init(struct engine *e)
 	e->memory.stage.ops = &ops;
 	e->memory.refuses_with = REPLY_STORE_FAILED;
 	e->recorder.write = engine_record;
-	log_open(&e->out);
-	log_open(&e->records);
-	log_open(&e->memory.message);
-	log_open(&e->memory.stored);
+	captured_open(&e->out);
+	captured_open(&e->records);
+	captured_open(&e->memory.message);
+	captured_open(&e->memory.stored);
 }
 
 /* What serve() does when it is about to read. */
@@ -374,9 +374,9 @@ static inline void engine_stop(struct engine *e, enum session_end why)
 static inline void engine_done(struct engine *e)
 {
 	engine_stop(e, END_EOF);
-	log_close(&e->out);
-	log_close(&e->records);
-	log_close(&e->memory.message);
-	log_close(&e->memory.stored);
+	captured_close(&e->out);
+	captured_close(&e->records);
+	captured_close(&e->memory.message);
+	captured_close(&e->memory.stored);
 	free(e->left);
 }

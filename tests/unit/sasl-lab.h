@@ -5,7 +5,7 @@
 #pragma once
 
 #include <gsasl.h>
-#include "edge/auth/sasl.h"
+#include "edge/auth/auth.h"
 #include "unit/module-lab.h"
 
 #define LAB_SECRET "0123456789abcdef0123456789abcdef"

@@ -2,7 +2,7 @@
 #include <pwd.h>
 #include <errno.h>
 #include <unistd.h>
-#include "edge/sandbox/account.h"
+#include "edge/sandbox/sandbox.h"
 #include "unit/test.h"
 
 static void test_the_first_line_of_the_name_counts(void)

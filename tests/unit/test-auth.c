@@ -18,7 +18,7 @@ static void begin(struct engine *e, enum auth_mode mode)
 static void secure(struct engine *e)
 {
 	engine_send(e, SPAN(EHLO "STARTTLS\r\n"));
-	log_empty(&e->out);
+	captured_empty(&e->out);
 	engine_send(e, SPAN(EHLO));
 }
 
@@ -26,7 +26,7 @@ static void begin_inside(struct engine *e, enum auth_mode mode)
 {
 	begin(e, mode);
 	secure(e);
-	log_empty(&e->out);
+	captured_empty(&e->out);
 }
 
 static bool has(struct span all, const char *text)
@@ -151,14 +151,15 @@ static void check_script(const struct script *script)
 
 	run(&whole, script, SIZE_MAX, 1);
 	check_sane(&whole, script);
-	if (script->said && !CHECK_SPAN(log_span(&whole.out), script->said))
+	if (script->said && !CHECK_SPAN(captured_span(&whole.out), script->said))
 		fprintf(stderr, "\t%s\n", script->name);
 	/* in two pieces, and octet by octet */
 	for (size_t first = 0; first <= n && !test_failed; first++) {
 		run(&split, script, first, first ? SIZE_MAX : 1);
 		check_sane(&split, script);
-		CHECK(span_eq(log_span(&whole.out), log_span(&split.out)));
-		CHECK(span_eq(log_span(&whole.records), log_span(&split.records)));
+		CHECK(span_eq(captured_span(&whole.out), captured_span(&split.out)));
+		CHECK(span_eq(
+			captured_span(&whole.records), captured_span(&split.records)));
 		CHECK(whole.paused == split.paused);
 		if (test_failed)
 			fprintf(stderr, "\t%s, cut at %zu\n", script->name, first);
@@ -183,12 +184,12 @@ static void check_length(const char *command, size_t n, const char *said)
 	begin_inside(&e, AUTH_ON);
 	if (n_command == 0)
 		engine_send(&e, SPAN("AUTH ECHO\r\n"));
-	log_empty(&e.out);
+	captured_empty(&e.out);
 	memset(line, 'A', n);
 	memcpy(line, command, n_command);
 	memcpy(line + n - 2, "\r\n", 2);
 	engine_send_split(&e, (struct span){ line, n }, n / 2, SIZE_MAX);
-	if (!CHECK_SPAN(log_span(&e.out), said))
+	if (!CHECK_SPAN(captured_span(&e.out), said))
 		fprintf(stderr, "\t%s%zu octets\n", command, n);
 	CHECK(e.session.phase == PHASE_GREETED && !e.users.open);
 	engine_done(&e);
@@ -219,7 +220,7 @@ static void test_challenges_have_an_end(void)
 		memcpy(line + sizeof(ahead) - 1 + n, "\r\n", 2);
 		engine_send(&e, (struct span){ line, sizeof(ahead) - 1 + n + 2 });
 		CHECK(e.session.phase == (n <= 384 ? PHASE_AUTH : PHASE_GREETED));
-		CHECK(log_span(&e.out).n == (n <= 384 ? 4 + n + 2 : 35));
+		CHECK(captured_span(&e.out).n == (n <= 384 ? 4 + n + 2 : 35));
 		engine_done(&e);
 	}
 }
@@ -357,7 +358,7 @@ static void test_a_session_may_end_while_it_waits(void)
 		begin_inside(&e, AUTH_ON);
 		CHECK(session_take(&e.session, &in, &e.now) == SESSION_PAUSE);
 		engine_stop(&e, table[i].why);
-		CHECK_SPAN(log_span(&e.out), table[i].said);
+		CHECK_SPAN(captured_span(&e.out), table[i].said);
 		CHECK(session_take(&e.session, &in, &e.now) == SESSION_END);
 		CHECK(e.n_sessions == 1);
 		engine_done(&e);
@@ -383,13 +384,15 @@ static void test_it_is_offered_where_it_can_be_used(void)
 		begin(&e, table[i].mode);
 		e.users.listed = table[i].listed;
 		engine_send(&e, SPAN(EHLO));
-		CHECK(!has(log_span(&e.out), "AUTH"));
+		CHECK(!has(captured_span(&e.out), "AUTH"));
 		secure(&e);
-		CHECK(has(log_span(&e.out), "250-AUTH PLAIN\r\n") == table[i].offered);
+		CHECK(has(captured_span(&e.out), "250-AUTH PLAIN\r\n") ==
+			table[i].offered);
 		engine_send(&e, SPAN("AUTH PLAIN " GOOD "\r\n"));
-		log_empty(&e.out);
+		captured_empty(&e.out);
 		engine_send(&e, SPAN(EHLO));
-		CHECK(has(log_span(&e.out), "250-AUTH PLAIN\r\n") == table[i].offered);
+		CHECK(has(captured_span(&e.out), "250-AUTH PLAIN\r\n") ==
+			table[i].offered);
 		engine_done(&e);
 	}
 }
@@ -401,10 +404,10 @@ static void test_without_an_authenticator_there_is_no_auth(void)
 	begin(&e, AUTH_ON);
 	e.settings.authenticator = NULL;
 	secure(&e);
-	CHECK(!has(log_span(&e.out), "AUTH"));
-	log_empty(&e.out);
+	CHECK(!has(captured_span(&e.out), "AUTH"));
+	captured_empty(&e.out);
 	engine_send(&e, SPAN("AUTH PLAIN " GOOD "\r\n" ENVELOPE));
-	CHECK_SPAN(log_span(&e.out),
+	CHECK_SPAN(captured_span(&e.out),
 		"454 4.7.0 Authentication not available; try later\r\n"
 		"250 2.1.0 Sender OK\r\n250 2.1.5 Recipient OK\r\n");
 	engine_done(&e);
@@ -418,19 +421,19 @@ static void test_who_has_logged_in_writes_as_nobody_else(void)
 	begin_inside(&e, AUTH_ON);
 	engine_send(&e, SPAN("MAIL FROM:<eve@example.org>\r\nRSET\r\n"));
 	CHECK(e.users.n_asked == 0);
-	log_empty(&e.out);
+	captured_empty(&e.out);
 	engine_send(&e, SPAN("AUTH PLAIN " GOOD "\r\nMAIL FROM:<eve@example.org>\r\n"
 			     "MAIL FROM:<user@example.org>\r\n"));
-	CHECK_SPAN(log_span(&e.out),
+	CHECK_SPAN(captured_span(&e.out),
 		"235 2.7.0 Authentication successful\r\n"
 		"553 5.7.1 That is no address of the user who is logged in\r\n"
 		"250 2.1.0 Sender OK\r\n");
 	CHECK(e.users.n_asked == 2);
 	CHECK(e.session.tx.user == e.session.user);
 	e.users.unavailable = true;
-	log_empty(&e.out);
+	captured_empty(&e.out);
 	engine_send(&e, SPAN("RSET\r\nMAIL FROM:<user@example.org>\r\n"));
-	CHECK_SPAN(log_span(&e.out),
+	CHECK_SPAN(captured_span(&e.out),
 		"250 2.0.0 OK\r\n"
 		"451 4.3.0 No senders can be checked for now; try later\r\n");
 	CHECK(!e.memory.wrong && !e.users.wrong && !e.session.tx.open);
@@ -452,8 +455,8 @@ static void test_nobody_cannot_log_in(void)
 	begin_inside(&e, AUTH_REQUIRED);
 	e.users.authenticator.step = step_blindly;
 	engine_send(&e, SPAN("AUTH PLAIN\r\nMAIL FROM:<user@example.org>\r\n"));
-	CHECK_SPAN(log_span(&e.out), "535 5.7.8 Authentication failed\r\n"
-				     "530 5.7.0 Authentication required\r\n");
+	CHECK_SPAN(captured_span(&e.out), "535 5.7.8 Authentication failed\r\n"
+					  "530 5.7.0 Authentication required\r\n");
 	engine_done(&e);
 }
 

@@ -3,7 +3,7 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <unistd.h>
-#include "edge/sandbox/bpf.h"
+#include "edge/sandbox/kernel.h"
 #include "unit/test.h"
 
 #ifdef __x86_64__
@@ -50,23 +50,8 @@ static bool step(
 			return false;
 		memcpy(&m->a, (const char *)data + i->k, sizeof(m->a));
 		return true;
-	case BPF_LD | BPF_IMM:
-		m->a = i->k;
-		return true;
 	case BPF_LDX | BPF_IMM:
 		m->x = i->k;
-		return true;
-	case BPF_ALU | BPF_AND | BPF_X:
-		m->a &= m->x;
-		return true;
-	case BPF_ALU | BPF_LSH | BPF_X: /* by more than the width is not defined */
-		m->a <<= m->x % 32;
-		return m->x < 32;
-	case BPF_MISC | BPF_TAX:
-		m->x = m->a;
-		return true;
-	case BPF_MISC | BPF_TXA:
-		m->a = m->x;
 		return true;
 	default:
 		return false;
@@ -125,7 +110,7 @@ static void test_every_number_has_its_verdict(void)
 	}
 }
 
-/* The longest rules, in every word of the tables: some are farther than a branch reaches. */
+/* The longest rules: some are farther than a branch reaches. */
 static void test_the_longest_program_is_right(void)
 {
 	struct bpf_rule rules[BPF_RULES_MAX];
@@ -142,7 +127,7 @@ static void test_the_longest_program_is_right(void)
 	for (size_t i = p.first; i < BPF_PROGRAM_MAX; i++)
 		far += p.at[i].code == (BPF_JMP | BPF_JA);
 	CHECK(far > 0);
-	for (int nr = 0; nr < BPF_CALLS; nr++) {
+	for (int nr = 0; nr < 512; nr++) {
 		struct seccomp_data data = { .nr = nr, .arch = ARCH };
 		bool ruled = nr % 16 == 0;
 
@@ -153,7 +138,7 @@ static void test_the_longest_program_is_right(void)
 	}
 }
 
-/* Few calls are searched for in another way than many. */
+/* Calls that are allowed, few or many. */
 static const uint16_t filling[] = { 0, 1, 20, 90, 180, 300, 400 };
 
 static void test_numbers_of_other_worlds_are_refused(void)

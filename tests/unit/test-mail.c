@@ -19,10 +19,10 @@ static void ask_with(bool dsn, const char *before, const struct answered *row)
 	e.settings.dsn = dsn;
 	engine_start(&e);
 	engine_send(&e, span_of(before));
-	log_empty(&e.out);
+	captured_empty(&e.out);
 	engine_send(&e, span_of(row->command));
 	engine_send(&e, SPAN("\r\n"));
-	if (!CHECK_SPAN(log_span(&e.out), row->said))
+	if (!CHECK_SPAN(captured_span(&e.out), row->said))
 		fprintf(stderr, "\tto: %s\n", row->command);
 	engine_done(&e);
 }
@@ -163,7 +163,7 @@ static void test_a_refused_command_leaves_the_transaction_as_it_was(void)
 	engine_send(&e,
 		SPAN(EHLO ENVELOPE MAIL "RCPT TO:<x@other.example>\r\n"
 					"RCPT TO:<\r\nDATA x\r\nDATA\r\nhello\r\n.\r\n"));
-	stored = log_span(&e.memory.stored);
+	stored = captured_span(&e.memory.stored);
 	CHECK(e.memory.n_stored == 1 && e.session.n_transactions == 1);
 	CHECK(memmem(stored.p, stored.n, "\n\tfor <b@example.net>;", 22));
 	CHECK(span_ends(stored, SPAN("+0000\n\nhello\n=\r\n")));
@@ -187,17 +187,17 @@ static void test_thousands_of_recipients(void)
 		char command[64];
 		int n = snprintf(
 			command, sizeof(command), "RCPT TO:<u%zu@example.net>\r\n", i);
-		log_empty(&e.out);
+		captured_empty(&e.out);
 		engine_send(&e, (struct span){ command, (size_t)n });
-		CHECK_SPAN(
-			log_span(&e.out), i < 5000 ? "250 2.1.5 Recipient OK\r\n"
-						   : "452 4.5.3 Too many recipients\r\n");
+		CHECK_SPAN(captured_span(&e.out),
+			i < 5000 ? "250 2.1.5 Recipient OK\r\n"
+				 : "452 4.5.3 Too many recipients\r\n");
 	}
 	CHECK(e.session.tx.n_recipients == 5000);
 	engine_send(&e, SPAN("DATA\r\nx\r\n.\r\n"));
 	CHECK(e.memory.n_stored == 1);
 	/* none learns of another */
-	stored = log_span(&e.memory.stored);
+	stored = captured_span(&e.memory.stored);
 	CHECK(!memmem(stored.p, stored.n, "example.net>", 12));
 	CHECK(!memmem(stored.p, stored.n, "Delivered-To", 12));
 	engine_stop(&e, END_EOF);
@@ -218,7 +218,8 @@ static void test_recipients_above_the_limit_are_no_errors(void)
 		engine_send(
 			&e, i % 2 ? SPAN(RCPT) : SPAN("RCPT TO:<a@bücher.example>\r\n"));
 	CHECK(e.session.end == END_NONE && e.session.n_errors == 0);
-	CHECK(span_ends(log_span(&e.out), SPAN("452 4.5.3 Too many recipients\r\n")));
+	CHECK(span_ends(
+		captured_span(&e.out), SPAN("452 4.5.3 Too many recipients\r\n")));
 	/* nothing was looked up for them, and nothing is kept of them */
 	CHECK(e.names.n_asked == 0 && e.session.tx.n_recipients == 1);
 	CHECK(e.session.tx.cap_recipients <= 4);
@@ -255,7 +256,7 @@ static void test_each_hook_may_refuse(void)
 		engine_send(&e, SPAN(EHLO ENVELOPE "DATA\r\n"));
 		if (table[i].hook >= HOOK_BODY)
 			engine_send(&e, SPAN("x\r\n.\r\n"));
-		CHECK(span_ends(log_span(&e.out), span_of(table[i].said)));
+		CHECK(span_ends(captured_span(&e.out), span_of(table[i].said)));
 		CHECK(e.memory.n_stored == 0);
 		e.memory.refuses = HOOK_NONE;
 		if (table[i].hook == HOOK_RCPT)
@@ -301,13 +302,13 @@ static void test_content_is_judged_after_its_true_end(void)
 		e.settings.size_limit = table[i].size_limit;
 		engine_start(&e);
 		engine_send(&e, SPAN(EHLO ENVELOPE "DATA\r\n"));
-		log_empty(&e.out);
+		captured_empty(&e.out);
 		engine_send(&e, span_of(table[i].text));
-		CHECK(strncmp(log_span(&e.out).p, table[i].said, strlen(table[i].said)) ==
-			0);
+		CHECK(strncmp(captured_span(&e.out).p, table[i].said,
+			      strlen(table[i].said)) == 0);
 		CHECK(e.memory.n_stored == (table[i].said[0] == '2'));
 		engine_send(&e, SPAN("RSET\r\n" ENVELOPE "DATA\r\n.\r\n"));
-		CHECK(span_ends(log_span(&e.out), SPAN("P7Q2\r\n")));
+		CHECK(span_ends(captured_span(&e.out), SPAN("P7Q2\r\n")));
 		engine_done(&e);
 	}
 }
@@ -325,8 +326,8 @@ static void test_a_loop_ends(void)
 		engine_send(&e, SPAN("\r\nReceived: no more\r\n.\r\n"));
 		CHECK(e.memory.n_stored == (n < 100));
 		if (n >= 100)
-			CHECK(span_ends(
-				log_span(&e.out), SPAN("554 5.4.6 Too many hops\r\n")));
+			CHECK(span_ends(captured_span(&e.out),
+				SPAN("554 5.4.6 Too many hops\r\n")));
 		engine_done(&e);
 	}
 }
@@ -339,11 +340,11 @@ static void test_a_stage_can_end_the_session_at_mail(void)
 	engine_init(&e);
 	engine_start(&e);
 	engine_send(&e, SPAN(EHLO));
-	log_empty(&e.out);
+	captured_empty(&e.out);
 	e.memory.refuses = HOOK_MAIL;
 	e.memory.refuses_with = REPLY_MISCONFIGURED;
 	engine_send(&e, SPAN(MAIL ENVELOPE "DATA\r\n"));
-	CHECK_SPAN(log_span(&e.out), "421 4.3.5 Misconfigured; try later\r\n");
+	CHECK_SPAN(captured_span(&e.out), "421 4.3.5 Misconfigured; try later\r\n");
 	CHECK(e.session.phase == PHASE_ENDED && e.session.end == END_MISCONFIGURED);
 	CHECK(e.memory.n_stored == 0 && e.memory.n_cleared == 1);
 	engine_done(&e);
@@ -358,7 +359,7 @@ static void test_stores_trace_and_text(void)
 	engine_start(&e);
 	engine_send(&e, SPAN("HELO a)\x7e\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.net>\r\n"
 			     "DATA\r\nA: b\r\n\r\n..\r\n\xff\r\n.\r\n"));
-	CHECK_SPAN(log_span(&e.memory.stored),
+	CHECK_SPAN(captured_span(&e.memory.stored),
 		"Return-Path: <>\n"
 		"Delivered-To: b@example.net\n"
 		"Received: from [192.0.2.1] ([192.0.2.1])\n"
@@ -379,7 +380,7 @@ static void test_a_clock_before_1970_gives_names_and_dates(void)
 	engine_start(&e);
 	engine_send(&e, SPAN("HELO a\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.net>\r\n"
 			     "DATA\r\nA: b\r\n\r\n.\r\n"));
-	REQUIRE(log_span(&e.memory.stored).n);
+	REQUIRE(captured_span(&e.memory.stored).n);
 	CHECK(strstr(e.memory.stored.p, " id 0.M000042P7Q1\n"));
 	CHECK(strstr(e.memory.stored.p, "\tWed, 31 Dec 1969 23:59:59 +0000\n"));
 	engine_done(&e);

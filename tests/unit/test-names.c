@@ -14,7 +14,7 @@ static void begin(struct engine *e, const char *input)
 	e->settings.n_domains = TEST_COUNT(domains);
 	engine_start(e);
 	engine_send(e, span_of(input));
-	log_empty(&e->out);
+	captured_empty(&e->out);
 }
 
 struct form {
@@ -137,7 +137,7 @@ static void test_each_address_is_answered_by_the_rules(void)
 		begin(&e, table[i].before);
 		engine_send(&e, span_of(table[i].command));
 		engine_send(&e, SPAN("\r\n"));
-		if (!CHECK_SPAN(log_span(&e.out), table[i].said))
+		if (!CHECK_SPAN(captured_span(&e.out), table[i].said))
 			fprintf(stderr, "\tto: %s\n", table[i].command);
 		engine_done(&e);
 	}
@@ -181,7 +181,7 @@ static void test_without_an_answer_mail_waits(void)
 		&e, SPAN("MAIL FROM:<josé@bücher.example> SMTPUTF8\r\n" MAIL
 			 "RCPT TO:<josé@example.net>\r\nRCPT TO:<a@bücher.example>\r\n"
 			 "RCPT TO:<b@example.net>\r\nDATA\r\n.\r\n"));
-	CHECK_SPAN(log_span(&e.out),
+	CHECK_SPAN(captured_span(&e.out),
 		"451 4.3.0 No internationalized addresses for now; try later\r\n"
 		"250 2.1.0 Sender OK\r\n"
 		"451 4.3.0 No internationalized addresses for now; try later\r\n"
@@ -209,7 +209,7 @@ static void test_what_does_not_fit_is_no_mailbox(void)
 	begin(&e, EHLO MAIL);
 	e.names.names.local = grow;
 	engine_send(&e, SPAN("RCPT TO:<josé@example.net>\r\n"));
-	CHECK_SPAN(log_span(&e.out),
+	CHECK_SPAN(captured_span(&e.out),
 		"553 5.1.3 That cannot be the name of a mailbox here\r\n");
 	engine_done(&e);
 }

@@ -14,14 +14,14 @@ static void begin(struct engine *e)
 static void check_records(struct engine *e, const char *text)
 {
 	engine_stop(e, END_EOF);
-	CHECK_SPAN(log_span(&e->records), text);
+	CHECK_SPAN(captured_span(&e->records), text);
 	CHECK(!e->bad_record);
 	engine_done(e);
 }
 
 static bool tells(struct engine *e, const char *text)
 {
-	struct span all = log_span(&e->records);
+	struct span all = captured_span(&e->records);
 
 	return memmem(all.p, all.n, text, strlen(text)) != NULL;
 }
@@ -108,7 +108,8 @@ static void test_tells_the_first_ten_of_those_that_were_refused(void)
 		engine_send(&e, span_of(table[i].input));
 		if (!CHECK(tells(&e, table[i].told)))
 			fprintf(stderr, "\t%s: %.*s", table[i].input,
-				(int)log_span(&e.records).n, log_span(&e.records).p);
+				(int)captured_span(&e.records).n,
+				captured_span(&e.records).p);
 		engine_done(&e);
 	}
 }
@@ -158,7 +159,7 @@ static void test_who_is_left_out_is_no_recipient(void)
 	CHECK(tells(&e, "message! id=\"1796116087.M000042P7Q1\" outcome=\"delivered\" "));
 	CHECK(tells(&e, " to=\"<c@example.net>\" recipients=\"1\" refused=\"2\" "));
 	CHECK(tells(&e, " reason=\"452 4.3.1 Insufficient storage; try later\" "));
-	log_empty(&e.records);
+	captured_empty(&e.records);
 	e.memory.refuses_of = 3;
 	engine_send(&e, SPAN(ENVELOPE "RCPT TO:<c@example.net>\r\nDATA\r\n.\r\n"));
 	CHECK(tells(&e, "message! id=\"1796116087.M000042P7Q2\" outcome=\"refused\" "));
@@ -237,7 +238,7 @@ static void test_nothing_hostile_leaves_its_field(void)
 		begin(&e);
 		engine_send(&e, span_of(inputs[i]));
 		engine_stop(&e, END_EOF);
-		all = log_span(&e.records);
+		all = captured_span(&e.records);
 		CHECK(!e.bad_record && !tells(&e, " evil=\"") && !tells(&e, "\\\""));
 		for (size_t j = 0; j < all.n; j++)
 			CHECK((all.p[j] >= 32 && all.p[j] < 127) || all.p[j] == '\n');
@@ -317,7 +318,7 @@ static void test_the_longest_values_are_all_told(void)
 	CHECK(tells(&e, "explanation=") && tells(&e, "tls_error=") &&
 		tells(&e, "tls_alert=") && tells(&e, "tls_offered=") &&
 		tells(&e, "tls_allowed="));
-	CHECK(span_ends(log_span(&e.records), SPAN(" duration_ms=\"0\"\n")));
+	CHECK(span_ends(captured_span(&e.records), SPAN(" duration_ms=\"0\"\n")));
 	CHECK(!e.bad_record);
 	engine_done(&e);
 }

@@ -32,7 +32,7 @@ static void finish(struct engine *e)
 
 static bool tells(struct engine *e, const char *text)
 {
-	struct span all = log_span(&e->records);
+	struct span all = captured_span(&e->records);
 
 	return memmem(all.p, all.n, text, strlen(text)) != NULL;
 }
@@ -54,9 +54,10 @@ static void check_behind(const struct behind *row)
 	e.memory.refuses_of = row->refuses_of;
 	engine_send(&e, span_of(row->envelope));
 	engine_send(&e, SPAN("DATA\r\nx\r\n"));
-	log_empty(&e.out);
+	captured_empty(&e.out);
 	engine_send(&e, span_of(row->input));
-	if (!CHECK_SPAN(log_span(&e.out), row->said) || !CHECK(e.session.end == row->end))
+	if (!CHECK_SPAN(captured_span(&e.out), row->said) ||
+		!CHECK(e.session.end == row->end))
 		fprintf(stderr, "\tto: %s%s", row->envelope, row->input);
 	finish(&e);
 }
@@ -142,18 +143,19 @@ static void test_fifty_thousand_recipients_have_a_reply_each(void)
 	engine_send(&e, SPAN(MAIL));
 	for (size_t i = 0; i <= n; i++)
 		engine_send(&e, SPAN(RCPT));
-	CHECK(span_ends(log_span(&e.out), SPAN("452 4.5.3 Too many recipients\r\n")));
+	CHECK(span_ends(
+		captured_span(&e.out), SPAN("452 4.5.3 Too many recipients\r\n")));
 	engine_send(&e, SPAN("DATA\r\nx\r\n"));
-	log_empty(&e.out);
+	captured_empty(&e.out);
 	engine_send(&e, SPAN(".\r\nNOOP\r\n"));
-	for (struct span out = log_span(&e.out); out.n; n_said++) {
+	for (struct span out = captured_span(&e.out); out.n; n_said++) {
 		const char *lf = memchr(out.p, '\n', out.n);
 		REQUIRE(lf);
 		n_full += out.p[0] == '4';
 		out = span_from(out, (size_t)(lf - out.p) + 1);
 	}
 	CHECK(n_said == n + 1 && n_full == (n + 31) / 32);
-	CHECK(span_ends(log_span(&e.out), SPAN(DELIVERED "250 2.0.0 OK\r\n")));
+	CHECK(span_ends(captured_span(&e.out), SPAN(DELIVERED "250 2.0.0 OK\r\n")));
 	CHECK(tells(&e, "recipients=\"48437\" refused=\"1564\""));
 	finish(&e);
 }
@@ -169,7 +171,7 @@ static void stop_halfway(struct engine *e)
 	for (size_t i = 0; i < 1000; i++)
 		engine_send(e, SPAN(RCPT));
 	engine_send(e, SPAN("DATA\r\nxxxxxxxxxxxx\r\n"));
-	log_empty(&e->out);
+	captured_empty(&e->out);
 	CHECK(session_take(&e->session, &in, &e->now) == SESSION_OUTPUT);
 	CHECK(e->session.phase == PHASE_RESULTS && e->session.n_told > 10);
 	CHECK(in.n == strlen("MAIL FROM:<>\r\n"));
@@ -214,9 +216,9 @@ static void test_a_refused_message_is_one_error(void)
 		SPAN(MAIL THREE "DATA\r\nx\r\n.\r\n" MAIL THREE "DATA\r\nx\r\n.\r\n"));
 	CHECK(e.session.n_errors == 2 && e.session.end == END_NONE);
 	engine_send(&e, SPAN(MAIL THREE "DATA\r\nx\r\n"));
-	log_empty(&e.out);
+	captured_empty(&e.out);
 	engine_send(&e, SPAN(".\r\nNOOP\r\n"));
-	CHECK_SPAN(log_span(&e.out), TOO_BIG TOO_BIG TOO_BIG
+	CHECK_SPAN(captured_span(&e.out), TOO_BIG TOO_BIG TOO_BIG
 		"421 4.7.0 Too many errors; closing connection\r\n");
 	CHECK(e.session.end == END_ERRORS && tells(&e, " refused=\"3\" reason=\"552 "));
 	finish(&e);
@@ -265,13 +267,13 @@ static void test_the_last_chunk_has_as_many_replies_as_there_are_recipients(void
 		begin(&e, LHLO);
 		e.settings.size_limit = 8;
 		engine_send(&e, span_of(table[i].envelope));
-		log_empty(&e.out);
+		captured_empty(&e.out);
 		engine_send(&e, span_of(table[i].input));
-		if (!CHECK_SPAN(log_span(&e.out), table[i].said))
+		if (!CHECK_SPAN(captured_span(&e.out), table[i].said))
 			fprintf(stderr, "\tto: %s\n", table[i].input);
-		log_empty(&e.out);
+		captured_empty(&e.out);
 		engine_send(&e, SPAN("NOOP\r\n"));
-		CHECK_SPAN(log_span(&e.out), "250 2.0.0 OK\r\n");
+		CHECK_SPAN(captured_span(&e.out), "250 2.0.0 OK\r\n");
 		finish(&e);
 	}
 }

@@ -148,9 +148,10 @@ static void check_sane(struct engine *e)
 
 static bool is_like(struct engine *a, struct engine *b)
 {
-	return CHECK(span_eq(log_span(&a->out), log_span(&b->out))) &&
-	       CHECK(span_eq(log_span(&a->records), log_span(&b->records))) &&
-	       CHECK(span_eq(log_span(&a->memory.stored), log_span(&b->memory.stored)));
+	return CHECK(span_eq(captured_span(&a->out), captured_span(&b->out))) &&
+	       CHECK(span_eq(captured_span(&a->records), captured_span(&b->records))) &&
+	       CHECK(span_eq(captured_span(&a->memory.stored),
+		       captured_span(&b->memory.stored)));
 }
 
 static void check_script(const struct script *script)
@@ -161,8 +162,8 @@ static void check_script(const struct script *script)
 	run(&whole, script, SIZE_MAX, 1);
 	check_sane(&whole);
 	if (!CHECK(whole.memory.n_stored == script->n_stored))
-		fprintf(stderr, "%.*s", (int)log_span(&whole.out).n,
-			log_span(&whole.out).p);
+		fprintf(stderr, "%.*s", (int)captured_span(&whole.out).n,
+			captured_span(&whole.out).p);
 	for (size_t i = 0; i < TEST_COUNT(script->segments) && script->segments[i]; i++)
 		if (strlen(script->segments[i]) > longest)
 			longest = strlen(script->segments[i]);
@@ -197,7 +198,8 @@ static void test_a_handshake_begins_a_line(void)
 		engine_start(&e);
 		engine_send_split(&e, (struct span){ line, 802 }, at, SIZE_MAX);
 		CHECK(e.session.end == END_NONE);
-		CHECK(span_ends(log_span(&e.out), SPAN("500 5.5.2 Line too long\r\n")));
+		CHECK(span_ends(
+			captured_span(&e.out), SPAN("500 5.5.2 Line too long\r\n")));
 		engine_done(&e);
 		memset(line + at, 'x', 3);
 	}
@@ -215,10 +217,10 @@ static void test_nothing_is_heard_after_the_end(void)
 		engine_start(&e);
 		engine_send(&e, SPAN("EHLO x\r\nMAIL FROM:<a@example.org>\r\n"));
 		engine_stop(&e, ends[i]);
-		n = log_span(&e.out).n;
+		n = captured_span(&e.out).n;
 		engine_send(&e, SPAN("RCPT TO:<b@example.net>\r\nQUIT\r\n"));
 		engine_stop(&e, END_TIMEOUT);
-		CHECK(log_span(&e.out).n == n);
+		CHECK(captured_span(&e.out).n == n);
 		CHECK(e.n_records == 2 && e.session.end == ends[i]);
 		check_sane(&e);
 		engine_done(&e);
@@ -249,9 +251,9 @@ static void test_an_end_from_outside_says_why(void)
 		struct engine e;
 		engine_init(&e);
 		engine_start(&e);
-		log_empty(&e.out);
+		captured_empty(&e.out);
 		engine_stop(&e, table[i].why);
-		CHECK_SPAN(log_span(&e.out), table[i].said);
+		CHECK_SPAN(captured_span(&e.out), table[i].said);
 		engine_done(&e);
 	}
 }
@@ -309,8 +311,8 @@ static void test_a_client_may_be_refused_in_place_of_the_greeting(void)
 			&e.session, table[i].why, span_of(table[i].argument), &e.now);
 		engine_flush(&e);
 		engine_send(&e, SPAN("EHLO x\r\nQUIT\r\n"));
-		CHECK_SPAN(log_span(&e.out), table[i].said);
-		CHECK_SPAN(log_span(&e.records), table[i].told);
+		CHECK_SPAN(captured_span(&e.out), table[i].said);
+		CHECK_SPAN(captured_span(&e.records), table[i].told);
 		check_sane(&e);
 		engine_done(&e);
 	}
@@ -318,14 +320,14 @@ static void test_a_client_may_be_refused_in_place_of_the_greeting(void)
 
 static void test_any_number_of_pipelined_commands_is_answered(void)
 {
-	struct log input;
+	struct captured input;
 	struct engine e;
 	char hostname[256];
 	size_t n_last = 0;
 
 	memset(hostname, 'h', 255);
 	hostname[255] = '\0';
-	log_open(&input);
+	captured_open(&input);
 	for (size_t i = 0; i < 20000; i++)
 		fputs(i % 2 ? "EHLO x\r\n" : "MAIL FROM:<> \x01=\x02\r\n", input.to);
 	fputs("QUIT\r\n", input.to);
@@ -334,15 +336,16 @@ static void test_any_number_of_pipelined_commands_is_answered(void)
 	e.settings.hostname = hostname;
 	e.settings.error_limit = SIZE_MAX;
 	engine_start(&e);
-	engine_send(&e, log_span(&input));
-	for (const char *p = log_span(&e.out).p; (p = strstr(p, "8BITMIME\r\n")); p++)
+	engine_send(&e, captured_span(&input));
+	for (const char *p = captured_span(&e.out).p; (p = strstr(p, "8BITMIME\r\n"));
+		p++)
 		n_last++;
 	CHECK(n_last == 10000);
 	CHECK(e.session.end == END_QUIT);
 	engine_stop(&e, END_EOF);
 	check_sane(&e);
 	engine_done(&e);
-	log_close(&input);
+	captured_close(&input);
 }
 
 static void test_too_many_errors_end_it(void)
@@ -352,9 +355,9 @@ static void test_too_many_errors_end_it(void)
 	engine_init(&e);
 	e.settings.error_limit = 3;
 	engine_start(&e);
-	log_empty(&e.out);
+	captured_empty(&e.out);
 	engine_send(&e, SPAN("EHLO\r\nNOOP\r\nEHLO\r\nEHLO\r\nNOOP\r\n"));
-	CHECK(span_ends(log_span(&e.out),
+	CHECK(span_ends(captured_span(&e.out),
 		SPAN("501 5.5.4 Argument missing\r\n"
 		     "421 4.7.0 Too many errors; closing connection\r\n")));
 	CHECK(e.session.end == END_ERRORS);

@@ -45,7 +45,7 @@ static void check_smuggling(const struct terminator *t, enum bare_newline bare)
 		e.settings.bare_newline = bare;
 		engine_start(&e);
 		engine_send_split(&e, (struct span){ input, n }, first, SIZE_MAX);
-		CHECK(span_ends(log_span(&e.out),
+		CHECK(span_ends(captured_span(&e.out),
 			is_refused
 				? SPAN("354 End data with <CR><LF>.<CR><LF>\r\n"
 				       "550 5.6.0 Bare <CR> or <LF> in the message\r\n"
@@ -171,7 +171,8 @@ static void test_a_message_without_its_end_is_not_stored(void)
 		engine_send(&e, (struct span){ input, n });
 		engine_stop(&e, n % 2 ? END_EOF : END_BROKEN);
 		CHECK(e.memory.n_stored == 0);
-		CHECK(!memmem(log_span(&e.out).p, log_span(&e.out).n, "Delivered", 9));
+		CHECK(!memmem(captured_span(&e.out).p, captured_span(&e.out).n,
+			"Delivered", 9));
 		check_sane(&e);
 		engine_done(&e);
 	}

@@ -12,19 +12,19 @@ static void begin(struct engine *e, enum tls_mode mode)
 	engine_start(e);
 	if (mode == TLS_IMPLICIT)
 		session_secured(&e->session, &(struct tls_facts){ .version = "TLS1.3" });
-	log_empty(&e->out);
+	captured_empty(&e->out);
 }
 
 static bool says(struct engine *e, const char *text)
 {
-	struct span out = log_span(&e->out);
+	struct span out = captured_span(&e->out);
 
 	return memmem(out.p, out.n, text, strlen(text)) != NULL;
 }
 
 static bool records(struct engine *e, const char *text)
 {
-	struct span all = log_span(&e->records);
+	struct span all = captured_span(&e->records);
 
 	return memmem(all.p, all.n, text, strlen(text)) != NULL;
 }
@@ -45,7 +45,7 @@ static void test_starttls_is_offered_where_it_can_be_had(void)
 		CHECK(says(&e, "STARTTLS") == offered[mode]);
 		engine_send(&e, SPAN("STARTTLS\r\n"));
 		CHECK((e.n_handshakes == 1) == offered[mode]);
-		log_empty(&e.out);
+		captured_empty(&e.out);
 		engine_send(&e, SPAN(EHLO));
 		CHECK(!says(&e, "STARTTLS"));
 		engine_done(&e);
@@ -59,12 +59,13 @@ static void test_after_tls_the_dialogue_starts_again(void)
 
 	begin(&e, TLS_ON);
 	engine_send(&e, SPAN(EHLO ENVELOPE "STARTTLS\r\n"));
-	CHECK(span_ends(log_span(&e.out), SPAN("220 2.0.0 Go ahead\r\n")));
+	CHECK(span_ends(captured_span(&e.out), SPAN("220 2.0.0 Go ahead\r\n")));
 	CHECK(e.session.helo[0] == '\0' && !e.session.tx.open);
-	log_empty(&e.out);
+	captured_empty(&e.out);
 	engine_send(&e, SPAN("DATA\r\nMAIL FROM:<>\r\nSTARTTLS\r\n"));
-	CHECK_SPAN(log_span(&e.out), "503 5.5.1 EHLO first\r\n503 5.5.1 EHLO first\r\n"
-				     "503 5.5.1 TLS is active already\r\n");
+	CHECK_SPAN(captured_span(&e.out),
+		"503 5.5.1 EHLO first\r\n503 5.5.1 EHLO first\r\n"
+		"503 5.5.1 TLS is active already\r\n");
 	CHECK(e.n_handshakes == 1);
 	engine_stop(&e, END_EOF);
 	CHECK(records(&e, "outcome=\"given-up\""));
@@ -86,7 +87,7 @@ static void test_nothing_is_injected_behind_starttls(void)
 		int n = snprintf(input, sizeof(input), EHLO "STARTTLS\r\n%s", behind[i]);
 		begin(&e, TLS_ON);
 		engine_send(&e, (struct span){ input, (size_t)n });
-		CHECK(span_ends(log_span(&e.out),
+		CHECK(span_ends(captured_span(&e.out),
 			SPAN(" MAILMAX=1000\r\n"
 			     "503 5.5.1 Input behind STARTTLS before its reply\r\n")));
 		CHECK(e.session.end == END_TLS_INJECTION && e.n_handshakes == 0);
@@ -113,18 +114,18 @@ static void test_required_means_required(void)
 
 	begin(&e, TLS_REQUIRED);
 	for (size_t i = 0; i < TEST_COUNT(refused); i++) {
-		log_empty(&e.out);
+		captured_empty(&e.out);
 		engine_send(&e, span_of(refused[i]));
-		CHECK(span_eq(log_span(&e.out), reply));
+		CHECK(span_eq(captured_span(&e.out), reply));
 	}
 	for (size_t i = 0; i < TEST_COUNT(allowed); i++) {
-		log_empty(&e.out);
+		captured_empty(&e.out);
 		engine_send(&e, span_of(allowed[i]));
 		CHECK(says(&e, "250"));
 	}
-	log_empty(&e.out);
+	captured_empty(&e.out);
 	engine_send(&e, SPAN("MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\n"));
-	CHECK(span_eq(log_span(&e.out), reply));
+	CHECK(span_eq(captured_span(&e.out), reply));
 	CHECK(e.session.end == END_REJECTED);
 	CHECK(records(&e, "status=\"SSL Error (SMTP RX Reject)\""));
 	CHECK(e.n_records == 1);
@@ -139,7 +140,7 @@ static void test_required_takes_mail_inside_tls(void)
 	engine_send(&e, SPAN("VRFY x\r\nSTARTTLS\r\n"));
 	engine_send(&e, SPAN(EHLO ENVELOPE "DATA\r\nx\r\n.\r\nQUIT\r\n"));
 	CHECK(e.memory.n_stored == 1);
-	CHECK(memmem(log_span(&e.memory.stored).p, log_span(&e.memory.stored).n,
+	CHECK(memmem(captured_span(&e.memory.stored).p, captured_span(&e.memory.stored).n,
 		"with ESMTPS id", 14));
 	engine_stop(&e, END_EOF);
 	CHECK(!records(&e, "status="));
@@ -155,7 +156,7 @@ static void test_an_unusable_certificate_is_told(void)
 	begin(&e, TLS_ON);
 	e.verdict = TLS_UNUSABLE;
 	engine_send(&e, SPAN(EHLO ENVELOPE "STARTTLS\r\n"));
-	CHECK(span_ends(log_span(&e.out), SPAN("454 4.7.0 TLS not available\r\n")));
+	CHECK(span_ends(captured_span(&e.out), SPAN("454 4.7.0 TLS not available\r\n")));
 	engine_send(&e, SPAN("DATA\r\nx\r\n.\r\n"));
 	CHECK(e.memory.n_stored == 1);
 	engine_stop(&e, END_EOF);
@@ -167,7 +168,7 @@ static void test_an_unusable_certificate_is_told(void)
 	begin(&e, TLS_REQUIRED);
 	e.verdict = TLS_UNUSABLE;
 	engine_send(&e, SPAN(EHLO "STARTTLS\r\n"));
-	CHECK(span_ends(log_span(&e.out),
+	CHECK(span_ends(captured_span(&e.out),
 		SPAN("421 4.3.0 TLS not available; closing connection\r\n")));
 	engine_send(&e, SPAN(EHLO ENVELOPE));
 	CHECK(e.session.end == END_TLS_UNUSABLE && e.n_sessions == 1);
@@ -182,11 +183,11 @@ static void test_a_failed_handshake_ends_it_in_silence(void)
 	begin(&e, TLS_ON);
 	e.handshake_fails = true;
 	engine_send(&e, SPAN(EHLO ENVELOPE "STARTTLS\r\n"));
-	CHECK(span_ends(log_span(&e.out), SPAN("220 2.0.0 Go ahead\r\n")));
-	log_empty(&e.out);
+	CHECK(span_ends(captured_span(&e.out), SPAN("220 2.0.0 Go ahead\r\n")));
+	captured_empty(&e.out);
 	engine_send(&e, SPAN("DATA\r\n.\r\n"));
 	engine_stop(&e, END_TIMEOUT);
-	CHECK(log_span(&e.out).n == 0);
+	CHECK(captured_span(&e.out).n == 0);
 	CHECK(e.session.end == END_TLS_FAILED && e.n_sessions == 1);
 	CHECK(records(&e, "status=\"SSL Error (SMTP Receive)\""));
 	CHECK(records(&e, "tls_error=\"No \\x22common\\x22 cipher\""));

@@ -63,7 +63,7 @@ static void test_a_session_is_told_by_how_it_ended(void)
 
 static bool tells(struct engine *e, const char *text)
 {
-	struct span all = log_span(&e->records);
+	struct span all = captured_span(&e->records);
 
 	return memmem(all.p, all.n, text, strlen(text)) != NULL;
 }
@@ -142,7 +142,8 @@ static void test_a_message_is_told_by_what_became_of_it(void)
 		engine_stop(&e, END_EOF);
 		if (!CHECK(tells(&e, table[i].told)))
 			fprintf(stderr, "\t%s: %.*s", table[i].input,
-				(int)log_span(&e.records).n, log_span(&e.records).p);
+				(int)captured_span(&e.records).n,
+				captured_span(&e.records).p);
 		engine_done(&e);
 	}
 }
@@ -190,7 +191,8 @@ static void test_a_fault_is_told_whatever_became_of_the_others(void)
 		engine_send(&e, span_of(table[i].input));
 		if (!CHECK(tells(&e, table[i].told)))
 			fprintf(stderr, "\t%s: %.*s", table[i].input,
-				(int)log_span(&e.records).n, log_span(&e.records).p);
+				(int)captured_span(&e.records).n,
+				captured_span(&e.records).p);
 		engine_done(&e);
 	}
 }
@@ -233,7 +235,8 @@ static void test_an_attempt_to_log_in_is_told_by_what_it_came_to(void)
 		engine_send(&e, span_of(table[i].input));
 		if (!CHECK(tells(&e, table[i].told)))
 			fprintf(stderr, "\t%s: %.*s", table[i].input,
-				(int)log_span(&e.records).n, log_span(&e.records).p);
+				(int)captured_span(&e.records).n,
+				captured_span(&e.records).p);
 		e.users.unavailable = false;
 		engine_send(&e, SPAN("AUTH PLAIN AHVzZXIAc2VjcmV0\r\n"));
 		CHECK(e.n_attempts == 1 && !e.bad_record);

@@ -1,7 +1,7 @@
 /* edge/trace-file: of logging in nothing secret is written down, however it arrives (RFC 4954 4). */
 #include <dirent.h>
 #include <unistd.h>
-#include "edge/log/trace-file.h"
+#include "edge/log/log.h"
 #include "unit/engine.h"
 #include "unit/test.h"
 
@@ -34,8 +34,8 @@ static void begin(struct traced_session *t)
 /* What serve() does before it reads. */
 static void turn(struct traced_session *t)
 {
-	trace_file_replies(&t->trace, log_span(&t->engine.out));
-	log_empty(&t->engine.out);
+	trace_file_replies(&t->trace, captured_span(&t->engine.out));
+	captured_empty(&t->engine.out);
 	trace_file_turn(&t->trace);
 }
 

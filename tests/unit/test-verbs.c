@@ -16,9 +16,9 @@ static void speak(struct engine *e, const struct spoken *row)
 	engine_start(e);
 	if (row->before)
 		engine_send(e, span_of(row->before));
-	log_empty(&e->out);
+	captured_empty(&e->out);
 	engine_send(e, span_of(row->input));
-	if (!CHECK_SPAN(log_span(&e->out), row->said) ||
+	if (!CHECK_SPAN(captured_span(&e->out), row->said) ||
 		!CHECK(e->session.end == row->end))
 		fprintf(stderr, "\tto: %s", row->input);
 	engine_done(e);
@@ -154,9 +154,9 @@ static void test_bad_lines_are_refused_before_their_words(void)
 	}
 	engine_init(&e);
 	engine_start(&e);
-	log_empty(&e.out);
+	captured_empty(&e.out);
 	engine_send(&e, SPAN("QU\0IT\r\n"));
-	CHECK_SPAN(log_span(&e.out), "500 5.5.2 NUL in command\r\n");
+	CHECK_SPAN(captured_span(&e.out), "500 5.5.2 NUL in command\r\n");
 	engine_done(&e);
 }
 
@@ -172,11 +172,12 @@ static void check_length(const char *start, size_t n, const char *said)
 	engine_init(&e);
 	engine_start(&e);
 	engine_send(&e, SPAN(EHLO));
-	log_empty(&e.out);
+	captured_empty(&e.out);
 	engine_send(&e, (struct span){ line, n });
 	engine_send(&e, SPAN("NOOP\r\n"));
-	CHECK(span_eq((struct span){ log_span(&e.out).p, strlen(said) }, span_of(said)));
-	CHECK(span_ends(log_span(&e.out), SPAN("250 2.0.0 OK\r\n")));
+	CHECK(span_eq(
+		(struct span){ captured_span(&e.out).p, strlen(said) }, span_of(said)));
+	CHECK(span_ends(captured_span(&e.out), SPAN("250 2.0.0 OK\r\n")));
 	CHECK(e.session.n_refused == (said[0] == '5'));
 	engine_done(&e);
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "bin/inherit.h"
-#include "edge/log/notify.h"
+#include "edge/log/log.h"
 
 #define LISTEN_FOREVER UINT64_MAX
 

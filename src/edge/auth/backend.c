@@ -1,34 +1,95 @@
 /*
- * Promises that the library is loaded for those alone who log in, and that what is wrong
- * with a table costs only what needs it. Refuses to know what mechanisms say.
+ * The engine's authenticator: tables of users, and sasl.so, which is loaded when the
+ * first client logs in. A fault in a table or in the module costs only the logins that
+ * need it.
  */
-#include "edge/auth/backend.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include "base/cleanup.h"
+#include "edge/auth/auth.h"
+#include "edge/credential.h"
+#include "edge/file.h"
 #include "edge/module.h"
-#include "edge/auth/secret.h"
 #include "proto/address.h"
+
+/* The descriptor, or -EINVAL and a fault. */
+static int open_secret(const char *path, struct buf *ret_fault)
+{
+	/* O_NONBLOCK: opening a FIFO must not wait for a writer */
+	OWNED_FD int fd = file_open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+
+	if (credential_is_unset(path)) {
+		credential_put_fault(ret_fault, path, SPAN(""));
+	} else if (fd < 0 || fstat(fd, &st) < 0) {
+		file_put_fault(ret_fault, path, fd < 0 ? -fd : errno, FILE_SECRET);
+	} else if (!S_ISREG(st.st_mode)) {
+		buf_put(ret_fault, SPAN("is not a regular file; name a file of at least "
+					"32 random octets"));
+	} else if (st.st_mode & S_IRWXO) {
+		buf_put(ret_fault, SPAN("others may read it or write to it, and it is "
+					"secret: chmod o= "));
+		buf_put_str(ret_fault, path);
+	} else {
+		return steal_fd(&fd);
+	}
+	return -EINVAL;
+}
+
+static void put_length_fault(struct buf *to, const char *what, const char *path)
+{
+	buf_put_str(to, what);
+	buf_put(to, SPAN("; make it: head -c 32 /dev/urandom >"));
+	buf_put_str(to, path);
+}
+
+int secret_read(const char *path, struct span *ret, struct buf *ret_fault)
+{
+	OWNED_FD int fd = open_secret(path, ret_fault);
+	OWNED char *text = NULL;
+	ssize_t n = fd < 0 ? -EINVAL : file_read_open(fd, SECRET_MOST, &text);
+	int r = -EINVAL;
+
+	if (fd >= 0 && n == -EFBIG) {
+		put_length_fault(ret_fault, "has more than 4096 octets", path);
+	} else if (fd >= 0 && n < 0) {
+		buf_put_str(ret_fault, strerror((int)-n));
+	} else if (fd >= 0 &&
+		   credential_is_placeholder((struct span){ text, (size_t)n })) {
+		credential_put_fault(ret_fault, path, (struct span){ text, (size_t)n });
+	} else if (fd >= 0 && n < SECRET_LEAST) {
+		put_length_fault(ret_fault, "has less than 32 octets", path);
+	} else if (fd >= 0) {
+		*ret = (struct span){ steal(&text), (size_t)n };
+		r = 0;
+	}
+	buf_terminate(ret_fault);
+	return r;
+}
 
 static struct logins *of(struct authenticator *a)
 {
 	return (struct logins *)a;
 }
 
-static void tell(void *ctx, const char *text)
+static void report(void *ctx, const char *text)
 {
 	struct logins *l = ctx;
 
 	log_error(l->log, text);
 }
 
-/* Tells a fault, once: what is left of it then is a blank. True when there is or was one. */
-static bool tell_fault(struct logins *l, char *fault)
+/* Logs a fault once, and leaves a blank in its place. True when there is or was one. */
+static bool report_once(struct logins *l, char *fault)
 {
 	if (!fault[0])
 		return false;
 	if (fault[0] != ' ')
-		tell(l, fault);
+		report(l, fault);
 	fault[0] = ' ';
 	return true;
 }
@@ -53,7 +114,7 @@ static void open_table(struct logins_table *t, bool is_secret)
 	}
 }
 
-/* Without the secret strangers could ask who exists. */
+/* Without the secret, clients could find out which users exist. */
 static void read_secret(struct logins *l, const char *path)
 {
 	char why[TABLE_FAULT_MAX];
@@ -84,8 +145,10 @@ static void add(struct buf *list, const char *mechanism)
 	buf_put_str(list, mechanism);
 }
 
-/* Those that clients should choose first come first, and what nobody can use is not offered:
- * a client that prefers SCRAM has no second choice. */
+/*
+ * Those that clients should choose first come first. What no user can use is not
+ * offered: a client that prefers SCRAM has no second choice.
+ */
 static void list_mechanisms(struct logins *l, const struct tls_client *client)
 {
 	bool has_users = l->users.path, is_broken = l->users.fault[0];
@@ -112,7 +175,7 @@ _Static_assert(
 	"all mechanisms, with blanks");
 _Static_assert(TLS_CLIENT_NAMES_MAX <= SASL_NAMES_MAX, "all names of a certificate");
 
-/* Where there is a table of certificates only that knows whose they are. */
+/* A table of certificates replaces the names in them. */
 static void find_owner(struct logins *l, const struct tls_client *client)
 {
 	struct buf owner = BUF(l->owner);
@@ -170,7 +233,10 @@ bool logins_tried(const struct logins *l)
 	return l->sasl || l->fault[0];
 }
 
-/* What to do about a module is told with it; a refused start has no cure on this host. */
+/*
+ * A missing module has a cure, a sandbox that is closed or a library that does not
+ * start has none.
+ */
 static void put_fault(struct logins *l, const char *error)
 {
 	struct buf b = BUF(l->fault);
@@ -210,7 +276,7 @@ static const char *mechanisms(struct authenticator *a)
 	return of(a)->list;
 }
 
-/* Of the list, as clients may write it. */
+/* The case of letters does not matter. */
 static bool is_listed(const struct logins *l, struct span mechanism)
 {
 	const char *word = l->list;
@@ -224,7 +290,7 @@ static bool is_listed(const struct logins *l, struct span mechanism)
 	return false;
 }
 
-/* True where it would perhaps be listed if its table could be used. */
+/* True where it might be listed if its table could be used. */
 static bool lacks_table(const struct logins *l, struct span mechanism)
 {
 	if (span_ieq(mechanism, SPAN(SASL_EXTERNAL)))
@@ -240,10 +306,10 @@ static enum auth_result begin(struct authenticator *a, struct span mechanism)
 
 	if (!is_listed(l, mechanism) && !lacks_table(l, mechanism))
 		return AUTH_UNKNOWN;
-	if (tell_fault(l, is_external ? l->certificates.fault : l->users.fault))
+	if (report_once(l, is_external ? l->certificates.fault : l->users.fault))
 		return AUTH_UNAVAILABLE;
 	logins_load(l);
-	if (tell_fault(l, l->fault) || !l->sasl)
+	if (report_once(l, l->fault) || !l->sasl)
 		return AUTH_UNAVAILABLE;
 	return l->api->begin(l->sasl, mechanism);
 }
@@ -265,11 +331,11 @@ static void end(struct authenticator *a)
 		of(a)->api->end(of(a)->sasl);
 }
 
-/* What was told already is kept. */
+/* The fault is logged once, and kept for the reply. */
 static enum auth_sender fail_sender(struct logins *l, const char **ret_fault)
 {
 	if (!l->has_told_senders)
-		tell(l, l->senders.fault);
+		report(l, l->senders.fault);
 	l->has_told_senders = true;
 	*ret_fault = l->senders.fault;
 	return AUTH_SENDER_UNAVAILABLE;
@@ -310,10 +376,10 @@ static void init(struct logins *l, const struct config *c)
 		(struct logins_table){ .key = "auth-senders", .path = c->auth_senders };
 	l->settings.ctx = l;
 	l->settings.find = find;
-	l->settings.fault = tell;
+	l->settings.fault = report;
 }
 
-/* A credential is named as settings name it, not by the path of systemd's copy. */
+/* Names a credential as the settings do, not by the path of systemd's copy. */
 static void name_credentials(struct logins_table *t, const struct config *c)
 {
 	char shown[CONFIG_FAULT_MAX] = "";

@@ -1,7 +1,7 @@
 /*
- * Promises the same work for a wrong password as for the right one, and that nothing of it
- * is left in memory. Refuses to know users. SCRAM's keys are computed with GnuTLS, which
- * every client that logs in has made us load: libgsasl takes six times as long.
+ * Compares a password with a verifier. A wrong password takes the same work as the
+ * right one, and no secret is left in memory. SCRAM's keys are computed with GnuTLS,
+ * which is loaded by then: libgsasl takes six times as long.
  */
 #include "edge/auth/proof.h"
 

@@ -1,4 +1,4 @@
-/* Whether a password is the one that a verifier was made of. */
+/* The comparison of a password with a verifier, and the secrets around it. */
 #pragma once
 
 #include "proto/verifier.h"
@@ -13,11 +13,13 @@ enum proof {
 enum proof proof_check(const struct verifier *v, const char *password);
 
 /*
- * The salt of a user that does not exist, in base64: always the same for one name, and to
- * be told from a real one only with the secret. n is at most VERIFIER_SALT_MAX. NULL, or
- * to be freed.
+ * The salt of a user that does not exist, in base64: always the same for one name, and
+ * only the secret distinguishes it from a real one. n is at most VERIFIER_SALT_MAX.
+ * NULL, or to be freed.
  */
 char *proof_salt(struct span secret, const char *user, size_t n);
 
-/* Overwrites what functions that have returned may have left below the caller's frame. */
+/*
+ * Overwrites what functions that have returned may have left below the caller's frame.
+ */
 void proof_wipe_stack(void);

@@ -1,16 +1,242 @@
 /*
- * The mechanisms of AUTH, on libgsasl: the module's table and an exchange's life. Promises
- * that nothing secret outlives an exchange. Refuses to know SMTP, the base64 of its lines,
- * and where users are kept.
+ * The module sasl.so: the mechanisms of AUTH on libgsasl, one exchange at a time, and
+ * the answers to what libgsasl asks in the middle of one. A user that does not exist
+ * gets the answers, and takes the time, of one that does; nothing secret outlives an
+ * exchange. The base64 of SMTP's lines is smtp/auth.c's.
  */
-#include "edge/auth/sasl.h"
-
 #include <errno.h>
 #include <gsasl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include "base/cleanup.h"
-#include "edge/auth/sasl-exchange.h"
+#include "edge/auth/auth.h"
 #include "edge/auth/proof.h"
+
+#define FAULT_MAX 384 /* a user's name and a sentence */
+/*
+ * as libgsasl itself prepares names and passwords: newer characters than Unicode 3.2
+ * fail
+ */
+#define PREPARE GSASL_ALLOW_UNASSIGNED
+#define DECOY_SALT 16 /* octets, where no user has a verifier for SCRAM */
+
+/* The connection's library handle, and the exchange in progress. */
+struct sasl {
+	const struct sasl_settings *settings;
+	Gsasl *library;
+	Gsasl_session *session; /* of the exchange, or NULL */
+	size_t n_steps;
+	bool is_login;
+	bool proven; /* the client's empty response is all that is missing */
+	bool refused; /* fails, with the right password, too */
+	bool unavailable;
+	char user[AUTH_USER_MAX];
+	char value[TABLE_VALUE_MAX]; /* the user's; `verifier` is part of it */
+	struct verifier verifier;
+};
+
+static void report(struct sasl *s, const char *what)
+{
+	char text[FAULT_MAX];
+
+	snprintf(text, sizeof(text), "auth-users: %s: %s", s->user, what);
+	s->settings->fault(s->settings->ctx, text);
+}
+
+/*
+ * SASLprep (RFC 4013). False where it fails. libidn has no code for a lack of memory:
+ * errno has.
+ */
+static bool prepare(struct sasl *s, const char *text, char **ret_prepared)
+{
+	errno = 0;
+	if (gsasl_saslprep(text, PREPARE, ret_prepared, NULL) == GSASL_OK)
+		return true;
+	s->unavailable |= errno == ENOMEM;
+	return false;
+}
+
+/*
+ * Keeps the name that the client gives, as it stands in the table (RFC 4013). False for
+ * a name that cannot be in it: the login fails then, in any case.
+ */
+static bool set_user(struct sasl *s, const char *name)
+{
+	char *prepared = NULL;
+	bool fits = name && prepare(s, name, &prepared) && *prepared &&
+		    strlen(prepared) < sizeof(s->user);
+
+	if (fits)
+		memcpy(s->user, prepared, strlen(prepared) + 1);
+	gsasl_free(prepared);
+	s->refused |= !fits;
+	return fits;
+}
+
+/* True unless the client wants to act for another user, which is not allowed. */
+static bool is_own(struct sasl *s, const char *authzid)
+{
+	char *prepared = NULL;
+	bool own;
+
+	if (!authzid || !*authzid)
+		return true;
+	own = prepare(s, authzid, &prepared) && strcmp(prepared, s->user) == 0;
+	gsasl_free(prepared);
+	return own;
+}
+
+/* False where there is no such user, or no usable verifier. */
+static bool look_up(struct sasl *s)
+{
+	struct buf value = BUF(s->value);
+	const char *wrong;
+
+	if (!s->user[0])
+		return false;
+	switch (s->settings->find(s->settings->ctx, span_of(s->user), &value)) {
+	case TABLE_FOUND:
+		wrong = verifier_parse(buf_span(&value), &s->verifier);
+		if (wrong)
+			report(s, wrong);
+		return !wrong;
+	case TABLE_ABSENT:
+		return false;
+	case TABLE_FAILED:
+		break;
+	}
+	report(s, "the table cannot be read");
+	s->unavailable = true;
+	return false;
+}
+
+static int validate_password(struct sasl *s, Gsasl_session *session)
+{
+	const char *name = gsasl_property_fast(session, GSASL_AUTHID);
+	const char *password = gsasl_property_fast(session, GSASL_PASSWORD);
+	const struct decoy *decoy = decoys_any(&s->settings->decoys);
+	char *prepared = NULL;
+	bool known = set_user(s, name) && look_up(s);
+	enum proof proof = PROOF_WRONG;
+
+	if (!known && decoy)
+		s->verifier = decoy->verifier;
+	if ((known || decoy) && password && prepare(s, password, &prepared))
+		proof = proof_check(&s->verifier, prepared);
+	gsasl_free(prepared);
+	s->unavailable |= proof == PROOF_UNABLE;
+	if (!known || proof != PROOF_RIGHT ||
+		!is_own(s, gsasl_property_fast(session, GSASL_AUTHZID)))
+		return GSASL_AUTHENTICATION_ERROR;
+	return GSASL_OK;
+}
+
+static int set_span(Gsasl_session *session, Gsasl_property what, struct span value)
+{
+	return gsasl_property_set_raw(session, what, value.p, value.n);
+}
+
+/*
+ * Keys that no password has: the proof must fail, and libgsasl does the same work for
+ * it.
+ */
+static int set_random_keys(Gsasl_session *session)
+{
+	char octets[32];
+	OWNED char *text = NULL;
+
+	if (gsasl_random(octets, sizeof(octets)) != GSASL_OK ||
+		gsasl_base64_to(octets, sizeof(octets), &text, NULL) != GSASL_OK)
+		return GSASL_CRYPTO_ERROR;
+	gsasl_property_set(session, GSASL_SCRAM_STOREDKEY, text);
+	return gsasl_property_set(session, GSASL_SCRAM_SERVERKEY, text);
+}
+
+static int set_decoy(struct sasl *s, Gsasl_session *session)
+{
+	const struct decoy *decoy = decoys_scram(&s->settings->decoys);
+	OWNED char *salt = proof_salt(s->settings->secret, s->user,
+		decoy ? decoy->verifier.n_salt : DECOY_SALT);
+	char iterations[16];
+
+	s->refused = true;
+	if (!salt)
+		return GSASL_MALLOC_ERROR;
+	snprintf(iterations, sizeof(iterations), "%u",
+		decoy ? decoy->verifier.iterations : VERIFIER_ITERATIONS_LEAST);
+	gsasl_property_set(session, GSASL_SCRAM_ITER, iterations);
+	gsasl_property_set(session, GSASL_SCRAM_SALT, salt);
+	return set_random_keys(session);
+}
+
+/* Sets all that SCRAM needs at its first question: the name is known by then. */
+static int set_verifier(struct sasl *s, Gsasl_session *session)
+{
+	const struct verifier *v = &s->verifier;
+	char iterations[16];
+
+	if (!set_user(s, gsasl_property_fast(session, GSASL_AUTHID)) || !look_up(s) ||
+		v->kind != VERIFIER_SCRAM)
+		return set_decoy(s, session);
+	snprintf(iterations, sizeof(iterations), "%u", v->iterations);
+	if (gsasl_property_set(session, GSASL_SCRAM_ITER, iterations) != GSASL_OK ||
+		set_span(session, GSASL_SCRAM_SALT, v->salt) != GSASL_OK ||
+		set_span(session, GSASL_SCRAM_STOREDKEY, v->stored) != GSASL_OK)
+		s->unavailable = true;
+	s->refused |= !is_own(s, gsasl_property_fast(session, GSASL_AUTHZID));
+	return set_span(session, GSASL_SCRAM_SERVERKEY, v->server);
+}
+
+static int set_binding(struct sasl *s, Gsasl_session *session)
+{
+	struct span binding = s->settings->binding;
+	OWNED char *text = NULL;
+
+	if (binding.n == 0)
+		return GSASL_NO_CB_TLS_EXPORTER;
+	if (gsasl_base64_to(binding.p, binding.n, &text, NULL) != GSASL_OK)
+		return GSASL_MALLOC_ERROR;
+	return gsasl_property_set(session, GSASL_CB_TLS_EXPORTER, text);
+}
+
+/*
+ * RFC 4422 A: the certificate gives the users, and the response may choose one of them.
+ */
+static int validate_certificate(struct sasl *s, Gsasl_session *session)
+{
+	const char *wanted = gsasl_property_fast(session, GSASL_AUTHZID);
+	const struct sasl_settings *settings = s->settings;
+	size_t i = 0;
+
+	while (wanted && *wanted && i < settings->n_names &&
+		strcmp(settings->names[i], wanted) != 0)
+		i++;
+	if (i >= settings->n_names) {
+		set_user(s, wanted);
+		return GSASL_AUTHENTICATION_ERROR;
+	}
+	snprintf(s->user, sizeof(s->user), "%s", settings->names[i]);
+	return GSASL_OK;
+}
+
+/* libgsasl's callback: sets what it needs, or decides whether the login is right. */
+static int answer(Gsasl *library, Gsasl_session *session, Gsasl_property what)
+{
+	struct sasl *s = gsasl_callback_hook_get(library);
+
+	switch (what) {
+	case GSASL_VALIDATE_SIMPLE:
+		return validate_password(s, session);
+	case GSASL_VALIDATE_EXTERNAL:
+		return validate_certificate(s, session);
+	case GSASL_SCRAM_ITER:
+		return set_verifier(s, session);
+	case GSASL_CB_TLS_EXPORTER:
+		return set_binding(s, session);
+	default:
+		return GSASL_NO_CALLBACK;
+	}
+}
 
 static void sasl_close(struct sasl *s)
 {
@@ -35,11 +261,11 @@ static struct sasl *sasl_open(const struct sasl_settings *settings)
 		return NULL;
 	}
 	gsasl_callback_hook_set(s->library, s);
-	gsasl_callback_set(s->library, sasl_answer);
+	gsasl_callback_set(s->library, answer);
 	return s;
 }
 
-/* What belongs to one exchange. The user is told of even when that is over. */
+/* Clears what belongs to one exchange. The user's name is kept for the record. */
 static void sasl_end(struct sasl *s)
 {
 	gsasl_finish(s->session);
@@ -93,49 +319,52 @@ static enum auth_result verdict(struct sasl *s, int code)
 	}
 }
 
-/* Old clients know these two words, and wait for them. */
-static void put_challenge(struct sasl *s, struct span said, struct buf *to)
+/* Old clients of LOGIN wait for these two words. */
+static void put_challenge(struct sasl *s, struct span text, struct buf *to)
 {
 	if (s->is_login)
-		said = s->n_steps == 1 ? SPAN("Username:") : SPAN("Password:");
-	buf_put(to, said);
+		text = s->n_steps == 1 ? SPAN("Username:") : SPAN("Password:");
+	buf_put(to, text);
 }
 
-static enum auth_result take(
+static enum auth_result feed(
 	struct sasl *s, const char *response, size_t n, struct buf *ret_challenge)
 {
-	char *said = NULL;
-	size_t n_said = 0;
+	char *out = NULL;
+	size_t n_out = 0;
 	enum auth_result result;
 	int code;
 
 	errno = 0;
-	code = gsasl_step(s->session, response, n, &said, &n_said);
+	code = gsasl_step(s->session, response, n, &out, &n_out);
 	/* libgsasl calls it a wrong password when SASLprep lacks memory */
 	s->unavailable |= code != GSASL_OK && code != GSASL_NEEDS_MORE && errno == ENOMEM;
 	result = verdict(s, code);
 	s->n_steps++;
-	/* who gives up behind this has said who it is */
+	/* LOGIN: the user's name, for the record of a client that gives up after it */
 	if (s->is_login && s->n_steps == 2 && result == AUTH_CHALLENGE)
-		sasl_set_user(s, response);
-	/* what is said last cannot go with the 235 (RFC 4954 4): it takes one more step */
-	if (result == AUTH_SUCCESS && n_said) {
+		set_user(s, response);
+	/*
+	 * the last challenge cannot go with the 235 (RFC 4954 4): it takes one more
+	 * step
+	 */
+	if (result == AUTH_SUCCESS && n_out) {
 		s->proven = true;
 		result = AUTH_CHALLENGE;
 	}
 	if (result == AUTH_CHALLENGE)
-		put_challenge(s, (struct span){ said, n_said }, ret_challenge);
-	gsasl_free(said);
+		put_challenge(s, (struct span){ out, n_out }, ret_challenge);
+	gsasl_free(out);
 	return ret_challenge->overflow ? AUTH_MALFORMED : result;
 }
 
-/* A user's name that came with the command answers a question that nobody asked. */
+/* LOGIN: a user's name in the command answers the first question before it is asked. */
 static enum auth_result skip_question(struct sasl *s)
 {
 	char octets[32];
-	struct buf unsaid = BUF(octets);
+	struct buf unused = BUF(octets);
 
-	return take(s, NULL, 0, &unsaid);
+	return feed(s, NULL, 0, &unused);
 }
 
 static enum auth_result sasl_step(
@@ -156,7 +385,7 @@ static enum auth_result sasl_step(
 	if (s->is_login && s->n_steps == 0 && text)
 		result = skip_question(s);
 	if (result == AUTH_CHALLENGE)
-		result = take(s, text, n, ret_challenge);
+		result = feed(s, text, n, ret_challenge);
 	if (text)
 		explicit_bzero(text, n);
 	proof_wipe_stack();

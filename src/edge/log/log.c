@@ -1,8 +1,10 @@
 /*
- * Writes records to their sink. Writing one never holds up a client: records wait until no client does, or until
- * there are too many, and a sink that does not take them is left alone for a while.
+ * Collects records and writes them to their sink. No client waits for a record: records
+ * are written while no client waits for a reply, or when there are too many, and a sink
+ * that is stuck gets none for a while.
  */
 #include "edge/log/log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -16,7 +18,6 @@
 #include <unistd.h>
 #include "base/buf.h"
 #include "base/cleanup.h"
-#include "edge/log/datagram.h"
 #include "edge/file.h"
 #include "edge/log/sinks.h"
 #include "edge/module.h"
@@ -24,12 +25,15 @@
 #include "proto/text.h"
 #include "smtp/record-text.h"
 
-#define TEXT_MAX                                                                         \
-	(3 * RECORD_LINE_MAX / 2) /* a line, and fields of the journal beside it */
+/* a line, and fields of the journal beside it */
+#define TEXT_MAX (3 * RECORD_LINE_MAX / 2)
 /* a signal that came just before a wait is followed by another, in microseconds */
 #define AGAIN 50000
 
-/* A record as it waits, before its values: for each a key, a length and octets. */
+/*
+ * The head of a waiting record. Its values follow: for each a struct value_head and the
+ * octets.
+ */
 struct head {
 	enum record_event event;
 	enum topic topic;
@@ -96,7 +100,7 @@ static void take_octets(struct span *from, void *to, size_t n)
 	*from = span_from(*from, n);
 }
 
-/* Takes what log_write() has put there. The values lie in `from`. */
+/* Reads what log_write() has put there. The values lie in `from`. */
 static void take_record(struct span *from, struct record *ret)
 {
 	struct head head;
@@ -121,7 +125,7 @@ static void wake(int signal)
 	(void)signal;
 }
 
-/* From here on a call that waits is interrupted in time; 0 ends that. */
+/* From now on a call that waits is interrupted after that time; 0 ends that. */
 static void set_timer(uint64_t milliseconds)
 {
 	const struct sigaction interrupt = { .sa_handler = wake };
@@ -148,13 +152,16 @@ static struct record error_record(struct buf *b, const char *text)
 	return r;
 }
 
-/* A file is not waited for, and a datagram has a limit of its own. */
+/* A file does not block, and a datagram socket has a time limit of its own. */
 static bool may_wait(const struct log *l)
 {
 	return l->fd < 0;
 }
 
-/* The first failure of the process, where `auto` would write; `text` has room for TEXT_MAX octets. */
+/*
+ * The first failure of the process, where `auto` would write; `text` has room for
+ * TEXT_MAX octets.
+ */
 static void report_failure(struct log *l, int error, char *text)
 {
 	char octets[CONFIG_FAULT_MAX], sentence[CONFIG_FAULT_MAX];
@@ -175,7 +182,10 @@ static void report_failure(struct log *l, int error, char *text)
 	set_timer(may_wait(l) ? LOG_STUCK : 0);
 }
 
-/* Writes one record, unless the sink is stuck since `start`; `text` has room for TEXT_MAX octets. */
+/*
+ * Writes one record, unless the sink is stuck since `start`; `text` has room for
+ * TEXT_MAX octets.
+ */
 static void write_one(struct log *l, struct record *r, char *text, uint64_t start)
 {
 	struct buf b = { .p = text, .cap = TEXT_MAX };
@@ -193,7 +203,10 @@ static void write_one(struct log *l, struct record *r, char *text, uint64_t star
 		report_failure(l, error, text);
 }
 
-/* As one record: where it cannot be written either, it is not counted itself. */
+/*
+ * Reports it as one record, which is not counted itself when it cannot be written
+ * either.
+ */
 static void report_lost(struct log *l, char *text, uint64_t start)
 {
 	char octets[CONFIG_FAULT_MAX], sentence[CONFIG_FAULT_MAX];
@@ -271,7 +284,10 @@ void log_choose(struct log *l, const struct config *c)
 	l->least = c->log_level;
 }
 
-/* The disk was full once: whoever reads shall lose that line, and not ours with it. */
+/*
+ * The file may end in a partial line (full disk). Then ours starts on a new line, so
+ * that readers lose only the partial one.
+ */
 static bool is_torn(const char *path)
 {
 	OWNED_FD int fd =
@@ -282,7 +298,7 @@ static bool is_torn(const char *path)
 	return end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n';
 }
 
-/* Of a file of records. */
+/* The fault of a file of records. */
 static void put_file_fault(struct buf *to, const char *path, int error)
 {
 	OWNED char *copy = NULL;
@@ -303,7 +319,7 @@ static void put_file_fault(struct buf *to, const char *path, int error)
 		file_put_fault(to, path, error, FILE_WRITTEN);
 }
 
-/* A call that was interrupted had waited for LOG_STUCK. */
+/* An interrupted call has waited for LOG_STUCK. */
 static const char *words_of(int error)
 {
 	return error == EINTR || error == EAGAIN ? "no record was taken within a second"
@@ -333,7 +349,7 @@ void log_put_fault(struct buf *to, enum log_choice sink, const char *file, int e
 	buf_put_str(to, sinks[sink].cure);
 }
 
-/* What cannot take records from the start is not used at all. */
+/* A sink that cannot take records from the start is replaced. */
 static void fall_back(struct log *l, int error)
 {
 	char text[CONFIG_FAULT_MAX];
@@ -349,7 +365,7 @@ static void fall_back(struct log *l, int error)
 		log_error(l, text);
 }
 
-/* A journal knows this by itself (_HOSTNAME), and syslog, too. */
+/* Only for a file: journald and syslog know the host by themselves. */
 static void find_host(struct log *l)
 {
 	char name[HOST_NAME_MAX + 1] = "";

@@ -1,14 +1,15 @@
 /*
- * Promises one write a record, so that those of several processes do not mix. Refuses to wait longer than the
- * caller's timer: a write that is interrupted is given up.
+ * Writes one record to one sink: standard error, syslog, journald or a file. Each
+ * record is one write, so that records of several processes do not mix. A write that
+ * the caller's timer interrupts is given up.
  */
 #include "edge/log/sinks.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "edge/log/datagram.h"
 #include "edge/file.h"
 #include "smtp/record-text.h"
 
@@ -40,7 +41,7 @@ static int write_stderr(struct log *l, const struct record *r, struct buf *b)
 	return write_whole(STDERR_FILENO, b);
 }
 
-/* As RFC 3164 4.1 has it, without the time: the daemon's own is as good (4.3.2). */
+/* RFC 3164 4.1 without the time, for which the daemon puts its own (4.3.2). */
 static int write_syslog(struct log *l, const struct record *r, struct buf *b)
 {
 	buf_put_char(b, '<');
@@ -51,11 +52,14 @@ static int write_syslog(struct log *l, const struct record *r, struct buf *b)
 	record_put_line(b, r);
 	if (b->overflow)
 		return -EMSGSIZE;
-	/* without a descriptor there was none to have when the log was prepared */
+	/* negative: the error of log_prepare() */
 	return l->fd < 0 ? l->fd : datagram_send(l->fd, LOG_SYSLOG_SOCKET, buf_span(b));
 }
 
-/* After a piece of a line the next one begins with a line end, so that readers skip the piece alone. */
+/*
+ * After a partial line it begins with a line end, so that readers lose only the partial
+ * line.
+ */
 static int write_json(struct log *l, const struct record *r, struct buf *b)
 {
 	ssize_t n;
@@ -99,7 +103,7 @@ static void put_field(struct fields *f, const char *name, struct span value)
 	end_field(f);
 }
 
-/* What journald does not know by itself, and each value as a field. */
+/* Sends the fields that journald does not know by itself, and each value as a field. */
 static int write_journal(struct log *l, const struct record *r, struct buf *b)
 {
 	const struct topic_row *topic = topic_get(r->topic);
@@ -138,7 +142,10 @@ int log_sink_write(struct log *l, const struct record *r, struct buf *b)
 	return error < 0 ? error : 0;
 }
 
-/* Where standard error is a stream of the journal, which knows the program's name already (systemd.exec(5)). */
+/*
+ * To standard error where that is a stream of the journal, which knows the program's
+ * name (systemd.exec(5)).
+ */
 static int write_stream(const struct record *r, struct buf *b)
 {
 	buf_put_char(b, '<');
@@ -174,7 +181,9 @@ int log_sink_open(const char *file, bool make)
 	return file_open_written(file, flags | (make ? O_CREAT : 0), LOG_FILE_MODE);
 }
 
-/* The room for a record: what is allocated behind the end of a file belongs to the records that come. */
+/*
+ * Tries to allocate room for a record behind the end of the file; later records use it.
+ */
 static int try_room(int fd)
 {
 	struct statvfs fs;

@@ -1,29 +1,53 @@
-/* How each sink takes a record. */
+/*
+ * What the files of the log share: how each sink takes a record, datagrams, and the
+ * table of systemd.so.
+ */
 #pragma once
 
+#include <sys/uio.h>
 #include "edge/log/log.h"
 
-#define LOG_IDENTIFIER "postern"
 #define LOG_FILE_MODE 0640
 #define LOG_SYSLOG_SOCKET "/dev/log"
+/* sd_journal_send(3) succeeds without it, and writes no entry */
+#define LOG_JOURNAL_SOCKET "/run/systemd/journal/socket"
 
-#define LOG_JOURNAL_SOCKET                                                               \
-	"/run/systemd/journal/socket" /* sd_journal_send(3): without it, success and no entry */
+/*
+ * The table of functions in systemd.so: journald, for processes that systemd started.
+ */
+struct systemd_api {
+	/* Sends one journal entry, a field each ("NAME=value"). 0 or -errno. */
+	int (*send)(const struct iovec *fields, int n);
+};
 
-/* Writes one record; `b` is empty, and has room for its text. 0, or -errno: it could not be written, and is lost. */
+/*
+ * Writes one record; `b` is empty, and has room for its text. 0, or -errno: it could
+ * not be written, and is lost.
+ */
 int log_sink_write(struct log *l, const struct record *r, struct buf *b);
 
 /*
- * Writes one record to another place than the sink that has just refused one: standard error, or syslog where that is
- * the sink or the connection. `b` as above. 0 or -errno.
+ * Writes one record to another place than the sink that has just refused one: standard
+ * error, or syslog where that is the sink or the connection. `b` as above. 0 or -errno.
  */
 int log_sink_write_aside(struct log *l, const struct record *r, struct buf *b);
 
 /*
- * Opens a file of records for writing alone, as a file that can be read, too, could be mapped as code; `make` it where
- * it is missing. A FIFO only while a process reads it: -ENXIO. The descriptor, or -errno. Never waits.
+ * Opens a file of records for writing alone, as a file that can be read, too, could be
+ * mapped as code; `make` it where it is missing. A FIFO only while a process reads it:
+ * -ENXIO. The descriptor, or -errno. Never waits.
  */
 int log_sink_open(const char *file, bool make);
 
-/* Tries whether a sink would take a record, and writes none. 0 or -errno. */
-int log_sink_try(enum log_choice sink, const char *file);
+/*
+ * Opens a datagram socket that is not connected: the sandbox allows no connect(), by
+ * which the client's own socket could be pointed elsewhere. Sending waits for
+ * `milliseconds` at most. A descriptor, or -errno.
+ */
+int datagram_open(unsigned milliseconds);
+
+/* To the socket at `path`, or at "@name", which is in no file system. 0 or -errno. */
+int datagram_send(int fd, const char *path, struct span text);
+
+/* Whether a process takes datagrams there: outside the sandbox. 0 or -errno. */
+int datagram_try(const char *path);

@@ -1,6 +1,6 @@
-/* The module systemd.so: the one place that knows libsystemd. */
+/* The module systemd.so: the only file that uses libsystemd for writing. */
 #define SD_JOURNAL_SUPPRESS_LOCATION
-#include "edge/log/systemd.h"
+#include "edge/log/sinks.h"
 #include <systemd/sd-journal.h>
 
 extern const struct systemd_api postern_systemd;

@@ -1,8 +1,10 @@
 /*
- * Promises that a trace is bounded, private and whole lines, and that losing it costs no mail. Refuses to
- * know what may be seen: see proto/transcript.c.
+ * Writes a session's trace into a file. The file is bounded, private (0600) and
+ * consists of whole lines; where it cannot be written, the session goes on without it.
+ * What a trace may contain is decided in proto/transcript.c.
  */
-#include "edge/log/trace-file.h"
+#include "edge/log/log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,6 +12,7 @@
 #include "base/num.h"
 #include "edge/file.h"
 #include "proto/received.h"
+#include "smtp/session.h"
 
 #define TRACE_MODE 0600
 #define TRACE_DOMAINS_MAX 4096 /* octets of the list; longer, it stands for any */
@@ -28,7 +31,7 @@ static void give_up(struct trace_file *t)
 	t->out.n = 0;
 }
 
-/* All of it; or what keeps it from being written is kept, and the rest goes untraced. */
+/* Writes all of it, or keeps the error and ends the trace. */
 static void write_all(struct trace_file *t, struct span s)
 {
 	while (s.n && t->fd >= 0) {
@@ -89,7 +92,7 @@ static struct span take_piece(struct span *s)
 	return piece;
 }
 
-/* One line for each, however many pieces it comes in. */
+/* One line for each response, in however many pieces it arrives. */
 static void took_response(struct trace_file *t, bool end)
 {
 	make_room(t);
@@ -156,7 +159,7 @@ void trace_file_event(struct trace_file *t, const char *mark)
 	buf_put_char(&t->out, '\n');
 }
 
-/* "mailbox: user@example.net", a line for each, once. */
+/* Notes "mailbox: user@example.net", once for each recipient. */
 static void accepted(struct tracer *tracer, const struct recipient *r)
 {
 	struct trace_file *t = trace_of(tracer);
@@ -219,7 +222,7 @@ static void put_domains(struct buf *to, const struct session_settings *settings)
 	buf_put_char(to, '\n');
 }
 
-/* All that decides what the session will say. */
+/* All settings that decide the session's replies. */
 static void put_settings(struct trace_file *t, const struct config *c)
 {
 	static const char *const tls[] = { [TLS_OFF] = "off",
@@ -240,7 +243,7 @@ static void put_settings(struct trace_file *t, const struct config *c)
 	put_domains(to, s);
 	put_setting(to, "tls", tls[s->tls]);
 	put_setting(to, "auth", auth[s->auth]);
-	/* what they can log in with depends on their verifiers, which are no part of a trace */
+	/* the mechanisms depend on the verifiers, which are no part of a trace */
 	if (s->auth != AUTH_OFF)
 		put_setting(to, "users", "any");
 	if (s->dsn)
@@ -269,7 +272,10 @@ void trace_file_init(struct trace_file *t)
 	t->mailboxes = BUF(t->mailbox_octets);
 }
 
-/* "1796000000.M123456P4242.192.0.2.1.txt": ids of messages of the session begin like it. */
+/*
+ * "1796000000.M123456P4242.192.0.2.1.txt": ids of messages of the session begin like
+ * it.
+ */
 static bool put_path(struct buf *to, const struct session *s, const char *directory)
 {
 	const char *peer = s->peer.address;

@@ -1,8 +1,8 @@
 /*
- * Promises that what a ruleset does not allow is denied, as far as the kernel's ABI reaches; refuses to
- * know which paths the program uses.
+ * Landlock rulesets, by direct system calls. What a ruleset does not allow is denied,
+ * as far as the kernel's ABI reaches. The paths are the caller's.
  */
-#include "edge/sandbox/landlock.h"
+#include "edge/sandbox/kernel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,10 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 
-/* ABI 1 denies every link and rename between directories, tmp/ to new/ included: it does not serve. */
+/*
+ * ABI 1 denies every link and rename between directories, tmp/ to new/ included: it
+ * does not serve.
+ */
 #define ABI_REFER 2
 #define ABI_NET 4
 #define ABI_IOCTL 5
@@ -34,7 +37,9 @@
 #define LANDLOCK_SCOPE_SIGNAL (1ULL << 1)
 #endif
 
-/* struct landlock_ruleset_attr as of ABI 6: older kernels take it when the rest is 0. */
+/*
+ * struct landlock_ruleset_attr as of ABI 6: older kernels take it when the rest is 0.
+ */
 struct ruleset {
 	uint64_t fs;
 	uint64_t net;

@@ -1,6 +1,7 @@
 /*
- * Promises that after each stage the process can do no more than the settings need;
- * refuses to know what they are needed for.
+ * Enters the sandbox: changes to the user of the settings, drops capabilities, and lets
+ * Landlock and seccomp limit files and system calls to what the settings need. The last
+ * part is the stage of mail that enters stage B.
  */
 #include "edge/sandbox/sandbox.h"
 
@@ -8,15 +9,99 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "edge/sandbox/account.h"
-#include "edge/sandbox/landlock.h"
-#include "edge/sandbox/seccomp.h"
+#include "base/num.h"
+#include "edge/auth/auth.h"
+#include "edge/file.h"
+#include "edge/log/log.h"
+#include "edge/sandbox/kernel.h"
+
+/*
+ * /etc/passwd is read here first: getpwnam() reads the settings of the name services
+ * and asks a daemon.
+ */
+#define PASSWD "/etc/passwd"
+#define PASSWD_MAX (64 * 1024) /* a larger one is left to getpwnam() */
+#define NO_ID UINT32_MAX /* setresuid() changes nothing then */
+
+static struct span take_until(struct span *rest, char end)
+{
+	const char *p = rest->n ? memchr(rest->p, end, rest->n) : NULL;
+	struct span taken = { rest->p, p ? (size_t)(p - rest->p) : rest->n };
+
+	*rest = span_from(*rest, p ? taken.n + 1 : taken.n);
+	return taken;
+}
+
+static bool parse_ids(struct span line, struct account *ret)
+{
+	uint64_t uid, gid;
+
+	take_until(&line, ':'); /* the password */
+	if (!num_parse(take_until(&line, ':'), &uid) || uid >= NO_ID ||
+		!num_parse(take_until(&line, ':'), &gid) || gid >= NO_ID)
+		return false;
+	*ret = (struct account){ (uid_t)uid, (gid_t)gid };
+	return true;
+}
+
+bool account_parse(struct span text, struct span name, struct account *ret)
+{
+	while (text.n) {
+		struct span line = take_until(&text, '\n');
+
+		if (span_eq(take_until(&line, ':'), name))
+			return parse_ids(line, ret);
+	}
+	return false;
+}
+
+static bool find_in_file(const char *name, struct account *ret)
+{
+	OWNED char *text = NULL;
+	ssize_t n = file_read(PASSWD, PASSWD_MAX, &text);
+
+	return n > 0 &&
+	       account_parse((struct span){ text, (size_t)n }, span_of(name), ret);
+}
+
+void account_put_fault(struct buf *to, const char *name, int error)
+{
+	switch (error) {
+	case ENOENT:
+		buf_put(to, SPAN("no such user; make it: useradd --system "));
+		buf_put_str(to, name);
+		break;
+	case EPERM:
+		buf_put(to, SPAN("only root can become another user: start postern as "
+				 "root, or set no user"));
+		break;
+	default:
+		buf_put_str(to, strerror(error));
+	}
+	buf_terminate(to);
+}
+
+int account_find(const char *name, struct account *ret)
+{
+	const struct passwd *pw;
+
+	if (find_in_file(name, ret))
+		return 0;
+	errno = 0;
+	pw = getpwnam(name);
+	if (!pw)
+		return errno && errno != ESRCH ? -errno : -ENOENT;
+	*ret = (struct account){ pw->pw_uid, pw->pw_gid };
+	return 0;
+}
 
 /* Read by the loader, beside its search path. */
 static const char *const loader_files[] = {
@@ -104,8 +189,9 @@ static bool is_architecture(const char *name)
 }
 
 /*
- * True when another directory of the path, such as /lib, has it in it. Only of those of an architecture:
- * others may be links to somewhere else, and then a rule above them is none for them.
+ * True when another directory of the path, such as /lib, has it in it. Only of those of
+ * an architecture: others may be links to somewhere else, and then a rule above them is
+ * none for them.
  */
 static bool is_within_another(const Dl_serinfo *path, unsigned i)
 {
@@ -122,7 +208,10 @@ static bool is_within_another(const Dl_serinfo *path, unsigned i)
 	return false;
 }
 
-/* The directories in which dlopen() searches: of DT_RPATH, LD_LIBRARY_PATH and the system. */
+/*
+ * The directories in which dlopen() searches: of DT_RPATH, LD_LIBRARY_PATH and the
+ * system.
+ */
 static int allow_search_path(struct landlock *l, void *program)
 {
 	Dl_serinfo size;
@@ -176,7 +265,10 @@ static int allow_reads(struct landlock *l, const struct sandbox_dirs *dirs)
 	return r;
 }
 
-/* Of root's powers only those by which mail reaches Maildirs of any owner; of others' none. */
+/*
+ * Root keeps the capabilities by which mail reaches Maildirs of any owner; other users
+ * keep none.
+ */
 static int limit_capabilities(bool owners)
 {
 	const unsigned chown = owners ? 1U << CAP_CHOWN : 0;
@@ -252,8 +344,8 @@ static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
 }
 
 /*
- * Root may change the owner of any file that is open, so it has the call for it only where no file of the system can
- * be read.
+ * Root may change the owner of any file that is open, so it has the call for it only
+ * where no file of the system can be read.
  */
 static struct seccomp_needs needs_of(const struct sandbox_dirs *dirs)
 {
@@ -302,4 +394,48 @@ int sandbox_tighten(const struct sandbox_dirs *dirs)
 	if (r == 0)
 		r = seccomp_tighten();
 	return r;
+}
+
+/*
+ * A 421 from a stage ends the session: the client cannot go on and send mail outside
+ * stage B.
+ */
+static const struct reply *fail(const struct confine *c, int error)
+{
+	char text[CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "sandbox " SANDBOX_CURE ": at MAIL inside TLS: %s",
+		strerror(-error));
+	log_error(c->log, text);
+	return reply_get(REPLY_MISCONFIGURED);
+}
+
+static const struct reply *confine_mail(struct stage *st, const struct tx *tx)
+{
+	struct confine *c = (struct confine *)st;
+	int r;
+
+	(void)tx;
+	if (!c->armed)
+		return NULL;
+	if (c->logins)
+		logins_shut(c->logins);
+	r = sandbox_tighten(c->dirs);
+	if (r < 0)
+		return fail(c, r);
+	c->armed = false;
+	return NULL;
+}
+
+static const struct stage_ops confine_ops = { .mail = confine_mail };
+
+void confine_init(struct confine *c, const struct sandbox_dirs *dirs,
+	struct logins *logins, struct log *log)
+{
+	*c = (struct confine){
+		.stage.ops = &confine_ops,
+		.dirs = dirs,
+		.logins = logins,
+		.log = log,
+	};
 }

@@ -1,14 +1,19 @@
 /*
- * The process takes away from itself what it need not do, in two stages: A before the first octet of
- * the peer is read, B when TLS is up and everything the settings need is loaded.
+ * The sandbox: the process gives up all that it does not need, in two stages. Stage A
+ * begins before the first octet of the peer is read, stage B when TLS is up and
+ * everything the settings need is loaded. Before that the process changes to the user
+ * of the settings.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
+#include "base/buf.h"
+#include "smtp/stage.h"
 
-#define SANDBOX_DIRS_OF_ONE                                                              \
-	3 /* that a connection writes to: mail-root, traces, the outbox */
+/* that a connection writes to: mail-root, traces, the outbox */
+#define SANDBOX_DIRS_OF_ONE 3
 #define SANDBOX_DIRS 16 /* of a list: those of all connections that share a sandbox */
 
 struct sandbox_dirs {
@@ -16,15 +21,25 @@ struct sandbox_dirs {
 	size_t n_write;
 	const char *read[SANDBOX_DIRS]; /* modules */
 	size_t n_read;
-	bool too_many; /* a list had no room for a directory: the sandbox cannot be entered */
+	bool too_many; /* a list is too short: the sandbox cannot be entered */
 	bool tls; /* GnuTLS may be loaded: it reads the system's policy */
 	bool loaded; /* all that is to be loaded is: no library is read */
-	/* root delivers to Maildirs of other users, and gives them the files; `loaded` is set then */
+	/*
+	 * root delivers to Maildirs of other users, and gives them the files; `loaded`
+	 * is set then
+	 */
 	bool owners;
-	int abi; /* the newest of Landlock to be used, for tests of older kernels; 0: the kernel's own */
+	/*
+	 * the newest of Landlock to be used, for tests of older kernels; 0: the
+	 * kernel's own
+	 */
+	int abi;
 };
 
-/* Puts a directory at the end of the list, unless it is there; sets `too_many` where the list is full. */
+/*
+ * Puts a directory at the end of the list, unless it is there; sets `too_many` where
+ * the list is full.
+ */
 void sandbox_dirs_write(struct sandbox_dirs *dirs, const char *dir);
 void sandbox_dirs_read(struct sandbox_dirs *dirs, const char *dir);
 
@@ -39,38 +54,89 @@ struct sandbox_report {
 };
 
 /*
- * Gives up root for `user` (a local name): its account, setgroups to its one group, setgid, setuid. No-op
- * when the process is that user already. 0, -ENOENT for an unknown name, else -errno.
+ * Gives up root for `user` (a local name): its account, setgroups to its one group,
+ * setgid, setuid. No-op when the process is that user already. 0, -ENOENT for an
+ * unknown name, else -errno.
  */
 int sandbox_user(const char *user);
 
 /*
- * From here on the process leaves no core file, which would have keys, secrets and mail in it, and no other
- * process of its user can read its memory. Lasts until another program is executed.
+ * From here on the process leaves no core file, which would have keys, secrets and mail
+ * in it, and no other process of its user can read its memory. Lasts until another
+ * program is executed.
  */
 void sandbox_hide(void);
 
 /*
- * Stage A: no_new_privs, no capabilities but what delivery as root needs, Landlock (ABI 2 and
- * later; otherwise counted as absent), seccomp; where all is loaded, stage B at once. Else libraries
- * and dirs.read may be read, dirs.write written below; nothing may be executed as a program; a new
- * socket is a local datagram socket. A directory that does not exist is skipped. 0 or -errno (-ENOSYS
- * or -EINVAL: no seccomp; -ENOBUFS: too many directories); then the caller must not go on.
+ * Stage A: no_new_privs, no capabilities but what delivery as root needs, Landlock (ABI
+ * 2 and later; otherwise counted as absent), seccomp; where all is loaded, stage B at
+ * once. Else libraries and dirs.read may be read, dirs.write written below; nothing may
+ * be executed as a program; a new socket is a local datagram socket. A directory that
+ * does not exist is skipped. 0 or -errno (-ENOSYS or -EINVAL: no seccomp; -ENOBUFS: too
+ * many directories); then the caller must not go on.
  */
 int sandbox_enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report);
 
 /*
- * The same for a process that accepts connections and forks: it may do both, and where all is loaded it
- * is in stage B at once. Each process that it forks begins with sandbox_enter_forked().
+ * The same for a process that accepts connections and forks: it may do both, and where
+ * all is loaded it is in stage B at once. Each process that it forks begins with
+ * sandbox_enter_forked().
  */
 int sandbox_enter_accepting(
 	const struct sandbox_dirs *dirs, struct sandbox_report *ret_report);
 
-/* Stage A, or B, of its parent, and no process is forked any more. 0 or -errno, as above. */
+/*
+ * Stage A, or B, of its parent, and no process is forked any more. 0 or -errno, as
+ * above.
+ */
 int sandbox_enter_forked(void);
 
 /*
- * Stage B, after A: no more executable memory, hence no more modules, and no reads outside dirs.write.
- * What is open stays open. 0 or -errno: then the caller must not go on.
+ * Stage B, after A: no more executable memory, hence no more modules, and no reads
+ * outside dirs.write. What is open stays open. 0 or -errno: then the caller must not go
+ * on.
  */
 int sandbox_tighten(const struct sandbox_dirs *dirs);
+
+struct logins;
+struct log;
+
+/*
+ * The stage of mail that enters stage B of the sandbox, at the first MAIL inside TLS.
+ */
+struct confine {
+	struct stage stage;
+	const struct sandbox_dirs *dirs;
+	/* can load no module after this; NULL: no client can log in */
+	struct logins *logins;
+	struct log *log; /* gets the cause when the stage cannot be entered */
+	/*
+	 * set once TLS is up: all that the settings need is loaded; until stage B has
+	 * been entered
+	 */
+	bool armed;
+};
+
+void confine_init(struct confine *c, const struct sandbox_dirs *dirs,
+	struct logins *logins, struct log *log);
+
+/* A local user. */
+struct account {
+	uid_t uid;
+	gid_t gid; /* of its primary group */
+};
+
+/*
+ * Finds the user in the text of a passwd(5) file: the first line of that name counts.
+ * False when there is none or its numbers are no ids.
+ */
+bool account_parse(struct span text, struct span name, struct account *ret);
+
+/*
+ * Of /etc/passwd or, where that has no such user, by getpwnam(). 0, -ENOENT, or another
+ * -errno.
+ */
+int account_find(const char *name, struct account *ret);
+
+/* Why the process cannot become that user, and what to do. */
+void account_put_fault(struct buf *to, const char *name, int error);

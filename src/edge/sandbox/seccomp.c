@@ -1,12 +1,13 @@
 /*
- * Promises that what is not named here does not work; refuses to know paths, which are Landlock's.
+ * The system call filters: tables of the calls that are allowed, and with which
+ * arguments. Paths are Landlock's subject.
  *
- * A call in no table answers ENOSYS: every libc knows a kernel too old for a call, and then uses
- * another or reports the failure (statx, clone3, getrandom), while it believes an EPERM. What no
- * library tries in good faith ends the process. A refused argument gets the errno that its call has for
- * an argument it does not know.
+ * A call in no table answers ENOSYS: every libc knows a kernel too old for a call, and
+ * then uses another or reports the failure (statx, clone3, getrandom), while it
+ * believes an EPERM. A call that no library makes in good faith ends the process. A
+ * refused argument gets the errno that its call has for an argument it does not know.
  */
-#include "edge/sandbox/seccomp.h"
+#include "edge/sandbox/kernel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +23,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "edge/sandbox/bpf.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define SOCK_TYPE 0xf /* the rest of socket()'s type is flags */
@@ -31,11 +31,14 @@ static const uint16_t allowed[] = {
 	/* octets */
 	SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_lseek, SYS_close,
 	SYS_fsync, SYS_sendfile,
-	/* names: Landlock says which */
+	/* names: Landlock limits them */
 	SYS_mkdirat, SYS_unlinkat, SYS_linkat, SYS_renameat2, SYS_readlinkat,
 	SYS_getdents64, SYS_newfstatat, SYS_fstat, SYS_statx, SYS_faccessat2,
 	SYS_fgetxattr, SYS_fstatfs,
-	/* the connection, and datagrams to the log and the service manager, each with its address */
+	/*
+	 * the connection, and datagrams to the log and the service manager, each with
+	 * its address
+	 */
 	SYS_ppoll, SYS_signalfd4, SYS_recvfrom, SYS_recvmsg, SYS_shutdown,
 	SYS_getsockname, SYS_getpeername, SYS_getsockopt,
 	/* memory */
@@ -53,7 +56,7 @@ static const uint16_t allowed[] = {
 #endif
 };
 
-/* Beside these, what struct seccomp_needs says. */
+/* Beside these, according to struct seccomp_needs. */
 static const uint16_t allowed_chown[] = { SYS_fchown };
 static const uint16_t allowed_landlock[] = { SYS_landlock_add_rule,
 	SYS_landlock_create_ruleset, SYS_landlock_restrict_self };
@@ -106,7 +109,9 @@ static const struct bpf_rule conditional[] = {
 	{ SYS_prlimit64, EPERM, { { 0, ARG_IS, 0 }, { 2, ARG_IS_NULL, 0 } } },
 	{ SYS_seccomp, EINVAL,
 		{ { 0, ARG_IS, SECCOMP_SET_MODE_FILTER }, { 1, ARG_IS, 0 } } },
-	/* Data with the first packet would be a connect() that Landlock does not see. */
+	/*
+	 * Data with the first packet would be a connect() that Landlock does not see.
+	 */
 	{ SYS_sendmsg, EOPNOTSUPP, { { 2, ARG_HAS_NO, MSG_FASTOPEN } } },
 	{ SYS_sendto, EOPNOTSUPP, { { 3, ARG_HAS_NO, MSG_FASTOPEN } } },
 	{ SYS_setsockopt, 0, { { 1, ARG_IS, SOL_SOCKET }, { 2, ARG_IS, SO_SNDBUF } } },
@@ -116,7 +121,7 @@ static const struct bpf_rule conditional[] = {
 		{ { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_QUICKACK } } },
 	{ SYS_setsockopt, ENOPROTOOPT,
 		{ { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_NODELAY } } },
-	/* No streams: a bus or a daemon's control socket obeys whoever connects. */
+	/* No streams: a bus or a daemon's control socket obeys any client. */
 	{ SYS_socket, EAFNOSUPPORT,
 		{ { 0, ARG_IS, AF_UNIX }, { 1, ARG_HAS_NO, SOCK_TYPE & ~SOCK_DGRAM } } },
 	{ SYS_tgkill, EPERM, { { 0, ARG_IS_OWN_PID, 0 } } }, /* abort() */
@@ -137,13 +142,13 @@ static const uint16_t allowed_accepting[] = {
 	SYS_dup3,
 	SYS_set_robust_list,
 	SYS_wait4,
-	SYS_tgkill, /* whatever its number: who is forked has another */
+	SYS_tgkill, /* of any process: a forked one has another number */
 #ifdef SYS_dup2
 	SYS_dup2,
 #endif
 };
 
-/* What fork() asks for: another process, and no more of its own than that. */
+/* clone() as fork() calls it: no other namespaces, no shared memory. */
 static const struct bpf_rule conditional_accepting[] = {
 	{ SYS_clone, EPERM,
 		{ { 0, ARG_IS, CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD } } },
@@ -151,7 +156,7 @@ static const struct bpf_rule conditional_accepting[] = {
 
 static const uint16_t deadly_forked[] = { SYS_clone };
 
-/* What only the process that accepts needs, and a new one for its first steps. */
+/* Needed by the process that accepts, and by a new one for its first steps. */
 static const struct bpf_rule conditional_forked[] = {
 	{ SYS_accept4, ENOSYS, { { 0, ARG_NEVER, 0 } } },
 	{ SYS_close_range, ENOSYS, { { 0, ARG_NEVER, 0 } } },
@@ -198,6 +203,10 @@ static const struct bpf_table stage_b = {
 
 _Static_assert(COUNT(conditional) + COUNT(conditional_accepting) <= BPF_RULES_MAX,
 	"stage A fits, that of a process that accepts, too");
+_Static_assert(COUNT(allowed) + COUNT(deadly) + COUNT(allowed_chown) +
+			       COUNT(allowed_landlock) + COUNT(allowed_accepting) <=
+		       BPF_CALLS_MAX,
+	"and all its calls do");
 
 static int enforce(const struct bpf_table *t)
 {
@@ -214,7 +223,7 @@ static int enforce(const struct bpf_table *t)
 	return 0;
 }
 
-/* What `needs` says is put between stage A and the table that is the last. */
+/* `needs` comes between stage A and the last table. */
 static int enforce_for(const struct seccomp_needs *needs, const struct bpf_table *last)
 {
 	struct bpf_table chown = { .allowed = allowed_chown,

@@ -1,25 +1,25 @@
 /*
- * Turns settings into credentials, and says what is wrong with them. Promises that a
- * fault in one part costs only that part: a bad pair is left out, a bad ticket key means
- * no tickets, and none of it goes unsaid. Refuses to know the connection.
+ * Makes credentials of the settings, and reports what is wrong with them, for loading
+ * and for `postern --check`. A fault in one part costs only that part: a bad pair is
+ * left out, a bad ticket key means no tickets, and all of them are reported.
  *
  * GnuTLS would choose among the certificates itself, but it goes through the cipher
  * suites first: in TLS 1.2 a client that names b.example and prefers ECDSA gets
  * a.example's ECDSA certificate when b's is RSA. So a session is given only the
  * certificates of the name it asked for.
  */
-#include "edge/tls/credentials.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/cleanup.h"
-#include "edge/tls/client.h"
-#include "edge/tls/file.h"
+#include "edge/tls/parts.h"
 
 #define NAME_MAX_OCTETS 256 /* a DNS name has 253 */
 
-/* GnuTLS initialises itself when it is loaded; where that has failed, whatever it is asked fails. */
+/*
+ * GnuTLS initialises itself when it is loaded; where that has failed, all of its
+ * functions fail.
+ */
 static int check_library(struct tls_fault *fault)
 {
 	int r = gnutls_global_init();
@@ -34,7 +34,7 @@ static int check_library(struct tls_fault *fault)
 	return 0;
 }
 
-int tls_credentials_priority(
+static int parse_priority(
 	const char *priority, gnutls_priority_t *ret, struct tls_fault *ret_fault)
 {
 	const char *at = NULL;
@@ -92,15 +92,31 @@ static int load_tickets(const struct tls_settings *settings, struct tls_credenti
 	return 0;
 }
 
-static void report_time(const struct tls_pair_read *pair, const struct tls_pair *files,
-	const struct tls_report *report)
+static int load_authorities(const struct tls_settings *settings,
+	gnutls_x509_trust_list_t *ret, struct tls_fault *ret_fault)
 {
-	time_t now = time(NULL);
-	struct tls_fault fault;
+	const char *path = settings->client_ca;
+	CLEANUP(tls_file_done) struct tls_file file = { 0 };
+	gnutls_x509_trust_list_t list;
+	int r = tls_file_read(settings, path, &file);
 
-	for (unsigned int i = 0; i < pair->n_chain; i++)
-		if (tls_pair_in_time(pair, i, files, now, &fault) < 0)
-			tls_fault_report(&fault, report);
+	if (r < 0)
+		return tls_fault_file(ret_fault, "tls-client-ca", path, r, &file);
+	if (gnutls_x509_trust_list_init(&list, 0) < 0)
+		return -ENOMEM;
+	r = gnutls_x509_trust_list_add_trust_mem(list,
+		&(gnutls_datum_t){ file.data, (unsigned int)file.n }, NULL,
+		GNUTLS_X509_FMT_PEM, 0, 0);
+	if (r > 0) {
+		*ret = list;
+		return 0;
+	}
+	gnutls_x509_trust_list_deinit(list, 1);
+	if (r == GNUTLS_E_MEMORY_ERROR)
+		return -ENOMEM;
+	return tls_fault_set(ret_fault,
+		"tls-client-ca %s: holds no certificate in PEM that can be read (%s)",
+		path, r < 0 ? gnutls_strerror(r) : "none at all");
 }
 
 static int load_pairs(const struct tls_settings *settings,
@@ -124,7 +140,7 @@ static int load_pairs(const struct tls_settings *settings,
 			continue;
 		}
 		c->n_pairs++;
-		report_time(pair, &settings->pairs[i], report);
+		tls_pair_report_time(pair, &settings->pairs[i], report);
 	}
 	return 0;
 }
@@ -161,7 +177,7 @@ static int make_set(const struct tls_credentials *c, uint32_t pairs,
 
 	if (gnutls_certificate_allocate_credentials(&set) < 0)
 		return -ENOMEM;
-	/* What it skips has been seen to by tls_pair_read(). */
+	/* tls_pair_read() has made the test that this flag skips */
 	gnutls_certificate_set_flags(set, GNUTLS_CERTIFICATE_SKIP_KEY_CERT_MATCH);
 	for (size_t i = 0; i < c->n_pairs; i++) {
 		if (!(pairs & UINT32_C(1) << i))
@@ -176,8 +192,8 @@ static int make_set(const struct tls_credentials *c, uint32_t pairs,
 }
 
 /*
- * The pairs that have the name of the first one: what a client gets that asks for none
- * we know.
+ * The pairs that have the name of the first one: for a client that asks for an unknown
+ * name, or none.
  */
 static uint32_t find_default(const struct tls_credentials *c)
 {
@@ -197,10 +213,7 @@ static void drop_pairs(struct tls_credentials *c)
 	c->n_pairs = 0;
 }
 
-/*
- * Reports what `fault` says, if the part is unusable; forwards only what is worse than
- * that.
- */
+/* Reports the fault of an unusable part; returns only other errors. */
 static int forgive(int r, const struct tls_fault *fault, const struct tls_report *report)
 {
 	if (r != -EINVAL)
@@ -209,7 +222,7 @@ static int forgive(int r, const struct tls_fault *fault, const struct tls_report
 	return 0;
 }
 
-/* Every part is looked at before the verdict, so that all faults are heard of at once. */
+/* Every part is read before the verdict, so that all faults are reported at once. */
 static int load_parts(const struct tls_settings *settings,
 	const struct tls_report *report, struct tls_credentials *c)
 {
@@ -220,15 +233,15 @@ static int load_parts(const struct tls_settings *settings,
 		tls_fault_report(&fault, report);
 	if (r < 0)
 		return r;
-	r = forgive(tls_credentials_priority(settings->priority, &c->priority, &fault),
-		&fault, report);
+	r = forgive(
+		parse_priority(settings->priority, &c->priority, &fault), &fault, report);
 	if (r == 0)
 		r = load_pairs(settings, report, c);
 	if (r == 0 && settings->tickets)
 		r = forgive(load_tickets(settings, c, &fault), &fault, report);
 	if (r == 0 && settings->client_ca)
-		r = forgive(tls_client_authorities(settings, &c->authorities, &fault),
-			&fault, report);
+		r = forgive(load_authorities(settings, &c->authorities, &fault), &fault,
+			report);
 	if (r < 0)
 		return r;
 	if (c->n_pairs > 0)
@@ -276,7 +289,7 @@ int tls_credentials_prioritize(
 {
 	gnutls_priority_t parsed;
 	struct tls_fault fault;
-	int r = tls_credentials_priority(priority, &parsed, &fault);
+	int r = parse_priority(priority, &parsed, &fault);
 
 	if (r == -EINVAL)
 		tls_fault_report(&fault, report);
@@ -317,4 +330,64 @@ int tls_credentials_for_name(const struct tls_credentials *c, const char *name,
 	if (r == 0)
 		*ret_owned = true;
 	return r;
+}
+
+struct counter {
+	const struct tls_report *report;
+	size_t n;
+};
+
+static void count(void *ctx, const char *text)
+{
+	struct counter *counter = ctx;
+
+	counter->n++;
+	counter->report->fault(counter->report->ctx, text);
+}
+
+static void check_key_mode(const struct tls_settings *settings, const char *path,
+	const struct tls_report *report)
+{
+	CLEANUP(tls_file_done) struct tls_file file = { 0 };
+	struct tls_fault fault;
+
+	/* a file that cannot be read is reported by now */
+	if (tls_file_read(settings, path, &file) < 0 ||
+		!tls_file_shared_with_others(&file))
+		return;
+	tls_fault_set(&fault,
+		"tls-key %s: is open to everyone; take that away (chmod o-rwx)", path);
+	tls_fault_report(&fault, report);
+}
+
+size_t tls_credentials_check_priority(
+	const char *priority, const struct tls_report *report)
+{
+	gnutls_priority_t parsed = NULL;
+	struct tls_fault fault;
+	int r = parse_priority(priority, &parsed, &fault);
+
+	if (r == 0)
+		gnutls_priority_deinit(parsed);
+	else if (r == -ENOMEM)
+		tls_fault_set(&fault, "tls-priority: not enough memory to read it");
+	if (r < 0)
+		tls_fault_report(&fault, report);
+	return r < 0;
+}
+
+size_t tls_credentials_check(
+	const struct tls_settings *settings, const struct tls_report *report)
+{
+	struct counter counter = { report, 0 };
+	const struct tls_report counting = { &counter, count };
+	struct tls_credentials *credentials = NULL;
+	int r = tls_credentials_load(settings, &counting, &credentials);
+
+	if (r == -ENOMEM)
+		count(&counter, "tls-certificate: not enough memory to load it");
+	for (size_t i = 0; i < settings->n_pairs && i < TLS_PAIR_MAX; i++)
+		check_key_mode(settings, settings->pairs[i].key, &counting);
+	tls_credentials_free(credentials);
+	return counter.n;
 }

@@ -1,13 +1,19 @@
 /*
- * Names what was negotiated, or why nothing was. No peer's octet passes unless it is
- * plain text.
+ * What GnuTLS knows of a session, as the plain values of smtp/facts.h and tls.h: what
+ * was negotiated or why nothing was, what the policy allows, and what the client's
+ * certificate is worth. A peer's text is dropped unless it is plain; a client's
+ * certificate never breaks a handshake: one that is not trusted is only marked so.
  */
-#include "edge/tls/facts.h"
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include "base/buf.h"
 #include "base/span.h"
+#include "edge/tls/parts.h"
 #include "proto/tls-names.h"
+
+#define CHAIN_MAX 8 /* certificates of a client that are examined */
 
 static void set(char *to, size_t n, const char *from)
 {
@@ -20,7 +26,7 @@ static void lower(char *text)
 		*text = ascii_lower(*text);
 }
 
-void facts_of_name(gnutls_session_t session, char ret[FACT_NAME_MAX])
+void tls_facts_of_name(gnutls_session_t session, char ret[FACT_NAME_MAX])
 {
 	size_t n = FACT_NAME_MAX;
 	unsigned int type;
@@ -40,7 +46,7 @@ static void set_alpn(gnutls_session_t session, struct tls_facts *ret)
 		memcpy(ret->alpn, chosen.data, chosen.size);
 }
 
-void facts_of_session(gnutls_session_t session, struct tls_facts *ret)
+void tls_facts_of_session(gnutls_session_t session, struct tls_facts *ret)
 {
 	gnutls_group_t group = gnutls_group_get(session);
 
@@ -51,11 +57,11 @@ void facts_of_session(gnutls_session_t session, struct tls_facts *ret)
 	if (group != GNUTLS_GROUP_INVALID)
 		set(ret->group, sizeof(ret->group), gnutls_group_get_name(group));
 	lower(ret->group);
-	facts_of_name(session, ret->sni);
+	tls_facts_of_name(session, ret->sni);
 	set_alpn(session, ret);
 }
 
-void facts_of_client(const struct tls_client *client, struct tls_facts *ret)
+void tls_facts_of_client(const struct tls_client *client, struct tls_facts *ret)
 {
 	if (client)
 		set(ret->client, sizeof(ret->client),
@@ -126,10 +132,11 @@ static void set_alert(gnutls_session_t session, int code, struct tls_failure *re
 }
 
 /*
- * An alert in the clear where GnuTLS wanted a sealed one is to it a record that cannot be
- * opened. OpenSSL's clients send it so in TLS 1.3 when they do not like the certificate.
+ * GnuTLS takes an alert in the clear, where it expects an encrypted one, for a record
+ * that it cannot decrypt. OpenSSL's clients send such a one in TLS 1.3 when they do not
+ * accept the certificate.
  */
-static void heed_clear_alert(struct tls_failure *ret)
+static void apply_clear_alert(struct tls_failure *ret)
 {
 	if (ret->how != TLS_END_REFUSED || ret->opening.alert == TLS_NO_ALERT)
 		return;
@@ -141,7 +148,7 @@ static void heed_clear_alert(struct tls_failure *ret)
 			   : TLS_END_ALERT;
 }
 
-/* A message of ours that says more than "once again". */
+/* We have sent more than a HelloRetryRequest. */
 static bool has_answered(gnutls_session_t session)
 {
 	switch (gnutls_handshake_get_last_out(session)) {
@@ -161,7 +168,7 @@ static bool has_answered(gnutls_session_t session)
 	}
 }
 
-void facts_of_failure(
+void tls_facts_of_failure(
 	gnutls_session_t session, int code, int io_error, struct tls_failure *ret)
 {
 	if (io_error || code < 0)
@@ -169,11 +176,11 @@ void facts_of_failure(
 			io_error ? io_words(io_error) : gnutls_strerror(code));
 	ret->how = io_error ? end_of_io(io_error) : end_of_tls(code);
 	set_alert(session, code, ret);
-	heed_clear_alert(ret);
+	apply_clear_alert(ret);
 	ret->answered = has_answered(session);
 }
 
-void facts_of_no_memory(struct tls_failure *ret)
+void tls_facts_of_no_memory(struct tls_failure *ret)
 {
 	*ret = (struct tls_failure){
 		.how = TLS_END_BROKEN,
@@ -181,4 +188,242 @@ void facts_of_no_memory(struct tls_failure *ret)
 		.opening.alert = TLS_NO_ALERT,
 	};
 	set(ret->error, sizeof(ret->error), gnutls_strerror(GNUTLS_E_MEMORY_ERROR));
+}
+
+static void list_versions(gnutls_priority_t priority, struct tls_list *to)
+{
+	const unsigned *list;
+	int n = gnutls_priority_protocol_list(priority, &list);
+
+	/* SSL 3.0 to TLS 1.3 have consecutive numbers, in GnuTLS and in TLS */
+	for (int i = 0; i < n; i++)
+		if (list[i] >= GNUTLS_SSL3 && list[i] <= GNUTLS_TLS1_3)
+			tls_list_add(to,
+				(uint16_t)(TLS_VERSION_SSL_3 + (list[i] - GNUTLS_SSL3)));
+}
+
+static bool needs_certificate(gnutls_kx_algorithm_t kx)
+{
+	switch (kx) {
+	case GNUTLS_KX_UNKNOWN: /* of TLS 1.3, where the suite does not decide it */
+	case GNUTLS_KX_RSA:
+	case GNUTLS_KX_DHE_RSA:
+	case GNUTLS_KX_ECDHE_RSA:
+	case GNUTLS_KX_ECDHE_ECDSA:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Each needs a version that is allowed, too. */
+static bool has_version(const struct tls_list *versions, gnutls_kx_algorithm_t kx)
+{
+	return kx == GNUTLS_KX_UNKNOWN
+		       ? tls_list_has(versions, TLS_VERSION_1_3)
+		       : versions->n > 0 && tls_list_least(versions) < TLS_VERSION_1_3;
+}
+
+static void list_suites(
+	gnutls_priority_t priority, const struct tls_list *versions, struct tls_list *to)
+{
+	for (unsigned i = 0;; i++) {
+		gnutls_kx_algorithm_t kx;
+		unsigned char code[2];
+		unsigned index;
+		int r = gnutls_priority_get_cipher_suite_index(priority, i, &index);
+
+		if (r == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
+			return;
+		if (r >= 0 &&
+			gnutls_cipher_suite_info(index, code, &kx, NULL, NULL, NULL) &&
+			needs_certificate(kx) && has_version(versions, kx))
+			tls_list_add(to, (uint16_t)(code[0] << 8 | code[1]));
+	}
+}
+
+static void list_groups(gnutls_priority_t priority, struct tls_list *to)
+{
+	const unsigned *list;
+	int n = gnutls_priority_group_list(priority, &list);
+
+	for (int i = 0; i < n; i++) {
+		uint16_t code = tls_group_named(span_of(gnutls_group_get_name(list[i])));
+
+		if (code)
+			tls_list_add(to, code);
+	}
+}
+
+static uint16_t code_of_signature(unsigned signature)
+{
+	static const struct {
+		gnutls_sign_algorithm_t signature;
+		uint16_t code;
+	} codes[] = {
+		{ GNUTLS_SIGN_RSA_SHA1, 0x0201 },
+		{ GNUTLS_SIGN_ECDSA_SHA1, 0x0203 },
+		{ GNUTLS_SIGN_RSA_SHA256, 0x0401 },
+		{ GNUTLS_SIGN_ECDSA_SHA256, 0x0403 },
+		{ GNUTLS_SIGN_ECDSA_SECP256R1_SHA256, 0x0403 },
+		{ GNUTLS_SIGN_RSA_SHA384, 0x0501 },
+		{ GNUTLS_SIGN_ECDSA_SHA384, 0x0503 },
+		{ GNUTLS_SIGN_ECDSA_SECP384R1_SHA384, 0x0503 },
+		{ GNUTLS_SIGN_RSA_SHA512, 0x0601 },
+		{ GNUTLS_SIGN_ECDSA_SHA512, 0x0603 },
+		{ GNUTLS_SIGN_ECDSA_SECP521R1_SHA512, 0x0603 },
+		{ GNUTLS_SIGN_RSA_PSS_RSAE_SHA256, 0x0804 },
+		{ GNUTLS_SIGN_RSA_PSS_RSAE_SHA384, 0x0805 },
+		{ GNUTLS_SIGN_RSA_PSS_RSAE_SHA512, 0x0806 },
+		{ GNUTLS_SIGN_EDDSA_ED25519, 0x0807 },
+		{ GNUTLS_SIGN_EDDSA_ED448, 0x0808 },
+		{ GNUTLS_SIGN_RSA_PSS_SHA256, 0x0809 },
+		{ GNUTLS_SIGN_RSA_PSS_SHA384, 0x080a },
+		{ GNUTLS_SIGN_RSA_PSS_SHA512, 0x080b },
+	};
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
+		if (codes[i].signature == signature)
+			return codes[i].code;
+	return 0;
+}
+
+static void list_signatures(gnutls_priority_t priority, struct tls_list *to)
+{
+	const unsigned *list;
+	int n = gnutls_priority_sign_list(priority, &list);
+
+	for (int i = 0; i < n; i++)
+		if (code_of_signature(list[i]))
+			tls_list_add(to, code_of_signature(list[i]));
+}
+
+void tls_facts_of_priority(gnutls_priority_t priority, struct tls_terms *ret)
+{
+	struct buf protocols = BUF(ret->alpn);
+
+	list_versions(priority, &ret->versions);
+	list_suites(priority, &ret->versions, &ret->suites);
+	list_groups(priority, &ret->groups);
+	list_signatures(priority, &ret->signatures);
+	buf_put(&protocols, SPAN(TLS_PROTOCOL_SMTP " " TLS_PROTOCOL_ESMTP));
+	buf_terminate(&protocols);
+}
+
+/* A name must not look like another in a record. */
+static bool is_plain(const char *name, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (name[i] <= 32 || name[i] > 126)
+			return false;
+	return n > 0;
+}
+
+static void take_names(gnutls_x509_crt_t leaf, int wanted, struct tls_client *ret)
+{
+	for (unsigned i = 0; ret->n_names < TLS_CLIENT_NAMES_MAX; i++) {
+		char *name = ret->names[ret->n_names];
+		size_t n = TLS_CLIENT_NAME_MAX;
+		int type = gnutls_x509_crt_get_subject_alt_name(leaf, i, name, &n, NULL);
+		if (type == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
+			break;
+		if (type != wanted || n >= TLS_CLIENT_NAME_MAX || !is_plain(name, n))
+			continue;
+		name[n] = '\0';
+		ret->n_names++;
+	}
+}
+
+static void take_fingerprint(const gnutls_datum_t *der, struct tls_client *ret)
+{
+	unsigned char octets[TLS_FINGERPRINT_SIZE];
+	size_t n = sizeof(octets);
+
+	if (gnutls_fingerprint(GNUTLS_DIG_SHA256, der, octets, &n) < 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		snprintf(ret->fingerprint + 2 * i, 3, "%02x", octets[i]);
+}
+
+static void set_fault(struct tls_client *ret, const char *why)
+{
+	set(ret->fault, sizeof(ret->fault), why);
+}
+
+/* The library's sentences end in a blank. */
+static void set_status_fault(struct tls_client *ret, unsigned status)
+{
+	gnutls_datum_t text = { NULL, 0 };
+
+	if (gnutls_certificate_verification_status_print(
+		    status, GNUTLS_CRT_X509, &text, 0) < 0)
+		set_fault(ret, "The certificate is NOT trusted.");
+	else
+		set_fault(ret, (const char *)text.data);
+	gnutls_free(text.data);
+	for (size_t n = strlen(ret->fault); n && ret->fault[n - 1] == ' '; n--)
+		ret->fault[n - 1] = '\0';
+}
+
+static void verify(gnutls_x509_crt_t *chain, unsigned n_chain,
+	gnutls_x509_trust_list_t authorities, struct tls_client *ret)
+{
+	static char client[] = GNUTLS_KP_TLS_WWW_CLIENT;
+	gnutls_typed_vdata_st purpose = { GNUTLS_DT_KEY_PURPOSE_OID,
+		(unsigned char *)client, 0 };
+	unsigned status = 0;
+	int r = gnutls_x509_trust_list_verify_crt2(
+		authorities, chain, n_chain, &purpose, 1, 0, &status, NULL);
+
+	if (r < 0)
+		set_fault(ret, gnutls_strerror(r));
+	else if (status != 0)
+		set_status_fault(ret, status);
+	else
+		ret->trusted = true;
+}
+
+struct tls_client *tls_client_new(
+	gnutls_session_t session, gnutls_x509_trust_list_t authorities)
+{
+	gnutls_x509_crt_t chain[CHAIN_MAX];
+	unsigned n_shown, n = 0;
+	const gnutls_datum_t *shown = gnutls_certificate_get_peers(session, &n_shown);
+	struct tls_client *client = shown ? calloc(1, sizeof(*client)) : NULL;
+
+	if (!client)
+		return NULL;
+	take_fingerprint(shown, client);
+	for (; n < n_shown && n < CHAIN_MAX; n++) {
+		if (gnutls_x509_crt_init(&chain[n]) < 0)
+			break;
+		if (gnutls_x509_crt_import(chain[n], &shown[n], GNUTLS_X509_FMT_DER) <
+			0) {
+			gnutls_x509_crt_deinit(chain[n]);
+			break;
+		}
+	}
+	set_fault(client, "It cannot be read");
+	if (n > 0) {
+		take_names(chain[0], GNUTLS_SAN_RFC822NAME, client);
+		take_names(chain[0], GNUTLS_SAN_DNSNAME, client);
+		verify(chain, n, authorities, client);
+	}
+	while (n > 0)
+		gnutls_x509_crt_deinit(chain[--n]);
+	return client;
+}
+
+bool tls_client_binding(gnutls_session_t session, unsigned char ret[TLS_BINDING_SIZE])
+{
+	gnutls_datum_t octets = { NULL, 0 };
+	bool has = gnutls_protocol_get_version(session) >= GNUTLS_TLS1_3 &&
+		   gnutls_session_channel_binding(
+			   session, GNUTLS_CB_TLS_EXPORTER, &octets) >= 0 &&
+		   octets.size == TLS_BINDING_SIZE;
+
+	if (has)
+		memcpy(ret, octets.data, TLS_BINDING_SIZE);
+	gnutls_free(octets.data);
+	return has;
 }

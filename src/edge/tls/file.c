@@ -1,13 +1,13 @@
 /*
- * Reads certificate, key and ticket key files. Promises that nothing larger than the cap
- * is read, that opening never waits (a FIFO in the place of a key), and that no octet
- * stays in freed memory. Knows nothing of what is in them.
+ * Reads certificate, key and ticket key files, and words what is wrong with them. No
+ * more than TLS_FILE_MAX octets are read, opening never waits (a FIFO in the place of a
+ * key), and no octet stays in freed memory.
  */
-#include "edge/tls/file.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <gnutls/gnutls.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,13 +15,18 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "edge/credential.h"
+#include "edge/file.h"
+#include "edge/tls/parts.h"
 
 #define ACL_ATTRIBUTE "system.posix_acl_access"
 
 static int read_octets(int fd, struct tls_file *file, size_t n)
 {
 	while (file->n < n) {
-		/* one that was opened before is read by several processes, and may be read twice */
+		/*
+		 * one that was opened before is read by several processes, and may be
+		 * read twice
+		 */
 		ssize_t r = pread(fd, file->data + file->n, n - file->n, (off_t)file->n);
 
 		if (r < 0 && errno != EINTR)
@@ -101,4 +106,58 @@ bool tls_file_shared_with_group(const struct tls_file *file)
 bool tls_file_shared_with_others(const struct tls_file *file)
 {
 	return file->mode & (S_IROTH | S_IWOTH);
+}
+
+int tls_fault_set(struct tls_fault *fault, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(fault->text, sizeof(fault->text), format, args);
+	va_end(args);
+	return -EINVAL;
+}
+
+/* A placeholder names the file that it stands for. */
+static int put_credential(struct tls_fault *fault, const char *setting, const char *path,
+	const struct tls_file *file)
+{
+	const char *name = strrchr(path, '/');
+	char text[CREDENTIAL_FAULT_MAX];
+	struct buf b = BUF(text);
+
+	credential_put_fault(&b, path, (struct span){ (char *)file->data, file->n });
+	if (!buf_terminate(&b))
+		text[sizeof(text) - 1] = '\0';
+	return tls_fault_set(fault, "%s %s%s: %s", setting, name ? CREDENTIAL_PREFIX : "",
+		name ? name + 1 : path, text);
+}
+
+int tls_fault_file(struct tls_fault *fault, const char *setting, const char *path, int r,
+	const struct tls_file *file)
+{
+	char text[TLS_FAULT_TEXT];
+	struct buf b = BUF(text);
+
+	switch (r) {
+	case -ENOMEM:
+		return r;
+	case TLS_FILE_NO_CREDENTIAL:
+		return put_credential(fault, setting, path, file);
+	case -EINVAL:
+		return tls_fault_set(
+			fault, "%s %s: is not a regular file", setting, path);
+	case -EFBIG:
+		return tls_fault_set(fault, "%s %s: is larger than %d octets", setting,
+			path, TLS_FILE_MAX);
+	default:
+		file_put_fault(&b, path, -r, FILE_SECRET);
+		return tls_fault_set(fault, "%s %s: %s", setting, path,
+			b.overflow ? strerror(-r) : text);
+	}
+}
+
+void tls_fault_report(const struct tls_fault *fault, const struct tls_report *report)
+{
+	report->fault(report->ctx, fault->text);
 }

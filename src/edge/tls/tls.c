@@ -1,8 +1,8 @@
 /*
- * TLS for one connection, on GnuTLS: the module's table and a session's life. Promises
- * that every handshake ends in a session or in facts that say why not, that no peer keeps
- * it looping without sending anything of use, and that nothing but a close_notify looks
- * like an end. Refuses to know SMTP, sockets and deadlines.
+ * TLS for one connection, on GnuTLS: the module's table and a session's life. Every
+ * handshake ends in a session or in facts that show why not; a peer cannot keep it busy
+ * without sending anything of use; only a close_notify counts as an end. Sockets and
+ * deadlines are the caller's.
  */
 #include "edge/tls/tls.h"
 
@@ -14,16 +14,11 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "edge/idn/idn.h"
-#include "edge/tls/policy-terms.h"
-#include "edge/tls/client.h"
-#include "edge/tls/credentials.h"
-#include "edge/tls/facts.h"
-#include "edge/tls/certificate-facts.h"
-#include "edge/tls/wire.h"
+#include "edge/tls/parts.h"
 
 /*
- * Records in a row that carry nothing: empty ones, warnings, key updates, early data that
- * we do not take. Honest clients send two or three.
+ * Records in a row that carry nothing: empty ones, warnings, key updates, early data
+ * that we do not take. Honest clients send two or three.
  */
 #define QUIET_MAX 64
 
@@ -35,15 +30,15 @@ _Static_assert(TLS_TICKET_KEY == 64, "SHA-512 makes as many octets");
 struct tls {
 	gnutls_session_t session;
 	struct tls_credentials *credentials;
-	gnutls_certificate_credentials_t
-		own_set; /* for the name that was asked for; or NULL */
+	/* for the name that was asked for; or NULL */
+	gnutls_certificate_credentials_t own_set;
 	bool broken; /* nothing can be written any more */
 	bool refused; /* a hello for another handshake: GnuTLS still has it */
 	bool ended; /* nothing can be read any more, because of: */
 	int end;
 	int code; /* GnuTLS's, of that; 0: close_notify */
 	struct tls_client *client; /* owned; NULL: it has shown no certificate */
-	const char *service; /* which the tickets are of */
+	const char *service; /* its tickets are of no use at another */
 	bool has_ticket_key;
 	struct wire wire; /* the last: its buffers are not cleared */
 };
@@ -70,7 +65,7 @@ static int choose_certificates(gnutls_session_t session)
 	return gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, set);
 }
 
-/* ALPACA: a client that means another protocol must not get an answer from this one. */
+/* ALPACA: a client of another protocol must not get an answer from this one. */
 static int set_protocols(gnutls_session_t session)
 {
 	static unsigned char smtp[] = TLS_PROTOCOL_SMTP;
@@ -83,7 +78,10 @@ static int set_protocols(gnutls_session_t session)
 	return gnutls_alpn_set_protocols(session, protocols, 2, GNUTLS_ALPN_MANDATORY);
 }
 
-/* ServerNameList (RFC 6066 3): its length, a type, the length of the name, and the name. */
+/*
+ * ServerNameList (RFC 6066 3): its length, a type, the length of the name, and the
+ * name.
+ */
 static int find_name(void *ctx, unsigned int type, const unsigned char *p, unsigned int n)
 {
 	struct span list = { (const char *)p, n };
@@ -94,8 +92,9 @@ static int find_name(void *ctx, unsigned int type, const unsigned char *p, unsig
 }
 
 /*
- * The key of tickets for a service and the name that the client asks for, or else our own: HMAC of both under the
- * key of the file. A ticket of another one cannot be opened with it, and the handshake is a full one.
+ * The key of tickets for a service and the name that the client asks for, or else our
+ * own: HMAC of both under the key of the file. A ticket of another one cannot be opened
+ * with it, and the handshake is a full one.
  */
 static int derive_ticket_key(
 	const struct tls *tls, struct span asked, unsigned char ret[TLS_TICKET_KEY])
@@ -116,7 +115,10 @@ static int derive_ticket_key(
 		GNUTLS_MAC_SHA512, c->ticket_key, sizeof(c->ticket_key), b.p, b.n, ret);
 }
 
-/* Before GnuTLS reads the ClientHello and with it a ticket. A second hello has the key of the first. */
+/*
+ * Before GnuTLS reads the ClientHello and with it a ticket. A second hello has the key
+ * of the first.
+ */
 static int enable_tickets(gnutls_session_t session, unsigned int type, unsigned int when,
 	unsigned int incoming, const gnutls_datum_t *message)
 {
@@ -183,7 +185,7 @@ static int shake_hands(struct tls *tls)
 }
 
 /*
- * Turns what GnuTLS returned into an errno, and tells the peer when the fault is in
+ * Turns what GnuTLS returned into an errno, and sends an alert when the fault is in
  * TLS.
  */
 static int give_up(struct tls *tls, int code)
@@ -191,7 +193,7 @@ static int give_up(struct tls *tls, int code)
 	if (tls->wire.error)
 		return tls->wire.error;
 	tls->broken = true;
-	/* after these three the client does not listen any more */
+	/* after these three the client does not read any more */
 	if (code != GNUTLS_E_PREMATURE_TERMINATION && code != GNUTLS_E_SESSION_EOF &&
 		code != GNUTLS_E_FATAL_ALERT_RECEIVED)
 		gnutls_alert_send_appropriate(tls->session, code);
@@ -242,30 +244,30 @@ static struct tls *tls_new(struct tls_credentials *credentials, const struct tls
 	return steal(&tls);
 }
 
-/* What our side had to do with it. */
-static void tell_our_part(const struct tls *tls, struct tls_failure *ret)
+/* Our side of a failure: certificate and tickets. */
+static void set_our_part(const struct tls *tls, struct tls_failure *ret)
 {
 	const struct tls_credentials *c = tls->credentials;
 	char name[FACT_NAME_MAX];
 
-	facts_of_name(tls->session, name);
+	tls_facts_of_name(tls->session, name);
 	if (!name[0] && ret->opening.name[0])
 		memcpy(name, ret->opening.name, sizeof(name));
-	shown_certificate(tls->session, !name[0] && c->hostname ? c->hostname : name,
-		&ret->certificate);
+	tls_facts_of_certificate(tls->session,
+		!name[0] && c->hostname ? c->hostname : name, &ret->certificate);
 	ret->tickets = c->has_tickets;
 }
 
-/* `kept` is what came first; it is changed. */
-static void tell_failure(struct tls *tls, int code, struct tls_failure *ret)
+/* The octets that are kept since the begin are changed. */
+static void set_failure(struct tls *tls, int code, struct tls_failure *ret)
 {
 	struct bytes kept = { (char *)tls->wire.in, tls->wire.kept };
 
 	memset(ret, 0, sizeof(*ret));
 	tls_opening_read(kept, &ret->opening);
-	facts_of_failure(tls->session, code, tls->wire.error, ret);
-	allowed_by(tls->credentials->priority, &ret->allowed);
-	tell_our_part(tls, ret);
+	tls_facts_of_failure(tls->session, code, tls->wire.error, ret);
+	tls_facts_of_priority(tls->credentials->priority, &ret->allowed);
+	set_our_part(tls, ret);
 }
 
 static int tls_accept(struct tls_credentials *credentials, const struct tls_io *io,
@@ -275,19 +277,19 @@ static int tls_accept(struct tls_credentials *credentials, const struct tls_io *
 	int code;
 
 	if (!tls) {
-		facts_of_no_memory(ret_failure);
+		tls_facts_of_no_memory(ret_failure);
 		return -ENOMEM;
 	}
 	code = shake_hands(tls);
 	if (code < 0) {
-		tell_failure(tls, code, ret_failure);
+		set_failure(tls, code, ret_failure);
 		return give_up(tls, code);
 	}
 	wire_forget(&tls->wire);
-	facts_of_session(tls->session, ret_facts);
+	tls_facts_of_session(tls->session, ret_facts);
 	if (credentials->authorities)
 		tls->client = tls_client_new(tls->session, credentials->authorities);
-	facts_of_client(tls->client, ret_facts);
+	tls_facts_of_client(tls->client, ret_facts);
 	*ret = steal(&tls);
 	return 0;
 }
@@ -296,9 +298,9 @@ static void tls_failure(const struct tls *tls, struct tls_failure *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->opening.alert = TLS_NO_ALERT;
-	facts_of_failure(tls->session, tls->code, 0, ret);
+	tls_facts_of_failure(tls->session, tls->code, 0, ret);
 	ret->answered = true;
-	tell_our_part(tls, ret);
+	set_our_part(tls, ret);
 }
 
 static const struct tls_client *tls_client(const struct tls *tls)
@@ -318,8 +320,8 @@ static bool tls_pending(const struct tls *tls)
 }
 
 /*
- * Not an error of the connection nor an end: something was dealt with inside GnuTLS, or
- * nothing.
+ * Neither an error of the connection nor an end: GnuTLS has handled something by
+ * itself.
  */
 static bool is_quiet(const struct tls *tls, ssize_t code)
 {
@@ -329,8 +331,9 @@ static bool is_quiet(const struct tls *tls, ssize_t code)
 }
 
 /*
- * The client wants to negotiate anew: a warning answers it, and the session goes on (RFC 5246 7.2.2). The next read
- * finds the hello once more, as a packet that was not expected, and drops it.
+ * The client wants to negotiate anew: a warning answers it, and the session goes on
+ * (RFC 5246 7.2.2). The next read finds the hello once more, as a packet that was not
+ * expected, and drops it.
  */
 static ssize_t refuse_renegotiation(struct tls *tls)
 {
@@ -415,7 +418,10 @@ static void tls_bye(struct tls *tls)
 		gnutls_bye(tls->session, GNUTLS_SHUT_WR);
 }
 
-/* Done when the library is loaded, and never again in that process: this is how it went. */
+/*
+ * The library initialises itself once, when it is loaded; later calls return how that
+ * went.
+ */
 static bool tls_is_initialised(void)
 {
 	return gnutls_global_init() >= 0;
@@ -438,5 +444,5 @@ __attribute__((visibility("default"))) const struct tls_api postern_tls = {
 	.write = tls_write,
 	.bye = tls_bye,
 	.free = tls_free,
-	.describe = tls_credentials_describe,
+	.describe = tls_describe,
 };

@@ -1,7 +1,6 @@
 /*
- * What the module tls.so offers: TLS for one connection, as a table of functions. The
- * program includes only this page; GnuTLS is loaded with the module, when a client asks
- * for it.
+ * TLS for one connection: the table of functions of the module tls.so. GnuTLS is loaded
+ * with the module, when a client asks for TLS.
  */
 #pragma once
 
@@ -15,8 +14,8 @@
 #define TLS_MODULE_TABLE "postern_tls"
 
 /*
- * TLS 1.2 and later ("NORMAL" alone would still offer 1.0 and 1.1 in GnuTLS 3.7), and of what the client
- * has the cheapest: X25519 and AES-128-GCM.
+ * TLS 1.2 and later ("NORMAL" alone would still offer 1.0 and 1.1 in GnuTLS 3.7), and
+ * of the client's offer the cheapest: X25519 and AES-128-GCM.
  */
 #define TLS_PRIORITY_DEFAULT                                                             \
 	"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"                  \
@@ -25,7 +24,7 @@
 	":-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"                      \
 	":+AES-128-CBC:+AES-256-CBC"
 
-/* ALPN: what a client may call the protocol */
+/* ALPN: the names that a client may give the protocol */
 #define TLS_PROTOCOL_SMTP "smtp"
 #define TLS_PROTOCOL_ESMTP "esmtp"
 
@@ -44,8 +43,8 @@ struct tls_pair {
 };
 
 /*
- * A file that was opened before the sandbox was entered, in which its name leads nowhere. What it held is read,
- * whatever has the name by then.
+ * A file that was opened before the sandbox was entered, in which its name leads
+ * nowhere. This file is read, even when another one has its name by then.
  */
 struct tls_opened {
 	const char *path;
@@ -55,16 +54,15 @@ struct tls_opened {
 #define TLS_OPENED_MAX (2 * TLS_PAIR_MAX + 2) /* and tickets and authorities */
 
 struct tls_settings {
-	struct tls_pair pairs[TLS_PAIR_MAX]; /* the first is the default: no SNI, or an
-						unknown one */
+	/* the first is the default: for clients that send no SNI, or an unknown one */
+	struct tls_pair pairs[TLS_PAIR_MAX];
 	size_t n_pairs;
 	const char *priority; /* GnuTLS's priority string */
 	const char *tickets; /* ticket key file, or NULL: no tickets */
-	const char *hostname; /* which a certificate should cover, or NULL: not asked */
+	const char *hostname; /* which a certificate should cover, or NULL: any */
 	/* PEM file of authorities, or NULL: clients are asked for no certificate */
 	const char *client_ca;
-	const struct tls_opened
-		*opened; /* of these files; the others are opened by name */
+	const struct tls_opened *opened; /* some of these files */
 	size_t n_opened;
 };
 
@@ -79,8 +77,8 @@ struct tls_client {
 };
 
 /*
- * Hears what is wrong with certificate, key, ticket key or priority string: a sentence
- * a call.
+ * Gets the faults of certificate, key, ticket key or priority string: a sentence a
+ * call.
  */
 struct tls_report {
 	void *ctx;
@@ -88,9 +86,9 @@ struct tls_report {
 };
 
 /*
- * The connection below TLS. Both return octets moved (read: 0 at end of file) or -errno,
- * -ETIMEDOUT and -EINTR (a signal asked us to end) included; the caller's deadlines apply
- * inside.
+ * The connection below TLS. Both return octets moved (read: 0 at end of file) or
+ * -errno, -ETIMEDOUT and -EINTR (a signal asked us to end) included; the caller's
+ * deadlines apply inside.
  */
 struct tls_io {
 	void *ctx;
@@ -102,13 +100,15 @@ struct tls_io {
 #define TLS_NAME_TEXT 256 /* a DNS name has 253 octets */
 #define TLS_SUBJECT_TEXT 512
 
-/* What a certificate says of itself: texts as they stand there, which may be anything. */
+/* What a certificate contains: texts as they stand there, which may be anything. */
 struct tls_description {
 	const char *file;
 	char subject[TLS_SUBJECT_TEXT]; /* RFC 4514 */
 	char names[4 * TLS_NAME_TEXT]; /* DNS names, divided by ", " */
 	char key[32]; /* "ECDSA 256", "RSA 2048" */
-	/* seconds since 1970: when all of the chain is valid that is sent, but its root */
+	/*
+	 * seconds since 1970: when all of the chain is valid that is sent, but its root
+	 */
 	int64_t first, last;
 	bool by_issuer; /* one of these is the issuer's, and not the certificate's own */
 	bool self_signed;
@@ -120,30 +120,35 @@ struct tls;
 struct idn_api;
 
 struct tls_api {
-	const struct idn_api
-		*names; /* edge/idn/idn.h: GnuTLS has their libraries with it */
+	const struct idn_api *names; /* edge/idn/idn.h: GnuTLS loads their libraries */
 
-	/* False when GnuTLS could not initialise itself, as without memory: nothing below works in this process. */
+	/*
+	 * False when GnuTLS could not initialise itself, as without memory: nothing
+	 * below works in this process.
+	 */
 	bool (*is_initialised)(void);
 
 	/*
 	 * Reads the priority string, the pairs and the ticket key, and reports all that
 	 * is wrong with them. A pair is unusable when it is missing, unreadable,
-	 * unparsable or its key is another certificate's, and is still so when read once
-	 * more (it may have been half replaced): the others are used without it. Expired,
-	 * not yet valid and misnamed ones are used. A bad ticket key means no tickets. 0;
-	 * -EINVAL when no pair or the priority string is usable; -ENOMEM.
+	 * unparsable or its key is another certificate's, and is still so when read
+	 * once more (it may have been half replaced): the others are used without it.
+	 * Expired, not yet valid and misnamed ones are used. A bad ticket key means no
+	 * tickets. 0; -EINVAL when no pair or the priority string is usable; -ENOMEM.
 	 */
 	int (*load)(const struct tls_settings *settings, const struct tls_report *report,
 		struct tls_credentials **ret);
 	void (*unload)(struct tls_credentials *credentials);
-	/* Puts another priority string in the place of theirs. 0; -EINVAL, with a fault reported; -ENOMEM. */
+	/*
+	 * Puts another priority string in the place of theirs. 0; -EINVAL, with a fault
+	 * reported; -ENOMEM.
+	 */
 	int (*prioritize)(struct tls_credentials *credentials, const char *priority,
 		const struct tls_report *report);
 
 	/*
-	 * Reports what load() would, and what it does not look at: a key file that others
-	 * may read. Returns how many faults there were.
+	 * Reports what load() would, and what it does not look at: a key file that
+	 * others may read. Returns how many faults there were.
 	 */
 	size_t (*check)(
 		const struct tls_settings *settings, const struct tls_report *report);
@@ -163,16 +168,16 @@ struct tls_api {
 
 	/*
 	 * Octets read; 0 at close_notify; -ECONNRESET for an end without close_notify;
-	 * -EPROTO; or what io returned. After -ETIMEDOUT and -EINTR from io, write() and
-	 * read() still work. n is not 0.
+	 * -EPROTO; or what io returned. After -ETIMEDOUT and -EINTR from io, write()
+	 * and read() still work. n is not 0.
 	 */
 	ssize_t (*read)(struct tls *tls, void *to, size_t n);
 	/* Once read() has ended the session: what is known of that. */
 	void (*failure)(const struct tls *tls, struct tls_failure *ret);
 	/*
-	 * True when read() has something to begin with that is in memory already: octets,
-	 * a whole record that was read ahead, or the session's end. A record without
-	 * octets for the caller counts too: read() may wait behind it.
+	 * True when read() has something to begin with that is in memory already:
+	 * octets, a whole record that was read ahead, or the session's end. A record
+	 * without octets for the caller counts too: read() may wait behind it.
 	 */
 	bool (*pending)(const struct tls *tls);
 	/* NULL: the client has shown no certificate, or was not asked for one. */
@@ -189,10 +194,10 @@ struct tls_api {
 	void (*free)(struct tls *tls);
 
 	/*
-	 * Tells of the first certificate in each of the settings' files; of one that
-	 * cannot be read, nothing. No key is looked at.
+	 * Describes the first certificate in each of the settings' files that can be
+	 * read. No key is read.
 	 */
 	void (*describe)(const struct tls_settings *settings,
-		void (*tell_of)(void *ctx, const struct tls_description *description),
+		void (*take)(void *ctx, const struct tls_description *description),
 		void *ctx);
 };

@@ -1,10 +1,10 @@
 /*
- * Moves octets between GnuTLS and the connection. Promises that io's own error is never
- * lost (GnuTLS knows but a few) and never spoils the session: GnuTLS is told EAGAIN,
- * which leaves it as it was, so that a 421 can still be written after a time-out. Refuses
- * to know what the octets mean, but for the length in a record's header.
+ * Moves octets between GnuTLS and the connection. io's own error is kept, as GnuTLS
+ * knows only a few, and never spoils the session: GnuTLS gets EAGAIN, which leaves it
+ * as it was, so that a 421 can still be written after a time-out. Of the octets only
+ * the length in a record's header is read.
  */
-#include "edge/tls/wire.h"
+#include "edge/tls/parts.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -26,7 +26,7 @@ static size_t in_hand(const struct wire *wire)
 	return wire->end - wire->begin;
 }
 
-static ssize_t take(struct wire *wire, void *to, size_t n)
+static ssize_t copy_out(struct wire *wire, void *to, size_t n)
 {
 	size_t m = n < in_hand(wire) ? n : in_hand(wire);
 
@@ -41,7 +41,7 @@ static ssize_t pull(gnutls_transport_ptr_t ctx, void *to, size_t n)
 	ssize_t r;
 
 	if (in_hand(wire) > 0)
-		return take(wire, to, n);
+		return copy_out(wire, to, n);
 	if (wire->dry)
 		return fail(wire, 0);
 	r = wire->io.read(
@@ -53,7 +53,7 @@ static ssize_t pull(gnutls_transport_ptr_t ctx, void *to, size_t n)
 	wire->end = wire->kept + (size_t)r;
 	if (wire->keeps)
 		wire->kept = wire->end < WIRE_KEPT ? wire->end : WIRE_KEPT;
-	return take(wire, to, n);
+	return copy_out(wire, to, n);
 }
 
 static int write_all(struct wire *wire, const unsigned char *from, size_t n)

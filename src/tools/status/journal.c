@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <systemd/sd-journal.h>
 #include "base/num.h"
-#include "edge/log/sinks.h"
+#include "edge/log/log.h"
 #include "tools/status/source.h"
 
 #define PREFIX "POSTERN_"

@@ -126,7 +126,7 @@ static int show_totals(
 		return -ENOMEM;
 	lock = status_totals_lock(path);
 	if (lock < 0)
-		return fail_of_totals(path, -lock);
+		return print_totals_error(path, -lock);
 	error = status_totals_read(path, time(NULL), totals);
 	if (error < 0)
 		return print_totals_error(path, -error);

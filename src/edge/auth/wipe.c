@@ -1,8 +1,9 @@
 /*
- * Promises that what the libraries of sasl.so and tls.so free is overwritten first. libgsasl,
- * libidn and GnuTLS (the records with a password) only free what is secret, or let realloc()
- * move it: libc's frees the old place without free(). The modules are loaded with
- * RTLD_DEEPBIND: their libraries find these functions before libc's, and no other code uses them.
+ * free() and realloc() that overwrite memory first, for the libraries of sasl.so and
+ * tls.so. libgsasl, libidn and GnuTLS (the records with a password) only free what is
+ * secret, or let realloc() move it: libc's frees the old place without free(). The
+ * modules are loaded with RTLD_DEEPBIND: their libraries find these functions before
+ * libc's, and no other code uses them.
  */
 #include <malloc.h>
 #include <stdlib.h>

@@ -1,0 +1,142 @@
+/*
+ * What the kernel enforces: Landlock rulesets, system call filters, and the tables and
+ * programs of which the filters are made.
+ */
+#pragma once
+
+#include <linux/filter.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * A Landlock ruleset under construction: everything is denied, then allowed again below
+ * named paths. Where the kernel has no Landlock that serves, abi is 0 and all calls are
+ * no-ops.
+ */
+
+#define LANDLOCK_ABI_TRUNCATE 3 /* before, what may be read may be emptied */
+
+enum landlock_access {
+	LANDLOCK_READ, /* files */
+	/*
+	 * make directories; make, write, link, rename and remove files, and read none:
+	 * what can be written and read could be mapped as code
+	 */
+	LANDLOCK_KEEP,
+};
+
+struct landlock {
+	int fd;
+	int abi;
+	uint64_t handled; /* rights on files this kernel can deny */
+};
+
+/*
+ * Starts a ruleset, as a kernel whose ABI is `most` would have it; 0: the kernel's own.
+ * 0, with ret->abi 0 when Landlock is absent, or -errno.
+ */
+int landlock_init(struct landlock *ret, int most);
+void landlock_done(struct landlock *l);
+
+/*
+ * Allows `access` below path, or on it when it is a file. 0 or -errno, -ENOENT for
+ * none.
+ */
+int landlock_allow(struct landlock *l, const char *path, enum landlock_access access);
+
+/*
+ * Puts it in force, for the process and for good; no_new_privs must be set. 0 or
+ * -errno.
+ */
+int landlock_enforce(struct landlock *l);
+
+/*
+ * System call filters. Each of the seccomp functions adds one for the process and for
+ * good; no_new_privs must be set. 0 or -errno; a kernel without seccomp is -ENOSYS or
+ * -EINVAL.
+ */
+
+/* Calls that are allowed only where they are needed and can do no harm. */
+struct seccomp_needs {
+	bool fchown; /* of any file that is open */
+	bool landlock; /* for stage B, when that is entered later */
+};
+
+/*
+ * Stage A: what a connection needs. Memory is executable only where a file is mapped.
+ */
+int seccomp_enter(const struct seccomp_needs *needs);
+
+/* Stage A of a process that accepts connections and forks a process for each. */
+int seccomp_enter_accepting(const struct seccomp_needs *needs);
+
+/*
+ * On top of that, in a process that was forked by such a one: it accepts and forks no
+ * other.
+ */
+int seccomp_enter_forked(void);
+
+/* Stage B, on top of A: no executable memory, and no more rules of Landlock. */
+int seccomp_tighten(void);
+
+/* Filters as tables, and the assembler that makes a BPF program of them. */
+
+#define BPF_CALLS_MAX 256 /* in a filter, without those of rules */
+#define BPF_RULES_MAX 32
+
+/*
+ * A branch is at most three instructions, with its jumps: one for each call; for a rule
+ * one, two checks of two branches and two loads, and its errno.
+ */
+#define BPF_PROGRAM_MAX (3 * BPF_CALLS_MAX + 20 * BPF_RULES_MAX + 16)
+
+/*
+ * Arguments are 32 bits wide, as the kernel reads them; only ARG_IS_NULL sees all 64.
+ */
+enum bpf_test {
+	ARG_ANY,
+	ARG_IS,
+	ARG_HAS_NO, /* of the bits in value */
+	ARG_IS_NULL,
+	ARG_IS_OWN_PID,
+	ARG_NEVER, /* holds for none: a call that a base allows is refused */
+};
+
+struct bpf_check {
+	uint8_t arg; /* 0 to 5 */
+	enum bpf_test test;
+	uint32_t value;
+};
+
+/*
+ * Allowed when both checks of one of its rows hold. The rows of a call stand together.
+ */
+struct bpf_rule {
+	uint16_t call;
+	uint16_t otherwise; /* errno, in the last row of a call; 0 in the others */
+	struct bpf_check checks[2];
+};
+
+/* A filter. No call is in more than one of the three lists. */
+struct bpf_table {
+	const uint16_t *allowed;
+	size_t n_allowed;
+	const uint16_t *deadly;
+	size_t n_deadly;
+	const struct bpf_rule *rules;
+	size_t n_rules; /* with those of the base at most BPF_RULES_MAX */
+	uint32_t others; /* the action for a call in none of them */
+	/*
+	 * For calls that are in none of the three; its `others` does not count. Or
+	 * NULL.
+	 */
+	const struct bpf_table *base;
+};
+
+struct bpf_program {
+	struct sock_filter at[BPF_PROGRAM_MAX];
+	size_t first; /* the program is at[first] to the end */
+};
+
+void bpf_assemble(struct bpf_program *p, const struct bpf_table *t);

@@ -1,0 +1,229 @@
+/*
+ * What the files of tls.so share, in the order in which they build on each other: files
+ * and their faults, pairs of certificate and key, credentials, the connection below
+ * TLS, and facts.
+ */
+#pragma once
+
+#include <gnutls/abstract.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "edge/tls/tls.h"
+
+/* file.c */
+
+/*
+ * A leaf, a chain and a key are some 10 KiB; the list of all public authorities is not
+ * meant to fit.
+ */
+#define TLS_FILE_MAX (256 * 1024)
+
+/* A small file with secrets in it. */
+struct tls_file {
+	unsigned char *data;
+	size_t n;
+	mode_t mode;
+	bool has_acl; /* the group bits of the mode are then the mask of the list */
+};
+
+/*
+ * systemd has put no file in place (edge/credential.h): the file is the placeholder, or
+ * empty
+ */
+#define TLS_FILE_NO_CREDENTIAL (-ENOKEY)
+
+/*
+ * Reads a file of these settings whole. 0, or -errno: -EFBIG above TLS_FILE_MAX,
+ * -EINVAL for what is not a regular file, and what kept it from being opened before the
+ * sandbox was entered.
+ */
+int tls_file_read(
+	const struct tls_settings *settings, const char *path, struct tls_file *ret);
+/* Wipes and frees; takes a zeroed one too. */
+void tls_file_done(struct tls_file *file);
+
+/* Whether others than the owner (and root) may read or write the file. */
+bool tls_file_shared_with_group(const struct tls_file *file);
+bool tls_file_shared_with_others(const struct tls_file *file);
+
+/* What is wrong with a file or a setting: a sentence that names it, with the cure. */
+struct tls_fault {
+	char text[TLS_FAULT_TEXT];
+};
+
+/*
+ * Writes the sentence (a too long one is cut) and returns -EINVAL, for the caller to
+ * return.
+ */
+int tls_fault_set(struct tls_fault *fault, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/*
+ * Writes why the file of a setting could not be read; `r` and the file are
+ * tls_file_read()'s. Returns -EINVAL, or -ENOMEM where `r` is that.
+ */
+int tls_fault_file(struct tls_fault *fault, const char *setting, const char *path, int r,
+	const struct tls_file *file);
+
+void tls_fault_report(const struct tls_fault *fault, const struct tls_report *report);
+
+/* certificate.c */
+
+#define TLS_CHAIN_MAX 16 /* GnuTLS's own limit for a chain that it sorts */
+
+/*
+ * A certificate chain with its key, read from PEM files and known to belong together.
+ */
+struct tls_pair_read {
+	gnutls_x509_crt_t chain[TLS_CHAIN_MAX]; /* the leaf is first */
+	unsigned int n_chain;
+	gnutls_x509_privkey_t key;
+};
+
+/*
+ * Reads one of the settings' pairs. 0; -EINVAL with *ret_fault filled, when it is
+ * unusable even when read once more; -ENOMEM.
+ */
+int tls_pair_read(const struct tls_settings *settings, const struct tls_pair *files,
+	struct tls_pair_read *ret, struct tls_fault *ret_fault);
+void tls_pair_done(struct tls_pair_read *pair);
+
+/* Copies the pair into a set that sessions choose from. 0 or -ENOMEM. */
+int tls_pair_add(const struct tls_pair_read *pair, gnutls_certificate_credentials_t set);
+
+/*
+ * Reports each certificate of the chain, roots excepted, that has expired or is not
+ * valid yet.
+ */
+void tls_pair_report_time(const struct tls_pair_read *pair, const struct tls_pair *files,
+	const struct tls_report *report);
+
+/* See struct tls_api. */
+void tls_describe(const struct tls_settings *settings,
+	void (*take)(void *ctx, const struct tls_description *description), void *ctx);
+
+/*
+ * The facts of the certificates that the session has to choose from, and of the one
+ * that it chose, or would have. `name` is what that one should cover; empty: nothing.
+ * *ret is zeroed memory.
+ */
+void tls_facts_of_certificate(
+	gnutls_session_t session, const char *name, struct tls_certificate *ret);
+
+/* credentials.c */
+
+/* All that a handshake needs and many handshakes may share. */
+struct tls_credentials {
+	gnutls_priority_t priority;
+	struct tls_pair_read pairs[TLS_PAIR_MAX]; /* only kept when there are several */
+	size_t n_pairs;
+	uint32_t default_pairs; /* a bit for each pair that has the default's name */
+	gnutls_certificate_credentials_t default_set;
+	const char *hostname; /* of the settings, which live on; or NULL */
+	gnutls_x509_trust_list_t authorities; /* of clients; NULL: they are not asked */
+	bool has_tickets;
+	unsigned char ticket_key[TLS_TICKET_KEY];
+};
+
+/* See struct tls_api for these five. */
+int tls_credentials_load(const struct tls_settings *settings,
+	const struct tls_report *report, struct tls_credentials **ret);
+void tls_credentials_free(struct tls_credentials *credentials);
+int tls_credentials_prioritize(struct tls_credentials *credentials, const char *priority,
+	const struct tls_report *report);
+size_t tls_credentials_check(
+	const struct tls_settings *settings, const struct tls_report *report);
+size_t tls_credentials_check_priority(
+	const char *priority, const struct tls_report *report);
+
+/*
+ * The certificates for a server name: all the pairs that cover it, RSA and ECDSA, and
+ * no others; for an unknown name the default's. *ret is the default set, or a new one
+ * that the caller frees (true). -ENOMEM when it cannot be made.
+ */
+int tls_credentials_for_name(const struct tls_credentials *credentials, const char *name,
+	gnutls_certificate_credentials_t *ret, bool *ret_owned);
+
+/* wire.c */
+
+/*
+ * Four records of the largest kind. GnuTLS asks for 5 octets and then for the rest of
+ * each: with 64 KiB, 100 MB cost a tenth less CPU time than without a buffer.
+ */
+#define WIRE_IN (128 * 1024)
+
+/*
+ * The first octets are kept until the handshake is done: a ClientHello is far smaller.
+ */
+#define WIRE_KEPT (16 * 1024)
+
+/*
+ * Between GnuTLS and the caller's io: fewer and larger reads and writes, and the errors
+ * kept apart.
+ */
+struct wire {
+	struct tls_io io;
+	gnutls_session_t session;
+	int error; /* what io returned in this call, negative; or 0 */
+	bool at_end; /* io has returned end of file */
+	bool dry; /* do not touch the connection: only what is in hand */
+	bool keeps; /* the first octets stay at the front of `in`; this many: */
+	size_t kept;
+	size_t begin;
+	size_t end;
+	unsigned char in[WIRE_IN];
+};
+
+/* Leaves `in` as it is: its pages are touched when something arrives. */
+void wire_init(struct wire *wire, const struct tls_io *io, gnutls_session_t session);
+
+/* The first octets, up to WIRE_KEPT, are no longer kept. */
+void wire_forget(struct wire *wire);
+
+/* Whether a whole TLS record is in hand, so that GnuTLS need not wait for it. */
+bool wire_has_record(const struct wire *wire);
+
+/* facts.c */
+
+/* After a handshake that succeeded. */
+void tls_facts_of_session(gnutls_session_t session, struct tls_facts *ret);
+/*
+ * After one that failed, or a session that did, with GnuTLS's `code`, or because io
+ * returned `io_error` (else 0), which counts more: what ended it, by which alert, and
+ * how far it had come. ret->opening is already known; its alert counts where GnuTLS saw
+ * none.
+ */
+void tls_facts_of_failure(
+	gnutls_session_t session, int code, int io_error, struct tls_failure *ret);
+
+/* Adds what its certificate is worth; NULL: it has shown none. */
+void tls_facts_of_client(const struct tls_client *client, struct tls_facts *ret);
+
+/* Not even a session could be made. */
+void tls_facts_of_no_memory(struct tls_failure *ret);
+
+/* The server name that the client asked for, when it is plain; else "". */
+void tls_facts_of_name(gnutls_session_t session, char ret[FACT_NAME_MAX]);
+
+/*
+ * What a priority string allows a server that has certificates, as IANA's code points:
+ * PSK, SRP and anonymous suites are left out. *ret is zeroed memory.
+ */
+void tls_facts_of_priority(gnutls_priority_t priority, struct tls_terms *ret);
+
+/*
+ * The certificate that the client has shown, examined once for all: to be freed. NULL
+ * when it has shown none, or without memory.
+ */
+struct tls_client *tls_client_new(
+	gnutls_session_t session, gnutls_x509_trust_list_t authorities);
+
+/*
+ * The channel binding tls-exporter (RFC 9266). False before TLS 1.3, where a client
+ * takes tls-unique, which is broken without an extension that it may lack (RFC 7627).
+ */
+bool tls_client_binding(gnutls_session_t session, unsigned char ret[TLS_BINDING_SIZE]);
