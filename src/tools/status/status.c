@@ -2,6 +2,7 @@
  * postern-status: shows the state of postern from its settings, certificates and records.
  * It changes nothing, except a file of totals, and does not trust what it reads.
  */
+#include "tools/status/status.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "tools/status/status.h"
 #include "tools/status/time.h"
 
 /* https://no-color.org: set to anything */
