@@ -154,7 +154,8 @@ static void tell_status(struct serve *v)
 	if (!v->notify->socket)
 		return;
 	status_put(v->session, &b);
-	if (buf_terminate(&b) && notify_is_news(v->notify, text) && is_worth_telling(v))
+	if (buf_terminate(&b) && notify_is_changed(v->notify, text) &&
+		is_worth_telling(v))
 		notify_status(v->notify, text, stream_clock());
 }
 

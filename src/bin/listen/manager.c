@@ -35,7 +35,7 @@ uint64_t listen_manager_tell(struct listen_manager *m, const char *status)
 {
 	uint64_t now = stream_clock();
 
-	if (!notify_is_news(&m->notify, status))
+	if (!notify_is_changed(&m->notify, status))
 		return LISTEN_FOREVER;
 	if (now - m->notify.last < NOTIFY_INTERVAL)
 		return m->notify.last + NOTIFY_INTERVAL - now;

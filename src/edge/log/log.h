@@ -108,7 +108,7 @@ struct notify {
 void notify_init(struct notify *n, const char *socket, uint64_t now);
 
 /* True when that line differs from the last one, and there is a service manager. */
-bool notify_is_news(const struct notify *n, const char *text);
+bool notify_is_changed(const struct notify *n, const char *text);
 
 /* Sends lines of sd_notify(3) without waiting; they may get lost. */
 void notify_send(const struct notify *n, struct span lines);

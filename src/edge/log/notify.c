@@ -78,7 +78,7 @@ void notify_init(struct notify *n, const char *socket, uint64_t now)
 	*n = (struct notify){ .socket = socket, .last = now };
 }
 
-bool notify_is_news(const struct notify *n, const char *text)
+bool notify_is_changed(const struct notify *n, const char *text)
 {
 	return n->socket && strcmp(n->told, text) != 0;
 }
