@@ -5,8 +5,7 @@
 #include <unistd.h>
 #include "bin/serve.h"
 #include "edge/idn/names.h"
-#include "edge/store/maildir.h"
-#include "edge/store/dsn-stage.h"
+#include "edge/store/store.h"
 #include "edge/net/peer.h"
 #include "process.h"
 #include "smtp/policy.h"

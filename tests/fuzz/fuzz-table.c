@@ -1,6 +1,6 @@
 /* Tables of text, and lines of recipients: what is taken is found again, and no path leads out of mail-root. */
 #include "fuzz/fuzz.h"
-#include "edge/store/recipients.h"
+#include "edge/store/store.h"
 #include "edge/table/text.h"
 #include "proto/destination.h"
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "edge/store/dsn-stage.h"
+#include "edge/store/store.h"
 #include "unit/test.h"
 
 #define PATH_OCTETS 128

@@ -1,14 +1,14 @@
 /*
- * Promises that a report is on the disk before the message is accepted, and that nothing which goes wrong
- * with it harms the message. Refuses to know what a report says.
+ * The last stage: puts a report of success into the Maildir of postern-outbox. The report
+ * is on the disk before the message is accepted, and nothing that goes wrong with it
+ * harms the message.
  */
-#include "edge/store/dsn-stage.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "edge/store/mailbox-walk.h"
+#include "edge/store/message-file.h"
 #include "proto/dsn.h"
 
 #define HERE "." /* the Maildir is the directory itself */
@@ -44,15 +44,6 @@ static void open_box(struct outbox *o)
 	note(o, NULL, r == MAILBOX_OTHER ? -ENOTDIR : r);
 }
 
-/* The call itself, as libc's function for it would have to be looked up in every session. */
-static int check_access(int dir)
-{
-	long r = syscall(SYS_faccessat2, dir, HERE, W_OK | X_OK, AT_EACCESS);
-
-	/* before Linux 5.8 it shows when a report is due */
-	return r < 0 && errno != ENOSYS ? -errno : 0;
-}
-
 int outbox_open(struct outbox *o, const char *path)
 {
 	struct buf place = BUF(o->place);
@@ -66,7 +57,7 @@ int outbox_open(struct outbox *o, const char *path)
 	}
 	open_box(o);
 	if (o->error == 0)
-		note(o, "new", check_access(o->box.new_dir));
+		note(o, "new", walk_may_write(o->box.new_dir));
 	mailbox_close(&o->box);
 	if (o->error < 0)
 		close(o->root);
@@ -138,8 +129,8 @@ static int write_report(struct outbox *o)
 }
 
 /*
- * Makes the file, without a name in `new` yet, for those who are delivered to as far as is known. 0 or -errno,
- * which is kept.
+ * Makes the file, without a name in `new` yet, for those who are delivered to as far as
+ * is known. 0 or -errno, which is kept.
  */
 static int make_report(struct outbox *o, const struct tx *tx, bool in_tmp)
 {
@@ -172,7 +163,10 @@ static const struct reply *outbox_prepare(struct stage *st, struct tx *tx)
 	return NULL;
 }
 
-/* Delivery has failed for some since it was made, and they must not be in it; or it needs a name in tmp. */
+/*
+ * Delivery has failed for some since it was made, and they must not be in it; or it needs
+ * a name in tmp.
+ */
 static int make_again(struct outbox *o, const struct tx *tx, bool in_tmp)
 {
 	copy_close(&o->copy);
@@ -185,7 +179,9 @@ static int link_name(struct outbox *o, const struct tx *tx)
 		&o->copy, o->box.new_dir, tx->id, o->host_and_source, o->box.name);
 }
 
-/* As maildir.c does it: the file again, for its link count. 0 or -errno, which is kept. */
+/*
+ * As maildir.c does it: the file again, for its link count. 0 or -errno, which is kept.
+ */
 static int link_report(struct outbox *o, const struct tx *tx)
 {
 	int r = link_name(o, tx);

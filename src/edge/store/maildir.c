@@ -1,12 +1,12 @@
 /*
- * Promises that a message is durable in every Maildir before it is accepted: write,
- * fsync, link, fsync the file again (or a file system without a journal may lose the link
- * count), fsync each directory. Refuses to know who may receive mail. All that can fail
- * is done for all Maildirs before the first link (but a file for one that no link
- * reaches); a failure after it takes back what was linked, of that Maildir alone where
- * its recipients can be told.
+ * The stage that stores a message in its Maildirs. The message is durable in each of them
+ * before it is accepted: write, fsync, link, fsync the file again (or a file system
+ * without a journal may lose the link count), fsync each directory. All that can fail is
+ * done for all Maildirs before the first link (but a file for one that no link reaches);
+ * a failure after it takes back what was linked: of that Maildir alone where its
+ * recipients can get a reply each, else of all.
  */
-#include "edge/store/maildir.h"
+#include "edge/store/store.h"
 #include <errno.h>
 #include <limits.h>
 #include <sys/resource.h>
@@ -14,8 +14,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "edge/store/mailbox.h"
-#include "edge/store/maildir-copies.h"
 #include "edge/store/message-file.h"
 
 #define FD_RESERVE 16 /* descriptors kept for files and logs */
@@ -72,7 +70,10 @@ static void note_root(struct maildir *m, const char *words)
 	note(m, &b);
 }
 
-/* The reply where no mailbox can have the message, for the reason that the first of them has. */
+/*
+ * The reply where no mailbox can have the message, for the reason that the first of them
+ * has.
+ */
 static const struct reply *fail_all(struct maildir *m, int error)
 {
 	for (size_t i = 0; i < m->n_boxes; i++)
@@ -121,8 +122,9 @@ static const struct reply *add_box(
 }
 
 /*
- * Where there are more mailboxes than descriptors the client sends the rest in another transaction, and the record has
- * the reason. Without descriptors for a single one it never can.
+ * Where there are more mailboxes than descriptors the client sends the rest in another
+ * transaction, and the record has the reason. Without descriptors for a single one it
+ * never can.
  */
 static const struct reply *open_failure(struct maildir *m, struct mailbox *box)
 {
@@ -135,7 +137,10 @@ static const struct reply *open_failure(struct maildir *m, struct mailbox *box)
 	return is_many ? reply_get(REPLY_RECIPIENT_MANY) : failure(box->error);
 }
 
-/* Where the file of mail-root-marker is missing, so is perhaps the file system that mail belongs on. */
+/*
+ * Where the file of mail-root-marker is missing, so is perhaps the file system that mail
+ * belongs on.
+ */
 static const struct reply *check_marker(struct maildir *m)
 {
 	const char *marker = m->recipients.marker;
@@ -204,8 +209,8 @@ static bool is_elsewhere(
 }
 
 /*
- * True where the mailbox, whether there is one or not, may be on a file system that is not mounted: an empty
- * directory, of which it is not said that mailboxes are made in it.
+ * True where the mailbox, whether there is one or not, may be on a file system that is
+ * not mounted: an empty directory, of which it is not said that mailboxes are made in it.
  */
 static bool is_not_mounted(const struct maildir *m, int result, const struct mailbox *box,
 	const struct recipients_place *place)
@@ -218,7 +223,11 @@ static bool is_not_mounted(const struct maildir *m, int result, const struct mai
 		return box->above.is_empty;
 	case MAILBOX_DANGLING:
 		return place->may_create && box->above.is_empty;
-	default: /* an empty directory in the place of a mailbox is one that is to be completed */
+	default:
+		/*
+		 * an empty directory in the place of a mailbox is one that is to be
+		 * completed
+		 */
 		return false;
 	}
 }
@@ -234,7 +243,9 @@ static const struct reply *empty_failure(struct maildir *m, const struct mailbox
 	return reply_get(REPLY_STORE_FAILED);
 }
 
-/* The first place that is there or may be made; always to be closed. NULL or a refusal. */
+/*
+ * The first place that is there or may be made; always to be closed. NULL or a refusal.
+ */
 static const struct reply *find_place(struct maildir *m, const struct tx *tx,
 	const struct recipient *r, struct mailbox *ret)
 {
@@ -261,8 +272,9 @@ static const struct reply *find_place(struct maildir *m, const struct tx *tx,
 }
 
 /*
- * True when the descriptors do for the box, too, until the message is stored. Those that are open have numbers in a
- * row. Each box may need a file of its own: whether its file system has hard links shows when one is made.
+ * True when the descriptors do for the box, too, until the message is stored. Those that
+ * are open have numbers in a row. Each box may need a file of its own: whether its file
+ * system has hard links shows when one is made.
  */
 static bool has_room(const struct maildir *m, const struct mailbox *box)
 {
@@ -287,8 +299,9 @@ static bool has_device(const struct maildir *m, dev_t device)
 }
 
 /*
- * True where the file system of the mailbox has less space than the client says that the message needs (RFC 1870 6.1):
- * it need not send it. Each file system is asked once; of a mailbox that is to be made only that of mail-root.
+ * True where the file system of the mailbox has less space than the client says that the
+ * message needs (RFC 1870 6.1): it need not send it. Each file system is asked once; of a
+ * mailbox that is to be made only that of mail-root.
  */
 static bool is_full(
 	const struct maildir *m, const struct tx *tx, const struct mailbox *box)
@@ -345,8 +358,8 @@ static const struct reply *maildir_rcpt(
 }
 
 /*
- * A Maildir is created, or completed, when content is about to come, not for each address that is tried. It has
- * an error where that fails.
+ * A Maildir is created, or completed, when content is about to come, not for each address
+ * that is tried. It has an error where that fails.
  */
 static void create_missing(struct maildir *m)
 {
@@ -437,7 +450,10 @@ static int sync_box(const struct mailbox *box)
 	return copy_sync_tmp(box->copy);
 }
 
-/* A box that fails does so for itself, where its recipients can be told; else it stops all. */
+/*
+ * A box that fails does so for itself, where its recipients can be told; else it stops
+ * all.
+ */
 static int settle(struct mailbox *box, const struct tx *tx, int error)
 {
 	mailbox_fail(box, "new", error);
@@ -460,7 +476,10 @@ static int link_all(struct maildir *m, const struct tx *tx)
 	return r;
 }
 
-/* From boxes that failed, or from all. What a reader has moved to cur already is his: he sees that message twice. */
+/*
+ * From boxes that failed, or from all. What a reader has moved to cur already is his: he
+ * sees that message twice.
+ */
 static void take_back(struct maildir *m, bool all)
 {
 	for (size_t i = 0; i < m->n_boxes; i++) {

@@ -1,7 +1,9 @@
 /*
- * One file of a message. An unfinished file has no name in `new`: with O_TMPFILE it has none at all, so that a
- * killed process leaves nothing behind; elsewhere it is in tmp, as ever in a Maildir. Where a file cannot have two
- * names it is moved out of tmp, and never over another one.
+ * The files of a message on its way into Maildirs. An unfinished file has no name in
+ * `new`: with O_TMPFILE it has none at all, so that a killed process leaves nothing
+ * behind; elsewhere it is in tmp, as in every Maildir. Where a file cannot have two names
+ * it is moved out of tmp, and never over another one. A file system that fails is given
+ * up with its own Maildirs and with no other.
  */
 #include "edge/store/message-file.h"
 #include <errno.h>
@@ -11,7 +13,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "edge/store/mailbox.h"
+#include "base/cleanup.h"
 
 #define FILE_MODE 0600
 #define PROC_FD_MAX 32 /* "/proc/self/fd/" and an int */
@@ -24,7 +26,10 @@ static bool has_no_tmpfile(int error)
 	       error == ENOENT;
 }
 
-/* A directory without a name any more: ext4 says EPERM there. Some file systems count no names of one that is there. */
+/*
+ * A directory without a name any more: ext4 says EPERM there. Some file systems count no
+ * names of one that is there.
+ */
 static bool is_removed(const struct stat *dir, int error)
 {
 	return error == EPERM && dir->st_nlink == 0;
@@ -101,7 +106,12 @@ int copy_write(struct copy *c, struct span *text)
 	return 0;
 }
 
-bool copy_reaches(struct copy *c, const struct mailbox *box)
+/*
+ * True when the file can be linked into the mailbox. It is tried where the file has a
+ * name in tmp; such file systems may have no hard links, or none between some
+ * directories. Others have them within what is compared here.
+ */
+static bool reaches(struct copy *c, const struct mailbox *box)
 {
 	if (c->fd < 0 || c->alone || c->device != box->device || c->mount != box->mount ||
 		c->project != box->project || c->owner != box->owner)
@@ -114,7 +124,11 @@ bool copy_reaches(struct copy *c, const struct mailbox *box)
 	return !c->alone;
 }
 
-int copy_open_again(const struct copy *c)
+/*
+ * A descriptor for reading it, or -errno; -EACCES inside the sandbox where there is
+ * Landlock.
+ */
+static int open_again(const struct copy *c)
 {
 	char path[PROC_FD_MAX];
 	int fd;
@@ -124,7 +138,8 @@ int copy_open_again(const struct copy *c)
 	return fd < 0 ? -errno : fd;
 }
 
-int copy_fill(struct copy *c, int from)
+/* What can be read there from the beginning. */
+static int copy_from(struct copy *c, int from)
 {
 	off_t at = 0;
 	ssize_t n;
@@ -164,7 +179,10 @@ void copy_make_name(char name[static TX_FILE_MAX], const char *id, size_t try,
 	buf_terminate(&b);
 }
 
-/* The file that has no name, by its descriptor: before Linux 6.10 only /proc can do that for everybody. */
+/*
+ * The file that has no name, by its descriptor: before Linux 6.10 only /proc can do that
+ * for everybody.
+ */
 static int link_nameless(int fd, int new_dir, const char *name)
 {
 	char path[PROC_FD_MAX];
@@ -183,7 +201,10 @@ bool copy_lacks_links(int error)
 	       error == -EMLINK;
 }
 
-/* The calls themselves: libc's functions would have to be looked up in every session. 0 or -errno. */
+/*
+ * The calls themselves: libc's functions would have to be looked up in every session. 0
+ * or -errno.
+ */
 static int rename_to(const struct copy *c, int new_dir, const char *name, unsigned flags)
 {
 	long r = syscall(SYS_renameat2, c->tmp_dir, c->tmp_name, new_dir, name, flags);
@@ -191,7 +212,10 @@ static int rename_to(const struct copy *c, int new_dir, const char *name, unsign
 	return r < 0 ? -errno : 0;
 }
 
-/* Where the kernel or the file system cannot keep the other file by itself, its absence is checked before. */
+/*
+ * Where the kernel or the file system cannot keep the other file by itself, its absence
+ * is checked before.
+ */
 static int rename_alone(const struct copy *c, int new_dir, const char *name)
 {
 	struct stat st;
@@ -246,4 +270,135 @@ void copy_close(struct copy *c)
 	if (c->fd >= 0)
 		close(c->fd);
 	*c = (struct copy){ .fd = -1, .tmp_dir = -1 };
+}
+
+/*
+ * Adds a file beside the box's directory. What the directory refuses is about this
+ * Maildir alone.
+ */
+static int add_copy(
+	struct maildir *m, const struct tx *tx, struct mailbox *box, bool in_tmp)
+{
+	struct copy *c = &m->copies[m->n_copies];
+	char name[TX_FILE_MAX];
+	int r;
+
+	copy_make_name(name, tx->id, m->n_copies, m->host, -1);
+	r = copy_open(c, box, name, in_tmp);
+	if (r < 0) {
+		mailbox_fail(box, c->part, r);
+		copy_close(c);
+		return r;
+	}
+	m->n_copies++;
+	box->copy = c;
+	return 0;
+}
+
+/* Without the file none of its boxes can have the message. Returns `error`. */
+static int give_up(struct maildir *m, struct copy *c, int error)
+{
+	const char *part = c->part;
+
+	for (size_t i = 0; i < m->n_boxes; i++) {
+		struct mailbox *box = &m->boxes[i];
+		if (box->copy != c)
+			continue;
+		box->copy = NULL;
+		mailbox_fail(box, part, error);
+	}
+	copy_close(c);
+	return error;
+}
+
+/* 0 where a box has a file; else the error of the first. */
+static int result(const struct maildir *m)
+{
+	for (size_t i = 0; i < m->n_boxes; i++)
+		if (m->boxes[i].copy)
+			return 0;
+	return m->boxes[0].error;
+}
+
+/* The copy that may be linked into the box. */
+static struct copy *find_copy(struct maildir *m, const struct mailbox *box)
+{
+	for (size_t i = 0; i < m->n_copies; i++) {
+		struct copy *c = &m->copies[i];
+		if (c->n_planned < MAILDIR_LINKS_MAX && reaches(c, box))
+			return c;
+	}
+	return NULL;
+}
+
+int copies_begin(struct maildir *m, const struct tx *tx)
+{
+	for (size_t i = 0; i < m->n_boxes; i++) {
+		struct mailbox *box = &m->boxes[i];
+		if (box->error || (m->n_boxes > 1 && mailbox_learn(box) < 0))
+			continue;
+		box->copy = find_copy(m, box);
+		if (box->copy || add_copy(m, tx, box, false) == 0)
+			box->copy->n_planned++;
+	}
+	return result(m);
+}
+
+int copies_write(struct maildir *m, struct span text)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < m->n_copies; i++) {
+		struct copy *c = &m->copies[i];
+		struct span rest = text;
+		int r = c->fd >= 0 ? copy_write(c, &rest) : 0;
+		if (r < 0)
+			error = give_up(m, c, r);
+	}
+	return error ? result(m) : 0;
+}
+
+int copies_finish(struct maildir *m)
+{
+	for (size_t i = 0; i < m->n_copies; i++) {
+		struct copy *c = &m->copies[i];
+		int r = c->fd >= 0 ? copy_sync(c) : 0;
+		if (r == 0 && c->fd >= 0)
+			r = copy_give(c);
+		if (r < 0)
+			give_up(m, c, r);
+	}
+	return result(m);
+}
+
+/* Complete and synced, and the owner's. 0 or -errno. */
+static int fill(struct copy *c, int from)
+{
+	int r = copy_from(c, from);
+
+	if (r == 0)
+		r = copy_sync(c);
+	return r ? r : copy_give(c);
+}
+
+int copies_own(struct maildir *m, const struct tx *tx, struct mailbox *box, int error)
+{
+	struct copy *old = box->copy;
+	bool in_tmp = copy_lacks_links(error);
+	OWNED_FD int from = -1;
+	int r;
+
+	/* in the same directory it would be the same again */
+	if (old->new_dir == box->new_dir && (!in_tmp || old->tmp_dir >= 0))
+		return error;
+	from = open_again(old);
+	if (from < 0)
+		return error;
+	r = add_copy(m, tx, box, in_tmp);
+	if (r < 0)
+		return r;
+	old->n_planned--;
+	box->copy->n_planned++;
+	r = fill(box->copy, from);
+	return r < 0 ? give_up(m, box->copy, r) : 0;
 }
