@@ -8,12 +8,16 @@
 #include <unistd.h>
 #include "edge/file.h"
 
-/* Tells a build folder from a place where programs are installed: one of them may be missing, and is reported. */
+/*
+ * Tells a build folder from a place where programs are installed: one of them may be
+ * missing, and is reported.
+ */
 static const char *const modules_beside[] = { "/tls.so", "/idn.so" };
 
 /*
- * Lazily, and with the module's own libraries searched first: a TLS session spends a tenth less
- * instructions. MODULE_SCOPE is RTLD_DEEPBIND, but 0 under the sanitizers, which replace malloc for all.
+ * Lazily, and with the module's own libraries searched first: a TLS session spends a
+ * tenth less instructions. MODULE_SCOPE is RTLD_DEEPBIND, but 0 under the sanitizers,
+ * which replace malloc for all.
  */
 #define FLAGS (RTLD_LOCAL | MODULE_SCOPE)
 
@@ -49,7 +53,10 @@ static bool is_beside(const char *program, struct buf *ret_path)
 	return false;
 }
 
-/* By whatever name it was started: the first look into /proc would cost a hundredth of a session. */
+/*
+ * By whatever name it was started: the first look into /proc would cost a hundredth of a
+ * session.
+ */
 static bool is_beside_us(struct buf *ret_path)
 {
 	char path[MODULE_PATH_MAX];

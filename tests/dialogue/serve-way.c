@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "bin/serve.h"
-#include "edge/idn/names.h"
+#include "edge/idn/idn.h"
 #include "edge/store/store.h"
-#include "edge/net/peer.h"
+#include "edge/net/net.h"
 #include "process.h"
 #include "smtp/policy.h"
 #include "unit/few-users.h"

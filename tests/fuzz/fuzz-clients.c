@@ -3,7 +3,7 @@
  * place; the rule for an address is that of the most specific network; a denying rule has no other option.
  */
 #include <unistd.h>
-#include "edge/settings/clients.h"
+#include "edge/settings/settings.h"
 #include "fuzz/fuzz-file.h"
 
 static void count_fault(void *ctx, const char *fault)

@@ -4,7 +4,7 @@
  */
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "edge/settings/config.h"
+#include "edge/settings/settings.h"
 #include "fuzz/fuzz-file.h"
 
 /* "FILE:LINE: what", or of all settings together "settings: what". */

@@ -1,7 +1,7 @@
 /* Tables of text, and lines of recipients: what is taken is found again, and no path leads out of mail-root. */
 #include "fuzz/fuzz.h"
 #include "edge/store/store.h"
-#include "edge/table/text.h"
+#include "edge/table/table.h"
 #include "proto/destination.h"
 
 static void count_fault(void *ctx, const char *what)

@@ -1,7 +1,7 @@
 /* The clients file: which rule holds for whom, and faults by file and line. */
 #include <stdio.h>
 #include <unistd.h>
-#include "edge/settings/clients.h"
+#include "edge/settings/settings.h"
 #include "unit/test.h"
 
 #define FAULTS_MAX 4096

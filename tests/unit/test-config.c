@@ -1,7 +1,7 @@
 /* The settings: what is taken, what is refused and in which words, and what only all of them tell. */
 #include <stdio.h>
 #include <unistd.h>
-#include "edge/settings/config.h"
+#include "edge/settings/settings.h"
 #include "unit/test.h"
 
 #define FAULTS_MAX 4096

@@ -7,7 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include "edge/idn/names.h"
+#include "edge/idn/idn.h"
 #include "edge/table/table.h"
 #include "proto/destination.h"
 #include "proto/utf8.h"

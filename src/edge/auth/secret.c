@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include "base/cleanup.h"
-#include "edge/credential.h"
 #include "edge/file.h"
 
 /* 0 and the descriptor, or a fault. */

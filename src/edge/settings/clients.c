@@ -1,12 +1,11 @@
 /*
- * Promises the rule of the most specific network, and no doubt about which that is.
- * Refuses to know who the client is.
+ * Reads the rules for clients, and finds the rule of the most specific network that has
+ * an address.
  */
-#include "edge/settings/clients.h"
+#include "edge/settings/settings.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include "edge/credential.h"
 #include "edge/file.h"
 
 #define WORD_SHOWN_MAX 60 /* octets of a word that is wrong */

@@ -1,5 +1,7 @@
-/* Promises a sentence for every wrong value; refuses to know how settings depend on each
- * other. */
+/*
+ * The table of settings, and the parsers that most rows share. A wrong value gets a
+ * sentence.
+ */
 #include "edge/settings/config-keys.h"
 #include <stdlib.h>
 #include <sys/utsname.h>

@@ -1,9 +1,9 @@
 /*
- * Promises that every setting has a row with its default, and that a fault names its
- * place, what is wrong and what would be right. Refuses to look at the files that
- * settings name.
+ * Reads the settings: the file, options that override it, and what only all of them
+ * together decide. A fault names its place, what is wrong and what would be right. The
+ * files that settings name are not opened here.
  */
-#include "edge/settings/config.h"
+#include "edge/settings/settings.h"
 #include <errno.h>
 #include <stdlib.h>
 #include "base/buf.h"
@@ -57,7 +57,10 @@ static void keep(char **slot, char *text)
 	*slot = text;
 }
 
-/* A path that a shell would expand. In a banner, and as the delimiter, it stands for itself. */
+/*
+ * A path that a shell would expand. In a banner, and as the delimiter, it stands for
+ * itself.
+ */
 static bool has_home(const struct config_key *key, struct span value)
 {
 	static const char log_file[] = "json:~";
@@ -69,7 +72,10 @@ static bool has_home(const struct config_key *key, struct span value)
 		       memcmp(value.p, log_file, sizeof(log_file) - 1) == 0);
 }
 
-/* Takes a value for the row. NULL, or what is wrong with it: the row is then at its default. */
+/*
+ * Takes a value for the row. NULL, or what is wrong with it: the row is then at its
+ * default.
+ */
 static const char *assign(struct config *c, size_t row, struct span value)
 {
 	const struct config_key *key = &config_keys[row];
@@ -222,7 +228,10 @@ static size_t fixed_length(const char *maildir)
 	return n;
 }
 
-/* Of the path that a template gives: each of its parts of an address has one octet at least. */
+/*
+ * Of the path that a template gives: each of its parts of an address has one octet at
+ * least.
+ */
 static size_t shortest_length(const char *template)
 {
 	size_t n = 0;
@@ -338,7 +347,10 @@ static void finish_auth(struct config *c)
 			"needs tls-client-ca: without it no client is asked for one");
 }
 
-/* Some old clients say HELO, and so find no STARTTLS, unless the greeting has "ESMTP" in it. */
+/*
+ * Some old clients say HELO, and so find no STARTTLS, unless the greeting has "ESMTP" in
+ * it.
+ */
 static void finish_banner(struct config *c)
 {
 	if (c->session.banner[0])
@@ -366,7 +378,10 @@ static void finish_defaults(struct config *c)
 	if (c->maildir_create == CREATE_AUTO) {
 		bool is_one = !c->maildir || !strchr(c->maildir, '%');
 		c->maildir_create = is_one ? CREATE_YES : CREATE_NO;
-		/* all mail goes to one Maildir: where it is missing, this is a first start */
+		/*
+		 * all mail goes to one Maildir: where it is missing, this is a first
+		 * start
+		 */
 		if (is_one && !c->recipients_file)
 			c->recipients.create = CREATE_YES;
 	}
@@ -414,7 +429,10 @@ bool config_finish(struct config *c)
 	finish_defaults(c);
 	if (c->maildir)
 		finish_maildir(c);
-	/* of a file that could not be read that is the one fault: what it says would be guessed */
+	/*
+	 * of a file that could not be read that is the one fault: what it says would be
+	 * guessed
+	 */
 	if (c->unread)
 		return false;
 	if (!c->maildir && !is_refused(c, "maildir"))

@@ -1,10 +1,12 @@
 /*
- * Promises that no file, however broken, makes us crash, wait or read without end, and that one cut short is
- * never taken for one that has not the key. Refuses to map it: the library does, and whoever writes into the
- * file instead of renaming another to its name would end us by SIGBUS.
+ * Reads a cdb(5) by pread(2). No file, however broken, causes a crash, a wait or a read
+ * without end, and a file that was cut short is never taken for one without the key. The
+ * library is not used for reading because it maps the file: a process that writes into
+ * the file, in place of renaming another to its name, would end this one by SIGBUS.
  *
- * A cdb is 256 places of hash tables, the pairs, and those tables. A slot of a table is a hash and where its
- * pair is; a pair is the lengths of key and value, and both. All numbers are little-endian, of 32 bits.
+ * A cdb is 256 places of hash tables, the pairs, and those tables. A slot of a table is a
+ * hash and where its pair is; a pair is the lengths of key and value, and both. All
+ * numbers are little-endian, of 32 bits.
  */
 #include "edge/table/cdb.h"
 #include <cdb.h>
@@ -41,7 +43,10 @@ static int read_at(const struct table_cdb *c, uint64_t at, void *to, size_t n)
 	return 0;
 }
 
-/* A table lies behind the head and has an end in the file: so much shows that none of it was cut off. */
+/*
+ * A table lies behind the head and has an end in the file: so much shows that none of it
+ * was cut off.
+ */
 static int take_place(struct table_cdb *c, size_t i, const unsigned char *numbers)
 {
 	struct cdb_place place = { cdb_unpack(numbers), cdb_unpack(numbers + 4) };
@@ -119,7 +124,9 @@ struct cdb_slots {
 	uint64_t index; /* in it, of the next to be read */
 };
 
-/* The next slot: up to the end of the table, and on from its beginning. 0: there is none. */
+/*
+ * The next slot: up to the end of the table, and on from its beginning. 0: there is none.
+ */
 static int next_slot(const struct table_cdb *c, const struct cdb_place *table,
 	struct cdb_slots *slots, uint32_t *ret_hash, uint32_t *ret_at)
 {
@@ -188,7 +195,7 @@ enum table_found table_cdb_find(
 	return r < 0 ? TABLE_FAILED : TABLE_ABSENT;
 }
 
-static void tell(const struct table_visitor *v, struct span key, const char *what)
+static void put_fault(const struct table_visitor *v, struct span key, const char *what)
 {
 	char octets[TABLE_FAULT_MAX];
 	struct buf b = BUF(octets);
@@ -210,9 +217,9 @@ static void check_pair(const struct table_cdb *c, const struct table_visitor *v,
 	if (r > 0 && found.at == pair->at)
 		v->pair(v->ctx, 0, key, value);
 	else if (r > 0)
-		tell(v, key, "stands twice");
+		put_fault(v, key, "stands twice");
 	else
-		tell(v, key, "is not found: that file is broken");
+		put_fault(v, key, "is not found: that file is broken");
 }
 
 /* 0, or -errno: there is nothing to go on with. */
@@ -228,12 +235,12 @@ static int visit_pair(
 	if (r < 0)
 		return r;
 	if (pair->n_key > ENTRY_KEY_MAX) {
-		tell(v, shown, "has a key of more than 1024 octets");
+		put_fault(v, shown, "has a key of more than 1024 octets");
 		return 0;
 	}
 	r = take_value(c, pair, &value);
 	if (r == -EMSGSIZE) {
-		tell(v, shown, "has a value of more than 4096 octets");
+		put_fault(v, shown, "has a value of more than 4096 octets");
 		return 0;
 	}
 	if (r == 0)

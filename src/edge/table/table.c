@@ -1,6 +1,7 @@
 /*
- * Promises that a table is opened as it is, whole and with a sentence for what is wrong, and that no other file
- * in its place is read later. Refuses to know what keys and values mean.
+ * Opens a table, as a text or a cdb, and answers questions about it in the same way for
+ * both. A file that cannot be used, or is not whole, is a fault in words when it is
+ * opened; a file that takes its place later is not read.
  */
 #include "edge/table/table.h"
 #include <errno.h>
@@ -10,10 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "edge/credential.h"
 #include "edge/file.h"
 #include "edge/table/cdb.h"
-#include "edge/table/text.h"
 
 /* what costs no more than some 50 us */
 #define SAMPLE_TEXT 1000

@@ -1,5 +1,8 @@
-/* Promises that each key is found at once and has one line; refuses to know where the text comes from. */
-#include "edge/table/text.h"
+/*
+ * A table of text in memory: a hash table over its lines. A key with two lines is a
+ * fault.
+ */
+#include "edge/table/table.h"
 #include <cdb.h>
 #include <errno.h>
 #include <stdio.h>

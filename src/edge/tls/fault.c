@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include "edge/credential.h"
 #include "edge/file.h"
 
 int tls_fault_set(struct tls_fault *fault, const char *format, ...)

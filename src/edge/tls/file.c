@@ -14,7 +14,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "edge/credential.h"
+#include "edge/file.h"
 
 #define ACL_ATTRIBUTE "system.posix_acl_access"
 

@@ -23,7 +23,7 @@ struct tls_file {
 			 of a group */
 };
 
-/* systemd has put no file in place (edge/credential.h): the file is the placeholder, or empty */
+/* systemd has put no file in place (edge/file.h): the file is the placeholder, or empty */
 #define TLS_FILE_NO_CREDENTIAL (-ENOKEY)
 
 /*

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <sys/stat.h>
-#include "edge/table/text.h"
+#include "edge/table/table.h"
 
 #define CDB_TEXT_MAX                                                                     \
 	(UINT64_C(1) << 30) /* octets of text: a cdb cannot have more than 4 GiB */

@@ -1,0 +1,222 @@
+/*
+ * The parsers of values with a syntax of their own: files and credentials, lists of
+ * networks, the log, and where mail goes. A parser does not look at the file or the
+ * directory that a value names.
+ */
+#include "edge/settings/config-keys.h"
+#include <stdlib.h>
+#include "base/cleanup.h"
+#include "proto/destination.h"
+
+#define BLANKS " \t"
+#define WORD_FAULT_MAX 160 /* a word and a sentence */
+#define JSON_PREFIX "json:"
+/* atext (RFC 5321 4.1.2), as far as it can part names of files */
+#define DELIMITERS "!#$&'*+-=?^_`{|}~"
+
+static const char **text_at(struct config *c, const struct config_key *key)
+{
+	return (const char **)((char *)c + key->offset);
+}
+
+const char *config_credential(const char *word, const char **ret)
+{
+	size_t prefix = strlen(CREDENTIAL_PREFIX);
+
+	*ret = NULL;
+	if (strncmp(word, CREDENTIAL_PREFIX, prefix) != 0)
+		return NULL;
+	if (strchr(word, '/'))
+		return "credential: takes a name, not a path";
+	*ret = word + prefix;
+	return NULL;
+}
+
+const char *config_parse_file(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	const char **path = text_at(c, key);
+	char **row = &c->more[key - config_keys], *full;
+	const char *name, *wrong = config_credential(text, &name);
+
+	if (wrong)
+		return wrong;
+	*path = *text ? text : NULL;
+	if (!name || !c->credentials)
+		return NULL;
+	if (asprintf(&full, "%s/%s", c->credentials, name) < 0)
+		return "out of memory";
+	free(*row);
+	*path = *row = full;
+	return NULL;
+}
+
+void config_show(const struct config *c, const char *text, struct buf *to)
+{
+	const char *directory = c->credentials;
+	size_t n = directory ? strlen(directory) : 0;
+
+	while (*text) {
+		if (n && strncmp(text, directory, n) == 0 && text[n] == '/') {
+			buf_put(to, SPAN(CREDENTIAL_PREFIX));
+			text += n + 1;
+		} else {
+			buf_put_char(to, *text++);
+		}
+	}
+	buf_terminate(to);
+}
+
+/* The next word, and `text` behind it; empty at the end. */
+static struct span next_word(const char **text)
+{
+	const char *word = *text + strspn(*text, BLANKS);
+	size_t n = strcspn(word, BLANKS);
+
+	*text = word + n;
+	return (struct span){ word, n };
+}
+
+static size_t count_words(const char *text)
+{
+	size_t n = 0;
+
+	while (next_word(&text).n)
+		n++;
+	return n;
+}
+
+/* "word what is wrong with it", in memory of the row that its default does not use. */
+static const char *word_fault(char **row, struct span word, const char *what)
+{
+	char text[WORD_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "%.*s %s", word.n < 60 ? (int)word.n : 60, word.p,
+		what);
+	free(*row);
+	return *row = strdup(text);
+}
+
+const char *config_parse_networks(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	struct networks *networks = (struct networks *)((char *)c + key->offset);
+	char **row = &c->more[key - config_keys];
+	size_t n = count_words(text);
+	OWNED struct network *list = n ? malloc(n * sizeof(*list)) : NULL;
+
+	*networks = (struct networks){ 0 };
+	if (n && !list)
+		return "out of memory";
+	for (size_t i = 0; i < n; i++) {
+		struct span word = next_word(&text);
+		const char *what = network_parse(word, &list[i]);
+		if (what)
+			return word_fault(row, word, what);
+	}
+	if (n) {
+		free(*row);
+		*row = (char *)list;
+		*networks = (struct networks){ steal(&list), n };
+	}
+	return NULL;
+}
+
+const char *config_parse_log(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	static const char *const words[] = {
+		[LOG_AUTO] = "auto",
+		[LOG_STDERR] = "stderr",
+		[LOG_SYSLOG_LINES] = "syslog",
+		[LOG_JOURNAL] = "journal",
+	};
+	size_t prefix = strlen(JSON_PREFIX);
+
+	(void)key;
+	if (strncmp(text, JSON_PREFIX, prefix) == 0 && text[prefix]) {
+		c->log = LOG_JSON;
+		c->log_file = text + prefix;
+		return NULL;
+	}
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		if (strcmp(words[i], text) != 0)
+			continue;
+		c->log = (enum log_choice)i;
+		return NULL;
+	}
+	return "must be one of: auto stderr syslog journal json:FILE";
+}
+
+const char *config_parse_log_level(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	static const struct {
+		const char *word;
+		enum record_level level;
+	} levels[] = {
+		{ "debug", RECORD_LEVEL_DEBUG },
+		{ "info", RECORD_LEVEL_INFO },
+		{ "warning", RECORD_LEVEL_WARNING },
+		{ "error", RECORD_LEVEL_ERROR },
+	};
+
+	(void)key;
+	for (size_t i = 0; i < sizeof(levels) / sizeof(*levels); i++) {
+		if (strcmp(levels[i].word, text) != 0)
+			continue;
+		c->log_level = levels[i].level;
+		return NULL;
+	}
+	return "must be one of: debug info warning error";
+}
+
+const char *config_parse_maildir(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	const char *fault = destination_path_fault(span_of(text));
+
+	if (!fault)
+		*text_at(c, key) = *text ? text : NULL;
+	return fault;
+}
+
+const char *config_parse_marker(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	if (strchr(text, '/') || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
+		return "must be the name of a file in mail-root, without a slash";
+	*text_at(c, key) = *text ? text : NULL;
+	return NULL;
+}
+
+/* It is looked up like any other. */
+static const char *address_fault(const char *text)
+{
+	struct span local, domain;
+
+	destination_key_cut(span_of(text), &local, &domain);
+	return local.n ? destination_key_fault(span_of(text)) : "is no address";
+}
+
+const char *config_parse_catch_all(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	const char *fault = recipients_is_address(text)
+				    ? address_fault(text)
+				    : destination_below_fault(span_of(text));
+
+	if (!fault)
+		*text_at(c, key) = *text ? text : NULL;
+	return fault;
+}
+
+const char *config_parse_delimiter(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	if (strlen(text) > 1 || (*text && !strchr(DELIMITERS, *text)))
+		return "must be one character that may stand in a local part, and no "
+		       "letter, digit, dot, slash or percent sign";
+	*((char *)c + key->offset) = *text;
+	return NULL;
+}
