@@ -138,7 +138,7 @@ static void check_file_system(struct look *l, int dir, const char *path)
 	if (i < l->n_devices || i == DEVICES_MAX)
 		return;
 	l->devices[l->n_devices++] = st.st_dev;
-	if (!copy_lacks_links(probe_links(dir)))
+	if (!message_file_lacks_links(probe_links(dir)))
 		return;
 	snprintf(text, sizeof(text),
 		"%s %s%s%s: its file system has no hard links: a message for several "

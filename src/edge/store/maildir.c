@@ -376,12 +376,12 @@ static const struct reply *maildir_data(
 
 	create_missing(m);
 	/* each has one of its own at most, and another where that cannot be linked */
-	m->copies = calloc(2 * m->n_boxes, sizeof(*m->copies));
-	if (!m->copies)
+	m->files = calloc(2 * m->n_boxes, sizeof(*m->files));
+	if (!m->files)
 		return fail_all(m, -ENOMEM);
-	r = copies_begin(m, tx);
+	r = message_files_begin(m, tx);
 	if (r == 0)
-		r = copies_write(m, trace);
+		r = message_files_write(m, trace);
 	return r < 0 ? fail_all(m, r) : NULL;
 }
 
@@ -389,7 +389,7 @@ static const struct reply *maildir_body(
 	struct stage *st, const struct tx *tx, struct span text)
 {
 	struct maildir *m = maildir_of(st);
-	int r = copies_write(m, text);
+	int r = message_files_write(m, text);
 
 	(void)tx;
 	return r < 0 ? fail_all(m, r) : NULL;
@@ -411,7 +411,7 @@ static void refuse_recipients(struct maildir *m, struct tx *tx)
 static const struct reply *maildir_prepare(struct stage *st, struct tx *tx)
 {
 	struct maildir *m = maildir_of(st);
-	int r = copies_finish(m);
+	int r = message_files_finish(m);
 
 	if (r < 0)
 		return fail_all(m, r);
@@ -422,7 +422,8 @@ static const struct reply *maildir_prepare(struct stage *st, struct tx *tx)
 /* Never over an existing file: another name is tried. */
 static int link_box(struct maildir *m, const struct tx *tx, struct mailbox *box)
 {
-	int r = copy_link_new(box->copy, box->new_dir, tx->id, m->host, box->name);
+	int r = message_file_link_new(
+		box->file, box->new_dir, tx->id, m->host, box->name);
 
 	box->linked = r == 0;
 	return r;
@@ -433,8 +434,8 @@ static int link_apart(struct maildir *m, const struct tx *tx, struct mailbox *bo
 {
 	int r = link_box(m, tx, box);
 
-	if (r == -EXDEV || copy_lacks_links(r))
-		r = copies_own(m, tx, box, r);
+	if (r == -EXDEV || message_file_lacks_links(r))
+		r = message_files_own(m, tx, box, r);
 	if (r == 0 && !box->linked)
 		r = link_box(m, tx, box);
 	return r;
@@ -443,11 +444,11 @@ static int link_apart(struct maildir *m, const struct tx *tx, struct mailbox *bo
 /* What is durable in the box, or why it is not. */
 static int sync_box(const struct mailbox *box)
 {
-	if (box->copy->error)
-		return box->copy->error;
+	if (box->file->error)
+		return box->file->error;
 	if (fsync(box->new_dir) < 0)
 		return -errno;
-	return copy_sync_tmp(box->copy);
+	return message_file_sync_tmp(box->file);
 }
 
 /*
@@ -465,13 +466,13 @@ static int link_all(struct maildir *m, const struct tx *tx)
 	int r = 0;
 
 	for (size_t i = 0; i < m->n_boxes && r == 0; i++)
-		if (m->boxes[i].copy)
+		if (m->boxes[i].file)
 			r = settle(&m->boxes[i], tx, link_apart(m, tx, &m->boxes[i]));
-	for (size_t i = 0; i < m->n_copies && r == 0; i++)
-		if (m->copies[i].n_planned)
-			m->copies[i].error = copy_sync(&m->copies[i]);
+	for (size_t i = 0; i < m->n_files && r == 0; i++)
+		if (m->files[i].n_planned)
+			m->files[i].error = message_file_sync(&m->files[i]);
 	for (size_t i = 0; i < m->n_boxes && r == 0; i++)
-		if (m->boxes[i].copy && m->boxes[i].linked)
+		if (m->boxes[i].file && m->boxes[i].linked)
 			r = settle(&m->boxes[i], tx, sync_box(&m->boxes[i]));
 	return r;
 }
@@ -520,15 +521,15 @@ static void maildir_clear(struct stage *st)
 {
 	struct maildir *m = maildir_of(st);
 
-	for (size_t i = 0; i < m->n_copies; i++)
-		copy_close(&m->copies[i]);
+	for (size_t i = 0; i < m->n_files; i++)
+		message_file_close(&m->files[i]);
 	for (size_t i = 0; i < m->n_boxes; i++)
 		mailbox_close(&m->boxes[i]);
-	free(m->copies);
+	free(m->files);
 	free(m->boxes);
-	m->copies = NULL;
+	m->files = NULL;
 	m->boxes = NULL;
-	m->n_copies = m->n_boxes = m->n_later = 0;
+	m->n_files = m->n_boxes = m->n_later = 0;
 	m->stage.fault = NULL;
 }
 

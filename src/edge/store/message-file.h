@@ -3,38 +3,39 @@
 
 #include "edge/store/store.h"
 
-#define COPY_NAME_TRIES 16 /* names tried when one exists already */
+#define MESSAGE_NAME_TRIES 16 /* names tried when one exists already */
 
 /*
  * Makes an empty file in the mailbox. It has no name, but `name` in tmp where `in_tmp` or
  * the file system wants that. 0 or -errno; c->part then says where.
  */
-int copy_open(struct copy *c, const struct mailbox *box, const char *name, bool in_tmp);
+int message_file_open(
+	struct message_file *c, const struct mailbox *box, const char *name, bool in_tmp);
 /* All of the text, or -errno; then what was not written is left of it. */
-int copy_write(struct copy *c, struct span *text);
+int message_file_write(struct message_file *c, struct span *text);
 /*
  * Gives the file to the owner of the mailbox when we are root. That owner can then write
  * to it where it has a name: before, the file must be complete. 0 or -errno.
  */
-int copy_give(const struct copy *c);
-int copy_sync(const struct copy *c);
+int message_file_give(const struct message_file *c);
+int message_file_sync(const struct message_file *c);
 /* The directory that it was moved out of; nothing where it was not. 0 or -errno. */
-int copy_sync_tmp(const struct copy *c);
+int message_file_sync_tmp(const struct message_file *c);
 /*
  * The name of a file: "<id>R<try>.<host>,S=<octets>". The first try has no R, and a file
  * in tmp, whose size is below 0, no S.
  */
-void copy_make_name(char name[static TX_FILE_MAX], const char *id, size_t try,
+void message_file_make_name(char name[static TX_FILE_MAX], const char *id, size_t try,
 	const char *host, off_t size);
 /*
  * Gives the file a name in `new_dir` that no other has, and tells which. Where there are
  * no hard links it is moved out of tmp: then it can have one name, and is durable only
- * after copy_sync_tmp(). 0 or -errno.
+ * after message_file_sync_tmp(). 0 or -errno.
  */
-int copy_link_new(struct copy *c, int new_dir, const char *id, const char *host,
-	char ret_name[static TX_FILE_MAX]);
+int message_file_link_new(struct message_file *c, int new_dir, const char *id,
+	const char *host, char ret_name[static TX_FILE_MAX]);
 /* Forgets the file; what was not linked is gone. */
-void copy_close(struct copy *c);
+void message_file_close(struct message_file *c);
 
 /*
  * The files of a transaction: one for each file system and owner. All are open from the
@@ -47,20 +48,21 @@ void copy_close(struct copy *c);
  * Opens the files: each box then has one, or an error. 0; or -errno, where all have an
  * error.
  */
-int copies_begin(struct maildir *m, const struct tx *tx);
+int message_files_begin(struct maildir *m, const struct tx *tx);
 
 /* Appends to each; one that fails is given up with its boxes. 0 or -errno, as above. */
-int copies_write(struct maildir *m, struct span text);
+int message_files_write(struct maildir *m, struct span text);
 
 /*
  * All of the text is there: makes it durable, and gives each file to its owner. 0 or
  * -errno, as above.
  */
-int copies_finish(struct maildir *m);
+int message_files_finish(struct maildir *m);
 
 /*
  * Makes a file for that box alone, in place of its copy, which cannot be linked into it:
  * `error` says why, and is returned where the copy cannot be read. Where there are no
  * hard links it is made in tmp. 0 or -errno.
  */
-int copies_own(struct maildir *m, const struct tx *tx, struct mailbox *box, int error);
+int message_files_own(
+	struct maildir *m, const struct tx *tx, struct mailbox *box, int error);

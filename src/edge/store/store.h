@@ -124,7 +124,7 @@ bool recipients_is_address(const char *catch_all);
  * time.
  */
 
-struct copy;
+struct message_file;
 
 /* Octets of a fault, the NUL included; of a path that is longer the end is shown. */
 #define MAILBOX_FAULT_MAX 256
@@ -175,7 +175,7 @@ struct mailbox {
 	 */
 	uint64_t mount;
 	uint32_t project;
-	struct copy *copy; /* the file that is linked into it; NULL: none */
+	struct message_file *file; /* the file that is linked into it; NULL: none */
 	int error; /* -errno: why it cannot have the message */
 	const char *part; /* where that is: "new", "cur", "tmp"; NULL: the path itself */
 	const char *why; /* in words; NULL: those of the error */
@@ -278,7 +278,7 @@ void mailbox_close(struct mailbox *box);
  * One file of a message on its way into Maildirs: made without a name, linked when it is
  * complete.
  */
-struct copy {
+struct message_file {
 	int fd;
 	int new_dir; /* the `new` of the mailbox that it was made in; borrowed */
 	/* that mailbox's `tmp`, while it has or had a name there; else -1; borrowed */
@@ -288,7 +288,7 @@ struct copy {
 	dev_t device;
 	uint64_t mount;
 	uint32_t project;
-	uid_t owner; /* of the file after copy_give() */
+	uid_t owner; /* of the file after message_file_give() */
 	gid_t group; /* likewise */
 	size_t n_planned; /* Maildirs that it will be linked into */
 	int error; /* -errno: why its links are not durable */
@@ -306,7 +306,7 @@ struct copy {
  * FUSE). A file that has a name in tmp is then moved; one that has none must be made
  * again there.
  */
-bool copy_lacks_links(int error);
+bool message_file_lacks_links(int error);
 
 /*
  * The stage that makes a message durable in one or more Maildirs, or leaves no trace of
@@ -325,8 +325,8 @@ struct maildir {
 	struct mailbox *boxes;
 	size_t n_boxes;
 	size_t n_later; /* descriptors that boxes get when content is about to come */
-	struct copy *copies;
-	size_t n_copies;
+	struct message_file *files;
+	size_t n_files;
 	char fault[MAILBOX_FAULT_MAX]; /* of the transaction; see struct stage */
 };
 
@@ -350,9 +350,9 @@ void maildir_host(struct buf *to, struct span hostname);
  * stands in the transaction's record.
  */
 
-#define OUTBOX_PLACE_MAX 32 /* "/proc/self/fd/" and an int */
+#define DSN_STAGE_PLACE_MAX 32 /* "/proc/self/fd/" and an int */
 
-struct outbox {
+struct dsn_stage {
 	struct stage stage;
 	const char *hostname;
 	const char *host; /* the same, escaped for a file name */
@@ -360,7 +360,7 @@ struct outbox {
 	const char *path; /* of the directory, as settings name it */
 	int root; /* the directory, open */
 	/* its name for the sandbox, whatever becomes of the path */
-	char place[OUTBOX_PLACE_MAX];
+	char place[DSN_STAGE_PLACE_MAX];
 
 	/* Of the transaction, while a report is due: */
 	bool due;
@@ -369,18 +369,18 @@ struct outbox {
 	char *memory; /* owned */
 	char host_and_source[TX_FILE_MAX]; /* what the file's name has behind the id */
 	struct mailbox box;
-	struct copy copy;
+	struct message_file file;
 	struct report report;
 	size_t n_told; /* recipients in it */
 };
 
 /* All texts stay the caller's; `peer` is read when a report is due. */
-void outbox_init(
-	struct outbox *o, const char *hostname, const char *host, const char *peer);
+void dsn_stage_init(
+	struct dsn_stage *o, const char *hostname, const char *host, const char *peer);
 
 /*
  * Opens the Maildir, and makes it, durably, where it is missing: before the sandbox
  * closes. 0, or -errno when no report could be written there; then the stage is not to be
  * used, and o->fault has "PATH: what is wrong".
  */
-int outbox_open(struct outbox *o, const char *path);
+int dsn_stage_open(struct dsn_stage *o, const char *path);
