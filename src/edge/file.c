@@ -87,8 +87,7 @@ static void put_not_writable(
 }
 
 /*
- * The directory itself, one above it or one in it is closed to this user; or it cannot be
- * made in the one above.
+ * The directory, one above it or one in it is closed to this user; or it cannot be made.
  */
 static void put_denied(struct buf *to, const char *path)
 {
@@ -206,8 +205,8 @@ static bool is_open_to_others(const struct stat *dir)
 }
 
 /*
- * In a directory with the sticky bit others can make names, and change none that is not
- * theirs.
+ * In a directory with the sticky bit other users can make names and change their own
+ * only.
  */
 static bool keeps_names(const struct stat *dir)
 {
@@ -298,7 +297,7 @@ static bool is_at_end(const struct walk *w)
 	return w->todo[strspn(w->todo, "/")] == '\0';
 }
 
-/* Looks who can change the directory in which the walk is. */
+/* Notes whether another user can change the directory in which the walk is. */
 static void judge(struct walk *w)
 {
 	struct stat st;
@@ -349,8 +348,8 @@ static int walk_once(const char *path, int flags, mode_t mode, bool *ret_is_open
 }
 
 /*
- * A file of its own: not what a second name of another user's file, or of root's, may
- * stand for.
+ * A regular file with one name: it cannot be another user's file, or root's, by a second
+ * name.
  */
 static bool is_plain(int fd)
 {

@@ -32,26 +32,20 @@ enum file_use {
 };
 
 /*
- * Why a file cannot be used: `error` in the system's words, and what to do. With the
- * rights that the process has then.
+ * Why a file cannot be used: `error` in the system's words, and what to do about it, as
+ * far as the process can see with its present rights.
  */
 void file_put_fault(struct buf *to, const char *path, int error, enum file_use use);
 
-/*
- * Why mail cannot be written below a directory: `error` in the system's words, and what
- * to do. With the rights that the process has then.
- */
+/* The same for a directory below which mail is written. */
 void file_put_directory_fault(struct buf *to, const char *path, int error);
 
-/*
- * The second part of it: what to do, behind "; " or ": "; nothing where there is no
- * general answer.
- */
+/* The second part of that alone: what to do, behind "; " or ": "; empty if unknown. */
 void file_put_directory_cure(struct buf *to, const char *path, int error);
 
 /*
- * Which directory above it is closed to this user, and what to do; nothing where there is
- * none.
+ * Names a directory above it that is closed to this user, and what to do; empty if none
+ * is.
  */
 void file_put_closed(struct buf *to, const char *path);
 
@@ -98,15 +92,11 @@ bool file_link_is_trusted(const struct stat *dir, const struct stat *link);
 #define CREDENTIAL_FAULT_MAX 320 /* a sentence */
 
 /*
- * True when the path is a credential's name still: the process was started without a
- * directory for them.
+ * True when the path is still "credential:NAME": the process has no directory for them.
  */
 bool credential_is_unset(const char *path);
 
-/*
- * True when a file with that content is none, but what SetCredential= has put in its
- * place.
- */
+/* True when the content of a file is the placeholder that SetCredential= puts there. */
 bool credential_is_placeholder(struct span content);
 
 /* What is wrong with a file that is unset or a placeholder, and what to do. */

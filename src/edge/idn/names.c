@@ -30,8 +30,7 @@ static const struct idn_api *api_of(struct names *names)
 }
 
 /*
- * What the libraries say; they are there, and lack memory, where they cannot say
- * anything.
+ * The result of the libraries. They are loaded: UNAVAILABLE then means a lack of memory.
  */
 static enum names_result result_of(struct names *names, enum names_result result)
 {

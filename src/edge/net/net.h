@@ -53,7 +53,7 @@ void peer_set(struct session_peer *peer, const struct ip *ip, uint16_t port);
 /* Read results beside 0 (end of file) and -errno of the system. */
 #define STREAM_TIMEOUT (-ETIMEDOUT) /* nothing within the timeout */
 #define STREAM_TOO_LONG (-ETIME) /* the whole session's deadline has passed */
-#define STREAM_STOP (-EINTR) /* a signal asked us to end */
+#define STREAM_STOP (-EINTR) /* a signal asked the process to end */
 
 struct stream {
 	int in, out;
@@ -68,7 +68,7 @@ struct stream {
 	struct bytes have; /* read and not yet taken */
 	bool untidy; /* memory that is not in use has not been given back */
 	bool received; /* octets of the client have come, a PROXY header apart */
-	bool unanswered; /* the last piece was small, and nothing has been said since */
+	bool unanswered; /* the last piece was small, and nothing has been sent since */
 };
 
 /* Milliseconds of a clock that never jumps. */

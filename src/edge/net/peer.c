@@ -133,7 +133,7 @@ const char *peer_find(
 	*ret = (struct session_peer){ 0 };
 	if (from_socket(fd, ret))
 		return NULL;
-	/* tcpserver and others set an empty one where they have no address */
+	/* tcpserver and other inetds set an empty one where they have no address */
 	while (i < sizeof(rows) / sizeof(*rows) && !(rows[i].address && *rows[i].address))
 		i++;
 	if (i == sizeof(rows) / sizeof(*rows) ||

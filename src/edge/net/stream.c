@@ -57,7 +57,10 @@ void stream_done(struct stream *s)
 	*s = (struct stream){ .in = -1, .out = -1, .signals = -1 };
 }
 
-/* What a handshake took and has given back: who goes on at once will take it again. */
+/*
+ * Returns to the system what a handshake used. A client that goes on at once would need
+ * it again, so this happens only after a pause.
+ */
 static void tidy(struct stream *s)
 {
 	s->untidy = false;
@@ -66,7 +69,7 @@ static void tidy(struct stream *s)
 
 /*
  * Waits for the descriptor. 0 when it is ready, or a negative result. A stop signal ends
- * waits for input alone: what has been decided is still said.
+ * only waits for input: replies that are due are still sent.
  */
 static int wait_for(struct stream *s, int fd, short events)
 {
@@ -140,7 +143,7 @@ static ssize_t write_some(int fd, const void *from, size_t n, bool ready)
 	return -1;
 }
 
-/* Mostly there is room: only who has none is waited for. */
+/* Mostly the socket has room, so that it is tried before a wait. */
 static ssize_t raw_write(void *ctx, const void *from, size_t n)
 {
 	struct stream *s = ctx;
@@ -262,8 +265,10 @@ uint64_t stream_hurry(struct stream *s, uint64_t milliseconds)
 	return before;
 }
 
-/* What the client sent behind a PROXY header comes first. All of it is the handshake's:
- * inside TLS the client has nothing to say before it has heard from us. */
+/*
+ * What the client sent behind a PROXY header comes first. All of it belongs to the
+ * handshake: inside TLS the client sends nothing before it has our greeting.
+ */
 static ssize_t read_below_tls(void *ctx, void *to, size_t n)
 {
 	struct stream *s = ctx;

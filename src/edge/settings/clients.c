@@ -44,7 +44,7 @@ static void put_trouble(struct reading *r, int error)
 	r->report(r->ctx, text);
 }
 
-/* Takes a rule to the others. 0 or -ENOMEM. */
+/* Adds a rule. 0 or -ENOMEM. */
 static int keep(struct clients *c, const struct rule *rule)
 {
 	if (c->n_rules == c->cap_rules) {
@@ -109,7 +109,7 @@ static int by_network(const void *a, const void *b)
 	return order ? order : (x->line > y->line) - (x->line < y->line);
 }
 
-/* Of two rules for one network nobody could tell which holds. */
+/* Two rules for one network are a fault: neither is more specific. */
 static void find_twins(const struct clients *c, struct reading *r)
 {
 	for (size_t i = 1; i < c->n_rules; i++) {

@@ -11,7 +11,7 @@
 
 #define LABEL_MAX 64 /* octets of maildir-hostname */
 #define RECIPIENTS_LEAST 100 /* RFC 5321 4.5.3.1.8 */
-#define COUNT_MAX 999999 /* what LIMITS can tell, RFC 9422 4.1 */
+#define COUNT_MAX 999999 /* the most that LIMITS can announce, RFC 9422 4.1 */
 #define WORDS_MAX 128 /* the words of one setting, as a sentence */
 
 static void *field(struct config *c, const struct config_key *key)
@@ -166,7 +166,7 @@ static const char *parse_hostname(
 	return NULL;
 }
 
-/* A part of names of files, in which readers know others by "," and ":". */
+/* A part of file names, in which "," and ":" end it for readers of Maildirs. */
 static const char *parse_maildir_hostname(
 	struct config *c, const struct config_key *key, const char *text)
 {

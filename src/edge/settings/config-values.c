@@ -190,7 +190,7 @@ const char *config_parse_marker(
 	return NULL;
 }
 
-/* It is looked up like any other. */
+/* It is looked up as a recipient is. */
 static const char *address_fault(const char *text)
 {
 	struct span local, domain;

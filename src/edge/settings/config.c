@@ -206,7 +206,7 @@ static const char *where_of(const struct config *c, const char *key)
 	return where ? where : "settings";
 }
 
-/* Shows what a setting that was left to us came to. */
+/* Shows the value that a setting got which is not set. */
 static void settle(struct config *c, const char *key, const char *value)
 {
 	size_t row = find_key(span_of(key));
@@ -290,7 +290,7 @@ static bool is_below(struct span path, struct span directory)
 	       (path.n == directory.n || path.p[directory.n] == '/');
 }
 
-/* What lies in mail-root may have an address, and anybody could write to it. */
+/* A directory in mail-root may have an address, so that clients could write to it. */
 static void finish_outbox(struct config *c)
 {
 	if (c->dsn_outbox && c->mail_root &&
@@ -327,7 +327,7 @@ static void finish_auth(struct config *c)
 {
 	bool may_use_tls = c->session.tls != TLS_OFF || c->clients_file;
 
-	/* a mail server that delivers here has no user: the socket says which one may */
+	/* a mail server does not log in for LMTP: access to the socket decides */
 	if (c->session.lmtp) {
 		c->session.auth = AUTH_OFF;
 		return;
@@ -348,8 +348,7 @@ static void finish_auth(struct config *c)
 }
 
 /*
- * Some old clients say HELO, and so find no STARTTLS, unless the greeting has "ESMTP" in
- * it.
+ * Some old clients send HELO, and so see no STARTTLS, unless "ESMTP" is in the greeting.
  */
 static void finish_banner(struct config *c)
 {
@@ -390,7 +389,7 @@ static void finish_defaults(struct config *c)
 			c->maildir_create == CREATE_YES ? "yes" : "no");
 }
 
-/* It has a line, whose value was a fault. */
+/* It is set, to a value that is a fault. */
 static bool is_refused(const struct config *c, const char *key)
 {
 	size_t row = find_key(span_of(key));
@@ -430,8 +429,8 @@ bool config_finish(struct config *c)
 	if (c->maildir)
 		finish_maildir(c);
 	/*
-	 * of a file that could not be read that is the one fault: what it says would be
-	 * guessed
+	 * a file that cannot be read is the only fault: more would be a guess about its
+	 * content
 	 */
 	if (c->unread)
 		return false;

@@ -43,9 +43,8 @@ void clients_done(struct clients *c);
 const struct rule *clients_find(const struct clients *c, const struct ip *ip);
 
 /*
- * Puts what a rule says of TLS and DSN (NULL: nothing) in the place of what is set for
- * all. Where TLS is implicit it stays so, and in LMTP it stays as it is set: the socket
- * says who may deliver.
+ * Applies what a rule has about TLS and DSN (NULL: no rule) to the settings. Implicit TLS
+ * stays, and in LMTP TLS stays as it is set: access to the socket decides there.
  */
 void clients_apply(const struct rule *rule, struct session_settings *session,
 	struct tls_settings *tls);
@@ -70,11 +69,13 @@ struct config {
 	/* in names of files; config_finish() puts the hostname here */
 	const char *maildir_hostname;
 	enum create_choice maildir_create;
-	const char *recipients_file; /* NULL: whose Maildir exists has a mailbox */
+	const char *recipients_file; /* NULL: each Maildir that exists is a mailbox */
 	struct recipients recipients; /* its table is opened by the connection */
 	const char *dsn_outbox; /* NULL: no reports */
 	uint64_t timeout, session_timeout; /* seconds */
-	/* of a listener: connections at once, of one source, and its new ones in a minute */
+	/*
+	 * of a listener: connections at once, of one source, and its new ones in a minute
+	 */
 	size_t connection_limit, source_connection_limit, source_connection_rate;
 	enum log_choice log;
 	const char *log_file;

@@ -67,7 +67,7 @@ int dsn_stage_open(struct dsn_stage *o, const char *path)
 	return o->error;
 }
 
-/* Who asked goes into the name: postern-outbox gives each source its share. */
+/* The client's network goes into the name: postern-outbox gives each source its share. */
 static void name_source(struct dsn_stage *o)
 {
 	struct buf b = BUF(o->host_and_source);
@@ -129,8 +129,8 @@ static int write_report(struct dsn_stage *o)
 }
 
 /*
- * Makes the file, without a name in `new` yet, for those who are delivered to as far as
- * is known. 0 or -errno, which is kept.
+ * Makes the file, still without a name in `new`, about the recipients that delivery has
+ * not failed for so far. 0 or -errno, which is kept.
  */
 static int make_report(struct dsn_stage *o, const struct tx *tx, bool in_tmp)
 {

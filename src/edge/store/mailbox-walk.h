@@ -1,12 +1,12 @@
 /*
  * A walk from mail-root down to a mailbox: one component of the path at a time, by
- * descriptors, and by no symbolic link that others could have made.
+ * descriptors, and by no symbolic link that another user could have made.
  */
 #pragma once
 
 #include "edge/store/store.h"
 
-#define WALK_TARGET_MAX 1024 /* octets of what a link says */
+#define WALK_TARGET_MAX 1024 /* octets of the target of a link */
 #define WALK_OPEN_DIR (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define WALK_DIR_MODE 0700
 

@@ -18,7 +18,7 @@
 
 #define MARK_MODE 0644
 
-/* In the order in which they are made: where there is a `new`, the others are, too. */
+/* In the order in which they are made: where `new` exists, so do the two before it. */
 enum { PART_TMP, PART_CUR, PART_NEW, N_PARTS };
 static const char *const parts[N_PARTS] = { "tmp", "cur", "new" };
 
@@ -235,7 +235,7 @@ static int complete(struct mailbox *box)
 	if (r < 0)
 		return mailbox_fail(box, NULL, r);
 	r = open_parts(box);
-	/* its owner may be quicker than we are */
+	/* its owner may have removed something in the meantime */
 	if (r >= 0 && !box->complete)
 		r = mailbox_fail(box, NULL, -ENOENT);
 	return r;

@@ -198,7 +198,7 @@ static bool is_elsewhere(
 		return place->is_part ||
 		       (!place->may_create && !mailbox_fault_is_ours(box, place));
 	case MAILBOX_BARE:
-		/* one that has something else in it is another's */
+		/* one that has other entries serves another purpose */
 		return !place->is_named && (place->is_part || !place->may_create ||
 						   !mailbox_dir_is_empty(box->dir));
 	case MAILBOX_OTHER:
@@ -209,8 +209,8 @@ static bool is_elsewhere(
 }
 
 /*
- * True where the mailbox, whether there is one or not, may be on a file system that is
- * not mounted: an empty directory, of which it is not said that mailboxes are made in it.
+ * True where the mailbox may be on a file system that is not mounted: it would be in an
+ * empty directory, and no setting allows to make mailboxes there.
  */
 static bool is_not_mounted(const struct maildir *m, int result, const struct mailbox *box,
 	const struct recipients_place *place)
@@ -299,9 +299,9 @@ static bool has_device(const struct maildir *m, dev_t device)
 }
 
 /*
- * True where the file system of the mailbox has less space than the client says that the
- * message needs (RFC 1870 6.1): it need not send it. Each file system is asked once; of a
- * mailbox that is to be made only that of mail-root.
+ * True where the file system of the mailbox has less space than the client declares for
+ * the message (RFC 1870 6.1). Each file system is asked once; for a mailbox that does not
+ * exist yet only that of mail-root.
  */
 static bool is_full(
 	const struct maildir *m, const struct tx *tx, const struct mailbox *box)
@@ -395,7 +395,7 @@ static const struct reply *maildir_body(
 	return r < 0 ? fail_all(m, r) : NULL;
 }
 
-/* Says so of every recipient whose Maildir cannot have the message. */
+/* Sets the reply of every recipient whose Maildir cannot have the message. */
 static void refuse_recipients(struct maildir *m, struct tx *tx)
 {
 	for (size_t i = 0; i < tx->n_recipients; i++) {
@@ -452,8 +452,8 @@ static int sync_box(const struct mailbox *box)
 }
 
 /*
- * A box that fails does so for itself, where its recipients can be told; else it stops
- * all.
+ * A box that fails affects only its own recipients where each gets a reply; else it fails
+ * the whole transaction.
  */
 static int settle(struct mailbox *box, const struct tx *tx, int error)
 {

@@ -27,8 +27,8 @@ static bool has_no_tmpfile(int error)
 }
 
 /*
- * A directory without a name any more: ext4 says EPERM there. Some file systems count no
- * names of one that is there.
+ * A directory that was removed: ext4 returns EPERM there. Some file systems have a link
+ * count of 0 for directories that exist.
  */
 static bool is_removed(const struct stat *dir, int error)
 {
@@ -44,7 +44,7 @@ static void put_proc_path(char path[static PROC_FD_MAX], int fd)
 	buf_terminate(&b);
 }
 
-/* The name is no other file's. A descriptor or -errno. */
+/* The name is new. A descriptor or -errno. */
 static int open_in_tmp(
 	struct message_file *c, const struct mailbox *box, const char *name)
 {
@@ -216,8 +216,8 @@ static int rename_to(
 }
 
 /*
- * Where the kernel or the file system cannot keep the other file by itself, its absence
- * is checked before.
+ * For a kernel or a file system without RENAME_NOREPLACE: checks first that there is no
+ * such file.
  */
 static int rename_alone(const struct message_file *c, int new_dir, const char *name)
 {
@@ -275,10 +275,7 @@ void message_file_close(struct message_file *c)
 	*c = (struct message_file){ .fd = -1, .tmp_dir = -1 };
 }
 
-/*
- * Adds a file beside the box's directory. What the directory refuses is about this
- * Maildir alone.
- */
+/* Adds a file in the box. An error affects this Maildir only. */
 static int add_file(
 	struct maildir *m, const struct tx *tx, struct mailbox *box, bool in_tmp)
 {
@@ -323,7 +320,7 @@ static int result(const struct maildir *m)
 	return m->boxes[0].error;
 }
 
-/* The copy that may be linked into the box. */
+/* A file that can be linked into the box, or NULL. */
 static struct message_file *find_file(struct maildir *m, const struct mailbox *box)
 {
 	for (size_t i = 0; i < m->n_files; i++) {

@@ -14,8 +14,8 @@ int message_file_open(
 /* All of the text, or -errno; then what was not written is left of it. */
 int message_file_write(struct message_file *c, struct span *text);
 /*
- * Gives the file to the owner of the mailbox when we are root. That owner can then write
- * to it where it has a name: before, the file must be complete. 0 or -errno.
+ * Gives the file to the owner of the mailbox where this process is root. A file with a
+ * name can then be written to by that owner, so it must be complete before. 0 or -errno.
  */
 int message_file_give(const struct message_file *c);
 int message_file_sync(const struct message_file *c);
@@ -28,9 +28,9 @@ int message_file_sync_tmp(const struct message_file *c);
 void message_file_make_name(char name[static TX_FILE_MAX], const char *id, size_t try,
 	const char *host, off_t size);
 /*
- * Gives the file a name in `new_dir` that no other has, and tells which. Where there are
- * no hard links it is moved out of tmp: then it can have one name, and is durable only
- * after message_file_sync_tmp(). 0 or -errno.
+ * Gives the file a new name in `new_dir`, which *ret_name then has. Where there are no
+ * hard links it is moved out of tmp: then it can have one name, and is durable only after
+ * message_file_sync_tmp(). 0 or -errno.
  */
 int message_file_link_new(struct message_file *c, int new_dir, const char *id,
 	const char *host, char ret_name[static TX_FILE_MAX]);
@@ -39,9 +39,9 @@ void message_file_close(struct message_file *c);
 
 /*
  * The files of a transaction: one for each file system and owner. All are open from the
- * beginning of the content, and all of it is written to each: inside the sandbox no file
- * can be read, so none can be made from another. A Maildir that cannot have it gets an
- * error, and costs the others nothing.
+ * beginning of the content, which is written to each: inside the sandbox no file can be
+ * read, so none can be copied from another. An error of one Maildir does not affect the
+ * others.
  */
 
 /*
@@ -60,9 +60,9 @@ int message_files_write(struct maildir *m, struct span text);
 int message_files_finish(struct maildir *m);
 
 /*
- * Makes a file for that box alone, in place of its copy, which cannot be linked into it:
- * `error` says why, and is returned where the copy cannot be read. Where there are no
- * hard links it is made in tmp. 0 or -errno.
+ * Makes a file for that box only, in place of one that cannot be linked into it: `error`
+ * is why, and is returned where that file cannot be read. Where there are no hard links
+ * the new one is made in tmp. 0 or -errno.
  */
 int message_files_own(
 	struct maildir *m, const struct tx *tx, struct mailbox *box, int error);

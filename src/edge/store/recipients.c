@@ -174,7 +174,7 @@ static enum recipients_result fail(
 	return RECIPIENTS_FAILED;
 }
 
-/* What a line says of the recipient that it names. */
+/* Applies the line of the table that names the recipient. */
 static enum recipients_result obey(struct recipients_search *s, struct span key,
 	struct span value, const struct expansion *e, const char *known,
 	struct recipients_place *ret)
@@ -197,7 +197,7 @@ static enum recipients_result obey(struct recipients_search *s, struct span key,
 static enum table_found find_key(const struct table *table, struct span local,
 	const struct span *domain, struct buf *key, struct buf *ret_value)
 {
-	/* it would be found as the line of an address */
+	/* the line of an address would match */
 	if (!domain && memchr(local.p, '@', local.n))
 		return TABLE_ABSENT;
 	buf_put(key, local);
@@ -227,7 +227,7 @@ static enum recipients_result look_up(struct recipients_search *s,
 		{ SPAN(""), true, base, "d" },
 	};
 
-	/* or it would be found as the line of all others */
+	/* or the line of the whole domain would match */
 	if (whole->local.n == 0)
 		return RECIPIENTS_NAME;
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {

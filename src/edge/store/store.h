@@ -35,7 +35,7 @@
 struct table;
 
 enum create_choice {
-	CREATE_AUTO, /* one that strangers cannot make more of by making up names */
+	CREATE_AUTO, /* only where clients cannot make many of them by invented names */
 	CREATE_NO,
 	CREATE_YES,
 };
@@ -48,8 +48,8 @@ struct recipients {
 	const char *template;
 	const char *hostname; /* the domain of <postmaster> */
 	enum create_choice create; /* a Maildir that does not exist */
-	struct table *table; /* who has a mailbox; NULL: whose Maildir exists */
-	/* for all others: a template, or an address; NULL: nothing */
+	struct table *table; /* of mailboxes; NULL: each Maildir that exists is one */
+	/* for addresses without a mailbox: a template, or an address; NULL: none */
 	const char *catch_all;
 	const char *postmaster; /* likewise, for postmaster and abuse without a mailbox */
 	char delimiter; /* before a subaddress; NUL: there are none */
@@ -59,7 +59,7 @@ enum recipients_result {
 	RECIPIENTS_FOUND,
 	RECIPIENTS_NAME, /* the address cannot name a directory */
 	RECIPIENTS_UNKNOWN, /* there is no other place for it */
-	RECIPIENTS_AUTH, /* it takes mail from those alone who have logged in */
+	RECIPIENTS_AUTH, /* it accepts mail only from clients that have logged in */
 	RECIPIENTS_FAILED, /* the table cannot be read, or its line means nothing */
 	/* the settings give it a path that does not fit in MAILBOX_PATH_MAX */
 	RECIPIENTS_LONG,
@@ -126,12 +126,12 @@ bool recipients_is_address(const char *catch_all);
 
 struct message_file;
 
-/* Octets of a fault, the NUL included; of a path that is longer the end is shown. */
+/* Octets of a fault, the NUL included; a longer path is cut at its beginning. */
 #define MAILBOX_FAULT_MAX 256
 
 /*
- * The file that shows that an empty mail-root is the right one, where postern made it
- * itself.
+ * A file in a mail-root that postern has made: it shows that the empty directory is no
+ * mount point.
  */
 #define MAILBOX_MARK ".postern"
 
@@ -220,8 +220,8 @@ int mailbox_open(struct mailbox *box, int root, const char *path);
 int mailbox_create(struct mailbox *box, int root);
 
 /*
- * Why no message can be stored in a box that is there, or that is to be made, as far as
- * it shows before one comes. 0; or -errno, and the box has that error.
+ * Checks that a message can be stored in a box that exists or is to be made, as far as
+ * that can be known before one comes. 0; or -errno, which the box then has.
  */
 int mailbox_probe(struct mailbox *box);
 
@@ -232,7 +232,7 @@ int mailbox_probe(struct mailbox *box);
  */
 int mailbox_learn(struct mailbox *box);
 
-/* Keeps what is wrong with the box, unless something is already. Returns `error`. */
+/* Keeps the first thing that is wrong with the box. Returns `error`. */
 int mailbox_fail(struct mailbox *box, const char *part, int error);
 
 /*
@@ -245,8 +245,8 @@ void mailbox_put_fault(const struct mailbox *box, const char *root, struct buf *
 void mailbox_put_empty_fault(const struct mailbox *box, const char *root, struct buf *to);
 
 /*
- * The same for any path, which goes on with `path` (NULL or ".": it does not) and `part`
- * (NULL likewise).
+ * The same for any path: `root`, then `path` (unless NULL or ".") and `part` (unless
+ * NULL).
  */
 void mailbox_put_path_fault(struct buf *to, const char *root, const char *path,
 	const char *part, const char *words);
@@ -265,8 +265,8 @@ bool mailbox_fault_is_ours(
 	const struct mailbox *box, const struct recipients_place *place);
 
 /*
- * The box is missing, and should not be. Only the first directory that is missing is
- * named, unless it is `whole`.
+ * The box is missing, and should not be. The fault names the first directory that is
+ * missing, or with `whole` the whole path.
  */
 int mailbox_fail_missing(struct mailbox *box, bool whole);
 
@@ -302,8 +302,8 @@ struct message_file {
 };
 
 /*
- * True for what link() says where a file cannot have another name (vfat, exFAT, SMB, some
- * FUSE). A file that has a name in tmp is then moved; one that has none must be made
+ * True for the errors of link() where a file cannot have a second name (vfat, exFAT, SMB,
+ * some FUSE). A file that has a name in tmp is then moved; one that has none must be made
  * again there.
  */
 bool message_file_lacks_links(int error);
@@ -313,7 +313,7 @@ bool message_file_lacks_links(int error);
  * it.
  */
 
-/* names of one file: below every file system's own limit */
+/* links of one file: below the limit of every file system */
 #define MAILDIR_LINKS_MAX 1000
 
 struct maildir {
@@ -335,13 +335,14 @@ void maildir_init(
 	struct maildir *m, const struct recipients *recipients, const char *host);
 
 /*
- * How many recipients of one transaction the descriptors of this process do for, if each
- * has a mailbox of another owner. At least 1.
+ * How many recipients one transaction can have with the descriptors of this process, if
+ * each mailbox has an owner of its own. At least 1.
  */
 size_t maildir_most_recipients(const struct maildir *m);
 
-/* A host name with "/" and ":" and unprintable octets replaced, as names of messages need
- * it. */
+/*
+ * A host name with "/" and ":" escaped and other octets left out, for names of messages.
+ */
 void maildir_host(struct buf *to, struct span hostname);
 
 /*

@@ -14,7 +14,7 @@
 #include "edge/file.h"
 #include "edge/table/cdb.h"
 
-/* what costs no more than some 50 us */
+/* a sample takes some 50 us at most */
 #define SAMPLE_TEXT 1000
 #define SAMPLE_CDB 64
 
@@ -29,12 +29,12 @@ static void put(const struct table_visitor *v, const char *what)
 	v->fault(v->ctx, what);
 }
 
-/* The file, if it is one that may be used; or -errno, and that is told. */
+/* The file, if it is one that may be used; or -errno, after a fault. */
 static int open_file(const char *path, bool is_secret, const struct table_visitor *v)
 {
 	char content[CREDENTIAL_FAULT_MAX], text[TABLE_FAULT_MAX];
 	struct buf b = BUF(text);
-	/* a pipe without a writer must not hold us up */
+	/* without waiting for a writer of a FIFO */
 	OWNED_FD int fd = file_open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
 	ssize_t n = fd < 0 ? 0 : pread(fd, content, sizeof(content), 0);
@@ -65,7 +65,7 @@ static int open_file(const char *path, bool is_secret, const struct table_visito
 	return steal_fd(&fd);
 }
 
-/* How many faults it has, each told; or -errno, also told. */
+/* How many faults it has; or -errno, after a fault as well. */
 static int64_t read_text(struct table *t, int fd, const struct table_visitor *v)
 {
 	OWNED char *text = NULL;
