@@ -22,12 +22,6 @@ struct checked {
 	struct span key;
 };
 
-static void put_fault(struct config *c, const char *text)
-{
-	c->n_faults++;
-	c->report(c->ctx, text);
-}
-
 /* "file:line: word: what is wrong with it" */
 static void tell(const struct checked *at, struct span word, const char *what)
 {
@@ -44,7 +38,7 @@ static void tell(const struct checked *at, struct span word, const char *what)
 	buf_put(&b, SPAN(": "));
 	buf_put_str(&b, what);
 	buf_terminate(&b);
-	put_fault(at->config, octets);
+	faults_put(&at->config->faults, "%s", octets);
 }
 
 static void tell_form(const struct checked *at, struct span form)
@@ -136,12 +130,9 @@ static void check_pair(void *ctx, size_t line, struct span key, struct span valu
 
 static void tell_file(void *ctx, const char *what)
 {
-	const struct checked *at = ctx;
-	char text[CONFIG_FAULT_MAX];
+	struct config *c = ((const struct checked *)ctx)->config;
 
-	snprintf(text, sizeof(text), "recipients %s: %s", at->config->recipients_file,
-		what);
-	put_fault(at->config, text);
+	faults_put(&c->faults, "recipients %s: %s", c->recipients_file, what);
 }
 
 static void ignore_fault(void *ctx, const char *what)
@@ -166,14 +157,11 @@ static enum recipients_result find(const struct config *c, const char *address)
 static void check_catch_all(struct config *c)
 {
 	const char *address = c->recipients.catch_all;
-	char text[CONFIG_FAULT_MAX];
 
-	if (!address || !recipients_is_address(address) ||
-		find(c, address) != RECIPIENTS_UNKNOWN)
-		return;
-	snprintf(text, sizeof(text), "catch-all %s: has no mailbox in %s", address,
-		c->recipients_file);
-	put_fault(c, text);
+	if (address && recipients_is_address(address) &&
+		find(c, address) == RECIPIENTS_UNKNOWN)
+		faults_put(&c->faults, "catch-all %s: has no mailbox in %s", address,
+			c->recipients_file);
 }
 
 void check_recipients(struct config *c, const struct idn_api *api)
@@ -242,7 +230,7 @@ static void check_role(const struct config *c, const char *domain)
 		"warning: postmaster%s%s has no mailbox, and mail for it should be "
 		"accepted (RFC 5321 4.5.1): make it, or name another by postmaster =",
 		*domain ? "@" : "", domain);
-	c->report(c->ctx, text);
+	faults_warn(&c->faults, text);
 }
 
 void check_postmaster(const struct config *c)

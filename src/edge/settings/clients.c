@@ -10,38 +10,24 @@
 
 #define WORD_SHOWN_MAX 60 /* octets of a word that is wrong */
 
-/* Where faults go, and how many there were. */
-struct reading {
-	const char *path;
-	void (*report)(void *ctx, const char *fault);
-	void *ctx;
-	size_t n_faults;
-};
-
-static void put_fault(struct reading *r, size_t line, const struct rule_fault *fault)
+static void put_fault(
+	struct faults *f, const char *path, size_t line, const struct rule_fault *fault)
 {
-	char text[CLIENTS_FAULT_MAX];
 	int n = (int)(fault->word.n < WORD_SHOWN_MAX ? fault->word.n : WORD_SHOWN_MAX);
 
-	snprintf(text, sizeof(text), "%s:%zu: %.*s: %s", r->path, line, n, fault->word.p,
-		fault->what);
-	r->n_faults++;
-	r->report(r->ctx, text);
+	faults_put(f, "%s:%zu: %.*s: %s", path, line, n, fault->word.p, fault->what);
 }
 
-static void put_trouble(struct reading *r, int error)
+static void put_trouble(struct faults *f, const char *path, int error)
 {
-	char text[CLIENTS_FAULT_MAX], why[CLIENTS_FAULT_MAX / 2];
+	char why[CONFIG_FAULT_MAX / 2];
 	struct buf b = BUF(why);
 
-	if (credential_is_unset(r->path))
-		credential_put_fault(&b, r->path, SPAN(""));
+	if (credential_is_unset(path))
+		credential_put_fault(&b, path, SPAN(""));
 	else
-		file_put_fault(&b, r->path, error, FILE_READ);
-	snprintf(text, sizeof(text), "clients %s: %s", r->path,
-		b.overflow ? strerror(error) : why);
-	r->n_faults++;
-	r->report(r->ctx, text);
+		file_put_fault(&b, path, error, FILE_READ);
+	faults_put(f, "clients %s: %s", path, b.overflow ? strerror(error) : why);
 }
 
 /* Adds a rule. 0 or -ENOMEM. */
@@ -68,8 +54,9 @@ static void end_priority(struct clients *c, const struct rule *rule)
 		c->text[rule->priority.p - c->text + (ptrdiff_t)rule->priority.n] = '\0';
 }
 
-static int take_line(
-	struct clients *c, struct reading *r, struct span line, size_t number)
+/* 0 or -ENOMEM. */
+static int take_line(struct clients *c, const char *path, struct span line, size_t number,
+	struct faults *faults)
 {
 	struct rule_fault fault;
 	struct rule rule;
@@ -80,25 +67,12 @@ static int take_line(
 		end_priority(c, &rule);
 		return keep(c, &rule);
 	case RULE_WRONG:
-		put_fault(r, number, &fault);
+		put_fault(faults, path, number, &fault);
 		break;
 	case RULE_BLANK:
 		break;
 	}
 	return 0;
-}
-
-static int take_lines(struct clients *c, struct reading *r, struct span text)
-{
-	int error = 0;
-
-	for (size_t number = 1; text.n && error == 0; number++) {
-		const char *lf = memchr(text.p, '\n', text.n);
-		size_t n = lf ? (size_t)(lf - text.p) : text.n;
-		error = take_line(c, r, (struct span){ text.p, n }, number);
-		text = span_from(text, n + (lf != NULL));
-	}
-	return error;
 }
 
 static int by_network(const void *a, const void *b)
@@ -110,7 +84,7 @@ static int by_network(const void *a, const void *b)
 }
 
 /* Two rules for one network are a fault: neither is more specific. */
-static void find_twins(const struct clients *c, struct reading *r)
+static void find_twins(const struct clients *c, const char *path, struct faults *faults)
 {
 	for (size_t i = 1; i < c->n_rules; i++) {
 		const struct rule *first = &c->rules[i - 1], *second = &c->rules[i];
@@ -122,25 +96,24 @@ static void find_twins(const struct clients *c, struct reading *r)
 		buf_put_char(&b, '/');
 		buf_put_num(&b, first->network.prefix);
 		snprintf(what, sizeof(what), "has a line already, %zu", first->line);
-		put_fault(r, second->line, &(struct rule_fault){ buf_span(&b), what });
+		put_fault(faults, path, second->line,
+			&(struct rule_fault){ buf_span(&b), what });
 	}
 }
 
-size_t clients_read(struct clients *c, const char *path,
-	void (*report)(void *ctx, const char *fault), void *ctx)
+void clients_read(struct clients *c, const char *path, struct faults *faults)
 {
-	struct reading r = { .path = path, .report = report, .ctx = ctx };
 	ssize_t n = file_read(path, CLIENTS_FILE_MAX, &c->text);
+	struct span rest = { c->text, n < 0 ? 0 : (size_t)n };
 	int error = n < 0 ? (int)n : 0;
 
-	if (error == 0)
-		error = take_lines(c, &r, (struct span){ c->text, (size_t)n });
+	for (size_t number = 1; rest.n && error == 0; number++)
+		error = take_line(c, path, span_take_line(&rest), number, faults);
 	if (error < 0)
-		put_trouble(&r, -error);
+		put_trouble(faults, path, -error);
 	if (c->n_rules)
 		qsort(c->rules, c->n_rules, sizeof(*c->rules), by_network);
-	find_twins(c, &r);
-	return r.n_faults;
+	find_twins(c, path, faults);
 }
 
 void clients_done(struct clients *c)

@@ -15,11 +15,7 @@
 
 static void fault(struct config *c, const char *where, const char *key, const char *what)
 {
-	char text[2 * CONFIG_FAULT_MAX];
-
-	snprintf(text, sizeof(text), "%s: %s%s%s", where, key, *key ? ": " : "", what);
-	c->n_faults++;
-	c->report(c->ctx, text);
+	faults_put(&c->faults, "%s: %s%s%s", where, key, *key ? ": " : "", what);
 }
 
 /* Most differ in their first octet. */
@@ -101,7 +97,8 @@ static const char *assign(struct config *c, size_t row, struct span value)
 void config_init(struct config *c, const char *credentials,
 	void (*report)(void *ctx, const char *fault), void *ctx)
 {
-	*c = (struct config){ .credentials = credentials, .report = report, .ctx = ctx };
+	*c = (struct config){ .credentials = credentials,
+		.faults = { .report = report, .ctx = ctx } };
 	for (size_t i = 0; i < config_n_keys; i++)
 		config_keys[i].parse(c, &config_keys[i], config_keys[i].value);
 }
@@ -157,8 +154,6 @@ static void read_lines(struct config *c, const char *path, struct span text)
 	char place[CONFIG_FAULT_MAX];
 
 	for (size_t number = 1; text.n; number++) {
-		const char *lf = memchr(text.p, '\n', text.n);
-		size_t n = lf ? (size_t)(lf - text.p) : text.n;
 		struct buf b = BUF(place);
 		const char *where;
 		struct span key, value;
@@ -166,7 +161,7 @@ static void read_lines(struct config *c, const char *path, struct span text)
 		buf_put_char(&b, ':');
 		buf_put_num(&b, number);
 		where = buf_terminate(&b) ? place : path;
-		switch (conf_parse((struct span){ text.p, n }, &key, &value)) {
+		switch (conf_parse(span_take_line(&text), &key, &value)) {
 		case CONF_BLANK:
 			break;
 		case CONF_PAIR:
@@ -175,7 +170,6 @@ static void read_lines(struct config *c, const char *path, struct span text)
 		case CONF_SYNTAX:
 			fault(c, where, "", "is not of the form key = value");
 		}
-		text = span_from(text, lf ? n + 1 : n);
 	}
 }
 
@@ -442,7 +436,7 @@ bool config_finish(struct config *c)
 	if (c->traced.n && !c->trace_directory)
 		fault(c, where_of(c, "trace"), "trace",
 			"needs trace-directory; or set no trace");
-	return c->n_faults == 0;
+	return c->faults.n == 0;
 }
 
 void config_print(const struct config *c, FILE *to)

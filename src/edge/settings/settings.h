@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdio.h>
+#include "base/faults.h"
 #include "edge/store/store.h"
 #include "edge/tls/tls.h"
 #include "proto/rule.h"
@@ -12,7 +13,6 @@
 #include "smtp/topic.h"
 
 #define CLIENTS_FILE_MAX (1024 * 1024) /* octets */
-#define CLIENTS_FAULT_MAX 512 /* one fault, as a line */
 #define CONFIG_FILE_DEFAULT SYSCONFDIR "/postern/postern.conf"
 #define CONFIG_FILE_MAX (1024 * 1024) /* octets of a settings file */
 #define CONFIG_KEYS_MAX 48
@@ -33,10 +33,9 @@ struct clients {
 
 /*
  * Reads the file. Each fault is reported as "file:line: what is wrong"; a network that
- * stands in two lines is one. Returns how many there were.
+ * stands in two lines is one.
  */
-size_t clients_read(struct clients *c, const char *path,
-	void (*report)(void *ctx, const char *fault), void *ctx);
+void clients_read(struct clients *c, const char *path, struct faults *faults);
 void clients_done(struct clients *c);
 
 /* The rule of the most specific network that has the address, or NULL. */
@@ -102,9 +101,7 @@ struct config {
 	char *root_owned, *maildir_owned;
 	const char *own_domain[1]; /* where `domains` is not set */
 	const char *credentials; /* $CREDENTIALS_DIRECTORY, or NULL */
-	size_t n_faults;
-	void (*report)(void *ctx, const char *fault); /* "file:line: what is wrong" */
-	void *ctx;
+	struct faults faults; /* "file:line: what is wrong" */
 };
 
 /* Every key at its default. */
