@@ -5,7 +5,7 @@
 
 void faults_put(struct faults *f, const char *format, ...)
 {
-	char text[FAULT_MAX];
+	char text[FAULTS_TEXT_MAX];
 	va_list args;
 
 	va_start(args, format);

@@ -15,16 +15,11 @@ static void tell_recipients(void *ctx, const char *what)
 	faults_put(&c->faults, "recipients %s: %s", c->recipients_file, what);
 }
 
-static void ignore_pair(void *ctx, size_t line, struct span key, struct span value)
-{
-	(void)ctx, (void)line, (void)key, (void)value;
-}
-
 /* Of a table that cannot be used all faults are told: there may be more than the first. */
 static void open_recipients(struct config *c)
 {
-	const struct table_visitor tell = { c, ignore_pair, tell_recipients };
-	size_t n_before = c->faults.n;
+	static const struct table_visitor no_pairs = { NULL, NULL };
+	struct faults faults = { .report = tell_recipients, .ctx = c };
 	char fault[TABLE_FAULT_MAX];
 
 	if (table_open(c->recipients_file, false, &c->recipients.table, fault) == 0) {
@@ -33,8 +28,8 @@ static void open_recipients(struct config *c)
 			tell_recipients(c, TABLE_EMPTY);
 		return;
 	}
-	table_check(c->recipients_file, false, &tell);
-	if (c->faults.n == n_before)
+	table_check(c->recipients_file, false, &no_pairs, &faults);
+	if (faults.n == 0)
 		tell_recipients(c, fault);
 }
 

@@ -135,11 +135,6 @@ static void tell_file(void *ctx, const char *what)
 	faults_put(&c->faults, "recipients %s: %s", c->recipients_file, what);
 }
 
-static void ignore_fault(void *ctx, const char *what)
-{
-	(void)ctx, (void)what;
-}
-
 /* Where mail for the address of a catch-all goes, its own line alone. */
 static enum recipients_result find(const struct config *c, const char *address)
 {
@@ -168,8 +163,8 @@ void check_recipients(struct config *c, const struct idn_api *api)
 {
 	struct idn_names names;
 	struct checked at = { .config = c, .api = api };
-	const struct table_visitor visitor = { &at, check_pair, tell_file };
-	const struct table_visitor told = { &at, check_pair, ignore_fault };
+	const struct table_visitor visitor = { &at, check_pair };
+	struct faults faults = { .report = tell_file, .ctx = &at }, reported = { 0 };
 
 	if (!c->recipients_file)
 		return;
@@ -181,9 +176,9 @@ void check_recipients(struct config *c, const struct idn_api *api)
 	policy_init(&at.policy, &c->session);
 	/* of one that cannot be used these are the lines that can be read, and the others have been told */
 	if (c->recipients.table)
-		table_visit(c->recipients.table, &visitor);
+		table_visit(c->recipients.table, &visitor, &faults);
 	else
-		table_check(c->recipients_file, false, &told);
+		table_check(c->recipients_file, false, &visitor, &reported);
 	policy_done(&at.policy);
 	if (c->recipients.table)
 		check_catch_all(c);

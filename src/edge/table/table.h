@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "base/faults.h"
 #include "proto/entry.h"
 
 /* octets of a table of text; a cdb has no limit of ours */
@@ -55,23 +56,23 @@ enum table_found table_find(
 /* True for an open table without any entry. */
 bool table_is_empty(const struct table *t);
 
-/* Callbacks for all that a table has. */
+/* A callback for every pair of a table. */
 struct table_visitor {
 	void *ctx;
-	/* One pair; its line, or 0 in a cdb. The spans live no longer than the call. */
+	/*
+	 * One pair; its line, or 0 in a cdb. The spans live no longer than the call. NULL:
+	 * only faults matter.
+	 */
 	void (*pair)(void *ctx, size_t line, struct span key, struct span value);
-	/* What is wrong with the file: a sentence without the path, as above. */
-	void (*fault)(void *ctx, const char *what);
 };
 
-/*
- * Reports each pair of an open table that a search finds, and of a cdb the faults that
- * only this shows.
- */
-void table_visit(const struct table *t, const struct table_visitor *visitor);
+/* Calls it for each pair that a search finds. Faults are those that only a visit shows. */
+void table_visit(const struct table *t, const struct table_visitor *visitor,
+	struct faults *faults);
 
-/* The same for a file, with all that keeps it from being opened. */
-void table_check(const char *path, bool is_secret, const struct table_visitor *visitor);
+/* The same for a file, with all faults that keep it from being opened, as above. */
+void table_check(const char *path, bool is_secret, const struct table_visitor *visitor,
+	struct faults *faults);
 
 /* Shows a sample of the values: the first 1000 of a text, the first 64 of a cdb. */
 void table_sample(
@@ -97,11 +98,10 @@ struct table_text {
 
 /*
  * Takes `text` over, which the caller has allocated, and finds its pairs. Each fault is
- * reported as "line 7: ..."; of two lines with one key the second is at fault. How many
- * there were; or -ENOMEM.
+ * reported as "line 7: ..."; of two lines with one key the second is at fault. 0 or
+ * -ENOMEM.
  */
-int64_t table_text_take(struct table_text *t, char *text, size_t n,
-	void (*fault)(void *ctx, const char *what), void *ctx);
+int table_text_take(struct table_text *t, char *text, size_t n, struct faults *faults);
 void table_text_done(struct table_text *t);
 
 /* NULL: there is none. */

@@ -100,18 +100,19 @@ static int compile(int fd, const char *name, const char *table)
 	OWNED char *text = NULL;
 	struct table_text t = { 0 };
 	struct stat input;
-	int64_t n = fstat(fd, &input) < 0 ? -errno : cdb_read_text(fd, &text), n_faults;
-	int status = EX_DATAERR;
+	int64_t n = fstat(fd, &input) < 0 ? -errno : cdb_read_text(fd, &text);
+	struct faults faults = { .report = put_fault, .ctx = (void *)name };
+	int status = EX_DATAERR, r;
 
 	if (n < 0) {
 		say(name, strerror((int)-n));
 		return EX_NOINPUT;
 	}
-	n_faults = table_text_take(&t, steal(&text), (size_t)n, put_fault, (void *)name);
-	if (n_faults < 0) {
-		say(name, strerror((int)-n_faults));
+	r = table_text_take(&t, steal(&text), (size_t)n, &faults);
+	if (r < 0) {
+		say(name, strerror(-r));
 		status = EX_OSERR;
-	} else if (n_faults == 0) {
+	} else if (faults.n == 0) {
 		status = make(&t, table, &input);
 	}
 	table_text_done(&t);
