@@ -15,15 +15,19 @@ struct config_key {
 	const char *const *words;
 };
 
+/* Memory that lives as long as the settings; NULL: there is none. */
+void *config_allocate(struct config *c, size_t n);
+const char *config_copy(struct config *c, struct span text);
+void config_free(struct config *c);
+
 /* The parsers of config-values.c. */
 
 /*
- * *ret is the name behind "credential:", a file that systemd's LoadCredential= has put in
- * place, or NULL where the word is a path. Returns NULL, or what is wrong. Without a
- * directory for them the word itself stands for the path: whether the file is needed is
- * not known yet (edge/file.h).
+ * *ret is the path of a file: the word itself, or where systemd's LoadCredential= has put
+ * it for "credential:NAME". Without a directory for them the word stands for the path:
+ * whether the file is needed is not known yet (edge/file.h). NULL, or what is wrong.
  */
-const char *config_credential(const char *word, const char **ret);
+const char *config_file(struct config *c, const char *word, const char **ret);
 
 /* One file: a path, or a credential. */
 const char *config_parse_file(

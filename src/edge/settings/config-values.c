@@ -5,7 +5,6 @@
  */
 #include "edge/settings/config-keys.h"
 #include <stdlib.h>
-#include "base/cleanup.h"
 #include "proto/destination.h"
 
 #define BLANKS " \t"
@@ -14,21 +13,65 @@
 /* atext (RFC 5321 4.1.2), as far as it can part names of files */
 #define DELIMITERS "!#$&'*+-=?^_`{|}~"
 
+struct config_memory {
+	struct config_memory *next;
+	_Alignas(max_align_t) char octets[];
+};
+
+void *config_allocate(struct config *c, size_t n)
+{
+	struct config_memory *memory = malloc(sizeof(*memory) + n);
+
+	if (!memory)
+		return NULL;
+	memory->next = c->memory;
+	c->memory = memory;
+	return memory->octets;
+}
+
+const char *config_copy(struct config *c, struct span text)
+{
+	char *copy = config_allocate(c, text.n + 1);
+
+	if (!copy)
+		return NULL;
+	if (text.n)
+		memcpy(copy, text.p, text.n);
+	copy[text.n] = '\0';
+	return copy;
+}
+
+void config_free(struct config *c)
+{
+	while (c->memory) {
+		struct config_memory *next = c->memory->next;
+		free(c->memory);
+		c->memory = next;
+	}
+}
+
 static const char **text_at(struct config *c, const struct config_key *key)
 {
 	return (const char **)((char *)c + key->offset);
 }
 
-const char *config_credential(const char *word, const char **ret)
+const char *config_file(struct config *c, const char *word, const char **ret)
 {
-	size_t prefix = strlen(CREDENTIAL_PREFIX);
+	size_t prefix = strlen(CREDENTIAL_PREFIX), n;
+	char *full;
 
-	*ret = NULL;
-	if (strncmp(word, CREDENTIAL_PREFIX, prefix) != 0)
+	*ret = word;
+	if (!credential_is_unset(word))
 		return NULL;
 	if (strchr(word, '/'))
 		return "credential: takes a name, not a path";
-	*ret = word + prefix;
+	if (!c->credentials)
+		return NULL;
+	n = strlen(c->credentials) + strlen(word) - prefix + 2;
+	*ret = full = config_allocate(c, n);
+	if (!full)
+		return "out of memory";
+	snprintf(full, n, "%s/%s", c->credentials, word + prefix);
 	return NULL;
 }
 
@@ -36,19 +79,11 @@ const char *config_parse_file(
 	struct config *c, const struct config_key *key, const char *text)
 {
 	const char **path = text_at(c, key);
-	char **row = &c->more[key - config_keys], *full;
-	const char *name, *wrong = config_credential(text, &name);
+	const char *wrong = config_file(c, text, path);
 
-	if (wrong)
-		return wrong;
-	*path = *text ? text : NULL;
-	if (!name || !c->credentials)
-		return NULL;
-	if (asprintf(&full, "%s/%s", c->credentials, name) < 0)
-		return "out of memory";
-	free(*row);
-	*path = *row = full;
-	return NULL;
+	if (wrong || !*text)
+		*path = NULL;
+	return wrong;
 }
 
 void config_show(const struct config *c, const char *text, struct buf *to)
@@ -86,24 +121,22 @@ static size_t count_words(const char *text)
 	return n;
 }
 
-/* "word what is wrong with it", in memory of the row that its default does not use. */
-static const char *word_fault(char **row, struct span word, const char *what)
+/* "word what is wrong with it" */
+static const char *word_fault(struct config *c, struct span word, const char *what)
 {
 	char text[WORD_FAULT_MAX];
 
 	snprintf(text, sizeof(text), "%.*s %s", word.n < 60 ? (int)word.n : 60, word.p,
 		what);
-	free(*row);
-	return *row = strdup(text);
+	return config_copy(c, span_of(text));
 }
 
 const char *config_parse_networks(
 	struct config *c, const struct config_key *key, const char *text)
 {
 	struct networks *networks = (struct networks *)((char *)c + key->offset);
-	char **row = &c->more[key - config_keys];
 	size_t n = count_words(text);
-	OWNED struct network *list = n ? malloc(n * sizeof(*list)) : NULL;
+	struct network *list = n ? config_allocate(c, n * sizeof(*list)) : NULL;
 
 	*networks = (struct networks){ 0 };
 	if (n && !list)
@@ -112,13 +145,9 @@ const char *config_parse_networks(
 		struct span word = next_word(&text);
 		const char *what = network_parse(word, &list[i]);
 		if (what)
-			return word_fault(row, word, what);
+			return word_fault(c, word, what);
 	}
-	if (n) {
-		free(*row);
-		*row = (char *)list;
-		*networks = (struct networks){ steal(&list), n };
-	}
+	*networks = (struct networks){ list, n };
 	return NULL;
 }
 

@@ -47,12 +47,6 @@ static void fault_of_key(struct config *c, const char *where, const char *name)
 	fault(c, where, name, text);
 }
 
-static void keep(char **slot, char *text)
-{
-	free(*slot);
-	*slot = text;
-}
-
 /*
  * A path that a shell would expand. In a banner, and as the delimiter, it stands for
  * itself.
@@ -75,7 +69,7 @@ static bool has_home(const struct config_key *key, struct span value)
 static const char *assign(struct config *c, size_t row, struct span value)
 {
 	const struct config_key *key = &config_keys[row];
-	char *written = strndup(value.p, value.n);
+	const char *written = config_copy(c, value);
 	const char *wrong = "out of memory";
 
 	if (written && strlen(written) != value.n)
@@ -84,13 +78,9 @@ static const char *assign(struct config *c, size_t row, struct span value)
 		wrong = "has ~, which no shell expands here: write the whole path";
 	else if (written)
 		wrong = key->parse(c, key, written);
-	if (wrong) {
-		free(written);
-		written = NULL;
-		/* a sentence may be in the row's memory, which no default uses */
+	if (wrong)
 		key->parse(c, key, key->value);
-	}
-	keep(&c->written[row], written);
+	c->written[row] = wrong ? NULL : written;
 	return wrong;
 }
 
@@ -105,13 +95,7 @@ void config_init(struct config *c, const char *credentials,
 
 void config_done(struct config *c)
 {
-	for (size_t i = 0; i < config_n_keys; i++) {
-		keep(&c->written[i], NULL);
-		keep(&c->more[i], NULL);
-		keep(&c->where[i], NULL);
-	}
-	keep(&c->root_owned, NULL);
-	keep(&c->maildir_owned, NULL);
+	config_free(c);
 	clients_done(&c->clients);
 	table_close(c->recipients.table);
 	c->recipients.table = NULL;
@@ -133,7 +117,7 @@ static void set(struct config *c, struct span key, struct span value, const char
 		fault(c, where, config_keys[row].name, "set twice");
 		return;
 	}
-	keep(&c->where[row], strdup(where));
+	c->where[row] = config_copy(c, span_of(where));
 	wrong = assign(c, row, value);
 	if (wrong)
 		fault(c, where, config_keys[row].name, wrong);
@@ -206,7 +190,7 @@ static void settle(struct config *c, const char *key, const char *value)
 	size_t row = find_key(span_of(key));
 
 	if (!c->written[row])
-		c->written[row] = strdup(value);
+		c->written[row] = config_copy(c, span_of(value));
 }
 
 /* The directory that all the Maildirs of a template have in common: what stands before
@@ -246,7 +230,7 @@ static void finish_maildir(struct config *c)
 	if (!c->mail_root && n == 0) {
 		c->mail_root = ".";
 	} else if (!c->mail_root) {
-		c->mail_root = c->root_owned = strndup(dir, n);
+		c->mail_root = config_copy(c, (struct span){ dir, n });
 		dir += n;
 		if (c->mail_root && strchr(" \t\r", c->mail_root[n - 1]))
 			fault(c, where_of(c, "maildir"), "maildir",
@@ -295,9 +279,7 @@ static void finish_outbox(struct config *c)
 
 static void finish_tls(struct config *c)
 {
-	const char *const *certificate =
-		(const char *const *)c->more[find_key(SPAN("tls-certificate"))];
-	const char *const *key = (const char *const *)c->more[find_key(SPAN("tls-key"))];
+	const char *const *certificate = c->tls_certificates, *const *key = c->tls_keys;
 
 	c->tls.n_pairs = 0;
 	for (; certificate && *certificate; certificate++) {

@@ -91,14 +91,11 @@ struct config {
 	const char *clients_file; /* NULL: no rules */
 	struct clients clients; /* read after the settings */
 
-	/*
-	 * Owned, a row of the table each: the value as written (NULL: the default), what
-	 * a row needs beside it, and where it stands.
-	 */
-	char *written[CONFIG_KEYS_MAX];
-	char *more[CONFIG_KEYS_MAX];
-	char *where[CONFIG_KEYS_MAX];
-	char *root_owned, *maildir_owned;
+	/* of each row of the table: the value as written (NULL: the default), and its place */
+	const char *written[CONFIG_KEYS_MAX];
+	const char *where[CONFIG_KEYS_MAX];
+	const char *const *tls_certificates, *const *tls_keys; /* paths; NULL ends */
+	struct config_memory *memory; /* owned: all texts and lists, freed at once */
 	const char *own_domain[1]; /* where `domains` is not set */
 	const char *credentials; /* $CREDENTIALS_DIRECTORY, or NULL */
 	struct faults faults; /* "file:line: what is wrong" */
