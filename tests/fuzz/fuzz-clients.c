@@ -8,7 +8,7 @@
 
 static void count_fault(void *ctx, const char *fault)
 {
-	MUST(fuzz_file_count(ctx, fault) && strlen(fault) < CLIENTS_FAULT_MAX);
+	MUST(fuzz_file_count(ctx, fault) && strlen(fault) < FAULTS_TEXT_MAX);
 }
 
 static void check_rule(const struct rule *rule)
