@@ -83,6 +83,16 @@ static inline struct span span_trim(struct span s)
 	return s;
 }
 
+/* The first line of a text, without its LF; what is left begins with the next. */
+static inline struct span span_take_line(struct span *rest)
+{
+	const char *lf = rest->n ? memchr(rest->p, '\n', rest->n) : NULL;
+	struct span line = { rest->p, lf ? (size_t)(lf - rest->p) : rest->n };
+
+	*rest = span_from(*rest, line.n + (lf != NULL));
+	return line;
+}
+
 /* The first word of a line that is trimmed; what is left begins with the next. */
 static inline struct span span_take_word(struct span *rest)
 {

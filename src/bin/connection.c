@@ -127,7 +127,7 @@ static void open_outbox(struct connection *c)
 	const char *path = c->config.dsn_outbox;
 
 	c->config.session.dsn = path && connection_failed(c, "dsn-outbox", path,
-						outbox_open(&c->outbox, path)) == 0;
+						dsn_stage_open(&c->outbox, path)) == 0;
 	c->config.session.dsn_fault =
 		path && !c->config.session.dsn ? c->outbox.fault : NULL;
 }
@@ -248,7 +248,7 @@ static void build(struct connection *c)
 		c->stages[n++] = &c->confine.stage;
 	c->stages[n++] = &c->maildir.stage;
 	if (c->config.dsn_outbox) {
-		outbox_init(&c->outbox, c->config.session.hostname, c->host,
+		dsn_stage_init(&c->outbox, c->config.session.hostname, c->host,
 			c->session.peer.address);
 		c->stages[n++] = &c->outbox.stage;
 	}

@@ -40,7 +40,7 @@ struct connection {
 		*confinement; /* for the record: what there is of a sandbox; NULL: all */
 	bool unusable; /* the settings are: every client is told to come again */
 	struct notify notify;
-	struct outbox outbox;
+	struct dsn_stage outbox;
 
 	struct maildir maildir;
 	struct log log;

@@ -150,11 +150,6 @@ static void load_names(struct warm *w)
 			w->modules, IDN_MODULE, IDN_MODULE_TABLE, &error);
 }
 
-static void ignore(void *ctx, const char *fault)
-{
-	(void)ctx, (void)fault;
-}
-
 int warm_up(struct warm *w)
 {
 	struct config *config = malloc(sizeof(*config));
@@ -165,11 +160,11 @@ int warm_up(struct warm *w)
 		drop_config(&w->config);
 	w->config = config;
 	/* what is wrong there whoever accepts connections tells */
-	config_init(config, w->credentials_directory, ignore, NULL);
+	config_init(config, w->credentials_directory, NULL, NULL);
 	options_read_config(w->options, config);
 	/* whether some of them use TLS */
 	if (config->clients_file)
-		clients_read(&config->clients, config->clients_file, ignore, NULL);
+		clients_read(&config->clients, config->clients_file, &config->faults);
 	watch_all(w);
 	load_credentials(w);
 	load_names(w);

@@ -4,7 +4,7 @@
 #include "bin/proxy-and-rules.h"
 #include "bin/preload.h"
 #include "edge/sandbox/sandbox.h"
-#include "edge/idn/names.h"
+#include "edge/idn/idn.h"
 #include "edge/log/log.h"
 #include "edge/auth/auth.h"
 #include "edge/net/net.h"

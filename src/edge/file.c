@@ -1,6 +1,8 @@
 /*
- * Opens and reads files that settings name, and says why that fails. A symbolic link that another user can change is
- * not followed: with it that user could make root read, or write to, any file.
+ * Opens and reads files that settings name, and says why that fails. A symbolic link that
+ * another user can change is not followed: with it that user could make root read, or
+ * write to, any file. The last part knows the placeholders of systemd's credentials: none
+ * is taken for a key, a secret or a table.
  */
 #include "edge/file.h"
 #include <errno.h>
@@ -18,12 +20,15 @@
 #include "base/cleanup.h"
 
 #define LINKS_MAX 16 /* symbolic links of one path: more are a loop */
+#define OLD_PLACEHOLDER "none" /* of the units before the path was in it */
+#define PLACEHOLDER_MAX 256
 #define OPEN_PATH (O_PATH | O_DIRECTORY | O_CLOEXEC)
 
 /* A walk along a path, one component at a time, by descriptors. */
 struct walk {
 	int dir;
-	bool is_open; /* another user can change a directory that was passed, or a name in it */
+	/* another user can change a directory that was passed, or a name in it */
+	bool is_open;
 	unsigned n_links;
 	char todo[PATH_MAX]; /* what is left of the path */
 };
@@ -81,7 +86,9 @@ static void put_not_writable(
 	put_path(to, " ", path);
 }
 
-/* The directory itself, one above it or one in it is closed to this user; or it cannot be made in the one above. */
+/*
+ * The directory, one above it or one in it is closed to this user; or it cannot be made.
+ */
 static void put_denied(struct buf *to, const char *path)
 {
 	OWNED char *copy = NULL;
@@ -216,7 +223,10 @@ static bool is_open_to_others(const struct stat *dir)
 	return (dir->st_mode & (S_IWGRP | S_IWOTH)) != 0;
 }
 
-/* In a directory with the sticky bit others can make names, and change none that is not theirs. */
+/*
+ * In a directory with the sticky bit other users can make names and change their own
+ * only.
+ */
 static bool keeps_names(const struct stat *dir)
 {
 	return is_ours(dir) && (!is_open_to_others(dir) || (dir->st_mode & S_ISVTX));
@@ -267,8 +277,9 @@ static int put_target(struct walk *w, const char *name)
 }
 
 /*
- * What could not be opened is followed, if it is a link that may be. 0 with a descriptor in *ret_fd; that is -1 where
- * the walk has to go on. Otherwise `error`, or another -errno.
+ * What could not be opened is followed, if it is a link that may be. 0 with a descriptor
+ * in *ret_fd; that is -1 where the walk has to go on. Otherwise `error`, or another
+ * -errno.
  */
 static int follow(struct walk *w, const char *name, int flags, int error, int *ret_fd)
 {
@@ -305,7 +316,7 @@ static bool is_at_end(const struct walk *w)
 	return w->todo[strspn(w->todo, "/")] == '\0';
 }
 
-/* Looks who can change the directory in which the walk is. */
+/* Notes whether another user can change the directory in which the walk is. */
 static void judge(struct walk *w)
 {
 	struct stat st;
@@ -355,7 +366,10 @@ static int walk_once(const char *path, int flags, mode_t mode, bool *ret_is_open
 	return r;
 }
 
-/* A file of its own: not what a second name of another user's file, or of root's, may stand for. */
+/*
+ * A regular file with one name: it cannot be another user's file, or root's, by a second
+ * name.
+ */
 static bool is_plain(int fd)
 {
 	struct stat st;
@@ -484,4 +498,53 @@ ssize_t file_read_open(int fd, size_t max, char **ret_text)
 	}
 	*ret_text = steal(&text);
 	return n;
+}
+
+bool credential_is_unset(const char *path)
+{
+	return strncmp(path, CREDENTIAL_PREFIX, strlen(CREDENTIAL_PREFIX)) == 0;
+}
+
+static struct span without_line_end(struct span content)
+{
+	while (span_ends(content, SPAN("\n")))
+		content.n--;
+	return content;
+}
+
+/* The path in a placeholder, or nothing. */
+static struct span file_of(struct span content)
+{
+	struct span prefix = SPAN(CREDENTIAL_MISSING);
+
+	content = without_line_end(content);
+	if (content.n <= prefix.n ||
+		!span_eq((struct span){ content.p, prefix.n }, prefix))
+		return SPAN("");
+	content = span_trim(span_from(content, prefix.n));
+	for (size_t i = 0; i < content.n; i++)
+		if (content.p[i] <= ' ' || content.p[i] > '~')
+			return SPAN("");
+	return content.n && *content.p == '/' ? content : SPAN("");
+}
+
+bool credential_is_placeholder(struct span content)
+{
+	content = without_line_end(content);
+	return content.n <= PLACEHOLDER_MAX &&
+	       (span_eq(content, SPAN(OLD_PLACEHOLDER)) || file_of(content).n);
+}
+
+void credential_put_fault(struct buf *to, const char *path, struct span content)
+{
+	struct span file = file_of(content);
+
+	if (credential_is_unset(path)) {
+		buf_put(to, SPAN("CREDENTIALS_DIRECTORY is not set: start postern by a "
+				 "unit with LoadCredential=, or name the file itself"));
+		return;
+	}
+	buf_put(to, file.n ? file : SPAN("the file that LoadCredential= names"));
+	buf_put(to, SPAN(" is missing or systemd could not read it; put it there "
+			 "(chown root, chmod 0600): the unit reads it when it starts"));
 }

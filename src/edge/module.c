@@ -1,5 +1,7 @@
-/* Promises that a missing library costs its own feature alone; refuses to know what a
- * table holds. */
+/*
+ * Finds and loads the modules tls.so, sasl.so, idn.so and systemd.so. A missing library
+ * disables only the feature that needs it.
+ */
 #include "edge/module.h"
 #include <dlfcn.h>
 #include <errno.h>
@@ -8,12 +10,13 @@
 #include <unistd.h>
 #include "edge/file.h"
 
-/* Tells a build folder from a place where programs are installed: one of them may be missing, and is reported. */
+/* Files that show a build folder. One of them may be missing, which is reported later. */
 static const char *const modules_beside[] = { "/tls.so", "/idn.so" };
 
 /*
- * Lazily, and with the module's own libraries searched first: a TLS session spends a tenth less
- * instructions. MODULE_SCOPE is RTLD_DEEPBIND, but 0 under the sanitizers, which replace malloc for all.
+ * COST: lazy binding, with the module's own libraries searched first, saves a tenth of
+ * the instructions of a TLS session; without it: RTLD_NOW | RTLD_LOCAL. MODULE_SCOPE is
+ * RTLD_DEEPBIND, but 0 under the sanitizers, which replace malloc everywhere.
  */
 #define FLAGS (RTLD_LOCAL | MODULE_SCOPE)
 
@@ -49,7 +52,10 @@ static bool is_beside(const char *program, struct buf *ret_path)
 	return false;
 }
 
-/* By whatever name it was started: the first look into /proc would cost a hundredth of a session. */
+/*
+ * By the program itself, whatever its name is. It is the second try, as the first access
+ * to /proc costs 1 % of a session.
+ */
 static bool is_beside_us(struct buf *ret_path)
 {
 	char path[MODULE_PATH_MAX];
@@ -63,7 +69,7 @@ static bool is_beside_us(struct buf *ret_path)
 
 void module_directory(struct buf *ret_path)
 {
-	/* who runs us with more rights than he has could choose that name */
+	/* the caller of a set-user-ID program could choose that name */
 	const char *name =
 		getauxval(AT_SECURE) ? NULL : (const char *)getauxval(AT_EXECFN);
 	bool is_installed = name && strcmp(name, PROGRAM_DIR "/postern") == 0;

@@ -1,5 +1,4 @@
-/* The heavy libraries, each behind a module of ours that is loaded when it is first
- * needed. */
+/* Modules: each links a large library, and is loaded when it is first needed. */
 #pragma once
 
 #include "base/buf.h"
@@ -25,6 +24,6 @@ const void *module_load(const char *directory, const char *file, const char *nam
 void module_put_fault(
 	struct buf *to, const char *directory, const char *file, const char *error);
 
-/* The same, with every symbol found at once: for a process that forks others. */
+/* The same, with every symbol resolved at once: for a process that forks children. */
 const void *module_load_whole(const char *directory, const char *file, const char *name,
 	const char **ret_error);

@@ -4,10 +4,9 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "bin/serve.h"
-#include "edge/idn/names.h"
-#include "edge/store/maildir.h"
-#include "edge/store/dsn-stage.h"
-#include "edge/net/peer.h"
+#include "edge/idn/idn.h"
+#include "edge/store/store.h"
+#include "edge/net/net.h"
 #include "process.h"
 #include "smtp/policy.h"
 #include "unit/few-users.h"
@@ -23,7 +22,7 @@ struct server {
 	struct few_users users;
 	struct policy policy;
 	struct maildir maildir;
-	struct outbox outbox;
+	struct dsn_stage outbox;
 	struct stage *stages[3];
 	struct notify notify;
 	struct serve serve;
@@ -66,10 +65,10 @@ static void build(struct server *s, const struct process *p)
 	s->stages[0] = &s->policy.stage;
 	s->stages[1] = &s->maildir.stage;
 	s->stages[2] = &s->outbox.stage;
-	outbox_init(
+	dsn_stage_init(
 		&s->outbox, s->config.session.hostname, s->host, s->session.peer.address);
 	s->config.session.dsn = s->config.dsn_outbox &&
-				outbox_open(&s->outbox, s->config.dsn_outbox) == 0;
+				dsn_stage_open(&s->outbox, s->config.dsn_outbox) == 0;
 	s->config.session.dsn_fault =
 		s->config.dsn_outbox && !s->config.session.dsn ? s->outbox.fault : NULL;
 	session_init(&s->session, &s->config.session, (struct stages){ s->stages, 3 },

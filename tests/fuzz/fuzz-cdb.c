@@ -31,7 +31,8 @@ static void look_around(int fd)
 	static const struct span keys[] = { { "", 0 }, { "a", 1 }, { "b", 1 },
 		{ "info@example.org", 16 } };
 	struct table_cdb c;
-	const struct table_visitor v = { &c, take_pair, take_fault };
+	const struct table_visitor v = { &c, take_pair };
+	struct faults faults = { .report = take_fault };
 
 	if (table_cdb_open(&c, fd) < 0)
 		return;
@@ -41,7 +42,7 @@ static void look_around(int fd)
 		enum table_found found = table_cdb_find(&c, keys[i], &b);
 		MUST(!b.overflow && (found == TABLE_FOUND || b.n == 0));
 	}
-	table_cdb_visit(&c, &v);
+	table_cdb_visit(&c, &v, &faults);
 }
 
 /* A head whose places are all the same one, in front of the rest of the input. */

@@ -3,12 +3,12 @@
  * place; the rule for an address is that of the most specific network; a denying rule has no other option.
  */
 #include <unistd.h>
-#include "edge/settings/clients.h"
+#include "edge/settings/settings.h"
 #include "fuzz/fuzz-file.h"
 
 static void count_fault(void *ctx, const char *fault)
 {
-	MUST(fuzz_file_count(ctx, fault) && strlen(fault) < CLIENTS_FAULT_MAX);
+	MUST(fuzz_file_count(ctx, fault) && strlen(fault) < FAULTS_TEXT_MAX);
 }
 
 static void check_rule(const struct rule *rule)
@@ -55,10 +55,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_file file;
 	struct clients c = { 0 };
+	struct faults faults = { .report = count_fault, .ctx = &file };
 	struct ip ip;
 
 	fuzz_file_make(&file, fuzz_input(data, size, IPV6_OCTETS));
-	MUST(clients_read(&c, file.path, count_fault, &file) == file.n_faults);
+	clients_read(&c, file.path, &faults);
+	MUST(faults.n == file.n_faults);
 	close(file.fd);
 	for (size_t i = 0; i < c.n_rules; i++) {
 		check_rule(&c.rules[i]);

@@ -4,7 +4,7 @@
  */
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "edge/settings/config.h"
+#include "edge/settings/settings.h"
 #include "fuzz/fuzz-file.h"
 
 /* "FILE:LINE: what", or of all settings together "settings: what". */
@@ -25,7 +25,7 @@ static char *read_settings(struct span text, size_t *ret_n)
 	config_init(&c, "/run/credentials/x", count_fault, &file);
 	config_read(&c, file.path, true);
 	fine = config_finish(&c);
-	MUST(fine == (file.n_faults == 0) && c.n_faults == file.n_faults);
+	MUST(fine == (file.n_faults == 0) && c.faults.n == file.n_faults);
 	if (fine) {
 		FILE *to = open_memstream(&printed, ret_n);
 		MUST(to);

@@ -1,12 +1,12 @@
 /* Tables of text, and lines of recipients: what is taken is found again, and no path leads out of mail-root. */
 #include "fuzz/fuzz.h"
-#include "edge/store/recipients.h"
-#include "edge/table/text.h"
+#include "edge/store/store.h"
+#include "edge/table/table.h"
 #include "proto/destination.h"
 
 static void count_fault(void *ctx, const char *what)
 {
-	int64_t *n = ctx;
+	size_t *n = ctx;
 
 	MUST(strncmp(what, "line ", 5) == 0 && strlen(what) < TABLE_FAULT_MAX);
 	(*n)++;
@@ -78,12 +78,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *copy = malloc(size + !size);
 	struct table_text t;
-	int64_t n_told = 0;
+	size_t n_told = 0;
+	struct faults faults = { .report = count_fault, .ctx = &n_told };
 
 	MUST(copy);
 	if (size)
 		memcpy(copy, data, size);
-	MUST(table_text_take(&t, copy, size, count_fault, &n_told) == n_told);
+	MUST(table_text_take(&t, copy, size, &faults) == 0 && faults.n == n_told);
 	for (size_t i = 0; i < t.n_pairs; i++) {
 		MUST(table_text_find(&t, t.pairs[i].key) == &t.pairs[i]);
 		check_pair(&t.pairs[i], (struct span){ t.text, size });

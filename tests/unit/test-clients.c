@@ -1,7 +1,7 @@
 /* The clients file: which rule holds for whom, and faults by file and line. */
 #include <stdio.h>
 #include <unistd.h>
-#include "edge/settings/clients.h"
+#include "edge/settings/settings.h"
 #include "unit/test.h"
 
 #define FAULTS_MAX 4096
@@ -24,14 +24,14 @@ static const char path[] = "test-clients.tmp";
 static size_t read_text(struct clients *c, struct heard *h, struct span text)
 {
 	FILE *f = fopen(path, "we");
-	size_t n_faults;
+	struct faults faults = { .report = hear, .ctx = h };
 
 	REQUIRE(f && fwrite(text.p, 1, text.n, f) == text.n && fclose(f) == 0);
 	*c = (struct clients){ 0 };
 	h->text[0] = '\0';
-	n_faults = clients_read(c, path, hear, h);
+	clients_read(c, path, &faults);
 	unlink(path);
-	return n_faults;
+	return faults.n;
 }
 
 /* The number of the line that holds for the client; 0: none. */
@@ -162,9 +162,12 @@ static void test_a_file_that_cannot_be_read_is_a_fault(void)
 {
 	struct clients c = { 0 };
 	struct heard h = { "" };
+	struct faults faults = { .report = hear, .ctx = &h };
 
-	CHECK(clients_read(&c, "/nonexistent/clients", hear, &h) == 1);
-	CHECK(clients_read(&c, "/", hear, &h) == 1);
+	clients_read(&c, "/nonexistent/clients", &faults);
+	CHECK(faults.n == 1);
+	clients_read(&c, "/", &faults);
+	CHECK(faults.n == 2);
 	CHECK(strstr(h.text, "clients /nonexistent/clients: No such file or directory; "
 			     "put it there: install -D -m 0644 -o "));
 	CHECK(strstr(h.text, "clients /: Is a directory; name a file\n"));

@@ -1,7 +1,7 @@
 /* The settings: what is taken, what is refused and in which words, and what only all of them tell. */
 #include <stdio.h>
 #include <unistd.h>
-#include "edge/settings/config.h"
+#include "edge/settings/settings.h"
 #include "unit/test.h"
 
 #define FAULTS_MAX 4096
@@ -438,7 +438,7 @@ static void test_a_missing_file_is_a_fault_when_it_was_named(void)
 
 	config_init(&c, NULL, hear, &h);
 	config_read(&c, "/nonexistent/postern.conf", false);
-	CHECK(c.n_faults == 0);
+	CHECK(c.faults.n == 0);
 	config_read(&c, "/nonexistent/postern.conf", true);
 	CHECK(strstr(h.text, "/nonexistent/postern.conf: No such file or directory; "
 			     "put it there: install -D -m 0644 -o "));

@@ -1,6 +1,7 @@
 /* edge/idn-names: the module is loaded by who needs it, and missed by nobody else. */
 #include <stdlib.h>
-#include "edge/idn/names.h"
+#include "edge/idn/idn.h"
+#include "edge/log/log.h"
 #include "edge/module.h"
 #include "unit/test.h"
 

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
-#include "edge/net/stream.h"
+#include "edge/net/net.h"
 #include "unit/test.h"
 
 #define TEXT_SIZE 65536

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "edge/store/dsn-stage.h"
+#include "edge/store/store.h"
 #include "unit/test.h"
 
 #define PATH_OCTETS 128
@@ -15,7 +15,7 @@
 struct place {
 	char base[PATH_OCTETS];
 	char path[PATH_OCTETS];
-	struct outbox outbox;
+	struct dsn_stage outbox;
 	struct tx tx;
 	char text[TEXT_MAX]; /* of the only report */
 	size_t n_reports;
@@ -27,9 +27,9 @@ static void place_init(struct place *p)
 	strcpy(p->base, "/tmp/postern-outbox-XXXXXX");
 	REQUIRE(mkdtemp(p->base));
 	snprintf(p->path, sizeof(p->path), "%s/outbox", p->base);
-	outbox_init(
+	dsn_stage_init(
 		&p->outbox, "mail.example.net", "mail.example.net", "2001:db8:17:2::1");
-	REQUIRE(outbox_open(&p->outbox, p->path) == 0);
+	REQUIRE(dsn_stage_open(&p->outbox, p->path) == 0);
 }
 
 static int remove_one(
@@ -226,14 +226,14 @@ static void test_a_transaction_that_ends_early_leaves_nothing(void)
 
 static void test_what_cannot_be_opened_is_said(void)
 {
-	struct outbox o;
+	struct dsn_stage o;
 	struct place p;
 
 	place_init(&p);
-	outbox_init(&o, "mail.example.net", "mail.example.net", "2001:db8:17:2::1");
-	CHECK(outbox_open(&o, "/nonexistent/outbox") == -ENOENT);
-	CHECK(outbox_open(&o, "/proc/self/exe") == -ENOTDIR);
-	CHECK(outbox_open(&o, p.path) == 0);
+	dsn_stage_init(&o, "mail.example.net", "mail.example.net", "2001:db8:17:2::1");
+	CHECK(dsn_stage_open(&o, "/nonexistent/outbox") == -ENOENT);
+	CHECK(dsn_stage_open(&o, "/proc/self/exe") == -ENOTDIR);
+	CHECK(dsn_stage_open(&o, p.path) == 0);
 	CHECK(strncmp(o.place, "/proc/self/fd/", 14) == 0);
 	CHECK(access(o.place, X_OK) == 0);
 	close(o.root);

@@ -2,7 +2,7 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "edge/net/peer.h"
+#include "edge/net/net.h"
 #include <errno.h>
 #include "unit/test.h"
 

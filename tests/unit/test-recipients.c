@@ -1,7 +1,7 @@
 /* Addresses as paths: none leads out, none is a surprise. */
 #include <stdio.h>
 #include <unistd.h>
-#include "edge/store/maildir.h"
+#include "edge/store/store.h"
 #include "edge/table/table.h"
 #include "unit/test.h"
 

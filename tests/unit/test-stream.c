@@ -1,5 +1,5 @@
 /* edge/stream: a wait that nobody but a signal or the session's own end cuts short. */
-#include "edge/net/stream.h"
+#include "edge/net/net.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>

@@ -458,7 +458,8 @@ static void ignore_pair(void *ctx, size_t line, struct span key, struct span val
 /* Looks everywhere: whatever comes of it, an end does, and within memory. */
 static void look_around(int fd)
 {
-	const struct table_visitor v = { NULL, ignore_pair, ignore_fault };
+	const struct table_visitor v = { NULL, ignore_pair };
+	struct faults faults = { .report = ignore_fault };
 	char found[TABLE_VALUE_MAX];
 	struct table_cdb c;
 
@@ -469,7 +470,7 @@ static void look_around(int fd)
 		table_cdb_find(&c, some_pairs[k], &b);
 		CHECK(!b.overflow);
 	}
-	table_cdb_visit(&c, &v);
+	table_cdb_visit(&c, &v, &faults);
 }
 
 static void test_a_cdb_may_be_broken_anywhere(void)
@@ -542,10 +543,11 @@ static void hear_pair(void *ctx, size_t line, struct span key, struct span value
 static const char *check_table(const char *path, bool is_secret)
 {
 	static struct heard h;
-	const struct table_visitor v = { &h, hear_pair, hear_fault };
+	const struct table_visitor v = { &h, hear_pair };
+	struct faults faults = { .report = hear_fault, .ctx = &h };
 
 	h = (struct heard){ .n = 0 };
-	table_check(path, is_secret, &v);
+	table_check(path, is_secret, &v, &faults);
 	return h.text;
 }
 

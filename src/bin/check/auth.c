@@ -48,13 +48,14 @@ static void see_pair(void *ctx, size_t line, struct span key, struct span value)
 
 static void check_table(const struct place *p, bool is_secret)
 {
-	const struct table_visitor v = { (void *)p, see_pair, put };
+	const struct table_visitor v = { (void *)p, see_pair };
+	struct faults faults = { .report = put, .ctx = (void *)p };
 	char unused[TABLE_FAULT_MAX];
 	struct table *t = NULL;
 
 	if (!p->path)
 		return;
-	table_check(p->path, is_secret, &v);
+	table_check(p->path, is_secret, &v, &faults);
 	if (table_open(p->path, is_secret, &t, unused) == 0 && table_is_empty(t))
 		put((void *)p, TABLE_EMPTY);
 	table_close(t);

@@ -172,8 +172,7 @@ static void put_fault(void *ctx, const char *text)
 	struct buf b = BUF(shown);
 
 	config_show(c, text, &b);
-	c->report(c->ctx, b.overflow ? text : shown);
-	c->n_faults++;
+	faults_put(&c->faults, "%s", b.overflow ? text : shown);
 }
 
 /* What an administrator should know, although mail is received. */
@@ -183,7 +182,7 @@ static void put_warning(void *ctx, const char *text)
 	char shown[CONFIG_FAULT_MAX];
 
 	snprintf(shown, sizeof(shown), WARNING "%s", text);
-	c->report(c->ctx, shown);
+	faults_warn(&c->faults, shown);
 }
 
 static void put_named(
@@ -480,8 +479,8 @@ int check(struct config *c, bool listens)
 		check_tls(c);
 	check_sasl(c);
 	check_names(c);
-	if (c->maildir && c->n_faults == 0)
+	if (c->maildir && c->faults.n == 0)
 		check_postmaster(c);
 	check_journal(c);
-	return c->n_faults ? EX_CONFIG : 0;
+	return c->faults.n ? EX_CONFIG : 0;
 }

@@ -138,7 +138,7 @@ static void check_file_system(struct look *l, int dir, const char *path)
 	if (i < l->n_devices || i == DEVICES_MAX)
 		return;
 	l->devices[l->n_devices++] = st.st_dev;
-	if (!copy_lacks_links(probe_links(dir)))
+	if (!message_file_lacks_links(probe_links(dir)))
 		return;
 	snprintf(text, sizeof(text),
 		"%s %s%s%s: its file system has no hard links: a message for several "
@@ -311,11 +311,6 @@ static void look_at_line(void *ctx, size_t line, struct span key, struct span va
 		tell_long(l, line);
 }
 
-static void ignore_fault(void *ctx, const char *what)
-{
-	(void)ctx, (void)what;
-}
-
 /* A mailbox of all addresses, or all of those that a template may stand for. */
 static void look_at_path(struct look *l, const char *path)
 {
@@ -369,7 +364,8 @@ void check_mailboxes(struct config *c, const struct check_report *report)
 {
 	OWNED_FD int root = open(c->mail_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct look l = { .c = c, .report = report, .root = root };
-	const struct table_visitor all = { &l, look_at_line, ignore_fault };
+	const struct table_visitor all = { &l, look_at_line };
+	struct faults reported = { 0 };
 	char more[64];
 
 	if (root < 0)
@@ -377,7 +373,7 @@ void check_mailboxes(struct config *c, const struct check_report *report)
 	check_mounted(&l);
 	check_file_system(&l, root, "");
 	if (c->recipients.table)
-		table_visit(c->recipients.table, &all);
+		table_visit(c->recipients.table, &all, &reported);
 	else
 		look_at_path(&l, c->maildir);
 	look_at_path(&l, c->recipients.catch_all);

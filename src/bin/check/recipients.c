@@ -7,7 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include "edge/idn/names.h"
+#include "edge/idn/idn.h"
 #include "edge/table/table.h"
 #include "proto/destination.h"
 #include "proto/text.h"
@@ -21,12 +21,6 @@ struct checked {
 	size_t line; /* 0: a cdb has none */
 	struct span key;
 };
-
-static void put_fault(struct config *c, const char *text)
-{
-	c->n_faults++;
-	c->report(c->ctx, text);
-}
 
 /* "file:line: word: what is wrong with it" */
 static void tell(const struct checked *at, struct span word, const char *what)
@@ -44,7 +38,7 @@ static void tell(const struct checked *at, struct span word, const char *what)
 	buf_put(&b, SPAN(": "));
 	buf_put_str(&b, what);
 	buf_terminate(&b);
-	put_fault(at->config, octets);
+	faults_put(&at->config->faults, "%s", octets);
 }
 
 static void tell_form(const struct checked *at, struct span form)
@@ -136,17 +130,9 @@ static void check_pair(void *ctx, size_t line, struct span key, struct span valu
 
 static void tell_file(void *ctx, const char *what)
 {
-	const struct checked *at = ctx;
-	char text[CONFIG_FAULT_MAX];
+	struct config *c = ((const struct checked *)ctx)->config;
 
-	snprintf(text, sizeof(text), "recipients %s: %s", at->config->recipients_file,
-		what);
-	put_fault(at->config, text);
-}
-
-static void ignore_fault(void *ctx, const char *what)
-{
-	(void)ctx, (void)what;
+	faults_put(&c->faults, "recipients %s: %s", c->recipients_file, what);
 }
 
 /* Where mail for the address of a catch-all goes, its own line alone. */
@@ -166,22 +152,19 @@ static enum recipients_result find(const struct config *c, const char *address)
 static void check_catch_all(struct config *c)
 {
 	const char *address = c->recipients.catch_all;
-	char text[CONFIG_FAULT_MAX];
 
-	if (!address || !recipients_is_address(address) ||
-		find(c, address) != RECIPIENTS_UNKNOWN)
-		return;
-	snprintf(text, sizeof(text), "catch-all %s: has no mailbox in %s", address,
-		c->recipients_file);
-	put_fault(c, text);
+	if (address && recipients_is_address(address) &&
+		find(c, address) == RECIPIENTS_UNKNOWN)
+		faults_put(&c->faults, "catch-all %s: has no mailbox in %s", address,
+			c->recipients_file);
 }
 
 void check_recipients(struct config *c, const struct idn_api *api)
 {
 	struct idn_names names;
 	struct checked at = { .config = c, .api = api };
-	const struct table_visitor visitor = { &at, check_pair, tell_file };
-	const struct table_visitor told = { &at, check_pair, ignore_fault };
+	const struct table_visitor visitor = { &at, check_pair };
+	struct faults faults = { .report = tell_file, .ctx = &at }, reported = { 0 };
 
 	if (!c->recipients_file)
 		return;
@@ -193,9 +176,9 @@ void check_recipients(struct config *c, const struct idn_api *api)
 	policy_init(&at.policy, &c->session);
 	/* of one that cannot be used these are the lines that can be read, and the others have been told */
 	if (c->recipients.table)
-		table_visit(c->recipients.table, &visitor);
+		table_visit(c->recipients.table, &visitor, &faults);
 	else
-		table_check(c->recipients_file, false, &told);
+		table_check(c->recipients_file, false, &visitor, &reported);
 	policy_done(&at.policy);
 	if (c->recipients.table)
 		check_catch_all(c);
@@ -242,7 +225,7 @@ static void check_role(const struct config *c, const char *domain)
 		"warning: postmaster%s%s has no mailbox, and mail for it should be "
 		"accepted (RFC 5321 4.5.1): make it, or name another by postmaster =",
 		*domain ? "@" : "", domain);
-	c->report(c->ctx, text);
+	faults_warn(&c->faults, text);
 }
 
 void check_postmaster(const struct config *c)

@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include "base/cleanup.h"
 #include "edge/auth/auth.h"
-#include "edge/credential.h"
 #include "edge/file.h"
 #include "edge/module.h"
 #include "proto/address.h"

@@ -1,6 +1,7 @@
 /*
- * The module idn.so, and a part of tls.so: the one place that knows libidn2 and libunistring. Promises that a domain comes out as
- * ASCII that is a domain name, whatever the libraries make of it. Refuses to look at locales.
+ * The module idn.so, and a part of tls.so: the one file that uses libidn2 and
+ * libunistring. A domain comes out as ASCII that is a domain name, whatever the libraries
+ * make of it. The locale has no influence.
  */
 #include "edge/idn/idn.h"
 #include <errno.h>
@@ -11,13 +12,15 @@
 #include "proto/text.h"
 
 /*
- * First to the form that U-labels have, as UTS 46 does it: people write capitals, and some systems accents
- * apart from their letters. Sharp s and final sigma are letters of their own.
+ * First to the form that U-labels have, as UTS 46 does it: people write capitals, and
+ * some systems accents apart from their letters. Sharp s and final sigma are letters of
+ * their own.
  */
 #define TO_FORM (IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL)
 /*
- * Then each label must be one of IDNA2008 (RFC 5891 5.4), which symbols and emoji are not. The library's own
- * rule against signs, IDN2_USE_STD3_ASCII_RULES, is of no use: what it forbids, it leaves out.
+ * Then each label must be one of IDNA2008 (RFC 5891 5.4), which symbols and emoji are
+ * not. The library's own rule against signs, IDN2_USE_STD3_ASCII_RULES, is of no use:
+ * what it forbids, it leaves out.
  */
 #define IS_LABEL (IDN2_NO_TR46 | IDN2_ALABEL_ROUNDTRIP)
 

@@ -1,14 +1,17 @@
 /*
- * What the module idn.so offers: the tables of Unicode, as two functions. The program includes only this
- * page; libidn2 and libunistring are loaded with the module, when an address that is not ASCII comes. They come
- * with GnuTLS, too: inside TLS tls.so has the same functions.
+ * Internationalized names: the module idn.so, and its use by the engine (smtp/names.h).
+ * libidn2 and libunistring are loaded with the module, when an address that is not ASCII
+ * comes. They come with GnuTLS, too: inside TLS tls.so has the same functions.
  */
 #pragma once
 
 #include "smtp/names.h"
 
+struct log;
+
 #define IDN_MODULE "idn.so"
 #define IDN_MODULE_TABLE "postern_idn"
+#define IDN_FAULT_MAX 512 /* one fault, as a line */
 
 /* As struct names has them. UNAVAILABLE: there is no memory. */
 struct idn_api {
@@ -18,3 +21,20 @@ struct idn_api {
 
 /* In both modules. */
 extern const struct idn_api postern_idn;
+
+/* What the engine uses: it loads the module once it needs it. */
+struct idn_names {
+	struct names names;
+	const char *modules; /* their directory */
+	/* gets one line where the module is needed and cannot be loaded */
+	struct log *log;
+	const struct idn_api *api;
+	bool tried; /* to load it */
+	char fault[IDN_FAULT_MAX]; /* why it was not loaded */
+};
+
+/* Loads nothing yet. */
+void idn_names_init(struct idn_names *n, const char *modules, struct log *log);
+
+/* Another module has the functions: none is loaded for them. */
+void idn_names_lend(struct idn_names *n, const struct idn_api *api);

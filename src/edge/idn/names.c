@@ -1,9 +1,10 @@
 /*
- * Promises that the libraries are loaded by a connection that needs them alone, and that mail with ASCII
- * addresses never hears of it when they are missing. Refuses to know what they do.
+ * Loads idn.so for a connection that needs it. Where a library is missing, mail between
+ * ASCII addresses is not affected.
  */
-#include "edge/idn/names.h"
+#include "edge/idn/idn.h"
 #include <stdio.h>
+#include "edge/log/log.h"
 #include "edge/module.h"
 
 /* The table, or NULL when there is none: that is tried, and recorded, once. */
@@ -28,7 +29,9 @@ static const struct idn_api *api_of(struct names *names)
 	return n->api;
 }
 
-/* What the libraries say; they are there, and lack memory, where they cannot say anything. */
+/*
+ * The result of the libraries. They are loaded: UNAVAILABLE then means a lack of memory.
+ */
 static enum names_result result_of(struct names *names, enum names_result result)
 {
 	if (result == NAMES_UNAVAILABLE)

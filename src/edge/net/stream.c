@@ -1,9 +1,9 @@
 /*
- * Promises that no wait is without end and that a stop signal is seen at every wait;
- * refuses to know SMTP. Signals come by signalfd: polled beside the connection, they need
- * no handler and race nothing.
+ * Reads from and writes to the client, in the clear or by TLS. Every wait has an end, and
+ * a stop signal is seen at every wait for input. Signals come by signalfd: it is polled
+ * beside the connection, so that there is no handler and no race.
  */
-#include "edge/net/stream.h"
+#include "edge/net/net.h"
 #include <errno.h>
 #include <limits.h>
 #include <malloc.h>
@@ -57,7 +57,10 @@ void stream_done(struct stream *s)
 	*s = (struct stream){ .in = -1, .out = -1, .signals = -1 };
 }
 
-/* What a handshake took and has given back: who goes on at once will take it again. */
+/*
+ * Returns to the system what a handshake used. A client that goes on at once would need
+ * it again, so this happens only after a pause.
+ */
 static void tidy(struct stream *s)
 {
 	s->untidy = false;
@@ -65,8 +68,8 @@ static void tidy(struct stream *s)
 }
 
 /*
- * Waits for the descriptor. 0 when it is ready, or a negative result. A stop signal ends waits for input
- * alone: what has been decided is still said.
+ * Waits for the descriptor. 0 when it is ready, or a negative result. A stop signal ends
+ * only waits for input: replies that are due are still sent.
  */
 static int wait_for(struct stream *s, int fd, short events)
 {
@@ -125,8 +128,8 @@ static ssize_t raw_read(void *ctx, void *to, size_t n)
 }
 
 /*
- * A socket is asked not to block; a pipe takes PIPE_BUF octets without blocking once it is ready, and is
- * not tried before.
+ * A socket is asked not to block; a pipe takes PIPE_BUF octets without blocking once it
+ * is ready, and is not tried before.
  */
 static ssize_t write_some(int fd, const void *from, size_t n, bool ready)
 {
@@ -140,7 +143,7 @@ static ssize_t write_some(int fd, const void *from, size_t n, bool ready)
 	return -1;
 }
 
-/* Mostly there is room: only who has none is waited for. */
+/* Mostly the socket has room, so that it is tried before a wait. */
 static ssize_t raw_write(void *ctx, const void *from, size_t n)
 {
 	struct stream *s = ctx;
@@ -157,7 +160,10 @@ static ssize_t raw_write(void *ctx, const void *from, size_t n)
 	return put < 0 ? -errno : put;
 }
 
-/* Moves what is left to the front. It may be the beginning of a secret, and is nowhere else then. */
+/*
+ * Moves what is left to the front. It may be the beginning of a secret, and is nowhere
+ * else then.
+ */
 static void move_up(struct stream *s)
 {
 	size_t n = s->have.n, gap = (size_t)(s->have.p - s->octets);
@@ -170,8 +176,9 @@ static void move_up(struct stream *s)
 }
 
 /*
- * A small piece that gets no answer, as the last word of a handshake or a part of a message, is acknowledged at
- * once: until then the client's own Nagle may hold back what comes next, and the system would wait for 40 ms.
+ * A small piece that gets no answer, as the last word of a handshake or a part of a
+ * message, is acknowledged at once: until then the client's own Nagle may hold back what
+ * comes next, and the system would wait for 40 ms.
  */
 static void acknowledge(const struct stream *s)
 {
@@ -223,8 +230,8 @@ int stream_flush(struct stream *s, struct buf *out)
 }
 
 /*
- * What was read ahead is in tls.so, where no poll() of the descriptor sees it. What is in `have` is the caller's:
- * it has seen all of that, and needs more.
+ * What was read ahead is in tls.so, where no poll() of the descriptor sees it. What is in
+ * `have` is the caller's: it has seen all of that, and needs more.
  */
 static bool is_buffered(const struct stream *s)
 {
@@ -258,8 +265,10 @@ uint64_t stream_hurry(struct stream *s, uint64_t milliseconds)
 	return before;
 }
 
-/* What the client sent behind a PROXY header comes first. All of it is the handshake's:
- * inside TLS the client has nothing to say before it has heard from us. */
+/*
+ * What the client sent behind a PROXY header comes first. All of it belongs to the
+ * handshake: inside TLS the client sends nothing before it has our greeting.
+ */
 static ssize_t read_below_tls(void *ctx, void *to, size_t n)
 {
 	struct stream *s = ctx;
@@ -275,8 +284,9 @@ static ssize_t read_below_tls(void *ctx, void *to, size_t n)
 }
 
 /*
- * A handshake is several small writes: with Nagle's algorithm (RFC 9293 3.7.4) the second waits for the client to
- * acknowledge the first, which clients put off for 40 ms. A connection that is no TCP has none.
+ * A handshake is several small writes: with Nagle's algorithm (RFC 9293 3.7.4) the second
+ * waits for the client to acknowledge the first, which clients put off for 40 ms. A
+ * connection that is no TCP has none.
  */
 static void write_at_once(const struct stream *s)
 {

@@ -1,54 +1,41 @@
 /*
- * Promises the rule of the most specific network, and no doubt about which that is.
- * Refuses to know who the client is.
+ * Reads the rules for clients, and finds the rule of the most specific network that has
+ * an address.
  */
-#include "edge/settings/clients.h"
+#include "edge/settings/settings.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include "edge/credential.h"
 #include "edge/file.h"
 #include "proto/conf.h"
 
 #define WORD_SHOWN_MAX 60 /* octets of a word that is wrong */
 
-/* Where faults go, and how many there were. */
-struct reading {
-	const char *path;
-	void (*report)(void *ctx, const char *fault);
-	void *ctx;
-	size_t n_faults;
-};
-
-static void put_fault(struct reading *r, size_t line, const struct rule_fault *fault)
+static void put_fault(
+	struct faults *f, const char *path, size_t line, const struct rule_fault *fault)
 {
-	char text[CLIENTS_FAULT_MAX], meant[CONF_MEANT_MAX] = "";
+	char meant[CONF_MEANT_MAX] = "";
 	int n = (int)(fault->word.n < WORD_SHOWN_MAX ? fault->word.n : WORD_SHOWN_MAX);
 
 	if (fault->words)
 		conf_put_meant(meant, fault->written, fault->words);
-	snprintf(text, sizeof(text), "%s:%zu: %.*s: %s%s", r->path, line, n,
-		fault->word.p, fault->what, meant);
-	r->n_faults++;
-	r->report(r->ctx, text);
+	faults_put(f, "%s:%zu: %.*s: %s%s", path, line, n, fault->word.p, fault->what,
+		meant);
 }
 
-static void put_trouble(struct reading *r, int error)
+static void put_trouble(struct faults *f, const char *path, int error)
 {
-	char text[CLIENTS_FAULT_MAX], why[CLIENTS_FAULT_MAX / 2];
+	char why[CONFIG_FAULT_MAX / 2];
 	struct buf b = BUF(why);
 
-	if (credential_is_unset(r->path))
-		credential_put_fault(&b, r->path, SPAN(""));
+	if (credential_is_unset(path))
+		credential_put_fault(&b, path, SPAN(""));
 	else
-		file_put_fault(&b, r->path, error, FILE_READ);
-	snprintf(text, sizeof(text), "clients %s: %s", r->path,
-		b.overflow ? strerror(error) : why);
-	r->n_faults++;
-	r->report(r->ctx, text);
+		file_put_fault(&b, path, error, FILE_READ);
+	faults_put(f, "clients %s: %s", path, b.overflow ? strerror(error) : why);
 }
 
-/* Takes a rule to the others. 0 or -ENOMEM. */
+/* Adds a rule. 0 or -ENOMEM. */
 static int keep(struct clients *c, const struct rule *rule)
 {
 	if (c->n_rules == c->cap_rules) {
@@ -72,8 +59,9 @@ static void end_priority(struct clients *c, const struct rule *rule)
 		c->text[rule->priority.p - c->text + (ptrdiff_t)rule->priority.n] = '\0';
 }
 
-static int take_line(
-	struct clients *c, struct reading *r, struct span line, size_t number)
+/* 0 or -ENOMEM. */
+static int take_line(struct clients *c, const char *path, struct span line, size_t number,
+	struct faults *faults)
 {
 	struct rule_fault fault;
 	struct rule rule;
@@ -84,25 +72,12 @@ static int take_line(
 		end_priority(c, &rule);
 		return keep(c, &rule);
 	case RULE_WRONG:
-		put_fault(r, number, &fault);
+		put_fault(faults, path, number, &fault);
 		break;
 	case RULE_BLANK:
 		break;
 	}
 	return 0;
-}
-
-static int take_lines(struct clients *c, struct reading *r, struct span text)
-{
-	int error = 0;
-
-	for (size_t number = 1; text.n && error == 0; number++) {
-		const char *lf = memchr(text.p, '\n', text.n);
-		size_t n = lf ? (size_t)(lf - text.p) : text.n;
-		error = take_line(c, r, (struct span){ text.p, n }, number);
-		text = span_from(text, n + (lf != NULL));
-	}
-	return error;
 }
 
 static int by_network(const void *a, const void *b)
@@ -113,8 +88,8 @@ static int by_network(const void *a, const void *b)
 	return order ? order : (x->line > y->line) - (x->line < y->line);
 }
 
-/* Of two rules for one network nobody could tell which holds. */
-static void find_twins(const struct clients *c, struct reading *r)
+/* Two rules for one network are a fault: neither is more specific. */
+static void find_twins(const struct clients *c, const char *path, struct faults *faults)
 {
 	for (size_t i = 1; i < c->n_rules; i++) {
 		const struct rule *first = &c->rules[i - 1], *second = &c->rules[i];
@@ -126,26 +101,24 @@ static void find_twins(const struct clients *c, struct reading *r)
 		buf_put_char(&b, '/');
 		buf_put_num(&b, first->network.prefix);
 		snprintf(what, sizeof(what), "has a line already, %zu", first->line);
-		put_fault(r, second->line,
+		put_fault(faults, path, second->line,
 			&(struct rule_fault){ .word = buf_span(&b), .what = what });
 	}
 }
 
-size_t clients_read(struct clients *c, const char *path,
-	void (*report)(void *ctx, const char *fault), void *ctx)
+void clients_read(struct clients *c, const char *path, struct faults *faults)
 {
-	struct reading r = { .path = path, .report = report, .ctx = ctx };
 	ssize_t n = file_read(path, CLIENTS_FILE_MAX, &c->text);
+	struct span rest = { c->text, n < 0 ? 0 : (size_t)n };
 	int error = n < 0 ? (int)n : 0;
 
-	if (error == 0)
-		error = take_lines(c, &r, (struct span){ c->text, (size_t)n });
+	for (size_t number = 1; rest.n && error == 0; number++)
+		error = take_line(c, path, span_take_line(&rest), number, faults);
 	if (error < 0)
-		put_trouble(&r, -error);
+		put_trouble(faults, path, -error);
 	if (c->n_rules)
 		qsort(c->rules, c->n_rules, sizeof(*c->rules), by_network);
-	find_twins(c, &r);
-	return r.n_faults;
+	find_twins(c, path, faults);
 }
 
 void clients_done(struct clients *c)

@@ -1,5 +1,7 @@
-/* Promises a sentence for every wrong value; refuses to know how settings depend on each
- * other. */
+/*
+ * The table of settings, and the parsers that most rows share. A wrong value gets a
+ * sentence.
+ */
 #include "edge/settings/config-keys.h"
 #include <stdlib.h>
 #include <sys/utsname.h>
@@ -9,17 +11,12 @@
 
 #define LABEL_MAX 64 /* octets of maildir-hostname */
 #define RECIPIENTS_LEAST 100 /* RFC 5321 4.5.3.1.8 */
-#define COUNT_MAX 999999 /* what LIMITS can tell, RFC 9422 4.1 */
+#define COUNT_MAX 999999 /* the most that LIMITS can announce, RFC 9422 4.1 */
 #define WORDS_MAX 128 /* the words of one setting, as a sentence */
 
 static void *field(struct config *c, const struct config_key *key)
 {
 	return (char *)c + key->offset;
-}
-
-static size_t row_of(const struct config_key *key)
-{
-	return (size_t)(key - config_keys);
 }
 
 static const char *parse_text(
@@ -39,8 +36,8 @@ static const char *parse_banner(
 	return NULL;
 }
 
-const char *config_word_fault(struct config *c, const struct config_key *key,
-	const char *const *words, struct span written)
+const char *config_word_fault(
+	struct config *c, const char *const *words, struct span written)
 {
 	char text[WORDS_MAX], meant[CONF_MEANT_MAX];
 	struct buf b = BUF(text);
@@ -53,8 +50,7 @@ const char *config_word_fault(struct config *c, const struct config_key *key,
 	}
 	buf_put_str(&b, meant);
 	buf_terminate(&b);
-	free(c->more[row_of(key)]);
-	return c->more[row_of(key)] = strdup(text);
+	return config_copy(c, span_of(text));
 }
 
 static const char *parse_word(
@@ -66,7 +62,7 @@ static const char *parse_word(
 		*(int *)field(c, key) = i;
 		return NULL;
 	}
-	return config_word_fault(c, key, key->words, span_of(text));
+	return config_word_fault(c, key->words, span_of(text));
 }
 
 static const char *parse_tls(
@@ -142,20 +138,18 @@ static const char *parse_recipients(
 	return wrong;
 }
 
-/* Our own name where nothing is set. Its memory is the row's. */
-static const char *system_name(struct config *c, const struct config_key *key)
+/* Where nothing is set. */
+static const char *system_name(struct config *c)
 {
 	struct utsname u;
 
-	free(c->more[row_of(key)]);
-	c->more[row_of(key)] = uname(&u) == 0 ? strdup(u.nodename) : NULL;
-	return c->more[row_of(key)];
+	return uname(&u) == 0 ? config_copy(c, span_of(u.nodename)) : NULL;
 }
 
 static const char *parse_hostname(
 	struct config *c, const struct config_key *key, const char *text)
 {
-	const char *name = *text ? text : system_name(c, key);
+	const char *name = *text ? text : system_name(c);
 
 	if (!name || !domain_valid(span_of(name)))
 		return "must be a domain name or an address literal such as [192.0.2.1]";
@@ -163,7 +157,7 @@ static const char *parse_hostname(
 	return NULL;
 }
 
-/* A part of names of files, in which readers know others by "," and ":". */
+/* A part of file names, in which "," and ":" end it for readers of Maildirs. */
 static const char *parse_maildir_hostname(
 	struct config *c, const struct config_key *key, const char *text)
 {
@@ -175,16 +169,13 @@ static const char *parse_maildir_hostname(
 	return NULL;
 }
 
-/* Cuts a copy of `text` at blanks; list and copy are the row's memory. Ended by NULL. */
-static char **cut(
-	struct config *c, const struct config_key *key, const char *text, size_t *ret_n)
+/* Cuts a copy of `text` at blanks. NULL ends the list. */
+static const char **cut(struct config *c, const char *text, size_t *ret_n)
 {
 	size_t most = strlen(text) / 2 + 2, n = 0;
-	char **list = malloc(most * sizeof(*list) + strlen(text) + 1);
+	const char **list = config_allocate(c, most * sizeof(*list) + strlen(text) + 1);
 	char *save = NULL, *copy;
 
-	free(c->more[row_of(key)]);
-	c->more[row_of(key)] = (char *)list;
 	if (!list)
 		return NULL;
 	copy = memcpy(list + most, text, strlen(text) + 1);
@@ -205,46 +196,16 @@ static bool is_domain_pattern(const char *text)
 static const char *parse_domains(
 	struct config *c, const struct config_key *key, const char *text)
 {
-	char **list = cut(c, key, text, &c->session.n_domains);
+	const char **list = cut(c, text, &c->session.n_domains);
 
+	(void)key;
 	if (!list)
 		return "out of memory";
 	for (size_t i = 0; i < c->session.n_domains; i++)
 		if (!is_domain_pattern(list[i]))
 			return "must be domain names, *.name, or * for any, separated by "
 			       "blanks";
-	c->session.domains = (const char *const *)list;
-	return NULL;
-}
-
-/* The list and its full paths in one piece of memory: a row has one. */
-static const char *expand_credentials(
-	struct config *c, const struct config_key *key, size_t n)
-{
-	char **list = (char **)c->more[row_of(key)], **full;
-	size_t prefix = strlen(CREDENTIAL_PREFIX), room = 0;
-	struct buf b;
-
-	for (size_t i = 0; i < n; i++)
-		room += strlen(list[i]) + 2 +
-			(c->credentials ? strlen(c->credentials) : 0);
-	full = malloc((n + 1) * sizeof(*full) + room);
-	if (!full)
-		return "out of memory";
-	b = (struct buf){ .p = (char *)(full + n + 1), .cap = room };
-	for (size_t i = 0; i < n; i++) {
-		bool is_credential = c->credentials && credential_is_unset(list[i]);
-		full[i] = b.p + b.n;
-		if (is_credential) {
-			buf_put_str(&b, c->credentials);
-			buf_put_char(&b, '/');
-		}
-		buf_put_str(&b, list[i] + (is_credential ? prefix : 0));
-		buf_put_char(&b, '\0');
-	}
-	full[n] = NULL;
-	free(list);
-	c->more[row_of(key)] = (char *)full;
+	c->session.domains = list;
 	return NULL;
 }
 
@@ -253,18 +214,19 @@ static const char *parse_files(
 	struct config *c, const struct config_key *key, const char *text)
 {
 	size_t n;
-	char **list = cut(c, key, text, &n);
+	const char **list = cut(c, text, &n);
 
 	if (!list)
 		return "out of memory";
 	if (n > TLS_PAIR_MAX)
 		return "has more than 16 files";
 	for (size_t i = 0; i < n; i++) {
-		const char *name, *wrong = config_credential(list[i], &name);
+		const char *wrong = config_file(c, list[i], &list[i]);
 		if (wrong)
 			return wrong;
 	}
-	return expand_credentials(c, key, n);
+	*(const char *const **)field(c, key) = list;
+	return NULL;
 }
 
 static const char *const tls_words[] = { "off", "on", "required", "implicit", NULL };
@@ -290,8 +252,8 @@ const struct config_key config_keys[] = {
 		NULL },
 	{ "dsn-outbox", "", parse_text, AT(dsn_outbox), NULL },
 	{ "tls", "off", parse_tls, AT(session.tls), tls_words },
-	{ "tls-certificate", "", parse_files, 0, NULL },
-	{ "tls-key", "", parse_files, 0, NULL },
+	{ "tls-certificate", "", parse_files, AT(tls_certificates), NULL },
+	{ "tls-key", "", parse_files, AT(tls_keys), NULL },
 	{ "tls-priority", TLS_PRIORITY_DEFAULT, parse_text, AT(tls.priority), NULL },
 	{ "tls-tickets", "", config_parse_file, AT(tls.tickets), NULL },
 	{ "tls-client-ca", "", config_parse_file, AT(tls.client_ca), NULL },

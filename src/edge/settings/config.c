@@ -1,9 +1,9 @@
 /*
- * Promises that every setting has a row with its default, and that a fault names its
- * place, what is wrong and what would be right. Refuses to look at the files that
- * settings name.
+ * Reads the settings: the file, options that override it, and what only all of them
+ * together decide. A fault names its place, what is wrong and what would be right. The
+ * files that settings name are not opened here.
  */
-#include "edge/settings/config.h"
+#include "edge/settings/settings.h"
 #include <errno.h>
 #include <stdlib.h>
 #include "base/buf.h"
@@ -15,11 +15,7 @@
 
 static void fault(struct config *c, const char *where, const char *key, const char *what)
 {
-	char text[2 * CONFIG_FAULT_MAX];
-
-	snprintf(text, sizeof(text), "%s: %s%s%s", where, key, *key ? ": " : "", what);
-	c->n_faults++;
-	c->report(c->ctx, text);
+	faults_put(&c->faults, "%s: %s%s%s", where, key, *key ? ": " : "", what);
 }
 
 /* Most differ in their first octet. */
@@ -51,13 +47,10 @@ static void fault_of_key(struct config *c, const char *where, const char *name)
 	fault(c, where, name, text);
 }
 
-static void keep(char **slot, char *text)
-{
-	free(*slot);
-	*slot = text;
-}
-
-/* A path that a shell would expand. In a banner, and as the delimiter, it stands for itself. */
+/*
+ * A path that a shell would expand. In a banner, and as the delimiter, it stands for
+ * itself.
+ */
 static bool has_home(const struct config_key *key, struct span value)
 {
 	static const char log_file[] = "json:~";
@@ -69,11 +62,14 @@ static bool has_home(const struct config_key *key, struct span value)
 		       memcmp(value.p, log_file, sizeof(log_file) - 1) == 0);
 }
 
-/* Takes a value for the row. NULL, or what is wrong with it: the row is then at its default. */
+/*
+ * Takes a value for the row. NULL, or what is wrong with it: the row is then at its
+ * default.
+ */
 static const char *assign(struct config *c, size_t row, struct span value)
 {
 	const struct config_key *key = &config_keys[row];
-	char *written = strndup(value.p, value.n);
+	const char *written = config_copy(c, value);
 	const char *wrong = "out of memory";
 
 	if (written && strlen(written) != value.n)
@@ -82,33 +78,24 @@ static const char *assign(struct config *c, size_t row, struct span value)
 		wrong = "has ~, which no shell expands here: write the whole path";
 	else if (written)
 		wrong = key->parse(c, key, written);
-	if (wrong) {
-		free(written);
-		written = NULL;
-		/* a sentence may be in the row's memory, which no default uses */
+	if (wrong)
 		key->parse(c, key, key->value);
-	}
-	keep(&c->written[row], written);
+	c->written[row] = wrong ? NULL : written;
 	return wrong;
 }
 
 void config_init(struct config *c, const char *credentials,
 	void (*report)(void *ctx, const char *fault), void *ctx)
 {
-	*c = (struct config){ .credentials = credentials, .report = report, .ctx = ctx };
+	*c = (struct config){ .credentials = credentials,
+		.faults = { .report = report, .ctx = ctx } };
 	for (size_t i = 0; i < config_n_keys; i++)
 		config_keys[i].parse(c, &config_keys[i], config_keys[i].value);
 }
 
 void config_done(struct config *c)
 {
-	for (size_t i = 0; i < config_n_keys; i++) {
-		keep(&c->written[i], NULL);
-		keep(&c->more[i], NULL);
-		keep(&c->where[i], NULL);
-	}
-	keep(&c->root_owned, NULL);
-	keep(&c->maildir_owned, NULL);
+	config_free(c);
 	clients_done(&c->clients);
 	table_close(c->recipients.table);
 	c->recipients.table = NULL;
@@ -130,7 +117,7 @@ static void set(struct config *c, struct span key, struct span value, const char
 		fault(c, where, config_keys[row].name, "set twice");
 		return;
 	}
-	keep(&c->where[row], strdup(where));
+	c->where[row] = config_copy(c, span_of(where));
 	wrong = assign(c, row, value);
 	if (wrong)
 		fault(c, where, config_keys[row].name, wrong);
@@ -151,8 +138,6 @@ static void read_lines(struct config *c, const char *path, struct span text)
 	char place[CONFIG_FAULT_MAX];
 
 	for (size_t number = 1; text.n; number++) {
-		const char *lf = memchr(text.p, '\n', text.n);
-		size_t n = lf ? (size_t)(lf - text.p) : text.n;
 		struct buf b = BUF(place);
 		const char *where;
 		struct span key, value;
@@ -160,7 +145,7 @@ static void read_lines(struct config *c, const char *path, struct span text)
 		buf_put_char(&b, ':');
 		buf_put_num(&b, number);
 		where = buf_terminate(&b) ? place : path;
-		switch (conf_parse((struct span){ text.p, n }, &key, &value)) {
+		switch (conf_parse(span_take_line(&text), &key, &value)) {
 		case CONF_BLANK:
 			break;
 		case CONF_PAIR:
@@ -169,7 +154,6 @@ static void read_lines(struct config *c, const char *path, struct span text)
 		case CONF_SYNTAX:
 			fault(c, where, "", "is not of the form key = value");
 		}
-		text = span_from(text, lf ? n + 1 : n);
 	}
 }
 
@@ -201,13 +185,13 @@ static const char *where_of(const struct config *c, const char *key)
 	return where ? where : "settings";
 }
 
-/* Shows what a setting that was left to us came to. */
+/* Shows the value that a setting got which is not set. */
 static void settle(struct config *c, const char *key, const char *value)
 {
 	size_t row = find_key(span_of(key));
 
 	if (!c->written[row])
-		c->written[row] = strdup(value);
+		c->written[row] = config_copy(c, span_of(value));
 }
 
 /* The directory that all the Maildirs of a template have in common: what stands before
@@ -223,7 +207,10 @@ static size_t fixed_length(const char *maildir)
 	return n;
 }
 
-/* Of the path that a template gives: each of its parts of an address has one octet at least. */
+/*
+ * Of the path that a template gives: each of its parts of an address has one octet at
+ * least.
+ */
 static size_t shortest_length(const char *template)
 {
 	size_t n = 0;
@@ -244,7 +231,7 @@ static void finish_maildir(struct config *c)
 	if (!c->mail_root && n == 0) {
 		c->mail_root = ".";
 	} else if (!c->mail_root) {
-		c->mail_root = c->root_owned = strndup(dir, n);
+		c->mail_root = config_copy(c, (struct span){ dir, n });
 		dir += n;
 		if (c->mail_root && strchr(" \t\r", c->mail_root[n - 1]))
 			fault(c, where_of(c, "maildir"), "maildir",
@@ -282,7 +269,7 @@ static bool is_below(struct span path, struct span directory)
 	       (path.n == directory.n || path.p[directory.n] == '/');
 }
 
-/* What lies in mail-root may have an address, and anybody could write to it. */
+/* A directory in mail-root may have an address, so that clients could write to it. */
 static void finish_outbox(struct config *c)
 {
 	if (c->dsn_outbox && c->mail_root &&
@@ -316,9 +303,7 @@ static void fault_of_need(
 
 static void finish_tls(struct config *c)
 {
-	const char *const *certificate =
-		(const char *const *)c->more[find_key(SPAN("tls-certificate"))];
-	const char *const *key = (const char *const *)c->more[find_key(SPAN("tls-key"))];
+	const char *const *certificate = c->tls_certificates, *const *key = c->tls_keys;
 
 	c->tls.n_pairs = 0;
 	for (; certificate && *certificate; certificate++) {
@@ -342,7 +327,7 @@ static void finish_auth(struct config *c)
 {
 	bool may_use_tls = c->session.tls != TLS_OFF || c->clients_file;
 
-	/* a mail server that delivers here has no user: the socket says which one may */
+	/* a mail server does not log in for LMTP: access to the socket decides */
 	if (c->session.lmtp) {
 		c->session.auth = AUTH_OFF;
 		return;
@@ -363,7 +348,9 @@ static void finish_auth(struct config *c)
 			"needs tls-client-ca: without it no client is asked for one");
 }
 
-/* Some old clients say HELO, and so find no STARTTLS, unless the greeting has "ESMTP" in it. */
+/*
+ * Some old clients send HELO, and so see no STARTTLS, unless "ESMTP" is in the greeting.
+ */
 static void finish_banner(struct config *c)
 {
 	if (c->session.banner[0])
@@ -391,7 +378,10 @@ static void finish_defaults(struct config *c)
 	if (c->maildir_create == CREATE_AUTO) {
 		bool is_one = !c->maildir || !strchr(c->maildir, '%');
 		c->maildir_create = is_one ? CREATE_YES : CREATE_NO;
-		/* all mail goes to one Maildir: where it is missing, this is a first start */
+		/*
+		 * all mail goes to one Maildir: where it is missing, this is a first
+		 * start
+		 */
 		if (is_one && !c->recipients_file)
 			c->recipients.create = CREATE_YES;
 	}
@@ -400,7 +390,7 @@ static void finish_defaults(struct config *c)
 			c->maildir_create == CREATE_YES ? "yes" : "no");
 }
 
-/* It has a line, whose value was a fault. */
+/* It is set, to a value that is a fault. */
 static bool is_refused(const struct config *c, const char *key)
 {
 	size_t row = find_key(span_of(key));
@@ -439,7 +429,10 @@ bool config_finish(struct config *c)
 	finish_defaults(c);
 	if (c->maildir)
 		finish_maildir(c);
-	/* of a file that could not be read that is the one fault: what it says would be guessed */
+	/*
+	 * a file that cannot be read is the only fault: more would be a guess about its
+	 * content
+	 */
 	if (c->unread)
 		return false;
 	if (!c->maildir && !is_refused(c, "maildir"))
@@ -450,7 +443,7 @@ bool config_finish(struct config *c)
 	if (c->traced.n && !c->trace_directory)
 		fault(c, where_of(c, "trace"), "trace",
 			"needs trace-directory; or set no trace");
-	return c->n_faults == 0;
+	return c->faults.n == 0;
 }
 
 void config_print(const struct config *c, FILE *to)

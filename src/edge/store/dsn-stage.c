@@ -1,26 +1,26 @@
 /*
- * Promises that a report is on the disk before the message is accepted, and that nothing which goes wrong
- * with it harms the message. Refuses to know what a report says.
+ * The last stage: puts a report of success into the Maildir of postern-outbox. The report
+ * is on the disk before the message is accepted, and nothing that goes wrong with it
+ * harms the message.
  */
-#include "edge/store/dsn-stage.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "edge/store/mailbox-walk.h"
+#include "edge/store/message-file.h"
 #include "proto/dsn.h"
 
 #define HERE "." /* the Maildir is the directory itself */
 #define WRITE_MAX (16 * 1024) /* octets of a report that are written at once */
 
-static struct outbox *outbox_of(struct stage *st)
+static struct dsn_stage *dsn_stage_of(struct stage *st)
 {
-	return (struct outbox *)st;
+	return (struct dsn_stage *)st;
 }
 
 /* Keeps the first thing that goes wrong. */
-static void note(struct outbox *o, const char *part, int error)
+static void note(struct dsn_stage *o, const char *part, int error)
 {
 	struct buf b = BUF(o->fault);
 
@@ -35,7 +35,7 @@ static void note(struct outbox *o, const char *part, int error)
 }
 
 /* The Maildir in the directory; what is missing of it is made. */
-static void open_box(struct outbox *o)
+static void open_box(struct dsn_stage *o)
 {
 	int r = mailbox_open(&o->box, o->root, HERE);
 
@@ -44,16 +44,7 @@ static void open_box(struct outbox *o)
 	note(o, NULL, r == MAILBOX_OTHER ? -ENOTDIR : r);
 }
 
-/* The call itself, as libc's function for it would have to be looked up in every session. */
-static int check_access(int dir)
-{
-	long r = syscall(SYS_faccessat2, dir, HERE, W_OK | X_OK, AT_EACCESS);
-
-	/* before Linux 5.8 it shows when a report is due */
-	return r < 0 && errno != ENOSYS ? -errno : 0;
-}
-
-int outbox_open(struct outbox *o, const char *path)
+int dsn_stage_open(struct dsn_stage *o, const char *path)
 {
 	struct buf place = BUF(o->place);
 
@@ -66,7 +57,7 @@ int outbox_open(struct outbox *o, const char *path)
 	}
 	open_box(o);
 	if (o->error == 0)
-		note(o, "new", check_access(o->box.new_dir));
+		note(o, "new", walk_may_write(o->box.new_dir));
 	mailbox_close(&o->box);
 	if (o->error < 0)
 		close(o->root);
@@ -76,8 +67,8 @@ int outbox_open(struct outbox *o, const char *path)
 	return o->error;
 }
 
-/* Who asked goes into the name: postern-outbox gives each source its share. */
-static void name_source(struct outbox *o)
+/* The client's network goes into the name: postern-outbox gives each source its share. */
+static void name_source(struct dsn_stage *o)
 {
 	struct buf b = BUF(o->host_and_source);
 	struct ip ip;
@@ -88,10 +79,10 @@ static void name_source(struct outbox *o)
 	buf_terminate(&b);
 }
 
-static const struct reply *outbox_data(
+static const struct reply *dsn_stage_data(
 	struct stage *st, const struct tx *tx, struct span trace)
 {
-	struct outbox *o = outbox_of(st);
+	struct dsn_stage *o = dsn_stage_of(st);
 
 	(void)trace;
 	o->due = report_is_due(tx);
@@ -110,10 +101,10 @@ static const struct reply *outbox_data(
 	return NULL;
 }
 
-static const struct reply *outbox_body(
+static const struct reply *dsn_stage_body(
 	struct stage *st, const struct tx *tx, struct span text)
 {
-	struct outbox *o = outbox_of(st);
+	struct dsn_stage *o = dsn_stage_of(st);
 
 	(void)tx;
 	if (o->due && o->error == 0)
@@ -121,7 +112,7 @@ static const struct reply *outbox_body(
 	return NULL;
 }
 
-static int write_report(struct outbox *o)
+static int write_report(struct dsn_stage *o)
 {
 	struct buf b = { .p = o->memory + REPORT_RETURNED_MAX, .cap = WRITE_MAX };
 	struct span piece;
@@ -132,16 +123,16 @@ static int write_report(struct outbox *o)
 		b.n = 0;
 		more = report_put(&o->report, &b);
 		piece = buf_span(&b);
-		r = copy_write(&o->copy, &piece);
+		r = message_file_write(&o->file, &piece);
 	} while (more && r == 0);
 	return r;
 }
 
 /*
- * Makes the file, without a name in `new` yet, for those who are delivered to as far as is known. 0 or -errno,
- * which is kept.
+ * Makes the file, still without a name in `new`, about the recipients that delivery has
+ * not failed for so far. 0 or -errno, which is kept.
  */
-static int make_report(struct outbox *o, const struct tx *tx, bool in_tmp)
+static int make_report(struct dsn_stage *o, const struct tx *tx, bool in_tmp)
 {
 	char name[TX_FILE_MAX];
 	int r;
@@ -151,63 +142,68 @@ static int make_report(struct outbox *o, const struct tx *tx, bool in_tmp)
 	o->report.utf8 = tx->params.smtputf8;
 	o->report.time = time(NULL);
 	report_begin(&o->report);
-	copy_make_name(name, tx->id, 0, o->host_and_source, -1);
-	r = copy_open(&o->copy, &o->box, name, in_tmp);
+	message_file_make_name(name, tx->id, 0, o->host_and_source, -1);
+	r = message_file_open(&o->file, &o->box, name, in_tmp);
 	if (r == 0)
 		r = write_report(o);
 	if (r == 0)
-		r = copy_give(&o->copy);
+		r = message_file_give(&o->file);
 	if (r == 0)
-		r = copy_sync(&o->copy);
-	note(o, o->copy.part, r);
+		r = message_file_sync(&o->file);
+	note(o, o->file.part, r);
 	return r;
 }
 
-static const struct reply *outbox_prepare(struct stage *st, struct tx *tx)
+static const struct reply *dsn_stage_prepare(struct stage *st, struct tx *tx)
 {
-	struct outbox *o = outbox_of(st);
+	struct dsn_stage *o = dsn_stage_of(st);
 
 	if (o->due && o->error == 0)
 		make_report(o, tx, false);
 	return NULL;
 }
 
-/* Delivery has failed for some since it was made, and they must not be in it; or it needs a name in tmp. */
-static int make_again(struct outbox *o, const struct tx *tx, bool in_tmp)
+/*
+ * Delivery has failed for some since it was made, and they must not be in it; or it needs
+ * a name in tmp.
+ */
+static int make_again(struct dsn_stage *o, const struct tx *tx, bool in_tmp)
 {
-	copy_close(&o->copy);
+	message_file_close(&o->file);
 	return make_report(o, tx, in_tmp);
 }
 
-static int link_name(struct outbox *o, const struct tx *tx)
+static int link_name(struct dsn_stage *o, const struct tx *tx)
 {
-	return copy_link_new(
-		&o->copy, o->box.new_dir, tx->id, o->host_and_source, o->box.name);
+	return message_file_link_new(
+		&o->file, o->box.new_dir, tx->id, o->host_and_source, o->box.name);
 }
 
-/* As maildir.c does it: the file again, for its link count. 0 or -errno, which is kept. */
-static int link_report(struct outbox *o, const struct tx *tx)
+/*
+ * As maildir.c does it: the file again, for its link count. 0 or -errno, which is kept.
+ */
+static int link_report(struct dsn_stage *o, const struct tx *tx)
 {
 	int r = link_name(o, tx);
 
-	if (copy_lacks_links(r) && o->copy.tmp_dir < 0) {
+	if (message_file_lacks_links(r) && o->file.tmp_dir < 0) {
 		r = make_again(o, tx, true);
 		if (r == 0)
 			r = link_name(o, tx);
 	}
 	if (r == 0)
-		r = copy_sync(&o->copy);
+		r = message_file_sync(&o->file);
 	if (r == 0 && fsync(o->box.new_dir) < 0)
 		r = -errno;
 	if (r == 0)
-		r = copy_sync_tmp(&o->copy);
+		r = message_file_sync_tmp(&o->file);
 	note(o, "new", r);
 	return r;
 }
 
-static const struct reply *outbox_commit(struct stage *st, struct tx *tx)
+static const struct reply *dsn_stage_commit(struct stage *st, struct tx *tx)
 {
-	struct outbox *o = outbox_of(st);
+	struct dsn_stage *o = dsn_stage_of(st);
 	size_t n = o->due ? report_count(tx) : 0;
 
 	if (n == 0)
@@ -221,38 +217,38 @@ static const struct reply *outbox_commit(struct stage *st, struct tx *tx)
 	return NULL;
 }
 
-static void outbox_clear(struct stage *st)
+static void dsn_stage_clear(struct stage *st)
 {
-	struct outbox *o = outbox_of(st);
+	struct dsn_stage *o = dsn_stage_of(st);
 
 	if (!o->due)
 		return;
-	copy_close(&o->copy);
+	message_file_close(&o->file);
 	mailbox_close(&o->box);
 	free(o->memory);
 	o->memory = NULL;
 	o->due = false;
 }
 
-static const struct stage_ops outbox_ops = {
-	.data = outbox_data,
-	.body = outbox_body,
-	.prepare = outbox_prepare,
-	.commit = outbox_commit,
-	.clear = outbox_clear,
+static const struct stage_ops dsn_stage_ops = {
+	.data = dsn_stage_data,
+	.body = dsn_stage_body,
+	.prepare = dsn_stage_prepare,
+	.commit = dsn_stage_commit,
+	.clear = dsn_stage_clear,
 };
 
-void outbox_init(
-	struct outbox *o, const char *hostname, const char *host, const char *peer)
+void dsn_stage_init(
+	struct dsn_stage *o, const char *hostname, const char *host, const char *peer)
 {
-	*o = (struct outbox){
-		.stage.ops = &outbox_ops,
+	*o = (struct dsn_stage){
+		.stage.ops = &dsn_stage_ops,
 		.hostname = hostname,
 		.host = host,
 		.peer = peer,
 		.root = -1,
-		.copy.fd = -1,
-		.copy.tmp_dir = -1,
+		.file.fd = -1,
+		.file.tmp_dir = -1,
 		.box = MAILBOX_NONE,
 	};
 }

@@ -1,6 +1,6 @@
 /*
- * Walks below mail-root. No symbolic link of a Maildir's owner is ever followed: with one the owner could make
- * postern, which may run as root, write anywhere.
+ * Walks below mail-root. No symbolic link of a Maildir's owner is ever followed: with one
+ * the owner could make postern, which may run as root, write anywhere.
  */
 #include "edge/store/mailbox-walk.h"
 #include <errno.h>
@@ -68,7 +68,9 @@ static int fail(struct walk *w, int error, const char *why)
 	return error;
 }
 
-/* Puts `text`, which a link brought, in front of what is left of the path. 0 or -errno. */
+/*
+ * Puts `text`, which a link brought, in front of what is left of the path. 0 or -errno.
+ */
 static int put_before(struct walk *w, const char *text)
 {
 	char whole[sizeof(w->todo)];
@@ -99,8 +101,8 @@ static bool is_same(const struct stat *a, const struct stat *b)
 }
 
 /*
- * Out of the root: true when what is left of the link leads back to it, over directories alone. That part is then
- * done.
+ * Out of the root: true when what is left of the link leads back to it, over directories
+ * alone. That part is then done.
  */
 static bool comes_back(struct walk *w)
 {
@@ -128,7 +130,10 @@ static bool comes_back(struct walk *w)
 	return false;
 }
 
-/* "..": only a link has one. The directory above is walked to again, as the one here may be elsewhere by now. */
+/*
+ * "..": only a link has one. The directory above is walked to again, as the one here may
+ * be elsewhere by now.
+ */
 static int climb(struct walk *w)
 {
 	char above[MAILBOX_PATH_MAX];
@@ -147,8 +152,8 @@ static int climb(struct walk *w)
 }
 
 /*
- * What of an absolute path is below the root; NULL: it leads elsewhere. Directories are compared, not names: the
- * root may have several. The path stands in a trusted link.
+ * What of an absolute path is below the root; NULL: it leads elsewhere. Directories are
+ * compared, not names: the root may have several. The path stands in a trusted link.
  */
 static const char *below_root(int root, const char *target)
 {
@@ -193,7 +198,10 @@ static int follow(struct walk *w, const char *name)
 	return *target == '/' ? restart(w, below) : put_before(w, below);
 }
 
-/* What has the name is no directory. MAILBOX_OTHER, 0 when it is a link that is followed, or -errno. */
+/*
+ * What has the name is no directory. MAILBOX_OTHER, 0 when it is a link that is followed,
+ * or -errno.
+ */
 static int judge_link(struct walk *w, const char *name)
 {
 	struct stat dir, link;
@@ -217,8 +225,9 @@ int walk_sync(int dir)
 }
 
 /*
- * Gives a directory that root has just made to the owner of the directory above it. That owner may have put another
- * directory of root in its place, so only an empty one is given. 0 or -errno.
+ * Gives a directory that root has just made to the owner of the directory above it. That
+ * owner may have put another directory of root in its place, so only an empty one is
+ * given. 0 or -errno.
  */
 static int give(int dir, const char *name)
 {
@@ -243,7 +252,10 @@ int walk_make(int dir, const char *name)
 		return give(dir, name);
 	if (errno != EEXIST)
 		return -errno;
-	/* another process may have made it just now, and not have given it yet; what is wrong with it comes out later */
+	/*
+	 * another process may have made it just now, and not have given it yet; what is
+	 * wrong with it comes out later
+	 */
 	give(dir, name);
 	return 0;
 }
@@ -345,7 +357,10 @@ int walk_may_write(int dir)
 	return r < 0 && errno != ENOSYS ? -errno : 0;
 }
 
-/* What is known of the directory in which the rest of the path would be made. 0, or -errno where it cannot be known now. */
+/*
+ * What is known of the directory in which the rest of the path would be made. 0, or
+ * -errno where it cannot be known now.
+ */
 static int look_around(struct walk *w)
 {
 	OWNED_FD int fd = openat(dir_of(w), ".", WALK_OPEN_DIR);
@@ -366,7 +381,9 @@ static int look_around(struct walk *w)
 	return 0;
 }
 
-/* Directories that are left empty would look like those whose file system is not mounted. */
+/*
+ * Directories that are left empty would look like those whose file system is not mounted.
+ */
 static void take_back(struct walk *w)
 {
 	char path[MAILBOX_PATH_MAX];

@@ -1,13 +1,12 @@
 /*
- * A walk from mail-root down to a mailbox: one component of the path at a time, by descriptors, and by no symbolic
- * link that others could have made.
+ * A walk from mail-root down to a mailbox: one component of the path at a time, by
+ * descriptors, and by no symbolic link that another user could have made.
  */
 #pragma once
 
-#include "edge/store/mailbox.h"
-#include "edge/store/recipients.h"
+#include "edge/store/store.h"
 
-#define WALK_TARGET_MAX 1024 /* octets of what a link says */
+#define WALK_TARGET_MAX 1024 /* octets of the target of a link */
 #define WALK_OPEN_DIR (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define WALK_DIR_MODE 0700
 
@@ -26,15 +25,16 @@ struct walk {
 };
 
 /*
- * Walks from `root` along the path. With `create` makes what is missing, durably, and takes it back where not all of
- * it can be made. 0, an enum mailbox_result, or -errno; w->done is then the whole path, or ends in what is at
- * fault. w->dir is the caller's to close.
+ * Walks from `root` along the path. With `create` makes what is missing, durably, and
+ * takes it back where not all of it can be made. 0, an enum mailbox_result, or -errno;
+ * w->done is then the whole path, or ends in what is at fault. w->dir is the caller's to
+ * close.
  */
 int walk_path(struct walk *w, int root, bool create, const char *path);
 
 /*
- * Makes a directory, unless there is one, and gives it to the owner of the one above where this process is root.
- * 0 or -errno.
+ * Makes a directory, unless there is one, and gives it to the owner of the one above
+ * where this process is root. 0 or -errno.
  */
 int walk_make(int dir, const char *name);
 
@@ -44,5 +44,8 @@ int walk_sync(int dir);
 /* 0 where files can be made in the directory; or -errno. */
 int walk_may_write(int dir);
 
-/* True for a directory without any entry but perhaps one of the name `extra`; NULL: there is no such name. */
+/*
+ * True for a directory without any entry but perhaps one of the name `extra`; NULL: there
+ * is no such name.
+ */
 bool walk_is_empty(int dir, const char *extra);

@@ -1,8 +1,8 @@
 /*
- * Opens and makes Maildirs below mail-root, by descriptors: no symbolic link of a Maildir's owner is ever followed.
- * What is made survives a crash.
+ * Opens and makes Maildirs below mail-root, by descriptors: no symbolic link of a
+ * Maildir's owner is ever followed. What is made survives a crash.
  */
-#include "edge/store/mailbox.h"
+#include "edge/store/store.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -18,11 +18,14 @@
 
 #define MARK_MODE 0644
 
-/* In the order in which they are made: where there is a `new`, the others are, too. */
+/* In the order in which they are made: where `new` exists, so do the two before it. */
 enum { PART_TMP, PART_CUR, PART_NEW, N_PARTS };
 static const char *const parts[N_PARTS] = { "tmp", "cur", "new" };
 
-/* Shows that the directory is the right one, although there is no mailbox in it yet. 0 or -errno. */
+/*
+ * Shows that the directory is the right one, although there is no mailbox in it yet. 0 or
+ * -errno.
+ */
 static int mark(int dir)
 {
 	OWNED_FD int fd = openat(dir, MAILBOX_MARK,
@@ -110,7 +113,9 @@ static int arrive(struct mailbox *box, struct walk *w, int r)
 	return box->path ? r : -ENOMEM;
 }
 
-/* 0, -ENOENT, or what else is wrong with a part that could not be opened, or need not be. */
+/*
+ * 0, -ENOENT, or what else is wrong with a part that could not be opened, or need not be.
+ */
 static int look_at(struct mailbox *box, const char *part)
 {
 	struct stat st;
@@ -183,7 +188,10 @@ static int open_new(struct mailbox *box)
 	return learned < 0 ? learned : r;
 }
 
-/* Opens `new` and `tmp`, and looks at `cur`: what is there is a directory, or the box is broken. */
+/*
+ * Opens `new` and `tmp`, and looks at `cur`: what is there is a directory, or the box is
+ * broken.
+ */
 static int open_parts(struct mailbox *box)
 {
 	size_t n_missing = 0;
@@ -227,7 +235,7 @@ static int complete(struct mailbox *box)
 	if (r < 0)
 		return mailbox_fail(box, NULL, r);
 	r = open_parts(box);
-	/* its owner may be quicker than we are */
+	/* its owner may have removed something in the meantime */
 	if (r >= 0 && !box->complete)
 		r = mailbox_fail(box, NULL, -ENOENT);
 	return r;
@@ -266,7 +274,10 @@ static int probe_missing(struct mailbox *box)
 	return 0;
 }
 
-/* Leaves of the path of one that does not exist what ends in the first directory that is missing. */
+/*
+ * Leaves of the path of one that does not exist what ends in the first directory that is
+ * missing.
+ */
 static void cut_path(struct mailbox *box)
 {
 	char *first = box->path + box->above.n_path;
@@ -275,7 +286,10 @@ static void cut_path(struct mailbox *box)
 	first[strcspn(first, "/")] = '\0';
 }
 
-/* Of one that does not exist the first directory that cannot be made is named, as when it comes to that. */
+/*
+ * Of one that does not exist the first directory that cannot be made is named, as when it
+ * comes to that.
+ */
 static int probe_above(struct mailbox *box)
 {
 	if (!box->above.error)

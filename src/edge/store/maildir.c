@@ -1,12 +1,12 @@
 /*
- * Promises that a message is durable in every Maildir before it is accepted: write,
- * fsync, link, fsync the file again (or a file system without a journal may lose the link
- * count), fsync each directory. Refuses to know who may receive mail. All that can fail
- * is done for all Maildirs before the first link (but a file for one that no link
- * reaches); a failure after it takes back what was linked, of that Maildir alone where
- * its recipients can be told.
+ * The stage that stores a message in its Maildirs. The message is durable in each of them
+ * before it is accepted: write, fsync, link, fsync the file again (or a file system
+ * without a journal may lose the link count), fsync each directory. All that can fail is
+ * done for all Maildirs before the first link (but a file for one that no link reaches);
+ * a failure after it takes back what was linked: of that Maildir alone where its
+ * recipients can get a reply each, else of all.
  */
-#include "edge/store/maildir.h"
+#include "edge/store/store.h"
 #include <errno.h>
 #include <limits.h>
 #include <sys/resource.h>
@@ -14,8 +14,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "edge/store/mailbox.h"
-#include "edge/store/maildir-copies.h"
 #include "edge/store/message-file.h"
 
 #define FD_RESERVE 16 /* descriptors kept for files and logs */
@@ -72,7 +70,10 @@ static void note_root(struct maildir *m, const char *words)
 	note(m, &b);
 }
 
-/* The reply where no mailbox can have the message, for the reason that the first of them has. */
+/*
+ * The reply where no mailbox can have the message, for the reason that the first of them
+ * has.
+ */
 static const struct reply *fail_all(struct maildir *m, int error)
 {
 	for (size_t i = 0; i < m->n_boxes; i++)
@@ -121,8 +122,9 @@ static const struct reply *add_box(
 }
 
 /*
- * Where there are more mailboxes than descriptors the client sends the rest in another transaction, and the record has
- * the reason. Without descriptors for a single one it never can.
+ * Where there are more mailboxes than descriptors the client sends the rest in another
+ * transaction, and the record has the reason. Without descriptors for a single one it
+ * never can.
  */
 static const struct reply *open_failure(struct maildir *m, struct mailbox *box)
 {
@@ -135,7 +137,10 @@ static const struct reply *open_failure(struct maildir *m, struct mailbox *box)
 	return is_many ? reply_get(REPLY_RECIPIENT_MANY) : failure(box->error);
 }
 
-/* Where the file of mail-root-marker is missing, so is perhaps the file system that mail belongs on. */
+/*
+ * Where the file of mail-root-marker is missing, so is perhaps the file system that mail
+ * belongs on.
+ */
 static const struct reply *check_marker(struct maildir *m)
 {
 	const char *marker = m->recipients.marker;
@@ -193,7 +198,7 @@ static bool is_elsewhere(
 		return place->is_part ||
 		       (!place->may_create && !mailbox_fault_is_ours(box, place));
 	case MAILBOX_BARE:
-		/* one that has something else in it is another's */
+		/* one that has other entries serves another purpose */
 		return !place->is_named && (place->is_part || !place->may_create ||
 						   !mailbox_dir_is_empty(box->dir));
 	case MAILBOX_OTHER:
@@ -204,8 +209,8 @@ static bool is_elsewhere(
 }
 
 /*
- * True where the mailbox, whether there is one or not, may be on a file system that is not mounted: an empty
- * directory, of which it is not said that mailboxes are made in it.
+ * True where the mailbox may be on a file system that is not mounted: it would be in an
+ * empty directory, and no setting allows to make mailboxes there.
  */
 static bool is_not_mounted(const struct maildir *m, int result, const struct mailbox *box,
 	const struct recipients_place *place)
@@ -218,7 +223,11 @@ static bool is_not_mounted(const struct maildir *m, int result, const struct mai
 		return box->above.is_empty;
 	case MAILBOX_DANGLING:
 		return place->may_create && box->above.is_empty;
-	default: /* an empty directory in the place of a mailbox is one that is to be completed */
+	default:
+		/*
+		 * an empty directory in the place of a mailbox is one that is to be
+		 * completed
+		 */
 		return false;
 	}
 }
@@ -234,7 +243,9 @@ static const struct reply *empty_failure(struct maildir *m, const struct mailbox
 	return reply_get(REPLY_STORE_FAILED);
 }
 
-/* The first place that is there or may be made; always to be closed. NULL or a refusal. */
+/*
+ * The first place that is there or may be made; always to be closed. NULL or a refusal.
+ */
 static const struct reply *find_place(struct maildir *m, const struct tx *tx,
 	const struct recipient *r, struct mailbox *ret)
 {
@@ -261,8 +272,9 @@ static const struct reply *find_place(struct maildir *m, const struct tx *tx,
 }
 
 /*
- * True when the descriptors do for the box, too, until the message is stored. Those that are open have numbers in a
- * row. Each box may need a file of its own: whether its file system has hard links shows when one is made.
+ * True when the descriptors do for the box, too, until the message is stored. Those that
+ * are open have numbers in a row. Each box may need a file of its own: whether its file
+ * system has hard links shows when one is made.
  */
 static bool has_room(const struct maildir *m, const struct mailbox *box)
 {
@@ -287,8 +299,9 @@ static bool has_device(const struct maildir *m, dev_t device)
 }
 
 /*
- * True where the file system of the mailbox has less space than the client says that the message needs (RFC 1870 6.1):
- * it need not send it. Each file system is asked once; of a mailbox that is to be made only that of mail-root.
+ * True where the file system of the mailbox has less space than the client declares for
+ * the message (RFC 1870 6.1). Each file system is asked once; for a mailbox that does not
+ * exist yet only that of mail-root.
  */
 static bool is_full(
 	const struct maildir *m, const struct tx *tx, const struct mailbox *box)
@@ -345,8 +358,8 @@ static const struct reply *maildir_rcpt(
 }
 
 /*
- * A Maildir is created, or completed, when content is about to come, not for each address that is tried. It has
- * an error where that fails.
+ * A Maildir is created, or completed, when content is about to come, not for each address
+ * that is tried. It has an error where that fails.
  */
 static void create_missing(struct maildir *m)
 {
@@ -363,12 +376,12 @@ static const struct reply *maildir_data(
 
 	create_missing(m);
 	/* each has one of its own at most, and another where that cannot be linked */
-	m->copies = calloc(2 * m->n_boxes, sizeof(*m->copies));
-	if (!m->copies)
+	m->files = calloc(2 * m->n_boxes, sizeof(*m->files));
+	if (!m->files)
 		return fail_all(m, -ENOMEM);
-	r = copies_begin(m, tx);
+	r = message_files_begin(m, tx);
 	if (r == 0)
-		r = copies_write(m, trace);
+		r = message_files_write(m, trace);
 	return r < 0 ? fail_all(m, r) : NULL;
 }
 
@@ -376,13 +389,13 @@ static const struct reply *maildir_body(
 	struct stage *st, const struct tx *tx, struct span text)
 {
 	struct maildir *m = maildir_of(st);
-	int r = copies_write(m, text);
+	int r = message_files_write(m, text);
 
 	(void)tx;
 	return r < 0 ? fail_all(m, r) : NULL;
 }
 
-/* Says so of every recipient whose Maildir cannot have the message. */
+/* Sets the reply of every recipient whose Maildir cannot have the message. */
 static void refuse_recipients(struct maildir *m, struct tx *tx)
 {
 	for (size_t i = 0; i < tx->n_recipients; i++) {
@@ -398,7 +411,7 @@ static void refuse_recipients(struct maildir *m, struct tx *tx)
 static const struct reply *maildir_prepare(struct stage *st, struct tx *tx)
 {
 	struct maildir *m = maildir_of(st);
-	int r = copies_finish(m);
+	int r = message_files_finish(m);
 
 	if (r < 0)
 		return fail_all(m, r);
@@ -409,7 +422,8 @@ static const struct reply *maildir_prepare(struct stage *st, struct tx *tx)
 /* Never over an existing file: another name is tried. */
 static int link_box(struct maildir *m, const struct tx *tx, struct mailbox *box)
 {
-	int r = copy_link_new(box->copy, box->new_dir, tx->id, m->host, box->name);
+	int r = message_file_link_new(
+		box->file, box->new_dir, tx->id, m->host, box->name);
 
 	box->linked = r == 0;
 	return r;
@@ -420,8 +434,8 @@ static int link_apart(struct maildir *m, const struct tx *tx, struct mailbox *bo
 {
 	int r = link_box(m, tx, box);
 
-	if (r == -EXDEV || copy_lacks_links(r))
-		r = copies_own(m, tx, box, r);
+	if (r == -EXDEV || message_file_lacks_links(r))
+		r = message_files_own(m, tx, box, r);
 	if (r == 0 && !box->linked)
 		r = link_box(m, tx, box);
 	return r;
@@ -430,14 +444,17 @@ static int link_apart(struct maildir *m, const struct tx *tx, struct mailbox *bo
 /* What is durable in the box, or why it is not. */
 static int sync_box(const struct mailbox *box)
 {
-	if (box->copy->error)
-		return box->copy->error;
+	if (box->file->error)
+		return box->file->error;
 	if (fsync(box->new_dir) < 0)
 		return -errno;
-	return copy_sync_tmp(box->copy);
+	return message_file_sync_tmp(box->file);
 }
 
-/* A box that fails does so for itself, where its recipients can be told; else it stops all. */
+/*
+ * A box that fails affects only its own recipients where each gets a reply; else it fails
+ * the whole transaction.
+ */
 static int settle(struct mailbox *box, const struct tx *tx, int error)
 {
 	mailbox_fail(box, "new", error);
@@ -449,18 +466,21 @@ static int link_all(struct maildir *m, const struct tx *tx)
 	int r = 0;
 
 	for (size_t i = 0; i < m->n_boxes && r == 0; i++)
-		if (m->boxes[i].copy)
+		if (m->boxes[i].file)
 			r = settle(&m->boxes[i], tx, link_apart(m, tx, &m->boxes[i]));
-	for (size_t i = 0; i < m->n_copies && r == 0; i++)
-		if (m->copies[i].n_planned)
-			m->copies[i].error = copy_sync(&m->copies[i]);
+	for (size_t i = 0; i < m->n_files && r == 0; i++)
+		if (m->files[i].n_planned)
+			m->files[i].error = message_file_sync(&m->files[i]);
 	for (size_t i = 0; i < m->n_boxes && r == 0; i++)
-		if (m->boxes[i].copy && m->boxes[i].linked)
+		if (m->boxes[i].file && m->boxes[i].linked)
 			r = settle(&m->boxes[i], tx, sync_box(&m->boxes[i]));
 	return r;
 }
 
-/* From boxes that failed, or from all. What a reader has moved to cur already is his: he sees that message twice. */
+/*
+ * From boxes that failed, or from all. What a reader has moved to cur already is his: he
+ * sees that message twice.
+ */
 static void take_back(struct maildir *m, bool all)
 {
 	for (size_t i = 0; i < m->n_boxes; i++) {
@@ -501,15 +521,15 @@ static void maildir_clear(struct stage *st)
 {
 	struct maildir *m = maildir_of(st);
 
-	for (size_t i = 0; i < m->n_copies; i++)
-		copy_close(&m->copies[i]);
+	for (size_t i = 0; i < m->n_files; i++)
+		message_file_close(&m->files[i]);
 	for (size_t i = 0; i < m->n_boxes; i++)
 		mailbox_close(&m->boxes[i]);
-	free(m->copies);
+	free(m->files);
 	free(m->boxes);
-	m->copies = NULL;
+	m->files = NULL;
 	m->boxes = NULL;
-	m->n_copies = m->n_boxes = m->n_later = 0;
+	m->n_files = m->n_boxes = m->n_later = 0;
 	m->stage.fault = NULL;
 }
 

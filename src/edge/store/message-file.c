@@ -1,7 +1,9 @@
 /*
- * One file of a message. An unfinished file has no name in `new`: with O_TMPFILE it has none at all, so that a
- * killed process leaves nothing behind; elsewhere it is in tmp, as ever in a Maildir. Where a file cannot have two
- * names it is moved out of tmp, and never over another one.
+ * The files of a message on its way into Maildirs. An unfinished file has no name in
+ * `new`: with O_TMPFILE it has none at all, so that a killed process leaves nothing
+ * behind; elsewhere it is in tmp, as in every Maildir. Where a file cannot have two names
+ * it is moved out of tmp, and never over another one. A file system that fails is given
+ * up with its own Maildirs and with no other.
  */
 #include "edge/store/message-file.h"
 #include <errno.h>
@@ -11,11 +13,11 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "edge/store/mailbox.h"
+#include "base/cleanup.h"
 
 #define FILE_MODE 0600
 #define PROC_FD_MAX 32 /* "/proc/self/fd/" and an int */
-#define COPY_CHUNK_MAX 0x7ffff000 /* what Linux moves in one call */
+#define SENDFILE_MAX 0x7ffff000 /* what Linux moves in one call */
 
 /* The file system cannot make a file without a name (open(2), O_TMPFILE). */
 static bool has_no_tmpfile(int error)
@@ -24,7 +26,10 @@ static bool has_no_tmpfile(int error)
 	       error == ENOENT;
 }
 
-/* A directory without a name any more: ext4 says EPERM there. Some file systems count no names of one that is there. */
+/*
+ * A directory that was removed: ext4 returns EPERM there. Some file systems have a link
+ * count of 0 for directories that exist.
+ */
 static bool is_removed(const struct stat *dir, int error)
 {
 	return error == EPERM && dir->st_nlink == 0;
@@ -39,8 +44,9 @@ static void put_proc_path(char path[static PROC_FD_MAX], int fd)
 	buf_terminate(&b);
 }
 
-/* The name is no other file's. A descriptor or -errno. */
-static int open_in_tmp(struct copy *c, const struct mailbox *box, const char *name)
+/* The name is new. A descriptor or -errno. */
+static int open_in_tmp(
+	struct message_file *c, const struct mailbox *box, const char *name)
 {
 	struct buf kept = BUF(c->tmp_name);
 	int fd;
@@ -56,11 +62,12 @@ static int open_in_tmp(struct copy *c, const struct mailbox *box, const char *na
 	return fd;
 }
 
-int copy_open(struct copy *c, const struct mailbox *box, const char *name, bool in_tmp)
+int message_file_open(
+	struct message_file *c, const struct mailbox *box, const char *name, bool in_tmp)
 {
 	struct stat st;
 
-	*c = (struct copy){ .fd = -1,
+	*c = (struct message_file){ .fd = -1,
 		.new_dir = box->new_dir,
 		.tmp_dir = -1,
 		.part = "new",
@@ -82,14 +89,14 @@ int copy_open(struct copy *c, const struct mailbox *box, const char *name, bool 
 	return c->fd < 0 ? c->fd : 0;
 }
 
-int copy_give(const struct copy *c)
+int message_file_give(const struct message_file *c)
 {
 	if (geteuid() != 0 || c->owner == 0)
 		return 0;
 	return fchown(c->fd, c->owner, c->group) < 0 ? -errno : 0;
 }
 
-int copy_write(struct copy *c, struct span *text)
+int message_file_write(struct message_file *c, struct span *text)
 {
 	while (text->n) {
 		ssize_t put = write(c->fd, text->p, text->n);
@@ -101,7 +108,12 @@ int copy_write(struct copy *c, struct span *text)
 	return 0;
 }
 
-bool copy_reaches(struct copy *c, const struct mailbox *box)
+/*
+ * True when the file can be linked into the mailbox. It is tried where the file has a
+ * name in tmp; such file systems may have no hard links, or none between some
+ * directories. Others have them within what is compared here.
+ */
+static bool reaches(struct message_file *c, const struct mailbox *box)
 {
 	if (c->fd < 0 || c->alone || c->device != box->device || c->mount != box->mount ||
 		c->project != box->project || c->owner != box->owner)
@@ -114,7 +126,11 @@ bool copy_reaches(struct copy *c, const struct mailbox *box)
 	return !c->alone;
 }
 
-int copy_open_again(const struct copy *c)
+/*
+ * A descriptor for reading it, or -errno; -EACCES inside the sandbox where there is
+ * Landlock.
+ */
+static int open_again(const struct message_file *c)
 {
 	char path[PROC_FD_MAX];
 	int fd;
@@ -124,28 +140,29 @@ int copy_open_again(const struct copy *c)
 	return fd < 0 ? -errno : fd;
 }
 
-int copy_fill(struct copy *c, int from)
+/* What can be read there from the beginning. */
+static int fill_from(struct message_file *c, int from)
 {
 	off_t at = 0;
 	ssize_t n;
 
 	do {
-		n = sendfile(c->fd, from, &at, COPY_CHUNK_MAX);
+		n = sendfile(c->fd, from, &at, SENDFILE_MAX);
 	} while (n > 0 || (n < 0 && errno == EINTR));
 	return n < 0 ? -errno : 0;
 }
 
-int copy_sync(const struct copy *c)
+int message_file_sync(const struct message_file *c)
 {
 	return fsync(c->fd) < 0 ? -errno : 0;
 }
 
-int copy_sync_tmp(const struct copy *c)
+int message_file_sync_tmp(const struct message_file *c)
 {
 	return c->moved && fsync(c->tmp_dir) < 0 ? -errno : 0;
 }
 
-void copy_make_name(char name[static TX_FILE_MAX], const char *id, size_t try,
+void message_file_make_name(char name[static TX_FILE_MAX], const char *id, size_t try,
 	const char *host, off_t size)
 {
 	struct buf b = { .p = name, .cap = TX_FILE_MAX };
@@ -164,7 +181,10 @@ void copy_make_name(char name[static TX_FILE_MAX], const char *id, size_t try,
 	buf_terminate(&b);
 }
 
-/* The file that has no name, by its descriptor: before Linux 6.10 only /proc can do that for everybody. */
+/*
+ * The file that has no name, by its descriptor: before Linux 6.10 only /proc can do that
+ * for everybody.
+ */
 static int link_nameless(int fd, int new_dir, const char *name)
 {
 	char path[PROC_FD_MAX];
@@ -177,22 +197,29 @@ static int link_nameless(int fd, int new_dir, const char *name)
 	return linkat(AT_FDCWD, path, new_dir, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
 }
 
-bool copy_lacks_links(int error)
+bool message_file_lacks_links(int error)
 {
 	return error == -EPERM || error == -EOPNOTSUPP || error == -ENOSYS ||
 	       error == -EMLINK;
 }
 
-/* The calls themselves: libc's functions would have to be looked up in every session. 0 or -errno. */
-static int rename_to(const struct copy *c, int new_dir, const char *name, unsigned flags)
+/*
+ * The calls themselves: libc's functions would have to be looked up in every session. 0
+ * or -errno.
+ */
+static int rename_to(
+	const struct message_file *c, int new_dir, const char *name, unsigned flags)
 {
 	long r = syscall(SYS_renameat2, c->tmp_dir, c->tmp_name, new_dir, name, flags);
 
 	return r < 0 ? -errno : 0;
 }
 
-/* Where the kernel or the file system cannot keep the other file by itself, its absence is checked before. */
-static int rename_alone(const struct copy *c, int new_dir, const char *name)
+/*
+ * For a kernel or a file system without RENAME_NOREPLACE: checks first that there is no
+ * such file.
+ */
+static int rename_alone(const struct message_file *c, int new_dir, const char *name)
 {
 	struct stat st;
 
@@ -201,7 +228,7 @@ static int rename_alone(const struct copy *c, int new_dir, const char *name)
 	return errno == ENOENT ? rename_to(c, new_dir, name, 0) : -errno;
 }
 
-static int move(struct copy *c, int new_dir, const char *name)
+static int move(struct message_file *c, int new_dir, const char *name)
 {
 	int r = rename_to(c, new_dir, name, RENAME_NOREPLACE);
 
@@ -215,7 +242,7 @@ static int move(struct copy *c, int new_dir, const char *name)
 }
 
 /* -EEXIST: another file has that name. */
-static int link_as(struct copy *c, int new_dir, const char *name)
+static int link_as(struct message_file *c, int new_dir, const char *name)
 {
 	if (c->tmp_dir < 0)
 		return link_nameless(c->fd, new_dir, name);
@@ -223,27 +250,156 @@ static int link_as(struct copy *c, int new_dir, const char *name)
 		return -EPERM;
 	if (linkat(c->tmp_dir, c->tmp_name, new_dir, name, 0) == 0)
 		return 0;
-	return copy_lacks_links(-errno) ? move(c, new_dir, name) : -errno;
+	return message_file_lacks_links(-errno) ? move(c, new_dir, name) : -errno;
 }
 
-int copy_link_new(struct copy *c, int new_dir, const char *id, const char *host,
-	char ret_name[static TX_FILE_MAX])
+int message_file_link_new(struct message_file *c, int new_dir, const char *id,
+	const char *host, char ret_name[static TX_FILE_MAX])
 {
 	struct stat st;
 	int r = fstat(c->fd, &st) < 0 ? -errno : -EEXIST;
 
-	for (size_t try = 0; r == -EEXIST && try < COPY_NAME_TRIES; try++) {
-		copy_make_name(ret_name, id, try, host, st.st_size);
+	for (size_t try = 0; r == -EEXIST && try < MESSAGE_NAME_TRIES; try++) {
+		message_file_make_name(ret_name, id, try, host, st.st_size);
 		r = link_as(c, new_dir, ret_name);
 	}
 	return r;
 }
 
-void copy_close(struct copy *c)
+void message_file_close(struct message_file *c)
 {
 	if (c->tmp_name[0])
 		unlinkat(c->tmp_dir, c->tmp_name, 0);
 	if (c->fd >= 0)
 		close(c->fd);
-	*c = (struct copy){ .fd = -1, .tmp_dir = -1 };
+	*c = (struct message_file){ .fd = -1, .tmp_dir = -1 };
+}
+
+/* Adds a file in the box. An error affects this Maildir only. */
+static int add_file(
+	struct maildir *m, const struct tx *tx, struct mailbox *box, bool in_tmp)
+{
+	struct message_file *c = &m->files[m->n_files];
+	char name[TX_FILE_MAX];
+	int r;
+
+	message_file_make_name(name, tx->id, m->n_files, m->host, -1);
+	r = message_file_open(c, box, name, in_tmp);
+	if (r < 0) {
+		mailbox_fail(box, c->part, r);
+		message_file_close(c);
+		return r;
+	}
+	m->n_files++;
+	box->file = c;
+	return 0;
+}
+
+/* Without the file none of its boxes can have the message. Returns `error`. */
+static int give_up(struct maildir *m, struct message_file *c, int error)
+{
+	const char *part = c->part;
+
+	for (size_t i = 0; i < m->n_boxes; i++) {
+		struct mailbox *box = &m->boxes[i];
+		if (box->file != c)
+			continue;
+		box->file = NULL;
+		mailbox_fail(box, part, error);
+	}
+	message_file_close(c);
+	return error;
+}
+
+/* 0 where a box has a file; else the error of the first. */
+static int result(const struct maildir *m)
+{
+	for (size_t i = 0; i < m->n_boxes; i++)
+		if (m->boxes[i].file)
+			return 0;
+	return m->boxes[0].error;
+}
+
+/* A file that can be linked into the box, or NULL. */
+static struct message_file *find_file(struct maildir *m, const struct mailbox *box)
+{
+	for (size_t i = 0; i < m->n_files; i++) {
+		struct message_file *c = &m->files[i];
+		if (c->n_planned < MAILDIR_LINKS_MAX && reaches(c, box))
+			return c;
+	}
+	return NULL;
+}
+
+int message_files_begin(struct maildir *m, const struct tx *tx)
+{
+	for (size_t i = 0; i < m->n_boxes; i++) {
+		struct mailbox *box = &m->boxes[i];
+		if (box->error || (m->n_boxes > 1 && mailbox_learn(box) < 0))
+			continue;
+		box->file = find_file(m, box);
+		if (box->file || add_file(m, tx, box, false) == 0)
+			box->file->n_planned++;
+	}
+	return result(m);
+}
+
+int message_files_write(struct maildir *m, struct span text)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < m->n_files; i++) {
+		struct message_file *c = &m->files[i];
+		struct span rest = text;
+		int r = c->fd >= 0 ? message_file_write(c, &rest) : 0;
+		if (r < 0)
+			error = give_up(m, c, r);
+	}
+	return error ? result(m) : 0;
+}
+
+int message_files_finish(struct maildir *m)
+{
+	for (size_t i = 0; i < m->n_files; i++) {
+		struct message_file *c = &m->files[i];
+		int r = c->fd >= 0 ? message_file_sync(c) : 0;
+		if (r == 0 && c->fd >= 0)
+			r = message_file_give(c);
+		if (r < 0)
+			give_up(m, c, r);
+	}
+	return result(m);
+}
+
+/* Complete and synced, and the owner's. 0 or -errno. */
+static int fill(struct message_file *c, int from)
+{
+	int r = fill_from(c, from);
+
+	if (r == 0)
+		r = message_file_sync(c);
+	return r ? r : message_file_give(c);
+}
+
+int message_files_own(
+	struct maildir *m, const struct tx *tx, struct mailbox *box, int error)
+{
+	struct message_file *old = box->file;
+	bool in_tmp = message_file_lacks_links(error);
+	OWNED_FD int from = -1;
+	int r;
+
+	/* in the same directory it would be the same again */
+	if (old->new_dir == box->new_dir && (!in_tmp || old->tmp_dir >= 0))
+		return error;
+	from = open_again(old);
+	if (from < 0)
+		return error;
+	r = add_file(m, tx, box, in_tmp);
+	if (r < 0)
+		return r;
+	old->n_planned--;
+	box->file->n_planned++;
+	r = fill(box->file, from);
+	return r < 0 ? give_up(m, box->file, r) : 0;
 }

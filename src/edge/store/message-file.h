@@ -1,77 +1,68 @@
-/* One file of a message on its way into Maildirs: made without a name, linked when it is
- * complete. */
+/* The files that a message is in on its way into Maildirs. */
 #pragma once
 
-#include <stdbool.h>
-#include <stdint.h>
-#include <sys/types.h>
-#include "base/span.h"
-#include "proto/reply.h"
-#include "smtp/tx.h"
+#include "edge/store/store.h"
 
-#define COPY_NAME_TRIES 16 /* names tried when one exists already */
-
-struct mailbox;
-
-struct copy {
-	int fd;
-	int new_dir; /* the `new` of the mailbox that it was made in; borrowed */
-	int tmp_dir; /* that mailbox's `tmp`, while it has or had a name there; else -1; borrowed */
-	const char *part; /* of the mailbox, in which it lies: "new" or "tmp" */
-	/* as the mailbox has them */
-	dev_t device;
-	uint64_t mount;
-	uint32_t project;
-	uid_t owner; /* of the file after copy_give() */
-	gid_t group; /* likewise */
-	size_t n_planned; /* Maildirs that it will be linked into */
-	int error; /* -errno: why its links are not durable */
-	bool alone; /* it cannot be linked into another mailbox */
-	bool moved; /* out of tmp into a `new`: no more names can be had for it */
-	/* Its name in tmp where the file system has no O_TMPFILE or no hard links; else empty. */
-	char tmp_name[TX_FILE_MAX];
-};
+#define MESSAGE_NAME_TRIES 16 /* names tried when one exists already */
 
 /*
- * Makes an empty file in the mailbox. It has no name, but `name` in tmp where `in_tmp` or the file system wants that.
- * 0 or -errno; c->part then says where.
+ * Makes an empty file in the mailbox. It has no name, but `name` in tmp where `in_tmp` or
+ * the file system wants that. 0 or -errno; c->part then says where.
  */
-int copy_open(struct copy *c, const struct mailbox *box, const char *name, bool in_tmp);
+int message_file_open(
+	struct message_file *c, const struct mailbox *box, const char *name, bool in_tmp);
 /* All of the text, or -errno; then what was not written is left of it. */
-int copy_write(struct copy *c, struct span *text);
+int message_file_write(struct message_file *c, struct span *text);
 /*
- * True when the file can be linked into the mailbox. It is tried where the file has a name in tmp; such file systems
- * may have no hard links, or none between some directories. Others have them within what is compared here.
+ * Gives the file to the owner of the mailbox where this process is root. A file with a
+ * name can then be written to by that owner, so it must be complete before. 0 or -errno.
  */
-bool copy_reaches(struct copy *c, const struct mailbox *box);
-/* A descriptor for reading it, or -errno; -EACCES inside the sandbox where there is Landlock. */
-int copy_open_again(const struct copy *c);
-/* What can be read there from the beginning. */
-int copy_fill(struct copy *c, int from);
-/*
- * Gives the file to the owner of the mailbox when we are root. That owner can then write to it where it has a name:
- * before, the file must be complete. 0 or -errno.
- */
-int copy_give(const struct copy *c);
-int copy_sync(const struct copy *c);
+int message_file_give(const struct message_file *c);
+int message_file_sync(const struct message_file *c);
 /* The directory that it was moved out of; nothing where it was not. 0 or -errno. */
-int copy_sync_tmp(const struct copy *c);
+int message_file_sync_tmp(const struct message_file *c);
 /*
- * The name of a file: "<id>R<try>.<host>,S=<octets>". The first try has no R, and a file in tmp, whose size is
- * below 0, no S.
+ * The name of a file: "<id>R<try>.<host>,S=<octets>". The first try has no R, and a file
+ * in tmp, whose size is below 0, no S.
  */
-void copy_make_name(char name[static TX_FILE_MAX], const char *id, size_t try,
+void message_file_make_name(char name[static TX_FILE_MAX], const char *id, size_t try,
 	const char *host, off_t size);
 /*
- * True for what link() says where a file cannot have another name (vfat, exFAT, SMB, some FUSE). A file that has a
- * name in tmp is then moved; one that has none must be made again there.
+ * Gives the file a new name in `new_dir`, which *ret_name then has. Where there are no
+ * hard links it is moved out of tmp: then it can have one name, and is durable only after
+ * message_file_sync_tmp(). 0 or -errno.
  */
-bool copy_lacks_links(int error);
-/*
- * Gives the file a name in `new_dir` that no other has, and tells which. Where there are no hard links it is moved
- * out of tmp: then it can have one name, and is durable only after copy_sync_tmp(). 0 or -errno.
- */
-int copy_link_new(struct copy *c, int new_dir, const char *id, const char *host,
-	char ret_name[static TX_FILE_MAX]);
+int message_file_link_new(struct message_file *c, int new_dir, const char *id,
+	const char *host, char ret_name[static TX_FILE_MAX]);
 /* Forgets the file; what was not linked is gone. */
-void copy_close(struct copy *c);
+void message_file_close(struct message_file *c);
+
+/*
+ * The files of a transaction: one for each file system and owner. All are open from the
+ * beginning of the content, which is written to each: inside the sandbox no file can be
+ * read, so none can be copied from another. An error of one Maildir does not affect the
+ * others.
+ */
+
+/*
+ * Opens the files: each box then has one, or an error. 0; or -errno, where all have an
+ * error.
+ */
+int message_files_begin(struct maildir *m, const struct tx *tx);
+
+/* Appends to each; one that fails is given up with its boxes. 0 or -errno, as above. */
+int message_files_write(struct maildir *m, struct span text);
+
+/*
+ * All of the text is there: makes it durable, and gives each file to its owner. 0 or
+ * -errno, as above.
+ */
+int message_files_finish(struct maildir *m);
+
+/*
+ * Makes a file for that box only, in place of one that cannot be linked into it: `error`
+ * is why, and is returned where that file cannot be read. Where there are no hard links
+ * the new one is made in tmp. 0 or -errno.
+ */
+int message_files_own(
+	struct maildir *m, const struct tx *tx, struct mailbox *box, int error);

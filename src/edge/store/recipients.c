@@ -1,8 +1,10 @@
 /*
- * Promises that no address leads out of mail-root, and that of several lines of a table the most specific
- * counts. Refuses to touch what is below mail-root.
+ * The places where mail for a recipient may go, in order: by a line of the recipients
+ * table, by the name of a Maildir, and the catch-all. No address leads out of mail-root,
+ * and of several lines of a table the most specific counts. This file opens no directory:
+ * mailbox.c does that.
  */
-#include "edge/store/recipients.h"
+#include "edge/store/store.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -107,7 +109,10 @@ static bool has_part(struct span template, char what)
 	return false;
 }
 
-/* `known`: the parts that a line of the table has named, of which there are so many and no more. */
+/*
+ * `known`: the parts that a line of the table has named, of which there are so many and
+ * no more.
+ */
 static bool is_named(struct span template, const char *known)
 {
 	return (strchr(known, 'u') || !has_part(template, 'u')) &&
@@ -115,8 +120,8 @@ static bool is_named(struct span template, const char *known)
 }
 
 /*
- * True where an address gives a directory the name of a part of a Maildir. mail-root, or the directory of a domain,
- * may be a Maildir itself, or would look like one.
+ * True where an address gives a directory the name of a part of a Maildir. mail-root, or
+ * the directory of a domain, may be a Maildir itself, or would look like one.
  */
 static bool names_part(struct span template, const char *path)
 {
@@ -169,7 +174,7 @@ static enum recipients_result fail(
 	return RECIPIENTS_FAILED;
 }
 
-/* What a line says of the recipient that it names. */
+/* Applies the line of the table that names the recipient. */
 static enum recipients_result obey(struct recipients_search *s, struct span key,
 	struct span value, const struct expansion *e, const char *known,
 	struct recipients_place *ret)
@@ -192,7 +197,7 @@ static enum recipients_result obey(struct recipients_search *s, struct span key,
 static enum table_found find_key(const struct table *table, struct span local,
 	const struct span *domain, struct buf *key, struct buf *ret_value)
 {
-	/* it would be found as the line of an address */
+	/* the line of an address would match */
 	if (!domain && memchr(local.p, '@', local.n))
 		return TABLE_ABSENT;
 	buf_put(key, local);
@@ -222,7 +227,7 @@ static enum recipients_result look_up(struct recipients_search *s,
 		{ SPAN(""), true, base, "d" },
 	};
 
-	/* or it would be found as the line of all others */
+	/* or the line of the whole domain would match */
 	if (whole->local.n == 0)
 		return RECIPIENTS_NAME;
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
@@ -267,8 +272,8 @@ bool recipients_is_address(const char *catch_all)
 }
 
 /*
- * Uses another mailbox in place of the one that was not found; `text` is a template or an address. A name that no
- * Maildir can have is not replaced.
+ * Uses another mailbox in place of the one that was not found; `text` is a template or an
+ * address. A name that no Maildir can have is not replaced.
  */
 static enum recipients_result instead(
 	struct recipients_search *s, const char *text, struct recipients_place *ret)
@@ -304,7 +309,8 @@ static struct span without_subaddress(struct span local, char delimiter)
 				  : local;
 }
 
-bool recipients_is_role(struct span local)
+/* True of a local part for which there must be a mailbox (RFC 5321 4.5.1, RFC 2142 4). */
+static bool is_role(struct span local)
 {
 	return span_ieq(local, SPAN("postmaster")) || span_ieq(local, SPAN("abuse"));
 }
@@ -315,7 +321,7 @@ static enum recipients_result postmaster(
 {
 	enum recipients_result r = RECIPIENTS_UNKNOWN;
 
-	if (recipients_is_role(s->base))
+	if (is_role(s->base))
 		r = instead(s, s->rs->postmaster, ret);
 	return r == RECIPIENTS_UNKNOWN ? recipients_next(s, ret) : r;
 }

@@ -1,10 +1,12 @@
 /*
- * Promises that no file, however broken, makes us crash, wait or read without end, and that one cut short is
- * never taken for one that has not the key. Refuses to map it: the library does, and whoever writes into the
- * file instead of renaming another to its name would end us by SIGBUS.
+ * Reads a cdb(5) by pread(2). No file, however broken, causes a crash, a wait or a read
+ * without end, and a file that was cut short is never taken for one without the key. The
+ * library is not used for reading because it maps the file: a process that writes into
+ * the file, in place of renaming another to its name, would end this one by SIGBUS.
  *
- * A cdb is 256 places of hash tables, the pairs, and those tables. A slot of a table is a hash and where its
- * pair is; a pair is the lengths of key and value, and both. All numbers are little-endian, of 32 bits.
+ * A cdb is 256 places of hash tables, the pairs, and those tables. A slot of a table is a
+ * hash and where its pair is; a pair is the lengths of key and value, and both. All
+ * numbers are little-endian, of 32 bits.
  */
 #include "edge/table/cdb.h"
 #include <cdb.h>
@@ -41,7 +43,10 @@ static int read_at(const struct table_cdb *c, uint64_t at, void *to, size_t n)
 	return 0;
 }
 
-/* A table lies behind the head and has an end in the file: so much shows that none of it was cut off. */
+/*
+ * A table lies behind the head and has an end in the file: so much shows that none of it
+ * was cut off.
+ */
 static int take_place(struct table_cdb *c, size_t i, const unsigned char *numbers)
 {
 	struct cdb_place place = { cdb_unpack(numbers), cdb_unpack(numbers + 4) };
@@ -119,7 +124,9 @@ struct cdb_slots {
 	uint64_t index; /* in it, of the next to be read */
 };
 
-/* The next slot: up to the end of the table, and on from its beginning. 0: there is none. */
+/*
+ * The next slot: up to the end of the table, and on from its beginning. 0: there is none.
+ */
 static int next_slot(const struct table_cdb *c, const struct cdb_place *table,
 	struct cdb_slots *slots, uint32_t *ret_hash, uint32_t *ret_at)
 {
@@ -188,36 +195,34 @@ enum table_found table_cdb_find(
 	return r < 0 ? TABLE_FAILED : TABLE_ABSENT;
 }
 
-static void tell(const struct table_visitor *v, struct span key, const char *what)
+static void put_fault(struct faults *f, struct span key, const char *what)
 {
 	char octets[TABLE_FAULT_MAX];
 	struct buf b = BUF(octets);
 
 	entry_show(&b, key);
-	buf_put(&b, SPAN(": "));
-	buf_put_str(&b, what);
 	buf_terminate(&b);
-	v->fault(v->ctx, octets);
+	faults_put(f, "%s: %s", octets, what);
 }
 
 /* Whether a search for the key ends at this pair. */
 static void check_pair(const struct table_cdb *c, const struct table_visitor *v,
-	const struct cdb_pair *pair, struct span key, struct span value)
+	const struct cdb_pair *pair, struct span key, struct span value, struct faults *f)
 {
 	struct cdb_pair found = { 0 };
 	int r = find(c, key, &found);
 
-	if (r > 0 && found.at == pair->at)
+	if (r <= 0)
+		put_fault(f, key, "is not found: that file is broken");
+	else if (found.at != pair->at)
+		put_fault(f, key, "stands twice");
+	else if (v->pair)
 		v->pair(v->ctx, 0, key, value);
-	else if (r > 0)
-		tell(v, key, "stands twice");
-	else
-		tell(v, key, "is not found: that file is broken");
 }
 
 /* 0, or -errno: there is nothing to go on with. */
-static int visit_pair(
-	const struct table_cdb *c, const struct table_visitor *v, struct cdb_pair *pair)
+static int visit_pair(const struct table_cdb *c, const struct table_visitor *v,
+	struct cdb_pair *pair, struct faults *f)
 {
 	char key[ENTRY_KEY_MAX], octets[TABLE_VALUE_MAX];
 	struct buf value = BUF(octets);
@@ -228,20 +233,21 @@ static int visit_pair(
 	if (r < 0)
 		return r;
 	if (pair->n_key > ENTRY_KEY_MAX) {
-		tell(v, shown, "has a key of more than 1024 octets");
+		put_fault(f, shown, "has a key of more than 1024 octets");
 		return 0;
 	}
 	r = take_value(c, pair, &value);
 	if (r == -EMSGSIZE) {
-		tell(v, shown, "has a value of more than 4096 octets");
+		put_fault(f, shown, "has a value of more than 4096 octets");
 		return 0;
 	}
 	if (r == 0)
-		check_pair(c, v, pair, shown, buf_span(&value));
+		check_pair(c, v, pair, shown, buf_span(&value), f);
 	return r;
 }
 
-void table_cdb_visit(const struct table_cdb *c, const struct table_visitor *visitor)
+void table_cdb_visit(const struct table_cdb *c, const struct table_visitor *visitor,
+	struct faults *faults)
 {
 	struct cdb_pair pair = { 0 };
 	int r = 0;
@@ -250,10 +256,10 @@ void table_cdb_visit(const struct table_cdb *c, const struct table_visitor *visi
 		at = pair.at + pair.n_key + pair.n_value) {
 		r = find_pair(c, at, &pair);
 		if (r == 0)
-			r = visit_pair(c, visitor, &pair);
+			r = visit_pair(c, visitor, &pair, faults);
 	}
 	if (r < 0)
-		visitor->fault(visitor->ctx, table_cdb_fault(r));
+		faults_put(faults, "%s", table_cdb_fault(r));
 }
 
 void table_cdb_sample(const struct table_cdb *c, size_t n,

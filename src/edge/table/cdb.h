@@ -29,7 +29,8 @@ enum table_found table_cdb_find(
 	const struct table_cdb *c, struct span key, struct buf *ret_value);
 
 /* Goes through the whole file, for faults that only that shows. */
-void table_cdb_visit(const struct table_cdb *c, const struct table_visitor *visitor);
+void table_cdb_visit(const struct table_cdb *c, const struct table_visitor *visitor,
+	struct faults *faults);
 
 /* Shows the values of the first `n` pairs, as far as they can be read. */
 void table_cdb_sample(const struct table_cdb *c, size_t n,

@@ -1,6 +1,7 @@
 /*
- * Promises that a table is opened as it is, whole and with a sentence for what is wrong, and that no other file
- * in its place is read later. Refuses to know what keys and values mean.
+ * Opens a table, as a text or a cdb, and answers questions about it in the same way for
+ * both. A file that cannot be used, or is not whole, is a fault in words when it is
+ * opened; a file that takes its place later is not read.
  */
 #include "edge/table/table.h"
 #include <errno.h>
@@ -10,12 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "edge/credential.h"
 #include "edge/file.h"
 #include "edge/table/cdb.h"
-#include "edge/table/text.h"
 
-/* what costs no more than some 50 us */
+/* a sample takes some 50 us at most */
 #define SAMPLE_TEXT 1000
 #define SAMPLE_CDB 64
 
@@ -25,17 +24,12 @@ struct table {
 	struct table_text text;
 };
 
-static void put(const struct table_visitor *v, const char *what)
-{
-	v->fault(v->ctx, what);
-}
-
-/* The file, if it is one that may be used; or -errno, and that is told. */
-static int open_file(const char *path, bool is_secret, const struct table_visitor *v)
+/* The file, if it is one that may be used; or -errno, after a fault. */
+static int open_file(const char *path, bool is_secret, struct faults *f)
 {
 	char content[CREDENTIAL_FAULT_MAX], text[TABLE_FAULT_MAX];
 	struct buf b = BUF(text);
-	/* a pipe without a writer must not hold us up */
+	/* without waiting for a writer of a FIFO */
 	OWNED_FD int fd = file_open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
 	ssize_t n = fd < 0 ? 0 : pread(fd, content, sizeof(content), 0);
@@ -43,66 +37,65 @@ static int open_file(const char *path, bool is_secret, const struct table_visito
 
 	if (credential_is_unset(path) || credential_is_placeholder(start)) {
 		credential_put_fault(&b, path, start);
-		put(v, buf_terminate(&b) ? text : "is a placeholder");
+		faults_put(f, "%s", buf_terminate(&b) ? text : "is a placeholder");
 		return -ENOENT;
 	}
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		int error = fd < 0 ? -fd : errno;
 		file_put_fault(&b, path, error, is_secret ? FILE_SECRET : FILE_READ);
-		put(v, b.overflow ? strerror(error) : text);
+		faults_put(f, "%s", b.overflow ? strerror(error) : text);
 		return -error;
 	}
 	if (!S_ISREG(st.st_mode)) {
-		put(v, "is not a regular file; name a file of text, or a .cdb");
+		faults_put(f, "is not a regular file; name a file of text, or a .cdb");
 		return -EINVAL;
 	}
 	if (is_secret && (st.st_mode & S_IRWXO)) {
 		buf_put(&b, SPAN("others may read it or write to it, and it is secret: "
 				 "chmod o= "));
 		buf_put_str(&b, path);
-		put(v, buf_terminate(&b) ? text : "is open to others, and it is secret");
+		faults_put(f, "%s",
+			buf_terminate(&b) ? text : "is open to others, and it is secret");
 		return -EPERM;
 	}
 	return steal_fd(&fd);
 }
 
-/* How many faults it has, each told; or -errno, also told. */
-static int64_t read_text(struct table *t, int fd, const struct table_visitor *v)
+/* 0, or -errno after a fault. The text may have faults all the same. */
+static int read_text(struct table *t, int fd, struct faults *f)
 {
 	OWNED char *text = NULL;
 	ssize_t n = file_read_open(fd, TABLE_TEXT_MAX, &text);
-	int64_t r = n;
+	int r = (int)n;
 
 	if (n >= 0)
-		r = table_text_take(&t->text, steal(&text), (size_t)n, v->fault, v->ctx);
+		r = table_text_take(&t->text, steal(&text), (size_t)n, f);
 	if (r == -EFBIG)
-		put(v, "has more than 1 MiB: make a cdb of it, by postern-cdb(8)");
+		faults_put(f, "has more than 1 MiB: make a cdb of it, by postern-cdb(8)");
 	else if (r < 0)
-		put(v, strerror((int)-r));
+		faults_put(f, "%s", strerror(-r));
 	return r;
 }
 
-static int64_t read_cdb(struct table *t, int *fd, const struct table_visitor *v)
+static int read_cdb(struct table *t, int *fd, struct faults *f)
 {
 	int r = table_cdb_open(&t->cdb, *fd);
 
 	if (r < 0)
-		put(v, table_cdb_fault(r));
+		faults_put(f, "%s", table_cdb_fault(r));
 	else
 		t->fd = steal_fd(fd);
 	return r;
 }
 
-/* 0; the number of faults in the text; or -errno. */
-static int64_t read_table(
-	struct table *t, const char *path, bool is_secret, const struct table_visitor *v)
+static int read_table(struct table *t, const char *path, bool is_secret, struct faults *f)
 {
-	OWNED_FD int fd = open_file(path, is_secret, v);
+	OWNED_FD int fd = open_file(path, is_secret, f);
 
 	if (fd < 0)
 		return fd;
-	return span_ends(span_of(path), SPAN(".cdb")) ? read_cdb(t, &fd, v)
-						      : read_text(t, fd, v);
+	return span_ends(span_of(path), SPAN(".cdb")) ? read_cdb(t, &fd, f)
+						      : read_text(t, fd, f);
 }
 
 /* Keeps the first fault. */
@@ -114,33 +107,33 @@ static void keep_fault(void *ctx, const char *what)
 		snprintf(fault, TABLE_FAULT_MAX, "%s", what);
 }
 
-static struct table *new_table(void)
+static struct table *new_table(struct faults *f)
 {
 	struct table *t = calloc(1, sizeof(*t));
 
 	if (t)
 		t->fd = -1;
+	else
+		faults_put(f, "%s", strerror(ENOMEM));
 	return t;
 }
 
 int table_open(const char *path, bool is_secret, struct table **ret,
 	char ret_fault[TABLE_FAULT_MAX])
 {
-	const struct table_visitor v = { .ctx = ret_fault, .fault = keep_fault };
-	struct table *t = new_table();
-	int64_t r = -ENOMEM;
+	struct faults f = { .report = keep_fault, .ctx = ret_fault };
+	struct table *t = new_table(&f);
+	int r = -ENOMEM;
 
 	ret_fault[0] = '\0';
 	if (t)
-		r = read_table(t, path, is_secret, &v);
-	else
-		put(&v, strerror(ENOMEM));
-	if (r == 0) {
+		r = read_table(t, path, is_secret, &f);
+	if (r == 0 && f.n == 0) {
 		*ret = t;
 		return 0;
 	}
 	table_close(t);
-	return r < 0 ? (int)r : -EINVAL;
+	return r < 0 ? r : -EINVAL;
 }
 
 void table_close_file(const struct table *t)
@@ -180,24 +173,24 @@ bool table_is_empty(const struct table *t)
 	return t->fd < 0 ? t->text.n_pairs == 0 : table_cdb_is_empty(&t->cdb);
 }
 
-void table_visit(const struct table *t, const struct table_visitor *visitor)
+void table_visit(
+	const struct table *t, const struct table_visitor *visitor, struct faults *faults)
 {
 	if (t->fd >= 0)
-		table_cdb_visit(&t->cdb, visitor);
-	for (size_t i = 0; i < t->text.n_pairs; i++) {
+		table_cdb_visit(&t->cdb, visitor, faults);
+	for (size_t i = 0; visitor->pair && i < t->text.n_pairs; i++) {
 		const struct table_pair *pair = &t->text.pairs[i];
 		visitor->pair(visitor->ctx, pair->line, pair->key, pair->value);
 	}
 }
 
-void table_check(const char *path, bool is_secret, const struct table_visitor *visitor)
+void table_check(const char *path, bool is_secret, const struct table_visitor *visitor,
+	struct faults *faults)
 {
-	struct table *t = new_table();
+	struct table *t = new_table(faults);
 
-	if (!t)
-		put(visitor, strerror(ENOMEM));
-	else if (read_table(t, path, is_secret, visitor) >= 0)
-		table_visit(t, visitor);
+	if (t && read_table(t, path, is_secret, faults) == 0)
+		table_visit(t, visitor, faults);
 	table_close(t);
 }
 

@@ -1,39 +1,31 @@
-/* Promises that each key is found at once and has one line; refuses to know where the text comes from. */
-#include "edge/table/text.h"
+/*
+ * A table of text in memory: a hash table over its lines. A key with two lines is a
+ * fault.
+ */
+#include "edge/table/table.h"
 #include <cdb.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Where faults go, and how many there were. */
-struct reading {
-	void (*fault)(void *ctx, const char *what);
-	void *ctx;
-	int64_t n_faults;
-};
-
 /* "line 7: ", the word and what is wrong with it. */
-static void put_fault(struct reading *r, size_t line, struct span word, const char *what)
+static void put_fault(struct faults *f, size_t line, struct span word, const char *what)
 {
 	char octets[TABLE_FAULT_MAX];
 	struct buf b = BUF(octets);
 
-	buf_put(&b, SPAN("line "));
-	buf_put_num(&b, line);
-	buf_put(&b, SPAN(": "));
 	entry_show(&b, word);
 	buf_put_str(&b, what);
 	buf_terminate(&b);
-	r->n_faults++;
-	r->fault(r->ctx, octets);
+	faults_put(f, "line %zu: %s", line, octets);
 }
 
 static size_t count_lines(struct span text)
 {
 	size_t n = 1;
 
-	for (const char *lf; text.n && (lf = memchr(text.p, '\n', text.n)); n++)
-		text = span_from(text, (size_t)(lf - text.p) + 1);
+	for (; text.n; n++)
+		span_take_line(&text);
 	return n;
 }
 
@@ -60,7 +52,8 @@ static uint32_t *find_slot(const struct table_text *t, struct span key)
 	return &t->slots[i];
 }
 
-static void keep(struct table_text *t, struct reading *r, const struct table_pair *pair)
+static void keep(
+	struct table_text *t, const struct table_pair *pair, struct faults *faults)
 {
 	uint32_t *slot = find_slot(t, pair->key);
 	char what[64];
@@ -68,7 +61,7 @@ static void keep(struct table_text *t, struct reading *r, const struct table_pai
 	if (*slot) {
 		snprintf(what, sizeof(what), ": has a line already, %zu",
 			t->pairs[*slot - 1].line);
-		put_fault(r, pair->line, pair->key, what);
+		put_fault(faults, pair->line, pair->key, what);
 		return;
 	}
 	t->pairs[t->n_pairs++] = *pair;
@@ -76,39 +69,33 @@ static void keep(struct table_text *t, struct reading *r, const struct table_pai
 }
 
 static void take_line(
-	struct table_text *t, struct reading *r, struct span line, size_t number)
+	struct table_text *t, struct span line, size_t number, struct faults *faults)
 {
 	struct table_pair pair = { .line = number };
 	const char *what;
 
 	switch (entry_parse(line, &pair.key, &pair.value, &what)) {
 	case ENTRY_FINE:
-		keep(t, r, &pair);
+		keep(t, &pair, faults);
 		break;
 	case ENTRY_WRONG:
-		put_fault(r, number, SPAN(""), what);
+		put_fault(faults, number, SPAN(""), what);
 		break;
 	case ENTRY_BLANK:
 		break;
 	}
 }
 
-int64_t table_text_take(struct table_text *t, char *text, size_t n,
-	void (*fault)(void *ctx, const char *what), void *ctx)
+int table_text_take(struct table_text *t, char *text, size_t n, struct faults *faults)
 {
-	struct reading r = { .fault = fault, .ctx = ctx };
 	struct span rest = span_after_mark((struct span){ text, n });
 
 	*t = (struct table_text){ .text = text };
 	if (make_room(t, count_lines(rest)) < 0)
 		return -ENOMEM;
-	for (size_t number = 1; rest.n; number++) {
-		const char *lf = memchr(rest.p, '\n', rest.n);
-		size_t length = lf ? (size_t)(lf - rest.p) : rest.n;
-		take_line(t, &r, (struct span){ rest.p, length }, number);
-		rest = span_from(rest, length + (lf != NULL));
-	}
-	return r.n_faults;
+	for (size_t number = 1; rest.n; number++)
+		take_line(t, span_take_line(&rest), number, faults);
+	return 0;
 }
 
 void table_text_done(struct table_text *t)

@@ -14,7 +14,6 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "edge/credential.h"
 #include "edge/file.h"
 #include "edge/tls/parts.h"
 

@@ -15,7 +15,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "edge/table/text.h"
+#include "edge/table/table.h"
 
 #define CDB_TEXT_MAX (UINT64_C(1) << 30) /* octets of text: a cdb has at most 4 GiB */
 #define PIECE_LEAST (64 * 1024)
@@ -257,19 +257,19 @@ static int compile(int fd, const char *name, const char *table)
 	OWNED char *text = NULL;
 	struct table_text t = { 0 };
 	struct stat input;
-	int64_t n = fstat(fd, &input) < 0 ? -errno : read_text(fd, &text), n_faults;
-	int status = EX_DATAERR;
+	int64_t n = fstat(fd, &input) < 0 ? -errno : read_text(fd, &text);
+	struct faults faults = { .report = print_fault, .ctx = (void *)name };
+	int status = EX_DATAERR, r;
 
 	if (n < 0) {
 		print_error(name, strerror((int)-n));
 		return EX_NOINPUT;
 	}
-	n_faults =
-		table_text_take(&t, steal(&text), (size_t)n, print_fault, (void *)name);
-	if (n_faults < 0) {
-		print_error(name, strerror((int)-n_faults));
+	r = table_text_take(&t, steal(&text), (size_t)n, &faults);
+	if (r < 0) {
+		print_error(name, strerror(-r));
 		status = EX_OSERR;
-	} else if (n_faults == 0) {
+	} else if (faults.n == 0) {
 		status = write_table(&t, table, &input);
 	}
 	table_text_done(&t);

@@ -52,7 +52,8 @@ void status_setting_read(struct status_setting *s, const char *path)
 	config_read(&s->config, path, true);
 	config_finish(&s->config);
 	if (s->config.clients_file)
-		clients_read(&s->config.clients, s->config.clients_file, add_fault, s);
+		clients_read(
+			&s->config.clients, s->config.clients_file, &s->config.faults);
 }
 
 static void add_certificate(void *ctx, const struct tls_description *description)

@@ -1,0 +1,257 @@
+/*
+ * The parsers of values with a syntax of their own: files and credentials, lists of
+ * networks, the log, and where mail goes. A parser does not look at the file or the
+ * directory that a value names.
+ */
+#include "edge/settings/config-keys.h"
+#include <stdlib.h>
+#include "proto/destination.h"
+
+#define BLANKS " \t"
+#define WORD_FAULT_MAX 160 /* a word and a sentence */
+#define JSON_PREFIX "json:"
+/* atext (RFC 5321 4.1.2), as far as it can part names of files */
+#define DELIMITERS "!#$&'*+-=?^_`{|}~"
+
+struct config_memory {
+	struct config_memory *next;
+	_Alignas(max_align_t) char octets[];
+};
+
+void *config_allocate(struct config *c, size_t n)
+{
+	struct config_memory *memory = malloc(sizeof(*memory) + n);
+
+	if (!memory)
+		return NULL;
+	memory->next = c->memory;
+	c->memory = memory;
+	return memory->octets;
+}
+
+const char *config_copy(struct config *c, struct span text)
+{
+	char *copy = config_allocate(c, text.n + 1);
+
+	if (!copy)
+		return NULL;
+	if (text.n)
+		memcpy(copy, text.p, text.n);
+	copy[text.n] = '\0';
+	return copy;
+}
+
+void config_free(struct config *c)
+{
+	while (c->memory) {
+		struct config_memory *next = c->memory->next;
+		free(c->memory);
+		c->memory = next;
+	}
+}
+
+static const char **text_at(struct config *c, const struct config_key *key)
+{
+	return (const char **)((char *)c + key->offset);
+}
+
+const char *config_file(struct config *c, const char *word, const char **ret)
+{
+	size_t prefix = strlen(CREDENTIAL_PREFIX), n;
+	char *full;
+
+	*ret = word;
+	if (!credential_is_unset(word))
+		return NULL;
+	if (strchr(word, '/'))
+		return "credential: takes a name, not a path";
+	if (!c->credentials)
+		return NULL;
+	n = strlen(c->credentials) + strlen(word) - prefix + 2;
+	*ret = full = config_allocate(c, n);
+	if (!full)
+		return "out of memory";
+	snprintf(full, n, "%s/%s", c->credentials, word + prefix);
+	return NULL;
+}
+
+const char *config_parse_file(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	const char **path = text_at(c, key);
+	const char *wrong = config_file(c, text, path);
+
+	if (wrong || !*text)
+		*path = NULL;
+	return wrong;
+}
+
+void config_show(const struct config *c, const char *text, struct buf *to)
+{
+	const char *directory = c->credentials;
+	size_t n = directory ? strlen(directory) : 0;
+
+	while (*text) {
+		if (n && strncmp(text, directory, n) == 0 && text[n] == '/') {
+			buf_put(to, SPAN(CREDENTIAL_PREFIX));
+			text += n + 1;
+		} else {
+			buf_put_char(to, *text++);
+		}
+	}
+	buf_terminate(to);
+}
+
+/* The next word, and `text` behind it; empty at the end. */
+static struct span next_word(const char **text)
+{
+	const char *word = *text + strspn(*text, BLANKS);
+	size_t n = strcspn(word, BLANKS);
+
+	*text = word + n;
+	return (struct span){ word, n };
+}
+
+static size_t count_words(const char *text)
+{
+	size_t n = 0;
+
+	while (next_word(&text).n)
+		n++;
+	return n;
+}
+
+/* "word what is wrong with it" */
+static const char *word_fault(struct config *c, struct span word, const char *what)
+{
+	char text[WORD_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "%.*s %s", word.n < 60 ? (int)word.n : 60, word.p,
+		what);
+	return config_copy(c, span_of(text));
+}
+
+const char *config_parse_networks(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	struct networks *networks = (struct networks *)((char *)c + key->offset);
+	size_t n = count_words(text);
+	struct network *list = n ? config_allocate(c, n * sizeof(*list)) : NULL;
+
+	*networks = (struct networks){ 0 };
+	if (n && !list)
+		return "out of memory";
+	for (size_t i = 0; i < n; i++) {
+		struct span word = next_word(&text);
+		const char *what = network_parse(word, &list[i]);
+		if (what)
+			return word_fault(c, word, what);
+	}
+	*networks = (struct networks){ list, n };
+	return NULL;
+}
+
+static const char *const log_words[] = {
+	[LOG_AUTO] = "auto",
+	[LOG_STDERR] = "stderr",
+	[LOG_SYSLOG_LINES] = "syslog",
+	[LOG_JOURNAL] = "journal",
+	[LOG_JSON] = "json:FILE", /* for a fault's text */
+	NULL,
+};
+
+/* A path is meant to be that of JSON Lines. */
+static const char *log_fault(struct config *c, const char *text)
+{
+	bool is_file = strchr(text, '/') || strncmp(text, "json", 4) == 0;
+
+	return config_word_fault(
+		c, log_words, is_file ? span_of(log_words[LOG_JSON]) : span_of(text));
+}
+
+const char *config_parse_log(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	size_t prefix = strlen(JSON_PREFIX);
+
+	(void)key;
+	if (strncmp(text, JSON_PREFIX, prefix) == 0 && text[prefix]) {
+		c->log = LOG_JSON;
+		c->log_file = text + prefix;
+		return NULL;
+	}
+	for (size_t i = 0; i < LOG_JSON; i++) {
+		if (strcmp(log_words[i], text) != 0)
+			continue;
+		c->log = (enum log_choice)i;
+		return NULL;
+	}
+	return log_fault(c, text);
+}
+
+const char *config_parse_log_level(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	static const char *const names[] = { "debug", "info", "warning", "error", NULL };
+	static const enum record_level levels[] = { RECORD_LEVEL_DEBUG, RECORD_LEVEL_INFO,
+		RECORD_LEVEL_WARNING, RECORD_LEVEL_ERROR };
+
+	(void)key;
+	for (size_t i = 0; names[i]; i++) {
+		if (strcmp(names[i], text) != 0)
+			continue;
+		c->log_level = levels[i];
+		return NULL;
+	}
+	return config_word_fault(c, names, span_of(text));
+}
+
+const char *config_parse_maildir(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	const char *fault = destination_path_fault(span_of(text));
+
+	if (!fault)
+		*text_at(c, key) = *text ? text : NULL;
+	return fault;
+}
+
+const char *config_parse_marker(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	if (strchr(text, '/') || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
+		return "must be the name of a file in mail-root, without a slash";
+	*text_at(c, key) = *text ? text : NULL;
+	return NULL;
+}
+
+/* It is looked up as a recipient is. */
+static const char *address_fault(const char *text)
+{
+	struct span local, domain;
+
+	destination_key_cut(span_of(text), &local, &domain);
+	return local.n ? destination_key_fault(span_of(text)) : "is no address";
+}
+
+const char *config_parse_catch_all(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	const char *fault = recipients_is_address(text)
+				    ? address_fault(text)
+				    : destination_below_fault(span_of(text));
+
+	if (!fault)
+		*text_at(c, key) = *text ? text : NULL;
+	return fault;
+}
+
+const char *config_parse_delimiter(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	if (strlen(text) > 1 || (*text && !strchr(DELIMITERS, *text)))
+		return "must be one character that may stand in a local part, and no "
+		       "letter, digit, dot, slash or percent sign";
+	*((char *)c + key->offset) = *text;
+	return NULL;
+}
