@@ -1,5 +1,5 @@
 /* bin/listen-children: no source takes every place, and each connection counts as long as its process exists. */
-#include "bin/listen/children.h"
+#include "bin/listen/acceptor.h"
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>

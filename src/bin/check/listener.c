@@ -11,7 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "bin/listen/prepared.h"
+#include "bin/listen/listen.h"
 #include "bin/check/check.h"
 
 #define LINES_MAX 1024 /* faults that are compared with those of other kinds */
@@ -27,7 +27,7 @@ static int check_kind(struct connection *c, enum listen_kind kind)
 {
 	struct check_output output = { &c->config, c->options.json };
 
-	kinds_put_options(&c->options, kind);
+	listen_put_options(&c->options, kind);
 	connection_settings(c, check_print, &output);
 	return check(&c->config, true);
 }
@@ -98,7 +98,7 @@ static void put_address_fault(
 }
 
 /* The kinds of the addresses; sockets that are handed over are taken for SMTP. False: some address is none. */
-static bool find_kinds(const struct options *o, bool wanted[static KINDS])
+static bool find_kinds(const struct options *o, bool wanted[static LISTEN_KINDS])
 {
 	bool fine = true;
 
@@ -118,10 +118,10 @@ static bool find_kinds(const struct options *o, bool wanted[static KINDS])
 int check_listener(struct connection *c)
 {
 	struct printed printed = { .n = 0 };
-	bool wanted[KINDS] = { false };
+	bool wanted[LISTEN_KINDS] = { false };
 	int worst = find_kinds(&c->options, wanted) ? 0 : EX_CONFIG;
 
-	for (enum listen_kind kind = 0; kind < KINDS; kind++) {
+	for (enum listen_kind kind = 0; kind < LISTEN_KINDS; kind++) {
 		int status = wanted[kind] ? check_apart(c, kind, &printed) : 0;
 		if (status)
 			worst = status;

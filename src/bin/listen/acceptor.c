@@ -5,19 +5,88 @@
  */
 #include "bin/listen/acceptor.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
-#include "bin/listen/prepared.h"
-#include "bin/listen/acceptors.h"
-#include "bin/listen/lingering.h"
 #include "edge/net/net.h"
+
+#define PIECE_MAX 4096 /* octets read at once */
+
+static void remove_at(struct lingering *l, size_t i)
+{
+	close(l->list[i].fd);
+	l->n--;
+	memmove(l->list + i, l->list + i + 1, (l->n - i) * sizeof(*l->list));
+}
+
+void lingering_add(struct lingering *l, int fd, int from)
+{
+	int moved = fcntl(fd, F_DUPFD_CLOEXEC, from);
+
+	close(fd);
+	if (moved < 0)
+		return;
+	if (l->n == LINGERING_MAX)
+		remove_at(l, 0);
+	l->list[l->n++] = (struct lingering_client){
+		.fd = moved,
+		.until = stream_clock() + LINGERING_TIME,
+		.left = LINGERING_OCTETS,
+	};
+}
+
+void lingering_prepare(const struct lingering *l, struct pollfd *fds)
+{
+	for (size_t i = 0; i < l->n; i++)
+		fds[i] = (struct pollfd){ .fd = l->list[i].fd, .events = POLLIN };
+}
+
+/* False when there is nothing more to be read, or no more of it is. */
+static bool read_some(struct lingering_client *c)
+{
+	char octets[PIECE_MAX];
+	ssize_t n = recv(c->fd, octets, sizeof(octets), MSG_DONTWAIT);
+
+	if (n <= 0 || (size_t)n >= c->left)
+		return false;
+	c->left -= (size_t)n;
+	return true;
+}
+
+void lingering_read(struct lingering *l, const struct pollfd *fds)
+{
+	uint64_t now = l->n ? stream_clock() : 0;
+
+	/* from the end: what is removed moves only what has been looked at */
+	for (size_t i = l->n; i-- > 0;)
+		if (now >= l->list[i].until ||
+			(fds[i].revents && !read_some(&l->list[i])))
+			remove_at(l, i);
+}
+
+int lingering_wait(const struct lingering *l)
+{
+	uint64_t now;
+
+	if (l->n == 0)
+		return -1;
+	now = stream_clock();
+	return l->list[0].until > now ? (int)(l->list[0].until - now) : 0;
+}
+
+void lingering_close_all(struct lingering *l)
+{
+	while (l->n)
+		remove_at(l, l->n - 1);
+}
 
 #define RECORDS_EVERY 60000 /* milliseconds between two records of one kind */
 
@@ -116,7 +185,7 @@ static void unblock_signals(void)
 static void close_others(const struct acceptor *a, const struct connection *c)
 {
 	close_range((unsigned)a->task->from, UINT_MAX, 0);
-	for (size_t i = 0; i < KINDS; i++)
+	for (size_t i = 0; i < LISTEN_KINDS; i++)
 		if (a->kinds.list[i] && a->kinds.list[i] != c)
 			connection_close_files(a->kinds.list[i]);
 }
@@ -294,7 +363,7 @@ static void read_signals(struct acceptor *a)
 	pid_t pid;
 	int status;
 
-	a->over |= acceptors_told_to_stop(a->task->signals);
+	a->over |= listen_read_stop(a->task->signals);
 	while (!a->over && (pid = waitpid(-1, &status, WNOHANG)) > 0)
 		reap_child(a, pid, status);
 }

@@ -2,7 +2,7 @@
  * Finds the process that listens at an address: the inode of the socket in /proc/net, then the process that has it
  * open. Only for a message of a listener that ends: it reads all of /proc, and may find nothing.
  */
-#include "bin/listen/holder.h"
+#include "bin/listen/sockets.h"
 #include <dirent.h>
 #include <errno.h>
 #include <libgen.h>

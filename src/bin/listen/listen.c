@@ -12,8 +12,6 @@
 #include <sys/signalfd.h>
 #include <sysexits.h>
 #include <unistd.h>
-#include "bin/listen/lingering.h"
-#include "bin/listen/renew.h"
 #include "bin/listen/listener.h"
 
 #define LISTEN_FAULT_MAX 512 /* a path and a sentence */
@@ -59,7 +57,7 @@ static int move_up(struct listener *l)
 	for (size_t i = 0; i < l->sockets.n; i++) {
 		int *fd = &l->sockets.list[i].fd;
 		if (*fd < l->acceptors.from)
-			*fd = acceptors_move_up(*fd, l->acceptors.from);
+			*fd = listen_move_up(*fd, l->acceptors.from);
 		if (*fd < 0)
 			return -errno;
 	}
@@ -79,7 +77,7 @@ static int open_table(struct listener *l, int passed)
 			return -errno;
 		l->children->last = TOPIC_SESSION;
 	}
-	l->table = acceptors_move_up(l->table, l->acceptors.from);
+	l->table = listen_move_up(l->table, l->acceptors.from);
 	return l->table < 0 ? -errno : 0;
 }
 
@@ -110,7 +108,7 @@ static int open_signals(struct listener *l)
 	l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (l->signals < 0)
 		return -errno;
-	l->signals = acceptors_move_up(l->signals, l->acceptors.from);
+	l->signals = listen_move_up(l->signals, l->acceptors.from);
 	return l->signals < 0 ? -errno : 0;
 }
 
@@ -248,7 +246,6 @@ int listen_run(
 	r = set_up(l);
 	if (r)
 		return r;
-	listen_manager_init(&l->manager, inherited);
 	listener_run(l);
 	return 0;
 }

@@ -3,6 +3,7 @@
  * anew after a fault of a connection. It reads nothing of clients, and waits for no other process but in poll().
  */
 #include "bin/listen/listener.h"
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,10 +11,38 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "bin/listen/record.h"
-#include "bin/listen/renew.h"
+#include "base/num.h"
+#include "edge/log/log.h"
 #include "edge/net/net.h"
+#include "edge/sandbox/sandbox.h"
 
+static bool is_quiet(
+	const struct restarts *r, const struct restart_terms *terms, uint64_t now)
+{
+	return r->last == 0 || now - r->last >= terms->quiet;
+}
+
+uint64_t restart_wait(
+	const struct restarts *r, const struct restart_terms *terms, uint64_t now)
+{
+	if (is_quiet(r, terms, now) || now - r->last >= r->interval)
+		return 0;
+	return r->last + r->interval - now;
+}
+
+void restart_note(struct restarts *r, const struct restart_terms *terms, uint64_t now)
+{
+	if (is_quiet(r, terms, now))
+		*r = (struct restarts){ 0 };
+	r->last = now;
+	if (++r->n <= terms->n_free)
+		return;
+	r->interval = r->interval ? 2 * r->interval : terms->least;
+	if (r->interval > terms->most)
+		r->interval = terms->most;
+}
+
+#define FOREVER UINT64_MAX /* no time of its own is due */
 #define SECOND UINT64_C(1000)
 #define LOOK_EVERY SECOND /* at files that acceptors cannot watch */
 #define START_TIME (30 * SECOND) /* for an acceptor to be ready before it is killed */
@@ -49,12 +78,76 @@ static const struct restart_terms after_fault = {
 	.quiet = 300 * SECOND,
 };
 
+static void write_record(const struct listener *l, const char *text, bool as_set)
+{
+	struct log log;
+
+	log_init(&log, l->inherited->journal_stream, l->inherited->stderr_silent);
+	log.modules = l->modules;
+	if (as_set)
+		log_choose(&log, l->warm.config);
+	log_error(&log, text);
+	log_done(&log);
+}
+
+static void run_writer(const struct listener *l, const char *text)
+{
+	close_range(STDERR_FILENO + 1, UINT_MAX, 0);
+	write_record(l, text, sandbox_user(l->warm.config->user) == 0);
+	_exit(0);
+}
+
 void listener_report(void *ctx, const char *text)
 {
-	struct listener *l = ctx;
-	const struct listen_record r = { l->inherited, l->modules, l->warm.config };
+	const struct listener *l = ctx;
+	const struct config *c = l->warm.config;
+	bool by_user = c && c->user && c->log == LOG_JSON && geteuid() == 0;
+	pid_t pid = by_user ? fork() : -1;
 
-	listen_record(&r, text);
+	if (pid == 0)
+		run_writer(l, text);
+	if (pid < 0)
+		write_record(l, text, c && !by_user);
+}
+
+static void init_manager(struct listen_manager *m, const struct inherited *inherited)
+{
+	uint64_t microseconds;
+
+	*m = (struct listen_manager){ 0 };
+	notify_init(&m->notify, inherited->notify_socket, 0);
+	/* twice as often as it must be */
+	if (inherited->watchdog_usec &&
+		num_parse(span_of(inherited->watchdog_usec), &microseconds))
+		m->watchdog = microseconds / 1000 / 2;
+}
+
+static void send_manager(const struct listen_manager *m, const char *word)
+{
+	notify_send(&m->notify, span_of(word));
+}
+
+static void send_alive(struct listen_manager *m)
+{
+	uint64_t now = stream_clock();
+
+	/* a little sooner than it must be: who calls us does so as often */
+	if (m->watchdog == 0 || now - m->alive < m->watchdog / 2)
+		return;
+	send_manager(m, "WATCHDOG=1");
+	m->alive = now;
+}
+
+static uint64_t send_status(struct listen_manager *m, const char *status)
+{
+	uint64_t now = stream_clock();
+
+	if (!notify_is_news(&m->notify, status))
+		return FOREVER;
+	if (now - m->notify.last < NOTIFY_INTERVAL)
+		return m->notify.last + NOTIFY_INTERVAL - now;
+	notify_status(&m->notify, status, now);
+	return FOREVER;
 }
 
 static void run_acceptor(const struct listener *l, int channel)
@@ -187,11 +280,11 @@ static void read_message(struct listener *l, struct acceptor_process *p)
 		kill(p->pid, SIGKILL);
 	if (n != sizeof(m))
 		return;
-	listen_manager_alive(&l->manager);
+	send_alive(&l->manager);
 	if (m.word == ACCEPTOR_READY && p->state == ACCEPTOR_STARTING) {
 		acceptors_switch_to(&l->acceptors, p);
 		l->hides = m.hides;
-		listen_manager_say(&l->manager, "READY=1");
+		send_manager(&l->manager, "READY=1");
 	}
 	if (m.word == ACCEPTOR_CHANGED && p->state == ACCEPTOR_ACCEPTING)
 		replace_acceptor(l, &l->changed, &after_change);
@@ -276,29 +369,28 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* Starts an acceptor where there is none. In how many milliseconds that will be due, or LISTEN_FOREVER. */
+/* Starts an acceptor where there is none. In how many milliseconds that will be due, or FOREVER. */
 static uint64_t start_in_time(struct listener *l)
 {
 	uint64_t clock = stream_clock(), wait;
 
 	if (acceptors_find(&l->acceptors, ACCEPTOR_ACCEPTING) ||
 		acceptors_find(&l->acceptors, ACCEPTOR_STARTING))
-		return LISTEN_FOREVER;
+		return FOREVER;
 	wait = restart_wait(&l->ended, &after_end, clock);
 	if (wait)
 		return wait;
 	restart_note(&l->ended, &after_end, clock);
-	return start_successor(l) ? LISTEN_FOREVER
-				  : restart_wait(&l->ended, &after_end, clock);
+	return start_successor(l) ? FOREVER : restart_wait(&l->ended, &after_end, clock);
 }
 
-/* Looks at files that the acceptor cannot watch. In how many milliseconds again, or LISTEN_FOREVER. */
+/* Looks at files that the acceptor cannot watch. In how many milliseconds again, or FOREVER. */
 static uint64_t look_in_time(struct listener *l)
 {
 	uint64_t clock;
 
 	if (!l->hides)
-		return LISTEN_FOREVER;
+		return FOREVER;
 	clock = stream_clock();
 	if (clock - l->looked < LOOK_EVERY)
 		return l->looked + LOOK_EVERY - clock;
@@ -329,7 +421,7 @@ static void kill_late(struct listener *l, pid_t pid)
 
 /*
  * Kills an acceptor that does not get ready, such as one that waits for a file system without an answer: while
- * it is starting no other is started. In how many milliseconds that is due, or LISTEN_FOREVER.
+ * it is starting no other is started. In how many milliseconds that is due, or FOREVER.
  */
 static uint64_t kill_in_time(struct listener *l)
 {
@@ -338,7 +430,7 @@ static uint64_t kill_in_time(struct listener *l)
 	uint64_t age;
 
 	if (!p)
-		return LISTEN_FOREVER;
+		return FOREVER;
 	age = stream_clock() - p->started;
 	if (age < START_TIME)
 		return START_TIME - age;
@@ -355,13 +447,13 @@ static int do_in_time(struct listener *l)
 	/* after these, which may have started one */
 	wait = sooner(wait, kill_in_time(l));
 	put_status(l, status);
-	wait = sooner(wait, listen_manager_tell(&l->manager, status));
-	return wait == LISTEN_FOREVER ? -1 : (int)wait;
+	wait = sooner(wait, send_status(&l->manager, status));
+	return wait == FOREVER ? -1 : (int)wait;
 }
 
 static void read_signals(struct listener *l)
 {
-	l->over |= acceptors_told_to_stop(l->signals);
+	l->over |= listen_read_stop(l->signals);
 	reap_children(l);
 }
 
@@ -410,18 +502,19 @@ static void end_acceptors(struct listener *l, int signal, uint64_t time)
 		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
 			acceptors_remove(&l->acceptors, pid, &state);
 		if (l->acceptors.n && poll(&fd, 1, (int)(until - now)) > 0)
-			acceptors_told_to_stop(l->signals);
+			listen_read_stop(l->signals);
 	}
 }
 
 void listener_run(struct listener *l)
 {
+	init_manager(&l->manager, l->inherited);
 	/* signals of an earlier image of the program are gone */
 	listen_verify(l->children);
 	reap_children(l);
 	start_acceptor(l);
 	loop(l);
-	listen_manager_say(&l->manager, "STOPPING=1");
+	send_manager(&l->manager, "STOPPING=1");
 	end_acceptors(l, SIGTERM, STOP_TIME);
 	end_acceptors(l, SIGKILL, KILL_TIME);
 }

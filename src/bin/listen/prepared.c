@@ -1,5 +1,5 @@
 /* Promises that the sandbox is closed before there is a client; refuses to know how many there will be. */
-#include "bin/listen/prepared.h"
+#include "bin/listen/acceptor.h"
 #include <errno.h>
 #include <malloc.h>
 #include <stdint.h>
@@ -14,20 +14,6 @@
 #define SMALL_STEP 16 /* of what malloc() gives */
 #define ROOM (1024 * 1024) /* more than a connection takes, but for a large message */
 
-/* What the kind of a socket asks, whatever the settings say; the units of systemd's own way ask the same. */
-static const char *const overrides[KINDS][OPTIONS_OF_KIND_MAX] = {
-	[LISTEN_SMTPS] = { "tls=implicit" },
-	[LISTEN_SUBMISSION] = { "tls=required", "auth=required" },
-	[LISTEN_LMTP] = { "tls=off" },
-};
-
-void kinds_put_options(struct options *o, enum listen_kind kind)
-{
-	o->lmtp = kind == LISTEN_LMTP;
-	for (size_t i = 0; i < OPTIONS_OF_KIND_MAX && overrides[kind][i]; i++)
-		o->overrides[o->n_overrides++] = overrides[kind][i];
-}
-
 static struct connection *prepare(const struct acceptor_task *task, enum listen_kind kind)
 {
 	struct connection *c = calloc(1, sizeof(*c));
@@ -38,7 +24,7 @@ static struct connection *prepare(const struct acceptor_task *task, enum listen_
 	c->inherited.notify_socket = NULL;
 	c->inherited.peer = (struct peer_environment){ 0 };
 	c->options = *task->options;
-	kinds_put_options(&c->options, kind);
+	listen_put_options(&c->options, kind);
 	c->warm = task->warm;
 	c->n_files = task->from;
 	memcpy(c->modules, task->modules, strlen(task->modules) + 1);
@@ -69,10 +55,10 @@ static void begin_watching(struct kinds *k, const struct warm *warm)
  * is forked. */
 static void open_all(struct kinds *k)
 {
-	for (size_t i = 0; i < KINDS; i++)
+	for (size_t i = 0; i < LISTEN_KINDS; i++)
 		if (k->list[i])
 			connection_open(k->list[i]);
-	for (size_t i = 0; i < KINDS; i++) {
+	for (size_t i = 0; i < LISTEN_KINDS; i++) {
 		if (!k->list[i])
 			continue;
 		log_open(&k->list[i]->log);
@@ -81,12 +67,12 @@ static void open_all(struct kinds *k)
 }
 
 /* Each kind has its own descriptor of the outbox, so their directories are not the same. */
-_Static_assert(KINDS *SANDBOX_DIRS_OF_ONE <= SANDBOX_DIRS, "room for all kinds");
+_Static_assert(LISTEN_KINDS *SANDBOX_DIRS_OF_ONE <= SANDBOX_DIRS, "room for all kinds");
 
 /* What any of them may need, all may. */
 static void add_dirs(const struct kinds *k, struct sandbox_dirs *dirs)
 {
-	for (size_t i = 0; i < KINDS; i++) {
+	for (size_t i = 0; i < LISTEN_KINDS; i++) {
 		if (!k->list[i] || k->list[i]->unusable)
 			continue;
 		sandbox_dirs_add(dirs, &k->list[i]->dirs);
@@ -107,7 +93,7 @@ static void shut_ourselves_in(struct kinds *k)
 				 sandbox_enter_accepting(&dirs, &report)) < 0;
 		confinement = report.landlock ? NULL : "seccomp";
 	}
-	for (size_t i = 0; i < KINDS; i++) {
+	for (size_t i = 0; i < LISTEN_KINDS; i++) {
 		if (!k->list[i])
 			continue;
 		k->list[i]->unusable |= failed;
@@ -175,7 +161,7 @@ int kinds_prepare(struct kinds *k, const struct acceptor_task *task)
 
 bool kinds_are_unusable(const struct kinds *k)
 {
-	for (size_t i = 0; i < KINDS; i++) {
+	for (size_t i = 0; i < LISTEN_KINDS; i++) {
 		const struct connection *c = k->list[i];
 
 		if (!c)

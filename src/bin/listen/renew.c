@@ -2,14 +2,13 @@
  * Executes the program anew in the same process: the sockets go over as the service manager hands them, and the
  * table of connections behind them. Connections go on, and stay children of this process.
  */
-#include "bin/listen/renew.h"
+#include "bin/listen/listener.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/num.h"
-#include "bin/listen/listen.h"
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
 #define HANDED_MAX (LISTEN_SOCKETS_MAX + 1) /* sockets and table */

@@ -4,13 +4,15 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include "base/num.h"
-#include "bin/listen/holder.h"
+#include "bin/options.h"
 #include "edge/file.h"
 #include "proto/network.h"
 
@@ -24,16 +26,29 @@ union address {
 	struct sockaddr_un local;
 };
 
-static const char *const kinds[] = {
-	[LISTEN_SMTP] = "smtp",
-	[LISTEN_SMTPS] = "smtps",
-	[LISTEN_SUBMISSION] = "submission",
-	[LISTEN_LMTP] = "lmtp",
+/* Overrides are what a kind asks whatever the settings say; the units of systemd's own way ask the same. */
+static const struct {
+	const char *word;
+	const char *overrides[OPTIONS_OF_KIND_MAX];
+} kinds[LISTEN_KINDS] = {
+	[LISTEN_SMTP] = { .word = "smtp" },
+	[LISTEN_SMTPS] = { "smtps", { "tls=implicit" } },
+	[LISTEN_SUBMISSION] = { "submission", { "tls=required", "auth=required" } },
+	[LISTEN_LMTP] = { "lmtp", { "tls=off" } },
 };
 
 const char *listen_kind_word(enum listen_kind kind)
 {
-	return kinds[kind];
+	return kinds[kind].word;
+}
+
+void listen_put_options(struct options *o, enum listen_kind kind)
+{
+	const char *const *overrides = kinds[kind].overrides;
+
+	o->lmtp = kind == LISTEN_LMTP;
+	for (size_t i = 0; i < OPTIONS_OF_KIND_MAX && overrides[i]; i++)
+		o->overrides[o->n_overrides++] = overrides[i];
 }
 
 bool listen_kind_needs_tls(enum listen_kind kind)
@@ -43,8 +58,8 @@ bool listen_kind_needs_tls(enum listen_kind kind)
 
 static bool find_kind(struct span name, enum listen_kind *ret)
 {
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-		if (!span_eq(name, span_of(kinds[i])))
+	for (size_t i = 0; i < LISTEN_KINDS; i++) {
+		if (!span_eq(name, span_of(kinds[i].word)))
 			continue;
 		*ret = (enum listen_kind)i;
 		return true;
@@ -285,4 +300,24 @@ bool listen_open(struct listen_sockets *s, const char *text, struct buf *ret_fau
 		buf_put_str(ret_fault, wrong);
 	buf_terminate(ret_fault);
 	return fd >= 0 && !wrong;
+}
+
+int listen_move_up(int fd, int from)
+{
+	int moved = fcntl(fd, F_DUPFD_CLOEXEC, from);
+	int error = errno;
+
+	close(fd);
+	errno = error;
+	return moved;
+}
+
+bool listen_read_stop(int signals)
+{
+	struct signalfd_siginfo info;
+	bool stop = false;
+
+	while (read(signals, &info, sizeof(info)) == sizeof(info))
+		stop |= info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT;
+	return stop;
 }

@@ -1,27 +1,18 @@
 /* The sockets that a listener accepts from: handed over by the service manager, or its own. */
 #pragma once
 
+#include <sys/socket.h>
 #include "base/buf.h"
+#include "bin/listen/listen.h"
 
 #define LISTEN_SOCKETS_MAX 16
 #define LISTEN_ADDRESS_MAX 128
-
-/* What is spoken there: by FileDescriptorName=, or the word before "=" in --listen=. */
-enum listen_kind {
-	LISTEN_SMTP, /* as the settings say */
-	LISTEN_SMTPS, /* TLS comes first */
-	LISTEN_SUBMISSION, /* TLS and a login are required */
-	LISTEN_LMTP, /* without TLS */
-};
 
 /* "smtps" */
 const char *listen_kind_word(enum listen_kind kind);
 
 /* True where TLS comes first or is required, whatever the settings say of other sockets. */
 bool listen_kind_needs_tls(enum listen_kind kind);
-
-/* The kind of an address as listen_open() takes it. NULL, or what is wrong with it. */
-const char *listen_find_kind(const char *address, enum listen_kind *ret);
 
 struct listen_socket {
 	int fd;
@@ -32,6 +23,12 @@ struct listen_sockets {
 	struct listen_socket list[LISTEN_SOCKETS_MAX];
 	size_t n;
 };
+
+/* The same descriptor with a number of at least `from`; -1 with errno when there is none. */
+int listen_move_up(int fd, int from);
+
+/* Takes all signals that a signalfd has. True when one of them is SIGTERM or SIGINT. */
+bool listen_read_stop(int signals);
 
 #define LISTEN_FIRST_FD 3 /* SD_LISTEN_FDS_START */
 
@@ -50,3 +47,6 @@ const char *listen_take(struct listen_sockets *s, size_t n, const char *names);
  * False, and what is wrong and what to do.
  */
 bool listen_open(struct listen_sockets *s, const char *address, struct buf *ret_fault);
+
+/* Why the socket could not be bound: `error` in the system's words, the process that holds the address, and what to do. */
+void holder_put_fault(struct buf *to, const struct sockaddr *address, int error);
