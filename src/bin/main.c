@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <sysexits.h>
 #include <unistd.h>
-#include "bin/check/listener.h"
 #include "bin/check/check.h"
 #include "bin/connection.h"
 #include "bin/listen/listen.h"
@@ -32,7 +31,7 @@ static int check_config(struct connection *c)
 	if (c->options.listens)
 		return check_listener(c);
 	connection_settings(c, check_print, &output);
-	return check(&c->config, false);
+	return check(&c->config);
 }
 
 /* The settings are not read: whether TLS comes first is known only where the command line says so. */

@@ -2,15 +2,21 @@
  * Promises that what it finds nothing wrong with is found when mail comes. Refuses to open anything: the rights
  * are others by now than those the table was opened with.
  */
-#include "bin/check/recipients.h"
+#include "bin/check/parts.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include "edge/auth/auth.h"
 #include "edge/idn/names.h"
 #include "edge/table/table.h"
+#include "edge/tls/tls.h"
 #include "proto/destination.h"
+#include "proto/senders.h"
 #include "proto/utf8.h"
+#include "proto/verifier.h"
+#include "smtp/authenticator.h"
 #include "smtp/policy.h"
 
 /* A line that is looked at. */
@@ -22,14 +28,14 @@ struct checked {
 	struct span key;
 };
 
-static void put_fault(struct config *c, const char *text)
+static void report(struct config *c, const char *text)
 {
 	c->n_faults++;
 	c->report(c->ctx, text);
 }
 
 /* "file:line: word: what is wrong with it" */
-static void tell(const struct checked *at, struct span word, const char *what)
+static void report_word(const struct checked *at, struct span word, const char *what)
 {
 	char octets[CONFIG_FAULT_MAX];
 	struct buf b = BUF(octets);
@@ -44,10 +50,10 @@ static void tell(const struct checked *at, struct span word, const char *what)
 	buf_put(&b, SPAN(": "));
 	buf_put_str(&b, what);
 	buf_terminate(&b);
-	put_fault(at->config, octets);
+	report(at->config, octets);
 }
 
-static void tell_form(const struct checked *at, struct span form)
+static void report_form(const struct checked *at, struct span form)
 {
 	char octets[CONFIG_FAULT_MAX];
 	struct buf b = BUF(octets);
@@ -55,7 +61,7 @@ static void tell_form(const struct checked *at, struct span form)
 	buf_put(&b, SPAN("must be written "));
 	entry_show(&b, form);
 	buf_terminate(&b);
-	tell(at, at->key, octets);
+	report_word(at, at->key, octets);
 }
 
 /* The key in the form that names are looked up in, where that is known. */
@@ -81,7 +87,7 @@ static bool check_form(const struct checked *at, struct span local, struct span 
 	if (!at->api || !put_form(at->api, local, domain, local.n < at->key.n, &form) ||
 		form.overflow || span_eq(buf_span(&form), at->key))
 		return true;
-	tell_form(at, buf_span(&form));
+	report_form(at, buf_span(&form));
 	return false;
 }
 
@@ -111,11 +117,11 @@ static void check_key(struct checked *at)
 	if (!check_form(at, local, domain))
 		return;
 	if (fault)
-		tell(at, at->key, fault);
+		report_word(at, at->key, fault);
 	else if (local.n < at->key.n && !takes_mail_for(at, domain))
-		tell(at, at->key, "is of no domain that mail is accepted for");
+		report_word(at, at->key, "is of no domain that mail is accepted for");
 	else if (local.n == at->key.n && is_domain_of_ours(settings, local))
-		tell(at, at->key, "is a domain: for all its names write @domain");
+		report_word(at, at->key, "is a domain: for all its names write @domain");
 }
 
 static void check_pair(void *ctx, size_t line, struct span key, struct span value)
@@ -131,17 +137,17 @@ static void check_pair(void *ctx, size_t line, struct span key, struct span valu
 	if (key.n && *key.p == '"')
 		return;
 	if (!destination_parse(span_trim(value), &d, &fault))
-		tell(at, fault.word, fault.what);
+		report_word(at, fault.word, fault.what);
 }
 
-static void tell_file(void *ctx, const char *what)
+static void report_file(void *ctx, const char *what)
 {
 	const struct checked *at = ctx;
 	char text[CONFIG_FAULT_MAX];
 
 	snprintf(text, sizeof(text), "recipients %s: %s", at->config->recipients_file,
 		what);
-	put_fault(at->config, text);
+	report(at->config, text);
 }
 
 static void ignore_fault(void *ctx, const char *what)
@@ -173,14 +179,14 @@ static void check_catch_all(struct config *c)
 		return;
 	snprintf(text, sizeof(text), "catch-all %s: has no mailbox in %s", address,
 		c->recipients_file);
-	put_fault(c, text);
+	report(c, text);
 }
 
 void check_recipients(struct config *c, const struct idn_api *api)
 {
 	struct idn_names names;
 	struct checked at = { .config = c, .api = api };
-	const struct table_visitor visitor = { &at, check_pair, tell_file };
+	const struct table_visitor visitor = { &at, check_pair, report_file };
 	const struct table_visitor told = { &at, check_pair, ignore_fault };
 
 	if (!c->recipients_file)
@@ -253,4 +259,111 @@ void check_postmaster(const struct config *c)
 		if (*domain != '*' && utf8_is_ascii(span_of(domain)))
 			check_role(c, domain);
 	}
+}
+
+/* A file that a setting of AUTH names. */
+struct checked_file {
+	const char *setting, *path;
+	const char *(*judge)(struct span key, struct span value);
+	struct config *config;
+};
+
+static void report_checked_file(void *ctx, const char *what)
+{
+	const struct checked_file *p = ctx;
+	char text[CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "%s %s: %s", p->setting, p->path, what);
+	check_fault(p->config, text);
+}
+
+static void check_entry(void *ctx, size_t line, struct span key, struct span value)
+{
+	const struct checked_file *p = ctx;
+	const char *wrong = p->judge(key, value);
+	char octets[TABLE_FAULT_MAX];
+	struct buf b = BUF(octets);
+
+	if (!wrong)
+		return;
+	if (line) {
+		buf_put(&b, SPAN("line "));
+		buf_put_num(&b, line);
+		buf_put(&b, SPAN(": "));
+	}
+	entry_show(&b, key);
+	buf_put(&b, SPAN(": "));
+	buf_put_str(&b, wrong);
+	report_checked_file(ctx, buf_terminate(&b) ? octets : wrong);
+}
+
+static void check_table(const struct checked_file *p, bool is_secret)
+{
+	const struct table_visitor v = { (void *)p, check_entry, report_checked_file };
+	char unused[TABLE_FAULT_MAX];
+	struct table *t = NULL;
+
+	if (!p->path)
+		return;
+	table_check(p->path, is_secret, &v);
+	if (table_open(p->path, is_secret, &t, unused) == 0 && table_is_empty(t))
+		report_checked_file((void *)p, TABLE_EMPTY);
+	table_close(t);
+}
+
+static const char *judge_user(struct span user, struct span verifier)
+{
+	struct verifier unused;
+
+	if (user.n >= AUTH_USER_MAX)
+		return "is longer than a user's name may be (255 octets)";
+	return verifier_parse(verifier, &unused);
+}
+
+static const char *judge_certificate(struct span fingerprint, struct span user)
+{
+	bool fine = fingerprint.n == 2 * TLS_FINGERPRINT_SIZE;
+
+	for (size_t i = 0; fine && i < fingerprint.n; i++)
+		fine = (fingerprint.p[i] >= '0' && fingerprint.p[i] <= '9') ||
+		       (fingerprint.p[i] >= 'a' && fingerprint.p[i] <= 'f');
+	if (!fine)
+		return "is no SHA-256 fingerprint of 64 hexadecimal digits, in lower "
+		       "case and without colons";
+	if (user.n == 0 || user.n >= AUTH_USER_MAX)
+		return "has no user's name of 1 to 255 octets";
+	return NULL;
+}
+
+static const char *judge_sender(struct span user, struct span list)
+{
+	(void)user;
+	return senders_wrong(list).n ? "has a word that is no address, @domain or *"
+				     : NULL;
+}
+
+static void check_secret(const struct checked_file *p)
+{
+	struct span secret = { 0 };
+	char why[TABLE_FAULT_MAX];
+	struct buf b = BUF(why);
+
+	if (p->path && secret_read(p->path, &secret, &b) < 0)
+		report_checked_file((void *)p, b.overflow ? "cannot be used" : why);
+	free((char *)secret.p);
+}
+
+void check_auth(struct config *c)
+{
+	const struct checked_file users = { "auth-users", c->auth_users, judge_user, c };
+	const struct checked_file secret = { "auth-secret", c->auth_secret, NULL, c };
+	const struct checked_file certificates = { "auth-certificates",
+		c->auth_certificates, judge_certificate, c };
+	const struct checked_file senders = { "auth-senders", c->auth_senders,
+		judge_sender, c };
+
+	check_table(&users, true);
+	check_secret(&secret);
+	check_table(&certificates, false);
+	check_table(&senders, false);
 }
