@@ -30,8 +30,7 @@ bool connection_settings(
 	struct connection *c, void (*report)(void *, const char *), void *ctx)
 {
 	config_init(&c->config, c->inherited.credentials_directory, report, ctx);
-	options_read_config(&c->options, &c->config);
-	return admit_prepare(&c->config);
+	return options_load(&c->options, &c->config, true);
 }
 
 /* A link is followed now: where it leads then is outside the sandbox, whatever it was. */

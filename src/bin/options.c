@@ -118,13 +118,18 @@ static bool take_address(struct options *o, const char *word)
 	return true;
 }
 
-void options_read_config(const struct options *o, struct config *c)
+bool options_load(const struct options *o, struct config *c, bool with_recipients)
 {
-	config_read(c, o->file, o->file_given);
-	for (size_t i = 0; i < o->n_overrides; i++)
-		config_override(c, o->overrides[i]);
-	c->session.lmtp = o->lmtp;
-	config_finish(c);
+	const struct settings_source from = {
+		.file = o->file,
+		.must_exist = o->file_given,
+		.overrides = o->overrides,
+		.n_overrides = o->n_overrides,
+		.lmtp = o->lmtp,
+		.with_recipients = with_recipients,
+	};
+
+	return settings_load(c, &from);
 }
 
 static bool take_flag(struct options *o, const char *word)

@@ -37,7 +37,10 @@ void options_parse(int argc, char **argv, struct options *ret);
 
 struct config;
 
-/* Reads the settings that the options name into `c`, which config_init() has begun. */
-void options_read_config(const struct options *o, struct config *c);
+/*
+ * Loads the settings that the options name into `c`, which config_init() has begun; `with_recipients`: opens the
+ * table of recipients, too. True when there was no fault.
+ */
+bool options_load(const struct options *o, struct config *c, bool with_recipients);
 
 extern const char options_help[];

@@ -224,10 +224,8 @@ int warm_up(struct warm *w)
 	w->config = config;
 	/* what is wrong there whoever accepts connections tells */
 	config_init(config, w->credentials_directory, ignore, NULL);
-	options_read_config(w->options, config);
-	/* whether some of them use TLS */
-	if (config->clients_file)
-		clients_read(&config->clients, config->clients_file, ignore, NULL);
+	/* the rules for clients say whether some of them use TLS */
+	options_load(w->options, config, false);
 	watch_all(w);
 	load_credentials(w);
 	load_names(w);

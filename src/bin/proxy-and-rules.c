@@ -4,69 +4,7 @@
  * speak, and to read an octet for anybody who need not send a header.
  */
 #include "bin/proxy-and-rules.h"
-#include <stdio.h>
-#include "edge/net/net.h"
-#include "edge/table/table.h"
 #include "proto/proxy.h"
-
-/* One fault of a line of the clients file. */
-static void put_fault(struct config *c, const struct rule *rule, const char *what)
-{
-	char text[CONFIG_FAULT_MAX];
-
-	snprintf(text, sizeof(text), "%s:%zu: %s", c->clients_file, rule->line, what);
-	c->n_faults++;
-	c->report(c->ctx, text);
-}
-
-static void tell_recipients(void *ctx, const char *what)
-{
-	struct config *c = ctx;
-	char text[CONFIG_FAULT_MAX];
-
-	snprintf(text, sizeof(text), "recipients %s: %s", c->recipients_file, what);
-	c->n_faults++;
-	c->report(c->ctx, text);
-}
-
-static void ignore_pair(void *ctx, size_t line, struct span key, struct span value)
-{
-	(void)ctx, (void)line, (void)key, (void)value;
-}
-
-/* Of a table that cannot be used all faults are told: there may be more than the first. */
-static void open_recipients(struct config *c)
-{
-	const struct table_visitor tell = { c, ignore_pair, tell_recipients };
-	size_t n_before = c->n_faults;
-	char fault[TABLE_FAULT_MAX];
-
-	if (table_open(c->recipients_file, false, &c->recipients.table, fault) == 0) {
-		/* each address would be refused for good, but for those that go elsewhere */
-		if (table_is_empty(c->recipients.table) && !c->recipients.catch_all)
-			tell_recipients(c, TABLE_EMPTY);
-		return;
-	}
-	table_check(c->recipients_file, false, &tell);
-	if (c->n_faults == n_before)
-		tell_recipients(c, fault);
-}
-
-bool admit_prepare(struct config *c)
-{
-	if (c->recipients_file)
-		open_recipients(c);
-	if (c->clients_file)
-		c->n_faults +=
-			clients_read(&c->clients, c->clients_file, c->report, c->ctx);
-	for (size_t i = 0; i < c->clients.n_rules && c->tls.n_pairs == 0; i++) {
-		const struct rule *rule = &c->clients.rules[i];
-		if (rule->tls == RULE_TLS_ON || rule->tls == RULE_TLS_REQUIRED)
-			put_fault(c, rule,
-				"tls= needs the settings tls-certificate and tls-key");
-	}
-	return c->n_faults == 0;
-}
 
 static bool must_send_header(
 	const struct config *c, const struct rule *rule, const struct ip *ip)

@@ -39,12 +39,15 @@ static void put_fault(void *ctx, const char *fault)
 
 static bool read_settings(struct server *s, const struct process *p)
 {
+	const struct settings_source from = {
+		.overrides = p->settings,
+		.n_overrides = p->n_settings,
+		.lmtp = p->lmtp,
+		.with_recipients = true,
+	};
+
 	config_init(&s->config, NULL, put_fault, NULL);
-	for (size_t i = 0; i < p->n_settings; i++)
-		config_override(&s->config, p->settings[i]);
-	s->config.session.lmtp = p->lmtp;
-	config_finish(&s->config);
-	return admit_prepare(&s->config);
+	return settings_load(&s->config, &from);
 }
 
 static void build(struct server *s, const struct process *p)
