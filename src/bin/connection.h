@@ -6,10 +6,18 @@
 
 #include "bin/inherit.h"
 #include "bin/options.h"
-#include "bin/serve.h"
+#include "bin/preload.h"
+#include "edge/auth/auth.h"
+#include "edge/idn/names.h"
+#include "edge/log/log.h"
+#include "edge/log/notify.h"
+#include "edge/log/trace-file.h"
+#include "edge/net/net.h"
+#include "edge/sandbox/confine.h"
 #include "edge/store/store.h"
 #include "edge/module.h"
 #include "smtp/policy.h"
+#include "smtp/session.h"
 
 #define CONNECTION_UNIQUE_MAX 24 /* "P" and a process number */
 
@@ -32,9 +40,9 @@ struct connection {
 	char modules[MODULE_PATH_MAX];
 	struct tls_opened opened[TLS_OPENED_MAX];
 	int n_files; /* descriptors from there on do not reach the client's process; 0: all do */
-	const struct warm *warm; /* NULL: we were started for this connection alone */
-	struct warm *
-		own_warm; /* what was loaded for this connection alone, before the sandbox; or NULL */
+	const struct preload *preload; /* NULL: this process serves one connection */
+	struct preload
+		*own_preload; /* NULL, or what this process loaded before the sandbox */
 	int root;
 	const char
 		*confinement; /* for the record: what there is of a sandbox; NULL: all */
@@ -45,7 +53,12 @@ struct connection {
 	struct maildir maildir;
 	struct log log;
 	struct stream stream;
-	struct serve serve;
+	struct trace_file *trace; /* NULL: this session is not traced */
+	/* filled when TLS is first needed */
+	const struct tls_api *tls_api;
+	struct tls_credentials *credentials; /* NULL: TLS cannot be used */
+	bool tls_tried;
+	char tls_fault[TLS_FAULT_TEXT]; /* the first fault, for the record */
 	char unique[CONNECTION_UNIQUE_MAX];
 	struct session session; /* the last: it clears itself */
 };
@@ -73,11 +86,14 @@ int connection_failed(
 /* `what` and `value` where the sandbox cannot be entered. */
 #define CONNECTION_SANDBOX "sandbox", SANDBOX_CURE
 
-/*
- * Serves the client on descriptors 0 and 1 to its end, or says why not. The exit status. `peer` is who that is,
- * or NULL: not known yet.
- */
-int connection_attend(struct connection *c, const struct session_peer *peer);
+/* Enters the sandbox of a process that serves one connection. 0 or -errno, which has been recorded. */
+int connection_confine(struct connection *c);
 
-/* All of this, in a process that was started for one connection. The exit status. */
-int connection_serve(struct connection *c);
+/* True where the sandbox is narrowed once more, when nothing more has to be loaded: by a stage (confine.h). */
+static inline bool connection_is_confined_later(const struct connection *c)
+{
+	return c->config.sandbox && !c->dirs.loaded;
+}
+
+/* Gets the TLS module and credentials, once; the session records a fault. False when TLS cannot be used. */
+bool connection_load_tls(struct connection *c);

@@ -5,8 +5,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 #include "bin/check/check.h"
-#include "bin/connection.h"
 #include "bin/listen/listen.h"
+#include "bin/serve.h"
 #include "edge/sandbox/sandbox.h"
 
 static void put_stderr(void *ctx, const char *fault)
@@ -98,7 +98,7 @@ int main(int argc, char **argv)
 	switch (c->options.mode) {
 	case MODE_SERVE:
 		/* without what libraries do at exit: freeing is a fiftieth of a TLS session */
-		_exit(connection_serve(c));
+		_exit(serve_inherited(c));
 	case MODE_LISTEN:
 		/* likewise: it keeps all that it has until its end */
 		_exit(listen_run(&c->options, &c->inherited, argv));

@@ -45,7 +45,7 @@ size_t watch_drop_hidden(struct watch *w);
 
 struct options;
 
-struct warm {
+struct preload {
 	const struct options *options;
 	const char *modules; /* their directory */
 	const char *credentials_directory;
@@ -68,34 +68,34 @@ struct warm {
 };
 
 /*
- * Reads settings and credentials; `w` has its first seven members. Faults of credentials go to `report`.
+ * Reads settings and credentials; `p` has its first seven members. Faults of credentials go to `report`.
  * Credentials that have become unusable are told of, and the old ones kept. 0 or -ENOMEM.
  */
-int warm_up(struct warm *w);
+int preload_load(struct preload *p);
 
 /* True when a file has changed since it was read. */
-bool warm_is_stale(const struct warm *w);
+bool preload_is_stale(const struct preload *p);
 
 /* True when something could not be loaded. It may be possible now, though no file shows it: memory was short. */
-bool warm_has_failed(const struct warm *w);
+bool preload_has_failed(const struct preload *p);
 
-/* warm_up() after a failure: reports a fault only where it is another one. */
-int warm_up_again(struct warm *w);
+/* preload_load() after a failure: reports a fault only where it is another one. */
+int preload_retry(struct preload *p);
 
 /* True when TLS cannot be loaded in this process, but in another one. */
-bool warm_is_stuck(const struct warm *w);
+bool preload_is_stuck(const struct preload *p);
 
 /* True when all modules that connections with these settings may need are loaded. */
-bool warm_is_complete(const struct warm *w, const struct config *c);
+bool preload_is_complete(const struct preload *p, const struct config *c);
 
 /* True when a connection with these settings can use what is ready, but for its priority string. */
-bool warm_fits(const struct warm *w, const struct tls_settings *settings);
+bool preload_fits(const struct preload *p, const struct tls_settings *settings);
 
 /* True when that fits, too. */
-bool warm_has_priority(const struct warm *w, const struct tls_settings *settings);
+bool preload_has_priority(const struct preload *p, const struct tls_settings *settings);
 
 /* True when TLS cannot be used with these settings, for the reason that is in `fault` and has been reported. */
-bool warm_failed(const struct warm *w, const struct tls_settings *settings);
+bool preload_failed(const struct preload *p, const struct tls_settings *settings);
 
 /* Why TLS does not work, although the settings want it; or NULL. */
-const char *warm_tls_fault(const struct warm *w);
+const char *preload_tls_fault(const struct preload *p);

@@ -71,7 +71,7 @@ static const struct rule *rule_of(
 		       : NULL;
 }
 
-enum session_end admit_client(struct config *c, struct stream *stream,
+enum session_end client_identify(struct config *c, struct stream *stream,
 	struct session_peer *peer, struct span *ret_why)
 {
 	struct ip ip;

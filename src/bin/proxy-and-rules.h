@@ -14,5 +14,5 @@
  * or, before it is known who the client is, END_BAD_PROXY, END_PROXY_CHECK (the proxy has closed without an
  * octet) or END_SHUTDOWN. *ret_why is to be said to the client with these.
  */
-enum session_end admit_client(struct config *c, struct stream *stream,
+enum session_end client_identify(struct config *c, struct stream *stream,
 	struct session_peer *peer, struct span *ret_why);

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
+#include "bin/serve.h"
 #include "edge/net/net.h"
 
 #define PIECE_MAX 4096 /* octets read at once */
@@ -210,7 +211,7 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 	if (c->config.sandbox && !c->unusable)
 		c->unusable = connection_failed(
 				      c, CONNECTION_SANDBOX, sandbox_enter_forked()) < 0;
-	r = connection_attend(c, peer);
+	r = serve_client(c, peer);
 	_exit(r ? r : LISTEN_STATUS + (int)topic_of(&c->session, RECORD_SESSION));
 }
 
@@ -287,7 +288,7 @@ static bool asks_for_successor(struct acceptor *a)
 	if (watch_has_changed(&a->kinds.watch))
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_CHANGED });
 	else if (a->n_begun &&
-		 (kinds_are_unusable(&a->kinds) || warm_has_failed(a->task->warm)))
+		 (kinds_are_unusable(&a->kinds) || preload_has_failed(a->task->preload)))
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_UNUSABLE });
 	return a->held_until != 0;
 }

@@ -176,7 +176,7 @@ struct acceptor_task {
 	const struct inherited *inherited;
 	const char *modules; /* their directory */
 	const struct listen_sockets *sockets;
-	const struct warm *warm;
+	const struct preload *preload;
 	struct listen_children *children;
 	int signals; /* signalfd: SIGTERM, SIGINT, SIGHUP, SIGCHLD */
 	int channel; /* SOCK_SEQPACKET to the listener; at its end the acceptor exits */

@@ -213,11 +213,11 @@ static int set_up(struct listener *l)
 	close_range(STDERR_FILENO + 1, (unsigned)l->acceptors.from - 1, 0);
 	if (l->sockets.n == 0 && (r = open_sockets(l)))
 		return r;
-	l->warm.needs_tls = some_socket_needs_tls(&l->sockets);
-	l->warm.only_lmtp = all_sockets_are_lmtp(&l->sockets);
+	l->preload.needs_tls = some_socket_needs_tls(&l->sockets);
+	l->preload.only_lmtp = all_sockets_are_lmtp(&l->sockets);
 	r = move_up(l);
 	if (r == 0)
-		r = warm_up(&l->warm);
+		r = preload_load(&l->preload);
 	if (r == 0)
 		r = open_signals(l);
 	return r < 0 ? fail("--listen", strerror(-r)) : 0;
@@ -237,7 +237,7 @@ int listen_run(
 	l->argv = argv;
 	modules = (struct buf)BUF(l->modules);
 	module_directory(&modules);
-	l->warm = (struct warm){ .options = options,
+	l->preload = (struct preload){ .options = options,
 		.modules = l->modules,
 		.credentials_directory = inherited->credentials_directory,
 		.report = listener_report,

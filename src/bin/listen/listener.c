@@ -85,7 +85,7 @@ static void write_record(const struct listener *l, const char *text, bool as_set
 	log_init(&log, l->inherited->journal_stream, l->inherited->stderr_silent);
 	log.modules = l->modules;
 	if (as_set)
-		log_choose(&log, l->warm.config);
+		log_choose(&log, l->preload.config);
 	log_error(&log, text);
 	log_done(&log);
 }
@@ -93,14 +93,14 @@ static void write_record(const struct listener *l, const char *text, bool as_set
 static void run_writer(const struct listener *l, const char *text)
 {
 	close_range(STDERR_FILENO + 1, UINT_MAX, 0);
-	write_record(l, text, sandbox_user(l->warm.config->user) == 0);
+	write_record(l, text, sandbox_user(l->preload.config->user) == 0);
 	_exit(0);
 }
 
 void listener_report(void *ctx, const char *text)
 {
 	const struct listener *l = ctx;
-	const struct config *c = l->warm.config;
+	const struct config *c = l->preload.config;
 	bool by_user = c && c->user && c->log == LOG_JSON && geteuid() == 0;
 	pid_t pid = by_user ? fork() : -1;
 
@@ -157,7 +157,7 @@ static void run_acceptor(const struct listener *l, int channel)
 		.inherited = l->inherited,
 		.modules = l->modules,
 		.sockets = &l->sockets,
-		.warm = &l->warm,
+		.preload = &l->preload,
 		.children = l->children,
 		.signals = l->signals,
 		.channel = channel,
@@ -210,15 +210,15 @@ static bool start_successor(struct listener *l)
 {
 	int r = 0;
 
-	if (warm_is_stuck(&l->warm) && may_start_anew(l)) {
+	if (preload_is_stuck(&l->preload) && may_start_anew(l)) {
 		listener_report(l, "GnuTLS could not be initialised, which takes another "
 				   "process: the listener starts itself anew");
 		start_anew(l);
 	}
-	if (warm_is_stale(&l->warm))
-		r = warm_up(&l->warm);
-	else if (warm_has_failed(&l->warm))
-		r = warm_up_again(&l->warm);
+	if (preload_is_stale(&l->preload))
+		r = preload_load(&l->preload);
+	else if (preload_has_failed(&l->preload))
+		r = preload_retry(&l->preload);
 	if (r < 0)
 		listener_report(l, "changed settings cannot be read: out of memory");
 	return start_acceptor(l);
@@ -351,7 +351,7 @@ static void reap_children(struct listener *l)
 static void put_status(const struct listener *l, char ret[NOTIFY_TEXT_MAX])
 {
 	const char *status = topic_get(listen_last_topic(l->children))->status;
-	const char *fault = warm_tls_fault(&l->warm);
+	const char *fault = preload_tls_fault(&l->preload);
 	size_t n_checks = l->children->n_checks, n_so_far = l->children->n_so_far;
 	char checks[64] = "";
 
@@ -395,7 +395,7 @@ static uint64_t look_in_time(struct listener *l)
 	if (clock - l->looked < LOOK_EVERY)
 		return l->looked + LOOK_EVERY - clock;
 	l->looked = clock;
-	if (warm_is_stale(&l->warm))
+	if (preload_is_stale(&l->preload))
 		replace_acceptor(l, &l->changed, &after_change);
 	return LOOK_EVERY;
 }

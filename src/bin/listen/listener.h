@@ -114,7 +114,7 @@ struct listener {
 	char **argv;
 	char modules[MODULE_PATH_MAX];
 	struct listen_sockets sockets;
-	struct warm warm;
+	struct preload preload;
 	struct listen_manager manager;
 	int signals;
 	struct listen_children *children;

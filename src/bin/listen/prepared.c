@@ -25,7 +25,7 @@ static struct connection *prepare(const struct acceptor_task *task, enum listen_
 	c->inherited.peer = (struct peer_environment){ 0 };
 	c->options = *task->options;
 	listen_put_options(&c->options, kind);
-	c->warm = task->warm;
+	c->preload = task->preload;
 	c->n_files = task->from;
 	memcpy(c->modules, task->modules, strlen(task->modules) + 1);
 	connection_prepare(c);
@@ -36,14 +36,14 @@ static struct connection *prepare(const struct acceptor_task *task, enum listen_
  * The files were opened with the rights of the listener, and watched by it since before; the places are opened next,
  * with those of the user. Watching them comes first: a change in between is then a change.
  */
-static void begin_watching(struct kinds *k, const struct warm *warm)
+static void begin_watching(struct kinds *k, const struct preload *preload)
 {
 	const struct config *c = &k->any->config;
 
 	/* where it fails connection_open() fails, too, and reports why */
 	if (c->user)
 		sandbox_user(c->user);
-	k->watch = warm->watch;
+	k->watch = preload->watch;
 	k->n_hidden = watch_drop_hidden(&k->watch);
 	watch_add(&k->watch, c->mail_root, true);
 	watch_add(&k->watch, c->dsn_outbox, true);
@@ -152,7 +152,7 @@ int kinds_prepare(struct kinds *k, const struct acceptor_task *task)
 		if (!k->any)
 			return -ENOMEM;
 	}
-	begin_watching(k, task->warm);
+	begin_watching(k, task->preload);
 	open_all(k);
 	shut_ourselves_in(k);
 	arrange_memory();
