@@ -1,6 +1,7 @@
 /*
- * Wires everything: settings, connection, sandbox, stages, engine. Promises that a
- * connection is never dropped without a word, whatever is wrong with the settings.
+ * Prepares a connection: settings, modules, stages, directories, sandbox, TLS
+ * credentials. A fault makes it unusable; its client then gets a 421 and a record has the
+ * reason.
  */
 #include "bin/connection.h"
 #include <errno.h>
@@ -27,7 +28,7 @@ bool connection_settings(
 	return options_load(&c->options, &c->config, true);
 }
 
-/* A link is followed now: where it leads then is outside the sandbox, whatever it was. */
+/* Opened here, as links may lead outside the sandbox. */
 static void open_credential(struct connection *c, const char *path)
 {
 	struct tls_settings *tls = &c->config.tls;
@@ -46,7 +47,7 @@ static void open_credential(struct connection *c, const char *path)
 	c->opened[tls->n_opened++] = (struct tls_opened){ path, fd };
 }
 
-/* They are read when TLS is first needed. */
+/* Opens the files of credentials; they are read when TLS is first needed. */
 static void open_credentials(struct connection *c)
 {
 	struct tls_settings *tls = &c->config.tls;
@@ -86,7 +87,7 @@ static void list_dirs(struct connection *c)
 	dirs->tls = config_may_use_tls(&c->config);
 }
 
-/* Where modules are: any client may send an address that needs one. */
+/* Any client may send an address that needs the module of Unicode. */
 static void find_modules(struct connection *c)
 {
 	struct buf directory = BUF(c->modules);
@@ -115,7 +116,7 @@ int connection_failed(
 	return error;
 }
 
-/* Without a place for reports none are offered, and mail comes all the same. */
+/* Without the outbox DSN is not offered; mail is received nevertheless. */
 static void open_outbox(struct connection *c)
 {
 	const char *path = c->config.dsn_outbox;
@@ -126,7 +127,7 @@ static void open_outbox(struct connection *c)
 		path && !c->config.session.dsn ? c->outbox.fault : NULL;
 }
 
-/* Never returns 0. */
+/* Records the fault; returns `error`. */
 static int user_failed(struct connection *c, int error)
 {
 	char why[CONFIG_FAULT_MAX / 2], text[CONFIG_FAULT_MAX];
@@ -167,7 +168,7 @@ void connection_open(struct connection *c)
 		c->unusable = open_all(c) < 0;
 }
 
-/* 0 to 2 are not its own. */
+/* Descriptors 0 to 2 stay open. */
 static void close_own(int fd)
 {
 	if (fd > STDERR_FILENO)
@@ -201,7 +202,7 @@ int connection_confine(struct connection *c)
 	return connection_failed(c, CONNECTION_SANDBOX, r);
 }
 
-/* Many recipients mean many open directories. */
+/* Each recipient has open directories. */
 static void raise_file_limit(void)
 {
 	struct rlimit files;
@@ -212,7 +213,7 @@ static void raise_file_limit(void)
 	setrlimit(RLIMIT_NOFILE, &files);
 }
 
-/* The stages that mail goes through, without a file open yet. */
+/* Sets up the stages that mail goes through; they open no file yet. */
 static void build(struct connection *c)
 {
 	struct buf host = BUF(c->host);
@@ -239,7 +240,7 @@ static void build(struct connection *c)
 	c->n_stages = n;
 }
 
-/* The settings' user is root, or none is set and we are. */
+/* True when connections run as root. */
 static bool stays_root(const struct config *c)
 {
 	struct account a;
@@ -249,8 +250,11 @@ static bool stays_root(const struct config *c)
 	return !c->user || (account_find(c->user, &a) == 0 && a.uid == 0);
 }
 
-/* True when another user owns the file, or, where it is missing, the directory in which it would be made. */
-static bool is_anothers(const char *path)
+/*
+ * True when another user owns the file, or, where it is missing, the directory in which
+ * it would be made.
+ */
+static bool belongs_to_other_user(const char *path)
 {
 	OWNED char *copy = strdup(path);
 	struct stat st;
@@ -260,8 +264,8 @@ static bool is_anothers(const char *path)
 	return (stat(copy, &st) == 0 || stat(dirname(copy), &st) == 0) && st.st_uid != 0;
 }
 
-/* One of the directories on the way from mail-root to the mailbox that all mail goes to. */
-static bool is_way_anothers(const char *root, const char *maildir)
+/* The same of any directory from mail-root down to the mailbox that takes all mail. */
+static bool path_belongs_to_other_user(const char *root, const char *maildir)
 {
 	OWNED char *path = NULL;
 
@@ -269,16 +273,16 @@ static bool is_way_anothers(const char *root, const char *maildir)
 		return true;
 	for (char *p = path + strlen(root); p; p = strchr(p + 1, '/')) {
 		*p = '\0';
-		if (is_anothers(path))
+		if (belongs_to_other_user(path))
 			return true;
 		*p = '/';
 	}
-	return is_anothers(path);
+	return belongs_to_other_user(path);
 }
 
 /*
- * Root delivers to Maildirs that are not all its own. A listener lives longer than their owners stay the same, and has
- * loaded everything anyway.
+ * True when root delivers to Maildirs of other users. In a listener this is assumed:
+ * owners may change while it runs, and all modules are loaded anyway.
  */
 static bool gives_files_away(const struct connection *c)
 {
@@ -289,16 +293,16 @@ static bool gives_files_away(const struct connection *c)
 		return false;
 	if (c->preload)
 		return true;
-	/* a report is the outbox's owner's */
-	if (config->dsn_outbox && is_anothers(config->dsn_outbox))
+	/* a report is given to the owner of the outbox */
+	if (config->dsn_outbox && belongs_to_other_user(config->dsn_outbox))
 		return true;
 	if (!maildir || strchr(maildir, '%') || config->recipients_file ||
 		config->recipients.catch_all)
 		return true;
-	return is_way_anothers(config->mail_root, maildir);
+	return path_belongs_to_other_user(config->mail_root, maildir);
 }
 
-/* The record of the session has the first fault of the credentials. */
+/* The record of the session has the first fault of the credentials already. */
 static void report_load(void *ctx, const char *text)
 {
 	struct connection *c = ctx;
@@ -307,8 +311,11 @@ static void report_load(void *ctx, const char *text)
 		log_error(&c->log, text);
 }
 
-/* All that may be needed, as a listener does for its connections: no library may be read after that. */
-static void load_first(struct connection *c)
+/*
+ * Loads all modules that may be needed, as in a listener: the sandbox of this process
+ * allows none afterwards.
+ */
+static void load_before_sandbox(struct connection *c)
 {
 	c->own_preload = calloc(1, sizeof(*c->own_preload));
 	if (!c->own_preload) {
@@ -334,7 +341,7 @@ void connection_prepare(struct connection *c)
 	find_modules(c);
 	c->dirs.owners = gives_files_away(c);
 	if (c->dirs.owners && c->config.sandbox && !c->preload && !c->unusable)
-		load_first(c);
+		load_before_sandbox(c);
 	c->logins = logins_new(
 		&c->config, c->preload ? c->preload->sasl : NULL, c->modules, &c->log);
 	if (!c->logins && c->config.session.auth != AUTH_OFF &&
@@ -348,7 +355,10 @@ void connection_prepare(struct connection *c)
 		idn_names_lend(&c->names, c->preload->names);
 	raise_file_limit();
 	build(c);
-	/* a process that forks does it for all its connections; another may never need it */
+	/*
+	 * a listener converts once for all connections; a single connection may never
+	 * need it
+	 */
 	if (c->preload && !c->own_preload && !c->unusable)
 		policy_convert(&c->policy);
 }
@@ -365,7 +375,10 @@ static void keep_tls_fault(void *ctx, const char *text)
 	c->tls_fault[sizeof(c->tls_fault) - 1] = '\0';
 }
 
-/* What a listener has loaded is this process's own since it was forked: it may change the copy. */
+/*
+ * This process has its own copy of what the listener loaded, since fork(), and may change
+ * it.
+ */
 static bool use_preloaded(struct connection *c)
 {
 	const struct tls_report report = { .ctx = c, .fault = keep_tls_fault };
@@ -385,7 +398,7 @@ static bool use_preloaded(struct connection *c)
 	return true;
 }
 
-/* They are in memory now, or cannot be used. */
+/* Closes the files of credentials: they have been read, or cannot be used. */
 static void close_opened(struct tls_settings *tls)
 {
 	for (size_t i = 0; i < tls->n_opened; i++)
@@ -394,7 +407,7 @@ static void close_opened(struct tls_settings *tls)
 	tls->n_opened = 0;
 }
 
-static void note_missing_module(struct connection *c, const char *error)
+static void keep_module_fault(struct connection *c, const char *error)
 {
 	char text[CONFIG_FAULT_MAX];
 	struct buf b = BUF(text);
@@ -412,14 +425,14 @@ static void load_tls(struct connection *c)
 		c->tls_api =
 			module_load(c->modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
 	if (!c->tls_api)
-		note_missing_module(c, error);
+		keep_module_fault(c, error);
 	else if (c->tls_api->load(&c->config.tls, &report, &c->credentials) < 0)
 		keep_tls_fault(c, "out of memory");
 }
 
 bool connection_load_tls(struct connection *c)
 {
-	/* what was read and could not be used is closed by now, and outside the sandbox */
+	/* only once: the files are closed afterwards, and lie outside the sandbox */
 	if (c->tls_tried)
 		return c->credentials;
 	c->tls_tried = true;

@@ -1,7 +1,7 @@
 /*
- * Promises that a changed file counts from the next connection on, and that a broken
- * certificate costs no TLS while there is an older one. Refuses to keep anything that a
- * client has said.
+ * Loads modules and credentials before there is a client, and notices when files have
+ * changed. Credentials that have become unusable are not taken over: the ones before stay
+ * in use.
  */
 #include "bin/preload.h"
 #include <errno.h>
@@ -49,7 +49,7 @@ bool watch_has_changed(const struct watch *w)
 	return false;
 }
 
-/* "Is there" and "is not there" are answers; all else means that this process cannot know. */
+/* Any other error means that this process has no right to look. */
 static bool is_answer(int error)
 {
 	return error == 0 || error == ENOENT || error == ENOTDIR;
@@ -106,7 +106,7 @@ static void watch_pairs(struct watch *w, const struct tls_settings *tls)
 	}
 }
 
-/* Before they are read: what changes meanwhile is read once more. */
+/* Called before files are read, so that a change in between is noticed. */
 static void watch_all(struct preload *p)
 {
 	const struct config *c = p->config;
@@ -131,7 +131,7 @@ static void drop_config(struct config **config)
 	*config = NULL;
 }
 
-/* Loads the module, if that has not been done. */
+/* Loads the TLS module, if that has not been done. */
 static void load_tls(struct preload *p)
 {
 	char text[CONFIG_FAULT_MAX],
@@ -151,7 +151,7 @@ static void load_tls(struct preload *p)
 	report(p, text);
 }
 
-/* The old ones stay where the new ones cannot be used. */
+/* Loads the credentials. The ones before stay where the new ones cannot be used. */
 static void load_credentials(struct preload *p)
 {
 	const struct tls_report report = { .ctx = p, .fault = note_fault };
@@ -171,7 +171,7 @@ static void load_credentials(struct preload *p)
 	p->lent = p->config;
 }
 
-/* A submission socket requires a login, whatever the settings say of the other sockets. */
+/* True also where a submission socket alone could require a login. */
 static bool may_log_in(const struct config *c)
 {
 	return c->session.auth != AUTH_OFF || c->auth_users || c->auth_certificates ||
@@ -196,7 +196,10 @@ static void load_sasl(struct preload *p)
 	report(p, text);
 }
 
-/* Any client may send an address that needs them. A connection that does reports where they are missing. */
+/*
+ * Any client may send an address that needs the module of Unicode. Connections report
+ * where it is missing.
+ */
 static void load_names(struct preload *p)
 {
 	const char *error;
@@ -222,7 +225,9 @@ int preload_load(struct preload *p)
 	if (p->lent != p->config)
 		drop_config(&p->config);
 	p->config = config;
-	/* what is wrong there whoever accepts connections tells */
+	/*
+	 * faults of settings are reported by the connections that are prepared with them
+	 */
 	config_init(config, p->credentials_directory, ignore, NULL);
 	/* the rules for clients say whether some of them use TLS */
 	options_load(p->options, config, false);
@@ -233,7 +238,7 @@ int preload_load(struct preload *p)
 	return 0;
 }
 
-/* What the settings may need is then not known: nothing that they name was loaded. */
+/* True when a settings file could not be read: nothing that it names was loaded. */
 static bool is_unread(const struct config *c)
 {
 	return c->unread || (c->clients_file && !c->clients.text);
@@ -280,7 +285,7 @@ static bool is_same(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* But for the priority string. */
+/* True when all but the priority string is equal. */
 static bool are_same(const struct tls_settings *ours, const struct tls_settings *settings)
 {
 	if (ours->n_pairs != settings->n_pairs ||

@@ -1,7 +1,7 @@
 /*
- * Promises that all that follows deals with the client and not with the proxy in front of
- * it, and that no peer can name another client but one that was told to. Refuses to
- * speak, and to read an octet for anybody who need not send a header.
+ * Reads the PROXY header and applies the rule for the client, before the greeting. Only
+ * peers that the settings name as proxies can name another client; nothing is read from
+ * other peers.
  */
 #include "bin/proxy-and-rules.h"
 #include "proto/proxy.h"
@@ -14,7 +14,7 @@ static bool must_send_header(
 	return networks_have(&c->proxies, ip);
 }
 
-/* In a word, for the reply. */
+/* One word for the reply. */
 static struct span header_fault(enum proxy_step step, const struct stream *s, ssize_t got)
 {
 	if (step == PROXY_MALFORMED)
@@ -25,7 +25,7 @@ static struct span header_fault(enum proxy_step step, const struct stream *s, ss
 							       : SPAN("cut short");
 }
 
-/* Takes a whole header from the stream, which keeps what is behind it. */
+/* Reads a whole header from the stream; what follows it stays there. */
 static enum session_end read_header(
 	struct stream *s, struct proxy_header *ret, struct span *ret_why)
 {
@@ -52,9 +52,8 @@ static enum session_end read_header(
 	return END_NONE;
 }
 
-/* Where the proxy speaks for itself, or for somebody without an address, it is the
- * client. */
-static void become_client(struct session_peer *peer, const struct proxy_header *header)
+/* Without an address in the header (LOCAL, UNKNOWN) the proxy itself is the client. */
+static void set_client(struct session_peer *peer, const struct proxy_header *header)
 {
 	memcpy(peer->proxy, peer->address, sizeof(peer->proxy));
 	if (header->client.n)
@@ -82,8 +81,8 @@ enum session_end client_identify(struct config *c, struct stream *stream,
 		enum session_end end = read_header(stream, &header, ret_why);
 		if (end != END_NONE)
 			return end;
-		become_client(peer, &header);
-		/* that this one, too, may be a proxy is no matter: there is one header */
+		set_client(peer, &header);
+		/* there is one header, even if this client is a proxy, too */
 		rule = rule_of(c, peer, &ip);
 	}
 	clients_apply(rule, &c->session, &c->tls);

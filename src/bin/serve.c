@@ -1,6 +1,7 @@
 /*
- * Promises to move octets between the stream and the engine and to do what the engine
- * wants, at a time when nobody waits for it. Refuses to know SMTP.
+ * Serves one client: moves octets between the stream and the engine, and does what the
+ * engine wants: TLS, pauses, the end. Slow work is done while the client does not wait.
+ * SMTP itself is the engine's.
  */
 #include "bin/serve.h"
 #include <errno.h>
@@ -14,7 +15,7 @@
 #include "smtp/status.h"
 
 #define SMTP_PORT 25
-#define LOG_DELAY 20 /* milliseconds in which more may come to be told */
+#define LOG_DELAY 20 /* milliseconds in which more records may follow */
 
 struct moment moment_now(void)
 {
@@ -35,14 +36,14 @@ static void stop(struct connection *c, enum session_end why)
 	session_stop(&c->session, why, &now);
 }
 
-/* For whoever reads the trace. */
+/* Marks an event in the trace. */
 static void note(struct connection *c, const char *mark)
 {
 	if (c->trace)
 		trace_file_event(c->trace, mark);
 }
 
-/* What is said is said; a connection that cannot be written to is over. */
+/* Sends the replies. A connection that cannot be written to is over: false. */
 static bool flush(struct connection *c)
 {
 	struct buf *out = &c->session.out;
@@ -56,8 +57,8 @@ static bool flush(struct connection *c)
 	return false;
 }
 
-/* It is worth a line when the client leaves us time, the less the longer it has been here, or comes to a bad end. */
-static bool is_worth_telling(const struct connection *c)
+/* A status is sent while the client is quiet, or at the end where that is a fault. */
+static bool may_send_status(const struct connection *c)
 {
 	bool is_due = stream_clock() - c->notify.last >= NOTIFY_INTERVAL;
 
@@ -66,8 +67,8 @@ static bool is_worth_telling(const struct connection *c)
 	return stream_is_quiet(&c->stream, is_due ? 0 : NOTIFY_INTERVAL);
 }
 
-/* Shows what goes on to whoever looks. */
-static void tell_status(struct connection *c)
+/* Sends the status line to the service manager, if it has changed. */
+static void send_status(struct connection *c)
 {
 	char text[STATUS_MAX];
 	struct buf b = BUF(text);
@@ -75,11 +76,14 @@ static void tell_status(struct connection *c)
 	if (!c->notify.socket)
 		return;
 	status_put(&c->session, &b);
-	if (buf_terminate(&b) && notify_is_news(&c->notify, text) && is_worth_telling(c))
+	if (buf_terminate(&b) && notify_is_news(&c->notify, text) && may_send_status(c))
 		notify_status(&c->notify, text, stream_clock());
 }
 
-/* What a ticket is good for: what a client has shown of itself to one service counts at no other. */
+/*
+ * The service that a TLS ticket is for: a login or certificate shown to one service does
+ * not count at another.
+ */
 static const char *ticket_service(const struct session_settings *settings)
 {
 	static const char *const words[2][AUTH_REQUIRED + 1] = {
@@ -103,7 +107,7 @@ static void handshake(struct connection *c)
 	r = stream_secure(&c->stream, c->tls_api, c->credentials, HANDSHAKE_SECONDS,
 		&facts, &failure);
 	note(c, r < 0 ? "<TLS FAILS>" : "<TLS>");
-	/* a health check */
+	/* a health check of a proxy */
 	if (r == -ECONNRESET && c->session.peer.is_proxy && !c->stream.received) {
 		stop(c, END_EOF);
 		return;
@@ -130,8 +134,10 @@ static void start_tls(struct connection *c)
 		handshake(c);
 }
 
-/* Without a certificate there is no session to send an alert in, so it is sent bare (RFC
- * 8446 6). */
+/*
+ * Without a certificate there is no TLS session, so the alert is sent as a plain record
+ * (RFC 8446 6).
+ */
 static void refuse_implicit(struct connection *c)
 {
 	static const char alert[] = { 21, 3, 3, 0, 2, 2, 80 }; /* fatal, internal_error */
@@ -154,7 +160,7 @@ static bool wants_logins(const struct connection *c)
 	       c->session.secured && !logins_tried(c->logins);
 }
 
-/* What the client will need is got ready while it is not waiting, once. */
+/* Loads what the client will need, once, while it does not wait. */
 static void prepare(struct connection *c)
 {
 	bool tls = wants_tls(c), logins = wants_logins(c);
@@ -170,17 +176,17 @@ static void prepare(struct connection *c)
 		logins_load(c->logins);
 }
 
-/* The client has just been given something to do, or has nothing to wait for. */
+/* The client has all replies and does not wait now. */
 static void use_idle_time(struct connection *c)
 {
 	prepare(c);
-	/* who has one message often has no more to say than QUIT */
+	/* after one message often only QUIT follows */
 	if (log_is_pending(&c->log) && stream_is_quiet(&c->stream, LOG_DELAY))
 		log_flush(&c->log);
 }
 
-/* TLS broke, or its end came before a word was said. */
-static bool is_lost(const struct connection *c, ssize_t result)
+/* TLS broke, or ended before a command. */
+static bool is_tls_lost(const struct connection *c, ssize_t result)
 {
 	if (!c->stream.tls)
 		return false;
@@ -188,7 +194,7 @@ static bool is_lost(const struct connection *c, ssize_t result)
 	       (!c->session.helo[0] && (result == 0 || result == -ECONNRESET));
 }
 
-static void lose(struct connection *c, enum session_end why)
+static void stop_lost_tls(struct connection *c, enum session_end why)
 {
 	struct moment now = moment_now();
 	struct tls_failure failure;
@@ -197,7 +203,7 @@ static void lose(struct connection *c, enum session_end why)
 	session_tls_lost(&c->session, why, &failure, &now);
 }
 
-/* Why no more input came. */
+/* Ends the session by the result of the read that gave no input. */
 static void stop_for(struct connection *c, ssize_t result)
 {
 	static const struct {
@@ -208,20 +214,20 @@ static void stop_for(struct connection *c, ssize_t result)
 		{ 0, END_EOF, "<EOF>" }, { STREAM_TIMEOUT, END_TIMEOUT, "<TIMEOUT>" },
 		{ STREAM_TOO_LONG, END_SESSION_TIMEOUT, "<TIMEOUT>" },
 		{ STREAM_STOP, END_SHUTDOWN, "<SIGTERM>" },
-		{ -EIO, END_BROKEN, "<CUT>" }, /* or whatever else it is */
+		{ -EIO, END_BROKEN, "<CUT>" }, /* or any other error */
 	};
 	size_t i = 0, last = sizeof(ends) / sizeof(*ends) - 1;
 
 	while (i < last && result != ends[i].result)
 		i++;
 	note(c, ends[i].mark);
-	if (is_lost(c, result))
-		lose(c, ends[i].why);
+	if (is_tls_lost(c, result))
+		stop_lost_tls(c, ends[i].why);
 	else
 		stop(c, ends[i].why);
 }
 
-/* The client has to wait for what is due then. */
+/* Waits, as the engine asked, before the next reply. */
 static void pause_session(struct connection *c)
 {
 	int r;
@@ -238,7 +244,7 @@ static void fill(struct connection *c)
 {
 	ssize_t got;
 
-	tell_status(c);
+	send_status(c);
 	if (c->trace)
 		trace_file_turn(c->trace);
 	got = stream_fill(&c->stream);
@@ -246,7 +252,7 @@ static void fill(struct connection *c)
 		stop_for(c, got);
 }
 
-/* False: there will be no session. */
+/* TLS before the greeting. False: there is no session. */
 static bool secure_first(struct connection *c)
 {
 	if (connection_load_tls(c))
@@ -256,7 +262,7 @@ static bool secure_first(struct connection *c)
 	return c->session.secured;
 }
 
-/* The greeting, or what is said in its place. */
+/* Sends the greeting, or a refusal. */
 static void greet(struct connection *c, enum session_end end, struct span why)
 {
 	struct moment now = moment_now();
@@ -267,7 +273,10 @@ static void greet(struct connection *c, enum session_end end, struct span why)
 		session_refuse(&c->session, end, why, &now);
 }
 
-/* Writes the session down where that is asked for; without it mail goes on all the same. */
+/*
+ * Begins a trace of the session where the settings ask for it. Without one mail is
+ * received nevertheless.
+ */
 static void begin_trace(struct connection *c, struct span denied)
 {
 	const struct config *config = &c->config;
@@ -327,7 +336,7 @@ static void begin(struct connection *c)
 		c->session.peer.early =
 			c->stream.have.n > 0 || stream_is_ready(&c->stream);
 	greet(c, end, why);
-	/* where TLS comes first nothing is said in the clear */
+	/* where TLS comes first nothing is sent in the clear */
 	if (implicit && !c->session.secured)
 		c->session.out.n = 0;
 }
@@ -355,13 +364,13 @@ void serve(struct connection *c)
 	} while (want != SESSION_END);
 	if (c->trace)
 		end_trace(c);
-	tell_status(c);
+	send_status(c);
 	if (log_is_pending(&c->log))
 		log_flush(&c->log);
 	stream_finish(&c->stream);
 }
 
-/* A client on that port speaks SMTP (RFC 2033 5). */
+/* LMTP must not be used on port 25 (RFC 2033 5). */
 static bool is_port_of_smtp(struct connection *c)
 {
 	if (!c->options.lmtp || c->session.own_port != SMTP_PORT)
@@ -370,7 +379,7 @@ static bool is_port_of_smtp(struct connection *c)
 	return true;
 }
 
-/* 421, and the reason where an administrator looks. */
+/* Sends a 421; a record has the reason already. */
 static int refuse(struct connection *c)
 {
 	struct moment now = moment_now();
@@ -382,7 +391,10 @@ static int refuse(struct connection *c)
 	return EX_CONFIG;
 }
 
-/* Without memory or descriptors: as it is, and without waiting. Where TLS comes first nothing can be said. */
+/*
+ * The same without memory or descriptors for a stream, and without waiting. With TLS
+ * first nothing is sent.
+ */
 static int refuse_at_once(struct connection *c, int error)
 {
 	struct moment now = moment_now();
@@ -390,7 +402,7 @@ static int refuse_at_once(struct connection *c, int error)
 
 	connection_failed(c, "connection", c->session.peer.address, error);
 	session_stop(&c->session, END_MISCONFIGURED, &now);
-	/* nothing has been written yet: there is room, in a pipe, too */
+	/* it fits: nothing has been written yet */
 	if (c->config.session.tls != TLS_IMPLICIT &&
 		write(STDOUT_FILENO, out->p, out->n) < 0)
 		connection_failed(c, "connection", c->session.peer.address, -errno);
@@ -405,7 +417,7 @@ static const char *value_of(const struct peer_environment *env, const char *name
 	return strcmp(name, "REMOTE_ADDR") == 0 ? env->remote_addr : env->remote_host;
 }
 
-/* A client whose address cannot be read must not pass a rule that would have refused it. */
+/* A client of unknown address is refused where a rule might have refused it. */
 static void find_peer(struct connection *c)
 {
 	const struct peer_environment *env = &c->inherited.peer;
@@ -425,7 +437,9 @@ static void find_peer(struct connection *c)
 	c->unusable |= may_refuse;
 }
 
-/* The kind of the socket: by what the settings ask of all its clients, as units and kinds of sockets do. */
+/*
+ * The service of the socket, judged by the settings that units and kinds of sockets set.
+ */
 static const char *kind_of_service(const struct session_settings *s)
 {
 	if (s->lmtp)

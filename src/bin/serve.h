@@ -13,10 +13,13 @@ struct moment moment_now(void);
 void serve(struct connection *c);
 
 /*
- * Sets up the session with the client on descriptors 0 and 1 and serves it, or refuses it. The exit status. `peer`
- * is the address of the client; NULL: it is found here.
+ * Sets up the session with the client on descriptors 0 and 1 and serves it, or refuses
+ * it. The exit status. `peer` is the address of the client; NULL: it is found here.
  */
 int serve_client(struct connection *c, const struct session_peer *peer);
 
-/* Prepares the connection that the process inherited, enters the sandbox, and serves its client. The exit status. */
+/*
+ * Prepares the connection that the process inherited, enters the sandbox, and serves its
+ * client. The exit status.
+ */
 int serve_inherited(struct connection *c);

@@ -1,7 +1,7 @@
 /*
- * Loads the settings of a process from all their sources: the settings file, the options of the command line, the
- * rules for clients, the table of recipients. Connections, listeners and `--check` use this function, so they
- * cannot differ in what they accept.
+ * Loads the settings of a process from all their sources: the settings file, the options
+ * of the command line, the rules for clients, the table of recipients. Connections,
+ * listeners and `--check` use this function, so they cannot differ in what they accept.
  */
 #include "edge/settings/settings.h"
 #include <stdio.h>
@@ -30,7 +30,9 @@ static void open_recipients(struct config *c)
 	char fault[TABLE_FAULT_MAX];
 
 	if (table_open(c->recipients_file, false, &c->recipients.table, fault) == 0) {
-		/* an empty table refuses every address but those that a catch-all takes */
+		/*
+		 * an empty table refuses every address but those that a catch-all takes
+		 */
 		if (table_is_empty(c->recipients.table) && !c->recipients.catch_all)
 			report_recipients(c, TABLE_EMPTY);
 		return;
