@@ -1,4 +1,9 @@
-/* Promises to look with the rights that a connection will have; changes nothing. */
+/*
+ * `postern --check`: runs the checks in the order in which a connection uses things, with
+ * the rights that it has then, and prints what they find. With --listen it does that for
+ * each kind of socket, in a process of its own, as a check becomes the user of the
+ * settings. It changes nothing.
+ */
 #include "bin/check/check.h"
 #include <errno.h>
 #include <stdio.h>
@@ -21,7 +26,7 @@
 #define WARNING "warning: "
 #define LINES_MAX 1024 /* faults that are compared with those of other kinds */
 
-/* What a fault is about, as far as its text shows. */
+/* A fault or warning, with the place in a file that its text names. */
 struct finding {
 	bool is_warning;
 	struct span file; /* or "-o" */
@@ -38,7 +43,7 @@ static bool skip_prefix(struct span *s, struct span prefix)
 	return true;
 }
 
-/* "file:12", of which "12" must be a number. */
+/* Reads "file:12". */
 static bool read_place(struct span place, struct finding *f)
 {
 	const char *colon = place.n ? memrchr(place.p, ':', place.n) : NULL;
@@ -50,7 +55,7 @@ static bool read_place(struct span place, struct finding *f)
 	return true;
 }
 
-/* Up to the first ": ", or all. */
+/* The part before the first ": ", or all. */
 static struct span before_colon(struct span s)
 {
 	const char *at = memmem(s.p, s.n, ": ", 2);
@@ -111,7 +116,7 @@ static void put_text(const struct finding *f)
 		(int)f->text.n, f->text.p);
 }
 
-/* A string of JSON: what is no UTF-8 stands as a replacement character. */
+/* Prints a string of JSON; octets that are no UTF-8 become replacement characters. */
 static void put_string(struct span s)
 {
 	putchar('"');
@@ -172,7 +177,6 @@ void check_fault(void *ctx, const char *text)
 	c->n_faults++;
 }
 
-/* What an administrator should know, although mail is received. */
 void check_warning(struct config *c, const char *text)
 {
 	char shown[CONFIG_FAULT_MAX];
@@ -208,7 +212,7 @@ static void check_user(struct config *c)
 	check_setting_fault(c, "user", c->user, b.overflow ? strerror(-r) : text);
 }
 
-/* A line of the clients file whose priority string is looked at. */
+/* A line of the clients file whose priority string is checked. */
 struct place {
 	struct config *config;
 	size_t line;
@@ -243,7 +247,7 @@ static bool has_priorities(const struct config *c)
 	return false;
 }
 
-/* The module's table, or NULL and a fault. */
+/* Loads a module. Its table, or NULL after a fault. */
 static const void *load(
 	struct config *c, const char *feature, const char *file, const char *name)
 {
@@ -261,7 +265,7 @@ static const void *load(
 	return table;
 }
 
-/* An address literal is no name that clients send. */
+/* Clients send no address literal in SNI. */
 static void check_own_name(struct config *c)
 {
 	const char *name = c->session.hostname;
@@ -289,7 +293,7 @@ static void check_tls(struct config *c)
 	check_priorities(c, api);
 }
 
-/* A domain that is not ASCII must have A-labels: by them it is found (policy.c). */
+/* policy.c compares domains by A-labels: one that is not ASCII must have them. */
 static bool has_a_labels(const struct idn_api *api, const char *pattern)
 {
 	const char *domain = strncmp(pattern, "*.", 2) == 0 ? pattern + 2 : pattern;
@@ -319,7 +323,7 @@ static void check_sasl(struct config *c)
 		load(c, "auth", SASL_MODULE, SASL_MODULE_TABLE);
 }
 
-/* Where records go to journald, as they do under systemd unless the settings say otherwise. */
+/* Where records go to journald, by the settings or by default under systemd. */
 static void check_journal(struct config *c)
 {
 	if (c->log == LOG_JOURNAL || (c->log == LOG_AUTO && HAS_SYSTEMD))
@@ -327,8 +331,8 @@ static void check_journal(struct config *c)
 }
 
 /*
- * `listens`: certificates and keys are read before the process becomes the user of the settings, with the rights of a
- * listener.
+ * `listens`: certificates and keys are read before the process becomes the user of the
+ * settings, with the rights of a listener.
  */
 static int check_all(struct config *c, bool listens)
 {
@@ -355,13 +359,13 @@ int check(struct config *c)
 	return check_all(c, false);
 }
 
-/* The faults that were printed: most are those of every kind. */
+/* The lines that were printed: most faults are the same for every kind. */
 struct printed {
 	char *lines[LINES_MAX];
 	size_t n;
 };
 
-/* In the process of that kind. */
+/* Runs in the process of that kind. */
 static int check_kind(struct connection *c, enum listen_kind kind)
 {
 	struct check_output output = { &c->config, c->options.json };
@@ -379,7 +383,7 @@ static bool is_printed(const struct printed *p, const char *line)
 	return false;
 }
 
-/* Owns `from`. */
+/* Prints the lines of `from` that have not been printed. Owns `from`. */
 static void print_new(struct printed *p, int from, FILE *to)
 {
 	FILE *lines = fdopen(from, "r");
@@ -400,7 +404,7 @@ static void print_new(struct printed *p, int from, FILE *to)
 		close(from);
 }
 
-/* An exit status. */
+/* Checks a kind in a process of its own. Returns its exit status. */
 static int check_apart(struct connection *c, enum listen_kind kind, struct printed *p)
 {
 	const bool json = c->options.json;
@@ -436,7 +440,9 @@ static void put_address_fault(
 	check_print(&output, text);
 }
 
-/* The kinds of the addresses; sockets that are handed over are taken for SMTP. False: some address is none. */
+/*
+ * Finds the kinds of the addresses; without any it is SMTP. False: an address is wrong.
+ */
 static bool find_kinds(const struct options *o, bool wanted[static LISTEN_KINDS])
 {
 	bool fine = true;

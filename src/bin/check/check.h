@@ -1,4 +1,7 @@
-/* `postern --check`: reads everything that a connection, or a listener, would use, and reports every fault. */
+/*
+ * `postern --check`: reads everything that a connection, or a listener, would use, and
+ * reports every fault.
+ */
 #pragma once
 
 #include "edge/settings/settings.h"
@@ -12,16 +15,20 @@ struct check_output {
 };
 
 /*
- * Prints a fault, or a text that begins with "warning: ", with the file and the line of the setting that it begins
- * with: on standard error, or as a line of JSON on standard output. `ctx` is a struct check_output.
+ * Prints a fault, or a text that begins with "warning: ", with the file and the line of
+ * the setting that it begins with: on standard error, or as a line of JSON on standard
+ * output. `ctx` is a struct check_output.
  */
 void check_print(void *ctx, const char *text);
 
-/* Checks what one connection uses. Faults go to the report of `c`. 0, or EX_CONFIG when there are some. */
+/*
+ * Checks what one connection uses. Faults go to the report of `c`. 0, or EX_CONFIG when
+ * there are some.
+ */
 int check(struct config *c);
 
 /*
- * Checks what a listener with these options uses, for each kind of socket that it would have. 0, EX_CONFIG, or
- * another status of sysexits.h.
+ * Checks what a listener with these options uses, for each kind of socket that it would
+ * have. 0, EX_CONFIG, or another status of sysexits.h.
  */
 int check_listener(struct connection *c);

@@ -1,6 +1,7 @@
 /*
- * Looks at what is below mail-root as delivery does, by the same functions, so that a fault is named before mail
- * comes. Mailboxes are found by the table of recipients, or by the directories that fit the template.
+ * Checks the directories that a connection writes to. Mailboxes are opened by the
+ * functions of delivery, so that a fault is reported before mail comes; they are found by
+ * the table of recipients, or by the directories that match the template.
  */
 #include "bin/check/parts.h"
 #include <dirent.h>
@@ -19,17 +20,16 @@
 #include "edge/table/table.h"
 #include "proto/destination.h"
 
-#define FAULTS_MAX 50 /* mailboxes that are named */
+#define FAULTS_MAX 50 /* mailboxes that are reported */
 #define PROBE_MAX 64
-#define DEVICES_MAX 32 /* file systems that are looked at */
+#define DEVICES_MAX 32 /* file systems that are checked */
 
 struct look {
 	struct config *c;
 	int root;
 	size_t n_named;
 	bool has_empty;
-	char empty
-		[MAILBOX_PATH_MAX]; /* where it has: the directory that was named last */
+	char empty[MAILBOX_PATH_MAX]; /* with has_empty: the directory reported last */
 	dev_t devices[DEVICES_MAX];
 	size_t n_devices;
 };
@@ -52,7 +52,7 @@ static void report_root(const struct look *l, const char *words)
 	check_fault(l->c, text);
 }
 
-/* What the record does not have: the command, for a fault that is the path and the system's own words. */
+/* Adds a command to a fault that consists of a path and the text of errno. */
 static void put_cure(struct buf *to, const struct mailbox *box)
 {
 	struct span said = buf_span(to), words = span_of(mailbox_words(box->error));
@@ -67,7 +67,7 @@ static void put_cure(struct buf *to, const struct mailbox *box)
 	buf_put(&b, (struct span){ said.p, said.n - words.n - strlen(": ") });
 	if (!buf_terminate(&b))
 		return;
-	/* where a directory is closed, that one is to belong to this user */
+	/* the command is for the first directory that cannot be searched */
 	while (stat(path, &st) < 0 && errno == EACCES && (slash = strrchr(path, '/')) &&
 		slash != path)
 		*slash = '\0';
@@ -85,7 +85,10 @@ static void report_box(struct look *l, const struct mailbox *box)
 		report(l, b.p);
 }
 
-/* Mail for what may be in the directory is refused for now. `path` is below mail-root, and empty for that itself. */
+/*
+ * Mail for mailboxes in an empty directory is refused with a 4yz. `path` is below
+ * mail-root; "": itself.
+ */
 static void report_empty(struct look *l, const char *path)
 {
 	char text[CONFIG_FAULT_MAX], whole[MAILBOX_FAULT_MAX];
@@ -105,7 +108,7 @@ static void report_empty(struct look *l, const char *path)
 	check_warning(l->c, text);
 }
 
-/* A file system that makes files without a name can link them. Else it is tried, with names that no mailbox has. */
+/* Tries hard links, unless O_TMPFILE works: then they do, too. 0 or -errno. */
 static int probe_links(int dir)
 {
 	char one[PROBE_MAX], other[PROBE_MAX];
@@ -150,7 +153,7 @@ static void check_file_system(struct look *l, int dir, const char *path)
 	check_warning(l->c, text);
 }
 
-/* As delivery does it: mail for the mailbox waits. */
+/* The test of delivery for a file system that is not mounted. */
 static bool is_not_mounted(const struct look *l, int found, const struct mailbox *box,
 	const struct recipients_place *place)
 {
@@ -168,7 +171,7 @@ static void report_above(struct look *l, const struct mailbox *box)
 	report_empty(l, above);
 }
 
-/* True for a directory that is no mailbox, or that is one. */
+/* Checks one mailbox. True when the path is a directory, a mailbox or not. */
 static bool look_at(struct look *l, const struct recipients_place *place)
 {
 	struct mailbox box;
@@ -232,7 +235,7 @@ static void look_at_name(struct look *l, const char *above, const char *name,
 		look_below(l, place.path, rest, is_fixed);
 }
 
-/* Each name in the directory that the next component of the template may stand for. */
+/* Checks each directory that the next component of the template may match. */
 static void look_below(struct look *l, const char *above, const char *rest, bool is_fixed)
 {
 	size_t n = strcspn(rest, "/");
@@ -259,7 +262,7 @@ static void look_below(struct look *l, const char *above, const char *rest, bool
 		closedir(d);
 }
 
-/* The directories that a line of a whole domain names: its one mailbox, or those of a template of its own. */
+/* A line of a whole domain: its one mailbox, or those of its template. */
 static void look_at_domain(struct look *l, struct span value)
 {
 	struct recipients_place place = { .is_named = true,
@@ -279,7 +282,7 @@ static void look_at_domain(struct look *l, struct span value)
 		look_at(l, &place);
 }
 
-/* Of a cdb the number of the line is not known: 0. */
+/* `line`: 0 in a cdb. */
 static void report_long(struct look *l, size_t line)
 {
 	char where[RECIPIENTS_WORDS_MAX] = "", text[2 * CONFIG_FAULT_MAX];
@@ -291,7 +294,7 @@ static void report_long(struct look *l, size_t line)
 	check_fault(l->c, text);
 }
 
-/* The place of one line of the table, if it is one mailbox's. */
+/* Checks the mailbox of one line of the table. */
 static void look_at_line(void *ctx, size_t line, struct span key, struct span value)
 {
 	struct look *l = ctx;
@@ -318,7 +321,7 @@ static void ignore_fault(void *ctx, const char *what)
 	(void)ctx, (void)what;
 }
 
-/* A mailbox of all addresses, or all of those that a template may stand for. */
+/* Checks a mailbox of all addresses, or all that the template may match. */
 static void look_at_path(struct look *l, const char *path)
 {
 	const enum create_choice create = l->c->recipients.create;
@@ -333,7 +336,7 @@ static void look_at_path(struct look *l, const char *path)
 		look_at(l, &place);
 }
 
-/* A mailbox that the settings name by an address; with a table it is a line's. */
+/* Checks a mailbox that a setting names by an address; with a table a line has it. */
 static void look_at_address(struct look *l, const char *address)
 {
 	struct recipients_search search;
@@ -351,7 +354,7 @@ static void look_at_address(struct look *l, const char *address)
 	look_at(l, &place);
 }
 
-/* Mail would be refused for now. */
+/* Where mail-root looks unmounted, mail is refused with a 4yz. */
 static void check_mounted(struct look *l)
 {
 	const struct recipients *rs = &l->c->recipients;
@@ -393,10 +396,10 @@ static void check_mailboxes(struct config *c)
 	check_fault(c, more);
 }
 
-/* What keeps us from writing in the directory, an errno; 0: nothing. */
+/* Why the directory cannot be written to, an errno; 0: it can. */
 static int directory_fault(const char *path)
 {
-	/* by no link of another user */
+	/* no link of another user is followed */
 	int fd = file_open_directory(path);
 	struct stat st;
 
@@ -425,7 +428,7 @@ static void put_directory_fault(
 	check_setting_fault(c, key, value, b.overflow ? strerror(error) : text);
 }
 
-/* `value`: what the setting names, the directory itself or a file in it. */
+/* `value`: of the setting, the directory or a file in it. */
 static void check_place(
 	struct config *c, const char *key, const char *value, const char *path)
 {
@@ -444,7 +447,7 @@ static bool is_missing(const char *path)
 	return stat(path, &st) < 0 && errno == ENOENT;
 }
 
-/* One that is missing is made by the next connection, if it can be: see mailbox_root(). */
+/* True when the next connection makes a mail-root that is missing: see mailbox_root(). */
 static bool is_made(const struct config *c, const char *above)
 {
 	OWNED_FD int fd = file_open_directory(above);
@@ -468,7 +471,7 @@ static void check_mail_root(struct config *c)
 		check_mailboxes(c);
 }
 
-/* One that is missing is made by the next connection, if it can be. */
+/* An outbox that is missing is made by the next connection. */
 static void check_outbox(struct config *c)
 {
 	const char *path = c->dsn_outbox;
@@ -485,7 +488,7 @@ static void check_outbox(struct config *c)
 		check_directory(c, "dsn-outbox", inside);
 }
 
-/* Of the directory in which the next connection makes the file. */
+/* Checks the directory in which the next connection makes the file. */
 static void check_log_place(struct config *c)
 {
 	OWNED char *copy = strdup(c->log_file);
@@ -501,7 +504,7 @@ static void check_log_place(struct config *c)
 		check_setting_fault(c, "log", c->log_file, strerror(error));
 }
 
-/* Tries the sink; with `auto` it is known only where a connection is. */
+/* Tries the sink. That of `auto` is not known here. */
 static void check_log(struct config *c)
 {
 	int error = log_sink_try(c->log, c->log_file);

@@ -1,6 +1,6 @@
 /*
- * Promises that what it finds nothing wrong with is found when mail comes. Refuses to open anything: the rights
- * are others by now than those the table was opened with.
+ * Checks tables line by line: recipients, and those of AUTH. The table of recipients is
+ * not opened here, as it was opened with other rights. No sentence shows a secret.
  */
 #include "bin/check/parts.h"
 #include <errno.h>
@@ -19,11 +19,11 @@
 #include "smtp/authenticator.h"
 #include "smtp/policy.h"
 
-/* A line that is looked at. */
+/* The line that is checked. */
 struct checked {
 	struct config *config;
 	const struct idn_api *api;
-	struct policy policy; /* which domains mail is taken for */
+	struct policy policy; /* for the domains that mail is accepted for */
 	size_t line; /* 0: a cdb has none */
 	struct span key;
 };
@@ -34,7 +34,7 @@ static void report(struct config *c, const char *text)
 	c->report(c->ctx, text);
 }
 
-/* "file:line: word: what is wrong with it" */
+/* Reports "FILE:LINE: WORD: WHAT". */
 static void report_word(const struct checked *at, struct span word, const char *what)
 {
 	char octets[CONFIG_FAULT_MAX];
@@ -64,7 +64,7 @@ static void report_form(const struct checked *at, struct span form)
 	report_word(at, at->key, octets);
 }
 
-/* The key in the form that names are looked up in, where that is known. */
+/* Puts the key in the form that names are looked up in. False: not known. */
 static bool put_form(const struct idn_api *api, struct span local, struct span domain,
 	bool has_domain, struct buf *to)
 {
@@ -78,7 +78,7 @@ static bool put_form(const struct idn_api *api, struct span local, struct span d
 	return !has_domain || domain.n == 0 || api->domain(domain, to) == NAMES_FINE;
 }
 
-/* False: it is written in another form, and that is told. */
+/* False: the key is in another form, which is reported. */
 static bool check_form(const struct checked *at, struct span local, struct span domain)
 {
 	char octets[NAMES_LOCAL_MAX + 1 + DOMAIN_OCTETS_MAX];
@@ -99,7 +99,7 @@ static bool is_domain_of_ours(const struct session_settings *settings, struct sp
 	return false;
 }
 
-/* <postmaster> is one of our own name, which need not be a domain that mail is taken for. */
+/* The host name counts, too: <postmaster> is of that. */
 static bool takes_mail_for(struct checked *at, struct span domain)
 {
 	return span_ieq(domain, span_of(at->config->session.hostname)) ||
@@ -133,7 +133,7 @@ static void check_pair(void *ctx, size_t line, struct span key, struct span valu
 	at->line = line;
 	at->key = key;
 	check_key(at);
-	/* a quoted name with a blank in it: what follows is its second half */
+	/* a quoted name with a space: the value is its second half */
 	if (key.n && *key.p == '"')
 		return;
 	if (!destination_parse(span_trim(value), &d, &fault))
@@ -155,7 +155,7 @@ static void ignore_fault(void *ctx, const char *what)
 	(void)ctx, (void)what;
 }
 
-/* Where mail for the address of a catch-all goes, its own line alone. */
+/* Where the address of a catch-all leads by its own line. */
 static enum recipients_result find(const struct config *c, const char *address)
 {
 	struct recipients rs = c->recipients;
@@ -187,21 +187,24 @@ void check_recipients(struct config *c, const struct idn_api *api)
 	struct idn_names names;
 	struct checked at = { .config = c, .api = api };
 	const struct table_visitor visitor = { &at, check_pair, report_file };
-	const struct table_visitor told = { &at, check_pair, ignore_fault };
+	const struct table_visitor quiet = { &at, check_pair, ignore_fault };
 
 	if (!c->recipients_file)
 		return;
-	/* what could not be loaded has been told */
+	/* a module that could not be loaded has been reported */
 	idn_names_init(&names, NULL, NULL);
 	names.api = api;
 	names.tried = true;
 	c->session.names = &names.names;
 	policy_init(&at.policy, &c->session);
-	/* of one that cannot be used these are the lines that can be read, and the others have been told */
+	/*
+	 * of one that cannot be used these are the lines that can be read, and the others
+	 * have been told
+	 */
 	if (c->recipients.table)
 		table_visit(c->recipients.table, &visitor);
 	else
-		table_check(c->recipients_file, false, &told);
+		table_check(c->recipients_file, false, &quiet);
 	policy_done(&at.policy);
 	if (c->recipients.table)
 		check_catch_all(c);
@@ -217,7 +220,7 @@ static bool is_there(const struct config *c, const char *path)
 	buf_put_str(&b, c->mail_root);
 	buf_put_char(&b, '/');
 	buf_put_str(&b, path);
-	/* what may not be looked at may be there */
+	/* a path that cannot be looked at may exist */
 	return !buf_terminate(&b) || stat(octets, &st) == 0 ||
 	       (errno != ENOENT && errno != ENOTDIR);
 }

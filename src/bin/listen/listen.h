@@ -1,15 +1,16 @@
 /*
- * `postern --listen`: keeps the sockets, what is loaded for all connections, and a process that accepts them
- * (bin/acceptor), which is replaced whenever a file has changed. It sees no octet of any client.
+ * `postern --listen`: a process that keeps the sockets and loads modules and credentials,
+ * and a child, the acceptor, that accepts connections and is replaced when a file has
+ * changed. The listener itself reads nothing from clients.
  */
 #pragma once
 
 struct inherited;
 struct options;
 
-/* What is spoken there: by FileDescriptorName=, or the word before "=" in --listen=. */
+/* The kind of a socket: by FileDescriptorName=, or the word before "=" in --listen=. */
 enum listen_kind {
-	LISTEN_SMTP, /* as the settings say */
+	LISTEN_SMTP, /* TLS and AUTH by the settings */
 	LISTEN_SMTPS, /* TLS comes first */
 	LISTEN_SUBMISSION, /* TLS and a login are required */
 	LISTEN_LMTP, /* without TLS */
@@ -20,9 +21,9 @@ enum listen_kind {
 /* The kind of an address as listen_open() takes it. NULL, or what is wrong with it. */
 const char *listen_find_kind(const char *address, enum listen_kind *ret);
 
-/* What the kind of a socket asks, whatever the settings say, is put behind the options that were given. */
+/* Adds the overrides of the kind behind those of the command line. */
 void listen_put_options(struct options *o, enum listen_kind kind);
 
-/* Listens until a signal ends it. The exit status. `argv` is the program's own. */
+/* Listens until a signal ends it. Returns the exit status. `argv` is that of main(). */
 int listen_run(
 	const struct options *options, const struct inherited *inherited, char **argv);

@@ -1,5 +1,6 @@
 /*
- * The process of `postern --listen` that keeps the sockets: its state, and its loop. bin/listen sets it up.
+ * The listener: the process of `postern --listen` that keeps the sockets, its acceptors,
+ * and how it executes itself again. listen.c sets it up.
  */
 #pragma once
 
@@ -14,28 +15,35 @@
 #include "edge/module.h"
 #include "edge/settings/settings.h"
 
+/*
+ * Restarts: a minimum interval, which doubles with each restart up to a maximum, and
+ * begins again after a quiet time. All times are milliseconds of stream_clock().
+ */
 struct restart_terms {
-	size_t n_free; /* so many after a quiet while have no interval */
-	uint64_t least, most; /* the first interval, and the longest */
-	uint64_t
-		quiet; /* without a restart for so long, all begins anew; more than `most` */
+	size_t n_free; /* restarts without an interval after a quiet time */
+	uint64_t least, most; /* first and longest interval */
+	uint64_t quiet; /* time without a restart that resets all; more than `most` */
 };
 
 struct restarts {
 	uint64_t last; /* 0: none yet */
-	uint64_t interval; /* that must pass after the last */
-	size_t n; /* since the last quiet while */
-	bool is_recorded; /* that they are put off, since then */
+	uint64_t interval; /* minimum time after the last */
+	size_t n; /* since the last quiet time */
+	bool is_recorded; /* a record since then has that restarts wait */
 };
 
-/* In how many milliseconds the next may be; 0: now. */
+/* In how many milliseconds the next is allowed; 0: now. */
 uint64_t restart_wait(
 	const struct restarts *r, const struct restart_terms *terms, uint64_t now);
 
-/* One is done now. */
+/* Counts a restart that is done now. */
 void restart_note(struct restarts *r, const struct restart_terms *terms, uint64_t now);
 
-#define ACCEPTORS_MAX 16 /* one more gives up the oldest; its connections go on */
+/*
+ * The acceptors: one accepts; a successor may be starting; others wait for the end of
+ * their connections.
+ */
+#define ACCEPTORS_MAX 16 /* one more ends the oldest; its connections go on */
 
 enum acceptor_state {
 	ACCEPTOR_STARTING,
@@ -53,39 +61,46 @@ struct acceptor_process {
 struct acceptors {
 	struct acceptor_process list[ACCEPTORS_MAX];
 	size_t n;
-	int from; /* descriptors have this number at least */
+	int from; /* least number of a descriptor */
 };
 
 /*
- * Forks one, which is then starting. 0 in the new process, which has no channel but its own in *ret_channel.
- * Otherwise its number, or -errno; then none is given up.
+ * Forks an acceptor, which is then starting. Returns 0 in the new process, which has only
+ * its own channel, in *ret_channel; otherwise its number, or -errno.
  */
 pid_t acceptors_fork(struct acceptors *a, int *ret_channel);
 
-/* The one in that state, of which there is one at most, or NULL; not for ACCEPTOR_LEAVING. */
+/*
+ * The acceptor in that state, or NULL; not for ACCEPTOR_LEAVING, which several may be in.
+ */
 struct acceptor_process *acceptors_find(struct acceptors *a, enum acceptor_state state);
 
-/* Tells it what to do, without waiting. NULL is no process. */
+/* Sends an answer, without waiting. NULL is ignored. */
 void acceptors_answer(
 	const struct acceptor_process *p, enum acceptor_order order, uint64_t wait);
 
-/* This one is ready: it accepts from now on, and the one before leaves. */
+/* Makes the acceptor the one that accepts; the one before stops accepting. */
 void acceptors_switch_to(struct acceptors *a, struct acceptor_process *p);
 
-/* It has ended. False when it is none of these; otherwise *ret_state is what it was. */
+/*
+ * Removes an acceptor that has ended. False when it is none; otherwise *ret_state is the
+ * state it had.
+ */
 bool acceptors_remove(struct acceptors *a, pid_t pid, enum acceptor_state *ret_state);
 
-/* Sends a signal to each. */
+/* Sends a signal to all. */
 void acceptors_kill(const struct acceptors *a, int signal);
 
 struct listen_manager {
 	struct notify notify;
-	uint64_t
-		watchdog; /* milliseconds between signs of life; 0: nobody waits for them */
-	uint64_t alive; /* when the last was given, by stream_clock() */
+	uint64_t watchdog; /* milliseconds between WATCHDOG=1; 0: none is sent */
+	uint64_t alive; /* when the last was sent, by stream_clock() */
 };
 
-/* Why: the word in LISTEN_RENEWED, and after "fault" how often that has been of late. */
+/*
+ * The reason for executing the program again: the word in LISTEN_RENEWED; after "fault"
+ * come its restarts.
+ */
 #define LISTEN_AT_START "start"
 #define LISTEN_BY_FAULT "fault"
 
@@ -93,19 +108,22 @@ struct listen_renewal {
 	const struct listen_sockets *sockets;
 	const struct inherited *inherited;
 	char **argv;
-	const char *why; /* one of these two */
+	const char *why; /* LISTEN_AT_START or LISTEN_BY_FAULT */
 	int table; /* of LISTEN_BY_FAULT: the descriptor of the table of connections */
 	const struct restarts *faults; /* of LISTEN_BY_FAULT */
 };
 
-/* Does not return unless it fails: -errno. Then there may be copies of descriptors at 3 and on. */
-int listen_renew(const struct listen_renewal *r);
+/*
+ * Executes the program again. Returns only on failure: -errno; copies of descriptors may
+ * be left at 3 and on.
+ */
+int renew_execute(const struct listen_renewal *r);
 
 /*
- * In the new image: why it was started, and what it was handed over. False: by nothing, or by another program. The
- * table is the descriptor behind the last socket; -1: there is none.
+ * In the new image: reads what the previous one passed. False when it was not executed by
+ * itself. The table is the descriptor behind the last socket; -1: there is none.
  */
-bool listen_is_renewed(
+bool renew_resume(
 	const struct inherited *inherited, int *ret_table, struct restarts *ret_faults);
 
 struct listener {
@@ -118,12 +136,12 @@ struct listener {
 	struct listen_manager manager;
 	int signals;
 	struct listen_children *children;
-	int table; /* descriptor of the same */
+	int table; /* its descriptor */
 	struct acceptors acceptors;
-	struct restarts ended, changed, failed,
-		faults; /* of acceptors, and of the program */
+	struct restarts ended, changed, failed; /* of acceptors */
+	struct restarts faults; /* of the program */
 	bool hides; /* there are files that the acceptor cannot watch */
-	uint64_t looked; /* at them */
+	uint64_t looked; /* when they were checked last */
 	bool over;
 };
 

@@ -1,4 +1,7 @@
-/* Promises that each socket is one that accepts connections. Refuses to accept any. */
+/*
+ * Opens the listening sockets of addresses, or checks those that the service manager
+ * passed. It accepts none.
+ */
 #include "bin/listen/sockets.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +29,10 @@ union address {
 	struct sockaddr_un local;
 };
 
-/* Overrides are what a kind asks whatever the settings say; the units of systemd's own way ask the same. */
+/*
+ * The kinds of sockets. Overrides apply regardless of the settings; the units for
+ * Accept=yes have the same.
+ */
 static const struct {
 	const char *word;
 	const char *overrides[OPTIONS_OF_KIND_MAX];
@@ -94,8 +100,8 @@ static const char *add(struct listen_sockets *s, int fd, enum listen_kind kind)
 	return NULL;
 }
 
-/* Takes a name from a list that ":" divides. */
-static struct span take_name(struct span *names)
+/* Cuts the first name off a list that ":" divides. */
+static struct span cut_name(struct span *names)
 {
 	const char *colon = names->n ? memchr(names->p, ':', names->n) : NULL;
 	size_t n = colon ? (size_t)(colon - names->p) : names->n;
@@ -105,15 +111,15 @@ static struct span take_name(struct span *names)
 	return name;
 }
 
-const char *listen_take(struct listen_sockets *s, size_t n, const char *names)
+const char *listen_use_passed(struct listen_sockets *s, size_t n, const char *names)
 {
 	struct span left = span_of(names);
 
 	for (size_t i = 0; i < n; i++) {
-		struct span name = take_name(&left);
+		struct span name = cut_name(&left);
 		enum listen_kind kind = LISTEN_SMTP;
 		const char *wrong;
-		/* systemd's own default is the name of the unit */
+		/* SMTP where it is no kind: systemd's default is the name of the unit */
 		find_kind(name, &kind);
 		wrong = add(s, LISTEN_FIRST_FD + (int)i, kind);
 		if (wrong)
@@ -180,7 +186,7 @@ static bool is_abandoned(const union address *address)
 	return is;
 }
 
-/* Takes a socket away that no process listens at any more. NULL, or what is wrong with what is there. */
+/* Removes a socket that no process listens at. NULL, or what is wrong with the file. */
 static const char *remove_from(
 	int dir, const char *name, const union address *address, bool is_open)
 {
@@ -191,7 +197,7 @@ static const char *remove_from(
 	if (!S_ISSOCK(st.st_mode))
 		return "exists and is no socket";
 	if (!is_abandoned(address))
-		return NULL; /* bind() says what is wrong */
+		return NULL; /* bind() fails, and its error is reported */
 	if (is_open)
 		return "no process listens at this socket, but in a directory that other "
 		       "users can write to it is not removed: remove it, or use another "

@@ -1,4 +1,7 @@
-/* The sockets that a listener accepts from: handed over by the service manager, or its own. */
+/*
+ * The descriptors of a listener: sockets, passed by the service manager or opened here,
+ * and signals.
+ */
 #pragma once
 
 #include <sys/socket.h>
@@ -11,7 +14,7 @@
 /* "smtps" */
 const char *listen_kind_word(enum listen_kind kind);
 
-/* True where TLS comes first or is required, whatever the settings say of other sockets. */
+/* True where TLS comes first or is required, regardless of the settings. */
 bool listen_kind_needs_tls(enum listen_kind kind);
 
 struct listen_socket {
@@ -24,10 +27,12 @@ struct listen_sockets {
 	size_t n;
 };
 
-/* The same descriptor with a number of at least `from`; -1 with errno when there is none. */
+/*
+ * The same descriptor with a number of at least `from`; -1 with errno when there is none.
+ */
 int listen_move_up(int fd, int from);
 
-/* Takes all signals that a signalfd has. True when one of them is SIGTERM or SIGINT. */
+/* Reads all signals from a signalfd. True when one of them is SIGTERM or SIGINT. */
 bool listen_read_stop(int signals);
 
 #define LISTEN_FIRST_FD 3 /* SD_LISTEN_FDS_START */
@@ -36,17 +41,20 @@ bool listen_read_stop(int signals);
 unsigned listen_port(const struct listen_socket *socket);
 
 /*
- * Takes the `n` sockets from descriptor 3 on; `names` is $LISTEN_FDNAMES, or NULL. NULL,
- * or the sentence that tells what is wrong.
+ * Adds the `n` sockets that were passed from descriptor 3 on; `names` is $LISTEN_FDNAMES,
+ * or NULL. NULL, or what is wrong with one of them.
  */
-const char *listen_take(struct listen_sockets *s, size_t n, const char *names);
+const char *listen_use_passed(struct listen_sockets *s, size_t n, const char *names);
 
 /*
- * Opens one: [ ( "smtp" / "smtps" / "submission" / "lmtp" ) "=" ]
+ * Opens a socket at the address: [ ( "smtp" / "smtps" / "submission" / "lmtp" ) "=" ]
  * ( IPv4 ":" port / "[" IPv6 "]:" port / "*:" port / "/" path ).
- * False, and what is wrong and what to do.
+ * False, and a fault with its cure.
  */
 bool listen_open(struct listen_sockets *s, const char *address, struct buf *ret_fault);
 
-/* Why the socket could not be bound: `error` in the system's words, the process that holds the address, and what to do. */
+/*
+ * Why the socket could not be bound: the text of `error`, the process that listens at the
+ * address, and the cure.
+ */
 void holder_put_fault(struct buf *to, const struct sockaddr *address, int error);
