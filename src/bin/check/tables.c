@@ -197,10 +197,7 @@ void check_recipients(struct config *c, const struct idn_api *api)
 	names.tried = true;
 	c->session.names = &names.names;
 	policy_init(&at.policy, &c->session);
-	/*
-	 * of one that cannot be used these are the lines that can be read, and the others
-	 * have been told
-	 */
+	/* of a table that cannot be used: the lines that can be read; others are reported */
 	if (c->recipients.table)
 		table_visit(c->recipients.table, &visitor);
 	else

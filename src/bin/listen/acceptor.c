@@ -210,9 +210,10 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 	}
 	close(fd);
 	close_others(a, c);
-	if (c->config.sandbox && !c->unusable)
-		c->unusable = connection_failed(
-				      c, CONNECTION_SANDBOX, sandbox_enter_forked()) < 0;
+	if (c->config.sandbox && !c->unusable && (r = sandbox_enter_forked()) < 0) {
+		connection_failed(c, CONNECTION_SANDBOX, r);
+		c->unusable = true;
+	}
 	r = serve_client(c, peer);
 	_exit(r ? r : LISTEN_STATUS + (int)topic_of(&c->session, RECORD_SESSION));
 }

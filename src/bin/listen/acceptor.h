@@ -187,7 +187,7 @@ enum acceptor_word {
 	/* after these three the acceptor waits for an answer before it accepts again */
 	ACCEPTOR_CHANGED, /* a file has changed: a successor is needed */
 	ACCEPTOR_UNUSABLE, /* its settings cannot be used, but may be usable now */
-	ACCEPTOR_FAULT, /* a crash of a connection: the listener may execute itself again */
+	ACCEPTOR_FAULT, /* a connection crashed: the listener may execute itself again */
 };
 
 /* From acceptor to listener, which checks every value. */

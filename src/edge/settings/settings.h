@@ -14,7 +14,8 @@ struct settings_source {
 };
 
 /*
- * Loads file, overrides, rules for clients and the table of recipients, in this order, into `c`, which config_init()
- * has begun. Faults go to its report. True when there were none.
+ * Loads file, overrides, rules for clients and the table of recipients, in this order,
+ * into `c`, which config_init() has begun. Faults go to its report. True when there were
+ * none.
  */
 bool settings_load(struct config *c, const struct settings_source *from);
