@@ -1,6 +1,7 @@
 /*
- * Wires everything: settings, connection, sandbox, stages, engine. Promises that a
- * connection is never dropped without a word, whatever is wrong with the settings.
+ * Prepares a connection: settings, modules, stages, directories, sandbox, TLS
+ * credentials. A fault makes it unusable; its client then gets a 421 and a record has the
+ * reason.
  */
 #include "bin/connection.h"
 #include <errno.h>
@@ -10,16 +11,10 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sysexits.h>
 #include <unistd.h>
 #include "base/cleanup.h"
-#include "bin/preload.h"
 #include "edge/sandbox/sandbox.h"
 #include "edge/file.h"
-#include "edge/auth/auth.h"
-#include "edge/net/net.h"
-
-#define SMTP_PORT 25
 
 static void put_log(void *ctx, const char *fault)
 {
@@ -30,11 +25,10 @@ bool connection_settings(
 	struct connection *c, void (*report)(void *, const char *), void *ctx)
 {
 	config_init(&c->config, c->inherited.credentials_directory, report, ctx);
-	options_read_config(&c->options, &c->config);
-	return admit_prepare(&c->config);
+	return options_load(&c->options, &c->config, true);
 }
 
-/* A link is followed now: where it leads then is outside the sandbox, whatever it was. */
+/* Opened here, as links may lead outside the sandbox. */
 static void open_credential(struct connection *c, const char *path)
 {
 	struct tls_settings *tls = &c->config.tls;
@@ -53,7 +47,7 @@ static void open_credential(struct connection *c, const char *path)
 	c->opened[tls->n_opened++] = (struct tls_opened){ path, fd };
 }
 
-/* They are read when TLS is first needed. */
+/* Opens the files of credentials; they are read when TLS is first needed. */
 static void open_credentials(struct connection *c)
 {
 	struct tls_settings *tls = &c->config.tls;
@@ -75,7 +69,8 @@ static bool may_load_credentials(const struct connection *c)
 
 	if (!config_may_use_tls(&c->config))
 		return false;
-	return !c->warm || (!warm_fits(c->warm, tls) && !warm_failed(c->warm, tls));
+	return !c->preload ||
+	       (!preload_fits(c->preload, tls) && !preload_failed(c->preload, tls));
 }
 
 static void list_dirs(struct connection *c)
@@ -92,7 +87,7 @@ static void list_dirs(struct connection *c)
 	dirs->tls = config_may_use_tls(&c->config);
 }
 
-/* Where modules are: any client may send an address that needs one. */
+/* Any client may send an address that needs the module of Unicode. */
 static void find_modules(struct connection *c)
 {
 	struct buf directory = BUF(c->modules);
@@ -121,7 +116,7 @@ int connection_failed(
 	return error;
 }
 
-/* Without a place for reports none are offered, and mail comes all the same. */
+/* Without the outbox DSN is not offered; mail is received nevertheless. */
 static void open_outbox(struct connection *c)
 {
 	const char *path = c->config.dsn_outbox;
@@ -132,7 +127,7 @@ static void open_outbox(struct connection *c)
 		path && !c->config.session.dsn ? c->outbox.fault : NULL;
 }
 
-/* Never returns 0. */
+/* Records the fault; returns `error`. */
 static int user_failed(struct connection *c, int error)
 {
 	char why[CONFIG_FAULT_MAX / 2], text[CONFIG_FAULT_MAX];
@@ -173,7 +168,7 @@ void connection_open(struct connection *c)
 		c->unusable = open_all(c) < 0;
 }
 
-/* 0 to 2 are not its own. */
+/* Descriptors 0 to 2 stay open. */
 static void close_own(int fd)
 {
 	if (fd > STDERR_FILENO)
@@ -194,8 +189,7 @@ void connection_close_files(const struct connection *c)
 	logins_close_files(c->logins);
 }
 
-/* Gives up everything outside mail-root. 0 or -errno. */
-static int shut_ourselves_in(struct connection *c)
+int connection_confine(struct connection *c)
 {
 	struct sandbox_report report = { 0 };
 	int r;
@@ -208,7 +202,7 @@ static int shut_ourselves_in(struct connection *c)
 	return connection_failed(c, CONNECTION_SANDBOX, r);
 }
 
-/* Many recipients mean many open directories. */
+/* Each recipient has open directories. */
 static void raise_file_limit(void)
 {
 	struct rlimit files;
@@ -219,16 +213,7 @@ static void raise_file_limit(void)
 	setrlimit(RLIMIT_NOFILE, &files);
 }
 
-/* A client on that port speaks SMTP (RFC 2033 5). */
-static bool is_port_of_smtp(struct connection *c)
-{
-	if (!c->options.lmtp || c->session.own_port != SMTP_PORT)
-		return false;
-	log_error(&c->log, "--lmtp: must not be spoken on port 25 (RFC 2033)");
-	return true;
-}
-
-/* The stages that mail goes through, without a file open yet. */
+/* Sets up the stages that mail goes through; they open no file yet. */
 static void build(struct connection *c)
 {
 	struct buf host = BUF(c->host);
@@ -244,7 +229,7 @@ static void build(struct connection *c)
 		c->config.session.recipients_offered =
 			maildir_most_recipients(&c->maildir);
 	c->stages[n++] = &c->policy.stage;
-	if (c->config.sandbox && !c->dirs.loaded)
+	if (connection_is_confined_later(c))
 		c->stages[n++] = &c->confine.stage;
 	c->stages[n++] = &c->maildir.stage;
 	if (c->config.dsn_outbox) {
@@ -255,7 +240,7 @@ static void build(struct connection *c)
 	c->n_stages = n;
 }
 
-/* The settings' user is root, or none is set and we are. */
+/* True when connections run as root. */
 static bool stays_root(const struct config *c)
 {
 	struct account a;
@@ -265,8 +250,11 @@ static bool stays_root(const struct config *c)
 	return !c->user || (account_find(c->user, &a) == 0 && a.uid == 0);
 }
 
-/* True when another user owns the file, or, where it is missing, the directory in which it would be made. */
-static bool is_anothers(const char *path)
+/*
+ * True when another user owns the file, or, where it is missing, the directory in which
+ * it would be made.
+ */
+static bool belongs_to_other_user(const char *path)
 {
 	OWNED char *copy = strdup(path);
 	struct stat st;
@@ -276,8 +264,8 @@ static bool is_anothers(const char *path)
 	return (stat(copy, &st) == 0 || stat(dirname(copy), &st) == 0) && st.st_uid != 0;
 }
 
-/* One of the directories on the way from mail-root to the mailbox that all mail goes to. */
-static bool is_way_anothers(const char *root, const char *maildir)
+/* The same of any directory from mail-root down to the mailbox that takes all mail. */
+static bool path_belongs_to_other_user(const char *root, const char *maildir)
 {
 	OWNED char *path = NULL;
 
@@ -285,16 +273,16 @@ static bool is_way_anothers(const char *root, const char *maildir)
 		return true;
 	for (char *p = path + strlen(root); p; p = strchr(p + 1, '/')) {
 		*p = '\0';
-		if (is_anothers(path))
+		if (belongs_to_other_user(path))
 			return true;
 		*p = '/';
 	}
-	return is_anothers(path);
+	return belongs_to_other_user(path);
 }
 
 /*
- * Root delivers to Maildirs that are not all its own. A listener lives longer than their owners stay the same, and has
- * loaded everything anyway.
+ * True when root delivers to Maildirs of other users. In a listener this is assumed:
+ * owners may change while it runs, and all modules are loaded anyway.
  */
 static bool gives_files_away(const struct connection *c)
 {
@@ -303,41 +291,45 @@ static bool gives_files_away(const struct connection *c)
 
 	if (!stays_root(config))
 		return false;
-	if (c->warm)
+	if (c->preload)
 		return true;
-	/* a report is the outbox's owner's */
-	if (config->dsn_outbox && is_anothers(config->dsn_outbox))
+	/* a report is given to the owner of the outbox */
+	if (config->dsn_outbox && belongs_to_other_user(config->dsn_outbox))
 		return true;
 	if (!maildir || strchr(maildir, '%') || config->recipients_file ||
 		config->recipients.catch_all)
 		return true;
-	return is_way_anothers(config->mail_root, maildir);
+	return path_belongs_to_other_user(config->mail_root, maildir);
 }
 
-/* The record of the session has the first fault of the credentials. */
+/* The record of the session has the first fault of the credentials already. */
 static void report_load(void *ctx, const char *text)
 {
 	struct connection *c = ctx;
 
-	if (!strstr(text, c->own_warm->fault))
+	if (!strstr(text, c->own_preload->fault))
 		log_error(&c->log, text);
 }
 
-/* All that may be needed, as a listener does for its connections: no library may be read after that. */
-static void load_first(struct connection *c)
+/*
+ * Loads all modules that may be needed, as in a listener: the sandbox of this process
+ * allows none afterwards.
+ */
+static void load_before_sandbox(struct connection *c)
 {
-	c->own_warm = calloc(1, sizeof(*c->own_warm));
-	if (!c->own_warm) {
+	c->own_preload = calloc(1, sizeof(*c->own_preload));
+	if (!c->own_preload) {
 		c->unusable = connection_failed(c, CONNECTION_SANDBOX, -ENOMEM) < 0;
 		return;
 	}
-	*c->own_warm = (struct warm){ .options = &c->options,
+	*c->own_preload = (struct preload){ .options = &c->options,
 		.modules = c->modules,
 		.credentials_directory = c->inherited.credentials_directory,
 		.report = report_load,
 		.ctx = c };
-	c->unusable = connection_failed(c, CONNECTION_SANDBOX, warm_up(c->own_warm)) < 0;
-	c->warm = c->own_warm;
+	c->unusable = connection_failed(
+			      c, CONNECTION_SANDBOX, preload_load(c->own_preload)) < 0;
+	c->preload = c->own_preload;
 	log_open(&c->log);
 }
 
@@ -348,155 +340,110 @@ void connection_prepare(struct connection *c)
 	log_choose(&c->log, &c->config);
 	find_modules(c);
 	c->dirs.owners = gives_files_away(c);
-	if (c->dirs.owners && c->config.sandbox && !c->warm && !c->unusable)
-		load_first(c);
+	if (c->dirs.owners && c->config.sandbox && !c->preload && !c->unusable)
+		load_before_sandbox(c);
 	c->logins = logins_new(
-		&c->config, c->warm ? c->warm->sasl : NULL, c->modules, &c->log);
+		&c->config, c->preload ? c->preload->sasl : NULL, c->modules, &c->log);
 	if (!c->logins && c->config.session.auth != AUTH_OFF &&
 		config_may_use_tls(&c->config))
 		c->unusable = connection_failed(c, "auth", "tables", -ENOMEM) < 0;
-	if (c->logins && c->warm && c->warm->sasl_failed)
+	if (c->logins && c->preload && c->preload->sasl_failed)
 		logins_missing(c->logins);
-	c->dirs.loaded =
-		c->warm && (c->dirs.owners || warm_is_complete(c->warm, &c->config));
-	if (c->warm && c->warm->names)
-		idn_names_lend(&c->names, c->warm->names);
+	c->dirs.loaded = c->preload &&
+			 (c->dirs.owners || preload_is_complete(c->preload, &c->config));
+	if (c->preload && c->preload->names)
+		idn_names_lend(&c->names, c->preload->names);
 	raise_file_limit();
 	build(c);
-	/* a process that forks does it for all its connections; another may never need it */
-	if (c->warm && !c->own_warm && !c->unusable)
+	/*
+	 * a listener converts once for all connections; a single connection may never
+	 * need it
+	 */
+	if (c->preload && !c->own_preload && !c->unusable)
 		policy_convert(&c->policy);
 }
 
-/* 421, and the reason where an administrator looks. */
-static int refuse(struct connection *c)
+/* The first fault is the one that is recorded. */
+static void keep_tls_fault(void *ctx, const char *text)
 {
-	struct moment now = moment_now();
+	struct connection *c = ctx;
+	struct buf b = BUF(c->tls_fault);
 
-	session_stop(&c->session, END_MISCONFIGURED, &now);
-	stream_flush(&c->stream, &c->session.out);
-	log_done(&c->log);
-	stream_finish(&c->stream);
-	return EX_CONFIG;
-}
-
-/* Without memory or descriptors: as it is, and without waiting. Where TLS comes first nothing can be said. */
-static int refuse_at_once(struct connection *c, int error)
-{
-	struct moment now = moment_now();
-	const struct buf *out = &c->session.out;
-
-	connection_failed(c, "connection", c->session.peer.address, error);
-	session_stop(&c->session, END_MISCONFIGURED, &now);
-	/* nothing has been written yet: there is room, in a pipe, too */
-	if (c->config.session.tls != TLS_IMPLICIT &&
-		write(STDOUT_FILENO, out->p, out->n) < 0)
-		connection_failed(c, "connection", c->session.peer.address, -errno);
-	log_done(&c->log);
-	return EX_OSERR;
-}
-
-static const char *value_of(const struct peer_environment *env, const char *name)
-{
-	if (strcmp(name, "TCPREMOTEIP") == 0)
-		return env->tcp_remote_ip;
-	return strcmp(name, "REMOTE_ADDR") == 0 ? env->remote_addr : env->remote_host;
-}
-
-/* A client whose address cannot be read must not pass a rule that would have refused it. */
-static void find_peer(struct connection *c)
-{
-	const struct peer_environment *env = &c->inherited.peer;
-	const char *name = peer_find(STDIN_FILENO, env, &c->session.peer);
-	bool may_refuse = c->config.clients.may_refuse;
-	char text[CONFIG_FAULT_MAX];
-
-	if (!name)
+	if (c->tls_fault[0])
 		return;
-	snprintf(text, sizeof(text),
-		"the variable %s of the environment is no IP address but \"%.80s\"%s",
-		name, value_of(env, name),
-		may_refuse ? ": the client is refused, as rules of clients may hold "
-			     "for it"
-			   : "");
-	log_error(&c->log, text);
-	c->unusable |= may_refuse;
+	config_show(&c->config, text, &b);
+	c->tls_fault[sizeof(c->tls_fault) - 1] = '\0';
 }
 
-/* The kind of the socket: by what the settings ask of all its clients, as units and kinds of sockets do. */
-static const char *service_of(const struct session_settings *s)
+/*
+ * This process has its own copy of what the listener loaded, since fork(), and may change
+ * it.
+ */
+static bool use_preloaded(struct connection *c)
 {
-	if (s->lmtp)
-		return "lmtp";
-	if (s->tls == TLS_IMPLICIT)
-		return "smtps";
-	return s->tls == TLS_REQUIRED && s->auth == AUTH_REQUIRED ? "submission" : "smtp";
-}
+	const struct tls_report report = { .ctx = c, .fault = keep_tls_fault };
+	const struct tls_settings *tls = &c->config.tls;
+	struct tls_credentials *credentials = c->preload->credentials;
 
-static void begin_session(struct connection *c, const struct session_peer *peer)
-{
-	struct moment now = moment_now();
-	struct buf unique = BUF(c->unique);
-
-	buf_put_char(&unique, 'P');
-	buf_put_num(&unique, (uint64_t)getpid());
-	buf_terminate(&unique);
-	session_init(&c->session, &c->config.session,
-		(struct stages){ c->stages, c->n_stages }, &c->log.recorder, c->unique,
-		&now);
-	c->session.confinement = c->confinement;
-	c->session.service = service_of(&c->config.session);
-	c->session.own_port = peer_own_port(STDIN_FILENO);
-	notify_init(&c->notify, c->inherited.notify_socket, now.milliseconds);
-	if (peer)
-		c->session.peer = *peer;
-	else
-		find_peer(c);
-}
-
-int connection_attend(struct connection *c, const struct session_peer *peer)
-{
-	int r;
-
-	begin_session(c, peer);
-	r = stream_init(&c->stream, STDIN_FILENO, STDOUT_FILENO, c->config.timeout,
-		c->config.session_timeout);
-	if (r < 0)
-		return refuse_at_once(c, r);
-	if (c->unusable || is_port_of_smtp(c))
-		return refuse(c);
-	c->serve = (struct serve){
-		.stream = &c->stream,
-		.session = &c->session,
-		.log = &c->log,
-		.config = &c->config,
-		.modules = c->modules,
-		.warm = c->warm,
-		.confine = c->config.sandbox && !c->dirs.loaded ? &c->confine : NULL,
-		.logins = c->logins,
-		.names = &c->names,
-		.notify = &c->notify,
-	};
-	serve(&c->serve);
-	logins_free(c->logins);
-	policy_done(&c->policy);
-	return 0;
-}
-
-int connection_serve(struct connection *c)
-{
-	enum inherit_result r = inherit_connection(&c->inherited);
-
-	if (r == INHERIT_LISTENING) {
-		dprintf(STDERR_FILENO, "postern: standard input is a listening socket: "
-				       "use Accept=yes\n");
-		return EX_USAGE;
+	c->tls_api = c->preload->api;
+	snprintf(c->tls_fault, sizeof(c->tls_fault), "%s", c->preload->fault);
+	if (!preload_has_priority(c->preload, tls)) {
+		int r = c->tls_api->prioritize(credentials, tls->priority, &report);
+		if (r == -ENOMEM)
+			keep_tls_fault(c, "out of memory");
+		if (r < 0)
+			return false;
 	}
-	if (r == INHERIT_FAILED)
-		return EX_OSERR;
-	connection_prepare(c);
-	connection_open(c);
-	if (!c->unusable)
-		c->unusable = shut_ourselves_in(c) < 0;
-	return connection_attend(c, NULL);
+	c->credentials = credentials;
+	return true;
+}
+
+/* Closes the files of credentials: they have been read, or cannot be used. */
+static void close_opened(struct tls_settings *tls)
+{
+	for (size_t i = 0; i < tls->n_opened; i++)
+		if (tls->opened[i].fd >= 0)
+			close(tls->opened[i].fd);
+	tls->n_opened = 0;
+}
+
+static void keep_module_fault(struct connection *c, const char *error)
+{
+	char text[CONFIG_FAULT_MAX];
+	struct buf b = BUF(text);
+
+	module_put_fault(&b, c->modules, TLS_MODULE, error);
+	keep_tls_fault(c, b.overflow ? error : text);
+}
+
+static void load_tls(struct connection *c)
+{
+	const struct tls_report report = { .ctx = c, .fault = keep_tls_fault };
+	const char *error;
+
+	if (!c->tls_api)
+		c->tls_api =
+			module_load(c->modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
+	if (!c->tls_api)
+		keep_module_fault(c, error);
+	else if (c->tls_api->load(&c->config.tls, &report, &c->credentials) < 0)
+		keep_tls_fault(c, "out of memory");
+}
+
+bool connection_load_tls(struct connection *c)
+{
+	/* only once: the files are closed afterwards, and lie outside the sandbox */
+	if (c->tls_tried)
+		return c->credentials;
+	c->tls_tried = true;
+	c->tls_fault[0] = '\0';
+	if (c->preload && preload_fits(c->preload, &c->config.tls))
+		use_preloaded(c);
+	else if (c->preload && preload_failed(c->preload, &c->config.tls))
+		snprintf(c->tls_fault, sizeof(c->tls_fault), "%s", c->preload->fault);
+	else
+		load_tls(c);
+	close_opened(&c->config.tls);
+	session_tls_fault(&c->session, c->tls_fault);
+	return c->credentials;
 }

@@ -1,21 +1,29 @@
 /*
- * One connection: all that it needs, in one piece, and how it is put together. What no client has a part in
- * can be done before there is one, for all that are forked from the process.
+ * A connection: all state of one, and the functions that prepare it. A process that
+ * serves one connection prepares it for itself; an acceptor prepares one for each kind of
+ * socket, and each client gets a fork of it.
  */
 #pragma once
 
 #include "bin/inherit.h"
 #include "bin/options.h"
-#include "bin/serve.h"
+#include "bin/preload.h"
+#include "edge/auth/auth.h"
+#include "edge/idn/idn.h"
+#include "edge/log/log.h"
+#include "edge/net/net.h"
+#include "edge/sandbox/sandbox.h"
 #include "edge/store/store.h"
 #include "edge/module.h"
 #include "smtp/policy.h"
+#include "smtp/session.h"
 
 #define CONNECTION_UNIQUE_MAX 24 /* "P" and a process number */
 
 /*
- * Nothing of it is at file scope. All but the session is zeroed, and inherited and options are filled. What
- * each connection changes stands together, behind what it only reads: a process that was forked shares the rest.
+ * All but the session begins zeroed, with `inherited` and `options` filled. Members that
+ * a session changes stand together, behind those that it only reads: a forked process
+ * shares the pages of the others.
  */
 struct connection {
 	struct inherited inherited;
@@ -23,7 +31,7 @@ struct connection {
 	struct config config;
 	struct policy policy;
 	struct idn_names names;
-	struct logins *logins; /* NULL: nobody can log in */
+	struct logins *logins; /* NULL: no client can log in */
 	struct confine confine;
 	struct stage *stages[4];
 	size_t n_stages;
@@ -31,42 +39,50 @@ struct connection {
 	char host[TX_FILE_MAX];
 	char modules[MODULE_PATH_MAX];
 	struct tls_opened opened[TLS_OPENED_MAX];
-	int n_files; /* descriptors from there on do not reach the client's process; 0: all do */
-	const struct warm *warm; /* NULL: we were started for this connection alone */
-	struct warm *
-		own_warm; /* what was loaded for this connection alone, before the sandbox; or NULL */
+	int n_files; /* the forked process closes descriptors from this on; 0: none */
+	const struct preload *preload; /* NULL: this process serves one connection */
+	struct preload *own_preload; /* NULL, or loaded before the sandbox */
 	int root;
-	const char
-		*confinement; /* for the record: what there is of a sandbox; NULL: all */
-	bool unusable; /* the settings are: every client is told to come again */
+	const char *confinement; /* for the record: "none", "seccomp"; NULL: all */
+	bool unusable; /* settings cannot be used: every client gets a 421 */
 	struct notify notify;
 	struct dsn_stage outbox;
 
 	struct maildir maildir;
 	struct log log;
 	struct stream stream;
-	struct serve serve;
+	struct trace_file *trace; /* NULL: this session is not traced */
+	/* filled when TLS is first needed */
+	const struct tls_api *tls_api;
+	struct tls_credentials *credentials; /* NULL: TLS cannot be used */
+	bool tls_tried;
+	char tls_fault[TLS_FAULT_TEXT]; /* the first fault, for the record */
 	char unique[CONNECTION_UNIQUE_MAX];
 	struct session session; /* the last: it clears itself */
 };
 
-/* Reads all settings; faults go to `report`. False when there are any. */
+/* Loads all settings; faults go to `report`. False when there are any. */
 bool connection_settings(
 	struct connection *c, void (*report)(void *, const char *), void *ctx);
 
-/* Reads settings and tables, and builds what mail goes through. `warm` is set. */
+/* Loads settings and tables, and sets up the stages. `preload` is set or NULL. */
 void connection_prepare(struct connection *c);
 
 /*
- * Becomes the user of the settings, opens what only the first rights can, and lists in `dirs` what the
- * sandbox must leave it.
+ * Becomes the user of the settings, opens what lies outside the sandbox, and lists in
+ * `dirs` what must stay accessible inside.
  */
 void connection_open(struct connection *c);
 
-/* Closes what was opened for it, in the process of a connection of another kind. Writes to no memory, to copy none. */
+/*
+ * Closes its descriptors, in the process of a connection of another kind. It writes to no
+ * memory, so no page is copied.
+ */
 void connection_close_files(const struct connection *c);
 
-/* Says one thing that keeps mail from being received (`error` is -errno), and passes it on. */
+/*
+ * Records a fault that keeps mail from being received; returns `error`, which is -errno.
+ */
 int connection_failed(
 	struct connection *c, const char *what, const char *value, int error);
 
@@ -74,10 +90,22 @@ int connection_failed(
 #define CONNECTION_SANDBOX "sandbox", SANDBOX_CURE
 
 /*
- * Serves the client on descriptors 0 and 1 to its end, or says why not. The exit status. `peer` is who that is,
- * or NULL: not known yet.
+ * Enters the sandbox of a process that serves one connection. 0 or -errno, which has been
+ * recorded.
  */
-int connection_attend(struct connection *c, const struct session_peer *peer);
+int connection_confine(struct connection *c);
 
-/* All of this, in a process that was started for one connection. The exit status. */
-int connection_serve(struct connection *c);
+/*
+ * True where the sandbox is narrowed once more, when nothing more has to be loaded: by a
+ * stage (confine.h).
+ */
+static inline bool connection_is_confined_later(const struct connection *c)
+{
+	return c->config.sandbox && !c->dirs.loaded;
+}
+
+/*
+ * Gets the TLS module and credentials, once; the session records a fault. False when TLS
+ * cannot be used.
+ */
+bool connection_load_tls(struct connection *c);

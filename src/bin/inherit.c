@@ -1,7 +1,7 @@
 /*
- * Promises that nothing a stranger can reach depends on the environment: GnuTLS would
- * write secrets to a file that SSLKEYLOGFILE names. Refuses to know what the connection
- * carries.
+ * Takes over what the parent process passed: environment, descriptors, signals. The
+ * environment is cleared, so that libraries cannot use it: GnuTLS would write secrets to
+ * the file that SSLKEYLOGFILE names.
  */
 #include "bin/inherit.h"
 #include <fcntl.h>
@@ -23,7 +23,10 @@ static const char *copy_of(const char *name)
 	return value ? strdup(value) : NULL;
 }
 
-/* A listener that executes itself anew keeps its signals blocked: one that comes meanwhile is not lost, and ends nothing. */
+/*
+ * A listener that has executed itself keeps its signals blocked, so that none is lost
+ * meanwhile.
+ */
 static void reset_signals(bool unblock)
 {
 	sigset_t none;
@@ -99,7 +102,7 @@ bool inherit_may_be_connection(const struct inherited *in)
 	       (fstat(STDIN_FILENO, &st) == 0 && S_ISSOCK(st.st_mode));
 }
 
-/* A terminal is not meant: it shows the records of a session that is typed by hand. */
+/* Not true of a terminal: there a session is typed by hand, and its records are shown. */
 static bool is_same_stream(int a, int b)
 {
 	struct stat sa, sb;

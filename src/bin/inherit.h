@@ -1,13 +1,13 @@
-/* What a process gets from whoever started it: environment, descriptors, signals. */
+/* What a process inherits from its parent: environment, descriptors, signals. */
 #pragma once
 
 #include <stdbool.h>
 #include "edge/net/net.h"
 
-/* What a listener tells the image of the program that takes its place: why. */
+/* Set by a listener that executes itself: the reason (renew.c). */
 #define LISTEN_RENEWED "POSTERN_LISTEN_RENEWED"
 
-/* The few variables that count; copied, as the environment is cleared. NULL: not set. */
+/* Copies of the variables that are used; the environment is cleared. NULL: not set. */
 struct inherited {
 	struct peer_environment peer;
 	const char *journal_stream;
@@ -16,7 +16,7 @@ struct inherited {
 	const char *listen_pid, *listen_fds, *listen_fdnames;
 	const char *watchdog_usec;
 	const char *listen_renewed;
-	bool stderr_silent; /* descriptor 2 is read by nobody */
+	bool stderr_silent; /* descriptor 2 is /dev/null */
 };
 
 enum inherit_result {
@@ -32,15 +32,17 @@ enum inherit_result {
  */
 void inherit(struct inherited *ret);
 
-/* How many descriptors were handed to us, from 3 on (sd_listen_fds(3)). */
+/* The number of descriptors that were passed, from 3 on (sd_listen_fds(3)). */
 size_t inherit_passed(const struct inherited *in);
 
-/* True when some descriptor is handed over that may be a connection: 0 is a socket, or there is a 3. */
+/*
+ * True when a connection may have been passed: descriptor 0 is a socket, or 3 is there.
+ */
 bool inherit_may_be_connection(const struct inherited *in);
 
 /*
  * Puts the connection on descriptors 0 and 1: it is there already, or on 3 by LISTEN_FDS
- * (sd_listen_fds(3)). All others are closed. A descriptor 2 that is the connection too becomes /dev/null, so
- * that nothing but SMTP is ever written to it.
+ * (sd_listen_fds(3)). All others are closed. A descriptor 2 that is the connection too
+ * becomes /dev/null, so that nothing but SMTP is ever written to it.
  */
 enum inherit_result inherit_connection(struct inherited *in);

@@ -1,13 +1,15 @@
-/* The program: what the command line asks for. Promises an exit status that tells; refuses to know SMTP. */
+/*
+ * The program postern: runs the mode that the command line asks for. It ends with an exit
+ * status of sysexits.h.
+ */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
 #include <unistd.h>
-#include "bin/check/listener.h"
 #include "bin/check/check.h"
-#include "bin/connection.h"
 #include "bin/listen/listen.h"
+#include "bin/serve.h"
 #include "edge/sandbox/sandbox.h"
 
 static void put_stderr(void *ctx, const char *fault)
@@ -32,10 +34,13 @@ static int check_config(struct connection *c)
 	if (c->options.listens)
 		return check_listener(c);
 	connection_settings(c, check_print, &output);
-	return check(&c->config, false);
+	return check(&c->config);
 }
 
-/* The settings are not read: whether TLS comes first is known only where the command line says so. */
+/*
+ * Settings files are not read here: only an option of the command line can say that TLS
+ * comes first.
+ */
 static bool is_implicit(const struct options *o)
 {
 	for (size_t i = 0; i < o->n_overrides; i++)
@@ -44,7 +49,10 @@ static bool is_implicit(const struct options *o)
 	return false;
 }
 
-/* True when the client has the reply, or must get nothing in the clear. */
+/*
+ * Sends a 421 to the client, unless its connection begins with TLS. False when it cannot
+ * be sent.
+ */
 static bool put_refusal(const struct options *o)
 {
 	char octets[REPLY_LINE_MAX];
@@ -54,7 +62,10 @@ static bool put_refusal(const struct options *o)
 	return is_implicit(o) || write(STDOUT_FILENO, b.p, b.n) >= 0;
 }
 
-/* Where descriptor 2 is the client nothing but SMTP is written to it. */
+/*
+ * Reports a wrong command line: to the log where descriptor 2 may be the client, else to
+ * standard error.
+ */
 static int usage(struct connection *c)
 {
 	const struct options *o = &c->options;
@@ -73,7 +84,10 @@ static int usage(struct connection *c)
 	return has_client && !put_refusal(o) ? EX_IOERR : EX_USAGE;
 }
 
-/* A client gets a 421 all the same. With an inetd descriptor 2 may be the client, too: nothing is reported there. */
+/*
+ * The client gets a 421. Nothing is reported on a descriptor 2 that may be the client
+ * (inetd).
+ */
 static int fail_without_memory(int argc, char **argv)
 {
 	struct inherited inherited;
@@ -98,10 +112,12 @@ int main(int argc, char **argv)
 	options_parse(argc, argv, &c->options);
 	switch (c->options.mode) {
 	case MODE_SERVE:
-		/* without what libraries do at exit: freeing is a fiftieth of a TLS session */
-		_exit(connection_serve(c));
+		/*
+		 * exit handlers of libraries are skipped: they are 2 % of a TLS session
+		 */
+		_exit(serve_inherited(c));
 	case MODE_LISTEN:
-		/* likewise: it keeps all that it has until its end */
+		/* likewise */
 		_exit(listen_run(&c->options, &c->inherited, argv));
 	case MODE_CHECK:
 		return check_config(c);

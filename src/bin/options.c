@@ -1,4 +1,7 @@
-/* Promises to understand the command line or to say what it did not; opens nothing. */
+/*
+ * Parses the command line. Of a wrong one it keeps the word, and what is wrong with it.
+ * It opens no file.
+ */
 #include "bin/options.h"
 #include <string.h>
 #include "edge/settings/settings.h"
@@ -48,7 +51,10 @@ static const struct {
 	{ "--version", MODE_VERSION },
 };
 
-/* One command has one mode; but a listener can be checked, and help, once it is asked for, is given. */
+/*
+ * A command has one mode. Exceptions: --check goes with --listen; --help and --version
+ * override others.
+ */
 static void set_mode(struct options *o, const char *word, enum options_mode mode)
 {
 	bool is_help = mode == MODE_HELP || mode == MODE_VERSION;
@@ -67,7 +73,7 @@ static void set_mode(struct options *o, const char *word, enum options_mode mode
 	o->mode = mode;
 }
 
-static bool take_mode(struct options *o, const char *word)
+static bool parse_mode(struct options *o, const char *word)
 {
 	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
 		if (strcmp(modes[i].word, word) != 0)
@@ -88,7 +94,7 @@ static const char *value_of(const char *word, char letter, char **argv, int *at)
 	return argv[*at + 1] ? argv[++*at] : NULL;
 }
 
-static bool take_value(struct options *o, char **argv, int *at)
+static bool parse_value(struct options *o, char **argv, int *at)
 {
 	const char *word = argv[*at];
 	const char *file = value_of(word, 'c', argv, at);
@@ -106,7 +112,7 @@ static bool take_value(struct options *o, char **argv, int *at)
 }
 
 /* "--listen=ADDRESS" */
-static bool take_address(struct options *o, const char *word)
+static bool parse_address(struct options *o, const char *word)
 {
 	static const char prefix[] = "--listen=";
 	size_t n = sizeof(prefix) - 1;
@@ -118,16 +124,21 @@ static bool take_address(struct options *o, const char *word)
 	return true;
 }
 
-void options_read_config(const struct options *o, struct config *c)
+bool options_load(const struct options *o, struct config *c, bool with_recipients)
 {
-	config_read(c, o->file, o->file_given);
-	for (size_t i = 0; i < o->n_overrides; i++)
-		config_override(c, o->overrides[i]);
-	c->session.lmtp = o->lmtp;
-	config_finish(c);
+	const struct settings_source from = {
+		.file = o->file,
+		.must_exist = o->file_given,
+		.overrides = o->overrides,
+		.n_overrides = o->n_overrides,
+		.lmtp = o->lmtp,
+		.with_recipients = with_recipients,
+	};
+
+	return settings_load(c, &from);
 }
 
-static bool take_flag(struct options *o, const char *word)
+static bool parse_flag(struct options *o, const char *word)
 {
 	bool is_lmtp = strcmp(word, "--lmtp") == 0, is_json = strcmp(word, "--json") == 0;
 
@@ -141,10 +152,10 @@ void options_parse(int argc, char **argv, struct options *ret)
 	*ret = (struct options){ .file = CONFIG_FILE_DEFAULT };
 	for (int i = 1; i < argc; i++) {
 		const char *word = argv[i];
-		if (take_mode(ret, word) || take_value(ret, argv, &i) ||
-			take_address(ret, word))
+		if (parse_mode(ret, word) || parse_value(ret, argv, &i) ||
+			parse_address(ret, word))
 			continue;
-		if (take_flag(ret, word))
+		if (parse_flag(ret, word))
 			continue;
 		/* the end of the options (XBD 12.2); there are no operands */
 		if (strcmp(word, "--") == 0 && i + 1 == argc)

@@ -1,4 +1,4 @@
-/* The command line. */
+/* The command line: a mode, the sources of settings, addresses to listen at. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,7 +15,7 @@ enum options_mode {
 	MODE_PRINT_CONFIG,
 	MODE_HELP,
 	MODE_VERSION,
-	MODE_USAGE, /* nothing can be done */
+	MODE_USAGE, /* the command line is wrong */
 };
 
 struct options {
@@ -24,20 +24,23 @@ struct options {
 	bool file_given;
 	bool json; /* --check: faults as JSON Lines */
 	bool lmtp; /* RFC 2033 in place of SMTP */
-	bool listens; /* --listen; with --check, what a listener would meet is looked at */
-	/* some more are for what the kind of a listening socket asks */
+	bool listens; /* --listen, alone or with --check */
+	/* with room for those of a kind of listening socket (listen_put_options()) */
 	const char *overrides[OPTIONS_OVERRIDES_MAX + OPTIONS_OF_KIND_MAX];
 	size_t n_overrides;
 	const char *addresses[OPTIONS_ADDRESSES_MAX]; /* to listen at */
 	size_t n_addresses;
-	const char *wrong, *why; /* for MODE_USAGE: the word, and what is wrong with it */
+	const char *wrong, *why; /* of MODE_USAGE: the word, and what is wrong with it */
 };
 
 void options_parse(int argc, char **argv, struct options *ret);
 
 struct config;
 
-/* Reads the settings that the options name into `c`, which config_init() has begun. */
-void options_read_config(const struct options *o, struct config *c);
+/*
+ * Loads the settings that the options name into `c`, which config_init() has begun;
+ * `with_recipients`: opens the table of recipients, too. True when there was no fault.
+ */
+bool options_load(const struct options *o, struct config *c, bool with_recipients);
 
 extern const char options_help[];

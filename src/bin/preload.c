@@ -1,7 +1,7 @@
 /*
- * Promises that a changed file counts from the next connection on, and that a broken
- * certificate costs no TLS while there is an older one. Refuses to keep anything that a
- * client has said.
+ * Loads modules and credentials before there is a client, and notices when files have
+ * changed. Credentials that have become unusable are not taken over: the ones before stay
+ * in use.
  */
 #include "bin/preload.h"
 #include <errno.h>
@@ -10,33 +10,91 @@
 #include <string.h>
 #include "bin/options.h"
 
-static void report(const struct warm *w, const char *text)
+static int look_at(const char *path, struct stat *ret_st)
 {
-	if (!w->repeated)
-		w->report(w->ctx, text);
+	return stat(path, ret_st) < 0 ? errno : 0;
+}
+
+void watch_add(struct watch *w, const char *path, bool is_place)
+{
+	struct watched_file *f = &w->files[w->n];
+
+	if (!path || w->n == WATCH_MAX)
+		return;
+	w->n++;
+	*f = (struct watched_file){ .path = path, .is_place = is_place };
+	f->error = look_at(path, &f->st);
+}
+
+static bool has_changed(const struct watched_file *f)
+{
+	struct stat st;
+	int error = look_at(f->path, &st);
+
+	if (error || f->error)
+		return error != f->error;
+	if (st.st_dev != f->st.st_dev || st.st_ino != f->st.st_ino)
+		return true;
+	return !f->is_place &&
+	       (st.st_size != f->st.st_size ||
+		       memcmp(&st.st_mtim, &f->st.st_mtim, sizeof(st.st_mtim)) != 0 ||
+		       memcmp(&st.st_ctim, &f->st.st_ctim, sizeof(st.st_ctim)) != 0);
+}
+
+bool watch_has_changed(const struct watch *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (has_changed(&w->files[i]))
+			return true;
+	return false;
+}
+
+/* Any other error means that this process has no right to look. */
+static bool is_answer(int error)
+{
+	return error == 0 || error == ENOENT || error == ENOTDIR;
+}
+
+size_t watch_drop_hidden(struct watch *w)
+{
+	size_t n = w->n;
+	struct stat st;
+
+	w->n = 0;
+	for (size_t i = 0; i < n; i++)
+		if (is_answer(w->files[i].error) &&
+			is_answer(look_at(w->files[i].path, &st)))
+			w->files[w->n++] = w->files[i];
+	return n - w->n;
+}
+
+static void report(const struct preload *p, const char *text)
+{
+	if (!p->repeated)
+		p->report(p->ctx, text);
 }
 
 static void note_fault(void *ctx, const char *text)
 {
-	struct warm *w = ctx;
+	struct preload *p = ctx;
 	char shown[CONFIG_FAULT_MAX];
 	struct buf b = BUF(shown);
 
-	config_show(w->config, text, &b);
+	config_show(p->config, text, &b);
 	if (b.overflow)
 		snprintf(shown, sizeof(shown), "%s", text);
-	if (!w->fault[0])
-		snprintf(w->fault, sizeof(w->fault), "%.*s", (int)sizeof(w->fault) - 1,
+	if (!p->fault[0])
+		snprintf(p->fault, sizeof(p->fault), "%.*s", (int)sizeof(p->fault) - 1,
 			shown);
-	report(w, shown);
+	report(p, shown);
 }
 
-static bool some_client_may_use_tls(const struct warm *w)
+static bool some_client_may_use_tls(const struct preload *p)
 {
-	if (w->needs_tls)
+	if (p->needs_tls)
 		return true;
-	return w->only_lmtp ? w->config->clients.may_use_tls
-			    : config_may_use_tls(w->config);
+	return p->only_lmtp ? p->config->clients.may_use_tls
+			    : config_may_use_tls(p->config);
 }
 
 static void watch_pairs(struct watch *w, const struct tls_settings *tls)
@@ -48,21 +106,21 @@ static void watch_pairs(struct watch *w, const struct tls_settings *tls)
 	}
 }
 
-/* Before they are read: what changes meanwhile is read once more. */
-static void watch_all(struct warm *w)
+/* Called before files are read, so that a change in between is noticed. */
+static void watch_all(struct preload *p)
 {
-	const struct config *c = w->config;
-	const char *const files[] = { w->options->file, c->clients_file, c->tls.tickets,
+	const struct config *c = p->config;
+	const char *const files[] = { p->options->file, c->clients_file, c->tls.tickets,
 		c->tls.client_ca, c->recipients_file, c->auth_users, c->auth_secret,
 		c->auth_certificates, c->auth_senders };
 
-	snprintf(w->tls_module, sizeof(w->tls_module), "%s/" TLS_MODULE, w->modules);
-	w->watch.n = 0;
-	if (!w->api && some_client_may_use_tls(w))
-		watch_add(&w->watch, w->tls_module, false);
+	snprintf(p->tls_module, sizeof(p->tls_module), "%s/" TLS_MODULE, p->modules);
+	p->watch.n = 0;
+	if (!p->api && some_client_may_use_tls(p))
+		watch_add(&p->watch, p->tls_module, false);
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
-		watch_add(&w->watch, files[i], false);
-	watch_pairs(&w->watch, &c->tls);
+		watch_add(&p->watch, files[i], false);
+	watch_pairs(&p->watch, &c->tls);
 }
 
 static void drop_config(struct config **config)
@@ -73,145 +131,148 @@ static void drop_config(struct config **config)
 	*config = NULL;
 }
 
-/* Loads the module, if that has not been done. */
-static void load_tls(struct warm *w)
+/* Loads the TLS module, if that has not been done. */
+static void load_tls(struct preload *p)
 {
 	char text[CONFIG_FAULT_MAX],
 		why[CONFIG_FAULT_MAX - sizeof("TLS does not work: ")];
 	struct buf b = BUF(why);
 	const char *error;
 
-	if (!w->api)
-		w->api = module_load_whole(
-			w->modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
-	if (w->api)
+	if (!p->api)
+		p->api = module_load_whole(
+			p->modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
+	if (p->api)
 		return;
-	module_put_fault(&b, w->modules, TLS_MODULE, error);
-	snprintf(w->fault, sizeof(w->fault), "%.*s", (int)sizeof(w->fault) - 1,
+	module_put_fault(&b, p->modules, TLS_MODULE, error);
+	snprintf(p->fault, sizeof(p->fault), "%.*s", (int)sizeof(p->fault) - 1,
 		b.overflow ? error : why);
 	snprintf(text, sizeof(text), "TLS does not work: %s", b.overflow ? error : why);
-	report(w, text);
+	report(p, text);
 }
 
-/* The old ones stay where the new ones cannot be used. */
-static void load_credentials(struct warm *w)
+/* Loads the credentials. The ones before stay where the new ones cannot be used. */
+static void load_credentials(struct preload *p)
 {
-	const struct tls_report report = { .ctx = w, .fault = note_fault };
+	const struct tls_report report = { .ctx = p, .fault = note_fault };
 	struct tls_credentials *fresh;
 
-	w->fault[0] = '\0';
-	if (!some_client_may_use_tls(w))
+	p->fault[0] = '\0';
+	if (!some_client_may_use_tls(p))
 		return;
-	load_tls(w);
-	if (!w->api || w->api->load(&w->config->tls, &report, &fresh) < 0)
+	load_tls(p);
+	if (!p->api || p->api->load(&p->config->tls, &report, &fresh) < 0)
 		return;
-	if (w->credentials)
-		w->api->unload(w->credentials);
-	if (w->lent != w->config)
-		drop_config(&w->lent);
-	w->credentials = fresh;
-	w->lent = w->config;
+	if (p->credentials)
+		p->api->unload(p->credentials);
+	if (p->lent != p->config)
+		drop_config(&p->lent);
+	p->credentials = fresh;
+	p->lent = p->config;
 }
 
-/* A submission socket requires a login, whatever the settings say of the other sockets. */
+/* True also where a submission socket alone could require a login. */
 static bool may_log_in(const struct config *c)
 {
 	return c->session.auth != AUTH_OFF || c->auth_users || c->auth_certificates ||
 	       c->tls.client_ca;
 }
 
-static void load_sasl(struct warm *w)
+static void load_sasl(struct preload *p)
 {
 	char text[CONFIG_FAULT_MAX], why[CONFIG_FAULT_MAX - sizeof("auth: ")];
 	struct buf b = BUF(why);
 	const char *error;
 
-	w->sasl_failed = false;
-	if (w->sasl || !w->api || !may_log_in(w->config))
+	p->sasl_failed = false;
+	if (p->sasl || !p->api || !may_log_in(p->config))
 		return;
-	w->sasl = module_load(w->modules, SASL_MODULE, SASL_MODULE_TABLE, &error);
-	w->sasl_failed = !w->sasl;
-	if (w->sasl)
+	p->sasl = module_load(p->modules, SASL_MODULE, SASL_MODULE_TABLE, &error);
+	p->sasl_failed = !p->sasl;
+	if (p->sasl)
 		return;
-	module_put_fault(&b, w->modules, SASL_MODULE, error);
+	module_put_fault(&b, p->modules, SASL_MODULE, error);
 	snprintf(text, sizeof(text), "auth: %s", b.overflow ? error : why);
-	report(w, text);
+	report(p, text);
 }
 
-/* Any client may send an address that needs them. A connection that does reports where they are missing. */
-static void load_names(struct warm *w)
+/*
+ * Any client may send an address that needs the module of Unicode. Connections report
+ * where it is missing.
+ */
+static void load_names(struct preload *p)
 {
 	const char *error;
 
-	if (w->api)
-		w->names = w->api->names;
-	else if (!w->names)
-		w->names = module_load_whole(
-			w->modules, IDN_MODULE, IDN_MODULE_TABLE, &error);
+	if (p->api)
+		p->names = p->api->names;
+	else if (!p->names)
+		p->names = module_load_whole(
+			p->modules, IDN_MODULE, IDN_MODULE_TABLE, &error);
 }
 
-int warm_up(struct warm *w)
+int preload_load(struct preload *p)
 {
 	struct config *config = malloc(sizeof(*config));
 
 	if (!config)
 		return -ENOMEM;
-	if (w->lent != w->config)
-		drop_config(&w->config);
-	w->config = config;
-	/* what is wrong there whoever accepts connections tells */
-	config_init(config, w->credentials_directory, NULL, NULL);
-	options_read_config(w->options, config);
-	/* whether some of them use TLS */
-	if (config->clients_file)
-		clients_read(&config->clients, config->clients_file, &config->faults);
-	watch_all(w);
-	load_credentials(w);
-	load_names(w);
-	load_sasl(w);
+	if (p->lent != p->config)
+		drop_config(&p->config);
+	p->config = config;
+	/*
+	 * faults of settings are reported by the connections that are prepared with them
+	 */
+	config_init(config, p->credentials_directory, NULL, NULL);
+	/* the rules for clients say whether some of them use TLS */
+	options_load(p->options, config, false);
+	watch_all(p);
+	load_credentials(p);
+	load_names(p);
+	load_sasl(p);
 	return 0;
 }
 
-/* What the settings may need is then not known: nothing that they name was loaded. */
+/* True when a settings file could not be read: nothing that it names was loaded. */
 static bool is_unread(const struct config *c)
 {
 	return c->unread || (c->clients_file && !c->clients.text);
 }
 
-bool warm_has_failed(const struct warm *w)
+bool preload_has_failed(const struct preload *p)
 {
-	return w->fault[0] || w->sasl_failed || is_unread(w->config);
+	return p->fault[0] || p->sasl_failed || is_unread(p->config);
 }
 
-int warm_up_again(struct warm *w)
+int preload_retry(struct preload *p)
 {
 	char before[TLS_FAULT_TEXT];
 	int r;
 
-	memcpy(before, w->fault, sizeof(before));
-	w->repeated = true;
-	r = warm_up(w);
-	w->repeated = false;
-	if (w->fault[0] && strcmp(before, w->fault) != 0)
-		w->report(w->ctx, w->fault);
+	memcpy(before, p->fault, sizeof(before));
+	p->repeated = true;
+	r = preload_load(p);
+	p->repeated = false;
+	if (p->fault[0] && strcmp(before, p->fault) != 0)
+		p->report(p->ctx, p->fault);
 	return r;
 }
 
-bool warm_is_stuck(const struct warm *w)
+bool preload_is_stuck(const struct preload *p)
 {
-	return w->fault[0] && w->api && !w->api->is_initialised();
+	return p->fault[0] && p->api && !p->api->is_initialised();
 }
 
-bool warm_is_stale(const struct warm *w)
+bool preload_is_stale(const struct preload *p)
 {
-	return watch_has_changed(&w->watch);
+	return watch_has_changed(&p->watch);
 }
 
-bool warm_is_complete(const struct warm *w, const struct config *c)
+bool preload_is_complete(const struct preload *p, const struct config *c)
 {
-	if (!w->names)
+	if (!p->names)
 		return false;
-	return !config_may_use_tls(c) || (w->api && (w->sasl || !may_log_in(c)));
+	return !config_may_use_tls(c) || (p->api && (p->sasl || !may_log_in(c)));
 }
 
 static bool is_same(const char *a, const char *b)
@@ -219,7 +280,7 @@ static bool is_same(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* But for the priority string. */
+/* True when all but the priority string is equal. */
 static bool are_same(const struct tls_settings *ours, const struct tls_settings *settings)
 {
 	if (ours->n_pairs != settings->n_pairs ||
@@ -235,26 +296,26 @@ static bool are_same(const struct tls_settings *ours, const struct tls_settings 
 	return true;
 }
 
-bool warm_fits(const struct warm *w, const struct tls_settings *settings)
+bool preload_fits(const struct preload *p, const struct tls_settings *settings)
 {
-	return w->credentials && are_same(&w->lent->tls, settings);
+	return p->credentials && are_same(&p->lent->tls, settings);
 }
 
-bool warm_has_priority(const struct warm *w, const struct tls_settings *settings)
+bool preload_has_priority(const struct preload *p, const struct tls_settings *settings)
 {
-	return is_same(w->lent->tls.priority, settings->priority);
+	return is_same(p->lent->tls.priority, settings->priority);
 }
 
-bool warm_failed(const struct warm *w, const struct tls_settings *settings)
+bool preload_failed(const struct preload *p, const struct tls_settings *settings)
 {
-	const struct tls_settings *ours = &w->config->tls;
+	const struct tls_settings *ours = &p->config->tls;
 
-	return warm_tls_fault(w) &&
-	       (!w->api || (are_same(ours, settings) &&
+	return preload_tls_fault(p) &&
+	       (!p->api || (are_same(ours, settings) &&
 				   is_same(ours->priority, settings->priority)));
 }
 
-const char *warm_tls_fault(const struct warm *w)
+const char *preload_tls_fault(const struct preload *p)
 {
-	return w->credentials || !w->fault[0] ? NULL : w->fault;
+	return p->credentials || !p->fault[0] ? NULL : p->fault;
 }

@@ -1,68 +1,122 @@
 /*
- * What a listener gets ready once for all its connections: modules, certificates and keys; and how it knows
- * that settings, tables or places are others now.
+ * Modules, certificates and keys that are loaded before there is a client: by a listener
+ * once for all connections, or by a process for its one connection before the sandbox.
+ * Files are watched for changes.
  */
 #pragma once
 
-#include "bin/listen/watch.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
 #include "edge/settings/settings.h"
 #include "edge/idn/idn.h"
 #include "edge/module.h"
 #include "edge/auth/auth.h"
 
-struct options;
+/*
+ * Files that a process has opened by path, with the result of stat() then. Each process
+ * watches the files that it opened itself: a process with other rights may see other
+ * files.
+ */
+/*
+ * settings, rules, ticket key, authorities, recipients, four of AUTH, pairs, tls.so; four
+ * places
+ */
+#define WATCH_MAX (2 * TLS_PAIR_MAX + 14)
 
-struct warm {
-	const struct options *options;
-	const char *modules; /* their directory */
-	const char *credentials_directory;
-	void (*report)(void *ctx, const char *fault);
-	void *ctx;
-	bool needs_tls; /* some socket has TLS whatever the settings say */
-	bool only_lmtp; /* no socket has TLS but by a rule for a client */
-	struct config *config; /* owned: as it was read last */
-	const struct tls_api *api; /* NULL: nobody needs TLS, or it cannot be had */
-	const struct idn_api *names; /* NULL: it cannot be had */
-	const struct sasl_api *sasl; /* NULL: nobody logs in, or it cannot be had */
-	bool sasl_failed; /* it cannot be had, and that has been reported */
-	struct tls_credentials *credentials; /* NULL: none that can be used */
-	struct config *lent; /* owned: what they borrow from; may be the other one */
-	bool repeated; /* the same faults have been reported before */
-	char fault[TLS_FAULT_TEXT]; /* the first thing wrong when they were last read */
-	char tls_module[2 * MODULE_PATH_MAX]; /* its path: it may be installed later */
-	struct watch
-		watch; /* files that the listener or its acceptors read with its rights */
+struct watched_file {
+	const char *path; /* borrowed */
+	bool is_place; /* a directory or log: only its replacement counts as a change */
+	int error; /* errno of stat(), or 0 */
+	struct stat st;
+};
+
+struct watch {
+	struct watched_file files[WATCH_MAX];
+	size_t n;
 };
 
 /*
- * Reads settings and credentials; `w` has its first seven members. Faults of credentials go to `report`.
- * Credentials that have become unusable are told of, and the old ones kept. 0 or -ENOMEM.
+ * Call it before the file is opened, so that a change in between is noticed. A NULL path
+ * is ignored.
  */
-int warm_up(struct warm *w);
+void watch_add(struct watch *w, const char *path, bool is_place);
+
+/* True when a file has changed, has appeared or has gone since watch_add(). */
+bool watch_has_changed(const struct watch *w);
+
+/*
+ * Removes files that this process, after giving up rights, may not look at. Returns how
+ * many: a process that kept the rights must watch them.
+ */
+size_t watch_drop_hidden(struct watch *w);
+
+struct options;
+
+struct preload {
+	const struct options *options;
+	const char *modules; /* directory of modules */
+	const char *credentials_directory;
+	void (*report)(void *ctx, const char *fault);
+	void *ctx;
+	bool needs_tls; /* some socket has TLS regardless of the settings */
+	bool only_lmtp; /* TLS only by a rule for a client */
+	struct config *config; /* owned; as loaded last */
+	const struct tls_api *api; /* NULL: not needed, or it cannot be loaded */
+	const struct idn_api *names; /* NULL: it cannot be loaded */
+	const struct sasl_api *sasl; /* NULL: not needed, or it cannot be loaded */
+	bool sasl_failed; /* it cannot be loaded, which has been reported */
+	struct tls_credentials *credentials; /* NULL: none that can be used */
+	struct config *lent; /* owned; the credentials borrow from it; may equal config */
+	bool repeated; /* the same faults have been reported before */
+	char fault[TLS_FAULT_TEXT]; /* first fault when credentials were loaded last */
+	char tls_module[2 * MODULE_PATH_MAX]; /* its path: it may be installed later */
+	struct watch watch; /* files that are read with the rights of this process */
+};
+
+/*
+ * Loads settings, modules and credentials; `p` has its first seven members. Faults of
+ * modules and credentials go to `report`; the credentials before stay in use. 0 or
+ * -ENOMEM.
+ */
+int preload_load(struct preload *p);
 
 /* True when a file has changed since it was read. */
-bool warm_is_stale(const struct warm *w);
+bool preload_is_stale(const struct preload *p);
 
-/* True when something could not be loaded. It may be possible now, though no file shows it: memory was short. */
-bool warm_has_failed(const struct warm *w);
+/*
+ * True when something could not be loaded. A retry may succeed although no file has
+ * changed: memory was short.
+ */
+bool preload_has_failed(const struct preload *p);
 
-/* warm_up() after a failure: reports a fault only where it is another one. */
-int warm_up_again(struct warm *w);
+/*
+ * preload_load() after a failure; a fault that has been reported is not reported again.
+ */
+int preload_retry(struct preload *p);
 
-/* True when TLS cannot be loaded in this process, but in another one. */
-bool warm_is_stuck(const struct warm *w);
+/*
+ * True when TLS can be loaded only in another process: GnuTLS could not be initialised.
+ */
+bool preload_is_stuck(const struct preload *p);
 
 /* True when all modules that connections with these settings may need are loaded. */
-bool warm_is_complete(const struct warm *w, const struct config *c);
+bool preload_is_complete(const struct preload *p, const struct config *c);
 
-/* True when a connection with these settings can use what is ready, but for its priority string. */
-bool warm_fits(const struct warm *w, const struct tls_settings *settings);
+/*
+ * True when a connection with these settings can use the credentials, the priority string
+ * apart.
+ */
+bool preload_fits(const struct preload *p, const struct tls_settings *settings);
 
-/* True when that fits, too. */
-bool warm_has_priority(const struct warm *w, const struct tls_settings *settings);
+/* True when the priority string is the same, too. */
+bool preload_has_priority(const struct preload *p, const struct tls_settings *settings);
 
-/* True when TLS cannot be used with these settings, for the reason that is in `fault` and has been reported. */
-bool warm_failed(const struct warm *w, const struct tls_settings *settings);
+/*
+ * True when TLS cannot be used with these settings, for the reason in `fault`, which has
+ * been reported.
+ */
+bool preload_failed(const struct preload *p, const struct tls_settings *settings);
 
 /* Why TLS does not work, although the settings want it; or NULL. */
-const char *warm_tls_fault(const struct warm *w);
+const char *preload_tls_fault(const struct preload *p);

@@ -1,54 +1,10 @@
 /*
- * Promises that all that follows deals with the client and not with the proxy in front of
- * it, and that no peer can name another client but one that was told to. Refuses to
- * speak, and to read an octet for anybody who need not send a header.
+ * Reads the PROXY header and applies the rule for the client, before the greeting. Only
+ * peers that the settings name as proxies can name another client; nothing is read from
+ * other peers.
  */
 #include "bin/proxy-and-rules.h"
-#include "edge/net/net.h"
-#include "edge/table/table.h"
 #include "proto/proxy.h"
-
-static void tell_recipients(void *ctx, const char *what)
-{
-	struct config *c = ctx;
-
-	faults_put(&c->faults, "recipients %s: %s", c->recipients_file, what);
-}
-
-/* Of a table that cannot be used all faults are told: there may be more than the first. */
-static void open_recipients(struct config *c)
-{
-	static const struct table_visitor no_pairs = { NULL, NULL };
-	struct faults faults = { .report = tell_recipients, .ctx = c };
-	char fault[TABLE_FAULT_MAX];
-
-	if (table_open(c->recipients_file, false, &c->recipients.table, fault) == 0) {
-		/* each address would be refused for good, but for those that go elsewhere */
-		if (table_is_empty(c->recipients.table) && !c->recipients.catch_all)
-			tell_recipients(c, TABLE_EMPTY);
-		return;
-	}
-	table_check(c->recipients_file, false, &no_pairs, &faults);
-	if (faults.n == 0)
-		tell_recipients(c, fault);
-}
-
-bool admit_prepare(struct config *c)
-{
-	if (c->recipients_file)
-		open_recipients(c);
-	if (c->clients_file)
-		clients_read(&c->clients, c->clients_file, &c->faults);
-	for (size_t i = 0; i < c->clients.n_rules && c->tls.n_pairs == 0; i++) {
-		const struct rule *rule = &c->clients.rules[i];
-		if (rule->tls == RULE_TLS_ON || rule->tls == RULE_TLS_REQUIRED)
-			faults_put(&c->faults,
-				"%s:%zu: tls= needs the settings tls-certificate and "
-				"tls-key",
-				c->clients_file, rule->line);
-	}
-	return c->faults.n == 0;
-}
 
 static bool must_send_header(
 	const struct config *c, const struct rule *rule, const struct ip *ip)
@@ -58,7 +14,7 @@ static bool must_send_header(
 	return networks_have(&c->proxies, ip);
 }
 
-/* In a word, for the reply. */
+/* One word for the reply. */
 static struct span header_fault(enum proxy_step step, const struct stream *s, ssize_t got)
 {
 	if (step == PROXY_MALFORMED)
@@ -69,7 +25,7 @@ static struct span header_fault(enum proxy_step step, const struct stream *s, ss
 							       : SPAN("cut short");
 }
 
-/* Takes a whole header from the stream, which keeps what is behind it. */
+/* Reads a whole header from the stream; what follows it stays there. */
 static enum session_end read_header(
 	struct stream *s, struct proxy_header *ret, struct span *ret_why)
 {
@@ -96,9 +52,8 @@ static enum session_end read_header(
 	return END_NONE;
 }
 
-/* Where the proxy speaks for itself, or for somebody without an address, it is the
- * client. */
-static void become_client(struct session_peer *peer, const struct proxy_header *header)
+/* Without an address in the header (LOCAL, UNKNOWN) the proxy itself is the client. */
+static void set_client(struct session_peer *peer, const struct proxy_header *header)
 {
 	memcpy(peer->proxy, peer->address, sizeof(peer->proxy));
 	if (header->client.n)
@@ -115,7 +70,7 @@ static const struct rule *rule_of(
 		       : NULL;
 }
 
-enum session_end admit_client(struct config *c, struct stream *stream,
+enum session_end client_identify(struct config *c, struct stream *stream,
 	struct session_peer *peer, struct span *ret_why)
 {
 	struct ip ip;
@@ -126,8 +81,8 @@ enum session_end admit_client(struct config *c, struct stream *stream,
 		enum session_end end = read_header(stream, &header, ret_why);
 		if (end != END_NONE)
 			return end;
-		become_client(peer, &header);
-		/* that this one, too, may be a proxy is no matter: there is one header */
+		set_client(peer, &header);
+		/* there is one header, even if this client is a proxy, too */
 		rule = rule_of(c, peer, &ip);
 	}
 	clients_apply(rule, &c->session, &c->tls);

@@ -1,24 +1,21 @@
-/* Who the client is and what holds for it: settled before anything is said. */
+/*
+ * The address of the client, by the PROXY header, and the rule for it: applied before the
+ * greeting.
+ */
 #pragma once
 
 #include "edge/settings/settings.h"
 #include "edge/net/net.h"
 #include "smtp/session.h"
 
-/* for a whole PROXY header, or less: `timeout`. Proxies send it at once. */
+/* limit for a whole PROXY header, unless `timeout` is less; proxies send it at once */
 #define PROXY_SECONDS 5
 
 /*
- * Reads the file that `clients` names and opens the table that `recipients` names, and
- * tells faults as the settings' are told. True when there was none at all in any.
+ * Reads the PROXY header where the peer must send one: *peer is then the client. Applies
+ * its rule for TLS and DSN to `c`. Returns END_NONE; END_DENIED; or, before the client is
+ * known, END_BAD_PROXY, END_PROXY_CHECK (the proxy closed without an octet) or
+ * END_SHUTDOWN. *ret_why goes into the reply to the client.
  */
-bool admit_prepare(struct config *c);
-
-/*
- * Reads the PROXY header, where the peer is one that must send it: *peer is then the
- * client. What its rule says of TLS and DSN is put in force in `c`. Returns END_NONE; END_DENIED;
- * or, before it is known who the client is, END_BAD_PROXY, END_PROXY_CHECK (the proxy has closed without an
- * octet) or END_SHUTDOWN. *ret_why is to be said to the client with these.
- */
-enum session_end admit_client(struct config *c, struct stream *stream,
+enum session_end client_identify(struct config *c, struct stream *stream,
 	struct session_peer *peer, struct span *ret_why);

@@ -1,17 +1,21 @@
 /*
- * Promises to move octets between the stream and the engine and to do what the engine
- * wants, at a time when nobody waits for it. Refuses to know SMTP.
+ * Serves one client: moves octets between the stream and the engine, and does what the
+ * engine wants: TLS, pauses, the end. Slow work is done while the client does not wait.
+ * SMTP itself is the engine's.
  */
 #include "bin/serve.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
+#include "bin/proxy-and-rules.h"
 #include "edge/file.h"
-#include "edge/module.h"
 #include "smtp/status.h"
 
-#define LOG_DELAY 20 /* milliseconds in which more may come to be told */
+#define SMTP_PORT 25
+#define LOG_DELAY 20 /* milliseconds in which more records may follow */
 
 struct moment moment_now(void)
 {
@@ -25,142 +29,62 @@ struct moment moment_now(void)
 	};
 }
 
-static void stop(struct serve *v, enum session_end why)
+static void stop(struct connection *c, enum session_end why)
 {
 	struct moment now = moment_now();
 
-	session_stop(v->session, why, &now);
+	session_stop(&c->session, why, &now);
 }
 
-/* For whoever reads the trace. */
-static void note(struct serve *v, const char *mark)
+/* Marks an event in the trace. */
+static void note(struct connection *c, const char *mark)
 {
-	if (v->trace)
-		trace_file_event(v->trace, mark);
+	if (c->trace)
+		trace_file_event(c->trace, mark);
 }
 
-/* The first fault is the one that is recorded. */
-static void note_fault(void *ctx, const char *text)
+/* Sends the replies. A connection that cannot be written to is over: false. */
+static bool flush(struct connection *c)
 {
-	struct serve *v = ctx;
-	struct buf b = BUF(v->fault);
+	struct buf *out = &c->session.out;
 
-	if (v->fault[0])
-		return;
-	config_show(v->config, text, &b);
-	v->fault[sizeof(v->fault) - 1] = '\0';
-}
-
-/* What a listener has loaded is this process's own since it was forked: it may change the copy. */
-static bool use_warm(struct serve *v)
-{
-	const struct tls_report report = { .ctx = v, .fault = note_fault };
-	const struct tls_settings *tls = &v->config->tls;
-	struct tls_credentials *credentials = v->warm->credentials;
-
-	v->api = v->warm->api;
-	snprintf(v->fault, sizeof(v->fault), "%s", v->warm->fault);
-	if (!warm_has_priority(v->warm, tls)) {
-		int r = v->api->prioritize(credentials, tls->priority, &report);
-		if (r == -ENOMEM)
-			note_fault(v, "out of memory");
-		if (r < 0)
-			return false;
-	}
-	v->credentials = credentials;
-	return true;
-}
-
-/* They are in memory now, or cannot be used. */
-static void close_opened(struct tls_settings *tls)
-{
-	for (size_t i = 0; i < tls->n_opened; i++)
-		if (tls->opened[i].fd >= 0)
-			close(tls->opened[i].fd);
-	tls->n_opened = 0;
-}
-
-static void note_missing_module(struct serve *v, const char *error)
-{
-	char text[CONFIG_FAULT_MAX];
-	struct buf b = BUF(text);
-
-	module_put_fault(&b, v->modules, TLS_MODULE, error);
-	note_fault(v, b.overflow ? error : text);
-}
-
-static void load_tls(struct serve *v)
-{
-	const struct tls_report report = { .ctx = v, .fault = note_fault };
-	const char *error;
-
-	if (!v->api)
-		v->api = module_load(v->modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
-	if (!v->api)
-		note_missing_module(v, error);
-	else if (v->api->load(&v->config->tls, &report, &v->credentials) < 0)
-		note_fault(v, "out of memory");
-}
-
-/* Gets module and credentials, once. False when TLS is unusable. */
-static bool get_tls(struct serve *v)
-{
-	/* what was read and could not be used is closed by now, and outside the sandbox */
-	if (v->tls_tried)
-		return v->credentials;
-	v->tls_tried = true;
-	v->fault[0] = '\0';
-	if (v->warm && warm_fits(v->warm, &v->config->tls))
-		use_warm(v);
-	else if (v->warm && warm_failed(v->warm, &v->config->tls))
-		snprintf(v->fault, sizeof(v->fault), "%s", v->warm->fault);
-	else
-		load_tls(v);
-	close_opened(&v->config->tls);
-	session_tls_fault(v->session, v->fault);
-	return v->credentials;
-}
-
-/* What is said is said; a connection that cannot be written to is over. */
-static bool flush(struct serve *v)
-{
-	struct buf *out = &v->session->out;
-
-	if (v->trace)
-		trace_file_replies(v->trace, buf_span(out));
-	if (out->n == 0 || stream_flush(v->stream, out) == 0)
+	if (c->trace)
+		trace_file_replies(c->trace, buf_span(out));
+	if (out->n == 0 || stream_flush(&c->stream, out) == 0)
 		return true;
-	stop(v, END_BROKEN);
+	stop(c, END_BROKEN);
 	out->n = 0;
 	return false;
 }
 
-/* It is worth a line when the client leaves us time, the less the longer it has been here, or comes to a bad end. */
-static bool is_worth_telling(const struct serve *v)
+/* A status is sent while the client is quiet, or at the end where that is a fault. */
+static bool may_send_status(const struct connection *c)
 {
-	bool is_due = stream_clock() - v->notify->last >= NOTIFY_INTERVAL;
+	bool is_due = stream_clock() - c->notify.last >= NOTIFY_INTERVAL;
 
-	if (v->session->phase == PHASE_ENDED)
-		return session_status(v->session);
-	return stream_is_quiet(v->stream, is_due ? 0 : NOTIFY_INTERVAL);
+	if (c->session.phase == PHASE_ENDED)
+		return session_status(&c->session);
+	return stream_is_quiet(&c->stream, is_due ? 0 : NOTIFY_INTERVAL);
 }
 
-/* Shows what goes on to whoever looks. */
-static void tell_status(struct serve *v)
+/* Sends the status line to the service manager, if it has changed. */
+static void send_status(struct connection *c)
 {
 	char text[STATUS_MAX];
 	struct buf b = BUF(text);
 
-	if (!v->notify->socket)
+	if (!c->notify.socket)
 		return;
-	status_put(v->session, &b);
-	if (buf_terminate(&b) && notify_is_changed(v->notify, text) &&
-		is_worth_telling(v))
-		notify_status(v->notify, text, stream_clock());
+	status_put(&c->session, &b);
+	if (buf_terminate(&b) && notify_is_changed(&c->notify, text) && may_send_status(c))
+		notify_status(&c->notify, text, stream_clock());
 }
 
-/* What a ticket is good for: what a client has shown of itself to one service counts at no other. */
-static const char *service_of(const struct session_settings *settings)
+/*
+ * The service that a TLS ticket is for: a login or certificate shown to one service does
+ * not count at another.
+ */
+static const char *ticket_service(const struct session_settings *settings)
 {
 	static const char *const words[2][AUTH_REQUIRED + 1] = {
 		{ "starttls", "starttls auth", "starttls auth required" },
@@ -172,113 +96,115 @@ static const char *service_of(const struct session_settings *settings)
 	return words[settings->tls == TLS_IMPLICIT][settings->auth];
 }
 
-static void handshake(struct serve *v)
+static void handshake(struct connection *c)
 {
 	struct tls_failure failure;
 	struct tls_facts facts;
 	int r;
 
-	log_open(v->log);
-	v->stream->service = service_of(v->session->settings);
-	r = stream_secure(
-		v->stream, v->api, v->credentials, HANDSHAKE_SECONDS, &facts, &failure);
-	note(v, r < 0 ? "<TLS FAILS>" : "<TLS>");
-	/* a health check */
-	if (r == -ECONNRESET && v->session->peer.is_proxy && !v->stream->received) {
-		stop(v, END_EOF);
+	log_open(&c->log);
+	c->stream.service = ticket_service(c->session.settings);
+	r = stream_secure(&c->stream, c->tls_api, c->credentials, HANDSHAKE_SECONDS,
+		&facts, &failure);
+	note(c, r < 0 ? "<TLS FAILS>" : "<TLS>");
+	/* a health check of a proxy */
+	if (r == -ECONNRESET && c->session.peer.is_proxy && !c->stream.received) {
+		stop(c, END_EOF);
 		return;
 	}
 	if (r < 0) {
 		struct moment now = moment_now();
-		session_tls_failed(v->session, &failure, &now);
+		session_tls_failed(&c->session, &failure, &now);
 		return;
 	}
-	session_secured(v->session, &facts);
-	idn_names_lend(v->names, v->api->names);
-	if (v->logins)
-		logins_secured(v->logins, v->api, v->stream->tls);
-	if (v->confine)
-		v->confine->armed = true;
+	session_secured(&c->session, &facts);
+	idn_names_lend(&c->names, c->tls_api->names);
+	if (c->logins)
+		logins_secured(c->logins, c->tls_api, c->stream.tls);
+	if (connection_is_confined_later(c))
+		c->confine.armed = true;
 }
 
-static void start_tls(struct serve *v)
+static void start_tls(struct connection *c)
 {
-	bool usable = get_tls(v);
+	bool usable = connection_load_tls(c);
 
-	session_tls_ready(v->session, usable ? TLS_READY : TLS_UNUSABLE);
-	if (usable && flush(v))
-		handshake(v);
+	session_tls_ready(&c->session, usable ? TLS_READY : TLS_UNUSABLE);
+	if (usable && flush(c))
+		handshake(c);
 }
 
-/* Without a certificate there is no session to send an alert in, so it is sent bare (RFC
- * 8446 6). */
-static void refuse_implicit(struct serve *v)
+/*
+ * Without a certificate there is no TLS session, so the alert is sent as a plain record
+ * (RFC 8446 6).
+ */
+static void refuse_implicit(struct connection *c)
 {
 	static const char alert[] = { 21, 3, 3, 0, 2, 2, 80 }; /* fatal, internal_error */
 
-	stop(v, END_TLS_UNUSABLE);
-	v->session->out.n = 0;
-	buf_put(&v->session->out, (struct span){ alert, sizeof(alert) });
-	note(v, "<ALERT>");
-	stream_flush(v->stream, &v->session->out);
+	stop(c, END_TLS_UNUSABLE);
+	c->session.out.n = 0;
+	buf_put(&c->session.out, (struct span){ alert, sizeof(alert) });
+	note(c, "<ALERT>");
+	stream_flush(&c->stream, &c->session.out);
 }
 
-static bool wants_tls(const struct serve *v)
+static bool wants_tls(const struct connection *c)
 {
-	return v->session->settings->tls == TLS_REQUIRED && !v->tls_tried;
+	return c->session.settings->tls == TLS_REQUIRED && !c->tls_tried;
 }
 
-static bool wants_logins(const struct serve *v)
+static bool wants_logins(const struct connection *c)
 {
-	return v->logins && v->session->settings->auth == AUTH_REQUIRED &&
-	       v->session->secured && !logins_tried(v->logins);
+	return c->logins && c->session.settings->auth == AUTH_REQUIRED &&
+	       c->session.secured && !logins_tried(c->logins);
 }
 
-/* What the client will need is got ready while it is not waiting, once. */
-static void prepare(struct serve *v)
+/* Loads what the client will need, once, while it does not wait. */
+static void prepare(struct connection *c)
 {
-	bool tls = wants_tls(v), logins = wants_logins(v);
+	bool tls = wants_tls(c), logins = wants_logins(c);
 
-	if (v->log->opened && !tls && !logins)
+	if (c->log.opened && !tls && !logins)
 		return;
-	if (!stream_is_quiet(v->stream, 0))
+	if (!stream_is_quiet(&c->stream, 0))
 		return;
-	log_open(v->log);
+	log_open(&c->log);
 	if (tls)
-		get_tls(v);
+		connection_load_tls(c);
 	if (logins)
-		logins_load(v->logins);
+		logins_load(c->logins);
 }
 
-/* The client has just been given something to do, or has nothing to wait for. */
-static void use_idle_time(struct serve *v)
+/* The client has all replies and does not wait now. */
+static void use_idle_time(struct connection *c)
 {
-	prepare(v);
-	/* who has one message often has no more to say than QUIT */
-	if (log_is_pending(v->log) && stream_is_quiet(v->stream, LOG_DELAY))
-		log_flush(v->log);
+	prepare(c);
+	/* after one message often only QUIT follows */
+	if (log_is_pending(&c->log) && stream_is_quiet(&c->stream, LOG_DELAY))
+		log_flush(&c->log);
 }
 
-/* TLS broke, or its end came before a word was said. */
-static bool is_lost(const struct serve *v, ssize_t result)
+/* TLS broke, or ended before a command. */
+static bool is_tls_lost(const struct connection *c, ssize_t result)
 {
-	if (!v->stream->tls)
+	if (!c->stream.tls)
 		return false;
 	return result == -EPROTO ||
-	       (!v->session->helo[0] && (result == 0 || result == -ECONNRESET));
+	       (!c->session.helo[0] && (result == 0 || result == -ECONNRESET));
 }
 
-static void lose(struct serve *v, enum session_end why)
+static void stop_lost_tls(struct connection *c, enum session_end why)
 {
 	struct moment now = moment_now();
 	struct tls_failure failure;
 
-	v->api->failure(v->stream->tls, &failure);
-	session_tls_lost(v->session, why, &failure, &now);
+	c->tls_api->failure(c->stream.tls, &failure);
+	session_tls_lost(&c->session, why, &failure, &now);
 }
 
-/* Why no more input came. */
-static void stop_for(struct serve *v, ssize_t result)
+/* Ends the session by the result of the read that gave no input. */
+static void stop_for(struct connection *c, ssize_t result)
 {
 	static const struct {
 		ssize_t result;
@@ -288,155 +214,293 @@ static void stop_for(struct serve *v, ssize_t result)
 		{ 0, END_EOF, "<EOF>" }, { STREAM_TIMEOUT, END_TIMEOUT, "<TIMEOUT>" },
 		{ STREAM_TOO_LONG, END_SESSION_TIMEOUT, "<TIMEOUT>" },
 		{ STREAM_STOP, END_SHUTDOWN, "<SIGTERM>" },
-		{ -EIO, END_BROKEN, "<CUT>" }, /* or whatever else it is */
+		{ -EIO, END_BROKEN, "<CUT>" }, /* or any other error */
 	};
 	size_t i = 0, last = sizeof(ends) / sizeof(*ends) - 1;
 
 	while (i < last && result != ends[i].result)
 		i++;
-	note(v, ends[i].mark);
-	if (is_lost(v, result))
-		lose(v, ends[i].why);
+	note(c, ends[i].mark);
+	if (is_tls_lost(c, result))
+		stop_lost_tls(c, ends[i].why);
 	else
-		stop(v, ends[i].why);
+		stop(c, ends[i].why);
 }
 
-/* The client has to wait for what is due then. */
-static void pause_session(struct serve *v)
+/* Waits, as the engine asked, before the next reply. */
+static void pause_session(struct connection *c)
 {
 	int r;
 
-	if (log_is_pending(v->log))
-		log_flush(v->log);
-	note(v, "<PAUSE>");
-	r = stream_wait(v->stream, v->session->pause_until);
+	if (log_is_pending(&c->log))
+		log_flush(&c->log);
+	note(c, "<PAUSE>");
+	r = stream_wait(&c->stream, c->session.pause_until);
 	if (r < 0)
-		stop_for(v, r);
+		stop_for(c, r);
 }
 
-static void fill(struct serve *v)
+static void fill(struct connection *c)
 {
 	ssize_t got;
 
-	tell_status(v);
-	if (v->trace)
-		trace_file_turn(v->trace);
-	got = stream_fill(v->stream);
+	send_status(c);
+	if (c->trace)
+		trace_file_turn(c->trace);
+	got = stream_fill(&c->stream);
 	if (got <= 0)
-		stop_for(v, got);
+		stop_for(c, got);
 }
 
-/* False: there will be no session. */
-static bool secure_first(struct serve *v)
+/* TLS before the greeting. False: there is no session. */
+static bool secure_first(struct connection *c)
 {
-	if (get_tls(v))
-		handshake(v);
+	if (connection_load_tls(c))
+		handshake(c);
 	else
-		refuse_implicit(v);
-	return v->session->secured;
+		refuse_implicit(c);
+	return c->session.secured;
 }
 
-/* The greeting, or what is said in its place. */
-static void greet(struct serve *v, enum session_end end, struct span why)
+/* Sends the greeting, or a refusal. */
+static void greet(struct connection *c, enum session_end end, struct span why)
 {
 	struct moment now = moment_now();
 
 	if (end == END_NONE)
-		session_greet(v->session);
+		session_greet(&c->session);
 	else
-		session_refuse(v->session, end, why, &now);
+		session_refuse(&c->session, end, why, &now);
 }
 
-/* Writes the session down where that is asked for; without it mail goes on all the same. */
-static void begin_trace(struct serve *v, struct span denied)
+/*
+ * Begins a trace of the session where the settings ask for it. Without one mail is
+ * received nevertheless.
+ */
+static void begin_trace(struct connection *c, struct span denied)
 {
-	const struct config *c = v->config;
-	const char *peer = v->session->peer.address;
+	const struct config *config = &c->config;
+	const char *peer = c->session.peer.address;
 	char text[CONFIG_FAULT_MAX], why[CONFIG_FAULT_MAX / 2];
 	struct buf rule = BUF(text), b = BUF(why);
 	struct ip ip;
 	int r;
 
-	if (c->traced.n == 0 || !ip_parse(span_of(peer), &ip) ||
-		!networks_have(&c->traced, &ip))
+	if (config->traced.n == 0 || !ip_parse(span_of(peer), &ip) ||
+		!networks_have(&config->traced, &ip))
 		return;
-	v->trace = malloc(sizeof(*v->trace));
-	if (!v->trace)
+	c->trace = malloc(sizeof(*c->trace));
+	if (!c->trace)
 		return;
-	trace_file_init(v->trace);
-	r = trace_file_open(v->trace, v->session, c);
+	trace_file_init(c->trace);
+	r = trace_file_open(c->trace, &c->session, config);
 	if (r == 0 && denied.n) {
 		buf_put_str(&rule, peer);
 		buf_put(&rule, SPAN(" deny "));
 		buf_put(&rule, denied);
-		trace_file_setting(v->trace, "rule", buf_span(&rule));
+		trace_file_setting(c->trace, "rule", buf_span(&rule));
 	}
 	if (r == 0)
 		return;
-	file_put_directory_fault(&b, c->trace_directory, -r);
-	snprintf(text, sizeof(text), "trace-directory %s: %s", c->trace_directory,
+	file_put_directory_fault(&b, config->trace_directory, -r);
+	snprintf(text, sizeof(text), "trace-directory %s: %s", config->trace_directory,
 		b.overflow ? strerror(-r) : why);
-	log_error(v->log, text);
+	log_error(&c->log, text);
 }
 
-static void end_trace(struct serve *v)
+static void end_trace(struct connection *c)
 {
 	char text[2 * CONFIG_FAULT_MAX];
 
-	trace_file_done(v->trace);
-	if (!v->trace->error)
+	trace_file_done(c->trace);
+	if (!c->trace->error)
 		return;
 	snprintf(text, sizeof(text), "trace-directory %.*s: %s", CONFIG_FAULT_MAX,
-		v->trace->path, strerror(-v->trace->error));
-	log_error(v->log, text);
+		c->trace->path, strerror(-c->trace->error));
+	log_error(&c->log, text);
 }
 
-static void begin(struct serve *v)
+static void begin(struct connection *c)
 {
-	bool implicit = v->session->settings->tls == TLS_IMPLICIT;
+	bool implicit = c->session.settings->tls == TLS_IMPLICIT;
 	struct span why = { 0 };
 	enum session_end end =
-		admit_client(v->config, v->stream, &v->session->peer, &why);
+		client_identify(&c->config, &c->stream, &c->session.peer, &why);
 	bool is_known = end == END_NONE || end == END_DENIED;
 
 	if (is_known)
-		begin_trace(v, end == END_DENIED ? why : SPAN(""));
-	if (is_known && implicit && !secure_first(v))
+		begin_trace(c, end == END_DENIED ? why : SPAN(""));
+	if (is_known && implicit && !secure_first(c))
 		return;
 	if (is_known && !implicit)
-		v->session->peer.early =
-			v->stream->have.n > 0 || stream_is_ready(v->stream);
-	greet(v, end, why);
-	/* where TLS comes first nothing is said in the clear */
-	if (implicit && !v->session->secured)
-		v->session->out.n = 0;
+		c->session.peer.early =
+			c->stream.have.n > 0 || stream_is_ready(&c->stream);
+	greet(c, end, why);
+	/* where TLS comes first nothing is sent in the clear */
+	if (implicit && !c->session.secured)
+		c->session.out.n = 0;
 }
 
-void serve(struct serve *v)
+void serve(struct connection *c)
 {
 	enum session_want want;
 
-	begin(v);
+	begin(c);
 	do {
 		struct moment now = moment_now();
-		want = session_take(v->session, &v->stream->have, &now);
+		want = session_take(&c->session, &c->stream.have, &now);
 		if (want == SESSION_TLS) {
-			start_tls(v);
+			start_tls(c);
 			continue;
 		}
-		if (!flush(v))
+		if (!flush(c))
 			break;
 		if (want == SESSION_PAUSE)
-			pause_session(v);
+			pause_session(c);
 		if (want == SESSION_INPUT) {
-			use_idle_time(v);
-			fill(v);
+			use_idle_time(c);
+			fill(c);
 		}
 	} while (want != SESSION_END);
-	if (v->trace)
-		end_trace(v);
-	tell_status(v);
-	if (log_is_pending(v->log))
-		log_flush(v->log);
-	stream_finish(v->stream);
+	if (c->trace)
+		end_trace(c);
+	send_status(c);
+	if (log_is_pending(&c->log))
+		log_flush(&c->log);
+	stream_finish(&c->stream);
+}
+
+/* LMTP must not be used on port 25 (RFC 2033 5). */
+static bool is_port_of_smtp(struct connection *c)
+{
+	if (!c->options.lmtp || c->session.own_port != SMTP_PORT)
+		return false;
+	log_error(&c->log, "--lmtp: must not be spoken on port 25 (RFC 2033)");
+	return true;
+}
+
+/* Sends a 421; a record has the reason already. */
+static int refuse(struct connection *c)
+{
+	struct moment now = moment_now();
+
+	session_stop(&c->session, END_MISCONFIGURED, &now);
+	stream_flush(&c->stream, &c->session.out);
+	log_done(&c->log);
+	stream_finish(&c->stream);
+	return EX_CONFIG;
+}
+
+/*
+ * The same without memory or descriptors for a stream, and without waiting. With TLS
+ * first nothing is sent.
+ */
+static int refuse_at_once(struct connection *c, int error)
+{
+	struct moment now = moment_now();
+	const struct buf *out = &c->session.out;
+
+	connection_failed(c, "connection", c->session.peer.address, error);
+	session_stop(&c->session, END_MISCONFIGURED, &now);
+	/* it fits: nothing has been written yet */
+	if (c->config.session.tls != TLS_IMPLICIT &&
+		write(STDOUT_FILENO, out->p, out->n) < 0)
+		connection_failed(c, "connection", c->session.peer.address, -errno);
+	log_done(&c->log);
+	return EX_OSERR;
+}
+
+static const char *value_of(const struct peer_environment *env, const char *name)
+{
+	if (strcmp(name, "TCPREMOTEIP") == 0)
+		return env->tcp_remote_ip;
+	return strcmp(name, "REMOTE_ADDR") == 0 ? env->remote_addr : env->remote_host;
+}
+
+/* A client of unknown address is refused where a rule might have refused it. */
+static void find_peer(struct connection *c)
+{
+	const struct peer_environment *env = &c->inherited.peer;
+	const char *name = peer_find(STDIN_FILENO, env, &c->session.peer);
+	bool may_refuse = c->config.clients.may_refuse;
+	char text[CONFIG_FAULT_MAX];
+
+	if (!name)
+		return;
+	snprintf(text, sizeof(text),
+		"the variable %s of the environment is no IP address but \"%.80s\"%s",
+		name, value_of(env, name),
+		may_refuse ? ": the client is refused, as rules of clients may hold "
+			     "for it"
+			   : "");
+	log_error(&c->log, text);
+	c->unusable |= may_refuse;
+}
+
+/*
+ * The service of the socket, judged by the settings that units and kinds of sockets set.
+ */
+static const char *kind_of_service(const struct session_settings *s)
+{
+	if (s->lmtp)
+		return "lmtp";
+	if (s->tls == TLS_IMPLICIT)
+		return "smtps";
+	return s->tls == TLS_REQUIRED && s->auth == AUTH_REQUIRED ? "submission" : "smtp";
+}
+
+static void begin_session(struct connection *c, const struct session_peer *peer)
+{
+	struct moment now = moment_now();
+	struct buf unique = BUF(c->unique);
+
+	buf_put_char(&unique, 'P');
+	buf_put_num(&unique, (uint64_t)getpid());
+	buf_terminate(&unique);
+	session_init(&c->session, &c->config.session,
+		(struct stages){ c->stages, c->n_stages }, &c->log.recorder, c->unique,
+		&now);
+	c->session.confinement = c->confinement;
+	c->session.service = kind_of_service(&c->config.session);
+	c->session.own_port = peer_own_port(STDIN_FILENO);
+	notify_init(&c->notify, c->inherited.notify_socket, now.milliseconds);
+	if (peer)
+		c->session.peer = *peer;
+	else
+		find_peer(c);
+}
+
+int serve_client(struct connection *c, const struct session_peer *peer)
+{
+	int r;
+
+	begin_session(c, peer);
+	r = stream_init(&c->stream, STDIN_FILENO, STDOUT_FILENO, c->config.timeout,
+		c->config.session_timeout);
+	if (r < 0)
+		return refuse_at_once(c, r);
+	if (c->unusable || is_port_of_smtp(c))
+		return refuse(c);
+	serve(c);
+	logins_free(c->logins);
+	policy_done(&c->policy);
+	return 0;
+}
+
+int serve_inherited(struct connection *c)
+{
+	enum inherit_result r = inherit_connection(&c->inherited);
+
+	if (r == INHERIT_LISTENING) {
+		dprintf(STDERR_FILENO, "postern: standard input is a listening socket: "
+				       "use Accept=yes\n");
+		return EX_USAGE;
+	}
+	if (r == INHERIT_FAILED)
+		return EX_OSERR;
+	connection_prepare(c);
+	connection_open(c);
+	if (!c->unusable)
+		c->unusable = connection_confine(c) < 0;
+	return serve_client(c, NULL);
 }

@@ -1,40 +1,25 @@
-/* One connection from its greeting to its end. */
+/* Serves one client, from its greeting to the end of the connection. */
 #pragma once
 
-#include "bin/proxy-and-rules.h"
-#include "bin/preload.h"
-#include "edge/sandbox/sandbox.h"
-#include "edge/idn/idn.h"
-#include "edge/log/log.h"
-#include "edge/auth/auth.h"
-#include "edge/net/net.h"
-#include "smtp/session.h"
+#include "bin/connection.h"
 
 /* for a TLS handshake; `timeout` holds for each wait inside */
 #define HANDSHAKE_SECONDS 60
 
-struct serve {
-	struct stream *stream;
-	struct session *session;
-	struct log *log;
-	struct config *config; /* which the rule for the client may change */
-	const char *modules; /* their directory */
-	const struct warm *warm; /* what is loaded already; NULL: nothing */
-	struct confine *confine; /* NULL without a sandbox */
-	struct logins *logins; /* NULL: nobody can log in */
-	struct idn_names *names;
-	struct notify *notify;
-	struct trace_file *trace; /* NULL: this session is not written down */
-
-	/* Filled when TLS is first needed. */
-	const struct tls_api *api;
-	struct tls_credentials *credentials;
-	bool tls_tried; /* to get them */
-	char fault[TLS_FAULT_TEXT];
-};
-
 /* The time, in both ways. */
 struct moment moment_now(void);
 
-/* Serves the connection until it is over; records are written by then. */
-void serve(struct serve *v);
+/* Serves a session that has been set up until its end; its records are written then. */
+void serve(struct connection *c);
+
+/*
+ * Sets up the session with the client on descriptors 0 and 1 and serves it, or refuses
+ * it. The exit status. `peer` is the address of the client; NULL: it is found here.
+ */
+int serve_client(struct connection *c, const struct session_peer *peer);
+
+/*
+ * Prepares the connection that the process inherited, enters the sandbox, and serves its
+ * client. The exit status.
+ */
+int serve_inherited(struct connection *c);

@@ -4,30 +4,12 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "bin/serve.h"
-#include "edge/idn/idn.h"
-#include "edge/store/store.h"
-#include "edge/net/net.h"
 #include "process.h"
-#include "smtp/policy.h"
 #include "unit/few-users.h"
 
-#define UNIQUE_MAX 24
-
 struct server {
-	struct config config;
-	struct log log;
-	struct stream stream;
-	struct session session;
-	struct idn_names names;
+	struct connection c;
 	struct few_users users;
-	struct policy policy;
-	struct maildir maildir;
-	struct dsn_stage outbox;
-	struct stage *stages[3];
-	struct notify notify;
-	struct serve serve;
-	char unique[UNIQUE_MAX];
-	char host[TX_FILE_MAX];
 };
 
 static void put_fault(void *ctx, const char *fault)
@@ -38,42 +20,46 @@ static void put_fault(void *ctx, const char *fault)
 
 static bool read_settings(struct server *s, const struct process *p)
 {
-	config_init(&s->config, NULL, put_fault, NULL);
-	for (size_t i = 0; i < p->n_settings; i++)
-		config_override(&s->config, p->settings[i]);
-	s->config.session.lmtp = p->lmtp;
-	config_finish(&s->config);
-	return admit_prepare(&s->config);
+	const struct settings_source from = {
+		.overrides = p->settings,
+		.n_overrides = p->n_settings,
+		.lmtp = p->lmtp,
+		.with_recipients = true,
+	};
+
+	config_init(&s->c.config, NULL, put_fault, NULL);
+	return settings_load(&s->c.config, &from);
 }
 
 static void build(struct server *s, const struct process *p)
 {
 	const struct peer_environment environment = { .tcp_remote_ip = p->peer };
-	struct buf host = BUF(s->host);
+	struct buf host = BUF(s->c.host);
 	struct moment now = moment_now();
 
-	snprintf(s->unique, sizeof(s->unique), "P%d", (int)getpid());
-	maildir_host(&host, span_of(s->config.session.hostname));
-	log_init(&s->log, NULL, false);
-	log_choose(&s->log, &s->config);
-	idn_names_init(&s->names, MODULES, &s->log);
-	s->config.session.names = &s->names.names;
+	snprintf(s->c.unique, sizeof(s->c.unique), "P%d", (int)getpid());
+	maildir_host(&host, span_of(s->c.config.session.hostname));
+	log_init(&s->c.log, NULL, false);
+	log_choose(&s->c.log, &s->c.config);
+	idn_names_init(&s->c.names, MODULES, &s->c.log);
+	s->c.config.session.names = &s->c.names.names;
 	few_users_init(&s->users, p->users);
-	s->config.session.authenticator = &s->users.authenticator;
-	policy_init(&s->policy, &s->config.session);
-	maildir_init(&s->maildir, &s->config.recipients, s->host);
-	s->stages[0] = &s->policy.stage;
-	s->stages[1] = &s->maildir.stage;
-	s->stages[2] = &s->outbox.stage;
-	dsn_stage_init(
-		&s->outbox, s->config.session.hostname, s->host, s->session.peer.address);
-	s->config.session.dsn = s->config.dsn_outbox &&
-				dsn_stage_open(&s->outbox, s->config.dsn_outbox) == 0;
-	s->config.session.dsn_fault =
-		s->config.dsn_outbox && !s->config.session.dsn ? s->outbox.fault : NULL;
-	session_init(&s->session, &s->config.session, (struct stages){ s->stages, 3 },
-		&s->log.recorder, s->unique, &now);
-	peer_find(STDIN_FILENO, &environment, &s->session.peer);
+	s->c.config.session.authenticator = &s->users.authenticator;
+	policy_init(&s->c.policy, &s->c.config.session);
+	maildir_init(&s->c.maildir, &s->c.config.recipients, s->c.host);
+	s->c.stages[0] = &s->c.policy.stage;
+	s->c.stages[1] = &s->c.maildir.stage;
+	s->c.stages[2] = &s->c.outbox.stage;
+	dsn_stage_init(&s->c.outbox, s->c.config.session.hostname, s->c.host,
+		s->c.session.peer.address);
+	s->c.config.session.dsn = s->c.config.dsn_outbox &&
+				  dsn_stage_open(&s->c.outbox, s->c.config.dsn_outbox) == 0;
+	s->c.config.session.dsn_fault = s->c.config.dsn_outbox && !s->c.config.session.dsn
+						? s->c.outbox.fault
+						: NULL;
+	session_init(&s->c.session, &s->c.config.session,
+		(struct stages){ s->c.stages, 3 }, &s->c.log.recorder, s->c.unique, &now);
+	peer_find(STDIN_FILENO, &environment, &s->c.session.peer);
 }
 
 static int run(const struct process *p, const struct surroundings *where)
@@ -84,22 +70,14 @@ static int run(const struct process *p, const struct surroundings *where)
 	if (!read_settings(s, p))
 		return 96;
 	build(s, p);
-	s->maildir.root = open(p->mail, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (s->maildir.root < 0 ||
-		stream_init(&s->stream, STDIN_FILENO, STDOUT_FILENO, s->config.timeout,
-			s->config.session_timeout) < 0)
+	s->c.maildir.root = open(p->mail, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->c.maildir.root < 0 ||
+		stream_init(&s->c.stream, STDIN_FILENO, STDOUT_FILENO,
+			s->c.config.timeout, s->c.config.session_timeout) < 0)
 		return 95;
-	s->serve = (struct serve){
-		.stream = &s->stream,
-		.session = &s->session,
-		.log = &s->log,
-		.names = &s->names,
-		.config = &s->config,
-		.modules = MODULES,
-		.notify = &s->notify,
-	};
-	serve(&s->serve);
-	log_done(&s->log);
+	snprintf(s->c.modules, sizeof(s->c.modules), "%s", MODULES);
+	serve(&s->c);
+	log_done(&s->c.log);
 	_exit(0);
 }
 

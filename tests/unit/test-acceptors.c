@@ -1,5 +1,5 @@
 /* bin/acceptors: a full list gives up its oldest process for a new one, and for nothing else. */
-#include "bin/listen/acceptors.h"
+#include "bin/listen/listener.h"
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
 /* bin/lingering: refused clients get their reply, and take neither time nor octets without end. */
-#include "bin/listen/lingering.h"
+#include "bin/listen/acceptor.h"
 #include <sys/socket.h>
 #include <unistd.h>
 #include "unit/test.h"

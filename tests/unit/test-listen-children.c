@@ -1,5 +1,5 @@
 /* bin/listen-children: no source takes every place, and each connection counts as long as its process exists. */
-#include "bin/listen/children.h"
+#include "bin/listen/acceptor.h"
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -206,12 +206,12 @@ static void test_the_table_goes_over_to_another_image(void)
 
 	REQUIRE(c);
 	listen_add(c, KEEPER, 1, &ip);
-	other = listen_children_take(fd);
+	other = listen_children_reuse(fd);
 	REQUIRE(other);
 	CHECK(other != c && listen_count(other) == 1);
 	CHECK(ftruncate(fd, 0) < 0);
-	CHECK(!listen_children_take(STDIN_FILENO));
-	CHECK(!listen_children_take(-1));
+	CHECK(!listen_children_reuse(STDIN_FILENO));
+	CHECK(!listen_children_reuse(-1));
 }
 
 /* It is written by a process that has fewer rights. */

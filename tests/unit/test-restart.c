@@ -1,5 +1,5 @@
 /* bin/restart: what is started anew by itself is started ever less often, and soon again after a quiet while. */
-#include "bin/listen/restart.h"
+#include "bin/listen/listener.h"
 #include "unit/test.h"
 
 static const struct restart_terms terms = { .least = 100, .most = 800, .quiet = 5000 };

@@ -1,5 +1,5 @@
 /* bin/watch: a file has changed when what its name stands for has, and not when a process may not look at it. */
-#include "bin/listen/watch.h"
+#include "bin/preload.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,31 +1,31 @@
-/* Promises to look with the rights that a connection will have; changes nothing. */
+/*
+ * `postern --check`: runs the checks in the order in which a connection uses things, with
+ * the rights that it has then, and prints what they find. With --listen it does that for
+ * each kind of socket, in a process of its own, as a check becomes the user of the
+ * settings. It changes nothing.
+ */
 #include "bin/check/check.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
-#include "base/cleanup.h"
 #include "base/num.h"
-#include "bin/check/auth.h"
-#include "bin/check/mailboxes.h"
-#include "bin/check/recipients.h"
-#include "edge/sandbox/sandbox.h"
-#include "edge/file.h"
+#include "bin/check/parts.h"
+#include "bin/connection.h"
+#include "bin/listen/listen.h"
 #include "edge/idn/idn.h"
 #include "edge/log/log.h"
-#include "edge/store/store.h"
 #include "edge/module.h"
-#include "edge/auth/auth.h"
+#include "edge/sandbox/sandbox.h"
 #include "proto/text.h"
 
 #define WARNING "warning: "
+#define LINES_MAX 1024 /* faults that are compared with those of other kinds */
 
-/* What a fault is about, as far as its text shows. */
+/* A fault or warning, with the place in a file that its text names. */
 struct finding {
 	bool is_warning;
 	struct span file; /* or "-o" */
@@ -34,7 +34,7 @@ struct finding {
 	struct span text; /* without the place */
 };
 
-static bool take(struct span *s, struct span prefix)
+static bool skip_prefix(struct span *s, struct span prefix)
 {
 	if (s->n < prefix.n || memcmp(s->p, prefix.p, prefix.n) != 0)
 		return false;
@@ -42,8 +42,8 @@ static bool take(struct span *s, struct span prefix)
 	return true;
 }
 
-/* "file:12", of which "12" must be a number. */
-static bool take_place(struct span place, struct finding *f)
+/* Reads "file:12". */
+static bool read_place(struct span place, struct finding *f)
 {
 	const char *colon = place.n ? memrchr(place.p, ':', place.n) : NULL;
 	size_t n = colon ? (size_t)(colon - place.p) : 0;
@@ -54,7 +54,7 @@ static bool take_place(struct span place, struct finding *f)
 	return true;
 }
 
-/* Up to the first ": ", or all. */
+/* The part before the first ": ", or all. */
 static struct span before_colon(struct span s)
 {
 	const char *at = memmem(s.p, s.n, ": ", 2);
@@ -63,19 +63,19 @@ static struct span before_colon(struct span s)
 }
 
 /* "recipients /etc/postern/recipients: line 7: ..." names a file by its setting. */
-static void take_line_of_table(struct finding *f)
+static void read_line_of_table(struct finding *f)
 {
 	struct span head = before_colon(f->text), rest = span_from(f->text, head.n),
 		    number;
 
-	if (f->key.n == 0 || head.n <= f->key.n || !take(&rest, SPAN(": line ")))
+	if (f->key.n == 0 || head.n <= f->key.n || !skip_prefix(&rest, SPAN(": line ")))
 		return;
 	number = before_colon(rest);
 	if (!num_parse(number, &f->line))
 		return;
 	f->file = span_from(head, f->key.n + 1);
 	f->text = span_from(rest, number.n);
-	take(&f->text, SPAN(": "));
+	skip_prefix(&f->text, SPAN(": "));
 }
 
 static void find_place(const struct config *c, const char *text, struct finding *f)
@@ -84,12 +84,12 @@ static void find_place(const struct config *c, const char *text, struct finding 
 	const char *place;
 
 	*f = (struct finding){ .text = span_of(text) };
-	f->is_warning = take(&f->text, SPAN(WARNING));
+	f->is_warning = skip_prefix(&f->text, SPAN(WARNING));
 	head = before_colon(f->text);
-	if (take_place(head, f) || span_eq(head, SPAN("-o"))) {
+	if (read_place(head, f) || span_eq(head, SPAN("-o"))) {
 		f->file = f->line ? f->file : head;
 		f->text = span_from(f->text, head.n);
-		take(&f->text, SPAN(": "));
+		skip_prefix(&f->text, SPAN(": "));
 		head = before_colon(f->text);
 	}
 	head.n = head.n ? strcspn(head.p, ": ") : 0;
@@ -99,8 +99,8 @@ static void find_place(const struct config *c, const char *text, struct finding 
 	f->key = head;
 	if (f->file.n)
 		return;
-	take_line_of_table(f);
-	if (!f->file.n && !take_place(span_of(place), f))
+	read_line_of_table(f);
+	if (!f->file.n && !read_place(span_of(place), f))
 		f->file = span_of(place);
 }
 
@@ -115,7 +115,7 @@ static void put_text(const struct finding *f)
 		(int)f->text.n, f->text.p);
 }
 
-/* A string of JSON: what is no UTF-8 stands as a replacement character. */
+/* Prints a string of JSON; octets that are no UTF-8 become replacement characters. */
 static void put_string(struct span s)
 {
 	putchar('"');
@@ -165,7 +165,7 @@ void check_print(void *ctx, const char *text)
 		put_text(&f);
 }
 
-static void put_fault(void *ctx, const char *text)
+void check_fault(void *ctx, const char *text)
 {
 	struct config *c = ctx;
 	char shown[CONFIG_FAULT_MAX];
@@ -175,23 +175,21 @@ static void put_fault(void *ctx, const char *text)
 	faults_put(&c->faults, "%s", b.overflow ? text : shown);
 }
 
-/* What an administrator should know, although mail is received. */
-static void put_warning(void *ctx, const char *text)
+void check_warning(struct config *c, const char *text)
 {
-	struct config *c = ctx;
 	char shown[CONFIG_FAULT_MAX];
 
 	snprintf(shown, sizeof(shown), WARNING "%s", text);
 	faults_warn(&c->faults, shown);
 }
 
-static void put_named(
+void check_setting_fault(
 	struct config *c, const char *key, const char *value, const char *what)
 {
 	char text[2 * CONFIG_FAULT_MAX];
 
 	snprintf(text, sizeof(text), "%s %s: %s", key, value, what);
-	put_fault(c, text);
+	check_fault(c, text);
 }
 
 static void check_user(struct config *c)
@@ -201,7 +199,7 @@ static void check_user(struct config *c)
 	struct buf b = BUF(text);
 
 	if (r == 0 && !c->user && geteuid() == 0)
-		put_warning(c,
+		check_warning(c,
 			"user: not set, and this is root: mail would be received with "
 			"root's rights, and a mailbox that is made belongs to the owner "
 			"of the directory that it is made in. Set user, or start postern "
@@ -209,139 +207,10 @@ static void check_user(struct config *c)
 	if (r == 0)
 		return;
 	account_put_fault(&b, c->user, -r);
-	put_named(c, "user", c->user, b.overflow ? strerror(-r) : text);
+	check_setting_fault(c, "user", c->user, b.overflow ? strerror(-r) : text);
 }
 
-/* What keeps us from writing in the directory, an errno; 0: nothing. */
-static int directory_fault(const char *path)
-{
-	/* by no link of another user */
-	OWNED_FD int fd = file_open_directory(path);
-	struct stat st;
-
-	if (fd == -ELOOP)
-		return ELOOP;
-	if (stat(path, &st) < 0)
-		return errno;
-	if (!S_ISDIR(st.st_mode))
-		return ENOTDIR;
-	if (fd >= 0 && file_system_takes_none(fd))
-		return FILE_IS_TAKEN_NOWHERE;
-	if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) < 0)
-		return errno;
-	return 0;
-}
-
-static void put_directory_fault(
-	struct config *c, const char *key, const char *value, const char *path, int error)
-{
-	char text[CONFIG_FAULT_MAX];
-	struct buf b = BUF(text);
-
-	if (!error)
-		return;
-	file_put_directory_fault(&b, path, error);
-	put_named(c, key, value, b.overflow ? strerror(error) : text);
-}
-
-static void check_directory(struct config *c, const char *key, const char *path)
-{
-	put_directory_fault(c, key, path, path, directory_fault(path));
-}
-
-/* The next connection makes it in the directory `above`; where that is missing the cure is as at run time. */
-static void check_above(
-	struct config *c, const char *key, const char *path, const char *above)
-{
-	int error = directory_fault(above);
-
-	put_directory_fault(c, key, path, error == ENOENT ? path : above, error);
-}
-
-static bool is_missing(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) < 0 && errno == ENOENT;
-}
-
-/* One that is missing is made by the next connection, if it can be: see mailbox_root(). */
-static bool is_made(const struct config *c, const char *above)
-{
-	OWNED_FD int fd = file_open_directory(above);
-
-	return c->maildir_create == CREATE_YES && is_missing(c->mail_root) &&
-	       (c->recipients.create == CREATE_YES || fd < 0 ||
-		       !mailbox_dir_is_empty(fd));
-}
-
-static void check_mail_root(struct config *c)
-{
-	static const struct check_report report = { put_fault, put_warning };
-	OWNED char *copy = strdup(c->mail_root);
-	const char *above = copy ? dirname(copy) : ".";
-	int error = directory_fault(c->mail_root);
-
-	if (is_made(c, above))
-		check_above(c, "mail-root", c->mail_root, above);
-	else
-		put_directory_fault(c, "mail-root", c->mail_root, c->mail_root, error);
-	if (!error)
-		check_mailboxes(c, &report);
-}
-
-/* One that is missing is made by the next connection, if it can be. */
-static void check_outbox(struct config *c)
-{
-	const char *path = c->dsn_outbox;
-	OWNED char *copy = strdup(path);
-	OWNED char *inside = NULL;
-
-	if (copy && is_missing(path)) {
-		check_above(c, "dsn-outbox", path, dirname(copy));
-		return;
-	}
-	check_directory(c, "dsn-outbox", path);
-	if (!directory_fault(path) && asprintf(&inside, "%s/new", path) >= 0 &&
-		!is_missing(inside))
-		check_directory(c, "dsn-outbox", inside);
-}
-
-/* Of the directory in which the next connection makes the file. */
-static void check_log_place(struct config *c)
-{
-	OWNED char *copy = strdup(c->log_file);
-	const char *above = copy ? dirname(copy) : ".";
-	struct statvfs fs;
-	int error = directory_fault(above);
-
-	if (!error && statvfs(above, &fs) == 0 && fs.f_bavail == 0)
-		error = ENOSPC;
-	if (error != ENOSPC)
-		put_directory_fault(c, "log", c->log_file, above, error);
-	else
-		put_named(c, "log", c->log_file, strerror(error));
-}
-
-/* Tries the sink; with `auto` it is known only where a connection is. */
-static void check_log(struct config *c)
-{
-	int error = log_sink_try(c->log, c->log_file);
-	char text[CONFIG_FAULT_MAX] = "log ";
-	struct buf b = BUF(text);
-
-	if (c->log == LOG_JSON && error == -ENOENT) {
-		check_log_place(c);
-		return;
-	}
-	if (error == 0)
-		return;
-	b.n = strlen(text);
-	log_put_fault(&b, c->log, c->log_file, error);
-	put_fault(c, buf_terminate(&b) ? text : strerror(-error));
-}
-
-/* A line of the clients file whose priority string is looked at. */
+/* A line of the clients file whose priority string is checked. */
 struct place {
 	struct config *config;
 	size_t line;
@@ -354,7 +223,7 @@ static void put_placed(void *ctx, const char *text)
 
 	snprintf(where, sizeof(where), "%s:%zu: %s", place->config->clients_file,
 		place->line, text);
-	put_fault(place->config, where);
+	check_fault(place->config, where);
 }
 
 static void check_priorities(struct config *c, const struct tls_api *api)
@@ -376,7 +245,7 @@ static bool has_priorities(const struct config *c)
 	return false;
 }
 
-/* The module's table, or NULL and a fault. */
+/* Loads a module. Its table, or NULL after a fault. */
 static const void *load(
 	struct config *c, const char *feature, const char *file, const char *name)
 {
@@ -390,17 +259,17 @@ static const void *load(
 	if (table)
 		return table;
 	module_put_fault(&b, modules, file, error);
-	put_named(c, feature, "module", b.overflow ? error : text);
+	check_setting_fault(c, feature, "module", b.overflow ? error : text);
 	return table;
 }
 
-/* An address literal is no name that clients send. */
+/* Clients send no address literal in SNI. */
 static void check_own_name(struct config *c)
 {
 	const char *name = c->session.hostname;
 
 	if (name && *name != '[' && !tls_name_is_taken(span_of(name)))
-		put_named(c, "hostname", name,
+		check_setting_fault(c, "hostname", name,
 			"clients that send this name in TLS (SNI) are refused, as GnuTLS "
 			"takes letters, digits, - and . alone in it; choose another "
 			"name");
@@ -408,7 +277,7 @@ static void check_own_name(struct config *c)
 
 static void check_tls(struct config *c)
 {
-	const struct tls_report report = { .ctx = c, .fault = put_fault };
+	const struct tls_report report = { .ctx = c, .fault = check_fault };
 	const struct tls_api *api;
 
 	if (!config_may_use_tls(c) && !has_priorities(c))
@@ -422,7 +291,7 @@ static void check_tls(struct config *c)
 	check_priorities(c, api);
 }
 
-/* A domain that is not ASCII must have A-labels: by them it is found (policy.c). */
+/* policy.c compares domains by A-labels: one that is not ASCII must have them. */
 static bool has_a_labels(const struct idn_api *api, const char *pattern)
 {
 	const char *domain = strncmp(pattern, "*.", 2) == 0 ? pattern + 2 : pattern;
@@ -440,7 +309,7 @@ static void check_names(struct config *c)
 	for (size_t i = 0; api && i < c->session.n_domains; i++) {
 		const char *domain = c->session.domains[i];
 		if (!utf8_is_ascii(span_of(domain)) && !has_a_labels(api, domain))
-			put_named(c, "domains", domain,
+			check_setting_fault(c, "domains", domain,
 				"is no internationalized domain name (RFC 5891)");
 	}
 	check_recipients(c, api);
@@ -452,29 +321,27 @@ static void check_sasl(struct config *c)
 		load(c, "auth", SASL_MODULE, SASL_MODULE_TABLE);
 }
 
-/* Where records go to journald, as they do under systemd unless the settings say otherwise. */
+/* Where records go to journald, by the settings or by default under systemd. */
 static void check_journal(struct config *c)
 {
 	if (c->log == LOG_JOURNAL || (c->log == LOG_AUTO && HAS_SYSTEMD))
 		load(c, "log", SYSTEMD_MODULE, SYSTEMD_MODULE_TABLE);
 }
 
-int check(struct config *c, bool listens)
+/*
+ * `listens`: certificates and keys are read before the process becomes the user of the
+ * settings, with the rights of a listener.
+ */
+static int check_all(struct config *c, bool listens)
 {
 	if (c->unread)
 		return EX_CONFIG;
 	if (c->session.auth != AUTH_OFF)
-		check_auth(c, put_fault, c);
+		check_auth(c);
 	if (listens)
 		check_tls(c);
 	check_user(c);
-	if (c->maildir)
-		check_mail_root(c);
-	check_log(c);
-	if (c->traced.n && c->trace_directory)
-		check_directory(c, "trace-directory", c->trace_directory);
-	if (c->dsn_outbox)
-		check_outbox(c);
+	check_places(c);
 	if (!listens)
 		check_tls(c);
 	check_sasl(c);
@@ -483,4 +350,126 @@ int check(struct config *c, bool listens)
 		check_postmaster(c);
 	check_journal(c);
 	return c->faults.n ? EX_CONFIG : 0;
+}
+
+int check(struct config *c)
+{
+	return check_all(c, false);
+}
+
+/* The lines that were printed: most faults are the same for every kind. */
+struct printed {
+	char *lines[LINES_MAX];
+	size_t n;
+};
+
+/* Runs in the process of that kind. */
+static int check_kind(struct connection *c, enum listen_kind kind)
+{
+	struct check_output output = { &c->config, c->options.json };
+
+	listen_put_options(&c->options, kind);
+	connection_settings(c, check_print, &output);
+	return check_all(&c->config, true);
+}
+
+static bool is_printed(const struct printed *p, const char *line)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (strcmp(p->lines[i], line) == 0)
+			return true;
+	return false;
+}
+
+/* Prints the lines of `from` that have not been printed. Owns `from`. */
+static void print_new(struct printed *p, int from, FILE *to)
+{
+	FILE *lines = fdopen(from, "r");
+	char *line = NULL;
+	size_t room = 0;
+
+	while (lines && getline(&line, &room, lines) > 0) {
+		if (is_printed(p, line))
+			continue;
+		fputs(line, to);
+		if (p->n < LINES_MAX && (p->lines[p->n] = strdup(line)))
+			p->n++;
+	}
+	free(line);
+	if (lines)
+		fclose(lines);
+	else
+		close(from);
+}
+
+/* Checks a kind in a process of its own. Returns its exit status. */
+static int check_apart(struct connection *c, enum listen_kind kind, struct printed *p)
+{
+	const bool json = c->options.json;
+	int ends[2], status;
+	pid_t pid = -1;
+
+	if (pipe(ends) == 0)
+		pid = fork();
+	if (pid < 0) {
+		check_print(&(struct check_output){ .json = json }, strerror(errno));
+		return EX_OSERR;
+	}
+	if (pid == 0) {
+		close(ends[0]);
+		if (dup2(ends[1], json ? STDOUT_FILENO : STDERR_FILENO) < 0)
+			_exit(EX_OSERR);
+		_exit(check_kind(c, kind));
+	}
+	close(ends[1]);
+	print_new(p, ends[0], json ? stdout : stderr);
+	if (waitpid(pid, &status, 0) < 0 || !WIFEXITED(status))
+		return EX_SOFTWARE;
+	return WEXITSTATUS(status);
+}
+
+static void put_address_fault(
+	const struct options *o, const char *address, const char *wrong)
+{
+	struct check_output output = { .json = o->json };
+	char text[CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "--listen=%s: %s", address, wrong);
+	check_print(&output, text);
+}
+
+/*
+ * Finds the kinds of the addresses; without any it is SMTP. False: an address is wrong.
+ */
+static bool find_kinds(const struct options *o, bool wanted[static LISTEN_KINDS])
+{
+	bool fine = true;
+
+	wanted[LISTEN_SMTP] = o->n_addresses == 0;
+	for (size_t i = 0; i < o->n_addresses; i++) {
+		enum listen_kind kind;
+		const char *wrong = listen_find_kind(o->addresses[i], &kind);
+		if (wrong)
+			put_address_fault(o, o->addresses[i], wrong);
+		else
+			wanted[kind] = true;
+		fine &= !wrong;
+	}
+	return fine;
+}
+
+int check_listener(struct connection *c)
+{
+	struct printed printed = { .n = 0 };
+	bool wanted[LISTEN_KINDS] = { false };
+	int worst = find_kinds(&c->options, wanted) ? 0 : EX_CONFIG;
+
+	for (enum listen_kind kind = 0; kind < LISTEN_KINDS; kind++) {
+		int status = wanted[kind] ? check_apart(c, kind, &printed) : 0;
+		if (status)
+			worst = status;
+	}
+	while (printed.n)
+		free(printed.lines[--printed.n]);
+	return worst;
 }

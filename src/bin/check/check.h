@@ -1,23 +1,34 @@
-/* `postern --check`: everything a connection would use is looked at, and every fault
- * named. */
+/*
+ * `postern --check`: reads everything that a connection, or a listener, would use, and
+ * reports every fault.
+ */
 #pragma once
 
 #include "edge/settings/settings.h"
 
-/* Where what is found goes. */
+struct connection;
+
+/* Where faults and warnings are printed. */
 struct check_output {
-	const struct config *config; /* for the place of a setting; NULL: none is known */
+	const struct config *config; /* for the place of a setting; NULL: not known */
 	bool json;
 };
 
 /*
- * Prints a fault, or what begins with "warning: ", with the file and the line of the setting that it begins with: on
- * standard error, or as a line of JSON on standard output. `ctx` is a struct check_output.
+ * Prints a fault, or a text that begins with "warning: ", with the file and the line of
+ * the setting that it begins with: on standard error, or as a line of JSON on standard
+ * output. `ctx` is a struct check_output.
  */
 void check_print(void *ctx, const char *text);
 
 /*
- * Faults go to standard error, a line each. 0, or EX_CONFIG when there are some. `listens`: certificates and keys are
- * read with the rights of a listener, before the process becomes the user of the settings.
+ * Checks what one connection uses. Faults go to the report of `c`. 0, or EX_CONFIG when
+ * there are some.
  */
-int check(struct config *c, bool listens);
+int check(struct config *c);
+
+/*
+ * Checks what a listener with these options uses, for each kind of socket that it would
+ * have. 0, EX_CONFIG, or another status of sysexits.h.
+ */
+int check_listener(struct connection *c);

@@ -1,25 +1,94 @@
 /*
- * Accepts connections, checks limits, and forks a process for each client. It reads nothing that a client sends
- * but to drop it, and waits for one thing alone: poll(). A client that is not served gets a 421 where that is
- * possible, and a record says why.
+ * Accepts connections, checks limits, and forks a process for each client. It waits in
+ * poll() only. A client that is not served gets a 421 where that is possible, and a
+ * record has the reason; what it still sends is read and dropped.
  */
 #include "bin/listen/acceptor.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
-#include "bin/listen/prepared.h"
-#include "bin/listen/acceptors.h"
-#include "bin/listen/lingering.h"
+#include "bin/serve.h"
 #include "edge/net/net.h"
 
+#define PIECE_MAX 4096 /* octets read at once */
 #define RECORDS_EVERY 60000 /* milliseconds between two records of one kind */
+
+static void remove_at(struct lingering *l, size_t i)
+{
+	close(l->list[i].fd);
+	l->n--;
+	memmove(l->list + i, l->list + i + 1, (l->n - i) * sizeof(*l->list));
+}
+
+void lingering_add(struct lingering *l, int fd, int from)
+{
+	int moved = fcntl(fd, F_DUPFD_CLOEXEC, from);
+
+	close(fd);
+	if (moved < 0)
+		return;
+	if (l->n == LINGERING_MAX)
+		remove_at(l, 0);
+	l->list[l->n++] = (struct lingering_client){
+		.fd = moved,
+		.until = stream_clock() + LINGERING_TIME,
+		.left = LINGERING_OCTETS,
+	};
+}
+
+void lingering_prepare(const struct lingering *l, struct pollfd *fds)
+{
+	for (size_t i = 0; i < l->n; i++)
+		fds[i] = (struct pollfd){ .fd = l->list[i].fd, .events = POLLIN };
+}
+
+/* Reads and drops once. False at the end of the input, or of the limit. */
+static bool read_some(struct lingering_client *c)
+{
+	char octets[PIECE_MAX];
+	ssize_t n = recv(c->fd, octets, sizeof(octets), MSG_DONTWAIT);
+
+	if (n <= 0 || (size_t)n >= c->left)
+		return false;
+	c->left -= (size_t)n;
+	return true;
+}
+
+void lingering_read(struct lingering *l, const struct pollfd *fds)
+{
+	uint64_t now = l->n ? stream_clock() : 0;
+
+	/* from the end, as a removal moves the entries behind it */
+	for (size_t i = l->n; i-- > 0;)
+		if (now >= l->list[i].until ||
+			(fds[i].revents && !read_some(&l->list[i])))
+			remove_at(l, i);
+}
+
+int lingering_wait(const struct lingering *l)
+{
+	uint64_t now;
+
+	if (l->n == 0)
+		return -1;
+	now = stream_clock();
+	return l->list[0].until > now ? (int)(l->list[0].until - now) : 0;
+}
+
+void lingering_close_all(struct lingering *l)
+{
+	while (l->n)
+		remove_at(l, l->n - 1);
+}
 
 /* Clients that were not served, for a record once in a while. */
 struct unserved {
@@ -29,20 +98,20 @@ struct unserved {
 
 struct acceptor {
 	const struct acceptor_task *task;
-	struct kinds kinds;
-	size_t n_own; /* processes */
+	struct prepared prepared;
+	size_t n_own; /* processes of connections */
 	size_t n_begun;
 	uint64_t messaged; /* when the last message was sent */
 	struct unserved refused, failed;
 	struct lingering lingering;
-	uint64_t held_until; /* no connection is accepted before; 0: it is */
-	uint64_t ask_again; /* no successor is asked for before; 0: it is */
+	uint64_t held_until; /* no connection is accepted before; 0: not held */
+	uint64_t ask_again; /* no successor is asked for before; 0: may ask */
 	bool has_counts; /* to be sent */
 	bool leaving; /* a successor accepts */
 	bool over;
 };
 
-/* Never waits: counts that do not arrive are sent again. */
+/* Sends without waiting: counts that do not arrive are sent again. */
 static void send_message(struct acceptor *a, struct acceptor_message m)
 {
 	a->messaged = stream_clock();
@@ -52,7 +121,7 @@ static void send_message(struct acceptor *a, struct acceptor_message m)
 		a->has_counts = false;
 }
 
-/* Until the listener has decided, or takes too long for that, no connection is accepted. */
+/* Asks the listener. Until it answers, for a limited time, no connection is accepted. */
 static void ask(struct acceptor *a, struct acceptor_message m)
 {
 	send_message(a, m);
@@ -60,7 +129,7 @@ static void ask(struct acceptor *a, struct acceptor_message m)
 	a->ask_again = a->held_until + ACCEPTOR_ANSWER_TIME;
 }
 
-/* Once in a while: a client that is refused may come again at once. */
+/* Writes one record a minute at most, as a refused client may come again at once. */
 static void report_unserved(struct acceptor *a, struct unserved *u, const char *text)
 {
 	uint64_t now = stream_clock();
@@ -72,8 +141,8 @@ static void report_unserved(struct acceptor *a, struct unserved *u, const char *
 	snprintf(line, sizeof(line), "%s; %zu in all since the last such record", text,
 		u->n);
 	*u = (struct unserved){ .recorded = now };
-	log_error(&a->kinds.any->log, line);
-	log_flush(&a->kinds.any->log);
+	log_error(&a->prepared.any->log, line);
+	log_flush(&a->prepared.any->log);
 }
 
 static void report_refusal(struct acceptor *a, const char *address, const char *limit)
@@ -85,7 +154,7 @@ static void report_refusal(struct acceptor *a, const char *address, const char *
 	report_unserved(a, &a->refused, text);
 }
 
-/* Where TLS comes first nothing can be said. */
+/* Sends the 421; nothing where TLS comes first. */
 static void send_refusal(const struct listen_socket *s, int fd)
 {
 	char octets[REPLY_LINE_MAX];
@@ -112,20 +181,23 @@ static void unblock_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* What is not a connection's: sockets, channels and refused clients, and what other kinds of connections use. */
+/*
+ * Closes what does not belong to the connection: sockets, channels, refused clients,
+ * files of other kinds.
+ */
 static void close_others(const struct acceptor *a, const struct connection *c)
 {
 	close_range((unsigned)a->task->from, UINT_MAX, 0);
-	for (size_t i = 0; i < KINDS; i++)
-		if (a->kinds.list[i] && a->kinds.list[i] != c)
-			connection_close_files(a->kinds.list[i]);
+	for (size_t i = 0; i < LISTEN_KINDS; i++)
+		if (a->prepared.list[i] && a->prepared.list[i] != c)
+			connection_close_files(a->prepared.list[i]);
 }
 
-/* In the process of the connection. */
+/* Runs in the process of the connection. */
 static void run_connection(const struct acceptor *a, const struct listen_socket *s,
 	int fd, const struct session_peer *peer)
 {
-	struct connection *c = a->kinds.list[s->kind];
+	struct connection *c = a->prepared.list[s->kind];
 	int r;
 
 	unblock_signals();
@@ -138,15 +210,16 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 	}
 	close(fd);
 	close_others(a, c);
-	if (c->config.sandbox && !c->unusable)
-		c->unusable = connection_failed(
-				      c, CONNECTION_SANDBOX, sandbox_enter_forked()) < 0;
-	r = connection_attend(c, peer);
+	if (c->config.sandbox && !c->unusable && (r = sandbox_enter_forked()) < 0) {
+		connection_failed(c, CONNECTION_SANDBOX, r);
+		c->unusable = true;
+	}
+	r = serve_client(c, peer);
 	_exit(r ? r : LISTEN_STATUS + (int)topic_of(&c->session, RECORD_SESSION));
 }
 
-/* Owns `fd`. */
-static void begin(struct acceptor *a, const struct listen_socket *s, int fd,
+/* Forks a process for the client. Owns `fd`. */
+static void fork_connection(struct acceptor *a, const struct listen_socket *s, int fd,
 	const struct session_peer *peer, const struct ip *source)
 {
 	pid_t pid = fork();
@@ -177,11 +250,11 @@ static const char *limit_of(enum listen_verdict verdict)
 	}
 }
 
-/* Owns `fd`. */
-static void admit(struct acceptor *a, const struct listen_socket *s, int fd,
+/* Serves the client if the limits allow it, or refuses it. Owns `fd`. */
+static void check_limits(struct acceptor *a, const struct listen_socket *s, int fd,
 	const struct session_peer *peer)
 {
-	const struct config *c = &a->kinds.any->config;
+	const struct config *c = &a->prepared.any->config;
 	const struct listen_limits limits = { c->connection_limit,
 		c->source_connection_limit, c->source_connection_rate };
 	struct ip ip = { 0 }, source;
@@ -194,7 +267,7 @@ static void admit(struct acceptor *a, const struct listen_socket *s, int fd,
 		networks_have(&c->proxies, &ip),
 		stream_clock() / (LISTEN_RATE_SECONDS * 1000));
 	if (verdict == LISTEN_FINE) {
-		begin(a, s, fd, peer, &source);
+		fork_connection(a, s, fd, peer, &source);
 		return;
 	}
 	report_refusal(a, peer->address, limit_of(verdict));
@@ -209,23 +282,26 @@ static void leave(struct acceptor *a)
 	lingering_close_all(&a->lingering);
 }
 
-/* Asks for a successor where one is needed. What could not be used may be usable now, though no file shows it. */
+/*
+ * Asks for a successor where one is needed: a file has changed, or unusable settings may
+ * be usable now.
+ */
 static bool asks_for_successor(struct acceptor *a)
 {
 	if (a->ask_again && stream_clock() < a->ask_again)
 		return false;
 	a->ask_again = 0;
-	if (watch_has_changed(&a->kinds.watch))
+	if (watch_has_changed(&a->prepared.watch))
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_CHANGED });
-	else if (a->n_begun &&
-		 (kinds_are_unusable(&a->kinds) || warm_has_failed(a->task->warm)))
+	else if (a->n_begun && (prepared_is_unusable(&a->prepared) ||
+				       preload_has_failed(a->task->preload)))
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_UNUSABLE });
 	return a->held_until != 0;
 }
 
 /*
- * Descriptor 0, /dev/null like 1, makes room for one client, which can then be refused with a reply. False when
- * there was none, or still no room for it.
+ * Closes descriptor 0, which is /dev/null like 1, to have a descriptor for one client,
+ * and refuses that with a reply. False when no client could be accepted.
  */
 static bool refuse_in_reserve(const struct listen_socket *s)
 {
@@ -241,13 +317,13 @@ static bool refuse_in_reserve(const struct listen_socket *s)
 	return fd >= 0;
 }
 
-/* The client is gone, or the connection was not there at all. */
+/* The client has gone, or there was no connection. */
 static bool is_harmless(int error)
 {
 	return error == EAGAIN || error == ECONNABORTED || error == EINTR;
 }
 
-/* It would fail again at once: connections wait in the kernel for a while. */
+/* accept() would fail again at once: connections wait in the kernel for a while. */
 static void handle_failed_accept(
 	struct acceptor *a, const struct listen_socket *s, int error)
 {
@@ -275,7 +351,7 @@ static void accept_from(struct acceptor *a, const struct listen_socket *s)
 	if (fd < 0)
 		handle_failed_accept(a, s, errno);
 	else
-		admit(a, s, fd, &peer);
+		check_limits(a, s, fd, &peer);
 }
 
 static void reap_child(struct acceptor *a, pid_t pid, int status)
@@ -294,12 +370,12 @@ static void read_signals(struct acceptor *a)
 	pid_t pid;
 	int status;
 
-	a->over |= acceptors_told_to_stop(a->task->signals);
+	a->over |= listen_read_stop(a->task->signals);
 	while (!a->over && (pid = waitpid(-1, &status, WNOHANG)) > 0)
 		reap_child(a, pid, status);
 }
 
-static void read_order(struct acceptor *a)
+static void read_answer(struct acceptor *a)
 {
 	struct acceptor_answer answer;
 
@@ -321,7 +397,9 @@ static int sooner(int a, int b)
 	return a < b ? a : b;
 }
 
-/* Sends what is due. In how many milliseconds something will be: -1 for never. */
+/*
+ * Sends a message if one is due. Returns in how many milliseconds the next is; -1: none.
+ */
 static int send_in_time(struct acceptor *a)
 {
 	uint64_t now = stream_clock(), alive = a->task->alive, every = alive;
@@ -336,8 +414,8 @@ static int send_in_time(struct acceptor *a)
 	return alive ? (int)alive : -1;
 }
 
-/* In how many milliseconds connections are accepted again; -1: they are now. */
-static int held(struct acceptor *a)
+/* In how many milliseconds connections are accepted again; -1: now. */
+static int held_for(struct acceptor *a)
 {
 	uint64_t now = a->held_until ? stream_clock() : 0;
 
@@ -355,7 +433,7 @@ static void loop(struct acceptor *a)
 	fds[0] = (struct pollfd){ .fd = a->task->signals, .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = a->task->channel, .events = POLLIN };
 	while (!a->over && (!a->leaving || a->n_own)) {
-		int pause = held(a);
+		int pause = held_for(a);
 		int wait = sooner(
 			pause, sooner(send_in_time(a), lingering_wait(&a->lingering)));
 		size_t n = 2 + a->lingering.n;
@@ -367,7 +445,7 @@ static void loop(struct acceptor *a)
 			continue;
 		lingering_read(&a->lingering, fds + 2);
 		if (fds[1].revents)
-			read_order(a);
+			read_answer(a);
 		if (fds[0].revents)
 			read_signals(a);
 		for (size_t i = 0; i < n_sockets && !a->over && !a->leaving; i++)
@@ -381,10 +459,10 @@ int acceptor_run(const struct acceptor_task *task)
 	struct acceptor a = { .task = task };
 
 	listen_children_hide(task->children);
-	if (kinds_prepare(&a.kinds, task) < 0)
+	if (prepared_init(&a.prepared, task) < 0)
 		return EX_OSERR;
-	send_message(&a, (struct acceptor_message){
-				 .word = ACCEPTOR_READY, .hides = a.kinds.n_hidden > 0 });
+	send_message(&a, (struct acceptor_message){ .word = ACCEPTOR_READY,
+				 .hides = a.prepared.n_hidden > 0 });
 	loop(&a);
 	return 0;
 }

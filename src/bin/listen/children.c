@@ -1,21 +1,131 @@
 /*
- * Counts connections in shared memory. Several acceptors may write to it at once, and nothing that is read from
- * it is used as an index or a pointer without a check.
+ * The child processes of a listener. Acceptors are forked here; each has only its own
+ * channel. Connections are counted in a table in shared memory: several acceptors may
+ * write to it at once, and no value in it is used as an index or a pointer without a
+ * check.
  */
-#include "bin/listen/children.h"
+#include "bin/listen/listener.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "bin/listen/acceptor.h"
+#include "edge/net/net.h"
 
 #define SOURCE_OCTETS sizeof(uint64_t) /* of an IPv6 address */
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) /* no access beyond its end */
 #define ENTRY_CLAIMED (-1)
+
+static int open_channel(int from, int ret_ends[2])
+{
+	int error = 0;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_ends) < 0)
+		return -errno;
+	for (size_t i = 0; i < 2; i++) {
+		ret_ends[i] = listen_move_up(ret_ends[i], from);
+		if (ret_ends[i] < 0)
+			error = -errno;
+	}
+	for (size_t i = 0; i < 2 && error; i++)
+		if (ret_ends[i] >= 0)
+			close(ret_ends[i]);
+	return error;
+}
+
+static void remove_at(struct acceptors *a, size_t i)
+{
+	close(a->list[i].channel);
+	a->n--;
+	memmove(a->list + i, a->list + i + 1, (a->n - i) * sizeof(*a->list));
+}
+
+pid_t acceptors_fork(struct acceptors *a, int *ret_channel)
+{
+	int ends[2], error;
+	pid_t pid;
+
+	error = open_channel(a->from, ends);
+	if (error < 0)
+		return error;
+	pid = fork();
+	error = -errno;
+	if (pid == 0) {
+		for (size_t i = 0; i < a->n; i++)
+			close(a->list[i].channel);
+		close(ends[0]);
+		*ret_channel = ends[1];
+		return 0;
+	}
+	close(ends[1]);
+	if (pid < 0) {
+		close(ends[0]);
+		return error;
+	}
+	/*
+	 * the oldest ends as its channel is closed; this process adopts its connections
+	 */
+	if (a->n == ACCEPTORS_MAX)
+		remove_at(a, 0);
+	a->list[a->n++] = (struct acceptor_process){ pid, ends[0], ACCEPTOR_STARTING,
+		stream_clock() };
+	return pid;
+}
+
+struct acceptor_process *acceptors_find(struct acceptors *a, enum acceptor_state state)
+{
+	for (size_t i = 0; i < a->n; i++)
+		if (a->list[i].state == state)
+			return &a->list[i];
+	return NULL;
+}
+
+void acceptors_answer(
+	const struct acceptor_process *p, enum acceptor_order order, uint64_t wait)
+{
+	const struct acceptor_answer answer = { order, wait };
+
+	/* without an answer the acceptor goes on after ACCEPTOR_ANSWER_TIME */
+	if (p)
+		send(p->channel, &answer, sizeof(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void acceptors_switch_to(struct acceptors *a, struct acceptor_process *p)
+{
+	struct acceptor_process *before = acceptors_find(a, ACCEPTOR_ACCEPTING);
+
+	if (before) {
+		before->state = ACCEPTOR_LEAVING;
+		acceptors_answer(before, ACCEPTOR_LEAVE, 0);
+	}
+	p->state = ACCEPTOR_ACCEPTING;
+}
+
+bool acceptors_remove(struct acceptors *a, pid_t pid, enum acceptor_state *ret_state)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		if (a->list[i].pid != pid)
+			continue;
+		*ret_state = a->list[i].state;
+		remove_at(a, i);
+		return true;
+	}
+	return false;
+}
+
+void acceptors_kill(const struct acceptors *a, int signal)
+{
+	for (size_t i = 0; i < a->n; i++)
+		kill(a->list[i].pid, signal);
+}
 
 static struct listen_children *map(int fd)
 {
@@ -33,7 +143,7 @@ struct listen_children *listen_children_new(int *ret_fd)
 	if (fd >= 0 && ftruncate(fd, sizeof(*c)) == 0 &&
 		fcntl(fd, F_ADD_SEALS, SEALS) == 0)
 		c = map(fd);
-	/* early at start-up there may be none: sources are counted all the same */
+	/* early at boot there may be no random numbers */
 	if (c && getrandom(&c->rate_key, sizeof(c->rate_key), GRND_NONBLOCK) < 0)
 		c->rate_key = (uint64_t)getpid() * UINT64_C(0x9e3779b97f4a7c15);
 	if (c)
@@ -43,7 +153,7 @@ struct listen_children *listen_children_new(int *ret_fd)
 	return c;
 }
 
-struct listen_children *listen_children_take(int fd)
+struct listen_children *listen_children_reuse(int fd)
 {
 	int seals = fcntl(fd, F_GET_SEALS);
 	struct stat st;
@@ -68,13 +178,16 @@ struct ip listen_source(const struct ip *ip)
 	return source;
 }
 
-/* `b` is our own; the length of `a` may be anything. */
+/* `a` is from shared memory: its length may be wrong. */
 static bool is_same(const struct ip *a, const struct ip *b)
 {
 	return a->n == b->n && memcmp(a->octets, b->octets, b->n) == 0;
 }
 
-/* The octets that differ between sources, by multiply-shift: two are in the same set by chance only. */
+/*
+ * The set of a source, by a multiply-shift hash with a random key: a client cannot choose
+ * its set.
+ */
 static struct listen_rate *set_of(struct listen_children *c, const struct ip *source)
 {
 	uint64_t number = 0;
@@ -88,7 +201,10 @@ static size_t count_of(const struct listen_rate *r, uint64_t minute)
 	return r->minute == minute ? r->n : 0;
 }
 
-/* A source over its limit keeps its count, as long as its set has others with fewer connections. */
+/*
+ * A source over its limit keeps its count, as long as its set has others with fewer
+ * connections.
+ */
 static size_t count_rate(
 	struct listen_children *c, const struct ip *source, uint64_t minute)
 {
@@ -111,7 +227,7 @@ static size_t n_used(const struct listen_children *c)
 	return n < LISTEN_CHILDREN_MAX ? n : LISTEN_CHILDREN_MAX;
 }
 
-/* How many there are; of one source, where one is given. */
+/* The number of connections, all or those of one source. */
 static size_t count(const struct listen_children *c, const struct ip *source)
 {
 	size_t n = 0, end = n_used(c);
@@ -150,7 +266,7 @@ static void use_up_to(struct listen_children *c, size_t end)
 		continue;
 }
 
-/* A free entry, marked as used; NULL: there is none. */
+/* Claims a free entry; NULL: there is none. */
 static struct listen_child *claim(struct listen_children *c)
 {
 	for (size_t i = 0; i < LISTEN_CHILDREN_MAX; i++) {
@@ -201,7 +317,7 @@ bool listen_remove(struct listen_children *c, pid_t pid, int status)
 	return false;
 }
 
-/* Also true of one that has ended and is not yet waited for. */
+/* Also true of a process that has ended and has not been waited for. */
 static bool is_child(pid_t pid)
 {
 	siginfo_t info;

@@ -1,8 +1,9 @@
 /*
- * Finds the process that listens at an address: the inode of the socket in /proc/net, then the process that has it
- * open. Only for a message of a listener that ends: it reads all of /proc, and may find nothing.
+ * Explains why a socket could not be bound. It finds the process that listens at the
+ * address: the inode of the socket in /proc/net, then the process that has it open. As
+ * that reads all of /proc it is done for this message alone.
  */
-#include "bin/listen/holder.h"
+#include "bin/listen/sockets.h"
 #include <dirent.h>
 #include <errno.h>
 #include <libgen.h>
@@ -20,16 +21,19 @@
 #define LISTENS "0A" /* TCP_LISTEN */
 #define ACCEPTS 0x10000U /* of a UNIX socket: it listens */
 #define UNIT_MAX 128
-#define NAME_SHOWN_MAX 128 /* of a process: each octet may be \xHH */
-/* All that a name of a unit has (systemd.unit(5)): such a name is one word of a command, in quotes. */
+#define NAME_SHOWN_MAX 128 /* a process name, each octet may be \xHH */
+/*
+ * The octets of a unit name (systemd.unit(5)): in quotes it is one word of a shell
+ * command.
+ */
 #define UNIT_OCTETS                                                                      \
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:-_.\\@"
 #define PORTS_OF_ROOT 1024
 
 struct holder {
-	uint64_t inode; /* of the socket; 0: none was found */
-	char address[IP_TEXT_MAX + 10]; /* that it listens at, with its port; or empty */
-	uint64_t pid; /* 0: not to be found by this user */
+	uint64_t inode; /* of the socket; 0: not found */
+	char address[IP_TEXT_MAX + 10]; /* with the port; empty: not known */
+	uint64_t pid; /* 0: not visible to this user */
 	char name[32];
 	char unit[UNIT_MAX]; /* of systemd, or empty */
 };
@@ -61,7 +65,7 @@ static const char *path_of(const struct sockaddr *address)
 	return ((const struct sockaddr_un *)address)->sun_path;
 }
 
-/* The address as the kernel prints it there: words of 32 bits. */
+/* Prints the address as /proc/net does: words of 32 bits. */
 static void print_words(const struct sockaddr *address, char *ret, size_t n)
 {
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
@@ -101,7 +105,7 @@ static void put_address(struct buf *to, const char *words, unsigned port)
 	buf_terminate(to);
 }
 
-/* Whether the line of /proc/net/tcp or tcp6 is about a socket that keeps us from the address. */
+/* Reads a line of /proc/net/tcp or tcp6, if its socket occupies the address. */
 static void read_tcp(const char *line, const struct sockaddr *address, struct holder *ret)
 {
 	struct buf b = BUF(ret->address);
@@ -121,7 +125,7 @@ static void read_tcp(const char *line, const struct sockaddr *address, struct ho
 	put_address(&b, words, port);
 }
 
-/* The same of a line of /proc/net/unix. */
+/* The same for /proc/net/unix. */
 static void read_unix(
 	const char *line, const struct sockaddr *address, struct holder *ret)
 {
@@ -180,7 +184,7 @@ static bool has_open(const char *pid, const char *socket)
 	return false;
 }
 
-/* Users may make control groups below their own, with any name. */
+/* Users may give any name to control groups below their own. */
 static bool is_unit(const char *name)
 {
 	return *name != '-' && name[strspn(name, UNIT_OCTETS)] == '\0';
@@ -239,7 +243,7 @@ static bool find_process(struct holder *ret)
 	return false;
 }
 
-/* The command that shows it to root. */
+/* The command with which root finds the process. */
 static void put_search(struct buf *to, const struct sockaddr *address)
 {
 	if (address->sa_family == AF_UNIX) {

@@ -1,6 +1,6 @@
 /*
- * Sets up a listener: descriptors, the table of connections, settings, sockets, signals. Settings are read before a
- * socket is made, and whatever keeps the listener from starting is said on standard error.
+ * Sets up a listener: descriptors, the table of connections, sockets, settings, signals.
+ * A fault that keeps it from starting is printed on standard error.
  */
 #include "bin/listen/listen.h"
 #include <errno.h>
@@ -12,14 +12,12 @@
 #include <sys/signalfd.h>
 #include <sysexits.h>
 #include <unistd.h>
-#include "bin/listen/lingering.h"
-#include "bin/listen/renew.h"
 #include "bin/listen/listener.h"
 
 #define LISTEN_FAULT_MAX 512 /* a path and a sentence */
-#define FROM_USUAL 64 /* descriptors of the listener and its acceptors begin there */
-#define FROM_LEAST 24 /* below: what a connection has open, with few recipients */
-/* channels, both ends of one while it is made, signals, table, the least for refused clients */
+#define FROM_USUAL 64 /* first descriptor of the listener and its acceptors */
+#define FROM_LEAST 24 /* enough below for a connection with few recipients */
+/* channels, both ends of a new one, signals, table, the least for refused clients */
 #define OWN_LEAST (ACCEPTORS_MAX + 5)
 
 static int fail(const char *what, const char *why)
@@ -29,8 +27,8 @@ static int fail(const char *what, const char *why)
 }
 
 /*
- * Where the descriptors begin that do not belong to connections, as many as may be open; negative when that is too
- * few. Connections have the same limit.
+ * Raises the limit of open files, and chooses the number from which on descriptors do not
+ * belong to connections. Negative when the limit is too low.
  */
 static int choose_from(size_t n_sockets)
 {
@@ -53,24 +51,27 @@ static int choose_from(size_t n_sockets)
 	return -1;
 }
 
-/* Out of the way of what connections open. 0 or -errno. */
+/* Moves the sockets above the descriptors of connections. 0 or -errno. */
 static int move_up(struct listener *l)
 {
 	for (size_t i = 0; i < l->sockets.n; i++) {
 		int *fd = &l->sockets.list[i].fd;
 		if (*fd < l->acceptors.from)
-			*fd = acceptors_move_up(*fd, l->acceptors.from);
+			*fd = listen_move_up(*fd, l->acceptors.from);
 		if (*fd < 0)
 			return -errno;
 	}
 	return 0;
 }
 
-/* The table of the image before, which has the connections that go on; or an empty one. */
+/*
+ * Maps the table of the previous image, with the connections that go on; or makes an
+ * empty one.
+ */
 static int open_table(struct listener *l, int passed)
 {
 	if (passed >= 0)
-		l->children = listen_children_take(passed);
+		l->children = listen_children_reuse(passed);
 	if (l->children) {
 		l->table = passed;
 	} else {
@@ -79,7 +80,7 @@ static int open_table(struct listener *l, int passed)
 			return -errno;
 		l->children->last = TOPIC_SESSION;
 	}
-	l->table = acceptors_move_up(l->table, l->acceptors.from);
+	l->table = listen_move_up(l->table, l->acceptors.from);
 	return l->table < 0 ? -errno : 0;
 }
 
@@ -95,7 +96,7 @@ static sigset_t all_signals(void)
 	return set;
 }
 
-/* From the beginning on: one that comes before the loop waits for it. */
+/* A signal that arrives before the loop stays pending. */
 static void block_signals(void)
 {
 	const sigset_t set = all_signals();
@@ -110,11 +111,11 @@ static int open_signals(struct listener *l)
 	l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (l->signals < 0)
 		return -errno;
-	l->signals = acceptors_move_up(l->signals, l->acceptors.from);
+	l->signals = listen_move_up(l->signals, l->acceptors.from);
 	return l->signals < 0 ? -errno : 0;
 }
 
-/* Of an address without one (port 0) the system has chosen it. */
+/* Prints the port that the system has chosen for port 0. */
 static void show_port(const char *address, const struct listen_sockets *s)
 {
 	unsigned port = listen_port(&s->list[s->n - 1]);
@@ -123,7 +124,7 @@ static void show_port(const char *address, const struct listen_sockets *s)
 		dprintf(STDERR_FILENO, "postern: --listen=%s: port %u\n", address, port);
 }
 
-/* A fault in one of the addresses ends the listener: 64. */
+/* Opens the sockets of the command line. 0 or EX_USAGE. */
 static int open_sockets(struct listener *l)
 {
 	const struct options *o = l->options;
@@ -146,13 +147,14 @@ static int open_sockets(struct listener *l)
 	return EX_USAGE;
 }
 
-static int take_sockets(struct listener *l)
+static int use_passed_sockets(struct listener *l)
 {
 	size_t passed = inherit_passed(l->inherited);
 	const char *wrong = NULL;
 
 	if (passed)
-		wrong = listen_take(&l->sockets, passed, l->inherited->listen_fdnames);
+		wrong = listen_use_passed(
+			&l->sockets, passed, l->inherited->listen_fdnames);
 	if (!wrong)
 		return 0;
 	dprintf(STDERR_FILENO, "postern: --listen: descriptor %zu: %s\n",
@@ -161,21 +163,23 @@ static int take_sockets(struct listener *l)
 }
 
 /*
- * At its start the program executes itself once: in an image in which all functions of libraries are bound, which
- * each connection would do by itself. Where that cannot be done each connection costs a little more. The
- * descriptor of a table, or -1.
+ * COST: executes the program once more at its start, in an image that binds all functions
+ * of libraries; each connection would bind them again (postern's budget, with the
+ * arranged memory of prepared.c: a plain session has 0.94 and a TLS session 0.90 of the
+ * instructions). Without it each connection binds them. Returns the descriptor of the
+ * table of connections that the previous image passed, or -1.
  */
-static int take_over(struct listener *l)
+static int bind_or_resume(struct listener *l)
 {
 	const struct listen_renewal renewal = { &l->sockets, l->inherited, l->argv,
 		LISTEN_AT_START, -1, NULL };
 	int table;
 
-	if (!listen_is_renewed(l->inherited, &table, &l->faults))
-		listen_renew(&renewal);
+	if (!renew_resume(l->inherited, &table, &l->faults))
+		renew_execute(&renewal);
 	/* the image was started as /proc/self/exe: for ps(1) and the journal */
 	prctl(PR_SET_NAME, "postern");
-	/* connections whose acceptor has ended are waited for here, and count until then */
+	/* connections of an acceptor that has ended become children of this process */
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	return table;
 }
@@ -198,11 +202,11 @@ static bool all_sockets_are_lmtp(const struct listen_sockets *s)
 
 static int set_up(struct listener *l)
 {
-	int r = take_sockets(l), passed;
+	int r = use_passed_sockets(l), passed;
 
 	if (r)
 		return r;
-	passed = take_over(l);
+	passed = bind_or_resume(l);
 	l->acceptors.from =
 		choose_from(l->sockets.n ? l->sockets.n : l->options->n_addresses);
 	if (l->acceptors.from < 0)
@@ -215,11 +219,11 @@ static int set_up(struct listener *l)
 	close_range(STDERR_FILENO + 1, (unsigned)l->acceptors.from - 1, 0);
 	if (l->sockets.n == 0 && (r = open_sockets(l)))
 		return r;
-	l->warm.needs_tls = some_socket_needs_tls(&l->sockets);
-	l->warm.only_lmtp = all_sockets_are_lmtp(&l->sockets);
+	l->preload.needs_tls = some_socket_needs_tls(&l->sockets);
+	l->preload.only_lmtp = all_sockets_are_lmtp(&l->sockets);
 	r = move_up(l);
 	if (r == 0)
-		r = warm_up(&l->warm);
+		r = preload_load(&l->preload);
 	if (r == 0)
 		r = open_signals(l);
 	return r < 0 ? fail("--listen", strerror(-r)) : 0;
@@ -239,7 +243,7 @@ int listen_run(
 	l->argv = argv;
 	modules = (struct buf)BUF(l->modules);
 	module_directory(&modules);
-	l->warm = (struct warm){ .options = options,
+	l->preload = (struct preload){ .options = options,
 		.modules = l->modules,
 		.credentials_directory = inherited->credentials_directory,
 		.report = listener_report,
@@ -248,7 +252,6 @@ int listen_run(
 	r = set_up(l);
 	if (r)
 		return r;
-	listen_manager_init(&l->manager, inherited);
 	listener_run(l);
 	return 0;
 }

@@ -1,8 +1,10 @@
 /*
- * The listener's loop: it keeps one acceptor running, replaces it when files have changed, and executes the program
- * anew after a fault of a connection. It reads nothing of clients, and waits for no other process but in poll().
+ * Runs the listener: keeps one acceptor running, replaces it when files have changed, and
+ * executes the program again after a crash of a connection, so that the next has another
+ * address space. It has no connection to clients, and waits in poll() only.
  */
 #include "bin/listen/listener.h"
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,24 +12,55 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "bin/listen/record.h"
-#include "bin/listen/renew.h"
+#include "base/num.h"
+#include "edge/log/log.h"
 #include "edge/net/net.h"
+#include "edge/sandbox/sandbox.h"
 
+static bool is_quiet(
+	const struct restarts *r, const struct restart_terms *terms, uint64_t now)
+{
+	return r->last == 0 || now - r->last >= terms->quiet;
+}
+
+uint64_t restart_wait(
+	const struct restarts *r, const struct restart_terms *terms, uint64_t now)
+{
+	if (is_quiet(r, terms, now) || now - r->last >= r->interval)
+		return 0;
+	return r->last + r->interval - now;
+}
+
+void restart_note(struct restarts *r, const struct restart_terms *terms, uint64_t now)
+{
+	if (is_quiet(r, terms, now))
+		*r = (struct restarts){ 0 };
+	r->last = now;
+	if (++r->n <= terms->n_free)
+		return;
+	r->interval = r->interval ? 2 * r->interval : terms->least;
+	if (r->interval > terms->most)
+		r->interval = terms->most;
+}
+
+#define FOREVER UINT64_MAX /* nothing is due */
 #define SECOND UINT64_C(1000)
-#define LOOK_EVERY SECOND /* at files that acceptors cannot watch */
-#define START_TIME (30 * SECOND) /* for an acceptor to be ready before it is killed */
-#define STOP_TIME (2 * SECOND) /* for acceptors to end before they are killed */
-#define KILL_TIME (1 * SECOND) /* and after that */
+#define LOOK_EVERY SECOND /* interval for files that acceptors cannot watch */
+#define START_TIME (30 * SECOND) /* an acceptor that is not ready is killed */
+#define STOP_TIME (2 * SECOND) /* then acceptors are killed */
+#define KILL_TIME (1 * SECOND) /* then the listener ends */
 
-/* An acceptor in place of one that has ended. */
+/* for an acceptor in place of one that has ended */
 static const struct restart_terms after_end = {
 	.least = 1 * SECOND,
 	.most = 60 * SECOND,
 	.quiet = 300 * SECOND,
 };
 
-/* A successor because files have changed: what a person or a deployment changes counts at once. */
+/*
+ * for a successor after a change of files: the changes of a person or a deployment apply
+ * at once
+ */
 static const struct restart_terms after_change = {
 	.n_free = 32,
 	.least = 1 * SECOND,
@@ -35,26 +68,93 @@ static const struct restart_terms after_change = {
 	.quiet = 60 * SECOND,
 };
 
-/* A successor to settings that cannot be used. */
+/* for a successor to settings that cannot be used */
 static const struct restart_terms after_failure = {
 	.least = 1 * SECOND,
 	.most = 30 * SECOND,
 	.quiet = 60 * SECOND,
 };
 
-/* The program anew. Longer would leave an attacker more guesses at one layout. */
+/*
+ * for executing the program again; a longer interval gives an attacker more guesses at
+ * one layout
+ */
 static const struct restart_terms after_fault = {
 	.least = 10 * SECOND,
 	.most = 80 * SECOND,
 	.quiet = 300 * SECOND,
 };
 
+static void write_record(const struct listener *l, const char *text, bool as_set)
+{
+	struct log log;
+
+	log_init(&log, l->inherited->journal_stream, l->inherited->stderr_silent);
+	log.modules = l->modules;
+	if (as_set)
+		log_choose(&log, l->preload.config);
+	log_error(&log, text);
+	log_done(&log);
+}
+
+static void run_writer(const struct listener *l, const char *text)
+{
+	close_range(STDERR_FILENO + 1, UINT_MAX, 0);
+	write_record(l, text, sandbox_user(l->preload.config->user) == 0);
+	_exit(0);
+}
+
 void listener_report(void *ctx, const char *text)
 {
-	struct listener *l = ctx;
-	const struct listen_record r = { l->inherited, l->modules, l->warm.config };
+	const struct listener *l = ctx;
+	const struct config *c = l->preload.config;
+	bool by_user = c && c->user && c->log == LOG_JSON && geteuid() == 0;
+	pid_t pid = by_user ? fork() : -1;
 
-	listen_record(&r, text);
+	if (pid == 0)
+		run_writer(l, text);
+	if (pid < 0)
+		write_record(l, text, c && !by_user);
+}
+
+static void init_manager(struct listen_manager *m, const struct inherited *inherited)
+{
+	uint64_t microseconds;
+
+	*m = (struct listen_manager){ 0 };
+	notify_init(&m->notify, inherited->notify_socket, 0);
+	/* twice as often as required */
+	if (inherited->watchdog_usec &&
+		num_parse(span_of(inherited->watchdog_usec), &microseconds))
+		m->watchdog = microseconds / 1000 / 2;
+}
+
+static void send_manager(const struct listen_manager *m, const char *word)
+{
+	notify_send(&m->notify, span_of(word));
+}
+
+static void send_alive(struct listen_manager *m)
+{
+	uint64_t now = stream_clock();
+
+	/* half of that again, as calls come at that interval */
+	if (m->watchdog == 0 || now - m->alive < m->watchdog / 2)
+		return;
+	send_manager(m, "WATCHDOG=1");
+	m->alive = now;
+}
+
+static uint64_t send_status(struct listen_manager *m, const char *status)
+{
+	uint64_t now = stream_clock();
+
+	if (!notify_is_changed(&m->notify, status))
+		return FOREVER;
+	if (now - m->notify.last < NOTIFY_INTERVAL)
+		return m->notify.last + NOTIFY_INTERVAL - now;
+	notify_status(&m->notify, status, now);
+	return FOREVER;
 }
 
 static void run_acceptor(const struct listener *l, int channel)
@@ -64,7 +164,7 @@ static void run_acceptor(const struct listener *l, int channel)
 		.inherited = l->inherited,
 		.modules = l->modules,
 		.sockets = &l->sockets,
-		.warm = &l->warm,
+		.preload = &l->preload,
 		.children = l->children,
 		.signals = l->signals,
 		.channel = channel,
@@ -92,8 +192,8 @@ static bool start_acceptor(struct listener *l)
 	return false;
 }
 
-/* The same program in another address space. It returns where that fails. */
-static void start_anew(struct listener *l)
+/* Executes the program again, in another address space. Returns only on failure. */
+static void execute_again(struct listener *l)
 {
 	const struct listen_renewal renewal = { &l->sockets, l->inherited, l->argv,
 		LISTEN_BY_FAULT, l->table, &l->faults };
@@ -101,39 +201,42 @@ static void start_anew(struct listener *l)
 
 	restart_note(&l->faults, &after_fault, stream_clock());
 	snprintf(text, sizeof(text), "the listener could not be started anew: %s",
-		strerror(-listen_renew(&renewal)));
-	/* what was to be handed over, and no connection must have */
+		strerror(-renew_execute(&renewal)));
+	/* copies that were made for the new image, which no connection must have */
 	close_range(STDERR_FILENO + 1, (unsigned)l->acceptors.from - 1, 0);
 	listener_report(l, text);
 }
 
-static bool may_start_anew(const struct listener *l)
+static bool may_execute_again(const struct listener *l)
 {
 	return restart_wait(&l->faults, &after_fault, stream_clock()) == 0;
 }
 
-/* Starts a new acceptor, after reloading the settings if a file has changed or something could not be loaded. */
+/*
+ * Starts a new acceptor, after reloading the settings if a file has changed or something
+ * could not be loaded.
+ */
 static bool start_successor(struct listener *l)
 {
 	int r = 0;
 
-	if (warm_is_stuck(&l->warm) && may_start_anew(l)) {
+	if (preload_is_stuck(&l->preload) && may_execute_again(l)) {
 		listener_report(l, "GnuTLS could not be initialised, which takes another "
 				   "process: the listener starts itself anew");
-		start_anew(l);
+		execute_again(l);
 	}
-	if (warm_is_stale(&l->warm))
-		r = warm_up(&l->warm);
-	else if (warm_has_failed(&l->warm))
-		r = warm_up_again(&l->warm);
+	if (preload_is_stale(&l->preload))
+		r = preload_load(&l->preload);
+	else if (preload_has_failed(&l->preload))
+		r = preload_retry(&l->preload);
 	if (r < 0)
 		listener_report(l, "changed settings cannot be read: out of memory");
 	return start_acceptor(l);
 }
 
 /*
- * One that accepts wants a successor, or the listener itself has seen a change. While one is getting ready the
- * answer is its readiness.
+ * Starts a successor, as the acceptor asked or the listener has seen a change, or answers
+ * when it may ask again. While a successor is starting there is no answer yet.
  */
 static void replace_acceptor(
 	struct listener *l, struct restarts *r, const struct restart_terms *terms)
@@ -161,11 +264,11 @@ static void replace_acceptor(
 		acceptors_answer(now, ACCEPTOR_GO_ON, terms->least);
 }
 
-/* Starts anew, unless that has just been done. */
+/* Executes the program again, unless that has just been done. */
 static void handle_fault(struct listener *l, pid_t pid, int signal)
 {
 	const char *name = signal > 0 ? sigabbrev_np(signal) : NULL;
-	bool is_due = may_start_anew(l);
+	bool is_due = may_execute_again(l);
 	char text[CONFIG_FAULT_MAX];
 
 	snprintf(text, sizeof(text), "process %d of a connection was ended by SIG%s; %s",
@@ -174,7 +277,7 @@ static void handle_fault(struct listener *l, pid_t pid, int signal)
 		       : "the listener has just started itself anew, and goes on");
 	listener_report(l, text);
 	if (is_due)
-		start_anew(l);
+		execute_again(l);
 }
 
 static void read_message(struct listener *l, struct acceptor_process *p)
@@ -182,16 +285,16 @@ static void read_message(struct listener *l, struct acceptor_process *p)
 	struct acceptor_message m;
 	ssize_t n = recv(p->channel, &m, sizeof(m), MSG_DONTWAIT);
 
-	/* without its channel it is of no use */
+	/* it has closed its channel */
 	if (n == 0)
 		kill(p->pid, SIGKILL);
 	if (n != sizeof(m))
 		return;
-	listen_manager_alive(&l->manager);
+	send_alive(&l->manager);
 	if (m.word == ACCEPTOR_READY && p->state == ACCEPTOR_STARTING) {
 		acceptors_switch_to(&l->acceptors, p);
 		l->hides = m.hides;
-		listen_manager_say(&l->manager, "READY=1");
+		send_manager(&l->manager, "READY=1");
 	}
 	if (m.word == ACCEPTOR_CHANGED && p->state == ACCEPTOR_ACCEPTING)
 		replace_acceptor(l, &l->changed, &after_change);
@@ -203,7 +306,7 @@ static void read_message(struct listener *l, struct acceptor_process *p)
 	}
 }
 
-/* Another takes its place, though not always at once. */
+/* Records the end of an acceptor, and when the next is started. */
 static void report_end(struct listener *l, pid_t pid, int status, bool accepted)
 {
 	char text[CONFIG_FAULT_MAX], next[64];
@@ -219,7 +322,7 @@ static void report_end(struct listener *l, pid_t pid, int status, bool accepted)
 	listener_report(l, text);
 }
 
-/* A successor that has failed leaves the one before in its place, with the settings that it has. */
+/* If a successor fails the acceptor before it goes on, with its settings. */
 static void handle_end(
 	struct listener *l, pid_t pid, int status, enum acceptor_state state)
 {
@@ -232,7 +335,10 @@ static void handle_end(
 		acceptors_answer(now, ACCEPTOR_GO_ON, after_failure.least);
 }
 
-/* An acceptor, a connection whose acceptor has ended, or a process that has written a record. */
+/*
+ * The child was an acceptor, a connection whose acceptor has ended, or the writer of a
+ * record.
+ */
 static void reap_child(struct listener *l, pid_t pid, int status)
 {
 	enum acceptor_state state;
@@ -254,11 +360,11 @@ static void reap_children(struct listener *l)
 		reap_child(l, pid, status);
 }
 
-/* What `systemctl status` shows. */
+/* The status line for the service manager. */
 static void put_status(const struct listener *l, char ret[NOTIFY_TEXT_MAX])
 {
 	const char *status = topic_get(listen_last_topic(l->children))->status;
-	const char *fault = warm_tls_fault(&l->warm);
+	const char *fault = preload_tls_fault(&l->preload);
 	size_t n_checks = l->children->n_checks, n_so_far = l->children->n_so_far;
 	char checks[64] = "";
 
@@ -276,34 +382,39 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* Starts an acceptor where there is none. In how many milliseconds that will be due, or LISTEN_FOREVER. */
+/*
+ * Starts an acceptor if there is none. Returns in how many milliseconds that is due, or
+ * FOREVER.
+ */
 static uint64_t start_in_time(struct listener *l)
 {
 	uint64_t clock = stream_clock(), wait;
 
 	if (acceptors_find(&l->acceptors, ACCEPTOR_ACCEPTING) ||
 		acceptors_find(&l->acceptors, ACCEPTOR_STARTING))
-		return LISTEN_FOREVER;
+		return FOREVER;
 	wait = restart_wait(&l->ended, &after_end, clock);
 	if (wait)
 		return wait;
 	restart_note(&l->ended, &after_end, clock);
-	return start_successor(l) ? LISTEN_FOREVER
-				  : restart_wait(&l->ended, &after_end, clock);
+	return start_successor(l) ? FOREVER : restart_wait(&l->ended, &after_end, clock);
 }
 
-/* Looks at files that the acceptor cannot watch. In how many milliseconds again, or LISTEN_FOREVER. */
+/*
+ * Checks the files that the acceptor cannot watch. Returns in how many milliseconds
+ * again, or FOREVER.
+ */
 static uint64_t look_in_time(struct listener *l)
 {
 	uint64_t clock;
 
 	if (!l->hides)
-		return LISTEN_FOREVER;
+		return FOREVER;
 	clock = stream_clock();
 	if (clock - l->looked < LOOK_EVERY)
 		return l->looked + LOOK_EVERY - clock;
 	l->looked = clock;
-	if (warm_is_stale(&l->warm))
+	if (preload_is_stale(&l->preload))
 		replace_acceptor(l, &l->changed, &after_change);
 	return LOOK_EVERY;
 }
@@ -323,13 +434,14 @@ static void kill_late(struct listener *l, pid_t pid)
 	listener_report(l, text);
 	acceptors_answer(now, ACCEPTOR_GO_ON, after_failure.least);
 	kill(pid, SIGKILL);
-	/* at once: where it waits for a disk it may end much later */
+	/* not when it has ended: while it waits for a disk it cannot */
 	acceptors_remove(&l->acceptors, pid, &state);
 }
 
 /*
- * Kills an acceptor that does not get ready, such as one that waits for a file system without an answer: while
- * it is starting no other is started. In how many milliseconds that is due, or LISTEN_FOREVER.
+ * Kills an acceptor that is not ready in time, such as one that waits for a dead file
+ * system: while it is starting no other is started. Returns in how many milliseconds that
+ * is due, or FOREVER.
  */
 static uint64_t kill_in_time(struct listener *l)
 {
@@ -338,7 +450,7 @@ static uint64_t kill_in_time(struct listener *l)
 	uint64_t age;
 
 	if (!p)
-		return LISTEN_FOREVER;
+		return FOREVER;
 	age = stream_clock() - p->started;
 	if (age < START_TIME)
 		return START_TIME - age;
@@ -346,26 +458,26 @@ static uint64_t kill_in_time(struct listener *l)
 	return 0;
 }
 
-/* Does what is due. In how many milliseconds something will be; -1: never. */
+/* Does what is due. Returns in how many milliseconds something will be; -1: never. */
 static int do_in_time(struct listener *l)
 {
 	char status[NOTIFY_TEXT_MAX];
 	uint64_t wait = sooner(start_in_time(l), look_in_time(l));
 
-	/* after these, which may have started one */
+	/* last, as the others may have started one */
 	wait = sooner(wait, kill_in_time(l));
 	put_status(l, status);
-	wait = sooner(wait, listen_manager_tell(&l->manager, status));
-	return wait == LISTEN_FOREVER ? -1 : (int)wait;
+	wait = sooner(wait, send_status(&l->manager, status));
+	return wait == FOREVER ? -1 : (int)wait;
 }
 
 static void read_signals(struct listener *l)
 {
-	l->over |= acceptors_told_to_stop(l->signals);
+	l->over |= listen_read_stop(l->signals);
 	reap_children(l);
 }
 
-/* An acceptor that is replaced meanwhile has moved the others, so it is found by its channel. */
+/* Found by its channel, as entries move when an acceptor is removed. */
 static void read_channel(struct listener *l, int channel)
 {
 	for (size_t i = 0; i < l->acceptors.n; i++) {
@@ -397,7 +509,7 @@ static void loop(struct listener *l)
 	}
 }
 
-/* Ends all acceptors by a signal, and waits for them no longer than that. */
+/* Ends all acceptors by a signal, and waits for them for a limited time. */
 static void end_acceptors(struct listener *l, int signal, uint64_t time)
 {
 	uint64_t until = stream_clock() + time, now;
@@ -410,18 +522,19 @@ static void end_acceptors(struct listener *l, int signal, uint64_t time)
 		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
 			acceptors_remove(&l->acceptors, pid, &state);
 		if (l->acceptors.n && poll(&fd, 1, (int)(until - now)) > 0)
-			acceptors_told_to_stop(l->signals);
+			listen_read_stop(l->signals);
 	}
 }
 
 void listener_run(struct listener *l)
 {
-	/* signals of an earlier image of the program are gone */
+	init_manager(&l->manager, l->inherited);
+	/* SIGCHLD of the previous image are lost */
 	listen_verify(l->children);
 	reap_children(l);
 	start_acceptor(l);
 	loop(l);
-	listen_manager_say(&l->manager, "STOPPING=1");
+	send_manager(&l->manager, "STOPPING=1");
 	end_acceptors(l, SIGTERM, STOP_TIME);
 	end_acceptors(l, SIGKILL, KILL_TIME);
 }

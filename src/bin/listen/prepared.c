@@ -1,32 +1,24 @@
-/* Promises that the sandbox is closed before there is a client; refuses to know how many there will be. */
-#include "bin/listen/prepared.h"
+/*
+ * Prepares one connection for each kind of listening socket (smtp, smtps, lmtp); each
+ * client gets a fork of it.
+ */
+#include "bin/listen/acceptor.h"
 #include <errno.h>
 #include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include "edge/auth/auth.h"
 
-/* Octets: who asks for so many makes malloc() sort what is free. They come as a mapping, and go without a trace. */
+/*
+ * A request this large makes glibc consolidate its free lists. It is mapped, and unmapped
+ * when freed.
+ */
 #define SORTED_BY (64 * 1024 * 1024)
 #define PIECE_MAX (16 * 1024)
 #define PIECES_MAX 256 /* of one size */
 #define SMALL_MAX ((size_t)1024)
-#define SMALL_STEP 16 /* of what malloc() gives */
-#define ROOM (1024 * 1024) /* more than a connection takes, but for a large message */
-
-/* What the kind of a socket asks, whatever the settings say; the units of systemd's own way ask the same. */
-static const char *const overrides[KINDS][OPTIONS_OF_KIND_MAX] = {
-	[LISTEN_SMTPS] = { "tls=implicit" },
-	[LISTEN_SUBMISSION] = { "tls=required", "auth=required" },
-	[LISTEN_LMTP] = { "tls=off" },
-};
-
-void kinds_put_options(struct options *o, enum listen_kind kind)
-{
-	o->lmtp = kind == LISTEN_LMTP;
-	for (size_t i = 0; i < OPTIONS_OF_KIND_MAX && overrides[kind][i]; i++)
-		o->overrides[o->n_overrides++] = overrides[kind][i];
-}
+#define SMALL_STEP 16 /* granularity of malloc() */
+#define ROOM (1024 * 1024) /* octets; enough for all but large messages */
 
 static struct connection *prepare(const struct acceptor_task *task, enum listen_kind kind)
 {
@@ -38,8 +30,8 @@ static struct connection *prepare(const struct acceptor_task *task, enum listen_
 	c->inherited.notify_socket = NULL;
 	c->inherited.peer = (struct peer_environment){ 0 };
 	c->options = *task->options;
-	kinds_put_options(&c->options, kind);
-	c->warm = task->warm;
+	listen_put_options(&c->options, kind);
+	c->preload = task->preload;
 	c->n_files = task->from;
 	memcpy(c->modules, task->modules, strlen(task->modules) + 1);
 	connection_prepare(c);
@@ -47,107 +39,112 @@ static struct connection *prepare(const struct acceptor_task *task, enum listen_
 }
 
 /*
- * The files were opened with the rights of the listener, and watched by it since before; the places are opened next,
- * with those of the user. Watching them comes first: a change in between is then a change.
+ * Watches the files that the listener opened, and, with the rights of the user, the
+ * places that are opened next. It comes first, so that a change in between is noticed.
  */
-static void begin_watching(struct kinds *k, const struct warm *warm)
+static void begin_watching(struct prepared *p, const struct preload *preload)
 {
-	const struct config *c = &k->any->config;
+	const struct config *c = &p->any->config;
 
-	/* where it fails connection_open() fails, too, and reports why */
+	/* where this fails connection_open() fails, too, and records why */
 	if (c->user)
 		sandbox_user(c->user);
-	k->watch = warm->watch;
-	k->n_hidden = watch_drop_hidden(&k->watch);
-	watch_add(&k->watch, c->mail_root, true);
-	watch_add(&k->watch, c->dsn_outbox, true);
-	watch_add(&k->watch, c->trace_directory, true);
-	watch_add(&k->watch, c->log == LOG_JSON ? c->log_file : NULL, true);
+	p->watch = preload->watch;
+	p->n_hidden = watch_drop_hidden(&p->watch);
+	watch_add(&p->watch, c->mail_root, true);
+	watch_add(&p->watch, c->dsn_outbox, true);
+	watch_add(&p->watch, c->trace_directory, true);
+	watch_add(&p->watch, c->log == LOG_JSON ? c->log_file : NULL, true);
 }
 
-/* The first rights may end with the first of them. What has been said by then is not said again by each that
- * is forked. */
-static void open_all(struct kinds *k)
+/*
+ * Opens files. Records are written now, so that forked processes do not write them again.
+ */
+static void open_all(struct prepared *p)
 {
-	for (size_t i = 0; i < KINDS; i++)
-		if (k->list[i])
-			connection_open(k->list[i]);
-	for (size_t i = 0; i < KINDS; i++) {
-		if (!k->list[i])
+	for (size_t i = 0; i < LISTEN_KINDS; i++)
+		if (p->list[i])
+			connection_open(p->list[i]);
+	for (size_t i = 0; i < LISTEN_KINDS; i++) {
+		if (!p->list[i])
 			continue;
-		log_open(&k->list[i]->log);
-		log_flush(&k->list[i]->log);
+		log_open(&p->list[i]->log);
+		log_flush(&p->list[i]->log);
 	}
 }
 
-/* Each kind has its own descriptor of the outbox, so their directories are not the same. */
-_Static_assert(KINDS *SANDBOX_DIRS_OF_ONE <= SANDBOX_DIRS, "room for all kinds");
+/* Each kind has its own descriptor of the outbox. */
+_Static_assert(LISTEN_KINDS *SANDBOX_DIRS_OF_ONE <= SANDBOX_DIRS, "room for all kinds");
 
-/* What any of them may need, all may. */
-static void add_dirs(const struct kinds *k, struct sandbox_dirs *dirs)
+/* All kinds share one sandbox: what any of them needs is allowed. */
+static void add_dirs(const struct prepared *p, struct sandbox_dirs *dirs)
 {
-	for (size_t i = 0; i < KINDS; i++) {
-		if (!k->list[i] || k->list[i]->unusable)
+	for (size_t i = 0; i < LISTEN_KINDS; i++) {
+		if (!p->list[i] || p->list[i]->unusable)
 			continue;
-		sandbox_dirs_add(dirs, &k->list[i]->dirs);
-		dirs->loaded &= k->list[i]->dirs.loaded;
+		sandbox_dirs_add(dirs, &p->list[i]->dirs);
+		dirs->loaded &= p->list[i]->dirs.loaded;
 	}
 }
 
-static void shut_ourselves_in(struct kinds *k)
+static void enter_sandbox(struct prepared *p)
 {
 	struct sandbox_dirs dirs = { .loaded = true };
 	struct sandbox_report report = { 0 };
 	const char *confinement = "none";
 	bool failed = false;
 
-	add_dirs(k, &dirs);
-	if (k->any->config.sandbox) {
-		failed = connection_failed(k->any, CONNECTION_SANDBOX,
+	add_dirs(p, &dirs);
+	if (p->any->config.sandbox) {
+		failed = connection_failed(p->any, CONNECTION_SANDBOX,
 				 sandbox_enter_accepting(&dirs, &report)) < 0;
 		confinement = report.landlock ? NULL : "seccomp";
 	}
-	for (size_t i = 0; i < KINDS; i++) {
-		if (!k->list[i])
+	for (size_t i = 0; i < LISTEN_KINDS; i++) {
+		if (!p->list[i])
 			continue;
-		k->list[i]->unusable |= failed;
-		k->list[i]->confinement = confinement;
+		p->list[i]->unusable |= failed;
+		p->list[i]->confinement = confinement;
 	}
-	if (log_is_pending(&k->any->log))
-		log_flush(&k->any->log);
+	if (log_is_pending(&p->any->log))
+		log_flush(&p->any->log);
 }
 
-/* Its address; a compiler leaves out what nobody uses. */
-static uintptr_t take(size_t n)
+/* Allocates memory that is never used; volatile keeps the compiler from omitting it. */
+static uintptr_t occupy(size_t n)
 {
 	void *volatile memory = malloc(n);
 
 	return (uintptr_t)memory;
 }
 
-/* Takes the pieces of that size that are free below `end`: few, but another malloc() may know no such order. */
+/*
+ * Occupies free pieces of that size below `end`; limited, as another malloc() may not
+ * return the lowest first.
+ */
 static void use_up(size_t n, uintptr_t end)
 {
 	for (size_t i = 0; i < PIECES_MAX; i++)
-		if (take(n) >= end)
+		if (occupy(n) >= end)
 			return;
 }
 
 /*
- * The memory of each that is forked is ours until it writes to it. So what is free is sorted here, and pieces of
- * it, for each of which a page would be copied, are taken out of the way; behind them there is room, which is
- * none before it is written to, so that no connection asks the system for more.
+ * COST: a forked process gets copies of fewer pages, and asks the system for no memory
+ * (postern's budget, with the bound functions of listen.c: idle memory 62 KiB in place of
+ * 76). Free pieces between pages in use are occupied, so that a connection allocates from
+ * unused memory behind them. Without it each connection has more memory of its own.
  */
 static void arrange_memory(void)
 {
 	uintptr_t room;
 
-	free((void *)take(SORTED_BY));
+	free((void *)occupy(SORTED_BY));
 	malloc_trim(0);
 	mallopt(M_MMAP_THRESHOLD, ROOM);
 	mallopt(M_TRIM_THRESHOLD, 2 * ROOM);
 	mallopt(M_TOP_PAD, ROOM);
-	room = take(ROOM / 2);
+	room = occupy(ROOM / 2);
 	free((void *)room);
 	for (size_t n = PIECE_MAX; n > SMALL_MAX; n /= 2)
 		use_up(n, room);
@@ -155,28 +152,28 @@ static void arrange_memory(void)
 		use_up(n, room);
 }
 
-int kinds_prepare(struct kinds *k, const struct acceptor_task *task)
+int prepared_init(struct prepared *p, const struct acceptor_task *task)
 {
 	for (size_t i = 0; i < task->sockets->n; i++) {
 		enum listen_kind kind = task->sockets->list[i].kind;
 
-		if (k->list[kind])
+		if (p->list[kind])
 			continue;
-		k->list[kind] = k->any = prepare(task, kind);
-		if (!k->any)
+		p->list[kind] = p->any = prepare(task, kind);
+		if (!p->any)
 			return -ENOMEM;
 	}
-	begin_watching(k, task->warm);
-	open_all(k);
-	shut_ourselves_in(k);
+	begin_watching(p, task->preload);
+	open_all(p);
+	enter_sandbox(p);
 	arrange_memory();
 	return 0;
 }
 
-bool kinds_are_unusable(const struct kinds *k)
+bool prepared_is_unusable(const struct prepared *p)
 {
-	for (size_t i = 0; i < KINDS; i++) {
-		const struct connection *c = k->list[i];
+	for (size_t i = 0; i < LISTEN_KINDS; i++) {
+		const struct connection *c = p->list[i];
 
 		if (!c)
 			continue;

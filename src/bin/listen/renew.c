@@ -1,18 +1,19 @@
 /*
- * Executes the program anew in the same process: the sockets go over as the service manager hands them, and the
- * table of connections behind them. Connections go on, and stay children of this process.
+ * Executes the program again in the same process: at its start, to bind all functions of
+ * libraries; after a crash of a connection, for another address space. The sockets are
+ * passed as a service manager does, with the table of connections behind them.
+ * Connections go on, and stay children of this process.
  */
-#include "bin/listen/renew.h"
+#include "bin/listen/listener.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/num.h"
-#include "bin/listen/listen.h"
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
-#define HANDED_MAX (LISTEN_SOCKETS_MAX + 1) /* sockets and table */
+#define PASSED_MAX (LISTEN_SOCKETS_MAX + 1) /* sockets and table */
 #define NAME_MAX_LENGTH 12
 #define STATE_MAX 96
 
@@ -31,16 +32,16 @@ static void set_number(const char *name, size_t value)
 }
 
 /*
- * Copies of what is handed over, at numbers that are out of the way of where they belong. All of them, or none:
- * without a free descriptor nothing is lost.
+ * Copies the descriptors to numbers above those that they are passed at. All of them, or
+ * none. The number of copies, or -errno.
  */
-static int copy_all(const struct listen_renewal *r, int ret_copies[HANDED_MAX])
+static int copy_all(const struct listen_renewal *r, int ret_copies[PASSED_MAX])
 {
 	size_t n = 0, n_sockets = r->sockets->n, all = n_sockets + (r->table >= 0);
 
 	while (n < all) {
 		int fd = n < n_sockets ? r->sockets->list[n].fd : r->table;
-		ret_copies[n] = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FD + HANDED_MAX);
+		ret_copies[n] = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FD + PASSED_MAX);
 		if (ret_copies[n] < 0)
 			break;
 		n++;
@@ -54,7 +55,7 @@ static int copy_all(const struct listen_renewal *r, int ret_copies[HANDED_MAX])
 	return -(int)n;
 }
 
-/* To 3 and on. These numbers are free, or those of the same sockets. */
+/* Moves the copies to 3 and on. These numbers are free, or those of the same sockets. */
 static int line_up(const int *copies, int n)
 {
 	int error = 0;
@@ -102,9 +103,9 @@ static void set_environment(const struct listen_renewal *r)
 	set("CREDENTIALS_DIRECTORY", r->inherited->credentials_directory);
 }
 
-int listen_renew(const struct listen_renewal *r)
+int renew_execute(const struct listen_renewal *r)
 {
-	int copies[HANDED_MAX] = { 0 };
+	int copies[PASSED_MAX] = { 0 };
 	int n = copy_all(r, copies), error;
 
 	if (n < 0)
@@ -117,8 +118,8 @@ int listen_renew(const struct listen_renewal *r)
 	return -errno;
 }
 
-/* Takes a number from a list that spaces divide. */
-static uint64_t take_number(struct span *from)
+/* Cuts the first number off a list that spaces divide. */
+static uint64_t cut_number(struct span *from)
 {
 	const char *space = from->n ? memchr(from->p, ' ', from->n) : NULL;
 	size_t n = space ? (size_t)(space - from->p) : from->n;
@@ -130,7 +131,7 @@ static uint64_t take_number(struct span *from)
 	return number;
 }
 
-bool listen_is_renewed(
+bool renew_resume(
 	const struct inherited *inherited, int *ret_table, struct restarts *ret_faults)
 {
 	static const char by_fault[] = LISTEN_BY_FAULT " ";
@@ -143,9 +144,9 @@ bool listen_is_renewed(
 	if (strncmp(state, by_fault, sizeof(by_fault) - 1) != 0)
 		return true;
 	numbers = span_of(state + sizeof(by_fault) - 1);
-	ret_faults->last = take_number(&numbers);
-	ret_faults->interval = take_number(&numbers);
-	ret_faults->n = (size_t)take_number(&numbers);
+	ret_faults->last = cut_number(&numbers);
+	ret_faults->interval = cut_number(&numbers);
+	ret_faults->n = (size_t)cut_number(&numbers);
 	*ret_table = FIRST_FD + (int)inherit_passed(inherited);
 	return true;
 }

@@ -1,16 +1,21 @@
-/* Promises that each socket is one that accepts connections. Refuses to accept any. */
+/*
+ * Opens the listening sockets of addresses, or checks those that the service manager
+ * passed. It accepts none.
+ */
 #include "bin/listen/sockets.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include "base/num.h"
-#include "bin/listen/holder.h"
+#include "bin/options.h"
 #include "edge/file.h"
 #include "proto/network.h"
 
@@ -24,16 +29,32 @@ union address {
 	struct sockaddr_un local;
 };
 
-static const char *const kinds[] = {
-	[LISTEN_SMTP] = "smtp",
-	[LISTEN_SMTPS] = "smtps",
-	[LISTEN_SUBMISSION] = "submission",
-	[LISTEN_LMTP] = "lmtp",
+/*
+ * The kinds of sockets. Overrides apply regardless of the settings; the units for
+ * Accept=yes have the same.
+ */
+static const struct {
+	const char *word;
+	const char *overrides[OPTIONS_OF_KIND_MAX];
+} kinds[LISTEN_KINDS] = {
+	[LISTEN_SMTP] = { .word = "smtp" },
+	[LISTEN_SMTPS] = { "smtps", { "tls=implicit" } },
+	[LISTEN_SUBMISSION] = { "submission", { "tls=required", "auth=required" } },
+	[LISTEN_LMTP] = { "lmtp", { "tls=off" } },
 };
 
 const char *listen_kind_word(enum listen_kind kind)
 {
-	return kinds[kind];
+	return kinds[kind].word;
+}
+
+void listen_put_options(struct options *o, enum listen_kind kind)
+{
+	const char *const *overrides = kinds[kind].overrides;
+
+	o->lmtp = kind == LISTEN_LMTP;
+	for (size_t i = 0; i < OPTIONS_OF_KIND_MAX && overrides[i]; i++)
+		o->overrides[o->n_overrides++] = overrides[i];
 }
 
 bool listen_kind_needs_tls(enum listen_kind kind)
@@ -43,8 +64,8 @@ bool listen_kind_needs_tls(enum listen_kind kind)
 
 static bool find_kind(struct span name, enum listen_kind *ret)
 {
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-		if (!span_eq(name, span_of(kinds[i])))
+	for (size_t i = 0; i < LISTEN_KINDS; i++) {
+		if (!span_eq(name, span_of(kinds[i].word)))
 			continue;
 		*ret = (enum listen_kind)i;
 		return true;
@@ -79,8 +100,8 @@ static const char *add(struct listen_sockets *s, int fd, enum listen_kind kind)
 	return NULL;
 }
 
-/* Takes a name from a list that ":" divides. */
-static struct span take_name(struct span *names)
+/* Cuts the first name off a list that ":" divides. */
+static struct span cut_name(struct span *names)
 {
 	const char *colon = names->n ? memchr(names->p, ':', names->n) : NULL;
 	size_t n = colon ? (size_t)(colon - names->p) : names->n;
@@ -90,15 +111,15 @@ static struct span take_name(struct span *names)
 	return name;
 }
 
-const char *listen_take(struct listen_sockets *s, size_t n, const char *names)
+const char *listen_use_passed(struct listen_sockets *s, size_t n, const char *names)
 {
 	struct span left = span_of(names);
 
 	for (size_t i = 0; i < n; i++) {
-		struct span name = take_name(&left);
+		struct span name = cut_name(&left);
 		enum listen_kind kind = LISTEN_SMTP;
 		const char *wrong;
-		/* systemd's own default is the name of the unit */
+		/* SMTP where it is no kind: systemd's default is the name of the unit */
 		find_kind(name, &kind);
 		wrong = add(s, LISTEN_FIRST_FD + (int)i, kind);
 		if (wrong)
@@ -165,7 +186,7 @@ static bool is_abandoned(const union address *address)
 	return is;
 }
 
-/* Takes a socket away that no process listens at any more. NULL, or what is wrong with what is there. */
+/* Removes a socket that no process listens at. NULL, or what is wrong with the file. */
 static const char *remove_from(
 	int dir, const char *name, const union address *address, bool is_open)
 {
@@ -176,7 +197,7 @@ static const char *remove_from(
 	if (!S_ISSOCK(st.st_mode))
 		return "exists and is no socket";
 	if (!is_abandoned(address))
-		return NULL; /* bind() says what is wrong */
+		return NULL; /* bind() fails, and its error is reported */
 	if (is_open)
 		return "no process listens at this socket, but in a directory that other "
 		       "users can write to it is not removed: remove it, or use another "
@@ -285,4 +306,24 @@ bool listen_open(struct listen_sockets *s, const char *text, struct buf *ret_fau
 		buf_put_str(ret_fault, wrong);
 	buf_terminate(ret_fault);
 	return fd >= 0 && !wrong;
+}
+
+int listen_move_up(int fd, int from)
+{
+	int moved = fcntl(fd, F_DUPFD_CLOEXEC, from);
+	int error = errno;
+
+	close(fd);
+	errno = error;
+	return moved;
+}
+
+bool listen_read_stop(int signals)
+{
+	struct signalfd_siginfo info;
+	bool stop = false;
+
+	while (read(signals, &info, sizeof(info)) == sizeof(info))
+		stop |= info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT;
+	return stop;
 }

@@ -1,27 +1,21 @@
-/* The sockets that a listener accepts from: handed over by the service manager, or its own. */
+/*
+ * The descriptors of a listener: sockets, passed by the service manager or opened here,
+ * and signals.
+ */
 #pragma once
 
+#include <sys/socket.h>
 #include "base/buf.h"
+#include "bin/listen/listen.h"
 
 #define LISTEN_SOCKETS_MAX 16
 #define LISTEN_ADDRESS_MAX 128
 
-/* What is spoken there: by FileDescriptorName=, or the word before "=" in --listen=. */
-enum listen_kind {
-	LISTEN_SMTP, /* as the settings say */
-	LISTEN_SMTPS, /* TLS comes first */
-	LISTEN_SUBMISSION, /* TLS and a login are required */
-	LISTEN_LMTP, /* without TLS */
-};
-
 /* "smtps" */
 const char *listen_kind_word(enum listen_kind kind);
 
-/* True where TLS comes first or is required, whatever the settings say of other sockets. */
+/* True where TLS comes first or is required, regardless of the settings. */
 bool listen_kind_needs_tls(enum listen_kind kind);
-
-/* The kind of an address as listen_open() takes it. NULL, or what is wrong with it. */
-const char *listen_find_kind(const char *address, enum listen_kind *ret);
 
 struct listen_socket {
 	int fd;
@@ -33,20 +27,34 @@ struct listen_sockets {
 	size_t n;
 };
 
+/*
+ * The same descriptor with a number of at least `from`; -1 with errno when there is none.
+ */
+int listen_move_up(int fd, int from);
+
+/* Reads all signals from a signalfd. True when one of them is SIGTERM or SIGINT. */
+bool listen_read_stop(int signals);
+
 #define LISTEN_FIRST_FD 3 /* SD_LISTEN_FDS_START */
 
 /* The port of a TCP socket, or 0. */
 unsigned listen_port(const struct listen_socket *socket);
 
 /*
- * Takes the `n` sockets from descriptor 3 on; `names` is $LISTEN_FDNAMES, or NULL. NULL,
- * or the sentence that tells what is wrong.
+ * Adds the `n` sockets that were passed from descriptor 3 on; `names` is $LISTEN_FDNAMES,
+ * or NULL. NULL, or what is wrong with one of them.
  */
-const char *listen_take(struct listen_sockets *s, size_t n, const char *names);
+const char *listen_use_passed(struct listen_sockets *s, size_t n, const char *names);
 
 /*
- * Opens one: [ ( "smtp" / "smtps" / "submission" / "lmtp" ) "=" ]
+ * Opens a socket at the address: [ ( "smtp" / "smtps" / "submission" / "lmtp" ) "=" ]
  * ( IPv4 ":" port / "[" IPv6 "]:" port / "*:" port / "/" path ).
- * False, and what is wrong and what to do.
+ * False, and a fault with its cure.
  */
 bool listen_open(struct listen_sockets *s, const char *address, struct buf *ret_fault);
+
+/*
+ * Why the socket could not be bound: the text of `error`, the process that listens at the
+ * address, and the cure.
+ */
+void holder_put_fault(struct buf *to, const struct sockaddr *address, int error);

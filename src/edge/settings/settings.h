@@ -137,3 +137,20 @@ void config_show(const struct config *c, const char *text, struct buf *to);
 
 /* All keys and values in force, as a settings file. */
 void config_print(const struct config *c, FILE *to);
+
+/* Where the settings of a process come from. */
+struct settings_source {
+	const char *file; /* NULL: none */
+	bool must_exist; /* the file: it was named on the command line */
+	const char *const *overrides; /* "key=value", from the command line */
+	size_t n_overrides;
+	bool lmtp; /* RFC 2033 in place of SMTP */
+	bool with_recipients; /* the table of recipients is opened, too */
+};
+
+/*
+ * Loads file, overrides, rules for clients and the table of recipients, in this order,
+ * into `c`, which config_init() has begun. Faults go to its report. True when there were
+ * none.
+ */
+bool settings_load(struct config *c, const struct settings_source *from);

@@ -1,56 +1,58 @@
 /*
- * Looks at what is below mail-root as delivery does, by the same functions, so that a fault is named before mail
- * comes. Mailboxes are found by the table of recipients, or by the directories that fit the template.
+ * Checks the directories that a connection writes to. Mailboxes are opened by the
+ * functions of delivery, so that a fault is reported before mail comes; they are found by
+ * the table of recipients, or by the directories that match the template.
  */
-#include "bin/check/mailboxes.h"
+#include "bin/check/parts.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "edge/file.h"
+#include "edge/log/sinks.h"
 #include "edge/store/store.h"
 #include "edge/table/table.h"
 #include "proto/destination.h"
 
-#define FAULTS_MAX 50 /* mailboxes that are named */
+#define FAULTS_MAX 50 /* mailboxes that are reported */
 #define PROBE_MAX 64
-#define DEVICES_MAX 32 /* file systems that are looked at */
+#define DEVICES_MAX 32 /* file systems that are checked */
 
 struct look {
 	struct config *c;
-	const struct check_report *report;
 	int root;
 	size_t n_named;
 	bool has_empty;
-	char empty
-		[MAILBOX_PATH_MAX]; /* where it has: the directory that was named last */
+	char empty[MAILBOX_PATH_MAX]; /* with has_empty: the directory reported last */
 	dev_t devices[DEVICES_MAX];
 	size_t n_devices;
 };
 
-static void tell(struct look *l, const char *fault)
+static void report(struct look *l, const char *fault)
 {
 	char text[CONFIG_FAULT_MAX];
 
 	if (l->n_named++ >= FAULTS_MAX)
 		return;
 	snprintf(text, sizeof(text), "maildir %s", fault);
-	l->report->fault(l->c, text);
+	check_fault(l->c, text);
 }
 
-static void tell_root(
-	struct look *l, void (*tell_it)(void *, const char *), const char *words)
+static void report_root(const struct look *l, const char *words)
 {
 	char text[CONFIG_FAULT_MAX];
 
 	snprintf(text, sizeof(text), "mail-root %s: %s", l->c->mail_root, words);
-	tell_it(l->c, text);
+	check_fault(l->c, text);
 }
 
-/* What the record does not have: the command, for a fault that is the path and the system's own words. */
+/* Adds a command to a fault that consists of a path and the text of errno. */
 static void put_cure(struct buf *to, const struct mailbox *box)
 {
 	struct span said = buf_span(to), words = span_of(mailbox_words(box->error));
@@ -65,14 +67,14 @@ static void put_cure(struct buf *to, const struct mailbox *box)
 	buf_put(&b, (struct span){ said.p, said.n - words.n - strlen(": ") });
 	if (!buf_terminate(&b))
 		return;
-	/* where a directory is closed, that one is to belong to this user */
+	/* the command is for the first directory that cannot be searched */
 	while (stat(path, &st) < 0 && errno == EACCES && (slash = strrchr(path, '/')) &&
 		slash != path)
 		*slash = '\0';
 	file_put_directory_cure(to, path, -box->error);
 }
 
-static void tell_box(struct look *l, const struct mailbox *box)
+static void report_box(struct look *l, const struct mailbox *box)
 {
 	char fault[CONFIG_FAULT_MAX];
 	struct buf b = BUF(fault);
@@ -80,11 +82,14 @@ static void tell_box(struct look *l, const struct mailbox *box)
 	mailbox_put_fault(box, l->c->mail_root, &b);
 	put_cure(&b, box);
 	if (buf_terminate(&b))
-		tell(l, b.p);
+		report(l, b.p);
 }
 
-/* Mail for what may be in the directory is refused for now. `path` is below mail-root, and empty for that itself. */
-static void tell_empty(struct look *l, const char *path)
+/*
+ * Mail for mailboxes in an empty directory is refused with a 4yz. `path` is below
+ * mail-root; "": itself.
+ */
+static void report_empty(struct look *l, const char *path)
 {
 	char text[CONFIG_FAULT_MAX], whole[MAILBOX_FAULT_MAX];
 	struct buf b = BUF(whole);
@@ -100,10 +105,10 @@ static void tell_empty(struct look *l, const char *path)
 	snprintf(text, sizeof(text),
 		"%s %s On a first start make a mailbox in it, or the file " MAILBOX_MARK,
 		*path ? "maildir" : "mail-root", whole);
-	l->report->warning(l->c, text);
+	check_warning(l->c, text);
 }
 
-/* A file system that makes files without a name can link them. Else it is tried, with names that no mailbox has. */
+/* Tries hard links, unless O_TMPFILE works: then they do, too. 0 or -errno. */
 static int probe_links(int dir)
 {
 	char one[PROBE_MAX], other[PROBE_MAX];
@@ -145,10 +150,10 @@ static void check_file_system(struct look *l, int dir, const char *path)
 		"mailboxes is written once for each, and on FAT a power cut can "
 		"lose or double the last message",
 		*path ? "maildir" : "mail-root", l->c->mail_root, *path ? "/" : "", path);
-	l->report->warning(l->c, text);
+	check_warning(l->c, text);
 }
 
-/* As delivery does it: mail for the mailbox waits. */
+/* The test of delivery for a file system that is not mounted. */
 static bool is_not_mounted(const struct look *l, int found, const struct mailbox *box,
 	const struct recipients_place *place)
 {
@@ -157,16 +162,16 @@ static bool is_not_mounted(const struct look *l, int found, const struct mailbox
 		       (found == MAILBOX_DANGLING && place->may_create));
 }
 
-static void tell_above(struct look *l, const struct mailbox *box)
+static void report_above(struct look *l, const struct mailbox *box)
 {
 	char above[MAILBOX_PATH_MAX];
 
 	memcpy(above, box->path, box->above.n_path);
 	above[box->above.n_path] = '\0';
-	tell_empty(l, above);
+	report_empty(l, above);
 }
 
-/* True for a directory that is no mailbox, or that is one. */
+/* Checks one mailbox. True when the path is a directory, a mailbox or not. */
 static bool look_at(struct look *l, const struct recipients_place *place)
 {
 	struct mailbox box;
@@ -181,10 +186,10 @@ static bool look_at(struct look *l, const struct recipients_place *place)
 	if (is_mailbox || (is_missing && place->may_create))
 		mailbox_probe(&box);
 	if (is_not_mounted(l, found, &box, place))
-		tell_above(l, &box);
+		report_above(l, &box);
 	else if (box.error &&
 		 (found != MAILBOX_OTHER || mailbox_fault_is_ours(&box, place)))
-		tell_box(l, &box);
+		report_box(l, &box);
 	if (found == MAILBOX_OPEN)
 		check_file_system(l, box.tmp_dir, box.path);
 	mailbox_close(&box);
@@ -230,7 +235,7 @@ static void look_at_name(struct look *l, const char *above, const char *name,
 		look_below(l, place.path, rest, is_fixed);
 }
 
-/* Each name in the directory that the next component of the template may stand for. */
+/* Checks each directory that the next component of the template may match. */
 static void look_below(struct look *l, const char *above, const char *rest, bool is_fixed)
 {
 	size_t n = strcspn(rest, "/");
@@ -252,12 +257,12 @@ static void look_below(struct look *l, const char *above, const char *rest, bool
 			look_at_name(l, above, entry->d_name, rest + n, false);
 	}
 	if (d && is_empty && l->c->recipients.create != CREATE_YES)
-		tell_empty(l, above);
+		report_empty(l, above);
 	if (d)
 		closedir(d);
 }
 
-/* The directories that a line of a whole domain names: its one mailbox, or those of a template of its own. */
+/* A line of a whole domain: its one mailbox, or those of its template. */
 static void look_at_domain(struct look *l, struct span value)
 {
 	struct recipients_place place = { .is_named = true,
@@ -277,8 +282,8 @@ static void look_at_domain(struct look *l, struct span value)
 		look_at(l, &place);
 }
 
-/* Of a cdb the number of the line is not known: 0. */
-static void tell_long(struct look *l, size_t line)
+/* `line`: 0 in a cdb. */
+static void report_long(struct look *l, size_t line)
 {
 	char where[RECIPIENTS_WORDS_MAX] = "", text[2 * CONFIG_FAULT_MAX];
 
@@ -286,10 +291,10 @@ static void tell_long(struct look *l, size_t line)
 		snprintf(where, sizeof(where), "line %zu: ", line);
 	snprintf(text, sizeof(text), "recipients %s: %s" RECIPIENTS_PATH_LONG,
 		l->c->recipients_file, where);
-	l->report->fault(l->c, text);
+	check_fault(l->c, text);
 }
 
-/* The place of one line of the table, if it is one mailbox's. */
+/* Checks the mailbox of one line of the table. */
 static void look_at_line(void *ctx, size_t line, struct span key, struct span value)
 {
 	struct look *l = ctx;
@@ -308,10 +313,10 @@ static void look_at_line(void *ctx, size_t line, struct span key, struct span va
 	if (result == RECIPIENTS_FOUND)
 		look_at(l, &place);
 	else if (result == RECIPIENTS_LONG)
-		tell_long(l, line);
+		report_long(l, line);
 }
 
-/* A mailbox of all addresses, or all of those that a template may stand for. */
+/* Checks a mailbox of all addresses, or all that the template may match. */
 static void look_at_path(struct look *l, const char *path)
 {
 	const enum create_choice create = l->c->recipients.create;
@@ -326,7 +331,7 @@ static void look_at_path(struct look *l, const char *path)
 		look_at(l, &place);
 }
 
-/* A mailbox that the settings name by an address; with a table it is a line's. */
+/* Checks a mailbox that a setting names by an address; with a table a line has it. */
 static void look_at_address(struct look *l, const char *address)
 {
 	struct recipients_search search;
@@ -344,7 +349,7 @@ static void look_at_address(struct look *l, const char *address)
 	look_at(l, &place);
 }
 
-/* Mail would be refused for now. */
+/* Where mail-root looks unmounted, mail is refused with a 4yz. */
 static void check_mounted(struct look *l)
 {
 	const struct recipients *rs = &l->c->recipients;
@@ -353,17 +358,17 @@ static void check_mounted(struct look *l)
 
 	if (rs->marker && fstatat(l->root, rs->marker, &st, 0) < 0) {
 		recipients_put_marker_fault(words, rs->marker, errno);
-		tell_root(l, l->report->fault, words);
+		report_root(l, words);
 	} else if (rs->create != CREATE_YES && !config_is_one_mailbox(l->c) &&
 		   mailbox_dir_is_empty(l->root)) {
-		tell_empty(l, "");
+		report_empty(l, "");
 	}
 }
 
-void check_mailboxes(struct config *c, const struct check_report *report)
+static void check_mailboxes(struct config *c)
 {
 	OWNED_FD int root = open(c->mail_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct look l = { .c = c, .report = report, .root = root };
+	struct look l = { .c = c, .root = root };
 	const struct table_visitor all = { &l, look_at_line };
 	struct faults reported = { 0 };
 	char more[64];
@@ -384,5 +389,147 @@ void check_mailboxes(struct config *c, const struct check_report *report)
 		return;
 	snprintf(more, sizeof(more), "maildir: %zu more mailboxes like these",
 		l.n_named - FAULTS_MAX);
-	report->fault(c, more);
+	check_fault(c, more);
+}
+
+/* Why the directory cannot be written to, an errno; 0: it can. */
+static int directory_fault(const char *path)
+{
+	/* no link of another user is followed */
+	OWNED_FD int fd = file_open_directory(path);
+	struct stat st;
+
+	if (fd == -ELOOP)
+		return ELOOP;
+	if (stat(path, &st) < 0)
+		return errno;
+	if (!S_ISDIR(st.st_mode))
+		return ENOTDIR;
+	if (fd >= 0 && file_system_takes_none(fd))
+		return FILE_IS_TAKEN_NOWHERE;
+	if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) < 0)
+		return errno;
+	return 0;
+}
+
+static void put_directory_fault(
+	struct config *c, const char *key, const char *value, const char *path, int error)
+{
+	char text[CONFIG_FAULT_MAX];
+	struct buf b = BUF(text);
+
+	if (!error)
+		return;
+	file_put_directory_fault(&b, path, error);
+	check_setting_fault(c, key, value, b.overflow ? strerror(error) : text);
+}
+
+static void check_directory(struct config *c, const char *key, const char *path)
+{
+	put_directory_fault(c, key, path, path, directory_fault(path));
+}
+
+/*
+ * The next connection makes it in the directory `above`. Where that is missing, the cure
+ * is the one of a connection.
+ */
+static void check_above(
+	struct config *c, const char *key, const char *path, const char *above)
+{
+	int error = directory_fault(above);
+
+	put_directory_fault(c, key, path, error == ENOENT ? path : above, error);
+}
+
+static bool is_missing(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) < 0 && errno == ENOENT;
+}
+
+/* True when the next connection makes a mail-root that is missing: see mailbox_root(). */
+static bool is_made(const struct config *c, const char *above)
+{
+	OWNED_FD int fd = file_open_directory(above);
+
+	return c->maildir_create == CREATE_YES && is_missing(c->mail_root) &&
+	       (c->recipients.create == CREATE_YES || fd < 0 ||
+		       !mailbox_dir_is_empty(fd));
+}
+
+static void check_mail_root(struct config *c)
+{
+	OWNED char *copy = strdup(c->mail_root);
+	const char *above = copy ? dirname(copy) : ".";
+	int error = directory_fault(c->mail_root);
+
+	if (is_made(c, above))
+		check_above(c, "mail-root", c->mail_root, above);
+	else
+		put_directory_fault(c, "mail-root", c->mail_root, c->mail_root, error);
+	if (!error)
+		check_mailboxes(c);
+}
+
+/* An outbox that is missing is made by the next connection. */
+static void check_outbox(struct config *c)
+{
+	const char *path = c->dsn_outbox;
+	OWNED char *copy = strdup(path);
+	OWNED char *inside = NULL;
+
+	if (copy && is_missing(path)) {
+		check_above(c, "dsn-outbox", path, dirname(copy));
+		return;
+	}
+	check_directory(c, "dsn-outbox", path);
+	if (!directory_fault(path) && asprintf(&inside, "%s/new", path) >= 0 &&
+		!is_missing(inside))
+		check_directory(c, "dsn-outbox", inside);
+}
+
+/* Checks the directory in which the next connection makes the file. */
+static void check_log_place(struct config *c)
+{
+	OWNED char *copy = strdup(c->log_file);
+	const char *above = copy ? dirname(copy) : ".";
+	struct statvfs fs;
+	int error = directory_fault(above);
+
+	if (!error && statvfs(above, &fs) == 0 && fs.f_bavail == 0)
+		error = ENOSPC;
+	if (error != ENOSPC)
+		put_directory_fault(c, "log", c->log_file, above, error);
+	else
+		check_setting_fault(c, "log", c->log_file, strerror(error));
+}
+
+/* Tries the sink. That of `auto` is not known here. */
+static void check_log(struct config *c)
+{
+	int error = log_sink_try(c->log, c->log_file);
+	char text[CONFIG_FAULT_MAX] = "log ";
+	struct buf b = BUF(text);
+
+	if (c->log == LOG_JSON && error == -ENOENT) {
+		check_log_place(c);
+		return;
+	}
+	if (error == 0)
+		return;
+	b.n = strlen(text);
+	log_put_fault(&b, c->log, c->log_file, error);
+	check_fault(c, buf_terminate(&b) ? text : strerror(-error));
+}
+
+void check_places(struct config *c)
+{
+	if (c->maildir)
+		check_mail_root(c);
+	check_log(c);
+	if (c->traced.n && c->trace_directory)
+		check_directory(c, "trace-directory", c->trace_directory);
+	if (c->dsn_outbox)
+		check_outbox(c);
 }

@@ -1,29 +1,35 @@
 /*
- * Promises that what it finds nothing wrong with is found when mail comes. Refuses to open anything: the rights
- * are others by now than those the table was opened with.
+ * Checks tables line by line: recipients, and those of AUTH. The table of recipients is
+ * not opened here, as it was opened with other rights. No sentence shows a secret.
  */
-#include "bin/check/recipients.h"
+#include "bin/check/parts.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include "edge/auth/auth.h"
 #include "edge/idn/idn.h"
 #include "edge/table/table.h"
+#include "edge/tls/tls.h"
 #include "proto/destination.h"
+#include "proto/address.h"
 #include "proto/text.h"
+#include "proto/verifier.h"
+#include "smtp/authenticator.h"
 #include "smtp/policy.h"
 
-/* A line that is looked at. */
+/* The line that is checked. */
 struct checked {
 	struct config *config;
 	const struct idn_api *api;
-	struct policy policy; /* which domains mail is taken for */
+	struct policy policy; /* for the domains that mail is accepted for */
 	size_t line; /* 0: a cdb has none */
 	struct span key;
 };
 
-/* "file:line: word: what is wrong with it" */
-static void tell(const struct checked *at, struct span word, const char *what)
+/* Reports "FILE:LINE: WORD: WHAT". */
+static void report_word(const struct checked *at, struct span word, const char *what)
 {
 	char octets[CONFIG_FAULT_MAX];
 	struct buf b = BUF(octets);
@@ -41,7 +47,7 @@ static void tell(const struct checked *at, struct span word, const char *what)
 	faults_put(&at->config->faults, "%s", octets);
 }
 
-static void tell_form(const struct checked *at, struct span form)
+static void report_form(const struct checked *at, struct span form)
 {
 	char octets[CONFIG_FAULT_MAX];
 	struct buf b = BUF(octets);
@@ -49,10 +55,10 @@ static void tell_form(const struct checked *at, struct span form)
 	buf_put(&b, SPAN("must be written "));
 	entry_show(&b, form);
 	buf_terminate(&b);
-	tell(at, at->key, octets);
+	report_word(at, at->key, octets);
 }
 
-/* The key in the form that names are looked up in, where that is known. */
+/* Puts the key in the form that names are looked up in. False: not known. */
 static bool put_form(const struct idn_api *api, struct span local, struct span domain,
 	bool has_domain, struct buf *to)
 {
@@ -66,7 +72,7 @@ static bool put_form(const struct idn_api *api, struct span local, struct span d
 	return !has_domain || domain.n == 0 || api->domain(domain, to) == NAMES_FINE;
 }
 
-/* False: it is written in another form, and that is told. */
+/* False: the key is in another form, which is reported. */
 static bool check_form(const struct checked *at, struct span local, struct span domain)
 {
 	char octets[NAMES_LOCAL_MAX + 1 + DOMAIN_OCTETS_MAX];
@@ -75,7 +81,7 @@ static bool check_form(const struct checked *at, struct span local, struct span 
 	if (!at->api || !put_form(at->api, local, domain, local.n < at->key.n, &form) ||
 		form.overflow || span_eq(buf_span(&form), at->key))
 		return true;
-	tell_form(at, buf_span(&form));
+	report_form(at, buf_span(&form));
 	return false;
 }
 
@@ -87,7 +93,7 @@ static bool is_domain_of_ours(const struct session_settings *settings, struct sp
 	return false;
 }
 
-/* <postmaster> is one of our own name, which need not be a domain that mail is taken for. */
+/* The host name counts, too: <postmaster> is of that. */
 static bool takes_mail_for(struct checked *at, struct span domain)
 {
 	return span_ieq(domain, span_of(at->config->session.hostname)) ||
@@ -105,11 +111,11 @@ static void check_key(struct checked *at)
 	if (!check_form(at, local, domain))
 		return;
 	if (fault)
-		tell(at, at->key, fault);
+		report_word(at, at->key, fault);
 	else if (local.n < at->key.n && !takes_mail_for(at, domain))
-		tell(at, at->key, "is of no domain that mail is accepted for");
+		report_word(at, at->key, "is of no domain that mail is accepted for");
 	else if (local.n == at->key.n && is_domain_of_ours(settings, local))
-		tell(at, at->key, "is a domain: for all its names write @domain");
+		report_word(at, at->key, "is a domain: for all its names write @domain");
 }
 
 static void check_pair(void *ctx, size_t line, struct span key, struct span value)
@@ -121,21 +127,21 @@ static void check_pair(void *ctx, size_t line, struct span key, struct span valu
 	at->line = line;
 	at->key = key;
 	check_key(at);
-	/* a quoted name with a blank in it: what follows is its second half */
+	/* a quoted name with a space: the value is its second half */
 	if (key.n && *key.p == '"')
 		return;
 	if (!destination_parse(span_trim(value), &d, &fault))
-		tell(at, fault.word, fault.what);
+		report_word(at, fault.word, fault.what);
 }
 
-static void tell_file(void *ctx, const char *what)
+static void report_file(void *ctx, const char *what)
 {
 	struct config *c = ((const struct checked *)ctx)->config;
 
 	faults_put(&c->faults, "recipients %s: %s", c->recipients_file, what);
 }
 
-/* Where mail for the address of a catch-all goes, its own line alone. */
+/* Where the address of a catch-all leads by its own line. */
 static enum recipients_result find(const struct config *c, const char *address)
 {
 	struct recipients rs = c->recipients;
@@ -164,17 +170,17 @@ void check_recipients(struct config *c, const struct idn_api *api)
 	struct idn_names names;
 	struct checked at = { .config = c, .api = api };
 	const struct table_visitor visitor = { &at, check_pair };
-	struct faults faults = { .report = tell_file, .ctx = &at }, reported = { 0 };
+	struct faults faults = { .report = report_file, .ctx = &at }, reported = { 0 };
 
 	if (!c->recipients_file)
 		return;
-	/* what could not be loaded has been told */
+	/* a module that could not be loaded has been reported */
 	idn_names_init(&names, NULL, NULL);
 	names.api = api;
 	names.tried = true;
 	c->session.names = &names.names;
 	policy_init(&at.policy, &c->session);
-	/* of one that cannot be used these are the lines that can be read, and the others have been told */
+	/* of a table that cannot be used: the lines that can be read; others are reported */
 	if (c->recipients.table)
 		table_visit(c->recipients.table, &visitor, &faults);
 	else
@@ -194,7 +200,7 @@ static bool is_there(const struct config *c, const char *path)
 	buf_put_str(&b, c->mail_root);
 	buf_put_char(&b, '/');
 	buf_put_str(&b, path);
-	/* what may not be looked at may be there */
+	/* a path that cannot be looked at may exist */
 	return !buf_terminate(&b) || stat(octets, &st) == 0 ||
 	       (errno != ENOENT && errno != ENOTDIR);
 }
@@ -236,4 +242,112 @@ void check_postmaster(const struct config *c)
 		if (*domain != '*' && utf8_is_ascii(span_of(domain)))
 			check_role(c, domain);
 	}
+}
+
+/* A file that a setting of AUTH names. */
+struct checked_file {
+	const char *setting, *path;
+	const char *(*judge)(struct span key, struct span value);
+	struct config *config;
+};
+
+static void report_checked_file(void *ctx, const char *what)
+{
+	const struct checked_file *p = ctx;
+	char text[CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "%s %s: %s", p->setting, p->path, what);
+	check_fault(p->config, text);
+}
+
+static void check_entry(void *ctx, size_t line, struct span key, struct span value)
+{
+	const struct checked_file *p = ctx;
+	const char *wrong = p->judge(key, value);
+	char octets[TABLE_FAULT_MAX];
+	struct buf b = BUF(octets);
+
+	if (!wrong)
+		return;
+	if (line) {
+		buf_put(&b, SPAN("line "));
+		buf_put_num(&b, line);
+		buf_put(&b, SPAN(": "));
+	}
+	entry_show(&b, key);
+	buf_put(&b, SPAN(": "));
+	buf_put_str(&b, wrong);
+	report_checked_file(ctx, buf_terminate(&b) ? octets : wrong);
+}
+
+static void check_table(const struct checked_file *p, bool is_secret)
+{
+	const struct table_visitor v = { (void *)p, check_entry };
+	struct faults faults = { .report = report_checked_file, .ctx = (void *)p };
+	char unused[TABLE_FAULT_MAX];
+	struct table *t = NULL;
+
+	if (!p->path)
+		return;
+	table_check(p->path, is_secret, &v, &faults);
+	if (table_open(p->path, is_secret, &t, unused) == 0 && table_is_empty(t))
+		report_checked_file((void *)p, TABLE_EMPTY);
+	table_close(t);
+}
+
+static const char *judge_user(struct span user, struct span verifier)
+{
+	struct verifier unused;
+
+	if (user.n >= AUTH_USER_MAX)
+		return "is longer than a user's name may be (255 octets)";
+	return verifier_parse(verifier, &unused);
+}
+
+static const char *judge_certificate(struct span fingerprint, struct span user)
+{
+	bool fine = fingerprint.n == 2 * TLS_FINGERPRINT_SIZE;
+
+	for (size_t i = 0; fine && i < fingerprint.n; i++)
+		fine = (fingerprint.p[i] >= '0' && fingerprint.p[i] <= '9') ||
+		       (fingerprint.p[i] >= 'a' && fingerprint.p[i] <= 'f');
+	if (!fine)
+		return "is no SHA-256 fingerprint of 64 hexadecimal digits, in lower "
+		       "case and without colons";
+	if (user.n == 0 || user.n >= AUTH_USER_MAX)
+		return "has no user's name of 1 to 255 octets";
+	return NULL;
+}
+
+static const char *judge_sender(struct span user, struct span list)
+{
+	(void)user;
+	return senders_wrong(list).n ? "has a word that is no address, @domain or *"
+				     : NULL;
+}
+
+static void check_secret(const struct checked_file *p)
+{
+	struct span secret = { 0 };
+	char why[TABLE_FAULT_MAX];
+	struct buf b = BUF(why);
+
+	if (p->path && secret_read(p->path, &secret, &b) < 0)
+		report_checked_file((void *)p, b.overflow ? "cannot be used" : why);
+	free((char *)secret.p);
+}
+
+void check_auth(struct config *c)
+{
+	const struct checked_file users = { "auth-users", c->auth_users, judge_user, c };
+	const struct checked_file secret = { "auth-secret", c->auth_secret, NULL, c };
+	const struct checked_file certificates = { "auth-certificates",
+		c->auth_certificates, judge_certificate, c };
+	const struct checked_file senders = { "auth-senders", c->auth_senders,
+		judge_sender, c };
+
+	check_table(&users, true);
+	check_secret(&secret);
+	check_table(&certificates, false);
+	check_table(&senders, false);
 }
