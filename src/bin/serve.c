@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include "edge/file.h"
 #include "edge/module.h"
-#include "smtp/status.h"
+#include "smtp/ending.h"
 
 #define LOG_DELAY 20 /* milliseconds in which more may come to be told */
 
@@ -148,12 +148,12 @@ static bool is_worth_telling(const struct serve *v)
 /* Shows what goes on to whoever looks. */
 static void tell_status(struct serve *v)
 {
-	char text[STATUS_MAX];
+	char text[SESSION_STATE_MAX];
 	struct buf b = BUF(text);
 
 	if (!v->notify->socket)
 		return;
-	status_put(v->session, &b);
+	session_put_state(v->session, &b);
 	if (buf_terminate(&b) && notify_is_news(v->notify, text) && is_worth_telling(v))
 		notify_status(v->notify, text, stream_clock());
 }

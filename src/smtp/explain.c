@@ -9,8 +9,6 @@
 #include "smtp/explain.h"
 #include "proto/text.h"
 #include "proto/tls-suites.h"
-#include "smtp/cause.h"
-#include "smtp/negotiation.h"
 
 #define SENTENCE_MAX 144
 #define DOTS 3

@@ -4,6 +4,7 @@
  */
 #include "proto/received.h"
 #include "smtp/names.h"
+#include "smtp/params.h"
 #include "smtp/verbs.h"
 
 /* "1796000000.M123456P4242Q1": also the beginning of the Maildir file's name. */

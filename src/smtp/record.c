@@ -1,11 +1,12 @@
-/* Promises that every value is told from state and made harmless; refuses to know where
- * records go. */
+/*
+ * The records of a session. Every value comes from the state of the session, never from reply text,
+ * and is made harmless here: printable ASCII, escaped.
+ */
 #include "smtp/record.h"
 #include "proto/text.h"
+#include "proto/tls-names.h"
+#include "smtp/ending.h"
 #include "smtp/explain.h"
-#include "smtp/failure.h"
-#include "smtp/record-auth.h"
-#include "smtp/record-recipients.h"
 #include "smtp/session.h"
 
 static void put_word(struct buf *b, const char *word)
@@ -29,6 +30,13 @@ static void put_row(struct buf *b, const struct reply *r)
 {
 	if (r)
 		reply_put_text(b, r, SPAN(""));
+}
+
+static void put_path(struct span mailbox, struct buf *b)
+{
+	buf_put_char(b, '<');
+	text_escape_path(b, mailbox, RECORD_VALUE_MAX);
+	buf_put_char(b, '>');
 }
 
 static void put_id(const struct session *s, struct buf *b)
@@ -133,7 +141,7 @@ static void put_delivery_fault(const struct session *s, struct buf *b)
 static void put_from(const struct session *s, struct buf *b)
 {
 	if (s->tx.sender)
-		record_put_path(span_of(s->tx.sender), b);
+		put_path(span_of(s->tx.sender), b);
 }
 
 static void put_tx_refused(const struct session *s, struct buf *b)
@@ -191,19 +199,6 @@ static void put_report_fault(const struct session *s, struct buf *b)
 		text_escape(b, span_of(s->tx.report_fault), RECORD_FAULT_MAX);
 }
 
-bool record_is_check(const struct session *s)
-{
-	return !s->outcome && s->phase == PHASE_MAIL && s->tx.n_recipients &&
-	       !s->tx.n_refused && (s->end == END_NONE || s->end == END_QUIT);
-}
-
-bool record_is_refused(const struct session *s)
-{
-	if (s->outcome)
-		return !reply_is_positive(s->outcome);
-	return s->tx.n_refused && s->tx.n_recipients == 0;
-}
-
 static void put_outcome(const struct session *s, struct buf *b)
 {
 	if (record_is_refused(s))
@@ -212,15 +207,6 @@ static void put_outcome(const struct session *s, struct buf *b)
 		buf_put(b, record_is_check(s) ? SPAN("checked") : SPAN("given-up"));
 	else
 		buf_put(b, SPAN("delivered"));
-}
-
-const struct reply *record_refusal(const struct session *s)
-{
-	bool refused = s->outcome && !reply_is_positive(s->outcome);
-
-	if (refused && !(s->tx.rcpt_refusal && s->tx.n_recipients == 0))
-		return s->outcome;
-	return s->tx.refusal ? s->tx.refusal : s->tx.rcpt_refusal;
 }
 
 static void put_tx_reason(const struct session *s, struct buf *b)
@@ -316,6 +302,131 @@ static void put_tx_status(const struct session *s, struct buf *b)
 	put_word(b, status ? status : "");
 }
 
+static void put_user(const struct session *s, struct buf *b)
+{
+	put_word(b, s->user);
+}
+
+static void put_mechanism(const struct session *s, struct buf *b)
+{
+	if (s->user[0])
+		put_word(b, s->mechanism);
+}
+
+static void put_auth_failures(const struct session *s, struct buf *b)
+{
+	if (s->n_auth_failures)
+		buf_put_num(b, s->n_auth_failures);
+}
+
+static void put_auth_outcome(const struct session *s, struct buf *b)
+{
+	if (s->outcome == reply_get(REPLY_AUTH_FAILED))
+		buf_put(b, SPAN("failed"));
+	else if (s->outcome == reply_get(REPLY_AUTH_UNAVAILABLE))
+		buf_put(b, SPAN("unavailable"));
+	else if (!s->outcome || s->outcome == reply_get(REPLY_AUTH_CANCELLED))
+		buf_put(b, SPAN("given-up"));
+	else
+		buf_put(b, SPAN("refused"));
+}
+
+static void put_auth_user(const struct session *s, struct buf *b)
+{
+	put_word(b, s->settings->authenticator->user(s->settings->authenticator));
+}
+
+static void put_auth_mechanism(const struct session *s, struct buf *b)
+{
+	put_word(b, s->mechanism);
+}
+
+/* Others got the message, this one did not. */
+static bool is_left_out(const struct session *s, const struct recipient *r)
+{
+	return r->reply && s->outcome && reply_is_positive(s->outcome);
+}
+
+static void put_to(const struct session *s, struct buf *b)
+{
+	size_t start = b->n, end = b->n + RECORD_LIST_MAX;
+
+	for (size_t i = 0; i < s->tx.n_recipients; i++) {
+		if (is_left_out(s, &s->tx.recipients[i]))
+			continue;
+		if (b->n + RECORD_VALUE_MAX > end) {
+			buf_put(b, SPAN(",..."));
+			return;
+		}
+		if (b->n > start)
+			buf_put_char(b, ',');
+		put_path(s->tx.recipients[i].mailbox, b);
+	}
+}
+
+/* The one that follows `n` others. */
+static void put_next(struct buf *b, size_t n, struct span mailbox)
+{
+	if (n)
+		buf_put_char(b, ',');
+	put_path(mailbox, b);
+}
+
+static void put_refused_to(const struct session *s, struct buf *b)
+{
+	const struct tx *tx = &s->tx;
+	size_t n = 0;
+
+	for (; n < tx->n_refused_kept; n++)
+		put_next(b, n, span_of(tx->refused[n]));
+	for (size_t i = 0; i < tx->n_recipients && n < TX_REFUSED_MAX; i++)
+		if (is_left_out(s, &tx->recipients[i]))
+			put_next(b, n++, tx->recipients[i].mailbox);
+	if (n == TX_REFUSED_MAX && tx->n_refused > n)
+		buf_put(b, SPAN(",..."));
+}
+
+static void put_recipients(const struct session *s, struct buf *b)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->tx.n_recipients; i++)
+		n += !is_left_out(s, &s->tx.recipients[i]);
+	if (n)
+		buf_put_num(b, n);
+}
+
+static void put_tls_error(const struct session *s, struct buf *b)
+{
+	if (s->failure)
+		text_escape(b, span_of(s->failure->error), RECORD_VALUE_MAX);
+}
+
+static void put_tls_alert(const struct session *s, struct buf *b)
+{
+	if (!s->failure || s->failure->alert == TLS_NO_ALERT)
+		return;
+	buf_put(b, s->failure->alert_sent ? SPAN("sent ") : SPAN("received "));
+	tls_put_alert(b, (uint8_t)s->failure->alert);
+}
+
+static void put_tls_offered(const struct session *s, struct buf *b)
+{
+	if (s->failure)
+		tls_terms_put(b, &s->failure->opening.offered);
+}
+
+static void put_tls_allowed(const struct session *s, struct buf *b)
+{
+	struct tls_terms allowed;
+
+	if (!s->failure || s->failure->opening.offered.versions.n == 0)
+		return;
+	allowed = s->failure->allowed;
+	tls_terms_keep(&allowed, s->failure->certificate.keys);
+	tls_terms_put(b, &allowed);
+}
+
 /* Who tells a value of which event. NULL: it is not told; nor is one that stays empty. */
 struct teller {
 	void (*message)(const struct session *s, struct buf *b);
@@ -325,7 +436,7 @@ struct teller {
 
 static const struct teller tellers[RECORD_KEYS] = {
 	[RECORD_ID] = { put_id, NULL, NULL },
-	[RECORD_OUTCOME] = { put_outcome, NULL, record_put_auth_outcome },
+	[RECORD_OUTCOME] = { put_outcome, NULL, put_auth_outcome },
 	[RECORD_END] = { NULL, put_end, put_auth_end },
 	[RECORD_STATUS] = { put_tx_status, put_status, NULL },
 	[RECORD_EXPLANATION] = { NULL, put_explanation, NULL },
@@ -342,23 +453,23 @@ static const struct teller tellers[RECORD_KEYS] = {
 	[RECORD_ALPN] = { NULL, put_alpn, NULL },
 	[RECORD_RESUMED] = { NULL, put_resumed, NULL },
 	[RECORD_TLS_CLIENT] = { NULL, put_tls_client, NULL },
-	[RECORD_TLS_ERROR] = { NULL, failure_put_error, NULL },
-	[RECORD_TLS_ALERT] = { NULL, failure_put_alert, NULL },
-	[RECORD_TLS_OFFERED] = { NULL, failure_put_offered, NULL },
-	[RECORD_TLS_ALLOWED] = { NULL, failure_put_allowed, NULL },
+	[RECORD_TLS_ERROR] = { NULL, put_tls_error, NULL },
+	[RECORD_TLS_ALERT] = { NULL, put_tls_alert, NULL },
+	[RECORD_TLS_OFFERED] = { NULL, put_tls_offered, NULL },
+	[RECORD_TLS_ALLOWED] = { NULL, put_tls_allowed, NULL },
 	[RECORD_TLS_FAULT] = { NULL, put_tls_fault, NULL },
 	[RECORD_DELIVERY_FAULT] = { put_delivery_fault, NULL, NULL },
-	[RECORD_MECHANISM] = { NULL, record_put_mechanism, record_put_auth_mechanism },
-	[RECORD_USER] = { record_put_user, record_put_user, record_put_auth_user },
-	[RECORD_AUTH_FAILURES] = { NULL, record_put_failures, record_put_failures },
+	[RECORD_MECHANISM] = { NULL, put_mechanism, put_auth_mechanism },
+	[RECORD_USER] = { put_user, put_user, put_auth_user },
+	[RECORD_AUTH_FAILURES] = { NULL, put_auth_failures, put_auth_failures },
 	[RECORD_FROM] = { put_from, NULL, NULL },
-	[RECORD_TO] = { record_put_to, NULL, NULL },
-	[RECORD_RECIPIENTS] = { record_put_recipients, NULL, NULL },
+	[RECORD_TO] = { put_to, NULL, NULL },
+	[RECORD_RECIPIENTS] = { put_recipients, NULL, NULL },
 	[RECORD_TRANSACTIONS] = { NULL, put_transactions, NULL },
 	[RECORD_MESSAGES] = { NULL, put_messages, NULL },
 	[RECORD_REFUSED] = { put_tx_refused, put_refused, NULL },
 	[RECORD_REFUSED_COMMANDS] = { NULL, put_untold, NULL },
-	[RECORD_REFUSED_TO] = { record_put_refused_to, NULL, NULL },
+	[RECORD_REFUSED_TO] = { put_refused_to, NULL, NULL },
 	[RECORD_SIZE] = { put_size, NULL, NULL },
 	[RECORD_BODY] = { put_body, NULL, NULL },
 	[RECORD_REQUIRETLS] = { put_requiretls, NULL, NULL },

@@ -11,7 +11,6 @@
 #include "smtp/facts.h"
 #include "smtp/record.h"
 #include "smtp/settings.h"
-#include "smtp/stage.h"
 #include "smtp/tracer.h"
 
 #define COMMAND_LINE_MAX 512 /* RFC 5321 4.5.3.1.4, CRLF included */
@@ -214,17 +213,6 @@ void session_refuse(struct session *s, enum session_end why, struct span argumen
 /* Ends the session from outside, with the reply that the reason has. A second call does
  * nothing. */
 void session_stop(struct session *s, enum session_end why, const struct moment *now);
-
-/*
- * The status line of the panel: the manual's words, or NULL when there is nothing to say.
- */
-const char *session_status(const struct session *s);
-
-/* What is said unasked when a session ends for that reason; NULL: nothing. */
-const struct reply *session_end_reply(enum session_end why);
-
-/* The word for a reason, as records have it. */
-const char *session_end_word(enum session_end why);
 
 /* For handlers: */
 

@@ -5,7 +5,7 @@
 #include "smtp/verbs.h"
 #include "proto/command.h"
 #include "smtp/auth.h"
-#include "smtp/extensions.h"
+#include "smtp/params.h"
 
 enum verb_flags {
 	/* allowed in the clear where TLS is required (RFC 3207 4), and before AUTH where that is (RFC 4954 6) */

@@ -31,7 +31,7 @@
 #define LANDLOCK 2
 #define LANDLOCK_SCOPE 6
 
-enum stage {
+enum yard_stage {
 	STAGE_A,
 	STAGE_B,
 };
@@ -66,7 +66,7 @@ static inline int errno_of(long r)
 	return r < 0 ? errno : 0;
 }
 
-static inline int enter_stage(const struct yard *y, enum stage stage)
+static inline int enter_stage(const struct yard *y, enum yard_stage stage)
 {
 	struct sandbox_report report;
 	int r = sandbox_enter(&y->dirs, &report);
@@ -94,7 +94,7 @@ static inline int attempt_out(const struct yard *y, int (*act)(const struct yard
 }
 
 static inline int attempt_in(
-	const struct yard *y, enum stage stage, int (*act)(const struct yard *y))
+	const struct yard *y, enum yard_stage stage, int (*act)(const struct yard *y))
 {
 	pid_t pid = fork();
 

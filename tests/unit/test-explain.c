@@ -5,7 +5,6 @@
 #include "smtp/explain.h"
 
 #include "proto/tls-names.h"
-#include "smtp/cause.h"
 #include "unit/test.h"
 
 #define LIST(...)                                                                        \

@@ -1,5 +1,6 @@
 /* smtp/topic: whatever happened has one topic, and the panel says the manual's words for those it knows. */
-#include "smtp/topic.h"
+#include "smtp/ending.h"
+#include "smtp/record-tables.h"
 #include "unit/engine.h"
 #include "unit/test.h"
 

@@ -18,6 +18,7 @@
 #include "bin/listen/acceptors.h"
 #include "bin/listen/lingering.h"
 #include "edge/net/net.h"
+#include "smtp/ending.h"
 
 #define RECORDS_EVERY 60000 /* milliseconds between two records of one kind */
 

@@ -7,7 +7,7 @@
 
 #include <sys/types.h>
 #include "proto/network.h"
-#include "smtp/topic.h"
+#include "smtp/record-tables.h"
 
 #define LISTEN_CHILDREN_MAX 65536
 /* Sources whose rate is counted: in each set, the one with the fewest connections makes room for another. */

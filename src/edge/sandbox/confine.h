@@ -4,7 +4,7 @@
 #include "edge/log/log.h"
 #include "edge/auth/auth.h"
 #include "edge/sandbox/sandbox.h"
-#include "smtp/stage.h"
+#include "smtp/tx.h"
 
 struct confine {
 	struct stage stage;

@@ -6,7 +6,7 @@
 #include "edge/store/store.h"
 #include "edge/tls/tls.h"
 #include "smtp/settings.h"
-#include "smtp/topic.h"
+#include "smtp/record-tables.h"
 
 #define CONFIG_FILE_DEFAULT SYSCONFDIR "/postern/postern.conf"
 #define CONFIG_FILE_MAX (1024 * 1024) /* octets of a settings file */

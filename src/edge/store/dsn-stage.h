@@ -7,7 +7,7 @@
 #include "edge/store/mailbox.h"
 #include "edge/store/message-file.h"
 #include "smtp/dsn-report.h"
-#include "smtp/stage.h"
+#include "smtp/tx.h"
 
 #define OUTBOX_PLACE_MAX 32 /* "/proc/self/fd/" and an int */
 

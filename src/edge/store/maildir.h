@@ -4,7 +4,7 @@
 
 #include "edge/store/mailbox.h"
 #include "edge/store/recipients.h"
-#include "smtp/stage.h"
+#include "smtp/tx.h"
 
 /* names of one file: below every file system's own limit */
 #define MAILDIR_LINKS_MAX 1000
