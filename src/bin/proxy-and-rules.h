@@ -3,7 +3,7 @@
 
 #include "edge/settings/settings.h"
 #include "edge/net/net.h"
-#include "smtp/session.h"
+#include "smtp/state.h"
 
 /* for a whole PROXY header, or less: `timeout`. Proxies send it at once. */
 #define PROXY_SECONDS 5

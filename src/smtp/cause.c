@@ -338,7 +338,7 @@ static enum cause left(const struct tls_failure *f)
 	return f ? CAUSE_LEFT_KNOWN : CAUSE_LEFT;
 }
 
-enum cause cause_of(const struct session *s)
+enum cause cause_of(const struct session *s, const struct tls_failure *failure)
 {
 	switch (s->end) {
 	case END_FOREIGN_TLS:
@@ -352,10 +352,10 @@ enum cause cause_of(const struct session *s)
 	default:
 		break;
 	}
-	if (s->failure && !(s->failure->how == TLS_END_CLOSED && s->secured))
-		return failed(s, s->failure);
+	if (failure && !(failure->how == TLS_END_CLOSED && s->secured))
+		return failed(s, failure);
 	if (has_left(s))
-		return left(s->failure);
+		return left(failure);
 	if (s->secured)
 		return CAUSE_NONE;
 	if (s->rejected)

@@ -46,25 +46,25 @@ const struct reply *session_end_reply(enum session_end why)
 	return endings[why].reply == REPLY_COUNT ? NULL : reply_get(endings[why].reply);
 }
 
-bool record_is_check(const struct session *s)
+bool ending_is_check(const struct session *s, const struct reply *outcome)
 {
-	return !s->outcome && s->phase == PHASE_MAIL && s->tx.n_recipients &&
+	return !outcome && s->phase == PHASE_MAIL && s->tx.n_recipients &&
 	       !s->tx.n_refused && (s->end == END_NONE || s->end == END_QUIT);
 }
 
-bool record_is_refused(const struct session *s)
+bool ending_is_refused(const struct session *s, const struct reply *outcome)
 {
-	if (s->outcome)
-		return !reply_is_positive(s->outcome);
+	if (outcome)
+		return !reply_is_positive(outcome);
 	return s->tx.n_refused && s->tx.n_recipients == 0;
 }
 
-const struct reply *record_refusal(const struct session *s)
+const struct reply *ending_refusal(const struct session *s, const struct reply *outcome)
 {
-	bool refused = s->outcome && !reply_is_positive(s->outcome);
+	bool refused = outcome && !reply_is_positive(outcome);
 
 	if (refused && !(s->tx.rcpt_refusal && s->tx.n_recipients == 0))
-		return s->outcome;
+		return outcome;
 	return s->tx.refusal ? s->tx.refusal : s->tx.rcpt_refusal;
 }
 
@@ -93,7 +93,7 @@ static enum topic topic_of_end(enum session_end end)
 	}
 }
 
-static enum topic topic_of_session(const struct session *s)
+enum topic topic_of_session(const struct session *s)
 {
 	enum topic topic = topic_of_end(s->end);
 
@@ -109,11 +109,11 @@ static enum topic topic_of_session(const struct session *s)
 }
 
 /* Nobody gave a message up whose connection ended in the middle of its content. */
-static bool is_lost(const struct session *s)
+static bool is_lost(const struct session *s, const struct reply *outcome)
 {
 	const unsigned content = PHASE_CONTENT | PHASE_CHUNKS | PHASE_CHUNK;
 
-	return !s->outcome && s->end != END_NONE && s->phase & content;
+	return !outcome && s->end != END_NONE && s->phase & content;
 }
 
 static bool is_fault(const struct reply *r)
@@ -122,38 +122,31 @@ static bool is_fault(const struct reply *r)
 }
 
 /* Some recipient, at least, was refused for a fault of this host, which the last reply need not show. */
-static enum topic topic_of_message(const struct session *s)
+enum topic topic_of_message(const struct session *s, const struct reply *outcome)
 {
-	if (is_fault(record_refusal(s)) || is_fault(s->tx.rcpt_refusal))
+	if (is_fault(ending_refusal(s, outcome)) || is_fault(s->tx.rcpt_refusal))
 		return TOPIC_NOT_DELIVERED;
 	if (s->tx.report_fault)
 		return TOPIC_NOT_REPORTED;
-	if (record_is_check(s))
+	if (ending_is_check(s, outcome))
 		return TOPIC_CHECKED;
-	if (record_is_refused(s))
+	if (ending_is_refused(s, outcome))
 		return TOPIC_REFUSED;
-	if (!s->outcome)
-		return is_lost(s) ? TOPIC_LOST : TOPIC_GIVEN_UP;
+	if (!outcome)
+		return is_lost(s, outcome) ? TOPIC_LOST : TOPIC_GIVEN_UP;
 	return TOPIC_DELIVERED;
 }
 
-static enum topic topic_of_login(const struct session *s)
+enum topic topic_of_login(const struct reply *outcome)
 {
-	if (s->outcome == reply_get(REPLY_AUTH_FAILED))
+	if (outcome == reply_get(REPLY_AUTH_FAILED))
 		return TOPIC_LOGIN_FAILED;
-	return is_fault(s->outcome) ? TOPIC_LOGIN_UNAVAILABLE : TOPIC_LOGIN_REFUSED;
-}
-
-enum topic topic_of(const struct session *s, enum record_event event)
-{
-	if (event == RECORD_AUTH)
-		return topic_of_login(s);
-	return event == RECORD_SESSION ? topic_of_session(s) : topic_of_message(s);
+	return is_fault(outcome) ? TOPIC_LOGIN_UNAVAILABLE : TOPIC_LOGIN_REFUSED;
 }
 
 const char *session_status(const struct session *s)
 {
-	return topic_get(topic_of(s, RECORD_SESSION))->status;
+	return topic_get(topic_of_session(s))->status;
 }
 
 static const char *state(const struct session *s)

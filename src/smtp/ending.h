@@ -4,8 +4,7 @@
  */
 #pragma once
 
-#include "smtp/record-tables.h"
-#include "smtp/session.h"
+#include "smtp/state.h"
 
 #define SESSION_STATE_MAX 512
 
@@ -19,19 +18,21 @@ const char *session_end_word(enum session_end why);
  * The transaction ends as a check of addresses does (Postfix's address verification, Exim's callout): the client
  * ends it by a command, before any content and after all recipients were accepted.
  */
-bool record_is_check(const struct session *s);
+bool ending_is_check(const struct session *s, const struct reply *outcome);
 
 /* The message was refused, or each recipient that was named. */
-bool record_is_refused(const struct session *s);
+bool ending_is_refused(const struct session *s, const struct reply *outcome);
 
 /*
  * Why the transaction or the attempt was refused, or what was refused within it; NULL: nothing was. Where no
  * recipient was accepted, it is the refusal of one.
  */
-const struct reply *record_refusal(const struct session *s);
+const struct reply *ending_refusal(const struct session *s, const struct reply *outcome);
 
-/* Of the session, or of its transaction: as it ends. */
-enum topic topic_of(const struct session *s, enum record_event event);
+/* The topic of the session, of its transaction, or of an attempt to log in: as it ends. */
+enum topic topic_of_session(const struct session *s);
+enum topic topic_of_message(const struct session *s, const struct reply *outcome);
+enum topic topic_of_login(const struct reply *outcome);
 
 /* The status line of the panel: the manual's words, or NULL when there is nothing to say. */
 const char *session_status(const struct session *s);

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "smtp/session.h"
+#include "smtp/state.h"
 
 #define EXPLANATION_MAX 240 /* octets; what is longer ends in "..." */
 
@@ -13,7 +13,7 @@
  * there is nothing to explain. It names whose setting it is: a key of postern.conf(5) in
  * parentheses, or the client.
  */
-void explain(const struct session *s, struct buf *to);
+void explain(const struct session *s, const struct tls_failure *failure, struct buf *to);
 
 enum cause {
 	CAUSE_NONE, /* nothing that wants explaining */
@@ -90,7 +90,7 @@ enum dislike {
 };
 
 /* The cause that comes first: of a session that has ended. */
-enum cause cause_of(const struct session *s);
+enum cause cause_of(const struct session *s, const struct tls_failure *failure);
 
 /* The likeliest. */
 enum dislike cause_dislike(const struct tls_failure *f);

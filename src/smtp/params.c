@@ -8,7 +8,6 @@
 #include "proto/param.h"
 #include "proto/xtext.h"
 #include "smtp/auth.h"
-#include "smtp/session.h"
 
 enum extension {
 	EXTENSION_PIPELINING, /* RFC 2920 */
@@ -271,7 +270,7 @@ static bool is_missing(const struct session *s, const struct param_row *row)
 	return !is_offered(s, row->of);
 }
 
-static const struct reply *take(
+static struct answer take(
 	struct session *s, const struct param_table *t, struct span args, void *ret)
 {
 	unsigned seen = 0;
@@ -283,31 +282,29 @@ static const struct reply *take(
 		unsigned bit;
 		/* UTF-8 is no value but where a parameter is known to have it (RFC 6531 3.3) */
 		if (!row)
-			return session_reply(s,
+			return answer_with(
 				p.utf8 ? REPLY_PARAMETER_SYNTAX : REPLY_PARAMETER_UNKNOWN,
 				p.keyword);
 		bit = 1U << (row - t->rows);
 		if (seen & bit)
-			return session_reply(s, REPLY_PARAMETER_TWICE, p.keyword);
+			return answer_with(REPLY_PARAMETER_TWICE, p.keyword);
 		seen |= bit;
 		if (!row->parse(ret, &p))
-			return session_reply(s, REPLY_PARAMETER_SYNTAX, p.keyword);
+			return answer_with(REPLY_PARAMETER_SYNTAX, p.keyword);
 		if (is_missing(s, row))
-			return session_reply(s, REPLY_PARAMETER_UNAVAILABLE, p.keyword);
+			return answer_with(REPLY_PARAMETER_UNAVAILABLE, p.keyword);
 	}
 	if (step == PARAM_SYNTAX)
-		return session_reply(s, REPLY_PARAMETER_SYNTAX, p.keyword);
-	return NULL;
+		return answer_with(REPLY_PARAMETER_SYNTAX, p.keyword);
+	return (struct answer){ 0 };
 }
 
-const struct reply *params_mail(
-	struct session *s, struct span args, struct mail_params *ret)
+struct answer params_mail(struct session *s, struct span args, struct mail_params *ret)
 {
 	return take(s, &mail_table, args, ret);
 }
 
-const struct reply *params_rcpt(
-	struct session *s, struct span args, struct rcpt_params *ret)
+struct answer params_rcpt(struct session *s, struct span args, struct rcpt_params *ret)
 {
 	ret->utf8 = s->tx.params.smtputf8;
 	return take(s, &rcpt_table, args, ret);

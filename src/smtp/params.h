@@ -4,9 +4,7 @@
  */
 #pragma once
 
-#include "smtp/tx.h"
-
-struct session;
+#include "smtp/state.h"
 
 /* Appends the lines of those that are, each behind an LF. */
 void extensions_put(struct buf *to, const struct session *s);
@@ -22,9 +20,7 @@ void extensions_put(struct buf *to, const struct session *s);
 
 /*
  * Read all of `args` into *ret, which is zeroed; spans in it borrow from `args`. A parameter of an
- * extension that is not offered now is unknown. NULL, or the refusal that names the first bad one.
+ * extension that is not offered now is unknown. None, or the refusal that names the first bad one.
  */
-const struct reply *params_mail(
-	struct session *s, struct span args, struct mail_params *ret);
-const struct reply *params_rcpt(
-	struct session *s, struct span args, struct rcpt_params *ret);
+struct answer params_mail(struct session *s, struct span args, struct mail_params *ret);
+struct answer params_rcpt(struct session *s, struct span args, struct rcpt_params *ret);

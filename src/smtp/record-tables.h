@@ -9,6 +9,8 @@
 
 #include "base/span.h"
 
+#define RECORD_TEXT_MAX 12288 /* all values of a record together */
+
 enum record_event {
 	RECORD_MESSAGE, /* a transaction has ended */
 	RECORD_SESSION,

@@ -8,7 +8,6 @@
 #include "smtp/record-tables.h"
 #include "smtp/tx.h"
 
-#define RECORD_TEXT_MAX 12288 /* all values of a record together */
 /* the recipients of a message; what is longer ends in "..." */
 #define RECORD_LIST_MAX 4096
 #define RECORD_VALUE_MAX 256 /* one word of a stranger, escaped */
@@ -36,7 +35,13 @@ struct recorder {
 };
 
 struct session;
+struct tls_failure;
 
-/* Tells the recorder of the session what has ended: its transaction, an attempt to log in, or the session
- * itself. */
-void record_write(struct session *s, enum record_event event);
+/* The open transaction ends with `outcome`; NULL: it was given up. */
+void record_message(struct session *s, const struct reply *outcome);
+
+/* An attempt to log in has failed with `outcome`; NULL: the session ended before. */
+void record_auth(struct session *s, const struct reply *outcome);
+
+/* The session has ended; `failure` is why there is no TLS, or none any more, or NULL. */
+void record_session(struct session *s, const struct tls_failure *failure);

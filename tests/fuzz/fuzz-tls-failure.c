@@ -6,6 +6,7 @@
 #include "fuzz/fuzz.h"
 #include "proto/tls-suites.h"
 #include "smtp/explain.h"
+#include "smtp/record.h"
 
 #define CHOICES 12
 
@@ -156,9 +157,10 @@ static void is_printable(struct span text)
 		MUST(text.p[i] >= ' ' && text.p[i] <= '~' && text.p[i] != '"');
 }
 
-static void put_sentence(const struct session *s, struct buf *to)
+static void put_sentence(
+	const struct session *s, const struct tls_failure *failure, struct buf *to)
 {
-	explain(s, to);
+	explain(s, failure, to);
 	MUST(!to->overflow);
 	is_printable(buf_span(to));
 }
@@ -194,13 +196,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	session.end = flags & 32   ? END_TLS_FAILED
 		      : flags >> 6 ? END_EOF
 				   : END_TLS_UNUSABLE;
-	session.failure = &failure;
 	check_cause(&failure, negotiation_cause(&failure));
-	put_sentence(&session, &a);
-	put_sentence(&session, &b);
+	put_sentence(&session, &failure, &a);
+	put_sentence(&session, &failure, &b);
 	MUST(a.n == b.n && memcmp(one, two, a.n) == 0);
 	MUST(a.n > 0 || session.end != END_TLS_FAILED || session.secured);
 	session.recorder = &recorder;
-	record_write(&session, RECORD_SESSION);
+	record_session(&session, &failure);
 	return 0;
 }

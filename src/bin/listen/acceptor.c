@@ -143,7 +143,7 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 		c->unusable = connection_failed(
 				      c, CONNECTION_SANDBOX, sandbox_enter_forked()) < 0;
 	r = connection_attend(c, peer);
-	_exit(r ? r : LISTEN_STATUS + (int)topic_of(&c->session, RECORD_SESSION));
+	_exit(r ? r : LISTEN_STATUS + (int)topic_of_session(&c->session));
 }
 
 /* Owns `fd`. */

@@ -5,12 +5,14 @@
 
 #include "edge/settings/settings.h"
 #include "proto/transcript.h"
-#include "smtp/session.h"
+#include "smtp/tracer.h"
 
 #define TRACE_FILE_MAX (1024 * 1024) /* octets of a trace; what comes later is not told */
 #define TRACE_MAILBOXES_MAX 8192 /* octets of the list of mailboxes */
 #define TRACE_BUFFER 8192
 #define TRACE_PATH_MAX 1024
+
+struct session;
 
 struct trace_file {
 	struct tracer tracer;

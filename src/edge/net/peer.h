@@ -2,7 +2,7 @@
 #pragma once
 
 #include "proto/network.h"
-#include "smtp/session.h"
+#include "smtp/state.h"
 
 /* What starters of the process put into its environment; each may be NULL. */
 struct peer_environment {
