@@ -1,6 +1,6 @@
 /*
- * Promises that a client logs in once, inside TLS, that what it has said to do so is left nowhere, and that
- * guessing takes longer and longer. Refuses to know a mechanism or a user: see authenticator.h.
+ * AUTH (RFC 4954). A client logs in once, inside TLS; its responses are wiped; each failed attempt
+ * takes longer than the one before. authenticator.h knows mechanisms and users.
  */
 #include "smtp/auth.h"
 #include "base/wipe.h"

@@ -9,7 +9,7 @@ bool auth_is_offered(const struct session *s);
 /* True where it should be offered, and nothing of it can be used now. */
 bool auth_is_unavailable(const struct session *s);
 
-/* Why mail of somebody who has to log in first, and has not, is refused; NULL: nobody has to, or he has. */
+/* The refusal of mail without a login, where one is required; else NULL. */
 const struct reply *auth_refusal(const struct session *s);
 
 /* The command. The reply: of the whole exchange, or a challenge, and then the phase is PHASE_AUTH. */

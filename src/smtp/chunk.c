@@ -1,7 +1,7 @@
 /*
- * BDAT (RFC 3030). Promises that exactly the octets that a chunk announces are taken, whatever is thought
- * of it, so that none of them is ever read as a command, and that a client may have sent all its chunks
- * before it reads the first refusal. Refuses to know where mail goes.
+ * BDAT (RFC 3030). Exactly the octets that a chunk announces are taken, even of a refused one, so that
+ * none of them is read as a command. A client may send all its chunks before it reads the first
+ * refusal.
  */
 #include "base/num.h"
 #include "proto/command.h"

@@ -1,6 +1,6 @@
 /*
- * MAIL, RCPT, DATA and the content behind it (RFC 5321 3.3). Promises that whatever is
- * refused leaves the transaction as it was; refuses to know where mail goes.
+ * MAIL, RCPT, DATA and the content behind it (RFC 5321 3.3). A refused command leaves the
+ * transaction as it was. The stages decide where mail goes.
  */
 #include "proto/received.h"
 #include "smtp/names.h"

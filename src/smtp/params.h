@@ -6,14 +6,14 @@
 
 #include "smtp/state.h"
 
-/* Appends the lines of those that are, each behind an LF. */
+/* Appends the lines of the extensions that are offered now, each behind an LF. */
 void extensions_put(struct buf *to, const struct session *s);
 
 /*
- * Octets that a line may have above COMMAND_LINE_MAX, blanks included: SIZE 26 (RFC 1870 3), BODY 17
- * (RFC 6152 2), REQUIRETLS 11 (RFC 8689 2), PRDR 5, SMTPUTF8 10 (RFC 6531 3.1), AUTH 500 (RFC 4954 3), RET 9
- * and ENVID 107 (RFC 3461 5.4). There ENVID and ORCPT have 100 and 500 characters, which some count with their keywords and some
- * without: without is more.
+ * Octets that a line may have above COMMAND_LINE_MAX, blanks included: SIZE 26 (RFC 1870 3), BODY
+ * 17 (RFC 6152 2), REQUIRETLS 11 (RFC 8689 2), PRDR 5, SMTPUTF8 10 (RFC 6531 3.1), AUTH 500
+ * (RFC 4954 3), RET 9 and ENVID 107 (RFC 3461 5.4). There ENVID and ORCPT have 100 and 500
+ * characters; some count them with their keywords, others without, which is more.
  */
 #define MAIL_EXTRA_MAX (26 + 17 + 11 + 5 + 10 + 500 + 9 + 107)
 #define RCPT_EXTRA_MAX (29 + 507) /* NOTIFY, ORCPT */

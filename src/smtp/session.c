@@ -1,6 +1,6 @@
 /*
- * Promises the same replies however the input is split, and that only this file writes
- * them. Refuses to know what a command means; see verbs.c.
+ * The session: takes input in steps, and writes every reply. The replies are the same however the
+ * input is split. verbs.c carries out the commands.
  */
 #include "smtp/session.h"
 #include "proto/command.h"

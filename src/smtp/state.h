@@ -117,7 +117,7 @@ struct session {
 	const struct session_settings *settings;
 	struct stages stages;
 	struct recorder *recorder;
-	struct tracer *tracer; /* NULL: nobody watches */
+	struct tracer *tracer; /* NULL: no trace */
 	const char *unique; /* "P<pid>": makes ids unique beside the time */
 	struct session_peer peer;
 	uint16_t own_port; /* 0: not known */
@@ -137,7 +137,7 @@ struct session {
 	struct tls_facts tls;
 	char tls_fault[FACT_NAME_MAX]; /* what is wrong with our own certificate */
 
-	char user[AUTH_USER_MAX]; /* who has logged in; empty: nobody */
+	char user[AUTH_USER_MAX]; /* the user that has logged in; or empty */
 	char mechanism[AUTH_MECHANISM_MAX]; /* of the last exchange; or empty */
 
 	bool esmtp; /* EHLO, not HELO */

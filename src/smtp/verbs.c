@@ -1,6 +1,6 @@
 /*
- * Promises that every command passes the same gates, in the same order: TLS, phase,
- * argument. Refuses to write replies: a handler returns a row, session.c writes it.
+ * The table of commands and their dispatcher. Every command passes the same gates in the same order:
+ * TLS, phase, argument. A handler returns its answer, and session.c writes it.
  */
 #include "smtp/verbs.h"
 #include "proto/command.h"
