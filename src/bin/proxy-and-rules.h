@@ -6,7 +6,7 @@
 
 #include "edge/settings/settings.h"
 #include "edge/net/net.h"
-#include "smtp/session.h"
+#include "smtp/state.h"
 
 /* limit for a whole PROXY header, unless `timeout` is less; proxies send it at once */
 #define PROXY_SECONDS 5

@@ -12,7 +12,8 @@
 #include <unistd.h>
 #include "bin/proxy-and-rules.h"
 #include "edge/file.h"
-#include "smtp/status.h"
+#include "edge/module.h"
+#include "smtp/ending.h"
 
 #define SMTP_PORT 25
 #define LOG_DELAY 20 /* milliseconds in which more records may follow */
@@ -70,13 +71,14 @@ static bool may_send_status(const struct connection *c)
 /* Sends the status line to the service manager, if it has changed. */
 static void send_status(struct connection *c)
 {
-	char text[STATUS_MAX];
+	char text[SESSION_STATE_MAX];
 	struct buf b = BUF(text);
 
 	if (!c->notify.socket)
 		return;
-	status_put(&c->session, &b);
-	if (buf_terminate(&b) && notify_is_changed(&c->notify, text) && may_send_status(c))
+	session_put_state(&c->session, &b);
+	if (buf_terminate(&b) && notify_is_changed(&c->notify, text) &&
+		may_send_status(c))
 		notify_status(&c->notify, text, stream_clock());
 }
 

@@ -1,11 +1,12 @@
 /*
- * Promises that a client logs in once, inside TLS, that what it has said to do so is left nowhere, and that
- * guessing takes longer and longer. Refuses to know a mechanism or a user: see authenticator.h.
+ * AUTH (RFC 4954). A client logs in once, inside TLS; its responses are wiped; each failed attempt
+ * takes longer than the one before. authenticator.h knows mechanisms and users.
  */
 #include "smtp/auth.h"
 #include "base/wipe.h"
 #include "proto/text.h"
 #include "proto/line.h"
+#include "smtp/record.h"
 
 static struct authenticator *authenticator(const struct session *s)
 {
@@ -100,22 +101,21 @@ static void delay(struct session *s)
 		s->now.milliseconds + ((uint64_t)AUTH_PAUSE << s->n_auth_failures++);
 }
 
-/* The exchange is over, and what came to nothing is told. */
-static const struct reply *end(struct session *s, enum reply_name name)
+/* The exchange is over; one that failed is recorded. */
+static struct answer end(struct session *s, enum reply_name name)
 {
-	const struct reply *r = reply_get(name);
+	struct answer a = answer(name);
 
-	if (!reply_is_positive(r)) {
-		s->outcome = r;
-		record_write(s, RECORD_AUTH);
-		s->told = true;
+	if (!reply_is_positive(a.reply)) {
+		record_auth(s, a.reply);
+		a.recorded = true;
 	}
 	auth_drop(s);
-	return r;
+	return a;
 }
 
 /* The mechanism is through. A success without a name is none: nobody could be told apart. */
-static const struct reply *finish(struct session *s, enum auth_result result)
+static struct answer finish(struct session *s, enum auth_result result)
 {
 	static const enum reply_name replies[] = {
 		[AUTH_SUCCESS] = REPLY_AUTH_DONE,
@@ -144,13 +144,12 @@ void auth_drop(struct session *s)
 
 void auth_give_up(struct session *s)
 {
-	s->outcome = NULL;
-	record_write(s, RECORD_AUTH);
+	record_auth(s, NULL);
 	auth_drop(s);
 }
 
 /* The mechanism takes the response, which is gone then. NULL: there is no initial one. */
-static const struct reply *step(struct session *s, struct buf *response)
+static struct answer step(struct session *s, struct buf *response)
 {
 	struct span octets = response ? buf_span(response) : SPAN("");
 	char challenge_octets[AUTH_CHALLENGE_MAX];
@@ -166,10 +165,10 @@ static const struct reply *step(struct session *s, struct buf *response)
 		return finish(s, result);
 	s->phase = PHASE_AUTH;
 	base64_put(&text, buf_span(&challenge));
-	return session_reply(s, REPLY_CHALLENGE, buf_span(&text));
+	return answer_with(REPLY_CHALLENGE, buf_span(&text));
 }
 
-static const struct reply *take(struct session *s, struct span text)
+static struct answer take(struct session *s, struct span text)
 {
 	struct buf b = BUF(s->scratch);
 
@@ -180,8 +179,7 @@ static const struct reply *take(struct session *s, struct span text)
 }
 
 /* initial-response = base64 / "="     the latter for an empty one (RFC 4954 4) */
-static const struct reply *begin(
-	struct session *s, struct span mechanism, struct span initial)
+static struct answer begin(struct session *s, struct span mechanism, struct span initial)
 {
 	enum auth_result result = authenticator(s)->begin(authenticator(s), mechanism);
 
@@ -194,22 +192,22 @@ static const struct reply *begin(
 }
 
 /* auth-command = "AUTH" SP sasl-mech [SP initial-response]     (RFC 4954 8) */
-const struct reply *auth_begin(struct session *s, struct span args)
+struct answer auth_begin(struct session *s, struct span args)
 {
 	struct command mechanism = command_parse(args);
 	struct command initial = command_parse(mechanism.args);
-	const struct reply *r = judge(s);
+	struct answer a = { .reply = judge(s) };
 
-	if (!r && initial.args.n)
-		r = reply_get(REPLY_AUTH_SYNTAX);
-	if (!r)
-		r = begin(s, mechanism.verb, initial.verb);
+	if (!a.reply && initial.args.n)
+		a = answer(REPLY_AUTH_SYNTAX);
+	if (!a.reply)
+		a = begin(s, mechanism.verb, initial.verb);
 	wipe_input(mechanism.args);
-	return r;
+	return a;
 }
 
 /* response = [base64] / "*"     the latter to cancel (RFC 4954 4) */
-static const struct reply *take_line(struct session *s, const struct line *line)
+static struct answer take_line(struct session *s, const struct line *line)
 {
 	struct command response = command_parse(line->text);
 
@@ -225,15 +223,15 @@ static const struct reply *take_line(struct session *s, const struct line *line)
 	return take(s, response.verb);
 }
 
-const struct reply *auth_response(struct session *s, struct bytes *in)
+struct answer auth_response(struct session *s, struct bytes *in)
 {
 	char *start = in->p;
-	const struct reply *r = NULL;
+	struct answer a = { 0 };
 	struct line line;
 
 	if (line_take(&s->line, in, AUTH_LINE_MAX, &line))
-		r = take_line(s, &line);
+		a = take_line(s, &line);
 	wipe(start, (size_t)(in->p - start));
 	wipe(s->line.tail, LINE_TAIL);
-	return r;
+	return a;
 }

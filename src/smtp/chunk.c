@@ -1,7 +1,7 @@
 /*
- * BDAT (RFC 3030). Promises that exactly the octets that a chunk announces are taken, whatever is thought
- * of it, so that none of them is ever read as a command, and that a client may have sent all its chunks
- * before it reads the first refusal. Refuses to know where mail goes.
+ * BDAT (RFC 3030). Exactly the octets that a chunk announces are taken, even of a refused one, so that
+ * none of them is read as a command. A client may send all its chunks before it reads the first
+ * refusal.
  */
 #include "base/num.h"
 #include "proto/line.h"
@@ -26,24 +26,23 @@ static const struct reply *begin(struct session *s)
 	return r;
 }
 
-const struct reply *chunk_bdat(
-	struct session *s, struct span args, const struct reply *refusal)
+struct answer chunk_bdat(struct session *s, struct span args, struct answer refusal)
 {
 	if (s->chunk_last)
-		s->lost = NULL;
-	/* without a size nobody knows where commands begin again: others would come out of the content */
+		s->refused_message = NULL;
+	/* without a size the next command cannot be found: the content would be read as commands */
 	if (!parse(s, args)) {
 		s->end = END_CHUNK;
-		return reply_get(REPLY_CHUNK_SYNTAX);
+		return answer(REPLY_CHUNK_SYNTAX);
 	}
-	if (s->lost)
-		refusal = s->lost;
-	else if (!refusal && s->phase == PHASE_MAIL)
-		refusal = begin(s);
+	if (s->refused_message)
+		refusal = (struct answer){ .reply = s->refused_message };
+	else if (!refusal.reply && s->phase == PHASE_MAIL)
+		refusal.reply = begin(s);
 	s->chunk_refusal = refusal;
 	s->chunk_phase = s->phase;
 	s->phase = PHASE_CHUNK;
-	return NULL;
+	return (struct answer){ 0 };
 }
 
 static void take_text(struct session *s, struct bytes piece)
@@ -70,7 +69,7 @@ bool chunk_content(struct session *s, struct bytes *in)
 	in->p += piece.n;
 	in->n -= piece.n;
 	s->chunk_left -= piece.n;
-	if (!s->chunk_refusal && piece.n)
+	if (!s->chunk_refusal.reply && piece.n)
 		take_text(s, piece);
 	return s->chunk_left == 0;
 }
@@ -89,26 +88,26 @@ static void end_text(struct session *s)
  * A message must not go on with a chunk missing (RFC 3030 2). In LMTP the last chunk has a reply for each
  * recipient even so, and none where there is none (RFC 2033 4.3).
  */
-static const struct reply *refuse(struct session *s, const struct reply *r)
+static struct answer refuse(struct session *s, struct answer refusal)
 {
-	if (!s->lost)
+	if (!s->refused_message)
 		s->n_owed = s->tx.n_recipients;
 	s->phase = s->tx.open ? PHASE_GREETED : s->chunk_phase;
 	if (s->settings->lmtp && s->chunk_last && s->phase == PHASE_GREETED)
 		s->phase = PHASE_RESULTS;
-	return r;
+	return refusal;
 }
 
-const struct reply *chunk_reply(struct session *s)
+struct answer chunk_reply(struct session *s)
 {
-	if (s->chunk_refusal)
+	if (s->chunk_refusal.reply)
 		return refuse(s, s->chunk_refusal);
 	if (s->chunk_last) {
 		end_text(s);
 		return mail_deliver(s);
 	}
 	if (s->tx.refusal)
-		return refuse(s, s->tx.refusal);
+		return refuse(s, (struct answer){ .reply = s->tx.refusal });
 	s->phase = PHASE_CHUNKS;
-	return reply_get(REPLY_CHUNK_OK);
+	return answer(REPLY_CHUNK_OK);
 }

@@ -1,6 +1,6 @@
 /*
- * Promises a report whose every line and field is ours: what a peer has said stands inside of a line, and no
- * line can be taken for a boundary. Refuses to know where reports go.
+ * The delivery report. Each line and field begins with text of this host; what a peer sent stands
+ * inside a line, and no line can be taken for a boundary.
  */
 #include "smtp/dsn-report.h"
 #include "proto/dsn.h"

@@ -1,8 +1,11 @@
 /*
- * Promises one word and one reply for each reason why a session ends, and the panel's line where one is
- * due. Refuses to end anything.
+ * The endings: one word and one reply for each reason why a session ends, one topic for whatever
+ * has ended (the first that fits), and one line for the state of a session.
  */
-#include "smtp/session.h"
+#include "smtp/ending.h"
+#include "proto/text.h"
+
+#define HELO_SHOWN_MAX 80
 
 struct ending {
 	const char *word;
@@ -43,7 +46,146 @@ const struct reply *session_end_reply(enum session_end why)
 	return endings[why].reply == REPLY_COUNT ? NULL : reply_get(endings[why].reply);
 }
 
+bool ending_is_check(const struct session *s, const struct reply *outcome)
+{
+	return !outcome && s->phase == PHASE_MAIL && s->tx.n_recipients &&
+	       !s->tx.n_refused && (s->end == END_NONE || s->end == END_QUIT);
+}
+
+bool ending_is_refused(const struct session *s, const struct reply *outcome)
+{
+	if (outcome)
+		return !reply_is_positive(outcome);
+	return s->tx.n_refused && s->tx.n_recipients == 0;
+}
+
+const struct reply *ending_refusal(const struct session *s, const struct reply *outcome)
+{
+	bool refused = outcome && !reply_is_positive(outcome);
+
+	if (refused && !(s->tx.rcpt_refusal && s->tx.n_recipients == 0))
+		return outcome;
+	return s->tx.refusal ? s->tx.refusal : s->tx.rcpt_refusal;
+}
+
+/* Where nothing else is the matter. */
+static enum topic topic_of_end(enum session_end end)
+{
+	switch (end) {
+	case END_MISCONFIGURED:
+		return TOPIC_MISCONFIGURED;
+	case END_BAD_PROXY:
+		return TOPIC_PROXY;
+	case END_PROXY_CHECK:
+		return TOPIC_PROXY_CHECK;
+	case END_DENIED:
+		return TOPIC_DENIED;
+	case END_FOREIGN_HTTP:
+		return TOPIC_HTTP;
+	case END_FOREIGN_TLS:
+		return TOPIC_WRONG_PORT;
+	case END_TLS_UNUSABLE:
+		return TOPIC_TLS_UNUSABLE;
+	case END_TLS_INJECTION:
+		return TOPIC_INJECTION;
+	default:
+		return TOPIC_SESSION;
+	}
+}
+
+enum topic topic_of_session(const struct session *s)
+{
+	enum topic topic = topic_of_end(s->end);
+
+	if (s->tls_failed)
+		return TOPIC_TLS_FAILED;
+	if (topic != TOPIC_SESSION)
+		return topic;
+	if (s->rejected && !s->secured)
+		return TOPIC_TLS_REJECTED;
+	if (s->tls_unusable)
+		return TOPIC_TLS_UNUSABLE;
+	return s->tls_fault[0] ? TOPIC_CERTIFICATE : TOPIC_SESSION;
+}
+
+/* Nobody gave a message up whose connection ended in the middle of its content. */
+static bool is_lost(const struct session *s, const struct reply *outcome)
+{
+	const unsigned content = PHASE_CONTENT | PHASE_CHUNKS | PHASE_CHUNK;
+
+	return !outcome && s->end != END_NONE && s->phase & content;
+}
+
+static bool is_fault(const struct reply *r)
+{
+	return r && reply_is_fault(r);
+}
+
+/* Some recipient, at least, was refused for a fault of this host, which the last reply need not show. */
+enum topic topic_of_message(const struct session *s, const struct reply *outcome)
+{
+	if (is_fault(ending_refusal(s, outcome)) || is_fault(s->tx.rcpt_refusal))
+		return TOPIC_NOT_DELIVERED;
+	if (s->tx.report_fault)
+		return TOPIC_NOT_REPORTED;
+	if (ending_is_check(s, outcome))
+		return TOPIC_CHECKED;
+	if (ending_is_refused(s, outcome))
+		return TOPIC_REFUSED;
+	if (!outcome)
+		return is_lost(s, outcome) ? TOPIC_LOST : TOPIC_GIVEN_UP;
+	return TOPIC_DELIVERED;
+}
+
+enum topic topic_of_login(const struct reply *outcome)
+{
+	if (outcome == reply_get(REPLY_AUTH_FAILED))
+		return TOPIC_LOGIN_FAILED;
+	return is_fault(outcome) ? TOPIC_LOGIN_UNAVAILABLE : TOPIC_LOGIN_REFUSED;
+}
+
 const char *session_status(const struct session *s)
 {
-	return topic_get(topic_of(s, RECORD_SESSION))->status;
+	return topic_get(topic_of_session(s))->status;
+}
+
+static const char *state(const struct session *s)
+{
+	switch (s->phase) {
+	case PHASE_CONTENT:
+	case PHASE_CHUNK:
+	case PHASE_CHUNKS:
+		return "Receiving a message";
+	case PHASE_MAIL:
+	case PHASE_RESULTS:
+		return "In a transaction";
+	case PHASE_AUTH:
+		return "Logging in";
+	case PHASE_ENDED:
+		return session_status(s) ? session_status(s) : "Ended";
+	default:
+		return "Connected";
+	}
+}
+
+void session_put_state(const struct session *s, struct buf *to)
+{
+	buf_put_str(to, state(s));
+	buf_put(to, SPAN(": "));
+	buf_put_str(to, s->peer.address[0] ? s->peer.address : "unknown");
+	if (s->helo[0]) {
+		buf_put(to, SPAN(" ("));
+		text_escape(to, span_of(s->helo), HELO_SHOWN_MAX);
+		buf_put_char(to, ')');
+	}
+	if (s->secured) {
+		buf_put(to, SPAN(", "));
+		buf_put_str(to, s->tls.version);
+	}
+	if (s->n_messages) {
+		buf_put(to, SPAN(", "));
+		buf_put_num(to, s->n_messages);
+		buf_put_str(to,
+			s->n_messages > 1 ? " messages delivered" : " message delivered");
+	}
 }

@@ -1,6 +1,6 @@
 /*
- * The sentences. Promises that each is whole, plain and short, whatever a stranger sent,
- * and that no two causes share one. Refuses to find causes: that is cause.c's.
+ * The sentences that explain why TLS failed, one for each cause (cause.c). Each is short, whatever
+ * the client sent, and no two causes share one.
  *
  * A sentence has its facts in place of `%` and a letter; put_fact() has the letters. The
  * texts lie in the table itself, as in tls-names.c. postern(8) has the same list, with
@@ -9,8 +9,6 @@
 #include "smtp/explain.h"
 #include "proto/text.h"
 #include "proto/tls-names.h"
-#include "smtp/cause.h"
-#include "smtp/negotiation.h"
 
 #define SENTENCE_MAX 144
 #define DOTS 3
@@ -178,7 +176,8 @@ static void put_keys(struct buf *to, unsigned keys)
 	}
 }
 
-static void put_sentence(struct buf *to, const char *text, const struct session *s);
+static void put_sentence(struct buf *to, const char *text, const struct session *s,
+	const struct tls_failure *failure);
 
 static void put_list(struct buf *to, char letter, const struct tls_failure *f)
 {
@@ -291,17 +290,19 @@ static void put_fault(struct buf *to, const char *fault)
 	buf_put(to, SPAN("..."));
 }
 
-static void put_letter(struct buf *to, char letter, const struct session *s)
+static void put_letter(struct buf *to, char letter, const struct session *s,
+	const struct tls_failure *failure)
 {
 	if (letter == 'f')
 		put_fault(to, s->tls_fault);
 	else if (letter == 'w')
-		put_sentence(to, dislikes[cause_dislike(s->failure)], s);
+		put_sentence(to, dislikes[cause_dislike(failure)], s, failure);
 	else
-		put_fact(to, letter, s->failure);
+		put_fact(to, letter, failure);
 }
 
-static void put_sentence(struct buf *to, const char *text, const struct session *s)
+static void put_sentence(struct buf *to, const char *text, const struct session *s,
+	const struct tls_failure *failure)
 {
 	for (const char *p = text; *p; p++) {
 		size_t n = strcspn(p, "%");
@@ -310,19 +311,19 @@ static void put_sentence(struct buf *to, const char *text, const struct session 
 		p += n;
 		if (!*p)
 			return;
-		put_letter(to, *++p, s);
+		put_letter(to, *++p, s, failure);
 	}
 }
 
-void explain(const struct session *s, struct buf *to)
+void explain(const struct session *s, const struct tls_failure *failure, struct buf *to)
 {
-	enum cause cause = cause_of(s);
+	enum cause cause = cause_of(s, failure);
 	char text[EXPLANATION_MAX];
 	struct buf b = { .p = text, .cap = sizeof(text) - DOTS };
 
 	if (cause == CAUSE_NONE)
 		return;
-	put_sentence(&b, sentences[cause], s);
+	put_sentence(&b, sentences[cause], s, failure);
 	buf_put(to, buf_span(&b));
 	if (b.overflow)
 		buf_put(to, SPAN("..."));

@@ -1,9 +1,11 @@
 /*
- * MAIL, RCPT, DATA and the content behind it (RFC 5321 3.3). Promises that whatever is
- * refused leaves the transaction as it was; refuses to know where mail goes.
+ * MAIL, RCPT, DATA and the content behind it (RFC 5321 3.3). A refused command leaves the
+ * transaction as it was. The stages decide where mail goes.
  */
 #include "proto/received.h"
 #include "smtp/names.h"
+#include "smtp/params.h"
+#include "smtp/record.h"
 #include "smtp/verbs.h"
 
 /* "1796000000.M123456P4242Q1": also the beginning of the Maildir file's name. */
@@ -34,67 +36,77 @@ static const struct reply *judge_sender(const struct session *s, const struct pa
 }
 
 /* What is wrong with this host where it refuses an address or a parameter by itself. */
-static void note_fault(struct session *s, const struct reply *r)
+static void note_fault(struct session *s, struct answer refusal)
 {
 	if (s->tx.fault)
 		return;
-	if (r == reply_get(REPLY_NAMES_UNAVAILABLE))
+	if (refusal.reply == reply_get(REPLY_NAMES_UNAVAILABLE))
 		s->tx.fault = s->settings->names->fault;
 	/* all others but AUTH, whose fault the log-in has, are of reports */
-	else if (r == reply_get(REPLY_PARAMETER_UNAVAILABLE) &&
-		 !span_ieq(s->argument, SPAN("AUTH")))
+	else if (refusal.reply == reply_get(REPLY_PARAMETER_UNAVAILABLE) &&
+		 !span_ieq(refusal.argument, SPAN("AUTH")))
 		s->tx.fault = s->settings->dsn_fault;
 }
 
 /* A sender that is refused for a fault of this host has a record, as for one of a stage. */
-static const struct reply *open_tx(struct session *s, const struct path *path,
-	const struct mail_params *params, const struct reply *refusal)
+static struct answer open_tx(struct session *s, const struct path *path,
+	const struct mail_params *params, struct answer refusal)
 {
 	struct buf reason = BUF(s->tx.rcpt_reason);
 
 	if (tx_open(&s->tx, path, params) < 0) {
 		s->tx.open = true;
-		refusal = reply_get(REPLY_NO_MEMORY);
+		refusal = answer(REPLY_NO_MEMORY);
 	}
 	s->tx.since = s->now;
 	s->tx.user = s->user[0] ? s->user : NULL;
 	make_id(s);
-	if (!refusal)
-		return stages_mail(&s->stages, &s->tx);
+	if (!refusal.reply)
+		return (struct answer){ .reply = stages_mail(&s->stages, &s->tx) };
 	note_fault(s, refusal);
-	s->tx.rcpt_refusal = refusal;
-	reply_put_text(&reason, refusal, s->argument);
+	s->tx.rcpt_refusal = refusal.reply;
+	reply_put_text(&reason, refusal.reply, refusal.argument);
 	buf_terminate(&reason);
 	return refusal;
 }
 
-const struct reply *mail_mail(struct session *s, struct span args)
+void mail_end(struct session *s, const struct reply *outcome)
+{
+	if (!s->tx.open)
+		return;
+	s->lenient |= s->tx.lenient | s->tx.bare;
+	record_message(s, outcome);
+	stages_clear(&s->stages);
+	tx_clear(&s->tx);
+}
+
+struct answer mail_mail(struct session *s, struct span args)
 {
 	struct mail_params params = { 0 };
-	const struct reply *r;
 	enum path_fault fault;
 	struct path path;
+	struct answer a;
 
 	fault = path_take(&args, PATH_REVERSE, &path);
 	if (fault == PATH_KEYWORD)
-		return reply_get(REPLY_FROM_MISSING);
+		return answer(REPLY_FROM_MISSING);
 	if (fault == PATH_SYNTAX || (!path.null && !path.domain.n))
-		return reply_get(REPLY_SENDER_SYNTAX);
-	r = params_mail(s, args, &params);
-	if (!r)
-		r = judge_sender(s, &path, &params);
-	if (r && !reply_is_fault(r))
-		return r;
-	r = open_tx(s, &path, &params, r);
-	if (r == reply_get(REPLY_MISCONFIGURED))
+		return answer(REPLY_SENDER_SYNTAX);
+	a = params_mail(s, args, &params);
+	if (!a.reply)
+		a.reply = judge_sender(s, &path, &params);
+	if (a.reply && !reply_is_fault(a.reply))
+		return a;
+	a = open_tx(s, &path, &params, a);
+	if (a.reply == reply_get(REPLY_MISCONFIGURED))
 		s->end = END_MISCONFIGURED;
-	if (r) {
-		session_end_tx(s, r);
-		s->told = true;
-		return r;
+	if (a.reply) {
+		mail_end(s, a.reply);
+		a.recorded = true;
+		return a;
 	}
 	s->phase = PHASE_MAIL;
-	return reply_get(REPLY_SENDER_OK);
+	return answer(REPLY_SENDER_OK);
 }
 
 static const struct reply *add_recipient(
@@ -133,31 +145,31 @@ static void qualify(struct session *s, struct path *path)
 	path->text = buf_span(&b);
 }
 
-const struct reply *mail_rcpt(struct session *s, struct span args)
+struct answer mail_rcpt(struct session *s, struct span args)
 {
 	struct rcpt_params params = { 0 };
-	const struct reply *r;
 	enum path_fault fault;
 	struct path path;
+	struct answer a;
 
 	fault = path_take(
 		&args, s->settings->lmtp ? PATH_FORWARD_LOCAL : PATH_FORWARD, &path);
 	if (fault == PATH_KEYWORD)
-		return reply_get(REPLY_TO_MISSING);
+		return answer(REPLY_TO_MISSING);
 	if (fault == PATH_SYNTAX || path.null)
-		return reply_get(REPLY_RECIPIENT_SYNTAX);
+		return answer(REPLY_RECIPIENT_SYNTAX);
 	if (s->settings->lmtp && !path.domain.n)
 		qualify(s, &path);
-	r = params_rcpt(s, args, &params);
-	if (!r)
-		r = add_recipient(s, &path, &params);
-	if (r) {
-		note_fault(s, r);
+	a = params_rcpt(s, args, &params);
+	if (!a.reply)
+		a.reply = add_recipient(s, &path, &params);
+	if (a.reply) {
+		note_fault(s, a);
 		tx_keep_refused(&s->tx, path.text);
-		return r;
+		return a;
 	}
 	s->tx.lenient |= path.lenient;
-	return reply_get(REPLY_RECIPIENT_OK);
+	return answer(REPLY_RECIPIENT_OK);
 }
 
 /*
@@ -223,25 +235,25 @@ const struct reply *mail_begin_content(struct session *s)
 	return r;
 }
 
-const struct reply *mail_data(struct session *s, struct span args)
+struct answer mail_data(struct session *s, struct span args)
 {
-	const struct reply *r;
+	const struct reply *refusal;
 
 	(void)args;
 	if (s->tx.params.body == BODY_BINARYMIME)
-		return reply_get(REPLY_BINARY_DATA);
-	r = mail_begin_content(s);
+		return answer(REPLY_BINARY_DATA);
+	refusal = mail_begin_content(s);
 	/* without a recipient nothing is over: one may yet come */
-	if (r && s->tx.n_recipients) {
+	if (refusal && s->tx.n_recipients) {
 		s->phase = PHASE_GREETED;
-		session_end_tx(s, r);
-		s->told = true;
+		mail_end(s, refusal);
+		return (struct answer){ .reply = refusal, .recorded = true };
 	}
-	if (r)
-		return r;
+	if (refusal)
+		return (struct answer){ .reply = refusal };
 	s->data = (struct data){ .at = s->line_crlf ? DATA_AFTER_CRLF : DATA_AFTER_LF };
 	s->phase = PHASE_CONTENT;
-	return reply_get(REPLY_START_CONTENT);
+	return answer(REPLY_START_CONTENT);
 }
 
 /* Shows the header and the stages the next piece of the text, unless the message has been refused. */
@@ -307,21 +319,21 @@ static bool tells_each(const struct session *s, const struct reply *r)
 	       (reply_is_positive(r) || tx_fold(&s->tx));
 }
 
-const struct reply *mail_deliver(struct session *s)
+struct answer mail_deliver(struct session *s)
 {
-	const struct reply *r = s->tx.refusal;
+	struct answer a = { .reply = s->tx.refusal };
 
-	if (!r)
-		r = stages_deliver(
+	if (!a.reply)
+		a.reply = stages_deliver(
 			&s->stages, &s->tx, s->settings->lmtp || s->tx.params.prdr);
-	if (!r) {
+	if (!a.reply) {
 		note_refused(&s->tx);
 		s->n_messages++;
 		s->n_reports += s->tx.report != NULL;
 		s->n_errors = s->n_junk = s->n_overshoot = 0;
-		r = session_reply(s, REPLY_ACCEPTED, span_of(s->tx.id));
+		a = answer_with(REPLY_ACCEPTED, span_of(s->tx.id));
 	}
 	s->n_owed = s->tx.n_recipients;
-	s->phase = tells_each(s, r) ? PHASE_RESULTS : PHASE_GREETED;
-	return r;
+	s->phase = tells_each(s, a.reply) ? PHASE_RESULTS : PHASE_GREETED;
+	return a;
 }

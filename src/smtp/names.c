@@ -1,6 +1,6 @@
 /*
- * Promises that two ways to write the same internationalized mailbox come out as one. Refuses to know what
- * makes them the same.
+ * Internationalized addresses in the one form in which they are compared. The module behind names.h
+ * finds that form.
  */
 #include "smtp/names.h"
 #include "proto/text.h"

@@ -1,14 +1,141 @@
 /*
- * Promises that a parameter is known exactly where its extension is offered, that none is given twice,
- * and that a refusal names it. Refuses to know what the values are for.
+ * Extensions and parameters, in one table each. A parameter is known exactly where its extension is
+ * offered, none is given twice, and a refusal names it.
  */
 #include "smtp/params.h"
 #include "base/num.h"
 #include "proto/dsn.h"
 #include "proto/address.h"
 #include "proto/text.h"
-#include "smtp/extensions.h"
-#include "smtp/session.h"
+#include "smtp/auth.h"
+
+enum extension {
+	EXTENSION_PIPELINING, /* RFC 2920 */
+	EXTENSION_SIZE, /* RFC 1870 */
+	EXTENSION_STARTTLS, /* RFC 3207 */
+	EXTENSION_AUTH, /* RFC 4954 */
+	EXTENSION_ENHANCEDSTATUSCODES, /* RFC 2034 */
+	EXTENSION_CHUNKING, /* RFC 3030 */
+	EXTENSION_BINARYMIME, /* RFC 3030 */
+	EXTENSION_8BITMIME, /* RFC 6152 */
+	EXTENSION_SMTPUTF8, /* RFC 6531; it needs 8BITMIME */
+	EXTENSION_DSN, /* RFC 3461 */
+	EXTENSION_REQUIRETLS, /* RFC 8689 */
+	EXTENSION_PRDR, /* draft-hall-prdr-00, as Exim speaks it */
+	EXTENSION_LIMITS, /* RFC 9422 */
+	EXTENSION_COUNT,
+};
+
+static bool offers_starttls(const struct session *s)
+{
+	bool set = s->settings->tls == TLS_ON || s->settings->tls == TLS_REQUIRED;
+
+	return set && !s->secured;
+}
+
+static void put_mechanisms(struct buf *to, const struct session *s)
+{
+	struct authenticator *a = s->settings->authenticator;
+
+	buf_put_str(to, a->mechanisms(a));
+}
+
+/* Its name in the trace header, UTF8SMTP, is a kind of ESMTP (RFC 6531 4.3). */
+static bool is_esmtp(const struct session *s)
+{
+	return s->esmtp;
+}
+
+static bool is_secured(const struct session *s)
+{
+	return s->secured;
+}
+
+/* LMTP always has a reply for each recipient. */
+static bool is_smtp(const struct session *s)
+{
+	return !s->settings->lmtp;
+}
+
+static bool offers_dsn(const struct session *s)
+{
+	return s->settings->dsn;
+}
+
+static bool lacks_dsn(const struct session *s)
+{
+	return s->settings->dsn_fault;
+}
+
+/* 0 is no limit (RFC 1870 4). */
+static void put_size(struct buf *to, const struct session *s)
+{
+	buf_put_num(to, s->settings->size_limit);
+}
+
+/* Each has six digits at most, as the settings have (RFC 9422 4). */
+static void put_limits(struct buf *to, const struct session *s)
+{
+	size_t most = s->settings->recipient_limit;
+
+	if (s->settings->recipients_offered && s->settings->recipients_offered < most)
+		most = s->settings->recipients_offered;
+	buf_put(to, SPAN("RCPTMAX="));
+	buf_put_num(to, most);
+	buf_put(to, SPAN(" MAILMAX="));
+	buf_put_num(to, s->settings->transaction_limit);
+}
+
+/* NULL: always, and no argument; and never through a fault of this host alone. */
+struct extension_row {
+	const char *keyword;
+	bool (*is_offered)(const struct session *s);
+	void (*put_argument)(struct buf *to, const struct session *s);
+	bool (*is_unavailable)(const struct session *s);
+};
+
+static const struct extension_row extension_rows[EXTENSION_COUNT] = {
+	[EXTENSION_PIPELINING] = { "PIPELINING", NULL, NULL, NULL },
+	[EXTENSION_SIZE] = { "SIZE", NULL, put_size, NULL },
+	[EXTENSION_STARTTLS] = { "STARTTLS", offers_starttls, NULL, NULL },
+	[EXTENSION_AUTH] = { "AUTH", auth_is_offered, put_mechanisms,
+		auth_is_unavailable },
+	[EXTENSION_ENHANCEDSTATUSCODES] = { "ENHANCEDSTATUSCODES", NULL, NULL, NULL },
+	[EXTENSION_CHUNKING] = { "CHUNKING", NULL, NULL, NULL },
+	[EXTENSION_BINARYMIME] = { "BINARYMIME", NULL, NULL, NULL },
+	[EXTENSION_8BITMIME] = { "8BITMIME", NULL, NULL, NULL },
+	[EXTENSION_SMTPUTF8] = { "SMTPUTF8", is_esmtp, NULL, NULL },
+	[EXTENSION_DSN] = { "DSN", offers_dsn, NULL, lacks_dsn },
+	[EXTENSION_REQUIRETLS] = { "REQUIRETLS", is_secured, NULL, NULL },
+	[EXTENSION_PRDR] = { "PRDR", is_smtp, NULL, NULL },
+	[EXTENSION_LIMITS] = { "LIMITS", NULL, put_limits, NULL },
+};
+
+/* True when it is listed at this point of the session. */
+static bool is_offered(const struct session *s, enum extension e)
+{
+	return !extension_rows[e].is_offered || extension_rows[e].is_offered(s);
+}
+
+/* True when it is missing only through a fault of this host. */
+static bool is_unavailable(const struct session *s, enum extension e)
+{
+	return extension_rows[e].is_unavailable && extension_rows[e].is_unavailable(s);
+}
+
+void extensions_put(struct buf *to, const struct session *s)
+{
+	for (enum extension e = 0; e < EXTENSION_COUNT; e++) {
+		if (!is_offered(s, e))
+			continue;
+		buf_put_char(to, '\n');
+		buf_put_str(to, extension_rows[e].keyword);
+		if (!extension_rows[e].put_argument)
+			continue;
+		buf_put_char(to, ' ');
+		extension_rows[e].put_argument(to, s);
+	}
+}
 
 /* size-value = 1*20DIGIT (RFC 1870 3): some of them are above UINT64_MAX, and no less valid */
 static bool parse_size(void *params, const struct param *p)
@@ -93,18 +220,18 @@ static bool parse_orcpt(void *params, const struct param *p)
 	return dsn_is_orcpt(p->value, rcpt->utf8);
 }
 
-struct row {
+struct param_row {
 	struct span keyword;
 	enum extension of;
 	bool (*parse)(void *params, const struct param *p); /* the table's struct */
 };
 
-struct table {
-	const struct row *rows;
+struct param_table {
+	const struct param_row *rows;
 	size_t n;
 };
 
-static const struct row mail_rows[] = {
+static const struct param_row mail_rows[] = {
 	{ { "SIZE", 4 }, EXTENSION_SIZE, parse_size },
 	{ { "BODY", 4 }, EXTENSION_8BITMIME, parse_body },
 	{ { "REQUIRETLS", 10 }, EXTENSION_REQUIRETLS, parse_requiretls },
@@ -115,71 +242,69 @@ static const struct row mail_rows[] = {
 	{ { "ENVID", 5 }, EXTENSION_DSN, parse_envid },
 };
 
-static const struct row rcpt_rows[] = {
+static const struct param_row rcpt_rows[] = {
 	{ { "NOTIFY", 6 }, EXTENSION_DSN, parse_notify },
 	{ { "ORCPT", 5 }, EXTENSION_DSN, parse_orcpt },
 };
 
-static const struct table mail_table = { mail_rows,
+static const struct param_table mail_table = { mail_rows,
 	sizeof(mail_rows) / sizeof(*mail_rows) };
 
-static const struct table rcpt_table = { rcpt_rows,
+static const struct param_table rcpt_table = { rcpt_rows,
 	sizeof(rcpt_rows) / sizeof(*rcpt_rows) };
 
-static const struct row *find(
-	const struct session *s, const struct table *t, struct span keyword)
+static const struct param_row *find(
+	const struct session *s, const struct param_table *t, struct span keyword)
 {
 	for (size_t i = 0; i < t->n; i++)
 		if (span_ieq(t->rows[i].keyword, keyword) &&
-			(extension_is_offered(s, t->rows[i].of) ||
-				extension_is_unavailable(s, t->rows[i].of)))
+			(is_offered(s, t->rows[i].of) ||
+				is_unavailable(s, t->rows[i].of)))
 			return &t->rows[i];
 	return NULL;
 }
 
 /* A client that has not looked at EHLO is to come again, where its parameter is missing through our own fault. */
-static bool is_missing(const struct session *s, const struct row *row)
+static bool is_missing(const struct session *s, const struct param_row *row)
 {
-	return !extension_is_offered(s, row->of);
+	return !is_offered(s, row->of);
 }
 
-static const struct reply *take(
-	struct session *s, const struct table *t, struct span args, void *ret)
+static struct answer take(
+	struct session *s, const struct param_table *t, struct span args, void *ret)
 {
 	unsigned seen = 0;
 	struct param p;
 	enum param_step step;
 
 	while ((step = param_take(&args, &p)) == PARAM_ONE) {
-		const struct row *row = find(s, t, p.keyword);
+		const struct param_row *row = find(s, t, p.keyword);
 		unsigned bit;
 		/* UTF-8 is no value but where a parameter is known to have it (RFC 6531 3.3) */
 		if (!row)
-			return session_reply(s,
+			return answer_with(
 				p.utf8 ? REPLY_PARAMETER_SYNTAX : REPLY_PARAMETER_UNKNOWN,
 				p.keyword);
 		bit = 1U << (row - t->rows);
 		if (seen & bit)
-			return session_reply(s, REPLY_PARAMETER_TWICE, p.keyword);
+			return answer_with(REPLY_PARAMETER_TWICE, p.keyword);
 		seen |= bit;
 		if (!row->parse(ret, &p))
-			return session_reply(s, REPLY_PARAMETER_SYNTAX, p.keyword);
+			return answer_with(REPLY_PARAMETER_SYNTAX, p.keyword);
 		if (is_missing(s, row))
-			return session_reply(s, REPLY_PARAMETER_UNAVAILABLE, p.keyword);
+			return answer_with(REPLY_PARAMETER_UNAVAILABLE, p.keyword);
 	}
 	if (step == PARAM_SYNTAX)
-		return session_reply(s, REPLY_PARAMETER_SYNTAX, p.keyword);
-	return NULL;
+		return answer_with(REPLY_PARAMETER_SYNTAX, p.keyword);
+	return (struct answer){ 0 };
 }
 
-const struct reply *params_mail(
-	struct session *s, struct span args, struct mail_params *ret)
+struct answer params_mail(struct session *s, struct span args, struct mail_params *ret)
 {
 	return take(s, &mail_table, args, ret);
 }
 
-const struct reply *params_rcpt(
-	struct session *s, struct span args, struct rcpt_params *ret)
+struct answer params_rcpt(struct session *s, struct span args, struct rcpt_params *ret)
 {
 	ret->utf8 = s->tx.params.smtputf8;
 	return take(s, &rcpt_table, args, ret);

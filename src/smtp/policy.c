@@ -1,5 +1,7 @@
-/* Promises that each rule of acceptance stands here, once, but for the number of recipients, which is looked at
- * before they are copied (mail.c). Refuses to know where mail goes. */
+/*
+ * The rules of acceptance, once each. The number of recipients alone is checked in mail.c, before
+ * they are copied.
+ */
 #include "smtp/policy.h"
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +22,7 @@ static bool is_too_big(struct stage *st, uint64_t octets)
 	return limit && octets > limit;
 }
 
-/* Who is logged in writes as nobody else. Where nobody is, this is no question. */
+/* A logged-in user may use only its own sender addresses. Other clients are not checked. */
 static const struct reply *judge_sender(struct stage *st, const struct tx *tx)
 {
 	struct authenticator *a = settings_of(st)->authenticator;

@@ -4,7 +4,7 @@
 
 #include "smtp/names.h"
 #include "smtp/settings.h"
-#include "smtp/stage.h"
+#include "smtp/tx.h"
 
 #define HOPS_MAX 100 /* Received: fields that make a loop, RFC 5321 6.3 */
 

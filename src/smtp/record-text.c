@@ -1,6 +1,6 @@
 /*
- * Promises one line for a record, whatever is in it: values are harmless already (record.h). Refuses to know
- * where lines go.
+ * Records as text: one line each, as log lines or as JSON Lines. Values are escaped already
+ * (record.c).
  */
 #include "smtp/record-text.h"
 #include "proto/received.h"

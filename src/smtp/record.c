@@ -1,12 +1,21 @@
-/* Promises that every value is told from state and made harmless; refuses to know where
- * records go. */
+/*
+ * The records of a session. Every value comes from the state of the session, never from reply text,
+ * and is made harmless here: printable ASCII, escaped.
+ */
 #include "smtp/record.h"
 #include "proto/text.h"
+#include "proto/tls-names.h"
+#include "smtp/ending.h"
 #include "smtp/explain.h"
-#include "smtp/failure.h"
-#include "smtp/record-auth.h"
-#include "smtp/record-recipients.h"
-#include "smtp/session.h"
+#include "smtp/state.h"
+
+/* What a record is about: the session, its open transaction, or an attempt to log in. */
+struct ended {
+	const struct session *s;
+	const struct reply
+		*outcome; /* of the transaction or the attempt; NULL: given up */
+	const struct tls_failure *failure; /* of the session; or NULL */
+};
 
 static void put_word(struct buf *b, const char *word)
 {
@@ -31,122 +40,129 @@ static void put_row(struct buf *b, const struct reply *r)
 		reply_put_text(b, r, SPAN(""));
 }
 
-static void put_id(const struct session *s, struct buf *b)
+static void put_path(struct span mailbox, struct buf *b)
 {
-	put_word(b, s->tx.id);
+	buf_put_char(b, '<');
+	text_escape_path(b, mailbox, RECORD_VALUE_MAX);
+	buf_put_char(b, '>');
 }
 
-static void put_peer(const struct session *s, struct buf *b)
+static void put_id(const struct ended *e, struct buf *b)
 {
-	put_word(b, s->peer.address[0] ? s->peer.address : "unknown");
+	put_word(b, e->s->tx.id);
 }
 
-static void put_port(const struct session *s, struct buf *b)
+static void put_peer(const struct ended *e, struct buf *b)
 {
-	put_count(b, s->peer.port);
+	put_word(b, e->s->peer.address[0] ? e->s->peer.address : "unknown");
 }
 
-static void put_proxy(const struct session *s, struct buf *b)
+static void put_port(const struct ended *e, struct buf *b)
 {
-	put_word(b, s->peer.proxy);
+	put_count(b, e->s->peer.port);
 }
 
-static void put_service(const struct session *s, struct buf *b)
+static void put_proxy(const struct ended *e, struct buf *b)
 {
-	put_word(b, s->service ? s->service : "");
+	put_word(b, e->s->peer.proxy);
 }
 
-static void put_own_port(const struct session *s, struct buf *b)
+static void put_service(const struct ended *e, struct buf *b)
 {
-	put_count(b, s->own_port);
+	put_word(b, e->s->service ? e->s->service : "");
 }
 
-static void put_early(const struct session *s, struct buf *b)
+static void put_own_port(const struct ended *e, struct buf *b)
 {
-	put_flag(b, s->peer.early);
+	put_count(b, e->s->own_port);
 }
 
-static void put_helo(const struct session *s, struct buf *b)
+static void put_early(const struct ended *e, struct buf *b)
 {
-	put_word(b, s->helo);
+	put_flag(b, e->s->peer.early);
 }
 
-static void put_tls(const struct session *s, struct buf *b)
+static void put_helo(const struct ended *e, struct buf *b)
 {
-	put_word(b, s->tls.version);
+	put_word(b, e->s->helo);
 }
 
-static void put_cipher(const struct session *s, struct buf *b)
+static void put_tls(const struct ended *e, struct buf *b)
 {
-	put_word(b, s->tls.cipher);
+	put_word(b, e->s->tls.version);
 }
 
-static void put_group(const struct session *s, struct buf *b)
+static void put_cipher(const struct ended *e, struct buf *b)
 {
-	put_word(b, s->tls.group);
+	put_word(b, e->s->tls.cipher);
 }
 
-static void put_sni(const struct session *s, struct buf *b)
+static void put_group(const struct ended *e, struct buf *b)
+{
+	put_word(b, e->s->tls.group);
+}
+
+static void put_sni(const struct ended *e, struct buf *b)
 {
 	const struct tls_opening *hello =
-		s->failure && !s->secured ? &s->failure->opening : NULL;
+		e->failure && !e->s->secured ? &e->failure->opening : NULL;
 
 	if (!hello)
-		put_word(b, s->tls.sni);
+		put_word(b, e->s->tls.sni);
 	else if (hello->name[0])
 		put_word(b, hello->name);
 	else /* escaped when it was kept */
 		buf_put_str(b, hello->odd_name);
 }
 
-static void put_alpn(const struct session *s, struct buf *b)
+static void put_alpn(const struct ended *e, struct buf *b)
 {
-	put_word(b, s->tls.alpn);
+	put_word(b, e->s->tls.alpn);
 }
 
-static void put_resumed(const struct session *s, struct buf *b)
+static void put_resumed(const struct ended *e, struct buf *b)
 {
-	put_flag(b, s->tls.resumed);
+	put_flag(b, e->s->tls.resumed);
 }
 
-static void put_tls_client(const struct session *s, struct buf *b)
+static void put_tls_client(const struct ended *e, struct buf *b)
 {
-	put_word(b, s->tls.client);
+	put_word(b, e->s->tls.client);
 }
 
-static void put_tls_fault(const struct session *s, struct buf *b)
+static void put_tls_fault(const struct ended *e, struct buf *b)
 {
 	/* escaped when it was kept */
-	buf_put_str(b, s->tls_fault);
+	buf_put_str(b, e->s->tls_fault);
 }
 
-static void put_delivery_fault(const struct session *s, struct buf *b)
+static void put_delivery_fault(const struct ended *e, struct buf *b)
 {
-	const char *fault = stages_fault(&s->stages);
+	const char *fault = stages_fault(&e->s->stages);
 
 	if (!fault)
-		fault = s->tx.fault;
+		fault = e->s->tx.fault;
 	if (fault)
 		text_escape(b, span_of(fault), RECORD_FAULT_MAX);
 }
 
-static void put_from(const struct session *s, struct buf *b)
+static void put_from(const struct ended *e, struct buf *b)
 {
-	if (s->tx.sender)
-		record_put_path(span_of(s->tx.sender), b);
+	if (e->s->tx.sender)
+		put_path(span_of(e->s->tx.sender), b);
 }
 
-static void put_tx_refused(const struct session *s, struct buf *b)
+static void put_tx_refused(const struct ended *e, struct buf *b)
 {
-	put_count(b, s->tx.n_refused);
+	put_count(b, e->s->tx.n_refused);
 }
 
-static void put_size(const struct session *s, struct buf *b)
+static void put_size(const struct ended *e, struct buf *b)
 {
-	put_count(b, s->tx.octets);
+	put_count(b, e->s->tx.octets);
 }
 
-static void put_body(const struct session *s, struct buf *b)
+static void put_body(const struct ended *e, struct buf *b)
 {
 	static const char *const words[] = {
 		[BODY_UNSPECIFIED] = "",
@@ -155,177 +171,281 @@ static void put_body(const struct session *s, struct buf *b)
 		[BODY_BINARYMIME] = "binarymime",
 	};
 
-	put_word(b, words[s->tx.params.body]);
+	put_word(b, words[e->s->tx.params.body]);
 }
 
-static void put_requiretls(const struct session *s, struct buf *b)
+static void put_requiretls(const struct ended *e, struct buf *b)
 {
-	put_flag(b, s->tx.params.requiretls);
+	put_flag(b, e->s->tx.params.requiretls);
 }
 
-static void put_smtputf8(const struct session *s, struct buf *b)
+static void put_smtputf8(const struct ended *e, struct buf *b)
 {
-	put_flag(b, s->tx.params.smtputf8);
+	put_flag(b, e->s->tx.params.smtputf8);
 }
 
-static void put_message_id(const struct session *s, struct buf *b)
+static void put_message_id(const struct ended *e, struct buf *b)
 {
-	const struct header *h = &s->tx.header;
+	const struct header *h = &e->s->tx.header;
 
 	text_escape(b, (struct span){ h->message_id, h->n_message_id }, RECORD_VALUE_MAX);
 }
 
-static void put_file(const struct session *s, struct buf *b)
+static void put_file(const struct ended *e, struct buf *b)
 {
-	put_word(b, s->tx.file);
+	put_word(b, e->s->tx.file);
 }
 
-static void put_report(const struct session *s, struct buf *b)
+static void put_report(const struct ended *e, struct buf *b)
 {
-	put_word(b, s->tx.report ? s->tx.report : "");
+	put_word(b, e->s->tx.report ? e->s->tx.report : "");
 }
 
-static void put_report_fault(const struct session *s, struct buf *b)
+static void put_report_fault(const struct ended *e, struct buf *b)
 {
-	if (s->tx.report_fault)
-		text_escape(b, span_of(s->tx.report_fault), RECORD_FAULT_MAX);
+	if (e->s->tx.report_fault)
+		text_escape(b, span_of(e->s->tx.report_fault), RECORD_FAULT_MAX);
 }
 
-bool record_is_check(const struct session *s)
+static void put_outcome(const struct ended *e, struct buf *b)
 {
-	return !s->outcome && s->phase == PHASE_MAIL && s->tx.n_recipients &&
-	       !s->tx.n_refused && (s->end == END_NONE || s->end == END_QUIT);
-}
-
-bool record_is_refused(const struct session *s)
-{
-	if (s->outcome)
-		return !reply_is_positive(s->outcome);
-	return s->tx.n_refused && s->tx.n_recipients == 0;
-}
-
-static void put_outcome(const struct session *s, struct buf *b)
-{
-	if (record_is_refused(s))
+	if (ending_is_refused(e->s, e->outcome))
 		buf_put(b, SPAN("refused"));
-	else if (!s->outcome)
-		buf_put(b, record_is_check(s) ? SPAN("checked") : SPAN("given-up"));
+	else if (!e->outcome)
+		buf_put(b, ending_is_check(e->s, e->outcome) ? SPAN("checked")
+							     : SPAN("given-up"));
 	else
 		buf_put(b, SPAN("delivered"));
 }
 
-const struct reply *record_refusal(const struct session *s)
+static void put_tx_reason(const struct ended *e, struct buf *b)
 {
-	bool refused = s->outcome && !reply_is_positive(s->outcome);
-
-	if (refused && !(s->tx.rcpt_refusal && s->tx.n_recipients == 0))
-		return s->outcome;
-	return s->tx.refusal ? s->tx.refusal : s->tx.rcpt_refusal;
-}
-
-static void put_tx_reason(const struct session *s, struct buf *b)
-{
-	const struct reply *r = record_refusal(s);
+	const struct reply *r = ending_refusal(e->s, e->outcome);
 
 	/* escaped when it was sent */
-	if (r && r == s->tx.rcpt_refusal)
-		buf_put_str(b, s->tx.rcpt_reason);
+	if (r && r == e->s->tx.rcpt_refusal)
+		buf_put_str(b, e->s->tx.rcpt_reason);
 	else
 		put_row(b, r);
 }
 
-static void put_tx_lenient(const struct session *s, struct buf *b)
+static void put_tx_lenient(const struct ended *e, struct buf *b)
 {
-	put_flag(b, s->tx.lenient || s->tx.bare);
+	put_flag(b, e->s->tx.lenient || e->s->tx.bare);
 }
 
-static void put_tx_duration(const struct session *s, struct buf *b)
+static void put_tx_duration(const struct ended *e, struct buf *b)
 {
-	buf_put_num(b, s->now.milliseconds - s->tx.since.milliseconds);
+	buf_put_num(b, e->s->now.milliseconds - e->s->tx.since.milliseconds);
 }
 
-static void put_messages(const struct session *s, struct buf *b)
+static void put_messages(const struct ended *e, struct buf *b)
 {
-	buf_put_num(b, s->n_messages);
+	buf_put_num(b, e->s->n_messages);
 }
 
-static void put_transactions(const struct session *s, struct buf *b)
+static void put_transactions(const struct ended *e, struct buf *b)
 {
-	put_count(b, s->n_transactions);
+	put_count(b, e->s->n_transactions);
 }
 
-static void put_refused(const struct session *s, struct buf *b)
+static void put_refused(const struct ended *e, struct buf *b)
 {
-	put_count(b, s->n_refused);
+	put_count(b, e->s->n_refused);
 }
 
-static void put_untold(const struct session *s, struct buf *b)
+static void put_untold(const struct ended *e, struct buf *b)
 {
-	put_count(b, s->n_untold);
+	put_count(b, e->s->n_untold);
 }
 
-static void put_reason(const struct session *s, struct buf *b)
+static void put_reason(const struct ended *e, struct buf *b)
 {
 	/* escaped when it was said */
-	buf_put_str(b, s->n_untold ? s->untold : s->reason);
+	buf_put_str(b, e->s->n_untold ? e->s->untold : e->s->reason);
 }
 
-static void put_sandbox(const struct session *s, struct buf *b)
+static void put_sandbox(const struct ended *e, struct buf *b)
 {
-	put_word(b, s->confinement ? s->confinement : "");
+	put_word(b, e->s->confinement ? e->s->confinement : "");
 }
 
-static void put_lenient(const struct session *s, struct buf *b)
+static void put_lenient(const struct ended *e, struct buf *b)
 {
-	put_flag(b, s->lenient);
+	put_flag(b, e->s->lenient);
 }
 
-static void put_duration(const struct session *s, struct buf *b)
+static void put_duration(const struct ended *e, struct buf *b)
 {
-	buf_put_num(b, s->now.milliseconds - s->since.milliseconds);
+	buf_put_num(b, e->s->now.milliseconds - e->s->since.milliseconds);
 }
 
-static void put_explanation(const struct session *s, struct buf *b)
+static void put_explanation(const struct ended *e, struct buf *b)
 {
-	explain(s, b);
+	explain(e->s, e->failure, b);
 }
 
-static void put_end(const struct session *s, struct buf *b)
+static void put_end(const struct ended *e, struct buf *b)
 {
-	put_word(b, session_end_word(s->end));
+	put_word(b, session_end_word(e->s->end));
 }
 
 /* Of an attempt to log in that the end of the session broke off. */
-static void put_auth_end(const struct session *s, struct buf *b)
+static void put_auth_end(const struct ended *e, struct buf *b)
 {
-	if (!s->outcome)
-		put_end(s, b);
+	if (!e->outcome)
+		put_end(e, b);
 }
 
-static void put_status(const struct session *s, struct buf *b)
+static void put_status(const struct ended *e, struct buf *b)
 {
-	const char *status = session_status(s);
+	const char *status = session_status(e->s);
 
 	put_word(b, status ? status : "");
 }
 
-static void put_tx_status(const struct session *s, struct buf *b)
+static void put_tx_status(const struct ended *e, struct buf *b)
 {
-	const char *status = topic_get(topic_of(s, RECORD_MESSAGE))->status;
+	const char *status = topic_get(topic_of_message(e->s, e->outcome))->status;
 
 	put_word(b, status ? status : "");
+}
+
+static void put_user(const struct ended *e, struct buf *b)
+{
+	put_word(b, e->s->user);
+}
+
+static void put_mechanism(const struct ended *e, struct buf *b)
+{
+	if (e->s->user[0])
+		put_word(b, e->s->mechanism);
+}
+
+static void put_auth_failures(const struct ended *e, struct buf *b)
+{
+	if (e->s->n_auth_failures)
+		buf_put_num(b, e->s->n_auth_failures);
+}
+
+static void put_auth_outcome(const struct ended *e, struct buf *b)
+{
+	if (e->outcome == reply_get(REPLY_AUTH_FAILED))
+		buf_put(b, SPAN("failed"));
+	else if (e->outcome == reply_get(REPLY_AUTH_UNAVAILABLE))
+		buf_put(b, SPAN("unavailable"));
+	else if (!e->outcome || e->outcome == reply_get(REPLY_AUTH_CANCELLED))
+		buf_put(b, SPAN("given-up"));
+	else
+		buf_put(b, SPAN("refused"));
+}
+
+static void put_auth_user(const struct ended *e, struct buf *b)
+{
+	put_word(b, e->s->settings->authenticator->user(e->s->settings->authenticator));
+}
+
+static void put_auth_mechanism(const struct ended *e, struct buf *b)
+{
+	put_word(b, e->s->mechanism);
+}
+
+/* Others got the message, this one did not. */
+static bool is_left_out(const struct ended *e, const struct recipient *r)
+{
+	return r->reply && e->outcome && reply_is_positive(e->outcome);
+}
+
+static void put_to(const struct ended *e, struct buf *b)
+{
+	size_t start = b->n, end = b->n + RECORD_LIST_MAX;
+
+	for (size_t i = 0; i < e->s->tx.n_recipients; i++) {
+		if (is_left_out(e, &e->s->tx.recipients[i]))
+			continue;
+		if (b->n + RECORD_VALUE_MAX > end) {
+			buf_put(b, SPAN(",..."));
+			return;
+		}
+		if (b->n > start)
+			buf_put_char(b, ',');
+		put_path(e->s->tx.recipients[i].mailbox, b);
+	}
+}
+
+/* The one that follows `n` others. */
+static void put_next(struct buf *b, size_t n, struct span mailbox)
+{
+	if (n)
+		buf_put_char(b, ',');
+	put_path(mailbox, b);
+}
+
+static void put_refused_to(const struct ended *e, struct buf *b)
+{
+	const struct tx *tx = &e->s->tx;
+	size_t n = 0;
+
+	for (; n < tx->n_refused_kept; n++)
+		put_next(b, n, span_of(tx->refused[n]));
+	for (size_t i = 0; i < tx->n_recipients && n < TX_REFUSED_MAX; i++)
+		if (is_left_out(e, &tx->recipients[i]))
+			put_next(b, n++, tx->recipients[i].mailbox);
+	if (n == TX_REFUSED_MAX && tx->n_refused > n)
+		buf_put(b, SPAN(",..."));
+}
+
+static void put_recipients(const struct ended *e, struct buf *b)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < e->s->tx.n_recipients; i++)
+		n += !is_left_out(e, &e->s->tx.recipients[i]);
+	if (n)
+		buf_put_num(b, n);
+}
+
+static void put_tls_error(const struct ended *e, struct buf *b)
+{
+	if (e->failure)
+		text_escape(b, span_of(e->failure->error), RECORD_VALUE_MAX);
+}
+
+static void put_tls_alert(const struct ended *e, struct buf *b)
+{
+	if (!e->failure || e->failure->alert == TLS_NO_ALERT)
+		return;
+	buf_put(b, e->failure->alert_sent ? SPAN("sent ") : SPAN("received "));
+	tls_put_alert(b, (uint8_t)e->failure->alert);
+}
+
+static void put_tls_offered(const struct ended *e, struct buf *b)
+{
+	if (e->failure)
+		tls_terms_put(b, &e->failure->opening.offered);
+}
+
+static void put_tls_allowed(const struct ended *e, struct buf *b)
+{
+	struct tls_terms allowed;
+
+	if (!e->failure || e->failure->opening.offered.versions.n == 0)
+		return;
+	allowed = e->failure->allowed;
+	tls_terms_keep(&allowed, e->failure->certificate.keys);
+	tls_terms_put(b, &allowed);
 }
 
 /* Who tells a value of which event. NULL: it is not told; nor is one that stays empty. */
 struct teller {
-	void (*message)(const struct session *s, struct buf *b);
-	void (*session)(const struct session *s, struct buf *b);
-	void (*auth)(const struct session *s, struct buf *b);
+	void (*message)(const struct ended *e, struct buf *b);
+	void (*session)(const struct ended *e, struct buf *b);
+	void (*auth)(const struct ended *e, struct buf *b);
 };
 
 static const struct teller tellers[RECORD_KEYS] = {
 	[RECORD_ID] = { put_id, NULL, NULL },
-	[RECORD_OUTCOME] = { put_outcome, NULL, record_put_auth_outcome },
+	[RECORD_OUTCOME] = { put_outcome, NULL, put_auth_outcome },
 	[RECORD_END] = { NULL, put_end, put_auth_end },
 	[RECORD_STATUS] = { put_tx_status, put_status, NULL },
 	[RECORD_EXPLANATION] = { NULL, put_explanation, NULL },
@@ -342,23 +462,23 @@ static const struct teller tellers[RECORD_KEYS] = {
 	[RECORD_ALPN] = { NULL, put_alpn, NULL },
 	[RECORD_RESUMED] = { NULL, put_resumed, NULL },
 	[RECORD_TLS_CLIENT] = { NULL, put_tls_client, NULL },
-	[RECORD_TLS_ERROR] = { NULL, failure_put_error, NULL },
-	[RECORD_TLS_ALERT] = { NULL, failure_put_alert, NULL },
-	[RECORD_TLS_OFFERED] = { NULL, failure_put_offered, NULL },
-	[RECORD_TLS_ALLOWED] = { NULL, failure_put_allowed, NULL },
+	[RECORD_TLS_ERROR] = { NULL, put_tls_error, NULL },
+	[RECORD_TLS_ALERT] = { NULL, put_tls_alert, NULL },
+	[RECORD_TLS_OFFERED] = { NULL, put_tls_offered, NULL },
+	[RECORD_TLS_ALLOWED] = { NULL, put_tls_allowed, NULL },
 	[RECORD_TLS_FAULT] = { NULL, put_tls_fault, NULL },
 	[RECORD_DELIVERY_FAULT] = { put_delivery_fault, NULL, NULL },
-	[RECORD_MECHANISM] = { NULL, record_put_mechanism, record_put_auth_mechanism },
-	[RECORD_USER] = { record_put_user, record_put_user, record_put_auth_user },
-	[RECORD_AUTH_FAILURES] = { NULL, record_put_failures, record_put_failures },
+	[RECORD_MECHANISM] = { NULL, put_mechanism, put_auth_mechanism },
+	[RECORD_USER] = { put_user, put_user, put_auth_user },
+	[RECORD_AUTH_FAILURES] = { NULL, put_auth_failures, put_auth_failures },
 	[RECORD_FROM] = { put_from, NULL, NULL },
-	[RECORD_TO] = { record_put_to, NULL, NULL },
-	[RECORD_RECIPIENTS] = { record_put_recipients, NULL, NULL },
+	[RECORD_TO] = { put_to, NULL, NULL },
+	[RECORD_RECIPIENTS] = { put_recipients, NULL, NULL },
 	[RECORD_TRANSACTIONS] = { NULL, put_transactions, NULL },
 	[RECORD_MESSAGES] = { NULL, put_messages, NULL },
 	[RECORD_REFUSED] = { put_tx_refused, put_refused, NULL },
 	[RECORD_REFUSED_COMMANDS] = { NULL, put_untold, NULL },
-	[RECORD_REFUSED_TO] = { record_put_refused_to, NULL, NULL },
+	[RECORD_REFUSED_TO] = { put_refused_to, NULL, NULL },
 	[RECORD_SIZE] = { put_size, NULL, NULL },
 	[RECORD_BODY] = { put_body, NULL, NULL },
 	[RECORD_REQUIRETLS] = { put_requiretls, NULL, NULL },
@@ -374,24 +494,21 @@ static const struct teller tellers[RECORD_KEYS] = {
 	[RECORD_DURATION] = { put_tx_duration, put_duration, NULL },
 };
 
-void record_write(struct session *s, enum record_event event)
+static void write_record(struct session *s, enum record_event event, enum topic topic,
+	const struct ended *e)
 {
-	struct record record = {
-		.event = event,
-		.topic = topic_of(s, event),
-		.when = s->now,
-	};
+	struct record record = { .event = event, .topic = topic, .when = s->now };
 	struct buf b = BUF(s->scratch);
 
 	for (enum record_key key = 0; key < RECORD_KEYS; key++) {
 		const struct teller *t = &tellers[key];
 		size_t start = b.n;
 		if (event == RECORD_MESSAGE && t->message)
-			t->message(s, &b);
+			t->message(e, &b);
 		if (event == RECORD_SESSION && t->session)
-			t->session(s, &b);
+			t->session(e, &b);
 		if (event == RECORD_AUTH && t->auth)
-			t->auth(s, &b);
+			t->auth(e, &b);
 		if (b.n == start || b.overflow)
 			continue;
 		record.values[record.n++] = (struct record_value){
@@ -400,4 +517,22 @@ void record_write(struct session *s, enum record_event event)
 		};
 	}
 	s->recorder->write(s->recorder, &record);
+}
+
+void record_message(struct session *s, const struct reply *outcome)
+{
+	write_record(s, RECORD_MESSAGE, topic_of_message(s, outcome),
+		&(struct ended){ .s = s, .outcome = outcome });
+}
+
+void record_auth(struct session *s, const struct reply *outcome)
+{
+	write_record(s, RECORD_AUTH, topic_of_login(outcome),
+		&(struct ended){ .s = s, .outcome = outcome });
+}
+
+void record_session(struct session *s, const struct tls_failure *failure)
+{
+	write_record(s, RECORD_SESSION, topic_of_session(s),
+		&(struct ended){ .s = s, .failure = failure });
 }

@@ -1,14 +1,13 @@
 /*
- * What is told of a session and of each of its transactions when it ends, and of each attempt to log in that
- * came to nothing: values by their names, filled from the state, never from reply text.
+ * Records: what is written of a session and of each of its transactions when it ends, and of each
+ * failed attempt to log in. Values by their names, filled from the state, never from reply text.
  */
 #pragma once
 
 #include "base/buf.h"
-#include "smtp/topic.h"
+#include "smtp/record-tables.h"
 #include "smtp/tx.h"
 
-#define RECORD_TEXT_MAX 12288 /* all values of a record together */
 /* the recipients of a message; what is longer ends in "..." */
 #define RECORD_LIST_MAX 4096
 #define RECORD_VALUE_MAX 256 /* one word of a stranger, escaped */
@@ -36,22 +35,13 @@ struct recorder {
 };
 
 struct session;
+struct tls_failure;
 
-/* Tells the recorder of the session what has ended: its transaction, an attempt to log in, or the session
- * itself. */
-void record_write(struct session *s, enum record_event event);
+/* The open transaction ends with `outcome`; NULL: it was given up. */
+void record_message(struct session *s, const struct reply *outcome);
 
-/*
- * The transaction ends as a check of addresses does (Postfix's address verification, Exim's callout): the client
- * ends it by a command, before any content and after all recipients were accepted.
- */
-bool record_is_check(const struct session *s);
+/* An attempt to log in has failed with `outcome`; NULL: the session ended before. */
+void record_auth(struct session *s, const struct reply *outcome);
 
-/* The message was refused, or each recipient that was named. */
-bool record_is_refused(const struct session *s);
-
-/*
- * Why the transaction or the attempt was refused, or what was refused within it; NULL: nothing was. Where no
- * recipient was accepted, it is the refusal of one.
- */
-const struct reply *record_refusal(const struct session *s);
+/* The session has ended; `failure` is why there is no TLS, or none any more, or NULL. */
+void record_session(struct session *s, const struct tls_failure *failure);

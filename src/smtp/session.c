@@ -1,10 +1,13 @@
 /*
- * Promises the same replies however the input is split, and that only this file writes
- * them. Refuses to know what a command means; see verbs.c.
+ * The session: takes input in steps, and writes every reply. The replies are the same however the
+ * input is split. verbs.c carries out the commands.
  */
 #include "smtp/session.h"
 #include "proto/line.h"
+#include "proto/text.h"
 #include "smtp/auth.h"
+#include "smtp/ending.h"
+#include "smtp/record.h"
 #include "smtp/verbs.h"
 
 void session_init(struct session *s, const struct session_settings *settings,
@@ -21,13 +24,6 @@ void session_init(struct session *s, const struct session_settings *settings,
 	s->out = BUF(s->out_octets);
 }
 
-const struct reply *session_reply(
-	struct session *s, enum reply_name name, struct span argument)
-{
-	s->argument = argument;
-	return reply_get(name);
-}
-
 /*
  * A client that offers more recipients than it may has done nothing wrong (RFC 5321 4.5.3.1.10): it may have
  * pipelined all of them, and those that were accepted are to get the message. Nor has one that sent more chunks
@@ -35,51 +31,47 @@ const struct reply *session_reply(
  */
 static bool is_error(struct session *s, const struct reply *r)
 {
-	if (r == s->lost)
+	if (r == s->refused_message)
 		return false;
 	return r != reply_get(REPLY_RECIPIENT_MANY) ||
 	       s->n_overshoot++ / RECIPIENT_OVERSHOOT >= s->settings->recipient_limit;
 }
 
-static void say(struct session *s, const struct reply *r)
+static void say(struct session *s, struct answer a)
 {
 	struct buf b = BUF(s->reason);
 
-	if (reply_is_positive(r)) {
-		reply_put(&s->out, r, s->argument);
+	if (reply_is_positive(a.reply)) {
+		reply_put(&s->out, a.reply, a.argument);
 	} else {
 		/* composed once: records have it as it was sent */
-		reply_put_text(&b, r, s->argument);
+		reply_put_text(&b, a.reply, a.argument);
 		buf_put(&s->out, buf_span(&b));
 		buf_put(&s->out, SPAN("\r\n"));
 		buf_terminate(&b);
 	}
-	s->argument = (struct span){ 0 };
 }
 
-static void count(struct session *s, const struct reply *r)
+static void count(struct session *s, struct answer a)
 {
-	bool told = s->told;
-
-	s->told = false;
-	if (reply_is_positive(r))
+	if (reply_is_positive(a.reply))
 		return;
 	s->n_refused++;
-	s->n_untold += !told;
-	if (!told)
+	s->n_untold += !a.recorded;
+	if (!a.recorded)
 		memcpy(s->untold, s->reason, sizeof(s->untold));
-	s->n_errors += is_error(s, r);
+	s->n_errors += is_error(s, a.reply);
 }
 
 /* The reply to a command or a message. */
-static void put_reply(struct session *s, const struct reply *r)
+static void put_reply(struct session *s, struct answer a)
 {
 	if (s->pause_until) {
-		s->delayed = r;
+		s->delayed = a;
 		return;
 	}
-	say(s, r);
-	count(s, r);
+	say(s, a);
+	count(s, a);
 }
 
 void session_greet(struct session *s)
@@ -89,26 +81,14 @@ void session_greet(struct session *s)
 	buf_put_str(&b, s->settings->hostname);
 	buf_put_char(&b, ' ');
 	buf_put_str(&b, s->settings->banner);
-	put_reply(s, session_reply(s, REPLY_READY, buf_span(&b)));
-}
-
-void session_end_tx(struct session *s, const struct reply *outcome)
-{
-	if (!s->tx.open)
-		return;
-	s->outcome = outcome;
-	s->lenient |= s->tx.lenient | s->tx.bare;
-	record_write(s, RECORD_MESSAGE);
-	stages_clear(&s->stages);
-	tx_clear(&s->tx);
+	put_reply(s, answer_with(REPLY_READY, buf_span(&b)));
 }
 
 static void end_results(struct session *s)
 {
-	s->told = true;
-	count(s, s->result);
+	count(s, (struct answer){ .reply = s->result, .recorded = true });
 	s->phase = PHASE_GREETED;
-	session_end_tx(s, s->result);
+	mail_end(s, s->result);
 }
 
 /*
@@ -121,7 +101,8 @@ static bool is_proxy_check(const struct session *s, enum session_end why)
 	       s->peer.is_proxy && s->n_transactions == 0 && s->n_refused == 0;
 }
 
-static void end_session(struct session *s, enum session_end why)
+static void end_session(
+	struct session *s, enum session_end why, const struct tls_failure *failure)
 {
 	if (s->phase == PHASE_ENDED)
 		return;
@@ -131,9 +112,9 @@ static void end_session(struct session *s, enum session_end why)
 		end_results(s);
 	if (s->phase == PHASE_AUTH)
 		auth_give_up(s);
-	session_end_tx(s, NULL);
+	mail_end(s, NULL);
 	s->phase = PHASE_ENDED;
-	record_write(s, RECORD_SESSION);
+	record_session(s, failure);
 }
 
 void session_refuse(struct session *s, enum session_end why, struct span argument,
@@ -142,13 +123,13 @@ void session_refuse(struct session *s, enum session_end why, struct span argumen
 	const struct reply *reply = session_end_reply(why);
 
 	s->now = *now;
-	s->argument = argument;
 	if (reply)
-		put_reply(s, reply);
-	end_session(s, why);
+		put_reply(s, (struct answer){ .reply = reply, .argument = argument });
+	end_session(s, why, NULL);
 }
 
-void session_stop(struct session *s, enum session_end why, const struct moment *now)
+static void stop(struct session *s, enum session_end why,
+	const struct tls_failure *failure, const struct moment *now)
 {
 	const struct reply *reply = session_end_reply(why);
 
@@ -157,15 +138,20 @@ void session_stop(struct session *s, enum session_end why, const struct moment *
 	s->now = *now;
 	if (reply)
 		reply_put(&s->out, reply, SPAN(""));
-	end_session(s, why);
+	end_session(s, why, failure);
+}
+
+void session_stop(struct session *s, enum session_end why, const struct moment *now)
+{
+	stop(s, why, NULL, now);
 }
 
 /* Ends the session when the last command, or too many of them, ended it. */
 static void end_if_due(struct session *s)
 {
 	if (s->end != END_NONE)
-		end_session(s, s->end);
-	else if (s->delayed)
+		end_session(s, s->end, NULL);
+	else if (s->delayed.reply)
 		return;
 	else if (s->n_auth_failures >= AUTH_FAILURES_MAX)
 		session_stop(s, END_AUTH_FAILURES, &s->now);
@@ -181,14 +167,14 @@ static void turn_to_tls(struct session *s, struct bytes *in)
 		return;
 	*in = (struct bytes){ in->p + in->n, 0 };
 	s->wants_tls = false;
-	put_reply(s, reply_get(REPLY_TLS_EARLY));
+	put_reply(s, answer(REPLY_TLS_EARLY));
 	s->end = END_TLS_INJECTION;
 }
 
 /* True when a whole command was there. */
 static bool take_command(struct session *s, struct bytes *in)
 {
-	const struct reply *r;
+	struct answer a = { 0 };
 	struct line line;
 	bool is_rcpt;
 
@@ -200,60 +186,60 @@ static bool take_command(struct session *s, struct bytes *in)
 	if (!line_take(&s->line, in, COMMAND_LINE_MAX + COMMAND_EXTRA_MAX, &line))
 		return false;
 	s->line_crlf = line.crlf;
-	r = verbs_line(s, &line);
+	a.reply = verbs_line(s, &line);
 	if (line.too_long)
-		s->lost = NULL;
+		s->refused_message = NULL;
 	else
-		r = verbs_dispatch(s, line.text, line.text.n + 1 + line.crlf, r);
-	is_rcpt = r && s->phase == PHASE_MAIL && !reply_is_positive(r) &&
+		a = verbs_dispatch(s, line.text, line.text.n + 1 + line.crlf, a.reply);
+	is_rcpt = a.reply && s->phase == PHASE_MAIL && !reply_is_positive(a.reply) &&
 		  verbs_is_rcpt(line.text);
-	s->told |= is_rcpt;
-	if (r)
-		put_reply(s, r);
+	a.recorded |= is_rcpt;
+	if (a.reply)
+		put_reply(s, a);
 	else if (s->wants_tls)
 		turn_to_tls(s, in);
 	if (is_rcpt)
-		tx_note_refusal(&s->tx, r, s->reason);
+		tx_note_refusal(&s->tx, a.reply, s->reason);
 	return true;
 }
 
 /* True when a whole response was there. */
 static bool take_response(struct session *s, struct bytes *in)
 {
-	const struct reply *r = auth_response(s, in);
+	struct answer a = auth_response(s, in);
 
-	if (r)
-		put_reply(s, r);
-	return r;
+	if (a.reply)
+		put_reply(s, a);
+	return a.reply;
 }
 
 /* True when it is time for the reply that was held back. */
 static bool end_pause(struct session *s)
 {
-	const struct reply *r = s->delayed;
+	struct answer a = s->delayed;
 
 	if (s->now.milliseconds < s->pause_until)
 		return false;
 	s->pause_until = 0;
-	s->delayed = NULL;
-	put_reply(s, r);
+	s->delayed = (struct answer){ 0 };
+	put_reply(s, a);
 	return true;
 }
 
 /* What has become of a message, or of a piece of it. */
-static void put_outcome(struct session *s, const struct reply *r)
+static void put_outcome(struct session *s, struct answer a)
 {
 	if (s->phase == PHASE_RESULTS) {
-		s->result = r;
+		s->result = a.reply;
 		s->n_told = 0;
 		if (!s->settings->lmtp)
 			reply_put(&s->out, reply_get(REPLY_RESULTS), SPAN(""));
 		return;
 	}
-	s->told = s->phase == PHASE_GREETED && s->tx.open;
-	put_reply(s, r);
+	a.recorded = s->phase == PHASE_GREETED && s->tx.open;
+	put_reply(s, a);
 	if (s->phase == PHASE_GREETED)
-		session_end_tx(s, r);
+		mail_end(s, a.reply);
 }
 
 /* A reply for each recipient that was accepted, in that order (RFC 2033 4.2); PRDR has one more for all. */
@@ -265,9 +251,8 @@ static bool put_result(struct session *s)
 	/* of a message that ended with an earlier chunk only the number of recipients is known */
 	if (!last && s->tx.open && s->tx.recipients[s->n_told].reply)
 		r = s->tx.recipients[s->n_told].reply;
-	s->argument = span_of(s->tx.id);
 	if (!last || !s->settings->lmtp)
-		say(s, r);
+		say(s, (struct answer){ .reply = r, .argument = span_of(s->tx.id) });
 	if (last)
 		end_results(s);
 	else
@@ -287,14 +272,14 @@ static bool take_content(struct session *s, struct bytes *in)
 /* True when the end of the chunk was there. */
 static bool take_chunk(struct session *s, struct bytes *in)
 {
-	const struct reply *r;
+	struct answer a;
 
 	if (!chunk_content(s, in))
 		return false;
-	r = chunk_reply(s);
-	put_outcome(s, r);
-	if (!reply_is_positive(r) && !s->chunk_last && s->phase == PHASE_GREETED)
-		s->lost = r;
+	a = chunk_reply(s);
+	put_outcome(s, a);
+	if (!reply_is_positive(a.reply) && !s->chunk_last && s->phase == PHASE_GREETED)
+		s->refused_message = a.reply;
 	return true;
 }
 
@@ -349,7 +334,7 @@ enum session_want session_take(
 			return SESSION_TLS;
 		if (buf_room(&s->out) < SESSION_OUT_ROOM)
 			return SESSION_OUTPUT;
-		if (s->delayed) {
+		if (s->delayed.reply) {
 			if (!end_pause(s))
 				return SESSION_PAUSE;
 		} else if (!(s->tracer ? take_watched(s, in) : take_step(s, in)))
@@ -364,11 +349,48 @@ void session_tls_ready(struct session *s, enum tls_verdict verdict)
 	s->wants_tls = false;
 	s->tls_unusable = verdict == TLS_UNUSABLE;
 	if (verdict == TLS_READY) {
-		put_reply(s, reply_get(REPLY_GO_AHEAD));
+		put_reply(s, answer(REPLY_GO_AHEAD));
 	} else if (s->settings->tls == TLS_ON) {
-		put_reply(s, reply_get(REPLY_TLS_UNUSABLE));
+		put_reply(s, answer(REPLY_TLS_UNUSABLE));
 		end_if_due(s);
 	} else {
 		session_stop(s, END_TLS_UNUSABLE, &s->now);
 	}
+}
+
+void session_tls_fault(struct session *s, const char *fault)
+{
+	struct buf b = BUF(s->tls_fault);
+
+	text_escape(&b, span_of(fault), FACT_NAME_MAX - 1);
+	buf_terminate(&b);
+}
+
+void session_secured(struct session *s, const struct tls_facts *facts)
+{
+	/* first, as a transaction that STARTTLS ends is not a check of addresses */
+	s->phase = PHASE_CONNECTED;
+	mail_end(s, NULL);
+	s->helo[0] = '\0';
+	s->esmtp = false;
+	s->secured = true;
+	s->tls = *facts;
+}
+
+void session_tls_failed(
+	struct session *s, const struct tls_failure *failure, const struct moment *now)
+{
+	s->tls_failed = true;
+	stop(s, END_TLS_FAILED, failure, now);
+}
+
+/* In TLS 1.3 a server is through before the client has judged (RFC 8446 4.4.4). */
+void session_tls_lost(struct session *s, enum session_end why,
+	const struct tls_failure *failure, const struct moment *now)
+{
+	if (failure->how == TLS_END_ALERT && !s->helo[0]) {
+		session_tls_failed(s, failure, now);
+		return;
+	}
+	stop(s, why, failure, now);
 }

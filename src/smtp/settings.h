@@ -18,7 +18,7 @@ enum tls_mode {
 enum auth_mode {
 	AUTH_OFF,
 	AUTH_ON, /* offered inside TLS */
-	AUTH_REQUIRED, /* 530 to mail of nobody */
+	AUTH_REQUIRED, /* MAIL without a login gets 530 */
 };
 
 enum bare_newline {

@@ -1,6 +1,10 @@
 /*
- * One mail transaction, from MAIL to its end (RFC 5321 3.3). This struct is all of it,
- * and tx_clear() is the only way to forget it.
+ * One mail transaction, from MAIL to its end (RFC 5321 3.3), and the stages that it passes.
+ * struct tx is all of it, and tx_clear() is the only way to forget it.
+ *
+ * A stage decides on a transaction: policy first, delivery last. Each hook returns NULL, or the
+ * reply that refuses; a refusal stops the walk. A hook may be absent. Where `mail` returns
+ * REPLY_MISCONFIGURED the session ends.
  */
 #pragma once
 
@@ -8,7 +12,6 @@
 #include "proto/address.h"
 #include "proto/data.h"
 #include "proto/reply.h"
-#include "smtp/params.h"
 
 #define TX_ID_MAX 64 /* "time.M<usec>P<pid>Q<n>" */
 #define TX_FILE_MAX 256 /* NAME_MAX and the NUL */
@@ -19,6 +22,29 @@ struct moment {
 	int64_t seconds; /* since 1970 */
 	uint32_t microseconds;
 	uint64_t milliseconds; /* of a clock that never jumps */
+};
+
+enum mail_body {
+	BODY_UNSPECIFIED,
+	BODY_7BIT,
+	BODY_8BITMIME,
+	BODY_BINARYMIME, /* RFC 3030 3: octets, which are stored as they are */
+};
+
+struct mail_params {
+	bool has_size;
+	uint64_t size; /* octets declared (RFC 1870) */
+	enum mail_body body; /* RFC 6152 */
+	bool requiretls; /* RFC 8689 */
+	bool prdr; /* a reply for each recipient, draft-hall-prdr-00 4.2 */
+	bool smtputf8; /* RFC 6531: addresses may be UTF-8 */
+	struct span envid; /* ENVID, a valid xtext; empty for none (RFC 3461 4.4) */
+};
+
+struct rcpt_params {
+	bool report; /* NOTIFY has SUCCESS (RFC 3461 4.1) */
+	struct span orcpt; /* ORCPT, valid; empty for none (RFC 3461 4.2) */
+	bool utf8; /* octets above 127 may be in ORCPT (RFC 6533 3) */
 };
 
 struct recipient {
@@ -99,3 +125,56 @@ const struct reply *tx_fold(const struct tx *tx);
 bool tx_is_refused(const struct tx *tx);
 
 void tx_clear(struct tx *tx);
+
+struct stage;
+
+struct stage_ops {
+	const struct reply *(*mail)(struct stage *st, const struct tx *tx);
+	const struct reply *(*rcpt)(
+		struct stage *st, const struct tx *tx, struct recipient *r);
+	/* The content is about to come; `trace` goes on top of it. */
+	const struct reply *(*data)(
+		struct stage *st, const struct tx *tx, struct span trace);
+	const struct reply *(*body)(
+		struct stage *st, const struct tx *tx, struct span text);
+	/*
+	 * All content is there: do whatever can fail. Both may refuse single recipients by
+	 * their reply, commit only with tx->each, as all or nobody gets the message without.
+	 * It leaves out who has one already, and never follows a refused prepare.
+	 */
+	const struct reply *(*prepare)(struct stage *st, struct tx *tx);
+	const struct reply *(*commit)(struct stage *st, struct tx *tx);
+	/* The transaction is over, however it ended: once for each stage, asked or not. */
+	void (*clear)(struct stage *st);
+};
+
+struct stage {
+	const struct stage_ops *ops;
+	/*
+	 * What is wrong with this host, in a transaction in which something was refused or left undone for it: such
+	 * as "/srv/mail/a/new: Permission denied". NULL: nothing. Kept by the stage until it is cleared.
+	 */
+	const char *fault;
+};
+
+/* The stages of a session, in order. */
+struct stages {
+	struct stage *const *list;
+	size_t n;
+};
+
+const struct reply *stages_mail(const struct stages *s, const struct tx *tx);
+const struct reply *stages_rcpt(
+	const struct stages *s, const struct tx *tx, struct recipient *r);
+const struct reply *stages_data(
+	const struct stages *s, const struct tx *tx, struct span trace);
+const struct reply *stages_body(
+	const struct stages *s, const struct tx *tx, struct span text);
+/*
+ * Every prepare, then every commit. NULL when the message is delivered to all; with
+ * `each`, to those who have no reply of their own, at least one.
+ */
+const struct reply *stages_deliver(const struct stages *s, struct tx *tx, bool each);
+/* The first fault of this host that a stage has; NULL: none. */
+const char *stages_fault(const struct stages *s);
+void stages_clear(const struct stages *s);

@@ -1,11 +1,11 @@
 /*
- * Promises that every command passes the same gates, in the same order: TLS, phase,
- * argument. Refuses to write replies: a handler returns a row, session.c writes it.
+ * The table of commands and their dispatcher. Every command passes the same gates in the same order:
+ * TLS, phase, argument. A handler returns its answer, and session.c writes it.
  */
 #include "smtp/verbs.h"
 #include "proto/line.h"
 #include "smtp/auth.h"
-#include "smtp/extensions.h"
+#include "smtp/params.h"
 
 enum verb_flags {
 	/* allowed in the clear where TLS is required (RFC 3207 4), and before AUTH where that is (RFC 4954 6) */
@@ -17,6 +17,7 @@ enum verb_flags {
 	VERB_SMTP = 32, /* unknown in LMTP (RFC 2033 4.1) */
 	VERB_LMTP = 64, /* unknown in SMTP */
 	VERB_AUTH = 128, /* logs in; another row has it where that is off */
+	VERB_MAIL = 256, /* begins a transaction */
 };
 
 #define VERB_HELLO (VERB_CLEAR | VERB_ARG | VERB_JUNK)
@@ -31,7 +32,7 @@ struct verb {
 	unsigned flags;
 	size_t n_extra; /* octets a line may have above COMMAND_LINE_MAX */
 	/* NULL for VERB_OCTETS, which has its own way */
-	const struct reply *(*handle)(struct session *s, struct span args);
+	struct answer (*handle)(struct session *s, struct span args);
 };
 
 /* Our name and the extensions, a line each. */
@@ -59,7 +60,7 @@ static const struct reply *greet(struct session *s, struct span args, bool esmtp
 		is_ascii &= c < 128;
 	}
 	s->lenient |= !is_ascii;
-	session_end_tx(s, NULL);
+	mail_end(s, NULL);
 	memcpy(s->helo, args.p, args.n);
 	s->helo[args.n] = '\0';
 	s->esmtp = esmtp;
@@ -67,65 +68,67 @@ static const struct reply *greet(struct session *s, struct span args, bool esmtp
 	return NULL;
 }
 
-static const struct reply *do_ehlo(struct session *s, struct span args)
+static struct answer do_ehlo(struct session *s, struct span args)
 {
 	const struct reply *r = greet(s, args, true);
 
-	return r ? r : session_reply(s, REPLY_HELLO, ehlo_lines(s));
+	return r ? (struct answer){ .reply = r }
+		 : answer_with(REPLY_HELLO, ehlo_lines(s));
 }
 
-static const struct reply *do_helo(struct session *s, struct span args)
+static struct answer do_helo(struct session *s, struct span args)
 {
 	const struct reply *r = greet(s, args, false);
 
-	return r ? r : session_reply(s, REPLY_HELLO, span_of(s->settings->hostname));
+	return r ? (struct answer){ .reply = r }
+		 : answer_with(REPLY_HELLO, span_of(s->settings->hostname));
 }
 
-static const struct reply *do_rset(struct session *s, struct span args)
+static struct answer do_rset(struct session *s, struct span args)
 {
 	(void)args;
-	session_end_tx(s, NULL);
+	mail_end(s, NULL);
 	if (s->phase != PHASE_CONNECTED)
 		s->phase = PHASE_GREETED;
-	return reply_get(REPLY_OK);
+	return answer(REPLY_OK);
 }
 
-static const struct reply *do_noop(struct session *s, struct span args)
+static struct answer do_noop(struct session *s, struct span args)
 {
 	(void)s, (void)args;
-	return reply_get(REPLY_OK);
+	return answer(REPLY_OK);
 }
 
-static const struct reply *do_help(struct session *s, struct span args);
+static struct answer do_help(struct session *s, struct span args);
 
-static const struct reply *do_vrfy(struct session *s, struct span args)
+static struct answer do_vrfy(struct session *s, struct span args)
 {
 	(void)s, (void)args;
-	return reply_get(REPLY_NOT_VERIFIED);
+	return answer(REPLY_NOT_VERIFIED);
 }
 
-static const struct reply *do_unimplemented(struct session *s, struct span args)
+static struct answer do_unimplemented(struct session *s, struct span args)
 {
 	(void)s, (void)args;
-	return reply_get(REPLY_NOT_IMPLEMENTED);
+	return answer(REPLY_NOT_IMPLEMENTED);
 }
 
-static const struct reply *do_quit(struct session *s, struct span args)
+static struct answer do_quit(struct session *s, struct span args)
 {
 	(void)args;
 	s->end = END_QUIT;
-	return reply_get(REPLY_BYE);
+	return answer(REPLY_BYE);
 }
 
-static const struct reply *do_starttls(struct session *s, struct span args)
+static struct answer do_starttls(struct session *s, struct span args)
 {
 	(void)args;
 	if (s->secured)
-		return reply_get(REPLY_TLS_ACTIVE);
+		return answer(REPLY_TLS_ACTIVE);
 	if (s->settings->tls == TLS_OFF)
-		return reply_get(REPLY_TLS_OFF);
+		return answer(REPLY_TLS_OFF);
 	s->wants_tls = true;
-	return NULL;
+	return (struct answer){ 0 };
 }
 
 #define NAME(literal)                                                                    \
@@ -137,7 +140,7 @@ static const struct verb verbs[] = {
 	{ NAME("EHLO"), ANY_PHASE, VERB_HELLO | VERB_SMTP, 0, do_ehlo },
 	{ NAME("HELO"), ANY_PHASE, VERB_HELLO | VERB_SMTP, 0, do_helo },
 	{ NAME("LHLO"), ANY_PHASE, VERB_HELLO | VERB_LMTP, 0, do_ehlo },
-	{ NAME("MAIL"), PHASE_GREETED, VERB_ARG, MAIL_EXTRA_MAX, mail_mail },
+	{ NAME("MAIL"), PHASE_GREETED, VERB_ARG | VERB_MAIL, MAIL_EXTRA_MAX, mail_mail },
 	{ NAME("RCPT"), PHASE_MAIL, VERB_ARG, RCPT_EXTRA_MAX, mail_rcpt },
 	{ NAME("DATA"), PHASE_MAIL, VERB_NO_ARG, 0, mail_data },
 	{ NAME("BDAT"), PHASE_MAIL | PHASE_CHUNKS, VERB_OCTETS, 0, NULL },
@@ -174,7 +177,7 @@ static bool is_hello(const struct verb *verb)
 }
 
 /* All commands that are carried out (RFC 5321 4.1.1.8). */
-static const struct reply *do_help(struct session *s, struct span args)
+static struct answer do_help(struct session *s, struct span args)
 {
 	struct buf b = BUF(s->scratch);
 
@@ -187,7 +190,7 @@ static const struct reply *do_help(struct session *s, struct span args)
 		buf_put(&b, verbs[i].name);
 	}
 	buf_put(&b, SPAN("\nSee RFC 5321 and the manual page postern(8)"));
-	return session_reply(s, REPLY_HELP, buf_span(&b));
+	return answer_with(REPLY_HELP, buf_span(&b));
 }
 
 static const struct verb *find(const struct session *s, struct span name)
@@ -199,25 +202,24 @@ static const struct verb *find(const struct session *s, struct span name)
 }
 
 /* 530 to all but a few in the clear; the manual's rule ends the session at MAIL. */
-static const struct reply *refuse_clear(struct session *s, const struct verb *verb)
+static struct answer refuse_clear(struct session *s, const struct verb *verb)
 {
-	if (verb && verb->handle == mail_mail)
+	if (verb && verb->flags & VERB_MAIL)
 		s->end = END_REJECTED;
 	s->rejected = true;
-	return reply_get(REPLY_TLS_FIRST);
+	return answer(REPLY_TLS_FIRST);
 }
 
-static const struct reply *out_of_phase(struct session *s, const struct verb *verb)
+static struct answer out_of_phase(struct session *s, const struct verb *verb)
 {
 	if (s->phase == PHASE_CONNECTED)
-		return session_reply(s, REPLY_HELLO_FIRST,
+		return answer_with(REPLY_HELLO_FIRST,
 			s->settings->lmtp ? SPAN("LHLO") : SPAN("EHLO"));
 	if (s->phase == PHASE_CHUNKS)
-		return reply_get(REPLY_CHUNKS_BEGUN);
+		return answer(REPLY_CHUNKS_BEGUN);
 	if (verb->flags & VERB_AUTH)
-		return reply_get(REPLY_AUTH_NESTED);
-	return reply_get(
-		s->phase == PHASE_GREETED ? REPLY_MAIL_FIRST : REPLY_MAIL_NESTED);
+		return answer(REPLY_AUTH_NESTED);
+	return answer(s->phase == PHASE_GREETED ? REPLY_MAIL_FIRST : REPLY_MAIL_NESTED);
 }
 
 /* The session may begin no other transaction. NULL: it may. */
@@ -232,33 +234,33 @@ static const struct reply *refuse_more(struct session *s)
 	return reply_get(s->end == END_REPORTS ? REPLY_REPORTS : REPLY_TRANSACTIONS);
 }
 
-/* All gates that a command has to pass, in order. NULL, or the first one's refusal. */
-static const struct reply *gate(
+/* All gates that a command has to pass, in order. None, or the first one's refusal. */
+static struct answer gate(
 	struct session *s, const struct verb *verb, struct span args, size_t n_line)
 {
 	bool needs_tls = s->settings->tls == TLS_REQUIRED && !s->secured;
 	const struct reply *refusal;
 
 	if (n_line > COMMAND_LINE_MAX + (verb ? verb->n_extra : 0))
-		return reply_get(REPLY_LINE_TOO_LONG);
+		return answer(REPLY_LINE_TOO_LONG);
 	if (needs_tls && !(verb && verb->flags & VERB_CLEAR))
 		return refuse_clear(s, verb);
 	if (!(verb && verb->flags & (VERB_CLEAR | VERB_AUTH)) &&
 		(refusal = auth_refusal(s)))
-		return refusal;
+		return (struct answer){ .reply = refusal };
 	if (!verb)
-		return reply_get(REPLY_UNKNOWN_VERB);
+		return answer(REPLY_UNKNOWN_VERB);
 	if (verb->flags & VERB_JUNK && s->n_junk++ >= JUNK_COMMANDS_MAX)
 		s->n_errors++;
 	if (!(verb->phases & s->phase))
 		return out_of_phase(s, verb);
-	if (verb->handle == mail_mail && (refusal = refuse_more(s)))
-		return refusal;
+	if (verb->flags & VERB_MAIL && (refusal = refuse_more(s)))
+		return (struct answer){ .reply = refusal };
 	if (verb->flags & VERB_ARG && args.n == 0)
-		return reply_get(REPLY_ARGUMENT_MISSING);
+		return answer(REPLY_ARGUMENT_MISSING);
 	if (verb->flags & VERB_NO_ARG && args.n)
-		return reply_get(REPLY_ARGUMENT_UNWANTED);
-	return NULL;
+		return answer(REPLY_ARGUMENT_UNWANTED);
+	return (struct answer){ 0 };
 }
 
 const struct reply *verbs_line(struct session *s, const struct line *line)
@@ -280,23 +282,24 @@ bool verbs_is_rcpt(struct span line)
 	return span_ieq(command_parse(line).verb, SPAN("RCPT"));
 }
 
-const struct reply *verbs_dispatch(
+struct answer verbs_dispatch(
 	struct session *s, struct span line, size_t n_line, const struct reply *refusal)
 {
 	struct command command = command_parse(line);
 	const struct verb *verb = find(s, command.verb);
+	struct answer a = { .reply = refusal };
 
 	if (!verb && command_is_http(line)) {
 		s->end = END_FOREIGN_HTTP;
-		return reply_get(REPLY_FOREIGN_HTTP);
+		return answer(REPLY_FOREIGN_HTTP);
 	}
 	if (!refusal)
-		refusal = gate(s, verb, command.args, n_line);
+		a = gate(s, verb, command.args, n_line);
 	/* in a name it is a control character as all others are */
 	else if (verb && is_hello(verb) && refusal == reply_get(REPLY_LINE_NUL))
-		refusal = reply_get(REPLY_HELLO_ARGUMENT);
+		a = answer(REPLY_HELLO_ARGUMENT);
 	if (verb && verb->flags & VERB_OCTETS)
-		return chunk_bdat(s, command.args, refusal);
-	s->lost = NULL;
-	return refusal ? refusal : verb->handle(s, command.args);
+		return chunk_bdat(s, command.args, a);
+	s->refused_message = NULL;
+	return a.reply ? a : verb->handle(s, command.args);
 }

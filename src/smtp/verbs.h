@@ -2,7 +2,7 @@
  * columns. */
 #pragma once
 
-#include "smtp/session.h"
+#include "smtp/state.h"
 
 /* What is wrong with a line before anybody looks at its words; NULL: nothing. */
 const struct reply *verbs_line(struct session *s, const struct line *line);
@@ -12,26 +12,25 @@ bool verbs_is_rcpt(struct span line);
 
 /*
  * Carries out one command line, of `n_line` octets with its end; `refusal` is what is wrong with the line
- * itself, or NULL. Returns the reply; NULL when it comes later: behind octets, or TLS.
+ * itself, or NULL. The reply may come later: behind octets, or TLS.
  */
-const struct reply *verbs_dispatch(
+struct answer verbs_dispatch(
 	struct session *s, struct span line, size_t n_line, const struct reply *refusal);
 
 /*
- * BDAT, in chunk.c: `refusal` is why it cannot be carried out, or NULL. Either way its octets follow, and
- * are taken; the reply comes behind them. NULL, or the reply to a size that tells no end.
+ * BDAT, in chunk.c: `refusal` is why it cannot be carried out, or none. Either way its octets follow, and
+ * are taken; the reply comes behind them. None, or the reply to a size that tells no end.
  */
-const struct reply *chunk_bdat(
-	struct session *s, struct span args, const struct reply *refusal);
+struct answer chunk_bdat(struct session *s, struct span args, struct answer refusal);
 /* Takes octets from `in` while the phase is PHASE_CHUNK. True when all of them were there. */
 bool chunk_content(struct session *s, struct bytes *in);
 /* They were: goes on to the phase that follows, as mail_deliver() or with the transaction to be ended. */
-const struct reply *chunk_reply(struct session *s);
+struct answer chunk_reply(struct session *s);
 
 /* MAIL, RCPT and DATA, in mail.c. */
-const struct reply *mail_mail(struct session *s, struct span args);
-const struct reply *mail_rcpt(struct session *s, struct span args);
-const struct reply *mail_data(struct session *s, struct span args);
+struct answer mail_mail(struct session *s, struct span args);
+struct answer mail_rcpt(struct session *s, struct span args);
+struct answer mail_data(struct session *s, struct span args);
 
 /* Content is about to come: opens the stages for it. NULL, or the refusal; then the caller ends what is over. */
 const struct reply *mail_begin_content(struct session *s);
@@ -47,4 +46,7 @@ bool mail_content(struct session *s, struct bytes *in);
  * The end was found: delivers. Returns the reply, after which the transaction is to be ended. PHASE_RESULTS:
  * first each of s->n_owed recipients has one.
  */
-const struct reply *mail_deliver(struct session *s);
+struct answer mail_deliver(struct session *s);
+
+/* Writes the record of the open transaction, which ends with `outcome` (NULL: given up), and clears it. */
+void mail_end(struct session *s, const struct reply *outcome);

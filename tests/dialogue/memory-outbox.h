@@ -2,7 +2,7 @@
 #pragma once
 
 #include "smtp/dsn-report.h"
-#include "smtp/stage.h"
+#include "smtp/tx.h"
 #include "way.h"
 
 struct memory_outbox {

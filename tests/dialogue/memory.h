@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "smtp/stage.h"
+#include "smtp/tx.h"
 #include "way.h"
 
 #define MEMORY_BOXES_MAX 2000

@@ -52,8 +52,9 @@ static void build(struct server *s, const struct process *p)
 	s->c.stages[2] = &s->c.outbox.stage;
 	dsn_stage_init(&s->c.outbox, s->c.config.session.hostname, s->c.host,
 		s->c.session.peer.address);
-	s->c.config.session.dsn = s->c.config.dsn_outbox &&
-				  dsn_stage_open(&s->c.outbox, s->c.config.dsn_outbox) == 0;
+	s->c.config.session.dsn =
+		s->c.config.dsn_outbox &&
+		dsn_stage_open(&s->c.outbox, s->c.config.dsn_outbox) == 0;
 	s->c.config.session.dsn_fault = s->c.config.dsn_outbox && !s->c.config.session.dsn
 						? s->c.outbox.fault
 						: NULL;

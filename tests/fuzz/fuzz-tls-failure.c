@@ -6,10 +6,8 @@
 #include "fuzz/fuzz.h"
 #include "proto/tls-names.h"
 #include "smtp/explain.h"
-#include "smtp/failure.h"
-#include "smtp/negotiation.h"
+#include "smtp/record.h"
 
-#define VALUE_MAX 16384
 #define CHOICES 12
 
 struct cursor {
@@ -159,24 +157,19 @@ static void is_printable(struct span text)
 		MUST(text.p[i] >= ' ' && text.p[i] <= '~' && text.p[i] != '"');
 }
 
-static void put_sentence(const struct session *s, struct buf *to)
+static void put_sentence(
+	const struct session *s, const struct tls_failure *failure, struct buf *to)
 {
-	explain(s, to);
+	explain(s, failure, to);
 	MUST(!to->overflow);
 	is_printable(buf_span(to));
 }
 
-static void check_values(const struct session *s)
+static void check_values(struct recorder *r, const struct record *record)
 {
-	static char octets[VALUE_MAX];
-	struct buf b = BUF(octets);
-
-	failure_put_alert(s, &b);
-	failure_put_error(s, &b);
-	failure_put_offered(s, &b);
-	failure_put_allowed(s, &b);
-	MUST(!b.overflow);
-	is_printable(buf_span(&b));
+	(void)r;
+	for (size_t i = 0; i < record->n; i++)
+		is_printable(record->values[i].value);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -184,6 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct tls_failure failure;
 	static struct session session;
 	static struct session_settings settings;
+	static struct recorder recorder = { check_values };
 	char one[EXPLANATION_MAX], two[EXPLANATION_MAX];
 	struct buf a = BUF(one), b = BUF(two);
 	struct cursor c = { data, size };
@@ -202,12 +196,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	session.end = flags & 32   ? END_TLS_FAILED
 		      : flags >> 6 ? END_EOF
 				   : END_TLS_UNUSABLE;
-	session.failure = &failure;
 	check_cause(&failure, negotiation_cause(&failure));
-	put_sentence(&session, &a);
-	put_sentence(&session, &b);
+	put_sentence(&session, &failure, &a);
+	put_sentence(&session, &failure, &b);
 	MUST(a.n == b.n && memcmp(one, two, a.n) == 0);
 	MUST(a.n > 0 || session.end != END_TLS_FAILED || session.secured);
-	check_values(&session);
+	session.recorder = &recorder;
+	record_session(&session, &failure);
 	return 0;
 }

@@ -104,8 +104,7 @@ static void explain_all(const struct tls_opening *o, uint8_t how, uint8_t alert)
 	settings.tls = how & 64 ? TLS_IMPLICIT : TLS_ON;
 	session.settings = &settings;
 	session.end = END_TLS_FAILED;
-	session.failure = &failure;
-	explain(&session, &b);
+	explain(&session, &failure, &b);
 	MUST(!b.overflow && b.n > 0);
 	is_printable(buf_span(&b));
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "smtp/policy.h"
+#include "smtp/record.h"
 #include "smtp/session.h"
 #include "unit/few-names.h"
 #include "unit/few-users.h"

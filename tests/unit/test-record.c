@@ -1,5 +1,6 @@
 /* smtp/record: what has ended is told once, from values, and nothing a stranger said escapes its field. */
 #include "proto/tls-names.h"
+#include "smtp/ending.h"
 #include "unit/engine.h"
 #include "unit/test.h"
 

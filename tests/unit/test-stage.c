@@ -1,5 +1,5 @@
 /* smtp/stage: the order of the walks. A refusal stops a walk; commit never follows a refused prepare. */
-#include "smtp/stage.h"
+#include "smtp/tx.h"
 #include "unit/test.h"
 
 struct diary {

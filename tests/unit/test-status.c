@@ -1,5 +1,5 @@
 /* smtp/status: what a session is doing, in one harmless line. */
-#include "smtp/status.h"
+#include "smtp/ending.h"
 #include "unit/engine.h"
 #include "unit/test.h"
 
@@ -27,12 +27,12 @@ static void test_each_state_has_a_line(void)
 
 	for (size_t i = 0; i < TEST_COUNT(table); i++) {
 		struct engine e;
-		char octets[STATUS_MAX];
+		char octets[SESSION_STATE_MAX];
 		struct buf b = BUF(octets);
 		engine_init(&e);
 		engine_start(&e);
 		engine_send(&e, span_of(table[i].input));
-		status_put(&e.session, &b);
+		session_put_state(&e.session, &b);
 		CHECK_SPAN(buf_span(&b), table[i].said);
 		engine_done(&e);
 	}
@@ -42,7 +42,7 @@ static void test_an_exchange_is_told(void)
 {
 	static const struct tls_facts facts = { .version = "TLS1.3" };
 	struct engine e;
-	char octets[STATUS_MAX];
+	char octets[SESSION_STATE_MAX];
 	struct buf b = BUF(octets);
 
 	engine_init(&e);
@@ -50,7 +50,7 @@ static void test_an_exchange_is_told(void)
 	engine_start(&e);
 	session_secured(&e.session, &facts);
 	engine_send(&e, SPAN("EHLO x\r\nAUTH LOGIN\r\n"));
-	status_put(&e.session, &b);
+	session_put_state(&e.session, &b);
 	CHECK_SPAN(buf_span(&b), "Logging in: 192.0.2.1 (x), TLS1.3");
 	engine_done(&e);
 }
@@ -60,20 +60,20 @@ static void test_tls_and_its_failure_are_told(void)
 	static const struct tls_facts facts = { .version = "TLS1.3" };
 	static const struct tls_failure failure = { .how = TLS_END_CLOSED };
 	struct engine e;
-	char octets[STATUS_MAX];
+	char octets[SESSION_STATE_MAX];
 	struct buf b = BUF(octets);
 
 	engine_init(&e);
 	engine_start(&e);
 	session_secured(&e.session, &facts);
-	status_put(&e.session, &b);
+	session_put_state(&e.session, &b);
 	CHECK_SPAN(buf_span(&b), "Connected: 192.0.2.1, TLS1.3");
 	engine_done(&e);
 	engine_init(&e);
 	engine_start(&e);
 	session_tls_failed(&e.session, &failure, &e.now);
 	b.n = 0;
-	status_put(&e.session, &b);
+	session_put_state(&e.session, &b);
 	CHECK_SPAN(buf_span(&b), "SSL Error (SMTP Receive): 192.0.2.1");
 	engine_done(&e);
 }
@@ -81,7 +81,7 @@ static void test_tls_and_its_failure_are_told(void)
 static void test_the_longest_line_fits(void)
 {
 	struct engine e;
-	char octets[STATUS_MAX];
+	char octets[SESSION_STATE_MAX];
 	struct buf b = BUF(octets);
 
 	engine_init(&e);
@@ -91,7 +91,7 @@ static void test_the_longest_line_fits(void)
 	memset(e.session.tls.version, '9', sizeof(e.session.tls.version) - 1);
 	e.session.secured = true;
 	e.session.n_messages = SIZE_MAX;
-	status_put(&e.session, &b);
+	session_put_state(&e.session, &b);
 	CHECK(!b.overflow);
 	engine_done(&e);
 }

@@ -1,5 +1,6 @@
 /* smtp/topic: whatever happened has one topic, and the panel says the manual's words for those it knows. */
-#include "smtp/topic.h"
+#include "smtp/ending.h"
+#include "smtp/record-tables.h"
 #include "unit/engine.h"
 #include "unit/test.h"
 
@@ -55,7 +56,7 @@ static void test_a_session_is_told_by_how_it_ended(void)
 		engine_start(&e);
 		engine_send(&e, span_of(table[i].input));
 		engine_stop(&e, table[i].end);
-		CHECK(topic_of(&e.session, RECORD_SESSION) == table[i].topic);
+		CHECK(topic_of_session(&e.session) == table[i].topic);
 		CHECK(session_status(&e.session) == topic_get(table[i].topic)->status);
 		engine_done(&e);
 	}
@@ -83,11 +84,11 @@ static void test_a_fault_of_our_certificate_is_told_behind_a_failure(void)
 	engine_init(&e);
 	engine_start(&e);
 	session_tls_fault(&e.session, "tls.crt: has expired");
-	CHECK(topic_of(&e.session, RECORD_SESSION) == TOPIC_CERTIFICATE);
+	CHECK(topic_of_session(&e.session) == TOPIC_CERTIFICATE);
 	e.session.tls_unusable = true;
-	CHECK(topic_of(&e.session, RECORD_SESSION) == TOPIC_TLS_UNUSABLE);
+	CHECK(topic_of_session(&e.session) == TOPIC_TLS_UNUSABLE);
 	session_tls_failed(&e.session, &failure, &e.now);
-	CHECK(topic_of(&e.session, RECORD_SESSION) == TOPIC_TLS_FAILED);
+	CHECK(topic_of_session(&e.session) == TOPIC_TLS_FAILED);
 	engine_done(&e);
 }
 

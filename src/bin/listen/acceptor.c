@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include "bin/serve.h"
 #include "edge/net/net.h"
+#include "smtp/ending.h"
 
 #define PIECE_MAX 4096 /* octets read at once */
 #define RECORDS_EVERY 60000 /* milliseconds between two records of one kind */
@@ -215,7 +216,7 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 		c->unusable = true;
 	}
 	r = serve_client(c, peer);
-	_exit(r ? r : LISTEN_STATUS + (int)topic_of(&c->session, RECORD_SESSION));
+	_exit(r ? r : LISTEN_STATUS + (int)topic_of_session(&c->session));
 }
 
 /* Forks a process for the client. Owns `fd`. */

@@ -15,7 +15,7 @@
 #include "bin/options.h"
 #include "bin/preload.h"
 #include "proto/network.h"
-#include "smtp/topic.h"
+#include "smtp/record-tables.h"
 
 /*
  * The table of connections: how many there are, and of which source. The listener shares

@@ -12,7 +12,7 @@
 #include "base/num.h"
 #include "edge/file.h"
 #include "proto/received.h"
-#include "smtp/session.h"
+#include "smtp/state.h"
 
 #define TRACE_MODE 0600
 #define TRACE_DOMAINS_MAX 4096 /* octets of the list; longer, it stands for any */

@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "edge/tls/tls.h"
 #include "proto/network.h"
-#include "smtp/session.h"
+#include "smtp/state.h"
 
 /* The peer of a connection. */
 

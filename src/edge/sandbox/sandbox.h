@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 #include "base/buf.h"
-#include "smtp/stage.h"
+#include "smtp/tx.h"
 
 /* that a connection writes to: mail-root, traces, the outbox */
 #define SANDBOX_DIRS_OF_ONE 3

@@ -10,7 +10,7 @@
 #include "edge/tls/tls.h"
 #include "proto/conf.h"
 #include "smtp/settings.h"
-#include "smtp/topic.h"
+#include "smtp/record-tables.h"
 
 #define CLIENTS_FILE_MAX (1024 * 1024) /* octets */
 #define CONFIG_FILE_DEFAULT SYSCONFDIR "/postern/postern.conf"

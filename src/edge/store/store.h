@@ -12,7 +12,6 @@
 #include "proto/reply.h"
 #include "smtp/dsn-report.h"
 #include "smtp/names.h"
-#include "smtp/stage.h"
 #include "smtp/tx.h"
 
 /* Which Maildir an accepted recipient's mail goes to. */

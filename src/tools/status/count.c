@@ -5,7 +5,7 @@
 #include "tools/status/count.h"
 #include <stddef.h>
 #include <stdlib.h>
-#include "smtp/session.h"
+#include "smtp/ending.h"
 
 static const char *const outcomes[STATUS_OUTCOMES] = { "delivered", "refused", "given-up",
 	"checked" };

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include "base/cleanup.h"
-#include "smtp/topic.h"
+#include "smtp/record-tables.h"
 #include "tools/status/time.h"
 
 #define DAY (24 * 60 * 60)

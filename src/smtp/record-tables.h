@@ -1,0 +1,151 @@
+/*
+ * The tables of records: events, fields and topics, with their names, for the programs that write
+ * records, for those that read them, and for the manual.
+ *
+ * A topic is what a record is about: one row for each thing that an administrator may want to tell
+ * apart, with its number in the journal's catalog, its level, and the words of the panel.
+ */
+#pragma once
+
+#include "base/span.h"
+
+#define RECORD_TEXT_MAX 12288 /* all values of a record together */
+
+enum record_event {
+	RECORD_MESSAGE, /* a transaction has ended */
+	RECORD_SESSION,
+	RECORD_AUTH, /* an attempt to log in has come to nothing */
+	RECORD_ERROR, /* not of a session: a sentence of the program's */
+	RECORD_EVENTS,
+};
+
+enum record_kind {
+	RECORD_TEXT,
+	RECORD_NUMBER,
+	RECORD_FLAG, /* "yes", or it is not told */
+	RECORD_PATH, /* "<user@example.net>", "<>" */
+	/* several paths, divided by ","; behind too many of them stands "..." */
+	RECORD_PATHS,
+};
+
+/* In the order in which they are told. */
+enum record_key {
+	RECORD_ID,
+	RECORD_OUTCOME,
+	RECORD_END,
+	RECORD_STATUS,
+	RECORD_EXPLANATION,
+	RECORD_PEER,
+	RECORD_PORT,
+	RECORD_PROXY,
+	RECORD_SERVICE,
+	RECORD_LOCAL_PORT,
+	RECORD_HELO,
+	RECORD_TLS,
+	RECORD_CIPHER,
+	RECORD_GROUP,
+	RECORD_SNI,
+	RECORD_ALPN,
+	RECORD_RESUMED,
+	RECORD_TLS_CLIENT,
+	RECORD_TLS_ERROR,
+	RECORD_TLS_ALERT,
+	RECORD_TLS_OFFERED,
+	RECORD_TLS_ALLOWED,
+	RECORD_TLS_FAULT,
+	RECORD_DELIVERY_FAULT,
+	RECORD_MECHANISM,
+	RECORD_USER,
+	RECORD_AUTH_FAILURES,
+	RECORD_FROM,
+	RECORD_TO,
+	RECORD_RECIPIENTS,
+	RECORD_TRANSACTIONS,
+	RECORD_MESSAGES,
+	RECORD_REFUSED,
+	RECORD_REFUSED_COMMANDS,
+	RECORD_REFUSED_TO,
+	RECORD_SIZE,
+	RECORD_BODY,
+	RECORD_REQUIRETLS,
+	RECORD_SMTPUTF8,
+	RECORD_MESSAGE_ID,
+	RECORD_FILE,
+	RECORD_REPORT,
+	RECORD_REPORT_FAULT,
+	RECORD_REASON,
+	RECORD_EARLY,
+	RECORD_LENIENT,
+	RECORD_SANDBOX,
+	RECORD_DURATION,
+	RECORD_SENTENCE,
+	RECORD_HOST, /* put there by the sink, where records of several hosts may come together */
+	RECORD_KEYS,
+};
+
+struct record_field {
+	const char *name; /* lower case and "_" */
+	enum record_kind kind;
+};
+
+const struct record_field *record_field(enum record_key key);
+
+/* The key of that name, or RECORD_KEYS. */
+enum record_key record_key_find(struct span name);
+
+/* "message" */
+const char *record_event_word(enum record_event event);
+
+/* The event of that word, or RECORD_EVENTS. */
+enum record_event record_event_find(struct span word);
+
+#define TOPIC_ID_LENGTH 32 /* hexadecimal digits */
+
+enum topic {
+	/* a message */
+	TOPIC_DELIVERED,
+	TOPIC_REFUSED, /* for what it is, or where it should go */
+	TOPIC_CHECKED, /* addresses alone, and they were accepted */
+	TOPIC_GIVEN_UP, /* by the client, before its content */
+	TOPIC_LOST, /* the connection ended in the middle of its content */
+	TOPIC_NOT_DELIVERED, /* this host could not, to some recipient at least */
+	TOPIC_NOT_REPORTED, /* delivered, but the report may be lost */
+
+	/* a session */
+	TOPIC_SESSION, /* nothing more to say */
+	TOPIC_DENIED,
+	TOPIC_HTTP,
+	TOPIC_TLS_FAILED,
+	TOPIC_TLS_REJECTED,
+	TOPIC_TLS_UNUSABLE, /* for want of a certificate of ours */
+	TOPIC_CERTIFICATE, /* something is wrong with it, and it was used all the same */
+	TOPIC_INJECTION,
+	TOPIC_WRONG_PORT, /* TLS where SMTP begins in the clear */
+	TOPIC_PROXY,
+	TOPIC_PROXY_CHECK, /* a proxy has looked whether there is a connection */
+	TOPIC_MISCONFIGURED,
+
+	/* an attempt to log in */
+	TOPIC_LOGIN_FAILED, /* user or proof was wrong */
+	TOPIC_LOGIN_UNAVAILABLE, /* this host could not tell */
+	TOPIC_LOGIN_REFUSED, /* not understood, or cancelled */
+
+	TOPIC_ERROR, /* an event of the program's */
+	TOPICS,
+};
+
+/* syslog(3) has the same numbers. */
+enum record_level {
+	RECORD_LEVEL_ERROR = 3,
+	RECORD_LEVEL_WARNING = 4,
+	RECORD_LEVEL_INFO = 6,
+	RECORD_LEVEL_DEBUG = 7,
+};
+
+struct topic_row {
+	char id[TOPIC_ID_LENGTH + 1]; /* MESSAGE_ID= */
+	enum record_level level;
+	const char *status; /* the panel's status line; NULL: there is nothing to say */
+};
+
+const struct topic_row *topic_get(enum topic topic);
