@@ -62,7 +62,10 @@ static inline bool span_ends(struct span s, struct span tail)
 	return s.n >= tail.n && span_eq(span_from(s, s.n - tail.n), tail);
 }
 
-/* The text of a file behind a byte order mark, as editors on Windows write it (RFC 3629 6). */
+/*
+ * The text of a file behind a byte order mark, as editors on Windows write it (RFC 3629
+ * 6).
+ */
 static inline struct span span_after_mark(struct span text)
 {
 	static const struct span mark = { "\xef\xbb\xbf", 3 };
@@ -72,7 +75,10 @@ static inline struct span span_after_mark(struct span text)
 		       : text;
 }
 
-/* A line of a file without blanks at either end, and without the CR where it ended with CRLF. */
+/*
+ * A line of a file without blanks at either end, and without the CR where it ended with
+ * CRLF.
+ */
 static inline struct span span_trim(struct span s)
 {
 	while (s.n && (*s.p == ' ' || *s.p == '\t'))

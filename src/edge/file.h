@@ -62,7 +62,10 @@ int file_open(const char *path, int flags);
 /* The same of a directory, for reading. */
 int file_open_directory(const char *path);
 
-/* True where the directory shows the kernel, as /proc and /sys do: nothing can be stored there, by root neither. */
+/*
+ * True where the directory shows the kernel, as /proc and /sys do: nothing can be stored
+ * there, by root neither.
+ */
 bool file_system_takes_none(int dir);
 
 /*

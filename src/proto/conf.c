@@ -283,7 +283,10 @@ static bool is_one_of(struct span value, const char *const *words)
 	return *words != NULL;
 }
 
-/* Takes an option from the front of `s`. NULL, or what is wrong; the rest of the fault is then in *f. */
+/*
+ * Takes an option from the front of `s`. NULL, or what is wrong; the rest of the fault is
+ * then in *f.
+ */
 static const char *take_option(struct span *s, struct rule *rule, struct rule_fault *f)
 {
 	const char *equals;

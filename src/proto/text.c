@@ -1,9 +1,9 @@
 /*
  * Encodings of text: the escapes of replies, records and header fields, UTF-8, xtext,
  * unitext and base64. UTF-8, code points of unitext and base64 are accepted in their one
- * valid spelling only. Decoded xtext and unitext have no control characters, neither those
- * of ASCII nor U+0080 to U+009F: the ABNF allows some, but no mailbox here has them, and in
- * a report they would do harm.
+ * valid spelling only. Decoded xtext and unitext have no control characters, neither
+ * those of ASCII nor U+0080 to U+009F: the ABNF allows some, but no mailbox here has
+ * them, and in a report they would do harm.
  */
 #include "proto/text.h"
 

@@ -1,6 +1,7 @@
 /*
- * AUTH (RFC 4954). A client logs in once, inside TLS; its responses are wiped; each failed attempt
- * takes longer than the one before. authenticator.h knows mechanisms and users.
+ * AUTH (RFC 4954). A client logs in once, inside TLS; its responses are wiped; each
+ * failed attempt takes longer than the one before. authenticator.h knows mechanisms and
+ * users.
  */
 #include "smtp/auth.h"
 #include "base/wipe.h"
@@ -20,8 +21,8 @@ static bool has_mechanism(const struct session *s)
 }
 
 /*
- * After a success it is offered all the same: AUTH= of MAIL is a part of it, and clients that say EHLO again
- * look for what they have just used.
+ * After a success it is offered all the same: AUTH= of MAIL is a part of it, and clients
+ * that say EHLO again look for what they have just used.
  */
 bool auth_is_offered(const struct session *s)
 {
@@ -35,7 +36,10 @@ bool auth_is_unavailable(const struct session *s)
 	return s->secured ? !has_mechanism(s) : s->tls_unusable;
 }
 
-/* A client that cannot log in through our own fault, or not get TLS to do so, is to come again (RFC 4954 6). */
+/*
+ * A client that cannot log in through our own fault, or not get TLS to do so, is to come
+ * again (RFC 4954 6).
+ */
 const struct reply *auth_refusal(const struct session *s)
 {
 	if (s->settings->auth != AUTH_REQUIRED || s->user[0])
@@ -114,7 +118,9 @@ static struct answer end(struct session *s, enum reply_name name)
 	return a;
 }
 
-/* The mechanism is through. A success without a name is none: nobody could be told apart. */
+/*
+ * The mechanism is through. A success without a name is none: nobody could be told apart.
+ */
 static struct answer finish(struct session *s, enum auth_result result)
 {
 	static const enum reply_name replies[] = {

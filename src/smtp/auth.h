@@ -1,4 +1,7 @@
-/* AUTH (RFC 4954): how challenges and responses go to and fro, and what becomes of the session then. */
+/*
+ * AUTH (RFC 4954): how challenges and responses go to and fro, and what becomes of the
+ * session then.
+ */
 #pragma once
 
 #include "smtp/state.h"
@@ -12,12 +15,15 @@ bool auth_is_unavailable(const struct session *s);
 /* The refusal of mail without a login, where one is required; else NULL. */
 const struct reply *auth_refusal(const struct session *s);
 
-/* The command. The reply: of the whole exchange, or a challenge, and then the phase is PHASE_AUTH. */
+/*
+ * The command. The reply: of the whole exchange, or a challenge, and then the phase is
+ * PHASE_AUTH.
+ */
 struct answer auth_begin(struct session *s, struct span args);
 
 /*
- * Takes a response from `in` in PHASE_AUTH, and leaves nothing of it there. None: the end of its line has not
- * come; else as auth_begin().
+ * Takes a response from `in` in PHASE_AUTH, and leaves nothing of it there. None: the end
+ * of its line has not come; else as auth_begin().
  */
 struct answer auth_response(struct session *s, struct bytes *in);
 

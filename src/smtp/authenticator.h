@@ -1,6 +1,7 @@
 /*
- * Who a client says it is, and whether that is true (RFC 4954): what stands behind AUTH. The engine knows how
- * challenges and responses go to and fro, base64 included, and no mechanism.
+ * Who a client says it is, and whether that is true (RFC 4954): what stands behind AUTH.
+ * The engine knows how challenges and responses go to and fro, base64 included, and no
+ * mechanism.
  */
 #pragma once
 
@@ -34,21 +35,25 @@ struct authenticator {
 	enum auth_result (*begin)(struct authenticator *a, struct span mechanism);
 	/*
 	 * Takes a response, decoded; NULL where the client sent no initial one. With
-	 * AUTH_CHALLENGE what is to be said is appended to *ret_challenge, not encoded; with
-	 * more than AUTH_CHALLENGE_MAX the exchange has failed.
+	 * AUTH_CHALLENGE what is to be said is appended to *ret_challenge, not encoded;
+	 * with more than AUTH_CHALLENGE_MAX the exchange has failed.
 	 */
 	enum auth_result (*step)(struct authenticator *a, const struct span *response,
 		struct buf *ret_challenge);
 	/*
-	 * Of the exchange that has just ended: who it was, or after a failure who it said it
-	 * was, as far as that is known; else empty. Shorter than AUTH_USER_MAX.
+	 * Of the exchange that has just ended: who it was, or after a failure who it said
+	 * it was, as far as that is known; else empty. Shorter than AUTH_USER_MAX.
 	 */
 	const char *(*user)(struct authenticator *a);
-	/* Forgets an exchange, and wipes what was secret in it; also where none was begun. */
+	/*
+	 * Forgets an exchange, and wipes what was secret in it; also where none was
+	 * begun.
+	 */
 	void (*end)(struct authenticator *a);
 	/*
-	 * May the user send mail from that address (empty: <>)? With AUTH_SENDER_UNAVAILABLE
-	 * *ret_fault is what is wrong with this host; the authenticator's.
+	 * May the user send mail from that address (empty: <>)? With
+	 * AUTH_SENDER_UNAVAILABLE *ret_fault is what is wrong with this host; the
+	 * authenticator's.
 	 */
 	enum auth_sender (*sender)(struct authenticator *a, const char *user,
 		struct span address, const char **ret_fault);

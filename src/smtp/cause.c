@@ -1,10 +1,11 @@
 /*
- * The causes of what went wrong with a session: one for each, the same for the same facts; the more
- * telling fact comes first. explain.c has the sentences.
+ * The causes of what went wrong with a session: one for each, the same for the same
+ * facts; the more telling fact comes first. explain.c has the sentences.
  *
- * Where the TLS handshake found nothing in common, the two sides' lists are compared in the order in
- * which a TLS server negotiates, from the version to the signature, up to the first without a common
- * entry. Where the lists do not tell (one was cut, or the library had another reason) the cause says so.
+ * Where the TLS handshake found nothing in common, the two sides' lists are compared in
+ * the order in which a TLS server negotiates, from the version to the signature, up to
+ * the first without a common entry. Where the lists do not tell (one was cut, or the
+ * library had another reason) the cause says so.
  */
 #include "smtp/explain.h"
 #include "proto/tls-names.h"

@@ -1,6 +1,6 @@
 /*
- * The delivery report. Each line and field begins with text of this host; what a peer sent stands
- * inside a line, and no line can be taken for a boundary.
+ * The delivery report. Each line and field begins with text of this host; what a peer
+ * sent stands inside a line, and no line can be taken for a boundary.
  */
 #include "smtp/dsn-report.h"
 #include "proto/dsn.h"
@@ -9,7 +9,9 @@
 
 #define BOUNDARY_MAX (TX_ID_MAX + 2) /* at most 70 (RFC 2046 5.1.1) */
 
-/* Nobody knows it before the message has ended, and "=_" is in no quoted-printable text. */
+/*
+ * Nobody knows it before the message has ended, and "=_" is in no quoted-printable text.
+ */
 static void put_boundary(const struct report *r, struct buf *to)
 {
 	buf_put(to, SPAN("=_"));
@@ -37,7 +39,10 @@ static void put_encoding(const struct report *r, struct buf *to)
 	buf_put(to, r->utf8 ? SPAN("\nContent-Transfer-Encoding: 8bit\n") : SPAN("\n"));
 }
 
-/* The line end in front of a delimiter belongs to it, or ends the header (RFC 2046 5.1.1). */
+/*
+ * The line end in front of a delimiter belongs to it, or ends the header (RFC 2046
+ * 5.1.1).
+ */
 static void put_delimiter(const struct report *r, struct buf *to)
 {
 	buf_put(to, SPAN("\n--"));

@@ -1,6 +1,7 @@
 /*
- * The report of a delivery that succeeded (RFC 3461 6, RFC 3464, RFC 6522): one for all recipients of a
- * transaction whose sender asked for it. postern-outbox depends on the order of its header: To comes first.
+ * The report of a delivery that succeeded (RFC 3461 6, RFC 3464, RFC 6522): one for all
+ * recipients of a transaction whose sender asked for it. postern-outbox depends on the
+ * order of its header: To comes first.
  */
 #pragma once
 
@@ -8,8 +9,9 @@
 #include "smtp/tx.h"
 
 /*
- * Octets of the message's own header that are returned, in whole lines. Enough for that of nearly all mail, and too
- * little to make a report a means of sending something to a forged sender.
+ * Octets of the message's own header that are returned, in whole lines. Enough for that
+ * of nearly all mail, and too little to make a report a means of sending something to a
+ * forged sender.
  */
 #define REPORT_RETURNED_MAX (8 * 1024)
 #define REPORT_ROOM 2048 /* the longest piece that is put together at once */
@@ -35,5 +37,8 @@ size_t report_count(const struct tx *tx);
 /* All of the message was shown to `returned`: begins the report (again). */
 void report_begin(struct report *r);
 
-/* Appends what comes next while there is room for REPORT_ROOM octets. False: that was all. */
+/*
+ * Appends what comes next while there is room for REPORT_ROOM octets. False: that was
+ * all.
+ */
 bool report_put(struct report *r, struct buf *to);

@@ -1,6 +1,6 @@
 /*
- * The endings: one word and one reply for each reason why a session ends, one topic for whatever
- * has ended (the first that fits), and one line for the state of a session.
+ * The endings: one word and one reply for each reason why a session ends, one topic for
+ * whatever has ended (the first that fits), and one line for the state of a session.
  */
 #include "smtp/ending.h"
 #include "proto/text.h"
@@ -121,7 +121,10 @@ static bool is_fault(const struct reply *r)
 	return r && reply_is_fault(r);
 }
 
-/* Some recipient, at least, was refused for a fault of this host, which the last reply need not show. */
+/*
+ * Some recipient, at least, was refused for a fault of this host, which the last reply
+ * need not show.
+ */
 enum topic topic_of_message(const struct session *s, const struct reply *outcome)
 {
 	if (is_fault(ending_refusal(s, outcome)) || is_fault(s->tx.rcpt_refusal))

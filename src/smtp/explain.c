@@ -1,6 +1,6 @@
 /*
- * The sentences that explain why TLS failed, one for each cause (cause.c). Each is short, whatever
- * the client sent, and no two causes share one.
+ * The sentences that explain why TLS failed, one for each cause (cause.c). Each is short,
+ * whatever the client sent, and no two causes share one.
  *
  * A sentence has its facts in place of `%` and a letter; put_fact() has the letters. The
  * texts lie in the table itself, as in tls-names.c. postern(8) has the same list, with

@@ -1,6 +1,6 @@
 /*
- * What went wrong with a session: one of a list of causes, told from facts alone, and one sentence
- * for the administrators of this host. postern(8) has the remedy of each cause.
+ * What went wrong with a session: one of a list of causes, told from facts alone, and one
+ * sentence for the administrators of this host. postern(8) has the remedy of each cause.
  */
 #pragma once
 

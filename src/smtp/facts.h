@@ -1,4 +1,7 @@
-/* What is known of the TLS layer below a session, as plain values: the engine sees no library. */
+/*
+ * What is known of the TLS layer below a session, as plain values: the engine sees no
+ * library.
+ */
 #pragma once
 
 #include <stdbool.h>

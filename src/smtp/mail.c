@@ -48,7 +48,9 @@ static void note_fault(struct session *s, struct answer refusal)
 		s->tx.fault = s->settings->dsn_fault;
 }
 
-/* A sender that is refused for a fault of this host has a record, as for one of a stage. */
+/*
+ * A sender that is refused for a fault of this host has a record, as for one of a stage.
+ */
 static struct answer open_tx(struct session *s, const struct path *path,
 	const struct mail_params *params, struct answer refusal)
 {
@@ -173,8 +175,8 @@ struct answer mail_rcpt(struct session *s, struct span args)
 }
 
 /*
- * with-protocol (RFC 3848, RFC 6531 4.3): who has logged in did so inside TLS. HELO there has no name of its
- * own, and the tls clause tells.
+ * with-protocol (RFC 3848, RFC 6531 4.3): who has logged in did so inside TLS. HELO there
+ * has no name of its own, and the tls clause tells.
  */
 static const char *with_protocol(const struct session *s)
 {
@@ -213,8 +215,9 @@ static struct span build_trace(struct session *s)
 }
 
 /*
- * 554 when all were refused, but 451 when they all may come again: a permanent reply would bounce what only had
- * to wait. In LMTP 503 (RFC 2033 4.2), as each recipient has its own reply there.
+ * 554 when all were refused, but 451 when they all may come again: a permanent reply
+ * would bounce what only had to wait. In LMTP 503 (RFC 2033 4.2), as each recipient has
+ * its own reply there.
  */
 static const struct reply *no_recipients(const struct session *s)
 {
@@ -256,7 +259,10 @@ struct answer mail_data(struct session *s, struct span args)
 	return answer(REPLY_START_CONTENT);
 }
 
-/* Shows the header and the stages the next piece of the text, unless the message has been refused. */
+/*
+ * Shows the header and the stages the next piece of the text, unless the message has been
+ * refused.
+ */
 static void pass_on(struct session *s, struct span text)
 {
 	struct tx *tx = &s->tx;
@@ -308,8 +314,9 @@ static void note_refused(struct tx *tx)
 }
 
 /*
- * In LMTP every recipient has a reply of its own. With PRDR they have where there are two or more, as with
- * Exim's server, and the message is not refused for what it is (draft-hall-prdr-00 4.4).
+ * In LMTP every recipient has a reply of its own. With PRDR they have where there are two
+ * or more, as with Exim's server, and the message is not refused for what it is
+ * (draft-hall-prdr-00 4.4).
  */
 static bool tells_each(const struct session *s, const struct reply *r)
 {

@@ -1,6 +1,6 @@
 /*
- * Internationalized addresses in the one form in which they are compared. The module behind names.h
- * finds that form.
+ * Internationalized addresses in the one form in which they are compared. The module
+ * behind names.h finds that form.
  */
 #include "smtp/names.h"
 #include "proto/text.h"

@@ -1,6 +1,7 @@
 /*
- * Names that are not ASCII (RFC 6531 3.3), and the one form in which they are compared. To find that form
- * takes tables of Unicode, which the engine has not: main plugs them in.
+ * Names that are not ASCII (RFC 6531 3.3), and the one form in which they are compared.
+ * To find that form takes tables of Unicode, which the engine has not: main plugs them
+ * in.
  */
 #pragma once
 
@@ -16,8 +17,8 @@ enum names_result {
 
 struct names {
 	/*
-	 * Appends a domain name in lower case, its U-labels as A-labels (RFC 5890 2.3.2.1). INVALID: a label is
-	 * none of IDNA.
+	 * Appends a domain name in lower case, its U-labels as A-labels (RFC 5890
+	 * 2.3.2.1). INVALID: a label is none of IDNA.
 	 */
 	enum names_result (*domain)(
 		struct names *names, struct span domain, struct buf *to);
@@ -31,7 +32,7 @@ struct names {
 const struct reply *names_check_sender(struct names *names, const struct path *sender);
 
 /*
- * Brings local part and domain of the recipient into that form, as far as they are not ASCII; its mailbox
- * stays as it was written. NULL, or the refusal.
+ * Brings local part and domain of the recipient into that form, as far as they are not
+ * ASCII; its mailbox stays as it was written. NULL, or the refusal.
  */
 const struct reply *names_settle(struct names *names, struct recipient *r);

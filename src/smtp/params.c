@@ -1,6 +1,6 @@
 /*
- * Extensions and parameters, in one table each. A parameter is known exactly where its extension is
- * offered, none is given twice, and a refusal names it.
+ * Extensions and parameters, in one table each. A parameter is known exactly where its
+ * extension is offered, none is given twice, and a refusal names it.
  */
 #include "smtp/params.h"
 #include "base/num.h"
@@ -137,7 +137,10 @@ void extensions_put(struct buf *to, const struct session *s)
 	}
 }
 
-/* size-value = 1*20DIGIT (RFC 1870 3): some of them are above UINT64_MAX, and no less valid */
+/*
+ * size-value = 1*20DIGIT (RFC 1870 3): some of them are above UINT64_MAX, and no less
+ * valid
+ */
 static bool parse_size(void *params, const struct param *p)
 {
 	struct mail_params *mail = params;
@@ -185,8 +188,8 @@ static bool parse_smtputf8(void *params, const struct param *p)
 }
 
 /*
- * "<>" or a mailbox, as xtext (RFC 4954 5): who has submitted the message to the one that sends it on. Here it
- * is at its end, and nobody's word is taken for it.
+ * "<>" or a mailbox, as xtext (RFC 4954 5): who has submitted the message to the one that
+ * sends it on. Here it is at its end, and nobody's word is taken for it.
  */
 static bool parse_auth(void *params, const struct param *p)
 {
@@ -194,7 +197,10 @@ static bool parse_auth(void *params, const struct param *p)
 	return p->has_value && xtext_valid(p->value);
 }
 
-/* RET is about failures (RFC 3461 4.3), and those are told in replies: it changes nothing. */
+/*
+ * RET is about failures (RFC 3461 4.3), and those are told in replies: it changes
+ * nothing.
+ */
 static bool parse_ret(void *params, const struct param *p)
 {
 	(void)params;
@@ -264,7 +270,10 @@ static const struct param_row *find(
 	return NULL;
 }
 
-/* A client that has not looked at EHLO is to come again, where its parameter is missing through our own fault. */
+/*
+ * A client that has not looked at EHLO is to come again, where its parameter is missing
+ * through our own fault.
+ */
 static bool is_missing(const struct session *s, const struct param_row *row)
 {
 	return !is_offered(s, row->of);
@@ -280,7 +289,10 @@ static struct answer take(
 	while ((step = param_take(&args, &p)) == PARAM_ONE) {
 		const struct param_row *row = find(s, t, p.keyword);
 		unsigned bit;
-		/* UTF-8 is no value but where a parameter is known to have it (RFC 6531 3.3) */
+		/*
+		 * UTF-8 is no value but where a parameter is known to have it (RFC 6531
+		 * 3.3)
+		 */
 		if (!row)
 			return answer_with(
 				p.utf8 ? REPLY_PARAMETER_SYNTAX : REPLY_PARAMETER_UNKNOWN,

@@ -1,6 +1,6 @@
 /*
- * The rules of acceptance, once each. The number of recipients alone is checked in mail.c, before
- * they are copied.
+ * The rules of acceptance, once each. The number of recipients alone is checked in
+ * mail.c, before they are copied.
  */
 #include "smtp/policy.h"
 #include <stdlib.h>
@@ -22,7 +22,9 @@ static bool is_too_big(struct stage *st, uint64_t octets)
 	return limit && octets > limit;
 }
 
-/* A logged-in user may use only its own sender addresses. Other clients are not checked. */
+/*
+ * A logged-in user may use only its own sender addresses. Other clients are not checked.
+ */
 static const struct reply *judge_sender(struct stage *st, const struct tx *tx)
 {
 	struct authenticator *a = settings_of(st)->authenticator;
@@ -74,7 +76,10 @@ static bool has_a_label(struct span domain)
 	return false;
 }
 
-/* The pattern with its U-labels as A-labels, owned. INVALID: one is no label, and nothing matches it. */
+/*
+ * The pattern with its U-labels as A-labels, owned. INVALID: one is no label, and nothing
+ * matches it.
+ */
 static enum names_result convert(struct names *names, struct span pattern, char **ret)
 {
 	char octets[sizeof("*.") + DOMAIN_OCTETS_MAX];
@@ -110,7 +115,10 @@ enum names_result policy_convert(struct policy *p)
 	return NAMES_FINE;
 }
 
-/* U-labels are A-labels in other letters: no other domain has a reason to ask what they are. */
+/*
+ * U-labels are A-labels in other letters: no other domain has a reason to ask what they
+ * are.
+ */
 static const struct reply *judge_a_labels(struct policy *p, struct span domain)
 {
 	enum names_result r = policy_convert(p);

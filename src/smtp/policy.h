@@ -11,7 +11,10 @@
 struct policy {
 	struct stage stage;
 	const struct session_settings *settings;
-	/* owned: `domains` with U-labels as A-labels, as far as they are converted. NULL: not to be compared */
+	/*
+	 * owned: `domains` with U-labels as A-labels, as far as they are converted. NULL:
+	 * not to be compared
+	 */
 	char **forms;
 	size_t n_converted;
 };
@@ -20,8 +23,9 @@ void policy_init(struct policy *p, const struct session_settings *settings);
 void policy_done(struct policy *p);
 
 /*
- * Converts `domains` that are not ASCII, once; else the first recipient with an A-label does. Processes that are
- * forked afterwards need not. UNAVAILABLE: what is left is tried again when it is needed.
+ * Converts `domains` that are not ASCII, once; else the first recipient with an A-label
+ * does. Processes that are forked afterwards need not. UNAVAILABLE: what is left is tried
+ * again when it is needed.
  */
 enum names_result policy_convert(struct policy *p);
 

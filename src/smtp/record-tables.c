@@ -1,6 +1,6 @@
 /*
- * Events, fields and topics of records. The catalog explains each topic (units/postern.catalog) by
- * its number, which therefore never changes.
+ * Events, fields and topics of records. The catalog explains each topic
+ * (units/postern.catalog) by its number, which therefore never changes.
  */
 #include "smtp/record-tables.h"
 

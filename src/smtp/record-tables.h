@@ -1,9 +1,10 @@
 /*
- * The tables of records: events, fields and topics, with their names, for the programs that write
- * records, for those that read them, and for the manual.
+ * The tables of records: events, fields and topics, with their names, for the programs
+ * that write records, for those that read them, and for the manual.
  *
- * A topic is what a record is about: one row for each thing that an administrator may want to tell
- * apart, with its number in the journal's catalog, its level, and the words of the panel.
+ * A topic is what a record is about: one row for each thing that an administrator may
+ * want to tell apart, with its number in the journal's catalog, its level, and the words
+ * of the panel.
  */
 #pragma once
 
@@ -79,7 +80,8 @@ enum record_key {
 	RECORD_SANDBOX,
 	RECORD_DURATION,
 	RECORD_SENTENCE,
-	RECORD_HOST, /* put there by the sink, where records of several hosts may come together */
+	/* put there by the sink, where records of several hosts may come together */
+	RECORD_HOST,
 	RECORD_KEYS,
 };
 

@@ -1,6 +1,6 @@
 /*
- * Records as text: one line each, as log lines or as JSON Lines. Values are escaped already
- * (record.c).
+ * Records as text: one line each, as log lines or as JSON Lines. Values are escaped
+ * already (record.c).
  */
 #include "smtp/record-text.h"
 #include "proto/received.h"

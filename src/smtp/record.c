@@ -1,6 +1,6 @@
 /*
- * The records of a session. Every value comes from the state of the session, never from reply text,
- * and is made harmless here: printable ASCII, escaped.
+ * The records of a session. Every value comes from the state of the session, never from
+ * reply text, and is made harmless here: printable ASCII, escaped.
  */
 #include "smtp/record.h"
 #include "proto/text.h"

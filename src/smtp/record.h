@@ -1,6 +1,7 @@
 /*
- * Records: what is written of a session and of each of its transactions when it ends, and of each
- * failed attempt to log in. Values by their names, filled from the state, never from reply text.
+ * Records: what is written of a session and of each of its transactions when it ends, and
+ * of each failed attempt to log in. Values by their names, filled from the state, never
+ * from reply text.
  */
 #pragma once
 

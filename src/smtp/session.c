@@ -1,6 +1,6 @@
 /*
- * The session: takes input in steps, and writes every reply. The replies are the same however the
- * input is split. verbs.c carries out the commands.
+ * The session: takes input in steps, and writes every reply. The replies are the same
+ * however the input is split. verbs.c carries out the commands.
  */
 #include "smtp/session.h"
 #include "proto/line.h"
@@ -25,9 +25,10 @@ void session_init(struct session *s, const struct session_settings *settings,
 }
 
 /*
- * A client that offers more recipients than it may has done nothing wrong (RFC 5321 4.5.3.1.10): it may have
- * pipelined all of them, and those that were accepted are to get the message. Nor has one that sent more chunks
- * before it read that the first was refused (RFC 3030 2).
+ * A client that offers more recipients than it may has done nothing wrong (RFC 5321
+ * 4.5.3.1.10): it may have pipelined all of them, and those that were accepted are to get
+ * the message. Nor has one that sent more chunks before it read that the first was
+ * refused (RFC 3030 2).
  */
 static bool is_error(struct session *s, const struct reply *r)
 {
@@ -92,8 +93,8 @@ static void end_results(struct session *s)
 }
 
 /*
- * A proxy that speaks for itself, begins no transaction, does nothing wrong and closes has looked whether this server
- * answers, at whatever layer.
+ * A proxy that speaks for itself, begins no transaction, does nothing wrong and closes
+ * has looked whether this server answers, at whatever layer.
  */
 static bool is_proxy_check(const struct session *s, enum session_end why)
 {
@@ -242,13 +243,19 @@ static void put_outcome(struct session *s, struct answer a)
 		mail_end(s, a.reply);
 }
 
-/* A reply for each recipient that was accepted, in that order (RFC 2033 4.2); PRDR has one more for all. */
+/*
+ * A reply for each recipient that was accepted, in that order (RFC 2033 4.2); PRDR has
+ * one more for all.
+ */
 static bool put_result(struct session *s)
 {
 	const struct reply *r = s->result;
 	bool last = s->n_told == s->n_owed;
 
-	/* of a message that ended with an earlier chunk only the number of recipients is known */
+	/*
+	 * of a message that ended with an earlier chunk only the number of recipients is
+	 * known
+	 */
 	if (!last && s->tx.open && s->tx.recipients[s->n_told].reply)
 		r = s->tx.recipients[s->n_told].reply;
 	if (!last || !s->settings->lmtp)
@@ -300,7 +307,10 @@ static bool take_step(struct session *s, struct bytes *in)
 	}
 }
 
-/* A step, and what it took shown to the tracer: content as it was before it is decoded in place. */
+/*
+ * A step, and what it took shown to the tracer: content as it was before it is decoded in
+ * place.
+ */
 static bool take_watched(struct session *s, struct bytes *in)
 {
 	static const struct {

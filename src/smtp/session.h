@@ -1,6 +1,7 @@
 /*
- * The engine: an SMTP server session (RFC 5321) without descriptors, clocks or an environment. It
- * takes octets, and returns octets and what it needs next. It never blocks.
+ * The engine: an SMTP server session (RFC 5321) without descriptors, clocks or an
+ * environment. It takes octets, and returns octets and what it needs next. It never
+ * blocks.
  */
 #pragma once
 

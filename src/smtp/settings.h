@@ -1,4 +1,6 @@
-/* What the engine must be told. The texts belong to the caller and outlive the session. */
+/*
+ * What the engine must be told. The texts belong to the caller and outlive the session.
+ */
 #pragma once
 
 #include <stdbool.h>

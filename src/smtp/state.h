@@ -1,6 +1,6 @@
 /*
- * The state of an SMTP session: data only. session.h has the functions that outside files call, and
- * each file of this folder changes the part of its subject.
+ * The state of an SMTP session: data only. session.h has the functions that outside files
+ * call, and each file of this folder changes the part of its subject.
  */
 #pragma once
 
@@ -27,8 +27,9 @@
 #define AUTH_PAUSE                                                                       \
 	1000 /* milliseconds before the first is told, twice that for the next */
 /*
- * Delivery reports of one session: they go to addresses that the client names. RFC 3461 5.1 forbids to refuse a
- * command for its parameters, so the session ends at the next MAIL, whatever is asked there.
+ * Delivery reports of one session: they go to addresses that the client names. RFC 3461
+ * 5.1 forbids to refuse a command for its parameters, so the session ends at the next
+ * MAIL, whatever is asked there.
  */
 #define REPORTS_MAX 100
 #define PEER_TEXT_MAX 64 /* an IPv6 address, with room to spare */
@@ -41,7 +42,8 @@ enum phase {
 	PHASE_CHUNKS = 16, /* a chunk has been taken, more are to come (RFC 3030) */
 	PHASE_CHUNK = 32, /* behind BDAT: its octets */
 	PHASE_RESULTS =
-		64, /* behind a message: s->n_owed replies are due, one for each recipient */
+		/* behind a message: s->n_owed replies are due, one for each recipient */
+		64,
 	PHASE_AUTH = 128, /* behind a challenge: a response is due (RFC 4954) */
 	PHASE_ENDED = 256,
 };
@@ -123,7 +125,8 @@ struct session {
 	const char
 		*service; /* "smtp": by which kind of socket it came; NULL: not known */
 	const char *
-		confinement; /* what is left of a sandbox that is not whole; NULL: it is */
+		/* what is left of a sandbox that is not whole; NULL: it is */
+		confinement;
 
 	struct moment now, since;
 	enum phase phase;
@@ -151,7 +154,9 @@ struct session {
 	enum phase chunk_phase; /* to go back to when they are thrown away */
 	/* the reply, where the octets are thrown away; or none */
 	struct answer chunk_refusal;
-	/* reply of a refused message while its remaining chunks still arrive; else NULL */
+	/*
+	 * reply of a refused message while its remaining chunks still arrive; else NULL
+	 */
 	const struct reply *refused_message;
 	struct tx tx;
 	size_t n_owed; /* replies to a message, where each recipient has one */
@@ -171,7 +176,10 @@ struct session {
 	bool auth_unavailable; /* the last attempt got 454 */
 
 	struct buf out;
-	/* From here on: not cleared at the start, as that alone would cost more than a reply. */
+	/*
+	 * From here on: not cleared at the start, as that alone would cost more than a
+	 * reply.
+	 */
 	char out_octets[SESSION_OUT_MAX];
 	char untold
 		[REPLY_LINE_MAX]; /* where n_untold: the last of them, as it was said */

@@ -13,10 +13,16 @@ enum traced {
 struct recipient;
 
 struct tracer {
-	/* A copy of content that is about to be decoded in place; {NULL, 0}: it stays unseen. */
+	/*
+	 * A copy of content that is about to be decoded in place; {NULL, 0}: it stays
+	 * unseen.
+	 */
 	struct span (*keep)(struct tracer *t, struct bytes in);
 	/* A recipient was accepted. */
 	void (*accepted)(struct tracer *t, const struct recipient *r);
-	/* The session has taken these; `end`: to the end of the line, the content or the chunk. */
+	/*
+	 * The session has taken these; `end`: to the end of the line, the content or the
+	 * chunk.
+	 */
 	void (*took)(struct tracer *t, enum traced what, struct span octets, bool end);
 };

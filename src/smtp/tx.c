@@ -1,6 +1,6 @@
 /*
- * The transaction and the walks over its stages. A cleared transaction leaves nothing behind, and
- * a commit never follows a refused prepare.
+ * The transaction and the walks over its stages. A cleared transaction leaves nothing
+ * behind, and a commit never follows a refused prepare.
  */
 #include "smtp/tx.h"
 #include <errno.h>

@@ -1,10 +1,10 @@
 /*
- * One mail transaction, from MAIL to its end (RFC 5321 3.3), and the stages that it passes.
- * struct tx is all of it, and tx_clear() is the only way to forget it.
+ * One mail transaction, from MAIL to its end (RFC 5321 3.3), and the stages that it
+ * passes. struct tx is all of it, and tx_clear() is the only way to forget it.
  *
- * A stage decides on a transaction: policy first, delivery last. Each hook returns NULL, or the
- * reply that refuses; a refusal stops the walk. A hook may be absent. Where `mail` returns
- * REPLY_MISCONFIGURED the session ends.
+ * A stage decides on a transaction: policy first, delivery last. Each hook returns NULL,
+ * or the reply that refuses; a refusal stops the walk. A hook may be absent. Where `mail`
+ * returns REPLY_MISCONFIGURED the session ends.
  */
 #pragma once
 
@@ -77,21 +77,27 @@ struct tx {
 		[TX_REFUSED_MAX]; /* owned; the first of them, as the client wrote them */
 	size_t n_refused_kept;
 	/*
-	 * Of the sender; or of a recipient before the content: the last one for a fault of this host, or else the
-	 * last; or NULL
+	 * Of the sender; or of a recipient before the content: the last one for a fault
+	 * of this host, or else the last; or NULL
 	 */
 	const struct reply *rcpt_refusal;
 	char rcpt_reason[REPLY_LINE_MAX]; /* it, as it was sent */
 	/* of the content, or behind it of a recipient, the last; or NULL */
 	const struct reply *refusal;
-	/* of this host, where it refused the sender or a recipient without a stage; the caller's. NULL: none */
+	/*
+	 * of this host, where it refused the sender or a recipient without a stage; the
+	 * caller's. NULL: none
+	 */
 	const char *fault;
 	bool lenient; /* a syntax error was forgiven */
 	uint64_t octets; /* of content so far */
 	bool bare; /* a bare CR or LF was in the content */
 	struct header header;
 	char file[TX_FILE_MAX]; /* what the delivering stage called it */
-	/* Of the stage that makes the report, which keeps them until it is cleared; NULL: none */
+	/*
+	 * Of the stage that makes the report, which keeps them until it is cleared; NULL:
+	 * none
+	 */
 	const char *report; /* what it called the file */
 	const char *report_fault; /* why there is none, or none for certain */
 };
@@ -104,15 +110,18 @@ int tx_add_recipient(struct tx *tx, const struct path *path,
 	const struct rcpt_params *params, struct recipient **ret);
 
 /*
- * Puts another local part and another domain in place of those that the mailbox was written with: what
- * stages go by. 0 or -ENOMEM.
+ * Puts another local part and another domain in place of those that the mailbox was
+ * written with: what stages go by. 0 or -ENOMEM.
  */
 int tx_rename_recipient(struct recipient *r, struct span local, struct span domain);
 
 /* Takes back the recipient added last. */
 void tx_drop_recipient(struct tx *tx);
 
-/* Keeps the mailbox of a recipient that is refused, if it is one of the first. Without memory it is not kept. */
+/*
+ * Keeps the mailbox of a recipient that is refused, if it is one of the first. Without
+ * memory it is not kept.
+ */
 void tx_keep_refused(struct tx *tx, struct span mailbox);
 
 /* A recipient was refused with this reply, which was sent as `said`. */
@@ -138,21 +147,25 @@ struct stage_ops {
 	const struct reply *(*body)(
 		struct stage *st, const struct tx *tx, struct span text);
 	/*
-	 * All content is there: do whatever can fail. Both may refuse single recipients by
-	 * their reply, commit only with tx->each, as all or nobody gets the message without.
-	 * It leaves out who has one already, and never follows a refused prepare.
+	 * All content is there: do whatever can fail. Both may refuse single recipients
+	 * by their reply, commit only with tx->each, as all or nobody gets the message
+	 * without. It leaves out who has one already, and never follows a refused
+	 * prepare.
 	 */
 	const struct reply *(*prepare)(struct stage *st, struct tx *tx);
 	const struct reply *(*commit)(struct stage *st, struct tx *tx);
-	/* The transaction is over, however it ended: once for each stage, asked or not. */
+	/*
+	 * The transaction is over, however it ended: once for each stage, asked or not.
+	 */
 	void (*clear)(struct stage *st);
 };
 
 struct stage {
 	const struct stage_ops *ops;
 	/*
-	 * What is wrong with this host, in a transaction in which something was refused or left undone for it: such
-	 * as "/srv/mail/a/new: Permission denied". NULL: nothing. Kept by the stage until it is cleared.
+	 * What is wrong with this host, in a transaction in which something was refused
+	 * or left undone for it: such as "/srv/mail/a/new: Permission denied". NULL:
+	 * nothing. Kept by the stage until it is cleared.
 	 */
 	const char *fault;
 };

@@ -1,6 +1,7 @@
 /*
- * The table of commands and their dispatcher. Every command passes the same gates in the same order:
- * TLS, phase, argument. A handler returns its answer, and session.c writes it.
+ * The table of commands and their dispatcher. Every command passes the same gates in the
+ * same order: TLS, phase, argument. A handler returns its answer, and session.c writes
+ * it.
  */
 #include "smtp/verbs.h"
 #include "proto/line.h"
@@ -8,7 +9,10 @@
 #include "smtp/params.h"
 
 enum verb_flags {
-	/* allowed in the clear where TLS is required (RFC 3207 4), and before AUTH where that is (RFC 4954 6) */
+	/*
+	 * allowed in the clear where TLS is required (RFC 3207 4), and before AUTH where
+	 * that is (RFC 4954 6)
+	 */
 	VERB_CLEAR = 1,
 	VERB_ARG = 2, /* needs an argument */
 	VERB_NO_ARG = 4,
@@ -46,8 +50,9 @@ static struct span ehlo_lines(struct session *s)
 }
 
 /*
- * Any argument without control characters is accepted. Names of Windows hosts have octets above 126, in
- * UTF-8 or Latin-1: records escape them, and Received leaves out what is no domain.
+ * Any argument without control characters is accepted. Names of Windows hosts have octets
+ * above 126, in UTF-8 or Latin-1: records escape them, and Received leaves out what is no
+ * domain.
  */
 static const struct reply *greet(struct session *s, struct span args, bool esmtp)
 {

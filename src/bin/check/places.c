@@ -15,7 +15,6 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "edge/file.h"
-#include "edge/log/sinks.h"
 #include "edge/store/store.h"
 #include "edge/table/table.h"
 #include "proto/destination.h"

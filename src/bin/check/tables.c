@@ -180,7 +180,9 @@ void check_recipients(struct config *c, const struct idn_api *api)
 	names.tried = true;
 	c->session.names = &names.names;
 	policy_init(&at.policy, &c->session);
-	/* of a table that cannot be used: the lines that can be read; others are reported */
+	/*
+	 * of a table that cannot be used: the lines that can be read; others are reported
+	 */
 	if (c->recipients.table)
 		table_visit(c->recipients.table, &visitor, &faults);
 	else

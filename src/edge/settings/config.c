@@ -279,8 +279,9 @@ static void finish_outbox(struct config *c)
 }
 
 /*
- * The setting has a value that needs others. Where that is an option of the command line, as the units and --listen= of
- * some sockets have it, a line of the file would not take it back: the fault names the file, for the others.
+ * The setting has a value that needs others. Where that is an option of the command line,
+ * as the units and --listen= of some sockets have it, a line of the file would not take
+ * it back: the fault names the file, for the others.
  */
 static void fault_of_need(
 	struct config *c, const char *key, const char *needs, const char *instead)

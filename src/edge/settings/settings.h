@@ -93,7 +93,10 @@ struct config {
 	const char *clients_file; /* NULL: no rules */
 	struct clients clients; /* read after the settings */
 
-	/* of each row of the table: the value as written (NULL: the default), and its place */
+	/*
+	 * of each row of the table: the value as written (NULL: the default), and its
+	 * place
+	 */
 	const char *written[CONFIG_KEYS_MAX];
 	const char *where[CONFIG_KEYS_MAX];
 	const char *const *tls_certificates, *const *tls_keys; /* paths; NULL ends */

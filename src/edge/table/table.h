@@ -60,13 +60,15 @@ bool table_is_empty(const struct table *t);
 struct table_visitor {
 	void *ctx;
 	/*
-	 * One pair; its line, or 0 in a cdb. The spans live no longer than the call. NULL:
-	 * only faults matter.
+	 * One pair; its line, or 0 in a cdb. The spans live no longer than the call.
+	 * NULL: only faults matter.
 	 */
 	void (*pair)(void *ctx, size_t line, struct span key, struct span value);
 };
 
-/* Calls it for each pair that a search finds. Faults are those that only a visit shows. */
+/*
+ * Calls it for each pair that a search finds. Faults are those that only a visit shows.
+ */
 void table_visit(const struct table *t, const struct table_visitor *visitor,
 	struct faults *faults);
 

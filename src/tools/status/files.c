@@ -1,8 +1,9 @@
 /*
  * Files of JSON Lines, read from their ends, and no further than requested. Only a line
- * that is torn, foreign or far too long is skipped, and a file that is rotated is followed.
- * Several files, such as the logs of several hosts and their rotated files, are merged by
- * the times of their records. Records that are out of order in one file stay so.
+ * that is torn, foreign or far too long is skipped, and a file that is rotated is
+ * followed. Several files, such as the logs of several hosts and their rotated files, are
+ * merged by the times of their records. Records that are out of order in one file stay
+ * so.
  */
 #include "tools/status/source.h"
 #include <dirent.h>

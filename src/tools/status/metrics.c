@@ -4,9 +4,9 @@
  * began. No label has text that clients choose.
  *
  * Counters are kept in a file of totals, a JSON object. Each record is counted once, by
- * its time: from where the last run ended to a minute ago. Of two runs
- * at once the second waits, and counts from where the first ended. Where the clock was set
- * back the last run's end is waited for, but no longer than a day.
+ * its time: from where the last run ended to a minute ago. Of two runs at once the second
+ * waits, and counts from where the first ended. Where the clock was set back the last
+ * run's end is waited for, but no longer than a day.
  */
 #include "tools/status/status.h"
 #include <errno.h>

@@ -90,8 +90,8 @@ struct status_totals {
 };
 
 /*
- * Waits until no other run uses a file of totals in the same directory. A descriptor to be
- * closed after the file was written, or -errno.
+ * Waits until no other run uses a file of totals in the same directory. A descriptor to
+ * be closed after the file was written, or -errno.
  */
 int status_totals_lock(const char *path);
 
