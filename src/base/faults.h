@@ -3,8 +3,8 @@
 
 #include <stddef.h>
 
-#define FAULTS_TEXT_MAX                                                                  \
-	1024 /* octets of one fault, the NUL included; what is longer is cut */
+/* octets of one fault, the NUL included; what is longer is cut */
+#define FAULTS_TEXT_MAX 1024
 
 struct faults {
 	void (*report)(void *ctx, const char *fault); /* NULL: they are only counted */

@@ -77,7 +77,10 @@ static void keep(char *to, size_t room, struct span text)
 	buf_terminate(&b);
 }
 
-/* sasl-mech = 1*20mech-char     mech-char = UPPER-ALPHA / DIGIT / "-" / "_"     (RFC 4422 3.1) */
+/*
+ * sasl-mech = 1*20mech-char   mech-char = UPPER-ALPHA / DIGIT / "-" / "_"
+ * (RFC 4422 3.1)
+ */
 static bool is_mechanism(struct span name)
 {
 	for (size_t i = 0; i < name.n; i++) {

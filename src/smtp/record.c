@@ -12,8 +12,8 @@
 /* What a record is about: the session, its open transaction, or an attempt to log in. */
 struct ended {
 	const struct session *s;
-	const struct reply
-		*outcome; /* of the transaction or the attempt; NULL: given up */
+	/* of the transaction or the attempt; NULL: given up */
+	const struct reply *outcome;
 	const struct tls_failure *failure; /* of the session; or NULL */
 };
 

@@ -24,8 +24,8 @@
 #define SESSION_OUT_ROOM 2048 /* the longest reply: EHLO's */
 /* failed attempts to log in: a client may try all mechanisms with one wrong password */
 #define AUTH_FAILURES_MAX 5
-#define AUTH_PAUSE                                                                       \
-	1000 /* milliseconds before the first is told, twice that for the next */
+/* milliseconds before the first is told, twice that for the next */
+#define AUTH_PAUSE 1000
 /*
  * Delivery reports of one session: they go to addresses that the client names. RFC 3461
  * 5.1 forbids to refuse a command for its parameters, so the session ends at the next
@@ -41,9 +41,8 @@ enum phase {
 	PHASE_CONTENT = 8, /* behind DATA */
 	PHASE_CHUNKS = 16, /* a chunk has been taken, more are to come (RFC 3030) */
 	PHASE_CHUNK = 32, /* behind BDAT: its octets */
-	PHASE_RESULTS =
-		/* behind a message: s->n_owed replies are due, one for each recipient */
-		64,
+	/* behind a message: s->n_owed replies are due, one for each recipient */
+	PHASE_RESULTS = 64,
 	PHASE_AUTH = 128, /* behind a challenge: a response is due (RFC 4954) */
 	PHASE_ENDED = 256,
 };
@@ -122,11 +121,10 @@ struct session {
 	const char *unique; /* "P<pid>": makes ids unique beside the time */
 	struct session_peer peer;
 	uint16_t own_port; /* 0: not known */
-	const char
-		*service; /* "smtp": by which kind of socket it came; NULL: not known */
-	const char *
-		/* what is left of a sandbox that is not whole; NULL: it is */
-		confinement;
+	/* "smtp": by which kind of socket it came; NULL: not known */
+	const char *service;
+	/* what is left of a sandbox that is not whole; NULL: it is */
+	const char *confinement;
 
 	struct moment now, since;
 	enum phase phase;
@@ -181,7 +179,7 @@ struct session {
 	 * reply.
 	 */
 	char out_octets[SESSION_OUT_MAX];
-	char untold
-		[REPLY_LINE_MAX]; /* where n_untold: the last of them, as it was said */
+	/* where n_untold: the last of them, as it was said */
+	char untold[REPLY_LINE_MAX];
 	char scratch[RECORD_TEXT_MAX]; /* records and trace headers are built here */
 };

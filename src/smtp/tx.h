@@ -73,8 +73,8 @@ struct tx {
 	size_t cap_recipients;
 	size_t n_refused; /* recipients refused */
 	size_t n_deferred; /* of these, for now alone (4yz) */
-	char *refused
-		[TX_REFUSED_MAX]; /* owned; the first of them, as the client wrote them */
+	/* owned; the first of them, as the client wrote them */
+	char *refused[TX_REFUSED_MAX];
 	size_t n_refused_kept;
 	/*
 	 * Of the sender; or of a recipient before the content: the last one for a fault

@@ -23,9 +23,7 @@
 
 #define SASL_NAMES_MAX 8 /* of one certificate */
 
-/*
- * What the module needs for one connection. All of it outlives what is opened with it.
- */
+/* What the module needs for one connection. All of it outlives what is opened with it. */
 struct sasl_settings {
 	void *ctx;
 	/* As table_find() of the table of users. */

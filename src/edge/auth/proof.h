@@ -19,7 +19,5 @@ enum proof proof_check(const struct verifier *v, const char *password);
  */
 char *proof_salt(struct span secret, const char *user, size_t n);
 
-/*
- * Overwrites what functions that have returned may have left below the caller's frame.
- */
+/* Overwrites what functions that have returned may have left below the caller's frame. */
 void proof_wipe_stack(void);

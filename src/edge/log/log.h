@@ -116,8 +116,8 @@ void notify_send(const struct notify *n, struct span lines);
 /* STATUS=, in the same way. */
 void notify_status(struct notify *n, const char *text, uint64_t now);
 
-#define TRACE_FILE_MAX                                                                   \
-	(1024 * 1024) /* octets of a trace; the rest of the session is left out */
+/* octets of a trace; the rest of the session is left out */
+#define TRACE_FILE_MAX (1024 * 1024)
 #define TRACE_MAILBOXES_MAX 8192 /* octets of the list of mailboxes */
 #define TRACE_BUFFER 8192
 #define TRACE_PATH_MAX 1024

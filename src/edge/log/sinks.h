@@ -12,9 +12,7 @@
 /* sd_journal_send(3) succeeds without it, and writes no entry */
 #define LOG_JOURNAL_SOCKET "/run/systemd/journal/socket"
 
-/*
- * The table of functions in systemd.so: journald, for processes that systemd started.
- */
+/* The table of functions in systemd.so: journald, for processes that systemd started. */
 struct systemd_api {
 	/* Sends one journal entry, a field each ("NAME=value"). 0 or -errno. */
 	int (*send)(const struct iovec *fields, int n);

@@ -63,9 +63,7 @@ struct seccomp_needs {
 	bool landlock; /* for stage B, when that is entered later */
 };
 
-/*
- * Stage A: what a connection needs. Memory is executable only where a file is mapped.
- */
+/* Stage A: what a connection needs. Memory is executable only where a file is mapped. */
 int seccomp_enter(const struct seccomp_needs *needs);
 
 /* Stage A of a process that accepts connections and forks a process for each. */
@@ -91,9 +89,7 @@ int seccomp_tighten(void);
  */
 #define BPF_PROGRAM_MAX (3 * BPF_CALLS_MAX + 20 * BPF_RULES_MAX + 16)
 
-/*
- * Arguments are 32 bits wide, as the kernel reads them; only ARG_IS_NULL sees all 64.
- */
+/* Arguments are 32 bits wide, as the kernel reads them; only ARG_IS_NULL sees all 64. */
 enum bpf_test {
 	ARG_ANY,
 	ARG_IS,
@@ -109,9 +105,7 @@ struct bpf_check {
 	uint32_t value;
 };
 
-/*
- * Allowed when both checks of one of its rows hold. The rows of a call stand together.
- */
+/* Allowed when both checks of one of its rows hold. The rows of a call stand together. */
 struct bpf_rule {
 	uint16_t call;
 	uint16_t otherwise; /* errno, in the last row of a call; 0 in the others */

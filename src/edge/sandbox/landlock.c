@@ -37,9 +37,7 @@
 #define LANDLOCK_SCOPE_SIGNAL (1ULL << 1)
 #endif
 
-/*
- * struct landlock_ruleset_attr as of ABI 6: older kernels take it when the rest is 0.
- */
+/* struct landlock_ruleset_attr as of ABI 6: older kernels take it when the rest is 0. */
 struct ruleset {
 	uint64_t fs;
 	uint64_t net;

@@ -101,9 +101,7 @@ int sandbox_tighten(const struct sandbox_dirs *dirs);
 struct logins;
 struct log;
 
-/*
- * The stage of mail that enters stage B of the sandbox, at the first MAIL inside TLS.
- */
+/* The stage of mail that enters stage B of the sandbox, at the first MAIL inside TLS. */
 struct confine {
 	struct stage stage;
 	const struct sandbox_dirs *dirs;

@@ -109,9 +109,7 @@ static const struct bpf_rule conditional[] = {
 	{ SYS_prlimit64, EPERM, { { 0, ARG_IS, 0 }, { 2, ARG_IS_NULL, 0 } } },
 	{ SYS_seccomp, EINVAL,
 		{ { 0, ARG_IS, SECCOMP_SET_MODE_FILTER }, { 1, ARG_IS, 0 } } },
-	/*
-	 * Data with the first packet would be a connect() that Landlock does not see.
-	 */
+	/* Data with the first packet would be a connect() that Landlock does not see. */
 	{ SYS_sendmsg, EOPNOTSUPP, { { 2, ARG_HAS_NO, MSG_FASTOPEN } } },
 	{ SYS_sendto, EOPNOTSUPP, { { 3, ARG_HAS_NO, MSG_FASTOPEN } } },
 	{ SYS_setsockopt, 0, { { 1, ARG_IS, SOL_SOCKET }, { 2, ARG_IS, SO_SNDBUF } } },

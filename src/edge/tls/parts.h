@@ -75,9 +75,7 @@ void tls_fault_report(const struct tls_fault *fault, const struct tls_report *re
 
 #define TLS_CHAIN_MAX 16 /* GnuTLS's own limit for a chain that it sorts */
 
-/*
- * A certificate chain with its key, read from PEM files and known to belong together.
- */
+/* A certificate chain with its key, read from PEM files and known to belong together. */
 struct tls_pair_read {
 	gnutls_x509_crt_t chain[TLS_CHAIN_MAX]; /* the leaf is first */
 	unsigned int n_chain;
@@ -156,9 +154,7 @@ int tls_credentials_for_name(const struct tls_credentials *credentials, const ch
  */
 #define WIRE_IN (128 * 1024)
 
-/*
- * The first octets are kept until the handshake is done: a ClientHello is far smaller.
- */
+/* The first octets are kept until the handshake is done: a ClientHello is far smaller. */
 #define WIRE_KEPT (16 * 1024)
 
 /*
