@@ -48,10 +48,10 @@ void data_chunk_end(struct data *d, struct span *ret_kept);
  * 5322 2.2.3). It works on decoded content, after the end of data has been decided.
  *
  *   an empty line, or a field  stays as it is
- *   ">*From " (mbox)           gets X-Mailbox-Line: in front; the next one is a first line
+ *   ">*From " (mbox)           gets X-Mailbox-Line: in front; a first line follows
  *   anything else              gets an empty line in front: all of it is body
  *
- *   field = 1*128(%d33-57 / %d59-126) *(SP / HTAB) ":"   (RFC 5322 2.2, 4.5)
+ *   field = 1*128(%d33-57 / %d59-126) *(SP / HTAB) ":"  (RFC 5322 2.2, 4.5)
  *
  * The name of a field and the blanks behind it have at most FIRST_LINE_HELD_MAX - 1
  * octets; a longer one is "anything else".

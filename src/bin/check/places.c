@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "edge/file.h"
+#include "edge/log/log.h"
 #include "edge/store/store.h"
 #include "edge/table/table.h"
 #include "proto/destination.h"
