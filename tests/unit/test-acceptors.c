@@ -1,4 +1,4 @@
-/* bin/acceptors: a full list gives up its oldest process for a new one, and for nothing else. */
+/* bin/listen/children: a full list gives up its oldest process for a new one, and for nothing else. */
 #include "bin/listen/listener.h"
 #include <errno.h>
 #include <poll.h>

@@ -1,4 +1,4 @@
-/* edge/idn-names: the module is loaded by who needs it, and missed by nobody else. */
+/* edge/idn/names: the module is loaded by who needs it, and missed by nobody else. */
 #include <stdlib.h>
 #include "edge/idn/idn.h"
 #include "edge/log/log.h"

@@ -1,4 +1,4 @@
-/* bin/lingering: refused clients get their reply, and take neither time nor octets without end. */
+/* bin/listen/acceptor: refused clients get their reply, and take neither time nor octets without end. */
 #include "bin/listen/acceptor.h"
 #include <sys/socket.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-/* edge/log: a log that takes nothing costs a bounded time, and gets records again, with the number of those lost. */
+/* edge/log/log: a log that takes nothing costs a bounded time, and gets records again, with the number of those lost. */
 #include "edge/log/log.h"
 #include <errno.h>
 #include <fcntl.h>

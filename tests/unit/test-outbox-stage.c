@@ -1,4 +1,4 @@
-/* edge/outbox: which reports are left in the Maildir when delivery fails for some, and what is left open. */
+/* edge/store/dsn-stage: which reports are left in the Maildir when delivery fails for some, and what is left open. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* smtp/report: whole reports (RFC 3464, RFC 6522, RFC 6533), and who gets one. */
+/* smtp/dsn-report: whole reports (RFC 3464, RFC 6522, RFC 6533), and who gets one. */
 #include "smtp/dsn-report.h"
 #include "unit/test.h"
 

@@ -1,4 +1,4 @@
-/* bin/restart: what is started anew by itself is started ever less often, and soon again after a quiet while. */
+/* bin/listen/listener: what is started anew by itself is started ever less often, and soon again after a quiet while. */
 #include "bin/listen/listener.h"
 #include "unit/test.h"
 

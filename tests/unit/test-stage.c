@@ -1,4 +1,4 @@
-/* smtp/stage: the order of the walks. A refusal stops a walk; commit never follows a refused prepare. */
+/* smtp/tx: the order of the walks. A refusal stops a walk; commit never follows a refused prepare. */
 #include "smtp/tx.h"
 #include "unit/test.h"
 

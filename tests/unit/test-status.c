@@ -1,4 +1,4 @@
-/* smtp/status: what a session is doing, in one harmless line. */
+/* smtp/session: what a session is doing, in one harmless line. */
 #include "smtp/ending.h"
 #include "unit/engine.h"
 #include "unit/test.h"

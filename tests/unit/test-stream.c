@@ -1,4 +1,4 @@
-/* edge/stream: a wait that nobody but a signal or the session's own end cuts short. */
+/* edge/net/stream: a wait that nobody but a signal or the session's own end cuts short. */
 #include "edge/net/net.h"
 #include <signal.h>
 #include <stdlib.h>

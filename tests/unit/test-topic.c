@@ -1,4 +1,4 @@
-/* smtp/topic: whatever happened has one topic, and the panel says the manual's words for those it knows. */
+/* smtp/ending: whatever happened has one topic, and the panel says the manual's words for those it knows. */
 #include "smtp/ending.h"
 #include "smtp/record-tables.h"
 #include "unit/engine.h"

@@ -1,4 +1,4 @@
-/* edge/trace-file: of logging in nothing secret is written down, however it arrives (RFC 4954 4). */
+/* edge/log/trace-file: of logging in nothing secret is written down, however it arrives (RFC 4954 4). */
 #include <dirent.h>
 #include <unistd.h>
 #include "edge/log/log.h"

@@ -1,4 +1,4 @@
-/* bin/watch: a file has changed when what its name stands for has, and not when a process may not look at it. */
+/* bin/preload: a file has changed when what its name stands for has, and not when a process may not look at it. */
 #include "bin/preload.h"
 #include <fcntl.h>
 #include <stdio.h>
