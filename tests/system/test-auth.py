@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Logging in (AUTH, RFC 4954), by real clients and against tables that real tools have made: who is who, who is
-nobody, that nobody can tell whether somebody exists, and that passwords are left nowhere."""
+"""Logging in (AUTH, RFC 4954): tables that real tools have made, what is offered and when, whose addresses a user may
+use, faults of tables, and replies that do not show which users exist."""
 
 import base64
 import contextlib
@@ -8,8 +8,9 @@ import shutil
 
 import harness
 from harness import RECIPIENT, SENDER, Client, Site
-from logins import Authority, PASSWORD, SECRET, USER, by_gsasl, by_mkpasswd, device_site, made, offers, plain, put, secure, sends_mail, site, with_certificate
-
+from logins import (
+    Authority, PASSWORD, SECRET, USER, by_gsasl, by_mkpasswd, device_site, made, offers, plain, put, secure,
+    sends_mail, site, with_certificate)
 
 
 def by_doveadm(password=PASSWORD):

@@ -670,7 +670,6 @@ def test_an_address_of_another_host():
         harness.contains(refused("192.0.2.1:2525"), "Cannot assign requested address; no interface of this host has it")
 
 
-
 @harness.table(
     missing=(lambda place: place / "no/lmtp", "No such file or directory; make it: mkdir -p {dir} && chown 65534 {dir}"),
     of_root=(lambda place: place / "lmtp", "Permission denied; it belongs to the user 0 and is to be written to by the "
