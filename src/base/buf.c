@@ -1,4 +1,7 @@
-/* Promises never to write past its capacity; refuses to grow. */
+/*
+ * Appends to buffers of fixed capacity. Nothing is written past the capacity, and none
+ * grows.
+ */
 #include "base/buf.h"
 #include "base/num.h"
 

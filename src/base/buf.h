@@ -1,7 +1,6 @@
 /*
- * A buffer of fixed capacity. Whoever fills it appends freely and asks once, at the end,
- * whether all of it fitted: the error is sticky, and what does not fit whole is not
- * appended at all.
+ * A buffer of fixed capacity with a sticky overflow flag. An item that does not fit whole
+ * is not appended, so callers append freely and check once, at the end.
  */
 #pragma once
 
@@ -25,7 +24,7 @@ static inline size_t buf_room(const struct buf *b)
 
 void buf_put(struct buf *b, struct span s);
 void buf_put_num(struct buf *b, uint64_t value);
-/* At least `width` digits, filled with zeros; width is at most NUM_MAX. */
+/* At least `width` digits, padded with zeros; width is at most NUM_MAX. */
 void buf_put_num_wide(struct buf *b, uint64_t value, size_t width);
 
 static inline void buf_put_char(struct buf *b, char c)
@@ -45,5 +44,5 @@ static inline struct span buf_span(const struct buf *b)
 	return (struct span){ b->p, b->n };
 }
 
-/* Ends the text with a NUL that is not counted; false when anything did not fit. */
+/* Appends a NUL that is not counted; false when anything did not fit. */
 bool buf_terminate(struct buf *b);

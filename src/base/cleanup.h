@@ -1,5 +1,4 @@
-/* Ownership made visible: an owning local carries a cleanup attribute, steal() hands it
- * over. */
+/* Cleanup attributes for owning locals, and steal(), which hands the value over. */
 #pragma once
 
 #include <stdlib.h>
@@ -21,7 +20,7 @@ static inline void cleanup_fd(int *fd)
 #define OWNED CLEANUP(cleanup_free)
 #define OWNED_FD CLEANUP(cleanup_fd)
 
-/* Takes the value out of an owning variable, which is left empty. */
+/* Returns the value of an owning variable and empties it. */
 #define steal(p)                                                                         \
 	({                                                                               \
 		__typeof__(p) steal_from_ = (p);                                         \

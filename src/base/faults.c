@@ -1,4 +1,4 @@
-/* Composes the text of a fault, so that the code that finds it needs no buffer. */
+/* Formats the text of a fault, so that callers need no buffer. */
 #include "base/faults.h"
 #include <stdarg.h>
 #include <stdio.h>

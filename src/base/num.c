@@ -1,4 +1,6 @@
-/* Promises that no number wraps; refuses to know signs, spaces and bases. */
+/*
+ * Decimal numbers. Overflow is an error; signs, spaces and other bases are not accepted.
+ */
 #include "base/num.h"
 
 bool num_parse(struct span s, uint64_t *ret)

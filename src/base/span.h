@@ -1,6 +1,6 @@
 /*
- * A span is a view of bytes that somebody else owns: a pointer that travels with its
- * length. `struct bytes` is the same for bytes that the holder may change in place.
+ * A span is a borrowed view of bytes: a pointer and a length. `struct bytes` is the same
+ * for bytes that its user may change in place.
  */
 #pragma once
 
@@ -25,7 +25,7 @@ static inline struct span span_of(const char *s)
 	return (struct span){ s, s ? strlen(s) : 0 };
 }
 
-/* The first n bytes are dropped; n is at most s.n. */
+/* Drops the first n bytes; n is at most s.n. */
 static inline struct span span_from(struct span s, size_t n)
 {
 	return (struct span){ s.p + n, s.n - n };
@@ -46,7 +46,7 @@ static inline char ascii_upper(char c)
 	return c >= 'a' && c <= 'z' ? (char)(c & ~0x20) : c;
 }
 
-/* ASCII only, whatever the locale (RFC 5321 2.4: verbs and domains ignore case). */
+/* ASCII only, in every locale (RFC 5321 2.4: verbs and domains ignore case). */
 static inline bool span_ieq(struct span a, struct span b)
 {
 	if (a.n != b.n)
@@ -62,10 +62,7 @@ static inline bool span_ends(struct span s, struct span tail)
 	return s.n >= tail.n && span_eq(span_from(s, s.n - tail.n), tail);
 }
 
-/*
- * The text of a file behind a byte order mark, as editors on Windows write it (RFC 3629
- * 6).
- */
+/* Drops the byte order mark that editors on Windows write (RFC 3629 6). */
 static inline struct span span_after_mark(struct span text)
 {
 	static const struct span mark = { "\xef\xbb\xbf", 3 };
@@ -75,10 +72,7 @@ static inline struct span span_after_mark(struct span text)
 		       : text;
 }
 
-/*
- * A line of a file without blanks at either end, and without the CR where it ended with
- * CRLF.
- */
+/* Drops the blanks at both ends of a line, and the CR of a CRLF. */
 static inline struct span span_trim(struct span s)
 {
 	while (s.n && (*s.p == ' ' || *s.p == '\t'))
@@ -89,7 +83,7 @@ static inline struct span span_trim(struct span s)
 	return s;
 }
 
-/* The first line of a text, without its LF; what is left begins with the next. */
+/* Takes the first line of a text, without its LF; *rest begins with the next line. */
 static inline struct span span_take_line(struct span *rest)
 {
 	const char *lf = rest->n ? memchr(rest->p, '\n', rest->n) : NULL;
@@ -99,7 +93,7 @@ static inline struct span span_take_line(struct span *rest)
 	return line;
 }
 
-/* The first word of a line that is trimmed; what is left begins with the next. */
+/* Takes the first word of a trimmed line; *rest begins with the next word. */
 static inline struct span span_take_word(struct span *rest)
 {
 	struct span word = { rest->p, 0 };

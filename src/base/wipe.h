@@ -1,13 +1,14 @@
-/* Octets that a secret has been in. */
+/* Erasure of memory that held a secret. */
 #pragma once
 
 #include <string.h>
 
 /*
- * Makes them zero, even if nobody is going to read them. explicit_bzero(3) does the same;
- * but a symbol of a version of libc that nothing else asks for is looked for as each
- * process starts, which takes more instructions than all else that AUTH adds to a session
- * without it.
+ * Writes zeros that the compiler cannot optimise away.
+ *
+ * COST: 2,600 of a start's 218,400 instructions: no other code needs the symbol version
+ * of explicit_bzero(3), which the dynamic linker would look up; without it: call that
+ * function.
  */
 static inline void wipe(void *p, size_t n)
 {

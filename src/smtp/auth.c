@@ -1,7 +1,6 @@
 /*
  * AUTH (RFC 4954). A client logs in once, inside TLS; its responses are wiped; each
- * failed attempt takes longer than the one before. authenticator.h knows mechanisms and
- * users.
+ * failed attempt is delayed longer. Mechanisms and users are behind authenticator.h.
  */
 #include "smtp/auth.h"
 #include "base/wipe.h"
@@ -14,15 +13,15 @@ static struct authenticator *authenticator(const struct session *s)
 	return s->settings->authenticator;
 }
 
-/* What can be used now; the first question inside TLS may load it. */
+/* True when a mechanism is usable. The first call inside TLS may load the module. */
 static bool has_mechanism(const struct session *s)
 {
 	return authenticator(s) && authenticator(s)->mechanisms(authenticator(s))[0];
 }
 
 /*
- * After a success it is offered all the same: AUTH= of MAIL is a part of it, and clients
- * that say EHLO again look for what they have just used.
+ * It stays listed after a login: AUTH= of MAIL belongs to it, and clients that send EHLO
+ * again expect it.
  */
 bool auth_is_offered(const struct session *s)
 {
@@ -37,8 +36,8 @@ bool auth_is_unavailable(const struct session *s)
 }
 
 /*
- * A client that cannot log in through our own fault, or not get TLS to do so, is to come
- * again (RFC 4954 6).
+ * A client that cannot log in, or get TLS for it, through a fault of this host gets a
+ * temporary refusal (RFC 4954 6).
  */
 const struct reply *auth_refusal(const struct session *s)
 {
@@ -49,7 +48,7 @@ const struct reply *auth_refusal(const struct session *s)
 				 : REPLY_AUTH_FIRST);
 }
 
-/* RFC 4954 4: once in a session, and nothing secret in the clear. */
+/* RFC 4954 4: one login in a session, and none in the clear. */
 static const struct reply *judge(const struct session *s)
 {
 	if (s->user[0])
@@ -61,13 +60,13 @@ static const struct reply *judge(const struct session *s)
 	return s->secured ? NULL : reply_get(REPLY_AUTH_CLEAR);
 }
 
-/* The input is the engine's own to change (struct bytes). */
+/* The engine may change its input (struct bytes). */
 static void wipe_input(struct span text)
 {
 	wipe((char *)text.p, text.n);
 }
 
-/* As much of it as there is room for. */
+/* Copies as much as fits. */
 static void keep(char *to, size_t room, struct span text)
 {
 	struct buf b = { .p = to, .cap = room };
@@ -92,7 +91,7 @@ static bool is_mechanism(struct span name)
 	return name.n < AUTH_MECHANISM_MAX;
 }
 
-/* What stands in the place of a mechanism and looks like none may be a secret. */
+/* Keeps the mechanism's name. An invalid name may be a secret, and is not kept. */
 static void keep_mechanism(struct session *s, struct span name, bool known)
 {
 	keep(s->mechanism, sizeof(s->mechanism),
@@ -101,14 +100,16 @@ static void keep_mechanism(struct session *s, struct span name, bool known)
 		*c = ascii_upper(*c);
 }
 
-/* Guessing costs more each time, and whoever only mistyped hardly notices. */
+/*
+ * Doubles the delay with each failure: guessing slows down, single typing errors hardly.
+ */
 static void delay(struct session *s)
 {
 	s->pause_until =
 		s->now.milliseconds + ((uint64_t)AUTH_PAUSE << s->n_auth_failures++);
 }
 
-/* The exchange is over; one that failed is recorded. */
+/* Ends the exchange; a failure is recorded. */
 static struct answer end(struct session *s, enum reply_name name)
 {
 	struct answer a = answer(name);
@@ -122,7 +123,8 @@ static struct answer end(struct session *s, enum reply_name name)
 }
 
 /*
- * The mechanism is through. A success without a name is none: nobody could be told apart.
+ * The mechanism is done. Success without a user name counts as a failure: the name
+ * identifies the user.
  */
 static struct answer finish(struct session *s, enum auth_result result)
 {
@@ -157,7 +159,7 @@ void auth_give_up(struct session *s)
 	auth_drop(s);
 }
 
-/* The mechanism takes the response, which is gone then. NULL: there is no initial one. */
+/* Passes the response to the mechanism and wipes it. NULL: no initial response. */
 static struct answer step(struct session *s, struct buf *response)
 {
 	struct span octets = response ? buf_span(response) : SPAN("");

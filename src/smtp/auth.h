@@ -1,34 +1,33 @@
 /*
- * AUTH (RFC 4954): how challenges and responses go to and fro, and what becomes of the
- * session then.
+ * AUTH (RFC 4954): the exchange of challenges and responses, and its effect on the
+ * session.
  */
 #pragma once
 
 #include "smtp/state.h"
 
-/* True where AUTH is listed: inside TLS alone, and with a mechanism. */
+/* True where EHLO lists AUTH: inside TLS, with a usable mechanism. */
 bool auth_is_offered(const struct session *s);
 
-/* True where it should be offered, and nothing of it can be used now. */
+/* True where it should be offered, but no mechanism is usable now. */
 bool auth_is_unavailable(const struct session *s);
 
 /* The refusal of mail without a login, where one is required; else NULL. */
 const struct reply *auth_refusal(const struct session *s);
 
 /*
- * The command. The reply: of the whole exchange, or a challenge, and then the phase is
- * PHASE_AUTH.
+ * The command. Returns the reply of the whole exchange; or a challenge, with PHASE_AUTH.
  */
 struct answer auth_begin(struct session *s, struct span args);
 
 /*
- * Takes a response from `in` in PHASE_AUTH, and leaves nothing of it there. None: the end
- * of its line has not come; else as auth_begin().
+ * Takes a response from `in` in PHASE_AUTH and wipes it. None: the line is incomplete;
+ * else as auth_begin().
  */
 struct answer auth_response(struct session *s, struct bytes *in);
 
-/* The session ends within an exchange. */
+/* Ends an exchange without a record. */
 void auth_drop(struct session *s);
 
-/* The session ends in the middle of an exchange, which has a record. */
+/* Ends an exchange that the end of the session broke off, with a record. */
 void auth_give_up(struct session *s);

@@ -1,16 +1,16 @@
 /*
- * The causes of what went wrong with a session: one for each, the same for the same
- * facts; the more telling fact comes first. explain.c has the sentences.
+ * Finds the cause of a failed session. The result depends on the facts alone, and more
+ * specific facts come first. explain.c has the sentences.
  *
- * Where the TLS handshake found nothing in common, the two sides' lists are compared in
- * the order in which a TLS server negotiates, from the version to the signature, up to
- * the first without a common entry. Where the lists do not tell (one was cut, or the
- * library had another reason) the cause says so.
+ * If the TLS handshake found nothing in common, the two sides' lists are compared in the
+ * order of TLS negotiation, from the version to the signature, up to the first without a
+ * common entry. If the lists show no conflict (one was cut, or the library had a
+ * different reason), the cause says so.
  */
 #include "smtp/explain.h"
 #include "proto/tls-names.h"
 
-#define SCHEMES_1_3 0x08 /* the high octet of what TLS 1.3 signs with, ECDSA apart */
+#define SCHEMES_1_3 0x08 /* high octet of TLS 1.3 schemes other than ECDSA */
 
 static bool is_offered(const struct tls_opening *o, uint16_t version)
 {
@@ -39,14 +39,14 @@ static enum cause version_cause(const struct tls_failure *f)
 		       : CAUSE_OTHER_VERSION;
 }
 
-/* TLS 1.3 has suites of its own, and no others (RFC 8446 B.4). */
+/* TLS 1.3 uses its own suites only (RFC 8446 B.4). */
 static bool is_of_version(uint16_t suite, uint16_t version)
 {
 	return (version == TLS_VERSION_1_3) ==
 	       (tls_suite_exchange(suite) == TLS_EXCHANGE_1_3);
 }
 
-/* Both know it, and it is one of that version. */
+/* True for a suite of that version that both allow. */
 static bool is_common_suite(const struct tls_failure *f, uint16_t version, uint16_t suite)
 {
 	return tls_list_has(&f->allowed.suites, suite) && is_of_version(suite, version);
@@ -64,7 +64,7 @@ void negotiation_suites(const struct tls_failure *f, struct tls_list *ret)
 			tls_list_add(ret, offered->codes[i]);
 }
 
-/* Of the version that both allow there is no suite in common. */
+/* The cause when there is no common suite of the common version. */
 static enum cause suite_cause(const struct tls_failure *f)
 {
 	struct tls_list suites;
@@ -119,7 +119,7 @@ unsigned negotiation_keys(const struct tls_failure *f)
 	return keys_wanted(f, negotiation_version(f));
 }
 
-/* A bit for each way (enum tls_exchange) of the suites that our keys can serve. */
+/* A bit for each enum tls_exchange of the suites that the keys can serve. */
 static unsigned exchanges(const struct tls_failure *f, uint16_t version)
 {
 	const struct tls_list *suites = &f->opening.offered.suites;
@@ -143,7 +143,7 @@ static bool has_common_group(const struct tls_failure *f, bool finite)
 	return false;
 }
 
-/* A client of TLS 1.2 that names no group can do any curve (RFC 8422 4). */
+/* In TLS 1.2 a client without a list of groups supports any curve (RFC 8422 4). */
 static enum cause group_cause(const struct tls_failure *f, uint16_t version)
 {
 	unsigned set = exchanges(f, version);
@@ -208,7 +208,7 @@ enum cause negotiation_cause(const struct tls_failure *f)
 	return cause == CAUSE_NONE ? CAUSE_NOTHING_COMMON : cause;
 }
 
-/* By the alert that we sent, as that is the library's own verdict. */
+/* By the alert sent, since it is the library's own reason. */
 static enum cause refused_hello(const struct session *s, const struct tls_failure *f)
 {
 	switch (f->alert) {
@@ -316,7 +316,7 @@ static enum cause failed(const struct session *s, const struct tls_failure *f)
 	return CAUSE_BROKEN;
 }
 
-/* Some begin TLS whatever the reply to STARTTLS was. */
+/* Some clients begin TLS after any reply to STARTTLS. */
 static enum cause foreign_tls(const struct session *s)
 {
 	if (s->secured)
@@ -326,7 +326,7 @@ static enum cause foreign_tls(const struct session *s)
 	return s->settings->tls == TLS_OFF ? CAUSE_FOREIGN_TLS_OFF : CAUSE_FOREIGN_TLS;
 }
 
-/* It shook hands, and then had nothing to say. */
+/* True when the client left after the handshake without a command. */
 static bool has_left(const struct session *s)
 {
 	return s->secured && !s->helo[0] &&
@@ -363,7 +363,7 @@ enum cause cause_of(const struct session *s, const struct tls_failure *failure)
 	return s->tls_unusable ? CAUSE_UNUSABLE : CAUSE_NONE;
 }
 
-/* What the alert says is looked for first. */
+/* The alert's subject is checked first. */
 static bool is_about_trust(const struct tls_failure *f)
 {
 	return f->how == TLS_END_ALERT && f->alert == TLS_ALERT_UNKNOWN_CA;

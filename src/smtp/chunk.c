@@ -1,7 +1,7 @@
 /*
- * BDAT (RFC 3030). Exactly the octets that a chunk announces are taken, even of a refused
- * one, so that none of them is read as a command. A client may send all its chunks before
- * it reads the first refusal.
+ * BDAT (RFC 3030). A chunk's octets are taken to the announced length, even if it is
+ * refused, so that none is read as a command. A client may send all chunks before it
+ * reads the first refusal.
  */
 #include "base/num.h"
 #include "proto/line.h"
@@ -17,7 +17,7 @@ static bool parse(struct session *s, struct span args)
 	       (!s->chunk_last || span_ieq(c.args, SPAN("LAST")));
 }
 
-/* The first chunk of a message opens it. */
+/* Opens a message at its first chunk. */
 static const struct reply *begin(struct session *s)
 {
 	const struct reply *r = mail_begin_content(s);
@@ -30,10 +30,7 @@ struct answer chunk_bdat(struct session *s, struct span args, struct answer refu
 {
 	if (s->chunk_last)
 		s->refused_message = NULL;
-	/*
-	 * without a size the next command cannot be found: the content would be read as
-	 * commands
-	 */
+	/* without a size the content would be read as commands */
 	if (!parse(s, args)) {
 		s->end = END_CHUNK;
 		return answer(REPLY_CHUNK_SYNTAX);
@@ -88,8 +85,8 @@ static void end_text(struct session *s)
 }
 
 /*
- * A message must not go on with a chunk missing (RFC 3030 2). In LMTP the last chunk has
- * a reply for each recipient even so, and none where there is none (RFC 2033 4.3).
+ * Refuses a chunk and with it the message (RFC 3030 2). In LMTP the last chunk still has
+ * a reply for each recipient, and none without recipients (RFC 2033 4.3).
  */
 static struct answer refuse(struct session *s, struct answer refusal)
 {

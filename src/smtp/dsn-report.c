@@ -1,6 +1,6 @@
 /*
- * The delivery report. Each line and field begins with text of this host; what a peer
- * sent stands inside a line, and no line can be taken for a boundary.
+ * Composes the delivery report. Every line begins with text of this host, and peer data
+ * is only inside lines, so that no line can look like a boundary.
  */
 #include "smtp/dsn-report.h"
 #include "proto/dsn.h"
@@ -10,7 +10,8 @@
 #define BOUNDARY_MAX (TX_ID_MAX + 2) /* at most 70 (RFC 2046 5.1.1) */
 
 /*
- * Nobody knows it before the message has ended, and "=_" is in no quoted-printable text.
+ * The boundary cannot be known before the message has ended, and "=_" never occurs in
+ * quoted-printable text.
  */
 static void put_boundary(const struct report *r, struct buf *to)
 {
@@ -33,7 +34,7 @@ static void put_date(struct buf *to, struct span name, int64_t time)
 	buf_put_char(to, '\n');
 }
 
-/* The last field of the whole, and of a part that has UTF-8 in it where anything has. */
+/* The last field of the report, and of each part that may have UTF-8. */
 static void put_encoding(const struct report *r, struct buf *to)
 {
 	buf_put(to, r->utf8 ? SPAN("\nContent-Transfer-Encoding: 8bit\n") : SPAN("\n"));
@@ -85,17 +86,17 @@ static bool put_text(struct report *r, struct buf *to)
 	return true;
 }
 
-static bool is_told(const struct recipient *to)
+static bool is_reported(const struct recipient *to)
 {
 	return to->params.report && !to->reply;
 }
 
-/* The next recipient that is told, or NULL. */
+/* The next recipient to report, or NULL. */
 static const struct recipient *next_recipient(struct report *r)
 {
 	while (r->next < r->tx->n_recipients) {
 		const struct recipient *to = &r->tx->recipients[r->next++];
-		if (is_told(to))
+		if (is_reported(to))
 			return to;
 	}
 	return NULL;
@@ -131,7 +132,7 @@ static bool put_message_fields(struct report *r, struct buf *to)
 	return true;
 }
 
-/* RFC 6533 4.1: what is not ASCII is of type utf-8. */
+/* RFC 6533 4.1: an address that is not ASCII has type utf-8. */
 static struct span type_of(struct span mailbox)
 {
 	return utf8_is_ascii(mailbox) ? SPAN("rfc822; ") : SPAN("utf-8; ");
@@ -183,7 +184,7 @@ static bool put_end(struct report *r, struct buf *to)
 	return true;
 }
 
-/* In order. Each is called until it returns true: that was all of it. */
+/* In order. Each is called until it returns true, which means complete. */
 static bool (*const parts[])(struct report *r, struct buf *to) = {
 	put_header,
 	put_text,
@@ -207,7 +208,7 @@ size_t report_count(const struct tx *tx)
 	size_t n = 0;
 
 	for (size_t i = 0; i < tx->n_recipients; i++)
-		n += is_told(&tx->recipients[i]);
+		n += is_reported(&tx->recipients[i]);
 	return n;
 }
 

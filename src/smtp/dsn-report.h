@@ -1,7 +1,7 @@
 /*
- * The report of a delivery that succeeded (RFC 3461 6, RFC 3464, RFC 6522): one for all
- * recipients of a transaction whose sender asked for it. postern-outbox depends on the
- * order of its header: To comes first.
+ * The report of a successful delivery (RFC 3461 6, RFC 3464, RFC 6522), for all
+ * recipients of a transaction that requested one. postern-outbox requires To as its first
+ * field.
  */
 #pragma once
 
@@ -9,15 +9,14 @@
 #include "smtp/tx.h"
 
 /*
- * Octets of the message's own header that are returned, in whole lines. Enough for that
- * of nearly all mail, and too little to make a report a means of sending something to a
- * forged sender.
+ * Octets of the message's header that are returned, in whole lines: enough for nearly all
+ * mail, and too little to send content to a forged sender.
  */
 #define REPORT_RETURNED_MAX (8 * 1024)
-#define REPORT_ROOM 2048 /* the longest piece that is put together at once */
+#define REPORT_ROOM 2048 /* the longest piece that is composed at once */
 
 struct report {
-	/* to be set before the first piece */
+	/* set by the caller before the first piece */
 	const struct tx *tx;
 	struct span hostname;
 	bool utf8; /* the transaction is SMTPUTF8 (RFC 6533) */
@@ -28,17 +27,17 @@ struct report {
 	size_t next; /* recipient */
 };
 
-/* True when the sender asked for a report, and can be sent one. */
+/* True when a report was requested and the sender is not <>. */
 bool report_is_due(const struct tx *tx);
 
-/* How many recipients are in it: those that asked, and whom nothing was refused. */
+/* Number of recipients in it: delivered, and with a report requested. */
 size_t report_count(const struct tx *tx);
 
-/* All of the message was shown to `returned`: begins the report (again). */
+/* Begins the report (again), after `returned` has read the whole message. */
 void report_begin(struct report *r);
 
 /*
- * Appends what comes next while there is room for REPORT_ROOM octets. False: that was
- * all.
+ * Appends the next pieces while REPORT_ROOM octets are free. False: the report is
+ * complete.
  */
 bool report_put(struct report *r, struct buf *to);

@@ -1,6 +1,6 @@
 /*
  * The endings: one word and one reply for each reason why a session ends, one topic for
- * whatever has ended (the first that fits), and one line for the state of a session.
+ * each ended object (the first that fits), and one line for the state of a session.
  */
 #include "smtp/ending.h"
 #include "proto/text.h"
@@ -9,7 +9,7 @@
 
 struct ending {
 	const char *word;
-	enum reply_name reply; /* REPLY_COUNT: nothing is said */
+	enum reply_name reply; /* REPLY_COUNT: none */
 };
 
 static const struct ending endings[] = {
@@ -68,7 +68,7 @@ const struct reply *ending_refusal(const struct session *s, const struct reply *
 	return s->tx.refusal ? s->tx.refusal : s->tx.rcpt_refusal;
 }
 
-/* Where nothing else is the matter. */
+/* The topic by the ending alone. */
 static enum topic topic_of_end(enum session_end end)
 {
 	switch (end) {
@@ -108,7 +108,10 @@ enum topic topic_of_session(const struct session *s)
 	return s->tls_fault[0] ? TOPIC_CERTIFICATE : TOPIC_SESSION;
 }
 
-/* Nobody gave a message up whose connection ended in the middle of its content. */
+/*
+ * True when the connection ended in the middle of the content: then the message was not
+ * given up by a command.
+ */
 static bool is_lost(const struct session *s, const struct reply *outcome)
 {
 	const unsigned content = PHASE_CONTENT | PHASE_CHUNKS | PHASE_CHUNK;
@@ -122,8 +125,8 @@ static bool is_fault(const struct reply *r)
 }
 
 /*
- * Some recipient, at least, was refused for a fault of this host, which the last reply
- * need not show.
+ * A refusal of any recipient for a fault of this host decides, even if the last reply is
+ * a different one.
  */
 enum topic topic_of_message(const struct session *s, const struct reply *outcome)
 {

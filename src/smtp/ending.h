@@ -1,6 +1,6 @@
 /*
- * How a session, a transaction or an attempt to log in has ended, in words: of the
- * record, of the reply, of the panel and of `systemctl status`.
+ * The end of a session, a transaction or a login in words: for the record, the reply, the
+ * panel and `systemctl status`.
  */
 #pragma once
 
@@ -15,35 +15,31 @@ const struct reply *session_end_reply(enum session_end why);
 const char *session_end_word(enum session_end why);
 
 /*
- * The transaction ends as a check of addresses does (Postfix's address verification,
- * Exim's callout): the client ends it by a command, before any content and after all
- * recipients were accepted.
+ * True for an address check (Postfix's address verification, Exim's callout): the client
+ * ends the transaction by a command, before any content and after all recipients were
+ * accepted.
  */
 bool ending_is_check(const struct session *s, const struct reply *outcome);
 
-/* The message was refused, or each recipient that was named. */
+/* True when the message, or each recipient, was refused. */
 bool ending_is_refused(const struct session *s, const struct reply *outcome);
 
 /*
- * Why the transaction or the attempt was refused, or what was refused within it; NULL:
- * nothing was. Where no recipient was accepted, it is the refusal of one.
+ * The refusal of the transaction or login, or one within it; NULL: none. Without accepted
+ * recipients it is that of a recipient.
  */
 const struct reply *ending_refusal(const struct session *s, const struct reply *outcome);
 
-/*
- * The topic of the session, of its transaction, or of an attempt to log in: as it ends.
- */
+/* The topic of a session, its transaction, or a login that ends. */
 enum topic topic_of_session(const struct session *s);
 enum topic topic_of_message(const struct session *s, const struct reply *outcome);
 enum topic topic_of_login(const struct reply *outcome);
 
-/*
- * The status line of the panel: the manual's words, or NULL when there is nothing to say.
- */
+/* The status line of the panel, as in the manual, or NULL for none. */
 const char *session_status(const struct session *s);
 
 /*
- * What the session is doing, in printable ASCII, for `systemctl status`:
- * "Receiving a message: 192.0.2.7 (client.example.net), TLS1.3, 2 messages delivered"
+ * The current state in printable ASCII, for `systemctl status`: "Receiving a message:
+ * 192.0.2.7 (client.example.net), TLS1.3, 2 messages delivered"
  */
 void session_put_state(const struct session *s, struct buf *to);

@@ -1,10 +1,9 @@
 /*
- * The sentences that explain why TLS failed, one for each cause (cause.c). Each is short,
- * whatever the client sent, and no two causes share one.
+ * The sentences that explain TLS failures, one for each cause (cause.c). Each is short
+ * for any input of the client, and no two causes share one.
  *
- * A sentence has its facts in place of `%` and a letter; put_fact() has the letters. The
- * texts lie in the table itself, as in tls-names.c. postern(8) has the same list, with
- * what to do; a test compares the two.
+ * Facts replace `%` and a letter, see put_fact(). The texts are in the table itself, as
+ * in tls-names.c. A test compares them with the list of remedies in postern(8).
  */
 #include "smtp/explain.h"
 #include "proto/text.h"
@@ -12,7 +11,7 @@
 
 #define SENTENCE_MAX 144
 #define DOTS 3
-#define WORDS_MAX 3 /* of a list of the client's or of ours */
+#define WORDS_MAX 3 /* entries shown of a list */
 #define SUITES_MAX 2 /* their names are long */
 #define FAULT_MAX 180
 #define ERROR_MAX 100
@@ -116,7 +115,7 @@ static const char sentences[CAUSE_COUNT][SENTENCE_MAX] = {
 	[CAUSE_BROKEN] = "the handshake broke off: %e",
 };
 
-/* As a clause that tells what is so, not that this was the reason: nobody knows that. */
+/* Clauses that state a fact, not the reason, which is unknown. */
 static const char dislikes[DISLIKE_COUNT][SENTENCE_MAX] = {
 	[DISLIKE_NOTHING] =
 		"in which this host sees no fault; the client's own log says why",
@@ -142,7 +141,7 @@ static const char dislikes[DISLIKE_COUNT][SENTENCE_MAX] = {
 		"tickets (tls-tickets)",
 };
 
-/* A side that has several is said by the newest. */
+/* Several versions are shown by the newest. */
 static void put_versions(struct buf *to, const struct tls_list *versions, bool or_older)
 {
 	uint16_t newest = tls_list_greatest(versions);
@@ -164,7 +163,7 @@ static void put_keys(struct buf *to, unsigned keys)
 	};
 	size_t start = to->n;
 
-	/* the suites of ECDSA are those of EdDSA, which hardly anybody has */
+	/* ECDSA and EdDSA share suites, and EdDSA keys are rare */
 	if (keys & TLS_KEY_ECDSA)
 		keys &= ~(unsigned)TLS_KEY_EDDSA;
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -202,7 +201,7 @@ static void put_list(struct buf *to, char letter, const struct tls_failure *f)
 	}
 }
 
-/* What is known of this host's certificate. */
+/* A fact of this host's certificate. */
 static void put_certificate(struct buf *to, char letter, const struct tls_failure *f)
 {
 	switch (letter) {
@@ -230,7 +229,7 @@ static void put_certificate(struct buf *to, char letter, const struct tls_failur
 	}
 }
 
-/* What is known of the failure. */
+/* A fact of the failure. */
 static void put_fact(struct buf *to, char letter, const struct tls_failure *f)
 {
 	switch (letter) {
@@ -273,7 +272,7 @@ static void put_fact(struct buf *to, char letter, const struct tls_failure *f)
 	}
 }
 
-/* It was escaped when it was kept: no escape may be cut in two. */
+/* Cuts a fault that is escaped already, but never inside an escape. */
 static void put_fault(struct buf *to, const char *fault)
 {
 	size_t n = strlen(fault);

@@ -1,31 +1,31 @@
 /*
- * What went wrong with a session: one of a list of causes, told from facts alone, and one
- * sentence for the administrators of this host. postern(8) has the remedy of each cause.
+ * The cause of a failed session, from a list and found from facts alone, and a sentence
+ * on it for administrators. postern(8) has the remedy of each cause.
  */
 #pragma once
 
 #include "smtp/state.h"
 
-#define EXPLANATION_MAX 240 /* octets; what is longer ends in "..." */
+#define EXPLANATION_MAX 240 /* octets; longer texts end in "..." */
 
 /*
- * Appends a sentence, in printable ASCII without `"` and `\` but for \xHH; nothing when
- * there is nothing to explain. It names whose setting it is: a key of postern.conf(5) in
- * parentheses, or the client.
+ * Appends a sentence, in printable ASCII without `"` and `\` except in \xHH; nothing
+ * without a cause. It names the side to change: a key of postern.conf(5) in parentheses,
+ * or the client.
  */
 void explain(const struct session *s, const struct tls_failure *failure, struct buf *to);
 
 enum cause {
-	CAUSE_NONE, /* nothing that wants explaining */
+	CAUSE_NONE, /* nothing to explain */
 
 	/* in the clear */
 	CAUSE_FOREIGN_TLS, /* a ClientHello where SMTP begins */
-	CAUSE_FOREIGN_TLS_OFF, /* the same, where there is no TLS at all */
+	CAUSE_FOREIGN_TLS_OFF, /* the same, with `tls = off` */
 	CAUSE_FOREIGN_TLS_INSIDE, /* the same, inside TLS */
 	CAUSE_FOREIGN_HTTP,
-	CAUSE_REJECTED, /* went on in the clear where TLS is required */
-	CAUSE_INJECTION, /* input behind STARTTLS */
-	CAUSE_UNUSABLE, /* our certificate or key */
+	CAUSE_REJECTED, /* continued in the clear where TLS is required */
+	CAUSE_INJECTION, /* input after STARTTLS in the same piece */
+	CAUSE_UNUSABLE, /* this host's certificate or key */
 
 	/* no TLS where it should begin */
 	CAUSE_HTTP,
@@ -39,8 +39,8 @@ enum cause {
 	CAUSE_OTHER_VERSION,
 	CAUSE_FALLBACK,
 	CAUSE_SUITE,
-	CAUSE_ANONYMOUS, /* suites without a certificate alone */
-	CAUSE_NO_SUITE, /* none of the version that both allow */
+	CAUSE_ANONYMOUS, /* only suites without a certificate */
+	CAUSE_NO_SUITE, /* no suite of the version that both allow */
 	CAUSE_KEY,
 	CAUSE_GROUP,
 	CAUSE_FINITE,
@@ -53,15 +53,15 @@ enum cause {
 	/* the client ended it */
 	CAUSE_CERTIFICATE,
 	CAUSE_ALERT,
-	CAUSE_SILENT, /* nothing was ever said */
+	CAUSE_SILENT, /* closed without any input */
 	CAUSE_SILENT_STARTTLS,
 	CAUSE_CLOSED_HELLO,
 	CAUSE_CLOSED_ANSWERED,
 	CAUSE_CLOSED,
 	CAUSE_LEFT, /* after a good handshake */
-	CAUSE_LEFT_KNOWN, /* and we know what it may have looked at */
+	CAUSE_LEFT_KNOWN, /* the same, with facts of the certificate */
 
-	/* nobody did */
+	/* neither side ended it */
 	CAUSE_LATE, /* nothing came */
 	CAUSE_LATE_IMPLICIT,
 	CAUSE_LATE_HELLO,
@@ -73,9 +73,9 @@ enum cause {
 	CAUSE_COUNT
 };
 
-/* What a client may dislike of our certificate, or of what comes with it. */
+/* A client's possible reason to reject the certificate, or what comes with it. */
 enum dislike {
-	DISLIKE_NOTHING, /* that we know of */
+	DISLIKE_NOTHING, /* none known */
 	DISLIKE_EXPIRED,
 	DISLIKE_EARLY,
 	DISLIKE_ISSUER_EXPIRED,
@@ -83,22 +83,22 @@ enum dislike {
 	DISLIKE_MISNAMED,
 	DISLIKE_SELF_SIGNED,
 	DISLIKE_ALONE, /* without its issuer */
-	DISLIKE_CLOCK, /* it says expired, and it is not */
+	DISLIKE_CLOCK, /* the client reports it as expired, and it is valid */
 	DISLIKE_TICKETS,
 
 	DISLIKE_COUNT
 };
 
-/* The cause that comes first: of a session that has ended. */
+/* The first cause of a session that has ended. */
 enum cause cause_of(const struct session *s, const struct tls_failure *failure);
 
-/* The likeliest. */
+/* The most likely reason. */
 enum dislike cause_dislike(const struct tls_failure *f);
 
-/* CAUSE_NOTHING_COMMON when there seems to be one. */
+/* CAUSE_NOTHING_COMMON when the lists show no conflict. */
 enum cause negotiation_cause(const struct tls_failure *f);
 
-/* The kinds of keys (enum tls_key) that the client asks for, of what both allow. */
+/* The kinds of keys (enum tls_key) that the client accepts, in what both allow. */
 unsigned negotiation_keys(const struct tls_failure *f);
 
 /* The newest version that both allow, or 0. */

@@ -1,6 +1,6 @@
 /*
- * What is known of the TLS layer below a session, as plain values: the engine sees no
- * library.
+ * Facts of the TLS layer below a session, as plain values, so that the engine needs no
+ * TLS library.
  */
 #pragma once
 
@@ -22,42 +22,42 @@ struct tls_facts {
 	char client[FACT_NAME_MAX];
 };
 
-/* Who or what ended it. */
+/* The end of TLS. */
 enum tls_end {
-	TLS_END_REFUSED, /* we did */
+	TLS_END_REFUSED, /* by this host */
 	TLS_END_ALERT, /* the client, by an alert */
 	TLS_END_CLOSED, /* the client closed or reset the connection */
-	TLS_END_TIMEOUT, /* nobody: nothing more came in time */
-	TLS_END_STOPPED, /* a signal asked us to end */
-	TLS_END_BROKEN, /* the connection, or our memory */
+	TLS_END_TIMEOUT, /* no input in time */
+	TLS_END_STOPPED, /* by a signal */
+	TLS_END_BROKEN, /* a connection error, or no memory */
 };
 
-/* Our certificate, as it looks to the client. */
+/* This host's certificate, from the client's point of view. */
 struct tls_certificate {
-	bool known; /* the rest means something */
+	bool known; /* the other members are valid */
 	bool expired;
 	bool early; /* not valid yet */
-	bool issuer_expired, issuer_early; /* so is one of those that are sent with it */
+	bool issuer_expired, issuer_early; /* the same of a certificate sent with it */
 	bool misnamed; /* does not cover `name` */
 	bool self_signed;
-	bool alone; /* signed by another, whose certificate is not sent */
-	unsigned keys; /* enum tls_key: of all certificates that may be shown */
-	uint16_t curve; /* the one ECDSA signature it can make in TLS 1.3, or 0 */
+	bool alone; /* without the certificate of its issuer */
+	unsigned keys; /* enum tls_key: of all certificates of this host */
+	uint16_t curve; /* its only ECDSA signature scheme in TLS 1.3, or 0 */
 	char first[FACT_DAY_MAX], last[FACT_DAY_MAX]; /* days of its validity, UTC */
 	char issuer_first[FACT_DAY_MAX],
-		issuer_last[FACT_DAY_MAX]; /* and of that one's */
-	char name[FACT_NAME_MAX]; /* which it should cover: the SNI, or our hostname */
+		issuer_last[FACT_DAY_MAX]; /* and of the issuer's */
+	char name[FACT_NAME_MAX]; /* the name to be covered: SNI, or the hostname */
 };
 
-/* Why there is no TLS, or none any more. */
+/* The failure of a handshake, or of TLS after it. */
 struct tls_failure {
 	enum tls_end how;
 	int alert; /* what ended it (RFC 8446 6), or TLS_NO_ALERT */
-	bool alert_sent; /* by us; else received */
-	bool answered; /* the client has been sent our certificate */
-	bool tickets; /* and has been offered session tickets */
+	bool alert_sent; /* sent by this host; else received */
+	bool answered; /* the certificate was sent to the client */
+	bool tickets; /* session tickets were offered as well */
 	struct tls_opening opening;
-	struct tls_terms allowed; /* by `tls-priority`, whatever our keys can serve */
+	struct tls_terms allowed; /* by `tls-priority`, regardless of the keys */
 	struct tls_certificate certificate;
-	char error[FACT_NAME_MAX]; /* in the library's words */
+	char error[FACT_NAME_MAX]; /* text of the library */
 };

@@ -1,6 +1,6 @@
 /*
- * MAIL, RCPT, DATA and the content behind it (RFC 5321 3.3). A refused command leaves the
- * transaction as it was. The stages decide where mail goes.
+ * MAIL, RCPT, DATA and the content after it (RFC 5321 3.3). A refused command leaves the
+ * transaction as it was; the stages decide where mail goes.
  */
 #include "proto/received.h"
 #include "smtp/names.h"
@@ -13,7 +13,7 @@ static void make_id(struct session *s)
 {
 	struct buf b = BUF(s->tx.id);
 
-	/* a number, although the clock may be set to a time before 1970 */
+	/* never negative, even if the clock is before 1970 */
 	buf_put_num(&b, s->now.seconds > 0 ? (uint64_t)s->now.seconds : 0);
 	buf_put_char(&b, '.');
 	buf_put_char(&b, 'M');
@@ -35,21 +35,24 @@ static const struct reply *judge_sender(const struct session *s, const struct pa
 	return names_check_sender(s->settings->names, path);
 }
 
-/* What is wrong with this host where it refuses an address or a parameter by itself. */
+/*
+ * Keeps the fault of this host where the engine itself refuses an address or a parameter.
+ */
 static void note_fault(struct session *s, struct answer refusal)
 {
 	if (s->tx.fault)
 		return;
 	if (refusal.reply == reply_get(REPLY_NAMES_UNAVAILABLE))
 		s->tx.fault = s->settings->names->fault;
-	/* all others but AUTH, whose fault the log-in has, are of reports */
+	/* except AUTH, whose fault the login records, all are DSN parameters */
 	else if (refusal.reply == reply_get(REPLY_PARAMETER_UNAVAILABLE) &&
 		 !span_ieq(refusal.argument, SPAN("AUTH")))
 		s->tx.fault = s->settings->dsn_fault;
 }
 
 /*
- * A sender that is refused for a fault of this host has a record, as for one of a stage.
+ * Opens a transaction. A sender refused for a fault of this host gets one too, so that it
+ * is recorded like the refusal of a stage.
  */
 static struct answer open_tx(struct session *s, const struct path *path,
 	const struct mail_params *params, struct answer refusal)
@@ -117,7 +120,7 @@ static const struct reply *add_recipient(
 	struct recipient *recipient;
 	const struct reply *r = NULL;
 
-	/* before anything is copied or looked up */
+	/* checked before the recipient is copied or looked up */
 	if (s->tx.n_recipients >= s->settings->recipient_limit)
 		return reply_get(REPLY_RECIPIENT_MANY);
 	if (path->utf8 && !s->tx.params.smtputf8)
@@ -135,7 +138,7 @@ static const struct reply *add_recipient(
 	return r;
 }
 
-/* <info> means <info@hostname>; stages take a recipient without a domain for ours. */
+/* Makes <info> <info@hostname>, as stages treat a recipient without a domain as local. */
 static void qualify(struct session *s, struct path *path)
 {
 	struct buf b = BUF(s->scratch);
@@ -175,8 +178,8 @@ struct answer mail_rcpt(struct session *s, struct span args)
 }
 
 /*
- * with-protocol (RFC 3848, RFC 6531 4.3): who has logged in did so inside TLS. HELO there
- * has no name of its own, and the tls clause tells.
+ * with-protocol (RFC 3848, RFC 6531 4.3). A login implies TLS. HELO inside TLS has no
+ * name of its own, but the tls clause shows TLS.
  */
 static const char *with_protocol(const struct session *s)
 {
@@ -193,7 +196,10 @@ static const char *with_protocol(const struct session *s)
 		    [s->secured + (s->tx.user != NULL)];
 }
 
-/* One recipient is named; of several, none may learn of another. */
+/*
+ * Builds the Received field. Only a single recipient is named, as recipients must not
+ * learn of each other.
+ */
 static struct span build_trace(struct session *s)
 {
 	struct buf b = { .p = s->scratch, .cap = RECEIVED_MAX };
@@ -215,9 +221,9 @@ static struct span build_trace(struct session *s)
 }
 
 /*
- * 554 when all were refused, but 451 when they all may come again: a permanent reply
- * would bounce what only had to wait. In LMTP 503 (RFC 2033 4.2), as each recipient has
- * its own reply there.
+ * 554 when all were refused, but 451 when all refusals were temporary: a permanent reply
+ * would bounce deferred mail. In LMTP 503 (RFC 2033 4.2), as each recipient has its own
+ * reply there.
  */
 static const struct reply *no_recipients(const struct session *s)
 {
@@ -246,7 +252,7 @@ struct answer mail_data(struct session *s, struct span args)
 	if (s->tx.params.body == BODY_BINARYMIME)
 		return answer(REPLY_BINARY_DATA);
 	refusal = mail_begin_content(s);
-	/* without a recipient nothing is over: one may yet come */
+	/* without recipients the transaction stays open for a further RCPT */
 	if (refusal && s->tx.n_recipients) {
 		s->phase = PHASE_GREETED;
 		mail_end(s, refusal);
@@ -259,10 +265,7 @@ struct answer mail_data(struct session *s, struct span args)
 	return answer(REPLY_START_CONTENT);
 }
 
-/*
- * Shows the header and the stages the next piece of the text, unless the message has been
- * refused.
- */
+/* Passes text to the header parser, and to the stages unless the message is refused. */
 static void pass_on(struct session *s, struct span text)
 {
 	struct tx *tx = &s->tx;
@@ -279,7 +282,7 @@ void mail_text(struct session *s, struct span text)
 	s->tx.octets = s->data.octets;
 	s->tx.bare = s->data.bare;
 	if (!first_line_take(&s->first_line, &text, &piece))
-		piece = SPAN(""); /* stages look at the number of octets, too */
+		piece = SPAN(""); /* stages check the number of octets as well */
 	do
 		pass_on(s, piece);
 	while (first_line_take(&s->first_line, &text, &piece));
@@ -302,7 +305,7 @@ bool mail_content(struct session *s, struct bytes *in)
 	return end;
 }
 
-/* Those whose mail could not be delivered while others' was count as refused. */
+/* Counts the recipients that a stage refused while the message went to the rest. */
 static void note_refused(struct tx *tx)
 {
 	for (size_t i = 0; i < tx->n_recipients; i++) {
@@ -314,11 +317,10 @@ static void note_refused(struct tx *tx)
 }
 
 /*
- * In LMTP every recipient has a reply of its own. With PRDR they have where there are two
- * or more, as with Exim's server, and the message is not refused for what it is
- * (draft-hall-prdr-00 4.4).
+ * True when each recipient gets a reply: always in LMTP; with PRDR for two or more
+ * recipients, as in Exim, unless the message itself is refused (draft-hall-prdr-00 4.4).
  */
-static bool tells_each(const struct session *s, const struct reply *r)
+static bool replies_to_each(const struct session *s, const struct reply *r)
 {
 	if (s->settings->lmtp)
 		return true;
@@ -341,6 +343,6 @@ struct answer mail_deliver(struct session *s)
 		a = answer_with(REPLY_ACCEPTED, span_of(s->tx.id));
 	}
 	s->n_owed = s->tx.n_recipients;
-	s->phase = tells_each(s, a.reply) ? PHASE_RESULTS : PHASE_GREETED;
+	s->phase = replies_to_each(s, a.reply) ? PHASE_RESULTS : PHASE_GREETED;
 	return a;
 }

@@ -1,6 +1,6 @@
 /*
- * Internationalized addresses in the one form in which they are compared. The module
- * behind names.h finds that form.
+ * Internationalized addresses: applies the conversion of names.h to a transaction's
+ * paths.
  */
 #include "smtp/names.h"
 #include "proto/text.h"
@@ -26,7 +26,7 @@ static const struct reply *settle_domain(
 	return NULL;
 }
 
-/* Upper and lower case depend on what stands beside a letter: quotes must not. */
+/* Case conversion depends on adjacent letters, so quotes are removed first. */
 static const struct reply *settle_local(
 	struct names *names, struct span local, struct buf *to)
 {

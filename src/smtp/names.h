@@ -1,7 +1,6 @@
 /*
- * Names that are not ASCII (RFC 6531 3.3), and the one form in which they are compared.
- * To find that form takes tables of Unicode, which the engine has not: main plugs them
- * in.
+ * Names that are not ASCII (RFC 6531 3.3) and their form for comparison. The conversion
+ * needs tables of Unicode, so it is an interface that a module implements.
  */
 #pragma once
 
@@ -11,28 +10,28 @@
 
 enum names_result {
 	NAMES_FINE,
-	NAMES_INVALID, /* no name can be like that */
-	NAMES_UNAVAILABLE, /* nobody can tell now */
+	NAMES_INVALID, /* not a valid name */
+	NAMES_UNAVAILABLE, /* cannot be checked now */
 };
 
 struct names {
 	/*
-	 * Appends a domain name in lower case, its U-labels as A-labels (RFC 5890
-	 * 2.3.2.1). INVALID: a label is none of IDNA.
+	 * Appends a domain name in lower case, U-labels as A-labels (RFC 5890 2.3.2.1).
+	 * INVALID: a label is not valid in IDNA.
 	 */
 	enum names_result (*domain)(
 		struct names *names, struct span domain, struct buf *to);
 	/* Appends the octets of a local part in lower case and Normalization Form C. */
 	enum names_result (*local)(
 		struct names *names, struct span local, struct buf *to);
-	const char *fault; /* with UNAVAILABLE: why; NULL: that is not known */
+	const char *fault; /* with UNAVAILABLE: the reason; NULL: unknown */
 };
 
-/* NULL, or what is wrong with the domain of a reverse-path that is not ASCII. */
+/* NULL, or the refusal of a reverse-path's domain that is not ASCII. */
 const struct reply *names_check_sender(struct names *names, const struct path *sender);
 
 /*
- * Brings local part and domain of the recipient into that form, as far as they are not
- * ASCII; its mailbox stays as it was written. NULL, or the refusal.
+ * Converts the recipient's local part and domain into that form unless they are ASCII;
+ * the mailbox stays as written. NULL, or the refusal.
  */
 const struct reply *names_settle(struct names *names, struct recipient *r);

@@ -1,6 +1,6 @@
 /*
- * Extensions and parameters, in one table each. A parameter is known exactly where its
- * extension is offered, none is given twice, and a refusal names it.
+ * Extensions and parameters, in one table each. A parameter is valid only where its
+ * extension is offered, and only once; its refusal names it.
  */
 #include "smtp/params.h"
 #include "base/num.h"
@@ -21,7 +21,7 @@ enum extension {
 	EXTENSION_SMTPUTF8, /* RFC 6531; it needs 8BITMIME */
 	EXTENSION_DSN, /* RFC 3461 */
 	EXTENSION_REQUIRETLS, /* RFC 8689 */
-	EXTENSION_PRDR, /* draft-hall-prdr-00, as Exim speaks it */
+	EXTENSION_PRDR, /* draft-hall-prdr-00, as Exim implements it */
 	EXTENSION_LIMITS, /* RFC 9422 */
 	EXTENSION_COUNT,
 };
@@ -40,7 +40,7 @@ static void put_mechanisms(struct buf *to, const struct session *s)
 	buf_put_str(to, a->mechanisms(a));
 }
 
-/* Its name in the trace header, UTF8SMTP, is a kind of ESMTP (RFC 6531 4.3). */
+/* SMTPUTF8 requires EHLO, as its name in the trace header does (RFC 6531 4.3). */
 static bool is_esmtp(const struct session *s)
 {
 	return s->esmtp;
@@ -73,7 +73,7 @@ static void put_size(struct buf *to, const struct session *s)
 	buf_put_num(to, s->settings->size_limit);
 }
 
-/* Each has six digits at most, as the settings have (RFC 9422 4). */
+/* Values of at most six digits, as the settings allow (RFC 9422 4). */
 static void put_limits(struct buf *to, const struct session *s)
 {
 	size_t most = s->settings->recipient_limit;
@@ -86,7 +86,7 @@ static void put_limits(struct buf *to, const struct session *s)
 	buf_put_num(to, s->settings->transaction_limit);
 }
 
-/* NULL: always, and no argument; and never through a fault of this host alone. */
+/* NULL functions: always offered, no argument, never unavailable. */
 struct extension_row {
 	const char *keyword;
 	bool (*is_offered)(const struct session *s);
@@ -111,13 +111,13 @@ static const struct extension_row extension_rows[EXTENSION_COUNT] = {
 	[EXTENSION_LIMITS] = { "LIMITS", NULL, put_limits, NULL },
 };
 
-/* True when it is listed at this point of the session. */
+/* True when EHLO lists it at this point. */
 static bool is_offered(const struct session *s, enum extension e)
 {
 	return !extension_rows[e].is_offered || extension_rows[e].is_offered(s);
 }
 
-/* True when it is missing only through a fault of this host. */
+/* True when only a fault of this host prevents it. */
 static bool is_unavailable(const struct session *s, enum extension e)
 {
 	return extension_rows[e].is_unavailable && extension_rows[e].is_unavailable(s);
@@ -137,10 +137,7 @@ void extensions_put(struct buf *to, const struct session *s)
 	}
 }
 
-/*
- * size-value = 1*20DIGIT (RFC 1870 3): some of them are above UINT64_MAX, and no less
- * valid
- */
+/* size-value = 1*20DIGIT (RFC 1870 3): values above UINT64_MAX are valid too */
 static bool parse_size(void *params, const struct param *p)
 {
 	struct mail_params *mail = params;
@@ -188,8 +185,8 @@ static bool parse_smtputf8(void *params, const struct param *p)
 }
 
 /*
- * "<>" or a mailbox, as xtext (RFC 4954 5): who has submitted the message to the one that
- * sends it on. Here it is at its end, and nobody's word is taken for it.
+ * "<>" or a mailbox, as xtext (RFC 4954 5): the submitter, for a relay to pass on. It is
+ * checked and ignored, as mail is not relayed.
  */
 static bool parse_auth(void *params, const struct param *p)
 {
@@ -198,8 +195,8 @@ static bool parse_auth(void *params, const struct param *p)
 }
 
 /*
- * RET is about failures (RFC 3461 4.3), and those are told in replies: it changes
- * nothing.
+ * RET applies to failures (RFC 3461 4.3), which are reported by replies: it has no
+ * effect.
  */
 static bool parse_ret(void *params, const struct param *p)
 {
@@ -271,8 +268,8 @@ static const struct param_row *find(
 }
 
 /*
- * A client that has not looked at EHLO is to come again, where its parameter is missing
- * through our own fault.
+ * Parameters are parsed even if a fault of this host disables their extension, so that
+ * the client gets a temporary refusal.
  */
 static bool is_missing(const struct session *s, const struct param_row *row)
 {
@@ -289,10 +286,7 @@ static struct answer take(
 	while ((step = param_take(&args, &p)) == PARAM_ONE) {
 		const struct param_row *row = find(s, t, p.keyword);
 		unsigned bit;
-		/*
-		 * UTF-8 is no value but where a parameter is known to have it (RFC 6531
-		 * 3.3)
-		 */
+		/* UTF-8 is valid only in the values that allow it (RFC 6531 3.3) */
 		if (!row)
 			return answer_with(
 				p.utf8 ? REPLY_PARAMETER_SYNTAX : REPLY_PARAMETER_UNKNOWN,

@@ -1,5 +1,5 @@
 /*
- * The rules of acceptance, once each. The number of recipients alone is checked in
+ * The rules of acceptance, in one place. Only the number of recipients is checked in
  * mail.c, before they are copied.
  */
 #include "smtp/policy.h"
@@ -77,8 +77,8 @@ static bool has_a_label(struct span domain)
 }
 
 /*
- * The pattern with its U-labels as A-labels, owned. INVALID: one is no label, and nothing
- * matches it.
+ * Converts the pattern's U-labels to A-labels; *ret is owned. INVALID: a label is
+ * invalid, and the pattern matches nothing.
  */
 static enum names_result convert(struct names *names, struct span pattern, char **ret)
 {
@@ -116,8 +116,8 @@ enum names_result policy_convert(struct policy *p)
 }
 
 /*
- * U-labels are A-labels in other letters: no other domain has a reason to ask what they
- * are.
+ * Compares with the converted patterns. Only domains with A-labels need them, since
+ * A-labels encode U-labels.
  */
 static const struct reply *judge_a_labels(struct policy *p, struct span domain)
 {
@@ -130,7 +130,7 @@ static const struct reply *judge_a_labels(struct policy *p, struct span domain)
 		r == NAMES_UNAVAILABLE ? REPLY_NAMES_UNAVAILABLE : REPLY_DOMAIN_UNKNOWN);
 }
 
-/* <postmaster> without a domain is ours wherever it comes from (RFC 5321 4.5.1). */
+/* <postmaster> without a domain is always accepted (RFC 5321 4.5.1). */
 const struct reply *policy_judge_domain(struct policy *p, struct span domain)
 {
 	const struct session_settings *settings = p->settings;

@@ -1,35 +1,35 @@
 /*
- * The tables of records: events, fields and topics, with their names, for the programs
- * that write records, for those that read them, and for the manual.
+ * The tables of records: the names of events, fields and topics, for the programs that
+ * write and read records, and for the manual.
  *
- * A topic is what a record is about: one row for each thing that an administrator may
- * want to tell apart, with its number in the journal's catalog, its level, and the words
- * of the panel.
+ * A topic is the subject of a record: one row for each kind that an administrator may
+ * want to filter, with its number in the journal's catalog, its level, and the words of
+ * the panel.
  */
 #pragma once
 
 #include "base/span.h"
 
-#define RECORD_TEXT_MAX 12288 /* all values of a record together */
+#define RECORD_TEXT_MAX 12288 /* octets of all values of a record */
 
 enum record_event {
 	RECORD_MESSAGE, /* a transaction has ended */
 	RECORD_SESSION,
-	RECORD_AUTH, /* an attempt to log in has come to nothing */
-	RECORD_ERROR, /* not of a session: a sentence of the program's */
+	RECORD_AUTH, /* a failed login */
+	RECORD_ERROR, /* a sentence of the program, not of a session */
 	RECORD_EVENTS,
 };
 
 enum record_kind {
 	RECORD_TEXT,
 	RECORD_NUMBER,
-	RECORD_FLAG, /* "yes", or it is not told */
+	RECORD_FLAG, /* "yes", or absent */
 	RECORD_PATH, /* "<user@example.net>", "<>" */
-	/* several paths, divided by ","; behind too many of them stands "..." */
+	/* several paths, separated by ","; a list that is cut ends in "..." */
 	RECORD_PATHS,
 };
 
-/* In the order in which they are told. */
+/* In the order in which they are written. */
 enum record_key {
 	RECORD_ID,
 	RECORD_OUTCOME,
@@ -80,7 +80,7 @@ enum record_key {
 	RECORD_SANDBOX,
 	RECORD_DURATION,
 	RECORD_SENTENCE,
-	/* put there by the sink, where records of several hosts may come together */
+	/* added by the sink, for records of several hosts */
 	RECORD_HOST,
 	RECORD_KEYS,
 };
@@ -106,33 +106,33 @@ enum record_event record_event_find(struct span word);
 enum topic {
 	/* a message */
 	TOPIC_DELIVERED,
-	TOPIC_REFUSED, /* for what it is, or where it should go */
-	TOPIC_CHECKED, /* addresses alone, and they were accepted */
+	TOPIC_REFUSED, /* for its content or destination */
+	TOPIC_CHECKED, /* addresses only, and they were accepted */
 	TOPIC_GIVEN_UP, /* by the client, before its content */
 	TOPIC_LOST, /* the connection ended in the middle of its content */
-	TOPIC_NOT_DELIVERED, /* this host could not, to some recipient at least */
+	TOPIC_NOT_DELIVERED, /* to at least one recipient, for a fault of this host */
 	TOPIC_NOT_REPORTED, /* delivered, but the report may be lost */
 
 	/* a session */
-	TOPIC_SESSION, /* nothing more to say */
+	TOPIC_SESSION, /* nothing special */
 	TOPIC_DENIED,
 	TOPIC_HTTP,
 	TOPIC_TLS_FAILED,
 	TOPIC_TLS_REJECTED,
-	TOPIC_TLS_UNUSABLE, /* for want of a certificate of ours */
-	TOPIC_CERTIFICATE, /* something is wrong with it, and it was used all the same */
+	TOPIC_TLS_UNUSABLE, /* without a usable certificate */
+	TOPIC_CERTIFICATE, /* it has a fault, and was used nevertheless */
 	TOPIC_INJECTION,
 	TOPIC_WRONG_PORT, /* TLS where SMTP begins in the clear */
 	TOPIC_PROXY,
-	TOPIC_PROXY_CHECK, /* a proxy has looked whether there is a connection */
+	TOPIC_PROXY_CHECK, /* a proxy's health check */
 	TOPIC_MISCONFIGURED,
 
-	/* an attempt to log in */
+	/* a login */
 	TOPIC_LOGIN_FAILED, /* user or proof was wrong */
-	TOPIC_LOGIN_UNAVAILABLE, /* this host could not tell */
-	TOPIC_LOGIN_REFUSED, /* not understood, or cancelled */
+	TOPIC_LOGIN_UNAVAILABLE, /* this host could not check */
+	TOPIC_LOGIN_REFUSED, /* a bad request, or cancelled */
 
-	TOPIC_ERROR, /* an event of the program's */
+	TOPIC_ERROR, /* an event of the program */
 	TOPICS,
 };
 
@@ -147,7 +147,7 @@ enum record_level {
 struct topic_row {
 	char id[TOPIC_ID_LENGTH + 1]; /* MESSAGE_ID= */
 	enum record_level level;
-	const char *status; /* the panel's status line; NULL: there is nothing to say */
+	const char *status; /* the panel's status line; NULL: none */
 };
 
 const struct topic_row *topic_get(enum topic topic);

@@ -1,6 +1,6 @@
 /*
- * Records as text: one line each, as log lines or as JSON Lines. Values are escaped
- * already (record.c).
+ * Records as text: one line each, as log lines or as JSON Lines. record.c has escaped the
+ * values.
  */
 #include "smtp/record-text.h"
 #include "proto/received.h"
@@ -19,7 +19,7 @@ const char *record_level_word(enum record_level level)
 	}
 }
 
-/* Values have no quote of their own. */
+/* Values contain no quotes. */
 static void put_pair(struct buf *to, const char *name, struct span value)
 {
 	bool quote = memchr(value.p, ' ', value.n) || memchr(value.p, '=', value.n);
@@ -42,7 +42,7 @@ void record_put_line(struct buf *to, const struct record *r)
 	}
 }
 
-/* A string of JSON (RFC 8259 7): of what values have only the backslash is special. */
+/* A string of JSON (RFC 8259 7). The backslash is the only special octet in values. */
 static void put_string(struct buf *to, struct span value)
 {
 	buf_put_char(to, '"');
@@ -65,7 +65,7 @@ static void put_path(struct buf *to, struct span path)
 	put_string(to, path);
 }
 
-/* A comma divides paths only behind a bracket: they have none inside. */
+/* A comma separates paths only after a bracket, which they do not contain. */
 static struct span take_path(struct span *list)
 {
 	const char *end = memmem(list->p, list->n, ">,", 2);

@@ -1,12 +1,9 @@
-/* A record as text: the form of log lines, and of JSON Lines. */
+/* Records as text: log lines and JSON Lines. */
 #pragma once
 
 #include "smtp/record.h"
 
-/*
- * The most that either form of a record takes: escapes are doubled in JSON, and names
- * come on top.
- */
+/* The longest text of a record: JSON doubles the escapes, and names are added. */
 #define RECORD_LINE_MAX (2 * RECORD_TEXT_MAX + 2048)
 
 /* event=session end=quit status="SSL Error (SMTP Receive)" ... */
@@ -14,8 +11,8 @@ void record_put_line(struct buf *to, const struct record *r);
 
 /*
  * {"time":"2026-12-01T09:08:07.000042Z","event":"session","level":"info","pid":42,...}
- * without a line end. Numbers are numbers, what holds is true, several recipients are an
- * array, and paths have no brackets.
+ * without a line end. Numbers are JSON numbers, flags true, several recipients an array,
+ * and paths have no brackets.
  */
 void record_put_json(struct buf *to, const struct record *r, uint64_t pid);
 

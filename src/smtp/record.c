@@ -1,6 +1,6 @@
 /*
- * The records of a session. Every value comes from the state of the session, never from
- * reply text, and is made harmless here: printable ASCII, escaped.
+ * The records of a session. Values come from the state of the session, never from reply
+ * text, and are escaped here to printable ASCII.
  */
 #include "smtp/record.h"
 #include "proto/text.h"
@@ -9,10 +9,10 @@
 #include "smtp/explain.h"
 #include "smtp/state.h"
 
-/* What a record is about: the session, its open transaction, or an attempt to log in. */
+/* The subject of a record: the session, its open transaction, or a login. */
 struct ended {
 	const struct session *s;
-	/* of the transaction or the attempt; NULL: given up */
+	/* of the transaction or login; NULL: given up */
 	const struct reply *outcome;
 	const struct tls_failure *failure; /* of the session; or NULL */
 };
@@ -254,14 +254,14 @@ static void put_refused(const struct ended *e, struct buf *b)
 	put_count(b, e->s->n_refused);
 }
 
-static void put_untold(const struct ended *e, struct buf *b)
+static void put_refused_commands(const struct ended *e, struct buf *b)
 {
 	put_count(b, e->s->n_untold);
 }
 
 static void put_reason(const struct ended *e, struct buf *b)
 {
-	/* escaped when it was said */
+	/* escaped when it was sent */
 	buf_put_str(b, e->s->n_untold ? e->s->untold : e->s->reason);
 }
 
@@ -290,7 +290,7 @@ static void put_end(const struct ended *e, struct buf *b)
 	put_word(b, session_end_word(e->s->end));
 }
 
-/* Of an attempt to log in that the end of the session broke off. */
+/* The ending of a login that the end of the session broke off. */
 static void put_auth_end(const struct ended *e, struct buf *b)
 {
 	if (!e->outcome)
@@ -350,7 +350,7 @@ static void put_auth_mechanism(const struct ended *e, struct buf *b)
 	put_word(b, e->s->mechanism);
 }
 
-/* Others got the message, this one did not. */
+/* True when the message was delivered, but not to this recipient. */
 static bool is_left_out(const struct ended *e, const struct recipient *r)
 {
 	return r->reply && e->outcome && reply_is_positive(e->outcome);
@@ -373,7 +373,7 @@ static void put_to(const struct ended *e, struct buf *b)
 	}
 }
 
-/* The one that follows `n` others. */
+/* Appends a path after `n` earlier ones. */
 static void put_next(struct buf *b, size_t n, struct span mailbox)
 {
 	if (n)
@@ -436,14 +436,17 @@ static void put_tls_allowed(const struct ended *e, struct buf *b)
 	tls_terms_put(b, &allowed);
 }
 
-/* Who tells a value of which event. NULL: it is not told; nor is one that stays empty. */
-struct teller {
+/*
+ * The functions that write a value, by event. NULL: the event does not have it. Empty
+ * values are left out.
+ */
+struct writers {
 	void (*message)(const struct ended *e, struct buf *b);
 	void (*session)(const struct ended *e, struct buf *b);
 	void (*auth)(const struct ended *e, struct buf *b);
 };
 
-static const struct teller tellers[RECORD_KEYS] = {
+static const struct writers writers[RECORD_KEYS] = {
 	[RECORD_ID] = { put_id, NULL, NULL },
 	[RECORD_OUTCOME] = { put_outcome, NULL, put_auth_outcome },
 	[RECORD_END] = { NULL, put_end, put_auth_end },
@@ -477,7 +480,7 @@ static const struct teller tellers[RECORD_KEYS] = {
 	[RECORD_TRANSACTIONS] = { NULL, put_transactions, NULL },
 	[RECORD_MESSAGES] = { NULL, put_messages, NULL },
 	[RECORD_REFUSED] = { put_tx_refused, put_refused, NULL },
-	[RECORD_REFUSED_COMMANDS] = { NULL, put_untold, NULL },
+	[RECORD_REFUSED_COMMANDS] = { NULL, put_refused_commands, NULL },
 	[RECORD_REFUSED_TO] = { put_refused_to, NULL, NULL },
 	[RECORD_SIZE] = { put_size, NULL, NULL },
 	[RECORD_BODY] = { put_body, NULL, NULL },
@@ -501,7 +504,7 @@ static void write_record(struct session *s, enum record_event event, enum topic 
 	struct buf b = BUF(s->scratch);
 
 	for (enum record_key key = 0; key < RECORD_KEYS; key++) {
-		const struct teller *t = &tellers[key];
+		const struct writers *t = &writers[key];
 		size_t start = b.n;
 		if (event == RECORD_MESSAGE && t->message)
 			t->message(e, &b);

@@ -1,7 +1,6 @@
 /*
- * Records: what is written of a session and of each of its transactions when it ends, and
- * of each failed attempt to log in. Values by their names, filled from the state, never
- * from reply text.
+ * Records of sessions, of their transactions when they end, and of failed logins. A
+ * record is a list of named values from the state, never from reply text.
  */
 #pragma once
 
@@ -9,16 +8,16 @@
 #include "smtp/record-tables.h"
 #include "smtp/tx.h"
 
-/* the recipients of a message; what is longer ends in "..." */
+/* the recipients of a message; longer lists end in "..." */
 #define RECORD_LIST_MAX 4096
-#define RECORD_VALUE_MAX 256 /* one word of a stranger, escaped */
+#define RECORD_VALUE_MAX 256 /* one word of a peer, escaped */
 
-/* a path of this host's and what is wrong with it, escaped */
+/* a path of this host and its fault, escaped */
 #define RECORD_FAULT_MAX 1024
 
 struct record_value {
 	enum record_key key;
-	/* printable ASCII without `"` and `\` but for \xHH; never empty */
+	/* printable ASCII without `"` and `\` except in \xHH; never empty */
 	struct span value;
 };
 
@@ -30,7 +29,7 @@ struct record {
 	struct record_value values[RECORD_KEYS];
 };
 
-/* Where records go. The values live only during the call. */
+/* The destination of records. The values are valid only during the call. */
 struct recorder {
 	void (*write)(struct recorder *r, const struct record *record);
 };
@@ -41,8 +40,8 @@ struct tls_failure;
 /* The open transaction ends with `outcome`; NULL: it was given up. */
 void record_message(struct session *s, const struct reply *outcome);
 
-/* An attempt to log in has failed with `outcome`; NULL: the session ended before. */
+/* A login has failed with `outcome`; NULL: the session ended before. */
 void record_auth(struct session *s, const struct reply *outcome);
 
-/* The session has ended; `failure` is why there is no TLS, or none any more, or NULL. */
+/* The session has ended; `failure` is that of TLS, or NULL. */
 void record_session(struct session *s, const struct tls_failure *failure);

@@ -1,6 +1,7 @@
 /*
- * The session: takes input in steps, and writes every reply. The replies are the same
- * however the input is split. verbs.c carries out the commands.
+ * The session: takes input in steps and writes all replies. A step ends where a reply may
+ * be due, so the replies do not depend on how the input is split. verbs.c carries out the
+ * commands.
  */
 #include "smtp/session.h"
 #include "proto/line.h"
@@ -25,10 +26,9 @@ void session_init(struct session *s, const struct session_settings *settings,
 }
 
 /*
- * A client that offers more recipients than it may has done nothing wrong (RFC 5321
- * 4.5.3.1.10): it may have pipelined all of them, and those that were accepted are to get
- * the message. Nor has one that sent more chunks before it read that the first was
- * refused (RFC 3030 2).
+ * More recipients than the limit are no fault of the client (RFC 5321 4.5.3.1.10): it may
+ * have pipelined them, and the accepted ones must get the message. The same holds for
+ * chunks sent before the first one's refusal was read (RFC 3030 2).
  */
 static bool is_error(struct session *s, const struct reply *r)
 {
@@ -38,7 +38,7 @@ static bool is_error(struct session *s, const struct reply *r)
 	       s->n_overshoot++ / RECIPIENT_OVERSHOOT >= s->settings->recipient_limit;
 }
 
-static void say(struct session *s, struct answer a)
+static void send_reply(struct session *s, struct answer a)
 {
 	struct buf b = BUF(s->reason);
 
@@ -71,7 +71,7 @@ static void put_reply(struct session *s, struct answer a)
 		s->delayed = a;
 		return;
 	}
-	say(s, a);
+	send_reply(s, a);
 	count(s, a);
 }
 
@@ -93,8 +93,8 @@ static void end_results(struct session *s)
 }
 
 /*
- * A proxy that speaks for itself, begins no transaction, does nothing wrong and closes
- * has looked whether this server answers, at whatever layer.
+ * A proxy's health check, at any layer: it names itself as the client, begins no
+ * transaction, gets no refusal and closes.
  */
 static bool is_proxy_check(const struct session *s, enum session_end why)
 {
@@ -108,7 +108,7 @@ static void end_session(
 	if (s->phase == PHASE_ENDED)
 		return;
 	s->end = is_proxy_check(s, why) ? END_PROXY_CHECK : why;
-	/* what has been delivered is so, whoever heard of it */
+	/* delivered messages are recorded as such even if no reply reached the client */
 	if (s->phase == PHASE_RESULTS)
 		end_results(s);
 	if (s->phase == PHASE_AUTH)
@@ -147,7 +147,7 @@ void session_stop(struct session *s, enum session_end why, const struct moment *
 	stop(s, why, NULL, now);
 }
 
-/* Ends the session when the last command, or too many of them, ended it. */
+/* Ends the session after a command that ends it, or too many refusals. */
 static void end_if_due(struct session *s)
 {
 	if (s->end != END_NONE)
@@ -160,8 +160,10 @@ static void end_if_due(struct session *s)
 		session_stop(s, END_ERRORS, &s->now);
 }
 
-/* Plaintext in hand behind STARTTLS may come from somebody else (RFC 3207 6): it is never
- * executed. */
+/*
+ * Plaintext received after STARTTLS may be injected by a third party (RFC 3207 6): it is
+ * never executed.
+ */
 static void turn_to_tls(struct session *s, struct bytes *in)
 {
 	if (in->n == 0)
@@ -172,7 +174,7 @@ static void turn_to_tls(struct session *s, struct bytes *in)
 	s->end = END_TLS_INJECTION;
 }
 
-/* True when a whole command was there. */
+/* True when a whole command was taken. */
 static bool take_command(struct session *s, struct bytes *in)
 {
 	struct answer a = { 0 };
@@ -204,7 +206,7 @@ static bool take_command(struct session *s, struct bytes *in)
 	return true;
 }
 
-/* True when a whole response was there. */
+/* True when a whole response was taken. */
 static bool take_response(struct session *s, struct bytes *in)
 {
 	struct answer a = auth_response(s, in);
@@ -214,7 +216,7 @@ static bool take_response(struct session *s, struct bytes *in)
 	return a.reply;
 }
 
-/* True when it is time for the reply that was held back. */
+/* Sends the delayed reply when it is due, and returns true. */
 static bool end_pause(struct session *s)
 {
 	struct answer a = s->delayed;
@@ -227,7 +229,7 @@ static bool end_pause(struct session *s)
 	return true;
 }
 
-/* What has become of a message, or of a piece of it. */
+/* Replies to a message, or to a part of it. */
 static void put_outcome(struct session *s, struct answer a)
 {
 	if (s->phase == PHASE_RESULTS) {
@@ -244,7 +246,7 @@ static void put_outcome(struct session *s, struct answer a)
 }
 
 /*
- * A reply for each recipient that was accepted, in that order (RFC 2033 4.2); PRDR has
+ * Sends one reply for each accepted recipient, in their order (RFC 2033 4.2); PRDR has
  * one more for all.
  */
 static bool put_result(struct session *s)
@@ -253,13 +255,14 @@ static bool put_result(struct session *s)
 	bool last = s->n_told == s->n_owed;
 
 	/*
-	 * of a message that ended with an earlier chunk only the number of recipients is
+	 * for a message that ended with an earlier chunk only the number of recipients is
 	 * known
 	 */
 	if (!last && s->tx.open && s->tx.recipients[s->n_told].reply)
 		r = s->tx.recipients[s->n_told].reply;
 	if (!last || !s->settings->lmtp)
-		say(s, (struct answer){ .reply = r, .argument = span_of(s->tx.id) });
+		send_reply(
+			s, (struct answer){ .reply = r, .argument = span_of(s->tx.id) });
 	if (last)
 		end_results(s);
 	else
@@ -267,7 +270,7 @@ static bool put_result(struct session *s)
 	return true;
 }
 
-/* True when the end of the content was there. */
+/* True when the end of the content was found. */
 static bool take_content(struct session *s, struct bytes *in)
 {
 	if (!mail_content(s, in))
@@ -276,7 +279,7 @@ static bool take_content(struct session *s, struct bytes *in)
 	return true;
 }
 
-/* True when the end of the chunk was there. */
+/* True when the end of the chunk was reached. */
 static bool take_chunk(struct session *s, struct bytes *in)
 {
 	struct answer a;
@@ -308,8 +311,8 @@ static bool take_step(struct session *s, struct bytes *in)
 }
 
 /*
- * A step, and what it took shown to the tracer: content as it was before it is decoded in
- * place.
+ * A step that passes the octets taken to the tracer: content as it was before it is
+ * decoded in place.
  */
 static bool take_watched(struct session *s, struct bytes *in)
 {
@@ -378,7 +381,7 @@ void session_tls_fault(struct session *s, const char *fault)
 
 void session_secured(struct session *s, const struct tls_facts *facts)
 {
-	/* first, as a transaction that STARTTLS ends is not a check of addresses */
+	/* set first: a transaction that STARTTLS ends is not an address check */
 	s->phase = PHASE_CONNECTED;
 	mail_end(s, NULL);
 	s->helo[0] = '\0';
@@ -394,7 +397,10 @@ void session_tls_failed(
 	stop(s, END_TLS_FAILED, failure, now);
 }
 
-/* In TLS 1.3 a server is through before the client has judged (RFC 8446 4.4.4). */
+/*
+ * In TLS 1.3 the server finishes before the client has checked the certificate (RFC 8446
+ * 4.4.4).
+ */
 void session_tls_lost(struct session *s, enum session_end why,
 	const struct tls_failure *failure, const struct moment *now)
 {

@@ -1,6 +1,4 @@
-/*
- * What the engine must be told. The texts belong to the caller and outlive the session.
- */
+/* The settings of the engine. The texts belong to the caller and outlive the session. */
 #pragma once
 
 #include <stdbool.h>
@@ -13,7 +11,7 @@ struct names;
 enum tls_mode {
 	TLS_OFF,
 	TLS_ON, /* offered */
-	TLS_REQUIRED, /* 530 to mail in the clear */
+	TLS_REQUIRED, /* mail in the clear gets 530 */
 	TLS_IMPLICIT, /* before the greeting (RFC 8314) */
 };
 
@@ -24,7 +22,7 @@ enum auth_mode {
 };
 
 enum bare_newline {
-	BARE_NORMALIZE, /* taken for a line end, never for part of an end of data */
+	BARE_NORMALIZE, /* a line end, but never a part of the end of data */
 	BARE_REJECT,
 };
 
@@ -37,14 +35,14 @@ struct session_settings {
 	size_t n_domains;
 	enum tls_mode tls;
 	enum auth_mode auth;
-	struct authenticator *authenticator; /* NULL: there is no AUTH */
+	struct authenticator *authenticator; /* NULL: no AUTH */
 	enum bare_newline bare_newline;
 	bool dsn; /* reports of success can be made (RFC 3461) */
-	const char *dsn_fault; /* why they cannot, but should; NULL: nothing is wrong */
+	const char *dsn_fault; /* the fault that prevents them; NULL: none */
 	uint64_t size_limit; /* octets as RFC 1870 counts them; 0 for none */
 	size_t recipient_limit; /* accepted recipients of one transaction */
-	size_t recipients_offered; /* of them, that EHLO names; 0: all */
+	size_t recipients_offered; /* the number that EHLO lists; 0: recipient_limit */
 	size_t transaction_limit; /* of one session */
 	size_t error_limit; /* refused commands of one session */
-	struct names *names; /* brings those that are not ASCII into one form */
+	struct names *names; /* converts names that are not ASCII */
 };

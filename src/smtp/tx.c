@@ -1,6 +1,6 @@
 /*
- * The transaction and the walks over its stages. A cleared transaction leaves nothing
- * behind, and a commit never follows a refused prepare.
+ * The transaction and the calls of its stages. Clearing it resets every member, and a
+ * commit never follows a refused prepare.
  */
 #include "smtp/tx.h"
 #include <errno.h>
@@ -9,7 +9,7 @@
 
 #define RECIPIENTS_FIRST 4 /* most transactions have one */
 
-/* The span's own copy in *ret; none of what is empty, as most are. 0 or -ENOMEM. */
+/* Makes *s a copy, owned by *ret; empty spans, the usual case, get none. 0 or -ENOMEM. */
 static int keep(struct span *s, char **ret)
 {
 	*ret = NULL;
@@ -46,7 +46,7 @@ static int grow(struct tx *tx)
 	return 0;
 }
 
-/* The same part of the text's copy. */
+/* The span in the copy that corresponds to `part`. */
 static struct span moved(struct span part, const char *from, const char *to)
 {
 	return part.n ? (struct span){ to + (part.p - from), part.n }
@@ -206,7 +206,7 @@ const struct reply *stages_body(
 	return r;
 }
 
-/* What the replies of single recipients come to. */
+/* Combines the replies of the recipients. */
 static const struct reply *fold(const struct tx *tx)
 {
 	return !tx->each || tx_is_refused(tx) ? tx_fold(tx) : NULL;

@@ -1,10 +1,10 @@
 /*
- * One mail transaction, from MAIL to its end (RFC 5321 3.3), and the stages that it
- * passes. struct tx is all of it, and tx_clear() is the only way to forget it.
+ * One mail transaction, from MAIL to its end (RFC 5321 3.3), and its stages. struct tx
+ * holds all of its state, and only tx_clear() clears it.
  *
- * A stage decides on a transaction: policy first, delivery last. Each hook returns NULL,
- * or the reply that refuses; a refusal stops the walk. A hook may be absent. Where `mail`
- * returns REPLY_MISCONFIGURED the session ends.
+ * A stage decides on a transaction: policy first, delivery last. Each hook returns NULL
+ * or a refusal, which skips the remaining stages. A hook may be absent.
+ * REPLY_MISCONFIGURED of `mail` ends the session.
  */
 #pragma once
 
@@ -17,18 +17,18 @@
 #define TX_FILE_MAX 256 /* NAME_MAX and the NUL */
 #define TX_REFUSED_MAX 10 /* refused mailboxes that are kept for the record */
 
-/* A point in time, twice: as people tell it, and as durations are measured. */
+/* A point in time: the wall clock for display, a monotonic one for durations. */
 struct moment {
 	int64_t seconds; /* since 1970 */
 	uint32_t microseconds;
-	uint64_t milliseconds; /* of a clock that never jumps */
+	uint64_t milliseconds; /* of the monotonic clock */
 };
 
 enum mail_body {
 	BODY_UNSPECIFIED,
 	BODY_7BIT,
 	BODY_8BITMIME,
-	BODY_BINARYMIME, /* RFC 3030 3: octets, which are stored as they are */
+	BODY_BINARYMIME, /* RFC 3030 3: stored octet by octet */
 };
 
 struct mail_params {
@@ -50,13 +50,13 @@ struct rcpt_params {
 struct recipient {
 	char *text; /* owned; the three spans lie in it */
 	struct span mailbox; /* as the client wrote it */
-	/* as stages compare them: what is not ASCII is in the form of names.h */
+	/* for comparison: names that are not ASCII have the form of names.h */
 	struct span local; /* with its quotes, if it has any */
 	struct span domain; /* empty for <postmaster> */
 	struct rcpt_params params;
 	char *orcpt; /* owned; that of params lies in it. NULL for none */
-	size_t slot; /* for the stage that delivers: its own number for the mailbox */
-	const struct reply *reply; /* why a stage refused this recipient; NULL: fine */
+	size_t slot; /* number of the mailbox in the delivering stage */
+	const struct reply *reply; /* the refusal of a stage; NULL: none */
 };
 
 struct tx {
@@ -64,67 +64,66 @@ struct tx {
 	char id[TX_ID_MAX]; /* unique in space and time */
 	struct moment since;
 	char *sender; /* owned; empty for <> */
-	const char *user; /* who has logged in (RFC 4954), of the session; NULL: nobody */
+	const char *user; /* the session's logged-in user (RFC 4954), or NULL */
 	struct mail_params params;
-	bool each; /* every recipient has a reply of its own: one may be refused alone */
+	bool each; /* each recipient has its own reply, and can be refused alone */
 	char *envid; /* owned; that of params lies in it. NULL for none */
 	struct recipient *recipients;
 	size_t n_recipients;
 	size_t cap_recipients;
 	size_t n_refused; /* recipients refused */
-	size_t n_deferred; /* of these, for now alone (4yz) */
+	size_t n_deferred; /* of these, the temporary ones (4yz) */
 	/* owned; the first of them, as the client wrote them */
 	char *refused[TX_REFUSED_MAX];
 	size_t n_refused_kept;
 	/*
-	 * Of the sender; or of a recipient before the content: the last one for a fault
-	 * of this host, or else the last; or NULL
+	 * The sender's refusal, or that of a recipient before the content: the last one
+	 * for a fault of this host, else the last; or NULL
 	 */
 	const struct reply *rcpt_refusal;
-	char rcpt_reason[REPLY_LINE_MAX]; /* it, as it was sent */
-	/* of the content, or behind it of a recipient, the last; or NULL */
+	char rcpt_reason[REPLY_LINE_MAX]; /* its text, as it was sent */
+	/* the last refusal of the content, or of a recipient after it; or NULL */
 	const struct reply *refusal;
 	/*
-	 * of this host, where it refused the sender or a recipient without a stage; the
-	 * caller's. NULL: none
+	 * fault of this host for which the engine, not a stage, refused the sender or a
+	 * recipient; the caller's. NULL: none
 	 */
 	const char *fault;
 	bool lenient; /* a syntax error was forgiven */
 	uint64_t octets; /* of content so far */
 	bool bare; /* a bare CR or LF was in the content */
 	struct header header;
-	char file[TX_FILE_MAX]; /* what the delivering stage called it */
+	char file[TX_FILE_MAX]; /* its name in the delivering stage */
 	/*
-	 * Of the stage that makes the report, which keeps them until it is cleared; NULL:
-	 * none
+	 * Set by the stage that writes the report, valid until it is cleared; NULL: none
 	 */
-	const char *report; /* what it called the file */
-	const char *report_fault; /* why there is none, or none for certain */
+	const char *report; /* name of the file */
+	const char *report_fault; /* why it failed, or may be lost */
 };
 
 /* Begins a transaction in a cleared `tx`. 0 or -ENOMEM. */
 int tx_open(struct tx *tx, const struct path *sender, const struct mail_params *params);
 
-/* Adds a recipient: the one copy that is made of it. 0 or -ENOMEM. */
+/* Adds a copy of a recipient. 0 or -ENOMEM. */
 int tx_add_recipient(struct tx *tx, const struct path *path,
 	const struct rcpt_params *params, struct recipient **ret);
 
 /*
- * Puts another local part and another domain in place of those that the mailbox was
- * written with: what stages go by. 0 or -ENOMEM.
+ * Replaces the local part and domain that stages compare. The mailbox stays as it was
+ * written. 0 or -ENOMEM.
  */
 int tx_rename_recipient(struct recipient *r, struct span local, struct span domain);
 
-/* Takes back the recipient added last. */
+/* Removes the recipient added last. */
 void tx_drop_recipient(struct tx *tx);
 
 /*
- * Keeps the mailbox of a recipient that is refused, if it is one of the first. Without
- * memory it is not kept.
+ * Keeps the mailbox of a refused recipient, for the first TX_REFUSED_MAX, and if memory
+ * allows.
  */
 void tx_keep_refused(struct tx *tx, struct span mailbox);
 
-/* A recipient was refused with this reply, which was sent as `said`. */
+/* Counts the refusal of a recipient, whose text was sent as `said`. */
 void tx_note_refusal(struct tx *tx, const struct reply *r, const char *said);
 
 /* The first recipient's refusal, or NULL: SMTP has one reply for all (RFC 5321 4.2.5). */
@@ -141,31 +140,29 @@ struct stage_ops {
 	const struct reply *(*mail)(struct stage *st, const struct tx *tx);
 	const struct reply *(*rcpt)(
 		struct stage *st, const struct tx *tx, struct recipient *r);
-	/* The content is about to come; `trace` goes on top of it. */
+	/* Before the content; `trace` precedes it. */
 	const struct reply *(*data)(
 		struct stage *st, const struct tx *tx, struct span trace);
 	const struct reply *(*body)(
 		struct stage *st, const struct tx *tx, struct span text);
 	/*
-	 * All content is there: do whatever can fail. Both may refuse single recipients
-	 * by their reply, commit only with tx->each, as all or nobody gets the message
-	 * without. It leaves out who has one already, and never follows a refused
-	 * prepare.
+	 * After the content. prepare does everything that can fail; commit never follows
+	 * a refused prepare. Both may refuse single recipients by their reply, commit
+	 * only with tx->each: without it all or none get the message. commit skips
+	 * recipients that are refused already.
 	 */
 	const struct reply *(*prepare)(struct stage *st, struct tx *tx);
 	const struct reply *(*commit)(struct stage *st, struct tx *tx);
-	/*
-	 * The transaction is over, however it ended: once for each stage, asked or not.
-	 */
+	/* Called once for each stage when the transaction ends, in any way. */
 	void (*clear)(struct stage *st);
 };
 
 struct stage {
 	const struct stage_ops *ops;
 	/*
-	 * What is wrong with this host, in a transaction in which something was refused
-	 * or left undone for it: such as "/srv/mail/a/new: Permission denied". NULL:
-	 * nothing. Kept by the stage until it is cleared.
+	 * The fault of this host for which the stage refused or omitted something in this
+	 * transaction: "/srv/mail/a/new: Permission denied". NULL: none. Valid until the
+	 * stage is cleared.
 	 */
 	const char *fault;
 };
@@ -184,10 +181,10 @@ const struct reply *stages_data(
 const struct reply *stages_body(
 	const struct stages *s, const struct tx *tx, struct span text);
 /*
- * Every prepare, then every commit. NULL when the message is delivered to all; with
- * `each`, to those who have no reply of their own, at least one.
+ * All prepare hooks, then all commit hooks. NULL: delivered to all; with `each` to at
+ * least one, namely those without a reply.
  */
 const struct reply *stages_deliver(const struct stages *s, struct tx *tx, bool each);
-/* The first fault of this host that a stage has; NULL: none. */
+/* The first stage's fault of this host; NULL: none. */
 const char *stages_fault(const struct stages *s);
 void stages_clear(const struct stages *s);

@@ -1,7 +1,6 @@
 /*
- * The table of commands and their dispatcher. Every command passes the same gates in the
- * same order: TLS, phase, argument. A handler returns its answer, and session.c writes
- * it.
+ * The table of commands and their dispatcher. Every command passes the same checks in the
+ * same order: TLS, phase, argument. Handlers return an answer, and session.c writes it.
  */
 #include "smtp/verbs.h"
 #include "proto/line.h"
@@ -11,16 +10,16 @@
 enum verb_flags {
 	/*
 	 * allowed in the clear where TLS is required (RFC 3207 4), and before AUTH where
-	 * that is (RFC 4954 6)
+	 * that is required (RFC 4954 6)
 	 */
 	VERB_CLEAR = 1,
 	VERB_ARG = 2, /* needs an argument */
 	VERB_NO_ARG = 4,
-	VERB_OCTETS = 16, /* announces octets: they follow even where it is refused */
-	VERB_JUNK = 8, /* does nothing for mail: too many of them count as errors */
+	VERB_OCTETS = 16, /* announces octets, which follow even if it is refused */
+	VERB_JUNK = 8, /* useless for mail: too many count as errors */
 	VERB_SMTP = 32, /* unknown in LMTP (RFC 2033 4.1) */
 	VERB_LMTP = 64, /* unknown in SMTP */
-	VERB_AUTH = 128, /* logs in; another row has it where that is off */
+	VERB_AUTH = 128, /* logs in; the next row of that name is for `auth = off` */
 	VERB_MAIL = 256, /* begins a transaction */
 };
 
@@ -35,11 +34,11 @@ struct verb {
 	unsigned phases;
 	unsigned flags;
 	size_t n_extra; /* octets a line may have above COMMAND_LINE_MAX */
-	/* NULL for VERB_OCTETS, which has its own way */
+	/* NULL for VERB_OCTETS, which verbs_dispatch() handles */
 	struct answer (*handle)(struct session *s, struct span args);
 };
 
-/* Our name and the extensions, a line each. */
+/* The hostname and the extensions, one per line. */
 static struct span ehlo_lines(struct session *s)
 {
 	struct buf b = BUF(s->scratch);
@@ -50,9 +49,9 @@ static struct span ehlo_lines(struct session *s)
 }
 
 /*
- * Any argument without control characters is accepted. Names of Windows hosts have octets
- * above 126, in UTF-8 or Latin-1: records escape them, and Received leaves out what is no
- * domain.
+ * Accepts any argument without control characters. Names of Windows hosts have octets
+ * above 126, in UTF-8 or Latin-1: records escape them, and Received omits names that are
+ * no domains.
  */
 static const struct reply *greet(struct session *s, struct span args, bool esmtp)
 {
@@ -166,8 +165,8 @@ static const struct verb verbs[] = {
 	{ NAME("TURN"), ANY_PHASE, 0, 0, do_unimplemented },
 };
 
-/* Known in the protocol of this session. */
-static bool is_spoken(const struct session *s, const struct verb *verb)
+/* True for a command of the session's protocol. */
+static bool is_known(const struct session *s, const struct verb *verb)
 {
 	unsigned unknown = s->settings->lmtp ? VERB_SMTP : VERB_LMTP;
 
@@ -189,7 +188,7 @@ static struct answer do_help(struct session *s, struct span args)
 	(void)args;
 	buf_put(&b, SPAN("Commands:"));
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
-		if (verbs[i].handle == do_unimplemented || !is_spoken(s, &verbs[i]))
+		if (verbs[i].handle == do_unimplemented || !is_known(s, &verbs[i]))
 			continue;
 		buf_put_char(&b, ' ');
 		buf_put(&b, verbs[i].name);
@@ -201,12 +200,12 @@ static struct answer do_help(struct session *s, struct span args)
 static const struct verb *find(const struct session *s, struct span name)
 {
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
-		if (is_spoken(s, &verbs[i]) && span_ieq(verbs[i].name, name))
+		if (is_known(s, &verbs[i]) && span_ieq(verbs[i].name, name))
 			return &verbs[i];
 	return NULL;
 }
 
-/* 530 to all but a few in the clear; the manual's rule ends the session at MAIL. */
+/* 530 in the clear to all but VERB_CLEAR. MAIL ends the session too (see the manual). */
 static struct answer refuse_clear(struct session *s, const struct verb *verb)
 {
 	if (verb && verb->flags & VERB_MAIL)
@@ -227,7 +226,7 @@ static struct answer out_of_phase(struct session *s, const struct verb *verb)
 	return answer(s->phase == PHASE_GREETED ? REPLY_MAIL_FIRST : REPLY_MAIL_NESTED);
 }
 
-/* The session may begin no other transaction. NULL: it may. */
+/* NULL, or the refusal of a further transaction. */
 static const struct reply *refuse_more(struct session *s)
 {
 	if (s->n_transactions >= s->settings->transaction_limit)
@@ -239,7 +238,7 @@ static const struct reply *refuse_more(struct session *s)
 	return reply_get(s->end == END_REPORTS ? REPLY_REPORTS : REPLY_TRANSACTIONS);
 }
 
-/* All gates that a command has to pass, in order. None, or the first one's refusal. */
+/* All checks of a command, in order. None, or the first refusal. */
 static struct answer gate(
 	struct session *s, const struct verb *verb, struct span args, size_t n_line)
 {
@@ -300,7 +299,7 @@ struct answer verbs_dispatch(
 	}
 	if (!refusal)
 		a = gate(s, verb, command.args, n_line);
-	/* in a name it is a control character as all others are */
+	/* in a name NUL is a control character like all others */
 	else if (verb && is_hello(verb) && refusal == reply_get(REPLY_LINE_NUL))
 		a = answer(REPLY_HELLO_ARGUMENT);
 	if (verb && verb->flags & VERB_OCTETS)

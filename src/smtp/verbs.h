@@ -1,36 +1,32 @@
-/* The commands (RFC 5321 4.1.1): one table, and the one dispatcher that uses each of its
- * columns. */
+/* The commands (RFC 5321 4.1.1): one table, and one dispatcher that uses each column. */
 #pragma once
 
 #include "smtp/state.h"
 
-/* What is wrong with a line before anybody looks at its words; NULL: nothing. */
+/* Checks a line before it is parsed. NULL, or the refusal. */
 const struct reply *verbs_line(struct session *s, const struct line *line);
 
-/* True for RCPT, whether it can be carried out or not. */
+/* True for RCPT, even if it cannot be carried out. */
 bool verbs_is_rcpt(struct span line);
 
 /*
- * Carries out one command line, of `n_line` octets with its end; `refusal` is what is
- * wrong with the line itself, or NULL. The reply may come later: behind octets, or TLS.
+ * Carries out one command line; `n_line` counts its line end, `refusal` is the fault of
+ * the line itself, or NULL. The reply may come later: after octets, or TLS.
  */
 struct answer verbs_dispatch(
 	struct session *s, struct span line, size_t n_line, const struct reply *refusal);
 
 /*
- * BDAT, in chunk.c: `refusal` is why it cannot be carried out, or none. Either way its
- * octets follow, and are taken; the reply comes behind them. None, or the reply to a size
- * that tells no end.
+ * BDAT, in chunk.c. Its octets follow and are taken even if `refusal` is set; the reply
+ * follows them. Returns none, or the reply to an invalid size, after which no end is
+ * known.
  */
 struct answer chunk_bdat(struct session *s, struct span args, struct answer refusal);
-/*
- * Takes octets from `in` while the phase is PHASE_CHUNK. True when all of them were
- * there.
- */
+/* Takes octets from `in` while the phase is PHASE_CHUNK. True: all were taken. */
 bool chunk_content(struct session *s, struct bytes *in);
 /*
- * They were: goes on to the phase that follows, as mail_deliver() or with the transaction
- * to be ended.
+ * All were taken: sets the next phase, as mail_deliver() does or with the transaction to
+ * be ended.
  */
 struct answer chunk_reply(struct session *s);
 
@@ -40,29 +36,24 @@ struct answer mail_rcpt(struct session *s, struct span args);
 struct answer mail_data(struct session *s, struct span args);
 
 /*
- * Content is about to come: opens the stages for it. NULL, or the refusal; then the
- * caller ends what is over.
+ * Opens the stages before the content. NULL, or the refusal; then the caller ends the
+ * transaction.
  */
 const struct reply *mail_begin_content(struct session *s);
 /*
- * Repairs the first line of decoded text and passes all of it on, unless the message has
- * been refused.
+ * Repairs the first line of decoded text and passes the text on, unless the message is
+ * refused.
  */
 void mail_text(struct session *s, struct span text);
-/* No more text follows: passes on what is held of the first line. */
+/* The text is complete: passes on what is held of the first line. */
 void mail_end_text(struct session *s);
-/*
- * Takes content from `in` while the phase is PHASE_CONTENT. True when its end was found.
- */
+/* Takes content from `in` while the phase is PHASE_CONTENT. True: its end was found. */
 bool mail_content(struct session *s, struct bytes *in);
 /*
- * The end was found: delivers. Returns the reply, after which the transaction is to be
- * ended. PHASE_RESULTS: first each of s->n_owed recipients has one.
+ * Delivers after the end of the content. Returns the reply, after which the transaction
+ * is to be ended. PHASE_RESULTS: first each of s->n_owed recipients gets one.
  */
 struct answer mail_deliver(struct session *s);
 
-/*
- * Writes the record of the open transaction, which ends with `outcome` (NULL: given up),
- * and clears it.
- */
+/* Records and clears the open transaction, which ends with `outcome` (NULL: given up). */
 void mail_end(struct session *s, const struct reply *outcome);

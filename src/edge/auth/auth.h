@@ -1,7 +1,6 @@
 /*
  * Logins: the tables of users, for the engine (smtp/authenticator.h), and the module
- * sasl.so, which does the exchanges. libgsasl is loaded with the module, when a client
- * logs in.
+ * sasl.so with the mechanisms. Module and libgsasl are loaded only when a client logs in.
  */
 #pragma once
 
@@ -23,19 +22,18 @@
 
 #define SASL_NAMES_MAX 8 /* of one certificate */
 
-/* What the module needs for one connection. All of it outlives what is opened with it. */
+/* The module's input for one connection. It outlives the handles opened with it. */
 struct sasl_settings {
 	void *ctx;
-	/* As table_find() of the table of users. */
+	/* table_find() of the table of users. */
 	enum table_found (*find)(void *ctx, struct span user, struct buf *ret_value);
-	/* Reports a fault to the administrator; a sentence a call. */
+	/* Reports a fault to the administrator, one sentence per call. */
 	void (*fault)(void *ctx, const char *text);
 	struct decoys decoys;
-	struct span secret; /* makes the salts of users that do not exist */
-	struct span binding; /* of the channel, tls-exporter; empty: there is none */
+	struct span secret; /* key for the salts of nonexistent users */
+	struct span binding; /* channel binding, tls-exporter; empty: none */
 	/*
-	 * users that the client's certificate stands for: the first, unless the client
-	 * names one
+	 * the users of the client's certificate; the first, unless the client names one
 	 */
 	const char *names[SASL_NAMES_MAX];
 	size_t n_names;
@@ -49,7 +47,7 @@ struct sasl_api {
 	struct sasl *(*open)(const struct sasl_settings *settings);
 	void (*close)(struct sasl *sasl);
 
-	/* As struct authenticator has them. The mechanism is one of the above. */
+	/* As in struct authenticator. The mechanism is one of the above. */
 	enum auth_result (*begin)(struct sasl *sasl, struct span mechanism);
 	enum auth_result (*step)(struct sasl *sasl, const struct span *response,
 		struct buf *ret_challenge);
@@ -57,15 +55,15 @@ struct sasl_api {
 	void (*end)(struct sasl *sasl);
 };
 
-#define LOGINS_LIST_MAX 96 /* all mechanisms by name */
+#define LOGINS_LIST_MAX 96 /* the names of all mechanisms */
 
 struct logins_table {
-	const char *key, *path; /* of the setting; NULL: it is not set */
+	const char *key, *path; /* of the setting; NULL: not set */
 	struct table *table;
-	char fault[CONFIG_FAULT_MAX]; /* why there is none; empty: nothing is wrong */
+	char fault[CONFIG_FAULT_MAX]; /* why it is not open; empty: no fault */
 };
 
-/* The program's side: what decides whether a client may log in, and as which user. */
+/* The program's side: decides whether a client may log in, and as which user. */
 struct logins {
 	struct authenticator authenticator;
 	const char *modules; /* their directory */
@@ -74,54 +72,54 @@ struct logins {
 	struct span secret; /* owned */
 	char list[LOGINS_LIST_MAX]; /* of mechanisms */
 	unsigned char binding[TLS_BINDING_SIZE];
-	char owner[AUTH_USER_MAX]; /* of the client's certificate, by the table */
+	char owner[AUTH_USER_MAX]; /* the certificate's user in the table */
 	struct sasl_settings settings;
 	const struct sasl_api *api;
-	struct sasl *sasl; /* made when a client logs in */
-	char fault[CONFIG_FAULT_MAX]; /* why it cannot be made */
+	struct sasl *sasl; /* opened when a client logs in */
+	char fault[CONFIG_FAULT_MAX]; /* why it cannot be opened */
 	bool has_told_senders; /* the fault of that table was logged */
-	bool shut; /* no module can be loaded any more */
+	bool shut; /* modules can no longer be loaded */
 };
 
 /*
- * Opens the tables, with the rights a process begins with, and makes them the
- * authenticator of the session of `c`. What is wrong with them is kept until a client
- * logs in: mail without a login does not depend on it. `api` is the module that a
- * listener has loaded, or NULL. NULL where logins are off, or without memory.
+ * Opens the tables, with the initial privileges, and sets the authenticator of the
+ * session in `c`. Faults are kept until a client logs in: mail without a login does not
+ * depend on them. `api` is the module that a listener has loaded, or NULL. NULL where
+ * logins are off, or without memory.
  */
 struct logins *logins_new(struct config *c, const struct sasl_api *api,
 	const char *modules, struct log *log);
 void logins_free(struct logins *l);
 
 /*
- * Closes what is open, in a process that uses these tables no more, and frees nothing.
- * NULL is none.
+ * Closes the files, in a process that no longer uses the tables, and frees nothing. `l`
+ * may be NULL.
  */
 void logins_close_files(const struct logins *l);
 
-/* TLS is up; the session outlives us. Mechanisms are offered from now on. */
+/* After the handshake: mechanisms are offered from now on. `tls` outlives `l`. */
 void logins_secured(struct logins *l, const struct tls_api *api, const struct tls *tls);
 
-/* Loads the module, which the first AUTH would do otherwise. */
+/* Loads the module, as the first AUTH would do. */
 void logins_load(struct logins *l);
 
-/* The module is known to be missing, and that has been reported: no attempt is made. */
+/* Marks the module as missing and reported: it is not tried. */
 void logins_missing(struct logins *l);
 
-/* True when a table could not be opened: what needs it is refused for now. */
+/* True when a table could not be opened: logins that need it get a temporary refusal. */
 bool logins_lack_table(const struct logins *l);
 
 /* True once the module is loaded, or was found missing. */
 bool logins_tried(const struct logins *l);
 
-/* From now on nothing can be loaded: a first login after this is refused for now. */
+/* Loading is over: a first login after this gets a temporary refusal. */
 void logins_shut(struct logins *l);
 
-#define SECRET_LEAST 32 /* octets: as many as SHA-256 has */
+#define SECRET_LEAST 32 /* octets, the size of SHA-256 */
 #define SECRET_MOST 4096
 
 /*
- * Reads a file of random octets that must be secret; *ret is owned by the caller. 0, or
- * -EINVAL and a sentence: what is wrong and what to do.
+ * Reads a secret file of random octets; *ret is owned by the caller. 0, or -EINVAL and a
+ * sentence with fault and cure.
  */
 int secret_read(const char *path, struct span *ret, struct buf *ret_fault);

@@ -1,6 +1,6 @@
 /*
  * The engine's authenticator: tables of users, and sasl.so, which is loaded when the
- * first client logs in. A fault in a table or in the module costs only the logins that
+ * first client logs in. A fault in a table or in the module affects only the logins that
  * need it.
  */
 #include <errno.h>
@@ -82,7 +82,7 @@ static void report(void *ctx, const char *text)
 	log_error(l->log, text);
 }
 
-/* Logs a fault once, and leaves a blank in its place. True when there is or was one. */
+/* Logs a fault once and replaces it by a blank. True when there is or was one. */
 static bool report_once(struct logins *l, char *fault)
 {
 	if (!fault[0])
@@ -113,7 +113,7 @@ static void open_table(struct logins_table *t, bool is_secret)
 	}
 }
 
-/* Without the secret, clients could find out which users exist. */
+/* Reads the secret, without which clients could find out which users exist. */
 static void read_secret(struct logins *l, const char *path)
 {
 	char why[TABLE_FAULT_MAX];
@@ -145,8 +145,8 @@ static void add(struct buf *list, const char *mechanism)
 }
 
 /*
- * Those that clients should choose first come first. What no user can use is not
- * offered: a client that prefers SCRAM has no second choice.
+ * Lists the mechanisms, preferred ones first. A mechanism that no user can use is
+ * omitted: a client that prefers SCRAM does not try a second one.
  */
 static void list_mechanisms(struct logins *l, const struct tls_client *client)
 {
@@ -174,7 +174,9 @@ _Static_assert(
 	"all mechanisms, with blanks");
 _Static_assert(TLS_CLIENT_NAMES_MAX <= SASL_NAMES_MAX, "all names of a certificate");
 
-/* A table of certificates replaces the names in them. */
+/*
+ * The user of the certificate in the table, which replaces the names in the certificate.
+ */
 static void find_owner(struct logins *l, const struct tls_client *client)
 {
 	struct buf owner = BUF(l->owner);
@@ -233,7 +235,7 @@ bool logins_tried(const struct logins *l)
 }
 
 /*
- * A missing module has a cure, a sandbox that is closed or a library that does not
+ * A missing module gets a cure in its fault; a closed sandbox or a library that fails to
  * start has none.
  */
 static void put_fault(struct logins *l, const char *error)
@@ -275,7 +277,7 @@ static const char *mechanisms(struct authenticator *a)
 	return of(a)->list;
 }
 
-/* The case of letters does not matter. */
+/* Ignores case. */
 static bool is_listed(const struct logins *l, struct span mechanism)
 {
 	const char *word = l->list;
@@ -289,7 +291,7 @@ static bool is_listed(const struct logins *l, struct span mechanism)
 	return false;
 }
 
-/* True where it might be listed if its table could be used. */
+/* True when only a fault of its table keeps it from the list. */
 static bool lacks_table(const struct logins *l, struct span mechanism)
 {
 	if (span_ieq(mechanism, SPAN(SASL_EXTERNAL)))
@@ -330,7 +332,7 @@ static void end(struct authenticator *a)
 		of(a)->api->end(of(a)->sasl);
 }
 
-/* The fault is logged once, and kept for the reply. */
+/* Logs the fault once, and keeps it for the reply. */
 static enum auth_sender fail_sender(struct logins *l, const char **ret_fault)
 {
 	if (!l->has_told_senders)
@@ -378,7 +380,7 @@ static void init(struct logins *l, const struct config *c)
 	l->settings.fault = report;
 }
 
-/* Names a credential as the settings do, not by the path of systemd's copy. */
+/* Names a credential as in the settings, not by the path of systemd's copy. */
 static void name_credentials(struct logins_table *t, const struct config *c)
 {
 	char shown[CONFIG_FAULT_MAX] = "";

@@ -1,7 +1,7 @@
 /*
- * Compares a password with a verifier. A wrong password takes the same work as the
- * right one, and no secret is left in memory. SCRAM's keys are computed with GnuTLS,
- * which is loaded by then: libgsasl takes six times as long.
+ * Compares a password with a verifier. Right and wrong passwords take the same work, and
+ * no secret is left in memory. SCRAM's keys are computed with GnuTLS, which is already
+ * loaded: libgsasl takes six times as long.
  */
 #include "edge/auth/proof.h"
 
@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 
 #define HASH_SIZE 32 /* SHA-256 */
-#define STACK_DEPTH (32 * 1024) /* deeper than the libraries go with secrets */
+#define STACK_DEPTH (32 * 1024) /* more than the libraries use for secrets */
 
 static gnutls_datum_t datum_of(const char *text)
 {

@@ -1,4 +1,4 @@
-/* The comparison of a password with a verifier, and the secrets around it. */
+/* Compares passwords with verifiers, and handles the secrets around that. */
 #pragma once
 
 #include "proto/verifier.h"
@@ -9,15 +9,16 @@ enum proof {
 	PROOF_UNABLE, /* no memory */
 };
 
-/* The password is prepared by SASLprep (RFC 4013). */
+/* The password is already prepared by SASLprep (RFC 4013). */
 enum proof proof_check(const struct verifier *v, const char *password);
 
 /*
- * The salt of a user that does not exist, in base64: always the same for one name, and
- * only the secret distinguishes it from a real one. n is at most VERIFIER_SALT_MAX.
- * NULL, or to be freed.
+ * The salt of a nonexistent user, in base64: constant for a name, and without the secret
+ * indistinguishable from a real one. n <= VERIFIER_SALT_MAX. NULL, or to be freed.
  */
 char *proof_salt(struct span secret, const char *user, size_t n);
 
-/* Overwrites what functions that have returned may have left below the caller's frame. */
+/*
+ * Overwrites the stack below the caller's frame, where functions that returned left data.
+ */
 void proof_wipe_stack(void);

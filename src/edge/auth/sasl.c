@@ -1,8 +1,7 @@
 /*
- * The module sasl.so: the mechanisms of AUTH on libgsasl, one exchange at a time, and
- * the answers to what libgsasl asks in the middle of one. A user that does not exist
- * gets the answers, and takes the time, of one that does; nothing secret outlives an
- * exchange. The base64 of SMTP's lines is smtp/auth.c's.
+ * The module sasl.so: the mechanisms of AUTH on libgsasl, one exchange at a time, and its
+ * callback. A nonexistent user gets the same replies in the same time as an existing one,
+ * and no secret outlives an exchange. The base64 of SMTP's lines is done in smtp/auth.c.
  */
 #include <errno.h>
 #include <gsasl.h>
@@ -13,12 +12,9 @@
 #include "edge/auth/proof.h"
 
 #define FAULT_MAX 384 /* a user's name and a sentence */
-/*
- * as libgsasl itself prepares names and passwords: newer characters than Unicode 3.2
- * fail
- */
+/* as libgsasl prepares names and passwords: characters newer than Unicode 3.2 fail */
 #define PREPARE GSASL_ALLOW_UNASSIGNED
-#define DECOY_SALT 16 /* octets, where no user has a verifier for SCRAM */
+#define DECOY_SALT 16 /* octets, when no user has a SCRAM verifier */
 
 /* The connection's library handle, and the exchange in progress. */
 struct sasl {
@@ -27,11 +23,11 @@ struct sasl {
 	Gsasl_session *session; /* of the exchange, or NULL */
 	size_t n_steps;
 	bool is_login;
-	bool proven; /* the client's empty response is all that is missing */
-	bool refused; /* fails, with the right password, too */
+	bool proven; /* succeeds after the client's empty response */
+	bool refused; /* fails even with the right password */
 	bool unavailable;
 	char user[AUTH_USER_MAX];
-	char value[TABLE_VALUE_MAX]; /* the user's; `verifier` is part of it */
+	char value[TABLE_VALUE_MAX]; /* the user's entry; `verifier` borrows from it */
 	struct verifier verifier;
 };
 
@@ -44,8 +40,8 @@ static void report(struct sasl *s, const char *what)
 }
 
 /*
- * SASLprep (RFC 4013). False where it fails. libidn has no code for a lack of memory:
- * errno has.
+ * SASLprep (RFC 4013). False when it fails. libidn reports a lack of memory only by
+ * errno.
  */
 static bool prepare(struct sasl *s, const char *text, char **ret_prepared)
 {
@@ -57,8 +53,8 @@ static bool prepare(struct sasl *s, const char *text, char **ret_prepared)
 }
 
 /*
- * Keeps the name that the client gives, as it stands in the table (RFC 4013). False for
- * a name that cannot be in it: the login fails then, in any case.
+ * Keeps the client's user name in the form of the table (RFC 4013). A name that cannot be
+ * in it fails the login, and returns false.
  */
 static bool set_user(struct sasl *s, const char *name)
 {
@@ -73,7 +69,10 @@ static bool set_user(struct sasl *s, const char *name)
 	return fits;
 }
 
-/* True unless the client wants to act for another user, which is not allowed. */
+/*
+ * True unless the client requests a different authorization identity, which is not
+ * allowed.
+ */
 static bool is_own(struct sasl *s, const char *authzid)
 {
 	char *prepared = NULL;
@@ -86,7 +85,7 @@ static bool is_own(struct sasl *s, const char *authzid)
 	return own;
 }
 
-/* False where there is no such user, or no usable verifier. */
+/* False when the user or a usable verifier is missing. */
 static bool look_up(struct sasl *s)
 {
 	struct buf value = BUF(s->value);
@@ -137,8 +136,8 @@ static int set_span(Gsasl_session *session, Gsasl_property what, struct span val
 }
 
 /*
- * Keys that no password has: the proof must fail, and libgsasl does the same work for
- * it.
+ * Sets random keys, which match no password: the proof fails after the same work of
+ * libgsasl.
  */
 static int set_random_keys(Gsasl_session *session)
 {
@@ -169,7 +168,7 @@ static int set_decoy(struct sasl *s, Gsasl_session *session)
 	return set_random_keys(session);
 }
 
-/* Sets all that SCRAM needs at its first question: the name is known by then. */
+/* Sets all properties of SCRAM at the first callback, when the name is known. */
 static int set_verifier(struct sasl *s, Gsasl_session *session)
 {
 	const struct verifier *v = &s->verifier;
@@ -199,9 +198,7 @@ static int set_binding(struct sasl *s, Gsasl_session *session)
 	return gsasl_property_set(session, GSASL_CB_TLS_EXPORTER, text);
 }
 
-/*
- * RFC 4422 A: the certificate gives the users, and the response may choose one of them.
- */
+/* RFC 4422 A: the certificate gives the users, and the response may select one. */
 static int validate_certificate(struct sasl *s, Gsasl_session *session)
 {
 	const char *wanted = gsasl_property_fast(session, GSASL_AUTHZID);
@@ -219,7 +216,7 @@ static int validate_certificate(struct sasl *s, Gsasl_session *session)
 	return GSASL_OK;
 }
 
-/* libgsasl's callback: sets what it needs, or decides whether the login is right. */
+/* libgsasl's callback: sets a property, or decides on a login. */
 static int answer(Gsasl *library, Gsasl_session *session, Gsasl_property what)
 {
 	struct sasl *s = gsasl_callback_hook_get(library);
@@ -265,7 +262,7 @@ static struct sasl *sasl_open(const struct sasl_settings *settings)
 	return s;
 }
 
-/* Clears what belongs to one exchange. The user's name is kept for the record. */
+/* Clears one exchange. The user's name is kept for the record. */
 static void sasl_end(struct sasl *s)
 {
 	gsasl_finish(s->session);
@@ -319,7 +316,7 @@ static enum auth_result verdict(struct sasl *s, int code)
 	}
 }
 
-/* Old clients of LOGIN wait for these two words. */
+/* Old clients of LOGIN require these two words. */
 static void put_challenge(struct sasl *s, struct span text, struct buf *to)
 {
 	if (s->is_login)
@@ -337,16 +334,16 @@ static enum auth_result feed(
 
 	errno = 0;
 	code = gsasl_step(s->session, response, n, &out, &n_out);
-	/* libgsasl calls it a wrong password when SASLprep lacks memory */
+	/* libgsasl reports a wrong password when SASLprep lacks memory */
 	s->unavailable |= code != GSASL_OK && code != GSASL_NEEDS_MORE && errno == ENOMEM;
 	result = verdict(s, code);
 	s->n_steps++;
-	/* LOGIN: the user's name, for the record of a client that gives up after it */
+	/* LOGIN: kept for the record of a client that gives up after the name */
 	if (s->is_login && s->n_steps == 2 && result == AUTH_CHALLENGE)
 		set_user(s, response);
 	/*
-	 * the last challenge cannot go with the 235 (RFC 4954 4): it takes one more
-	 * step
+	 * the last challenge cannot be sent with the 235 (RFC 4954 4): one more step is
+	 * needed
 	 */
 	if (result == AUTH_SUCCESS && n_out) {
 		s->proven = true;
@@ -358,7 +355,7 @@ static enum auth_result feed(
 	return ret_challenge->overflow ? AUTH_MALFORMED : result;
 }
 
-/* LOGIN: a user's name in the command answers the first question before it is asked. */
+/* LOGIN: skips the first challenge, which a user name in the command has answered. */
 static enum auth_result skip_question(struct sasl *s)
 {
 	char octets[32];

@@ -1,15 +1,15 @@
 /*
  * free() and realloc() that overwrite memory first, for the libraries of sasl.so and
- * tls.so. libgsasl, libidn and GnuTLS (the records with a password) only free what is
- * secret, or let realloc() move it: libc's frees the old place without free(). The
- * modules are loaded with RTLD_DEEPBIND: their libraries find these functions before
+ * tls.so. libgsasl, libidn and GnuTLS (the records with a password) free secrets without
+ * wiping them, or let realloc() move them: libc's frees the old place without free(). The
+ * modules are loaded with RTLD_DEEPBIND, so their libraries find these functions before
  * libc's, and no other code uses them.
  */
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
-void __libc_free(void *p); /* glibc's, under its other name */
+void __libc_free(void *p); /* glibc's own name of free() */
 
 __attribute__((visibility("default"))) void free(void *p)
 {

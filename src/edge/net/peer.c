@@ -1,6 +1,6 @@
 /*
- * Finds the address of a client: from the socket, else from the environment that an inetd
- * sets. It is an IP address or unknown; no name is looked up.
+ * Finds the address of a client: from the socket, else from the environment set by an
+ * inetd. It is an IP address or unknown; names are not looked up.
  */
 #include "edge/net/net.h"
 #include <arpa/inet.h>
@@ -39,8 +39,8 @@ static void from_name(const union name *name, struct session_peer *ret)
 }
 
 /*
- * Of a connection that was reset in the meantime: Linux still has the address, and
- * returns as much of it as was asked for. 0, or below.
+ * The peer of a connection that was reset: Linux still has the address, and returns as
+ * much of it as requested. 0 or negative.
  */
 static int former_name(int fd, union name *ret)
 {
@@ -81,8 +81,8 @@ int peer_accept(int listening, struct session_peer *ret)
 }
 
 /*
- * IPv6address [ "%" zone ] (RFC 4007 11.2): the zone is a name of this host's, and no
- * part of the address.
+ * IPv6address [ "%" zone ] (RFC 4007 11.2): the zone is a local name, not a part of the
+ * address.
  */
 static struct span without_zone(struct span address)
 {
@@ -133,7 +133,7 @@ const char *peer_find(
 	*ret = (struct session_peer){ 0 };
 	if (from_socket(fd, ret))
 		return NULL;
-	/* tcpserver and other inetds set an empty one where they have no address */
+	/* tcpserver and other inetds set an empty variable for an unknown address */
 	while (i < sizeof(rows) / sizeof(*rows) && !(rows[i].address && *rows[i].address))
 		i++;
 	if (i == sizeof(rows) / sizeof(*rows) ||

@@ -1,7 +1,7 @@
 /*
- * Reads from and writes to the client, in the clear or by TLS. Every wait has an end, and
- * a stop signal is seen at every wait for input. Signals come by signalfd: it is polled
- * beside the connection, so that there is no handler and no race.
+ * Reads from and writes to the client, in the clear or by TLS. Every wait has a deadline,
+ * and every wait for input ends at a stop signal. signalfd is polled with the connection,
+ * so that no handler and no race is needed.
  */
 #include "edge/net/net.h"
 #include <errno.h>
@@ -58,10 +58,10 @@ void stream_done(struct stream *s)
 }
 
 /*
- * Returns to the system what a handshake used. A client that goes on at once would need
- * it again, so this happens only after a pause.
+ * Returns the memory of a handshake to the system, after a pause only: a client that
+ * continues at once would need it again.
  */
-static void tidy(struct stream *s)
+static void trim_memory(struct stream *s)
 {
 	s->untidy = false;
 	malloc_trim(0);
@@ -69,7 +69,7 @@ static void tidy(struct stream *s)
 
 /*
  * Waits for the descriptor. 0 when it is ready, or a negative result. A stop signal ends
- * only waits for input: replies that are due are still sent.
+ * only waits for input: pending replies are still sent.
  */
 static int wait_for(struct stream *s, int fd, short events)
 {
@@ -90,7 +90,7 @@ static int wait_for(struct stream *s, int fd, short events)
 		if (n > 0)
 			return 0;
 		if (n == 0 && s->untidy)
-			tidy(s);
+			trim_memory(s);
 		now = stream_clock();
 		if (now >= s->deadline)
 			return STREAM_TOO_LONG;
@@ -128,8 +128,8 @@ static ssize_t raw_read(void *ctx, void *to, size_t n)
 }
 
 /*
- * A socket is asked not to block; a pipe takes PIPE_BUF octets without blocking once it
- * is ready, and is not tried before.
+ * Writes without blocking: to a socket by a flag, to a pipe at most PIPE_BUF octets after
+ * poll() found it ready.
  */
 static ssize_t write_some(int fd, const void *from, size_t n, bool ready)
 {
@@ -143,7 +143,7 @@ static ssize_t write_some(int fd, const void *from, size_t n, bool ready)
 	return -1;
 }
 
-/* Mostly the socket has room, so that it is tried before a wait. */
+/* Tries to write before it waits, as the socket mostly has room. */
 static ssize_t raw_write(void *ctx, const void *from, size_t n)
 {
 	struct stream *s = ctx;
@@ -161,10 +161,10 @@ static ssize_t raw_write(void *ctx, const void *from, size_t n)
 }
 
 /*
- * Moves what is left to the front. It may be the beginning of a secret, and is nowhere
- * else then.
+ * Moves the remaining input to the front. It may begin a secret, so its old place is
+ * wiped.
  */
-static void move_up(struct stream *s)
+static void move_to_front(struct stream *s)
 {
 	size_t n = s->have.n, gap = (size_t)(s->have.p - s->octets);
 
@@ -176,9 +176,9 @@ static void move_up(struct stream *s)
 }
 
 /*
- * A small piece that gets no answer, as the last word of a handshake or a part of a
- * message, is acknowledged at once: until then the client's own Nagle may hold back what
- * comes next, and the system would wait for 40 ms.
+ * Acknowledges a small piece without a reply at once (the end of a handshake, part of a
+ * message). The client's Nagle algorithm may wait for it, and the system would delay it
+ * by 40 ms.
  */
 static void acknowledge(const struct stream *s)
 {
@@ -195,7 +195,7 @@ ssize_t stream_fill(struct stream *s)
 	if (s->unanswered)
 		acknowledge(s);
 
-	move_up(s);
+	move_to_front(s);
 	to = s->octets + s->have.n;
 	if (s->tls)
 		got = s->api->read(s->tls, to, STREAM_IN_MAX - s->have.n);
@@ -230,8 +230,8 @@ int stream_flush(struct stream *s, struct buf *out)
 }
 
 /*
- * What was read ahead is in tls.so, where no poll() of the descriptor sees it. What is in
- * `have` is the caller's: it has seen all of that, and needs more.
+ * Input read ahead is in tls.so, where poll() does not see it. `have` does not count: the
+ * caller has read it and needs more.
  */
 static bool is_buffered(const struct stream *s)
 {
@@ -266,8 +266,8 @@ uint64_t stream_hurry(struct stream *s, uint64_t milliseconds)
 }
 
 /*
- * What the client sent behind a PROXY header comes first. All of it belongs to the
- * handshake: inside TLS the client sends nothing before it has our greeting.
+ * Octets after a PROXY header come first. All of them belong to the handshake: inside TLS
+ * the client sends nothing before the greeting.
  */
 static ssize_t read_below_tls(void *ctx, void *to, size_t n)
 {
@@ -284,9 +284,9 @@ static ssize_t read_below_tls(void *ctx, void *to, size_t n)
 }
 
 /*
- * A handshake is several small writes: with Nagle's algorithm (RFC 9293 3.7.4) the second
- * waits for the client to acknowledge the first, which clients put off for 40 ms. A
- * connection that is no TCP has none.
+ * Disables Nagle's algorithm (RFC 9293 3.7.4): a handshake is several small writes, and
+ * the second would wait for an acknowledgement that clients delay by 40 ms. Fails for a
+ * connection other than TCP, which has no such delay.
  */
 static void write_at_once(const struct stream *s)
 {
@@ -316,8 +316,7 @@ int stream_secure(struct stream *s, const struct tls_api *api,
 	return r;
 }
 
-/* Throws away what still comes, so that the system has no unread input to answer with a
- * reset. */
+/* Discards further input: the system answers unread input with a reset. */
 static void drain(struct stream *s)
 {
 	size_t drained = 0;

@@ -1,8 +1,8 @@
 /*
- * postern-cdb: makes a cdb(5) of a table in text. A reader finds the old table or the new
- * one, whole, and the new one is readable by the same users as the old. A text with
- * faults makes no table, and each fault is reported with its line. The meaning of the
- * pairs is checked by postern --check.
+ * postern-cdb: compiles a text table into a cdb(5). The file is replaced by a rename and
+ * keeps owner and mode, so that readers always find a whole, readable table. A text with
+ * faults makes no table, and each fault is reported with its line. postern --check checks
+ * the meaning of the pairs.
  */
 #include <cdb.h>
 #include <errno.h>
@@ -68,7 +68,7 @@ static int put_pairs(const struct table_text *t, int fd)
 	return errno ? -errno : -EIO;
 }
 
-/* Called for the empty file. The owner first: changing it may clear bits of the mode. */
+/* Sets owner and mode of the empty file. Owner first: changing it may clear mode bits. */
 static int keep_rights(int fd, const char *path, const struct stat *input)
 {
 	struct stat st;
@@ -96,7 +96,7 @@ static int sync_directory_of(const char *path)
 	return dir < 0 || fsync(dir) < 0 ? -errno : 0;
 }
 
-/* Everything but the rename. */
+/* Everything except the rename. */
 static int fill_file(const struct table_text *t, int fd, const char *path,
 	const struct stat *input, const char **ret_what)
 {
@@ -112,7 +112,7 @@ static int fill_file(const struct table_text *t, int fd, const char *path,
 	return r;
 }
 
-/* Resolves a link, so that it stays. 0 or -errno; *ret is owned by the caller. */
+/* Resolves a link, so that it is kept. 0 or -errno; *ret is owned by the caller. */
 static int resolve_link(const char *path, char **ret, const char **ret_what)
 {
 	struct stat st;
@@ -153,9 +153,9 @@ static int write_file(const struct table_text *t, const char *path,
 }
 
 /*
- * Writes the pairs into a new file beside `path`, and renames it when all of it is on the
- * disk. It gets owner and mode of the old file; without one the mode of `input` if that
- * is a file, else 0600. 0 or -errno; *ret_what is then what could not be done.
+ * Writes the pairs into a new file beside `path`, and renames it after a sync. It gets
+ * owner and mode of the old file; without one the mode of `input` if that is a file, else
+ * 0600. 0 or -errno; *ret_what is then the step that failed.
  */
 static int write_cdb(const struct table_text *t, const char *path,
 	const struct stat *input, const char **ret_what)
@@ -187,9 +187,9 @@ static const char help[] =
 
 struct request {
 	const char *table, *file; /* file: NULL for standard input */
-	const char *wrong, *fault; /* a word that was not understood, and why */
-	const char *show; /* in place of all else */
-	bool operands; /* "--" was there: no word is an option any more (XBD 12.2) */
+	const char *wrong, *fault; /* an invalid word, and its fault */
+	const char *show; /* text to print instead */
+	bool operands; /* after "--": all words are operands (XBD 12.2) */
 };
 
 static const char *table_fault(const char *word)

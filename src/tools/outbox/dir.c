@@ -49,7 +49,7 @@ static int check_owner(int fd, const char *name, struct buf *why)
 	return 0;
 }
 
-/* The descriptor of the directory that `why` calls `name`, or -1. */
+/* Opens the directory that `why` calls `name`. The descriptor, or -1. */
 static int open_dir(
 	int at, const char *path, int flags, const char *name, struct buf *why)
 {
@@ -116,7 +116,7 @@ bool outbox_is_due(const char *name, time_t now, time_t wait)
 	uint64_t stamp = 0, at = (uint64_t)now, distance;
 
 	base_of(name, &stamp);
-	/* a stamp of the future comes from a clock that was set back */
+	/* a stamp in the future comes from a clock that was set back */
 	distance = stamp < at ? at - stamp : stamp - at;
 	return distance >= (uint64_t)wait;
 }
@@ -181,7 +181,7 @@ static int move_file(int from, const char *name, int to, const char *as)
 	return r;
 }
 
-/* The base, cut if it is too long, with a stamp. */
+/* The base with a stamp, cut if it is too long. */
 static void stamped_name(
 	struct span base, uint64_t stamp, char to[static OUTBOX_NAME_SIZE])
 {
@@ -196,7 +196,7 @@ static void stamped_name(
 	buf_terminate(&b);
 }
 
-/* Moves to the first stamped name that is free. */
+/* Moves the file to the first free stamped name. */
 static int move_stamped(int from, const char *name, int to, time_t now,
 	char ret_name[static OUTBOX_NAME_SIZE])
 {
@@ -243,7 +243,7 @@ int outbox_remove(const struct outbox_dirs *o, const char *claimed)
 	return fsync(o->cur_dir) < 0 ? -errno : 0;
 }
 
-/* Directories stay. 0 or -errno. */
+/* Removes an old file; directories stay. 0 or -errno. */
 static int forget_one(int dir, const char *name, time_t limit)
 {
 	struct stat st;

@@ -1,9 +1,8 @@
 /*
- * postern-outbox: hands the reports that postern wrote to sendmail(8). The rate is
- * limited, because clients choose the addresses. A report is removed only after sendmail
- * has taken it; a failed one is logged and kept. When the program is killed between
- * sendmail's end and the removal a report is sent twice, but not before RETRY_SECONDS
- * have passed.
+ * postern-outbox: passes postern's reports to sendmail(8). The rate is limited, because
+ * clients choose the addresses. A report is removed only after sendmail has taken it; a
+ * failed one is logged and kept. Killed in between, the program sends a report twice, but
+ * not within RETRY_SECONDS.
  */
 #include "tools/outbox/outbox.h"
 #include <dirent.h>
@@ -24,14 +23,14 @@ enum outbox_mode {
 	OUTBOX_RUN,
 	OUTBOX_HELP,
 	OUTBOX_VERSION,
-	OUTBOX_USAGE, /* `wrong` was not understood, and `fault` says why */
+	OUTBOX_USAGE, /* `wrong` is the invalid word, and `fault` its fault */
 };
 
 struct outbox_options {
 	enum outbox_mode mode;
 	const char *directory;
 	const char *sendmail; /* absolute */
-	uint64_t keep; /* days that what is in rejected/ stays; 0: for ever */
+	uint64_t keep; /* days that files stay in rejected/; 0: for ever */
 	uint64_t rate; /* reports a minute; 1 to OUTBOX_RATE_MAX */
 	const char *wrong, *fault;
 };
@@ -61,7 +60,7 @@ static const char help[] =
 	"\n"
 	"Manual page: postern-outbox(8).\n";
 
-/* What is behind `name` ("--rate="), or NULL. */
+/* The value after `name` ("--rate="), or NULL. */
 static const char *value_of(const char *word, const char *name)
 {
 	size_t n = strlen(name);
@@ -98,7 +97,7 @@ static const char *take_operand(struct outbox_options *o, const char *word)
 	return NULL;
 }
 
-/* NULL, or what is wrong with the word. */
+/* NULL, or the fault of the word. */
 static const char *take_word(struct outbox_options *o, const char *word)
 {
 	const char *rate = value_of(word, "--rate=");
@@ -124,7 +123,7 @@ static const char *take_word(struct outbox_options *o, const char *word)
 
 static void parse_options(int argc, char **argv, struct outbox_options *ret)
 {
-	/* after "--" no word is an option any more (XBD 12.2) */
+	/* after "--" all words are operands (XBD 12.2) */
 	bool operands = false;
 
 	*ret = (struct outbox_options){
@@ -150,10 +149,10 @@ static void parse_options(int argc, char **argv, struct outbox_options *ret)
 #define DAY_SECONDS (24 * 60 * 60)
 #define GIVE_UP_SECONDS (5 * DAY_SECONDS) /* RFC 5321 4.5.4.1: 4 to 5 days */
 #define LOCK_SECONDS 10 /* waiting for another run to end */
-#define FAILURES_MAX 10 /* after so many files that cannot be moved the run ends */
+#define FAILURES_MAX 10 /* files that cannot be moved until the run ends */
 
 #define SHOWN_MAX 320 /* octets of a file's name, or of an address, in a message */
-#define WHY_MAX 640 /* octets of a sentence: an address and what is wrong */
+#define WHY_MAX 640 /* octets of a sentence: an address and its fault */
 #define LINE_SIZE (SHOWN_MAX + WHY_MAX + 32)
 
 struct run {
@@ -161,10 +160,10 @@ struct run {
 	struct outbox_dirs outbox;
 	struct outbox_sendmail sendmail;
 	uint64_t interval; /* of outbox_clock(), from one start of sendmail to the next */
-	uint64_t next; /* when it may be started again */
+	uint64_t next; /* the earliest time of its next start */
 	bool stopped; /* by a signal */
 	size_t n_failures;
-	/* what could not be moved to cur/, and is not tried again by this run */
+	/* files that could not be moved to cur/, skipped by this run */
 	char stuck[FAILURES_MAX][OUTBOX_NAME_SIZE];
 	size_t n_stuck;
 	struct outbox_round round;
@@ -246,7 +245,7 @@ static void deliver(
 	}
 }
 
-/* It stays where it is. */
+/* Keeps the name of a file that this run skips. */
 static void set_stuck(struct run *run, const char *name)
 {
 	struct buf b = BUF(run->stuck[run->n_stuck]);
@@ -263,7 +262,7 @@ static bool is_stuck(const struct run *run, const char *name)
 	return false;
 }
 
-/* One report, which is in cur/ until its fate is known. */
+/* Handles one report, which stays in cur/ until its result is known. */
 static void handle(struct run *run, int from, const char *name)
 {
 	struct outbox_report report = { .fd = -1 };
@@ -308,7 +307,7 @@ static void fill_round(struct run *run, int from)
 	}
 	while ((entry = readdir(dir))) {
 		const char *name = entry->d_name;
-		/* as in any Maildir, a dot in front hides a file */
+		/* as in any Maildir, a leading dot hides a file */
 		if (*name == '.' || is_stuck(run, name) ||
 			(is_retry && !outbox_is_due(name, time(NULL), RETRY_SECONDS)))
 			continue;
@@ -332,7 +331,7 @@ static size_t pass(struct run *run, int from)
 
 /*
  * Handles all reports. It returns when sendmail may be run again, so that the next run,
- * which does not know about this one, may start it at once.
+ * which has no state of this one, may start it at once.
  */
 static void handle_all(struct run *run)
 {
@@ -346,9 +345,8 @@ static void handle_all(struct run *run)
 }
 
 /*
- * Locks the outbox. Another run may have read new/ for the last time, so its end is
- * awaited for LOCK_SECONDS. One that runs longer handles all reports. False: nothing is
- * left to do.
+ * Locks the outbox. A run that has read new/ for the last time is awaited for
+ * LOCK_SECONDS; a longer one handles all reports. False: nothing is left to do.
  */
 static bool wait_for_lock(struct run *run)
 {
@@ -401,8 +399,8 @@ static int run_outbox(const struct outbox_options *options)
 	return run.n_failures ? EX_IOERR : 0;
 }
 
-/* The parent process may have left descriptors closed, or open. */
-static void tidy_descriptors(void)
+/* Opens missing standard descriptors and closes inherited ones. */
+static void open_descriptors(void)
 {
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
@@ -414,7 +412,7 @@ int main(int argc, char **argv)
 {
 	struct outbox_options options;
 
-	tidy_descriptors();
+	open_descriptors();
 	parse_options(argc, argv, &options);
 	switch (options.mode) {
 	case OUTBOX_RUN:

@@ -1,10 +1,10 @@
 /*
- * The outbox: a Maildir that postern writes reports into and postern-outbox takes them
- * out of.
+ * The outbox: a Maildir into which postern writes reports and from which postern-outbox
+ * sends them.
  *
  *   new/        reports not tried yet
  *   cur/        NAME,T=SECONDS: tried, at that time, and not sent
- *   rejected/   what is no report, or could not be sent; for a human to look at
+ *   rejected/   no reports, or not deliverable; for a human to look at
  */
 #pragma once
 
@@ -35,7 +35,7 @@ int outbox_lock(const struct outbox_dirs *o);
 bool outbox_is_due(const char *name, time_t now, time_t wait);
 
 #define OUTBOX_ROUND_MAX 64 /* reports of one round */
-#define OUTBOX_TURNS_MAX 8 /* and of one source; reports of others may arrive meanwhile */
+#define OUTBOX_TURNS_MAX 8 /* of one source, as reports of more sources may arrive */
 
 struct outbox_entry {
 	char name[OUTBOX_NAME_SIZE];
@@ -49,15 +49,15 @@ struct outbox_round {
 };
 
 /*
- * Adds a report to the round, so that no source has to wait for many reports of another.
- * In a full round it replaces one with a later turn, or is left out. `r` begins zeroed.
+ * Adds a report to the round, so that no source waits for many reports of another one. In
+ * a full round it replaces one with a later turn, or is left out. `r` begins zeroed.
  */
 void outbox_round_add(struct outbox_round *r, const char *name);
 
 /*
- * Moves the report to cur/, under a name with the time `now`: the attempt is on the disk
- * before it is made. 0 or -errno; -ENOENT: another process took it. The two names may not
- * overlap.
+ * Moves the report to cur/, under a name with the time `now`, so that the attempt is on
+ * disk before it is made. 0 or -errno; -ENOENT: another process took it. The two names
+ * may not overlap.
  */
 int outbox_claim(const struct outbox_dirs *o, int from, const char *name, time_t now,
 	char ret_claimed[static OUTBOX_NAME_SIZE]);
@@ -101,42 +101,42 @@ int outbox_forget(const struct outbox_dirs *o, time_t now, time_t age);
  */
 const char *report_check(struct span text, struct span *ret_address);
 
-/* One report as it lies in the outbox. */
+/* A report in the outbox. */
 
 struct outbox_report {
 	int fd; /* at its beginning; -1: not open */
 	time_t written;
-	/* as read once: later changes of the file do not redirect the report */
+	/* read once: later changes of the file do not redirect the report */
 	char address[PATH_OCTETS_MAX + 1];
 };
 
 /*
- * Opens the file and reads its header. 0; 1 when it is no report, and `*ret_fault` says
- * why, as a part of a sentence; -errno when it cannot be read now.
+ * Opens the file and reads its header. 0; 1 when it is no report, with the fault in
+ * `*ret_fault`, as a part of a sentence; -errno when it cannot be read now.
  */
 int outbox_report_open(
 	int dir, const char *name, struct outbox_report *ret, const char **ret_fault);
 
-/* Running sendmail(8) with one report, and waiting. */
+/* Runs sendmail(8) with one report, and waits. */
 
 #define OUTBOX_SECOND UINT64_C(1000000000) /* of outbox_clock() */
 
-/* Long enough for a sendmail that speaks SMTP to a slow relay (RFC 5321 4.5.3.2). */
+/* Enough for a sendmail that uses SMTP with a slow relay (RFC 5321 4.5.3.2). */
 #define OUTBOX_SEND_SECONDS 300
 
 struct outbox_sendmail {
 	const char *path; /* absolute */
-	uint64_t seconds; /* that it may take for one report */
+	uint64_t seconds; /* its limit for one report */
 };
 
 enum outbox_sent {
 	OUTBOX_SENT,
 	OUTBOX_LATER, /* it failed, but may succeed later */
-	OUTBOX_REFUSED, /* it will never accept that address */
+	OUTBOX_REFUSED, /* a permanent failure */
 };
 
 /*
- * Runs `sendmail -i -f <> -- ADDRESS` with the file on standard input, its output on our
+ * Runs `sendmail -i -f <> -- ADDRESS` with the file on standard input and its output on
  * standard error, and waits for its end. A failure is described in `why` as a part of a
  * sentence. The signals must be blocked.
  */
@@ -149,7 +149,7 @@ enum outbox_sent outbox_send(const struct outbox_sendmail *sendmail, int file,
  */
 void outbox_block_signals(void);
 
-/* Waits until then. True when a signal to end the program arrived. */
+/* Waits until `until`. True when a signal to end the program arrived. */
 bool outbox_wait(uint64_t until);
 
 /* Nanoseconds of the monotonic clock. */

@@ -1,9 +1,8 @@
 /*
- * Reads a report. Only an ordinary file of this user is opened, and opening never waits.
- * The header is checked for one recipient, which stands in its first line, and for the
- * marks of a report that a program wrote. By the time it is read, a process that runs as
- * postern may be under the control of an attacker, and leave links, pipes, devices and
- * forged reports.
+ * Reads a report. Only an ordinary file of this user is opened, without waiting, and the
+ * header is checked for one recipient, in its first line, and for the marks of a report
+ * by a program. Reason: an attacker in control of a process that runs as postern can
+ * leave links, pipes, devices and forged reports.
  */
 #include "tools/outbox/outbox.h"
 #include <errno.h>
@@ -208,7 +207,7 @@ static const char *check_field(const struct field *field, struct counts *counts)
 }
 
 /*
- * to = "To: <" Mailbox ">" LF     as lenient as MAIL, whose address it is
+ * to = "To: <" Mailbox ">" LF     as lenient as MAIL, where the address comes from
  *
  * An address that sendmail could take for an option is refused.
  */
@@ -222,7 +221,7 @@ static const char *take_recipient(struct span *text, struct span *ret_address)
 		!span_eq((struct span){ line.p, keyword.n }, keyword))
 		return "its first line is not To: <ADDRESS>";
 	rest = span_from(line, keyword.n);
-	/* by this length there is no route, and the brackets are there */
+	/* this length implies brackets and no route */
 	if (!path_parse(&rest, PATH_REVERSE, &path) || rest.n || path.domain.n == 0 ||
 		*path.text.p == '-' || path.text.n + keyword.n + 2 != line.n)
 		return "To does not name a mailbox";
@@ -253,12 +252,10 @@ const char *report_check(struct span text, struct span *ret_address)
 	return fault;
 }
 
-/* Without O_TMPFILE a report has a second name in tmp/ for a moment, or for ever if its
- * writer was killed. */
+/* names; without O_TMPFILE one in tmp/, which stays if the writer is killed */
 #define LINKS_MAX 2
 
-/* Errors of open(2) for a file that is no report: a symbolic link, a socket, a device
- * without a driver, an unreadable file. NULL for other errors. */
+/* The fault that open(2) found: no report; NULL for errors that may be temporary. */
 static const char *open_fault(int error)
 {
 	switch (error) {

@@ -48,7 +48,7 @@ void outbox_block_signals(void)
 
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_SETMASK, &set, NULL);
-	/* if it was ignored, the exit status of a child would be lost */
+	/* an ignored SIGCHLD would lose the exit status of the child */
 	signal(SIGCHLD, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
 }
@@ -67,8 +67,8 @@ bool outbox_wait(uint64_t until)
 }
 
 /*
- * True when the child has ended; it is not reaped, so that its number is not used again.
- * A signal to end the program stays pending.
+ * True when the child has ended; it is not reaped, so that its number is not reused. A
+ * signal to end the program stays pending.
  */
 static bool has_ended(pid_t pid, uint64_t seconds)
 {
@@ -92,7 +92,7 @@ static bool has_ended(pid_t pid, uint64_t seconds)
 enum end {
 	END_ITSELF,
 	END_FORCED,
-	END_NONE, /* a setuid program cannot be killed by us */
+	END_NONE, /* a setuid program cannot be killed by this user */
 };
 
 /* Waits for the end; then sends SIGTERM and SIGKILL to the process group. */
@@ -111,7 +111,7 @@ static enum end await_end(pid_t pid, uint64_t seconds, int *ret_status)
 	return end;
 }
 
-/* sysexits(3): permanent failures. All others may be temporary. */
+/* sysexits(3): permanent failures. All other ones may be temporary. */
 static bool is_final(int status)
 {
 	return status == EX_DATAERR || status == EX_NOUSER || status == EX_NOHOST;

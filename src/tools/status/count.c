@@ -140,8 +140,8 @@ static void count_auth(struct status_counts *c, const struct status_record *r)
 }
 
 /*
- * Notes successes that are newer than the last status and error. A session with messages
- * does not count itself: its record is newer than that of a message that failed.
+ * Notes successes newer than the last status and error. A session with messages does not
+ * count itself: its record is newer than that of a failed message.
  */
 static void count_well(struct status_counts *c, const struct status_record *r)
 {
@@ -200,7 +200,7 @@ int status_count(struct status_source *source, const struct status_filter *filte
 	struct status_record record;
 	int r = source->ops->to_end(source);
 
-	/* the records that are kept are large, and need not be cleared */
+	/* the kept records are large, and are not cleared */
 	memset(ret, 0, offsetof(struct status_counts, kept));
 	ret->since = time.since;
 	ret->until = time.until;

@@ -5,7 +5,7 @@
 
 #define STATUS_TALLY_TEXT 160 /* a reply; longer ones are counted by their beginning */
 #define STATUS_TALLIES_MAX 256 /* different texts that are counted */
-#define STATUS_SESSIONS_MAX 100 /* that are kept */
+#define STATUS_SESSIONS_MAX 100 /* records kept at most */
 
 struct status_tally {
 	char text[STATUS_TALLY_TEXT];
@@ -15,14 +15,14 @@ struct status_tally {
 struct status_tallies {
 	struct status_tally list[STATUS_TALLIES_MAX]; /* the commonest first */
 	size_t n;
-	uint64_t n_others; /* texts for which there was no room */
+	uint64_t n_others; /* texts beyond STATUS_TALLIES_MAX */
 };
 
 enum status_outcome {
 	STATUS_DELIVERED,
 	STATUS_REFUSED,
 	STATUS_GIVEN_UP,
-	STATUS_CHECKED, /* addresses were checked, no message was sent */
+	STATUS_CHECKED, /* an address check, without a message */
 	STATUS_OUTCOMES,
 };
 
@@ -35,21 +35,21 @@ const char *status_outcome_word(enum status_outcome outcome);
 struct status_counts {
 	int64_t since, until;
 	uint64_t n_sessions, n_messages, n_errors;
-	uint64_t n_checks; /* of proxies; no sessions */
-	uint64_t n_failed_logins; /* user or proof was wrong */
+	uint64_t n_checks; /* health checks of proxies; no sessions */
+	uint64_t n_failed_logins; /* wrong user or proof */
 	uint64_t outcomes[STATUS_OUTCOMES];
-	uint64_t octets; /* of what was delivered */
-	struct status_tallies versions; /* of TLS, a session each */
+	uint64_t octets; /* of delivered messages */
+	struct status_tallies versions; /* of TLS, by session */
 	struct status_tallies reasons; /* replies that refused */
 	struct status_tallies statuses;
 	bool has_newest, has_status, has_error;
 	bool has_well; /* a success since the newest status and error */
 	int64_t well_since; /* seconds; the first of these successes */
-	int64_t newest; /* seconds; of any record, however old */
+	int64_t newest; /* seconds; of any record of any age */
 	struct status_record status; /* the newest that has one */
 	struct status_record error;
 	size_t n_kept, n_wanted;
-	/* the newest sessions first, however old */
+	/* the newest sessions first, of any age */
 	struct status_record kept[STATUS_SESSIONS_MAX];
 };
 

@@ -1,9 +1,8 @@
 /*
- * Files of JSON Lines, read from their ends, and no further than requested. Only a line
- * that is torn, foreign or far too long is skipped, and a file that is rotated is
- * followed. Several files, such as the logs of several hosts and their rotated files, are
- * merged by the times of their records. Records that are out of order in one file stay
- * so.
+ * Files of JSON Lines, read backwards and no further than requested. Only torn, foreign
+ * or overlong lines are skipped, and a rotated file is followed. Several files, such as
+ * the logs of several hosts and their rotated files, are merged by the times of their
+ * records. Records out of order in one file stay so.
  */
 #include "tools/status/source.h"
 #include <dirent.h>
@@ -19,7 +18,7 @@
 
 /* One file. */
 
-#define BLOCK (64 * 1024) /* octets of one read; a line has room in it */
+#define BLOCK (64 * 1024) /* octets of one read; a line fits in it */
 #define LOOK_MILLISECONDS 1000
 
 _Static_assert(STATUS_LINE_MAX + 1 < BLOCK, "a line and its end");
@@ -29,7 +28,7 @@ struct file {
 	char *path;
 	int fd;
 	off_t at; /* the place: a line begins here */
-	off_t seen; /* octets that there were when it was last looked at */
+	off_t seen; /* size when last checked */
 	off_t start; /* of the window */
 	size_t n;
 	char window[BLOCK];
@@ -56,7 +55,7 @@ static off_t start_before(off_t end)
 	return end > BLOCK ? end - BLOCK : 0;
 }
 
-/* Behind the last line end before `end`: 0 when there is none. -errno. */
+/* Offset after the last line end before `end`: 0 when there is none. -errno. */
 static off_t line_before(struct file *f, off_t end)
 {
 	while (end > 0) {
@@ -78,8 +77,8 @@ static off_t line_before(struct file *f, off_t end)
 	return 0;
 }
 
-/* Behind the first line end from `from` on; `from` itself when there is none. -errno. */
-static off_t line_behind(struct file *f, off_t from)
+/* Offset after the first line end from `from` on, or `from`. -errno. */
+static off_t line_after(struct file *f, off_t from)
 {
 	for (off_t at = from;;) {
 		const char *lf;
@@ -161,7 +160,7 @@ static int file_next(struct status_source *s, struct status_record *ret)
 	struct file *f = (struct file *)s;
 
 	for (;;) {
-		off_t begin = f->at, end = line_behind(f, begin);
+		off_t begin = f->at, end = line_after(f, begin);
 		int r;
 
 		if (end <= begin)
@@ -185,7 +184,7 @@ static int open_regular(const char *path)
 	return steal_fd(&fd);
 }
 
-/* Called when all of it has been read. A new file is read from its beginning. */
+/* Checks for new octets at the end of the file. A new file is read from its beginning. */
 static int file_look(struct status_source *s)
 {
 	struct file *f = (struct file *)s;
@@ -201,7 +200,7 @@ static int file_look(struct status_source *s)
 		f->n = 0;
 		return 1;
 	}
-	/* it was moved away, and the new one is not made yet */
+	/* it was moved away, and the new one does not exist yet */
 	if (stat(f->path, &theirs) < 0 ||
 		(ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino))
 		return 0;
@@ -276,7 +275,7 @@ int status_file_await(const char *path, struct status_source **ret)
 /* The record that is held: read from a file, and not returned yet. */
 enum taken {
 	TAKEN_NONE,
-	TAKEN_PREVIOUS, /* the file is before it, the whole source behind */
+	TAKEN_PREVIOUS, /* the file is before it, the whole source after */
 	TAKEN_NEXT, /* the reverse */
 };
 
@@ -315,7 +314,7 @@ static int hold_record(struct files *f, struct part *p, enum taken way)
 
 	if (p->taken == way)
 		return 0;
-	/* back over the one that was read in the other direction */
+	/* back over the record read in the other direction */
 	if (p->taken != TAKEN_NONE)
 		r = read_part(f, p, way);
 	p->taken = TAKEN_NONE;
@@ -418,7 +417,7 @@ static void files_free(struct status_source *s)
 	free(f);
 }
 
-/* A file that is named twice, as by "log*", is read once. */
+/* The part that reads the same file: a file named twice, as by "log*", is read once. */
 static struct part *find_part(const struct files *f, const struct stat *st)
 {
 	for (size_t i = 0; i < f->n; i++)
@@ -494,7 +493,7 @@ static int add_rotated(struct files *f, const char *path)
 			    ? -ENOMEM
 			    : add_file(f, name, false);
 		n += r == 0;
-		/* rotated once more in the meantime */
+		/* rotated again in the meantime */
 		if (r == -ENOENT)
 			r = 0;
 	}
@@ -502,7 +501,7 @@ static int add_rotated(struct files *f, const char *path)
 	return r < 0 ? r : n;
 }
 
-/* A file that was rotated, and is not made again yet, is empty. 0 or -errno. */
+/* Adds a file, which is empty if not yet made after rotation, and its rotated ones. */
 static int add_with_rotated(struct files *f, const char *path)
 {
 	int n_rotated = add_rotated(f, path), r = add_file(f, path, true);

@@ -1,7 +1,7 @@
 /*
- * Draws the panel on a terminal again and again, in place, and restores the terminal at
- * the end. Counting takes a tenth of the time at most, however many records there are.
- * The alternate screen is not used, so that the last panel stays visible.
+ * Draws the panel on a terminal repeatedly, in place, and restores the terminal at the
+ * end. Counting takes at most a tenth of the time, for any number of records. The
+ * alternate screen is not used, so that the last panel stays visible.
  */
 #include "tools/status/status.h"
 #include <errno.h>
@@ -33,7 +33,7 @@ struct follow {
 	bool ended;
 	uint64_t counted; /* milliseconds: time of the last count, and its duration */
 	uint64_t took;
-	bool stale; /* there are new records */
+	bool stale; /* new records exist */
 };
 
 static uint64_t clock_ms(void)
@@ -59,7 +59,7 @@ static void draw_text(const struct status_view *v, const char *text)
 	for (; *text && left; left--) {
 		size_t n = strcspn(text, "\n");
 
-		/* behind a line as wide as the window it would take the last column */
+		/* after a line as wide as the window it would take the last column */
 		fputs(CLEAR_LINE, stdout);
 		fwrite(text, 1, n, stdout);
 		putc('\n', stdout);
@@ -96,7 +96,7 @@ static int recount(struct follow *f)
 	return r;
 }
 
-/* Milliseconds until it is time to count again. */
+/* Milliseconds until the next count. */
 static uint64_t time_to_count(const struct follow *f)
 {
 	uint64_t pause = f->stale ? f->took * (SHARE - 1) : RECOUNT;
@@ -108,7 +108,7 @@ static uint64_t time_to_count(const struct follow *f)
 }
 
 /* Using the terminal in the background would stop the process. */
-static bool is_in_front(void)
+static bool is_foreground(void)
 {
 	return tcgetpgrp(STDIN_FILENO) == getpgrp();
 }
@@ -118,7 +118,7 @@ static void begin_keys(struct follow *f)
 {
 	struct termios keys;
 
-	if (!is_in_front() || tcgetattr(STDIN_FILENO, &f->lines) < 0)
+	if (!is_foreground() || tcgetattr(STDIN_FILENO, &f->lines) < 0)
 		return;
 	keys = f->lines;
 	keys.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
@@ -129,7 +129,7 @@ static void begin_keys(struct follow *f)
 
 static void end_keys(struct follow *f)
 {
-	if (f->has_keys && is_in_front())
+	if (f->has_keys && is_foreground())
 		tcsetattr(STDIN_FILENO, TCSANOW, &f->lines);
 	f->has_keys = false;
 }
@@ -138,7 +138,7 @@ static void take_key(struct follow *f)
 {
 	char key;
 
-	if (!is_in_front())
+	if (!is_foreground())
 		return;
 	/* or the terminal is gone */
 	if (read(STDIN_FILENO, &key, 1) <= 0 || key == 'q' || key == 'Q')
@@ -167,7 +167,7 @@ static void take_signal(struct follow *f)
 }
 
 /* Waits for a second at most, because the panel has a clock. 0 or -errno. */
-static int pause_a_while(struct follow *f)
+static int wait_for_input(struct follow *f)
 {
 	struct status_source *source = f->show->source;
 	struct pollfd fds[3] = { { .fd = f->signals, .events = POLLIN } };
@@ -181,8 +181,9 @@ static int pause_a_while(struct follow *f)
 	} else if (limit >= 0 && limit < wait) {
 		wait = limit;
 	}
-	fds[2] = (struct pollfd){ .fd = f->has_keys && is_in_front() ? STDIN_FILENO : -1,
-		.events = POLLIN };
+	fds[2] =
+		(struct pollfd){ .fd = f->has_keys && is_foreground() ? STDIN_FILENO : -1,
+			.events = POLLIN };
 	if (poll(fds, 3, wait) < 0 && errno != EINTR)
 		return -errno;
 	if (fds[0].revents)
@@ -230,7 +231,7 @@ int status_follow(const struct status_show *show)
 	r = recount(&f);
 	while (r >= 0 && !f.ended && !ferror(stdout)) {
 		draw(&f);
-		r = pause_a_while(&f);
+		r = wait_for_input(&f);
 		if (r >= 0 && !f.ended && time_to_count(&f) == 0)
 			r = recount(&f);
 	}

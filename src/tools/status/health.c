@@ -1,7 +1,7 @@
 /*
- * The state in one line: "WARNING: certificate CN=mail.example.org expires on 2026-12-08;
- * ...". The worst problem determines the exit status; the line has all problems, or the
- * counts if there is none.
+ * Prints the state in one line: "WARNING: certificate CN=mail.example.org expires on
+ * 2026-12-08; ...". The worst problem determines the exit status; the line has all
+ * problems, or the counts if there is none.
  */
 #include "tools/status/status.h"
 #include <dirent.h>
@@ -53,7 +53,7 @@ static void look_at_certificate(
 	}
 }
 
-/* Only the first is shown in words. */
+/* Shows only the first in words. */
 static void look_at_faults(struct health *h, const struct status_setting *s)
 {
 	struct buf *b;
@@ -119,7 +119,7 @@ static void look_at_outbox(struct health *h, const char *outbox)
 	if (!outbox || asprintf(&path, "%s/cur", outbox) < 0)
 		return;
 	n = count_files(path);
-	/* the directory is made with the first report */
+	/* the first report creates the directory */
 	if (n == 0 || n == -ENOENT)
 		return;
 	add_problem(h, HEALTH_WARNING);

@@ -1,12 +1,12 @@
 /*
  * Text of OpenMetrics, which the node_exporter's textfile collector takes as well. Gauges
- * count the records of a time that moves on; counters have what was counted since they
- * began. No label has text that clients choose.
+ * count the records of a moving window; counters count since they began. No label has
+ * text that clients choose.
  *
  * Counters are kept in a file of totals, a JSON object. Each record is counted once, by
- * its time: from where the last run ended to a minute ago. Of two runs at once the second
- * waits, and counts from where the first ended. Where the clock was set back the last
- * run's end is waited for, but no longer than a day.
+ * its time: from the end of the last run to a minute ago. Of two concurrent runs the
+ * second waits, and counts from the end of the first. If the clock was set back, by a day
+ * at most, counting resumes at the last run's end.
  */
 #include "tools/status/status.h"
 #include <errno.h>
@@ -155,7 +155,7 @@ static int add_number(json_t *to, const char *key, uint64_t n)
 		to, key, json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n));
 }
 
-/* JSON must be UTF-8: what is not printable ASCII becomes "?", as in metrics. */
+/* JSON must be UTF-8: octets other than printable ASCII become "?", as in metrics. */
 static int add_tallies(json_t *to, const char *key, const struct status_tallies *t)
 {
 	json_t *object = json_object();
@@ -205,7 +205,7 @@ static int write_synced(int fd, const char *text)
 	return -error;
 }
 
-/* Resolves a link, so that it stays. */
+/* Resolves a link, so that it is kept. */
 static char *resolve_link(const char *path)
 {
 	struct stat st;
@@ -214,7 +214,7 @@ static char *resolve_link(const char *path)
 	return is_link ? realpath(path, NULL) : strdup(path);
 }
 
-/* The directory is locked, as the file is another one after each run. */
+/* Locks the directory, as each run replaces the file. */
 int status_totals_lock(const char *name)
 {
 	OWNED char *path = resolve_link(name);
@@ -227,7 +227,7 @@ int status_totals_lock(const char *name)
 		return -errno;
 	while ((r = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
 		;
-	/* NFS has no locks of directories: two runs at once are then not kept apart. */
+	/* NFS has no locks of directories: two concurrent runs are not separated there */
 	if (r == 0 || errno == EBADF || errno == ENOLCK || errno == EOPNOTSUPP)
 		return fd;
 	r = -errno;
@@ -280,7 +280,7 @@ static void put_single(FILE *to, const struct kind *k, const char *name, const c
 	fprintf(to, "%s%s%s %" PRIu64 "\n", k->prefix, name, k->suffix, value);
 }
 
-/* A label's value: `\\` and `"` are escaped; what is not printable ASCII becomes "?". */
+/* A label's value: `\\` and `"` are escaped; control and non-ASCII octets become "?". */
 static void put_quoted(FILE *to, const char *text)
 {
 	putc('"', to);
@@ -357,7 +357,7 @@ static void put_setting(const struct status_setting *s, FILE *to)
 		s->n_faults);
 }
 
-/* About the whole source, not a span of time. */
+/* Counts of the whole source, not of a span of time. */
 static void put_source(const struct status_panel *p, FILE *to)
 {
 	put_single(to, &gauges, "skipped_lines", "Lines of the log that are no records.",

@@ -1,4 +1,4 @@
-/* Parses the command line, and describes the first fault of it. Opens nothing. */
+/* Parses the command line, and describes its first fault. Opens nothing. */
 #include "tools/status/status.h"
 #include <getopt.h>
 #include "base/num.h"
@@ -99,7 +99,7 @@ static const char *take_mode(struct status_options *o, enum status_mode mode)
 	return NULL;
 }
 
-/* Options that choose records. NULL, or what is wrong. */
+/* Options that select records. NULL, or the fault. */
 static const char *take_filter(struct status_options *o, int option)
 {
 	switch (option) {
@@ -127,7 +127,7 @@ static const char *take_filter(struct status_options *o, int option)
 	}
 }
 
-/* NULL, or what is wrong with it. */
+/* NULL, or the fault of the option. */
 static const char *take_option(struct status_options *o, int option, int64_t now)
 {
 	switch (option) {

@@ -5,7 +5,7 @@
 #include "tools/status/count.h"
 #include "tools/status/view.h"
 
-#define STATUS_FAULTS_MAX 8 /* that are shown; further ones are counted */
+#define STATUS_FAULTS_MAX 8 /* faults shown; further ones are counted */
 
 struct status_setting {
 	const char *path; /* of the settings file */
@@ -23,7 +23,7 @@ struct status_setting {
 /* "Off", "On", "SSL", as the panel of a device calls it; "Implicit"; "unknown" */
 const char *status_setting_word(const struct status_setting *s);
 
-/* Reads the settings file alone. */
+/* Reads only the settings file. */
 void status_setting_read(struct status_setting *s, const char *path);
 
 /* Checks certificates and keys. GnuTLS is loaded only if TLS is used. */
@@ -41,10 +41,10 @@ struct status_panel {
 	int64_t window; /* seconds that are counted, since counts->since */
 	bool moves; /* the window ends now, and moves on */
 	uint64_t n_skipped; /* lines that are not records */
-	size_t n_sessions; /* to show at most; 0: as many as there is room for */
+	size_t n_sessions; /* to show at most; 0: as many as fit */
 };
 
-#define STATUS_PANEL_SESSIONS 10 /* where any number has room */
+#define STATUS_PANEL_SESSIONS 10 /* where any number fits */
 
 void status_panel_put(const struct status_panel *panel, const struct status_view *v);
 

@@ -46,7 +46,7 @@ static enum status_style put_days(
 	return c->misnamed && style == STYLE_GOOD ? STYLE_CARE : style;
 }
 
-/* "CN=mail.example.org", and that name alone */
+/* True for "CN=mail.example.org" without further names. */
 static bool is_subject(const struct tls_description *c)
 {
 	return strncmp(c->subject, "CN=", 3) == 0 &&
@@ -105,11 +105,11 @@ void status_put_setting(const struct status_panel *p, const struct status_view *
 
 #define NUMBERS 9
 #define VERSION_COLUMNS 12
-#define VERSIONS 8 /* that are shown */
+#define VERSIONS 8 /* shown */
 #define COUNT_COLUMNS 10
 #define GAP 4
-#define BESIDE 74 /* columns that both take */
-#define REASONS 4 /* that are shown */
+#define BESIDE 74 /* columns of both */
+#define REASONS 4 /* shown */
 
 /* "Last hour", or "Since Nov 28 09:00" */
 static void put_window(const struct status_panel *p, const struct status_view *v)
@@ -161,9 +161,9 @@ static void put_version(
 }
 
 #define COUNTS 6
-#define OCTETS 4 /* the row that is no plain number */
+#define OCTETS 4 /* the row in octets */
 
-/* Checks of proxies are shown where records have them. */
+/* Health checks of proxies are shown only where recorded. */
 static size_t n_counts(const struct status_counts *c)
 {
 	return c->n_checks ? COUNTS : COUNTS - 1;

@@ -1,7 +1,7 @@
 /*
- * A record as it is read back, and the filter that selects records. Whatever stands in
- * the log, a record has printable ASCII without quotes, within its caps, and no key that
- * is unknown. JSON is read by Jansson.
+ * A record read back from a log, and the filter that selects records. For any content of
+ * the log, a record has printable ASCII without quotes, within its caps, and no unknown
+ * key. JSON is read by Jansson.
  */
 #include "tools/status/source.h"
 #include <jansson.h>
@@ -269,7 +269,7 @@ static bool is_same(struct span path, struct span wanted)
 	return span_ieq(path, wanted);
 }
 
-/* Paths escape the ">" within: the next one is the end. */
+/* Paths escape an inner ">": the next one is the end. */
 static bool has_path(
 	const struct status_record *r, enum record_key key, const char *address)
 {

@@ -73,7 +73,7 @@ void status_table_fit(struct status_table *t, const struct status_view *v)
 
 	while (v->width && total(t) > v->width && (i = widest(t, SIZE_MAX)) < t->n)
 		t->width[i]--;
-	/* then the first column and those that may be cut are kept */
+	/* the first column and those that may be cut are kept */
 	for (i = t->n; v->width && total(t) > v->width && i > 1; i--)
 		t->is_left_out[i - 1] = t->columns[i - 1].least == 0;
 	while (v->width && total(t) > v->width && (i = widest(t, CUT_LEAST)) < t->n)
@@ -116,7 +116,7 @@ void status_table_row(const struct status_table *t, const struct status_view *v,
 }
 
 /* Rows for records of sessions and messages. */
-#define WIDE 110 /* columns of a terminal that has room for all of them */
+#define WIDE 110 /* columns of a terminal with room for all of them */
 
 static const struct status_column session_columns[] = {
 	{ "Time", true, 0 },
@@ -244,7 +244,7 @@ static void put_session(const struct status_rows *rows, const struct status_reco
 	put_end(r, c);
 }
 
-/* ": " and the value, where there is one and room for it. */
+/* ": " and the value, if it exists and fits. */
 static void put_more(
 	const struct status_record *r, enum record_key key, struct status_cells *c)
 {

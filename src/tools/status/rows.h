@@ -55,7 +55,7 @@ struct status_rows {
 	bool hosts; /* with a column for the host */
 };
 
-/* Of sessions, or of messages; lines begin behind `indent` columns. */
+/* For sessions or messages; lines begin after `indent` columns. */
 void status_rows_init(struct status_rows *rows, enum record_event event,
 	const struct status_view *v, size_t indent);
 

@@ -1,6 +1,6 @@
 /*
- * Records as they are read back, from files of JSON Lines or from the journal. Nothing
- * that stands in a log is trusted.
+ * Records read back from files of JSON Lines or from the journal. Logs are untrusted
+ * input.
  */
 #pragma once
 
@@ -70,15 +70,15 @@ struct status_source;
  * records, at the end when it is opened, and can be moved back and forth.
  */
 struct status_source_ops {
-	/* Moves behind the last record. 0 or -errno. */
+	/* Moves to after the last record. 0 or -errno. */
 	int (*to_end)(struct status_source *s);
 	/*
-	 * Reads the record before, or behind, the place, and moves beyond it. 1; 0 when
+	 * Reads the record before, or after, the place, and moves past it. 1; 0 when
 	 * there is none (yet); -errno.
 	 */
 	int (*previous)(struct status_source *s, struct status_record *ret);
 	int (*next)(struct status_source *s, struct status_record *ret);
-	/* What to wait for before calling look(): a descriptor or -1, and a limit. */
+	/* Sets the wait before look(): a descriptor or -1, and a limit. */
 	void (*wait_for)(
 		struct status_source *s, struct pollfd *ret, int *ret_milliseconds);
 	/* After that wait: 1 when there may be new records, 0, or -errno. */

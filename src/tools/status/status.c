@@ -12,7 +12,7 @@
 #include "base/cleanup.h"
 #include "tools/status/time.h"
 
-/* https://no-color.org: set to anything */
+/* https://no-color.org: set to any value */
 static bool wants_colours(void)
 {
 	const char *no = getenv("NO_COLOR");
@@ -91,7 +91,7 @@ int status_show_count(
 	return r;
 }
 
-/* Once. */
+/* Shows the panel once. */
 static int show_panel(const struct status_show *show, struct status_view *v)
 {
 	struct status_panel panel;
@@ -163,7 +163,7 @@ static int show_health(const struct status_show *show, struct status_view *v)
 	return (int)status_health_put(&panel, r, v);
 }
 
-/* Without records: the settings are checked all the same. Returns the exit status. */
+/* Checks the settings without records. Returns the exit status. */
 static int show_health_alone(const struct status_show *show, int error)
 {
 	struct status_view v;

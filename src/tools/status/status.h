@@ -18,7 +18,7 @@ enum status_mode {
 	STATUS_MODE_HEALTH, /* one line, and the exit status */
 	STATUS_MODE_HELP,
 	STATUS_MODE_VERSION,
-	STATUS_MODE_USAGE, /* `wrong` was not understood, and `fault` says why */
+	STATUS_MODE_USAGE, /* `wrong` is the invalid word, and `fault` its fault */
 };
 
 struct status_options {
@@ -34,7 +34,7 @@ struct status_options {
 	const char *totals; /* file of counters, or NULL */
 	size_t most; /* 0: not given */
 	bool follow;
-	bool json; /* was asked for */
+	bool json; /* --json was given */
 	bool metrics;
 	const char *wrong, *fault;
 };
@@ -44,7 +44,7 @@ void status_options_parse(int argc, char **argv, int64_t now, struct status_opti
 
 extern const char status_help[];
 
-/* What is shown, and from what. */
+/* The output's sources and options. */
 struct status_show {
 	const struct status_options *options;
 	struct status_source *source;
@@ -98,7 +98,7 @@ int status_totals_lock(const char *path);
 /* Without a file they begin at `now`, with 0. 0 or -errno; -EBADMSG: not such a file. */
 int status_totals_read(const char *path, int64_t now, struct status_totals *ret);
 
-/* Adds records up to STATUS_DISORDER before `now`, as others may follow. 0 or -errno. */
+/* Adds records up to STATUS_DISORDER before `now`: later ones may follow. 0 or -errno. */
 int status_totals_update(struct status_totals *t, struct status_source *source,
 	const struct status_filter *filter, int64_t now);
 
@@ -112,7 +112,7 @@ int status_totals_write(const char *path, const struct status_totals *t);
 void status_metrics_put(
 	const struct status_panel *panel, const struct status_totals *totals, FILE *to);
 
-/* The state as an exit status, as monitoring plugins have it: worse is greater. */
+/* The state as an exit status of monitoring plugins: worse is greater. */
 enum status_health {
 	HEALTH_OK,
 	HEALTH_WARNING, /* mail is received, but something needs attention */

@@ -15,7 +15,7 @@
 #define UNITS "smhdw"
 #define STAMP "dddd-dd-ddTdd:dd:dd.dddddd"
 
-/* `pattern` has "d" for a digit, and stands for itself else. */
+/* True when the text matches `pattern`: "d" is a digit, other octets are literal. */
 static bool has_form(struct span text, const char *pattern)
 {
 	if (text.n != strlen(pattern))
@@ -37,7 +37,7 @@ static int number_at(struct span text, size_t at, size_t n)
 	return (int)number;
 }
 
-/* A day, and what is there of a time. */
+/* A day, and the given parts of a time. */
 static struct tm fields_of(struct span text)
 {
 	return (struct tm){
@@ -127,7 +127,7 @@ static void midnight(int64_t now, int days, int64_t *ret)
 	tm.tm_mday += days;
 	tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
 	tm.tm_isdst = -1;
-	/* days of the month below 1 are of the month before */
+	/* days below 1 are of the month before */
 	mktime(&tm);
 	tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
 	*ret = local_time(&tm);

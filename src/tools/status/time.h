@@ -17,7 +17,7 @@ bool status_time_read(struct span text, struct moment *ret);
  */
 const char *status_time_since(const char *text, int64_t now, int64_t *ret);
 
-/* True when a valid text has the first form, whose time moves on. */
+/* True when a valid text has the first form, which is relative to `now`. */
 bool status_time_is_ago(const char *text);
 
 /* "09:08:07" of today, or "Dec 01 09:08"; of another year "2025-12-01". */

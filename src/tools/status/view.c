@@ -11,7 +11,7 @@
 #define DOTS "..."
 #define WIDTH_LEAST 32 /* in a narrower window lines wrap */
 #define ESCAPED 4 /* \xHH */
-#define NARROW 56 /* columns: below, numbers have no room beside their labels */
+#define NARROW 56 /* columns: below, numbers do not fit beside their labels */
 
 void status_view_init(struct status_view *v, bool colours)
 {
@@ -48,7 +48,7 @@ static bool is_plain(char c)
 	return c >= 32 && c <= 126;
 }
 
-/* Columns that an octet takes. */
+/* Columns of an octet. */
 static size_t columns_of(char c)
 {
 	return is_plain(c) ? 1 : ESCAPED;
@@ -62,7 +62,7 @@ static void put_octet(const struct status_view *v, char c)
 		fprintf(v->to, "\\x%02X", (unsigned)(unsigned char)c);
 }
 
-/* How many octets are shown in so many columns. */
+/* Number of octets that fit in `columns`. */
 static size_t octets_within(struct span text, size_t columns)
 {
 	size_t i = 0, used = 0;
@@ -95,7 +95,7 @@ void status_pad(const struct status_view *v, size_t columns)
 	fprintf(v->to, "%*s", (int)columns, "");
 }
 
-/* The words that fit, at least one of them, or what of it fits. */
+/* The words that fit; at least the fitting part of the first. */
 static struct span first_line(struct span text, size_t columns)
 {
 	size_t n = octets_within(text, columns), cut = n;

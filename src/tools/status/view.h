@@ -50,7 +50,7 @@ void status_put_octets(struct buf *to, uint64_t octets);
 size_t status_labels(const struct status_view *v);
 
 void status_label(const struct status_view *v, const char *text);
-/* Behind a label; what is too long goes on in lines below. */
+/* Prints text after a label, wrapped into lines below. */
 void status_line(const struct status_view *v, enum status_style style, struct span text);
 /* The same in a line without a label. */
 void status_indented(
