@@ -169,10 +169,10 @@ static void put_returns(struct bpf_program *p, const struct bpf_table *t)
 }
 
 /*
- * COST: 0.15 ms of a session (seccomp() alone, lowest tenth of 400 processes, Linux 6.18);
- * without it: the kernel runs the program once for every number, to find calls that are
- * allowed whatever their arguments. It gives up at an instruction that it does not
- * follow, such as this one.
+ * COST: 0.15 ms of a session (seccomp() alone, lowest tenth of 400 processes, Linux
+ * 6.18); without it: the kernel runs the program once for every number, to find calls
+ * that are allowed whatever their arguments. It gives up at an instruction that it does
+ * not follow, such as this one.
  */
 static void put_unfollowed(struct bpf_program *p)
 {
