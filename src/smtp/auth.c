@@ -101,7 +101,7 @@ static void keep_mechanism(struct session *s, struct span name, bool known)
 }
 
 /*
- * Doubles the delay with each failure: guessing slows down, single typing errors hardly.
+ * Doubles the delay with each failure: it slows down guessing, and hardly typing errors.
  */
 static void delay(struct session *s)
 {

@@ -5,7 +5,7 @@
  * If the TLS handshake found nothing in common, the two sides' lists are compared in the
  * order of TLS negotiation, from the version to the signature, up to the first without a
  * common entry. If the lists show no conflict (one was cut, or the library had a
- * different reason), the cause says so.
+ * different reason), the cause is CAUSE_NOTHING_COMMON.
  */
 #include "smtp/explain.h"
 #include "proto/tls-names.h"

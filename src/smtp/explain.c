@@ -248,7 +248,7 @@ static void put_fact(struct buf *to, char letter, const struct tls_failure *f)
 	case 'v': /* the newest that both allow */
 		tls_put_version_text(to, negotiation_version(f));
 		break;
-	case 'K': /* kinds of keys: the client's, ours */
+	case 'K': /* kinds of keys: the client's, this host's */
 		put_keys(to, negotiation_keys(f));
 		break;
 	case 'p': /* ALPN */

@@ -1,6 +1,6 @@
 /*
- * The first stage: which mail this host accepts. Rules about the order of commands are in
- * verbs.c.
+ * The first stage: which mail this host accepts. verbs.c checks TLS, login and order of
+ * commands.
  */
 #pragma once
 

@@ -1,7 +1,6 @@
 /*
- * The session: takes input in steps and writes all replies. A step ends where a reply may
- * be due, so the replies do not depend on how the input is split. verbs.c carries out the
- * commands.
+ * The session: takes input in steps and writes all replies. The replies are the same
+ * however the input is split. verbs.c carries out the commands.
  */
 #include "smtp/session.h"
 #include "proto/line.h"

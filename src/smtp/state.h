@@ -70,7 +70,7 @@ enum session_end {
 	END_REPORTS, /* REPORTS_MAX delivery reports were written */
 	END_REJECTED, /* continued in the clear where TLS is required */
 	END_TLS_FAILED, /* the handshake */
-	END_TLS_UNUSABLE, /* our certificate, where TLS is required */
+	END_TLS_UNUSABLE, /* this host's certificate, where TLS is required */
 	END_TLS_INJECTION, /* input after STARTTLS in the same piece */
 	END_CHUNK, /* a chunk of unknown length */
 	END_FOREIGN_TLS,
@@ -94,7 +94,7 @@ struct session_peer {
 	bool early; /* it sent octets before the greeting */
 };
 
-/* A reply to the client. NULL: it comes later. */
+/* A reply to the client. Without `reply` it comes later. */
 struct answer {
 	const struct reply *reply;
 	struct span argument; /* for the "%" in its text */

@@ -13,7 +13,7 @@ struct peer_environment {
 	const char *tcp_remote_port;
 	const char *remote_addr; /* REMOTE_ADDR: systemd */
 	const char *remote_port;
-	const char *remote_host; /* REMOTE_HOST: xinetd, which has an address there */
+	const char *remote_host; /* REMOTE_HOST: xinetd, with an address */
 };
 
 /*

@@ -1,7 +1,7 @@
 /*
  * Reads from and writes to the client, in the clear or by TLS. Every wait has a deadline,
  * and every wait for input ends at a stop signal. signalfd is polled with the connection,
- * so that no handler and no race is needed.
+ * so there is no handler and no race.
  */
 #include "edge/net/net.h"
 #include <errno.h>

@@ -137,7 +137,7 @@ static bool can_return(const struct account *a)
 
 int sandbox_user(const char *user)
 {
-	struct account a;
+	struct account a = { 0 };
 	int r = account_find(user, &a);
 
 	if (r < 0)

@@ -67,7 +67,6 @@ struct config {
 	const char *maildir; /* relative to mail_root */
 	/* in names of files; config_finish() puts the hostname here */
 	const char *maildir_hostname;
-	enum create_choice maildir_create;
 	const char *recipients_file; /* NULL: each Maildir that exists is a mailbox */
 	struct recipients recipients; /* its table is opened by the connection */
 	const char *dsn_outbox; /* NULL: no reports */
@@ -76,17 +75,18 @@ struct config {
 	 * of a listener: connections at once, of one source, and its new ones in a minute
 	 */
 	size_t connection_limit, source_connection_limit, source_connection_rate;
-	enum log_choice log;
 	const char *log_file;
+	enum log_choice log;
 	enum record_level log_level; /* what is less is not logged */
+	enum create_choice maildir_create;
+	bool sandbox;
+	bool trace_content; /* whole messages, too */
+	bool unread; /* the file of settings could not be read */
 	struct networks traced; /* clients whose sessions are traced */
 	const char *trace_directory;
-	bool trace_content; /* whole messages, too */
 	const char *user; /* NULL: the user does not change */
-	bool sandbox;
 	/* the path of the file of settings; NULL: none was read */
 	const char *file;
-	bool unread; /* the file of settings could not be read */
 	/* the path of a file of settings that need not be there, and is not */
 	const char *missing;
 	struct networks proxies; /* that must send a PROXY header */

@@ -84,7 +84,7 @@ int outbox_forget(const struct outbox_dirs *o, time_t now, time_t age);
  *     report-type=delivery-status;    mail it is global-delivery-status; no other
  *     boundary="..."                  parameter
  *
- * Other fields may follow, but none that names another recipient or asks for more mail:
+ * Other fields may follow, but none that names further recipients or requests more mail:
  * Return-Path, Cc, Bcc, Resent-* and a few of old. An empty line ends the header within
  * REPORT_HEADER_MAX octets, and the whole has at most REPORT_OCTETS_MAX.
  */

@@ -501,7 +501,7 @@ static int add_rotated(struct files *f, const char *path)
 	return r < 0 ? r : n;
 }
 
-/* Adds a file, which is empty if not yet made after rotation, and its rotated ones. */
+/* Adds a file, empty if it does not exist yet after rotation, and its rotated ones. */
 static int add_with_rotated(struct files *f, const char *path)
 {
 	int n_rotated = add_rotated(f, path), r = add_file(f, path, true);

@@ -118,15 +118,15 @@ static int show_totals(
 	const struct status_show *show, const struct status_panel *panel, FILE *to)
 {
 	const char *path = show->options->totals;
-	OWNED struct status_totals *totals = malloc(sizeof(*totals));
-	OWNED_FD int lock = -1;
+	OWNED_FD int lock = status_totals_lock(path);
+	OWNED struct status_totals *totals = NULL;
 	int r, error;
 
-	if (!totals)
-		return -ENOMEM;
-	lock = status_totals_lock(path);
 	if (lock < 0)
 		return print_totals_error(path, -lock);
+	totals = malloc(sizeof(*totals));
+	if (!totals)
+		return -ENOMEM;
 	error = status_totals_read(path, time(NULL), totals);
 	if (error < 0)
 		return print_totals_error(path, -error);

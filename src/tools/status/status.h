@@ -24,7 +24,7 @@ enum status_mode {
 struct status_options {
 	enum status_mode mode;
 	const char *settings; /* file; the default one is not given */
-	/* of JSON Lines; none: as the settings say */
+	/* of JSON Lines; none: as in the settings */
 	const char *files[STATUS_FILES_GIVEN_MAX];
 	size_t n_files;
 	const char *directory; /* of a journal; NULL: of this machine */

@@ -13,7 +13,7 @@ bool status_time_read(struct span text, struct moment *ret);
  *       / "YYYY-MM-DD" [ ( "T" / " " ) "HH:MM" [ ":SS" ] ] [ "Z" ]
  *
  * Without a "Z" it is local time.
- * NULL, or what is wrong with it.
+ * NULL, or its fault.
  */
 const char *status_time_since(const char *text, int64_t now, int64_t *ret);
 
