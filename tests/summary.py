@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""summary.py [--step NAME=STATUS]... BUILD=STATUS...: one line that counts every test of every suite.
+"""summary.py [--step NAME=STATUS]... [--without BUILD:SUITE]... BUILD=STATUS...: one line that counts every test of every suite.
 
 A step is a command that passes or fails as a whole; STATUS is its exit status. BUILD is a build folder
 in which `meson test` ran, STATUS is what that exited with. Each TAP line counts as a test. Which
 test programs failed comes from meson alone (testlog.json): a program that timed out, crashed,
 printed no plan or too few lines counts as one failed test beside the lines that it printed. A test
-that the build has and the log lacks is a failed test, too.
+that the build has and the log lacks is a failed test, too, but for those of a SUITE that was left out.
 """
 import argparse
 import json
@@ -104,12 +104,18 @@ def read_log(path):
     return records, None
 
 
-def count_build(counts, build, status):
+def is_of(test, suite):
+    """Meson writes a suite as "PROJECT:SUITE"."""
+    return any(name.rpartition(":")[2] == suite for name in test["suite"])
+
+
+def count_build(counts, build, status, left_out=()):
     failed_before = counts.failed
     try:
         tests = json.loads((build / "meson-info" / "intro-tests.json").read_text())
         protocols = {tuple(test["cmd"]): test["protocol"] for test in tests}
-        missing = {tuple(test["cmd"]): test["name"] for test in tests}
+        missing = {tuple(test["cmd"]): test["name"] for test in tests
+                   if not any(is_of(test, suite) for suite in left_out)}
     except (OSError, ValueError) as error:
         counts.add_failed(f"{build}: no list of tests: {error}")
         return
@@ -139,11 +145,13 @@ def name_and_status(text):
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--step", action="append", default=[], type=name_and_status)
+    parser.add_argument("--without", action="append", default=[], metavar="BUILD:SUITE")
     parser.add_argument("builds", nargs="*", type=name_and_status, metavar="BUILD=STATUS")
     args = parser.parse_args()
     counts = Counts()
     for build, status in args.builds:
-        count_build(counts, Path(build), status)
+        left_out = [suite for name, _, suite in (text.rpartition(":") for text in args.without) if name == build]
+        count_build(counts, Path(build), status, left_out)
     for name, status in args.step:
         if status:
             counts.add_failed(f"{name}: exit status {status}")
