@@ -14,6 +14,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import ssl
 import struct
 import subprocess
@@ -1058,15 +1059,23 @@ class Hook(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def hook_of(here):
-    """A web server in the machine's network."""
-    with harness.in_network_of(here.pid):
-        hook = http.server.HTTPServer(("127.0.0.1", 2680), Hook)
+def hook_of(here=None):
+    """A web server, in the machine's network or in ours."""
+    with harness.in_network_of(here.pid) if here else contextlib.nullcontext():
+        hook = http.server.HTTPServer(("127.0.0.1", 2680 if here else 0), Hook)
     hook.taken = []
     threading.Thread(target=hook.serve_forever, daemon=True).start()
     harness.at_end(hook.server_close)
     harness.at_end(hook.shutdown)
     return hook
+
+
+def with_hook(example, port):
+    """The example with both ways."""
+    text = example.replace("#webhook && ", "webhook && ").replace("https://hooks.example.org/postern",
+                                                                  f"http://127.0.0.1:{port}/")
+    harness.equal((text.count("\nwebhook && "), text.count(f":{port}/")), (1, 1), "the example has a webhook")
+    return text
 
 
 MAILER = """\
@@ -1101,8 +1110,7 @@ def test_the_timer_mails_and_calls_a_webhook_once_for_each_change():
     here.run("systemd-run", "--unit=admin-mail", "/usr/local/sbin/postern", "-c", "/etc/postern/admin.conf",
              "--listen=127.0.0.1:2626")
     harness.at_end(here.run, "systemctl", "stop", "admin-mail")
-    example = (here.root / "usr/local/share/postern/alert").read_text()
-    here.write("etc/postern/alert", re.sub("(?m)^#(printf .*) https://.*", r"\1 http://127.0.0.1:2680/", example))
+    here.write("etc/postern/alert", with_hook((here.root / "usr/local/share/postern/alert").read_text(), 2680))
     (here.root / "etc/postern/alert").chmod(0o755)
     here.run("rm", "-rf", "/var/lib/postern-alert")
     here.drop_in("postern-alert.timer", "[Timer]\nOnCalendar=\nOnCalendar=*:*:0/2\nAccuracySec=100ms\n")
@@ -1130,17 +1138,47 @@ def test_the_timer_mails_and_calls_a_webhook_once_for_each_change():
         harness.contains(hook.taken[-1], f"mail: {change.split(',', maxsplit=1)[0]}: ")
 
 
-def test_the_example_of_an_alert_mails_to_root():
+EXAMPLE = harness.HERE.parent.parent / "contrib/alert"
+
+
+def alert(example, code, sendmail):
+    """Run the example with that script in the place of sendmail."""
     place = harness.scratch()
-    (place / "sendmail").write_text(f"#!/bin/sh\necho $* >{place}/mail\ncat >>{place}/mail\n")
-    (place / "sendmail").chmod(0o755)
-    done = harness.run(harness.HERE.parent.parent / "contrib/alert", input="WARNING: x\n",
+    (place / "sendmail").write_text(f"#!/bin/sh\n{sendmail.format(place=place)}\n")
+    (place / "alert").write_text(example)
+    for path in (place / "sendmail", place / "alert"):
+        path.chmod(0o755)
+    done = harness.run(place / "alert", input="WARNING: x\n",
                        env=harness.environment(PATH=f"{place}:/usr/bin:/bin", POSTERN_STATE="WARNING",
                                                POSTERN_STATE_BEFORE="OK"))
-    harness.equal(done.returncode, 0, done.stdout)
-    text = (place / "mail").read_text()
+    harness.equal(done.returncode, code, done.stdout)
+    return (place / "mail").read_text() if (place / "mail").exists() else None
+
+
+MAILS = "echo $* >{place}/mail; cat >>{place}/mail"
+
+
+def test_the_example_of_an_alert_mails_to_root():
+    text = alert(EXAMPLE.read_text(), 0, MAILS)
     harness.contains(text, "-i root\nSubject: postern on ")
     harness.contains(text, "\n\nWARNING: x\n")
+    alert(EXAMPLE.read_text(), 1, "exit 75")
+
+
+def test_an_alert_is_given_when_one_of_two_ways_has_taken_it():
+    """A mailer that fails does not keep it from the webhook; a webhook that fails does not repeat the mail."""
+    harness.need("curl")
+    hook = hook_of()
+    example = with_hook(EXAMPLE.read_text(), hook.server_port)
+    for sendmail in (MAILS, "exit 75", "kill $$"):
+        hook.taken.clear()
+        harness.equal(bool(alert(example, 0, sendmail)), sendmail == MAILS)
+        taken, = hook.taken
+        harness.contains(taken, ": WARNING: x")
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert alert(with_hook(EXAMPLE.read_text(), port), 0, MAILS), "no web server, and the mail is sent"
+    alert(with_hook(EXAMPLE.read_text(), port), 1, "exit 75")
 
 
 def test_who_may_not_read_the_journal_is_told():
