@@ -60,9 +60,9 @@ static const struct {
 	{ { 0x0806, "rsa_pss_rsae_sha512" }, TLS_KEY_RSA },
 	{ { 0x0807, "ed25519" }, TLS_KEY_EDDSA },
 	{ { 0x0808, "ed448" }, TLS_KEY_EDDSA },
-	{ { 0x0809, "rsa_pss_pss_sha256" }, TLS_KEY_RSA },
-	{ { 0x080a, "rsa_pss_pss_sha384" }, TLS_KEY_RSA },
-	{ { 0x080b, "rsa_pss_pss_sha512" }, TLS_KEY_RSA },
+	{ { 0x0809, "rsa_pss_pss_sha256" }, TLS_KEY_RSA_PSS },
+	{ { 0x080a, "rsa_pss_pss_sha384" }, TLS_KEY_RSA_PSS },
+	{ { 0x080b, "rsa_pss_pss_sha512" }, TLS_KEY_RSA_PSS },
 };
 
 /* RFC 8446 6, with those of earlier versions that are still sent. */
@@ -231,9 +231,11 @@ static const struct {
 	[RSA] = { "TLS_RSA_WITH_", TLS_EXCHANGE_RSA, TLS_KEY_RSA },
 	[RSA_EXPORT] = { "TLS_RSA_EXPORT_WITH_", TLS_EXCHANGE_UNKNOWN, 0 },
 	[DHE_DSS] = { "TLS_DHE_DSS_WITH_", TLS_EXCHANGE_FINITE, 0 },
-	[DHE_RSA] = { "TLS_DHE_RSA_WITH_", TLS_EXCHANGE_FINITE, TLS_KEY_RSA },
+	[DHE_RSA] = { "TLS_DHE_RSA_WITH_", TLS_EXCHANGE_FINITE,
+		TLS_KEY_RSA | TLS_KEY_RSA_PSS },
 	[DHE_RSA_EXPORT] = { "TLS_DHE_RSA_EXPORT_WITH_", TLS_EXCHANGE_UNKNOWN, 0 },
-	[ECDHE_RSA] = { "TLS_ECDHE_RSA_WITH_", TLS_EXCHANGE_CURVE, TLS_KEY_RSA },
+	[ECDHE_RSA] = { "TLS_ECDHE_RSA_WITH_", TLS_EXCHANGE_CURVE,
+		TLS_KEY_RSA | TLS_KEY_RSA_PSS },
 	[ECDHE_ECDSA] = { "TLS_ECDHE_ECDSA_WITH_", TLS_EXCHANGE_CURVE,
 		TLS_KEY_ECDSA | TLS_KEY_EDDSA },
 	[DH_ANON] = { "TLS_DH_anon_WITH_", TLS_EXCHANGE_ANONYMOUS, 0 },

@@ -18,9 +18,10 @@ enum tls_key {
 	TLS_KEY_RSA = 1,
 	TLS_KEY_ECDSA = 2,
 	TLS_KEY_EDDSA = 4,
+	TLS_KEY_RSA_PSS = 8, /* for RSASSA-PSS alone (RFC 4055) */
 };
 
-#define TLS_KEY_ANY (TLS_KEY_RSA | TLS_KEY_ECDSA | TLS_KEY_EDDSA)
+#define TLS_KEY_ANY (TLS_KEY_RSA | TLS_KEY_ECDSA | TLS_KEY_EDDSA | TLS_KEY_RSA_PSS)
 
 /* Alerts that the code compares with (RFC 8446 6). */
 enum tls_alert {

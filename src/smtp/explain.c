@@ -70,7 +70,7 @@ static const char sentences[CAUSE_COUNT][SENTENCE_MAX] = {
 			 "which this host does not do: turn on ECDHE at the client",
 	[CAUSE_SIGNATURE] =
 		"client accepts only the signatures %i, which this host's %k key "
-		"cannot make or tls-priority does not allow",
+		"cannot make in %v or tls-priority does not allow",
 	[CAUSE_PROTOCOL] =
 		"client asks for another protocol than SMTP (ALPN %p): a wrong port "
 		"number, or a setting of the client",
@@ -160,12 +160,15 @@ static void put_keys(struct buf *to, unsigned keys)
 		{ TLS_KEY_RSA, "RSA" },
 		{ TLS_KEY_ECDSA, "ECDSA" },
 		{ TLS_KEY_EDDSA, "EdDSA" },
+		{ TLS_KEY_RSA_PSS, "RSA-PSS" },
 	};
 	size_t start = to->n;
 
 	/* ECDSA and EdDSA share suites, and EdDSA keys are rare */
 	if (keys & TLS_KEY_ECDSA)
 		keys &= ~(unsigned)TLS_KEY_EDDSA;
+	if (keys & TLS_KEY_RSA) /* likewise */
+		keys &= ~(unsigned)TLS_KEY_RSA_PSS;
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		if (!(keys & names[i].key))
 			continue;

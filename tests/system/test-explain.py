@@ -143,8 +143,18 @@ RC4 = "client offers for TLS 1.2 only cipher suites that this host does not allo
     "a signature of another curve": (
         ("-tls1_3", "-sigalgs", "ecdsa_secp384r1_sha384"), "ecdsa", {},
         "client accepts only the signatures ecdsa_secp384r1_sha384, which this host's ECDSA key "
-        "cannot make or tls-priority does not allow",
+        "cannot make in TLS 1.3 or tls-priority does not allow",
         "sent handshake_failure", "; signatures ecdsa_secp384r1_sha384"),
+    "a signature that TLS 1.3 does not have": (
+        ("-sigalgs", "RSA+SHA512"), "rsa", {},
+        "client accepts only the signatures rsa_pkcs1_sha512, which this host's RSA key "
+        "cannot make in TLS 1.3 or tls-priority does not allow",
+        "sent handshake_failure", "; signatures rsa_pkcs1_sha512"),
+    "a signature of another kind of RSA keys": (
+        ("-sigalgs", "rsa_pss_pss_sha256"), "rsa", {},
+        "client accepts only an RSA-PSS certificate; this host has only RSA (add a pair to "
+        "tls-certificate and tls-key)",
+        "sent handshake_failure", "; signatures rsa_pss_pss_sha256"),
     "a group": (
         ("-tls1_3", "-groups", "X448"), "rsa", {},
         "client offers only the groups x448; this host allows x25519, secp256r1, secp384r1 and 3 "

@@ -359,14 +359,14 @@ static const struct failed_row refused_rows[] = {
 		false,
 		"client accepts only the signatures ecdsa_secp384r1_sha384, which this "
 		"host's "
-		"ECDSA key cannot make or tls-priority does not allow" },
+		"ECDSA key cannot make in TLS 1.3 or tls-priority does not allow" },
 	{ { REFUSED(40), HELLO, OFFERED.versions = LIST(V1_3),
 		  OFFERED.suites = LIST(AES_1_3), OFFERED.groups = LIST(P256),
 		  OFFERED.signatures = LIST(SIGN_RSA), .allowed = HOST, RSA },
 		false,
 		"client accepts only the signatures rsa_pkcs1_sha256, which this host's "
 		"RSA key "
-		"cannot make or tls-priority does not allow" },
+		"cannot make in TLS 1.3 or tls-priority does not allow" },
 	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = LIST(ECDHE_RSA), OFFERED.groups = LIST(P256),
 		  OFFERED.signatures = LIST(0x0201, 0x0501, 0x0601), .allowed = HOST,
@@ -374,15 +374,15 @@ static const struct failed_row refused_rows[] = {
 		false,
 		"client accepts only the signatures rsa_pkcs1_sha1, rsa_pkcs1_sha384 and "
 		"1 "
-		"more, which this host's RSA key cannot make or tls-priority does not "
-		"allow" },
+		"more, which this host's RSA key cannot make in TLS 1.2 or tls-priority "
+		"does not allow" },
 	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = LIST(ECDHE_ECDSA), OFFERED.groups = LIST(P256),
 		  OFFERED.signatures = LIST(SIGN_RSA), .allowed = HOST, EC },
 		false,
 		"client accepts only the signatures rsa_pkcs1_sha256, which this host's "
 		"ECDSA "
-		"key cannot make or tls-priority does not allow" },
+		"key cannot make in TLS 1.2 or tls-priority does not allow" },
 	/* there seems to be all that is needed: the library had another reason */
 	{ { REFUSED(40), HELLO, OFFERED.versions = LIST(V1_3),
 		  OFFERED.suites = LIST(AES_1_3), OFFERED.groups = LIST(P256),

@@ -96,7 +96,7 @@ static void test_suites_and_signatures_know_their_keys(void)
 {
 	CHECK(tls_suite_keys(0x1301) == TLS_KEY_ANY);
 	CHECK(tls_suite_keys(0x002f) == TLS_KEY_RSA);
-	CHECK(tls_suite_keys(0xc02f) == TLS_KEY_RSA);
+	CHECK(tls_suite_keys(0xc02f) == (TLS_KEY_RSA | TLS_KEY_RSA_PSS));
 	CHECK(tls_suite_keys(0xc02b) == (TLS_KEY_ECDSA | TLS_KEY_EDDSA));
 	CHECK(tls_suite_keys(0x0032) == 0); /* DSS */
 	CHECK(tls_suite_keys(0x008c) == 0); /* PSK */
@@ -106,6 +106,7 @@ static void test_suites_and_signatures_know_their_keys(void)
 	CHECK(tls_suite_exchange(0xc02b) == TLS_EXCHANGE_CURVE);
 	CHECK(tls_suite_exchange(0x008c) == TLS_EXCHANGE_UNKNOWN);
 	CHECK(tls_signature_keys(0x0804) == TLS_KEY_RSA);
+	CHECK(tls_signature_keys(0x0809) == TLS_KEY_RSA_PSS);
 	CHECK(tls_signature_keys(0x0403) == TLS_KEY_ECDSA);
 	CHECK(tls_signature_keys(0x0807) == TLS_KEY_EDDSA);
 	CHECK(tls_signature_keys(0x0202) == 0);

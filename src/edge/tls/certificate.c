@@ -478,8 +478,9 @@ static unsigned kind_of_key(gnutls_x509_crt_t crt)
 {
 	switch (gnutls_x509_crt_get_pk_algorithm(crt, NULL)) {
 	case GNUTLS_PK_RSA:
-	case GNUTLS_PK_RSA_PSS:
 		return TLS_KEY_RSA;
+	case GNUTLS_PK_RSA_PSS:
+		return TLS_KEY_RSA_PSS;
 	case GNUTLS_PK_ECDSA:
 		return TLS_KEY_ECDSA;
 	case GNUTLS_PK_EDDSA_ED25519:
