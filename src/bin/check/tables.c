@@ -155,41 +155,56 @@ static enum recipients_result find(const struct config *c, const char *address)
 	return recipients_next(&search, &place);
 }
 
-static void check_catch_all(struct config *c)
+/* An address of another domain is taken for one that mail is forwarded to. */
+static void check_instead(struct checked *at, const char *setting, const char *address)
 {
-	const char *address = c->recipients.catch_all;
+	struct config *c = at->config;
+	struct span local, domain;
 
-	if (address && recipients_is_address(address) &&
-		find(c, address) == RECIPIENTS_UNKNOWN)
-		faults_put(&c->faults, "catch-all %s: has no mailbox in %s", address,
+	if (!address || !recipients_is_address(address))
+		return;
+	destination_key_cut(span_of(address), &local, &domain);
+	if (!takes_mail_for(at, domain))
+		faults_put(&c->faults,
+			"%s %s: is of no domain that mail is accepted for, and mail is "
+			"not forwarded: name a path below mail-root",
+			setting, address);
+	else if (address == c->recipients.catch_all && c->recipients.table &&
+		 find(c, address) == RECIPIENTS_UNKNOWN)
+		faults_put(&c->faults, "%s %s: has no mailbox in %s", setting, address,
 			c->recipients_file);
+}
+
+static void check_lines(struct checked *at)
+{
+	const struct table_visitor visitor = { at, check_pair };
+	struct faults faults = { .report = report_file, .ctx = at }, reported = { 0 };
+	const struct config *c = at->config;
+
+	/*
+	 * of a table that cannot be used: the lines that can be read; others are reported
+	 */
+	if (c->recipients.table)
+		table_visit(c->recipients.table, &visitor, &faults);
+	else if (c->recipients_file)
+		table_check(c->recipients_file, false, &visitor, &reported);
 }
 
 void check_recipients(struct config *c, const struct idn_api *api)
 {
 	struct idn_names names;
 	struct checked at = { .config = c, .api = api };
-	const struct table_visitor visitor = { &at, check_pair };
-	struct faults faults = { .report = report_file, .ctx = &at }, reported = { 0 };
 
-	if (!c->recipients_file)
-		return;
 	/* a module that could not be loaded has been reported */
 	idn_names_init(&names, NULL, NULL);
 	names.api = api;
 	names.tried = true;
 	c->session.names = &names.names;
 	policy_init(&at.policy, &c->session);
-	/*
-	 * of a table that cannot be used: the lines that can be read; others are reported
-	 */
-	if (c->recipients.table)
-		table_visit(c->recipients.table, &visitor, &faults);
-	else
-		table_check(c->recipients_file, false, &visitor, &reported);
+	check_lines(&at);
+	check_instead(&at, "catch-all", c->recipients.catch_all);
+	check_instead(&at, "postmaster", c->recipients.postmaster);
 	policy_done(&at.policy);
-	if (c->recipients.table)
-		check_catch_all(c);
 	c->session.names = NULL;
 }
 
