@@ -76,8 +76,13 @@ void account_put_fault(struct buf *to, const char *name, int error)
 {
 	switch (error) {
 	case ENOENT:
-		buf_put(to, SPAN("no such user; make it: useradd --system "));
-		buf_put_str(to, name);
+		buf_put(to, SPAN("no such user; "));
+		if (name[strspn(name, "0123456789")] && !strpbrk(name, ": @")) {
+			buf_put(to, SPAN("make it: useradd --system "));
+			buf_put_str(to, name);
+		} else {
+			buf_put(to, SPAN("name a user, without its number or group"));
+		}
 		break;
 	case EPERM:
 		buf_put(to, SPAN("only root can become another user: start postern as "
