@@ -61,7 +61,7 @@ static const char *take_flag(struct destination *d, bool *flag)
 	return d->deny && (d->auth || d->path.n) ? "goes with nothing else" : NULL;
 }
 
-/* A path that looks like an address, or like one for a shell, is probably a mistake. */
+/* A path that looks like an address, an alias or one for a shell is probably a mistake. */
 static const char *place_fault(struct span path)
 {
 	bool is_plain =
@@ -70,6 +70,12 @@ static const char *place_fault(struct span path)
 	if (is_plain && memchr(path.p, '@', path.n))
 		return "is an address, and mail is not forwarded: name a path below "
 		       "mail-root; ./ in front makes it one";
+	if (path.n && (*path.p == '|' || *path.p == ':'))
+		return "is no program and no list, as in aliases(5): name a path below "
+		       "mail-root; ./ in front makes it one";
+	if (is_plain && memchr(path.p, ',', path.n))
+		return "has a comma: a name has one mailbox; ./ in front makes it one "
+		       "path";
 	if (path.n && *path.p == '~')
 		return "has ~, which no shell expands here: name a path below mail-root";
 	return destination_below_fault(path);
