@@ -11,7 +11,8 @@ class Listening(Site):
     """A listener on a port of its own, and what it tells the service manager."""
 
     def __init__(self, *kinds, **settings):
-        super().__init__(**settings)
+        # many clients that wait, on a busy machine
+        super().__init__(**{"timeout": 300, **settings})
         self.kinds = kinds or ("",)
         self.first = None  # what the service manager must be told before READY=1
         self.ports = []
