@@ -290,13 +290,7 @@ def test_python_that_verifies(version, make, settings, name, trusts, alert, why)
 def test_a_chain_without_its_issuer():
     pair = Pair(harness.scratch() / "tls.crt", harness.pair().key)
     authority = harness.pair("ecdsa", "Authority of example.org")
-    template = pair.certificate.parent / "template"
-    template.write_text(f"cn = {HOST}\ndns_name = {HOST}\ntls_www_server\nexpiration_days = 300\n")
-    done = harness.run(
-        "certtool", "--generate-certificate", "--load-privkey", pair.key, "--load-ca-certificate",
-        authority.certificate, "--load-ca-privkey", authority.key, "--template", template,
-        "--no-text", "--outfile", pair.certificate)
-    harness.equal(done.returncode, 0, done.stdout)
+    harness.issue(pair, authority)
     place = Site(tls="on", pair=pair)
     python(place, client_context(trust=harness.pair("ecdsa", HOST, serial=99)))
     explained(place, "client refused this host's certificate (alert unknown_ca), which is sent without "

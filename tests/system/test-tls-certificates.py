@@ -156,13 +156,7 @@ def test_a_chain_is_sent_whole():
     place = Site(tls="on")
     pair = harness.pair().copy_to(place.dir)
     authority = harness.pair("ecdsa", "Authority of example.org")
-    template = place.dir / "template"
-    template.write_text(f"cn = {HOST}\ndns_name = {HOST}\ntls_www_server\nexpiration_days = 300\n")
-    done = harness.run(
-        "certtool", "--generate-certificate", "--load-privkey", pair.key, "--load-ca-certificate",
-        authority.certificate, "--load-ca-privkey", authority.key, "--template", template,
-        "--no-text", "--outfile", pair.certificate)
-    harness.equal(done.returncode, 0, done.stdout)
+    harness.issue(pair, authority)
     with open(pair.certificate, "a", encoding="ascii") as chain:
         chain.write(authority.certificate.read_text())
     place.set(pair=pair)
