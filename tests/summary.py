@@ -147,7 +147,8 @@ def main() -> int:
     parser.add_argument("--step", action="append", default=[], type=name_and_status)
     parser.add_argument("--without", action="append", default=[], metavar="BUILD:SUITE")
     parser.add_argument("builds", nargs="*", type=name_and_status, metavar="BUILD=STATUS")
-    args = parser.parse_args()
+    # options and builds come in any order
+    args = parser.parse_intermixed_args()
     counts = Counts()
     for build, status in args.builds:
         left_out = [suite for name, _, suite in (text.rpartition(":") for text in args.without) if name == build]
