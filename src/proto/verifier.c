@@ -6,7 +6,7 @@
  *   value      = scram / hash
  *   scram      = "{SCRAM-SHA-256}" iterations "," salt "," stored-key "," server-key
  *   hash       = "$y$" params "$" salt "$" 43char /
- *                "$6$" [ "rounds=" 1*DIGIT "$" ] salt "$" 86char
+ *                "$6$" [ "rounds=" 4*9DIGIT "$" ] salt "$" 86char
  *
  * The three of scram are base64 (RFC 4648 4), the keys of 32 octets each (RFC 7677 3, RFC
  * 5802 3).
@@ -18,6 +18,9 @@
 #define SALT_LEAST 8 /* octets */
 #define YESCRYPT_DIGITS 43
 #define SHA512_DIGITS 86
+#define SHA512_SALT_MAX 16 /* characters, and the limits of its rounds (crypt(5)) */
+#define SHA512_ROUNDS_LEAST 1000
+#define SHA512_ROUNDS_MAX 999999999
 
 static bool is_base64_digit(char c)
 {
@@ -111,6 +114,24 @@ static const char *parse_hash(
 	return NULL;
 }
 
+static const char *parse_sha512(struct span text, struct verifier *ret)
+{
+	const struct span rounds = SPAN("$6$rounds=");
+	bool has_rounds = starts(text, rounds);
+	const char *wrong = parse_hash(text, has_rounds ? 3 : 2, SHA512_DIGITS, ret);
+	struct span rest = span_from(text, has_rounds ? rounds.n : strlen("$6$"));
+	uint64_t n = SHA512_ROUNDS_LEAST;
+
+	if (wrong)
+		return wrong;
+	if (has_rounds && (!num_parse(cut(&rest, '$'), &n) || n < SHA512_ROUNDS_LEAST ||
+				  n > SHA512_ROUNDS_MAX))
+		return "needs rounds from 1000 to 999999999 (crypt(5))";
+	if (cut(&rest, '$').n > SHA512_SALT_MAX)
+		return "has a salt of more than 16 characters (crypt(5))";
+	return NULL;
+}
+
 const char *verifier_parse(struct span text, struct verifier *ret)
 {
 	const struct span scram = SPAN("{SCRAM-SHA-256}");
@@ -121,10 +142,8 @@ const char *verifier_parse(struct span text, struct verifier *ret)
 		return parse_scram(span_from(text, scram.n), ret);
 	if (starts(text, SPAN("$y$")))
 		return parse_hash(text, 3, YESCRYPT_DIGITS, ret);
-	if (starts(text, SPAN("$6$rounds=")))
-		return parse_hash(text, 3, SHA512_DIGITS, ret);
 	if (starts(text, SPAN("$6$")))
-		return parse_hash(text, 2, SHA512_DIGITS, ret);
+		return parse_sha512(text, ret);
 	return "is neither a {SCRAM-SHA-256} verifier nor a $y$ or $6$ hash; no password "
 	       "may stand here";
 }

@@ -28,6 +28,8 @@ static void test_verifiers_are_read(void)
 		{ "$6$salt$" DIGITS_86, VERIFIER_CRYPT, 0, 0, "$6$" },
 		{ "$6$rounds=10000$salt$" DIGITS_86, VERIFIER_CRYPT, 0, 0,
 			"$6$rounds=10000$" },
+		{ "$6$rounds=999999999$1234567890123456$" DIGITS_86, VERIFIER_CRYPT, 0, 0,
+			"$6$rounds=999999999$" },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
@@ -81,6 +83,11 @@ static void test_nothing_else_is(void)
 		{ "$6$salt$" DIGITS_43, "is not a whole hash" },
 		{ "$6$salt$" DIGITS_86 " ", "is not a whole hash" },
 		{ "$6$", "is not a whole hash" },
+		{ "$6$rounds=999$salt$" DIGITS_86, "needs rounds" },
+		{ "$6$rounds=1000000000$salt$" DIGITS_86, "needs rounds" },
+		{ "$6$rounds=abc$salt$" DIGITS_86, "needs rounds" },
+		{ "$6$rounds=$salt$" DIGITS_86, "needs rounds" },
+		{ "$6$12345678901234567$" DIGITS_86, "more than 16 characters" },
 	};
 	char large[VERIFIER_MAX + 2] = "{SCRAM-SHA-256}";
 	struct verifier v;

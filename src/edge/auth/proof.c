@@ -72,8 +72,9 @@ static enum proof check_crypt(const struct verifier *v, const char *password)
 		return PROOF_UNABLE;
 	errno = 0;
 	computed = crypt_rn(password, expected, data, sizeof(*data));
-	if (!computed && errno == ENOMEM)
-		return PROOF_UNABLE;
+	/* ERANGE: a password that is too long */
+	if (!computed && errno != ERANGE)
+		return errno == EINVAL ? PROOF_INVALID : PROOF_UNABLE;
 	same = computed && strlen(computed) == v->hash.n &&
 	       gnutls_memcmp(computed, expected, v->hash.n) == 0;
 	explicit_bzero(data, sizeof(*data));

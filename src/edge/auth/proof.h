@@ -7,6 +7,7 @@ enum proof {
 	PROOF_RIGHT,
 	PROOF_WRONG,
 	PROOF_UNABLE, /* no memory */
+	PROOF_INVALID, /* the hash has parameters that crypt(3) does not know */
 };
 
 /* The password is already prepared by SASLprep (RFC 4013). */

@@ -85,26 +85,30 @@ static bool is_own(struct sasl *s, const char *authzid)
 	return own;
 }
 
-/* False when the user or a usable verifier is missing. */
+/*
+ * False when the user or a usable verifier is missing. A line that cannot be used is a
+ * fault of this host: the login is refused for now (454).
+ */
 static bool look_up(struct sasl *s)
 {
 	struct buf value = BUF(s->value);
-	const char *wrong;
+	const char *wrong = NULL;
 
 	if (!s->user[0])
 		return false;
 	switch (s->settings->find(s->settings->ctx, span_of(s->user), &value)) {
 	case TABLE_FOUND:
 		wrong = verifier_parse(buf_span(&value), &s->verifier);
-		if (wrong)
-			report(s, wrong);
-		return !wrong;
+		if (!wrong)
+			return true;
+		break;
 	case TABLE_ABSENT:
 		return false;
 	case TABLE_FAILED:
+		wrong = "the table cannot be read";
 		break;
 	}
-	report(s, "the table cannot be read");
+	report(s, wrong);
 	s->unavailable = true;
 	return false;
 }
@@ -123,7 +127,10 @@ static int validate_password(struct sasl *s, Gsasl_session *session)
 	if ((known || decoy) && password && prepare(s, password, &prepared))
 		proof = proof_check(&s->verifier, prepared);
 	gsasl_free(prepared);
-	s->unavailable |= proof == PROOF_UNABLE;
+	s->unavailable |= proof == PROOF_UNABLE || proof == PROOF_INVALID;
+	if (known && proof == PROOF_INVALID)
+		report(s, "crypt(3) cannot compute this hash; make it again with "
+			  "mkpasswd(1)");
 	if (!known || proof != PROOF_RIGHT ||
 		!is_own(s, gsasl_property_fast(session, GSASL_AUTHZID)))
 		return GSASL_AUTHENTICATION_ERROR;
