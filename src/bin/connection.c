@@ -250,10 +250,7 @@ static bool stays_root(const struct config *c)
 	return !c->user || (account_find(c->user, &a) == 0 && a.uid == 0);
 }
 
-/*
- * True when another user owns the file, or, where it is missing, the directory in which
- * it would be made.
- */
+/* True when another user owns the file or, if missing, the directory it would be in. */
 static bool belongs_to_other_user(const char *path)
 {
 	OWNED char *copy = strdup(path);
@@ -311,10 +308,7 @@ static void report_load(void *ctx, const char *text)
 		log_error(&c->log, text);
 }
 
-/*
- * Loads all modules that may be needed, as in a listener: the sandbox of this process
- * allows none afterwards.
- */
+/* Loads all modules that may be needed: the sandbox allows none afterwards. */
 static void load_before_sandbox(struct connection *c)
 {
 	c->own_preload = calloc(1, sizeof(*c->own_preload));
@@ -355,10 +349,7 @@ void connection_prepare(struct connection *c)
 		idn_names_lend(&c->names, c->preload->names);
 	raise_file_limit();
 	build(c);
-	/*
-	 * a listener converts once for all connections; a single connection may never
-	 * need it
-	 */
+	/* a listener converts once; a single connection may never need it */
 	if (c->preload && !c->own_preload && !c->unusable)
 		policy_convert(&c->policy);
 }
@@ -375,10 +366,7 @@ static void keep_tls_fault(void *ctx, const char *text)
 	c->tls_fault[sizeof(c->tls_fault) - 1] = '\0';
 }
 
-/*
- * This process has its own copy of what the listener loaded, since fork(), and may change
- * it.
- */
+/* This process has an own copy of what the listener loaded, and may change it. */
 static bool use_preloaded(struct connection *c)
 {
 	const struct tls_report report = { .ctx = c, .fault = keep_tls_fault };

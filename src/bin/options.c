@@ -1,7 +1,4 @@
-/*
- * Parses the command line. Of a wrong one it keeps the word, and what is wrong with it.
- * It opens no file.
- */
+/* Parses the command line. Of a wrong one it keeps the word and the fault. */
 #include "bin/options.h"
 #include <string.h>
 #include "edge/settings/settings.h"

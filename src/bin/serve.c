@@ -136,10 +136,7 @@ static void start_tls(struct connection *c)
 		handshake(c);
 }
 
-/*
- * Without a certificate there is no TLS session, so the alert is sent as a plain record
- * (RFC 8446 6).
- */
+/* No certificate, no TLS session: the alert is sent as a plain record (RFC 8446 6). */
 static void refuse_implicit(struct connection *c)
 {
 	static const char alert[] = { 21, 3, 3, 0, 2, 2, 80 }; /* fatal, internal_error */
@@ -275,10 +272,7 @@ static void greet(struct connection *c, enum session_end end, struct span why)
 		session_refuse(&c->session, end, why, &now);
 }
 
-/*
- * Begins a trace of the session where the settings ask for it. Without one mail is
- * received nevertheless.
- */
+/* Begins a trace if the settings ask for one. Mail is received without it, too. */
 static void begin_trace(struct connection *c, struct span denied)
 {
 	const struct config *config = &c->config;
@@ -439,9 +433,7 @@ static void find_peer(struct connection *c)
 	c->unusable |= may_refuse;
 }
 
-/*
- * The service of the socket, judged by the settings that units and kinds of sockets set.
- */
+/* The service of the socket, by settings that units and kinds of sockets set. */
 static const char *kind_of_service(const struct session_settings *s)
 {
 	if (s->lmtp)

@@ -16,9 +16,7 @@ static bool is_alnum(char c)
 	return (l >= 'a' && l <= 'z') || (c >= '0' && c <= '9');
 }
 
-/*
- * atext of RFC 5322 3.2.3 =/ UTF8-non-ascii: octets of the one in front; 0: there is none
- */
+/* atext of RFC 5322 3.2.3 =/ UTF8-non-ascii: octets of the first one; 0: there is none */
 static size_t atext_length(struct span s)
 {
 	char c = *s.p;

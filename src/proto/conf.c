@@ -51,9 +51,7 @@ static char folded(char c)
 	return c == '_' ? '-' : ascii_lower(c);
 }
 
-/*
- * Letters changed, missing, added or swapped. WORD_MAX when a word is longer than that.
- */
+/* Letters changed, missing, added or swapped. WORD_MAX for a word longer than that. */
 static size_t distance(struct span a, const char *b)
 {
 	size_t rows[3][WORD_MAX + 1], n = strlen(b);
@@ -283,10 +281,7 @@ static bool is_one_of(struct span value, const char *const *words)
 	return *words != NULL;
 }
 
-/*
- * Takes an option from the front of `s`. NULL, or what is wrong; the rest of the fault is
- * then in *f.
- */
+/* Takes an option from the front of `s`. NULL, or what is wrong, with the rest in *f. */
 static const char *take_option(struct span *s, struct rule *rule, struct rule_fault *f)
 {
 	const char *equals;

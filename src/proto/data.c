@@ -360,9 +360,7 @@ static void watch_octet(struct header *h, char c)
 		end_line(h);
 		return;
 	}
-	/*
-	 * a line that begins with a blank goes on with the field before (RFC 5322 2.2.3)
-	 */
+	/* a line that begins with a blank continues the field (RFC 5322 2.2.3) */
 	if (h->n_column == 0 && c != ' ' && c != '\t')
 		h->in_message_id = false;
 	if (h->in_message_id) {

@@ -61,9 +61,7 @@ static const char *take_flag(struct destination *d, bool *flag)
 	return d->deny && (d->auth || d->path.n) ? "goes with nothing else" : NULL;
 }
 
-/*
- * A path that looks like an address, an alias or one for a shell is probably a mistake.
- */
+/* A path that looks like an address, alias or shell path is probably a mistake. */
 static const char *place_fault(struct span path)
 {
 	bool is_plain =

@@ -15,9 +15,7 @@ void text_escape(struct buf *to, struct span text, size_t max);
 /* The same, with `<` and `>` as \xHH: between these characters the result is one path. */
 void text_escape_path(struct buf *to, struct span mailbox, size_t max);
 
-/*
- * UTF-8 (RFC 3629 4): octets (1 to 4) of the character at the start of `s`; 0: malformed.
- */
+/* UTF-8 (RFC 3629 4): octets (1 to 4) of the character in front of `s`; 0: malformed. */
 size_t utf8_length(struct span s);
 
 /* True when `s` is made of well-formed characters alone; an empty one is. */

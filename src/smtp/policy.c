@@ -22,9 +22,7 @@ static bool is_too_big(struct stage *st, uint64_t octets)
 	return limit && octets > limit;
 }
 
-/*
- * A logged-in user may use only its own sender addresses. Other clients are not checked.
- */
+/* A logged-in user may use only its own senders. Other clients are not checked. */
 static const struct reply *judge_sender(struct stage *st, const struct tx *tx)
 {
 	struct authenticator *a = settings_of(st)->authenticator;

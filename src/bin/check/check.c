@@ -438,9 +438,7 @@ static void put_address_fault(
 	check_print(&output, text);
 }
 
-/*
- * Finds the kinds of the addresses; without any it is SMTP. False: an address is wrong.
- */
+/* Finds the kinds of the addresses; SMTP if there is none. False: one is wrong. */
 static bool find_kinds(const struct options *o, bool wanted[static LISTEN_KINDS])
 {
 	bool fine = true;

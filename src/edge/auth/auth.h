@@ -32,9 +32,7 @@ struct sasl_settings {
 	struct decoys decoys;
 	struct span secret; /* key for the salts of nonexistent users */
 	struct span binding; /* channel binding, tls-exporter; empty: none */
-	/*
-	 * the users of the client's certificate; the first, unless the client names one
-	 */
+	/* users of the client's certificate; the first, unless the client names one */
 	const char *names[SASL_NAMES_MAX];
 	size_t n_names;
 };
@@ -91,10 +89,7 @@ struct logins *logins_new(struct config *c, const struct sasl_api *api,
 	const char *modules, struct log *log);
 void logins_free(struct logins *l);
 
-/*
- * Closes the files, in a process that no longer uses the tables, and frees nothing. `l`
- * may be NULL.
- */
+/* Closes the files where they are no longer used, and frees nothing. `l` may be NULL. */
 void logins_close_files(const struct logins *l);
 
 /* After the handshake: mechanisms are offered from now on. `tls` outlives `l`. */

@@ -174,9 +174,7 @@ _Static_assert(
 	"all mechanisms, with blanks");
 _Static_assert(TLS_CLIENT_NAMES_MAX <= SASL_NAMES_MAX, "all names of a certificate");
 
-/*
- * The user of the certificate in the table, which replaces the names in the certificate.
- */
+/* The user by the table of certificates, which replaces the names in them. */
 static void find_owner(struct logins *l, const struct tls_client *client)
 {
 	struct buf owner = BUF(l->owner);

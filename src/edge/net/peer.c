@@ -80,10 +80,7 @@ int peer_accept(int listening, struct session_peer *ret)
 	return fd;
 }
 
-/*
- * IPv6address [ "%" zone ] (RFC 4007 11.2): the zone is a local name, not a part of the
- * address.
- */
+/* IPv6address [ "%" zone ] (RFC 4007 11.2): the zone is local, not of the address. */
 static struct span without_zone(struct span address)
 {
 	const char *zone = memchr(address.p, '%', address.n);

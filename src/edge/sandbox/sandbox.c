@@ -164,9 +164,7 @@ void sandbox_hide(void)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-/*
- * A directory that cannot be opened for reading stays shut; none can be made out of it.
- */
+/* A directory that cannot be opened for reading stays closed; none is made of it. */
 static int allow_read(struct landlock *l, const char *path)
 {
 	int r = landlock_allow(l, path, LANDLOCK_READ);
@@ -213,10 +211,7 @@ static bool is_within_another(const Dl_serinfo *path, unsigned i)
 	return false;
 }
 
-/*
- * The directories in which dlopen() searches: of DT_RPATH, LD_LIBRARY_PATH and the
- * system.
- */
+/* Where dlopen() searches: DT_RPATH, LD_LIBRARY_PATH and the system's directories. */
 static int allow_search_path(struct landlock *l, void *program)
 {
 	Dl_serinfo size;
@@ -270,10 +265,7 @@ static int allow_reads(struct landlock *l, const struct sandbox_dirs *dirs)
 	return r;
 }
 
-/*
- * Root keeps the capabilities by which mail reaches Maildirs of any owner; other users
- * keep none.
- */
+/* Root keeps capabilities to reach Maildirs of any owner; other users keep none. */
 static int limit_capabilities(bool owners)
 {
 	const unsigned chown = owners ? 1U << CAP_CHOWN : 0;
@@ -401,10 +393,7 @@ int sandbox_tighten(const struct sandbox_dirs *dirs)
 	return r;
 }
 
-/*
- * A 421 from a stage ends the session: the client cannot go on and send mail outside
- * stage B.
- */
+/* A 421 of a stage ends the session: no mail is received outside stage B. */
 static const struct reply *fail(const struct confine *c, int error)
 {
 	char text[CONFIG_FAULT_MAX];

@@ -1,7 +1,4 @@
-/*
- * The table of settings, and the parsers that most rows share. A wrong value gets a
- * sentence.
- */
+/* The table of settings and the parsers that most rows share. */
 #include "edge/settings/config-keys.h"
 #include <stdlib.h>
 #include <sys/utsname.h>

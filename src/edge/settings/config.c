@@ -47,10 +47,7 @@ static void fault_of_key(struct config *c, const char *where, const char *name)
 	fault(c, where, name, text);
 }
 
-/*
- * A path that a shell would expand. In a banner, and as the delimiter, it stands for
- * itself.
- */
+/* A path that a shell would expand. In a banner, or as the delimiter, ~ is itself. */
 static bool has_home(const struct config_key *key, struct span value)
 {
 	static const char log_file[] = "json:~";
@@ -62,10 +59,7 @@ static bool has_home(const struct config_key *key, struct span value)
 		       memcmp(value.p, log_file, sizeof(log_file) - 1) == 0);
 }
 
-/*
- * Takes a value for the row. NULL, or what is wrong with it: the row is then at its
- * default.
- */
+/* Takes a value for the row. NULL, or the fault: the row then keeps its default. */
 static const char *assign(struct config *c, size_t row, struct span value)
 {
 	const struct config_key *key = &config_keys[row];
@@ -207,10 +201,7 @@ static size_t fixed_length(const char *maildir)
 	return n;
 }
 
-/*
- * Of the path that a template gives: each of its parts of an address has one octet at
- * least.
- */
+/* Of the path that a template gives: each part of an address has at least one octet. */
 static size_t shortest_length(const char *template)
 {
 	size_t n = 0;
@@ -349,9 +340,7 @@ static void finish_auth(struct config *c)
 			"needs tls-client-ca: without it no client is asked for one");
 }
 
-/*
- * Some old clients send HELO, and so see no STARTTLS, unless "ESMTP" is in the greeting.
- */
+/* Some old clients send HELO, and see no STARTTLS, if the greeting has no "ESMTP". */
 static void finish_banner(struct config *c)
 {
 	if (c->session.banner[0])
@@ -379,10 +368,7 @@ static void finish_defaults(struct config *c)
 	if (c->maildir_create == CREATE_AUTO) {
 		bool is_one = !c->maildir || !strchr(c->maildir, '%');
 		c->maildir_create = is_one ? CREATE_YES : CREATE_NO;
-		/*
-		 * all mail goes to one Maildir: where it is missing, this is a first
-		 * start
-		 */
+		/* all mail goes to one Maildir: if missing, this is a first start */
 		if (is_one && !c->recipients_file)
 			c->recipients.create = CREATE_YES;
 	}
@@ -430,10 +416,7 @@ bool config_finish(struct config *c)
 	finish_defaults(c);
 	if (c->maildir)
 		finish_maildir(c);
-	/*
-	 * a file that cannot be read is the only fault: more would be a guess about its
-	 * content
-	 */
+	/* without the file, further faults would be guesses about its content */
 	if (c->unread)
 		return false;
 	if (!c->maildir && !is_refused(c, "maildir"))

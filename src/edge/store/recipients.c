@@ -109,10 +109,7 @@ static bool has_part(struct span template, char what)
 	return false;
 }
 
-/*
- * `known`: the parts that a line of the table has named, of which there are so many and
- * no more.
- */
+/* `known`: the parts that a line of the table has named; there are no more. */
 static bool is_named(struct span template, const char *known)
 {
 	return (strchr(known, 'u') || !has_part(template, 'u')) &&
