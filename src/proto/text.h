@@ -24,6 +24,12 @@ bool utf8_valid(struct span s);
 /* True when no octet is above 127. */
 bool utf8_is_ascii(struct span s);
 
+/* True for printable ASCII, which includes the space. */
+bool text_is_printable(struct span s);
+
+/* ftext = %d33-57 / %d59-126 (RFC 5322 3.6.8): the octets in front that name a field. */
+size_t text_field_name(struct span line);
+
 /*
  * UTF8-non-ascii of RFC 6532 3.1, which RFC 6531 3.3 allows in addresses and values of
  * parameters: octets (2 to 4) of the character at the start of `s`; 0 when it is ASCII,

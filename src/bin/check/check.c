@@ -36,7 +36,7 @@ struct finding {
 
 static bool skip_prefix(struct span *s, struct span prefix)
 {
-	if (s->n < prefix.n || memcmp(s->p, prefix.p, prefix.n) != 0)
+	if (!span_starts(*s, prefix))
 		return false;
 	*s = span_from(*s, prefix.n);
 	return true;
@@ -125,7 +125,7 @@ static void put_string(struct span s)
 			fwrite(s.p, 1, n, stdout);
 		else if (*s.p == '"' || *s.p == '\\')
 			printf("\\%c", *s.p);
-		else if (*s.p < 32 || *s.p > 126)
+		else if (!ascii_is_printable(*s.p))
 			printf("\\u%04x", *s.p < 0 || *s.p > 126 ? 0xfffd : *s.p);
 		else
 			putchar(*s.p);

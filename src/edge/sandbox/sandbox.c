@@ -31,22 +31,13 @@
 #define PASSWD_MAX (64 * 1024) /* a larger one is left to getpwnam() */
 #define NO_ID UINT32_MAX /* setresuid() changes nothing then */
 
-static struct span take_until(struct span *rest, char end)
-{
-	const char *p = rest->n ? memchr(rest->p, end, rest->n) : NULL;
-	struct span taken = { rest->p, p ? (size_t)(p - rest->p) : rest->n };
-
-	*rest = span_from(*rest, p ? taken.n + 1 : taken.n);
-	return taken;
-}
-
 static bool parse_ids(struct span line, struct account *ret)
 {
 	uint64_t uid, gid;
 
-	take_until(&line, ':'); /* the password */
-	if (!num_parse(take_until(&line, ':'), &uid) || uid >= NO_ID ||
-		!num_parse(take_until(&line, ':'), &gid) || gid >= NO_ID)
+	span_take(&line, ':'); /* the password */
+	if (!num_parse(span_take(&line, ':'), &uid) || uid >= NO_ID ||
+		!num_parse(span_take(&line, ':'), &gid) || gid >= NO_ID)
 		return false;
 	*ret = (struct account){ (uid_t)uid, (gid_t)gid };
 	return true;
@@ -55,9 +46,9 @@ static bool parse_ids(struct span line, struct account *ret)
 bool account_parse(struct span text, struct span name, struct account *ret)
 {
 	while (text.n) {
-		struct span line = take_until(&text, '\n');
+		struct span line = span_take_line(&text);
 
-		if (span_eq(take_until(&line, ':'), name))
+		if (span_eq(span_take(&line, ':'), name))
 			return parse_ids(line, ret);
 	}
 	return false;

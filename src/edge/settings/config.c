@@ -18,30 +18,17 @@ static void fault(struct config *c, const char *where, const char *key, const ch
 	faults_put(&c->faults, "%s: %s%s%s", where, key, *key ? ": " : "", what);
 }
 
-/* Most differ in their first octet. */
-static bool is_named(const struct config_key *key, struct span name)
-{
-	return name.n && *name.p == *key->name && span_eq(span_of(key->name), name);
-}
-
 static size_t find_key(struct span name)
 {
-	size_t i = 0;
-
-	while (i < config_n_keys && !is_named(&config_keys[i], name))
-		i++;
-	return i;
+	return words_find(&config_names, name);
 }
 
 /* "no such setting; did you mean tls-key? See postern.conf(5)" */
 static void fault_of_key(struct config *c, const char *where, const char *name)
 {
-	const char *names[CONFIG_KEYS_MAX + 1] = { NULL };
 	char text[CONFIG_FAULT_MAX], meant[CONF_MEANT_MAX];
 
-	for (size_t i = 0; i < config_n_keys; i++)
-		names[i] = config_keys[i].name;
-	conf_put_meant(meant, span_of(name), names);
+	conf_put_meant(meant, span_of(name), &config_names);
 	snprintf(text, sizeof(text), "no such setting%s%s see postern.conf(5)", meant,
 		*meant ? "" : ";");
 	fault(c, where, name, text);
@@ -50,13 +37,9 @@ static void fault_of_key(struct config *c, const char *where, const char *name)
 /* A path that a shell would expand. In a banner, or as the delimiter, ~ is itself. */
 static bool has_home(const struct config_key *key, struct span value)
 {
-	static const char log_file[] = "json:~";
-
 	if (strcmp(key->name, "banner") == 0 || value.n < 2)
 		return false;
-	return *value.p == '~' ||
-	       (value.n >= sizeof(log_file) - 1 &&
-		       memcmp(value.p, log_file, sizeof(log_file) - 1) == 0);
+	return *value.p == '~' || span_starts(value, SPAN("json:~"));
 }
 
 /* Takes a value for the row. NULL, or the fault: the row then keeps its default. */
@@ -83,7 +66,7 @@ void config_init(struct config *c, const char *credentials,
 {
 	*c = (struct config){ .credentials = credentials,
 		.faults = { .report = report, .ctx = ctx } };
-	for (size_t i = 0; i < config_n_keys; i++)
+	for (size_t i = 0; i < config_names.n; i++)
 		config_keys[i].parse(c, &config_keys[i], config_keys[i].value);
 }
 
@@ -103,7 +86,7 @@ static void set(struct config *c, struct span key, struct span value, const char
 	const char *wrong;
 
 	buf_put(&b, key);
-	if (row == config_n_keys) {
+	if (row == config_names.n) {
 		fault_of_key(c, where, buf_terminate(&b) ? name : "?");
 		return;
 	}
@@ -255,8 +238,7 @@ static bool is_below(struct span path, struct span directory)
 		return path.n && *path.p != '/';
 	while (span_ends(directory, SPAN("/")))
 		directory.n--;
-	return path.n >= directory.n &&
-	       span_eq((struct span){ path.p, directory.n }, directory) &&
+	return span_starts(path, directory) &&
 	       (path.n == directory.n || path.p[directory.n] == '/');
 }
 
@@ -403,7 +385,7 @@ const char *config_place(const struct config *c, struct span key)
 {
 	size_t row = find_key(key);
 
-	if (row == config_n_keys)
+	if (row == config_names.n)
 		return NULL;
 	/* what is not set comes from another setting */
 	if (!c->where[row] && span_eq(key, SPAN("mail-root")))
@@ -432,7 +414,7 @@ bool config_finish(struct config *c)
 
 void config_print(const struct config *c, FILE *to)
 {
-	for (size_t i = 0; i < config_n_keys; i++)
+	for (size_t i = 0; i < config_names.n; i++)
 		fprintf(to, "%s = %s\n", config_keys[i].name,
 			c->written[i] ? c->written[i] : config_keys[i].value);
 }
