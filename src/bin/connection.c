@@ -186,7 +186,7 @@ void connection_close_files(const struct connection *c)
 	for (size_t i = 0; i < tls->n_opened; i++)
 		close_own(tls->opened[i].fd);
 	table_close_file(c->config.recipients.table);
-	logins_close_files(c->logins);
+	backend_close_files(c->backend);
 }
 
 int connection_confine(struct connection *c)
@@ -222,7 +222,7 @@ static void build(struct connection *c)
 	maildir_host(&host,
 		span_of(c->config.maildir_hostname ? c->config.maildir_hostname : ""));
 	policy_init(&c->policy, &c->config.session);
-	confine_init(&c->confine, &c->dirs, c->logins, &c->log);
+	confine_init(&c->confine, &c->dirs, c->backend, &c->log);
 	maildir_init(&c->maildir, &c->config.recipients, c->host);
 	if (c->config.recipients_file ||
 		(c->config.maildir && strchr(c->config.maildir, '%')))
@@ -336,13 +336,13 @@ void connection_prepare(struct connection *c)
 	c->dirs.owners = gives_files_away(c);
 	if (c->dirs.owners && c->config.sandbox && !c->preload && !c->unusable)
 		load_before_sandbox(c);
-	c->logins = logins_new(
+	c->backend = backend_new(
 		&c->config, c->preload ? c->preload->sasl : NULL, c->modules, &c->log);
-	if (!c->logins && c->config.session.auth != AUTH_OFF &&
+	if (!c->backend && c->config.session.auth != AUTH_OFF &&
 		config_may_use_tls(&c->config))
 		c->unusable = connection_failed(c, "auth", "tables", -ENOMEM) < 0;
-	if (c->logins && c->preload && c->preload->sasl_failed)
-		logins_missing(c->logins);
+	if (c->backend && c->preload && c->preload->sasl_failed)
+		backend_missing(c->backend);
 	c->dirs.loaded = c->preload &&
 			 (c->dirs.owners || preload_is_complete(c->preload, &c->config));
 	if (c->preload && c->preload->names)

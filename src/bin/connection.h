@@ -31,7 +31,7 @@ struct connection {
 	struct config config;
 	struct policy policy;
 	struct idn_names names;
-	struct logins *logins; /* NULL: no client can log in */
+	struct backend *backend; /* NULL: no client can log in */
 	struct confine confine;
 	struct stage *stages[4];
 	size_t n_stages;

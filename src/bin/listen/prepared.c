@@ -173,7 +173,7 @@ bool prepared_is_unusable(const struct prepared *p)
 		if (!c)
 			continue;
 		if (c->unusable || (c->config.dsn_outbox && !c->config.session.dsn) ||
-			(c->logins && logins_lack_table(c->logins)))
+			(c->backend && backend_lacks_table(c->backend)))
 			return true;
 	}
 	return false;

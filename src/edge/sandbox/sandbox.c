@@ -403,8 +403,8 @@ static const struct reply *confine_mail(struct stage *st, const struct tx *tx)
 	(void)tx;
 	if (!c->armed)
 		return NULL;
-	if (c->logins)
-		logins_shut(c->logins);
+	if (c->backend)
+		backend_shut(c->backend);
 	r = sandbox_tighten(c->dirs);
 	if (r < 0)
 		return fail(c, r);
@@ -415,12 +415,12 @@ static const struct reply *confine_mail(struct stage *st, const struct tx *tx)
 static const struct stage_ops confine_ops = { .mail = confine_mail };
 
 void confine_init(struct confine *c, const struct sandbox_dirs *dirs,
-	struct logins *logins, struct log *log)
+	struct backend *backend, struct log *log)
 {
 	*c = (struct confine){
 		.stage.ops = &confine_ops,
 		.dirs = dirs,
-		.logins = logins,
+		.backend = backend,
 		.log = log,
 	};
 }

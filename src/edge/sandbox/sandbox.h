@@ -86,7 +86,7 @@ int sandbox_enter_forked(void);
  */
 int sandbox_tighten(const struct sandbox_dirs *dirs);
 
-struct logins;
+struct backend;
 struct log;
 
 /* The stage of mail that enters stage B of the sandbox, at the first MAIL inside TLS. */
@@ -94,14 +94,14 @@ struct confine {
 	struct stage stage;
 	const struct sandbox_dirs *dirs;
 	/* can load no module after this; NULL: no client can log in */
-	struct logins *logins;
+	struct backend *backend;
 	struct log *log; /* gets the cause when the stage cannot be entered */
 	/* set once TLS is up and nothing has to be loaded; until stage B is entered */
 	bool armed;
 };
 
 void confine_init(struct confine *c, const struct sandbox_dirs *dirs,
-	struct logins *logins, struct log *log);
+	struct backend *backend, struct log *log);
 
 /* A local user. */
 struct account {
