@@ -1,7 +1,4 @@
-/*
- * Appends to buffers of fixed capacity. Nothing is written past the capacity, and none
- * grows.
- */
+/* Appends to buffers of fixed capacity, and never past it. */
 #include "base/buf.h"
 #include "base/num.h"
 

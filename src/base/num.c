@@ -1,6 +1,4 @@
-/*
- * Decimal numbers. Overflow is an error; signs, spaces and other bases are not accepted.
- */
+/* Decimal numbers. Overflow is an error, and so are signs, spaces and other bases. */
 #include "base/num.h"
 
 bool num_parse(struct span s, uint64_t *ret)

@@ -7,9 +7,7 @@
 
 #define NUM_MAX 20 /* digits of UINT64_MAX */
 
-/*
- * Parses a span of 1 to 20 digits. False: it is empty, has another octet, or overflows.
- */
+/* Parses 1 to 20 digits. False: the span is empty, has another octet, or overflows. */
 bool num_parse(struct span s, uint64_t *ret);
 
 /* True for 1 to 20 digits, of any value. */

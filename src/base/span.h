@@ -46,6 +46,26 @@ static inline char ascii_upper(char c)
 	return c >= 'a' && c <= 'z' ? (char)(c & ~0x20) : c;
 }
 
+/* Equals the text; compared up to the first octet that differs. */
+static inline bool span_is(struct span s, const char *text)
+{
+	size_t n = 0;
+
+	while (n < s.n && text[n] && text[n] == s.p[n])
+		n++;
+	return n == s.n && !text[n];
+}
+
+static inline bool ascii_is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static inline bool ascii_is_printable(char c)
+{
+	return c >= 32 && c <= 126;
+}
+
 /* ASCII only, in every locale (RFC 5321 2.4: verbs and domains ignore case). */
 static inline bool span_ieq(struct span a, struct span b)
 {
@@ -55,6 +75,11 @@ static inline bool span_ieq(struct span a, struct span b)
 		if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
 			return false;
 	return true;
+}
+
+static inline bool span_starts(struct span s, struct span head)
+{
+	return s.n >= head.n && span_eq((struct span){ s.p, head.n }, head);
 }
 
 static inline bool span_ends(struct span s, struct span tail)
@@ -67,30 +92,33 @@ static inline struct span span_after_mark(struct span text)
 {
 	static const struct span mark = { "\xef\xbb\xbf", 3 };
 
-	return text.n >= mark.n && memcmp(text.p, mark.p, mark.n) == 0
-		       ? span_from(text, mark.n)
-		       : text;
+	return span_starts(text, mark) ? span_from(text, mark.n) : text;
 }
 
 /* Drops the blanks at both ends of a line, and the CR of a CRLF. */
 static inline struct span span_trim(struct span s)
 {
-	while (s.n && (*s.p == ' ' || *s.p == '\t'))
+	while (s.n && ascii_is_blank(*s.p))
 		s = span_from(s, 1);
-	while (s.n &&
-		(s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t' || s.p[s.n - 1] == '\r'))
+	while (s.n && (ascii_is_blank(s.p[s.n - 1]) || s.p[s.n - 1] == '\r'))
 		s.n--;
 	return s;
 }
 
-/* Takes the first line of a text, without its LF; *rest begins with the next line. */
+/* Takes what stands before the first `end`, or all; *rest begins behind that octet. */
+static inline struct span span_take(struct span *rest, char end)
+{
+	const char *at = rest->n ? memchr(rest->p, end, rest->n) : NULL;
+	struct span taken = { rest->p, at ? (size_t)(at - rest->p) : rest->n };
+
+	*rest = span_from(*rest, taken.n + (at != NULL));
+	return taken;
+}
+
+/* The first line of a text, without its LF. */
 static inline struct span span_take_line(struct span *rest)
 {
-	const char *lf = rest->n ? memchr(rest->p, '\n', rest->n) : NULL;
-	struct span line = { rest->p, lf ? (size_t)(lf - rest->p) : rest->n };
-
-	*rest = span_from(*rest, line.n + (lf != NULL));
-	return line;
+	return span_take(rest, '\n');
 }
 
 /* Takes the first word of a trimmed line; *rest begins with the next word. */
@@ -98,7 +126,7 @@ static inline struct span span_take_word(struct span *rest)
 {
 	struct span word = { rest->p, 0 };
 
-	while (word.n < rest->n && rest->p[word.n] != ' ' && rest->p[word.n] != '\t')
+	while (word.n < rest->n && !ascii_is_blank(rest->p[word.n]))
 		word.n++;
 	*rest = span_trim(span_from(*rest, word.n));
 	return word;

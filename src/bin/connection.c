@@ -186,7 +186,7 @@ void connection_close_files(const struct connection *c)
 	for (size_t i = 0; i < tls->n_opened; i++)
 		close_own(tls->opened[i].fd);
 	table_close_file(c->config.recipients.table);
-	logins_close_files(c->logins);
+	backend_close_files(c->backend);
 }
 
 int connection_confine(struct connection *c)
@@ -222,7 +222,7 @@ static void build(struct connection *c)
 	maildir_host(&host,
 		span_of(c->config.maildir_hostname ? c->config.maildir_hostname : ""));
 	policy_init(&c->policy, &c->config.session);
-	confine_init(&c->confine, &c->dirs, c->logins, &c->log);
+	confine_init(&c->confine, &c->dirs, c->backend, &c->log);
 	maildir_init(&c->maildir, &c->config.recipients, c->host);
 	if (c->config.recipients_file ||
 		(c->config.maildir && strchr(c->config.maildir, '%')))
@@ -250,10 +250,7 @@ static bool stays_root(const struct config *c)
 	return !c->user || (account_find(c->user, &a) == 0 && a.uid == 0);
 }
 
-/*
- * True when another user owns the file, or, where it is missing, the directory in which
- * it would be made.
- */
+/* True when another user owns the file or, if missing, the directory it would be in. */
 static bool belongs_to_other_user(const char *path)
 {
 	OWNED char *copy = strdup(path);
@@ -311,10 +308,7 @@ static void report_load(void *ctx, const char *text)
 		log_error(&c->log, text);
 }
 
-/*
- * Loads all modules that may be needed, as in a listener: the sandbox of this process
- * allows none afterwards.
- */
+/* Loads all modules that may be needed: the sandbox allows none afterwards. */
 static void load_before_sandbox(struct connection *c)
 {
 	c->own_preload = calloc(1, sizeof(*c->own_preload));
@@ -342,23 +336,20 @@ void connection_prepare(struct connection *c)
 	c->dirs.owners = gives_files_away(c);
 	if (c->dirs.owners && c->config.sandbox && !c->preload && !c->unusable)
 		load_before_sandbox(c);
-	c->logins = logins_new(
+	c->backend = backend_new(
 		&c->config, c->preload ? c->preload->sasl : NULL, c->modules, &c->log);
-	if (!c->logins && c->config.session.auth != AUTH_OFF &&
+	if (!c->backend && c->config.session.auth != AUTH_OFF &&
 		config_may_use_tls(&c->config))
 		c->unusable = connection_failed(c, "auth", "tables", -ENOMEM) < 0;
-	if (c->logins && c->preload && c->preload->sasl_failed)
-		logins_missing(c->logins);
+	if (c->backend && c->preload && c->preload->sasl_failed)
+		backend_missing(c->backend);
 	c->dirs.loaded = c->preload &&
 			 (c->dirs.owners || preload_is_complete(c->preload, &c->config));
 	if (c->preload && c->preload->names)
 		idn_names_lend(&c->names, c->preload->names);
 	raise_file_limit();
 	build(c);
-	/*
-	 * a listener converts once for all connections; a single connection may never
-	 * need it
-	 */
+	/* a listener converts once; a single connection may never need it */
 	if (c->preload && !c->own_preload && !c->unusable)
 		policy_convert(&c->policy);
 }
@@ -375,10 +366,7 @@ static void keep_tls_fault(void *ctx, const char *text)
 	c->tls_fault[sizeof(c->tls_fault) - 1] = '\0';
 }
 
-/*
- * This process has its own copy of what the listener loaded, since fork(), and may change
- * it.
- */
+/* This process has an own copy of what the listener loaded, and may change it. */
 static bool use_preloaded(struct connection *c)
 {
 	const struct tls_report report = { .ctx = c, .fault = keep_tls_fault };

@@ -31,7 +31,7 @@ struct connection {
 	struct config config;
 	struct policy policy;
 	struct idn_names names;
-	struct logins *logins; /* NULL: no client can log in */
+	struct backend *backend; /* NULL: no client can log in */
 	struct confine confine;
 	struct stage *stages[4];
 	size_t n_stages;
@@ -80,19 +80,14 @@ void connection_open(struct connection *c);
  */
 void connection_close_files(const struct connection *c);
 
-/*
- * Records a fault that keeps mail from being received; returns `error`, which is -errno.
- */
+/* Records a fault that prevents receiving mail; returns `error`, which is -errno. */
 int connection_failed(
 	struct connection *c, const char *what, const char *value, int error);
 
 /* `what` and `value` where the sandbox cannot be entered. */
 #define CONNECTION_SANDBOX "sandbox", SANDBOX_CURE
 
-/*
- * Enters the sandbox of a process that serves one connection. 0 or -errno, which has been
- * recorded.
- */
+/* Enters the sandbox for one connection. 0 or -errno, which has been recorded. */
 int connection_confine(struct connection *c);
 
 /*

@@ -23,10 +23,7 @@ static const char *copy_of(const char *name)
 	return value ? strdup(value) : NULL;
 }
 
-/*
- * A listener that has executed itself keeps its signals blocked, so that none is lost
- * meanwhile.
- */
+/* A listener that has executed itself keeps its signals blocked, so that none is lost. */
 static void reset_signals(bool unblock)
 {
 	sigset_t none;

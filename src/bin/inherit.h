@@ -35,9 +35,7 @@ void inherit(struct inherited *ret);
 /* The number of descriptors that were passed, from 3 on (sd_listen_fds(3)). */
 size_t inherit_passed(const struct inherited *in);
 
-/*
- * True when a connection may have been passed: descriptor 0 is a socket, or 3 is there.
- */
+/* True when a connection may have been passed: descriptor 0 is a socket, or 3 exists. */
 bool inherit_may_be_connection(const struct inherited *in);
 
 /*

@@ -37,10 +37,7 @@ static int check_config(struct connection *c)
 	return check(&c->config);
 }
 
-/*
- * Settings files are not read here: only an option of the command line can say that TLS
- * comes first.
- */
+/* Without settings files: only an option of the command line can put TLS first. */
 static bool is_implicit(const struct options *o)
 {
 	for (size_t i = 0; i < o->n_overrides; i++)
@@ -49,10 +46,7 @@ static bool is_implicit(const struct options *o)
 	return false;
 }
 
-/*
- * Sends a 421 to the client, unless its connection begins with TLS. False when it cannot
- * be sent.
- */
+/* Sends a 421 unless the connection begins with TLS. False when it cannot be sent. */
 static bool put_refusal(const struct options *o)
 {
 	char octets[REPLY_LINE_MAX];
@@ -84,10 +78,7 @@ static int usage(struct connection *c)
 	return has_client && !put_refusal(o) ? EX_IOERR : EX_USAGE;
 }
 
-/*
- * The client gets a 421. Nothing is reported on a descriptor 2 that may be the client
- * (inetd).
- */
+/* The client gets a 421. Descriptor 2 gets nothing: it may be the client (inetd). */
 static int fail_without_memory(int argc, char **argv)
 {
 	struct inherited inherited;
@@ -112,9 +103,7 @@ int main(int argc, char **argv)
 	options_parse(argc, argv, &c->options);
 	switch (c->options.mode) {
 	case MODE_SERVE:
-		/*
-		 * exit handlers of libraries are skipped: they are 2 % of a TLS session
-		 */
+		/* skips exit handlers of libraries, which are 2 % of a TLS session */
 		_exit(serve_inherited(c));
 	case MODE_LISTEN:
 		/* likewise */

@@ -1,7 +1,4 @@
-/*
- * Parses the command line. Of a wrong one it keeps the word, and what is wrong with it.
- * It opens no file.
- */
+/* Parses the command line. Of a wrong one it keeps the word and the fault. */
 #include "bin/options.h"
 #include <string.h>
 #include "edge/settings/settings.h"
@@ -75,13 +72,12 @@ static void set_mode(struct options *o, const char *word, enum options_mode mode
 
 static bool parse_mode(struct options *o, const char *word)
 {
-	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
-		if (strcmp(modes[i].word, word) != 0)
-			continue;
+	static const struct words words = WORDS_OF(modes);
+	size_t i = words_find(&words, span_of(word));
+
+	if (i < words.n)
 		set_mode(o, word, modes[i].mode);
-		return true;
-	}
-	return false;
+	return i < words.n;
 }
 
 /* "-c FILE" or "-cFILE": the value of a short option, or NULL. */

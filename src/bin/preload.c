@@ -196,10 +196,7 @@ static void load_sasl(struct preload *p)
 	report(p, text);
 }
 
-/*
- * Any client may send an address that needs the module of Unicode. Connections report
- * where it is missing.
- */
+/* Any client may send an address that needs idn.so. Connections report a missing one. */
 static void load_names(struct preload *p)
 {
 	const char *error;
@@ -220,9 +217,7 @@ int preload_load(struct preload *p)
 	if (p->lent != p->config)
 		drop_config(&p->config);
 	p->config = config;
-	/*
-	 * faults of settings are reported by the connections that are prepared with them
-	 */
+	/* connections that are prepared with these settings report their faults */
 	config_init(config, p->credentials_directory, NULL, NULL);
 	/* the rules for clients say whether some of them use TLS */
 	options_load(p->options, config, false);

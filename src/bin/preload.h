@@ -18,10 +18,7 @@
  * watches the files that it opened itself: a process with other rights may see other
  * files.
  */
-/*
- * settings, rules, ticket key, authorities, recipients, four of AUTH, pairs, tls.so; four
- * places
- */
+/* settings, rules, ticket key, CA, recipients, 4 of AUTH, pairs, tls.so; 4 places */
 #define WATCH_MAX (2 * TLS_PAIR_MAX + 14)
 
 struct watched_file {
@@ -36,10 +33,7 @@ struct watch {
 	size_t n;
 };
 
-/*
- * Call it before the file is opened, so that a change in between is noticed. A NULL path
- * is ignored.
- */
+/* Call it before opening, so that a change in between is noticed. Ignores a NULL path. */
 void watch_add(struct watch *w, const char *path, bool is_place);
 
 /* True when a file has changed, has appeared or has gone since watch_add(). */
@@ -90,32 +84,22 @@ bool preload_is_stale(const struct preload *p);
  */
 bool preload_has_failed(const struct preload *p);
 
-/*
- * preload_load() after a failure; a fault that has been reported is not reported again.
- */
+/* preload_load() after a failure; a fault already reported is not reported again. */
 int preload_retry(struct preload *p);
 
-/*
- * True when TLS can be loaded only in another process: GnuTLS could not be initialised.
- */
+/* True when only another process can load TLS: GnuTLS could not be initialised. */
 bool preload_is_stuck(const struct preload *p);
 
 /* True when all modules that connections with these settings may need are loaded. */
 bool preload_is_complete(const struct preload *p, const struct config *c);
 
-/*
- * True when a connection with these settings can use the credentials, the priority string
- * apart.
- */
+/* True when a connection can use the credentials, but for the priority string. */
 bool preload_fits(const struct preload *p, const struct tls_settings *settings);
 
 /* True when the priority string is the same, too. */
 bool preload_has_priority(const struct preload *p, const struct tls_settings *settings);
 
-/*
- * True when TLS cannot be used with these settings, for the reason in `fault`, which has
- * been reported.
- */
+/* True when TLS cannot be used, for the reason in `fault`, which has been reported. */
 bool preload_failed(const struct preload *p, const struct tls_settings *settings);
 
 /* Why TLS does not work, although the settings want it; or NULL. */

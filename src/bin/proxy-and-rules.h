@@ -1,7 +1,4 @@
-/*
- * The address of the client, by the PROXY header, and the rule for it: applied before the
- * greeting.
- */
+/* The client's address by the PROXY header, and its rule: applied before the greeting. */
 #pragma once
 
 #include "edge/settings/settings.h"

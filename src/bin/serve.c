@@ -121,8 +121,8 @@ static void handshake(struct connection *c)
 	}
 	session_secured(&c->session, &facts);
 	idn_names_lend(&c->names, c->tls_api->names);
-	if (c->logins)
-		logins_secured(c->logins, c->tls_api, c->stream.tls);
+	if (c->backend)
+		backend_secured(c->backend, c->tls_api, c->stream.tls);
 	if (connection_is_confined_later(c))
 		c->confine.armed = true;
 }
@@ -136,10 +136,7 @@ static void start_tls(struct connection *c)
 		handshake(c);
 }
 
-/*
- * Without a certificate there is no TLS session, so the alert is sent as a plain record
- * (RFC 8446 6).
- */
+/* No certificate, no TLS session: the alert is sent as a plain record (RFC 8446 6). */
 static void refuse_implicit(struct connection *c)
 {
 	static const char alert[] = { 21, 3, 3, 0, 2, 2, 80 }; /* fatal, internal_error */
@@ -156,26 +153,26 @@ static bool wants_tls(const struct connection *c)
 	return c->session.settings->tls == TLS_REQUIRED && !c->tls_tried;
 }
 
-static bool wants_logins(const struct connection *c)
+static bool wants_sasl(const struct connection *c)
 {
-	return c->logins && c->session.settings->auth == AUTH_REQUIRED &&
-	       c->session.secured && !logins_tried(c->logins);
+	return c->backend && c->session.settings->auth == AUTH_REQUIRED &&
+	       c->session.secured && !backend_tried(c->backend);
 }
 
 /* Loads what the client will need, once, while it does not wait. */
 static void prepare(struct connection *c)
 {
-	bool tls = wants_tls(c), logins = wants_logins(c);
+	bool tls = wants_tls(c), sasl = wants_sasl(c);
 
-	if (c->log.opened && !tls && !logins)
+	if (c->log.opened && !tls && !sasl)
 		return;
 	if (!stream_is_quiet(&c->stream, 0))
 		return;
 	log_open(&c->log);
 	if (tls)
 		connection_load_tls(c);
-	if (logins)
-		logins_load(c->logins);
+	if (sasl)
+		backend_load(c->backend);
 }
 
 /* The client has all replies and does not wait now. */
@@ -275,10 +272,7 @@ static void greet(struct connection *c, enum session_end end, struct span why)
 		session_refuse(&c->session, end, why, &now);
 }
 
-/*
- * Begins a trace of the session where the settings ask for it. Without one mail is
- * received nevertheless.
- */
+/* Begins a trace if the settings ask for one. Mail is received without it, too. */
 static void begin_trace(struct connection *c, struct span denied)
 {
 	const struct config *config = &c->config;
@@ -439,9 +433,7 @@ static void find_peer(struct connection *c)
 	c->unusable |= may_refuse;
 }
 
-/*
- * The service of the socket, judged by the settings that units and kinds of sockets set.
- */
+/* The service of the socket, by settings that units and kinds of sockets set. */
 static const char *kind_of_service(const struct session_settings *s)
 {
 	if (s->lmtp)
@@ -484,7 +476,7 @@ int serve_client(struct connection *c, const struct session_peer *peer)
 	if (c->unusable || is_port_of_smtp(c))
 		return refuse(c);
 	serve(c);
-	logins_free(c->logins);
+	backend_free(c->backend);
 	policy_done(&c->policy);
 	return 0;
 }

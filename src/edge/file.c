@@ -86,9 +86,7 @@ static void put_not_writable(
 	put_path(to, " ", path);
 }
 
-/*
- * The directory, one above it or one in it is closed to this user; or it cannot be made.
- */
+/* The directory, or one above it or in it, is closed to this user or cannot be made. */
 static void put_denied(struct buf *to, const char *path)
 {
 	OWNED char *copy = NULL;
@@ -223,10 +221,7 @@ static bool is_open_to_others(const struct stat *dir)
 	return (dir->st_mode & (S_IWGRP | S_IWOTH)) != 0;
 }
 
-/*
- * In a directory with the sticky bit other users can make names and change their own
- * only.
- */
+/* The sticky bit lets other users make names and change only their own. */
 static bool keeps_names(const struct stat *dir)
 {
 	return is_ours(dir) && (!is_open_to_others(dir) || (dir->st_mode & S_ISVTX));
@@ -366,10 +361,7 @@ static int walk_once(const char *path, int flags, mode_t mode, bool *ret_is_open
 	return r;
 }
 
-/*
- * A regular file with one name: it cannot be another user's file, or root's, by a second
- * name.
- */
+/* A regular file with one name: no second name of another user's, or root's, file. */
 static bool is_plain(int fd)
 {
 	struct stat st;

@@ -1,7 +1,4 @@
-/*
- * Files that settings name: opened by a path that may be trusted, read as one piece of
- * memory.
- */
+/* Files that settings name: opened by a path that may be trusted, read whole. */
 #pragma once
 
 #include <errno.h>
@@ -45,10 +42,7 @@ void file_put_directory_fault(struct buf *to, const char *path, int error);
 /* The second part of that alone: what to do, behind "; " or ": "; empty if unknown. */
 void file_put_directory_cure(struct buf *to, const char *path, int error);
 
-/*
- * Names a directory above it that is closed to this user, and what to do; empty if none
- * is.
- */
+/* Names a directory above it that is closed to this user, and a cure; else empty. */
 void file_put_closed(struct buf *to, const char *path);
 
 /*
@@ -99,9 +93,7 @@ bool file_link_is_trusted(const struct stat *dir, const struct stat *link);
 #define CREDENTIAL_MISSING "missing: "
 #define CREDENTIAL_FAULT_MAX 320 /* a sentence */
 
-/*
- * True when the path is still "credential:NAME": the process has no directory for them.
- */
+/* True when the path is still "credential:NAME": the process has no credentials. */
 bool credential_is_unset(const char *path);
 
 /* True when the content of a file is the placeholder that SetCredential= puts there. */

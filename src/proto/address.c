@@ -16,9 +16,7 @@ static bool is_alnum(char c)
 	return (l >= 'a' && l <= 'z') || (c >= '0' && c <= '9');
 }
 
-/*
- * atext of RFC 5322 3.2.3 =/ UTF8-non-ascii: octets of the one in front; 0: there is none
- */
+/* atext of RFC 5322 3.2.3 =/ UTF8-non-ascii: octets of the first one; 0: there is none */
 static size_t atext_length(struct span s)
 {
 	char c = *s.p;
@@ -141,7 +139,7 @@ static size_t quoted_length(struct span s)
 	bool is_pair = *s.p == '\\';
 
 	s = span_from(s, is_pair);
-	if (s.n && *s.p >= 32 && *s.p <= 126)
+	if (s.n && ascii_is_printable(*s.p))
 		return is_pair ? 2 : 1;
 	return is_pair ? 0 : utf8_non_ascii(s);
 }
@@ -262,7 +260,7 @@ static bool take_blanks(struct span *s)
 {
 	size_t n = s->n;
 
-	while (s->n && (*s->p == ' ' || *s->p == '\t'))
+	while (s->n && ascii_is_blank(*s->p))
 		*s = span_from(*s, 1);
 	return s->n < n;
 }
@@ -363,7 +361,7 @@ enum param_step param_take(struct span *args, struct param *ret)
 	struct span s = *args;
 	size_t i = 0, n = 0;
 
-	while (s.n && (*s.p == ' ' || *s.p == '\t'))
+	while (s.n && ascii_is_blank(*s.p))
 		s = span_from(s, 1);
 	if (s.n == 0)
 		return PARAM_END;
@@ -385,31 +383,13 @@ enum param_step param_take(struct span *args, struct param *ret)
 	return PARAM_ONE;
 }
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-static struct span next_word(struct span *list)
-{
-	struct span word;
-
-	while (list->n && is_blank(*list->p))
-		*list = span_from(*list, 1);
-	word = (struct span){ list->p, 0 };
-	while (word.n < list->n && !is_blank(list->p[word.n]))
-		word.n++;
-	*list = span_from(*list, word.n);
-	return word;
-}
-
 bool senders_have(struct span list, struct span address)
 {
-	struct span word;
+	struct span rest = span_trim(list), word;
 
 	if (address.n == 0)
 		return true;
-	while ((word = next_word(&list)).n) {
+	while ((word = span_take_word(&rest)).n) {
 		bool is_domain = *word.p == '@' && address.n > word.n;
 		struct span part =
 			is_domain ? span_from(address, address.n - word.n) : address;
@@ -429,9 +409,9 @@ static bool is_pattern(struct span word)
 
 struct span senders_wrong(struct span list)
 {
-	struct span word;
+	struct span rest = span_trim(list), word;
 
-	while ((word = next_word(&list)).n)
+	while ((word = span_take_word(&rest)).n)
 		if (!is_pattern(word))
 			break;
 	return word;

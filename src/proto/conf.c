@@ -51,9 +51,7 @@ static char folded(char c)
 	return c == '_' ? '-' : ascii_lower(c);
 }
 
-/*
- * Letters changed, missing, added or swapped. WORD_MAX when a word is longer than that.
- */
+/* Letters changed, missing, added or swapped. WORD_MAX for a word longer than that. */
 static size_t distance(struct span a, const char *b)
 {
 	size_t rows[3][WORD_MAX + 1], n = strlen(b);
@@ -97,27 +95,26 @@ static bool has_part(struct span whole, struct span part)
 	return false;
 }
 
-const char *conf_nearest(struct span text, const char *const *words)
+const char *conf_nearest(struct span text, const struct words *words)
 {
-	size_t least = WORD_MAX;
-	const char *found = NULL;
+	size_t least = WORD_MAX, found = words->n;
 
-	for (const char *const *w = words; *w; w++) {
-		size_t n = distance(text, *w);
-		if (n >= least || 3 * n > strlen(*w) || n > 2)
+	for (size_t i = 0; i < words->n; i++) {
+		size_t n = distance(text, words_get(words, i));
+		if (n >= least || 3 * n > strlen(words_get(words, i)) || n > 2)
 			continue;
 		least = n;
-		found = *w;
+		found = i;
 	}
-	for (const char *const *w = words; *w && !found; w++)
-		found = has_part(span_of(*w), text) ? *w : NULL;
-	for (const char *const *w = words; *w && !found; w++)
-		found = has_part(text, span_of(*w)) ? *w : NULL;
-	return found;
+	for (size_t i = 0; i < words->n && found == words->n; i++)
+		found = has_part(span_of(words_get(words, i)), text) ? i : words->n;
+	for (size_t i = 0; i < words->n && found == words->n; i++)
+		found = has_part(text, span_of(words_get(words, i))) ? i : words->n;
+	return found < words->n ? words_get(words, found) : NULL;
 }
 
 void conf_put_meant(
-	char to[static CONF_MEANT_MAX], struct span text, const char *const *words)
+	char to[static CONF_MEANT_MAX], struct span text, const struct words *words)
 {
 	const char *word = conf_nearest(text, words);
 
@@ -133,7 +130,7 @@ static const char *find_fault(struct span line, struct span key, struct span val
 	if (memchr(line.p, '\0', line.n))
 		return "has a NUL in it";
 	/* in other formats such a line continues the one above */
-	if (*line.p == ' ' || *line.p == '\t')
+	if (ascii_is_blank(*line.p))
 		return "begins with a blank";
 	if (key.n > ENTRY_KEY_MAX)
 		return "has a key of more than 1024 octets";
@@ -186,6 +183,10 @@ void entry_show(struct buf *to, struct span word)
 		buf_put(to, SPAN("..."));
 }
 
+/* in the order of enum rule_tls */
+static const struct words tls_words = WORDS("off", "on", "required");
+static const struct words dsn_words = WORDS("off");
+
 static const char *set_proxy(struct rule *rule, struct span value)
 {
 	(void)value;
@@ -197,37 +198,22 @@ static const char *set_proxy(struct rule *rule, struct span value)
 
 static const char *set_tls(struct rule *rule, struct span value)
 {
-	static const struct {
-		struct span word;
-		enum rule_tls tls;
-	} modes[] = {
-		{ { "off", 3 }, RULE_TLS_OFF }, { { "on", 2 }, RULE_TLS_ON },
-		{ { "required", 8 }, RULE_TLS_REQUIRED },
-		{ { "ssl", 3 }, RULE_TLS_REQUIRED }, /* as the panel shows it */
-	};
+	bool is_ssl = span_is(value, "ssl"); /* as the panel shows it */
+	size_t i = words_find(&tls_words, is_ssl ? SPAN("required") : value);
 
 	if (rule->tls != RULE_TLS_AS_SET)
 		return "is said twice";
-	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++)
-		if (span_eq(modes[i].word, value))
-			rule->tls = modes[i].tls;
-	return rule->tls == RULE_TLS_AS_SET ? "must be tls=off, tls=on or tls=required"
-					    : NULL;
-}
-
-static bool is_printable(struct span s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] < 32 || s.p[i] > 126)
-			return false;
-	return true;
+	if (i == tls_words.n)
+		return "must be tls=off, tls=on or tls=required";
+	rule->tls = RULE_TLS_OFF + (enum rule_tls)i;
+	return NULL;
 }
 
 static const char *set_priority(struct rule *rule, struct span value)
 {
 	if (rule->priority.n)
 		return "is said twice";
-	if (value.n == 0 || !is_printable(value))
+	if (value.n == 0 || !text_is_printable(value))
 		return "must be a priority string of GnuTLS, without blanks";
 	rule->priority = value;
 	return NULL;
@@ -251,46 +237,34 @@ static const char *set_deny(struct rule *rule, struct span text)
 		return "needs a text, which the client is told";
 	if (text.n > RULE_TEXT_MAX)
 		return "has a text of more than 256 octets";
-	if (!is_printable(text) || memchr(text.p, '"', text.n) ||
+	if (!text_is_printable(text) || memchr(text.p, '"', text.n) ||
 		memchr(text.p, '\\', text.n))
 		return "has a text that is not printable ASCII without \" and \\";
 	rule->deny = text;
 	return NULL;
 }
 
-static const char *const option_names[] = { "deny", "dsn=", "proxy",
-	"tls=", "tls-priority=", NULL };
-static const char *const tls_words[] = { "off", "on", "required", NULL };
-static const char *const dsn_words[] = { "off", NULL };
-
 static const struct {
-	struct span name; /* with its "=" */
+	const char *name; /* with its "=" */
 	bool takes_line; /* the value is all that follows */
 	const char *(*set)(struct rule *rule, struct span value);
-	const char *const *words; /* of the value; or NULL */
+	const struct words *words; /* of the value; or NULL */
 } options[] = {
-	{ { "proxy", 5 }, false, set_proxy, NULL },
-	{ { "tls=", 4 }, false, set_tls, tls_words },
-	{ { "tls-priority=", 13 }, false, set_priority, NULL },
-	{ { "dsn=", 4 }, false, set_dsn, dsn_words },
-	{ { "deny", 4 }, true, set_deny, NULL },
+	{ "deny", true, set_deny, NULL },
+	{ "dsn=", false, set_dsn, &dsn_words },
+	{ "proxy", false, set_proxy, NULL },
+	{ "tls=", false, set_tls, &tls_words },
+	{ "tls-priority=", false, set_priority, NULL },
 };
 
-static bool is_one_of(struct span value, const char *const *words)
-{
-	while (*words && !span_eq(span_of(*words), value))
-		words++;
-	return *words != NULL;
-}
+static const struct words option_names = WORDS_OF(options);
 
-/*
- * Takes an option from the front of `s`. NULL, or what is wrong; the rest of the fault is
- * then in *f.
- */
+/* Takes an option from the front of `s`. NULL, or what is wrong, with the rest in *f. */
 static const char *take_option(struct span *s, struct rule *rule, struct rule_fault *f)
 {
 	const char *equals;
 	struct span name, value;
+	size_t i;
 
 	f->word = name = span_take_word(s);
 	equals = memchr(name.p, '=', name.n);
@@ -298,22 +272,20 @@ static const char *take_option(struct span *s, struct rule *rule, struct rule_fa
 		name.n = (size_t)(equals - name.p) + 1;
 	value = span_from(f->word, name.n);
 	f->written = name;
-	f->words = option_names;
-	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++) {
-		if (!span_eq(options[i].name, name))
-			continue;
-		f->written = value;
-		f->words = options[i].words;
-		/* the value is right, and something else is wrong */
-		if (f->words && is_one_of(value, f->words))
-			f->words = NULL;
-		if (options[i].takes_line) {
-			value = *s;
-			*s = span_from(*s, s->n);
-		}
-		return options[i].set(rule, value);
+	f->words = &option_names;
+	i = words_find(&option_names, name);
+	if (i == option_names.n)
+		return "is not deny, dsn=, proxy, tls= or tls-priority=";
+	f->written = value;
+	f->words = options[i].words;
+	/* the value is right, and something else is wrong */
+	if (f->words && words_find(f->words, value) < f->words->n)
+		f->words = NULL;
+	if (options[i].takes_line) {
+		value = *s;
+		*s = span_from(*s, s->n);
 	}
-	return "is not deny, dsn=, proxy, tls= or tls-priority=";
+	return options[i].set(rule, value);
 }
 
 enum rule_line rule_parse(

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include "base/buf.h"
 #include "base/span.h"
+#include "base/words.h"
 #include "proto/network.h"
 
 enum conf_line {
@@ -23,17 +24,16 @@ bool conf_quantity(
 	struct span text, const char *units, const uint64_t *factors, uint64_t *ret);
 
 /*
- * The word of a NULL-terminated list that was perhaps meant: one that differs in one or
- * two letters, is a part of `text`, or contains it. "_" equals "-"; case is ignored.
- * NULL: none.
+ * The word that was perhaps meant: one that differs in one or two letters, is a part of
+ * `text`, or contains it. "_" equals "-"; case is ignored. NULL: none.
  */
-const char *conf_nearest(struct span text, const char *const *words);
+const char *conf_nearest(struct span text, const struct words *words);
 
 #define CONF_MEANT_MAX 48
 
 /* "; did you mean tls-key?", or nothing. */
 void conf_put_meant(
-	char to[static CONF_MEANT_MAX], struct span text, const char *const *words);
+	char to[static CONF_MEANT_MAX], struct span text, const struct words *words);
 
 /* One line of a table in text: a key and its value. */
 
@@ -83,10 +83,8 @@ struct rule {
 struct rule_fault {
 	struct span word; /* the wrong word; may be empty */
 	const char *what; /* rest of the sentence */
-	/* the part of `word` that is none of `words` */
-	struct span written;
-	/* what may stand in its place, NULL at the end; or NULL */
-	const char *const *words;
+	struct span written; /* the part of `word` that is none of `words` */
+	const struct words *words; /* what may stand in its place; or NULL */
 };
 
 enum rule_line {

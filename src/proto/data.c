@@ -183,11 +183,6 @@ enum verdict {
 	OTHER,
 };
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 /* ftext = %d33-57 / %d59-126 (RFC 5322 3.6.8) */
 static bool is_name_octet(char c)
 {
@@ -213,7 +208,7 @@ static enum verdict judge_name(struct first_line *f, char c)
 	}
 	if (c == ':')
 		return f->n ? FINE : OTHER;
-	if (is_blank(c) && f->n) {
+	if (ascii_is_blank(c) && f->n) {
 		f->is_from = continues_from(f, c);
 		f->at = FIRST_LINE_BLANKS;
 		return UNDECIDED;
@@ -231,7 +226,7 @@ static enum verdict judge_blanks(const struct first_line *f, char c)
 {
 	if (c == ':')
 		return FINE;
-	if (is_blank(c) && f->n < FIRST_LINE_HELD_MAX - 1)
+	if (ascii_is_blank(c) && f->n < FIRST_LINE_HELD_MAX - 1)
 		return UNDECIDED;
 	return f->is_from ? FROM : OTHER;
 }
@@ -338,7 +333,7 @@ static void end_line(struct header *h)
  */
 static void watch_name(struct header *h, char c)
 {
-	if ((c == ' ' || c == '\t') && h->n_column > 0)
+	if (ascii_is_blank(c) && h->n_column > 0)
 		return;
 	if (h->n_column < HEADER_NAME_MAX)
 		h->name[h->n_column] = ascii_lower(c);
@@ -360,9 +355,7 @@ static void watch_octet(struct header *h, char c)
 		end_line(h);
 		return;
 	}
-	/*
-	 * a line that begins with a blank goes on with the field before (RFC 5322 2.2.3)
-	 */
+	/* a line that begins with a blank continues the field (RFC 5322 2.2.3) */
 	if (h->n_column == 0 && c != ' ' && c != '\t')
 		h->in_message_id = false;
 	if (h->in_message_id) {

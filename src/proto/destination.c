@@ -9,7 +9,7 @@
 static bool is_printable(struct span s)
 {
 	while (s.n) {
-		size_t n = *s.p >= 32 && *s.p <= 126 ? 1 : utf8_non_ascii(s);
+		size_t n = ascii_is_printable(*s.p) ? 1 : utf8_non_ascii(s);
 		if (n == 0)
 			return false;
 		s = span_from(s, n);
@@ -22,14 +22,13 @@ const char *destination_path_fault(struct span path)
 	struct span rest = path;
 
 	while (rest.n) {
-		const char *slash = memchr(rest.p, '/', rest.n);
-		size_t n = slash ? (size_t)(slash - rest.p) : rest.n;
-		if (span_eq((struct span){ rest.p, n }, SPAN("..")))
+		struct span part = span_take(&rest, '/');
+		if (span_eq(part, SPAN("..")))
 			return "must not have .. in it";
-		for (size_t i = 0; i < n; i++)
-			if (rest.p[i] == '%' && (++i == n || !strchr("ud%", rest.p[i])))
+		for (size_t i = 0; i < part.n; i++)
+			if (part.p[i] == '%' &&
+				(++i == part.n || !strchr("ud%", part.p[i])))
 				return "may have %u, %d and %% in it, and no other %";
-		rest = span_from(rest, n + (n < rest.n));
 	}
 	return NULL;
 }
@@ -61,9 +60,7 @@ static const char *take_flag(struct destination *d, bool *flag)
 	return d->deny && (d->auth || d->path.n) ? "goes with nothing else" : NULL;
 }
 
-/*
- * A path that looks like an address, an alias or one for a shell is probably a mistake.
- */
+/* A path that looks like an address, alias or shell path is probably a mistake. */
 static const char *place_fault(struct span path)
 {
 	bool is_plain =

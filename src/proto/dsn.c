@@ -8,16 +8,6 @@
 
 #define SOURCE_MARK ",N=" /* beside ",S=", the size, as Maildirs have it */
 
-/* The next element of a list, without the comma behind it. */
-static struct span take_element(struct span *list)
-{
-	const char *comma = memchr(list->p, ',', list->n);
-	struct span element = { list->p, comma ? (size_t)(comma - list->p) : list->n };
-
-	*list = span_from(*list, element.n + (comma != NULL));
-	return element;
-}
-
 /*
  * notify-esmtp-value = "NEVER" / 1#notify-list-element
  * notify-list-element = "SUCCESS" / "FAILURE" / "DELAY"
@@ -34,7 +24,7 @@ bool dsn_notify(struct span value, bool *ret_success)
 		return true;
 	}
 	while (value.n) {
-		struct span element = take_element(&value);
+		struct span element = span_take(&value, ',');
 		bool is_success = span_ieq(element, SPAN("SUCCESS"));
 
 		if (!is_success && element.n && !span_ieq(element, SPAN("FAILURE")) &&
@@ -172,21 +162,16 @@ void returned_take(struct returned *r, struct span text)
 /* field = field-name *WSP ":" unstructured CRLF (RFC 5322 2.2, 4.5) */
 static bool is_field(struct span line)
 {
-	size_t i = 0;
+	size_t n = text_field_name(line);
+	struct span rest = span_trim(span_from(line, n));
 
-	while (i < line.n && line.p[i] > 32 && line.p[i] < 127 && line.p[i] != ':')
-		i++;
-	if (i == 0)
-		return false;
-	while (i < line.n && (line.p[i] == ' ' || line.p[i] == '\t'))
-		i++;
-	return i < line.n && line.p[i] == ':';
+	return n > 0 && rest.n && *rest.p == ':';
 }
 
 /* A line that begins with a blank continues the field before it (RFC 5322 2.2.3). */
 static bool is_continuation(struct span line, size_t at)
 {
-	return at > 0 && line.n && (*line.p == ' ' || *line.p == '\t');
+	return at > 0 && line.n && ascii_is_blank(*line.p);
 }
 
 /* The octets of the whole lines in front that are fields. */
@@ -249,7 +234,7 @@ static bool is_quoted_as_is(struct span rest)
 {
 	char c = *rest.p;
 
-	if (c == ' ' || c == '\t')
+	if (ascii_is_blank(c))
 		return rest.n > 1 && rest.p[1] != '\n';
 	return c > 32 && c < 127 && c != '=';
 }

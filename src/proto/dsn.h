@@ -15,9 +15,7 @@
 #define DSN_SOURCE_IPV6 48
 #define DSN_SOURCE_MAX 16 /* octets that dsn_put_source() appends at most */
 
-/*
- * NOTIFY: *ret_success: whether a success must be reported. False for an invalid value.
- */
+/* NOTIFY; *ret_success: whether success must be reported. False: invalid value. */
 bool dsn_notify(struct span value, bool *ret_success);
 
 /* True for a value of RET. */
@@ -76,7 +74,5 @@ void returned_seal(struct returned *r, struct span boundary, bool utf8);
 void returned_rewind(struct returned *r);
 
 #define RETURNED_ROOM 8
-/*
- * Appends as much as fits, at least if there is RETURNED_ROOM. True when all is written.
- */
+/* Appends what fits, at least if there is RETURNED_ROOM. True when all is written. */
 bool returned_put(struct returned *r, struct buf *to);

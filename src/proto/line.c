@@ -72,11 +72,6 @@ bool line_take(struct line_reader *r, struct bytes *in, size_t max, struct line 
 #define TLS_RECORD_HANDSHAKE 0x16
 #define TLS_RECORD_MAJOR 0x03
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 static bool is_digit(char c)
 {
 	return c >= '0' && c <= '9';
@@ -84,14 +79,14 @@ static bool is_digit(char c)
 
 static struct span without_padding(struct span line)
 {
-	while (line.n && is_blank(line.p[line.n - 1]))
+	while (line.n && ascii_is_blank(line.p[line.n - 1]))
 		line.n--;
 	return line;
 }
 
 bool command_is_padded(struct span line)
 {
-	return line.n && is_blank(line.p[line.n - 1]);
+	return line.n && ascii_is_blank(line.p[line.n - 1]);
 }
 
 struct command command_parse(struct span line)
@@ -100,10 +95,10 @@ struct command command_parse(struct span line)
 	size_t i = 0;
 
 	line = without_padding(line);
-	while (i < line.n && !is_blank(line.p[i]))
+	while (i < line.n && !ascii_is_blank(line.p[i]))
 		i++;
 	c.verb = (struct span){ line.p, i };
-	while (i < line.n && is_blank(line.p[i]))
+	while (i < line.n && ascii_is_blank(line.p[i]))
 		i++;
 	c.args = span_from(line, i);
 	return c;

@@ -14,9 +14,7 @@ struct line_reader {
 };
 
 struct line {
-	/*
-	 * without its end, in the input; of an overlong line only the tail, in the reader
-	 */
+	/* without its end, in the input; of an overlong line the tail, in the reader */
 	struct span text;
 	bool bare; /* ended by LF alone, or holds a stray CR */
 	bool crlf; /* ended by CRLF */

@@ -94,16 +94,15 @@ static bool is_cut(const unsigned char *octets, size_t n, size_t prefix)
 
 const char *network_parse(struct span text, struct network *ret)
 {
-	const char *slash = text.n ? memchr(text.p, '/', text.n) : NULL;
-	size_t n_address = slash ? (size_t)(slash - text.p) : text.n;
+	struct span bits = text, address = span_take(&bits, '/');
 	unsigned char octets[IPV6_OCTETS];
-	size_t n = read_octets((struct span){ text.p, n_address }, octets);
+	size_t n = read_octets(address, octets);
 	size_t prefix = n * OCTET_BITS;
 	struct ip ip;
 
 	if (n == 0)
 		return "is not a network such as 192.0.2.0/24 or 2001:db8::/32";
-	if (slash && !read_prefix(span_from(text, n_address + 1), prefix, &prefix))
+	if (address.n < text.n && !read_prefix(bits, prefix, &prefix))
 		return n == IPV4_OCTETS ? "has a prefix that is not a number from 0 to 32"
 					: "has a prefix that is not a number from 0 to "
 					  "128";

@@ -94,11 +94,8 @@ static void put_pair(struct buf *to, struct span word, struct span value)
 
 static void put_literal(struct buf *to, struct span ip)
 {
-	const char *scope = ip.n ? memchr(ip.p, '%', ip.n) : NULL;
-
 	/* "%eth0" is of this machine alone, and no part of a literal (RFC 5321 4.1.3) */
-	if (scope)
-		ip.n = (size_t)(scope - ip.p);
+	ip = span_take(&ip, '%');
 	buf_put_char(to, '[');
 	if (memchr(ip.p, ':', ip.n))
 		buf_put(to, SPAN("IPv6:"));

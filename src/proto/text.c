@@ -12,7 +12,7 @@
 
 static bool is_plain(char c)
 {
-	return c >= 32 && c <= 126 && c != '"' && c != '\\';
+	return ascii_is_printable(c) && c != '"' && c != '\\';
 }
 
 /* How many of the first octets need no escape. */
@@ -145,6 +145,22 @@ bool utf8_is_ascii(struct span s)
 	return true;
 }
 
+bool text_is_printable(struct span s)
+{
+	while (s.n && ascii_is_printable(*s.p))
+		s = span_from(s, 1);
+	return s.n == 0;
+}
+
+size_t text_field_name(struct span line)
+{
+	size_t n = 0;
+
+	while (n < line.n && line.p[n] > 32 && line.p[n] < 127 && line.p[n] != ':')
+		n++;
+	return n;
+}
+
 size_t utf8_non_ascii(struct span s)
 {
 	size_t n = utf8_length(s);
@@ -190,7 +206,7 @@ bool xtext_valid(struct span text)
 {
 	while (text.n) {
 		char c = take_xchar(&text);
-		if (c < 32 || c > 126)
+		if (!ascii_is_printable(c))
 			return false;
 	}
 	return true;

@@ -15,9 +15,7 @@ void text_escape(struct buf *to, struct span text, size_t max);
 /* The same, with `<` and `>` as \xHH: between these characters the result is one path. */
 void text_escape_path(struct buf *to, struct span mailbox, size_t max);
 
-/*
- * UTF-8 (RFC 3629 4): octets (1 to 4) of the character at the start of `s`; 0: malformed.
- */
+/* UTF-8 (RFC 3629 4): octets (1 to 4) of the character in front of `s`; 0: malformed. */
 size_t utf8_length(struct span s);
 
 /* True when `s` is made of well-formed characters alone; an empty one is. */
@@ -25,6 +23,12 @@ bool utf8_valid(struct span s);
 
 /* True when no octet is above 127. */
 bool utf8_is_ascii(struct span s);
+
+/* True for printable ASCII, which includes the space. */
+bool text_is_printable(struct span s);
+
+/* ftext = %d33-57 / %d59-126 (RFC 5322 3.6.8): the octets in front that name a field. */
+size_t text_field_name(struct span line);
 
 /*
  * UTF8-non-ascii of RFC 6532 3.1, which RFC 6531 3.3 allows in addresses and values of

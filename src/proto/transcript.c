@@ -5,17 +5,10 @@
 #include "proto/transcript.h"
 #include "proto/line.h"
 #include "proto/reply.h"
+#include "proto/text.h"
 
 #define MECHANISM_MAX 20 /* characters of its name (RFC 4422 3.1) */
 #define FILL_LINE 78 /* octets of a line that stands for content left out */
-
-static bool is_printable(struct span s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] < 32 || s.p[i] > 126)
-			return false;
-	return true;
-}
 
 static void put_escaped(struct buf *to, char c)
 {
@@ -29,24 +22,19 @@ static void put_escaped(struct buf *to, char c)
 		buf_put(to, SPAN("\\n"));
 	else if (c == '\\')
 		buf_put(to, SPAN("\\\\"));
-	else if (c < 32 || c > 126)
+	else if (!ascii_is_printable(c))
 		buf_put(to, (struct span){ escaped, sizeof(escaped) });
 	else
 		buf_put_char(to, c);
 }
 
-static bool ends_with(struct span s, struct span end)
-{
-	return s.n >= end.n && span_eq(span_from(s, s.n - end.n), end);
-}
-
 /* "C: line" for a whole one of printable octets, else "C> octets". */
 static void put_client(struct transcript *t, struct buf *to, struct span piece)
 {
-	bool ended = ends_with(piece, SPAN("\r\n"));
+	bool ended = span_ends(piece, SPAN("\r\n"));
 	struct span text = { piece.p, piece.n - (ended ? 2 : 0) };
 
-	if (ended && !t->in_line && is_printable(text)) {
+	if (ended && !t->in_line && text_is_printable(text)) {
 		buf_put(to, text.n ? SPAN("C: ") : SPAN("C:"));
 		buf_put(to, text);
 	} else {
@@ -55,7 +43,7 @@ static void put_client(struct transcript *t, struct buf *to, struct span piece)
 			put_escaped(to, piece.p[i]);
 	}
 	buf_put_char(to, '\n');
-	t->in_line = !ends_with(piece, SPAN("\n"));
+	t->in_line = !span_ends(piece, SPAN("\n"));
 }
 
 /*
@@ -86,7 +74,7 @@ void transcript_command(struct transcript *t, struct buf *to, struct span piece)
 	t->masked &= t->in_line;
 	if (!t->masked && !put_masked(t, to, piece))
 		put_client(t, to, piece);
-	t->in_line = !ends_with(piece, SPAN("\n"));
+	t->in_line = !span_ends(piece, SPAN("\n"));
 }
 
 void transcript_response(struct buf *to)
@@ -97,13 +85,11 @@ void transcript_response(struct buf *to)
 /* A header field, or a line that continues one (RFC 5322 2.2). */
 static bool is_header(struct span line)
 {
-	size_t i = 0;
+	size_t n = text_field_name(line);
 
-	if (line.n && (line.p[0] == ' ' || line.p[0] == '\t'))
+	if (line.n && ascii_is_blank(*line.p))
 		return true;
-	while (i < line.n && line.p[i] > 32 && line.p[i] < 127 && line.p[i] != ':')
-		i++;
-	return i > 0 && i < line.n && line.p[i] == ':';
+	return n > 0 && n < line.n && line.p[n] == ':';
 }
 
 void transcript_content(struct transcript *t, struct buf *to, struct span piece)
@@ -149,14 +135,13 @@ void transcript_content_end(struct transcript *t, struct buf *to)
 /* A challenge of AUTH is unique, as is the id of a message ("Delivered as ..."). */
 void transcript_reply(struct buf *to, struct span line)
 {
-	static const struct span challenge = { "334 ", 4 };
 	const struct reply *accepted = reply_get(REPLY_ACCEPTED);
 	struct span open = { accepted->text, strcspn(accepted->text, "%") };
 	const char *at = memmem(line.p, line.n, open.p, open.n);
 
-	line.n -= ends_with(line, SPAN("\r\n")) ? 2 : 0;
+	line.n -= span_ends(line, SPAN("\r\n")) ? 2 : 0;
 	buf_put(to, SPAN("S: "));
-	if (line.n >= challenge.n && memcmp(line.p, challenge.p, challenge.n) == 0) {
+	if (span_starts(line, SPAN("334 "))) {
 		buf_put(to, SPAN("334 ..."));
 	} else if (at) {
 		buf_put(to, (struct span){ line.p, (size_t)(at - line.p) + open.n });

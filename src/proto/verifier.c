@@ -45,32 +45,16 @@ static size_t base64_octets(struct span s)
 	return (s.n + pads) / 4 * 3 - pads;
 }
 
-/* Cuts off what stands before the sign, and the sign; all of it where there is none. */
-static struct span cut(struct span *s, char sign)
-{
-	const char *end = s->n ? memchr(s->p, sign, s->n) : NULL;
-	size_t n = end ? (size_t)(end - s->p) : s->n;
-	struct span head = { s->p, n };
-
-	*s = span_from(*s, n + (end != NULL));
-	return head;
-}
-
-static bool starts(struct span s, struct span head)
-{
-	return s.n >= head.n && span_eq((struct span){ s.p, head.n }, head);
-}
-
 static const char *parse_scram(struct span text, struct verifier *ret)
 {
 	struct verifier v = { .kind = VERIFIER_SCRAM };
 	uint64_t iterations;
-	bool is_number = num_parse(cut(&text, ','), &iterations);
+	bool is_number = num_parse(span_take(&text, ','), &iterations);
 
-	v.salt = cut(&text, ',');
+	v.salt = span_take(&text, ',');
 	v.n_salt = base64_octets(v.salt);
-	v.stored = cut(&text, ',');
-	v.server = cut(&text, ',');
+	v.stored = span_take(&text, ',');
+	v.server = span_take(&text, ',');
 	if (text.n)
 		return "has more than {SCRAM-SHA-256}iterations,salt,storedkey,serverkey "
 		       "(gsasl without --verbose): what follows is as good as a password";
@@ -105,9 +89,9 @@ static const char *parse_hash(
 	struct span rest = text, salt;
 
 	for (size_t i = 0; i < cost_fields; i++)
-		cut(&rest, '$');
+		span_take(&rest, '$');
 	v.cost = (struct span){ text.p, (size_t)(rest.p - text.p) };
-	salt = cut(&rest, '$');
+	salt = span_take(&rest, '$');
 	if (!is_crypt_text(salt) || !is_crypt_text(rest) || rest.n != n_digits)
 		return "is not a whole hash, as mkpasswd(1) prints it";
 	*ret = v;
@@ -117,17 +101,17 @@ static const char *parse_hash(
 static const char *parse_sha512(struct span text, struct verifier *ret)
 {
 	const struct span rounds = SPAN("$6$rounds=");
-	bool has_rounds = starts(text, rounds);
+	bool has_rounds = span_starts(text, rounds);
 	const char *wrong = parse_hash(text, has_rounds ? 3 : 2, SHA512_DIGITS, ret);
 	struct span rest = span_from(text, has_rounds ? rounds.n : strlen("$6$"));
 	uint64_t n = SHA512_ROUNDS_LEAST;
 
 	if (wrong)
 		return wrong;
-	if (has_rounds && (!num_parse(cut(&rest, '$'), &n) || n < SHA512_ROUNDS_LEAST ||
-				  n > SHA512_ROUNDS_MAX))
+	if (has_rounds && (!num_parse(span_take(&rest, '$'), &n) ||
+				  n < SHA512_ROUNDS_LEAST || n > SHA512_ROUNDS_MAX))
 		return "needs rounds from 1000 to 999999999 (crypt(5))";
-	if (cut(&rest, '$').n > SHA512_SALT_MAX)
+	if (span_take(&rest, '$').n > SHA512_SALT_MAX)
 		return "has a salt of more than 16 characters (crypt(5))";
 	return NULL;
 }
@@ -138,11 +122,11 @@ const char *verifier_parse(struct span text, struct verifier *ret)
 
 	if (text.n > VERIFIER_MAX)
 		return "is too long for a verifier";
-	if (starts(text, scram))
+	if (span_starts(text, scram))
 		return parse_scram(span_from(text, scram.n), ret);
-	if (starts(text, SPAN("$y$")))
+	if (span_starts(text, SPAN("$y$")))
 		return parse_hash(text, 3, YESCRYPT_DIGITS, ret);
-	if (starts(text, SPAN("$6$")))
+	if (span_starts(text, SPAN("$6$")))
 		return parse_sha512(text, ret);
 	return "is neither a {SCRAM-SHA-256} verifier nor a $y$ or $6$ hash; no password "
 	       "may stand here";

@@ -19,10 +19,7 @@ static bool has_mechanism(const struct session *s)
 	return authenticator(s) && authenticator(s)->mechanisms(authenticator(s))[0];
 }
 
-/*
- * It stays listed after a login: AUTH= of MAIL belongs to it, and clients that send EHLO
- * again expect it.
- */
+/* It stays listed after a login: AUTH= of MAIL needs it, and clients may repeat EHLO. */
 bool auth_is_offered(const struct session *s)
 {
 	return s->settings->auth != AUTH_OFF && s->secured && has_mechanism(s);
@@ -100,9 +97,7 @@ static void keep_mechanism(struct session *s, struct span name, bool known)
 		*c = ascii_upper(*c);
 }
 
-/*
- * Doubles the delay with each failure: it slows down guessing, and hardly typing errors.
- */
+/* Doubles the delay with each failure: it slows guessing, hardly typing errors. */
 static void delay(struct session *s)
 {
 	s->pause_until =
@@ -122,10 +117,7 @@ static struct answer end(struct session *s, enum reply_name name)
 	return a;
 }
 
-/*
- * The mechanism is done. Success without a user name counts as a failure: the name
- * identifies the user.
- */
+/* The mechanism is done. Success without a user name counts as a failure. */
 static struct answer finish(struct session *s, enum auth_result result)
 {
 	static const enum reply_name replies[] = {

@@ -1,7 +1,4 @@
-/*
- * AUTH (RFC 4954): the exchange of challenges and responses, and its effect on the
- * session.
- */
+/* AUTH (RFC 4954): challenges, responses, and their effect on the session. */
 #pragma once
 
 #include "smtp/state.h"
@@ -15,9 +12,7 @@ bool auth_is_unavailable(const struct session *s);
 /* The refusal of mail without a login, where one is required; else NULL. */
 const struct reply *auth_refusal(const struct session *s);
 
-/*
- * The command. Returns the reply of the whole exchange; or a challenge, with PHASE_AUTH.
- */
+/* The command. Returns the reply of the exchange; or a challenge, with PHASE_AUTH. */
 struct answer auth_begin(struct session *s, struct span args);
 
 /*

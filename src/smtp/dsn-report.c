@@ -40,10 +40,7 @@ static void put_encoding(const struct report *r, struct buf *to)
 	buf_put(to, r->utf8 ? SPAN("\nContent-Transfer-Encoding: 8bit\n") : SPAN("\n"));
 }
 
-/*
- * The line end in front of a delimiter belongs to it, or ends the header (RFC 2046
- * 5.1.1).
- */
+/* The line end before a delimiter is part of it, or ends the header (RFC 2046 5.1.1). */
 static void put_delimiter(const struct report *r, struct buf *to)
 {
 	buf_put(to, SPAN("\n--"));

@@ -36,8 +36,5 @@ size_t report_count(const struct tx *tx);
 /* Begins the report (again), after `returned` has read the whole message. */
 void report_begin(struct report *r);
 
-/*
- * Appends the next pieces while REPORT_ROOM octets are free. False: the report is
- * complete.
- */
+/* Appends pieces while REPORT_ROOM octets are free. False: the report is complete. */
 bool report_put(struct report *r, struct buf *to);

@@ -1,7 +1,4 @@
-/*
- * Facts of the TLS layer below a session, as plain values, so that the engine needs no
- * TLS library.
- */
+/* Facts of the TLS layer as plain values, so that the engine needs no TLS library. */
 #pragma once
 
 #include <stdbool.h>

@@ -35,9 +35,7 @@ static const struct reply *judge_sender(const struct session *s, const struct pa
 	return names_check_sender(s->settings->names, path);
 }
 
-/*
- * Keeps the fault of this host where the engine itself refuses an address or a parameter.
- */
+/* Keeps the fault of this host for which the engine refuses an address or parameter. */
 static void note_fault(struct session *s, struct answer refusal)
 {
 	if (s->tx.fault)
@@ -196,10 +194,7 @@ static const char *with_protocol(const struct session *s)
 		    [s->secured + (s->tx.user != NULL)];
 }
 
-/*
- * Builds the Received field. Only a single recipient is named, as recipients must not
- * learn of each other.
- */
+/* Builds the Received field, with the recipient if it is the only one (privacy). */
 static struct span build_trace(struct session *s)
 {
 	struct buf b = { .p = s->scratch, .cap = RECEIVED_MAX };

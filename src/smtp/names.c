@@ -1,7 +1,4 @@
-/*
- * Internationalized addresses: applies the conversion of names.h to a transaction's
- * paths.
- */
+/* Internationalized addresses: converts the paths of a transaction by names.h. */
 #include "smtp/names.h"
 #include "proto/text.h"
 

@@ -194,10 +194,7 @@ static bool parse_auth(void *params, const struct param *p)
 	return p->has_value && xtext_valid(p->value);
 }
 
-/*
- * RET applies to failures (RFC 3461 4.3), which are reported by replies: it has no
- * effect.
- */
+/* RET has no effect: it applies to failures (RFC 3461 4.3), which replies report. */
 static bool parse_ret(void *params, const struct param *p)
 {
 	(void)params;

@@ -22,9 +22,7 @@ static bool is_too_big(struct stage *st, uint64_t octets)
 	return limit && octets > limit;
 }
 
-/*
- * A logged-in user may use only its own sender addresses. Other clients are not checked.
- */
+/* A logged-in user may use only its own senders. Other clients are not checked. */
 static const struct reply *judge_sender(struct stage *st, const struct tx *tx)
 {
 	struct authenticator *a = settings_of(st)->authenticator;
@@ -67,11 +65,11 @@ static bool has_a_label(struct span domain)
 {
 	static const struct span prefix = { "xn--", 4 };
 
-	while (domain.n > prefix.n) {
-		const char *dot = memchr(domain.p, '.', domain.n);
-		if (span_ieq((struct span){ domain.p, prefix.n }, prefix))
+	while (domain.n) {
+		struct span label = span_take(&domain, '.');
+		if (label.n > prefix.n &&
+			span_ieq((struct span){ label.p, prefix.n }, prefix))
 			return true;
-		domain = span_from(domain, dot ? (size_t)(dot - domain.p) + 1 : domain.n);
 	}
 	return false;
 }

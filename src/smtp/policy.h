@@ -1,7 +1,4 @@
-/*
- * The first stage: which mail this host accepts. verbs.c checks TLS, login and order of
- * commands.
- */
+/* The first stage: which mail this host accepts. verbs.c checks TLS, login and order. */
 #pragma once
 
 #include "smtp/names.h"
@@ -13,10 +10,7 @@
 struct policy {
 	struct stage stage;
 	const struct session_settings *settings;
-	/*
-	 * owned: the converted `domains`, with A-labels for U-labels. NULL: not
-	 * comparable
-	 */
+	/* owned: `domains` with A-labels for U-labels. NULL: not comparable */
 	char **forms;
 	size_t n_converted;
 };

@@ -253,10 +253,7 @@ static bool put_result(struct session *s)
 	const struct reply *r = s->result;
 	bool last = s->n_told == s->n_owed;
 
-	/*
-	 * for a message that ended with an earlier chunk only the number of recipients is
-	 * known
-	 */
+	/* a message that ended earlier has left only its number of recipients */
 	if (!last && s->tx.open && s->tx.recipients[s->n_told].reply)
 		r = s->tx.recipients[s->n_told].reply;
 	if (!last || !s->settings->lmtp)
@@ -309,10 +306,7 @@ static bool take_step(struct session *s, struct bytes *in)
 	}
 }
 
-/*
- * A step that passes the octets taken to the tracer: content as it was before it is
- * decoded in place.
- */
+/* A step that passes the octets taken to the tracer, content before it is decoded. */
 static bool take_watched(struct session *s, struct bytes *in)
 {
 	static const struct {

@@ -50,8 +50,5 @@ void session_tls_lost(struct session *s, enum session_end why,
 void session_refuse(struct session *s, enum session_end why, struct span argument,
 	const struct moment *now);
 
-/*
- * Ends the session from outside, with the reply of the reason. A second call has no
- * effect.
- */
+/* Ends the session from outside, with the reply of the reason; once only. */
 void session_stop(struct session *s, enum session_end why, const struct moment *now);

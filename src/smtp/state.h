@@ -152,9 +152,7 @@ struct session {
 	enum phase chunk_phase; /* the phase after a discarded chunk */
 	/* the reply after a discarded chunk; or none */
 	struct answer chunk_refusal;
-	/*
-	 * reply of a refused message while its remaining chunks still arrive; else NULL
-	 */
+	/* reply of a refused message while its last chunks arrive; else NULL */
 	const struct reply *refused_message;
 	struct tx tx;
 	size_t n_owed; /* replies to a message, where each recipient has one */

@@ -1,7 +1,4 @@
-/*
- * The observer of a session's octets, for traces. Without one the engine does no work for
- * it.
- */
+/* The observer of a session's octets, for traces. Without one the engine does no work. */
 #pragma once
 
 #include "base/span.h"
@@ -16,16 +13,10 @@ enum traced {
 struct recipient;
 
 struct tracer {
-	/*
-	 * Returns a copy of content that is about to be decoded in place; {NULL, 0}:
-	 * none.
-	 */
+	/* A copy of content that is about to be decoded in place; {NULL, 0}: none. */
 	struct span (*keep)(struct tracer *t, struct bytes in);
 	/* A recipient was accepted. */
 	void (*accepted)(struct tracer *t, const struct recipient *r);
-	/*
-	 * The session has taken `octets`; `end`: up to the end of the line, content or
-	 * chunk.
-	 */
+	/* The session has taken `octets`; `end`: to the end of line, content or chunk. */
 	void (*took)(struct tracer *t, enum traced what, struct span octets, bool end);
 };

@@ -94,9 +94,7 @@ struct tx {
 	bool bare; /* a bare CR or LF was in the content */
 	struct header header;
 	char file[TX_FILE_MAX]; /* its name in the delivering stage */
-	/*
-	 * Set by the stage that writes the report, valid until it is cleared; NULL: none
-	 */
+	/* Set by the stage that writes the report, until it is cleared; NULL: none */
 	const char *report; /* name of the file */
 	const char *report_fault; /* why it failed, or may be lost */
 };
@@ -117,10 +115,7 @@ int tx_rename_recipient(struct recipient *r, struct span local, struct span doma
 /* Removes the recipient added last. */
 void tx_drop_recipient(struct tx *tx);
 
-/*
- * Keeps the mailbox of a refused recipient, for the first TX_REFUSED_MAX, and if memory
- * allows.
- */
+/* Keeps a refused recipient's mailbox: the first TX_REFUSED_MAX, if memory allows. */
 void tx_keep_refused(struct tx *tx, struct span mailbox);
 
 /* Counts the refusal of a recipient, whose text was sent as `said`. */

@@ -35,15 +35,9 @@ struct answer mail_mail(struct session *s, struct span args);
 struct answer mail_rcpt(struct session *s, struct span args);
 struct answer mail_data(struct session *s, struct span args);
 
-/*
- * Opens the stages before the content. NULL, or the refusal; then the caller ends the
- * transaction.
- */
+/* Opens the stages before the content. NULL, or a refusal: end the transaction. */
 const struct reply *mail_begin_content(struct session *s);
-/*
- * Repairs the first line of decoded text and passes the text on, unless the message is
- * refused.
- */
+/* Repairs the first line of decoded text, and passes the text on unless refused. */
 void mail_text(struct session *s, struct span text);
 /* The text is complete: passes on what is held of the first line. */
 void mail_end_text(struct session *s);

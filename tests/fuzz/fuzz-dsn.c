@@ -16,15 +16,6 @@
 #define N_DELIMITERS 4
 
 /* The next line of the input, without its LF. */
-static struct span take_line(struct span *s)
-{
-	const char *lf = s->n ? memchr(s->p, '\n', s->n) : NULL;
-	struct span line = { s->p, lf ? (size_t)(lf - s->p) : s->n };
-
-	*s = span_from(*s, line.n + (lf != NULL));
-	return line;
-}
-
 static struct span write_report(struct report *r, size_t room, char *to)
 {
 	struct span all = { to, 0 };
@@ -53,7 +44,7 @@ static void check_report(struct span text, bool utf8)
 	MUST(begins(text, SPAN("To: <a@example.org>\nFrom: ")));
 	MUST(span_ends(text, SPAN("\n" BOUNDARY "--\n")));
 	while (text.n) {
-		struct span line = take_line(&text);
+		struct span line = span_take_line(&text);
 		n_delimiters += begins(line, SPAN(BOUNDARY));
 		MUST(line.n <= LINE_OCTETS_MAX);
 		MUST(utf8_valid(line));
@@ -89,8 +80,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct span message = fuzz_input(data, size, 1);
 	struct path sender = { .text = SPAN("a@example.org") };
 	struct path recipient = { .text = SPAN("b@example.net") };
-	struct mail_params mail = { .envid = take_line(&message) };
-	struct rcpt_params rcpt = { .orcpt = take_line(&message) };
+	struct mail_params mail = { .envid = span_take_line(&message) };
+	struct rcpt_params rcpt = { .orcpt = span_take_line(&message) };
 	bool utf8 = size && data[0] & 128;
 	struct tx tx = { .id = ID };
 	struct recipient *r;
@@ -101,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		mail.envid = (struct span){ 0 };
 	if (!dsn_is_orcpt(rcpt.orcpt, utf8))
 		rcpt.orcpt = (struct span){ 0 };
-	dsn_notify(take_line(&message), &rcpt.report);
+	dsn_notify(span_take_line(&message), &rcpt.report);
 	MUST(tx_open(&tx, &sender, &mail) == 0);
 	MUST(tx_add_recipient(&tx, &recipient, &rcpt, &r) == 0);
 	MUST(report_is_due(&tx) == rcpt.report);

@@ -11,15 +11,6 @@
 
 #define REPORT_MAX (4 * REPORT_RETURNED_MAX)
 
-static struct span take_line(struct span *s)
-{
-	const char *lf = s->n ? memchr(s->p, '\n', s->n) : NULL;
-	struct span line = { s->p, lf ? (size_t)(lf - s->p) : s->n };
-
-	*s = span_from(*s, line.n + (lf != NULL));
-	return line;
-}
-
 static void check_report(struct span text, struct span sender)
 {
 	struct span head = { text.p,
@@ -68,11 +59,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct tx tx = { .id = "1796126400.M123456P42Q1" };
 	struct recipient *r;
 
-	if (!take_path(take_line(&input), PATH_REVERSE, mail.smtputf8, &sender) ||
-		!take_path(take_line(&input), PATH_FORWARD, mail.smtputf8, &recipient))
+	if (!take_path(span_take_line(&input), PATH_REVERSE, mail.smtputf8, &sender) ||
+		!take_path(
+			span_take_line(&input), PATH_FORWARD, mail.smtputf8, &recipient))
 		return 0;
-	mail.envid = take_line(&input);
-	rcpt.orcpt = take_line(&input);
+	mail.envid = span_take_line(&input);
+	rcpt.orcpt = span_take_line(&input);
 	if (!dsn_is_envid(mail.envid))
 		mail.envid = (struct span){ 0 };
 	if (!dsn_is_orcpt(rcpt.orcpt, mail.smtputf8))

@@ -12,6 +12,7 @@
 #include "smtp/session.h"
 #include "unit/few-names.h"
 #include "unit/few-users.h"
+#include "unit/test.h"
 
 /* Text that grows. */
 struct captured {
@@ -369,6 +370,25 @@ static inline void engine_stop(struct engine *e, enum session_end why)
 {
 	session_stop(&e->session, why, &e->now);
 	engine_flush(e);
+}
+
+/* True when `text` is a part of the records. */
+static inline bool tells(struct engine *e, const char *text)
+{
+	struct span all = captured_span(&e->records);
+
+	return memmem(all.p, all.n, text, strlen(text)) != NULL;
+}
+
+/* What holds after each session, whatever the client has sent. */
+static inline void engine_check(struct engine *e)
+{
+	CHECK(!e->overflow);
+	CHECK(!e->bad_record);
+	CHECK(!e->memory.wrong);
+	CHECK(e->n_sessions == 1);
+	CHECK(e->memory.n_cleared == e->n_records - 1);
+	CHECK(!e->session.tx.open && !e->session.tx.sender && !e->session.tx.recipients);
 }
 
 /* The peer closes, if nobody has yet; all is given back. */

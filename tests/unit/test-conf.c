@@ -84,7 +84,8 @@ static void test_reads_quantities(void)
 static void test_finds_the_word_that_was_meant(void)
 {
 	static const char *const words[] = { "hostname", "tls", "tls-certificate",
-		"tls-key", "on", "off", "required", NULL };
+		"tls-key", "on", "off", "required" };
+	static const struct words list = WORDS_OF(words);
 	static const struct {
 		const char *text, *meant;
 	} table[] = {
@@ -105,7 +106,7 @@ static void test_finds_the_word_that_was_meant(void)
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(table); i++) {
-		const char *meant = conf_nearest(span_of(table[i].text), words);
+		const char *meant = conf_nearest(span_of(table[i].text), &list);
 		if (!CHECK(!meant == !table[i].meant) ||
 			(meant && !CHECK(strcmp(meant, table[i].meant) == 0)))
 			fprintf(stderr, "\t%s: %s\n", table[i].text,

@@ -2,21 +2,8 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "edge/settings/settings.h"
+#include "unit/heard.h"
 #include "unit/test.h"
-
-#define FAULTS_MAX 4096
-
-struct heard {
-	char text[FAULTS_MAX];
-};
-
-static void hear(void *ctx, const char *fault)
-{
-	struct heard *h = ctx;
-	size_t n = strlen(h->text);
-
-	snprintf(h->text + n, sizeof(h->text) - n, "%s\n", fault);
-}
 
 /* Takes the pairs, up to NULL. True without a fault. */
 static bool take(struct config *c, struct heard *h, const char *const *pairs)

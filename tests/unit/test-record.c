@@ -20,13 +20,6 @@ static void check_records(struct engine *e, const char *text)
 	engine_done(e);
 }
 
-static bool tells(struct engine *e, const char *text)
-{
-	struct span all = captured_span(&e->records);
-
-	return memmem(all.p, all.n, text, strlen(text)) != NULL;
-}
-
 static void test_tells_of_a_message(void)
 {
 	struct engine e;

@@ -30,13 +30,6 @@ static void finish(struct engine *e)
 	engine_done(e);
 }
 
-static bool tells(struct engine *e, const char *text)
-{
-	struct span all = captured_span(&e->records);
-
-	return memmem(all.p, all.n, text, strlen(text)) != NULL;
-}
-
 /* What comes behind the final dot in one segment with it. */
 struct behind {
 	const char *hello, *envelope, *input, *said;

@@ -136,16 +136,6 @@ static void run(struct engine *e, const struct script *script, size_t first, siz
 	engine_stop(e, END_EOF);
 }
 
-static void check_sane(struct engine *e)
-{
-	CHECK(!e->overflow);
-	CHECK(!e->bad_record);
-	CHECK(!e->memory.wrong);
-	CHECK(e->n_sessions == 1);
-	CHECK(e->memory.n_cleared == e->n_records - 1);
-	CHECK(!e->session.tx.open && !e->session.tx.sender && !e->session.tx.recipients);
-}
-
 static bool is_like(struct engine *a, struct engine *b)
 {
 	return CHECK(span_eq(captured_span(&a->out), captured_span(&b->out))) &&
@@ -160,7 +150,7 @@ static void check_script(const struct script *script)
 	size_t longest = 0;
 
 	run(&whole, script, SIZE_MAX, 1);
-	check_sane(&whole);
+	engine_check(&whole);
 	if (!CHECK(whole.memory.n_stored == script->n_stored))
 		fprintf(stderr, "%.*s", (int)captured_span(&whole.out).n,
 			captured_span(&whole.out).p);
@@ -170,7 +160,7 @@ static void check_script(const struct script *script)
 	for (size_t first = 1; first <= longest && !test_failed; first++) {
 		/* two pieces; or octet by octet, then every few octets */
 		run(&split, script, first, first <= 7 ? first : SIZE_MAX);
-		check_sane(&split);
+		engine_check(&split);
 		if (!is_like(&whole, &split))
 			fprintf(stderr, "\t%s, split at %zu\n", script->name, first);
 		engine_done(&split);
@@ -222,7 +212,7 @@ static void test_nothing_is_heard_after_the_end(void)
 		engine_stop(&e, END_TIMEOUT);
 		CHECK(captured_span(&e.out).n == n);
 		CHECK(e.n_records == 2 && e.session.end == ends[i]);
-		check_sane(&e);
+		engine_check(&e);
 		engine_done(&e);
 	}
 }
@@ -313,7 +303,7 @@ static void test_a_client_may_be_refused_in_place_of_the_greeting(void)
 		engine_send(&e, SPAN("EHLO x\r\nQUIT\r\n"));
 		CHECK_SPAN(captured_span(&e.out), table[i].said);
 		CHECK_SPAN(captured_span(&e.records), table[i].told);
-		check_sane(&e);
+		engine_check(&e);
 		engine_done(&e);
 	}
 }
@@ -343,7 +333,7 @@ static void test_any_number_of_pipelined_commands_is_answered(void)
 	CHECK(n_last == 10000);
 	CHECK(e.session.end == END_QUIT);
 	engine_stop(&e, END_EOF);
-	check_sane(&e);
+	engine_check(&e);
 	engine_done(&e);
 	captured_close(&input);
 }
@@ -361,7 +351,7 @@ static void test_too_many_errors_end_it(void)
 		SPAN("501 5.5.4 Argument missing\r\n"
 		     "421 4.7.0 Too many errors; closing connection\r\n")));
 	CHECK(e.session.end == END_ERRORS);
-	check_sane(&e);
+	engine_check(&e);
 	engine_done(&e);
 }
 

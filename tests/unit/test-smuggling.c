@@ -7,16 +7,6 @@
 
 #define ENVELOPE "MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n"
 
-static void check_sane(struct engine *e)
-{
-	CHECK(!e->overflow);
-	CHECK(!e->bad_record);
-	CHECK(!e->memory.wrong);
-	CHECK(e->n_sessions == 1);
-	CHECK(e->memory.n_cleared == e->n_records - 1);
-	CHECK(!e->session.tx.open && !e->session.tx.sender && !e->session.tx.recipients);
-}
-
 struct terminator {
 	struct span text;
 	bool is_clean; /* of bare newlines: a message like any other */
@@ -57,7 +47,7 @@ static void check_smuggling(const struct terminator *t, enum bare_newline bare)
 		CHECK(e.session.n_transactions == 1);
 		CHECK(e.session.end == END_QUIT);
 		engine_stop(&e, END_EOF);
-		check_sane(&e);
+		engine_check(&e);
 		engine_done(&e);
 	}
 }
@@ -115,7 +105,7 @@ static void check_spelling(struct span text, size_t first)
 		CHECK(e.memory.n_stored == n_messages);
 	}
 	engine_stop(&e, END_EOF);
-	check_sane(&e);
+	engine_check(&e);
 	engine_done(&e);
 	free(content.text);
 }
@@ -173,7 +163,7 @@ static void test_a_message_without_its_end_is_not_stored(void)
 		CHECK(e.memory.n_stored == 0);
 		CHECK(!memmem(captured_span(&e.out).p, captured_span(&e.out).n,
 			"Delivered", 9));
-		check_sane(&e);
+		engine_check(&e);
 		engine_done(&e);
 	}
 }

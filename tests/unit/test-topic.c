@@ -62,13 +62,6 @@ static void test_a_session_is_told_by_how_it_ended(void)
 	}
 }
 
-static bool tells(struct engine *e, const char *text)
-{
-	struct span all = captured_span(&e->records);
-
-	return memmem(all.p, all.n, text, strlen(text)) != NULL;
-}
-
 static void test_the_panel_has_the_manuals_words(void)
 {
 	CHECK(!strcmp(topic_get(TOPIC_TLS_FAILED)->status, "SSL Error (SMTP Receive)"));

@@ -182,10 +182,7 @@ static void unblock_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/*
- * Closes what does not belong to the connection: sockets, channels, refused clients,
- * files of other kinds.
- */
+/* Closes what other connections need: sockets, channels, refused clients, files. */
 static void close_others(const struct acceptor *a, const struct connection *c)
 {
 	close_range((unsigned)a->task->from, UINT_MAX, 0);
@@ -283,10 +280,7 @@ static void leave(struct acceptor *a)
 	lingering_close_all(&a->lingering);
 }
 
-/*
- * Asks for a successor where one is needed: a file has changed, or unusable settings may
- * be usable now.
- */
+/* Asks for a successor: a file has changed, or unusable settings may be usable now. */
 static bool asks_for_successor(struct acceptor *a)
 {
 	if (a->ask_again && stream_clock() < a->ask_again)
@@ -398,9 +392,7 @@ static int sooner(int a, int b)
 	return a < b ? a : b;
 }
 
-/*
- * Sends a message if one is due. Returns in how many milliseconds the next is; -1: none.
- */
+/* Sends a message if one is due. Returns milliseconds until the next one; -1: none. */
 static int send_in_time(struct acceptor *a)
 {
 	uint64_t now = stream_clock(), alive = a->task->alive, every = alive;

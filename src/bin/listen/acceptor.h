@@ -24,19 +24,13 @@
  * that has ended) removes the entry.
  */
 #define LISTEN_CHILDREN_MAX 65536
-/*
- * Sources whose rate is counted. In a full set the one with the fewest connections is
- * replaced.
- */
+/* Sources with a counted rate. A full set replaces the one with fewest connections. */
 #define LISTEN_RATE_SETS_LOG 9
 #define LISTEN_RATE_SETS (1 << LISTEN_RATE_SETS_LOG)
 #define LISTEN_RATE_WAYS 8 /* sources in a set */
 #define LISTEN_RATE_SECONDS 60
 
-/*
- * Exit status of the process of a connection: LISTEN_STATUS + enum topic; or less: of
- * sysexits.h.
- */
+/* Exit status of a connection: LISTEN_STATUS + enum topic; or less: of sysexits.h. */
 #define LISTEN_STATUS 128
 
 struct listen_child {
@@ -75,15 +69,10 @@ enum listen_verdict {
 	LISTEN_SOURCE_FAST,
 };
 
-/*
- * An empty table in memory that is shared with processes forked later, and its
- * descriptor; NULL with errno.
- */
+/* An empty table, shared with processes forked later, and its descriptor; NULL: errno. */
 struct listen_children *listen_children_new(int *ret_fd);
 
-/*
- * The table of the previous image of the program; NULL when the descriptor is no table.
- */
+/* The table of the previous image of the program; NULL when the descriptor has none. */
 struct listen_children *listen_children_reuse(int fd);
 
 /* Processes that are forked later do not have the table. */
@@ -101,17 +90,11 @@ enum listen_verdict listen_judge(struct listen_children *c,
 	const struct listen_limits *limits, const struct ip *source, bool is_exempt,
 	uint64_t minute);
 
-/*
- * Adds a connection that the process `keeper` has forked; listen_judge() has found a
- * place.
- */
+/* Adds a connection that the process `keeper` forked after listen_judge() found room. */
 void listen_add(
 	struct listen_children *c, pid_t keeper, pid_t pid, const struct ip *source);
 
-/*
- * Removes a connection that has ended, and counts its status of waitpid(2). False: it is
- * not in the table.
- */
+/* Removes an ended connection and counts its wait status. False: not in the table. */
 bool listen_remove(struct listen_children *c, pid_t pid, int status);
 
 /*
@@ -123,15 +106,10 @@ void listen_verify(struct listen_children *c);
 
 size_t listen_count(const struct listen_children *c);
 
-/*
- * The topic of the last session that had a status. Checked, as other processes write the
- * memory.
- */
+/* The topic of the last session with a status; checked, as others write the memory. */
 enum topic listen_last_topic(const struct listen_children *c);
 
-/*
- * True of a status of waitpid(2) with a signal that an attack on the process may cause.
- */
+/* True of a status of waitpid(2) with a signal that an attack may cause. */
 bool listen_is_fault(int status);
 
 /*
@@ -152,10 +130,7 @@ struct lingering {
 	size_t n;
 };
 
-/*
- * Adds a client to which the reply has been sent. Owns `fd`, and gives it a number of at
- * least `from`.
- */
+/* Adds a client that has got the reply. Owns `fd`; its number becomes `from` or more. */
 void lingering_add(struct lingering *l, int fd, int from);
 
 /* Fills in `n` entries for poll(). */
@@ -173,10 +148,7 @@ int lingering_wait(const struct lingering *l);
 void lingering_close_all(struct lingering *l);
 
 #define ACCEPTOR_COUNTS_EVERY 1000 /* milliseconds */
-/*
- * milliseconds without an answer of the listener, after which the acceptor goes on as
- * before
- */
+/* milliseconds without the listener's answer, after which the acceptor goes on */
 #define ACCEPTOR_ANSWER_TIME 5000
 /* milliseconds without accept() after it has failed for a reason that may last */
 #define ACCEPTOR_PAUSE 100
@@ -236,9 +208,7 @@ struct prepared {
  */
 int prepared_init(struct prepared *p, const struct acceptor_task *task);
 
-/*
- * True when connections of some kind are refused, or lack a table of AUTH or the outbox.
- */
+/* True when some connections are refused, or lack a table of AUTH or the outbox. */
 bool prepared_is_unusable(const struct prepared *p);
 
 /* Runs the acceptor. Returns its exit status. */

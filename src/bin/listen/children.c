@@ -70,9 +70,7 @@ pid_t acceptors_fork(struct acceptors *a, int *ret_channel)
 		close(ends[0]);
 		return error;
 	}
-	/*
-	 * the oldest ends as its channel is closed; this process adopts its connections
-	 */
+	/* the oldest ends as its channel closes; this process adopts its connections */
 	if (a->n == ACCEPTORS_MAX)
 		remove_at(a, 0);
 	a->list[a->n++] = (struct acceptor_process){ pid, ends[0], ACCEPTOR_STARTING,
@@ -184,10 +182,7 @@ static bool is_same(const struct ip *a, const struct ip *b)
 	return a->n == b->n && memcmp(a->octets, b->octets, b->n) == 0;
 }
 
-/*
- * The set of a source, by a multiply-shift hash with a random key: a client cannot choose
- * its set.
- */
+/* The set of a source, by multiply-shift with a random key: no client can choose it. */
 static struct listen_rate *set_of(struct listen_children *c, const struct ip *source)
 {
 	uint64_t number = 0;

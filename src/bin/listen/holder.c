@@ -22,10 +22,7 @@
 #define ACCEPTS 0x10000U /* of a UNIX socket: it listens */
 #define UNIT_MAX 128
 #define NAME_SHOWN_MAX 128 /* a process name, each octet may be \xHH */
-/*
- * The octets of a unit name (systemd.unit(5)): in quotes it is one word of a shell
- * command.
- */
+/* Octets of a unit name (systemd.unit(5)); in quotes, one word of a shell command. */
 #define UNIT_OCTETS                                                                      \
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:-_.\\@"
 #define PORTS_OF_ROOT 1024

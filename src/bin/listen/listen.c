@@ -64,10 +64,7 @@ static int move_up(struct listener *l)
 	return 0;
 }
 
-/*
- * Maps the table of the previous image, with the connections that go on; or makes an
- * empty one.
- */
+/* Maps the previous image's table, whose connections go on; or makes an empty one. */
 static int open_table(struct listener *l, int passed)
 {
 	if (passed >= 0)

@@ -57,10 +57,7 @@ static const struct restart_terms after_end = {
 	.quiet = 300 * SECOND,
 };
 
-/*
- * for a successor after a change of files: the changes of a person or a deployment apply
- * at once
- */
+/* for a successor after a change of files: the first 32 changes apply at once */
 static const struct restart_terms after_change = {
 	.n_free = 32,
 	.least = 1 * SECOND,
@@ -212,10 +209,7 @@ static bool may_execute_again(const struct listener *l)
 	return restart_wait(&l->faults, &after_fault, stream_clock()) == 0;
 }
 
-/*
- * Starts a new acceptor, after reloading the settings if a file has changed or something
- * could not be loaded.
- */
+/* Starts a new acceptor; reloads settings that have changed or could not be loaded. */
 static bool start_successor(struct listener *l)
 {
 	int r = 0;
@@ -335,10 +329,7 @@ static void handle_end(
 		acceptors_answer(now, ACCEPTOR_GO_ON, after_failure.least);
 }
 
-/*
- * The child was an acceptor, a connection whose acceptor has ended, or the writer of a
- * record.
- */
+/* The child was an acceptor, an orphaned connection, or the writer of a record. */
 static void reap_child(struct listener *l, pid_t pid, int status)
 {
 	enum acceptor_state state;
@@ -382,10 +373,7 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/*
- * Starts an acceptor if there is none. Returns in how many milliseconds that is due, or
- * FOREVER.
- */
+/* Starts an acceptor if there is none. Milliseconds until it is due, or FOREVER. */
 static uint64_t start_in_time(struct listener *l)
 {
 	uint64_t clock = stream_clock(), wait;
@@ -400,10 +388,7 @@ static uint64_t start_in_time(struct listener *l)
 	return start_successor(l) ? FOREVER : restart_wait(&l->ended, &after_end, clock);
 }
 
-/*
- * Checks the files that the acceptor cannot watch. Returns in how many milliseconds
- * again, or FOREVER.
- */
+/* Checks files that acceptors cannot watch. Milliseconds until the next, or FOREVER. */
 static uint64_t look_in_time(struct listener *l)
 {
 	uint64_t clock;

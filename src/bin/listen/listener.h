@@ -70,9 +70,7 @@ struct acceptors {
  */
 pid_t acceptors_fork(struct acceptors *a, int *ret_channel);
 
-/*
- * The acceptor in that state, or NULL; not for ACCEPTOR_LEAVING, which several may be in.
- */
+/* The acceptor in that state, or NULL; not for ACCEPTOR_LEAVING, which several have. */
 struct acceptor_process *acceptors_find(struct acceptors *a, enum acceptor_state state);
 
 /* Sends an answer, without waiting. NULL is ignored. */
@@ -82,10 +80,7 @@ void acceptors_answer(
 /* Makes the acceptor the one that accepts; the one before stops accepting. */
 void acceptors_switch_to(struct acceptors *a, struct acceptor_process *p);
 
-/*
- * Removes an acceptor that has ended. False when it is none; otherwise *ret_state is the
- * state it had.
- */
+/* Removes an ended acceptor. False when it is none; else *ret_state is its last state. */
 bool acceptors_remove(struct acceptors *a, pid_t pid, enum acceptor_state *ret_state);
 
 /* Sends a signal to all. */

@@ -9,10 +9,7 @@
 #include <stdlib.h>
 #include "edge/auth/auth.h"
 
-/*
- * A request this large makes glibc consolidate its free lists. It is mapped, and unmapped
- * when freed.
- */
+/* A request this large makes glibc consolidate its free lists; it is mapped apart. */
 #define SORTED_BY (64 * 1024 * 1024)
 #define PIECE_MAX (16 * 1024)
 #define PIECES_MAX 256 /* of one size */
@@ -57,9 +54,7 @@ static void begin_watching(struct prepared *p, const struct preload *preload)
 	watch_add(&p->watch, c->log == LOG_JSON ? c->log_file : NULL, true);
 }
 
-/*
- * Opens files. Records are written now, so that forked processes do not write them again.
- */
+/* Opens files, and writes records now, so that forked processes do not repeat them. */
 static void open_all(struct prepared *p)
 {
 	for (size_t i = 0; i < LISTEN_KINDS; i++)
@@ -178,7 +173,7 @@ bool prepared_is_unusable(const struct prepared *p)
 		if (!c)
 			continue;
 		if (c->unusable || (c->config.dsn_outbox && !c->config.session.dsn) ||
-			(c->logins && logins_lack_table(c->logins)))
+			(c->backend && backend_lacks_table(c->backend)))
 			return true;
 	}
 	return false;

@@ -118,17 +118,12 @@ int renew_execute(const struct listen_renewal *r)
 	return -errno;
 }
 
-/* Cuts the first number off a list that spaces divide. */
-static uint64_t cut_number(struct span *from)
+/* Takes the first number of a list that spaces divide; 0: it is none. */
+static uint64_t take_number(struct span *from)
 {
-	const char *space = from->n ? memchr(from->p, ' ', from->n) : NULL;
-	size_t n = space ? (size_t)(space - from->p) : from->n;
-	uint64_t number = 0;
+	uint64_t number;
 
-	if (!num_parse((struct span){ from->p, n }, &number))
-		number = 0;
-	*from = span_from(*from, space ? n + 1 : n);
-	return number;
+	return num_parse(span_take(from, ' '), &number) ? number : 0;
 }
 
 bool renew_resume(
@@ -144,9 +139,9 @@ bool renew_resume(
 	if (strncmp(state, by_fault, sizeof(by_fault) - 1) != 0)
 		return true;
 	numbers = span_of(state + sizeof(by_fault) - 1);
-	ret_faults->last = cut_number(&numbers);
-	ret_faults->interval = cut_number(&numbers);
-	ret_faults->n = (size_t)cut_number(&numbers);
+	ret_faults->last = take_number(&numbers);
+	ret_faults->interval = take_number(&numbers);
+	ret_faults->n = (size_t)take_number(&numbers);
 	*ret_table = FIRST_FD + (int)inherit_passed(inherited);
 	return true;
 }

@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "base/num.h"
+#include "base/words.h"
 #include "bin/options.h"
 #include "edge/file.h"
 #include "proto/network.h"
@@ -64,13 +65,12 @@ bool listen_kind_needs_tls(enum listen_kind kind)
 
 static bool find_kind(struct span name, enum listen_kind *ret)
 {
-	for (size_t i = 0; i < LISTEN_KINDS; i++) {
-		if (!span_eq(name, span_of(kinds[i].word)))
-			continue;
+	static const struct words words = WORDS_OF(kinds);
+	size_t i = words_find(&words, name);
+
+	if (i < words.n)
 		*ret = (enum listen_kind)i;
-		return true;
-	}
-	return false;
+	return i < words.n;
 }
 
 unsigned listen_port(const struct listen_socket *socket)
@@ -100,23 +100,12 @@ static const char *add(struct listen_sockets *s, int fd, enum listen_kind kind)
 	return NULL;
 }
 
-/* Cuts the first name off a list that ":" divides. */
-static struct span cut_name(struct span *names)
-{
-	const char *colon = names->n ? memchr(names->p, ':', names->n) : NULL;
-	size_t n = colon ? (size_t)(colon - names->p) : names->n;
-	struct span name = { names->p, n };
-
-	*names = colon ? span_from(*names, n + 1) : (struct span){ 0 };
-	return name;
-}
-
 const char *listen_use_passed(struct listen_sockets *s, size_t n, const char *names)
 {
 	struct span left = span_of(names);
 
 	for (size_t i = 0; i < n; i++) {
-		struct span name = cut_name(&left);
+		struct span name = span_take(&left, ':');
 		enum listen_kind kind = LISTEN_SMTP;
 		const char *wrong;
 		/* SMTP where it is no kind: systemd's default is the name of the unit */

@@ -1,7 +1,4 @@
-/*
- * The descriptors of a listener: sockets, passed by the service manager or opened here,
- * and signals.
- */
+/* The descriptors of a listener: sockets, passed or opened here, and signals. */
 #pragma once
 
 #include <sys/socket.h>
@@ -27,9 +24,7 @@ struct listen_sockets {
 	size_t n;
 };
 
-/*
- * The same descriptor with a number of at least `from`; -1 with errno when there is none.
- */
+/* The same descriptor, numbered `from` or higher; -1 with errno when there is none. */
 int listen_move_up(int fd, int from);
 
 /* Reads all signals from a signalfd. True when one of them is SIGTERM or SIGINT. */

@@ -32,9 +32,7 @@ struct sasl_settings {
 	struct decoys decoys;
 	struct span secret; /* key for the salts of nonexistent users */
 	struct span binding; /* channel binding, tls-exporter; empty: none */
-	/*
-	 * the users of the client's certificate; the first, unless the client names one
-	 */
+	/* users of the client's certificate; the first, unless the client names one */
 	const char *names[SASL_NAMES_MAX];
 	size_t n_names;
 };
@@ -55,22 +53,22 @@ struct sasl_api {
 	void (*end)(struct sasl *sasl);
 };
 
-#define LOGINS_LIST_MAX 96 /* the names of all mechanisms */
+#define BACKEND_LIST_MAX 96 /* the names of all mechanisms */
 
-struct logins_table {
+struct backend_table {
 	const char *key, *path; /* of the setting; NULL: not set */
 	struct table *table;
 	char fault[CONFIG_FAULT_MAX]; /* why it is not open; empty: no fault */
 };
 
 /* The program's side: decides whether a client may log in, and as which user. */
-struct logins {
+struct backend {
 	struct authenticator authenticator;
 	const char *modules; /* their directory */
 	struct log *log; /* gets each fault once, when a client logs in */
-	struct logins_table users, certificates, senders;
+	struct backend_table users, certificates, senders;
 	struct span secret; /* owned */
-	char list[LOGINS_LIST_MAX]; /* of mechanisms */
+	char list[BACKEND_LIST_MAX]; /* of mechanisms */
 	unsigned char binding[TLS_BINDING_SIZE];
 	char owner[AUTH_USER_MAX]; /* the certificate's user in the table */
 	struct sasl_settings settings;
@@ -87,33 +85,30 @@ struct logins {
  * depend on them. `api` is the module that a listener has loaded, or NULL. NULL where
  * logins are off, or without memory.
  */
-struct logins *logins_new(struct config *c, const struct sasl_api *api,
+struct backend *backend_new(struct config *c, const struct sasl_api *api,
 	const char *modules, struct log *log);
-void logins_free(struct logins *l);
+void backend_free(struct backend *l);
 
-/*
- * Closes the files, in a process that no longer uses the tables, and frees nothing. `l`
- * may be NULL.
- */
-void logins_close_files(const struct logins *l);
+/* Closes the files where they are no longer used, and frees nothing. `l` may be NULL. */
+void backend_close_files(const struct backend *l);
 
 /* After the handshake: mechanisms are offered from now on. `tls` outlives `l`. */
-void logins_secured(struct logins *l, const struct tls_api *api, const struct tls *tls);
+void backend_secured(struct backend *l, const struct tls_api *api, const struct tls *tls);
 
 /* Loads the module, as the first AUTH would do. */
-void logins_load(struct logins *l);
+void backend_load(struct backend *l);
 
 /* Marks the module as missing and reported: it is not tried. */
-void logins_missing(struct logins *l);
+void backend_missing(struct backend *l);
 
 /* True when a table could not be opened: logins that need it get a temporary refusal. */
-bool logins_lack_table(const struct logins *l);
+bool backend_lacks_table(const struct backend *l);
 
 /* True once the module is loaded, or was found missing. */
-bool logins_tried(const struct logins *l);
+bool backend_tried(const struct backend *l);
 
 /* Loading is over: a first login after this gets a temporary refusal. */
-void logins_shut(struct logins *l);
+void backend_shut(struct backend *l);
 
 #define SECRET_LEAST 32 /* octets, the size of SHA-256 */
 #define SECRET_MOST 4096

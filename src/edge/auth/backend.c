@@ -70,20 +70,20 @@ int secret_read(const char *path, struct span *ret, struct buf *ret_fault)
 	return r;
 }
 
-static struct logins *of(struct authenticator *a)
+static struct backend *of(struct authenticator *a)
 {
-	return (struct logins *)a;
+	return (struct backend *)a;
 }
 
 static void report(void *ctx, const char *text)
 {
-	struct logins *l = ctx;
+	struct backend *l = ctx;
 
 	log_error(l->log, text);
 }
 
 /* Logs a fault once and replaces it by a blank. True when there is or was one. */
-static bool report_once(struct logins *l, char *fault)
+static bool report_once(struct backend *l, char *fault)
 {
 	if (!fault[0])
 		return false;
@@ -93,12 +93,12 @@ static bool report_once(struct logins *l, char *fault)
 	return true;
 }
 
-static void put_table_fault(struct logins_table *t, const char *why)
+static void put_table_fault(struct backend_table *t, const char *why)
 {
 	snprintf(t->fault, sizeof(t->fault), "%s %s: %s", t->key, t->path, why);
 }
 
-static void open_table(struct logins_table *t, bool is_secret)
+static void open_table(struct backend_table *t, bool is_secret)
 {
 	char why[TABLE_FAULT_MAX];
 
@@ -114,7 +114,7 @@ static void open_table(struct logins_table *t, bool is_secret)
 }
 
 /* Reads the secret, without which clients could find out which users exist. */
-static void read_secret(struct logins *l, const char *path)
+static void read_secret(struct backend *l, const char *path)
 {
 	char why[TABLE_FAULT_MAX];
 	struct buf b = BUF(why);
@@ -127,7 +127,7 @@ static void read_secret(struct logins *l, const char *path)
 
 static enum table_found find(void *ctx, struct span user, struct buf *ret_value)
 {
-	const struct logins *l = ctx;
+	const struct backend *l = ctx;
 
 	return table_find(l->users.table, user, ret_value);
 }
@@ -148,7 +148,7 @@ static void add(struct buf *list, const char *mechanism)
  * Lists the mechanisms, preferred ones first. A mechanism that no user can use is
  * omitted: a client that prefers SCRAM does not try a second one.
  */
-static void list_mechanisms(struct logins *l, const struct tls_client *client)
+static void list_mechanisms(struct backend *l, const struct tls_client *client)
 {
 	bool has_users = l->users.path, is_broken = l->users.fault[0];
 	struct buf list = BUF(l->list);
@@ -170,14 +170,12 @@ static void list_mechanisms(struct logins *l, const struct tls_client *client)
 
 _Static_assert(
 	sizeof(SASL_EXTERNAL SASL_SCRAM_PLUS SASL_SCRAM SASL_PLAIN SASL_LOGIN) + 4 <=
-		LOGINS_LIST_MAX,
+		BACKEND_LIST_MAX,
 	"all mechanisms, with blanks");
 _Static_assert(TLS_CLIENT_NAMES_MAX <= SASL_NAMES_MAX, "all names of a certificate");
 
-/*
- * The user of the certificate in the table, which replaces the names in the certificate.
- */
-static void find_owner(struct logins *l, const struct tls_client *client)
+/* The user by the table of certificates, which replaces the names in them. */
+static void find_owner(struct backend *l, const struct tls_client *client)
 {
 	struct buf owner = BUF(l->owner);
 	enum table_found found;
@@ -193,7 +191,7 @@ static void find_owner(struct logins *l, const struct tls_client *client)
 			client->fingerprint);
 }
 
-static void find_names(struct logins *l, const struct tls_client *client)
+static void find_names(struct backend *l, const struct tls_client *client)
 {
 	l->settings.n_names = 0;
 	if (!client || !client->trusted)
@@ -206,7 +204,7 @@ static void find_names(struct logins *l, const struct tls_client *client)
 		l->settings.names[l->settings.n_names++] = client->names[i];
 }
 
-void logins_secured(struct logins *l, const struct tls_api *api, const struct tls *tls)
+void backend_secured(struct backend *l, const struct tls_api *api, const struct tls *tls)
 {
 	const struct tls_client *client = api->client(tls);
 
@@ -219,17 +217,17 @@ void logins_secured(struct logins *l, const struct tls_api *api, const struct tl
 	list_mechanisms(l, client);
 }
 
-void logins_missing(struct logins *l)
+void backend_missing(struct backend *l)
 {
 	l->fault[0] = ' ';
 }
 
-bool logins_lack_table(const struct logins *l)
+bool backend_lacks_table(const struct backend *l)
 {
 	return l->users.fault[0] || l->certificates.fault[0] || l->senders.fault[0];
 }
 
-bool logins_tried(const struct logins *l)
+bool backend_tried(const struct backend *l)
 {
 	return l->sasl || l->fault[0];
 }
@@ -238,7 +236,7 @@ bool logins_tried(const struct logins *l)
  * A missing module gets a cure in its fault; a closed sandbox or a library that fails to
  * start has none.
  */
-static void put_fault(struct logins *l, const char *error)
+static void put_fault(struct backend *l, const char *error)
 {
 	struct buf b = BUF(l->fault);
 
@@ -251,11 +249,11 @@ static void put_fault(struct logins *l, const char *error)
 		snprintf(l->fault, sizeof(l->fault), "auth: %.400s", error);
 }
 
-void logins_load(struct logins *l)
+void backend_load(struct backend *l)
 {
 	const char *error = "out of memory";
 
-	if (logins_tried(l))
+	if (backend_tried(l))
 		return;
 	if (!l->api && l->shut)
 		error = "who has sent mail inside TLS cannot begin to log in: the "
@@ -267,7 +265,7 @@ void logins_load(struct logins *l)
 		put_fault(l, error);
 }
 
-void logins_shut(struct logins *l)
+void backend_shut(struct backend *l)
 {
 	l->shut = true;
 }
@@ -278,7 +276,7 @@ static const char *mechanisms(struct authenticator *a)
 }
 
 /* Ignores case. */
-static bool is_listed(const struct logins *l, struct span mechanism)
+static bool is_listed(const struct backend *l, struct span mechanism)
 {
 	const char *word = l->list;
 
@@ -292,7 +290,7 @@ static bool is_listed(const struct logins *l, struct span mechanism)
 }
 
 /* True when only a fault of its table keeps it from the list. */
-static bool lacks_table(const struct logins *l, struct span mechanism)
+static bool lacks_table(const struct backend *l, struct span mechanism)
 {
 	if (span_ieq(mechanism, SPAN(SASL_EXTERNAL)))
 		return l->certificates.fault[0];
@@ -302,14 +300,14 @@ static bool lacks_table(const struct logins *l, struct span mechanism)
 
 static enum auth_result begin(struct authenticator *a, struct span mechanism)
 {
-	struct logins *l = of(a);
+	struct backend *l = of(a);
 	bool is_external = span_ieq(mechanism, SPAN(SASL_EXTERNAL));
 
 	if (!is_listed(l, mechanism) && !lacks_table(l, mechanism))
 		return AUTH_UNKNOWN;
 	if (report_once(l, is_external ? l->certificates.fault : l->users.fault))
 		return AUTH_UNAVAILABLE;
-	logins_load(l);
+	backend_load(l);
 	if (report_once(l, l->fault) || !l->sasl)
 		return AUTH_UNAVAILABLE;
 	return l->api->begin(l->sasl, mechanism);
@@ -333,7 +331,7 @@ static void end(struct authenticator *a)
 }
 
 /* Logs the fault once, and keeps it for the reply. */
-static enum auth_sender fail_sender(struct logins *l, const char **ret_fault)
+static enum auth_sender fail_sender(struct backend *l, const char **ret_fault)
 {
 	if (!l->has_told_senders)
 		report(l, l->senders.fault);
@@ -345,7 +343,7 @@ static enum auth_sender fail_sender(struct logins *l, const char **ret_fault)
 static enum auth_sender sender(struct authenticator *a, const char *name,
 	struct span address, const char **ret_fault)
 {
-	struct logins *l = of(a);
+	struct backend *l = of(a);
 	char octets[TABLE_VALUE_MAX];
 	struct buf list = BUF(octets);
 
@@ -366,22 +364,22 @@ static enum auth_sender sender(struct authenticator *a, const char *name,
 	return fail_sender(l, ret_fault);
 }
 
-static void init(struct logins *l, const struct config *c)
+static void init(struct backend *l, const struct config *c)
 {
 	l->authenticator =
 		(struct authenticator){ mechanisms, begin, step, user, end, sender };
-	l->users = (struct logins_table){ .key = "auth-users", .path = c->auth_users };
-	l->certificates = (struct logins_table){ .key = "auth-certificates",
+	l->users = (struct backend_table){ .key = "auth-users", .path = c->auth_users };
+	l->certificates = (struct backend_table){ .key = "auth-certificates",
 		.path = c->auth_certificates };
 	l->senders =
-		(struct logins_table){ .key = "auth-senders", .path = c->auth_senders };
+		(struct backend_table){ .key = "auth-senders", .path = c->auth_senders };
 	l->settings.ctx = l;
 	l->settings.find = find;
 	l->settings.fault = report;
 }
 
 /* Names a credential as in the settings, not by the path of systemd's copy. */
-static void name_credentials(struct logins_table *t, const struct config *c)
+static void name_credentials(struct backend_table *t, const struct config *c)
 {
 	char shown[CONFIG_FAULT_MAX] = "";
 	struct buf b = BUF(shown);
@@ -391,10 +389,10 @@ static void name_credentials(struct logins_table *t, const struct config *c)
 		memcpy(t->fault, shown, b.n + 1);
 }
 
-struct logins *logins_new(struct config *c, const struct sasl_api *api,
+struct backend *backend_new(struct config *c, const struct sasl_api *api,
 	const char *modules, struct log *log)
 {
-	struct logins *l;
+	struct backend *l;
 
 	if (c->session.auth == AUTH_OFF || !config_may_use_tls(c))
 		return NULL;
@@ -417,7 +415,7 @@ struct logins *logins_new(struct config *c, const struct sasl_api *api,
 	return l;
 }
 
-void logins_close_files(const struct logins *l)
+void backend_close_files(const struct backend *l)
 {
 	if (!l)
 		return;
@@ -426,7 +424,7 @@ void logins_close_files(const struct logins *l)
 	table_close_file(l->senders.table);
 }
 
-void logins_free(struct logins *l)
+void backend_free(struct backend *l)
 {
 	if (!l)
 		return;

@@ -19,7 +19,5 @@ enum proof proof_check(const struct verifier *v, const char *password);
  */
 char *proof_salt(struct span secret, const char *user, size_t n);
 
-/*
- * Overwrites the stack below the caller's frame, where functions that returned left data.
- */
+/* Overwrites the stack below the caller's frame, where functions have left data. */
 void proof_wipe_stack(void);

@@ -39,10 +39,7 @@ static void report(struct sasl *s, const char *what)
 	s->settings->fault(s->settings->ctx, text);
 }
 
-/*
- * SASLprep (RFC 4013). False when it fails. libidn reports a lack of memory only by
- * errno.
- */
+/* SASLprep (RFC 4013). False: it failed; libidn reports lack of memory only by errno. */
 static bool prepare(struct sasl *s, const char *text, char **ret_prepared)
 {
 	errno = 0;
@@ -69,10 +66,7 @@ static bool set_user(struct sasl *s, const char *name)
 	return fits;
 }
 
-/*
- * True unless the client requests a different authorization identity, which is not
- * allowed.
- */
+/* True unless the client requests another authorization identity: not allowed. */
 static bool is_own(struct sasl *s, const char *authzid)
 {
 	char *prepared = NULL;
@@ -142,10 +136,7 @@ static int set_span(Gsasl_session *session, Gsasl_property what, struct span val
 	return gsasl_property_set_raw(session, what, value.p, value.n);
 }
 
-/*
- * Sets random keys, which match no password: the proof fails after the same work of
- * libgsasl.
- */
+/* Sets random keys, which match no password, so libgsasl fails after the same work. */
 static int set_random_keys(Gsasl_session *session)
 {
 	char octets[32];
@@ -348,10 +339,7 @@ static enum auth_result feed(
 	/* LOGIN: kept for the record of a client that gives up after the name */
 	if (s->is_login && s->n_steps == 2 && result == AUTH_CHALLENGE)
 		set_user(s, response);
-	/*
-	 * the last challenge cannot be sent with the 235 (RFC 4954 4): one more step is
-	 * needed
-	 */
+	/* the 235 cannot carry the last challenge (RFC 4954 4): one more step */
 	if (result == AUTH_SUCCESS && n_out) {
 		s->proven = true;
 		result = AUTH_CHALLENGE;

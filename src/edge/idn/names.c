@@ -29,9 +29,7 @@ static const struct idn_api *api_of(struct names *names)
 	return n->api;
 }
 
-/*
- * The result of the libraries. They are loaded: UNAVAILABLE then means a lack of memory.
- */
+/* The libraries' result. They are loaded: UNAVAILABLE then means a lack of memory. */
 static enum names_result result_of(struct names *names, enum names_result result)
 {
 	if (result == NAMES_UNAVAILABLE)

@@ -24,9 +24,7 @@ struct peer_environment {
 const char *peer_find(
 	int fd, const struct peer_environment *env, struct session_peer *ret);
 
-/*
- * accept4(2) that also returns the peer, as getpeername() fails after the peer's reset.
- */
+/* accept4(2) with the peer's address: getpeername() fails after the peer's reset. */
 int peer_accept(int listening, struct session_peer *ret);
 
 /* The local TCP port of the connection; 0 when it has none. */
@@ -82,19 +80,13 @@ void stream_done(struct stream *s);
 /* Appends input. Octets read, 0 at the end, or one of the negative results. */
 ssize_t stream_fill(struct stream *s);
 
-/*
- * Waits until that stream_clock(), regardless of the peer. 0, STREAM_TOO_LONG or
- * STREAM_STOP.
- */
+/* Waits until that stream_clock() despite the peer. 0, STREAM_TOO_LONG, STREAM_STOP. */
 int stream_wait(const struct stream *s, uint64_t until);
 
 /* Writes all of `out` and empties it. 0 or negative as above. */
 int stream_flush(struct stream *s, struct buf *out);
 
-/*
- * True when input is pending, in any of these places, and the peer has not closed. Reads
- * nothing.
- */
+/* True when input is pending anywhere and the peer has not closed. Reads nothing. */
 bool stream_is_ready(const struct stream *s);
 
 /*

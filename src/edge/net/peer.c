@@ -80,17 +80,12 @@ int peer_accept(int listening, struct session_peer *ret)
 	return fd;
 }
 
-/*
- * IPv6address [ "%" zone ] (RFC 4007 11.2): the zone is a local name, not a part of the
- * address.
- */
+/* IPv6address [ "%" zone ] (RFC 4007 11.2): the zone is local, not of the address. */
 static struct span without_zone(struct span address)
 {
-	const char *zone = memchr(address.p, '%', address.n);
+	struct span zone = address, ip = span_take(&zone, '%');
 
-	return zone && memchr(address.p, ':', (size_t)(zone - address.p))
-		       ? (struct span){ address.p, (size_t)(zone - address.p) }
-		       : address;
+	return ip.n && memchr(ip.p, ':', ip.n) ? ip : address;
 }
 
 static bool from_text(const char *address, const char *port, struct session_peer *ret)

@@ -160,10 +160,7 @@ static ssize_t raw_write(void *ctx, const void *from, size_t n)
 	return put < 0 ? -errno : put;
 }
 
-/*
- * Moves the remaining input to the front. It may begin a secret, so its old place is
- * wiped.
- */
+/* Moves the remaining input to the front; wipes the old place (it may be a secret). */
 static void move_to_front(struct stream *s)
 {
 	size_t n = s->have.n, gap = (size_t)(s->have.p - s->octets);

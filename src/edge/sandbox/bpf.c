@@ -144,10 +144,7 @@ static size_t put_rules(
 	return others;
 }
 
-/*
- * Those of the base come behind the table's own, which are found first and so replace
- * them.
- */
+/* Those of the base come behind the table's own, which are found first and prevail. */
 static size_t put_table(struct bpf_program *p, const struct bpf_table *t,
 	const struct ends *ends, size_t others)
 {

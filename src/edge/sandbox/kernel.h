@@ -39,16 +39,10 @@ struct landlock {
 int landlock_init(struct landlock *ret, int most);
 void landlock_done(struct landlock *l);
 
-/*
- * Allows `access` below path, or on it when it is a file. 0 or -errno, -ENOENT for
- * none.
- */
+/* Allows `access` below path, or on it if a file. 0 or -errno, -ENOENT for none. */
 int landlock_allow(struct landlock *l, const char *path, enum landlock_access access);
 
-/*
- * Puts it in force, for the process and for good; no_new_privs must be set. 0 or
- * -errno.
- */
+/* Puts it in force in this process for good; no_new_privs is set. 0 or -errno. */
 int landlock_enforce(struct landlock *l);
 
 /*
@@ -69,10 +63,7 @@ int seccomp_enter(const struct seccomp_needs *needs);
 /* Stage A of a process that accepts connections and forks a process for each. */
 int seccomp_enter_accepting(const struct seccomp_needs *needs);
 
-/*
- * On top of that, in a process that was forked by such a one: it accepts and forks no
- * other.
- */
+/* On top of that, in a process forked by such a one: it accepts and forks no other. */
 int seccomp_enter_forked(void);
 
 /* Stage B, on top of A: no executable memory, and no more rules of Landlock. */
@@ -121,10 +112,7 @@ struct bpf_table {
 	const struct bpf_rule *rules;
 	size_t n_rules; /* with those of the base at most BPF_RULES_MAX */
 	uint32_t others; /* the action for a call in none of them */
-	/*
-	 * For calls that are in none of the three; its `others` does not count. Or
-	 * NULL.
-	 */
+	/* For calls in none of the three; its `others` does not count. Or NULL. */
 	const struct bpf_table *base;
 };
 

@@ -12,10 +12,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 
-/*
- * ABI 1 denies every link and rename between directories, tmp/ to new/ included: it
- * does not serve.
- */
+/* ABI 1 is not used: it denies links and renames between directories (tmp/ to new/). */
 #define ABI_REFER 2
 #define ABI_NET 4
 #define ABI_IOCTL 5

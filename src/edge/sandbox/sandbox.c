@@ -31,22 +31,13 @@
 #define PASSWD_MAX (64 * 1024) /* a larger one is left to getpwnam() */
 #define NO_ID UINT32_MAX /* setresuid() changes nothing then */
 
-static struct span take_until(struct span *rest, char end)
-{
-	const char *p = rest->n ? memchr(rest->p, end, rest->n) : NULL;
-	struct span taken = { rest->p, p ? (size_t)(p - rest->p) : rest->n };
-
-	*rest = span_from(*rest, p ? taken.n + 1 : taken.n);
-	return taken;
-}
-
 static bool parse_ids(struct span line, struct account *ret)
 {
 	uint64_t uid, gid;
 
-	take_until(&line, ':'); /* the password */
-	if (!num_parse(take_until(&line, ':'), &uid) || uid >= NO_ID ||
-		!num_parse(take_until(&line, ':'), &gid) || gid >= NO_ID)
+	span_take(&line, ':'); /* the password */
+	if (!num_parse(span_take(&line, ':'), &uid) || uid >= NO_ID ||
+		!num_parse(span_take(&line, ':'), &gid) || gid >= NO_ID)
 		return false;
 	*ret = (struct account){ (uid_t)uid, (gid_t)gid };
 	return true;
@@ -55,9 +46,9 @@ static bool parse_ids(struct span line, struct account *ret)
 bool account_parse(struct span text, struct span name, struct account *ret)
 {
 	while (text.n) {
-		struct span line = take_until(&text, '\n');
+		struct span line = span_take_line(&text);
 
-		if (span_eq(take_until(&line, ':'), name))
+		if (span_eq(span_take(&line, ':'), name))
 			return parse_ids(line, ret);
 	}
 	return false;
@@ -164,9 +155,7 @@ void sandbox_hide(void)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-/*
- * A directory that cannot be opened for reading stays shut; none can be made out of it.
- */
+/* A directory that cannot be opened for reading stays closed; none is made of it. */
 static int allow_read(struct landlock *l, const char *path)
 {
 	int r = landlock_allow(l, path, LANDLOCK_READ);
@@ -213,10 +202,7 @@ static bool is_within_another(const Dl_serinfo *path, unsigned i)
 	return false;
 }
 
-/*
- * The directories in which dlopen() searches: of DT_RPATH, LD_LIBRARY_PATH and the
- * system.
- */
+/* Where dlopen() searches: DT_RPATH, LD_LIBRARY_PATH and the system's directories. */
 static int allow_search_path(struct landlock *l, void *program)
 {
 	Dl_serinfo size;
@@ -270,10 +256,7 @@ static int allow_reads(struct landlock *l, const struct sandbox_dirs *dirs)
 	return r;
 }
 
-/*
- * Root keeps the capabilities by which mail reaches Maildirs of any owner; other users
- * keep none.
- */
+/* Root keeps capabilities to reach Maildirs of any owner; other users keep none. */
 static int limit_capabilities(bool owners)
 {
 	const unsigned chown = owners ? 1U << CAP_CHOWN : 0;
@@ -401,10 +384,7 @@ int sandbox_tighten(const struct sandbox_dirs *dirs)
 	return r;
 }
 
-/*
- * A 421 from a stage ends the session: the client cannot go on and send mail outside
- * stage B.
- */
+/* A 421 of a stage ends the session: no mail is received outside stage B. */
 static const struct reply *fail(const struct confine *c, int error)
 {
 	char text[CONFIG_FAULT_MAX];
@@ -423,8 +403,8 @@ static const struct reply *confine_mail(struct stage *st, const struct tx *tx)
 	(void)tx;
 	if (!c->armed)
 		return NULL;
-	if (c->logins)
-		logins_shut(c->logins);
+	if (c->backend)
+		backend_shut(c->backend);
 	r = sandbox_tighten(c->dirs);
 	if (r < 0)
 		return fail(c, r);
@@ -435,12 +415,12 @@ static const struct reply *confine_mail(struct stage *st, const struct tx *tx)
 static const struct stage_ops confine_ops = { .mail = confine_mail };
 
 void confine_init(struct confine *c, const struct sandbox_dirs *dirs,
-	struct logins *logins, struct log *log)
+	struct backend *backend, struct log *log)
 {
 	*c = (struct confine){
 		.stage.ops = &confine_ops,
 		.dirs = dirs,
-		.logins = logins,
+		.backend = backend,
 		.log = log,
 	};
 }

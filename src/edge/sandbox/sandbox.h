@@ -24,22 +24,13 @@ struct sandbox_dirs {
 	bool too_many; /* a list is too short: the sandbox cannot be entered */
 	bool tls; /* GnuTLS may be loaded: it reads the system's policy */
 	bool loaded; /* all that is to be loaded is: no library is read */
-	/*
-	 * root delivers to Maildirs of other users, and gives them the files; `loaded`
-	 * is set then
-	 */
+	/* root delivers to other users' Maildirs; `loaded` is set then */
 	bool owners;
-	/*
-	 * the newest of Landlock to be used, for tests of older kernels; 0: the
-	 * kernel's own
-	 */
+	/* the newest Landlock to use, for tests of older kernels; 0: the kernel's */
 	int abi;
 };
 
-/*
- * Puts a directory at the end of the list, unless it is there; sets `too_many` where
- * the list is full.
- */
+/* Appends a directory unless it is listed; sets `too_many` where the list is full. */
 void sandbox_dirs_write(struct sandbox_dirs *dirs, const char *dir);
 void sandbox_dirs_read(struct sandbox_dirs *dirs, const char *dir);
 
@@ -85,10 +76,7 @@ int sandbox_enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_re
 int sandbox_enter_accepting(
 	const struct sandbox_dirs *dirs, struct sandbox_report *ret_report);
 
-/*
- * Stage A, or B, of its parent, and no process is forked any more. 0 or -errno, as
- * above.
- */
+/* Stage A, or B, of its parent; no process is forked any more. 0 or -errno, as above. */
 int sandbox_enter_forked(void);
 
 /*
@@ -98,7 +86,7 @@ int sandbox_enter_forked(void);
  */
 int sandbox_tighten(const struct sandbox_dirs *dirs);
 
-struct logins;
+struct backend;
 struct log;
 
 /* The stage of mail that enters stage B of the sandbox, at the first MAIL inside TLS. */
@@ -106,17 +94,14 @@ struct confine {
 	struct stage stage;
 	const struct sandbox_dirs *dirs;
 	/* can load no module after this; NULL: no client can log in */
-	struct logins *logins;
+	struct backend *backend;
 	struct log *log; /* gets the cause when the stage cannot be entered */
-	/*
-	 * set once TLS is up: all that the settings need is loaded; until stage B has
-	 * been entered
-	 */
+	/* set once TLS is up and nothing has to be loaded; until stage B is entered */
 	bool armed;
 };
 
 void confine_init(struct confine *c, const struct sandbox_dirs *dirs,
-	struct logins *logins, struct log *log);
+	struct backend *backend, struct log *log);
 
 /* A local user. */
 struct account {
@@ -130,10 +115,7 @@ struct account {
  */
 bool account_parse(struct span text, struct span name, struct account *ret);
 
-/*
- * Of /etc/passwd or, where that has no such user, by getpwnam(). 0, -ENOENT, or another
- * -errno.
- */
+/* From /etc/passwd or, if not there, getpwnam(). 0, -ENOENT, or another -errno. */
 int account_find(const char *name, struct account *ret);
 
 /* Why the process cannot become that user, and what to do. */

@@ -35,10 +35,7 @@ static const uint16_t allowed[] = {
 	SYS_mkdirat, SYS_unlinkat, SYS_linkat, SYS_renameat2, SYS_readlinkat,
 	SYS_getdents64, SYS_newfstatat, SYS_fstat, SYS_statx, SYS_faccessat2,
 	SYS_fgetxattr, SYS_fstatfs,
-	/*
-	 * the connection, and datagrams to the log and the service manager, each with
-	 * its address
-	 */
+	/* the connection; datagrams to log and service manager, with addresses */
 	SYS_ppoll, SYS_signalfd4, SYS_recvfrom, SYS_recvmsg, SYS_shutdown,
 	SYS_getsockname, SYS_getpeername, SYS_getsockopt,
 	/* memory */

@@ -1,7 +1,4 @@
-/*
- * Reads the rules for clients, and finds the rule of the most specific network that has
- * an address.
- */
+/* Reads the rules for clients; finds that of the most specific network of an address. */
 #include "edge/settings/settings.h"
 #include <errno.h>
 #include <stdio.h>

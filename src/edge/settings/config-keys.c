@@ -1,13 +1,11 @@
-/*
- * The table of settings, and the parsers that most rows share. A wrong value gets a
- * sentence.
- */
+/* The table of settings and the parsers that most rows share. */
 #include "edge/settings/config-keys.h"
 #include <stdlib.h>
 #include <sys/utsname.h>
 #include "base/buf.h"
 #include "proto/address.h"
 #include "proto/conf.h"
+#include "proto/text.h"
 
 #define LABEL_MAX 64 /* octets of maildir-hostname */
 #define RECIPIENTS_LEAST 100 /* RFC 5321 4.5.3.1.8 */
@@ -29,24 +27,23 @@ static const char *parse_text(
 static const char *parse_banner(
 	struct config *c, const struct config_key *key, const char *text)
 {
-	for (const char *p = text; *p; p++)
-		if (*p < 32 || *p > 126)
-			return "must be printable ASCII";
+	if (!text_is_printable(span_of(text)))
+		return "must be printable ASCII";
 	*(const char **)field(c, key) = text;
 	return NULL;
 }
 
 const char *config_word_fault(
-	struct config *c, const char *const *words, struct span written)
+	struct config *c, const struct words *words, struct span written)
 {
 	char text[WORDS_MAX], meant[CONF_MEANT_MAX];
 	struct buf b = BUF(text);
 
 	conf_put_meant(meant, written, words);
 	buf_put(&b, SPAN("must be one of:"));
-	for (const char *const *w = words; *w; w++) {
+	for (size_t i = 0; i < words->n; i++) {
 		buf_put_char(&b, ' ');
-		buf_put_str(&b, *w);
+		buf_put_str(&b, words_get(words, i));
 	}
 	buf_put_str(&b, meant);
 	buf_terminate(&b);
@@ -56,13 +53,12 @@ const char *config_word_fault(
 static const char *parse_word(
 	struct config *c, const struct config_key *key, const char *text)
 {
-	for (int i = 0; key->words[i]; i++) {
-		if (strcmp(key->words[i], text) != 0)
-			continue;
-		*(int *)field(c, key) = i;
-		return NULL;
-	}
-	return config_word_fault(c, key->words, span_of(text));
+	size_t i = words_find(key->words, span_of(text));
+
+	if (i == key->words->n)
+		return config_word_fault(c, key->words, span_of(text));
+	*(int *)field(c, key) = (int)i;
+	return NULL;
 }
 
 static const char *parse_tls(
@@ -229,10 +225,10 @@ static const char *parse_files(
 	return NULL;
 }
 
-static const char *const tls_words[] = { "off", "on", "required", "implicit", NULL };
-static const char *const auth_words[] = { "off", "on", "required", NULL };
-static const char *const bare_words[] = { "normalize", "reject", NULL };
-static const char *const create_words[] = { "auto", "no", "yes", NULL };
+static const struct words tls_words = WORDS("off", "on", "required", "implicit");
+static const struct words auth_words = WORDS("off", "on", "required");
+static const struct words bare_words = WORDS("normalize", "reject");
+static const struct words create_words = WORDS("auto", "no", "yes");
 
 #define AT(member) offsetof(struct config, member)
 
@@ -244,20 +240,20 @@ const struct config_key config_keys[] = {
 	{ "mail-root-marker", "", config_parse_marker, AT(recipients.marker), NULL },
 	{ "maildir", "", config_parse_maildir, AT(maildir), NULL },
 	{ "maildir-hostname", "", parse_maildir_hostname, AT(maildir_hostname), NULL },
-	{ "maildir-create", "auto", parse_word, AT(maildir_create), create_words },
+	{ "maildir-create", "auto", parse_word, AT(maildir_create), &create_words },
 	{ "recipients", "", config_parse_file, AT(recipients_file), NULL },
 	{ "catch-all", "", config_parse_catch_all, AT(recipients.catch_all), NULL },
 	{ "postmaster", "", config_parse_catch_all, AT(recipients.postmaster), NULL },
 	{ "subaddress-delimiter", "", config_parse_delimiter, AT(recipients.delimiter),
 		NULL },
 	{ "dsn-outbox", "", parse_text, AT(dsn_outbox), NULL },
-	{ "tls", "off", parse_tls, AT(session.tls), tls_words },
+	{ "tls", "off", parse_tls, AT(session.tls), &tls_words },
 	{ "tls-certificate", "", parse_files, AT(tls_certificates), NULL },
 	{ "tls-key", "", parse_files, AT(tls_keys), NULL },
 	{ "tls-priority", TLS_PRIORITY_DEFAULT, parse_text, AT(tls.priority), NULL },
 	{ "tls-tickets", "", config_parse_file, AT(tls.tickets), NULL },
 	{ "tls-client-ca", "", config_parse_file, AT(tls.client_ca), NULL },
-	{ "auth", "off", parse_word, AT(session.auth), auth_words },
+	{ "auth", "off", parse_word, AT(session.auth), &auth_words },
 	{ "auth-users", "", config_parse_file, AT(auth_users), NULL },
 	{ "auth-secret", "", config_parse_file, AT(auth_secret), NULL },
 	{ "auth-certificates", "", config_parse_file, AT(auth_certificates), NULL },
@@ -274,7 +270,8 @@ const struct config_key config_keys[] = {
 		AT(source_connection_limit), NULL },
 	{ "source-connection-rate", "0", parse_count_or_none, AT(source_connection_rate),
 		NULL },
-	{ "bare-newline", "normalize", parse_word, AT(session.bare_newline), bare_words },
+	{ "bare-newline", "normalize", parse_word, AT(session.bare_newline),
+		&bare_words },
 	{ "log", "auto", config_parse_log, 0, NULL },
 	{ "log-level", "info", config_parse_log_level, 0, NULL },
 	{ "trace", "", config_parse_networks, AT(traced), NULL },
@@ -286,6 +283,6 @@ const struct config_key config_keys[] = {
 	{ "sandbox", "yes", parse_flag, AT(sandbox), NULL },
 };
 
-const size_t config_n_keys = sizeof(config_keys) / sizeof(*config_keys);
+const struct words config_names = WORDS_OF(config_keys);
 _Static_assert(sizeof(config_keys) / sizeof(*config_keys) <= CONFIG_KEYS_MAX,
 	"more rows than room");

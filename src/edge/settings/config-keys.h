@@ -11,13 +11,13 @@ struct config_key {
 	const char *(*parse)(
 		struct config *c, const struct config_key *key, const char *text);
 	size_t offset; /* in struct config, of what the parser fills */
-	/* for parse_word: the enum's words in order; NULL ends */
-	const char *const *words;
+	/* for parse_word: of an enum, in its order */
+	const struct words *words;
 };
 
 /* "must be one of: a b c", and which was perhaps meant. Memory of the settings. */
 const char *config_word_fault(
-	struct config *c, const char *const *words, struct span written);
+	struct config *c, const struct words *words, struct span written);
 
 /* Memory that lives as long as the settings; NULL: there is none. */
 void *config_allocate(struct config *c, size_t n);
@@ -57,4 +57,4 @@ const char *config_parse_delimiter(
 	struct config *c, const struct config_key *key, const char *text);
 
 extern const struct config_key config_keys[];
-extern const size_t config_n_keys;
+extern const struct words config_names;

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include "proto/destination.h"
 
-#define BLANKS " \t"
 #define WORD_FAULT_MAX 160 /* a word and a sentence */
 #define JSON_PREFIX "json:"
 /* atext (RFC 5321 4.1.2), as far as it can part names of files */
@@ -102,21 +101,11 @@ void config_show(const struct config *c, const char *text, struct buf *to)
 	buf_terminate(to);
 }
 
-/* The next word, and `text` behind it; empty at the end. */
-static struct span next_word(const char **text)
-{
-	const char *word = *text + strspn(*text, BLANKS);
-	size_t n = strcspn(word, BLANKS);
-
-	*text = word + n;
-	return (struct span){ word, n };
-}
-
-static size_t count_words(const char *text)
+static size_t count_words(struct span text)
 {
 	size_t n = 0;
 
-	while (next_word(&text).n)
+	while (span_take_word(&text).n)
 		n++;
 	return n;
 }
@@ -135,14 +124,15 @@ const char *config_parse_networks(
 	struct config *c, const struct config_key *key, const char *text)
 {
 	struct networks *networks = (struct networks *)((char *)c + key->offset);
-	size_t n = count_words(text);
+	struct span rest = span_trim(span_of(text));
+	size_t n = count_words(rest);
 	struct network *list = n ? config_allocate(c, n * sizeof(*list)) : NULL;
 
 	*networks = (struct networks){ 0 };
 	if (n && !list)
 		return "out of memory";
 	for (size_t i = 0; i < n; i++) {
-		struct span word = next_word(&text);
+		struct span word = span_take_word(&rest);
 		const char *what = network_parse(word, &list[i]);
 		if (what)
 			return word_fault(c, word, what);
@@ -157,8 +147,8 @@ static const char *const log_words[] = {
 	[LOG_SYSLOG_LINES] = "syslog",
 	[LOG_JOURNAL] = "journal",
 	[LOG_JSON] = "json:FILE", /* for a fault's text */
-	NULL,
 };
+static const struct words log_choices = WORDS_OF(log_words);
 
 /* A path is meant to be that of JSON Lines. */
 static const char *log_fault(struct config *c, const char *text)
@@ -166,44 +156,41 @@ static const char *log_fault(struct config *c, const char *text)
 	bool is_file = strchr(text, '/') || strncmp(text, "json", 4) == 0;
 
 	return config_word_fault(
-		c, log_words, is_file ? span_of(log_words[LOG_JSON]) : span_of(text));
+		c, &log_choices, span_of(is_file ? log_words[LOG_JSON] : text));
 }
 
 const char *config_parse_log(
 	struct config *c, const struct config_key *key, const char *text)
 {
-	size_t prefix = strlen(JSON_PREFIX);
+	size_t prefix = strlen(JSON_PREFIX), i = words_find(&log_choices, span_of(text));
 
 	(void)key;
 	if (strncmp(text, JSON_PREFIX, prefix) == 0 && text[prefix]) {
-		c->log = LOG_JSON;
+		i = LOG_JSON;
 		c->log_file = text + prefix;
-		return NULL;
+	} else if (i >= LOG_JSON) {
+		return log_fault(c, text);
 	}
-	for (size_t i = 0; i < LOG_JSON; i++) {
-		if (strcmp(log_words[i], text) != 0)
-			continue;
-		c->log = (enum log_choice)i;
-		return NULL;
-	}
-	return log_fault(c, text);
+	c->log = (enum log_choice)i;
+	return NULL;
 }
 
 const char *config_parse_log_level(
 	struct config *c, const struct config_key *key, const char *text)
 {
-	static const char *const names[] = { "debug", "info", "warning", "error", NULL };
-	static const enum record_level levels[] = { RECORD_LEVEL_DEBUG, RECORD_LEVEL_INFO,
-		RECORD_LEVEL_WARNING, RECORD_LEVEL_ERROR };
+	static const struct {
+		const char *word;
+		enum record_level level;
+	} levels[] = { { "debug", RECORD_LEVEL_DEBUG }, { "info", RECORD_LEVEL_INFO },
+		{ "warning", RECORD_LEVEL_WARNING }, { "error", RECORD_LEVEL_ERROR } };
+	static const struct words words = WORDS_OF(levels);
+	size_t i = words_find(&words, span_of(text));
 
 	(void)key;
-	for (size_t i = 0; names[i]; i++) {
-		if (strcmp(names[i], text) != 0)
-			continue;
-		c->log_level = levels[i];
-		return NULL;
-	}
-	return config_word_fault(c, names, span_of(text));
+	if (i == words.n)
+		return config_word_fault(c, &words, span_of(text));
+	c->log_level = levels[i].level;
+	return NULL;
 }
 
 const char *config_parse_maildir(

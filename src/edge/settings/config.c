@@ -18,54 +18,31 @@ static void fault(struct config *c, const char *where, const char *key, const ch
 	faults_put(&c->faults, "%s: %s%s%s", where, key, *key ? ": " : "", what);
 }
 
-/* Most differ in their first octet. */
-static bool is_named(const struct config_key *key, struct span name)
-{
-	return name.n && *name.p == *key->name && span_eq(span_of(key->name), name);
-}
-
 static size_t find_key(struct span name)
 {
-	size_t i = 0;
-
-	while (i < config_n_keys && !is_named(&config_keys[i], name))
-		i++;
-	return i;
+	return words_find(&config_names, name);
 }
 
 /* "no such setting; did you mean tls-key? See postern.conf(5)" */
 static void fault_of_key(struct config *c, const char *where, const char *name)
 {
-	const char *names[CONFIG_KEYS_MAX + 1] = { NULL };
 	char text[CONFIG_FAULT_MAX], meant[CONF_MEANT_MAX];
 
-	for (size_t i = 0; i < config_n_keys; i++)
-		names[i] = config_keys[i].name;
-	conf_put_meant(meant, span_of(name), names);
+	conf_put_meant(meant, span_of(name), &config_names);
 	snprintf(text, sizeof(text), "no such setting%s%s see postern.conf(5)", meant,
 		*meant ? "" : ";");
 	fault(c, where, name, text);
 }
 
-/*
- * A path that a shell would expand. In a banner, and as the delimiter, it stands for
- * itself.
- */
+/* A path that a shell would expand. In a banner, or as the delimiter, ~ is itself. */
 static bool has_home(const struct config_key *key, struct span value)
 {
-	static const char log_file[] = "json:~";
-
 	if (strcmp(key->name, "banner") == 0 || value.n < 2)
 		return false;
-	return *value.p == '~' ||
-	       (value.n >= sizeof(log_file) - 1 &&
-		       memcmp(value.p, log_file, sizeof(log_file) - 1) == 0);
+	return *value.p == '~' || span_starts(value, SPAN("json:~"));
 }
 
-/*
- * Takes a value for the row. NULL, or what is wrong with it: the row is then at its
- * default.
- */
+/* Takes a value for the row. NULL, or the fault: the row then keeps its default. */
 static const char *assign(struct config *c, size_t row, struct span value)
 {
 	const struct config_key *key = &config_keys[row];
@@ -89,7 +66,7 @@ void config_init(struct config *c, const char *credentials,
 {
 	*c = (struct config){ .credentials = credentials,
 		.faults = { .report = report, .ctx = ctx } };
-	for (size_t i = 0; i < config_n_keys; i++)
+	for (size_t i = 0; i < config_names.n; i++)
 		config_keys[i].parse(c, &config_keys[i], config_keys[i].value);
 }
 
@@ -109,7 +86,7 @@ static void set(struct config *c, struct span key, struct span value, const char
 	const char *wrong;
 
 	buf_put(&b, key);
-	if (row == config_n_keys) {
+	if (row == config_names.n) {
 		fault_of_key(c, where, buf_terminate(&b) ? name : "?");
 		return;
 	}
@@ -207,10 +184,7 @@ static size_t fixed_length(const char *maildir)
 	return n;
 }
 
-/*
- * Of the path that a template gives: each of its parts of an address has one octet at
- * least.
- */
+/* Of the path that a template gives: each part of an address has at least one octet. */
 static size_t shortest_length(const char *template)
 {
 	size_t n = 0;
@@ -264,8 +238,7 @@ static bool is_below(struct span path, struct span directory)
 		return path.n && *path.p != '/';
 	while (span_ends(directory, SPAN("/")))
 		directory.n--;
-	return path.n >= directory.n &&
-	       span_eq((struct span){ path.p, directory.n }, directory) &&
+	return span_starts(path, directory) &&
 	       (path.n == directory.n || path.p[directory.n] == '/');
 }
 
@@ -349,9 +322,7 @@ static void finish_auth(struct config *c)
 			"needs tls-client-ca: without it no client is asked for one");
 }
 
-/*
- * Some old clients send HELO, and so see no STARTTLS, unless "ESMTP" is in the greeting.
- */
+/* Some old clients send HELO, and see no STARTTLS, if the greeting has no "ESMTP". */
 static void finish_banner(struct config *c)
 {
 	if (c->session.banner[0])
@@ -379,10 +350,7 @@ static void finish_defaults(struct config *c)
 	if (c->maildir_create == CREATE_AUTO) {
 		bool is_one = !c->maildir || !strchr(c->maildir, '%');
 		c->maildir_create = is_one ? CREATE_YES : CREATE_NO;
-		/*
-		 * all mail goes to one Maildir: where it is missing, this is a first
-		 * start
-		 */
+		/* all mail goes to one Maildir: if missing, this is a first start */
 		if (is_one && !c->recipients_file)
 			c->recipients.create = CREATE_YES;
 	}
@@ -417,7 +385,7 @@ const char *config_place(const struct config *c, struct span key)
 {
 	size_t row = find_key(key);
 
-	if (row == config_n_keys)
+	if (row == config_names.n)
 		return NULL;
 	/* what is not set comes from another setting */
 	if (!c->where[row] && span_eq(key, SPAN("mail-root")))
@@ -430,10 +398,7 @@ bool config_finish(struct config *c)
 	finish_defaults(c);
 	if (c->maildir)
 		finish_maildir(c);
-	/*
-	 * a file that cannot be read is the only fault: more would be a guess about its
-	 * content
-	 */
+	/* without the file, further faults would be guesses about its content */
 	if (c->unread)
 		return false;
 	if (!c->maildir && !is_refused(c, "maildir"))
@@ -449,7 +414,7 @@ bool config_finish(struct config *c)
 
 void config_print(const struct config *c, FILE *to)
 {
-	for (size_t i = 0; i < config_n_keys; i++)
+	for (size_t i = 0; i < config_names.n; i++)
 		fprintf(to, "%s = %s\n", config_keys[i].name,
 			c->written[i] ? c->written[i] : config_keys[i].value);
 }

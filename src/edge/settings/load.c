@@ -21,9 +21,7 @@ static void open_recipients(struct config *c)
 	char fault[TABLE_FAULT_MAX];
 
 	if (table_open(c->recipients_file, false, &c->recipients.table, fault) == 0) {
-		/*
-		 * an empty table refuses every address but those that a catch-all takes
-		 */
+		/* an empty table refuses each address that no catch-all takes */
 		if (table_is_empty(c->recipients.table) && !c->recipients.catch_all)
 			report_recipients(c, TABLE_EMPTY);
 		return;

@@ -71,9 +71,7 @@ struct config {
 	struct recipients recipients; /* its table is opened by the connection */
 	const char *dsn_outbox; /* NULL: no reports */
 	uint64_t timeout, session_timeout; /* seconds */
-	/*
-	 * of a listener: connections at once, of one source, and its new ones in a minute
-	 */
+	/* of a listener: connections at once, of one source, its new ones in a minute */
 	size_t connection_limit, source_connection_limit, source_connection_rate;
 	const char *log_file;
 	enum log_choice log;
@@ -93,10 +91,7 @@ struct config {
 	const char *clients_file; /* NULL: no rules */
 	struct clients clients; /* read after the settings */
 
-	/*
-	 * of each row of the table: the value as written (NULL: the default), and its
-	 * place
-	 */
+	/* of each row: the value as written (NULL: the default), and its place */
 	const char *written[CONFIG_KEYS_MAX];
 	const char *where[CONFIG_KEYS_MAX];
 	const char *const *tls_certificates, *const *tls_keys; /* paths; NULL ends */

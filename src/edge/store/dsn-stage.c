@@ -179,9 +179,7 @@ static int link_name(struct dsn_stage *o, const struct tx *tx)
 		&o->file, o->box.new_dir, tx->id, o->host_and_source, o->box.name);
 }
 
-/*
- * As maildir.c does it: the file again, for its link count. 0 or -errno, which is kept.
- */
+/* As maildir.c does: the file again, for its link count. 0 or -errno, which is kept. */
 static int link_report(struct dsn_stage *o, const struct tx *tx)
 {
 	int r = link_name(o, tx);

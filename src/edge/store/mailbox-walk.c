@@ -68,9 +68,7 @@ static int fail(struct walk *w, int error, const char *why)
 	return error;
 }
 
-/*
- * Puts `text`, which a link brought, in front of what is left of the path. 0 or -errno.
- */
+/* Puts a link's `text` in front of what is left of the path. 0 or -errno. */
 static int put_before(struct walk *w, const char *text)
 {
 	char whole[sizeof(w->todo)];
@@ -198,10 +196,7 @@ static int follow(struct walk *w, const char *name)
 	return *target == '/' ? restart(w, below) : put_before(w, below);
 }
 
-/*
- * What has the name is no directory. MAILBOX_OTHER, 0 when it is a link that is followed,
- * or -errno.
- */
+/* The name is no directory. MAILBOX_OTHER, 0 for a link that is followed, or -errno. */
 static int judge_link(struct walk *w, const char *name)
 {
 	struct stat dir, link;
@@ -381,9 +376,7 @@ static int look_around(struct walk *w)
 	return 0;
 }
 
-/*
- * Directories that are left empty would look like those whose file system is not mounted.
- */
+/* Empty directories that stay would look like those of an unmounted file system. */
 static void take_back(struct walk *w)
 {
 	char path[MAILBOX_PATH_MAX];

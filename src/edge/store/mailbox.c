@@ -22,10 +22,7 @@
 enum { PART_TMP, PART_CUR, PART_NEW, N_PARTS };
 static const char *const parts[N_PARTS] = { "tmp", "cur", "new" };
 
-/*
- * Shows that the directory is the right one, although there is no mailbox in it yet. 0 or
- * -errno.
- */
+/* Shows that the directory is the right one while it has no mailbox. 0 or -errno. */
 static int mark(int dir)
 {
 	OWNED_FD int fd = openat(dir, MAILBOX_MARK,
@@ -113,9 +110,7 @@ static int arrive(struct mailbox *box, struct walk *w, int r)
 	return box->path ? r : -ENOMEM;
 }
 
-/*
- * 0, -ENOENT, or what else is wrong with a part that could not be opened, or need not be.
- */
+/* 0, -ENOENT, or another fault of a part that could not, or need not, be opened. */
 static int look_at(struct mailbox *box, const char *part)
 {
 	struct stat st;
@@ -188,10 +183,7 @@ static int open_new(struct mailbox *box)
 	return learned < 0 ? learned : r;
 }
 
-/*
- * Opens `new` and `tmp`, and looks at `cur`: what is there is a directory, or the box is
- * broken.
- */
+/* Opens `new` and `tmp`, and looks at `cur`: each that exists must be a directory. */
 static int open_parts(struct mailbox *box)
 {
 	size_t n_missing = 0;
@@ -274,10 +266,7 @@ static int probe_missing(struct mailbox *box)
 	return 0;
 }
 
-/*
- * Leaves of the path of one that does not exist what ends in the first directory that is
- * missing.
- */
+/* Cuts the path of a missing mailbox behind the first directory that is missing. */
 static void cut_path(struct mailbox *box)
 {
 	char *first = box->path + box->above.n_path;
@@ -286,10 +275,7 @@ static void cut_path(struct mailbox *box)
 	first[strcspn(first, "/")] = '\0';
 }
 
-/*
- * Of one that does not exist the first directory that cannot be made is named, as when it
- * comes to that.
- */
+/* Of a missing mailbox: names the first directory that cannot be made, as making does. */
 static int probe_above(struct mailbox *box)
 {
 	if (!box->above.error)

@@ -70,10 +70,7 @@ static void note_root(struct maildir *m, const char *words)
 	note(m, &b);
 }
 
-/*
- * The reply where no mailbox can have the message, for the reason that the first of them
- * has.
- */
+/* The reply where no mailbox can have the message, for the reason of the first. */
 static const struct reply *fail_all(struct maildir *m, int error)
 {
 	for (size_t i = 0; i < m->n_boxes; i++)
@@ -137,10 +134,7 @@ static const struct reply *open_failure(struct maildir *m, struct mailbox *box)
 	return is_many ? reply_get(REPLY_RECIPIENT_MANY) : failure(box->error);
 }
 
-/*
- * Where the file of mail-root-marker is missing, so is perhaps the file system that mail
- * belongs on.
- */
+/* If the file of mail-root-marker is missing, so is perhaps mail's file system. */
 static const struct reply *check_marker(struct maildir *m)
 {
 	const char *marker = m->recipients.marker;
@@ -224,10 +218,7 @@ static bool is_not_mounted(const struct maildir *m, int result, const struct mai
 	case MAILBOX_DANGLING:
 		return place->may_create && box->above.is_empty;
 	default:
-		/*
-		 * an empty directory in the place of a mailbox is one that is to be
-		 * completed
-		 */
+		/* an empty directory in a mailbox's place is to be completed */
 		return false;
 	}
 }
@@ -243,9 +234,7 @@ static const struct reply *empty_failure(struct maildir *m, const struct mailbox
 	return reply_get(REPLY_STORE_FAILED);
 }
 
-/*
- * The first place that is there or may be made; always to be closed. NULL or a refusal.
- */
+/* The first place that exists or may be made; always to be closed. NULL or a refusal. */
 static const struct reply *find_place(struct maildir *m, const struct tx *tx,
 	const struct recipient *r, struct mailbox *ret)
 {

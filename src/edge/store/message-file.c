@@ -126,10 +126,7 @@ static bool reaches(struct message_file *c, const struct mailbox *box)
 	return !c->alone;
 }
 
-/*
- * A descriptor for reading it, or -errno; -EACCES inside the sandbox where there is
- * Landlock.
- */
+/* A descriptor to read it, or -errno; -EACCES in a sandbox that has Landlock. */
 static int open_again(const struct message_file *c)
 {
 	char path[PROC_FD_MAX];
@@ -203,10 +200,7 @@ bool message_file_lacks_links(int error)
 	       error == -EMLINK;
 }
 
-/*
- * The calls themselves: libc's functions would have to be looked up in every session. 0
- * or -errno.
- */
+/* Direct system calls, as libc's functions cost each session a look-up. 0 or -errno. */
 static int rename_to(
 	const struct message_file *c, int new_dir, const char *name, unsigned flags)
 {
@@ -215,10 +209,7 @@ static int rename_to(
 	return r < 0 ? -errno : 0;
 }
 
-/*
- * For a kernel or a file system without RENAME_NOREPLACE: checks first that there is no
- * such file.
- */
+/* Where RENAME_NOREPLACE is missing: checks first that there is no such file. */
 static int rename_alone(const struct message_file *c, int new_dir, const char *name)
 {
 	struct stat st;

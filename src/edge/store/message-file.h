@@ -44,10 +44,7 @@ void message_file_close(struct message_file *c);
  * others.
  */
 
-/*
- * Opens the files: each box then has one, or an error. 0; or -errno, where all have an
- * error.
- */
+/* Opens the files, or keeps an error for each. 0, or -errno where all have an error. */
 int message_files_begin(struct maildir *m, const struct tx *tx);
 
 /* Appends to each; one that fails is given up with its boxes. 0 or -errno, as above. */

@@ -33,7 +33,7 @@ static size_t name_length(struct span s)
 {
 	char c = *s.p;
 
-	return c >= 32 && c <= 126 && c != '/' ? 1 : utf8_non_ascii(s);
+	return ascii_is_printable(c) && c != '/' ? 1 : utf8_non_ascii(s);
 }
 
 static bool is_component(struct span value)
@@ -109,10 +109,7 @@ static bool has_part(struct span template, char what)
 	return false;
 }
 
-/*
- * `known`: the parts that a line of the table has named, of which there are so many and
- * no more.
- */
+/* `known`: the parts that a line of the table has named; there are no more. */
 static bool is_named(struct span template, const char *known)
 {
 	return (strchr(known, 'u') || !has_part(template, 'u')) &&
@@ -303,10 +300,9 @@ static enum recipients_result named(const struct recipients_search *s, struct sp
 /* What stands before the first delimiter; all where that would be nothing. */
 static struct span without_subaddress(struct span local, char delimiter)
 {
-	const char *at = delimiter ? memchr(local.p, delimiter, local.n) : NULL;
+	struct span detail = local, name = span_take(&detail, delimiter);
 
-	return at && at > local.p ? (struct span){ local.p, (size_t)(at - local.p) }
-				  : local;
+	return delimiter && name.n ? name : local;
 }
 
 /* True of a local part for which there must be a mailbox (RFC 5321 4.5.1, RFC 2142 4). */

@@ -107,10 +107,7 @@ void recipients_begin(struct recipients_search *s, const struct recipients *rs,
 enum recipients_result recipients_next(
 	struct recipients_search *s, struct recipients_place *ret);
 
-/*
- * "has no NAME (mail-root-marker): is its file system not mounted?", or the words of
- * another errno.
- */
+/* "has no NAME (mail-root-marker): is its file system not mounted?", or errno's words. */
 void recipients_put_marker_fault(
 	char words[static RECIPIENTS_WORDS_MAX], const char *marker, int error);
 
@@ -128,16 +125,10 @@ struct message_file;
 /* Octets of a fault, the NUL included; a longer path is cut at its beginning. */
 #define MAILBOX_FAULT_MAX 256
 
-/*
- * A file in a mail-root that postern has made: it shows that the empty directory is no
- * mount point.
- */
+/* A file in a mail-root made by postern: the empty directory is no mount point. */
 #define MAILBOX_MARK ".postern"
 
-/*
- * The directory that a mailbox would be made in, or the first of those above it that do
- * not exist either.
- */
+/* The directory a mailbox would be made in, or the first missing one above it. */
 struct mailbox_above {
 	size_t n_path; /* octets of the mailbox's path that are this directory's */
 	int fd; /* a descriptor that was open for a moment; -1: none could be had */
@@ -147,18 +138,12 @@ struct mailbox_above {
 };
 
 struct mailbox {
-	/*
-	 * owned: below mail-root, without links; of one that cannot be used up to where
-	 * the fault is
-	 */
+	/* owned: below mail-root, without links; of an unusable one up to the fault */
 	char *path;
 	/* owned: the path of a link that leads to nothing; NULL: there is none */
 	char *link;
 	struct mailbox_above above; /* of one that does not exist */
-	/*
-	 * octets of the path it was opened by that are behind the name that is missing or
-	 * at fault
-	 */
+	/* octets of its path behind the name that is missing or at fault */
 	size_t n_left;
 	/* the directory itself, by O_PATH, while something in it is missing; else -1 */
 	int dir;
@@ -273,10 +258,7 @@ bool mailbox_is_same(const struct mailbox *a, const struct mailbox *b);
 
 void mailbox_close(struct mailbox *box);
 
-/*
- * One file of a message on its way into Maildirs: made without a name, linked when it is
- * complete.
- */
+/* One file of a message for Maildirs: made without a name, linked when complete. */
 struct message_file {
 	int fd;
 	int new_dir; /* the `new` of the mailbox that it was made in; borrowed */
@@ -293,10 +275,7 @@ struct message_file {
 	int error; /* -errno: why its links are not durable */
 	bool alone; /* it cannot be linked into another mailbox */
 	bool moved; /* out of tmp into a `new`: no more names can be had for it */
-	/*
-	 * Its name in tmp where the file system has no O_TMPFILE or no hard links; else
-	 * empty.
-	 */
+	/* Its name in tmp without O_TMPFILE or hard links; else empty. */
 	char tmp_name[TX_FILE_MAX];
 };
 
@@ -307,10 +286,7 @@ struct message_file {
  */
 bool message_file_lacks_links(int error);
 
-/*
- * The stage that makes a message durable in one or more Maildirs, or leaves no trace of
- * it.
- */
+/* The stage that stores a message durably in one or more Maildirs, or not at all. */
 
 /* links of one file: below the limit of every file system */
 #define MAILDIR_LINKS_MAX 1000
@@ -339,9 +315,7 @@ void maildir_init(
  */
 size_t maildir_most_recipients(const struct maildir *m);
 
-/*
- * A host name with "/" and ":" escaped and other octets left out, for names of messages.
- */
+/* A host name for names of messages: "/" and ":" escaped, other octets left out. */
 void maildir_host(struct buf *to, struct span hostname);
 
 /*

@@ -43,10 +43,7 @@ static int read_at(const struct table_cdb *c, uint64_t at, void *to, size_t n)
 	return 0;
 }
 
-/*
- * A table lies behind the head and has an end in the file: so much shows that none of it
- * was cut off.
- */
+/* A table lies behind the head and within the file: none of it was cut off. */
 static int take_place(struct table_cdb *c, size_t i, const unsigned char *numbers)
 {
 	struct cdb_place place = { cdb_unpack(numbers), cdb_unpack(numbers + 4) };
@@ -124,9 +121,7 @@ struct cdb_slots {
 	uint64_t index; /* in it, of the next to be read */
 };
 
-/*
- * The next slot: up to the end of the table, and on from its beginning. 0: there is none.
- */
+/* The next slot: to the end of the table, then from its beginning. 0: there is none. */
 static int next_slot(const struct table_cdb *c, const struct cdb_place *table,
 	struct cdb_slots *slots, uint32_t *ret_hash, uint32_t *ret_at)
 {

@@ -34,10 +34,7 @@ int table_open(const char *path, bool is_secret, struct table **ret,
 	char ret_fault[TABLE_FAULT_MAX]);
 void table_close(struct table *t);
 
-/*
- * Closes what is open, in a process that uses the table no more, and frees nothing. NULL
- * is no table.
- */
+/* Closes files in a process that uses the table no more; frees nothing. Takes NULL. */
 void table_close_file(const struct table *t);
 
 /*
@@ -66,9 +63,7 @@ struct table_visitor {
 	void (*pair)(void *ctx, size_t line, struct span key, struct span value);
 };
 
-/*
- * Calls it for each pair that a search finds. Faults are those that only a visit shows.
- */
+/* Calls it for each pair that a search finds, and reports what only a visit shows. */
 void table_visit(const struct table *t, const struct table_visitor *visitor,
 	struct faults *faults);
 
@@ -80,9 +75,7 @@ void table_check(const char *path, bool is_secret, const struct table_visitor *v
 void table_sample(
 	const struct table *t, void (*see)(void *ctx, struct span value), void *ctx);
 
-/*
- * A table of text in memory: what a table that is open has, and what postern-cdb reads.
- */
+/* A table of text in memory: that of an open table, and what postern-cdb reads. */
 
 struct table_pair {
 	struct span key, value;

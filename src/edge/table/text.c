@@ -1,7 +1,4 @@
-/*
- * A table of text in memory: a hash table over its lines. A key with two lines is a
- * fault.
- */
+/* A table of text in memory: a hash table of its lines. Duplicate keys are faults. */
 #include "edge/table/table.h"
 #include <cdb.h>
 #include <errno.h>

@@ -95,9 +95,7 @@ int outbox_lock(const struct outbox_dirs *o)
 	return flock(o->top, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
 }
 
-/*
- * NAME of "NAME,T=SECONDS"; without a stamp the whole name, and *ret_stamp is unchanged.
- */
+/* NAME of "NAME,T=SECONDS"; without a stamp the whole name, *ret_stamp unchanged. */
 static struct span base_of(const char *name, uint64_t *ret_stamp)
 {
 	struct span base = span_of(name);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "proto/address.h"
+#include "proto/text.h"
 
 #define BOUNDARY_MAX 70 /* RFC 2046 5.1.1 */
 
@@ -25,11 +26,6 @@ struct counts {
 	size_t auto_submitted, content_type;
 };
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 static bool starts(struct span s, struct span with)
 {
 	return s.n >= with.n && span_ieq((struct span){ s.p, with.n }, with);
@@ -37,9 +33,9 @@ static bool starts(struct span s, struct span with)
 
 static struct span trim(struct span s)
 {
-	while (s.n && (is_blank(s.p[0]) || s.p[0] == '\n'))
+	while (s.n && (ascii_is_blank(s.p[0]) || s.p[0] == '\n'))
 		s = span_from(s, 1);
-	while (s.n && (is_blank(s.p[s.n - 1]) || s.p[s.n - 1] == '\n'))
+	while (s.n && (ascii_is_blank(s.p[s.n - 1]) || s.p[s.n - 1] == '\n'))
 		s.n--;
 	return s;
 }
@@ -66,16 +62,6 @@ static bool is_text(struct span s)
 	return true;
 }
 
-/* ftext = %d33-57 / %d59-126 (RFC 5322 2.2); no blank may stand before the colon */
-static size_t name_length(struct span line)
-{
-	size_t n = 0;
-
-	while (n < line.n && line.p[n] > 32 && line.p[n] < 127 && line.p[n] != ':')
-		n++;
-	return n < line.n && line.p[n] == ':' ? n : 0;
-}
-
 /* field = 1*ftext ":" *text LF *( WSP *text LF ) */
 static const char *take_field(struct span *text, struct field *ret)
 {
@@ -83,14 +69,14 @@ static const char *take_field(struct span *text, struct field *ret)
 
 	if (!take_line(text, &line))
 		return "its header does not end";
-	ret->name = (struct span){ line.p, name_length(line) };
-	if (ret->name.n == 0)
+	ret->name = (struct span){ line.p, text_field_name(line) };
+	if (ret->name.n == 0 || ret->name.n == line.n || line.p[ret->name.n] != ':')
 		return "its header has a line that is no field";
 	ret->value = span_from(line, ret->name.n + 1);
 	for (;;) {
 		if (!is_text(line))
 			return "its header has a control character in it";
-		if (text->n == 0 || !is_blank(*text->p))
+		if (text->n == 0 || !ascii_is_blank(*text->p))
 			return NULL;
 		if (!take_line(text, &line))
 			return "its header does not end";
@@ -225,7 +211,7 @@ static const char *take_recipient(struct span *text, struct span *ret_address)
 	if (!path_parse(&rest, PATH_REVERSE, &path) || rest.n || path.domain.n == 0 ||
 		*path.text.p == '-' || path.text.n + keyword.n + 2 != line.n)
 		return "To does not name a mailbox";
-	if (text->n && is_blank(*text->p))
+	if (text->n && ascii_is_blank(*text->p))
 		return "To is folded";
 	*ret_address = path.text;
 	return NULL;
