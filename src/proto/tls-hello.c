@@ -73,21 +73,27 @@ void tls_list_put(struct buf *to, const struct tls_list *list, size_t max,
 	}
 }
 
-static void keep_codes(
-	struct tls_list *list, unsigned keys, unsigned (*keys_of)(uint16_t code))
+static unsigned suite_keys(uint16_t code, uint16_t version)
+{
+	(void)version;
+	return tls_suite_keys(code);
+}
+
+static void keep_codes(struct tls_list *list, unsigned keys, uint16_t version,
+	unsigned (*keys_of)(uint16_t code, uint16_t version))
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < list->n; i++)
-		if (keys_of(list->codes[i]) & keys)
+		if (keys_of(list->codes[i], version) & keys)
 			list->codes[n++] = list->codes[i];
 	list->n = n;
 }
 
-void tls_terms_keep(struct tls_terms *terms, unsigned keys)
+void tls_terms_keep(struct tls_terms *terms, unsigned keys, uint16_t version)
 {
-	keep_codes(&terms->suites, keys, tls_suite_keys);
-	keep_codes(&terms->signatures, keys, tls_signature_keys);
+	keep_codes(&terms->suites, keys, version, suite_keys);
+	keep_codes(&terms->signatures, keys, version, tls_signature_keys);
 }
 
 static void put_part(struct buf *to, size_t start, const char *name)
@@ -443,6 +449,22 @@ static void show_first(struct span in, struct tls_opening *ret)
 		n++;
 	text_escape(&b, (struct span){ in.p, n }, sizeof(ret->first) - 1);
 	buf_terminate(&b);
+}
+
+uint16_t tls_opening_version(const struct tls_opening *o, const struct tls_list *allowed)
+{
+	const struct tls_list *offered = &o->offered.versions;
+	uint16_t newest = 0;
+
+	for (size_t i = 0; i < allowed->n; i++) {
+		uint16_t version = allowed->codes[i];
+
+		if (version > newest &&
+			(o->or_older ? version <= tls_list_greatest(offered)
+				     : tls_list_has(offered, version)))
+			newest = version;
+	}
+	return newest;
 }
 
 static bool is_record(struct bytes in, unsigned char type)
