@@ -140,7 +140,6 @@ void tls_terms_put(struct buf *to, const struct tls_terms *terms)
 #define MESSAGE_HEADER 4
 #define CLIENT_HELLO 1
 #define SSL2_HEADER 2
-#define SSL2_IS_HEADER 0x80 /* the top bit of the length */
 #define NAME_TYPE_HOST 0
 #define PROTOCOL_MAX 32 /* of one name, escaped */
 #define SUITE_RENEGOTIATION 0x00ff /* these two are signals, not suites */
@@ -341,14 +340,6 @@ static void read_hello(struct cursor c, struct tls_opening *ret)
  *	uint16 cipher_spec_length; uint16 session_id_length; uint16 challenge_length;
  *	V2CipherSpec cipher_specs[V2ClientHello.cipher_spec_length];	(RFC 5246 E.2)
  */
-static bool is_ssl2_hello(struct bytes in)
-{
-	const unsigned char *p = (const unsigned char *)in.p;
-
-	return in.n > SSL2_HEADER + 2 && p[0] & SSL2_IS_HEADER && p[2] == CLIENT_HELLO &&
-	       (p[3] == RECORD_MAJOR || (p[3] == 0 && p[4] == TLS_VERSION_SSL_2));
-}
-
 static void read_ssl2_hello(struct bytes in, struct tls_opening *ret)
 {
 	struct cursor c = { (const unsigned char *)in.p, in.n };
@@ -482,7 +473,7 @@ void tls_opening_read(struct bytes in, struct tls_opening *ret)
 		return;
 	ret->kind = kind_of_text(octets);
 	show_first(octets, ret);
-	if (is_ssl2_hello(in))
+	if (command_is_ssl2(in))
 		read_ssl2_hello(in, ret);
 	else if (is_record(in, RECORD_HANDSHAKE))
 		read_message(join_records(in, ret), ret);

@@ -625,14 +625,15 @@ def test_a_client_that_begins_with_tls_on_the_plain_port(mode, sentence):
     client.send(record(old_hello(0x0303, (0xc02b,)), 0x0301))
     client.expect(554)
     client.wait()
-    explained(place, sentence, end="foreign-tls")
+    explained(place, sentence, end="foreign-tls", refused="1", refused_commands="1", reason="554 5.5.1 ")
 
 
 def test_openssl_on_the_plain_port():
     harness.need("openssl")
     place = Site(tls="on", pair=harness.pair())
     harness.run("openssl", "s_client", "-connect", f"127.0.0.1:{Listener(place).port}")
-    explained(place, "client began TLS where SMTP begins in the clear: ...", end="foreign-tls")
+    explained(place, "client began TLS where SMTP begins in the clear: ...", end="foreign-tls", refused="1",
+              reason="554 5.5.1 ")
 
 
 def test_curl_that_speaks_http():
@@ -640,7 +641,7 @@ def test_curl_that_speaks_http():
     place = Site(tls="on", pair=harness.pair())
     harness.run("curl", "--http0.9", f"http://127.0.0.1:{Listener(place).port}/")
     explained(place, "client sent an HTTP request to a mail port: a browser, a scanner, or a wrong port "
-              "number", end="foreign-http")
+              "number", end="foreign-http", refused="1", reason="554 5.5.1 ")
 
 
 def test_mail_without_tls_where_it_is_required():
