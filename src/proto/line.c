@@ -71,6 +71,9 @@ bool line_take(struct line_reader *r, struct bytes *in, size_t max, struct line 
 
 #define TLS_RECORD_HANDSHAKE 0x16
 #define TLS_RECORD_MAJOR 0x03
+#define TLS_CLIENT_HELLO 1
+#define SSL2_HEADER 0x80 /* the top bit of the length */
+#define SSL2_MINOR 2
 
 static bool is_digit(char c)
 {
@@ -118,8 +121,15 @@ bool command_is_http(struct span line)
 	       is_digit(tail.p[6]) && tail.p[7] == '.' && is_digit(tail.p[8]);
 }
 
+bool command_is_ssl2(struct bytes in)
+{
+	return in.n > 4 && in.p[0] & SSL2_HEADER && in.p[2] == TLS_CLIENT_HELLO &&
+	       (in.p[3] == TLS_RECORD_MAJOR || (in.p[3] == 0 && in.p[4] == SSL2_MINOR));
+}
+
 bool command_is_tls(struct bytes in)
 {
-	return in.n >= 2 && in.p[0] == TLS_RECORD_HANDSHAKE &&
-	       in.p[1] == TLS_RECORD_MAJOR;
+	return (in.n >= 2 && in.p[0] == TLS_RECORD_HANDSHAKE &&
+		       in.p[1] == TLS_RECORD_MAJOR) ||
+	       command_is_ssl2(in);
 }

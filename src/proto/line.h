@@ -43,5 +43,8 @@ bool command_is_padded(struct span line);
 /* True for a request line of HTTP (RFC 9112 3): "GET / HTTP/1.1". */
 bool command_is_http(struct span line);
 
-/* True for input that starts with a TLS record of a handshake (RFC 8446 5.1). */
+/* True for input that starts with a ClientHello of SSL 2.0 (RFC 5246 E.2). */
+bool command_is_ssl2(struct bytes in);
+
+/* True for that, and for a TLS record of a handshake (RFC 8446 5.1). */
 bool command_is_tls(struct bytes in);

@@ -73,21 +73,27 @@ void tls_list_put(struct buf *to, const struct tls_list *list, size_t max,
 	}
 }
 
-static void keep_codes(
-	struct tls_list *list, unsigned keys, unsigned (*keys_of)(uint16_t code))
+static unsigned suite_keys(uint16_t code, uint16_t version)
+{
+	(void)version;
+	return tls_suite_keys(code);
+}
+
+static void keep_codes(struct tls_list *list, unsigned keys, uint16_t version,
+	unsigned (*keys_of)(uint16_t code, uint16_t version))
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < list->n; i++)
-		if (keys_of(list->codes[i]) & keys)
+		if (keys_of(list->codes[i], version) & keys)
 			list->codes[n++] = list->codes[i];
 	list->n = n;
 }
 
-void tls_terms_keep(struct tls_terms *terms, unsigned keys)
+void tls_terms_keep(struct tls_terms *terms, unsigned keys, uint16_t version)
 {
-	keep_codes(&terms->suites, keys, tls_suite_keys);
-	keep_codes(&terms->signatures, keys, tls_signature_keys);
+	keep_codes(&terms->suites, keys, version, suite_keys);
+	keep_codes(&terms->signatures, keys, version, tls_signature_keys);
 }
 
 static void put_part(struct buf *to, size_t start, const char *name)
@@ -134,7 +140,6 @@ void tls_terms_put(struct buf *to, const struct tls_terms *terms)
 #define MESSAGE_HEADER 4
 #define CLIENT_HELLO 1
 #define SSL2_HEADER 2
-#define SSL2_IS_HEADER 0x80 /* the top bit of the length */
 #define NAME_TYPE_HOST 0
 #define PROTOCOL_MAX 32 /* of one name, escaped */
 #define SUITE_RENEGOTIATION 0x00ff /* these two are signals, not suites */
@@ -335,14 +340,6 @@ static void read_hello(struct cursor c, struct tls_opening *ret)
  *	uint16 cipher_spec_length; uint16 session_id_length; uint16 challenge_length;
  *	V2CipherSpec cipher_specs[V2ClientHello.cipher_spec_length];	(RFC 5246 E.2)
  */
-static bool is_ssl2_hello(struct bytes in)
-{
-	const unsigned char *p = (const unsigned char *)in.p;
-
-	return in.n > SSL2_HEADER + 2 && p[0] & SSL2_IS_HEADER && p[2] == CLIENT_HELLO &&
-	       (p[3] == RECORD_MAJOR || (p[3] == 0 && p[4] == TLS_VERSION_SSL_2));
-}
-
 static void read_ssl2_hello(struct bytes in, struct tls_opening *ret)
 {
 	struct cursor c = { (const unsigned char *)in.p, in.n };
@@ -445,6 +442,22 @@ static void show_first(struct span in, struct tls_opening *ret)
 	buf_terminate(&b);
 }
 
+uint16_t tls_opening_version(const struct tls_opening *o, const struct tls_list *allowed)
+{
+	const struct tls_list *offered = &o->offered.versions;
+	uint16_t newest = 0;
+
+	for (size_t i = 0; i < allowed->n; i++) {
+		uint16_t version = allowed->codes[i];
+
+		if (version > newest &&
+			(o->or_older ? version <= tls_list_greatest(offered)
+				     : tls_list_has(offered, version)))
+			newest = version;
+	}
+	return newest;
+}
+
 static bool is_record(struct bytes in, unsigned char type)
 {
 	return (unsigned char)in.p[0] == type && (in.n < 2 || in.p[1] == RECORD_MAJOR);
@@ -460,7 +473,7 @@ void tls_opening_read(struct bytes in, struct tls_opening *ret)
 		return;
 	ret->kind = kind_of_text(octets);
 	show_first(octets, ret);
-	if (is_ssl2_hello(in))
+	if (command_is_ssl2(in))
 		read_ssl2_hello(in, ret);
 	else if (is_record(in, RECORD_HANDSHAKE))
 		read_message(join_records(in, ret), ret);

@@ -44,7 +44,7 @@ void tls_list_put(struct buf *to, const struct tls_list *list, size_t max,
 	const char *between, void (*put)(struct buf *to, uint16_t code));
 
 /* Leaves out the suites and signatures that no such key (enum tls_key) can serve. */
-void tls_terms_keep(struct tls_terms *terms, unsigned keys);
+void tls_terms_keep(struct tls_terms *terms, unsigned keys, uint16_t version);
 
 /* "versions TLS1.2; suites TLS_RSA_WITH_NULL_SHA 0x0abc; groups x25519; alpn smtp" */
 void tls_terms_put(struct buf *to, const struct tls_terms *terms);
@@ -82,6 +82,9 @@ struct tls_opening {
 	int alert; /* the last one in the clear that ends TLS, or TLS_NO_ALERT */
 	char first[TLS_FIRST_MAX]; /* octets, or of text the line; escaped */
 };
+
+/* The newest version that the client offers and the list has, or 0. */
+uint16_t tls_opening_version(const struct tls_opening *o, const struct tls_list *allowed);
 
 /* True for a server name that GnuTLS takes: 1*( ALPHA / DIGIT / "-" / "." ). */
 bool tls_name_is_taken(struct span name);

@@ -43,26 +43,27 @@ static const struct name groups[] = {
 	{ 0x6399, "X25519Kyber768Draft00" },
 };
 
+/* TLS 1.3 ties each ECDSA scheme to a curve, and has no PKCS #1 (RFC 8446 4.2.3). */
 static const struct {
 	struct name name;
-	unsigned keys;
+	unsigned keys, keys_1_3;
 } signatures[] = {
-	{ { 0x0201, "rsa_pkcs1_sha1" }, TLS_KEY_RSA },
-	{ { 0x0203, "ecdsa_sha1" }, TLS_KEY_ECDSA },
-	{ { 0x0401, "rsa_pkcs1_sha256" }, TLS_KEY_RSA },
-	{ { 0x0403, "ecdsa_secp256r1_sha256" }, TLS_KEY_ECDSA },
-	{ { 0x0501, "rsa_pkcs1_sha384" }, TLS_KEY_RSA },
-	{ { 0x0503, "ecdsa_secp384r1_sha384" }, TLS_KEY_ECDSA },
-	{ { 0x0601, "rsa_pkcs1_sha512" }, TLS_KEY_RSA },
-	{ { 0x0603, "ecdsa_secp521r1_sha512" }, TLS_KEY_ECDSA },
-	{ { 0x0804, "rsa_pss_rsae_sha256" }, TLS_KEY_RSA },
-	{ { 0x0805, "rsa_pss_rsae_sha384" }, TLS_KEY_RSA },
-	{ { 0x0806, "rsa_pss_rsae_sha512" }, TLS_KEY_RSA },
-	{ { 0x0807, "ed25519" }, TLS_KEY_EDDSA },
-	{ { 0x0808, "ed448" }, TLS_KEY_EDDSA },
-	{ { 0x0809, "rsa_pss_pss_sha256" }, TLS_KEY_RSA_PSS },
-	{ { 0x080a, "rsa_pss_pss_sha384" }, TLS_KEY_RSA_PSS },
-	{ { 0x080b, "rsa_pss_pss_sha512" }, TLS_KEY_RSA_PSS },
+	{ { 0x0201, "rsa_pkcs1_sha1" }, TLS_KEY_RSA, 0 },
+	{ { 0x0203, "ecdsa_sha1" }, TLS_KEY_ECDSA, 0 },
+	{ { 0x0401, "rsa_pkcs1_sha256" }, TLS_KEY_RSA, 0 },
+	{ { 0x0403, "ecdsa_secp256r1_sha256" }, TLS_KEY_ECDSA, TLS_KEY_P256 },
+	{ { 0x0501, "rsa_pkcs1_sha384" }, TLS_KEY_RSA, 0 },
+	{ { 0x0503, "ecdsa_secp384r1_sha384" }, TLS_KEY_ECDSA, TLS_KEY_P384 },
+	{ { 0x0601, "rsa_pkcs1_sha512" }, TLS_KEY_RSA, 0 },
+	{ { 0x0603, "ecdsa_secp521r1_sha512" }, TLS_KEY_ECDSA, TLS_KEY_P521 },
+	{ { 0x0804, "rsa_pss_rsae_sha256" }, TLS_KEY_RSA, TLS_KEY_RSA },
+	{ { 0x0805, "rsa_pss_rsae_sha384" }, TLS_KEY_RSA, TLS_KEY_RSA },
+	{ { 0x0806, "rsa_pss_rsae_sha512" }, TLS_KEY_RSA, TLS_KEY_RSA },
+	{ { 0x0807, "ed25519" }, TLS_KEY_ED25519, TLS_KEY_ED25519 },
+	{ { 0x0808, "ed448" }, TLS_KEY_ED448, TLS_KEY_ED448 },
+	{ { 0x0809, "rsa_pss_pss_sha256" }, TLS_KEY_RSA_PSS, TLS_KEY_RSA_PSS },
+	{ { 0x080a, "rsa_pss_pss_sha384" }, TLS_KEY_RSA_PSS, TLS_KEY_RSA_PSS },
+	{ { 0x080b, "rsa_pss_pss_sha512" }, TLS_KEY_RSA_PSS, TLS_KEY_RSA_PSS },
 };
 
 /* RFC 8446 6, with those of earlier versions that are still sent. */
@@ -180,17 +181,32 @@ void tls_put_alert(struct buf *to, uint8_t number)
 	}
 }
 
-unsigned tls_signature_keys(uint16_t code)
+unsigned tls_signature_keys(uint16_t code, uint16_t version)
 {
 	for (size_t i = 0; i < COUNT(signatures); i++)
 		if (signatures[i].name.code == code)
-			return signatures[i].keys;
+			return version == TLS_VERSION_1_3 ? signatures[i].keys_1_3
+							  : signatures[i].keys;
 	return 0;
 }
 
 bool tls_group_is_finite(uint16_t code)
 {
 	return code >> 8 == 1; /* 0x0100 to 0x01ff (RFC 7919 9) */
+}
+
+uint16_t tls_key_group(unsigned key)
+{
+	switch (key) {
+	case TLS_KEY_P256:
+		return 0x0017;
+	case TLS_KEY_P384:
+		return 0x0018;
+	case TLS_KEY_P521:
+		return 0x0019;
+	default:
+		return 0;
+	}
 }
 
 uint16_t tls_group_named(struct span name)
@@ -399,4 +415,19 @@ enum tls_exchange tls_suite_exchange(uint16_t code)
 	const struct suite *suite = find_suite(code);
 
 	return suite ? halves[suite->half].exchange : TLS_EXCHANGE_UNKNOWN;
+}
+
+bool tls_suite_is_of(uint16_t code, uint16_t version)
+{
+	static const char *const newer[] = { "GCM", "CCM", "POLY1305", "SHA256",
+		"SHA384" };
+	const struct suite *suite = find_suite(code);
+	bool is_1_3 = suite && suite->half == TLS13;
+
+	if (!suite || is_1_3 || version == TLS_VERSION_1_3)
+		return is_1_3 == (version == TLS_VERSION_1_3);
+	for (size_t i = 0; i < COUNT(newer) && version < TLS_VERSION_1_2; i++)
+		if (strstr(suite->name, newer[i]))
+			return false;
+	return true;
 }

@@ -16,12 +16,18 @@
 /* Kinds of keys, which can be several at once. */
 enum tls_key {
 	TLS_KEY_RSA = 1,
-	TLS_KEY_ECDSA = 2,
-	TLS_KEY_EDDSA = 4,
-	TLS_KEY_RSA_PSS = 8, /* for RSASSA-PSS alone (RFC 4055) */
-};
+	TLS_KEY_RSA_PSS = 2, /* for RSASSA-PSS alone (RFC 4055) */
+	TLS_KEY_P256 = 4, /* ECDSA by curve, which counts in TLS 1.3 */
+	TLS_KEY_P384 = 8,
+	TLS_KEY_P521 = 16,
+	TLS_KEY_CURVE = 32, /* ECDSA on another curve: not in TLS 1.3 */
+	TLS_KEY_ED25519 = 64,
+	TLS_KEY_ED448 = 128,
 
-#define TLS_KEY_ANY (TLS_KEY_RSA | TLS_KEY_ECDSA | TLS_KEY_EDDSA | TLS_KEY_RSA_PSS)
+	TLS_KEY_ECDSA = TLS_KEY_P256 | TLS_KEY_P384 | TLS_KEY_P521 | TLS_KEY_CURVE,
+	TLS_KEY_EDDSA = TLS_KEY_ED25519 | TLS_KEY_ED448,
+	TLS_KEY_ANY = TLS_KEY_RSA | TLS_KEY_RSA_PSS | TLS_KEY_ECDSA | TLS_KEY_EDDSA,
+};
 
 /* Alerts that the code compares with (RFC 8446 6). */
 enum tls_alert {
@@ -32,6 +38,7 @@ enum tls_alert {
 	TLS_ALERT_CERTIFICATE_REVOKED = 44,
 	TLS_ALERT_CERTIFICATE_EXPIRED = 45,
 	TLS_ALERT_CERTIFICATE_UNKNOWN = 46,
+	TLS_ALERT_ILLEGAL_PARAMETER = 47,
 	TLS_ALERT_UNKNOWN_CA = 48,
 	TLS_ALERT_ACCESS_DENIED = 49,
 	TLS_ALERT_PROTOCOL_VERSION = 70,
@@ -54,11 +61,14 @@ void tls_put_alert(struct buf *to, uint8_t number);
 /* "0x1301", what has no name. */
 void tls_put_code(struct buf *to, uint16_t code);
 
-/* The keys that make such signatures; 0 when nothing is known of it. */
-unsigned tls_signature_keys(uint16_t code);
+/* The keys that make such signatures in that version; 0: none known. */
+unsigned tls_signature_keys(uint16_t code, uint16_t version);
 
 /* Whether a group is one of RFC 7919, and no curve. */
 bool tls_group_is_finite(uint16_t code);
+
+/* The group that is the curve of an ECDSA key (enum tls_key), or 0. */
+uint16_t tls_key_group(unsigned key);
 
 /* The group that is called so, whatever the case of letters; 0: not known. */
 uint16_t tls_group_named(struct span name);
@@ -85,3 +95,6 @@ void tls_put_suite(struct buf *to, uint16_t code);
 unsigned tls_suite_keys(uint16_t code);
 
 enum tls_exchange tls_suite_exchange(uint16_t code);
+
+/* Whether a version can have it: TLS 1.3 has its own, and 1.2 brought AEAD and SHA-2. */
+bool tls_suite_is_of(uint16_t code, uint16_t version);

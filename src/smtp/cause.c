@@ -10,25 +10,9 @@
 #include "smtp/explain.h"
 #include "proto/tls-names.h"
 
-#define SCHEMES_1_3 0x08 /* high octet of TLS 1.3 schemes other than ECDSA */
-
-static bool is_offered(const struct tls_opening *o, uint16_t version)
-{
-	return o->or_older ? version <= tls_list_greatest(&o->offered.versions)
-			   : tls_list_has(&o->offered.versions, version);
-}
-
 uint16_t negotiation_version(const struct tls_failure *f)
 {
-	uint16_t newest = 0;
-
-	for (size_t i = 0; i < f->allowed.versions.n; i++) {
-		uint16_t version = f->allowed.versions.codes[i];
-
-		if (version > newest && is_offered(&f->opening, version))
-			newest = version;
-	}
-	return newest;
+	return tls_opening_version(&f->opening, &f->allowed.versions);
 }
 
 static enum cause version_cause(const struct tls_failure *f)
@@ -39,19 +23,6 @@ static enum cause version_cause(const struct tls_failure *f)
 		       : CAUSE_OTHER_VERSION;
 }
 
-/* TLS 1.3 uses its own suites only (RFC 8446 B.4). */
-static bool is_of_version(uint16_t suite, uint16_t version)
-{
-	return (version == TLS_VERSION_1_3) ==
-	       (tls_suite_exchange(suite) == TLS_EXCHANGE_1_3);
-}
-
-/* True for a suite of that version that both allow. */
-static bool is_common_suite(const struct tls_failure *f, uint16_t version, uint16_t suite)
-{
-	return tls_list_has(&f->allowed.suites, suite) && is_of_version(suite, version);
-}
-
 void negotiation_suites(const struct tls_failure *f, struct tls_list *ret)
 {
 	const struct tls_list *offered = &f->opening.offered.suites;
@@ -59,7 +30,7 @@ void negotiation_suites(const struct tls_failure *f, struct tls_list *ret)
 
 	*ret = (struct tls_list){ .n = 0 };
 	for (size_t i = 0; i < offered->n; i++)
-		if (is_of_version(offered->codes[i], version) &&
+		if (tls_suite_is_of(offered->codes[i], version) &&
 			!tls_list_has(&f->allowed.suites, offered->codes[i]))
 			tls_list_add(ret, offered->codes[i]);
 }
@@ -79,108 +50,149 @@ static enum cause suite_cause(const struct tls_failure *f)
 	return anonymous ? CAUSE_ANONYMOUS : CAUSE_SUITE;
 }
 
-static unsigned keys_of_signatures(const struct tls_list *signatures)
-{
-	unsigned keys = 0;
-
-	for (size_t i = 0; i < signatures->n; i++)
-		keys |= tls_signature_keys(signatures->codes[i]);
-	return keys;
-}
-
-static unsigned keys_of_suites(const struct tls_failure *f, uint16_t version)
+/* The keys for suites of the client, or (`common`) for those that this host allows. */
+static unsigned keys_of_suites(const struct tls_failure *f, bool common)
 {
 	const struct tls_list *suites = &f->opening.offered.suites;
+	uint16_t version = negotiation_version(f);
 	unsigned keys = 0;
 
 	for (size_t i = 0; i < suites->n; i++)
-		if (is_common_suite(f, version, suites->codes[i]))
+		if (tls_suite_is_of(suites->codes[i], version) &&
+			(!common || tls_list_has(&f->allowed.suites, suites->codes[i])))
 			keys |= tls_suite_keys(suites->codes[i]);
 	return keys;
 }
 
-/* A client of TLS 1.2 may send no list of signatures; an older one has none. */
-static bool has_signatures(const struct tls_failure *f, uint16_t version)
+/* The keys for signatures in `list`; with `other`, for those in both lists. */
+static unsigned keys_of_signatures(const struct tls_failure *f,
+	const struct tls_list *list, const struct tls_list *other)
 {
-	return version >= TLS_VERSION_1_2 && f->opening.offered.signatures.n > 0;
+	uint16_t version = negotiation_version(f);
+	unsigned keys = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (!other || tls_list_has(other, list->codes[i]))
+			keys |= tls_signature_keys(list->codes[i], version);
+	return keys;
 }
 
-static unsigned keys_wanted(const struct tls_failure *f, uint16_t version)
+/*
+ * The keys for signatures that the client accepts. A client of TLS 1.2 without a list,
+ * and an older one, accepts RSA and ECDSA (RFC 5246 7.4.1.4.1).
+ */
+static unsigned keys_accepted(const struct tls_failure *f, bool common)
 {
-	unsigned keys = keys_of_suites(f, version);
+	const struct tls_list *signatures = &f->opening.offered.signatures;
 
-	if (has_signatures(f, version))
-		keys &= keys_of_signatures(&f->opening.offered.signatures);
-	return keys;
+	if (negotiation_version(f) < TLS_VERSION_1_2 || signatures->n == 0)
+		return TLS_KEY_RSA | TLS_KEY_ECDSA;
+	return keys_of_signatures(f, signatures, common ? &f->allowed.signatures : NULL);
+}
+
+/*
+ * The keys that both lists allow, of those in `keys`; and a bit for each enum
+ * tls_exchange that they serve. An RSA exchange has no signature.
+ */
+static unsigned keys_served(const struct tls_failure *f, unsigned keys, unsigned *ret)
+{
+	const struct tls_list *suites = &f->opening.offered.suites;
+	uint16_t version = negotiation_version(f);
+	unsigned accepted = keys_accepted(f, true), served = 0;
+
+	*ret = 0;
+	for (size_t i = 0; i < suites->n; i++) {
+		enum tls_exchange exchange = tls_suite_exchange(suites->codes[i]);
+		unsigned found = keys & tls_suite_keys(suites->codes[i]);
+
+		if (exchange != TLS_EXCHANGE_RSA)
+			found &= accepted;
+		if (!found || !tls_suite_is_of(suites->codes[i], version) ||
+			!tls_list_has(&f->allowed.suites, suites->codes[i]))
+			continue;
+		*ret |= 1U << exchange;
+		served |= found;
+	}
+	return served;
 }
 
 unsigned negotiation_keys(const struct tls_failure *f)
 {
-	return keys_wanted(f, negotiation_version(f));
+	unsigned exchanges, keys = keys_served(f, TLS_KEY_ANY, &exchanges);
+
+	return keys ? keys : keys_of_suites(f, true);
 }
 
-/* A bit for each enum tls_exchange of the suites that the keys can serve. */
-static unsigned exchanges(const struct tls_failure *f, uint16_t version)
+void negotiation_signatures(const struct tls_failure *f, struct tls_list *ret)
 {
-	const struct tls_list *suites = &f->opening.offered.suites;
-	unsigned set = 0;
+	struct tls_terms allowed = f->allowed;
+
+	tls_terms_keep(&allowed, f->certificate.keys & keys_of_suites(f, true),
+		negotiation_version(f));
+	*ret = allowed.signatures;
+}
+
+/* The cause when no key of this host serves a suite that both allow. */
+static enum cause key_cause(const struct tls_failure *f)
+{
+	unsigned ours = f->certificate.keys & keys_of_suites(f, true);
+	unsigned theirs = keys_accepted(f, false), exchanges;
+
+	if (!ours)
+		return f->certificate.keys & keys_of_suites(f, false) & theirs
+			       ? CAUSE_OWN_SUITES
+			       : CAUSE_KEY;
+	if (negotiation_version(f) >= TLS_VERSION_1_2 &&
+		!(ours & keys_of_signatures(f, &f->allowed.signatures, NULL)))
+		return CAUSE_OWN_SIGNATURES;
+	if (!(ours & theirs) && keys_served(f, TLS_KEY_ANY, &exchanges))
+		return CAUSE_KEY;
+	return theirs ? CAUSE_SIGNATURE : CAUSE_NO_SIGNATURE;
+}
+
+/* In TLS 1.2 each key exchange has groups of its own kind (RFC 7919, RFC 8422). */
+void negotiation_groups(
+	const struct tls_failure *f, const struct tls_list *from, struct tls_list *ret)
+{
+	unsigned set;
+
+	keys_served(f, f->certificate.keys, &set);
+	*ret = (struct tls_list){ .n = 0 };
+	for (size_t i = 0; i < from->n; i++)
+		if (set & (1U << TLS_EXCHANGE_1_3 |
+				  1U << (tls_group_is_finite(from->codes[i])
+						  ? TLS_EXCHANGE_FINITE
+						  : TLS_EXCHANGE_CURVE)))
+			tls_list_add(ret, from->codes[i]);
+}
+
+/* True when a client with ECDHE would get it. */
+static bool allows_curves(const struct tls_failure *f)
+{
+	const struct tls_list *suites = &f->allowed.suites, *groups = &f->allowed.groups;
+	bool suite = false, group = false;
 
 	for (size_t i = 0; i < suites->n; i++)
-		if (is_common_suite(f, version, suites->codes[i]) &&
-			tls_suite_keys(suites->codes[i]) & f->certificate.keys)
-			set |= 1U << tls_suite_exchange(suites->codes[i]);
-	return set;
-}
-
-static bool has_common_group(const struct tls_failure *f, bool finite)
-{
-	const struct tls_list *groups = &f->opening.offered.groups;
-
+		suite |= tls_suite_exchange(suites->codes[i]) == TLS_EXCHANGE_CURVE &&
+			 tls_suite_keys(suites->codes[i]) & f->certificate.keys;
 	for (size_t i = 0; i < groups->n; i++)
-		if (tls_group_is_finite(groups->codes[i]) == finite &&
-			tls_list_has(&f->allowed.groups, groups->codes[i]))
-			return true;
-	return false;
+		group |= !tls_group_is_finite(groups->codes[i]);
+	return suite && group;
 }
 
 /* In TLS 1.2 a client without a list of groups supports any curve (RFC 8422 4). */
-static enum cause group_cause(const struct tls_failure *f, uint16_t version)
+static enum cause group_cause(const struct tls_failure *f, unsigned exchanges)
 {
-	unsigned set = exchanges(f, version);
-	bool curve = has_common_group(f, false), finite = has_common_group(f, true);
+	const struct tls_list *offered = &f->opening.offered.groups;
+	struct tls_list ours, theirs;
 
-	if (version == TLS_VERSION_1_3)
-		return curve || finite ? CAUSE_NONE : CAUSE_GROUP;
-	if (set & 1U << TLS_EXCHANGE_RSA || (set & 1U << TLS_EXCHANGE_FINITE && finite))
-		return CAUSE_NONE;
-	if (!(set & 1U << TLS_EXCHANGE_CURVE))
-		return CAUSE_FINITE;
-	return curve || f->opening.offered.groups.n == 0 ? CAUSE_NONE : CAUSE_GROUP;
-}
-
-/* TLS 1.3 ties each ECDSA scheme to a curve, and has no PKCS #1 (RFC 8446 4.2.3). */
-static bool can_sign(const struct tls_failure *f, uint16_t version, uint16_t scheme)
-{
-	unsigned keys = tls_signature_keys(scheme) & f->certificate.keys;
-
-	if (!keys || !tls_list_has(&f->allowed.signatures, scheme))
-		return false;
-	if (version != TLS_VERSION_1_3)
-		return true;
-	return keys & TLS_KEY_ECDSA ? scheme == f->certificate.curve
-				    : scheme >> 8 == SCHEMES_1_3;
-}
-
-static enum cause signature_cause(const struct tls_failure *f, uint16_t version)
-{
-	const struct tls_list *schemes = &f->opening.offered.signatures;
-
-	if (!has_signatures(f, version) || exchanges(f, version) & 1U << TLS_EXCHANGE_RSA)
-		return CAUSE_NONE;
-	for (size_t i = 0; i < schemes->n; i++)
-		if (can_sign(f, version, schemes->codes[i]))
-			return CAUSE_NONE;
-	return CAUSE_SIGNATURE;
+	negotiation_groups(f, &f->allowed.groups, &ours);
+	negotiation_groups(f, offered, &theirs);
+	if (exchanges & 1U << TLS_EXCHANGE_RSA || tls_list_meet(&ours, &theirs))
+		return CAUSE_NOTHING_COMMON;
+	if (exchanges == 1U << TLS_EXCHANGE_FINITE && theirs.n == 0)
+		return allows_curves(f) ? CAUSE_FINITE : CAUSE_OWN_FINITE;
+	return offered->n ? CAUSE_GROUP : CAUSE_NOTHING_COMMON;
 }
 
 static bool is_cut(const struct tls_terms *terms)
@@ -191,21 +203,25 @@ static bool is_cut(const struct tls_terms *terms)
 
 enum cause negotiation_cause(const struct tls_failure *f)
 {
-	uint16_t version = negotiation_version(f);
-	enum cause cause;
+	unsigned exchanges;
 
 	if (is_cut(&f->opening.offered) || is_cut(&f->allowed))
 		return CAUSE_NOTHING_COMMON;
-	if (!version)
+	if (!negotiation_version(f))
 		return version_cause(f);
-	if (!keys_of_suites(f, version))
+	if (!keys_of_suites(f, true))
 		return suite_cause(f);
-	if (!(keys_wanted(f, version) & f->certificate.keys))
-		return keys_wanted(f, version) ? CAUSE_KEY : CAUSE_SIGNATURE;
-	cause = group_cause(f, version);
-	if (cause == CAUSE_NONE)
-		cause = signature_cause(f, version);
-	return cause == CAUSE_NONE ? CAUSE_NOTHING_COMMON : cause;
+	if (!keys_served(f, f->certificate.keys, &exchanges))
+		return key_cause(f);
+	return group_cause(f, exchanges);
+}
+
+/* GnuTLS may find only with its answer that the key is not for that version. */
+static enum cause refused_lists(const struct tls_failure *f)
+{
+	enum cause cause = negotiation_cause(f);
+
+	return f->answered && cause != CAUSE_KEY ? CAUSE_MALFORMED : cause;
 }
 
 /* By the alert sent, since it is the library's own reason. */
@@ -218,7 +234,7 @@ static enum cause refused_hello(const struct session *s, const struct tls_failur
 		return CAUSE_FALLBACK;
 	case TLS_ALERT_HANDSHAKE_FAILURE:
 	case TLS_ALERT_PROTOCOL_VERSION:
-		return s->secured || f->answered ? CAUSE_MALFORMED : negotiation_cause(f);
+		return s->secured ? CAUSE_MALFORMED : refused_lists(f);
 	default:
 		return f->opening.bad_name && !f->answered ? CAUSE_NAME : CAUSE_MALFORMED;
 	}
@@ -241,6 +257,30 @@ static enum cause refused(const struct session *s, const struct tls_failure *f)
 	}
 }
 
+/* True in TLS 1.2 when the key's curve is no group of the client (RFC 8422 5.1). */
+static bool has_other_curve(const struct tls_failure *f)
+{
+	const struct tls_list *groups = &f->opening.offered.groups;
+	uint16_t version = negotiation_version(f),
+		 curve = tls_key_group(f->certificate.key);
+
+	return version && version < TLS_VERSION_1_3 && groups->n && curve &&
+	       !tls_list_has(groups, curve);
+}
+
+/* The client refuses what this host has chosen. */
+static enum cause refused_choice(const struct tls_failure *f)
+{
+	unsigned exchanges;
+
+	keys_served(f, f->certificate.keys, &exchanges);
+	if (has_other_curve(f))
+		return CAUSE_CERTIFICATE;
+	return exchanges & 1U << TLS_EXCHANGE_CURVE && f->opening.offered.groups.n == 0
+		       ? CAUSE_NO_GROUPS
+		       : CAUSE_ALERT;
+}
+
 static enum cause alerted(const struct session *s, const struct tls_failure *f)
 {
 	if (!s->secured && !f->answered)
@@ -255,6 +295,10 @@ static enum cause alerted(const struct session *s, const struct tls_failure *f)
 	case TLS_ALERT_UNKNOWN_CA:
 	case TLS_ALERT_ACCESS_DENIED:
 		return CAUSE_CERTIFICATE;
+	case TLS_ALERT_PROTOCOL_VERSION:
+		return negotiation_version(f) ? CAUSE_VERSION_REFUSED : CAUSE_ALERT;
+	case TLS_ALERT_ILLEGAL_PARAMETER:
+		return refused_choice(f);
 	default:
 		return CAUSE_ALERT;
 	}
@@ -373,6 +417,8 @@ enum dislike cause_dislike(const struct tls_failure *f)
 {
 	const struct tls_certificate *c = &f->certificate;
 
+	if (has_other_curve(f))
+		return DISLIKE_CURVE;
 	if (is_about_trust(f) && c->self_signed)
 		return DISLIKE_SELF_SIGNED;
 	if (is_about_trust(f) && c->alone)

@@ -59,18 +59,28 @@ static const char sentences[CAUSE_COUNT][SENTENCE_MAX] = {
 		"client offers for %v only anonymous Diffie-Hellman, without a "
 		"certificate: "
 		"set the client to check certificates, or to use them at least",
-	[CAUSE_NO_SUITE] = "client offers %v, and no cipher suite of it that is known "
-			   "here: a fault of the client",
+	[CAUSE_NO_SUITE] = "client offers no cipher suite of %v, the newest version that "
+			   "both allow (tls-priority, or a fault of the client)",
 	[CAUSE_KEY] =
 		"client accepts only an %K certificate; this host has only %k (add a "
 		"pair to tls-certificate and tls-key)",
+	[CAUSE_OWN_SUITES] =
+		"of the client's cipher suites tls-priority allows only those for an %K "
+		"certificate; this host has only %k (tls-priority, or tls-certificate)",
 	[CAUSE_GROUP] =
 		"client offers only the groups %g; this host allows %h (tls-priority)",
 	[CAUSE_FINITE] = "client offers only Diffie-Hellman without a group of RFC 7919, "
 			 "which this host does not do: turn on ECDHE at the client",
-	[CAUSE_SIGNATURE] =
-		"client accepts only the signatures %i, which this host's %k key "
-		"cannot make in %v or tls-priority does not allow",
+	[CAUSE_OWN_FINITE] =
+		"client and tls-priority have only Diffie-Hellman in common, without a "
+		"group of RFC 7919: allow ECDHE on both sides",
+	[CAUSE_SIGNATURE] = "client accepts only the signatures %i; this host allows %j "
+			    "(tls-priority)",
+	[CAUSE_NO_SIGNATURE] = "client accepts only the signatures %i, which %v does not "
+			       "have: a fault of the client",
+	[CAUSE_OWN_SIGNATURES] =
+		"tls-priority allows no signature that this host's %y key can make in "
+		"%v: allow one, or add another pair to tls-certificate and tls-key",
 	[CAUSE_PROTOCOL] =
 		"client asks for another protocol than SMTP (ALPN %p): a wrong port "
 		"number, or a setting of the client",
@@ -82,6 +92,10 @@ static const char sentences[CAUSE_COUNT][SENTENCE_MAX] = {
 	[CAUSE_MALFORMED] = "client sent a TLS message that this host cannot accept: %e",
 
 	[CAUSE_CERTIFICATE] = "client refused this host's certificate (alert %A), %w",
+	[CAUSE_VERSION_REFUSED] = "client refused %v, the newest version that both "
+				  "allow (alert %A, tls-priority)",
+	[CAUSE_NO_GROUPS] = "client ended TLS by the alert %A: it named no groups, and "
+			    "may not accept the one of this host, of %h (tls-priority)",
 	[CAUSE_ALERT] = "client ended TLS by the alert %A; its own log says why",
 	[CAUSE_SILENT] = "client closed the connection without a word: a port scan, or a "
 			 "check that the port is open",
@@ -119,6 +133,8 @@ static const char sentences[CAUSE_COUNT][SENTENCE_MAX] = {
 static const char dislikes[DISLIKE_COUNT][SENTENCE_MAX] = {
 	[DISLIKE_NOTHING] =
 		"in which this host sees no fault; the client's own log says why",
+	[DISLIKE_CURVE] = "whose curve %c is none of the client's groups, %g "
+			  "(tls-certificate)",
 	[DISLIKE_EXPIRED] = "which expired on %l (tls-certificate)",
 	[DISLIKE_EARLY] = "which is not valid before %b (tls-certificate, or this host's "
 			  "clock)",
@@ -151,31 +167,66 @@ static void put_versions(struct buf *to, const struct tls_list *versions, bool o
 		buf_put(to, SPAN(" or older"));
 }
 
+/* Rows of several kinds come first. */
 static void put_keys(struct buf *to, unsigned keys)
 {
 	static const struct {
-		enum tls_key key;
-		char name[8];
+		unsigned keys;
+		char name[16];
 	} names[] = {
 		{ TLS_KEY_RSA, "RSA" },
 		{ TLS_KEY_ECDSA, "ECDSA" },
+		{ TLS_KEY_P256, "ECDSA P-256" },
+		{ TLS_KEY_P384, "ECDSA P-384" },
+		{ TLS_KEY_P521, "ECDSA P-521" },
+		{ TLS_KEY_CURVE, "ECDSA" },
 		{ TLS_KEY_EDDSA, "EdDSA" },
+		{ TLS_KEY_ED25519, "Ed25519" },
+		{ TLS_KEY_ED448, "Ed448" },
 		{ TLS_KEY_RSA_PSS, "RSA-PSS" },
 	};
 	size_t start = to->n;
 
-	/* ECDSA and EdDSA share suites, and EdDSA keys are rare */
-	if (keys & TLS_KEY_ECDSA)
-		keys &= ~(unsigned)TLS_KEY_EDDSA;
-	if (keys & TLS_KEY_RSA) /* likewise */
-		keys &= ~(unsigned)TLS_KEY_RSA_PSS;
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		if (!(keys & names[i].key))
+		if ((keys & names[i].keys) != names[i].keys)
 			continue;
 		if (to->n > start)
 			buf_put(to, SPAN(" or "));
 		buf_put_str(to, names[i].name);
+		keys &= ~names[i].keys;
 	}
+}
+
+/* All kinds of keys that have a common name. */
+static unsigned whole_kinds(unsigned keys)
+{
+	if (keys & TLS_KEY_ECDSA)
+		keys |= TLS_KEY_ECDSA;
+	if (keys & TLS_KEY_EDDSA)
+		keys |= TLS_KEY_EDDSA;
+	return keys;
+}
+
+/* Curves are named where both sides have ECDSA. */
+static void put_own_keys(struct buf *to, const struct tls_failure *f)
+{
+	unsigned ours = f->certificate.keys, wanted = negotiation_keys(f);
+
+	put_keys(to, ours & whole_kinds(wanted) ? ours : whole_kinds(ours));
+}
+
+static void put_wanted_keys(struct buf *to, const struct tls_failure *f)
+{
+	unsigned wanted = negotiation_keys(f);
+
+	if (!(wanted & whole_kinds(f->certificate.keys)))
+		wanted = whole_kinds(wanted);
+	/* ECDSA and EdDSA share suites, and EdDSA keys are rare */
+	if (wanted & TLS_KEY_ECDSA)
+		wanted &= ~(unsigned)TLS_KEY_EDDSA;
+	if (wanted & TLS_KEY_RSA) /* likewise */
+		wanted &= ~(unsigned)TLS_KEY_RSA_PSS;
+	put_keys(to, wanted);
 }
 
 static void put_sentence(struct buf *to, const char *text, const struct session *s,
@@ -184,18 +235,27 @@ static void put_sentence(struct buf *to, const char *text, const struct session 
 static void put_list(struct buf *to, char letter, const struct tls_failure *f)
 {
 	const struct tls_terms *offered = &f->opening.offered;
-	struct tls_list suites;
+	struct tls_list list;
 
 	switch (letter) {
 	case 's':
-		negotiation_suites(f, &suites);
-		tls_list_put(to, &suites, SUITES_MAX, ", ", tls_put_suite);
+		negotiation_suites(f, &list);
+		tls_list_put(to, &list, SUITES_MAX, ", ", tls_put_suite);
 		break;
-	case 'g':
-		tls_list_put(to, &offered->groups, WORDS_MAX, ", ", tls_put_group);
+	case 'g': /* those of another kind where there is nothing else */
+		negotiation_groups(f, &offered->groups, &list);
+		tls_list_put(to, list.n ? &list : &offered->groups, WORDS_MAX, ", ",
+			tls_put_group);
 		break;
 	case 'h':
-		tls_list_put(to, &f->allowed.groups, WORDS_MAX, ", ", tls_put_group);
+		negotiation_groups(f, &f->allowed.groups, &list);
+		if (list.n == 0)
+			buf_put(to, SPAN("none of this kind"));
+		tls_list_put(to, &list, WORDS_MAX, ", ", tls_put_group);
+		break;
+	case 'j':
+		negotiation_signatures(f, &list);
+		tls_list_put(to, &list, SUITES_MAX, ", ", tls_put_signature);
 		break;
 	default:
 		tls_list_put(
@@ -209,7 +269,13 @@ static void put_certificate(struct buf *to, char letter, const struct tls_failur
 {
 	switch (letter) {
 	case 'k':
+		put_own_keys(to, f);
+		break;
+	case 'y': /* with curves */
 		put_keys(to, f->certificate.keys);
+		break;
+	case 'c':
+		tls_put_group(to, tls_key_group(f->certificate.key));
 		break;
 	case 'b': /* first day, last day, name */
 		buf_put_str(to, f->certificate.first);
@@ -252,7 +318,7 @@ static void put_fact(struct buf *to, char letter, const struct tls_failure *f)
 		tls_put_version_text(to, negotiation_version(f));
 		break;
 	case 'K': /* kinds of keys: the client's, this host's */
-		put_keys(to, negotiation_keys(f));
+		put_wanted_keys(to, f);
 		break;
 	case 'p': /* ALPN */
 		buf_put_str(to, f->opening.offered.alpn);

@@ -42,9 +42,13 @@ enum cause {
 	CAUSE_ANONYMOUS, /* only suites without a certificate */
 	CAUSE_NO_SUITE, /* no suite of the version that both allow */
 	CAUSE_KEY,
+	CAUSE_OWN_SUITES, /* tls-priority has none for this host's keys */
 	CAUSE_GROUP,
 	CAUSE_FINITE,
+	CAUSE_OWN_FINITE, /* tls-priority has nothing else */
 	CAUSE_SIGNATURE,
+	CAUSE_NO_SIGNATURE, /* none that the version has */
+	CAUSE_OWN_SIGNATURES, /* tls-priority has none that this host's keys can make */
 	CAUSE_PROTOCOL,
 	CAUSE_NAME,
 	CAUSE_NOTHING_COMMON,
@@ -52,6 +56,8 @@ enum cause {
 
 	/* the client ended it */
 	CAUSE_CERTIFICATE,
+	CAUSE_VERSION_REFUSED,
+	CAUSE_NO_GROUPS, /* it named none, and did not accept this host's choice */
 	CAUSE_ALERT,
 	CAUSE_SILENT, /* closed without any input */
 	CAUSE_SILENT_STARTTLS,
@@ -76,6 +82,7 @@ enum cause {
 /* A client's possible reason to reject the certificate, or what comes with it. */
 enum dislike {
 	DISLIKE_NOTHING, /* none known */
+	DISLIKE_CURVE, /* no group of the client */
 	DISLIKE_EXPIRED,
 	DISLIKE_EARLY,
 	DISLIKE_ISSUER_EXPIRED,
@@ -106,3 +113,10 @@ uint16_t negotiation_version(const struct tls_failure *f);
 
 /* The suites of that version that the client offers and this host does not allow. */
 void negotiation_suites(const struct tls_failure *f, struct tls_list *ret);
+
+/* The groups in `from` that the common suites can use. */
+void negotiation_groups(
+	const struct tls_failure *f, const struct tls_list *from, struct tls_list *ret);
+
+/* The signatures that this host allows and can make for a common suite. */
+void negotiation_signatures(const struct tls_failure *f, struct tls_list *ret);

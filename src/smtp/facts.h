@@ -39,7 +39,7 @@ struct tls_certificate {
 	bool self_signed;
 	bool alone; /* without the certificate of its issuer */
 	unsigned keys; /* enum tls_key: of all certificates of this host */
-	uint16_t curve; /* its only ECDSA signature scheme in TLS 1.3, or 0 */
+	unsigned key; /* of these its own */
 	char first[FACT_DAY_MAX], last[FACT_DAY_MAX]; /* days of its validity, UTC */
 	char issuer_first[FACT_DAY_MAX],
 		issuer_last[FACT_DAY_MAX]; /* and of the issuer's */
@@ -54,7 +54,8 @@ struct tls_failure {
 	bool answered; /* the certificate was sent to the client */
 	bool tickets; /* session tickets were offered as well */
 	struct tls_opening opening;
-	struct tls_terms allowed; /* by `tls-priority`, regardless of the keys */
+	/* by `tls-priority`, regardless of the keys; the signatures for that version */
+	struct tls_terms allowed;
 	struct tls_certificate certificate;
 	char error[FACT_NAME_MAX]; /* text of the library */
 };

@@ -432,7 +432,8 @@ static void put_tls_allowed(const struct ended *e, struct buf *b)
 	if (!e->failure || e->failure->opening.offered.versions.n == 0)
 		return;
 	allowed = e->failure->allowed;
-	tls_terms_keep(&allowed, e->failure->certificate.keys);
+	tls_terms_keep(
+		&allowed, e->failure->certificate.keys, negotiation_version(e->failure));
 	tls_terms_put(b, &allowed);
 }
 

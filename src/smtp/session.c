@@ -182,7 +182,7 @@ static bool take_command(struct session *s, struct bytes *in)
 
 	if (s->line.n_dropped == 0 && command_is_tls(*in)) {
 		*in = (struct bytes){ in->p + in->n, 0 };
-		session_stop(s, END_FOREIGN_TLS, &s->now);
+		session_refuse(s, END_FOREIGN_TLS, SPAN(""), &s->now);
 		return true;
 	}
 	if (!line_take(&s->line, in, COMMAND_LINE_MAX + COMMAND_EXTRA_MAX, &line))
@@ -360,7 +360,7 @@ void session_tls_ready(struct session *s, enum tls_verdict verdict)
 		put_reply(s, answer(REPLY_TLS_UNUSABLE));
 		end_if_due(s);
 	} else {
-		session_stop(s, END_TLS_UNUSABLE, &s->now);
+		session_refuse(s, END_TLS_UNUSABLE, SPAN(""), &s->now);
 	}
 }
 

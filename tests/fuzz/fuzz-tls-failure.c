@@ -75,7 +75,7 @@ static void take_certificate(struct cursor *c, struct tls_certificate *to)
 	to->self_signed = flags & 16;
 	to->alone = flags & 32;
 	to->keys = take(c) & TLS_KEY_ANY;
-	to->curve = flags & 64 ? 0x0403 : 0x0503;
+	to->key = flags & 64 ? TLS_KEY_P256 : TLS_KEY_RSA;
 	memcpy(to->first, "2026-01-01", 11);
 	memcpy(to->last, "2027-01-01", 11);
 	take_text(c, to->name, sizeof(to->name));

@@ -434,6 +434,9 @@ def issue(wanted, authority):
 
 
 _pairs = {}
+_KEYS = {"rsa": ("rsa", "--bits", "2048"), "rsa-pss": ("rsa-pss", "--bits", "2048"),
+         "ecdsa": ("ecdsa", "--curve", "secp256r1"), "ecdsa-p521": ("ecdsa", "--curve", "secp521r1"),
+         "ed25519": ("ed25519",)}
 
 
 def pair(kind="ecdsa", *names, expired=False, future=False, serial=1):
@@ -458,9 +461,8 @@ def _make_pair(kind, names, expired, future, serial):
         template.append("encryption_key")
     template += [f"dns_name = {name}" for name in names]
     (folder / "template").write_text("\n".join(template) + "\n")
-    size = ("--bits", "2048") if kind == "rsa" else ("--curve", "secp256r1")
     for command in (
-            ("--generate-privkey", "--key-type", kind, *size, "--no-text", "--outfile", made.key),
+            ("--generate-privkey", "--key-type", *_KEYS[kind], "--no-text", "--outfile", made.key),
             ("--generate-self-signed", "--load-privkey", made.key, "--template",
              folder / "template", "--no-text", "--outfile", made.certificate)):
         done = run("certtool", *command)

@@ -79,6 +79,8 @@ def raw(place, octets, reply=True):
 
 # Nothing in common, with OpenSSL's client
 
+TLS1_0, TLS1_2 = "NORMAL:-VERS-ALL:+VERS-TLS1.0", "NORMAL:-VERS-ALL:+VERS-TLS1.2"
+DHE = TLS1_2 + ":-KX-ALL:+DHE-RSA"
 RC4 = "client offers for TLS 1.2 only cipher suites that this host does not allow: "
 
 
@@ -142,13 +144,12 @@ RC4 = "client offers for TLS 1.2 only cipher suites that this host does not allo
         "sent handshake_failure", "; signatures ecdsa_secp256r1_sha256"),
     "a signature of another curve": (
         ("-tls1_3", "-sigalgs", "ecdsa_secp384r1_sha384"), "ecdsa", {},
-        "client accepts only the signatures ecdsa_secp384r1_sha384, which this host's ECDSA key "
-        "cannot make in TLS 1.3 or tls-priority does not allow",
+        "client accepts only an ECDSA P-384 certificate; this host has only ECDSA P-256 (add a pair to "
+        "tls-certificate and tls-key)",
         "sent handshake_failure", "; signatures ecdsa_secp384r1_sha384"),
     "a signature that TLS 1.3 does not have": (
         ("-sigalgs", "RSA+SHA512"), "rsa", {},
-        "client accepts only the signatures rsa_pkcs1_sha512, which this host's RSA key "
-        "cannot make in TLS 1.3 or tls-priority does not allow",
+        "client accepts only the signatures rsa_pkcs1_sha512, which TLS 1.3 does not have: a fault of the client",
         "sent handshake_failure", "; signatures rsa_pkcs1_sha512"),
     "a signature of another kind of RSA keys": (
         ("-sigalgs", "rsa_pss_pss_sha256"), "rsa", {},
@@ -161,13 +162,63 @@ RC4 = "client offers for TLS 1.2 only cipher suites that this host does not allo
         "more (tls-priority)", "sent handshake_failure", "; groups x448; "),
     "a group in TLS 1.2": (
         ("-tls1_2", "-groups", "X448", "-cipher", "ECDHE"), "rsa", {},
-        "client offers only the groups x448; this host allows x25519, secp256r1, secp384r1 and 3 "
+        "client offers only the groups x448; this host allows x25519, secp256r1, secp384r1 and 1 "
         "more (tls-priority)", "sent handshake_failure", "; groups x448; "),
     "Diffie-Hellman of old": (
         ("-tls1_2", "-cipher", "DHE-RSA-AES128-GCM-SHA256"), "rsa", {},
         "client offers only Diffie-Hellman without a group of RFC 7919, which this host does not do: "
         "turn on ECDHE at the client",
         "sent handshake_failure", "suites TLS_DHE_RSA_WITH_AES_128_GCM_SHA256; "),
+    "a group of finite fields, where only curves count": (
+        ("-groups", "ffdhe8192"), "ecdsa", {"tls_priority": TLS1_2},
+        "client offers only the groups ffdhe8192; this host allows secp256r1, secp384r1, secp521r1 and 2 "
+        "more (tls-priority)", "sent handshake_failure", "; groups ffdhe8192; "),
+    "a group of finite fields in TLS 1.3, where it counts": (
+        ("-groups", "ffdhe8192"), "ecdsa", {},
+        "client offers only the groups ffdhe8192; this host allows x25519, secp256r1, secp384r1 and 3 "
+        "more (tls-priority)", "sent handshake_failure", "; groups ffdhe8192; "),
+    "curves, where only groups of finite fields count": (
+        ("-groups", "X25519:ffdhe6144"), "rsa",
+        {"tls_priority": DHE + ":-GROUP-ALL:+GROUP-X25519:+GROUP-FFDHE2048:+GROUP-FFDHE3072"},
+        "client offers only the groups ffdhe6144; this host allows ffdhe2048, ffdhe3072 (tls-priority)",
+        "sent handshake_failure", "; groups x25519 ffdhe6144; "),
+    "no group of finite fields, and no ECDHE here": (
+        ("-tls1_2", "-groups", "X25519"), "rsa", {"tls_priority": DHE},
+        "client and tls-priority have only Diffie-Hellman in common, without a group of RFC 7919: allow ECDHE on "
+        "both sides", "sent handshake_failure", "; groups x25519; "),
+    "a key for no suite here": (
+        ("-tls1_2",), "ecdsa", {"tls_priority": DHE},
+        "of the client's cipher suites tls-priority allows only those for an RSA certificate; this host has only "
+        "ECDSA (tls-priority, or tls-certificate)", "sent handshake_failure", "TLS_ECDHE_ECDSA_WITH_"),
+    "a signature that TLS 1.3 does not have, of another key": (
+        ("-tls1_3", "-sigalgs", "rsa_pkcs1_sha256"), "ecdsa", {},
+        "client accepts only the signatures rsa_pkcs1_sha256, which TLS 1.3 does not have: a fault of the client",
+        "sent handshake_failure", "; signatures rsa_pkcs1_sha256"),
+    "a signature that is not allowed": (
+        ("-tls1_2", "-sigalgs", "RSA+SHA512", "-cipher", "ECDHE"), "rsa",
+        {"tls_priority": TLS1_2 + ":-SIGN-ALL:+SIGN-RSA-SHA256:+SIGN-ECDSA-SHA256"},
+        "client accepts only the signatures rsa_pkcs1_sha512; this host allows rsa_pkcs1_sha256 (tls-priority)",
+        "sent handshake_failure", "; signatures rsa_pkcs1_sha512"),
+    "a curve that the client does not have": (
+        ("-tls1_2", "-groups", "X448", "-cipher", "ECDHE"), "ecdsa", {"tls_priority": TLS1_2},
+        "client refused this host's certificate (alert illegal_parameter), whose curve secp256r1 is none of the "
+        "client's groups, x448 (tls-certificate)", "received illegal_parameter", "; groups x448; "),
+    "a group, when the client has named none": (
+        ("-tls1_2", "-groups", "ffdhe4096"), "ecdsa", {},
+        "client ended TLS by the alert illegal_parameter: it named no groups, and may not accept the one of this host, "
+        "of x25519, secp256r1, secp384r1 and 1 more (tls-priority)", "received illegal_parameter", "; signatures "),
+    "TLS 1.0, which the client turns down": (
+        ("-tls1_2",), "rsa", {"tls_priority": TLS1_0},
+        "client refused TLS 1.0, the newest version that both allow (alert protocol_version, tls-priority)",
+        "received protocol_version", "versions TLS1.2; "),
+    "suites that TLS 1.0 does not have": (
+        ("-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"), "rsa", {"tls_priority": TLS1_0},
+        "client offers no cipher suite of TLS 1.0, the newest version that both allow (tls-priority, or a fault of "
+        "the client)", "sent handshake_failure", "versions TLS1.2; "),
+    "a key that TLS 1.0 does not have": (
+        ("-tls1", "-cipher", ANY), "ed25519", {"tls_priority": TLS1_0},
+        "client accepts only an RSA or ECDSA certificate; this host has only EdDSA (add a pair to tls-certificate "
+        "and tls-key)", "sent ", "versions TLS1.0; "),
     "another protocol": (
         ("-alpn", "http/1.1"), "rsa", {},
         "client asks for another protocol than SMTP (ALPN http/1.1): a wrong port number, or a "
@@ -181,6 +232,38 @@ def test_nothing_in_common_with_openssl(options, kind, settings, sentence, alert
         harness.contains(record["tls_allowed"], "versions TLS1.")
         harness.contains(record["tls_allowed"], "alpn smtp esmtp")
         assert "tls" not in record, record
+
+
+@harness.table_of({
+    "P-521, TLS 1.3": ("ecdsa", "ECDSA P-256", "ECDSA-SECP521R1-SHA512", "3"),
+    "P-521, TLS 1.2": ("ecdsa", "ECDSA P-256", "ECDSA-SECP521R1-SHA512", "2"),
+    "P-384, TLS 1.3": ("ecdsa", "ECDSA P-256", "ECDSA-SECP384R1-SHA384", "3"),
+    "ECDSA without a curve, TLS 1.3": ("ecdsa", "ECDSA P-256", "ECDSA-SHA256", "3"),
+    "Ed25519 and RSA": ("rsa", "RSA", "EDDSA-ED25519", "3"),
+    "Ed25519 and ECDSA, TLS 1.3": ("ecdsa", "ECDSA P-256", "EDDSA-ED25519", "3"),
+    "Ed25519 and ECDSA, TLS 1.2": ("ecdsa", "ECDSA P-256", "EDDSA-ED25519", "2"),
+    "RSA-PSS and RSA": ("rsa", "RSA", "RSA-PSS-SHA256", "3"),
+    "RSA and RSA-PSS": ("rsa-pss", "RSA-PSS", "RSA-PSS-RSAE-SHA256", "3"),
+    "P-256 and P-521": ("ecdsa-p521", "ECDSA P-521", "ECDSA-SECP256R1-SHA256", "3"),
+    "PKCS #1, TLS 1.3": ("rsa", "RSA", "RSA-SHA256", "3"),
+})
+def test_signatures_that_no_key_of_this_host_can_make(kind, key, signature, version):
+    place = Site(tls="on", pair=harness.pair(kind), tls_priority="NORMAL:-SIGN-ALL:+SIGN-" + signature)
+    openssl(place, "-tls1_" + version)
+    record = explained(place, f"tls-priority allows no signature that this host's {key} key can make in TLS 1.{version}: "
+                       "allow one, or add another pair to tls-certificate and tls-key", tls_alert="sent handshake_failure")
+    assert "signatures" not in record["tls_allowed"], record["tls_allowed"]
+
+
+@harness.table_of({
+    "P-521": ("ecdsa-p521", "ECDSA-SECP521R1-SHA512", "3"), "ECDSA in TLS 1.2": ("ecdsa", "ECDSA-SHA512", "2"),
+    "Ed25519": ("ed25519", "EDDSA-ED25519", "2"), "RSA-PSS": ("rsa-pss", "RSA-PSS-SHA256", "3"),
+    "RSA": ("rsa", "RSA-PSS-RSAE-SHA256", "3"),
+})
+def test_signatures_that_the_key_can_make(kind, signature, version):
+    place = Site(tls="on", pair=harness.pair(kind), tls_priority="NORMAL:-SIGN-ALL:+SIGN-" + signature)
+    openssl(place, "-tls1_" + version)
+    harness.equal(place.session().get("tls"), "TLS1." + version)
 
 
 def test_what_is_allowed_is_what_the_certificate_can_serve():
@@ -542,14 +625,15 @@ def test_a_client_that_begins_with_tls_on_the_plain_port(mode, sentence):
     client.send(record(old_hello(0x0303, (0xc02b,)), 0x0301))
     client.expect(554)
     client.wait()
-    explained(place, sentence, end="foreign-tls")
+    explained(place, sentence, end="foreign-tls", refused="1", refused_commands="1", reason="554 5.5.1 ")
 
 
 def test_openssl_on_the_plain_port():
     harness.need("openssl")
     place = Site(tls="on", pair=harness.pair())
     harness.run("openssl", "s_client", "-connect", f"127.0.0.1:{Listener(place).port}")
-    explained(place, "client began TLS where SMTP begins in the clear: ...", end="foreign-tls")
+    explained(place, "client began TLS where SMTP begins in the clear: ...", end="foreign-tls", refused="1",
+              reason="554 5.5.1 ")
 
 
 def test_curl_that_speaks_http():
@@ -557,7 +641,7 @@ def test_curl_that_speaks_http():
     place = Site(tls="on", pair=harness.pair())
     harness.run("curl", "--http0.9", f"http://127.0.0.1:{Listener(place).port}/")
     explained(place, "client sent an HTTP request to a mail port: a browser, a scanner, or a wrong port "
-              "number", end="foreign-http")
+              "number", end="foreign-http", refused="1", reason="554 5.5.1 ")
 
 
 def test_mail_without_tls_where_it_is_required():

@@ -73,6 +73,9 @@ static void test_knows_a_tls_handshake(void)
 	char hello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc";
 	char alert[] = "\x15\x03\x01\x00\x02\x02\x28";
 	char text[] = "EHLO";
+	char ssl2[] = "\x80\x1c\x01\x00\x02\x00\x03";
+	char ssl2_of_tls[] = "\x80\x1c\x01\x03\x01\x00\x03";
+	char letters[] = "\xc3\xa4\x01\x00\x03\x00\x03";
 
 	CHECK(command_is_tls((struct bytes){ hello, sizeof(hello) - 1 }));
 	CHECK(command_is_tls((struct bytes){ hello, 2 }));
@@ -80,6 +83,10 @@ static void test_knows_a_tls_handshake(void)
 	CHECK(!command_is_tls((struct bytes){ NULL, 0 }));
 	CHECK(!command_is_tls((struct bytes){ alert, sizeof(alert) - 1 }));
 	CHECK(!command_is_tls((struct bytes){ text, sizeof(text) - 1 }));
+	CHECK(command_is_tls((struct bytes){ ssl2, 5 }));
+	CHECK(!command_is_tls((struct bytes){ ssl2, 4 }));
+	CHECK(command_is_tls((struct bytes){ ssl2_of_tls, 5 }));
+	CHECK(!command_is_tls((struct bytes){ letters, sizeof(letters) - 1 }));
 }
 
 int main(void)

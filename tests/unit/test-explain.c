@@ -31,8 +31,11 @@
 #define X25519 0x001d
 #define X448 0x001e
 #define FFDHE 0x0100
+#define FFDHE8192 0x0104
 #define SIGN_EC256 0x0403
 #define SIGN_EC384 0x0503
+#define SIGN_EC521 0x0603
+#define SIGN_ED 0x0807
 #define SIGN_RSA 0x0401
 #define SIGN_PSS 0x0804
 
@@ -205,7 +208,7 @@ static struct row row_of(const struct failed_row *f)
 #define REFUSED(number) .how = TLS_END_REFUSED, .alert = (number), .alert_sent = true
 #define HELLO .opening.kind = TLS_OPENING_HELLO, .opening.alert = TLS_NO_ALERT
 #define OF(kind_) .opening.kind = TLS_OPENING_##kind_, .opening.alert = TLS_NO_ALERT
-#define EC .certificate = { .keys = TLS_KEY_ECDSA, .curve = SIGN_EC256 }
+#define EC .certificate = { .keys = TLS_KEY_P256, .key = TLS_KEY_P256 }
 #define RSA .certificate = { .keys = TLS_KEY_RSA }
 #define OFFERED .opening.offered
 
@@ -294,8 +297,14 @@ static const struct failed_row refused_rows[] = {
 	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = LIST(AES_1_3), .allowed = HOST, RSA },
 		false,
-		"client offers TLS 1.2, and no cipher suite of it that is known here: a "
-		"fault of the client" },
+		"client offers no cipher suite of TLS 1.2, the newest version that both "
+		"allow (tls-priority, or a fault of the client)" },
+	/* AEAD came with TLS 1.2 */
+	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(ECDHE_RSA), .allowed = HOST_OF(V1_0), RSA },
+		false,
+		"client offers no cipher suite of TLS 1.0, the newest version that both "
+		"allow (tls-priority, or a fault of the client)" },
 	/* keys */
 	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = LIST(RSA_RC4, ECDHE_RSA), .allowed = HOST, EC },
@@ -318,7 +327,10 @@ static const struct failed_row refused_rows[] = {
 		"to tls-certificate and tls-key)" },
 	{ { REFUSED(40), HELLO, OFFERED.versions = LIST(V1_3),
 		  OFFERED.suites = LIST(AES_1_3), OFFERED.groups = LIST(X25519),
-		  OFFERED.signatures = LIST(0x0807), .allowed = HOST,
+		  OFFERED.signatures = LIST(SIGN_ED),
+		  .allowed = { .versions = LIST(V1_3),
+			  .suites = LIST(AES_1_3),
+			  .signatures = LIST(SIGN_EC256, SIGN_ED) },
 		  .certificate.keys = TLS_KEY_RSA | TLS_KEY_ECDSA },
 		false,
 		"client accepts only an EdDSA certificate; this host has only RSA or "
@@ -352,37 +364,136 @@ static const struct failed_row refused_rows[] = {
 		"client offers only Diffie-Hellman without a group of RFC 7919, which "
 		"this host "
 		"does not do: turn on ECDHE at the client" },
+	/* in TLS 1.2 those of the key exchange count, in TLS 1.3 all */
+	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(ECDHE_RSA), OFFERED.groups = LIST(X448, FFDHE),
+		  .allowed = HOST, RSA },
+		false,
+		"client offers only the groups x448; this host allows x25519, secp256r1 "
+		"(tls-priority)" },
+	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(ECDHE_RSA), OFFERED.groups = LIST(FFDHE),
+		  .allowed = HOST, RSA },
+		false,
+		"client offers only the groups ffdhe2048; this host allows x25519, "
+		"secp256r1 (tls-priority)" },
+	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(ECDHE_ECDSA, DHE_RSA),
+		  OFFERED.groups = LIST(X448, FFDHE8192), .allowed = HOST, EC },
+		false,
+		"client offers only the groups x448; this host allows x25519, secp256r1 "
+		"(tls-priority)" },
+	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(DHE_RSA), OFFERED.groups = LIST(P256, FFDHE8192),
+		  .allowed = HOST, RSA },
+		false,
+		"client offers only the groups ffdhe8192; this host allows ffdhe2048 "
+		"(tls-priority)" },
+	{ { REFUSED(40), HELLO, OFFERED.versions = LIST(V1_3),
+		  OFFERED.suites = LIST(AES_1_3), OFFERED.groups = LIST(FFDHE8192),
+		  OFFERED.signatures = LIST(SIGN_EC256), .allowed = HOST, EC },
+		false,
+		"client offers only the groups ffdhe8192; this host allows x25519, "
+		"secp256r1, ffdhe2048 (tls-priority)" },
+	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(ECDHE_RSA), OFFERED.groups = LIST(P256),
+		  .allowed = { .versions = LIST(V1_2),
+			  .suites = LIST(ECDHE_RSA),
+			  .groups = LIST(FFDHE) },
+		  RSA },
+		false,
+		"client offers only the groups secp256r1; this host allows none of this "
+		"kind (tls-priority)" },
+	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(ECDHE_RSA, DHE_RSA), OFFERED.groups = LIST(P256),
+		  .allowed = { .versions = LIST(V1_2),
+			  .suites = LIST(DHE_RSA),
+			  .groups = LIST(P256, FFDHE) },
+		  RSA },
+		false,
+		"client and tls-priority have only Diffie-Hellman in common, without a "
+		"group of RFC 7919: allow ECDHE on both sides" },
+	/* this host's keys have no use for what tls-priority allows */
+	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(ECDHE_ECDSA, DHE_RSA),
+		  .allowed = { .versions = LIST(V1_2), .suites = LIST(DHE_RSA) }, EC },
+		false,
+		"of the client's cipher suites tls-priority allows only those for an RSA "
+		"certificate; this host has only ECDSA (tls-priority, or "
+		"tls-certificate)" },
+	{ { REFUSED(40), HELLO, OFFERED.versions = LIST(V1_3),
+		  OFFERED.suites = LIST(AES_1_3), OFFERED.groups = LIST(P256),
+		  OFFERED.signatures = LIST(SIGN_EC256, SIGN_EC521),
+		  .allowed = { .versions = LIST(V1_3),
+			  .suites = LIST(AES_1_3),
+			  .groups = LIST(P256),
+			  .signatures = LIST(SIGN_EC521) },
+		  EC },
+		false,
+		"tls-priority allows no signature that this host's ECDSA P-256 key can "
+		"make in TLS 1.3: allow one, or add another pair to tls-certificate and "
+		"tls-key" },
+	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(ECDHE_RSA), OFFERED.groups = LIST(P256),
+		  OFFERED.signatures = LIST(SIGN_RSA),
+		  .allowed = { .versions = LIST(V1_2),
+			  .suites = LIST(ECDHE_RSA),
+			  .groups = LIST(P256),
+			  .signatures = LIST(SIGN_EC256, SIGN_ED) },
+		  RSA },
+		false,
+		"tls-priority allows no signature that this host's RSA key can make in "
+		"TLS 1.2: allow one, or add another pair to tls-certificate and "
+		"tls-key" },
+	/* in TLS 1.2 a curve is no matter */
+	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(ECDHE_ECDSA), OFFERED.groups = LIST(P256),
+		  OFFERED.signatures = LIST(SIGN_EC521), .allowed = HOST, EC },
+		false,
+		"client accepts only the signatures ecdsa_secp521r1_sha512; this host "
+		"allows ecdsa_secp256r1_sha256, ecdsa_secp384r1_sha384 (tls-priority)" },
+	/* without a list of signatures there are but these two */
+	{ { REFUSED(40), HELLO, .answered = true, .opening.or_older = true,
+		  OFFERED.versions = LIST(V1_0), OFFERED.suites = LIST(0xc009, RSA_AES),
+		  .allowed = { .versions = LIST(V1_0), .suites = LIST(0xc009, RSA_AES) },
+		  .certificate.keys = TLS_KEY_ED25519 },
+		false,
+		"client accepts only an RSA or ECDSA certificate; this host has only "
+		"EdDSA (add a pair to tls-certificate and tls-key)" },
 	/* signatures: TLS 1.3 ties them to the curve, and has no PKCS #1 */
+	{ { REFUSED(40), HELLO, OFFERED.versions = LIST(V1_3),
+		  OFFERED.suites = LIST(AES_1_3), OFFERED.groups = LIST(P256),
+		  OFFERED.signatures = LIST(SIGN_RSA), .allowed = HOST, EC },
+		false,
+		"client accepts only the signatures rsa_pkcs1_sha256, which TLS 1.3 does "
+		"not have: a fault of the client" },
 	{ { REFUSED(40), HELLO, OFFERED.versions = LIST(V1_3),
 		  OFFERED.suites = LIST(AES_1_3), OFFERED.groups = LIST(P256),
 		  OFFERED.signatures = LIST(SIGN_EC384), .allowed = HOST, EC },
 		false,
-		"client accepts only the signatures ecdsa_secp384r1_sha384, which this "
-		"host's "
-		"ECDSA key cannot make in TLS 1.3 or tls-priority does not allow" },
+		"client accepts only an ECDSA P-384 certificate; this host has only "
+		"ECDSA "
+		"P-256 (add a pair to tls-certificate and tls-key)" },
 	{ { REFUSED(40), HELLO, OFFERED.versions = LIST(V1_3),
 		  OFFERED.suites = LIST(AES_1_3), OFFERED.groups = LIST(P256),
 		  OFFERED.signatures = LIST(SIGN_RSA), .allowed = HOST, RSA },
 		false,
-		"client accepts only the signatures rsa_pkcs1_sha256, which this host's "
-		"RSA key "
-		"cannot make in TLS 1.3 or tls-priority does not allow" },
+		"client accepts only the signatures rsa_pkcs1_sha256, which TLS 1.3 does "
+		"not have: a fault of the client" },
 	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = LIST(ECDHE_RSA), OFFERED.groups = LIST(P256),
 		  OFFERED.signatures = LIST(0x0201, 0x0501, 0x0601), .allowed = HOST,
 		  RSA },
 		false,
 		"client accepts only the signatures rsa_pkcs1_sha1, rsa_pkcs1_sha384 and "
-		"1 "
-		"more, which this host's RSA key cannot make in TLS 1.2 or tls-priority "
-		"does not allow" },
+		"1 more; this host allows rsa_pkcs1_sha256, rsa_pss_rsae_sha256 "
+		"(tls-priority)" },
 	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = LIST(ECDHE_ECDSA), OFFERED.groups = LIST(P256),
 		  OFFERED.signatures = LIST(SIGN_RSA), .allowed = HOST, EC },
 		false,
-		"client accepts only the signatures rsa_pkcs1_sha256, which this host's "
-		"ECDSA "
-		"key cannot make in TLS 1.2 or tls-priority does not allow" },
+		"client accepts only the signatures rsa_pkcs1_sha256; this host allows "
+		"ecdsa_secp256r1_sha256, ecdsa_secp384r1_sha384 (tls-priority)" },
 	/* there seems to be all that is needed: the library had another reason */
 	{ { REFUSED(40), HELLO, OFFERED.versions = LIST(V1_3),
 		  OFFERED.suites = LIST(AES_1_3), OFFERED.groups = LIST(P256),
@@ -551,6 +662,32 @@ static const struct failed_row ended_rows[] = {
 		"client refused this host's certificate (alert access_denied), which "
 		"does not "
 		"cover mail.example (tls-certificate)" },
+	/* in TLS 1.2 the key's curve must be a group of the client */
+	{ { ALERTED(47), .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(ECDHE_ECDSA), OFFERED.groups = LIST(X448),
+		  .allowed = HOST, EC },
+		false,
+		"client refused this host's certificate (alert illegal_parameter), whose "
+		"curve secp256r1 is none of the client's groups, x448 "
+		"(tls-certificate)" },
+	{ { ALERTED(47), .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(ECDHE_ECDSA), .allowed = HOST, EC },
+		false,
+		"client ended TLS by the alert illegal_parameter: it named no groups, "
+		"and may not accept the one of this host, of x25519, secp256r1 "
+		"(tls-priority)" },
+	{ { ALERTED(47), .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(ECDHE_ECDSA), OFFERED.groups = LIST(P256),
+		  .allowed = HOST, EC },
+		false,
+		"client ended TLS by the alert illegal_parameter; its own log says why" },
+	{ { ALERTED(70), .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  .allowed = HOST_OF(V1_0), RSA },
+		false,
+		"client refused TLS 1.0, the newest version that both allow (alert "
+		"protocol_version, tls-priority)" },
+	{ { ALERTED(70), .certificate.keys = TLS_KEY_RSA }, false,
+		"client ended TLS by the alert protocol_version; its own log says why" },
 	/* other alerts */
 	{ { ALERTED(40), CERTIFICATE(.expired = true) }, false,
 		"client ended TLS by the alert handshake_failure; its own log says why" },

@@ -173,6 +173,7 @@ static void test_an_unusable_certificate_is_told(void)
 	engine_send(&e, SPAN(EHLO ENVELOPE));
 	CHECK(e.session.end == END_TLS_UNUSABLE && e.n_sessions == 1);
 	CHECK(records(&e, "tls_fault="));
+	CHECK(records(&e, "reason=\"421 4.3.0 TLS not available; closing connection\""));
 	engine_done(&e);
 }
 

@@ -105,11 +105,23 @@ static void test_suites_and_signatures_know_their_keys(void)
 	CHECK(tls_suite_exchange(0x009e) == TLS_EXCHANGE_FINITE);
 	CHECK(tls_suite_exchange(0xc02b) == TLS_EXCHANGE_CURVE);
 	CHECK(tls_suite_exchange(0x008c) == TLS_EXCHANGE_UNKNOWN);
-	CHECK(tls_signature_keys(0x0804) == TLS_KEY_RSA);
-	CHECK(tls_signature_keys(0x0809) == TLS_KEY_RSA_PSS);
-	CHECK(tls_signature_keys(0x0403) == TLS_KEY_ECDSA);
-	CHECK(tls_signature_keys(0x0807) == TLS_KEY_EDDSA);
-	CHECK(tls_signature_keys(0x0202) == 0);
+	CHECK(tls_suite_is_of(0x1301, TLS_VERSION_1_3));
+	CHECK(!tls_suite_is_of(0x1301, TLS_VERSION_1_2));
+	CHECK(!tls_suite_is_of(0xc02f, TLS_VERSION_1_3));
+	CHECK(tls_suite_is_of(0xc02f, TLS_VERSION_1_2));
+	CHECK(!tls_suite_is_of(0xc02f, TLS_VERSION_1_1)); /* GCM: RFC 5288 4 */
+	CHECK(tls_suite_is_of(0x002f, TLS_VERSION_1_0));
+	CHECK(tls_suite_is_of(0xfeff, TLS_VERSION_1_0));
+	CHECK(tls_signature_keys(0x0804, TLS_VERSION_1_3) == TLS_KEY_RSA);
+	CHECK(tls_signature_keys(0x0401, TLS_VERSION_1_3) == 0);
+	CHECK(tls_signature_keys(0x0401, TLS_VERSION_1_2) == TLS_KEY_RSA);
+	CHECK(tls_signature_keys(0x0809, TLS_VERSION_1_2) == TLS_KEY_RSA_PSS);
+	CHECK(tls_signature_keys(0x0403, TLS_VERSION_1_2) == TLS_KEY_ECDSA);
+	CHECK(tls_signature_keys(0x0403, TLS_VERSION_1_3) == TLS_KEY_P256);
+	CHECK(tls_signature_keys(0x0603, TLS_VERSION_1_3) == TLS_KEY_P521);
+	CHECK(tls_signature_keys(0x0807, TLS_VERSION_1_2) == TLS_KEY_ED25519);
+	CHECK(tls_signature_keys(0x0202, TLS_VERSION_1_2) == 0);
+	CHECK(tls_key_group(TLS_KEY_P384) == 0x0018 && tls_key_group(TLS_KEY_RSA) == 0);
 	CHECK(tls_group_is_finite(0x0100) && tls_group_is_finite(0x0104));
 	CHECK(!tls_group_is_finite(0x001d) && !tls_group_is_finite(0x11ec));
 }
@@ -191,7 +203,7 @@ static void test_what_no_key_can_serve_is_left_out(void)
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
 		struct tls_terms kept = some;
 
-		tls_terms_keep(&kept, cases[i].keys);
+		tls_terms_keep(&kept, cases[i].keys, TLS_VERSION_1_2);
 		check_terms(&kept, cases[i].text);
 	}
 }

@@ -18,11 +18,6 @@
 #define SUBJECT_MAX 120 /* of an issuer, in a fault */
 #define KEY_ID_MAX 64 /* SHA-1's 20 octets today */
 
-/* signature schemes that are tied to a curve */
-#define ECDSA_P256 0x0403
-#define ECDSA_P384 0x0503
-#define ECDSA_P521 0x0603
-
 struct key_id {
 	unsigned char octets[KEY_ID_MAX];
 	size_t n;
@@ -474,6 +469,23 @@ void tls_describe(const struct tls_settings *settings,
 	}
 }
 
+static enum tls_key kind_of_curve(gnutls_x509_crt_t crt)
+{
+	CLEANUP(point_done) struct point p = { .curve = GNUTLS_ECC_CURVE_INVALID };
+
+	gnutls_x509_crt_get_pk_ecc_raw(crt, &p.curve, &p.x, &p.y);
+	switch (p.curve) {
+	case GNUTLS_ECC_CURVE_SECP256R1:
+		return TLS_KEY_P256;
+	case GNUTLS_ECC_CURVE_SECP384R1:
+		return TLS_KEY_P384;
+	case GNUTLS_ECC_CURVE_SECP521R1:
+		return TLS_KEY_P521;
+	default:
+		return TLS_KEY_CURVE;
+	}
+}
+
 static unsigned kind_of_key(gnutls_x509_crt_t crt)
 {
 	switch (gnutls_x509_crt_get_pk_algorithm(crt, NULL)) {
@@ -482,32 +494,11 @@ static unsigned kind_of_key(gnutls_x509_crt_t crt)
 	case GNUTLS_PK_RSA_PSS:
 		return TLS_KEY_RSA_PSS;
 	case GNUTLS_PK_ECDSA:
-		return TLS_KEY_ECDSA;
+		return kind_of_curve(crt);
 	case GNUTLS_PK_EDDSA_ED25519:
+		return TLS_KEY_ED25519;
 	case GNUTLS_PK_EDDSA_ED448:
-		return TLS_KEY_EDDSA;
-	default:
-		return 0;
-	}
-}
-
-static uint16_t signature_of_curve(gnutls_x509_crt_t crt)
-{
-	gnutls_datum_t x = { NULL, 0 }, y = { NULL, 0 };
-	gnutls_ecc_curve_t curve = GNUTLS_ECC_CURVE_INVALID;
-	int r = gnutls_x509_crt_get_pk_ecc_raw(crt, &curve, &x, &y);
-
-	gnutls_free(x.data);
-	gnutls_free(y.data);
-	if (r < 0)
-		return 0;
-	switch (curve) {
-	case GNUTLS_ECC_CURVE_SECP256R1:
-		return ECDSA_P256;
-	case GNUTLS_ECC_CURVE_SECP384R1:
-		return ECDSA_P384;
-	case GNUTLS_ECC_CURVE_SECP521R1:
-		return ECDSA_P521;
+		return TLS_KEY_ED448;
 	default:
 		return 0;
 	}
@@ -546,6 +537,7 @@ static void explain_shown(const gnutls_x509_crt_t *chain, unsigned int n, bool a
 	const struct facts f = facts_of(chain, n, *name ? name : NULL);
 
 	ret->known = true;
+	ret->key = kind_of_key(chain[0]);
 	ret->expired = f.leaf.expired;
 	ret->early = f.leaf.early;
 	set_day(ret->first, sizeof(ret->first), f.leaf.first);
@@ -569,8 +561,6 @@ static void explain(gnutls_certificate_credentials_t set, unsigned int i, bool i
 
 	if (n > 0) {
 		ret->keys |= kind_of_key(chain[0]);
-		if (!ret->curve)
-			ret->curve = signature_of_curve(chain[0]);
 		if (is_shown)
 			explain_shown(chain, n,
 				gnutls_certificate_get_crt_raw(set, i, 1, &second) < 0,

@@ -255,57 +255,66 @@ static void list_groups(gnutls_priority_t priority, struct tls_list *to)
 	}
 }
 
-static uint16_t code_of_signature(unsigned signature)
+/*
+ * In GnuTLS ECDSA with a curve's name is that of TLS 1.3, and without one that of earlier
+ * versions: the same code, allowed apart. Version 0: of any.
+ */
+static uint16_t code_of_signature(unsigned signature, uint16_t version)
 {
 	static const struct {
 		gnutls_sign_algorithm_t signature;
-		uint16_t code;
+		uint16_t older, in_1_3;
 	} codes[] = {
-		{ GNUTLS_SIGN_RSA_SHA1, 0x0201 },
-		{ GNUTLS_SIGN_ECDSA_SHA1, 0x0203 },
-		{ GNUTLS_SIGN_RSA_SHA256, 0x0401 },
-		{ GNUTLS_SIGN_ECDSA_SHA256, 0x0403 },
-		{ GNUTLS_SIGN_ECDSA_SECP256R1_SHA256, 0x0403 },
-		{ GNUTLS_SIGN_RSA_SHA384, 0x0501 },
-		{ GNUTLS_SIGN_ECDSA_SHA384, 0x0503 },
-		{ GNUTLS_SIGN_ECDSA_SECP384R1_SHA384, 0x0503 },
-		{ GNUTLS_SIGN_RSA_SHA512, 0x0601 },
-		{ GNUTLS_SIGN_ECDSA_SHA512, 0x0603 },
-		{ GNUTLS_SIGN_ECDSA_SECP521R1_SHA512, 0x0603 },
-		{ GNUTLS_SIGN_RSA_PSS_RSAE_SHA256, 0x0804 },
-		{ GNUTLS_SIGN_RSA_PSS_RSAE_SHA384, 0x0805 },
-		{ GNUTLS_SIGN_RSA_PSS_RSAE_SHA512, 0x0806 },
-		{ GNUTLS_SIGN_EDDSA_ED25519, 0x0807 },
-		{ GNUTLS_SIGN_EDDSA_ED448, 0x0808 },
-		{ GNUTLS_SIGN_RSA_PSS_SHA256, 0x0809 },
-		{ GNUTLS_SIGN_RSA_PSS_SHA384, 0x080a },
-		{ GNUTLS_SIGN_RSA_PSS_SHA512, 0x080b },
+		{ GNUTLS_SIGN_RSA_SHA1, 0x0201, 0 },
+		{ GNUTLS_SIGN_ECDSA_SHA1, 0x0203, 0 },
+		{ GNUTLS_SIGN_RSA_SHA256, 0x0401, 0 },
+		{ GNUTLS_SIGN_ECDSA_SHA256, 0x0403, 0 },
+		{ GNUTLS_SIGN_ECDSA_SECP256R1_SHA256, 0, 0x0403 },
+		{ GNUTLS_SIGN_RSA_SHA384, 0x0501, 0 },
+		{ GNUTLS_SIGN_ECDSA_SHA384, 0x0503, 0 },
+		{ GNUTLS_SIGN_ECDSA_SECP384R1_SHA384, 0, 0x0503 },
+		{ GNUTLS_SIGN_RSA_SHA512, 0x0601, 0 },
+		{ GNUTLS_SIGN_ECDSA_SHA512, 0x0603, 0 },
+		{ GNUTLS_SIGN_ECDSA_SECP521R1_SHA512, 0, 0x0603 },
+		{ GNUTLS_SIGN_RSA_PSS_RSAE_SHA256, 0x0804, 0x0804 },
+		{ GNUTLS_SIGN_RSA_PSS_RSAE_SHA384, 0x0805, 0x0805 },
+		{ GNUTLS_SIGN_RSA_PSS_RSAE_SHA512, 0x0806, 0x0806 },
+		{ GNUTLS_SIGN_EDDSA_ED25519, 0x0807, 0x0807 },
+		{ GNUTLS_SIGN_EDDSA_ED448, 0x0808, 0x0808 },
+		{ GNUTLS_SIGN_RSA_PSS_SHA256, 0x0809, 0x0809 },
+		{ GNUTLS_SIGN_RSA_PSS_SHA384, 0x080a, 0x080a },
+		{ GNUTLS_SIGN_RSA_PSS_SHA512, 0x080b, 0x080b },
 	};
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
 		if (codes[i].signature == signature)
-			return codes[i].code;
+			return version == TLS_VERSION_1_3 ? codes[i].in_1_3
+			       : version                  ? codes[i].older
+					 : codes[i].older | codes[i].in_1_3;
 	return 0;
 }
 
-static void list_signatures(gnutls_priority_t priority, struct tls_list *to)
+static void list_signatures(
+	gnutls_priority_t priority, uint16_t version, struct tls_list *to)
 {
 	const unsigned *list;
 	int n = gnutls_priority_sign_list(priority, &list);
 
 	for (int i = 0; i < n; i++)
-		if (code_of_signature(list[i]))
-			tls_list_add(to, code_of_signature(list[i]));
+		if (code_of_signature(list[i], version))
+			tls_list_add(to, code_of_signature(list[i], version));
 }
 
-void tls_facts_of_priority(gnutls_priority_t priority, struct tls_terms *ret)
+void tls_facts_of_priority(gnutls_priority_t priority, const struct tls_opening *opening,
+	struct tls_terms *ret)
 {
 	struct buf protocols = BUF(ret->alpn);
 
 	list_versions(priority, &ret->versions);
 	list_suites(priority, &ret->versions, &ret->suites);
 	list_groups(priority, &ret->groups);
-	list_signatures(priority, &ret->signatures);
+	list_signatures(
+		priority, tls_opening_version(opening, &ret->versions), &ret->signatures);
 	buf_put(&protocols, SPAN(TLS_PROTOCOL_SMTP " " TLS_PROTOCOL_ESMTP));
 	buf_terminate(&protocols);
 }

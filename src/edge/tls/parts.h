@@ -207,9 +207,11 @@ void tls_facts_of_name(gnutls_session_t session, char ret[FACT_NAME_MAX]);
 
 /*
  * What a priority string allows a server that has certificates, as IANA's code points:
- * PSK, SRP and anonymous suites are left out. *ret is zeroed memory.
+ * PSK, SRP and anonymous suites are left out, and signatures that the newest common
+ * version cannot use. *ret is zeroed memory.
  */
-void tls_facts_of_priority(gnutls_priority_t priority, struct tls_terms *ret);
+void tls_facts_of_priority(gnutls_priority_t priority, const struct tls_opening *opening,
+	struct tls_terms *ret);
 
 /*
  * The certificate that the client has shown, examined once for all: to be freed. NULL

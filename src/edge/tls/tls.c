@@ -266,7 +266,7 @@ static void set_failure(struct tls *tls, int code, struct tls_failure *ret)
 	memset(ret, 0, sizeof(*ret));
 	tls_opening_read(kept, &ret->opening);
 	tls_facts_of_failure(tls->session, code, tls->wire.error, ret);
-	tls_facts_of_priority(tls->credentials->priority, &ret->allowed);
+	tls_facts_of_priority(tls->credentials->priority, &ret->opening, &ret->allowed);
 	set_our_part(tls, ret);
 }
 
