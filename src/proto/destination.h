@@ -14,6 +14,8 @@ struct destination {
 struct destination_fault {
 	struct span word; /* the wrong word; may be empty */
 	const char *what; /* rest of the sentence */
+	/* what `word` was perhaps meant to be, NULL at the end; or NULL */
+	const char *const *words;
 };
 
 /*

@@ -33,14 +33,19 @@ union address {
  * The kinds of sockets. Overrides apply regardless of the settings; the units for
  * Accept=yes have the same.
  */
+#define KIND_FAULT "must be smtp=, smtps=, submission= or lmtp= and an address"
+#define KIND(name) .word = name, .meant = KIND_FAULT "; did you mean " name "=?"
+
 static const struct {
 	const char *word;
+	const char *meant; /* the fault of another word that is like it */
 	const char *overrides[OPTIONS_OF_KIND_MAX];
 } kinds[LISTEN_KINDS] = {
-	[LISTEN_SMTP] = { .word = "smtp" },
-	[LISTEN_SMTPS] = { "smtps", { "tls=implicit" } },
-	[LISTEN_SUBMISSION] = { "submission", { "tls=required", "auth=required" } },
-	[LISTEN_LMTP] = { "lmtp", { "tls=off" } },
+	[LISTEN_SMTP] = { KIND("smtp") },
+	[LISTEN_SMTPS] = { KIND("smtps"), .overrides = { "tls=implicit" } },
+	[LISTEN_SUBMISSION] = { KIND("submission"),
+		.overrides = { "tls=required", "auth=required" } },
+	[LISTEN_LMTP] = { KIND("lmtp"), .overrides = { "tls=off" } },
 };
 
 const char *listen_kind_word(enum listen_kind kind)
@@ -262,6 +267,19 @@ static int open_socket(
 	return fd;
 }
 
+static const char *kind_fault(struct span name)
+{
+	const char *words[LISTEN_KINDS + 1] = { NULL }, *meant;
+
+	for (size_t i = 0; i < LISTEN_KINDS; i++)
+		words[i] = kinds[i].word;
+	meant = conf_nearest(name, words);
+	for (size_t i = 0; i < LISTEN_KINDS; i++)
+		if (meant == words[i])
+			return kinds[i].meant;
+	return KIND_FAULT;
+}
+
 /* The kind and the address of an argument. NULL, or what is wrong with it. */
 static const char *parse_listen(const char *text, enum listen_kind *ret_kind,
 	union address *ret, socklen_t *ret_length)
@@ -273,8 +291,7 @@ static const char *parse_listen(const char *text, enum listen_kind *ret_kind,
 	if (equals) {
 		size_t n = (size_t)(equals - text);
 		if (!find_kind((struct span){ text, n }, ret_kind))
-			return "must be smtp=, smtps=, submission= or lmtp= and an "
-			       "address";
+			return kind_fault((struct span){ text, n });
 		rest = span_from(rest, n + 1);
 	}
 	*ret_length = parse_address(rest, ret);
