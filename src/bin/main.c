@@ -67,7 +67,8 @@ static int usage(struct connection *c)
 			  inherit_connection(&c->inherited) == INHERIT_FINE;
 	char text[CONFIG_FAULT_MAX];
 
-	snprintf(text, sizeof(text), "%s: %s; see postern --help", o->wrong, o->why);
+	snprintf(text, sizeof(text), "%s: %s%s%s see postern --help", o->wrong, o->why,
+		o->meant, *o->meant ? "" : ";");
 	if (c->inherited.stderr_silent) {
 		log_init(&c->log, NULL, true);
 		log_error(&c->log, text);

@@ -143,22 +143,33 @@ static bool parse_flag(struct options *o, const char *word)
 	return is_lmtp || is_json;
 }
 
+static void refuse(struct options *o, const char *word, bool is_operand)
+{
+	static const char *const options[] = { "check", "help", "json", "listen", "lmtp",
+		"print-config", "version" };
+	static const struct words names = WORDS_OF(options);
+
+	o->wrong = word;
+	o->why = "not understood";
+	if (!is_operand)
+		conf_put_meant_option(o->meant, word, &names);
+}
+
 void options_parse(int argc, char **argv, struct options *ret)
 {
+	/* after "--" all words are operands (XBD 12.2), of which there are none */
+	bool operands = false;
+
 	*ret = (struct options){ .file = CONFIG_FILE_DEFAULT };
-	for (int i = 1; i < argc; i++) {
+	for (int i = 1; i < argc && !ret->wrong; i++) {
 		const char *word = argv[i];
-		if (parse_mode(ret, word) || parse_value(ret, argv, &i) ||
-			parse_address(ret, word))
-			continue;
-		if (parse_flag(ret, word))
-			continue;
-		/* the end of the options (XBD 12.2); there are no operands */
-		if (strcmp(word, "--") == 0 && i + 1 == argc)
-			continue;
-		ret->wrong = word;
-		ret->why = "not understood";
-		break;
+		if (operands)
+			refuse(ret, word, true);
+		else if (strcmp(word, "--") == 0)
+			operands = true;
+		else if (!parse_mode(ret, word) && !parse_value(ret, argv, &i) &&
+			 !parse_address(ret, word) && !parse_flag(ret, word))
+			refuse(ret, word, false);
 	}
 	if (!ret->wrong && ret->lmtp && ret->listens) {
 		ret->wrong = "--lmtp";

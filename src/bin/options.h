@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include "proto/conf.h"
 
 #define OPTIONS_OVERRIDES_MAX 64
 #define OPTIONS_OF_KIND_MAX 2
@@ -31,6 +32,7 @@ struct options {
 	const char *addresses[OPTIONS_ADDRESSES_MAX]; /* to listen at */
 	size_t n_addresses;
 	const char *wrong, *why; /* of MODE_USAGE: the word, and what is wrong with it */
+	char meant[CONF_MEANT_MAX]; /* the option that was perhaps meant, or empty */
 };
 
 void options_parse(int argc, char **argv, struct options *ret);

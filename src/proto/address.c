@@ -399,12 +399,26 @@ bool senders_have(struct span list, struct span address)
 	return false;
 }
 
+bool local_is_dot_string(struct span octets)
+{
+	bool odd;
+
+	return octets.n && *octets.p != '"' && take_dot_string(&octets, &odd) && !odd &&
+	       octets.n == 0;
+}
+
+/* A sender is compared as MAIL gives it, so the pattern must be one. */
 static bool is_pattern(struct span word)
 {
 	const char *at = memrchr(word.p, '@', word.n);
+	struct path unused = { 0 };
 
-	return span_eq(word, SPAN("*")) ||
-	       (at && domain_valid_utf8(span_from(word, (size_t)(at - word.p) + 1)));
+	if (span_eq(word, SPAN("*")))
+		return true;
+	if (!at || !domain_valid_utf8(span_from(word, (size_t)(at - word.p) + 1)))
+		return false;
+	return at == word.p ||
+	       (take_mailbox(&word, PATH_REVERSE, &unused) && word.n == 0);
 }
 
 struct span senders_wrong(struct span list)

@@ -85,3 +85,6 @@ bool senders_have(struct span list, struct span address);
 
 /* The first word that is not a pattern; empty: there is none. */
 struct span senders_wrong(struct span list);
+
+/* True of octets that a local part can have without quotes (Dot-string). */
+bool local_is_dot_string(struct span octets);

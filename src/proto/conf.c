@@ -123,6 +123,22 @@ void conf_put_meant(
 		snprintf(to, CONF_MEANT_MAX, "; did you mean %.24s?", word);
 }
 
+void conf_put_meant_option(
+	char to[static CONF_MEANT_MAX], const char *written, const struct words *names)
+{
+	struct span text = span_of(written + strspn(written, "-"));
+	size_t n = strcspn(text.p, "=");
+	const char *name = NULL;
+
+	*to = '\0';
+	if (n < text.n)
+		name = conf_nearest((struct span){ text.p, n + 1 }, names);
+	if (!name && n)
+		name = conf_nearest((struct span){ text.p, n }, names);
+	if (name)
+		snprintf(to, CONF_MEANT_MAX, "; did you mean --%.24s?", name);
+}
+
 #define PIECE_MAX 8 /* octets that one of a word may become */
 
 static const char *find_fault(struct span line, struct span key, struct span value)

@@ -35,6 +35,13 @@ const char *conf_nearest(struct span text, const struct words *words);
 void conf_put_meant(
 	char to[static CONF_MEANT_MAX], struct span text, const struct words *words);
 
+/*
+ * The same for an option: "; did you mean --check?" The names are without "--"; one that
+ * needs a value may end in "=".
+ */
+void conf_put_meant_option(
+	char to[static CONF_MEANT_MAX], const char *written, const struct words *names);
+
 /* One line of a table in text: a key and its value. */
 
 #define ENTRY_KEY_MAX 1024 /* octets: more than an address has */

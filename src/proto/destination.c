@@ -83,6 +83,9 @@ static const char *place_fault(struct span path)
 bool destination_parse(
 	struct span value, struct destination *ret, struct destination_fault *ret_fault)
 {
+	static const char *const flags[] = { "auth", "deny" };
+	static const struct words names = WORDS_OF(flags);
+	const struct words *words = NULL;
 	struct destination d = { .path = { value.p, 0 } };
 	struct span rest = value, word = { value.p, 0 };
 	const char *what = NULL;
@@ -98,10 +101,11 @@ bool destination_parse(
 			what = place_fault(word);
 		} else {
 			what = "is not auth or deny";
+			words = &names;
 		}
 	}
 	if (what)
-		*ret_fault = (struct destination_fault){ word, what };
+		*ret_fault = (struct destination_fault){ word, what, words };
 	else
 		*ret = d;
 	return !what;
@@ -123,6 +127,16 @@ static bool has_capitals(struct span s)
 		if (ascii_lower(s.p[i]) != s.p[i])
 			return true;
 	return false;
+}
+
+/* RFC 5321 4.5.3.1.3: a longer path is refused, with the brackets that it has. */
+static bool is_too_long(struct span key, struct span local)
+{
+	/* other forms of a name may be shorter */
+	bool has_forms = !utf8_is_ascii(key) || memmem(key.p, key.n, "xn--", 4);
+
+	/* at least one octet of a domain */
+	return !has_forms && key.n + (local.n == key.n ? 2 : 0) + 2 > PATH_OCTETS_MAX;
 }
 
 static const char *local_fault(struct span local)
@@ -152,5 +166,7 @@ const char *destination_key_fault(struct span key)
 		return "is no address: its domain cannot be one";
 	if (has_capitals(key))
 		return "must be in lower case";
+	if (is_too_long(key, local))
+		return "is longer than any address may be (254 octets)";
 	return local_fault(local);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/span.h"
+#include "base/words.h"
 
 #define DESTINATION_PATH_MAX 512 /* octets of a path as it is written */
 
@@ -14,6 +15,7 @@ struct destination {
 struct destination_fault {
 	struct span word; /* the wrong word; may be empty */
 	const char *what; /* rest of the sentence */
+	const struct words *words; /* what `word` was perhaps meant to be, or NULL */
 };
 
 /*

@@ -300,11 +300,14 @@ bool mail_content(struct session *s, struct bytes *in)
 	return end;
 }
 
-/* Counts the recipients that a stage refused while the message went to the rest. */
-static void note_refused(struct tx *tx)
+/*
+ * Counts the recipients with a refusal that is not that of the message; NULL: it went to
+ * the rest.
+ */
+static void note_refused(struct tx *tx, const struct reply *refusal)
 {
 	for (size_t i = 0; i < tx->n_recipients; i++) {
-		if (!tx->recipients[i].reply)
+		if (!tx->recipients[i].reply || tx->recipients[i].reply == refusal)
 			continue;
 		tx->n_refused++;
 		tx->refusal = tx->recipients[i].reply;
@@ -331,11 +334,13 @@ struct answer mail_deliver(struct session *s)
 		a.reply = stages_deliver(
 			&s->stages, &s->tx, s->settings->lmtp || s->tx.params.prdr);
 	if (!a.reply) {
-		note_refused(&s->tx);
+		note_refused(&s->tx, NULL);
 		s->n_messages++;
 		s->n_reports += s->tx.report != NULL;
 		s->n_errors = s->n_junk = s->n_overshoot = 0;
 		a = answer_with(REPLY_ACCEPTED, span_of(s->tx.id));
+	} else if (s->tx.each) {
+		note_refused(&s->tx, a.reply);
 	}
 	s->n_owed = s->tx.n_recipients;
 	s->phase = replies_to_each(s, a.reply) ? PHASE_RESULTS : PHASE_GREETED;

@@ -40,6 +40,7 @@ static const struct record_field fields[RECORD_KEYS] = {
 	[RECORD_REFUSED] = { "refused", RECORD_NUMBER },
 	[RECORD_REFUSED_COMMANDS] = { "refused_commands", RECORD_NUMBER },
 	[RECORD_REFUSED_TO] = { "refused_to", RECORD_PATHS },
+	[RECORD_REFUSED_REPLIES] = { "refused_replies", RECORD_TEXTS },
 	[RECORD_SIZE] = { "size", RECORD_NUMBER },
 	[RECORD_BODY] = { "body", RECORD_TEXT },
 	[RECORD_REQUIRETLS] = { "requiretls", RECORD_FLAG },

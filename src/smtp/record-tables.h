@@ -10,7 +10,7 @@
 
 #include "base/span.h"
 
-#define RECORD_TEXT_MAX 12288 /* octets of all values of a record */
+#define RECORD_TEXT_MAX 13312 /* octets of all values of a record */
 
 enum record_event {
 	RECORD_MESSAGE, /* a transaction has ended */
@@ -27,6 +27,7 @@ enum record_kind {
 	RECORD_PATH, /* "<user@example.net>", "<>" */
 	/* several paths, separated by ","; a list that is cut ends in "..." */
 	RECORD_PATHS,
+	RECORD_TEXTS, /* several texts, separated by "|", which is \x7C in them */
 };
 
 /* In the order in which they are written. */
@@ -66,6 +67,7 @@ enum record_key {
 	RECORD_REFUSED,
 	RECORD_REFUSED_COMMANDS,
 	RECORD_REFUSED_TO,
+	RECORD_REFUSED_REPLIES,
 	RECORD_SIZE,
 	RECORD_BODY,
 	RECORD_REQUIRETLS,

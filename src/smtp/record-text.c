@@ -87,6 +87,20 @@ static void put_paths(struct buf *to, struct span list)
 	buf_put_char(to, ']');
 }
 
+static void put_texts(struct buf *to, struct span list)
+{
+	buf_put_char(to, '[');
+	while (list.n) {
+		const char *end = memchr(list.p, '|', list.n);
+		size_t n = end ? (size_t)(end - list.p) : list.n;
+		put_string(to, (struct span){ list.p, n });
+		if (end)
+			buf_put_char(to, ',');
+		list = span_from(list, end ? n + 1 : n);
+	}
+	buf_put_char(to, ']');
+}
+
 static void put_value(struct buf *to, enum record_kind kind, struct span value)
 {
 	switch (kind) {
@@ -104,6 +118,9 @@ static void put_value(struct buf *to, enum record_kind kind, struct span value)
 		break;
 	case RECORD_PATHS:
 		put_paths(to, value);
+		break;
+	case RECORD_TEXTS:
+		put_texts(to, value);
 		break;
 	}
 }

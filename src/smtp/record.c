@@ -350,10 +350,15 @@ static void put_auth_mechanism(const struct ended *e, struct buf *b)
 	put_word(b, e->s->mechanism);
 }
 
-/* True when the message was delivered, but not to this recipient. */
+/*
+ * True when the recipient, accepted before, got a refusal of its own after the content:
+ * the message was delivered to others, or each has its own reply.
+ */
 static bool is_left_out(const struct ended *e, const struct recipient *r)
 {
-	return r->reply && e->outcome && reply_is_positive(e->outcome);
+	return r->reply && e->outcome &&
+	       (reply_is_positive(e->outcome) ||
+		       (e->s->tx.each && r->reply != e->outcome));
 }
 
 static void put_to(const struct ended *e, struct buf *b)
@@ -387,12 +392,63 @@ static void put_refused_to(const struct ended *e, struct buf *b)
 	size_t n = 0;
 
 	for (; n < tx->n_refused_kept; n++)
-		put_next(b, n, span_of(tx->refused[n]));
+		put_next(b, n, span_of(tx->refused[n]->mailbox));
 	for (size_t i = 0; i < tx->n_recipients && n < TX_REFUSED_MAX; i++)
 		if (is_left_out(e, &tx->recipients[i]))
 			put_next(b, n++, tx->recipients[i].mailbox);
 	if (n == TX_REFUSED_MAX && tx->n_refused > n)
 		buf_put(b, SPAN(",..."));
+}
+
+/* Appends a reply to the list that begins at `start`; a long one is cut. */
+static void put_refusal(struct buf *b, size_t start, const char *said)
+{
+	size_t most;
+
+	if (b->n > start)
+		buf_put_char(b, '|');
+	most = b->n + TX_REFUSAL_MAX;
+	while (*said) {
+		/* an escape is whole, or left out */
+		struct span piece = { said, *said == '\\' ? 4 : 1 };
+		said += piece.n;
+		if (*piece.p == '|')
+			piece = SPAN("\\x7C");
+		if (b->n + piece.n > most) {
+			buf_put(b, SPAN("..."));
+			return;
+		}
+		buf_put(b, piece);
+	}
+}
+
+/* The replies to the recipients of put_refused_to(), unless each is that of the record. */
+static void put_refused_replies(const struct ended *e, struct buf *b)
+{
+	const struct tx *tx = &e->s->tx;
+	char octets[REPLY_LINE_MAX], text[REPLY_LINE_MAX];
+	struct buf reason = BUF(octets);
+	size_t start = b->n, n = 0;
+	bool differs = false;
+
+	put_tx_reason(e, &reason);
+	buf_terminate(&reason);
+	for (; n < tx->n_refused_kept; n++) {
+		differs |= strcmp(tx->refused[n]->said, octets) != 0;
+		put_refusal(b, start, tx->refused[n]->said);
+	}
+	for (size_t i = 0; i < tx->n_recipients && n < TX_REFUSED_MAX; i++) {
+		struct buf said = BUF(text);
+		if (!is_left_out(e, &tx->recipients[i]))
+			continue;
+		put_row(&said, tx->recipients[i].reply);
+		buf_terminate(&said);
+		differs |= strcmp(text, octets) != 0;
+		put_refusal(b, start, text);
+		n++;
+	}
+	if (!differs)
+		b->n = start;
 }
 
 static void put_recipients(const struct ended *e, struct buf *b)
@@ -483,6 +539,7 @@ static const struct writers writers[RECORD_KEYS] = {
 	[RECORD_REFUSED] = { put_tx_refused, put_refused, NULL },
 	[RECORD_REFUSED_COMMANDS] = { NULL, put_refused_commands, NULL },
 	[RECORD_REFUSED_TO] = { put_refused_to, NULL, NULL },
+	[RECORD_REFUSED_REPLIES] = { put_refused_replies, NULL, NULL },
 	[RECORD_SIZE] = { put_size, NULL, NULL },
 	[RECORD_BODY] = { put_body, NULL, NULL },
 	[RECORD_REQUIRETLS] = { put_requiretls, NULL, NULL },

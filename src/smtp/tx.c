@@ -114,17 +114,32 @@ void tx_drop_recipient(struct tx *tx)
 
 void tx_keep_refused(struct tx *tx, struct span mailbox)
 {
-	char *copy = tx->n_refused_kept < TX_REFUSED_MAX ? strndup(mailbox.p, mailbox.n)
-							 : NULL;
+	struct tx_refusal *kept = NULL;
 
-	if (copy)
-		tx->refused[tx->n_refused_kept++] = copy;
+	if (tx->n_refused_kept < TX_REFUSED_MAX)
+		kept = malloc(sizeof(*kept) + mailbox.n + 1);
+	if (!kept)
+		return;
+	memcpy(kept->mailbox, mailbox.p, mailbox.n);
+	kept->mailbox[mailbox.n] = '\0';
+	kept->said[0] = '\0';
+	tx->refused[tx->n_refused_kept++] = kept;
+}
+
+/* Keeps the reply to the recipient that was kept last, unless it has one. */
+static void keep_said(struct tx *tx, struct span said)
+{
+	struct tx_refusal *last =
+		tx->n_refused_kept ? tx->refused[tx->n_refused_kept - 1] : NULL;
+	if (last && !last->said[0] && said.n < sizeof(last->said))
+		memcpy(last->said, said.p, said.n + 1);
 }
 
 void tx_note_refusal(struct tx *tx, const struct reply *r, const char *said)
 {
 	struct buf b = BUF(tx->rcpt_reason);
 
+	keep_said(tx, span_of(said));
 	tx->n_refused++;
 	tx->n_deferred += r->code < 500;
 	if (tx->rcpt_refusal && reply_is_fault(tx->rcpt_refusal) && !reply_is_fault(r))

@@ -15,7 +15,8 @@
 
 #define TX_ID_MAX 64 /* "time.M<usec>P<pid>Q<n>" */
 #define TX_FILE_MAX 256 /* NAME_MAX and the NUL */
-#define TX_REFUSED_MAX 10 /* refused mailboxes that are kept for the record */
+#define TX_REFUSED_MAX 10 /* refused recipients that are kept for the record */
+#define TX_REFUSAL_MAX 128 /* octets of each reply, which are enough */
 
 /* A point in time: the wall clock for display, a monotonic one for durations. */
 struct moment {
@@ -59,6 +60,12 @@ struct recipient {
 	const struct reply *reply; /* the refusal of a stage; NULL: none */
 };
 
+/* A refused recipient: its mailbox as the client wrote it, and the reply it got. */
+struct tx_refusal {
+	char said[TX_REFUSAL_MAX];
+	char mailbox[];
+};
+
 struct tx {
 	bool open;
 	char id[TX_ID_MAX]; /* unique in space and time */
@@ -73,8 +80,7 @@ struct tx {
 	size_t cap_recipients;
 	size_t n_refused; /* recipients refused */
 	size_t n_deferred; /* of these, the temporary ones (4yz) */
-	/* owned; the first of them, as the client wrote them */
-	char *refused[TX_REFUSED_MAX];
+	struct tx_refusal *refused[TX_REFUSED_MAX]; /* owned; the first of them */
 	size_t n_refused_kept;
 	/*
 	 * The sender's refusal, or that of a recipient before the content: the last one
@@ -115,7 +121,10 @@ int tx_rename_recipient(struct recipient *r, struct span local, struct span doma
 /* Removes the recipient added last. */
 void tx_drop_recipient(struct tx *tx);
 
-/* Keeps a refused recipient's mailbox: the first TX_REFUSED_MAX, if memory allows. */
+/*
+ * Keeps the mailbox of a refused recipient, for the first TX_REFUSED_MAX, and if memory
+ * allows. tx_note_refusal() follows, with its reply.
+ */
 void tx_keep_refused(struct tx *tx, struct span mailbox);
 
 /* Counts the refusal of a recipient, whose text was sent as `said`. */

@@ -60,11 +60,50 @@ def test_what_is_not_understood_is_named(*arguments):
     print_and_listen=(("--print-config", "--listen=127.0.0.1:0"), "--listen=127.0.0.1:0: is a second mode"),
     lmtp_and_listen=(("--lmtp", "--listen=127.0.0.1:0"), "--lmtp: is for one connection: listen at lmtp=ADDRESS"),
     check_of_both=(("--check", "--lmtp", "--listen"), "--lmtp: is for one connection"),
-    behind_the_end=(("--", "--check"), "--: not understood"))
+    behind_the_end=(("--", "--check"), "--check: not understood"),
+    option_behind_the_end=(("--check", "--", "-x"), "-x: not understood; see postern --help"),
+    end_behind_the_end=(("--", "--"), "--: not understood"))
 def test_one_command_has_one_mode(arguments, told):
     done = postern(*arguments)
     harness.equal((done.returncode, done.stdout), (EX_USAGE, ""))
     harness.contains(done.stderr, f"postern: {told}")
+
+
+@harness.table_of({f"{program} {' '.join(words)}": (program, words, told) for program, words, told in (
+    ("postern", ("--chek",), "--chek: not understood; did you mean --check? see postern --help"),
+    ("postern", ("check",), "check: not understood; did you mean --check?"),
+    ("postern", ("--print-confg",), "--print-confg: not understood; did you mean --print-config?"),
+    ("postern", ("--lisen=127.0.0.1:0",), "--lisen=127.0.0.1:0: not understood; did you mean --listen?"),
+    ("postern", ("--nonsense",), "--nonsense: not understood; see postern --help"),
+    ("postern-status", ("--heathy",), "--heathy: not understood; did you mean --healthy? see postern-status --help"),
+    ("postern-status", ("--sicne=2h",), "--sicne=2h: not understood; did you mean --since?"),
+    ("postern-status", ("/a.json", "--mesages"), "--mesages: not understood; did you mean --messages?"),
+    ("postern-status", ("/a.json", "-x"), "-x: not understood; see"),
+    ("postern-status", ("/a.json", "--since"), "--since: needs a value; see"),
+    ("postern-status", ("--json", "--", "-x"), "-x: No such file or directory"),
+    ("postern-outbox", ("--kep=5", "/a"), "--kep=5: not understood; did you mean --keep=? see postern-outbox --help"),
+    ("postern-outbox", ("--rate", "5"), "--rate: not understood; did you mean --rate=?"),
+    ("postern-outbox", ("--", "-x", "-y"), "-y: not understood; see"),
+    ("postern-cdb", ("--hepl",), "--hepl: not understood; did you mean --help? see postern-cdb --help"),
+    ("postern-cdb", ("--", "-x"), "-x: must end in .cdb"),
+    ("postern-cdb", ("--", "-x.cdb", "-y", "-z"), "-z: not understood; see"))})
+def test_a_wrong_word_is_named_and_the_option_that_was_meant(program, words, told):
+    path = harness.program().parent / program
+    if not path.exists():
+        raise harness.Skip(f"built without {program}")
+    done = harness.run(path, *words, stdin=subprocess.DEVNULL)
+    assert done.returncode in (EX_USAGE, 66), done.stdout
+    harness.contains(done.stdout, f"{program}: {told}")
+
+
+@harness.table(lmtp=("lmpt=/run/x", "lmtp="), submission=("submision=127.0.0.1:0", "submission="),
+               smtps=("smpts=127.0.0.1:0", "smtps="), capital=("SMTP=127.0.0.1:0", "smtp="))
+def test_the_kind_of_a_socket_that_was_meant_is_named(address, meant):
+    for mode in ((), ("--check",)):
+        done = postern("-o", f"maildir={harness.scratch()}", *mode, f"--listen={address}")
+        assert done.returncode in (EX_USAGE, EX_CONFIG), done
+        harness.contains(done.stderr, f"postern: --listen={address}: must be smtp=, smtps=, submission= or lmtp= and an "
+                                      f"address; did you mean {meant}?\n")
 
 
 def test_help_goes_with_all():

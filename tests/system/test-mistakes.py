@@ -12,6 +12,7 @@ LIST = Path(__file__).with_name("mistakes.txt")
 GOOD = {"hostname": "mail.example.org", "domains": "example.org", "maildir": "{dir}/mail/%u", "maildir-create": "yes"}
 TABLES = {"recipients": "recipients = {dir}/recipients\n", "clients": "clients = {dir}/clients\n",
           "users": "auth-users = {dir}/users\nauth-secret = {dir}/secret\nauth = on\ntls = on\ntls-certificate = {dir}/c\n"}
+TABLES["senders"] = TABLES["users"] + "auth-senders = {dir}/senders\n"
 
 
 def read():
@@ -20,7 +21,8 @@ def read():
         if line.startswith("#"):
             continue
         file, text, place, words = (column.strip() for column in line.split(" | "))
-        rows[f"{file} {text}"] = (file, text.replace("\\n", "\n"), place, words.split(";"))
+        text = text.replace("\\n", "\n").replace("\\x01", "\x01")
+        rows[f"{file} {text}"] = (file, text, place, [words] if " no address, " in words else words.split(";"))
     return rows
 
 
@@ -78,6 +80,35 @@ def test_warnings_are_no_faults():
     done = harness.run(harness.program(), "-c", settings, "--check", "--json")
     found = [json.loads(line) for line in done.stdout.splitlines()]
     harness.equal((done.returncode, {f["level"] for f in found}), (0, {"warning"}))
+
+
+def check_recipients(text, name="recipients", status=0):
+    """What --check says about a table that has these lines."""
+    folder = harness.scratch()
+    settings = put(folder, "recipients", text)
+    if name.endswith(".cdb"):
+        done = harness.run(harness.program().parent / "postern-cdb", folder / name, folder / "recipients")
+        harness.equal(done.returncode, 0, done.stdout)
+        settings.write_text(settings.read_text().replace(f"{folder}/recipients", f"{folder}/{name}"))
+    done = harness.run(harness.program(), "-c", settings, "-o", "user=nobody" if os.geteuid() else "user=root", "--check")
+    harness.equal(done.returncode, status, done.stdout)
+    return [line.split(f"{folder}/{name}", 1)[-1] for line in done.stdout.splitlines() if "postmaster@" not in line]
+
+
+@harness.table(text=("recipients", ":1"), cdb=("recipients.cdb", ""))
+def test_a_key_that_only_a_quoted_local_part_matches_is_warned_of(name, place):
+    """Such mail may come: the line is no fault."""
+    for key, quoted in (("info@@example.org", '"info@"'), ("info;alice", '"info;alice"'), ("a..b@example.org", '"a..b"')):
+        lines = check_recipients(f"{key} box\npostmaster box", name)
+        harness.equal(lines, [f"{place}: {key}: only mail for {quoted}@... matches this, with the quotes: "
+                              "a line is for one name"])
+    harness.equal(check_recipients("info box\na+b@example.org\nx/y box\njosé\npostmaster box\n-rf\n{a}~'!", name), [])
+
+
+def test_a_cdb_is_checked_as_its_text():
+    lines = check_recipients("info/../x\n.hidden@example.org\npostmaster box", "recipients.cdb", EX_CONFIG)
+    harness.equal(lines, [f": {key}: is no name of a directory, for %u: write a path behind it, without %u"
+                          for key in ("info/../x", ".hidden@example.org")])
 
 
 def test_json_is_for_checks():

@@ -314,5 +314,58 @@ def test_of_many_entries_only_ours_are_looked_at():
         harness.equal(told.stdout, f"{found} found, {found} visited\n")
 
 
+def test_an_alert_is_not_repeated_where_its_state_cannot_be_written():
+    """On a file system that became read-only: the journal has the cause and the cure once."""
+    here = server()
+    directory = "/var/lib/postern-alert"
+    here.write("etc/postern/alert", "#!/bin/sh\necho $POSTERN_STATE_BEFORE $POSTERN_STATE >>/var/tmp/alerts-once\n")
+    (here.root / "etc/postern/alert").chmod(0o755)
+    alerts, settings = here.root / "var/tmp/alerts-once", (here.root / "etc/postern/postern.conf").read_text()
+    harness.at_end(here.write, "etc/postern/postern.conf", settings)
+
+    def look(code=0):
+        harness.equal(here.call("run", "systemctl", "start", "postern-alert.service").returncode, code)
+        return alerts.read_text().splitlines() if alerts.exists() else []
+
+    here.run("rm", "-rf", directory, "/run/postern-alert")
+    here.run("install", "-d", "-m", "0700", directory)
+    here.run("mount", "-t", "tmpfs", "-o", "mode=700", "none", directory)
+    harness.at_end(here.run, "umount", directory)
+    harness.equal(look(), [])
+    here.run("mount", "-o", "remount,ro", directory)
+    cursor = here.cursor()
+    here.write("etc/postern/postern.conf", settings + "nonsense = 1\n")
+    for _ in range(3):
+        harness.equal(look(), ["OK CRITICAL"])
+    here.write("etc/postern/postern.conf", settings)
+    for _ in range(2):
+        harness.equal(look(), ["OK CRITICAL", "CRITICAL OK"])
+    told = [entry["MESSAGE"] for entry in here.journal(cursor, SYSLOG_IDENTIFIER="postern-alert")]
+    harness.equal(told, [f"postern-alert: {directory}/state: Read-only file system; the state is kept in "
+                         f"/run/postern-alert/state; make it writable: install -d -m 0700 {directory}"])
+    here.run("mount", "-o", "remount,rw", directory)
+    look()
+    harness.equal((here.root / f"{directory[1:]}/state").read_text(), "OK\n")
+    assert not (here.root / "run/postern-alert/state").exists(), "the second place is given up"
+
+
+def test_an_alert_without_a_place_for_its_state_says_so():
+    """By hand there is no second place: the alert is given again, and the cause is said."""
+    harness.need_root("a directory that root cannot write to")
+    place = harness.scratch()
+    (place / "state").mkdir()
+    (place / "postern-status").write_text("#!/bin/sh\necho WARNING: x\nexit 1\n")
+    (place / "postern-status").chmod(0o755)
+    script = harness.HERE.parent.parent / "units/postern-alert"
+    command = (f"mount -t tmpfs none {place}/state && mount -o remount,ro {place}/state && "
+               f"{script} {place}/state/file echo alert")
+    for _ in range(2):
+        done = harness.run("unshare", "--mount", "sh", "-c", command,
+                           env=harness.environment(PATH=f"{place}:/usr/sbin:/usr/bin:/sbin:/bin"))
+        harness.equal((done.returncode, done.stdout.splitlines()), (1, [
+            "alert", f"postern-alert: {place}/state/file: Read-only file system; the alert is given again at each run "
+                     f"until it can be written; make it writable: install -d -m 0700 {place}/state"]))
+
+
 if __name__ == "__main__":
     harness.main()

@@ -203,7 +203,7 @@ def test_messages_are_found_by_their_addresses():
         harness.equal(place.status("--json", *options).splitlines(), found, options)
     assert json.loads(first)["id"] in accepted.words[0]
     shown = place.status("--to", "try1@elsewhere.example").splitlines()
-    harness.equal(words(shown[1])[2:4], ["<>", "try0@elsewhere.example +11"])
+    harness.equal(words(shown[1])[2:4], ["<>", "try1@elsewhere.example +11"])
     harness.equal(words(shown[1])[-1], f"refused: {REFUSAL}")
     for wrong in (("--sessions",), ("--openmetrics",)):
         harness.contains(place.status("--to", "a@example.net", *wrong, code=EX_USAGE), "are for messages")
@@ -353,6 +353,33 @@ def test_errors_are_told_and_have_a_status():
         done = subprocess.run([program(), "-c", place.settings_file], stdout=full, check=False,
                               env=harness.environment(), timeout=PATIENCE)
     harness.equal(done.returncode, EX_IOERR)
+
+
+def test_each_recipient_has_its_own_reason():
+    """Two are refused for different reasons, and a third gets the message."""
+    recipients = harness.scratch() / "recipients"
+    recipients.write_text("alice\n")
+    place = Log(tls="off", domains="example.net", recipients=recipients, maildir="%u", maildir_create="yes")
+    client = place.connect()
+    client.ehlo()
+    client.say("MAIL FROM:<a@example.com>", 250)
+    client.say("RCPT TO:<x@elsewhere.example>", 550)
+    client.say("RCPT TO:<alice@example.net>", 250)
+    client.say("RCPT TO:<nobody@example.net>", 550)
+    client.say("DATA", 354)
+    harness.equal(client.content(b"Subject: x\r\n\r\n").code, 250)
+    client.quit()
+    record = json.loads(place.told(2)[0])
+    unknown = "550 5.1.1 No such mailbox here"
+    harness.equal(record["refused_to"], ["x@elsewhere.example", "nobody@example.net"])
+    harness.equal(record["refused_replies"], [REFUSAL, unknown])
+    for address, shown in {"x@elsewhere.example": f"refused: {REFUSAL}",
+                           "@elsewhere.example": f"refused: {REFUSAL}",
+                           "<Nobody@Example.net>": f"refused: {unknown}",
+                           "alice@example.net": "delivered"}.items():
+        row = words(place.status("--to", address).splitlines()[1])
+        harness.equal(row[-1], shown, address)
+        harness.equal(row[3].split(" ")[0].endswith(address.strip("<>").lower()), True, row)
 
 
 if __name__ == "__main__":

@@ -134,6 +134,24 @@ static void test_a_key_is_a_name_as_it_is_looked_up(void)
 	}
 }
 
+/* RFC 5321 4.5.3.1.3: 256 octets with the brackets */
+static void test_a_key_is_no_longer_than_an_address(void)
+{
+	static const char domain[] = "@example.org";
+	char key[300];
+
+	memset(key, 'x', sizeof(key));
+	memcpy(key + 254 - 12, domain, 12);
+	CHECK(!destination_key_fault((struct span){ key, 254 }));
+	memset(key, 'x', sizeof(key));
+	memcpy(key + 255 - 12, domain, 12);
+	CHECK_SPAN(span_of(destination_key_fault((struct span){ key, 255 })),
+		"is longer than any address may be (254 octets)");
+	memset(key, 'x', sizeof(key));
+	CHECK(!destination_key_fault((struct span){ key, 252 }));
+	CHECK(destination_key_fault((struct span){ key, 253 }));
+}
+
 static void test_a_key_is_cut_at_its_last_sign(void)
 {
 	struct span local, domain;
@@ -156,6 +174,7 @@ int main(void)
 		TEST(test_any_other_value_is_refused_by_its_word),
 		TEST(test_a_path_has_its_limit),
 		TEST(test_a_key_is_a_name_as_it_is_looked_up),
+		TEST(test_a_key_is_no_longer_than_an_address),
 		TEST(test_a_key_is_cut_at_its_last_sign),
 	};
 

@@ -6,12 +6,13 @@ static const struct record message = {
 	.event = RECORD_MESSAGE,
 	.topic = TOPIC_NOT_REPORTED,
 	.when = { .seconds = 1796116087, .microseconds = 42 },
-	.n = 7,
+	.n = 8,
 	.values = {
 		{ RECORD_ID, { "1.M42P7Q1", 9 } },
 		{ RECORD_HELO, { "a\\x22b c", 8 } },
 		{ RECORD_FROM, { "<>", 2 } },
 		{ RECORD_TO, { "<a@b.example>,<\\x22c\\x3E,d\\x22@e.example>,...", 45 } },
+		{ RECORD_REFUSED_REPLIES, { "550 a\\x7C|452 b", 15 } },
 		{ RECORD_SIZE, { "17", 2 } },
 		{ RECORD_FILE, { "1.host,S=7", 10 } },
 		{ RECORD_LENIENT, { "yes", 3 } },
@@ -24,10 +25,10 @@ static void test_a_line_has_name_and_value(void)
 	struct buf b = BUF(octets);
 
 	record_put_line(&b, &message);
-	CHECK_SPAN(buf_span(&b),
-		"event=message id=1.M42P7Q1 helo=\"a\\x22b c\" from=<> "
-		"to=<a@b.example>,<\\x22c\\x3E,d\\x22@e.example>,... size=17 "
-		"file=\"1.host,S=7\" lenient=yes");
+	CHECK_SPAN(buf_span(&b), "event=message id=1.M42P7Q1 helo=\"a\\x22b c\" from=<> "
+				 "to=<a@b.example>,<\\x22c\\x3E,d\\x22@e.example>,... "
+				 "refused_replies=\"550 a\\x7C|452 b\" size=17 "
+				 "file=\"1.host,S=7\" lenient=yes");
 }
 
 static void test_json_has_a_type_for_each_kind(void)
@@ -41,6 +42,7 @@ static void test_json_has_a_type_for_each_kind(void)
 		"\"level\":\"warning\",\"pid\":4242,\"id\":\"1.M42P7Q1\","
 		"\"helo\":\"a\\\\x22b c\",\"from\":\"\","
 		"\"to\":[\"a@b.example\",\"\\\\x22c\\\\x3E,d\\\\x22@e.example\",\"...\"],"
+		"\"refused_replies\":[\"550 a\\\\x7C\",\"452 b\"],"
 		"\"size\":17,\"file\":\"1.host,S=7\",\"lenient\":true}");
 }
 

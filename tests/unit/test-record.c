@@ -108,6 +108,60 @@ static void test_tells_the_first_ten_of_those_that_were_refused(void)
 	}
 }
 
+/* `reason` is one reply, and each of several recipients may get another. */
+static void test_each_refused_recipient_has_its_reply(void)
+{
+	static const struct {
+		const char *input, *told;
+	} table[] = {
+		{ "RCPT TO:<x@other.example>\r\nRCPT TO:<b@example.net> A|B=1\r\n"
+		  "RSET\r\n",
+			"refused_to=\"<x@other.example>,<b@example.net>\" "
+			"refused_replies=\"550 5.7.1 No mail is accepted here for that "
+			"domain|501 5.5.4 Parameter not understood: A\\x7CB=1\" "
+			"reason=\"501 " },
+		/* one that is no address has no place in the lists */
+		{ "RCPT TO:<x@other.example>\r\nRCPT TO:<no address>\r\n"
+		  "RCPT TO:<y@other.example>\r\nRSET\r\n",
+			"refused=\"3\" refused_to=\"" TWO_TOLD "\" reason=\"550 " },
+		{ "RCPT TO:<x@other.example>\r\nRCPT TO:<no address>\r\nRSET\r\n",
+			"refused_to=\"<x@other.example>\" refused_replies=\"550 5.7.1 "
+			"No mail is accepted here for that domain\" reason=\"501 " },
+		/* a long one is cut, but no escape is */
+		{ "RCPT TO:<b@example.net> ||||||||||||||||||||||||||||||||||\\\r\n"
+		  "RCPT TO:<no address>\r\nRSET\r\n",
+			"refused_replies=\"501 5.5.4 Parameter not understood: "
+			"\\x7C\\x7C\\x7C\\x7C\\x7C\\x7C\\x7C\\x7C\\x7C\\x7C\\x7C\\x7C"
+			"\\x7C\\x7C\\x7C\\x7C\\x7C\\x7C\\x7C\\x7C\\x7C\\x7C\\x7C...\" " },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		struct engine e;
+		begin(&e);
+		engine_send(&e, SPAN("HELO x\r\nMAIL FROM:<a@example.org>\r\n"));
+		engine_send(&e, span_of(table[i].input));
+		if (!CHECK(tells(&e, table[i].told)))
+			fprintf(stderr, "\t%s: %.*s", table[i].input,
+				(int)captured_span(&e.records).n,
+				captured_span(&e.records).p);
+		engine_done(&e);
+	}
+}
+
+static void test_a_refusal_of_the_content_leaves_theirs_to_the_recipients(void)
+{
+	struct engine e;
+
+	begin(&e);
+	e.memory.refuses = HOOK_COMMIT;
+	engine_send(&e,
+		SPAN("HELO x\r\n" ENVELOPE "RCPT TO:<x@other.example>\r\nDATA\r\n.\r\n"));
+	CHECK(tells(&e, "refused_to=\"<x@other.example>\" refused_replies=\"550 5.7.1 No "
+			"mail is accepted here for that domain\""));
+	CHECK(tells(&e, "reason=\"451 4.3.0 The message"));
+	engine_done(&e);
+}
+
 static void test_a_failure_of_ours_is_a_problem(void)
 {
 	struct engine e;
@@ -298,14 +352,15 @@ static void test_the_longest_values_are_all_told(void)
 	}
 	for (size_t i = 0; i < 11; i++) {
 		n = snprintf(command, sizeof(command),
-			"RCPT TO:<\"%0200zu\"@other.example>\r\n", i);
+			"RCPT TO:<\"%0200zu\"@other.example> %012zu%s\r\n", i, i,
+			"||||||||||||||||||||||||||||||||||||||||||||||||||||||||||||");
 		engine_send(&e, (struct span){ command, (size_t)n });
 	}
 	engine_send(&e, SPAN("DATA\r\nMessage-ID: "));
 	engine_send(&e, (struct span){ local, sizeof(local) - 1 });
 	engine_send(&e, SPAN("\r\n\r\n.\r\n"));
 	CHECK(tells(&e, "message_id=") && tells(&e, ",...\" recipients=\"100\""));
-	CHECK(tells(&e, "@other.example>,...\" size="));
+	CHECK(tells(&e, "@other.example>,...\" refused_replies=\"501 "));
 	CHECK(tells(&e, " duration_ms=\"0\"\n"));
 	session_tls_lost(&e.session, END_BROKEN, &failure, &e.now);
 	CHECK(tells(&e, "session") && tells(&e, "tls_fault=") && tells(&e, "sni="));
@@ -391,6 +446,8 @@ int main(void)
 		TEST(test_tells_of_a_session_without_a_word),
 		TEST(test_tells_of_a_transaction_given_up),
 		TEST(test_tells_the_first_ten_of_those_that_were_refused),
+		TEST(test_each_refused_recipient_has_its_reply),
+		TEST(test_a_refusal_of_the_content_leaves_theirs_to_the_recipients),
 		TEST(test_a_failure_of_ours_is_a_problem),
 		TEST(test_who_is_left_out_is_no_recipient),
 		TEST(test_who_is_left_out_takes_no_room_in_the_list),

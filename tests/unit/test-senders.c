@@ -47,7 +47,11 @@ static void test_words_that_are_no_patterns(void)
 		{ "jos\xc3\xa9@b\xc3\xbc"
 		  "cher.example",
 			"" },
+		{ "\"a@b\"@example.org", "" },
 		{ "alice", "alice" },
+		/* MAIL has such a name in quotes */
+		{ "a@b@example.org", "a@b@example.org" },
+		{ "info;a@example.org", "info;a@example.org" },
 		{ "alice@example.org, bob@example.org", "alice@example.org," },
 		{ "a@b.example *.example.org", "*.example.org" },
 		{ "alice@", "alice@" },

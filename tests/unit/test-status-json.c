@@ -16,7 +16,9 @@ static void test_a_record_comes_back_as_it_was(void)
 		"\"level\":\"warning\",\"pid\":4242,\"id\":\"1.M42P7Q1\","
 		"\"outcome\":\"delivered\",\"status\":\"Report Error (DSN)\","
 		"\"from\":\"\",\"to\":[\"a@b.example\",\"\\\\x22c,d\\\\x22@e.example\","
-		"\"...\"],\"size\":17,\"lenient\":true,\"host\":\"mail1.example.net\"}",
+		"\"...\"],\"refused_to\":[\"c@b.example\",\"d@b.example\"],"
+		"\"refused_replies\":[\"550 a\\\\x7C\",\"452 "
+		"b\"],\"size\":17,\"lenient\":true,\"host\":\"mail1.example.net\"}",
 		"{\"time\":\"2026-12-01T09:08:07.000042Z\",\"event\":\"error\","
 		"\"level\":\"error\",\"pid\":1,\"text\":\"log /x: Permission denied\"}",
 		HEAD INFO "}",
@@ -114,6 +116,9 @@ static void test_values_are_what_a_record_could_have(void)
 		{ "\"to\":[1,\"a@b.example\",null]", RECORD_TO, "<a@b.example>" },
 		{ "\"to\":\"a@b.example\"", RECORD_TO, NULL },
 		{ "\"to\":[]", RECORD_TO, NULL },
+		{ "\"refused_replies\":[\"a|b\",\"c\\u0001\"]", RECORD_REFUSED_REPLIES,
+			"a\\x7Cb|c\\x01" },
+		{ "\"refused_replies\":\"a\"", RECORD_REFUSED_REPLIES, NULL },
 		{ "\"HELO\":\"a\"", RECORD_HELO, NULL },
 	};
 
@@ -129,6 +134,37 @@ static void test_values_are_what_a_record_could_have(void)
 		REQUIRE(status_json_read(span_of(line), &record));
 		CHECK_SPAN(status_record_get(&record, table[i].key),
 			table[i].value ? table[i].value : "");
+	}
+}
+
+/* By its number; without a list each has the one reply of the record. */
+static void test_each_refused_recipient_has_its_reply(void)
+{
+	static const struct {
+		const char *members, *address, *reply; /* NULL: not refused */
+	} table[] = {
+		{ ",\"refused_replies\":[\"550 a\",\"452 b\"]", "c@b.example", "550 a" },
+		{ ",\"refused_replies\":[\"550 a\",\"452 b\"]", "D@b.example", "452 b" },
+		{ ",\"refused_replies\":[\"550 a\",\"452 b\"]", "@b.example", "550 a" },
+		{ ",\"refused_replies\":[\"550 a\",\"452 b\"]", "e@b.example", NULL },
+		{ ",\"refused_replies\":[\"550 a\"]", "d@b.example", "" },
+		{ ",\"reason\":\"553 c\"", "d@b.example", "553 c" },
+		{ "", "d@b.example", "" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		static struct status_record record;
+		struct status_path path;
+		char line[256];
+		snprintf(line, sizeof(line),
+			HEAD ",\"refused_to\":[\"c@b.example\",\"d@b.example\"]%s}",
+			table[i].members);
+		REQUIRE(status_json_read(span_of(line), &record));
+		if (CHECK(status_record_find_path(&record, RECORD_REFUSED_TO,
+				  table[i].address, &path) == (table[i].reply != NULL)) &&
+			table[i].reply)
+			CHECK_SPAN(
+				status_record_refusal(&record, path.i), table[i].reply);
 	}
 }
 
@@ -194,6 +230,7 @@ int main(void)
 		TEST(test_what_is_no_record_is_none),
 		TEST(test_nesting_and_length_have_an_end),
 		TEST(test_values_are_what_a_record_could_have),
+		TEST(test_each_refused_recipient_has_its_reply),
 		TEST(test_levels_lead_to_topics_of_that_weight),
 		TEST(test_a_record_has_room_for_no_more_than_one_of_ours),
 	};

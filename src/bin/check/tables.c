@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include "edge/auth/auth.h"
 #include "edge/idn/idn.h"
+#include "edge/module.h"
 #include "edge/table/table.h"
 #include "edge/tls/tls.h"
 #include "proto/destination.h"
@@ -28,20 +29,26 @@ struct checked {
 	struct span key;
 };
 
+/* "FILE:LINE: WORD: " */
+static void put_place(const struct checked *at, struct span word, struct buf *b)
+{
+	buf_put_str(b, at->config->recipients_file);
+	if (at->line) {
+		buf_put_char(b, ':');
+		buf_put_num(b, at->line);
+	}
+	buf_put(b, SPAN(": "));
+	entry_show(b, word);
+	buf_put(b, SPAN(": "));
+}
+
 /* Reports "FILE:LINE: WORD: WHAT". */
 static void report_word(const struct checked *at, struct span word, const char *what)
 {
 	char octets[CONFIG_FAULT_MAX];
 	struct buf b = BUF(octets);
 
-	buf_put_str(&b, at->config->recipients_file);
-	if (at->line) {
-		buf_put_char(&b, ':');
-		buf_put_num(&b, at->line);
-	}
-	buf_put(&b, SPAN(": "));
-	entry_show(&b, word);
-	buf_put(&b, SPAN(": "));
+	put_place(at, word, &b);
 	buf_put_str(&b, what);
 	buf_terminate(&b);
 	faults_put(&at->config->faults, "%s", octets);
@@ -101,6 +108,54 @@ static bool takes_mail_for(struct checked *at, struct span domain)
 		       reply_get(REPLY_DOMAIN_UNKNOWN);
 }
 
+/*
+ * Warns of a name that a local part has in quotes alone: senders write hardly any, so it
+ * is probably a mistake.
+ */
+static void check_quoted(const struct checked *at, struct span local)
+{
+	char text[CONFIG_FAULT_MAX];
+	struct buf b = BUF(text);
+
+	if (local.n == 0 || local_is_dot_string(local))
+		return;
+	buf_put(&b, SPAN("warning: "));
+	put_place(at, at->key, &b);
+	buf_put(&b, SPAN("only mail for \""));
+	entry_show(&b, local);
+	buf_put(&b, SPAN("\"@... matches this, with the quotes: a line is for one name"));
+	if (buf_terminate(&b))
+		faults_warn(&at->config->faults, text);
+}
+
+/* False, after a fault: mail for the key is refused, as it is no name of a directory. */
+static bool check_place(const struct checked *at, struct span local, struct span domain)
+{
+	const struct config *c = at->config;
+	struct recipients rs = c->recipients;
+	const struct recipient r = { .local = local, .domain = domain };
+	struct recipients_search search;
+	struct recipients_place place;
+
+	/* of a table that cannot be used no line is looked up */
+	if (!rs.table || local.n == 0)
+		return true;
+	rs.catch_all = NULL;
+	recipients_begin(&search, &rs, &r, true);
+	switch (recipients_next(&search, &place)) {
+	case RECIPIENTS_NAME:
+		report_word(at, at->key,
+			"is no name of a directory, for %u: write a path behind it, "
+			"without %u");
+		return false;
+	case RECIPIENTS_LONG:
+		report_word(at, at->key, "leads to a path of more than 1023 octets");
+		return false;
+	default:
+		return true;
+	}
+}
+
 static void check_key(struct checked *at)
 {
 	const struct session_settings *settings = &at->config->session;
@@ -116,6 +171,19 @@ static void check_key(struct checked *at)
 		report_word(at, at->key, "is of no domain that mail is accepted for");
 	else if (local.n == at->key.n && is_domain_of_ours(settings, local))
 		report_word(at, at->key, "is a domain: for all its names write @domain");
+	else if (check_place(at, local, domain))
+		check_quoted(at, local);
+}
+
+static void report_destination(
+	const struct checked *at, const struct destination_fault *fault)
+{
+	char text[CONFIG_FAULT_MAX], meant[CONF_MEANT_MAX] = "";
+
+	if (fault->words)
+		conf_put_meant(meant, fault->word, fault->words);
+	snprintf(text, sizeof(text), "%s%s", fault->what, meant);
+	report_word(at, fault->word, text);
 }
 
 static void check_pair(void *ctx, size_t line, struct span key, struct span value)
@@ -131,7 +199,7 @@ static void check_pair(void *ctx, size_t line, struct span key, struct span valu
 	if (key.n && *key.p == '"')
 		return;
 	if (!destination_parse(span_trim(value), &d, &fault))
-		report_word(at, fault.word, fault.what);
+		report_destination(at, &fault);
 }
 
 static void report_file(void *ctx, const char *what)
@@ -264,8 +332,11 @@ void check_postmaster(const struct config *c)
 /* A file that a setting of AUTH names. */
 struct checked_file {
 	const char *setting, *path;
-	const char *(*judge)(struct span key, struct span value);
+	/* NULL, or what is wrong, perhaps written into `room` */
+	const char *(*judge)(const struct checked_file *f, struct span key,
+		struct span value, char room[static TABLE_FAULT_MAX]);
 	struct config *config;
+	const struct sasl_api *api; /* NULL: it cannot be loaded, which is reported */
 };
 
 static void report_checked_file(void *ctx, const char *what)
@@ -280,8 +351,8 @@ static void report_checked_file(void *ctx, const char *what)
 static void check_entry(void *ctx, size_t line, struct span key, struct span value)
 {
 	const struct checked_file *p = ctx;
-	const char *wrong = p->judge(key, value);
-	char octets[TABLE_FAULT_MAX];
+	char octets[TABLE_FAULT_MAX], room[TABLE_FAULT_MAX];
+	const char *wrong = p->judge(p, key, value, room);
 	struct buf b = BUF(octets);
 
 	if (!wrong)
@@ -312,19 +383,43 @@ static void check_table(const struct checked_file *p, bool is_secret)
 	table_close(t);
 }
 
-static const char *judge_user(struct span user, struct span verifier)
+/* What is wrong with a name that is looked up in its form. */
+static const char *name_fault(
+	const struct checked_file *f, struct span user, char room[static TABLE_FAULT_MAX])
 {
-	struct verifier unused;
+	char octets[AUTH_USER_MAX];
+	struct buf form = BUF(octets), b = { .p = room, .cap = TABLE_FAULT_MAX };
 
 	if (user.n >= AUTH_USER_MAX)
 		return "is longer than a user's name may be (255 octets)";
-	return verifier_parse(verifier, &unused);
+	if (!f->api)
+		return NULL;
+	if (!f->api->form(user, &form))
+		return "is a name that no user can log in with (SASLprep, RFC 4013): it "
+		       "must be UTF-8 without control characters";
+	if (span_eq(buf_span(&form), user))
+		return NULL;
+	buf_put(&b, SPAN("must be written "));
+	entry_show(&b, buf_span(&form));
+	return buf_terminate(&b) ? room : "must be written in the form of SASLprep";
 }
 
-static const char *judge_certificate(struct span fingerprint, struct span user)
+static const char *judge_user(const struct checked_file *f, struct span user,
+	struct span verifier, char room[static TABLE_FAULT_MAX])
+{
+	const char *wrong = name_fault(f, user, room);
+	struct verifier unused;
+
+	return wrong ? wrong : verifier_parse(verifier, &unused);
+}
+
+static const char *judge_certificate(const struct checked_file *f,
+	struct span fingerprint, struct span user, char room[static TABLE_FAULT_MAX])
 {
 	bool fine = fingerprint.n == 2 * TLS_FINGERPRINT_SIZE;
 
+	(void)f;
+	(void)room;
 	for (size_t i = 0; fine && i < fingerprint.n; i++)
 		fine = (fingerprint.p[i] >= '0' && fingerprint.p[i] <= '9') ||
 		       (fingerprint.p[i] >= 'a' && fingerprint.p[i] <= 'f');
@@ -336,11 +431,19 @@ static const char *judge_certificate(struct span fingerprint, struct span user)
 	return NULL;
 }
 
-static const char *judge_sender(struct span user, struct span list)
+/* Users of certificates have names as these give them. */
+static const char *judge_sender(const struct checked_file *f, struct span user,
+	struct span list, char room[static TABLE_FAULT_MAX])
 {
-	(void)user;
-	return senders_wrong(list).n ? "has a word that is no address, @domain or *"
-				     : NULL;
+	struct span word = senders_wrong(list);
+	struct buf b = { .p = room, .cap = TABLE_FAULT_MAX };
+
+	if (word.n) {
+		buf_put(&b, SPAN("has a word that is no address, @domain or *: "));
+		entry_show(&b, word);
+		return buf_terminate(&b) ? room : "has a word that is no address";
+	}
+	return f->config->tls.client_ca ? NULL : name_fault(f, user, room);
 }
 
 static void check_secret(const struct checked_file *p)
@@ -356,12 +459,21 @@ static void check_secret(const struct checked_file *p)
 
 void check_auth(struct config *c)
 {
-	const struct checked_file users = { "auth-users", c->auth_users, judge_user, c };
-	const struct checked_file secret = { "auth-secret", c->auth_secret, NULL, c };
+	char modules[MODULE_PATH_MAX];
+	struct buf directory = BUF(modules);
+	const struct sasl_api *api;
+	const char *unused;
+
+	module_directory(&directory);
+	api = module_load(modules, SASL_MODULE, SASL_MODULE_TABLE, &unused);
+	const struct checked_file users = { "auth-users", c->auth_users, judge_user, c,
+		api };
+	const struct checked_file secret = { "auth-secret", c->auth_secret, NULL, c,
+		api };
 	const struct checked_file certificates = { "auth-certificates",
-		c->auth_certificates, judge_certificate, c };
+		c->auth_certificates, judge_certificate, c, api };
 	const struct checked_file senders = { "auth-senders", c->auth_senders,
-		judge_sender, c };
+		judge_sender, c, api };
 
 	check_table(&users, true);
 	check_secret(&secret);

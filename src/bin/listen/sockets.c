@@ -34,14 +34,19 @@ union address {
  * The kinds of sockets. Overrides apply regardless of the settings; the units for
  * Accept=yes have the same.
  */
+#define KIND_FAULT "must be smtp=, smtps=, submission= or lmtp= and an address"
+#define KIND(name) .word = name, .meant = KIND_FAULT "; did you mean " name "=?"
+
 static const struct {
 	const char *word;
+	const char *meant; /* the fault of another word that is like it */
 	const char *overrides[OPTIONS_OF_KIND_MAX];
 } kinds[LISTEN_KINDS] = {
-	[LISTEN_SMTP] = { .word = "smtp" },
-	[LISTEN_SMTPS] = { "smtps", { "tls=implicit" } },
-	[LISTEN_SUBMISSION] = { "submission", { "tls=required", "auth=required" } },
-	[LISTEN_LMTP] = { "lmtp", { "tls=off" } },
+	[LISTEN_SMTP] = { KIND("smtp") },
+	[LISTEN_SMTPS] = { KIND("smtps"), .overrides = { "tls=implicit" } },
+	[LISTEN_SUBMISSION] = { KIND("submission"),
+		.overrides = { "tls=required", "auth=required" } },
+	[LISTEN_LMTP] = { KIND("lmtp"), .overrides = { "tls=off" } },
 };
 
 const char *listen_kind_word(enum listen_kind kind)
@@ -63,14 +68,15 @@ bool listen_kind_needs_tls(enum listen_kind kind)
 	return kind == LISTEN_SMTPS || kind == LISTEN_SUBMISSION;
 }
 
+static const struct words kind_words = WORDS_OF(kinds);
+
 static bool find_kind(struct span name, enum listen_kind *ret)
 {
-	static const struct words words = WORDS_OF(kinds);
-	size_t i = words_find(&words, name);
+	size_t i = words_find(&kind_words, name);
 
-	if (i < words.n)
+	if (i < LISTEN_KINDS)
 		*ret = (enum listen_kind)i;
-	return i < words.n;
+	return i < LISTEN_KINDS;
 }
 
 unsigned listen_port(const struct listen_socket *socket)
@@ -251,6 +257,13 @@ static int open_socket(
 	return fd;
 }
 
+static const char *kind_fault(struct span name)
+{
+	const char *meant = conf_nearest(name, &kind_words);
+
+	return meant ? kinds[words_find(&kind_words, span_of(meant))].meant : KIND_FAULT;
+}
+
 /* The kind and the address of an argument. NULL, or what is wrong with it. */
 static const char *parse_listen(const char *text, enum listen_kind *ret_kind,
 	union address *ret, socklen_t *ret_length)
@@ -262,8 +275,7 @@ static const char *parse_listen(const char *text, enum listen_kind *ret_kind,
 	if (equals) {
 		size_t n = (size_t)(equals - text);
 		if (!find_kind((struct span){ text, n }, ret_kind))
-			return "must be smtp=, smtps=, submission= or lmtp= and an "
-			       "address";
+			return kind_fault((struct span){ text, n });
 		rest = span_from(rest, n + 1);
 	}
 	*ret_length = parse_address(rest, ret);

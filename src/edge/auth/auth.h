@@ -51,6 +51,12 @@ struct sasl_api {
 		struct buf *ret_challenge);
 	const char *(*user)(const struct sasl *sasl);
 	void (*end)(struct sasl *sasl);
+
+	/*
+	 * Appends the form in which a user's name is looked up (SASLprep, RFC 4013).
+	 * False: no user can have the name.
+	 */
+	bool (*form)(struct span name, struct buf *to);
 };
 
 #define BACKEND_LIST_MAX 96 /* the names of all mechanisms */

@@ -389,6 +389,23 @@ static const char *sasl_user(const struct sasl *s)
 	return s->user;
 }
 
+static bool sasl_form(struct span name, struct buf *to)
+{
+	char octets[AUTH_USER_MAX];
+	struct buf text = BUF(octets);
+	char *prepared = NULL;
+	bool fine;
+
+	buf_put(&text, name);
+	if (!buf_terminate(&text) || strlen(octets) != name.n)
+		return false;
+	fine = gsasl_saslprep(octets, PREPARE, &prepared, NULL) == GSASL_OK && *prepared;
+	if (fine)
+		buf_put_str(to, prepared);
+	gsasl_free(prepared);
+	return fine && !to->overflow;
+}
+
 __attribute__((visibility("default"))) const struct sasl_api postern_sasl = {
 	.open = sasl_open,
 	.close = sasl_close,
@@ -396,4 +413,5 @@ __attribute__((visibility("default"))) const struct sasl_api postern_sasl = {
 	.step = sasl_step,
 	.user = sasl_user,
 	.end = sasl_end,
+	.form = sasl_form,
 };

@@ -71,11 +71,17 @@ static const char *parse_tls(
 static const char *parse_flag(
 	struct config *c, const struct config_key *key, const char *text)
 {
-	bool yes = strcmp(text, "yes") == 0;
+	static const char *const answers[] = { "no", "yes" };
+	static const struct words words = WORDS_OF(answers);
+	size_t i = words_find(&words, span_of(text));
+	char fault[WORDS_MAX], meant[CONF_MEANT_MAX];
 
-	if (!yes && strcmp(text, "no") != 0)
-		return "must be yes or no";
-	*(bool *)field(c, key) = yes;
+	if (i == words.n) {
+		conf_put_meant(meant, span_of(text), &words);
+		snprintf(fault, sizeof(fault), "must be yes or no%s", meant);
+		return config_copy(c, span_of(fault));
+	}
+	*(bool *)field(c, key) = i;
 	return NULL;
 }
 
@@ -186,7 +192,10 @@ static bool is_domain_pattern(const char *text)
 {
 	if (strcmp(text, "*") == 0)
 		return true;
-	return domain_valid_utf8(span_of(strncmp(text, "*.", 2) == 0 ? text + 2 : text));
+	/* an address literal has no names below it */
+	if (strncmp(text, "*.", 2) == 0 && text[2] != '[')
+		text += 2;
+	return domain_valid_utf8(span_of(text));
 }
 
 static const char *parse_domains(
@@ -205,6 +214,17 @@ static const char *parse_domains(
 	return NULL;
 }
 
+/* A comma before or after a path, as between the items of other lists. */
+static const char *comma_fault(const char *word)
+{
+	size_t n = strlen(word);
+
+	if (*word == ',' || word[n - 1] == ',' || strstr(word, ",/") ||
+		strstr(word, "," CREDENTIAL_PREFIX))
+		return "has a comma: the files are separated by blanks";
+	return NULL;
+}
+
 /* Paths; "credential:NAME" is a file that systemd's LoadCredential= has put in place. */
 static const char *parse_files(
 	struct config *c, const struct config_key *key, const char *text)
@@ -217,7 +237,9 @@ static const char *parse_files(
 	if (n > TLS_PAIR_MAX)
 		return "has more than 16 files";
 	for (size_t i = 0; i < n; i++) {
-		const char *wrong = config_file(c, list[i], &list[i]);
+		const char *wrong = comma_fault(list[i]);
+		if (!wrong)
+			wrong = config_file(c, list[i], &list[i]);
 		if (wrong)
 			return wrong;
 	}
@@ -236,7 +258,7 @@ const struct config_key config_keys[] = {
 	{ "hostname", "", parse_hostname, AT(session.hostname), NULL },
 	{ "banner", "", parse_banner, AT(session.banner), NULL },
 	{ "domains", "", parse_domains, 0, NULL },
-	{ "mail-root", "", parse_text, AT(mail_root), NULL },
+	{ "mail-root", "", config_parse_directory, AT(mail_root), NULL },
 	{ "mail-root-marker", "", config_parse_marker, AT(recipients.marker), NULL },
 	{ "maildir", "", config_parse_maildir, AT(maildir), NULL },
 	{ "maildir-hostname", "", parse_maildir_hostname, AT(maildir_hostname), NULL },
@@ -246,7 +268,7 @@ const struct config_key config_keys[] = {
 	{ "postmaster", "", config_parse_catch_all, AT(recipients.postmaster), NULL },
 	{ "subaddress-delimiter", "", config_parse_delimiter, AT(recipients.delimiter),
 		NULL },
-	{ "dsn-outbox", "", parse_text, AT(dsn_outbox), NULL },
+	{ "dsn-outbox", "", config_parse_directory, AT(dsn_outbox), NULL },
 	{ "tls", "off", parse_tls, AT(session.tls), &tls_words },
 	{ "tls-certificate", "", parse_files, AT(tls_certificates), NULL },
 	{ "tls-key", "", parse_files, AT(tls_keys), NULL },
@@ -275,7 +297,7 @@ const struct config_key config_keys[] = {
 	{ "log", "auto", config_parse_log, 0, NULL },
 	{ "log-level", "info", config_parse_log_level, 0, NULL },
 	{ "trace", "", config_parse_networks, AT(traced), NULL },
-	{ "trace-directory", "", parse_text, AT(trace_directory), NULL },
+	{ "trace-directory", "", config_parse_directory, AT(trace_directory), NULL },
 	{ "trace-content", "no", parse_flag, AT(trace_content), NULL },
 	{ "proxy-protocol", "", config_parse_networks, AT(proxies), NULL },
 	{ "clients", "", config_parse_file, AT(clients_file), NULL },

@@ -33,6 +33,16 @@ void config_free(struct config *c);
  */
 const char *config_file(struct config *c, const char *word, const char **ret);
 
+/*
+ * NULL, or what is wrong with a path that is not absolute: processes are started in
+ * different directories. The cure names one in `directory`.
+ */
+const char *config_path_fault(struct config *c, struct span path, const char *directory);
+
+/* A directory. */
+const char *config_parse_directory(
+	struct config *c, const struct config_key *key, const char *text);
+
 /* One file: a path, or a credential. */
 const char *config_parse_file(
 	struct config *c, const struct config_key *key, const char *text);

@@ -54,6 +54,28 @@ static const char **text_at(struct config *c, const struct config_key *key)
 	return (const char **)((char *)c + key->offset);
 }
 
+const char *config_path_fault(struct config *c, struct span path, const char *directory)
+{
+	char text[CONFIG_FAULT_MAX];
+
+	if (path.n == 0 || *path.p == '/')
+		return NULL;
+	while (path.n > 2 && path.p[0] == '.' && path.p[1] == '/')
+		path = span_from(path, 2);
+	snprintf(text, sizeof(text), "must be an absolute path, such as %s%s%.*s",
+		directory, *path.p == '.' ? "" : "/", *path.p == '.' ? 0 : (int)path.n,
+		path.p);
+	return config_copy(c, span_of(text));
+}
+
+const char *config_parse_directory(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	*text_at(c, key) = *text ? text : NULL;
+	return config_path_fault(c, span_of(text),
+		strcmp(key->name, "mail-root") == 0 ? "/srv" : "/var/lib/postern");
+}
+
 const char *config_file(struct config *c, const char *word, const char **ret)
 {
 	size_t prefix = strlen(CREDENTIAL_PREFIX), n;
@@ -61,7 +83,7 @@ const char *config_file(struct config *c, const char *word, const char **ret)
 
 	*ret = word;
 	if (!credential_is_unset(word))
-		return NULL;
+		return config_path_fault(c, span_of(word), "/etc/postern");
 	if (strchr(word, '/'))
 		return "credential: takes a name, not a path";
 	if (!c->credentials)
@@ -134,6 +156,8 @@ const char *config_parse_networks(
 	for (size_t i = 0; i < n; i++) {
 		struct span word = span_take_word(&rest);
 		const char *what = network_parse(word, &list[i]);
+		if (what && memchr(word.p, ',', word.n))
+			what = "has a comma: networks are separated by blanks";
 		if (what)
 			return word_fault(c, word, what);
 	}
@@ -162,17 +186,20 @@ static const char *log_fault(struct config *c, const char *text)
 const char *config_parse_log(
 	struct config *c, const struct config_key *key, const char *text)
 {
+	const char *fault = NULL;
 	size_t prefix = strlen(JSON_PREFIX), i = words_find(&log_choices, span_of(text));
 
 	(void)key;
 	if (strncmp(text, JSON_PREFIX, prefix) == 0 && text[prefix]) {
 		i = LOG_JSON;
 		c->log_file = text + prefix;
+		fault = config_path_fault(
+			c, span_of(c->log_file), JSON_PREFIX "/var/log/postern");
 	} else if (i >= LOG_JSON) {
 		return log_fault(c, text);
 	}
 	c->log = (enum log_choice)i;
-	return NULL;
+	return fault;
 }
 
 const char *config_parse_log_level(

@@ -194,6 +194,14 @@ static size_t shortest_length(const char *template)
 	return n;
 }
 
+/* It is set, to a value that is a fault. */
+static bool is_refused(const struct config *c, const char *key)
+{
+	size_t row = find_key(span_of(key));
+
+	return c->where[row] && !c->written[row];
+}
+
 /* Cuts maildir in two: mail-root, and what is below it. */
 static void finish_maildir(struct config *c)
 {
@@ -202,8 +210,11 @@ static void finish_maildir(struct config *c)
 
 	while (n > 1 && (c->mail_root ? c->mail_root : dir)[n - 1] == '/')
 		n--;
-	if (!c->mail_root && n == 0) {
+	if (!c->mail_root && *dir != '/') {
 		c->mail_root = ".";
+		if (!is_refused(c, "mail-root"))
+			fault(c, where_of(c, "maildir"), "maildir",
+				config_path_fault(c, span_of(dir), "/srv/mail"));
 	} else if (!c->mail_root) {
 		c->mail_root = config_copy(c, (struct span){ dir, n });
 		dir += n;
@@ -234,8 +245,6 @@ static void finish_maildir(struct config *c)
 
 static bool is_below(struct span path, struct span directory)
 {
-	if (span_eq(directory, SPAN(".")))
-		return path.n && *path.p != '/';
 	while (span_ends(directory, SPAN("/")))
 		directory.n--;
 	return span_starts(path, directory) &&
@@ -357,14 +366,6 @@ static void finish_defaults(struct config *c)
 	if (!c->recipients_file)
 		settle(c, "maildir-create",
 			c->maildir_create == CREATE_YES ? "yes" : "no");
-}
-
-/* It is set, to a value that is a fault. */
-static bool is_refused(const struct config *c, const char *key)
-{
-	size_t row = find_key(span_of(key));
-
-	return c->where[row] && !c->written[row];
 }
 
 /* It is not set. */

@@ -188,6 +188,7 @@ static const char help[] =
 struct request {
 	const char *table, *file; /* file: NULL for standard input */
 	const char *wrong, *fault; /* an invalid word, and its fault */
+	char meant[CONF_MEANT_MAX]; /* the option that was perhaps meant, or empty */
 	const char *show; /* text to print instead */
 	bool operands; /* after "--": all words are operands (XBD 12.2) */
 };
@@ -201,13 +202,18 @@ static const char *table_fault(const char *word)
 
 static const char *take_word(struct request *r, const char *word)
 {
+	static const char *const options[] = { "help", "version" };
+	static const struct words names = WORDS_OF(options);
+
 	if (!r->operands && strcmp(word, "--") == 0)
 		r->operands = true;
 	else if (!r->operands && strcmp(word, "--help") == 0)
 		r->show = help;
 	else if (!r->operands && strcmp(word, "--version") == 0)
 		r->show = "postern-cdb " VERSION "\n";
-	else if ((!r->operands && *word == '-') || r->file)
+	else if (!r->operands && *word == '-')
+		return conf_put_meant_option(r->meant, word, &names), "not understood";
+	else if (r->file)
 		return "not understood";
 	else if (r->table)
 		r->file = word;
@@ -296,8 +302,8 @@ int main(int argc, char **argv)
 
 	parse(argc, argv, &r);
 	if (r.fault) {
-		dprintf(STDERR_FILENO, "postern-cdb: %s: %s; see postern-cdb --help\n",
-			r.wrong, r.fault);
+		dprintf(STDERR_FILENO, "postern-cdb: %s: %s%s%s see postern-cdb --help\n",
+			r.wrong, r.fault, r.meant, *r.meant ? "" : ";");
 		return EX_USAGE;
 	}
 	if (r.show)

@@ -13,6 +13,7 @@
 #include <sysexits.h>
 #include "base/cleanup.h"
 #include "base/num.h"
+#include "proto/conf.h"
 #include "proto/text.h"
 
 /* The command line. */
@@ -33,6 +34,7 @@ struct outbox_options {
 	uint64_t keep; /* days that files stay in rejected/; 0: for ever */
 	uint64_t rate; /* reports a minute; 1 to OUTBOX_RATE_MAX */
 	const char *wrong, *fault;
+	char meant[CONF_MEANT_MAX]; /* the option that was perhaps meant, or empty */
 };
 
 #define SENDMAIL_DEFAULT "/usr/sbin/sendmail"
@@ -103,6 +105,9 @@ static const char *take_word(struct outbox_options *o, const char *word)
 	const char *rate = value_of(word, "--rate=");
 	const char *sendmail = value_of(word, "--sendmail=");
 	const char *keep = value_of(word, "--keep=");
+	static const char *const options[] = { "help", "keep=", "rate=", "sendmail=",
+		"version" };
+	static const struct words names = WORDS_OF(options);
 
 	if (keep)
 		return take_keep(o, keep);
@@ -114,10 +119,10 @@ static const char *take_word(struct outbox_options *o, const char *word)
 		o->mode = OUTBOX_HELP;
 	else if (strcmp(word, "--version") == 0)
 		o->mode = OUTBOX_VERSION;
-	else if (*word == '-')
-		return "not understood";
-	else
+	else if (*word != '-')
 		return take_operand(o, word);
+	else
+		return conf_put_meant_option(o->meant, word, &names), "not understood";
 	return NULL;
 }
 
@@ -424,7 +429,7 @@ int main(int argc, char **argv)
 	case OUTBOX_USAGE:
 		break;
 	}
-	dprintf(STDERR_FILENO, "postern-outbox: %s: %s; see postern-outbox --help\n",
-		options.wrong, options.fault);
+	dprintf(STDERR_FILENO, "postern-outbox: %s: %s%s%s see postern-outbox --help\n",
+		options.wrong, options.fault, options.meant, *options.meant ? "" : ";");
 	return EX_USAGE;
 }

@@ -110,6 +110,7 @@ int status_list(struct status_source *source, const struct status_filter *filter
 	};
 	if (list->form == STATUS_TABLE)
 		status_rows_init(&s->rows, list->event, v, 0);
+	s->rows.to = filter->to;
 	r = go_back(s);
 	if (r >= 0 && list->form == STATUS_TABLE) {
 		status_table_fit(&s->rows.table, v);

@@ -212,6 +212,22 @@ static void settle(struct status_options *o)
 		o->filter.events = (1U << RECORD_EVENTS) - 1;
 }
 
+static void find_meant(struct status_options *o)
+{
+	struct words names = WORDS_OF(longs);
+
+	names.n--; /* the end of the list */
+	conf_put_meant_option(o->meant, o->wrong, &names);
+}
+
+static const char *take_file(struct status_options *o, const char *path)
+{
+	if (o->n_files == STATUS_FILES_GIVEN_MAX)
+		return "is one file too many";
+	o->files[o->n_files++] = path;
+	return NULL;
+}
+
 void status_options_parse(int argc, char **argv, int64_t now, struct status_options *ret)
 {
 	*ret = (struct status_options){ .settings = CONFIG_FILE_DEFAULT };
@@ -220,18 +236,19 @@ void status_options_parse(int argc, char **argv, int64_t now, struct status_opti
 	for (int option; !ret->fault;) {
 		int at = optind ? optind : 1;
 
-		option = getopt_long(argc, argv, ":c:D:n:", longs, NULL);
+		/* "-": operands come in their places, so that `at` is the word */
+		option = getopt_long(argc, argv, "-:c:D:n:", longs, NULL);
 		if (option < 0)
 			break;
 		ret->wrong = argv[at < argc ? at : argc - 1];
-		ret->fault = take_option(ret, option, now);
+		ret->fault = option == 1 ? take_file(ret, optarg)
+					 : take_option(ret, option, now);
+		if (option == '?')
+			find_meant(ret);
 	}
 	for (; !ret->fault && optind < argc; optind++) {
 		ret->wrong = argv[optind];
-		if (ret->n_files == STATUS_FILES_GIVEN_MAX)
-			ret->fault = "is one file too many";
-		else
-			ret->files[ret->n_files++] = argv[optind];
+		ret->fault = take_file(ret, argv[optind]);
 	}
 	if (!ret->fault) {
 		ret->wrong = "options";

@@ -171,6 +171,15 @@ static void put_paths(struct buf *to, const json_t *list)
 	}
 }
 
+static void put_texts(struct buf *to, const json_t *list)
+{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		if (i)
+			buf_put_char(to, '|');
+		put_harmless(to, string_of(json_array_get(list, i)), "|");
+	}
+}
+
 static void put_value(struct status_record *to, enum record_key key, const json_t *value)
 {
 	char octets[STATUS_LINE_MAX];
@@ -194,6 +203,9 @@ static void put_value(struct status_record *to, enum record_key key, const json_
 		break;
 	case RECORD_PATHS:
 		put_paths(&b, value);
+		break;
+	case RECORD_TEXTS:
+		put_texts(&b, value);
 		break;
 	}
 	if (!b.overflow)
@@ -270,8 +282,8 @@ static bool is_same(struct span path, struct span wanted)
 }
 
 /* Paths escape an inner ">": the next one is the end. */
-static bool has_path(
-	const struct status_record *r, enum record_key key, const char *address)
+bool status_record_find_path(const struct status_record *r, enum record_key key,
+	const char *address, struct status_path *ret)
 {
 	struct span list = status_record_get(r, key);
 	char octets[RECORD_VALUE_MAX];
@@ -279,15 +291,43 @@ static bool has_path(
 	const char *end;
 
 	text_escape_path(&b, bare(span_of(address)), sizeof(octets));
-	while (list.n && *list.p == '<' && (end = memchr(list.p, '>', list.n))) {
-		struct span path = { list.p, (size_t)(end - list.p) + 1 };
-		if (is_same(bare(path), buf_span(&b)))
+	for (size_t i = 0; list.n && *list.p == '<'; i++) {
+		struct span path;
+		if (!(end = memchr(list.p, '>', list.n)))
+			break;
+		path = (struct span){ list.p, (size_t)(end - list.p) + 1 };
+		if (is_same(bare(path), buf_span(&b))) {
+			*ret = (struct status_path){ path, i };
 			return true;
+		}
 		list = span_from(list, path.n);
 		if (list.n)
 			list = span_from(list, 1);
 	}
 	return false;
+}
+
+struct span status_record_refusal(const struct status_record *r, size_t i)
+{
+	struct span list = status_record_get(r, RECORD_REFUSED_REPLIES);
+	const char *end;
+
+	if (!list.n)
+		return status_record_get(r, RECORD_REASON);
+	for (; list.n && (end = memchr(list.p, '|', list.n)); i--) {
+		if (i == 0)
+			return (struct span){ list.p, (size_t)(end - list.p) };
+		list = span_from(list, (size_t)(end - list.p) + 1);
+	}
+	return i == 0 ? list : (struct span){ 0 };
+}
+
+static bool has_path(
+	const struct status_record *r, enum record_key key, const char *address)
+{
+	struct status_path ignored;
+
+	return status_record_find_path(r, key, address, &ignored);
 }
 
 static bool takes_id(const struct status_record *r, const char *id)

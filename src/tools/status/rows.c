@@ -177,10 +177,8 @@ static void put_value(
 }
 
 /* The first of "<a@b.example>,<c@d.example>,..." bare, and "+N" for the others. */
-static void put_path(const struct status_record *r, enum record_key key, size_t n,
-	struct status_cells *c)
+static void put_paths(struct span paths, size_t n, struct status_cells *c)
 {
-	struct span paths = status_record_get(r, key);
 	const char *end = paths.n ? memchr(paths.p, '>', paths.n) : NULL;
 
 	if (paths.n > 2 && *paths.p == '<' && end)
@@ -192,6 +190,12 @@ static void put_path(const struct status_record *r, enum record_key key, size_t 
 		buf_put_num(&c->b, n - 1);
 	}
 	status_cells_end(c);
+}
+
+static void put_path(const struct status_record *r, enum record_key key, size_t n,
+	struct status_cells *c)
+{
+	put_paths(status_record_get(r, key), n, c);
 }
 
 static void put_seconds(const struct status_record *r, struct status_cells *c)
@@ -244,37 +248,98 @@ static void put_session(const struct status_rows *rows, const struct status_reco
 	put_end(r, c);
 }
 
-/* ": " and the value, if it exists and fits. */
+/* ": " and the text, if it is not empty and fits. */
+static void put_text(struct span text, struct status_cells *c)
+{
+	if (text.n == 0 || text.n + 2 >= buf_room(&c->b))
+		return;
+	buf_put(&c->b, SPAN(": "));
+	buf_put(&c->b, text);
+}
+
 static void put_more(
 	const struct status_record *r, enum record_key key, struct status_cells *c)
 {
-	struct span value = status_record_get(r, key);
-
-	if (value.n == 0 || value.n + 2 >= buf_room(&c->b))
-		return;
-	buf_put(&c->b, SPAN(": "));
-	buf_put(&c->b, value);
+	put_text(status_record_get(r, key), c);
 }
 
-/* The status or the outcome, the last refusal, and its cause on this host. */
-static void put_outcome(const struct status_record *r, struct status_cells *c)
+/* The recipient that a list is about, in a record. */
+struct asked {
+	struct span path; /* empty: all recipients */
+	enum record_key others; /* the number of those like it, itself included */
+	bool is_refused; /* with `reply` */
+	bool is_spared; /* the refusals of the record are those of others */
+	struct span reply;
+};
+
+static struct asked find_asked(
+	const struct status_rows *rows, const struct status_record *r)
+{
+	bool delivered = span_eq(status_record_get(r, RECORD_OUTCOME), SPAN("delivered"));
+	bool refused = span_eq(status_record_get(r, RECORD_OUTCOME), SPAN("refused"));
+	struct status_path to, refused_to;
+	bool is_to, is_refused;
+
+	if (!rows->to)
+		return (struct asked){ 0 };
+	is_to = status_record_find_path(r, RECORD_TO, rows->to, &to);
+	is_refused = status_record_find_path(r, RECORD_REFUSED_TO, rows->to, &refused_to);
+	if (is_refused && !(is_to && delivered))
+		return (struct asked){
+			.path = refused_to.text,
+			.others = RECORD_REFUSED,
+			.is_refused = true,
+			.reply = status_record_refusal(r, refused_to.i),
+		};
+	return (struct asked){
+		.path = is_to ? to.text : (struct span){ 0 },
+		.others = RECORD_RECIPIENTS,
+		.is_spared = is_to && !is_refused && !refused &&
+			     status_record_number(r, RECORD_REFUSED),
+	};
+}
+
+/*
+ * The status or the outcome, the last refusal, and its cause on this host: those of the
+ * recipient that the list is about.
+ */
+static void put_outcome(
+	const struct status_record *r, const struct asked *asked, struct status_cells *c)
 {
 	struct span outcome = status_record_get(r, RECORD_OUTCOME);
 	struct span status = status_record_get(r, RECORD_STATUS);
+	bool temporary = asked->reply.n && *asked->reply.p == '4';
 
+	if (asked->is_refused ? !temporary
+			      : asked->is_spared &&
+					!status_record_get(r, RECORD_REPORT_FAULT).n)
+		status.n = 0;
+	if (asked->is_refused)
+		outcome = SPAN("refused");
 	buf_put(&c->b, status.n ? status : outcome);
-	put_more(r, RECORD_REASON, c);
-	put_more(r, RECORD_DELIVERY_FAULT, c);
-	put_more(r, RECORD_REPORT_FAULT, c);
+	if (asked->is_refused)
+		put_text(asked->reply, c);
+	else if (!asked->is_spared)
+		put_more(r, RECORD_REASON, c);
+	if (asked->is_refused ? temporary : !asked->is_spared)
+		put_more(r, RECORD_DELIVERY_FAULT, c);
+	if (!asked->is_refused)
+		put_more(r, RECORD_REPORT_FAULT, c);
 	status_cells_end(c);
 	if (status.n)
 		c->style = STYLE_BAD;
 }
 
-/* The accepted recipients; if there are none, the refused ones. */
-static void put_recipients(const struct status_record *r, struct status_cells *c)
+/*
+ * The recipient that the list is about; the accepted recipients; if there are none, the
+ * refused ones.
+ */
+static void put_recipients(
+	const struct status_record *r, const struct asked *asked, struct status_cells *c)
 {
-	if (status_record_get(r, RECORD_TO).n)
+	if (asked->path.n)
+		put_paths(asked->path, status_record_number(r, asked->others), c);
+	else if (status_record_get(r, RECORD_TO).n)
 		put_path(r, RECORD_TO, status_record_number(r, RECORD_RECIPIENTS), c);
 	else
 		put_path(
@@ -284,17 +349,19 @@ static void put_recipients(const struct status_record *r, struct status_cells *c
 static void put_message(const struct status_rows *rows, const struct status_record *r,
 	struct status_cells *c)
 {
+	struct asked asked = find_asked(rows, r);
+
 	put_time(rows, r, c);
 	put_host(rows, r, c);
 	if (rows->wide)
 		put_value(r, RECORD_PEER, c);
 	put_path(r, RECORD_FROM, 1, c);
-	put_recipients(r, c);
+	put_recipients(r, &asked, c);
 	status_put_octets(&c->b, status_record_number(r, RECORD_SIZE));
 	status_cells_end(c);
 	if (rows->wide)
 		put_value(r, RECORD_TLS, c);
-	put_outcome(r, c);
+	put_outcome(r, &asked, c);
 }
 
 #define COUNT(columns) (sizeof(columns) / sizeof(*(columns)))

@@ -53,6 +53,7 @@ struct status_rows {
 	bool brief; /* times of today without the day */
 	bool wide; /* there is room for more columns */
 	bool hosts; /* with a column for the host */
+	const char *to; /* only this recipient, as in struct status_filter; or NULL */
 };
 
 /* For sessions or messages; lines begin after `indent` columns. */

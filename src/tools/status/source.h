@@ -38,6 +38,19 @@ struct span status_record_get(const struct status_record *r, enum record_key key
 /* 0 when the record has no such value. */
 uint64_t status_record_number(const struct status_record *r, enum record_key key);
 
+/* A path in a list of them. */
+struct status_path {
+	struct span text; /* with its brackets */
+	size_t i;
+};
+
+/* Finds an address, or the first of a domain ("@example.org"). */
+bool status_record_find_path(const struct status_record *r, enum record_key key,
+	const char *address, struct status_path *ret);
+
+/* The reply to the refused recipient `i` of RECORD_REFUSED_TO; empty: not known. */
+struct span status_record_refusal(const struct status_record *r, size_t i);
+
 #define STATUS_LINE_MAX (RECORD_LINE_MAX + 1024) /* octets; records are shorter */
 
 /*

@@ -299,8 +299,9 @@ int main(int argc, char **argv)
 		return puts("postern-status " VERSION) < 0 ? EX_IOERR : 0;
 	case STATUS_MODE_USAGE:
 		dprintf(STDERR_FILENO,
-			"postern-status: %s: %s; see postern-status --help\n",
-			options.wrong, options.fault);
+			"postern-status: %s: %s%s%s see postern-status --help\n",
+			options.wrong, options.fault, options.meant,
+			*options.meant ? "" : ";");
 		return EX_USAGE;
 	default:
 		return run(&options);

@@ -1,6 +1,7 @@
 /* The command line of postern-status, and the forms of its output. */
 #pragma once
 
+#include "proto/conf.h"
 #include "tools/status/count.h"
 #include "tools/status/panel.h"
 #include "tools/status/source.h"
@@ -37,6 +38,7 @@ struct status_options {
 	bool json; /* --json was given */
 	bool metrics;
 	const char *wrong, *fault;
+	char meant[CONF_MEANT_MAX]; /* the option that was perhaps meant, or empty */
 };
 
 /* `now`: seconds since 1970; a --since after it is refused. */
