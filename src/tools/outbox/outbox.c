@@ -105,8 +105,8 @@ static const char *take_word(struct outbox_options *o, const char *word)
 	const char *rate = value_of(word, "--rate=");
 	const char *sendmail = value_of(word, "--sendmail=");
 	const char *keep = value_of(word, "--keep=");
-	static const char *const options[] = { "help", "keep=", "rate=", "sendmail=",
-		"version" };
+	static const char *const options[] = { "help",
+		"keep=", "rate=", "sendmail=", "version" };
 	static const struct words names = WORDS_OF(options);
 
 	if (keep)
