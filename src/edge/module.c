@@ -65,8 +65,8 @@ static bool is_beside_us(struct buf *ret_path)
 }
 
 /*
- * COST: 37 us of a session, 3 %: the first access to /proc (readlink() alone, lowest tenth
- * of 400 processes); without it: the program's directory is always looked up.
+ * COST: 37 us of a session, 3 %: the first access to /proc (readlink() alone, lowest
+ * tenth of 400 processes); without it: the program's directory is always looked up.
  */
 static bool is_installed(const char *name)
 {
