@@ -115,7 +115,10 @@ int tx_rename_recipient(struct recipient *r, struct span local, struct span doma
 /* Removes the recipient added last. */
 void tx_drop_recipient(struct tx *tx);
 
-/* Keeps a refused recipient's mailbox: the first TX_REFUSED_MAX, if memory allows. */
+/*
+ * Keeps the mailbox of a refused recipient, for the first TX_REFUSED_MAX, and if memory
+ * allows.
+ */
 void tx_keep_refused(struct tx *tx, struct span mailbox);
 
 /* Counts the refusal of a recipient, whose text was sent as `said`. */
