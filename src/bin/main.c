@@ -104,10 +104,9 @@ int main(int argc, char **argv)
 	options_parse(argc, argv, &c->options);
 	switch (c->options.mode) {
 	case MODE_SERVE:
-		/* skips exit handlers of libraries, which are 2 % of a TLS session */
+		/* exit handlers of libraries do not run in the sandbox */
 		_exit(serve_inherited(c));
 	case MODE_LISTEN:
-		/* likewise */
 		_exit(listen_run(&c->options, &c->inherited, argv));
 	case MODE_CHECK:
 		return check_config(c);

@@ -52,10 +52,7 @@ static bool is_beside(const char *program, struct buf *ret_path)
 	return false;
 }
 
-/*
- * By the program itself, whatever its name is. It is the second try, as the first access
- * to /proc costs 1 % of a session.
- */
+/* By the program itself, whatever its name is. */
 static bool is_beside_us(struct buf *ret_path)
 {
 	char path[MODULE_PATH_MAX];
@@ -67,16 +64,23 @@ static bool is_beside_us(struct buf *ret_path)
 	return is_beside(path, ret_path);
 }
 
+/*
+ * COST: 37 us of a session, 3 %: the first access to /proc (readlink() alone, lowest
+ * tenth of 400 processes); without it: the program's directory is always looked up.
+ */
+static bool is_installed(const char *name)
+{
+	return name && strcmp(name, PROGRAM_DIR "/postern") == 0;
+}
+
 void module_directory(struct buf *ret_path)
 {
 	/* the caller of a set-user-ID program could choose that name */
 	const char *name =
 		getauxval(AT_SECURE) ? NULL : (const char *)getauxval(AT_EXECFN);
-	bool is_installed = name && strcmp(name, PROGRAM_DIR "/postern") == 0;
 
-	if (!is_installed && name && is_beside(name, ret_path))
-		return;
-	if (!is_installed && is_beside_us(ret_path))
+	if (!is_installed(name) &&
+		((name && is_beside(name, ret_path)) || is_beside_us(ret_path)))
 		return;
 	*ret_path = (struct buf){ .p = ret_path->p, .cap = ret_path->cap };
 	buf_put_str(ret_path, MODULE_DIR);

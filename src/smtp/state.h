@@ -172,10 +172,7 @@ struct session {
 	bool auth_unavailable; /* the last login got 454 */
 
 	struct buf out;
-	/*
-	 * COST: clearing the members below would cost more than a reply; without it:
-	 * session_init() clears the whole struct.
-	 */
+	/* the members below are not cleared by session_init() */
 	char out_octets[SESSION_OUT_MAX];
 	/* with n_untold: the last of them, as it was sent */
 	char untold[REPLY_LINE_MAX];

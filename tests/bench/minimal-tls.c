@@ -17,8 +17,8 @@
 #define PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 struct server {
-	struct connection
-		connection; /* first: a pointer to one is a pointer to the other */
+	/* first: a pointer to one is a pointer to the other */
+	struct connection connection;
 	char *const *files;
 	const char *priority;
 	gnutls_certificate_credentials_t certificates; /* NULL: not loaded yet */

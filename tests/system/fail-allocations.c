@@ -32,8 +32,8 @@ struct state {
 	_Atomic uint32_t n_processes;
 	int32_t pids[PROCESSES_MAX]; /* in the order of their start */
 	uint32_t counts[PROCESSES_MAX];
-	char asked
-		[WHERE_MAX]; /* for the allocation: objects and functions, innermost first, with spaces between them */
+	/* for the allocation: objects and functions, innermost first, with spaces between them */
+	char asked[WHERE_MAX];
 	char crashed[WHERE_MAX]; /* likewise */
 };
 

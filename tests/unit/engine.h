@@ -37,11 +37,11 @@ struct memory {
 	struct stage stage;
 	enum memory_hook refuses;
 	enum reply_name refuses_with;
-	unsigned
-		refuses_of; /* bit i: prepare refuses recipient i (of 32, then again) alone */
+	/* bit i: prepare refuses recipient i (of 32, then again) alone */
+	unsigned refuses_of;
 	struct captured message; /* of the open transaction */
-	struct captured
-		stored; /* each delivered message, and "=" CRLF, which no message contains */
+	/* each delivered message, and "=" CRLF, which no message contains */
+	struct captured stored;
 	size_t n_cleared, n_stored;
 	enum memory_hook last; /* of the open transaction */
 	bool wrong; /* hooks came in an order they must not come in */

@@ -37,8 +37,8 @@ enum yard_stage {
 };
 
 struct yard {
-	char base
-		[YARD_PATH]; /* with mail/{a,b}/{tmp,new,cur}, modules/module, outside/file */
+	/* with mail/{a,b}/{tmp,new,cur}, modules/module, outside/file */
+	char base[YARD_PATH];
 	char mail[YARD_PATH];
 	char modules[YARD_PATH];
 	struct sandbox_dirs dirs;

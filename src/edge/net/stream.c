@@ -16,7 +16,6 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-#include "base/wipe.h"
 
 uint64_t stream_clock(void)
 {
@@ -58,8 +57,9 @@ void stream_done(struct stream *s)
 }
 
 /*
- * Returns the memory of a handshake to the system, after a pause only: a client that
- * continues at once would need it again.
+ * COST: 50 of 697 KiB of an idle connection after TLS (postern's budget); without it: the
+ * process keeps the memory of the handshake. It is returned after a pause only, as a
+ * client that continues at once would need it again.
  */
 static void trim_memory(struct stream *s)
 {
@@ -167,7 +167,7 @@ static void move_to_front(struct stream *s)
 
 	if (n && gap) {
 		memmove(s->octets, s->have.p, n);
-		wipe(s->octets + (gap > n ? gap : n), gap > n ? n : gap);
+		explicit_bzero(s->octets + (gap > n ? gap : n), gap > n ? n : gap);
 	}
 	s->have.p = s->octets;
 }

@@ -23,10 +23,6 @@
 #include "edge/log/log.h"
 #include "edge/sandbox/kernel.h"
 
-/*
- * /etc/passwd is read here first: getpwnam() reads the settings of the name services
- * and asks a daemon.
- */
 #define PASSWD "/etc/passwd"
 #define PASSWD_MAX (64 * 1024) /* a larger one is left to getpwnam() */
 #define NO_ID UINT32_MAX /* setresuid() changes nothing then */
@@ -54,6 +50,10 @@ bool account_parse(struct span text, struct span name, struct account *ret)
 	return false;
 }
 
+/*
+ * COST: 9 % of a plain session's instructions where `user` is set (callgrind); without
+ * it: getpwnam(), which reads the settings of the name services and may ask a daemon.
+ */
 static bool find_in_file(const char *name, struct account *ret)
 {
 	OWNED char *text = NULL;

@@ -178,8 +178,7 @@ static int follow(struct walk *w, const char *name)
 {
 	char target[WALK_TARGET_MAX];
 	const char *below = target;
-	/* the call itself: libc's function would have to be looked up in every session */
-	long n = syscall(SYS_readlinkat, dir_of(w), name, target, sizeof(target));
+	ssize_t n = readlinkat(dir_of(w), name, target, sizeof(target));
 
 	if (n < 0 || (size_t)n == sizeof(target))
 		return n < 0 ? -errno : -ENAMETOOLONG;
@@ -343,12 +342,11 @@ bool walk_is_empty(int dir, const char *extra)
 	return has_no_entry(fd, extra);
 }
 
-/* The call itself: libc's function would have to be looked up in every session. */
 int walk_may_write(int dir)
 {
+	/* on Linux before 5.8 libc would guess by the mode; there it shows at writing */
 	long r = syscall(SYS_faccessat2, dir, ".", W_OK | X_OK, AT_EACCESS);
 
-	/* before Linux 5.8 it shows when there is something to write */
 	return r < 0 && errno != ENOSYS ? -errno : 0;
 }
 

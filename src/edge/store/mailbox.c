@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 #include "base/cleanup.h"
@@ -143,14 +142,11 @@ static int open_part(struct mailbox *box, const char *part, int *ret_dir)
 	return r ? r : -error;
 }
 
-/* The call itself: libc's function would have to be looked up in every session. */
 static int learn(struct mailbox *box, int dir)
 {
 	struct statx st;
-	long r = syscall(
-		SYS_statx, dir, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &st);
 
-	if (r < 0)
+	if (statx(dir, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &st) < 0)
 		return -errno;
 	box->device = makedev(st.stx_dev_major, st.stx_dev_minor);
 	box->inode = st.stx_ino;

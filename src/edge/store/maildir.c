@@ -218,7 +218,10 @@ static bool is_not_mounted(const struct maildir *m, int result, const struct mai
 	case MAILBOX_DANGLING:
 		return place->may_create && box->above.is_empty;
 	default:
-		/* an empty directory in a mailbox's place is to be completed */
+		/*
+		 * an empty directory in the place of a mailbox is one that is to be
+		 * completed
+		 */
 		return false;
 	}
 }
@@ -234,7 +237,9 @@ static const struct reply *empty_failure(struct maildir *m, const struct mailbox
 	return reply_get(REPLY_STORE_FAILED);
 }
 
-/* The first place that exists or may be made; always to be closed. NULL or a refusal. */
+/*
+ * The first place that is there or may be made; always to be closed. NULL or a refusal.
+ */
 static const struct reply *find_place(struct maildir *m, const struct tx *tx,
 	const struct recipient *r, struct mailbox *ret)
 {

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 
@@ -200,11 +199,11 @@ bool message_file_lacks_links(int error)
 	       error == -EMLINK;
 }
 
-/* Direct system calls, as libc's functions cost each session a look-up. 0 or -errno. */
+/* 0 or -errno. */
 static int rename_to(
 	const struct message_file *c, int new_dir, const char *name, unsigned flags)
 {
-	long r = syscall(SYS_renameat2, c->tmp_dir, c->tmp_name, new_dir, name, flags);
+	int r = renameat2(c->tmp_dir, c->tmp_name, new_dir, name, flags);
 
 	return r < 0 ? -errno : 0;
 }

@@ -107,7 +107,10 @@ void recipients_begin(struct recipients_search *s, const struct recipients *rs,
 enum recipients_result recipients_next(
 	struct recipients_search *s, struct recipients_place *ret);
 
-/* "has no NAME (mail-root-marker): is its file system not mounted?", or errno's words. */
+/*
+ * "has no NAME (mail-root-marker): is its file system not mounted?", or the words of
+ * another errno.
+ */
 void recipients_put_marker_fault(
 	char words[static RECIPIENTS_WORDS_MAX], const char *marker, int error);
 
