@@ -342,6 +342,28 @@ def test_a_credential_outside_a_unit_is_missed_where_it_is_used():
                                     ("-o", "tls=off", "--lmtp")), (0, ""))
 
 
+def test_the_lines_of_credentials_are_named_as_in_the_settings():
+    """Not by the path of systemd's copy, which is another for each unit; also where a link leads to it."""
+    place = harness.scratch()
+    folder = place / "credentials"
+    folder.mkdir()
+    (folder / "recipients").write_text("info box Auth\nsales@elsewhere.example\n")
+    (folder / "clients").write_text("192.0.2.1 tlss=on\n")
+    text = (f"maildir = {place}/mail/%u\nmaildir-create = yes\nhostname = {harness.HOST}\n"
+            "recipients = credential:recipients\nclients = credential:clients\n")
+    for name in (folder, place / "link"):
+        if name != folder:
+            name.symlink_to(folder)
+        for json in ((), ("--json",)):
+            done = harness.run(harness.program(), "-c", settings(text), *AS_ROOT, "--check", *json,
+                               env=harness.environment(CREDENTIALS_DIRECTORY=str(name)))
+            harness.equal(done.returncode, EX_CONFIG, done.stdout)
+            assert "/credentials/" not in done.stdout and "/link" not in done.stdout, done.stdout
+            for file, line in (("recipients", 1), ("recipients", 2), ("clients", 1)):
+                harness.contains(done.stdout, f'"file":"credential:{file}","line":{line}' if json
+                                 else f"postern: credential:{file}:{line}: ")
+
+
 @harness.table(recipients=("recipients", b"info\n"), clients=("clients", b"192.0.2.17 tls=off\n"),
                tickets=("tls-tickets", bytes(range(64))), ca=("tls-client-ca", None))
 def test_each_file_of_the_settings_can_be_a_credential(key, content):

@@ -1285,5 +1285,110 @@ def test_an_alert_without_a_place_for_its_state_says_so():
                      f"until it can be written; make it writable: install -d -m 0700 {place}/state"]))
 
 
+def test_health_says_what_it_cannot_see():
+    """A monitor that may not read the certificate must not say that all is well."""
+    harness.need_root("another user")
+    place = Log()
+    pair = harness.pair().copy_to(place.dir)
+    place.set(pair=pair)
+    place.deliver()
+    place.told(2)
+    place.file.chmod(0o644)
+    pair.key.chmod(0o600)
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+    harness.contains(place.status("--healthy", **nobody), "OK: 1 sessions")
+    pair.certificate.chmod(0o600)
+    harness.equal(place.status("--healthy", code=1, **nobody),
+                  f"WARNING: certificate {pair.certificate} is not checked: you may not read it\n")
+
+
+@harness.table_of({"expired": (2, "certificate CN={host} expired on ", lambda: harness.pair("ecdsa", expired=True)),
+                   "to come": (2, "certificate CN={host} is not valid before ", lambda: harness.pair("ecdsa", future=True)),
+                   "of another key": (2, "another certificate", lambda: harness.Pair(
+                       harness.pair().certificate, harness.pair("rsa").key))})
+def test_health_knows_a_certificate_that_does_not_serve(code, text, make):
+    place = Log(pair=make())
+    place.file.touch()
+    harness.contains(place.status("--healthy", code=code), text.format(host=harness.HOST))
+
+
+def test_health_without_records_to_read_is_no_good_health():
+    for log in ("stderr", "syslog"):
+        place = Log()
+        place.set(log=log)
+        status = harness.run(program(), "-c", place.settings_file, "--healthy")
+        harness.equal(status.returncode, 1, status.stdout)
+        harness.contains(status.stdout, "WARNING: no records can be shown with this setting of log")
+
+
+def test_health_knows_an_outbox_that_cannot_be_read():
+    place = Log()
+    place.file.touch()
+    outbox = place.dir / "outbox"
+    place.set(dsn_outbox=outbox)
+    health(place, 0, "0 sessions")
+    outbox.write_text("")
+    health(place, 1, f"{outbox}/cur: Not a directory")
+    outbox.unlink()
+    outbox.mkdir()
+    (outbox / "cur").symlink_to("cur")
+    health(place, 1, f"{outbox}/cur: Too many levels of symbolic links")
+
+
+CLOCK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <sys/time.h>
+#include <time.h>
+#define THEN (-3 * 86400 - 1)
+int clock_gettime(clockid_t clock, struct timespec *to)
+{
+	int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
+	int r = real(clock, to);
+	if (clock == CLOCK_REALTIME)
+		to->tv_sec = THEN;
+	return r;
+}
+time_t time(time_t *to)
+{
+	if (to)
+		*to = THEN;
+	return THEN;
+}
+int gettimeofday(struct timeval *restrict to, void *restrict zone)
+{
+	(void)zone;
+	*to = (struct timeval){ THEN, 0 };
+	return 0;
+}
+"""
+
+
+@harness.senseless_when_sanitized
+def test_a_clock_before_1970_is_a_clock():
+    """Of a machine without a battery: the message, its report and the records have its date, and are shown."""
+    harness.need("cc")
+    place = Log(tls="off")
+    (place.dir / "clock.c").write_text(CLOCK)
+    library = place.dir / "clock.so"
+    done = harness.run("cc", "-shared", "-fPIC", "-o", library, place.dir / "clock.c", "-ldl")
+    harness.equal(done.returncode, 0, done.stdout)
+    old = harness.environment(LD_PRELOAD=str(library), TZ="UTC")
+    done = harness.run(*place.command(), env=old, input="EHLO x\r\nMAIL FROM:<a@example.com>\r\n"
+                       f"RCPT TO:<{RECIPIENT}>\r\nDATA\r\nSubject: x\r\n\r\n.\r\nQUIT\r\n")
+    harness.contains(done.stdout, "250 2.6.0 Delivered as 0.M")
+    record = json.loads(place.told(2)[0])
+    assert record["time"].startswith("1969-12-28T23:59:59."), record
+    message, = place.maildir.glob("new/*")
+    harness.contains(message.read_text(), "\tSun, 28 Dec 1969 23:59:59 +0000\n")
+    assert message.name.startswith("0.M"), message.name
+    for options, text in (((), "Delivered         1"), (("--messages",), "delivered"), (("--healthy",), "OK: 1 sessions"),
+                          (("--messages", "--since", "2h"), "delivered"), (("--sessions",), "quit")):
+        shown = harness.run(program(), "-c", place.settings_file, *options, env=old)
+        harness.equal(shown.returncode, 0, shown.stdout)
+        harness.contains(shown.stdout, text)
+    harness.contains(place.status("--messages"), "1969-12-28 23:59")
+
+
 if __name__ == "__main__":
     harness.main()
