@@ -1229,7 +1229,10 @@ def test_each_recipient_has_its_own_reason():
                            "alice@example.net": "delivered"}.items():
         row = words(place.status("--to", address).splitlines()[1])
         harness.equal(row[-1], shown, address)
-        harness.equal(row[3].split(" ")[0].endswith(address.strip("<>").lower()), True, row)
+        assert row[3].split(" ")[0].endswith(address.strip("<>").lower()), row
+    numbers = place.status("--openmetrics")
+    for code in ("550 5.7.1", "550 5.1.1"):
+        harness.contains(numbers, f'postern_refusals{{code="{code}"}} 1\n')
 
 
 def test_an_alert_is_not_repeated_where_its_state_cannot_be_written():
