@@ -102,8 +102,8 @@ def test_the_kind_of_a_socket_that_was_meant_is_named(address, meant):
     for mode in ((), ("--check",)):
         done = postern("-o", f"maildir={harness.scratch()}", *mode, f"--listen={address}")
         assert done.returncode in (EX_USAGE, EX_CONFIG), done
-        harness.contains(done.stderr, f"postern: --listen={address}: must be smtp=, smtps=, submission= or lmtp= and an "
-                                      f"address; did you mean {meant}?\n")
+        harness.contains(done.stderr, f"postern: --listen={address}: must be smtp=, smtps=, submission= or lmtp= "
+                                      f"and an address; did you mean {meant}?\n")
 
 
 def test_help_goes_with_all():
