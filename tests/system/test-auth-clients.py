@@ -10,7 +10,9 @@ import subprocess
 import harness
 import servers
 from harness import HOST, PATIENCE, RECIPIENT, SENDER, Client, Listener, Site
-from logins import Authority, PASSWORD, USER, device_site, offers, put, secure, sends_mail, site, with_certificate
+from listening import Listening
+from logins import (Authority, PASSWORD, SECRET, USER, by_gsasl, device_site, offers, put, secure, sends_mail, site,
+                    with_certificate)
 
 
 # Real clients
@@ -170,6 +172,32 @@ def test_wherever_it_is_broken_off_the_record_has_the_mechanism(mechanism, lines
     record, = place.records("auth")
     harness.equal([record.get(k) for k in ("outcome", "mechanism")], ["given-up", mechanism])
     assert "auth_failures" not in place.session()
+
+
+@harness.table_of({f"{name} {end}": (*row, end) for name, row in {
+    **BROKEN_OFF, "EXTERNAL at its challenge": ("EXTERNAL", ["AUTH EXTERNAL"])}.items()
+    for end in ("*", "an end", "a reset", "another command")})
+def test_broken_off_at_a_listener_it_has_the_same_record(mechanism, lines, end):
+    authority = Authority()
+    here = Listening(tls="required", pair=harness.pair("rsa"), auth="on", tls_client_ca=authority.certificate)
+    here.set(auth_users=put(here, "users", f"{USER} {by_gsasl()}\n"), auth_secret=put(here, "secret", SECRET))
+    here.listen()
+    device = authority.signs("device", "email = scanner@example.org")
+    client = here.client()
+    client.ehlo()
+    client.starttls(with_certificate(device))
+    client.ehlo()
+    for line in lines:
+        client.say(line, 334)
+    if end == "*":
+        client.say("*", 501)
+    elif end == "another command":
+        client.say("NOOP !", 501)
+    (client.reset if end == "a reset" else client.close)()
+    record, = harness.eventually(lambda: here.records("auth"), "a record")
+    harness.equal([record.get(k) for k in ("outcome", "mechanism", "service")],
+                  ["refused" if end == "another command" else "given-up", mechanism, "smtp"], record)
+    assert "auth_failures" not in here.session()
 
 
 def test_gsasl_that_refuses_scram_by_itself():

@@ -102,8 +102,8 @@ def test_the_kind_of_a_socket_that_was_meant_is_named(address, meant):
     for mode in ((), ("--check",)):
         done = postern("-o", f"maildir={harness.scratch()}", *mode, f"--listen={address}")
         assert done.returncode in (EX_USAGE, EX_CONFIG), done
-        harness.contains(done.stderr, f"postern: --listen={address}: must be smtp=, smtps=, submission= or lmtp= and an "
-                                      f"address; did you mean {meant}?\n")
+        harness.contains(done.stderr, f"postern: --listen={address}: must be smtp=, smtps=, submission= or lmtp= "
+                                      f"and an address; did you mean {meant}?\n")
 
 
 def test_help_goes_with_all():
@@ -340,6 +340,28 @@ def test_a_credential_outside_a_unit_is_missed_where_it_is_used():
     harness.equal(check_credentials("tls = off\n"), (0, ""))
     harness.equal(check_credentials("auth = on\nauth-users = credential:users\nauth-secret = credential:s\n",
                                     ("-o", "tls=off", "--lmtp")), (0, ""))
+
+
+def test_the_lines_of_credentials_are_named_as_in_the_settings():
+    """Not by the path of systemd's copy, which is another for each unit; also where a link leads to it."""
+    place = harness.scratch()
+    folder = place / "credentials"
+    folder.mkdir()
+    (folder / "recipients").write_text("info box Auth\nsales@elsewhere.example\n")
+    (folder / "clients").write_text("192.0.2.1 tlss=on\n")
+    text = (f"maildir = {place}/mail/%u\nmaildir-create = yes\nhostname = {harness.HOST}\n"
+            "recipients = credential:recipients\nclients = credential:clients\n")
+    for name in (folder, place / "link"):
+        if name != folder:
+            name.symlink_to(folder)
+        for json in ((), ("--json",)):
+            done = harness.run(harness.program(), "-c", settings(text), *AS_ROOT, "--check", *json,
+                               env=harness.environment(CREDENTIALS_DIRECTORY=str(name)))
+            harness.equal(done.returncode, EX_CONFIG, done.stdout)
+            assert "/credentials/" not in done.stdout and "/link" not in done.stdout, done.stdout
+            for file, line in (("recipients", 1), ("recipients", 2), ("clients", 1)):
+                harness.contains(done.stdout, f'"file":"credential:{file}","line":{line}' if json
+                                 else f"postern: credential:{file}:{line}: ")
 
 
 @harness.table(recipients=("recipients", b"info\n"), clients=("clients", b"192.0.2.17 tls=off\n"),

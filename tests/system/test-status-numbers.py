@@ -89,6 +89,57 @@ def test_health_knows_failed_deliveries_and_missing_tls():
 # Numbers for Prometheus
 
 
+def test_health_says_what_it_cannot_see():
+    """A monitor that may not read the certificate must not say that all is well."""
+    harness.need_root("another user")
+    place = Log()
+    pair = harness.pair().copy_to(place.dir)
+    place.set(pair=pair)
+    place.deliver()
+    place.told(2)
+    place.file.chmod(0o644)
+    pair.key.chmod(0o600)
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+    harness.contains(place.status("--healthy", **nobody), "OK: 1 sessions")
+    pair.certificate.chmod(0o600)
+    harness.equal(place.status("--healthy", code=1, **nobody),
+                  f"WARNING: certificate {pair.certificate} is not checked: you may not read it\n")
+
+
+@harness.table_of({
+    "expired": ("certificate CN={host} expired on ", lambda: harness.pair("ecdsa", expired=True)),
+    "to come": ("certificate CN={host} is not valid before ", lambda: harness.pair("ecdsa", future=True)),
+    "of another key": ("another certificate",
+                       lambda: harness.Pair(harness.pair().certificate, harness.pair("rsa").key))})
+def test_health_knows_a_certificate_that_does_not_serve(text, make):
+    place = Log(pair=make())
+    place.file.touch()
+    harness.contains(place.status("--healthy", code=2), text.format(host=harness.HOST))
+
+
+def test_health_without_records_to_read_is_no_good_health():
+    for log in ("stderr", "syslog"):
+        place = Log()
+        place.set(log=log)
+        status = harness.run(program(), "-c", place.settings_file, "--healthy")
+        harness.equal(status.returncode, 1, status.stdout)
+        harness.contains(status.stdout, "WARNING: no records can be shown with this setting of log")
+
+
+def test_health_knows_an_outbox_that_cannot_be_read():
+    place = Log()
+    place.file.touch()
+    outbox = place.dir / "outbox"
+    place.set(dsn_outbox=outbox)
+    health(place, 0, "0 sessions")
+    outbox.write_text("")
+    health(place, 1, f"{outbox}/cur: Not a directory")
+    outbox.unlink()
+    outbox.mkdir()
+    (outbox / "cur").symlink_to("cur")
+    health(place, 1, f"{outbox}/cur: Too many levels of symbolic links")
+
+
 def test_openmetrics_are_clean():
     tool = harness.packages() / "promtool" / "usr/bin/promtool"
     place = some_log()

@@ -43,7 +43,7 @@ def expected_panels():
     return {int(width): panel for width, panel in zip(parts[1::2], parts[2::2])}
 
 
-@harness.table_of({f"{columns} columns": (columns,) for columns in (60, 80, 120)})
+@harness.table_of({f"{columns} columns": (columns,) for columns in (40, 54, 60, 80, 120)})
 def test_the_panel_is_as_expected(columns):
     place = some_log()
     place.date("2026-11-28T10:00:")

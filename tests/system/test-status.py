@@ -379,7 +379,66 @@ def test_each_recipient_has_its_own_reason():
                            "alice@example.net": "delivered"}.items():
         row = words(place.status("--to", address).splitlines()[1])
         harness.equal(row[-1], shown, address)
-        harness.equal(row[3].split(" ")[0].endswith(address.strip("<>").lower()), True, row)
+        assert row[3].split(" ")[0].endswith(address.strip("<>").lower()), row
+    numbers = place.status("--openmetrics")
+    for code in ("550 5.7.1", "550 5.1.1"):
+        harness.contains(numbers, f'postern_refusals{{code="{code}"}} 1\n')
+
+
+CLOCK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <sys/time.h>
+#include <time.h>
+#define THEN (-3 * 86400 - 1)
+int clock_gettime(clockid_t clock, struct timespec *to)
+{
+	int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
+	int r = real(clock, to);
+	if (clock == CLOCK_REALTIME)
+		to->tv_sec = THEN;
+	return r;
+}
+time_t time(time_t *to)
+{
+	if (to)
+		*to = THEN;
+	return THEN;
+}
+int gettimeofday(struct timeval *restrict to, void *restrict zone)
+{
+	(void)zone;
+	*to = (struct timeval){ THEN, 0 };
+	return 0;
+}
+"""
+
+
+@harness.senseless_when_sanitized
+def test_a_clock_before_1970_is_a_clock():
+    """Of a machine without a battery: the message, its report and the records have its date, and are shown."""
+    harness.need("cc")
+    place = Log(tls="off")
+    (place.dir / "clock.c").write_text(CLOCK)
+    library = place.dir / "clock.so"
+    done = harness.run("cc", "-shared", "-fPIC", "-o", library, place.dir / "clock.c", "-ldl")
+    harness.equal(done.returncode, 0, done.stdout)
+    old = harness.environment(LD_PRELOAD=str(library), TZ="UTC")
+    done = harness.run(*place.command(), env=old, input="EHLO x\r\nMAIL FROM:<a@example.com>\r\n"
+                       f"RCPT TO:<{RECIPIENT}>\r\nDATA\r\nSubject: x\r\n\r\n.\r\nQUIT\r\n")
+    harness.contains(done.stdout, "250 2.6.0 Delivered as 0.M")
+    record = json.loads(place.told(2)[0])
+    assert record["time"].startswith("1969-12-28T23:59:59."), record
+    message, = place.maildir.glob("new/*")
+    harness.contains(message.read_text(), "\tSun, 28 Dec 1969 23:59:59 +0000\n")
+    assert message.name.startswith("0.M"), message.name
+    for options, text in (((), "Delivered         1"), (("--messages",), "delivered"),
+                          (("--healthy",), "OK: 1 sessions"), (("--messages", "--since", "2h"), "delivered"),
+                          (("--sessions",), "quit")):
+        shown = harness.run(program(), "-c", place.settings_file, *options, env=old)
+        harness.equal(shown.returncode, 0, shown.stdout)
+        harness.contains(shown.stdout, text)
+    harness.contains(place.status("--messages"), "1969-12-28 23:59")
 
 
 if __name__ == "__main__":

@@ -162,6 +162,25 @@ static void test_a_refusal_of_the_content_leaves_theirs_to_the_recipients(void)
 	engine_done(&e);
 }
 
+/* RFC 2033 4.2: the message is refused, and one of its recipients for another reason. */
+static void test_each_recipient_of_lmtp_has_its_reply(void)
+{
+	struct engine e;
+
+	begin(&e);
+	e.settings.lmtp = true;
+	e.memory.refuses_of = 1;
+	e.memory.refuses = HOOK_COMMIT;
+	engine_send(&e,
+		SPAN("LHLO x\r\n" ENVELOPE "RCPT TO:<c@example.net>\r\nDATA\r\n.\r\n"));
+	CHECK(tells(&e, " outcome=\"refused\" "));
+	CHECK(tells(&e, " to=\"<c@example.net>\" recipients=\"1\" refused=\"1\" "
+			"refused_to=\"<b@example.net>\" refused_replies=\"452 4.3.1 "
+			"Insufficient storage; try later\" "));
+	CHECK(tells(&e, " reason=\"451 4.3.0 "));
+	engine_done(&e);
+}
+
 static void test_a_failure_of_ours_is_a_problem(void)
 {
 	struct engine e;
@@ -448,6 +467,7 @@ int main(void)
 		TEST(test_tells_the_first_ten_of_those_that_were_refused),
 		TEST(test_each_refused_recipient_has_its_reply),
 		TEST(test_a_refusal_of_the_content_leaves_theirs_to_the_recipients),
+		TEST(test_each_recipient_of_lmtp_has_its_reply),
 		TEST(test_a_failure_of_ours_is_a_problem),
 		TEST(test_who_is_left_out_is_no_recipient),
 		TEST(test_who_is_left_out_takes_no_room_in_the_list),

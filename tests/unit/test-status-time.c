@@ -94,6 +94,12 @@ static void test_since_is_long_ago_or_local_time(void)
 	}
 	CHECK(status_time_since("2026-12-01T10:08:08", NOW, &(int64_t){ 0 }));
 	CHECK(status_time_since("9999-12-31", NOW, &(int64_t){ 0 }));
+	/* the clock of a machine without a battery */
+	for (int64_t now = -600; now <= 600; now += 1200) {
+		int64_t seconds = 0;
+		CHECK(!status_time_since("2h", now, &seconds) &&
+			seconds == now - 2 * HOUR);
+	}
 	setenv("TZ", "UTC", 1);
 	tzset();
 }
@@ -110,6 +116,9 @@ static void test_an_hour_that_comes_twice_begins_the_first_time(void)
 		{ "2026-10-25T03:30", 1792888200 + 2 * HOUR },
 		{ "2026-10-25", 1792888200 - 5 * HOUR / 2 },
 		{ "2026-03-29T01:30", 1774747800 - HOUR },
+		{ "2026-03-29T02:00", 1774747800 - HOUR / 2 },
+		{ "2026-03-29T02:30", 1774747800 - HOUR / 2 },
+		{ "2026-03-29T02:59", 1774747800 - HOUR / 2 },
 		{ "2026-03-29T03:30", 1774747800 },
 		{ "2026-07-01T12:00", 1782900000 },
 		{ "2026-11-30T12:00", 1796036400 },

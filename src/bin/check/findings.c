@@ -143,9 +143,14 @@ static void put_json(const struct finding *f)
 void check_print(void *ctx, const char *text)
 {
 	const struct check_output *output = ctx;
+	char shown[2 * CONFIG_FAULT_MAX];
+	struct buf b = BUF(shown);
 	struct finding f;
 
-	find_place(output->config, text, &f);
+	/* names a credential as the settings do */
+	if (output->config)
+		config_show(output->config, text, &b);
+	find_place(output->config, output->config && !b.overflow ? shown : text, &f);
 	if (output->json)
 		put_json(&f);
 	else

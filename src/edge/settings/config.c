@@ -211,11 +211,15 @@ static void finish_maildir(struct config *c)
 	while (n > 1 && (c->mail_root ? c->mail_root : dir)[n - 1] == '/')
 		n--;
 	if (!c->mail_root && *dir != '/') {
-		c->mail_root = ".";
 		if (!is_refused(c, "mail-root"))
 			fault(c, where_of(c, "maildir"), "maildir",
 				config_path_fault(c, span_of(dir), "/srv/mail"));
-	} else if (!c->mail_root) {
+		/* as a value that was refused */
+		c->written[find_key(SPAN("maildir"))] = NULL;
+		c->maildir = NULL;
+		return;
+	}
+	if (!c->mail_root) {
 		c->mail_root = config_copy(c, (struct span){ dir, n });
 		dir += n;
 		if (c->mail_root && strchr(" \t\r", c->mail_root[n - 1]))

@@ -91,14 +91,36 @@ static void count_session(struct status_counts *c, const struct status_record *r
 			status_record_number(r, RECORD_REFUSED_COMMANDS));
 }
 
-/* Number of refusals: one for each recipient, or one for the whole message. */
-static uint64_t refusals_of(const struct status_record *r)
+/* Tallies the replies to refused recipients that have their own. How many. */
+static uint64_t count_replies(struct status_counts *c, const struct status_record *r)
 {
-	uint64_t n = status_record_number(r, RECORD_REFUSED);
+	struct span list = status_record_get(r, RECORD_REFUSED_REPLIES);
+	uint64_t n = 0;
+
+	for (; list.n; n++) {
+		const char *end = memchr(list.p, '|', list.n);
+		size_t length = end ? (size_t)(end - list.p) : list.n;
+		tally_one(&c->reasons, (struct span){ list.p, length });
+		list = span_from(list, length + (end != NULL));
+	}
+	return n;
+}
+
+/*
+ * One for each recipient, by its own reply or that of the record; or one for the whole
+ * message.
+ */
+static void count_refusals(
+	struct status_counts *c, const struct status_record *r, struct span reason)
+{
+	uint64_t n = status_record_number(r, RECORD_REFUSED), told = count_replies(c, r);
 	bool refused = span_eq(
 		status_record_get(r, RECORD_OUTCOME), span_of(outcomes[STATUS_REFUSED]));
 
-	return n == 0 || (refused && status_record_get(r, RECORD_TO).n) ? 1 : n;
+	if ((n == 0 && told == 0) || (refused && status_record_get(r, RECORD_TO).n))
+		tally_one(&c->reasons, reason);
+	else if (n > told)
+		status_tally(&c->reasons, reason, n - told);
 }
 
 static void count_message(struct status_counts *c, const struct status_record *r)
@@ -112,7 +134,7 @@ static void count_message(struct status_counts *c, const struct status_record *r
 	if (span_eq(outcome, span_of(outcomes[STATUS_DELIVERED])))
 		add_saturated(&c->octets, status_record_number(r, RECORD_SIZE));
 	if (reason.n)
-		status_tally(&c->reasons, reason, refusals_of(r));
+		count_refusals(c, r, reason);
 }
 
 static void keep_first(

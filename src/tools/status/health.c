@@ -135,6 +135,21 @@ static void look_at_outbox(struct health *h, const char *outbox)
 	}
 }
 
+/* What this user cannot see, and may therefore have a problem. */
+static void look_at_hidden(struct health *h, const struct status_panel *p, int error)
+{
+	const char *certificate = p->setting->hidden_certificate;
+	const char *why = error ? NULL : status_why_none(p);
+
+	if (certificate) {
+		buf_put(add_problem(h, HEALTH_WARNING), SPAN("certificate "));
+		buf_put_str(&h->line, certificate);
+		buf_put(&h->line, SPAN(" is not checked: you may not read it"));
+	}
+	if (why)
+		buf_put_str(add_problem(h, HEALTH_WARNING), why);
+}
+
 static void put_counts(struct health *h, const struct status_panel *p)
 {
 	buf_put_num(&h->line, p->counts->n_sessions);
@@ -159,6 +174,7 @@ enum status_health status_health_put(
 		look_at_statuses(&h, &panel->counts->statuses);
 	if (s->known)
 		look_at_outbox(&h, s->config.dsn_outbox);
+	look_at_hidden(&h, panel, error);
 	if (error < 0) {
 		buf_put_str(add_problem(&h, HEALTH_WARNING), "no records of ");
 		buf_put_str(&h.line, panel->origin ? panel->origin : "the journal");

@@ -117,12 +117,11 @@ static void put_well(const struct status_panel *p, const struct status_view *v)
 	status_line(v, STYLE_GOOD, buf_span(&b));
 }
 
-/* Why there are no records; NULL: not known. */
-static const char *why_none(const struct status_panel *p)
+const char *status_why_none(const struct status_panel *p)
 {
 	enum log_choice log = p->setting->config.log;
 
-	if (p->origin || !p->setting->known)
+	if (p->counts->has_newest || p->origin || !p->setting->known)
 		return NULL;
 	if (log == LOG_STDERR || log == LOG_SYSLOG_LINES)
 		return "no records can be shown with this setting of log: it should be "
@@ -135,7 +134,7 @@ static const char *why_none(const struct status_panel *p)
 
 static void put_notes(const struct status_panel *p, const struct status_view *v)
 {
-	const char *why = p->counts->has_newest ? NULL : why_none(p);
+	const char *why = status_why_none(p);
 	char octets[64];
 	struct buf b = BUF(octets);
 

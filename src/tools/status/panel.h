@@ -18,6 +18,7 @@ struct status_setting {
 	char faults[STATUS_FAULTS_MAX][CONFIG_FAULT_MAX];
 	size_t n_hidden; /* files of pairs without permission to read */
 	const char *hidden; /* the first of them */
+	const char *hidden_certificate; /* the first that is a certificate; or NULL */
 };
 
 /* "Off", "On", "SSL", as the panel of a device calls it; "Implicit"; "unknown" */
@@ -47,6 +48,9 @@ struct status_panel {
 #define STATUS_PANEL_SESSIONS 10 /* where any number fits */
 
 void status_panel_put(const struct status_panel *panel, const struct status_view *v);
+
+/* Why there are no records; NULL: there are some, or it is not known. */
+const char *status_why_none(const struct status_panel *p);
 
 /* The setting, the certificates, and their faults. */
 void status_put_setting(const struct status_panel *p, const struct status_view *v);

@@ -67,10 +67,21 @@ static size_t widest(const struct status_table *t, size_t floor)
 	return found;
 }
 
+/* Gives columns that were cut what others have left. */
+static void widen(
+	struct status_table *t, const struct status_view *v, const size_t *natural)
+{
+	for (size_t i = t->n; i > 0; i--)
+		while (!t->is_left_out[i - 1] && t->width[i - 1] < natural[i - 1] &&
+			total(t) < v->width)
+			t->width[i - 1]++;
+}
+
 void status_table_fit(struct status_table *t, const struct status_view *v)
 {
-	size_t i;
+	size_t natural[STATUS_CELLS_MAX], i;
 
+	memcpy(natural, t->width, sizeof(natural));
 	while (v->width && total(t) > v->width && (i = widest(t, SIZE_MAX)) < t->n)
 		t->width[i]--;
 	/* the first column and those that may be cut are kept */
@@ -78,6 +89,7 @@ void status_table_fit(struct status_table *t, const struct status_view *v)
 		t->is_left_out[i - 1] = t->columns[i - 1].least == 0;
 	while (v->width && total(t) > v->width && (i = widest(t, CUT_LEAST)) < t->n)
 		t->width[i]--;
+	widen(t, v, natural);
 }
 
 static void put_cell(const struct status_table *t, const struct status_view *v, size_t i,

@@ -83,8 +83,12 @@ static struct tls_settings readable(struct status_setting *s)
 	settings.n_pairs = 0;
 	for (size_t i = 0; i < s->config.tls.n_pairs; i++) {
 		const struct tls_pair *pair = &s->config.tls.pairs[i];
-		if (!is_hidden(s, pair->certificate) && !is_hidden(s, pair->key))
+		if (is_hidden(s, pair->certificate)) {
+			if (!s->hidden_certificate)
+				s->hidden_certificate = pair->certificate;
+		} else if (!is_hidden(s, pair->key)) {
 			settings.pairs[settings.n_pairs++] = *pair;
+		}
 	}
 	return settings;
 }

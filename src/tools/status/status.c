@@ -182,7 +182,9 @@ static int show_health_alone(const struct status_show *show, int error)
 static int show_list(const struct status_show *show, struct status_view *v)
 {
 	const struct status_options *o = show->options;
-	struct status_list list = { .follow = o->follow, .most = o->most };
+	struct status_list list = {
+		.follow = o->follow, .most = o->most, .since = STATUS_SINCE_EVER
+	};
 
 	if (o->mode == STATUS_MODE_JSON)
 		list.form = STATUS_JSON;

@@ -69,11 +69,14 @@ enum status_form {
 	STATUS_LINES, /* a time, and "event=session end=quit ..." */
 };
 
+/* before any record, also of a clock before 1970 */
+#define STATUS_SINCE_EVER (INT64_MIN + STATUS_DISORDER)
+
 struct status_list {
 	enum status_form form;
 	enum record_event event; /* of a table */
 	size_t most; /* only the newest; 0: all */
-	int64_t since; /* seconds */
+	int64_t since; /* seconds; STATUS_SINCE_EVER: all */
 	bool follow; /* and then new records, until writing fails */
 };
 

@@ -12,6 +12,7 @@
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 #define WEEK (7 * DAY)
+#define AGO_MAX (100 * 365 * (uint64_t)DAY) /* seconds; clocks may be before 1970 */
 #define UNITS "smhdw"
 #define STAMP "dddd-dd-ddTdd:dd:dd.dddddd"
 
@@ -85,7 +86,7 @@ static bool read_ago(struct span text, int64_t now, int64_t *ret)
 	if (text.n < 2 || !strchr(UNITS, ascii_lower(text.p[text.n - 1])))
 		return false;
 	if (!conf_quantity(text, UNITS, factors, &seconds) || seconds == 0 ||
-		seconds > (uint64_t)now)
+		seconds > AGO_MAX)
 		return false;
 	*ret = now - (int64_t)seconds;
 	return true;
@@ -105,16 +106,33 @@ static time_t local_as(const struct tm *wanted, int is_dst)
 		       : -1;
 }
 
+/* When the clocks were set ahead, and skipped the time. */
+static time_t skipped_time(const struct tm *wanted)
+{
+	struct tm before = *wanted, behind = *wanted, tm;
+	time_t from, to;
+
+	before.tm_isdst = 1;
+	behind.tm_isdst = 0;
+	from = mktime(&before);
+	to = mktime(&behind);
+	while (to - from > 1) {
+		time_t middle = from + (to - from) / 2;
+		localtime_r(&middle, &tm);
+		*(tm.tm_isdst > 0 ? &to : &from) = middle;
+	}
+	return to;
+}
+
 /*
  * Local time. In an hour that occurs twice the first one, so that no record is left out.
  */
 static time_t local_time(const struct tm *wanted)
 {
 	time_t summer = local_as(wanted, 1), winter = local_as(wanted, 0);
-	struct tm tm = *wanted;
 
 	if (summer < 0 && winter < 0)
-		return mktime(&tm);
+		return skipped_time(wanted);
 	return winter < 0 || (summer >= 0 && summer < winter) ? summer : winter;
 }
 
