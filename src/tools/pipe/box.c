@@ -149,13 +149,15 @@ void pipe_box_close(struct pipe_box *box)
 
 bool pipe_box_is_gone(const struct pipe_box *box)
 {
-	struct stat st;
+	struct stat top, new_dir, open_dir;
 
 	/* an error that may pass is none of the mailbox */
-	if (stat(box->path, &st) < 0)
+	if (stat(box->path, &top) < 0 || fstatat(box->top, "new", &new_dir, 0) < 0)
 		return errno == ENOENT || errno == ENOTDIR;
-	return st.st_dev != box->device || st.st_ino != box->inode ||
-	       (fstat(box->new_dir, &st) == 0 && st.st_nlink == 0);
+	if (fstat(box->new_dir, &open_dir) < 0)
+		return false;
+	return top.st_dev != box->device || top.st_ino != box->inode ||
+	       new_dir.st_dev != open_dir.st_dev || new_dir.st_ino != open_dir.st_ino;
 }
 
 int pipe_list(int dir, void *ctx, void (*see)(void *ctx, const char *name))

@@ -246,12 +246,11 @@ static size_t check_here(const struct pipe_options *o)
 	char text[PIPE_WHY_MAX];
 	struct buf why = BUF(text);
 
-	if (pipe_become_owner(o->mailbox, &why) < 0) {
+	if (pipe_become_owner(o->mailbox, &why) < 0)
 		faults_put(&faults, "%s: %s", o->mailbox,
 			buf_terminate(&why) ? text : "cannot be opened");
-		return faults.n;
-	}
-	pipe_box_check(o->mailbox, &faults);
+	else
+		pipe_box_check(o->mailbox, &faults);
 	check_program(o->argv[0], o->mailbox, &faults);
 	return faults.n;
 }

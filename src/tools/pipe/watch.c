@@ -11,7 +11,12 @@
 #include "base/cleanup.h"
 
 #define EVENTS_SIZE 16384 /* octets of one read(2) */
+/*
+ * A directory that a process has open is moved, but not removed, as long as inotify
+ * knows: its removal is an event of the directory above.
+ */
 #define SELF (IN_DELETE_SELF | IN_MOVE_SELF)
+#define BELOW (IN_DELETE | IN_MOVED_FROM)
 
 /* File systems that other hosts may write to, by the magic numbers of statfs(2). */
 static bool is_shared(int dir)
@@ -40,9 +45,11 @@ static bool is_shared(int dir)
 static void watch_above(int fd, const char *maildir)
 {
 	OWNED char *path = strdup(maildir);
+	uint32_t wanted = SELF | BELOW | IN_ONLYDIR;
 
 	for (char *end = path; path && *path; *end = '\0') {
-		inotify_add_watch(fd, path, SELF | IN_ONLYDIR);
+		inotify_add_watch(fd, path, wanted);
+		wanted = SELF | IN_ONLYDIR;
 		end = strrchr(path, '/');
 		if (!end)
 			break;
@@ -65,7 +72,7 @@ int pipe_watch_open(struct pipe_watch *w, const struct pipe_box *box, bool remov
 	if (w->fd < 0)
 		return -errno;
 	if (removals)
-		wanted |= IN_DELETE | IN_MOVED_FROM;
+		wanted |= BELOW;
 	w->new_dir = inotify_add_watch(w->fd, path, wanted);
 	if (w->new_dir >= 0) {
 		watch_above(w->fd, box->path);

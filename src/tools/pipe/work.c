@@ -419,11 +419,13 @@ static void await(struct work *w, uint64_t due)
 
 static void work(struct work *w)
 {
-	while (!w->n_stops || w->n_running) {
+	for (;;) {
 		uint64_t due = NEVER;
 		handle_times(w);
 		handle_ends(w);
 		advance(w, &due);
+		if (w->n_stops && !w->n_running)
+			return;
 		await(w, due);
 	}
 }
@@ -444,21 +446,30 @@ static int open_first(struct work *w)
 	return r == 0 || r == -ENOENT ? 0 : EX_CONFIG;
 }
 
+static void print_fault(const struct work *w, struct buf *why)
+{
+	dprintf(STDERR_FILENO, "postern-pipe: %s: %s\n", w->o->mailbox,
+		buf_terminate(why) ? why->p : "cannot be opened");
+}
+
 /* Root does not look into a Maildir before it is its owner, which must exist for that. */
 static int become_owner(struct work *w)
 {
 	char text[PIPE_WHY_MAX];
 	struct buf why = BUF(text);
+	bool is_told = false;
 	int r;
 
 	while ((r = pipe_become_owner(w->o->mailbox, &why)) == -ENOENT && !w->n_stops) {
+		if (!is_told)
+			print_fault(w, &why);
+		is_told = true;
 		poll(&(struct pollfd){ w->signals, POLLIN, 0 }, 1, GONE_SECONDS * 1000);
 		handle_signals(w);
 		why = (struct buf)BUF(text);
 	}
 	if (r < 0 && r != -ENOENT)
-		dprintf(STDERR_FILENO, "postern-pipe: %s: %s\n", w->o->mailbox,
-			buf_terminate(&why) ? text : strerror(-r));
+		print_fault(w, &why);
 	return r;
 }
 
