@@ -91,6 +91,7 @@ exit {status}
         return self.process
 
     def stop(self, status=0):
+        harness.eventually(lambda: blocks_signals(self.process.pid), "that it takes signals")
         self.process.send_signal(signal.SIGTERM)
         harness.equal(self.process.wait(harness.PATIENCE), status, self.log_text())
 
@@ -137,6 +138,11 @@ exit {status}
         done = harness.run(*self.command("--check", *options))
         harness.equal(done.returncode, status, done.stdout)
         return done.stdout
+
+
+def blocks_signals(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as lines:
+        return any(line.startswith("SigBlk:") and int(line.split()[1], 16) for line in lines)
 
 
 def read_environment(run):

@@ -289,6 +289,8 @@ static void tidy_note(void *ctx, const char *name)
 
 void pipe_box_tidy(const struct pipe_box *box)
 {
+	unlinkat(box->tried_dir, UNFINISHED, 0);
+	unlinkat(box->failed_dir, UNFINISHED, 0);
 	pipe_list(box->tried_dir, (void *)box, tidy_state);
 	pipe_list(box->done_dir, (void *)box, tidy_state);
 	pipe_list(box->failed_dir, (void *)box, tidy_note);

@@ -202,7 +202,10 @@ int pipe_list(int dir, void *ctx, void (*see)(void *ctx, const char *name));
 void pipe_box_recall(const struct pipe_box *box, struct pipe_message *m);
 int pipe_box_keep_try(const struct pipe_box *box, const struct pipe_message *m);
 bool pipe_box_is_done(const struct pipe_box *box, const char *name);
-/* Removes what is kept of messages that are no longer in new/, and notes without one. */
+/*
+ * Removes what is kept of messages that are no longer in new/, notes without a message,
+ * and what was not written whole.
+ */
 void pipe_box_tidy(const struct pipe_box *box);
 void pipe_box_forget(const struct pipe_box *box, const char *name);
 
