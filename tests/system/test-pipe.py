@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""postern-pipe: a program runs for each message, in order, with what postern knows of it, and its exit status decides."""
+"""postern-pipe: a program runs for each message, in order, with what postern knows of it; its exit status decides."""
 
 import json
 import os
