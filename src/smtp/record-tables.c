@@ -47,6 +47,10 @@ static const struct record_field fields[RECORD_KEYS] = {
 	[RECORD_SMTPUTF8] = { "smtputf8", RECORD_FLAG },
 	[RECORD_MESSAGE_ID] = { "message_id", RECORD_TEXT },
 	[RECORD_FILE] = { "file", RECORD_TEXT },
+	[RECORD_MAILBOX] = { "mailbox", RECORD_TEXT },
+	[RECORD_PROGRAM] = { "program", RECORD_TEXT },
+	[RECORD_TRIES] = { "tries", RECORD_NUMBER },
+	[RECORD_WAITING] = { "waiting", RECORD_NUMBER },
 	[RECORD_REPORT] = { "report", RECORD_TEXT },
 	[RECORD_REPORT_FAULT] = { "report_fault", RECORD_TEXT },
 	[RECORD_REASON] = { "reason", RECORD_TEXT },
@@ -62,6 +66,7 @@ static const char *const events[RECORD_EVENTS] = {
 	[RECORD_MESSAGE] = "message",
 	[RECORD_SESSION] = "session",
 	[RECORD_AUTH] = "auth",
+	[RECORD_PIPE] = "pipe",
 	[RECORD_ERROR] = "error",
 };
 
@@ -135,6 +140,13 @@ static const struct topic_row topics[TOPICS] = {
 		RECORD_LEVEL_WARNING, NULL },
 	[TOPIC_LOGIN_REFUSED] = { "52835afdda2c9d84cf737aa3b4889382", RECORD_LEVEL_INFO,
 		NULL },
+
+	[TOPIC_PIPE_DONE] = { "cb855f1d48384bfda4faf8780749b354", RECORD_LEVEL_INFO,
+		NULL },
+	[TOPIC_PIPE_LATER] = { "61f278ceceac433b884e971d584055b0", RECORD_LEVEL_WARNING,
+		NULL },
+	[TOPIC_PIPE_FAILED] = { "aa70d451380c465db7990bc35f8f3be3", RECORD_LEVEL_WARNING,
+		"Program Error (Pipe)" },
 
 	[TOPIC_ERROR] = { "08d7c91daeb00ad991a6ff282eca9d46", RECORD_LEVEL_ERROR, NULL },
 };

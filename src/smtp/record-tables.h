@@ -16,6 +16,7 @@ enum record_event {
 	RECORD_MESSAGE, /* a transaction has ended */
 	RECORD_SESSION,
 	RECORD_AUTH, /* a failed login */
+	RECORD_PIPE, /* a run of the program for a delivered message */
 	RECORD_ERROR, /* a sentence of the program, not of a session */
 	RECORD_EVENTS,
 };
@@ -74,6 +75,10 @@ enum record_key {
 	RECORD_SMTPUTF8,
 	RECORD_MESSAGE_ID,
 	RECORD_FILE,
+	RECORD_MAILBOX,
+	RECORD_PROGRAM,
+	RECORD_TRIES,
+	RECORD_WAITING,
 	RECORD_REPORT,
 	RECORD_REPORT_FAULT,
 	RECORD_REASON,
@@ -133,6 +138,11 @@ enum topic {
 	TOPIC_LOGIN_FAILED, /* user or proof was wrong */
 	TOPIC_LOGIN_UNAVAILABLE, /* this host could not check */
 	TOPIC_LOGIN_REFUSED, /* a bad request, or cancelled */
+
+	/* a run of the program for a delivered message */
+	TOPIC_PIPE_DONE,
+	TOPIC_PIPE_LATER, /* it failed, and the message is tried again */
+	TOPIC_PIPE_FAILED,
 
 	TOPIC_ERROR, /* an event of the program */
 	TOPICS,

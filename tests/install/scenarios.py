@@ -47,6 +47,7 @@ BEGINS = {
     "A fleet of devices": NOTHING,
     "An old scanner beside a world that must use TLS": "systemd",
     "Delivery reports (DSN)": "systemd",
+    "A program for each message": NOTHING,
     "How it is built": NOTHING,
 }
 # Files alone, so that nothing is run; what would be needed to send mail README leaves to the reader.

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include "base/cleanup.h"
+#include "tools/job/job.h"
 #include "tools/outbox/outbox.h"
 #include "unit/test.h"
 
@@ -318,11 +319,11 @@ static double send_slowly(const char *script, const char *want)
 {
 	char text[256];
 	struct buf why = BUF(text);
-	uint64_t start = outbox_clock();
+	uint64_t start = job_clock();
 
 	CHECK(send_with(script, 1, &why) == OUTBOX_LATER);
 	CHECK_SPAN(buf_span(&why), want);
-	return (double)(outbox_clock() - start) / OUTBOX_SECOND;
+	return (double)(job_clock() - start) / JOB_SECOND;
 }
 
 #define STOPPED "sendmail did not end for 1 seconds, and was stopped"
@@ -373,16 +374,16 @@ static void test_a_signal_to_end_waits_until_sendmail_has_ended(void)
 	CHECK(!outbox_wait(0));
 	raise(SIGTERM);
 	CHECK(send_with(SH "exit 0\n", 30, &why) == OUTBOX_SENT);
-	CHECK(outbox_wait(outbox_clock() + 30 * OUTBOX_SECOND));
+	CHECK(outbox_wait(job_clock() + 30 * JOB_SECOND));
 	CHECK(!outbox_wait(0));
 }
 
 static void test_waits_as_long_as_it_is_told(void)
 {
-	uint64_t start = outbox_clock();
+	uint64_t start = job_clock();
 
-	CHECK(!outbox_wait(start + OUTBOX_SECOND / 5));
-	CHECK(outbox_clock() - start >= OUTBOX_SECOND / 5);
+	CHECK(!outbox_wait(start + JOB_SECOND / 5));
+	CHECK(job_clock() - start >= JOB_SECOND / 5);
 	CHECK(!outbox_wait(start));
 }
 
@@ -464,6 +465,6 @@ int main(void)
 		TEST(test_a_full_round_has_a_place_for_another_source),
 	};
 
-	outbox_block_signals();
+	job_block_signals();
 	return test_main(tests, TEST_COUNT(tests));
 }

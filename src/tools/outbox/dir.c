@@ -12,72 +12,25 @@
 #include <unistd.h>
 #include "base/num.h"
 #include "proto/dsn.h"
+#include "tools/job/job.h"
 
 #define REJECTED "rejected"
 #define REJECTED_MODE 0700
 #define STAMP ",T=" /* before the seconds of the last attempt, like ",S=" of Maildirs */
 #define NAME_TRIES 100
 
-static void put_why(struct buf *why, const char *name, const char *what)
-{
-	if (*name) {
-		buf_put_str(why, name);
-		buf_put(why, SPAN("/: "));
-	}
-	buf_put_str(why, what);
-}
-
-/* A user who can write there can send mail. */
-static int check_owner(int fd, const char *name, struct buf *why)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0) {
-		put_why(why, name, strerror(errno));
-		return -1;
-	}
-	if (st.st_uid != geteuid()) {
-		put_why(why, name, "belongs to the user with the number ");
-		buf_put_num(why, st.st_uid);
-		buf_put(why, SPAN(": run postern-outbox as that user"));
-		return -1;
-	}
-	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
-		put_why(why, name, "others may write there: chmod go-w");
-		return -1;
-	}
-	return 0;
-}
-
-/* Opens the directory that `why` calls `name`. The descriptor, or -1. */
-static int open_dir(
-	int at, const char *path, int flags, const char *name, struct buf *why)
-{
-	int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
-
-	if (fd < 0) {
-		int error = errno;
-		put_why(why, name, strerror(error));
-		if (error == EACCES)
-			buf_put(why,
-				SPAN(": run postern-outbox as the user who owns it"));
-		return -1;
-	}
-	if (check_owner(fd, name, why) == 0)
-		return fd;
-	close(fd);
-	return -1;
-}
+#define PROGRAM "postern-outbox"
 
 static int open_part(const struct outbox_dirs *o, const char *name, struct buf *why)
 {
-	return open_dir(o->top, name, O_NOFOLLOW, name, why);
+	return job_dir_open(
+		&(struct job_dir){ o->top, name, O_NOFOLLOW, name, PROGRAM }, why);
 }
 
 int outbox_dirs_open(struct outbox_dirs *o, const char *path, struct buf *why)
 {
 	*o = (struct outbox_dirs){ -1, -1, -1, -1 };
-	o->top = open_dir(AT_FDCWD, path, 0, "", why);
+	o->top = job_dir_open(&(struct job_dir){ AT_FDCWD, path, 0, "", PROGRAM }, why);
 	if (o->top < 0)
 		return -1;
 	if (mkdirat(o->top, REJECTED, REJECTED_MODE) == 0)
@@ -154,31 +107,6 @@ void outbox_round_add(struct outbox_round *r, const char *name)
 	r->entries[at] = e;
 }
 
-/* For file systems without RENAME_NOREPLACE. Directories cannot be moved like this. */
-static int move_by_link(int from, const char *name, int to, const char *as)
-{
-	int error;
-
-	if (linkat(from, name, to, as, 0) < 0)
-		return -errno;
-	if (unlinkat(from, name, 0) == 0)
-		return 0;
-	error = -errno;
-	unlinkat(to, as, 0);
-	return error;
-}
-
-static int move_file(int from, const char *name, int to, const char *as)
-{
-	int r = renameat2(from, name, to, as, RENAME_NOREPLACE) < 0 ? -errno : 0;
-
-	if (r == -EINVAL || r == -ENOSYS)
-		r = move_by_link(from, name, to, as);
-	if (r == 0 && fsync(to) < 0)
-		r = -errno;
-	return r;
-}
-
 /* The base with a stamp, cut if it is too long. */
 static void stamped_name(
 	struct span base, uint64_t stamp, char to[static OUTBOX_NAME_SIZE])
@@ -204,7 +132,7 @@ static int move_stamped(int from, const char *name, int to, time_t now,
 
 	for (uint64_t i = 0; i < NAME_TRIES && r == -EEXIST; i++) {
 		stamped_name(base, (uint64_t)now + i, ret_name);
-		r = move_file(from, name, to, ret_name);
+		r = job_move(from, name, to, ret_name);
 	}
 	return r;
 }
@@ -225,7 +153,7 @@ int outbox_reject(const struct outbox_dirs *o, const char *claimed, time_t now)
 
 	buf_put(&b, base);
 	buf_terminate(&b);
-	r = base.n ? move_file(o->cur_dir, claimed, o->rejected_dir, name) : -EEXIST;
+	r = base.n ? job_move(o->cur_dir, claimed, o->rejected_dir, name) : -EEXIST;
 	if (r == -EEXIST)
 		r = move_stamped(o->cur_dir, claimed, o->rejected_dir, now, name);
 	/* its age in rejected/ begins now, unless another user owns it */
@@ -241,18 +169,6 @@ int outbox_remove(const struct outbox_dirs *o, const char *claimed)
 	return fsync(o->cur_dir) < 0 ? -errno : 0;
 }
 
-/* Removes an old file; directories stay. 0 or -errno. */
-static int forget_one(int dir, const char *name, time_t limit)
-{
-	struct stat st;
-
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (S_ISDIR(st.st_mode) || st.st_mtime > limit)
-		return 0;
-	return unlinkat(dir, name, 0) < 0 && errno != ENOENT ? -errno : 0;
-}
-
 int outbox_forget(const struct outbox_dirs *o, time_t now, time_t age)
 {
 	int fd = openat(o->rejected_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -261,7 +177,8 @@ int outbox_forget(const struct outbox_dirs *o, time_t now, time_t age)
 	int r = dir ? 0 : -errno;
 
 	while (dir && (entry = readdir(dir))) {
-		int error = forget_one(o->rejected_dir, entry->d_name, now - age);
+		int error =
+			job_remove_old(o->rejected_dir, entry->d_name, now - age, false);
 		r = error ? error : r;
 	}
 	if (dir)

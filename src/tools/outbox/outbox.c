@@ -15,6 +15,7 @@
 #include "base/num.h"
 #include "proto/conf.h"
 #include "proto/text.h"
+#include "tools/job/job.h"
 
 /* The command line. */
 
@@ -62,14 +63,6 @@ static const char help[] =
 	"\n"
 	"Manual page: postern-outbox(8).\n";
 
-/* The value after `name` ("--rate="), or NULL. */
-static const char *value_of(const char *word, const char *name)
-{
-	size_t n = strlen(name);
-
-	return strncmp(word, name, n) == 0 ? word + n : NULL;
-}
-
 static const char *take_rate(struct outbox_options *o, const char *text)
 {
 	if (!num_parse(span_of(text), &o->rate) || o->rate == 0 ||
@@ -102,9 +95,9 @@ static const char *take_operand(struct outbox_options *o, const char *word)
 /* NULL, or the fault of the word. */
 static const char *take_word(struct outbox_options *o, const char *word)
 {
-	const char *rate = value_of(word, "--rate=");
-	const char *sendmail = value_of(word, "--sendmail=");
-	const char *keep = value_of(word, "--keep=");
+	const char *rate = job_value_of(word, "--rate=");
+	const char *sendmail = job_value_of(word, "--sendmail=");
+	const char *keep = job_value_of(word, "--keep=");
 	static const char *const options[] = { "help",
 		"keep=", "rate=", "sendmail=", "version" };
 	static const struct words names = WORDS_OF(options);
@@ -164,7 +157,7 @@ struct run {
 	const char *directory; /* as it was given, for messages */
 	struct outbox_dirs outbox;
 	struct outbox_sendmail sendmail;
-	uint64_t interval; /* of outbox_clock(), from one start of sendmail to the next */
+	uint64_t interval; /* of job_clock(), from one start of sendmail to the next */
 	uint64_t next; /* the earliest time of its next start */
 	bool stopped; /* by a signal */
 	size_t n_failures;
@@ -237,7 +230,7 @@ static void deliver(
 	buf_put(&why, SPAN("to "));
 	text_escape(&why, span_of(report->address), SHOWN_MAX);
 	buf_put(&why, SPAN(": "));
-	run->next = outbox_clock() + run->interval;
+	run->next = job_clock() + run->interval;
 	sent = outbox_send(&run->sendmail, report->fd, report->address, &why);
 	if (sent == OUTBOX_SENT) {
 		discard(run, claimed);
@@ -363,7 +356,7 @@ static bool wait_for_lock(struct run *run)
 			log_failure(run, run->directory, "cannot be locked", r);
 			return false;
 		}
-		run->stopped = outbox_wait(outbox_clock() + OUTBOX_SECOND);
+		run->stopped = outbox_wait(job_clock() + JOB_SECOND);
 	}
 	return false;
 }
@@ -384,7 +377,7 @@ static int run_outbox(const struct outbox_options *options)
 	struct run run = {
 		.directory = options->directory,
 		.sendmail = { options->sendmail, OUTBOX_SEND_SECONDS },
-		.interval = 60 * OUTBOX_SECOND / options->rate,
+		.interval = 60 * JOB_SECOND / options->rate,
 	};
 	char text[WHY_MAX];
 	struct buf why = BUF(text);
@@ -393,7 +386,7 @@ static int run_outbox(const struct outbox_options *options)
 		log_line(options->directory, buf_span(&why));
 		return EX_CONFIG;
 	}
-	outbox_block_signals();
+	job_block_signals();
 	/* sendmail must not depend on the current directory */
 	if (chdir("/") < 0)
 		log_failure(&run, "/", "cannot be entered", -errno);
@@ -404,20 +397,11 @@ static int run_outbox(const struct outbox_options *options)
 	return run.n_failures ? EX_IOERR : 0;
 }
 
-/* Opens missing standard descriptors and closes inherited ones. */
-static void open_descriptors(void)
-{
-	for (int fd = 0; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0)
-			open("/dev/null", O_RDWR);
-	close_range(STDERR_FILENO + 1, UINT_MAX, 0);
-}
-
 int main(int argc, char **argv)
 {
 	struct outbox_options options;
 
-	open_descriptors();
+	job_open_descriptors();
 	parse_options(argc, argv, &options);
 	switch (options.mode) {
 	case OUTBOX_RUN:

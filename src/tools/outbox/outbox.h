@@ -119,8 +119,6 @@ int outbox_report_open(
 
 /* Runs sendmail(8) with one report, and waits. */
 
-#define OUTBOX_SECOND UINT64_C(1000000000) /* of outbox_clock() */
-
 /* Enough for a sendmail that uses SMTP with a slow relay (RFC 5321 4.5.3.2). */
 #define OUTBOX_SEND_SECONDS 300
 
@@ -143,14 +141,5 @@ enum outbox_sent {
 enum outbox_sent outbox_send(const struct outbox_sendmail *sendmail, int file,
 	const char *address, struct buf *why);
 
-/*
- * Blocks SIGCHLD and the signals that end the program: they are received only by the
- * functions that wait.
- */
-void outbox_block_signals(void);
-
-/* Waits until `until`. True when a signal to end the program arrived. */
+/* Waits until `until`, by job_clock(). True when a signal to end the program arrived. */
 bool outbox_wait(uint64_t until);
-
-/* Nanoseconds of the monotonic clock. */
-uint64_t outbox_clock(void);

@@ -5,57 +5,25 @@
 #include "tools/outbox/outbox.h"
 #include <errno.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
-
-#define GRACE_SECONDS 5 /* after SIGTERM, and after SIGKILL */
-
-uint64_t outbox_clock(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * OUTBOX_SECOND + (uint64_t)now.tv_nsec;
-}
+#include "tools/job/job.h"
 
 static struct timespec time_left(uint64_t until)
 {
-	uint64_t now = outbox_clock(), left = until > now ? until - now : 0;
+	uint64_t now = job_clock(), left = until > now ? until - now : 0;
 
 	return (struct timespec){
-		.tv_sec = (time_t)(left / OUTBOX_SECOND),
-		.tv_nsec = (long)(left % OUTBOX_SECOND),
+		.tv_sec = (time_t)(left / JOB_SECOND),
+		.tv_nsec = (long)(left % JOB_SECOND),
 	};
-}
-
-static sigset_t ending_signals(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	return set;
-}
-
-void outbox_block_signals(void)
-{
-	sigset_t set = ending_signals();
-
-	sigaddset(&set, SIGCHLD);
-	sigprocmask(SIG_SETMASK, &set, NULL);
-	/* an ignored SIGCHLD would lose the exit status of the child */
-	signal(SIGCHLD, SIG_DFL);
-	signal(SIGPIPE, SIG_IGN);
 }
 
 bool outbox_wait(uint64_t until)
 {
-	sigset_t set = ending_signals();
+	sigset_t set = job_ending_signals();
 
 	for (;;) {
 		struct timespec left = time_left(until);
@@ -72,7 +40,7 @@ bool outbox_wait(uint64_t until)
  */
 static bool has_ended(pid_t pid, uint64_t seconds)
 {
-	uint64_t until = outbox_clock() + seconds * OUTBOX_SECOND;
+	uint64_t until = job_clock() + seconds * JOB_SECOND;
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -102,9 +70,9 @@ static enum end await_end(pid_t pid, uint64_t seconds, int *ret_status)
 
 	if (end == END_FORCED) {
 		kill(-pid, SIGTERM);
-		has_ended(pid, GRACE_SECONDS);
+		has_ended(pid, JOB_GRACE_SECONDS);
 		kill(-pid, SIGKILL);
-		if (!has_ended(pid, GRACE_SECONDS))
+		if (!has_ended(pid, JOB_GRACE_SECONDS))
 			return END_NONE;
 	}
 	waitpid(pid, ret_status, 0);
@@ -148,38 +116,24 @@ static enum outbox_sent result_of(
 		       : OUTBOX_LATER;
 }
 
-/*
- * Starts sendmail in its own process group, so that a script can be stopped with all its
- * children, and a ^C for this program does not reach it. 0 or an errno.
- */
-static int spawn(const char *path, char *const *argv, int file, pid_t *ret_pid)
+static int start(const char *path, const char *const *argv, int file, pid_t *ret_pid)
 {
 	static const char *const environment[] = {
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
 		"LC_ALL=C",
 		NULL,
 	};
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	int error;
 
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attributes);
-	posix_spawn_file_actions_adddup2(&actions, file, STDIN_FILENO);
-	posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-	posix_spawnattr_setflags(&attributes,
-		POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setpgroup(&attributes, 0);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &all);
-	error = posix_spawn(
-		ret_pid, path, &actions, &attributes, argv, (char *const *)environment);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&actions);
-	return error;
+	return job_start(
+		&(struct job_program){
+			.path = path,
+			.argv = (char *const *)argv,
+			.environment = (char *const *)environment,
+			.in = file,
+			.out = STDERR_FILENO,
+			.err = STDERR_FILENO,
+		},
+		ret_pid);
 }
 
 enum outbox_sent outbox_send(const struct outbox_sendmail *sendmail, int file,
@@ -190,10 +144,10 @@ enum outbox_sent outbox_send(const struct outbox_sendmail *sendmail, int file,
 	enum end end;
 	pid_t pid;
 
-	error = spawn(sendmail->path, (char *const *)argv, file, &pid);
+	error = start(sendmail->path, argv, file, &pid);
 	if (error) {
 		buf_put_str(why, "sendmail cannot be run: ");
-		buf_put_str(why, strerror(error));
+		buf_put_str(why, strerror(-error));
 		return OUTBOX_LATER;
 	}
 	end = await_end(pid, sendmail->seconds, &status);

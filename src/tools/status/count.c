@@ -161,6 +161,49 @@ static void count_auth(struct status_counts *c, const struct status_record *r)
 		span_eq(status_record_get(r, RECORD_OUTCOME), SPAN("failed"));
 }
 
+/* Copies a value, and cuts a long one. */
+static void keep_text(char to[static STATUS_TALLY_TEXT], struct span text)
+{
+	if (text.n >= STATUS_TALLY_TEXT)
+		text.n = STATUS_TALLY_TEXT - 1;
+	if (text.n)
+		memcpy(to, text.p, text.n);
+	to[text.n] = '\0';
+}
+
+/* The mailbox of the record; NULL: there are too many. The newest record is the first. */
+static struct status_pipe *pipe_of(struct status_counts *c, const struct status_record *r)
+{
+	char mailbox[STATUS_TALLY_TEXT];
+	size_t i = 0;
+
+	keep_text(mailbox, status_record_get(r, RECORD_MAILBOX));
+	while (i < c->n_pipes && strcmp(c->pipes[i].mailbox, mailbox) != 0)
+		i++;
+	if (i == STATUS_PIPES_MAX)
+		return NULL;
+	if (i == c->n_pipes) {
+		c->pipes[i] = (struct status_pipe){ .waiting = status_record_number(
+							    r, RECORD_WAITING) };
+		memcpy(c->pipes[i].mailbox, mailbox, sizeof(mailbox));
+		c->n_pipes++;
+	}
+	return &c->pipes[i];
+}
+
+static void count_pipe(struct status_counts *c, const struct status_record *r)
+{
+	struct status_pipe *pipe = pipe_of(c, r);
+	struct span outcome = status_record_get(r, RECORD_OUTCOME);
+
+	if (!pipe)
+		return;
+	pipe->done += span_eq(outcome, SPAN("done"));
+	pipe->failed += span_eq(outcome, SPAN("failed"));
+	if (!pipe->reason[0])
+		keep_text(pipe->reason, status_record_get(r, RECORD_REASON));
+}
+
 /*
  * Notes successes newer than the last status and error. A session with messages does not
  * count itself: its record is newer than that of a failed message.
@@ -186,6 +229,7 @@ static void count_event(struct status_counts *c, const struct status_record *r)
 		[RECORD_MESSAGE] = count_message,
 		[RECORD_SESSION] = count_session,
 		[RECORD_AUTH] = count_auth,
+		[RECORD_PIPE] = count_pipe,
 		[RECORD_ERROR] = count_error,
 	};
 	struct span status = status_record_get(r, RECORD_STATUS);

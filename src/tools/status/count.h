@@ -29,6 +29,16 @@ enum status_outcome {
 /* "delivered", as records have it */
 const char *status_outcome_word(enum status_outcome outcome);
 
+#define STATUS_PIPES_MAX 16 /* mailboxes whose programs are shown */
+
+/* The program of a mailbox (postern-pipe). */
+struct status_pipe {
+	char mailbox[STATUS_TALLY_TEXT];
+	char reason[STATUS_TALLY_TEXT]; /* why the last failed run failed */
+	uint64_t done, failed;
+	uint64_t waiting; /* after the last run */
+};
+
 #define STATUS_TLS_NONE "none" /* among the versions: in the clear to the end */
 #define STATUS_TLS_FAILED "failed" /* a handshake was tried */
 
@@ -42,6 +52,8 @@ struct status_counts {
 	struct status_tallies versions; /* of TLS, by session */
 	struct status_tallies reasons; /* replies that refused */
 	struct status_tallies statuses;
+	struct status_pipe pipes[STATUS_PIPES_MAX];
+	size_t n_pipes;
 	bool has_newest, has_status, has_error;
 	bool has_well; /* a success since the newest status and error */
 	int64_t well_since; /* seconds; the first of these successes */

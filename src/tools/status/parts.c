@@ -262,8 +262,28 @@ static void put_reasons(const struct status_panel *p, const struct status_view *
 		put_reason(v, "", others, width, STYLE_QUIET, SPAN("other reasons"));
 }
 
+/* "/srv/mail/scan: 3 waiting, 120 done, 1 failed; last: exit status 1" */
+static void put_pipes(const struct status_panel *p, const struct status_view *v)
+{
+	const struct status_counts *c = p->counts;
+	char text[4 * STATUS_TALLY_TEXT];
+
+	if (c->n_pipes)
+		putc('\n', v->to);
+	for (size_t i = 0; i < c->n_pipes; i++) {
+		const struct status_pipe *pipe = &c->pipes[i];
+		snprintf(text, sizeof(text), "%s: %ju waiting, %ju done, %ju failed%s%s",
+			pipe->mailbox, (uintmax_t)pipe->waiting, (uintmax_t)pipe->done,
+			(uintmax_t)pipe->failed, pipe->reason[0] ? "; last: " : "",
+			pipe->reason);
+		status_label(v, i ? "" : "Programs");
+		status_line(v, pipe->failed ? STYLE_CARE : STYLE_PLAIN, span_of(text));
+	}
+}
+
 void status_put_counts(const struct status_panel *p, const struct status_view *v)
 {
 	put_numbers(p, v);
 	put_reasons(p, v);
+	put_pipes(p, v);
 }

@@ -1,0 +1,497 @@
+/*
+ * The directories of a Maildir. A message is in exactly one of new/, cur/ and failed/,
+ * even if the program is killed at any time, and no file is overwritten. What is kept of
+ * messages that were tried is of use only while they are in new/: without it a message
+ * is processed again.
+ */
+#include "tools/pipe/pipe.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+#include "base/num.h"
+#include "edge/file.h"
+#include "proto/received.h"
+#include "proto/text.h"
+
+#define PROGRAM "postern-pipe"
+#define STATE "pipe"
+#define PART_MODE 0700
+#define FILE_MODE 0600
+#define NAME_SIZE (NAME_MAX + 1)
+#define NAME_TRIES 100
+#define INFO ":2," /* of files in cur/: no flags */
+#define NOTE ".txt" /* behind the name of a message in failed/ */
+#define UNFINISHED ".unfinished" /* a file that is being written */
+#define TRIES_MAX 64 /* octets of what is kept of a message's tries */
+
+/* A part of the Maildir; -errno, with a sentence in `why`. */
+static int open_part(int at, const char *name, bool make, struct buf *why)
+{
+	if (make && mkdirat(at, name, PART_MODE) == 0)
+		fsync(at);
+	return job_dir_open(
+		&(struct job_dir){ at, name, O_NOFOLLOW, name, PROGRAM }, why);
+}
+
+static int lock_box(struct pipe_box *box, int state, struct buf *why)
+{
+	box->lock = openat(
+		state, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+	if (box->lock >= 0 && flock(box->lock, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (box->lock >= 0 && errno == EWOULDBLOCK) {
+		buf_put(why, SPAN("another postern-pipe works on it"));
+		return -EWOULDBLOCK;
+	}
+	buf_put(why, SPAN(STATE "/lock: "));
+	buf_put_str(why, strerror(errno));
+	return -errno;
+}
+
+static int open_state(struct pipe_box *box, struct buf *why)
+{
+	OWNED_FD int state = open_part(box->top, STATE, true, why);
+	int r = state < 0 ? state : lock_box(box, state, why);
+
+	if (r == 0)
+		r = box->tried_dir = open_part(state, "tried", true, why);
+	if (r >= 0)
+		r = box->done_dir = open_part(state, "done", true, why);
+	return r < 0 ? r : 0;
+}
+
+/*
+ * The groups and the environment that programs of the owner expect. Linux lets no user
+ * but root give up its groups, so that comes first.
+ */
+static int become_user(uid_t uid, gid_t gid)
+{
+	const struct passwd *user = getpwuid(uid);
+
+	if (user)
+		gid = user->pw_gid;
+	if ((user ? initgroups(user->pw_name, gid) : setgroups(1, &gid)) < 0 ||
+		setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+		return -errno;
+	if (user) {
+		setenv("HOME", user->pw_dir, 1);
+		setenv("USER", user->pw_name, 1);
+		setenv("LOGNAME", user->pw_name, 1);
+	}
+	return setuid(0) == 0 ? -EPERM : 0;
+}
+
+/*
+ * A symbolic link in the path is followed only where no other user can change it, so that
+ * a user cannot point this program to the mailbox of another.
+ */
+int pipe_become_owner(const char *path, struct buf *why)
+{
+	OWNED_FD int fd = -1;
+	struct stat st;
+	int r = 0;
+
+	if (geteuid() != 0)
+		return 0;
+	fd = file_open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		r = fd < 0 ? fd : -errno;
+	else if (st.st_uid != 0)
+		r = become_user(st.st_uid, st.st_gid);
+	if (r < 0)
+		buf_put_str(why, strerror(-r));
+	return r;
+}
+
+int pipe_box_open(struct pipe_box *box, const char *path, struct buf *why)
+{
+	struct stat st;
+	int r;
+
+	*box = PIPE_BOX_NONE;
+	box->path = path;
+	r = box->top =
+		job_dir_open(&(struct job_dir){ AT_FDCWD, path, 0, "", PROGRAM }, why);
+	if (r >= 0 && fstat(box->top, &st) == 0) {
+		box->device = st.st_dev;
+		box->inode = st.st_ino;
+	}
+	if (r >= 0)
+		r = box->new_dir = open_part(box->top, "new", false, why);
+	if (r >= 0)
+		r = box->cur_dir = open_part(box->top, "cur", false, why);
+	if (r >= 0)
+		r = box->failed_dir = open_part(box->top, "failed", true, why);
+	if (r >= 0)
+		r = open_state(box, why);
+	if (r < 0)
+		pipe_box_close(box);
+	return r < 0 ? r : 0;
+}
+
+void pipe_box_close(struct pipe_box *box)
+{
+	const int fds[] = { box->top, box->new_dir, box->cur_dir, box->failed_dir,
+		box->tried_dir, box->done_dir, box->lock };
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	*box = PIPE_BOX_NONE;
+}
+
+bool pipe_box_is_gone(const struct pipe_box *box)
+{
+	struct stat top, new_dir, open_dir;
+
+	/* an error that may pass is none of the mailbox */
+	if (stat(box->path, &top) < 0 || fstatat(box->top, "new", &new_dir, 0) < 0)
+		return errno == ENOENT || errno == ENOTDIR;
+	if (fstat(box->new_dir, &open_dir) < 0)
+		return false;
+	return top.st_dev != box->device || top.st_ino != box->inode ||
+	       new_dir.st_dev != open_dir.st_dev || new_dir.st_ino != open_dir.st_ino;
+}
+
+int pipe_list(int dir, void *ctx, void (*see)(void *ctx, const char *name))
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	int r;
+
+	if (!stream) {
+		r = -errno;
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	/* as in any Maildir, a leading dot hides a file */
+	while (errno = 0, entry = readdir(stream))
+		if (entry->d_name[0] != '.')
+			see(ctx, entry->d_name);
+	r = -errno;
+	closedir(stream);
+	return r;
+}
+
+static bool exists(int dir, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
+static bool is_same(int dir, const char *name, int other_dir, const char *other)
+{
+	struct stat a, b;
+
+	return fstatat(dir, name, &a, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       fstatat(other_dir, other, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* Writes a file that appears under its name when it is complete. 0 or -errno. */
+static int write_file(int dir, const char *name, struct span text)
+{
+	OWNED_FD int fd = openat(dir, UNFINISHED,
+		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+	int r = fd < 0 ? -errno : 0;
+
+	while (r == 0 && text.n) {
+		ssize_t n = write(fd, text.p, text.n);
+		if (n < 0 && errno != EINTR)
+			r = -errno;
+		if (n > 0)
+			text = span_from(text, (size_t)n);
+	}
+	if (r == 0 && fsync(fd) < 0)
+		r = -errno;
+	if (r == 0 && renameat(dir, UNFINISHED, dir, name) < 0)
+		r = -errno;
+	if (r == 0 && fsync(dir) < 0)
+		r = -errno;
+	if (r < 0 && fd >= 0)
+		unlinkat(dir, UNFINISHED, 0);
+	return r;
+}
+
+/* try = tries SP seconds */
+void pipe_box_recall(const struct pipe_box *box, struct pipe_message *m)
+{
+	OWNED_FD int fd = openat(
+		box->tried_dir, m->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	char octets[TRIES_MAX];
+	ssize_t n = fd < 0 ? 0 : read(fd, octets, sizeof(octets));
+	struct span rest = { octets, n < 0 ? 0 : (size_t)n };
+	struct span line = span_take_line(&rest), tries = span_take_word(&line);
+	uint64_t n_tries, waited;
+
+	if (!num_parse(tries, &n_tries) || !num_parse(line, &waited))
+		return;
+	m->tries = n_tries;
+	m->waited = waited;
+}
+
+int pipe_box_keep_try(const struct pipe_box *box, const struct pipe_message *m)
+{
+	char text[TRIES_MAX];
+	struct buf b = BUF(text);
+
+	buf_put_num(&b, m->tries);
+	buf_put_char(&b, ' ');
+	buf_put_num(&b, m->waited);
+	buf_put_char(&b, '\n');
+	return write_file(box->tried_dir, m->name, buf_span(&b));
+}
+
+bool pipe_box_is_done(const struct pipe_box *box, const char *name)
+{
+	return exists(box->done_dir, name);
+}
+
+void pipe_box_forget(const struct pipe_box *box, const char *name)
+{
+	unlinkat(box->tried_dir, name, 0);
+	unlinkat(box->done_dir, name, 0);
+}
+
+/* What is kept of a message that is gone. */
+static void tidy_state(void *ctx, const char *name)
+{
+	const struct pipe_box *box = ctx;
+
+	if (!exists(box->new_dir, name))
+		pipe_box_forget(box, name);
+}
+
+/* A note whose message did not follow, or was taken away. */
+static void tidy_note(void *ctx, const char *name)
+{
+	const struct pipe_box *box = ctx;
+	struct span note = span_of(name);
+	char message[NAME_SIZE];
+	struct buf b = BUF(message);
+
+	if (!span_ends(note, SPAN(NOTE)))
+		return;
+	buf_put(&b, (struct span){ name, note.n - (sizeof(NOTE) - 1) });
+	if (buf_terminate(&b) && !exists(box->failed_dir, message))
+		unlinkat(box->failed_dir, name, 0);
+}
+
+void pipe_box_tidy(const struct pipe_box *box)
+{
+	unlinkat(box->tried_dir, UNFINISHED, 0);
+	unlinkat(box->failed_dir, UNFINISHED, 0);
+	pipe_list(box->tried_dir, (void *)box, tidy_state);
+	pipe_list(box->done_dir, (void *)box, tidy_state);
+	pipe_list(box->failed_dir, (void *)box, tidy_note);
+}
+
+/* "NAME:2," or, for try 1 and so on, "NAME.R1:2,"; false where it is too long. */
+static bool make_name(
+	char to[static NAME_SIZE], const char *name, size_t try, const char *end)
+{
+	struct buf b = { .p = to, .cap = NAME_SIZE };
+
+	buf_put_str(&b, name);
+	if (try > 0) {
+		buf_put(&b, SPAN(".R"));
+		buf_put_num(&b, try);
+	}
+	if (!strstr(name, INFO))
+		buf_put_str(&b, end);
+	return buf_terminate(&b);
+}
+
+/*
+ * Moves a message out of new/ to the first free name. Where both names are one file, a
+ * move by links was interrupted.
+ */
+static int move_away(const struct pipe_box *box, const char *name, int to,
+	const char *end, char ret_name[static NAME_SIZE])
+{
+	int r = -EEXIST;
+
+	for (size_t i = 0; i < NAME_TRIES && r == -EEXIST; i++) {
+		if (!make_name(ret_name, name, i, end) &&
+			!make_name(ret_name, name, i, ""))
+			return -ENAMETOOLONG;
+		r = job_move(box->new_dir, name, to, ret_name);
+		if (r == -EEXIST && is_same(box->new_dir, name, to, ret_name))
+			r = unlinkat(box->new_dir, name, 0) < 0 ? -errno : 0;
+	}
+	return r;
+}
+
+static int move_processed(const struct pipe_box *box, const char *name)
+{
+	char as[NAME_SIZE];
+	int r = move_away(box, name, box->cur_dir, INFO, as);
+
+	/* a file system where no name has a colon */
+	if (r == -EINVAL || r == -EPERM || r == -EPROTO)
+		r = move_away(box, name, box->cur_dir, "", as);
+	return r;
+}
+
+static int mark(const struct pipe_box *box, const char *name)
+{
+	OWNED_FD int fd = openat(box->done_dir, name,
+		O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+
+	if (fd < 0 || fsync(box->done_dir) < 0)
+		return -errno;
+	unlinkat(box->tried_dir, name, 0);
+	return 0;
+}
+
+static int remove_processed(const struct pipe_box *box, const char *name)
+{
+	return unlinkat(box->new_dir, name, 0) < 0 || fsync(box->new_dir) < 0 ? -errno
+									      : 0;
+}
+
+int pipe_box_finish(const struct pipe_box *box, const char *name, enum pipe_after after)
+{
+	int r;
+
+	switch (after) {
+	case PIPE_DELETE:
+		r = remove_processed(box, name);
+		break;
+	case PIPE_KEEP_NEW:
+		return exists(box->new_dir, name) ? mark(box, name) : 0;
+	default:
+		r = move_processed(box, name);
+		break;
+	}
+	/* another program has taken it away */
+	return r == -ENOENT ? 0 : r;
+}
+
+static int write_note(const struct pipe_box *box, const struct pipe_message *m,
+	const char *program, const struct pipe_outcome *outcome, const char *as)
+{
+	char text[PIPE_ERRORS_MAX + NAME_SIZE + PATH_MAX + PIPE_REASON_MAX + 256];
+	char name[NAME_SIZE];
+	struct buf b = BUF(text), to = BUF(name);
+
+	buf_put(&b, SPAN("Message: "));
+	buf_put_str(&b, m->name);
+	buf_put(&b, SPAN("\nDate: "));
+	date_put(&b, time(NULL));
+	buf_put(&b, SPAN("\nProgram: "));
+	buf_put_str(&b, program);
+	buf_put(&b, SPAN("\nResult: "));
+	buf_put_str(&b, outcome->reason);
+	buf_put(&b, SPAN("\nTries: "));
+	buf_put_num(&b, m->tries);
+	buf_put(&b, SPAN("\n\n"));
+	buf_put(&b, (struct span){ outcome->errors, outcome->n_errors });
+	buf_put_str(&to, as);
+	buf_put(&to, SPAN(NOTE));
+	if (!buf_terminate(&to))
+		return 0;
+	return write_file(box->failed_dir, name, buf_span(&b));
+}
+
+/* The name that the message is to have in failed/. */
+static void choose_name(
+	const struct pipe_box *box, const char *name, char ret[static NAME_SIZE])
+{
+	for (size_t i = 0; i < NAME_TRIES; i++)
+		if (!make_name(ret, name, i, "") || !exists(box->failed_dir, ret) ||
+			is_same(box->failed_dir, ret, box->new_dir, name))
+			return;
+}
+
+int pipe_box_fail(const struct pipe_box *box, const struct pipe_message *m,
+	const char *program, const struct pipe_outcome *outcome, enum pipe_after after)
+{
+	char as[NAME_SIZE];
+	int r;
+
+	if (!exists(box->new_dir, m->name))
+		return 0;
+	choose_name(box, m->name, as);
+	r = write_note(box, m, program, outcome, as);
+	if (r < 0)
+		return r;
+	if (after != PIPE_KEEP_NEW) {
+		r = move_away(box, m->name, box->failed_dir, "", as);
+		return r == -ENOENT ? 0 : r;
+	}
+	/* the message stays for its readers; without links the note must do */
+	if (linkat(box->new_dir, m->name, box->failed_dir, as, 0) == 0)
+		fsync(box->failed_dir);
+	return mark(box, m->name);
+}
+
+struct removal {
+	const struct pipe_box *box;
+	time_t limit;
+	int error;
+};
+
+static void remove_one(void *ctx, const char *name)
+{
+	struct removal *removal = ctx;
+	int r = job_remove_old(removal->box->cur_dir, name, removal->limit, true);
+
+	if (r < 0)
+		removal->error = r;
+}
+
+int pipe_box_remove_old(const struct pipe_box *box, time_t now, time_t age)
+{
+	struct removal removal = { box, now - age, 0 };
+	int r = pipe_list(box->cur_dir, &removal, remove_one);
+
+	return r < 0 ? r : removal.error;
+}
+
+/* What is wrong with a part of the Maildir. */
+static void check_part(int at, const char *name, const char *path, struct faults *faults)
+{
+	char text[PIPE_WHY_MAX];
+	struct buf why = BUF(text);
+	OWNED_FD int fd = open_part(at, name, false, &why);
+
+	if (fd < 0)
+		faults_put(faults, "%s: %s", path,
+			buf_terminate(&why) ? text : strerror(-fd));
+	else if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
+		faults_put(faults, "%s/%s: %s", path, name, strerror(errno));
+}
+
+void pipe_box_check(const char *path, struct faults *faults)
+{
+	static const char *const parts[] = { "new", "cur", "tmp" };
+	static const char *const own[] = { "failed", STATE };
+	char text[PIPE_WHY_MAX];
+	struct buf why = BUF(text);
+	OWNED_FD int top =
+		job_dir_open(&(struct job_dir){ AT_FDCWD, path, 0, "", PROGRAM }, &why);
+
+	if (top < 0) {
+		faults_put(faults, "%s: %s", path,
+			buf_terminate(&why) ? text : strerror(-top));
+		return;
+	}
+	if (faccessat(top, ".", W_OK | X_OK, AT_EACCESS) < 0)
+		faults_put(faults, "%s: %s", path, strerror(errno));
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+		check_part(top, parts[i], path, faults);
+	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
+		if (exists(top, own[i]))
+			check_part(top, own[i], path, faults);
+}

@@ -1,0 +1,68 @@
+/* What postern-pipe knows of a message: the envelope comes from the top alone, and no value can do harm. */
+#include "fuzz/fuzz.h"
+#include "proto/text.h"
+#include "tools/pipe/pipe.h"
+
+/* The first line that begins so, in either case, and what follows it; or the end. */
+static struct span behind_received(struct span text)
+{
+	static const struct span name = { "received", 8 };
+
+	while (text.n) {
+		struct span line = span_take_line(&text);
+		if (line.n < name.n || !span_ieq((struct span){ line.p, name.n }, name))
+			continue;
+		while (text.n && (*text.p == ' ' || *text.p == '\t'))
+			span_take_line(&text);
+		return text;
+	}
+	return text;
+}
+
+static void is_plain(struct span value, struct span head)
+{
+	fuzz_is_inside(value, head);
+	for (size_t i = 0; i < value.n; i++)
+		MUST((unsigned char)value.p[i] >= 32 && value.p[i] != 127);
+}
+
+static void is_harmless(struct span subject)
+{
+	MUST(subject.n <= PIPE_SUBJECT_MAX && utf8_valid(subject));
+	MUST(subject.n == 0 || *subject.p != '-');
+	for (size_t i = 0; i < subject.n; i++)
+		MUST((unsigned char)subject.p[i] >= 32 && subject.p[i] != 127);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct span head = fuzz_input(data, size, 0), below = behind_received(head);
+	char *room = malloc(size + 1);
+	struct buf recipients = { .p = room, .cap = size + 1 };
+	char decoded[PIPE_SUBJECT_MAX];
+	struct buf subject = BUF(decoded);
+	struct pipe_facts f;
+
+	MUST(room);
+	pipe_facts_read(head, &f, &recipients);
+	is_plain(f.sender, head);
+	is_plain(f.recipient, head);
+	is_plain(f.message_id, head);
+	fuzz_is_inside(f.subject, head);
+	MUST(!recipients.overflow);
+	MUST(f.n_recipients == 1 ? f.recipient.p != NULL : !f.recipient.p);
+	/* nothing of the envelope is behind the first Received */
+	MUST(!f.sender.p || f.sender.p < below.p);
+	MUST(!f.recipient.p || f.recipient.p < below.p);
+	MUST(!f.peer.p || f.peer.p < below.p);
+	MUST(!f.user.p || f.user.p < below.p);
+	MUST(!f.tls.p || f.tls.p < below.p);
+	if (f.subject.p)
+		pipe_words_put(&subject, f.subject);
+	is_harmless(buf_span(&subject));
+	subject.n = 0;
+	pipe_words_put(&subject, head);
+	is_harmless(buf_span(&subject));
+	free(room);
+	return 0;
+}

@@ -1,0 +1,293 @@
+#!/usr/bin/python3
+"""postern-pipe and what fails: disks, limits, and the program itself, killed at any moment. No message is lost, none is
+half moved, and each is processed at least once."""
+
+import os
+import random
+import shutil
+import signal
+import threading
+import time
+
+import harness
+from harness import Listener, Site
+from injections import Calls, list_calls, list_kills
+from pipebox import FIRST, PipeBox
+
+SIZE = os.environ.get("POSTERN_CAMPAIGN", "")  # "all", or how many kills
+MESSAGES = int(os.environ.get("POSTERN_PIPE_MESSAGES", "1000"))
+SESSIONS = 50
+LOOK = 30  # seconds between two looks where nothing is noticed
+
+
+def traced(box, *injections):
+    """strace that lets calls of this process fail, but not of the programs that it runs."""
+    harness.need("strace")
+    options = [part for injection in injections for part in ("-e", f"inject={injection}")]
+    names = ",".join(i.split(":")[0] for i in injections)
+    return ["strace", "-qq", "-o", str(box.site / "trace"), "-e", f"trace={names}", *options]
+
+
+# Limits and disks
+
+
+@harness.table(watches="inotify_add_watch:error=ENOSPC", instances="inotify_init1:error=EMFILE")
+def test_without_inotify_new_is_read_every_half_minute(injection):
+    box = PipeBox()
+    box.start(wrap=traced(box, injection))
+    harness.eventually(lambda: "new messages are looked for every 30 seconds" in box.log_text(), "a record")
+    harness.contains(box.log_text(), "raise fs.inotify.max_user_watches and fs.inotify.max_user_instances")
+    time.sleep(1)
+    name = box.put()
+    started = time.monotonic()
+    box.expect(cur=[name])
+    assert time.monotonic() - started < 10 * LOOK
+    harness.equal(box.log_text().count("looked for"), 1, "it is said once")
+    end(box)
+
+
+def end(box):
+    """strace passes no signal on."""
+    for pid in children(box.process.pid):
+        os.kill(pid, signal.SIGTERM)
+    box.process.wait(harness.PATIENCE)
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(p) for p in file.read().split()]
+
+
+@harness.table_of({
+    "to cur/": (0, (), "renameat2:error=EROFS:when=1", "a processed message stays in new/, and is moved later"),
+    "removed": (0, ("--delete",), "unlinkat:error=EIO:when=3", "a processed message stays in new/, and is moved later"),
+    "to failed/": (1, (), "renameat2:error=EROFS:when=1", "a failed message stays in new/, and is moved later")})
+def test_a_result_that_cannot_be_stored_is_kept_and_the_program_not_run_again(status, options, injection, words):
+    box = PipeBox()
+    box.be(status)
+    name = box.put()
+    box.start(*options, wrap=traced(box, injection))
+    harness.eventually(lambda: words in box.log_text(), "a record")
+    box.expect(new=[name])
+    box.expect(cur=[] if status or options else [name], failed=[name] if status else [])
+    harness.equal(box.order(), [name])
+    end(box)
+
+
+def test_a_full_disk_loses_nothing():
+    box = PipeBox()
+    shutil.rmtree(box.dir)
+    harness.small_file_system(box.dir, "256k")
+    box.dir.chmod(0o700)
+    box.make()
+    box.be(1)
+    name = box.put()
+    (box.dir / "pipe").mkdir(mode=0o700)
+    for part in ("failed", "pipe/tried", "pipe/done"):
+        (box.dir / part).mkdir(mode=0o700)
+    (box.dir / "pipe" / "lock").touch()
+    ballast = harness.fill(box.dir / "tmp")
+    box.start()
+    harness.eventually(lambda: "No space left on device" in box.log_text(), "a record")
+    box.expect(new=[name])
+    ballast.unlink()
+    box.expect(failed=[name])
+    harness.contains(box.note(name), "Result: exit status 1")
+    harness.equal(box.order(), [name])
+    box.stop()
+
+
+def test_without_room_a_message_is_tried_again_all_the_same():
+    box = PipeBox()
+    shutil.rmtree(box.dir)
+    harness.small_file_system(box.dir, "256k")
+    box.dir.chmod(0o700)
+    box.make()
+    box.be(75)
+    name = box.put()
+    box.start()
+    box.await_starts(1)
+    ballast = harness.fill(box.dir / "tmp")
+    box.await_starts(3)
+    harness.contains(box.log_text(), "a try cannot be written down: No space left on device")
+    ballast.unlink()
+    box.be(0)
+    box.expect(cur=[name])
+    box.stop()
+
+
+def test_where_there_is_no_rename_without_replacing_links_do():
+    box = PipeBox()
+    name = box.put()
+    (box.cur / f"{name}:2,").write_text("another one")
+    box.start(wrap=traced(box, "renameat2:error=EINVAL"))
+    box.await_starts(1)
+    harness.eventually(lambda: not os.listdir(box.new), "the move")
+    harness.equal((box.cur / f"{name}:2,").read_text(), "another one")
+    harness.equal((box.cur / f"{name}.R1:2,").stat().st_nlink, 1)
+    end(box)
+
+
+def test_a_move_by_links_that_was_interrupted_is_ended():
+    box = PipeBox()
+    name = box.put()
+    os.link(box.new / name, box.cur / f"{name}:2,")
+    box.start()
+    box.expect(cur=[name])
+    box.stop()
+    harness.equal(os.listdir(box.cur), [f"{name}:2,"])
+
+
+# Killed
+
+
+class Kills:
+    """A box in which one message succeeds, one is refused, and one succeeds at the second try."""
+
+    def __init__(self):
+        self.box = PipeBox()
+        self.dir = self.box.site
+        self.tool = Calls(self)
+
+    def reset(self):
+        box = self.box
+        for path in (box.dir, box.runs_dir):
+            shutil.rmtree(path)
+        box.runs_dir.mkdir()
+        box.started.unlink(missing_ok=True)
+        box.log.unlink(missing_ok=True)
+        box.make()
+        for path in box.site.glob("second*"):
+            path.unlink()
+        box.program.write_text(f"""#!/bin/sh
+name=${{POSTERN_FILE##*/}}
+echo "$name" >>{box.started}
+case $name in
+*bad*) echo refused >&2; exit 1 ;;
+*late*) test -e {box.site}/second && exit 0; : >{box.site}/second; exit 75 ;;
+esac
+exit 0
+""")
+        self.names = [box.put(name=f"{FIRST + n}.M1P1Q1.{kind}") for n, kind in enumerate(("good", "bad", "late"))]
+
+    def is_finished(self):
+        good, bad, late = self.names
+        return self.box.names() == {"new": [], "cur": [good, late], "failed": [bad]}
+
+    def attempt(self, injection):
+        """The faults of one attempt."""
+        box, faults = self.box, []
+        self.reset()
+        wrap, env = self.tool.wrap(injection)
+        box.start(wrap=wrap, start_new_session=True, env=harness.environment(**env))
+        harness.eventually(lambda: box.process.poll() is not None or self.is_finished(), f"the end: {injection}")
+        if box.process.poll() is None:
+            box.process.send_signal(signal.SIGTERM)
+            box.process.wait(harness.PATIENCE)
+        left = sorted(n for names in box.names().values() for n in names)
+        if left != self.names:
+            faults.append(f"after it there is {left}")
+        box.start()
+        try:
+            harness.eventually(self.is_finished, "the rest")
+        except AssertionError:
+            faults.append(f"not finished: {box.names()}")
+        box.stop()
+        firsts = list(dict.fromkeys(box.order()))
+        if sorted(firsts) != self.names or (firsts != self.names and injection and injection.killed):
+            faults.append(f"started: {box.order()}")
+        if "Result: exit status 1" not in box.note(self.names[1]):
+            faults.append("no note")
+        left = [p for part in ("tried", "done") for p in os.listdir(box.dir / "pipe" / part)]
+        if left:
+            faults.append(f"left: {left}")
+        return [f"{injection}: {fault}" for fault in faults]
+
+
+@harness.senseless_when_sanitized
+@harness.table(kills=(list_kills, 40), errors=(list_calls, 20))
+def test_at_any_call_it_loses_nothing(injections, size):
+    """Killed, it also keeps the order."""
+    kills = Kills()
+    harness.equal(kills.attempt(None), [])
+    every = [injection for injection in injections(kills.tool) if injection.process == 0]
+    assert len(every) > 100, len(every)
+    chosen = every if SIZE == "all" else random.Random(1).sample(every, min(int(SIZE or size), len(every)))
+    print(f"# {len(chosen)} of {len(every)} injections")
+    signal.alarm(harness.TEST_LIMIT + 60 * len(chosen))
+    faults = [fault for injection in chosen for fault in kills.attempt(injection)]
+    assert not faults, "\n".join(faults)
+
+
+# Many messages
+
+
+def deliver(listener, number, faults):
+    try:
+        client = harness.Client.to(listener.port)
+        client.ehlo()
+        for n in range(MESSAGES // SESSIONS):
+            text = harness.sample(f"session {number} message {n}")
+            reply = client.message(text)
+            if reply.code != 250:
+                faults.append(str(reply))
+        client.send("QUIT\r\n")
+        client.close()
+    except Exception as fault:  # pylint: disable=broad-except
+        faults.append(repr(fault))
+
+
+def test_many_messages_from_many_sessions_while_programs_fail_at_random():
+    place = Site(maildir_create="yes")
+    listener = Listener(place)
+    box = PipeBox(place.maildir)
+    box.program.write_text(f"""#!/bin/sh
+echo "${{POSTERN_FILE##*/}} $POSTERN_SUBJECT" >>{box.started}
+case $(od -An -N1 -tu1 /dev/urandom) in
+*[01]) exit 75 ;;
+*2) kill -KILL $$ ;;
+esac
+""")
+    box.start("-n", "4")
+    faults = []
+    threads = [threading.Thread(target=deliver, args=(listener, n, faults)) for n in range(SESSIONS)]
+    for thread in threads:
+        thread.start()
+    # and the whole is killed in between
+    for _ in range(3):
+        time.sleep(1)
+        box.process.kill()
+        box.process.wait(harness.PATIENCE)
+        box.start("-n", "4")
+    for thread in threads:
+        thread.join(harness.TEST_LIMIT)
+    harness.equal(faults, [])
+    wanted = MESSAGES // SESSIONS * SESSIONS
+    harness.eventually(lambda: len(os.listdir(box.cur)) == wanted and not os.listdir(box.new), "all of them",
+                       harness.TEST_LIMIT)
+    box.stop()
+    subjects = {line.split(" ", 1)[1] for line in box.started.read_text().splitlines()}
+    harness.equal(subjects, {f"session {s} message {n}" for s in range(SESSIONS) for n in range(wanted // SESSIONS)})
+    harness.equal(os.listdir(box.failed), [])
+    harness.equal(os.listdir(box.dir / "pipe" / "tried"), [])
+
+
+def test_a_message_costs_less_than_a_millisecond():
+    """Of this process alone; what systems charge for the fork of the program is in it."""
+    box = PipeBox()
+    number = 300
+    for _ in range(number):
+        box.put()
+    box.program.write_text("#!/bin/true\n")
+    box.start()
+    harness.eventually(lambda: not os.listdir(box.new), "all of them")
+    with open(f"/proc/{box.process.pid}/stat", encoding="ascii") as stat:
+        ticks = sum(map(int, stat.read().rpartition(")")[2].split()[11:13]))
+    box.stop()
+    cost = ticks * 1000 / os.sysconf("SC_CLK_TCK") / number
+    print(f"# {cost:.2f} ms of CPU a message")
+    assert cost < 10, cost
+
+
+if __name__ == "__main__":
+    harness.main()

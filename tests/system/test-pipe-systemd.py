@@ -1,0 +1,142 @@
+#!/usr/bin/python3
+"""The unit of postern-pipe in a real systemd: a program for a mailbox, with few rights and no network; records in the
+journal."""
+
+import os
+import time
+
+import harness
+from machine import Machine, tree_with, unit
+from pipebox import FIRST, message
+
+UNIT = "postern-pipe@.service"
+SCAN = "postern-pipe@scan.service"
+EXPOSURE = 12  # tenths
+BOX = "var/lib/postern/mail/scan"
+
+PROGRAM = """#!/bin/sh
+out=/var/lib/postern/mail/result
+{ id -un; env; cat /proc/net/dev /proc/self/status; touch /var/lib/outside 2>&1; } >$out.new
+cat >>$out.new
+mv $out.new $out
+echo a word for the journal >&2
+exit ${STATUS-0}
+"""
+
+
+class Box(Machine):
+    """The units installed, a mailbox, and a program for it."""
+
+    def install(self):
+        super().install()
+        for part in ("new", "cur", "tmp"):
+            self.run("install", "-d", "-o", "postern", "-g", "postern", "-m", "700", f"/{BOX}", f"/{BOX}/{part}")
+        self.number = 0
+
+    def drop_in(self, text, program=PROGRAM):
+        self.write("usr/local/bin/process-scan", program)
+        (self.root / "usr/local/bin/process-scan").chmod(0o755)
+        self.write(f"etc/systemd/system/{SCAN}.d/test.conf", f"[Service]\n{text}\n")
+        self.run("systemctl", "daemon-reload")
+        harness.at_end(self.run, "sh", "-c", f"systemctl stop {SCAN}; systemctl reset-failed {SCAN} || true")
+
+    def put(self):
+        self.number += 1
+        name = f"{FIRST + self.number}.M1P1Q1.h"
+        made = self.root / BOX / "tmp" / name
+        made.write_bytes(message(self.number))
+        self.run("chown", "postern:", f"/{BOX}/tmp/{name}")
+        os.rename(made, self.root / BOX / "new" / name)
+        return name
+
+    def names(self, part):
+        folder = self.root / BOX / part
+        return os.listdir(folder) if folder.exists() else []
+
+
+box = harness.once(Box)
+
+
+def test_a_program_runs_for_each_message_with_few_rights():
+    here = box()
+    here.drop_in("Environment=PROGRAM=/usr/local/bin/process-scan\nEnvironment=TOKEN=secret")
+    cursor = here.cursor()
+    name = here.put()
+    here.run("systemctl", "start", SCAN)
+    harness.eventually(lambda: f"{name}:2," in here.names("cur"), here.run("systemctl", "status", SCAN, check=False))
+    lines = (here.root / "var/lib/postern/mail/result").read_text().splitlines()
+    harness.equal(lines[0], "postern")
+    for line in (f"POSTERN_FILE=/{BOX}/new/{name}", "TOKEN=secret", "NoNewPrivs:\t1", "Seccomp:\t2",
+                 "CapBnd:\t0000000000000000", f"Subject: message {here.number}"):
+        assert line in lines, f"{line}: {lines}"
+    harness.contains("\n".join(lines), "Read-only file system")
+    harness.equal([line.split(":")[0].strip() for line in lines if line.endswith(" 0") and ": " in line and
+                   len(line.split()) == 17], ["lo"])
+    entries = harness.eventually(lambda: here.journal(cursor, POSTERN_EVENT="pipe"), "an entry of the journal")
+    harness.equal([(e["POSTERN_OUTCOME"], e["POSTERN_FILE"], e["POSTERN_MAILBOX"], e["PRIORITY"]) for e in entries],
+                  [("done", name, f"/{BOX}", "6")])
+    harness.contains(here.run("journalctl", "--catalog", "--update-catalog") +
+                     here.run("journalctl", "-x", f"MESSAGE_ID={entries[0]['MESSAGE_ID']}"),
+                     "The program has processed a message")
+    harness.equal(len(here.journal(cursor, MESSAGE="a word for the journal")), 1)
+    harness.contains(here.show(SCAN, "StatusText"), "0 waiting, 1 done, 0 failed")
+    more = here.put()
+    harness.eventually(lambda: f"{more}:2," in here.names("cur"), "the second message")
+
+
+def test_a_failed_message_is_an_entry_with_a_status():
+    here = box()
+    here.drop_in('Environment=PROGRAM=/usr/local/bin/process-scan STATUS=3\nEnvironment="OPTIONS=--retry-for=1h"')
+    cursor = here.cursor()
+    here.run("systemctl", "start", SCAN)
+    name = here.put()
+    harness.eventually(lambda: name in here.names("failed"), "the failure")
+    entry = harness.eventually(lambda: here.journal(cursor, POSTERN_EVENT="pipe"), "an entry of the journal")[0]
+    harness.equal((entry["POSTERN_STATUS"], entry["POSTERN_REASON"], entry["PRIORITY"]),
+                  ("Program Error (Pipe)", "exit status 3", "4"))
+    harness.contains(here.run("/usr/local/bin/postern-status", check=False), f"/{BOX}: 0 waiting")
+
+
+def test_a_unit_without_a_program_says_so_and_does_not_spin():
+    here = box()
+    here.drop_in("")
+    cursor = here.cursor()
+    here.run("systemctl", "start", SCAN, check=False)
+    harness.eventually(lambda: "failed" in here.show(SCAN, "ActiveState"), "that it fails")
+    harness.equal(len(here.journal(cursor, MESSAGE="postern-pipe: PROGRAM: must be given, behind --; see "
+                                                   "postern-pipe --help")), 1)
+    harness.contains(here.show(SCAN, "NRestarts"), "NRestarts=0")
+
+
+def test_a_stop_lets_the_program_end():
+    here = box()
+    here.drop_in("Environment=PROGRAM=/usr/local/bin/process-scan",
+                 "#!/bin/sh\ntouch /var/lib/postern/mail/begun; sleep 3; touch /var/lib/postern/mail/ended\n")
+    here.run("systemctl", "start", SCAN)
+    name = here.put()
+    harness.eventually((here.root / "var/lib/postern/mail/begun").exists, "the start of the program")
+    started = time.monotonic()
+    here.run("systemctl", "stop", SCAN)
+    assert time.monotonic() - started < harness.PATIENCE
+    assert (here.root / "var/lib/postern/mail/ended").exists()
+    assert f"{name}:2," in here.names("cur")
+
+
+# Without a booted systemd
+
+
+def test_systemd_analyze_verify_prints_nothing():
+    tree = tree_with(UNIT)
+    done = harness.run("systemd-analyze", "verify", "--man=no", f"--root={tree}", UNIT)
+    harness.equal((done.returncode, done.stdout), (0, ""))
+
+
+def test_systemd_analyze_security_is_within_its_threshold():
+    harness.need("systemd-analyze")
+    done = harness.run("systemd-analyze", "security", "--offline=true", "--no-pager",
+                       f"--threshold={EXPOSURE}", unit(UNIT))
+    harness.equal(done.returncode, 0, done.stdout[-200:])
+
+
+if __name__ == "__main__":
+    harness.main()
