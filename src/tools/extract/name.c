@@ -154,6 +154,9 @@ void extract_name_make(struct span text, char ret[static EXTRACT_NAME_SIZE])
 	/* one octet is left for an underscore in front */
 	put_safe(&b, base, EXTRACT_NAME_MAX - extension.n - 1);
 	put_safe(&b, extension, EXTRACT_NAME_MAX - 1);
+	/* where it was cut */
+	while (b.n && strchr(" .", ret[b.n - 1]))
+		b.n--;
 	if (is_reserved(buf_span(&b))) {
 		memmove(ret + 1, ret, b.n);
 		*ret = '_';
