@@ -24,7 +24,8 @@ static void check_names(struct span text)
 	extract_name_make(text, name);
 	check_name(name);
 	extract_name_make(span_of(name), again);
-	MUST(strcmp(name, again) == 0);
+	/* the longest have an underscore in front, for which room is left */
+	MUST(strcmp(name, again) == 0 || strlen(name) == EXTRACT_NAME_MAX);
 	if (!*name)
 		return;
 	extract_name_number(name, 1, again);
@@ -118,7 +119,8 @@ static void check_pieces(struct span text, size_t piece)
 	struct buf whole, split;
 	size_t n = read_text(text, text.n + 1, BUF(whole_octets), &whole);
 
-	MUST(n <= text.n);
+	/* a line of 45 zeros may be one octet: the blanks behind it are cut off */
+	MUST(n <= 45 * text.n);
 	MUST(read_text(text, piece, BUF(octets), &split) == n);
 	MUST(span_eq(buf_span(&whole), buf_span(&split)));
 	for (int base64 = 0; base64 < 2; base64++)
