@@ -943,6 +943,19 @@ def test_it_is_in_a_sandbox_before_it_reads():
     folder.expect(**{"a.pdf": PDF})
 
 
+@harness.senseless_when_sanitized
+@harness.table_of({call: call for call in ("seccomp", "capset", "landlock_create_ruleset", "landlock_restrict_self")})
+def test_nothing_is_read_without_a_sandbox(call):
+    """As in a unit that filters system calls and does not allow this one."""
+    harness.need("strace")
+    folder = Folder()
+    folder.run(mail(("a.pdf", PDF)), status=EX_TEMPFAIL,
+               wrap=("strace", "-qq", "-o", "/dev/null", "-e", f"inject={call}:error=EPERM"))
+    harness.contains(folder.said, "postern-extract: sandbox: Operation not permitted: it needs a kernel with seccomp, "
+                                  "and a unit that filters system calls must allow it: see postern-extract(1); ")
+    folder.expect()
+
+
 def test_the_parser_is_loaded_by_this_program_alone():
     harness.need("ldd")
     for path in sorted((harness.build / "src").iterdir()):

@@ -403,7 +403,9 @@ static int run(const struct extract_options *o)
 	sandbox_dirs_write(&allowed, o->directory);
 	r = sandbox_enter(&allowed, &report);
 	if (r < 0)
-		return fail("sandbox", r, "a kernel with seccomp is needed");
+		return fail("sandbox", r,
+			"it needs a kernel with seccomp, and a unit that filters system "
+			"calls must allow it: see postern-extract(1)");
 	return extract(input, o, &dir);
 }
 
