@@ -125,11 +125,11 @@ static void test_the_message_s_own_fields_may_be_folded(void)
 	CHECK(!r.facts.message_id.p);
 }
 
-struct words {
+struct encoded_words {
 	const char *encoded, *decoded;
 };
 
-static void check_words(const struct words *w)
+static void check_words(const struct encoded_words *w)
 {
 	char octets[PIPE_SUBJECT_MAX];
 	struct buf b = BUF(octets);
@@ -140,7 +140,7 @@ static void check_words(const struct words *w)
 
 static void test_subjects_are_decoded(void)
 {
-	static const struct words list[] = {
+	static const struct encoded_words list[] = {
 		{ "", "" },
 		{ "plain text", "plain text" },
 		{ "folded\n\ttext", "folded text" },
@@ -167,7 +167,7 @@ static void test_subjects_are_decoded(void)
 
 static void test_what_cannot_be_decoded_stays_or_is_marked(void)
 {
-	static const struct words list[] = {
+	static const struct encoded_words list[] = {
 		{ "=?x-unknown?q?a?=", "=?x-unknown?q?a?=" },
 		/* the C library knows it, and we do not want it */
 		{ "=?ISO-2022-CN-EXT?q?a?=", "=?ISO-2022-CN-EXT?q?a?=" },
@@ -192,7 +192,7 @@ static void test_what_cannot_be_decoded_stays_or_is_marked(void)
 
 static void test_a_subject_is_harmless_in_an_environment(void)
 {
-	static const struct words list[] = {
+	static const struct encoded_words list[] = {
 		{ "=?utf-8?q?a=00b=0Ac=0D=1B[0m=7F?=", "a b c  [0m " },
 		{ "a\x1b]0;x\x07", "a ]0;x " },
 		{ "=?utf-8?q?=C2=85?=", " " },
@@ -287,7 +287,7 @@ static void test_pauses_grow_until_the_time_of_trying_ends(void)
 	}
 }
 
-#define WORDS(...)                                                                       \
+#define ARGUMENTS(...)                                                                   \
 	{                                                                                \
 		"postern-pipe", __VA_ARGS__, NULL                                        \
 	}
@@ -303,10 +303,10 @@ static size_t count(const char **argv)
 
 static void test_a_command_line_is_read_whole(void)
 {
-	static const char *words[] =
-		WORDS("-c", "/etc/x", "--timeout=2m", "--retry-for=1h", "--retry-after=5",
-			"-n", "3", "--keep=30d", "/box", "--", "/bin/cat", "-n");
-	static const char *tree[] = WORDS(
+	static const char *words[] = ARGUMENTS("-c", "/etc/x", "--timeout=2m",
+		"--retry-for=1h", "--retry-after=5", "-n", "3", "--keep=30d", "/box",
+		"--", "/bin/cat", "-n");
+	static const char *tree[] = ARGUMENTS(
 		"--check", "--tree=/mail", "--table=/t", "--keep-new", "--strict-order");
 	struct pipe_options o;
 
@@ -322,28 +322,28 @@ static void test_a_command_line_is_read_whole(void)
 static void test_a_wrong_command_line_is_refused(void)
 {
 	static const char *lists[][8] = {
-		WORDS("/box"),
-		WORDS("/box", "--"),
-		WORDS("--", "cat"),
-		WORDS("box", "--", "cat"),
-		WORDS("/box", "/more", "--", "cat"),
-		WORDS("/box", "--", "./cat"),
-		WORDS("--nonsense", "/box", "--", "cat"),
-		WORDS("-n", "0", "/box", "--", "cat"),
-		WORDS("-n", "65", "/box", "--", "cat"),
-		WORDS("-n"),
-		WORDS("-c"),
-		WORDS("--timeout=0", "/box", "--", "cat"),
-		WORDS("--timeout=1x", "/box", "--", "cat"),
-		WORDS("--keep=0", "/box", "--", "cat"),
-		WORDS("--keep=1d", "--delete", "/box", "--", "cat"),
-		WORDS("--keep-new", "--delete", "/box", "--", "cat"),
-		WORDS("--strict-order", "-n", "2", "/box", "--", "cat"),
-		WORDS("--tree=/mail"),
-		WORDS("--table=/t"),
-		WORDS("--tree=mail", "--table=/t"),
-		WORDS("--tree=/mail", "--table=/t", "/box"),
-		WORDS("--tree=/mail", "--table=/t", "--", "cat"),
+		ARGUMENTS("/box"),
+		ARGUMENTS("/box", "--"),
+		ARGUMENTS("--", "cat"),
+		ARGUMENTS("box", "--", "cat"),
+		ARGUMENTS("/box", "/more", "--", "cat"),
+		ARGUMENTS("/box", "--", "./cat"),
+		ARGUMENTS("--nonsense", "/box", "--", "cat"),
+		ARGUMENTS("-n", "0", "/box", "--", "cat"),
+		ARGUMENTS("-n", "65", "/box", "--", "cat"),
+		ARGUMENTS("-n"),
+		ARGUMENTS("-c"),
+		ARGUMENTS("--timeout=0", "/box", "--", "cat"),
+		ARGUMENTS("--timeout=1x", "/box", "--", "cat"),
+		ARGUMENTS("--keep=0", "/box", "--", "cat"),
+		ARGUMENTS("--keep=1d", "--delete", "/box", "--", "cat"),
+		ARGUMENTS("--keep-new", "--delete", "/box", "--", "cat"),
+		ARGUMENTS("--strict-order", "-n", "2", "/box", "--", "cat"),
+		ARGUMENTS("--tree=/mail"),
+		ARGUMENTS("--table=/t"),
+		ARGUMENTS("--tree=mail", "--table=/t"),
+		ARGUMENTS("--tree=/mail", "--table=/t", "/box"),
+		ARGUMENTS("--tree=/mail", "--table=/t", "--", "cat"),
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(lists); i++) {

@@ -1,0 +1,288 @@
+/*
+ * The directory of attachments. A file is complete and synced before it has its name, all
+ * files of a message get their names at the end, and no file is ever overwritten.
+ */
+#include "tools/extract/extract.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/num.h"
+
+#define HIDDEN ".postern-extract-"
+#define HIDDEN_SIZE (sizeof(HIDDEN) + 2 * sizeof(uint64_t) + 1 + NUM_MAX)
+#define STALE_SECONDS (36 * 60 * 60) /* as files in tmp of a Maildir */
+#define OPEN_MAX 200 /* files without a name, each of which needs a descriptor */
+#define NUMBERS_MAX 1000000 /* tried for a name that others have */
+#define PROC_FD_MAX 32 /* "/proc/self/fd/" and an int */
+
+struct extract_file {
+	int fd; /* -1: closed, it has a hidden name */
+	bool named; /* it has its name: that of its place in the directory */
+	ino_t inode;
+	char hidden[HIDDEN_SIZE]; /* or "" */
+	char name[EXTRACT_NAME_SIZE];
+};
+
+/* Removes the hidden files of runs that were killed long ago. */
+static void remove_stale(int fd, time_t now)
+{
+	int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = again < 0 ? NULL : fdopendir(again);
+	const struct dirent *entry;
+	struct stat st;
+
+	if (!dir) {
+		if (again >= 0)
+			close(again);
+		return;
+	}
+	while ((entry = readdir(dir)))
+		if (strncmp(entry->d_name, HIDDEN, sizeof(HIDDEN) - 1) == 0 &&
+			fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			S_ISREG(st.st_mode) && st.st_mtime < now - STALE_SECONDS)
+			unlinkat(fd, entry->d_name, 0);
+	closedir(dir);
+}
+
+int extract_dir_open(struct extract_dir *d, const char *path, mode_t mode, gid_t group)
+{
+	uint64_t random;
+
+	*d = (struct extract_dir){ .fd = -1, .mode = mode, .group = group };
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return -EIO;
+	snprintf(d->key, sizeof(d->key), "%016llx", (unsigned long long)random);
+	d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return d->fd < 0 ? -errno : 0;
+}
+
+static struct extract_file *last_of(const struct extract_dir *d)
+{
+	return &d->files[d->n - 1];
+}
+
+void extract_dir_done(struct extract_dir *d)
+{
+	while (d->n)
+		extract_file_drop(d);
+	free(d->files);
+	if (d->fd >= 0)
+		close(d->fd);
+	*d = (struct extract_dir){ .fd = -1 };
+}
+
+/* The file system cannot make a file without a name (open(2), O_TMPFILE). */
+static bool has_no_tmpfile(int error)
+{
+	return error == EOPNOTSUPP || error == EISDIR || error == EINVAL ||
+	       error == ENOENT;
+}
+
+/* Where this process leaves hidden files when it is killed, others have done so. */
+static void hide(struct extract_dir *d, struct extract_file *f)
+{
+	if (!d->swept)
+		remove_stale(d->fd, time(NULL));
+	d->swept = true;
+	snprintf(f->hidden, sizeof(f->hidden), HIDDEN "%s-%zu", d->key, d->n);
+}
+
+static int open_file(struct extract_dir *d, struct extract_file *f)
+{
+	f->fd = openat(d->fd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, d->mode);
+	if (f->fd < 0 && has_no_tmpfile(errno)) {
+		hide(d, f);
+		f->fd = openat(d->fd, f->hidden,
+			O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, d->mode);
+		if (f->fd < 0)
+			f->hidden[0] = '\0';
+	}
+	if (f->fd < 0)
+		return -errno;
+	if (d->group != EXTRACT_NO_GROUP && fchown(f->fd, (uid_t)-1, d->group) < 0)
+		return -errno;
+	return 0;
+}
+
+int extract_file_begin(struct extract_dir *d, const char *name)
+{
+	struct extract_file f = { .fd = -1 };
+	struct buf b = BUF(f.name);
+	int r;
+
+	if (d->n == d->room) {
+		size_t room = d->room ? 2 * d->room : 16;
+		struct extract_file *more = realloc(d->files, room * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		d->files = more;
+		d->room = room;
+	}
+	buf_put_str(&b, name);
+	if (!buf_terminate(&b))
+		return -ENAMETOOLONG;
+	r = open_file(d, &f);
+	d->files[d->n++] = f;
+	d->n_open += f.fd >= 0;
+	if (r < 0)
+		extract_file_drop(d);
+	return r;
+}
+
+int extract_file_descriptor(const struct extract_dir *d)
+{
+	return last_of(d)->fd;
+}
+
+int extract_file_write(const struct extract_dir *d, struct span octets)
+{
+	while (octets.n) {
+		ssize_t n = write(last_of(d)->fd, octets.p, octets.n);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0)
+			octets = span_from(octets, (size_t)n);
+	}
+	return 0;
+}
+
+/* Before Linux 6.10 only root may link a descriptor without /proc. */
+static int link_nameless(int fd, int dir, const char *name)
+{
+	char path[PROC_FD_MAX];
+
+	if (linkat(fd, "", dir, name, AT_EMPTY_PATH) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -errno;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, path, dir, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
+static void close_file(struct extract_dir *d, struct extract_file *f)
+{
+	if (f->fd >= 0) {
+		close(f->fd);
+		d->n_open--;
+	}
+	f->fd = -1;
+}
+
+int extract_file_end(struct extract_dir *d)
+{
+	struct extract_file *f = last_of(d);
+	struct stat st;
+	int r = 0;
+
+	if (fsync(f->fd) < 0 || fstat(f->fd, &st) < 0)
+		return -errno;
+	f->inode = st.st_ino;
+	if (!f->hidden[0] && d->n_open > OPEN_MAX) {
+		hide(d, f);
+		r = link_nameless(f->fd, d->fd, f->hidden);
+		if (r < 0)
+			f->hidden[0] = '\0';
+	}
+	if (f->hidden[0])
+		close_file(d, f);
+	return r;
+}
+
+void extract_file_drop(struct extract_dir *d)
+{
+	struct extract_file *f = last_of(d);
+
+	close_file(d, f);
+	if (f->hidden[0])
+		unlinkat(d->fd, f->hidden, 0);
+	d->n--;
+}
+
+/* For file systems without RENAME_NOREPLACE; the last way is for those without links. */
+static int move_hidden(int dir, const char *hidden, const char *name)
+{
+	struct stat st;
+
+	if (renameat2(dir, hidden, dir, name, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	if (linkat(dir, hidden, dir, name, 0) == 0) {
+		unlinkat(dir, hidden, 0);
+		return 0;
+	}
+	if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS)
+		return -errno;
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	/* renameat(3) is a call that the sandbox does not have */
+	return syscall(SYS_renameat2, dir, hidden, dir, name, 0) < 0 ? -errno : 0;
+}
+
+static int try_name(const struct extract_dir *d, struct extract_file *f, const char *name)
+{
+	int r = f->hidden[0] ? move_hidden(d->fd, f->hidden, name)
+			     : link_nameless(f->fd, d->fd, name);
+
+	if (r == 0) {
+		f->hidden[0] = '\0';
+		f->named = true;
+	}
+	return r;
+}
+
+/* The name, or the first free one with a number. */
+static int give_name(const struct extract_dir *d, struct extract_file *f)
+{
+	char numbered[EXTRACT_NAME_SIZE];
+	int r = try_name(d, f, f->name);
+
+	for (uint64_t i = 1; r == -EEXIST && i <= NUMBERS_MAX; i++) {
+		extract_name_number(f->name, i, numbered);
+		r = try_name(d, f, numbered);
+		if (r == 0)
+			memcpy(f->name, numbered, sizeof(numbered));
+	}
+	return r;
+}
+
+/* Takes names back, unless another program has put a file of its own there. */
+static void take_names(const struct extract_dir *d)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < d->n; i++) {
+		struct extract_file *f = &d->files[i];
+
+		if (f->named && fstatat(d->fd, f->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			st.st_ino == f->inode)
+			unlinkat(d->fd, f->name, 0);
+	}
+}
+
+int extract_dir_publish(struct extract_dir *d)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < d->n && r == 0; i++)
+		r = give_name(d, &d->files[i]);
+	if (r == 0 && d->n && fsync(d->fd) < 0)
+		r = -errno;
+	if (r < 0)
+		take_names(d);
+	return r;
+}
+
+const char *extract_dir_name(const struct extract_dir *d, size_t i)
+{
+	return d->files[i].name;
+}
