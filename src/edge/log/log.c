@@ -23,7 +23,7 @@
 #include "edge/module.h"
 #include "edge/net/net.h"
 #include "proto/text.h"
-#include "smtp/record-text.h"
+#include "smtp/record.h"
 
 /* a line, and fields of the journal beside it */
 #define TEXT_MAX (3 * RECORD_LINE_MAX / 2)

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "edge/file.h"
-#include "smtp/record-text.h"
+#include "smtp/record.h"
 
 #define FACILITY_MAIL 2
 #define FIELDS_MAX (RECORD_KEYS + 8)
