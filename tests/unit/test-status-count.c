@@ -1,5 +1,5 @@
-/* tools/status/count: each record within the time counts once, and no more is read than must be. */
-#include "tools/status/count.h"
+/* tools/status/panel: each record within the time counts once, and no more is read than must be. */
+#include "tools/status/panel.h"
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "proto/received.h"

@@ -1,8 +1,8 @@
-/* The panel, and the settings and certificates that it shows. */
+/* The panel, with the settings, certificates and counts that it shows. */
 #pragma once
 
 #include "edge/settings/settings.h"
-#include "tools/status/count.h"
+#include "tools/status/source.h"
 #include "tools/status/view.h"
 
 #define STATUS_FAULTS_MAX 8 /* faults shown; further ones are counted */
@@ -30,6 +30,79 @@ void status_setting_read(struct status_setting *s, const char *path);
 void status_setting_look(struct status_setting *s);
 
 void status_setting_done(struct status_setting *s);
+
+/* Counts of the records of a span of time. */
+
+#define STATUS_TALLY_TEXT 160 /* a reply; longer ones are counted by their beginning */
+#define STATUS_TALLIES_MAX 256 /* different texts that are counted */
+#define STATUS_SESSIONS_MAX 100 /* records kept at most */
+
+struct status_tally {
+	char text[STATUS_TALLY_TEXT];
+	uint64_t n;
+};
+
+struct status_tallies {
+	struct status_tally list[STATUS_TALLIES_MAX]; /* the commonest first */
+	size_t n;
+	uint64_t n_others; /* texts beyond STATUS_TALLIES_MAX */
+};
+
+enum status_outcome {
+	STATUS_DELIVERED,
+	STATUS_REFUSED,
+	STATUS_GIVEN_UP,
+	STATUS_CHECKED, /* an address check, without a message */
+	STATUS_OUTCOMES,
+};
+
+/* "delivered", as records have it */
+const char *status_outcome_word(enum status_outcome outcome);
+
+#define STATUS_TLS_NONE "none" /* among the versions: in the clear to the end */
+#define STATUS_TLS_FAILED "failed" /* a handshake was tried */
+
+struct status_counts {
+	int64_t since, until;
+	uint64_t n_sessions, n_messages, n_errors;
+	uint64_t n_checks; /* health checks of proxies; no sessions */
+	uint64_t n_failed_logins; /* wrong user or proof */
+	uint64_t outcomes[STATUS_OUTCOMES];
+	uint64_t octets; /* of delivered messages */
+	struct status_tallies versions; /* of TLS, by session */
+	struct status_tallies reasons; /* replies that refused */
+	struct status_tallies statuses;
+	bool has_newest, has_status, has_error;
+	bool has_well; /* a success since the newest status and error */
+	int64_t well_since; /* seconds; the first of these successes */
+	int64_t newest; /* seconds; of any record of any age */
+	struct status_record status; /* the newest that has one */
+	struct status_record error;
+	size_t n_kept, n_wanted;
+	/* the newest sessions first, of any age */
+	struct status_record kept[STATUS_SESSIONS_MAX];
+};
+
+/* A time in seconds: from `since` on, and before `until`. */
+struct status_span {
+	int64_t since, until;
+};
+
+/*
+ * Counts the records of that time, from the end of the source back, and reads further
+ * until `n_wanted` sessions are kept. 0 or -errno.
+ */
+int status_count(struct status_source *source, const struct status_filter *filter,
+	struct status_span time, size_t n_wanted, struct status_counts *ret);
+
+/* Adds `n` to the count of that text. */
+void status_tally(struct status_tallies *t, struct span text, uint64_t n);
+
+/* Counts of replies by code: "550 5.1.1", or "500" without an enhanced code. */
+void status_count_codes(const struct status_tallies *replies, struct status_tallies *ret);
+
+/* Adds the numbers of `more`, its replies by code; no records are copied. */
+void status_count_add(struct status_counts *to, const struct status_counts *more);
 
 /* The panel: settings, counts and last sessions. */
 

@@ -1,7 +1,6 @@
 /* The command line of postern-status, and the forms of its output. */
 #pragma once
 
-#include "tools/status/count.h"
 #include "tools/status/panel.h"
 #include "tools/status/source.h"
 
