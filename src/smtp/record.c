@@ -1,12 +1,15 @@
 /*
- * The records of a session. Values come from the state of the session, never from reply
- * text, and are escaped here to printable ASCII.
+ * The records of a session, and records as text: log lines and JSON Lines. Values come
+ * from the state of the session, never from reply text, and are escaped here to printable
+ * ASCII.
  */
 #include "smtp/record.h"
+#include "proto/received.h"
 #include "proto/text.h"
 #include "proto/tls-names.h"
 #include "smtp/ending.h"
 #include "smtp/explain.h"
+#include "smtp/record-recipients.h"
 #include "smtp/state.h"
 
 /* The subject of a record: the session, its open transaction, or a login. */
@@ -17,9 +20,11 @@ struct ended {
 	const struct tls_failure *failure; /* of the session; or NULL */
 };
 
+/* `word` may be NULL: empty. */
 static void put_word(struct buf *b, const char *word)
 {
-	text_escape(b, span_of(word), RECORD_VALUE_MAX);
+	if (word)
+		text_escape(b, span_of(word), RECORD_VALUE_MAX);
 }
 
 static void put_flag(struct buf *b, bool flag)
@@ -40,66 +45,9 @@ static void put_row(struct buf *b, const struct reply *r)
 		reply_put_text(b, r, SPAN(""));
 }
 
-static void put_path(struct span mailbox, struct buf *b)
-{
-	buf_put_char(b, '<');
-	text_escape_path(b, mailbox, RECORD_VALUE_MAX);
-	buf_put_char(b, '>');
-}
-
-static void put_id(const struct ended *e, struct buf *b)
-{
-	put_word(b, e->s->tx.id);
-}
-
 static void put_peer(const struct ended *e, struct buf *b)
 {
 	put_word(b, e->s->peer.address[0] ? e->s->peer.address : "unknown");
-}
-
-static void put_port(const struct ended *e, struct buf *b)
-{
-	put_count(b, e->s->peer.port);
-}
-
-static void put_proxy(const struct ended *e, struct buf *b)
-{
-	put_word(b, e->s->peer.proxy);
-}
-
-static void put_service(const struct ended *e, struct buf *b)
-{
-	put_word(b, e->s->service ? e->s->service : "");
-}
-
-static void put_own_port(const struct ended *e, struct buf *b)
-{
-	put_count(b, e->s->own_port);
-}
-
-static void put_early(const struct ended *e, struct buf *b)
-{
-	put_flag(b, e->s->peer.early);
-}
-
-static void put_helo(const struct ended *e, struct buf *b)
-{
-	put_word(b, e->s->helo);
-}
-
-static void put_tls(const struct ended *e, struct buf *b)
-{
-	put_word(b, e->s->tls.version);
-}
-
-static void put_cipher(const struct ended *e, struct buf *b)
-{
-	put_word(b, e->s->tls.cipher);
-}
-
-static void put_group(const struct ended *e, struct buf *b)
-{
-	put_word(b, e->s->tls.group);
 }
 
 static void put_sni(const struct ended *e, struct buf *b)
@@ -113,21 +61,6 @@ static void put_sni(const struct ended *e, struct buf *b)
 		put_word(b, hello->name);
 	else /* escaped when it was kept */
 		buf_put_str(b, hello->odd_name);
-}
-
-static void put_alpn(const struct ended *e, struct buf *b)
-{
-	put_word(b, e->s->tls.alpn);
-}
-
-static void put_resumed(const struct ended *e, struct buf *b)
-{
-	put_flag(b, e->s->tls.resumed);
-}
-
-static void put_tls_client(const struct ended *e, struct buf *b)
-{
-	put_word(b, e->s->tls.client);
 }
 
 static void put_tls_fault(const struct ended *e, struct buf *b)
@@ -149,12 +82,7 @@ static void put_delivery_fault(const struct ended *e, struct buf *b)
 static void put_from(const struct ended *e, struct buf *b)
 {
 	if (e->s->tx.sender)
-		put_path(span_of(e->s->tx.sender), b);
-}
-
-static void put_tx_refused(const struct ended *e, struct buf *b)
-{
-	put_count(b, e->s->tx.n_refused);
+		record_put_path(b, span_of(e->s->tx.sender));
 }
 
 static void put_size(const struct ended *e, struct buf *b)
@@ -174,31 +102,11 @@ static void put_body(const struct ended *e, struct buf *b)
 	put_word(b, words[e->s->tx.params.body]);
 }
 
-static void put_requiretls(const struct ended *e, struct buf *b)
-{
-	put_flag(b, e->s->tx.params.requiretls);
-}
-
-static void put_smtputf8(const struct ended *e, struct buf *b)
-{
-	put_flag(b, e->s->tx.params.smtputf8);
-}
-
 static void put_message_id(const struct ended *e, struct buf *b)
 {
 	const struct header *h = &e->s->tx.header;
 
 	text_escape(b, (struct span){ h->message_id, h->n_message_id }, RECORD_VALUE_MAX);
-}
-
-static void put_file(const struct ended *e, struct buf *b)
-{
-	put_word(b, e->s->tx.file);
-}
-
-static void put_report(const struct ended *e, struct buf *b)
-{
-	put_word(b, e->s->tx.report ? e->s->tx.report : "");
 }
 
 static void put_report_fault(const struct ended *e, struct buf *b)
@@ -239,40 +147,40 @@ static void put_tx_duration(const struct ended *e, struct buf *b)
 	buf_put_num(b, e->s->now.milliseconds - e->s->tx.since.milliseconds);
 }
 
+static void put_to(const struct ended *e, struct buf *b)
+{
+	record_put_to(b, &e->s->tx, e->outcome);
+}
+
+static void put_refused_to(const struct ended *e, struct buf *b)
+{
+	record_put_refused_to(b, &e->s->tx, e->outcome);
+}
+
+static void put_refused_replies(const struct ended *e, struct buf *b)
+{
+	char text[REPLY_LINE_MAX] = "";
+	struct buf reason = BUF(text);
+
+	put_tx_reason(e, &reason);
+	buf_terminate(&reason);
+	record_put_refused_replies(b, &e->s->tx, e->outcome, text);
+}
+
+static void put_recipients(const struct ended *e, struct buf *b)
+{
+	put_count(b, record_count_recipients(&e->s->tx, e->outcome));
+}
+
 static void put_messages(const struct ended *e, struct buf *b)
 {
 	buf_put_num(b, e->s->n_messages);
-}
-
-static void put_transactions(const struct ended *e, struct buf *b)
-{
-	put_count(b, e->s->n_transactions);
-}
-
-static void put_refused(const struct ended *e, struct buf *b)
-{
-	put_count(b, e->s->n_refused);
-}
-
-static void put_refused_commands(const struct ended *e, struct buf *b)
-{
-	put_count(b, e->s->n_untold);
 }
 
 static void put_reason(const struct ended *e, struct buf *b)
 {
 	/* escaped when it was sent */
 	buf_put_str(b, e->s->n_untold ? e->s->untold : e->s->reason);
-}
-
-static void put_sandbox(const struct ended *e, struct buf *b)
-{
-	put_word(b, e->s->confinement ? e->s->confinement : "");
-}
-
-static void put_lenient(const struct ended *e, struct buf *b)
-{
-	put_flag(b, e->s->lenient);
 }
 
 static void put_duration(const struct ended *e, struct buf *b)
@@ -299,33 +207,18 @@ static void put_auth_end(const struct ended *e, struct buf *b)
 
 static void put_status(const struct ended *e, struct buf *b)
 {
-	const char *status = session_status(e->s);
-
-	put_word(b, status ? status : "");
+	put_word(b, session_status(e->s));
 }
 
 static void put_tx_status(const struct ended *e, struct buf *b)
 {
-	const char *status = topic_get(topic_of_message(e->s, e->outcome))->status;
-
-	put_word(b, status ? status : "");
-}
-
-static void put_user(const struct ended *e, struct buf *b)
-{
-	put_word(b, e->s->user);
+	put_word(b, topic_get(topic_of_message(e->s, e->outcome))->status);
 }
 
 static void put_mechanism(const struct ended *e, struct buf *b)
 {
 	if (e->s->user[0])
 		put_word(b, e->s->mechanism);
-}
-
-static void put_auth_failures(const struct ended *e, struct buf *b)
-{
-	if (e->s->n_auth_failures)
-		buf_put_num(b, e->s->n_auth_failures);
 }
 
 static void put_auth_outcome(const struct ended *e, struct buf *b)
@@ -343,122 +236,6 @@ static void put_auth_outcome(const struct ended *e, struct buf *b)
 static void put_auth_user(const struct ended *e, struct buf *b)
 {
 	put_word(b, e->s->settings->authenticator->user(e->s->settings->authenticator));
-}
-
-static void put_auth_mechanism(const struct ended *e, struct buf *b)
-{
-	put_word(b, e->s->mechanism);
-}
-
-/*
- * True when the recipient, accepted before, got a refusal of its own after the content:
- * the message was delivered to others, or each has its own reply.
- */
-static bool is_left_out(const struct ended *e, const struct recipient *r)
-{
-	return r->reply && e->outcome &&
-	       (reply_is_positive(e->outcome) ||
-		       (e->s->tx.each && r->reply != e->outcome));
-}
-
-static void put_to(const struct ended *e, struct buf *b)
-{
-	size_t start = b->n, end = b->n + RECORD_LIST_MAX;
-
-	for (size_t i = 0; i < e->s->tx.n_recipients; i++) {
-		if (is_left_out(e, &e->s->tx.recipients[i]))
-			continue;
-		if (b->n + RECORD_VALUE_MAX > end) {
-			buf_put(b, SPAN(",..."));
-			return;
-		}
-		if (b->n > start)
-			buf_put_char(b, ',');
-		put_path(e->s->tx.recipients[i].mailbox, b);
-	}
-}
-
-/* Appends a path after `n` earlier ones. */
-static void put_next(struct buf *b, size_t n, struct span mailbox)
-{
-	if (n)
-		buf_put_char(b, ',');
-	put_path(mailbox, b);
-}
-
-static void put_refused_to(const struct ended *e, struct buf *b)
-{
-	const struct tx *tx = &e->s->tx;
-	size_t n = 0;
-
-	for (; n < tx->n_refused_kept; n++)
-		put_next(b, n, span_of(tx->refused[n]->mailbox));
-	for (size_t i = 0; i < tx->n_recipients && n < TX_REFUSED_MAX; i++)
-		if (is_left_out(e, &tx->recipients[i]))
-			put_next(b, n++, tx->recipients[i].mailbox);
-	if (n == TX_REFUSED_MAX && tx->n_refused > n)
-		buf_put(b, SPAN(",..."));
-}
-
-/* Appends a reply to the list that begins at `start`; a long one is cut. */
-static void put_refusal(struct buf *b, size_t start, const char *said)
-{
-	size_t most;
-
-	if (b->n > start)
-		buf_put_char(b, '|');
-	most = b->n + TX_REFUSAL_MAX;
-	while (*said) {
-		/* an escape is whole, or left out */
-		struct span piece = { said, *said == '\\' ? 4 : 1 };
-		said += piece.n;
-		if (*piece.p == '|')
-			piece = SPAN("\\x7C");
-		if (b->n + piece.n > most) {
-			buf_put(b, SPAN("..."));
-			return;
-		}
-		buf_put(b, piece);
-	}
-}
-
-/* The replies to the recipients of put_refused_to(), unless each is that of the record. */
-static void put_refused_replies(const struct ended *e, struct buf *b)
-{
-	const struct tx *tx = &e->s->tx;
-	char octets[REPLY_LINE_MAX], text[REPLY_LINE_MAX];
-	struct buf reason = BUF(octets);
-	size_t start = b->n, n = 0;
-	bool differs = false;
-
-	put_tx_reason(e, &reason);
-	buf_terminate(&reason);
-	for (; n < tx->n_refused_kept; n++) {
-		differs |= strcmp(tx->refused[n]->said, octets) != 0;
-		put_refusal(b, start, tx->refused[n]->said);
-	}
-	for (size_t i = 0; i < tx->n_recipients && n < TX_REFUSED_MAX; i++) {
-		struct buf said = BUF(text);
-		if (!is_left_out(e, &tx->recipients[i]))
-			continue;
-		put_row(&said, tx->recipients[i].reply);
-		buf_terminate(&said);
-		differs |= strcmp(text, octets) != 0;
-		put_refusal(b, start, text);
-		n++;
-	}
-	if (!differs)
-		b->n = start;
-}
-
-static void put_recipients(const struct ended *e, struct buf *b)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < e->s->tx.n_recipients; i++)
-		n += !is_left_out(e, &e->s->tx.recipients[i]);
-	if (n)
-		buf_put_num(b, n);
 }
 
 static void put_tls_error(const struct ended *e, struct buf *b)
@@ -493,67 +270,116 @@ static void put_tls_allowed(const struct ended *e, struct buf *b)
 	tls_terms_put(b, &allowed);
 }
 
-/*
- * The functions that write a value, by event. NULL: the event does not have it. Empty
- * values are left out.
- */
-struct writers {
-	void (*message)(const struct ended *e, struct buf *b);
-	void (*session)(const struct ended *e, struct buf *b);
-	void (*auth)(const struct ended *e, struct buf *b);
+/* The events that have a value. */
+#define M (1U << RECORD_MESSAGE)
+#define S (1U << RECORD_SESSION)
+#define A (1U << RECORD_AUTH)
+
+enum source {
+	CALL, /* of `put` */
+	WORD, /* an array of the session */
+	POINTER, /* to a word, or NULL */
+	FLAG,
+	PORT,
+	COUNT,
 };
 
-static const struct writers writers[RECORD_KEYS] = {
-	[RECORD_ID] = { put_id, NULL, NULL },
-	[RECORD_OUTCOME] = { put_outcome, NULL, put_auth_outcome },
-	[RECORD_END] = { NULL, put_end, put_auth_end },
-	[RECORD_STATUS] = { put_tx_status, put_status, NULL },
-	[RECORD_EXPLANATION] = { NULL, put_explanation, NULL },
-	[RECORD_PEER] = { put_peer, put_peer, put_peer },
-	[RECORD_PORT] = { NULL, put_port, put_port },
-	[RECORD_PROXY] = { NULL, put_proxy, put_proxy },
-	[RECORD_SERVICE] = { put_service, put_service, put_service },
-	[RECORD_LOCAL_PORT] = { NULL, put_own_port, put_own_port },
-	[RECORD_HELO] = { put_helo, put_helo, put_helo },
-	[RECORD_TLS] = { put_tls, put_tls, put_tls },
-	[RECORD_CIPHER] = { put_cipher, put_cipher, put_cipher },
-	[RECORD_GROUP] = { NULL, put_group, NULL },
-	[RECORD_SNI] = { NULL, put_sni, NULL },
-	[RECORD_ALPN] = { NULL, put_alpn, NULL },
-	[RECORD_RESUMED] = { NULL, put_resumed, NULL },
-	[RECORD_TLS_CLIENT] = { NULL, put_tls_client, NULL },
-	[RECORD_TLS_ERROR] = { NULL, put_tls_error, NULL },
-	[RECORD_TLS_ALERT] = { NULL, put_tls_alert, NULL },
-	[RECORD_TLS_OFFERED] = { NULL, put_tls_offered, NULL },
-	[RECORD_TLS_ALLOWED] = { NULL, put_tls_allowed, NULL },
-	[RECORD_TLS_FAULT] = { NULL, put_tls_fault, NULL },
-	[RECORD_DELIVERY_FAULT] = { put_delivery_fault, NULL, NULL },
-	[RECORD_MECHANISM] = { NULL, put_mechanism, put_auth_mechanism },
-	[RECORD_USER] = { put_user, put_user, put_auth_user },
-	[RECORD_AUTH_FAILURES] = { NULL, put_auth_failures, put_auth_failures },
-	[RECORD_FROM] = { put_from, NULL, NULL },
-	[RECORD_TO] = { put_to, NULL, NULL },
-	[RECORD_RECIPIENTS] = { put_recipients, NULL, NULL },
-	[RECORD_TRANSACTIONS] = { NULL, put_transactions, NULL },
-	[RECORD_MESSAGES] = { NULL, put_messages, NULL },
-	[RECORD_REFUSED] = { put_tx_refused, put_refused, NULL },
-	[RECORD_REFUSED_COMMANDS] = { NULL, put_refused_commands, NULL },
-	[RECORD_REFUSED_TO] = { put_refused_to, NULL, NULL },
-	[RECORD_REFUSED_REPLIES] = { put_refused_replies, NULL, NULL },
-	[RECORD_SIZE] = { put_size, NULL, NULL },
-	[RECORD_BODY] = { put_body, NULL, NULL },
-	[RECORD_REQUIRETLS] = { put_requiretls, NULL, NULL },
-	[RECORD_SMTPUTF8] = { put_smtputf8, NULL, NULL },
-	[RECORD_MESSAGE_ID] = { put_message_id, NULL, NULL },
-	[RECORD_FILE] = { put_file, NULL, NULL },
-	[RECORD_REPORT] = { put_report, NULL, NULL },
-	[RECORD_REPORT_FAULT] = { put_report_fault, NULL, NULL },
-	[RECORD_REASON] = { put_tx_reason, put_reason, put_tx_reason },
-	[RECORD_EARLY] = { NULL, put_early, NULL },
-	[RECORD_LENIENT] = { put_tx_lenient, put_lenient, NULL },
-	[RECORD_SANDBOX] = { NULL, put_sandbox, NULL },
-	[RECORD_DURATION] = { put_tx_duration, put_duration, NULL },
+#define IN(source, member) source, offsetof(struct session, member), NULL
+#define BY(put) CALL, 0, put
+
+/* In the order of the record. Empty values are left out. */
+static const struct row {
+	enum record_key key;
+	unsigned events;
+	enum source source;
+	size_t where; /* in struct session */
+	void (*put)(const struct ended *e, struct buf *b);
+} rows[] = {
+	{ RECORD_ID, M, IN(WORD, tx.id) },
+	{ RECORD_OUTCOME, M, BY(put_outcome) },
+	{ RECORD_OUTCOME, A, BY(put_auth_outcome) },
+	{ RECORD_END, S, BY(put_end) },
+	{ RECORD_END, A, BY(put_auth_end) },
+	{ RECORD_STATUS, M, BY(put_tx_status) },
+	{ RECORD_STATUS, S, BY(put_status) },
+	{ RECORD_EXPLANATION, S, BY(put_explanation) },
+	{ RECORD_PEER, M | S | A, BY(put_peer) },
+	{ RECORD_PORT, S | A, IN(PORT, peer.port) },
+	{ RECORD_PROXY, S | A, IN(WORD, peer.proxy) },
+	{ RECORD_SERVICE, M | S | A, IN(POINTER, service) },
+	{ RECORD_LOCAL_PORT, S | A, IN(PORT, own_port) },
+	{ RECORD_HELO, M | S | A, IN(WORD, helo) },
+	{ RECORD_TLS, M | S | A, IN(WORD, tls.version) },
+	{ RECORD_CIPHER, M | S | A, IN(WORD, tls.cipher) },
+	{ RECORD_GROUP, S, IN(WORD, tls.group) },
+	{ RECORD_SNI, S, BY(put_sni) },
+	{ RECORD_ALPN, S, IN(WORD, tls.alpn) },
+	{ RECORD_RESUMED, S, IN(FLAG, tls.resumed) },
+	{ RECORD_TLS_CLIENT, S, IN(WORD, tls.client) },
+	{ RECORD_TLS_ERROR, S, BY(put_tls_error) },
+	{ RECORD_TLS_ALERT, S, BY(put_tls_alert) },
+	{ RECORD_TLS_OFFERED, S, BY(put_tls_offered) },
+	{ RECORD_TLS_ALLOWED, S, BY(put_tls_allowed) },
+	{ RECORD_TLS_FAULT, S, BY(put_tls_fault) },
+	{ RECORD_DELIVERY_FAULT, M, BY(put_delivery_fault) },
+	{ RECORD_MECHANISM, S, BY(put_mechanism) },
+	{ RECORD_MECHANISM, A, IN(WORD, mechanism) },
+	{ RECORD_USER, M | S, IN(WORD, user) },
+	{ RECORD_USER, A, BY(put_auth_user) },
+	{ RECORD_AUTH_FAILURES, S | A, IN(COUNT, n_auth_failures) },
+	{ RECORD_FROM, M, BY(put_from) },
+	{ RECORD_TO, M, BY(put_to) },
+	{ RECORD_RECIPIENTS, M, BY(put_recipients) },
+	{ RECORD_TRANSACTIONS, S, IN(COUNT, n_transactions) },
+	{ RECORD_MESSAGES, S, BY(put_messages) },
+	{ RECORD_REFUSED, M, IN(COUNT, tx.n_refused) },
+	{ RECORD_REFUSED, S, IN(COUNT, n_refused) },
+	{ RECORD_REFUSED_COMMANDS, S, IN(COUNT, n_untold) },
+	{ RECORD_REFUSED_TO, M, BY(put_refused_to) },
+	{ RECORD_REFUSED_REPLIES, M, BY(put_refused_replies) },
+	{ RECORD_SIZE, M, BY(put_size) },
+	{ RECORD_BODY, M, BY(put_body) },
+	{ RECORD_REQUIRETLS, M, IN(FLAG, tx.params.requiretls) },
+	{ RECORD_SMTPUTF8, M, IN(FLAG, tx.params.smtputf8) },
+	{ RECORD_MESSAGE_ID, M, BY(put_message_id) },
+	{ RECORD_FILE, M, IN(WORD, tx.file) },
+	{ RECORD_REPORT, M, IN(POINTER, tx.report) },
+	{ RECORD_REPORT_FAULT, M, BY(put_report_fault) },
+	{ RECORD_REASON, M | A, BY(put_tx_reason) },
+	{ RECORD_REASON, S, BY(put_reason) },
+	{ RECORD_EARLY, S, IN(FLAG, peer.early) },
+	{ RECORD_LENIENT, M, BY(put_tx_lenient) },
+	{ RECORD_LENIENT, S, IN(FLAG, lenient) },
+	{ RECORD_SANDBOX, S, IN(POINTER, confinement) },
+	{ RECORD_DURATION, M, BY(put_tx_duration) },
+	{ RECORD_DURATION, S, BY(put_duration) },
 };
+
+static void put_source(const struct row *row, const struct ended *e, struct buf *b)
+{
+	const void *at = (const char *)e->s + row->where;
+
+	switch (row->source) {
+	case CALL:
+		row->put(e, b);
+		break;
+	case WORD:
+		put_word(b, at);
+		break;
+	case POINTER:
+		put_word(b, *(const char *const *)at);
+		break;
+	case FLAG:
+		put_flag(b, *(const bool *)at);
+		break;
+	case PORT:
+		put_count(b, *(const uint16_t *)at);
+		break;
+	case COUNT:
+		put_count(b, *(const size_t *)at);
+		break;
+	}
+}
 
 static void write_record(struct session *s, enum record_event event, enum topic topic,
 	const struct ended *e)
@@ -561,19 +387,14 @@ static void write_record(struct session *s, enum record_event event, enum topic 
 	struct record record = { .event = event, .topic = topic, .when = s->now };
 	struct buf b = BUF(s->scratch);
 
-	for (enum record_key key = 0; key < RECORD_KEYS; key++) {
-		const struct writers *t = &writers[key];
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		size_t start = b.n;
-		if (event == RECORD_MESSAGE && t->message)
-			t->message(e, &b);
-		if (event == RECORD_SESSION && t->session)
-			t->session(e, &b);
-		if (event == RECORD_AUTH && t->auth)
-			t->auth(e, &b);
+		if (rows[i].events & 1U << event)
+			put_source(&rows[i], e, &b);
 		if (b.n == start || b.overflow)
 			continue;
 		record.values[record.n++] = (struct record_value){
-			key,
+			rows[i].key,
 			{ b.p + start, b.n - start },
 		};
 	}
@@ -596,4 +417,147 @@ void record_session(struct session *s, const struct tls_failure *failure)
 {
 	write_record(s, RECORD_SESSION, topic_of_session(s),
 		&(struct ended){ .s = s, .failure = failure });
+}
+
+const char *record_level_word(enum record_level level)
+{
+	switch (level) {
+	case RECORD_LEVEL_ERROR:
+		return "error";
+	case RECORD_LEVEL_WARNING:
+		return "warning";
+	case RECORD_LEVEL_DEBUG:
+		return "debug";
+	default:
+		return "info";
+	}
+}
+
+/* Values contain no quotes. */
+static void put_pair(struct buf *to, const char *name, struct span value)
+{
+	bool quote = memchr(value.p, ' ', value.n) || memchr(value.p, '=', value.n);
+
+	buf_put_str(to, name);
+	buf_put_char(to, '=');
+	if (quote)
+		buf_put_char(to, '"');
+	buf_put(to, value);
+	if (quote)
+		buf_put_char(to, '"');
+}
+
+void record_put_line(struct buf *to, const struct record *r)
+{
+	put_pair(to, "event", span_of(record_event_word(r->event)));
+	for (size_t i = 0; i < r->n; i++) {
+		buf_put_char(to, ' ');
+		put_pair(to, record_field(r->values[i].key)->name, r->values[i].value);
+	}
+}
+
+/* A string of JSON (RFC 8259 7). The backslash is the only special octet in values. */
+static void put_string(struct buf *to, struct span value)
+{
+	buf_put_char(to, '"');
+	while (value.n) {
+		const char *slash = memchr(value.p, '\\', value.n);
+		size_t n = slash ? (size_t)(slash - value.p) : value.n;
+		buf_put(to, (struct span){ value.p, n });
+		if (slash)
+			buf_put(to, SPAN("\\\\"));
+		value = span_from(value, slash ? n + 1 : n);
+	}
+	buf_put_char(to, '"');
+}
+
+/* "<a@b>" without its brackets; or "..." */
+static void put_json_path(struct buf *to, struct span path)
+{
+	if (path.n > 1 && *path.p == '<')
+		path = (struct span){ path.p + 1, path.n - 2 };
+	put_string(to, path);
+}
+
+/* A comma separates paths only after a bracket, which they do not contain. */
+static struct span take_path(struct span *list)
+{
+	const char *end = memmem(list->p, list->n, ">,", 2);
+	size_t n = end ? (size_t)(end - list->p) + 1 : list->n;
+	struct span path = { list->p, n };
+
+	*list = span_from(*list, end ? n + 1 : n);
+	return path;
+}
+
+static void put_paths(struct buf *to, struct span list)
+{
+	buf_put_char(to, '[');
+	while (list.n) {
+		put_json_path(to, take_path(&list));
+		if (list.n)
+			buf_put_char(to, ',');
+	}
+	buf_put_char(to, ']');
+}
+
+static void put_texts(struct buf *to, struct span list)
+{
+	buf_put_char(to, '[');
+	while (list.n) {
+		put_string(to, span_take(&list, '|'));
+		if (list.n)
+			buf_put_char(to, ',');
+	}
+	buf_put_char(to, ']');
+}
+
+static void put_json(struct buf *to, enum record_kind kind, struct span value)
+{
+	switch (kind) {
+	case RECORD_TEXT:
+		put_string(to, value);
+		break;
+	case RECORD_NUMBER:
+		buf_put(to, value);
+		break;
+	case RECORD_FLAG:
+		buf_put(to, SPAN("true"));
+		break;
+	case RECORD_PATH:
+		put_json_path(to, value);
+		break;
+	case RECORD_PATHS:
+		put_paths(to, value);
+		break;
+	case RECORD_TEXTS:
+		put_texts(to, value);
+		break;
+	}
+}
+
+static void put_name(struct buf *to, const char *name)
+{
+	buf_put_char(to, ',');
+	put_string(to, span_of(name));
+	buf_put_char(to, ':');
+}
+
+void record_put_json(struct buf *to, const struct record *r, uint64_t pid)
+{
+	buf_put(to, SPAN("{\"time\":\""));
+	timestamp_put(to, r->when.seconds, r->when.microseconds);
+	buf_put_char(to, '"');
+	put_name(to, "event");
+	put_string(to, span_of(record_event_word(r->event)));
+	put_name(to, "level");
+	put_string(to, span_of(record_level_word(topic_get(r->topic)->level)));
+	put_name(to, "pid");
+	buf_put_num(to, pid);
+	for (size_t i = 0; i < r->n; i++) {
+		const struct record_field *field = record_field(r->values[i].key);
+		put_name(to, field->name);
+		put_json(to, field->kind, r->values[i].value);
+	}
+	buf_put_char(to, '}');
 }

@@ -1,6 +1,7 @@
 /*
  * Records of sessions, of their transactions when they end, and of failed logins. A
- * record is a list of named values from the state, never from reply text.
+ * record is a list of named values from the state, never from reply text. Its texts are
+ * log lines and JSON Lines.
  */
 #pragma once
 
@@ -45,3 +46,19 @@ void record_auth(struct session *s, const struct reply *outcome);
 
 /* The session has ended; `failure` is that of TLS, or NULL. */
 void record_session(struct session *s, const struct tls_failure *failure);
+
+/* The longest text of a record: JSON doubles the escapes, and names are added. */
+#define RECORD_LINE_MAX (2 * RECORD_TEXT_MAX + 2048)
+
+/* event=session end=quit status="SSL Error (SMTP Receive)" ... */
+void record_put_line(struct buf *to, const struct record *r);
+
+/*
+ * {"time":"2026-12-01T09:08:07.000042Z","event":"session","level":"info","pid":42,...}
+ * without a line end. Numbers are JSON numbers, flags true, several recipients an array,
+ * and paths have no brackets.
+ */
+void record_put_json(struct buf *to, const struct record *r, uint64_t pid);
+
+/* "error", "warning", "info" */
+const char *record_level_word(enum record_level level);

@@ -3,7 +3,7 @@
  * made of it again is read as the same.
  */
 #include "fuzz/fuzz.h"
-#include "smtp/record-text.h"
+#include "smtp/record.h"
 #include "tools/status/source.h"
 
 static void check_values(const struct status_record *r)

@@ -1,5 +1,5 @@
-/* smtp/record-text: a record is one line, and one value of JSON, whatever is in it. */
-#include "smtp/record-text.h"
+/* smtp/record: as text a record is one line, and one value of JSON, whatever is in it. */
+#include "smtp/record.h"
 #include "unit/test.h"
 
 static const struct record message = {

@@ -13,7 +13,7 @@
 #include <sys/signalfd.h>
 #include <sys/xattr.h>
 #include <time.h>
-#include "smtp/record-text.h"
+#include "smtp/record.h"
 #include "unit/sandbox-yard.h"
 
 #define GNUTLS "libgnutls.so.30"

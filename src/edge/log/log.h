@@ -82,9 +82,8 @@ static inline bool log_is_pending(const struct log *l)
 
 /*
  * Writes what is pending, within LOG_STUCK. A sink that fails loses records, never
- * mail. The first failure of a process is reported in another place:
- * log_sink_write_aside(). The next record that is written is preceded by one with the
- * number of the lost ones.
+ * mail. The first failure of a process is reported in another place. The next record
+ * that is written is preceded by one with the number of the lost ones.
  */
 void log_flush(struct log *l);
 

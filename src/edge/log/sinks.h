@@ -1,5 +1,5 @@
 /*
- * What the files of the log share: how each sink takes a record, datagrams, and the
+ * What the files of the log share: how a file is opened, datagrams, and the
  * table of systemd.so.
  */
 #pragma once
@@ -17,18 +17,6 @@ struct systemd_api {
 	/* Sends one journal entry, a field each ("NAME=value"). 0 or -errno. */
 	int (*send)(const struct iovec *fields, int n);
 };
-
-/*
- * Writes one record; `b` is empty, and has room for its text. 0, or -errno: it could
- * not be written, and is lost.
- */
-int log_sink_write(struct log *l, const struct record *r, struct buf *b);
-
-/*
- * Writes one record to another place than the sink that has just refused one: standard
- * error, or syslog where that is the sink or the connection. `b` as above. 0 or -errno.
- */
-int log_sink_write_aside(struct log *l, const struct record *r, struct buf *b);
 
 /*
  * Opens a file of records for writing alone, as a file that can be read, too, could be

@@ -146,43 +146,6 @@ size_t tls_credentials_check_priority(
 int tls_credentials_for_name(const struct tls_credentials *credentials, const char *name,
 	gnutls_certificate_credentials_t *ret, bool *ret_owned);
 
-/* wire.c */
-
-/*
- * Four records of the largest kind. GnuTLS asks for 5 octets and then for the rest of
- * each: with 64 KiB, 100 MB cost a tenth less CPU time than without a buffer.
- */
-#define WIRE_IN (128 * 1024)
-
-/* The first octets are kept until the handshake is done: a ClientHello is far smaller. */
-#define WIRE_KEPT (16 * 1024)
-
-/*
- * Between GnuTLS and the caller's io: fewer and larger reads and writes, and the errors
- * kept apart.
- */
-struct wire {
-	struct tls_io io;
-	gnutls_session_t session;
-	int error; /* what io returned in this call, negative; or 0 */
-	bool at_end; /* io has returned end of file */
-	bool dry; /* do not touch the connection: only what is in hand */
-	bool keeps; /* the first octets stay at the front of `in`; this many: */
-	size_t kept;
-	size_t begin;
-	size_t end;
-	unsigned char in[WIRE_IN];
-};
-
-/* Leaves `in` as it is: its pages are touched when something arrives. */
-void wire_init(struct wire *wire, const struct tls_io *io, gnutls_session_t session);
-
-/* The first octets, up to WIRE_KEPT, are no longer kept. */
-void wire_forget(struct wire *wire);
-
-/* Whether a whole TLS record is in hand, so that GnuTLS need not wait for it. */
-bool wire_has_record(const struct wire *wire);
-
 /* facts.c */
 
 /* After a handshake that succeeded. */

@@ -97,12 +97,8 @@ static uint64_t count_replies(struct status_counts *c, const struct status_recor
 	struct span list = status_record_get(r, RECORD_REFUSED_REPLIES);
 	uint64_t n = 0;
 
-	for (; list.n; n++) {
-		const char *end = memchr(list.p, '|', list.n);
-		size_t length = end ? (size_t)(end - list.p) : list.n;
-		tally_one(&c->reasons, (struct span){ list.p, length });
-		list = span_from(list, length + (end != NULL));
-	}
+	for (; list.n; n++)
+		tally_one(&c->reasons, span_take(&list, '|'));
 	return n;
 }
 

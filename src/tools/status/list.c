@@ -6,7 +6,7 @@
 #include <errno.h>
 #include "base/cleanup.h"
 #include "proto/received.h"
-#include "smtp/record-text.h"
+#include "smtp/record.h"
 #include "tools/status/rows.h"
 #include "tools/status/source.h"
 

@@ -6,7 +6,6 @@
 
 #include <poll.h>
 #include "proto/network.h"
-#include "smtp/record-text.h"
 #include "smtp/record.h"
 
 struct status_record {
