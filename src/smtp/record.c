@@ -426,7 +426,7 @@ static void put_refusal(struct buf *b, size_t start, const char *said)
 static void put_refused_replies(const struct ended *e, struct buf *b)
 {
 	const struct tx *tx = &e->s->tx;
-	char octets[REPLY_LINE_MAX], text[REPLY_LINE_MAX];
+	char octets[REPLY_LINE_MAX] = "", text[REPLY_LINE_MAX] = "";
 	struct buf reason = BUF(octets);
 	size_t start = b->n, n = 0;
 	bool differs = false;
