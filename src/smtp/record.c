@@ -422,7 +422,7 @@ static void put_refusal(struct buf *b, size_t start, const char *said)
 	}
 }
 
-/* The replies to the recipients of put_refused_to(), unless each is that of the record. */
+/* The replies to those of put_refused_to(), unless each is that of the record. */
 static void put_refused_replies(const struct ended *e, struct buf *b)
 {
 	const struct tx *tx = &e->s->tx;
