@@ -96,7 +96,7 @@ static void put_refusal(struct buf *b, size_t start, const char *said)
 void record_put_refused_replies(struct buf *b, const struct tx *tx,
 	const struct reply *outcome, const char *reason)
 {
-	char text[REPLY_LINE_MAX];
+	char text[REPLY_LINE_MAX] = "";
 	size_t start = b->n, n = 0;
 	bool differs = false;
 

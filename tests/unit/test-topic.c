@@ -168,6 +168,8 @@ static void test_a_fault_is_told_whatever_became_of_the_others(void)
 			HOOK_NONE,
 			"refused=\"2\" "
 			"refused_to=\"<b@example.net>,<x@other.example>\" "
+			"refused_replies=\"451 4.3.0 The message could not be stored; "
+			"try later|550 5.7.1 No mail is accepted here for that domain\" "
 			"file=\"1796116087.M000042P7Q1.host,S=201\" "
 			"reason=\"451 4.3.0 The message could not be stored; try "
 			"later\"" },

@@ -391,7 +391,7 @@ static const char *sasl_user(const struct sasl *s)
 
 static bool sasl_form(struct span name, struct buf *to)
 {
-	char octets[AUTH_USER_MAX];
+	char octets[AUTH_USER_MAX] = "";
 	struct buf text = BUF(octets);
 	char *prepared = NULL;
 	bool fine;
