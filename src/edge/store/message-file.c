@@ -181,6 +181,20 @@ void message_file_make_name(char name[static TX_FILE_MAX], const char *id, size_
 	buf_terminate(&b);
 }
 
+void maildir_host(struct buf *to, struct span hostname)
+{
+	for (size_t i = 0; i < hostname.n; i++) {
+		char c = hostname.p[i];
+		if (c == '/')
+			buf_put(to, SPAN("\\057"));
+		else if (c == ':')
+			buf_put(to, SPAN("\\072"));
+		else if (c > 32 && c < 127)
+			buf_put_char(to, c);
+	}
+	buf_terminate(to);
+}
+
 /*
  * The file that has no name, by its descriptor: before Linux 6.10 only /proc can do that
  * for everybody.
