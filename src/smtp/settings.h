@@ -37,6 +37,8 @@ struct session_settings {
 	enum auth_mode auth;
 	struct authenticator *authenticator; /* NULL: no AUTH */
 	enum bare_newline bare_newline;
+	/* the delivering stage writes the fields that name the recipients */
+	bool original_to;
 	bool dsn; /* reports of success can be made (RFC 3461) */
 	const char *dsn_fault; /* the fault that prevents them; NULL: none */
 	uint64_t size_limit; /* octets as RFC 1870 counts them; 0 for none */

@@ -98,6 +98,8 @@ bool engine_settings(struct engine *e, const struct dialogue *d, struct complain
 	e->settings.hostname = dialogue_setting(d, "hostname", "mail.example.net");
 	e->settings.banner = dialogue_setting(d, "banner",
 		e->settings.lmtp ? "LMTP service ready" : "ESMTP service ready");
+	e->settings.original_to =
+		strcmp(dialogue_setting(d, "original-to", "no"), "yes") == 0;
 	e->settings.dsn = strcmp(dialogue_setting(d, "outbox", "no"), "yes") == 0;
 	e->settings.dsn_fault = strcmp(dialogue_setting(d, "outbox", "no"), "broken") == 0
 					? "/outbox: is not a directory"

@@ -467,4 +467,5 @@ void mailbox_close(struct mailbox *box)
 	close_dir(&box->dir);
 	free(box->path);
 	free(box->link);
+	free(box->address);
 }

@@ -115,8 +115,8 @@ static const struct reply *add_goal(struct maildir *m, struct recipient *r, size
 }
 
 /* Takes over the box, unless the transaction has it already. NULL or a refusal. */
-static const struct reply *add_box(
-	struct maildir *m, struct mailbox *box, struct recipient *r)
+static const struct reply *add_box(struct maildir *m, struct mailbox *box,
+	struct recipient *r, const struct recipients_place *place)
 {
 	size_t i = find_box(m, box);
 	struct mailbox *more;
@@ -126,11 +126,14 @@ static const struct reply *add_box(
 		return add_goal(m, r, i);
 	}
 	more = reallocarray(m->boxes, m->n_boxes + 1, sizeof(*more));
-	if (!more) {
+	if (more)
+		m->boxes = more;
+	if (more && m->original_to)
+		box->address = recipients_address(place);
+	if (!more || (m->original_to && !box->address)) {
 		mailbox_close(box);
 		return fail_all(m, -ENOMEM);
 	}
-	m->boxes = more;
 	m->n_later += count_later(box);
 	m->boxes[m->n_boxes++] = *box;
 	return add_goal(m, r, i);
@@ -249,7 +252,8 @@ static bool has_device(const struct maildir *m, dev_t device)
 static bool is_full(
 	const struct maildir *m, const struct tx *tx, const struct mailbox *box)
 {
-	if (!tx->params.has_size || tx->params.size == 0 || has_device(m, box->device))
+	if (!tx->params.has_size || tx->params.size == 0 ||
+		(!m->original_to && has_device(m, box->device)))
 		return false;
 	return mailbox_is_full(box, m->root, tx->params.size);
 }
@@ -305,7 +309,7 @@ static const struct reply *take_place(struct maildir *m, const struct tx *tx,
 	else if (!*ret_elsewhere)
 		refusal = check_box(m, tx, r, &box, found, place);
 	if (!*ret_elsewhere && !refusal)
-		return add_box(m, &box, r);
+		return add_box(m, &box, r, place);
 	mailbox_close(&box);
 	return refusal;
 }
@@ -377,7 +381,7 @@ static const struct reply *maildir_data(
 		return fail_all(m, -ENOMEM);
 	r = message_files_begin(m, tx);
 	if (r == 0)
-		r = message_files_write(m, trace);
+		r = message_files_write_trace(m, tx, trace);
 	return r < 0 ? fail_all(m, r) : NULL;
 }
 

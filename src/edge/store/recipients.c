@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include "edge/table/table.h"
 #include "proto/destination.h"
 #include "proto/conf.h"
@@ -196,6 +197,21 @@ static enum recipients_result obey(struct recipients_search *s, struct span key,
 	s->known = known;
 	return d.paths.n ? recipients_also(s, ret)
 			 : place(s, span_of(s->rs->template), e, known, ret);
+}
+
+char *recipients_address(const struct recipients_place *place)
+{
+	/* each octet may get a backslash */
+	struct buf b = { .cap = 2 * place->local.n + place->domain.n + sizeof("\"\"@") };
+
+	b.p = malloc(b.cap);
+	if (!b.p)
+		return NULL;
+	local_put(place->local, &b);
+	buf_put_char(&b, '@');
+	put_lower(&b, place->domain);
+	buf_terminate(&b);
+	return b.p;
 }
 
 enum recipients_result recipients_also(

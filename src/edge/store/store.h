@@ -124,6 +124,13 @@ enum recipients_result recipients_also(
 	struct recipients_search *s, struct recipients_place *ret);
 
 /*
+ * The address whose mailbox the place is, in lower case and with A-labels: without the
+ * subaddress where there is no mailbox of it, and the one that stands in a setting where
+ * that leads here. Owned by the caller; NULL: no memory.
+ */
+char *recipients_address(const struct recipients_place *place);
+
+/*
  * "has no NAME (mail-root-marker): is its file system not mounted?", or the words of
  * another errno.
  */
@@ -190,6 +197,8 @@ struct mailbox {
 	 */
 	uint64_t mount;
 	uint32_t project;
+	/* owned, with original-to: the address whose mailbox it is (Delivered-To) */
+	char *address;
 	struct message_file *file; /* the file that is linked into it; NULL: none */
 	int error; /* -errno: why it cannot have the message */
 	const char *part; /* where that is: "new", "cur", "tmp"; NULL: the path itself */
@@ -358,6 +367,8 @@ struct maildir {
 	int root; /* mail-root, open; the caller's */
 	int max_fd; /* descriptors from here on are kept for files and logs */
 	const char *host; /* escaped for a file name */
+	/* each mailbox gets a file of its own, which names its recipients */
+	bool original_to;
 	struct mailbox *boxes;
 	size_t n_boxes;
 	/* numbers of boxes; those of a recipient begin at its `slot` */
