@@ -33,6 +33,8 @@ struct session_settings {
 	/* names in ASCII or UTF-8, "*.name" for all below one, "*" for any */
 	const char *const *domains;
 	size_t n_domains;
+	/* users of this host log in: "*" is for them alone, and others get 530 */
+	bool any_needs_login;
 	enum tls_mode tls;
 	enum auth_mode auth;
 	struct authenticator *authenticator; /* NULL: no AUTH */

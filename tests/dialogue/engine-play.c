@@ -75,6 +75,7 @@ static bool set_auth(struct engine *e, const struct dialogue *d, struct complain
 	for (size_t i = 0; i < sizeof(auth_words) / sizeof(*auth_words); i++)
 		if (strcmp(mode, auth_words[i]) == 0) {
 			e->settings.auth = (enum auth_mode)i;
+			e->settings.any_needs_login = e->settings.auth != AUTH_OFF;
 			return true;
 		}
 	return complain(ret, 0, "auth: no such mode");
