@@ -224,6 +224,7 @@ static void build(struct connection *c)
 	policy_init(&c->policy, &c->config.session);
 	confine_init(&c->confine, &c->dirs, c->backend, &c->log);
 	maildir_init(&c->maildir, &c->config.recipients, c->host);
+	c->maildir.original_to = c->config.session.original_to;
 	if (c->config.recipients_file ||
 		(c->config.maildir && strchr(c->config.maildir, '%')))
 		c->config.session.recipients_offered =

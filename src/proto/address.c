@@ -332,6 +332,17 @@ void local_quote(struct span octets, struct buf *to)
 	buf_put_char(to, '"');
 }
 
+void local_put(struct span octets, struct buf *to)
+{
+	struct span rest = octets;
+	bool odd = false;
+
+	if (take_dot_string(&rest, &odd) && rest.n == 0 && !odd)
+		buf_put(to, octets);
+	else
+		local_quote(octets, to);
+}
+
 static bool is_keyword_char(char c, bool first)
 {
 	char l = ascii_lower(c);

@@ -54,6 +54,8 @@ bool domain_valid_utf8(struct span domain);
 void local_unquote(struct span local, struct buf *to);
 /* The reverse: a quoted local part for these octets, which must be possible in one. */
 void local_quote(struct span octets, struct buf *to);
+/* The same, with quotes only where they are needed. */
+void local_put(struct span octets, struct buf *to);
 
 /* ESMTP parameters of MAIL and RCPT (RFC 5321 4.1.2, RFC 6531 3.3). */
 struct param {

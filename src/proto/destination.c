@@ -57,7 +57,7 @@ static const char *take_flag(struct destination *d, bool *flag)
 	if (*flag)
 		return "is said twice";
 	*flag = true;
-	return d->deny && (d->auth || d->path.n) ? "goes with nothing else" : NULL;
+	return d->deny && (d->auth || d->paths.n) ? "goes with nothing else" : NULL;
 }
 
 /* A path that looks like an address, alias or shell path is probably a mistake. */
@@ -72,12 +72,62 @@ static const char *place_fault(struct span path)
 	if (path.n && (*path.p == '|' || *path.p == ':'))
 		return "is no program and no list, as in aliases(5): name a path below "
 		       "mail-root; ./ in front makes it one";
-	if (is_plain && memchr(path.p, ',', path.n))
-		return "has a comma: a name has one mailbox; ./ in front makes it one "
-		       "path";
 	if (path.n && *path.p == '~')
 		return "has ~, which no shell expands here: name a path below mail-root";
 	return destination_below_fault(path);
+}
+
+static bool has_commas(struct span path)
+{
+	return path.n > 1 && path.p[0] == '.' && path.p[1] == '/';
+}
+
+struct span destination_take_path(struct span *paths)
+{
+	const char *comma = has_commas(*paths) ? NULL : memchr(paths->p, ',', paths->n);
+	struct span path = { paths->p, comma ? (size_t)(comma - paths->p) : paths->n };
+
+	*paths = span_from(*paths, path.n + (comma != NULL));
+	return path;
+}
+
+/* True for a path that stands in the list in front of itself. */
+static bool is_twice(struct span list, struct span path)
+{
+	struct span earlier;
+
+	do
+		earlier = destination_take_path(&list);
+	while (!span_eq(earlier, path));
+	return earlier.p != path.p;
+}
+
+/* NULL, or what is wrong with one of the paths. */
+static const char *list_fault(struct span list, struct span *ret_word)
+{
+	struct destination none = { .auth = false };
+	struct span rest = list;
+	const char *what = NULL;
+	bool ends = false;
+
+	for (size_t n = 1; !ends && !what; n++) {
+		struct span path = destination_take_path(&rest);
+		ends = path.p + path.n == list.p + list.n;
+		*ret_word = path.n ? path : list;
+		if (path.n == 0)
+			what = "has a comma beside no name: write names with one comma "
+			       "between them and no blank";
+		else if (n > DESTINATION_PATHS_MAX)
+			what = "is one mailbox too many: a line has 16 at most";
+		else if (find_flag(&none, path))
+			what = "is no mailbox: write it behind a blank; ./ in front "
+			       "makes it one";
+		else if (is_twice(list, path))
+			what = "is named twice";
+		else
+			what = place_fault(path);
+	}
+	return what;
 }
 
 bool destination_parse(
@@ -86,7 +136,7 @@ bool destination_parse(
 	static const char *const flags[] = { "auth", "deny" };
 	static const struct words names = WORDS_OF(flags);
 	const struct words *words = NULL;
-	struct destination d = { .path = { value.p, 0 } };
+	struct destination d = { .paths = { value.p, 0 } };
 	struct span rest = value, word = { value.p, 0 };
 	const char *what = NULL;
 
@@ -97,8 +147,8 @@ bool destination_parse(
 		if (flag) {
 			what = take_flag(&d, flag);
 		} else if (first) {
-			d.path = word;
-			what = place_fault(word);
+			d.paths = word;
+			what = list_fault(d.paths, &word);
 		} else {
 			what = "is not auth or deny";
 			words = &names;

@@ -5,9 +5,13 @@
 #include "base/words.h"
 
 #define DESTINATION_PATH_MAX 512 /* octets of a path as it is written */
+#define DESTINATION_PATHS_MAX 16 /* mailboxes of one line */
 
 struct destination {
-	struct span path; /* a template below mail-root; empty: that of the setting */
+	/*
+	 * templates below mail-root, with commas between them; empty: that of the setting
+	 */
+	struct span paths;
 	bool auth; /* only from clients that have logged in */
 	bool deny; /* the name has no mailbox, even if another line matches it */
 };
@@ -19,14 +23,19 @@ struct destination_fault {
 };
 
 /*
- * value = [ path ] *( 1*WSP flag )
+ * value = [ paths ] *( 1*WSP flag )
+ * paths = *( path "," ) path
  * flag  = "auth" / "deny"
  *
- * Each flag once, and "deny" alone. A path with the name of a flag is written "./auth".
+ * Each flag once, and "deny" alone; each path once. A path with the name of a flag is
+ * written "./auth". One that begins with "./" may have commas, so it ends the list.
  * Fills ret or ret_fault, which borrow from `value`; it has no blanks at its ends.
  */
 bool destination_parse(
 	struct span value, struct destination *ret, struct destination_fault *ret_fault);
+
+/* Takes the first path off a list that has one. */
+struct span destination_take_path(struct span *paths);
 
 /*
  * path = *( "%u" / "%d" / "%%" / octet )

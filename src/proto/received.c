@@ -123,8 +123,8 @@ void received_put(struct buf *to, const struct received *t)
 {
 	put_pair(to, SPAN("Return-Path: <"), t->reverse_path);
 	buf_put(to, SPAN(">\n"));
-	if (t->recipient.n) {
-		put_pair(to, SPAN("Delivered-To: "), t->recipient);
+	if (t->delivered_to.n) {
+		put_pair(to, SPAN(FIELD_DELIVERED_TO), t->delivered_to);
 		buf_put_char(to, '\n');
 	}
 	put_from(to, t);

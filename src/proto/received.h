@@ -4,11 +4,14 @@
 #include <stdint.h>
 #include "base/buf.h"
 
+#define FIELD_ORIGINAL_TO "X-Original-To: " /* an address as the client gave it */
+#define FIELD_DELIVERED_TO "Delivered-To: "
 #define RECEIVED_MAX 2048 /* all of the fields, with every value at its own cap */
 
 struct received {
 	struct span reverse_path; /* mailbox text; empty for <> */
 	struct span recipient; /* mailbox text, when there is exactly one; else empty */
+	struct span delivered_to; /* mailbox text; empty: the field is left out */
 	struct span helo; /* as the client sent it; may be invalid */
 	struct span peer; /* textual IP address, or empty */
 	struct span host; /* name of this host */
@@ -19,7 +22,7 @@ struct received {
 	int64_t time; /* seconds since 1970 */
 };
 
-/* Return-Path, Delivered-To (a single recipient only) and Received; lines end with LF. */
+/* Return-Path, which is one line, Delivered-To and Received; lines end with LF. */
 void received_put(struct buf *to, const struct received *t);
 
 /* "Tue, 01 Dec 2026 09:08:07 +0000" (RFC 5322 3.3) */

@@ -199,19 +199,22 @@ static struct span build_trace(struct session *s)
 {
 	struct buf b = { .p = s->scratch, .cap = RECEIVED_MAX };
 	const struct recipient *only = s->tx.n_recipients == 1 ? s->tx.recipients : NULL;
+	const struct span named = only ? only->mailbox : SPAN("");
 
-	received_put(&b, &(struct received){
-				 .reverse_path = span_of(s->tx.sender),
-				 .recipient = only ? only->mailbox : SPAN(""),
-				 .helo = span_of(s->helo),
-				 .peer = span_of(s->peer.address),
-				 .host = span_of(s->settings->hostname),
-				 .with = span_of(with_protocol(s)),
-				 .tls_cipher = span_of(s->tls.cipher),
-				 .tls_group = span_of(s->tls.group),
-				 .id = span_of(s->tx.id),
-				 .time = s->now.seconds,
-			 });
+	received_put(
+		&b, &(struct received){
+			    .reverse_path = span_of(s->tx.sender),
+			    .recipient = named,
+			    .delivered_to = s->settings->original_to ? SPAN("") : named,
+			    .helo = span_of(s->helo),
+			    .peer = span_of(s->peer.address),
+			    .host = span_of(s->settings->hostname),
+			    .with = span_of(with_protocol(s)),
+			    .tls_cipher = span_of(s->tls.cipher),
+			    .tls_group = span_of(s->tls.group),
+			    .id = span_of(s->tx.id),
+			    .time = s->now.seconds,
+		    });
 	return buf_span(&b);
 }
 

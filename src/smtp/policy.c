@@ -129,25 +129,41 @@ static const struct reply *judge_a_labels(struct policy *p, struct span domain)
 }
 
 /* <postmaster> without a domain is always accepted (RFC 5321 4.5.1). */
-const struct reply *policy_judge_domain(struct policy *p, struct span domain)
+static const struct reply *judge_domain(
+	struct policy *p, struct span domain, bool with_any)
 {
 	const struct session_settings *settings = p->settings;
 
 	if (domain.n == 0)
 		return NULL;
-	for (size_t i = 0; i < settings->n_domains; i++)
-		if (domain_matches(span_of(settings->domains[i]), domain))
+	for (size_t i = 0; i < settings->n_domains; i++) {
+		struct span pattern = span_of(settings->domains[i]);
+		if ((with_any || !span_eq(pattern, SPAN("*"))) &&
+			domain_matches(pattern, domain))
 			return NULL;
+	}
 	return has_a_label(domain) ? judge_a_labels(p, domain)
 				   : reply_get(REPLY_DOMAIN_UNKNOWN);
 }
 
+const struct reply *policy_judge_domain(struct policy *p, struct span domain)
+{
+	return judge_domain(p, domain, true);
+}
+
+/*
+ * What a logged-in user sends may be handed on, so a host with users accepts mail for any
+ * domain from them alone: on port 25 it would be an open relay.
+ */
 static const struct reply *policy_rcpt(
 	struct stage *st, const struct tx *tx, struct recipient *to)
 {
-	const struct reply *r = policy_judge_domain((struct policy *)st, to->domain);
+	struct policy *p = (struct policy *)st;
+	bool with_any = tx->user || !p->settings->any_needs_login;
+	const struct reply *r = judge_domain(p, to->domain, with_any);
 
-	(void)tx;
+	if (r && !with_any && !judge_domain(p, to->domain, true))
+		return reply_get(REPLY_AUTH_FIRST);
 	if (r == reply_get(REPLY_NAMES_UNAVAILABLE) && !st->fault)
 		st->fault = settings_of(st)->names->fault;
 	return r;

@@ -33,10 +33,14 @@ struct session_settings {
 	/* names in ASCII or UTF-8, "*.name" for all below one, "*" for any */
 	const char *const *domains;
 	size_t n_domains;
+	/* users of this host log in: "*" is for them alone, and others get 530 */
+	bool any_needs_login;
 	enum tls_mode tls;
 	enum auth_mode auth;
 	struct authenticator *authenticator; /* NULL: no AUTH */
 	enum bare_newline bare_newline;
+	/* the delivering stage writes the fields that name the recipients */
+	bool original_to;
 	bool dsn; /* reports of success can be made (RFC 3461) */
 	const char *dsn_fault; /* the fault that prevents them; NULL: none */
 	uint64_t size_limit; /* octets as RFC 1870 counts them; 0 for none */

@@ -56,7 +56,8 @@ struct recipient {
 	struct span domain; /* empty for <postmaster> */
 	struct rcpt_params params;
 	char *orcpt; /* owned; that of params lies in it. NULL for none */
-	size_t slot; /* number of the mailbox in the delivering stage */
+	size_t slot; /* where its mailboxes begin in the delivering stage */
+	size_t n_slots; /* so many there are */
 	const struct reply *reply; /* the refusal of a stage; NULL: none */
 };
 

@@ -75,6 +75,7 @@ static bool set_auth(struct engine *e, const struct dialogue *d, struct complain
 	for (size_t i = 0; i < sizeof(auth_words) / sizeof(*auth_words); i++)
 		if (strcmp(mode, auth_words[i]) == 0) {
 			e->settings.auth = (enum auth_mode)i;
+			e->settings.any_needs_login = e->settings.auth != AUTH_OFF;
 			return true;
 		}
 	return complain(ret, 0, "auth: no such mode");
@@ -98,6 +99,8 @@ bool engine_settings(struct engine *e, const struct dialogue *d, struct complain
 	e->settings.hostname = dialogue_setting(d, "hostname", "mail.example.net");
 	e->settings.banner = dialogue_setting(d, "banner",
 		e->settings.lmtp ? "LMTP service ready" : "ESMTP service ready");
+	e->settings.original_to =
+		strcmp(dialogue_setting(d, "original-to", "no"), "yes") == 0;
 	e->settings.dsn = strcmp(dialogue_setting(d, "outbox", "no"), "yes") == 0;
 	e->settings.dsn_fault = strcmp(dialogue_setting(d, "outbox", "no"), "broken") == 0
 					? "/outbox: is not a directory"

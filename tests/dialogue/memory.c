@@ -1,5 +1,7 @@
 /* Promises to deliver as the real stage does; refuses to touch a file. */
 #include "memory.h"
+#include "process.h"
+#include "proto/received.h"
 
 static struct memory *memory_of(struct stage *st)
 {
@@ -101,6 +103,7 @@ static const struct reply *memory_data(
 
 	(void)tx;
 	m->content.n = 0;
+	m->n_first = strcspn(trace.p, "\n") + 1;
 	text_put(&m->way->arena, &m->content, trace);
 	return called(m, MEMORY_DATA, m->last == MEMORY_RCPT);
 }
@@ -124,6 +127,37 @@ static const struct reply *memory_prepare(struct stage *st, struct tx *tx)
 		m, MEMORY_PREPARE, m->last == MEMORY_DATA || m->last == MEMORY_BODY);
 }
 
+/* With original-to below the first line, for each recipient whose box it is. */
+static struct span content_of(struct memory *m, const struct tx *tx, size_t slot)
+{
+	struct span whole = text_span(&m->content);
+	struct arena *arena = &m->way->arena;
+	struct text own = { 0 };
+
+	if (!m->original_to)
+		return whole;
+	text_put(arena, &own, (struct span){ whole.p, m->n_first });
+	for (size_t i = 0; i < tx->n_recipients; i++) {
+		if (tx->recipients[i].slot != slot)
+			continue;
+		text_put(arena, &own, SPAN(FIELD_ORIGINAL_TO));
+		text_put(arena, &own, tx->recipients[i].mailbox);
+		text_put(arena, &own, SPAN("\n"));
+	}
+	text_put(arena, &own, SPAN(FIELD_DELIVERED_TO));
+	text_put(arena, &own, span_of(m->boxes[slot]));
+	text_put(arena, &own, SPAN("\n"));
+	text_put(arena, &own, span_from(whole, m->n_first));
+	return text_span(&own);
+}
+
+/* Files of one name are one message. */
+static const char *name_of(struct memory *m, const struct tx *tx, size_t slot)
+{
+	return m->original_to ? arena_print(&m->way->arena, "%s,%zu", tx->id, slot)
+			      : tx->id;
+}
+
 static const struct reply *memory_commit(struct stage *st, struct tx *tx)
 {
 	struct memory *m = memory_of(st);
@@ -132,8 +166,8 @@ static const struct reply *memory_commit(struct stage *st, struct tx *tx)
 	refuse_one(m, MEMORY_COMMIT, tx);
 	for (size_t i = 0; i < m->n_boxes && !r; i++)
 		if (is_wanted(tx, i))
-			way_keep_message(
-				m->way, m->boxes[i], tx->id, text_span(&m->content));
+			way_keep_message(m->way, m->boxes[i], name_of(m, tx, i),
+				content_of(m, tx, i));
 	if (!r)
 		memcpy(tx->file, tx->id, sizeof(tx->id));
 	return r;
@@ -193,6 +227,8 @@ bool memory_init(struct memory *m, struct way *way, const struct dialogue *d)
 		.exist = d->boxes,
 		.hostname = dialogue_setting(d, "hostname", "mail.example.net"),
 		.create = strcmp(dialogue_setting(d, "maildir-create", "no"), "yes") == 0,
+		.original_to =
+			strcmp(dialogue_setting(d, "original-to", "no"), "yes") == 0,
 	};
 	m->boxes = arena_take(&way->arena, MEMORY_BOXES_MAX * sizeof(*m->boxes));
 	return set_fault(m, dialogue_setting(d, "fault", ""));

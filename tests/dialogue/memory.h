@@ -24,6 +24,7 @@ struct memory {
 	const char *hostname; /* the domain of <postmaster> */
 	const char *const *exist; /* mailboxes that do; ended by NULL */
 	bool create; /* any mailbox exists */
+	bool original_to; /* each mailbox has fields of its own on top */
 	enum memory_hook fault_at;
 	const struct reply *fault;
 	const char *fault_of; /* the one recipient whose it is; NULL: everybody's */
@@ -34,6 +35,7 @@ struct memory {
 	char **boxes;
 	size_t n_boxes;
 	struct text content;
+	size_t n_first; /* octets of the first line of it */
 	const char *broken; /* which promise the engine broke, or NULL */
 };
 

@@ -47,6 +47,7 @@ static void build(struct server *s, const struct process *p)
 	s->c.config.session.authenticator = &s->users.authenticator;
 	policy_init(&s->c.policy, &s->c.config.session);
 	maildir_init(&s->c.maildir, &s->c.config.recipients, s->c.host);
+	s->c.maildir.original_to = s->c.config.session.original_to;
 	s->c.stages[0] = &s->c.policy.stage;
 	s->c.stages[1] = &s->c.maildir.stage;
 	s->c.stages[2] = &s->c.outbox.stage;

@@ -65,9 +65,13 @@ static void check_pair(const struct table_pair *pair, struct span text)
 	fuzz_is_inside(local, pair->key);
 	fuzz_is_inside(domain, pair->key);
 	if (destination_parse(pair->value, &d, &why)) {
-		fuzz_is_inside(d.path, pair->value);
-		MUST(!(d.deny && (d.auth || d.path.n)));
-		check_path(d.path, pair->key);
+		fuzz_is_inside(d.paths, pair->value);
+		MUST(!(d.deny && (d.auth || d.paths.n)));
+		do {
+			struct span path = destination_take_path(&d.paths);
+			fuzz_is_inside(path, pair->value);
+			check_path(path, pair->key);
+		} while (d.paths.n);
 	} else {
 		fuzz_is_inside(why.word, pair->value);
 		MUST(why.what && why.what[0]);

@@ -57,8 +57,8 @@ def users(place):
 class Setting:
     """How the program is set up, and what a client does."""
 
-    def __init__(self, tls="off", auth=False, lmtp=False, dsn=False, utf8=False, listen=False, log="stderr"):
-        self.tls, self.auth, self.lmtp, self.dsn = tls, auth, lmtp, dsn
+    def __init__(self, tls="off", auth=False, lmtp=False, dsn=False, utf8=False, listen=False, log="stderr", own=False):
+        self.tls, self.auth, self.lmtp, self.dsn, self.own = tls, auth, lmtp, dsn, own
         self.utf8, self.listen, self.log = utf8, listen, log
 
     def place(self):
@@ -75,6 +75,11 @@ class Setting:
             for part in ("tmp", "cur", "new"):
                 (place.outbox / part).mkdir(parents=True)
             place.set(dsn_outbox=place.outbox)
+        place.boxes = ("*", "all/*") if self.own else ("*",)
+        if self.own:  # a copy for each mailbox, of which each name has two
+            lines = [f"{box} %u,all/%u\n" for box in BOXES]
+            (place.dir / "recipients").write_text("".join(lines))
+            place.set(original_to="yes", recipients=place.dir / "recipients")
         place.json, place.journal = place.dir / "records", None
         if self.log == "json":
             place.set(log=f"json:{place.json}")
@@ -116,6 +121,7 @@ SETTINGS = {
     "TLS, reports, JSON Lines": Setting(tls="on", dsn=True, log="json"),
     "AUTH in TLS, SMTPUTF8": Setting(tls="required", auth=True, utf8=True),
     "LMTP": Setting(lmtp=True, utf8=True, log="journal"),
+    "a copy for each mailbox, LMTP": Setting(lmtp=True, own=True),
     "listener in clear": Setting(listen=True),
     "listener, AUTH in TLS, reports": Setting(tls="on", auth=True, dsn=True, utf8=True, listen=True),
 }
@@ -216,10 +222,10 @@ def content(serial, number):
 # What must be true
 
 
-def files_of(place, faults):
+def files_of(place, faults, boxes="*"):
     """Which messages are where; each is whole and there once."""
     found = collections.Counter()
-    for path in place.root.glob("*/new/*"):
+    for path in place.root.glob(f"{boxes}/new/*"):
         number = re.search(rb"^X-Number: (\d+)\.(\d)\.$", path.read_bytes(), re.M)
         if not number:
             faults.append(f"{path.name} is torn")
@@ -233,14 +239,19 @@ def files_of(place, faults):
     return found
 
 
-def check_files(place, talks, faults, killed):
-    found = files_of(place, faults)
+def check_boxes(place, talks, faults, boxes):
+    found = files_of(place, faults, boxes)
     faults.extend(f"{key} is there {n} times" for key, n in found.items() if n > 1)
     for talk in talks:
         faults.extend(f"250, and no file: {key}" for key in sorted(talk.accepted - set(found)))
         faults.extend(f"refused, and yet a file: {key}" for key in sorted(talk.refused & set(found)))
     known = set().union(*(t.accepted | t.refused | t.unknown for t in talks))
     faults.extend(f"a file that was never sent: {key}" for key in set(found) - known)
+
+
+def check_files(place, talks, faults, killed):
+    for boxes in place.boxes:
+        check_boxes(place, talks, faults, boxes)
     for path in place.outbox.glob("new/*"):
         text = path.read_bytes()
         if not (text.startswith(b"To: <") and text.endswith(b"--\n")):

@@ -809,7 +809,7 @@ class Client:
 
 # Messages
 
-TRACE = ("return-path:", "received:", "delivered-to:")
+TRACE = ("return-path:", "received:", "x-original-to:", "delivered-to:")
 
 
 def sample(subject="a message", lines=3):

@@ -393,6 +393,36 @@ def test_check_is_silent_where_all_is_well():
     harness.equal(check(place, 0, own=True), "")
 
 
+@harness.table(off=("off", False, 78), on=("on", False, 78), required=("required", False, 0),
+               no_users=("off", True, 0))
+def test_any_domain_is_a_fault_where_some_need_not_log_in(auth, sink, code):
+    place = site(auth=auth, domains="example.org *")
+    if sink:
+        place.set(auth_users=None, auth_secret=None)
+    found = check(place, code)
+    harness.equal("domains *: needs auth = required" in found, code == 78, found)
+
+
+def test_any_domain_is_checked_for_each_kind_of_socket():
+    place = site(auth="off", domains="*", tls="on")
+    for kind, code in (("127.0.0.1:25", 78), ("smtps=127.0.0.1:465", 78), ("submission=127.0.0.1:587", 0),
+                       ("lmtp=/run/postern.lmtp", 0)):
+        done = harness.run(*place.command(), "--check", f"--listen={kind}")
+        harness.equal(done.returncode, code, f"{kind}: {done.stdout}")
+        harness.equal("domains *: needs auth = required" in done.stdout, code == 78, kind)
+
+
+def test_no_open_relay_beside_a_submission_socket():
+    """The users are those of another socket of this host."""
+    place = site(auth="off", domains="example.org *", tls="on")
+    client = place.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    client.say("RCPT TO:<user@example.com>", 530, "5.7.0")
+    client.say("RCPT TO:<user@example.org>", 250)
+    client.quit()
+
+
 def without_module(place):
     """The same program and modules, but for one."""
     folder = place.dir / "program"

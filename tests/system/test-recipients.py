@@ -422,6 +422,125 @@ def test_a_session_reads_little_of_a_large_cdb():
     assert sum(reads) < 2048 + 1024 + 14 * 200, reads
 
 
+# A line of several mailboxes
+
+LIST = """sales@example.org   boxes/alice,boxes/bob
+bob@example.org     boxes/bob
+odd@example.org     ./boxes/a,b
+@example.com        com/%u,archive
+"""
+
+
+def copies(place, *boxes):
+    """The only message of each box."""
+    found = [place.box(box) for box in boxes]
+    harness.equal([len(messages) for messages in found], [1] * len(boxes))
+    return [messages[0] for messages in found]
+
+
+@KINDS
+def test_a_line_names_several_mailboxes(name):
+    place = Place(name, LIST)
+    (place.site.root / "com/joe/new").mkdir(parents=True)
+    client = place.begin()
+    for recipient, code in (("sales@example.org", 250), ("joe@example.com", 250), ("jim@example.com", 550)):
+        client.say(f"RCPT TO:<{recipient}>", code)
+    end_message(client)
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.say("RCPT TO:<odd@example.org>", 250)
+    end_message(client)
+    place.check_done(client)
+    harness.equal(place.boxes(), {"boxes/alice": 1, "boxes/bob": 1, "com/joe": 1, "archive": 1, "boxes/a,b": 1})
+    files = [path.stat() for path in copies(place, "boxes/alice", "boxes/bob", "com/joe", "archive")]
+    harness.equal({file.st_ino for file in files}, {files[0].st_ino})
+    harness.equal(files[0].st_nlink, 4)
+    harness.equal(place.site.leftovers(), [])
+
+
+def test_mailboxes_of_a_line_on_two_file_systems_get_a_copy_each():
+    place = Place(lines=LIST)
+    harness.small_file_system(place.site.root / "boxes/bob", "1m")
+    client = place.begin()
+    client.say("RCPT TO:<sales@example.org>", 250)
+    end_message(client)
+    place.check_done(client)
+    one, other = copies(place, "boxes/alice", "boxes/bob")
+    assert one.stat().st_dev != other.stat().st_dev
+    harness.equal(one.read_bytes(), other.read_bytes())
+
+
+def test_a_name_of_several_mailboxes_is_refused_as_a_whole_by_lmtp():
+    """A directory that goes away before the end of the content: bob's copy stays, as he has another name."""
+    lines = LIST + "all@example.org boxes/alice,boxes/carl,boxes/bob\ncarl@example.org boxes/carl\n"
+    place = Place(lines=lines)
+    place.site.arguments = ["--lmtp"]
+    for box in ("alice", "bob", "carl"):
+        for part in ("new", "cur", "tmp"):
+            (place.site.root / "boxes" / box / part).mkdir(parents=True)
+    client = place.begin(hello="lhlo")
+    for recipient in ("all", "bob", "carl"):
+        client.say(f"RCPT TO:<{address(recipient)}>", 250)
+    client.say("DATA", 354)
+    (place.site.root / "boxes/carl/new").rmdir()
+    client.send(harness.sample() + b".\r\n")
+    harness.equal([client.reply().code for _ in range(3)], [451, 250, 451])
+    place.check_done(client)
+    harness.equal(place.boxes(), {"boxes/bob": 1})
+
+
+def test_descriptors_of_a_list_count():
+    """Too few for one name alone is this host's fault, and no reason to send it with fewer others."""
+    boxes = [f"boxes/{n}" for n in range(16)]
+    lines = f"all@example.org {','.join(boxes)}\ninfo@example.org boxes/info\n"
+    place = Place(lines=lines)
+    client = place.begin(wrap=("sh", "-c", 'ulimit -n 64; exec "$@"', "sh"))
+    client.say(f"RCPT TO:<{address('info')}>", 250)
+    client.say(f"RCPT TO:<{address('all')}>", 452, "4.5.3")
+    client.say("RSET", 250)
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.say(f"RCPT TO:<{address('all')}>", 451, "4.3.0")
+    client.say(f"RCPT TO:<{address('info')}>", 250)
+    end_message(client)
+    place.check_done(client)
+    harness.equal(place.boxes(), {"boxes/info": 1})
+    harness.contains(place.site.records("message")[-1]["delivery_fault"], "raise LimitNOFILE=")
+
+
+def test_check_looks_at_each_mailbox_of_a_line():
+    lines = "info@example.org a,b\nsales@example.org boxes/x,boxes/y,boxes/z\n@example.com boxes/x,file\n"
+    place = Place(lines=lines, maildir_create="no")
+    for box in ("a", "b", "boxes/x"):
+        (place.site.root / box / "new").mkdir(parents=True)
+    (place.site.root / "file").write_text("")
+    done = harness.run(*place.site.command(), "--check")
+    harness.equal(done.returncode, 78, done.stdout)
+    root = place.site.root
+    for line, key, path, words in ((2, "sales@example.org", "boxes/y", "No such file or directory"),
+                                   (2, "sales@example.org", "boxes/z", "No such file or directory"),
+                                   (3, "@example.com", "file", "is not a directory")):
+        harness.contains(done.stdout, f"{place.table}:{line}: {key}: maildir {root}/{path}: {words}")
+    assert "boxes/x:" not in done.stdout and f"{root}/a" not in done.stdout, done.stdout
+    place = Place("recipients.cdb", lines=lines, maildir_create="no")
+    (place.site.root / "a/new").mkdir(parents=True)
+    done = harness.run(*place.site.command(), "--check")
+    harness.contains(done.stdout, f"recipients {place.table}: info@example.org: maildir {place.site.root}/b: No such")
+
+
+@harness.table(
+    twice=("a,b,a", "a: is named twice"), comma=("a,", "a,: has a comma beside no name"),
+    blank=("a, b", "a,: has a comma beside no name"), flag=("a,auth", "auth: is no mailbox: write it behind a blank"),
+    many=(",".join(f"m{n}" for n in range(17)), "m16: is one mailbox too many: a line has 16 at most"),
+    address=("a,joe@example.net", "joe@example.net: is an address, and mail is not forwarded"))
+def test_check_names_what_is_wrong_with_a_list(value, words):
+    place = Place(lines=f"info@example.org\nsales@example.org {value}\n")
+    done = harness.run(*place.site.command(), "--check")
+    harness.equal(done.returncode, 78, done.stdout)
+    harness.contains(done.stdout, f"{place.table}:2: {words}")
+    client = place.begin()
+    client.say("RCPT TO:<sales@example.org>", 451, "4.3.5")
+    client.quit()
+
+
 def test_vrfy_tells_nothing():
     place = Place()
     client = place.site.connect()

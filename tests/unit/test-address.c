@@ -553,6 +553,27 @@ static void test_quotes(void)
 	}
 }
 
+static void test_quotes_where_needed(void)
+{
+	static const struct quoted table[] = {
+		{ .local = "abc", .octets = "abc" },
+		{ .local = "a.b-c+d", .octets = "a.b-c+d" },
+		{ .local = "josé", .octets = "josé" },
+		{ .local = "\"a b\"", .octets = "a b" },
+		{ .local = "\".a\"", .octets = ".a" },
+		{ .local = "\"a..b\"", .octets = "a..b" },
+		{ .local = "\"a@b\"", .octets = "a@b" },
+		{ .local = "\"\"", .octets = "" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		char octets[64];
+		struct buf b = BUF(octets);
+		local_put(span_of(table[i].octets), &b);
+		CHECK_SPAN(buf_span(&b), table[i].local);
+	}
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
@@ -568,6 +589,7 @@ int main(void)
 		TEST(test_knows_domains_in_utf8),
 		TEST(test_unquotes),
 		TEST(test_quotes),
+		TEST(test_quotes_where_needed),
 	};
 
 	return test_main(tests, TEST_COUNT(tests));

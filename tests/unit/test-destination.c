@@ -1,5 +1,6 @@
 /* Lines of the table of recipients: what they mean, and which are no such lines. */
 #include <stdio.h>
+#include "base/buf.h"
 #include "proto/destination.h"
 #include "unit/test.h"
 
@@ -21,6 +22,10 @@ static void test_a_value_is_a_path_and_flags(void)
 		{ ".", ".", false, false },
 		{ "a..b/..c", "a..b/..c", false, false },
 		{ "josé", "josé", false, false },
+		{ "info,archive", "info,archive", false, false },
+		{ "%d/%u,all/%d auth", "%d/%u,all/%d", true, false },
+		{ "./a,b", "./a,b", false, false },
+		{ "a,./auth", "a,./auth", false, false },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
@@ -30,11 +35,15 @@ static void test_a_value_is_a_path_and_flags(void)
 			fprintf(stderr, "\t%s: %s\n", cases[i].value, fault.what);
 			continue;
 		}
-		CHECK_SPAN(d.path, cases[i].path);
+		CHECK_SPAN(d.paths, cases[i].path);
 		CHECK(d.auth == cases[i].auth);
 		CHECK(d.deny == cases[i].deny);
 	}
 }
+
+#define NO_NAME                                                                          \
+	"has a comma beside no name: write names with one comma between them and no "    \
+	"blank"
 
 static void test_any_other_value_is_refused_by_its_word(void)
 {
@@ -58,6 +67,25 @@ static void test_any_other_value_is_refused_by_its_word(void)
 		{ "~/mail", "~/mail",
 			"has ~, which no shell expands here: name a path below "
 			"mail-root" },
+		{ "info,", "info,", NO_NAME },
+		{ ",info", ",info", NO_NAME },
+		{ "a,,b auth", "a,,b", NO_NAME },
+		{ ",", ",", NO_NAME },
+		{ "info, sales", "info,", NO_NAME },
+		{ "info,auth", "auth",
+			"is no mailbox: write it behind a blank; ./ in front makes it "
+			"one" },
+		{ "deny,info", "deny",
+			"is no mailbox: write it behind a blank; ./ in front makes it "
+			"one" },
+		{ "a,b,a", "a", "is named twice" },
+		{ "a,joe@example.net", "joe@example.net",
+			"is an address, and mail is not forwarded: name a path below "
+			"mail-root; ./ in front makes it one" },
+		{ "a,b deny", "deny", "goes with nothing else" },
+		{ "a,/b", "/b",
+			"must be a path that begins at mail-root, without / in front" },
+		{ "a,../b,c", "../b", "must not have .. in it" },
 		{ "..", "..", "must not have .. in it" },
 		{ "../etc auth", "../etc", "must not have .. in it" },
 		{ "a/..", "a/..", "must not have .. in it" },
@@ -90,6 +118,46 @@ static void test_a_path_has_its_limit(void)
 	CHECK(destination_parse((struct span){ path, sizeof(path) - 1 }, &d, &fault));
 	CHECK(!destination_parse((struct span){ path, sizeof(path) }, &d, &fault));
 	CHECK_SPAN(span_of(fault.what), "has more than 512 octets");
+}
+
+static void check_list(const char *written, const char *const *want)
+{
+	struct span list = span_of(written);
+
+	for (; *want; want++)
+		if (CHECK(list.n))
+			CHECK_SPAN(destination_take_path(&list), *want);
+	CHECK(list.n == 0);
+}
+
+/* A directory may have a comma in its name: behind "./", which ends the list. */
+static void test_a_list_is_cut_at_its_commas(void)
+{
+	check_list("a", (const char *const[]){ "a", NULL });
+	check_list("a,b/%u,c", (const char *const[]){ "a", "b/%u", "c", NULL });
+	check_list("./a,b", (const char *const[]){ "./a,b", NULL });
+	check_list("a,./b,a", (const char *const[]){ "a", "./b,a", NULL });
+	check_list(".,a", (const char *const[]){ ".", "a", NULL });
+}
+
+static void test_a_list_has_its_limit(void)
+{
+	char list[8 * (DESTINATION_PATHS_MAX + 1)];
+	struct buf b = BUF(list);
+	struct destination d;
+	struct destination_fault fault = { .what = "" };
+
+	for (size_t i = 0; i < DESTINATION_PATHS_MAX; i++) {
+		buf_put_char(&b, 'a');
+		buf_put_num(&b, i);
+		buf_put_char(&b, ',');
+	}
+	b.n--;
+	CHECK(destination_parse(buf_span(&b), &d, &fault));
+	buf_put_str(&b, ",last");
+	CHECK(!destination_parse(buf_span(&b), &d, &fault));
+	CHECK_SPAN(fault.word, "last");
+	CHECK_SPAN(span_of(fault.what), "is one mailbox too many: a line has 16 at most");
 }
 
 static void test_a_key_is_a_name_as_it_is_looked_up(void)
@@ -173,6 +241,8 @@ int main(void)
 		TEST(test_a_value_is_a_path_and_flags),
 		TEST(test_any_other_value_is_refused_by_its_word),
 		TEST(test_a_path_has_its_limit),
+		TEST(test_a_list_is_cut_at_its_commas),
+		TEST(test_a_list_has_its_limit),
 		TEST(test_a_key_is_a_name_as_it_is_looked_up),
 		TEST(test_a_key_is_no_longer_than_an_address),
 		TEST(test_a_key_is_cut_at_its_last_sign),

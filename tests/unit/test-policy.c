@@ -87,6 +87,42 @@ static void test_takes_mail_for_its_domains_alone(void)
 	}
 }
 
+/* Real mail is handed on from a host with users: for other clients it would be an open relay. */
+static void test_any_domain_is_for_users_where_there_are_some(void)
+{
+	static const char *const some[] = { "example.net", "*" };
+	static const struct {
+		const char *domain;
+		bool needs_login, logged_in;
+		enum reply_name want; /* REPLY_RECIPIENT_OK: none */
+	} table[] = {
+		{ "example.com", true, false, REPLY_AUTH_FIRST },
+		{ "xn--bcher-kva.example", true, false, REPLY_AUTH_FIRST },
+		{ "example.com", true, true, REPLY_RECIPIENT_OK },
+		{ "example.net", true, false, REPLY_RECIPIENT_OK },
+		{ "", true, false, REPLY_RECIPIENT_OK },
+		{ "example.com", false, false, REPLY_RECIPIENT_OK },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		struct session_settings set = settings;
+		struct recipient r = { .domain = span_of(table[i].domain) };
+		struct tx tx = { .user = table[i].logged_in ? "scanner" : NULL };
+		struct policy p;
+		const struct reply *reply;
+		set.domains = some;
+		set.n_domains = TEST_COUNT(some);
+		set.any_needs_login = table[i].needs_login;
+		policy_init(&p, &set);
+		reply = p.stage.ops->rcpt(&p.stage, &tx, &r);
+		if (!CHECK(table[i].want == REPLY_RECIPIENT_OK
+				    ? !reply
+				    : reply == reply_get(table[i].want)))
+			fprintf(stderr, "\t%s\n", table[i].domain);
+		policy_done(&p);
+	}
+}
+
 /* The engine shows A-labels; settings may have either form. */
 static void test_labels_of_both_forms_are_one(void)
 {
@@ -245,6 +281,7 @@ int main(void)
 {
 	static const struct test tests[] = {
 		TEST(test_takes_mail_for_its_domains_alone),
+		TEST(test_any_domain_is_for_users_where_there_are_some),
 		TEST(test_labels_of_both_forms_are_one),
 		TEST(test_domains_are_converted_once),
 		TEST(test_a_star_takes_any_domain),

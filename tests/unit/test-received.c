@@ -66,6 +66,7 @@ static const struct traced traces[] = {
 		.trace = {
 			.reverse_path = { "a@example.org", 13 },
 			.recipient = { "b@example.net", 13 },
+			.delivered_to = { "b@example.net", 13 },
 			.helo = { "client.example.org", 18 },
 			.peer = { "192.0.2.1", 9 },
 			.host = { "mail.example.net", 16 },

@@ -112,9 +112,23 @@ struct setting {
 	bool logged_in;
 };
 
+/* ",path,path" or ",path!name": the other places of the line. */
+static void put_others(struct buf *to, struct recipients_search *search)
+{
+	struct recipients_place place;
+	enum recipients_result result;
+
+	while ((result = recipients_also(search, &place)) == RECIPIENTS_FOUND) {
+		buf_put_char(to, ',');
+		buf_put_str(to, place.path);
+	}
+	buf_put_str(to, result == RECIPIENTS_NAME ? "!name" : "");
+	CHECK(result == RECIPIENTS_NAME || result == RECIPIENTS_UNKNOWN);
+}
+
 /*
- * All places for the address, in order, until one may be made: "path path+ !unknown", with a "+" behind one
- * that may.
+ * All places for the address, in order, until one may be made: "path path+ path,path !unknown", with a "+" behind
+ * one that may, and commas between those of one line.
  */
 static const char *route(const struct setting *set, const char *address)
 {
@@ -158,6 +172,8 @@ static const char *route(const struct setting *set, const char *address)
 		buf_put_str(&b, result == RECIPIENTS_FOUND ? place.path : ends[result]);
 		if (result == RECIPIENTS_FOUND && place.may_create)
 			buf_put_char(&b, '+');
+		if (result == RECIPIENTS_FOUND)
+			put_others(&b, &search);
 	}
 	/* over is over */
 	if (result == RECIPIENTS_UNKNOWN)
@@ -326,6 +342,39 @@ static void test_a_line_says_who_may_send_and_who_has_no_mailbox(void)
 	check_routes(&set, strangers, TEST_COUNT(strangers));
 	set.logged_in = true;
 	check_routes(&set, users, TEST_COUNT(users));
+}
+
+static void test_a_line_names_several_mailboxes(void)
+{
+	struct setting set = {
+		.lines = "sales@example.org sales,archive/%d,all\n"
+			 "comma@example.org ./sales,archive\n"
+			 "last@example.org all,./sales,archive\n"
+			 "fax all,fax/%u auth\n"
+			 "@example.com com/%u,all\n"
+			 "tail@example.org all,\n",
+		.catch_all = "rest",
+		.delimiter = '+',
+		.create = CREATE_NO,
+	};
+	static const struct routed cases[] = {
+		{ "sales@example.org", "sales,archive/example.org,all rest !unknown" },
+		{ "Sales+x@Example.ORG", "sales,archive/example.org,all rest !unknown" },
+		{ "comma@example.org", "./sales,archive rest !unknown" },
+		{ "last@example.org", "all,./sales,archive rest !unknown" },
+		{ "fax@example.org", "!auth" },
+		{ "joe+x@example.com", "com/joe,all rest !unknown" },
+		{ "tail@example.org", "!failed" },
+		{ "nobody@example.org", "rest !unknown" },
+	};
+
+	check_routes(&set, cases, TEST_COUNT(cases));
+	set.logged_in = true;
+	CHECK_SPAN(
+		span_of(route(&set, "fax+a@example.org")), "all,fax/fax rest !unknown");
+	set.catch_all = "sales@example.org";
+	CHECK_SPAN(span_of(route(&set, "nobody@example.net")),
+		"sales,archive/example.org,all !unknown");
 }
 
 static void test_a_subaddress_is_looked_up_whole_first(void)
@@ -536,6 +585,7 @@ int main(void)
 		TEST(test_postmaster_has_a_mailbox),
 		TEST(test_a_name_that_is_too_long_is_not_cut),
 		TEST(test_a_line_says_who_may_send_and_who_has_no_mailbox),
+		TEST(test_a_line_names_several_mailboxes),
 		TEST(test_a_subaddress_is_looked_up_whole_first),
 		TEST(test_the_rest_goes_to_one_place),
 		TEST(test_strangers_make_no_directories),

@@ -133,6 +133,22 @@ static bool has_a_labels(const struct idn_api *api, const char *pattern)
 	       strstr(octets, "xn--");
 }
 
+/* Each kind of socket is checked with its own `auth`. */
+static void check_any_domain(struct config *c)
+{
+	const struct session_settings *s = &c->session;
+
+	for (size_t i = 0; i < s->n_domains; i++)
+		if (strcmp(s->domains[i], "*") == 0 && s->any_needs_login &&
+			s->auth != AUTH_REQUIRED)
+			check_setting_fault(c, "domains", "*",
+				"needs auth = required, as users log in here: on a "
+				"socket "
+				"without it other clients get 530 for all domains that "
+				"are "
+				"not named; set auth = required, or name the domains");
+}
+
 static void check_names(struct config *c)
 {
 	const struct idn_api *api = load(c, "smtputf8", IDN_MODULE, IDN_MODULE_TABLE);
@@ -143,6 +159,7 @@ static void check_names(struct config *c)
 			check_setting_fault(c, "domains", domain,
 				"is no internationalized domain name (RFC 5891)");
 	}
+	check_any_domain(c);
 	check_recipients(c, api);
 }
 

@@ -27,6 +27,9 @@
 struct look {
 	struct config *c;
 	int root;
+	/* the name whose line of the table is looked at; empty: it is none */
+	struct span key;
+	size_t line; /* 0: a cdb has none */
 	size_t n_named;
 	bool has_empty;
 	char empty[MAILBOX_PATH_MAX]; /* with has_empty: the directory reported last */
@@ -34,14 +37,33 @@ struct look {
 	size_t n_devices;
 };
 
+/* "recipients FILE: line 7: KEY: ", of a mailbox that a line of the table names. */
+static void put_line(const struct look *l, struct buf *to)
+{
+	buf_put_str(to, "recipients ");
+	buf_put_str(to, l->c->recipients_file);
+	buf_put_str(to, ": ");
+	if (l->line) {
+		buf_put_str(to, "line ");
+		buf_put_num(to, l->line);
+		buf_put_str(to, ": ");
+	}
+	entry_show(to, l->key);
+	buf_put_str(to, ": ");
+}
+
 static void report(struct look *l, const char *fault)
 {
-	char text[CONFIG_FAULT_MAX];
+	char text[2 * CONFIG_FAULT_MAX];
+	struct buf b = BUF(text);
 
 	if (l->n_named++ >= FAULTS_MAX)
 		return;
-	snprintf(text, sizeof(text), "maildir %s", fault);
-	check_fault(l->c, text);
+	if (l->key.n)
+		put_line(l, &b);
+	buf_put_str(&b, "maildir ");
+	buf_put_str(&b, fault);
+	check_fault(l->c, buf_terminate(&b) ? text : fault);
 }
 
 static void report_root(const struct look *l, const char *words)
@@ -153,15 +175,6 @@ static void check_file_system(struct look *l, int dir, const char *path)
 	check_warning(l->c, text);
 }
 
-/* The test of delivery for a file system that is not mounted. */
-static bool is_not_mounted(const struct look *l, int found, const struct mailbox *box,
-	const struct recipients_place *place)
-{
-	return l->c->recipients.create != CREATE_YES && box->above.is_empty &&
-	       (found == MAILBOX_ABSENT ||
-		       (found == MAILBOX_DANGLING && place->may_create));
-}
-
 static void report_above(struct look *l, const struct mailbox *box)
 {
 	char above[MAILBOX_PATH_MAX];
@@ -185,7 +198,7 @@ static bool look_at(struct look *l, const struct recipients_place *place)
 		mailbox_fail_missing(&box, place->is_named || found == MAILBOX_DANGLING);
 	if (is_mailbox || (is_missing && place->may_create))
 		mailbox_probe(&box);
-	if (is_not_mounted(l, found, &box, place))
+	if (mailbox_is_not_mounted(l->c->recipients.create, found, &box, place))
 		report_above(l, &box);
 	else if (box.error &&
 		 (found != MAILBOX_OTHER || mailbox_fault_is_ours(&box, place)))
@@ -262,18 +275,14 @@ static void look_below(struct look *l, const char *above, const char *rest, bool
 		closedir(d);
 }
 
-/* A line of a whole domain: its one mailbox, or those of its template. */
-static void look_at_domain(struct look *l, struct span value)
+/* A mailbox of a line of a whole domain, or those of its template. */
+static void look_at_template(struct look *l, struct span path)
 {
 	struct recipients_place place = { .is_named = true,
 		.may_create = l->c->recipients.create != CREATE_NO };
 	struct buf b = BUF(place.path);
-	struct destination d;
-	struct destination_fault fault;
 
-	if (!destination_parse(span_trim(value), &d, &fault) || d.path.n == 0)
-		return;
-	buf_put(&b, d.path);
+	buf_put(&b, path);
 	if (!buf_terminate(&b))
 		return;
 	if (strchr(place.path, '%'))
@@ -282,38 +291,57 @@ static void look_at_domain(struct look *l, struct span value)
 		look_at(l, &place);
 }
 
-/* `line`: 0 in a cdb. */
-static void report_long(struct look *l, size_t line)
+static void look_at_domain(struct look *l, struct span value)
 {
-	char where[RECIPIENTS_WORDS_MAX] = "", text[2 * CONFIG_FAULT_MAX];
+	struct destination d;
+	struct destination_fault fault;
 
-	if (line)
-		snprintf(where, sizeof(where), "line %zu: ", line);
-	snprintf(text, sizeof(text), "recipients %s: %s" RECIPIENTS_PATH_LONG,
-		l->c->recipients_file, where);
-	check_fault(l->c, text);
+	if (!destination_parse(span_trim(value), &d, &fault))
+		return;
+	while (d.paths.n)
+		look_at_template(l, destination_take_path(&d.paths));
 }
 
-/* Checks the mailbox of one line of the table. */
-static void look_at_line(void *ctx, size_t line, struct span key, struct span value)
+static void report_long(const struct look *l)
 {
-	struct look *l = ctx;
+	char text[2 * CONFIG_FAULT_MAX];
+	struct buf b = BUF(text);
+
+	put_line(l, &b);
+	buf_put_str(&b, RECIPIENTS_PATH_LONG);
+	check_fault(l->c, buf_terminate(&b) ? text : RECIPIENTS_PATH_LONG);
+}
+
+/* Checks each mailbox that a name has by its line of the table. */
+static void look_at_name_of_line(struct look *l)
+{
 	struct recipients_search search;
 	struct recipients_place place;
 	struct recipient r = { .slot = 0 };
 	enum recipients_result result;
 
-	destination_key_cut(key, &r.local, &r.domain);
-	if (r.local.n == 0) {
-		look_at_domain(l, value);
-		return;
-	}
+	destination_key_cut(l->key, &r.local, &r.domain);
 	recipients_begin(&search, &l->c->recipients, &r, true);
 	result = recipients_next(&search, &place);
-	if (result == RECIPIENTS_FOUND)
+	while (result == RECIPIENTS_FOUND) {
 		look_at(l, &place);
-	else if (result == RECIPIENTS_LONG)
-		report_long(l, line);
+		result = recipients_also(&search, &place);
+	}
+	if (result == RECIPIENTS_LONG)
+		report_long(l);
+}
+
+static void look_at_line(void *ctx, size_t line, struct span key, struct span value)
+{
+	struct look *l = ctx;
+
+	l->line = line;
+	l->key = key;
+	if (key.n && *key.p == '@')
+		look_at_domain(l, value);
+	else
+		look_at_name_of_line(l);
+	l->key = SPAN("");
 }
 
 /* Checks a mailbox of all addresses, or all that the template may match. */

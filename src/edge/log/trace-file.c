@@ -246,6 +246,8 @@ static void put_settings(struct trace_file *t, const struct config *c)
 	/* the mechanisms depend on the verifiers, which are no part of a trace */
 	if (s->auth != AUTH_OFF)
 		put_setting(to, "users", "any");
+	if (s->original_to)
+		put_setting(to, "original-to", "yes");
 	if (s->dsn)
 		put_setting(to, "outbox", "yes");
 	else if (s->dsn_fault)

@@ -268,6 +268,7 @@ const struct config_key config_keys[] = {
 	{ "postmaster", "", config_parse_catch_all, AT(recipients.postmaster), NULL },
 	{ "subaddress-delimiter", "", config_parse_delimiter, AT(recipients.delimiter),
 		NULL },
+	{ "original-to", "no", parse_flag, AT(session.original_to), NULL },
 	{ "dsn-outbox", "", config_parse_directory, AT(dsn_outbox), NULL },
 	{ "tls", "off", parse_tls, AT(session.tls), &tls_words },
 	{ "tls-certificate", "", parse_files, AT(tls_certificates), NULL },

@@ -319,6 +319,8 @@ static void finish_auth(struct config *c)
 		c->session.auth = AUTH_OFF;
 		return;
 	}
+	c->session.any_needs_login = c->session.auth != AUTH_OFF || c->auth_users ||
+				     c->auth_certificates || c->tls.client_ca;
 	if (c->session.auth != AUTH_OFF && !may_use_tls)
 		fault(c, where_of(c, "auth"), "auth",
 			"needs tls, as nobody can log in in the clear");

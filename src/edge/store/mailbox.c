@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 #include "base/cleanup.h"
@@ -293,6 +294,56 @@ bool mailbox_fault_is_ours(
 	return place->is_named || strlen(place->path) - box->n_left <= place->n_fixed;
 }
 
+/* In what a file system has for itself (mkfs(8)). */
+static bool is_lost_and_found(const char *path)
+{
+	for (size_t n; *path; path += n + (path[n] == '/')) {
+		n = strcspn(path, "/");
+		if (span_eq((struct span){ path, n }, SPAN("lost+found")))
+			return true;
+	}
+	return false;
+}
+
+bool mailbox_is_elsewhere(
+	int found, const struct mailbox *box, const struct recipients_place *place)
+{
+	if (found != MAILBOX_OPEN && !place->is_named && is_lost_and_found(place->path))
+		return true;
+	switch (found) {
+	case MAILBOX_ABSENT:
+		return place->is_part ||
+		       (!place->may_create && !mailbox_fault_is_ours(box, place));
+	case MAILBOX_BARE:
+		/* one that has other entries serves another purpose */
+		return !place->is_named && (place->is_part || !place->may_create ||
+						   !mailbox_dir_is_empty(box->dir));
+	case MAILBOX_OTHER:
+		return !mailbox_fault_is_ours(box, place);
+	default:
+		return false;
+	}
+}
+
+bool mailbox_is_not_mounted(enum create_choice create, int found,
+	const struct mailbox *box, const struct recipients_place *place)
+{
+	if (create == CREATE_YES || (!place->is_named && is_lost_and_found(place->path)))
+		return false;
+	switch (found) {
+	case MAILBOX_ABSENT:
+		return box->above.is_empty;
+	case MAILBOX_DANGLING:
+		return place->may_create && box->above.is_empty;
+	default:
+		/*
+		 * an empty directory in the place of a mailbox is one that is to be
+		 * completed
+		 */
+		return false;
+	}
+}
+
 int mailbox_probe(struct mailbox *box)
 {
 	int r = 0;
@@ -305,6 +356,22 @@ int mailbox_probe(struct mailbox *box)
 		(r = walk_may_write(box->tmp_dir)) < 0 && needs_tmp(box))
 		return mailbox_fail(box, "tmp", r);
 	return box->complete ? 0 : probe_missing(box);
+}
+
+bool mailbox_is_full(const struct mailbox *box, int root, uint64_t octets)
+{
+	int dir = box->new_dir >= 0 ? box->new_dir : box->dir;
+	struct statvfs fs;
+	struct stat st;
+	uint64_t blocks;
+
+	if (dir < 0 && fstat(root, &st) == 0 && st.st_dev == box->device)
+		dir = root;
+	if (dir < 0 || fstatvfs(dir, &fs) < 0 || fs.f_blocks == 0 || fs.f_frsize == 0)
+		return false;
+	/* some are root's alone */
+	blocks = geteuid() == 0 ? fs.f_bfree : fs.f_bavail;
+	return octets / fs.f_frsize >= blocks;
 }
 
 const char *mailbox_words(int error)
@@ -382,4 +449,5 @@ void mailbox_close(struct mailbox *box)
 	close_dir(&box->dir);
 	free(box->path);
 	free(box->link);
+	free(box->address);
 }

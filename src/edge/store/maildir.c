@@ -11,7 +11,6 @@
 #include <limits.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "edge/store/message-file.h"
@@ -95,27 +94,58 @@ static size_t count_later(const struct mailbox *box)
 	return (size_t)(box->new_dir < 0) + (size_t)(box->tmp_dir < 0);
 }
 
+/* Gives the recipient the box of that number, unless it has it. NULL or a refusal. */
+static const struct reply *add_goal(struct maildir *m, struct recipient *r, size_t number)
+{
+	size_t *more;
+
+	for (size_t i = 0; i < r->n_slots; i++)
+		if (m->goals[r->slot + i] == number)
+			return NULL;
+	more = reallocarray(m->goals, m->n_goals + 1, sizeof(*more));
+	if (!more)
+		return fail_all(m, -ENOMEM);
+	m->goals = more;
+	m->goals[m->n_goals++] = number;
+	r->n_slots++;
+	return NULL;
+}
+
 /* Takes over the box, unless the transaction has it already. NULL or a refusal. */
-static const struct reply *add_box(
-	struct maildir *m, struct mailbox *box, size_t *ret_slot)
+static const struct reply *add_box(struct maildir *m, struct mailbox *box,
+	struct recipient *r, const struct recipients_place *place)
 {
 	size_t i = find_box(m, box);
 	struct mailbox *more;
 
-	*ret_slot = i;
 	if (i < m->n_boxes) {
 		mailbox_close(box);
-		return NULL;
+		return add_goal(m, r, i);
 	}
 	more = reallocarray(m->boxes, m->n_boxes + 1, sizeof(*more));
-	if (!more) {
+	if (more)
+		m->boxes = more;
+	if (more && m->original_to)
+		box->address = recipients_address(place);
+	if (!more || (m->original_to && !box->address)) {
 		mailbox_close(box);
 		return fail_all(m, -ENOMEM);
 	}
-	m->boxes = more;
 	m->n_later += count_later(box);
 	m->boxes[m->n_boxes++] = *box;
-	return NULL;
+	return add_goal(m, r, i);
+}
+
+/* Takes from the recipient added last what it has: the boxes from that number on. */
+static void drop_boxes(struct maildir *m, struct recipient *r, size_t n_boxes)
+{
+	while (m->n_boxes > n_boxes) {
+		struct mailbox *box = &m->boxes[--m->n_boxes];
+		m->n_later -= count_later(box);
+		mailbox_close(box);
+	}
+	m->n_goals = r->slot;
+	r->n_slots = 0;
 }
 
 /*
@@ -123,9 +153,10 @@ static const struct reply *add_box(
  * transaction, and the record has the reason. Without descriptors for a single one it
  * never can.
  */
-static const struct reply *open_failure(struct maildir *m, struct mailbox *box)
+static const struct reply *open_failure(
+	struct maildir *m, const struct recipient *r, struct mailbox *box)
 {
-	bool is_many = box->error == -EMFILE && m->n_boxes > 0;
+	bool is_many = box->error == -EMFILE && r->slot > 0;
 
 	if (box->error == -EMFILE)
 		box->why = "Too many open files: raise LimitNOFILE= of the unit, or "
@@ -170,62 +201,6 @@ static const struct reply *search_failure(struct maildir *m,
 	return reply_get(names[result]);
 }
 
-/* In what a file system has for itself (mkfs(8)). */
-static bool is_lost_and_found(const char *path)
-{
-	for (size_t n; *path; path += n + (path[n] == '/')) {
-		n = strcspn(path, "/");
-		if (span_eq((struct span){ path, n }, SPAN("lost+found")))
-			return true;
-	}
-	return false;
-}
-
-/* True for a place that is no mailbox, so that the next is looked at. */
-static bool is_elsewhere(
-	int result, const struct mailbox *box, const struct recipients_place *place)
-{
-	if (result != MAILBOX_OPEN && !place->is_named && is_lost_and_found(place->path))
-		return true;
-	switch (result) {
-	case MAILBOX_ABSENT:
-		return place->is_part ||
-		       (!place->may_create && !mailbox_fault_is_ours(box, place));
-	case MAILBOX_BARE:
-		/* one that has other entries serves another purpose */
-		return !place->is_named && (place->is_part || !place->may_create ||
-						   !mailbox_dir_is_empty(box->dir));
-	case MAILBOX_OTHER:
-		return !mailbox_fault_is_ours(box, place);
-	default:
-		return false;
-	}
-}
-
-/*
- * True where the mailbox may be on a file system that is not mounted: it would be in an
- * empty directory, and no setting allows to make mailboxes there.
- */
-static bool is_not_mounted(const struct maildir *m, int result, const struct mailbox *box,
-	const struct recipients_place *place)
-{
-	if (m->recipients.create == CREATE_YES ||
-		(!place->is_named && is_lost_and_found(place->path)))
-		return false;
-	switch (result) {
-	case MAILBOX_ABSENT:
-		return box->above.is_empty;
-	case MAILBOX_DANGLING:
-		return place->may_create && box->above.is_empty;
-	default:
-		/*
-		 * an empty directory in the place of a mailbox is one that is to be
-		 * completed
-		 */
-		return false;
-	}
-}
-
 static const struct reply *empty_failure(struct maildir *m, const struct mailbox *box)
 {
 	struct buf b = BUF(m->fault);
@@ -235,34 +210,6 @@ static const struct reply *empty_failure(struct maildir *m, const struct mailbox
 		note(m, &b);
 	}
 	return reply_get(REPLY_STORE_FAILED);
-}
-
-/*
- * The first place that is there or may be made; always to be closed. NULL or a refusal.
- */
-static const struct reply *find_place(struct maildir *m, const struct tx *tx,
-	const struct recipient *r, struct mailbox *ret)
-{
-	struct recipients_search search;
-	struct recipients_place place;
-	int found;
-
-	recipients_begin(&search, &m->recipients, r, tx->user);
-	do {
-		enum recipients_result result = recipients_next(&search, &place);
-		if (result != RECIPIENTS_FOUND)
-			return search_failure(m, &search, result);
-		mailbox_close(ret);
-		found = mailbox_open(ret, m->root, place.path);
-		if (is_not_mounted(m, found, ret, &place))
-			return empty_failure(m, ret);
-	} while (is_elsewhere(found, ret, &place));
-	if ((found == MAILBOX_DANGLING || found == MAILBOX_ABSENT) && !place.may_create)
-		found = mailbox_fail_missing(
-			ret, place.is_named || found == MAILBOX_DANGLING);
-	if (found >= 0 && found != MAILBOX_OTHER)
-		found = mailbox_probe(ret);
-	return found < 0 || found == MAILBOX_OTHER ? open_failure(m, ret) : NULL;
 }
 
 /*
@@ -294,61 +241,114 @@ static bool has_device(const struct maildir *m, dev_t device)
 
 /*
  * True where the file system of the mailbox has less space than the client declares for
- * the message (RFC 1870 6.1). Each file system is asked once; for a mailbox that does not
- * exist yet only that of mail-root.
+ * the message (RFC 1870 6.1). Each file system is asked once.
  */
 static bool is_full(
 	const struct maildir *m, const struct tx *tx, const struct mailbox *box)
 {
-	int dir = box->new_dir >= 0 ? box->new_dir : box->dir;
-	struct statvfs fs;
-	struct stat root;
-	uint64_t blocks;
-
-	if (!tx->params.has_size || tx->params.size == 0 || has_device(m, box->device))
+	if (!tx->params.has_size || tx->params.size == 0 ||
+		(!m->original_to && has_device(m, box->device)))
 		return false;
-	if (dir < 0 && fstat(m->root, &root) == 0 && root.st_dev == box->device)
-		dir = m->root;
-	if (dir < 0 || fstatvfs(dir, &fs) < 0 || fs.f_blocks == 0 || fs.f_frsize == 0)
-		return false;
-	/* some are root's alone */
-	blocks = geteuid() == 0 ? fs.f_bfree : fs.f_bavail;
-	return tx->params.size / fs.f_frsize >= blocks;
+	return mailbox_is_full(box, m->root, tx->params.size);
 }
 
 /* What keeps the message from being stored, as far as it shows now. NULL or a refusal. */
-static const struct reply *check_room(
-	struct maildir *m, const struct tx *tx, struct mailbox *box)
+static const struct reply *check_room(struct maildir *m, const struct tx *tx,
+	const struct recipient *r, struct mailbox *box)
 {
 	if (find_box(m, box) < m->n_boxes)
 		return NULL;
 	if (!has_room(m, box)) {
 		mailbox_fail(box, "new", -EMFILE);
-		return open_failure(m, box);
+		return open_failure(m, r, box);
 	}
 	if (!is_full(m, tx, box))
 		return NULL;
 	mailbox_fail(box, "new", -ENOSPC);
 	box->why = "No space left on device for a message of the size that the client "
 		   "declares";
-	return open_failure(m, box);
+	return open_failure(m, r, box);
+}
+
+/* What keeps mail from the box at the place, or NULL. */
+static const struct reply *check_box(struct maildir *m, const struct tx *tx,
+	const struct recipient *r, struct mailbox *box, int found,
+	const struct recipients_place *place)
+{
+	if ((found == MAILBOX_DANGLING || found == MAILBOX_ABSENT) && !place->may_create)
+		found = mailbox_fail_missing(
+			box, place->is_named || found == MAILBOX_DANGLING);
+	if (found >= 0 && found != MAILBOX_OTHER)
+		found = mailbox_probe(box);
+	if (found < 0 || found == MAILBOX_OTHER)
+		return open_failure(m, r, box);
+	return check_room(m, tx, r, box);
+}
+
+/*
+ * Opens the mailbox at the place and takes it over. NULL or a refusal; NULL as well where
+ * the place is none, which *ret_elsewhere then says.
+ */
+static const struct reply *take_place(struct maildir *m, const struct tx *tx,
+	struct recipient *r, const struct recipients_place *place, bool *ret_elsewhere)
+{
+	struct mailbox box;
+	int found = mailbox_open(&box, m->root, place->path);
+	const struct reply *refusal = NULL;
+	bool is_hidden = mailbox_is_not_mounted(m->recipients.create, found, &box, place);
+
+	*ret_elsewhere = !is_hidden && mailbox_is_elsewhere(found, &box, place);
+	if (is_hidden)
+		refusal = empty_failure(m, &box);
+	else if (!*ret_elsewhere)
+		refusal = check_box(m, tx, r, &box, found, place);
+	if (!*ret_elsewhere && !refusal)
+		return add_box(m, &box, r, place);
+	mailbox_close(&box);
+	return refusal;
+}
+
+/*
+ * Takes over the first place that is there or may be made, and with a line of several
+ * mailboxes all of them: where one is none, the line has no mailbox.
+ */
+static const struct reply *find_places(
+	struct maildir *m, const struct tx *tx, struct recipient *r)
+{
+	const size_t n_boxes = m->n_boxes;
+	struct recipients_search search;
+	struct recipients_place place;
+	enum recipients_result result;
+	const struct reply *refusal;
+	bool is_elsewhere;
+
+	recipients_begin(&search, &m->recipients, r, tx->user);
+	do {
+		drop_boxes(m, r, n_boxes);
+		result = recipients_next(&search, &place);
+		if (result != RECIPIENTS_FOUND)
+			return search_failure(m, &search, result);
+		do {
+			refusal = take_place(m, tx, r, &place, &is_elsewhere);
+			if (!refusal && !is_elsewhere)
+				result = recipients_also(&search, &place);
+		} while (!refusal && !is_elsewhere && result == RECIPIENTS_FOUND);
+	} while (!refusal && is_elsewhere);
+	if (!refusal && result != RECIPIENTS_UNKNOWN)
+		refusal = search_failure(m, &search, result);
+	if (refusal)
+		drop_boxes(m, r, n_boxes);
+	return refusal;
 }
 
 static const struct reply *maildir_rcpt(
 	struct stage *st, const struct tx *tx, struct recipient *r)
 {
 	struct maildir *m = maildir_of(st);
-	struct mailbox box = MAILBOX_NONE;
 	const struct reply *refusal = check_marker(m);
 
-	if (!refusal)
-		refusal = find_place(m, tx, r, &box);
-	if (!refusal)
-		refusal = check_room(m, tx, &box);
-	if (!refusal)
-		return add_box(m, &box, &r->slot);
-	mailbox_close(&box);
-	return refusal;
+	r->slot = m->n_goals;
+	return refusal ? refusal : find_places(m, tx, r);
 }
 
 /*
@@ -375,7 +375,7 @@ static const struct reply *maildir_data(
 		return fail_all(m, -ENOMEM);
 	r = message_files_begin(m, tx);
 	if (r == 0)
-		r = message_files_write(m, trace);
+		r = message_files_write_trace(m, tx, trace);
 	return r < 0 ? fail_all(m, r) : NULL;
 }
 
@@ -389,16 +389,35 @@ static const struct reply *maildir_body(
 	return r < 0 ? fail_all(m, r) : NULL;
 }
 
-/* Sets the reply of every recipient whose Maildir cannot have the message. */
+/* The first of the recipient's boxes that cannot have the message, or NULL. */
+static const struct mailbox *find_failed(
+	const struct maildir *m, const struct recipient *r)
+{
+	for (size_t i = 0; i < r->n_slots; i++) {
+		const struct mailbox *box = &m->boxes[m->goals[r->slot + i]];
+		if (box->error)
+			return box;
+	}
+	return NULL;
+}
+
+/*
+ * Sets the reply of every recipient of whose Maildirs one cannot have the message. What
+ * no other recipient wants is then wanted no more.
+ */
 static void refuse_recipients(struct maildir *m, struct tx *tx)
 {
+	for (size_t i = 0; i < m->n_boxes; i++)
+		m->boxes[i].wanted = false;
 	for (size_t i = 0; i < tx->n_recipients; i++) {
 		struct recipient *to = &tx->recipients[i];
-		const struct mailbox *box = &m->boxes[to->slot];
-		if (!box->error)
-			continue;
-		note_box(m, box);
-		to->reply = failure(box->error);
+		const struct mailbox *failed = find_failed(m, to);
+		if (failed) {
+			note_box(m, failed);
+			to->reply = failure(failed->error);
+		}
+		for (size_t j = 0; !to->reply && j < to->n_slots; j++)
+			m->boxes[m->goals[to->slot + j]].wanted = true;
 	}
 }
 
@@ -460,7 +479,7 @@ static int link_all(struct maildir *m, const struct tx *tx)
 	int r = 0;
 
 	for (size_t i = 0; i < m->n_boxes && r == 0; i++)
-		if (m->boxes[i].file)
+		if (m->boxes[i].file && m->boxes[i].wanted)
 			r = settle(&m->boxes[i], tx, link_apart(m, tx, &m->boxes[i]));
 	for (size_t i = 0; i < m->n_files && r == 0; i++)
 		if (m->files[i].n_planned)
@@ -472,14 +491,14 @@ static int link_all(struct maildir *m, const struct tx *tx)
 }
 
 /*
- * From boxes that failed, or from all. What a reader has moved to cur already is his: he
- * sees that message twice.
+ * From boxes that failed or are not wanted any more, or from all. What a reader has moved
+ * to cur already is his: he sees that message twice.
  */
 static void take_back(struct maildir *m, bool all)
 {
 	for (size_t i = 0; i < m->n_boxes; i++) {
 		struct mailbox *box = &m->boxes[i];
-		if (!box->linked || !(all || box->error))
+		if (!box->linked || (!all && !box->error && box->wanted))
 			continue;
 		box->linked = false;
 		if (unlinkat(box->new_dir, box->name, 0) == 0)
@@ -501,12 +520,15 @@ static void note_name(const struct maildir *m, struct tx *tx)
 static const struct reply *maildir_commit(struct stage *st, struct tx *tx)
 {
 	struct maildir *m = maildir_of(st);
-	int r = link_all(m, tx);
+	int r;
 
+	refuse_recipients(m, tx); /* a later stage may have refused some */
+	r = link_all(m, tx);
+	if (r == 0)
+		refuse_recipients(m, tx);
 	take_back(m, r < 0);
 	if (r < 0)
 		return fail_all(m, r);
-	refuse_recipients(m, tx);
 	note_name(m, tx);
 	return NULL;
 }
@@ -521,9 +543,11 @@ static void maildir_clear(struct stage *st)
 		mailbox_close(&m->boxes[i]);
 	free(m->files);
 	free(m->boxes);
+	free(m->goals);
 	m->files = NULL;
 	m->boxes = NULL;
-	m->n_files = m->n_boxes = m->n_later = 0;
+	m->goals = NULL;
+	m->n_files = m->n_boxes = m->n_later = m->n_goals = 0;
 	m->stage.fault = NULL;
 }
 
@@ -557,18 +581,4 @@ size_t maildir_most_recipients(const struct maildir *m)
 	size_t n = m->max_fd > FD_OPEN ? (size_t)(m->max_fd - FD_OPEN) / FD_EACH : 0;
 
 	return n ? n : 1;
-}
-
-void maildir_host(struct buf *to, struct span hostname)
-{
-	for (size_t i = 0; i < hostname.n; i++) {
-		char c = hostname.p[i];
-		if (c == '/')
-			buf_put(to, SPAN("\\057"));
-		else if (c == ':')
-			buf_put(to, SPAN("\\072"));
-		else if (c > 32 && c < 127)
-			buf_put_char(to, c);
-	}
-	buf_terminate(to);
 }

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "proto/received.h"
 
 #define FILE_MODE 0600
 #define PROC_FD_MAX 32 /* "/proc/self/fd/" and an int */
@@ -177,6 +178,20 @@ void message_file_make_name(char name[static TX_FILE_MAX], const char *id, size_
 	buf_terminate(&b);
 }
 
+void maildir_host(struct buf *to, struct span hostname)
+{
+	for (size_t i = 0; i < hostname.n; i++) {
+		char c = hostname.p[i];
+		if (c == '/')
+			buf_put(to, SPAN("\\057"));
+		else if (c == ':')
+			buf_put(to, SPAN("\\072"));
+		else if (c > 32 && c < 127)
+			buf_put_char(to, c);
+	}
+	buf_terminate(to);
+}
+
 /*
  * The file that has no name, by its descriptor: before Linux 6.10 only /proc can do that
  * for everybody.
@@ -313,6 +328,8 @@ static int result(const struct maildir *m)
 /* A file that can be linked into the box, or NULL. */
 static struct message_file *find_file(struct maildir *m, const struct mailbox *box)
 {
+	if (m->original_to)
+		return NULL;
 	for (size_t i = 0; i < m->n_files; i++) {
 		struct message_file *c = &m->files[i];
 		if (c->n_planned < MAILDIR_LINKS_MAX && reaches(c, box))
@@ -330,6 +347,76 @@ int message_files_begin(struct maildir *m, const struct tx *tx)
 		box->file = find_file(m, box);
 		if (box->file || add_file(m, tx, box, false) == 0)
 			box->file->n_planned++;
+	}
+	return result(m);
+}
+
+static bool has_goal(const struct maildir *m, const struct recipient *r, size_t number)
+{
+	for (size_t i = 0; i < r->n_slots; i++)
+		if (m->goals[r->slot + i] == number)
+			return true;
+	return false;
+}
+
+/* Writes what is in the buffer where there is no room for the text. 0 or -errno. */
+static int put(struct message_file *c, struct buf *b, struct span text)
+{
+	struct span before = buf_span(b);
+	int r;
+
+	if (text.n <= buf_room(b)) {
+		buf_put(b, text);
+		return 0;
+	}
+	b->n = 0;
+	r = message_file_write(c, &before);
+	return r ? r : message_file_write(c, &text);
+}
+
+static int put_field(
+	struct message_file *c, struct buf *b, struct span name, struct span value)
+{
+	int r = put(c, b, name);
+
+	if (r == 0)
+		r = put(c, b, value);
+	return r ? r : put(c, b, SPAN("\n"));
+}
+
+/* The whole trace header of one box. 0 or -errno. */
+static int write_trace(
+	struct maildir *m, const struct tx *tx, size_t number, struct span trace)
+{
+	const struct mailbox *box = &m->boxes[number];
+	struct message_file *c = box->file;
+	char octets[2 * RECEIVED_MAX];
+	struct buf b = BUF(octets);
+	struct span rest = trace, text;
+	int r;
+
+	span_take_line(&rest);
+	r = put(c, &b, (struct span){ trace.p, trace.n - rest.n });
+	for (size_t i = 0; i < tx->n_recipients && r == 0; i++)
+		if (has_goal(m, &tx->recipients[i], number))
+			r = put_field(c, &b, SPAN(FIELD_ORIGINAL_TO),
+				tx->recipients[i].mailbox);
+	if (r == 0)
+		r = put_field(c, &b, SPAN(FIELD_DELIVERED_TO), span_of(box->address));
+	if (r == 0)
+		r = put(c, &b, rest);
+	text = buf_span(&b);
+	return r ? r : message_file_write(c, &text);
+}
+
+int message_files_write_trace(struct maildir *m, const struct tx *tx, struct span trace)
+{
+	if (!m->original_to)
+		return message_files_write(m, trace);
+	for (size_t i = 0; i < m->n_boxes; i++) {
+		int r = m->boxes[i].file ? write_trace(m, tx, i, trace) : 0;
+		if (r < 0)
+			give_up(m, m->boxes[i].file, r);
 	}
 	return result(m);
 }

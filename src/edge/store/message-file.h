@@ -47,6 +47,13 @@ void message_file_close(struct message_file *c);
 /* Opens the files, or keeps an error for each. 0, or -errno where all have an error. */
 int message_files_begin(struct maildir *m, const struct tx *tx);
 
+/*
+ * Writes the trace header, and with m->original_to, below its first line (Return-Path),
+ * the fields of each box: X-Original-To for each of its recipients, and Delivered-To. 0
+ * or -errno, as above.
+ */
+int message_files_write_trace(struct maildir *m, const struct tx *tx, struct span trace);
+
 /* Appends to each; one that fails is given up with its boxes. 0 or -errno, as above. */
 int message_files_write(struct maildir *m, struct span text);
 

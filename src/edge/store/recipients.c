@@ -8,12 +8,11 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include "edge/table/table.h"
 #include "proto/destination.h"
 #include "proto/conf.h"
 #include "proto/text.h"
-
-#define VALUE_MAX (DESTINATION_PATH_MAX + 64) /* a path, and flags with some blanks */
 
 /* What %u and %d stand for. */
 struct expansion {
@@ -147,6 +146,8 @@ static enum recipients_result place(const struct recipients_search *s,
 	ret->may_create = create == CREATE_AUTO ? ret->is_named : create == CREATE_YES;
 	ret->is_part = r == RECIPIENTS_FOUND && !ret->is_named &&
 		       names_part(template, ret->path);
+	ret->local = e->local;
+	ret->domain = e->domain;
 	return r;
 }
 
@@ -187,7 +188,36 @@ static enum recipients_result obey(struct recipients_search *s, struct span key,
 	}
 	if (d.auth && !s->logged_in)
 		return RECIPIENTS_AUTH;
-	return place(s, d.path.n ? d.path : span_of(s->rs->template), e, known, ret);
+	s->also = d.paths;
+	s->user = e->local;
+	s->host = e->domain;
+	s->known = known;
+	return d.paths.n ? recipients_also(s, ret)
+			 : place(s, span_of(s->rs->template), e, known, ret);
+}
+
+char *recipients_address(const struct recipients_place *place)
+{
+	/* each octet may get a backslash */
+	struct buf b = { .cap = 2 * place->local.n + place->domain.n + sizeof("\"\"@") };
+
+	b.p = malloc(b.cap);
+	if (!b.p)
+		return NULL;
+	local_put(place->local, &b);
+	buf_put_char(&b, '@');
+	put_lower(&b, place->domain);
+	buf_terminate(&b);
+	return b.p;
+}
+
+enum recipients_result recipients_also(
+	struct recipients_search *s, struct recipients_place *ret)
+{
+	const struct expansion e = { s->user, s->host };
+
+	return s->also.n ? place(s, destination_take_path(&s->also), &e, s->known, ret)
+			 : RECIPIENTS_UNKNOWN;
 }
 
 /* Asks for one key, which has an "@" where it has a domain, and is put into *key. */
@@ -229,9 +259,8 @@ static enum recipients_result look_up(struct recipients_search *s,
 		return RECIPIENTS_NAME;
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
 		const struct expansion e = { keys[i].user, whole->domain };
-		char octets[VALUE_MAX],
-			key_octets[NAMES_LOCAL_MAX + 1 + DOMAIN_OCTETS_MAX];
-		struct buf value = BUF(octets), key = BUF(key_octets);
+		char key_octets[NAMES_LOCAL_MAX + 1 + DOMAIN_OCTETS_MAX];
+		struct buf value = BUF(s->line), key = BUF(key_octets);
 		/* without a subaddress it is the key above */
 		if (i % 2 && base.n == whole->local.n)
 			continue;
@@ -337,6 +366,7 @@ void recipients_begin(struct recipients_search *s, const struct recipients *rs,
 	s->base = without_subaddress(s->whole, rs->delimiter);
 	s->domain = r->domain.n ? r->domain : span_of(rs->hostname);
 	s->next = STEP_NAMED;
+	s->also = SPAN("");
 }
 
 enum recipients_result recipients_next(
@@ -346,6 +376,7 @@ enum recipients_result recipients_next(
 	const struct expansion whole = { s->whole, s->domain };
 	enum recipients_result r;
 
+	s->also = SPAN("");
 	switch (s->next++) {
 	case STEP_NAMED:
 		if (!s->rs->table) {

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "base/buf.h"
+#include "proto/conf.h"
 #include "proto/reply.h"
 #include "smtp/dsn-report.h"
 #include "smtp/names.h"
@@ -75,6 +76,12 @@ struct recipients_search {
 	/* with RECIPIENTS_FAILED: "file: key: what is wrong" */
 	char fault[RECIPIENTS_FAULT_MAX];
 	unsigned next; /* what is tried next */
+
+	/* Of the line of the table that the last place is from: */
+	char line[ENTRY_VALUE_MAX];
+	struct span also; /* its paths that recipients_also() has not given yet */
+	struct span user, host; /* what %u and %d are in them */
+	const char *known; /* the parts of the address that the line has named */
 };
 
 struct recipients_place {
@@ -92,6 +99,8 @@ struct recipients_place {
 	 * any that an address names
 	 */
 	size_t n_fixed;
+	/* the address whose mailbox it is; borrowed from the search */
+	struct span local, domain;
 };
 
 /* `rs` and the recipient stay the caller's. Nothing is looked up yet. */
@@ -106,6 +115,20 @@ void recipients_begin(struct recipients_search *s, const struct recipients *rs,
  */
 enum recipients_result recipients_next(
 	struct recipients_search *s, struct recipients_place *ret);
+
+/*
+ * The next place of the same line of the table: mail for the recipient goes to all of
+ * them, or it is refused. RECIPIENTS_UNKNOWN: there is no further one.
+ */
+enum recipients_result recipients_also(
+	struct recipients_search *s, struct recipients_place *ret);
+
+/*
+ * The address whose mailbox the place is, in lower case and with A-labels: without the
+ * subaddress where there is no mailbox of it, and the one that stands in a setting where
+ * that leads here. Owned by the caller; NULL: no memory.
+ */
+char *recipients_address(const struct recipients_place *place);
 
 /*
  * "has no NAME (mail-root-marker): is its file system not mounted?", or the words of
@@ -162,10 +185,13 @@ struct mailbox {
 	 */
 	uint64_t mount;
 	uint32_t project;
+	/* owned, with original-to: the address whose mailbox it is (Delivered-To) */
+	char *address;
 	struct message_file *file; /* the file that is linked into it; NULL: none */
 	int error; /* -errno: why it cannot have the message */
 	const char *part; /* where that is: "new", "cur", "tmp"; NULL: the path itself */
 	const char *why; /* in words; NULL: those of the error */
+	bool wanted; /* by a recipient that is not refused */
 	bool linked;
 	char name[TX_FILE_MAX]; /* of the message in `new` */
 };
@@ -213,6 +239,12 @@ int mailbox_create(struct mailbox *box, int root);
 int mailbox_probe(struct mailbox *box);
 
 /*
+ * True where the file system of the box has no room for that many octets. Of a box that
+ * does not exist yet it is known only where that is the one of mail-root.
+ */
+bool mailbox_is_full(const struct mailbox *box, int root, uint64_t octets);
+
+/*
  * Learns again what decides which files can be linked into a complete box: whose it is,
  * and the project whose quota its files count for, where its file system has such quotas.
  * 0 or -errno.
@@ -249,6 +281,20 @@ bool mailbox_dir_is_empty(int dir);
  * one that the settings or a line of the table give, whatever the address.
  */
 bool mailbox_fault_is_ours(
+	const struct mailbox *box, const struct recipients_place *place);
+
+/*
+ * True for a place that is no mailbox, so that the next is looked at. `found` is what
+ * mailbox_open() returned.
+ */
+bool mailbox_is_elsewhere(
+	int found, const struct mailbox *box, const struct recipients_place *place);
+
+/*
+ * True where the mailbox may be on a file system that is not mounted: it would be in an
+ * empty directory, and no setting allows to make mailboxes there.
+ */
+bool mailbox_is_not_mounted(enum create_choice create, int found,
 	const struct mailbox *box, const struct recipients_place *place);
 
 /*
@@ -300,8 +346,13 @@ struct maildir {
 	int root; /* mail-root, open; the caller's */
 	int max_fd; /* descriptors from here on are kept for files and logs */
 	const char *host; /* escaped for a file name */
+	/* each mailbox gets a file of its own, which names its recipients */
+	bool original_to;
 	struct mailbox *boxes;
 	size_t n_boxes;
+	/* numbers of boxes; those of a recipient begin at its `slot` */
+	size_t *goals;
+	size_t n_goals;
 	size_t n_later; /* descriptors that boxes get when content is about to come */
 	struct message_file *files;
 	size_t n_files;
