@@ -93,7 +93,7 @@ static void test_the_envelope_is_given_octet_for_octet(void)
 		"Return-Path: <\"a > b\\\"$(x)\"@example.net>\n"
 		"Delivered-To: \"-rf /;\xc3\xa4\"@example.org\n"
 		"Received: from [192.0.2.9] ([IPv6:2001:db8::1])\n\tby m with ESMTPA id "
-		"1\n\t(Authenticated sender: a\\)b)\n\tfor <x>;\n\tdate\n\n");
+		"1\n\t(Authenticated sender: a\\)b);\n\tdate\n\n");
 	CHECK_SPAN(r.facts.sender, "\"a > b\\\"$(x)\"@example.net");
 	CHECK_SPAN(r.facts.recipient, "\"-rf /;\xc3\xa4\"@example.org");
 	CHECK_SPAN(r.facts.peer, "2001:db8::1");
