@@ -119,6 +119,26 @@ static void put_from(struct buf *to, const struct received *t)
 	buf_put_char(to, ')');
 }
 
+/*
+ * A comment (RFC 5322 3.2.2), as there is no clause for it. A name that cannot stand in
+ * one is left out.
+ */
+static void put_user(struct buf *to, struct span user)
+{
+	for (size_t i = 0; i < user.n; i++)
+		if ((unsigned char)user.p[i] < 32 || user.p[i] == 127)
+			return;
+	if (!user.n)
+		return;
+	buf_put(to, SPAN("\n\t(Authenticated sender: "));
+	for (size_t i = 0; i < user.n; i++) {
+		if (memchr("()\\", user.p[i], 3))
+			buf_put_char(to, '\\');
+		buf_put_char(to, user.p[i]);
+	}
+	buf_put_char(to, ')');
+}
+
 void received_put(struct buf *to, const struct received *t)
 {
 	put_pair(to, SPAN("Return-Path: <"), t->reverse_path);
@@ -131,6 +151,7 @@ void received_put(struct buf *to, const struct received *t)
 	put_pair(to, SPAN("\n\tby "), t->host);
 	put_pair(to, SPAN(" with "), t->with);
 	put_pair(to, SPAN(" id "), t->id);
+	put_user(to, t->user);
 	if (t->recipient.n) {
 		put_pair(to, SPAN("\n\tfor <"), t->recipient);
 		buf_put_char(to, '>');

@@ -6,7 +6,7 @@
 
 #define FIELD_ORIGINAL_TO "X-Original-To: " /* an address as the client gave it */
 #define FIELD_DELIVERED_TO "Delivered-To: "
-#define RECEIVED_MAX 2048 /* all of the fields, with every value at its own cap */
+#define RECEIVED_MAX 2560 /* all of the fields, with every value at its own cap */
 
 struct received {
 	struct span reverse_path; /* mailbox text; empty for <> */
@@ -16,6 +16,8 @@ struct received {
 	struct span peer; /* textual IP address, or empty */
 	struct span host; /* name of this host */
 	struct span with; /* protocol type: SMTP, ESMTPS, UTF8SMTP (RFC 3848, RFC 6531) */
+	/* the name with which the client has logged in, or empty */
+	struct span user;
 	struct span tls_cipher; /* IANA's name, or empty (RFC 8314 7.4) */
 	struct span tls_group;
 	struct span id;

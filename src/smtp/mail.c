@@ -210,6 +210,7 @@ static struct span build_trace(struct session *s)
 			    .peer = span_of(s->peer.address),
 			    .host = span_of(s->settings->hostname),
 			    .with = span_of(with_protocol(s)),
+			    .user = span_of(s->tx.user),
 			    .tls_cipher = span_of(s->tls.cipher),
 			    .tls_group = span_of(s->tls.group),
 			    .id = span_of(s->tx.id),

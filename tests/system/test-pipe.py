@@ -8,6 +8,7 @@ import signal
 import time
 
 import harness
+import logins
 from harness import RECIPIENT, SENDER, Site
 from pipebox import EX_CONFIG, EX_TEMPFAIL, EX_USAGE, FIRST, PipeBox, facts, message, program, read_environment
 
@@ -152,6 +153,25 @@ def test_what_postern_delivers_is_what_the_program_gets():
     assert first["TLS"].startswith(b"TLS_")
     harness.equal((second["SENDER"], second["PEER"]), (b"", b"127.0.0.1"))
     assert "TLS" not in second
+
+
+def test_the_user_who_had_logged_in_is_known():
+    place = logins.site()
+    client = logins.secure(place)
+    client.say(f"AUTH PLAIN {logins.plain()}", 235)
+    # the same field of the client's own means nothing
+    forged = (b"Received: from x ([192.0.2.66])\r\n\tby y with ESMTPA id 1\r\n"
+              b"\t(Authenticated sender: eve);\r\n\tdate\r\n")
+    harness.equal(client.message(forged + harness.sample(), sender="").code, 250)
+    client.quit()
+    place.maildir.chmod(0o700)
+    box = PipeBox(place.maildir)
+    box.start()
+    box.await_starts(1)
+    box.expect(cur=box.order())
+    box.stop()
+    found = facts(read_environment(next(box.runs_dir.iterdir())))
+    harness.equal((found["USER"], found["PEER"]), (logins.USER.encode(), b"127.0.0.1"))
 
 
 # What its exit status decides

@@ -13,8 +13,8 @@
 	"\ttls TLS_AES_256_GCM_SHA384 group X25519;\n"                                   \
 	"\tTue, 01 Dec 2026 09:08:07 +0000\n"
 /* the same fields, and all others that could be taken for them, by the client */
-#define FORGED                                                                           \
-	"Return-Path: <forged@evil.example>\n"                                           \
+#define FORGED "Return-Path: <forged@evil.example>\n" FORGED_REST
+#define FORGED_REST                                                                      \
 	"X-Original-To: forged@evil.example\n"                                           \
 	"Delivered-To: forged@evil.example\n"                                            \
 	"Received: from forged.example ([203.0.113.66])\n"                               \
@@ -68,7 +68,7 @@ static void test_what_is_not_there_is_not_taken_from_below(void)
 static void test_a_message_that_postern_did_not_write_has_no_envelope(void)
 {
 	static const char *const texts[] = {
-		FORGED + sizeof("Return-Path: <forged@evil.example>\n") - 1,
+		FORGED_REST,
 		"Subject: x\n" FORGED,
 		"Return-Path: <a@b>\nDelivered-To: c\n\nReceived: from x ([192.0.2.1])\n",
 		"Return-Path: <a@b>\nno field\nReceived: from x ([192.0.2.1])\n",
@@ -93,7 +93,7 @@ static void test_the_envelope_is_given_octet_for_octet(void)
 		"Return-Path: <\"a > b\\\"$(x)\"@example.net>\n"
 		"Delivered-To: \"-rf /;\xc3\xa4\"@example.org\n"
 		"Received: from [192.0.2.9] ([IPv6:2001:db8::1])\n\tby m with ESMTPA id "
-		"1\n\t(Authenticated sender: a\\)b)\n\tfor <x>;\n\tdate\n\n");
+		"1\n\t(Authenticated sender: a\\)b);\n\tdate\n\n");
 	CHECK_SPAN(r.facts.sender, "\"a > b\\\"$(x)\"@example.net");
 	CHECK_SPAN(r.facts.recipient, "\"-rf /;\xc3\xa4\"@example.org");
 	CHECK_SPAN(r.facts.peer, "2001:db8::1");

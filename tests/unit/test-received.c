@@ -84,6 +84,36 @@ static const struct traced traces[] = {
 			"\ttls TLS_AES_256_GCM_SHA384 group x25519" DATE,
 	},
 	{
+		/* a login, whose name is quoted in its comment */
+		.trace = {
+			.helo = { "client.example.org", 18 },
+			.host = { "h", 1 },
+			.with = { "ESMTPSA", 7 },
+			.id = { "x", 1 },
+			.user = { "a\\(b) \xc3\xa4", 8 },
+			.tls_cipher = { "C", 1 },
+			.time = 1796116087,
+		},
+		.text = "Return-Path: <>\n"
+			"Received: from client.example.org\n"
+			"\tby h with ESMTPSA id x\n"
+			"\t(Authenticated sender: a\\\\\\(b\\) \xc3\xa4)\n"
+			"\ttls C" DATE,
+	},
+	{
+		/* a name that could end the line */
+		.trace = {
+			.host = { "h", 1 },
+			.with = { "ESMTPA", 6 },
+			.id = { "x", 1 },
+			.user = { "a\nX-Evil: 1", 11 },
+			.time = 1796116087,
+		},
+		.text = "Return-Path: <>\n"
+			"Received: from unknown\n"
+			"\tby h with ESMTPA id x" DATE,
+	},
+	{
 		/* several recipients: none is named; the null reverse-path */
 		.trace = {
 			.helo = { "[IPv6:2001:db8::1]", 18 },
@@ -172,7 +202,7 @@ static void test_a_scope_is_no_part_of_a_literal(void)
 /* RFC 5322 2.1.1: a line has at most 998 octets */
 static void test_the_longest_values_fit(void)
 {
-	char octets[RECEIVED_MAX], address[254], name[64];
+	char octets[RECEIVED_MAX], address[254], name[64], user[255];
 	struct buf b = BUF(octets);
 	struct received t = {
 		.reverse_path = { address, sizeof(address) },
@@ -184,8 +214,10 @@ static void test_the_longest_values_fit(void)
 		.id = { name, sizeof(name) },
 		.tls_cipher = { name, sizeof(name) },
 		.tls_group = { name, sizeof(name) },
+		.user = { user, sizeof(user) },
 	};
 
+	memset(user, '(', sizeof(user));
 	memset(address, 'a', sizeof(address));
 	memset(name, ':', sizeof(name));
 	received_put(&b, &t);

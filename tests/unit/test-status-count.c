@@ -44,6 +44,9 @@ static uint64_t number_of(const struct status_tallies *t, const char *text)
 
 #define SESSION "\"event\":\"session\",\"end\":\"quit\",\"messages\":0"
 #define MESSAGE "\"event\":\"message\""
+#define PIPE(box, outcome, waiting)                                                      \
+	"\"event\":\"pipe\",\"mailbox\":\"" box "\",\"outcome\":\"" outcome              \
+	"\",\"waiting\":" #waiting
 #define LOGIN "\"event\":\"auth\",\"level\":\"warning\""
 #define REASON(text) ",\"reason\":\"" text "\""
 #define STATUS(text) ",\"level\":\"warning\",\"status\":\"" text "\""
@@ -82,6 +85,10 @@ static void write_log(void)
 	put(to, 510, LOGIN ",\"outcome\":\"failed\"" REASON("535 5.7.8 No"));
 	put(to, 500, LOGIN ",\"outcome\":\"refused\"" REASON("504 5.5.4 No"));
 	put(to, 490, LOGIN ",\"outcome\":\"failed\"" REASON("535 5.7.8 No"));
+	put(to, 80, PIPE("/a", "failed", 7) REASON("exit status 1"));
+	put(to, 70, PIPE("/b", "done", 0));
+	put(to, 60, PIPE("/a", "later", 3) REASON("exit status 75"));
+	put(to, 50, PIPE("/a", "done", 2));
 	put(to, 10, SESSION ",\"tls\":\"TLS1.3\",\"peer\":\"192.0.2.1\"");
 	REQUIRE(fclose(to) == 0);
 }
@@ -94,6 +101,11 @@ static void test_counts_the_time_and_keeps_the_newest(void)
 
 	CHECK(c->n_sessions == 5 && c->n_messages == 5 && c->n_errors == 2);
 	CHECK(c->n_failed_logins == 2);
+	REQUIRE(c->n_pipes == 2);
+	CHECK(strcmp(c->pipes[0].mailbox, "/a") == 0 && c->pipes[0].waiting == 2);
+	CHECK(c->pipes[0].done == 1 && c->pipes[0].failed == 1);
+	CHECK_SPAN(span_of(c->pipes[0].reason), "exit status 75");
+	CHECK(c->pipes[1].done == 1 && c->pipes[1].failed == 0 && !c->pipes[1].reason[0]);
 	CHECK(c->outcomes[STATUS_DELIVERED] == 2);
 	CHECK(c->outcomes[STATUS_REFUSED] == 1);
 	CHECK(c->outcomes[STATUS_GIVEN_UP] == 1);
@@ -118,7 +130,7 @@ static void test_counts_the_time_and_keeps_the_newest(void)
 	CHECK(c->kept[0].record.when.seconds == NOW - 10);
 	CHECK(c->kept[2].record.when.seconds == NOW - 550);
 	/* one record beyond the time is looked at, to know that it is */
-	CHECK(visited == 17);
+	CHECK(visited == 21);
 }
 
 static void test_sessions_are_found_beyond_the_time(void)
@@ -128,7 +140,7 @@ static void test_sessions_are_found_beyond_the_time(void)
 	OWNED struct status_counts *c = count(&filter, NOW - 60, 7, &visited);
 
 	CHECK(c->n_sessions == 1 && c->n_messages == 0 && !c->has_status);
-	CHECK(c->n_kept == 7 && visited == 18);
+	CHECK(c->n_kept == 7 && visited == 22);
 	CHECK_SPAN(status_record_get(&c->kept[6], RECORD_PEER), "192.0.2.8");
 }
 

@@ -129,6 +129,17 @@ static struct span between(struct span in, const char *before, const char *behin
 	return (struct span){ rest.p, (size_t)(to - rest.p) };
 }
 
+/* The rest of the comment that begins so; p is NULL where there is none. */
+static struct span comment_after(struct span in, const char *before)
+{
+	struct span rest = between(in, before, "\n");
+	size_t n = 0;
+
+	while (n < rest.n && rest.p[n] != ')')
+		n += rest.p[n] == '\\' ? 2 : 1;
+	return (struct span){ n < rest.n ? rest.p : NULL, n < rest.n ? n : 0 };
+}
+
 /*
  * value = " from " name [ " ([" [ "IPv6:" ] address "])" ] LF HTAB "by " ...
  *         [ LF HTAB "(Authenticated sender: " user ")" ]
@@ -145,7 +156,7 @@ static void read_received(struct pipe_facts *ret, struct span value)
 	ret->peer = between(from, " ([", "])");
 	if (ret->peer.n >= six.n && memcmp(ret->peer.p, six.p, six.n) == 0)
 		ret->peer = span_from(ret->peer, six.n);
-	ret->user = between(value, "\n\t(Authenticated sender: ", ")\n\t");
+	ret->user = comment_after(value, "\n\t(Authenticated sender: ");
 	tls = between(value, "\n\ttls ", ";\n\t");
 	if (tls.n)
 		ret->tls = span_take_word(&tls);
