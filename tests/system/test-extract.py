@@ -586,6 +586,14 @@ def test_a_directory_that_is_not_there_may_come():
     harness.contains(folder.said, "Not a directory: name a directory")
 
 
+def test_an_input_that_cannot_be_read():
+    folder = Folder()
+    done = harness.run("sh", "-c", 'exec "$@" <"$2"', "sh", program(), folder.dir)
+    harness.equal(done.returncode, EX_TEMPFAIL)
+    harness.equal(done.stdout, "postern-extract: standard input: Is a directory; nothing was saved, and the message "
+                               "can be tried again\n")
+
+
 def test_a_group_that_is_not_there():
     folder = Folder()
     folder.run(mail(("a.pdf", PDF)), "--group=no-such-group", status=EX_TEMPFAIL)
@@ -659,16 +667,16 @@ def test_a_message_of_nothing_but_structure_is_refused(message):
 
 
 @harness.table_of({
-    "parameters": b"Content-Type: application/pdf; " + b"; ".join(b"a%d=x" % n for n in range(200_000)) + b"\n\nx",
+    "parameters": b"Content-Type: application/pdf; " + b"; ".join(b"a%d=x" % n for n in range(50_000)) + b"\n\nx",
     "pieces of a name": part(b"Content-Disposition: attachment; " +
-                             b"; ".join(b"filename*%d=x" % n for n in range(200_000))),
-    "words of a name": part(b'Content-Disposition: attachment; filename="' + b"=?utf-8?Q?x?= " * 20_000 + b'"'),
-    "lines of a field": part(b"Content-Disposition: attachment; filename=x;" + b"\n x=y;" * 200_000),
-    "colons of an address": part(b"Content-Type: message/rfc822", b"From: " + b":" * 1_000_000 + b"\n\nx"),
-    "comments": part(b"Content-Type: " + b"(" * 1_000_000 + b")" * 1_000_000 + b" text/plain"),
-    "boundaries that are none": multipart([b"Content-Type: application/pdf; name=x.pdf\n\n" + b"--c\n" * 2_000_000]),
-    "a line": b"Content-Type: application/pdf; name=x.pdf\n\n" + b"x" * 20_000_000,
-    "a field": b"Subject: " + b"x" * 20_000_000 + b"\n\nx",
+                             b"; ".join(b"filename*%d=x" % n for n in range(50_000))),
+    "words of a name": part(b'Content-Disposition: attachment; filename="' + b"=?utf-8?Q?x?= " * 10_000 + b'"'),
+    "lines of a field": part(b"Content-Disposition: attachment; filename=x;" + b"\n x=y;" * 50_000),
+    "colons of an address": part(b"Content-Type: message/rfc822", b"From: " + b":" * 200_000 + b"\n\nx"),
+    "comments": part(b"Content-Type: " + b"(" * 200_000 + b")" * 200_000 + b" text/plain"),
+    "boundaries that are none": multipart([b"Content-Type: application/pdf; name=x.pdf\n\n" + b"--c\n" * 500_000]),
+    "a line": b"Content-Type: application/pdf; name=x.pdf\n\n" + b"x" * 5_000_000,
+    "a field": b"Subject: " + b"x" * 5_000_000 + b"\n\nx",
     "nested boundaries": nested(1000, "multiparts")[:40_000] + b"--x\n" * 500_000,
 })
 def test_what_makes_parsers_slow_or_deep_does_not(message):
@@ -941,6 +949,25 @@ def test_it_is_in_a_sandbox_before_it_reads():
     process.stdin.close()
     harness.equal(process.wait(harness.PATIENCE), 0)
     folder.expect(**{"a.pdf": PDF})
+
+
+def test_a_message_that_takes_too_long_is_refused():
+    """The processor time is used up: the timer that measures it sends SIGPROF."""
+    folder = Folder()
+    process = harness.start(program(), folder.dir, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def is_caught():
+        with contextlib.suppress(OSError), open(f"/proc/{process.pid}/status", encoding="ascii") as status:
+            caught = re.search(r"^SigCgt:\t([0-9a-f]+)$", status.read(), re.M)
+            return caught and int(caught[1], 16) & 1 << (signal.SIGPROF - 1)
+        return False
+
+    harness.eventually(is_caught, "a handler")
+    process.send_signal(signal.SIGPROF)
+    harness.equal(process.wait(harness.PATIENCE), EX_DATAERR)
+    harness.equal(process.stderr.read(), b"postern-extract: the message: reading it takes more than a minute of "
+                                         b"computing time: look at it by hand; nothing was saved\n")
+    folder.expect()
 
 
 @harness.senseless_when_sanitized

@@ -366,9 +366,12 @@ static int print_names(const struct extract_dir *dir)
 static int extract(int input, const struct extract_options *o, struct extract_dir *dir)
 {
 	struct faults faults = { .report = print_line, .ctx = (void *)"the message" };
-	int r = prepare_input(input, o->max_message, &faults);
+	int r;
 
 	limit_time();
+	r = prepare_input(input, o->max_message, &faults);
+	if (r < 0)
+		return fail("standard input", r, "");
 	if (r == 0)
 		r = extract_message(input, o, dir, &faults);
 	if (r > 0)
