@@ -4,7 +4,7 @@
  */
 #include "smtp/record-recipients.h"
 #include "proto/text.h"
-#include "smtp/record.h"
+#include "smtp/record-tables.h"
 
 void record_put_path(struct buf *b, struct span mailbox)
 {
@@ -58,7 +58,8 @@ static void put_next(struct buf *b, size_t n, struct span mailbox)
 	record_put_path(b, mailbox);
 }
 
-void record_put_refused_to(struct buf *b, const struct tx *tx, const struct reply *outcome)
+void record_put_refused_to(
+	struct buf *b, const struct tx *tx, const struct reply *outcome)
 {
 	size_t n = 0;
 

@@ -6,7 +6,7 @@
 
 /*
  * `outcome` is the reply that ended the transaction; NULL: it was given up. A recipient
- * that was accepted, and refused after the content by a reply of its own, is a refused one.
+ * that was accepted, and refused after the content by its own reply, counts as refused.
  */
 
 /* Appends "<mailbox>", escaped. */
@@ -18,7 +18,8 @@ void record_put_to(struct buf *b, const struct tx *tx, const struct reply *outco
 size_t record_count_recipients(const struct tx *tx, const struct reply *outcome);
 
 /* Appends the first TX_REFUSED_MAX refused recipients. */
-void record_put_refused_to(struct buf *b, const struct tx *tx, const struct reply *outcome);
+void record_put_refused_to(
+	struct buf *b, const struct tx *tx, const struct reply *outcome);
 
 /*
  * Appends the replies to the recipients of record_put_refused_to(), with "|" between

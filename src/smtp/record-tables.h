@@ -11,6 +11,12 @@
 #include "base/span.h"
 
 #define RECORD_TEXT_MAX 13312 /* octets of all values of a record */
+/* the recipients of a message; longer lists end in "..." */
+#define RECORD_LIST_MAX 4096
+#define RECORD_VALUE_MAX 256 /* one word of a peer, escaped */
+
+/* a path of this host and its fault, escaped */
+#define RECORD_FAULT_MAX 1024
 
 enum record_event {
 	RECORD_MESSAGE, /* a transaction has ended */

@@ -9,13 +9,6 @@
 #include "smtp/record-tables.h"
 #include "smtp/tx.h"
 
-/* the recipients of a message; longer lists end in "..." */
-#define RECORD_LIST_MAX 4096
-#define RECORD_VALUE_MAX 256 /* one word of a peer, escaped */
-
-/* a path of this host and its fault, escaped */
-#define RECORD_FAULT_MAX 1024
-
 struct record_value {
 	enum record_key key;
 	/* printable ASCII without `"` and `\` except in \xHH; never empty */
