@@ -3,14 +3,21 @@
 #include "proto/text.h"
 #include "tools/pipe/pipe.h"
 
-/* The first line that begins so, in either case, and what follows it; or the end. */
+static bool is_received(struct span line)
+{
+	const char *colon = memchr(line.p, ':', line.n);
+	struct span name = { line.p, colon ? (size_t)(colon - line.p) : 0 };
+
+	return span_ieq(span_trim(name), SPAN("received"));
+}
+
+/* What follows the first such field; or the end. */
 static struct span behind_received(struct span text)
 {
-	static const struct span name = { "received", 8 };
-
 	while (text.n) {
 		struct span line = span_take_line(&text);
-		if (line.n < name.n || !span_ieq((struct span){ line.p, name.n }, name))
+		if (line.n == 0 || *line.p == ' ' || *line.p == '\t' ||
+			!is_received(line))
 			continue;
 		while (text.n && (*text.p == ' ' || *text.p == '\t'))
 			span_take_line(&text);
