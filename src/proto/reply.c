@@ -117,7 +117,7 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_MISCONFIGURED] = { 421, "4.3.5", "Misconfigured; try later" },
 	[REPLY_FOREIGN_HTTP] = { 554, "5.5.1", "This is SMTP, not HTTP" },
 	[REPLY_FOREIGN_TLS] = { 554, "5.5.1",
-		"This port begins in the clear; use STARTTLS" },
+		"SMTP commands are expected here, not TLS" },
 	[REPLY_DENIED] = { 554, "5.7.1", "%" },
 	/* temporary: a misconfigured proxy must not make mail bounce */
 	[REPLY_BAD_PROXY] = { 421, "4.3.5", "PROXY header %; closing connection" },

@@ -122,7 +122,7 @@ static const struct spoken rows[] = {
 		.end = END_FOREIGN_HTTP },
 	{ .input = "\x16\x03\x01\x02",
 		.end = END_FOREIGN_TLS,
-		.said = "554 5.5.1 This port begins in the clear; use STARTTLS\r\n" },
+		.said = "554 5.5.1 SMTP commands are expected here, not TLS\r\n" },
 };
 
 static void test_each_command_is_answered_by_the_rules(void)
