@@ -87,7 +87,8 @@ enum proof proof_check(const struct verifier *v, const char *password)
 					 : check_crypt(v, password);
 }
 
-char *proof_salt(struct span secret, const char *user, size_t n)
+/* Nonexistent users need one, too: SCRAM sends the salt before the proof. */
+char *decoy_salt(struct span secret, const char *user, size_t n)
 {
 	unsigned char octets[VERIFIER_SALT_MAX];
 	char *text;

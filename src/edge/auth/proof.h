@@ -17,7 +17,7 @@ enum proof proof_check(const struct verifier *v, const char *password);
  * The salt of a nonexistent user, in base64: constant for a name, and without the secret
  * indistinguishable from a real one. n <= VERIFIER_SALT_MAX. NULL, or to be freed.
  */
-char *proof_salt(struct span secret, const char *user, size_t n);
+char *decoy_salt(struct span secret, const char *user, size_t n);
 
 /* Overwrites the stack below the caller's frame, where functions have left data. */
 void proof_wipe_stack(void);

@@ -152,7 +152,7 @@ static int set_random_keys(Gsasl_session *session)
 static int set_decoy(struct sasl *s, Gsasl_session *session)
 {
 	const struct decoy *decoy = decoys_scram(&s->settings->decoys);
-	OWNED char *salt = proof_salt(s->settings->secret, s->user,
+	OWNED char *salt = decoy_salt(s->settings->secret, s->user,
 		decoy ? decoy->verifier.n_salt : DECOY_SALT);
 	char iterations[16];
 
