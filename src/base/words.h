@@ -19,9 +19,10 @@ struct words {
 
 static inline const char *words_get(const struct words *words, size_t row)
 {
-	const void *at = (const char *)words->rows + row * words->size;
+	const char *word;
 
-	return *(const char *const *)at;
+	memcpy(&word, (const char *)words->rows + row * words->size, sizeof(word));
+	return word;
 }
 
 /* The row of the word; words->n: there is none. */

@@ -132,7 +132,7 @@ static void put_user(struct buf *to, struct span user)
 		return;
 	buf_put(to, SPAN("\n\t(Authenticated sender: "));
 	for (size_t i = 0; i < user.n; i++) {
-		if (memchr("()\\", user.p[i], 3))
+		if (strchr("()\\", user.p[i]))
 			buf_put_char(to, '\\');
 		buf_put_char(to, user.p[i]);
 	}

@@ -35,18 +35,18 @@ union address {
  * Accept=yes have the same.
  */
 #define KIND_FAULT "must be smtp=, smtps=, submission= or lmtp= and an address"
-#define KIND(name) .word = name, .meant = KIND_FAULT "; did you mean " name "=?"
+#define MEANT KIND_FAULT "; did you mean "
 
 static const struct {
 	const char *word;
 	const char *meant; /* the fault of another word that is like it */
 	const char *overrides[OPTIONS_OF_KIND_MAX];
 } kinds[LISTEN_KINDS] = {
-	[LISTEN_SMTP] = { KIND("smtp") },
-	[LISTEN_SMTPS] = { KIND("smtps"), .overrides = { "tls=implicit" } },
-	[LISTEN_SUBMISSION] = { KIND("submission"),
-		.overrides = { "tls=required", "auth=required" } },
-	[LISTEN_LMTP] = { KIND("lmtp"), .overrides = { "tls=off" } },
+	[LISTEN_SMTP] = { "smtp", MEANT "smtp=?", { NULL } },
+	[LISTEN_SMTPS] = { "smtps", MEANT "smtps=?", { "tls=implicit" } },
+	[LISTEN_SUBMISSION] = { "submission", MEANT "submission=?",
+		{ "tls=required", "auth=required" } },
+	[LISTEN_LMTP] = { "lmtp", MEANT "lmtp=?", { "tls=off" } },
 };
 
 const char *listen_kind_word(enum listen_kind kind)
@@ -296,8 +296,8 @@ const char *listen_find_kind(const char *address, enum listen_kind *ret)
 bool listen_open(struct listen_sockets *s, const char *text, struct buf *ret_fault)
 {
 	enum listen_kind kind;
-	union address address;
-	socklen_t length;
+	union address address = { .any.sa_family = AF_UNSPEC };
+	socklen_t length = 0;
 	const char *wrong = parse_listen(text, &kind, &address, &length);
 	int fd = wrong ? -1 : open_socket(&address, length, ret_fault);
 

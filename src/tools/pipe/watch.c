@@ -47,12 +47,11 @@ static void watch_above(int fd, const char *maildir)
 	OWNED char *path = strdup(maildir);
 	uint32_t wanted = SELF | BELOW | IN_ONLYDIR;
 
-	for (char *end = path; path && *path; *end = '\0') {
+	while (path && *path) {
+		char *end = strrchr(path, '/');
 		inotify_add_watch(fd, path, wanted);
 		wanted = SELF | IN_ONLYDIR;
-		end = strrchr(path, '/');
-		if (!end)
-			break;
+		*(end ? end : path) = '\0';
 	}
 }
 
