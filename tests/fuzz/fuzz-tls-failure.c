@@ -133,8 +133,12 @@ static void check_cause(const struct tls_failure *f, enum cause cause)
 	case CAUSE_ANONYMOUS:
 	case CAUSE_NO_SUITE:
 	case CAUSE_KEY:
+	case CAUSE_OWN_SUITES:
 	case CAUSE_FINITE:
+	case CAUSE_OWN_FINITE:
 	case CAUSE_SIGNATURE:
+	case CAUSE_NO_SIGNATURE:
+	case CAUSE_OWN_SIGNATURES:
 		MUST(has_common_version(f));
 		break;
 	case CAUSE_GROUP:
