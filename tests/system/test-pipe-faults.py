@@ -15,7 +15,7 @@ from injections import Calls, list_calls, list_kills
 from pipebox import FIRST, PipeBox
 
 SIZE = os.environ.get("POSTERN_CAMPAIGN", "")  # "all", or how many kills
-MESSAGES = int(os.environ.get("POSTERN_PIPE_MESSAGES", "1000"))
+MESSAGES = int(os.environ.get("POSTERN_PIPE_MESSAGES", "500"))
 SESSIONS = 50
 LOOK = 30  # seconds between two looks where nothing is noticed
 
@@ -205,7 +205,7 @@ exit 0
 
 
 @harness.senseless_when_sanitized
-@harness.table(kills=(list_kills, 40), errors=(list_calls, 20))
+@harness.table(kills=(list_kills, 20), errors=(list_calls, 10))
 def test_at_any_call_it_loses_nothing(injections, size):
     """Killed, it also keeps the order."""
     kills = Kills()
@@ -271,23 +271,6 @@ esac
     harness.equal(subjects, {f"session {s} message {n}" for s in range(SESSIONS) for n in range(wanted // SESSIONS)})
     harness.equal(os.listdir(box.failed), [])
     harness.equal(os.listdir(box.dir / "pipe" / "tried"), [])
-
-
-def test_a_message_costs_less_than_a_millisecond():
-    """Of this process alone; what systems charge for the fork of the program is in it."""
-    box = PipeBox()
-    number = 300
-    for _ in range(number):
-        box.put()
-    box.program.write_text("#!/bin/true\n")
-    box.start()
-    harness.eventually(lambda: not os.listdir(box.new), "all of them")
-    with open(f"/proc/{box.process.pid}/stat", encoding="ascii") as stat:
-        ticks = sum(map(int, stat.read().rpartition(")")[2].split()[11:13]))
-    box.stop()
-    cost = ticks * 1000 / os.sysconf("SC_CLK_TCK") / number
-    print(f"# {cost:.2f} ms of CPU a message")
-    assert cost < 10, cost
 
 
 if __name__ == "__main__":
