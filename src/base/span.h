@@ -111,7 +111,8 @@ static inline struct span span_take(struct span *rest, char end)
 	const char *at = rest->n ? memchr(rest->p, end, rest->n) : NULL;
 	struct span taken = { rest->p, at ? (size_t)(at - rest->p) : rest->n };
 
-	*rest = span_from(*rest, taken.n + (at != NULL));
+	if (rest->n) /* an empty span may be that of NULL, which has no offsets */
+		*rest = span_from(*rest, taken.n + (at != NULL));
 	return taken;
 }
 
@@ -128,6 +129,7 @@ static inline struct span span_take_word(struct span *rest)
 
 	while (word.n < rest->n && !ascii_is_blank(rest->p[word.n]))
 		word.n++;
-	*rest = span_trim(span_from(*rest, word.n));
+	if (rest->n)
+		*rest = span_trim(span_from(*rest, word.n));
 	return word;
 }
