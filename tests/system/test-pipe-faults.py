@@ -74,12 +74,18 @@ def test_a_result_that_cannot_be_stored_is_kept_and_the_program_not_run_again(st
     end(box)
 
 
-def test_a_full_disk_loses_nothing():
+def small_box():
+    """On a file system that is soon full."""
     box = PipeBox()
     shutil.rmtree(box.dir)
     harness.small_file_system(box.dir, "256k")
     box.dir.chmod(0o700)
     box.make()
+    return box
+
+
+def test_a_full_disk_loses_nothing():
+    box = small_box()
     box.be(1)
     name = box.put()
     (box.dir / "pipe").mkdir(mode=0o700)
@@ -98,11 +104,7 @@ def test_a_full_disk_loses_nothing():
 
 
 def test_without_room_a_message_is_tried_again_all_the_same():
-    box = PipeBox()
-    shutil.rmtree(box.dir)
-    harness.small_file_system(box.dir, "256k")
-    box.dir.chmod(0o700)
-    box.make()
+    box = small_box()
     box.be(75)
     name = box.put()
     box.start()

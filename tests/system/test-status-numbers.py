@@ -86,9 +86,6 @@ def test_health_knows_failed_deliveries_and_missing_tls():
     harness.contains(place.status("--healthy", "--follow", code=EX_USAGE), "--healthy is about")
 
 
-# Numbers for Prometheus
-
-
 def test_health_says_what_it_cannot_see():
     """A monitor that may not read the certificate must not say that all is well."""
     harness.need_root("another user")
@@ -138,6 +135,9 @@ def test_health_knows_an_outbox_that_cannot_be_read():
     outbox.mkdir()
     (outbox / "cur").symlink_to("cur")
     health(place, 1, f"{outbox}/cur: Too many levels of symbolic links")
+
+
+# Numbers for Prometheus
 
 
 def test_openmetrics_are_clean():
