@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/num.h"
 #include "edge/sandbox/sandbox.h"
+#include "tools/job/job.h"
 
 #define CPU_SECONDS 60 /* for one message; 100 MiB need one */
 #define FROM_LINE_MAX 1024 /* octets of the line that mbox files have first */
@@ -412,20 +413,11 @@ static int run(const struct extract_options *o)
 	return extract(input, o, &dir);
 }
 
-/* Opens missing standard descriptors and closes inherited ones. */
-static void open_descriptors(void)
-{
-	for (int fd = 0; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0)
-			open("/dev/null", O_RDWR);
-	close_range(STDERR_FILENO + 1, UINT_MAX, 0);
-}
-
 int main(int argc, char **argv)
 {
 	struct command c;
 
-	open_descriptors();
+	job_open_descriptors();
 	parse(argc, argv, &c);
 	if (c.fault) {
 		dprintf(STDERR_FILENO,
