@@ -143,8 +143,8 @@ static void test_bad_lines_are_refused_before_their_words(void)
 			.said = "500 5.5.2 Lines must end with <CR><LF>\r\n" },
 		{ .input = "\x16\x03\n",
 			.end = END_FOREIGN_TLS,
-			.said = "554 5.5.1 This port begins in the clear; use "
-				"STARTTLS\r\n" },
+			.said = "554 5.5.1 SMTP commands are expected here, not "
+				"TLS\r\n" },
 	};
 	struct engine e;
 
