@@ -312,27 +312,3 @@ int stream_secure(struct stream *s, const struct tls_api *api,
 	s->untidy = r == 0;
 	return r;
 }
-
-/* Discards further input: the system answers unread input with a reset. */
-static void drain(struct stream *s)
-{
-	size_t drained = 0;
-	ssize_t got;
-
-	s->timeout = s->timeout < STREAM_DRAIN_SECONDS * 1000
-			     ? s->timeout
-			     : STREAM_DRAIN_SECONDS * 1000;
-	s->deadline = stream_clock() + s->timeout;
-	s->finishing = true;
-	while (drained < STREAM_DRAIN_MAX &&
-		(got = raw_read(s, s->octets, STREAM_IN_MAX)) > 0)
-		drained += (size_t)got;
-}
-
-void stream_finish(struct stream *s)
-{
-	if (s->tls)
-		s->api->bye(s->tls);
-	if (shutdown(s->out, SHUT_WR) == 0)
-		drain(s);
-}
