@@ -215,6 +215,18 @@ def test_check_warns_where_mail_would_be_received_with_the_rights_of_root():
     harness.contains(told, "postern: warning: user: not set, and this is root")
 
 
+def test_check_warns_of_an_address_without_its_literal():
+    """`domains = 192.0.2.1` is what some devices send to; others put it in brackets."""
+    settings = harness.scratch() / "postern.conf"
+    for domains, warned in (("192.0.2.1", True), ("192.0.2.1 [192.0.2.2]", True), ("[192.0.2.1] 192.0.2.1", False),
+                            ("[192.0.2.1]", False), ("192.0.2.256", False), ("example.org", False)):
+        settings.write_text(f"hostname = mail.example.org\nmaildir = {settings.parent}\nuser = root\ndomains = {domains}\n")
+        done = harness.run(harness.program(), "-c", settings, "--check")
+        text = f"warning: {settings}:4: domains 192.0.2.1: accepts user@192.0.2.1, but not user@[192.0.2.1]; add [192.0.2.1]"
+        harness.equal(text in done.stdout, warned, f"{domains}: {done.stdout}")
+
+
+
 def test_check_names_file_and_line():
     path = settings("maildir = /srv/mail\n\ntls = perhaps\n")
     done = postern("-c", path, "--check")

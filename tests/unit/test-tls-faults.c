@@ -43,13 +43,14 @@ static int load(const struct tls_settings *settings, struct lab_faults *faults)
 	return r;
 }
 
-static size_t check_priority(const char *priority, struct lab_faults *faults)
+static size_t check_priority(
+	const struct tls_settings *settings, struct lab_faults *faults)
 {
 	const struct tls_report report = { faults, lab_hear };
 	size_t n;
 
 	faults->n = 0;
-	n = lab_api->check_priority(priority, &report);
+	n = lab_api->check_priority(settings, &report);
 	CHECK(n == faults->n);
 	return n;
 }
@@ -309,10 +310,43 @@ static void test_priority_strings_say_where_they_are_wrong(void)
 		if (cases[i].what)
 			check_fault(&faults, 0, "tls-priority", NULL, cases[i].what);
 		/* the same of the string alone, which needs no certificate */
-		CHECK(check_priority(cases[i].priority, &faults) ==
-			(cases[i].what != NULL));
+		s.n_pairs = 0;
+		CHECK(check_priority(&s, &faults) == (cases[i].what != NULL));
 		if (cases[i].what)
 			check_fault(&faults, 0, "tls-priority", NULL, cases[i].what);
+	}
+}
+
+/* Keys: "good" is ECDSA, "rsa" RSA, which without a signature serves RSA key exchange. */
+static void test_a_key_without_a_signature_is_a_fault(void)
+{
+	static const struct {
+		const char *pair, *priority, *key; /* key NULL: it is right */
+	} cases[] = {
+		{ "good", "NORMAL", NULL },
+		{ "good", "NORMAL:-SIGN-ALL:+SIGN-RSA-SHA256", "EC/ECDSA" },
+		{ "good", "NORMAL:-SIGN-ALL:+SIGN-ECDSA-SHA256", NULL },
+		{ "rsa", "NORMAL:-SIGN-ALL:+SIGN-ECDSA-SHA256:-RSA", "RSA" },
+		{ "rsa", "NORMAL:-SIGN-ALL:+SIGN-ECDSA-SHA256:+RSA", NULL },
+		{ "rsa", "NORMAL:-SIGN-ALL:+SIGN-RSA-PSS-RSAE-SHA256:-RSA", NULL },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		const struct lab_path paths[] = { lab_path(cases[i].pair, ".pem"),
+			lab_path(cases[i].pair, ".key") };
+		struct tls_settings s = lab_settings(paths, 1);
+		struct lab_faults faults;
+		char what[TLS_FAULT_TEXT];
+
+		s.priority = cases[i].priority;
+		CHECK(check_priority(&s, &faults) == (cases[i].key != NULL));
+		CHECK(check(&s, &faults) == (cases[i].key != NULL));
+		if (!cases[i].key)
+			continue;
+		snprintf(what, sizeof(what), "allows no signature of a key of type %s,",
+			cases[i].key);
+		check_fault(&faults, 0, "tls-priority", NULL, what);
+		CHECK(strstr(faults.text[0], paths[0].text));
 	}
 }
 
@@ -501,6 +535,7 @@ int main(int argc, char *argv[])
 		TEST(test_hostname_needs_one_pair_of_several),
 		TEST(test_a_key_open_to_everyone_is_named_by_check_alone),
 		TEST(test_priority_strings_say_where_they_are_wrong),
+		TEST(test_a_key_without_a_signature_is_a_fault),
 		TEST(test_bad_ticket_keys_cost_only_the_tickets),
 		TEST(test_an_access_control_list_is_not_taken_for_group),
 		TEST(test_certificates_describe_themselves),

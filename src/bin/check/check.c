@@ -63,8 +63,10 @@ static void check_priorities(struct config *c, const struct tls_api *api)
 		const struct rule *rule = &c->clients.rules[i];
 		struct place place = { c, rule->line };
 		const struct tls_report report = { .ctx = &place, .fault = put_placed };
+		struct tls_settings tls = c->tls;
+		tls.priority = rule->priority.p;
 		if (rule->priority.n)
-			api->check_priority(rule->priority.p, &report);
+			api->check_priority(&tls, &report);
 	}
 }
 
@@ -149,6 +151,31 @@ static void check_any_domain(struct config *c)
 				"not named; set auth = required, or name the domains");
 }
 
+/*
+ * Some devices send to info@192.0.2.1, which is a domain by its form. A client that keeps
+ * to RFC 5321 4.1.3 sends to info@[192.0.2.1], which is another one.
+ */
+static void check_bare_address(struct config *c, const char *domain)
+{
+	char address[IP_TEXT_MAX] = "", literal[IP_TEXT_MAX + 2];
+	char text[CONFIG_FAULT_MAX];
+	struct buf b = BUF(address);
+	struct ip ip;
+
+	if (!ip_parse(span_of(domain), &ip))
+		return;
+	ip_put(&b, &ip);
+	buf_terminate(&b);
+	snprintf(literal, sizeof(literal), "[%s]", address);
+	for (size_t i = 0; i < c->session.n_domains; i++)
+		if (strcmp(c->session.domains[i], literal) == 0)
+			return;
+	snprintf(text, sizeof(text),
+		"domains %s: accepts user@%s, but not user@%s; add %s (RFC 5321 4.1.3)",
+		address, address, literal, literal);
+	check_warning(c, text);
+}
+
 static void check_names(struct config *c)
 {
 	const struct idn_api *api = load(c, "smtputf8", IDN_MODULE, IDN_MODULE_TABLE);
@@ -159,6 +186,8 @@ static void check_names(struct config *c)
 			check_setting_fault(c, "domains", domain,
 				"is no internationalized domain name (RFC 5891)");
 	}
+	for (size_t i = 0; i < c->session.n_domains; i++)
+		check_bare_address(c, c->session.domains[i]);
 	check_any_domain(c);
 	check_recipients(c, api);
 }

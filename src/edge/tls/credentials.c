@@ -360,20 +360,81 @@ static void check_key_mode(const struct tls_settings *settings, const char *path
 	tls_fault_report(&fault, report);
 }
 
-size_t tls_credentials_check_priority(
-	const char *priority, const struct tls_report *report)
+/* An RSA key needs no signature where it decrypts the secret of TLS 1.2 instead. */
+static bool has_rsa_key_exchange(gnutls_priority_t priority)
 {
+	const unsigned int *list;
+	int n = gnutls_priority_kx_list(priority, &list);
+
+	for (int i = 0; i < n; i++)
+		if (list[i] == GNUTLS_KX_RSA)
+			return true;
+	return false;
+}
+
+static bool allows_key(gnutls_priority_t priority, gnutls_pk_algorithm_t key)
+{
+	const unsigned int *list;
+	int n = gnutls_priority_sign_list(priority, &list);
+
+	for (int i = 0; i < n; i++)
+		if (gnutls_sign_supports_pk_algorithm(list[i], key))
+			return true;
+	return key == GNUTLS_PK_RSA && has_rsa_key_exchange(priority);
+}
+
+/* A pair that cannot be read is reported elsewhere. */
+static void check_signatures(const struct tls_settings *settings,
+	const struct tls_pair *files, gnutls_priority_t priority,
+	const struct tls_report *report)
+{
+	CLEANUP(tls_pair_done) struct tls_pair_read pair = { 0 };
+	struct tls_fault fault;
+	int key;
+
+	if (tls_pair_read(settings, files, &pair, &fault) < 0)
+		return;
+	key = gnutls_x509_crt_get_pk_algorithm(pair.chain[0], NULL);
+	if (key < 0 || allows_key(priority, (gnutls_pk_algorithm_t)key))
+		return;
+	tls_fault_set(&fault,
+		"tls-priority: allows no signature of a key of type %s, so that no "
+		"client can use tls-certificate %s; add such a signature (SIGN-...), "
+		"or take a key of another type",
+		gnutls_pk_get_name((gnutls_pk_algorithm_t)key), files->certificate);
+	tls_fault_report(&fault, report);
+}
+
+static void check_all_signatures(
+	const struct tls_settings *settings, const struct tls_report *report)
+{
+	gnutls_priority_t priority = NULL;
+	struct tls_fault fault;
+
+	if (parse_priority(settings->priority, &priority, &fault) < 0)
+		return;
+	for (size_t i = 0; i < settings->n_pairs && i < TLS_PAIR_MAX; i++)
+		check_signatures(settings, &settings->pairs[i], priority, report);
+	gnutls_priority_deinit(priority);
+}
+
+size_t tls_credentials_check_priority(
+	const struct tls_settings *settings, const struct tls_report *report)
+{
+	struct counter counter = { report, 0 };
+	const struct tls_report counting = { &counter, count };
 	gnutls_priority_t parsed = NULL;
 	struct tls_fault fault;
-	int r = parse_priority(priority, &parsed, &fault);
+	int r = parse_priority(settings->priority, &parsed, &fault);
 
 	if (r == 0)
 		gnutls_priority_deinit(parsed);
 	else if (r == -ENOMEM)
 		tls_fault_set(&fault, "tls-priority: not enough memory to read it");
 	if (r < 0)
-		tls_fault_report(&fault, report);
-	return r < 0;
+		tls_fault_report(&fault, &counting);
+	check_all_signatures(settings, &counting);
+	return counter.n;
 }
 
 size_t tls_credentials_check(
@@ -388,6 +449,7 @@ size_t tls_credentials_check(
 		count(&counter, "tls-certificate: not enough memory to load it");
 	for (size_t i = 0; i < settings->n_pairs && i < TLS_PAIR_MAX; i++)
 		check_key_mode(settings, settings->pairs[i].key, &counting);
+	check_all_signatures(settings, &counting);
 	tls_credentials_free(credentials);
 	return counter.n;
 }

@@ -136,7 +136,7 @@ int tls_credentials_prioritize(struct tls_credentials *credentials, const char *
 size_t tls_credentials_check(
 	const struct tls_settings *settings, const struct tls_report *report);
 size_t tls_credentials_check_priority(
-	const char *priority, const struct tls_report *report);
+	const struct tls_settings *settings, const struct tls_report *report);
 
 /*
  * The certificates for a server name: all the pairs that cover it, RSA and ECDSA, and

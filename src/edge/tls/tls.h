@@ -148,13 +148,15 @@ struct tls_api {
 
 	/*
 	 * Reports what load() would, and what it does not look at: a key file that
-	 * others may read. Returns how many faults there were.
+	 * others may read, a priority string without a signature for a key. Returns how
+	 * many faults there were.
 	 */
 	size_t (*check)(
 		const struct tls_settings *settings, const struct tls_report *report);
 
-	/* The same for a priority string alone. */
-	size_t (*check_priority)(const char *priority, const struct tls_report *report);
+	/* The same for the priority string alone, and the keys that it has to allow. */
+	size_t (*check_priority)(
+		const struct tls_settings *settings, const struct tls_report *report);
 
 	/*
 	 * A server handshake on `io`, which is copied. 0 and a session, with *ret_facts

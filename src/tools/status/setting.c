@@ -117,7 +117,7 @@ void status_setting_look(struct status_setting *s)
 	if (settings.n_pairs)
 		api->check(&settings, &report);
 	else
-		api->check_priority(settings.priority, &report);
+		api->check_priority(&settings, &report);
 }
 
 void status_setting_done(struct status_setting *s)
