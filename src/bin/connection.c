@@ -94,7 +94,6 @@ static void find_modules(struct connection *c)
 
 	if (!c->modules[0])
 		module_directory(&directory);
-	c->log.modules = c->modules;
 	idn_names_init(&c->names, c->modules, &c->log);
 	c->config.session.names = &c->names.names;
 }

@@ -1,6 +1,6 @@
 /*
- * Finds and loads the modules tls.so, sasl.so, idn.so and systemd.so. A missing library
- * disables only the feature that needs it.
+ * Finds and loads the modules tls.so, sasl.so and idn.so. A missing library disables
+ * only the feature that needs it.
  */
 #include "edge/module.h"
 #include <dlfcn.h>

@@ -10,7 +10,7 @@ import subprocess
 import harness
 from harness import Site, Skip
 
-HEAVY = ("gnutls", "systemd", "nettle", "gsasl", "idn", "unistring", "tls.so", "systemd.so", "sasl.so")
+HEAVY = ("gnutls", "systemd", "nettle", "gsasl", "idn", "unistring", "tls.so", "sasl.so")
 
 
 def libraries(client):

@@ -16,7 +16,6 @@
 #include "bin/connection.h"
 #include "bin/listen/listen.h"
 #include "edge/idn/idn.h"
-#include "edge/log/log.h"
 #include "edge/module.h"
 #include "edge/sandbox/sandbox.h"
 #include "proto/text.h"
@@ -169,13 +168,6 @@ static void check_sasl(struct config *c)
 		load(c, "auth", SASL_MODULE, SASL_MODULE_TABLE);
 }
 
-/* Where records go to journald, by the settings or by default under systemd. */
-static void check_journal(struct config *c)
-{
-	if (c->log == LOG_JOURNAL || (c->log == LOG_AUTO && HAS_SYSTEMD))
-		load(c, "log", SYSTEMD_MODULE, SYSTEMD_MODULE_TABLE);
-}
-
 /*
  * `listens`: certificates and keys are read before the process becomes the user of the
  * settings, with the rights of a listener.
@@ -196,7 +188,6 @@ static int check_all(struct config *c, bool listens)
 	check_names(c);
 	if (c->maildir && c->faults.n == 0)
 		check_postmaster(c);
-	check_journal(c);
 	return c->faults.n ? EX_CONFIG : 0;
 }
 
