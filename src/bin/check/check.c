@@ -168,6 +168,20 @@ static void check_sasl(struct config *c)
 		load(c, "auth", SASL_MODULE, SASL_MODULE_TABLE);
 }
 
+static void check_program(struct config *c)
+{
+	const char *inside = module_inside();
+	char text[CONFIG_FAULT_MAX];
+
+	if (!inside)
+		return;
+	snprintf(text, sizeof(text),
+		"%s: a security update of these libraries takes effect when postern is "
+		"built again",
+		inside);
+	check_warning(c, text);
+}
+
 /*
  * `listens`: certificates and keys are read before the process becomes the user of the
  * settings, with the rights of a listener.
@@ -176,6 +190,7 @@ static int check_all(struct config *c, bool listens)
 {
 	if (c->unread)
 		return EX_CONFIG;
+	check_program(c);
 	if (c->session.auth != AUTH_OFF)
 		check_auth(c);
 	if (listens)

@@ -36,7 +36,7 @@ const char *module_inside(void)
 #if HAS_SASL
 	       ", GNU SASL " GSASL_VERSION
 #endif
-	       "; without PKCS#11";
+	       ", without PKCS#11";
 }
 
 void module_directory(struct buf *ret_path)
