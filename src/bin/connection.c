@@ -84,7 +84,7 @@ static void list_dirs(struct connection *c)
 		sandbox_dirs_write(dirs, c->outbox.place);
 	if (!dirs->loaded)
 		sandbox_dirs_read(dirs, c->modules);
-	dirs->tls = config_may_use_tls(&c->config);
+	dirs->tls = config_may_use_tls(&c->config) && !(c->preload && dirs->loaded);
 }
 
 /* Any client may send an address that needs the module of Unicode. */
@@ -94,7 +94,6 @@ static void find_modules(struct connection *c)
 
 	if (!c->modules[0])
 		module_directory(&directory);
-	c->log.modules = c->modules;
 	idn_names_init(&c->names, c->modules, &c->log);
 	c->config.session.names = &c->names.names;
 }
@@ -344,8 +343,9 @@ void connection_prepare(struct connection *c)
 		c->unusable = connection_failed(c, "auth", "tables", -ENOMEM) < 0;
 	if (c->backend && c->preload && c->preload->sasl_failed)
 		backend_missing(c->backend);
-	c->dirs.loaded = c->preload &&
-			 (c->dirs.owners || preload_is_complete(c->preload, &c->config));
+	c->dirs.loaded = module_inside() ||
+			 (c->preload && (c->dirs.owners || preload_is_complete(c->preload,
+								   &c->config)));
 	if (c->preload && c->preload->names)
 		idn_names_lend(&c->names, c->preload->names);
 	raise_file_limit();

@@ -10,6 +10,7 @@
 #include "bin/check/check.h"
 #include "bin/listen/listen.h"
 #include "bin/serve.h"
+#include "edge/module.h"
 #include "edge/sandbox/sandbox.h"
 
 static void put_stderr(void *ctx, const char *fault)
@@ -92,6 +93,16 @@ static int fail_without_memory(int argc, char **argv)
 	return o.mode == MODE_SERVE && !put_refusal(&o) ? EX_IOERR : EX_OSERR;
 }
 
+/* The second line is that of a static program. */
+static int show_version(void)
+{
+	const char *inside = module_inside();
+
+	if (puts("postern " VERSION) < 0)
+		return EX_IOERR;
+	return inside && puts(inside) < 0 ? EX_IOERR : 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct connection *c = malloc(sizeof(*c));
@@ -115,7 +126,7 @@ int main(int argc, char **argv)
 	case MODE_HELP:
 		return fputs(options_help, stdout) < 0 ? EX_IOERR : 0;
 	case MODE_VERSION:
-		return puts("postern " VERSION) < 0 ? EX_IOERR : 0;
+		return show_version();
 	case MODE_USAGE:
 		break;
 	}

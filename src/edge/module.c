@@ -1,13 +1,15 @@
 /*
- * Finds and loads the modules tls.so, sasl.so, idn.so and systemd.so. A missing library
- * disables only the feature that needs it.
+ * Finds and loads the modules tls.so, sasl.so and idn.so. A missing library disables
+ * only the feature that needs it.
  */
 #include "edge/module.h"
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/cleanup.h"
 #include "edge/file.h"
 
 /* Files that show a build folder. One of them may be missing, which is reported later. */
@@ -154,4 +156,81 @@ const void *module_load_whole(
 	const char *directory, const char *file, const char *name, const char **ret_error)
 {
 	return load(directory, file, name, RTLD_NOW, ret_error);
+}
+
+const char *module_inside(void)
+{
+	return NULL;
+}
+
+/* Read by the loader, beside its search path. */
+static const char *const loader_files[] = {
+	"/etc/ld.so.cache",
+	"/usr/local/lib", /* known to the loader through its cache alone */
+	NULL,
+};
+
+/* As Debian names a directory after the machine's architecture: x86_64-linux-gnu. */
+static bool is_architecture(const char *name)
+{
+	const char *rest = strchr(name, '-');
+
+	return rest && strncmp(rest, "-linux-", 7) == 0 && !strchr(rest, '/');
+}
+
+/*
+ * True when another directory of the path, such as /lib, has it in it. Only of those of
+ * an architecture: others may be links to somewhere else, and then a rule above them is
+ * none for them.
+ */
+static bool is_within_another(const Dl_serinfo *path, unsigned i)
+{
+	const char *name = path->dls_serpath[i].dls_name;
+
+	for (unsigned j = 0; j < path->dls_cnt; j++) {
+		const char *above = path->dls_serpath[j].dls_name;
+		size_t n = strlen(above);
+
+		if (strncmp(name, above, n) == 0 && name[n] == '/' &&
+			is_architecture(name + n + 1))
+			return true;
+	}
+	return false;
+}
+
+/* Where dlopen() searches: DT_RPATH, LD_LIBRARY_PATH and the system's directories. */
+static int take_search_path(
+	void *program, int (*take)(void *ctx, const char *path), void *ctx)
+{
+	Dl_serinfo size;
+	OWNED Dl_serinfo *path = NULL;
+	int r = 0;
+
+	if (dlinfo(program, RTLD_DI_SERINFOSIZE, &size) < 0)
+		return -ELIBACC;
+	path = malloc(size.dls_size);
+	if (!path)
+		return -ENOMEM;
+	path->dls_size = size.dls_size;
+	path->dls_cnt = size.dls_cnt;
+	if (dlinfo(program, RTLD_DI_SERINFO, path) < 0)
+		return -ELIBACC;
+	for (unsigned i = 0; r == 0 && i < size.dls_cnt; i++)
+		if (!is_within_another(path, i))
+			r = take(ctx, path->dls_serpath[i].dls_name);
+	return r;
+}
+
+int module_search(int (*take)(void *ctx, const char *path), void *ctx)
+{
+	void *program = dlopen(NULL, RTLD_LAZY);
+	int r;
+
+	if (!program)
+		return -ELIBACC;
+	r = take_search_path(program, take, ctx);
+	dlclose(program);
+	for (const char *const *file = loader_files; *file && r == 0; file++)
+		r = take(ctx, *file);
+	return r;
 }

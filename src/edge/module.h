@@ -1,4 +1,7 @@
-/* Modules: each links a large library, and is loaded when it is first needed. */
+/*
+ * Modules: each links a large library, and is loaded when it is first needed. In a static
+ * program (edge/inside) they are part of it, and nothing is loaded.
+ */
 #pragma once
 
 #include "base/buf.h"
@@ -19,6 +22,15 @@ void module_directory(struct buf *ret_path);
  */
 const void *module_load(const char *directory, const char *file, const char *name,
 	const char **ret_error);
+
+/* In a static program: what is inside, and what is missing, in one line. Else NULL. */
+const char *module_inside(void);
+
+/*
+ * Calls take() for each file and directory that loading a module reads. 0, -errno, or
+ * what take() returned where that is not 0.
+ */
+int module_search(int (*take)(void *ctx, const char *path), void *ctx);
 
 /* Why the module could not be loaded: the loader's words, and what to do. */
 void module_put_fault(

@@ -106,6 +106,18 @@ def _big(work, text):
     return _ratio(f"{text}, CPU, to the best of all", "postern-tcpserver", (work, "cpu"), EVERY_PEER, 0.2)
 
 
+# The static program, by connection and by its own listener.
+STATIC = (
+    _ratio("TLS message, by exec, tcpserver, static, to Postfix", "postern-static-tcpserver", TLS, ("postfix",), 0.8),
+    _ratio("plain message, by exec, tcpserver, static, to Postfix", "postern-static-tcpserver", PLAIN, ("postfix",), 0.6),
+    _ratio("plain message, --listen, static, to aiosmtpd", "postern-static-listen", PLAIN, ("aiosmtpd",), 0.85),
+    _ratio("TLS message, --listen, static, to Postfix", "postern-static-listen", TLS, ("postfix",), 0.36),
+    _ratio("TLS message, --listen, static, to aiosmtpd", "postern-static-listen", TLS, ("aiosmtpd",), 0.6),
+    Claim("100 MB over TLS to the same in clear, wall time, static", ("postern-static-tcpserver", "big-tls-data", "wall"),
+          [("postern-static-tcpserver", "big-data", "wall")], 1.3),
+    _ratio("idle connection by exec, after TLS, static, to the default build, Pss", "postern-static-tcpserver",
+           ("idle", "tls"), ("postern-tcpserver",), 0.55))
+
 # Whom a prototype is compared with does the same: where one has the TLS library loaded, so has the other.
 PROTOTYPES = (
     ("plain message, by exec", PLAIN, "postern-exec", "minimal-plain"),
@@ -123,6 +135,7 @@ CLAIMS = (
     _exec_tls("postern-tcpserver", "by exec, tcpserver"),
     _listen("TLS message, full handshake, --listen, to Postfix", TLS, ("postfix",), 0.4),
     _listen("TLS message, full handshake, --listen, to aiosmtpd", TLS, ("aiosmtpd",), 0.75),
+    *STATIC,
     *(_ratio(f"{text}, to the prototype of the same way", ours, what, (theirs,), 1.15)
       for text, what, ours, theirs in PROTOTYPES),
     _ratio("plain message, --listen in its unit, to Accept=yes in the same hardening, systemd included",

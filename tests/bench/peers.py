@@ -35,8 +35,11 @@ tls-key = {self.place.key}
 log = json:{self.log}/records
 """
 
+    def program(self):
+        return f"{self.place.build}/src/postern"
+
     def postern(self):
-        return [f"{self.place.build}/src/postern", "-c", self.tickets(False)]
+        return [self.program(), "-c", self.tickets(False)]
 
 
 class PosternExec(Postern):
@@ -84,6 +87,25 @@ class PosternListenPlain(PosternListen):
     extensions = {"BDAT"}
     tls = "off"
     note = "the same without the TLS library"
+
+
+class Static:
+    """The same by the static program, from the folder that --static names."""
+
+    def program(self):
+        return f"{self.place.static}/src/postern"
+
+
+class PosternStaticExec(Static, PosternExec):
+    name, label = "postern-static-exec", "postern, static, the least listener"
+
+
+class PosternStaticTcpserver(Static, PosternTcpserver):
+    name, label = "postern-static-tcpserver", "postern, static, tcpserver"
+
+
+class PosternStaticListen(Static, PosternListen):
+    name, label = "postern-static-listen", "postern, static, its own listener"
 
 
 class Minimal(Server):
@@ -304,6 +326,7 @@ class Mailfront(Server):
 
 
 SERVERS = {kind.name: kind for kind in (
-    PosternExec, PosternTcpserver, PosternInetd, PosternListen, PosternListenPlain, MinimalPlain, MinimalTls,
+    PosternExec, PosternTcpserver, PosternInetd, PosternListen, PosternListenPlain, PosternStaticExec,
+    PosternStaticTcpserver, PosternStaticListen, MinimalPlain, MinimalTls,
     ForkingPlain, ForkingTls, Postfix, EximDaemon, EximInetd, Opensmtpd, Aiosmtpd, Mailfront,
     *units.UNITS)}

@@ -24,8 +24,8 @@ BIG = 1_000_000  # octets of a message whose place on the disk is wanted back
 class Place:
     """What the servers share: folders, the certificate, the packages."""
 
-    def __init__(self, folder, build, packages):
-        self.folder, self.build, self.packages = folder, build, packages
+    def __init__(self, folder, build, packages, static=None):
+        self.folder, self.build, self.packages, self.static = folder, build, packages, static
         self.certificate, self.key = f"{folder}/tls.crt", f"{folder}/tls.key"
         self.tickets = f"{folder}/tickets"
         os.chmod(folder, 0o755)

@@ -176,7 +176,7 @@ class Elsewhere(Listening):
     def __init__(self, *kinds, **settings):
         super().__init__(*kinds, **settings)
         self.place = harness.scratch()
-        for name in ("postern", "tls.so", "idn.so", "sasl.so", "systemd.so"):
+        for name in ("postern", "tls.so", "idn.so", "sasl.so"):
             source = harness.program().parent / name
             if source.exists():
                 shutil.copy(source, self.place)

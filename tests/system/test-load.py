@@ -10,7 +10,7 @@ import subprocess
 import harness
 from harness import Site, Skip
 
-HEAVY = ("gnutls", "systemd", "nettle", "gsasl", "idn", "unistring", "tls.so", "systemd.so", "sasl.so")
+HEAVY = ("gnutls", "systemd", "nettle", "gsasl", "idn", "unistring", "tls.so", "sasl.so")
 
 
 def libraries(client):
@@ -27,6 +27,7 @@ def heavy(found):
     return [name for name in found if any(word in name for word in HEAVY)]
 
 
+@harness.about_modules
 @harness.senseless_when_sanitized
 def test_the_program_is_linked_with_libc_only():
     done = harness.run("ldd", harness.program())
@@ -47,6 +48,7 @@ def test_a_plain_session_loads_nothing_to_its_end():
     client.quit()
 
 
+@harness.about_modules
 def test_starttls_loads_gnutls_and_nothing_of_systemd():
     place = Site(tls="on", pair=harness.pair())
     client = place.connect()
@@ -68,6 +70,7 @@ def test_tls_off_never_loads_gnutls():
     client.quit()
 
 
+@harness.about_modules
 def test_only_an_address_that_is_not_ascii_loads_its_libraries():
     client = Site(domains="example.org bücher.example").connect()
     client.ehlo()
@@ -108,6 +111,7 @@ def test_the_debug_variables_of_gnutls_write_nothing_to_the_wire():
     client.quit()
 
 
+@harness.about_modules
 def test_a_module_that_cannot_be_loaded_is_an_error_of_its_feature_alone():
     """A copy of the program, with a module beside it that is none."""
     place = Site(tls="on", pair=harness.pair())
@@ -134,6 +138,7 @@ def without_idn(**settings):
     return place, client
 
 
+@harness.about_modules
 def test_without_its_module_only_internationalized_addresses_wait():
     place, client = without_idn()
     harness.equal(client.message(harness.sample()).code, 250)

@@ -208,9 +208,6 @@ static int ask_the_system(const struct yard *y)
 		return errno;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || sched_yield() < 0)
 		return errno;
-	/* libsystemd asks for it with a large record, and aborts where that fails */
-	if (prctl(PR_GET_NAME, octets) < 0)
-		return errno;
 	return errno_of(syscall(SYS_tgkill, getpid(), gettid(), 0));
 }
 

@@ -16,7 +16,6 @@
 #include "bin/connection.h"
 #include "bin/listen/listen.h"
 #include "edge/idn/idn.h"
-#include "edge/log/log.h"
 #include "edge/module.h"
 #include "edge/sandbox/sandbox.h"
 #include "proto/text.h"
@@ -198,11 +197,18 @@ static void check_sasl(struct config *c)
 		load(c, "auth", SASL_MODULE, SASL_MODULE_TABLE);
 }
 
-/* Where records go to journald, by the settings or by default under systemd. */
-static void check_journal(struct config *c)
+static void check_program(struct config *c)
 {
-	if (c->log == LOG_JOURNAL || (c->log == LOG_AUTO && HAS_SYSTEMD))
-		load(c, "log", SYSTEMD_MODULE, SYSTEMD_MODULE_TABLE);
+	const char *inside = module_inside();
+	char text[CONFIG_FAULT_MAX];
+
+	if (!inside)
+		return;
+	snprintf(text, sizeof(text),
+		"%s: a security update of these libraries takes effect when postern is "
+		"built again",
+		inside);
+	check_warning(c, text);
 }
 
 /*
@@ -213,6 +219,7 @@ static int check_all(struct config *c, bool listens)
 {
 	if (c->unread)
 		return EX_CONFIG;
+	check_program(c);
 	if (c->session.auth != AUTH_OFF)
 		check_auth(c);
 	if (listens)
@@ -225,7 +232,6 @@ static int check_all(struct config *c, bool listens)
 	check_names(c);
 	if (c->maildir && c->faults.n == 0)
 		check_postmaster(c);
-	check_journal(c);
 	return c->faults.n ? EX_CONFIG : 0;
 }
 

@@ -87,7 +87,6 @@ static void write_record(const struct listener *l, const char *text, bool as_set
 	struct log log;
 
 	log_init(&log, l->inherited->journal_stream, l->inherited->stderr_silent);
-	log.modules = l->modules;
 	if (as_set)
 		log_choose(&log, l->preload.config);
 	log_error(&log, text);

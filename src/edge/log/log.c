@@ -20,13 +20,11 @@
 #include "base/cleanup.h"
 #include "edge/file.h"
 #include "edge/log/sinks.h"
-#include "edge/module.h"
 #include "edge/net/net.h"
 #include "proto/text.h"
 #include "smtp/record.h"
 
 #define FACILITY_MAIL 2
-#define FIELDS_MAX (RECORD_KEYS + 8)
 /* a line, and fields of the journal beside it */
 #define TEXT_MAX (3 * RECORD_LINE_MAX / 2)
 /* a signal that came just before a wait is followed by another, in microseconds */
@@ -146,6 +144,15 @@ static int write_stderr(struct log *l, const struct record *r, struct buf *b)
 	return write_whole(STDERR_FILENO, b);
 }
 
+/* All of the text in one datagram to the daemon at `path`. */
+static int send_text(const struct log *l, const char *path, const struct buf *b)
+{
+	if (b->overflow)
+		return -EMSGSIZE;
+	/* negative: the error of log_prepare() */
+	return l->fd < 0 ? l->fd : datagram_send(l->fd, path, buf_span(b));
+}
+
 /* RFC 3164 4.1 without the time, for which the daemon puts its own (4.3.2). */
 static int write_syslog(struct log *l, const struct record *r, struct buf *b)
 {
@@ -155,10 +162,7 @@ static int write_syslog(struct log *l, const struct record *r, struct buf *b)
 	buf_put_num(b, (uint64_t)getpid());
 	buf_put(b, SPAN("]: "));
 	record_put_line(b, r);
-	if (b->overflow)
-		return -EMSGSIZE;
-	/* negative: the error of log_prepare() */
-	return l->fd < 0 ? l->fd : datagram_send(l->fd, LOG_SYSLOG_SOCKET, buf_span(b));
+	return send_text(l, LOG_SYSLOG_SOCKET, b);
 }
 
 /*
@@ -183,54 +187,39 @@ static int write_json(struct log *l, const struct record *r, struct buf *b)
 	return n == (ssize_t)b->n ? 0 : -ENOSPC;
 }
 
-/* The fields of an entry for the journal, laid out in `b`. */
-struct fields {
-	struct buf *b;
-	struct iovec list[FIELDS_MAX];
-	int n;
-	size_t start;
-};
-
-static void end_field(struct fields *f)
-{
-	f->list[f->n++] = (struct iovec){ f->b->p + f->start, f->b->n - f->start };
-	f->start = f->b->n;
-}
-
 /* "POSTERN_NAME=value" */
-static void put_field(struct fields *f, const char *name, struct span value)
+static void put_field(struct buf *b, const char *name, struct span value)
 {
-	buf_put(f->b, SPAN("POSTERN_"));
+	buf_put(b, SPAN("POSTERN_"));
 	for (; *name; name++)
-		buf_put_char(f->b, ascii_upper(*name));
-	buf_put_char(f->b, '=');
-	buf_put(f->b, value);
-	end_field(f);
+		buf_put_char(b, ascii_upper(*name));
+	buf_put_char(b, '=');
+	buf_put(b, value);
+	buf_put_char(b, '\n');
 }
 
-/* Sends the fields that journald does not know by itself, and each value as a field. */
+/*
+ * The fields that journald does not know by itself, and each value as a field, in one
+ * datagram: lines of "NAME=value", as no value has a line end (systemd.io,
+ * JOURNAL_NATIVE_PROTOCOL).
+ */
 static int write_journal(struct log *l, const struct record *r, struct buf *b)
 {
 	const struct topic_row *topic = topic_get(r->topic);
-	struct fields f = { .b = b };
 
 	buf_put(b, SPAN("MESSAGE="));
 	record_put_line(b, r);
-	end_field(&f);
-	buf_put(b, SPAN("MESSAGE_ID="));
+	buf_put(b, SPAN("\nMESSAGE_ID="));
 	buf_put_str(b, topic->id);
-	end_field(&f);
-	buf_put(b, SPAN("PRIORITY="));
+	buf_put(b, SPAN("\nPRIORITY="));
 	buf_put_num(b, topic->level);
-	end_field(&f);
-	buf_put(b, SPAN("SYSLOG_FACILITY=2"));
-	end_field(&f);
-	buf_put(b, SPAN("SYSLOG_IDENTIFIER=" LOG_IDENTIFIER));
-	end_field(&f);
-	put_field(&f, "event", span_of(record_event_word(r->event)));
+	buf_put(b, SPAN("\nSYSLOG_FACILITY="));
+	buf_put_num(b, FACILITY_MAIL);
+	buf_put(b, SPAN("\nSYSLOG_IDENTIFIER=" LOG_IDENTIFIER "\n"));
+	put_field(b, "event", span_of(record_event_word(r->event)));
 	for (size_t i = 0; i < r->n; i++)
-		put_field(&f, record_field(r->values[i].key)->name, r->values[i].value);
-	return b->overflow ? -EMSGSIZE : l->systemd->send(f.list, f.n);
+		put_field(b, record_field(r->values[i].key)->name, r->values[i].value);
+	return send_text(l, LOG_JOURNAL_SOCKET, b);
 }
 
 /*
@@ -514,26 +503,13 @@ void log_prepare(struct log *l)
 
 static void open_journal(struct log *l)
 {
-	char text[CONFIG_FAULT_MAX];
-	struct buf b = BUF(text);
-	const char *error;
 	struct stat st;
 
-	/* sd_journal_send() has success where there is no journal */
-	if (stat(LOG_JOURNAL_SOCKET, &st) < 0) {
-		fall_back(l, -errno);
-		log_prepare(l);
+	l->fd = stat(LOG_JOURNAL_SOCKET, &st) < 0 ? -errno : datagram_open(LOG_STUCK);
+	if (l->fd >= 0)
 		return;
-	}
-	l->systemd =
-		module_load(l->modules, SYSTEMD_MODULE, SYSTEMD_MODULE_TABLE, &error);
-	if (l->systemd)
-		return;
-	l->sink = l->silent ? LOG_SYSLOG_LINES : LOG_STDERR;
+	fall_back(l, l->fd);
 	log_prepare(l);
-	buf_put(&b, SPAN("log: "));
-	module_put_fault(&b, l->modules, SYSTEMD_MODULE, error);
-	log_error(l, b.overflow ? error : text);
 }
 
 void log_open(struct log *l)

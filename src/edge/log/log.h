@@ -10,17 +10,11 @@
 #include "smtp/record.h"
 #include "smtp/tracer.h"
 
-/* the module with libsystemd, loaded by the first record for journald */
-#define SYSTEMD_MODULE "systemd.so"
-#define SYSTEMD_MODULE_TABLE "postern_systemd"
-
 #define LOG_IDENTIFIER "postern"
 #define LOG_HOST_MAX 256 /* the name of this host, escaped */
 #define LOG_PENDING_MAX (32 * 1024) /* records kept while a client waits */
 #define LOG_STUCK 1000 /* milliseconds after which a sink counts as stuck */
 #define LOG_AGAIN 10000 /* milliseconds until a stuck sink is tried again */
-
-struct systemd_api;
 
 struct log {
 	struct recorder recorder;
@@ -28,14 +22,12 @@ struct log {
 	enum log_choice fallback; /* what `auto` comes to */
 	enum record_level least; /* records of less importance are not written */
 	const char *file; /* of LOG_JSON */
-	int fd; /* of that file, or a socket to syslog; negative: none */
+	int fd; /* of that file, or a socket to syslog or journald; negative: none */
 	char host[LOG_HOST_MAX]; /* this host's name, for records in a file */
 	bool torn; /* the file ends in the middle of a line */
 	bool has_name; /* standard error is a stream of the journal */
 	bool silent; /* standard error is the connection, or /dev/null */
 	bool has_failed; /* the sink took no record, and that was reported */
-	const char *modules; /* their directory; to be set before log_open() */
-	const struct systemd_api *systemd; /* loaded when first needed */
 	char *pending; /* records not yet written, then room for the text of one */
 	size_t n_pending;
 	bool opened;

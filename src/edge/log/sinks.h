@@ -1,22 +1,13 @@
 /*
- * What the files of the log share: how a file is opened, datagrams, and the
- * table of systemd.so.
+ * What the files of the log share: how a file is opened, and datagrams.
  */
 #pragma once
 
-#include <sys/uio.h>
 #include "edge/log/log.h"
 
 #define LOG_FILE_MODE 0640
 #define LOG_SYSLOG_SOCKET "/dev/log"
-/* sd_journal_send(3) succeeds without it, and writes no entry */
 #define LOG_JOURNAL_SOCKET "/run/systemd/journal/socket"
-
-/* The table of functions in systemd.so: journald, for processes that systemd started. */
-struct systemd_api {
-	/* Sends one journal entry, a field each ("NAME=value"). 0 or -errno. */
-	int (*send)(const struct iovec *fields, int n);
-};
 
 /*
  * Opens a file of records for writing alone, as a file that can be read, too, could be

@@ -5,7 +5,6 @@
  */
 #include "edge/sandbox/sandbox.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -21,6 +20,7 @@
 #include "edge/auth/auth.h"
 #include "edge/file.h"
 #include "edge/log/log.h"
+#include "edge/module.h"
 #include "edge/sandbox/kernel.h"
 
 #define PASSWD "/etc/passwd"
@@ -99,13 +99,6 @@ int account_find(const char *name, struct account *ret)
 	return 0;
 }
 
-/* Read by the loader, beside its search path. */
-static const char *const loader_files[] = {
-	"/etc/ld.so.cache",
-	"/usr/local/lib", /* known to the loader through its cache alone */
-	NULL,
-};
-
 /* Read by GnuTLS as it starts. */
 static const char *const tls_files[] = {
 	"/etc/gnutls", /* the system's policy for TLS: Debian */
@@ -174,56 +167,6 @@ static int allow_writes(struct landlock *l, const struct sandbox_dirs *dirs)
 	return 0;
 }
 
-/* As Debian names a directory after the machine's architecture: x86_64-linux-gnu. */
-static bool is_architecture(const char *name)
-{
-	const char *rest = strchr(name, '-');
-
-	return rest && strncmp(rest, "-linux-", 7) == 0 && !strchr(rest, '/');
-}
-
-/*
- * True when another directory of the path, such as /lib, has it in it. Only of those of
- * an architecture: others may be links to somewhere else, and then a rule above them is
- * none for them.
- */
-static bool is_within_another(const Dl_serinfo *path, unsigned i)
-{
-	const char *name = path->dls_serpath[i].dls_name;
-
-	for (unsigned j = 0; j < path->dls_cnt; j++) {
-		const char *above = path->dls_serpath[j].dls_name;
-		size_t n = strlen(above);
-
-		if (strncmp(name, above, n) == 0 && name[n] == '/' &&
-			is_architecture(name + n + 1))
-			return true;
-	}
-	return false;
-}
-
-/* Where dlopen() searches: DT_RPATH, LD_LIBRARY_PATH and the system's directories. */
-static int allow_search_path(struct landlock *l, void *program)
-{
-	Dl_serinfo size;
-	OWNED Dl_serinfo *path = NULL;
-	int r = 0;
-
-	if (dlinfo(program, RTLD_DI_SERINFOSIZE, &size) < 0)
-		return -ELIBACC;
-	path = malloc(size.dls_size);
-	if (!path)
-		return -ENOMEM;
-	path->dls_size = size.dls_size;
-	path->dls_cnt = size.dls_cnt;
-	if (dlinfo(program, RTLD_DI_SERINFO, path) < 0)
-		return -ELIBACC;
-	for (unsigned i = 0; r == 0 && i < size.dls_cnt; i++)
-		if (!is_within_another(path, i))
-			r = allow_read(l, path->dls_serpath[i].dls_name);
-	return r;
-}
-
 static int allow_files(struct landlock *l, const char *const *files)
 {
 	int r = 0;
@@ -233,23 +176,16 @@ static int allow_files(struct landlock *l, const char *const *files)
 	return r;
 }
 
-static int allow_libraries(struct landlock *l)
+static int allow_library(void *ctx, const char *path)
 {
-	void *program = dlopen(NULL, RTLD_LAZY);
-	int r;
-
-	if (!program)
-		return -ELIBACC;
-	r = allow_search_path(l, program);
-	dlclose(program);
-	return r ? r : allow_files(l, loader_files);
+	return allow_read(ctx, path);
 }
 
 static int allow_reads(struct landlock *l, const struct sandbox_dirs *dirs)
 {
-	int r = dirs->loaded ? 0 : allow_libraries(l);
+	int r = dirs->loaded ? 0 : module_search(allow_library, l);
 
-	if (r == 0 && dirs->tls && !dirs->loaded)
+	if (r == 0 && dirs->tls)
 		r = allow_files(l, tls_files);
 	for (size_t i = 0; r == 0 && i < dirs->n_read; i++)
 		r = allow_read(l, dirs->read[i]);

@@ -22,7 +22,7 @@ struct sandbox_dirs {
 	const char *read[SANDBOX_DIRS]; /* modules */
 	size_t n_read;
 	bool too_many; /* a list is too short: the sandbox cannot be entered */
-	bool tls; /* GnuTLS may be loaded: it reads the system's policy */
+	bool tls; /* GnuTLS may initialise itself: it reads the system's policy */
 	bool loaded; /* all that is to be loaded is: no library is read */
 	/* root delivers to other users' Maildirs; `loaded` is set then */
 	bool owners;

@@ -101,7 +101,6 @@ static const struct bpf_rule conditional[] = {
 	{ SYS_mprotect, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
 	/* Below ABI 3 of Landlock a file that may be read may be emptied. */
 	{ SYS_openat, EINVAL, { { 2, ARG_HAS_NO, O_TRUNC } } },
-	{ SYS_prctl, 0, { { 0, ARG_IS, PR_GET_NAME } } }, /* libsystemd: large records */
 	{ SYS_prctl, EINVAL, { { 0, ARG_IS, PR_CAPBSET_READ } } }, /* libcap */
 	{ SYS_prlimit64, EPERM, { { 0, ARG_IS, 0 }, { 2, ARG_IS_NULL, 0 } } },
 	{ SYS_seccomp, EINVAL,

@@ -19,7 +19,6 @@
 #include "base/faults.h"
 #include "base/span.h"
 #include "edge/log/log.h"
-#include "edge/module.h"
 #include "tools/job/job.h"
 
 /* The command line. */
@@ -290,7 +289,6 @@ struct pipe_log {
 	struct log log;
 	struct notify notify;
 	const char *mailbox, *program;
-	char modules[MODULE_PATH_MAX];
 };
 
 void pipe_log_open(struct pipe_log *l, const struct pipe_options *o);

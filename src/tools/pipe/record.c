@@ -15,16 +15,12 @@
 
 void pipe_log_open(struct pipe_log *l, const struct pipe_options *o)
 {
-	struct buf b = BUF(l->modules);
-
 	l->mailbox = o->mailbox;
 	l->program = o->argv[0];
 	config_init(&l->config, NULL, NULL, NULL);
 	config_read(&l->config, o->settings ? o->settings : CONFIG_FILE_DEFAULT,
 		o->settings != NULL);
 	log_init(&l->log, getenv("JOURNAL_STREAM"), false);
-	module_directory(&b);
-	l->log.modules = l->modules;
 	log_choose(&l->log, &l->config);
 	notify_init(&l->notify, getenv("NOTIFY_SOCKET"), 0);
 }
