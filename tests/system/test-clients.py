@@ -242,7 +242,7 @@ def test_postfix_relaying_with_smtputf8():
     place = Utf8Place()
     servers.Postfix(place.site.dir, f"relayhost = [127.0.0.1]:{place.port}\nsmtputf8_enable = yes\n"
                     "smtp_tls_security_level = encrypt\n", place.lf, [SPANISH], sender=GERMAN)
-    place.check(patience=30)
+    place.check()
 
 
 def test_exim_relaying_with_smtputf8():

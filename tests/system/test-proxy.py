@@ -57,6 +57,7 @@ defaults
     timeout connect 5s
     timeout client 30s
     timeout server 30s
+    timeout check 30s
 listen smtp
     bind 127.0.0.1:{self.port}{bind}
     bind [::1]:{self.port}{bind}
