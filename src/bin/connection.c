@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Prepares a connection: settings, modules, stages, directories, sandbox, TLS
  * credentials. A fault makes it unusable; its client then gets a 421 and a record has the

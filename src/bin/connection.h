@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * A connection: all state of one, and the functions that prepare it. A process that
  * serves one connection prepares it for itself; an acceptor prepares one for each kind of

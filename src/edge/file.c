@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Opens and reads files that settings name, and says why that fails. A symbolic link that
  * another user can change is not followed: with it that user could make root read, or

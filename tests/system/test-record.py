@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Records are lines and fields that nobody can forge, in every sink; a sink that is lost costs no mail
 and holds nobody up."""
 

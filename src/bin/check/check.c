@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * `postern --check`: runs the checks in the order in which a connection uses things, with
  * the rights that it has then, and prints what they find. With --listen it does that for

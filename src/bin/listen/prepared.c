@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Prepares one connection for each kind of listening socket (smtp, smtps, lmtp); each
  * client gets a fork of it.

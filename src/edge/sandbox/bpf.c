@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The assembler of system call filters: it makes a BPF program of the tables of
  * seccomp.c. The program compares the number of a call with those of the tables, one

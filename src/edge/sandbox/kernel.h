@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * What the kernel enforces: Landlock rulesets, system call filters, and the tables and
  * programs of which the filters are made.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Enters the sandbox: changes to the user of the settings, drops capabilities, and lets
  * Landlock and seccomp limit files and system calls to what the settings need. The last

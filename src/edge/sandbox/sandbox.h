@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The sandbox: the process gives up all that it does not need, in two stages. Stage A
  * begins before the first octet of the peer is read, stage B when TLS is up and

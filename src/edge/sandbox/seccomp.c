@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The system call filters: tables of the calls that are allowed, and with which
  * arguments. Paths are Landlock's subject.

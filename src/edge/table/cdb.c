@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Reads a cdb(5) by pread(2). No file, however broken, causes a crash, a wait or a read
  * without end, and a file that was cut short is never taken for one without the key. The
