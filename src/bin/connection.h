@@ -44,7 +44,7 @@ struct connection {
 	const struct preload *preload; /* NULL: this process serves one connection */
 	struct preload *own_preload; /* NULL, or loaded before the sandbox */
 	int root;
-	const char *confinement; /* for the record: "none", "seccomp"; NULL: all */
+	const char *confinement; /* for the record: the part in force; NULL: all */
 	bool unusable; /* settings cannot be used: every client gets a 421 */
 	struct notify notify;
 	struct dsn_stage outbox;

@@ -52,6 +52,9 @@ int landlock_enforce(struct landlock *l);
  * -EINVAL.
  */
 
+/* False on an architecture that has no filter: the functions then do nothing. */
+bool seccomp_exists(void);
+
 /* Calls that are allowed only where they are needed and can do no harm. */
 struct seccomp_needs {
 	bool fchown; /* of any file that is open */

@@ -155,7 +155,7 @@ static int next_slot(const struct table_cdb *c, const struct cdb_place *table,
 /* 1 and the pair, 0 or -errno. */
 static int find(const struct table_cdb *c, struct span key, struct cdb_pair *ret)
 {
-	uint32_t wanted = cdb_hash(key.p, (unsigned)key.n), hash, at;
+	uint32_t wanted = cdb_hash(key.p, (unsigned)key.n), hash = 0, at = 0;
 	const struct cdb_place *table = &c->tables[wanted % CDB_TABLES];
 	struct cdb_slots slots = { .to_read = table->n };
 	int r = 0;
