@@ -308,6 +308,20 @@ def test_syslog_without_a_daemon_is_reported():
     harness.equal(check(here, 0), [])
 
 
+def test_a_listener_writes_json_to_standard_output():
+    """As in a container, whose standard output is a pipe, also for root."""
+    here = place(log="json:/dev/stdout")
+    port = harness.free_port()
+    listener = harness.start(*here.command(), f"--listen=127.0.0.1:{port}", stdout=subprocess.PIPE)
+    harness.eventually(lambda: not harness.is_free(port), "the listener listens")
+    client = harness.Client.to(port)
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    found = [json.loads(listener.stdout.readline())["event"] for _ in range(2)]
+    harness.equal(sorted(found), ["message", "session"])
+
+
 def test_a_journal_without_a_daemon_is_reported():
     here = Site(log="journal")
     fault = "log /run/systemd/journal/socket: No such file or directory; start systemd-journald, or set log"
