@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
 """summary.py [--step NAME=STATUS]... [--without BUILD:SUITE]... BUILD=STATUS...: one line that counts every test of every suite.
 
 A step is a command that passes or fails as a whole; STATUS is its exit status. BUILD is a build folder

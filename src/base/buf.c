@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Appends to buffers of fixed capacity, and never past it. */
 #include "base/buf.h"
 #include "base/num.h"

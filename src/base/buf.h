@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * A buffer of fixed capacity with a sticky overflow flag. An item that does not fit whole
  * is not appended, so callers append freely and check once, at the end.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Cleanup attributes for owning locals, and steal(), which hands the value over. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Formats the text of a fault, so that callers need no buffer. */
 #include "base/faults.h"
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A receiver and counter of the faults found in files. */
 #pragma once
 

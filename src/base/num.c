@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Decimal numbers. Overflow is an error, and so are signs, spaces and other bases. */
 #include "base/num.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Decimal numbers, without a locale and without errno. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * A span is a borrowed view of bytes: a pointer and a length. `struct bytes` is the same
  * for bytes that its user may change in place.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The words of a table, whose rows begin with them: one search for all tables. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Prepares a connection: settings, modules, stages, directories, sandbox, TLS
  * credentials. A fault makes it unusable; its client then gets a 421 and a record has the
@@ -197,7 +198,7 @@ int connection_confine(struct connection *c)
 	if (!c->config.sandbox)
 		return 0;
 	r = sandbox_enter(&c->dirs, &report);
-	c->confinement = report.landlock ? NULL : "seccomp";
+	c->confinement = sandbox_word(&report);
 	return connection_failed(c, CONNECTION_SANDBOX, r);
 }
 

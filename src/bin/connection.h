@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * A connection: all state of one, and the functions that prepare it. A process that
  * serves one connection prepares it for itself; an acceptor prepares one for each kind of
@@ -43,7 +44,7 @@ struct connection {
 	const struct preload *preload; /* NULL: this process serves one connection */
 	struct preload *own_preload; /* NULL, or loaded before the sandbox */
 	int root;
-	const char *confinement; /* for the record: "none", "seccomp"; NULL: all */
+	const char *confinement; /* for the record: the part in force; NULL: all */
 	bool unusable; /* settings cannot be used: every client gets a 421 */
 	struct notify notify;
 	struct dsn_stage outbox;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Takes over what the parent process passed: environment, descriptors, signals. The
  * environment is cleared, so that libraries cannot use it: GnuTLS would write secrets to

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* What a process inherits from its parent: environment, descriptors, signals. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The program postern: runs the mode that the command line asks for. It ends with an exit
  * status of sysexits.h.

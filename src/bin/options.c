@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Parses the command line. Of a wrong one it keeps the word and the fault. */
 #include "bin/options.h"
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The command line: a mode, the sources of settings, addresses to listen at. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Loads modules and credentials before there is a client, and notices when files have
  * changed. Credentials that have become unusable are not taken over: the ones before stay

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Modules, certificates and keys that are loaded before there is a client: by a listener
  * once for all connections, or by a process for its one connection before the sandbox.

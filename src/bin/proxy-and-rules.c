@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Reads the PROXY header and applies the rule for the client, before the greeting. Only
  * peers that the settings name as proxies can name another client; nothing is read from

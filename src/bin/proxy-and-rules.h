@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The client's address by the PROXY header, and its rule: applied before the greeting. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Serves one client: moves octets between the stream and the engine, and does what the
  * engine wants: TLS, pauses, the end. Slow work is done while the client does not wait.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Serves one client, from its greeting to the end of the connection. */
 #pragma once
 

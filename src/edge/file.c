@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Opens and reads files that settings name, and says why that fails. A symbolic link that
  * another user can change is not followed: with it that user could make root read, or
@@ -289,7 +290,8 @@ static int follow(struct walk *w, const char *name, int flags, int error, int *r
 		return -ELOOP;
 	if (!is_in_proc(w->dir))
 		return put_target(w, name);
-	*ret_fd = openat(w->dir, name, flags);
+	/* what a link in /proc leads to exists; openat() wants a mode for O_CREAT */
+	*ret_fd = openat(w->dir, name, flags & ~O_CREAT);
 	return *ret_fd < 0 ? -errno : 0;
 }
 

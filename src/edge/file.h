@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Files that settings name: opened by a path that may be trusted, read whole. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Finds and loads the modules tls.so, sasl.so and idn.so. A missing library disables
  * only the feature that needs it.

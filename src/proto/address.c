@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Parsers of the arguments of MAIL and RCPT. What they accept is printable ASCII and
  * well-formed UTF-8 (RFC 6531 3.3), without control characters of either; whether IDNA

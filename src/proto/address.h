@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Paths, mailboxes and parameters of MAIL and RCPT (RFC 5321 4.1.2, 4.1.3, RFC 6531 3.3).
  * All spans borrow from what was parsed.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Lines of the files that administrators write: settings, tables, and rules for clients.
  * A line has one meaning, or it is refused with the word that is wrong. What settings and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Lines of the settings file, of tables in text, and of clients files. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The content of a message: decoding of DATA and BDAT, the repair of its first line, and
  * what is read from its header. The result is the same however the input is split.

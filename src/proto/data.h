@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The content of a message as DATA and BDAT carry it (RFC 5321 4.5.2, 2.3.8; RFC 3030 2):
  * dots are unstuffed, CRLF becomes LF, and the end is found. Only CRLF.CRLF ends DATA.

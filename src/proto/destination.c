@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Parses keys and values of the recipients table. A line has one meaning, or it is
  * refused with the word that is wrong. Nothing is looked up here.

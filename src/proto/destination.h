@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Keys and values of the recipients table: the names, and where their mail goes. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The parameters of delivery reports, and the header that a report returns. No accepted
  * value can end a line or a field of a report. What is returned ends at the first line

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The parameters by which a sender asks for delivery reports (RFC 3461 4). */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Command lines, cut from a stream of octets and split into verb and argument. A line is
  * the same however the input is split, and an overlong line needs no memory beyond the

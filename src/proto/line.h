@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Command lines (RFC 5321 2.3.8, 4.1.1, 4.5.3.1.4), and their verb and argument. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Parses and compares addresses and networks. An address has one value, however it was
  * written, also as IPv4 mapped into IPv6. A network with bits set behind its prefix is

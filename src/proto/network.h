@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* IP addresses and networks, as values (RFC 4291 2.2, RFC 4632 3.1). */
 #pragma once
 

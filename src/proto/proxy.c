@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Parses PROXY headers of versions 1 and 2. A header is refused at its first wrong octet,
  * and no octet behind the header is read. Only the addresses are used: TLVs (server name,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The header in which a proxy names the client of a connection: the PROXY protocol of
  * HAProxy, versions 1 and 2 ("The PROXY protocol", revision of 2020-03-05, section 2).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Writes the trace header, and dates. No octet of the client can form a line or a
  * comment: a HELO argument that is not a domain or an address literal is left out. Dates

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The trace header that postern puts on top of a message (RFC 5321 4.4). */
 #pragma once
 

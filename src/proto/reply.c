@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The table of replies, and their formatting. Every line is printable ASCII within its
  * limit. When a reply is sent is decided in smtp/.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Every reply that postern can give, named by its meaning (RFC 5321 4.2, RFC 3463). This
  * table is the only place with reply text; "%" stands for the one argument that a row may

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Encodings of text: the escapes of replies, records and header fields, UTF-8, xtext,
  * unitext and base64. UTF-8, code points of unitext and base64 are accepted in their one

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Encodings of text: escapes for output, UTF-8, xtext, unitext and base64. */
 #pragma once
 

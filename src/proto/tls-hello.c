@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Reads a ClientHello a second time, only to describe it. Whatever its lengths say,
  * nothing outside of it is read, and lists never grow beyond their room. Nothing is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The lists of code points that one side of a TLS handshake accepts, in order of
  * preference, and what a client sent at the start of a handshake.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The names of IANA's registries "TLS Parameters" and "TLS Cipher Suites", as tables. A
  * code has one name, and no client can choose what is written.

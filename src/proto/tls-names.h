@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * What IANA calls the code points of TLS. Only those that mail clients offer have a name
  * here; other code points are written in hex.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Writes a session as a dialogue, in printable ASCII. Reading it gives the same octets,
  * except for masked or cut ones. It knows the syntax of a session, not its meaning.

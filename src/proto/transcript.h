@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * A session in the notation of the dialogue tests (tests/dialogue/README.md), so that it
  * can be replayed. It has no secrets: passwords are masked, and messages are cut after

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Values of the table `auth-users`, and decoys for users that do not exist. A text that
  * could be a password is never taken for a verifier, and no fault shows the value.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Verifiers, which prove a password without containing it: the values of the table
  * `auth-users`, as gsasl(1), doveadm(1) and mkpasswd(1) print them.

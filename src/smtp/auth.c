@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * AUTH (RFC 4954). A client logs in once, inside TLS; its responses are wiped; each
  * failed attempt is delayed longer. Mechanisms and users are behind authenticator.h.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* AUTH (RFC 4954): challenges, responses, and their effect on the session. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The interface between the engine and the mechanisms and users of AUTH (RFC 4954). The
  * engine does base64 and the exchange, and depends on no mechanism.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Finds the cause of a failed session. The result depends on the facts alone, and more
  * specific facts come first. explain.c has the sentences.

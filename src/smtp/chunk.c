@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * BDAT (RFC 3030). A chunk's octets are taken to the announced length, even if it is
  * refused, so that none is read as a command. A client may send all chunks before it

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Composes the delivery report. Every line begins with text of this host, and peer data
  * is only inside lines, so that no line can look like a boundary.

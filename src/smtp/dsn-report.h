@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The report of a successful delivery (RFC 3461 6, RFC 3464, RFC 6522), for all
  * recipients of a transaction that requested one. postern-outbox requires To as its first

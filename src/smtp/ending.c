@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The endings: one word and one reply for each reason why a session ends, one topic for
  * each ended object (the first that fits), and one line for the state of a session.

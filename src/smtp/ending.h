@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The end of a session, a transaction or a login in words: for the record, the reply, the
  * panel and `systemctl status`.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The sentences that explain TLS failures, one for each cause (cause.c). Each is short
  * for any input of the client, and no two causes share one.

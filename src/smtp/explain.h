@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The cause of a failed session, from a list and found from facts alone, and a sentence
  * on it for administrators. postern(8) has the remedy of each cause.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Facts of the TLS layer as plain values, so that the engine needs no TLS library. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * MAIL, RCPT, DATA and the content after it (RFC 5321 3.3). A refused command leaves the
  * transaction as it was; the stages decide where mail goes.

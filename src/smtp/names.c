@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Internationalized addresses: converts the paths of a transaction by names.h. */
 #include "smtp/names.h"
 #include "proto/text.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Names that are not ASCII (RFC 6531 3.3) and their form for comparison. The conversion
  * needs tables of Unicode, so it is an interface that a module implements.

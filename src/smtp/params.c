@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Extensions and parameters, in one table each. A parameter is valid only where its
  * extension is offered, and only once; its refusal names it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The service extensions (RFC 5321 2.2) that EHLO lists, and the parameters that they add
  * to MAIL and RCPT (RFC 5321 4.1.1.11).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The rules of acceptance, in one place. Only the number of recipients is checked in
  * mail.c, before they are copied.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The first stage: which mail this host accepts. verbs.c checks TLS, login and order. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The recipients of a transaction in its record. Mailboxes and replies are escaped, and
  * every list has a limit.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The recipients of a transaction in its record: accepted ones, refused ones, replies. */
 #pragma once
 

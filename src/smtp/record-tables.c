@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Events, fields and topics of records. The catalog explains each topic
  * (units/postern.catalog) by its number, which therefore never changes.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The tables of records: the names of events, fields and topics, for the programs that
  * write and read records, and for the manual.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The records of a session, and records as text: log lines and JSON Lines. Values come
  * from the state of the session, never from reply text, and are escaped here to printable

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Records of sessions, of their transactions when they end, and of failed logins. A
  * record is a list of named values from the state, never from reply text. Its texts are

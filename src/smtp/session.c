@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The session: takes input in steps and writes all replies. The replies are the same
  * however the input is split. verbs.c carries out the commands.

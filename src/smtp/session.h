@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The engine: an SMTP server session (RFC 5321) without descriptors, clocks or an
  * environment. It takes octets and returns octets and what it needs next, so it never

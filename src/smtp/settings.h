@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The settings of the engine. The texts belong to the caller and outlive the session. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The state of an SMTP session: data only. session.h has the functions that outside files
  * call, and each file of this folder changes the part of its subject.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The observer of a session's octets, for traces. Without one the engine does no work. */
 #pragma once
 

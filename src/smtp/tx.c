@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The transaction and the calls of its stages. Clearing it resets every member, and a
  * commit never follows a refused prepare.

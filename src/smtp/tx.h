@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * One mail transaction, from MAIL to its end (RFC 5321 3.3), and its stages. struct tx
  * holds all of its state, and only tx_clear() clears it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The table of commands and their dispatcher. Every command passes the same checks in the
  * same order: TLS, phase, argument. Handlers return an answer, and session.c writes it.

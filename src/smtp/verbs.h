@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The commands (RFC 5321 4.1.1): one table, and one dispatcher that uses each column. */
 #pragma once
 

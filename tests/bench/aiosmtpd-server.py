@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """aiosmtpd-server.py PORT MAILDIR CERTIFICATE KEY: aiosmtpd with as little around it as will do.
 
 Its own handler for Maildirs parses the message and writes it out again. This one writes what came, syncs

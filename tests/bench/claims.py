@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """What postern is to reach beside the others: each a ratio with a bound, measured in the same run.
 
 A ratio is taken round by round, ours to the best of theirs (the one with the least median), so that what

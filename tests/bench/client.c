@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A session from connecting to QUIT. Whatever is not as expected ends the process. */
 #include "client.h"
 #include "content.h"

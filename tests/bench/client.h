@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* One session with an SMTP server, as tls-client's options say. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A message of any size without memory for it: a header, then the same line again and again. */
 #pragma once
 

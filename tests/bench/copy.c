@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The floor for a big message: copies standard input to FILE as quickly as it can, and syncs it. */
 #include <fcntl.h>
 #include <stdio.h>

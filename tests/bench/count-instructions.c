@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Counts the instructions that a program executes in user space, its start included, by stepping through
  * all of them: what `valgrind --tool=callgrind` does too, but with the kernel's own system calls, so that

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The least that an inetd does: listens on a port of 127.0.0.1 and executes PROGRAM for
  * each connection, with the socket as its descriptors 0 and 1. No settings, no limits, no

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "listen.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>

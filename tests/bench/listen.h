@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A listener on a port of 127.0.0.1, without settings and without limits. */
 #pragma once
 

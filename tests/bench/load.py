@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """The clients: Postfix's smtp-source in the clear, tls-client of this folder with TLS and with BDAT,
 and connections that only wait."""
 

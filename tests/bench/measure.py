@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """What a server used: CPU time and memory of all its processes, those that have ended included.
 
 Each server runs in a control group of its own, which the kernel charges with every nanosecond of every

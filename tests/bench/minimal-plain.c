@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The least that a program does to take one message in the clear and store it durably.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The least that a program linked with GnuTLS does to take one message by STARTTLS and
  * store it durably.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The fair comparison: the least that a program does to take one message and store it
  * durably. One process, SMTP on descriptors 0 and 1, no settings, no sandbox, no policy,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The least that a server does to take one message and store it durably. */
 #pragma once
 

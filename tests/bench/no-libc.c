@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The least that can be executed: it ends. What a program costs beyond it before main() is the loader's and libc's. */
 #include <sys/syscall.h>
 

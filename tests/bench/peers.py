@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """The servers that are compared. One more is a class here, and its name in SERVERS.
 
 None looks up a name, and none has a limit that the load could reach; all else is as it comes.

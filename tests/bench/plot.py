@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """The plot: an SVG by hand, of bars for what a session costs and of curves for how that grows."""
 
 import math

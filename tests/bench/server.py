@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """What servers that are compared have in common: where their mail lands, how they are started and ended.
 
 All take mail for box@example.org into a Maildir that belongs to the user `mail`, on the same file system,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """The table: figures with their spread, what was not measured and why, and the ratios with their bounds."""
 
 import statistics

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Sends messages to an SMTP server, in the clear or with TLS, and says what the server
  * used.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """postern in units of a real systemd, each way with more or less hardening: what a connection costs the whole
 machine, PID 1 and the journal included.
 

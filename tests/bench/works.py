@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """The work: what is done with each server, and what is read off afterwards.
 
 A work takes a server and returns a dict of figures; times are milliseconds. The work ends when the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Promises memory or the end of the test; refuses to give back single pieces. */
 #include <err.h>
 #include <stdlib.h>

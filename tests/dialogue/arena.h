@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Memory of one dialogue or one run: taken piece by piece, given back at once. */
 #pragma once
 

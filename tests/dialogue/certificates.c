@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Certificates made on the spot, so that none in the tree expires. Promises each kind
  * that a dialogue can ask for: good, expired, missing, garbage, mismatch.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The client's end. Promises that every wait ends, and that a TLS session is closed by
  * close_notify or the dialogue fails. Refuses to know what the octets mean.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Promises a dialogue as a value; refuses to know the notation. */
 #include <errno.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A dialogue file, read: what the client does, what the server must answer, what must be
  * left. */
 #pragma once

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Promises that the same dialogue comes out however the client's octets arrive: whole,
  * one by one, and with each write cut in two at each octet. Refuses to know the steps.

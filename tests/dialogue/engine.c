@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Promises the engine exactly the octets it is shown: each piece of input lies in memory
  * of its own, so that reading past it is found. Refuses to wait: all is a function call.

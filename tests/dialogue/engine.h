@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A session of the pure engine in memory, with all that it is plugged into. */
 #pragma once
 

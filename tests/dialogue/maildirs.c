@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Promises every file of every Maildir below a root; refuses to know why it is there. */
 #include <dirent.h>
 #include <errno.h>

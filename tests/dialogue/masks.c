@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Promises steps that a server answers as the one did whose trace it is. Refuses to know what was masked. */
 #include "masks.h"
 #include "pattern.h"

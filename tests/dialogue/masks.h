@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A trace does not tell what was said to log in: "C: AUTH PLAIN ****", "C: ****". */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Promises the reports that the real stage would write; refuses to touch a file. */
 #include "memory-outbox.h"
 

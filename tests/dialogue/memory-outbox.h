@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The outbox in memory: the stage behind the one that delivers. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Promises to deliver as the real stage does; refuses to touch a file. */
 #include "memory.h"
 #include "process.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The last stage of a session in memory: mailboxes by a small table, faults on demand.
  * It also watches that the engine calls the hooks in the order that stage.h promises.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Promises that what is left of a session is what the dialogue wants, and no more. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Promises to read what must be left when a dialogue has ended; README.md has the
  * notation. */
 #include "base/num.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Promises to read an expected reply in each of its forms:
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Promises that a file is read whole or refused with its line; README.md has the
  * notation. */
 #include "base/num.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Promises a match in linear memory; refuses to know lines. */
 #include "base/num.h"
 #include "pattern.h"

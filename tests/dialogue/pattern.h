@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Escapes of octets that a line cannot show, and patterns with "..." in them. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Promises that the server says what the dialogue has, and nothing else. Refuses to know
  * who the server is.

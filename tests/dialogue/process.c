@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Promises that a run begins with fresh Maildirs and ends with the process gone, whatever
  * happens in between. Refuses to know what the process is.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A session of a real process at the other end of a socket pair, with real TLS and real
  * Maildirs. */
 #pragma once

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The whole program, as a super-server starts it. */
 #include <unistd.h>
 #include "process.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Promises the fields of each record in a log of "name=value" lines; refuses to judge
  * them. */
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Promises that each reply is a reply by RFC 5321 4.2; refuses to know what was asked. */
 #include "pattern.h"
 #include "proto/reply.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * run-dialogue WAY [PROGRAM] FILE...: plays each dialogue and prints TAP; a directory
  * stands for all files in it whose names end in .txt. Promises a line for each file that

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* serve() in a process of its own, with real Maildirs and real TLS: all of the program
  * but its beginning and its sandbox. MODULES is where the build has put tls.so. */
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The program again, with a trace of the session, and then the trace itself as a dialogue: what a user
  * sends in is a test. Promises nothing of what a trace leaves out on purpose.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * A way to play a dialogue: something that answers octets with octets. play.c walks the
  * steps, and knows of no way; a way knows of no expectation.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Paths and domains: what is accepted is harmless, lies in the input, and reads the same once more. */
 #include "fuzz/fuzz.h"
 #include "proto/address.h"

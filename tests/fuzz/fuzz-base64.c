@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* base64: what is accepted is the one text of its octets, and any octets come back from theirs. */
 #include "base/cleanup.h"
 #include "fuzz/fuzz.h"

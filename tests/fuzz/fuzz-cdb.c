@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Cdbs of anybody: a search and a walk have an end, and stay within the file and within memory. */
 #include <sys/mman.h>
 #include <unistd.h>

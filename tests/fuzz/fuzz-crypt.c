@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * AUTH against hashes of crypt(5). Input: mechanism, the hash of the table, and lines of responses. Promise: a
  * client is let in exactly when crypt_rn() makes that hash of its password, and as that user alone.

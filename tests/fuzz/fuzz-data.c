@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Content: the same as the plain reading of the standard has it, in pieces as at once. Input: piece, what
  * came before, octets. */
 #include "fuzz/fuzz.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The parameters of reports, and a report out of them. Input: octet that chooses, then a line each for ENVID,
  * ORCPT and NOTIFY, and a message. Promises: the report is the same in any pieces, and is lines of ours with

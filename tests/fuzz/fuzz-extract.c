@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Names of attachments are safe whatever they are made of; encodings are read alike however they are split. */
 #include "fuzz/fuzz.h"
 #include "proto/text.h"

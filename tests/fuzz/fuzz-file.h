@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Input that the code under test reads from a file, and the faults that it reports of it. */
 #pragma once
 

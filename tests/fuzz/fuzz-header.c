@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Headers: the same is seen in pieces as at once. Input: piece, text. */
 #include "fuzz/fuzz.h"
 #include "proto/data.h"

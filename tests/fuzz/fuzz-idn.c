@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The module's two functions: what they make of a name is harmless, and made of itself once more. Nothing
  * that the libraries say is believed.

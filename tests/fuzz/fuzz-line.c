@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Lines: the same in pieces as at once, and never above their limit. Input: piece, limit, octets. */
 #include "fuzz/fuzz.h"
 #include "proto/line.h"

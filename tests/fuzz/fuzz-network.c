@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Networks and the lines of a clients file: what is taken has one text, and that text means the same. */
 #include "fuzz/fuzz.h"
 #include "base/num.h"

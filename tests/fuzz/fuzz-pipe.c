@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* What postern-pipe knows of a message: the envelope comes from the top alone, and no value can do harm. */
 #include "fuzz/fuzz.h"
 #include "proto/text.h"

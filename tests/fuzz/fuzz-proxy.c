@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* PROXY headers: the verdict is the same however much follows, and no octet less would do. */
 #include "fuzz/fuzz.h"
 #include "proto/proxy.h"

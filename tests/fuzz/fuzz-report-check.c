@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Reports: what is taken for one names nobody else, whoever reads it by the rules of RFC 5322. */
 #include "fuzz/fuzz.h"
 #include "proto/address.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The report writer against the report checker. Input: octet that chooses, then a line each for the sender, a
  * recipient, ENVID and ORCPT, and a message. Promise: what postern writes for a sender that it has taken is

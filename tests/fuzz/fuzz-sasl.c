@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The module's exchanges: the first octet is the mechanism, and lines are responses ("-": there is none). Who
  * gets in is the one user there is, or whom the certificate names, and nobody else.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The whole engine with stages in memory. Input: settings, the hook and the recipients that are refused,
  * piece and who may log in, and the peer's octets; an octet 255 among them is a pause in which the peer

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The settings file. Promises: each fault is one line that names its place; and settings without a fault, as
  * --print-config writes them, are read as the same.

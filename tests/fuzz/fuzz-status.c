@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * A line of a log: what is read of it is printable, within the caps and in the order of the table, and what is
  * made of it again is read as the same.

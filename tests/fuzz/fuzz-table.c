@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Tables of text, and lines of recipients: what is taken is found again, and no path leads out of mail-root. */
 #include "fuzz/fuzz.h"
 #include "edge/store/store.h"

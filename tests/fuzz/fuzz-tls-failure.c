@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * A TLS failure as a sentence. Input: how it ended and what is known of the certificate, then the codes that
  * the client has offered and those that we allow. Promises: one sentence in bounds, printable, the same for

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * A client's first octets: what is told of them is printable and in bounds, the same in whatever records they
  * come, and explained whatever became of the handshake. Input: piece, how it ended, alert, octets.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * A session written down. Input: an octet that chooses, then lines: the first octet of each says what it is, a
  * command, a response, content or a reply; what is longer than a piece comes in pieces. Promises: printable

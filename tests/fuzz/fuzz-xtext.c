@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* xtext and unitext: what is accepted is decoded to text that forms no line, and reads the same once more. */
 #include "fuzz/fuzz.h"
 #include "base/cleanup.h"

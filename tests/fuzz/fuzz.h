@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * One harness for each parser. With libFuzzer it is called without end; in any other build replay.c calls
  * it once for each file of the corpus. A promise that does not hold is an abort.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Runs a harness over files and over the files of directories: the corpus as a test, with any compiler. */
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """The indented blocks of README.md, and of manual pages in mdoc, and what each of them is.
 
 A block is what its sentence says: the one directly above, which ends with a colon.

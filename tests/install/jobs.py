@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Namespaces that end with the run, and jobs that run side by side in them, each of them a process."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """README's sections as scenarios: each block run as it stands, each way that then listens used by real clients."""
 
 import contextlib

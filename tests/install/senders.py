@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Six real clients, five of a release in systems of their own, sending to a machine by its name and certificate."""
 
 import re

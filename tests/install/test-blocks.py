@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
 """Every block of README has one meaning, and what the extractor does not understand is an error."""
 
 import sys

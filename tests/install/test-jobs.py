@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """tests/distributions leaves nothing behind, however it ends, and counts a job that crashes as failed."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Fault campaigns: sessions in which one thing goes wrong, each of the things that can, and what must be true after each.
 
 A campaign lists the injections of a setting from a session in which nothing fails, plays a session for each of them

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Put before the program by LD_PRELOAD, it lets allocations of one process fail: the NTH, or all from it on. Modules
  * are loaded so that they find these functions, too, and a program that executes itself anew keeps them.

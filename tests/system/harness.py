@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """What the system tests share: TAP, scratch space, certificates, the program, its clients.
 
 A test file defines functions named test_<what_it_promises>, each about one promise, and ends with

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * System calls and the errors that a host in trouble may give for them: no memory, no descriptors, no room, a broken
  * disk, a network that is gone, a signal. A call without errors is only a place to be killed at. Errors that only a

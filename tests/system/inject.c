@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Runs a program in which one system call fails, or before which its process is killed, and waits until all
  * processes that it has started have ended. The kernel asks this program about each call (seccomp user

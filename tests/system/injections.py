@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """What a fault campaign lets fail: system calls and allocations, one at a time, and the tools that do it."""
 
 import collections

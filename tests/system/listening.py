@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """A listener of the tests: `postern --listen` on ports of its own, and the processes that belong to it."""
 
 import contextlib

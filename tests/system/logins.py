@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """What the tests of AUTH share: tables of users, verifiers, and clients that log in."""
 
 import base64

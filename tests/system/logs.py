@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Logs that postern has written, as files of JSON Lines, and what postern-status shows of them."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """A booted systemd with postern installed: PID 1 of namespaces of its own (with-systemd)."""
 
 import base64

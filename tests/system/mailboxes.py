@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """What the tests of mailboxes share: Maildirs of several owners below a mail-root, and messages to them."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """What tests of postern-outbox share: an outbox, reports, and a sendmail that records."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """What tests of postern-pipe share: a Maildir, messages as postern writes them, and a program that records its runs."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Postfix as it is in Debian, on a machine of its own: the settings that all tests of it begin with."""
 
 import harness

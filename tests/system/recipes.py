@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """The recipes of README.md and the manual pages as an administrator copies them: blocks of text, each found by its
 section and by words of the sentence above it. A test that takes them from here fails when they are changed into
 something that does not work."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """A TLS client of records: the test sends them itself, so that it may cut them, add to them or leave some out."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Debian's own Postfix and Exim, each on a machine of its own (with-packages), sending to us."""
 
 import harness

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Faults of other mail servers in 2026, replayed against the program: tests/real-senders.txt has the list. Some of
 them are dialogues and unit tests; these need real TLS, real processes, or their memory and processor time."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Real clients log in, by password and by certificate, and break exchanges off."""
 
 import base64

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """What is left of passwords and keys: nothing in memory, in core files and in traces."""
 
 import base64

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Logging in (AUTH, RFC 4954): tables that real tools have made, what is offered and when, whose addresses a user may
 use, faults of tables, and replies that do not show which users exist."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """tests/bench/run measures what it says: the smoke test of all its works, with postern and one of the others."""
 
 import json

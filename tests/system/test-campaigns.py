@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Whatever fails, and whenever a process is killed: a 250 has its file, no message is torn, nothing hangs or spins, a
 record tells it, and the next session works. Each test plays a fixed sample; tests/campaign plays all.
 """

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """postern-cdb: a table of text becomes a cdb that takes an older one's place at once, or nothing changes."""
 
 import itertools

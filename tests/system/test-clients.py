@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Real clients, each sending a message through TLS, by STARTTLS and from the first octet (RFC 8314): the
 Maildir file is what was sent."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """What an administrator types, and reads: exit statuses of sysexits(3), faults in sentences."""
 
 import os

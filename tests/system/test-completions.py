@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Completions in real shells, on a terminal: what is typed with TAB at its end becomes the words of the command."""
 
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Reports of success: a real Postfix asks for one, a parser of MIME that is not ours reads it, and
 nothing that happens to the outbox costs a message."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """A wrong environment: a file that is missing, has a wrong owner or a wrong mode, a library that cannot be loaded, a
 user that does not exist, a directory that is read-only. Each gives one message with the file, the cause and what to
 do, the same by `--check`, for one connection and from a listener; mail is deferred or delivered, never refused for

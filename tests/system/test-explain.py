@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """TLS failures explained: real clients fail in each way they do, and the record says in one sentence why and
 whose setting it is, who sent which alert, and what either side would have agreed to."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """postern-extract: attachments come out octet for octet, under names that harm nobody, all of a message or none."""
 
 import base64

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """The filters and jails of contrib/fail2ban, by the real fail2ban: five failed log-ins ban, and so do twenty refused
 recipients, whether the records are in the journal, a file of syslog or JSON Lines."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """250 means durable: every step of a delivery fails once, is killed once, is interrupted once.
 The faults are injected at the system call, by strace."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Whatever starts the program on a connection gets the same service: a message through STARTTLS,
 the peer's address in the trace header, and nothing on the wire but SMTP, even on fd 2."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """A session that breaks off before the end of the message delivers nothing and promises nothing,
 whichever octet was the last and however the connection ended (RFC 5321 4.1.1.10, 3.8)."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Under a real systemd: records in a real journald, what the catalog says of them, and what systemctl
 shows of a session while it lives."""
 

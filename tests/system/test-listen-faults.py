@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """`postern --listen` when something goes wrong: no loop, no wait without end, no lost limit, no lost file, and a
 client that cannot be served is told so."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """`postern --listen`: one process accepts and forks; what is changed counts from the next connection on,
 nobody takes every place, and nothing that happens to one connection reaches another."""
 

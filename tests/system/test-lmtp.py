@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """LMTP (RFC 2033) and a reply for each recipient: one mailbox that cannot be written costs the others
 nothing, on file systems that are really full; and the mail servers that deliver through it."""
 

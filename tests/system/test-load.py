@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """A connection pays only for what it uses: libc alone until TLS is asked for, and none of the
 variables that a library would obey."""
 

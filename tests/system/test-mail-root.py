@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """A mail-root, or a directory below it, that is empty or not mounted: nothing is refused for good, and nothing is made
 below a mount point."""
 

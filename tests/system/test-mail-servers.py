@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """The recipes for Postfix and Exim as they stand in README.md and postern(8): known addresses are delivered by LMTP,
 unknown ones are refused at RCPT and nothing is returned to a sender that may be forged, and mail waits while postern
 is down."""

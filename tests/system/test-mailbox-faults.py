@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """A mailbox that is missing, closed, full or out of reach: 451, and the same words in the record and in --check."""
 
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Symbolic links in Maildirs, on the way to them, and in the place of mail-root."""
 
 import os

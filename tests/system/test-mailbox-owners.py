@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Mailboxes of other owners, as root: what postern makes there belongs to the owner."""
 
 import concurrent.futures

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Parts of Maildirs and names of mailboxes and files."""
 
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """The mistakes of mistakes.txt: postern --check answers each with file, line and cure, in words and as JSON."""
 
 import json

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Everything at once: sessions that end anyhow while settings, certificates and tables are replaced and processes of
 the listener are ended by signals. Every 250 has its file, all places are free at the end, and memory is flat.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """original-to: a copy for each mailbox, which names the recipients that it is for, and is else the same in all."""
 
 import harness

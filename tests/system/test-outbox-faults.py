@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """postern-outbox and what fails: sendmail, files that are no reports, and disks."""
 
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """postern-outbox with the sendmail(1) of real mailers, as a user of no privilege: what arrives is the
 report, from <>, at its one address."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """The units of postern-outbox in a real systemd: reports are sent as they come, what fails does not make
 anything spin, and hardening leaves mailers the rights they need."""
 

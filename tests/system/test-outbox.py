@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """postern-outbox: a report goes to sendmail with exactly one address, and is never lost; what is no
 report goes nowhere."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """postern-pipe and what fails: disks, limits, and the program itself, killed at any moment. No message is lost, none is
 half moved, and each is processed at least once."""
 

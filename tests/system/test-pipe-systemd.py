@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """The unit of postern-pipe in a real systemd: a program for a mailbox, with few rights and no network; records in the
 journal."""
 

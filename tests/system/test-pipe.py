@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """postern-pipe: a program runs for each message, in order, with what postern knows of it; its exit status decides."""
 
 import json

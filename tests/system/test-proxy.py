@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Behind HAProxy, and with rules for networks: who the client is, what holds for it, and what
 becomes of peers that say too little, too late, or what they may not."""
 

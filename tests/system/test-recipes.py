@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """The recipes of README.md and the manual pages with their own text: what each is for, and what it must not let
 happen. Postfix and Exim have a file of their own (test-mail-servers.py)."""
 

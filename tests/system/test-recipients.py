@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Who has a mailbox: tables of text and cdbs, subaddresses, catch-all; with real clients, in the sandbox."""
 
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Records are lines and fields that nobody can forge, in every sink; a sink that is lost costs no mail
 and holds nobody up."""
 
@@ -305,6 +306,20 @@ def test_syslog_without_a_daemon_is_reported():
     harness.equal(errors_of(here.log_text()), [fault])
     syslog_daemon()
     harness.equal(check(here, 0), [])
+
+
+def test_a_listener_writes_json_to_standard_output():
+    """As in a container, whose standard output is a pipe, also for root."""
+    here = place(log="json:/dev/stdout")
+    port = harness.free_port()
+    listener = harness.start(*here.command(), f"--listen=127.0.0.1:{port}", stdout=subprocess.PIPE)
+    harness.eventually(lambda: not harness.is_free(port), "the listener listens")
+    client = harness.Client.to(port)
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    found = [json.loads(listener.stdout.readline())["event"] for _ in range(2)]
+    harness.equal(sorted(found), ["message", "session"])
 
 
 def test_a_journal_without_a_daemon_is_reported():

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """A release: the same commit gives the same octets, whatever the folder, the time and the umask are, and the archive builds."""
 
 import hashlib

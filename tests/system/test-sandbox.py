@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """The sandbox around whole sessions: what happens where it cannot be entered, which files it leaves, and that no
 process with a key leaves a core file."""
 

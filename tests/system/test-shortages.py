@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """What campaigns have found, each directly: a process that is short of memory, descriptors or random data says so,
 blames nothing else, and serves again when it can."""
 

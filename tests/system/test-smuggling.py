@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Only CRLF.CRLF ends a message (RFC 5321 4.1.1.4), whatever stands in its place, and what a client
 says in the clear behind STARTTLS is never obeyed (RFC 3207 4.2, 6)."""
 

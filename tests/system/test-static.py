@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """The static program: it needs no linker, library or file of the system, and does what the other one does.
 
 It is built here, unless the build folder is a static one already. The dialogues and all system tests run against it

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """postern-status on the records of a real journal, and the alerts that a timer gives."""
 
 import contextlib

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """postern-status: its health, and its counters for Prometheus."""
 
 import fcntl

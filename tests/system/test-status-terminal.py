@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """postern-status on a terminal and in a pipe: the panel drawn in place, and what comes while it follows."""
 
 import contextlib

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """postern-status: what it shows is what postern recorded in a file of JSON Lines, whatever else stands there."""
 
 import datetime

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """The shipped units in a real systemd with a real journald, PID 1 of namespaces of its own: the
 installed program, a message through STARTTLS, and the records and status lines that come of it."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Certificates in sessions: those that cannot be used, chains, names, several of them, and their replacement."""
 
 import contextlib

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """TLS records and packets: no wait while input is in hand, key updates, renegotiation, small pieces, large messages."""
 
 import array

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Session tickets: resumption from one process to another, and where a ticket is of no use."""
 
 import harness

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """TLS in each mode, when it works and each way it fails: replies, what becomes of the mail, and the
 status word of the record, which are the device's panel lines."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """A trace tells what a client really said, to the administrator alone, and can be played again; one that
 cannot be written costs no mail."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """The shipped units in a real systemd while something is wrong or is being replaced: no message that got 250 is lost,
 a transaction that was begun ends with a reply, a fault of half a second costs no socket unit, and mail comes when the
 fault has gone. The mail root of one's own as postern-listen(8) has it."""

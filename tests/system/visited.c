@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * visited DIRECTORY NUMBER [PEER]: looks for the newest sessions in a journal, and tells how many were found and
  * how many entries were looked at for that.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * What DATA must make of its input, said a second time and in another way (RFC 5321 4.5.2): all of it
  * lies in memory, and whole lines are looked at one after another.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The engine with everything around it in memory: a delivering stage that keeps messages, a recorder that
  * writes records down, a clock that moves only when told, and a peer that sends in pieces. Each piece lies

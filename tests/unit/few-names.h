@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Internationalized names without the tables of Unicode: a few labels, and the letters of Latin-1. Of the
  * tables themselves test-idn.c tells.

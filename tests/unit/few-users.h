@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Who may log in, without a library or a file: "user" with the password "secret". Three mechanisms: PLAIN
  * (RFC 4616), LOGIN, and ECHO, which says what it hears until it hears nothing, and then the user "echo" is

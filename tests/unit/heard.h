@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The faults that a reader of settings reports, as one text. */
 #pragma once
 

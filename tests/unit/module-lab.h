@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A module under test, loaded as it was built. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A mail root, modules and the world outside, and attempts made inside the sandbox. */
 #pragma once
 

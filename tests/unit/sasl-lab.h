@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * What the tests of the module sasl.so share: the module, a table of users, and libgsasl's
  * clients for it. Verifiers were printed by the tools that are named beside them.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* bin/listen/children: a full list gives up its oldest process for a new one, and for nothing else. */
 #include "bin/listen/listener.h"
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Which ids a user has: passwd(5). */
 #include <pwd.h>
 #include <errno.h>

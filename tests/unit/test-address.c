@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* proto/address: RFC 5321 4.1.2 and 4.1.3, RFC 6531 3.3, the standards' examples and hostile ones. */
 #include "proto/address.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* smtp/auth (RFC 4954): exchanges, however they are cut; what is left of them; and how long guessing takes. */
 #include "unit/engine.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* proto/text (RFC 4648): what is base64, what it stands for, and that there is one way to write it. */
 #include "proto/text.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The assembler of system call filters, by running its programs. */
 #include <errno.h>
 #include <linux/audit.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* base/buf: a capacity is never exceeded, and the overflow is told once and for ever. */
 #include "base/buf.h"
 #include "base/num.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The clients file: which rule holds for whom, and faults by file and line. */
 #include <stdio.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* proto/line: verb and argument, and what other protocols look like. */
 #include "proto/line.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The settings: what is taken, what is refused and in which words, and what only all of them tell. */
 #include <stdio.h>
 #include <unistd.h>

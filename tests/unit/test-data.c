@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* proto/data: RFC 5321 4.5.2 and 2.3.8. Only CRLF.CRLF ends a message, however it comes in. */
 #include "proto/data.h"
 #include "unit/content.h"

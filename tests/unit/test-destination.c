@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Lines of the table of recipients: what they mean, and which are no such lines. */
 #include <stdio.h>
 #include "base/buf.h"

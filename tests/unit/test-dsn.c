@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* proto/dsn: the values of RET, ENVID, NOTIFY and ORCPT (RFC 3461 4, RFC 6533 3). */
 #include "proto/dsn.h"
 #include "unit/test.h"

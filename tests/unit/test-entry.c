@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Lines of tables: one key, one value. */
 #include "proto/conf.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * smtp/explain, cause, negotiation: the same facts, the same sentence; the more telling
  * fact first; nothing of a stranger's leaves the sentence's bounds.

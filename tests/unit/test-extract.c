@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* tools/extract: names that a sender chose are safe, filters take what they say, damaged encodings are noticed, and
  * uuencoded files are found in a text and nowhere else.
  */

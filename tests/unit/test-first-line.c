@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * proto/data: octets of the client never continue the trace header, and
  * what a client has sent as a header or as a body is found as one (RFC 5322 2.2).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* proto/data: what the engine must know of a header, however the text is split (RFC 5322 2.2). */
 #include "proto/data.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* edge/idn/names: the module is loaded by who needs it, and missed by nobody else. */
 #include <stdlib.h>
 #include "edge/idn/idn.h"

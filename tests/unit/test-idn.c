@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The module idn.so: domains by IDNA (RFC 5890 to 5893, UTS 46), local parts in lower case and NFC. */
 #include <dlfcn.h>
 #include "edge/idn/idn.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* bin/listen/acceptor: refused clients get their reply, and take neither time nor octets without end. */
 #include "bin/listen/acceptor.h"
 #include <sys/socket.h>

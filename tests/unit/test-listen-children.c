@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* bin/listen/children: no source takes every place, and each connection counts as long as its process exists. */
 #include "bin/listen/acceptor.h"
 #include <signal.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* edge/log/log: a log that takes nothing costs a bounded time, and gets records again, with the number of those lost. */
 #include "edge/log/log.h"
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* smtp/mail: MAIL, RCPT, DATA and the content (RFC 5321 3.3, RFC 1870, RFC 6152). */
 #include "unit/engine.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* smtp/names: addresses that are not ASCII (RFC 6531 3.3, 3.4, 3.5), and the form in which stages see them. */
 #include "unit/engine.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* proto/network: addresses as values (RFC 4291 2.2), networks by prefix (RFC 4632 3.1). */
 #include "proto/network.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* base/num: decimal numbers that never wrap. */
 #include "base/num.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* edge/store/dsn-stage: which reports are left in the Maildir when delivery fails for some, and what is left open. */
 #include <dirent.h>
 #include <errno.h>

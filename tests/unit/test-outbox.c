@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* tools/outbox: reports move by names that tell their attempts, and sendmail is waited for, but not for
  * ever. With directories and programs of the test's own. */
 #include <dirent.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* proto/address: esmtp-param = esmtp-keyword ["=" esmtp-value], RFC 5321 4.1.2, RFC 6531 3.3. */
 #include "proto/address.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Who is on the other side: by the socket, else by the environment, else nobody. */
 #include <arpa/inet.h>
 #include <sys/socket.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* tools/pipe: what is known of a message, the order of messages, and the command line. */
 #include "tools/pipe/pipe.h"
 #include "base/cleanup.h"

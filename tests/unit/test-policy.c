@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* smtp/policy: the rules of acceptance, one by one. */
 #include "smtp/policy.h"
 #include "unit/few-names.h"

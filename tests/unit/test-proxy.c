@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * proto/proxy: headers of the PROXY protocol, versions 1 (2.1) and 2 (2.2). Each is shown in memory of
  * exactly its size, first nothing of it and then one octet more each time.

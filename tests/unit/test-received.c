@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* proto/received: the trace header (RFC 5321 4.4, RFC 8314 7.4) and its date (RFC 5322 3.3). */
 #include <time.h>
 #include "proto/received.h"

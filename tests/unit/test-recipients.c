@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Addresses as paths: none leads out, none is a surprise. */
 #include <stdio.h>
 #include <unistd.h>

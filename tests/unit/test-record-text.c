@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* smtp/record: as text a record is one line, and one value of JSON, whatever is in it. */
 #include "smtp/record.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* smtp/record: what has ended is told once, from values, and nothing a stranger said escapes its field. */
 #include "proto/tls-names.h"
 #include "smtp/ending.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* proto/reply: the one table of replies, row by row (RFC 5321 4.2, RFC 2034, RFC 3463). */
 #include <ctype.h>
 #include "proto/reply.h"

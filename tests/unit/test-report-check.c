@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* tools/outbox/report: what is a delivery report with one recipient, and what only looks like one. */
 #include "tools/outbox/outbox.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* smtp/dsn-report: whole reports (RFC 3464, RFC 6522, RFC 6533), and who gets one. */
 #include "smtp/dsn-report.h"
 #include "unit/test.h"

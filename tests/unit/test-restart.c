@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* bin/listen/listener: what is started anew by itself is started ever less often, and soon again after a quiet while. */
 #include "bin/listen/listener.h"
 #include "unit/test.h"

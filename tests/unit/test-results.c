@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A reply for each recipient (RFC 2033 4.2, 4.3; draft-hall-prdr-00 4.5): as many as were accepted, whatever comes between. */
 #include "unit/engine.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* proto/dsn: of a message its header alone, as it came, and fit to be sent. */
 #include <stdlib.h>
 #include "proto/dsn.h"

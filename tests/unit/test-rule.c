@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* proto/conf: the lines of a clients file. */
 #include "proto/conf.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* On the way into the sandbox: the user, the directories, the report. */
 #include <dlfcn.h>
 #include <pwd.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* From inside a process with the same sandbox: all that a session needs works, in stage A and in stage B. */
 #include <dlfcn.h>
 #include <linux/fs.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * From inside a process with the same sandbox: each forbidden thing fails, in stage A and in stage B.
  * Where it can, an attempt is made in a way that fails differently without the sandbox: the calls of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The module sasl.so against libgsasl's clients, and against responses that no client
  * sends: who logs in, who does not, and that nobody can tell who exists.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* proto/address: whose address is whose. */
 #include "proto/address.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* smtp/session: the engine as a whole. The same replies however the input is split, and an end that is one. */
 #include "unit/engine.h"
 #include "unit/test.h"

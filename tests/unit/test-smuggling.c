@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* smtp/session: only CRLF.CRLF ends a message, and nothing without it is stored (RFC 5321 4.1.1.4). */
 #include "unit/content.h"
 #include "unit/engine.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* base/span and base/cleanup: views of bytes, and ownership that is handed over. */
 #include <fcntl.h>
 #include "base/cleanup.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* smtp/tx: the order of the walks. A refusal stops a walk; commit never follows a refused prepare. */
 #include "smtp/tx.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* smtp/session with TLS: RFC 3207, and the four values of `tls`. */
 #include "unit/engine.h"
 #include "unit/test.h"

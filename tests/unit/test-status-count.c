@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* tools/status/count: each record within the time counts once, and no more is read than must be. */
 #include "tools/status/count.h"
 #include <unistd.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* tools/status/files: a log is read from its end, back and forth, and no more of it than is asked for. */
 #include <dirent.h>
 #include <errno.h>

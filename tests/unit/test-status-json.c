@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* tools/status/record: what was written is read back, and whatever else stands in a log does no harm. */
 #include "tools/status/source.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* tools/status/time: a time is read whole or not at all, and shown as briefly as its distance allows. */
 #include "tools/status/time.h"
 #include <time.h>

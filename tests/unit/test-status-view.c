@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* tools/status/view, rows, options: columns line up and fit, nothing but printable ASCII comes
  * out, and what is asked for is understood. */
 #include "tools/status/view.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* smtp/session: what a session is doing, in one harmless line. */
 #include "smtp/ending.h"
 #include "unit/engine.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* edge/net/stream: a wait that nobody but a signal or the session's own end cuts short. */
 #include "edge/net/net.h"
 #include <signal.h>

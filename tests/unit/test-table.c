@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Tables: what is in the file is found, and nothing else; what is wrong is told, whatever it is. */
 #include <cdb.h>
 #include <errno.h>

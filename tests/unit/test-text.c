@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* proto/text: what a stranger said cannot leave its place. */
 #include "proto/text.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Certificates of clients, through the module tls.so: each is told for what it is, and
  * none breaks a handshake.

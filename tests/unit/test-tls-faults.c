@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * What the module tls.so says of certificates, keys, ticket keys and priority strings,
  * and what it makes of them all the same. Opening a file goes through this program, so

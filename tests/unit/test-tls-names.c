@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* proto/tls-names and tls-hello: codes have one name each, and lists stay in bounds. */
 #include "proto/tls-names.h"
 #include "proto/tls-hello.h"

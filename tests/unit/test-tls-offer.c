@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * proto/tls-hello: what is told of a client's first octets, and nothing outside of them,
  * however torn.

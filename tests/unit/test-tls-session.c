@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * How connections through the module tls.so go on and end: octets arrive whole, errors
  * keep their names, only close_notify is an end, and no peer can keep a server busy

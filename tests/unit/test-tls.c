@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Which certificate the module tls.so shows, what it negotiates and records, and what
  * it says when nothing can be negotiated.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* smtp/ending: whatever happened has one topic, and the panel says the manual's words for those it knows. */
 #include "smtp/ending.h"
 #include "smtp/record-tables.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* edge/log/trace-file: of logging in nothing secret is written down, however it arrives (RFC 4954 4). */
 #include <dirent.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "proto/transcript.h"
 #include "test.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* smtp/tx: a transaction owns its copies, and nothing of it outlives tx_clear(). */
 #include "smtp/tx.h"
 #include "unit/test.h"

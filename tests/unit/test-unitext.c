@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* proto/text (RFC 6533 3): addresses of the type utf-8, and what they stand for. */
 #include "proto/text.h"
 #include "unit/test.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* proto/text: RFC 3629 4, at its boundaries and then for every character and every start of one. */
 #include <stdint.h>
 #include "proto/text.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* smtp/verbs: every command passes the same gates (RFC 5321 4.1.1, 4.1.4; RFC 3207). */
 #include "smtp/params.h"
 #include "unit/engine.h"

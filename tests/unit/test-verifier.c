@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* proto/verifier: what may stand in the table of users, and what most have. */
 #include "proto/verifier.h"
 #include "unit/test.h"

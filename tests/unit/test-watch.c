@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* bin/preload: a file has changed when what its name stands for has, and not when a process may not look at it. */
 #include "bin/preload.h"
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* proto/text (RFC 3461 4): what is xtext, and what it stands for. */
 #include "proto/text.h"
 #include "unit/test.h"

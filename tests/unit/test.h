@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A test program is a table of functions; it prints TAP. A failed CHECK says where and goes on. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * A server made of the module tls.so, in a process of its own, and GnuTLS's client for
  * it. A plan says what the server has and does; its outcome comes back when the two

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * What the tests of the module tls.so share: the module itself, certificates made on the
  * spot, and a server in a child process whose findings come back through a pipe.

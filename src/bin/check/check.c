@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * `postern --check`: runs the checks in the order in which a connection uses things, with
  * the rights that it has then, and prints what they find. With --listen it does that for
@@ -202,6 +203,11 @@ static void check_program(struct config *c)
 	const char *inside = module_inside();
 	char text[CONFIG_FAULT_MAX];
 
+	if (c->sandbox && !sandbox_has_filter())
+		check_warning(c,
+			"sandbox: this build has no system call filter, as for an "
+			"architecture without one: Landlock alone limits files, and "
+			"records have sandbox=landlock-only");
 	if (!inside)
 		return;
 	snprintf(text, sizeof(text),

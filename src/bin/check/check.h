@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * `postern --check`: reads everything that a connection, or a listener, would use, and
  * reports every fault.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The findings of `postern --check`: faults and warnings, as lines of text or of JSON,
  * with the file and line of the setting that each begins with.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The parts of `postern --check`, and how they report faults and warnings. */
 #pragma once
 

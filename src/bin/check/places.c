@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Checks the directories that a connection writes to. Mailboxes are opened by the
  * functions of delivery, so that a fault is reported before mail comes; they are found by

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Checks tables line by line: recipients, and those of AUTH. The table of recipients is
  * not opened here, as it was opened with other rights. No sentence shows a secret.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Accepts connections, checks limits, and forks a process for each client. It waits in
  * poll() only. A client that is not served gets a 421 where that is possible, and a

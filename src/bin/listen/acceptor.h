@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The acceptor: the process that accepts connections for a listener and forks a process
  * for each. It uses the settings of its start, and enters the sandbox before it accepts.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The child processes of a listener. Acceptors are forked here; each has only its own
  * channel. Connections are counted in a table in shared memory: several acceptors may

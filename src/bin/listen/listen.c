@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Sets up a listener: descriptors, the table of connections, sockets, settings, signals.
  * A fault that keeps it from starting is printed on standard error.

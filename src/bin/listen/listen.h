@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * `postern --listen`: a process that keeps the sockets and loads modules and credentials,
  * and a child, the acceptor, that accepts connections and is replaced when a file has

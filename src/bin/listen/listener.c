@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Runs the listener: keeps one acceptor running, replaces it when files have changed, and
  * executes the program again after a crash of a connection, so that the next has another

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The listener: the process of `postern --listen` that keeps the sockets, its acceptors,
  * and how it executes itself again. listen.c sets it up.

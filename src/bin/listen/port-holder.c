@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Explains why a socket could not be bound. It finds the process that listens at the
  * address: the inode of the socket in /proc/net, then the process that has it open. As

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Prepares one connection for each kind of listening socket (smtp, smtps, lmtp); each
  * client gets a fork of it.
@@ -93,7 +94,7 @@ static void enter_sandbox(struct prepared *p)
 	if (p->any->config.sandbox) {
 		failed = connection_failed(p->any, CONNECTION_SANDBOX,
 				 sandbox_enter_accepting(&dirs, &report)) < 0;
-		confinement = report.landlock ? NULL : "seccomp";
+		confinement = sandbox_word(&report);
 	}
 	for (size_t i = 0; i < LISTEN_KINDS; i++) {
 		if (!p->list[i])

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Executes the program again in the same process: at its start, to bind all functions of
  * libraries; after a crash of a connection, for another address space. The sockets are

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Opens the listening sockets of addresses, or checks those that the service manager
  * passed. It accepts none.

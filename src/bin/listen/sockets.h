@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The descriptors of a listener: sockets, passed or opened here, and signals. */
 #pragma once
 

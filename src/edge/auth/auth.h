@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Logins: the tables of users, for the engine (smtp/authenticator.h), and the module
  * sasl.so with the mechanisms. Module and libgsasl are loaded only when a client logs in.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The engine's authenticator: tables of users, and sasl.so, which is loaded when the
  * first client logs in. A fault in a table or in the module affects only the logins that

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Compares a password with a verifier. Right and wrong passwords take the same work, and
  * no secret is left in memory. SCRAM's keys are computed with GnuTLS, which is already

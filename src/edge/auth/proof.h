@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Compares passwords with verifiers, and handles the secrets around that. */
 #pragma once
 

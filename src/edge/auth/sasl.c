@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The module sasl.so: the mechanisms of AUTH on libgsasl, one exchange at a time, and its
  * callback. A nonexistent user gets the same replies in the same time as an existing one,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * free() and realloc() that overwrite memory first, for the libraries of sasl.so and
  * tls.so. libgsasl, libidn and GnuTLS (the records with a password) free secrets without

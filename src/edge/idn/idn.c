@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The module idn.so, and a part of tls.so: the one file that uses libidn2 and
  * libunistring. A domain comes out as ASCII that is a domain name, whatever the libraries

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Internationalized names: the module idn.so, and its use by the engine (smtp/names.h).
  * libidn2 and libunistring are loaded with the module, when an address that is not ASCII

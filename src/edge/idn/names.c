@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Loads idn.so for a connection that needs it. Where a library is missing, mail between
  * ASCII addresses is not affected.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The modules of a static program: their tables are linked in, and nothing is loaded.
  * This file takes the place of edge/module.c.

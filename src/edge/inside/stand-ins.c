@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Functions in a static program in place of what cannot be linked into one: p11-kit and
  * GSSAPI, of which Debian has no archives; iconv, which would load modules and with them

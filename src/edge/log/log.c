@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Collects records and writes them to their sink: standard error, syslog, journald or a
  * file. No client waits for a record: records are written while no client waits for a

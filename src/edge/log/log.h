@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * What this process reports about itself: records of sessions, which go to standard
  * error, syslog, journald or a file of JSON Lines; the status line of the service

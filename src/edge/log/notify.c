@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Datagrams to the daemons of this machine: the service manager and, for the log,
  * syslog and journald. No daemon delays a session for longer than the time that the

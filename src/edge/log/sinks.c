@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The places that take records: whether one takes any, and why it does not, for
  * `--check` and for the report of a failure.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Writes a session's trace into a file. The file is bounded, private (0600) and
  * consists of whole lines; where it cannot be written, the session goes on without it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Sockets: the addresses of a connection, and the stream to the client. */
 #pragma once
 

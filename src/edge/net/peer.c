@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Finds the address of a client: from the socket, else from the environment set by an
  * inetd. It is an IP address or unknown; names are not looked up.

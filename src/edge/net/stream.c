@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Reads from and writes to the client, in the clear or by TLS. Every wait has a deadline,
  * and every wait for input ends at a stop signal. signalfd is polled with the connection,

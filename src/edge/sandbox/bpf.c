@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The assembler of system call filters: it makes a BPF program of the tables of
  * seccomp.c. The program compares the number of a call with those of the tables, one
@@ -19,8 +20,10 @@
 #define ARCH AUDIT_ARCH_X86_64
 #elif defined(__aarch64__) && defined(__AARCH64EL__)
 #define ARCH AUDIT_ARCH_AARCH64
+#elif defined(__i386__)
+#define ARCH AUDIT_ARCH_I386
 #else
-#error "no system call filter for this architecture"
+#error "no system call filter for this architecture: -Dseccomp=disabled"
 #endif
 
 #define JUMP_MAX 254 /* an offset is an octet, and put_branch() may add one */
@@ -72,7 +75,7 @@ static size_t put_return(struct bpf_program *p, uint32_t action)
 	return put_step(p, RETURN, action);
 }
 
-/* Both architectures are little-endian: the low half of an argument comes first. */
+/* All these architectures are little-endian: the low half of an argument comes first. */
 static size_t low_half(const struct bpf_check *c)
 {
 	return offsetof(struct seccomp_data, args) + c->arg * sizeof(uint64_t);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * What the kernel enforces: Landlock rulesets, system call filters, and the tables and
  * programs of which the filters are made.
@@ -50,6 +51,9 @@ int landlock_enforce(struct landlock *l);
  * good; no_new_privs must be set. 0 or -errno; a kernel without seccomp is -ENOSYS or
  * -EINVAL.
  */
+
+/* False on an architecture that has no filter: the functions then do nothing. */
+bool seccomp_exists(void);
 
 /* Calls that are allowed only where they are needed and can do no harm. */
 struct seccomp_needs {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Landlock rulesets, by direct system calls. What a ruleset does not allow is denied,
  * as far as the kernel's ABI reaches. The paths are the caller's.

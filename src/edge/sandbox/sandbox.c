@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Enters the sandbox: changes to the user of the settings, drops capabilities, and lets
  * Landlock and seccomp limit files and system calls to what the settings need. The last
@@ -263,7 +264,10 @@ static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
 	if (r == 0)
 		r = landlock_enforce(&l);
 	if (r == 0)
-		*ret_report = (struct sandbox_report){ .landlock = l.abi };
+		*ret_report = (struct sandbox_report){
+			.landlock = l.abi,
+			.filter = seccomp_exists(),
+		};
 	return r;
 }
 
@@ -288,6 +292,18 @@ static int enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
 	needs = needs_of(dirs);
 	r = filter(&needs);
 	return r == 0 && dirs->loaded ? seccomp_tighten() : r;
+}
+
+const char *sandbox_word(const struct sandbox_report *report)
+{
+	if (report->filter)
+		return report->landlock ? NULL : "seccomp";
+	return report->landlock ? "landlock-only" : "none";
+}
+
+bool sandbox_has_filter(void)
+{
+	return seccomp_exists();
 }
 
 int sandbox_enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report)

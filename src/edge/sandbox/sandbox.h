@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The sandbox: the process gives up all that it does not need, in two stages. Stage A
  * begins before the first octet of the peer is read, stage B when TLS is up and
@@ -42,7 +43,17 @@ void sandbox_dirs_add(struct sandbox_dirs *to, const struct sandbox_dirs *from);
 
 struct sandbox_report {
 	int landlock; /* the kernel's ABI; 0 when it has none that serves */
+	bool filter; /* of system calls; false on an architecture that has none */
 };
+
+/*
+ * What a record has of a sandbox that is entered: NULL for all of it, or the part that
+ * is in force.
+ */
+const char *sandbox_word(const struct sandbox_report *report);
+
+/* False on an architecture without a system call filter: Landlock is all there is. */
+bool sandbox_has_filter(void);
 
 /*
  * Gives up root for `user` (a local name): its account, setgroups to its one group,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The system call filters: tables of the calls that are allowed, and with which
  * arguments. Paths are Landlock's subject.
@@ -24,79 +25,225 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/*
+ * Architectures of 32 bits have calls with wider arguments beside the first ones, which
+ * libc uses; those with another form of their arguments are allowed nowhere: old mmap(),
+ * and socketcall(), whose arguments a filter cannot see (sockets.c calls without it).
+ */
+#ifdef __i386__
+#define CALL_FCNTL SYS_fcntl64
+#define CALL_FCHOWN SYS_fchown32
+#define CALL_MMAP SYS_mmap2
+#else
+#define CALL_FCNTL SYS_fcntl
+#define CALL_FCHOWN SYS_fchown
+#define CALL_MMAP SYS_mmap
+#endif
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define SOCK_TYPE 0xf /* the rest of socket()'s type is flags */
 
 static const uint16_t allowed[] = {
 	/* octets */
-	SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_lseek, SYS_close,
-	SYS_fsync, SYS_sendfile,
+	SYS_read,
+	SYS_write,
+	SYS_readv,
+	SYS_writev,
+	SYS_pread64,
+	SYS_lseek,
+	SYS_close,
+	SYS_fsync,
+	SYS_sendfile,
 	/* names: Landlock limits them */
-	SYS_mkdirat, SYS_unlinkat, SYS_linkat, SYS_renameat2, SYS_readlinkat,
-	SYS_getdents64, SYS_newfstatat, SYS_fstat, SYS_statx, SYS_faccessat2,
-	SYS_fgetxattr, SYS_fstatfs,
+	SYS_mkdirat,
+	SYS_unlinkat,
+	SYS_linkat,
+	SYS_renameat2,
+	SYS_readlinkat,
+	SYS_getdents64,
+	SYS_fstat,
+	SYS_statx,
+	SYS_faccessat2,
+	SYS_fgetxattr,
+	SYS_fstatfs,
 	/* the connection; datagrams to log and service manager, with addresses */
-	SYS_ppoll, SYS_signalfd4, SYS_recvfrom, SYS_recvmsg, SYS_shutdown,
-	SYS_getsockname, SYS_getpeername, SYS_getsockopt,
+	SYS_ppoll,
+	SYS_signalfd4,
+	SYS_recvfrom,
+	SYS_recvmsg,
+	SYS_shutdown,
+	SYS_getsockname,
+	SYS_getpeername,
+	SYS_getsockopt,
 	/* memory */
-	SYS_brk, SYS_mremap, SYS_munmap, SYS_madvise,
+	SYS_brk,
+	SYS_mremap,
+	SYS_munmap,
+	SYS_madvise,
 	/* the process itself; qsort asks sysinfo how much memory there is */
-	SYS_exit, SYS_exit_group, SYS_futex, SYS_getegid, SYS_geteuid, SYS_getgid,
-	SYS_getpid, SYS_getrandom, SYS_gettid, SYS_getuid, SYS_restart_syscall,
-	SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sched_yield,
-	SYS_sigaltstack, SYS_sysinfo, SYS_uname,
+	SYS_exit,
+	SYS_exit_group,
+	SYS_futex,
+	SYS_getegid,
+	SYS_geteuid,
+	SYS_getgid,
+	SYS_getpid,
+	SYS_getrandom,
+	SYS_gettid,
+	SYS_getuid,
+	SYS_restart_syscall,
+	SYS_rt_sigaction,
+	SYS_rt_sigprocmask,
+	SYS_rt_sigreturn,
+	SYS_sched_yield,
+	SYS_sigaltstack,
+	SYS_sysinfo,
+	SYS_uname,
 	/* clocks */
-	SYS_clock_getres, SYS_clock_gettime, SYS_clock_nanosleep, SYS_gettimeofday,
-	SYS_nanosleep, SYS_setitimer,
+	SYS_clock_getres,
+	SYS_clock_gettime,
+	SYS_clock_nanosleep,
+	SYS_gettimeofday,
+	SYS_nanosleep,
+	SYS_setitimer,
+#ifdef SYS_newfstatat
+	SYS_newfstatat,
+#endif
 #ifdef SYS_poll
-	SYS_poll, SYS_time
+	SYS_poll,
+	SYS_time,
+#endif
+#ifdef __i386__
+	SYS__llseek,
+	SYS_sendfile64,
+	SYS_fstat64,
+	SYS_fstatat64,
+	SYS_fstatfs64,
+	SYS_getegid32,
+	SYS_geteuid32,
+	SYS_getgid32,
+	SYS_getuid32,
+	SYS_sigreturn,
+	SYS_ppoll_time64,
+	SYS_futex_time64,
+	SYS_clock_getres_time64,
+	SYS_clock_gettime64,
+	SYS_clock_nanosleep_time64,
 #endif
 };
 
 /* Beside these, according to struct seccomp_needs. */
-static const uint16_t allowed_chown[] = { SYS_fchown };
+static const uint16_t allowed_chown[] = { CALL_FCHOWN };
 static const uint16_t allowed_landlock[] = { SYS_landlock_add_rule,
 	SYS_landlock_create_ruleset, SYS_landlock_restrict_self };
 
 static const uint16_t deadly[] = {
 	/* another program, another process */
-	SYS_execve, SYS_execveat, SYS_clone, SYS_clone3, SYS_kcmp, SYS_pidfd_getfd,
-	SYS_process_vm_readv, SYS_process_vm_writev, SYS_ptrace,
+	SYS_execve,
+	SYS_execveat,
+	SYS_clone,
+	SYS_clone3,
+	SYS_kcmp,
+	SYS_pidfd_getfd,
+	SYS_process_vm_readv,
+	SYS_process_vm_writev,
+	SYS_ptrace,
 #ifdef SYS_fork
-	SYS_fork, SYS_vfork,
+	SYS_fork,
+	SYS_vfork,
 #endif
 	/* another identity */
-	SYS_capset, SYS_personality, SYS_setfsgid, SYS_setfsuid, SYS_setgid,
-	SYS_setgroups, SYS_setregid, SYS_setresgid, SYS_setresuid, SYS_setreuid,
+	SYS_capset,
+	SYS_personality,
+	SYS_setfsgid,
+	SYS_setfsuid,
+	SYS_setgid,
+	SYS_setgroups,
+	SYS_setregid,
+	SYS_setresgid,
+	SYS_setresuid,
+	SYS_setreuid,
 	SYS_setuid,
 	/* another view of the system */
-	SYS_chroot, SYS_fsconfig, SYS_fsmount, SYS_fsopen, SYS_fspick, SYS_mount,
-	SYS_mount_setattr, SYS_move_mount, SYS_open_by_handle_at, SYS_open_tree,
-	SYS_pivot_root, SYS_setns, SYS_umount2, SYS_unshare,
+	SYS_chroot,
+	SYS_fsconfig,
+	SYS_fsmount,
+	SYS_fsopen,
+	SYS_fspick,
+	SYS_mount,
+	SYS_mount_setattr,
+	SYS_move_mount,
+	SYS_open_by_handle_at,
+	SYS_open_tree,
+	SYS_pivot_root,
+	SYS_setns,
+	SYS_umount2,
+	SYS_unshare,
 	/* the kernel */
-	SYS_acct, SYS_add_key, SYS_adjtimex, SYS_bpf, SYS_clock_adjtime,
-	SYS_clock_settime, SYS_delete_module, SYS_finit_module, SYS_init_module,
-	SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup,
-	SYS_kexec_file_load, SYS_kexec_load, SYS_keyctl, SYS_perf_event_open,
-	SYS_quotactl, SYS_reboot, SYS_request_key, SYS_setdomainname, SYS_sethostname,
-	SYS_settimeofday, SYS_swapoff, SYS_swapon, SYS_syslog, SYS_userfaultfd,
+	SYS_acct,
+	SYS_add_key,
+	SYS_adjtimex,
+	SYS_bpf,
+	SYS_clock_adjtime,
+	SYS_clock_settime,
+	SYS_delete_module,
+	SYS_finit_module,
+	SYS_init_module,
+	SYS_io_uring_enter,
+	SYS_io_uring_register,
+	SYS_io_uring_setup,
+	SYS_kexec_load,
+	SYS_keyctl,
+	SYS_perf_event_open,
+	SYS_quotactl,
+	SYS_reboot,
+	SYS_request_key,
+	SYS_setdomainname,
+	SYS_sethostname,
+	SYS_settimeofday,
+	SYS_swapoff,
+	SYS_swapon,
+	SYS_syslog,
+	SYS_userfaultfd,
+#ifdef SYS_kexec_file_load
+	SYS_kexec_file_load,
+#endif
 #ifdef SYS_iopl
-	SYS_ioperm, SYS_iopl, SYS_modify_ldt
+	SYS_ioperm,
+	SYS_iopl,
+	SYS_modify_ldt,
+#endif
+#ifdef __i386__
+	SYS_vm86,
+	SYS_vm86old,
+	SYS_umount,
+	SYS_stime,
+	SYS_clock_adjtime64,
+	SYS_clock_settime64,
+	SYS_setfsgid32,
+	SYS_setfsuid32,
+	SYS_setgid32,
+	SYS_setgroups32,
+	SYS_setregid32,
+	SYS_setresgid32,
+	SYS_setresuid32,
+	SYS_setreuid32,
+	SYS_setuid32,
 #endif
 };
 
 static const struct bpf_rule conditional[] = {
-	{ SYS_fcntl, 0, { { 1, ARG_IS, F_GETFD } } },
-	{ SYS_fcntl, 0, { { 1, ARG_IS, F_SETFD } } },
-	{ SYS_fcntl, 0, { { 1, ARG_IS, F_GETFL } } },
-	{ SYS_fcntl, 0, { { 1, ARG_IS, F_SETFL } } },
-	{ SYS_fcntl, EINVAL, { { 1, ARG_IS, F_DUPFD_CLOEXEC } } },
+	{ CALL_FCNTL, 0, { { 1, ARG_IS, F_GETFD } } },
+	{ CALL_FCNTL, 0, { { 1, ARG_IS, F_SETFD } } },
+	{ CALL_FCNTL, 0, { { 1, ARG_IS, F_GETFL } } },
+	{ CALL_FCNTL, 0, { { 1, ARG_IS, F_SETFL } } },
+	{ CALL_FCNTL, EINVAL, { { 1, ARG_IS, F_DUPFD_CLOEXEC } } },
 	{ SYS_ioctl, 0, { { 1, ARG_IS, TCGETS } } },
 	{ SYS_ioctl, 0, { { 1, ARG_IS, FIONREAD } } },
 	{ SYS_ioctl, ENOTTY, { { 1, ARG_IS, FS_IOC_FSGETXATTR } } },
 	/* Libraries are mapped from files; what was writable is never executable. */
-	{ SYS_mmap, 0, { { 2, ARG_HAS_NO, PROT_EXEC } } },
-	{ SYS_mmap, EPERM,
+	{ CALL_MMAP, 0, { { 2, ARG_HAS_NO, PROT_EXEC } } },
+	{ CALL_MMAP, EPERM,
 		{ { 2, ARG_HAS_NO, PROT_WRITE }, { 3, ARG_HAS_NO, MAP_ANONYMOUS } } },
 	{ SYS_mprotect, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
 	/* Below ABI 3 of Landlock a file that may be read may be emptied. */
@@ -125,7 +272,7 @@ static const struct bpf_rule conditional_late[] = {
 	{ SYS_landlock_add_rule, ENOSYS, { { 0, ARG_NEVER, 0 } } },
 	{ SYS_landlock_create_ruleset, ENOSYS, { { 0, ARG_NEVER, 0 } } },
 	{ SYS_landlock_restrict_self, ENOSYS, { { 0, ARG_NEVER, 0 } } },
-	{ SYS_mmap, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
+	{ CALL_MMAP, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
 	{ SYS_mprotect, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
 };
 
@@ -201,6 +348,11 @@ _Static_assert(COUNT(allowed) + COUNT(deadly) + COUNT(allowed_chown) +
 			       COUNT(allowed_landlock) + COUNT(allowed_accepting) <=
 		       BPF_CALLS_MAX,
 	"and all its calls do");
+
+bool seccomp_exists(void)
+{
+	return true;
+}
 
 static int enforce(const struct bpf_table *t)
 {

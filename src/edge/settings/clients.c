@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Reads the rules for clients; finds that of the most specific network of an address. */
 #include "edge/settings/settings.h"
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The table of settings and the parsers that most rows share. */
 #include "edge/settings/config-keys.h"
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The table of settings that postern.conf(5) describes, and the parsers of its values. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The parsers of values with a syntax of their own: files and credentials, lists of
  * networks, the log, and where mail goes. A parser does not look at the file or the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Reads the settings: the file, options that override it, and what only all of them
  * together decide. A fault names its place, what is wrong and what would be right. The

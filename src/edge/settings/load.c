@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Loads the settings of a process from all their sources: the settings file, the options
  * of the command line, the rules for clients, the table of recipients. Connections,

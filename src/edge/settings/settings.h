@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The settings of a process: one table of keys (config-keys.c), whose values come from a
  * file and from `-o key=value`; and the rules for clients, from a file of their own.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The last stage: puts a report of success into the Maildir of postern-outbox. The report
  * is on the disk before the message is accepted, and nothing that goes wrong with it

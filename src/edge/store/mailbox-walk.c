@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Walks below mail-root. No symbolic link of a Maildir's owner is ever followed: with one
  * the owner could make postern, which may run as root, write anywhere.

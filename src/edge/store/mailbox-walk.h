@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * A walk from mail-root down to a mailbox: one component of the path at a time, by
  * descriptors, and by no symbolic link that another user could have made.

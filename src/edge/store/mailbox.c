@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Opens and makes Maildirs below mail-root, by descriptors: no symbolic link of a
  * Maildir's owner is ever followed. What is made survives a crash.

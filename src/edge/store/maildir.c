@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The stage that stores a message in its Maildirs. The message is durable in each of them
  * before it is accepted: write, fsync, link, fsync the file again (or a file system

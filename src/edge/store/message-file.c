@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The files of a message on its way into Maildirs. An unfinished file has no name in
  * `new`: with O_TMPFILE it has none at all, so that a killed process leaves nothing

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The files that a message is in on its way into Maildirs. */
 #pragma once
 

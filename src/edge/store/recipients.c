@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The places where mail for a recipient may go, in order: by a line of the recipients
  * table, by the name of a Maildir, and the catch-all. No address leads out of mail-root,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * What becomes of a message: the mailbox of each recipient, the Maildirs that get the
  * message, and the reports of success. The order of this header is that of their use:

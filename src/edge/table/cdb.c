@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Reads a cdb(5) by pread(2). No file, however broken, causes a crash, a wait or a read
  * without end, and a file that was cut short is never taken for one without the key. The
@@ -154,7 +155,7 @@ static int next_slot(const struct table_cdb *c, const struct cdb_place *table,
 /* 1 and the pair, 0 or -errno. */
 static int find(const struct table_cdb *c, struct span key, struct cdb_pair *ret)
 {
-	uint32_t wanted = cdb_hash(key.p, (unsigned)key.n), hash, at;
+	uint32_t wanted = cdb_hash(key.p, (unsigned)key.n), hash = 0, at = 0;
 	const struct cdb_place *table = &c->tables[wanted % CDB_TABLES];
 	struct cdb_slots slots = { .to_read = table->n };
 	int r = 0;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A table as a cdb(5): constant, and read where it lies. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Opens a table, as a text or a cdb, and answers questions about it in the same way for
  * both. A file that cannot be used, or is not whole, is a fault in words when it is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * A table of keys and values in a file of its own: lines of text, or a cdb(5) made of
  * them. It is opened once, with the rights that the process has at its start, and no call

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A table of text in memory: a hash table of its lines. Duplicate keys are faults. */
 #include "edge/table/table.h"
 #include <cdb.h>

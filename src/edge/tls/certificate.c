@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Our own certificates: the pairs of certificate and key that are read from files, and
  * the facts of a certificate, for `--check`, the explanation of a failure and the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Makes credentials of the settings, and reports what is wrong with them, for loading
  * and for `postern --check`. A fault in one part costs only that part: a bad pair is

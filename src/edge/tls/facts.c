@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * What GnuTLS knows of a session, as the plain values of smtp/facts.h and tls.h: what
  * was negotiated or why nothing was, what the policy allows, and what the client's

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Reads certificate, key and ticket key files, and words what is wrong with them. No
  * more than TLS_FILE_MAX octets are read, opening never waits (a FIFO in the place of a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * What the files of tls.so share, in the order in which they build on each other: files
  * and their faults, pairs of certificate and key, credentials, the connection below

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * TLS for one connection, on GnuTLS: the module's table and a session's life. Every
  * handshake ends in a session or in facts that show why not; a peer cannot keep it busy

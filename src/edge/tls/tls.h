@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * TLS for one connection: the table of functions of the module tls.so. GnuTLS is loaded
  * with the module, when a client asks for TLS.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * postern-cdb: compiles a text table into a cdb(5). The file is replaced by a rename and
  * keeps owner and mode, so that readers always find a whole, readable table. A text with

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The directory of attachments. A file is complete and synced before it has its name, all
  * files of a message get their names at the end, and no file is ever overwritten.

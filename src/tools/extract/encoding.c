@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Encodings: faults that a decoder passes over, and uuencoded files in a text, which are
  * no parts of MIME.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * postern-extract: saves the attachments of a message. It reads the message, which
  * strangers wrote, in a sandbox in which it can only write below one directory. All

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * postern-extract: the parts of it. Names, filters, checks of encodings and the reader of
  * uuencoded text are pure; the directory writes files; the message is read by GMime.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Filters by type and size, as the command line states them. */
 #include "tools/extract/extract.h"
 #include "base/num.h"

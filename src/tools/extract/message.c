@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Reads a message by GMime and writes its attachments. Bodies and the signatures of
  * signed mail are none. What is damaged gives a warning and as much as can be decoded;

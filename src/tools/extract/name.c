@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Safe file names. What a sender calls an attachment is never a path, a hidden file, an
  * option of a command, a device of Windows, or text that a terminal or a file manager

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The name that the sender gave a part, decoded (RFC 2231, RFC 2047) by GMime and made
  * safe.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Directories of messages, and the files in them. A file is in exactly one directory,
  * even if the program is killed at any time, and no file is ever overwritten.

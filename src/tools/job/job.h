@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * What the programs that process a directory of messages share: directories that are
  * opened with care, files that are moved and never overwritten, and programs that are run

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Runs programs, without a shell. Signals arrive only where this program waits for them,
  * and a program begins with none blocked or ignored.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The directories of the outbox. A report is in exactly one of the three, even if the
  * program is killed at any time, and no file is ever overwritten.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * postern-outbox: passes postern's reports to sendmail(8). The rate is limited, because
  * clients choose the addresses. A report is removed only after sendmail has taken it; a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The outbox: a Maildir into which postern writes reports and from which postern-outbox
  * sends them.

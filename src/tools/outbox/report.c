@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Reads a report. Only an ordinary file of this user is opened, without waiting, and the
  * header is checked for one recipient, in its first line, and for the marks of a report

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Runs sendmail(8), without a shell and with a minimal environment. No part of a report
  * can become an option of it, and waiting for it is limited.

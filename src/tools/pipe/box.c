@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The directories of a Maildir. A message is in exactly one of new/, cur/ and failed/,
  * even if the program is killed at any time, and no file is overwritten. What is kept of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Reads what the header of a stored message says. Sender, recipients, user, peer and TLS
  * come only from the fields that postern has put on top: from Return-Path, which is the

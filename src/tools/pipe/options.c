@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The command line of postern-pipe. */
 #include "tools/pipe/pipe.h"
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * postern-pipe: runs a program for each message that arrives in a Maildir, at least once,
  * in order of arrival. None is lost, whatever fails and whenever it is killed.

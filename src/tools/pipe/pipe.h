@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * postern-pipe: what is known of a message, in which order messages are processed, where
  * they go, and how their program is run.

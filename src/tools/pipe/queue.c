@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The messages of a Maildir in order of arrival: by the time in the file name, then by
  * the name. Times of tries are those of the monotonic clock, so that a clock that is set

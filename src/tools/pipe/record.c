@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Records of runs, in the places where postern's own go, and the status line of the
  * service manager. A record has what an administrator needs to find the message again:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Runs the program for one message: without a shell, with the message on standard input,
  * and with what is known of it in the environment alone, where no value can be taken for

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Decodes the text of a Subject field. Encoded words may name any character set, but only
  * those of a fixed list are converted: no octet of a message chooses which code of the C

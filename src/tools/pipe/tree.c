@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Many mailboxes: a process for each line of the table, so that none holds back another,
  * and each becomes the owner of its own. And the check of all that they would use.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Notices messages that arrive in new/, and that the Maildir is removed, moved away or
  * unmounted, by inotify(7). What it cannot notice is said, so that the caller looks.

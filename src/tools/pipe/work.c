@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Processes the messages of one Maildir. A message stays in new/ until its result is
  * known, and then moves once: killed at any time, this program processes it again. All

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Counts records: sessions, messages, replies and statuses of a span of time. Records are
  * read from the newest back, and not further than necessary.

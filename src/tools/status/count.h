@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Counts of the records of a span of time. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Files of JSON Lines, read backwards and no further than requested. Only torn, foreign
  * or overlong lines are skipped, and a rotated file is followed. Several files, such as

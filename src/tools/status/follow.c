@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Draws the panel on a terminal repeatedly, in place, and restores the terminal at the
  * end. Counting takes at most a tenth of the time, for any number of records. The

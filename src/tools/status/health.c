@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Prints the state in one line: "WARNING: certificate CN=mail.example.org expires on
  * 2026-12-08; ...". The worst problem determines the exit status; the line has all

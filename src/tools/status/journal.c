@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Reads records from the journal. Only entries with the fields of records are read, each
  * once. They are not trusted: any process that writes to the journal can write such

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Lists of records, the newest last, as in a log. Records are not kept in memory: the
  * source is read back to the start of the list, to measure columns, and then forward.

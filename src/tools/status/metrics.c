@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Text of OpenMetrics, which the node_exporter's textfile collector takes as well. Gauges
  * count the records of a moving window; counters count since they began. No label has

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The journal in a build without libsystemd: every attempt fails. */
 #include <errno.h>
 #include "tools/status/source.h"

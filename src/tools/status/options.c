@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Parses the command line, and describes its first fault. Opens nothing. */
 #include "tools/status/status.h"
 #include <getopt.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Parts of the panel: the setting with its certificates, and the numbers of one time. */
 #include "tools/status/panel.h"
 #include "base/num.h"

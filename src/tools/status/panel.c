@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The panel: the whole state on one screen of 80 columns, with labels on the left, facts
  * on the right, and colour only for what needs attention. Nothing is determined here.

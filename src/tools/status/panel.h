@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The panel, and the settings and certificates that it shows. */
 #pragma once
 

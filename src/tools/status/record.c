@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * A record read back from a log, and the filter that selects records. For any content of
  * the log, a record has printable ASCII without quotes, within its caps, and no unknown

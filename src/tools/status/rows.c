@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Tables of records: every column begins at one place in each line. */
 #include "tools/status/rows.h"
 #include "tools/status/time.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Aligned columns, as wide as their cells or as the terminal allows. */
 #pragma once
 

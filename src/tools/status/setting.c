@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Reads the settings, certificates and keys for the panel. Files without permission to
  * read are counted. Faults have the same words as in `postern --check`.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Records read back from files of JSON Lines or from the journal. Logs are untrusted
  * input.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * postern-status: shows the state of postern from its settings, certificates and records.
  * It changes nothing, except a file of totals, and does not trust what it reads.

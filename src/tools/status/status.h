@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The command line of postern-status, and the forms of its output. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Reads and shows times. A time is read whole or refused. Local time is shown in the same
  * form in every locale.

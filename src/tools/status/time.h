@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Times in records, options and the panel. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Output for terminals and files: styles, cut and wrapped text, and lines with labels.
  * Octets of a log are shown as printable ASCII only, and lines are not longer than the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The output: its width, colours and time. */
 #pragma once
 
