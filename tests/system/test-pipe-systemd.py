@@ -135,9 +135,11 @@ class Folder(Machine):
         (self.root / "usr/local/bin/scan-to-folder").chmod(0o755)
         self.set_up()
 
-    def set_up(self):
-        self.said = self.run("env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "sh", "-c",
-                             f"echo 127.0.0.1 {harness.HOST} >>/etc/hosts; scan-to-folder --installed {harness.HOST}")
+    def set_up(self, code=0):
+        done = self.call("run", "env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "sh", "-c",
+                         f"echo 127.0.0.1 {harness.HOST} >>/etc/hosts; scan-to-folder --installed {harness.HOST}")
+        harness.equal(done.returncode, code, done.stdout)
+        self.said = done.stdout
 
     def password(self):
         return self.said.split("Password")[1].split("\n")[0].strip()
@@ -196,12 +198,10 @@ def test_the_folder_is_set_up_again_without_a_change():
     count = len(here.scans())
     here.scan(password=before)
     harness.eventually(lambda: len(here.scans()) == count + 1, "a scan")
-    here.said = f"Password {before}\n"
     # settings of an administrator stay
     here.write("etc/postern/postern.conf", "hostname = other.example.org\n")
-    done = here.call("run", "scan-to-folder", "--installed", harness.HOST)
-    harness.equal(done.returncode, 1)
-    harness.contains(done.stdout, "has settings of yours, which stay")
+    here.set_up(code=1)
+    harness.contains(here.said, "has settings of yours, which stay")
     harness.equal((here.root / "etc/postern/postern.conf").read_text(), "hostname = other.example.org\n")
 
 
