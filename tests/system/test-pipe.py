@@ -591,6 +591,13 @@ def test_records_go_where_those_of_postern_go():
         harness.contains(" ".join(shown.split()),
                          f"Programs {box.dir}: 0 waiting, 1 done, 1 failed; last: exit status 3")
         harness.contains(shown, "Program Error (Pipe)")
+        numbers = harness.run(panel, "-c", settings, "--since=2000-01-01", "--openmetrics", records).stdout
+        for line in (f'postern_program_messages{{mailbox="{box.dir}",outcome="done"}} 1',
+                     f'postern_program_messages{{mailbox="{box.dir}",outcome="failed"}} 1',
+                     f'postern_program_waiting{{mailbox="{box.dir}"}} 0'):
+            harness.contains(numbers, line + "\n")
+        tool = harness.packages() / "promtool" / "usr/bin/promtool"
+        harness.equal(harness.run(tool, "check", "metrics", input=numbers).stdout, "")
 
 
 # The command line
