@@ -13,6 +13,7 @@
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -492,6 +493,58 @@ ssize_t file_read_open(int fd, size_t max, char **ret_text)
 	}
 	*ret_text = steal(&text);
 	return n;
+}
+
+bool file_needs_name(int error)
+{
+	return error == EOPNOTSUPP || error == EISDIR || error == EINVAL ||
+	       error == ENOENT;
+}
+
+void file_proc_path(char path[static FILE_PROC_MAX], int fd)
+{
+	struct buf b = { .p = path, .cap = FILE_PROC_MAX };
+
+	buf_put(&b, SPAN("/proc/self/fd/"));
+	buf_put_num(&b, (uint64_t)fd);
+	buf_terminate(&b);
+}
+
+/* Before Linux 6.10 only root may link a descriptor without /proc. */
+int file_link_nameless(int fd, int dir, const char *name)
+{
+	char path[FILE_PROC_MAX];
+
+	if (linkat(fd, "", dir, name, AT_EMPTY_PATH) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -errno;
+	file_proc_path(path, fd);
+	return linkat(AT_FDCWD, path, dir, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
+/*
+ * Without flags libc's function is renameat(), which sandboxes do not allow, so this is
+ * the system call itself. The last way is for file systems that have neither
+ * RENAME_NOREPLACE nor hard links.
+ */
+int file_move(int from, const char *name, int to, const char *as)
+{
+	struct stat st;
+
+	if (syscall(SYS_renameat2, from, name, to, as, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	if (linkat(from, name, to, as, 0) == 0) {
+		unlinkat(from, name, 0);
+		return 0;
+	}
+	if (fstatat(to, as, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	if (errno != ENOENT || syscall(SYS_renameat2, from, name, to, as, 0) < 0)
+		return -errno;
+	return 0;
 }
 
 bool credential_is_unset(const char *path)

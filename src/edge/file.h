@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* Files that settings name: opened by a path that may be trusted, read whole. */
+/*
+ * Files that settings name: opened by a path that may be trusted, read whole. And files
+ * that are complete before they have a name.
+ */
 #pragma once
 
 #include <errno.h>
@@ -83,6 +86,22 @@ int file_open_above(const char *path, const char **ret_name, bool *ret_is_open);
  * or which has the sticky bit.
  */
 bool file_link_is_trusted(const struct stat *dir, const struct stat *link);
+
+/* True where a file system cannot make a file without a name (open(2), O_TMPFILE). */
+bool file_needs_name(int error);
+
+/* Names a file that has no name, and overwrites none. 0 or -errno. */
+int file_link_nameless(int fd, int dir, const char *name);
+
+/* The name by which this process can open a descriptor again. */
+#define FILE_PROC_MAX 32 /* "/proc/self/fd/" and an int */
+void file_proc_path(char path[static FILE_PROC_MAX], int fd);
+
+/*
+ * Moves a file, on any file system, and overwrites none; where that is by links it may
+ * have both names if the process is killed. 0 or -errno.
+ */
+int file_move(int from, const char *name, int to, const char *as);
 
 /*
  * Files that systemd's LoadCredential= puts in place, "credential:NAME" in settings.

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* What postern-pipe knows of a message: the envelope comes from the top alone, and no value can do harm. */
+#include <strings.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include "fuzz/fuzz.h"
 #include "proto/text.h"
 #include "tools/pipe/pipe.h"
@@ -42,6 +45,33 @@ static void is_harmless(struct span subject)
 		MUST((unsigned char)subject.p[i] >= 32 && subject.p[i] != 127);
 }
 
+/* The copy ends as the message does, and no line of its header begins with a field for blind copies. */
+static void check_copy(struct span text, size_t n_trace)
+{
+	struct span own = span_from(text, n_trace), rest;
+	int file = memfd_create("text", 0), copy = -1;
+	char *octets = malloc(text.n + 1);
+	ssize_t n;
+
+	MUST(octets && write(file, text.p, text.n) == (ssize_t)text.n);
+	MUST(pipe_strip(file, n_trace, &copy) == 0);
+	n = read(copy, octets, text.n + 1);
+	MUST(n >= 0 && (size_t)n <= own.n);
+	rest = (struct span){ octets, (size_t)n };
+	while (rest.n) {
+		struct span line = span_take_line(&rest);
+		if (line.n == 0)
+			break;
+		MUST(line.n < 4 || strncasecmp(line.p, "bcc:", 4) != 0);
+		MUST(line.n < 11 || strncasecmp(line.p, "resent-bcc:", 11) != 0);
+	}
+	MUST(rest.n <= own.n);
+	MUST(rest.n == 0 || memcmp(rest.p, own.p + own.n - rest.n, rest.n) == 0);
+	close(copy);
+	close(file);
+	free(octets);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct span head = fuzz_input(data, size, 0), below = behind_received(head);
@@ -71,6 +101,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	subject.n = 0;
 	pipe_words_put(&subject, head);
 	is_harmless(buf_span(&subject));
+	MUST(f.n_trace <= size);
+	check_copy(head, f.n_trace);
 	free(room);
 	return 0;
 }

@@ -205,3 +205,16 @@ def tree_with(*units):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(shutil.which("true"), path)
     return root
+
+
+def verify(*units):
+    """systemd-analyze finds no fault in these units."""
+    done = harness.run("systemd-analyze", "verify", "--man=no", f"--root={tree_with(*units)}", *units)
+    harness.equal((done.returncode, done.stdout), (0, ""))
+
+
+def exposes_at_most(name, tenths):
+    """What systemd-analyze makes of the rights of a unit."""
+    harness.need("systemd-analyze")
+    done = harness.run("systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={tenths}", unit(name))
+    harness.equal(done.returncode, 0, done.stdout[-200:])

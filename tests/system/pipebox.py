@@ -46,7 +46,7 @@ class PipeBox:
         if not maildir:
             self.make()
         self.program = self.site / "program"
-        self.options = [FAST]
+        self.options, self.arguments = [FAST], []
         self.count = 0
         self.be()
 
@@ -84,7 +84,7 @@ exit {status}
         return name
 
     def command(self, *options):
-        return [str(program()), *self.options, *options, str(self.dir), "--", str(self.program)]
+        return [str(program()), *self.options, *options, str(self.dir), "--", str(self.program), *map(str, self.arguments)]
 
     def start(self, *options, wrap=(), **more):
         with open(self.log, "ab") as log:

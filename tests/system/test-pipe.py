@@ -354,6 +354,104 @@ def test_processed_messages_stay_in_new_and_are_remembered():
     box.stop()
 
 
+# Copies without fields, and notes
+
+
+def test_a_stripped_message_is_what_the_client_sent_without_blind_copies():
+    """All octets but those fields, also for a program that goes back to the beginning of its input."""
+    box = PipeBox()
+    box.be(0, "python3 -c 'import sys; sys.stdin.buffer.seek(0); "
+              "sys.stdout.buffer.write(sys.stdin.buffer.read())' <&0 >${run%.new}/again")
+    own = ("Received: from a\n\tby b;\n\tdate\nBCC: eve@example.net,\n\tmal@example.net\n"
+           "Resent-bcc : eve@example.net\nX-Original-To: kept@example.net\nbcc-not: kept\n")
+    body = "Bcc: in the body\n\n\0 octets \n" + "Bcc: x\n" * 20000 + "no line end"
+    names = [box.put(message(1, own, body)), box.put(message(2, "", "").rstrip(b"\n") + b"\nBcc: eve@example.net")]
+    box.start("--strip")
+    box.expect(cur=names)
+    box.stop()
+    _, environment, octets, run = box.run_of(1)
+    kept = "Received: from a\n\tby b;\n\tdate\nX-Original-To: kept@example.net\nbcc-not: kept\n"
+    wanted = message(1, kept, body).split(b" +0000\n", 1)[1]
+    harness.equal(octets, wanted)
+    harness.equal((run / "again").read_bytes(), wanted)
+    harness.equal(facts(environment)["RECIPIENTS"], RECIPIENT.encode())
+    harness.equal(box.run_of(2)[2], b"Subject: message 2\nMessage-ID: <2@example.net>\n")
+
+
+def test_a_message_without_fields_of_postern_is_not_handed_on():
+    box = PipeBox()
+    names = [box.put(b"X-Original-To: a@example.net\n" + message(1)), box.put(b"")]
+    box.start("--strip")
+    box.expect(failed=names)
+    box.stop()
+    harness.equal(box.order(), [])
+    harness.contains(box.note(names[0]), "Result: postern's fields are not on top of it (--strip)")
+
+
+def test_the_fields_of_a_thousand_recipients_are_stripped():
+    box = PipeBox()
+    address = "a" * 60 + "@" + "b" * 60 + ".example.org"
+    many = "".join(f"X-Original-To: {n}{address}\n" for n in range(1000)).encode()
+    text = message(1)
+    box.put(text.replace(b"Delivered-To:", many + b"Delivered-To:", 1))
+    box.start("--strip")
+    # more than Linux lets one variable have: that does not pass, so it is not tried for days
+    box.expect(failed=[f"{FIRST + 1}.M1P1Q1.{harness.HOST},S=1"])
+    text = text.replace(b"Delivered-To:", many[:100000].rpartition(b"\n")[0] + b"\nDelivered-To:", 1)
+    name = box.put(text)
+    box.expect(cur=[name], failed=[f"{FIRST + 1}.M1P1Q1.{harness.HOST},S=1"])
+    box.stop()
+    octets = box.run_of(2)[2]
+    harness.equal(octets, message(1).split(b" +0000\n", 1)[1])
+    harness.contains(box.log_text(), "its recipients are more than a variable can hold")
+
+
+def notes_of(box):
+    notes = box.site / "notes"
+    for part in ("new", "cur", "tmp"):
+        (notes / part).mkdir(parents=True)
+        (notes / part).chmod(0o700)
+    notes.chmod(0o700)
+    return notes
+
+
+def test_people_get_a_note_when_a_message_has_failed():
+    box = PipeBox()
+    notes = notes_of(box)
+    box.be("$(case $name in *later*) echo 75; esac)", "case $name in *bad*) echo 'no such printer' >&2; exit 1; esac")
+    bad, given_up = box.put(message(1, "Subject: \x01caf\xe9\n"), f"{FIRST + 1}.bad,S=1"), box.put(name=f"{FIRST}.later")
+    note = box.put(name=f"{FIRST + 2}.bad.note")
+    box.start(f"--notes={notes}", "--retry-for=1")
+    box.expect(failed=[bad, given_up, note])
+    box.stop()
+    harness.equal(sorted(os.listdir(notes / "new")), [f"{FIRST}.later.note", f"{FIRST + 1}.bad.note"],
+                  "a note about a note is none")
+    harness.equal(os.listdir(notes / "tmp"), [])
+    text = (notes / "new" / f"{FIRST + 1}.bad.note").read_text()
+    for words in ("Return-Path: <>\n", "Auto-Submitted: auto-generated\n", f"{box.failed}", "Result: exit status 1",
+                  "no such printer", f"> Return-Path: <{SENDER}>\n", "> Subject: ?caf"):
+        harness.contains(text, words)
+    assert "the body" not in text
+    harness.contains((notes / "new" / f"{FIRST}.later.note").read_text(), "given up after")
+
+
+def test_a_note_that_cannot_be_written_keeps_the_message():
+    box = PipeBox()
+    box.be(1)
+    notes = notes_of(box)
+    (notes / "new").rmdir()
+    name = box.put()
+    box.start(f"--notes={notes}")
+    harness.eventually(lambda: "a failed message stays in new/" in box.log_text(), "a record")
+    box.expect(new=[name])
+    box.stop()
+    (notes / "new").mkdir(0o700)
+    box.start(f"--notes={notes}")
+    box.expect(failed=[name])
+    box.stop()
+    harness.equal(len(os.listdir(notes / "new")), 1)
+
+
 # Instances and signals
 
 
@@ -494,6 +592,13 @@ def test_records_go_where_those_of_postern_go():
         harness.contains(" ".join(shown.split()),
                          f"Programs {box.dir}: 0 waiting, 1 done, 1 failed; last: exit status 3")
         harness.contains(shown, "Program Error (Pipe)")
+        numbers = harness.run(panel, "-c", settings, "--since=2000-01-01", "--openmetrics", records).stdout
+        for line in (f'postern_program_messages{{mailbox="{box.dir}",outcome="done"}} 1',
+                     f'postern_program_messages{{mailbox="{box.dir}",outcome="failed"}} 1',
+                     f'postern_program_waiting{{mailbox="{box.dir}"}} 0'):
+            harness.contains(numbers, line + "\n")
+        tool = harness.packages() / "promtool" / "usr/bin/promtool"
+        harness.equal(harness.run(tool, "check", "metrics", input=numbers).stdout, "")
 
 
 # The command line
@@ -510,6 +615,7 @@ def test_records_go_where_those_of_postern_go():
     "no number": (("-n", "0"), "-n: must be followed by a number from 1 to 64"),
     "two ends": (("--delete", "--keep-new"), "--keep-new: only one of --delete, --keep and --keep-new can be used"),
     "half a tree": (("--tree=/a",), "--tree: --tree and --table are used together"),
+    "notes about notes": (("--notes=/a", "/a", "--", "cat"), "--notes: must be another Maildir"),
     "strict and many": (("--strict-order", "-n", "2", "/a", "--", "cat"),
                         "--strict-order: runs one program at a time: leave out -n"),
 })
@@ -533,8 +639,10 @@ def test_check_names_each_fault():
         f"postern-pipe: {box.dir}: {box.program}: No such file or directory"])
     box.program = "no-such-program"
     shutil.rmtree(box.dir)
-    harness.equal(box.check(status=EX_CONFIG).splitlines(), [
+    harness.equal(box.check(f"--notes={box.site}", status=EX_CONFIG).splitlines(), [
         f"postern-pipe: {box.dir}: No such file or directory",
+        f"postern-pipe: {box.site}: new/: No such file or directory",
+        f"postern-pipe: {box.site}: tmp/: No such file or directory",
         f"postern-pipe: {box.dir}: no-such-program: is not found in $PATH"])
 
 

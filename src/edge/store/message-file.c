@@ -12,21 +12,13 @@
 #include <stdio.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "edge/file.h"
 #include "proto/received.h"
 
 #define FILE_MODE 0600
-#define PROC_FD_MAX 32 /* "/proc/self/fd/" and an int */
 #define SENDFILE_MAX 0x7ffff000 /* what Linux moves in one call */
-
-/* The file system cannot make a file without a name (open(2), O_TMPFILE). */
-static bool has_no_tmpfile(int error)
-{
-	return error == EOPNOTSUPP || error == EISDIR || error == EINVAL ||
-	       error == ENOENT;
-}
 
 /*
  * A directory that was removed: ext4 returns EPERM there. Some file systems have a link
@@ -35,15 +27,6 @@ static bool has_no_tmpfile(int error)
 static bool is_removed(const struct stat *dir, int error)
 {
 	return error == EPERM && dir->st_nlink == 0;
-}
-
-static void put_proc_path(char path[static PROC_FD_MAX], int fd)
-{
-	struct buf b = { .p = path, .cap = PROC_FD_MAX };
-
-	buf_put(&b, SPAN("/proc/self/fd/"));
-	buf_put_num(&b, (uint64_t)fd);
-	buf_terminate(&b);
 }
 
 /* The name is new. A descriptor or -errno. */
@@ -83,7 +66,7 @@ int message_file_open(
 	if (!in_tmp) {
 		c->fd = openat(
 			box->new_dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, FILE_MODE);
-		if (c->fd < 0 && !has_no_tmpfile(errno))
+		if (c->fd < 0 && !file_needs_name(errno))
 			return is_removed(&st, errno) ? -ENOENT : -errno;
 	}
 	if (c->fd < 0)
@@ -131,10 +114,10 @@ static bool reaches(struct message_file *c, const struct mailbox *box)
 /* A descriptor to read it, or -errno; -EACCES in a sandbox that has Landlock. */
 static int open_again(const struct message_file *c)
 {
-	char path[PROC_FD_MAX];
+	char path[FILE_PROC_MAX];
 	int fd;
 
-	put_proc_path(path, c->fd);
+	file_proc_path(path, c->fd);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
@@ -194,56 +177,16 @@ void maildir_host(struct buf *to, struct span hostname)
 	buf_terminate(to);
 }
 
-/*
- * The file that has no name, by its descriptor: before Linux 6.10 only /proc can do that
- * for everybody.
- */
-static int link_nameless(int fd, int new_dir, const char *name)
-{
-	char path[PROC_FD_MAX];
-
-	if (linkat(fd, "", new_dir, name, AT_EMPTY_PATH) == 0)
-		return 0;
-	if (errno != ENOENT)
-		return -errno;
-	put_proc_path(path, fd);
-	return linkat(AT_FDCWD, path, new_dir, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
-}
-
 bool message_file_lacks_links(int error)
 {
 	return error == -EPERM || error == -EOPNOTSUPP || error == -ENOSYS ||
 	       error == -EMLINK;
 }
 
-/*
- * The system call itself: without flags libc's function is renameat(), which the sandbox
- * does not allow. 0 or -errno.
- */
-static int rename_to(
-	const struct message_file *c, int new_dir, const char *name, unsigned flags)
-{
-	long r = syscall(SYS_renameat2, c->tmp_dir, c->tmp_name, new_dir, name, flags);
-
-	return r < 0 ? -errno : 0;
-}
-
-/* Where RENAME_NOREPLACE is missing: checks first that there is no such file. */
-static int rename_alone(const struct message_file *c, int new_dir, const char *name)
-{
-	struct stat st;
-
-	if (fstatat(new_dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return -EEXIST;
-	return errno == ENOENT ? rename_to(c, new_dir, name, 0) : -errno;
-}
-
 static int move(struct message_file *c, int new_dir, const char *name)
 {
-	int r = rename_to(c, new_dir, name, RENAME_NOREPLACE);
+	int r = file_move(c->tmp_dir, c->tmp_name, new_dir, name);
 
-	if (r == -EINVAL || r == -ENOSYS)
-		r = rename_alone(c, new_dir, name);
 	if (r < 0)
 		return r;
 	c->moved = true;
@@ -255,7 +198,7 @@ static int move(struct message_file *c, int new_dir, const char *name)
 static int link_as(struct message_file *c, int new_dir, const char *name)
 {
 	if (c->tmp_dir < 0)
-		return link_nameless(c->fd, new_dir, name);
+		return file_link_nameless(c->fd, new_dir, name);
 	if (c->moved)
 		return -EPERM;
 	if (linkat(c->tmp_dir, c->tmp_name, new_dir, name, 0) == 0)

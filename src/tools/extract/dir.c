@@ -11,17 +11,16 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/num.h"
+#include "edge/file.h"
 
 #define HIDDEN ".postern-extract-"
 #define HIDDEN_SIZE (sizeof(HIDDEN) + 2 * sizeof(uint64_t) + 1 + NUM_MAX)
 #define STALE_SECONDS (36 * 60 * 60) /* as files in tmp of a Maildir */
 #define OPEN_MAX 200 /* files without a name, each of which needs a descriptor */
 #define NUMBERS_MAX 1000000 /* tried for a name that others have */
-#define PROC_FD_MAX 32 /* "/proc/self/fd/" and an int */
 
 struct extract_file {
 	int fd; /* -1: closed, it has a hidden name */
@@ -79,13 +78,6 @@ void extract_dir_done(struct extract_dir *d)
 	*d = (struct extract_dir){ .fd = -1 };
 }
 
-/* The file system cannot make a file without a name (open(2), O_TMPFILE). */
-static bool has_no_tmpfile(int error)
-{
-	return error == EOPNOTSUPP || error == EISDIR || error == EINVAL ||
-	       error == ENOENT;
-}
-
 /* Where this process leaves hidden files when it is killed, others have done so. */
 static void hide(struct extract_dir *d, struct extract_file *f)
 {
@@ -98,7 +90,7 @@ static void hide(struct extract_dir *d, struct extract_file *f)
 static int open_file(struct extract_dir *d, struct extract_file *f)
 {
 	f->fd = openat(d->fd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, d->mode);
-	if (f->fd < 0 && has_no_tmpfile(errno)) {
+	if (f->fd < 0 && file_needs_name(errno)) {
 		hide(d, f);
 		f->fd = openat(d->fd, f->hidden,
 			O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, d->mode);
@@ -156,19 +148,6 @@ int extract_file_write(const struct extract_dir *d, struct span octets)
 	return 0;
 }
 
-/* Before Linux 6.10 only root may link a descriptor without /proc. */
-static int link_nameless(int fd, int dir, const char *name)
-{
-	char path[PROC_FD_MAX];
-
-	if (linkat(fd, "", dir, name, AT_EMPTY_PATH) == 0)
-		return 0;
-	if (errno != ENOENT)
-		return -errno;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return linkat(AT_FDCWD, path, dir, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
-}
-
 static void close_file(struct extract_dir *d, struct extract_file *f)
 {
 	if (f->fd >= 0) {
@@ -189,7 +168,7 @@ int extract_file_end(struct extract_dir *d)
 	f->inode = st.st_ino;
 	if (!f->hidden[0] && d->n_open > OPEN_MAX) {
 		hide(d, f);
-		r = link_nameless(f->fd, d->fd, f->hidden);
+		r = file_link_nameless(f->fd, d->fd, f->hidden);
 		if (r < 0)
 			f->hidden[0] = '\0';
 	}
@@ -208,31 +187,10 @@ void extract_file_drop(struct extract_dir *d)
 	d->n--;
 }
 
-/* For file systems without RENAME_NOREPLACE; the last way is for those without links. */
-static int move_hidden(int dir, const char *hidden, const char *name)
-{
-	struct stat st;
-
-	if (renameat2(dir, hidden, dir, name, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
-		return -errno;
-	if (linkat(dir, hidden, dir, name, 0) == 0) {
-		unlinkat(dir, hidden, 0);
-		return 0;
-	}
-	if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS)
-		return -errno;
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return -EEXIST;
-	/* renameat(3) is a call that the sandbox does not have */
-	return syscall(SYS_renameat2, dir, hidden, dir, name, 0) < 0 ? -errno : 0;
-}
-
 static int try_name(const struct extract_dir *d, struct extract_file *f, const char *name)
 {
-	int r = f->hidden[0] ? move_hidden(d->fd, f->hidden, name)
-			     : link_nameless(f->fd, d->fd, name);
+	int r = f->hidden[0] ? file_move(d->fd, f->hidden, d->fd, name)
+			     : file_link_nameless(f->fd, d->fd, name);
 
 	if (r == 0) {
 		f->hidden[0] = '\0';

@@ -379,19 +379,21 @@ int pipe_box_finish(const struct pipe_box *box, const char *name, enum pipe_afte
 	return r == -ENOENT ? 0 : r;
 }
 
+/* A note in failed/ beside the message, which is `as` there, and one for people. */
 static int write_note(const struct pipe_box *box, const struct pipe_message *m,
-	const char *program, const struct pipe_outcome *outcome, const char *as)
+	const struct pipe_outcome *outcome, const struct pipe_options *o, const char *as)
 {
 	char text[PIPE_ERRORS_MAX + NAME_SIZE + PATH_MAX + PIPE_REASON_MAX + 256];
 	char name[NAME_SIZE];
 	struct buf b = BUF(text), to = BUF(name);
+	int r = 0;
 
 	buf_put(&b, SPAN("Message: "));
 	buf_put_str(&b, m->name);
 	buf_put(&b, SPAN("\nDate: "));
 	date_put(&b, time(NULL));
 	buf_put(&b, SPAN("\nProgram: "));
-	buf_put_str(&b, program);
+	buf_put_str(&b, o->argv[0]);
 	buf_put(&b, SPAN("\nResult: "));
 	buf_put_str(&b, outcome->reason);
 	buf_put(&b, SPAN("\nTries: "));
@@ -400,8 +402,10 @@ static int write_note(const struct pipe_box *box, const struct pipe_message *m,
 	buf_put(&b, (struct span){ outcome->errors, outcome->n_errors });
 	buf_put_str(&to, as);
 	buf_put(&to, SPAN(NOTE));
-	if (!buf_terminate(&to))
-		return 0;
+	if (o->notes)
+		r = pipe_notes_put(o->notes, box, m, buf_span(&b));
+	if (r < 0 || !buf_terminate(&to))
+		return r;
 	return write_file(box->failed_dir, name, buf_span(&b));
 }
 
@@ -416,7 +420,7 @@ static void choose_name(
 }
 
 int pipe_box_fail(const struct pipe_box *box, const struct pipe_message *m,
-	const char *program, const struct pipe_outcome *outcome, enum pipe_after after)
+	const struct pipe_outcome *outcome, const struct pipe_options *o)
 {
 	char as[NAME_SIZE];
 	int r;
@@ -424,10 +428,10 @@ int pipe_box_fail(const struct pipe_box *box, const struct pipe_message *m,
 	if (!exists(box->new_dir, m->name))
 		return 0;
 	choose_name(box, m->name, as);
-	r = write_note(box, m, program, outcome, as);
+	r = write_note(box, m, outcome, o, as);
 	if (r < 0)
 		return r;
-	if (after != PIPE_KEEP_NEW) {
+	if (o->after != PIPE_KEEP_NEW) {
 		r = move_away(box, m->name, box->failed_dir, "", as);
 		return r == -ENOENT ? 0 : r;
 	}

@@ -184,7 +184,7 @@ void pipe_facts_read(struct span head, struct pipe_facts *ret, struct buf *ret_r
 	struct field first, received = { .value = { NULL, 0 } };
 	struct span trace = trace_of(head, &received), rest = trace;
 
-	*ret = (struct pipe_facts){ 0 };
+	*ret = (struct pipe_facts){ .n_trace = trace.n };
 	if (trace.n) {
 		if (take_field(&rest, &first))
 			read_sender(ret, first.value);

@@ -25,9 +25,11 @@ const char pipe_help[] =
 	"  --delete            remove processed messages\n"
 	"  --keep=TIME         remove processed messages after that time\n"
 	"  --keep-new          leave processed messages in new/, and remember them\n"
+	"  --notes=MAILDIR     describe failed messages in messages there\n"
 	"  --retry-after=TIME  pause before the second try (1m); later ones are longer\n"
 	"  --retry-for=TIME    give up after that time (5d)\n"
 	"  --strict-order      a message that waits for its next try holds back others\n"
+	"  --strip             PROGRAM gets messages without Bcc and postern's fields\n"
 	"  --table=FILE        lines with a mailbox and its program\n"
 	"  --timeout=TIME      stop a program that takes longer (5m)\n"
 	"  --tree=DIR          where the mailboxes of the table are\n"
@@ -105,6 +107,8 @@ static bool take_value(struct pipe_options *o, const char *word, const char **re
 	}
 	if ((value = job_value_of(word, "--keep=")))
 		*ret_fault = take_keep(o, value);
+	else if ((value = job_value_of(word, "--notes=")))
+		*ret_fault = take_directory(value, &o->notes);
 	else if ((value = job_value_of(word, "--tree=")))
 		*ret_fault = take_directory(value, &o->tree);
 	else if ((value = job_value_of(word, "--table=")))
@@ -124,6 +128,8 @@ static const char *take_word(struct pipe_options *o, const char *word)
 		o->mode = PIPE_CHECK;
 	else if (strcmp(word, "--strict-order") == 0)
 		o->strict_order = true;
+	else if (strcmp(word, "--strip") == 0)
+		o->strip = true;
 	else if (strcmp(word, "--delete") == 0)
 		fault = take_after(o, PIPE_DELETE);
 	else if (strcmp(word, "--keep-new") == 0)
@@ -167,6 +173,8 @@ static void check_together(struct pipe_options *o)
 		set_fault(o, o->argv[0],
 			"must be a name that is found in $PATH, or a path that begins "
 			"with /");
+	if (o->notes && o->mailbox && strcmp(o->notes, o->mailbox) == 0)
+		set_fault(o, "--notes", "must be another Maildir");
 	if (o->strict_order && o->n_programs > 1)
 		set_fault(
 			o, "--strict-order", "runs one program at a time: leave out -n");

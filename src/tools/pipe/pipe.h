@@ -45,9 +45,11 @@ struct pipe_options {
 	enum pipe_after after;
 	bool has_after; /* one of --delete, --keep and --keep-new was given */
 	bool strict_order;
+	bool strip; /* the program gets a message without postern's fields */
 	bool has_programs; /* -n was given */
 	const char *settings; /* the file of settings; NULL: the default one */
 	const char *tree, *table; /* of many mailboxes; NULL: there is one */
+	const char *notes; /* a Maildir for notes about failed messages; NULL: none */
 	const char *mailbox; /* the Maildir, absolute */
 	char *const *argv; /* of the program; NULL ends */
 	uint64_t n_programs;
@@ -61,8 +63,11 @@ extern const char pipe_help[];
 
 /* What is known of a message. */
 
-/* Octets of a message in which its header is looked for. */
-#define PIPE_HEAD_MAX (128 * 1024)
+/*
+ * Octets of a message in which its header is looked for: what postern puts on top of a
+ * message for 1000 recipients is there.
+ */
+#define PIPE_HEAD_MAX (512 * 1024)
 #define PIPE_SUBJECT_MAX 1000 /* octets of a decoded subject */
 
 /*
@@ -70,6 +75,7 @@ extern const char pipe_help[];
  * come only from the fields that postern has put on top of the message.
  */
 struct pipe_facts {
+	size_t n_trace; /* octets of the fields that postern has put on top; 0: none */
 	struct span sender; /* empty for <> */
 	struct span recipient; /* where there is exactly one */
 	size_t n_recipients;
@@ -93,6 +99,12 @@ void pipe_facts_read(
  * with a hyphen.
  */
 void pipe_words_put(struct buf *to, struct span value);
+
+/*
+ * Makes a copy of the message, in memory, from behind its trace header on and without
+ * fields that name blind recipients. 0, and a descriptor at its beginning; or -errno.
+ */
+int pipe_strip(int file, size_t n_trace, int *ret);
 
 /* The messages of a Maildir, in order of arrival. */
 
@@ -213,10 +225,16 @@ void pipe_box_forget(const struct pipe_box *box, const char *name);
 int pipe_box_finish(const struct pipe_box *box, const char *name, enum pipe_after after);
 /* Moves it to failed/, with a note; with PIPE_KEEP_NEW it is linked there, and marked. */
 int pipe_box_fail(const struct pipe_box *box, const struct pipe_message *m,
-	const char *program, const struct pipe_outcome *outcome, enum pipe_after after);
+	const struct pipe_outcome *outcome, const struct pipe_options *o);
 
 /* Removes messages that are in cur/ for over `age` seconds. 0 or the last -errno. */
 int pipe_box_remove_old(const struct pipe_box *box, time_t now, time_t age);
+
+/* The directory of that name in the Maildir for notes; -errno, and why. */
+int pipe_notes_open(const char *path, const char *part, struct buf *why);
+/* Delivers a note about a message that is still in new/ there. 0 or -errno. */
+int pipe_notes_put(const char *path, const struct pipe_box *box,
+	const struct pipe_message *m, struct span note);
 
 /* What happens in new/, and to the directories above it. */
 

@@ -182,15 +182,46 @@ static int start(struct pipe_run *r, const struct pipe_options *o, int file, cha
 	return error;
 }
 
-/* For a message whose file cannot be opened, or a program that cannot be started. */
+/*
+ * The message as the program gets it. Without a trace header it is unknown which fields
+ * name recipients, so it is handed on to none. 0 or -errno.
+ */
+static int strip(const struct pipe_run *r, int *file)
+{
+	int copy = -1;
+	int error =
+		r->facts.n_trace ? pipe_strip(*file, r->facts.n_trace, &copy) : -EBADMSG;
+
+	if (error < 0)
+		return error;
+	close(*file);
+	*file = copy;
+	return 0;
+}
+
+/* For a message that no program can be started for. Some errors do not pass. */
 static int refuse(struct pipe_run *r, int error)
 {
-	bool is_file = error == -ELOOP || error == -ENXIO;
+	static const struct {
+		int error;
+		const char *reason;
+	} lasting[] = {
+		{ -ELOOP, "it is not a regular file" },
+		{ -ENXIO, "it is not a regular file" },
+		{ -EBADMSG, "postern's fields are not on top of it (--strip)" },
+		{ -E2BIG, "its recipients are more than a variable can hold" },
+	};
 
-	r->outcome.result = is_file ? PIPE_FAILED : PIPE_LATER;
-	snprintf(r->outcome.reason, PIPE_REASON_MAX, "%s%s",
-		is_file ? "it is not a regular file" : "it cannot be processed now: ",
-		is_file ? "" : strerror(-error));
+	for (size_t i = 0; i < sizeof(lasting) / sizeof(*lasting); i++)
+		if (lasting[i].error == error) {
+			r->outcome.result = PIPE_FAILED;
+			snprintf(r->outcome.reason, PIPE_REASON_MAX, "%s",
+				lasting[i].reason);
+			return 1;
+		}
+	r->outcome.result = PIPE_LATER;
+	snprintf(r->outcome.reason, PIPE_REASON_MAX, "it cannot be processed now: %s",
+		strerror(-error));
 	return 1;
 }
 
@@ -215,12 +246,16 @@ int pipe_run_start(struct pipe_run *r, const struct pipe_box *box, struct pipe_m
 		error = read_head(r, file, &head);
 	if (error == 0)
 		error = make_variables(&variables, r, path, head);
+	if (error == 0 && o->strip)
+		error = strip(r, &file);
 	if (error < 0) {
 		variables_done(&variables);
 		return refuse(r, error);
 	}
 	error = start(r, o, file, variables.list);
 	variables_done(&variables);
+	if (error == -E2BIG)
+		return refuse(r, error);
 	if (error == 0)
 		return 0;
 	r->outcome.result = PIPE_LATER;

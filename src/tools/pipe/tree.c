@@ -241,6 +241,21 @@ static void check_program(const char *name, const char *where, struct faults *fa
 	faults_put(faults, "%s: %s: is not found in $PATH", where, name);
 }
 
+static void check_notes(const struct pipe_options *o, struct faults *faults)
+{
+	static const char *const parts[] = { "new", "tmp" };
+
+	for (size_t i = 0; o->notes && i < sizeof(parts) / sizeof(*parts); i++) {
+		char text[PIPE_WHY_MAX];
+		struct buf why = BUF(text);
+		OWNED_FD int fd = pipe_notes_open(o->notes, parts[i], &why);
+
+		if (fd < 0)
+			faults_put(faults, "%s: %s", o->notes,
+				buf_terminate(&why) ? text : strerror(-fd));
+	}
+}
+
 static size_t check_here(const struct pipe_options *o)
 {
 	struct faults faults = { .report = put_fault };
@@ -252,6 +267,7 @@ static size_t check_here(const struct pipe_options *o)
 			buf_terminate(&why) ? text : "cannot be opened");
 	else
 		pipe_box_check(o->mailbox, &faults);
+	check_notes(o, &faults);
 	check_program(o->argv[0], o->mailbox, &faults);
 	return faults.n;
 }

@@ -169,7 +169,7 @@ static void store(
 {
 	bool is_done = outcome->result == PIPE_DONE;
 	int r = is_done ? pipe_box_finish(&w->box, m->name, w->o->after)
-			: pipe_box_fail(&w->box, m, w->o->argv[0], outcome, w->o->after);
+			: pipe_box_fail(&w->box, m, outcome, w->o);
 
 	if (r < 0) {
 		tell_error(w,

@@ -358,6 +358,32 @@ static void put_setting(const struct status_setting *s, FILE *to)
 		s->n_faults);
 }
 
+static void put_run(
+	FILE *to, const struct status_pipe *pipe, const char *outcome, uint64_t n)
+{
+	fputs("postern_program_messages{mailbox=", to);
+	put_quoted(to, pipe->mailbox);
+	fprintf(to, ",outcome=\"%s\"} %" PRIu64 "\n", outcome, n);
+}
+
+/* Programs of mailboxes (postern-pipe). */
+static void put_programs(const struct status_counts *c, FILE *to)
+{
+	if (c->n_pipes == 0)
+		return;
+	put_family(to, &gauges, "program_messages",
+		"Messages that a program has processed or refused, by mailbox.");
+	for (size_t i = 0; i < c->n_pipes; i++) {
+		put_run(to, &c->pipes[i], "done", c->pipes[i].done);
+		put_run(to, &c->pipes[i], "failed", c->pipes[i].failed);
+	}
+	put_family(to, &gauges, "program_waiting",
+		"Messages that waited after the last run of the program.");
+	for (size_t i = 0; i < c->n_pipes; i++)
+		put_labelled(to, &gauges, "program_waiting", "mailbox",
+			c->pipes[i].mailbox, c->pipes[i].waiting);
+}
+
 /* Counts of the whole source, not of a span of time. */
 static void put_source(const struct status_panel *p, FILE *to)
 {
@@ -375,6 +401,7 @@ void status_metrics_put(
 	put_single(to, &gauges, "window_seconds",
 		"Seconds of records that are counted here.", (uint64_t)panel->window);
 	put_counts(panel->counts, &gauges, to);
+	put_programs(panel->counts, to);
 	put_source(panel, to);
 	put_setting(panel->setting, to);
 	if (totals) {
