@@ -394,6 +394,7 @@ def test_a_name(parameter, name):
     folder.expect_around()
 
 
+# RFC 2231 4, and RFC 2047 2 where some put it
 TEXTS = {
     "iso-8859-1": "Größe", "iso-8859-2": "Łódź", "iso-8859-3": "ĉĝ", "iso-8859-4": "āē", "iso-8859-5": "Привет",
     "iso-8859-6": "سلام", "iso-8859-7": "Καλημέρα", "iso-8859-8": "שלום", "iso-8859-9": "Şğ", "iso-8859-10": "Þð",
