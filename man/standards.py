@@ -114,8 +114,8 @@ ITEM = r'(?: \(\d+\))?'
 NAME = r'(?:RFC \d+|draft-[a-z0-9-]+|[Tt]he PROXY protocol)'
 REFERENCE = rf'({NAME})((?: {NUMBER}{ITEM}(?:(?:, | and |, and ){NUMBER}{ITEM})*)?)'
 # what may stand in front of the references of a first line, and behind them
-ROW = r'(?:(?:Real sender \d+|Fault of 2026: .*?), )?'
-FIRST_LINE = re.compile(rf'{ROW}((?:{REFERENCE}(?:[,;] (?={NAME}))?)+)(?:, and the [^:]*)?: (.+)')
+ROW = r'(?:(?:Real sender \d+|Fault of 2026: (?P<fault>.*?)), )?'
+FIRST_LINE = re.compile(rf'{ROW}(?P<references>(?:{REFERENCE}(?:[,;] (?={NAME}))?)+)(?:, and the [^:]*)?: (?P<rule>.+)')
 
 
 def references(text):
@@ -130,7 +130,10 @@ def first_line(text):
     """The references and the sentence of a dialogue; no references where it names no standard."""
     line = text.partition('\n')[0].removeprefix('# ')
     found = FIRST_LINE.fullmatch(line)
-    return (list(references(found[1])), found[found.lastindex]) if found else ([], line)
+    if not found:
+        return [], line
+    rule = f'{found["fault"]}: {found["rule"]}' if found['fault'] else found['rule']
+    return list(references(found['references'])), rule
 
 
 def dialogues(source):
