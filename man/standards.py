@@ -138,12 +138,12 @@ def first_line(text):
 
 def dialogues(source):
     for path in sorted((source / 'tests' / 'dialogue').glob('*.txt')):
-        yield path, *first_line(path.read_text(errors='replace'))
+        yield path, *first_line(path.read_text(encoding='utf-8', errors='replace'))
 
 
 def comments(path):
     """The text in which a test names what it tests."""
-    text = path.read_text()
+    text = path.read_text(encoding='utf-8')
     pattern = r'/\*.*?\*/' if path.suffix in ('.c', '.h') else r'""".*?"""|#[^\n]*'
     return ' '.join(re.sub(r'\s+(?:\*(?!/))?\s*', ' ', comment) for comment in re.findall(pattern, text, re.S))
 
@@ -284,7 +284,7 @@ def main():
         print(text, end='')
         return
     output, depfile = map(pathlib.Path, sys.argv[2:])
-    output.write_text(text)
+    output.write_text(text, encoding='utf-8')
     tests = source / 'tests'
     files = [*Rows(source).files, tests / 'dialogue', tests / 'unit', tests / 'system']
     depfile.write_text(f'{output}: ' + ' '.join(str(path).replace(' ', r'\ ') for path in files) + '\n')
