@@ -173,6 +173,7 @@ def related(*fields):
     return multipart([html, *(f + b"\n\npicture" for f in fields)], kind="related")
 
 
+# RFC 2387
 def test_pictures_in_html_are_saved_on_demand():
     """The logo below each mail of a company; what is marked as an attachment is one, and so is a PDF."""
     logo = b"Content-Type: image/png; name=logo.png\nContent-ID: <1>\nContent-Disposition: inline; filename=logo.png"
@@ -217,6 +218,7 @@ def test_an_attached_message_in_base64_is_a_file():
     folder.expect(**{"attachment.eml": inner})
 
 
+# RFC 1847 2.1, 2.2
 def test_signatures_and_control_parts_are_no_attachments():
     folder = Folder()
     pdf = b"Content-Type: application/pdf; name=a.pdf\n\nx"
@@ -395,6 +397,7 @@ def test_a_name(parameter, name):
     folder.expect_around()
 
 
+# RFC 2231 4, and RFC 2047 2 where some put it
 TEXTS = {
     "iso-8859-1": "Größe", "iso-8859-2": "Łódź", "iso-8859-3": "ĉĝ", "iso-8859-4": "āē", "iso-8859-5": "Привет",
     "iso-8859-6": "سلام", "iso-8859-7": "Καλημέρα", "iso-8859-8": "שלום", "iso-8859-9": "Şğ", "iso-8859-10": "Þð",

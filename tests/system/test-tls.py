@@ -207,7 +207,7 @@ def test_an_old_device_is_let_in_by_the_priority_string():
     harness.equal(place.session()["tls"], "TLS1.0")
 
 
-# ALPN
+# ALPN (RFC 7301 3.2)
 
 
 @harness.table_of({"smtp": ("smtp", "smtp"), "esmtp": ("esmtp", "esmtp"),

@@ -663,7 +663,7 @@ static const struct failed_row ended_rows[] = {
 		"client refused this host's certificate (alert access_denied), which "
 		"does not "
 		"cover mail.example (tls-certificate)" },
-	/* in TLS 1.2 the key's curve must be a group of the client */
+	/* in TLS 1.2 the key's curve must be a group of the client (RFC 8422 5.1) */
 	{ { ALERTED(47), .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = LIST(ECDHE_ECDSA), OFFERED.groups = LIST(X448),
 		  .allowed = HOST, EC },

@@ -154,6 +154,7 @@ static void test_subjects_are_decoded(void)
 		{ "=?ISO-8859-1?Q?a_b?=", "a b" },
 		{ "=?ISO-8859-1?Q?a?= =?ISO-8859-2?Q?_b?=", "a b" },
 		{ "=?utf-8?b?w6Q=?=", "\xc3\xa4" },
+		/* a language: RFC 2231 5 */
 		{ "=?UTF-8*de?q?=C3=A4?=", "\xc3\xa4" },
 		{ "=?windows-1252?Q?=80?=", "\xe2\x82\xac" },
 		{ "=?iso-2022-jp?B?GyRCRnxLXBsoQg==?=", "\xe6\x97\xa5\xe6\x9c\xac" },

@@ -32,6 +32,7 @@ static void test_a_line_has_name_and_value(void)
 				 "file=\"1.host,S=7\" lenient=yes");
 }
 
+/* RFC 8259; time: RFC 3339 5.6 */
 static void test_json_has_a_type_for_each_kind(void)
 {
 	char octets[RECORD_LINE_MAX];

@@ -98,6 +98,7 @@ static void check(const struct row *row)
 	tx_clear(&tx);
 }
 
+/* Auto-Submitted: RFC 3834 5 */
 static void test_one_recipient(void)
 {
 	static const struct row row = {

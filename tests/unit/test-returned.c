@@ -121,7 +121,7 @@ static void test_what_mail_cannot_carry_is_encoded(void)
 		/* controls */
 		{ TEXT("A: \0\x01\x7f\n"), .want = "Q A: =00=01=7F\n" },
 		{ TEXT("A: b\rC\r\r\n"), .want = "Q A: b=0DC=0D\n" },
-		/* blanks at the end of a line */
+		/* blanks at the end of a line (RFC 2045 6.7) */
 		{ TEXT("A: \xe9 \nB:\t\nC: \t\n\n"),
 			.want = "Q A: =E9=20\nB:=09\nC: =09\n" },
 		/* our boundary */
@@ -134,6 +134,7 @@ static void test_what_mail_cannot_carry_is_encoded(void)
 		check(&rows[i]);
 }
 
+/* RFC 2045 2.8, 6.7: lines of at most 998 octets, and 76 in quoted-printable */
 static void test_long_lines_are_folded_by_the_encoding(void)
 {
 	char text[MEMORY_MAX], got[4 * MEMORY_MAX];

@@ -16,8 +16,8 @@
 	"\0\4\xc0\x2f\0\x35"                                                             \
 	"\1\0"
 /*
- * a session id, GREASE first everywhere, two extensions of which the second has the
- * versions
+ * a session id, GREASE first everywhere (RFC 8701 2), two extensions of which the second
+ * has the versions
  */
 #define NEW_HELLO                                                                        \
 	"\3\3" RANDOM "\4abcd"                                                           \
@@ -129,6 +129,7 @@ static void test_versions_and_suites_are_told(void)
 	}
 }
 
+/* TLS_FALLBACK_SCSV: RFC 7507 2 */
 static void test_name_and_signals_are_told(void)
 {
 	struct tls_opening o = read_hello(SPAN(FULL_HELLO));

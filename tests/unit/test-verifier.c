@@ -59,6 +59,7 @@ static void test_nothing_else_is(void)
 		{ "$1$salt$qjXMvbEw8oaL.CzflDtaK/", "is neither" },
 		{ "$2b$05$xp9nGB29HwIgpASbLy6LHeJ6zbA9Mp008DC4NArhPhT8MiFmOIUgK",
 			"is neither" },
+		/* RFC 7677 4 */
 		{ SCRAM("4095", "abMczsfHWIU++oOO"), "less than 4096" },
 		{ SCRAM("0", "abMczsfHWIU++oOO"), "less than 4096" },
 		{ SCRAM("10000001", "abMczsfHWIU++oOO"), "more than 10000000" },
