@@ -53,7 +53,7 @@ static void open_credentials(struct connection *c)
 	struct tls_settings *tls = &c->config.tls;
 
 	tls->opened = c->opened;
-	for (size_t i = 0; i < tls->n_pairs; i++) {
+	for (size_t i = 0; i < tls->n_pairs && !tls->agent; i++) {
 		open_credential(c, tls->pairs[i].certificate);
 		open_credential(c, tls->pairs[i].key);
 	}
@@ -157,6 +157,10 @@ static int open_all(struct connection *c)
 	open_outbox(c);
 	log_prepare(&c->log);
 	list_dirs(c);
+	if (c->config.tls.agent && may_load_credentials(c)) {
+		c->keys.channel = keys_connect(c->config.tls.agent);
+		c->config.tls.keys = &c->keys;
+	}
 	if (c->config.sandbox && may_load_credentials(c))
 		open_credentials(c);
 	return 0;
@@ -367,6 +371,37 @@ static void keep_tls_fault(void *ctx, const char *text)
 	c->tls_fault[sizeof(c->tls_fault) - 1] = '\0';
 }
 
+/* The private keys that this process asks an agent for; NULL: it has them itself. */
+static struct keys *keys_of(struct connection *c)
+{
+	if (c->config.tls.keys)
+		return &c->keys;
+	return c->preload ? c->preload->keys : NULL;
+}
+
+void connection_close_keys(struct connection *c)
+{
+	struct keys *keys = keys_of(c);
+
+	if (!keys || keys->channel < 0)
+		return;
+	close(keys->channel);
+	keys->channel = -ECONNRESET;
+}
+
+/* Without an agent there is no handshake, and the client is not asked to begin one. */
+static bool has_keys(struct connection *c)
+{
+	const struct keys *keys = keys_of(c);
+	char text[CONFIG_FAULT_MAX];
+
+	if (!keys || keys->channel >= 0)
+		return true;
+	snprintf(text, sizeof(text), "tls-key: %s", keys_error(keys->channel));
+	keep_tls_fault(c, text);
+	return false;
+}
+
 /* This process has an own copy of what the listener loaded, and may change it. */
 static bool use_preloaded(struct connection *c)
 {
@@ -375,6 +410,8 @@ static bool use_preloaded(struct connection *c)
 	struct tls_credentials *credentials = c->preload->credentials;
 
 	c->tls_api = c->preload->api;
+	if (!has_keys(c))
+		return false;
 	snprintf(c->tls_fault, sizeof(c->tls_fault), "%s", c->preload->fault);
 	if (!preload_has_priority(c->preload, tls)) {
 		int r = c->tls_api->prioritize(credentials, tls->priority, &report);

@@ -42,6 +42,7 @@ struct connection {
 	int n_files; /* the forked process closes descriptors from this on; 0: none */
 	const struct preload *preload; /* NULL: this process serves one connection */
 	struct preload *own_preload; /* NULL, or loaded before the sandbox */
+	struct keys keys; /* of `tls-key = agent:`; or those of the preload count */
 	int root;
 	const char *confinement; /* for the record: "none", "seccomp"; NULL: all */
 	bool unusable; /* settings cannot be used: every client gets a 421 */
@@ -98,6 +99,9 @@ static inline bool connection_is_confined_later(const struct connection *c)
 {
 	return c->config.sandbox && !c->dirs.loaded;
 }
+
+/* Closes the channel to the key agent: after the handshake nothing has to be signed. */
+void connection_close_keys(struct connection *c);
 
 /*
  * Gets the TLS module and credentials, once; the session records a fault. False when TLS

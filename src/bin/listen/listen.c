@@ -17,8 +17,11 @@
 #define LISTEN_FAULT_MAX 512 /* a path and a sentence */
 #define FROM_USUAL 64 /* first descriptor of the listener and its acceptors */
 #define FROM_LEAST 24 /* enough below for a connection with few recipients */
-/* channels, both ends of a new one, signals, table, the least for refused clients */
-#define OWN_LEAST (ACCEPTORS_MAX + 5)
+/*
+ * channels, both ends of a new one, signals, table, the least for refused clients; controls
+ * of agents, both ends of those of their successors, and a channel to one
+ */
+#define OWN_LEAST (ACCEPTORS_MAX + 5 + 3 * KEYS_AGENTS_MAX + 1)
 
 static int fail(const char *what, const char *why)
 {
@@ -215,6 +218,7 @@ static int set_up(struct listener *l)
 	close_range(STDERR_FILENO + 1, (unsigned)l->acceptors.from - 1, 0);
 	if (l->sockets.n == 0 && (r = open_sockets(l)))
 		return r;
+	l->preload.from = l->acceptors.from;
 	l->preload.needs_tls = some_socket_needs_tls(&l->sockets);
 	l->preload.only_lmtp = all_sockets_are_lmtp(&l->sockets);
 	r = move_up(l);

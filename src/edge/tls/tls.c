@@ -9,11 +9,13 @@
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "edge/idn/idn.h"
+#include "edge/keys/keys.h"
 #include "edge/tls/parts.h"
 
 /*
@@ -399,6 +401,20 @@ static void set_our_part(const struct tls *tls, struct tls_failure *ret)
 	tls_facts_of_certificate(tls->session,
 		!name[0] && c->hostname ? c->hostname : name, &ret->certificate);
 	ret->tickets = c->has_tickets;
+	ret->agent = c->keys;
+}
+
+/* The key agent has not signed: the reason is not in the library's text. */
+static void set_agent_fault(
+	const struct tls_credentials *c, int code, struct tls_failure *ret)
+{
+	for (size_t i = 0; code == GNUTLS_E_PK_SIGN_FAILED && i < TLS_PAIR_MAX; i++) {
+		if (!c->remote[i].error)
+			continue;
+		snprintf(ret->error, sizeof(ret->error), "%s",
+			keys_error(c->remote[i].error));
+		ret->how = TLS_END_BROKEN;
+	}
 }
 
 /* The octets that are kept since the begin are changed. */
@@ -411,6 +427,7 @@ static void set_failure(struct tls *tls, int code, struct tls_failure *ret)
 	tls_facts_of_failure(tls->session, code, tls->wire.error, ret);
 	tls_facts_of_priority(tls->credentials->priority, &ret->opening, &ret->allowed);
 	set_our_part(tls, ret);
+	set_agent_fault(tls->credentials, code, ret);
 }
 
 static int tls_accept(struct tls_credentials *credentials, const struct tls_io *io,
@@ -588,5 +605,7 @@ __attribute__((visibility("default"))) const struct tls_api postern_tls = {
 	.write = tls_write,
 	.bye = tls_bye,
 	.free = tls_free,
+	.load_keys = tls_keys_load,
+	.answer = tls_keys_answer,
 	.describe = tls_describe,
 };
