@@ -17,11 +17,10 @@
 #define LISTEN_FAULT_MAX 512 /* a path and a sentence */
 #define FROM_USUAL 64 /* first descriptor of the listener and its acceptors */
 #define FROM_LEAST 24 /* enough below for a connection with few recipients */
-/*
- * channels, both ends of a new one, signals, table, the least for refused clients; controls
- * of agents, both ends of those of their successors, and a channel to one
- */
-#define OWN_LEAST (ACCEPTORS_MAX + 5 + 3 * KEYS_AGENTS_MAX + 1)
+/* channels, both ends of a new one, signals, table, the least for refused clients */
+#define OWN_LEAST (ACCEPTORS_MAX + 5)
+/* controls of key agents, both ends of those of their successors, a channel to one */
+#define OWN_OF_AGENTS (3 * KEYS_AGENTS_MAX + 1)
 
 static int fail(const char *what, const char *why)
 {
@@ -42,8 +41,11 @@ static int choose_from(size_t n_sockets)
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
 	getrlimit(RLIMIT_NOFILE, &files);
-	if (files.rlim_cur >= FROM_USUAL + own)
+	if (files.rlim_cur >= FROM_USUAL + own + OWN_OF_AGENTS)
 		return FROM_USUAL;
+	if (files.rlim_cur >= FROM_LEAST + own + OWN_OF_AGENTS)
+		return (int)(files.rlim_cur - own - OWN_OF_AGENTS);
+	/* where it is not enough for agents a record says so */
 	if (files.rlim_cur >= FROM_LEAST + own)
 		return (int)(files.rlim_cur - own);
 	dprintf(STDERR_FILENO,

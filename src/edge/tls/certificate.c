@@ -58,24 +58,6 @@ static int put_key_fault(struct tls_fault *fault, const char *path, int r)
 		gnutls_strerror(r));
 }
 
-/* With the PIN in the URL, or the file that it names, if the token needs one. */
-static int open_token(
-	const char *url, struct tls_pair_read *pair, struct tls_fault *fault)
-{
-	int r = gnutls_privkey_init(&pair->token);
-
-	if (r >= 0)
-		r = gnutls_privkey_import_url(pair->token, url, 0);
-	if (r == GNUTLS_E_MEMORY_ERROR)
-		return -ENOMEM;
-	if (r < 0)
-		return tls_fault_set(fault,
-			"tls-key %s: the token gives no private key (%s); p11tool says "
-			"more",
-			url, gnutls_strerror(r));
-	return 0;
-}
-
 static int read_key(const struct tls_settings *settings, const char *path,
 	struct tls_pair_read *pair, struct tls_fault *fault)
 {
@@ -83,7 +65,7 @@ static int read_key(const struct tls_settings *settings, const char *path,
 	int r;
 
 	if (strncmp(path, TLS_TOKEN, strlen(TLS_TOKEN)) == 0)
-		return open_token(path, pair, fault);
+		return tls_token_open(path, &pair->token, fault);
 	r = tls_file_read(settings, path, &file);
 	if (r < 0)
 		return tls_fault_file(fault, "tls-key", path, r, &file);
@@ -98,23 +80,10 @@ static int read_key(const struct tls_settings *settings, const char *path,
 	return 0;
 }
 
-static bool get_token_id(gnutls_privkey_t token, struct key_id *ret)
-{
-	gnutls_pubkey_t key;
-	bool done;
-
-	if (gnutls_pubkey_init(&key) < 0)
-		return false;
-	done = gnutls_pubkey_import_privkey(key, token, 0, 0) >= 0 &&
-	       gnutls_pubkey_get_key_id(key, 0, ret->octets, &ret->n) >= 0;
-	gnutls_pubkey_deinit(key);
-	return done;
-}
-
 static bool get_key_id(const struct tls_pair_read *pair, struct key_id *ret)
 {
 	if (pair->token)
-		return get_token_id(pair->token, ret);
+		return tls_token_id(pair->token, ret->octets, &ret->n);
 	return gnutls_x509_privkey_get_key_id(pair->key, 0, ret->octets, &ret->n) >= 0;
 }
 
@@ -239,27 +208,6 @@ static unsigned int sorting_for(const struct tls_pair_read *pair)
 	for (unsigned int i = 0; i + 1 < pair->n_chain; i++)
 		if (!issued(pair->chain[i + 1], pair->chain[i]))
 			return GNUTLS_X509_CRT_LIST_SORT;
-	return 0;
-}
-
-static int use_key(const struct tls_pair_read *pair, gnutls_privkey_t key)
-{
-	if (pair->remote)
-		return tls_remote_key_use(pair->remote, key);
-	return gnutls_privkey_import_x509(key, pair->key, GNUTLS_PRIVKEY_IMPORT_COPY);
-}
-
-int tls_pair_copy_key(const struct tls_pair_read *pair, gnutls_privkey_t *ret)
-{
-	gnutls_privkey_t key;
-
-	if (gnutls_privkey_init(&key) < 0)
-		return -ENOMEM;
-	if (use_key(pair, key) < 0) {
-		gnutls_privkey_deinit(key);
-		return -ENOMEM;
-	}
-	*ret = key;
 	return 0;
 }
 

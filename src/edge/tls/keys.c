@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <gnutls/crypto.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/cleanup.h"
@@ -255,6 +256,35 @@ int tls_pair_fetch(const struct tls_settings *settings, size_t number,
 	return 0;
 }
 
+int tls_token_open(const char *url, gnutls_privkey_t *ret, struct tls_fault *fault)
+{
+	int r = gnutls_privkey_init(ret);
+
+	if (r >= 0)
+		r = gnutls_privkey_import_url(*ret, url, 0);
+	if (r == GNUTLS_E_MEMORY_ERROR)
+		return -ENOMEM;
+	if (r < 0)
+		return tls_fault_set(fault,
+			"tls-key %s: the token gives no private key (%s); p11tool says "
+			"more",
+			url, gnutls_strerror(r));
+	return 0;
+}
+
+bool tls_token_id(gnutls_privkey_t token, unsigned char *to, size_t *n)
+{
+	gnutls_pubkey_t key;
+	bool done;
+
+	if (gnutls_pubkey_init(&key) < 0)
+		return false;
+	done = gnutls_pubkey_import_privkey(key, token, 0, 0) >= 0 &&
+	       gnutls_pubkey_get_key_id(key, 0, to, n) >= 0;
+	gnutls_pubkey_deinit(key);
+	return done;
+}
+
 /* Functions that GnuTLS calls for a key that it does not have. */
 
 static int ask_to_sign(struct tls_remote_key *k, gnutls_sign_algorithm_t algorithm,
@@ -306,8 +336,41 @@ static int get_info(gnutls_privkey_t key, unsigned int flags, void *userdata)
 	return -1;
 }
 
-int tls_remote_key_use(struct tls_remote_key *k, gnutls_privkey_t key)
+static int use_remote(struct tls_remote_key *k, gnutls_privkey_t key)
 {
 	return gnutls_privkey_import_ext4(
 		key, k, sign_octets, sign_octets, NULL, NULL, get_info, 0);
+}
+
+static int use_key(const struct tls_pair_read *pair, gnutls_privkey_t key)
+{
+	if (pair->remote)
+		return use_remote(pair->remote, key);
+	return gnutls_privkey_import_x509(key, pair->key, GNUTLS_PRIVKEY_IMPORT_COPY);
+}
+
+int tls_pair_copy_key(const struct tls_pair_read *pair, gnutls_privkey_t *ret)
+{
+	gnutls_privkey_t key;
+
+	if (gnutls_privkey_init(&key) < 0)
+		return -ENOMEM;
+	if (use_key(pair, key) < 0) {
+		gnutls_privkey_deinit(key);
+		return -ENOMEM;
+	}
+	*ret = key;
+	return 0;
+}
+
+void tls_facts_of_agent(
+	const struct tls_credentials *c, int code, struct tls_failure *ret)
+{
+	for (size_t i = 0; code == GNUTLS_E_PK_SIGN_FAILED && i < TLS_PAIR_MAX; i++) {
+		if (!c->remote[i].error)
+			continue;
+		snprintf(ret->error, sizeof(ret->error), "%s",
+			keys_error(c->remote[i].error));
+		ret->how = TLS_END_BROKEN;
+	}
 }

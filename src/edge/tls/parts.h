@@ -105,9 +105,6 @@ void tls_pair_done(struct tls_pair_read *pair);
 /* Copies the pair into a set that sessions choose from. 0 or -ENOMEM. */
 int tls_pair_add(const struct tls_pair_read *pair, gnutls_certificate_credentials_t set);
 
-/* A key as GnuTLS uses it. 0 or -ENOMEM. */
-int tls_pair_copy_key(const struct tls_pair_read *pair, gnutls_privkey_t *ret);
-
 /*
  * Reports each certificate of the chain, roots excepted, that has expired or is not
  * valid yet.
@@ -138,8 +135,23 @@ void tls_keys_answer(const struct tls_keys *keys, const struct keys_request *req
 int tls_pair_fetch(const struct tls_settings *settings, size_t number,
 	struct tls_pair_read *ret, struct tls_fault *ret_fault);
 
-/* Lets GnuTLS use it as a private key. Returns what GnuTLS does. */
-int tls_remote_key_use(struct tls_remote_key *k, gnutls_privkey_t key);
+/*
+ * The key of a token, with the PIN in the URL, or in the file that it names, if the token
+ * needs one. 0; -EINVAL with *ret_fault filled; -ENOMEM. *ret is set in any case.
+ */
+int tls_token_open(const char *url, gnutls_privkey_t *ret, struct tls_fault *ret_fault);
+
+/* The id of its public key, as gnutls_x509_crt_get_key_id() has it. */
+bool tls_token_id(gnutls_privkey_t token, unsigned char *to, size_t *n);
+
+/* The key of a file, or of an agent, as GnuTLS uses it. 0 or -ENOMEM. */
+int tls_pair_copy_key(const struct tls_pair_read *pair, gnutls_privkey_t *ret);
+
+struct tls_credentials;
+
+/* After a failure with GnuTLS's `code`: adds why the agent has not signed, if so. */
+void tls_facts_of_agent(
+	const struct tls_credentials *c, int code, struct tls_failure *ret);
 
 /* credentials.c */
 

@@ -9,13 +9,11 @@
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "edge/idn/idn.h"
-#include "edge/keys/keys.h"
 #include "edge/tls/parts.h"
 
 /*
@@ -404,19 +402,6 @@ static void set_our_part(const struct tls *tls, struct tls_failure *ret)
 	ret->agent = c->keys;
 }
 
-/* The key agent has not signed: the reason is not in the library's text. */
-static void set_agent_fault(
-	const struct tls_credentials *c, int code, struct tls_failure *ret)
-{
-	for (size_t i = 0; code == GNUTLS_E_PK_SIGN_FAILED && i < TLS_PAIR_MAX; i++) {
-		if (!c->remote[i].error)
-			continue;
-		snprintf(ret->error, sizeof(ret->error), "%s",
-			keys_error(c->remote[i].error));
-		ret->how = TLS_END_BROKEN;
-	}
-}
-
 /* The octets that are kept since the begin are changed. */
 static void set_failure(struct tls *tls, int code, struct tls_failure *ret)
 {
@@ -427,7 +412,7 @@ static void set_failure(struct tls *tls, int code, struct tls_failure *ret)
 	tls_facts_of_failure(tls->session, code, tls->wire.error, ret);
 	tls_facts_of_priority(tls->credentials->priority, &ret->opening, &ret->allowed);
 	set_our_part(tls, ret);
-	set_agent_fault(tls->credentials, code, ret);
+	tls_facts_of_agent(tls->credentials, code, ret);
 }
 
 static int tls_accept(struct tls_credentials *credentials, const struct tls_io *io,

@@ -40,11 +40,11 @@
 
 struct tls_pair {
 	const char *certificate; /* PEM: the leaf first, then the chain */
-	/* PEM, no passphrase; may be the same file. Of a key agent also a TLS_TOKEN URL */
+	/* PEM, no passphrase; may be the same file. An agent also takes a TLS_TOKEN */
 	const char *key;
 };
 
-#define TLS_TOKEN "pkcs11:" /* RFC 7512: a key that a token keeps */
+#define TLS_TOKEN "pkcs11:" /* a URL (RFC 7512): a key that a token keeps */
 
 struct keys;
 struct keys_request;
