@@ -53,7 +53,7 @@ static void open_credentials(struct connection *c)
 	struct tls_settings *tls = &c->config.tls;
 
 	tls->opened = c->opened;
-	for (size_t i = 0; i < tls->n_pairs && !tls->agent; i++) {
+	for (size_t i = 0; i < tls->n_pairs; i++) {
 		open_credential(c, tls->pairs[i].certificate);
 		open_credential(c, tls->pairs[i].key);
 	}
@@ -157,10 +157,6 @@ static int open_all(struct connection *c)
 	open_outbox(c);
 	log_prepare(&c->log);
 	list_dirs(c);
-	if (c->config.tls.agent && may_load_credentials(c)) {
-		c->keys.channel = keys_connect(c->config.tls.agent);
-		c->config.tls.keys = &c->keys;
-	}
 	if (c->config.sandbox && may_load_credentials(c))
 		open_credentials(c);
 	return 0;
@@ -371,11 +367,9 @@ static void keep_tls_fault(void *ctx, const char *text)
 	c->tls_fault[sizeof(c->tls_fault) - 1] = '\0';
 }
 
-/* The private keys that this process asks an agent for; NULL: it has them itself. */
-static struct keys *keys_of(struct connection *c)
+/* How this process reaches the agent of its private keys; NULL: it has them itself. */
+static struct keys *keys_of(const struct connection *c)
 {
-	if (c->config.tls.keys)
-		return &c->keys;
 	return c->preload ? c->preload->keys : NULL;
 }
 

@@ -42,7 +42,6 @@ struct connection {
 	int n_files; /* the forked process closes descriptors from this on; 0: none */
 	const struct preload *preload; /* NULL: this process serves one connection */
 	struct preload *own_preload; /* NULL, or loaded before the sandbox */
-	struct keys keys; /* of `tls-key = agent:`; or those of the preload count */
 	int root;
 	const char *confinement; /* for the record: "none", "seccomp"; NULL: all */
 	bool unusable; /* settings cannot be used: every client gets a 421 */

@@ -184,32 +184,14 @@ static int start_agents(struct preload *p, struct fresh_agents *ret)
 	return r < 0 ? r : ret->keys->channel;
 }
 
-/* A connection asks the agent whose socket the settings name. */
-static int connect_agent(struct preload *p, struct fresh_agents *ret)
-{
-	ret->keys = malloc(sizeof(*ret->keys));
-	if (!ret->keys)
-		return -ENOMEM;
-	ret->keys->channel = keys_connect(p->config->tls.agent);
-	return 0;
-}
-
-/* Finds the private keys. False: there are none, which is reported. */
-static bool find_keys(struct preload *p, struct fresh_agents *ret)
+/* Starts agents where the settings want them. False: that failed, and is reported. */
+static bool prepare_keys(struct preload *p, struct fresh_agents *ret)
 {
 	char text[CONFIG_FAULT_MAX];
 	int r = 0;
 
 	*ret = (struct fresh_agents){ .keys = NULL };
-	if (p->from && p->config->tls.agent) {
-		note_fault(p,
-			"tls-key: a listener has agents of its own: name the files of "
-			"the keys in place of agent:");
-		return false;
-	}
-	if (p->config->tls.agent)
-		r = connect_agent(p, ret);
-	else if (p->from && p->config->tls_key_agent)
+	if (p->from && p->config->tls_key_agent)
 		r = start_agents(p, ret);
 	if (r >= 0)
 		return true;
@@ -254,7 +236,7 @@ static void load_credentials(struct preload *p)
 	if (!p->api)
 		return;
 	settings = p->config->tls;
-	if (find_keys(p, &agents)) {
+	if (prepare_keys(p, &agents)) {
 		settings.keys = agents.keys;
 		if (p->api->load(&settings, &report, &fresh) == 0) {
 			replace_credentials(p, fresh, &agents);
@@ -377,7 +359,6 @@ static bool is_same(const char *a, const char *b)
 static bool are_same(const struct tls_settings *ours, const struct tls_settings *settings)
 {
 	if (ours->n_pairs != settings->n_pairs ||
-		!is_same(ours->agent, settings->agent) ||
 		!is_same(ours->tickets, settings->tickets) ||
 		!is_same(ours->client_ca, settings->client_ca) ||
 		!is_same(ours->hostname, settings->hostname))

@@ -57,7 +57,7 @@ static const char sentences[CAUSE_COUNT][SENTENCE_MAX] = {
 			"(tls-priority)",
 	[CAUSE_EXCHANGE] =
 		"client offers for %v only key exchange by RSA, which a key agent does "
-		"not do (tls-key-agent = no, or the key's file in tls-key)",
+		"not do (tls-key-agent)",
 	[CAUSE_ANONYMOUS] =
 		"client offers for %v only anonymous Diffie-Hellman, without a "
 		"certificate: "

@@ -218,7 +218,7 @@ def test_key_exchange_by_rsa_is_not_offered_and_the_record_says_why():
     harness.eventually(lambda: here.records("session"), "the record")
     harness.equal(here.session()["explanation"],
                   "client offers for TLS 1.2 only key exchange by RSA, which a key agent does not do "
-                  "(tls-key-agent = no, or the key's file in tls-key)")
+                  "(tls-key-agent)")
 
 
 def test_without_agents_there_is_key_exchange_by_rsa():

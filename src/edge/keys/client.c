@@ -7,32 +7,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/uio.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-int keys_connect(const char *path)
-{
-	/* connect() waits while many others do */
-	const struct timeval wait = { .tv_sec = KEYS_WAIT / 1000 };
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	size_t n = strlen(path);
-	int fd, error;
-
-	if (n >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(address.sun_path, path, n);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
-		return fd;
-	error = -errno;
-	close(fd);
-	return error;
-}
 
 static int wait_for_answer(int channel)
 {
@@ -84,13 +59,6 @@ const char *keys_error(int error)
 		return "the key agent did not answer in time";
 	case -EAGAIN:
 		return "the key agent has too many connections to accept";
-	case -ENOENT:
-		return "there is no such socket: start postern-key-agent.socket";
-	case -ECONNREFUSED:
-		return "no key agent listens there: start postern-key-agent.socket";
-	case -EACCES:
-		return "this user may not connect to the key agent: its socket needs "
-		       "SocketGroup= and SocketMode= that allow it";
 	default:
 		return strerror(-error);
 	}

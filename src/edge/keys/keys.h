@@ -63,9 +63,6 @@ struct keys {
 	int channel; /* SOCK_SEQPACKET to an agent; or -errno: there is none */
 };
 
-/* Connects to the socket of an agent. A descriptor, or -errno. */
-int keys_connect(const char *path);
-
 /*
  * Asks the agent, and waits for its answer. Octets of the answer in `to`, with *ret its
  * result; or -errno: -ECONNRESET after the agent has ended or has refused, -ETIMEDOUT.

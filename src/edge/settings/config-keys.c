@@ -225,30 +225,11 @@ static const char *comma_fault(const char *word)
 	return NULL;
 }
 
-static bool starts(const char *text, const char *prefix)
-{
-	return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-/* A word of tls-key that names no file: a token's key, or the socket of a key agent. */
-static bool is_remote_key(const struct config_key *key, const char *word)
+/* Of tls-key: a word that names no file. */
+static bool is_token(const struct config_key *key, const char *word)
 {
 	return strcmp(key->name, "tls-key") == 0 &&
-	       (starts(word, TLS_TOKEN) || starts(word, TLS_AGENT));
-}
-
-/* NULL, or what is wrong with a word. */
-static const char *check_remote_key(struct config *c, const char *word, bool alone)
-{
-	if (starts(word, TLS_TOKEN))
-		return NULL;
-	if (!alone)
-		return "has agent: beside other words: one agent has the keys of all "
-		       "certificates";
-	return word[strlen(TLS_AGENT)]
-		       ? config_path_fault(
-				 c, span_of(word + strlen(TLS_AGENT)), "/run/postern")
-		       : "needs the socket of the agent: agent:/run/postern/key-agent";
+	       strncmp(word, TLS_TOKEN, strlen(TLS_TOKEN)) == 0;
 }
 
 /* Paths; "credential:NAME" is a file that systemd's LoadCredential= has put in place. */
@@ -264,10 +245,9 @@ static const char *parse_files(
 		return "has more than 16 files";
 	for (size_t i = 0; i < n; i++) {
 		const char *wrong = comma_fault(list[i]);
-		bool is_remote = is_remote_key(key, list[i]);
-		if (is_remote)
-			wrong = check_remote_key(c, list[i], n == 1);
-		if (!wrong && !is_remote)
+		if (is_token(key, list[i]))
+			continue;
+		if (!wrong)
 			wrong = config_file(c, list[i], &list[i]);
 		if (wrong)
 			return wrong;

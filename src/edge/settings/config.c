@@ -293,14 +293,6 @@ static void finish_tls(struct config *c)
 	const char *const *certificate = c->tls_certificates, *const *key = c->tls_keys;
 
 	c->tls.n_pairs = 0;
-	c->tls.agent = NULL;
-	if (key && *key && span_starts(span_of(*key), SPAN(TLS_AGENT))) {
-		c->tls.agent = *key + strlen(TLS_AGENT);
-		for (; certificate && *certificate; certificate++)
-			c->tls.pairs[c->tls.n_pairs++] =
-				(struct tls_pair){ *certificate, *key };
-		key++;
-	}
 	for (; certificate && *certificate; certificate++) {
 		bool has_key = key && *key;
 		c->tls.pairs[c->tls.n_pairs++] = (struct tls_pair){

@@ -332,9 +332,8 @@ int tls_credentials_load(const struct tls_settings *settings,
 	if (settings->keys || !tls_settings_have_token(settings))
 		return load(settings, report, false, ret);
 	tls_fault_set(&fault,
-		"tls-key: a key of a token is used by a key agent alone: run a listener "
-		"with tls-key-agent = yes, or set tls-key = "
-		"agent:/run/postern/key-agent");
+		"tls-key: only the key agent of a listener uses the key of a token "
+		"(postern --listen, with tls-key-agent = yes)");
 	tls_fault_report(&fault, report);
 	return -EINVAL;
 }

@@ -61,13 +61,10 @@ struct tls_opened {
 
 #define TLS_OPENED_MAX (2 * TLS_PAIR_MAX + 2) /* and tickets and authorities */
 
-#define TLS_AGENT "agent:" /* in front of the socket of a key agent */
-
 struct tls_settings {
 	/* the first is the default: for clients that send no SNI, or an unknown one */
 	struct tls_pair pairs[TLS_PAIR_MAX];
 	size_t n_pairs;
-	const char *agent; /* the socket of the key agent for all pairs, or NULL */
 	const char *priority; /* GnuTLS's priority string */
 	const char *tickets; /* ticket key file, or NULL: no tickets */
 	const char *hostname; /* which a certificate should cover, or NULL: any */
