@@ -125,7 +125,7 @@ int keys_start(struct keys_agents *ret, const struct tls_api *api,
 	const struct tls_settings *settings, bool sandbox, int from)
 {
 	size_t n = tls_settings_have_token(settings) ? 1 : count_processors();
-	struct ends ends[KEYS_AGENTS_MAX];
+	struct ends ends[KEYS_AGENTS_MAX] = { 0 };
 	pid_t pid;
 	int r;
 
