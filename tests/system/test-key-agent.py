@@ -231,5 +231,15 @@ def test_without_agents_there_is_key_exchange_by_rsa():
     harness.equal(client.message(harness.sample()).code, 250)
 
 
+@harness.table(connection=((), {}, True), listener=(("--listen",), {}, False),
+               listener_without_agents=(("--listen",), {"tls_key_agent": "no"}, True))
+def test_check_names_a_token_that_no_agent_would_use(options, settings, is_fault):
+    """The key of a token itself is looked for in any case: here there is no such token."""
+    here = Listening(tls="on", tls_certificate=harness.pair().certificate, tls_key="pkcs11:token=none", **settings)
+    done = harness.run(*here.command(), "--check", *options)
+    harness.contains(done.stdout, "tls-key pkcs11:token=none: the token gives no private key")
+    harness.equal("only the key agent of a listener uses" in done.stdout, is_fault, done.stdout)
+
+
 if __name__ == "__main__":
     harness.main()
