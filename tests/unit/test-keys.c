@@ -139,6 +139,9 @@ static void test_each_algorithm_of_a_key_signs(void)
 	CHECK(n == 64 && verifies(ED25519, GNUTLS_SIGN_EDDSA_ED25519, &r, signature, n));
 	r = info_request(GNUTLS_DIG_SHA256);
 	CHECK(ask(&keys, &r, signature) == 256);
+	/* before TLS 1.2: MD5 and SHA-1 together */
+	r.n = 36;
+	CHECK(ask(&keys, &r, signature) == 256);
 	close(keys.channel);
 }
 
