@@ -327,7 +327,7 @@ static int load(const struct tls_settings *settings, const struct tls_report *re
 int tls_credentials_load(const struct tls_settings *settings,
 	const struct tls_report *report, struct tls_credentials **ret)
 {
-	struct tls_fault fault;
+	struct tls_fault fault = { "" };
 
 	if (settings->keys || !tls_settings_have_token(settings))
 		return load(settings, report, false, ret);

@@ -71,7 +71,7 @@ static int keep_key(struct tls_own_key *k, struct tls_pair_read *pair)
 static int keep_pair(
 	struct tls_own_key *k, const struct tls_pair *files, struct tls_pair_read *pair)
 {
-	struct tls_fault fault;
+	struct tls_fault fault = { "" };
 	int r = 0;
 
 	for (unsigned int i = 0; i < pair->n_chain && r == 0; i++)
