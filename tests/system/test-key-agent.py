@@ -49,6 +49,7 @@ def found_in(pid, values):
     return {name for name, octets in values.items() if any(octets in piece for piece in pieces)}
 
 
+@harness.senseless_when_sanitized
 @harness.table_of({kind: (kind,) for kind in ("rsa", "ecdsa", "ecdsa-p521", "ed25519")})
 def test_only_agents_have_the_key(kind):
     harness.need_root("to read the memory of processes")
@@ -78,6 +79,7 @@ def test_only_agents_have_the_key(kind):
     check_others()
 
 
+@harness.senseless_when_sanitized
 def test_a_key_in_the_file_of_the_certificate_is_not_read_by_the_listener():
     harness.need_root("to read the memory of processes")
     here = Listening(tls="on")
@@ -93,6 +95,7 @@ def test_a_key_in_the_file_of_the_certificate_is_not_read_by_the_listener():
     assert all(found_in(pid, values) for pid in agents(here))
 
 
+@harness.senseless_when_sanitized
 def test_no_process_leaves_a_core_file():
     here = with_tls().listen(options={"cwd": harness.scratch(), "preexec_fn": no_limit_of_cores})
     client = here.client()
@@ -198,6 +201,7 @@ def test_without_an_agent_mail_is_received_in_the_clear():
     harness.contains(second["tls_fault"], "tls-key: the key agent has ended")
 
 
+@harness.senseless_when_sanitized
 def test_an_agent_is_shut_in():
     here = with_tls().listen()
     client = here.client()
