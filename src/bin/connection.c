@@ -368,6 +368,35 @@ static void keep_tls_fault(void *ctx, const char *text)
 	c->tls_fault[sizeof(c->tls_fault) - 1] = '\0';
 }
 
+/* How this process reaches the agent of its private keys; NULL: it has them itself. */
+static struct keys *keys_of(const struct connection *c)
+{
+	return c->preload ? c->preload->keys : NULL;
+}
+
+void connection_close_keys(struct connection *c)
+{
+	struct keys *keys = keys_of(c);
+
+	if (!keys || keys->channel < 0)
+		return;
+	close(keys->channel);
+	keys->channel = -ECONNRESET;
+}
+
+/* Without an agent there is no handshake, and the client is not asked to begin one. */
+static bool has_keys(struct connection *c)
+{
+	const struct keys *keys = keys_of(c);
+	char text[CONFIG_FAULT_MAX];
+
+	if (!keys || keys->channel >= 0)
+		return true;
+	snprintf(text, sizeof(text), "tls-key: %s", keys_error(keys->channel));
+	keep_tls_fault(c, text);
+	return false;
+}
+
 /* This process has an own copy of what the listener loaded, and may change it. */
 static bool use_preloaded(struct connection *c)
 {
@@ -376,6 +405,8 @@ static bool use_preloaded(struct connection *c)
 	struct tls_credentials *credentials = c->preload->credentials;
 
 	c->tls_api = c->preload->api;
+	if (!has_keys(c))
+		return false;
 	snprintf(c->tls_fault, sizeof(c->tls_fault), "%s", c->preload->fault);
 	if (!preload_has_priority(c->preload, tls)) {
 		int r = c->tls_api->prioritize(credentials, tls->priority, &report);

@@ -100,6 +100,9 @@ static inline bool connection_is_confined_later(const struct connection *c)
 	return c->config.sandbox && !c->dirs.loaded;
 }
 
+/* Closes the channel to the key agent: after the handshake nothing has to be signed. */
+void connection_close_keys(struct connection *c);
+
 /*
  * Gets the TLS module and credentials, once; the session records a fault. False when TLS
  * cannot be used.

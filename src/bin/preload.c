@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "bin/options.h"
 
 static int look_at(const char *path, struct stat *ret_st)
@@ -152,24 +153,103 @@ static void load_tls(struct preload *p)
 	report(p, text);
 }
 
+/* Agents that were started for credentials, and this process's own channel to one. */
+struct fresh_agents {
+	struct keys_agents agents;
+	struct keys *keys; /* NULL: none were started */
+};
+
+static void drop_agents(struct keys_agents *agents, struct keys **keys)
+{
+	keys_leave(agents);
+	if (*keys && (*keys)->channel >= 0)
+		close((*keys)->channel);
+	free(*keys);
+	*keys = NULL;
+}
+
+/* A listener starts agents, and asks them for the certificates. */
+static int start_agents(struct preload *p, struct fresh_agents *ret)
+{
+	const struct config *c = p->config;
+	const struct ip self = { 0 };
+	int r;
+
+	ret->keys = malloc(sizeof(*ret->keys));
+	if (!ret->keys)
+		return -ENOMEM;
+	ret->keys->channel = -ECONNRESET;
+	r = keys_start(&ret->agents, p->api, &c->tls, c->sandbox, p->from);
+	if (r == 0)
+		ret->keys->channel = keys_open(&ret->agents, &self);
+	return r < 0 ? r : ret->keys->channel;
+}
+
+/* Starts agents where the settings want them. False: that failed, and is reported. */
+static bool prepare_keys(struct preload *p, struct fresh_agents *ret)
+{
+	char text[CONFIG_FAULT_MAX];
+	int r = 0;
+
+	*ret = (struct fresh_agents){ .keys = NULL };
+	if (p->from && p->config->tls_key_agent)
+		r = start_agents(p, ret);
+	if (r >= 0)
+		return true;
+	snprintf(text, sizeof(text), "tls-key: the key agent cannot be started: %s",
+		strerror(-r));
+	note_fault(p, text);
+	return false;
+}
+
+/* Puts the new credentials in the place of those before. */
+static void replace_credentials(
+	struct preload *p, struct tls_credentials *fresh, struct fresh_agents *agents)
+{
+	if (p->credentials)
+		p->api->unload(p->credentials);
+	drop_agents(&p->agents, &p->keys);
+	if (p->lent != p->config)
+		drop_config(&p->lent);
+	p->credentials = fresh;
+	p->agents = agents->agents;
+	p->keys = agents->keys;
+	p->lent = p->config;
+	/* each connection of a listener gets a channel of its own */
+	if (p->from && p->keys) {
+		close(p->keys->channel);
+		p->keys->channel = -ECONNRESET;
+	}
+}
+
 /* Loads the credentials. The ones before stay where the new ones cannot be used. */
 static void load_credentials(struct preload *p)
 {
 	const struct tls_report report = { .ctx = p, .fault = note_fault };
 	struct tls_credentials *fresh;
+	struct tls_settings settings;
+	struct fresh_agents agents;
 
 	p->fault[0] = '\0';
 	if (!some_client_may_use_tls(p))
 		return;
 	load_tls(p);
-	if (!p->api || p->api->load(&p->config->tls, &report, &fresh) < 0)
+	if (!p->api)
 		return;
-	if (p->credentials)
-		p->api->unload(p->credentials);
-	if (p->lent != p->config)
-		drop_config(&p->lent);
-	p->credentials = fresh;
-	p->lent = p->config;
+	settings = p->config->tls;
+	if (prepare_keys(p, &agents)) {
+		settings.keys = agents.keys;
+		if (p->api->load(&settings, &report, &fresh) == 0) {
+			replace_credentials(p, fresh, &agents);
+			return;
+		}
+	}
+	drop_agents(&agents.agents, &agents.keys);
+}
+
+bool preload_lacks_agents(const struct preload *p)
+{
+	return keys_have_ended(&p->agents);
 }
 
 /* True also where a submission socket alone could require a login. */

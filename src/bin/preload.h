@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include "edge/settings/settings.h"
 #include "edge/idn/idn.h"
+#include "edge/keys/keys.h"
 #include "edge/module.h"
 #include "edge/auth/auth.h"
 
@@ -56,12 +57,17 @@ struct preload {
 	void *ctx;
 	bool needs_tls; /* some socket has TLS regardless of the settings */
 	bool only_lmtp; /* TLS only by a rule for a client */
+	/* of a listener: descriptors of its own have this number or a higher one; 0: the
+	 * process serves one connection */
+	int from;
 	struct config *config; /* owned; as loaded last */
 	const struct tls_api *api; /* NULL: not needed, or it cannot be loaded */
 	const struct idn_api *names; /* NULL: it cannot be loaded */
 	const struct sasl_api *sasl; /* NULL: not needed, or it cannot be loaded */
 	bool sasl_failed; /* it cannot be loaded, which has been reported */
 	struct tls_credentials *credentials; /* NULL: none that can be used */
+	struct keys_agents agents; /* that have the keys of the credentials; or none */
+	struct keys *keys; /* owned; how the credentials reach them; NULL: no agents */
 	struct config *lent; /* owned; the credentials borrow from it; may equal config */
 	bool repeated; /* the same faults have been reported before */
 	char fault[TLS_FAULT_TEXT]; /* first fault when credentials were loaded last */
@@ -70,7 +76,7 @@ struct preload {
 };
 
 /*
- * Loads settings, modules and credentials; `p` has its first seven members. Faults of
+ * Loads settings, modules and credentials; `p` has its first eight members. Faults of
  * modules and credentials go to `report`; the credentials before stay in use. 0 or
  * -ENOMEM.
  */
@@ -90,6 +96,9 @@ int preload_retry(struct preload *p);
 
 /* True when only another process can load TLS: GnuTLS could not be initialised. */
 bool preload_is_stuck(const struct preload *p);
+
+/* True when an agent has ended: connections have no private keys any more. */
+bool preload_lacks_agents(const struct preload *p);
 
 /* True when all modules that connections with these settings may need are loaded. */
 bool preload_is_complete(const struct preload *p, const struct config *c);

@@ -109,6 +109,7 @@ static void handshake(struct connection *c)
 	c->stream.service = ticket_service(c->session.settings);
 	r = stream_secure(&c->stream, c->tls_api, c->credentials, HANDSHAKE_SECONDS,
 		&facts, &failure);
+	connection_close_keys(c);
 	note(c, r < 0 ? "<TLS FAILS>" : "<TLS>");
 	/* a health check of a proxy */
 	if (r == -ECONNRESET && c->session.peer.is_proxy && !c->stream.received) {

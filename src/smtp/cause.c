@@ -40,14 +40,19 @@ void negotiation_suites(const struct tls_failure *f, struct tls_list *ret)
 static enum cause suite_cause(const struct tls_failure *f)
 {
 	struct tls_list suites;
-	bool anonymous = true;
+	bool anonymous = true, encrypted = false;
 
 	negotiation_suites(f, &suites);
 	if (suites.n == 0)
 		return CAUSE_NO_SUITE;
-	for (size_t i = 0; i < suites.n; i++)
-		anonymous &=
-			tls_suite_exchange(suites.codes[i]) == TLS_EXCHANGE_ANONYMOUS;
+	for (size_t i = 0; i < suites.n; i++) {
+		enum tls_exchange exchange = tls_suite_exchange(suites.codes[i]);
+
+		anonymous &= exchange == TLS_EXCHANGE_ANONYMOUS;
+		encrypted |= exchange == TLS_EXCHANGE_RSA;
+	}
+	if (f->agent && encrypted)
+		return CAUSE_EXCHANGE;
 	return anonymous ? CAUSE_ANONYMOUS : CAUSE_SUITE;
 }
 

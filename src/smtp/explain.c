@@ -56,6 +56,9 @@ static const char sentences[CAUSE_COUNT][SENTENCE_MAX] = {
 	[CAUSE_SUITE] = "client offers for %v only cipher suites that this host does not "
 			"allow: %s "
 			"(tls-priority)",
+	[CAUSE_EXCHANGE] =
+		"client offers for %v only key exchange by RSA, which a key agent does "
+		"not do (tls-key-agent)",
 	[CAUSE_ANONYMOUS] =
 		"client offers for %v only anonymous Diffie-Hellman, without a "
 		"certificate: "

@@ -40,6 +40,7 @@ enum cause {
 	CAUSE_OTHER_VERSION,
 	CAUSE_FALLBACK,
 	CAUSE_SUITE,
+	CAUSE_EXCHANGE, /* only key exchange by RSA, and a key agent has the key */
 	CAUSE_ANONYMOUS, /* only suites without a certificate */
 	CAUSE_NO_SUITE, /* no suite of the version that both allow */
 	CAUSE_KEY,

@@ -54,6 +54,7 @@ struct tls_failure {
 	bool alert_sent; /* sent by this host; else received */
 	bool answered; /* the certificate was sent to the client */
 	bool tickets; /* session tickets were offered as well */
+	bool agent; /* a key agent has the keys: no key exchange by RSA */
 	struct tls_opening opening;
 	/* by `tls-priority`, regardless of the keys; the signatures for that version */
 	struct tls_terms allowed;

@@ -7,6 +7,8 @@ import socket
 import harness
 from harness import Client, Site, free_port
 
+AGENT = "postern-keys"  # the name of a key agent's process
+
 
 class Listening(Site):
     """A listener on a port of its own, and what it tells the service manager."""
@@ -87,9 +89,21 @@ def replies_of(here):
         client.close()
 
 
+def processes_below(pid):
+    """Number and name of each."""
+    done = harness.run("ps", "-o", "pid=,comm=", "--ppid", pid)
+    return [(int(child), name) for child, name in (line.split(maxsplit=1) for line in done.stdout.splitlines())]
+
+
 def children(pid):
-    done = harness.run("ps", "-o", "pid=", "--ppid", pid)
-    return [int(child) for child in done.stdout.split()]
+    """Without key agents."""
+    return [child for child, name in processes_below(pid) if not name.startswith(AGENT)]
+
+
+def agents(here):
+    """Key agents: the first of each start is a child of the listener, and the others are children of that."""
+    first = [child for child, name in processes_below(here.process.pid) if name.startswith(AGENT)]
+    return [pid for one in first for pid in (one, *(child for child, _ in processes_below(one)))]
 
 
 def acceptor(here):

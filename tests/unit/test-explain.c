@@ -269,6 +269,11 @@ static const struct failed_row refused_rows[] = {
 		"allow: "
 		"TLS_RSA_WITH_RC4_128_SHA, TLS_RSA_WITH_RC4_128_MD5 and 2 more "
 		"(tls-priority)" },
+	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(0x009c), .allowed = HOST, .agent = true, RSA },
+		false,
+		"client offers for TLS 1.2 only key exchange by RSA, which a key agent "
+		"does not do (tls-key-agent)" },
 	/* those of TLS 1.2 do not count in TLS 1.3, nor the other way round */
 	{ { REFUSED(40), HELLO, OFFERED.versions = LIST(V1_3, V1_2),
 		  OFFERED.suites = LIST(CCM_1_3, ECDHE_RSA), .allowed = HOST, RSA },

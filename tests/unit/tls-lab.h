@@ -81,8 +81,9 @@ static inline void lab_make(const struct lab_certificate *c)
 	gnutls_x509_privkey_t key;
 	gnutls_x509_crt_t crt;
 	time_t now = time(NULL);
-	unsigned int bits = c->kind == GNUTLS_PK_RSA
-				    ? 2048
+	unsigned int bits = c->kind == GNUTLS_PK_RSA ? 2048
+			    : c->kind == GNUTLS_PK_EDDSA_ED25519
+				    ? GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_ED25519)
 				    : GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1);
 
 	REQUIRE(gnutls_x509_privkey_init(&key) == 0 && gnutls_x509_crt_init(&crt) == 0);
@@ -100,7 +101,10 @@ static inline void lab_make(const struct lab_certificate *c)
 	gnutls_x509_crt_set_key_usage(
 		crt, GNUTLS_KEY_DIGITAL_SIGNATURE | GNUTLS_KEY_KEY_ENCIPHERMENT);
 	REQUIRE(gnutls_x509_crt_set_key(crt, key) == 0);
-	REQUIRE(gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0) == 0);
+	REQUIRE(gnutls_x509_crt_sign2(crt, crt, key,
+			c->kind == GNUTLS_PK_EDDSA_ED25519 ? GNUTLS_DIG_SHA512
+							   : GNUTLS_DIG_SHA256,
+			0) == 0);
 	lab_export(crt, key, c->name);
 	gnutls_x509_crt_deinit(crt);
 	gnutls_x509_privkey_deinit(key);

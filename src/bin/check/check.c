@@ -108,7 +108,16 @@ static void check_own_name(struct config *c)
 			"name");
 }
 
-static void check_tls(struct config *c)
+/* A connection that has its keys itself can use no token. */
+static void check_tokens(struct config *c, bool listens)
+{
+	if (tls_settings_have_token(&c->tls) && !(listens && c->tls_key_agent))
+		check_setting_fault(c, "tls-key", TLS_TOKEN,
+			"only the key agent of a listener uses the key of a token "
+			"(postern --listen, with tls-key-agent = yes)");
+}
+
+static void check_tls(struct config *c, bool listens)
 {
 	const struct tls_report report = { .ctx = c, .fault = check_fault };
 	const struct tls_api *api;
@@ -120,6 +129,7 @@ static void check_tls(struct config *c)
 		return;
 	if (config_may_use_tls(c))
 		api->check(&c->tls, &report);
+	check_tokens(c, listens);
 	check_own_name(c);
 	check_priorities(c, api);
 }
@@ -229,11 +239,11 @@ static int check_all(struct config *c, bool listens)
 	if (c->session.auth != AUTH_OFF)
 		check_auth(c);
 	if (listens)
-		check_tls(c);
+		check_tls(c, listens);
 	check_user(c);
 	check_places(c);
 	if (!listens)
-		check_tls(c);
+		check_tls(c, listens);
 	check_sasl(c);
 	check_names(c);
 	if (c->maildir && c->faults.n == 0)

@@ -192,13 +192,28 @@ static void close_others(const struct acceptor *a, const struct connection *c)
 			connection_close_files(a->prepared.list[i]);
 }
 
+/* A channel to the key agent for a connection that may use TLS; or -errno. */
+static int open_keys(
+	const struct acceptor *a, const struct listen_socket *s, const struct ip *source)
+{
+	const struct connection *c = a->prepared.list[s->kind];
+	struct preload *p = a->task->preload;
+
+	if (!p->keys || c->unusable || !preload_fits(p, &c->config.tls) ||
+		!config_may_use_tls(&c->config))
+		return -ECONNRESET;
+	return keys_open(&p->agents, source);
+}
+
 /* Runs in the process of the connection. */
 static void run_connection(const struct acceptor *a, const struct listen_socket *s,
-	int fd, const struct session_peer *peer)
+	int fd, int keys, const struct session_peer *peer)
 {
 	struct connection *c = a->prepared.list[s->kind];
 	int r;
 
+	if (a->task->preload->keys)
+		a->task->preload->keys->channel = keys;
 	unblock_signals();
 	log_forked(&c->log);
 	if (dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0) {
@@ -221,12 +236,16 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 static void fork_connection(struct acceptor *a, const struct listen_socket *s, int fd,
 	const struct session_peer *peer, const struct ip *source)
 {
+	int keys = open_keys(a, s, source);
 	pid_t pid = fork();
+	int error = errno;
 
 	if (pid == 0)
-		run_connection(a, s, fd, peer);
+		run_connection(a, s, fd, keys, peer);
+	if (keys >= 0)
+		close(keys);
 	if (pid < 0) {
-		report_refusal(a, peer->address, strerror(errno));
+		report_refusal(a, peer->address, strerror(error));
 		refuse(a, s, fd);
 		return;
 	}

@@ -187,7 +187,7 @@ struct acceptor_task {
 	const struct inherited *inherited;
 	const char *modules; /* directory of modules */
 	const struct listen_sockets *sockets;
-	const struct preload *preload;
+	struct preload *preload; /* hands over channels to its agents */
 	struct listen_children *children;
 	int signals; /* signalfd: SIGTERM, SIGINT, SIGHUP, SIGCHLD */
 	int channel; /* SOCK_SEQPACKET to the listener; when closed the acceptor exits */

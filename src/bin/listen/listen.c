@@ -20,6 +20,8 @@
 #define FROM_LEAST 24 /* enough below for a connection with few recipients */
 /* channels, both ends of a new one, signals, table, the least for refused clients */
 #define OWN_LEAST (ACCEPTORS_MAX + 5)
+/* controls of key agents, both ends of those of their successors, a channel to one */
+#define OWN_OF_AGENTS (3 * KEYS_AGENTS_MAX + 1)
 
 static int fail(const char *what, const char *why)
 {
@@ -40,8 +42,11 @@ static int choose_from(size_t n_sockets)
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
 	getrlimit(RLIMIT_NOFILE, &files);
-	if (files.rlim_cur >= FROM_USUAL + own)
+	if (files.rlim_cur >= FROM_USUAL + own + OWN_OF_AGENTS)
 		return FROM_USUAL;
+	if (files.rlim_cur >= FROM_LEAST + own + OWN_OF_AGENTS)
+		return (int)(files.rlim_cur - own - OWN_OF_AGENTS);
+	/* where it is not enough for agents a record says so */
 	if (files.rlim_cur >= FROM_LEAST + own)
 		return (int)(files.rlim_cur - own);
 	dprintf(STDERR_FILENO,
@@ -216,6 +221,7 @@ static int set_up(struct listener *l)
 	close_range(STDERR_FILENO + 1, (unsigned)l->acceptors.from - 1, 0);
 	if (l->sockets.n == 0 && (r = open_sockets(l)))
 		return r;
+	l->preload.from = l->acceptors.from;
 	l->preload.needs_tls = some_socket_needs_tls(&l->sockets);
 	l->preload.only_lmtp = all_sockets_are_lmtp(&l->sockets);
 	r = move_up(l);

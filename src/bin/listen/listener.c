@@ -154,7 +154,7 @@ static uint64_t send_status(struct listen_manager *m, const char *status)
 	return FOREVER;
 }
 
-static void run_acceptor(const struct listener *l, int channel)
+static void run_acceptor(struct listener *l, int channel)
 {
 	const struct acceptor_task task = {
 		.options = l->options,
@@ -219,7 +219,7 @@ static bool start_successor(struct listener *l)
 				   "process: the listener starts itself anew");
 		execute_again(l);
 	}
-	if (preload_is_stale(&l->preload))
+	if (preload_is_stale(&l->preload) || preload_lacks_agents(&l->preload))
 		r = preload_load(&l->preload);
 	else if (preload_has_failed(&l->preload))
 		r = preload_retry(&l->preload);
@@ -404,6 +404,30 @@ static uint64_t look_in_time(struct listener *l)
 	return LOOK_EVERY;
 }
 
+/*
+ * Replaces key agents that have ended, with the acceptor, which has channels to them.
+ * Milliseconds until that is due, or FOREVER.
+ */
+static uint64_t watch_agents(struct listener *l)
+{
+	uint64_t clock;
+
+	if (!preload_lacks_agents(&l->preload)) {
+		l->lacks_agents = false;
+		return FOREVER;
+	}
+	if (acceptors_find(&l->acceptors, ACCEPTOR_STARTING))
+		return FOREVER;
+	clock = stream_clock();
+	if (!l->lacks_agents)
+		listener_report(l, "a key agent has ended; others are started. Without "
+				   "one TLS does not work");
+	l->lacks_agents = true;
+	if (restart_wait(&l->agents, &after_end, clock) == 0)
+		replace_acceptor(l, &l->agents, &after_end);
+	return restart_wait(&l->agents, &after_end, clock);
+}
+
 static void kill_late(struct listener *l, pid_t pid)
 {
 	struct acceptor_process *now = acceptors_find(&l->acceptors, ACCEPTOR_ACCEPTING);
@@ -450,6 +474,7 @@ static int do_in_time(struct listener *l)
 	uint64_t wait = sooner(start_in_time(l), look_in_time(l));
 
 	/* last, as the others may have started one */
+	wait = sooner(wait, watch_agents(l));
 	wait = sooner(wait, kill_in_time(l));
 	put_status(l, status);
 	wait = sooner(wait, send_status(&l->manager, status));
@@ -473,18 +498,30 @@ static void read_channel(struct listener *l, int channel)
 	}
 }
 
+/* The end of an agent is an event, until it is known. Returns how many there are. */
+static size_t put_agents(const struct listener *l, struct pollfd *fds)
+{
+	const struct keys_agents *a = &l->preload.agents;
+	size_t n = l->lacks_agents ? 0 : a->n;
+
+	for (size_t i = 0; i < n; i++)
+		fds[i] = (struct pollfd){ .fd = a->controls[i], .events = POLLIN };
+	return n;
+}
+
 static void loop(struct listener *l)
 {
-	struct pollfd fds[ACCEPTORS_MAX + 1];
+	struct pollfd fds[ACCEPTORS_MAX + 1 + KEYS_AGENTS_MAX];
 
 	while (!l->over) {
 		int wait = do_in_time(l);
-		size_t n = l->acceptors.n;
+		size_t n = l->acceptors.n, n_agents;
+		n_agents = put_agents(l, fds + n + 1);
 		fds[n] = (struct pollfd){ .fd = l->signals, .events = POLLIN };
 		for (size_t i = 0; i < n; i++)
 			fds[i] = (struct pollfd){ .fd = l->acceptors.list[i].channel,
 				.events = POLLIN };
-		if (poll(fds, n + 1, wait) < 0)
+		if (poll(fds, n + 1 + n_agents, wait) < 0)
 			continue;
 		for (size_t i = 0; i < n; i++)
 			if (fds[i].revents)

@@ -135,6 +135,8 @@ struct listener {
 	int table; /* its descriptor */
 	struct acceptors acceptors;
 	struct restarts ended, changed, failed; /* of acceptors */
+	struct restarts agents; /* of key agents that have ended */
+	bool lacks_agents; /* which is known, and recorded */
 	struct restarts faults; /* of the program */
 	bool hides; /* there are files that the acceptor cannot watch */
 	uint64_t looked; /* when they were checked last */

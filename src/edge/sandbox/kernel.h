@@ -70,6 +70,9 @@ int seccomp_enter_accepting(const struct seccomp_needs *needs);
 /* On top of that, in a process forked by such a one: it accepts and forks no other. */
 int seccomp_enter_forked(void);
 
+/* A process that signs: only calls on what is open, or with tokens all but the worst. */
+int seccomp_enter_signing(bool has_tokens);
+
 /* Stage B, on top of A: no executable memory, and no more rules of Landlock. */
 int seccomp_tighten(void);
 

@@ -193,11 +193,16 @@ static int allow_reads(struct landlock *l, const struct sandbox_dirs *dirs)
 	return r;
 }
 
-/* Root keeps capabilities to reach Maildirs of any owner; other users keep none. */
-static int limit_capabilities(bool owners)
+/* Root needs capabilities to reach Maildirs of any owner; other users have none. */
+static unsigned needed_capabilities(bool owners)
 {
 	const unsigned chown = owners ? 1U << CAP_CHOWN : 0;
-	const unsigned kept = geteuid() == 0 ? chown | 1U << CAP_DAC_OVERRIDE : 0;
+
+	return geteuid() == 0 ? chown | 1U << CAP_DAC_OVERRIDE : 0;
+}
+
+static int limit_capabilities(unsigned kept)
+{
 	struct __user_cap_header_struct header = { .version =
 							   _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2];
@@ -260,7 +265,7 @@ static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
 	if (r == 0)
 		r = allow_reads(&l, dirs);
 	if (r == 0)
-		r = limit_capabilities(dirs->owners);
+		r = limit_capabilities(needed_capabilities(dirs->owners));
 	if (r == 0)
 		r = landlock_enforce(&l);
 	if (r == 0)
@@ -315,6 +320,21 @@ int sandbox_enter_accepting(
 	const struct sandbox_dirs *dirs, struct sandbox_report *ret_report)
 {
 	return enter(dirs, ret_report, seccomp_enter_accepting);
+}
+
+int sandbox_enter_signing(bool has_tokens)
+{
+	CLEANUP(landlock_done) struct landlock l = { 0 };
+	int r;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	r = limit_capabilities(0);
+	if (r == 0 && !has_tokens)
+		r = landlock_init(&l, 0);
+	if (r == 0 && !has_tokens)
+		r = landlock_enforce(&l);
+	return r == 0 ? seccomp_enter_signing(has_tokens) : r;
 }
 
 int sandbox_enter_forked(void)

@@ -87,6 +87,14 @@ int sandbox_enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_re
 int sandbox_enter_accepting(
 	const struct sandbox_dirs *dirs, struct sandbox_report *ret_report);
 
+/*
+ * For a process that holds private keys and signs for others: it reads, answers and
+ * takes channels from descriptors that are open, and does nothing else. It has no
+ * capability. `has_tokens`: modules of PKCS #11 read files and devices, but there is no
+ * new socket, process or program. 0 or -errno, as above.
+ */
+int sandbox_enter_signing(bool has_tokens);
+
 /* Stage A, or B, of its parent; no process is forked any more. 0 or -errno, as above. */
 int sandbox_enter_forked(void);
 

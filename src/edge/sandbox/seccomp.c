@@ -283,6 +283,7 @@ static const uint16_t allowed_accepting[] = {
 	SYS_dup3,
 	SYS_set_robust_list,
 	SYS_wait4,
+	SYS_socketpair, /* a channel to the key agent, for each connection */
 	SYS_tgkill, /* of any process: a forked one has another number */
 #ifdef SYS_dup2
 	SYS_dup2,
@@ -303,11 +304,73 @@ static const struct bpf_rule conditional_forked[] = {
 	{ SYS_close_range, ENOSYS, { { 0, ARG_NEVER, 0 } } },
 	{ SYS_dup3, ENOSYS, { { 0, ARG_NEVER, 0 } } },
 	{ SYS_set_robust_list, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+	{ SYS_socketpair, ENOSYS, { { 0, ARG_NEVER, 0 } } },
 	{ SYS_wait4, ENOSYS, { { 0, ARG_NEVER, 0 } } },
 #ifdef SYS_dup2
 	{ SYS_dup2, ENOSYS, { { 0, ARG_NEVER, 0 } } },
 #endif
 	{ SYS_tgkill, EPERM, { { 0, ARG_IS_OWN_PID, 0 } } }, /* abort() */
+};
+
+/*
+ * A process that signs. GnuTLS needs random numbers, memory, locks and a clock; the rest
+ * is the channels.
+ */
+static const uint16_t allowed_signing[] = {
+	SYS_recvfrom,
+	SYS_recvmsg,
+	SYS_sendto,
+	SYS_close,
+	SYS_epoll_ctl,
+	SYS_epoll_pwait,
+#ifdef SYS_epoll_wait
+	SYS_epoll_wait,
+#endif
+	SYS_brk,
+	SYS_madvise,
+	SYS_mremap,
+	SYS_munmap,
+	SYS_getrandom,
+	SYS_clock_gettime,
+	SYS_futex,
+	SYS_getpid,
+	SYS_gettid,
+	SYS_rt_sigprocmask,
+	SYS_rt_sigreturn,
+	SYS_restart_syscall,
+	SYS_exit,
+	SYS_exit_group,
+};
+
+static const struct bpf_rule conditional_signing[] = {
+	{ SYS_mmap, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
+	{ SYS_mprotect, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
+	{ SYS_tgkill, EPERM, { { 0, ARG_IS_OWN_PID, 0 } } }, /* abort() */
+};
+
+static const struct bpf_rule conditional_tokens[] = {
+	{ SYS_mprotect, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
+	{ SYS_socket, EAFNOSUPPORT, { { 0, ARG_NEVER, 0 } } },
+	{ SYS_socketpair, EAFNOSUPPORT, { { 0, ARG_NEVER, 0 } } },
+	{ SYS_tgkill, EPERM, { { 0, ARG_IS_OWN_PID, 0 } } },
+};
+
+static const struct bpf_table signing = {
+	.allowed = allowed_signing,
+	.n_allowed = COUNT(allowed_signing),
+	.deadly = deadly,
+	.n_deadly = COUNT(deadly),
+	.rules = conditional_signing,
+	.n_rules = COUNT(conditional_signing),
+	.others = SECCOMP_RET_ERRNO | ENOSYS,
+};
+
+static const struct bpf_table signing_with_tokens = {
+	.deadly = deadly,
+	.n_deadly = COUNT(deadly),
+	.rules = conditional_tokens,
+	.n_rules = COUNT(conditional_tokens),
+	.others = SECCOMP_RET_ALLOW,
 };
 
 static const struct bpf_table stage_a = {
@@ -399,6 +462,11 @@ int seccomp_enter_accepting(const struct seccomp_needs *needs)
 int seccomp_enter_forked(void)
 {
 	return enforce(&forked);
+}
+
+int seccomp_enter_signing(bool has_tokens)
+{
+	return enforce(has_tokens ? &signing_with_tokens : &signing);
 }
 
 int seccomp_tighten(void)

@@ -226,6 +226,13 @@ static const char *comma_fault(const char *word)
 	return NULL;
 }
 
+/* Of tls-key: a word that names no file. */
+static bool is_token(const struct config_key *key, const char *word)
+{
+	return strcmp(key->name, "tls-key") == 0 &&
+	       strncmp(word, TLS_TOKEN, strlen(TLS_TOKEN)) == 0;
+}
+
 /* Paths; "credential:NAME" is a file that systemd's LoadCredential= has put in place. */
 static const char *parse_files(
 	struct config *c, const struct config_key *key, const char *text)
@@ -239,6 +246,8 @@ static const char *parse_files(
 		return "has more than 16 files";
 	for (size_t i = 0; i < n; i++) {
 		const char *wrong = comma_fault(list[i]);
+		if (is_token(key, list[i]))
+			continue;
 		if (!wrong)
 			wrong = config_file(c, list[i], &list[i]);
 		if (wrong)
@@ -274,6 +283,7 @@ const struct config_key config_keys[] = {
 	{ "tls", "off", parse_tls, AT(session.tls), &tls_words },
 	{ "tls-certificate", "", parse_files, AT(tls_certificates), NULL },
 	{ "tls-key", "", parse_files, AT(tls_keys), NULL },
+	{ "tls-key-agent", "yes", parse_flag, AT(tls_key_agent), NULL },
 	{ "tls-priority", TLS_PRIORITY_DEFAULT, parse_text, AT(tls.priority), NULL },
 	{ "tls-tickets", "", config_parse_file, AT(tls.tickets), NULL },
 	{ "tls-client-ca", "", config_parse_file, AT(tls.client_ca), NULL },

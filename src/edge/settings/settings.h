@@ -79,6 +79,7 @@ struct config {
 	enum record_level log_level; /* what is less is not logged */
 	enum create_choice maildir_create;
 	bool sandbox;
+	bool tls_key_agent; /* of a listener: its private keys are in another process */
 	bool trace_content; /* whole messages, too */
 	bool unread; /* the file of settings could not be read */
 	struct networks traced; /* clients whose sessions are traced */

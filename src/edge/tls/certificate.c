@@ -3,8 +3,8 @@
  * Our own certificates: the pairs of certificate and key that are read from files, and
  * the facts of a certificate, for `--check`, the explanation of a failure and the
  * panel. A pair that is handed over belongs together: the public keys are compared
- * here, at a tenth of the cost of GnuTLS's own test (a signature, verified). Only files
- * are read: no PKCS#11, no TPM, no passphrases.
+ * here, at a tenth of the cost of GnuTLS's own test (a signature, verified). Keys are
+ * read from files without a passphrase, or kept by tokens (PKCS #11) for a key agent.
  */
 #include <errno.h>
 #include <gnutls/x509.h>
@@ -63,8 +63,11 @@ static int read_key(const struct tls_settings *settings, const char *path,
 	struct tls_pair_read *pair, struct tls_fault *fault)
 {
 	CLEANUP(tls_file_done) struct tls_file file = { 0 };
-	int r = tls_file_read(settings, path, &file);
+	int r;
 
+	if (strncmp(path, TLS_TOKEN, strlen(TLS_TOKEN)) == 0)
+		return tls_token_open(path, &pair->token, fault);
+	r = tls_file_read(settings, path, &file);
 	if (r < 0)
 		return tls_fault_file(fault, "tls-key", path, r, &file);
 	r = gnutls_x509_privkey_init(&pair->key);
@@ -78,13 +81,20 @@ static int read_key(const struct tls_settings *settings, const char *path,
 	return 0;
 }
 
+static bool get_key_id(const struct tls_pair_read *pair, struct key_id *ret)
+{
+	if (pair->token)
+		return tls_token_id(pair->token, ret->octets, &ret->n);
+	return gnutls_x509_privkey_get_key_id(pair->key, 0, ret->octets, &ret->n) >= 0;
+}
+
 static bool have_same_id(const struct tls_pair_read *pair)
 {
 	struct key_id leaf = { .n = KEY_ID_MAX }, key = { .n = KEY_ID_MAX };
 
 	return gnutls_x509_crt_get_key_id(pair->chain[0], 0, leaf.octets, &leaf.n) >= 0 &&
-	       gnutls_x509_privkey_get_key_id(pair->key, 0, key.octets, &key.n) >= 0 &&
-	       leaf.n == key.n && memcmp(leaf.octets, key.octets, key.n) == 0;
+	       get_key_id(pair, &key) && leaf.n == key.n &&
+	       memcmp(leaf.octets, key.octets, key.n) == 0;
 }
 
 /* A public key on a curve. */
@@ -125,6 +135,8 @@ static bool have_same_point(const struct tls_pair_read *pair)
 
 static bool belong_together(const struct tls_pair_read *pair)
 {
+	if (pair->token)
+		return have_same_id(pair);
 	return gnutls_x509_privkey_get_pk_algorithm(pair->key) == GNUTLS_PK_ECDSA
 		       ? have_same_point(pair)
 		       : have_same_id(pair);
@@ -151,9 +163,10 @@ static int read_once(const struct tls_settings *settings, const struct tls_pair 
 	return 0;
 }
 
-int tls_pair_read(const struct tls_settings *settings, const struct tls_pair *files,
+int tls_pair_read(const struct tls_settings *settings, size_t number,
 	struct tls_pair_read *ret, struct tls_fault *ret_fault)
 {
+	const struct tls_pair *files = &settings->pairs[number];
 	int r = read_once(settings, files, ret, ret_fault);
 
 	/* The pair may just be renewed, one file after the other. */
@@ -168,6 +181,8 @@ void tls_pair_done(struct tls_pair_read *pair)
 		gnutls_x509_crt_deinit(pair->chain[i]);
 	if (pair->key)
 		gnutls_x509_privkey_deinit(pair->key);
+	if (pair->token)
+		gnutls_privkey_deinit(pair->token);
 	*pair = (struct tls_pair_read){ 0 };
 }
 
@@ -197,20 +212,6 @@ static unsigned int sorting_for(const struct tls_pair_read *pair)
 	return 0;
 }
 
-static int copy_key(const struct tls_pair_read *pair, gnutls_privkey_t *ret)
-{
-	gnutls_privkey_t key;
-
-	if (gnutls_privkey_init(&key) < 0)
-		return -ENOMEM;
-	if (gnutls_privkey_import_x509(key, pair->key, GNUTLS_PRIVKEY_IMPORT_COPY) < 0) {
-		gnutls_privkey_deinit(key);
-		return -ENOMEM;
-	}
-	*ret = key;
-	return 0;
-}
-
 int tls_pair_add(const struct tls_pair_read *pair, gnutls_certificate_credentials_t set)
 {
 	/* No names: GnuTLS is not to choose by them. */
@@ -218,7 +219,7 @@ int tls_pair_add(const struct tls_pair_read *pair, gnutls_certificate_credential
 	gnutls_pcert_st chain[TLS_CHAIN_MAX];
 	unsigned int n = pair->n_chain;
 	gnutls_privkey_t key;
-	int r = copy_key(pair, &key);
+	int r = tls_pair_copy_key(pair, &key);
 
 	if (r < 0)
 		return r;

@@ -10,6 +10,7 @@
  * certificates of the name it asked for.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/cleanup.h"
@@ -35,20 +36,40 @@ static int check_library(struct tls_fault *fault)
 	return 0;
 }
 
-static int parse_priority(
-	const char *priority, gnutls_priority_t *ret, struct tls_fault *ret_fault)
+/* A key agent decrypts nothing, so key exchange by RSA encryption is not offered. */
+#define WITHOUT_RSA_EXCHANGE ":-RSA"
+
+static int init_priority(
+	const char *priority, bool agent, gnutls_priority_t *ret, const char **ret_at)
+{
+	OWNED char *shorter = NULL;
+	int r = gnutls_priority_init(ret, priority, ret_at);
+
+	if (r < 0 || !agent)
+		return r;
+	gnutls_priority_deinit(*ret);
+	*ret_at = NULL;
+	if (asprintf(&shorter, "%s" WITHOUT_RSA_EXCHANGE, priority) < 0)
+		return GNUTLS_E_MEMORY_ERROR;
+	return gnutls_priority_init(ret, shorter, NULL);
+}
+
+static int parse_priority(const char *priority, bool agent, gnutls_priority_t *ret,
+	struct tls_fault *ret_fault)
 {
 	const char *at = NULL;
 	int r = check_library(ret_fault);
 
 	if (r < 0)
 		return r;
-	r = gnutls_priority_init(ret, priority, &at);
+	r = init_priority(priority, agent, ret, &at);
 	if (r == GNUTLS_E_MEMORY_ERROR)
 		return -ENOMEM;
 	if (r == GNUTLS_E_NO_PRIORITIES_WERE_SET || (r < 0 && !*priority))
 		return tls_fault_set(ret_fault,
-			"tls-priority: leaves nothing to offer, \"%s\"", priority);
+			"tls-priority: leaves nothing to offer%s, \"%s\"",
+			agent ? " (the key agent has no key exchange by RSA)" : "",
+			priority);
 	if (r < 0 && at)
 		return tls_fault_set(ret_fault,
 			"tls-priority: GnuTLS stops at position %zu, \"%s\"",
@@ -120,6 +141,22 @@ static int load_authorities(const struct tls_settings *settings,
 		path, r < 0 ? gnutls_strerror(r) : "none at all");
 }
 
+/* Appends the pair, whose key the agent has. */
+static int fetch_pair(const struct tls_settings *settings, size_t number,
+	struct tls_credentials *c, struct tls_fault *fault)
+{
+	struct tls_pair_read *pair = &c->pairs[c->n_pairs];
+	struct tls_remote_key *k = &c->remote[number];
+	int r = tls_pair_fetch(settings, number, pair, fault);
+
+	if (r < 0)
+		return r;
+	*k = (struct tls_remote_key){ .keys = settings->keys, .number = number };
+	k->kind = gnutls_x509_crt_get_pk_algorithm(pair->chain[0], &k->bits);
+	pair->remote = k;
+	return 0;
+}
+
 static int load_pairs(const struct tls_settings *settings,
 	const struct tls_report *report, struct tls_credentials *c)
 {
@@ -132,7 +169,8 @@ static int load_pairs(const struct tls_settings *settings,
 	}
 	for (size_t i = 0; i < settings->n_pairs && i < TLS_PAIR_MAX; i++) {
 		struct tls_pair_read *pair = &c->pairs[c->n_pairs];
-		int r = tls_pair_read(settings, &settings->pairs[i], pair, &fault);
+		int r = settings->keys ? fetch_pair(settings, i, c, &fault)
+				       : tls_pair_read(settings, i, pair, &fault);
 
 		if (r == -ENOMEM)
 			return r;
@@ -235,7 +273,8 @@ static int load_parts(const struct tls_settings *settings,
 	if (r < 0)
 		return r;
 	r = forgive(
-		parse_priority(settings->priority, &c->priority, &fault), &fault, report);
+		parse_priority(settings->priority, settings->keys, &c->priority, &fault),
+		&fault, report);
 	if (r == 0)
 		r = load_pairs(settings, report, c);
 	if (r == 0 && settings->tickets)
@@ -251,11 +290,11 @@ static int load_parts(const struct tls_settings *settings,
 }
 
 static int load_all(const struct tls_settings *settings, const struct tls_report *report,
-	struct tls_credentials *c)
+	bool only_check, struct tls_credentials *c)
 {
 	int r = load_parts(settings, report, c);
 
-	if (r < 0)
+	if (r < 0 || only_check)
 		return r;
 	c->default_pairs = find_default(c);
 	r = make_set(c, c->default_pairs, &c->default_set);
@@ -268,8 +307,8 @@ static int load_all(const struct tls_settings *settings, const struct tls_report
 	return r;
 }
 
-int tls_credentials_load(const struct tls_settings *settings,
-	const struct tls_report *report, struct tls_credentials **ret)
+static int load(const struct tls_settings *settings, const struct tls_report *report,
+	bool only_check, struct tls_credentials **ret)
 {
 	struct tls_credentials *c = calloc(1, sizeof(*c));
 	int r;
@@ -277,7 +316,8 @@ int tls_credentials_load(const struct tls_settings *settings,
 	if (!c)
 		return -ENOMEM;
 	c->hostname = settings->hostname;
-	r = load_all(settings, report, c);
+	c->keys = settings->keys;
+	r = load_all(settings, report, only_check, c);
 	if (r < 0)
 		tls_credentials_free(c);
 	else
@@ -285,12 +325,26 @@ int tls_credentials_load(const struct tls_settings *settings,
 	return r;
 }
 
+int tls_credentials_load(const struct tls_settings *settings,
+	const struct tls_report *report, struct tls_credentials **ret)
+{
+	struct tls_fault fault = { "" };
+
+	if (settings->keys || !tls_settings_have_token(settings))
+		return load(settings, report, false, ret);
+	tls_fault_set(&fault,
+		"tls-key: only the key agent of a listener uses the key of a token "
+		"(postern --listen, with tls-key-agent = yes)");
+	tls_fault_report(&fault, report);
+	return -EINVAL;
+}
+
 int tls_credentials_prioritize(
 	struct tls_credentials *c, const char *priority, const struct tls_report *report)
 {
 	gnutls_priority_t parsed;
 	struct tls_fault fault;
-	int r = parse_priority(priority, &parsed, &fault);
+	int r = parse_priority(priority, c->keys, &parsed, &fault);
 
 	if (r == -EINVAL)
 		tls_fault_report(&fault, report);
@@ -385,15 +439,14 @@ static bool allows_key(gnutls_priority_t priority, gnutls_pk_algorithm_t key)
 }
 
 /* A pair that cannot be read is reported elsewhere. */
-static void check_signatures(const struct tls_settings *settings,
-	const struct tls_pair *files, gnutls_priority_t priority,
-	const struct tls_report *report)
+static void check_signatures(const struct tls_settings *settings, size_t number,
+	gnutls_priority_t priority, const struct tls_report *report)
 {
 	CLEANUP(tls_pair_done) struct tls_pair_read pair = { 0 };
 	struct tls_fault fault;
 	int key;
 
-	if (tls_pair_read(settings, files, &pair, &fault) < 0)
+	if (tls_pair_read(settings, number, &pair, &fault) < 0)
 		return;
 	key = gnutls_x509_crt_get_pk_algorithm(pair.chain[0], NULL);
 	if (key < 0 || allows_key(priority, (gnutls_pk_algorithm_t)key))
@@ -402,7 +455,8 @@ static void check_signatures(const struct tls_settings *settings,
 		"tls-priority: allows no signature of a key of type %s, so that no "
 		"client can use tls-certificate %s; add such a signature (SIGN-...), "
 		"or take a key of another type",
-		gnutls_pk_get_name((gnutls_pk_algorithm_t)key), files->certificate);
+		gnutls_pk_get_name((gnutls_pk_algorithm_t)key),
+		settings->pairs[number].certificate);
 	tls_fault_report(&fault, report);
 }
 
@@ -412,10 +466,11 @@ static void check_all_signatures(
 	gnutls_priority_t priority = NULL;
 	struct tls_fault fault;
 
-	if (parse_priority(settings->priority, &priority, &fault) < 0)
+	if (parse_priority(settings->priority, false, &priority, &fault) < 0)
 		return;
-	for (size_t i = 0; i < settings->n_pairs && i < TLS_PAIR_MAX; i++)
-		check_signatures(settings, &settings->pairs[i], priority, report);
+	for (size_t i = 0; !settings->keys && i < settings->n_pairs && i < TLS_PAIR_MAX;
+		i++)
+		check_signatures(settings, i, priority, report);
 	gnutls_priority_deinit(priority);
 }
 
@@ -426,7 +481,7 @@ size_t tls_credentials_check_priority(
 	const struct tls_report counting = { &counter, count };
 	gnutls_priority_t parsed = NULL;
 	struct tls_fault fault;
-	int r = parse_priority(settings->priority, &parsed, &fault);
+	int r = parse_priority(settings->priority, false, &parsed, &fault);
 
 	if (r == 0)
 		gnutls_priority_deinit(parsed);
@@ -444,11 +499,12 @@ size_t tls_credentials_check(
 	struct counter counter = { report, 0 };
 	const struct tls_report counting = { &counter, count };
 	struct tls_credentials *credentials = NULL;
-	int r = tls_credentials_load(settings, &counting, &credentials);
+	int r = load(settings, &counting, true, &credentials);
 
 	if (r == -ENOMEM)
 		count(&counter, "tls-certificate: not enough memory to load it");
-	for (size_t i = 0; i < settings->n_pairs && i < TLS_PAIR_MAX; i++)
+	for (size_t i = 0; !settings->keys && i < settings->n_pairs && i < TLS_PAIR_MAX;
+		i++)
 		check_key_mode(settings, settings->pairs[i].key, &counting);
 	check_all_signatures(settings, &counting);
 	tls_credentials_free(credentials);

@@ -76,18 +76,30 @@ void tls_fault_report(const struct tls_fault *fault, const struct tls_report *re
 
 #define TLS_CHAIN_MAX 16 /* GnuTLS's own limit for a chain that it sorts */
 
-/* A certificate chain with its key, read from PEM files and known to belong together. */
+/* A key that an agent has: what GnuTLS must know of it. */
+struct tls_remote_key {
+	const struct keys *keys; /* how to reach the agent */
+	size_t number; /* of the pair, there */
+	int kind; /* gnutls_pk_algorithm_t */
+	unsigned int bits;
+	int error; /* why the last signature was not made: of keys_ask() */
+};
+
+/* A certificate chain with its key, which are known to belong together. */
 struct tls_pair_read {
 	gnutls_x509_crt_t chain[TLS_CHAIN_MAX]; /* the leaf is first */
 	unsigned int n_chain;
+	/* one of these */
 	gnutls_x509_privkey_t key;
+	gnutls_privkey_t token; /* kept by a token */
+	struct tls_remote_key *remote; /* borrowed */
 };
 
 /*
- * Reads one of the settings' pairs. 0; -EINVAL with *ret_fault filled, when it is
- * unusable even when read once more; -ENOMEM.
+ * Reads one of the settings' pairs from files. 0; -EINVAL with *ret_fault filled, when
+ * it is unusable even when read once more; -ENOMEM.
  */
-int tls_pair_read(const struct tls_settings *settings, const struct tls_pair *files,
+int tls_pair_read(const struct tls_settings *settings, size_t number,
 	struct tls_pair_read *ret, struct tls_fault *ret_fault);
 void tls_pair_done(struct tls_pair_read *pair);
 
@@ -113,6 +125,35 @@ void tls_describe(const struct tls_settings *settings,
 void tls_facts_of_certificate(
 	gnutls_session_t session, const char *name, struct tls_certificate *ret);
 
+/* keys.c */
+
+/* See struct tls_api for these two. */
+int tls_keys_load(const struct tls_settings *settings, struct tls_keys **ret);
+void tls_keys_answer(const struct tls_keys *keys, const struct keys_request *request,
+	struct keys_answer *ret);
+
+/* The chain of a pair whose key the agent of the settings has; as tls_pair_read(). */
+int tls_pair_fetch(const struct tls_settings *settings, size_t number,
+	struct tls_pair_read *ret, struct tls_fault *ret_fault);
+
+/*
+ * The key of a token, with the PIN in the URL, or in the file that it names, if the token
+ * needs one. 0; -EINVAL with *ret_fault filled; -ENOMEM. *ret is set in any case.
+ */
+int tls_token_open(const char *url, gnutls_privkey_t *ret, struct tls_fault *ret_fault);
+
+/* The id of its public key, as gnutls_x509_crt_get_key_id() has it. */
+bool tls_token_id(gnutls_privkey_t token, unsigned char *to, size_t *n);
+
+/* The key of a file, or of an agent, as GnuTLS uses it. 0 or -ENOMEM. */
+int tls_pair_copy_key(const struct tls_pair_read *pair, gnutls_privkey_t *ret);
+
+struct tls_credentials;
+
+/* After a failure with GnuTLS's `code`: adds why the agent has not signed, if so. */
+void tls_facts_of_agent(
+	const struct tls_credentials *c, int code, struct tls_failure *ret);
+
 /* credentials.c */
 
 /* All that a handshake needs and many handshakes may share. */
@@ -123,6 +164,8 @@ struct tls_credentials {
 	uint32_t default_pairs; /* a bit for each pair that has the default's name */
 	gnutls_certificate_credentials_t default_set;
 	const char *hostname; /* of the settings, which live on; or NULL */
+	const struct keys *keys; /* NULL: the private keys are here */
+	struct tls_remote_key remote[TLS_PAIR_MAX]; /* by number of the pair */
 	gnutls_x509_trust_list_t authorities; /* of clients; NULL: they are not asked */
 	bool has_tickets;
 	unsigned char ticket_key[TLS_TICKET_KEY];

@@ -400,6 +400,7 @@ static void set_our_part(const struct tls *tls, struct tls_failure *ret)
 	tls_facts_of_certificate(tls->session,
 		!name[0] && c->hostname ? c->hostname : name, &ret->certificate);
 	ret->tickets = c->has_tickets;
+	ret->agent = c->keys;
 }
 
 /* The octets that are kept since the begin are changed. */
@@ -412,6 +413,7 @@ static void set_failure(struct tls *tls, int code, struct tls_failure *ret)
 	tls_facts_of_failure(tls->session, code, tls->wire.error, ret);
 	tls_facts_of_priority(tls->credentials->priority, &ret->opening, &ret->allowed);
 	set_our_part(tls, ret);
+	tls_facts_of_agent(tls->credentials, code, ret);
 }
 
 static int tls_accept(struct tls_credentials *credentials, const struct tls_io *io,
@@ -589,5 +591,7 @@ __attribute__((visibility("default"))) const struct tls_api postern_tls = {
 	.write = tls_write,
 	.bye = tls_bye,
 	.free = tls_free,
+	.load_keys = tls_keys_load,
+	.answer = tls_keys_answer,
 	.describe = tls_describe,
 };

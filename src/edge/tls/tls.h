@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 #include "smtp/facts.h"
 
@@ -40,8 +41,15 @@
 
 struct tls_pair {
 	const char *certificate; /* PEM: the leaf first, then the chain */
-	const char *key; /* PEM, no passphrase; may be the same file */
+	/* PEM, no passphrase; may be the same file. An agent also takes a TLS_TOKEN */
+	const char *key;
 };
+
+#define TLS_TOKEN "pkcs11:" /* a URL (RFC 7512): a key that a token keeps */
+
+struct keys;
+struct keys_request;
+struct keys_answer;
 
 /*
  * A file that was opened before the sandbox was entered, in which its name leads
@@ -65,7 +73,21 @@ struct tls_settings {
 	const char *client_ca;
 	const struct tls_opened *opened; /* some of these files */
 	size_t n_opened;
+	/*
+	 * the agent that has the private keys and reads the files of all pairs; it
+	 * outlives the credentials. NULL: they are read here.
+	 */
+	const struct keys *keys;
 };
+
+/* True when some key is in a token. */
+static inline bool tls_settings_have_token(const struct tls_settings *settings)
+{
+	for (size_t i = 0; i < settings->n_pairs; i++)
+		if (strncmp(settings->pairs[i].key, TLS_TOKEN, strlen(TLS_TOKEN)) == 0)
+			return true;
+	return false;
+}
 
 /* The certificate that a client has shown. */
 struct tls_client {
@@ -117,6 +139,7 @@ struct tls_description {
 };
 
 struct tls_credentials;
+struct tls_keys;
 struct tls;
 struct idn_api;
 
@@ -195,6 +218,15 @@ struct tls_api {
 	 */
 	void (*bye)(struct tls *tls);
 	void (*free)(struct tls *tls);
+
+	/*
+	 * In a key agent: reads the pairs of the settings. What is wrong with one is
+	 * kept, for answers. 0 or -ENOMEM.
+	 */
+	int (*load_keys)(const struct tls_settings *settings, struct tls_keys **ret);
+	/* Answers a request of an untrusted client, whose n is in bounds. */
+	void (*answer)(const struct tls_keys *keys, const struct keys_request *request,
+		struct keys_answer *ret);
 
 	/*
 	 * Describes the first certificate in each of the settings' files that can be

@@ -1,0 +1,65 @@
+/*
+ * Asks the key agent: sends one request, and waits for its answer for a limited time. A
+ * channel has one request at a time, so an answer belongs to it.
+ */
+#include "edge/keys/keys.h"
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+static int wait_for_answer(int channel)
+{
+	struct pollfd fd = { .fd = channel, .events = POLLIN };
+	int n;
+
+	do
+		n = poll(&fd, 1, KEYS_WAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return n ? 0 : -ETIMEDOUT;
+}
+
+ssize_t keys_ask(const struct keys *keys, const struct keys_request *request,
+	enum keys_result *ret, void *to, size_t room)
+{
+	struct keys_header header = { .result = KEYS_REFUSED };
+	struct iovec parts[] = { { &header, sizeof(header) }, { to, room } };
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+	ssize_t n;
+	int r;
+
+	if (keys->channel < 0)
+		return keys->channel;
+	if (send(keys->channel, request, sizeof(*request), MSG_NOSIGNAL) < 0)
+		return errno == EPIPE ? -ECONNRESET : -errno;
+	r = wait_for_answer(keys->channel);
+	if (r < 0)
+		return r;
+	n = recvmsg(keys->channel, &message, MSG_DONTWAIT);
+	if (n < 0)
+		return -errno;
+	if ((size_t)n < sizeof(header))
+		return -ECONNRESET;
+	if (header.n > room || (size_t)n != sizeof(header) + header.n ||
+		header.result > KEYS_REFUSED)
+		return -EPROTO;
+	*ret = header.result;
+	return (ssize_t)header.n;
+}
+
+const char *keys_error(int error)
+{
+	switch (error) {
+	case -ECONNRESET:
+		return "the key agent has ended, or refused a request";
+	case -ETIMEDOUT:
+		return "the key agent did not answer in time";
+	case -EAGAIN:
+		return "the key agent has too many connections to accept";
+	default:
+		return strerror(-error);
+	}
+}
