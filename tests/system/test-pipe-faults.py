@@ -276,5 +276,58 @@ esac
     harness.equal(os.listdir(box.dir / "pipe" / "tried"), [])
 
 
+# The clock of the machine, which libfaketime sets for this program alone
+
+
+class Clock:
+    """A process whose real clock is set by a file; the monotonic one goes on."""
+
+    def __init__(self, box):
+        library, = (harness.packages() / "libfaketime").glob("usr/lib/*/faketime/libfaketime.so.1")
+        self.file = box.site / "clock"
+        self.file.write_text("+0\n")
+        self.environment = harness.environment(
+            LD_PRELOAD=str(library), FAKETIME_TIMESTAMP_FILE=str(self.file), FAKETIME_NO_CACHE="1",
+            FAKETIME_DONT_FAKE_MONOTONIC="1", NO_FAKE_STAT="1")
+
+    def jump(self, by):
+        made = self.file.with_suffix(".new")
+        made.write_text(f"{by}\n")
+        made.rename(self.file)
+
+
+@harness.senseless_when_sanitized
+@harness.table(ahead="+30d", back="-30d")
+def test_a_clock_that_is_set_removes_no_message(by):
+    box = PipeBox()
+    clock = Clock(box)
+    box.start("--keep=5", env=clock.environment)
+    name = box.put()
+    box.expect(cur=[name])
+    clock.jump(by)
+    harness.eventually(lambda: "cur/: the clock was set" in box.log_text(), "that it is noticed")
+    box.expect(cur=[name])
+    if by.startswith("+"):
+        box.expect()  # when the time of --keep has passed again
+    box.stop()
+
+
+@harness.senseless_when_sanitized
+def test_a_clock_that_is_set_gives_no_message_up_and_holds_none_back():
+    box = PipeBox()
+    clock = Clock(box)
+    box.be(75)
+    name = box.put()
+    box.start("--retry-for=1h", env=clock.environment)
+    box.await_starts(1)
+    for by, number in (("+30d", 2), ("-30d", 3)):
+        clock.jump(by)
+        box.await_starts(number)
+    box.expect(new=[name])
+    box.be()
+    box.expect(cur=[name])
+    box.stop()
+
+
 if __name__ == "__main__":
     harness.main()

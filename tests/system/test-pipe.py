@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import time
 
 import harness
@@ -599,6 +600,25 @@ def test_records_go_where_those_of_postern_go():
             harness.contains(numbers, line + "\n")
         tool = harness.packages() / "promtool" / "usr/bin/promtool"
         harness.equal(harness.run(tool, "check", "metrics", input=numbers).stdout, "")
+
+
+def test_records_go_to_syslog():
+    box = PipeBox()
+    settings = box.site / "settings"
+    settings.write_text("log = syslog\n")
+    harness.own_devices()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind("/dev/log")
+        log.settimeout(harness.PATIENCE)
+        box.be(3)
+        name = box.put()
+        box.start("-c", settings)
+        line = log.recv(10000).decode("ascii")
+    box.expect(failed=[name])
+    box.stop()
+    harness.contains(line, f"postern[{box.process.pid}]: event=pipe outcome=failed ")
+    harness.contains(line, f'file="{name}" mailbox={box.dir} ')
+    harness.equal(line[:4], "<20>", "mail.warning")
 
 
 # The command line
