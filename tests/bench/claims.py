@@ -109,12 +109,13 @@ def _big(work, text):
 
 # The static program, by connection and by its own listener.
 STATIC = (
-    _ratio("TLS message, by exec, tcpserver, static, to Postfix", "postern-static-tcpserver", TLS, ("postfix",), 0.8),
-    _ratio("plain message, by exec, tcpserver, static, to Postfix", "postern-static-tcpserver", PLAIN, ("postfix",), 0.6),
+    _ratio("TLS message, by exec, static, to Postfix", "postern-static-tcpserver", TLS, ("postfix",), 0.8),
+    _ratio("plain message, by exec, static, to Postfix", "postern-static-tcpserver", PLAIN, ("postfix",), 0.6),
     _ratio("plain message, --listen, static, to aiosmtpd", "postern-static-listen", PLAIN, ("aiosmtpd",), 0.85),
     _ratio("TLS message, --listen, static, to Postfix", "postern-static-listen", TLS, ("postfix",), 0.36),
     _ratio("TLS message, --listen, static, to aiosmtpd", "postern-static-listen", TLS, ("aiosmtpd",), 0.6),
-    Claim("100 MB over TLS to the same in clear, wall time, static", ("postern-static-tcpserver", "big-tls-data", "wall"),
+    Claim("100 MB over TLS to the same in clear, wall time, static",
+          ("postern-static-tcpserver", "big-tls-data", "wall"),
           [("postern-static-tcpserver", "big-data", "wall")], 1.3),
     _ratio("idle connection by exec, after TLS, static, to the default build, Pss", "postern-static-tcpserver",
            ("idle", "tls"), ("postern-tcpserver",), 0.55))

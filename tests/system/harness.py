@@ -353,7 +353,7 @@ def environment(**more):
 
 
 def check_lines(done):
-    """What --check says, without the warnings that root receives mail and that the program is static, as in many tests."""
+    """What --check says, without the warnings that root receives mail and that the program is static."""
     left_out = (": warning: user: not set", ": warning: static, ")
     return "".join(line for line in done.stdout.splitlines(True) if not any(text in line for text in left_out))
 

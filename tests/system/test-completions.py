@@ -69,7 +69,8 @@ class Shell:
 
 def functions(folder):
     names = sorted(path.name for path in folder.iterdir() if path.name.startswith("postern"))
-    return names, " ".join(f"{name}() {{ printf '<<<'; printf '|%s' \"$@\"; printf '>>>\\n'; }};" for name in names)
+    body = "printf '<<<'; printf '|%s' \"$@\"; printf '>>>\\n'"
+    return names, " ".join(f"{name}() {{ {body}; }};" for name in names)
 
 
 def bash(folder):
@@ -81,8 +82,8 @@ def bash(folder):
 def zsh(folder):
     harness.need("zsh")
     _, made = functions(folder)
-    return Shell(["zsh", "-f", "-i"], f"fpath=({folder} $fpath); autoload -Uz compinit; compinit -u -D; unsetopt zle_bracketed_paste;"
-                 f" setopt no_prompt_sp; {made}")
+    return Shell(["zsh", "-f", "-i"], f"fpath=({folder} $fpath); autoload -Uz compinit; compinit -u -D; setopt no_prompt_sp;"
+                 f" {made}")
 
 
 @harness.table(bash=bash, zsh=zsh)

@@ -27,7 +27,8 @@ def program():
     if harness.is_static():
         return harness.program()
     folder = harness.scratch(of_file=True)
-    for command in (("setup", folder, SOURCE, "--werror", "-Dstatic=enabled", "-Dtests=false", "-Dextract=disabled", "-Doptimization=1", "-Ddebug=false"),
+    for command in (("setup", folder, SOURCE, "--werror", "-Dstatic=enabled", "-Dtests=false",
+                     "-Dextract=disabled", "-Doptimization=1", "-Ddebug=false"),
                     ("compile", "-C", folder, "postern:executable", "postern-status")):
         done = harness.run("meson", *command, patience=LIMIT, env=harness.environment(PATH=os.environ["PATH"]))
         assert done.returncode == 0, done.stdout[-3000:]
