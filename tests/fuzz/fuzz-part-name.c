@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The names that GMime and our decoding make of the header of a part are safe file names. */
 #include <gmime/gmime.h>
 #include "base/faults.h"

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """The key agents of a listener: every kind of key signs, no other process has a key in its memory, and what happens
 when a key is renewed, an agent ends, or a client needs the key itself."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """The shipped scripts for postern-pipe (contrib/recipes) with the real programs that they run: a mailer, CUPS, curl and
 Dovecot."""
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The key agent: it signs what a handshake needs, for the key it has, and nothing else;
  * a hostile client loses its channel, and holds up no other.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The loop of one agent. It waits in epoll_wait() only, and never for a client: what a
  * client does not read is lost, with its channel. Of each source one request is answered

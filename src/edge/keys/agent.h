@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The loop of one agent. */
 #pragma once
 

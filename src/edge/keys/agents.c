@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Starts agents and hands over channels to them. The first process reads the keys and
  * forks the others, so that all have the same. Only one has keys in tokens (PKCS #11):

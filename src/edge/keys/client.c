@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Asks the key agent: sends one request, and waits for its answer for a limited time. A
  * channel has one request at a time, so an answer belongs to it.

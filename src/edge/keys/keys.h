@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The key agent: processes that hold the private keys and make signatures for
  * connections, which hold none. Each connection has a channel of its own, so that no

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The end of a connection. What the client still sends is read and discarded, within a
  * bound of octets and of time: the system answers unread input with a reset, and that

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Private keys in another process: what the key agent does with its keys, and how a
  * process without keys uses them. What GnuTLS asks to be signed goes to the agent as it

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * Notes as messages (--notes): a failed message is described in a Maildir that people
  * read. A note that cannot be written keeps the message where it is, so that none is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * The copy of a message that a program hands on to other people (--strip): without the
  * fields that postern has put on top, which name its recipients, and without those of
