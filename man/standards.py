@@ -35,6 +35,7 @@ TITLES = {
     'RFC 3629': 'UTF-8, a transformation format of ISO 10646',
     'RFC 3834': 'Recommendations for Automatic Responses to Electronic Mail',
     'RFC 3848': 'ESMTP and LMTP Transmission Types Registration',
+    'RFC 3949': 'File Format for Internet Fax',
     'RFC 4007': 'IPv6 Scoped Address Architecture',
     'RFC 4013': 'SASLprep: Stringprep Profile for User Names and Passwords',
     'RFC 4055': 'Additional Algorithms and Identifiers for RSA Cryptography for use in X.509',
@@ -68,9 +69,11 @@ TITLES = {
     'RFC 7301': 'TLS Application-Layer Protocol Negotiation Extension',
     'RFC 7435': 'Opportunistic Security: Some Protection Most of the Time',
     'RFC 7507': 'TLS Fallback Signaling Cipher Suite Value (SCSV)',
+    'RFC 7512': 'The PKCS #11 URI Scheme',
     'RFC 7627': 'TLS Session Hash and Extended Master Secret Extension',
     'RFC 7677': 'SCRAM-SHA-256 and SCRAM-SHA-256-PLUS SASL Mechanisms',
     'RFC 7919': 'Negotiated Finite Field Diffie-Hellman Ephemeral Parameters for TLS',
+    'RFC 8017': 'PKCS #1: RSA Cryptography Specifications Version 2.2',
     'RFC 8259': 'The JavaScript Object Notation (JSON) Data Interchange Format',
     'RFC 8314': 'Cleartext Considered Obsolete: Use of TLS for Email Submission and Access',
     'RFC 8422': 'Elliptic Curve Cryptography (ECC) Cipher Suites for TLS Versions 1.2 and Earlier',
@@ -92,6 +95,7 @@ NOT_TESTED_BY_NAME = {
     'RFC 3164': 'records to syslog',
     'RFC 4055': 'keys that sign by RSASSA-PSS alone',
     'RFC 4514': 'subjects of certificates in the panel',
+    'RFC 7512': 'keys that tokens keep',
     'RFC 9293': 'small segments are sent at once',
 }
 

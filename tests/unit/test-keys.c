@@ -77,6 +77,7 @@ static struct keys_request text_request(void)
 	return r;
 }
 
+/* What RSA signs in TLS 1.2: a hash in a DigestInfo (RFC 8017 9.2). */
 static struct keys_request info_request(gnutls_digest_algorithm_t digest)
 {
 	struct keys_request r = {
