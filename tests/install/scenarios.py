@@ -48,13 +48,17 @@ BEGINS = {
     "A fleet of devices": NOTHING,
     "An old scanner beside a world that must use TLS": "systemd",
     "Delivery reports (DSN)": "systemd",
-    "A program for each message": NOTHING,
+    "A program for each message": "systemd",
+    "Scans into a folder": FRESH,
     "How it is built": NOTHING,
 }
 # Files alone, so that nothing is run; what would be needed to send mail README leaves to the reader.
 FILES_ALONE = {"A fleet of devices": "the devices have certificates of an authority of their own"}
 # At the end of these nothing listens yet; mail goes through what each other section makes.
 WITHOUT_MAIL = ("From nothing, two commands", INSTALLING, "Without systemd")
+# Mail to an address of theirs becomes files in a folder; the copier of the second logs in.
+SCANS = {"A program for each message": "scan@example.org", "Scans into a folder": "scan@scans.example.org"}
+SCANS_FOLDER = "/srv/scans"
 # Another mail server listens on port 25 and hands over to postern.
 THROUGH_SENDMAIL = ("Behind Postfix",)
 # What cannot be run as it stands, and what is done instead.
@@ -174,6 +178,7 @@ class Section:
         self.changed = False  # a file, since mail was sent
         self.of_server = None
         self.n_sent = 0  # messages that clients were started for
+        self.said = ""  # by the last commands
 
     def run(self):
         """True when all of it worked."""
@@ -185,9 +190,11 @@ class Section:
                 self.guarded(block, way)
         if self.again:
             return self.readme.result.n_failed == before
-        if self.changed and self.title not in THROUGH_SENDMAIL:
+        if self.changed and self.title not in (*THROUGH_SENDMAIL, *SCANS):
             self.tried = set()
             self.send_through_all(self.blocks[-1])
+        if self.title in SCANS:
+            self.guarded_sending(f"a scan to {SCANS[self.title]}", self.scan)
         if self.title in THROUGH_SENDMAIL:
             self.guarded_sending("through the mail server's sendmail", self.through_sendmail)
         if not (self.n_sent or self.tried or self.title in WITHOUT_MAIL):
@@ -223,7 +230,7 @@ class Section:
         if self.again:
             return
         self.readme.passed(f"{what} ({time.monotonic() - begin:.1f} s)")
-        if block.kind == blocks.COMMANDS and self.title not in THROUGH_SENDMAIL:
+        if block.kind == blocks.COMMANDS and self.title not in (*THROUGH_SENDMAIL, *SCANS):
             self.send_through_all(block)
 
     # What a block does
@@ -241,6 +248,7 @@ class Section:
             return
         answers = "secret\nsecret\n" if "# asks for" in script else ""
         done = self.shell(block.root, script, answers)
+        self.said = done.stdout
         if done.returncode:
             raise debian.Fault(f"exit status {done.returncode}: {done.stdout[-4000:]}")
 
@@ -397,6 +405,18 @@ class Section:
         if done.returncode:
             raise debian.Fault(f"sendmail: exit status {done.returncode}: {done.stdout}")
         self.arrived(subject)
+        return time.monotonic() - begin
+
+    def scan(self):
+        """A PDF sent by swaks: the seconds until it is in the folder, octet for octet."""
+        begin = time.monotonic()
+        name, octets = f"scan-{begin}.pdf", b"%PDF-1.4\n" + bytes(range(256)) * 64
+        password = re.search(r"(?m)^Password +(\S+)$", self.said)
+        self.readme.clients.trust(self.machine.path("/etc/postern/tls.crt").read_text())
+        self.readme.clients.scan(self.machine, SCANS[self.title], password and password[1], name, octets)
+        path = self.machine.path(f"{SCANS_FOLDER}/{name}")
+        harness.eventually(path.exists, f"{name} in {SCANS_FOLDER}")
+        assert path.read_bytes() == octets, f"{name} has other octets"
         return time.monotonic() - begin
 
     def replies(self, port):

@@ -132,6 +132,15 @@ class Clients:
             "--tls-verify", "--tls-ca-path", "/etc/tls.crt", "--helo", "client.example.net", "--from", sender,
             "--to", RECIPIENT, "--header", f"Subject: {subject}", "--body", "Hello.", *options))
 
+    def scan(self, machine, recipient, password, name, octets):
+        """A PDF to an address: by the user `copier` on port 587, or on port 25 without a password."""
+        (self.chroot.root / "root" / name).write_bytes(octets)
+        options = ["--auth", "--auth-user", "copier", "--auth-password", password] if password else []
+        self.check(self.chroot.run(
+            machine, "swaks", "--server", HOST, "--port", SUBMISSION if password else SMTP, "--tls",
+            "--helo", "copier.example.net", "--from", "copier@example.net", "--to", recipient,
+            "--attach-type", "application/pdf", "--attach-name", name, "--attach", f"@/root/{name}", *options))
+
     def curl(self, machine, port, login, subject):
         sender = OF_USER if login else SENDER
         self.chroot.write("root/message", MESSAGE.format(sender, RECIPIENT, subject).replace("\n", "\r\n"))
