@@ -88,7 +88,8 @@ class Setting:
             place.journal = journal()
             place.set(log="journal")
         if self.listen:
-            place.set(source_connection_limit=2)
+            # agents begin beside the acceptor, so that processes would have no fixed numbers
+            place.set(source_connection_limit=2, tls_key_agent="no")
         return place
 
 

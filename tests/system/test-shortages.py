@@ -146,6 +146,7 @@ def place_of_open(here, path):
 def test_a_table_that_could_not_be_opened_is_opened_by_the_next_acceptor():
     """Without descriptors for a moment, which no file shows."""
     here = with_tls()
+    here.set(tls_key_agent="no")  # so that the acceptor is process 1
     path = users(here)
     nth = place_of_open(here, path)
     here.ports.clear()
