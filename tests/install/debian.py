@@ -168,9 +168,9 @@ class Booted:
         return self.root / name.lstrip("/")
 
     def copy_checkout(self):
-        """The files that git knows of, as they are now: nothing that was built here."""
-        listed = subprocess.run(["git", "-C", SOURCE, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-                                capture_output=True, check=True).stdout
+        """The files that git knows of, as they are now: nothing that was built here. The checkout may be another user's."""
+        listed = subprocess.run(["git", "-c", f"safe.directory={SOURCE}", "-C", SOURCE, "ls-files", "-z", "--cached",
+                                 "--others", "--exclude-standard"], capture_output=True, check=True).stdout
         names = b"\0".join(n for n in listed.split(b"\0") if n and os.path.lexists(os.path.join(os.fsencode(SOURCE), n)))
         target = self.path("/home/user/postern")
         target.mkdir()
