@@ -24,6 +24,15 @@ static bool is_space(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+size_t extract_count_base64(struct span text)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < text.n; i++)
+		n += is_base64(text.p[i]);
+	return n;
+}
+
 /* RFC 2045 6.8: nothing follows the padding, of which there are at most two. */
 static void step_base64(struct extract_check *c, char octet)
 {

@@ -77,6 +77,9 @@ struct extract_check {
 	uint64_t n, n_pads; /* base64: characters of the alphabet; "=" */
 };
 
+/* The octets of the text that are sextets of base64 (RFC 2045 6.8). */
+size_t extract_count_base64(struct span text);
+
 void extract_check_step(struct extract_check *c, struct span text);
 
 /* True when anything was wrong, an end in the middle of a group included. */

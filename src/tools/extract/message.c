@@ -24,6 +24,7 @@ struct walk {
 	bool writing; /* false: filters leave it out */
 	bool unread; /* something could not be read at all */
 	char *raw, *decoded; /* of CHUNK octets, and some */
+	size_t n_sextets; /* of a piece of base64, so far */
 };
 
 /* Where a part stands. */
@@ -99,8 +100,19 @@ static const char *last_name(const struct walk *w)
 }
 
 /* Content. */
+/* Ends a piece of base64 with the padding that GMime 3.2.15 needs for the last octets. */
+static int end_base64(struct walk *w, GMimeEncoding *state,
+	int (*take)(struct walk *w, struct span octets))
+{
+	size_t rest = w->n_sextets % 4, n_pads = rest > 1 ? 4 - rest : 0;
+	size_t n = g_mime_encoding_step(state, "==", n_pads, w->decoded);
 
-/* A piece of base64 that ends in padding is complete: another one may follow. */
+	w->n_sextets = 0;
+	g_mime_encoding_reset(state);
+	return take(w, (struct span){ w->decoded, n });
+}
+
+/* A piece that ends in padding is complete: another one may follow. */
 static int decode_base64(struct walk *w, GMimeEncoding *state, struct span raw,
 	int (*take)(struct walk *w, struct span octets))
 {
@@ -108,13 +120,14 @@ static int decode_base64(struct walk *w, GMimeEncoding *state, struct span raw,
 
 	while (raw.n && r == 0) {
 		const char *pad = memchr(raw.p, '=', raw.n);
-		size_t n = pad ? (size_t)(pad - raw.p) + 1 : raw.n;
+		size_t n = pad ? (size_t)(pad - raw.p) : raw.n;
 		size_t n_out = g_mime_encoding_step(state, raw.p, n, w->decoded);
 
+		w->n_sextets += extract_count_base64((struct span){ raw.p, n });
 		r = take(w, (struct span){ w->decoded, n_out });
-		if (pad)
-			g_mime_encoding_reset(state);
-		raw = span_from(raw, n);
+		if (pad && r == 0)
+			r = end_base64(w, state, take);
+		raw = span_from(raw, n + (pad != NULL));
 	}
 	return r;
 }
@@ -122,22 +135,20 @@ static int decode_base64(struct walk *w, GMimeEncoding *state, struct span raw,
 static int decode_piece(struct walk *w, GMimeEncoding *state, struct span raw,
 	int (*take)(struct walk *w, struct span octets))
 {
-	size_t n;
-
 	if (state->encoding == GMIME_CONTENT_ENCODING_BASE64)
 		return decode_base64(w, state, raw, take);
-	n = g_mime_encoding_step(state, raw.p, raw.n, w->decoded);
-	return take(w, (struct span){ w->decoded, n });
+	return take(w, (struct span){ w->decoded,
+			       g_mime_encoding_step(state, raw.p, raw.n, w->decoded) });
 }
 
 /* Base64 whose padding was cut off ends as if it were there. */
 static int decode_end(struct walk *w, GMimeEncoding *state,
 	int (*take)(struct walk *w, struct span octets))
 {
-	bool base64 = state->encoding == GMIME_CONTENT_ENCODING_BASE64;
-	size_t n = g_mime_encoding_flush(state, "=", base64, w->decoded);
-
-	return take(w, (struct span){ w->decoded, n });
+	if (state->encoding == GMIME_CONTENT_ENCODING_BASE64)
+		return end_base64(w, state, take);
+	return take(w, (struct span){ w->decoded,
+			       g_mime_encoding_flush(state, "", 0, w->decoded) });
 }
 
 static GMimeContentEncoding encoding_of(GMimePart *part)
@@ -167,6 +178,7 @@ static int decode_part(struct walk *w, GMimePart *part,
 	int r = 0;
 
 	g_mime_encoding_init_decode(&state, encoding);
+	w->n_sextets = 0;
 	if (s)
 		g_mime_stream_reset(s);
 	while (s && r == 0 && !g_mime_stream_eos(s)) {
