@@ -2,22 +2,7 @@
 /* The names that GMime and our decoding make of the header of a part are safe file names. */
 #include <gmime/gmime.h>
 #include "base/faults.h"
-#include "fuzz/fuzz.h"
-#include "proto/text.h"
-#include "tools/extract/extract.h"
-
-static void check_name(const char *name)
-{
-	struct span s = span_of(name);
-
-	MUST(s.n <= EXTRACT_NAME_MAX && utf8_valid(s));
-	if (!s.n)
-		return;
-	MUST(!strchr(".-~ ", *name) && !strchr(". ", name[s.n - 1]));
-	MUST(!strpbrk(name, "/\\:*?\"<>|$`"));
-	for (size_t i = 0; i < s.n; i++)
-		MUST((unsigned char)name[i] >= 0x20 && name[i] != 0x7F);
-}
+#include "fuzz/fuzz-name.h"
 
 static void ignore(void *ctx, const char *text)
 {

@@ -76,8 +76,7 @@ class Calls:
             seen[process, name] += 1
             # until the program's own first call it is the loader that fails, and it says so by itself
             loading -= {process} if name == "fcntl" else set()
-            # by readlink() a program finds out that it is in its build folder, which an installed one does not
-            if process not in loading and int(process) < PROCESSES and name != "readlink":
+            if process not in loading and int(process) < PROCESSES:
                 yield int(process), name, seen[process, name]
             loading |= {process} if name == "execve" else set()
 

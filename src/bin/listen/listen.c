@@ -236,7 +236,6 @@ int listen_run(
 	const struct options *options, const struct inherited *inherited, char **argv)
 {
 	struct listener *l = calloc(1, sizeof(*l));
-	struct buf modules;
 	int r;
 
 	if (!l)
@@ -244,8 +243,7 @@ int listen_run(
 	l->options = options;
 	l->inherited = inherited;
 	l->argv = argv;
-	modules = (struct buf)BUF(l->modules);
-	module_directory(&modules);
+	listener_find_modules(l);
 	l->preload = (struct preload){ .options = options,
 		.modules = l->modules,
 		.credentials_directory = inherited->credentials_directory,

@@ -209,6 +209,13 @@ static bool may_execute_again(const struct listener *l)
 	return restart_wait(&l->faults, &after_fault, stream_clock()) == 0;
 }
 
+void listener_find_modules(struct listener *l)
+{
+	struct buf directory = BUF(l->modules);
+
+	module_directory(&directory);
+}
+
 /* Starts a new acceptor; reloads settings that have changed or could not be loaded. */
 static bool start_successor(struct listener *l)
 {
@@ -221,8 +228,10 @@ static bool start_successor(struct listener *l)
 	}
 	if (preload_is_stale(&l->preload) || preload_lacks_agents(&l->preload))
 		r = preload_load(&l->preload);
-	else if (preload_has_failed(&l->preload))
+	else if (preload_has_failed(&l->preload)) {
+		listener_find_modules(l);
 		r = preload_retry(&l->preload);
+	}
 	if (r < 0)
 		listener_report(l, "changed settings cannot be read: out of memory");
 	return start_acceptor(l);

@@ -146,5 +146,8 @@ struct listener {
 /* Writes a record; ctx is the listener. */
 void listener_report(void *ctx, const char *text);
 
+/* Looks up the directory of modules; again where modules could not be loaded. */
+void listener_find_modules(struct listener *l);
+
 /* Runs until a signal ends it. Connections go on. */
 void listener_run(struct listener *l);
