@@ -487,6 +487,7 @@ int serve_inherited(struct connection *c)
 {
 	enum inherit_result r = inherit_connection(&c->inherited);
 
+	stream_block_stop_signals();
 	if (r == INHERIT_LISTENING) {
 		dprintf(STDERR_FILENO, "postern: standard input is a listening socket: "
 				       "use Accept=yes\n");

@@ -234,6 +234,15 @@ def test_sigterm_while_waiting_ends_the_session(tls, commands):
     client.wait()
 
 
+@harness.table_of({call: call for call in ("getsockname", "seccomp", "signalfd4")})
+def test_sigterm_while_the_process_starts_is_answered(call):
+    place = place_with_maildir()
+    client = connect(place, f"inject={call}:signal=SIGTERM:when=1", trace=call)
+    client.expect(421, "4.3.2")
+    client.expect_end()
+    harness.equal(client.wait(), 0)
+
+
 def test_sigterm_in_the_middle_of_a_message_delivers_nothing():
     place = place_with_maildir()
     client = place.connect()

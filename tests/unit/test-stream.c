@@ -16,6 +16,7 @@ static void begin(struct stream *s, uint64_t session_timeout)
 {
 	int ends[2];
 
+	stream_block_stop_signals();
 	REQUIRE(pipe(ends) == 0);
 	close(ends[1]);
 	REQUIRE(stream_init(s, ends[0], STDOUT_FILENO, 1, session_timeout) == 0);

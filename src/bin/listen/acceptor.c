@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,14 +174,6 @@ static void refuse(struct acceptor *a, const struct listen_socket *s, int fd)
 	lingering_add(&a->lingering, fd, a->task->from);
 }
 
-static void unblock_signals(void)
-{
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* Closes what other connections need: sockets, channels, refused clients, files. */
 static void close_others(const struct acceptor *a, const struct connection *c)
 {
@@ -214,7 +205,7 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 
 	if (a->task->preload->keys)
 		a->task->preload->keys->channel = keys;
-	unblock_signals();
+	stream_block_stop_signals();
 	log_forked(&c->log);
 	if (dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0) {
 		connection_failed(c, "connection", "(no descriptor)", -errno);

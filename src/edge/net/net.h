@@ -71,8 +71,14 @@ struct stream {
 uint64_t stream_clock(void);
 
 /*
- * Takes over `in` and `out`. SIGTERM and SIGINT are blocked and come through `signals`
- * from then on. Times in seconds. 0 or -errno.
+ * Blocks SIGTERM and SIGINT, and no other signal. Called when the process of a connection
+ * begins: a stop that arrives before stream_init() stays pending and gets its 421.
+ */
+void stream_block_stop_signals(void);
+
+/*
+ * Takes over `in` and `out`. Blocked stop signals come through `signals` from then on.
+ * Times in seconds. 0 or -errno.
  */
 int stream_init(
 	struct stream *s, int in, int out, uint64_t timeout, uint64_t session_timeout);

@@ -26,17 +26,30 @@ uint64_t stream_clock(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-int stream_init(
-	struct stream *s, int in, int out, uint64_t timeout, uint64_t session_timeout)
+static sigset_t stop_signals(void)
 {
 	sigset_t stop;
 
-	*s = (struct stream){ .in = in, .out = out, .timeout = timeout * 1000 };
-	s->deadline = stream_clock() + session_timeout * 1000;
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGTERM);
 	sigaddset(&stop, SIGINT);
-	sigprocmask(SIG_BLOCK, &stop, NULL);
+	return stop;
+}
+
+void stream_block_stop_signals(void)
+{
+	const sigset_t stop = stop_signals();
+
+	sigprocmask(SIG_SETMASK, &stop, NULL);
+}
+
+int stream_init(
+	struct stream *s, int in, int out, uint64_t timeout, uint64_t session_timeout)
+{
+	const sigset_t stop = stop_signals();
+
+	*s = (struct stream){ .in = in, .out = out, .timeout = timeout * 1000 };
+	s->deadline = stream_clock() + session_timeout * 1000;
 	s->signals = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->signals < 0)
 		return -errno;
