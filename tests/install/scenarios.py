@@ -244,7 +244,7 @@ class Section:
                 if self.ran_on is None:
                     return
                 self.compare_output(block)
-            if block.kind == blocks.DIALOGUE:
+            elif block.kind == blocks.DIALOGUE:
                 self.compare(block)
             elif block.kind in (blocks.FILE, blocks.ADDITION):
                 self.write(block)

@@ -142,6 +142,31 @@ def test_a_title_belongs_to_one_page():
         raise AssertionError("--section could mean either of two")
 
 
+@harness.table_of({
+    "other numbers": (["<-  220 ready", "    at 07:10:40, 12"], True),
+    "some of the lines": (["<-  220 ready"], True),
+    "another order": (["    at 07:10:40, 12", "<-  220 ready"], False),
+    "another line": (["<-  220 ready", "no such line"], False),
+    "a part of a line": (["<-  220"], False),
+})
+def test_output_of_a_page_is_compared(lines, equal):
+    section = scenarios.Section.__new__(scenarios.Section)
+    section.ran_on = "begin\n<-  220 ready\n\n    at 09:30:00, 7\n"
+    try:
+        section.compare_output(blocks.Block("Try it", 1, "It prints:", lines))
+    except scenarios.debian.Fault as fault:
+        assert not equal, fault
+        return
+    assert equal, lines
+
+
+def test_readme_shows_output_of_the_command_that_goes_on():
+    kinds = [(b.kind, b.lines) for b in scenarios.plan(scenarios.PAGES)["Try it"]]
+    harness.equal([kind for kind, _ in kinds[:2]], [blocks.COMMANDS, blocks.OUTPUT])
+    harness.contains(kinds[0][1], next(iter(scenarios.RUNS_ON)))
+    harness.equal(len(kinds[1][1]), 12)
+
+
 def test_readme_and_guide_have_their_sections():
     of_readme, of_guide = (set(scenarios.plan([page])) for page in scenarios.PAGES)
     for title in ("Try it", "Install", "First mailbox", "See it work", "When it does not"):
