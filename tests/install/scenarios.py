@@ -34,7 +34,7 @@ BEGINS = {
     INSTALLING: FRESH,
     MAILBOX: INSTALLING,
     "See it work": MAILBOX,
-    "When it does not": MAILBOX,
+    "When it does not": "See it work",
     "Upgrade, remove": MAILBOX,
     "Contributing, reporting faults": FRESH,
     "DNS records": NOTHING,
