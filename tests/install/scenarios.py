@@ -76,6 +76,8 @@ MAIL_AT_THE_END = ("A certificate that is renewed", "Upgrade", "Backup and resto
                    "Reading mail with Dovecot")
 # Behind these, what was installed is gone.
 REMOVED = {"Upgrade, remove": ("/usr/local/sbin/postern", "/usr/local/lib/systemd/system/postern.socket")}
+# What the last commands of these must have printed.
+PRINTED = {"Reading mail with Dovecot": "INBOX messages=[1-9]"}
 # Mail to an address of theirs becomes files in a folder; the copier of the second logs in.
 SCANS = {"A program for each message": "scan@example.org", "Scans into a folder": "scan@scans.example.org"}
 SCANS_FOLDER = "/srv/scans"
@@ -231,6 +233,8 @@ class Section:
             self.guarded_sending("through the mail server's sendmail", self.through_sendmail)
         if not (self.n_sent or self.tried or self.title in WITHOUT_MAIL):
             self.send_when_it_listens()
+        if self.title in PRINTED and not re.search(PRINTED[self.title], self.said):
+            self.readme.failed(f"{self.title}: the last commands printed no {PRINTED[self.title]!r}\n{self.said}")
         if self.title in REMOVED:
             self.removed(REMOVED[self.title])
         return self.readme.result.n_failed == before

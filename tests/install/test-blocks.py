@@ -189,7 +189,7 @@ def test_every_block_of_readme_and_guide_can_be_run():
     unknown = [title for title in scenarios.BEGINS if title not in plan]
     harness.equal(unknown, [], "sections that neither page has")
     for titles in (scenarios.WITHOUT_MAIL, scenarios.MAIL_AT_THE_END, scenarios.SCANS, scenarios.REMOVED,
-                   scenarios.THROUGH_SENDMAIL, scenarios.FILES_ALONE):
+                   scenarios.PRINTED, scenarios.THROUGH_SENDMAIL, scenarios.FILES_ALONE):
         harness.equal([title for title in titles if title not in plan], [], "exceptions for sections that do not exist")
     kinds = [b.kind for found in plan.values() for b in found]
     for kind in (blocks.COMMANDS, blocks.SERVER, blocks.FILE, blocks.ADDITION, blocks.DIALOGUE):

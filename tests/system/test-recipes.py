@@ -219,7 +219,8 @@ def test_mail_goes_where_the_table_says(name):
         done = harness.run("sh", "-c", f"PATH={harness.build}/src:$PATH; {command}")
         harness.equal((done.returncode, done.stdout), (0, ""))
         # the last block for that file: the lead is that alone
-        block = [b for b in recipes.manual(recipes.GUIDE) if b.section == TABLE and b.lead == "In /etc/postern/postern.conf :"]
+        block = [b for b in recipes.manual(recipes.GUIDE)
+                 if b.section == TABLE and b.lead == "In /etc/postern/postern.conf :"]
         recipes.settings(place, block[0].text, recipients=f"{path}.cdb")
     for part in ("tmp", "cur", "new"):
         (place.root / "com/any" / part).mkdir(parents=True)
