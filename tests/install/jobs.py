@@ -122,6 +122,7 @@ class Jobs:
     def __init__(self, result, folder, limit):
         self.result, self.folder, self.limit = result, folder, limit
         self.running = {}  # process: the file of its output
+        self.ended = {}  # process: whether all of it passed
         self.n_started = 0
 
     def start(self, function, *arguments):
@@ -158,7 +159,7 @@ class Jobs:
         os._exit(0)
 
     def wait_for_one(self):
-        """The process of the next job that ends, and whether all of it passed."""
+        """Waits until one of the running jobs ends."""
         process = harness.eventually(lambda: next((p for p in self.running if os.waitpid(p, os.WNOHANG)[0]), None),
                                      "a job ends", FOREVER)
         output = self.running.pop(process)
@@ -169,14 +170,13 @@ class Jobs:
         self.result.add(*found or (0, 0))
         if not found:
             self.result.failed("a job ended without a result")
-        return process, bool(found) and found[1] == 0
+        self.ended[process] = bool(found) and found[1] == 0
 
     def wait_for(self, process):
-        """Whether all of this job passed."""
-        while True:
-            ended, passed = self.wait_for_one()
-            if ended == process:
-                return passed
+        """Whether all of this job passed, also when it ended while another one was started."""
+        while process not in self.ended:
+            self.wait_for_one()
+        return self.ended[process]
 
     def wait_for_all(self):
         while self.running:

@@ -82,6 +82,16 @@ def test_jobs_run_side_by_side_and_their_results_are_added():
     harness.equal((result.n_passed, result.n_failed), (2, 0))
 
 
+def test_a_job_can_be_waited_for_after_it_made_room_for_others():
+    result, folder = jobs.Result(), harness.scratch()
+    running = jobs.Jobs(result, folder, 1)
+    with contextlib.redirect_stdout(io.StringIO()):
+        first, second = [running.start(lambda result: result.passed("a job")) for _ in range(2)]
+        assert running.wait_for(second)
+        assert running.wait_for(first)
+    harness.equal((result.n_passed, result.n_failed), (2, 0))
+
+
 def test_a_job_that_crashes_is_one_that_failed():
     result, folder = jobs.Result(), harness.scratch()
     running = jobs.Jobs(result, folder, 2)
