@@ -28,6 +28,8 @@ static const struct call {
 	{ SYS_mkdir, "mkdir", { ENOSPC, EDQUOT, EROFS, EIO } },
 	{ SYS_dup2, "dup2", { EMFILE, EINTR } },
 	{ SYS_pipe, "pipe", { EMFILE, ENFILE } },
+#endif
+#ifdef SYS_alarm
 	{ SYS_alarm, "alarm", { 0 } },
 	{ SYS_arch_prctl, "arch_prctl", { 0 } },
 	{ SYS_time, "time", { 0 } },
@@ -54,7 +56,24 @@ static const struct call {
 	{ SYS_fsync, "fsync", { EIO, ENOSPC, EDQUOT, EINTR } },
 	{ SYS_fdatasync, "fdatasync", { EIO, ENOSPC, EDQUOT, EINTR } },
 	{ SYS_fstat, "fstat", { EIO, ENOMEM } },
+#ifdef SYS_newfstatat
 	{ SYS_newfstatat, "newfstatat", { ENOENT, EACCES, EIO, ENOMEM } },
+#else
+	{ SYS_fstatat64, "newfstatat", { ENOENT, EACCES, EIO, ENOMEM } },
+	{ SYS_fstat64, "fstat", { EIO, ENOMEM } },
+	{ SYS_statfs64, "statfs", { EIO, ENOSYS } },
+	{ SYS_fstatfs64, "fstatfs", { EIO, ENOSYS } },
+	{ SYS_fchown32, "fchown", { EPERM, EIO, EDQUOT } },
+	{ SYS_fcntl64, "fcntl", { EMFILE, EAGAIN, ENOMEM } },
+	{ SYS_ftruncate64, "ftruncate", { EIO, ENOSPC, EINTR } },
+	{ SYS_sendfile64, "sendfile", { ENOSPC, EIO, EAGAIN } },
+	{ SYS__llseek, "lseek", { ESPIPE } },
+	{ SYS_mmap2, "mmap", { ENOMEM, EAGAIN, ENFILE } },
+	{ SYS_ppoll_time64, "ppoll", { EINTR, ENOMEM } },
+	{ SYS_futex_time64, "futex", { 0 } },
+	{ SYS_clock_nanosleep_time64, "clock_nanosleep", { EINTR } },
+	{ SYS_timerfd_settime64, "timerfd_settime", { ECANCELED } },
+#endif
 	{ SYS_statx, "statx", { ENOENT, EACCES, EIO, ENOMEM } },
 	{ SYS_statfs, "statfs", { EIO, ENOSYS } },
 	{ SYS_fstatfs, "fstatfs", { EIO, ENOSYS } },
@@ -81,7 +100,9 @@ static const struct call {
 	{ SYS_pipe2, "pipe2", { EMFILE, ENFILE } },
 	{ SYS_memfd_create, "memfd_create", { EMFILE, ENFILE, ENOMEM } },
 	{ SYS_brk, "brk", { ENOMEM } },
+#ifdef SYS_mmap
 	{ SYS_mmap, "mmap", { ENOMEM, EAGAIN, ENFILE } },
+#endif
 	{ SYS_mremap, "mremap", { ENOMEM } },
 	{ SYS_munmap, "munmap", { ENOMEM } },
 	{ SYS_mprotect, "mprotect", { ENOMEM } },
@@ -124,7 +145,9 @@ static const struct call {
 		{ ENOSPC, EACCES, ENOENT, ENOMEM } },
 	{ SYS_epoll_create1, "epoll_create1", { EMFILE, ENOMEM } },
 	{ SYS_epoll_ctl, "epoll_ctl", { ENOMEM, ENOSPC } },
+#ifdef SYS_epoll_wait
 	{ SYS_epoll_wait, "epoll_wait", { EINTR } },
+#endif
 	{ SYS_futex, "futex", { 0 } },
 	{ SYS_nanosleep, "nanosleep", { EINTR } },
 	{ SYS_clock_nanosleep, "clock_nanosleep", { EINTR } },

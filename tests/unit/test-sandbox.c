@@ -25,9 +25,16 @@ static const int deadly[] = { SYS_execve, SYS_execveat, SYS_clone, SYS_clone3, S
 	SYS_setns, SYS_fsopen, SYS_open_tree, SYS_move_mount, SYS_open_by_handle_at,
 	SYS_bpf, SYS_keyctl, SYS_add_key, SYS_request_key, SYS_io_uring_setup,
 	SYS_io_uring_enter, SYS_userfaultfd, SYS_perf_event_open, SYS_kexec_load,
-	SYS_kexec_file_load, SYS_init_module, SYS_finit_module, SYS_delete_module,
-	SYS_reboot, SYS_swapon, SYS_clock_settime, SYS_settimeofday, SYS_sethostname,
-	SYS_acct, SYS_quotactl };
+	SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_reboot, SYS_swapon,
+	SYS_clock_settime, SYS_settimeofday, SYS_sethostname, SYS_acct, SYS_quotactl,
+#ifdef SYS_kexec_file_load
+	SYS_kexec_file_load,
+#endif
+#ifdef __i386__
+	SYS_setuid32, SYS_setgid32, SYS_setresuid32, SYS_setresgid32, SYS_setgroups32,
+	SYS_setfsuid32, SYS_clock_settime64, SYS_vm86, SYS_umount
+#endif
+};
 
 static const int unknown[] = {
 	SYS_kill, SYS_tkill, SYS_rt_sigqueueinfo, SYS_pidfd_open, SYS_pidfd_send_signal,

@@ -114,7 +114,7 @@ static void put_string(struct span s)
 		else if (*s.p == '"' || *s.p == '\\')
 			printf("\\%c", *s.p);
 		else if (!ascii_is_printable(*s.p))
-			printf("\\u%04x", *s.p < 0 || *s.p > 126 ? 0xfffd : *s.p);
+			printf("\\u%04x", (unsigned char)*s.p > 126 ? 0xfffd : *s.p);
 		else
 			putchar(*s.p);
 		s = span_from(s, n ? n : 1);

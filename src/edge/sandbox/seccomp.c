@@ -340,10 +340,15 @@ static const uint16_t allowed_signing[] = {
 	SYS_restart_syscall,
 	SYS_exit,
 	SYS_exit_group,
+#ifdef __i386__
+	SYS_clock_gettime64,
+	SYS_futex_time64,
+	SYS_sigreturn,
+#endif
 };
 
 static const struct bpf_rule conditional_signing[] = {
-	{ SYS_mmap, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
+	{ CALL_MMAP, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
 	{ SYS_mprotect, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
 	{ SYS_tgkill, EPERM, { { 0, ARG_IS_OWN_PID, 0 } } }, /* abort() */
 };
