@@ -75,6 +75,19 @@ def test_a_result_that_cannot_be_stored_is_kept_and_the_program_not_run_again(st
     end(box)
 
 
+@harness.table_of({
+    # of the calls that use the directory, the first one lists it
+    "before the program": ("openat:error=ENOENT:when=2", 1),
+    "after it": ("renameat2:error=ENOENT:when=1", 2)})
+def test_a_message_that_is_missing_only_for_a_moment_is_processed(injection, runs):
+    box = PipeBox()
+    name = box.put()
+    box.start(wrap=[*traced(box, injection), "-P", str(box.new)])
+    box.expect(cur=[name])
+    harness.equal(box.order(), [name] * runs)
+    end(box)
+
+
 def small_box():
     """On a file system that is soon full."""
     box = PipeBox()

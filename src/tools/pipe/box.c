@@ -370,13 +370,13 @@ int pipe_box_finish(const struct pipe_box *box, const char *name, enum pipe_afte
 		r = remove_processed(box, name);
 		break;
 	case PIPE_KEEP_NEW:
-		return exists(box->new_dir, name) ? mark(box, name) : 0;
+		return exists(box->new_dir, name) ? mark(box, name) : 1;
 	default:
 		r = move_processed(box, name);
 		break;
 	}
 	/* another program has taken it away */
-	return r == -ENOENT ? 0 : r;
+	return r == -ENOENT ? 1 : r;
 }
 
 /* A note in failed/ beside the message, which is `as` there, and one for people. */
@@ -426,14 +426,14 @@ int pipe_box_fail(const struct pipe_box *box, const struct pipe_message *m,
 	int r;
 
 	if (!exists(box->new_dir, m->name))
-		return 0;
+		return 1;
 	choose_name(box, m->name, as);
 	r = write_note(box, m, outcome, o, as);
 	if (r < 0)
 		return r;
 	if (o->after != PIPE_KEEP_NEW) {
 		r = move_away(box, m->name, box->failed_dir, "", as);
-		return r == -ENOENT ? 0 : r;
+		return r == -ENOENT ? 1 : r;
 	}
 	/* the message stays for its readers; without links the note must do */
 	if (linkat(box->new_dir, m->name, box->failed_dir, as, 0) == 0)
