@@ -144,6 +144,23 @@ def test_where_there_is_no_rename_without_replacing_links_do():
     end(box)
 
 
+def test_without_links_a_failed_message_that_stays_in_new_has_its_note():
+    box = PipeBox()
+    box.be(1)
+    name = box.put()
+    box.start("--keep-new", wrap=traced(box, "linkat:error=EPERM"))
+    harness.eventually((box.dir / "pipe" / "done" / name).exists, "the end of the run")
+    end(box)
+    harness.equal(os.listdir(box.failed), [f"{name}.txt"])
+    box.start("--keep-new")
+    box.stop()
+    harness.equal(os.listdir(box.failed), [f"{name}.txt"])
+    (box.new / name).unlink()
+    box.start("--keep-new")
+    box.stop()
+    harness.equal((os.listdir(box.failed), os.listdir(box.new), box.order()), ([], [], [name]))
+
+
 def test_a_move_by_links_that_was_interrupted_is_ended():
     box = PipeBox()
     name = box.put()

@@ -251,6 +251,22 @@ def test_any_other_status_is_a_failure_with_a_note(status):
     harness.contains(box.log_text(), "the end\n", "standard error is passed on")
 
 
+@harness.table(longest=255, with_room_for_the_note=251, just_too_long=252)
+def test_a_message_with_a_long_name_has_a_note_too(length):
+    box = PipeBox()
+    box.be(1)
+    name = box.put(name=f"{FIRST}.M1P1Q1.".ljust(length, "h"))
+    box.start()
+    harness.eventually(lambda: not os.listdir(box.new), box.log_text())
+    box.stop()
+    failed, note = sorted(os.listdir(box.failed))
+    harness.equal((note, name.startswith(failed)), (f"{failed}.txt", True))
+    harness.contains(box.note(failed), f"Message: {name}\n")
+    box.start()
+    box.stop()
+    harness.equal(sorted(os.listdir(box.failed)), [failed, note], "and a start removes none")
+
+
 def test_a_failed_message_that_is_put_back_is_processed():
     box = PipeBox()
     box.be(1)
