@@ -550,6 +550,34 @@ def test_a_maildir_that_does_not_exist_yet_is_awaited():
     box.stop()
 
 
+@harness.table_of({f"{how} {where}{slash}": (how, where, slash) for how in ("renamed over", "removed")
+                   for where in ("the Maildir", "above it") for slash in ("", " with a slash")})
+def test_a_link_that_leads_to_another_maildir_is_noticed(how, where, slash):
+    site = harness.scratch()
+    for name in ("one", "two"):
+        for part in ("new", "cur", "tmp"):
+            (site / name / "box" / part).mkdir(parents=True, mode=0o700)
+        (site / name / "box").chmod(0o700)
+    rest = "box" if where == "the Maildir" else ""
+    link = site / "link"
+    link.symlink_to(site / "one" / rest)
+    box = PipeBox(link if rest else link / "box")
+    command = box.command
+    box.command = lambda *options: [w + "/" if slash and w == str(box.dir) else w for w in command(*options)]
+    box.start()
+    first = box.put()
+    box.expect(cur=[first])
+    if how == "removed":
+        link.unlink()
+        link.symlink_to(site / "two" / rest)
+    else:
+        (site / "other").symlink_to(site / "two" / rest)
+        (site / "other").rename(link)
+    second = box.put()
+    box.expect(cur=[second])
+    box.stop()
+
+
 @harness.table(removed="removed", moved="moved", moved_above="moved_above")
 def test_a_maildir_that_is_made_again_is_processed(how):
     site = harness.scratch()
