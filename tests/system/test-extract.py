@@ -229,7 +229,7 @@ def test_signatures_and_control_parts_are_no_attachments():
 
 
 @harness.table_of({kind: (kind, tool) for kind, tool in (
-    ("application/ms-tnef", "ytnef(1)"), ("application/vnd.ms-tnef", "ytnef(1)"),
+    ("application/ms-tnef", "ytnef(1)"), ("application/vnd.ms-tnef", "ytnef(1)"), ("application/octet-stream", "ytnef(1)"),
     ("application/pkcs7-mime", "openssl-cms(1)"), ("message/partial", "in pieces"))})
 def test_files_in_files_are_saved_as_they_are(kind, tool):
     folder = Folder()
@@ -237,6 +237,14 @@ def test_files_in_files_are_saved_as_they_are(kind, tool):
     folder.expect(**{"winmail.dat": b"\x78\x9f\x3e\x22"})
     harness.contains(folder.said, "postern-extract: the message: winmail.dat is ")
     harness.contains(folder.said, tool)
+
+
+def test_tnef_that_filters_leave_out_is_not_passed_over_in_silence():
+    folder = Folder()
+    text = part(b'Content-Type: application/ms-tnef; name="winmail.dat"', b"\x78\x9f\x3e\x22")
+    folder.run(text, "--types=application/pdf")
+    folder.expect()
+    harness.contains(folder.said, "winmail.dat is in Microsoft's format TNEF and was left out by --types")
 
 
 def uuencoded(name, octets, *options):

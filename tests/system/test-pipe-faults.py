@@ -75,6 +75,19 @@ def test_a_result_that_cannot_be_stored_is_kept_and_the_program_not_run_again(st
     end(box)
 
 
+@harness.table_of({
+    # of the calls that use the directory, the first one lists it
+    "before the program": ("openat:error=ENOENT:when=2", 1),
+    "after it": ("renameat2:error=ENOENT:when=1", 2)})
+def test_a_message_that_is_missing_only_for_a_moment_is_processed(injection, runs):
+    box = PipeBox()
+    name = box.put()
+    box.start(wrap=[*traced(box, injection), "-P", str(box.new)])
+    box.expect(cur=[name])
+    harness.equal(box.order(), [name] * runs)
+    end(box)
+
+
 def small_box():
     """On a file system that is soon full."""
     box = PipeBox()
@@ -129,6 +142,23 @@ def test_where_there_is_no_rename_without_replacing_links_do():
     harness.equal((box.cur / f"{name}:2,").read_text(), "another one")
     harness.equal((box.cur / f"{name}.R1:2,").stat().st_nlink, 1)
     end(box)
+
+
+def test_without_links_a_failed_message_that_stays_in_new_has_its_note():
+    box = PipeBox()
+    box.be(1)
+    name = box.put()
+    box.start("--keep-new", wrap=traced(box, "linkat:error=EPERM"))
+    harness.eventually((box.dir / "pipe" / "done" / name).exists, "the end of the run")
+    end(box)
+    harness.equal(os.listdir(box.failed), [f"{name}.txt"])
+    box.start("--keep-new")
+    box.stop()
+    harness.equal(os.listdir(box.failed), [f"{name}.txt"])
+    (box.new / name).unlink()
+    box.start("--keep-new")
+    box.stop()
+    harness.equal((os.listdir(box.failed), os.listdir(box.new), box.order()), ([], [], [name]))
 
 
 def test_a_move_by_links_that_was_interrupted_is_ended():

@@ -251,6 +251,22 @@ def test_any_other_status_is_a_failure_with_a_note(status):
     harness.contains(box.log_text(), "the end\n", "standard error is passed on")
 
 
+@harness.table(longest=255, with_room_for_the_note=251, just_too_long=252)
+def test_a_message_with_a_long_name_has_a_note_too(length):
+    box = PipeBox()
+    box.be(1)
+    name = box.put(name=f"{FIRST}.M1P1Q1.".ljust(length, "h"))
+    box.start()
+    harness.eventually(lambda: not os.listdir(box.new), box.log_text())
+    box.stop()
+    failed, note = sorted(os.listdir(box.failed))
+    harness.equal((note, name.startswith(failed)), (f"{failed}.txt", True))
+    harness.contains(box.note(failed), f"Message: {name}\n")
+    box.start()
+    box.stop()
+    harness.equal(sorted(os.listdir(box.failed)), [failed, note], "and a start removes none")
+
+
 def test_a_failed_message_that_is_put_back_is_processed():
     box = PipeBox()
     box.be(1)
@@ -531,6 +547,34 @@ def test_a_maildir_that_does_not_exist_yet_is_awaited():
     box.make()
     name = box.put()
     box.expect(cur=[name])
+    box.stop()
+
+
+@harness.table_of({f"{how} {where}{slash}": (how, where, slash) for how in ("renamed over", "removed")
+                   for where in ("the Maildir", "above it") for slash in ("", " with a slash")})
+def test_a_link_that_leads_to_another_maildir_is_noticed(how, where, slash):
+    site = harness.scratch()
+    for name in ("one", "two"):
+        for part in ("new", "cur", "tmp"):
+            (site / name / "box" / part).mkdir(parents=True, mode=0o700)
+        (site / name / "box").chmod(0o700)
+    rest = "box" if where == "the Maildir" else ""
+    link = site / "link"
+    link.symlink_to(site / "one" / rest)
+    box = PipeBox(link if rest else link / "box")
+    command = box.command
+    box.command = lambda *options: [w + "/" if slash and w == str(box.dir) else w for w in command(*options)]
+    box.start()
+    first = box.put()
+    box.expect(cur=[first])
+    if how == "removed":
+        link.unlink()
+        link.symlink_to(site / "two" / rest)
+    else:
+        (site / "other").symlink_to(site / "two" / rest)
+        (site / "other").rename(link)
+    second = box.put()
+    box.expect(cur=[second])
     box.stop()
 
 

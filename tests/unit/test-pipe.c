@@ -215,6 +215,23 @@ static void test_a_subject_is_harmless_in_an_environment(void)
 	CHECK(b.n == PIPE_SUBJECT_MAX - 1 && utf8_valid(buf_span(&b)));
 }
 
+/* Each of these words looked for its end in all that follows: 8 seconds. */
+static void test_a_header_full_of_words_without_an_end_is_read_in_linear_time(void)
+{
+	static const char word[] = "=?utf-8?q?a";
+	size_t n = PIPE_HEAD_MAX / (sizeof(word) - 1) * (sizeof(word) - 1);
+	char *large = malloc(n), octets[PIPE_SUBJECT_MAX + 1];
+	struct buf b = BUF(octets);
+	clock_t begun = clock();
+
+	for (size_t i = 0; i < n; i++)
+		large[i] = word[i % (sizeof(word) - 1)];
+	pipe_words_put(&b, (struct span){ large, n });
+	CHECK(buf_span(&b).n == PIPE_SUBJECT_MAX && memcmp(octets, large, b.n) == 0);
+	CHECK(clock() - begun < 2 * CLOCKS_PER_SEC);
+	free(large);
+}
+
 static void test_messages_are_sorted_by_time_and_name(void)
 {
 	static const char *const sorted[] = { "no time", "1.a", "2.M9P1Q1.h",
@@ -368,6 +385,7 @@ int main(void)
 		TEST(test_subjects_are_decoded),
 		TEST(test_what_cannot_be_decoded_stays_or_is_marked),
 		TEST(test_a_subject_is_harmless_in_an_environment),
+		TEST(test_a_header_full_of_words_without_an_end_is_read_in_linear_time),
 		TEST(test_messages_are_sorted_by_time_and_name),
 		TEST(test_a_message_that_waits_holds_back_none_but_in_strict_order),
 		TEST(test_pauses_grow_until_the_time_of_trying_ends),

@@ -316,11 +316,19 @@ static bool is_body(GMimeObject *o, const char *name)
 			       !is_type(o, "message", "global")));
 }
 
+/* Some mail servers give it no type of its own; its name is always the same. */
+static bool is_tnef(GMimeObject *o, const char *name)
+{
+	return is_type(o, "application", "ms-tnef") ||
+	       is_type(o, "application", "vnd.ms-tnef") ||
+	       (is_type(o, "application", "octet-stream") &&
+		       span_ieq(span_of(name), SPAN("winmail.dat")));
+}
+
 /* Files in which other programs find files. */
 static void warn_container(const struct walk *w, GMimeObject *o, const char *name)
 {
-	if (is_type(o, "application", "ms-tnef") ||
-		is_type(o, "application", "vnd.ms-tnef"))
+	if (is_tnef(o, name))
 		warn(w,
 			"%s is in Microsoft's format TNEF and was saved as it is: open "
 			"it with ytnef(1)",
@@ -346,6 +354,11 @@ static int save_part(struct walk *w, GMimePart *part, const char *name)
 	bool damaged = false;
 
 	g_free(type);
+	if (r == 0 && !w->writing && is_tnef(o, name))
+		warn(w,
+			"%s is in Microsoft's format TNEF and was left out by --types or "
+			"--skip-types: what is in it may be wanted",
+			name);
 	if (r < 0 || !w->writing)
 		return r;
 	r = decode_part(w, part, put_octets, &damaged);
@@ -580,21 +593,4 @@ int extract_message(int fd, const struct extract_options *options,
 	g_free(w.raw);
 	g_free(w.decoded);
 	return r;
-}
-
-/* Keeps one converter of each open: its module then stays loaded. */
-void extract_message_prepare(void)
-{
-	static const char *const charsets[] = { "ISO-8859-1", "ISO-8859-2", "ISO-8859-3",
-		"ISO-8859-4", "ISO-8859-5", "ISO-8859-6", "ISO-8859-7", "ISO-8859-8",
-		"ISO-8859-9", "ISO-8859-10", "ISO-8859-11", "ISO-8859-13", "ISO-8859-14",
-		"ISO-8859-15", "ISO-8859-16", "CP874", "CP1250", "CP1251", "CP1252",
-		"CP1253", "CP1254", "CP1255", "CP1256", "CP1257", "CP1258", "KOI8-R",
-		"KOI8-U", "ISO-2022-JP", "SHIFT_JIS", "CP932", "EUC-JP", "EUC-KR", "UHC",
-		"EUC-CN", "GBK", "GB18030", "EUC-TW", "BIG5", "BIG5-HKSCS" };
-
-	g_mime_init();
-	/* those of the standard list only: what is absent here is an unknown one */
-	for (size_t i = 0; i < sizeof(charsets) / sizeof(*charsets); i++)
-		(void)iconv_open("UTF-8", charsets[i]);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The name that the sender gave a part, decoded (RFC 2231, RFC 2047) by GMime and made
- * safe.
+ * safe; and the character sets of names.
  */
 #include <gmime/gmime.h>
 #include "proto/text.h"
@@ -224,4 +224,21 @@ void extract_subject_name(struct _GMimeObject *o, char name[static EXTRACT_NAME_
 	g_free(subject);
 	g_free(unfolded);
 	g_string_free(words, TRUE);
+}
+
+/* Keeps one converter of each open: its module then stays loaded. */
+void extract_message_prepare(void)
+{
+	static const char *const charsets[] = { "ISO-8859-1", "ISO-8859-2", "ISO-8859-3",
+		"ISO-8859-4", "ISO-8859-5", "ISO-8859-6", "ISO-8859-7", "ISO-8859-8",
+		"ISO-8859-9", "ISO-8859-10", "ISO-8859-11", "ISO-8859-13", "ISO-8859-14",
+		"ISO-8859-15", "ISO-8859-16", "CP874", "CP1250", "CP1251", "CP1252",
+		"CP1253", "CP1254", "CP1255", "CP1256", "CP1257", "CP1258", "KOI8-R",
+		"KOI8-U", "ISO-2022-JP", "SHIFT_JIS", "CP932", "EUC-JP", "EUC-KR", "UHC",
+		"EUC-CN", "GBK", "GB18030", "EUC-TW", "BIG5", "BIG5-HKSCS" };
+
+	g_mime_init();
+	/* those of the standard list only: what is absent here is an unknown one */
+	for (size_t i = 0; i < sizeof(charsets) / sizeof(*charsets); i++)
+		(void)iconv_open("UTF-8", charsets[i]);
 }

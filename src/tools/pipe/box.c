@@ -29,6 +29,8 @@
 #define NAME_TRIES 100
 #define INFO ":2," /* of files in cur/: no flags */
 #define NOTE ".txt" /* behind the name of a message in failed/ */
+/* of a message there: with NOTE, and with a number, it is still a name */
+#define FAILED_NAME_MAX (NAME_MAX - (sizeof(NOTE) - 1) - (sizeof(".R99") - 1))
 #define UNFINISHED ".unfinished" /* a file that is being written */
 #define TRIES_MAX 64 /* octets of what is kept of a message's tries */
 
@@ -284,7 +286,9 @@ static void tidy_note(void *ctx, const char *name)
 	if (!span_ends(note, SPAN(NOTE)))
 		return;
 	buf_put(&b, (struct span){ name, note.n - (sizeof(NOTE) - 1) });
-	if (buf_terminate(&b) && !exists(box->failed_dir, message))
+	/* with --keep-new and without links the message is in new/ alone */
+	if (buf_terminate(&b) && !exists(box->failed_dir, message) &&
+		!exists(box->done_dir, message))
 		unlinkat(box->failed_dir, name, 0);
 }
 
@@ -314,20 +318,20 @@ static bool make_name(
 }
 
 /*
- * Moves a message out of new/ to the first free name. Where both names are one file, a
- * move by links was interrupted.
+ * Moves a message out of new/ to the first free name that begins with `base`. Where both
+ * names are one file, a move by links was interrupted.
  */
-static int move_away(const struct pipe_box *box, const char *name, int to,
-	const char *end, char ret_name[static NAME_SIZE])
+static int move_away(const struct pipe_box *box, const char *name, const char *base,
+	int to, const char *end)
 {
+	char as[NAME_SIZE];
 	int r = -EEXIST;
 
 	for (size_t i = 0; i < NAME_TRIES && r == -EEXIST; i++) {
-		if (!make_name(ret_name, name, i, end) &&
-			!make_name(ret_name, name, i, ""))
+		if (!make_name(as, base, i, end) && !make_name(as, base, i, ""))
 			return -ENAMETOOLONG;
-		r = job_move(box->new_dir, name, to, ret_name);
-		if (r == -EEXIST && is_same(box->new_dir, name, to, ret_name))
+		r = job_move(box->new_dir, name, to, as);
+		if (r == -EEXIST && is_same(box->new_dir, name, to, as))
 			r = unlinkat(box->new_dir, name, 0) < 0 ? -errno : 0;
 	}
 	return r;
@@ -335,12 +339,11 @@ static int move_away(const struct pipe_box *box, const char *name, int to,
 
 static int move_processed(const struct pipe_box *box, const char *name)
 {
-	char as[NAME_SIZE];
-	int r = move_away(box, name, box->cur_dir, INFO, as);
+	int r = move_away(box, name, name, box->cur_dir, INFO);
 
 	/* a file system where no name has a colon */
 	if (r == -EINVAL || r == -EPERM || r == -EPROTO)
-		r = move_away(box, name, box->cur_dir, "", as);
+		r = move_away(box, name, name, box->cur_dir, "");
 	return r;
 }
 
@@ -370,13 +373,13 @@ int pipe_box_finish(const struct pipe_box *box, const char *name, enum pipe_afte
 		r = remove_processed(box, name);
 		break;
 	case PIPE_KEEP_NEW:
-		return exists(box->new_dir, name) ? mark(box, name) : 0;
+		return exists(box->new_dir, name) ? mark(box, name) : 1;
 	default:
 		r = move_processed(box, name);
 		break;
 	}
 	/* another program has taken it away */
-	return r == -ENOENT ? 0 : r;
+	return r == -ENOENT ? 1 : r;
 }
 
 /* A note in failed/ beside the message, which is `as` there, and one for people. */
@@ -409,12 +412,12 @@ static int write_note(const struct pipe_box *box, const struct pipe_message *m,
 	return write_file(box->failed_dir, name, buf_span(&b));
 }
 
-/* The name that the message is to have in failed/. */
-static void choose_name(
-	const struct pipe_box *box, const char *name, char ret[static NAME_SIZE])
+/* The name that the message is to have in failed/, which begins with `base`. */
+static void choose_name(const struct pipe_box *box, const char *name, const char *base,
+	char ret[static NAME_SIZE])
 {
 	for (size_t i = 0; i < NAME_TRIES; i++)
-		if (!make_name(ret, name, i, "") || !exists(box->failed_dir, ret) ||
+		if (!make_name(ret, base, i, "") || !exists(box->failed_dir, ret) ||
 			is_same(box->failed_dir, ret, box->new_dir, name))
 			return;
 }
@@ -422,18 +425,19 @@ static void choose_name(
 int pipe_box_fail(const struct pipe_box *box, const struct pipe_message *m,
 	const struct pipe_outcome *outcome, const struct pipe_options *o)
 {
-	char as[NAME_SIZE];
+	char as[NAME_SIZE], base[FAILED_NAME_MAX + 1];
 	int r;
 
 	if (!exists(box->new_dir, m->name))
-		return 0;
-	choose_name(box, m->name, as);
+		return 1;
+	snprintf(base, sizeof(base), "%s", m->name);
+	choose_name(box, m->name, base, as);
 	r = write_note(box, m, outcome, o, as);
 	if (r < 0)
 		return r;
 	if (o->after != PIPE_KEEP_NEW) {
-		r = move_away(box, m->name, box->failed_dir, "", as);
-		return r == -ENOENT ? 0 : r;
+		r = move_away(box, m->name, base, box->failed_dir, "");
+		return r == -ENOENT ? 1 : r;
 	}
 	/* the message stays for its readers; without links the note must do */
 	if (linkat(box->new_dir, m->name, box->failed_dir, as, 0) == 0)

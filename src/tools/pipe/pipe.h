@@ -221,9 +221,15 @@ bool pipe_box_is_done(const struct pipe_box *box, const char *name);
 void pipe_box_tidy(const struct pipe_box *box);
 void pipe_box_forget(const struct pipe_box *box, const char *name);
 
-/* Stores the result: moves the message, removes or marks it. 0 or -errno. */
+/*
+ * Stores the result: moves the message, removes or marks it. 0; 1: it is no longer in
+ * new/; or -errno.
+ */
 int pipe_box_finish(const struct pipe_box *box, const char *name, enum pipe_after after);
-/* Moves it to failed/, with a note; with PIPE_KEEP_NEW it is linked there, and marked. */
+/*
+ * Moves it to failed/, with a note; with PIPE_KEEP_NEW it is linked there, and marked.
+ * Returns as the other one.
+ */
 int pipe_box_fail(const struct pipe_box *box, const struct pipe_message *m,
 	const struct pipe_outcome *outcome, const struct pipe_options *o);
 

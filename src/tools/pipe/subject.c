@@ -12,6 +12,13 @@
 
 #define REPLACEMENT SPAN("\xef\xbf\xbd") /* U+FFFD */
 #define CHARSET_NAME_MAX 40
+/*
+ * A line of a header has 998 octets (RFC 5322 2.1.1), so that no word has more text. Each
+ * "=?" is looked at: without that limit a header full of them takes quadratic time.
+ */
+#define WORD_TEXT_MAX 1000
+/* Octets of which a result of PIPE_SUBJECT_MAX is made: some characters become blanks. */
+#define TEXT_ENOUGH (4 * PIPE_SUBJECT_MAX)
 
 struct word {
 	struct span charset, text;
@@ -99,7 +106,7 @@ static bool take_word(struct span *text, struct word *ret)
 		return false;
 	ret->encoding = ascii_lower(rest.p[0]);
 	rest = span_from(rest, 2);
-	mark = memmem(rest.p, rest.n, "?=", 2);
+	mark = memmem(rest.p, rest.n < WORD_TEXT_MAX ? rest.n : WORD_TEXT_MAX, "?=", 2);
 	/* "=?utf-8?q?=41?=": the first "?" may be followed by the "=" of an octet */
 	if (!mark || (ret->encoding != 'b' && ret->encoding != 'q'))
 		return false;
@@ -224,7 +231,7 @@ void pipe_words_put(struct buf *to, struct span value)
 
 	if (!decoded || !room)
 		return;
-	while (value.n) {
+	while (value.n && text.n < TEXT_ENOUGH) {
 		if (take_word(&value, &word))
 			put_words(&text, &value, &word, &octets);
 		else

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 #include "base/cleanup.h"
@@ -42,17 +43,28 @@ static bool is_shared(int dir)
 	return false;
 }
 
+/* Its replacement is an event of the directory that it is in. */
+static bool is_link(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 /* The Maildir and the directories above it; those that may not be read are left out. */
 static void watch_above(int fd, const char *maildir)
 {
 	OWNED char *path = strdup(maildir);
-	uint32_t wanted = SELF | BELOW | IN_ONLYDIR;
+	uint32_t wanted = SELF | BELOW;
 
 	while (path && *path) {
 		char *end = strrchr(path, '/');
-		inotify_add_watch(fd, path, wanted);
-		wanted = SELF | IN_ONLYDIR;
+		/* "/box/" and "/box" are one directory, with one watch */
+		inotify_add_watch(fd, path, wanted | IN_ONLYDIR | IN_MASK_ADD);
+		wanted = SELF | (is_link(path) ? BELOW : 0);
 		*(end ? end : path) = '\0';
+		if (end == path && wanted & BELOW)
+			inotify_add_watch(fd, "/", wanted | IN_ONLYDIR | IN_MASK_ADD);
 	}
 }
 

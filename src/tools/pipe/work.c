@@ -164,6 +164,14 @@ static void keep_result(struct pipe_message *m, const struct pipe_outcome *outco
 	m->outcome = kept;
 }
 
+/* For a message that was not there: new/ is read once more, in case it is after all. */
+static void look_again(struct work *w)
+{
+	uint64_t at = after(LOOK_SECONDS);
+
+	w->list_at = at < w->list_at ? at : w->list_at;
+}
+
 static void store(
 	struct work *w, struct pipe_message *m, const struct pipe_outcome *outcome)
 {
@@ -179,6 +187,8 @@ static void store(
 		keep_result(m, outcome);
 		return;
 	}
+	if (r > 0)
+		look_again(w);
 	if (m->tries > 1 && w->o->after != PIPE_KEEP_NEW)
 		pipe_box_forget(&w->box, m->name);
 	pipe_queue_remove(&w->queue, m->name);
@@ -253,6 +263,7 @@ static void start_message(struct work *w, struct pipe_message *m)
 		conclude(w, r);
 	} else {
 		/* another program has taken it away */
+		look_again(w);
 		pipe_run_done(r);
 		pipe_box_forget(&w->box, m->name);
 		pipe_queue_remove(&w->queue, m->name);

@@ -331,11 +331,14 @@ static bool has_path(
 	return status_record_find_path(r, key, address, &ignored);
 }
 
-/* file = id "." host ["," info]; id = seconds "." number: its first part is no id */
+/*
+ * file = id ["R" number] "." host ["," info]; id = seconds "." number, whose first part
+ * is no id
+ */
 static bool is_file_of(struct span file, struct span id)
 {
 	return id.n && memchr(id.p, '.', id.n) && file.n > id.n &&
-	       span_starts(file, id) && file.p[id.n] == '.';
+	       span_starts(file, id) && (file.p[id.n] == '.' || file.p[id.n] == 'R');
 }
 
 static bool takes_id(const struct status_record *r, const char *id)
