@@ -202,6 +202,25 @@ static void check_names(struct config *c)
 	check_recipients(c, api);
 }
 
+/* A process that serves one connection counts nothing of other sessions. */
+static void check_failures(struct config *c)
+{
+	char text[CONFIG_FAULT_MAX];
+
+	for (enum failure kind = 0; kind < FAILURES; kind++) {
+		const char *name = failure_setting(kind);
+
+		if (!config_place(c, span_of(name)))
+			continue;
+		snprintf(text, sizeof(text),
+			"%s: has no effect in a process that serves one connection, "
+			"which "
+			"remembers nothing of others; postern --listen counts failures",
+			name);
+		check_warning(c, text);
+	}
+}
+
 static void check_sasl(struct config *c)
 {
 	if (c->session.auth != AUTH_OFF)
@@ -244,6 +263,8 @@ static int check_all(struct config *c, bool listens)
 	check_places(c);
 	if (!listens)
 		check_tls(c, listens);
+	if (!listens)
+		check_failures(c);
 	check_sasl(c);
 	check_names(c);
 	if (c->maildir && c->faults.n == 0)
