@@ -65,6 +65,7 @@ struct connection {
 	struct tls_credentials *credentials; /* NULL: TLS cannot be used */
 	bool tls_tried;
 	char tls_fault[TLS_FAULT_TEXT]; /* the first fault, for the record */
+	struct keys agent; /* where tls-key names one; its channel */
 	struct pace pace;
 	struct failure_link failures; /* to the acceptor of a listener */
 	char unique[CONNECTION_UNIQUE_MAX];

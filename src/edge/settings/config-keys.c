@@ -226,11 +226,31 @@ static const char *comma_fault(const char *word)
 	return NULL;
 }
 
+#define SOCKET_PATH_MAX 108 /* octets of sun_path */
+
 /* Of tls-key: a word that names no file. */
 static bool is_token(const struct config_key *key, const char *word)
 {
 	return strcmp(key->name, "tls-key") == 0 &&
 	       strncmp(word, TLS_TOKEN, strlen(TLS_TOKEN)) == 0;
+}
+
+static bool is_agent(const struct config_key *key, const char *word)
+{
+	return strcmp(key->name, "tls-key") == 0 &&
+	       strncmp(word, TLS_AGENT, strlen(TLS_AGENT)) == 0;
+}
+
+/* The path fits into the address of a socket (unix(7)). */
+static const char *agent_fault(const char *word, size_t n)
+{
+	const char *path = word + strlen(TLS_AGENT);
+
+	if (*path != '/' || strlen(path) >= SOCKET_PATH_MAX)
+		return "agent: is followed by the path of a socket, such as "
+		       "agent:/run/postern/key-agent";
+	return n > 1 ? "agent: stands alone: one agent has the keys of all certificates"
+		     : NULL;
 }
 
 /* Paths; "credential:NAME" is a file that systemd's LoadCredential= has put in place. */
@@ -248,7 +268,9 @@ static const char *parse_files(
 		const char *wrong = comma_fault(list[i]);
 		if (is_token(key, list[i]))
 			continue;
-		if (!wrong)
+		if (is_agent(key, list[i]))
+			wrong = agent_fault(list[i], n);
+		else if (!wrong)
 			wrong = config_file(c, list[i], &list[i]);
 		if (wrong)
 			return wrong;

@@ -292,17 +292,20 @@ static void fault_of_need(
 static void finish_tls(struct config *c)
 {
 	const char *const *certificate = c->tls_certificates, *const *key = c->tls_keys;
+	bool has_agent = key && *key && strncmp(*key, TLS_AGENT, strlen(TLS_AGENT)) == 0;
 
 	c->tls.n_pairs = 0;
+	c->tls.agent = has_agent ? *key + strlen(TLS_AGENT) : NULL;
 	for (; certificate && *certificate; certificate++) {
 		bool has_key = key && *key;
 		c->tls.pairs[c->tls.n_pairs++] = (struct tls_pair){
 			.certificate = *certificate,
 			.key = has_key ? *key : *certificate,
 		};
-		key += has_key;
+		/* one agent has the keys of all certificates */
+		key += has_key && !has_agent;
 	}
-	if (key && *key)
+	if (key && *key && !has_agent)
 		fault(c, where_of(c, "tls-key"), "tls-key",
 			"has more files than tls-certificate");
 	if (c->session.tls != TLS_OFF && c->tls.n_pairs == 0)
