@@ -25,8 +25,13 @@ static void put_log(void *ctx, const char *fault)
 bool connection_settings(
 	struct connection *c, void (*report)(void *, const char *), void *ctx)
 {
+	bool fine;
+
 	config_init(&c->config, c->inherited.credentials_directory, report, ctx);
-	return options_load(&c->options, &c->config, true);
+	fine = options_load(&c->options, &c->config, true);
+	if (c->preload)
+		config_complete(&c->config);
+	return fine;
 }
 
 /* Opened here, as links may lead outside the sandbox. */

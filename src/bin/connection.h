@@ -46,7 +46,6 @@ struct connection {
 	struct sandbox_dirs dirs;
 	char host[TX_FILE_MAX];
 	char modules[MODULE_PATH_MAX];
-	struct tls_opened opened[TLS_OPENED_MAX];
 	int n_files; /* the forked process closes descriptors from this on; 0: none */
 	const struct preload *preload; /* NULL: this process serves one connection */
 	struct preload *own_preload; /* NULL, or loaded before the sandbox */
@@ -69,7 +68,9 @@ struct connection {
 	struct pace pace;
 	struct failure_link failures; /* to the acceptor of a listener */
 	char unique[CONNECTION_UNIQUE_MAX];
-	struct session session; /* the last: it clears itself */
+	struct session session; /* clears itself */
+	/* not cleared: entries are filled before they count */
+	struct tls_opened opened[TLS_OPENED_MAX];
 };
 
 /* Loads all settings; faults go to `report`. False when there are any. */

@@ -21,8 +21,7 @@
 
 #define PASSED_FD 3 /* sd_listen_fds(3) */
 #define OWN_FDS 64 /* descriptors of agents have this number or a higher one */
-#define LOAD_EVERY                                                                       \
-	1000 /* least milliseconds until keys are loaded again after a failure */
+#define LOAD_EVERY 1000 /* least milliseconds until a failed load is repeated */
 #define ACCEPT_PAUSE 100 /* milliseconds after accept() has failed */
 
 struct key_agent {

@@ -319,6 +319,7 @@ int preload_load(struct preload *p)
 	config_init(config, p->credentials_directory, NULL, NULL);
 	/* the rules for clients say whether some of them use TLS */
 	options_load(p->options, config, false);
+	config_complete(config);
 	watch_all(p);
 	load_credentials(p);
 	if (!p->only_keys) {

@@ -16,7 +16,7 @@
 #define CLIENTS_FILE_MAX (1024 * 1024) /* octets */
 #define CONFIG_FILE_DEFAULT SYSCONFDIR "/postern/postern.conf"
 #define CONFIG_FILE_MAX (1024 * 1024) /* octets of a settings file */
-#define CONFIG_KEYS_MAX 56
+#define CONFIG_KEYS_MAX 52
 #define CONFIG_FAULT_MAX 512 /* one fault, as a line */
 
 /*
@@ -107,10 +107,13 @@ struct config {
 	struct faults faults; /* "file:line: what is wrong" */
 };
 
-/* Every key at its default. */
+/* Every key at its default, but those of a listener. */
 void config_init(struct config *c, const char *credentials,
 	void (*report)(void *ctx, const char *fault), void *ctx);
 void config_done(struct config *c);
+
+/* The defaults of settings that only a listener uses, after all others were read. */
+void config_complete(struct config *c);
 
 /* Reads a settings file; its faults are counted. A missing one is a fault if `must`. */
 void config_read(struct config *c, const char *path, bool must);
