@@ -10,10 +10,16 @@
 
 const char *failure_setting(enum failure kind)
 {
-	static const char *const names[] = { "source-failed-logins",
-		"source-refused-recipients", "source-crashes" };
-
-	return kind < FAILURES ? names[kind] : "";
+	switch (kind) {
+	case FAILURE_LOGIN:
+		return "source-failed-logins";
+	case FAILURE_RECIPIENT:
+		return "source-refused-recipients";
+	case FAILURE_CRASH:
+		return "source-crashes";
+	default:
+		return "";
+	}
 }
 
 struct failure_limits failure_limits_of(const struct config *c)

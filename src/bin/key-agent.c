@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,7 +70,7 @@ static void load(struct key_agent *a)
 		report(a, "tls-certificate: is not set: there is no key to sign with");
 }
 
-/* A new key signs from the next channel on; one that cannot be used leaves the old one. */
+/* A new key signs from the next channel on; an unusable one leaves the old one. */
 static void load_if_due(struct key_agent *a)
 {
 	const struct preload *p = &a->preload;
@@ -87,7 +88,7 @@ static void accept_one(struct key_agent *a)
 	int fd = accept4(a->socket, NULL, NULL, SOCK_CLOEXEC);
 
 	if (fd < 0 && errno != EINTR && errno != ECONNABORTED)
-		usleep(ACCEPT_PAUSE * 1000);
+		poll(NULL, 0, ACCEPT_PAUSE);
 	if (fd < 0)
 		return;
 	load_if_due(a);

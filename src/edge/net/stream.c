@@ -87,7 +87,7 @@ static void trim_memory(struct stream *s)
  */
 static int wait_for(struct stream *s, int fd, short events)
 {
-	uint64_t part = s->timeout / STREAM_CROWDED_PART + 1;
+	uint64_t part = s->is_crowded ? s->timeout / STREAM_CROWDED_PART + 1 : INT_MAX;
 	bool heed = events == POLLIN && !s->finishing;
 	struct pollfd fds[] = { { .fd = fd, .events = events },
 		{ .fd = heed ? s->signals : -1, .events = POLLIN } };
@@ -99,9 +99,8 @@ static int wait_for(struct stream *s, int fd, short events)
 		s->waiting = now;
 	for (;;) {
 		uint64_t left = end > now ? end - now : 0;
-		uint64_t most = s->untidy ? STREAM_TIDY_AFTER : INT_MAX;
-		if (s->is_crowded && part < most)
-			most = part;
+		uint64_t most =
+			s->untidy && STREAM_TIDY_AFTER < part ? STREAM_TIDY_AFTER : part;
 		int n = poll(fds, 2, (int)(left < most ? left : most));
 		if (n < 0 && errno != EINTR)
 			return -errno;
