@@ -25,8 +25,13 @@ static void put_log(void *ctx, const char *fault)
 bool connection_settings(
 	struct connection *c, void (*report)(void *, const char *), void *ctx)
 {
+	bool fine;
+
 	config_init(&c->config, c->inherited.credentials_directory, report, ctx);
-	return options_load(&c->options, &c->config, true);
+	fine = options_load(&c->options, &c->config, true);
+	if (c->preload)
+		config_complete(&c->config);
+	return fine;
 }
 
 /* Opened here, as links may lead outside the sandbox. */
@@ -54,7 +59,8 @@ static void open_credentials(struct connection *c)
 	struct tls_settings *tls = &c->config.tls;
 
 	tls->opened = c->opened;
-	for (size_t i = 0; i < tls->n_pairs; i++) {
+	/* an agent has the certificates, too */
+	for (size_t i = 0; i < tls->n_pairs && !tls->agent; i++) {
 		open_credential(c, tls->pairs[i].certificate);
 		open_credential(c, tls->pairs[i].key);
 	}
@@ -157,6 +163,10 @@ static int open_all(struct connection *c)
 	open_outbox(c);
 	log_prepare(&c->log);
 	list_dirs(c);
+	if (c->config.tls.agent)
+		c->agent.channel = may_load_credentials(c)
+					   ? keys_connect(c->config.tls.agent)
+					   : -ECONNRESET;
 	if (c->config.sandbox && may_load_credentials(c))
 		open_credentials(c);
 	return 0;
@@ -369,9 +379,11 @@ static void keep_tls_fault(void *ctx, const char *text)
 }
 
 /* How this process reaches the agent of its private keys; NULL: it has them itself. */
-static struct keys *keys_of(const struct connection *c)
+static struct keys *keys_of(struct connection *c)
 {
-	return c->preload ? c->preload->keys : NULL;
+	if (c->preload)
+		return c->preload->keys;
+	return c->config.tls.agent ? &c->agent : NULL;
 }
 
 void connection_close_keys(struct connection *c)
@@ -387,7 +399,7 @@ void connection_close_keys(struct connection *c)
 /* Without an agent there is no handshake, and the client is not asked to begin one. */
 static bool has_keys(struct connection *c)
 {
-	const struct keys *keys = keys_of(c);
+	struct keys *keys = keys_of(c);
 	char text[CONFIG_FAULT_MAX];
 
 	if (!keys || keys->channel >= 0)
@@ -442,6 +454,9 @@ static void load_tls(struct connection *c)
 	const struct tls_report report = { .ctx = c, .fault = keep_tls_fault };
 	const char *error;
 
+	if (!has_keys(c))
+		return;
+	c->config.tls.keys = keys_of(c);
 	if (!c->tls_api)
 		c->tls_api =
 			module_load(c->modules, TLS_MODULE, TLS_MODULE_TABLE, &error);

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "bin/failures.h"
 #include "bin/inherit.h"
 #include "bin/options.h"
 #include "bin/preload.h"
@@ -20,6 +21,12 @@
 #include "smtp/session.h"
 
 #define CONNECTION_UNIQUE_MAX 24 /* "P" and a process number */
+
+/* How fast the content of a message arrives. */
+struct pace {
+	uint64_t octets, waited; /* since the message began, in milliseconds of waiting */
+	uint64_t got; /* octets that were read and are not counted yet */
+};
 
 /*
  * All but the session begins zeroed, with `inherited` and `options` filled. Members that
@@ -56,6 +63,9 @@ struct connection {
 	struct tls_credentials *credentials; /* NULL: TLS cannot be used */
 	bool tls_tried;
 	char tls_fault[TLS_FAULT_TEXT]; /* the first fault, for the record */
+	struct keys agent; /* where tls-key names one; its channel */
+	struct pace pace;
+	struct failure_link failures; /* to the acceptor of a listener */
 
 	/* main() clears nothing from here on: each of these is filled before it is read */
 	struct session session;

@@ -9,6 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 #include "bin/check/check.h"
+#include "bin/key-agent.h"
 #include "bin/listen/listen.h"
 #include "bin/serve.h"
 #include "edge/module.h"
@@ -120,6 +121,8 @@ int main(int argc, char **argv)
 		_exit(serve_inherited(c));
 	case MODE_LISTEN:
 		_exit(listen_run(&c->options, &c->inherited, argv));
+	case MODE_KEY_AGENT:
+		_exit(key_agent_run(&c->options, &c->inherited));
 	case MODE_CHECK:
 		return check_config(c);
 	case MODE_PRINT_CONFIG:

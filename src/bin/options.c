@@ -9,6 +9,7 @@ const char options_help[] =
 	"       postern [-c FILE] [-o KEY=VALUE]... --listen[=ADDRESS]\n"
 	"       postern [-c FILE] [-o KEY=VALUE]... --check [--json]\n"
 	"               [--listen[=ADDRESS] | --lmtp]\n"
+	"       postern [-c FILE] [-o KEY=VALUE]... --key-agent\n"
 	"       postern [-c FILE] [-o KEY=VALUE]... --print-config\n"
 	"\n"
 	"Receives mail by SMTP on standard input and output, for one connection, and\n"
@@ -29,6 +30,9 @@ const char options_help[] =
 	"      --check        read all that a connection would, and name every fault;\n"
 	"                     with --listen all that a listener would\n"
 	"      --json         print the faults on standard output, as JSON Lines\n"
+	"      --key-agent    sign for processes of one connection each, with the keys\n"
+	"                     that they do not have; at a socket that systemd hands "
+	"over\n"
 	"      --print-config show all settings and their values\n"
 	"      --help         show this\n"
 	"      --version      show the version\n"
@@ -43,6 +47,7 @@ static const struct {
 	enum options_mode mode;
 } modes[] = {
 	{ "--listen", MODE_LISTEN },
+	{ "--key-agent", MODE_KEY_AGENT },
 	{ "--check", MODE_CHECK },
 	{ "--print-config", MODE_PRINT_CONFIG },
 	{ "--help", MODE_HELP },
@@ -64,7 +69,8 @@ static void set_mode(struct options *o, const char *word, enum options_mode mode
 	if (!is_help && o->mode != MODE_SERVE &&
 		!(o->mode == MODE_LISTEN && mode == MODE_CHECK)) {
 		o->wrong = word;
-		o->why = "is a second mode: choose one of --check, --print-config and "
+		o->why = "is a second mode: choose one of --check, --key-agent, "
+			 "--print-config and "
 			 "--listen; only --check and --listen go together";
 		return;
 	}
@@ -146,8 +152,8 @@ static bool parse_flag(struct options *o, const char *word)
 
 static void refuse(struct options *o, const char *word, bool is_operand)
 {
-	static const char *const options[] = { "check", "help", "json", "listen", "lmtp",
-		"print-config", "version" };
+	static const char *const options[] = { "check", "help", "json", "key-agent",
+		"listen", "lmtp", "print-config", "version" };
 	static const struct words names = WORDS_OF(options);
 
 	o->wrong = word;

@@ -175,6 +175,16 @@ static void drop_agents(struct keys_agents *agents, struct keys **keys)
 	*keys = NULL;
 }
 
+/* A process that serves one connection asks the agent that tls-key names. */
+static int connect_agent(struct preload *p, struct fresh_agents *ret)
+{
+	ret->keys = malloc(sizeof(*ret->keys));
+	if (!ret->keys)
+		return -ENOMEM;
+	ret->keys->channel = keys_connect(p->config->tls.agent);
+	return ret->keys->channel;
+}
+
 /* A listener starts agents, and asks them for the certificates. */
 static int start_agents(struct preload *p, struct fresh_agents *ret)
 {
@@ -195,16 +205,23 @@ static int start_agents(struct preload *p, struct fresh_agents *ret)
 /* Starts agents where the settings want them. False: that failed, and is reported. */
 static bool prepare_keys(struct preload *p, struct fresh_agents *ret)
 {
+	const char *agent = p->config->tls.agent;
 	char text[CONFIG_FAULT_MAX];
 	int r = 0;
 
 	*ret = (struct fresh_agents){ .keys = NULL };
-	if (p->from && p->config->tls_key_agent)
+	if (p->from && agent) {
+		note_fault(p, PRELOAD_OTHER_AGENT);
+		return false;
+	}
+	if (agent)
+		r = connect_agent(p, ret);
+	else if (p->from && (p->config->tls_key_agent || p->only_keys))
 		r = start_agents(p, ret);
 	if (r >= 0)
 		return true;
-	snprintf(text, sizeof(text), "tls-key: the key agent cannot be started: %s",
-		strerror(-r));
+	snprintf(text, sizeof(text), "tls-key: the key agent cannot be %s: %s",
+		agent ? "reached" : "started", agent ? keys_error(r) : strerror(-r));
 	note_fault(p, text);
 	return false;
 }
@@ -310,10 +327,13 @@ int preload_load(struct preload *p)
 	config_init(config, p->credentials_directory, NULL, NULL);
 	/* the rules for clients say whether some of them use TLS */
 	options_load(p->options, config, false);
+	config_complete(config);
 	watch_all(p);
 	load_credentials(p);
-	load_names(p);
-	load_sasl(p);
+	if (!p->only_keys) {
+		load_names(p);
+		load_sasl(p);
+	}
 	return 0;
 }
 

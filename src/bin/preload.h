@@ -49,6 +49,12 @@ size_t watch_drop_hidden(struct watch *w);
 
 struct options;
 
+/* The fault of a listener, and of a key agent itself. */
+#define PRELOAD_OTHER_AGENT                                                              \
+	"tls-key: " TLS_AGENT                                                            \
+	" is for a process that serves one connection; a listener has "                  \
+	"key agents of its own: name the files of the keys"
+
 struct preload {
 	const struct options *options;
 	const char *modules; /* directory of modules */
@@ -56,6 +62,7 @@ struct preload {
 	void (*report)(void *ctx, const char *fault);
 	void *ctx;
 	bool needs_tls; /* some socket has TLS regardless of the settings */
+	bool only_keys; /* this process starts key agents, and accepts for them alone */
 	bool only_lmtp; /* TLS only by a rule for a client */
 	/* of a listener: descriptors of its own have this number or a higher one; 0: the
 	 * process serves one connection */

@@ -17,6 +17,7 @@
 #include "smtp/ending.h"
 
 #define SMTP_PORT 25
+#define SLOW_AFTER 60000 /* milliseconds of waiting before the rate of content counts */
 #define LOG_DELAY 20 /* milliseconds in which more records may follow */
 
 struct moment moment_now(void)
@@ -241,16 +242,79 @@ static void pause_session(struct connection *c)
 		stop_for(c, r);
 }
 
+/*
+ * Ends a session whose client sends content too slowly. Only the time of waiting counts:
+ * a slow disk of this host is no fault of the client.
+ */
+static void check_pace(struct connection *c, const struct moment *now)
+{
+	struct pace *p = &c->pace;
+
+	/* else the octets were in a TLS record that had been read */
+	if (c->stream.waiting)
+		p->waited += now->milliseconds - c->stream.waiting;
+	p->octets += p->got;
+	p->got = 0;
+	if (p->waited < SLOW_AFTER ||
+		p->octets / (p->waited / 1000) >= c->config.min_data_rate)
+		return;
+	note(c, "<TIMEOUT>");
+	stop(c, END_SLOW);
+}
+
 static void fill(struct connection *c)
 {
+	bool is_content = c->session.phase & (PHASE_CONTENT | PHASE_CHUNK);
 	ssize_t got;
 
 	send_status(c);
 	if (c->trace)
 		trace_file_turn(c->trace);
+	c->stream.waiting = 0;
 	got = stream_fill(&c->stream);
 	if (got <= 0)
 		stop_for(c, got);
+	else if (is_content)
+		c->pace.got = (uint64_t)got;
+	else if (c->session.phase != PHASE_CHUNKS)
+		c->pace = (struct pace){ 0 };
+}
+
+/*
+ * Compares failures of the source in all sessions with the limits, when this session
+ * begins. A proxy that names itself as the client is not counted.
+ */
+static enum session_end judge_source(struct connection *c)
+{
+	const struct failure_limits limits = failure_limits_of(&c->config);
+	const struct session_peer *peer = &c->session.peer;
+	struct failure_link *l = &c->failures;
+	uint64_t now = stream_clock();
+	struct ip ip;
+
+	if (!l->channel || peer->is_proxy || !ip_parse(span_of(peer->address), &ip))
+		return END_NONE;
+	if (!failure_link_begin(l, &limits, &ip, peer->proxy[0], now))
+		return END_SOURCE_FAILURES;
+	c->session.n_failed_before =
+		failures_count(l->table, &limits, &ip, FAILURE_LOGIN, now);
+	return END_NONE;
+}
+
+/*
+ * Reports failures of this session. Ends it when its source has had too many, also in
+ * other sessions since the last one here.
+ */
+static void report_failures(struct connection *c)
+{
+	const size_t n[FAILURES] = { [FAILURE_LOGIN] = c->session.n_auth_failures,
+		[FAILURE_RECIPIENT] = c->session.n_unknown };
+	const struct failure_limits limits = failure_limits_of(&c->config);
+	struct failure_link *l = &c->failures;
+
+	failure_link_report(l, n);
+	if (failures_exceeded(l->table, &limits, &l->source, stream_clock()) != FAILURES)
+		stop(c, END_SOURCE_FAILURES);
 }
 
 /* TLS before the greeting. False: there is no session. */
@@ -324,7 +388,11 @@ static void begin(struct connection *c)
 	struct span why = { 0 };
 	enum session_end end =
 		client_identify(&c->config, &c->stream, &c->session.peer, &why);
-	bool is_known = end == END_NONE || end == END_DENIED;
+	bool is_known;
+
+	if (end == END_NONE)
+		end = judge_source(c);
+	is_known = end == END_NONE || end == END_DENIED;
 
 	if (is_known)
 		begin_trace(c, end == END_DENIED ? why : SPAN(""));
@@ -346,7 +414,12 @@ void serve(struct connection *c)
 	begin(c);
 	do {
 		struct moment now = moment_now();
+		if (c->pace.got)
+			check_pace(c, &now);
 		want = session_take(&c->session, &c->stream.have, &now);
+		if (c->failures.source.n &&
+			(c->session.n_auth_failures || c->session.n_unknown))
+			report_failures(c);
 		if (want == SESSION_TLS) {
 			start_tls(c);
 			continue;
@@ -475,6 +548,8 @@ int serve_client(struct connection *c, const struct session_peer *peer)
 		c->config.session_timeout);
 	if (r < 0)
 		return refuse_at_once(c, r);
+	if (c->failures.table)
+		c->stream.is_crowded = &c->failures.table->is_crowded;
 	if (c->unusable || is_port_of_smtp(c))
 		return refuse(c);
 	serve(c);

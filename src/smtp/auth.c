@@ -97,11 +97,17 @@ static void keep_mechanism(struct session *s, struct span name, bool known)
 		*c = ascii_upper(*c);
 }
 
-/* Doubles the delay with each failure: it slows guessing, hardly typing errors. */
+/*
+ * Doubles the delay with each failure: it slows guessing, hardly typing errors. Failures
+ * of the same source in other sessions count, so that a new session is no faster.
+ */
 static void delay(struct session *s)
 {
-	s->pause_until =
-		s->now.milliseconds + ((uint64_t)AUTH_PAUSE << s->n_auth_failures++);
+	size_t n = s->n_auth_failures++ + s->n_failed_before;
+
+	if (n >= AUTH_FAILURES_MAX)
+		n = AUTH_FAILURES_MAX - 1;
+	s->pause_until = s->now.milliseconds + ((uint64_t)AUTH_PAUSE << n);
 }
 
 /* Ends the exchange; a failure is recorded. */

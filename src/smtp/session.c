@@ -183,6 +183,13 @@ static void turn_to_tls(struct session *s, struct bytes *in)
 	s->end = END_TLS_INJECTION;
 }
 
+/* True of refusals of RCPT that one gets who tries addresses or relays. */
+static bool is_unknown(const struct reply *r)
+{
+	return r == reply_get(REPLY_MAILBOX_UNKNOWN) ||
+	       r == reply_get(REPLY_DOMAIN_UNKNOWN);
+}
+
 /* True when a whole command was taken. */
 static bool take_command(struct session *s, struct bytes *in)
 {
@@ -210,6 +217,8 @@ static bool take_command(struct session *s, struct bytes *in)
 		put_reply(s, a);
 	else if (s->wants_tls)
 		turn_to_tls(s, in);
+	if (is_rcpt && is_unknown(a.reply))
+		s->n_unknown++;
 	if (is_rcpt)
 		tx_note_refusal(&s->tx, a.reply, s->reason);
 	return true;

@@ -64,9 +64,11 @@ enum session_end {
 	END_BROKEN, /* reset, or TLS broken */
 	END_TIMEOUT, /* no input within `timeout` */
 	END_SESSION_TIMEOUT, /* longer than `session-timeout` */
+	END_SLOW, /* content arrived more slowly than `min-data-rate` */
 	END_SHUTDOWN, /* a signal */
 	END_ERRORS,
 	END_AUTH_FAILURES, /* AUTH_FAILURES_MAX of them */
+	END_SOURCE_FAILURES, /* of its source, in all sessions of a listener */
 	END_TRANSACTIONS, /* more than `transaction-limit` */
 	END_REPORTS, /* REPORTS_MAX delivery reports were written */
 	END_REJECTED, /* continued in the clear where TLS is required */
@@ -160,6 +162,8 @@ struct session {
 	const struct reply *result; /* in PHASE_RESULTS: of the message as a whole */
 	size_t n_told; /* recipients whose reply was sent */
 	size_t n_auth_failures; /* of the whole session */
+	size_t n_failed_before; /* logins of the same source in other sessions */
+	size_t n_unknown; /* recipients refused for good, of the whole session */
 	struct answer delayed; /* due at pause_until; or none */
 	uint64_t pause_until; /* milliseconds of the monotonic clock */
 

@@ -307,7 +307,7 @@ def test_a_crash_of_the_acceptor_resets_no_limit():
 
 
 def test_connections_of_the_oldest_acceptors_count():
-    here = Listening(connection_limit=20).listen()
+    here = Listening(connection_limit=20, source_connection_limit=0).listen()
     clients = []
     for n in range(20):
         here.set(hostname=f"h{n}.example.org")

@@ -181,7 +181,31 @@ static int talk(const struct yard *y)
 		return errno;
 	if (fcntl(ends[0], F_SETFL, fcntl(ends[0], F_GETFL) | O_NONBLOCK) < 0)
 		return errno;
+	/* the client, which is a pipe or terminal here */
+	if (shutdown(STDOUT_FILENO, SHUT_WR) < 0 && errno != ENOTSOCK &&
+		errno != ENOTCONN)
+		return errno;
+	return shutdown(STDIN_FILENO, SHUT_WR) < 0 && errno != ENOTSOCK &&
+			       errno != ENOTCONN
+		       ? errno
+		       : 0;
+}
+
+static int shut_down_another(const struct yard *y)
+{
 	return shutdown(y->tcp, SHUT_WR) < 0 && errno != ENOTCONN ? errno : 0;
+}
+
+/* Connections of a listener share a socket, over which they report failures. */
+static void test_a_forked_process_shuts_down_its_client_alone(void)
+{
+	struct yard y;
+
+	yard_init(&y);
+	CHECK(attempt_in(&y, STAGE_A, shut_down_another) == WORKS);
+	CHECK(attempt_forked(&y, false, shut_down_another) == EBADF);
+	CHECK(attempt_forked(&y, true, shut_down_another) == EBADF);
+	yard_done(&y);
 }
 
 static int use_memory(const struct yard *y)
@@ -296,6 +320,7 @@ static const struct test tests[] = {
 	TEST(test_messages_are_delivered),
 	TEST(test_records_are_sent),
 	TEST(test_the_dialogue_goes_on),
+	TEST(test_a_forked_process_shuts_down_its_client_alone),
 	TEST(test_gnutls_loaded_in_a_works_in_b),
 };
 

@@ -117,9 +117,31 @@ static void check_tokens(struct config *c, bool listens)
 			"(postern --listen, with tls-key-agent = yes)");
 }
 
-static void check_tls(struct config *c, bool listens)
+/* Certificates and keys: of files, or of the agent that has them. */
+static void check_pairs(struct config *c, const struct tls_api *api, bool listens)
 {
 	const struct tls_report report = { .ctx = c, .fault = check_fault };
+	struct tls_settings tls = c->tls;
+	struct keys keys = { .channel = -ECONNRESET };
+
+	if (tls.agent && listens) {
+		check_fault(c, PRELOAD_OTHER_AGENT);
+		return;
+	}
+	if (tls.agent) {
+		keys.channel = keys_connect(tls.agent);
+		tls.keys = &keys;
+	}
+	if (keys.channel < 0 && tls.agent)
+		check_setting_fault(c, "tls-key", tls.agent, keys_error(keys.channel));
+	else
+		api->check(&tls, &report);
+	if (keys.channel >= 0)
+		close(keys.channel);
+}
+
+static void check_tls(struct config *c, bool listens)
+{
 	const struct tls_api *api;
 
 	if (!config_may_use_tls(c) && !has_priorities(c))
@@ -128,7 +150,7 @@ static void check_tls(struct config *c, bool listens)
 	if (!api)
 		return;
 	if (config_may_use_tls(c))
-		api->check(&c->tls, &report);
+		check_pairs(c, api, listens);
 	check_tokens(c, listens);
 	check_own_name(c);
 	check_priorities(c, api);
@@ -202,6 +224,25 @@ static void check_names(struct config *c)
 	check_recipients(c, api);
 }
 
+/* A process that serves one connection counts nothing of other sessions. */
+static void check_failures(struct config *c)
+{
+	char text[CONFIG_FAULT_MAX];
+
+	for (enum failure kind = 0; kind < FAILURES; kind++) {
+		const char *name = failure_setting(kind);
+
+		if (!config_place(c, span_of(name)))
+			continue;
+		snprintf(text, sizeof(text),
+			"%s: has no effect in a process that serves one connection, "
+			"which "
+			"remembers nothing of others; postern --listen counts failures",
+			name);
+		check_warning(c, text);
+	}
+}
+
 static void check_sasl(struct config *c)
 {
 	if (c->session.auth != AUTH_OFF)
@@ -244,6 +285,8 @@ static int check_all(struct config *c, bool listens)
 	check_places(c);
 	if (!listens)
 		check_tls(c, listens);
+	if (!listens)
+		check_failures(c);
 	check_sasl(c);
 	check_names(c);
 	if (c->maildir && c->faults.n == 0)

@@ -21,6 +21,7 @@
 #include "smtp/ending.h"
 
 #define PIECE_MAX 4096 /* octets read at once */
+#define REPORTS_AT_ONCE 256 /* of failures; more are read in the next round */
 #define RECORDS_EVERY 60000 /* milliseconds between two records of one kind */
 
 static void remove_at(struct lingering *l, size_t i)
@@ -105,6 +106,8 @@ struct acceptor {
 	uint64_t messaged; /* when the last message was sent */
 	struct unserved refused, failed;
 	struct lingering lingering;
+	int reports; /* SOCK_DGRAM, from all connections; -1: there are none */
+	int reports_end; /* theirs */
 	uint64_t held_until; /* no connection is accepted before; 0: not held */
 	uint64_t ask_again; /* no successor is asked for before; 0: may ask */
 	bool has_counts; /* to be sent */
@@ -156,21 +159,22 @@ static void report_refusal(struct acceptor *a, const char *address, const char *
 }
 
 /* Sends the 421; nothing where TLS comes first. */
-static void send_refusal(const struct listen_socket *s, int fd)
+static void send_refusal(const struct listen_socket *s, int fd, enum reply_name why)
 {
 	char octets[REPLY_LINE_MAX];
 	struct buf b = BUF(octets);
 
-	reply_put(&b, reply_get(REPLY_CONNECTIONS), SPAN(""));
+	reply_put(&b, reply_get(why), SPAN(""));
 	if (s->kind != LISTEN_SMTPS &&
 		send(fd, b.p, b.n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		return;
 	shutdown(fd, SHUT_WR);
 }
 
-static void refuse(struct acceptor *a, const struct listen_socket *s, int fd)
+static void refuse(
+	struct acceptor *a, const struct listen_socket *s, int fd, enum reply_name why)
 {
-	send_refusal(s, fd);
+	send_refusal(s, fd, why);
 	lingering_add(&a->lingering, fd, a->task->from);
 }
 
@@ -210,10 +214,12 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 	if (dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0) {
 		connection_failed(c, "connection", "(no descriptor)", -errno);
 		log_flush(&c->log);
-		send_refusal(s, fd);
+		send_refusal(s, fd, REPLY_CONNECTIONS);
 		_exit(EX_OSERR);
 	}
 	close(fd);
+	if (a->reports_end >= 0 && !c->failures.channel)
+		close(a->reports_end);
 	close_others(a, c);
 	if (c->config.sandbox && !c->unusable && (r = sandbox_enter_forked()) < 0) {
 		connection_failed(c, CONNECTION_SANDBOX, r);
@@ -225,7 +231,7 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 
 /* Forks a process for the client. Owns `fd`. */
 static void fork_connection(struct acceptor *a, const struct listen_socket *s, int fd,
-	const struct session_peer *peer, const struct ip *source)
+	const struct session_peer *peer, const struct ip *source, bool is_proxy)
 {
 	int keys = open_keys(a, s, source);
 	pid_t pid = fork();
@@ -237,11 +243,12 @@ static void fork_connection(struct acceptor *a, const struct listen_socket *s, i
 		close(keys);
 	if (pid < 0) {
 		report_refusal(a, peer->address, strerror(error));
-		refuse(a, s, fd);
+		refuse(a, s, fd, REPLY_CONNECTIONS);
 		return;
 	}
 	close(fd);
-	listen_add(a->task->children, getpid(), pid, source);
+	listen_add(a->task->children, getpid(), pid, source, is_proxy);
+	listen_note_crowd(a->task->children, a->prepared.any->config.connection_limit);
 	a->n_own++;
 	a->n_begun++;
 	a->has_counts = true;
@@ -259,6 +266,32 @@ static const char *limit_of(enum listen_verdict verdict)
 	}
 }
 
+/* True of a peer that must name its client; failures are not its own. */
+static bool is_proxy(const struct config *c, const struct ip *ip)
+{
+	const struct rule *rule = ip->n ? clients_find(&c->clients, ip) : NULL;
+
+	return networks_have(&c->proxies, ip) || (rule && rule->proxy);
+}
+
+/* Refuses a source whose failures have reached a limit. LMTP has none. Owns `fd` then. */
+static bool refuses_failed(struct acceptor *a, const struct listen_socket *s, int fd,
+	const struct session_peer *peer, const struct ip *source)
+{
+	const struct failure_limits limits = failure_limits_of(&a->prepared.any->config);
+	enum failure kind =
+		s->kind == LISTEN_LMTP
+			? FAILURES
+			: failures_exceeded(listen_failures(a->task->children), &limits,
+				  source, stream_clock());
+
+	if (kind == FAILURES)
+		return false;
+	report_refusal(a, peer->address, failure_setting(kind));
+	refuse(a, s, fd, REPLY_SOURCE_FAILURES);
+	return true;
+}
+
 /* Serves the client if the limits allow it, or refuses it. Owns `fd`. */
 static void check_limits(struct acceptor *a, const struct listen_socket *s, int fd,
 	const struct session_peer *peer)
@@ -268,19 +301,23 @@ static void check_limits(struct acceptor *a, const struct listen_socket *s, int 
 		c->source_connection_limit, c->source_connection_rate };
 	struct ip ip = { 0 }, source;
 	enum listen_verdict verdict;
+	bool names_client;
 
 	if (!ip_parse(span_of(peer->address), &ip))
 		ip.n = 0;
 	source = listen_source(&ip);
+	names_client = is_proxy(c, &ip);
+	if (!names_client && refuses_failed(a, s, fd, peer, &source))
+		return;
 	verdict = listen_judge(a->task->children, &limits, &source,
 		networks_have(&c->proxies, &ip),
 		stream_clock() / (LISTEN_RATE_SECONDS * 1000));
 	if (verdict == LISTEN_FINE) {
-		fork_connection(a, s, fd, peer, &source);
+		fork_connection(a, s, fd, peer, &source, names_client);
 		return;
 	}
 	report_refusal(a, peer->address, limit_of(verdict));
-	refuse(a, s, fd);
+	refuse(a, s, fd, REPLY_CONNECTIONS);
 }
 
 static void leave(struct acceptor *a)
@@ -316,7 +353,7 @@ static bool refuse_in_reserve(const struct listen_socket *s)
 	close(STDIN_FILENO);
 	fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
-		send_refusal(s, fd);
+		send_refusal(s, fd, REPLY_CONNECTIONS);
 	if (fd > STDIN_FILENO)
 		close(fd);
 	dup2(STDOUT_FILENO, STDIN_FILENO);
@@ -360,9 +397,56 @@ static void accept_from(struct acceptor *a, const struct listen_socket *s)
 		check_limits(a, s, fd, &peer);
 }
 
+/* The process that has sent the message; 0: unknown. The kernel has filled it in. */
+static pid_t sender_of(struct msghdr *message)
+{
+	const struct cmsghdr *c = CMSG_FIRSTHDR(message);
+	struct ucred sender = { 0 };
+
+	if (c && c->cmsg_type == SCM_CREDENTIALS &&
+		c->cmsg_len == CMSG_LEN(sizeof(sender)))
+		memcpy(&sender, CMSG_DATA(c), sizeof(sender));
+	return sender.pid;
+}
+
+/* Counts one report of a connection. False: there is none. */
+static bool read_report(struct acceptor *a)
+{
+	const struct failure_limits limits = failure_limits_of(&a->prepared.any->config);
+	union {
+		struct cmsghdr header;
+		char octets[CMSG_SPACE(sizeof(struct ucred))];
+	} sender;
+	struct failure_report report;
+	struct iovec part = { &report, sizeof(report) };
+	struct msghdr message = { .msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &sender,
+		.msg_controllen = sizeof(sender) };
+	ssize_t n = recvmsg(a->reports, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n == sizeof(report) && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+		listen_count_report(a->task->children, sender_of(&message), &report,
+			&limits, stream_clock());
+	return n >= 0;
+}
+
+/* Before ended processes are removed: their numbers are not used again until then. */
+static void read_reports(struct acceptor *a)
+{
+	for (size_t i = 0; i < REPORTS_AT_ONCE && read_report(a); i++)
+		continue;
+}
+
 static void reap_child(struct acceptor *a, pid_t pid, int status)
 {
+	const struct config *c = &a->prepared.any->config;
+	const struct failure_limits limits = failure_limits_of(c);
+
+	if (listen_is_fault(status))
+		listen_count_crash(a->task->children, pid, &limits, stream_clock());
 	listen_remove(a->task->children, pid, status);
+	listen_note_crowd(a->task->children, c->connection_limit);
 	a->n_own--;
 	a->has_counts = true;
 	if (listen_is_fault(status))
@@ -429,25 +513,30 @@ static int held_for(struct acceptor *a)
 	return -1;
 }
 
+#define FIXED_FDS 3 /* signals, channel, reports */
+
 static void loop(struct acceptor *a)
 {
 	const struct listen_sockets *s = a->task->sockets;
-	struct pollfd fds[2 + LINGERING_MAX + LISTEN_SOCKETS_MAX];
+	struct pollfd fds[FIXED_FDS + LINGERING_MAX + LISTEN_SOCKETS_MAX];
 
 	fds[0] = (struct pollfd){ .fd = a->task->signals, .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = a->task->channel, .events = POLLIN };
+	fds[2] = (struct pollfd){ .fd = a->reports, .events = POLLIN };
 	while (!a->over && (!a->leaving || a->n_own)) {
 		int pause = held_for(a);
 		int wait = sooner(
 			pause, sooner(send_in_time(a), lingering_wait(&a->lingering)));
-		size_t n = 2 + a->lingering.n;
+		size_t n = FIXED_FDS + a->lingering.n;
 		size_t n_sockets = a->leaving || pause >= 0 ? 0 : s->n;
-		lingering_prepare(&a->lingering, fds + 2);
+		lingering_prepare(&a->lingering, fds + FIXED_FDS);
 		for (size_t i = 0; i < n_sockets; i++)
 			fds[n + i] = (struct pollfd){ s->list[i].fd, POLLIN, 0 };
 		if (poll(fds, n + n_sockets, wait) < 0)
 			continue;
-		lingering_read(&a->lingering, fds + 2);
+		lingering_read(&a->lingering, fds + FIXED_FDS);
+		if (fds[2].revents)
+			read_reports(a);
 		if (fds[1].revents)
 			read_answer(a);
 		if (fds[0].revents)
@@ -458,13 +547,49 @@ static void loop(struct acceptor *a)
 	}
 }
 
+/*
+ * Opens the socket over which connections report failures, if possible. The kernel adds
+ * the number of the sending process to each message.
+ */
+static void open_reports(struct acceptor *a)
+{
+	static const int on = 1;
+	int ends[2];
+
+	a->reports = a->reports_end = -1;
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return;
+	a->reports = listen_move_up(ends[0], a->task->from);
+	if (a->reports >= 0 &&
+		setsockopt(a->reports, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0)
+		a->reports_end = ends[1];
+	else
+		close(ends[1]);
+}
+
+/* Connections report failures, except in LMTP: its client relays the mail of others. */
+static void link_failures(struct acceptor *a)
+{
+	for (enum listen_kind kind = 0; kind < LISTEN_KINDS; kind++) {
+		struct connection *c = a->prepared.list[kind];
+
+		if (!c || !a->task->failures)
+			continue;
+		c->failures.table = a->task->failures;
+		if (kind != LISTEN_LMTP && a->reports_end >= 0)
+			c->failures.channel = a->reports_end;
+	}
+}
+
 int acceptor_run(const struct acceptor_task *task)
 {
 	struct acceptor a = { .task = task };
 
+	open_reports(&a);
 	listen_children_hide(task->children);
 	if (prepared_init(&a.prepared, task) < 0)
 		return EX_OSERR;
+	link_failures(&a);
 	send_message(&a, (struct acceptor_message){ .word = ACCEPTOR_READY,
 				 .hides = a.prepared.n_hidden > 0 });
 	loop(&a);

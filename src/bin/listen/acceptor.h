@@ -38,6 +38,9 @@ struct listen_child {
 	_Atomic pid_t pid; /* 0: the entry is free; negative: it is being filled in */
 	pid_t keeper; /* its acceptor */
 	struct ip source; /* IPv6 by its first 64 bits; no address for a local socket */
+	bool is_proxy; /* the source may name its client */
+	struct ip client; /* that it has named; or none */
+	size_t n_reports; /* of failures */
 };
 
 /* New connections of one source in one minute. */
@@ -56,6 +59,12 @@ struct listen_children {
 	struct listen_rate rates[LISTEN_RATE_SETS][LISTEN_RATE_WAYS];
 	struct listen_child list[LISTEN_CHILDREN_MAX];
 };
+
+/*
+ * From 80 % of all places on the listener is crowded: a source may have fewer connections
+ * the fewer places are free, and idle time-outs are shorter.
+ */
+#define LISTEN_FREE_PART 5 /* one of so many parts of all places */
 
 struct listen_limits {
 	size_t all; /* connections at once */
@@ -76,6 +85,12 @@ struct listen_children *listen_children_new(int *ret_fd);
 /* The table of the previous image of the program; NULL when the descriptor has none. */
 struct listen_children *listen_children_reuse(int fd);
 
+/* Failures of sources: a part of the same memory. */
+struct failures *listen_failures(struct listen_children *c);
+
+/* The same for connections, which cannot write to it; `fd` is of the table. Or NULL. */
+const struct failures *listen_failures_view(int fd);
+
 /* Processes that are forked later do not have the table. */
 void listen_children_hide(struct listen_children *c);
 
@@ -91,9 +106,27 @@ enum listen_verdict listen_judge(struct listen_children *c,
 	const struct listen_limits *limits, const struct ip *source, bool is_exempt,
 	uint64_t minute);
 
-/* Adds a connection that the process `keeper` forked after listen_judge() found room. */
-void listen_add(
-	struct listen_children *c, pid_t keeper, pid_t pid, const struct ip *source);
+/*
+ * Adds a connection that the process `keeper` forked after listen_judge() found room. A
+ * proxy may name another client.
+ */
+void listen_add(struct listen_children *c, pid_t keeper, pid_t pid,
+	const struct ip *source, bool is_proxy);
+
+/*
+ * Counts what the connection `pid` has reported. It accuses its own source, or the client
+ * that its proxy has named first, whatever it writes.
+ */
+void listen_count_report(struct listen_children *c, pid_t pid,
+	const struct failure_report *report, const struct failure_limits *limits,
+	uint64_t now);
+
+/* Counts a crash of the connection `pid`, before it is removed. */
+void listen_count_crash(struct listen_children *c, pid_t pid,
+	const struct failure_limits *limits, uint64_t now);
+
+/* Notes for connections whether most places of `all` are taken. */
+void listen_note_crowd(struct listen_children *c, size_t all);
 
 /* Removes an ended connection and counts its wait status. False: not in the table. */
 bool listen_remove(struct listen_children *c, pid_t pid, int status);
@@ -189,6 +222,7 @@ struct acceptor_task {
 	const struct listen_sockets *sockets;
 	struct preload *preload; /* hands over channels to its agents */
 	struct listen_children *children;
+	const struct failures *failures; /* for connections; NULL: they cannot see them */
 	int signals; /* signalfd: SIGTERM, SIGINT, SIGHUP, SIGCHLD */
 	int channel; /* SOCK_SEQPACKET to the listener; when closed the acceptor exits */
 	int from; /* descriptors from this number on do not belong to connections */

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -24,6 +25,13 @@
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) /* no access beyond its end */
 #define ENTRY_CLAIMED (-1)
+#define RATE_KEY_FACTOR UINT64_C(0x9e3779b97f4a7c15) /* odd, and random by its bits */
+
+/* Failures of sources begin at a page, of any size that systems have. */
+#define PAGE_MOST (64 * 1024)
+#define FAILURES_AT                                                                      \
+	((sizeof(struct listen_children) + PAGE_MOST - 1) / PAGE_MOST * PAGE_MOST)
+#define TABLES_OCTETS (FAILURES_AT + sizeof(struct failures))
 
 static int open_channel(int from, int ret_ends[2])
 {
@@ -126,12 +134,37 @@ void acceptors_kill(const struct acceptors *a, int signal)
 		kill(a->list[i].pid, signal);
 }
 
+static void *map_part(int fd, size_t n, int protection, off_t from)
+{
+	void *p = mmap(NULL, n, protection, MAP_SHARED | MAP_NORESERVE, fd, from);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
 static struct listen_children *map(int fd)
 {
-	void *c = mmap(NULL, sizeof(struct listen_children), PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_NORESERVE, fd, 0);
+	return map_part(fd, TABLES_OCTETS, PROT_READ | PROT_WRITE, 0);
+}
 
-	return c == MAP_FAILED ? NULL : c;
+struct failures *listen_failures(struct listen_children *c)
+{
+	return (struct failures *)((char *)c + FAILURES_AT);
+}
+
+/* Of a descriptor that is not open for writing: mprotect() cannot change that. */
+const struct failures *listen_failures_view(int fd)
+{
+	char path[64];
+	const struct failures *f;
+	int view;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	view = open(path, O_RDONLY | O_CLOEXEC);
+	if (view < 0)
+		return NULL;
+	f = map_part(view, sizeof(*f), PROT_READ, FAILURES_AT);
+	close(view);
+	return f;
 }
 
 struct listen_children *listen_children_new(int *ret_fd)
@@ -139,15 +172,16 @@ struct listen_children *listen_children_new(int *ret_fd)
 	int fd = memfd_create("connections", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct listen_children *c = NULL;
 
-	if (fd >= 0 && ftruncate(fd, sizeof(*c)) == 0 &&
+	if (fd >= 0 && ftruncate(fd, TABLES_OCTETS) == 0 &&
 		fcntl(fd, F_ADD_SEALS, SEALS) == 0)
 		c = map(fd);
 	/* early at boot there may be no random numbers */
 	if (c && getrandom(&c->rate_key, sizeof(c->rate_key), GRND_NONBLOCK) < 0)
-		c->rate_key = (uint64_t)getpid() * UINT64_C(0x9e3779b97f4a7c15);
-	if (c)
+		c->rate_key = (uint64_t)getpid() * RATE_KEY_FACTOR;
+	if (c) {
+		listen_failures(c)->key = c->rate_key * RATE_KEY_FACTOR;
 		*ret_fd = fd;
-	else if (fd >= 0)
+	} else if (fd >= 0)
 		close(fd);
 	return c;
 }
@@ -158,14 +192,14 @@ struct listen_children *listen_children_reuse(int fd)
 	struct stat st;
 
 	if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st) < 0 ||
-		st.st_size != sizeof(struct listen_children))
+		st.st_size != (off_t)TABLES_OCTETS)
 		return NULL;
 	return map(fd);
 }
 
 void listen_children_hide(struct listen_children *c)
 {
-	madvise(c, sizeof(*c), MADV_DONTFORK);
+	madvise(c, TABLES_OCTETS, MADV_DONTFORK);
 }
 
 struct ip listen_source(const struct ip *ip)
@@ -238,6 +272,17 @@ size_t listen_count(const struct listen_children *c)
 	return count(c, NULL);
 }
 
+/* The limit goes down evenly from where the listener is crowded, and ends at one. */
+static size_t limit_of_source(const struct listen_limits *limits, size_t n)
+{
+	size_t few = limits->all / LISTEN_FREE_PART, free = limits->all - n, limit;
+
+	if (free >= few)
+		return limits->of_source;
+	limit = limits->of_source * free / few;
+	return limit ? limit : 1;
+}
+
 enum listen_verdict listen_judge(struct listen_children *c,
 	const struct listen_limits *limits, const struct ip *source, bool is_exempt,
 	uint64_t minute)
@@ -249,7 +294,8 @@ enum listen_verdict listen_judge(struct listen_children *c,
 		return LISTEN_SOURCE_FAST;
 	if (n >= limits->all || n == LISTEN_CHILDREN_MAX)
 		return LISTEN_FULL;
-	if (is_judged && limits->of_source && count(c, source) >= limits->of_source)
+	if (is_judged && limits->of_source &&
+		count(c, source) >= limit_of_source(limits, n))
 		return LISTEN_SOURCE_FULL;
 	return LISTEN_FINE;
 }
@@ -276,8 +322,16 @@ static struct listen_child *claim(struct listen_children *c)
 	return NULL;
 }
 
-void listen_add(
-	struct listen_children *c, pid_t keeper, pid_t pid, const struct ip *source)
+void listen_note_crowd(struct listen_children *c, size_t all)
+{
+	size_t few = all / LISTEN_FREE_PART;
+	uint32_t is_crowded = few && listen_count(c) + few >= all;
+
+	listen_failures(c)->is_crowded = is_crowded;
+}
+
+void listen_add(struct listen_children *c, pid_t keeper, pid_t pid,
+	const struct ip *source, bool is_proxy)
 {
 	struct listen_child *entry = claim(c);
 
@@ -286,7 +340,53 @@ void listen_add(
 		return;
 	entry->keeper = keeper;
 	entry->source = *source;
+	entry->is_proxy = is_proxy;
+	entry->client = (struct ip){ 0 };
+	entry->n_reports = 0;
 	entry->pid = pid;
+}
+
+static struct listen_child *find(struct listen_children *c, pid_t pid)
+{
+	size_t end = n_used(c);
+
+	for (size_t i = 0; i < end; i++)
+		if (c->list[i].pid == pid)
+			return &c->list[i];
+	return NULL;
+}
+
+/* Whose failures those of a connection are. No address: they are not counted. */
+static const struct ip *accused(const struct listen_child *entry)
+{
+	return entry->is_proxy ? &entry->client : &entry->source;
+}
+
+void listen_count_report(struct listen_children *c, pid_t pid,
+	const struct failure_report *report, const struct failure_limits *limits,
+	uint64_t now)
+{
+	struct listen_child *entry = find(c, pid);
+	size_t n = report->client.n;
+
+	if (!entry || entry->n_reports++ >= FAILURE_REPORTS_MAX)
+		return;
+	if (entry->is_proxy && !entry->client.n && (n == IPV4_OCTETS || n == IPV6_OCTETS))
+		entry->client = ip_of(report->client.octets, n);
+	for (enum failure kind = 0; kind < FAILURE_CRASH; kind++)
+		if (report->n[kind] <= FAILURE_REPORTED_MAX)
+			failures_add(listen_failures(c), limits, accused(entry), kind,
+				report->n[kind], now);
+}
+
+void listen_count_crash(struct listen_children *c, pid_t pid,
+	const struct failure_limits *limits, uint64_t now)
+{
+	const struct listen_child *entry = find(c, pid);
+
+	if (entry)
+		failures_add(listen_failures(c), limits, accused(entry), FAILURE_CRASH, 1,
+			now);
 }
 
 static void count_topic(struct listen_children *c, int status)

@@ -83,6 +83,7 @@ static int open_table(struct listener *l, int passed)
 			return -errno;
 		l->children->last = TOPIC_SESSION;
 	}
+	l->failures = listen_failures_view(l->table);
 	l->table = listen_move_up(l->table, l->acceptors.from);
 	return l->table < 0 ? -errno : 0;
 }

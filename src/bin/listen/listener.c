@@ -163,6 +163,7 @@ static void run_acceptor(struct listener *l, int channel)
 		.sockets = &l->sockets,
 		.preload = &l->preload,
 		.children = l->children,
+		.failures = l->failures,
 		.signals = l->signals,
 		.channel = channel,
 		.from = l->acceptors.from,
@@ -346,8 +347,11 @@ static void handle_end(
 /* The child was an acceptor, an orphaned connection, or the writer of a record. */
 static void reap_child(struct listener *l, pid_t pid, int status)
 {
+	const struct failure_limits limits = failure_limits_of(l->preload.config);
 	enum acceptor_state state;
 
+	if (listen_is_fault(status))
+		listen_count_crash(l->children, pid, &limits, stream_clock());
 	if (acceptors_remove(&l->acceptors, pid, &state))
 		handle_end(l, pid, status, state);
 	if (!listen_remove(l->children, pid, status))

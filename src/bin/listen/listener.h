@@ -133,6 +133,7 @@ struct listener {
 	int signals;
 	struct listen_children *children;
 	int table; /* its descriptor */
+	const struct failures *failures; /* a part of it, which cannot be written to */
 	struct acceptors acceptors;
 	struct restarts ended, changed, failed; /* of acceptors */
 	struct restarts agents; /* of key agents that have ended */

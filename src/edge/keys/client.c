@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 static int wait_for_answer(int channel)
 {
@@ -51,6 +53,24 @@ ssize_t keys_ask(const struct keys *keys, const struct keys_request *request,
 	return (ssize_t)header.n;
 }
 
+int keys_connect(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd, error;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	error = -errno;
+	close(fd);
+	return error;
+}
+
 const char *keys_error(int error)
 {
 	switch (error) {
@@ -58,6 +78,11 @@ const char *keys_error(int error)
 		return "the key agent has ended, or refused a request";
 	case -ETIMEDOUT:
 		return "the key agent did not answer in time";
+	case -ENOENT:
+		return "there is no socket of a key agent; is postern-key-agent.socket "
+		       "started?";
+	case -ECONNREFUSED:
+		return "no key agent listens there; is postern-key-agent.socket started?";
 	case -EAGAIN:
 		return "the key agent has too many connections to accept";
 	default:

@@ -71,6 +71,9 @@ struct keys {
 ssize_t keys_ask(const struct keys *keys, const struct keys_request *request,
 	enum keys_result *ret, void *to, size_t room);
 
+/* A channel to the agent that listens at this path, or -errno. Never waits. */
+int keys_connect(const char *path);
+
 /* Why there is no answer, as a sentence; `error` is of keys_ask(). */
 const char *keys_error(int error);
 

@@ -262,6 +262,7 @@ static void put_settings(struct trace_file *t, const struct config *c)
 	put_number(to, "error-limit", s->error_limit);
 	put_number(to, "timeout", c->timeout);
 	put_number(to, "session-timeout", c->session_timeout);
+	put_number(to, "min-data-rate", c->min_data_rate);
 	put_setting(to, "bare-newline",
 		s->bare_newline == BARE_REJECT ? "reject" : "normalize");
 }

@@ -45,6 +45,8 @@ void peer_set(struct session_peer *peer, const struct ip *ip, uint16_t port);
 #define STREAM_DRAIN_MAX (1024 * 1024) /* octets discarded after the last reply */
 #define STREAM_TIDY_AFTER 1000 /* milliseconds without input, after a handshake */
 #define STREAM_DRAIN_SECONDS 2
+/* while a listener is crowded this part of a timeout is left; it looks as often */
+#define STREAM_CROWDED_PART 10
 
 /* Read results beside 0 (end of file) and -errno of the system. */
 #define STREAM_TIMEOUT (-ETIMEDOUT) /* no input within the timeout */
@@ -57,11 +59,14 @@ struct stream {
 	bool finishing; /* stop signals are ignored */
 	uint64_t timeout; /* milliseconds for each wait */
 	uint64_t deadline; /* of the whole session, by stream_clock() */
+	uint64_t waiting; /* when a wait began first since this was cleared; 0: not yet */
 	const struct tls_api *api;
 	const char *service; /* as in struct tls_io */
 	struct tls *tls; /* NULL in the clear */
 	char *octets; /* STREAM_IN_MAX of them */
 	struct bytes have; /* read and not yet taken */
+	/* not 0: idle time-outs are a part of `timeout`; NULL: they never are */
+	const _Atomic uint32_t *is_crowded;
 	bool untidy; /* unused memory of the handshake was not yet returned */
 	bool received; /* octets of the client were received, other than a PROXY header */
 	bool unanswered; /* the last piece was small, and nothing was sent since */

@@ -87,15 +87,20 @@ static void trim_memory(struct stream *s)
  */
 static int wait_for(struct stream *s, int fd, short events)
 {
+	uint64_t part = s->is_crowded ? s->timeout / STREAM_CROWDED_PART + 1 : INT_MAX;
 	bool heed = events == POLLIN && !s->finishing;
 	struct pollfd fds[] = { { .fd = fd, .events = events },
 		{ .fd = heed ? s->signals : -1, .events = POLLIN } };
 	uint64_t now = stream_clock();
 	uint64_t end = now + s->timeout < s->deadline ? now + s->timeout : s->deadline;
+	uint64_t begin = now;
 
+	if (!s->waiting)
+		s->waiting = now;
 	for (;;) {
 		uint64_t left = end > now ? end - now : 0;
-		uint64_t most = s->untidy ? STREAM_TIDY_AFTER : INT_MAX;
+		uint64_t most =
+			s->untidy && STREAM_TIDY_AFTER < part ? STREAM_TIDY_AFTER : part;
 		int n = poll(fds, 2, (int)(left < most ? left : most));
 		if (n < 0 && errno != EINTR)
 			return -errno;
@@ -108,7 +113,8 @@ static int wait_for(struct stream *s, int fd, short events)
 		now = stream_clock();
 		if (now >= s->deadline)
 			return STREAM_TOO_LONG;
-		if (now >= end)
+		if (now >= end ||
+			(s->is_crowded && *s->is_crowded && now - begin >= part))
 			return STREAM_TIMEOUT;
 	}
 }

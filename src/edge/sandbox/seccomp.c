@@ -305,6 +305,9 @@ static const struct bpf_rule conditional_forked[] = {
 	{ SYS_dup3, ENOSYS, { { 0, ARG_NEVER, 0 } } },
 	{ SYS_set_robust_list, ENOSYS, { { 0, ARG_NEVER, 0 } } },
 	{ SYS_socketpair, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+	/* of the client alone: connections share their socket to the acceptor */
+	{ SYS_shutdown, 0, { { 0, ARG_IS, STDIN_FILENO } } },
+	{ SYS_shutdown, EBADF, { { 0, ARG_IS, STDOUT_FILENO } } },
 	{ SYS_wait4, ENOSYS, { { 0, ARG_NEVER, 0 } } },
 #ifdef SYS_dup2
 	{ SYS_dup2, ENOSYS, { { 0, ARG_NEVER, 0 } } },

@@ -226,11 +226,31 @@ static const char *comma_fault(const char *word)
 	return NULL;
 }
 
+#define SOCKET_PATH_MAX 108 /* octets of sun_path */
+
 /* Of tls-key: a word that names no file. */
 static bool is_token(const struct config_key *key, const char *word)
 {
 	return strcmp(key->name, "tls-key") == 0 &&
 	       strncmp(word, TLS_TOKEN, strlen(TLS_TOKEN)) == 0;
+}
+
+static bool is_agent(const struct config_key *key, const char *word)
+{
+	return strcmp(key->name, "tls-key") == 0 &&
+	       strncmp(word, TLS_AGENT, strlen(TLS_AGENT)) == 0;
+}
+
+/* The path fits into the address of a socket (unix(7)). */
+static const char *agent_fault(const char *word, size_t n)
+{
+	const char *path = word + strlen(TLS_AGENT);
+
+	if (*path != '/' || strlen(path) >= SOCKET_PATH_MAX)
+		return "agent: is followed by the path of a socket, such as "
+		       "agent:/run/postern/key-agent";
+	return n > 1 ? "agent: stands alone: one agent has the keys of all certificates"
+		     : NULL;
 }
 
 /* Paths; "credential:NAME" is a file that systemd's LoadCredential= has put in place. */
@@ -248,7 +268,9 @@ static const char *parse_files(
 		const char *wrong = comma_fault(list[i]);
 		if (is_token(key, list[i]))
 			continue;
-		if (!wrong)
+		if (is_agent(key, list[i]))
+			wrong = agent_fault(list[i], n);
+		else if (!wrong)
 			wrong = config_file(c, list[i], &list[i]);
 		if (wrong)
 			return wrong;
@@ -299,11 +321,7 @@ const struct config_key config_keys[] = {
 	{ "error-limit", "20", parse_count, AT(session.error_limit), NULL },
 	{ "timeout", "5m", parse_seconds, AT(timeout), NULL },
 	{ "session-timeout", "1h", parse_seconds, AT(session_timeout), NULL },
-	{ "connection-limit", "256", parse_count, AT(connection_limit), NULL },
-	{ "source-connection-limit", "32", parse_count_or_none,
-		AT(source_connection_limit), NULL },
-	{ "source-connection-rate", "0", parse_count_or_none, AT(source_connection_rate),
-		NULL },
+	{ "min-data-rate", "500", parse_octets, AT(min_data_rate), NULL },
 	{ "bare-newline", "normalize", parse_word, AT(session.bare_newline),
 		&bare_words },
 	{ "log", "auto", config_parse_log, 0, NULL },
@@ -315,6 +333,18 @@ const struct config_key config_keys[] = {
 	{ "clients", "", config_parse_file, AT(clients_file), NULL },
 	{ "user", "", parse_text, AT(user), NULL },
 	{ "sandbox", "yes", parse_flag, AT(sandbox), NULL },
+	/* of a listener: CONFIG_KEYS_OF_LISTENER */
+	{ "connection-limit", "256", parse_count, AT(connection_limit), NULL },
+	{ "source-connection-limit", "32", parse_count_or_none,
+		AT(source_connection_limit), NULL },
+	{ "source-connection-rate", "0", parse_count_or_none, AT(source_connection_rate),
+		NULL },
+	{ "source-failed-logins", "20", parse_count_or_none, AT(source_failed_logins),
+		NULL },
+	{ "source-refused-recipients", "300", parse_count_or_none,
+		AT(source_refused_recipients), NULL },
+	{ "source-crashes", "3", parse_count_or_none, AT(source_crashes), NULL },
+	{ "source-failure-time", "10m", parse_seconds, AT(source_failure_time), NULL },
 };
 
 const struct words config_names = WORDS_OF(config_keys);

@@ -67,8 +67,19 @@ void config_init(struct config *c, const char *credentials,
 {
 	*c = (struct config){ .credentials = credentials,
 		.faults = { .report = report, .ctx = ctx } };
-	for (size_t i = 0; i < config_names.n; i++)
+	for (size_t i = 0; i < config_names.n - CONFIG_KEYS_OF_LISTENER; i++)
 		config_keys[i].parse(c, &config_keys[i], config_keys[i].value);
+}
+
+/*
+ * COST: 1 % of a plain session's instructions (callgrind): a process that serves one
+ * connection does not parse these defaults; without it: config_init() does.
+ */
+void config_complete(struct config *c)
+{
+	for (size_t i = config_names.n - CONFIG_KEYS_OF_LISTENER; i < config_names.n; i++)
+		if (!c->written[i])
+			config_keys[i].parse(c, &config_keys[i], config_keys[i].value);
 }
 
 void config_done(struct config *c)
@@ -292,17 +303,20 @@ static void fault_of_need(
 static void finish_tls(struct config *c)
 {
 	const char *const *certificate = c->tls_certificates, *const *key = c->tls_keys;
+	bool has_agent = key && *key && strncmp(*key, TLS_AGENT, strlen(TLS_AGENT)) == 0;
 
 	c->tls.n_pairs = 0;
+	c->tls.agent = has_agent ? *key + strlen(TLS_AGENT) : NULL;
 	for (; certificate && *certificate; certificate++) {
 		bool has_key = key && *key;
 		c->tls.pairs[c->tls.n_pairs++] = (struct tls_pair){
 			.certificate = *certificate,
 			.key = has_key ? *key : *certificate,
 		};
-		key += has_key;
+		/* one agent has the keys of all certificates */
+		key += has_key && !has_agent;
 	}
-	if (key && *key)
+	if (key && *key && !has_agent)
 		fault(c, where_of(c, "tls-key"), "tls-key",
 			"has more files than tls-certificate");
 	if (c->session.tls != TLS_OFF && c->tls.n_pairs == 0)

@@ -16,7 +16,7 @@
 #define CLIENTS_FILE_MAX (1024 * 1024) /* octets */
 #define CONFIG_FILE_DEFAULT SYSCONFDIR "/postern/postern.conf"
 #define CONFIG_FILE_MAX (1024 * 1024) /* octets of a settings file */
-#define CONFIG_KEYS_MAX 48
+#define CONFIG_KEYS_MAX 52
 #define CONFIG_FAULT_MAX 512 /* one fault, as a line */
 
 /*
@@ -72,8 +72,12 @@ struct config {
 	struct recipients recipients; /* its table is opened by the connection */
 	const char *dsn_outbox; /* NULL: no reports */
 	uint64_t timeout, session_timeout; /* seconds */
+	uint64_t min_data_rate; /* octets a second of content; 0: no limit */
 	/* of a listener: connections at once, of one source, its new ones in a minute */
 	size_t connection_limit, source_connection_limit, source_connection_rate;
+	/* of a listener: failures of one source, and seconds until all are forgotten */
+	size_t source_failed_logins, source_refused_recipients, source_crashes;
+	uint64_t source_failure_time;
 	const char *log_file;
 	enum log_choice log;
 	enum record_level log_level; /* what is less is not logged */
@@ -104,10 +108,13 @@ struct config {
 	struct faults faults; /* "file:line: what is wrong" */
 };
 
-/* Every key at its default. */
+/* Every key at its default, but those of a listener. */
 void config_init(struct config *c, const char *credentials,
 	void (*report)(void *ctx, const char *fault), void *ctx);
 void config_done(struct config *c);
+
+/* The defaults of settings that only a listener uses, after all others were read. */
+void config_complete(struct config *c);
 
 /* Reads a settings file; its faults are counted. A missing one is a fault if `must`. */
 void config_read(struct config *c, const char *path, bool must);

@@ -45,6 +45,7 @@ struct tls_pair {
 	const char *key;
 };
 
+#define TLS_AGENT "agent:" /* a path: the socket of a key agent, which has all keys */
 #define TLS_TOKEN "pkcs11:" /* a URL (RFC 7512): a key that a token keeps */
 
 struct keys;
@@ -66,6 +67,7 @@ struct tls_settings {
 	/* the first is the default: for clients that send no SNI, or an unknown one */
 	struct tls_pair pairs[TLS_PAIR_MAX];
 	size_t n_pairs;
+	const char *agent; /* the socket of a key agent; NULL: `keys` come from files */
 	const char *priority; /* GnuTLS's priority string */
 	const char *tickets; /* ticket key file, or NULL: no tickets */
 	const char *hostname; /* which a certificate should cover, or NULL: any */

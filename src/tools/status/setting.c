@@ -115,7 +115,8 @@ void status_setting_look(struct status_setting *s)
 	}
 	api->describe(&s->config.tls, add_certificate, s);
 	settings = readable(s);
-	if (settings.n_pairs)
+	/* the agent has the keys, and its records tell of their faults */
+	if (settings.n_pairs && !settings.agent)
 		api->check(&settings, &report);
 	else
 		api->check_priority(&settings, &report);

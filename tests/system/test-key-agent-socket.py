@@ -1,0 +1,251 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: ISC
+"""`postern --key-agent` at a socket: processes that serve one connection each have no private key, and real clients use
+TLS all the same."""
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import threading
+
+import harness
+from handshakes import TLS1_2, TLS1_3, check_delivery, secure
+from harness import HOST, Site, client_context
+from listening import AGENT, processes_below
+
+
+class KeyAgent:
+    """The process at a socket, as systemd starts it, and a site whose connections use it."""
+
+    def __init__(self, pair=None, key=None, mode="on", **settings):
+        self.place = Site(tls=mode)
+        self.pair = (pair or harness.pair()).copy_to(self.place.dir)
+        self.key = key or self.pair.key
+        self.path = self.place.dir / "key-agent"
+        self.log = self.place.dir / "agent.log"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.bind(str(self.path))
+        self.socket.listen(64)
+        harness.at_end(self.socket.close)
+        self.place.set(tls_certificate=self.pair.certificate, tls_key=f"agent:{self.path}", **settings)
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = harness.start(
+                "sh", "-c", f'exec 3<&{self.socket.fileno()} && LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"', "sh",
+                *self.place.command(), "-o", f"tls-key={self.key}", "-o", "log=stderr", "--key-agent",
+                pass_fds=[self.socket.fileno()], stderr=log)
+        return self
+
+    def signers(self):
+        """The processes that sign: the first is a child, and the others are children of that."""
+        first = [pid for pid, name in processes_below(self.process.pid) if name.startswith(AGENT)]
+        return [pid for one in first for pid in (one, *(pid for pid, _ in processes_below(one)))]
+
+
+MODES = {"on": "on", "required": "required", "implicit": "implicit"}
+
+
+@harness.table_of({f"{kind} {mode}": (kind, mode) for kind in ("rsa", "ecdsa", "ed25519") for mode in MODES})
+def test_mail_comes_through_tls(kind, mode):
+    agent = KeyAgent(harness.pair(kind), mode=mode).start()
+    for version in (TLS1_2, TLS1_3):
+        check_delivery(agent.place, secure(agent.place, client_context(minimum=version, maximum=version)))
+
+
+def test_an_openssl_client_checks_the_chain():
+    harness.need("openssl")
+    agent = KeyAgent(harness.pair("rsa")).start()
+    listener = harness.Listener(agent.place)
+    done = harness.run("openssl", "s_client", "-starttls", "smtp", "-connect", f"127.0.0.1:{listener.port}", "-CAfile",
+                       agent.pair.certificate, "-verify_return_error", "-servername", HOST, input="QUIT\n")
+    harness.contains(done.stdout, "Verify return code: 0 (ok)")
+
+
+@harness.senseless_when_sanitized
+def test_the_connection_has_no_key():
+    harness.need_root("to read the memory of processes")
+    pair = harness.pair("rsa")
+    agent = KeyAgent(pair).start()
+    text = harness.run("openssl", "pkey", "-in", pair.key, "-noout", "-text").stdout
+    prime = bytes.fromhex(re.sub(r"[\s:]", "", re.search(r"^prime1:\n((?: +[0-9a-f:]+\n)+)", text, re.M)[1])).lstrip(b"\0")
+    client = secure(agent.place)
+    for pid, is_signer in ((client.process.pid, False), (agent.process.pid, False),
+                           *((signer, True) for signer in agent.signers())):
+        found = any(order in piece for piece in memory_of(pid) for order in (prime, prime[::-1]))
+        harness.equal(found, is_signer, f"in process {pid}")
+
+
+def memory_of(pid):
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
+        for line in maps:
+            where, mode = line.split()[:2]
+            if "r" not in mode or line.rstrip().endswith(("[vvar]", "[vsyscall]", "[vvar_vclock]")):
+                continue
+            first, last = (int(part, 16) for part in where.split("-"))
+            memory.seek(first)
+            with contextlib.suppress(OSError):
+                yield memory.read(last - first)
+
+
+def test_eight_connections_sign_at_once_and_one_never_reads():
+    agent = KeyAgent().start()
+    stalled = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    stalled.connect(str(agent.path))
+    harness.at_end(stalled.close)
+    stalled.setblocking(False)
+    with contextlib.suppress(OSError):  # requests for the chain, whose answers are not read
+        for _ in range(64):
+            stalled.send(bytes(16 + 512))
+    problems = []
+
+    def one():
+        try:
+            for _ in range(4):
+                client = secure(agent.place)
+                client.quit()
+        except Exception as problem:
+            problems.append(repr(problem))
+
+    threads = [threading.Thread(target=one) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    harness.equal(problems, [])
+
+
+def serial_of(agent):
+    client = secure(agent.place)
+    der = client.socket.getpeercert(binary_form=True)
+    client.quit()
+    return der
+
+
+def test_a_new_key_holds_from_the_next_connection_on():
+    agent = KeyAgent().start()
+    harness.equal(serial_of(agent), agent.pair.der())
+    held = secure(agent.place)
+    fresh = harness.pair("ecdsa", serial=77)
+    shutil.copy(fresh.key, agent.pair.key)
+    shutil.copy(fresh.certificate, agent.pair.certificate)
+    harness.eventually(lambda: serial_of(agent) == fresh.der(), "the new certificate")
+    harness.equal(held.message(harness.sample()).code, 250)
+
+
+def test_a_key_that_cannot_be_used_leaves_the_old_one():
+    agent = KeyAgent().start()
+    harness.equal(serial_of(agent), agent.pair.der())
+    before = agent.pair.der()
+    agent.pair.key.write_text("nonsense\n")
+    for _ in range(3):
+        harness.equal(serial_of(agent), before)
+    harness.contains(agent.log.read_text(), "tls-key")
+
+
+@harness.senseless_when_sanitized
+def test_an_agent_that_has_ended_is_replaced():
+    agent = KeyAgent().start()
+    serial_of(agent)
+    os.kill(agent.signers()[0], 9)
+
+    def works():
+        client = agent.place.connect()
+        client.ehlo()
+        client.send("STARTTLS\r\n")
+        fine = client.reply().code == 220
+        client.close()
+        return fine
+
+    harness.eventually(works, "others have been started")
+    harness.equal(serial_of(agent), agent.pair.der())
+
+
+def test_without_an_agent_mail_is_received_in_the_clear():
+    agent = KeyAgent()
+    agent.socket.close()
+    client = agent.place.connect()
+    client.ehlo()
+    client.say("STARTTLS", 454, "4.7.0")
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    harness.contains(agent.place.session()["tls_fault"], "no key agent listens there")
+    required = KeyAgent(mode="required")
+    required.path.unlink()
+    client = required.place.connect()
+    client.ehlo()
+    client.say("STARTTLS", 421, "4.3.0")
+    harness.contains(required.place.session()["tls_fault"], "there is no socket of a key agent")
+
+
+def test_check_asks_the_agent():
+    agent = KeyAgent()
+    agent.path.unlink()
+    done = harness.run(*agent.place.command(), "--check")
+    harness.contains(done.stdout, "there is no socket of a key agent")
+    harness.equal(done.returncode, 78)
+    agent = KeyAgent().start()
+    done = harness.run(*agent.place.command(), "--check")
+    assert "tls-key" not in done.stdout, done.stdout
+    broken = KeyAgent(key="/nonexistent/key").start()
+    done = harness.run(*broken.place.command(), "--check")
+    harness.contains(done.stdout, "the key agent has ended, or refused a request")
+    harness.contains(broken.log.read_text(), "/nonexistent/key")
+    done = harness.run(*agent.place.command(), "--check", "--listen=127.0.0.1:2525")
+    harness.contains(done.stdout, "a listener has key agents of its own")
+
+
+WRONG = {
+    "no path": ("agent:", "is followed by the path of a socket"),
+    "relative": ("agent:run/agent", "is followed by the path of a socket"),
+    "two": ("agent:/run/a agent:/run/b", "stands alone"),
+    "long": ("agent:/" + "x" * 107, "is followed by the path of a socket"),
+}
+
+
+@harness.table_of({name: row for name, row in WRONG.items()})
+def test_wrong_values_are_named(value, fault):
+    place = Site(tls="on", tls_certificate=harness.pair().certificate, tls_key=value)
+    done = harness.run(*place.command(), "--check")
+    harness.contains(done.stdout, fault)
+
+
+def test_it_needs_a_socket():
+    done = harness.run(*Site().command(), "--key-agent")
+    harness.equal(done.returncode, 64)
+    harness.contains(done.stdout, "no socket was handed over")
+
+
+def token_with(pair):
+    """A token of SoftHSM that has the key; its URL."""
+    harness.need("softhsm2-util", "p11tool", "openssl")
+    harness.need_root("for a folder of tokens of its own")
+    tokens = "/var/lib/softhsm/tokens"
+    if not os.path.isdir(tokens):
+        raise harness.Skip(f"SoftHSM keeps its tokens elsewhere: there is no {tokens}")
+    harness.mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", tokens)
+    harness.at_end(harness.run, "umount", "-l", tokens)
+    done = harness.run("softhsm2-util", "--init-token", "--free", "--label", "postern", "--pin", "1234", "--so-pin", "5678")
+    assert done.returncode == 0, done.stdout
+    pkcs8 = harness.scratch() / "pkcs8"
+    harness.run("openssl", "pkcs8", "-topk8", "-nocrypt", "-in", pair.key, "-out", pkcs8)
+    done = harness.run("softhsm2-util", "--import", pkcs8, "--token", "postern", "--label", "key", "--id", "01", "--pin", "1234")
+    assert done.returncode == 0, done.stdout
+    return "pkcs11:token=postern;object=key;type=private?pin-value=1234"
+
+
+@harness.table(rsa="rsa", ecdsa="ecdsa")
+def test_the_key_is_in_a_token(kind):
+    pair = harness.pair(kind)
+    agent = KeyAgent(pair, key=token_with(pair)).start()
+    for version in (TLS1_2, TLS1_3):
+        check_delivery(agent.place, secure(agent.place, client_context(minimum=version, maximum=version)))
+    harness.equal(len(agent.signers()), 1, "one process has the session with the token")
+    done = harness.run(*agent.place.command(), "--check")
+    assert "tls-key" not in done.stdout, done.stdout
+
+
+if __name__ == "__main__":
+    harness.main()
