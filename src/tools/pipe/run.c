@@ -329,7 +329,13 @@ bool pipe_run_has_ended(struct pipe_run *r)
 {
 	siginfo_t info = { 0 };
 
-	if (look_at_child(r->pid, &info, WNOHANG | WNOWAIT) < 0 || info.si_pid != r->pid)
+	if (look_at_child(r->pid, &info, WNOHANG | WNOWAIT) < 0) {
+		r->outcome.result = PIPE_LATER;
+		snprintf(r->outcome.reason, PIPE_REASON_MAX,
+			"its exit status is not known: %s", strerror(errno));
+		return true;
+	}
+	if (info.si_pid != r->pid)
 		return false;
 	/* what is left of a program that was stopped; its number is not reused yet */
 	if (r->phase != PIPE_RUN_FREE)
