@@ -314,17 +314,33 @@ static void judge(struct pipe_run *r, const siginfo_t *info)
 	}
 }
 
+/* Its SIGCHLD comes once: an end that is missed is known after the timeout only. */
+static int look_at_child(pid_t pid, siginfo_t *ret, int flags)
+{
+	int r;
+
+	do
+		r = waitid(P_PID, (id_t)pid, ret, WEXITED | flags);
+	while (r < 0 && errno == EINTR);
+	return r;
+}
+
 bool pipe_run_has_ended(struct pipe_run *r)
 {
 	siginfo_t info = { 0 };
 
-	if (waitid(P_PID, (id_t)r->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
-		info.si_pid != r->pid)
+	if (look_at_child(r->pid, &info, WNOHANG | WNOWAIT) < 0) {
+		r->outcome.result = PIPE_LATER;
+		snprintf(r->outcome.reason, PIPE_REASON_MAX,
+			"its exit status is not known: %s", strerror(errno));
+		return true;
+	}
+	if (info.si_pid != r->pid)
 		return false;
 	/* what is left of a program that was stopped; its number is not reused yet */
 	if (r->phase != PIPE_RUN_FREE)
 		kill(-r->pid, SIGKILL);
-	waitid(P_PID, (id_t)r->pid, &info, WEXITED);
+	look_at_child(r->pid, &info, 0);
 	pipe_run_read(r);
 	judge(r, &info);
 	return true;
