@@ -29,7 +29,7 @@ bool connection_settings(
 
 	config_init(&c->config, c->inherited.credentials_directory, report, ctx);
 	fine = options_load(&c->options, &c->config, true);
-	if (c->preload)
+	if (c->preload || c->options.listens)
 		config_complete(&c->config);
 	return fine;
 }

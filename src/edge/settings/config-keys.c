@@ -305,7 +305,6 @@ const struct config_key config_keys[] = {
 	{ "tls", "off", parse_tls, AT(session.tls), &tls_words },
 	{ "tls-certificate", "", parse_files, AT(tls_certificates), NULL },
 	{ "tls-key", "", parse_files, AT(tls_keys), NULL },
-	{ "tls-key-agent", "yes", parse_flag, AT(tls_key_agent), NULL },
 	{ "tls-priority", TLS_PRIORITY_DEFAULT, parse_text, AT(tls.priority), NULL },
 	{ "tls-tickets", "", config_parse_file, AT(tls.tickets), NULL },
 	{ "tls-client-ca", "", config_parse_file, AT(tls.client_ca), NULL },
@@ -334,6 +333,7 @@ const struct config_key config_keys[] = {
 	{ "user", "", parse_text, AT(user), NULL },
 	{ "sandbox", "yes", parse_flag, AT(sandbox), NULL },
 	/* of a listener: CONFIG_KEYS_OF_LISTENER */
+	{ "tls-key-agent", "yes", parse_flag, AT(tls_key_agent), NULL },
 	{ "connection-limit", "256", parse_count, AT(connection_limit), NULL },
 	{ "source-connection-limit", "32", parse_count_or_none,
 		AT(source_connection_limit), NULL },

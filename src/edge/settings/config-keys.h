@@ -67,8 +67,8 @@ const char *config_parse_catch_all(
 const char *config_parse_delimiter(
 	struct config *c, const struct config_key *key, const char *text);
 
-#define CONFIG_KEYS_OF_LISTENER                                                          \
-	7 /* the last of the table: a connection has no use for them */
+/* The last of the table: a connection has no use for them. */
+#define CONFIG_KEYS_OF_LISTENER 8
 
 extern const struct config_key config_keys[];
 extern const struct words config_names;
