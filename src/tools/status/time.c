@@ -166,7 +166,11 @@ static bool read_day(struct span text, int64_t *ret)
 		tm = fields_of(text);
 		if (!is_of_calendar(&tm))
 			return false;
-		*ret = utc ? timegm(&tm) : local_time(&tm);
+		/* A time_t of 32 bits ends in 2038, and so does its clock. */
+		if (sizeof(time_t) == 4 && tm.tm_year > 2037 - 1900)
+			*ret = INT64_MAX;
+		else
+			*ret = utc ? timegm(&tm) : local_time(&tm);
 		return true;
 	}
 	return false;
