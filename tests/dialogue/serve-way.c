@@ -79,6 +79,7 @@ static int run(const struct process *p, const struct surroundings *where)
 			s->c.config.timeout, s->c.config.session_timeout) < 0)
 		return 95;
 	snprintf(s->c.modules, sizeof(s->c.modules), "%s", MODULES);
+	stream_block_stop_signals();
 	serve(&s->c);
 	log_done(&s->c.log);
 	_exit(0);

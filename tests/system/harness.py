@@ -520,6 +520,11 @@ def program():
     return path
 
 
+def needs_modules():
+    if is_static():
+        raise Skip("a static program has its modules inside")
+
+
 def is_static():
     """The program has its modules inside: no linker is named near its beginning."""
     with open(program(), "rb") as file:

@@ -160,7 +160,9 @@ static const struct call {
 	{ SYS_landlock_add_rule, "landlock_add_rule", { EOPNOTSUPP, ENOMEM } },
 	{ SYS_landlock_restrict_self, "landlock_restrict_self", { E2BIG, ENOMEM } },
 	{ SYS_prlimit64, "prlimit64", { EPERM } },
+#ifdef SYS_getrlimit
 	{ SYS_getrlimit, "getrlimit", { EPERM } },
+#endif
 	{ SYS_setrlimit, "setrlimit", { EPERM } },
 	{ SYS_setuid, "setuid", { EAGAIN, EPERM } },
 	{ SYS_setgid, "setgid", { EPERM } },

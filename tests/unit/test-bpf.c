@@ -10,6 +10,9 @@
 #ifdef __x86_64__
 #define ARCH AUDIT_ARCH_X86_64
 #define OTHER_ARCH AUDIT_ARCH_I386
+#elif defined(__i386__)
+#define ARCH AUDIT_ARCH_I386
+#define OTHER_ARCH AUDIT_ARCH_X86_64
 #else
 #define ARCH AUDIT_ARCH_AARCH64
 #define OTHER_ARCH AUDIT_ARCH_ARM

@@ -53,14 +53,38 @@ static struct tm fields_of(struct span text)
 	};
 }
 
-/* False for February 30. */
-static bool is_of_calendar(const struct tm *wanted)
+#define DAYS_TO_1970 719468 /* from March 1 of the year 0 */
+#define DAYS_OF_400_YEARS 146097
+
+/* Days since 1970-01-01 of the proleptic Gregorian calendar; a month of 12 is January. */
+static int64_t days_to(int year, int month, int day)
 {
-	struct tm tm = *wanted;
-	timegm(&tm);
-	return tm.tm_year == wanted->tm_year && tm.tm_mon == wanted->tm_mon &&
-	       tm.tm_mday == wanted->tm_mday && tm.tm_hour == wanted->tm_hour &&
-	       tm.tm_min == wanted->tm_min && tm.tm_sec == wanted->tm_sec;
+	/* years that begin in March, and 400 more, so that none is negative */
+	int64_t y = year + (month < 2 ? 399 : 400);
+	int m = (month + 10) % 12;
+
+	return 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 -
+	       DAYS_TO_1970 - DAYS_OF_400_YEARS;
+}
+
+/* As timegm(), where time_t has 32 bits too. */
+static int64_t utc_seconds(const struct tm *tm)
+{
+	int64_t days = days_to(tm->tm_year + 1900, tm->tm_mon, tm->tm_mday);
+	int64_t minutes = (days * 24 + tm->tm_hour) * 60 + tm->tm_min;
+
+	return minutes * 60 + tm->tm_sec;
+}
+
+/* False for February 30. */
+static bool is_of_calendar(const struct tm *tm)
+{
+	int year = tm->tm_year + 1900;
+
+	return tm->tm_mon >= 0 && tm->tm_mon < 12 && tm->tm_mday > 0 &&
+	       days_to(year, tm->tm_mon, tm->tm_mday) <
+		       days_to(year, tm->tm_mon + 1, 1) &&
+	       tm->tm_hour < 24 && tm->tm_min < 60 && tm->tm_sec < 60;
 }
 
 bool status_time_read(struct span text, struct moment *ret)
@@ -73,7 +97,7 @@ bool status_time_read(struct span text, struct moment *ret)
 	if (!is_of_calendar(&tm))
 		return false;
 	*ret = (struct moment){
-		.seconds = timegm(&tm),
+		.seconds = utc_seconds(&tm),
 		.microseconds = (uint32_t)number_at(text, 20, 6),
 	};
 	return true;
@@ -166,7 +190,9 @@ static bool read_day(struct span text, int64_t *ret)
 		tm = fields_of(text);
 		if (!is_of_calendar(&tm))
 			return false;
-		*ret = utc ? timegm(&tm) : local_time(&tm);
+		/* Local times of a time_t of 32 bits end in 2038, and so does its clock. */
+		utc |= sizeof(time_t) == 4 && tm.tm_year > 2037 - 1900;
+		*ret = utc ? utc_seconds(&tm) : local_time(&tm);
 		return true;
 	}
 	return false;
