@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "bin/filters.h"
 #include "edge/sandbox/sandbox.h"
 #include "edge/file.h"
 
@@ -159,7 +160,7 @@ static int open_all(struct connection *c)
 	list_dirs(c);
 	if (c->config.sandbox && may_load_credentials(c))
 		open_credentials(c);
-	return 0;
+	return c->config.milters ? filters_open(c) : 0;
 }
 
 void connection_open(struct connection *c)

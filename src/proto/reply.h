@@ -14,7 +14,8 @@
 struct reply {
 	unsigned short code;
 	char enhanced[7]; /* "5.5.1", or empty where RFC 2034 has none */
-	const char *text;
+	const char *text; /* "%" stands for the argument, "%%" for itself */
+	bool by_filter; /* a filter's decision: a 4yz is no fault of this host */
 };
 
 enum reply_name {
@@ -29,6 +30,7 @@ enum reply_name {
 	REPLY_START_CONTENT,
 	REPLY_ACCEPTED,
 	REPLY_CHUNK_OK,
+	REPLY_FILTER_DISCARDED,
 	REPLY_RESULTS,
 	REPLY_GO_AHEAD,
 	REPLY_CHALLENGE,
@@ -86,6 +88,11 @@ enum reply_name {
 	REPLY_SIZE_ACTUAL,
 	REPLY_CONTENT_BARE,
 	REPLY_HOPS,
+	REPLY_FILTER_REFUSED,
+	REPLY_FILTER_LATER,
+	REPLY_FILTER_FAILED,
+	REPLY_FILTER_FAILED_FOR_GOOD,
+	REPLY_FILTER_END,
 
 	REPLY_NAMES_UNAVAILABLE,
 	REPLY_SENDER_UNAVAILABLE,

@@ -28,6 +28,7 @@ static const struct ending endings[] = {
 	[END_TLS_FAILED] = { "tls-failed", REPLY_COUNT },
 	[END_TLS_UNUSABLE] = { "tls-unusable", REPLY_TLS_UNUSABLE_END },
 	[END_TLS_INJECTION] = { "tls-injection", REPLY_COUNT },
+	[END_FILTER] = { "filter", REPLY_COUNT },
 	[END_CHUNK] = { "bad-chunk", REPLY_COUNT },
 	[END_FOREIGN_TLS] = { "foreign-tls", REPLY_FOREIGN_TLS },
 	[END_FOREIGN_HTTP] = { "foreign-http", REPLY_COUNT },

@@ -54,6 +54,7 @@ static const struct record_field fields[RECORD_KEYS] = {
 	[RECORD_WAITING] = { "waiting", RECORD_NUMBER },
 	[RECORD_REPORT] = { "report", RECORD_TEXT },
 	[RECORD_REPORT_FAULT] = { "report_fault", RECORD_TEXT },
+	[RECORD_FILTERS] = { "filters", RECORD_TEXTS },
 	[RECORD_REASON] = { "reason", RECORD_TEXT },
 	[RECORD_EARLY] = { "early", RECORD_FLAG },
 	[RECORD_LENIENT] = { "lenient", RECORD_FLAG },

@@ -146,6 +146,11 @@ struct stage_ops {
 	const struct reply *(*mail)(struct stage *st, const struct tx *tx);
 	const struct reply *(*rcpt)(
 		struct stage *st, const struct tx *tx, struct recipient *r);
+	/*
+	 * A later stage has refused the recipient added last: what the stage keeps for it
+	 * is dropped.
+	 */
+	void (*drop)(struct stage *st, struct recipient *r);
 	/* Before the content; `trace` precedes it. */
 	const struct reply *(*data)(
 		struct stage *st, const struct tx *tx, struct span trace);

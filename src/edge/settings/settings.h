@@ -90,6 +90,7 @@ struct config {
 	/* the path of a file of settings that need not be there, and is not */
 	const char *missing;
 	struct networks proxies; /* that must send a PROXY header */
+	const char *milters; /* the file with the filters; NULL: none are set */
 	const char *clients_file; /* NULL: no rules */
 	struct clients clients; /* read after the settings */
 

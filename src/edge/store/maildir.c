@@ -352,6 +352,18 @@ static const struct reply *maildir_rcpt(
 	return refusal ? refusal : find_places(m, tx, r);
 }
 
+/* Boxes have numbers in the order in which recipients got them. */
+static void maildir_drop(struct stage *st, struct recipient *r)
+{
+	struct maildir *m = maildir_of(st);
+	size_t n_boxes = 0;
+
+	for (size_t i = 0; i < r->slot; i++)
+		if (m->goals[i] >= n_boxes)
+			n_boxes = m->goals[i] + 1;
+	drop_boxes(m, r, n_boxes);
+}
+
 /*
  * A Maildir is created, or completed, when content is about to come, not for each address
  * that is tried. It has an error where that fails.
@@ -554,6 +566,7 @@ static void maildir_clear(struct stage *st)
 
 static const struct stage_ops maildir_ops = {
 	.rcpt = maildir_rcpt,
+	.drop = maildir_drop,
 	.data = maildir_data,
 	.body = maildir_body,
 	.prepare = maildir_prepare,

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Filters of mail that speak the milter protocol: the table of functions of the module
+ * milter.so. It is loaded where the setting `milters` names a file, before the sandbox
+ * closes.
+ */
+#pragma once
+
+#include <stddef.h>
+#include "proto/reply.h"
+#include "smtp/tx.h"
+
+#define MILTER_MODULE "milter.so"
+#define MILTER_MODULE_TABLE "postern_milter"
+
+struct session;
+
+/* Gets faults and findings, a sentence a call. */
+struct milter_report {
+	void *ctx;
+	void (*fault)(void *ctx, const char *text);
+	void (*finding)(void *ctx, const char *text); /* of check() alone */
+};
+
+/* What the module needs of the program. All of it outlives the stage. */
+struct milter_host {
+	const char *path; /* of the file with the filters */
+	const struct session *session;
+	/* the rows of the program's own table: the engine compares their addresses */
+	const struct reply *(*reply)(enum reply_name name);
+	/* the stages that deliver: they get a message once the filters have let it pass */
+	struct stages delivery;
+	struct milter_report report;
+};
+
+struct milter_api {
+	/*
+	 * Reads the file, and begins to connect to each filter: sockets are made now and
+	 * not later. Returns the stage that asks the filters, and at *ret_text what
+	 * records have about them, which changes with each transaction. NULL when the
+	 * file cannot be used, which has been reported.
+	 */
+	struct stage *(*open)(const struct milter_host *host, const char **ret_text);
+	/* Ends the conversations, and frees the stage. */
+	void (*close)(struct stage *stage);
+	/*
+	 * Connects to each filter of the file, and reports what it wants or what is
+	 * wrong. Returns how many faults there were.
+	 */
+	size_t (*check)(const char *path, const struct milter_report *report);
+};
