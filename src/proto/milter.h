@@ -53,6 +53,17 @@ struct milter_reading {
 enum milter_step milter_frame_take(struct span *in, struct milter_frame *ret_frame,
 	struct milter_reading *ret_reading);
 
+/*
+ * Writing a frame: what is appended between these two is its data. Returns where it
+ * begins. milter_frame_close() removes a frame for which there was no room, so that only
+ * whole ones are in the buffer; to->overflow is set then.
+ */
+size_t milter_frame_open(struct buf *to, char command);
+void milter_frame_close(struct buf *to, size_t begin);
+
+/* Appends a text and its NUL, with "?" for each NUL in it; true if there was one. */
+bool milter_put_string(struct buf *to, struct span text);
+
 /* Negotiation. */
 
 #define MILTER_VERSION_MIN 2
