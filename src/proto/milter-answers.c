@@ -239,7 +239,7 @@ static void put_text(struct buf *to, struct span text)
 	}
 }
 
-void milter_put_reply(struct buf *to, struct span text)
+void milter_put_reply(struct buf *to, struct span text, char between)
 {
 	for (bool first = true; text.n; first = false) {
 		struct span line = span_take_line(&text), enhanced;
@@ -250,7 +250,7 @@ void milter_put_reply(struct buf *to, struct span text)
 			return;
 		take_enhanced(&line, &enhanced);
 		if (!first)
-			buf_put_char(to, '\n');
+			buf_put_char(to, between);
 		put_text(to, line);
 	}
 }

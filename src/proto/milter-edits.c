@@ -112,22 +112,39 @@ static bool is_break(char c)
 	return c == '\r' || c == '\n';
 }
 
+/* Octets of breaks and blanks at `at`; *ret_last: of these, up to the last break. */
+static size_t break_at(struct span value, size_t at, size_t *ret_last)
+{
+	size_t end = at;
+
+	for (; end < value.n; end++) {
+		if (is_break(value.p[end]))
+			*ret_last = end + 1 - at;
+		else if (!ascii_is_blank(value.p[end]))
+			break;
+	}
+	return end - at;
+}
+
 /*
- * A run of line ends becomes one, and a TAB where no blank follows: text behind a bare
- * line end would be another field, or the body.
+ * A run of line ends and of lines of blanks becomes one line end, with a TAB where no
+ * blank follows: text behind a bare line end would be another field, or the body.
  */
 static void put_value(struct buf *to, struct span value)
 {
-	while (value.n && is_break(value.p[value.n - 1]))
-		value.n--;
-	for (size_t i = 0; i < value.n; i++) {
-		if (!is_break(value.p[i])) {
-			buf_put_char(to, value.p[i]);
-		} else if (!is_break(value.p[i + 1])) {
-			buf_put_char(to, '\n');
-			if (!ascii_is_blank(value.p[i + 1]))
-				buf_put_char(to, '\t');
+	for (size_t at = 0; at < value.n;) {
+		size_t last, n;
+		if (!is_break(value.p[at])) {
+			buf_put_char(to, value.p[at++]);
+			continue;
 		}
+		n = break_at(value, at, &last);
+		if (at + n == value.n)
+			return;
+		buf_put_char(to, '\n');
+		if (n == last)
+			buf_put_char(to, '\t');
+		at += last;
 	}
 }
 

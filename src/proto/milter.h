@@ -372,11 +372,12 @@ const char *milter_kind_word(enum milter_kind kind);
  *   code     = ( "4" / "5" ) 2DIGIT
  *
  * All lines have one code; the class of an enhanced code is that of the code. CR and LF
- * stand nowhere else. Appends the texts of the lines, without code and enhanced code and
- * with LF between them, as reply_put() takes them; "%%" becomes "%".
+ * stand nowhere else. Appends the texts of the lines, without codes; "%%" becomes "%".
+ * `between` them: LF, as reply_put() takes them, or a space for one line of text. Other
+ * octets are not checked: reply_put() and records escape them.
  */
 #define MILTER_REPLY_LINES_MAX 32 /* as libmilter */
-void milter_put_reply(struct buf *to, struct span text);
+void milter_put_reply(struct buf *to, struct span text, char between);
 
 /*
  * Edits of a header: a list of fields, of which each is a part of the text of the message
@@ -438,7 +439,8 @@ void milter_edits_restore(struct milter_edits *e);
  * ADD appends. INSERT counts in the list: 0 is above our own field, 1 directly below it,
  * and a number above the count is the end. CHANGE counts the fields of that name without
  * ours, from 1 (0 is 1): an empty value deletes, and a field that does not exist is added.
- * Line breaks in a value become LF with a TAB where no blank follows; the last is dropped.
+ * A run of line breaks in a value becomes one LF, with a TAB where no blank follows; those
+ * at its end are dropped. A field of a filter is thus always one field.
  */
 const char *milter_edits_apply(
 	struct milter_edits *e, const struct milter_answer *a, uint32_t options);
