@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Frames of the milter protocol: reads those of a filter and writes ours. A length is
+ * judged octet by octet, so that a peer which speaks another protocol is found by its
+ * first octet and not by a timeout.
+ */
+#include "proto/milter.h"
+
+#define LENGTH_OCTETS 4
+
+/* A text protocol begins with an octet that would be a length of 16 MiB and more. */
+static const char *foreign_fault(struct span in)
+{
+	static const struct span http = { "HTTP/", 5 };
+	size_t n = in.n < http.n ? in.n : http.n;
+
+	if (span_starts(http, (struct span){ in.p, n }))
+		return "answers in HTTP: this is not its milter port";
+	if (*in.p >= '0' && *in.p <= '9')
+		return "answers in digits, as an SMTP server does: this is no milter";
+	if (*in.p == '\x15' || *in.p == '\x16')
+		return "answers in TLS: this is no milter";
+	return "sent a frame that is too long, or is no milter";
+}
+
+static uint32_t length_of(struct span in)
+{
+	uint32_t length = 0;
+
+	for (size_t i = 0; i < LENGTH_OCTETS; i++)
+		length = length << 8 | (i < in.n ? (unsigned char)in.p[i] : 0);
+	return length;
+}
+
+enum milter_step milter_frame_take(struct span *in, struct milter_frame *ret_frame,
+	struct milter_reading *ret_reading)
+{
+	/* octets that have not arrived count as 0, so this is the least it can be */
+	uint32_t length = length_of(*in);
+
+	if (length > MILTER_FRAME_MAX - LENGTH_OCTETS) {
+		ret_reading->fault = foreign_fault(*in);
+		return MILTER_WRONG;
+	}
+	if (in->n >= LENGTH_OCTETS && length == 0) {
+		ret_reading->fault = "sent a frame without a command";
+		return MILTER_WRONG;
+	}
+	if (in->n < MILTER_FRAME_HEAD || in->n - LENGTH_OCTETS < length) {
+		ret_reading->n_needed = in->n < LENGTH_OCTETS ? MILTER_FRAME_HEAD
+							      : LENGTH_OCTETS + length;
+		return MILTER_MORE;
+	}
+	ret_frame->command = in->p[LENGTH_OCTETS];
+	ret_frame->data = (struct span){ in->p + MILTER_FRAME_HEAD, length - 1 };
+	*in = span_from(*in, LENGTH_OCTETS + length);
+	return MILTER_DONE;
+}
+
+size_t milter_frame_open(struct buf *to, char command)
+{
+	size_t begin = to->n;
+
+	buf_put(to, (struct span){ "\0\0\0", LENGTH_OCTETS });
+	buf_put_char(to, command);
+	return begin;
+}
+
+void milter_frame_close(struct buf *to, size_t begin)
+{
+	size_t length = to->n - begin - LENGTH_OCTETS;
+
+	if (to->overflow) {
+		to->n = begin;
+		return;
+	}
+	for (size_t i = LENGTH_OCTETS; i-- > 0; length >>= 8)
+		to->p[begin + i] = (char)(length & 0xff);
+}
+
+bool milter_put_string(struct buf *to, struct span text)
+{
+	bool has_nul = false;
+	const char *nul;
+
+	while ((nul = text.n ? memchr(text.p, '\0', text.n) : NULL)) {
+		has_nul = true;
+		buf_put(to, span_take(&text, '\0'));
+		buf_put_char(to, '?');
+	}
+	buf_put(to, text);
+	buf_put_char(to, '\0');
+	return has_nul;
+}
