@@ -129,15 +129,11 @@ static const struct reply *own_reply(
 	char text[FILTER_REPLY_MAX];
 	struct buf b = BUF(text), to = BUF(own->text);
 	OWNED char *whole = malloc(a->value.n + 1);
+	const char *enhanced;
 	struct buf all = { .p = whole, .cap = whole ? a->value.n + 1 : 0 };
-	struct span rest;
 
-	milter_put_reply(&all, a->value);
-	for (rest = buf_span(&all); rest.n;) {
-		text_escape(&b, span_take_line(&rest), FILTER_REPLY_MAX / 2);
-		if (rest.n)
-			buf_put_char(&b, ' ');
-	}
+	milter_put_reply(&all, a->value, ' ');
+	text_escape(&b, buf_span(&all), FILTER_REPLY_MAX);
 	for (size_t i = 0; i < b.n; i++) {
 		buf_put_char(&to, b.p[i]);
 		if (b.p[i] == '%')
@@ -147,10 +143,10 @@ static const struct reply *own_reply(
 	own->reply = (struct reply){
 		.code = (unsigned short)a->code, .text = own->text, .by_filter = true
 	};
-	snprintf(own->reply.enhanced, sizeof(own->reply.enhanced), "%s",
-		strlen(a->enhanced) < sizeof(own->reply.enhanced)
-			? a->enhanced
-			: (a->code < 500 ? "4.7.1" : "5.7.1"));
+	enhanced = strlen(a->enhanced) < sizeof(own->reply.enhanced) ? a->enhanced
+		   : a->code < 500				     ? "4.7.1"
+								     : "5.7.1";
+	memcpy(own->reply.enhanced, enhanced, strlen(enhanced) + 1);
 	if (!b.n)
 		return m->host.reply(
 			a->code < 500 ? REPLY_FILTER_LATER : REPLY_FILTER_REFUSED);

@@ -11,7 +11,7 @@
 static void report(const struct milter_report *to, const char *path, size_t line,
 	struct span word, const char *what)
 {
-	char text[FILTER_FAULT_MAX];
+	char text[2 * FILTER_FAULT_MAX];
 	int n = (int)(word.n < WORD_SHOWN_MAX ? word.n : WORD_SHOWN_MAX);
 
 	if (line)
