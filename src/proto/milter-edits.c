@@ -133,7 +133,7 @@ static size_t break_at(struct span value, size_t at, size_t *ret_last)
 static void put_value(struct buf *to, struct span value)
 {
 	for (size_t at = 0; at < value.n;) {
-		size_t last, n;
+		size_t last = 0, n;
 		if (!is_break(value.p[at])) {
 			buf_put_char(to, value.p[at++]);
 			continue;
