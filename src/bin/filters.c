@@ -42,14 +42,17 @@ static size_t first_delivery(const struct connection *c)
 static struct stage *open_stage(struct connection *c, struct filters *f)
 {
 	size_t first = first_delivery(c);
+	size_t n = c->n_stages - first;
 	const struct milter_host host = {
 		.path = c->config.milters,
 		.session = &c->session,
 		.reply = reply_get,
-		.delivery = { c->stages + first, c->n_stages - first },
+		.delivery = { f->delivery, n },
 		.report = { .ctx = c, .fault = put_fault },
 	};
 
+	/* the stage of the filters takes the place of these */
+	memcpy(f->delivery, c->stages + first, n * sizeof(*f->delivery));
 	return f->api->open(&host, &f->text);
 }
 

@@ -6,9 +6,12 @@ struct connection;
 struct milter_api;
 struct stage;
 
+#define FILTERS_DELIVERY_MAX 2 /* the Maildirs, and the outbox of reports */
+
 struct filters {
 	const struct milter_api *api;
 	struct stage *stage; /* asks the filters; it has the stages that deliver in it */
+	struct stage *delivery[FILTERS_DELIVERY_MAX];
 	const char *text; /* for the record of a transaction */
 };
 

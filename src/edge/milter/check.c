@@ -26,7 +26,6 @@ static bool check_one(
 	if (fine)
 		put_terms(&about, &f->talk.terms);
 	terms[about.n < sizeof(terms) ? about.n : sizeof(terms) - 1] = '\0';
-	buf_put(&b, SPAN("milters "));
 	filter_put_fault(&b, path, f, fine ? terms : f->link.fault);
 	(fine ? report->finding : report->fault)(report->ctx, text);
 	filter_quit(f);

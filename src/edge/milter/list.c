@@ -15,7 +15,7 @@ static void report(const struct milter_report *to, const char *path, size_t line
 	int n = (int)(word.n < WORD_SHOWN_MAX ? word.n : WORD_SHOWN_MAX);
 
 	if (line)
-		snprintf(text, sizeof(text), "milters %s:%zu: %.*s%s%s", path, line, n,
+		snprintf(text, sizeof(text), "%s:%zu: %.*s%s%s", path, line, n,
 			word.n ? word.p : "", word.n ? ": " : "", what);
 	else
 		snprintf(text, sizeof(text), "milters %s: %s", path, what);
