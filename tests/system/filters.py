@@ -81,7 +81,8 @@ class Filter:
             threading.Thread(target=conversation.run, daemon=True).start()
 
     def events(self, which=-1):
-        """The commands of a conversation, in order, macros left out."""
+        """The commands of a conversation that has ended, in order, macros left out."""
+        harness.eventually(lambda: self.conversations and self.conversations[which].ended, "the end of a conversation")
         return "".join(command for command, _ in self.conversations[which].frames if command != "D")
 
     def got(self, command, which=-1):
@@ -146,7 +147,8 @@ class Conversation:
                 answer = self._answer(*self._next())
                 if answer is None:
                     break
-                self.connection.sendall(answer)
+                if answer:
+                    self.connection.sendall(answer)
         except (Lost, OSError):
             pass
         except Exception as fault:  # pylint: disable=broad-except

@@ -339,9 +339,14 @@ def test_a_filter_that_answers_nothing_gets_everything_in_one_go():
 
 
 def test_an_answer_in_spite_of_no_reply_is_a_fault():
-    filter_ = Filter(steps=filters.SILENT, R=frame("c"))
+    filter_ = Filter(steps=filters.SILENT, E=frame("c") + frame("c"))
     site = site_with(filter_.line())
-    send(site, code=451)
+    client = site.connect()
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    harness.equal(client.message(harness.sample()).code, 451)
+    client.quit()
+    harness.contains(record(site)["delivery_fault"], "answered what was not asked")
 
 
 def test_steps_that_a_filter_does_not_want_are_left_out():
@@ -482,7 +487,7 @@ def test_a_wrong_file_is_a_fault_and_no_mail_is_taken():
     done = harness.run(*site.command(), "--check")
     assert done.returncode == 78, done
     for line in (":2: ", ":3: "):
-        harness.contains(done.stderr, f"{site.dir}/milters{line}")
+        harness.contains(done.stdout, f"{site.dir}/milters{line}")
     harness.equal(site.everything(), [])
 
 
@@ -490,8 +495,8 @@ def test_check_names_what_a_filter_wants():
     filter_ = Filter(actions=0x11, steps=filters.NO["B"])
     site = site_with(filter_.line())
     done = harness.run(*site.command(), "--check")
-    harness.equal(done.returncode, 0, done.stderr)
-    harness.contains(done.stderr, f"unix:{filter_.path} version 6")
+    harness.equal(done.returncode, 0, done.stdout)
+    harness.contains(done.stdout, f"unix:{filter_.path} version 6")
 
 
 @harness.table(http=(b"HTTP/1.1 400 Bad\r\n",), version=(frame("O", struct.pack(">III", 9, 1, 1)),))
@@ -499,8 +504,8 @@ def test_check_finds_what_is_no_filter(answer):
     filter_ = Filter(negotiate=answer)
     site = site_with(filter_.line())
     done = harness.run(*site.command(), "--check")
-    harness.equal(done.returncode, 78, done.stderr)
-    harness.contains(done.stderr, f"unix:{filter_.path}")
+    harness.equal(done.returncode, 78, done.stdout)
+    harness.contains(done.stdout, f"unix:{filter_.path}")
 
 
 if __name__ == "__main__":
