@@ -141,6 +141,22 @@ static int user_failed(struct connection *c, int error)
 	return error;
 }
 
+static int open_filters(struct connection *c)
+{
+	const struct filters_place place = { .path = c->config.milters,
+		.modules = c->modules,
+		.session = &c->session,
+		.log = &c->log };
+
+	if (c->preload && c->preload != c->own_preload) {
+		log_error(&c->log, "milters: a listener has no filters yet: use one "
+				   "process for each connection, as postern.socket does");
+		return -EOPNOTSUPP;
+	}
+	c->filters = filters_open(&place, c->stages, &c->n_stages, &c->maildir.stage);
+	return c->filters ? 0 : -EINVAL;
+}
+
 /* Gives up root, and opens what lies outside the sandbox. 0 or -errno. */
 static int open_all(struct connection *c)
 {
@@ -160,7 +176,7 @@ static int open_all(struct connection *c)
 	list_dirs(c);
 	if (c->config.sandbox && may_load_credentials(c))
 		open_credentials(c);
-	return c->config.milters ? filters_open(c) : 0;
+	return c->config.milters ? open_filters(c) : 0;
 }
 
 void connection_open(struct connection *c)

@@ -4,90 +4,78 @@
  * what cannot be loaded or read makes the connection unusable.
  */
 #include "bin/filters.h"
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/cleanup.h"
-#include "bin/connection.h"
+#include "edge/log/log.h"
 #include "edge/milter/milter.h"
+#include "edge/module.h"
+#include "edge/settings/settings.h"
 
 static void put_fault(void *ctx, const char *text)
 {
-	struct connection *c = ctx;
-
-	log_error(&c->log, text);
+	log_error(ctx, text);
 }
 
-static void module_failed(struct connection *c, const char *error)
+static void report(const struct filters_place *place, const char *what)
 {
-	char text[2 * CONFIG_FAULT_MAX], why[CONFIG_FAULT_MAX];
+	char text[2 * CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "milters %s: %s", place->path, what);
+	log_error(place->log, text);
+}
+
+static const struct milter_api *load(const struct filters_place *place)
+{
+	char why[CONFIG_FAULT_MAX];
 	struct buf b = BUF(why);
-
-	module_put_fault(&b, c->modules, MILTER_MODULE, error);
-	snprintf(text, sizeof(text), "milters %s: %s", c->config.milters,
-		b.overflow ? error : why);
-	log_error(&c->log, text);
-}
-
-/* The stages that deliver: maildir, and what is behind it. */
-static size_t first_delivery(const struct connection *c)
-{
-	size_t i = 0;
-
-	while (c->stages[i] != &c->maildir.stage)
-		i++;
-	return i;
-}
-
-static struct stage *open_stage(struct connection *c, struct filters *f)
-{
-	size_t first = first_delivery(c);
-	size_t n = c->n_stages - first;
-	const struct milter_host host = {
-		.path = c->config.milters,
-		.session = &c->session,
-		.reply = reply_get,
-		.delivery = { f->delivery, n },
-		.report = { .ctx = c, .fault = put_fault },
-	};
-
-	/* the stage of the filters takes the place of these */
-	memcpy(f->delivery, c->stages + first, n * sizeof(*f->delivery));
-	return f->api->open(&host, &f->text);
-}
-
-int filters_open(struct connection *c)
-{
-	OWNED struct filters *f = NULL;
+	const struct milter_api *api;
 	const char *error;
 
-	if (c->preload && c->preload != c->own_preload) {
-		log_error(&c->log, "milters: not with --listen: use one process for each "
-				   "connection, as the units postern.socket do");
-		return -EOPNOTSUPP;
-	}
-	f = calloc(1, sizeof(*f));
-	if (!f)
-		return connection_failed(c, "milters", c->config.milters, -ENOMEM);
-	f->api = module_load(c->modules, MILTER_MODULE, MILTER_MODULE_TABLE, &error);
-	if (!f->api) {
-		module_failed(c, error);
-		return -ELIBACC;
-	}
-	f->stage = open_stage(c, f);
-	if (!f->stage)
-		return -EINVAL;
-	c->n_stages = first_delivery(c) + 1;
-	c->stages[c->n_stages - 1] = f->stage;
-	c->filters = steal(&f);
-	return 0;
+	api = module_load(place->modules, MILTER_MODULE, MILTER_MODULE_TABLE, &error);
+	if (api)
+		return api;
+	module_put_fault(&b, place->modules, MILTER_MODULE, error);
+	report(place, b.overflow ? error : why);
+	return NULL;
 }
 
-void filters_close(struct connection *c)
+struct filters *filters_open(const struct filters_place *place, struct stage **stages,
+	size_t *n_stages, const struct stage *first)
 {
-	if (!c->filters)
+	OWNED struct filters *f = calloc(1, sizeof(*f));
+	size_t at = 0, n;
+
+	if (!f) {
+		report(place, "out of memory");
+		return NULL;
+	}
+	while (stages[at] != first)
+		at++;
+	n = *n_stages - at;
+	memcpy(f->delivery, stages + at, n * sizeof(*f->delivery));
+	f->api = load(place);
+	if (f->api)
+		f->stage = f->api->open(
+			&(struct milter_host){
+				.path = place->path,
+				.session = place->session,
+				.reply = reply_get,
+				.delivery = { f->delivery, n },
+				.report = { .ctx = place->log, .fault = put_fault },
+			},
+			&f->text);
+	if (!f->stage)
+		return NULL;
+	stages[at] = f->stage;
+	*n_stages = at + 1;
+	return steal(&f);
+}
+
+void filters_close(struct filters *f)
+{
+	if (!f)
 		return;
-	c->filters->api->close(c->filters->stage);
-	free(c->filters);
-	c->filters = NULL;
+	f->api->close(f->stage);
+	free(f);
 }

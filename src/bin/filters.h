@@ -2,11 +2,14 @@
 /* The filters of a connection: loads their module, and puts their stage into its list. */
 #pragma once
 
-struct connection;
-struct milter_api;
-struct stage;
+#include <stddef.h>
+#include "smtp/tx.h"
 
 #define FILTERS_DELIVERY_MAX 2 /* the Maildirs, and the outbox of reports */
+
+struct log;
+struct milter_api;
+struct session;
 
 struct filters {
 	const struct milter_api *api;
@@ -15,11 +18,22 @@ struct filters {
 	const char *text; /* for the record of a transaction */
 };
 
-/*
- * Where filters are set: loads the module, and begins to connect to them, with the rights
- * of the connection and before its sandbox. 0, or -errno, which has been recorded: then
- * no mail may be received.
- */
-int filters_open(struct connection *c);
+/* Where the filters are needed. All of it outlives them. */
+struct filters_place {
+	const char *path; /* of the file with the filters */
+	const char *modules; /* the directory of modules */
+	const struct session *session;
+	struct log *log;
+};
 
-void filters_close(struct connection *c);
+/*
+ * Loads the module, and begins to connect to the filters, with the rights of the
+ * connection and before its sandbox. In the list the stage of the filters takes the place
+ * of those that deliver, which begin with `first`. Owned by the caller; NULL: a fault was
+ * recorded, and no mail may be received.
+ */
+struct filters *filters_open(const struct filters_place *place, struct stage **stages,
+	size_t *n_stages, const struct stage *first);
+
+/* NULL is none. */
+void filters_close(struct filters *f);

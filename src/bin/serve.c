@@ -481,7 +481,7 @@ int serve_client(struct connection *c, const struct session_peer *peer)
 	if (c->unusable || is_port_of_smtp(c))
 		return refuse(c);
 	serve(c);
-	filters_close(c);
+	filters_close(c->filters);
 	backend_free(c->backend);
 	policy_done(&c->policy);
 	return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The filters of a file as `postern --check` sees them: connected, and asked for terms. */
+/* The filters of a file as `--check` sees them: connected to, and asked for terms. */
 #include "edge/milter/parts.h"
 #include <stdio.h>
 

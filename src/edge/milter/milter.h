@@ -28,7 +28,7 @@ struct milter_host {
 	const struct session *session;
 	/* the rows of the program's own table: the engine compares their addresses */
 	const struct reply *(*reply)(enum reply_name name);
-	/* the stages that deliver: they get a message once the filters have let it pass */
+	/* these deliver: they get a message once the filters have let it pass */
 	struct stages delivery;
 	struct milter_report report;
 };
