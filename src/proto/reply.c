@@ -147,16 +147,15 @@ bool reply_is_fault(const struct reply *r)
 
 static void put_filled(struct buf *to, const char *text, struct span argument)
 {
-	const char *mark;
+	const char *mark = strchr(text, '%');
 
-	for (; (mark = strchr(text, '%')); text = mark + 1) {
-		buf_put(to, (struct span){ text, (size_t)(mark - text) });
-		if (mark[1] == '%')
-			buf_put_char(to, *mark++);
-		else
-			text_escape(to, argument, REPLY_ARGUMENT_MAX);
+	if (!mark) {
+		buf_put_str(to, text);
+		return;
 	}
-	buf_put_str(to, text);
+	buf_put(to, (struct span){ text, (size_t)(mark - text) });
+	text_escape(to, argument, REPLY_ARGUMENT_MAX);
+	buf_put_str(to, mark + 1);
 }
 
 static void put_line(
@@ -168,7 +167,10 @@ static void put_line(
 		buf_put_str(to, r->enhanced);
 		buf_put_char(to, ' ');
 	}
-	put_filled(to, r->text, argument);
+	if (r->by_filter)
+		buf_put_str(to, r->text);
+	else
+		put_filled(to, r->text, argument);
 }
 
 void reply_put(struct buf *to, const struct reply *r, struct span argument)

@@ -14,8 +14,9 @@
 struct reply {
 	unsigned short code;
 	char enhanced[7]; /* "5.5.1", or empty where RFC 2034 has none */
-	const char *text; /* "%" stands for the argument, "%%" for itself */
-	bool by_filter; /* a filter's decision: a 4yz is no fault of this host */
+	const char *text; /* printable ASCII; "%" stands for the argument */
+	/* a filter's decision: a 4yz is no fault of this host, and "%" is itself */
+	bool by_filter;
 };
 
 enum reply_name {

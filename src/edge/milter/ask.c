@@ -126,20 +126,14 @@ static const struct reply *own_reply(
 	struct filters_state *m, const struct milter_answer *a)
 {
 	struct own_reply *own = &m->replies[a->event != MILTER_RCPT];
-	char text[FILTER_REPLY_MAX];
-	struct buf b = BUF(text), to = BUF(own->text);
+	struct buf b = BUF(own->text);
 	OWNED char *whole = malloc(a->value.n + 1);
 	const char *enhanced;
 	struct buf all = { .p = whole, .cap = whole ? a->value.n + 1 : 0 };
 
 	milter_put_reply(&all, a->value, ' ');
 	text_escape(&b, buf_span(&all), FILTER_REPLY_MAX);
-	for (size_t i = 0; i < b.n; i++) {
-		buf_put_char(&to, b.p[i]);
-		if (b.p[i] == '%')
-			buf_put_char(&to, '%');
-	}
-	buf_terminate(&to);
+	buf_terminate(&b);
 	own->reply = (struct reply){
 		.code = (unsigned short)a->code, .text = own->text, .by_filter = true
 	};

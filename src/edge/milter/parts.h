@@ -21,7 +21,7 @@
 /* A reply in a filter's own words. */
 struct own_reply {
 	struct reply reply;
-	char text[2 * FILTER_REPLY_MAX + 1]; /* "%%" stands for "%" */
+	char text[FILTER_REPLY_MAX + 1];
 };
 
 struct filter {
