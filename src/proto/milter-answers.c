@@ -262,19 +262,27 @@ static const struct row *row_of_command(char command)
 	return NULL;
 }
 
-/* The verdict on the oldest event: it is no longer owed, and may end others. */
-static void settle(struct milter_talk *t, enum milter_event event, enum milter_kind kind)
+/* What the verdict on an event ends. */
+static void end_events(
+	struct milter_talk *t, enum milter_event event, enum milter_kind kind, bool late)
 {
-	t->n_owed--;
-	memmove(t->owed, t->owed + 1, t->n_owed);
-	if (kind == MILTER_SKIP)
+	if (kind == MILTER_SKIP && !late)
 		t->skipped |= BIT(event);
 	if (kind != MILTER_ACCEPT)
 		return;
 	if (event == MILTER_CONNECT || event == MILTER_HELO)
 		t->session_accepted = true;
-	else if (event != MILTER_UNKNOWN)
+	else if (event != MILTER_UNKNOWN && !late)
 		t->message_accepted = true;
+}
+
+/* The oldest event is no longer owed. */
+static void settle(struct milter_talk *t, const struct milter_answer *a)
+{
+	t->n_owed--;
+	memmove(t->owed, t->owed + 1, t->n_owed);
+	t->n_late -= a->late;
+	end_events(t, a->event, a->kind, a->late);
 }
 
 const char *milter_answer_take(struct milter_talk *t, const struct milter_frame *frame,
@@ -290,6 +298,7 @@ const char *milter_answer_take(struct milter_talk *t, const struct milter_frame 
 		return "answered although it owed no answer";
 	a.kind = row->kind;
 	a.event = (enum milter_event)t->owed[0];
+	a.late = t->n_late > 0;
 	if (!(row->events & BIT(a.event)))
 		return "sent a command that is not for this event";
 	if (row->kind == MILTER_SKIP && t->terms.version == MILTER_VERSION_MIN)
@@ -300,7 +309,7 @@ const char *milter_answer_take(struct milter_talk *t, const struct milter_frame 
 	if (fault)
 		return fault;
 	if (milter_is_verdict(row->kind))
-		settle(t, a.event, a.kind);
+		settle(t, &a);
 	*ret = a;
 	return NULL;
 }

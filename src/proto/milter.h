@@ -222,6 +222,7 @@ struct milter_talk {
 	uint32_t skipped;
 	unsigned char owed[MILTER_OWED_MAX]; /* events, the oldest first */
 	size_t n_owed;
+	size_t n_late; /* of these, the first: they are about a message that has ended */
 };
 
 /* Begins a conversation on these terms. */
@@ -253,7 +254,8 @@ bool milter_owes(const struct milter_talk *t);
 
 /*
  * After each message: accepted, refused here or by another filter, RSET, EHLO. All that
- * the filter said about the message is forgotten. `A` must have been sent.
+ * the filter said about the message is forgotten. `A` must have been sent. Answers that
+ * are still owed stay so; they come as `late`, and have no effect on the next message.
  */
 void milter_talk_reset(struct milter_talk *t);
 
@@ -340,6 +342,7 @@ enum milter_kind {
 struct milter_answer {
 	enum milter_kind kind;
 	enum milter_event event; /* which it answers */
+	bool late; /* about a message that has ended: the caller ignores it */
 	uint32_t index;
 	struct span name, value, params; /* borrow from the frame */
 	unsigned code; /* 400 to 599; 421 ends the session */
@@ -421,7 +424,7 @@ struct milter_edits {
 /*
  * Fills the list: our own field first (`ours`, one or more lines with line ends, may be
  * empty), then those of `header`, which both must stay in memory. NULL, or a fault: too
- * many fields.
+ * many fields, or more than MILTER_HEADER_MAX.
  */
 const char *milter_edits_begin(
 	struct milter_edits *e, struct span ours, struct span header);

@@ -429,6 +429,63 @@ static void test_accept_is_of_the_session_or_of_the_message(void)
 	}
 }
 
+/* the filters that come after one that refused are answered for a message that is over */
+static void test_a_late_answer_has_no_effect_on_the_next_message(void)
+{
+	static const char verdicts[] = "as";
+
+	for (size_t i = 0; verdicts[i]; i++) {
+		struct milter_talk t = talk_at(MILTER_RCPT);
+		struct milter_answer a;
+		milter_talk_reset(&t);
+		CHECK(milter_sent(&t, MILTER_MAIL));
+		CHECK(!answer(&t, 'p', NO_DATA, &a) && a.late);
+		CHECK(!answer(&t, verdicts[i], NO_DATA, &a));
+		CHECK(a.late && a.event == MILTER_RCPT);
+		CHECK(milter_wants(&t, MILTER_RCPT) && milter_wants(&t, MILTER_END));
+		CHECK(!answer(&t, 'c', NO_DATA, &a));
+		CHECK(!a.late && a.event == MILTER_MAIL && !milter_owes(&t));
+	}
+}
+
+/* accepting the session is not about the message */
+static void test_a_late_accept_of_the_session_holds(void)
+{
+	struct milter_talk t = talk_at(MILTER_HELO);
+	struct milter_answer a;
+
+	milter_talk_reset(&t);
+	CHECK(!answer(&t, 'a', NO_DATA, &a));
+	CHECK(!milter_wants(&t, MILTER_MAIL));
+}
+
+/* a verdict at rcpt is of that recipient alone: the message goes on */
+static void test_a_refused_recipient_ends_nothing(void)
+{
+	static const char verdicts[] = "rt";
+
+	for (size_t i = 0; verdicts[i]; i++) {
+		struct milter_talk t = talk_at(MILTER_RCPT);
+		struct milter_answer a;
+		CHECK(!answer(&t, verdicts[i], NO_DATA, &a));
+		for (size_t event = 0; event < MILTER_EVENTS; event++)
+			CHECK(milter_wants(&t, (enum milter_event)event));
+	}
+}
+
+/* a quarantine is neither taken for a verdict nor lost behind `y` */
+static void test_a_quarantine_is_followed_by_its_verdict(void)
+{
+	struct milter_talk t = talk_at(MILTER_END);
+	struct milter_answer a;
+
+	CHECK(!answer(&t, 'q', DATA("why\0"), &a));
+	CHECK(a.kind == MILTER_QUARANTINE && milter_owes(&t));
+	CHECK_SPAN(span_of(milter_kind_word(a.kind)), "quarantine");
+	CHECK(!answer(&t, 'y', DATA("550 no\0"), &a));
+	CHECK(a.kind == MILTER_REPLY && !milter_owes(&t));
+}
+
 static void test_refused_recipients_go_to_filters_that_ask_for_them(void)
 {
 	struct milter_talk t = talk_of(6, 0);
@@ -461,6 +518,10 @@ int main(void)
 		TEST(test_skip_concerns_its_own_kind_of_event),
 		TEST(test_version_2_has_no_skip),
 		TEST(test_accept_is_of_the_session_or_of_the_message),
+		TEST(test_a_late_answer_has_no_effect_on_the_next_message),
+		TEST(test_a_late_accept_of_the_session_holds),
+		TEST(test_a_refused_recipient_ends_nothing),
+		TEST(test_a_quarantine_is_followed_by_its_verdict),
 		TEST(test_refused_recipients_go_to_filters_that_ask_for_them),
 	};
 

@@ -317,6 +317,21 @@ static void test_the_number_of_fields_has_a_limit(void)
 	CHECK(milter_edits_begin(&l.e, SPAN(OURS), SPAN("")));
 }
 
+static void test_a_header_of_more_than_a_mebibyte_is_a_fault(void)
+{
+	static char header[MILTER_HEADER_MAX + 1];
+	struct list l;
+
+	begin(&l, "");
+	memset(header, ' ', sizeof(header));
+	memcpy(header, "A:", 2);
+	CHECK(!milter_edits_begin(
+		&l.e, SPAN(OURS), (struct span){ header, MILTER_HEADER_MAX }));
+	CHECK_SPAN(span_of(milter_edits_begin(
+			   &l.e, SPAN(OURS), (struct span){ header, sizeof(header) })),
+		"is left out: the header has more than 1 MiB");
+}
+
 static void test_new_text_has_a_limit_and_is_not_cut(void)
 {
 	char value[TEXT_MAX + 1];
@@ -409,6 +424,7 @@ int main(void)
 		TEST(test_edits_of_a_filter_are_undone_together),
 		TEST(test_the_next_filter_gets_the_fields_as_they_are),
 		TEST(test_the_number_of_fields_has_a_limit),
+		TEST(test_a_header_of_more_than_a_mebibyte_is_a_fault),
 		TEST(test_new_text_has_a_limit_and_is_not_cut),
 		TEST(test_a_last_line_without_its_end_gets_one),
 		TEST(test_the_header_ends_at_an_empty_line_or_where_the_body_begins),
