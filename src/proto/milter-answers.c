@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Answers of filters. Each is judged by one table: which command it is, on which events it
- * may come, and what data it has. What does not fit is a fault, and never half an answer.
+ * Answers of filters. Each is judged by one table: which command it is, on which events
+ * it may come, and what data it has. What does not fit is a fault, never half an answer.
  */
 #include "proto/milter.h"
 #include "base/num.h"
@@ -28,28 +28,27 @@ static const struct row {
 	enum milter_kind kind;
 	uint32_t events; /* on which it may come */
 	enum shape shape;
-	bool verdict;
 	const char *word;
 } rows[] = {
-	{ 'c', MILTER_CONTINUE, ANY, NOTHING, true, "continue" },
-	{ 'a', MILTER_ACCEPT, ANY, NOTHING, true, "accept" },
-	{ 'r', MILTER_REJECT, ANY, NOTHING, true, "reject" },
-	{ 't', MILTER_TEMPFAIL, ANY, NOTHING, true, "tempfail" },
-	{ 'y', MILTER_REPLY, ANY, REPLY_TEXT, true, "reply" },
-	{ 'd', MILTER_DISCARD, HAS_MESSAGE, NOTHING, true, "discard" },
-	{ '4', MILTER_SHUTDOWN, ANY, NOTHING, true, "shutdown" },
-	{ 'f', MILTER_FAIL, ANY, NOTHING, true, "fail" },
-	{ 's', MILTER_SKIP, REPEATED, NOTHING, true, "skip" },
-	{ 'p', MILTER_PROGRESS, ANY, NOTHING, false, "progress" },
-	{ 'h', MILTER_ADD, AT_END, FIELD, false, "add-header" },
-	{ 'i', MILTER_INSERT, AT_END, FIELD_AT_INDEX, false, "insert-header" },
-	{ 'm', MILTER_CHANGE, AT_END, FIELD_AT_INDEX, false, "change-header" },
-	{ 'b', MILTER_BODY_PIECE, AT_END, OCTETS, false, "replace-body" },
-	{ '+', MILTER_RCPT_ADD, AT_END, TEXT, false, "add-recipient" },
-	{ '2', MILTER_RCPT_ADD, AT_END, TEXT_AND_PARAMS, false, "add-recipient" },
-	{ '-', MILTER_RCPT_DELETE, AT_END, TEXT, false, "delete-recipient" },
-	{ 'e', MILTER_SENDER, AT_END, TEXT_AND_PARAMS, false, "change-sender" },
-	{ 'q', MILTER_QUARANTINE, AT_END, TEXT, false, "quarantine" },
+	{ 'c', MILTER_CONTINUE, ANY, NOTHING, "continue" },
+	{ 'a', MILTER_ACCEPT, ANY, NOTHING, "accept" },
+	{ 'r', MILTER_REJECT, ANY, NOTHING, "reject" },
+	{ 't', MILTER_TEMPFAIL, ANY, NOTHING, "tempfail" },
+	{ 'y', MILTER_REPLY, ANY, REPLY_TEXT, "reply" },
+	{ 'd', MILTER_DISCARD, HAS_MESSAGE, NOTHING, "discard" },
+	{ '4', MILTER_SHUTDOWN, ANY, NOTHING, "shutdown" },
+	{ 'f', MILTER_FAIL, ANY, NOTHING, "fail" },
+	{ 's', MILTER_SKIP, REPEATED, NOTHING, "skip" },
+	{ 'p', MILTER_PROGRESS, ANY, NOTHING, "progress" },
+	{ 'h', MILTER_ADD, AT_END, FIELD, "add-header" },
+	{ 'i', MILTER_INSERT, AT_END, FIELD_AT_INDEX, "insert-header" },
+	{ 'm', MILTER_CHANGE, AT_END, FIELD_AT_INDEX, "change-header" },
+	{ 'b', MILTER_BODY_PIECE, AT_END, OCTETS, "replace-body" },
+	{ '+', MILTER_RCPT_ADD, AT_END, TEXT, "add-recipient" },
+	{ '2', MILTER_RCPT_ADD, AT_END, TEXT_AND_PARAMS, "add-recipient" },
+	{ '-', MILTER_RCPT_DELETE, AT_END, TEXT, "delete-recipient" },
+	{ 'e', MILTER_SENDER, AT_END, TEXT_AND_PARAMS, "change-sender" },
+	{ 'q', MILTER_QUARANTINE, AT_END, TEXT, "quarantine" },
 };
 
 #define N_ROWS (sizeof(rows) / sizeof(*rows))
@@ -65,7 +64,7 @@ static const struct row *row_of_kind(enum milter_kind kind)
 
 bool milter_is_verdict(enum milter_kind kind)
 {
-	return row_of_kind(kind)->verdict;
+	return kind < MILTER_PROGRESS;
 }
 
 const char *milter_kind_word(enum milter_kind kind)
@@ -263,19 +262,27 @@ static const struct row *row_of_command(char command)
 	return NULL;
 }
 
-/* The verdict on the oldest event: it is no longer owed, and may end others. */
-static void settle(struct milter_talk *t, enum milter_event event, enum milter_kind kind)
+/* What the verdict on an event ends. */
+static void end_events(
+	struct milter_talk *t, enum milter_event event, enum milter_kind kind, bool late)
 {
-	t->n_owed--;
-	memmove(t->owed, t->owed + 1, t->n_owed);
-	if (kind == MILTER_SKIP)
+	if (kind == MILTER_SKIP && !late)
 		t->skipped |= BIT(event);
 	if (kind != MILTER_ACCEPT)
 		return;
 	if (event == MILTER_CONNECT || event == MILTER_HELO)
 		t->session_accepted = true;
-	else if (event != MILTER_UNKNOWN)
+	else if (event != MILTER_UNKNOWN && !late)
 		t->message_accepted = true;
+}
+
+/* The oldest event is no longer owed. */
+static void settle(struct milter_talk *t, const struct milter_answer *a)
+{
+	t->n_owed--;
+	memmove(t->owed, t->owed + 1, t->n_owed);
+	t->n_late -= a->late;
+	end_events(t, a->event, a->kind, a->late);
 }
 
 const char *milter_answer_take(struct milter_talk *t, const struct milter_frame *frame,
@@ -291,6 +298,7 @@ const char *milter_answer_take(struct milter_talk *t, const struct milter_frame 
 		return "answered although it owed no answer";
 	a.kind = row->kind;
 	a.event = (enum milter_event)t->owed[0];
+	a.late = t->n_late > 0;
 	if (!(row->events & BIT(a.event)))
 		return "sent a command that is not for this event";
 	if (row->kind == MILTER_SKIP && t->terms.version == MILTER_VERSION_MIN)
@@ -300,8 +308,8 @@ const char *milter_answer_take(struct milter_talk *t, const struct milter_frame 
 	fault = row->shape == REPLY_TEXT ? take_reply(&a) : NULL;
 	if (fault)
 		return fault;
-	if (row->verdict)
-		settle(t, a.event, a.kind);
+	if (milter_is_verdict(row->kind))
+		settle(t, &a);
 	*ret = a;
 	return NULL;
 }

@@ -72,6 +72,8 @@ static const char too_many[] = "is left out: the header has more than 16384 fiel
 const char *milter_edits_begin(
 	struct milter_edits *e, struct span ours, struct span header)
 {
+	if (header.n > MILTER_HEADER_MAX)
+		return "is left out: the header has more than 1 MiB";
 	e->n = e->text.n = 0;
 	e->changed = false;
 	if (e->cap == 0)

@@ -81,9 +81,8 @@ void milter_frame_close(struct buf *to, size_t begin)
 bool milter_put_string(struct buf *to, struct span text)
 {
 	bool has_nul = false;
-	const char *nul;
 
-	while ((nul = text.n ? memchr(text.p, '\0', text.n) : NULL)) {
+	while (text.n && memchr(text.p, '\0', text.n)) {
 		has_nul = true;
 		buf_put(to, span_take(&text, '\0'));
 		buf_put_char(to, '?');

@@ -58,4 +58,5 @@ void milter_talk_reset(struct milter_talk *t)
 {
 	t->message_accepted = false;
 	t->skipped = 0;
+	t->n_late = t->n_owed;
 }

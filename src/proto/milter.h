@@ -218,10 +218,11 @@ struct milter_talk {
 	struct milter_terms terms;
 	bool session_accepted; /* `a` at connect or helo: no more events at all */
 	bool message_accepted; /* `a` at another one: none until the message has ended */
-	uint32_t
-		skipped; /* bits 1 << enum milter_event: `s`, until the message has ended */
+	/* bits 1 << enum milter_event: `s`, until the message has ended */
+	uint32_t skipped;
 	unsigned char owed[MILTER_OWED_MAX]; /* events, the oldest first */
 	size_t n_owed;
+	size_t n_late; /* of these, the first: they are about a message that has ended */
 };
 
 /* Begins a conversation on these terms. */
@@ -253,7 +254,8 @@ bool milter_owes(const struct milter_talk *t);
 
 /*
  * After each message: accepted, refused here or by another filter, RSET, EHLO. All that
- * the filter said about the message is forgotten. `A` must have been sent.
+ * the filter said about the message is forgotten. `A` must have been sent. Answers that
+ * are still owed stay so; they come as `late`, and have no effect on the next message.
  */
 void milter_talk_reset(struct milter_talk *t);
 
@@ -262,8 +264,8 @@ void milter_put_macros(struct buf *to, const struct milter_talk *t,
 	enum milter_event event, const struct milter_values *values);
 
 /*
- * Events. Each appends one whole frame, or sets to->overflow and appends nothing. A NUL in
- * a text cannot be sent, so "?" is sent in its place.
+ * Events. Each appends one whole frame, or sets to->overflow and appends nothing. A NUL
+ * in a text cannot be sent, so "?" is sent in its place.
  */
 
 /* `name`: a host name, or the address in brackets; ip.n may be 0: no address */
@@ -284,12 +286,12 @@ enum milter_field_note { /* bits */
 
 /*
  * `field`: its lines as they are stored, with or without the last line end. Line ends
- * become LF, the last one is left out; without MILTER_LEADING_SPACE in `options` so is one
- * space behind the colon. Returns bits of enum milter_field_note, for the record.
+ * become LF, the last one is left out; without MILTER_LEADING_SPACE in `options` so is
+ * one space behind the colon. Returns bits of enum milter_field_note, for the record.
  */
 unsigned milter_put_field(struct buf *to, struct span field, uint32_t options);
 void milter_put_end_of_header(struct buf *to);
-/* The head of a piece of the body; exactly n octets must follow: 1 to MILTER_CHUNK_MAX. */
+/* The head of a piece of the body, of which n octets follow: 1 to MILTER_CHUNK_MAX. */
 void milter_put_body_head(struct buf *to, size_t n);
 void milter_put_end(struct buf *to);
 void milter_put_abort(struct buf *to);
@@ -340,6 +342,7 @@ enum milter_kind {
 struct milter_answer {
 	enum milter_kind kind;
 	enum milter_event event; /* which it answers */
+	bool late; /* about a message that has ended: the caller ignores it */
 	uint32_t index;
 	struct span name, value, params; /* borrow from the frame */
 	unsigned code; /* 400 to 599; 421 ends the session */
@@ -395,9 +398,9 @@ struct milter_header {
 };
 
 /*
- * Finds the end of the header in the beginning of a message: an empty line, or a line that
- * is neither a field nor the continuation of one, with which the body begins. `whole`: no
- * more text follows. False: the end is further on.
+ * Finds the end of the header in the beginning of a message: an empty line, or a line
+ * that is neither a field nor the continuation of one, with which the body begins.
+ * `whole`: no more text follows. False: the end is further on.
  */
 bool milter_header_find(struct span text, bool whole, struct milter_header *ret);
 
@@ -421,7 +424,7 @@ struct milter_edits {
 /*
  * Fills the list: our own field first (`ours`, one or more lines with line ends, may be
  * empty), then those of `header`, which both must stay in memory. NULL, or a fault: too
- * many fields.
+ * many fields, or more than MILTER_HEADER_MAX.
  */
 const char *milter_edits_begin(
 	struct milter_edits *e, struct span ours, struct span header);
@@ -438,14 +441,14 @@ void milter_edits_restore(struct milter_edits *e);
  *
  * ADD appends. INSERT counts in the list: 0 is above our own field, 1 directly below it,
  * and a number above the count is the end. CHANGE counts the fields of that name without
- * ours, from 1 (0 is 1): an empty value deletes, and a field that does not exist is added.
- * A run of line breaks in a value becomes one LF, with a TAB where no blank follows; those
- * at its end are dropped. A field of a filter is thus always one field.
+ * ours, from 1 (0 is 1): an empty value deletes, and one that does not exist is added.
+ * A run of line breaks in a value becomes one LF, with a TAB where no blank follows;
+ * those at its end are dropped. A field of a filter is thus always one field.
  */
 const char *milter_edits_apply(
 	struct milter_edits *e, const struct milter_answer *a, uint32_t options);
 
-/* The next field for a filter, which does not see ours. *at: 0 at first. False: the end. */
+/* The next field for a filter, which never gets ours. *at: 0 at first. False: the end. */
 bool milter_edits_next(const struct milter_edits *e, size_t *at, struct span *ret_field);
 
 /*
