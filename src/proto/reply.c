@@ -90,13 +90,13 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_HOPS] = { 554, "5.4.6", "Too many hops" },
 	/* the words of Postfix, which some clients know */
 	[REPLY_FILTER_REFUSED] = { 550, "5.7.1", "Command rejected", true },
-	[REPLY_FILTER_LATER] = { 451, "4.7.1",
-		"Service unavailable - try again later", true },
+	[REPLY_FILTER_LATER] = { 451, "4.7.1", "Service unavailable - try again later",
+		true },
 	[REPLY_FILTER_FAILED] = { 451, "4.3.0",
 		"A filter of this host failed; try later" },
 	[REPLY_FILTER_FAILED_FOR_GOOD] = { 550, "5.5.0", "Service unavailable" },
-	[REPLY_FILTER_END] = { 421, "4.7.0",
-		"Service unavailable; closing connection", true },
+	[REPLY_FILTER_END] = { 421, "4.7.0", "Service unavailable; closing connection",
+		true },
 
 	[REPLY_NAMES_UNAVAILABLE] = { 451, "4.3.0",
 		"No internationalized addresses for now; try later" },

@@ -138,7 +138,7 @@ static const struct reply *own_reply(
 		.code = (unsigned short)a->code, .text = own->text, .by_filter = true
 	};
 	enhanced = strlen(a->enhanced) < sizeof(own->reply.enhanced) ? a->enhanced
-		   : a->code < 500				     ? "4.7.1"
+		   : a->code < 500                                   ? "4.7.1"
 								     : "5.7.1";
 	memcpy(own->reply.enhanced, enhanced, strlen(enhanced) + 1);
 	if (!b.n)

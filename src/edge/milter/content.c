@@ -17,7 +17,8 @@ static bool is_changed(const struct content *c)
 }
 
 /* The trace header as filters' edits count it: Received, and what stands above. */
-static void split_trace(const struct content *c, struct span *ret_top, struct span *ret_ours)
+static void split_trace(
+	const struct content *c, struct span *ret_top, struct span *ret_ours)
 {
 	struct span rest = octets_span(&c->trace);
 
@@ -36,7 +37,8 @@ static int make_edits(struct milter_edits *e)
 	*e = (struct milter_edits){ .fields = malloc(size),
 		.saved = malloc(size),
 		.cap = MILTER_FIELDS_MAX,
-		.text = { .p = malloc(MILTER_NEW_TEXT_MAX), .cap = MILTER_NEW_TEXT_MAX } };
+		.text = {
+			.p = malloc(MILTER_NEW_TEXT_MAX), .cap = MILTER_NEW_TEXT_MAX } };
 	return e->fields && e->saved && e->text.p ? 0 : -ENOMEM;
 }
 
@@ -95,8 +97,8 @@ static int ask_fields(struct filters_state *m, struct filter *f, const struct re
 	return r;
 }
 
-static int ask_end_of_header(
-	struct filters_state *m, struct filter *f, const struct tx *tx, const struct reply **ret)
+static int ask_end_of_header(struct filters_state *m, struct filter *f,
+	const struct tx *tx, const struct reply **ret)
 {
 	struct milter_values v;
 	struct buf b;
@@ -206,7 +208,8 @@ static int edit(struct filters_state *m, struct filter *f, const struct milter_a
 }
 
 /* Reads what the filter decides about the whole message. */
-static int take_verdict(struct filters_state *m, struct filter *f, const struct reply **ret)
+static int take_verdict(
+	struct filters_state *m, struct filter *f, const struct reply **ret)
 {
 	struct milter_answer a;
 	int r;
@@ -339,8 +342,7 @@ static const struct reply *put_changed(struct filters_state *m, const struct tx 
 	if (r)
 		return r;
 	if (!c->body_replaced)
-		return stages_body(
-			&m->host.delivery, tx, span_from(text, c->header.n));
+		return stages_body(&m->host.delivery, tx, span_from(text, c->header.n));
 	r = stages_body(&m->host.delivery, tx, SPAN("\n"));
 	return r ? r : stages_body(&m->host.delivery, tx, body_of(c));
 }

@@ -70,7 +70,8 @@ int link_open(struct link *l, const struct milter_setting *s)
 	l->connected = connect(l->fd, &to.any, n) == 0;
 	if (l->connected || errno == EINPROGRESS)
 		return 0;
-	link_fail(l, errno == EAGAIN ? "too many connections wait there" : "cannot connect",
+	link_fail(l,
+		errno == EAGAIN ? "too many connections wait there" : "cannot connect",
 		errno == EAGAIN ? 0 : -errno);
 	link_close(l);
 	return -ECONNREFUSED;
@@ -96,9 +97,9 @@ static int await(struct link *l, short event, uint64_t deadline, unsigned second
 	if (n > 0)
 		return 0;
 	snprintf(text, sizeof(text), "%s within %u s",
-		event == POLLIN	 ? "no answer"
-		: l->connected ? "took no octets"
-				 : "not connected",
+		event == POLLIN ? "no answer"
+		: l->connected  ? "took no octets"
+				: "not connected",
 		seconds);
 	link_fail(l, text, 0);
 	return -ETIMEDOUT;
@@ -151,7 +152,8 @@ int link_flush(struct link *l, unsigned seconds)
 		else if (errno == EAGAIN)
 			r = await(l, POLLOUT, deadline, seconds);
 		else if (errno != EINTR)
-			r = link_fail(l, errno == EPIPE ? "closed the connection" : "write",
+			r = link_fail(l,
+				errno == EPIPE ? "closed the connection" : "write",
 				errno == EPIPE ? 0 : -errno);
 	}
 	octets_clear(&l->out);
@@ -193,7 +195,8 @@ static int fill(struct link *l)
 	if (n == 0)
 		return link_fail(l, "closed the connection", 0);
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		return link_fail(l, errno == ECONNRESET ? "closed the connection" : "read",
+		return link_fail(l,
+			errno == ECONNRESET ? "closed the connection" : "read",
 			errno == ECONNRESET ? 0 : -errno);
 	l->in.n += n > 0 ? (size_t)n : 0;
 	return 0;

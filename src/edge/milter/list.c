@@ -59,8 +59,9 @@ static bool take_line(struct filter *list, size_t *n, struct span line, size_t n
 	}
 	if (*n == FILTERS_MAX || is_unfinished(setting.default_action)) {
 		report(to, path, number, setting.address,
-			*n == FILTERS_MAX ? "there are more than 16 filters"
-					  : "default-action=quarantine does not work yet");
+			*n == FILTERS_MAX
+				? "there are more than 16 filters"
+				: "default-action=quarantine does not work yet");
 		return false;
 	}
 	list[(*n)++] = (struct filter){

@@ -106,8 +106,7 @@ static const struct reply *filters_body(
 		return NULL;
 	r = octets_put(&m->content.text, text, FILTERS_MESSAGE_MAX);
 	if (r < 0)
-		return m->host.reply(
-			r == -EFBIG ? REPLY_SIZE_ACTUAL : REPLY_NO_MEMORY);
+		return m->host.reply(r == -EFBIG ? REPLY_SIZE_ACTUAL : REPLY_NO_MEMORY);
 	return NULL;
 }
 

@@ -104,8 +104,8 @@ const struct reply *filter_await(struct filters_state *m, struct filter *f);
 const struct reply *filter_fail(struct filters_state *m, struct filter *f);
 
 /* What a verdict means; NULL: nothing refuses. A discard is kept in the state. */
-const struct reply *filter_verdict(struct filters_state *m, struct filter *f,
-	const struct milter_answer *a);
+const struct reply *filter_verdict(
+	struct filters_state *m, struct filter *f, const struct milter_answer *a);
 
 const struct reply *filter_ask_mail(
 	struct filters_state *m, struct filter *f, const struct tx *tx);

@@ -28,8 +28,7 @@ void values_of_session(struct milter_values *v, const struct session *s)
 	set(v, MILTER_MACRO_TLS_SNI, s->tls.sni);
 }
 
-void values_of_mail(
-	struct milter_values *v, const struct session *s, const struct tx *tx)
+void values_of_mail(struct milter_values *v, const struct session *s, const struct tx *tx)
 {
 	values_of_session(v, s);
 	set(v, MILTER_MACRO_ID, tx->id);
