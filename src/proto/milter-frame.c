@@ -32,25 +32,64 @@ static uint32_t length_of(struct span in)
 	return length;
 }
 
-enum milter_step milter_frame_take(struct span *in, struct milter_frame *ret_frame,
-	struct milter_reading *ret_reading)
+static enum milter_step wrong(struct milter_reading *reading, const char *fault)
+{
+	reading->fault = fault;
+	return MILTER_WRONG;
+}
+
+static enum milter_step need(struct milter_reading *reading, size_t n)
+{
+	reading->n_needed = n;
+	return MILTER_MORE;
+}
+
+/* What has arrived of a long frame `b`. */
+static enum milter_step take_piece(
+	struct span *in, struct milter_frame *ret, struct milter_reading *reading)
+{
+	size_t n = in->n < reading->n_left ? in->n : reading->n_left;
+
+	if (n == 0)
+		return need(reading, 1);
+	*ret = (struct milter_frame){ 'b', { in->p, n } };
+	*in = span_from(*in, n);
+	reading->n_left -= n;
+	return MILTER_DONE;
+}
+
+static enum milter_step take_long(struct span *in, uint32_t length,
+	struct milter_frame *ret, struct milter_reading *reading)
+{
+	if (in->n < MILTER_FRAME_HEAD)
+		return need(reading, MILTER_FRAME_HEAD);
+	if (in->p[LENGTH_OCTETS] != 'b')
+		return wrong(reading, "sent a frame of more than 128 KiB");
+	if (in->n == MILTER_FRAME_HEAD)
+		return need(reading, MILTER_FRAME_HEAD + 1);
+	*in = span_from(*in, MILTER_FRAME_HEAD);
+	reading->n_left = length - 1;
+	return take_piece(in, ret, reading);
+}
+
+enum milter_step milter_frame_take(
+	struct span *in, struct milter_frame *ret_frame, struct milter_reading *reading)
 {
 	/* octets that have not arrived count as 0, so this is the least it can be */
 	uint32_t length = length_of(*in);
 
-	if (length > MILTER_FRAME_MAX - LENGTH_OCTETS) {
-		ret_reading->fault = foreign_fault(*in);
-		return MILTER_WRONG;
-	}
-	if (in->n >= LENGTH_OCTETS && length == 0) {
-		ret_reading->fault = "sent a frame without a command";
-		return MILTER_WRONG;
-	}
-	if (in->n < MILTER_FRAME_HEAD || in->n - LENGTH_OCTETS < length) {
-		ret_reading->n_needed = in->n < LENGTH_OCTETS ? MILTER_FRAME_HEAD
-							      : LENGTH_OCTETS + length;
-		return MILTER_MORE;
-	}
+	if (reading->n_left)
+		return take_piece(in, ret_frame, reading);
+	if (length > MILTER_BODY_FRAME_MAX)
+		return wrong(reading, foreign_fault(*in));
+	if (in->n >= LENGTH_OCTETS && length == 0)
+		return wrong(reading, "sent a frame without a command");
+	if (length > MILTER_FRAME_MAX - LENGTH_OCTETS)
+		return take_long(in, length, ret_frame, reading);
+	if (in->n < LENGTH_OCTETS)
+		return need(reading, MILTER_FRAME_HEAD);
+	if (in->n - LENGTH_OCTETS < length)
+		return need(reading, LENGTH_OCTETS + length);
 	ret_frame->command = in->p[LENGTH_OCTETS];
 	ret_frame->data = (struct span){ in->p + MILTER_FRAME_HEAD, length - 1 };
 	*in = span_from(*in, LENGTH_OCTETS + length);

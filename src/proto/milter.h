@@ -26,6 +26,8 @@
  * piece of a replacement body fit.
  */
 #define MILTER_FRAME_MAX 131072
+/* rspamd sends a replacement body in one frame `b`, so this one may be longer */
+#define MILTER_BODY_FRAME_MAX 0xffffff /* the value of its length */
 
 struct milter_frame {
 	char command;
@@ -38,20 +40,22 @@ enum milter_step {
 	MILTER_WRONG, /* no frame: `fault` says why */
 };
 
+/* Of one connection; zero at its beginning. */
 struct milter_reading {
-	/* MILTER_MORE: octets that the frame has at least, from its first; of one whose
-	   length is known, exactly; at most MILTER_FRAME_MAX */
+	/* MILTER_MORE: octets that must be in *in at least; at most MILTER_FRAME_MAX */
 	size_t n_needed;
 	const char *fault; /* MILTER_WRONG */
+	size_t n_left; /* octets of a long frame `b` that have not been taken */
 };
 
 /*
  * Takes one frame from the front of *in, and borrows from it. *in is moved only by
  * MILTER_DONE. A wrong length is found with the octet that makes it wrong, so that a
- * filter that is not one (HTTP, SMTP) is named at once.
+ * filter that is not one (HTTP, SMTP) is named at once. A frame `b` that is longer than
+ * MILTER_FRAME_MAX becomes several of what has arrived, which mean the same.
  */
-enum milter_step milter_frame_take(struct span *in, struct milter_frame *ret_frame,
-	struct milter_reading *ret_reading);
+enum milter_step milter_frame_take(
+	struct span *in, struct milter_frame *ret_frame, struct milter_reading *reading);
 
 /*
  * Writing a frame: what is appended between these two is its data. Returns where it

@@ -30,10 +30,9 @@ static void put_header(const struct milter_edits *e, struct buf *to)
 }
 
 /* In memory of exactly that size; the octets of *ret_frame are those of `in`. */
-static enum milter_step show(
-	struct span in, size_t n, struct milter_frame *ret_frame, size_t *ret_taken)
+static enum milter_step show(struct span in, size_t n, struct milter_reading *reading,
+	struct milter_frame *ret_frame, size_t *ret_taken)
 {
-	struct milter_reading reading = { .fault = NULL };
 	char *copy = malloc(n + !n);
 	struct span rest = { copy, n };
 	enum milter_step step;
@@ -41,29 +40,36 @@ static enum milter_step show(
 	MUST(copy);
 	if (n)
 		memcpy(copy, in.p, n);
-	step = milter_frame_take(&rest, ret_frame, &reading);
+	step = milter_frame_take(&rest, ret_frame, reading);
 	*ret_taken = n - rest.n;
 	if (step == MILTER_DONE)
 		ret_frame->data.p = in.p + (ret_frame->data.p - copy);
 	MUST(step != MILTER_MORE ||
-		(reading.n_needed > n && reading.n_needed <= MILTER_FRAME_MAX));
-	MUST((step == MILTER_WRONG) == (reading.fault != NULL));
+		(reading->n_needed > n && reading->n_needed <= MILTER_FRAME_MAX));
+	MUST((step == MILTER_WRONG) == (reading->fault != NULL));
 	free(copy);
 	return step;
 }
 
-/* The first frame, which no octet less would have shown and no octet more changes. */
-static bool take_frame(struct span *in, struct milter_frame *ret)
+/*
+ * The first frame, which no octet less would have shown and no octet more changes; but
+ * for a long body, which comes in pieces of any size.
+ */
+static bool take_frame(
+	struct span *in, struct milter_reading *reading, struct milter_frame *ret)
 {
+	struct milter_reading before = *reading, after;
 	struct milter_frame part;
 	size_t n_taken, n_part;
-	enum milter_step verdict = show(*in, in->n, ret, &n_taken);
+	enum milter_step verdict = show(*in, in->n, reading, ret, &n_taken);
+	bool is_piece = before.n_left || reading->n_left;
 	enum milter_step step = MILTER_MORE;
 
 	for (size_t n = 0; step == MILTER_MORE && n <= in->n; n++) {
-		step = show(*in, n, &part, &n_part);
+		after = before;
+		step = show(*in, n, &after, &part, &n_part);
 		MUST(step != MILTER_DONE || n_part == n);
-		MUST(step != MILTER_DONE || n == n_taken);
+		MUST(step != MILTER_DONE || n == n_taken || is_piece);
 	}
 	MUST(step == verdict);
 	if (verdict != MILTER_DONE)
@@ -144,11 +150,13 @@ static void check_fields(const struct filter *f)
 		char memory[2 * TEXT_MAX];
 		struct buf b = BUF(memory);
 		struct span in, name, value;
+		struct milter_reading reading = { 0 };
 		struct milter_frame frame;
 		milter_put_field(&b, field, f->talk.terms.options);
 		MUST(!b.overflow && b.n <= field.n + MILTER_FRAME_HEAD + 2);
 		in = buf_span(&b);
-		MUST(take_frame(&in, &frame) && in.n == 0 && frame.command == 'L');
+		MUST(take_frame(&in, &reading, &frame) && in.n == 0 &&
+			frame.command == 'L');
 		name = span_take(&frame.data, '\0');
 		value = span_take(&frame.data, '\0');
 		MUST(name.n && frame.data.n == 0 && !memchr(value.p, '\0', value.n));
@@ -179,6 +187,7 @@ static bool begin(struct filter *f, struct span header)
 static void converse(uint8_t event, uint8_t options, struct span header, struct span in)
 {
 	static struct filter f;
+	struct milter_reading reading = { 0 };
 	struct milter_frame frame;
 	struct milter_terms terms = {
 		.version = MILTER_VERSION,
@@ -191,7 +200,7 @@ static void converse(uint8_t event, uint8_t options, struct span header, struct 
 		return;
 	f.talk = (struct milter_talk){ 0 };
 	f.event = (enum milter_event)(event % MILTER_EVENTS);
-	while (take_frame(&in, &frame)) {
+	while (take_frame(&in, &reading, &frame)) {
 		if (f.talk.terms.version == 0 && options & 2 &&
 			milter_terms_take(&frame, &terms))
 			return;

@@ -34,7 +34,7 @@ static void test_a_frame_is_taken_when_its_last_octet_is_there(void)
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
 		struct span octets = cases[i].octets;
 		struct milter_frame frame = { 0 };
-		struct milter_reading reading;
+		struct milter_reading reading = { 0 };
 		size_t left;
 		for (size_t n = 0; n < octets.n; n++) {
 			CHECK(show(octets, n, &frame, &reading, &left) == MILTER_MORE);
@@ -53,7 +53,7 @@ static void test_what_follows_a_frame_is_left(void)
 {
 	struct span in = DATA("\0\0\0\1p\0\0\0\2bx\0\0");
 	struct milter_frame frame;
-	struct milter_reading reading;
+	struct milter_reading reading = { 0 };
 
 	CHECK(milter_frame_take(&in, &frame, &reading) == MILTER_DONE);
 	CHECK(frame.command == 'p' && in.n == 8);
@@ -72,18 +72,17 @@ static void test_a_wrong_length_is_found_by_the_octet_that_makes_it_wrong(void)
 	} cases[] = {
 		{ { "\0\0\0\0c", 5 }, 4 },
 		{ { "\x01\0\0\1c", 5 }, 1 },
-		{ { "\0\x02\0\0c", 5 }, 2 },
-		{ { "\0\1\xff\xfd"
-		    "c",
-			  5 },
-			4 },
+		{ { "\0\x02\0\0c", 5 }, 5 },
+		{ DATA("\0\1\xff\xfd"
+		       "c"),
+			5 },
 		{ { "\xff\xff\xff\xff", 4 }, 1 },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(cases); i++)
 		for (size_t n = 0; n <= cases[i].octets.n; n++) {
 			struct milter_frame frame;
-			struct milter_reading reading = { .fault = NULL };
+			struct milter_reading reading = { 0 };
 			size_t left;
 			enum milter_step step =
 				show(cases[i].octets, n, &frame, &reading, &left);
@@ -98,7 +97,7 @@ static void test_the_largest_frame_is_a_limit_with_a_name(void)
 	static char octets[MILTER_FRAME_MAX] = { 0, 1, (char)0xff, (char)0xfc, 'b' };
 	struct span in = { octets, sizeof(octets) };
 	struct milter_frame frame;
-	struct milter_reading reading;
+	struct milter_reading reading = { 0 };
 
 	in.n--;
 	CHECK(milter_frame_take(&in, &frame, &reading) == MILTER_MORE);
@@ -108,7 +107,41 @@ static void test_the_largest_frame_is_a_limit_with_a_name(void)
 	CHECK(frame.data.n == MILTER_FRAME_MAX - MILTER_FRAME_HEAD && in.n == 0);
 }
 
-/* milter.md: HTTP at the other end */
+/* rspamd sends a body that it has changed in one frame, however long */
+static void test_a_long_replacement_body_comes_in_pieces(void)
+{
+	static char octets[200000 + 9];
+	static const size_t pieces[] = { 7, 1000, sizeof(octets) };
+	const uint32_t length = 200000;
+
+	memset(octets, 'x', sizeof(octets));
+	memcpy(octets, "\0\3\r\100b", MILTER_FRAME_HEAD);
+	memcpy(octets + 4 + length, "\0\0\0\1c", 5);
+	for (size_t i = 0; i < TEST_COUNT(pieces); i++) {
+		struct milter_reading reading = { 0 };
+		struct span in = { octets, 0 };
+		size_t n_body = 0, n_frames = 0;
+		while (in.p + in.n < octets + sizeof(octets) || in.n) {
+			struct milter_frame frame;
+			size_t left = (size_t)(octets + sizeof(octets) - in.p);
+			if (milter_frame_take(&in, &frame, &reading) == MILTER_MORE) {
+				REQUIRE(reading.n_needed > in.n && in.n < left);
+				in.n += pieces[i];
+				in.n = in.n < left ? in.n : left;
+				continue;
+			}
+			n_frames++;
+			if (frame.command == 'b')
+				n_body += frame.data.n;
+			else
+				CHECK(frame.command == 'c' && in.n == 0);
+		}
+		CHECK(n_body == length - 1);
+		CHECK(n_frames > 1 && reading.n_left == 0);
+	}
+}
+
+/* HTTP at the other end */
 static void test_another_protocol_at_the_other_end_is_named(void)
 {
 	static const struct {
@@ -182,6 +215,7 @@ int main(void)
 		TEST(test_what_follows_a_frame_is_left),
 		TEST(test_a_wrong_length_is_found_by_the_octet_that_makes_it_wrong),
 		TEST(test_the_largest_frame_is_a_limit_with_a_name),
+		TEST(test_a_long_replacement_body_comes_in_pieces),
 		TEST(test_another_protocol_at_the_other_end_is_named),
 		TEST(test_a_frame_is_written_whole_or_not_at_all),
 		TEST(test_a_nul_in_a_text_becomes_a_question_mark),
