@@ -146,7 +146,10 @@ static int open_filters(struct connection *c)
 	const struct filters_place place = { .path = c->config.milters,
 		.modules = c->modules,
 		.session = &c->session,
-		.log = &c->log };
+		.log = &c->log,
+		.policy = &c->policy,
+		.maildir = &c->maildir,
+		.quarantine = c->config.quarantine_mailbox };
 
 	if (c->preload && c->preload != c->own_preload) {
 		log_error(&c->log, "milters: a listener has no filters yet: use one "

@@ -11,6 +11,8 @@
 #include "edge/milter/milter.h"
 #include "edge/module.h"
 #include "edge/settings/settings.h"
+#include "edge/store/store.h"
+#include "smtp/policy.h"
 
 static void put_fault(void *ctx, const char *text)
 {
@@ -40,6 +42,20 @@ static const struct milter_api *load(const struct filters_place *place)
 	return NULL;
 }
 
+static const struct reply *judge_domain(void *ctx, struct span domain)
+{
+	const struct filters *f = ctx;
+
+	return policy_judge_domain(f->place.policy, domain);
+}
+
+static const struct reply *quarantine(void *ctx, struct tx *tx)
+{
+	const struct filters *f = ctx;
+
+	return maildir_divert(f->place.maildir, tx, f->place.quarantine);
+}
+
 struct filters *filters_open(const struct filters_place *place, struct stage **stages,
 	size_t *n_stages, const struct stage *first)
 {
@@ -50,6 +66,7 @@ struct filters *filters_open(const struct filters_place *place, struct stage **s
 		report(place, "out of memory");
 		return NULL;
 	}
+	f->place = *place;
 	while (stages[at] != first)
 		at++;
 	n = *n_stages - at;
@@ -63,6 +80,9 @@ struct filters *filters_open(const struct filters_place *place, struct stage **s
 				.reply = reply_get,
 				.delivery = { f->delivery, n },
 				.report = { .ctx = place->log, .fault = put_fault },
+				.ctx = f,
+				.judge_domain = judge_domain,
+				.quarantine = place->quarantine ? quarantine : NULL,
 			},
 			&f->text);
 	if (!f->stage)

@@ -8,22 +8,28 @@
 #define FILTERS_DELIVERY_MAX 2 /* the Maildirs, and the outbox of reports */
 
 struct log;
+struct maildir;
 struct milter_api;
+struct policy;
 struct session;
+
+/* Where the filters are needed. What it points to outlives them. */
+struct filters_place {
+	const char *path; /* of the file with the filters */
+	const char *modules; /* the directory of modules */
+	const struct session *session;
+	struct log *log;
+	struct policy *policy; /* decides on domains of recipients that filters add */
+	struct maildir *maildir;
+	const char *quarantine; /* the mailbox, below mail-root; NULL: there is none */
+};
 
 struct filters {
 	const struct milter_api *api;
 	struct stage *stage; /* asks the filters; it has the stages that deliver in it */
 	struct stage *delivery[FILTERS_DELIVERY_MAX];
 	const char *text; /* for the record of a transaction */
-};
-
-/* Where the filters are needed. All of it outlives them. */
-struct filters_place {
-	const char *path; /* of the file with the filters */
-	const char *modules; /* the directory of modules */
-	const struct session *session;
-	struct log *log;
+	struct filters_place place;
 };
 
 /*

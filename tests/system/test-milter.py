@@ -431,6 +431,128 @@ def test_a_discarded_message_is_accepted_and_not_delivered(event):
     harness.equal([r["outcome"] for r in site.records("message")], ["discarded", "delivered"])
 
 
+def address(name):
+    return f"{name}@{DOMAIN}"
+
+
+def boxes(site):
+    return sorted(str(p.relative_to(site.root)).split("/")[0] for p in site.everything())
+
+
+def test_recipients_are_removed_and_added_by_our_own_tables():
+    edits = (frame("-", b"<bob@example.org>\0") + frame("+", filters.strings(address("carl"))) +
+             frame("2", b"<dora@example.org>\0") + frame("+", b"<eve@example.com>\0") + frame("c"))
+    filter_ = Filter(E=edits)
+    site = site_with(filter_.line(), maildir="%u")
+    client = site.connect()
+    client.ehlo()
+    harness.equal(client.message(harness.sample(), recipients=(address("alice"), address("bob"))).code, 250)
+    client.quit()
+    harness.equal(boxes(site), ["alice", "carl", "dora"])
+    assert not (site.root / "bob").exists()
+    harness.contains(record(site)["delivery_fault"], "<eve@example.com>: No mail is accepted here for that domain")
+    harness.equal(record(site)["to"], ",".join(f"<{address(name)}>" for name in ("alice", "carl", "dora")))
+
+
+def test_recipients_of_filters_have_no_reply_in_lmtp():
+    edits = frame("-", b"<bob@example.org>\0") + frame("+", b"<carl@example.org>\0") + frame("c")
+    filter_ = Filter(E=edits)
+    site = site_with(filter_.line(), maildir="%u")
+    site.arguments = ["--lmtp"]
+    client = site.connect()
+    client.lhlo()
+    harness.equal(client.message(harness.sample(), recipients=(address("alice"), address("bob"))).code, 250)
+    client.expect(250)
+    client.quit()
+    harness.equal(boxes(site), ["alice", "carl"])
+
+
+def test_a_message_without_recipients_left_is_discarded():
+    filter_ = Filter(E=frame("-", f"<{RECIPIENT}>\0".encode()) + frame("c"))
+    site = site_with(filter_.line())
+    send(site)
+    harness.equal(site.everything(), [])
+    harness.equal(record(site)["outcome"], "discarded")
+
+
+def test_a_changed_sender_is_in_return_path():
+    filter_ = Filter(E=frame("e", b"<other@example.net>\0") + filters.insert(0, "X-A", "1") + frame("c"))
+    site = site_with(filter_.line())
+    send(site)
+    text = site.only_message().read_bytes()
+    assert text.startswith(b"Return-Path: <other@example.net>\nDelivered-To:"), text[:100]
+    harness.contains(text.decode(errors="replace"), "\nX-A: 1\nReceived:")
+
+
+def test_a_sender_that_is_no_address_changes_nothing():
+    filter_ = Filter(E=frame("e", b"<a@b>\nX: <c@d>\0") + frame("c"))
+    site = site_with(filter_.line())
+    send(site)
+    harness.check_stored(site.only_message(), harness.sample())
+    harness.contains(record(site)["delivery_fault"], "is no address of a sender")
+
+
+def test_a_quarantine_is_no_verdict_and_has_its_own_mailbox():
+    filter_ = Filter(E=frame("q", b"too \"odd\"\0") + frame("c"))
+    site = site_with(filter_.line(), maildir="%u", quarantine_mailbox="odd/box")
+    client = site.connect()
+    client.ehlo()
+    harness.equal(client.message(harness.sample(), recipients=(address("alice"), address("bob"))).code, 250)
+    filter_.answers = {}
+    harness.equal(client.message(harness.sample(), recipients=(address("alice"),)).code, 250)
+    client.quit()
+    harness.equal(boxes(site), ["alice", "odd"])
+    first, rest = harness.split_trace(site.new(site.root / "odd/box")[0].read_bytes().replace(
+        b'X-Postern-Quarantine: too \\x22odd\\x22\n', b"", 1))
+    harness.equal(rest, harness.sample().replace(b"\r\n", b"\n"))
+    harness.equal(len([line for line in first if line.startswith("Received")]), 1)
+    harness.contains(site.records("message")[0]["filters"], "quarantine: too")
+
+
+def test_a_quarantine_behind_which_a_refusal_comes_refuses():
+    filter_ = Filter(E=frame("q", b"odd\0") + filters.reply("550 5.7.1 no"))
+    site = site_with(filter_.line(), quarantine_mailbox="odd")
+    send(site, code=550)
+    harness.equal(site.everything(), [])
+
+
+def test_a_quarantine_without_a_mailbox_is_a_fault():
+    filter_ = Filter(E=frame("q", b"odd\0") + frame("c"))
+    site = site_with(filter_.line())
+    send(site, code=451)
+    harness.contains(record(site)["delivery_fault"], "quarantine-mailbox is not set")
+
+
+def test_the_default_action_may_be_a_quarantine():
+    filter_ = Filter(B=None)
+    site = site_with(filter_.line("default-action=quarantine"), quarantine_mailbox="odd")
+    send(site)
+    harness.equal(boxes(site), ["odd"])
+    site.set(quarantine_mailbox=None)
+    done = harness.run(*site.command(), "--check")
+    harness.contains(done.stdout, "needs the setting quarantine-mailbox")
+
+
+def test_changes_of_the_envelope_need_their_verdict():
+    edits = frame("+", b"<carl@example.org>\0") + frame("e", b"<x@example.net>\0") + frame("-", b"<printer@example.org>\0")
+
+    def half(_, conversation):
+        conversation.connection.sendall(edits)
+
+    filter_ = Filter(E=half)
+    site = site_with(filter_.line("default-action=accept"), maildir="%u")
+    send(site)
+    harness.equal(boxes(site), ["printer"])
+    assert site.everything()[0].read_bytes().startswith(f"Return-Path: <{SENDER}>".encode())
+
+
+def test_what_was_not_negotiated_is_a_fault():
+    filter_ = Filter(actions=0x1, E=filters.change(1, "Subject", "x") + frame("c"))
+    site = site_with(filter_.line())
+    send(site, code=451)
+    harness.contains(record(site)["delivery_fault"], "asks for what it has not negotiated")
+
+
 def test_rset_aborts_at_the_filter():
     filter_ = Filter()
     site = site_with(filter_.line())

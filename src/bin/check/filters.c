@@ -22,5 +22,5 @@ void check_filters(struct config *c, bool listens, const struct milter_api *api)
 			"a listener has no filters yet: use one process for each "
 			"connection, as postern.socket does");
 	else if (api)
-		api->check(c->milters, &report);
+		api->check(c->milters, c->quarantine_mailbox, &report);
 }

@@ -103,7 +103,7 @@ const struct reply *filter_fail(struct filters_state *m, struct filter *f)
 		[MILTER_DEFAULT_ACCEPT] = REPLY_COUNT,
 		[MILTER_DEFAULT_REJECT] = REPLY_FILTER_FAILED_FOR_GOOD,
 		[MILTER_DEFAULT_SHUTDOWN] = REPLY_FILTER_END,
-		[MILTER_DEFAULT_QUARANTINE] = REPLY_FILTER_FAILED,
+		[MILTER_DEFAULT_QUARANTINE] = REPLY_COUNT,
 	};
 	enum reply_name name = names[f->setting.default_action];
 	struct buf b = BUF(m->fault);
@@ -117,6 +117,8 @@ const struct reply *filter_fail(struct filters_state *m, struct filter *f)
 		m->host.report.fault(m->host.report.ctx, m->fault);
 	f->failed = true;
 	f->verdict = "failed";
+	if (f->setting.default_action == MILTER_DEFAULT_QUARANTINE)
+		m->quarantine = "a filter failed";
 	link_close(&f->link);
 	return name == REPLY_COUNT ? NULL : m->host.reply(name);
 }

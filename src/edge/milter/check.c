@@ -32,13 +32,14 @@ static bool check_one(
 	return fine;
 }
 
-size_t filters_check(const char *path, const struct milter_report *report)
+size_t filters_check(
+	const char *path, bool can_quarantine, const struct milter_report *report)
 {
 	struct filter *list;
 	char *file = NULL;
 	size_t n, faults = 0;
 
-	if (!filters_read(path, report, &file, &list, &n))
+	if (!filters_read(path, can_quarantine, report, &file, &list, &n))
 		faults++;
 	for (size_t i = 0; i < n; i++)
 		faults += !check_one(&list[i], path, report);

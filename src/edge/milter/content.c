@@ -194,16 +194,19 @@ static uint32_t action_of(enum milter_kind kind)
 static int edit(struct filters_state *m, struct filter *f, const struct milter_answer *a)
 {
 	struct content *c = &m->content;
-	const char *wrong = "asks for a change of recipients or sender, or a quarantine: "
-			    "that does not work yet";
+	const char *wrong;
 
 	if (!(f->talk.terms.actions & action_of(a->kind)))
 		return link_fail(&f->link, "asks for what it has not negotiated", 0);
 	f->n_edits++;
 	if (a->kind == MILTER_BODY_PIECE)
 		return take_body(c, f, a->value);
-	if (a->kind == MILTER_ADD || a->kind == MILTER_INSERT || a->kind == MILTER_CHANGE)
-		wrong = milter_edits_apply(&c->edits, a, f->talk.terms.options);
+	if (a->kind == MILTER_QUARANTINE && !m->host.quarantine)
+		return link_fail(&f->link,
+			"wants a quarantine, and quarantine-mailbox is not set", 0);
+	if (a->kind != MILTER_ADD && a->kind != MILTER_INSERT && a->kind != MILTER_CHANGE)
+		return changes_put(m, f, a);
+	wrong = milter_edits_apply(&c->edits, a, f->talk.terms.options);
 	return wrong ? link_fail(&f->link, wrong, 0) : 0;
 }
 
@@ -285,6 +288,7 @@ const struct reply *filter_ask_content(
 	struct filters_state *m, struct filter *f, const struct tx *tx)
 {
 	const struct reply *refusal = NULL;
+	size_t n_changes = m->changes.n;
 
 	if (f->failed || !f->in_message || f->talk.session_accepted ||
 		f->talk.message_accepted)
@@ -296,6 +300,8 @@ const struct reply *filter_ask_content(
 	if (m->content.parsed)
 		milter_edits_restore(&m->content.edits);
 	m->content.has_new_body = false;
+	changes_cut(&m->changes, n_changes);
+	f->n_edits = 0;
 	return f->failed ? refusal : filter_fail(m, f);
 }
 
@@ -309,16 +315,26 @@ static size_t find_ours(const struct milter_edits *e)
 	return i;
 }
 
-/* The trace header, with what filters have put above Received. */
+/* The trace header, with what filters have changed and put above Received. */
 static int put_trace(struct content *c, struct octets *to)
 {
 	const struct milter_edits *e = &c->edits;
-	struct span top, ours;
+	struct span top, ours, first, below;
 	int r;
 
 	split_trace(c, &top, &ours);
-	r = octets_put(to, top, SIZE_MAX / 4);
-	for (size_t i = 0; i <= find_ours(e) && i < e->n && r == 0; i++)
+	below = top;
+	span_take_line(&below);
+	first = (struct span){ top.p, top.n - below.n };
+	r = octets_put(to, c->return_path.n ? octets_span(&c->return_path) : first,
+		SIZE_MAX / 4);
+	if (r == 0)
+		r = octets_put(to, octets_span(&c->mark), SIZE_MAX / 4);
+	if (r == 0)
+		r = octets_put(to, below, SIZE_MAX / 4);
+	if (r == 0 && !c->parsed)
+		r = octets_put(to, ours, SIZE_MAX / 4);
+	for (size_t i = 0; c->parsed && i <= find_ours(e) && i < e->n && r == 0; i++)
 		r = octets_put(to, e->fields[i].text, SIZE_MAX / 4);
 	return r;
 }
@@ -354,20 +370,21 @@ const struct reply *content_deliver(struct filters_state *m, const struct tx *tx
 	const struct stages *to = &m->host.delivery;
 	const struct reply *r;
 
-	if (!is_changed(c)) {
-		r = stages_data(to, tx, octets_span(&c->trace));
-		return r ? r : stages_body(to, tx, octets_span(&c->text));
-	}
 	if (put_trace(c, &trace) < 0)
 		return m->host.reply(REPLY_NO_MEMORY);
 	r = stages_data(to, tx, octets_span(&trace));
-	return r ? r : put_changed(m, tx);
+	if (r)
+		return r;
+	return is_changed(c) ? put_changed(m, tx)
+			     : stages_body(to, tx, octets_span(&c->text));
 }
 
 void content_clear(struct content *c)
 {
 	octets_clear(&c->text);
 	octets_clear(&c->trace);
+	octets_clear(&c->return_path);
+	octets_clear(&c->mark);
 	octets_clear(&c->body);
 	octets_clear(&c->new_body);
 	c->parsed = c->body_replaced = c->has_new_body = false;
@@ -377,6 +394,8 @@ void content_done(struct content *c)
 {
 	octets_done(&c->text);
 	octets_done(&c->trace);
+	octets_done(&c->return_path);
+	octets_done(&c->mark);
 	octets_done(&c->body);
 	octets_done(&c->new_body);
 	free(c->edits.fields);

@@ -34,15 +34,11 @@ static void report_trouble(const struct milter_report *to, const char *path, int
 	report(to, path, 0, SPAN(""), b.overflow ? strerror(error) : why);
 }
 
-static bool is_unfinished(enum milter_default action)
-{
-	return action == MILTER_DEFAULT_QUARANTINE;
-}
-
 /* Takes one line. False: it was reported. */
 static bool take_line(struct filter *list, size_t *n, struct span line, size_t number,
-	const char *path, const struct milter_report *to)
+	const char *path, bool can_quarantine, const struct milter_report *to)
 {
+	bool is_quarantine;
 	char what[FILTER_FAULT_MAX], meant[CONF_MEANT_MAX] = "";
 	struct milter_setting setting;
 	struct rule_fault fault;
@@ -57,11 +53,12 @@ static bool take_line(struct filter *list, size_t *n, struct span line, size_t n
 		report(to, path, number, fault.word, what);
 		return false;
 	}
-	if (*n == FILTERS_MAX || is_unfinished(setting.default_action)) {
+	is_quarantine = setting.default_action == MILTER_DEFAULT_QUARANTINE;
+	if (*n == FILTERS_MAX || (is_quarantine && !can_quarantine)) {
 		report(to, path, number, setting.address,
-			*n == FILTERS_MAX
-				? "there are more than 16 filters"
-				: "default-action=quarantine does not work yet");
+			*n == FILTERS_MAX ? "there are more than 16 filters"
+					  : "default-action=quarantine needs the setting "
+					    "quarantine-mailbox");
 		return false;
 	}
 	list[(*n)++] = (struct filter){
@@ -70,8 +67,8 @@ static bool take_line(struct filter *list, size_t *n, struct span line, size_t n
 	return true;
 }
 
-bool filters_read(const char *path, const struct milter_report *to, char **ret_text,
-	struct filter **ret_list, size_t *ret_n)
+bool filters_read(const char *path, bool can_quarantine, const struct milter_report *to,
+	char **ret_text, struct filter **ret_list, size_t *ret_n)
 {
 	ssize_t n = file_read(path, FILTERS_FILE_MAX, ret_text);
 	struct span rest = { *ret_text, n < 0 ? 0 : (size_t)n };
@@ -84,8 +81,8 @@ bool filters_read(const char *path, const struct milter_report *to, char **ret_t
 	else if (!*ret_list)
 		report_trouble(to, path, ENOMEM);
 	for (size_t number = 1; rest.n && *ret_list; number++)
-		fine &= take_line(
-			*ret_list, ret_n, span_take_line(&rest), number, path, to);
+		fine &= take_line(*ret_list, ret_n, span_take_line(&rest), number, path,
+			can_quarantine, to);
 	if (fine && *ret_n == 0) {
 		report(to, path, 0, SPAN(""), "names no filter; or set no milters");
 		fine = false;

@@ -37,6 +37,10 @@ static void describe(struct filters_state *m)
 		buf_put_num(&b, f->link.spent);
 		buf_put(&b, SPAN(" ms"));
 	}
+	if (m->quarantine && b.n) {
+		buf_put(&b, SPAN("|quarantine: "));
+		text_escape(&b, span_of(m->quarantine), FILTER_NAME_SHOWN_MAX);
+	}
 	m->record[b.n < sizeof(m->record) ? b.n : sizeof(m->record) - 1] = '\0';
 }
 
@@ -118,6 +122,8 @@ static const struct reply *filters_prepare(struct stage *st, struct tx *tx)
 
 	for (size_t i = 0; i < m->n && !r && !m->discard; i++)
 		r = filter_ask_content(m, &m->list[i], tx);
+	if (!r && !m->discard)
+		r = changes_carry_out(m, tx);
 	describe(m);
 	if (!r && m->discard)
 		r = m->host.reply(REPLY_FILTER_DISCARDED);
@@ -151,6 +157,8 @@ static void filters_clear(struct stage *st)
 	content_clear(&m->content);
 	for (size_t i = 0; i < m->n; i++)
 		filter_end_message(&m->list[i]);
+	changes_cut(&m->changes, 0);
+	m->quarantine = NULL;
 	m->discard = false;
 	m->record[0] = '\0';
 	m->stage.fault = NULL;
@@ -173,6 +181,7 @@ static void filters_close(struct stage *stage)
 	for (size_t i = 0; i < m->n; i++)
 		filter_quit(&m->list[i]);
 	content_done(&m->content);
+	changes_done(&m->changes);
 	free(m->list);
 	free(m->file);
 	free(m);
@@ -188,7 +197,8 @@ static struct stage *filters_open(const struct milter_host *host, const char **r
 	}
 	m->host = *host;
 	m->stage.ops = &filters_ops;
-	if (!filters_read(host->path, &host->report, &m->file, &m->list, &m->n)) {
+	if (!filters_read(host->path, host->quarantine, &host->report, &m->file, &m->list,
+		    &m->n)) {
 		filters_close(&m->stage);
 		return NULL;
 	}

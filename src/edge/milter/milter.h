@@ -31,6 +31,14 @@ struct milter_host {
 	/* these deliver: they get a message once the filters have let it pass */
 	struct stages delivery;
 	struct milter_report report;
+	void *ctx; /* of the functions below */
+	/* NULL, or the refusal of mail for the domain */
+	const struct reply *(*judge_domain)(void *ctx, struct span domain);
+	/*
+	 * Puts the mailbox for quarantined mail in the place of those of all recipients.
+	 * NULL or a refusal. The function is NULL where there is no such mailbox.
+	 */
+	const struct reply *(*quarantine)(void *ctx, struct tx *tx);
 };
 
 struct milter_api {
@@ -47,5 +55,6 @@ struct milter_api {
 	 * Connects to each filter of the file, and reports what it wants or what is
 	 * wrong. Returns how many faults there were.
 	 */
-	size_t (*check)(const char *path, const struct milter_report *report);
+	size_t (*check)(const char *path, bool can_quarantine,
+		const struct milter_report *report);
 };

@@ -11,6 +11,8 @@
 /* octets of a message: it is in the memory of this process while filters look at it */
 #define FILTERS_MESSAGE_MAX (256 * 1024 * 1024)
 #define FILTERS_PENDING_MAX (256 * 1024) /* octets that wait to be written at once */
+#define CHANGES_MAX 1000 /* of the envelope of a message */
+#define CHANGE_TEXT_MAX 1024 /* octets of an address, or of a reason */
 #define FILTER_REPLY_MAX (REPLY_ARGUMENT_MAX) /* octets of a filter's own reply */
 #define FILTER_NAME_SHOWN_MAX 112 /* in records */
 #define FILTER_FAULT_MAX 384 /* file, line, name and what is wrong */
@@ -46,6 +48,8 @@ struct filter {
 struct content {
 	struct octets text; /* as the client sent it, after the repairs */
 	struct octets trace; /* the trace header */
+	struct octets return_path; /* a field in the place of ours; or empty */
+	struct octets mark; /* a field below Return-Path; or empty */
 	bool parsed; /* edits are in use */
 	struct milter_header header;
 	struct milter_edits edits; /* memory is owned; made when it is first needed */
@@ -56,6 +60,18 @@ struct content {
 	bool new_body_cr;
 };
 
+/* A change of the envelope. */
+struct change {
+	enum milter_kind kind;
+	const struct filter *filter; /* that wants it */
+	char *text; /* owned */
+};
+
+struct changes {
+	struct change *list; /* owned */
+	size_t n;
+};
+
 struct filters_state {
 	struct stage stage;
 	struct milter_host host;
@@ -63,6 +79,8 @@ struct filters_state {
 	struct filter *list; /* owned */
 	size_t n;
 	struct content content;
+	struct changes changes;
+	const char *quarantine; /* the reason; NULL: it goes to its recipients */
 	bool discard; /* the message is accepted, and thrown away */
 	struct own_reply replies[2]; /* of a recipient, and of all else */
 	char fault[FILTER_FAULT_MAX]; /* the first of the transaction; or empty */
@@ -73,10 +91,11 @@ struct filters_state {
 
 /*
  * Reads the file: its filters, of which none is connected. False: faults were reported.
- * *ret_text and *ret_list are owned by the caller in any case.
+ * `can_quarantine`: there is a mailbox for that. *ret_text and *ret_list are owned by the caller in any case.
  */
-bool filters_read(const char *path, const struct milter_report *report, char **ret_text,
-	struct filter **ret_list, size_t *ret_n);
+bool filters_read(const char *path, bool can_quarantine,
+	const struct milter_report *report, char **ret_text, struct filter **ret_list,
+	size_t *ret_n);
 
 /* "FILE:LINE: unix:/run/x.sock WHAT" */
 void filter_put_fault(
@@ -121,7 +140,8 @@ void filter_end_message(struct filter *f);
 void filter_quit(struct filter *f);
 
 /* As struct milter_api has it (check.c). */
-size_t filters_check(const char *path, const struct milter_report *report);
+size_t filters_check(
+	const char *path, bool can_quarantine, const struct milter_report *report);
 
 /* Values of macros (values.c). */
 void values_of_session(struct milter_values *v, const struct session *s);
@@ -129,6 +149,16 @@ void values_of_mail(
 	struct milter_values *v, const struct session *s, const struct tx *tx);
 void values_of_rcpt(
 	struct milter_values *v, const struct tx *tx, const struct recipient *r);
+
+/* Changes of the envelope (envelope.c). */
+
+/* Keeps what the filter asks for. 0 or -errno, with a fault. */
+int changes_put(struct filters_state *m, struct filter *f, const struct milter_answer *a);
+/* Forgets all but the first n. */
+void changes_cut(struct changes *c, size_t n);
+/* All filters are done. NULL or a refusal; or the message is to be discarded. */
+const struct reply *changes_carry_out(struct filters_state *m, struct tx *tx);
+void changes_done(struct changes *c);
 
 /* The content (content.c). */
 

@@ -231,6 +231,19 @@ const char *config_parse_maildir(
 	return fault;
 }
 
+/* A path below mail-root that no address has a part in. */
+const char *config_parse_mailbox(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	const char *fault = *text ? destination_below_fault(span_of(text)) : NULL;
+
+	if (!fault && (strchr(text, '%') || *text == '/'))
+		fault = "must be the path of a Maildir below mail-root, without %";
+	if (!fault)
+		*text_at(c, key) = *text ? text : NULL;
+	return fault;
+}
+
 const char *config_parse_marker(
 	struct config *c, const struct config_key *key, const char *text)
 {

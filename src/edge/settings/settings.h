@@ -91,6 +91,7 @@ struct config {
 	const char *missing;
 	struct networks proxies; /* that must send a PROXY header */
 	const char *milters; /* the file with the filters; NULL: none are set */
+	const char *quarantine_mailbox; /* below mail_root; NULL: there is none */
 	const char *clients_file; /* NULL: no rules */
 	struct clients clients; /* read after the settings */
 
