@@ -91,7 +91,8 @@ struct filters_state {
 
 /*
  * Reads the file: its filters, of which none is connected. False: faults were reported.
- * `can_quarantine`: there is a mailbox for that. *ret_text and *ret_list are owned by the caller in any case.
+ * `can_quarantine`: there is a mailbox for that. *ret_text and *ret_list are owned by the
+ * caller in any case.
  */
 bool filters_read(const char *path, bool can_quarantine,
 	const struct milter_report *report, char **ret_text, struct filter **ret_list,

@@ -83,6 +83,9 @@ const char *config_file(struct config *c, const char *word, const char **ret)
 	char *full;
 
 	*ret = word;
+	/* most files are not set, and each process begins with all settings at defaults */
+	if (!*word)
+		return NULL;
 	if (!credential_is_unset(word))
 		return config_path_fault(c, span_of(word), "/etc/postern");
 	if (strchr(word, '/'))

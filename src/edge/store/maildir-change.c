@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* What filters change after recipients were accepted: some have other mailboxes, or none. */
+/*
+ * What filters change after recipients were accepted: some get other mailboxes, or none.
+ */
 #include "edge/store/maildir-change.h"
 #include <stdio.h>
 
