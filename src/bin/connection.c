@@ -150,13 +150,18 @@ static int open_filters(struct connection *c)
 		.policy = &c->policy,
 		.maildir = &c->maildir,
 		.quarantine = c->config.quarantine_mailbox };
+	bool listens = c->preload && c->preload != c->own_preload;
 
-	if (c->preload && c->preload != c->own_preload) {
-		log_error(&c->log, "milters: a listener has no filters yet: use one "
-				   "process for each connection, as postern.socket does");
+	c->dirs.connects = listens && c->config.sandbox;
+	if (c->dirs.connects && !sandbox_has_filter()) {
+		log_error(&c->log,
+			"milters: not with --listen and the sandbox in a build "
+			"without a system call filter");
 		return -EOPNOTSUPP;
 	}
 	c->filters = filters_open(&place, c->stages, &c->n_stages, &c->maildir.stage);
+	if (!listens)
+		filters_connect(c->filters);
 	return c->filters ? 0 : -EINVAL;
 }
 

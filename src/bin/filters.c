@@ -34,7 +34,9 @@ static const struct milter_api *load(const struct filters_place *place)
 	const struct milter_api *api;
 	const char *error;
 
-	api = module_load(place->modules, MILTER_MODULE, MILTER_MODULE_TABLE, &error);
+	/* whole: a listener is in its sandbox when it is first used */
+	api = module_load_whole(
+		place->modules, MILTER_MODULE, MILTER_MODULE_TABLE, &error);
 	if (api)
 		return api;
 	module_put_fault(&b, place->modules, MILTER_MODULE, error);
@@ -90,6 +92,12 @@ struct filters *filters_open(const struct filters_place *place, struct stage **s
 	stages[at] = f->stage;
 	*n_stages = at + 1;
 	return steal(&f);
+}
+
+void filters_connect(struct filters *f)
+{
+	if (f)
+		f->api->connect(f->stage);
 }
 
 void filters_close(struct filters *f)

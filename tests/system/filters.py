@@ -52,14 +52,16 @@ class Filter:
     """Answers each event by answers[event]: octets, a function of (data, conversation) that returns them, or None to
     close. What it has no answer for is continued, unless the negotiated steps leave that out."""
 
-    def __init__(self, version=6, actions=ACTIONS, steps=0, macros=b"", path=None, negotiate=None, **answers):
+    def __init__(self, version=6, actions=ACTIONS, steps=0, macros=b"", path=None, negotiate=None, tcp=False, **answers):
         self.path = path or harness.scratch() / "filter.sock"
         self.version, self.actions, self.steps, self.macros = version, actions, steps, macros
         self.negotiate, self.answers = negotiate, answers
         self.conversations, self.faults = [], []
-        self.listening = socket.socket(socket.AF_UNIX)
-        self.listening.bind(str(self.path))
-        self.path.chmod(0o777)
+        self.listening = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
+        self.listening.bind(("127.0.0.1", 0) if tcp else str(self.path))
+        self.address = "inet:%s:%d" % self.listening.getsockname() if tcp else f"unix:{self.path}"
+        if not tcp:
+            self.path.chmod(0o777)
         self.listening.listen(64)
         threading.Thread(target=self._accept, daemon=True).start()
         harness.at_end(self.close)
@@ -68,7 +70,7 @@ class Filter:
         self.listening.close()
 
     def line(self, *words):
-        return " ".join((f"unix:{self.path}", *words)) + "\n"
+        return " ".join((self.address, *words)) + "\n"
 
     def _accept(self):
         while True:

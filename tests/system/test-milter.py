@@ -8,6 +8,7 @@ import filters
 import harness
 from filters import Filter, frame
 from harness import DOMAIN, RECIPIENT, SENDER, Site
+from listening import Listening
 
 SUBJECT = b"Subject: a message\n"
 FAULTS = harness.table(tempfail=("tempfail", 451), reject=("reject", 550), shutdown=("shutdown", 421),
@@ -599,6 +600,77 @@ def test_lmtp_and_chunks():
     client.quit()
     for name in ("alice", "bob"):
         harness.contains(site.new(site.root / name)[0].read_text(errors="replace"), "\nX-A: 1\n\n")
+
+
+def listening_with(filter_, *words, **settings):
+    here = Listening(**settings)
+    path = here.dir / "milters"
+    path.write_text(filter_.line(*words))
+    here.set(milters=path)
+    here.listen()
+    return here
+
+
+@harness.table(sandbox="yes", no_sandbox="no")
+def test_each_connection_of_a_listener_has_its_own_conversation(sandbox):
+    filter_ = Filter(E=filters.add("X-A", "1") + frame("c"))
+    here = listening_with(filter_, sandbox=sandbox)
+    for _ in range(2):
+        client = here.client()
+        client.ehlo()
+        harness.equal(client.message(harness.sample()).code, 250, here.log_text())
+        client.quit()
+    harness.equal([filter_.events(n) for n in range(2)], ["OCHMRT" + "L" * 8 + "NBEAQ"] * 2)
+    harness.equal(len(here.new()), 2)
+    for path in here.new():
+        harness.contains(path.read_text(errors="replace"), "\nX-A: 1\n\n")
+
+
+def test_a_listener_reaches_filters_of_tcp():
+    filter_ = Filter(tcp=True)
+    here = listening_with(filter_)
+    client = here.client()
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250, here.log_text())
+    client.quit()
+    harness.equal(filter_.events()[-3:], "EAQ")
+
+
+def test_a_listener_reads_a_changed_file():
+    first, second = Filter(), Filter()
+    here = listening_with(first)
+    client = here.client()
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    (here.dir / "milters").write_text(second.line())
+
+    def is_changed():
+        client = here.client()
+        client.ehlo()
+        harness.equal(client.message(harness.sample()).code, 250)
+        client.quit()
+        return second.conversations
+
+    harness.eventually(is_changed, "a connection to the other filter")
+
+
+def test_a_listener_without_its_filter_takes_no_mail():
+    filter_ = Filter()
+    filter_.close()
+    filter_.path.unlink()
+    here = listening_with(filter_)
+    client = here.client()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 451)
+    client.quit()
+
+
+def test_a_filter_of_tcp():
+    filter_ = Filter(tcp=True)
+    site = site_with(filter_.line())
+    send(site)
+    harness.equal(filter_.events()[-3:], "EAQ")
 
 
 def test_a_wrong_file_is_a_fault_and_no_mail_is_taken():

@@ -126,7 +126,7 @@ static inline int attempt_forked(
 		_exit(NOT_ENTERED);
 	pid = fork();
 	if (pid == 0)
-		_exit(sandbox_enter_forked() == 0 ? act(y) : NOT_ENTERED);
+		_exit(sandbox_enter_forked(&y->dirs) == 0 ? act(y) : NOT_ENTERED);
 	result = outcome(pid);
 	_exit(result < 0 ? BY_SIGNAL - result : result);
 }

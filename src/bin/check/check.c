@@ -248,8 +248,7 @@ static int check_all(struct config *c, bool listens)
 	check_sasl(c);
 	check_names(c);
 	if (c->milters)
-		check_filters(c, listens,
-			load(c, "milters", MILTER_MODULE, MILTER_MODULE_TABLE));
+		check_filters(c, load(c, "milters", MILTER_MODULE, MILTER_MODULE_TABLE));
 	if (c->maildir && c->faults.n == 0)
 		check_postmaster(c);
 	return c->faults.n ? EX_CONFIG : 0;

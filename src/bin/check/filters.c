@@ -11,16 +11,12 @@ static void put_finding(void *ctx, const char *text)
 	check_note(c, text);
 }
 
-void check_filters(struct config *c, bool listens, const struct milter_api *api)
+void check_filters(struct config *c, const struct milter_api *api)
 {
 	const struct milter_report report = {
 		.ctx = c, .fault = check_fault, .finding = put_finding
 	};
 
-	if (listens)
-		check_setting_fault(c, "milters", c->milters,
-			"a listener has no filters yet: use one process for each "
-			"connection, as postern.socket does");
-	else if (api)
+	if (api)
 		api->check(c->milters, c->quarantine_mailbox, &report);
 }

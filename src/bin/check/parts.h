@@ -46,7 +46,7 @@ void check_recipients(struct config *c, const struct idn_api *api);
 struct milter_api;
 
 /* Connects to each filter, and reports what it wants or what is wrong. */
-void check_filters(struct config *c, bool listens, const struct milter_api *api);
+void check_filters(struct config *c, const struct milter_api *api);
 
 /* Warns of each address of postmaster that has no mailbox. */
 void check_postmaster(const struct config *c);

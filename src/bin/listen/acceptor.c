@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
+#include "bin/filters.h"
 #include "bin/serve.h"
 #include "edge/net/net.h"
 #include "smtp/ending.h"
@@ -215,7 +216,9 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 	}
 	close(fd);
 	close_others(a, c);
-	if (c->config.sandbox && !c->unusable && (r = sandbox_enter_forked()) < 0) {
+	filters_connect(c->filters);
+	if (c->config.sandbox && !c->unusable &&
+		(r = sandbox_enter_forked(&c->dirs)) < 0) {
 		connection_failed(c, CONNECTION_SANDBOX, r);
 		c->unusable = true;
 	}

@@ -202,16 +202,23 @@ static struct stage *filters_open(const struct milter_host *host, const char **r
 		filters_close(&m->stage);
 		return NULL;
 	}
-	/* one that cannot be reached is asked no more, and its default action holds */
-	for (size_t i = 0; i < m->n; i++)
-		link_open(&m->list[i].link, &m->list[i].setting);
 	*ret_text = m->record;
 	return &m->stage;
+}
+
+/* One that cannot be reached is asked no more, and its default action holds. */
+static void filters_connect(struct stage *stage)
+{
+	struct filters_state *m = state_of(stage);
+
+	for (size_t i = 0; i < m->n; i++)
+		link_open(&m->list[i].link, &m->list[i].setting);
 }
 
 extern const struct milter_api postern_milter;
 __attribute__((visibility("default"))) const struct milter_api postern_milter = {
 	.open = filters_open,
+	.connect = filters_connect,
 	.close = filters_close,
 	.check = filters_check,
 };

@@ -43,12 +43,16 @@ struct milter_host {
 
 struct milter_api {
 	/*
-	 * Reads the file, and begins to connect to each filter: sockets are made now and
-	 * not later. Returns the stage that asks the filters, and at *ret_text what
+	 * Reads the file. Returns the stage that asks the filters, and at *ret_text what
 	 * records have about them, which changes with each transaction. NULL when the
 	 * file cannot be used, which has been reported.
 	 */
 	struct stage *(*open)(const struct milter_host *host, const char **ret_text);
+	/*
+	 * Begins to connect to each filter, in the process of a connection and before it
+	 * reads from its client. No socket is made later.
+	 */
+	void (*connect)(struct stage *stage);
 	/* Ends the conversations, and frees the stage. */
 	void (*close)(struct stage *stage);
 	/*
