@@ -156,8 +156,6 @@ static const char *make_field(struct milter_edits *e, const struct milter_answer
 {
 	size_t begin = e->text.n;
 
-	if (a->name.n == 0 || text_field_name(a->name) != a->name.n)
-		return "sent a field with a name that is none";
 	buf_put(&e->text, a->name);
 	buf_put_char(&e->text, ':');
 	if (!(options & MILTER_LEADING_SPACE))
@@ -217,6 +215,8 @@ const char *milter_edits_apply(
 	struct milter_field field;
 	const char *fault;
 
+	if (a->name.n == 0 || text_field_name(a->name) != a->name.n)
+		return "sent a field with a name that is none";
 	if (a->kind == MILTER_INSERT && a->index < e->n)
 		at = a->index;
 	if (replaces && a->value.n == 0) {

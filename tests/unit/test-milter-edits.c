@@ -100,6 +100,8 @@ static void test_each_edit_finds_its_place(void)
 		{ "A: 1\n", { { MILTER_INSERT, 3, "X", "y" } }, OURS "A: 1\nX: y\n" },
 		{ "A: 1\n", { { MILTER_INSERT, 0xffffffff, "X", "y" } },
 			OURS "A: 1\nX: y\n" },
+		{ "A: 1\nB: 2\n", { { MILTER_INSERT, 2, "X", "y" } },
+			OURS "A: 1\nX: y\nB: 2\n" },
 		/* a field above Received makes it an ordinary one for the index */
 		{ "A: 1\n",
 			{ { MILTER_INSERT, 0, "X", "y" },
@@ -242,6 +244,7 @@ static void test_a_name_that_is_none_is_a_fault(void)
 			CHECK_SPAN(span_of(apply(
 					   &l, (enum milter_kind)kind, 1, names[i], "x")),
 				"sent a field with a name that is none");
+			CHECK(apply(&l, (enum milter_kind)kind, 1, names[i], ""));
 			check_header(&l, OURS "A: 1\n");
 			CHECK(!l.e.changed);
 		}
