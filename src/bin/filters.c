@@ -72,7 +72,8 @@ struct filters *filters_open(const struct filters_place *place, struct stage **s
 	while (stages[at] != first)
 		at++;
 	n = *n_stages - at;
-	memcpy(f->delivery, stages + at, n * sizeof(*f->delivery));
+	for (size_t i = 0; i < n; i++)
+		f->delivery[i] = stages[at + i];
 	f->api = load(place);
 	if (f->api)
 		f->stage = f->api->open(

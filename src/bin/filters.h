@@ -34,9 +34,9 @@ struct filters {
 
 /*
  * Loads the module and reads the file, with the rights of the connection and before its
- * sandbox; a listener does so once for all connections. In the list the stage of the filters takes the place
- * of those that deliver, which begin with `first`. Owned by the caller; NULL: a fault was
- * recorded, and no mail may be received.
+ * sandbox; a listener does so once for all connections. In the list the stage of the
+ * filters takes the place of those that deliver, which begin with `first`. Owned by the
+ * caller; NULL: a fault was recorded, and no mail may be received.
  */
 struct filters *filters_open(const struct filters_place *place, struct stage **stages,
 	size_t *n_stages, const struct stage *first);

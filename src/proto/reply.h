@@ -2,7 +2,8 @@
 /*
  * Every reply that postern can give, named by its meaning (RFC 5321 4.2, RFC 3463). This
  * table is the only place with reply text; "%" stands for the one argument that a row may
- * have.
+ * have. Filters may have replies in their own words: such a one is no row of the table,
+ * its text is printable ASCII, and "%" is itself in it.
  */
 #pragma once
 
@@ -14,9 +15,7 @@
 struct reply {
 	unsigned short code;
 	char enhanced[7]; /* "5.5.1", or empty where RFC 2034 has none */
-	const char *text; /* printable ASCII; "%" stands for the argument */
-	/* a filter's decision: a 4yz is no fault of this host, and "%" is itself */
-	bool by_filter;
+	const char *text;
 };
 
 enum reply_name {
@@ -129,7 +128,7 @@ static inline bool reply_is_positive(const struct reply *r)
 	return r->code < 400;
 }
 
-/* 4yz through a fault of this host, which too many recipients are not. */
+/* 4yz through a fault of this host: not too many recipients, or a filter's decision. */
 bool reply_is_fault(const struct reply *r);
 
 /*

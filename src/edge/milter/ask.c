@@ -136,9 +136,7 @@ static const struct reply *own_reply(
 	milter_put_reply(&all, a->value, ' ');
 	text_escape(&b, buf_span(&all), FILTER_REPLY_MAX);
 	buf_terminate(&b);
-	own->reply = (struct reply){
-		.code = (unsigned short)a->code, .text = own->text, .by_filter = true
-	};
+	own->reply = (struct reply){ .code = (unsigned short)a->code, .text = own->text };
 	enhanced = strlen(a->enhanced) < sizeof(own->reply.enhanced) ? a->enhanced
 		   : a->code < 500                                   ? "4.7.1"
 								     : "5.7.1";

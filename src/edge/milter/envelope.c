@@ -52,7 +52,7 @@ void changes_done(struct changes *c)
 /* A change that cannot be carried out is recorded, and the message goes on. */
 static void note(struct filters_state *m, const struct change *change, const char *what)
 {
-	char text[FILTER_FAULT_MAX], shown[REASON_MAX];
+	char text[FILTER_FAULT_MAX], shown[REASON_MAX] = "";
 	struct buf b = BUF(m->fault), s = BUF(shown);
 
 	text_escape(&s, span_of(change->text), REASON_MAX - 1);

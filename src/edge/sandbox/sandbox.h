@@ -28,8 +28,8 @@ struct sandbox_dirs {
 	/* root delivers to other users' Maildirs; `loaded` is set then */
 	bool owners;
 	/*
-	 * processes that are forked connect to filters, before sandbox_enter_forked(); not
-	 * without a system call filter, which takes that from them
+	 * processes that are forked connect to filters, before sandbox_enter_forked();
+	 * not without a system call filter, which takes that from them
 	 */
 	bool connects;
 	/* the newest Landlock to use, for tests of older kernels; 0: the kernel's */

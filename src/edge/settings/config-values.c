@@ -83,7 +83,7 @@ const char *config_file(struct config *c, const char *word, const char **ret)
 	char *full;
 
 	*ret = word;
-	/* most files are not set, and each process begins with all settings at defaults */
+	/* most files are not set, and each process begins with all defaults */
 	if (!*word)
 		return NULL;
 	if (!credential_is_unset(word))
