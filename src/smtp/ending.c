@@ -142,7 +142,8 @@ enum topic topic_of_message(const struct session *s, const struct reply *outcome
 		return TOPIC_REFUSED;
 	if (!outcome)
 		return is_lost(s, outcome) ? TOPIC_LOST : TOPIC_GIVEN_UP;
-	return TOPIC_DELIVERED;
+	return outcome == reply_get(REPLY_FILTER_DISCARDED) ? TOPIC_DISCARDED
+							    : TOPIC_DELIVERED;
 }
 
 enum topic topic_of_login(const struct reply *outcome)
