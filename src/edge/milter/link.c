@@ -163,12 +163,14 @@ int link_flush(struct link *l, unsigned seconds)
 /* Takes a frame out of what was read. True: that is decided, and *ret_r is the result. */
 static bool take(struct link *l, struct milter_frame *ret, int *ret_r)
 {
-	struct span left = { l->in.p + l->n_taken, l->in.n - l->n_taken };
-	struct milter_reading reading = { .n_needed = MILTER_FRAME_HEAD };
-	enum milter_step step = MILTER_MORE;
+	struct milter_reading reading;
+	enum milter_step step;
+	struct span left;
 
-	if (left.n)
-		step = milter_frame_take(&left, ret, &reading);
+	if (l->n_taken == l->in.n)
+		return false;
+	left = span_from(octets_span(&l->in), l->n_taken);
+	step = milter_frame_take(&left, ret, &reading);
 	if (step == MILTER_MORE)
 		return false;
 	*ret_r = 0;
