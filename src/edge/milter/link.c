@@ -163,20 +163,19 @@ int link_flush(struct link *l, unsigned seconds)
 /* Takes a frame out of what was read. True: that is decided, and *ret_r is the result. */
 static bool take(struct link *l, struct milter_frame *ret, int *ret_r)
 {
-	struct milter_reading reading;
 	enum milter_step step;
 	struct span left;
 
 	if (l->n_taken == l->in.n)
 		return false;
 	left = span_from(octets_span(&l->in), l->n_taken);
-	step = milter_frame_take(&left, ret, &reading);
+	step = milter_frame_take(&left, ret, &l->reading);
 	if (step == MILTER_MORE)
 		return false;
 	*ret_r = 0;
 	l->n_taken = l->in.n - left.n;
 	if (step == MILTER_WRONG)
-		*ret_r = link_fail(l, reading.fault, 0);
+		*ret_r = link_fail(l, l->reading.fault, 0);
 	return true;
 }
 

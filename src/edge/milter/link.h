@@ -13,6 +13,7 @@ struct link {
 	bool connected;
 	struct octets out; /* not written yet */
 	struct octets in; /* read */
+	struct milter_reading reading; /* of frames, in their order */
 	size_t n_taken; /* octets of `in` that were taken */
 	uint64_t spent; /* milliseconds that were waited */
 	char fault[LINK_FAULT_MAX]; /* the last error: what, in words */
