@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "bin/filters.h"
 #include "edge/sandbox/sandbox.h"
 #include "edge/file.h"
 
@@ -146,6 +147,30 @@ static int user_failed(struct connection *c, int error)
 	return error;
 }
 
+static int open_filters(struct connection *c)
+{
+	const struct filters_place place = { .path = c->config.milters,
+		.modules = c->modules,
+		.session = &c->session,
+		.log = &c->log,
+		.policy = &c->policy,
+		.maildir = &c->maildir,
+		.quarantine = c->config.quarantine_mailbox };
+	bool listens = c->preload && c->preload != c->own_preload;
+
+	c->dirs.connects = listens && c->config.sandbox;
+	if (c->dirs.connects && !sandbox_has_filter()) {
+		log_error(&c->log,
+			"milters: not with --listen and the sandbox in a build "
+			"without a system call filter");
+		return -EOPNOTSUPP;
+	}
+	c->filters = filters_open(&place, c->stages, &c->n_stages, &c->maildir.stage);
+	if (!listens)
+		filters_connect(c->filters);
+	return c->filters ? 0 : -EINVAL;
+}
+
 /* Gives up root, and opens what lies outside the sandbox. 0 or -errno. */
 static int open_all(struct connection *c)
 {
@@ -169,7 +194,7 @@ static int open_all(struct connection *c)
 					   : -ECONNRESET;
 	if (c->config.sandbox && may_load_credentials(c))
 		open_credentials(c);
-	return 0;
+	return c->config.milters ? open_filters(c) : 0;
 }
 
 void connection_open(struct connection *c)

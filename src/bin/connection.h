@@ -53,6 +53,7 @@ struct connection {
 	bool unusable; /* settings cannot be used: every client gets a 421 */
 	struct notify notify;
 	struct dsn_stage outbox;
+	struct filters *filters; /* NULL: none are set */
 
 	struct maildir maildir;
 	struct log log;

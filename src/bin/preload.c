@@ -113,8 +113,8 @@ static void watch_all(struct preload *p)
 {
 	const struct config *c = p->config;
 	const char *const files[] = { p->options->file, c->clients_file, c->tls.tickets,
-		c->tls.client_ca, c->recipients_file, c->auth_users, c->auth_secret,
-		c->auth_certificates, c->auth_senders };
+		c->tls.client_ca, c->recipients_file, c->milters, c->auth_users,
+		c->auth_secret, c->auth_certificates, c->auth_senders };
 
 	snprintf(p->tls_module, sizeof(p->tls_module), "%s/" TLS_MODULE, p->modules);
 	p->watch.n = 0;

@@ -20,8 +20,11 @@
  * watches the files that it opened itself: a process with other rights may see other
  * files.
  */
-/* settings, rules, ticket key, CA, recipients, 4 of AUTH, pairs, tls.so; 4 places */
-#define WATCH_MAX (2 * TLS_PAIR_MAX + 14)
+/*
+ * settings, rules, ticket key, CA, recipients, milters, 4 of AUTH, pairs, tls.so; 4
+ * places
+ */
+#define WATCH_MAX (2 * TLS_PAIR_MAX + 15)
 
 struct watched_file {
 	const char *path; /* borrowed */

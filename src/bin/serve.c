@@ -11,6 +11,7 @@
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
+#include "bin/filters.h"
 #include "bin/proxy-and-rules.h"
 #include "edge/file.h"
 #include "edge/module.h"
@@ -530,6 +531,8 @@ static void begin_session(struct connection *c, const struct session_peer *peer)
 		(struct stages){ c->stages, c->n_stages }, &c->log.recorder, c->unique,
 		&now);
 	c->session.confinement = c->confinement;
+	if (c->filters)
+		c->session.filters = c->filters->text;
 	c->session.service = kind_of_service(&c->config.session);
 	c->session.own_port = peer_own_port(STDIN_FILENO);
 	notify_init(&c->notify, c->inherited.notify_socket, now.milliseconds);
@@ -553,6 +556,7 @@ int serve_client(struct connection *c, const struct session_peer *peer)
 	if (c->unusable || is_port_of_smtp(c))
 		return refuse(c);
 	serve(c);
+	filters_close(c->filters);
 	backend_free(c->backend);
 	policy_done(&c->policy);
 	return 0;

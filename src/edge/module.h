@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Modules: each links a large library, and is loaded when it is first needed. In a static
- * program (edge/inside) they are part of it, and nothing is loaded.
+ * program (bin/inside) they are part of it, and nothing is loaded.
  */
 #pragma once
 

@@ -17,6 +17,7 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_RECIPIENT_OK] = { 250, "2.1.5", "Recipient OK" },
 	[REPLY_START_CONTENT] = { 354, "", "End data with <CR><LF>.<CR><LF>" },
 	[REPLY_ACCEPTED] = { 250, "2.6.0", "Delivered as %" },
+	[REPLY_FILTER_DISCARDED] = { 250, "2.6.0", "Accepted as %" },
 	[REPLY_CHUNK_OK] = { 250, "2.0.0", "Chunk received" },
 	[REPLY_RESULTS] = { 353, "", "A reply for each recipient follows" },
 	[REPLY_GO_AHEAD] = { 220, "2.0.0", "Go ahead" },
@@ -87,6 +88,13 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_SIZE_ACTUAL] = { 552, "5.3.4", "Message too big" },
 	[REPLY_CONTENT_BARE] = { 550, "5.6.0", "Bare <CR> or <LF> in the message" },
 	[REPLY_HOPS] = { 554, "5.4.6", "Too many hops" },
+	/* the words of Postfix, which some clients know */
+	[REPLY_FILTER_REFUSED] = { 550, "5.7.1", "Command rejected" },
+	[REPLY_FILTER_LATER] = { 451, "4.7.1", "Service unavailable - try again later" },
+	[REPLY_FILTER_FAILED] = { 451, "4.3.0",
+		"A filter of this host failed; try later" },
+	[REPLY_FILTER_FAILED_FOR_GOOD] = { 550, "5.5.0", "Service unavailable" },
+	[REPLY_FILTER_END] = { 421, "4.7.0", "Service unavailable; closing connection" },
 
 	[REPLY_NAMES_UNAVAILABLE] = { 451, "4.3.0",
 		"No internationalized addresses for now; try later" },
@@ -133,9 +141,19 @@ const struct reply *reply_get(enum reply_name name)
 	return &replies[name];
 }
 
+/* Else it is in the words of a filter. */
+static bool is_row(const struct reply *r)
+{
+	uintptr_t at = (uintptr_t)r;
+
+	return at >= (uintptr_t)replies && at < (uintptr_t)(replies + REPLY_COUNT);
+}
+
 bool reply_is_fault(const struct reply *r)
 {
-	return r->code >= 400 && r->code < 500 && r != reply_get(REPLY_RECIPIENT_MANY);
+	return r->code >= 400 && r->code < 500 && is_row(r) &&
+	       r != reply_get(REPLY_RECIPIENT_MANY) &&
+	       r != reply_get(REPLY_FILTER_LATER) && r != reply_get(REPLY_FILTER_END);
 }
 
 static void put_filled(struct buf *to, const char *text, struct span argument)
@@ -160,7 +178,10 @@ static void put_line(
 		buf_put_str(to, r->enhanced);
 		buf_put_char(to, ' ');
 	}
-	put_filled(to, r->text, argument);
+	if (is_row(r))
+		put_filled(to, r->text, argument);
+	else
+		buf_put_str(to, r->text);
 }
 
 void reply_put(struct buf *to, const struct reply *r, struct span argument)

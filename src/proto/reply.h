@@ -2,7 +2,8 @@
 /*
  * Every reply that postern can give, named by its meaning (RFC 5321 4.2, RFC 3463). This
  * table is the only place with reply text; "%" stands for the one argument that a row may
- * have.
+ * have. Filters may have replies in their own words: such a one is no row of the table,
+ * its text is printable ASCII, and "%" is itself in it.
  */
 #pragma once
 
@@ -29,6 +30,7 @@ enum reply_name {
 	REPLY_START_CONTENT,
 	REPLY_ACCEPTED,
 	REPLY_CHUNK_OK,
+	REPLY_FILTER_DISCARDED,
 	REPLY_RESULTS,
 	REPLY_GO_AHEAD,
 	REPLY_CHALLENGE,
@@ -86,6 +88,11 @@ enum reply_name {
 	REPLY_SIZE_ACTUAL,
 	REPLY_CONTENT_BARE,
 	REPLY_HOPS,
+	REPLY_FILTER_REFUSED,
+	REPLY_FILTER_LATER,
+	REPLY_FILTER_FAILED,
+	REPLY_FILTER_FAILED_FOR_GOOD,
+	REPLY_FILTER_END,
 
 	REPLY_NAMES_UNAVAILABLE,
 	REPLY_SENDER_UNAVAILABLE,
@@ -123,7 +130,7 @@ static inline bool reply_is_positive(const struct reply *r)
 	return r->code < 400;
 }
 
-/* 4yz through a fault of this host, which too many recipients are not. */
+/* 4yz through a fault of this host: not too many recipients, or a filter's decision. */
 bool reply_is_fault(const struct reply *r);
 
 /*

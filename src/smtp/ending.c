@@ -30,6 +30,7 @@ static const struct ending endings[] = {
 	[END_TLS_FAILED] = { "tls-failed", REPLY_COUNT },
 	[END_TLS_UNUSABLE] = { "tls-unusable", REPLY_TLS_UNUSABLE_END },
 	[END_TLS_INJECTION] = { "tls-injection", REPLY_COUNT },
+	[END_FILTER] = { "filter", REPLY_COUNT },
 	[END_CHUNK] = { "bad-chunk", REPLY_COUNT },
 	[END_FOREIGN_TLS] = { "foreign-tls", REPLY_FOREIGN_TLS },
 	[END_FOREIGN_HTTP] = { "foreign-http", REPLY_COUNT },
@@ -143,7 +144,8 @@ enum topic topic_of_message(const struct session *s, const struct reply *outcome
 		return TOPIC_REFUSED;
 	if (!outcome)
 		return is_lost(s, outcome) ? TOPIC_LOST : TOPIC_GIVEN_UP;
-	return TOPIC_DELIVERED;
+	return outcome == reply_get(REPLY_FILTER_DISCARDED) ? TOPIC_DISCARDED
+							    : TOPIC_DELIVERED;
 }
 
 enum topic topic_of_login(const struct reply *outcome)

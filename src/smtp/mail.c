@@ -347,7 +347,7 @@ struct answer mail_deliver(struct session *s)
 	} else if (s->tx.each) {
 		note_refused(&s->tx, a.reply);
 	}
-	s->n_owed = s->tx.n_recipients;
+	s->n_owed = s->tx.n_recipients - s->tx.n_added;
 	s->phase = replies_to_each(s, a.reply) ? PHASE_RESULTS : PHASE_GREETED;
 	return a;
 }

@@ -25,12 +25,19 @@ static bool is_left_out(
 	       (reply_is_positive(outcome) || (tx->each && r->reply != outcome));
 }
 
+/* The same of one that a filter has removed, which is no refusal. */
+static bool is_without_mail(
+	const struct tx *tx, const struct reply *outcome, const struct recipient *r)
+{
+	return r->left_out || is_left_out(tx, outcome, r);
+}
+
 void record_put_to(struct buf *b, const struct tx *tx, const struct reply *outcome)
 {
 	size_t start = b->n, end = b->n + RECORD_LIST_MAX;
 
 	for (size_t i = 0; i < tx->n_recipients; i++) {
-		if (is_left_out(tx, outcome, &tx->recipients[i]))
+		if (is_without_mail(tx, outcome, &tx->recipients[i]))
 			continue;
 		if (b->n + RECORD_VALUE_MAX > end) {
 			buf_put(b, SPAN(",..."));
@@ -47,7 +54,7 @@ size_t record_count_recipients(const struct tx *tx, const struct reply *outcome)
 	size_t n = 0;
 
 	for (size_t i = 0; i < tx->n_recipients; i++)
-		n += !is_left_out(tx, outcome, &tx->recipients[i]);
+		n += !is_without_mail(tx, outcome, &tx->recipients[i]);
 	return n;
 }
 

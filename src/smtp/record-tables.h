@@ -88,6 +88,7 @@ enum record_key {
 	RECORD_WAITING,
 	RECORD_REPORT,
 	RECORD_REPORT_FAULT,
+	RECORD_FILTERS,
 	RECORD_REASON,
 	RECORD_EARLY,
 	RECORD_LENIENT,
@@ -121,6 +122,7 @@ enum topic {
 	/* a message */
 	TOPIC_DELIVERED,
 	TOPIC_REFUSED, /* for its content or destination */
+	TOPIC_DISCARDED, /* a filter wanted that */
 	TOPIC_CHECKED, /* addresses only, and they were accepted */
 	TOPIC_GIVEN_UP, /* by the client, before its content */
 	TOPIC_LOST, /* the connection ended in the middle of its content */

@@ -116,6 +116,13 @@ static void put_report_fault(const struct ended *e, struct buf *b)
 		text_escape(b, span_of(e->s->tx.report_fault), RECORD_FAULT_MAX);
 }
 
+static void put_filters(const struct ended *e, struct buf *b)
+{
+	/* escaped when it was made */
+	if (e->s->filters)
+		buf_put_str(b, e->s->filters);
+}
+
 static void put_outcome(const struct ended *e, struct buf *b)
 {
 	if (ending_is_refused(e->s, e->outcome))
@@ -124,7 +131,9 @@ static void put_outcome(const struct ended *e, struct buf *b)
 		buf_put(b, ending_is_check(e->s, e->outcome) ? SPAN("checked")
 							     : SPAN("given-up"));
 	else
-		buf_put(b, SPAN("delivered"));
+		buf_put(b, e->outcome == reply_get(REPLY_FILTER_DISCARDED)
+				   ? SPAN("discarded")
+				   : SPAN("delivered"));
 }
 
 static void put_tx_reason(const struct ended *e, struct buf *b)
@@ -346,6 +355,7 @@ static const struct row {
 	{ RECORD_FILE, M, IN(WORD, tx.file) },
 	{ RECORD_REPORT, M, IN(POINTER, tx.report) },
 	{ RECORD_REPORT_FAULT, M, BY(put_report_fault) },
+	{ RECORD_FILTERS, M, BY(put_filters) },
 	{ RECORD_REASON, M | A, BY(put_tx_reason) },
 	{ RECORD_REASON, S, BY(put_reason) },
 	{ RECORD_EARLY, S, IN(FLAG, peer.early) },

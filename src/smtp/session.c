@@ -66,6 +66,8 @@ static void count(struct session *s, struct answer a)
 {
 	if (reply_is_positive(a.reply))
 		return;
+	if (a.reply == reply_get(REPLY_FILTER_END))
+		s->end = END_FILTER;
 	s->n_refused++;
 	s->n_untold += !a.recorded;
 	if (!a.recorded)

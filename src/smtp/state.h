@@ -75,6 +75,7 @@ enum session_end {
 	END_TLS_FAILED, /* the handshake */
 	END_TLS_UNUSABLE, /* this host's certificate, where TLS is required */
 	END_TLS_INJECTION, /* input after STARTTLS in the same piece */
+	END_FILTER, /* a filter wants it */
 	END_CHUNK, /* a chunk of unknown length */
 	END_FOREIGN_TLS,
 	END_FOREIGN_HTTP,
@@ -128,6 +129,11 @@ struct session {
 	const char *service;
 	/* the parts of an incomplete sandbox that are active; NULL: it is complete */
 	const char *confinement;
+	/*
+	 * of the transaction, as records have it: what each filter decided and how long
+	 * it took; NULL: there are no filters
+	 */
+	const char *filters;
 
 	struct moment now, since;
 	enum phase phase;

@@ -60,6 +60,8 @@ struct recipient {
 	size_t slot; /* where its mailboxes begin in the delivering stage */
 	size_t n_slots; /* so many there are */
 	const struct reply *reply; /* the refusal of a stage; NULL: none */
+	/* a filter has removed it: it gets no mail, and the client's reply is as ever */
+	bool left_out;
 };
 
 /* A refused recipient: its mailbox as the client wrote it, and the reply it got. */
@@ -80,6 +82,7 @@ struct tx {
 	struct recipient *recipients;
 	size_t n_recipients;
 	size_t cap_recipients;
+	size_t n_added; /* the last of them, which a filter has added: without a reply */
 	size_t n_refused; /* recipients refused */
 	size_t n_deferred; /* of these, the temporary ones (4yz) */
 	struct tx_refusal *refused[TX_REFUSED_MAX]; /* owned; the first of them */
@@ -146,6 +149,11 @@ struct stage_ops {
 	const struct reply *(*mail)(struct stage *st, const struct tx *tx);
 	const struct reply *(*rcpt)(
 		struct stage *st, const struct tx *tx, struct recipient *r);
+	/*
+	 * A later stage has refused the recipient added last: what the stage keeps for it
+	 * is dropped.
+	 */
+	void (*drop)(struct stage *st, struct recipient *r);
 	/* Before the content; `trace` precedes it. */
 	const struct reply *(*data)(
 		struct stage *st, const struct tx *tx, struct span trace);

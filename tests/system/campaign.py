@@ -38,7 +38,7 @@ GONE = (OSError, Closed, ssl.SSLError, EOFError, ValueError)
 # Libraries that end the process, or do not look, when there is no memory
 ABORTING = ("libgmp", "libtasn1", "libhogweed", "libnettle", "libgnutls", "libp11-kit", "libunistring", "libidn2",
             "libgsasl", "libcrypt", "libidn")
-OURS = ("postern", "tls.so", "sasl.so", "idn.so")
+OURS = ("postern", "tls.so", "sasl.so", "idn.so", "milter.so")
 
 
 # Settings

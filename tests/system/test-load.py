@@ -11,7 +11,7 @@ import subprocess
 import harness
 from harness import Site, Skip
 
-HEAVY = ("gnutls", "systemd", "nettle", "gsasl", "idn", "unistring", "tls.so", "sasl.so")
+HEAVY = ("gnutls", "systemd", "nettle", "gsasl", "idn", "unistring", "tls.so", "sasl.so", "milter.so")
 
 
 def libraries(client):

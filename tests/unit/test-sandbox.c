@@ -476,8 +476,8 @@ static void test_rules_of_landlock_end_with_stage_b(void)
 		y.dirs.loaded = false;
 		CHECK(attempt_in(&y, STAGE_A, restrict_again) == WORKS);
 		CHECK(attempt_in(&y, STAGE_B, restrict_again) == ENOSYS);
-		CHECK(attempt_forked(&y, false, restrict_again) == WORKS);
-		CHECK(attempt_forked(&y, true, restrict_again) == ENOSYS);
+		CHECK(attempt_forked(&y, false, false, restrict_again) == WORKS);
+		CHECK(attempt_forked(&y, true, false, restrict_again) == ENOSYS);
 		y.dirs.loaded = true;
 		CHECK(attempt_in(&y, STAGE_A, restrict_again) == ENOSYS);
 	}

@@ -17,6 +17,7 @@
 #include "bin/connection.h"
 #include "bin/listen/listen.h"
 #include "edge/idn/idn.h"
+#include "edge/milter/milter.h"
 #include "edge/module.h"
 #include "edge/sandbox/sandbox.h"
 #include "proto/text.h"
@@ -289,6 +290,8 @@ static int check_all(struct config *c, bool listens)
 		check_failures(c);
 	check_sasl(c);
 	check_names(c);
+	if (c->milters)
+		check_filters(c, load(c, "milters", MILTER_MODULE, MILTER_MODULE_TABLE));
 	if (c->maildir && c->faults.n == 0)
 		check_postmaster(c);
 	return c->faults.n ? EX_CONFIG : 0;

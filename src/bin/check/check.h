@@ -16,9 +16,9 @@ struct check_output {
 };
 
 /*
- * Prints a fault, or a text that begins with "warning: ", with the file and the line of
- * the setting that it begins with: on standard error, or as a line of JSON on standard
- * output. `ctx` is a struct check_output.
+ * Prints a fault, or a text that begins with "warning: " or "note: ", with the file and
+ * the line of the setting that it begins with: on standard error, or as a line of JSON on
+ * standard output. `ctx` is a struct check_output.
  */
 void check_print(void *ctx, const char *text);
 

@@ -12,10 +12,21 @@
 #include "proto/text.h"
 
 #define WARNING "warning: "
+#define NOTE "note: "
 
-/* A fault or warning, with the place in a file that its text names. */
+/* How grave a finding is, by what its text begins with. */
+static const struct level {
+	struct span prefix;
+	const char *word; /* in JSON */
+} levels[] = {
+	{ { WARNING, sizeof(WARNING) - 1 }, "warning" },
+	{ { NOTE, sizeof(NOTE) - 1 }, "note" },
+	{ { "", 0 }, "fault" },
+};
+
+/* A fault, warning or note, with the place in a file that its text names. */
 struct finding {
-	bool is_warning;
+	const struct level *level;
 	struct span file; /* or "-o" */
 	uint64_t line; /* 0: not known */
 	struct span key; /* a setting, or empty */
@@ -72,7 +83,9 @@ static void find_place(const struct config *c, const char *text, struct finding 
 	const char *place;
 
 	*f = (struct finding){ .text = span_of(text) };
-	f->is_warning = skip_prefix(&f->text, SPAN(WARNING));
+	f->level = levels;
+	while (!skip_prefix(&f->text, f->level->prefix))
+		f->level++;
 	head = before_colon(f->text);
 	if (read_place(head, f) || span_eq(head, SPAN("-o"))) {
 		f->file = f->line ? f->file : head;
@@ -98,7 +111,7 @@ static void put_text(const struct finding *f)
 
 	if (f->line)
 		snprintf(line, sizeof(line), ":%ju", (uintmax_t)f->line);
-	dprintf(STDERR_FILENO, "postern: %s%.*s%s%s%.*s\n", f->is_warning ? WARNING : "",
+	dprintf(STDERR_FILENO, "postern: %s%.*s%s%s%.*s\n", f->level->prefix.p,
 		(int)f->file.n, f->file.p ? f->file.p : "", line, f->file.n ? ": " : "",
 		(int)f->text.n, f->text.p);
 }
@@ -124,7 +137,7 @@ static void put_string(struct span s)
 
 static void put_json(const struct finding *f)
 {
-	printf("{\"level\":\"%s\"", f->is_warning ? "warning" : "fault");
+	printf("{\"level\":\"%s\"", f->level->word);
 	if (f->file.n) {
 		fputs(",\"file\":", stdout);
 		put_string(f->file);
@@ -173,6 +186,14 @@ void check_warning(struct config *c, const char *text)
 	char shown[CONFIG_FAULT_MAX];
 
 	snprintf(shown, sizeof(shown), WARNING "%s", text);
+	faults_warn(&c->faults, shown);
+}
+
+void check_note(struct config *c, const char *text)
+{
+	char shown[2 * CONFIG_FAULT_MAX];
+
+	snprintf(shown, sizeof(shown), NOTE "%s", text);
 	faults_warn(&c->faults, shown);
 }
 

@@ -14,6 +14,9 @@ void check_fault(void *ctx, const char *text);
 /* Reports what an administrator should know, although mail is received. */
 void check_warning(struct config *c, const char *text);
 
+/* Reports what was found, and is as it should be. */
+void check_note(struct config *c, const char *text);
+
 /* "KEY VALUE: WHAT" */
 void check_setting_fault(
 	struct config *c, const char *key, const char *value, const char *what);
@@ -39,6 +42,11 @@ void check_auth(struct config *c);
  * NULL: they cannot be loaded, and names are not compared with their other forms.
  */
 void check_recipients(struct config *c, const struct idn_api *api);
+
+struct milter_api;
+
+/* Connects to each filter, and reports what it wants or what is wrong. */
+void check_filters(struct config *c, const struct milter_api *api);
 
 /* Warns of each address of postmaster that has no mailbox. */
 void check_postmaster(const struct config *c);

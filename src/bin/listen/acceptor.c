@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
+#include "bin/filters.h"
 #include "bin/serve.h"
 #include "edge/net/net.h"
 #include "smtp/ending.h"
@@ -221,7 +222,9 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 	if (a->reports_end >= 0 && !c->failures.channel)
 		close(a->reports_end);
 	close_others(a, c);
-	if (c->config.sandbox && !c->unusable && (r = sandbox_enter_forked()) < 0) {
+	filters_connect(c->filters);
+	if (c->config.sandbox && !c->unusable &&
+		(r = sandbox_enter_forked(&c->dirs)) < 0) {
 		connection_failed(c, CONNECTION_SANDBOX, r);
 		c->unusable = true;
 	}

@@ -35,9 +35,10 @@ struct landlock {
 
 /*
  * Starts a ruleset, as a kernel whose ABI is `most` would have it; 0: the kernel's own.
+ * `connects`: connect() stays possible, and a system call filter must limit it.
  * 0, with ret->abi 0 when Landlock is absent, or -errno.
  */
-int landlock_init(struct landlock *ret, int most);
+int landlock_init(struct landlock *ret, int most, bool connects);
 void landlock_done(struct landlock *l);
 
 /* Allows `access` below path, or on it if a file. 0 or -errno, -ENOENT for none. */
@@ -62,6 +63,7 @@ bool seccomp_exists(void);
 struct seccomp_needs {
 	bool fchown; /* of any file that is open */
 	bool landlock; /* for stage B, when that is entered later */
+	bool connect; /* to filters, by a process that was forked: see below */
 };
 
 /* Stage A: what a connection needs. Memory is executable only where a file is mapped. */
@@ -70,8 +72,11 @@ int seccomp_enter(const struct seccomp_needs *needs);
 /* Stage A of a process that accepts connections and forks a process for each. */
 int seccomp_enter_accepting(const struct seccomp_needs *needs);
 
-/* On top of that, in a process forked by such a one: it accepts and forks no other. */
-int seccomp_enter_forked(void);
+/*
+ * On top of that, in a process forked by such a one: it accepts and forks no other, and
+ * connects to nothing, whatever its parent needed.
+ */
+int seccomp_enter_forked(const struct seccomp_needs *needs);
 
 /* A process that signs: only calls on what is open, or with tokens all but the worst. */
 int seccomp_enter_signing(bool has_tokens);

@@ -65,7 +65,7 @@ static struct ruleset ruleset_for(int abi)
 	return r;
 }
 
-int landlock_init(struct landlock *ret, int most)
+int landlock_init(struct landlock *ret, int most, bool connects)
 {
 	long abi = syscall(
 		SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -81,6 +81,8 @@ int landlock_init(struct landlock *ret, int most)
 		return 0;
 	}
 	r = ruleset_for((int)abi);
+	if (connects)
+		r.net &= ~LANDLOCK_ACCESS_NET_CONNECT_TCP;
 	fd = syscall(SYS_landlock_create_ruleset, &r, sizeof(r), 0);
 	if (fd < 0)
 		return -errno;

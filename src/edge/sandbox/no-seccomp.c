@@ -22,8 +22,9 @@ int seccomp_enter_accepting(const struct seccomp_needs *needs)
 	return 0;
 }
 
-int seccomp_enter_forked(void)
+int seccomp_enter_forked(const struct seccomp_needs *needs)
 {
+	(void)needs;
 	return 0;
 }
 

@@ -249,6 +249,7 @@ void sandbox_dirs_add(struct sandbox_dirs *to, const struct sandbox_dirs *from)
 	to->too_many |= from->too_many;
 	to->tls |= from->tls;
 	to->owners |= from->owners;
+	to->connects |= from->connects;
 }
 
 /* All of stage A but the filter. */
@@ -261,7 +262,7 @@ static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
 		return -ENOBUFS;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	r = landlock_init(&l, dirs->abi);
+	r = landlock_init(&l, dirs->abi, dirs->connects);
 	if (r == 0)
 		r = allow_writes(&l, dirs);
 	if (r == 0)
@@ -285,7 +286,8 @@ static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
 static struct seccomp_needs needs_of(const struct sandbox_dirs *dirs)
 {
 	return (struct seccomp_needs){ .fchown = dirs->owners && dirs->loaded,
-		.landlock = !dirs->loaded };
+		.landlock = !dirs->loaded,
+		.connect = dirs->connects };
 }
 
 static int enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report,
@@ -333,21 +335,23 @@ int sandbox_enter_signing(bool has_tokens)
 		return -errno;
 	r = limit_capabilities(0);
 	if (r == 0 && !has_tokens)
-		r = landlock_init(&l, 0);
+		r = landlock_init(&l, 0, false);
 	if (r == 0 && !has_tokens)
 		r = landlock_enforce(&l);
 	return r == 0 ? seccomp_enter_signing(has_tokens) : r;
 }
 
-int sandbox_enter_forked(void)
+int sandbox_enter_forked(const struct sandbox_dirs *dirs)
 {
-	return seccomp_enter_forked();
+	const struct seccomp_needs needs = { .connect = dirs->connects };
+
+	return seccomp_enter_forked(&needs);
 }
 
 int sandbox_tighten(const struct sandbox_dirs *dirs)
 {
 	CLEANUP(landlock_done) struct landlock l = { 0 };
-	int r = landlock_init(&l, dirs->abi);
+	int r = landlock_init(&l, dirs->abi, false);
 
 	if (r == 0)
 		r = allow_writes(&l, dirs);

@@ -36,6 +36,11 @@ struct sandbox_dirs {
 	bool loaded; /* all that is to be loaded is: no library is read */
 	/* root delivers to other users' Maildirs; `loaded` is set then */
 	bool owners;
+	/*
+	 * processes that are forked connect to filters, before sandbox_enter_forked();
+	 * not without a system call filter, which takes that from them
+	 */
+	bool connects;
 	/* the newest Landlock to use, for tests of older kernels; 0: the kernel's */
 	int abi;
 };
@@ -107,8 +112,11 @@ int sandbox_enter_accepting(
  */
 int sandbox_enter_signing(bool has_tokens);
 
-/* Stage A, or B, of its parent; no process is forked any more. 0 or -errno, as above. */
-int sandbox_enter_forked(void);
+/*
+ * Stage A, or B, of its parent; no process is forked any more, and no socket connected.
+ * `dirs` are its own. 0 or -errno, as above.
+ */
+int sandbox_enter_forked(const struct sandbox_dirs *dirs);
 
 /*
  * Stage B, after A: no more executable memory, hence no more modules, and no reads

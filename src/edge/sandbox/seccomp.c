@@ -296,6 +296,26 @@ static const struct bpf_rule conditional_accepting[] = {
 		{ { 0, ARG_IS, CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD } } },
 };
 
+/* Where connections have filters: each is connected to by a new process. */
+static const uint16_t allowed_connecting[] = { SYS_connect };
+static const struct bpf_rule conditional_connecting[] = {
+	{ SYS_socket, 0,
+		{ { 0, ARG_IS, AF_UNIX },
+			{ 1, ARG_HAS_NO, SOCK_TYPE & ~(SOCK_DGRAM | SOCK_STREAM) } } },
+	{ SYS_socket, 0,
+		{ { 0, ARG_IS, AF_INET }, { 1, ARG_HAS_NO, SOCK_TYPE & ~SOCK_STREAM } } },
+	{ SYS_socket, EAFNOSUPPORT,
+		{ { 0, ARG_IS, AF_INET6 },
+			{ 1, ARG_HAS_NO, SOCK_TYPE & ~SOCK_STREAM } } },
+};
+
+/* Then it gives that up. */
+static const struct bpf_rule conditional_connected[] = {
+	{ SYS_connect, ENOSYS, { { 0, ARG_NEVER, 0 } } },
+	{ SYS_socket, EAFNOSUPPORT,
+		{ { 0, ARG_IS, AF_UNIX }, { 1, ARG_HAS_NO, SOCK_TYPE & ~SOCK_DGRAM } } },
+};
+
 static const uint16_t deadly_forked[] = { SYS_clone };
 
 /* Needed by the process that accepts, and by a new one for its first steps. */
@@ -407,16 +427,24 @@ static const struct bpf_table forked = {
 	.others = SECCOMP_RET_ALLOW,
 };
 
+static const struct bpf_table connected = {
+	.rules = conditional_connected,
+	.n_rules = COUNT(conditional_connected),
+};
+
 static const struct bpf_table stage_b = {
 	.rules = conditional_late,
 	.n_rules = COUNT(conditional_late),
 	.others = SECCOMP_RET_ALLOW,
 };
 
-_Static_assert(COUNT(conditional) + COUNT(conditional_accepting) <= BPF_RULES_MAX,
+_Static_assert(COUNT(conditional) + COUNT(conditional_accepting) +
+			       COUNT(conditional_connecting) <=
+		       BPF_RULES_MAX,
 	"stage A fits, that of a process that accepts, too");
 _Static_assert(COUNT(allowed) + COUNT(deadly) + COUNT(allowed_chown) +
-			       COUNT(allowed_landlock) + COUNT(allowed_accepting) <=
+			       COUNT(allowed_landlock) + COUNT(allowed_accepting) +
+			       COUNT(allowed_connecting) <=
 		       BPF_CALLS_MAX,
 	"and all its calls do");
 
@@ -449,9 +477,15 @@ static int enforce_for(const struct seccomp_needs *needs, const struct bpf_table
 	struct bpf_table landlock = { .allowed = allowed_landlock,
 		.n_allowed = needs->landlock ? COUNT(allowed_landlock) : 0,
 		.base = &chown };
+	const bool connect = needs->connect;
+	struct bpf_table connecting = { .allowed = allowed_connecting,
+		.n_allowed = connect ? COUNT(allowed_connecting) : 0,
+		.rules = conditional_connecting,
+		.n_rules = connect ? COUNT(conditional_connecting) : 0,
+		.base = &landlock };
 	struct bpf_table t = *last;
 
-	t.base = &landlock;
+	t.base = &connecting;
 	return enforce(&t);
 }
 
@@ -467,9 +501,13 @@ int seccomp_enter_accepting(const struct seccomp_needs *needs)
 	return enforce_for(needs, &accepting);
 }
 
-int seccomp_enter_forked(void)
+int seccomp_enter_forked(const struct seccomp_needs *needs)
 {
-	return enforce(&forked);
+	struct bpf_table t = forked;
+
+	if (needs->connect)
+		t.base = &connected;
+	return enforce(&t);
 }
 
 int seccomp_enter_signing(bool has_tokens)

@@ -329,6 +329,8 @@ const struct config_key config_keys[] = {
 	{ "trace-directory", "", config_parse_directory, AT(trace_directory), NULL },
 	{ "trace-content", "no", parse_flag, AT(trace_content), NULL },
 	{ "proxy-protocol", "", config_parse_networks, AT(proxies), NULL },
+	{ "milters", "", config_parse_file, AT(milters), NULL },
+	{ "quarantine-mailbox", "", config_parse_mailbox, AT(quarantine_mailbox), NULL },
 	{ "clients", "", config_parse_file, AT(clients_file), NULL },
 	{ "user", "", parse_text, AT(user), NULL },
 	{ "sandbox", "yes", parse_flag, AT(sandbox), NULL },

@@ -60,6 +60,8 @@ const char *config_parse_log_level(
 /* Where mail goes. */
 const char *config_parse_maildir(
 	struct config *c, const struct config_key *key, const char *text);
+const char *config_parse_mailbox(
+	struct config *c, const struct config_key *key, const char *text);
 const char *config_parse_marker(
 	struct config *c, const struct config_key *key, const char *text);
 const char *config_parse_catch_all(

@@ -85,6 +85,9 @@ const char *config_file(struct config *c, const char *word, const char **ret)
 	char *full;
 
 	*ret = word;
+	/* most files are not set, and each process begins with all defaults */
+	if (!*word)
+		return NULL;
 	if (!credential_is_unset(word))
 		return config_path_fault(c, span_of(word), "/etc/postern");
 	if (strchr(word, '/'))
@@ -228,6 +231,19 @@ const char *config_parse_maildir(
 {
 	const char *fault = destination_path_fault(span_of(text));
 
+	if (!fault)
+		*text_at(c, key) = *text ? text : NULL;
+	return fault;
+}
+
+/* A path below mail-root that no address has a part in. */
+const char *config_parse_mailbox(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	const char *fault = *text ? destination_below_fault(span_of(text)) : NULL;
+
+	if (!fault && (strchr(text, '%') || *text == '/'))
+		fault = "must be the path of a Maildir below mail-root, without %";
 	if (!fault)
 		*text_at(c, key) = *text ? text : NULL;
 	return fault;

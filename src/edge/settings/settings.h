@@ -95,6 +95,8 @@ struct config {
 	/* the path of a file of settings that need not be there, and is not */
 	const char *missing;
 	struct networks proxies; /* that must send a PROXY header */
+	const char *milters; /* the file with the filters; NULL: none are set */
+	const char *quarantine_mailbox; /* below mail_root; NULL: there is none */
 	const char *clients_file; /* NULL: no rules */
 	struct clients clients; /* read after the settings */
 

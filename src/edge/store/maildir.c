@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "edge/store/maildir-change.h"
 #include "edge/store/message-file.h"
 
 #define FD_RESERVE 16 /* descriptors kept for files and logs */
@@ -137,8 +138,7 @@ static const struct reply *add_box(struct maildir *m, struct mailbox *box,
 	return add_goal(m, r, i);
 }
 
-/* Takes from the recipient added last what it has: the boxes from that number on. */
-static void drop_boxes(struct maildir *m, struct recipient *r, size_t n_boxes)
+void maildir_drop_boxes(struct maildir *m, struct recipient *r, size_t n_boxes)
 {
 	while (m->n_boxes > n_boxes) {
 		struct mailbox *box = &m->boxes[--m->n_boxes];
@@ -286,11 +286,7 @@ static const struct reply *check_box(struct maildir *m, const struct tx *tx,
 	return check_room(m, tx, r, box);
 }
 
-/*
- * Opens the mailbox at the place and takes it over. NULL or a refusal; NULL as well where
- * the place is none, which *ret_elsewhere then says.
- */
-static const struct reply *take_place(struct maildir *m, const struct tx *tx,
+const struct reply *maildir_take_place(struct maildir *m, const struct tx *tx,
 	struct recipient *r, const struct recipients_place *place, bool *ret_elsewhere)
 {
 	struct mailbox box;
@@ -325,12 +321,12 @@ static const struct reply *find_places(
 
 	recipients_begin(&search, &m->recipients, r, tx->user);
 	do {
-		drop_boxes(m, r, n_boxes);
+		maildir_drop_boxes(m, r, n_boxes);
 		result = recipients_next(&search, &place);
 		if (result != RECIPIENTS_FOUND)
 			return search_failure(m, &search, result);
 		do {
-			refusal = take_place(m, tx, r, &place, &is_elsewhere);
+			refusal = maildir_take_place(m, tx, r, &place, &is_elsewhere);
 			if (!refusal && !is_elsewhere)
 				result = recipients_also(&search, &place);
 		} while (!refusal && !is_elsewhere && result == RECIPIENTS_FOUND);
@@ -338,7 +334,7 @@ static const struct reply *find_places(
 	if (!refusal && result != RECIPIENTS_UNKNOWN)
 		refusal = search_failure(m, &search, result);
 	if (refusal)
-		drop_boxes(m, r, n_boxes);
+		maildir_drop_boxes(m, r, n_boxes);
 	return refusal;
 }
 
@@ -554,6 +550,7 @@ static void maildir_clear(struct stage *st)
 
 static const struct stage_ops maildir_ops = {
 	.rcpt = maildir_rcpt,
+	.drop = maildir_drop,
 	.data = maildir_data,
 	.body = maildir_body,
 	.prepare = maildir_prepare,

@@ -365,6 +365,12 @@ void maildir_init(
 	struct maildir *m, const struct recipients *recipients, const char *host);
 
 /*
+ * Before the content: the Maildir at `path`, which is made where it is missing, gets the
+ * message in the place of the mailboxes of all recipients. NULL or a refusal.
+ */
+const struct reply *maildir_divert(struct maildir *m, struct tx *tx, const char *path);
+
+/*
  * How many recipients one transaction can have with the descriptors of this process, if
  * each mailbox has an owner of its own. At least 1.
  */

@@ -8,6 +8,7 @@
 #include <idn2.h>
 #include <string.h>
 #include "edge/idn/idn.h"
+#include "edge/milter/milter.h"
 #include "edge/tls/tls.h"
 #if HAS_SASL
 #include <gsasl.h>
@@ -15,6 +16,7 @@
 #endif
 
 extern const struct tls_api postern_tls;
+extern const struct milter_api postern_milter;
 #if HAS_SASL
 extern const struct sasl_api postern_sasl;
 #endif
@@ -26,6 +28,7 @@ static const struct {
 } tables[] = {
 	{ TLS_MODULE_TABLE, &postern_tls, true },
 	{ IDN_MODULE_TABLE, &postern_idn, false },
+	{ MILTER_MODULE_TABLE, &postern_milter, false },
 #if HAS_SASL
 	{ SASL_MODULE_TABLE, &postern_sasl, true },
 #endif

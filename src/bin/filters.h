@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+/* The filters of a connection: loads their module, and puts their stage into its list. */
+#pragma once
+
+#include <stddef.h>
+#include "smtp/tx.h"
+
+#define FILTERS_DELIVERY_MAX 2 /* the Maildirs, and the outbox of reports */
+
+struct log;
+struct maildir;
+struct milter_api;
+struct policy;
+struct session;
+
+/* Where the filters are needed. What it points to outlives them. */
+struct filters_place {
+	const char *path; /* of the file with the filters */
+	const char *modules; /* the directory of modules */
+	const struct session *session;
+	struct log *log;
+	struct policy *policy; /* decides on domains of recipients that filters add */
+	struct maildir *maildir;
+	const char *quarantine; /* the mailbox, below mail-root; NULL: there is none */
+};
+
+struct filters {
+	const struct milter_api *api;
+	struct stage *stage; /* asks the filters; it has the stages that deliver in it */
+	struct stage *delivery[FILTERS_DELIVERY_MAX];
+	const char *text; /* for the record of a transaction */
+	struct filters_place place;
+};
+
+/*
+ * Loads the module and reads the file, with the rights of the connection and before its
+ * sandbox; a listener does so once for all connections. In the list the stage of the
+ * filters takes the place of those that deliver, which begin with `first`. Owned by the
+ * caller; NULL: a fault was recorded, and no mail may be received.
+ */
+struct filters *filters_open(const struct filters_place *place, struct stage **stages,
+	size_t *n_stages, const struct stage *first);
+
+/* In the process of the connection, before it reads from its client. NULL is none. */
+void filters_connect(struct filters *f);
+
+/* NULL is none. */
+void filters_close(struct filters *f);

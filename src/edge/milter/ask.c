@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Asks one filter about one event. Events are collected and written together as long as
+ * the filter owes no answer; then its answer is awaited. After any error the filter is
+ * closed, and its default action holds for the rest of the session: the conversation is
+ * never taken up again.
+ */
+#include "base/cleanup.h"
+#include "edge/milter/parts.h"
+#include <stdio.h>
+#include "proto/text.h"
+
+#define EVENT_MAX (16 * 1024) /* octets of an event of the envelope, with its macros */
+#define PATH_TEXT_MAX 1024
+#define PARAMETERS_MAX 128
+
+int filter_room(struct filter *f, size_t n, struct buf *ret)
+{
+	struct octets *out = &f->link.out;
+	int r = 0;
+
+	if (out->n > FILTERS_PENDING_MAX)
+		r = link_flush(&f->link, f->setting.command_timeout);
+	if (r == 0 && octets_reserve(out, n, SIZE_MAX / 4) < 0)
+		r = link_fail(&f->link, "event", -ENOMEM);
+	*ret = (struct buf){ .p = out->p + out->n, .cap = n };
+	return r;
+}
+
+int filter_end_event(struct filter *f, const struct buf *b)
+{
+	if (b->overflow)
+		return link_fail(&f->link, "cannot be sent a command this long", 0);
+	f->link.out.n += b->n;
+	return 0;
+}
+
+int filter_answer(struct filter *f, unsigned seconds, struct milter_answer *ret)
+{
+	uint64_t end = link_clock() + 1000ULL * FILTER_PROGRESS_MAX;
+	struct milter_frame frame;
+	const char *wrong;
+	int r;
+
+	do {
+		r = link_read(&f->link, seconds, &frame);
+		if (r < 0)
+			return r;
+		wrong = milter_answer_take(&f->talk, &frame, ret);
+		if (wrong)
+			return link_fail(&f->link, wrong, 0);
+		if (ret->kind == MILTER_FAIL)
+			return link_fail(&f->link, "reports that it failed", 0);
+	} while (ret->kind == MILTER_PROGRESS && link_clock() < end);
+	if (ret->kind == MILTER_PROGRESS)
+		return link_fail(&f->link, "asks for more time again and again", 0);
+	return 0;
+}
+
+/* The offer has been written: reads the terms. */
+static int take_terms(struct filter *f)
+{
+	struct milter_terms terms;
+	struct milter_frame frame;
+	const char *wrong;
+	int r = link_read(&f->link, f->setting.command_timeout, &frame);
+
+	if (r < 0)
+		return r;
+	wrong = milter_terms_take(&frame, &terms);
+	if (wrong)
+		return link_fail(&f->link, wrong, 0);
+	milter_talk_begin(&f->talk, &terms);
+	f->begun = true;
+	return 0;
+}
+
+int filter_begin(struct filter *f)
+{
+	struct buf b;
+	int r;
+
+	if (f->begun)
+		return 0;
+	if (f->link.fd < 0)
+		return -ECONNREFUSED;
+	r = link_wait(&f->link, f->setting.connect_timeout);
+	if (r == 0)
+		r = filter_room(f, EVENT_MAX, &b);
+	if (r < 0)
+		return r;
+	milter_put_offer(&b);
+	r = filter_end_event(f, &b);
+	if (r == 0)
+		r = link_flush(&f->link, f->setting.command_timeout);
+	return r < 0 ? r : take_terms(f);
+}
+
+const struct reply *filter_fail(struct filters_state *m, struct filter *f)
+{
+	static const enum reply_name names[] = {
+		[MILTER_DEFAULT_TEMPFAIL] = REPLY_FILTER_FAILED,
+		[MILTER_DEFAULT_ACCEPT] = REPLY_COUNT,
+		[MILTER_DEFAULT_REJECT] = REPLY_FILTER_FAILED_FOR_GOOD,
+		[MILTER_DEFAULT_SHUTDOWN] = REPLY_FILTER_END,
+		[MILTER_DEFAULT_QUARANTINE] = REPLY_COUNT,
+	};
+	enum reply_name name = names[f->setting.default_action];
+	struct buf b = BUF(m->fault);
+
+	if (!m->stage.fault) {
+		filter_put_fault(&b, m->host.path, f, f->link.fault);
+		m->fault[sizeof(m->fault) - 1] = '\0';
+		m->stage.fault = m->fault;
+	}
+	if (!f->failed)
+		m->host.report.fault(m->host.report.ctx, m->fault);
+	f->failed = true;
+	f->verdict = "failed";
+	if (f->setting.default_action == MILTER_DEFAULT_QUARANTINE)
+		m->quarantine = "a filter failed";
+	link_close(&f->link);
+	return name == REPLY_COUNT ? NULL : m->host.reply(name);
+}
+
+/* A reply in the filter's own words: several lines become one. */
+static const struct reply *own_reply(
+	struct filters_state *m, const struct milter_answer *a)
+{
+	struct own_reply *own = &m->replies[a->event != MILTER_RCPT];
+	struct buf b = BUF(own->text);
+	OWNED char *whole = malloc(a->value.n + 1);
+	const char *enhanced;
+	struct buf all = { .p = whole, .cap = whole ? a->value.n + 1 : 0 };
+
+	milter_put_reply(&all, a->value, ' ');
+	text_escape(&b, buf_span(&all), FILTER_REPLY_MAX);
+	buf_terminate(&b);
+	own->reply = (struct reply){ .code = (unsigned short)a->code, .text = own->text };
+	enhanced = strlen(a->enhanced) < sizeof(own->reply.enhanced) ? a->enhanced
+		   : a->code < 500                                   ? "4.7.1"
+								     : "5.7.1";
+	memcpy(own->reply.enhanced, enhanced, strlen(enhanced) + 1);
+	if (!b.n)
+		return m->host.reply(
+			a->code < 500 ? REPLY_FILTER_LATER : REPLY_FILTER_REFUSED);
+	return a->code == 421 ? m->host.reply(REPLY_FILTER_END) : &own->reply;
+}
+
+const struct reply *filter_verdict(
+	struct filters_state *m, struct filter *f, const struct milter_answer *a)
+{
+	const struct reply *r = NULL;
+
+	f->verdict = milter_kind_word(a->kind);
+	switch (a->kind) {
+	case MILTER_REJECT:
+		r = m->host.reply(REPLY_FILTER_REFUSED);
+		break;
+	case MILTER_TEMPFAIL:
+		r = m->host.reply(REPLY_FILTER_LATER);
+		break;
+	case MILTER_REPLY:
+		r = own_reply(m, a);
+		break;
+	case MILTER_SHUTDOWN:
+		r = m->host.reply(REPLY_FILTER_END);
+		break;
+	case MILTER_DISCARD:
+		m->discard = true;
+		break;
+	default:
+		break;
+	}
+	if (a->event <= MILTER_HELO && r)
+		f->session_refusal = r;
+	return r;
+}
+
+const struct reply *filter_await(struct filters_state *m, struct filter *f)
+{
+	const struct reply *refusal = NULL;
+	struct milter_answer a;
+	int r = 0;
+
+	if (!milter_owes(&f->talk))
+		return NULL;
+	r = link_flush(&f->link, f->setting.command_timeout);
+	while (r == 0 && milter_owes(&f->talk) && !refusal) {
+		r = filter_answer(f, f->setting.command_timeout, &a);
+		if (r == 0)
+			refusal = filter_verdict(m, f, &a);
+	}
+	return r < 0 ? filter_fail(m, f) : refusal;
+}
+
+/* What the event says beside its name and macros. */
+struct event {
+	enum milter_event what;
+	struct span text, params;
+	const struct session *session;
+};
+
+static void put_event(struct buf *b, const struct event *e)
+{
+	const struct session_peer *peer = &e->session->peer;
+	struct ip ip = { 0 };
+
+	switch (e->what) {
+	case MILTER_CONNECT:
+		if (!ip_parse(span_of(peer->address), &ip))
+			ip.n = 0;
+		milter_put_connect(b, e->text, &ip, peer->port);
+		break;
+	case MILTER_HELO:
+		milter_put_helo(b, e->text);
+		break;
+	case MILTER_MAIL:
+		milter_put_mail(b, e->text, e->params);
+		break;
+	case MILTER_RCPT:
+		milter_put_rcpt(b, e->text, e->params);
+		break;
+	default:
+		milter_put_data(b);
+	}
+}
+
+/* Sends an event with its macros, and awaits its answer unless it owes none. */
+static const struct reply *ask(struct filters_state *m, struct filter *f,
+	const struct event *e, const struct milter_values *values)
+{
+	struct buf b;
+
+	if (f->failed)
+		return NULL;
+	if (filter_room(f, EVENT_MAX, &b) < 0)
+		return filter_fail(m, f);
+	if (milter_wants_macros(&f->talk, e->what))
+		milter_put_macros(&b, &f->talk, e->what, values);
+	if (milter_wants(&f->talk, e->what)) {
+		put_event(&b, e);
+		milter_sent(&f->talk, e->what);
+		if (!f->verdict)
+			f->verdict = milter_kind_word(MILTER_CONTINUE);
+	}
+	if (filter_end_event(f, &b) < 0)
+		return filter_fail(m, f);
+	return filter_await(m, f);
+}
+
+/* Connection and greeting, if they are new to the filter. */
+static const struct reply *ask_session(
+	struct filters_state *m, struct filter *f, const struct milter_values *values)
+{
+	const struct session *s = m->host.session;
+	const char *address = s->peer.address;
+	char name[PEER_TEXT_MAX + 2], client[PEER_TEXT_MAX + 2];
+	struct milter_values v = *values;
+	const struct reply *r = NULL;
+	bool is_new = !f->begun;
+
+	snprintf(name, sizeof(name), "[%s]", address[0] ? address : "unknown");
+	snprintf(client, sizeof(client), "%s", name);
+	v.of[MILTER_MACRO_CLIENT] = v.of[MILTER_MACRO_CLIENT_NAME] = span_of(client);
+	if (filter_begin(f) < 0)
+		return filter_fail(m, f);
+	if (is_new)
+		r = ask(m, f,
+			&(struct event){ .what = MILTER_CONNECT,
+				.text = span_of(name),
+				.session = s },
+			&v);
+	if (r || (f->helo_secured == s->secured && strcmp(f->helo, s->helo) == 0))
+		return r;
+	f->helo_secured = s->secured;
+	memcpy(f->helo, s->helo, sizeof(f->helo));
+	return ask(m, f,
+		&(struct event){
+			.what = MILTER_HELO, .text = span_of(s->helo), .session = s },
+		&v);
+}
+
+/* "<a@b>" in the buffer. */
+static struct span path_of(struct buf *b, struct span mailbox)
+{
+	buf_put_char(b, '<');
+	buf_put(b, mailbox);
+	buf_put_char(b, '>');
+	return buf_span(b);
+}
+
+static struct span mail_parameters(struct buf *b, const struct mail_params *p)
+{
+	static const char *const bodies[] = { [BODY_UNSPECIFIED] = NULL,
+		[BODY_7BIT] = " BODY=7BIT",
+		[BODY_8BITMIME] = " BODY=8BITMIME",
+		[BODY_BINARYMIME] = " BODY=BINARYMIME" };
+
+	if (p->has_size) {
+		buf_put(b, SPAN(" SIZE="));
+		buf_put_num(b, p->size);
+	}
+	if (bodies[p->body])
+		buf_put_str(b, bodies[p->body]);
+	if (p->smtputf8)
+		buf_put(b, SPAN(" SMTPUTF8"));
+	return b->n ? span_from(buf_span(b), 1) : SPAN("");
+}
+
+const struct reply *filter_ask_mail(
+	struct filters_state *m, struct filter *f, const struct tx *tx)
+{
+	char path[PATH_TEXT_MAX], params[PARAMETERS_MAX];
+	struct buf to = BUF(path), with = BUF(params);
+	struct milter_values v;
+	const struct reply *r;
+
+	values_of_mail(&v, m->host.session, tx);
+	if (f->failed)
+		return filter_fail(m, f);
+	r = f->session_refusal ? f->session_refusal : ask_session(m, f, &v);
+	if (r || f->failed)
+		return r;
+	f->in_message = true;
+	return ask(m, f,
+		&(struct event){ .what = MILTER_MAIL,
+			.text = path_of(&to, span_of(tx->sender)),
+			.params = mail_parameters(&with, &tx->params),
+			.session = m->host.session },
+		&v);
+}
+
+const struct reply *filter_ask_rcpt(struct filters_state *m, struct filter *f,
+	const struct tx *tx, const struct recipient *to)
+{
+	char path[PATH_TEXT_MAX];
+	struct buf b = BUF(path);
+	struct milter_values v;
+
+	values_of_rcpt(&v, tx, to);
+	return ask(m, f,
+		&(struct event){ .what = MILTER_RCPT,
+			.text = path_of(&b, to->mailbox),
+			.session = m->host.session },
+		&v);
+}
+
+const struct reply *filter_ask_data(
+	struct filters_state *m, struct filter *f, const struct tx *tx)
+{
+	struct milter_values v;
+
+	values_of_mail(&v, m->host.session, tx);
+	return ask(m, f,
+		&(struct event){ .what = MILTER_DATA, .session = m->host.session }, &v);
+}
+
+void filter_end_message(struct filter *f)
+{
+	struct buf b;
+
+	f->verdict = NULL;
+	f->n_edits = 0;
+	f->link.spent = 0;
+	if (!f->in_message)
+		return;
+	f->in_message = false;
+	if (f->failed)
+		return;
+	milter_talk_reset(&f->talk);
+	if (octets_reserve(&f->link.out, EVENT_MAX, SIZE_MAX / 4) < 0) {
+		link_fail(&f->link, "event", -ENOMEM);
+		link_close(&f->link);
+		f->failed = true;
+		return;
+	}
+	b = (struct buf){ .p = f->link.out.p + f->link.out.n, .cap = EVENT_MAX };
+	milter_put_abort(&b);
+	f->link.out.n += b.n;
+}
+
+void filter_quit(struct filter *f)
+{
+	struct buf b;
+
+	if (f->link.fd >= 0 && f->begun && filter_room(f, EVENT_MAX, &b) == 0) {
+		milter_put_quit(&b);
+		if (filter_end_event(f, &b) == 0)
+			link_flush(&f->link, 0);
+	}
+	link_close(&f->link);
+}

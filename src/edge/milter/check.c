@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+/* The filters of a file as `--check` sees them: connected to, and asked for terms. */
+#include "edge/milter/parts.h"
+#include <stdio.h>
+
+#define FINDING_MAX 1024
+
+static void put_terms(struct buf *b, const struct milter_terms *t)
+{
+	buf_put(b, SPAN("version "));
+	buf_put_num(b, t->version);
+	buf_put(b, SPAN("; actions: "));
+	milter_put_actions(b, t->actions);
+	buf_put(b, SPAN("; steps: "));
+	milter_put_options(b, t->options);
+}
+
+/* True when nothing is wrong with the filter. */
+static bool check_one(
+	struct filter *f, const char *path, const struct milter_report *report)
+{
+	char text[FINDING_MAX] = "", terms[FINDING_MAX / 2] = "";
+	struct buf b = BUF(text), about = BUF(terms);
+	bool fine = link_open(&f->link, &f->setting) == 0 && filter_begin(f) == 0;
+
+	if (fine)
+		put_terms(&about, &f->talk.terms);
+	terms[about.n < sizeof(terms) ? about.n : sizeof(terms) - 1] = '\0';
+	filter_put_fault(&b, path, f, fine ? terms : f->link.fault);
+	(fine ? report->finding : report->fault)(report->ctx, text);
+	filter_quit(f);
+	return fine;
+}
+
+size_t filters_check(
+	const char *path, bool can_quarantine, const struct milter_report *report)
+{
+	struct filter *list;
+	char *file = NULL;
+	size_t n, faults = 0;
+
+	if (!filters_read(path, can_quarantine, report, &file, &list, &n))
+		faults++;
+	for (size_t i = 0; i < n; i++)
+		faults += !check_one(&list[i], path, report);
+	free(list);
+	free(file);
+	return faults;
+}

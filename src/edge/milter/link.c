@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The connection to one filter. The socket never blocks: each wait has its own deadline,
+ * for a whole frame and not for an octet. After an error the connection is closed by the
+ * caller, and never used again.
+ */
+#include "edge/milter/link.h"
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t link_clock(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+int link_fail(struct link *l, const char *what, int error)
+{
+	snprintf(l->fault, sizeof(l->fault), "%s%s%s", what, error ? ": " : "",
+		error ? strerror(-error) : "");
+	return error ? error : -EPROTO;
+}
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_un un;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+static socklen_t make_address(const struct milter_setting *s, union address *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (s->path.n) {
+		ret->un.sun_family = AF_UNIX;
+		memcpy(ret->un.sun_path, s->path.p, s->path.n);
+		return sizeof(ret->un);
+	}
+	if (s->ip.n == IPV4_OCTETS) {
+		ret->in.sin_family = AF_INET;
+		ret->in.sin_port = htons(s->port);
+		memcpy(&ret->in.sin_addr, s->ip.octets, IPV4_OCTETS);
+		return sizeof(ret->in);
+	}
+	ret->in6.sin6_family = AF_INET6;
+	ret->in6.sin6_port = htons(s->port);
+	memcpy(&ret->in6.sin6_addr, s->ip.octets, IPV6_OCTETS);
+	return sizeof(ret->in6);
+}
+
+int link_open(struct link *l, const struct milter_setting *s)
+{
+	const int one = 1;
+	union address to;
+	socklen_t n = make_address(s, &to);
+
+	l->fd = socket(to.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (l->fd < 0)
+		return link_fail(l, "no socket", -errno);
+	if (to.any.sa_family != AF_UNIX)
+		setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	l->connected = connect(l->fd, &to.any, n) == 0;
+	if (l->connected || errno == EINPROGRESS)
+		return 0;
+	link_fail(l,
+		errno == EAGAIN ? "too many connections wait there" : "cannot connect",
+		errno == EAGAIN ? 0 : -errno);
+	link_close(l);
+	return -ECONNREFUSED;
+}
+
+/* Waits for the event. 0, -ETIMEDOUT, or another -errno; with a fault. */
+static int await(struct link *l, short event, uint64_t deadline, unsigned seconds)
+{
+	struct pollfd p = { .fd = l->fd, .events = event };
+	uint64_t start = link_clock(), now = start;
+	char text[LINK_FAULT_MAX];
+	int n = 0;
+
+	while (n == 0 && now < deadline) {
+		n = poll(&p, 1, (int)(deadline - now));
+		if (n < 0 && errno != EINTR)
+			return link_fail(l, "poll", -errno);
+		if (n < 0)
+			n = 0;
+		now = link_clock();
+	}
+	l->spent += now - start;
+	if (n > 0)
+		return 0;
+	snprintf(text, sizeof(text), "%s within %u s",
+		event == POLLIN ? "no answer"
+		: l->connected  ? "took no octets"
+				: "not connected",
+		seconds);
+	link_fail(l, text, 0);
+	return -ETIMEDOUT;
+}
+
+int link_wait(struct link *l, unsigned seconds)
+{
+	socklen_t n = sizeof(int);
+	int error = 0, r;
+
+	if (l->connected)
+		return 0;
+	r = await(l, POLLOUT, link_clock() + 1000U * seconds, seconds);
+	if (r < 0)
+		return r;
+	if (getsockopt(l->fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
+		error = errno;
+	if (error)
+		return link_fail(l, "cannot connect", -error);
+	l->connected = true;
+	return 0;
+}
+
+/* An end of the connection, or octets that no event asked for. */
+static int check_silence(struct link *l)
+{
+	char octet;
+	ssize_t n;
+
+	if (l->n_taken < l->in.n)
+		return link_fail(l, "answered what was not asked", 0);
+	n = recv(l->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (n > 0)
+		return link_fail(l, "answered what was not asked", 0);
+	if (n == 0)
+		return link_fail(l, "closed the connection", 0);
+	return errno == EAGAIN || errno == EINTR ? 0 : link_fail(l, "read", -errno);
+}
+
+int link_flush(struct link *l, unsigned seconds)
+{
+	uint64_t deadline = link_clock() + 1000U * seconds;
+	size_t at = 0;
+	int r = check_silence(l);
+
+	while (r == 0 && at < l->out.n) {
+		ssize_t n = send(l->fd, l->out.p + at, l->out.n - at, MSG_NOSIGNAL);
+		if (n > 0)
+			at += (size_t)n;
+		else if (errno == EAGAIN)
+			r = await(l, POLLOUT, deadline, seconds);
+		else if (errno != EINTR)
+			r = link_fail(l,
+				errno == EPIPE ? "closed the connection" : "write",
+				errno == EPIPE ? 0 : -errno);
+	}
+	octets_clear(&l->out);
+	return r;
+}
+
+/* Takes a frame out of what was read. True: that is decided, and *ret_r is the result. */
+static bool take(struct link *l, struct milter_frame *ret, int *ret_r)
+{
+	enum milter_step step;
+	struct span left;
+
+	if (l->n_taken == l->in.n)
+		return false;
+	left = span_from(octets_span(&l->in), l->n_taken);
+	step = milter_frame_take(&left, ret, &l->reading);
+	if (step == MILTER_MORE)
+		return false;
+	*ret_r = 0;
+	l->n_taken = l->in.n - left.n;
+	if (step == MILTER_WRONG)
+		*ret_r = link_fail(l, l->reading.fault, 0);
+	return true;
+}
+
+/* Moves what was not taken to the front, and reads what is there. */
+static int fill(struct link *l)
+{
+	int r;
+	ssize_t n;
+
+	l->in.n -= l->n_taken;
+	if (l->in.n && l->n_taken)
+		memmove(l->in.p, l->in.p + l->n_taken, l->in.n);
+	l->n_taken = 0;
+	r = octets_reserve(&l->in, 4096, 2 * MILTER_FRAME_MAX);
+	if (r < 0)
+		return link_fail(l, "read", r);
+	n = recv(l->fd, l->in.p + l->in.n, l->in.cap - l->in.n, MSG_DONTWAIT);
+	if (n == 0)
+		return link_fail(l, "closed the connection", 0);
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		return link_fail(l,
+			errno == ECONNRESET ? "closed the connection" : "read",
+			errno == ECONNRESET ? 0 : -errno);
+	l->in.n += n > 0 ? (size_t)n : 0;
+	return 0;
+}
+
+int link_read(struct link *l, unsigned seconds, struct milter_frame *ret)
+{
+	uint64_t deadline = link_clock() + 1000U * seconds;
+	int r = 0;
+
+	while (r == 0 && !take(l, ret, &r)) {
+		r = await(l, POLLIN, deadline, seconds);
+		if (r == 0)
+			r = fill(l);
+	}
+	return r;
+}
+
+void link_close(struct link *l)
+{
+	if (l->fd >= 0)
+		close(l->fd);
+	l->fd = -1;
+	octets_done(&l->out);
+	octets_done(&l->in);
+	l->n_taken = 0;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC */
+/* The connection to one filter: octets, time, and what went wrong. */
+#pragma once
+
+#include <stdint.h>
+#include "edge/milter/octets.h"
+#include "proto/milter.h"
+
+#define LINK_FAULT_MAX 128
+
+struct link {
+	int fd; /* -1: none */
+	bool connected;
+	struct octets out; /* not written yet */
+	struct octets in; /* read */
+	struct milter_reading reading; /* of frames, in their order */
+	size_t n_taken; /* octets of `in` that were taken */
+	uint64_t spent; /* milliseconds that were waited */
+	char fault[LINK_FAULT_MAX]; /* the last error: what, in words */
+};
+
+/* Begins to connect, and does not wait. 0 or -errno; then there is a fault. */
+int link_open(struct link *l, const struct milter_setting *s);
+
+/* Milliseconds of the monotonic clock. */
+uint64_t link_clock(void);
+
+/* Waits until it is connected, that many seconds. 0 or -errno. */
+int link_wait(struct link *l, unsigned seconds);
+
+/*
+ * Writes what is in l->out, within that many seconds. What the filter sent without being
+ * asked is -EPROTO. 0 or -errno.
+ */
+int link_flush(struct link *l, unsigned seconds);
+
+/* Reads a whole frame, within that many seconds. It is valid until the next call. */
+int link_read(struct link *l, unsigned seconds, struct milter_frame *ret);
+
+/* Keeps a fault; returns `error`. */
+int link_fail(struct link *l, const char *what, int error);
+
+void link_close(struct link *l);

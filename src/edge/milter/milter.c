@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The module milter.so: the stage that asks filters. It stands in front of the stages
+ * that deliver, and keeps the content until each filter has let it pass: then they get
+ * the message as the filters want it. Nothing is sent to a filter before the first MAIL.
+ */
+#include "edge/milter/milter.h"
+#include <stdio.h>
+#include "edge/milter/parts.h"
+#include "proto/text.h"
+
+static struct filters_state *state_of(struct stage *st)
+{
+	return (struct filters_state *)st;
+}
+
+/* The record: "unix:/run/x.sock: accept, 2 edits, 13 ms|..." */
+static void describe(struct filters_state *m)
+{
+	struct buf b = BUF(m->record);
+
+	for (size_t i = 0; i < m->n; i++) {
+		const struct filter *f = &m->list[i];
+		if (!f->verdict)
+			continue;
+		if (b.n)
+			buf_put_char(&b, '|');
+		text_escape(&b, f->setting.address, FILTER_NAME_SHOWN_MAX);
+		buf_put(&b, SPAN(": "));
+		buf_put_str(&b, f->verdict);
+		if (f->n_edits) {
+			buf_put(&b, SPAN(", "));
+			buf_put_num(&b, f->n_edits);
+			buf_put_str(&b, f->n_edits > 1 ? " edits" : " edit");
+		}
+		buf_put(&b, SPAN(", "));
+		buf_put_num(&b, f->link.spent);
+		buf_put(&b, SPAN(" ms"));
+	}
+	if (m->quarantine && b.n) {
+		buf_put(&b, SPAN("|quarantine: "));
+		text_escape(&b, span_of(m->quarantine), FILTER_NAME_SHOWN_MAX);
+	}
+	m->record[b.n < sizeof(m->record) ? b.n : sizeof(m->record) - 1] = '\0';
+}
+
+/* The stages that deliver may have a fault of this host for the record. */
+static void note_fault(struct filters_state *m)
+{
+	if (!m->stage.fault)
+		m->stage.fault = stages_fault(&m->host.delivery);
+}
+
+static const struct reply *filters_mail(struct stage *st, const struct tx *tx)
+{
+	struct filters_state *m = state_of(st);
+	const struct reply *r = NULL;
+
+	for (size_t i = 0; i < m->n && !r && !m->discard; i++)
+		r = filter_ask_mail(m, &m->list[i], tx);
+	if (!r)
+		r = stages_mail(&m->host.delivery, tx);
+	describe(m);
+	note_fault(m);
+	return r;
+}
+
+/* A filter's refusal concerns that recipient alone. */
+static const struct reply *filters_rcpt(
+	struct stage *st, const struct tx *tx, struct recipient *to)
+{
+	struct filters_state *m = state_of(st);
+	const struct stages *delivery = &m->host.delivery;
+	const struct reply *r = stages_rcpt(delivery, tx, to);
+
+	note_fault(m);
+	if (r)
+		return r;
+	for (size_t i = 0; i < m->n && !r && !m->discard; i++)
+		r = filter_ask_rcpt(m, &m->list[i], tx, to);
+	for (size_t i = 0; i < delivery->n && r; i++)
+		if (delivery->list[i]->ops->drop)
+			delivery->list[i]->ops->drop(delivery->list[i], to);
+	describe(m);
+	return r;
+}
+
+static const struct reply *filters_data(
+	struct stage *st, const struct tx *tx, struct span trace)
+{
+	struct filters_state *m = state_of(st);
+	const struct reply *r = NULL;
+
+	if (octets_put(&m->content.trace, trace, SIZE_MAX / 4) < 0)
+		return m->host.reply(REPLY_NO_MEMORY);
+	for (size_t i = 0; i < m->n && !r && !m->discard; i++)
+		r = filter_ask_data(m, &m->list[i], tx);
+	describe(m);
+	return r;
+}
+
+static const struct reply *filters_body(
+	struct stage *st, const struct tx *tx, struct span text)
+{
+	struct filters_state *m = state_of(st);
+	int r;
+
+	(void)tx;
+	if (m->discard)
+		return NULL;
+	r = octets_put(&m->content.text, text, FILTERS_MESSAGE_MAX);
+	if (r < 0)
+		return m->host.reply(r == -EFBIG ? REPLY_SIZE_ACTUAL : REPLY_NO_MEMORY);
+	return NULL;
+}
+
+static const struct reply *filters_prepare(struct stage *st, struct tx *tx)
+{
+	struct filters_state *m = state_of(st);
+	const struct stages *to = &m->host.delivery;
+	const struct reply *r = NULL;
+
+	for (size_t i = 0; i < m->n && !r && !m->discard; i++)
+		r = filter_ask_content(m, &m->list[i], tx);
+	if (!r && !m->discard)
+		r = changes_carry_out(m, tx);
+	describe(m);
+	if (!r && m->discard)
+		r = m->host.reply(REPLY_FILTER_DISCARDED);
+	if (!r)
+		r = content_deliver(m, tx);
+	for (size_t i = 0; i < to->n && !r; i++)
+		if (to->list[i]->ops->prepare)
+			r = to->list[i]->ops->prepare(to->list[i], tx);
+	note_fault(m);
+	return r;
+}
+
+static const struct reply *filters_commit(struct stage *st, struct tx *tx)
+{
+	struct filters_state *m = state_of(st);
+	const struct stages *to = &m->host.delivery;
+	const struct reply *r = NULL;
+
+	for (size_t i = 0; i < to->n && !r; i++)
+		if (to->list[i]->ops->commit)
+			r = to->list[i]->ops->commit(to->list[i], tx);
+	note_fault(m);
+	return r;
+}
+
+static void filters_clear(struct stage *st)
+{
+	struct filters_state *m = state_of(st);
+
+	stages_clear(&m->host.delivery);
+	content_clear(&m->content);
+	for (size_t i = 0; i < m->n; i++)
+		filter_end_message(&m->list[i]);
+	changes_cut(&m->changes, 0);
+	m->quarantine = NULL;
+	m->discard = false;
+	m->record[0] = '\0';
+	m->stage.fault = NULL;
+}
+
+static const struct stage_ops filters_ops = {
+	.mail = filters_mail,
+	.rcpt = filters_rcpt,
+	.data = filters_data,
+	.body = filters_body,
+	.prepare = filters_prepare,
+	.commit = filters_commit,
+	.clear = filters_clear,
+};
+
+static void filters_close(struct stage *stage)
+{
+	struct filters_state *m = state_of(stage);
+
+	for (size_t i = 0; i < m->n; i++)
+		filter_quit(&m->list[i]);
+	content_done(&m->content);
+	changes_done(&m->changes);
+	free(m->list);
+	free(m->file);
+	free(m);
+}
+
+static struct stage *filters_open(const struct milter_host *host, const char **ret_text)
+{
+	struct filters_state *m = calloc(1, sizeof(*m));
+
+	if (!m) {
+		host->report.fault(host->report.ctx, "milters: out of memory");
+		return NULL;
+	}
+	m->host = *host;
+	m->stage.ops = &filters_ops;
+	if (!filters_read(host->path, host->quarantine, &host->report, &m->file, &m->list,
+		    &m->n)) {
+		filters_close(&m->stage);
+		return NULL;
+	}
+	*ret_text = m->record;
+	return &m->stage;
+}
+
+/* One that cannot be reached is asked no more, and its default action holds. */
+static void filters_connect(struct stage *stage)
+{
+	struct filters_state *m = state_of(stage);
+
+	for (size_t i = 0; i < m->n; i++)
+		link_open(&m->list[i].link, &m->list[i].setting);
+}
+
+extern const struct milter_api postern_milter;
+__attribute__((visibility("default"))) const struct milter_api postern_milter = {
+	.open = filters_open,
+	.connect = filters_connect,
+	.close = filters_close,
+	.check = filters_check,
+};

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Filters of mail that speak the milter protocol: the table of functions of the module
+ * milter.so. It is loaded where the setting `milters` names a file, before the sandbox
+ * closes.
+ */
+#pragma once
+
+#include <stddef.h>
+#include "proto/reply.h"
+#include "smtp/tx.h"
+
+#define MILTER_MODULE "milter.so"
+#define MILTER_MODULE_TABLE "postern_milter"
+
+struct session;
+
+/* Gets faults and findings, a sentence a call. */
+struct milter_report {
+	void *ctx;
+	void (*fault)(void *ctx, const char *text);
+	void (*finding)(void *ctx, const char *text); /* of check() alone */
+};
+
+/* What the module needs of the program. All of it outlives the stage. */
+struct milter_host {
+	const char *path; /* of the file with the filters */
+	const struct session *session;
+	/* the rows of the program's own table: the engine compares their addresses */
+	const struct reply *(*reply)(enum reply_name name);
+	/* these deliver: they get a message once the filters have let it pass */
+	struct stages delivery;
+	struct milter_report report;
+	void *ctx; /* of the functions below */
+	/* NULL, or the refusal of mail for the domain */
+	const struct reply *(*judge_domain)(void *ctx, struct span domain);
+	/*
+	 * Puts the mailbox for quarantined mail in the place of those of all recipients.
+	 * NULL or a refusal. The function is NULL where there is no such mailbox.
+	 */
+	const struct reply *(*quarantine)(void *ctx, struct tx *tx);
+};
+
+struct milter_api {
+	/*
+	 * Reads the file. Returns the stage that asks the filters, and at *ret_text what
+	 * records have about them, which changes with each transaction. NULL when the
+	 * file cannot be used, which has been reported.
+	 */
+	struct stage *(*open)(const struct milter_host *host, const char **ret_text);
+	/*
+	 * Begins to connect to each filter, in the process of a connection and before it
+	 * reads from its client. No socket is made later.
+	 */
+	void (*connect)(struct stage *stage);
+	/* Ends the conversations, and frees the stage. */
+	void (*close)(struct stage *stage);
+	/*
+	 * Connects to each filter of the file, and reports what it wants or what is
+	 * wrong. Returns how many faults there were.
+	 */
+	size_t (*check)(const char *path, bool can_quarantine,
+		const struct milter_report *report);
+};

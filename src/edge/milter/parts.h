@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: ISC */
+/* The parts of milter.so: filters of a session, and the message that they look at. */
+#pragma once
+
+#include "edge/milter/link.h"
+#include "edge/milter/milter.h"
+#include "smtp/state.h"
+
+#define FILTERS_MAX 16 /* lines of the file that name a filter */
+#define FILTERS_FILE_MAX (64 * 1024) /* octets */
+/* octets of a message: it is in the memory of this process while filters look at it */
+#define FILTERS_MESSAGE_MAX (256 * 1024 * 1024)
+#define FILTERS_PENDING_MAX (256 * 1024) /* octets that wait to be written at once */
+#define CHANGES_MAX 1000 /* of the envelope of a message */
+#define CHANGE_TEXT_MAX 1024 /* octets of an address, or of a reason */
+#define FILTER_REPLY_MAX (REPLY_ARGUMENT_MAX) /* octets of a filter's own reply */
+#define FILTER_NAME_SHOWN_MAX 112 /* in records */
+#define FILTER_FAULT_MAX 384 /* file, line, name and what is wrong */
+#define FILTER_RECORD_MAX 1024 /* octets of a record about all filters */
+/* seconds in which a filter may ask for more time, again and again */
+#define FILTER_PROGRESS_MAX 3600
+
+/* A reply in a filter's own words. */
+struct own_reply {
+	struct reply reply;
+	char text[FILTER_REPLY_MAX + 1];
+};
+
+struct filter {
+	struct milter_setting setting; /* borrows from the text of the file */
+	size_t line; /* of the file */
+	struct link link;
+	struct milter_talk talk;
+	bool begun; /* negotiation was done */
+	bool failed; /* for the rest of the session: its default action holds */
+	bool in_message; /* it got MAIL, and not yet the end */
+	/* its verdict on the session; NULL: none */
+	const struct reply *session_refusal;
+	char helo[COMMAND_LINE_MAX]; /* the name that it got; or empty */
+	bool helo_secured;
+
+	/* Of the transaction: */
+	const char *verdict; /* the word for the record; NULL: it was not asked */
+	size_t n_edits;
+};
+
+/* The message, from its first octet on. */
+struct content {
+	struct octets text; /* as the client sent it, after the repairs */
+	struct octets trace; /* the trace header */
+	struct octets return_path; /* a field in the place of ours; or empty */
+	struct octets mark; /* a field below Return-Path; or empty */
+	bool parsed; /* edits are in use */
+	struct milter_header header;
+	struct milter_edits edits; /* memory is owned; made when it is first needed */
+	struct octets body; /* in place of the one in the text, with body_replaced */
+	bool body_replaced;
+	struct octets new_body; /* of the filter that has not given its verdict yet */
+	bool has_new_body;
+	bool new_body_cr;
+};
+
+/* A change of the envelope. */
+struct change {
+	enum milter_kind kind;
+	const struct filter *filter; /* that wants it */
+	char *text; /* owned */
+};
+
+struct changes {
+	struct change *list; /* owned */
+	size_t n;
+};
+
+struct filters_state {
+	struct stage stage;
+	struct milter_host host;
+	char *file; /* owned: its text */
+	struct filter *list; /* owned */
+	size_t n;
+	struct content content;
+	struct changes changes;
+	const char *quarantine; /* the reason; NULL: it goes to its recipients */
+	bool discard; /* the message is accepted, and thrown away */
+	struct own_reply replies[2]; /* of a recipient, and of all else */
+	char fault[FILTER_FAULT_MAX]; /* the first of the transaction; or empty */
+	char record[FILTER_RECORD_MAX];
+};
+
+/* The file, and names (list.c). */
+
+/*
+ * Reads the file: its filters, of which none is connected. False: faults were reported.
+ * `can_quarantine`: there is a mailbox for that. *ret_text and *ret_list are owned by the
+ * caller in any case.
+ */
+bool filters_read(const char *path, bool can_quarantine,
+	const struct milter_report *report, char **ret_text, struct filter **ret_list,
+	size_t *ret_n);
+
+/* "FILE:LINE: unix:/run/x.sock WHAT" */
+void filter_put_fault(
+	struct buf *to, const char *path, const struct filter *f, const char *what);
+
+/* Events of one filter (ask.c). Each returns NULL, or the refusal. */
+
+/* Waits until it is connected, and negotiates. 0 or -errno, with a fault of the link. */
+int filter_begin(struct filter *f);
+
+/*
+ * A buffer at the end of what is to be written, with room for n octets. 0 or -errno, with
+ * a fault; filter_end_event() takes what was appended.
+ */
+int filter_room(struct filter *f, size_t n, struct buf *ret);
+int filter_end_event(struct filter *f, const struct buf *b);
+
+/* Reads an answer to the oldest event. 0 or -errno, with a fault of the link. */
+int filter_answer(struct filter *f, unsigned seconds, struct milter_answer *ret);
+
+/* Awaits the answers that are owed. NULL or a refusal. */
+const struct reply *filter_await(struct filters_state *m, struct filter *f);
+
+/* The filter has failed. Closes it; the refusal of its default action, or NULL. */
+const struct reply *filter_fail(struct filters_state *m, struct filter *f);
+
+/* What a verdict means; NULL: nothing refuses. A discard is kept in the state. */
+const struct reply *filter_verdict(
+	struct filters_state *m, struct filter *f, const struct milter_answer *a);
+
+const struct reply *filter_ask_mail(
+	struct filters_state *m, struct filter *f, const struct tx *tx);
+const struct reply *filter_ask_rcpt(struct filters_state *m, struct filter *f,
+	const struct tx *tx, const struct recipient *r);
+const struct reply *filter_ask_data(
+	struct filters_state *m, struct filter *f, const struct tx *tx);
+
+/* The message is over, however it ended: the filter is told with what it gets next. */
+void filter_end_message(struct filter *f);
+
+/* Ends the conversation, and the connection. */
+void filter_quit(struct filter *f);
+
+/* As struct milter_api has it (check.c). */
+size_t filters_check(
+	const char *path, bool can_quarantine, const struct milter_report *report);
+
+/* Values of macros (values.c). */
+void values_of_session(struct milter_values *v, const struct session *s);
+void values_of_mail(
+	struct milter_values *v, const struct session *s, const struct tx *tx);
+void values_of_rcpt(
+	struct milter_values *v, const struct tx *tx, const struct recipient *r);
+
+/* Changes of the envelope (envelope.c). */
+
+/* Keeps what the filter asks for. 0 or -errno, with a fault. */
+int changes_put(struct filters_state *m, struct filter *f, const struct milter_answer *a);
+/* Forgets all but the first n. */
+void changes_cut(struct changes *c, size_t n);
+/* All filters are done. NULL or a refusal; or the message is to be discarded. */
+const struct reply *changes_carry_out(struct filters_state *m, struct tx *tx);
+void changes_done(struct changes *c);
+
+/* The content (content.c). */
+
+/* Shows the content to the filter, and carries out what it wants. NULL or a refusal. */
+const struct reply *filter_ask_content(
+	struct filters_state *m, struct filter *f, const struct tx *tx);
+
+/* Passes the message on to the stages that deliver. NULL or a refusal. */
+const struct reply *content_deliver(struct filters_state *m, const struct tx *tx);
+
+void content_clear(struct content *c);
+void content_done(struct content *c);

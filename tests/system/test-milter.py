@@ -1,0 +1,706 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: ISC
+"""milters: filters that speak the milter protocol see each message before it is accepted, and may change it."""
+
+import struct
+
+import filters
+import harness
+from filters import Filter, frame
+from harness import DOMAIN, RECIPIENT, SENDER, Site
+from listening import Listening
+
+SUBJECT = b"Subject: a message\n"
+FAULTS = harness.table(tempfail=("tempfail", 451), reject=("reject", 550), shutdown=("shutdown", 421),
+                       accept=("accept", 250))
+
+
+def site_with(*lines, **settings):
+    site = Site(**settings)
+    path = site.dir / "milters"
+    path.write_text("".join(lines))
+    return site.set(milters=path)
+
+
+def send(site, data=None, code=250, **options):
+    """One message in a session of its own; the last reply."""
+    client = site.connect(**options)
+    client.ehlo()
+    reply = client.message(data or harness.sample())
+    harness.equal(reply.code, code, str(reply))
+    if code != 421:
+        client.quit()
+    return reply
+
+
+def stored(site):
+    """The message below the trace header, as text of lines."""
+    trace, rest = harness.split_trace(site.only_message().read_bytes())
+    return trace, rest
+
+
+def record(site):
+    return site.records("message")[-1]
+
+
+def test_a_message_that_no_filter_changes_is_the_same_octet_for_octet():
+    filter_ = Filter()
+    site = site_with(filter_.line())
+    send(site)
+    harness.check_stored(site.only_message(), harness.sample())
+    harness.equal(filter_.events(), "OCHMRT" + "L" * 8 + "NBEAQ")
+    harness.contains(record(site)["filters"], f"unix:{filter_.path}: continue, ")
+    harness.equal(filter_.faults, [])
+
+
+def test_what_a_filter_sees_is_what_is_stored():
+    """real-senders repairs come first: no filter sees another text than the reader of the mailbox."""
+    filter_ = Filter()
+    site = site_with(filter_.line())
+    send(site, b">From x\r\nSubject: one\r\n two\r\nEmpty:\r\nNone:a\r\n\r\nbody\r\n\r\nend\r\n")
+    harness.equal(filter_.got("L"), [b"X-Mailbox-Line\0>From x\0", b"Subject\0one\n two\0", b"Empty\0\0", b"None\0a\0"])
+    harness.equal(filter_.got("B"), [b"body\r\n\r\nend\r\n"])
+
+
+def test_nothing_is_sent_before_the_first_mail():
+    filter_ = Filter()
+    site = site_with(filter_.line())
+    client = site.connect()
+    client.ehlo()
+    client.say("RSET", 250)
+    harness.eventually(lambda: filter_.conversations, "a connection")
+    client.quit()
+    harness.eventually(lambda: filter_.conversations[0].ended, "its end")
+    harness.equal(filter_.events(), "")
+
+
+def test_the_events_have_their_data_and_macros():
+    filter_ = Filter()
+    site = site_with(filter_.line())
+    client = site.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}> BODY=8BITMIME SIZE=100", 250)
+    client.say(f"RCPT TO:<{RECIPIENT}>", 250)
+    client.say("DATA", 354)
+    client.content(harness.sample())
+    client.quit()
+    harness.equal(filter_.got("C")[0][:16], b"[127.0.0.1]\x004" + filter_.got("C")[0][13:15] + b"1")
+    harness.equal(filter_.got("C")[0][15:], b"127.0.0.1\0")
+    harness.equal(filter_.got("H"), [b"client.example.net\0"])
+    harness.equal(filter_.got("M"), [f"<{SENDER}>\0SIZE=100\0BODY=8BITMIME\0".encode()])
+    harness.equal(filter_.got("R"), [f"<{RECIPIENT}>\0".encode()])
+    harness.equal(filter_.macros_of("C")["j"], harness.HOST)
+    harness.equal(filter_.macros_of("C")["_"], "[127.0.0.1]")
+    harness.equal(filter_.macros_of("M")["i"], record(site)["id"])
+    harness.equal(filter_.macros_of("M")["{mail_addr}"], SENDER)
+    harness.equal(filter_.macros_of("R")["{rcpt_addr}"], RECIPIENT)
+    harness.equal(filter_.macros_of("E")["i"], record(site)["id"])
+
+
+EDITS = {
+    "add": (filters.add("X-A", "1"), lambda t: t.replace(b"\n\n", b"\nX-A: 1\n\n", 1)),
+    "insert_1": (filters.insert(1, "X-A", "1"), lambda t: b"X-A: 1\n" + t),
+    "insert_2": (filters.insert(2, "X-A", "1"), lambda t: t.replace(b"\n", b"\nX-A: 1\n", 1)),
+    "insert_far": (filters.insert(999, "X-A", "1"), lambda t: t.replace(b"\n\n", b"\nX-A: 1\n\n", 1)),
+    "change": (filters.change(1, "subject", "other"), lambda t: t.replace(SUBJECT, b"subject: other\n")),
+    "index_0_means_1": (filters.change(0, "Subject", "o"), lambda t: t.replace(SUBJECT, b"Subject: o\n")),
+    "delete": (filters.change(1, "Subject", ""), lambda t: t.replace(SUBJECT, b"")),
+    "absent_is_added": (filters.change(1, "X-A", "1"), lambda t: t.replace(b"\n\n", b"\nX-A: 1\n\n", 1)),
+    "absent_is_not_deleted": (filters.change(1, "X-A", ""), lambda t: t),
+    "never_our_own": (filters.change(1, "Received", ""), lambda t: t),
+    "lines": (filters.add("X-A", "1\n 2\n\t3"), lambda t: t.replace(b"\n\n", b"\nX-A: 1\n 2\n\t3\n\n", 1)),
+    "a_line_cannot_end_the_header": (filters.add("X-A", "1\n\nevil"),
+                                     lambda t: t.replace(b"\n\n", b"\nX-A: 1\n\tevil\n\n", 1)),
+}
+
+
+@harness.table_of({name: row for name, row in EDITS.items()})
+def test_an_edit_of_the_header(edit, expected):
+    filter_ = Filter(E=edit + frame("c"))
+    site = site_with(filter_.line())
+    send(site)
+    _, rest = stored(site)
+    harness.equal(rest, expected(harness.sample().replace(b"\r\n", b"\n")))
+    harness.contains(record(site)["filters"], "continue, 1 edit, ")
+
+
+def test_index_0_is_above_received_and_below_return_path():
+    filter_ = Filter(E=filters.insert(0, "X-A", "1") + frame("a"))
+    site = site_with(filter_.line())
+    send(site)
+    lines = site.only_message().read_bytes().split(b"\n")
+    harness.equal(lines[0], f"Return-Path: <{SENDER}>".encode())
+    received = next(i for i, line in enumerate(lines) if line.startswith(b"Received:"))
+    harness.equal(lines[received - 1], b"X-A: 1")
+
+
+def test_a_body_in_pieces_takes_the_place_of_the_body():
+    pieces = (b"one\r", b"\ntwo\r\n", b"..\r\nlast")
+    filter_ = Filter(E=b"".join(frame("b", piece) for piece in pieces) + frame("c"))
+    site = site_with(filter_.line())
+    send(site)
+    _, rest = stored(site)
+    head = harness.sample().replace(b"\r\n", b"\n").split(b"\n\n")[0]
+    harness.equal(rest, head + b"\n\none\ntwo\n..\nlast")
+
+
+def test_the_second_filter_gets_the_message_as_the_first_left_it():
+    first = Filter(E=filters.change(1, "Subject", "changed") + frame("b", b"new\r\n") + frame("a"))
+    second = Filter(E=filters.add("X-B", "2") + frame("c"))
+    site = site_with(first.line(), second.line())
+    send(site)
+    assert b"Subject\0changed\0" in second.got("L"), second.got("L")
+    harness.equal(second.got("B"), [b"new\r\n"])
+    _, rest = stored(site)
+    harness.contains(rest.decode(), "Subject: changed\n")
+    assert rest.endswith(b"X-B: 2\n\nnew\n"), rest
+
+
+REFUSALS = harness.table(reject=(frame("r"), 550, "5.7.1 Command rejected"),
+                         tempfail=(frame("t"), 451, "4.7.1 Service unavailable"),
+                         own=(filters.reply("554 5.7.9 no %% <here>\r\n"), 554, "5.7.9 no % <here>"),
+                         lines=(filters.reply("450-4.7.0 one\r\n450 4.7.0 two"), 450, "4.7.0 one two"),
+                         bare=(filters.reply("550 no"), 550, "no"))
+
+
+@REFUSALS
+def test_a_refusal_at_the_end_of_the_message(answer, code, text):
+    filter_ = Filter(E=answer)
+    site = site_with(filter_.line())
+    client = site.connect()
+    client.ehlo()
+    reply = client.message(harness.sample())
+    harness.equal(reply.code, code)
+    harness.contains(str(reply), text)
+    harness.equal(site.everything(), [])
+    filter_.answers = {}  # nothing of it reaches the next message
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    harness.equal(filter_.events(), "OCHMRT" + "L" * 8 + "NBEA" + "MRT" + "L" * 8 + "NBEAQ")
+    first = site.records("message")[0]
+    harness.equal(first["outcome"], "refused")
+    harness.contains(first["reason"], text.replace("<", "<"))
+    assert "delivery_fault" not in first and first.get("status") is None, first
+
+
+@harness.table(connect="C", helo="H", mail="M", data="T", field="L", end_of_header="N", body="B")
+def test_a_refusal_at_each_event(event):
+    filter_ = Filter(**{event: frame("r")})
+    site = site_with(filter_.line())
+    client = site.connect()
+    client.ehlo()
+    client.send(f"MAIL FROM:<{SENDER}>\r\n")
+    if event in "CHM":
+        client.expect(550, "5.7.1")
+    else:
+        client.expect(250)
+        client.say(f"RCPT TO:<{RECIPIENT}>", 250)
+        client.send("DATA\r\n")
+        client.expect(550 if event == "T" else 354)
+        if event != "T":
+            harness.equal(client.content(harness.sample()).code, 550)
+    if event in "CH":
+        client.say(f"MAIL FROM:<{SENDER}>", 550, "5.7.1")  # of the session
+    client.quit()
+    harness.equal(site.everything(), [])
+
+
+def test_a_recipient_is_refused_alone():
+    def judge(data, _):
+        return filters.reply("451 4.7.1 greylisted") if b"bob" in data else frame("c")
+
+    filter_ = Filter(R=judge)
+    site = site_with(filter_.line(), maildir="%u")
+    client = site.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.say(f"RCPT TO:<bob@{DOMAIN}>", 451, "greylisted")
+    client.say(f"RCPT TO:<alice@{DOMAIN}>", 250)
+    client.say(f"RCPT TO:<bob@{DOMAIN}>", 451, "greylisted")
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    harness.equal([str(p.relative_to(site.root)).split("/")[0] for p in site.everything()], ["alice"])
+    assert not (site.root / "bob").exists(), "no mailbox is made for a recipient that was refused"
+
+
+@FAULTS
+def test_the_default_action_where_a_filter_cannot_be_reached(action, code):
+    site = Site()
+    path = site.dir / "milters"
+    path.write_text(f"unix:{site.dir}/none default-action={action}\n")
+    site.set(milters=path)
+    client = site.connect()
+    client.ehlo()
+    client.send(f"MAIL FROM:<{SENDER}>\r\n")
+    client.expect(code)
+    if code == 250:
+        client.say("RSET", 250)
+        harness.equal(client.message(harness.sample()).code, 250)
+    elif code != 421:
+        client.say(f"MAIL FROM:<{SENDER}>", code)
+    client.quit() if code != 421 else client.expect_end()
+    harness.eventually(lambda: site.records("session"), "the end")
+    harness.contains(record(site)["delivery_fault"], f"{path}:1: unix:{site.dir}/none cannot connect: No such file")
+    harness.contains(site.records("error")[0]["text"], "cannot connect: No such file")
+    if code == 421:
+        harness.equal(site.session()["end"], "filter")
+
+
+CUTS = "O C H M R T L N B E".split()
+
+
+@harness.table_of({f"{event}_{action}": (event, action) for event in CUTS for action in ("accept", "tempfail")})
+def test_a_filter_that_closes_at_an_event(event, action):
+    filter_ = Filter(**{event: None})
+    site = site_with(filter_.line(f"default-action={action}"))
+    client = site.connect()
+    client.ehlo()
+    replies = []
+    for command in (f"MAIL FROM:<{SENDER}>", f"RCPT TO:<{RECIPIENT}>", "DATA"):
+        client.send(command + "\r\n")
+        replies.append(client.reply().code)
+    if replies[-1] == 354:
+        replies.append(client.content(harness.sample()).code)
+    client.quit()
+    harness.contains(record(site)["delivery_fault"], "closed the connection")
+    if action == "accept":
+        harness.equal(replies, [250, 250, 354, 250])
+        harness.check_stored(site.only_message(), harness.sample())
+    else:
+        assert 451 in replies, replies
+        harness.equal(site.everything(), [])
+
+
+def test_a_connection_that_is_lost_in_the_middle_of_edits_changes_nothing():
+    edits = filters.add("X-A", "1") + frame("b", b"half a bo")
+
+    def half(_, conversation):
+        conversation.connection.sendall(edits)
+
+    filter_ = Filter(E=half)
+    site = site_with(filter_.line("default-action=accept"))
+    send(site)
+    harness.check_stored(site.only_message(), harness.sample())
+
+
+WRONG = {
+    "length_0": frame("x")[:3] + b"\0",
+    "length_huge": b"\x7f\xff\xff\xff",
+    "unknown": frame("?"),
+    "http": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    "two_verdicts": frame("c") + frame("c"),
+    "no_nul": frame("h", b"X-A"),
+    "left_over": frame("c", b"x"),
+    "reply_of_two_codes": filters.reply("550-5.1.1 a\r\n450 4.1.1 b"),
+    "reply_of_2yz": filters.reply("250 2.0.0 a"),
+    "no_name": filters.add("", "1") + frame("c"),
+    "name_with_colon": filters.add("X:A", "1") + frame("c"),
+    "discard_cut": struct.pack(">I", 9) + b"d",
+}
+
+
+@harness.table_of({name: (octets,) for name, octets in WRONG.items()})
+def test_what_is_no_answer_is_a_fault_of_the_filter(octets):
+    filter_ = Filter(E=octets)
+    site = site_with(filter_.line("command-timeout=1s", "content-timeout=1s"))
+    client = site.connect()
+    client.ehlo()
+    code = client.message(harness.sample()).code
+    if octets == WRONG["two_verdicts"]:  # the second one is found when the filter is asked again
+        harness.equal(code, 250)
+        code = 451 if client.say(f"MAIL FROM:<{SENDER}>", 451) else 0
+    harness.equal(code, 451)
+    client.quit()
+    if octets != WRONG["two_verdicts"]:
+        harness.equal(site.everything(), [])
+
+
+def test_a_filter_that_stalls_costs_its_timeout():
+    filter_ = Filter(M=b"")
+    site = site_with(filter_.line("command-timeout=1s"))
+    client = site.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 451, "4.3.0")
+    client.quit()
+    harness.contains(record(site)["delivery_fault"], "no answer within 1 s")
+
+
+def test_progress_restarts_the_clock():
+    filter_ = Filter(E=filters.slowly((frame("p") * 8) + frame("c"), 2.5))
+    site = site_with(filter_.line("content-timeout=1s"))
+    send(site)
+
+
+def test_a_filter_that_answers_nothing_gets_everything_in_one_go():
+    filter_ = Filter(steps=filters.SILENT)
+    site = site_with(filter_.line())
+    send(site)
+    harness.equal(filter_.events(), "OCHMRT" + "L" * 8 + "NBEAQ")
+
+
+def test_an_answer_in_spite_of_no_reply_is_a_fault():
+    filter_ = Filter(steps=filters.SILENT, E=frame("c") + frame("c"))
+    site = site_with(filter_.line())
+    client = site.connect()
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    harness.equal(client.message(harness.sample()).code, 451)
+    client.quit()
+    harness.contains(record(site)["delivery_fault"], "answered what was not asked")
+
+
+def test_steps_that_a_filter_does_not_want_are_left_out():
+    steps = 0
+    for bit in filters.NO.values():
+        steps |= bit
+    filter_ = Filter(steps=steps)
+    site = site_with(filter_.line())
+    send(site)
+    harness.equal(filter_.events(), "OEAQ")
+    harness.equal(filter_.macros_of("C")["j"], harness.HOST)
+
+
+@harness.table(v2=2, v3=3, v4=4, v5=5)
+def test_lower_versions(version):
+    filter_ = Filter(version=version)
+    site = site_with(filter_.line())
+    send(site)
+    harness.equal(filter_.events(), "OCHMR" + ("T" if version >= 4 else "") + "L" * 8 + "NBEAQ")
+
+
+def test_a_version_above_ours_is_refused():
+    filter_ = Filter(version=7)
+    site = site_with(filter_.line())
+    client = site.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 451)
+    client.quit()
+
+
+def test_skip_ends_the_body_but_not_the_message():
+    filter_ = Filter(steps=filters.SKIP, B=frame("s"))
+    site = site_with(filter_.line())
+    send(site, harness.sample() + b"x" * 50 + b"\r\n" * 1 + (b"y" * 70 + b"\r\n") * 4000)
+    harness.equal(len(filter_.got("B")), 1)
+    harness.equal(len(filter_.got("E")), 1)
+
+
+def test_a_large_body_comes_in_pieces():
+    filter_ = Filter()
+    site = site_with(filter_.line())
+    data = harness.sample() + (b"y" * 70 + b"\r\n") * 4000
+    send(site, data)
+    harness.equal(b"".join(filter_.got("B")), data.split(b"\r\n\r\n", 1)[1])
+    assert all(len(piece) <= 65535 for piece in filter_.got("B"))
+    harness.check_stored(site.only_message(), data)
+
+
+def test_accept_ends_the_events_of_a_message_only():
+    filter_ = Filter(M=frame("a"))
+    site = site_with(filter_.line())
+    client = site.connect()
+    client.ehlo()
+    for _ in range(2):
+        harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    harness.equal(filter_.events(), "OCHMAMAQ")
+
+
+def test_accept_at_connect_ends_all_events():
+    filter_ = Filter(C=frame("a"))
+    site = site_with(filter_.line())
+    client = site.connect()
+    client.ehlo()
+    for _ in range(2):
+        harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    assert set(filter_.events()) <= set("OCAQ"), filter_.events()
+
+
+@harness.table_of({event: (event,) for event in "MRTLNBE"})
+def test_a_discarded_message_is_accepted_and_not_delivered(event):
+    filter_ = Filter(**{event: frame("d")})
+    site = site_with(filter_.line())
+    client = site.connect()
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    filter_.answers = {}
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    harness.equal(len(site.everything()), 1)
+    harness.equal([r["outcome"] for r in site.records("message")], ["discarded", "delivered"])
+
+
+def address(name):
+    return f"{name}@{DOMAIN}"
+
+
+def boxes(site):
+    return sorted(str(p.relative_to(site.root)).split("/")[0] for p in site.everything())
+
+
+def test_recipients_are_removed_and_added_by_our_own_tables():
+    edits = (frame("-", b"<bob@example.org>\0") + frame("+", filters.strings(address("carl"))) +
+             frame("2", b"<dora@example.org>\0") + frame("+", b"<eve@example.com>\0") + frame("c"))
+    filter_ = Filter(E=edits)
+    site = site_with(filter_.line(), maildir="%u")
+    client = site.connect()
+    client.ehlo()
+    harness.equal(client.message(harness.sample(), recipients=(address("alice"), address("bob"))).code, 250)
+    client.quit()
+    harness.equal(boxes(site), ["alice", "carl", "dora"])
+    assert not (site.root / "bob").exists()
+    harness.contains(record(site)["delivery_fault"], "<eve@example.com>: No mail is accepted here for that domain")
+    harness.equal(record(site)["to"], ",".join(f"<{address(name)}>" for name in ("alice", "carl", "dora")))
+
+
+def test_recipients_of_filters_have_no_reply_in_lmtp():
+    edits = frame("-", b"<bob@example.org>\0") + frame("+", b"<carl@example.org>\0") + frame("c")
+    filter_ = Filter(E=edits)
+    site = site_with(filter_.line(), maildir="%u")
+    site.arguments = ["--lmtp"]
+    client = site.connect()
+    client.lhlo()
+    harness.equal(client.message(harness.sample(), recipients=(address("alice"), address("bob"))).code, 250)
+    client.expect(250)
+    client.quit()
+    harness.equal(boxes(site), ["alice", "carl"])
+
+
+def test_a_message_without_recipients_left_is_discarded():
+    filter_ = Filter(E=frame("-", f"<{RECIPIENT}>\0".encode()) + frame("c"))
+    site = site_with(filter_.line())
+    send(site)
+    harness.equal(site.everything(), [])
+    harness.equal(record(site)["outcome"], "discarded")
+
+
+def test_a_changed_sender_is_in_return_path():
+    filter_ = Filter(E=frame("e", b"<other@example.net>\0") + filters.insert(0, "X-A", "1") + frame("c"))
+    site = site_with(filter_.line())
+    send(site)
+    text = site.only_message().read_bytes()
+    assert text.startswith(b"Return-Path: <other@example.net>\nDelivered-To:"), text[:100]
+    harness.contains(text.decode(errors="replace"), "\nX-A: 1\nReceived:")
+
+
+def test_a_sender_that_is_no_address_changes_nothing():
+    filter_ = Filter(E=frame("e", b"<a@b>\nX: <c@d>\0") + frame("c"))
+    site = site_with(filter_.line())
+    send(site)
+    harness.check_stored(site.only_message(), harness.sample())
+    harness.contains(record(site)["delivery_fault"], "is no address of a sender")
+
+
+def test_a_quarantine_is_no_verdict_and_has_its_own_mailbox():
+    filter_ = Filter(E=frame("q", b"too \"odd\"\0") + frame("c"))
+    site = site_with(filter_.line(), maildir="%u", quarantine_mailbox="odd/box")
+    client = site.connect()
+    client.ehlo()
+    harness.equal(client.message(harness.sample(), recipients=(address("alice"), address("bob"))).code, 250)
+    filter_.answers = {}
+    harness.equal(client.message(harness.sample(), recipients=(address("alice"),)).code, 250)
+    client.quit()
+    harness.equal(boxes(site), ["alice", "odd"])
+    first, rest = harness.split_trace(site.new(site.root / "odd/box")[0].read_bytes().replace(
+        b'X-Postern-Quarantine: too \\x22odd\\x22\n', b"", 1))
+    harness.equal(rest, harness.sample().replace(b"\r\n", b"\n"))
+    harness.equal(len([line for line in first if line.startswith("Received")]), 1)
+    harness.contains(site.records("message")[0]["filters"], "quarantine: too")
+
+
+def test_a_quarantine_behind_which_a_refusal_comes_refuses():
+    filter_ = Filter(E=frame("q", b"odd\0") + filters.reply("550 5.7.1 no"))
+    site = site_with(filter_.line(), quarantine_mailbox="odd")
+    send(site, code=550)
+    harness.equal(site.everything(), [])
+
+
+def test_a_quarantine_without_a_mailbox_is_a_fault():
+    filter_ = Filter(E=frame("q", b"odd\0") + frame("c"))
+    site = site_with(filter_.line())
+    send(site, code=451)
+    harness.contains(record(site)["delivery_fault"], "quarantine-mailbox is not set")
+
+
+def test_the_default_action_may_be_a_quarantine():
+    filter_ = Filter(B=None)
+    site = site_with(filter_.line("default-action=quarantine"), quarantine_mailbox="odd")
+    send(site)
+    harness.equal(boxes(site), ["odd"])
+    site.set(quarantine_mailbox=None)
+    done = harness.run(*site.command(), "--check")
+    harness.contains(done.stdout, "needs the setting quarantine-mailbox")
+
+
+def test_changes_of_the_envelope_need_their_verdict():
+    edits = frame("+", b"<carl@example.org>\0") + frame("e", b"<x@example.net>\0") + frame("-", b"<printer@example.org>\0")
+
+    def half(_, conversation):
+        conversation.connection.sendall(edits)
+
+    filter_ = Filter(E=half)
+    site = site_with(filter_.line("default-action=accept"), maildir="%u")
+    send(site)
+    harness.equal(boxes(site), ["printer"])
+    assert site.everything()[0].read_bytes().startswith(f"Return-Path: <{SENDER}>".encode())
+
+
+def test_what_was_not_negotiated_is_a_fault():
+    filter_ = Filter(actions=0x1, E=filters.change(1, "Subject", "x") + frame("c"))
+    site = site_with(filter_.line())
+    send(site, code=451)
+    harness.contains(record(site)["delivery_fault"], "asks for what it has not negotiated")
+
+
+def test_rset_aborts_at_the_filter():
+    filter_ = Filter()
+    site = site_with(filter_.line())
+    client = site.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.say("RSET", 250)
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.quit()
+    harness.eventually(lambda: filter_.conversations[0].ended, "its end")
+    harness.equal(filter_.events(), "OCHMAMAQ")
+
+
+def test_helo_comes_again_after_starttls():
+    filter_ = Filter()
+    site = site_with(filter_.line(), tls="on").set(pair=harness.pair())
+    client = site.connect()
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.starttls()
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    harness.equal(filter_.events().count("C"), 1)
+    harness.equal(filter_.events().count("H"), 2)
+    assert filter_.macros_of("H")["{tls_version}"].startswith("TLS"), filter_.macros_of("H")
+
+
+def test_lmtp_and_chunks():
+    filter_ = Filter(E=filters.add("X-A", "1") + frame("c"))
+    site = site_with(filter_.line(), maildir="%u")
+    site.arguments = ["--lmtp"]
+    client = site.connect()
+    client.lhlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    for name in ("alice", "bob"):
+        client.say(f"RCPT TO:<{name}@{DOMAIN}>", 250)
+    data = harness.sample()
+    client.send(b"BDAT 10\r\n" + data[:10])
+    client.expect(250)
+    client.send(b"BDAT %d LAST\r\n" % (len(data) - 10) + data[10:])
+    client.expect(250)
+    client.expect(250)
+    client.quit()
+    for name in ("alice", "bob"):
+        harness.contains(site.new(site.root / name)[0].read_text(errors="replace"), "\nX-A: 1\n\n")
+
+
+def listening_with(filter_, *words, **settings):
+    here = Listening(**settings)
+    path = here.dir / "milters"
+    path.write_text(filter_.line(*words))
+    here.set(milters=path)
+    here.listen()
+    return here
+
+
+@harness.table(sandbox="yes", no_sandbox="no")
+def test_each_connection_of_a_listener_has_its_own_conversation(sandbox):
+    filter_ = Filter(E=filters.add("X-A", "1") + frame("c"))
+    here = listening_with(filter_, sandbox=sandbox)
+    for _ in range(2):
+        client = here.client()
+        client.ehlo()
+        harness.equal(client.message(harness.sample()).code, 250, here.log_text())
+        client.quit()
+    harness.equal([filter_.events(n) for n in range(2)], ["OCHMRT" + "L" * 8 + "NBEAQ"] * 2)
+    harness.equal(len(here.new()), 2)
+    for path in here.new():
+        harness.contains(path.read_text(errors="replace"), "\nX-A: 1\n\n")
+
+
+def test_a_listener_reaches_filters_of_tcp():
+    filter_ = Filter(tcp=True)
+    here = listening_with(filter_)
+    client = here.client()
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250, here.log_text())
+    client.quit()
+    harness.equal(filter_.events()[-3:], "EAQ")
+
+
+def test_a_listener_reads_a_changed_file():
+    first, second = Filter(), Filter()
+    here = listening_with(first)
+    client = here.client()
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    (here.dir / "milters").write_text(second.line())
+
+    def is_changed():
+        client = here.client()
+        client.ehlo()
+        harness.equal(client.message(harness.sample()).code, 250)
+        client.quit()
+        return second.conversations
+
+    harness.eventually(is_changed, "a connection to the other filter")
+
+
+def test_a_listener_without_its_filter_takes_no_mail():
+    filter_ = Filter()
+    filter_.close()
+    filter_.path.unlink()
+    here = listening_with(filter_)
+    client = here.client()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 451)
+    client.quit()
+
+
+def test_a_filter_of_tcp():
+    filter_ = Filter(tcp=True)
+    site = site_with(filter_.line())
+    send(site)
+    harness.equal(filter_.events()[-3:], "EAQ")
+
+
+def test_a_wrong_file_is_a_fault_and_no_mail_is_taken():
+    site = site_with("unix:/x\ntcp:127.0.0.1:1\nunix:/y default-action=no\n")
+    client = site.connect(greeting=False)
+    client.expect(421)
+    client.wait()
+    done = harness.run(*site.command(), "--check")
+    assert done.returncode == 78, done
+    for line in (":2: ", ":3: "):
+        harness.contains(done.stdout, f"{site.dir}/milters{line}")
+    harness.equal(site.everything(), [])
+
+
+def test_check_names_what_a_filter_wants():
+    filter_ = Filter(actions=0x11, steps=filters.NO["B"])
+    site = site_with(filter_.line())
+    done = harness.run(*site.command(), "--check")
+    harness.equal(done.returncode, 0, done.stdout)
+    harness.contains(done.stdout, f"unix:{filter_.path} version 6")
+
+
+@harness.table(http=(b"HTTP/1.1 400 Bad\r\n",), version=(frame("O", struct.pack(">III", 9, 1, 1)),))
+def test_check_finds_what_is_no_filter(answer):
+    filter_ = Filter(negotiate=answer)
+    site = site_with(filter_.line())
+    done = harness.run(*site.command(), "--check")
+    harness.equal(done.returncode, 78, done.stdout)
+    harness.contains(done.stdout, f"unix:{filter_.path}")
+
+
+if __name__ == "__main__":
+    harness.main()
