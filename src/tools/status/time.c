@@ -190,7 +190,7 @@ static bool read_day(struct span text, int64_t *ret)
 		tm = fields_of(text);
 		if (!is_of_calendar(&tm))
 			return false;
-		/* Local times of a time_t of 32 bits end in 2038, and so does its clock. */
+		/* Local times of a 32-bit time_t end in 2038, and so does its clock. */
 		utc |= sizeof(time_t) == 4 && tm.tm_year > 2037 - 1900;
 		*ret = utc ? utc_seconds(&tm) : local_time(&tm);
 		return true;
