@@ -68,7 +68,7 @@ struct connection {
 	struct pace pace;
 	struct failure_link failures; /* to the acceptor of a listener */
 
-	/* main() clears nothing from here on: each of these is filled before it is read */
+	/* main() clears nothing from here on: each is filled before it is read */
 	struct session session;
 	struct tls_opened opened[TLS_OPENED_MAX]; /* as many as the settings of TLS say */
 	char host[TX_FILE_MAX];
