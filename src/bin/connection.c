@@ -79,11 +79,11 @@ static void list_dirs(struct connection *c)
 {
 	struct sandbox_dirs *dirs = &c->dirs;
 
-	sandbox_dirs_write(dirs, c->config.mail_root);
+	sandbox_dirs_write(dirs, c->config.mail_root, c->root);
 	if (c->config.traced.n)
-		sandbox_dirs_write(dirs, c->config.trace_directory);
+		sandbox_dirs_write(dirs, c->config.trace_directory, -1);
 	if (c->config.session.dsn)
-		sandbox_dirs_write(dirs, c->outbox.place);
+		sandbox_dirs_write(dirs, c->outbox.path, c->outbox.root);
 	if (!dirs->loaded)
 		sandbox_dirs_read(dirs, c->modules);
 	dirs->tls = config_may_use_tls(&c->config) && !(c->preload && dirs->loaded);

@@ -37,9 +37,7 @@ struct connection {
 	struct stage *stages[4];
 	size_t n_stages;
 	struct sandbox_dirs dirs;
-	char host[TX_FILE_MAX];
 	char modules[MODULE_PATH_MAX];
-	struct tls_opened opened[TLS_OPENED_MAX];
 	int n_files; /* the forked process closes descriptors from this on; 0: none */
 	const struct preload *preload; /* NULL: this process serves one connection */
 	struct preload *own_preload; /* NULL, or loaded before the sandbox */
@@ -59,8 +57,12 @@ struct connection {
 	struct tls_credentials *credentials; /* NULL: TLS cannot be used */
 	bool tls_tried;
 	char tls_fault[TLS_FAULT_TEXT]; /* the first fault, for the record */
+
+	/* main() clears nothing from here on: each of these is filled before it is read */
+	struct session session;
+	struct tls_opened opened[TLS_OPENED_MAX]; /* as many as the settings of TLS say */
+	char host[TX_FILE_MAX];
 	char unique[CONNECTION_UNIQUE_MAX];
-	struct session session; /* the last: it clears itself */
 };
 
 /* Loads all settings; faults go to `report`. False when there are any. */

@@ -36,7 +36,7 @@ const char options_help[] =
 	"A first look, mail for anyone into one Maildir:\n"
 	"  postern -o maildir=/tmp/mail -o domains='*'\n"
 	"\n"
-	"Manual pages: postern(8), postern.conf(5).\n";
+	"Manual pages: postern-guide(7), postern(8), postern.conf(5).\n";
 
 static const struct {
 	const char *word;

@@ -133,6 +133,12 @@ static void drop_config(struct config **config)
 	*config = NULL;
 }
 
+/* After such an error glibc cannot load that library in this process any more. */
+static bool is_without_memory(const char *error)
+{
+	return strstr(error, strerror(ENOMEM)) || strstr(error, "out of memory");
+}
+
 /* Loads the TLS module, if that has not been done. */
 static void load_tls(struct preload *p)
 {
@@ -146,6 +152,7 @@ static void load_tls(struct preload *p)
 			p->modules, TLS_MODULE, TLS_MODULE_TABLE, &error);
 	if (p->api)
 		return;
+	p->no_memory |= is_without_memory(error);
 	module_put_fault(&b, p->modules, TLS_MODULE, error);
 	snprintf(p->fault, sizeof(p->fault), "%.*s", (int)sizeof(p->fault) - 1,
 		b.overflow ? error : why);
@@ -272,6 +279,7 @@ static void load_sasl(struct preload *p)
 	p->sasl_failed = !p->sasl;
 	if (p->sasl)
 		return;
+	p->no_memory |= is_without_memory(error);
 	module_put_fault(&b, p->modules, SASL_MODULE, error);
 	snprintf(text, sizeof(text), "auth: %s", b.overflow ? error : why);
 	report(p, text);
@@ -309,10 +317,10 @@ int preload_load(struct preload *p)
 	return 0;
 }
 
-/* True when a settings file could not be read: nothing that it names was loaded. */
+/* True when a settings file could not be read: what it names was not loaded. */
 static bool is_unread(const struct config *c)
 {
-	return c->unread || (c->clients_file && !c->clients.text);
+	return c->unread || c->no_memory || (c->clients_file && !c->clients.text);
 }
 
 bool preload_has_failed(const struct preload *p)
@@ -334,9 +342,13 @@ int preload_retry(struct preload *p)
 	return r;
 }
 
-bool preload_is_stuck(const struct preload *p)
+const char *preload_stuck(const struct preload *p)
 {
-	return p->fault[0] && p->api && !p->api->is_initialised();
+	if (p->no_memory && (p->fault[0] || p->sasl_failed))
+		return "a library could not be loaded, as memory was short";
+	if (p->fault[0] && p->api && !p->api->is_initialised())
+		return "GnuTLS could not be initialised";
+	return NULL;
 }
 
 bool preload_is_stale(const struct preload *p)

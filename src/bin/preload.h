@@ -68,6 +68,7 @@ struct preload {
 	const struct idn_api *names; /* NULL: it cannot be loaded */
 	const struct sasl_api *sasl; /* NULL: not needed, or it cannot be loaded */
 	bool sasl_failed; /* it cannot be loaded, which has been reported */
+	bool no_memory; /* for loading a module */
 	struct tls_credentials *credentials; /* NULL: none that can be used */
 	struct keys_agents agents; /* that have the keys of the credentials; or none */
 	struct keys *keys; /* owned; how the credentials reach them; NULL: no agents */
@@ -97,8 +98,8 @@ bool preload_has_failed(const struct preload *p);
 /* preload_load() after a failure; a fault already reported is not reported again. */
 int preload_retry(struct preload *p);
 
-/* True when only another process can load TLS: GnuTLS could not be initialised. */
-bool preload_is_stuck(const struct preload *p);
+/* Why only another process can load what is missing; NULL: this one can. */
+const char *preload_stuck(const struct preload *p);
 
 /* True when an agent has ended: connections have no private keys any more. */
 bool preload_lacks_agents(const struct preload *p);

@@ -255,7 +255,7 @@ static const char *set_deny(struct rule *rule, struct span text)
 		rule->priority.n)
 		return "goes with nothing else";
 	if (text.n == 0)
-		return "needs a text, which the client is told";
+		return "needs a text for the client";
 	if (text.n > RULE_TEXT_MAX)
 		return "has a text of more than 256 octets";
 	if (!text_is_printable(text) || memchr(text.p, '"', text.n) ||

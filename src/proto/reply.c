@@ -75,7 +75,7 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_SENDER_DOMAIN] = { 553, "5.1.8",
 		"Sender's domain is no internationalized domain name" },
 	[REPLY_SENDER_FOREIGN] = { 553, "5.7.1",
-		"That is no address of the user who is logged in" },
+		"Not an address of the user that has logged in" },
 	[REPLY_RECIPIENT_DOMAIN] = { 553, "5.1.2",
 		"Recipient's domain is no internationalized domain name" },
 	[REPLY_DOMAIN_UNKNOWN] = { 550, "5.7.1",

@@ -107,8 +107,8 @@ static bool put_name(struct report *r, struct buf *to)
 	if (recipient)
 		put_between(to, SPAN("    <"), recipient->mailbox, SPAN(">\n"));
 	else
-		buf_put(to, SPAN("\nYou asked to be told. Whether it has been read is "
-				 "not known here.\n"));
+		buf_put(to, SPAN("\nThe sender asked for this report. It does not say "
+				 "whether the message was read.\n"));
 	return !recipient;
 }
 

@@ -31,7 +31,7 @@ static const char sentences[CAUSE_COUNT][SENTENCE_MAX] = {
 		"STARTTLS at the client",
 	[CAUSE_INJECTION] =
 		"client sent more behind STARTTLS before it had an answer: a fault "
-		"of the client, or somebody in between adds commands",
+		"of the client, or a host in between adds commands",
 	[CAUSE_UNUSABLE] = "TLS was refused, as this host cannot do it: %f",
 
 	[CAUSE_HTTP] = "client sent an HTTP request where TLS should begin: a browser, a "

@@ -11,6 +11,7 @@ A block is what its sentence says: the one directly above, which ends with a col
     `/etc/inetd.conf` is:                the whole file (or: contains)
     ... with `systemctl edit UNIT`:      lines of a drop-in
     ... prints:                          output (or: shows, is recorded as, for example), which is not run
+    On Debian 12 ...                     before such an end: for that release alone (or: Debian 13 and later)
 
 A dialogue, all of whose lines begin with "S:", "C:" or "<", needs no sentence. Every other block is an
 error: nothing that a reader may take for a command is left out silently.
@@ -39,6 +40,7 @@ class Block:
     unit: str = ""  # of a drop-in: the unit that it belongs to
     root: bool = True  # of COMMANDS
     alternatives: bool = False
+    releases: tuple = (0, 99)  # of Debian: the first and the last one that it is for
     page: str = field(default="", compare=False)
 
     def text(self):
@@ -50,6 +52,9 @@ class Block:
             return [self.text()]
         joined = self.text().replace("\\\n", "\\\0")
         return [line.replace("\0", "\n") + "\n" for line in joined.splitlines() if line.strip(" \0\\")]
+
+    def is_for(self, release):
+        return self.releases[0] <= release <= self.releases[1]
 
     def where(self):
         return f"{self.page}:{self.line}"
@@ -82,6 +87,8 @@ def classify(block):
         if block.kind not in (COMMANDS, SERVER):
             raise Unclear(f"{block.where()}: \"one of these\" is for commands alone")
         block.alternatives = True
+    if found := re.search(r"\b[Oo]n Debian (\d+)( and later)?\b", lead):
+        block.releases = (int(found[1]), 99 if found[2] else int(found[1]))
     return block
 
 
@@ -124,7 +131,8 @@ def markdown(text, page):
 # mdoc: what a page says as text, with backticks around paths and commands
 
 QUOTED = {"Pa", "Ic", "Cm", "Nm", "Fl", "Ql", "Li", "Va", "Ev"}
-ESCAPES = {r"\e": "\\", r"\-": "-", r"\&": "", r"\(aq": "'", r"\(dq": '"', r"\(ha": "^", r"\(ti": "~", r"\ ": " "}
+ESCAPES = {r"\e": "\\", r"\-": "-", r"\&": "", r"\(aq": "'", r"\(dq": '"', r"\(ha": "^", r"\(ti": "~",
+           r"\(ga": "`", r"\ ": " "}
 PUNCTUATION = {".", ",", ":", ";", "(", ")", "[", "]", "?", "!"}
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Fresh Debian systems: folders made by debootstrap, chroots with mail clients, and a booted machine.
 
-A folder of a base system is made once and kept in the cache; nobody writes into it. What is done with a system
+A folder of a base system is made once and kept in the cache, and never changed. What is done with a system
 happens in an overlay that is thrown away.
 """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""README's sections as scenarios: each block run as it stands, each way that then listens used by real clients."""
+"""The sections of README and of postern-guide(7) as scenarios: each block run as it stands, each way that then listens used by real clients."""
 
 import contextlib
 import difflib
@@ -20,74 +20,101 @@ import harness
 import jobs
 import senders
 
-README = debian.SOURCE / "README.md"
+README, GUIDE = debian.SOURCE / "README.md", debian.SOURCE / "man/postern-guide.7"
+PAGES = (README, GUIDE)
 CHECKOUT = "/home/user/postern"
-INSTALLING = "Installing"
-# Where each section of README begins: in a fresh system, or where another section ends, whose blocks are then run
-# before, on a machine of its own.
+INSTALLING = "Install"
+RELEASES = {"bookworm": 12, "trixie": 13, "testing": 14}
+# Where each section of README and of the guide begins: in a fresh system, or where another section ends, whose blocks
+# are then run before, on a machine of its own.
 FRESH, NOTHING = "a fresh system", "nothing is run"
+MAILBOX = "First mailbox"
 BEGINS = {
-    "From nothing, two commands": FRESH,
+    "Try it": FRESH,
     INSTALLING: FRESH,
-    "systemd": INSTALLING,
-    "A session": "systemd",
-    "The panel": NOTHING,
-    "Traces": "systemd",
-    "One listener for many connections": "systemd",
+    MAILBOX: INSTALLING,
+    "See it work": MAILBOX,
+    "When it does not": "See it work",
+    "Upgrade, remove": MAILBOX,
+    "Contributing, reporting faults": FRESH,
+    "DNS records": NOTHING,
+    "Firewall": NOTHING,
+    "A session": MAILBOX,
+    "Which addresses exist": MAILBOX,
+    "User names and passwords": MAILBOX,
+    "Port 587": "User names and passwords",
+    "Port 465": MAILBOX,
+    "Scans into a folder": FRESH,
+    "A program for each message": MAILBOX,
+    "Devices with certificates": NOTHING,
+    "An old device without TLS": MAILBOX,
+    "Behind Postfix": MAILBOX,
+    "Behind Exim": MAILBOX,
+    "Behind HAProxy": MAILBOX,
+    "Delivery reports (DSN)": MAILBOX,
+    "Reading mail with Dovecot": MAILBOX,
+    "A certificate that is renewed": MAILBOX,
+    "One listener for many connections": "Port 465",
+    "Status and alerts": MAILBOX,
+    "Traces": MAILBOX,
+    "Logs: rotation and retention": MAILBOX,
+    "Upgrade": MAILBOX,
+    "Backup and restore": MAILBOX,
+    "Several hosts": MAILBOX,
     "Without systemd": INSTALLING,
     "inetd": "Without systemd",
     "xinetd": "Without systemd",
     "tcpserver, tcpsvd": "Without systemd",
     "No other program": "Without systemd",
-    "Which addresses there are": "systemd",
-    "Behind Postfix": "systemd",
-    "Behind Exim": "systemd",
-    "Behind HAProxy": "systemd",
-    "User names and passwords": "systemd",
-    "Port 587": "User names and passwords",
-    "A fleet of devices": NOTHING,
-    "An old scanner beside a world that must use TLS": "systemd",
-    "Delivery reports (DSN)": "systemd",
-    "A program for each message": "systemd",
-    "Scans into a folder": FRESH,
-    "How it is built": NOTHING,
 }
-# Files alone, so that nothing is run; what would be needed to send mail README leaves to the reader.
-FILES_ALONE = {"A fleet of devices": "the devices have certificates of an authority of their own"}
-# At the end of these nothing listens yet; mail goes through what each other section makes.
-WITHOUT_MAIL = ("From nothing, two commands", INSTALLING, "Without systemd")
+# Files alone, so that nothing is run; what would be needed to send mail the guide leaves to the reader.
+FILES_ALONE = {"Devices with certificates": "the devices have certificates of an authority of their own"}
+# At the end of these nothing listens yet, or no more; mail goes through what each other section makes.
+WITHOUT_MAIL = ("Try it", INSTALLING, "Without systemd", "Contributing, reporting faults")
+# Mail is sent at the end of these although the same server listens as before: the commands must not have broken it.
+MAIL_AT_THE_END = ("A certificate that is renewed", "Upgrade", "Backup and restore", "Logs: rotation and retention",
+                   "Reading mail with Dovecot")
+# Behind these, what was installed is gone.
+REMOVED = {"Upgrade, remove": ("/usr/local/sbin/postern", "/usr/local/lib/systemd/system/postern.socket")}
+# What the last commands of these must have printed.
+PRINTED = {"Reading mail with Dovecot": "INBOX messages=[1-9]"}
 # Mail to an address of theirs becomes files in a folder; the copier of the second logs in.
 SCANS = {"A program for each message": "scan@example.org", "Scans into a folder": "scan@scans.example.org"}
 SCANS_FOLDER = "/srv/scans"
 # Another mail server listens on port 25 and hands over to postern.
 THROUGH_SENDMAIL = ("Behind Postfix",)
 # What cannot be run as it stands, and what is done instead.
-LEFT_OUT = {"tests/run": "the test suite, which is run elsewhere"}
+LEFT_OUT = {"tests/run": "the test suite, which is run elsewhere", "git pull": "there is no network"}
 RUNS_ON = {"contrib/quickstart": "Still listening on"}  # until it prints this
 BOUND = 30.0  # seconds for one session: more than ten times what the slowest client needs
 
 
-def plan(page):
-    """The blocks of README by section, in order; Unclear where one cannot be run."""
+def plan(pages):
+    """The blocks of the pages by section, in order; Unclear where one cannot be run."""
     found = {}
-    for block in blocks.read(page):
-        begins = BEGINS.get(block.section)
-        if begins is None:
-            raise blocks.Unclear(f"{block.where()}: tests/install/scenarios.py does not say where the section "
-                                 f"{block.section!r} begins")
-        if begins == NOTHING and block.kind not in (blocks.OUTPUT, blocks.DIALOGUE):
-            if block.kind not in (blocks.FILE, blocks.ADDITION) or block.section not in FILES_ALONE:
-                raise blocks.Unclear(f"{block.where()}: commands or files in a section of which nothing is run")
-        found.setdefault(block.section, []).append(block)
+    for page in pages:
+        of_page = {}
+        for block in blocks.read(page):
+            begins = BEGINS.get(block.section)
+            if begins is None:
+                raise blocks.Unclear(f"{block.where()}: tests/install/scenarios.py does not say where the section "
+                                     f"{block.section!r} begins")
+            if begins == NOTHING and block.kind not in (blocks.OUTPUT, blocks.DIALOGUE):
+                if block.kind not in (blocks.FILE, blocks.ADDITION) or block.section not in FILES_ALONE:
+                    raise blocks.Unclear(f"{block.where()}: commands or files in a section of which nothing is run")
+            if block.section in found:
+                raise blocks.Unclear(f"{block.where()}: another page has a section {block.section!r}, too")
+            of_page.setdefault(block.section, []).append(block)
+        found |= of_page
     return found
 
 
 class Readme:
-    """README on one release."""
+    """README and the guide on one release."""
 
     def __init__(self, name, cache, upstream, network, result, args):
         self.name, self.cache, self.upstream, self.network = name, cache, upstream, network
-        self.result, self.page, self.only = result, args.page, args.section
+        self.result, self.pages, self.only = result, args.page or PAGES, args.section
         self.only_clients = args.clients.split(",") if args.clients else None
         self.n_messages = args.messages
 
@@ -102,11 +129,14 @@ class Readme:
 
     def run(self):
         try:
-            self.sections = plan(self.page)
+            self.sections = plan(self.pages)
         except blocks.Unclear as fault:
             for line in str(fault).splitlines():
                 self.failed(line)
             return
+        for title in self.only or ():
+            if BEGINS.get(title, NOTHING) == NOTHING or title not in self.sections:
+                self.failed(f"no section {title!r} of which something is run")
         with contextlib.ExitStack() as harness._cleanups:
             with self.timed("a base system"):
                 distribution = debian.Distribution(self.name, self.cache, self.network)
@@ -179,6 +209,7 @@ class Section:
         self.of_server = None
         self.n_sent = 0  # messages that clients were started for
         self.said = ""  # by the last commands
+        self.ran_on = None  # output of the last command that stays until Ctrl-C
 
     def run(self):
         """True when all of it worked."""
@@ -186,10 +217,13 @@ class Section:
         if not self.again:
             print(f"# {self.readme.name}: {self.title}")
         for block in self.blocks:
+            if not block.is_for(RELEASES[self.readme.name]):
+                continue
             for way in block.ways() if block.kind in (blocks.COMMANDS, blocks.SERVER) else [block.text()]:
                 self.guarded(block, way)
         if self.again:
             return self.readme.result.n_failed == before
+        self.changed |= self.title in MAIL_AT_THE_END
         if self.changed and self.title not in (*THROUGH_SENDMAIL, *SCANS):
             self.tried = set()
             self.send_through_all(self.blocks[-1])
@@ -199,6 +233,10 @@ class Section:
             self.guarded_sending("through the mail server's sendmail", self.through_sendmail)
         if not (self.n_sent or self.tried or self.title in WITHOUT_MAIL):
             self.send_when_it_listens()
+        if self.title in PRINTED and not re.search(PRINTED[self.title], self.said):
+            self.readme.failed(f"{self.title}: the last commands printed no {PRINTED[self.title]!r}\n{self.said}")
+        if self.title in REMOVED:
+            self.removed(REMOVED[self.title])
         return self.readme.result.n_failed == before
 
     def guarded(self, block, way):
@@ -207,8 +245,10 @@ class Section:
         begin = time.monotonic()
         try:
             if block.kind == blocks.OUTPUT:
-                return
-            if block.kind == blocks.DIALOGUE:
+                if self.ran_on is None:
+                    return
+                self.compare_output(block)
+            elif block.kind == blocks.DIALOGUE:
                 self.compare(block)
             elif block.kind in (blocks.FILE, blocks.ADDITION):
                 self.write(block)
@@ -271,6 +311,7 @@ class Section:
                                f"{command} prints {mark!r}", debian.LONG)
             if mark not in output.read_text(errors="replace"):
                 raise debian.Fault(f"it ended: {output.read_text(errors='replace')[-4000:]}")
+            self.ran_on = output.read_text(errors="replace")
         finally:
             self.machine.run("sh", "-c", "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null | "
                              f"grep -q {shlex.quote(command)} && kill -TERM ${{p#/proc/}}; done; :")
@@ -436,8 +477,23 @@ class Section:
         client.quit()
         return found
 
+    def removed(self, paths):
+        left = [path for path in paths if self.machine.path(path).exists()]
+        left += [f"port {port}: {server}" for port, server in self.listening().items()]
+        if left:
+            self.readme.failed(f"{self.title}: still there: {', '.join(left)}")
+        else:
+            self.readme.passed(f"{self.title}: what was installed is gone")
+
+    def compare_output(self, block):
+        """Each line that the page shows is one of the output, in the same order; numbers may differ."""
+        printed = iter([re.sub(r"[0-9]+", "N", line) for line in self.ran_on.splitlines()])
+        for line in block.lines:
+            if re.sub(r"[0-9]+", "N", line) not in printed:
+                raise debian.Fault(f"not in the output, or not in this order: {line}\n{self.ran_on[-4000:]}")
+
     def compare(self, block):
-        """README's EHLO replies and those of the machine as it was installed."""
+        """The EHLO replies of the page and those of the machine as it was installed."""
         if not self.listening():
             raise debian.Fault("nothing listens with which the dialogue could be compared")
         shown, current = [], None
@@ -451,4 +507,4 @@ class Section:
         found = self.replies(senders.SMTP)
         if found[:len(shown)] != shown:
             differences = [line for old, new in zip(shown, found) for line in difflib.ndiff(old, new) if line[0] != " "]
-            raise debian.Fault("EHLO as installed (+) is not what README shows (-):\n" + "\n".join(differences))
+            raise debian.Fault("EHLO as installed (+) is not what the page shows (-):\n" + "\n".join(differences))

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""Every block of README has one meaning, and what the extractor does not understand is an error."""
+"""Every block of README and of postern-guide(7) has one meaning, and what the extractor does not understand is an error."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -117,16 +118,85 @@ def test_a_manual_page_has_the_same_rules():
     unclear(PAGE.replace("as root:", "so:"), "endings", parser=blocks.mdoc)
 
 
-def test_every_block_of_readme_can_be_run():
-    plan = scenarios.plan(scenarios.README)
+def test_a_block_is_for_the_releases_that_its_sentence_names():
+    def releases(lead):
+        return [n for n in (12, 13, 14) if only(lead).is_for(n)]
+    harness.equal(releases("On Debian 12 (Dovecot 2.3), `/etc/x` is:"), [12])
+    harness.equal(releases("On Debian 13 and later, `/etc/x` is:"), [13, 14])
+    harness.equal(releases("As root:"), [12, 13, 14])
+
+
+def page_of(*titles):
+    page = harness.scratch() / "page.md"
+    page.write_text("".join(f"## {title}\n\nAs root:\n\n    ls\n\n" for title in titles))
+    return page
+
+
+def test_a_title_belongs_to_one_page():
+    harness.equal(list(scenarios.plan([page_of("Port 587"), page_of("Port 465")])), ["Port 587", "Port 465"])
+    try:
+        scenarios.plan([page_of("Port 587"), page_of("Port 465", "Port 587")])
+    except blocks.Unclear as fault:
+        harness.contains(str(fault), "'Port 587', too")
+    else:
+        raise AssertionError("--section could mean either of two")
+
+
+@harness.table_of({
+    "other numbers": (["<-  220 ready", "    at 07:10:40, 12"], True),
+    "some of the lines": (["<-  220 ready"], True),
+    "another order": (["    at 07:10:40, 12", "<-  220 ready"], False),
+    "another line": (["<-  220 ready", "no such line"], False),
+    "a part of a line": (["<-  220"], False),
+})
+def test_output_of_a_page_is_compared(lines, equal):
+    section = scenarios.Section.__new__(scenarios.Section)
+    section.ran_on = "begin\n<-  220 ready\n\n    at 09:30:00, 7\n"
+    try:
+        section.compare_output(blocks.Block("Try it", 1, "It prints:", lines))
+    except scenarios.debian.Fault as fault:
+        assert not equal, fault
+        return
+    assert equal, lines
+
+
+def test_readme_shows_output_of_the_command_that_goes_on():
+    kinds = [(b.kind, b.lines) for b in scenarios.plan(scenarios.PAGES)["Try it"]]
+    harness.equal([kind for kind, _ in kinds[:2]], [blocks.COMMANDS, blocks.OUTPUT])
+    harness.contains(kinds[0][1], next(iter(scenarios.RUNS_ON)))
+    harness.equal(len(kinds[1][1]), 12)
+
+
+def test_readme_and_guide_have_their_sections():
+    of_readme, of_guide = (set(scenarios.plan([page])) for page in scenarios.PAGES)
+    for title in ("Try it", "Install", "First mailbox", "See it work", "When it does not"):
+        assert title in of_readme, title
+    for title in ("A session", "Port 587", "One listener for many connections", "Behind Postfix", "inetd"):
+        assert title in of_guide, title
+
+
+def test_the_sections_of_continuous_integration_exist():
+    text = (HERE.parent.parent / ".ci/run").read_text()
+    named = re.findall(r'--section "([^"]+)"', text)
+    assert len(named) >= 4, named
+    plan = scenarios.plan(scenarios.PAGES)
+    for title in named:
+        assert title in plan and scenarios.BEGINS[title] != scenarios.NOTHING, title
+
+
+def test_every_block_of_readme_and_guide_can_be_run():
+    plan = scenarios.plan(scenarios.PAGES)
     unknown = [title for title in scenarios.BEGINS if title not in plan]
-    harness.equal(unknown, [], "sections that README does not have")
+    harness.equal(unknown, [], "sections that neither page has")
+    for titles in (scenarios.WITHOUT_MAIL, scenarios.MAIL_AT_THE_END, scenarios.SCANS, scenarios.REMOVED,
+                   scenarios.PRINTED, scenarios.THROUGH_SENDMAIL, scenarios.FILES_ALONE):
+        harness.equal([title for title in titles if title not in plan], [], "exceptions for sections that do not exist")
     kinds = [b.kind for found in plan.values() for b in found]
     for kind in (blocks.COMMANDS, blocks.SERVER, blocks.FILE, blocks.ADDITION, blocks.DIALOGUE):
         harness.contains(kinds, kind)
     commands = [line.split("#")[0].strip() for found in plan.values() for b in found for line in b.lines]
     for command in (*scenarios.LEFT_OUT, *scenarios.RUNS_ON):
-        harness.contains(commands, command, "an exception for a command that README does not have")
+        harness.contains(commands, command, "an exception for a command that no page has")
 
 
 if __name__ == "__main__":

@@ -264,8 +264,12 @@ def check_files(place, talks, faults, killed):
 
 
 def accepts_none(injection):
-    """Where no connection can ever be accepted, not even to refuse it, a client waits for the kernel."""
-    return injection and injection.lasting and injection.name == "accept4"
+    """Where no connection can ever be accepted, not even to refuse it, a client waits for the kernel: accept4 always
+    fails, or the listener, process 0, cannot start its first acceptor.
+    """
+    if not injection or not injection.lasting:
+        return False
+    return injection.name == "accept4" or str(injection).startswith("process 0: clone 1:")
 
 
 def check_replies(talk, faults, injection):
@@ -365,6 +369,9 @@ class Attempt:
             self.outcome = "no harm"
         elif "error while loading shared libraries" in text or (status == 127 and not talk.replies):
             self.outcome = "not loaded"
+        elif status == 127 and "__tls_get_addr" in self.tool.asked():
+            # the first use of a library's thread-local variables: without memory the loader calls _exit()
+            self.outcome = "ended by the loader"
         elif crash:
             self.outcome = "crash in " + self.judge(crash)
         else:

@@ -26,7 +26,7 @@ tls = on
 tls-certificate = credential:tls.crt
 tls-key = credential:tls.key
 """
-# What the README says of users, for one whose password is "secret" (gsasl --mkpasswd --iteration-count 4096).
+# What postern-guide(7) says of users, for one whose password is "secret" (gsasl --mkpasswd --iteration-count 4096).
 AUTH_DROP_IN = """\
 [Service]
 LoadCredential=users:/etc/postern/users

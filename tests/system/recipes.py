@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""The recipes of README.md and the manual pages as an administrator copies them: blocks of text, each found by its
-section and by words of the sentence above it. A test that takes them from here fails when they are changed into
+"""The recipes of postern-guide(7) and the other manual pages as an administrator copies them: blocks of text, each
+found by its section and by words of the sentence above it. A test that takes them from here fails when they are changed into
 something that does not work."""
 
 import re
@@ -8,7 +8,9 @@ import re
 import harness
 
 ROOT = harness.HERE.parent.parent
-MDOC_ESCAPES = {r"\e": "\\", r"\(aq": "'", r"\(dq": '"', r"\&": "", r"\-": "-"}
+MDOC_ESCAPES = {r"\e": "\\", r"\(aq": "'", r"\(ti": "~", r"\(ha": "^", r"\(ga": "`",
+                r"\(dq": '"', r"\&": "", r"\-": "-"}
+GUIDE = "postern-guide.7"
 
 
 class Block:
@@ -21,31 +23,12 @@ class Block:
         return f"{self.document}: {self.section}: {self.lead[-60:]}"
 
 
-def readme():
-    """A block is indented by four columns; the sentences above it are its lead."""
-    section, lead, lines, found = "", [], [], []
-    for line in [*(ROOT / "README.md").read_text().splitlines(), "#"]:
-        if line.startswith("    ") or (not line and lines):
-            lines.append(line[4:])
-            continue
-        if lines:
-            while not lines[-1]:
-                lines.pop()
-            found.append(Block("README.md", section, lead, lines))
-            lead, lines = [], []
-        if line.startswith("#"):
-            section, lead = line.strip("# "), []
-        elif line:
-            lead.append(line)
-    return found
-
-
 def _unescape(line):
     return re.sub(r"\\(\(..|.)", lambda m: MDOC_ESCAPES[m.group()], line)
 
 
 def manual(page):
-    """A block is what stands between .Bd and .Ed; its section is that of .Sh."""
+    """A block is what stands between .Bd and .Ed; its section is that of .Sh or .Ss."""
     section, lead, lines, found = "", [], None, []
     for line in (ROOT / "man" / page).read_text().splitlines():
         if line.startswith(".Bd"):
@@ -55,7 +38,7 @@ def manual(page):
             lead, lines = [], None
         elif lines is not None:
             lines.append(_unescape(line))
-        elif line.startswith(".Sh "):
+        elif line.startswith((".Sh ", ".Ss ")):
             section, lead = line[4:], []
         else:
             lead.append(re.sub(r"^\.[A-Z][a-z] ?", "", line))
@@ -64,8 +47,7 @@ def manual(page):
 
 def block(document, section, words=""):
     """The only block of that section whose lead has these words."""
-    blocks = readme() if document == "README.md" else manual(document)
-    found = [b for b in blocks if b.section == section and words in b.lead]
+    found = [b for b in manual(document) if b.section == section and words in b.lead]
     assert len(found) == 1, f"{document}: {section}: {words}: one block expected: {found}"
     return found[0].text
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""The recipes for Postfix and Exim as they stand in README.md and postern(8): known addresses are delivered by LMTP,
+"""The recipes for Postfix and Exim as they stand in postern-guide(7) and postern(8): known addresses are delivered by LMTP,
 unknown ones are refused at RCPT and nothing is returned to a sender that may be forged, and mail waits while postern
 is down."""
 
@@ -31,7 +31,7 @@ class Backend:
     def __init__(self, section):
         harness.need("socat")
         self.site = Site(maildir="%u", maildir_create="no")
-        recipes.settings(self.site, recipes.block("README.md", section, "/etc/postern/postern.conf"))
+        recipes.settings(self.site, recipes.block(recipes.GUIDE, section, "/etc/postern/postern.conf"))
         self.site.arguments = ["--lmtp"]
         for name in ("alice", "anna"):
             for part in ("tmp", "cur", "new"):
@@ -40,7 +40,7 @@ class Backend:
         self.message.write_bytes(harness.sample().replace(b"\r\n", b"\n"))
         for file in (harness.program(), *harness.program().parent.glob("*.so")):
             shutil.copy(file, self.site.dir)  # the build folder need not be seen there
-        self.socket = recipes.block("README.md", section, "systemctl edit postern-lmtp.socket")
+        self.socket = recipes.block(recipes.GUIDE, section, "systemctl edit postern-lmtp.socket")
         self.pid = self.site.dir / "socat.pid"
 
     def start(self):
@@ -99,7 +99,7 @@ def delivers_and_refuses(backend, server, refusal):
 
 
 def behind_postfix(backend, settings=None, more="", message=None, recipients=(), chroot=True):
-    main = settings or recipes.block("README.md", POSTFIX, "/etc/postfix/main.cf")
+    main = settings or recipes.block(recipes.GUIDE, POSTFIX, "/etc/postfix/main.cf")
     return servers.Postfix(backend.site.dir, main + FOREIGN + more, message, recipients, sender=address("anna"),
                            chroot=chroot, services=SMTPD, before=backend.start())
 
@@ -113,8 +113,8 @@ def test_postfix_refuses_unknown_addresses_at_rcpt(chroot):
 
 
 def other_domains(kind):
-    """The block of postern(8) for domains of that kind, with the rest of README's."""
-    main = recipes.block("README.md", POSTFIX, "/etc/postfix/main.cf")
+    """The block of postern(8) for domains of that kind, with the rest of the guide's."""
+    main = recipes.block(recipes.GUIDE, POSTFIX, "/etc/postfix/main.cf")
     rest = re.sub(r"(?m)^(mydestination|virtual_\w+) =.*\n", "", main)
     return recipes.block("postern.8", "EXAMPLES", kind) + rest
 
@@ -219,9 +219,9 @@ begin retry
 
 def exim_settings():
     return EXIM_FRAME.format(
-        domain=DOMAIN, acl=recipes.block("README.md", EXIM, "verifies recipients"),
-        router=recipes.block("README.md", EXIM, "the router of"),
-        transport=recipes.block("README.md", EXIM, "and its transport"))
+        domain=DOMAIN, acl=recipes.block(recipes.GUIDE, EXIM, "verifies recipients"),
+        router=recipes.block(recipes.GUIDE, EXIM, "The router of"),
+        transport=recipes.block(recipes.GUIDE, EXIM, "The transport of"))
 
 
 def listen_beside(backend):

@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -600,6 +601,43 @@ def test_records_go_where_those_of_postern_go():
             harness.contains(numbers, line + "\n")
         tool = harness.packages() / "promtool" / "usr/bin/promtool"
         harness.equal(harness.run(tool, "check", "metrics", input=numbers).stdout, "")
+
+
+def test_runs_are_listed():
+    status = harness.build / "src" / "postern-status"
+    if not status.exists():
+        raise harness.Skip("built without postern-status")
+    box = PipeBox()
+    records, settings = box.site / "records", box.site / "settings"
+    settings.write_text(f"log = json:{records}\n")
+    box.be("$(case $name in *.bad.*) echo 3; esac)")
+    first, last = f"{FIRST}.M1P1Q1.h,S=1", f"{FIRST + 9}.M1P1Q1.bad.h"
+    box.put(name=first)
+    box.put(message().replace(SENDER.encode(), b"other@example.net"), name=last)
+    box.start("-c", settings)
+    box.expect(cur=[first], failed=[last])
+    box.stop()
+
+    def rows(*options, code=0):
+        done = harness.run(status, "-c", settings, *options, records)
+        harness.equal(done.returncode, code, done.stdout)
+        return [re.split(r" {2,}", line.strip()) for line in done.stdout.splitlines()]
+
+    head, good, bad = rows("--runs")
+    harness.equal(head, ["Time", "Mailbox", "Program", "From", "Message", "Tries", "Seconds", "Outcome"])
+    harness.equal(good[1:6] + good[7:], [str(box.dir), str(box.program), SENDER, first, "1", "done"])
+    harness.equal(bad[3:6] + bad[7:], ["other@example.net", last, "1", "failed: exit status 3"])
+    for options, found in ((("-n", "1"), [bad]), (("--from", SENDER), [good]), (("--to", RECIPIENT), [good, bad]),
+                           (("--id", f"{FIRST}.M1P1Q1"), [good]), (("--id", f"{FIRST}"), []),
+                           (("--id", f"{FIRST}.M1P1Q"), []), (("--id", "2@example.net"), []), (("--since", "2h"), [good, bad])):
+        harness.equal(rows("--runs", *options)[1:], found, options)
+    # without --runs these are about messages, of which there is no record here
+    harness.equal(rows("--from", SENDER)[1:], [])
+    for more, fault in ((("--sessions",), "lists of their own"), (("--messages",), "lists of their own"),
+                        (("--peer", "192.0.2.7"), "--runs have none"), (("--openmetrics",), "goes with none of"),
+                        (("--healthy",), "goes with -c")):
+        harness.contains(str(rows("--runs", *more, code=EX_USAGE)), fault)
+    harness.equal(len(rows("--json", "--runs")), 2)
 
 
 def test_records_go_to_syslog():

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""The recipes of README.md and the manual pages with their own text: what each is for, and what it must not let
-happen. Postfix and Exim have a file of their own (test-mail-servers.py)."""
+"""The recipes of postern-guide(7) and the other manual pages with their own text: what each is for, and what it must
+not let happen. Postfix and Exim have a file of their own (test-mail-servers.py)."""
 
 import base64
 import re
@@ -15,8 +15,8 @@ from machine import server
 INFO = "info@example.org"
 
 
-def readme(section, words=""):
-    return recipes.block("README.md", section, words)
+def guide(section, words=""):
+    return recipes.block(recipes.GUIDE, section, words)
 
 
 def client_from(place, address, **options):
@@ -48,9 +48,9 @@ class BehindHAProxy:
                                "dev", "lo").returncode == 0
         self.place = Site()
         if settings:
-            recipes.settings(self.place, readme("Behind HAProxy", "/etc/postern/postern.conf"))
+            recipes.settings(self.place, guide("Behind HAProxy", "/etc/postern/postern.conf"))
         self.listener = harness.Listener(self.place, "192.0.2.25")
-        text = readme("Behind HAProxy", "where HAProxy runs")
+        text = guide("Behind HAProxy", "where HAProxy runs")
         assert "bind :25\n" in text and "192.0.2.25:25 " in text, text
         text = text.replace("bind :25\n", "bind 192.0.2.10:25\n")
         text = text.replace("192.0.2.25:25 ", f"192.0.2.25:{self.listener.port} ")
@@ -114,14 +114,14 @@ def test_without_the_setting_haproxy_names_no_client():
 
 
 def with_users():
-    """What README's commands make, with a folder in the place of /etc/postern, which is the credentials', too."""
+    """What the guide's commands make, with a folder in the place of /etc/postern, which is the credentials', too."""
     harness.need("gsasl")
     place = Site(pair=harness.pair())
-    script = readme("User names and passwords", "can verify the password").replace("apt-get install -y gsasl\n", "")
+    script = guide("User names and passwords", "can be verified").replace("apt-get install -y gsasl\n", "")
     done = harness.run("sh", "-ec", script.replace("/etc/postern", str(place.dir)), input="secret\nsecret\n")
     harness.equal(done.returncode, 0, done.stdout)
-    settings = readme("User names and passwords", "/etc/postern/postern.conf")
-    (place.dir / "senders").write_text(readme("User names and passwords", "/etc/postern/senders"))
+    settings = guide("User names and passwords", "/etc/postern/postern.conf")
+    (place.dir / "senders").write_text(guide("User names and passwords", "/etc/postern/senders"))
     recipes.settings(place, settings, auth_senders=place.dir / "senders")
     return place
 
@@ -158,13 +158,13 @@ def test_another_password_is_none():
 
 # Rules for clients
 
-OLD = "An old scanner beside a world that must use TLS"
+OLD = "An old device without TLS"
 
 
 def with_rules():
     place = Site(pair=harness.pair())
-    (place.dir / "clients").write_text(readme(OLD, "`/etc/postern/clients`"))
-    return recipes.settings(place, readme(OLD, "/etc/postern/postern.conf"), clients=place.dir / "clients")
+    (place.dir / "clients").write_text(guide(OLD, "/etc/postern/clients"))
+    return recipes.settings(place, guide(OLD, "/etc/postern/postern.conf"), clients=place.dir / "clients")
 
 
 def test_the_scanner_sends_in_the_clear():
@@ -204,22 +204,23 @@ def test_the_rules_of_the_manual_are_in_order():
 
 # Addresses
 
-TABLE = "Which addresses there are"
+TABLE = "Which addresses exist"
 
 
 @harness.table(text="recipients", cdb="recipients.cdb")
 def test_mail_goes_where_the_table_says(name):
     place = Site(maildir=None, maildir_create=None)
     path = place.dir / "recipients"
-    path.write_text(readme(TABLE, "`/etc/postern/recipients`"))
-    recipes.settings(place, readme(TABLE, "The settings for it"), recipients=path)
+    path.write_text(guide(TABLE, "For example, in /etc/postern/recipients"))
+    recipes.settings(place, guide(TABLE, "The settings for it"), recipients=path)
     place.set(maildir=f"{place.root}/%u")
     if name.endswith("cdb"):
-        command = readme(TABLE, "makes a cdb").strip().replace("/etc/postern", str(place.dir))
+        command = guide(TABLE, "should become a cdb").strip().replace("/etc/postern", str(place.dir))
         done = harness.run("sh", "-c", f"PATH={harness.build}/src:$PATH; {command}")
         harness.equal((done.returncode, done.stdout), (0, ""))
-        # the last block of README for that file: the lead is that alone
-        block = [b for b in recipes.readme() if b.section == TABLE and b.lead == "In `/etc/postern/postern.conf`:"]
+        # the last block for that file: the lead is that alone
+        block = [b for b in recipes.manual(recipes.GUIDE)
+                 if b.section == TABLE and b.lead == "In /etc/postern/postern.conf :"]
         recipes.settings(place, block[0].text, recipients=f"{path}.cdb")
     for part in ("tmp", "cur", "new"):
         (place.root / "com/any" / part).mkdir(parents=True)
@@ -243,7 +244,7 @@ def test_mail_goes_where_the_table_says(name):
 
 def test_the_client_that_is_named_is_traced_and_no_other():
     folder = harness.scratch()
-    place = recipes.settings(Site(), readme("Traces", "/etc/postern/postern.conf"), trace_directory=folder)
+    place = recipes.settings(Site(), guide("Traces", "/etc/postern/postern.conf"), trace_directory=folder)
     for address in ("192.0.2.18", "192.0.2.17"):
         client = client_from(place, address)
         client.expect(220)
@@ -272,11 +273,11 @@ def by_cron(command, **options):
 
 
 def test_cron_sends_the_reports():
-    user, command = command_of(readme("Delivery reports (DSN)", "the program is started by"))
+    user, command = command_of(guide("Delivery reports (DSN)", "the program is started by"))
     _, as_in_manual = command_of(recipes.block("postern-outbox.8", "EXAMPLES", "Without, in"))
     harness.equal((user, as_in_manual), ("vmail", command))
     outbox = harness.scratch() / "outbox"
-    make = readme("Delivery reports (DSN)", "The outbox is made by").replace("-o vmail -g vmail", "")
+    make = guide("Delivery reports (DSN)", "the outbox is made by").replace("-o vmail -g vmail", "")
     assert by_cron(make.replace("/var/spool/postern/outbox", str(outbox))).returncode == 0
     program = "/usr/local/sbin/postern-outbox"
     assert command.startswith(program + " "), command
@@ -314,16 +315,16 @@ def test_cron_writes_the_numbers():
     harness.contains((folder / "postern.prom").read_text(), "postern_sessions{", "the old numbers stay")
 
 
-# Without systemd: what is started on port 25 of a machine of its own, with README's settings
+# Without systemd: what is started on port 25 of a machine of its own, with the guide's settings
 
 
 def without_systemd():
     here = server()
     here.run("systemctl", "stop", "postern.socket")
     harness.at_end(here.run, "systemctl", "start", "postern.socket")
-    here.settings(readme("Without systemd", "/etc/postern/postern.conf"))
+    here.settings(guide("Without systemd", "/etc/postern/postern.conf"))
     if not (here.root / "srv/mail/info").exists():
-        script = readme("Without systemd", "a new user and a certificate").replace("apt-get install -y gnutls-bin\n", "")
+        script = guide("Without systemd", "a new user and a certificate").replace("apt-get install -y gnutls-bin\n", "")
         for name in ("tls.crt", "tls.key"):
             (here.root / "etc/postern" / name).unlink(missing_ok=True)
         run(here, f"set -e\n{script}")
@@ -370,7 +371,7 @@ def serves(here, *command):
                inetutils_inetd=("inetutils-inetd/usr/sbin/inetutils-inetd", "-d"))
 def test_inetd(program, *options):
     here = without_systemd()
-    line = readme("inetd", "/etc/inetd.conf")
+    line = guide("inetd", "/etc/inetd.conf")
     harness.contains(recipes.block("postern.8", "EXAMPLES", "/etc/inetd.conf"), line.strip())
     here.write("etc/inetd.conf", line)
     serves(here, str(harness.packages() / program), *options, "/etc/inetd.conf")
@@ -378,7 +379,7 @@ def test_inetd(program, *options):
 
 def test_xinetd():
     here = without_systemd()
-    here.write("etc/xinetd.d/smtp", readme("xinetd", "/etc/xinetd.d/smtp"))
+    here.write("etc/xinetd.d/smtp", guide("xinetd", "/etc/xinetd.d/smtp"))
     here.write("etc/xinetd.conf", "includedir /etc/xinetd.d\n")
     serves(here, str(harness.packages() / "xinetd/usr/sbin/xinetd"), "-dontfork", "-f", "/etc/xinetd.conf", "-filelog",
            "/tmp/xinetd", "-pidfile", "/tmp/xinetd.pid")
@@ -386,12 +387,12 @@ def test_xinetd():
 
 @harness.table(tcpserver=("tcpserver", "ucspi-tcp"), tcpsvd=("tcpsvd", "ipsvd"))
 def test_one_line_in_the_foreground(name, package):
-    line, = [line for line in readme("tcpserver, tcpsvd", "One of these runs").splitlines() if line.startswith(name)]
+    line, = [line for line in guide("tcpserver, tcpsvd", "One of these runs").splitlines() if line.startswith(name)]
     here = without_systemd()
     serves(here, "sh", "-c", f"exec {harness.packages()}/{package}/usr/bin/{line}")
 
 
-@harness.table(readme=("README.md", "No other program", ""), manual=("postern-listen.8", "EXAMPLES", "Without systemd"))
+@harness.table(guide=(recipes.GUIDE, "No other program", ""), manual=("postern-listen.8", "EXAMPLES", "Without systemd"))
 def test_postern_listens_itself(page, section, words):
     here = without_systemd()
     serves(here, "sh", "-c", "exec " + recipes.block(page, section, words).strip().removeprefix("# "))

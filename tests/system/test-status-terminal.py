@@ -4,6 +4,7 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import re
@@ -21,14 +22,27 @@ from logs import STATUS, Log, Terminal, plain, program, some_log, words
 # A terminal
 
 
+RUN = {"event": "pipe", "level": "warning", "time": "2026-11-28T10:00:00.000000Z", "pid": 7, "outcome": "failed",
+       "status": "Program Error (Pipe)", "from": "someone.with.a.long.name@example.net", "to": ["info@example.org"],
+       "file": "1795873927.M729812P4711Q1.mail.example.org,S=48577", "mailbox": "/var/lib/postern/mail/scan",
+       "program": "/usr/local/share/postern/hand-on", "tries": 12, "waiting": 3, "reason": "exit status 67",
+       "duration_ms": 38}
+
+
 @harness.table_of({f"{c} columns, {' '.join(o) or 'panel'}": (c, o)
-                   for c in (32, 40, 48, 53, 54, 55, 56, 60, 80, 120) for o in ((), ("--sessions",), ("--messages",))})
+                   for c in (32, 40, 48, 53, 54, 55, 56, 60, 80, 120) for o in
+                   ((), ("--sessions",), ("--messages",), ("--runs",))})
 def test_a_terminal_is_never_too_narrow(columns, options):
     place = some_log()
     place.set(pair=harness.pair(expired=True))
+    with open(place.file, "a", encoding="ascii") as file:
+        file.write(json.dumps(RUN) + "\n")
     text = Terminal(place, *options, columns=columns).rest()
     lines = plain(text).splitlines()
     harness.equal([line for line in lines if len(line) > columns], [])
+    if options == ("--runs",) and columns > 60:
+        for words in ("Mailbox", "Program", "scan", "hand-on", "failed: "):
+            harness.contains(text, words)
     assert all(32 <= ord(c) < 127 for line in lines for c in line), lines
 
 

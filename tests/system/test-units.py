@@ -174,7 +174,7 @@ def run(here, command, **options):
 def upgrade(here):
     """What postern(8) has, twice, with the build folder of the tests."""
     for _ in range(2):
-        for command in commands("postern.8", "DESCRIPTION", "A new version is installed"):
+        for command in commands("postern.8", "Upgrading", "A new version is installed"):
             command = command.replace("-C build", f"--no-rebuild -C {harness.named}")
             run(here, f"cd {harness.HERE} && {command}")
 
@@ -536,7 +536,7 @@ def test_a_table_of_users_that_is_missing_is_named_as_settings_name_it():
 def other_root(here, path):
     """Settings, and what postern-listen(8) says of the directory; not yet the line for the unit."""
     here.settings(SETTINGS.replace("/var/lib/postern", path))
-    make, *rest = commands("postern-listen.8", "EXAMPLES", "which is started anew")
+    make, *rest = commands("postern-listen.8", "EXAMPLES", "which is restarted")
     run(here, make.replace("/srv/mail", path))
     harness.at_end(shutil.rmtree, here.root / path[1:], True)
     return rest

@@ -427,7 +427,7 @@ static void test_who_has_logged_in_writes_as_nobody_else(void)
 			     "MAIL FROM:<user@example.org>\r\n"));
 	CHECK_SPAN(captured_span(&e.out),
 		"235 2.7.0 Authentication successful\r\n"
-		"553 5.7.1 That is no address of the user who is logged in\r\n"
+		"553 5.7.1 Not an address of the user that has logged in\r\n"
 		"250 2.1.0 Sender OK\r\n");
 	CHECK(e.users.n_asked == 2);
 	CHECK(e.session.tx.user == e.session.user);

@@ -330,7 +330,7 @@ static void test_what_belongs_together_is_missed(void)
 		{ "tls=off", NULL, "maildir: not set; say where mail goes" },
 		{ "maildir=/srv", "tls=on", "tls: needs tls-certificate and tls-key" },
 		{ "maildir=/srv", "auth=on",
-			"-o: auth: needs tls, as nobody can log in in the clear" },
+			"-o: auth: needs tls, as a client cannot log in in the clear" },
 		{ "maildir=/srv", "auth=required", "auth: needs tls" },
 		{ "maildir=/srv", "auth=yes", "auth: must be one of: off on required" },
 		{ "maildir=/srv", "tls-key=/k",

@@ -163,7 +163,7 @@ static const struct row clear_rows[] = {
 		.tls = TLS_ON,
 		.sentence = "client sent more behind STARTTLS before it had an answer: a "
 			    "fault "
-			    "of the client, or somebody in between adds commands" },
+			    "of the client, or a host in between adds commands" },
 	{ .end = END_TLS_UNUSABLE,
 		.tls = TLS_REQUIRED,
 		.fault = FAULT,

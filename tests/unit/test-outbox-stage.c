@@ -235,9 +235,7 @@ static void test_what_cannot_be_opened_is_said(void)
 	CHECK(dsn_stage_open(&o, "/nonexistent/outbox") == -ENOENT);
 	CHECK(dsn_stage_open(&o, "/proc/self/exe") == -ENOTDIR);
 	CHECK(dsn_stage_open(&o, p.path) == 0);
-	CHECK(strncmp(o.place, "/proc/self/fd/", 14) == 0);
-	CHECK(access(o.place, X_OK) == 0);
-	close(o.root);
+	CHECK(close(o.root) == 0);
 	place_done(&p);
 }
 

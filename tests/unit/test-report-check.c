@@ -19,7 +19,7 @@
 #define NO_END "its header does not end"
 #define NO_FIELD "its header has a line that is no field"
 #define CONTROL "its header has a control character in it"
-#define SOMEBODY "its header names somebody else"
+#define OTHER_ADDRESS "its header names another address"
 #define AUTO_VALUE "Auto-Submitted is not auto-replied"
 #define AUTO_COUNT "it has not one Auto-Submitted"
 #define TYPE_VALUE "Content-Type is not that of a delivery report"
@@ -126,17 +126,17 @@ static const struct invalid invalid[] = {
 	{ TEXT("To: <joe@example.com>\n ,<mary@example.com>\n" REST), "To is folded" },
 	{ TEXT("To: <joe@example.com>\n\t\n" REST), "To is folded" },
 	/* somebody else */
-	{ TEXT(TO TO REST), SOMEBODY },
-	{ TEXT(TO "tO: <mary@example.com>\n" REST), SOMEBODY },
-	{ TEXT(TO AUTO TYPE "CC: <mary@example.com>\n\n"), SOMEBODY },
-	{ TEXT(TO "bcc:\n" REST), SOMEBODY },
-	{ TEXT(TO "Return-Path: <>\n" REST), SOMEBODY },
-	{ TEXT(TO "Resent-To: <mary@example.com>\n" REST), SOMEBODY },
-	{ TEXT(TO "resent-anything: x\n" REST), SOMEBODY },
-	{ TEXT(TO "Apparently-To: x\n" REST), SOMEBODY },
-	{ TEXT(TO "Errors-To: x\n" REST), SOMEBODY },
-	{ TEXT(TO "Return-Receipt-To: x\n" REST), SOMEBODY },
-	{ TEXT(TO "Disposition-Notification-To: x\n" REST), SOMEBODY },
+	{ TEXT(TO TO REST), OTHER_ADDRESS },
+	{ TEXT(TO "tO: <mary@example.com>\n" REST), OTHER_ADDRESS },
+	{ TEXT(TO AUTO TYPE "CC: <mary@example.com>\n\n"), OTHER_ADDRESS },
+	{ TEXT(TO "bcc:\n" REST), OTHER_ADDRESS },
+	{ TEXT(TO "Return-Path: <>\n" REST), OTHER_ADDRESS },
+	{ TEXT(TO "Resent-To: <mary@example.com>\n" REST), OTHER_ADDRESS },
+	{ TEXT(TO "resent-anything: x\n" REST), OTHER_ADDRESS },
+	{ TEXT(TO "Apparently-To: x\n" REST), OTHER_ADDRESS },
+	{ TEXT(TO "Errors-To: x\n" REST), OTHER_ADDRESS },
+	{ TEXT(TO "Return-Receipt-To: x\n" REST), OTHER_ADDRESS },
+	{ TEXT(TO "Disposition-Notification-To: x\n" REST), OTHER_ADDRESS },
 	/* not a header */
 	{ TEXT(TO AUTO TYPE), NO_END },
 	{ TEXT(TO AUTO TYPE "X: y"), NO_END },

@@ -125,8 +125,8 @@ static void test_one_recipient(void)
 			"\n"
 			"    <bob@example.net>\n"
 			"\n"
-			"You asked to be told. Whether it has been read is not known "
-			"here.\n"
+			"The sender asked for this report. It does not say whether the "
+			"message was read.\n"
 			"\n"
 			"--" BOUNDARY "\n"
 			"Content-Type: message/delivery-status\n"
@@ -161,7 +161,9 @@ static void test_one_recipient(void)
 	"Auto-Submitted: auto-replied\n"                                                 \
 	"MIME-Version: 1.0\n" rest "\n--" BOUNDARY "\n"
 
-#define TOLD "You asked to be told. Whether it has been read is not known here.\n"
+#define TOLD                                                                             \
+	"The sender asked for this report. It does not say whether the message was "     \
+	"read.\n"
 
 /* RFC 3461 5.2.8: nobody is in it who did not ask, or whom it was refused. */
 static void test_several_recipients(void)

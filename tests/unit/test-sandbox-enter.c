@@ -41,7 +41,7 @@ static int enter_without_the_mail_root(const struct yard *y)
 {
 	struct yard gone = *y;
 
-	gone.dirs.write[gone.dirs.n_write++] = "/nonexistent/mail";
+	sandbox_dirs_write(&gone.dirs, "/nonexistent/mail", -1);
 	gone.dirs.read[gone.dirs.n_read++] = "/nonexistent/modules";
 	return enter_stage(&gone, STAGE_B) != 0;
 }
@@ -51,9 +51,34 @@ static int enter_with_a_file(const struct yard *y)
 	struct yard wrong = *y;
 	int r;
 
-	wrong.dirs.write[0] = "/proc/self/exe";
+	wrong.dirs.write[0].path = "/proc/self/exe";
 	r = enter_stage(&wrong, STAGE_A);
 	return r != (landlock_abi() ? -ENOTDIR : 0);
+}
+
+/* The directory that is open may be written to, and not the one that has its name now. */
+static int enter_with_what_is_open(const struct yard *y)
+{
+	struct yard open_before = *y;
+	int mail = openat(y->dir, "mail", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	open_before.dirs.n_write = 0;
+	sandbox_dirs_write(&open_before.dirs, y->mail, mail);
+	if (mail < 0 || renameat(y->dir, "mail", y->dir, "moved") < 0 ||
+		mkdirat(y->dir, "mail", 0700) < 0)
+		return 1;
+	if (enter_stage(&open_before, STAGE_B) < 0 || mkdirat(mail, "made", 0700) < 0)
+		return 2;
+	return landlock_abi() && mkdirat(y->dir, "mail/made", 0700) == 0;
+}
+
+static void test_what_is_open_is_what_is_written_to(void)
+{
+	struct yard y;
+
+	yard_init(&y);
+	CHECK(attempt_out(&y, enter_with_what_is_open) == 0);
+	yard_done(&y);
 }
 
 static int enter_where_search_is_denied(const struct yard *y)
@@ -87,7 +112,7 @@ static int enter_with_too_many(const struct yard *y)
 	many.dirs.n_write = many.dirs.n_read = 0;
 	for (size_t i = 0; i <= SANDBOX_DIRS; i++) {
 		snprintf(names[i], sizeof(names[i]), "/d%zu", i);
-		sandbox_dirs_write(&many.dirs, names[i]);
+		sandbox_dirs_write(&many.dirs, names[i], -1);
 	}
 	return many.dirs.n_write != SANDBOX_DIRS || many.dirs.n_read != 0 ||
 	       enter_stage(&many, STAGE_A) != -ENOBUFS;
@@ -157,6 +182,7 @@ static void test_the_report_has_the_abi_of_landlock(void)
 static const struct test tests[] = {
 	TEST(test_a_user_is_taken_for_good),
 	TEST(test_only_a_missing_directory_is_skipped),
+	TEST(test_what_is_open_is_what_is_written_to),
 	TEST(test_too_many_directories_are_an_error),
 	TEST(test_libraries_and_what_is_listed_can_be_read),
 	TEST(test_the_report_has_the_abi_of_landlock),

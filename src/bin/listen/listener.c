@@ -219,11 +219,16 @@ void listener_find_modules(struct listener *l)
 /* Starts a new acceptor; reloads settings that have changed or could not be loaded. */
 static bool start_successor(struct listener *l)
 {
+	const char *stuck = preload_stuck(&l->preload);
+	char text[CONFIG_FAULT_MAX];
 	int r = 0;
 
-	if (preload_is_stuck(&l->preload) && may_execute_again(l)) {
-		listener_report(l, "GnuTLS could not be initialised, which takes another "
-				   "process: the listener starts itself anew");
+	if (stuck && may_execute_again(l)) {
+		snprintf(text, sizeof(text),
+			"%s, which takes another process: the listener starts itself "
+			"anew",
+			stuck);
+		listener_report(l, text);
 		execute_again(l);
 	}
 	if (preload_is_stale(&l->preload) || preload_lacks_agents(&l->preload))

@@ -18,18 +18,18 @@
 #define NAME_MAX_LENGTH 12
 #define STATE_MAX 96
 
-static void set(const char *name, const char *value)
+/* False without memory. */
+static bool set(const char *name, const char *value)
 {
-	if (value)
-		setenv(name, value, 1);
+	return !value || setenv(name, value, 1) == 0;
 }
 
-static void set_number(const char *name, size_t value)
+static bool set_number(const char *name, size_t value)
 {
 	char number[24];
 
 	snprintf(number, sizeof(number), "%zu", value);
-	set(name, number);
+	return set(name, number);
 }
 
 /*
@@ -80,8 +80,10 @@ static void put_state(const struct listen_renewal *r, char ret[STATE_MAX])
 		snprintf(ret, STATE_MAX, "%s", r->why);
 }
 
-static void set_environment(const struct listen_renewal *r)
+/* False without memory: the program would not find its sockets. */
+static bool set_environment(const struct listen_renewal *r)
 {
+	const struct inherited *inherited = r->inherited;
 	char names[LISTEN_SOCKETS_MAX * NAME_MAX_LENGTH], state[STATE_MAX];
 	struct buf b = BUF(names);
 
@@ -93,15 +95,13 @@ static void set_environment(const struct listen_renewal *r)
 	buf_terminate(&b);
 	put_state(r, state);
 	clearenv();
-	set("LD_BIND_NOW", "1");
-	set(LISTEN_RENEWED, state);
-	set("LISTEN_FDNAMES", names);
-	set_number("LISTEN_FDS", r->sockets->n);
-	set_number("LISTEN_PID", (size_t)getpid());
-	set("NOTIFY_SOCKET", r->inherited->notify_socket);
-	set("WATCHDOG_USEC", r->inherited->watchdog_usec);
-	set("JOURNAL_STREAM", r->inherited->journal_stream);
-	set("CREDENTIALS_DIRECTORY", r->inherited->credentials_directory);
+	return set("LD_BIND_NOW", "1") && set(LISTEN_RENEWED, state) &&
+	       set("LISTEN_FDNAMES", names) && set_number("LISTEN_FDS", r->sockets->n) &&
+	       set_number("LISTEN_PID", (size_t)getpid()) &&
+	       set("NOTIFY_SOCKET", inherited->notify_socket) &&
+	       set("WATCHDOG_USEC", inherited->watchdog_usec) &&
+	       set("JOURNAL_STREAM", inherited->journal_stream) &&
+	       set("CREDENTIALS_DIRECTORY", inherited->credentials_directory);
 }
 
 int renew_execute(const struct listen_renewal *r)
@@ -114,7 +114,8 @@ int renew_execute(const struct listen_renewal *r)
 	error = line_up(copies, n);
 	if (error < 0)
 		return error;
-	set_environment(r);
+	if (!set_environment(r))
+		return -ENOMEM;
 	execv("/proc/self/exe", r->argv);
 	return -errno;
 }

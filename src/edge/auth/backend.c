@@ -257,8 +257,8 @@ void backend_load(struct backend *l)
 	if (backend_tried(l))
 		return;
 	if (!l->api && l->shut)
-		error = "who has sent mail inside TLS cannot begin to log in: the "
-			"sandbox lets nothing more be loaded";
+		error = "a client that has sent mail inside TLS cannot log in any "
+			"more: the sandbox does not allow to load the library";
 	else if (!l->api)
 		l->api = module_load(l->modules, SASL_MODULE, SASL_MODULE_TABLE, &error);
 	l->sasl = l->api ? l->api->open(&l->settings) : NULL;

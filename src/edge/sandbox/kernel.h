@@ -44,6 +44,9 @@ void landlock_done(struct landlock *l);
 /* Allows `access` below path, or on it if a file. 0 or -errno, -ENOENT for none. */
 int landlock_allow(struct landlock *l, const char *path, enum landlock_access access);
 
+/* The same for what is open, which stays open. */
+int landlock_allow_open(struct landlock *l, int fd, enum landlock_access access);
+
 /* Puts it in force in this process for good; no_new_privs is set. 0 or -errno. */
 int landlock_enforce(struct landlock *l);
 

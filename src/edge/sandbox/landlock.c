@@ -97,23 +97,27 @@ void landlock_done(struct landlock *l)
 	*l = (struct landlock){ 0 };
 }
 
-int landlock_allow(struct landlock *l, const char *path, enum landlock_access access)
+int landlock_allow_open(struct landlock *l, int fd, enum landlock_access access)
 {
 	struct landlock_path_beneath_attr rule = {
 		.allowed_access = rights[access] & l->handled,
+		.parent_fd = fd,
 	};
+
+	if (l->abi && syscall(SYS_landlock_add_rule, l->fd, LANDLOCK_RULE_PATH_BENEATH,
+			      &rule, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+int landlock_allow(struct landlock *l, const char *path, enum landlock_access access)
+{
 	OWNED_FD int fd = -1;
 
 	if (!l->abi)
 		return 0;
 	fd = open(path, O_PATH | O_CLOEXEC | (access == LANDLOCK_READ ? 0 : O_DIRECTORY));
-	if (fd < 0)
-		return -errno;
-	rule.parent_fd = fd;
-	if (syscall(SYS_landlock_add_rule, l->fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) <
-		0)
-		return -errno;
-	return 0;
+	return fd < 0 ? -errno : landlock_allow_open(l, fd, access);
 }
 
 int landlock_enforce(struct landlock *l)

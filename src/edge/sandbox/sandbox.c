@@ -160,7 +160,9 @@ static int allow_read(struct landlock *l, const char *path)
 static int allow_writes(struct landlock *l, const struct sandbox_dirs *dirs)
 {
 	for (size_t i = 0; i < dirs->n_write; i++) {
-		int r = landlock_allow(l, dirs->write[i], LANDLOCK_KEEP);
+		const struct sandbox_dir *dir = &dirs->write[i];
+		int r = dir->fd >= 0 ? landlock_allow_open(l, dir->fd, LANDLOCK_KEEP)
+				     : landlock_allow(l, dir->path, LANDLOCK_KEEP);
 
 		if (r < 0 && r != -ENOENT)
 			return r;
@@ -216,32 +218,32 @@ static int limit_capabilities(unsigned kept)
 	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 
-/* False: there is no room for it. */
-static bool put_dir(const char *list[SANDBOX_DIRS], size_t *n, const char *dir)
+void sandbox_dirs_write(struct sandbox_dirs *dirs, const char *dir, int fd)
 {
-	for (size_t i = 0; i < *n; i++)
-		if (strcmp(list[i], dir) == 0)
-			return true;
-	if (*n == SANDBOX_DIRS)
-		return false;
-	list[(*n)++] = dir;
-	return true;
-}
-
-void sandbox_dirs_write(struct sandbox_dirs *dirs, const char *dir)
-{
-	dirs->too_many |= !put_dir(dirs->write, &dirs->n_write, dir);
+	for (size_t i = 0; i < dirs->n_write; i++)
+		if (strcmp(dirs->write[i].path, dir) == 0)
+			return;
+	if (dirs->n_write < SANDBOX_DIRS)
+		dirs->write[dirs->n_write++] = (struct sandbox_dir){ dir, fd };
+	else
+		dirs->too_many = true;
 }
 
 void sandbox_dirs_read(struct sandbox_dirs *dirs, const char *dir)
 {
-	dirs->too_many |= !put_dir(dirs->read, &dirs->n_read, dir);
+	for (size_t i = 0; i < dirs->n_read; i++)
+		if (strcmp(dirs->read[i], dir) == 0)
+			return;
+	if (dirs->n_read < SANDBOX_DIRS)
+		dirs->read[dirs->n_read++] = dir;
+	else
+		dirs->too_many = true;
 }
 
 void sandbox_dirs_add(struct sandbox_dirs *to, const struct sandbox_dirs *from)
 {
 	for (size_t i = 0; i < from->n_write; i++)
-		sandbox_dirs_write(to, from->write[i]);
+		sandbox_dirs_write(to, from->write[i].path, from->write[i].fd);
 	for (size_t i = 0; i < from->n_read; i++)
 		sandbox_dirs_read(to, from->read[i]);
 	to->too_many |= from->too_many;

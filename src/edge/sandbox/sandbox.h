@@ -17,8 +17,17 @@
 #define SANDBOX_DIRS_OF_ONE 3
 #define SANDBOX_DIRS 16 /* of a list: those of all connections that share a sandbox */
 
+/*
+ * A directory that is open is allowed by its descriptor: another one that has its name by
+ * then is not meant.
+ */
+struct sandbox_dir {
+	const char *path;
+	int fd; /* or -1: it is opened by its path */
+};
+
 struct sandbox_dirs {
-	const char *write[SANDBOX_DIRS]; /* mail-root, traces, the outbox */
+	struct sandbox_dir write[SANDBOX_DIRS]; /* mail-root, traces, the outbox */
 	size_t n_write;
 	const char *read[SANDBOX_DIRS]; /* modules */
 	size_t n_read;
@@ -36,8 +45,11 @@ struct sandbox_dirs {
 	int abi;
 };
 
-/* Appends a directory unless it is listed; sets `too_many` where the list is full. */
-void sandbox_dirs_write(struct sandbox_dirs *dirs, const char *dir);
+/*
+ * Appends a directory unless it is listed; sets `too_many` where the list is full. `fd`:
+ * it is open, and stays so until the last stage is entered; or -1.
+ */
+void sandbox_dirs_write(struct sandbox_dirs *dirs, const char *dir, int fd);
 void sandbox_dirs_read(struct sandbox_dirs *dirs, const char *dir);
 
 /* Lets `to` use what `from` may use. */

@@ -22,8 +22,10 @@ void *config_allocate(struct config *c, size_t n)
 {
 	struct config_memory *memory = malloc(sizeof(*memory) + n);
 
-	if (!memory)
+	if (!memory) {
+		c->no_memory = true;
 		return NULL;
+	}
 	memory->next = c->memory;
 	c->memory = memory;
 	return memory->octets;

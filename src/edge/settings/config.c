@@ -324,10 +324,10 @@ static void finish_auth(struct config *c)
 				     c->auth_certificates || c->tls.client_ca;
 	if (c->session.auth != AUTH_OFF && !may_use_tls)
 		fault(c, where_of(c, "auth"), "auth",
-			"needs tls, as nobody can log in in the clear");
+			"needs tls, as a client cannot log in in the clear");
 	if (c->session.auth != AUTH_OFF && !c->auth_users && !c->tls.client_ca)
 		fault_of_need(c, "auth",
-			"needs auth-users, or tls-client-ca for those who have a "
+			"needs auth-users, or tls-client-ca for clients with a "
 			"certificate",
 			"");
 	if (c->auth_users && !c->auth_secret)

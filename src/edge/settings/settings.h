@@ -82,6 +82,7 @@ struct config {
 	bool tls_key_agent; /* of a listener: its private keys are in another process */
 	bool trace_content; /* whole messages, too */
 	bool unread; /* the file of settings could not be read */
+	bool no_memory; /* there was none for some value, which has its default then */
 	struct networks traced; /* clients whose sessions are traced */
 	const char *trace_directory;
 	const char *user; /* NULL: the user does not change */

@@ -47,8 +47,6 @@ static void open_box(struct dsn_stage *o)
 
 int dsn_stage_open(struct dsn_stage *o, const char *path)
 {
-	struct buf place = BUF(o->place);
-
 	o->path = path;
 	o->error = 0;
 	o->root = mailbox_root(path, CREATE_YES, true);
@@ -62,9 +60,6 @@ int dsn_stage_open(struct dsn_stage *o, const char *path)
 	mailbox_close(&o->box);
 	if (o->error < 0)
 		close(o->root);
-	buf_put(&place, SPAN("/proc/self/fd/"));
-	buf_put_num(&place, (uint64_t)o->root);
-	buf_terminate(&place);
 	return o->error;
 }
 

@@ -561,7 +561,7 @@ static const struct stage_ops maildir_ops = {
 void maildir_init(
 	struct maildir *m, const struct recipients *recipients, const char *host)
 {
-	struct rlimit files = { 0 };
+	struct rlimit files = { .rlim_cur = RLIM_INFINITY };
 
 	getrlimit(RLIMIT_NOFILE, &files);
 	*m = (struct maildir){

@@ -385,8 +385,6 @@ void maildir_host(struct buf *to, struct span hostname);
  * stands in the transaction's record.
  */
 
-#define DSN_STAGE_PLACE_MAX 32 /* "/proc/self/fd/" and an int */
-
 struct dsn_stage {
 	struct stage stage;
 	const char *hostname;
@@ -394,8 +392,6 @@ struct dsn_stage {
 	const char *peer; /* the client's address as text; empty: unknown */
 	const char *path; /* of the directory, as settings name it */
 	int root; /* the directory, open */
-	/* its name for the sandbox, whatever becomes of the path */
-	char place[DSN_STAGE_PLACE_MAX];
 
 	/* Of the transaction, while a report is due: */
 	bool due;

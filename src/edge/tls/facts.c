@@ -109,6 +109,7 @@ static enum tls_end end_of_tls(int code)
 	case GNUTLS_E_FATAL_ALERT_RECEIVED:
 		return TLS_END_ALERT;
 	case GNUTLS_E_MEMORY_ERROR:
+	case GNUTLS_E_RANDOM_FAILED:
 		return TLS_END_BROKEN;
 	default:
 		return TLS_END_REFUSED;

@@ -156,6 +156,13 @@ void tls_facts_of_agent(
 
 /* credentials.c */
 
+/*
+ * True when GnuTLS can do its work in this process. It initialises itself once, when it is
+ * loaded; without memory for a part of libtasn1's tables it does not notice that it can
+ * read no certificate, so one is read here.
+ */
+bool tls_library_works(void);
+
 /* All that a handshake needs and many handshakes may share. */
 struct tls_credentials {
 	gnutls_priority_t priority;

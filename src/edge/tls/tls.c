@@ -565,18 +565,9 @@ static void tls_bye(struct tls *tls)
 		gnutls_bye(tls->session, GNUTLS_SHUT_WR);
 }
 
-/*
- * The library initialises itself once, when it is loaded; later calls return how that
- * went.
- */
-static bool tls_is_initialised(void)
-{
-	return gnutls_global_init() >= 0;
-}
-
 __attribute__((visibility("default"))) const struct tls_api postern_tls = {
 	.names = &postern_idn,
-	.is_initialised = tls_is_initialised,
+	.is_initialised = tls_library_works,
 	.load = tls_credentials_load,
 	.unload = tls_credentials_free,
 	.prioritize = tls_credentials_prioritize,

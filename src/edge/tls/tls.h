@@ -148,7 +148,8 @@ struct tls_api {
 
 	/*
 	 * False when GnuTLS could not initialise itself, as without memory: nothing
-	 * below works in this process.
+	 * below works in this process. Takes half a millisecond; to be asked after a
+	 * fault.
 	 */
 	bool (*is_initialised)(void);
 

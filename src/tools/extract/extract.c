@@ -405,7 +405,7 @@ static int run(const struct extract_options *o)
 	if (r < 0)
 		return fail("standard input", r, "");
 	extract_message_prepare();
-	sandbox_dirs_write(&allowed, o->directory);
+	sandbox_dirs_write(&allowed, o->directory, dir.fd);
 	r = sandbox_enter(&allowed, &report);
 	if (r < 0)
 		return fail("sandbox", r,

@@ -180,7 +180,7 @@ static bool is_refused(struct span name)
 static const char *check_field(const struct field *field, struct counts *counts)
 {
 	if (is_refused(field->name))
-		return "its header names somebody else";
+		return "its header names another address";
 	if (span_ieq(field->name, SPAN("auto-submitted"))) {
 		counts->auto_submitted++;
 		if (!span_ieq(trim(field->value), SPAN("auto-replied")))

@@ -21,6 +21,7 @@ const char status_help[] =
 	"      --follow       go on, and show what comes\n"
 	"      --sessions     list sessions, the newest last\n"
 	"      --messages     list messages, the newest last\n"
+	"      --runs         list runs of programs (postern-pipe), the newest last\n"
 	"      --peer ADDRESS only what ADDRESS sent, or a network such as 192.0.2.0/24\n"
 	"      --to ADDRESS   messages for ADDRESS, delivered or refused; @DOMAIN for "
 	"all\n"
@@ -43,6 +44,7 @@ enum long_option {
 	OPTION_FOLLOW = 256, /* above all letters */
 	OPTION_SESSIONS,
 	OPTION_MESSAGES,
+	OPTION_RUNS,
 	OPTION_PEER,
 	OPTION_TO,
 	OPTION_FROM,
@@ -60,6 +62,7 @@ static const struct option longs[] = {
 	{ "follow", no_argument, NULL, OPTION_FOLLOW },
 	{ "sessions", no_argument, NULL, OPTION_SESSIONS },
 	{ "messages", no_argument, NULL, OPTION_MESSAGES },
+	{ "runs", no_argument, NULL, OPTION_RUNS },
 	{ "peer", required_argument, NULL, OPTION_PEER },
 	{ "to", required_argument, NULL, OPTION_TO },
 	{ "from", required_argument, NULL, OPTION_FROM },
@@ -109,6 +112,9 @@ static const char *take_filter(struct status_options *o, int option)
 		return NULL;
 	case OPTION_MESSAGES:
 		o->filter.events |= 1U << RECORD_MESSAGE;
+		return NULL;
+	case OPTION_RUNS:
+		o->filter.events |= 1U << RECORD_PIPE;
 		return NULL;
 	case OPTION_PEER:
 		o->peer = optarg;
@@ -167,7 +173,7 @@ static const char *take_option(struct status_options *o, int option, int64_t now
 	}
 }
 
-/* True for options about fields that only records of messages have. */
+/* True for options about fields that only records of messages and runs have. */
 static bool searches(const struct status_options *o)
 {
 	return o->filter.to || o->filter.from || o->filter.id;
@@ -176,15 +182,13 @@ static bool searches(const struct status_options *o)
 /* Options that contradict each other. */
 static const char *check_all(struct status_options *o)
 {
-	unsigned tables = 1U << RECORD_SESSION | 1U << RECORD_MESSAGE;
-
 	if (o->totals && o->mode < STATUS_MODE_METRICS)
 		return "--totals are counters of --openmetrics, which is missing";
 	if (o->mode == STATUS_MODE_METRICS && o->json)
 		return "--json and --openmetrics are two forms: choose one";
 	if (o->mode == STATUS_MODE_METRICS && (o->follow || o->filter.events || o->most))
 		return "--openmetrics goes with none of --follow, --sessions, "
-		       "--messages and -n";
+		       "--messages, --runs and -n";
 	if (o->mode == STATUS_MODE_HEALTH &&
 		(o->follow || o->json || o->metrics || o->totals || o->peer ||
 			o->filter.events || o->most || searches(o)))
@@ -193,11 +197,14 @@ static const char *check_all(struct status_options *o)
 		       "and files alone";
 	if (searches(o) && (o->mode == STATUS_MODE_METRICS ||
 				   o->filter.events & 1U << RECORD_SESSION))
-		return "--to, --from and --id are for messages: --sessions and "
-		       "--openmetrics have none of them";
-	if (o->mode == STATUS_MODE_PANEL && o->filter.events == tables)
-		return "--sessions and --messages are two lists; with --json they are "
-		       "one";
+		return "--to, --from and --id are for messages and runs: --sessions "
+		       "and --openmetrics have none of them";
+	/* of one bit, or none, nothing is left */
+	if (o->mode == STATUS_MODE_PANEL && o->filter.events & (o->filter.events - 1))
+		return "--sessions, --messages and --runs are lists of their own; with "
+		       "--json they are one";
+	if (o->peer && o->filter.events & 1U << RECORD_PIPE)
+		return "--peer is for sessions and messages: --runs have none";
 	if (o->n_files && o->directory)
 		return "-D is a journal, and a file was given, too";
 	return NULL;
@@ -205,8 +212,8 @@ static const char *check_all(struct status_options *o)
 
 static void settle(struct status_options *o)
 {
-	if (searches(o))
-		o->filter.events |= 1U << RECORD_MESSAGE;
+	if (searches(o) && !o->filter.events)
+		o->filter.events = 1U << RECORD_MESSAGE;
 	if (o->mode == STATUS_MODE_PANEL && o->filter.events)
 		o->mode = STATUS_MODE_TABLE;
 	if (o->filter.events == 0)

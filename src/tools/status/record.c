@@ -331,6 +331,13 @@ static bool has_path(
 	return status_record_find_path(r, key, address, &ignored);
 }
 
+/* file = id "." host ["," info]; id = seconds "." number: its first part is no id */
+static bool is_file_of(struct span file, struct span id)
+{
+	return id.n && memchr(id.p, '.', id.n) && file.n > id.n &&
+	       span_starts(file, id) && file.p[id.n] == '.';
+}
+
 static bool takes_id(const struct status_record *r, const char *id)
 {
 	char octets[RECORD_VALUE_MAX];
@@ -338,6 +345,7 @@ static bool takes_id(const struct status_record *r, const char *id)
 
 	text_escape(&b, bare(span_of(id)), sizeof(octets));
 	return span_eq(status_record_get(r, RECORD_ID), buf_span(&b)) ||
+	       is_file_of(status_record_get(r, RECORD_FILE), buf_span(&b)) ||
 	       span_eq(bare(status_record_get(r, RECORD_MESSAGE_ID)), buf_span(&b));
 }
 

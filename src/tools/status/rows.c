@@ -128,7 +128,7 @@ void status_table_row(const struct status_table *t, const struct status_view *v,
 	putc('\n', v->to);
 }
 
-/* Rows for records of sessions and messages. */
+/* Rows for records of sessions, messages and runs of programs. */
 #define WIDE 110 /* columns of a terminal with room for all of them */
 
 static const struct status_column session_columns[] = {
@@ -164,6 +164,25 @@ static const struct status_column wide_message_columns[] = {
 	{ "To", false, 12 },
 	{ "Size", true, 0 },
 	{ "TLS", false, 0 },
+	{ "Outcome", false, 9 },
+};
+
+static const struct status_column run_columns[] = {
+	{ "Time", true, 0 },
+	{ "Mailbox", false, 0 },
+	{ "Program", false, 0 },
+	{ "From", false, 12 },
+	{ "Outcome", false, 9 },
+};
+
+static const struct status_column wide_run_columns[] = {
+	{ "Time", true, 0 },
+	{ "Mailbox", false, 0 },
+	{ "Program", false, 0 },
+	{ "From", false, 12 },
+	{ "Message", false, 12 },
+	{ "Tries", true, 0 },
+	{ "Seconds", true, 0 },
 	{ "Outcome", false, 9 },
 };
 
@@ -377,28 +396,82 @@ static void put_message(const struct status_rows *rows, const struct status_reco
 	put_outcome(r, &asked, c);
 }
 
+/* On a terminal the last component of a path. */
+static void put_place(const struct status_rows *rows, const struct status_record *r,
+	enum record_key key, struct status_cells *c)
+{
+	struct span path = status_record_get(r, key);
+	const char *slash = path.n ? memrchr(path.p, '/', path.n) : NULL;
+
+	if (slash && !rows->whole)
+		path = span_from(path, (size_t)(slash - path.p) + 1);
+	buf_put(&c->b, path.n ? path : SPAN("-"));
+	status_cells_end(c);
+}
+
+/* How a run of a program ended, and why the message is not processed. */
+static void put_end_of_run(const struct status_record *r, struct status_cells *c)
+{
+	struct span outcome = status_record_get(r, RECORD_OUTCOME);
+
+	buf_put(&c->b, outcome.n ? outcome : SPAN("-"));
+	put_more(r, RECORD_REASON, c);
+	status_cells_end(c);
+	if (status_record_get(r, RECORD_STATUS).n)
+		c->style = STYLE_BAD;
+}
+
+static void put_run(const struct status_rows *rows, const struct status_record *r,
+	struct status_cells *c)
+{
+	put_time(rows, r, c);
+	put_host(rows, r, c);
+	put_place(rows, r, RECORD_MAILBOX, c);
+	put_place(rows, r, RECORD_PROGRAM, c);
+	put_path(r, RECORD_FROM, 1, c);
+	if (rows->wide) {
+		put_value(r, RECORD_FILE, c);
+		put_value(r, RECORD_TRIES, c);
+		put_seconds(r, c);
+	}
+	put_end_of_run(r, c);
+}
+
 #define COUNT(columns) (sizeof(columns) / sizeof(*(columns)))
 
-/* The columns of sessions or messages; after the time the host, if there are several. */
-static size_t list_columns(struct status_rows *rows, bool session)
+/* What a list is about: its columns, where they are few and many, and its cells. */
+struct kind {
+	const struct status_column *few, *many;
+	size_t n_few, n_many;
+	void (*cells)(const struct status_rows *rows, const struct status_record *r,
+		struct status_cells *ret);
+};
+
+static const struct kind *kind_of(enum record_event event)
 {
-	static const struct {
-		const struct status_column *list;
-		size_t n;
-	} kinds[2][2] = {
-		{ { message_columns, COUNT(message_columns) },
-			{ wide_message_columns, COUNT(wide_message_columns) } },
-		{ { session_columns, COUNT(session_columns) },
-			{ wide_session_columns, COUNT(wide_session_columns) } },
+	static const struct kind kinds[] = {
+		{ session_columns, wide_session_columns, COUNT(session_columns),
+			COUNT(wide_session_columns), put_session },
+		{ message_columns, wide_message_columns, COUNT(message_columns),
+			COUNT(wide_message_columns), put_message },
+		{ run_columns, wide_run_columns, COUNT(run_columns),
+			COUNT(wide_run_columns), put_run },
 	};
+
+	return &kinds[event == RECORD_SESSION ? 0 : event == RECORD_PIPE ? 2 : 1];
+}
+
+/* The columns of a kind; after the time the host, if there are several. */
+static size_t list_columns(struct status_rows *rows, const struct kind *kind)
+{
 	static const struct status_column host = { "Host", false, 8 };
-	const struct status_column *from = kinds[session][rows->wide].list;
-	size_t n = 0;
+	const struct status_column *from = rows->wide ? kind->many : kind->few;
+	size_t n_from = rows->wide ? kind->n_many : kind->n_few, n = 0;
 
 	rows->columns[n++] = from[0];
 	if (rows->hosts)
 		rows->columns[n++] = host;
-	for (size_t i = 1; i < kinds[session][rows->wide].n; i++)
+	for (size_t i = 1; i < n_from; i++)
 		rows->columns[n++] = from[i];
 	return n;
 }
@@ -406,18 +479,18 @@ static size_t list_columns(struct status_rows *rows, bool session)
 void status_rows_init(struct status_rows *rows, enum record_event event,
 	const struct status_view *v, size_t indent)
 {
-	bool session = event == RECORD_SESSION;
+	const struct kind *kind = kind_of(event);
 	bool wide = v->width == 0 || v->width >= WIDE;
 
 	*rows = (struct status_rows){
-		.cells = session ? put_session : put_message,
+		.cells = kind->cells,
 		.now = v->now,
 		.brief = !wide,
 		.wide = wide,
+		.whole = v->width == 0,
 		.hosts = v->hosts,
 	};
-	status_table_init(
-		&rows->table, rows->columns, list_columns(rows, session), indent);
+	status_table_init(&rows->table, rows->columns, list_columns(rows, kind), indent);
 }
 
 void status_rows_measure(struct status_rows *rows, const struct status_record *r)

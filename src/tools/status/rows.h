@@ -53,11 +53,12 @@ struct status_rows {
 	int64_t now;
 	bool brief; /* times of today without the day */
 	bool wide; /* there is room for more columns */
+	bool whole; /* nothing is cut: there is no terminal */
 	bool hosts; /* with a column for the host */
 	const char *to; /* only this recipient, as in struct status_filter; or NULL */
 };
 
-/* For sessions or messages; lines begin after `indent` columns. */
+/* For sessions, messages or runs (RECORD_PIPE); lines begin after `indent` columns. */
 void status_rows_init(struct status_rows *rows, enum record_event event,
 	const struct status_view *v, size_t indent);
 

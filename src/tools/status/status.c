@@ -191,8 +191,11 @@ static int show_list(const struct status_show *show, struct status_view *v)
 		list.form = STATUS_JSON;
 	else if (o->mode != STATUS_MODE_TABLE)
 		list.form = STATUS_LINES;
-	list.event =
-		o->filter.events & 1U << RECORD_SESSION ? RECORD_SESSION : RECORD_MESSAGE;
+	list.event = RECORD_MESSAGE;
+	if (o->filter.events & 1U << RECORD_SESSION)
+		list.event = RECORD_SESSION;
+	else if (o->filter.events & 1U << RECORD_PIPE)
+		list.event = RECORD_PIPE;
 	if (o->since)
 		status_time_since(o->since, v->now, &list.since);
 	else if (!o->most && list.form != STATUS_JSON)
