@@ -19,9 +19,9 @@ SOON = '[Service]\nEnvironment="OPTIONS={} --retry-after=1"\n'
 PDF = b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
 
 
-def drop_in(words):
-    """Of the manual page, in the section RECIPES."""
-    return recipes.block("postern-pipe.8", "RECIPES", words)
+def drop_in(section, words=""):
+    """Of the manual page, in that section of its recipes."""
+    return recipes.block("postern-pipe.8", section, words)
 
 
 class Pipes(Machine):
@@ -131,10 +131,10 @@ class HandingOn:
         for name, text in (("tls.key", pair.key.read_text()), ("users", USERS), ("auth-secret", "x" * 32)):
             here.write(f"etc/postern/{name}", text)
             here.path(f"etc/postern/{name}").chmod(0o600)
-        here.write("etc/postern/postern.conf", drop_in("In /etc/postern/postern.conf").replace(
+        here.write("etc/postern/postern.conf", drop_in("Hand on", "In /etc/postern/postern.conf").replace(
             "tls-key", f"hostname = {harness.HOST}\ntls-key", 1))
         here.mailbox("postmaster")
-        here.set_up("outgoing", drop_in("by systemctl edit postern-pipe@outgoing"), options)
+        here.set_up("outgoing", drop_in("Hand on", "by systemctl edit postern-pipe@outgoing"), options)
         here.run("systemctl", "start", "postern-submission.socket")
         harness.at_end(here.run, "systemctl", "stop", "postern-submission.socket")
         here.run("/usr/local/sbin/postern-check")
@@ -263,7 +263,7 @@ def test_attachments_are_printed_by_cups():
     harness.eventually(lambda: "is running" in here.run("lpstat", "-r", check=False), "CUPS")
     here.run("sh", "-c", "touch /var/lib/paper; chmod 666 /var/lib/paper")
     here.run("lpadmin", "-p", "office", "-E", "-v", "file:/var/lib/paper", "-m", "raw")
-    here.set_up("fax", drop_in("it prints a page with its name and type"))
+    here.set_up("fax", drop_in("Print"))
     name = here.put("fax", attached(("scan.pdf", PDF), ("fax.tif", fax()), ("-rf.docx", b"PK\3\4 \0\1")))
     here.expect("fax", name)
     jobs = [path.read_bytes() for path in sorted(here.path("var/spool/cups").glob("d00001-*"))]
@@ -297,7 +297,7 @@ def test_a_url_gets_each_message():
     here.run_in_background("hook", "python3", "/usr/local/bin/hook")
     here.write("etc/postern/webhook", 'url = "http://127.0.0.1:8080/"\nheader = "Authorization: Bearer secret"\n')
     here.path("etc/postern/webhook").chmod(0o600)
-    here.set_up("tickets", drop_in("log in there"))
+    here.set_up("tickets", drop_in("Webhook"))
     name = here.put("tickets")
     here.expect("tickets", name)
     lines = [line.split(b" ", 3) for line in here.path("var/lib/hook").read_bytes().splitlines()]
@@ -354,7 +354,7 @@ def test_dovecot_runs_a_script():
     here.write("srv/vmail/script.sieve", SIEVE)
     here.run_in_background("dovecot", "dovecot", "-F")
     here.await_that(lambda: here.path("run/dovecot/auth-userdb").exists(), "Dovecot")
-    here.set_up("scan", drop_in("sets user and group once more"))
+    here.set_up("scan", drop_in("Sieve"))
     name = here.put("scan")
     here.expect("scan", name)
     found, = here.path("srv/vmail/scan/.Found/new").iterdir()

@@ -363,14 +363,17 @@ def core_here(place):
 
 def crash(place, pid, core):
     os.kill(pid, signal.SIGSEGV)
-    harness.eventually(lambda: not os.path.exists(f"/proc/{pid}") or is_dead(pid), "the process is gone")
+    harness.eventually(lambda: is_dead(pid), "the process is gone")
     if core:
         harness.equal([p.name for p in place.dir.glob(core + "*")], [])
 
 
 def is_dead(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        return stat.read().rpartition(")")[2].split()[0] == "Z"
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):  # it has gone since
+        return True
 
 
 def nobodys(place):
