@@ -77,7 +77,7 @@ MAIL_AT_THE_END = ("A certificate that is renewed", "Upgrade", "Backup and resto
 # Behind these, what was installed is gone.
 REMOVED = {"Upgrade, remove": ("/usr/local/sbin/postern", "/usr/local/lib/systemd/system/postern.socket")}
 # What the last commands of these must have printed.
-PRINTED = {"Reading mail with Dovecot": "INBOX messages=[1-9]"}
+PRINTED = {"Reading mail with Dovecot": r"hdr\.subject: \S"}
 # Mail to an address of theirs becomes files in a folder; the copier of the second logs in.
 SCANS = {"A program for each message": "scan@example.org", "Scans into a folder": "scan@scans.example.org"}
 SCANS_FOLDER = "/srv/scans"
