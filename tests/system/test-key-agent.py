@@ -182,12 +182,22 @@ def test_an_agent_that_has_ended_is_replaced():
                   ["a key agent has ended; others are started. Without one TLS does not work"])
 
 
+def has_ended(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def test_without_an_agent_mail_is_received_in_the_clear():
     here = with_tls().listen()
     client = here.client()
     os.kill(here.process.pid, signal.SIGSTOP)
-    for pid in agents(here):
+    ended = agents(here)
+    for pid in ended:
         os.kill(pid, signal.SIGKILL)
+    harness.eventually(lambda: all(map(has_ended, ended)), "the agents have ended")
     # begun while there was one
     refuse_handshake(client)
     client = here.client()
