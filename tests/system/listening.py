@@ -100,10 +100,29 @@ def children(pid):
     return [child for child, name in processes_below(pid) if not name.startswith(AGENT)]
 
 
+def agents_below(pid):
+    """Key agents: the first of each start is a child of the process, and the others are children of that."""
+    first = [child for child, name in processes_below(pid) if name.startswith(AGENT)]
+    return [agent for one in first for agent in (one, *(child for child, _ in processes_below(one)))]
+
+
 def agents(here):
-    """Key agents: the first of each start is a child of the listener, and the others are children of that."""
-    first = [child for child, name in processes_below(here.process.pid) if name.startswith(AGENT)]
-    return [pid for one in first for pid in (one, *(child for child, _ in processes_below(one)))]
+    return agents_below(here.process.pid)
+
+
+def memory_of(pid):
+    """All of it that can be read, with what was freed."""
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
+        for line in maps:
+            where, mode = line.split()[:2]
+            if "r" not in mode or line.rstrip().endswith(("[vvar]", "[vsyscall]", "[vvar_vclock]")):
+                continue
+            first, last = (int(part, 16) for part in where.split("-"))
+            memory.seek(first)
+            try:
+                yield memory.read(last - first)
+            except OSError:
+                continue
 
 
 def acceptor(here):

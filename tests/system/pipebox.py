@@ -153,3 +153,22 @@ def read_environment(run):
 def facts(environment):
     """The variables about the message, without their prefix."""
     return {k.removeprefix(b"POSTERN_").decode(): v for k, v in environment.items() if k.startswith(b"POSTERN_")}
+
+
+# cupsd.conf of a CUPS that prints what each local user hands over
+CUPSD = """\
+LogLevel info
+Listen /run/cups/cups.sock
+PreserveJobFiles Yes
+DefaultAuthType None
+<Location />
+  Order allow,deny
+  Allow all
+</Location>
+<Policy default>
+  <Limit All>
+    Order allow,deny
+    Allow all
+  </Limit>
+</Policy>
+"""

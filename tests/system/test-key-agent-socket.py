@@ -13,7 +13,7 @@ import threading
 import harness
 from handshakes import TLS1_2, TLS1_3, check_delivery, secure
 from harness import HOST, Site, client_context
-from listening import AGENT, processes_below
+from listening import agents_below, memory_of
 
 
 class KeyAgent:
@@ -40,9 +40,7 @@ class KeyAgent:
         return self
 
     def signers(self):
-        """The processes that sign: the first is a child, and the others are children of that."""
-        first = [pid for pid, name in processes_below(self.process.pid) if name.startswith(AGENT)]
-        return [pid for one in first for pid in (one, *(pid for pid, _ in processes_below(one)))]
+        return agents_below(self.process.pid)
 
 
 MODES = {"on": "on", "required": "required", "implicit": "implicit"}
@@ -76,18 +74,6 @@ def test_the_connection_has_no_key():
                            *((signer, True) for signer in agent.signers())):
         found = any(order in piece for piece in memory_of(pid) for order in (prime, prime[::-1]))
         harness.equal(found, is_signer, f"in process {pid}")
-
-
-def memory_of(pid):
-    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
-        for line in maps:
-            where, mode = line.split()[:2]
-            if "r" not in mode or line.rstrip().endswith(("[vvar]", "[vsyscall]", "[vvar_vclock]")):
-                continue
-            first, last = (int(part, 16) for part in where.split("-"))
-            memory.seek(first)
-            with contextlib.suppress(OSError):
-                yield memory.read(last - first)
 
 
 def test_eight_connections_sign_at_once_and_one_never_reads():

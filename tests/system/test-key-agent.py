@@ -11,7 +11,9 @@ import ssl
 import harness
 from handshakes import TLS1_2, TLS1_3
 from harness import client_context
-from listening import Listening, acceptor, agents, certificate_of, connections, deliver, replace, status_of, with_tls
+from listening import (
+    Listening, acceptor, agents, certificate_of, connections, deliver, memory_of, replace, status_of,
+    with_tls)
 
 PRIVATE = ("privateExponent", "prime1", "prime2", "exponent1", "exponent2", "coefficient", "priv")
 
@@ -28,21 +30,6 @@ def private_values(pair):
     values |= {f"line {number} of the PEM file": line.encode() for number, line in enumerate(lines)}
     assert len(values) > 2, text
     return values
-
-
-def memory_of(pid):
-    """All of it that can be read, with what was freed."""
-    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
-        for line in maps:
-            where, mode = line.split()[:2]
-            if "r" not in mode or line.rstrip().endswith(("[vvar]", "[vsyscall]", "[vvar_vclock]")):
-                continue
-            first, last = (int(part, 16) for part in where.split("-"))
-            memory.seek(first)
-            try:
-                yield memory.read(last - first)
-            except OSError:
-                continue
 
 
 def found_in(pid, values):

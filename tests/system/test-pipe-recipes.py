@@ -15,7 +15,7 @@ import threading
 import harness
 import logins
 from harness import DOMAIN, HERE, SENDER, Listener, Site
-from pipebox import FIRST, PipeBox, message
+from pipebox import CUPSD, FIRST, PipeBox, message
 
 RECIPES = HERE.parent.parent / "contrib" / "recipes"
 SEED = 17
@@ -434,22 +434,6 @@ def test_a_mistake_in_the_settings_of_dovecot_loses_no_message():
 
 # Print
 
-CUPSD = """\
-LogLevel info
-Listen /run/cups/cups.sock
-PreserveJobFiles Yes
-DefaultAuthType None
-<Location />
-  Order allow,deny
-  Allow all
-</Location>
-<Policy default>
-  <Limit All>
-    Order allow,deny
-    Allow all
-  </Limit>
-</Policy>
-"""
 PDF = b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
 
 

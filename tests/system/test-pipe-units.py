@@ -12,7 +12,7 @@ import harness
 import postfix
 import recipes
 from machine import USERS, Machine
-from pipebox import FIRST, message
+from pipebox import CUPSD, FIRST, message
 
 MAIL = "var/lib/postern/mail"
 SOON = '[Service]\nEnvironment="OPTIONS={} --retry-after=1"\n'
@@ -205,22 +205,6 @@ def test_the_administrator_gets_a_note_when_the_time_is_over():
 
 # Print
 
-CUPSD = """\
-LogLevel info
-Listen /run/cups/cups.sock
-PreserveJobFiles Yes
-DefaultAuthType None
-<Location />
-  Order allow,deny
-  Allow all
-</Location>
-<Policy default>
-  <Limit All>
-    Order allow,deny
-    Allow all
-  </Limit>
-</Policy>
-"""
 CUPS_FILES = """\
 FileDevice Yes
 RequestRoot /var/spool/cups
