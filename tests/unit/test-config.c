@@ -2,7 +2,7 @@
 /* The settings: what is taken, what is refused and in which words, and what only all of them tell. */
 #include <stdio.h>
 #include <unistd.h>
-#include "edge/settings/settings.h"
+#include "edge/settings/config-keys.h"
 #include "unit/heard.h"
 #include "unit/test.h"
 
@@ -129,6 +129,13 @@ static void test_domains_may_be_in_utf8(void)
 	CHECK_SPAN(span_of(c.session.domains[0]), "bücher.example");
 	CHECK_SPAN(span_of(c.session.domains[1]), "*.straße.example");
 	config_done(&c);
+}
+
+/* Rows of a listener are the last ones: a connection does not parse their defaults. */
+static void test_the_rows_of_a_listener_are_counted(void)
+{
+	CHECK_SPAN(span_of(config_keys[config_names.n - CONFIG_KEYS_OF_LISTENER].name),
+		"tls-key-agent");
 }
 
 static void test_units_count(void)
@@ -487,6 +494,7 @@ int main(void)
 	static const struct test tests[] = {
 		TEST(test_every_wrong_value_is_told_in_a_sentence),
 		TEST(test_domains_may_be_in_utf8),
+		TEST(test_the_rows_of_a_listener_are_counted),
 		TEST(test_units_count),
 		TEST(test_the_panels_word_for_required_is_ssl),
 		TEST(test_mail_root_is_what_all_maildirs_share),
