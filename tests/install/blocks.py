@@ -188,7 +188,7 @@ def mdoc(text, page):
         elif line.startswith('.\\"'):
             continue
         elif re.match(r"\.S[hs] ", line):
-            section, paragraph = line[4:].strip('"'), []
+            section, paragraph = unescape(line[4:].strip('"')), []
         elif re.match(r"\.Bd .*-(literal|unfilled)", line):
             current = Block(section, number + 1, last_sentence(" ".join(paragraph)), [], page=page)
             blocks.append(current)

@@ -39,7 +39,7 @@ def manual(page):
         elif lines is not None:
             lines.append(_unescape(line))
         elif line.startswith((".Sh ", ".Ss ")):
-            section, lead = line[4:], []
+            section, lead = _unescape(line[4:]), []
         else:
             lead.append(re.sub(r"^\.[A-Z][a-z] ?", "", line))
     return found
