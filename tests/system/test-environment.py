@@ -613,6 +613,8 @@ def test_a_name_of_a_process_is_escaped():
 
 
 @harness.table(plain=("other@1-x.service", "systemctl disable --now other@1-x.service"),
+               postfix=("postfix@-.service", "systemctl disable --now postfix.service"),
+               login=("user@1000.service", "kill {pid}"),
                escaped=(r"a\x2db.service", r"systemctl disable --now 'a\x2db.service'"),
                command=("x;reboot;.service", "kill {pid}"), option=("-x.service", "kill {pid}"))
 def test_a_name_of_a_unit_is_one_word(name, advice):

@@ -188,7 +188,10 @@ static bool is_unit(const char *name)
 	return *name != '-' && name[strspn(name, UNIT_OCTETS)] == '\0';
 }
 
-/* The unit of the process: the last part of its cgroup that is a service. */
+/*
+ * The unit to stop: the last part of the cgroup that is a service, but none of a login.
+ * Debian starts each instance of Postfix by postfix.service.
+ */
 static void find_unit(const char *pid, struct holder *ret)
 {
 	char path[64];
@@ -203,9 +206,11 @@ static void find_unit(const char *pid, struct holder *ret)
 		if (!name || !end || end < name || end - name >= UNIT_MAX - 8)
 			continue;
 		end[strlen(".service")] = '\0';
-		if (!is_unit(name + 1))
+		if (!is_unit(name + 1) || strstr(line, "/user@"))
 			continue;
-		snprintf(ret->unit, sizeof(ret->unit), "%.*s", UNIT_MAX - 1, name + 1);
+		snprintf(ret->unit, sizeof(ret->unit), "%.*s", UNIT_MAX - 1,
+			strncmp(name + 1, "postfix@", 8) == 0 ? "postfix.service"
+							      : name + 1);
 	}
 }
 
