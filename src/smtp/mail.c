@@ -344,8 +344,11 @@ struct answer mail_deliver(struct session *s)
 		s->n_reports += s->tx.report != NULL;
 		s->n_errors = s->n_junk = s->n_overshoot = 0;
 		a = answer_with(REPLY_ACCEPTED, span_of(s->tx.id));
-	} else if (s->tx.each) {
-		note_refused(&s->tx, a.reply);
+	} else {
+		if (a.reply == reply_get(REPLY_FILTER_DISCARDED))
+			a = answer_with(REPLY_FILTER_DISCARDED, span_of(s->tx.id));
+		if (s->tx.each)
+			note_refused(&s->tx, a.reply);
 	}
 	s->n_owed = s->tx.n_recipients - s->tx.n_added;
 	s->phase = replies_to_each(s, a.reply) ? PHASE_RESULTS : PHASE_GREETED;

@@ -685,6 +685,104 @@ def test_a_wrong_file_is_a_fault_and_no_mail_is_taken():
     harness.equal(site.everything(), [])
 
 
+def begin(site):
+    client = site.connect()
+    client.ehlo()
+    return client
+
+
+@harness.table(tempfail=("tempfail", 451), reject=("reject", 550))
+def test_no_mail_passes_a_filter_that_failed_at_a_recipient(action, code):
+    asked = []
+
+    def second_is_the_last(*_):
+        asked.append(1)
+        return frame("c") if len(asked) < 2 else None
+
+    for answer, first in ((None, code), (second_is_the_last, 250)):
+        filter_ = Filter(path=harness.scratch() / "filter.sock", R=answer)
+        site = site_with(filter_.line(f"default-action={action}"), maildir="%u")
+        client = begin(site)
+        client.say(f"MAIL FROM:<{SENDER}>", 250)
+        client.say(f"RCPT TO:<{address('alice')}>", first)
+        client.say(f"RCPT TO:<{address('bob')}>", code)
+        client.send("DATA\r\n")
+        if client.reply().code == 354:
+            harness.equal(client.content(harness.sample()).code, code)
+        client.quit()
+        harness.equal(boxes(site), [])
+
+
+@harness.table(long=(b"X-Big: " + b"a" * 900 + b"\r\n", 1400), many=(b"X: a\r\n", 16500))
+def test_a_header_that_filters_cannot_be_shown_is_refused_whatever_the_default_action_is(line, n):
+    filter_ = Filter(E=frame("r"))
+    site = site_with(filter_.line("default-action=accept"))
+    client = begin(site)
+    harness.equal(client.message(line * n + harness.sample()).code, 552)
+    # and the filter is asked about the next
+    harness.equal(client.message(harness.sample()).code, 550)
+    client.quit()
+
+
+@harness.table_of({event: (event,) for event in "LNB"})
+def test_a_filter_that_discards_gets_no_more_of_the_message(event):
+    discarded = []
+
+    def discard(*_):
+        discarded.append(1)
+        return frame("d")
+
+    def go_on(*_):
+        return b"" if discarded else frame("c")
+
+    filter_ = Filter(**{**dict.fromkeys("LNBE", go_on), event: discard})
+    site = site_with(filter_.line("command-timeout=2s", "content-timeout=2s"))
+    reply = send(site)
+    harness.equal(record(site)["outcome"], "discarded")
+    harness.contains(str(reply), record(site)["id"])
+
+
+def test_a_refusal_of_the_session_keeps_its_words():
+    n = []
+
+    def refuse_the_second(*_):
+        n.append(1)
+        return filters.reply("550 5.7.1 second message") if len(n) == 2 else frame("c")
+
+    first = Filter(path=harness.scratch() / "a.sock", M=refuse_the_second)
+    second = Filter(path=harness.scratch() / "b.sock", C=filters.reply("451 4.7.9 of the session"))
+    client = begin(site_with(first.line(), second.line()))
+    client.say(f"MAIL FROM:<{SENDER}>", 451, "of the session")
+    client.say(f"MAIL FROM:<{SENDER}>", 550, "second message")
+    client.say(f"MAIL FROM:<{SENDER}>", 451, "of the session")
+    client.quit()
+
+
+def test_a_message_whose_only_new_recipient_is_refused_is_refused():
+    filter_ = Filter(E=frame("-", b"<alice@example.org>\0") + frame("+", b"<zed@elsewhere.example>\0") + frame("c"))
+    site = site_with(filter_.line(), maildir="%u")
+    client = begin(site)
+    assert client.message(harness.sample(), recipients=(address("alice"),)).code >= 500
+    client.quit()
+    harness.equal(boxes(site), [])
+
+
+def test_a_quarantined_message_is_not_reported_as_delivered():
+    filter_ = Filter(E=frame("q", b"spam\0") + frame("c"))
+    site = site_with(filter_.line(), maildir="%u", quarantine_mailbox="odd")
+    outbox = site.dir / "outbox"
+    outbox.mkdir()
+    site.set(dsn_outbox=outbox)
+    client = begin(site)
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.say(f"RCPT TO:<{address('alice')}> NOTIFY=SUCCESS", 250)
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    harness.equal(boxes(site), ["odd"])
+    harness.equal([path for path in outbox.rglob("*") if path.is_file()], [])
+
+
 def test_check_names_what_a_filter_wants():
     filter_ = Filter(actions=0x11, steps=filters.NO["B"])
     site = site_with(filter_.line())

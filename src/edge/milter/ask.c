@@ -106,15 +106,17 @@ const struct reply *filter_fail(struct filters_state *m, struct filter *f)
 		[MILTER_DEFAULT_QUARANTINE] = REPLY_COUNT,
 	};
 	enum reply_name name = names[f->setting.default_action];
-	struct buf b = BUF(m->fault);
+	char text[FILTER_FAULT_MAX] = "";
+	struct buf b = BUF(text);
 
+	filter_put_fault(&b, m->host.path, f, f->link.fault);
+	text[sizeof(text) - 1] = '\0';
 	if (!m->stage.fault) {
-		filter_put_fault(&b, m->host.path, f, f->link.fault);
-		m->fault[sizeof(m->fault) - 1] = '\0';
+		memcpy(m->fault, text, sizeof(m->fault));
 		m->stage.fault = m->fault;
 	}
 	if (!f->failed)
-		m->host.report.fault(m->host.report.ctx, m->fault);
+		m->host.report.fault(m->host.report.ctx, text);
 	f->failed = true;
 	f->verdict = "failed";
 	if (f->setting.default_action == MILTER_DEFAULT_QUARANTINE)
@@ -125,9 +127,11 @@ const struct reply *filter_fail(struct filters_state *m, struct filter *f)
 
 /* A reply in the filter's own words: several lines become one. */
 static const struct reply *own_reply(
-	struct filters_state *m, const struct milter_answer *a)
+	struct filters_state *m, struct filter *f, const struct milter_answer *a)
 {
-	struct own_reply *own = &m->replies[a->event != MILTER_RCPT];
+	struct own_reply *own = a->event <= MILTER_HELO
+					? &f->session_reply
+					: &m->replies[a->event != MILTER_RCPT];
 	struct buf b = BUF(own->text);
 	OWNED char *whole = malloc(a->value.n + 1);
 	const char *enhanced;
@@ -161,7 +165,7 @@ const struct reply *filter_verdict(
 		r = m->host.reply(REPLY_FILTER_LATER);
 		break;
 	case MILTER_REPLY:
-		r = own_reply(m, a);
+		r = own_reply(m, f, a);
 		break;
 	case MILTER_SHUTDOWN:
 		r = m->host.reply(REPLY_FILTER_END);
@@ -233,7 +237,7 @@ static const struct reply *ask(struct filters_state *m, struct filter *f,
 	struct buf b;
 
 	if (f->failed)
-		return NULL;
+		return filter_fail(m, f);
 	if (filter_room(f, EVENT_MAX, &b) < 0)
 		return filter_fail(m, f);
 	if (milter_wants_macros(&f->talk, e->what))

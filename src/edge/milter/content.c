@@ -42,28 +42,27 @@ static int make_edits(struct milter_edits *e)
 	return e->fields && e->saved && e->text.p ? 0 : -ENOMEM;
 }
 
-/* Makes the list of fields, once for all filters. 0 or -errno, with a fault. */
-static int parse(struct content *c, struct link *l)
+/*
+ * Makes the list of fields, once for all filters. NULL or a refusal: a header that filters
+ * cannot be shown is no failure of theirs, so no default action lets it pass.
+ */
+static const struct reply *parse(struct filters_state *m)
 {
+	struct content *c = &m->content;
 	struct span top, ours, text = octets_span(&c->text);
-	const char *wrong = NULL;
+	const char *wrong;
 
 	if (c->parsed)
-		return 0;
+		return NULL;
 	if (make_edits(&c->edits) < 0)
-		return link_fail(l, "message", -ENOMEM);
-	if (!milter_header_find(text, true, &c->header))
-		wrong = "cannot be shown a message without an end of its header";
-	else if (c->header.n > MILTER_HEADER_MAX)
-		wrong = "cannot be shown a header above 1 MiB";
+		return m->host.reply(REPLY_NO_MEMORY);
+	milter_header_find(text, true, &c->header); /* true of a whole message */
 	split_trace(c, &top, &ours);
-	if (!wrong)
-		wrong = milter_edits_begin(
-			&c->edits, ours, (struct span){ text.p, c->header.n });
+	wrong = milter_edits_begin(&c->edits, ours, (struct span){ text.p, c->header.n });
 	if (wrong)
-		return link_fail(l, wrong, 0);
+		return m->host.reply(REPLY_SIZE_ACTUAL);
 	c->parsed = true;
-	return 0;
+	return NULL;
 }
 
 static struct span body_of(const struct content *c)
@@ -75,6 +74,13 @@ static struct span body_of(const struct content *c)
 
 /* Each of these returns 0 or -errno, with a fault, and sets *ret_refusal. */
 
+/* The filter gets no more events of this message. */
+static bool is_over(const struct filters_state *m, const struct filter *f,
+	const struct reply *refusal)
+{
+	return refusal || f->failed || m->discard;
+}
+
 static int ask_fields(struct filters_state *m, struct filter *f, const struct reply **ret)
 {
 	struct milter_talk *t = &f->talk;
@@ -83,7 +89,7 @@ static int ask_fields(struct filters_state *m, struct filter *f, const struct re
 	struct buf b;
 	int r = 0;
 
-	while (r == 0 && !*ret && !f->failed && milter_wants(t, MILTER_FIELD) &&
+	while (r == 0 && !is_over(m, f, *ret) && milter_wants(t, MILTER_FIELD) &&
 		milter_edits_next(&m->content.edits, &at, &field)) {
 		r = filter_room(f, FIELD_ROOM, &b);
 		if (r < 0)
@@ -141,7 +147,7 @@ static int ask_body(struct filters_state *m, struct filter *f, const struct repl
 	bool cr = false;
 	int r = 0;
 
-	while (r == 0 && !*ret && !f->failed && text.n &&
+	while (r == 0 && !is_over(m, f, *ret) && text.n &&
 		milter_wants(&f->talk, MILTER_BODY)) {
 		r = put_piece(f, &text, &cr);
 		if (r == 0)
@@ -271,18 +277,19 @@ static void keep_body(struct content *c)
 static int converse(struct filters_state *m, struct filter *f, const struct tx *tx,
 	const struct reply **ret)
 {
-	int r = parse(&m->content, &f->link);
+	int r;
 
-	if (r < 0)
-		return r;
+	*ret = parse(m);
+	if (*ret)
+		return 0;
 	milter_edits_save(&m->content.edits);
 	m->content.has_new_body = m->content.new_body_cr = false;
 	r = ask_fields(m, f, ret);
-	if (r == 0 && !*ret && !f->failed)
+	if (r == 0 && !is_over(m, f, *ret))
 		r = ask_end_of_header(m, f, tx, ret);
-	if (r == 0 && !*ret && !f->failed)
+	if (r == 0 && !is_over(m, f, *ret))
 		r = ask_body(m, f, ret);
-	if (r == 0 && !*ret && !f->failed && milter_wants(&f->talk, MILTER_END))
+	if (r == 0 && !is_over(m, f, *ret) && milter_wants(&f->talk, MILTER_END))
 		r = ask_end(m, f, tx, ret);
 	return r;
 }
@@ -293,8 +300,9 @@ const struct reply *filter_ask_content(
 	const struct reply *refusal = NULL;
 	size_t n_changes = m->changes.n;
 
-	if (f->failed || !f->in_message || f->talk.session_accepted ||
-		f->talk.message_accepted)
+	if (f->failed)
+		return filter_fail(m, f);
+	if (!f->in_message || f->talk.session_accepted || f->talk.message_accepted)
 		return NULL;
 	if (converse(m, f, tx, &refusal) == 0 && !f->failed) {
 		keep_body(&m->content);

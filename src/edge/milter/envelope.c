@@ -99,7 +99,7 @@ static void remove_recipient(struct tx *tx, const struct change *change)
 }
 
 /* Looks the recipient up as if the client had named it. */
-static void add_recipient(
+static const struct reply *add_recipient(
 	struct filters_state *m, struct tx *tx, const struct change *change)
 {
 	char octets[CHANGE_TEXT_MAX + 3];
@@ -111,21 +111,22 @@ static void add_recipient(
 
 	if (!take_path(change, PATH_FORWARD, &room, &path) || path.null || path.utf8) {
 		note(m, change, "is no address that can be added");
-		return;
+		return m->host.reply(REPLY_FILTER_FAILED_FOR_GOOD);
 	}
 	r = m->host.judge_domain(m->host.ctx, path.domain);
 	if (r || tx_add_recipient(tx, &path, &params, &added) < 0) {
 		note(m, change, r ? r->text : "out of memory");
-		return;
+		return r ? r : m->host.reply(REPLY_NO_MEMORY);
 	}
 	added->slot = 0;
 	r = stages_rcpt(&m->host.delivery, tx, added);
 	if (r) {
 		note(m, change, r->text);
 		tx_drop_recipient(tx);
-		return;
+		return r;
 	}
 	tx->n_added++;
+	return NULL;
 }
 
 static void change_sender(
@@ -187,10 +188,16 @@ static bool has_recipient(const struct tx *tx)
 	return false;
 }
 
+/* Of two refusals the one after which a sender tries again. NULL is none. */
+static const struct reply *worse(const struct reply *a, const struct reply *b)
+{
+	return !a || (b && b->code < a->code) ? b : a;
+}
+
 const struct reply *changes_carry_out(struct filters_state *m, struct tx *tx)
 {
 	const struct changes *c = &m->changes;
-	const struct reply *r = NULL;
+	const struct reply *r = NULL, *not_added = NULL;
 	bool removed = false;
 
 	for (size_t i = 0; i < c->n; i++) {
@@ -206,11 +213,16 @@ const struct reply *changes_carry_out(struct filters_state *m, struct tx *tx)
 		r = look_up_again(m, tx);
 	for (size_t i = 0; i < c->n && !r; i++)
 		if (c->list[i].kind == MILTER_RCPT_ADD)
-			add_recipient(m, tx, &c->list[i]);
+			not_added = worse(not_added, add_recipient(m, tx, &c->list[i]));
+	/* lost otherwise: the sender was told nothing, and no recipient has it */
+	if (!r && not_added && (not_added->code < 500 || !has_recipient(tx)))
+		return not_added;
 	m->discard |= !has_recipient(tx);
 	if (r || !m->quarantine || m->discard)
 		return r;
 	if (mark(m, m->quarantine) < 0)
 		return m->host.reply(REPLY_NO_MEMORY);
+	for (size_t i = 0; i < tx->n_recipients; i++)
+		tx->recipients[i].params.report = false; /* it is not delivered yet */
 	return m->host.quarantine(m->host.ctx, tx);
 }

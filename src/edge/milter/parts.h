@@ -36,6 +36,7 @@ struct filter {
 	bool in_message; /* it got MAIL, and not yet the end */
 	/* its verdict on the session; NULL: none */
 	const struct reply *session_refusal;
+	struct own_reply session_reply; /* its words; no later message changes them */
 	char helo[COMMAND_LINE_MAX]; /* the name that it got; or empty */
 	bool helo_secured;
 
