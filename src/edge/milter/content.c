@@ -43,8 +43,8 @@ static int make_edits(struct milter_edits *e)
 }
 
 /*
- * Makes the list of fields, once for all filters. NULL or a refusal: a header that filters
- * cannot be shown is no failure of theirs, so no default action lets it pass.
+ * Makes the list of fields, once for all filters. NULL or a refusal: a header that
+ * filters cannot be shown is no failure of theirs, so no default action lets it pass.
  */
 static const struct reply *parse(struct filters_state *m)
 {
