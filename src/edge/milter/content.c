@@ -103,18 +103,29 @@ static int ask_fields(struct filters_state *m, struct filter *f, const struct re
 	return r;
 }
 
-static int ask_end_of_header(struct filters_state *m, struct filter *f,
-	const struct tx *tx, const struct reply **ret)
+/* A buffer for an event, with its macros in front. 0 or -errno, with a fault. */
+static int put_macros(struct filters_state *m, struct filter *f, const struct tx *tx,
+	enum milter_event event, struct buf *ret)
 {
 	struct milter_values v;
-	struct buf b;
-	int r = filter_room(f, PIECE_MAX, &b);
+	int r = filter_room(f, PIECE_MAX, ret);
 
 	if (r < 0)
 		return r;
 	values_of_mail(&v, m->host.session, tx);
-	if (milter_wants_macros(&f->talk, MILTER_END_OF_HEADER))
-		milter_put_macros(&b, &f->talk, MILTER_END_OF_HEADER, &v);
+	if (milter_wants_macros(&f->talk, event))
+		milter_put_macros(ret, &f->talk, event, &v);
+	return 0;
+}
+
+static int ask_end_of_header(struct filters_state *m, struct filter *f,
+	const struct tx *tx, const struct reply **ret)
+{
+	struct buf b;
+	int r = put_macros(m, f, tx, MILTER_END_OF_HEADER, &b);
+
+	if (r < 0)
+		return r;
 	if (milter_wants(&f->talk, MILTER_END_OF_HEADER)) {
 		milter_put_end_of_header(&b);
 		milter_sent(&f->talk, MILTER_END_OF_HEADER);
@@ -239,15 +250,11 @@ static int take_verdict(
 static int ask_end(struct filters_state *m, struct filter *f, const struct tx *tx,
 	const struct reply **ret)
 {
-	struct milter_values v;
 	struct buf b;
-	int r = filter_room(f, PIECE_MAX, &b);
+	int r = put_macros(m, f, tx, MILTER_END, &b);
 
 	if (r < 0)
 		return r;
-	values_of_mail(&v, m->host.session, tx);
-	if (milter_wants_macros(&f->talk, MILTER_END))
-		milter_put_macros(&b, &f->talk, MILTER_END, &v);
 	milter_put_end(&b);
 	milter_sent(&f->talk, MILTER_END);
 	r = filter_end_event(f, &b);
