@@ -484,6 +484,19 @@ def test_postern_check_names_what_keeps_the_program_from_its_start(spoil, name, 
         harness.contains(run(here, "postern-check", check=False), "no fault: ")
 
 
+def test_postern_check_names_an_enabled_socket_that_does_not_listen():
+    here = here_with("postern")
+    here.run("systemctl", "enable", "postern.socket")
+    harness.at_end(here.run, "systemctl", "disable", "postern.socket")
+    harness.contains(run(here, "postern-check", check=False), "no fault: ")
+    here.run("systemctl", "stop", "postern.socket")
+    harness.at_end(here.run, "systemctl", "start", "postern.socket")
+    told = run(here, "postern-check", check=False)
+    harness.contains(told, "postern.socket: is enabled, but does not listen; start it: systemctl start postern.socket")
+    here.run("sh", "-ec", told.split("start it: ")[1].splitlines()[0])
+    harness.contains(run(here, "postern-check", check=False), "no fault: ")
+
+
 def test_a_directory_that_the_listeners_unit_names_and_that_is_not_there():
     here = here_with("postern-listen")
     here.drop_in(LISTENER, "[Service]\nReadWritePaths=/srv/other\n")
