@@ -7,6 +7,7 @@
 
 #define FILTERS_DELIVERY_MAX 2 /* the Maildirs, and the outbox of reports */
 
+struct filters_facts;
 struct log;
 struct maildir;
 struct milter_api;
@@ -28,7 +29,7 @@ struct filters {
 	const struct milter_api *api;
 	struct stage *stage; /* asks the filters; it has the stages that deliver in it */
 	struct stage *delivery[FILTERS_DELIVERY_MAX];
-	const char *text; /* for the record of a transaction */
+	const struct filters_facts *facts; /* for records */
 	struct filters_place place;
 };
 

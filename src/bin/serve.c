@@ -532,7 +532,7 @@ static void begin_session(struct connection *c, const struct session_peer *peer)
 		&now);
 	c->session.confinement = c->confinement;
 	if (c->filters)
-		c->session.filters = c->filters->text;
+		c->session.filters = c->filters->facts;
 	c->session.service = kind_of_service(&c->config.session);
 	c->session.own_port = peer_own_port(STDIN_FILENO);
 	notify_init(&c->notify, c->inherited.notify_socket, now.milliseconds);

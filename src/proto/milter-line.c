@@ -135,6 +135,11 @@ static const char *set_content(struct milter_setting *s, struct span value)
 static const struct words actions =
 	WORDS("tempfail", "accept", "reject", "shutdown", "quarantine");
 
+const char *milter_default_word(enum milter_default action)
+{
+	return words_get(&actions, action);
+}
+
 static const char *set_action(struct milter_setting *s, struct span value)
 {
 	size_t i = words_find(&actions, value);

@@ -10,18 +10,25 @@
 /* The options by which an event is off, and by which it has no answer; 0: none does. */
 static const struct {
 	uint32_t off, silent;
+	const char *word;
 } events[MILTER_EVENTS] = {
-	[MILTER_CONNECT] = { MILTER_NO_CONNECT, MILTER_NR_CONNECT },
-	[MILTER_HELO] = { MILTER_NO_HELO, MILTER_NR_HELO },
-	[MILTER_MAIL] = { MILTER_NO_MAIL, MILTER_NR_MAIL },
-	[MILTER_RCPT] = { MILTER_NO_RCPT, MILTER_NR_RCPT },
-	[MILTER_DATA] = { MILTER_NO_DATA, MILTER_NR_DATA },
-	[MILTER_FIELD] = { MILTER_NO_FIELDS, MILTER_NR_FIELDS },
-	[MILTER_END_OF_HEADER] = { MILTER_NO_END_OF_HEADER, MILTER_NR_END_OF_HEADER },
-	[MILTER_BODY] = { MILTER_NO_BODY, MILTER_NR_BODY },
-	[MILTER_END] = { 0, 0 },
-	[MILTER_UNKNOWN] = { MILTER_NO_UNKNOWN, MILTER_NR_UNKNOWN },
+	[MILTER_CONNECT] = { MILTER_NO_CONNECT, MILTER_NR_CONNECT, "CONNECT" },
+	[MILTER_HELO] = { MILTER_NO_HELO, MILTER_NR_HELO, "HELO" },
+	[MILTER_MAIL] = { MILTER_NO_MAIL, MILTER_NR_MAIL, "MAIL" },
+	[MILTER_RCPT] = { MILTER_NO_RCPT, MILTER_NR_RCPT, "RCPT" },
+	[MILTER_DATA] = { MILTER_NO_DATA, MILTER_NR_DATA, "DATA" },
+	[MILTER_FIELD] = { MILTER_NO_FIELDS, MILTER_NR_FIELDS, "header field" },
+	[MILTER_END_OF_HEADER] = { MILTER_NO_END_OF_HEADER, MILTER_NR_END_OF_HEADER,
+		"end of header" },
+	[MILTER_BODY] = { MILTER_NO_BODY, MILTER_NR_BODY, "body" },
+	[MILTER_END] = { 0, 0, "end of message" },
+	[MILTER_UNKNOWN] = { MILTER_NO_UNKNOWN, MILTER_NR_UNKNOWN, "unknown command" },
 };
+
+const char *milter_event_word(enum milter_event event)
+{
+	return events[event].word;
+}
 
 void milter_talk_begin(struct milter_talk *t, const struct milter_terms *terms)
 {

@@ -253,6 +253,9 @@ bool milter_wants_rejected(const struct milter_talk *t);
  */
 bool milter_sent(struct milter_talk *t, enum milter_event event);
 
+/* The words of records and traces: "RCPT", "end of message". */
+const char *milter_event_word(enum milter_event event);
+
 /* True while an answer is owed. */
 bool milter_owes(const struct milter_talk *t);
 
@@ -475,6 +478,9 @@ enum milter_default {
 	MILTER_DEFAULT_SHUTDOWN, /* 421 */
 	MILTER_DEFAULT_QUARANTINE,
 };
+
+/* "tempfail" */
+const char *milter_default_word(enum milter_default action);
 
 #define MILTER_PATH_MAX                                                                  \
 	107 /* octets of the path of a UNIX socket: sun_path and its NUL */

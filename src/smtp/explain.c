@@ -393,8 +393,10 @@ void explain(const struct session *s, const struct tls_failure *failure, struct 
 	char text[EXPLANATION_MAX];
 	struct buf b = { .p = text, .cap = sizeof(text) - DOTS };
 
-	if (cause == CAUSE_NONE)
+	if (cause == CAUSE_NONE) {
+		explain_slow(s, to);
 		return;
+	}
 	put_sentence(&b, sentences[cause], s, failure);
 	buf_put(to, buf_span(&b));
 	if (b.overflow)

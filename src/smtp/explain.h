@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The cause of a failed session, from a list and found from facts alone, and a sentence
- * on it for administrators. postern(8) has the remedy of each cause.
+ * on it for administrators; and sentences on what filters did. postern(8) has the remedy
+ * of each cause.
  */
 #pragma once
 
@@ -15,6 +16,13 @@
  * or the client.
  */
 void explain(const struct session *s, const struct tls_failure *failure, struct buf *to);
+
+/* The same of the open transaction, which ends so: what filters did with it. */
+void explain_message(
+	const struct session *s, const struct reply *outcome, struct buf *to);
+
+/* The same of a session for which filters took long. */
+void explain_slow(const struct session *s, struct buf *to);
 
 enum cause {
 	CAUSE_NONE, /* nothing to explain */

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* Facts of the TLS layer as plain values, so that the engine needs no TLS library. */
+/*
+ * Facts of the TLS layer and of filters as plain values, so that the engine needs neither
+ * a TLS library nor the milter protocol.
+ */
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include "proto/tls-hello.h"
 
 #define FACT_MAX 64 /* names of versions, cipher suites and groups */
@@ -60,4 +64,43 @@ struct tls_failure {
 	struct tls_terms allowed;
 	struct tls_certificate certificate;
 	char error[FACT_NAME_MAX]; /* text of the library */
+};
+
+#define FILTER_NAME_MAX 113 /* an address of the file `milters`, escaped, and a NUL */
+#define FILTER_WHY_MAX 256 /* a reason or a fault, escaped, and a NUL */
+#define FILTERS_TEXT_MAX 1024 /* octets of a record about all filters */
+
+/* What a filter did to a message, beside changing it. */
+enum filter_effect {
+	FILTER_NO_EFFECT,
+	FILTER_REFUSED, /* by `refusal` */
+	FILTER_DISCARDED,
+	FILTER_QUARANTINED, /* for the reason `quarantine` */
+	FILTER_FAILED, /* for the fault `why`, so that its default action held */
+};
+
+/* How long a filter was waited for, with one message. */
+struct filter_wait {
+	char name[FILTER_NAME_MAX];
+	uint64_t milliseconds;
+};
+
+struct reply;
+
+/* Of all filters of a session. Texts are escaped; they are empty where there is none. */
+struct filters_facts {
+	/* of the open transaction: "unix:/run/x.sock: accept, 2 edits, 13 ms|..." */
+	char text[FILTERS_TEXT_MAX];
+	char quarantine[FILTER_WHY_MAX];
+	uint64_t milliseconds; /* in which filters were waited for */
+	/* of these, since the step that began at this time: they are not in it yet */
+	uint64_t step_milliseconds, step;
+	struct filter_wait slow; /* the slowest */
+	enum filter_effect effect;
+	char actor[FILTER_NAME_MAX]; /* the filter that had it */
+	char why[FILTER_WHY_MAX];
+	const char *action; /* "tempfail": its default action */
+	const struct reply *refusal; /* the last one of a filter, also of a recipient */
+	/* of the session: */
+	struct filter_wait slowest;
 };

@@ -120,7 +120,20 @@ static void put_filters(const struct ended *e, struct buf *b)
 {
 	/* escaped when it was made */
 	if (e->s->filters)
-		buf_put_str(b, e->s->filters);
+		buf_put_str(b, e->s->filters->text);
+}
+
+static void put_filters_time(const struct ended *e, struct buf *b)
+{
+	if (e->s->filters && e->s->filters->text[0])
+		buf_put_num(b, e->s->filters->milliseconds);
+}
+
+static void put_quarantine(const struct ended *e, struct buf *b)
+{
+	/* escaped when it was made */
+	if (e->s->filters)
+		buf_put_str(b, e->s->filters->quarantine);
 }
 
 static void put_outcome(const struct ended *e, struct buf *b)
@@ -154,7 +167,12 @@ static void put_tx_lenient(const struct ended *e, struct buf *b)
 
 static void put_tx_duration(const struct ended *e, struct buf *b)
 {
-	buf_put_num(b, e->s->now.milliseconds - e->s->tx.since.milliseconds);
+	const struct filters_facts *f = e->s->filters;
+	uint64_t n = e->s->now.milliseconds - e->s->tx.since.milliseconds;
+
+	if (f && f->step == e->s->now.milliseconds)
+		n += f->step_milliseconds;
+	buf_put_num(b, n);
 }
 
 static void put_to(const struct ended *e, struct buf *b)
@@ -201,6 +219,11 @@ static void put_duration(const struct ended *e, struct buf *b)
 static void put_explanation(const struct ended *e, struct buf *b)
 {
 	explain(e->s, e->failure, b);
+}
+
+static void put_tx_explanation(const struct ended *e, struct buf *b)
+{
+	explain_message(e->s, e->outcome, b);
 }
 
 static void put_end(const struct ended *e, struct buf *b)
@@ -312,6 +335,7 @@ static const struct row {
 	{ RECORD_END, A, BY(put_auth_end) },
 	{ RECORD_STATUS, M, BY(put_tx_status) },
 	{ RECORD_STATUS, S, BY(put_status) },
+	{ RECORD_EXPLANATION, M, BY(put_tx_explanation) },
 	{ RECORD_EXPLANATION, S, BY(put_explanation) },
 	{ RECORD_PEER, M | S | A, BY(put_peer) },
 	{ RECORD_PORT, S | A, IN(PORT, peer.port) },
@@ -356,6 +380,8 @@ static const struct row {
 	{ RECORD_REPORT, M, IN(POINTER, tx.report) },
 	{ RECORD_REPORT_FAULT, M, BY(put_report_fault) },
 	{ RECORD_FILTERS, M, BY(put_filters) },
+	{ RECORD_FILTERS_TIME, M, BY(put_filters_time) },
+	{ RECORD_QUARANTINE, M, BY(put_quarantine) },
 	{ RECORD_REASON, M | A, BY(put_tx_reason) },
 	{ RECORD_REASON, S, BY(put_reason) },
 	{ RECORD_EARLY, S, IN(FLAG, peer.early) },

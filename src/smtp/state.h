@@ -129,11 +129,7 @@ struct session {
 	const char *service;
 	/* the parts of an incomplete sandbox that are active; NULL: it is complete */
 	const char *confinement;
-	/*
-	 * of the transaction, as records have it: what each filter decided and how long
-	 * it took; NULL: there are no filters
-	 */
-	const char *filters;
+	const struct filters_facts *filters; /* NULL: there are no filters */
 
 	struct moment now, since;
 	enum phase phase;

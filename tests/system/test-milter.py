@@ -507,7 +507,7 @@ def test_a_quarantine_is_no_verdict_and_has_its_own_mailbox():
         b'X-Postern-Quarantine: too \\x22odd\\x22\n', b"", 1))
     harness.equal(rest, harness.sample().replace(b"\r\n", b"\n"))
     harness.equal(len([line for line in first if line.startswith("Received")]), 1)
-    harness.contains(site.records("message")[0]["filters"], "quarantine: too")
+    harness.equal(site.records("message")[0]["quarantine"], r"too \x22odd\x22")
 
 
 def test_a_quarantine_behind_which_a_refusal_comes_refuses():

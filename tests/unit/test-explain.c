@@ -900,6 +900,65 @@ static void test_no_sentence_is_too_long(void)
 	}
 }
 
+static bool explains_message(
+	const struct session *s, const struct reply *outcome, const char *sentence)
+{
+	char text[EXPLANATION_MAX];
+	struct buf b = BUF(text);
+
+	explain_message(s, outcome, &b);
+	CHECK(!b.overflow);
+	return CHECK_SPAN(buf_span(&b), sentence);
+}
+
+static void test_what_a_filter_did_is_explained_by_its_effect(void)
+{
+	const struct reply *no = reply_get(REPLY_FILTER_REFUSED);
+	static struct session s;
+	struct filters_facts f = { .actor = "unix:/f", .action = "accept" };
+
+	s.filters = &f;
+	explains_message(&s, no, "");
+	f.effect = FILTER_REFUSED;
+	f.refusal = no;
+	explains_message(
+		&s, no, "the filter unix:/f refused it: 550 5.7.1 Command rejected");
+	/* another one decided */
+	explains_message(&s, reply_get(REPLY_SIZE_ACTUAL), "");
+	f.effect = FILTER_FAILED;
+	strcpy(f.why, "cannot connect");
+	explains_message(&s, NULL,
+		"the filter unix:/f cannot connect (milters, default-action=accept)");
+	f.effect = FILTER_QUARANTINED;
+	explains_message(&s, NULL,
+		"the filter unix:/f put it into quarantine (quarantine-mailbox): (no "
+		"reason given)");
+	f.effect = FILTER_NO_EFFECT;
+	f.slow = (struct filter_wait){ "unix:/s", 999 };
+	explains_message(&s, NULL, "");
+	f.slow.milliseconds = 31099;
+	explains_message(&s, NULL, "the filter unix:/s took 31.0 s (milters)");
+	s.filters = NULL;
+	explains_message(&s, no, "");
+}
+
+static void test_an_explanation_of_a_filter_is_bounded_and_cuts_no_escape(void)
+{
+	static struct session s;
+	struct filters_facts f = { .effect = FILTER_FAILED, .action = "quarantine" };
+	char text[EXPLANATION_MAX];
+	struct buf b = BUF(text);
+
+	memset(f.actor, 'a', sizeof(f.actor) - 1);
+	for (size_t i = 0; i + 4 < sizeof(f.why); i += 4)
+		memcpy(f.why + i, "\\xFF", 4);
+	s.filters = &f;
+	explain_message(&s, NULL, &b);
+	CHECK(!b.overflow && b.n > 200);
+	for (size_t i = 0; i < b.n; i++)
+		CHECK(text[i] != '\\' || (i + 3 < b.n && text[i + 1] == 'x'));
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
@@ -909,6 +968,8 @@ int main(void)
 		TEST(test_what_was_lost),
 		TEST(test_every_cause_has_a_sentence),
 		TEST(test_no_sentence_is_too_long),
+		TEST(test_what_a_filter_did_is_explained_by_its_effect),
+		TEST(test_an_explanation_of_a_filter_is_bounded_and_cuts_no_escape),
 	};
 
 	return test_main(tests, TEST_COUNT(tests));

@@ -96,6 +96,16 @@ int filter_begin(struct filter *f)
 	return r < 0 ? r : take_terms(f);
 }
 
+/* A filter that fails at one message fails at the same event again and again. */
+static void name_event(struct filter *f)
+{
+	size_t n = strlen(f->link.fault);
+
+	if (milter_owes(&f->talk))
+		snprintf(f->link.fault + n, sizeof(f->link.fault) - n, ", after %s",
+			milter_event_word(f->talk.owed[0]));
+}
+
 const struct reply *filter_fail(struct filters_state *m, struct filter *f)
 {
 	static const enum reply_name names[] = {
@@ -109,6 +119,8 @@ const struct reply *filter_fail(struct filters_state *m, struct filter *f)
 	char text[FILTER_FAULT_MAX] = "";
 	struct buf b = BUF(text);
 
+	if (!f->failed)
+		name_event(f);
 	filter_put_fault(&b, m->host.path, f, f->link.fault);
 	text[sizeof(text) - 1] = '\0';
 	if (!m->stage.fault) {
@@ -151,12 +163,24 @@ static const struct reply *own_reply(
 	return a->code == 421 ? m->host.reply(REPLY_FILTER_END) : &own->reply;
 }
 
+/* An own reply is what its code says. */
+static const char *verdict_word(const struct milter_answer *a)
+{
+	enum milter_kind kind = a->kind;
+
+	if (kind == MILTER_REPLY)
+		kind = a->code == 421  ? MILTER_SHUTDOWN
+		       : a->code < 500 ? MILTER_TEMPFAIL
+				       : MILTER_REJECT;
+	return milter_kind_word(kind);
+}
+
 const struct reply *filter_verdict(
 	struct filters_state *m, struct filter *f, const struct milter_answer *a)
 {
 	const struct reply *r = NULL;
 
-	f->verdict = milter_kind_word(a->kind);
+	f->verdict = verdict_word(a);
 	switch (a->kind) {
 	case MILTER_REJECT:
 		r = m->host.reply(REPLY_FILTER_REFUSED);
@@ -365,7 +389,7 @@ void filter_end_message(struct filter *f)
 	struct buf b;
 
 	f->verdict = NULL;
-	f->n_edits = 0;
+	f->n_edits = f->n_refused = 0;
 	f->link.spent = 0;
 	if (!f->in_message)
 		return;

@@ -206,8 +206,10 @@ const struct reply *changes_carry_out(struct filters_state *m, struct tx *tx)
 		if (c->list[i].kind == MILTER_SENDER)
 			change_sender(m, tx, &c->list[i]);
 		removed |= c->list[i].kind == MILTER_RCPT_DELETE;
-		if (c->list[i].kind == MILTER_QUARANTINE && !m->quarantine)
+		if (c->list[i].kind == MILTER_QUARANTINE && !m->quarantine) {
 			m->quarantine = c->list[i].text;
+			m->quarantiner = c->list[i].filter;
+		}
 	}
 	if (removed)
 		r = look_up_again(m, tx);

@@ -97,7 +97,7 @@ void filter_put_fault(
 	buf_put_char(to, ':');
 	buf_put_num(to, f->line);
 	buf_put(to, SPAN(": "));
-	text_escape(to, f->setting.address, FILTER_NAME_SHOWN_MAX);
+	text_escape(to, f->setting.address, FILTER_NAME_MAX - 1);
 	buf_put_char(to, ' ');
 	buf_put_str(to, what);
 	buf_terminate(to);

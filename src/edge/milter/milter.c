@@ -7,41 +7,10 @@
 #include "edge/milter/milter.h"
 #include <stdio.h>
 #include "edge/milter/parts.h"
-#include "proto/text.h"
 
 static struct filters_state *state_of(struct stage *st)
 {
 	return (struct filters_state *)st;
-}
-
-/* The record: "unix:/run/x.sock: accept, 2 edits, 13 ms|..." */
-static void describe(struct filters_state *m)
-{
-	struct buf b = BUF(m->record);
-
-	for (size_t i = 0; i < m->n; i++) {
-		const struct filter *f = &m->list[i];
-		if (!f->verdict)
-			continue;
-		if (b.n)
-			buf_put_char(&b, '|');
-		text_escape(&b, f->setting.address, FILTER_NAME_SHOWN_MAX);
-		buf_put(&b, SPAN(": "));
-		buf_put_str(&b, f->verdict);
-		if (f->n_edits) {
-			buf_put(&b, SPAN(", "));
-			buf_put_num(&b, f->n_edits);
-			buf_put_str(&b, f->n_edits > 1 ? " edits" : " edit");
-		}
-		buf_put(&b, SPAN(", "));
-		buf_put_num(&b, f->link.spent);
-		buf_put(&b, SPAN(" ms"));
-	}
-	if (m->quarantine && b.n) {
-		buf_put(&b, SPAN("|quarantine: "));
-		text_escape(&b, span_of(m->quarantine), FILTER_NAME_SHOWN_MAX);
-	}
-	m->record[b.n < sizeof(m->record) ? b.n : sizeof(m->record) - 1] = '\0';
 }
 
 /* The stages that deliver may have a fault of this host for the record. */
@@ -56,11 +25,13 @@ static const struct reply *filters_mail(struct stage *st, const struct tx *tx)
 	struct filters_state *m = state_of(st);
 	const struct reply *r = NULL;
 
-	for (size_t i = 0; i < m->n && !r && !m->discard; i++)
+	for (size_t i = 0; i < m->n && !r && !m->discard; i++) {
 		r = filter_ask_mail(m, &m->list[i], tx);
+		facts_note(m, &m->list[i], r);
+	}
 	if (!r)
 		r = stages_mail(&m->host.delivery, tx);
-	describe(m);
+	facts_write(m);
 	note_fault(m);
 	return r;
 }
@@ -76,12 +47,15 @@ static const struct reply *filters_rcpt(
 	note_fault(m);
 	if (r)
 		return r;
-	for (size_t i = 0; i < m->n && !r && !m->discard; i++)
+	for (size_t i = 0; i < m->n && !r && !m->discard; i++) {
 		r = filter_ask_rcpt(m, &m->list[i], tx, to);
+		facts_note(m, &m->list[i], r);
+		m->list[i].n_refused += r && !m->list[i].failed;
+	}
 	for (size_t i = 0; i < delivery->n && r; i++)
 		if (delivery->list[i]->ops->drop)
 			delivery->list[i]->ops->drop(delivery->list[i], to);
-	describe(m);
+	facts_write(m);
 	return r;
 }
 
@@ -93,9 +67,11 @@ static const struct reply *filters_data(
 
 	if (octets_put(&m->content.trace, trace, SIZE_MAX / 4) < 0)
 		return m->host.reply(REPLY_NO_MEMORY);
-	for (size_t i = 0; i < m->n && !r && !m->discard; i++)
+	for (size_t i = 0; i < m->n && !r && !m->discard; i++) {
 		r = filter_ask_data(m, &m->list[i], tx);
-	describe(m);
+		facts_note(m, &m->list[i], r);
+	}
+	facts_write(m);
 	return r;
 }
 
@@ -120,11 +96,13 @@ static const struct reply *filters_prepare(struct stage *st, struct tx *tx)
 	const struct stages *to = &m->host.delivery;
 	const struct reply *r = NULL;
 
-	for (size_t i = 0; i < m->n && !r && !m->discard; i++)
+	for (size_t i = 0; i < m->n && !r && !m->discard; i++) {
 		r = filter_ask_content(m, &m->list[i], tx);
+		facts_note(m, &m->list[i], r);
+	}
 	if (!r && !m->discard)
 		r = changes_carry_out(m, tx);
-	describe(m);
+	facts_write(m);
 	if (!r && m->discard)
 		r = m->host.reply(REPLY_FILTER_DISCARDED);
 	if (!r)
@@ -160,7 +138,8 @@ static void filters_clear(struct stage *st)
 	changes_cut(&m->changes, 0);
 	m->quarantine = NULL;
 	m->discard = false;
-	m->record[0] = '\0';
+	facts_clear(&m->facts);
+	m->quarantiner = NULL;
 	m->stage.fault = NULL;
 }
 
@@ -187,7 +166,8 @@ static void filters_close(struct stage *stage)
 	free(m);
 }
 
-static struct stage *filters_open(const struct milter_host *host, const char **ret_text)
+static struct stage *filters_open(
+	const struct milter_host *host, const struct filters_facts **ret_facts)
 {
 	struct filters_state *m = calloc(1, sizeof(*m));
 
@@ -202,7 +182,7 @@ static struct stage *filters_open(const struct milter_host *host, const char **r
 		filters_close(&m->stage);
 		return NULL;
 	}
-	*ret_text = m->record;
+	*ret_facts = &m->facts;
 	return &m->stage;
 }
 

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include "proto/reply.h"
+#include "smtp/facts.h"
 #include "smtp/tx.h"
 
 #define MILTER_MODULE "milter.so"
@@ -43,11 +44,12 @@ struct milter_host {
 
 struct milter_api {
 	/*
-	 * Reads the file. Returns the stage that asks the filters, and at *ret_text what
+	 * Reads the file. Returns the stage that asks the filters, and at *ret_facts what
 	 * records have about them, which changes with each transaction. NULL when the
 	 * file cannot be used, which has been reported.
 	 */
-	struct stage *(*open)(const struct milter_host *host, const char **ret_text);
+	struct stage *(*open)(
+		const struct milter_host *host, const struct filters_facts **ret_facts);
 	/*
 	 * Begins to connect to each filter, in the process of a connection and before it
 	 * reads from its client. No socket is made later.

@@ -14,9 +14,7 @@
 #define CHANGES_MAX 1000 /* of the envelope of a message */
 #define CHANGE_TEXT_MAX 1024 /* octets of an address, or of a reason */
 #define FILTER_REPLY_MAX (REPLY_ARGUMENT_MAX) /* octets of a filter's own reply */
-#define FILTER_NAME_SHOWN_MAX 112 /* in records */
 #define FILTER_FAULT_MAX 384 /* file, line, name and what is wrong */
-#define FILTER_RECORD_MAX 1024 /* octets of a record about all filters */
 /* seconds in which a filter may ask for more time, again and again */
 #define FILTER_PROGRESS_MAX 3600
 
@@ -43,6 +41,7 @@ struct filter {
 	/* Of the transaction: */
 	const char *verdict; /* the word for the record; NULL: it was not asked */
 	size_t n_edits;
+	size_t n_refused; /* recipients */
 };
 
 /* The message, from its first octet on. */
@@ -82,10 +81,11 @@ struct filters_state {
 	struct content content;
 	struct changes changes;
 	const char *quarantine; /* the reason; NULL: it goes to its recipients */
+	const struct filter *quarantiner; /* that wants it */
 	bool discard; /* the message is accepted, and thrown away */
 	struct own_reply replies[2]; /* of a recipient, and of all else */
 	char fault[FILTER_FAULT_MAX]; /* the first of the transaction; or empty */
-	char record[FILTER_RECORD_MAX];
+	struct filters_facts facts;
 };
 
 /* The file, and names (list.c). */
@@ -140,6 +140,16 @@ void filter_end_message(struct filter *f);
 
 /* Ends the conversation, and the connection. */
 void filter_quit(struct filter *f);
+
+/* Facts for records (facts.c). */
+
+/* A filter was asked: keeps what it did, with its refusal or NULL. */
+void facts_note(
+	struct filters_state *m, const struct filter *f, const struct reply *refusal);
+/* Writes what all filters have done with the transaction so far. */
+void facts_write(struct filters_state *m);
+/* The transaction has ended. */
+void facts_clear(struct filters_facts *facts);
 
 /* As struct milter_api has it (check.c). */
 size_t filters_check(

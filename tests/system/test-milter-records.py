@@ -1,0 +1,241 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: ISC
+"""What filters did, in records, on the panel, in metrics and in traces."""
+
+import json
+import re
+import time
+
+import filters
+import harness
+from filters import Filter, frame
+from harness import RECIPIENT, SENDER, Site
+
+SILENT = {"steps": filters.SILENT}
+
+
+def site_with(*lines, **settings):
+    site = Site(**settings)
+    path = site.dir / "milters"
+    path.write_text("".join(lines))
+    return site.set(milters=path, log=f"json:{site.dir}/records")
+
+
+def message(site, code=250, **options):
+    """One message in a session of its own."""
+    client = site.connect(**options)
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, code)
+    if code != 421:
+        client.quit()
+
+
+def records(site, event="message"):
+    def found():
+        path = site.dir / "records"
+        lines = path.read_text().splitlines() if path.exists() else ()
+        return [r for r in map(json.loads, lines) if r["event"] == event]
+
+    return harness.eventually(found, f"a record of the event {event}")
+
+
+def record(site):
+    return records(site)[-1]
+
+
+# Records
+
+
+def test_each_filter_has_its_verdict_its_edits_and_its_time():
+    def wait(_, __):
+        time.sleep(0.2)
+        return filters.add("X-A", "1") + filters.add("X-B", "2") + frame("a")
+
+    first, second = Filter(E=wait, **SILENT), Filter(path=harness.scratch() / "b")
+    site = site_with(first.line(), second.line())
+    message(site)
+    found = record(site)
+    harness.equal(len(found["filters"]), 2)
+    name, verdict, edits, waited = re.fullmatch(r"(\S+): (\w+), (\d+) edits, (\d+) ms", found["filters"][0]).groups()
+    harness.equal((name, verdict, edits), (f"unix:{first.path}", "accept", "2"))
+    assert 200 <= int(waited) < 5000, found
+    assert re.fullmatch(rf"unix:{second.path}: continue, \d+ ms", found["filters"][1]), found
+    total = sum(int(text.split()[-2]) for text in found["filters"])
+    harness.equal(found["filters_ms"], total)
+    assert found["duration_ms"] >= 200 and "explanation" not in found and "quarantine" not in found, found
+
+
+VERDICTS = harness.table(reject=(frame("r"), 550, "reject"), tempfail=(frame("t"), 451, "tempfail"),
+                         own_5=(filters.reply("554 5.7.1 spam"), 554, "reject"),
+                         own_4=(filters.reply("450 4.7.1 later"), 450, "tempfail"),
+                         shutdown=(frame("4"), 421, "shutdown"), own_421=(filters.reply("421 4.7.1 no"), 421, "shutdown"))
+
+
+@VERDICTS
+def test_a_refusal_has_the_word_of_its_code_and_is_explained(answer, code, word):
+    filter_ = Filter(E=answer, **SILENT)
+    site = site_with(filter_.line())
+    message(site, code)
+    found = record(site)
+    harness.contains(found["filters"][0], f"unix:{filter_.path}: {word}, ")
+    harness.equal(found["outcome"], "refused")
+    harness.equal(found["explanation"], f"the filter unix:{filter_.path} refused it: {found['reason']}")
+
+
+def test_a_recipient_that_a_filter_refused_is_counted_and_explained():
+    filter_ = Filter(R=lambda data, _: filters.reply("451 4.7.1 greylisted") if b"bob" in data else frame("c"))
+    site = site_with(filter_.line(), maildir="%u")
+    client = site.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    for who, code in (("bob", 451), ("alice", 250), ("bobby", 451)):
+        client.say(f"RCPT TO:<{who}@{harness.DOMAIN}>", code)
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    found = record(site)
+    harness.contains(found["filters"][0], f"unix:{filter_.path}: continue, 2 recipients refused, ")
+    harness.equal((found["outcome"], found["refused"]), ("delivered", 2))
+    harness.equal(found["explanation"], f"the filter unix:{filter_.path} refused it: 451 4.7.1 greylisted")
+
+
+def test_a_refusal_of_postern_is_not_explained_by_a_filter():
+    filter_ = Filter(R=lambda data, _: frame("t") if b"bob" in data else frame("c"))
+    site = site_with(filter_.line(), maildir="%u")
+    client = site.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.say(f"RCPT TO:<bob@{harness.DOMAIN}>", 451)
+    client.say("RCPT TO:<eve@example.com>", 550)
+    client.quit()
+    found = record(site)
+    harness.equal(found["outcome"], "refused")
+    assert "explanation" not in found and found["reason"].startswith("550"), found
+
+
+def test_a_discarded_message_is_explained():
+    filter_ = Filter(E=frame("d"), **SILENT)
+    site = site_with(filter_.line())
+    message(site)
+    found = record(site)
+    harness.equal((found["outcome"], found["filters"][0].split(",")[0]), ("discarded", f"unix:{filter_.path}: discard"))
+    harness.equal(found["explanation"], f"the filter unix:{filter_.path} discarded it, and the client was told that it "
+                                        "was accepted")
+    harness.equal(site.everything(), [])
+
+
+def test_a_quarantine_has_its_reason():
+    first = Filter(**SILENT)
+    second = Filter(E=frame("q", b"virus \"A|B\"\0") + frame("a"), path=harness.scratch() / "b", **SILENT)
+    site = site_with(first.line(), second.line(), quarantine_mailbox="odd")
+    message(site)
+    found = record(site)
+    harness.equal(found["quarantine"], r"virus \x22A|B\x22")
+    assert found["filters"][1].startswith(f"unix:{second.path}: quarantine, 1 edit, "), found
+    harness.equal(len(found["filters"]), 2)
+    harness.equal(found["explanation"], f"the filter unix:{second.path} put it into quarantine (quarantine-mailbox): "
+                                        r"virus \x22A|B\x22")
+
+
+def test_a_default_action_is_explained():
+    site = Site()
+    path = site.dir / "milters"
+    site.set(milters=path, log=f"json:{site.dir}/records", quarantine_mailbox="odd")
+    for action, code in (("tempfail", 451), ("reject", 550), ("accept", 250), ("quarantine", 250)):
+        path.write_text(f"unix:{site.dir}/none default-action={action}\n")
+        client = site.connect()
+        client.ehlo()
+        client.send(f"MAIL FROM:<{SENDER}>\r\n")
+        client.expect(code)
+        if code == 250:
+            client.say("RSET", 250)
+            harness.equal(client.message(harness.sample()).code, 250)
+        client.quit()
+        found = record(site)
+        harness.equal(found["explanation"], f"the filter unix:{site.dir}/none cannot connect: No such file or directory "
+                                            f"(milters, default-action={action})")
+        assert re.fullmatch(rf"unix:{site.dir}/none: failed, \d+ ms", found["filters"][0]), found
+    harness.equal(found["quarantine"], "a filter failed")
+
+
+@harness.table(at_mail=("M", "MAIL"), at_a_recipient=("R", "RCPT"), at_a_field=("L", "header field"),
+               at_the_end=("E", "end of message"))
+def test_a_filter_that_dies_of_a_message_is_recorded_with_the_event(event, word):
+    """Such a message comes again and again: its records name the filter, the event, and the Message-ID."""
+    filter_ = Filter(**{event: None})
+    site = site_with(filter_.line())
+    for _ in range(2):
+        client = site.connect()
+        client.ehlo()
+        codes = []
+        for command in (f"MAIL FROM:<{SENDER}>", f"RCPT TO:<{RECIPIENT}>", "DATA"):
+            client.send(command + "\r\n")
+            codes.append(client.reply().code)
+            if codes[-1] == 451:
+                break
+        if codes[-1] == 354:
+            codes.append(client.content(harness.sample()).code)
+        harness.equal(codes[-1], 451)
+        client.quit()
+    for found in records(site):
+        harness.contains(found["delivery_fault"], f"unix:{filter_.path} closed the connection, after {word}")
+        harness.contains(found["explanation"], f"closed the connection, after {word} (milters, default-action=tempfail)")
+        assert event in "MR" or found["message_id"], found
+    harness.equal(len(records(site)), 2)
+
+
+# Slow sessions
+
+
+def slow(*_):
+    time.sleep(1.2)
+    return frame("c")
+
+
+def test_a_message_that_took_long_names_the_filter():
+    quick, late = Filter(**SILENT), Filter(E=slow, path=harness.scratch() / "b", **SILENT)
+    site = site_with(quick.line(), late.line())
+    message(site)
+    expected = rf"the filter unix:{late.path} took 1\.[2-9] s \(milters\)"
+    assert re.fullmatch(expected, record(site)["explanation"]), record(site)
+    assert re.fullmatch(expected, records(site, "session")[0]["explanation"]), records(site, "session")
+
+
+def test_a_client_that_left_before_a_filter_had_answered_is_explained():
+    late = Filter(E=slow, **SILENT)
+    site = site_with(late.line())
+    client = site.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.say(f"RCPT TO:<{RECIPIENT}>", 250)
+    client.say("DATA", 354)
+    client.send(harness.sample() + b".\r\n")
+    client.close()
+    found = records(site, "session")[0]
+    assert found["end"] in ("eof", "broken"), found
+    assert re.fullmatch(rf"client closed the connection, perhaps because it did not wait: the filter unix:{late.path} took "
+                        r"1\.[2-9] s \(milters\)", found["explanation"]), found
+
+
+def test_a_session_that_took_too_long_names_the_filter():
+    late = Filter(M=slow)
+    site = site_with(late.line(), session_timeout=2)
+    client = site.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.expect(421)
+    found = records(site, "session")[0]
+    harness.equal(found["end"], "session-timeout")
+    assert re.fullmatch(rf"the session took too long \(session-timeout\): the filter unix:{late.path} took 1\.[2-9] s of it "
+                        r"\(milters\)", found["explanation"]), found
+
+
+def test_a_quick_session_is_not_explained():
+    filter_ = Filter()
+    site = site_with(filter_.line())
+    message(site)
+    assert "explanation" not in record(site) and "explanation" not in records(site, "session")[0], record(site)
+
+
+if __name__ == "__main__":
+    harness.main()
