@@ -235,3 +235,8 @@ int module_search(int (*take)(void *ctx, const char *path), void *ctx)
 		r = take(ctx, *file);
 	return r;
 }
+
+/* What a shared library has made for itself, no other code can free. */
+void module_rest(void)
+{
+}

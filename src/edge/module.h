@@ -33,6 +33,12 @@ const char *module_inside(void);
  */
 int module_search(int (*take)(void *ctx, const char *path), void *ctx);
 
+/*
+ * Gives back memory of libraries that a connection which waits does not need. They take
+ * it again when they need it. In a static program alone.
+ */
+void module_rest(void);
+
 /* Why the module could not be loaded: the loader's words, and what to do. */
 void module_put_fault(
 	struct buf *to, const char *directory, const char *file, const char *error);

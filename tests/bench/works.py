@@ -22,6 +22,7 @@ CHUNK = 1024 * 1024
 GREETINGS = 20
 MANY_SECONDS = 300  # that ten times as many messages may take
 TRACED = 10  # messages under strace
+WAITED = 2  # seconds that an idle connection has waited
 AT_ONCE = (1, 10, 50)
 MEGABYTE = 1_000_000
 # octets, messages; between 4 KiB and 1 MB what an octet costs is less than what disturbs a session
@@ -122,11 +123,13 @@ class Bench:
         try:
             for _ in range(n):
                 talks.append(load.Talk(server).begin())
+            time.sleep(WAITED)
             server.group.settled_cpu()
             figures = {"clear": (server.group.pss()[0] - before) / n}
             if "STARTTLS" in server.extensions:
                 for talk in talks:
                     talk.start_tls(self.context)
+                time.sleep(WAITED)
                 server.group.settled_cpu()
                 figures["tls"] = (server.group.pss()[0] - before) / n
         finally:

@@ -6,6 +6,7 @@ It is built here, unless the build folder is a static one already. The dialogues
 with tests/static."""
 
 import base64
+import ctypes
 import os
 import shutil
 import socket
@@ -143,6 +144,49 @@ def test_nothing_is_loaded_and_nothing_can_be():
     files = {line.split()[5] for line in maps.splitlines() if len(line.split()) > 5 and line.split()[5].startswith("/")}
     harness.equal({os.path.basename(name) for name in files}, {"postern"})
     client.quit()
+
+
+class GnuTLS:
+    """A client that verifies nothing, and sends the alert that it is told."""
+
+    CLIENT, CERTIFICATE, FATAL, UNKNOWN_CA = 2, 1, 2, 48
+
+    def __init__(self, client):
+        self.library, self.session, trusted = ctypes.CDLL("libgnutls.so.30"), ctypes.c_void_p(), ctypes.c_void_p()
+        self.call("init", ctypes.byref(self.session), self.CLIENT)
+        self.call("set_default_priority", self.session)
+        self.call("certificate_allocate_credentials", ctypes.byref(trusted))
+        self.call("credentials_set", self.session, self.CERTIFICATE, trusted)
+        client.socket.settimeout(None)
+        self.library.gnutls_transport_set_int2(self.session, client.socket.fileno(), client.socket.fileno())
+        self.call("handshake", self.session)
+
+    def call(self, name, *arguments):
+        harness.equal(getattr(self.library, f"gnutls_{name}")(*arguments), 0, name)
+
+    def refuse(self):
+        self.call("alert_send", self.session, self.FATAL, self.UNKNOWN_CA)
+
+
+def anonymous(pid):
+    """KiB that the process alone has."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    return int(next(line for line in text.splitlines() if line.startswith("Anonymous:")).split()[1])
+
+
+@harness.table(at_once=False, after_a_pause=True)
+def test_a_connection_that_waits_frees_definitions_and_reads_certificates_still(pause):
+    place = Static(tls="on", pair=harness.pair())
+    client = place.connect()
+    client.ehlo()
+    client.say("STARTTLS", 220)
+    tls, pid = GnuTLS(client), client.process.pid
+    if pause:
+        # no octet has come for a second; the trees of ASN.1 have 105 KiB
+        harness.eventually(lambda: anonymous(pid) < 340, "memory that is freed")
+    tls.refuse()
+    client.rest()
+    harness.contains(place.session()["explanation"], "certificate (alert unknown_ca), which is self-signed")
 
 
 def test_a_record_is_one_datagram_to_the_journal():

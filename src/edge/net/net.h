@@ -68,6 +68,7 @@ struct stream {
 	/* not 0: idle time-outs are a part of `timeout`; NULL: they never are */
 	const _Atomic uint32_t *is_crowded;
 	bool untidy; /* unused memory of the handshake was not yet returned */
+	bool forked; /* libraries are in memory that it shares with other connections */
 	bool received; /* octets of the client were received, other than a PROXY header */
 	bool unanswered; /* the last piece was small, and nothing was sent since */
 };

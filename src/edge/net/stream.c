@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include "edge/module.h"
 
 uint64_t stream_clock(void)
 {
@@ -78,6 +79,8 @@ void stream_done(struct stream *s)
 static void trim_memory(struct stream *s)
 {
 	s->untidy = false;
+	if (!s->forked)
+		module_rest();
 	malloc_trim(0);
 }
 
