@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "bin/filters.h"
+#include "bin/proxy-and-rules.h"
 #include "edge/sandbox/sandbox.h"
 #include "edge/file.h"
 
@@ -155,9 +156,18 @@ static int open_filters(struct connection *c)
 		.log = &c->log,
 		.policy = &c->policy,
 		.maildir = &c->maildir,
-		.quarantine = c->config.quarantine_mailbox };
+		.quarantine = c->config.quarantine_mailbox,
+		.spares =
+			c->config.recipients.table &&
+			table_may_have(c->config.recipients.table, SPAN("milters=off")) };
+	struct session_peer peer = { 0 };
 	bool listens = c->preload && c->preload != c->own_preload;
 
+	/* the table of clients may have a line for this one */
+	if (!listens && c->config.clients.may_skip_filters &&
+		!peer_find(STDIN_FILENO, &c->inherited.peer, &peer) &&
+		client_is_unfiltered(&c->config, &peer))
+		return 0;
 	c->dirs.connects = listens && c->config.sandbox;
 	if (c->dirs.connects && !sandbox_has_filter()) {
 		log_error(&c->log,

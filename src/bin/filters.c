@@ -62,7 +62,7 @@ struct filters *filters_open(const struct filters_place *place, struct stage **s
 	size_t *n_stages, const struct stage *first)
 {
 	OWNED struct filters *f = calloc(1, sizeof(*f));
-	size_t at = 0, n;
+	size_t at = 0;
 
 	if (!f) {
 		report(place, "out of memory");
@@ -71,8 +71,8 @@ struct filters *filters_open(const struct filters_place *place, struct stage **s
 	f->place = *place;
 	while (stages[at] != first)
 		at++;
-	n = *n_stages - at;
-	for (size_t i = 0; i < n; i++)
+	f->n_delivery = *n_stages - at;
+	for (size_t i = 0; i < f->n_delivery; i++)
 		f->delivery[i] = stages[at + i];
 	f->api = load(place);
 	if (f->api)
@@ -81,8 +81,9 @@ struct filters *filters_open(const struct filters_place *place, struct stage **s
 				.path = place->path,
 				.session = place->session,
 				.reply = reply_get,
-				.delivery = { f->delivery, n },
+				.delivery = { f->delivery, f->n_delivery },
 				.report = { .ctx = place->log, .fault = put_fault },
+				.spares = place->spares,
 				.ctx = f,
 				.judge_domain = judge_domain,
 				.quarantine = place->quarantine ? quarantine : NULL,
@@ -99,6 +100,15 @@ void filters_connect(struct filters *f)
 {
 	if (f)
 		f->api->connect(f->stage);
+}
+
+void filters_remove(const struct filters *f, struct stage **stages, size_t *n_stages)
+{
+	size_t at = *n_stages - 1; /* it is the last one */
+
+	for (size_t i = 0; i < f->n_delivery; i++)
+		stages[at + i] = f->delivery[i];
+	*n_stages = at + f->n_delivery;
 }
 
 void filters_close(struct filters *f)

@@ -23,12 +23,14 @@ struct filters_place {
 	struct policy *policy; /* decides on domains of recipients that filters add */
 	struct maildir *maildir;
 	const char *quarantine; /* the mailbox, below mail-root; NULL: there is none */
+	bool spares; /* lines of the table of recipients may have milters=off */
 };
 
 struct filters {
 	const struct milter_api *api;
 	struct stage *stage; /* asks the filters; it has the stages that deliver in it */
 	struct stage *delivery[FILTERS_DELIVERY_MAX];
+	size_t n_delivery;
 	const struct filters_facts *facts; /* for records */
 	struct filters_place place;
 };
@@ -44,6 +46,9 @@ struct filters *filters_open(const struct filters_place *place, struct stage **s
 
 /* In the process of the connection, before it reads from its client. NULL is none. */
 void filters_connect(struct filters *f);
+
+/* Puts the stages that deliver into the list again: the client wants no filters. */
+void filters_remove(const struct filters *f, struct stage **stages, size_t *n_stages);
 
 /* NULL is none. */
 void filters_close(struct filters *f);

@@ -71,6 +71,14 @@ static const struct rule *rule_of(
 		       : NULL;
 }
 
+bool client_is_unfiltered(const struct config *c, const struct session_peer *peer)
+{
+	struct ip ip;
+	const struct rule *rule = rule_of(c, peer, &ip);
+
+	return rule && rule->unfiltered && !must_send_header(c, rule, &ip);
+}
+
 enum session_end client_identify(struct config *c, struct stream *stream,
 	struct session_peer *peer, struct span *ret_why)
 {
@@ -87,6 +95,8 @@ enum session_end client_identify(struct config *c, struct stream *stream,
 		rule = rule_of(c, peer, &ip);
 	}
 	clients_apply(rule, &c->session, &c->tls);
+	if (rule && rule->unfiltered)
+		c->milters = NULL;
 	if (!rule || rule->deny.n == 0)
 		return END_NONE;
 	*ret_why = rule->deny;

@@ -383,6 +383,16 @@ static void end_trace(struct connection *c)
 	log_error(&c->log, text);
 }
 
+/* The client wants none; nothing was sent to them yet. */
+static void leave_out_filters(struct connection *c)
+{
+	filters_remove(c->filters, c->stages, &c->n_stages);
+	filters_close(c->filters);
+	c->filters = NULL;
+	c->session.filters = NULL;
+	c->session.stages.n = c->n_stages;
+}
+
 static void begin(struct connection *c)
 {
 	bool implicit = c->session.settings->tls == TLS_IMPLICIT;
@@ -391,6 +401,8 @@ static void begin(struct connection *c)
 		client_identify(&c->config, &c->stream, &c->session.peer, &why);
 	bool is_known;
 
+	if (c->filters && !c->config.milters)
+		leave_out_filters(c);
 	if (end == END_NONE)
 		end = judge_source(c);
 	is_known = end == END_NONE || end == END_DENIED;

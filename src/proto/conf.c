@@ -207,6 +207,7 @@ void entry_show(struct buf *to, struct span word)
 /* in the order of enum rule_tls */
 static const struct words tls_words = WORDS("off", "on", "required");
 static const struct words dsn_words = WORDS("off");
+static const struct words milters_words = WORDS("off");
 
 static const char *set_proxy(struct rule *rule, struct span value)
 {
@@ -248,11 +249,19 @@ static const char *set_dsn(struct rule *rule, struct span value)
 	return rule->no_dsn ? NULL : "must be dsn=off";
 }
 
+static const char *set_milters(struct rule *rule, struct span value)
+{
+	if (rule->unfiltered)
+		return "is said twice";
+	rule->unfiltered = span_eq(value, SPAN("off"));
+	return rule->unfiltered ? NULL : "must be milters=off";
+}
+
 /* Quotes and backslashes would be escaped in the reply, so they are refused here. */
 static const char *set_deny(struct rule *rule, struct span text)
 {
-	if (rule->proxy || rule->no_dsn || rule->tls != RULE_TLS_AS_SET ||
-		rule->priority.n)
+	if (rule->proxy || rule->no_dsn || rule->unfiltered ||
+		rule->tls != RULE_TLS_AS_SET || rule->priority.n)
 		return "goes with nothing else";
 	if (text.n == 0)
 		return "needs a text for the client";
@@ -273,6 +282,7 @@ static const struct {
 } options[] = {
 	{ "deny", true, set_deny, NULL },
 	{ "dsn=", false, set_dsn, &dsn_words },
+	{ "milters=", false, set_milters, &milters_words },
 	{ "proxy", false, set_proxy, NULL },
 	{ "tls=", false, set_tls, &tls_words },
 	{ "tls-priority=", false, set_priority, NULL },
@@ -296,7 +306,7 @@ static const char *take_option(struct span *s, struct rule *rule, struct rule_fa
 	f->words = &option_names;
 	i = words_find(&option_names, name);
 	if (i == option_names.n)
-		return "is not deny, dsn=, proxy, tls= or tls-priority=";
+		return "is not deny, dsn=, milters=, proxy, tls= or tls-priority=";
 	f->written = value;
 	f->words = options[i].words;
 	/* the value is right, and something else is wrong */

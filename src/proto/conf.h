@@ -84,6 +84,7 @@ struct rule {
 	enum rule_tls tls;
 	struct span priority; /* GnuTLS's string; empty: as set */
 	bool no_dsn; /* DSN is not offered */
+	bool unfiltered; /* no filter is asked about its mail */
 	bool proxy; /* it must send a PROXY header */
 	size_t line; /* its number in the file */
 };
@@ -104,7 +105,8 @@ enum rule_line {
 /*
  * line   = [ network *( 1*WSP option ) ] *WSP
  * option = "proxy" / "tls=" ( "off" / "on" / "required" / "ssl" ) /
- *          "tls-priority=" 1*VCHAR / "dsn=off" / "deny" 1*WSP 1*( VCHAR / WSP )
+ *          "tls-priority=" 1*VCHAR / "dsn=off" / "milters=off" /
+ *          "deny" 1*WSP 1*( VCHAR / WSP )
  *
  * Each option once; "deny" alone, with what is left of the line. Borrows from `line`,
  * which has no line end. One of ret and ret_fault is filled.

@@ -50,6 +50,8 @@ static bool *find_flag(struct destination *d, struct span word)
 {
 	if (span_eq(word, SPAN("auth")))
 		return &d->auth;
+	if (span_eq(word, SPAN("milters=off")))
+		return &d->unfiltered;
 	return span_eq(word, SPAN("deny")) ? &d->deny : NULL;
 }
 
@@ -58,7 +60,9 @@ static const char *take_flag(struct destination *d, bool *flag)
 	if (*flag)
 		return "is said twice";
 	*flag = true;
-	return d->deny && (d->auth || d->paths.n) ? "goes with nothing else" : NULL;
+	return d->deny && (d->auth || d->unfiltered || d->paths.n)
+		       ? "goes with nothing else"
+		       : NULL;
 }
 
 /* A path that looks like an address, alias or shell path is probably a mistake. */
@@ -73,6 +77,8 @@ static const char *place_fault(struct span path)
 	if (path.n && (*path.p == '|' || *path.p == ':'))
 		return "is no program and no list, as in aliases(5): name a path below "
 		       "mail-root; ./ in front makes it one";
+	if (span_starts(path, SPAN("milters=")))
+		return "must be milters=off; ./ in front makes it a mailbox";
 	if (path.n && *path.p == '~')
 		return "has ~, which no shell expands here: name a path below mail-root";
 	return destination_below_fault(path);
@@ -134,7 +140,7 @@ static const char *list_fault(struct span list, struct span *ret_word)
 bool destination_parse(
 	struct span value, struct destination *ret, struct destination_fault *ret_fault)
 {
-	static const char *const flags[] = { "auth", "deny" };
+	static const char *const flags[] = { "auth", "deny", "milters=off" };
 	static const struct words names = WORDS_OF(flags);
 	const struct words *words = NULL;
 	struct destination d = { .paths = { value.p, 0 } };
@@ -151,7 +157,7 @@ bool destination_parse(
 			d.paths = word;
 			what = list_fault(d.paths, &word);
 		} else {
-			what = "is not auth or deny";
+			what = "is not auth, deny or milters=off";
 			words = &names;
 		}
 	}

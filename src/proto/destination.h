@@ -15,6 +15,7 @@ struct destination {
 	struct span paths;
 	bool auth; /* only from clients that have logged in */
 	bool deny; /* the name has no mailbox, even if another line matches it */
+	bool unfiltered; /* no filter is asked about its mail */
 };
 
 struct destination_fault {
@@ -26,7 +27,7 @@ struct destination_fault {
 /*
  * value = [ paths ] *( 1*WSP flag )
  * paths = *( path "," ) path
- * flag  = "auth" / "deny"
+ * flag  = "auth" / "deny" / "milters=off"
  *
  * Each flag once, and "deny" alone; each path once. A path with the name of a flag is
  * written "./auth". One that begins with "./" may have commas, so it ends the list.

@@ -94,6 +94,8 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_FILTER_FAILED] = { 451, "4.3.0",
 		"A filter of this host failed; try later" },
 	[REPLY_FILTER_FAILED_FOR_GOOD] = { 550, "5.5.0", "Service unavailable" },
+	[REPLY_FILTER_APART] = { 452, "4.5.3",
+		"This recipient takes no message together with those before it" },
 	[REPLY_FILTER_END] = { 421, "4.7.0", "Service unavailable; closing connection" },
 
 	[REPLY_NAMES_UNAVAILABLE] = { 451, "4.3.0",
@@ -153,7 +155,8 @@ bool reply_is_fault(const struct reply *r)
 {
 	return r->code >= 400 && r->code < 500 && is_row(r) &&
 	       r != reply_get(REPLY_RECIPIENT_MANY) &&
-	       r != reply_get(REPLY_FILTER_LATER) && r != reply_get(REPLY_FILTER_END);
+	       r != reply_get(REPLY_FILTER_APART) && r != reply_get(REPLY_FILTER_LATER) &&
+	       r != reply_get(REPLY_FILTER_END);
 }
 
 static void put_filled(struct buf *to, const char *text, struct span argument)

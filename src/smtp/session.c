@@ -37,13 +37,15 @@ void session_init(struct session *s, const struct session_settings *settings,
 /*
  * More recipients than the limit are no fault of the client (RFC 5321 4.5.3.1.10): it may
  * have pipelined them, and the accepted ones must get the message. The same holds for
- * chunks sent before the first one's refusal was read (RFC 3030 2).
+ * recipients that filters are not asked about beside others, and for chunks sent before
+ * the first one's refusal was read (RFC 3030 2).
  */
 static bool is_error(struct session *s, const struct reply *r)
 {
 	if (r == s->refused_message)
 		return false;
-	return r != reply_get(REPLY_RECIPIENT_MANY) ||
+	return (r != reply_get(REPLY_RECIPIENT_MANY) &&
+		       r != reply_get(REPLY_FILTER_APART)) ||
 	       s->n_overshoot++ / RECIPIENT_OVERSHOOT >= s->settings->recipient_limit;
 }
 

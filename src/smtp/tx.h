@@ -62,6 +62,7 @@ struct recipient {
 	const struct reply *reply; /* the refusal of a stage; NULL: none */
 	/* a filter has removed it: it gets no mail, and the client's reply is as ever */
 	bool left_out;
+	bool unfiltered; /* filters are not asked about mail for it */
 };
 
 /* A refused recipient: its mailbox as the client wrote it, and the reply it got. */

@@ -23,8 +23,8 @@ static void check_rule(const struct rule *rule)
 		MUST(rule->deny.p[i] == '\t' ||
 			(rule->deny.p[i] >= ' ' && rule->deny.p[i] <= '~'));
 	if (rule->deny.n)
-		MUST(!rule->proxy && !rule->no_dsn && !rule->priority.n &&
-			rule->tls == RULE_TLS_AS_SET);
+		MUST(!rule->proxy && !rule->no_dsn && !rule->unfiltered &&
+			!rule->priority.n && rule->tls == RULE_TLS_AS_SET);
 	if (rule->priority.n)
 		MUST(strlen(rule->priority.p) == rule->priority.n);
 }

@@ -67,7 +67,7 @@ static void check_pair(const struct table_pair *pair, struct span text)
 	fuzz_is_inside(domain, pair->key);
 	if (destination_parse(pair->value, &d, &why)) {
 		fuzz_is_inside(d.paths, pair->value);
-		MUST(!(d.deny && (d.auth || d.paths.n)));
+		MUST(!(d.deny && (d.auth || d.unfiltered || d.paths.n)));
 		do {
 			struct span path = destination_take_path(&d.paths);
 			fuzz_is_inside(path, pair->value);

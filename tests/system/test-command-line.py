@@ -512,7 +512,7 @@ OURS = f"hostname = {harness.HOST}\ndomains = example.org *.example.net b\u00fcc
     above=("\n# x\na ../x\n", ":3: ../x: must not have .. in it"),
     absolute=("a /srv/mail/a\n", ":1: /srv/mail/a: must be a path that begins at mail-root"),
     percent=("a x/%h auth\n", ":1: x/%h: may have %u, %d and %% in it"),
-    flag=("a x authenticated\n", ":1: authenticated: is not auth or deny"),
+    flag=("a x authenticated\n", ":1: authenticated: is not auth, deny or milters=off"),
     continued=("a x\n  auth\n", ":2: begins with a blank"),
     twice=("a\nb\na x\n", ":3: a: has a line already, 1"),
 )

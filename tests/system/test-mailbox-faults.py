@@ -387,7 +387,7 @@ def test_a_broken_line_of_the_table_is_in_the_record():
     table.write_text(f"{ALICE} boxes/alice atuh\n")
     place.site.set(recipients=table)
     harness.equal(place.deliver(), [451])
-    harness.equal(place.fault(), f"{table}: {ALICE}: atuh: is not auth or deny")
+    harness.equal(place.fault(), f"{table}: {ALICE}: atuh: is not auth, deny or milters=off")
 
 
 @harness.table_of({f"{verb} {how}": (verb, how) for verb in ("MAIL", "RCPT", "domain") for how in ("SMTP", "LMTP")})

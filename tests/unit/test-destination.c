@@ -9,24 +9,28 @@ static void test_a_value_is_a_path_and_flags(void)
 {
 	static const struct {
 		const char *value, *path;
-		bool auth, deny;
+		bool auth, deny, unfiltered;
 	} cases[] = {
-		{ "", "", false, false },
-		{ "info", "info", false, false },
-		{ "scans/%u auth", "scans/%u", true, false },
-		{ "scans/%u \t auth", "scans/%u", true, false },
-		{ "auth", "", true, false },
-		{ "deny", "", false, true },
-		{ "./auth", "./auth", false, false },
-		{ "./auth auth", "./auth", true, false },
-		{ "%d/%u%%", "%d/%u%%", false, false },
-		{ ".", ".", false, false },
-		{ "a..b/..c", "a..b/..c", false, false },
-		{ "josé", "josé", false, false },
-		{ "info,archive", "info,archive", false, false },
-		{ "%d/%u,all/%d auth", "%d/%u,all/%d", true, false },
-		{ "./a,b", "./a,b", false, false },
-		{ "a,./auth", "a,./auth", false, false },
+		{ "milters=off", "", .unfiltered = true },
+		{ "info milters=off", "info", .unfiltered = true },
+		{ "info auth milters=off", "info", .auth = true, .unfiltered = true },
+		{ "./milters=off", "./milters=off", false, false, false },
+		{ "", "", false, false, false },
+		{ "info", "info", false, false, false },
+		{ "scans/%u auth", "scans/%u", true, false, false },
+		{ "scans/%u \t auth", "scans/%u", true, false, false },
+		{ "auth", "", true, false, false },
+		{ "deny", "", false, true, false },
+		{ "./auth", "./auth", false, false, false },
+		{ "./auth auth", "./auth", true, false, false },
+		{ "%d/%u%%", "%d/%u%%", false, false, false },
+		{ ".", ".", false, false, false },
+		{ "a..b/..c", "a..b/..c", false, false, false },
+		{ "josé", "josé", false, false, false },
+		{ "info,archive", "info,archive", false, false, false },
+		{ "%d/%u,all/%d auth", "%d/%u,all/%d", true, false, false },
+		{ "./a,b", "./a,b", false, false, false },
+		{ "a,./auth", "a,./auth", false, false, false },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
@@ -39,6 +43,7 @@ static void test_a_value_is_a_path_and_flags(void)
 		CHECK_SPAN(d.paths, cases[i].path);
 		CHECK(d.auth == cases[i].auth);
 		CHECK(d.deny == cases[i].deny);
+		CHECK(d.unfiltered == cases[i].unfiltered);
 	}
 }
 
@@ -51,10 +56,19 @@ static void test_any_other_value_is_refused_by_its_word(void)
 	static const struct {
 		const char *value, *word, *what;
 	} cases[] = {
-		{ "info Auth", "Auth", "is not auth or deny" },
-		{ "info sales", "sales", "is not auth or deny" },
-		{ "auth info", "info", "is not auth or deny" },
-		{ "info # for all", "#", "is not auth or deny" },
+		{ "info Auth", "Auth", "is not auth, deny or milters=off" },
+		{ "info sales", "sales", "is not auth, deny or milters=off" },
+		{ "auth info", "info", "is not auth, deny or milters=off" },
+		{ "info # for all", "#", "is not auth, deny or milters=off" },
+		{ "info milters=on", "milters=on", "is not auth, deny or milters=off" },
+		{ "milters=on", "milters=on",
+			"must be milters=off; ./ in front makes it a mailbox" },
+		{ "milters=off milters=off", "milters=off", "is said twice" },
+		{ "milters=off deny", "deny", "goes with nothing else" },
+		{ "deny milters=off", "milters=off", "goes with nothing else" },
+		{ "info,milters=off", "milters=off",
+			"is no mailbox: write it behind a blank; ./ in front makes it "
+			"one" },
 		{ "auth auth", "auth", "is said twice" },
 		{ "deny deny", "deny", "is said twice" },
 		{ "info deny", "deny", "goes with nothing else" },

@@ -17,6 +17,7 @@ static void check_rule(const char *line, const struct rule *want)
 	CHECK(rule.tls == want->tls);
 	CHECK(rule.proxy == want->proxy);
 	CHECK(rule.no_dsn == want->no_dsn);
+	CHECK(rule.unfiltered == want->unfiltered);
 	CHECK(rule.network.prefix == want->network.prefix);
 	ip_put(&b, &rule.network.ip);
 	CHECK_SPAN(buf_span(&b), "192.0.2.0");
@@ -47,6 +48,10 @@ static void test_a_line_says_what_holds_for_a_network(void)
 		{ "192.0.2.0/24 dsn=off", { NET24, .no_dsn = true } },
 		{ "192.0.2.0/24 proxy dsn=off",
 			{ NET24, .no_dsn = true, .proxy = true } },
+		{ "192.0.2.0/24 milters=off", { NET24, .unfiltered = true } },
+		{ "192.0.2.0/24 milters=off tls=off dsn=off",
+			{ NET24, .unfiltered = true, .no_dsn = true,
+				.tls = RULE_TLS_OFF } },
 		{ "192.0.2.0/24 deny no", { NET24, .deny = { "no", 0 } } },
 		{ "192.0.2.0/24 deny  No mail from you; # see https://example.org/  \r",
 			{ NET24, .deny = { "No mail from you; # see https://example.org/",
@@ -97,6 +102,12 @@ static void test_what_is_wrong_is_told_with_its_word(void)
 		{ "192.0.2.0/24 dsn", "dsn", "is not deny, dsn=" },
 		{ "192.0.2.0/24 dsn=", "dsn=", "must be dsn=off" },
 		{ "192.0.2.0/24 dsn=on", "dsn=on", "must be dsn=off" },
+		{ "192.0.2.0/24 milters", "milters", "is not deny, dsn=, milters=" },
+		{ "192.0.2.0/24 milters=", "milters=", "must be milters=off" },
+		{ "192.0.2.0/24 milters=on", "milters=on", "must be milters=off" },
+		{ "192.0.2.0/24 milters=off milters=off", "milters=off",
+			"is said twice" },
+		{ "192.0.2.0/24 milters=off deny x", "deny", "goes with nothing else" },
 		{ "192.0.2.0/24 dsn=off dsn=off", "dsn=off", "is said twice" },
 		{ "192.0.2.0/24 dsn=off deny x", "deny", "goes with nothing else" },
 		{ "192.0.2.0/24 proxy proxy", "proxy", "is said twice" },

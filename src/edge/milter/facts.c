@@ -110,9 +110,13 @@ void facts_write(struct filters_state *m)
 			b.n = whole;
 		note_wait(to, &m->list[i]);
 	}
-	to->text[b.n] = '\0';
+	if (m->spared && b.n) {
+		buf_put(&b, SPAN("|without effect: milters=off"));
+		to->effect = FILTER_NO_EFFECT;
+	}
+	to->text[b.n < sizeof(to->text) ? b.n : sizeof(to->text) - 1] = '\0';
 	note_step(m, before);
-	if (m->quarantine)
+	if (m->quarantine && !m->spared)
 		note_quarantine(m);
 }
 

@@ -20,6 +20,15 @@ static void note_fault(struct filters_state *m)
 		m->stage.fault = stages_fault(&m->host.delivery);
 }
 
+/*
+ * True of a refusal that recipients get in place of MAIL: it does not hold for one that
+ * wants no filter. The end of the session does not wait.
+ */
+static bool may_wait(const struct filters_state *m, const struct reply *refusal)
+{
+	return m->host.spares && refusal != m->host.reply(REPLY_FILTER_END);
+}
+
 static const struct reply *filters_mail(struct stage *st, const struct tx *tx)
 {
 	struct filters_state *m = state_of(st);
@@ -29,6 +38,10 @@ static const struct reply *filters_mail(struct stage *st, const struct tx *tx)
 		r = filter_ask_mail(m, &m->list[i], tx);
 		facts_note(m, &m->list[i], r);
 	}
+	if (r && may_wait(m, r)) {
+		m->refusal = r;
+		r = NULL;
+	}
 	if (!r)
 		r = stages_mail(&m->host.delivery, tx);
 	facts_write(m);
@@ -36,7 +49,31 @@ static const struct reply *filters_mail(struct stage *st, const struct tx *tx)
 	return r;
 }
 
-/* A filter's refusal concerns that recipient alone. */
+/* The recipient was accepted by the stages that deliver. NULL or a refusal. */
+static const struct reply *judge_recipient(
+	struct filters_state *m, const struct tx *tx, const struct recipient *to)
+{
+	const struct reply *r = m->refusal;
+
+	if (tx->n_recipients > 1 && to->unfiltered != m->spared)
+		return m->host.reply(REPLY_FILTER_APART);
+	m->spared = to->unfiltered;
+	if (m->spared)
+		return NULL;
+	for (size_t i = 0; i < m->n && !r && !m->discard; i++) {
+		r = filter_ask_rcpt(m, &m->list[i], tx, to);
+		facts_note(m, &m->list[i], r);
+		m->list[i].n_refused += r && !m->list[i].failed;
+	}
+	return r;
+}
+
+/*
+ * A filter's refusal concerns that recipient alone. A message has one verdict and one
+ * reply, so its recipients all want filters, or all want none: those of the other kind
+ * get a 452, after which the client sends them the message in another transaction (RFC
+ * 5321 4.5.3.1.10).
+ */
 static const struct reply *filters_rcpt(
 	struct stage *st, const struct tx *tx, struct recipient *to)
 {
@@ -47,16 +84,18 @@ static const struct reply *filters_rcpt(
 	note_fault(m);
 	if (r)
 		return r;
-	for (size_t i = 0; i < m->n && !r && !m->discard; i++) {
-		r = filter_ask_rcpt(m, &m->list[i], tx, to);
-		facts_note(m, &m->list[i], r);
-		m->list[i].n_refused += r && !m->list[i].failed;
-	}
+	r = judge_recipient(m, tx, to);
 	for (size_t i = 0; i < delivery->n && r; i++)
 		if (delivery->list[i]->ops->drop)
 			delivery->list[i]->ops->drop(delivery->list[i], to);
 	facts_write(m);
 	return r;
+}
+
+/* Filters are not asked any more about the message. */
+static bool is_settled(const struct filters_state *m)
+{
+	return m->discard || m->spared;
 }
 
 static const struct reply *filters_data(
@@ -67,7 +106,7 @@ static const struct reply *filters_data(
 
 	if (octets_put(&m->content.trace, trace, SIZE_MAX / 4) < 0)
 		return m->host.reply(REPLY_NO_MEMORY);
-	for (size_t i = 0; i < m->n && !r && !m->discard; i++) {
+	for (size_t i = 0; i < m->n && !r && !is_settled(m); i++) {
 		r = filter_ask_data(m, &m->list[i], tx);
 		facts_note(m, &m->list[i], r);
 	}
@@ -82,7 +121,7 @@ static const struct reply *filters_body(
 	int r;
 
 	(void)tx;
-	if (m->discard)
+	if (m->discard && !m->spared)
 		return NULL;
 	r = octets_put(&m->content.text, text, FILTERS_MESSAGE_MAX);
 	if (r < 0)
@@ -96,14 +135,14 @@ static const struct reply *filters_prepare(struct stage *st, struct tx *tx)
 	const struct stages *to = &m->host.delivery;
 	const struct reply *r = NULL;
 
-	for (size_t i = 0; i < m->n && !r && !m->discard; i++) {
+	for (size_t i = 0; i < m->n && !r && !is_settled(m); i++) {
 		r = filter_ask_content(m, &m->list[i], tx);
 		facts_note(m, &m->list[i], r);
 	}
-	if (!r && !m->discard)
+	if (!r && !is_settled(m))
 		r = changes_carry_out(m, tx);
 	facts_write(m);
-	if (!r && m->discard)
+	if (!r && m->discard && !m->spared)
 		r = m->host.reply(REPLY_FILTER_DISCARDED);
 	if (!r)
 		r = content_deliver(m, tx);
@@ -137,7 +176,8 @@ static void filters_clear(struct stage *st)
 		filter_end_message(&m->list[i]);
 	changes_cut(&m->changes, 0);
 	m->quarantine = NULL;
-	m->discard = false;
+	m->discard = m->spared = false;
+	m->refusal = NULL;
 	facts_clear(&m->facts);
 	m->quarantiner = NULL;
 	m->stage.fault = NULL;

@@ -32,6 +32,8 @@ struct milter_host {
 	/* these deliver: they get a message once the filters have let it pass */
 	struct stages delivery;
 	struct milter_report report;
+	/* some recipients may want no filter (struct recipient) */
+	bool spares;
 	void *ctx; /* of the functions below */
 	/* NULL, or the refusal of mail for the domain */
 	const struct reply *(*judge_domain)(void *ctx, struct span domain);

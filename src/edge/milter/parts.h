@@ -83,6 +83,12 @@ struct filters_state {
 	const char *quarantine; /* the reason; NULL: it goes to its recipients */
 	const struct filter *quarantiner; /* that wants it */
 	bool discard; /* the message is accepted, and thrown away */
+	/*
+	 * its recipients want no filter: what filters decided about it does not count,
+	 * and they are asked no more
+	 */
+	bool spared;
+	const struct reply *refusal; /* of MAIL, which recipients get; NULL: none */
 	struct own_reply replies[2]; /* of a recipient, and of all else */
 	char fault[FILTER_FAULT_MAX]; /* the first of the transaction; or empty */
 	struct filters_facts facts;

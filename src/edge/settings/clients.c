@@ -46,6 +46,7 @@ static int keep(struct clients *c, const struct rule *rule)
 	}
 	c->rules[c->n_rules++] = *rule;
 	c->may_use_tls |= rule->tls == RULE_TLS_ON || rule->tls == RULE_TLS_REQUIRED;
+	c->may_skip_filters |= rule->unfiltered;
 	c->may_refuse |= rule->deny.n || rule->proxy || rule->tls == RULE_TLS_REQUIRED;
 	return 0;
 }

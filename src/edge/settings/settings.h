@@ -29,6 +29,7 @@ struct clients {
 	struct rule *rules; /* the more specific before the less specific */
 	size_t n_rules, cap_rules;
 	bool may_use_tls; /* some rule turns it on */
+	bool may_skip_filters; /* some rule has milters=off */
 	bool may_refuse; /* some rule denies clients, or requires something of them */
 };
 

@@ -335,6 +335,7 @@ static const struct reply *find_places(
 		refusal = search_failure(m, &search, result);
 	if (refusal)
 		maildir_drop_boxes(m, r, n_boxes);
+	r->unfiltered = search.unfiltered;
 	return refusal;
 }
 

@@ -193,6 +193,7 @@ static enum recipients_result obey(struct recipients_search *s, struct span key,
 	s->user = e->local;
 	s->host = e->domain;
 	s->known = known;
+	s->unfiltered = d.unfiltered;
 	return d.paths.n ? recipients_also(s, ret)
 			 : place(s, span_of(s->rs->template), e, known, ret);
 }
@@ -378,6 +379,7 @@ enum recipients_result recipients_next(
 	enum recipients_result r;
 
 	s->also = SPAN("");
+	s->unfiltered = false;
 	switch (s->next++) {
 	case STEP_NAMED:
 		if (!s->rs->table) {

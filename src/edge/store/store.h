@@ -83,6 +83,7 @@ struct recipients_search {
 	struct span also; /* its paths that recipients_also() has not given yet */
 	struct span user, host; /* what %u and %d are in them */
 	const char *known; /* the parts of the address that the line has named */
+	bool unfiltered; /* no filter is asked about mail for it */
 };
 
 struct recipients_place {

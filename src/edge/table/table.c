@@ -174,6 +174,21 @@ bool table_is_empty(const struct table *t)
 	return t->fd < 0 ? t->text.n_pairs == 0 : table_cdb_is_empty(&t->cdb);
 }
 
+bool table_may_have(const struct table *t, struct span word)
+{
+	const struct table_text *text = &t->text;
+	const struct table_pair *last;
+	const char *end;
+
+	if (t->fd >= 0)
+		return true;
+	if (text->n_pairs == 0)
+		return false;
+	last = &text->pairs[text->n_pairs - 1];
+	end = last->value.p ? last->value.p + last->value.n : last->key.p + last->key.n;
+	return memmem(text->text, (size_t)(end - text->text), word.p, word.n);
+}
+
 void table_visit(
 	const struct table *t, const struct table_visitor *visitor, struct faults *faults)
 {

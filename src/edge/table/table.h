@@ -54,6 +54,12 @@ enum table_found table_find(
 /* True for an open table without any entry. */
 bool table_is_empty(const struct table *t);
 
+/*
+ * True where a value may have the word: where it stands anywhere in a text, and for any
+ * cdb, which is not searched.
+ */
+bool table_may_have(const struct table *t, struct span word);
+
 /* A callback for every pair of a table. */
 struct table_visitor {
 	void *ctx;

@@ -1,0 +1,229 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: ISC
+"""What filters get of a session: whose mail they are asked about, and what they read about client, TLS and login."""
+
+import filters
+import harness
+from filters import Filter, frame
+from harness import DOMAIN, RECIPIENT, SENDER, Client, Site
+from listening import Listening
+
+PROXY_HEADER = b"PROXY TCP4 %s 198.51.100.1 4711 25\r\n"
+
+
+def set_filter(place, filter_, *words, clients=(), recipients=()):
+    """Lines for the filter and, if there are any, files with rules for clients and lines for recipients."""
+    for name, lines in (("milters", [filter_.line(*words).strip()]), ("clients", clients), ("recipients", recipients)):
+        if lines:
+            path = place.dir / name
+            path.write_text("\n".join(lines) + "\n")
+            place.set(**{name: path})
+    return place
+
+
+def begin(place, header=b""):
+    if isinstance(place, Listening):
+        client = Client.to(place.ports[0], greeting=not header)
+    else:
+        client = place.connect(greeting=not header)
+    if header:
+        client.send(header)
+        client.expect(220)
+    client.ehlo()
+    return client
+
+
+def started(place):
+    return place.listen() if isinstance(place, Listening) else place
+
+
+def mailboxes(place):
+    return sorted(str(path.relative_to(place.root)).split("/")[0] for path in place.everything())
+
+
+BOTH = harness.table(alone=(Site,), listening=(Listening,))
+
+
+@BOTH
+def test_no_filter_is_connected_to_for_a_client_that_wants_none(kind):
+    filter_ = Filter(E=frame("r"))
+    place = started(set_filter(kind(), filter_, clients=["127.0.0.1 milters=off"]))
+    client = begin(place)
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    harness.check_stored(place.only_message(), harness.sample())
+    assert "filters" not in place.records("message")[0]
+    harness.equal(filter_.conversations, [])
+
+
+@BOTH
+def test_the_rule_of_another_client_changes_nothing(kind):
+    filter_ = Filter(E=frame("r"))
+    place = started(set_filter(kind(), filter_, clients=["127.0.0.2 milters=off"]))
+    client = begin(place)
+    harness.equal(client.message(harness.sample()).code, 550)
+    client.quit()
+
+
+@BOTH
+def test_behind_a_proxy_the_real_client_decides(kind):
+    filter_ = Filter(E=frame("r"))
+    place = set_filter(kind(proxy_protocol="127.0.0.1"), filter_,
+                       clients=["127.0.0.1 milters=off", "203.0.113.9 milters=off"])
+    started(place)
+    for address, code in ((b"203.0.113.9", 250), (b"203.0.113.10", 550)):
+        client = begin(place, PROXY_HEADER % address)
+        harness.equal(client.message(harness.sample()).code, code)
+        client.quit()
+    harness.eventually(lambda: all(c.ended for c in filter_.conversations), "the end of all connections")
+    harness.equal(sorted(filter_.events(n)[-3:] for n in range(len(filter_.conversations))), ["", "EAQ"])
+
+
+def begin_message(client):
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+
+
+OFF = f"abuse@{DOMAIN} milters=off"
+LINES = [OFF, f"alice@{DOMAIN}", f"bob@{DOMAIN} bob,archive", f"security@{DOMAIN} milters=off"]
+
+
+def test_a_mailbox_that_wants_no_filter_gets_the_message_as_it_came():
+    filter_ = Filter(E=filters.add("X-A", "1") + frame("b", b"other\r\n") + frame("q", b"odd\0") + frame("c"))
+    place = set_filter(Site(maildir="%u", quarantine_mailbox="odd"), filter_, recipients=LINES)
+    client = place.connect()
+    client.ehlo()
+    to = (f"abuse@{DOMAIN}", f"security@{DOMAIN}")
+    harness.equal(client.message(harness.sample(), recipients=to).code, 250)
+    client.quit()
+    harness.equal(mailboxes(place), ["abuse", "security"])
+    for path in place.everything():
+        harness.check_stored(path, harness.sample())
+    harness.equal(filter_.events(), "OCHMAQ")
+    harness.contains(place.records("message")[0]["filters"], "without effect: milters=off")
+
+
+@harness.table(off_first=("abuse", "alice", ["abuse"]), off_last=("alice", "abuse", ["alice"]))
+def test_recipients_of_both_kinds_get_a_transaction_each(first, second, stored):
+    filter_ = Filter(E=filters.add("X-A", "1") + frame("c"))
+    place = set_filter(Site(maildir="%u"), filter_, recipients=LINES)
+    client = place.connect()
+    begin_message(client)
+    client.say(f"RCPT TO:<{first}@{DOMAIN}>", 250)
+    client.say(f"RCPT TO:<{second}@{DOMAIN}>", 452, "4.5.3")
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    harness.equal(mailboxes(place), stored)
+    harness.equal(client.message(harness.sample(), recipients=(f"{second}@{DOMAIN}",)).code, 250)
+    client.quit()
+    harness.equal(mailboxes(place), ["abuse", "alice"])
+    for path in place.everything():
+        harness.equal(b"\nX-A: 1\n" in path.read_bytes(), "alice" in str(path))
+    assert all(r.get("status") is None for r in place.records("message")), place.records("message")
+
+
+def test_what_a_client_sends_to_many_of_both_kinds_is_no_error():
+    place = set_filter(Site(maildir="%u", error_limit=3), Filter(), recipients=LINES)
+    client = place.connect()
+    begin_message(client)
+    client.say(f"RCPT TO:<alice@{DOMAIN}>", 250)
+    for _ in range(10):
+        client.say(f"RCPT TO:<abuse@{DOMAIN}>", 452)
+    client.say("RSET", 250)
+    client.quit()
+
+
+@harness.table_of({f"{event}_{name}": (event, answer, code) for event in "CHM"
+                   for name, answer, code in (("reject", frame("r"), 550), ("later", frame("t"), 451),
+                                              ("own", filters.reply("550 5.7.9 not you"), 550), ("dies", None, 451))})
+def test_what_a_filter_decides_about_client_or_sender_does_not_hold_there(event, answer, code):
+    filter_ = Filter(**{event: answer})
+    place = set_filter(Site(maildir="%u"), filter_, recipients=LINES)
+    client = place.connect()
+    begin_message(client)
+    client.say(f"RCPT TO:<alice@{DOMAIN}>", code)
+    client.say(f"RCPT TO:<abuse@{DOMAIN}>", 250)
+    client.say(f"RCPT TO:<alice@{DOMAIN}>", 452)
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    harness.equal(mailboxes(place), ["abuse"])
+
+
+def test_a_discarded_sender_is_not_discarded_there():
+    filter_ = Filter(M=frame("d"))
+    place = set_filter(Site(maildir="%u"), filter_, recipients=LINES)
+    client = place.connect()
+    for name in ("alice", "abuse"):
+        client.ehlo()
+        harness.equal(client.message(harness.sample(), recipients=(f"{name}@{DOMAIN}",)).code, 250)
+    client.quit()
+    harness.equal(mailboxes(place), ["abuse"])
+    harness.equal([r["outcome"] for r in place.records("message")], ["discarded", "delivered"])
+
+
+def test_a_shutdown_waits_for_no_recipient():
+    place = set_filter(Site(maildir="%u"), Filter(C=frame("4")), recipients=LINES)
+    client = place.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 421)
+    client.expect_end()
+
+
+def test_without_such_a_line_a_refusal_is_the_answer_to_mail():
+    place = set_filter(Site(maildir="%u"), Filter(C=frame("r")), recipients=LINES[1:3])
+    client = place.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 550)
+    client.quit()
+
+
+def test_a_cdb_may_have_such_a_line():
+    place = set_filter(Site(maildir="%u"), Filter(C=frame("r")), recipients=LINES)
+    harness.equal(harness.run(harness.program().parent / "postern-cdb", place.dir / "recipients.cdb",
+                              place.dir / "recipients").returncode, 0)
+    place.set(recipients=place.dir / "recipients.cdb")
+    client = place.connect()
+    begin_message(client)
+    client.say(f"RCPT TO:<alice@{DOMAIN}>", 550)
+    client.say(f"RCPT TO:<abuse@{DOMAIN}>", 250)
+    client.say("RSET", 250)
+    client.quit()
+
+
+def test_a_line_of_a_catch_all_address_counts():
+    filter_ = Filter(E=frame("r"))
+    place = set_filter(Site(maildir="%u", catch_all=f"abuse@{DOMAIN}"), filter_, recipients=LINES)
+    client = place.connect()
+    client.ehlo()
+    harness.equal(client.message(harness.sample(), recipients=(f"other@{DOMAIN}",)).code, 250)
+    harness.equal(client.message(harness.sample(), recipients=(f"alice@{DOMAIN}",)).code, 550)
+    client.quit()
+    harness.equal(mailboxes(place), ["abuse"])
+
+
+def test_in_lmtp_recipients_of_both_kinds_get_a_transaction_each():
+    place = set_filter(Site(maildir="%u"), Filter(E=frame("r")), recipients=LINES)
+    place.arguments = ["--lmtp"]
+    client = place.connect()
+    client.lhlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.say(f"RCPT TO:<abuse@{DOMAIN}>", 250)
+    client.say(f"RCPT TO:<alice@{DOMAIN}>", 452)
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    harness.equal(mailboxes(place), ["abuse"])
+
+
+@harness.table(clients=("clients", "127.0.0.1 milters=on", "milters=on: must be milters=off"),
+               recipients=("recipients", f"abuse@{DOMAIN} milters=on", "milters=on: must be milters=off"))
+def test_check_names_what_is_wrong_in_a_line(file, line, words):
+    place = set_filter(Site(maildir="%u"), Filter(), **{file: [line]})
+    done = harness.run(*place.command(), "--check")
+    harness.contains(done.stdout, f"{place.dir}/{file}:1: ")
+    harness.contains(done.stdout, words)
+
+
+if __name__ == "__main__":
+    harness.main()
