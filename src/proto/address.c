@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Parsers of the arguments of MAIL and RCPT. What they accept is printable ASCII and
- * well-formed UTF-8 (RFC 6531 3.3), without control characters of either; whether IDNA
- * allows a character is not checked here. Some deviations of real senders are accepted:
- * blanks before the path, blanks instead of the colon, a path without angle brackets, and
- * dots where the standard has none (address.h).
+ * Parsers of the arguments of MAIL and RCPT. They accept printable ASCII and well-formed
+ * UTF-8 (RFC 6531 3.3), without control characters of either. The rules of IDNA are not
+ * checked here. Some deviations of real senders are accepted: blanks before the path,
+ * blanks instead of the colon, a path without angle brackets, and dots where the standard
+ * has none (address.h).
  */
 #include "proto/address.h"
 #include <arpa/inet.h>
@@ -17,7 +17,7 @@ static bool is_alnum(char c)
 	return (l >= 'a' && l <= 'z') || (c >= '0' && c <= '9');
 }
 
-/* atext of RFC 5322 3.2.3 =/ UTF8-non-ascii: octets of the first one; 0: there is none */
+/* atext of RFC 5322 3.2.3 =/ UTF8-non-ascii: octets of the first character; 0: none */
 static size_t atext_length(struct span s)
 {
 	char c = *s.p;
@@ -35,7 +35,7 @@ static bool take_char(struct span *s, char c)
 	return true;
 }
 
-/* A character of a label: octets of the one in front; 0: there is none. */
+/* Octets of a label's character at the start; 0: none. */
 static size_t label_length(struct span s)
 {
 	char c = *s.p;
@@ -43,8 +43,10 @@ static size_t label_length(struct span s)
 	return is_alnum(c) || c == '-' || c == '_' ? 1 : utf8_non_ascii(s);
 }
 
-/* sub-domain = Let-dig [Ldh-str] / U-label. An underscore passes: real hosts carry it in
- * their names. */
+/*
+ * sub-domain = Let-dig [Ldh-str] / U-label. An underscore is accepted, because names of
+ * real hosts have it.
+ */
 static bool take_label(struct span *s)
 {
 	size_t i = 0, n;
@@ -57,7 +59,9 @@ static bool take_label(struct span *s)
 	return true;
 }
 
-/* Domain = sub-domain *("." sub-domain)     a dot with no sub-domain behind it is left */
+/*
+ * Domain = sub-domain *("." sub-domain) a dot without a sub-domain behind it is not taken
+ */
 static bool take_name(struct span *s)
 {
 	struct span rest = *s;
@@ -133,7 +137,7 @@ bool domain_valid_utf8(struct span domain)
 
 /*
  * QcontentSMTP = %d32-33 / %d35-91 / %d93-126 / UTF8-non-ascii / "\" %d32-126: octets of
- * the one in front; 0: there is none
+ * the character at the start; 0: none
  */
 static size_t quoted_length(struct span s)
 {
@@ -162,7 +166,7 @@ static bool take_quoted(struct span *s)
 	return true;
 }
 
-/* Dot-string = Atom *("." Atom); *ret_odd: it has dots without an atom on either side */
+/* Dot-string = Atom *("." Atom); *ret_odd: a dot has no atom on one side */
 static bool take_dot_string(struct span *s, bool *ret_odd)
 {
 	size_t i = 0, n = 1;
@@ -211,7 +215,7 @@ static bool take_local(struct span *s, enum path_kind kind, struct path *ret)
 	return !odd || kind == PATH_REVERSE;
 }
 
-/* Domain / address-literal     one dot behind a name is taken and is no part of it */
+/* Domain / address-literal one dot after a name is taken, but is not part of it */
 static bool take_path_domain(struct span *s, struct path *ret)
 {
 	ret->domain.p = s->p;
@@ -237,7 +241,7 @@ static bool take_mailbox(struct span *s, enum path_kind kind, struct path *ret)
 		return false;
 	}
 	ret->text = (struct span){ start, (size_t)(s->p - start) };
-	/* a reverse-path is only written and shown: as it came */
+	/* a reverse-path is only recorded, so it stays as it was sent */
 	if (kind != PATH_REVERSE && ret->text.p[ret->text.n - 1] == '.')
 		ret->text.n--;
 	return true;
@@ -266,7 +270,7 @@ static bool take_blanks(struct span *s)
 	return s->n < n;
 }
 
-/* keyword ":"     with blanks beside the colon, or in its place */
+/* keyword ":" with blanks beside or instead of the colon */
 static bool take_keyword(struct span *s, struct span keyword, bool *ret_lenient)
 {
 	bool blanks, colon;
@@ -419,7 +423,9 @@ bool local_is_dot_string(struct span octets)
 	       octets.n == 0;
 }
 
-/* A sender is compared as MAIL gives it, so the pattern must be one. */
+/*
+ * A pattern is compared with the address of MAIL, so it must be a valid address itself.
+ */
 static bool is_pattern(struct span word)
 {
 	const char *at = memrchr(word.p, '@', word.n);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Lines of the files that administrators write: settings, tables, and rules for clients.
- * A line has one meaning, or it is refused with the word that is wrong. What settings and
- * values mean is decided elsewhere.
+ * A line has one meaning, or it is refused with the word that is wrong. The meaning of
+ * settings and values is decided elsewhere.
  */
 #include "proto/conf.h"
 #include <stdio.h>
 #include "base/num.h"
 #include "proto/text.h"
 
-#define WORD_MAX 40 /* octets of a word that is compared */
-#define PART_LEAST 3 /* octets; a shorter part matches by chance */
+#define WORD_MAX 40 /* octets of a word that is compared at most */
+#define PART_LEAST 3 /* octets; shorter parts match by chance */
 
 enum conf_line conf_parse(struct span line, struct span *ret_key, struct span *ret_value)
 {
@@ -52,7 +52,10 @@ static char folded(char c)
 	return c == '_' ? '-' : ascii_lower(c);
 }
 
-/* Letters changed, missing, added or swapped. WORD_MAX for a word longer than that. */
+/*
+ * Returns the number of letters that are changed, missing, added or swapped. A word
+ * longer than WORD_MAX has the distance WORD_MAX.
+ */
 static size_t distance(struct span a, const char *b)
 {
 	size_t rows[3][WORD_MAX + 1], n = strlen(b);
@@ -140,13 +143,13 @@ void conf_put_meant_option(
 		snprintf(to, CONF_MEANT_MAX, "; did you mean --%.24s?", name);
 }
 
-#define PIECE_MAX 8 /* octets that one of a word may become */
+#define PIECE_MAX 8 /* octets that one octet of a word may become */
 
 static const char *find_fault(struct span line, struct span key, struct span value)
 {
 	if (memchr(line.p, '\0', line.n))
 		return "has a NUL in it";
-	/* in other formats such a line continues the one above */
+	/* in other formats such a line continues the previous one */
 	if (ascii_is_blank(*line.p))
 		return "begins with a blank";
 	if (key.n > ENTRY_KEY_MAX)
@@ -213,18 +216,18 @@ static const char *set_proxy(struct rule *rule, struct span value)
 {
 	(void)value;
 	if (rule->proxy)
-		return "is said twice";
+		return "is given twice";
 	rule->proxy = true;
 	return NULL;
 }
 
 static const char *set_tls(struct rule *rule, struct span value)
 {
-	bool is_ssl = span_is(value, "ssl"); /* as the panel shows it */
+	bool is_ssl = span_is(value, "ssl"); /* the word that the panel shows */
 	size_t i = words_find(&tls_words, is_ssl ? SPAN("required") : value);
 
 	if (rule->tls != RULE_TLS_AS_SET)
-		return "is said twice";
+		return "is given twice";
 	if (i == tls_words.n)
 		return "must be tls=off, tls=on or tls=required";
 	rule->tls = RULE_TLS_OFF + (enum rule_tls)i;
@@ -234,7 +237,7 @@ static const char *set_tls(struct rule *rule, struct span value)
 static const char *set_priority(struct rule *rule, struct span value)
 {
 	if (rule->priority.n)
-		return "is said twice";
+		return "is given twice";
 	if (value.n == 0 || !text_is_printable(value))
 		return "must be a priority string of GnuTLS, without blanks";
 	rule->priority = value;
@@ -244,7 +247,7 @@ static const char *set_priority(struct rule *rule, struct span value)
 static const char *set_dsn(struct rule *rule, struct span value)
 {
 	if (rule->no_dsn)
-		return "is said twice";
+		return "is given twice";
 	rule->no_dsn = span_eq(value, SPAN("off"));
 	return rule->no_dsn ? NULL : "must be dsn=off";
 }
@@ -275,10 +278,10 @@ static const char *set_deny(struct rule *rule, struct span text)
 }
 
 static const struct {
-	const char *name; /* with its "=" */
-	bool takes_line; /* the value is all that follows */
+	const char *name; /* including its "=" */
+	bool takes_line; /* the value is the rest of the line */
 	const char *(*set)(struct rule *rule, struct span value);
-	const struct words *words; /* of the value; or NULL */
+	const struct words *words; /* allowed values, or NULL */
 } options[] = {
 	{ "deny", true, set_deny, NULL },
 	{ "dsn=", false, set_dsn, &dsn_words },
@@ -290,7 +293,7 @@ static const struct {
 
 static const struct words option_names = WORDS_OF(options);
 
-/* Takes an option from the front of `s`. NULL, or what is wrong, with the rest in *f. */
+/* Takes an option from the front of `s`. Returns NULL, or the fault, and fills *f. */
 static const char *take_option(struct span *s, struct rule *rule, struct rule_fault *f)
 {
 	const char *equals;
@@ -309,7 +312,7 @@ static const char *take_option(struct span *s, struct rule *rule, struct rule_fa
 		return "is not deny, dsn=, milters=, proxy, tls= or tls-priority=";
 	f->written = value;
 	f->words = options[i].words;
-	/* the value is right, and something else is wrong */
+	/* the value is valid; the fault is something else */
 	if (f->words && words_find(f->words, value) < f->words->n)
 		f->words = NULL;
 	if (options[i].takes_line) {

@@ -18,34 +18,35 @@ enum conf_line {
 enum conf_line conf_parse(struct span line, struct span *ret_key, struct span *ret_value);
 
 /*
- * number [unit]. `units` is the letters allowed and `factors` what they multiply by;
- * either case. False when it is not that, or above UINT64_MAX.
+ * Parses `number [unit]`. `units` has the allowed letters, in either case, and `factors`
+ * the factor of each. False for any other text, and for a value above UINT64_MAX.
  */
 bool conf_quantity(
 	struct span text, const char *units, const uint64_t *factors, uint64_t *ret);
 
 /*
- * The word that was perhaps meant: one that differs in one or two letters, is a part of
- * `text`, or contains it. "_" equals "-"; case is ignored. NULL: none.
+ * Returns the word that was probably meant: it differs in one or two letters, is a part
+ * of `text`, or contains it. "_" equals "-"; case is ignored. NULL: no word is close
+ * enough.
  */
 const char *conf_nearest(struct span text, const struct words *words);
 
 #define CONF_MEANT_MAX 48
 
-/* "; did you mean tls-key?", or nothing. */
+/* Appends "; did you mean tls-key?", or nothing. */
 void conf_put_meant(
 	char to[static CONF_MEANT_MAX], struct span text, const struct words *words);
 
 /*
- * The same for an option: "; did you mean --check?" The names are without "--"; one that
- * needs a value may end in "=".
+ * Like conf_put_meant() for options: "; did you mean --check?" The names have no "--";
+ * the name of an option with a value may end in "=".
  */
 void conf_put_meant_option(
 	char to[static CONF_MEANT_MAX], const char *written, const struct words *names);
 
 /* One line of a table in text: a key and its value. */
 
-#define ENTRY_KEY_MAX 1024 /* octets: more than an address has */
+#define ENTRY_KEY_MAX 1024 /* octets; an address is shorter */
 #define ENTRY_VALUE_MAX 4096 /* octets */
 #define ENTRY_SHOWN_MAX 80 /* octets of a word in a sentence, "..." included */
 
@@ -58,8 +59,9 @@ enum entry_line {
 /*
  * line = key [ 1*WSP value ] *WSP
  *
- * A key has no blanks; a missing value is an empty one. Borrows from `line`, which has no
- * line end. With ENTRY_WRONG *ret_what is a sentence, and nothing else is filled.
+ * A key has no blanks. A missing value is returned as an empty one. The results borrow
+ * from `line`, which has no line end. With ENTRY_WRONG only *ret_what is set: a predicate
+ * that describes the fault.
  */
 enum entry_line entry_parse(struct span line, struct span *ret_key,
 	struct span *ret_value, const char **ret_what);

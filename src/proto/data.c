@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The content of a message: decoding of DATA and BDAT, the repair of its first line, and
- * what is read from its header. The result is the same however the input is split.
- * Content is decoded in place, because the result is never longer than the input, and a
- * line at a time, because memchr() finds line ends far faster than an automaton that
- * looks at each octet.
+ * The content of a message: decoding of DATA and BDAT, repair of the first line, and
+ * reading of the header. The result does not depend on how the input is split. Content is
+ * decoded in place, because the result is never longer than the input. It is decoded line
+ * by line, because memchr() finds line ends far faster than an automaton that examines
+ * each octet.
  */
 #include "proto/data.h"
 
@@ -12,8 +12,8 @@
 enum dot {
 	DOT_UNKNOWN, /* more input is needed */
 	DOT_END, /* "." CRLF behind a CRLF */
-	DOT_ALONE, /* a line of one dot that ends nothing: it is content */
-	DOT_STUFFED, /* to be removed */
+	DOT_ALONE, /* a line of one dot that does not end the content: it is part of it */
+	DOT_STUFFED, /* it is removed */
 };
 
 static enum dot judge_dot(const struct data *d, const char *p, size_t n)
@@ -53,7 +53,7 @@ static char *put_piece(struct data *d, char *to, const char *from, size_t n)
 	return to + (limit - from);
 }
 
-/* How many CRs stand directly before `end`. */
+/* Returns the number of CRs directly before `end`. */
 static size_t count_crs(const char *from, const char *end)
 {
 	const char *p = end;
@@ -73,7 +73,7 @@ static char *put_line_end(struct data *d, char *to, size_t n_crs)
 	return to;
 }
 
-/* Takes up to the end of the line that `end` points at, the LF. */
+/* Takes the line up to its LF, to which `end` points. */
 static char *put_line(struct data *d, char *to, const char *from, const char *end)
 {
 	size_t n_crs = count_crs(from, end);
@@ -244,7 +244,7 @@ static enum verdict judge(struct first_line *f, char c)
 	}
 }
 
-/* The line passes from its start on, behind what belongs in front of it. */
+/* Lets the line pass from its start, after the prefix that it needs. */
 static void decide(struct first_line *f, enum verdict verdict)
 {
 	if (verdict == OTHER)
@@ -257,7 +257,7 @@ static void decide(struct first_line *f, enum verdict verdict)
 	f->is_from = false;
 }
 
-/* Judges what is there of the line. An undecided one is held. */
+/* Examines the part of the line that has arrived, and holds it while it is undecided. */
 static void judge_text(struct first_line *f, struct span *text)
 {
 	enum verdict verdict = UNDECIDED;
@@ -276,7 +276,10 @@ static void judge_text(struct first_line *f, struct span *text)
 	*text = span_from(*text, i);
 }
 
-/* The part of the text that passes now: all of it, or to the end of the From_ line. */
+/*
+ * Returns the part of the text that passes now: all of it, or up to the end of the From_
+ * line.
+ */
 static struct span passing(struct first_line *f, struct span text)
 {
 	const char *lf;
@@ -329,8 +332,9 @@ static void end_line(struct header *h)
 }
 
 /*
- * A field's name is kept in lower case while it can still be one that counts. Blanks
- * between name and colon are obsolete (RFC 5322 4.5), and would hide a hop.
+ * Keeps a field name in lower case while it can still be a name that is looked for.
+ * Blanks between name and colon are obsolete (RFC 5322 4.5). They are skipped, because
+ * they would hide a hop.
  */
 static void watch_name(struct header *h, char c)
 {

@@ -14,39 +14,41 @@
 
 enum data_at {
 	DATA_AFTER_CRLF, /* at the start of a line: a dot here may end the message */
-	DATA_AFTER_LF, /* at the start of a line that a bare LF began: it may not */
+	/* at the start of a line after a bare LF: a dot here cannot end it */
+	DATA_AFTER_LF,
 	DATA_IN_LINE,
 };
 
 struct data {
 	enum data_at at;
-	/* of the message, as RFC 1870 counts them: CRLF is two, stuffed dots none */
+	/* size of the message by RFC 1870: CRLF counts two, a stuffed dot none */
 	uint64_t octets;
 	bool bare; /* a bare LF or a stray CR has been seen */
-	bool cr; /* of chunks: the text so far ends with CRs, which are not yet written */
+	/* chunks only: the text so far ends with CRs, which are not written yet */
+	bool cr;
 };
 
 /*
- * Decodes in place what can be decoded of `in`; *ret_text is the result and lies in the
- * same memory. True when the end was found: `in` is then what follows it. Otherwise at
- * most two octets are left in `in`, to be passed again with more behind them.
+ * Decodes as much of `in` as possible, in place: *ret_text lies in the same memory. True
+ * when the end of the content was found; `in` then begins behind it. Otherwise at most
+ * two octets are left in `in`. The caller passes them again, followed by new input.
  */
 bool data_take(struct data *d, struct bytes *in, struct span *ret_text);
 
 /*
- * The same for chunks (RFC 3030 2), where dots have no meaning: decodes all of `in` in
- * place. *ret_kept comes before *ret_text, and does not lie in `in`.
+ * Decodes a chunk (RFC 3030 2), in which dots have no meaning: all of `in`, in place.
+ * *ret_kept is text of an earlier chunk, and comes before *ret_text.
  */
 void data_chunk(
 	struct data *d, struct bytes in, struct span *ret_kept, struct span *ret_text);
 
-/* After the last chunk: *ret_kept is the rest of the text. */
+/* Ends the last chunk: *ret_kept is the rest of the text. */
 void data_chunk_end(struct data *d, struct span *ret_kept);
 
 /*
  * Repairs the first line of content, so that readers find the message's own header and
- * body: octets of the client never continue the trace header that stands above them (RFC
- * 5322 2.2.3). It works on decoded content, after the end of data has been decided.
+ * body: octets of the client never continue the trace header above them (RFC 5322 2.2.3).
+ * It works on decoded content, after the end of data has been decided.
  *
  *   an empty line, or a field  stays as it is
  *   ">*From " (mbox)           gets X-Mailbox-Line: in front; a first line follows
@@ -63,19 +65,19 @@ void data_chunk_end(struct data *d, struct span *ret_kept);
 
 struct first_line {
 	enum {
-		FIRST_LINE_NAME, /* within what may be the name of a field */
+		FIRST_LINE_NAME, /* within text that may be the name of a field */
 		FIRST_LINE_BLANKS, /* within the blanks behind it */
 		FIRST_LINE_CR, /* behind a CR, which only BINARYMIME keeps */
 		FIRST_LINE_MAILBOX, /* within a From_ line */
 		FIRST_LINE_DONE, /* everything passes */
 	} at;
-	size_t n; /* octets of the line judged so far */
+	size_t n; /* octets of the line that have been examined */
 	size_t n_angles; /* ">" at its start */
 	bool is_from; /* ">*From " is at its start */
 	struct span prefix; /* to be returned next, before the held octets; static */
-	bool held_out; /* the held octets are to be returned */
+	bool held_out; /* the held octets are returned next */
 	size_t n_held;
-	char held[FIRST_LINE_HELD_MAX]; /* of the line, from earlier pieces */
+	char held[FIRST_LINE_HELD_MAX]; /* beginning of the line, from earlier pieces */
 };
 
 /*
@@ -85,12 +87,14 @@ struct first_line {
  */
 bool first_line_take(struct first_line *f, struct span *text, struct span *ret_piece);
 
-/* After the content: first_line_take() with an empty `text` returns the held octets. */
+/*
+ * Ends the content: first_line_take() with an empty `text` then returns the held octets.
+ */
 void first_line_end(struct first_line *f);
 
-/* What the engine must know of the header of a message (RFC 5322 2.2). */
+/* The values that the engine needs from the header of a message (RFC 5322 2.2). */
 
-#define HEADER_NAME_MAX 16 /* "message-id:" and "received:" fit */
+#define HEADER_NAME_MAX 16 /* enough for "message-id:" and "received:" */
 #define MESSAGE_ID_MAX 256
 
 struct header {
@@ -99,9 +103,10 @@ struct header {
 	size_t n_received; /* Received: fields, the hops of RFC 5321 6.3 */
 	char name[HEADER_NAME_MAX];
 	bool in_message_id;
-	char message_id[MESSAGE_ID_MAX]; /* the first one's value; longer is cut */
+	/* value of the first Message-ID; a longer one is cut */
+	char message_id[MESSAGE_ID_MAX];
 	size_t n_message_id;
 };
 
-/* Reads the next piece of the text, with lines ended by LF, split anywhere. */
+/* Reads the next piece of the text. Lines end with LF; pieces may end anywhere. */
 void header_watch(struct header *h, struct span text);

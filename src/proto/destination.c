@@ -58,14 +58,17 @@ static bool *find_flag(struct destination *d, struct span word)
 static const char *take_flag(struct destination *d, bool *flag)
 {
 	if (*flag)
-		return "is said twice";
+		return "is given twice";
 	*flag = true;
 	return d->deny && (d->auth || d->unfiltered || d->paths.n)
 		       ? "goes with nothing else"
 		       : NULL;
 }
 
-/* A path that looks like an address, alias or shell path is probably a mistake. */
+/*
+ * Refuses a path that looks like an address, an alias or a shell path: it is probably a
+ * mistake.
+ */
 static const char *place_fault(struct span path)
 {
 	bool is_plain =
@@ -98,7 +101,7 @@ struct span destination_take_path(struct span *paths)
 	return path;
 }
 
-/* True for a path that stands in the list in front of itself. */
+/* True when the list has the same path before this place. */
 static bool is_twice(struct span list, struct span path)
 {
 	struct span earlier;
@@ -109,7 +112,7 @@ static bool is_twice(struct span list, struct span path)
 	return earlier.p != path.p;
 }
 
-/* NULL, or what is wrong with one of the paths. */
+/* Returns NULL, or the fault of one of the paths. */
 static const char *list_fault(struct span list, struct span *ret_word)
 {
 	struct destination none = { .auth = false };
@@ -186,7 +189,7 @@ static bool has_capitals(struct span s)
 	return false;
 }
 
-/* RFC 5321 4.5.3.1.3: a longer path is refused, with the brackets that it has. */
+/* RFC 5321 4.5.3.1.3: a longer path, including its brackets, is refused. */
 static bool is_too_long(struct span key, struct span local)
 {
 	/* other forms of a name may be shorter */

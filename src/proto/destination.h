@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: ISC */
-/* Keys and values of the recipients table: the names, and where their mail goes. */
+/*
+ * Keys and values of the recipients table: names of recipients, and the mailboxes that
+ * receive their mail.
+ */
 #pragma once
 
 #include "base/span.h"
 #include "base/words.h"
 
-#define DESTINATION_PATH_MAX 512 /* octets of a path as it is written */
+#define DESTINATION_PATH_MAX 512 /* octets of a path as written in the table */
 #define DESTINATION_PATHS_MAX 16 /* mailboxes of one line */
 
 struct destination {
@@ -36,23 +39,25 @@ struct destination_fault {
 bool destination_parse(
 	struct span value, struct destination *ret, struct destination_fault *ret_fault);
 
-/* Takes the first path off a list that has one. */
+/* Removes the first path from a list that is not empty, and returns it. */
 struct span destination_take_path(struct span *paths);
 
 /*
  * path = *( "%u" / "%d" / "%%" / octet )
  *
- * NULL, or what is wrong with a path: it has ".." in it, or another "%".
+ * Returns NULL, or the fault of a path: it has ".." in it, or another "%".
  */
 const char *destination_path_fault(struct span path);
-/* The same for one that must begin at mail-root, and be printable. */
+/*
+ * Like destination_path_fault(), for a path that must be printable and below mail-root.
+ */
 const char *destination_below_fault(struct span path);
 
 /*
  * key = local "@" domain / "@" domain / local
  *
- * NULL, or why such a key is never looked up: names are without quotes and in lower case,
- * domains in ASCII. Tables of Unicode are not used.
+ * Returns NULL, or the reason why such a key can never be found: names have no quotes and
+ * are in lower case, domains are in ASCII. Tables of Unicode are not used.
  */
 const char *destination_key_fault(struct span key);
 

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The parameters of delivery reports, and the header that a report returns. No accepted
- * value can end a line or a field of a report. What is returned ends at the first line
- * that is no field, so that no content of the message is in it.
+ * value can end a line or a field of a report. The returned header ends at the first line
+ * that is not a field, so that it has no content of the message.
  */
 #include "proto/dsn.h"
 #include "proto/text.h"
 
-#define SOURCE_MARK ",N=" /* beside ",S=", the size, as Maildirs have it */
+#define SOURCE_MARK ",N=" /* like ",S=", by which Maildirs give the size */
 
 /*
  * notify-esmtp-value = "NEVER" / 1#notify-list-element
  * notify-list-element = "SUCCESS" / "FAILURE" / "DELAY"
  *
- * Elements may be repeated, and empty where another is not (RFC 822 2.7). Failures are
- * reported by replies, and a message is never delayed: only SUCCESS has an effect.
+ * Elements may be repeated, and all but one may be empty (RFC 822 2.7). Only SUCCESS has
+ * an effect, because failures are reported by replies and messages are never delayed.
  */
 bool dsn_notify(struct span value, bool *ret_success)
 {
@@ -119,7 +119,7 @@ void dsn_put_source(struct buf *to, const struct ip *ip)
 	}
 }
 
-/* No hostname has a comma in it: the mark stands once at most. */
+/* The mark occurs at most once, because a host name has no comma. */
 struct span dsn_source(struct span name)
 {
 	const char *mark = memmem(name.p, name.n, SOURCE_MARK, sizeof(SOURCE_MARK) - 1);
@@ -136,7 +136,7 @@ struct span dsn_source(struct span name)
 }
 
 #define LINE_MAX_8BIT 998 /* octets of a line without its end (RFC 2045 2.8) */
-#define QUOTED_LINE_MAX 75 /* and one for the "=" at its end (RFC 2045 6.7) */
+#define QUOTED_LINE_MAX 75 /* octets without the "=" at its end (RFC 2045 6.7) */
 
 static bool is_line_start(const struct returned *r)
 {
@@ -175,7 +175,7 @@ static bool is_continuation(struct span line, size_t at)
 	return at > 0 && line.n && ascii_is_blank(*line.p);
 }
 
-/* The octets of the whole lines in front that are fields. */
+/* Returns the length of the whole lines at the start that are fields. */
 static size_t fields_length(struct span text)
 {
 	const char *lf;
@@ -190,7 +190,7 @@ static size_t fields_length(struct span text)
 	return at;
 }
 
-/* All of it may stand in mail as it is, but for octets above 127. */
+/* True when all of it is allowed in mail without encoding, except octets above 127. */
 static bool is_plain(struct span text)
 {
 	size_t n_line = 0;
@@ -230,7 +230,7 @@ void returned_rewind(struct returned *r)
 	r->at = r->n_line = 0;
 }
 
-/* A blank at the end of a line would be lost on the way. */
+/* False for a blank at the end of a line, because relays may remove it. */
 static bool is_quoted_as_is(struct span rest)
 {
 	char c = *rest.p;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The parameters by which a sender asks for delivery reports (RFC 3461 4). */
+/* The parameters that ask for delivery reports (RFC 3461 4). */
 #pragma once
 
 #include "base/buf.h"
@@ -9,14 +9,17 @@
 #define DSN_ORCPT_MAX 500 /* and of ORCPT */
 
 /*
- * Prefix lengths of the networks that count as one source of reports. They are larger
- * than that of one host, because a sender with many addresses mostly has them in one.
+ * Prefix lengths of the networks that count as one source of reports. Such a network is
+ * larger than one host, because a sender with many addresses usually has all of them in
+ * one network.
  */
 #define DSN_SOURCE_IPV4 24
 #define DSN_SOURCE_IPV6 48
 #define DSN_SOURCE_MAX 16 /* octets that dsn_put_source() appends at most */
 
-/* NOTIFY; *ret_success: whether success must be reported. False: invalid value. */
+/*
+ * Parses a value of NOTIFY. *ret_success: success must be reported. False: invalid value.
+ */
 bool dsn_notify(struct span value, bool *ret_success);
 
 /* True for a value of RET. */
@@ -40,12 +43,12 @@ void dsn_put_orcpt(struct buf *to, struct span value, bool utf8);
  */
 void dsn_put_source(struct buf *to, const struct ip *ip);
 
-/* These digits in the name of a file, or an empty span. */
+/* Returns the digits that dsn_put_source() put into a file name, or an empty span. */
 struct span dsn_source(struct span name);
 
 /*
- * The header of a message, kept while the message is received, to be returned in a report
- * (RFC 6522 4, RFC 6533 4.3).
+ * The header of a message. It is kept while the message arrives, because a report returns
+ * it (RFC 6522 4, RFC 6533 4.3).
  */
 enum returned_encoding {
 	RETURNED_7BIT,
@@ -54,26 +57,30 @@ enum returned_encoding {
 };
 
 struct returned {
-	/* memory of the caller; a header is returned as far as it fits */
+	/* memory of the caller; the part of a header that does not fit is lost */
 	struct buf text;
-	bool done; /* the header has ended, or the memory has */
-	enum returned_encoding encoding; /* once it is sealed */
+	bool done; /* the header has ended, or the memory is full */
+	enum returned_encoding encoding; /* set by returned_seal() */
 	size_t at; /* octets written */
 	size_t n_line; /* octets of the line being written */
 };
 
-/* Reads the next piece of the message, split anywhere. */
+/* Reads the next piece of the message; pieces may end anywhere. */
 void returned_take(struct returned *r, struct span text);
 
 /*
- * After the whole header: keeps its whole lines that are fields, and chooses an encoding
- * that any mail system can carry, without a line `boundary`. 8BIT only with `utf8`.
+ * Ends the header. Keeps the whole lines that are fields, and chooses an encoding that
+ * any mail system can carry and in which no line is `boundary`. Only with `utf8` it may
+ * be 8BIT.
  */
 void returned_seal(struct returned *r, struct span boundary, bool utf8);
 
-/* Starts writing it (again). */
+/* Starts writing the header from its beginning. */
 void returned_rewind(struct returned *r);
 
 #define RETURNED_ROOM 8
-/* Appends what fits, at least if there is RETURNED_ROOM. True when all is written. */
+/*
+ * Appends as much as fits; with RETURNED_ROOM free octets, at least one. True when all is
+ * written.
+ */
 bool returned_put(struct returned *r, struct buf *to);

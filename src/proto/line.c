@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Command lines, cut from a stream of octets and split into verb and argument. A line is
- * the same however the input is split, and an overlong line needs no memory beyond the
- * limit. Requests of HTTP and TLS are recognised, because their clients get an own reply.
+ * Command lines, cut from a stream of octets and split into verb and argument. The result
+ * does not depend on how the input is split, and an overlong line needs no memory beyond
+ * the limit. Requests of HTTP and TLS are recognised, because they get replies of their
+ * own.
  */
 #include "proto/line.h"
 
-/* The last LINE_TAIL octets of what was kept and what is there now. */
+/* Keeps the last LINE_TAIL octets of the old tail and the new input. */
 static void keep_tail(struct line_reader *r, const struct bytes *in, size_t n)
 {
 	size_t n_new = n < LINE_TAIL ? n : LINE_TAIL;
@@ -28,7 +29,7 @@ static void drop(struct line_reader *r, struct bytes *in, size_t n)
 	in->n -= n;
 }
 
-/* The tail of a line, without the line's end. */
+/* Returns the tail of a line, without its line end. */
 static struct span tail_text(const struct line_reader *r)
 {
 	size_t n = r->n_tail - 1;

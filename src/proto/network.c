@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Parses and compares addresses and networks. An address has one value, however it was
- * written, also as IPv4 mapped into IPv6. A network with bits set behind its prefix is
- * refused, because its author meant something else. Names and zones are not accepted.
+ * written, also as IPv4 mapped into IPv6. A network with bits set after its prefix is
+ * refused, because it is a mistake. Names and zones are not accepted.
  */
 #include "proto/network.h"
 #include <arpa/inet.h>
@@ -26,7 +26,10 @@ struct ip ip_of(const unsigned char *octets, size_t n)
 	return ip;
 }
 
-/* The octets as written: mapped ones are not IPv4 yet. How many; 0: not an address. */
+/*
+ * Parses an address as written; a mapped one is not changed to IPv4. Returns the number
+ * of octets; 0: not an address.
+ */
 static size_t read_octets(struct span text, unsigned char *ret)
 {
 	char copy[IP_TEXT_MAX];
@@ -80,7 +83,7 @@ static bool read_prefix(struct span text, size_t most, size_t *ret)
 	return true;
 }
 
-/* Are all bits behind the prefix 0? */
+/* True when all bits after the prefix are 0. */
 static bool is_cut(const unsigned char *octets, size_t n, size_t prefix)
 {
 	size_t i = prefix / OCTET_BITS;
@@ -110,7 +113,9 @@ const char *network_parse(struct span text, struct network *ret)
 	if (!is_cut(octets, n, prefix))
 		return "has bits set behind its prefix";
 	ip = ip_of(octets, n);
-	/* a mapped one has at least the prefix of all mapped ones, or it was not cut */
+	/*
+	 * a mapped address passed is_cut(), so its prefix covers that of all mapped ones
+	 */
 	*ret = (struct network){ ip, prefix - OCTET_BITS * (n - ip.n) };
 	return NULL;
 }

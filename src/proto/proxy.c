@@ -10,7 +10,7 @@
 
 #define PORT_DIGITS_MAX 5
 
-/* Takes a known text from the front, or as much of it as is there. */
+/* Takes a known text from the front, or the part of it that has arrived. */
 static enum proxy_step take_text(struct span *s, struct span text)
 {
 	size_t n = s->n < text.n ? s->n : text.n;
@@ -42,7 +42,9 @@ static enum proxy_step take_field(
 #define IPV4_TEXT "0123456789."
 #define IPV6_TEXT "0123456789abcdefABCDEF:."
 
-/* An address of these characters; *ret_ipv6: written as IPv6, as mapped IPv4 is, too. */
+/*
+ * Takes an address; *ret_ipv6: it is written as IPv6, which is also true for mapped IPv4.
+ */
 static enum proxy_step take_ip(
 	struct span *s, const char *octets, struct ip *ret, bool *ret_ipv6)
 {
@@ -178,7 +180,7 @@ static enum proxy_step parse_line(struct span in, struct proxy_header *ret)
 	return step;
 }
 
-/* The octets of version 2 in front of the addresses (2.2). */
+/* The octets of version 2 before the addresses (2.2). */
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
 #define COMMAND_AT 12 /* version and command */
 #define FAMILY_AT 13 /* address family and protocol */
@@ -210,7 +212,7 @@ static void read_addresses(struct span s, size_t n_ip, struct proxy_header *ret)
 	ret->port = (uint16_t)number_at(s, 2 * n_ip);
 }
 
-/* Looks at all that is there of the octets in front of the addresses. */
+/* Checks the octets before the addresses, as far as they have arrived. */
 static enum proxy_step check_prefix(struct span in)
 {
 	unsigned char command = in.n > COMMAND_AT ? (unsigned char)in.p[COMMAND_AT] : 0;
@@ -222,7 +224,7 @@ static enum proxy_step check_prefix(struct span in)
 		return PROXY_MALFORMED;
 	if (in.n > COMMAND_AT && command != COMMAND_LOCAL && command != COMMAND_PROXY)
 		return PROXY_MALFORMED;
-	/* of LOCAL the family means nothing */
+	/* the family of LOCAL has no meaning */
 	if (command != COMMAND_PROXY)
 		family = 0;
 	if ((family >> 4) >= N_FAMILIES || (family & 15) >= N_PROTOCOLS)

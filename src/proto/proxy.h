@@ -9,19 +9,22 @@
 #include "proto/network.h"
 
 #define PROXY_LINE_MAX 107 /* version 1, CRLF included (2.1) */
-/* Version 2, all of it: 52 octets up to the addresses, and TLVs, which are skipped; they
- * may hold a certificate. The length field would allow 65551. */
+/*
+ * A whole header of version 2: 52 octets with the addresses, then TLVs, which are skipped
+ * and may hold a certificate. The length field would allow 65551.
+ */
 #define PROXY_HEADER_MAX 4096
 
 enum proxy_step {
-	PROXY_MORE, /* so far it can be a header */
+	PROXY_MORE, /* the octets so far may begin a header */
 	PROXY_DONE,
-	PROXY_MALFORMED, /* no header begins like this */
+	PROXY_MALFORMED, /* the octets begin no header */
 };
 
 struct proxy_header {
-	size_t n; /* octets of the header; those of the client follow */
-	struct ip client; /* none: LOCAL, UNKNOWN and the like, from the proxy itself */
+	size_t n; /* octets of the header; the client's own octets follow */
+	/* empty for LOCAL and UNKNOWN: a connection of the proxy itself */
+	struct ip client;
 	uint16_t port;
 };
 

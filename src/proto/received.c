@@ -18,8 +18,10 @@ struct date {
 	unsigned day;
 };
 
-/* Days since 1970 as a Gregorian date; years begin in March so that the leap day comes
- * last. */
+/*
+ * Converts days since 1970 to a Gregorian date. Years begin in March, so that the leap
+ * day comes last.
+ */
 static struct date date_of(int64_t days)
 {
 	int64_t z = days + DAYS_TO_1970;
@@ -34,7 +36,7 @@ static struct date date_of(int64_t days)
 	return (struct date){ (int64_t)year + era * 400 + (month <= 2), month, day };
 }
 
-/* Rounded down, before 1970, too: a machine without a battery may begin there. */
+/* Rounds down before 1970, too: the clock of a machine without a battery may be there. */
 static int64_t day_of(int64_t time)
 {
 	return time / SECONDS_A_DAY - (time % SECONDS_A_DAY < 0);
@@ -95,7 +97,10 @@ static void put_pair(struct buf *to, struct span word, struct span value)
 
 static void put_literal(struct buf *to, struct span ip)
 {
-	/* "%eth0" is of this machine alone, and no part of a literal (RFC 5321 4.1.3) */
+	/*
+	 * a zone ("%eth0") has a meaning on this host only, and is no part of a literal
+	 * (RFC 5321 4.1.3)
+	 */
 	ip = span_take(&ip, '%');
 	buf_put_char(to, '[');
 	if (memchr(ip.p, ':', ip.n))
@@ -121,8 +126,8 @@ static void put_from(struct buf *to, const struct received *t)
 }
 
 /*
- * A comment (RFC 5322 3.2.2), as there is no clause for it. A name that cannot stand in
- * one is left out.
+ * Appends the user as a comment (RFC 5322 3.2.2), because no clause exists for it. A name
+ * that a comment cannot carry is left out.
  */
 static void put_user(struct buf *to, struct span user)
 {

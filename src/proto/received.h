@@ -5,9 +5,11 @@
 #include <stdint.h>
 #include "base/buf.h"
 
-#define FIELD_ORIGINAL_TO "X-Original-To: " /* an address as the client gave it */
+/* with the recipient's address as the client sent it */
+#define FIELD_ORIGINAL_TO "X-Original-To: "
 #define FIELD_DELIVERED_TO "Delivered-To: "
-#define RECEIVED_MAX 2560 /* all of the fields, with every value at its own cap */
+/* octets of all fields, when every value has its maximum length */
+#define RECEIVED_MAX 2560
 
 struct received {
 	struct span reverse_path; /* mailbox text; empty for <> */
@@ -17,7 +19,7 @@ struct received {
 	struct span peer; /* textual IP address, or empty */
 	struct span host; /* name of this host */
 	struct span with; /* protocol type: SMTP, ESMTPS, UTF8SMTP (RFC 3848, RFC 6531) */
-	/* the name with which the client has logged in, or empty */
+	/* user name of the client's login, or empty */
 	struct span user;
 	struct span tls_cipher; /* IANA's name, or empty (RFC 8314 7.4) */
 	struct span tls_group;
@@ -25,11 +27,13 @@ struct received {
 	int64_t time; /* seconds since 1970 */
 };
 
-/* Return-Path, which is one line, Delivered-To and Received; lines end with LF. */
+/*
+ * Appends Return-Path, which is one line, Delivered-To and Received; lines end with LF.
+ */
 void received_put(struct buf *to, const struct received *t);
 
-/* "Tue, 01 Dec 2026 09:08:07 +0000" (RFC 5322 3.3) */
+/* Appends "Tue, 01 Dec 2026 09:08:07 +0000" (RFC 5322 3.3). */
 void date_put(struct buf *to, int64_t time);
 
-/* "2026-12-01T09:08:07.000042Z" (RFC 3339 5.6) */
+/* Appends "2026-12-01T09:08:07.000042Z" (RFC 3339 5.6). */
 void timestamp_put(struct buf *to, int64_t time, uint32_t microseconds);

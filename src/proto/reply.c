@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The table of replies, and their formatting. Every line is printable ASCII within its
- * limit. When a reply is sent is decided in smtp/.
+ * limit. The code in smtp/ decides when a reply is sent.
  */
 #include "proto/reply.h"
 #include "proto/text.h"
@@ -71,7 +71,7 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_AUTH_FAILED] = { 535, "5.7.8", "Authentication failed" },
 
 	[REPLY_ADDRESS_UTF8] = { 553, "5.6.7",
-		"Address is not ASCII, and MAIL did not say SMTPUTF8" },
+		"Address is not ASCII, and MAIL had no SMTPUTF8" },
 	[REPLY_SENDER_DOMAIN] = { 553, "5.1.8",
 		"Sender's domain is no internationalized domain name" },
 	[REPLY_SENDER_FOREIGN] = { 553, "5.7.1",
@@ -81,14 +81,13 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_DOMAIN_UNKNOWN] = { 550, "5.7.1",
 		"No mail is accepted here for that domain" },
 	[REPLY_MAILBOX_UNKNOWN] = { 550, "5.1.1", "No such mailbox here" },
-	[REPLY_MAILBOX_NAME] = { 553, "5.1.3",
-		"That cannot be the name of a mailbox here" },
+	[REPLY_MAILBOX_NAME] = { 553, "5.1.3", "Not a valid name of a mailbox here" },
 	[REPLY_RECIPIENT_MANY] = { 452, "4.5.3", "Too many recipients" },
 	[REPLY_SIZE_DECLARED] = { 552, "5.3.4", "Message size exceeds the limit" },
 	[REPLY_SIZE_ACTUAL] = { 552, "5.3.4", "Message too big" },
 	[REPLY_CONTENT_BARE] = { 550, "5.6.0", "Bare <CR> or <LF> in the message" },
 	[REPLY_HOPS] = { 554, "5.4.6", "Too many hops" },
-	/* the words of Postfix, which some clients know */
+	/* the words of Postfix, which some clients recognise */
 	[REPLY_FILTER_REFUSED] = { 550, "5.7.1", "Command rejected" },
 	[REPLY_FILTER_LATER] = { 451, "4.7.1", "Service unavailable - try again later" },
 	[REPLY_FILTER_FAILED] = { 451, "4.3.0",
@@ -143,7 +142,7 @@ const struct reply *reply_get(enum reply_name name)
 	return &replies[name];
 }
 
-/* Else it is in the words of a filter. */
+/* True for a row of the table; false for a reply with the text of a filter. */
 static bool is_row(const struct reply *r)
 {
 	uintptr_t at = (uintptr_t)r;

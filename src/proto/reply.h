@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Every reply that postern can give, named by its meaning (RFC 5321 4.2, RFC 3463). This
- * table is the only place with reply text; "%" stands for the one argument that a row may
- * have. Filters may have replies in their own words: such a one is no row of the table,
- * its text is printable ASCII, and "%" is itself in it.
+ * All replies of postern, named by their meaning (RFC 5321 4.2, RFC 3463). This table is
+ * the only place with reply text; "%" stands for the one argument that a row may have. A
+ * reply with the text of a filter is not a row of this table. Its text is printable
+ * ASCII, in which "%" is an ordinary character.
  */
 #pragma once
 
@@ -122,24 +122,27 @@ enum reply_name {
 	REPLY_COUNT,
 };
 
-/* The row of that name. */
+/* Returns the row of that name. */
 const struct reply *reply_get(enum reply_name name);
 
-/* 2yz and 3yz. */
+/* True for 2yz and 3yz. */
 static inline bool reply_is_positive(const struct reply *r)
 {
 	return r->code < 400;
 }
 
-/* 4yz through a fault of this host: not too many recipients, or a filter's decision. */
+/*
+ * True for 4yz because of a fault of this host. Too many recipients, and the decision of
+ * a filter, are no faults.
+ */
 bool reply_is_fault(const struct reply *r);
 
 /*
- * Appends the reply: a line for each line of the argument, which are divided by LF. An
- * argument is escaped, and a line of it cut at REPLY_ARGUMENT_MAX; a line has at most
- * REPLY_LINE_MAX octets.
+ * Appends the reply, with one line for each line of the argument. Lines of an argument
+ * are separated by LF, escaped, and cut at REPLY_ARGUMENT_MAX octets. A line of the reply
+ * has at most REPLY_LINE_MAX octets.
  */
 void reply_put(struct buf *to, const struct reply *r, struct span argument);
 
-/* The reply as one line without CRLF, for records. */
+/* Appends the reply as one line without CRLF, for records. */
 void reply_put_text(struct buf *to, const struct reply *r, struct span argument);

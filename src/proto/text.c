@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Encodings of text: the escapes of replies, records and header fields, UTF-8, xtext,
- * unitext and base64. UTF-8, code points of unitext and base64 are accepted in their one
- * valid spelling only. Decoded xtext and unitext have no control characters, neither
- * those of ASCII nor U+0080 to U+009F: the ABNF allows some, but no mailbox here has
- * them, and in a report they would do harm.
+ * unitext and base64. UTF-8, code points of unitext, and base64 are accepted in their
+ * only valid spelling. Decoded xtext and unitext have no control characters, neither
+ * those of ASCII nor U+0080 to U+009F. The ABNF allows some of these, but no mailbox here
+ * has them, and they would do harm in a report.
  */
 #include "proto/text.h"
 
@@ -16,7 +16,7 @@ static bool is_plain(char c)
 	return ascii_is_printable(c) && c != '"' && c != '\\';
 }
 
-/* How many of the first octets need no escape. */
+/* Returns the number of octets at the start that need no escape. */
 static size_t plain_length(struct span text, bool is_path)
 {
 	size_t n = 0;
@@ -72,10 +72,10 @@ void text_escape_path(struct buf *to, struct span mailbox, size_t max)
 	escape(to, mailbox, max, true);
 }
 
-/* What the second octet may be, as the first one has it. Those behind it are %x80-BF. */
+/* The range of the second octet for each first octet. Further octets are %x80-BF. */
 struct lead {
 	unsigned char first, last; /* first octets */
-	unsigned char n; /* of the character */
+	unsigned char n; /* length of the character */
 	unsigned char low, high; /* second octets */
 };
 
@@ -172,7 +172,7 @@ size_t utf8_non_ascii(struct span s)
 
 #define HEXCHAR_OCTETS 3
 
-/* Upper case only. 16: it is no such digit. */
+/* Returns the value of a digit in upper case; 16: it is none. */
 static unsigned hexchar_digit(char c)
 {
 	static const char digits[] = "0123456789ABCDEF";
@@ -183,8 +183,8 @@ static unsigned hexchar_digit(char c)
 
 /*
  * xchar = any ASCII CHAR between "!" (33) and "~" (126) inclusive, except for "+" and "="
- * hexchar = ASCII "+" immediately followed by two upper case hexadecimal digits
- * 0: neither stands at the front of `s`.
+ * hexchar = ASCII "+" immediately followed by two upper case hexadecimal digits 0: `s`
+ * begins with neither.
  */
 static char take_xchar(struct span *s)
 {
@@ -233,7 +233,7 @@ static int hexpoint_digit(char c)
 	return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
 }
 
-/* The digits are the fewest that do, but at least two. */
+/* True when the code point has no leading zeros beyond two digits. */
 static bool is_hexpoint(uint32_t point, size_t n_digits)
 {
 	if (point < GRAPHIC_FIRST)
@@ -330,7 +330,7 @@ void unitext_put(struct buf *to, struct span text)
 	}
 }
 
-#define QUANTUM_TEXT 4 /* characters that stand for */
+#define QUANTUM_TEXT 4 /* characters, which encode 3 octets */
 #define QUANTUM_OCTETS 3
 #define PAD '='
 
@@ -345,7 +345,7 @@ static char letter(unsigned value)
 	return value == 62 ? '+' : '/';
 }
 
-/* 64: it is none. */
+/* Returns the value of a character; 64: it is not in the alphabet. */
 static unsigned value_of(char c)
 {
 	if (c >= 'A' && c <= 'Z')
@@ -375,7 +375,7 @@ void base64_put(struct buf *to, struct span octets)
 	}
 }
 
-/* `n` letters of a quantum, and padding behind them: n - 1 octets. */
+/* Takes the `n` letters of a quantum and the padding after them: n - 1 octets. */
 static bool take_quantum(const char *text, size_t n, struct buf *ret)
 {
 	unsigned bits = 0;
@@ -388,7 +388,7 @@ static bool take_quantum(const char *text, size_t n, struct buf *ret)
 	}
 	for (size_t i = 0; i < n - 1; i++)
 		buf_put_char(ret, (char)(bits >> (16 - 8 * i)));
-	/* what the octets do not use */
+	/* the bits that belong to no octet */
 	return n == QUANTUM_TEXT || (bits & ((1U << (8 * (QUANTUM_TEXT - n))) - 1)) == 0;
 }
 

@@ -13,13 +13,19 @@
  */
 void text_escape(struct buf *to, struct span text, size_t max);
 
-/* The same, with `<` and `>` as \xHH: between these characters the result is one path. */
+/*
+ * Like text_escape(), and `<` and `>` become \xHH, so that the result can stand between
+ * these characters.
+ */
 void text_escape_path(struct buf *to, struct span mailbox, size_t max);
 
-/* UTF-8 (RFC 3629 4): octets (1 to 4) of the character in front of `s`; 0: malformed. */
+/*
+ * Returns the octets (1 to 4) of the UTF-8 character at the start of `s`, which is not
+ * empty (RFC 3629 4); 0: malformed.
+ */
 size_t utf8_length(struct span s);
 
-/* True when `s` is made of well-formed characters alone; an empty one is. */
+/* True when `s` consists of well-formed characters, or is empty. */
 bool utf8_valid(struct span s);
 
 /* True when no octet is above 127. */
@@ -28,19 +34,23 @@ bool utf8_is_ascii(struct span s);
 /* True for printable ASCII, which includes the space. */
 bool text_is_printable(struct span s);
 
-/* ftext = %d33-57 / %d59-126 (RFC 5322 3.6.8): the octets in front that name a field. */
+/*
+ * ftext = %d33-57 / %d59-126 (RFC 5322 3.6.8): returns the octets of a field name at the
+ * start.
+ */
 size_t text_field_name(struct span line);
 
 /*
- * UTF8-non-ascii of RFC 6532 3.1, which RFC 6531 3.3 allows in addresses and values of
- * parameters: octets (2 to 4) of the character at the start of `s`; 0 when it is ASCII,
- * malformed, or a control character U+0080 to U+009F, which neither may contain.
+ * Returns the octets (2 to 4) of a UTF8-non-ascii character (RFC 6532 3.1) at the start
+ * of `s`. RFC 6531 3.3 allows these in addresses and in values of parameters. 0: the
+ * character is ASCII, malformed, or one of the control characters U+0080 to U+009F, which
+ * neither may contain.
  */
 size_t utf8_non_ascii(struct span s);
 
 /*
- * xtext (RFC 3461 4), text in the value of a parameter. True if it encodes printable
- * ASCII (32 to 126), which is all that a report can carry.
+ * True for xtext (RFC 3461 4), a text in the value of a parameter, that encodes printable
+ * ASCII (32 to 126). A report can carry no other characters.
  */
 bool xtext_valid(struct span text);
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Reads a ClientHello a second time, only to describe it. Whatever its lengths say,
- * nothing outside of it is read, and lists never grow beyond their room. Nothing is
- * judged here: that is done by the TLS library.
+ * Reads a ClientHello a second time, only to describe it; the TLS library decides about
+ * it. Wrong lengths never cause a read outside of it, and lists never exceed their
+ * capacity.
  *
- *	ProtocolVersion legacy_version; Random random; opaque legacy_session_id<0..32>;
- *	CipherSuite cipher_suites<2..2^16-2>; opaque legacy_compression_methods<1..2^8-1>;
- *	Extension extensions<8..2^16-1>;			(RFC 8446 4.1.2)
+ *  *	ProtocolVersion legacy_version; Random random; opaque legacy_session_id<0..32>;
+ *  *	CipherSuite cipher_suites<2..2^16-2>; opaque legacy_compression_methods<1..2^8-1>;
+ *  *	Extension extensions<8..2^16-1>;			(RFC 8446 4.1.2)
  */
 #include "proto/tls-hello.h"
 #include "proto/line.h"
@@ -135,9 +135,9 @@ void tls_terms_put(struct buf *to, const struct tls_terms *terms)
 #define RECORD_HEADER 5
 #define RECORD_ALERT 21
 #define RECORD_HANDSHAKE 22
-#define RECORD_MAJOR 3 /* of every version since SSL 3.0 */
+#define RECORD_MAJOR 3 /* the same for all versions since SSL 3.0 */
 #define ALERT_FATAL 2
-#define ALERT_OCTETS 2 /* in the clear; sealed ones are longer */
+#define ALERT_OCTETS 2 /* octets of an alert in the clear; encrypted ones are longer */
 #define MESSAGE_HEADER 4
 #define CLIENT_HELLO 1
 #define SSL2_HEADER 2
@@ -154,7 +154,10 @@ enum extension {
 	EXTENSION_VERSIONS = 43, /* RFC 8446 4.2.1 */
 };
 
-/* Reads numbers and vectors; after the first missing one all are zero or empty. */
+/*
+ * Reads numbers and vectors. After the first incomplete one, all results are zero or
+ * empty.
+ */
 struct cursor {
 	const unsigned char *p;
 	size_t n;
@@ -199,7 +202,7 @@ static struct span span_of_cursor(struct cursor c)
 	return (struct span){ (const char *)c.p, c.n };
 }
 
-/* RFC 8701: values that mean nothing, sent to keep servers tolerant. */
+/* True for values of RFC 8701, which have no meaning and keep servers tolerant. */
 static bool is_grease(uint32_t value)
 {
 	return (value & 0x0f0f) == 0x0a0a && value >> 8 == (value & 0xff);
@@ -354,7 +357,7 @@ static void read_ssl2_hello(struct bytes in, struct tls_opening *ret)
 	length = take_number(&c, 2);
 	take_octets(&c, 4);
 	specs = take_octets(&c, length);
-	/* three octets each; those of SSL 3.0 and TLS begin with a zero */
+	/* suites have three octets here; those of SSL 3.0 and TLS begin with a zero */
 	while (specs.n >= 3) {
 		uint32_t spec = take_number(&specs, 3);
 
@@ -363,7 +366,7 @@ static void read_ssl2_hello(struct bytes in, struct tls_opening *ret)
 	}
 }
 
-/* Of warnings only those that announce the end (RFC 8446 6.1). */
+/* Of warnings, only those that announce the end count (RFC 8446 6.1). */
 static void read_alert(struct cursor c, struct tls_opening *ret)
 {
 	bool fatal = take_number(&c, 1) == ALERT_FATAL;
@@ -373,7 +376,10 @@ static void read_alert(struct cursor c, struct tls_opening *ret)
 		ret->alert = alert;
 }
 
-/* Joins the handshake message at the front of `in`; notes alerts behind it. */
+/*
+ * Joins the records of the handshake message at the front of `in`; keeps an alert behind
+ * it.
+ */
 static struct span join_records(struct bytes in, struct tls_opening *ret)
 {
 	struct cursor c = { (const unsigned char *)in.p, in.n };
@@ -413,7 +419,7 @@ static void read_message(struct span message, struct tls_opening *ret)
 	read_hello(c, ret);
 }
 
-/* The first line, when it is one that a person can read. */
+/* Returns TLS_OPENING_TEXT or TLS_OPENING_HTTP when the first line is readable text. */
 static enum tls_opening_kind kind_of_text(struct span in)
 {
 	const char *end = memchr(in.p, '\n', in.n);
@@ -429,7 +435,7 @@ static enum tls_opening_kind kind_of_text(struct span in)
 	return line.n > 0 ? TLS_OPENING_TEXT : TLS_OPENING_OTHER;
 }
 
-/* Of text at most the line. */
+/* Keeps the first octets to be shown; of a text, the first line at most. */
 static void show_first(struct span in, struct tls_opening *ret)
 {
 	bool is_text = ret->kind != TLS_OPENING_OTHER;

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The lists of code points that one side of a TLS handshake accepts, in order of
- * preference, and what a client sent at the start of a handshake.
+ * preference, and the first octets that a client sent.
  */
 #pragma once
 
 #include "base/buf.h"
 #include "base/span.h"
 
-/* More than any client of today offers; of a longer list the first are kept. */
+/* Entries of a list; today's clients offer fewer. Of a longer list the first are kept. */
 #define TLS_LIST_MAX 96
 #define TLS_ALPN_MAX 64
-/* words of one list in a text; the rest is counted */
+/* words of one list in a text; the text has the number of those left out */
 #define TLS_WORDS_MAX 24
 
 struct tls_list {
 	uint16_t codes[TLS_LIST_MAX];
 	size_t n;
-	bool cut; /* there were more */
+	bool cut; /* the list was longer */
 };
 
 struct tls_terms {
@@ -25,40 +25,43 @@ struct tls_terms {
 	struct tls_list suites;
 	struct tls_list groups;
 	struct tls_list signatures;
-	char alpn[TLS_ALPN_MAX]; /* names of protocols, with blanks between; escaped */
+	char alpn[TLS_ALPN_MAX]; /* names of protocols, separated by blanks; escaped */
 };
 
-/* Appends a code, unless the list has it or is full. */
+/* Appends a code. Nothing happens if the list has it already, or is full. */
 void tls_list_add(struct tls_list *list, uint16_t code);
 bool tls_list_has(const struct tls_list *list, uint16_t code);
-/* Whether any code is in both. */
+/* True when a code is in both lists. */
 bool tls_list_meet(const struct tls_list *a, const struct tls_list *b);
-/* The least and the greatest code; of an empty list 0. */
+/* Returns the least, and the greatest, code; 0 for an empty list. */
 uint16_t tls_list_least(const struct tls_list *list);
 uint16_t tls_list_greatest(const struct tls_list *list);
 
 /*
- * Appends the first `max` words, each as `put` writes it and with `between` between them,
- * and how many more there are.
+ * Appends the first `max` words, and the number of the others. `put` writes a word;
+ * `between` separates two.
  */
 void tls_list_put(struct buf *to, const struct tls_list *list, size_t max,
 	const char *between, void (*put)(struct buf *to, uint16_t code));
 
-/* Leaves out the suites and signatures that no such key (enum tls_key) can serve. */
+/* Removes the suites and signatures that need other keys than `keys` (enum tls_key). */
 void tls_terms_keep(struct tls_terms *terms, unsigned keys, uint16_t version);
 
-/* "versions TLS1.2; suites TLS_RSA_WITH_NULL_SHA 0x0abc; groups x25519; alpn smtp" */
+/*
+ * Appends "versions TLS1.2; suites TLS_RSA_WITH_NULL_SHA 0x0abc; groups x25519; alpn
+ * smtp".
+ */
 void tls_terms_put(struct buf *to, const struct tls_terms *terms);
 
 /*
- * The first octets of a client where TLS should begin, and the offer of its ClientHello,
- * read only to explain why a handshake failed.
+ * The first octets of a client where TLS should begin, and the offer of its ClientHello.
+ * They are read only to explain why a handshake failed.
  */
 
 #define TLS_ODD_NAME_MAX 72 /* octets of a name that is only shown */
 #define TLS_NAME_MAX 256 /* a server name: DNS has 253 octets */
-#define TLS_FIRST_OCTETS 8 /* shown of what is not TLS */
-#define TLS_FIRST_TEXT 24 /* and of a line of text */
+#define TLS_FIRST_OCTETS 8 /* octets shown of input that is not TLS */
+#define TLS_FIRST_TEXT 24 /* octets shown of a line of text */
 #define TLS_FIRST_MAX 64 /* the same, escaped */
 #define TLS_NO_ALERT (-1)
 
@@ -74,17 +77,18 @@ enum tls_opening_kind {
 struct tls_opening {
 	enum tls_opening_kind kind;
 	struct tls_terms offered;
-	bool or_older; /* a hello without a list: the version is the newest it knows */
+	/* a hello without a list of versions gives only the newest version */
+	bool or_older;
 	bool fallback; /* a second attempt with an older version (RFC 7507) */
 	bool bad_name; /* a server name that GnuTLS does not take */
 	char name[TLS_NAME_MAX]; /* the server name: graphic ASCII, or empty */
 	/* a name that GnuTLS does not take: escaped, and cut */
 	char odd_name[TLS_ODD_NAME_MAX];
-	int alert; /* the last one in the clear that ends TLS, or TLS_NO_ALERT */
-	char first[TLS_FIRST_MAX]; /* octets, or of text the line; escaped */
+	int alert; /* last alert in the clear that ends TLS, or TLS_NO_ALERT */
+	char first[TLS_FIRST_MAX]; /* the first octets, or the line of a text; escaped */
 };
 
-/* The newest version that the client offers and the list has, or 0. */
+/* Returns the newest version that the client offers and the list has, or 0. */
 uint16_t tls_opening_version(const struct tls_opening *o, const struct tls_list *allowed);
 
 /* True for a server name that GnuTLS takes: 1*( ALPHA / DIGIT / "-" / "." ). */
@@ -95,8 +99,8 @@ bool tls_name_is_plain(struct span name);
 
 /*
  * Reads the octets that came first on a connection: TLS records (RFC 8446 5.1), a hello
- * of SSL 2.0 (RFC 5246 E.2), or something else. Of a malformed hello what comes before
- * the fault. The octets are changed: a message that lies in several records is put
- * together.
+ * of SSL 2.0 (RFC 5246 E.2), or something else. Of a malformed hello the part before the
+ * fault is read. The octets are changed, because a message in several records is joined
+ * in place.
  */
 void tls_opening_read(struct bytes octets, struct tls_opening *ret);

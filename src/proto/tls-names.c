@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The names of IANA's registries "TLS Parameters" and "TLS Cipher Suites", as tables. A
- * code has one name, and no client can choose what is written.
+ * The names of IANA's registries "TLS Parameters" and "TLS Cipher Suites", as tables.
+ * Each code has one name, so that a client cannot influence the text.
  *
- * Names lie in the rows themselves: a table of pointers would have to be relocated at
- * every start of the program, which hardly ever needs one of them.
+ * Names are arrays in the rows: a table of pointers would have to be relocated at every
+ * start of the program, which rarely needs one of them.
  */
 #include "proto/tls-names.h"
 
@@ -67,7 +67,7 @@ static const struct {
 	{ { 0x080b, "rsa_pss_pss_sha512" }, TLS_KEY_RSA_PSS, TLS_KEY_RSA_PSS },
 };
 
-/* RFC 8446 6, with those of earlier versions that are still sent. */
+/* RFC 8446 6, and alerts of earlier versions that are still sent. */
 static const struct name alerts[] = {
 	{ 0, "close_notify" },
 	{ 10, "unexpected_message" },
@@ -219,8 +219,8 @@ uint16_t tls_group_named(struct span name)
 }
 
 /*
- * A suite's name has two halves: how the secret is agreed on and proved, which is what a
- * certificate has to do with it, and the cipher.
+ * The name of a suite has two halves: key exchange and authentication, which depend on
+ * the certificate, and the cipher.
  */
 #define SUITE_NAME 28
 #define HALF_NAME 28

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What IANA calls the code points of TLS. Only those that mail clients offer have a name
- * here; other code points are written in hex.
+ * IANA's names of the code points of TLS. Only code points that mail clients offer have a
+ * name here; all others are written in hex.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 #define TLS_VERSION_1_2 0x0303
 #define TLS_VERSION_1_3 0x0304
 
-/* Kinds of keys, which can be several at once. */
+/* Kinds of keys, as bits, because a set of them is often needed. */
 enum tls_key {
 	TLS_KEY_RSA = 1,
 	TLS_KEY_RSA_PSS = 2, /* for RSASSA-PSS alone (RFC 4055) */
@@ -48,54 +48,57 @@ enum tls_alert {
 	TLS_ALERT_NO_APPLICATION_PROTOCOL = 120,
 };
 
-/* "TLS1.3", as the record has it. */
+/* Appends "TLS1.3", as in records. */
 void tls_put_version(struct buf *to, uint16_t code);
-/* "TLS 1.3", for sentences. */
+/* Appends "TLS 1.3", as in sentences. */
 void tls_put_version_text(struct buf *to, uint16_t code);
 /* "x25519" */
 void tls_put_group(struct buf *to, uint16_t code);
 /* "ecdsa_secp256r1_sha256" */
 void tls_put_signature(struct buf *to, uint16_t code);
-/* "unknown_ca"; one without a name is "alert 200". */
+/* Appends "unknown_ca", or "alert 200" for an alert without a name. */
 void tls_put_alert(struct buf *to, uint8_t number);
 
-/* "0x1301", what has no name. */
+/* Appends "0x1301", for a code without a name. */
 void tls_put_code(struct buf *to, uint16_t code);
 
-/* The keys that make such signatures in that version; 0: none known. */
+/* Returns the kinds of keys that make such signatures in that version; 0: unknown. */
 unsigned tls_signature_keys(uint16_t code, uint16_t version);
 
-/* Whether a group is one of RFC 7919, and no curve. */
+/* True for a group of RFC 7919; false for a curve. */
 bool tls_group_is_finite(uint16_t code);
 
-/* The group that is the curve of an ECDSA key (enum tls_key), or 0. */
+/* Returns the group of an ECDSA key's curve (enum tls_key), or 0. */
 uint16_t tls_key_group(unsigned key);
 
-/* The group that is called so, whatever the case of letters; 0: not known. */
+/* Returns the group of that name, in upper or lower case; 0: unknown. */
 uint16_t tls_group_named(struct span name);
 
 /*
- * Cipher suites: their names of IANA, and what they need of the server's key and of the
- * groups. Only those are known that mail clients offer, or that a server with a
- * certificate can be configured to accept.
+ * Cipher suites: their IANA names, and the keys and groups that they need. The table has
+ * the suites that mail clients offer, and those that a server with a certificate can be
+ * configured to accept.
  */
-/* How a suite agrees on a secret. */
+/* The key exchange of a suite. */
 enum tls_exchange {
 	TLS_EXCHANGE_UNKNOWN,
 	TLS_EXCHANGE_RSA, /* without a group */
 	TLS_EXCHANGE_FINITE, /* DH with a group of RFC 7919 */
 	TLS_EXCHANGE_CURVE,
 	TLS_EXCHANGE_ANONYMOUS, /* without a certificate */
-	TLS_EXCHANGE_1_3, /* with any group: TLS 1.3 settles it apart */
+	TLS_EXCHANGE_1_3, /* with any group, which TLS 1.3 negotiates separately */
 };
 
-/* "TLS_AES_128_GCM_SHA256", or "0x1301" of one that is not known. */
+/* Appends "TLS_AES_128_GCM_SHA256", or "0x1301" for an unknown suite. */
 void tls_put_suite(struct buf *to, uint16_t code);
 
-/* The kinds of keys that can serve it; 0 when it is not known. */
+/* Returns the kinds of keys that the suite can use; 0: unknown. */
 unsigned tls_suite_keys(uint16_t code);
 
 enum tls_exchange tls_suite_exchange(uint16_t code);
 
-/* Whether a version can have it: TLS 1.3 has its own, and 1.2 brought AEAD and SHA-2. */
+/*
+ * True when the version can use the suite: TLS 1.3 has its own suites, and AEAD and SHA-2
+ * came with TLS 1.2.
+ */
 bool tls_suite_is_of(uint16_t code, uint16_t version);

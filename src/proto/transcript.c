@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Writes a session as a dialogue, in printable ASCII. Reading it gives the same octets,
- * except for masked or cut ones. It knows the syntax of a session, not its meaning.
+ * Writes a session as a dialogue, in printable ASCII. Playing it gives the same octets,
+ * except for masked or cut ones. This file parses the syntax of a session, not its
+ * meaning.
  */
 #include "proto/transcript.h"
 #include "proto/line.h"
 #include "proto/reply.h"
 #include "proto/text.h"
 
-#define MECHANISM_MAX 20 /* characters of its name (RFC 4422 3.1) */
-#define FILL_LINE 78 /* octets of a line that stands for content left out */
+#define MECHANISM_MAX 20 /* characters of a mechanism's name (RFC 4422 3.1) */
+#define FILL_LINE 78 /* octets of a line of filler for content that was left out */
 
 static void put_escaped(struct buf *to, char c)
 {
@@ -29,7 +30,7 @@ static void put_escaped(struct buf *to, char c)
 		buf_put_char(to, c);
 }
 
-/* "C: line" for a whole one of printable octets, else "C> octets". */
+/* Writes "C: line" for a whole line of printable octets, else "C> octets". */
 static void put_client(struct transcript *t, struct buf *to, struct span piece)
 {
 	bool ended = span_ends(piece, SPAN("\r\n"));
@@ -48,8 +49,8 @@ static void put_client(struct transcript *t, struct buf *to, struct span piece)
 }
 
 /*
- * The text behind the mechanism is a secret (RFC 4954 4), whether AUTH is offered or not.
- * A word that is too long for a mechanism may be one as well.
+ * The text after the mechanism is a secret (RFC 4954 4), even if AUTH is not offered. A
+ * word that is too long for a mechanism may be a secret as well.
  */
 static bool put_masked(struct transcript *t, struct buf *to, struct span piece)
 {
@@ -83,7 +84,7 @@ void transcript_response(struct buf *to)
 	buf_put(to, SPAN("C: ****\n"));
 }
 
-/* A header field, or a line that continues one (RFC 5322 2.2). */
+/* True for a header field, or a line that continues one (RFC 5322 2.2). */
 static bool is_header(struct span line)
 {
 	size_t n = text_field_name(line);
@@ -110,7 +111,7 @@ void transcript_content_end(struct transcript *t, struct buf *to)
 {
 	uint64_t lines = t->n_cut / FILL_LINE, left = t->n_cut % FILL_LINE;
 
-	/* a rest of one octet is no line */
+	/* one octet is too short for a line of its own */
 	if (lines && left == 1) {
 		lines--;
 		left += FILL_LINE;
@@ -133,7 +134,10 @@ void transcript_content_end(struct transcript *t, struct buf *to)
 	t->in_line = false;
 }
 
-/* A challenge of AUTH is unique, as is the id of a message ("Delivered as ..."). */
+/*
+ * A challenge of AUTH and the id of a message ("Delivered as ...") differ in every
+ * session.
+ */
 void transcript_reply(struct buf *to, struct span line)
 {
 	const struct reply *accepted = reply_get(REPLY_ACCEPTED);

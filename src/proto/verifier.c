@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Values of the table `auth-users`, and decoys for users that do not exist. A text that
- * could be a password is never taken for a verifier, and no fault shows the value.
- * Nothing is computed here: libraries do that.
+ * could be a password is never accepted as a verifier, and no fault contains the value.
+ * Libraries compute the hashes.
  *
  *   value      = scram / hash
  *   scram      = "{SCRAM-SHA-256}" iterations "," salt "," stored-key "," server-key
@@ -19,7 +19,7 @@
 #define SALT_LEAST 8 /* octets */
 #define YESCRYPT_DIGITS 43
 #define SHA512_DIGITS 86
-#define SHA512_SALT_MAX 16 /* characters, and the limits of its rounds (crypt(5)) */
+#define SHA512_SALT_MAX 16 /* characters (crypt(5)), as are the limits of rounds */
 #define SHA512_ROUNDS_LEAST 1000
 #define SHA512_ROUNDS_MAX 999999999
 
@@ -29,7 +29,7 @@ static bool is_base64_digit(char c)
 	       (c >= '0' && c <= '9') || c == '+' || c == '/';
 }
 
-/* How many octets it stands for; 0 where it is not base64. */
+/* Returns the number of encoded octets; 0: not base64. */
 static size_t base64_octets(struct span s)
 {
 	size_t pads = 0;
@@ -82,7 +82,9 @@ static bool is_crypt_text(struct span s)
 	return s.n > 0;
 }
 
-/* `cost_fields` of the text stand before the salt; `n_digits` behind it. */
+/*
+ * The text has `cost_fields` fields before the salt, and a digest of `n_digits` after it.
+ */
 static const char *parse_hash(
 	struct span text, size_t cost_fields, size_t n_digits, struct verifier *ret)
 {

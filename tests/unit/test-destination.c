@@ -97,7 +97,7 @@ static void test_any_other_value_is_refused_by_its_word(void)
 		{ "a,joe@example.net", "joe@example.net",
 			"is an address, and mail is not forwarded: name a path below "
 			"mail-root; ./ in front makes it one" },
-		{ "a,b deny", "deny", "goes with nothing else" },
+		{ "a,b deny", "deny", "cannot be combined with other words" },
 		{ "a,/b", "/b",
 			"must be a path that begins at mail-root, without / in front" },
 		{ "a,../b,c", "../b", "must not have .. in it" },

@@ -66,7 +66,7 @@ struct answered {
 
 #define OK_SENDER "250 2.1.0 Sender OK\r\n"
 #define OK_RECIPIENT "250 2.1.5 Recipient OK\r\n"
-#define NEEDS_SMTPUTF8 "553 5.6.7 Address is not ASCII, and MAIL did not say SMTPUTF8\r\n"
+#define NEEDS_SMTPUTF8 "553 5.6.7 Address is not ASCII, and MAIL had no SMTPUTF8\r\n"
 #define NO_SENDER "501 5.1.7 Not an address: MAIL FROM:<address>\r\n"
 #define NO_RECIPIENT "501 5.1.3 Not an address: RCPT TO:<address>\r\n"
 
@@ -211,7 +211,7 @@ static void test_what_does_not_fit_is_no_mailbox(void)
 	e.names.names.local = grow;
 	engine_send(&e, SPAN("RCPT TO:<josé@example.net>\r\n"));
 	CHECK_SPAN(captured_span(&e.out),
-		"553 5.1.3 That cannot be the name of a mailbox here\r\n");
+		"553 5.1.3 Not a valid name of a mailbox here\r\n");
 	engine_done(&e);
 }
 

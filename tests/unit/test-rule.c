@@ -113,17 +113,19 @@ static void test_what_is_wrong_is_told_with_its_word(void)
 		{ "192.0.2.0/24 proxy proxy", "proxy", "is said twice" },
 		{ "192.0.2.0/24 tls=on tls=on", "tls=on", "is said twice" },
 		{ "192.0.2.0/24 tls-priority=A tls-priority=B", "tls-priority=B",
-			"is said twice" },
+			"is given twice" },
 		{ "192.0.2.0/24 deny", "deny", "needs a text" },
 		{ "192.0.2.0/24 deny \t", "deny", "needs a text" },
 		{ "192.0.2.0/24 deny a\tb", "deny", "is not printable ASCII" },
 		{ "192.0.2.0/24 deny \xc3\xa4", "deny", "is not printable ASCII" },
 		{ "192.0.2.0/24 deny a \"b\"", "deny", "is not printable ASCII" },
 		{ "192.0.2.0/24 deny a\\b", "deny", "is not printable ASCII" },
-		{ "192.0.2.0/24 proxy deny x", "deny", "goes with nothing else" },
-		{ "192.0.2.0/24 tls=off deny x", "deny", "goes with nothing else" },
+		{ "192.0.2.0/24 proxy deny x", "deny",
+			"cannot be combined with other words" },
+		{ "192.0.2.0/24 tls=off deny x", "deny",
+			"cannot be combined with other words" },
 		{ "192.0.2.0/24 tls-priority=A deny x", "deny",
-			"goes with nothing else" },
+			"cannot be combined with other words" },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
