@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * AUTH (RFC 4954). A client logs in once, inside TLS; its responses are wiped; each
- * failed attempt is delayed longer. Mechanisms and users are behind authenticator.h.
+ * AUTH (RFC 4954). A client may log in once, inside TLS. Responses are wiped, and each
+ * failed attempt is delayed longer than the one before. authenticator.h is the interface
+ * to mechanisms and users.
  */
 #include "smtp/auth.h"
 #include "proto/text.h"
@@ -19,7 +20,10 @@ static bool has_mechanism(const struct session *s)
 	return authenticator(s) && authenticator(s)->mechanisms(authenticator(s))[0];
 }
 
-/* It stays listed after a login: AUTH= of MAIL needs it, and clients may repeat EHLO. */
+/*
+ * AUTH stays listed after a login, because AUTH= of MAIL needs it and clients may repeat
+ * EHLO.
+ */
 bool auth_is_offered(const struct session *s)
 {
 	return s->settings->auth != AUTH_OFF && s->secured && has_mechanism(s);
@@ -33,8 +37,8 @@ bool auth_is_unavailable(const struct session *s)
 }
 
 /*
- * A client that cannot log in, or get TLS for it, through a fault of this host gets a
- * temporary refusal (RFC 4954 6).
+ * The refusal is temporary when a fault of this host prevents the login, or TLS for it
+ * (RFC 4954 6).
  */
 const struct reply *auth_refusal(const struct session *s)
 {
@@ -57,7 +61,7 @@ static const struct reply *judge(const struct session *s)
 	return s->secured ? NULL : reply_get(REPLY_AUTH_CLEAR);
 }
 
-/* The engine may change its input (struct bytes). */
+/* The input is writable memory (struct bytes), so the cast is safe. */
 static void wipe_input(struct span text)
 {
 	explicit_bzero((char *)text.p, text.n);
@@ -98,8 +102,9 @@ static void keep_mechanism(struct session *s, struct span name, bool known)
 }
 
 /*
- * Doubles the delay with each failure: it slows guessing, hardly typing errors. Failures
- * of the same source in other sessions count, so that a new session is no faster.
+ * Doubles the delay with each failure, which slows guessing but hardly a user who
+ * mistypes. Failures from the same network in other sessions count, too, so that a new
+ * session is no faster.
  */
 static void delay(struct session *s)
 {
@@ -110,7 +115,7 @@ static void delay(struct session *s)
 	s->pause_until = s->now.milliseconds + ((uint64_t)AUTH_PAUSE << n);
 }
 
-/* Ends the exchange; a failure is recorded. */
+/* Ends the exchange, and records a failure. */
 static struct answer end(struct session *s, enum reply_name name)
 {
 	struct answer a = answer(name);
@@ -123,7 +128,10 @@ static struct answer end(struct session *s, enum reply_name name)
 	return a;
 }
 
-/* The mechanism is done. Success without a user name counts as a failure. */
+/*
+ * Ends the exchange with the mechanism's result. Success without a user name counts as a
+ * failure.
+ */
 static struct answer finish(struct session *s, enum auth_result result)
 {
 	static const enum reply_name replies[] = {
@@ -187,7 +195,7 @@ static struct answer take(struct session *s, struct span text)
 	return finish(s, AUTH_MALFORMED);
 }
 
-/* initial-response = base64 / "="     the latter for an empty one (RFC 4954 4) */
+/* initial-response = base64 / "=" "=" is an empty one (RFC 4954 4) */
 static struct answer begin(struct session *s, struct span mechanism, struct span initial)
 {
 	enum auth_result result = authenticator(s)->begin(authenticator(s), mechanism);
@@ -215,7 +223,7 @@ struct answer auth_begin(struct session *s, struct span args)
 	return a;
 }
 
-/* response = [base64] / "*"     the latter to cancel (RFC 4954 4) */
+/* response = [base64] / "*" "*" cancels (RFC 4954 4) */
 static struct answer take_line(struct session *s, const struct line *line)
 {
 	struct command response = command_parse(line->text);

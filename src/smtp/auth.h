@@ -4,26 +4,29 @@
 
 #include "smtp/state.h"
 
-/* True where EHLO lists AUTH: inside TLS, with a usable mechanism. */
+/* True when EHLO lists AUTH: inside TLS, with a usable mechanism. */
 bool auth_is_offered(const struct session *s);
 
-/* True where it should be offered, but no mechanism is usable now. */
+/* True when AUTH should be offered, but no mechanism is usable now. */
 bool auth_is_unavailable(const struct session *s);
 
-/* The refusal of mail without a login, where one is required; else NULL. */
+/* Returns the refusal of mail without a login where one is required; else NULL. */
 const struct reply *auth_refusal(const struct session *s);
 
-/* The command. Returns the reply of the exchange; or a challenge, with PHASE_AUTH. */
+/*
+ * Carries out the command AUTH. Returns the reply that ends the exchange, or a challenge
+ * and sets PHASE_AUTH.
+ */
 struct answer auth_begin(struct session *s, struct span args);
 
 /*
- * Takes a response from `in` in PHASE_AUTH and wipes it. None: the line is incomplete;
- * else as auth_begin().
+ * Takes a response from `in` in PHASE_AUTH and wipes it. Returns no reply if the line is
+ * incomplete; otherwise as auth_begin().
  */
 struct answer auth_response(struct session *s, struct bytes *in);
 
 /* Ends an exchange without a record. */
 void auth_drop(struct session *s);
 
-/* Ends an exchange that the end of the session broke off, with a record. */
+/* Ends an exchange that the end of the session interrupted, with a record. */
 void auth_give_up(struct session *s);

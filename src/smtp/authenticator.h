@@ -8,30 +8,34 @@
 #include "proto/reply.h"
 
 #define AUTH_LINE_MAX 12288 /* a line of base64, CRLF included (RFC 4954 4) */
-#define AUTH_MECHANISM_MAX 21 /* the name of one (RFC 4422 3.1), NUL included */
-#define AUTH_USER_MAX 256 /* a user's name, NUL included */
+/* octets of a mechanism's name (RFC 4422 3.1), NUL included */
+#define AUTH_MECHANISM_MAX 21
+#define AUTH_USER_MAX 256 /* octets of a user name, NUL included */
 /* octets of a challenge before base64: it fits in a reply */
 #define AUTH_CHALLENGE_MAX (REPLY_ARGUMENT_MAX / 4 * 3)
 
 enum auth_result {
-	AUTH_CHALLENGE, /* 334: the exchange goes on */
+	AUTH_CHALLENGE, /* 334: the exchange continues */
 	AUTH_SUCCESS,
-	AUTH_FAILED, /* 535 5.7.8: wrong user or proof; the reply does not tell which */
-	AUTH_MALFORMED, /* 501 5.5.2: the mechanism cannot read the response */
+	AUTH_FAILED, /* 535 5.7.8: wrong user or proof; the reply is the same for both */
+	AUTH_MALFORMED, /* 501 5.5.2: the mechanism cannot parse the response */
 	AUTH_UNKNOWN, /* 504 5.5.4: mechanism not available */
 	AUTH_UNAVAILABLE, /* 454 4.7.0: a fault of this host */
 };
 
 enum auth_sender {
 	AUTH_SENDER_FINE,
-	AUTH_SENDER_FOREIGN, /* not this user's address */
-	AUTH_SENDER_UNAVAILABLE, /* cannot be checked now */
+	AUTH_SENDER_FOREIGN, /* the address is not one of this user */
+	AUTH_SENDER_UNAVAILABLE, /* the address cannot be checked now */
 };
 
 struct authenticator {
 	/* The usable mechanisms, as EHLO lists them: "PLAIN LOGIN"; empty: none. */
 	const char *(*mechanisms)(struct authenticator *a);
-	/* Begins an exchange. AUTH_CHALLENGE: step() is next, before any challenge. */
+	/*
+	 * Begins an exchange. After AUTH_CHALLENGE step() is called before the first
+	 * challenge is sent.
+	 */
 	enum auth_result (*begin)(struct authenticator *a, struct span mechanism);
 	/*
 	 * Takes a decoded response; NULL: the client sent no initial one. With
@@ -48,7 +52,7 @@ struct authenticator {
 	/* Ends an exchange, if any, and wipes its secrets. */
 	void (*end)(struct authenticator *a);
 	/*
-	 * Whether the user may send mail from the address (empty: <>). With
+	 * Decides whether the user may send mail from the address (empty: <>). With
 	 * AUTH_SENDER_UNAVAILABLE *ret_fault is the fault of this host, owned by the
 	 * authenticator.
 	 */

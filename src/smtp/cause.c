@@ -3,10 +3,10 @@
  * Finds the cause of a failed session. The result depends on the facts alone, and more
  * specific facts come first. explain.c has the sentences.
  *
- * If the TLS handshake found nothing in common, the two sides' lists are compared in the
- * order of TLS negotiation, from the version to the signature, up to the first without a
- * common entry. If the lists show no conflict (one was cut, or the library had a
- * different reason), the cause is CAUSE_NOTHING_COMMON.
+ * If the two sides of a handshake had nothing in common, their lists are compared in the
+ * order of TLS negotiation, from versions to signatures. The first list without a common
+ * entry is the cause. If no list shows a conflict (one was cut, or the library had
+ * another reason), the cause is CAUSE_NOTHING_COMMON.
  */
 #include "smtp/explain.h"
 #include "proto/tls-names.h"
@@ -36,7 +36,7 @@ void negotiation_suites(const struct tls_failure *f, struct tls_list *ret)
 			tls_list_add(ret, offered->codes[i]);
 }
 
-/* The cause when there is no common suite of the common version. */
+/* Returns the cause when the common version has no common suite. */
 static enum cause suite_cause(const struct tls_failure *f)
 {
 	struct tls_list suites;
@@ -56,7 +56,10 @@ static enum cause suite_cause(const struct tls_failure *f)
 	return anonymous ? CAUSE_ANONYMOUS : CAUSE_SUITE;
 }
 
-/* The keys for suites of the client, or (`common`) for those that this host allows. */
+/*
+ * Returns the keys for suites of the client; with `common`, only for those that this host
+ * also allows.
+ */
 static unsigned keys_of_suites(const struct tls_failure *f, bool common)
 {
 	const struct tls_list *suites = &f->opening.offered.suites;
@@ -70,7 +73,7 @@ static unsigned keys_of_suites(const struct tls_failure *f, bool common)
 	return keys;
 }
 
-/* The keys for signatures in `list`; with `other`, for those in both lists. */
+/* Returns the keys for signatures in `list`; with `other`, for those in both lists. */
 static unsigned keys_of_signatures(const struct tls_failure *f,
 	const struct tls_list *list, const struct tls_list *other)
 {
@@ -84,8 +87,8 @@ static unsigned keys_of_signatures(const struct tls_failure *f,
 }
 
 /*
- * The keys for signatures that the client accepts. A client of TLS 1.2 without a list,
- * and an older one, accepts RSA and ECDSA (RFC 5246 7.4.1.4.1).
+ * Returns the keys for signatures that the client accepts. A client that sends no list,
+ * or has a version before TLS 1.2, accepts RSA and ECDSA (RFC 5246 7.4.1.4.1).
  */
 static unsigned keys_accepted(const struct tls_failure *f, bool common)
 {
@@ -97,8 +100,8 @@ static unsigned keys_accepted(const struct tls_failure *f, bool common)
 }
 
 /*
- * The keys that both lists allow, of those in `keys`; and a bit for each enum
- * tls_exchange that they serve. An RSA exchange has no signature.
+ * Returns the keys of `keys` that both lists allow, and a bit for each enum tls_exchange
+ * that they can serve. An RSA exchange has no signature.
  */
 static unsigned keys_served(const struct tls_failure *f, unsigned keys, unsigned *ret)
 {
@@ -138,7 +141,7 @@ void negotiation_signatures(const struct tls_failure *f, struct tls_list *ret)
 	*ret = allowed.signatures;
 }
 
-/* The cause when no key of this host serves a suite that both allow. */
+/* Returns the cause when no key of this host can serve a suite that both sides allow. */
 static enum cause key_cause(const struct tls_failure *f)
 {
 	unsigned ours = f->certificate.keys & keys_of_suites(f, true);
@@ -172,7 +175,7 @@ void negotiation_groups(
 			tls_list_add(ret, from->codes[i]);
 }
 
-/* True when a client with ECDHE would get it. */
+/* True when this host would accept ECDHE. */
 static bool allows_curves(const struct tls_failure *f)
 {
 	const struct tls_list *suites = &f->allowed.suites, *groups = &f->allowed.groups;
@@ -222,7 +225,10 @@ enum cause negotiation_cause(const struct tls_failure *f)
 	return group_cause(f, exchanges);
 }
 
-/* GnuTLS may find only with its answer that the key is not for that version. */
+/*
+ * GnuTLS may detect only while it composes its answer that the key is not allowed in that
+ * version.
+ */
 static enum cause refused_lists(const struct tls_failure *f)
 {
 	enum cause cause = negotiation_cause(f);
@@ -230,7 +236,7 @@ static enum cause refused_lists(const struct tls_failure *f)
 	return f->answered && cause != CAUSE_KEY ? CAUSE_MALFORMED : cause;
 }
 
-/* By the alert sent, since it is the library's own reason. */
+/* Uses the alert that this host sent, because it shows the library's own reason. */
 static enum cause refused_hello(const struct session *s, const struct tls_failure *f)
 {
 	switch (f->alert) {
@@ -263,7 +269,9 @@ static enum cause refused(const struct session *s, const struct tls_failure *f)
 	}
 }
 
-/* True in TLS 1.2 when the key's curve is no group of the client (RFC 8422 5.1). */
+/*
+ * True in TLS 1.2 when the key's curve is not among the client's groups (RFC 8422 5.1).
+ */
 static bool has_other_curve(const struct tls_failure *f)
 {
 	const struct tls_list *groups = &f->opening.offered.groups;
@@ -274,7 +282,7 @@ static bool has_other_curve(const struct tls_failure *f)
 	       !tls_list_has(groups, curve);
 }
 
-/* The client refuses what this host has chosen. */
+/* Returns the cause when the client refused a choice of this host. */
 static enum cause refused_choice(const struct tls_failure *f)
 {
 	unsigned exchanges;

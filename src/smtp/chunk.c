@@ -31,7 +31,7 @@ struct answer chunk_bdat(struct session *s, struct span args, struct answer refu
 {
 	if (s->chunk_last)
 		s->refused_message = NULL;
-	/* without a size the content would be read as commands */
+	/* with an invalid size the content would be parsed as commands */
 	if (!parse(s, args)) {
 		s->end = END_CHUNK;
 		return answer(REPLY_CHUNK_SYNTAX);
@@ -86,8 +86,8 @@ static void end_text(struct session *s)
 }
 
 /*
- * Refuses a chunk and with it the message (RFC 3030 2). In LMTP the last chunk still has
- * a reply for each recipient, and none without recipients (RFC 2033 4.3).
+ * Refuses a chunk and with it the message (RFC 3030 2). In LMTP the last chunk still gets
+ * one reply for each recipient, so without recipients it gets none (RFC 2033 4.3).
  */
 static struct answer refuse(struct session *s, struct answer refusal)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Composes the delivery report. Every line begins with text of this host, and peer data
- * is only inside lines, so that no line can look like a boundary.
+ * Composes the delivery report. Every line begins with a text of this host, and values of
+ * the peer stand only inside lines, so that no line can look like a boundary.
  */
 #include "smtp/dsn-report.h"
 #include "proto/dsn.h"
 #include "proto/received.h"
 #include "proto/text.h"
 
-#define BOUNDARY_MAX (TX_ID_MAX + 2) /* at most 70 (RFC 2046 5.1.1) */
+#define BOUNDARY_MAX (TX_ID_MAX + 2) /* at most 70 octets (RFC 2046 5.1.1) */
 
 /*
  * The boundary cannot be known before the message has ended, and "=_" never occurs in
@@ -35,13 +35,16 @@ static void put_date(struct buf *to, struct span name, int64_t time)
 	buf_put_char(to, '\n');
 }
 
-/* The last field of the report, and of each part that may have UTF-8. */
+/* Appends the last field of the report's header, and of each part that may have UTF-8. */
 static void put_encoding(const struct report *r, struct buf *to)
 {
 	buf_put(to, r->utf8 ? SPAN("\nContent-Transfer-Encoding: 8bit\n") : SPAN("\n"));
 }
 
-/* The line end before a delimiter is part of it, or ends the header (RFC 2046 5.1.1). */
+/*
+ * The line end before a delimiter is part of the delimiter, or ends the header (RFC 2046
+ * 5.1.1).
+ */
 static void put_delimiter(const struct report *r, struct buf *to)
 {
 	buf_put(to, SPAN("\n--"));
@@ -54,7 +57,9 @@ static void begin_part(const struct report *r, struct buf *to, struct span type)
 	put_between(to, SPAN("\nContent-Type: "), type, SPAN(""));
 }
 
-/* Auto-Submitted: RFC 3834 5. The first line is for postern-outbox. */
+/*
+ * Auto-Submitted: RFC 3834 5. To is the first field, because postern-outbox requires it.
+ */
 static bool put_header(struct report *r, struct buf *to)
 {
 	put_between(to, SPAN("To: <"), span_of(r->tx->sender), SPAN(">\n"));
@@ -89,7 +94,7 @@ static bool is_reported(const struct recipient *to)
 	return to->params.report && !to->reply;
 }
 
-/* The next recipient to report, or NULL. */
+/* Returns the next recipient of the report, or NULL. */
 static const struct recipient *next_recipient(struct report *r)
 {
 	while (r->next < r->tx->n_recipients) {
@@ -107,7 +112,7 @@ static bool put_name(struct report *r, struct buf *to)
 	if (recipient)
 		put_between(to, SPAN("    <"), recipient->mailbox, SPAN(">\n"));
 	else
-		buf_put(to, SPAN("\nThe sender asked for this report. It does not say "
+		buf_put(to, SPAN("\nThe sender asked for this report. It does not show "
 				 "whether the message was read.\n"));
 	return !recipient;
 }
@@ -130,7 +135,7 @@ static bool put_message_fields(struct report *r, struct buf *to)
 	return true;
 }
 
-/* RFC 6533 4.1: an address that is not ASCII has type utf-8. */
+/* An address that is not ASCII has the type utf-8 (RFC 6533 4.1). */
 static struct span type_of(struct span mailbox)
 {
 	return utf8_is_ascii(mailbox) ? SPAN("rfc822; ") : SPAN("utf-8; ");
@@ -182,7 +187,10 @@ static bool put_end(struct report *r, struct buf *to)
 	return true;
 }
 
-/* In order. Each is called until it returns true, which means complete. */
+/*
+ * The parts, in order. Each function is called until it returns true: the part is
+ * complete.
+ */
 static bool (*const parts[])(struct report *r, struct buf *to) = {
 	put_header,
 	put_text,

@@ -25,13 +25,15 @@ struct report {
 	struct returned returned;
 
 	size_t part;
-	size_t next; /* recipient */
+	size_t next; /* index of the next recipient */
 };
 
 /* True when a report was requested and the sender is not <>. */
 bool report_is_due(const struct tx *tx);
 
-/* Number of recipients in it: delivered, and with a report requested. */
+/*
+ * Returns the number of recipients in the report: delivered, and with a report requested.
+ */
 size_t report_count(const struct tx *tx);
 
 /* Begins the report (again), after `returned` has read the whole message. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The endings: one word and one reply for each reason why a session ends, one topic for
- * each ended object (the first that fits), and one line for the state of a session.
+ * The endings of sessions, transactions and logins. Each reason why a session ends has
+ * one word and one reply. Each ended object has one topic, the first that fits. A session
+ * has one line for its current state.
  */
 #include "smtp/ending.h"
 #include "proto/text.h"
@@ -72,7 +73,7 @@ const struct reply *ending_refusal(const struct session *s, const struct reply *
 	return s->tx.refusal ? s->tx.refusal : s->tx.rcpt_refusal;
 }
 
-/* The topic by the ending alone. */
+/* Returns the topic of an ending, regardless of all else. */
 static enum topic topic_of_end(enum session_end end)
 {
 	switch (end) {
@@ -113,8 +114,8 @@ enum topic topic_of_session(const struct session *s)
 }
 
 /*
- * True when the connection ended in the middle of the content: then the message was not
- * given up by a command.
+ * True when the connection ended in the middle of the content, in contrast to a message
+ * that the client gave up by a command.
  */
 static bool is_lost(const struct session *s, const struct reply *outcome)
 {
@@ -129,8 +130,8 @@ static bool is_fault(const struct reply *r)
 }
 
 /*
- * A refusal of any recipient for a fault of this host decides, even if the last reply is
- * a different one.
+ * A recipient refused for a fault of this host decides the topic, even if the last reply
+ * is a different one.
  */
 enum topic topic_of_message(const struct session *s, const struct reply *outcome)
 {

@@ -9,10 +9,10 @@
 
 #define SESSION_STATE_MAX 512
 
-/* The reply when a session ends for that reason; NULL: none. */
+/* Returns the reply when a session ends for that reason; NULL: none. */
 const struct reply *session_end_reply(enum session_end why);
 
-/* The word for a reason, as records have it. */
+/* Returns the word of records for a reason. */
 const char *session_end_word(enum session_end why);
 
 /*
@@ -26,21 +26,21 @@ bool ending_is_check(const struct session *s, const struct reply *outcome);
 bool ending_is_refused(const struct session *s, const struct reply *outcome);
 
 /*
- * The refusal of the transaction or login, or one within it; NULL: none. Without accepted
- * recipients it is that of a recipient.
+ * Returns the refusal of the transaction or login, or one within it; NULL: none. If no
+ * recipient was accepted, it is the refusal of a recipient.
  */
 const struct reply *ending_refusal(const struct session *s, const struct reply *outcome);
 
-/* The topic of a session, its transaction, or a login that ends. */
+/* Return the topic of a session, a transaction, or a login that ends. */
 enum topic topic_of_session(const struct session *s);
 enum topic topic_of_message(const struct session *s, const struct reply *outcome);
 enum topic topic_of_login(const struct reply *outcome);
 
-/* The status line of the panel, as in the manual, or NULL for none. */
+/* Returns the status line of the panel, which postern(8) explains; NULL: none. */
 const char *session_status(const struct session *s);
 
 /*
- * The current state in printable ASCII, for `systemctl status`: "Receiving a message:
- * 192.0.2.7 (client.example.net), TLS1.3, 2 messages delivered"
+ * Appends the current state in printable ASCII, for `systemctl status`: "Receiving a
+ * message: 192.0.2.7 (client.example.net), TLS1.3, 2 messages delivered"
  */
 void session_put_state(const struct session *s, struct buf *to);

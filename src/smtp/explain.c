@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The sentences that explain TLS failures, one for each cause (cause.c). Each is short
- * for any input of the client, and no two causes share one.
+ * The sentences that explain TLS failures: one of its own for each cause (cause.c). A
+ * sentence is short for any input of the client.
  *
- * Facts replace `%` and a letter, see put_fact(). The texts are in the table itself, as
- * in tls-names.c. A test compares them with the list of remedies in postern(8).
+ * A fact replaces `%` and a letter, see put_fact(). The texts are arrays in the table
+ * itself, for the reason given in tls-names.c. A test compares them with the list of
+ * remedies in postern(8).
  */
 #include "smtp/explain.h"
 #include "proto/text.h"
@@ -12,8 +13,8 @@
 
 #define SENTENCE_MAX 144
 #define DOTS 3
-#define WORDS_MAX 3 /* entries shown of a list */
-#define SUITES_MAX 2 /* their names are long */
+#define WORDS_MAX 3 /* entries of a list that are shown */
+#define SUITES_MAX 2 /* fewer suites are shown, because their names are long */
 #define FAULT_MAX 180
 #define ERROR_MAX 100
 
@@ -27,24 +28,25 @@ static const char sentences[CAUSE_COUNT][SENTENCE_MAX] = {
 	[CAUSE_FOREIGN_HTTP] = "client sent an HTTP request to a mail port: a browser, a "
 			       "scanner, or a wrong port number",
 	[CAUSE_REJECTED] =
-		"client went on without TLS, which is required here (tls): turn on "
+		"client continued without TLS, which is required here (tls): turn on "
 		"STARTTLS at the client",
 	[CAUSE_INJECTION] =
-		"client sent more behind STARTTLS before it had an answer: a fault "
+		"client sent more after STARTTLS without waiting for the reply: a fault "
 		"of the client, or a host in between adds commands",
-	[CAUSE_UNUSABLE] = "TLS was refused, as this host cannot do it: %f",
+	[CAUSE_UNUSABLE] = "TLS was refused because of a fault of this host: %f",
 
 	[CAUSE_HTTP] = "client sent an HTTP request where TLS should begin: a browser, a "
 		       "scanner, or a wrong port number",
-	[CAUSE_CLEAR] = "client went on in the clear after STARTTLS (%x): a fault of the "
-			"client, or of something in between",
+	[CAUSE_CLEAR] =
+		"client continued in the clear after STARTTLS (%x): a fault of the "
+		"client, or of a host in between",
 	[CAUSE_CLEAR_IMPLICIT] =
 		"client began in the clear (%x) where TLS comes first (tls): "
 		"set the client to TLS from the start, not STARTTLS",
 	[CAUSE_NOT_TLS] = "client sent something that is not TLS (%x)",
 	[CAUSE_EARLY_ALERT] =
-		"client sent the alert %A and no ClientHello; its own log says "
-		"why",
+		"client sent the alert %A and no ClientHello; its own log has "
+		"the reason",
 
 	[CAUSE_OLD_VERSION] =
 		"client offers only %o; this host requires %r (tls-priority)",
@@ -52,17 +54,17 @@ static const char sentences[CAUSE_COUNT][SENTENCE_MAX] = {
 				"(tls-priority)",
 	[CAUSE_FALLBACK] =
 		"client fell back to %o after a first try had failed, and this host "
-		"knows %m: see why the first one failed",
+		"supports %m: see why the first one failed",
 	[CAUSE_SUITE] = "client offers for %v only cipher suites that this host does not "
 			"allow: %s "
 			"(tls-priority)",
 	[CAUSE_EXCHANGE] =
 		"client offers for %v only key exchange by RSA, which a key agent does "
-		"not do (tls-key-agent)",
+		"not support (tls-key-agent)",
 	[CAUSE_ANONYMOUS] =
 		"client offers for %v only anonymous Diffie-Hellman, without a "
 		"certificate: "
-		"set the client to check certificates, or to use them at least",
+		"set the client to check certificates, or at least to use them",
 	[CAUSE_NO_SUITE] = "client offers no cipher suite of %v, the newest version that "
 			   "both allow (tls-priority, or a fault of the client)",
 	[CAUSE_KEY] =
@@ -74,7 +76,7 @@ static const char sentences[CAUSE_COUNT][SENTENCE_MAX] = {
 	[CAUSE_GROUP] =
 		"client offers only the groups %g; this host allows %h (tls-priority)",
 	[CAUSE_FINITE] = "client offers only Diffie-Hellman without a group of RFC 7919, "
-			 "which this host does not do: turn on ECDHE at the client",
+			 "which this host does not support: turn on ECDHE at the client",
 	[CAUSE_OWN_FINITE] =
 		"client and tls-priority have only Diffie-Hellman in common, without a "
 		"group of RFC 7919: allow ECDHE on both sides",
@@ -98,11 +100,12 @@ static const char sentences[CAUSE_COUNT][SENTENCE_MAX] = {
 	[CAUSE_CERTIFICATE] = "client refused this host's certificate (alert %A), %w",
 	[CAUSE_VERSION_REFUSED] = "client refused %v, the newest version that both "
 				  "allow (alert %A, tls-priority)",
-	[CAUSE_NO_GROUPS] = "client ended TLS by the alert %A: it named no groups, and "
-			    "may not accept the one of this host, of %h (tls-priority)",
-	[CAUSE_ALERT] = "client ended TLS by the alert %A; its own log says why",
-	[CAUSE_SILENT] = "client closed the connection without a word: a port scan, or a "
-			 "check that the port is open",
+	[CAUSE_NO_GROUPS] = "client ended TLS by the alert %A: it sent no groups, and "
+			    "may not accept this host's choice of %h (tls-priority)",
+	[CAUSE_ALERT] = "client ended TLS by the alert %A; its own log has the reason",
+	[CAUSE_SILENT] =
+		"client closed the connection without any input: a port scan, or a "
+		"check that the port is open",
 	[CAUSE_SILENT_STARTTLS] =
 		"client closed the connection after STARTTLS, before any TLS",
 	[CAUSE_CLOSED_HELLO] =
@@ -129,39 +132,40 @@ static const char sentences[CAUSE_COUNT][SENTENCE_MAX] = {
 		"client did not answer this host's certificate in time "
 		"(timeout); perhaps large packets are lost on the way (MTU)",
 	[CAUSE_LATE_MIDDLE] = "client stopped in the middle of the handshake (timeout)",
-	[CAUSE_STOPPED] = "this host was told to stop in the middle of the handshake",
-	[CAUSE_BROKEN] = "the handshake broke off: %e",
+	[CAUSE_STOPPED] = "this host was stopped in the middle of the handshake",
+	[CAUSE_BROKEN] = "the handshake was interrupted: %e",
 };
 
-/* Clauses that state a fact, not the reason, which is unknown. */
+/*
+ * Clauses that state a fact about the certificate. The client's true reason is unknown.
+ */
 static const char dislikes[DISLIKE_COUNT][SENTENCE_MAX] = {
 	[DISLIKE_NOTHING] =
-		"in which this host sees no fault; the client's own log says why",
+		"in which this host sees no fault; the client's own log has the reason",
 	[DISLIKE_CURVE] = "whose curve %c is none of the client's groups, %g "
 			  "(tls-certificate)",
 	[DISLIKE_EXPIRED] = "which expired on %l (tls-certificate)",
 	[DISLIKE_EARLY] = "which is not valid before %b (tls-certificate, or this host's "
 			  "clock)",
-	[DISLIKE_ISSUER_EXPIRED] =
-		"which is sent with its issuer's, and that expired on %L "
-		"(tls-certificate)",
-	[DISLIKE_ISSUER_EARLY] =
-		"which is sent with its issuer's, and that is not valid before %B "
-		"(tls-certificate, or this host's clock)",
+	[DISLIKE_ISSUER_EXPIRED] = "whose issuer's certificate expired on %L "
+				   "(tls-certificate)",
+	[DISLIKE_ISSUER_EARLY] = "whose issuer's certificate is not valid before %B "
+				 "(tls-certificate, or this host's clock)",
 	[DISLIKE_MISNAMED] = "which does not cover %n (tls-certificate)",
 	[DISLIKE_SELF_SIGNED] =
 		"which is self-signed (tls-certificate, or let the client "
 		"trust it)",
-	[DISLIKE_ALONE] = "which is sent without that of its issuer (tls-certificate)",
+	[DISLIKE_ALONE] =
+		"which is sent without its issuer's certificate (tls-certificate)",
 	[DISLIKE_CLOCK] =
 		"which is valid until %l: look at the client's clock, and at the "
 		"other certificates in tls-certificate",
 	[DISLIKE_TICKETS] =
-		"in which this host sees no fault; some clients dislike session "
+		"in which this host sees no fault; some clients reject session "
 		"tickets (tls-tickets)",
 };
 
-/* Several versions are shown by the newest. */
+/* Shows the newest of several versions. */
 static void put_versions(struct buf *to, const struct tls_list *versions, bool or_older)
 {
 	uint16_t newest = tls_list_greatest(versions);
@@ -171,7 +175,7 @@ static void put_versions(struct buf *to, const struct tls_list *versions, bool o
 		buf_put(to, SPAN(" or older"));
 }
 
-/* Rows of several kinds come first. */
+/* Appends the names of the kinds of keys. Rows for several kinds come first. */
 static void put_keys(struct buf *to, unsigned keys)
 {
 	static const struct {
@@ -201,7 +205,7 @@ static void put_keys(struct buf *to, unsigned keys)
 	}
 }
 
-/* All kinds of keys that have a common name. */
+/* Adds all ECDSA keys to one of them, and all EdDSA keys to one of them. */
 static unsigned whole_kinds(unsigned keys)
 {
 	if (keys & TLS_KEY_ECDSA)
@@ -211,7 +215,7 @@ static unsigned whole_kinds(unsigned keys)
 	return keys;
 }
 
-/* Curves are named where both sides have ECDSA. */
+/* Appends the kinds of this host's keys. Curves are named when both sides have ECDSA. */
 static void put_own_keys(struct buf *to, const struct tls_failure *f)
 {
 	unsigned ours = f->certificate.keys, wanted = negotiation_keys(f);
@@ -246,7 +250,7 @@ static void put_list(struct buf *to, char letter, const struct tls_failure *f)
 		negotiation_suites(f, &list);
 		tls_list_put(to, &list, SUITES_MAX, ", ", tls_put_suite);
 		break;
-	case 'g': /* those of another kind where there is nothing else */
+	case 'g': /* groups of another kind if there are no others */
 		negotiation_groups(f, &offered->groups, &list);
 		tls_list_put(to, list.n ? &list : &offered->groups, WORDS_MAX, ", ",
 			tls_put_group);
@@ -268,14 +272,14 @@ static void put_list(struct buf *to, char letter, const struct tls_failure *f)
 	}
 }
 
-/* A fact of this host's certificate. */
+/* Appends a fact about this host's certificate. */
 static void put_certificate(struct buf *to, char letter, const struct tls_failure *f)
 {
 	switch (letter) {
 	case 'k':
 		put_own_keys(to, f);
 		break;
-	case 'y': /* with curves */
+	case 'y': /* this host's keys, with curves */
 		put_keys(to, f->certificate.keys);
 		break;
 	case 'c':
@@ -287,7 +291,7 @@ static void put_certificate(struct buf *to, char letter, const struct tls_failur
 	case 'l':
 		buf_put_str(to, f->certificate.last);
 		break;
-	case 'B': /* the same days of its issuer's */
+	case 'B': /* first and last day of its issuer's certificate */
 		buf_put_str(to, f->certificate.issuer_first);
 		break;
 	case 'L':
@@ -302,7 +306,7 @@ static void put_certificate(struct buf *to, char letter, const struct tls_failur
 	}
 }
 
-/* A fact of the failure. */
+/* Appends a fact about the failure. */
 static void put_fact(struct buf *to, char letter, const struct tls_failure *f)
 {
 	switch (letter) {
@@ -315,10 +319,10 @@ static void put_fact(struct buf *to, char letter, const struct tls_failure *f)
 	case 'r': /* required */
 		tls_put_version_text(to, tls_list_least(&f->allowed.versions));
 		break;
-	case 'm': /* the most that is allowed */
+	case 'm': /* the newest allowed */
 		tls_put_version_text(to, tls_list_greatest(&f->allowed.versions));
 		break;
-	case 'v': /* the newest that both allow */
+	case 'v': /* the newest that both sides allow */
 		tls_put_version_text(to, negotiation_version(f));
 		break;
 	case 'K': /* kinds of keys: the client's, this host's */
@@ -336,7 +340,7 @@ static void put_fact(struct buf *to, char letter, const struct tls_failure *f)
 	case 'e':
 		text_escape(to, span_of(f->error), ERROR_MAX);
 		break;
-	case 'N': /* escaped when it was kept */
+	case 'N': /* it was escaped before */
 		buf_put_str(to, f->opening.odd_name[0] ? f->opening.odd_name : "(empty)");
 		break;
 	default:
@@ -345,7 +349,10 @@ static void put_fact(struct buf *to, char letter, const struct tls_failure *f)
 	}
 }
 
-/* Cuts a fault that is escaped already, but never inside an escape. */
+/*
+ * Appends a fault that is already escaped. It is cut if it is too long, but never inside
+ * an escape.
+ */
 static void put_fault(struct buf *to, const char *fault)
 {
 	size_t n = strlen(fault);

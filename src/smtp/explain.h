@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The cause of a failed session, from a list and found from facts alone, and a sentence
- * on it for administrators; and sentences on what filters did. postern(8) has the remedy
- * of each cause.
+ * The cause of a failed session, one of a fixed list and found from facts alone, and a
+ * sentence about it for administrators; and sentences about the decisions of filters.
+ * postern(8) has the remedy of each cause.
  */
 #pragma once
 
@@ -29,11 +29,11 @@ enum cause {
 
 	/* in the clear */
 	CAUSE_FOREIGN_TLS, /* a ClientHello where SMTP begins */
-	CAUSE_FOREIGN_TLS_OFF, /* the same, with `tls = off` */
-	CAUSE_FOREIGN_TLS_INSIDE, /* the same, inside TLS */
+	CAUSE_FOREIGN_TLS_OFF, /* a ClientHello in the clear, with `tls = off` */
+	CAUSE_FOREIGN_TLS_INSIDE, /* a second ClientHello, inside TLS */
 	CAUSE_FOREIGN_HTTP,
 	CAUSE_REJECTED, /* continued in the clear where TLS is required */
-	CAUSE_INJECTION, /* input after STARTTLS in the same piece */
+	CAUSE_INJECTION, /* input after STARTTLS, before its reply */
 	CAUSE_UNUSABLE, /* this host's certificate or key */
 
 	/* no TLS where it should begin */
@@ -64,10 +64,11 @@ enum cause {
 	CAUSE_NOTHING_COMMON,
 	CAUSE_MALFORMED,
 
-	/* the client ended it */
+	/* the client ended the handshake */
 	CAUSE_CERTIFICATE,
 	CAUSE_VERSION_REFUSED,
-	CAUSE_NO_GROUPS, /* it named none, and did not accept this host's choice */
+	/* the client sent no groups, and did not accept this host's choice */
+	CAUSE_NO_GROUPS,
 	CAUSE_ALERT,
 	CAUSE_SILENT, /* closed without any input */
 	CAUSE_SILENT_STARTTLS,
@@ -75,10 +76,10 @@ enum cause {
 	CAUSE_CLOSED_ANSWERED,
 	CAUSE_CLOSED,
 	CAUSE_LEFT, /* after a good handshake */
-	CAUSE_LEFT_KNOWN, /* the same, with facts of the certificate */
+	CAUSE_LEFT_KNOWN, /* the same, with a possible reason in the certificate */
 
 	/* neither side ended it */
-	CAUSE_LATE, /* nothing came */
+	CAUSE_LATE, /* no input */
 	CAUSE_LATE_IMPLICIT,
 	CAUSE_LATE_HELLO,
 	CAUSE_LATE_ANSWERED,
@@ -89,9 +90,11 @@ enum cause {
 	CAUSE_COUNT
 };
 
-/* A client's possible reason to reject the certificate, or what comes with it. */
+/*
+ * A client's possible reason to reject the certificate or the certificates sent with it.
+ */
 enum dislike {
-	DISLIKE_NOTHING, /* none known */
+	DISLIKE_NOTHING, /* no reason known */
 	DISLIKE_CURVE, /* no group of the client */
 	DISLIKE_EXPIRED,
 	DISLIKE_EARLY,
@@ -99,34 +102,39 @@ enum dislike {
 	DISLIKE_ISSUER_EARLY,
 	DISLIKE_MISNAMED,
 	DISLIKE_SELF_SIGNED,
-	DISLIKE_ALONE, /* without its issuer */
+	DISLIKE_ALONE, /* sent without its issuer's certificate */
 	DISLIKE_CLOCK, /* the client reports it as expired, and it is valid */
 	DISLIKE_TICKETS,
 
 	DISLIKE_COUNT
 };
 
-/* The first cause of a session that has ended. */
+/* Returns the first cause of a session that has ended. */
 enum cause cause_of(const struct session *s, const struct tls_failure *failure);
 
-/* The most likely reason. */
+/* Returns the most likely reason. */
 enum dislike cause_dislike(const struct tls_failure *f);
 
-/* CAUSE_NOTHING_COMMON when the lists show no conflict. */
+/* Returns the cause by the two lists; CAUSE_NOTHING_COMMON when they show no conflict. */
 enum cause negotiation_cause(const struct tls_failure *f);
 
-/* The kinds of keys (enum tls_key) that the client accepts, in what both allow. */
+/*
+ * Returns the kinds of keys (enum tls_key) that the client accepts for suites and
+ * signatures that both sides allow.
+ */
 unsigned negotiation_keys(const struct tls_failure *f);
 
-/* The newest version that both allow, or 0. */
+/* Returns the newest version that both sides allow, or 0. */
 uint16_t negotiation_version(const struct tls_failure *f);
 
-/* The suites of that version that the client offers and this host does not allow. */
+/*
+ * Lists the suites of that version that the client offers and this host does not allow.
+ */
 void negotiation_suites(const struct tls_failure *f, struct tls_list *ret);
 
-/* The groups in `from` that the common suites can use. */
+/* Lists the groups in `from` that the common suites can use. */
 void negotiation_groups(
 	const struct tls_failure *f, const struct tls_list *from, struct tls_list *ret);
 
-/* The signatures that this host allows and can make for a common suite. */
+/* Lists the signatures that this host allows and can make for a common suite. */
 void negotiation_signatures(const struct tls_failure *f, struct tls_list *ret);

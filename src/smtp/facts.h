@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include "proto/tls-hello.h"
 
-#define FACT_MAX 64 /* names of versions, cipher suites and groups */
-#define FACT_NAME_MAX 256 /* a server name, or a sentence */
+#define FACT_MAX 64 /* octets of a name of a version, cipher suite or group */
+#define FACT_NAME_MAX 256 /* octets of a server name, or of a sentence */
 #define FACT_DAY_MAX 16 /* "2026-11-23" */
 
 struct tls_facts {
@@ -20,17 +20,17 @@ struct tls_facts {
 	char alpn[FACT_MAX];
 	char sni[FACT_NAME_MAX]; /* as the client sent it: graphic ASCII, else dropped */
 	bool resumed;
-	/* the client's certificate: "trusted", or why it is not; empty: none was shown */
+	/* the client's certificate: "trusted", or why it is not; empty: none was sent */
 	char client[FACT_NAME_MAX];
 };
 
-/* The end of TLS. */
+/* The way in which TLS ended. */
 enum tls_end {
 	TLS_END_REFUSED, /* by this host */
-	TLS_END_ALERT, /* the client, by an alert */
+	TLS_END_ALERT, /* by an alert of the client */
 	TLS_END_CLOSED, /* the client closed or reset the connection */
 	TLS_END_TIMEOUT, /* no input in time */
-	TLS_END_STOPPED, /* by a signal */
+	TLS_END_STOPPED, /* by a signal to this process */
 	TLS_END_BROKEN, /* a connection error, or no memory */
 };
 
@@ -39,31 +39,36 @@ struct tls_certificate {
 	bool known; /* the other members are valid */
 	bool expired;
 	bool early; /* not valid yet */
-	bool issuer_expired, issuer_early; /* the same of a certificate sent with it */
+	/* the same for an issuer's certificate sent with it */
+	bool issuer_expired, issuer_early;
 	bool misnamed; /* does not cover `name` */
 	bool self_signed;
 	bool alone; /* without the certificate of its issuer */
-	unsigned keys; /* enum tls_key: of all certificates of this host */
-	unsigned key; /* of these its own */
-	char first[FACT_DAY_MAX], last[FACT_DAY_MAX]; /* days of its validity, UTC */
+	unsigned keys; /* kinds of keys (enum tls_key) of all certificates of this host */
+	unsigned key; /* the kind of this certificate's key */
+	char first[FACT_DAY_MAX], last[FACT_DAY_MAX]; /* days of validity, UTC */
 	char issuer_first[FACT_DAY_MAX],
-		issuer_last[FACT_DAY_MAX]; /* and of the issuer's */
-	char name[FACT_NAME_MAX]; /* the name to be covered: SNI, or the hostname */
+		issuer_last[FACT_DAY_MAX]; /* and of the issuer's certificate */
+	/* the name that it should cover: SNI, or the hostname */
+	char name[FACT_NAME_MAX];
 };
 
 /* The failure of a handshake, or of TLS after it. */
 struct tls_failure {
 	enum tls_end how;
-	int alert; /* what ended it (RFC 8446 6), or TLS_NO_ALERT */
+	int alert; /* the alert that ended it (RFC 8446 6), or TLS_NO_ALERT */
 	bool alert_sent; /* sent by this host; else received */
 	bool answered; /* the certificate was sent to the client */
 	bool tickets; /* session tickets were offered as well */
 	bool agent; /* a key agent has the keys: no key exchange by RSA */
 	struct tls_opening opening;
-	/* by `tls-priority`, regardless of the keys; the signatures for that version */
+	/*
+	 * terms of `tls-priority`, regardless of the keys; the signatures are those of
+	 * the version
+	 */
 	struct tls_terms allowed;
 	struct tls_certificate certificate;
-	char error[FACT_NAME_MAX]; /* text of the library */
+	char error[FACT_NAME_MAX]; /* error text of the library */
 };
 
 #define FILTER_NAME_MAX 113 /* an address of the file `milters`, escaped, and a NUL */

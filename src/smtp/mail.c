@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * MAIL, RCPT, DATA and the content after it (RFC 5321 3.3). A refused command leaves the
- * transaction as it was; the stages decide where mail goes.
+ * MAIL, RCPT, DATA and the content after it (RFC 5321 3.3). A refused command does not
+ * change the transaction. The stages decide where mail goes.
  */
 #include "proto/received.h"
 #include "smtp/names.h"
@@ -9,7 +9,10 @@
 #include "smtp/record.h"
 #include "smtp/verbs.h"
 
-/* "1796000000.M123456P4242Q1": also the beginning of the Maildir file's name. */
+/*
+ * Makes "1796000000.M123456P4242Q1", which is also the beginning of the Maildir file's
+ * name.
+ */
 static void make_id(struct session *s)
 {
 	struct buf b = BUF(s->tx.id);
@@ -43,15 +46,17 @@ static void note_fault(struct session *s, struct answer refusal)
 		return;
 	if (refusal.reply == reply_get(REPLY_NAMES_UNAVAILABLE))
 		s->tx.fault = s->settings->names->fault;
-	/* except AUTH, whose fault the login records, all are DSN parameters */
+	/*
+	 * all are DSN parameters, except AUTH, whose fault is in the record of the login
+	 */
 	else if (refusal.reply == reply_get(REPLY_PARAMETER_UNAVAILABLE) &&
 		 !span_ieq(refusal.argument, SPAN("AUTH")))
 		s->tx.fault = s->settings->dsn_fault;
 }
 
 /*
- * Opens a transaction. A sender refused for a fault of this host gets one too, so that it
- * is recorded like the refusal of a stage.
+ * Opens a transaction, even for a sender that is refused for a fault of this host, so
+ * that this is recorded like the refusal of a stage.
  */
 static struct answer open_tx(struct session *s, const struct path *path,
 	const struct mail_params *params, struct answer refusal)
@@ -137,7 +142,10 @@ static const struct reply *add_recipient(
 	return r;
 }
 
-/* Makes <info> <info@hostname>, as stages treat a recipient without a domain as local. */
+/*
+ * Changes <info> to <info@hostname>, because stages treat recipients without a domain as
+ * local.
+ */
 static void qualify(struct session *s, struct path *path)
 {
 	struct buf b = BUF(s->scratch);
@@ -177,8 +185,8 @@ struct answer mail_rcpt(struct session *s, struct span args)
 }
 
 /*
- * with-protocol (RFC 3848, RFC 6531 4.3). A login implies TLS. HELO inside TLS has no
- * name of its own, but the tls clause shows TLS.
+ * with-protocol (RFC 3848, RFC 6531 4.3). A login implies TLS. No protocol name exists
+ * for HELO inside TLS, but the tls clause shows TLS.
  */
 static const char *with_protocol(const struct session *s)
 {
@@ -221,9 +229,9 @@ static struct span build_trace(struct session *s)
 }
 
 /*
- * 554 when all were refused, but 451 when all refusals were temporary: a permanent reply
- * would bounce deferred mail. In LMTP 503 (RFC 2033 4.2), as each recipient has its own
- * reply there.
+ * Returns 554 when all recipients were refused, or 451 when all refusals were temporary,
+ * because a permanent reply would bounce mail that can be delivered later. Returns 503 in
+ * LMTP (RFC 2033 4.2), in which each recipient has its own reply.
  */
 static const struct reply *no_recipients(const struct session *s)
 {
@@ -252,7 +260,7 @@ struct answer mail_data(struct session *s, struct span args)
 	if (s->tx.params.body == BODY_BINARYMIME)
 		return answer(REPLY_BINARY_DATA);
 	refusal = mail_begin_content(s);
-	/* without recipients the transaction stays open for a further RCPT */
+	/* without recipients the transaction stays open for another RCPT */
 	if (refusal && s->tx.n_recipients) {
 		s->phase = PHASE_GREETED;
 		mail_end(s, refusal);
@@ -282,7 +290,8 @@ void mail_text(struct session *s, struct span text)
 	s->tx.octets = s->data.octets;
 	s->tx.bare = s->data.bare;
 	if (!first_line_take(&s->first_line, &text, &piece))
-		piece = SPAN(""); /* stages check the number of octets as well */
+		/* the call with an empty piece lets stages check the number of octets */
+		piece = SPAN("");
 	do
 		pass_on(s, piece);
 	while (first_line_take(&s->first_line, &text, &piece));
@@ -306,8 +315,8 @@ bool mail_content(struct session *s, struct bytes *in)
 }
 
 /*
- * Counts the recipients with a refusal that is not that of the message; NULL: it went to
- * the rest.
+ * Counts the recipients whose refusal differs from that of the message. `refusal` is NULL
+ * if the message was delivered to the others.
  */
 static void note_refused(struct tx *tx, const struct reply *refusal)
 {

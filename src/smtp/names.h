@@ -12,7 +12,7 @@
 enum names_result {
 	NAMES_FINE,
 	NAMES_INVALID, /* not a valid name */
-	NAMES_UNAVAILABLE, /* cannot be checked now */
+	NAMES_UNAVAILABLE, /* the name cannot be checked now */
 };
 
 struct names {
@@ -25,14 +25,14 @@ struct names {
 	/* Appends the octets of a local part in lower case and Normalization Form C. */
 	enum names_result (*local)(
 		struct names *names, struct span local, struct buf *to);
-	const char *fault; /* with UNAVAILABLE: the reason; NULL: unknown */
+	const char *fault; /* reason of UNAVAILABLE; NULL: unknown */
 };
 
-/* NULL, or the refusal of a reverse-path's domain that is not ASCII. */
+/* Returns NULL, or the refusal of a reverse-path whose domain is not ASCII. */
 const struct reply *names_check_sender(struct names *names, const struct path *sender);
 
 /*
- * Converts the recipient's local part and domain into that form unless they are ASCII;
- * the mailbox stays as written. NULL, or the refusal.
+ * Converts the recipient's local part and domain to the form for comparison, unless they
+ * are ASCII; the mailbox stays as written. Returns NULL, or the refusal.
  */
 const struct reply *names_settle(struct names *names, struct recipient *r);

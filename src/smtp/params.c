@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Extensions and parameters, in one table each. A parameter is valid only where its
- * extension is offered, and only once; its refusal names it.
+ * extension is offered, and only once. The refusal contains the parameter's name.
  */
 #include "smtp/params.h"
 #include "base/num.h"
@@ -41,7 +41,7 @@ static void put_mechanisms(struct buf *to, const struct session *s)
 	buf_put_str(to, a->mechanisms(a));
 }
 
-/* SMTPUTF8 requires EHLO, as its name in the trace header does (RFC 6531 4.3). */
+/* SMTPUTF8 requires EHLO, because the protocol names of RFC 6531 4.3 imply ESMTP. */
 static bool is_esmtp(const struct session *s)
 {
 	return s->esmtp;
@@ -52,7 +52,7 @@ static bool is_secured(const struct session *s)
 	return s->secured;
 }
 
-/* LMTP always has a reply for each recipient. */
+/* PRDR is not offered in LMTP, which always has one reply for each recipient. */
 static bool is_smtp(const struct session *s)
 {
 	return !s->settings->lmtp;
@@ -68,13 +68,13 @@ static bool lacks_dsn(const struct session *s)
 	return s->settings->dsn_fault;
 }
 
-/* 0 is no limit (RFC 1870 4). */
+/* 0 means no limit (RFC 1870 4). */
 static void put_size(struct buf *to, const struct session *s)
 {
 	buf_put_num(to, s->settings->size_limit);
 }
 
-/* Values of at most six digits, as the settings allow (RFC 9422 4). */
+/* Values have at most six digits (RFC 9422 4); the settings allow no more. */
 static void put_limits(struct buf *to, const struct session *s)
 {
 	size_t most = s->settings->recipient_limit;
@@ -87,7 +87,7 @@ static void put_limits(struct buf *to, const struct session *s)
 	buf_put_num(to, s->settings->transaction_limit);
 }
 
-/* NULL functions: always offered, no argument, never unavailable. */
+/* A function that is NULL means: always offered, no argument, never unavailable. */
 struct extension_row {
 	const char *keyword;
 	bool (*is_offered)(const struct session *s);
@@ -112,13 +112,13 @@ static const struct extension_row extension_rows[EXTENSION_COUNT] = {
 	[EXTENSION_LIMITS] = { "LIMITS", NULL, put_limits, NULL },
 };
 
-/* True when EHLO lists it at this point. */
+/* True when EHLO lists the extension at this point. */
 static bool is_offered(const struct session *s, enum extension e)
 {
 	return !extension_rows[e].is_offered || extension_rows[e].is_offered(s);
 }
 
-/* True when only a fault of this host prevents it. */
+/* True when only a fault of this host prevents that it is offered. */
 static bool is_unavailable(const struct session *s, enum extension e)
 {
 	return extension_rows[e].is_unavailable && extension_rows[e].is_unavailable(s);
@@ -164,21 +164,21 @@ static bool parse_body(void *params, const struct param *p)
 	return mail->body != BODY_UNSPECIFIED;
 }
 
-/* The keyword alone (RFC 8689 2). */
+/* REQUIRETLS has no value (RFC 8689 2). */
 static bool parse_requiretls(void *params, const struct param *p)
 {
 	((struct mail_params *)params)->requiretls = true;
 	return !p->has_value;
 }
 
-/* The keyword alone (draft-hall-prdr-00 4.2). */
+/* PRDR has no value (draft-hall-prdr-00 4.2). */
 static bool parse_prdr(void *params, const struct param *p)
 {
 	((struct mail_params *)params)->prdr = true;
 	return !p->has_value;
 }
 
-/* The keyword alone (RFC 6531 3.4). */
+/* SMTPUTF8 has no value (RFC 6531 3.4). */
 static bool parse_smtputf8(void *params, const struct param *p)
 {
 	((struct mail_params *)params)->smtputf8 = true;
@@ -186,8 +186,8 @@ static bool parse_smtputf8(void *params, const struct param *p)
 }
 
 /*
- * "<>" or a mailbox, as xtext (RFC 4954 5): the submitter, for a relay to pass on. It is
- * checked and ignored, as mail is not relayed.
+ * AUTH is "<>" or a mailbox, as xtext (RFC 4954 5): the submitter, which a relay passes
+ * on. It is checked and ignored, because mail is not relayed.
  */
 static bool parse_auth(void *params, const struct param *p)
 {
@@ -195,7 +195,10 @@ static bool parse_auth(void *params, const struct param *p)
 	return p->has_value && xtext_valid(p->value);
 }
 
-/* RET has no effect: it applies to failures (RFC 3461 4.3), which replies report. */
+/*
+ * RET has no effect, because it applies to reports of failures (RFC 3461 4.3), and
+ * replies report these.
+ */
 static bool parse_ret(void *params, const struct param *p)
 {
 	(void)params;
@@ -224,7 +227,8 @@ static bool parse_orcpt(void *params, const struct param *p)
 struct param_row {
 	struct span keyword;
 	enum extension of;
-	bool (*parse)(void *params, const struct param *p); /* the table's struct */
+	/* `params` is the struct of the table: mail_params or rcpt_params */
+	bool (*parse)(void *params, const struct param *p);
 };
 
 struct param_table {

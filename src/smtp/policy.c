@@ -15,7 +15,7 @@ static const struct session_settings *settings_of(struct stage *st)
 	return ((struct policy *)st)->settings;
 }
 
-/* A limit of 0 is none (RFC 1870 4). */
+/* A limit of 0 means no limit (RFC 1870 4). */
 static bool is_too_big(struct stage *st, uint64_t octets)
 {
 	uint64_t limit = settings_of(st)->size_limit;
@@ -115,8 +115,8 @@ enum names_result policy_convert(struct policy *p)
 }
 
 /*
- * Compares with the converted patterns. Only domains with A-labels need them, since
- * A-labels encode U-labels.
+ * Compares with the converted patterns. Only domains with A-labels need these, because
+ * U-labels of patterns become A-labels.
  */
 static const struct reply *judge_a_labels(struct policy *p, struct span domain)
 {
@@ -153,8 +153,8 @@ const struct reply *policy_judge_domain(struct policy *p, struct span domain)
 }
 
 /*
- * What a logged-in user sends may be handed on, so a host with users accepts mail for any
- * domain from them alone: on port 25 it would be an open relay.
+ * Mail of logged-in users may be passed on to other hosts. Therefore a host with users
+ * accepts mail for any domain only from them: otherwise port 25 would be an open relay.
  */
 static const struct reply *policy_rcpt(
 	struct stage *st, const struct tx *tx, struct recipient *to)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* The first stage: which mail this host accepts. verbs.c checks TLS, login and order. */
+/*
+ * The first stage: decides which mail this host accepts. verbs.c checks TLS, login and
+ * the order of commands.
+ */
 #pragma once
 
 #include "smtp/names.h"
@@ -11,7 +14,7 @@
 struct policy {
 	struct stage stage;
 	const struct session_settings *settings;
-	/* owned: `domains` with A-labels for U-labels. NULL: not comparable */
+	/* owned: `domains`, with A-labels in place of U-labels; NULL: not comparable */
 	char **forms;
 	size_t n_converted;
 };
@@ -21,10 +24,13 @@ void policy_done(struct policy *p);
 
 /*
  * Converts the domains that are not ASCII, once. A preloading process calls it before it
- * forks; else the first recipient with an A-label does. UNAVAILABLE: the rest is tried
- * again on demand.
+ * forks; otherwise the first recipient with an A-label causes the call. UNAVAILABLE: the
+ * remaining domains are tried again at the next call.
  */
 enum names_result policy_convert(struct policy *p);
 
-/* NULL, or the refusal of mail for the domain, in the form that stages compare. */
+/*
+ * Returns NULL, or the refusal of mail for the domain. `domain` has the form that stages
+ * compare.
+ */
 const struct reply *policy_judge_domain(struct policy *p, struct span domain);

@@ -15,8 +15,8 @@ void record_put_path(struct buf *b, struct span mailbox)
 }
 
 /*
- * True when the recipient, accepted before, got a refusal of its own after the content:
- * the message was delivered to others, or each has its own reply.
+ * True when an accepted recipient got its own refusal after the content: the message was
+ * delivered to others, or each recipient has its own reply.
  */
 static bool is_left_out(
 	const struct tx *tx, const struct reply *outcome, const struct recipient *r)
@@ -25,7 +25,10 @@ static bool is_left_out(
 	       (reply_is_positive(outcome) || (tx->each && r->reply != outcome));
 }
 
-/* The same of one that a filter has removed, which is no refusal. */
+/*
+ * True for a recipient without mail: refused after the content, or removed by a filter,
+ * which is no refusal.
+ */
 static bool is_without_mail(
 	const struct tx *tx, const struct reply *outcome, const struct recipient *r)
 {
@@ -89,7 +92,7 @@ static void put_refusal(struct buf *b, size_t start, const char *said)
 		buf_put_char(b, '|');
 	most = b->n + TX_REFUSAL_MAX;
 	while (*said) {
-		/* an escape is whole, or left out */
+		/* an escape is appended whole or not at all */
 		struct span piece = { said, *said == '\\' ? 4 : 1 };
 		said += piece.n;
 		if (*piece.p == '|')

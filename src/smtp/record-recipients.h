@@ -6,8 +6,8 @@
 #include "smtp/tx.h"
 
 /*
- * `outcome` is the reply that ended the transaction; NULL: it was given up. A recipient
- * that was accepted, and refused after the content by its own reply, counts as refused.
+ * In this header `outcome` is the reply that ended the transaction; NULL: it was given
+ * up. An accepted recipient that got its own refusal after the content counts as refused.
  */
 
 /* Appends "<mailbox>", escaped. */
@@ -23,8 +23,8 @@ void record_put_refused_to(
 	struct buf *b, const struct tx *tx, const struct reply *outcome);
 
 /*
- * Appends the replies to the recipients of record_put_refused_to(), with "|" between
- * them; nothing if each is `reason`, that of the record.
+ * Appends the replies to the recipients of record_put_refused_to(), separated by "|".
+ * Appends nothing if all of them equal `reason`, the reason of the record.
  */
 void record_put_refused_replies(struct buf *b, const struct tx *tx,
 	const struct reply *outcome, const char *reason);

@@ -12,19 +12,19 @@
 #include "base/span.h"
 
 #define RECORD_TEXT_MAX 13312 /* octets of all values of a record */
-/* the recipients of a message; longer lists end in "..." */
+/* octets of a list of recipients; a longer list ends in "..." */
 #define RECORD_LIST_MAX 4096
-#define RECORD_VALUE_MAX 256 /* one word of a peer, escaped */
+#define RECORD_VALUE_MAX 256 /* octets of a word of a peer, escaped */
 
-/* a path of this host and its fault, escaped */
+/* octets of a path of this host and its fault, escaped */
 #define RECORD_FAULT_MAX 1024
 
 enum record_event {
 	RECORD_MESSAGE, /* a transaction has ended */
 	RECORD_SESSION,
 	RECORD_AUTH, /* a failed login */
-	RECORD_PIPE, /* a run of the program for a delivered message */
-	RECORD_ERROR, /* a sentence of the program, not of a session */
+	RECORD_PIPE, /* a run of postern-pipe for one message */
+	RECORD_ERROR, /* a sentence of the program, without a session */
 	RECORD_EVENTS,
 };
 
@@ -38,7 +38,7 @@ enum record_kind {
 	RECORD_TEXTS, /* several texts, separated by "|", which is \x7C in them */
 };
 
-/* In the order in which they are written. */
+/* The fields, in the order in which records have them. */
 enum record_key {
 	RECORD_ID,
 	RECORD_OUTCOME,
@@ -97,7 +97,7 @@ enum record_key {
 	RECORD_SANDBOX,
 	RECORD_DURATION,
 	RECORD_SENTENCE,
-	/* added by the sink, for records of several hosts */
+	/* added by the receiver of records of several hosts */
 	RECORD_HOST,
 	RECORD_KEYS,
 };
@@ -109,13 +109,13 @@ struct record_field {
 
 const struct record_field *record_field(enum record_key key);
 
-/* The key of that name, or RECORD_KEYS. */
+/* Returns the key of that name, or RECORD_KEYS. */
 enum record_key record_key_find(struct span name);
 
-/* "message" */
+/* Returns the word of an event: "message". */
 const char *record_event_word(enum record_event event);
 
-/* The event of that word, or RECORD_EVENTS. */
+/* Returns the event of that word, or RECORD_EVENTS. */
 enum record_event record_event_find(struct span word);
 
 #define TOPIC_ID_LENGTH 32 /* hexadecimal digits */
@@ -123,22 +123,23 @@ enum record_event record_event_find(struct span word);
 enum topic {
 	/* a message */
 	TOPIC_DELIVERED,
-	TOPIC_REFUSED, /* for its content or destination */
-	TOPIC_DISCARDED, /* a filter wanted that */
+	TOPIC_REFUSED, /* refused for its content or destination */
+	TOPIC_DISCARDED, /* accepted and dropped, because a filter decided so */
 	TOPIC_CHECKED, /* addresses only, and they were accepted */
 	TOPIC_GIVEN_UP, /* by the client, before its content */
 	TOPIC_LOST, /* the connection ended in the middle of its content */
-	TOPIC_NOT_DELIVERED, /* to at least one recipient, for a fault of this host */
+	/* not delivered to at least one recipient, for a fault of this host */
+	TOPIC_NOT_DELIVERED,
 	TOPIC_NOT_REPORTED, /* delivered, but the report may be lost */
 
 	/* a session */
-	TOPIC_SESSION, /* nothing special */
+	TOPIC_SESSION, /* without a special event */
 	TOPIC_DENIED,
 	TOPIC_HTTP,
 	TOPIC_TLS_FAILED,
 	TOPIC_TLS_REJECTED,
 	TOPIC_TLS_UNUSABLE, /* without a usable certificate */
-	TOPIC_CERTIFICATE, /* it has a fault, and was used nevertheless */
+	TOPIC_CERTIFICATE, /* the certificate has a fault, but was used */
 	TOPIC_INJECTION,
 	TOPIC_WRONG_PORT, /* TLS where SMTP begins in the clear */
 	TOPIC_PROXY,
@@ -150,16 +151,16 @@ enum topic {
 	TOPIC_LOGIN_UNAVAILABLE, /* this host could not check */
 	TOPIC_LOGIN_REFUSED, /* a bad request, or cancelled */
 
-	/* a run of the program for a delivered message */
+	/* a run of postern-pipe for one message */
 	TOPIC_PIPE_DONE,
-	TOPIC_PIPE_LATER, /* it failed, and the message is tried again */
+	TOPIC_PIPE_LATER, /* the run failed, and will be repeated */
 	TOPIC_PIPE_FAILED,
 
 	TOPIC_ERROR, /* an event of the program */
 	TOPICS,
 };
 
-/* syslog(3) has the same numbers. */
+/* The levels, with the numbers of syslog(3). */
 enum record_level {
 	RECORD_LEVEL_ERROR = 3,
 	RECORD_LEVEL_WARNING = 4,

@@ -16,12 +16,12 @@
 /* The subject of a record: the session, its open transaction, or a login. */
 struct ended {
 	const struct session *s;
-	/* of the transaction or login; NULL: given up */
+	/* reply that ended the transaction or login; NULL: given up */
 	const struct reply *outcome;
-	const struct tls_failure *failure; /* of the session; or NULL */
+	const struct tls_failure *failure; /* TLS failure of the session; or NULL */
 };
 
-/* `word` may be NULL: empty. */
+/* Appends a word; nothing for NULL. */
 static void put_word(struct buf *b, const char *word)
 {
 	if (word)
@@ -231,7 +231,7 @@ static void put_end(const struct ended *e, struct buf *b)
 	put_word(b, session_end_word(e->s->end));
 }
 
-/* The ending of a login that the end of the session broke off. */
+/* Appends the ending of a login that the end of the session interrupted. */
 static void put_auth_end(const struct ended *e, struct buf *b)
 {
 	if (!e->outcome)
@@ -303,15 +303,15 @@ static void put_tls_allowed(const struct ended *e, struct buf *b)
 	tls_terms_put(b, &allowed);
 }
 
-/* The events that have a value. */
+/* The events whose records have a value. */
 #define M (1U << RECORD_MESSAGE)
 #define S (1U << RECORD_SESSION)
 #define A (1U << RECORD_AUTH)
 
 enum source {
-	CALL, /* of `put` */
-	WORD, /* an array of the session */
-	POINTER, /* to a word, or NULL */
+	CALL, /* value: the result of `put` */
+	WORD, /* value: an array of characters in struct session */
+	POINTER, /* value: a pointer to a word, or NULL */
 	FLAG,
 	PORT,
 	COUNT,
@@ -325,7 +325,7 @@ static const struct row {
 	enum record_key key;
 	unsigned events;
 	enum source source;
-	size_t where; /* in struct session */
+	size_t where; /* offset in struct session */
 	void (*put)(const struct ended *e, struct buf *b);
 } rows[] = {
 	{ RECORD_ID, M, IN(WORD, tx.id) },
@@ -508,7 +508,7 @@ static void put_string(struct buf *to, struct span value)
 	buf_put_char(to, '"');
 }
 
-/* "<a@b>" without its brackets; or "..." */
+/* Appends "<a@b>" without its brackets; or "...". */
 static void put_json_path(struct buf *to, struct span path)
 {
 	if (path.n > 1 && *path.p == '<')
@@ -516,7 +516,10 @@ static void put_json_path(struct buf *to, struct span path)
 	put_string(to, path);
 }
 
-/* A comma separates paths only after a bracket, which they do not contain. */
+/*
+ * Takes a path. A comma separates paths only after a bracket, because paths do not
+ * contain ">".
+ */
 static struct span take_path(struct span *list)
 {
 	const char *end = memmem(list->p, list->n, ">,", 2);

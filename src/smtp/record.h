@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Records of sessions, of their transactions when they end, and of failed logins. A
- * record is a list of named values from the state, never from reply text. Its texts are
- * log lines and JSON Lines.
+ * record is a list of named values from the state, never from reply text. It is written
+ * as a log line or a JSON line.
  */
 #pragma once
 
@@ -32,19 +32,22 @@ struct recorder {
 struct session;
 struct tls_failure;
 
-/* The open transaction ends with `outcome`; NULL: it was given up. */
+/* Records that the open transaction ends with `outcome`; NULL: it was given up. */
 void record_message(struct session *s, const struct reply *outcome);
 
-/* A login has failed with `outcome`; NULL: the session ended before. */
+/* Records that a login has failed with `outcome`; NULL: the session ended before. */
 void record_auth(struct session *s, const struct reply *outcome);
 
-/* The session has ended; `failure` is that of TLS, or NULL. */
+/* Records the end of the session; `failure` is the failure of TLS, or NULL. */
 void record_session(struct session *s, const struct tls_failure *failure);
 
-/* The longest text of a record: JSON doubles the escapes, and names are added. */
+/*
+ * Octets of the longest text of a record: JSON doubles the backslashes, and names are
+ * added.
+ */
 #define RECORD_LINE_MAX (2 * RECORD_TEXT_MAX + 2048)
 
-/* event=session end=quit status="SSL Error (SMTP Receive)" ... */
+/* Appends: event=session end=quit status="SSL Error (SMTP Receive)" ... */
 void record_put_line(struct buf *to, const struct record *r);
 
 /*
@@ -54,5 +57,5 @@ void record_put_line(struct buf *to, const struct record *r);
  */
 void record_put_json(struct buf *to, const struct record *r, uint64_t pid);
 
-/* "error", "warning", "info" */
+/* Returns "error", "warning" or "info". */
 const char *record_level_word(enum record_level level);

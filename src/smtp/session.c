@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The session: takes input in steps and writes all replies. The replies are the same
- * however the input is split. verbs.c carries out the commands.
+ * The session: takes input in steps and writes all replies. The replies do not depend on
+ * how the input is split. verbs.c carries out the commands.
  */
 #include "smtp/session.h"
 #include "proto/line.h"
@@ -56,7 +56,7 @@ static void send_reply(struct session *s, struct answer a)
 	if (reply_is_positive(a.reply)) {
 		reply_put(&s->out, a.reply, a.argument);
 	} else {
-		/* composed once: records have it as it was sent */
+		/* kept as text, because records have it as it was sent */
 		reply_put_text(&b, a.reply, a.argument);
 		buf_put(&s->out, buf_span(&b));
 		buf_put(&s->out, SPAN("\r\n"));
@@ -77,7 +77,7 @@ static void count(struct session *s, struct answer a)
 	s->n_errors += is_error(s, a.reply);
 }
 
-/* The reply to a command or a message. */
+/* Writes the reply to a command or a message, and counts refusals. */
 static void put_reply(struct session *s, struct answer a)
 {
 	if (s->pause_until) {
@@ -106,8 +106,8 @@ static void end_results(struct session *s)
 }
 
 /*
- * A proxy's health check, at any layer: it names itself as the client, begins no
- * transaction, gets no refusal and closes.
+ * True for a health check of a proxy, at any layer: the proxy sends its own address as
+ * the client's, begins no transaction, gets no refusal and closes.
  */
 static bool is_proxy_check(const struct session *s, enum session_end why)
 {
@@ -174,8 +174,8 @@ static void end_if_due(struct session *s)
 }
 
 /*
- * Plaintext received after STARTTLS may be injected by a third party (RFC 3207 6): it is
- * never executed.
+ * Octets in the clear after STARTTLS may be injected by a third party (RFC 3207 6). They
+ * are never carried out.
  */
 static void turn_to_tls(struct session *s, struct bytes *in)
 {
@@ -187,7 +187,10 @@ static void turn_to_tls(struct session *s, struct bytes *in)
 	s->end = END_TLS_INJECTION;
 }
 
-/* True of refusals of RCPT that one gets who tries addresses or relays. */
+/*
+ * True for refusals of RCPT that are typical of clients that search for addresses or open
+ * relays.
+ */
 static bool is_unknown(const struct reply *r)
 {
 	return r == reply_get(REPLY_MAILBOX_UNKNOWN) ||
@@ -251,7 +254,7 @@ static bool end_pause(struct session *s)
 	return true;
 }
 
-/* Replies to a message, or to a part of it. */
+/* Writes the reply to a message, or to a chunk. */
 static void put_outcome(struct session *s, struct answer a)
 {
 	if (s->phase == PHASE_RESULTS) {
@@ -276,7 +279,7 @@ static bool put_result(struct session *s)
 	const struct reply *r = s->result;
 	bool last = s->n_told == s->n_owed;
 
-	/* a message that ended earlier has left only its number of recipients */
+	/* of a message that ended earlier only the number of recipients is kept */
 	if (!last && s->tx.open && s->tx.recipients[s->n_told].reply)
 		r = s->tx.recipients[s->n_told].reply;
 	if (!last || !s->settings->lmtp)
@@ -329,7 +332,10 @@ static bool take_step(struct session *s, struct bytes *in)
 	}
 }
 
-/* A step that passes the octets taken to the tracer, content before it is decoded. */
+/*
+ * Takes a step, and passes the octets taken to the tracer: content as it was before
+ * decoding.
+ */
 static bool take_watched(struct session *s, struct bytes *in)
 {
 	static const struct {
@@ -397,7 +403,7 @@ void session_tls_fault(struct session *s, const char *fault)
 
 void session_secured(struct session *s, const struct tls_facts *facts)
 {
-	/* set first: a transaction that STARTTLS ends is not an address check */
+	/* set first, because a transaction that STARTTLS ends is not an address check */
 	s->phase = PHASE_CONNECTED;
 	mail_end(s, NULL);
 	s->helo[0] = '\0';

@@ -8,18 +8,20 @@
 
 #include "smtp/state.h"
 
-/* Begins a session in `s`, of any content. `unique` as in the struct. */
+/* Begins a session in `s`, whose old content is ignored. `unique`: see struct session. */
 void session_init(struct session *s, const struct session_settings *settings,
 	struct stages stages, struct recorder *recorder, const char *unique,
 	const struct moment *now);
 
-/* Queues the greeting (RFC 5321 3.1); with implicit TLS after the handshake. */
+/*
+ * Queues the greeting (RFC 5321 3.1). With implicit TLS it is called after the handshake.
+ */
 void session_greet(struct session *s);
 
 /*
  * Takes as much as possible from the front of `in`, in place, and appends the replies to
- * s->out. The output is the same however the input is split. With SESSION_INPUT some
- * octets may stay in `in`. Secrets in the octets taken are wiped.
+ * s->out. The output does not depend on how the input is split. With SESSION_INPUT some
+ * octets may remain in `in`. Secrets in octets that were taken are wiped.
  */
 enum session_want session_take(
 	struct session *s, struct bytes *in, const struct moment *now);
@@ -27,29 +29,32 @@ enum session_want session_take(
 /* Sets the fault of this host's own TLS, for the record; empty: none. */
 void session_tls_fault(struct session *s, const char *fault);
 
-/* After SESSION_TLS: queues 220, 454 or 421 (RFC 3207 4). */
+/* Queues 220, 454 or 421 after SESSION_TLS (RFC 3207 4). */
 void session_tls_ready(struct session *s, enum tls_verdict verdict);
 
-/* The handshake is done: discards the state from before it (RFC 3207 4.2). */
+/* Discards the state from before the handshake, when it is done (RFC 3207 4.2). */
 void session_secured(struct session *s, const struct tls_facts *facts);
 
-/* The handshake failed: ends the session without another reply in the clear. */
+/* Ends the session after a failed handshake, without another reply in the clear. */
 void session_tls_failed(
 	struct session *s, const struct tls_failure *failure, const struct moment *now);
 
 /*
- * TLS broke, or ended before the first command: session_stop() with the facts of the
- * failure. A client that refused the handshake late counts as a failed handshake.
+ * Like session_stop(), with the facts of the failure, when TLS broke or ended before the
+ * first command. A client that refused the handshake late counts as a failed handshake.
  */
 void session_tls_lost(struct session *s, enum session_end why,
 	const struct tls_failure *failure, const struct moment *now);
 
 /*
- * In place of the greeting: ends the session with the reply of the reason and its
- * argument. It is recorded as the last refusal.
+ * Ends the session before the greeting, with the reply of the reason and its argument.
+ * The reply is recorded as the last refusal.
  */
 void session_refuse(struct session *s, enum session_end why, struct span argument,
 	const struct moment *now);
 
-/* Ends the session from outside, with the reply of the reason; once only. */
+/*
+ * Ends the session from outside the engine, with the reply of the reason. Further calls
+ * have no effect.
+ */
 void session_stop(struct session *s, enum session_end why, const struct moment *now);

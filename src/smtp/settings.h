@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* The settings of the engine. The texts belong to the caller and outlive the session. */
+/*
+ * The settings of the engine. The caller owns the texts, which must outlive the session.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -11,19 +13,19 @@ struct names;
 
 enum tls_mode {
 	TLS_OFF,
-	TLS_ON, /* offered */
+	TLS_ON, /* STARTTLS is offered */
 	TLS_REQUIRED, /* mail in the clear gets 530 */
-	TLS_IMPLICIT, /* before the greeting (RFC 8314) */
+	TLS_IMPLICIT, /* TLS begins before the greeting (RFC 8314) */
 };
 
 enum auth_mode {
 	AUTH_OFF,
-	AUTH_ON, /* offered inside TLS */
+	AUTH_ON, /* AUTH is offered inside TLS */
 	AUTH_REQUIRED, /* MAIL without a login gets 530 */
 };
 
 enum bare_newline {
-	BARE_NORMALIZE, /* a line end, but never a part of the end of data */
+	BARE_NORMALIZE, /* it is a line end, but never part of the end of data */
 	BARE_REJECT,
 };
 
@@ -31,10 +33,10 @@ struct session_settings {
 	bool lmtp; /* RFC 2033 in place of SMTP */
 	const char *hostname;
 	const char *banner;
-	/* names in ASCII or UTF-8, "*.name" for all below one, "*" for any */
+	/* names in ASCII or UTF-8, "*.name" for all subdomains, "*" for any domain */
 	const char *const *domains;
 	size_t n_domains;
-	/* users of this host log in: "*" is for them alone, and others get 530 */
+	/* this host has users: "*" holds only after a login; other clients get 530 */
 	bool any_needs_login;
 	enum tls_mode tls;
 	enum auth_mode auth;
@@ -43,8 +45,8 @@ struct session_settings {
 	/* the delivering stage writes the fields that name the recipients */
 	bool original_to;
 	bool dsn; /* reports of success can be made (RFC 3461) */
-	const char *dsn_fault; /* the fault that prevents them; NULL: none */
-	uint64_t size_limit; /* octets as RFC 1870 counts them; 0 for none */
+	const char *dsn_fault; /* the fault that prevents reports; NULL: none */
+	uint64_t size_limit; /* octets by RFC 1870; 0: no limit */
 	size_t recipient_limit; /* accepted recipients of one transaction */
 	size_t recipients_offered; /* the number that EHLO lists; 0: recipient_limit */
 	size_t transaction_limit; /* of one session */

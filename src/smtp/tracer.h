@@ -1,23 +1,29 @@
 /* SPDX-License-Identifier: ISC */
-/* The observer of a session's octets, for traces. Without one the engine does no work. */
+/*
+ * The interface that passes the octets of a session to a trace. Without a tracer the
+ * engine does no work for it.
+ */
 #pragma once
 
 #include "base/span.h"
 
 enum traced {
 	TRACED_COMMAND,
-	TRACED_CONTENT, /* after DATA, with its end */
-	TRACED_CHUNK, /* after BDAT */
-	TRACED_RESPONSE, /* after a challenge: its length only */
+	TRACED_CONTENT, /* content after DATA, including its end */
+	TRACED_CHUNK, /* octets of a chunk */
+	TRACED_RESPONSE, /* a response of AUTH: only its length */
 };
 
 struct recipient;
 
 struct tracer {
-	/* A copy of content that is about to be decoded in place; {NULL, 0}: none. */
+	/* Returns a copy of content before it is decoded in place; {NULL, 0}: none. */
 	struct span (*keep)(struct tracer *t, struct bytes in);
-	/* A recipient was accepted. */
+	/* Called for each accepted recipient. */
 	void (*accepted)(struct tracer *t, const struct recipient *r);
-	/* The session has taken `octets`; `end`: to the end of line, content or chunk. */
+	/*
+	 * Called when the session has taken `octets`. `end`: they end a line, content or
+	 * chunk.
+	 */
 	void (*took)(struct tracer *t, enum traced what, struct span octets, bool end);
 };

@@ -8,9 +8,12 @@
 #include <stdlib.h>
 #include "base/cleanup.h"
 
-#define RECIPIENTS_FIRST 4 /* most transactions have one */
+#define RECIPIENTS_FIRST 4 /* most transactions have one recipient */
 
-/* Makes *s a copy, owned by *ret; empty spans, the usual case, get none. 0 or -ENOMEM. */
+/*
+ * Replaces *s by a copy, owned by *ret. An empty span, the usual case, is not copied. 0
+ * or -ENOMEM.
+ */
 static int keep(struct span *s, char **ret)
 {
 	*ret = NULL;
@@ -47,7 +50,7 @@ static int grow(struct tx *tx)
 	return 0;
 }
 
-/* The span in the copy that corresponds to `part`. */
+/* Returns the span of the copy that corresponds to `part`. */
 static struct span moved(struct span part, const char *from, const char *to)
 {
 	return part.n ? (struct span){ to + (part.p - from), part.n }
@@ -127,7 +130,7 @@ void tx_keep_refused(struct tx *tx, struct span mailbox)
 	tx->refused[tx->n_refused_kept++] = kept;
 }
 
-/* Keeps the reply to the recipient that was kept last, unless it has one. */
+/* Keeps the reply to the refused recipient that was kept last, unless it has a reply. */
 static void keep_said(struct tx *tx, struct span said)
 {
 	struct tx_refusal *last =
@@ -222,7 +225,10 @@ const struct reply *stages_body(
 	return r;
 }
 
-/* Combines the replies of the recipients. */
+/*
+ * Returns the refusal of the message: that of the first refused recipient; with tx->each
+ * only if all recipients are refused.
+ */
 static const struct reply *fold(const struct tx *tx)
 {
 	return !tx->each || tx_is_refused(tx) ? tx_fold(tx) : NULL;

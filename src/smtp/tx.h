@@ -3,9 +3,9 @@
  * One mail transaction, from MAIL to its end (RFC 5321 3.3), and its stages. struct tx
  * holds all of its state, and only tx_clear() clears it.
  *
- * A stage decides on a transaction: policy first, delivery last. Each hook returns NULL
- * or a refusal, which skips the remaining stages. A hook may be absent.
- * REPLY_MISCONFIGURED of `mail` ends the session.
+ * A stage is a set of hooks that decide about a transaction: policy first, delivery last.
+ * Each hook returns NULL or a refusal, which skips the remaining stages. A hook may be
+ * NULL. REPLY_MISCONFIGURED of `mail` ends the session.
  */
 #pragma once
 
@@ -17,13 +17,13 @@
 #define TX_ID_MAX 64 /* "time.M<usec>P<pid>Q<n>" */
 #define TX_FILE_MAX 256 /* NAME_MAX and the NUL */
 #define TX_REFUSED_MAX 10 /* refused recipients that are kept for the record */
-#define TX_REFUSAL_MAX 128 /* octets of each reply, which are enough */
+#define TX_REFUSAL_MAX 128 /* octets of each reply; longer ones are cut */
 
 /* A point in time: the wall clock for display, a monotonic one for durations. */
 struct moment {
-	int64_t seconds; /* since 1970 */
+	int64_t seconds; /* seconds since 1970, UTC */
 	uint32_t microseconds;
-	uint64_t milliseconds; /* of the monotonic clock */
+	uint64_t milliseconds; /* milliseconds of the monotonic clock */
 };
 
 enum mail_body {
@@ -35,7 +35,7 @@ enum mail_body {
 
 struct mail_params {
 	bool has_size;
-	uint64_t size; /* octets declared (RFC 1870) */
+	uint64_t size; /* octets that the client declared (RFC 1870) */
 	enum mail_body body; /* RFC 6152 */
 	bool requiretls; /* RFC 8689 */
 	bool prdr; /* a reply for each recipient, draft-hall-prdr-00 4.2 */
@@ -46,26 +46,26 @@ struct mail_params {
 struct rcpt_params {
 	bool report; /* NOTIFY has SUCCESS (RFC 3461 4.1) */
 	struct span orcpt; /* ORCPT, valid; empty for none (RFC 3461 4.2) */
-	bool utf8; /* octets above 127 may be in ORCPT (RFC 6533 3) */
+	bool utf8; /* ORCPT may have octets above 127 (RFC 6533 3) */
 };
 
 struct recipient {
-	char *text; /* owned; the three spans lie in it */
+	char *text; /* owned; the three spans point into it */
 	struct span mailbox; /* as the client wrote it */
 	/* for comparison: names that are not ASCII have the form of names.h */
-	struct span local; /* with its quotes, if it has any */
+	struct span local; /* including its quotes, if any */
 	struct span domain; /* empty for <postmaster> */
 	struct rcpt_params params;
-	char *orcpt; /* owned; that of params lies in it. NULL for none */
-	size_t slot; /* where its mailboxes begin in the delivering stage */
-	size_t n_slots; /* so many there are */
+	char *orcpt; /* owned; params.orcpt points into it; NULL: none */
+	size_t slot; /* index of its first mailbox in the delivering stage */
+	size_t n_slots; /* number of its mailboxes */
 	const struct reply *reply; /* the refusal of a stage; NULL: none */
-	/* a filter has removed it: it gets no mail, and the client's reply is as ever */
+	/* removed by a filter: it gets no mail, but the client gets the usual reply */
 	bool left_out;
 	bool unfiltered; /* filters are not asked about mail for it */
 };
 
-/* A refused recipient: its mailbox as the client wrote it, and the reply it got. */
+/* A refused recipient: its mailbox as the client wrote it, and its reply. */
 struct tx_refusal {
 	char said[TX_REFUSAL_MAX];
 	char mailbox[];
@@ -73,42 +73,48 @@ struct tx_refusal {
 
 struct tx {
 	bool open;
-	char id[TX_ID_MAX]; /* unique in space and time */
+	char id[TX_ID_MAX]; /* unique over all hosts and times */
 	struct moment since;
 	char *sender; /* owned; empty for <> */
 	const char *user; /* the session's logged-in user (RFC 4954), or NULL */
 	struct mail_params params;
-	bool each; /* each recipient has its own reply, and can be refused alone */
-	char *envid; /* owned; that of params lies in it. NULL for none */
+	/* each recipient has a reply of its own, and can be refused separately */
+	bool each;
+	char *envid; /* owned; params.envid points into it; NULL: none */
 	struct recipient *recipients;
 	size_t n_recipients;
 	size_t cap_recipients;
-	size_t n_added; /* the last of them, which a filter has added: without a reply */
+	/* the last of `recipients`, which filters have added; they get no reply */
+	size_t n_added;
 	size_t n_refused; /* recipients refused */
-	size_t n_deferred; /* of these, the temporary ones (4yz) */
-	struct tx_refusal *refused[TX_REFUSED_MAX]; /* owned; the first of them */
+	size_t n_deferred; /* temporarily refused ones (4yz), also counted in n_refused */
+	/* owned; the first refused recipients */
+	struct tx_refusal *refused[TX_REFUSED_MAX];
 	size_t n_refused_kept;
 	/*
-	 * The sender's refusal, or that of a recipient before the content: the last one
-	 * for a fault of this host, else the last; or NULL
+	 * refusal of the sender, or of a recipient before the content: the last one that
+	 * is a fault of this host, else the last one; or NULL
 	 */
 	const struct reply *rcpt_refusal;
-	char rcpt_reason[REPLY_LINE_MAX]; /* its text, as it was sent */
+	char rcpt_reason[REPLY_LINE_MAX]; /* text of rcpt_refusal, as it was sent */
 	/* the last refusal of the content, or of a recipient after it; or NULL */
 	const struct reply *refusal;
 	/*
 	 * fault of this host for which the engine, not a stage, refused the sender or a
-	 * recipient; the caller's. NULL: none
+	 * recipient; owned by the caller; NULL: none
 	 */
 	const char *fault;
 	bool lenient; /* a syntax error was forgiven */
-	uint64_t octets; /* of content so far */
+	uint64_t octets; /* octets of content so far */
 	bool bare; /* a bare CR or LF was in the content */
 	struct header header;
-	char file[TX_FILE_MAX]; /* its name in the delivering stage */
-	/* Set by the stage that writes the report, until it is cleared; NULL: none */
-	const char *report; /* name of the file */
-	const char *report_fault; /* why it failed, or may be lost */
+	char file[TX_FILE_MAX]; /* name of the message's file in the delivering stage */
+	/*
+	 * set by the stage that writes the report, and valid until the stage is cleared;
+	 * NULL: none
+	 */
+	const char *report; /* name of the report's file */
+	const char *report_fault; /* why the report failed, or may be lost */
 };
 
 /* Begins a transaction in a cleared `tx`. 0 or -ENOMEM. */
@@ -128,18 +134,21 @@ int tx_rename_recipient(struct recipient *r, struct span local, struct span doma
 void tx_drop_recipient(struct tx *tx);
 
 /*
- * Keeps the mailbox of a refused recipient, for the first TX_REFUSED_MAX, and if memory
- * allows. tx_note_refusal() follows, with its reply.
+ * Keeps the mailbox of a refused recipient, if it is one of the first TX_REFUSED_MAX and
+ * memory is available. The caller then calls tx_note_refusal() with its reply.
  */
 void tx_keep_refused(struct tx *tx, struct span mailbox);
 
 /* Counts the refusal of a recipient, whose text was sent as `said`. */
 void tx_note_refusal(struct tx *tx, const struct reply *r, const char *said);
 
-/* The first recipient's refusal, or NULL: SMTP has one reply for all (RFC 5321 4.2.5). */
+/*
+ * Returns the refusal of the first recipient, or NULL, because SMTP has one reply for all
+ * recipients (RFC 5321 4.2.5).
+ */
 const struct reply *tx_fold(const struct tx *tx);
 
-/* True when each of the recipients has a refusal of its own. */
+/* True when each recipient has a refusal of its own. */
 bool tx_is_refused(const struct tx *tx);
 
 void tx_clear(struct tx *tx);
@@ -151,20 +160,21 @@ struct stage_ops {
 	const struct reply *(*rcpt)(
 		struct stage *st, const struct tx *tx, struct recipient *r);
 	/*
-	 * A later stage has refused the recipient added last: what the stage keeps for it
-	 * is dropped.
+	 * Called when a later stage refused the recipient added last: the stage drops its
+	 * data for it.
 	 */
 	void (*drop)(struct stage *st, struct recipient *r);
-	/* Before the content; `trace` precedes it. */
+	/* Called before the content; `trace` has the trace header, which precedes it. */
 	const struct reply *(*data)(
 		struct stage *st, const struct tx *tx, struct span trace);
 	const struct reply *(*body)(
 		struct stage *st, const struct tx *tx, struct span text);
 	/*
-	 * After the content. prepare does everything that can fail; commit never follows
-	 * a refused prepare. Both may refuse single recipients by their reply, commit
-	 * only with tx->each: without it all or none get the message. commit skips
-	 * recipients that are refused already.
+	 * Called after the content. prepare does everything that can fail; commit never
+	 * follows a refused prepare. Both may refuse single recipients by setting
+	 * recipient.reply. commit may do so only with tx->each, because otherwise either
+	 * all or no recipients get the message. commit skips recipients that are already
+	 * refused.
 	 */
 	const struct reply *(*prepare)(struct stage *st, struct tx *tx);
 	const struct reply *(*commit)(struct stage *st, struct tx *tx);
@@ -196,10 +206,10 @@ const struct reply *stages_data(
 const struct reply *stages_body(
 	const struct stages *s, const struct tx *tx, struct span text);
 /*
- * All prepare hooks, then all commit hooks. NULL: delivered to all; with `each` to at
- * least one, namely those without a reply.
+ * Calls all prepare hooks, then all commit hooks. NULL: the message was delivered to all
+ * recipients, or, with `each`, to all those whose reply is NULL, at least one.
  */
 const struct reply *stages_deliver(const struct stages *s, struct tx *tx, bool each);
-/* The first stage's fault of this host; NULL: none. */
+/* Returns the fault of the first stage that has one; NULL: none. */
 const char *stages_fault(const struct stages *s);
 void stages_clear(const struct stages *s);

@@ -11,16 +11,18 @@
 enum verb_flags {
 	/*
 	 * allowed in the clear where TLS is required (RFC 3207 4), and before AUTH where
-	 * that is required (RFC 4954 6)
+	 * a login is required (RFC 4954 6)
 	 */
 	VERB_CLEAR = 1,
 	VERB_ARG = 2, /* needs an argument */
 	VERB_NO_ARG = 4,
-	VERB_OCTETS = 16, /* announces octets, which follow even if it is refused */
+	/* announces octets, which follow even if the command is refused */
+	VERB_OCTETS = 16,
 	VERB_JUNK = 8, /* useless for mail: too many count as errors */
 	VERB_SMTP = 32, /* unknown in LMTP (RFC 2033 4.1) */
 	VERB_LMTP = 64, /* unknown in SMTP */
-	VERB_AUTH = 128, /* logs in; the next row of that name is for `auth = off` */
+	/* logs in; with `auth = off` the next row of that name is used */
+	VERB_AUTH = 128,
 	VERB_MAIL = 256, /* begins a transaction */
 };
 
@@ -34,12 +36,12 @@ struct verb {
 	struct span name;
 	unsigned phases;
 	unsigned flags;
-	size_t n_extra; /* octets a line may have above COMMAND_LINE_MAX */
+	size_t n_extra; /* octets that a line may have above COMMAND_LINE_MAX */
 	/* NULL for VERB_OCTETS, which verbs_dispatch() handles */
 	struct answer (*handle)(struct session *s, struct span args);
 };
 
-/* The hostname and the extensions, one per line. */
+/* Returns the hostname and the extensions, one per line. */
 static struct span ehlo_lines(struct session *s)
 {
 	struct buf b = BUF(s->scratch);
@@ -50,9 +52,9 @@ static struct span ehlo_lines(struct session *s)
 }
 
 /*
- * Accepts any argument without control characters. Names of Windows hosts have octets
- * above 126, in UTF-8 or Latin-1: records escape them, and Received omits names that are
- * no domains.
+ * Accepts any argument without control characters. Names of Windows hosts may have octets
+ * above 126, in UTF-8 or Latin-1. Records escape them, and Received omits names that are
+ * not domains.
  */
 static const struct reply *greet(struct session *s, struct span args, bool esmtp)
 {
@@ -181,7 +183,7 @@ static bool is_hello(const struct verb *verb)
 	return verb->handle == do_ehlo || verb->handle == do_helo;
 }
 
-/* All commands that are carried out (RFC 5321 4.1.1.8). */
+/* Lists all commands that are carried out (RFC 5321 4.1.1.8). */
 static struct answer do_help(struct session *s, struct span args)
 {
 	struct buf b = BUF(s->scratch);
@@ -206,7 +208,10 @@ static const struct verb *find(const struct session *s, struct span name)
 	return NULL;
 }
 
-/* 530 in the clear to all but VERB_CLEAR. MAIL ends the session too (see the manual). */
+/*
+ * Refuses a command in the clear with 530, unless it has VERB_CLEAR. For MAIL the session
+ * also ends (see postern(8)).
+ */
 static struct answer refuse_clear(struct session *s, const struct verb *verb)
 {
 	if (verb && verb->flags & VERB_MAIL)
@@ -227,7 +232,7 @@ static struct answer out_of_phase(struct session *s, const struct verb *verb)
 	return answer(s->phase == PHASE_GREETED ? REPLY_MAIL_FIRST : REPLY_MAIL_NESTED);
 }
 
-/* NULL, or the refusal of a further transaction. */
+/* Returns NULL, or the refusal of a further transaction. */
 static const struct reply *refuse_more(struct session *s)
 {
 	if (s->n_transactions >= s->settings->transaction_limit)
@@ -239,7 +244,7 @@ static const struct reply *refuse_more(struct session *s)
 	return reply_get(s->end == END_REPORTS ? REPLY_REPORTS : REPLY_TRANSACTIONS);
 }
 
-/* All checks of a command, in order. None, or the first refusal. */
+/* Makes all checks of a command, in order. Returns no reply, or the first refusal. */
 static struct answer gate(
 	struct session *s, const struct verb *verb, struct span args, size_t n_line)
 {
@@ -300,7 +305,7 @@ struct answer verbs_dispatch(
 	}
 	if (!refusal)
 		a = gate(s, verb, command.args, n_line);
-	/* in a name NUL is a control character like all others */
+	/* in the name of a client, NUL is a control character like others */
 	else if (verb && is_hello(verb) && refusal == reply_get(REPLY_LINE_NUL))
 		a = answer(REPLY_HELLO_ARGUMENT);
 	if (verb && verb->flags & VERB_OCTETS)

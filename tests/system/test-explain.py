@@ -102,7 +102,7 @@ RC4 = "client offers for TLS 1.2 only cipher suites that this host does not allo
         "sent handshake_failure", "versions TLS1.3; suites TLS_AES_256_GCM_SHA384 "),
     "a second try": (
         ("-tls1_2", "-fallback_scsv"), "rsa", {},
-        "client fell back to TLS 1.2 or older after a first try had failed, and this host knows "
+        "client fell back to TLS 1.2 or older after a first try had failed, and this host supports "
         "TLS 1.3: see why the first one failed", "sent inappropriate_fallback", "versions TLS1.2"),
     "a cipher suite": (
         ("-tls1_2", "-cipher", "ECDHE-RSA-CAMELLIA128-SHA256"), "rsa", {},
@@ -112,7 +112,7 @@ RC4 = "client offers for TLS 1.2 only cipher suites that this host does not allo
         ("-cipher", "ADH:AECDH:@SECLEVEL=0", "-ciphersuites", "TLS_AES_128_GCM_SHA256"), "rsa",
         {"tls_priority": "NORMAL:-VERS-ALL:+VERS-TLS1.2"},
         "client offers for TLS 1.2 only anonymous Diffie-Hellman, without a certificate: set the client to check "
-        "certificates, or to use them at least",
+        "certificates, or at least to use them",
         "sent handshake_failure", "TLS_DH_anon_WITH_"),
     "a cipher suite of TLS 1.3": (
         ("-tls1_3", "-ciphersuites", "TLS_AES_128_CCM_SHA256"), "rsa", {},
@@ -167,7 +167,7 @@ RC4 = "client offers for TLS 1.2 only cipher suites that this host does not allo
         "more (tls-priority)", "sent handshake_failure", "; groups x448; "),
     "Diffie-Hellman of old": (
         ("-tls1_2", "-cipher", "DHE-RSA-AES128-GCM-SHA256"), "rsa", {},
-        "client offers only Diffie-Hellman without a group of RFC 7919, which this host does not do: "
+        "client offers only Diffie-Hellman without a group of RFC 7919, which this host does not support: "
         "turn on ECDHE at the client",
         "sent handshake_failure", "suites TLS_DHE_RSA_WITH_AES_128_GCM_SHA256; "),
     "a group of finite fields, where only curves count": (
@@ -206,8 +206,7 @@ RC4 = "client offers for TLS 1.2 only cipher suites that this host does not allo
         "client's groups, x448 (tls-certificate)", "received illegal_parameter", "; groups x448; "),
     "a group, when the client has named none": (
         ("-tls1_2", "-groups", "ffdhe4096"), "ecdsa", {},
-        "client ended TLS by the alert illegal_parameter: it named no groups, and may not accept the one of this host, "
-        "of x25519, secp256r1, secp384r1 and 1 more (tls-priority)", "received illegal_parameter", "; signatures "),
+        "client ended TLS by the alert illegal_parameter: it sent no groups, and may not accept this host's choice of x25519, secp256r1, secp384r1 and 1 more (tls-priority)", "received illegal_parameter", "; signatures "),
     "TLS 1.0, which the client turns down": (
         ("-tls1_2",), "rsa", {"tls_priority": TLS1_0},
         "client refused TLS 1.0, the newest version that both allow (alert protocol_version, tls-priority)",
@@ -378,11 +377,11 @@ def test_a_chain_without_its_issuer():
     place = Site(tls="on", pair=pair)
     python(place, client_context(trust=harness.pair("ecdsa", HOST, serial=99)))
     explained(place, "client refused this host's certificate (alert unknown_ca), which is sent without "
-              "that of its issuer (tls-certificate)")
+              "its issuer's certificate (tls-certificate)")
     pair.certificate.write_text(pair.certificate.read_text() + authority.certificate.read_text())
     python(place, client_context(trust=harness.pair("ecdsa", HOST, serial=99)))
     explained(place, "client refused this host's certificate (alert unknown_ca), in which this host sees "
-              "no fault; the client's own log says why")
+              "no fault; the client's own log has the reason")
 
 
 def test_gnutls_that_verifies():
@@ -486,14 +485,14 @@ def test_a_client_that_breaks_tls_in_the_middle_of_a_message():
              "client sent an HTTP request where TLS should begin: a browser, a scanner, or a wrong port "
              "number", None),
     "SMTP": (b"EHLO client.example.net\r\n",
-             "client went on in the clear after STARTTLS (EHLO client.example.net): a fault of the "
-             "client, or of something in between",
+             "client continued in the clear after STARTTLS (EHLO client.example.net): a fault of the "
+             "client, or of a host in between",
              "client began in the clear (EHLO client.example.net) where TLS comes first (tls): set the "
              "client to TLS from the start, not STARTTLS"),
     "zeros": (bytes(64), "client sent something that is not TLS (" + "\\x00" * 8 + ")", None),
     "noise": (bytes(range(255, 191, -1)), "client sent something that is not TLS (\\xFF\\xFE...)", None),
     "an alert": (bytes.fromhex("15030100020228"),
-                 "client sent the alert handshake_failure and no ClientHello; its own log says why", None),
+                 "client sent the alert handshake_failure and no ClientHello; its own log has the reason", None),
     "another message": (bytes.fromhex("160301000402000000"),
                         "client sent something that is not TLS (\\x16\\x03\\x01...)", None),
     "a broken hello": (bytes.fromhex("1603010010010000ff") + bytes(300),
@@ -513,7 +512,7 @@ def test_something_that_is_no_handshake(octets, sentence, implicit):
                 "client sent nothing in time where TLS comes first (tls): it may be waiting for a "
                 "greeting in the clear",
                 "client closed the connection after STARTTLS, before any TLS",
-                "client closed the connection without a word: a port scan, or a check that the port is "
+                "client closed the connection without any input: a port scan, or a check that the port is "
                 "open"),
     "a part of a hello": (bytes.fromhex("1603010200010001fc0303"),
                           "client sent a part of a ClientHello, and the rest not in time (timeout)", None,
@@ -651,7 +650,7 @@ def test_mail_without_tls_where_it_is_required():
     harness.run("swaks", "--server", f"127.0.0.1:{Listener(place).port}", "--from", SENDER, "--to",
                 RECIPIENT)
     record_ = harness.eventually(lambda: place.records("session"), "the session's record")[-1]
-    harness.equal(record_["explanation"], "client went on without TLS, which is required here (tls): turn on "
+    harness.equal(record_["explanation"], "client continued without TLS, which is required here (tls): turn on "
                   "STARTTLS at the client")
     harness.equal(record_["status"], "SSL Error (SMTP RX Reject)")
 
@@ -664,7 +663,7 @@ def test_a_half_replaced_pair():
         place.set(pair=pair)
         openssl(place)
         found = harness.eventually(lambda: place.records("session"), "the session's record")[-1]
-        harness.contains(found["explanation"], "TLS was refused, as this host cannot do it: tls-key ")
+        harness.contains(found["explanation"], "TLS was refused because of a fault of this host: tls-key ")
         harness.contains(found["explanation"], "is the key of another certificate than ")
         harness.contains(found["explanation"], "(was only one of them replaced?")
 

@@ -30,7 +30,7 @@ def test_a_failed_handshake_is_explained_by_journalctl():
     client.close()
     text = explained(here, cursor, POSTERN_STATUS="SSL Error (SMTP Receive)")
     harness.contains(text, "Subject: SSL Error (SMTP Receive): TLS could not begin")
-    harness.contains(text, "client went on in the clear after STARTTLS (QUIT")
+    harness.contains(text, "client continued in the clear after STARTTLS (QUIT")
     harness.contains(text, "The TLS handshake with 127.0.0.1 failed")
 
 

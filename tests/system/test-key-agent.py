@@ -219,7 +219,7 @@ def test_key_exchange_by_rsa_is_not_offered_and_the_record_says_why():
     refuse_handshake(here.client(), **RSA_ALONE)
     harness.eventually(lambda: here.records("session"), "the record")
     harness.equal(here.session()["explanation"],
-                  "client offers for TLS 1.2 only key exchange by RSA, which a key agent does not do "
+                  "client offers for TLS 1.2 only key exchange by RSA, which a key agent does not support "
                   "(tls-key-agent)")
 
 

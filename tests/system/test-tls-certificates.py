@@ -282,8 +282,8 @@ def test_the_root_of_a_chain_is_the_clients():
     assert "tls_fault" not in place.session()
 
 
-@harness.table(expired=("which is sent with its issuer's, and that expired on 2020-01-01",),
-               future=("which is sent with its issuer's, and that is not valid before 2049-01-01",))
+@harness.table(expired=("whose issuer's certificate expired on 2020-01-01",),
+               future=("whose issuer's certificate is not valid before 2049-01-01",))
 def test_a_client_that_refuses_the_chain_is_explained(sentence):
     place = Site(tls="on")
     top = chain(place, issuer="expired" if "expired" in sentence else "future")

@@ -132,7 +132,7 @@ static const struct row clear_rows[] = {
 		.tls = TLS_ON,
 		.unusable = true,
 		.fault = FAULT,
-		.sentence = "TLS was refused, as this host cannot do it: " FAULT },
+		.sentence = "TLS was refused because of a fault of this host: " FAULT },
 	{ .end = END_FOREIGN_HTTP,
 		.tls = TLS_ON,
 		.sentence = "client sent an HTTP request to a mail port: a browser, a "
@@ -141,7 +141,7 @@ static const struct row clear_rows[] = {
 	{ .end = END_REJECTED,
 		.tls = TLS_REQUIRED,
 		.rejected = true,
-		.sentence = "client went on without TLS, which is required here (tls): "
+		.sentence = "client continued without TLS, which is required here (tls): "
 			    "turn on "
 			    "STARTTLS at the client" },
 	/* it gave up by itself after the 530 */
@@ -149,7 +149,7 @@ static const struct row clear_rows[] = {
 		.tls = TLS_REQUIRED,
 		.rejected = true,
 		.helo = "x",
-		.sentence = "client went on without TLS, which is required here (tls): "
+		.sentence = "client continued without TLS, which is required here (tls): "
 			    "turn on "
 			    "STARTTLS at the client" },
 	/* or came to its senses */
@@ -161,19 +161,20 @@ static const struct row clear_rows[] = {
 		.sentence = "" },
 	{ .end = END_TLS_INJECTION,
 		.tls = TLS_ON,
-		.sentence = "client sent more behind STARTTLS before it had an answer: a "
+		.sentence = "client sent more after STARTTLS without waiting for the "
+			    "reply: a "
 			    "fault "
 			    "of the client, or a host in between adds commands" },
 	{ .end = END_TLS_UNUSABLE,
 		.tls = TLS_REQUIRED,
 		.fault = FAULT,
-		.sentence = "TLS was refused, as this host cannot do it: " FAULT },
+		.sentence = "TLS was refused because of a fault of this host: " FAULT },
 	{ .end = END_QUIT,
 		.tls = TLS_ON,
 		.unusable = true,
 		.helo = "x",
 		.fault = FAULT,
-		.sentence = "TLS was refused, as this host cannot do it: " FAULT },
+		.sentence = "TLS was refused because of a fault of this host: " FAULT },
 	{ .end = END_QUIT,
 		.tls = TLS_ON,
 		.secured = true,
@@ -253,7 +254,7 @@ static const struct failed_row refused_rows[] = {
 		false,
 		"client fell back to TLS 1.2 or older after a first try had failed, and "
 		"this "
-		"host knows TLS 1.3: see why the first one failed" },
+		"host supports TLS 1.3: see why the first one failed" },
 	/* suites */
 	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = LIST(RSA_RC4), .allowed = HOST, RSA },
@@ -273,7 +274,7 @@ static const struct failed_row refused_rows[] = {
 		  OFFERED.suites = LIST(0x009c), .allowed = HOST, .agent = true, RSA },
 		false,
 		"client offers for TLS 1.2 only key exchange by RSA, which a key agent "
-		"does not do (tls-key-agent)" },
+		"does not support (tls-key-agent)" },
 	/* those of TLS 1.2 do not count in TLS 1.3, nor the other way round */
 	{ { REFUSED(40), HELLO, OFFERED.versions = LIST(V1_3, V1_2),
 		  OFFERED.suites = LIST(CCM_1_3, ECDHE_RSA), .allowed = HOST, RSA },
@@ -292,8 +293,8 @@ static const struct failed_row refused_rows[] = {
 		  .allowed = HOST_OF(V1_2), RSA },
 		false,
 		"client offers for TLS 1.2 only anonymous Diffie-Hellman, without a "
-		"certificate: set the client to check certificates, or to use them at "
-		"least" },
+		"certificate: set the client to check certificates, or at least to use "
+		"them" },
 	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = LIST(DH_ANON, RSA_RC4), .allowed = HOST, RSA },
 		false,
@@ -369,7 +370,7 @@ static const struct failed_row refused_rows[] = {
 		false,
 		"client offers only Diffie-Hellman without a group of RFC 7919, which "
 		"this host "
-		"does not do: turn on ECDHE at the client" },
+		"does not support: turn on ECDHE at the client" },
 	/* in TLS 1.2 those of the key exchange count, in TLS 1.3 all */
 	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = LIST(ECDHE_RSA), OFFERED.groups = LIST(X448, FFDHE),
@@ -573,9 +574,9 @@ static const struct failed_row refused_rows[] = {
 		"scanner, or a "
 		"wrong port number" },
 	{ { REFUSED(10), OF(TEXT), .opening.first = "EHLO client.example" }, false,
-		"client went on in the clear after STARTTLS (EHLO client.example): a "
+		"client continued in the clear after STARTTLS (EHLO client.example): a "
 		"fault of "
-		"the client, or of something in between" },
+		"the client, or of a host in between" },
 	{ { REFUSED(10), OF(TEXT), .opening.first = "EHLO client.example" }, true,
 		"client began in the clear (EHLO client.example) where TLS comes first "
 		"(tls): "
@@ -617,11 +618,11 @@ static const struct failed_row ended_rows[] = {
 	{ { ALERTED(48), CERTIFICATE(.alone = true, .expired = true) }, false,
 		"client refused this host's certificate (alert unknown_ca), which is "
 		"sent "
-		"without that of its issuer (tls-certificate)" },
+		"without its issuer's certificate (tls-certificate)" },
 	{ { ALERTED(48), CERTIFICATE(.keys = TLS_KEY_RSA) }, false,
 		"client refused this host's certificate (alert unknown_ca), in which "
 		"this host "
-		"sees no fault; the client's own log says why" },
+		"sees no fault; the client's own log has the reason" },
 	{ { ALERTED(45), CERTIFICATE(.expired = true, .self_signed = true) }, false,
 		"client refused this host's certificate (alert certificate_expired), "
 		"which "
@@ -640,13 +641,13 @@ static const struct failed_row ended_rows[] = {
 				 .issuer_last = "2026-01-31") },
 		false,
 		"client refused this host's certificate (alert certificate_expired), "
-		"which is sent with its issuer's, and that expired on 2026-01-31 "
+		"whose issuer's certificate expired on 2026-01-31 "
 		"(tls-certificate)" },
 	{ { ALERTED(42),
 		  CERTIFICATE(.issuer_early = true, .issuer_first = "2026-12-01") },
 		false,
-		"client refused this host's certificate (alert bad_certificate), which "
-		"is sent with its issuer's, and that is not valid before 2026-12-01 "
+		"client refused this host's certificate (alert bad_certificate), whose "
+		"issuer's certificate is not valid before 2026-12-01 "
 		"(tls-certificate, or this host's clock)" },
 	{ { ALERTED(42), CERTIFICATE(.misnamed = true, .self_signed = true) }, false,
 		"client refused this host's certificate (alert bad_certificate), which "
@@ -659,11 +660,11 @@ static const struct failed_row ended_rows[] = {
 	{ { ALERTED(43), CERTIFICATE(.alone = true) }, false,
 		"client refused this host's certificate (alert unsupported_certificate), "
 		"which "
-		"is sent without that of its issuer (tls-certificate)" },
+		"is sent without its issuer's certificate (tls-certificate)" },
 	{ { ALERTED(44), CERTIFICATE(.keys = TLS_KEY_RSA), .tickets = true }, false,
 		"client refused this host's certificate (alert certificate_revoked), in "
 		"which "
-		"this host sees no fault; the client's own log says why" },
+		"this host sees no fault; the client's own log has the reason" },
 	{ { ALERTED(49), CERTIFICATE(.misnamed = true) }, false,
 		"client refused this host's certificate (alert access_denied), which "
 		"does not "
@@ -679,44 +680,48 @@ static const struct failed_row ended_rows[] = {
 	{ { ALERTED(47), .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = LIST(ECDHE_ECDSA), .allowed = HOST, EC },
 		false,
-		"client ended TLS by the alert illegal_parameter: it named no groups, "
-		"and may not accept the one of this host, of x25519, secp256r1 "
+		"client ended TLS by the alert illegal_parameter: it sent no groups, "
+		"and may not accept this host's choice of x25519, secp256r1 "
 		"(tls-priority)" },
 	{ { ALERTED(47), .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = LIST(ECDHE_ECDSA), OFFERED.groups = LIST(P256),
 		  .allowed = HOST, EC },
 		false,
-		"client ended TLS by the alert illegal_parameter; its own log says why" },
+		"client ended TLS by the alert illegal_parameter; its own log has the "
+		"reason" },
 	{ { ALERTED(70), .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  .allowed = HOST_OF(V1_0), RSA },
 		false,
 		"client refused TLS 1.0, the newest version that both allow (alert "
 		"protocol_version, tls-priority)" },
 	{ { ALERTED(70), .certificate.keys = TLS_KEY_RSA }, false,
-		"client ended TLS by the alert protocol_version; its own log says why" },
+		"client ended TLS by the alert protocol_version; its own log has the "
+		"reason" },
 	/* other alerts */
 	{ { ALERTED(40), CERTIFICATE(.expired = true) }, false,
-		"client ended TLS by the alert handshake_failure; its own log says why" },
+		"client ended TLS by the alert handshake_failure; its own log has the "
+		"reason" },
 	{ { .how = TLS_END_ALERT, .alert = 42, HELLO }, false,
-		"client ended TLS by the alert bad_certificate; its own log says why" },
+		"client ended TLS by the alert bad_certificate; its own log has the "
+		"reason" },
 	{ { .how = TLS_END_ALERT, .alert = 200, .answered = true, HELLO }, false,
-		"client ended TLS by the alert alert 200; its own log says why" },
+		"client ended TLS by the alert alert 200; its own log has the reason" },
 	{ { .how = TLS_END_ALERT,
 		  .alert = 40,
 		  .opening = { TLS_OPENING_OTHER, .alert = 40 } },
 		false,
 		"client sent the alert handshake_failure and no ClientHello; its own log "
-		"says "
-		"why" },
+		"has "
+		"the reason" },
 	{ { .how = TLS_END_CLOSED,
 		  .alert = 0,
 		  .opening = { TLS_OPENING_OTHER, .alert = 0 } },
 		false,
-		"client sent the alert close_notify and no ClientHello; its own log says "
-		"why" },
+		"client sent the alert close_notify and no ClientHello; its own log has "
+		"the reason" },
 	/* it closed */
 	{ { CLOSED, OF(NOTHING) }, true,
-		"client closed the connection without a word: a port scan, or a check "
+		"client closed the connection without any input: a port scan, or a check "
 		"that the "
 		"port is open" },
 	{ { CLOSED, OF(NOTHING) }, false,
@@ -734,13 +739,13 @@ static const struct failed_row ended_rows[] = {
 	{ { CLOSED, HELLO, .answered = true, CERTIFICATE(.keys = TLS_KEY_RSA) }, false,
 		"client closed the connection on seeing this host's certificate, in "
 		"which this "
-		"host sees no fault; the client's own log says why" },
+		"host sees no fault; the client's own log has the reason" },
 	{ { CLOSED, HELLO, .answered = true, .tickets = true,
 		  CERTIFICATE(.keys = TLS_KEY_RSA) },
 		false,
 		"client closed the connection on seeing this host's certificate, in "
 		"which this "
-		"host sees no fault; some clients dislike session tickets "
+		"host sees no fault; some clients reject session tickets "
 		"(tls-tickets)" },
 	/* it stopped */
 	{ { LATE, OF(NOTHING) }, false,
@@ -763,9 +768,9 @@ static const struct failed_row ended_rows[] = {
 	{ { LATE, HELLO }, true,
 		"client stopped in the middle of the handshake (timeout)" },
 	{ { .how = TLS_END_STOPPED, HELLO }, true,
-		"this host was told to stop in the middle of the handshake" },
+		"this host was stopped in the middle of the handshake" },
 	{ { .how = TLS_END_BROKEN, HELLO, .error = "No route to host" }, true,
-		"the handshake broke off: No route to host" },
+		"the handshake was interrupted: No route to host" },
 };
 
 static void test_what_the_client_ended(void)
@@ -809,7 +814,8 @@ static void test_what_was_lost(void)
 				"client left right after the handshake: it only checked, "
 				"or does not accept this host's certificate, in which "
 				"this "
-				"host sees no fault; the client's own log says why" },
+				"host sees no fault; the client's own log has the "
+				"reason" },
 		{ .end = END_TLS_FAILED,
 			.tls = TLS_ON,
 			.secured = true,

@@ -125,7 +125,7 @@ static void test_one_recipient(void)
 			"\n"
 			"    <bob@example.net>\n"
 			"\n"
-			"The sender asked for this report. It does not say whether the "
+			"The sender asked for this report. It does not show whether the "
 			"message was read.\n"
 			"\n"
 			"--" BOUNDARY "\n"
@@ -162,7 +162,7 @@ static void test_one_recipient(void)
 	"MIME-Version: 1.0\n" rest "\n--" BOUNDARY "\n"
 
 #define TOLD                                                                             \
-	"The sender asked for this report. It does not say whether the message was "     \
+	"The sender asked for this report. It does not show whether the message was "    \
 	"read.\n"
 
 /* RFC 3461 5.2.8: nobody is in it who did not ask, or whom it was refused. */
