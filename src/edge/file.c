@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Opens and reads files that settings name, and says why that fails. A symbolic link that
- * another user can change is not followed: with it that user could make root read, or
- * write to, any file. The last part knows the placeholders of systemd's credentials: none
- * is taken for a key, a secret or a table.
+ * Opens and reads the files that settings name, and describes faults. A symbolic link
+ * that another user can change is not followed, because with it this user could make root
+ * read, or write to, any file. The last part detects the placeholders of systemd's
+ * credentials, so that none is used as a key, a secret or a table.
  */
 #include "edge/file.h"
 #include <errno.h>
@@ -21,18 +21,18 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 
-#define LINKS_MAX 16 /* symbolic links of one path: more are a loop */
-#define OLD_PLACEHOLDER "none" /* of the units before the path was in it */
+#define LINKS_MAX 16 /* symbolic links in one path; more are treated as a loop */
+#define OLD_PLACEHOLDER "none" /* placeholder of older units, without the path */
 #define PLACEHOLDER_MAX 256
 #define OPEN_PATH (O_PATH | O_DIRECTORY | O_CLOEXEC)
 
 /* A walk along a path, one component at a time, by descriptors. */
 struct walk {
 	int dir;
-	/* another user can change a directory that was passed, or a name in it */
+	/* another user can change a directory of the path so far, or a name in it */
 	bool is_open;
 	unsigned n_links;
-	char todo[PATH_MAX]; /* what is left of the path */
+	char todo[PATH_MAX]; /* the rest of the path */
 };
 
 static void put_path(struct buf *to, const char *before, const char *path)
@@ -54,7 +54,7 @@ void file_put_closed(struct buf *to, const char *path)
 	struct stat st;
 	char *slash;
 
-	/* the longest part of the path that can be looked at */
+	/* find the longest part of the path that can be examined */
 	do {
 		slash = above ? strrchr(above, '/') : NULL;
 		if (!slash || slash == above)
@@ -88,7 +88,7 @@ static void put_not_writable(
 	put_path(to, " ", path);
 }
 
-/* The directory, or one above it or in it, is closed to this user or cannot be made. */
+/* Describes a directory that this user cannot enter or make, or one above or below it. */
 static void put_denied(struct buf *to, const char *path)
 {
 	OWNED char *copy = NULL;
@@ -104,7 +104,7 @@ static void put_denied(struct buf *to, const char *path)
 		put_not_writable(to, path, &st, "rwx");
 }
 
-/* False for an error that has no words of its own here. */
+/* Describes errors that have texts of their own here; false for all others. */
 static bool put_trap(struct buf *to, const char *path, int error)
 {
 	if (error == ELOOP)
@@ -223,7 +223,7 @@ static bool is_open_to_others(const struct stat *dir)
 	return (dir->st_mode & (S_IWGRP | S_IWOTH)) != 0;
 }
 
-/* The sticky bit lets other users make names and change only their own. */
+/* With the sticky bit other users can make names, but change only their own. */
 static bool keeps_names(const struct stat *dir)
 {
 	return is_ours(dir) && (!is_open_to_others(dir) || (dir->st_mode & S_ISVTX));
@@ -248,7 +248,7 @@ static int begin(struct walk *w, const char *path)
 	return w->dir < 0 ? -errno : 0;
 }
 
-/* A link of the kernel's own leads to an open file, which may have no name. */
+/* In /proc a link of the kernel leads to an open file, which may have no name. */
 static bool is_in_proc(int dir)
 {
 	struct statfs fs;
@@ -256,7 +256,7 @@ static bool is_in_proc(int dir)
 	return fstatfs(dir, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
 }
 
-/* Puts the target of the link in front of what is left. 0 or -errno. */
+/* Puts the target of the link before the rest of the path. 0 or -errno. */
 static int put_target(struct walk *w, const char *name)
 {
 	char whole[PATH_MAX];
@@ -274,9 +274,8 @@ static int put_target(struct walk *w, const char *name)
 }
 
 /*
- * What could not be opened is followed, if it is a link that may be. 0 with a descriptor
- * in *ret_fd; that is -1 where the walk has to go on. Otherwise `error`, or another
- * -errno.
+ * Follows a name that could not be opened, if it is a trusted link. 0, and in *ret_fd a
+ * descriptor, or -1: the walk continues. Otherwise `error`, or another -errno.
  */
 static int follow(struct walk *w, const char *name, int flags, int error, int *ret_fd)
 {
@@ -291,16 +290,16 @@ static int follow(struct walk *w, const char *name, int flags, int error, int *r
 		return -ELOOP;
 	if (!is_in_proc(w->dir))
 		return put_target(w, name);
-	/* what a link in /proc leads to exists; openat() wants a mode for O_CREAT */
+	/* such a target exists; O_CREAT would need a mode */
 	*ret_fd = openat(w->dir, name, flags & ~O_CREAT);
 	return *ret_fd < 0 ? -errno : 0;
 }
 
-/* Takes the first component of what is left; false where there is none. */
+/* Takes the first component of the rest of the path; false: there is none. */
 static bool take(struct walk *w, char name[static NAME_MAX + 2])
 {
 	size_t start = strspn(w->todo, "/"), n = strcspn(w->todo + start, "/");
-	/* one that is cut is longer than a name may be all the same */
+	/* a name that is cut here is still longer than a name may be */
 	size_t kept = n < NAME_MAX + 2 ? n : NAME_MAX + 1;
 
 	memcpy(name, w->todo + start, kept);
@@ -314,7 +313,7 @@ static bool is_at_end(const struct walk *w)
 	return w->todo[strspn(w->todo, "/")] == '\0';
 }
 
-/* Notes whether another user can change the directory in which the walk is. */
+/* Checks whether another user can change the current directory of the walk. */
 static void judge(struct walk *w)
 {
 	struct stat st;
@@ -324,7 +323,7 @@ static void judge(struct walk *w)
 				     : keeps_names(&st));
 }
 
-/* Opens what the path leads to. The descriptor, or -errno. */
+/* Opens the target of the path. Returns the descriptor, or -errno. */
 static int walk(struct walk *w, const char *path, int flags, mode_t mode)
 {
 	size_t n = strlen(path);
@@ -349,7 +348,7 @@ static int walk(struct walk *w, const char *path, int flags, mode_t mode)
 	}
 	if (r < 0)
 		return r;
-	/* the root, or the directory a link to which came last */
+	/* the root, or a directory whose link was the last component */
 	r = openat(w->dir, ".", flags & ~O_CREAT);
 	return r < 0 ? -errno : r;
 }
@@ -364,7 +363,7 @@ static int walk_once(const char *path, int flags, mode_t mode, bool *ret_is_open
 	return r;
 }
 
-/* A regular file with one name: no second name of another user's, or root's, file. */
+/* A file with one name cannot be a second name of a file of root or another user. */
 static bool is_plain(int fd)
 {
 	struct stat st;
@@ -379,7 +378,7 @@ static bool has_names(int fd)
 	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink > 1;
 }
 
-/* As walk_once(), but without walking where there is no link. */
+/* Like walk_once(), but with one system call if the path has no link. */
 static int open_without_links(const char *path, int flags)
 {
 	const struct open_how how = { .flags = (uint64_t)flags,
@@ -394,7 +393,7 @@ int file_open(const char *path, int flags)
 	int fd = open_without_links(path, flags);
 	bool is_open = false, is_root = geteuid() == 0;
 
-	/* there is a link, or no such call here */
+	/* the path has a link, or this kernel has no such call */
 	if (fd == -ELOOP || fd == -ENOSYS || fd == -EPERM)
 		fd = walk_once(path, flags, 0, &is_open);
 	if (fd >= 0 && is_root && !is_open && has_names(fd)) {
@@ -447,7 +446,7 @@ int file_open_directory(const char *path)
 	return file_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* Without waiting for a process that writes to it. */
+/* Opens a text file, and never waits for a writer of a FIFO. */
 static int open_text(const char *path)
 {
 	int fd = file_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -488,7 +487,7 @@ ssize_t file_read_open(int fd, size_t max, char **ret_text)
 	while (n < st.st_size && got > 0) {
 		got = read(fd, text + n, (size_t)(st.st_size - n));
 		if (got < 0)
-			return -errno; /* such as a directory's */
+			return -errno; /* such as EISDIR */
 		n += got;
 	}
 	*ret_text = steal(&text);
@@ -510,7 +509,7 @@ void file_proc_path(char path[static FILE_PROC_MAX], int fd)
 	buf_terminate(&b);
 }
 
-/* Before Linux 6.10 only root may link a descriptor without /proc. */
+/* Before Linux 6.10 only root could link a descriptor without /proc. */
 int file_link_nameless(int fd, int dir, const char *name)
 {
 	char path[FILE_PROC_MAX];
@@ -524,9 +523,8 @@ int file_link_nameless(int fd, int dir, const char *name)
 }
 
 /*
- * Without flags libc's function is renameat(), which sandboxes do not allow, so this is
- * the system call itself. The last way is for file systems that have neither
- * RENAME_NOREPLACE nor hard links.
+ * Uses the system call, because libc's function without flags calls renameat(), which
+ * sandboxes do not allow. The last attempt is for file systems without hard links.
  */
 int file_move(int from, const char *name, int to, const char *as)
 {
@@ -559,7 +557,7 @@ static struct span without_line_end(struct span content)
 	return content;
 }
 
-/* The path in a placeholder, or nothing. */
+/* Returns the path in a placeholder, or an empty span. */
 static struct span file_of(struct span content)
 {
 	struct span prefix = SPAN(CREDENTIAL_MISSING);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Files that settings name: opened by a path that may be trusted, read whole. And files
- * that are complete before they have a name.
+ * Files that settings name. They are opened only by trusted paths, and read as a whole.
+ * The last functions are for files that are complete before they have a name.
  */
 #pragma once
 
@@ -12,106 +12,115 @@
 #include <sys/types.h>
 #include "base/buf.h"
 
-#define FILE_IS_CHANNEL ESPIPE /* an error: it is a FIFO or a socket */
-/* an error: it may be another user's trap, and is no plain file */
+#define FILE_IS_CHANNEL ESPIPE /* error: the file is a FIFO or a socket */
+/* error: the file is not a plain file, and may be a trap of another user */
 #define FILE_IS_TRAP EMLINK
-/* an error of a directory: its file system takes no files at all */
+/* error of a directory: no files can be made in its file system */
 #define FILE_IS_TAKEN_NOWHERE EOPNOTSUPP
 
 /*
- * Reads all of a text file of at most `max` octets, but for a byte order mark; *ret_text
- * is owned by the caller, and has room for one octet more. Its length, or -errno; -EFBIG
- * when it is larger. Never waits: a FIFO or a socket is an error.
+ * Reads a text file of at most `max` octets, without a byte order mark. The caller owns
+ * *ret_text, which has room for one more octet. Returns its length, or -errno; -EFBIG for
+ * a larger file. Never waits: a FIFO or a socket is an error.
  */
 ssize_t file_read(const char *path, size_t max, char **ret_text);
 
-/* The same of a file that is open, with every octet of it. */
+/* Like file_read(), for an open file, and with all of its octets. */
 ssize_t file_read_open(int fd, size_t max, char **ret_text);
 
 enum file_use {
 	FILE_READ,
-	FILE_SECRET, /* read, by one user alone */
+	FILE_SECRET, /* the file is read, and is secret */
 	FILE_WRITTEN,
 };
 
 /*
- * Why a file cannot be used: `error` in the system's words, and what to do about it, as
- * far as the process can see with its present rights.
+ * Appends why a file cannot be used: the text of `error`, and a cure, as far as the
+ * process can find one with its present rights.
  */
 void file_put_fault(struct buf *to, const char *path, int error, enum file_use use);
 
-/* The same for a directory below which mail is written. */
+/* Like file_put_fault(), for a directory below which mail is written. */
 void file_put_directory_fault(struct buf *to, const char *path, int error);
 
-/* The second part of that alone: what to do, behind "; " or ": "; empty if unknown. */
+/*
+ * Appends only the cure of file_put_directory_fault(), after "; " or ": "; nothing if
+ * none is known.
+ */
 void file_put_directory_cure(struct buf *to, const char *path, int error);
 
-/* Names a directory above it that is closed to this user, and a cure; else empty. */
+/*
+ * Appends the name of a parent directory that this user cannot enter, and a cure; or
+ * nothing.
+ */
 void file_put_closed(struct buf *to, const char *path);
 
 /*
- * Opens what is there, as open(2) does, but follows a symbolic link, wherever in the
- * path, only where file_link_is_trusted(): -ELOOP. Root also opens no file with several
- * names where another user can change a directory of the path: -FILE_IS_TRAP. The
- * descriptor, or -errno.
+ * Opens an existing file, as open(2) does. A symbolic link in the path is followed only
+ * if file_link_is_trusted(); otherwise -ELOOP. If this is root and another user can
+ * change a directory of the path, a file with several names is not opened: -FILE_IS_TRAP.
+ * Returns the descriptor, or -errno.
  */
 int file_open(const char *path, int flags);
 
-/* The same of a directory, for reading. */
+/* Like file_open(), for reading a directory. */
 int file_open_directory(const char *path);
 
 /*
- * True where the directory shows the kernel, as /proc and /sys do: nothing can be stored
- * there, by root neither.
+ * True for a directory of a file system of the kernel, such as /proc and /sys, in which
+ * even root cannot store files.
  */
 bool file_system_takes_none(int dir);
 
 /*
- * Opens a file that is written, or makes it with `mode`, by the same rule where this is
- * root. Then also where another user can change a directory of the path it must be a
- * plain file with one name: -FILE_IS_TRAP.
+ * Opens a file for writing, or makes it with `mode`, by the rules of file_open() if this
+ * is root. If, in addition, another user can change a directory of the path, the file
+ * must be a plain file with one name: otherwise -FILE_IS_TRAP.
  */
 int file_open_written(const char *path, int flags, mode_t mode);
 
 /*
- * Opens the directory that a path's last component is in, by O_PATH and the same rule;
- * *ret_name is that component, and *ret_is_open says whether another user can change a
- * name in it or a directory above. The descriptor, or -errno.
+ * Opens the parent directory of a path with O_PATH, by the rules of file_open().
+ * *ret_name is the last component. *ret_is_open: another user can change a name in this
+ * directory, or a directory above it. Returns the descriptor, or -errno.
  */
 int file_open_above(const char *path, const char **ret_name, bool *ret_is_open);
 
 /*
- * True when only root or the user of this process can change the link or what stands in
- * its place: they own it and the directory that it is in, to which no others may write,
- * or which has the sticky bit.
+ * True when only root or the user of this process can change or replace the link: one of
+ * them owns the link and its directory, and the directory has the sticky bit or is not
+ * writable for other users.
  */
 bool file_link_is_trusted(const struct stat *dir, const struct stat *link);
 
-/* True where a file system cannot make a file without a name (open(2), O_TMPFILE). */
+/*
+ * True for the error of a file system that cannot make a file without a name (open(2),
+ * O_TMPFILE).
+ */
 bool file_needs_name(int error);
 
-/* Names a file that has no name, and overwrites none. 0 or -errno. */
+/* Gives a name to a file that has none. Never overwrites a file. 0 or -errno. */
 int file_link_nameless(int fd, int dir, const char *name);
 
-/* The name by which this process can open a descriptor again. */
+/* Writes the name by which this process can open a descriptor again. */
 #define FILE_PROC_MAX 32 /* "/proc/self/fd/" and an int */
 void file_proc_path(char path[static FILE_PROC_MAX], int fd);
 
 /*
- * Moves a file, on any file system, and overwrites none; where that is by links it may
- * have both names if the process is killed. 0 or -errno.
+ * Moves a file, on any file system. Never overwrites a file. On file systems where this
+ * needs links, the file may have both names if the process is killed. 0 or -errno.
  */
 int file_move(int from, const char *name, int to, const char *as);
 
 /*
- * Files that systemd's LoadCredential= puts in place, "credential:NAME" in settings.
- * Where the file that the unit names is missing, systemd puts the text of SetCredential=
- * there: "missing: " and the path of that file.
+ * Credentials: files that systemd provides by LoadCredential=, "credential:NAME" in
+ * settings. If the file that the unit names is missing, the credential is the text of
+ * SetCredential=: "missing: " and the path of that file.
  */
 
 #define CREDENTIAL_PREFIX "credential:"
 #define CREDENTIAL_MISSING "missing: "
-#define CREDENTIAL_FAULT_MAX 320 /* a sentence */
+#define CREDENTIAL_FAULT_MAX 320 /* octets of a sentence */
 
 /* True when the path is still "credential:NAME": the process has no credentials. */
 bool credential_is_unset(const char *path);
@@ -119,5 +128,5 @@ bool credential_is_unset(const char *path);
 /* True when the content of a file is the placeholder that SetCredential= puts there. */
 bool credential_is_placeholder(struct span content);
 
-/* What is wrong with a file that is unset or a placeholder, and what to do. */
+/* Appends the fault of a credential that is unset or a placeholder, and a cure. */
 void credential_put_fault(struct buf *to, const char *path, struct span content);

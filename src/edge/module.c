@@ -13,7 +13,10 @@
 #include "base/cleanup.h"
 #include "edge/file.h"
 
-/* Files that show a build folder. One of them may be missing, which is reported later. */
+/*
+ * Files by which a build folder is recognised. One of them may be missing, which is
+ * reported later.
+ */
 static const char *const modules_beside[] = { "/tls.so", "/idn.so" };
 
 /*
@@ -23,7 +26,7 @@ static const char *const modules_beside[] = { "/tls.so", "/idn.so" };
  */
 #define FLAGS (RTLD_LOCAL | MODULE_SCOPE)
 
-/* "/usr/sbin" of "/usr/sbin/postern" */
+/* Cuts "/usr/sbin/postern" to "/usr/sbin". */
 static void cut_name(struct buf *path)
 {
 	while (path->n && path->p[path->n - 1] != '/')
@@ -34,7 +37,10 @@ static void cut_name(struct buf *path)
 		buf_put_char(path, '.');
 }
 
-/* True when the modules are beside that program; its directory then. */
+/*
+ * True when the modules are in the directory of that program; *ret_path is then this
+ * directory.
+ */
 static bool is_beside(const char *program, struct buf *ret_path)
 {
 	struct stat st;
@@ -55,7 +61,7 @@ static bool is_beside(const char *program, struct buf *ret_path)
 	return false;
 }
 
-/* By the program itself, whatever its name is. */
+/* Like is_beside(), for the running program, whatever its name is. */
 static bool is_beside_us(struct buf *ret_path)
 {
 	char path[MODULE_PATH_MAX];
@@ -78,7 +84,7 @@ static bool is_installed(const char *name)
 
 void module_directory(struct buf *ret_path)
 {
-	/* the caller of a set-user-ID program could choose that name */
+	/* the caller of a set-user-ID program could choose the name */
 	const char *name =
 		getauxval(AT_SECURE) ? NULL : (const char *)getauxval(AT_EXECFN);
 
@@ -164,14 +170,14 @@ const char *module_inside(void)
 	return NULL;
 }
 
-/* Read by the loader, beside its search path. */
+/* Files that the loader reads, in addition to its search path. */
 static const char *const loader_files[] = {
 	"/etc/ld.so.cache",
-	"/usr/local/lib", /* known to the loader through its cache alone */
+	"/usr/local/lib", /* the loader finds it only by its cache */
 	NULL,
 };
 
-/* As Debian names a directory after the machine's architecture: x86_64-linux-gnu. */
+/* True for Debian's directory of an architecture: x86_64-linux-gnu. */
 static bool is_architecture(const char *name)
 {
 	const char *rest = strchr(name, '-');
@@ -180,9 +186,9 @@ static bool is_architecture(const char *name)
 }
 
 /*
- * True when another directory of the path, such as /lib, has it in it. Only of those of
- * an architecture: others may be links to somewhere else, and then a rule above them is
- * none for them.
+ * True when another directory of the path, such as /lib, contains this one. Only
+ * directories of an architecture are left out for this reason: others may be links to
+ * another place, which a rule for the parent does not cover.
  */
 static bool is_within_another(const Dl_serinfo *path, unsigned i)
 {
@@ -199,7 +205,10 @@ static bool is_within_another(const Dl_serinfo *path, unsigned i)
 	return false;
 }
 
-/* Where dlopen() searches: DT_RPATH, LD_LIBRARY_PATH and the system's directories. */
+/*
+ * Lists the directories that dlopen() searches: DT_RPATH, LD_LIBRARY_PATH and those of
+ * the system.
+ */
 static int take_search_path(
 	void *program, int (*take)(void *ctx, const char *path), void *ctx)
 {

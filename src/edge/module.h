@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Modules: each links a large library, and is loaded when it is first needed. In a static
- * program (bin/inside) they are part of it, and nothing is loaded.
+ * Modules. Each one links a large library, and is loaded when it is first needed. A
+ * static program (bin/inside) contains them, and loads nothing.
  */
 #pragma once
 
@@ -10,21 +10,21 @@
 #define MODULE_PATH_MAX 512
 
 /*
- * Where the modules are: beside the program when they are there, as in a build folder,
- * else where they were installed. A full path, so that the loader searches nowhere: a
- * library path in the program would make it look for libc there first, at every start. To
- * be asked before the sandbox closes.
+ * Appends the directory of the modules: that of the program, if they are there, as in a
+ * build folder; else the directory of the installation. It is a full path, so that the
+ * loader does not search. A library path in the program would make the loader search it
+ * for libc first, at every start. Called before the sandbox is entered.
  */
 void module_directory(struct buf *ret_path);
 
 /*
- * Loads `file` from the directory and returns its table `name`, which lives as long as
- * the process. NULL with *ret_error set to the loader's words.
+ * Loads `file` from the directory and returns its table `name`, which is valid until the
+ * process ends. NULL: *ret_error is the loader's text.
  */
 const void *module_load(const char *directory, const char *file, const char *name,
 	const char **ret_error);
 
-/* In a static program: what is inside, and what is missing, in one line. Else NULL. */
+/* Returns a line with the modules that a static program contains and lacks; else NULL. */
 const char *module_inside(void);
 
 /*
@@ -34,15 +34,15 @@ const char *module_inside(void);
 int module_search(int (*take)(void *ctx, const char *path), void *ctx);
 
 /*
- * Gives back memory of libraries that a connection which waits does not need. They take
- * it again when they need it. In a static program alone.
+ * Releases memory of libraries that a waiting connection does not need; they allocate it
+ * again when they need it. Has an effect only in a static program.
  */
 void module_rest(void);
 
-/* Why the module could not be loaded: the loader's words, and what to do. */
+/* Appends why the module could not be loaded: the loader's text, and a cure. */
 void module_put_fault(
 	struct buf *to, const char *directory, const char *file, const char *error);
 
-/* The same, with every symbol resolved at once: for a process that forks children. */
+/* Like module_load(), with all symbols resolved at once, for a process that forks. */
 const void *module_load_whole(const char *directory, const char *file, const char *name,
 	const char **ret_error);

@@ -16,7 +16,7 @@
 #include "edge/module.h"
 #include "proto/address.h"
 
-/* The descriptor, or -EINVAL and a fault. */
+/* Returns the descriptor, or -EINVAL and a fault. */
 static int open_secret(const char *path, struct buf *ret_fault)
 {
 	/* O_NONBLOCK: opening a FIFO must not wait for a writer */
@@ -83,7 +83,9 @@ static void report(void *ctx, const char *text)
 	log_error(l->log, text);
 }
 
-/* Logs a fault once and replaces it by a blank. True when there is or was one. */
+/*
+ * Logs a fault once and replaces its text by a blank. True when there is or was a fault.
+ */
 static bool report_once(struct backend *l, char *fault)
 {
 	if (!fault[0])
@@ -114,7 +116,7 @@ static void open_table(struct backend_table *t, bool is_secret)
 	}
 }
 
-/* Reads the secret, without which clients could find out which users exist. */
+/* Reads the secret. Without it a client could find out which users exist. */
 static void read_secret(struct backend *l, const char *path)
 {
 	char why[TABLE_FAULT_MAX];
@@ -147,7 +149,7 @@ static void add(struct buf *list, const char *mechanism)
 
 /*
  * Lists the mechanisms, preferred ones first. A mechanism that no user can use is
- * omitted: a client that prefers SCRAM does not try a second one.
+ * omitted, because clients try only the one that they prefer, which is often SCRAM.
  */
 static void list_mechanisms(struct backend *l, const struct tls_client *client)
 {
@@ -175,7 +177,9 @@ _Static_assert(
 	"all mechanisms, with blanks");
 _Static_assert(TLS_CLIENT_NAMES_MAX <= SASL_NAMES_MAX, "all names of a certificate");
 
-/* The user by the table of certificates, which replaces the names in them. */
+/*
+ * Finds the user by the table of certificates, which replaces the names in certificates.
+ */
 static void find_owner(struct backend *l, const struct tls_client *client)
 {
 	struct buf owner = BUF(l->owner);
@@ -234,8 +238,8 @@ bool backend_tried(const struct backend *l)
 }
 
 /*
- * A missing module gets a cure in its fault; a closed sandbox or a library that fails to
- * start has none.
+ * Appends a cure only for a missing module. There is none for a closed sandbox, or for a
+ * library that fails to initialise itself.
  */
 static void put_fault(struct backend *l, const char *error)
 {
@@ -276,7 +280,7 @@ static const char *mechanisms(struct authenticator *a)
 	return of(a)->list;
 }
 
-/* Ignores case. */
+/* True when EHLO lists the mechanism; case is ignored. */
 static bool is_listed(const struct backend *l, struct span mechanism)
 {
 	const char *word = l->list;
@@ -290,7 +294,7 @@ static bool is_listed(const struct backend *l, struct span mechanism)
 	return false;
 }
 
-/* True when only a fault of its table keeps it from the list. */
+/* True when the mechanism is not listed only because its table has a fault. */
 static bool lacks_table(const struct backend *l, struct span mechanism)
 {
 	if (span_ieq(mechanism, SPAN(SASL_EXTERNAL)))
@@ -379,7 +383,7 @@ static void init(struct backend *l, const struct config *c)
 	l->settings.fault = report;
 }
 
-/* Names a credential as in the settings, not by the path of systemd's copy. */
+/* Shows a credential by its name in the settings, not by the path of systemd's copy. */
 static void name_credentials(struct backend_table *t, const struct config *c)
 {
 	char shown[CONFIG_FAULT_MAX] = "";

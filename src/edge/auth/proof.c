@@ -73,7 +73,7 @@ static enum proof check_crypt(const struct verifier *v, const char *password)
 		return PROOF_UNABLE;
 	errno = 0;
 	computed = crypt_rn(password, expected, data, sizeof(*data));
-	/* ERANGE: a password that is too long */
+	/* ERANGE: the password is too long */
 	if (!computed && errno != ERANGE)
 		return errno == EINVAL ? PROOF_INVALID : PROOF_UNABLE;
 	same = computed && strlen(computed) == v->hash.n &&
@@ -88,7 +88,7 @@ enum proof proof_check(const struct verifier *v, const char *password)
 					 : check_crypt(v, password);
 }
 
-/* Nonexistent users need one, too: SCRAM sends the salt before the proof. */
+/* Makes a salt for a nonexistent user, because SCRAM sends the salt before the proof. */
 char *decoy_salt(struct span secret, const char *user, size_t n)
 {
 	unsigned char octets[VERIFIER_SALT_MAX];

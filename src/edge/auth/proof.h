@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* Compares passwords with verifiers, and handles the secrets around that. */
+/*
+ * Compares passwords with verifiers, makes salts for nonexistent users, and wipes the
+ * stack.
+ */
 #pragma once
 
 #include "proto/verifier.h"
@@ -8,17 +11,21 @@ enum proof {
 	PROOF_RIGHT,
 	PROOF_WRONG,
 	PROOF_UNABLE, /* no memory */
-	PROOF_INVALID, /* the hash has parameters that crypt(3) does not know */
+	PROOF_INVALID, /* the hash has parameters that crypt(3) does not support */
 };
 
-/* The password is already prepared by SASLprep (RFC 4013). */
+/* Compares a password, which SASLprep (RFC 4013) has prepared, with a verifier. */
 enum proof proof_check(const struct verifier *v, const char *password);
 
 /*
- * The salt of a nonexistent user, in base64: constant for a name, and without the secret
- * indistinguishable from a real one. n <= VERIFIER_SALT_MAX. NULL, or to be freed.
+ * Makes the salt of a nonexistent user from n <= VERIFIER_SALT_MAX octets, in base64. It
+ * is constant for a name and, without the secret, indistinguishable from a real one. The
+ * caller frees it. NULL: out of memory.
  */
 char *decoy_salt(struct span secret, const char *user, size_t n);
 
-/* Overwrites the stack below the caller's frame, where functions have left data. */
+/*
+ * Overwrites the stack below the caller's frame, which may hold data of functions that
+ * returned.
+ */
 void proof_wipe_stack(void);

@@ -12,7 +12,7 @@
 #include "edge/auth/auth.h"
 #include "edge/auth/proof.h"
 
-#define FAULT_MAX 384 /* a user's name and a sentence */
+#define FAULT_MAX 384 /* octets of a user name and a sentence */
 /* as libgsasl prepares names and passwords: characters newer than Unicode 3.2 fail */
 #define PREPARE GSASL_ALLOW_UNASSIGNED
 #define DECOY_SALT 16 /* octets, when no user has a SCRAM verifier */
@@ -21,7 +21,7 @@
 struct sasl {
 	const struct sasl_settings *settings;
 	Gsasl *library;
-	Gsasl_session *session; /* of the exchange, or NULL */
+	Gsasl_session *session; /* the exchange, or NULL */
 	size_t n_steps;
 	bool is_login;
 	bool proven; /* succeeds after the client's empty response */
@@ -40,7 +40,10 @@ static void report(struct sasl *s, const char *what)
 	s->settings->fault(s->settings->ctx, text);
 }
 
-/* SASLprep (RFC 4013). False: it failed; libidn reports lack of memory only by errno. */
+/*
+ * Applies SASLprep (RFC 4013). False: it failed. libidn reports a lack of memory only by
+ * errno.
+ */
 static bool prepare(struct sasl *s, const char *text, char **ret_prepared)
 {
 	errno = 0;
@@ -51,8 +54,8 @@ static bool prepare(struct sasl *s, const char *text, char **ret_prepared)
 }
 
 /*
- * Keeps the client's user name in the form of the table (RFC 4013). A name that cannot be
- * in it fails the login, and returns false.
+ * Keeps the client's user name in the form of the table (RFC 4013). False for a name that
+ * cannot be in the table; the login then fails.
  */
 static bool set_user(struct sasl *s, const char *name)
 {
@@ -67,7 +70,7 @@ static bool set_user(struct sasl *s, const char *name)
 	return fits;
 }
 
-/* True unless the client requests another authorization identity: not allowed. */
+/* False when the client requests another authorization identity, which is not allowed. */
 static bool is_own(struct sasl *s, const char *authzid)
 {
 	char *prepared = NULL;
@@ -81,8 +84,8 @@ static bool is_own(struct sasl *s, const char *authzid)
 }
 
 /*
- * False when the user or a usable verifier is missing. A line that cannot be used is a
- * fault of this host: the login is refused for now (454).
+ * Finds the user's verifier. False: the user or a usable verifier is missing. An unusable
+ * line is a fault of this host, which refuses the login temporarily (454).
  */
 static bool look_up(struct sasl *s)
 {
@@ -197,7 +200,10 @@ static int set_binding(struct sasl *s, Gsasl_session *session)
 	return gsasl_property_set(session, GSASL_CB_TLS_EXPORTER, text);
 }
 
-/* RFC 4422 A: the certificate gives the users, and the response may select one. */
+/*
+ * EXTERNAL (RFC 4422 A): the certificate determines the users, and the response may
+ * select one.
+ */
 static int validate_certificate(struct sasl *s, Gsasl_session *session)
 {
 	const char *wanted = gsasl_property_fast(session, GSASL_AUTHZID);
@@ -337,7 +343,7 @@ static enum auth_result feed(
 	s->unavailable |= code != GSASL_OK && code != GSASL_NEEDS_MORE && errno == ENOMEM;
 	result = verdict(s, code);
 	s->n_steps++;
-	/* LOGIN: kept for the record of a client that gives up after the name */
+	/* LOGIN: the name is kept for the record, if the client gives up after it */
 	if (s->is_login && s->n_steps == 2 && result == AUTH_CHALLENGE)
 		set_user(s, response);
 	/* the 235 cannot carry the last challenge (RFC 4954 4): one more step */
@@ -351,7 +357,7 @@ static enum auth_result feed(
 	return ret_challenge->overflow ? AUTH_MALFORMED : result;
 }
 
-/* LOGIN: skips the first challenge, which a user name in the command has answered. */
+/* Skips the first challenge of LOGIN when the command has a user name already. */
 static enum auth_result skip_question(struct sasl *s)
 {
 	char octets[32];

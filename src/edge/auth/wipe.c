@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * free() and realloc() that overwrite memory first, for the libraries of sasl.so and
- * tls.so. libgsasl, libidn and GnuTLS (the records with a password) free secrets without
- * wiping them, or let realloc() move them: libc's frees the old place without free(). The
- * modules are loaded with RTLD_DEEPBIND, so their libraries find these functions before
- * libc's, and no other code uses them.
+ * tls.so. libgsasl, libidn and GnuTLS (in records with a password) free secrets without
+ * wiping them, or pass them to realloc(), which in libc releases the old memory without
+ * calling free(). The modules are loaded with RTLD_DEEPBIND, so that their libraries, and
+ * no other code, use these functions in place of those of libc.
  */
 #include <malloc.h>
 #include <stdlib.h>

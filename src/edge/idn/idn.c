@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The module idn.so, and a part of tls.so: the one file that uses libidn2 and
- * libunistring. A domain comes out as ASCII that is a domain name, whatever the libraries
- * make of it. The locale has no influence.
+ * libunistring. The result for a domain is always a domain name in ASCII, because the
+ * output of the libraries is checked. The locale has no influence.
  */
 #include "edge/idn/idn.h"
 #include <errno.h>
@@ -13,15 +13,15 @@
 #include "proto/text.h"
 
 /*
- * First to the form that U-labels have, as UTS 46 does it: people write capitals, and
- * some systems accents apart from their letters. Sharp s and final sigma are letters of
+ * The first step makes the form of U-labels, as in UTS 46: users write capitals, and some
+ * systems separate accents from their letters. Sharp s and final sigma are letters of
  * their own.
  */
 #define TO_FORM (IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL)
 /*
- * Then each label must be one of IDNA2008 (RFC 5891 5.4), which symbols and emoji are
- * not. The library's own rule against signs, IDN2_USE_STD3_ASCII_RULES, is of no use:
- * what it forbids, it leaves out.
+ * In the second step each label must be valid in IDNA2008 (RFC 5891 5.4), which forbids
+ * symbols and emoji. The library's option against symbols, IDN2_USE_STD3_ASCII_RULES, is
+ * not used, because it removes what it forbids.
  */
 #define IS_LABEL (IDN2_NO_TR46 | IDN2_ALABEL_ROUNDTRIP)
 
@@ -37,7 +37,7 @@ static enum names_result result_of(int r)
 	return r == IDN2_MALLOC ? NAMES_UNAVAILABLE : NAMES_INVALID;
 }
 
-/* An address literal in letters that stand for its own is none. */
+/* Refuses an address literal that is written in other characters than its own. */
 static enum names_result put_name(struct buf *to, const uint8_t *text)
 {
 	struct span name = span_of((const char *)text);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Loads idn.so for a connection that needs it. Where a library is missing, mail between
+ * Loads idn.so for a connection that needs it. If a library is missing, mail between
  * ASCII addresses is not affected.
  */
 #include "edge/idn/idn.h"
@@ -8,7 +8,10 @@
 #include "edge/log/log.h"
 #include "edge/module.h"
 
-/* The table, or NULL when there is none: that is tried, and recorded, once. */
+/*
+ * Returns the table of functions, or NULL. Loading is tried, and its failure logged, only
+ * once.
+ */
 static const struct idn_api *api_of(struct names *names)
 {
 	struct idn_names *n = (struct idn_names *)names;
@@ -30,7 +33,10 @@ static const struct idn_api *api_of(struct names *names)
 	return n->api;
 }
 
-/* The libraries' result. They are loaded: UNAVAILABLE then means a lack of memory. */
+/*
+ * Passes on the result of the libraries. They are loaded, so UNAVAILABLE means a lack of
+ * memory.
+ */
 static enum names_result result_of(struct names *names, enum names_result result)
 {
 	if (result == NAMES_UNAVAILABLE)

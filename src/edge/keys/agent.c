@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The loop of one agent. It waits in epoll_wait() only, and never for a client: what a
- * client does not read is lost, with its channel. Of each source one request is answered
- * in a round, by the channel that was answered least recently, so that a source with many
- * requests delays another by one signature.
+ * The loop of one agent. It waits only in epoll_wait(), and never for a client: an answer
+ * that a client does not read is lost, together with its channel. In each round one
+ * request of each source is answered, from the channel that was answered least recently.
+ * A source with many requests thus delays another one by one signature at most.
  */
 #include "edge/keys/agent.h"
 #include <errno.h>
@@ -18,19 +18,19 @@
 
 #define CHANNELS_MAX (64 * 1024) /* as many as a listener has connections */
 #define EVENTS_MAX 1024 /* ready channels in one round; more come in the next */
-#define ACCEPT_MAX 64 /* channels that are taken before requests are answered */
+#define ACCEPT_MAX 64 /* channels that are accepted before requests are answered */
 
 /* Channels of one address. Entries without channels are used again. */
 struct source {
 	struct ip ip;
 	size_t n; /* channels */
-	uint64_t round; /* in which it had a ready channel last */
-	int pick; /* the one to be answered in that round */
+	uint64_t round; /* last round in which it had a ready channel */
+	int pick; /* descriptor of the channel to be answered in that round */
 };
 
-/* Found by its descriptor. */
+/* One channel; its index is its descriptor. */
 struct channel {
-	struct source *source; /* NULL: the descriptor is none */
+	struct source *source; /* NULL: the descriptor is no channel */
 	uint64_t served; /* the round of its last answer */
 	unsigned n_chains, n_signatures;
 };
@@ -43,10 +43,10 @@ struct agent {
 	int epoll;
 	uint64_t round;
 	struct channel *channels;
-	size_t room; /* for channels: descriptors below this number */
+	size_t room; /* length of `channels`: descriptors are below it */
 	size_t n; /* channels */
 	struct source *sources;
-	size_t n_sources; /* used, some perhaps without channels */
+	size_t n_sources; /* entries in use; some may have no channel */
 	struct epoll_event events[EVENTS_MAX];
 	struct keys_request request;
 	struct keys_answer answer;
@@ -57,7 +57,7 @@ static bool is_same(const struct ip *a, const struct ip *b)
 	return a->n == b->n && memcmp(a->octets, b->octets, a->n) == 0;
 }
 
-/* There is one entry for each channel, so one is always free. */
+/* There are as many entries as channels, so one is always free. */
 static struct source *find_source(struct agent *a, const struct ip *ip)
 {
 	struct source *free_one = NULL;
@@ -82,7 +82,7 @@ static bool watch(const struct agent *a, int fd)
 	return epoll_ctl(a->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-/* Owns `fd`. */
+/* Adds a channel, and takes `fd` over. */
 static void add_channel(struct agent *a, int fd, const struct ip *ip)
 {
 	if ((size_t)fd >= a->room || ip->n > sizeof(ip->octets) || !watch(a, fd)) {
@@ -102,7 +102,7 @@ static void drop_channel(struct agent *a, int fd)
 	close(fd);
 }
 
-/* Takes one channel. False: there is none, or the control has come to its end. */
+/* Accepts one channel. False: none is waiting, or the control was closed. */
 static bool take_channel(struct agent *a)
 {
 	union {
@@ -136,7 +136,9 @@ static void take_channels(struct agent *a)
 		continue;
 }
 
-/* True while the channel has not had all that one connection can need. */
+/*
+ * Counts a request. False: the channel has made more requests than one connection needs.
+ */
 static bool count_request(struct channel *c, uint32_t operation)
 {
 	if (operation == KEYS_CHAIN)
@@ -157,7 +159,7 @@ static void make_answer(struct agent *a)
 	memcpy(a->answer.octets, a->fault, header->n);
 }
 
-/* Answers one request. False: the channel is at its end, or is used wrongly. */
+/* Answers one request. False: the channel was closed, or its request is wrong. */
 static bool serve(struct agent *a, int fd)
 {
 	struct keys_request *request = &a->request;
@@ -175,7 +177,7 @@ static bool serve(struct agent *a, int fd)
 	return send(fd, &a->answer, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) == n;
 }
 
-/* Notes the channel of its source that waits since the earliest round. */
+/* Chooses the channel of a source that was answered least recently. */
 static void note_ready(struct agent *a, int fd)
 {
 	struct source *s = a->channels[fd].source;
@@ -194,7 +196,7 @@ static void serve_round(struct agent *a, int n)
 	for (int i = 0; i < n; i++) {
 		int fd = events[i].data.fd;
 
-		/* nothing is signed for a client that has gone */
+		/* do not sign for a client that closed its channel */
 		if (fd != a->control && events[i].events & EPOLLHUP)
 			drop_channel(a, fd);
 		else if (fd != a->control)
@@ -210,7 +212,7 @@ static void serve_round(struct agent *a, int n)
 		if (!serve(a, fd))
 			drop_channel(a, fd);
 	}
-	/* last, as a new channel may get the number of one in `events` */
+	/* done last, because a new channel may get the number of one in `events` */
 	take_channels(a);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The loop of one agent. */
+/* The loop of one key agent, for agents.c, which starts the processes. */
 #pragma once
 
 #include "edge/keys/keys.h"
@@ -8,12 +8,12 @@ struct tls_keys;
 
 struct agent;
 
-/* Prepares an agent that takes channels from `control`. NULL: there is no memory. */
+/* Prepares an agent that accepts channels from `control`. NULL: out of memory. */
 struct agent *agent_new(
 	const struct tls_api *api, const struct tls_keys *keys, int control);
 
 /*
- * Answers requests until the control and all channels are closed. `fault`: no pair can be
- * used, for that reason; or NULL. Returns the exit status.
+ * Answers requests until the control and all channels are closed. `fault`: the reason why
+ * no pair can be used; or NULL. Returns the exit status.
  */
 int agent_run(struct agent *a, const char *fault);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Starts agents and hands over channels to them. The first process reads the keys and
- * forks the others, so that all have the same. Only one has keys in tokens (PKCS #11):
- * the sessions of their modules do not survive a fork.
+ * forks the others, so that all have the same keys. With keys in tokens (PKCS #11) there
+ * is only one process, because the sessions of token modules do not survive a fork.
  */
 #include "edge/keys/keys.h"
 #include <errno.h>
@@ -21,7 +21,7 @@
 #include "edge/sandbox/sandbox.h"
 #include "edge/tls/tls.h"
 
-#define CONTROL 3 /* the only descriptor of an agent, beside 0 to 2 */
+#define CONTROL 3 /* the only descriptor of an agent above 2 */
 
 struct ends {
 	int ours, theirs;
@@ -61,7 +61,7 @@ static size_t count_processors(void)
 	return n < KEYS_AGENTS_MAX ? (size_t)n : KEYS_AGENTS_MAX;
 }
 
-/* Signs in the sandbox; if that cannot be entered, all pairs have this fault. */
+/* Runs an agent in the sandbox. If it cannot be entered, all pairs have this fault. */
 static int run(
 	const struct tls_api *api, const struct tls_keys *keys, bool sandbox, bool tokens)
 {
@@ -86,7 +86,7 @@ static int keep_only(int control)
 	return 0;
 }
 
-/* The first agent. `ends` are of `n` agents. */
+/* Runs the first agent; `ends` has the control of each of the `n` agents. */
 static int run_first(const struct tls_api *api, const struct tls_settings *settings,
 	bool sandbox, const struct ends *ends, size_t n)
 {
@@ -95,7 +95,7 @@ static int run_first(const struct tls_api *api, const struct tls_settings *setti
 	size_t own = 0;
 
 	prctl(PR_SET_NAME, "postern-keys");
-	/* the others are not waited for */
+	/* the other agents are not reaped */
 	signal(SIGCHLD, SIG_IGN);
 	if (api->load_keys(settings, &keys) < 0)
 		return EX_OSERR;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Asks the key agent: sends one request, and waits for its answer for a limited time. A
- * channel has one request at a time, so an answer belongs to it.
+ * channel has only one request at a time, so the answer always belongs to this request.
  */
 #include "edge/keys/keys.h"
 #include <errno.h>

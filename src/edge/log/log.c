@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Collects records and writes them to their sink: standard error, syslog, journald or a
- * file. No client waits for a record: records are written while no client waits for a
- * reply, or when there are too many, and a sink that is stuck gets none for a while.
+ * file. Records are written while no client waits for a reply, or when too many are
+ * pending, and a stuck sink is not used for a while: so no client waits for a record.
  * Each record is one write, so that records of several processes do not mix.
  */
 #include "edge/log/log.h"
@@ -26,9 +26,12 @@
 #include "smtp/record.h"
 
 #define FACILITY_MAIL 2
-/* a line, and fields of the journal beside it */
+/* octets of a line with its fields of the journal */
 #define TEXT_MAX (3 * RECORD_LINE_MAX / 2)
-/* a signal that came just before a wait is followed by another, in microseconds */
+/*
+ * microseconds until the timer's signal is repeated, in case the first one came just
+ * before a wait
+ */
 #define AGAIN 50000
 
 /*
@@ -47,11 +50,11 @@ struct value_head {
 	uint8_t key;
 };
 
-/* an entry: no record is larger */
+/* octets of the largest pending record */
 #define ENTRY_MAX                                                                        \
 	(RECORD_TEXT_MAX + sizeof(struct head) + RECORD_KEYS * sizeof(struct value_head))
 
-/* "dev:inode" of descriptor 2, as systemd.exec(5) has it. */
+/* True when $JOURNAL_STREAM, "dev:inode", is descriptor 2 (systemd.exec(5)). */
 static bool is_journal(const char *journal_stream)
 {
 	char text[2 * 20 + 2];
@@ -101,7 +104,7 @@ static void take_octets(struct span *from, void *to, size_t n)
 	*from = span_from(*from, n);
 }
 
-/* Reads what log_write() has put there. The values lie in `from`. */
+/* Reads a record that log_write() stored. Its values point into `from`. */
 static void take_record(struct span *from, struct record *ret)
 {
 	struct head head;
@@ -121,7 +124,7 @@ static void take_record(struct span *from, struct record *ret)
 	}
 }
 
-/* All of the text in one write. */
+/* Writes all of the text in one call. */
 static int write_whole(int fd, const struct buf *b)
 {
 	ssize_t n = b->overflow ? 0 : write(fd, b->p, b->n);
@@ -145,7 +148,7 @@ static int write_stderr(struct log *l, const struct record *r, struct buf *b)
 	return write_whole(STDERR_FILENO, b);
 }
 
-/* All of the text in one datagram to the daemon at `path`. */
+/* Sends all of the text in one datagram to the daemon at `path`. */
 static int send_text(const struct log *l, const char *path, const struct buf *b)
 {
 	if (b->overflow)
@@ -154,7 +157,7 @@ static int send_text(const struct log *l, const char *path, const struct buf *b)
 	return l->fd < 0 ? l->fd : datagram_send(l->fd, path, buf_span(b));
 }
 
-/* RFC 3164 4.1 without the time, for which the daemon puts its own (4.3.2). */
+/* Writes a message of RFC 3164 4.1 without the time, which the daemon adds (4.3.2). */
 static int write_syslog(struct log *l, const struct record *r, struct buf *b)
 {
 	buf_put_char(b, '<');
@@ -167,8 +170,8 @@ static int write_syslog(struct log *l, const struct record *r, struct buf *b)
 }
 
 /*
- * After a partial line it begins with a line end, so that readers lose only the partial
- * line.
+ * Writes a line of JSON. After a partial line it begins with a line end, so that readers
+ * lose only the partial line.
  */
 static int write_json(struct log *l, const struct record *r, struct buf *b)
 {
@@ -188,7 +191,7 @@ static int write_json(struct log *l, const struct record *r, struct buf *b)
 	return n == (ssize_t)b->n ? 0 : -ENOSPC;
 }
 
-/* "POSTERN_NAME=value" */
+/* Appends "POSTERN_NAME=value". */
 static void put_field(struct buf *b, const char *name, struct span value)
 {
 	buf_put(b, SPAN("POSTERN_"));
@@ -200,8 +203,8 @@ static void put_field(struct buf *b, const char *name, struct span value)
 }
 
 /*
- * The fields that journald does not know by itself, and each value as a field, in one
- * datagram: lines of "NAME=value", as no value has a line end (systemd.io,
+ * Sends each value, and the fields that journald does not add itself, in one datagram.
+ * Fields are lines of "NAME=value", because no value has a line end (systemd.io,
  * JOURNAL_NATIVE_PROTOCOL).
  */
 static int write_journal(struct log *l, const struct record *r, struct buf *b)
@@ -224,7 +227,8 @@ static int write_journal(struct log *l, const struct record *r, struct buf *b)
 }
 
 /*
- * `b` is empty, and has room for the text. 0, or -errno: the record is lost.
+ * Writes a record to the sink; `b` is empty and has room for its text. 0, or -errno: the
+ * record is lost.
  */
 static int write_sink(struct log *l, const struct record *r, struct buf *b)
 {
@@ -241,8 +245,8 @@ static int write_sink(struct log *l, const struct record *r, struct buf *b)
 }
 
 /*
- * To standard error where that is a stream of the journal, which knows the program's
- * name (systemd.exec(5)).
+ * Writes to standard error, which is a stream of the journal: the journal adds the
+ * program's name (systemd.exec(5)).
  */
 static int write_stream(const struct record *r, struct buf *b)
 {
@@ -255,8 +259,8 @@ static int write_stream(const struct record *r, struct buf *b)
 }
 
 /*
- * To another place than the sink that has just refused a record: standard error, or
- * syslog where that is the sink or the connection. 0 or -errno.
+ * Writes to another place than the sink that has just failed: standard error, or syslog
+ * if standard error is the sink or the connection. 0 or -errno.
  */
 static int write_aside(struct log *l, const struct record *r, struct buf *b)
 {
@@ -281,7 +285,7 @@ static void wake(int signal)
 	(void)signal;
 }
 
-/* From now on a call that waits is interrupted after that time; 0 ends that. */
+/* Sets a timer that interrupts waiting system calls; 0 stops it. */
 static void set_timer(uint64_t milliseconds)
 {
 	const struct sigaction interrupt = { .sa_handler = wake };
@@ -294,7 +298,7 @@ static void set_timer(uint64_t milliseconds)
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-/* A record with one sentence, whose octets `b` has room for. */
+/* Makes a record with one sentence; `b` holds its text. */
 static struct record error_record(struct buf *b, const char *text)
 {
 	struct record r = { .event = RECORD_ERROR, .topic = TOPIC_ERROR, .n = 1 };
@@ -308,15 +312,18 @@ static struct record error_record(struct buf *b, const char *text)
 	return r;
 }
 
-/* A file does not block, and a datagram socket has a time limit of its own. */
+/*
+ * True for a sink that needs the timer: a file does not block, and a datagram socket has
+ * a timeout of its own.
+ */
 static bool may_wait(const struct log *l)
 {
 	return l->fd < 0;
 }
 
 /*
- * The first failure of the process, where `auto` would write; `text` has room for
- * TEXT_MAX octets.
+ * Reports the first failure of this process in the place that `auto` would choose; `text`
+ * has room for TEXT_MAX octets.
  */
 static void report_failure(struct log *l, int error, char *text)
 {
@@ -339,7 +346,7 @@ static void report_failure(struct log *l, int error, char *text)
 }
 
 /*
- * Writes one record, unless the sink is stuck since `start`; `text` has room for
+ * Writes one record, unless the sink has been stuck since `start`; `text` has room for
  * TEXT_MAX octets.
  */
 static void write_one(struct log *l, struct record *r, char *text, uint64_t start)
@@ -360,8 +367,8 @@ static void write_one(struct log *l, struct record *r, char *text, uint64_t star
 }
 
 /*
- * Reports it as one record, which is not counted itself when it cannot be written
- * either.
+ * Reports lost records by one record. If this one cannot be written either, it is not
+ * counted.
  */
 static void report_lost(struct log *l, char *text, uint64_t start)
 {
@@ -441,8 +448,8 @@ void log_choose(struct log *l, const struct config *c)
 }
 
 /*
- * The file may end in a partial line (full disk). Then ours starts on a new line, so
- * that readers lose only the partial one.
+ * True when the file ends in a partial line (full disk). The next record then starts on a
+ * new line, so that readers lose only the partial one.
  */
 static bool is_torn(const char *path)
 {
@@ -454,7 +461,7 @@ static bool is_torn(const char *path)
 	return end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n';
 }
 
-/* A sink that cannot take records from the start is replaced. */
+/* Replaces a sink that fails at the start. */
 static void fall_back(struct log *l, int error)
 {
 	char text[CONFIG_FAULT_MAX];
@@ -470,7 +477,7 @@ static void fall_back(struct log *l, int error)
 		log_error(l, text);
 }
 
-/* Only for a file: journald and syslog know the host by themselves. */
+/* Finds the host name for records in a file; journald and syslog add it themselves. */
 static void find_host(struct log *l)
 {
 	char name[HOST_NAME_MAX + 1] = "";

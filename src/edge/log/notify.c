@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Datagrams to the daemons of this machine: the service manager and, for the log,
- * syslog and journald. No daemon delays a session for longer than the time that the
- * caller gives it. A status line is one datagram (sd_notify(3) guarantees that this
- * stays so); libsystemd would cost more than the whole session.
+ * Datagrams to the daemons of this host: the service manager and, for the log, syslog and
+ * journald. No daemon delays a session for longer than the caller's time limit. A line
+ * for the service manager is one datagram, which is a stable interface (sd_notify(3)), so
+ * libsystemd, which would cost more than a whole session, is not used.
  */
 #include "edge/log/sinks.h"
 
@@ -18,7 +18,7 @@
 
 #define SEND_MAX 10 /* milliseconds to wait for the service manager */
 
-/* The length of the address, or 0. */
+/* Returns the length of the address, or 0 for an invalid path. */
 static socklen_t address_of(const char *path, struct sockaddr_un *ret)
 {
 	size_t n = strlen(path);
@@ -104,6 +104,6 @@ void notify_status(struct notify *n, const char *text, uint64_t now)
 	buf_terminate(&last);
 	buf_put(&b, SPAN("STATUS="));
 	buf_put_str(&b, text);
-	/* a line that gets lost is not sent again: the next one replaces it */
+	/* a lost line is not sent again, because the next one replaces it */
 	notify_send(n, buf_span(&b));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The places that take records: whether one takes any, and why it does not, for
- * `--check` and for the report of a failure.
+ * The sinks of records: tests whether one works, and describes its fault, for `--check`
+ * and for the record of a failure.
  */
 #include "edge/log/sinks.h"
 
@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 #include "edge/file.h"
 
-#define ROOM_TRIED 4096 /* octets of a file system that a record may need */
+#define ROOM_TRIED 4096 /* octets that a record may need in a file system */
 
 int log_sink_open(const char *file, bool make)
 {
@@ -24,7 +24,8 @@ int log_sink_open(const char *file, bool make)
 }
 
 /*
- * Tries to allocate room for a record behind the end of the file; later records use it.
+ * Tries to allocate space for a record after the end of the file, which later records
+ * use.
  */
 static int try_room(int fd)
 {
@@ -60,7 +61,7 @@ int log_sink_try(enum log_choice sink, const char *file)
 	}
 }
 
-/* The fault of a file of records. */
+/* Appends the fault of a file of records. */
 static void put_file_fault(struct buf *to, const char *path, int error)
 {
 	OWNED char *copy = NULL;
@@ -81,7 +82,10 @@ static void put_file_fault(struct buf *to, const char *path, int error)
 		file_put_fault(to, path, error, FILE_WRITTEN);
 }
 
-/* An interrupted call has waited for LOG_STUCK. */
+/*
+ * Returns the text of an error. An interrupted call has waited for LOG_STUCK
+ * milliseconds.
+ */
 static const char *words_of(int error)
 {
 	return error == EINTR || error == EAGAIN ? "no record was taken within a second"

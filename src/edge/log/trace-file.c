@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Writes a session's trace into a file. The file is bounded, private (0600) and
- * consists of whole lines; where it cannot be written, the session goes on without it.
- * What a trace may contain is decided in proto/transcript.c.
+ * Writes a session's trace into a file. The file has a size limit and the mode 0600, and
+ * consists of whole lines. If it cannot be written, the session continues without it.
+ * proto/transcript.c decides what a trace may contain.
  */
 #include "edge/log/log.h"
 
@@ -16,7 +16,8 @@
 #include "smtp/state.h"
 
 #define TRACE_MODE 0600
-#define TRACE_DOMAINS_MAX 4096 /* octets of the list; longer, it stands for any */
+/* octets of the list of domains; a longer one becomes "*" */
+#define TRACE_DOMAINS_MAX 4096
 
 static struct trace_file *trace_of(struct tracer *tracer)
 {
@@ -24,7 +25,7 @@ static struct trace_file *trace_of(struct tracer *tracer)
 				     offsetof(struct trace_file, tracer));
 }
 
-/* The rest of the session goes untraced. */
+/* Ends the trace before the session. */
 static void give_up(struct trace_file *t)
 {
 	close(t->fd);
@@ -32,7 +33,7 @@ static void give_up(struct trace_file *t)
 	t->out.n = 0;
 }
 
-/* Writes all of it, or keeps the error and ends the trace. */
+/* Writes all octets, or keeps the error and ends the trace. */
 static void write_all(struct trace_file *t, struct span s)
 {
 	while (s.n && t->fd >= 0) {
@@ -82,7 +83,7 @@ static struct span keep(struct tracer *tracer, struct bytes in)
 	return (struct span){ t->kept, in.n };
 }
 
-/* Takes a line from the front, or a piece of one that is long. */
+/* Takes a line from the front, or a piece of a long one. */
 static struct span take_piece(struct span *s)
 {
 	size_t n = s->n < TRANSCRIPT_PIECE_MAX ? s->n : TRANSCRIPT_PIECE_MAX;
@@ -93,7 +94,7 @@ static struct span take_piece(struct span *s)
 	return piece;
 }
 
-/* One line for each response, in however many pieces it arrives. */
+/* Writes one line for each response, even if it arrives in several pieces. */
 static void took_response(struct trace_file *t, bool end)
 {
 	make_room(t);
@@ -160,7 +161,7 @@ void trace_file_event(struct trace_file *t, const char *mark)
 	buf_put_char(&t->out, '\n');
 }
 
-/* Notes "mailbox: user@example.net", once for each recipient. */
+/* Adds "mailbox: user@example.net" once for each recipient. */
 static void accepted(struct tracer *tracer, const struct recipient *r)
 {
 	struct trace_file *t = trace_of(tracer);
@@ -223,7 +224,7 @@ static void put_domains(struct buf *to, const struct session_settings *settings)
 	buf_put_char(to, '\n');
 }
 
-/* All settings that decide the session's replies. */
+/* Writes all settings that influence the replies of the session. */
 static void put_settings(struct trace_file *t, const struct config *c)
 {
 	static const char *const tls[] = { [TLS_OFF] = "off",
@@ -244,7 +245,7 @@ static void put_settings(struct trace_file *t, const struct config *c)
 	put_domains(to, s);
 	put_setting(to, "tls", tls[s->tls]);
 	put_setting(to, "auth", auth[s->auth]);
-	/* the mechanisms depend on the verifiers, which are no part of a trace */
+	/* the mechanisms depend on the verifiers, which a trace does not contain */
 	if (s->auth != AUTH_OFF)
 		put_setting(to, "users", "any");
 	if (s->original_to)
@@ -277,8 +278,8 @@ void trace_file_init(struct trace_file *t)
 }
 
 /*
- * "1796000000.M123456P4242.192.0.2.1.txt": ids of messages of the session begin like
- * it.
+ * Makes "1796000000.M123456P4242.192.0.2.1.txt". The ids of the session's messages have
+ * the same beginning.
  */
 static bool put_path(struct buf *to, const struct session *s, const char *directory)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The end of a connection. What the client still sends is read and discarded, within a
- * bound of octets and of time: the system answers unread input with a reset, and that
+ * The end of a connection. Further input of the client is read and discarded, up to a
+ * limit of octets and time, because the kernel answers unread input with a reset, which
  * can overtake the last reply.
  */
 #include "edge/net/net.h"
 #include <sys/socket.h>
 
-/* Reads below TLS: what arrives is not used. */
+/* Reads and discards input, below TLS. */
 static void drain(struct stream *s)
 {
 	struct tls *tls = s->tls;

@@ -40,12 +40,14 @@ void peer_set(struct session_peer *peer, const struct ip *ip, uint16_t port);
  * other processes may share them.
  */
 
-#define STREAM_IN_MAX (256 * 1024) /* one read; a message is decoded in place in it */
+/* octets of one read; messages are decoded in place there */
+#define STREAM_IN_MAX (256 * 1024)
 #define STREAM_PIECE (16 * 1024) /* smaller pieces count as small */
 #define STREAM_DRAIN_MAX (1024 * 1024) /* octets discarded after the last reply */
-#define STREAM_TIDY_AFTER 1000 /* milliseconds without input, after a handshake */
+/* milliseconds without input until memory of a handshake is returned */
+#define STREAM_TIDY_AFTER 1000
 #define STREAM_DRAIN_SECONDS 2
-/* while a listener is crowded this part of a timeout is left; it looks as often */
+/* in a crowded listener timeouts are divided by this, and checked as often */
 #define STREAM_CROWDED_PART 10
 
 /* Read results beside 0 (end of file) and -errno of the system. */
@@ -59,21 +61,23 @@ struct stream {
 	bool finishing; /* stop signals are ignored */
 	uint64_t timeout; /* milliseconds for each wait */
 	uint64_t deadline; /* of the whole session, by stream_clock() */
-	uint64_t waiting; /* when a wait began first since this was cleared; 0: not yet */
+	uint64_t waiting; /* start of the first wait since this was cleared; 0: none */
 	const struct tls_api *api;
-	const char *service; /* as in struct tls_io */
+	const char *service; /* kind of the service, as in struct tls_io */
 	struct tls *tls; /* NULL in the clear */
-	char *octets; /* STREAM_IN_MAX of them */
-	struct bytes have; /* read and not yet taken */
-	/* not 0: idle time-outs are a part of `timeout`; NULL: they never are */
+	char *octets; /* STREAM_IN_MAX octets */
+	struct bytes have; /* input that was read but not taken */
+	/*
+	 * not 0: timeouts without input are divided by STREAM_CROWDED_PART; NULL: never
+	 */
 	const _Atomic uint32_t *is_crowded;
-	bool untidy; /* unused memory of the handshake was not yet returned */
-	bool forked; /* libraries are in memory that it shares with other connections */
+	bool untidy; /* unused memory of the handshake has not been returned */
+	bool forked; /* memory of libraries is shared with other connections */
 	bool received; /* octets of the client were received, other than a PROXY header */
-	bool unanswered; /* the last piece was small, and nothing was sent since */
+	bool unanswered; /* the last piece was small, and nothing has been sent since */
 };
 
-/* Milliseconds of the monotonic clock. */
+/* Returns milliseconds of the monotonic clock. */
 uint64_t stream_clock(void);
 
 /*
@@ -83,23 +87,31 @@ uint64_t stream_clock(void);
 void stream_block_stop_signals(void);
 
 /*
- * Takes over `in` and `out`. Blocked stop signals come through `signals` from then on.
- * Times in seconds. 0 or -errno.
+ * Takes over `in` and `out`. From then on blocked stop signals arrive through `signals`.
+ * Times are in seconds. 0 or -errno.
  */
 int stream_init(
 	struct stream *s, int in, int out, uint64_t timeout, uint64_t session_timeout);
 void stream_done(struct stream *s);
 
-/* Appends input. Octets read, 0 at the end, or one of the negative results. */
+/*
+ * Appends input. Returns the octets read, 0 at the end, or one of the negative results.
+ */
 ssize_t stream_fill(struct stream *s);
 
-/* Waits until that stream_clock() despite the peer. 0, STREAM_TOO_LONG, STREAM_STOP. */
+/*
+ * Waits until stream_clock() is `until`, even if input arrives. 0, STREAM_TOO_LONG or
+ * STREAM_STOP.
+ */
 int stream_wait(const struct stream *s, uint64_t until);
 
-/* Writes all of `out` and empties it. 0 or negative as above. */
+/* Writes all of `out` and empties it. 0, or one of the negative results. */
 int stream_flush(struct stream *s, struct buf *out);
 
-/* True when input is pending anywhere and the peer has not closed. Reads nothing. */
+/*
+ * True when input is pending, in memory or in the socket, and the peer has not closed.
+ * Reads nothing.
+ */
 bool stream_is_ready(const struct stream *s);
 
 /*
@@ -116,8 +128,8 @@ bool stream_is_quiet(const struct stream *s, uint64_t milliseconds);
 uint64_t stream_hurry(struct stream *s, uint64_t milliseconds);
 
 /*
- * The handshake, with `seconds` for all of it; `have` is its first input. 0 or -errno;
- * facts and failure as in tls.h.
+ * Makes the TLS handshake within `seconds`; `have` is its first input. 0 or -errno; facts
+ * and failure as in tls.h.
  */
 int stream_secure(struct stream *s, const struct tls_api *api,
 	struct tls_credentials *credentials, uint64_t seconds,

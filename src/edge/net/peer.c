@@ -40,8 +40,8 @@ static void from_name(const union name *name, struct session_peer *ret)
 }
 
 /*
- * The peer of a connection that was reset: Linux still has the address, and returns as
- * much of it as requested. 0 or negative.
+ * Finds the peer of a connection that was reset. Linux still has the address, and returns
+ * as many octets of it as requested. 0 or negative.
  */
 static int former_name(int fd, union name *ret)
 {
@@ -81,7 +81,10 @@ int peer_accept(int listening, struct session_peer *ret)
 	return fd;
 }
 
-/* IPv6address [ "%" zone ] (RFC 4007 11.2): the zone is local, not of the address. */
+/*
+ * IPv6address [ "%" zone ] (RFC 4007 11.2): the zone has only a local meaning and is
+ * removed.
+ */
 static struct span without_zone(struct span address)
 {
 	struct span zone = address, ip = span_take(&zone, '%');

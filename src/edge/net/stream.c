@@ -73,8 +73,8 @@ void stream_done(struct stream *s)
 
 /*
  * COST: 50 of 697 KiB of an idle connection after TLS (postern's budget); without it: the
- * process keeps the memory of the handshake. It is returned after a pause only, as a
- * client that continues at once would need it again.
+ * process keeps the memory of the handshake. It is returned only after a pause, because a
+ * client that continues at once needs it again.
  */
 static void trim_memory(struct stream *s)
 {
@@ -166,7 +166,7 @@ static ssize_t write_some(int fd, const void *from, size_t n, bool ready)
 	return -1;
 }
 
-/* Tries to write before it waits, as the socket mostly has room. */
+/* Tries to write before it waits, because the socket usually has room. */
 static ssize_t raw_write(void *ctx, const void *from, size_t n)
 {
 	struct stream *s = ctx;
@@ -183,7 +183,10 @@ static ssize_t raw_write(void *ctx, const void *from, size_t n)
 	return put < 0 ? -errno : put;
 }
 
-/* Moves the remaining input to the front; wipes the old place (it may be a secret). */
+/*
+ * Moves the remaining input to the front, and wipes its old place, because it may be a
+ * secret.
+ */
 static void move_to_front(struct stream *s)
 {
 	size_t n = s->have.n, gap = (size_t)(s->have.p - s->octets);
@@ -196,9 +199,9 @@ static void move_to_front(struct stream *s)
 }
 
 /*
- * Acknowledges a small piece without a reply at once (the end of a handshake, part of a
- * message). The client's Nagle algorithm may wait for it, and the system would delay it
- * by 40 ms.
+ * Makes the kernel acknowledge a small piece at once if no reply follows (the end of a
+ * handshake, part of a message). The client's Nagle algorithm may wait for the
+ * acknowledgement, which the kernel would delay by 40 ms.
  */
 static void acknowledge(const struct stream *s)
 {
@@ -250,8 +253,8 @@ int stream_flush(struct stream *s, struct buf *out)
 }
 
 /*
- * Input read ahead is in tls.so, where poll() does not see it. `have` does not count: the
- * caller has read it and needs more.
+ * True when tls.so has read input ahead, which poll() does not report. `have` does not
+ * count: the caller has seen it and needs more.
  */
 static bool is_buffered(const struct stream *s)
 {
