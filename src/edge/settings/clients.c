@@ -7,7 +7,7 @@
 #include "edge/file.h"
 #include "proto/conf.h"
 
-#define WORD_SHOWN_MAX 60 /* octets of a word that is wrong */
+#define WORD_SHOWN_MAX 60 /* octets of a wrong word in a message */
 
 static void put_fault(
 	struct faults *f, const char *path, size_t line, const struct rule_fault *fault)
@@ -51,14 +51,17 @@ static int keep(struct clients *c, const struct rule *rule)
 	return 0;
 }
 
-/* What follows a priority is a blank, a line's end or the octet of room at the end. */
+/*
+ * Ends a priority with a NUL, in place of the blank or line end after it, or in the spare
+ * octet at the end.
+ */
 static void end_priority(struct clients *c, const struct rule *rule)
 {
 	if (rule->priority.n)
 		c->text[rule->priority.p - c->text + (ptrdiff_t)rule->priority.n] = '\0';
 }
 
-/* 0 or -ENOMEM. */
+/* Takes a line of the file. 0 or -ENOMEM. */
 static int take_line(struct clients *c, const char *path, struct span line, size_t number,
 	struct faults *faults)
 {

@@ -10,8 +10,8 @@
 
 #define LABEL_MAX 64 /* octets of maildir-hostname */
 #define RECIPIENTS_LEAST 100 /* RFC 5321 4.5.3.1.8 */
-#define COUNT_MAX 999999 /* the most that LIMITS can announce, RFC 9422 4.1 */
-#define WORDS_MAX 128 /* the words of one setting, as a sentence */
+#define COUNT_MAX 999999 /* the largest value that LIMITS can announce, RFC 9422 4.1 */
+#define WORDS_MAX 128 /* octets of a sentence with the words of a setting */
 
 static void *field(struct config *c, const struct config_key *key)
 {
@@ -65,7 +65,7 @@ static const char *parse_word(
 static const char *parse_tls(
 	struct config *c, const struct config_key *key, const char *text)
 {
-	/* the panel's own word for it */
+	/* `ssl` is the panel's word for it */
 	return parse_word(c, key, strcmp(text, "ssl") == 0 ? "required" : text);
 }
 
@@ -141,7 +141,7 @@ static const char *parse_recipients(
 	return wrong;
 }
 
-/* Where nothing is set. */
+/* Returns the host name of the system, when none is set. */
 static const char *system_name(struct config *c)
 {
 	struct utsname u;
@@ -160,7 +160,7 @@ static const char *parse_hostname(
 	return NULL;
 }
 
-/* A part of file names, in which "," and ":" end it for readers of Maildirs. */
+/* It is a part of file names, in which "," and ":" end it for readers of Maildirs. */
 static const char *parse_maildir_hostname(
 	struct config *c, const struct config_key *key, const char *text)
 {
@@ -215,7 +215,7 @@ static const char *parse_domains(
 	return NULL;
 }
 
-/* A comma before or after a path, as between the items of other lists. */
+/* Finds a comma before or after a path, which other lists have between their items. */
 static const char *comma_fault(const char *word)
 {
 	size_t n = strlen(word);
@@ -228,7 +228,7 @@ static const char *comma_fault(const char *word)
 
 #define SOCKET_PATH_MAX 108 /* octets of sun_path */
 
-/* Of tls-key: a word that names no file. */
+/* True for a word of tls-key that is not a file. */
 static bool is_token(const struct config_key *key, const char *word)
 {
 	return strcmp(key->name, "tls-key") == 0 &&
@@ -241,7 +241,7 @@ static bool is_agent(const struct config_key *key, const char *word)
 	       strncmp(word, TLS_AGENT, strlen(TLS_AGENT)) == 0;
 }
 
-/* The path fits into the address of a socket (unix(7)). */
+/* The path must fit into the address of a socket (unix(7)). */
 static const char *agent_fault(const char *word, size_t n)
 {
 	const char *path = word + strlen(TLS_AGENT);
@@ -253,7 +253,7 @@ static const char *agent_fault(const char *word, size_t n)
 		     : NULL;
 }
 
-/* Paths; "credential:NAME" is a file that systemd's LoadCredential= has put in place. */
+/* Parses paths; "credential:NAME" is a file that systemd provides by LoadCredential=. */
 static const char *parse_files(
 	struct config *c, const struct config_key *key, const char *text)
 {
@@ -334,7 +334,7 @@ const struct config_key config_keys[] = {
 	{ "clients", "", config_parse_file, AT(clients_file), NULL },
 	{ "user", "", parse_text, AT(user), NULL },
 	{ "sandbox", "yes", parse_flag, AT(sandbox), NULL },
-	/* of a listener: CONFIG_KEYS_OF_LISTENER */
+	/* settings of a listener: the last CONFIG_KEYS_OF_LISTENER rows */
 	{ "tls-key-agent", "yes", parse_flag, AT(tls_key_agent), NULL },
 	{ "connection-limit", "256", parse_count, AT(connection_limit), NULL },
 	{ "source-connection-limit", "32", parse_count_or_none,

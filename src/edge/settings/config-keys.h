@@ -7,20 +7,23 @@
 
 struct config_key {
 	const char *name;
-	const char *value; /* the default, as it would be written */
-	/* Takes `text` (which lives on) into `c`. NULL, or what is wrong. */
+	const char *value; /* the default, as in a settings file */
+	/* Parses `text`, which must outlive `c`, into `c`. Returns NULL, or the fault. */
 	const char *(*parse)(
 		struct config *c, const struct config_key *key, const char *text);
-	size_t offset; /* in struct config, of what the parser fills */
-	/* for parse_word: of an enum, in its order */
+	size_t offset; /* offset in struct config of the member that the parser sets */
+	/* parse_word: the words of an enum, in its order */
 	const struct words *words;
 };
 
-/* "must be one of: a b c", and which was perhaps meant. Memory of the settings. */
+/*
+ * Returns "must be one of: a b c", and the word that was probably meant; in memory of the
+ * settings.
+ */
 const char *config_word_fault(
 	struct config *c, const struct words *words, struct span written);
 
-/* Memory that lives as long as the settings; NULL: there is none. */
+/* Allocates memory that is freed with the settings; NULL: out of memory. */
 void *config_allocate(struct config *c, size_t n);
 const char *config_copy(struct config *c, struct span text);
 void config_free(struct config *c);
@@ -28,27 +31,28 @@ void config_free(struct config *c);
 /* The parsers of config-values.c. */
 
 /*
- * *ret is the path of a file: the word itself, or where systemd's LoadCredential= has put
- * it for "credential:NAME". Without a directory for them the word stands for the path:
- * whether the file is needed is not known yet (edge/file.h). NULL, or what is wrong.
+ * Finds the path of a file: the word itself, or for "credential:NAME" the path that
+ * systemd's LoadCredential= provides. Without a directory of credentials *ret is the
+ * word, because it is not known yet whether the file is needed (edge/file.h). Returns
+ * NULL, or the fault.
  */
 const char *config_file(struct config *c, const char *word, const char **ret);
 
 /*
- * NULL, or what is wrong with a path that is not absolute: processes are started in
- * different directories. The cure names one in `directory`.
+ * Returns NULL, or the fault of a path that is not absolute, because processes start in
+ * different directories. The cure proposes a path in `directory`.
  */
 const char *config_path_fault(struct config *c, struct span path, const char *directory);
 
-/* A directory. */
+/* Parses the path of a directory. */
 const char *config_parse_directory(
 	struct config *c, const struct config_key *key, const char *text);
 
-/* One file: a path, or a credential. */
+/* Parses one file: a path, or a credential. */
 const char *config_parse_file(
 	struct config *c, const struct config_key *key, const char *text);
 
-/* Networks, separated by blanks. */
+/* Parses networks, separated by blanks. */
 const char *config_parse_networks(
 	struct config *c, const struct config_key *key, const char *text);
 
@@ -57,7 +61,7 @@ const char *config_parse_log(
 const char *config_parse_log_level(
 	struct config *c, const struct config_key *key, const char *text);
 
-/* Where mail goes. */
+/* Parse the settings of where mail goes. */
 const char *config_parse_maildir(
 	struct config *c, const struct config_key *key, const char *text);
 const char *config_parse_mailbox(
@@ -69,7 +73,10 @@ const char *config_parse_catch_all(
 const char *config_parse_delimiter(
 	struct config *c, const struct config_key *key, const char *text);
 
-/* The last of the table: a connection has no use for them. */
+/*
+ * The number of settings of a listener, at the end of the table. A connection does not
+ * use them.
+ */
 #define CONFIG_KEYS_OF_LISTENER 8
 
 extern const struct config_key config_keys[];

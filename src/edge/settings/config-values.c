@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include "proto/destination.h"
 
-#define WORD_FAULT_MAX 160 /* a word and a sentence */
+#define WORD_FAULT_MAX 160 /* octets of a word and a sentence */
 #define JSON_PREFIX "json:"
-/* atext (RFC 5321 4.1.2), as far as it can part names of files */
+/* atext (RFC 5321 4.1.2) that can separate the parts of a file name */
 #define DELIMITERS "!#$&'*+-=?^_`{|}~"
 
 struct config_memory {
@@ -85,7 +85,7 @@ const char *config_file(struct config *c, const char *word, const char **ret)
 	char *full;
 
 	*ret = word;
-	/* most files are not set, and each process begins with all defaults */
+	/* most files are not set, and each process parses all defaults first */
 	if (!*word)
 		return NULL;
 	if (!credential_is_unset(word))
@@ -138,7 +138,7 @@ static size_t count_words(struct span text)
 	return n;
 }
 
-/* "word what is wrong with it" */
+/* Returns "WORD FAULT". */
 static const char *word_fault(struct config *c, struct span word, const char *what)
 {
 	char text[WORD_FAULT_MAX];
@@ -176,11 +176,11 @@ static const char *const log_words[] = {
 	[LOG_STDERR] = "stderr",
 	[LOG_SYSLOG_LINES] = "syslog",
 	[LOG_JOURNAL] = "journal",
-	[LOG_JSON] = "json:FILE", /* for a fault's text */
+	[LOG_JSON] = "json:FILE", /* the form that a fault shows */
 };
 static const struct words log_choices = WORDS_OF(log_words);
 
-/* A path is meant to be that of JSON Lines. */
+/* A path alone probably means a file of JSON Lines. */
 static const char *log_fault(struct config *c, const char *text)
 {
 	bool is_file = strchr(text, '/') || strncmp(text, "json", 4) == 0;
@@ -236,7 +236,7 @@ const char *config_parse_maildir(
 	return fault;
 }
 
-/* A path below mail-root that no address has a part in. */
+/* Parses a path below mail-root that does not depend on addresses. */
 const char *config_parse_mailbox(
 	struct config *c, const struct config_key *key, const char *text)
 {
@@ -258,7 +258,7 @@ const char *config_parse_marker(
 	return NULL;
 }
 
-/* It is looked up as a recipient is. */
+/* The address is looked up like a recipient. */
 static const char *address_fault(const char *text)
 {
 	struct span local, domain;

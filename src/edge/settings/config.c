@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Reads the settings: the file, options that override it, and what only all of them
- * together decide. A fault names its place, what is wrong and what would be right. The
- * files that settings name are not opened here.
+ * Reads the settings: the file, options that override it, and finally the conditions that
+ * several settings decide together. A fault contains its place, what is wrong, and a
+ * valid value. The files that settings name are not opened here.
  */
 #include "edge/settings/settings.h"
 #include <errno.h>
@@ -24,7 +24,7 @@ static size_t find_key(struct span name)
 	return words_find(&config_names, name);
 }
 
-/* "no such setting; did you mean tls-key? See postern.conf(5)" */
+/* Reports "no such setting; did you mean tls-key? See postern.conf(5)". */
 static void fault_of_key(struct config *c, const char *where, const char *name)
 {
 	char text[CONFIG_FAULT_MAX], meant[CONF_MEANT_MAX];
@@ -35,7 +35,10 @@ static void fault_of_key(struct config *c, const char *where, const char *name)
 	fault(c, where, name, text);
 }
 
-/* A path that a shell would expand. In a banner, or as the delimiter, ~ is itself. */
+/*
+ * True for a path that a shell would expand. In a banner, and as the delimiter, ~ is an
+ * ordinary character.
+ */
 static bool has_home(const struct config_key *key, struct span value)
 {
 	if (strcmp(key->name, "banner") == 0 || value.n < 2)
@@ -43,7 +46,7 @@ static bool has_home(const struct config_key *key, struct span value)
 	return *value.p == '~' || span_starts(value, SPAN("json:~"));
 }
 
-/* Takes a value for the row. NULL, or the fault: the row then keeps its default. */
+/* Sets the value of a row. Returns NULL, or the fault; the row then keeps its default. */
 static const char *assign(struct config *c, size_t row, struct span value)
 {
 	const struct config_key *key = &config_keys[row];
@@ -174,7 +177,7 @@ static const char *where_of(const struct config *c, const char *key)
 	return where ? where : "settings";
 }
 
-/* Shows the value that a setting got which is not set. */
+/* Makes config_print() show the value of a setting that is derived from others. */
 static void settle(struct config *c, const char *key, const char *value)
 {
 	size_t row = find_key(span_of(key));
@@ -183,8 +186,10 @@ static void settle(struct config *c, const char *key, const char *value)
 		c->written[row] = config_copy(c, span_of(value));
 }
 
-/* The directory that all the Maildirs of a template have in common: what stands before
- * its "%". */
+/*
+ * Returns the length of the directory that all Maildirs of a template share: the part
+ * before its "%".
+ */
 static size_t fixed_length(const char *maildir)
 {
 	size_t n = strcspn(maildir, "%");
@@ -196,7 +201,10 @@ static size_t fixed_length(const char *maildir)
 	return n;
 }
 
-/* Of the path that a template gives: each part of an address has at least one octet. */
+/*
+ * Returns the shortest length of a path of the template: each part of an address has at
+ * least one octet.
+ */
 static size_t shortest_length(const char *template)
 {
 	size_t n = 0;
@@ -206,7 +214,7 @@ static size_t shortest_length(const char *template)
 	return n;
 }
 
-/* It is set, to a value that is a fault. */
+/* True when the setting has a value that was refused. */
 static bool is_refused(const struct config *c, const char *key)
 {
 	size_t row = find_key(span_of(key));
@@ -214,7 +222,7 @@ static bool is_refused(const struct config *c, const char *key)
 	return c->where[row] && !c->written[row];
 }
 
-/* Cuts maildir in two: mail-root, and what is below it. */
+/* Splits maildir into mail-root and the path below it. */
 static void finish_maildir(struct config *c)
 {
 	const char *dir = c->maildir;
@@ -226,7 +234,7 @@ static void finish_maildir(struct config *c)
 		if (!is_refused(c, "mail-root"))
 			fault(c, where_of(c, "maildir"), "maildir",
 				config_path_fault(c, span_of(dir), "/srv/mail"));
-		/* as a value that was refused */
+		/* treated like a refused value */
 		c->written[find_key(SPAN("maildir"))] = NULL;
 		c->maildir = NULL;
 		return;
@@ -267,7 +275,10 @@ static bool is_below(struct span path, struct span directory)
 	       (path.n == directory.n || path.p[directory.n] == '/');
 }
 
-/* A directory in mail-root may have an address, so that clients could write to it. */
+/*
+ * A directory in mail-root could be the Maildir of an address, so that clients could
+ * write to it.
+ */
 static void finish_outbox(struct config *c)
 {
 	if (c->dsn_outbox && c->mail_root &&
@@ -277,9 +288,9 @@ static void finish_outbox(struct config *c)
 }
 
 /*
- * The setting has a value that needs others. Where that is an option of the command line,
- * as the units and --listen= of some sockets have it, a line of the file would not take
- * it back: the fault names the file, for the others.
+ * Reports that the value of a setting needs other settings. If the value is an option of
+ * the command line, as in the units and for --listen= of some sockets, a line of the file
+ * cannot change it. The fault then names the file for the other settings.
  */
 static void fault_of_need(
 	struct config *c, const char *key, const char *needs, const char *instead)
@@ -329,7 +340,10 @@ static void finish_auth(struct config *c)
 {
 	bool may_use_tls = c->session.tls != TLS_OFF || c->clients_file;
 
-	/* a mail server does not log in for LMTP: access to the socket decides */
+	/*
+	 * mail servers do not log in for LMTP, because access to the socket is the
+	 * permission
+	 */
 	if (c->session.lmtp) {
 		c->session.auth = AUTH_OFF;
 		return;
@@ -352,7 +366,10 @@ static void finish_auth(struct config *c)
 			"needs tls-client-ca: without it no client is asked for one");
 }
 
-/* Some old clients send HELO, and see no STARTTLS, if the greeting has no "ESMTP". */
+/*
+ * Some old clients send HELO, after which STARTTLS is not listed, if the greeting has no
+ * "ESMTP".
+ */
 static void finish_banner(struct config *c)
 {
 	if (c->session.banner[0])
@@ -380,7 +397,9 @@ static void finish_defaults(struct config *c)
 	if (c->maildir_create == CREATE_AUTO) {
 		bool is_one = !c->maildir || !strchr(c->maildir, '%');
 		c->maildir_create = is_one ? CREATE_YES : CREATE_NO;
-		/* all mail goes to one Maildir: if missing, this is a first start */
+		/*
+		 * all mail goes to one Maildir; if it is missing, this is a first start
+		 */
 		if (is_one && !c->recipients_file)
 			c->recipients.create = CREATE_YES;
 	}
@@ -389,7 +408,7 @@ static void finish_defaults(struct config *c)
 			c->maildir_create == CREATE_YES ? "yes" : "no");
 }
 
-/* It is not set. */
+/* Reports that maildir is not set. */
 static void fault_of_maildir(struct config *c)
 {
 	if (c->missing)
@@ -409,7 +428,7 @@ const char *config_place(const struct config *c, struct span key)
 
 	if (row == config_names.n)
 		return NULL;
-	/* what is not set comes from another setting */
+	/* a value that is not set is taken from another setting */
 	if (!c->where[row] && span_eq(key, SPAN("mail-root")))
 		row = find_key(SPAN("maildir"));
 	return c->where[row];
@@ -420,7 +439,7 @@ bool config_finish(struct config *c)
 	finish_defaults(c);
 	if (c->maildir)
 		finish_maildir(c);
-	/* without the file, further faults would be guesses about its content */
+	/* without the file further faults would be guesses */
 	if (c->unread)
 		return false;
 	if (!c->maildir && !is_refused(c, "maildir"))

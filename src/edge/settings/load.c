@@ -2,7 +2,8 @@
 /*
  * Loads the settings of a process from all their sources: the settings file, the options
  * of the command line, the rules for clients, the table of recipients. Connections,
- * listeners and `--check` use this function, so they cannot differ in what they accept.
+ * listeners and `--check` use this function, so that all of them accept the same
+ * settings.
  */
 #include "edge/settings/settings.h"
 #include "edge/table/table.h"
@@ -14,7 +15,10 @@ static void report_recipients(void *ctx, const char *what)
 	faults_put(&c->faults, "recipients %s: %s", c->recipients_file, what);
 }
 
-/* Reports all faults of a table that cannot be used, not only the first. */
+/*
+ * Opens the table of recipients. All faults of an unusable table are reported, not only
+ * the first.
+ */
 static void open_recipients(struct config *c)
 {
 	static const struct table_visitor no_pairs = { NULL, NULL };
@@ -22,7 +26,7 @@ static void open_recipients(struct config *c)
 	char fault[TABLE_FAULT_MAX];
 
 	if (table_open(c->recipients_file, false, &c->recipients.table, fault) == 0) {
-		/* an empty table refuses each address that no catch-all takes */
+		/* without a catch-all an empty table refuses each address */
 		if (table_is_empty(c->recipients.table) && !c->recipients.catch_all)
 			report_recipients(c, TABLE_EMPTY);
 		return;
@@ -32,7 +36,7 @@ static void open_recipients(struct config *c)
 		report_recipients(c, fault);
 }
 
-/* Rules may ask for TLS only where there is a certificate. */
+/* Rules may turn TLS on only when there is a certificate. */
 static void check_rules(struct config *c)
 {
 	for (size_t i = 0; i < c->clients.n_rules && c->tls.n_pairs == 0; i++) {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Reads a cdb(5) by pread(2). No file, however broken, causes a crash, a wait or a read
- * without end, and a file that was cut short is never taken for one without the key. The
- * library is not used for reading because it maps the file: a process that writes into
- * the file, in place of renaming another to its name, would end this one by SIGBUS.
+ * Reads a cdb(5) by pread(2). A broken file never causes a crash or an endless loop, and
+ * in a truncated file a missing key is an error. The library is not used for reading,
+ * because it maps the file: a process that overwrites the file, instead of replacing it
+ * by rename(2), would end this one by SIGBUS.
  *
- * A cdb is 256 places of hash tables, the pairs, and those tables. A slot of a table is a
- * hash and where its pair is; a pair is the lengths of key and value, and both. All
- * numbers are little-endian, of 32 bits.
+ * A cdb has 256 places of hash tables, the pairs, and the hash tables. A slot of a table
+ * has a hash and the position of its pair. A pair has the lengths of key and value, then
+ * both. All numbers have 32 bits, little-endian.
  */
 #include "edge/table/cdb.h"
 #include <cdb.h>
@@ -15,16 +15,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NUMBERS 8 /* octets of two: a place, a slot, the lengths of a pair */
+#define NUMBERS 8 /* octets of two numbers: a place, a slot, the lengths of a pair */
 #define HEAD_OCTETS ((size_t)(CDB_TABLES * NUMBERS))
 #define SLOTS_AT_ONCE 8
 
 struct cdb_pair {
-	uint64_t at; /* the key; the value is behind it */
+	uint64_t at; /* position of the key, which the value follows */
 	uint32_t n_key, n_value;
 };
 
-/* All of it or nothing. 0 or -errno. */
+/* Reads exactly n octets. 0 or -errno. */
 static int read_at(const struct table_cdb *c, uint64_t at, void *to, size_t n)
 {
 	char *p = to;
@@ -44,7 +44,9 @@ static int read_at(const struct table_cdb *c, uint64_t at, void *to, size_t n)
 	return 0;
 }
 
-/* A table lies behind the head and within the file: none of it was cut off. */
+/*
+ * Reads the place of a table, which must lie after the head and wholly within the file.
+ */
 static int take_place(struct table_cdb *c, size_t i, const unsigned char *numbers)
 {
 	struct cdb_place place = { cdb_unpack(numbers), cdb_unpack(numbers + 4) };
@@ -73,7 +75,7 @@ int table_cdb_open(struct table_cdb *c, int fd)
 	return r;
 }
 
-/* The pair whose lengths are there, which lies where pairs do. */
+/* Finds the pair whose lengths are at this position, which must be among the pairs. */
 static int find_pair(const struct table_cdb *c, uint64_t at, struct cdb_pair *ret)
 {
 	unsigned char numbers[NUMBERS];
@@ -87,7 +89,7 @@ static int find_pair(const struct table_cdb *c, uint64_t at, struct cdb_pair *re
 	return ret->at + ret->n_key + ret->n_value > c->end ? -EBADMSG : 0;
 }
 
-/* 1: that pair has the key. */
+/* Compares the key of a pair. 1: equal; 0: different; or -errno. */
 static int has_key(
 	const struct table_cdb *c, const struct cdb_pair *pair, struct span key)
 {
@@ -114,15 +116,17 @@ static int take_value(
 	return r;
 }
 
-/* Some slots of a table, in order: the one that was used first comes first. */
+/* Reads slots of a table in the order of a search. */
 struct cdb_slots {
 	unsigned char octets[SLOTS_AT_ONCE * NUMBERS];
 	size_t n, next;
-	uint32_t to_read; /* of the table */
-	uint64_t index; /* in it, of the next to be read */
+	uint32_t to_read; /* slots of the table that are not read yet */
+	uint64_t index; /* index in the table of the next slot to be read */
 };
 
-/* The next slot: to the end of the table, then from its beginning. 0: there is none. */
+/*
+ * Takes the next slot: up to the end of the table, then from its beginning. 0: no more.
+ */
 static int next_slot(const struct table_cdb *c, const struct cdb_place *table,
 	struct cdb_slots *slots, uint32_t *ret_hash, uint32_t *ret_at)
 {
@@ -152,7 +156,7 @@ static int next_slot(const struct table_cdb *c, const struct cdb_place *table,
 	return 1;
 }
 
-/* 1 and the pair, 0 or -errno. */
+/* Finds a key. 1 and its pair; 0: not found; or -errno. */
 static int find(const struct table_cdb *c, struct span key, struct cdb_pair *ret)
 {
 	uint32_t wanted = cdb_hash(key.p, (unsigned)key.n), hash = 0, at = 0;
@@ -201,7 +205,7 @@ static void put_fault(struct faults *f, struct span key, const char *what)
 	faults_put(f, "%s: %s", octets, what);
 }
 
-/* Whether a search for the key ends at this pair. */
+/* Reports a fault unless a search for the key ends at this pair. */
 static void check_pair(const struct table_cdb *c, const struct table_visitor *v,
 	const struct cdb_pair *pair, struct span key, struct span value, struct faults *f)
 {
@@ -216,7 +220,7 @@ static void check_pair(const struct table_cdb *c, const struct table_visitor *v,
 		v->pair(v->ctx, 0, key, value);
 }
 
-/* 0, or -errno: there is nothing to go on with. */
+/* Visits one pair. 0, or -errno: the visit cannot continue. */
 static int visit_pair(const struct table_cdb *c, const struct table_visitor *v,
 	struct cdb_pair *pair, struct faults *f)
 {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Opens a table, as a text or a cdb, and answers questions about it in the same way for
- * both. A file that cannot be used, or is not whole, is a fault in words when it is
- * opened; a file that takes its place later is not read.
+ * Opens a table, a text or a cdb, and searches both in the same way. An unusable or
+ * truncated file is a fault when it is opened. A file that replaces it later is not read.
  */
 #include "edge/table/table.h"
 #include <errno.h>
@@ -20,17 +19,17 @@
 #define SAMPLE_CDB 64
 
 struct table {
-	int fd; /* of a cdb; -1: it is text */
+	int fd; /* descriptor of a cdb; -1: the table is a text */
 	struct table_cdb cdb;
 	struct table_text text;
 };
 
-/* The file, if it is one that may be used; or -errno, after a fault. */
+/* Opens the file if it may be used. Returns the descriptor, or -errno, after a fault. */
 static int open_file(const char *path, bool is_secret, struct faults *f)
 {
 	char content[CREDENTIAL_FAULT_MAX], text[TABLE_FAULT_MAX];
 	struct buf b = BUF(text);
-	/* without waiting for a writer of a FIFO */
+	/* O_NONBLOCK: opening a FIFO must not wait for a writer */
 	OWNED_FD int fd = file_open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
 	ssize_t n = fd < 0 ? 0 : pread(fd, content, sizeof(content), 0);
@@ -62,7 +61,7 @@ static int open_file(const char *path, bool is_secret, struct faults *f)
 	return steal_fd(&fd);
 }
 
-/* 0, or -errno after a fault. The text may have faults all the same. */
+/* Reads a text. 0, or -errno after a fault. With 0, lines may still have faults. */
 static int read_text(struct table *t, int fd, struct faults *f)
 {
 	OWNED char *text = NULL;

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* "line 7: ", the word and what is wrong with it. */
+/* Reports "line 7: ", the word and its fault. */
 static void put_fault(struct faults *f, size_t line, struct span word, const char *what)
 {
 	char octets[TABLE_FAULT_MAX];
@@ -27,7 +27,7 @@ static size_t count_lines(struct span text)
 	return n;
 }
 
-/* Room for as many pairs as there may be, and for twice as many slots at least. */
+/* Allocates memory for all possible pairs, and for at least twice as many slots. */
 static int make_room(struct table_text *t, size_t n_lines)
 {
 	size_t n_slots = 2;
@@ -40,7 +40,7 @@ static int make_room(struct table_text *t, size_t n_lines)
 	return t->pairs && t->slots ? 0 : -ENOMEM;
 }
 
-/* The slot that has the key, or the empty one where it would be. */
+/* Returns the slot that has the key, or the empty one for it. */
 static uint32_t *find_slot(const struct table_text *t, struct span key)
 {
 	size_t i = cdb_hash(key.p, (unsigned)key.n) & t->mask;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Our own certificates: the pairs of certificate and key that are read from files, and
- * the facts of a certificate, for `--check`, the explanation of a failure and the
- * panel. A pair that is handed over belongs together: the public keys are compared
- * here, at a tenth of the cost of GnuTLS's own test (a signature, verified). Keys are
- * read from files without a passphrase, or kept by tokens (PKCS #11) for a key agent.
+ * The certificates of this host: pairs of certificate and key that are read from files,
+ * and facts of certificates for `--check`, the explanation of a failure and the panel.
+ * The public keys of certificate and key are compared here, at a tenth of the cost of
+ * GnuTLS's own test (making and verifying a signature). Keys are in files without a
+ * passphrase or, with a key agent, in tokens (PKCS #11).
  */
 #include <errno.h>
 #include <gnutls/x509.h>
@@ -16,8 +16,8 @@
 #include "edge/tls/parts.h"
 #include "proto/tls-names.h"
 
-#define SUBJECT_MAX 120 /* of an issuer, in a fault */
-#define KEY_ID_MAX 64 /* SHA-1's 20 octets today */
+#define SUBJECT_MAX 120 /* octets of an issuer's name in a fault */
+#define KEY_ID_MAX 64 /* octets; today GnuTLS uses the 20 of SHA-1 */
 
 struct key_id {
 	unsigned char octets[KEY_ID_MAX];
@@ -116,9 +116,9 @@ static bool is_same(const gnutls_datum_t *a, const gnutls_datum_t *b)
 }
 
 /*
- * COST: 2.5 % of a TLS session's instructions with an ECDSA key (callgrind); without
- * it: the ids of both keys, which are hashes, are compared as for other keys. False,
- * too, when one of them is no such key.
+ * COST: 2.5 % of a TLS session's instructions with an ECDSA key (callgrind); without it:
+ * the ids of both keys, which are hashes, are compared as for other keys. Also false when
+ * one of them is not an ECDSA key.
  */
 static bool have_same_point(const struct tls_pair_read *pair)
 {
@@ -169,7 +169,10 @@ int tls_pair_read(const struct tls_settings *settings, size_t number,
 	const struct tls_pair *files = &settings->pairs[number];
 	int r = read_once(settings, files, ret, ret_fault);
 
-	/* The pair may just be renewed, one file after the other. */
+	/*
+	 * A pair may be read while it is being renewed, one file after the other. It is
+	 * then read once more.
+	 */
 	if (r == -EINVAL)
 		r = read_once(settings, files, ret, ret_fault);
 	return r;
@@ -201,8 +204,8 @@ static bool issued(gnutls_x509_crt_t issuer, gnutls_x509_crt_t subject)
 }
 
 /*
- * COST: as much as reading one certificate, for a chain of two or more; without it:
- * GnuTLS always sorts the chain, which nearly always is in order.
+ * COST: the time of reading one certificate, for a chain of two or more; without it:
+ * GnuTLS always sorts the chain, although nearly all chains are in order.
  */
 static unsigned int sorting_for(const struct tls_pair_read *pair)
 {
@@ -214,7 +217,7 @@ static unsigned int sorting_for(const struct tls_pair_read *pair)
 
 int tls_pair_add(const struct tls_pair_read *pair, gnutls_certificate_credentials_t set)
 {
-	/* No names: GnuTLS is not to choose by them. */
+	/* An empty list of names, so that GnuTLS does not choose by names. */
 	static const char *no_names[1];
 	gnutls_pcert_st chain[TLS_CHAIN_MAX];
 	unsigned int n = pair->n_chain;
@@ -229,14 +232,14 @@ int tls_pair_add(const struct tls_pair_read *pair, gnutls_certificate_credential
 		return -ENOMEM;
 	}
 	if (gnutls_certificate_set_key(set, no_names, 0, chain, (int)n, key) >= 0)
-		return 0; /* all of it is the set's now */
+		return 0; /* the set now owns all of it */
 	for (unsigned int i = 0; i < n; i++)
 		gnutls_pcert_deinit(&chain[i]);
 	gnutls_privkey_deinit(key);
 	return -ENOMEM;
 }
 
-/* A certificate's time; either end may be missing: -1. */
+/* The time of validity of a certificate; -1: no such limit. */
 struct validity {
 	time_t first, last;
 	bool expired, early;
@@ -261,13 +264,13 @@ static struct validity validity_of(gnutls_x509_crt_t crt)
 	};
 }
 
-/* True of a certificate whose issuer has its own name. */
+/* True for a certificate whose issuer has the same name. */
 static bool is_root(gnutls_x509_crt_t crt)
 {
 	return issued(crt, crt);
 }
 
-/* Whatever the times of both. */
+/* True when the issuer signed the subject; times are ignored. */
 static bool has_signed(gnutls_x509_crt_t issuer, gnutls_x509_crt_t subject)
 {
 	const unsigned int flags = GNUTLS_VERIFY_DISABLE_TIME_CHECKS |
@@ -281,19 +284,16 @@ static bool has_signed(gnutls_x509_crt_t issuer, gnutls_x509_crt_t subject)
 }
 
 /*
- * Which certificates of a chain have issued the first one, or one of these issuers: bit
- * i for the number i. Their signatures are verified, as a renewed authority keeps its
- * name. Roots are left out: clients have those that they trust, and do not check their
+ * Finds the certificates of a chain that issued the first one, or another issuer: bit i
+ * for number i. Signatures are verified, because a renewed authority keeps its name.
+ * Roots are left out, because clients have roots of their own and do not check their
  * time.
  */
 static uint32_t find_issuers(const gnutls_x509_crt_t *chain, unsigned int n)
 {
 	uint32_t found = 0;
 
-	/*
-	 * the first of them is the one that is sent, where several differ only in their
-	 * times
-	 */
+	/* if several differ only in their times, the first one is sent */
 	for (unsigned int subject = 0, i = 0; i < n && !is_root(chain[subject]);) {
 		if (i == subject || (found & UINT32_C(1) << i) ||
 			!issued(chain[i], chain[subject]) ||
@@ -321,12 +321,15 @@ static const char *put_time(time_t at, char *to, size_t n)
 /* The facts of a chain, for the explanation of a failure and for the panel. */
 struct facts {
 	struct validity leaf;
-	struct validity issuer; /* of the first one that is not valid, or zeros */
-	time_t first, last; /* when the leaf and all its issuers are valid */
+	/* validity of the first issuer that is not valid, or zeros */
+	struct validity issuer;
+	time_t first, last; /* the time in which the leaf and all its issuers are valid */
 	bool self_signed, misnamed;
 };
 
-/* `name` is what the leaf should cover, or NULL. */
+/*
+ * Returns the facts of a chain. `name` is the name that the leaf should cover, or NULL.
+ */
 static struct facts facts_of(
 	const gnutls_x509_crt_t *chain, unsigned int n, const char *name)
 {
@@ -351,7 +354,7 @@ static struct facts facts_of(
 	return f;
 }
 
-/* Names the certificate number `i` of the file, unless it is the first. */
+/* Appends the name of certificate `i` of the file, unless it is the first. */
 static void put_which(
 	const struct tls_pair_read *pair, unsigned int i, bool is_issuer, struct buf *to)
 {
@@ -399,7 +402,7 @@ void tls_pair_report_time(const struct tls_pair_read *pair, const struct tls_pai
 		report_time(pair, i, files, report);
 }
 
-/* The DNS names, divided by ", ", as many as there is room for. */
+/* Lists the DNS names, separated by ", ", as many as fit. */
 static void put_names(gnutls_x509_crt_t crt, struct tls_description *ret)
 {
 	struct buf b = BUF(ret->names);
@@ -435,7 +438,10 @@ static void put_key(gnutls_x509_crt_t crt, struct tls_description *ret)
 	buf_terminate(&b);
 }
 
-/* Needs no key: a process that may read the certificate alone shows it. */
+/*
+ * Describes a certificate. No key is needed, so a process that can read only the
+ * certificate can show it.
+ */
 static int describe(const struct tls_settings *settings, struct tls_description *ret)
 {
 	CLEANUP(tls_pair_done) struct tls_pair_read pair = { 0 };
@@ -514,7 +520,7 @@ static void set_day(char *to, size_t n, time_t at)
 		snprintf(to, n, "a far day");
 }
 
-/* The first `most` certificates of the chain number `i`. Returns how many there are. */
+/* Imports the first `most` certificates of chain `i`. Returns their number. */
 static unsigned int import_chain(gnutls_certificate_credentials_t set, unsigned int i,
 	unsigned int most, gnutls_x509_crt_t *chain)
 {
@@ -532,7 +538,10 @@ static unsigned int import_chain(gnutls_certificate_credentials_t set, unsigned 
 	return n;
 }
 
-/* `alone`: no other certificate is sent with it. */
+/*
+ * Adds the facts of the chain that was sent. `alone`: no other certificate was sent with
+ * it.
+ */
 static void explain_shown(const gnutls_x509_crt_t *chain, unsigned int n, bool alone,
 	const char *name, struct tls_certificate *ret)
 {

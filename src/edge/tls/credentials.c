@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Makes credentials of the settings, and reports what is wrong with them, for loading
- * and for `postern --check`. A fault in one part costs only that part: a bad pair is
- * left out, a bad ticket key means no tickets, and all of them are reported.
+ * Makes credentials from the settings, and reports their faults, for loading and for
+ * `postern --check`. A fault disables only its part: an unusable pair is left out, and
+ * without a usable ticket key there are no tickets. All faults are reported.
  *
- * GnuTLS would choose among the certificates itself, but it goes through the cipher
- * suites first: in TLS 1.2 a client that names b.example and prefers ECDSA gets
- * a.example's ECDSA certificate when b's is RSA. So a session is given only the
- * certificates of the name it asked for.
+ * A session gets only the certificates of the name that the client asked for. GnuTLS
+ * could choose among all certificates, but it decides by cipher suites first: in TLS 1.2
+ * a client that asks for b.example and prefers ECDSA would get the ECDSA certificate of
+ * a.example if that of b.example is RSA.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,8 +19,7 @@
 #define NAME_MAX_OCTETS 256 /* a DNS name has 253 */
 
 /*
- * GnuTLS initialises itself when it is loaded; where that has failed, all of its
- * functions fail.
+ * GnuTLS initialises itself when it is loaded. If that failed, all of its functions fail.
  */
 static int check_library(struct tls_fault *fault)
 {
@@ -36,7 +35,7 @@ static int check_library(struct tls_fault *fault)
 	return 0;
 }
 
-/* A certificate in DER (Ed25519, self-signed), which nothing trusts. */
+/* A certificate in DER (Ed25519, self-signed), which is only read as a test. */
 /* clang-format off */
 static const unsigned char specimen[] = {
 	0x30, 0x82, 0x01, 0x1c, 0x30, 0x81, 0xcf, 0xa0, 0x03, 0x02, 0x01, 0x02,
@@ -84,7 +83,7 @@ bool tls_library_works(void)
 	return gnutls_global_init() >= 0 && can_read_certificates();
 }
 
-/* A key agent decrypts nothing, so key exchange by RSA encryption is not offered. */
+/* A key agent does not decrypt, so key exchange by RSA encryption is not offered. */
 #define WITHOUT_RSA_EXCHANGE ":-RSA"
 
 static int init_priority(
@@ -189,7 +188,7 @@ static int load_authorities(const struct tls_settings *settings,
 		path, r < 0 ? gnutls_strerror(r) : "none at all");
 }
 
-/* Appends the pair, whose key the agent has. */
+/* Appends a pair whose key the agent has. */
 static int fetch_pair(const struct tls_settings *settings, size_t number,
 	struct tls_credentials *c, struct tls_fault *fault)
 {
@@ -264,7 +263,7 @@ static int make_set(const struct tls_credentials *c, uint32_t pairs,
 
 	if (gnutls_certificate_allocate_credentials(&set) < 0)
 		return -ENOMEM;
-	/* tls_pair_read() has made the test that this flag skips */
+	/* tls_pair_read() has made the test that the flag disables */
 	gnutls_certificate_set_flags(set, GNUTLS_CERTIFICATE_SKIP_KEY_CERT_MATCH);
 	for (size_t i = 0; i < c->n_pairs; i++) {
 		if (!(pairs & UINT32_C(1) << i))
@@ -279,8 +278,8 @@ static int make_set(const struct tls_credentials *c, uint32_t pairs,
 }
 
 /*
- * The pairs that have the name of the first one: for a client that asks for an unknown
- * name, or none.
+ * Finds the pairs with the name of the first one, for clients that ask for no name or an
+ * unknown one.
  */
 static uint32_t find_default(const struct tls_credentials *c)
 {
@@ -309,7 +308,9 @@ static int forgive(int r, const struct tls_fault *fault, const struct tls_report
 	return 0;
 }
 
-/* Every part is read before the verdict, so that all faults are reported at once. */
+/*
+ * Reads every part before it returns an error, so that all faults are reported at once.
+ */
 static int load_parts(const struct tls_settings *settings,
 	const struct tls_report *report, struct tls_credentials *c)
 {
@@ -347,8 +348,8 @@ static int load_all(const struct tls_settings *settings, const struct tls_report
 	c->default_pairs = find_default(c);
 	r = make_set(c, c->default_pairs, &c->default_set);
 	/*
-	 * A parsed certificate is large; with only one there is nothing to choose
-	 * later.
+	 * A parsed certificate is large, and a single one is not needed for a later
+	 * choice.
 	 */
 	if (r == 0 && c->n_pairs == 1)
 		drop_pairs(c);
@@ -454,7 +455,7 @@ static void check_key_mode(const struct tls_settings *settings, const char *path
 	CLEANUP(tls_file_done) struct tls_file file = { 0 };
 	struct tls_fault fault;
 
-	/* a file that cannot be read is reported by now */
+	/* the fault of an unreadable file was reported before */
 	if (tls_file_read(settings, path, &file) < 0 ||
 		!tls_file_shared_with_others(&file))
 		return;
@@ -463,7 +464,10 @@ static void check_key_mode(const struct tls_settings *settings, const char *path
 	tls_fault_report(&fault, report);
 }
 
-/* An RSA key needs no signature where it decrypts the secret of TLS 1.2 instead. */
+/*
+ * True when the priority has key exchange by RSA in TLS 1.2, in which an RSA key decrypts
+ * and does not sign.
+ */
 static bool has_rsa_key_exchange(gnutls_priority_t priority)
 {
 	const unsigned int *list;
@@ -486,7 +490,7 @@ static bool allows_key(gnutls_priority_t priority, gnutls_pk_algorithm_t key)
 	return key == GNUTLS_PK_RSA && has_rsa_key_exchange(priority);
 }
 
-/* A pair that cannot be read is reported elsewhere. */
+/* Checks that some signature is possible. Unreadable pairs are reported elsewhere. */
 static void check_signatures(const struct tls_settings *settings, size_t number,
 	gnutls_priority_t priority, const struct tls_report *report)
 {

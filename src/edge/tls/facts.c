@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What GnuTLS knows of a session, as the plain values of smtp/facts.h and tls.h: what
- * was negotiated or why nothing was, what the policy allows, and what the client's
- * certificate is worth. A peer's text is dropped unless it is plain; a client's
- * certificate never breaks a handshake: one that is not trusted is only marked so.
+ * Converts facts of GnuTLS to the plain values of smtp/facts.h and tls.h: negotiated
+ * values, the cause of a failure, the policy, and the verification of the client's
+ * certificate. A text of a peer is dropped unless it is plain. A client's certificate
+ * never breaks a handshake; a certificate without trust is only marked.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -41,7 +41,9 @@ static void set_alpn(gnutls_session_t session, struct tls_facts *ret)
 {
 	gnutls_datum_t chosen;
 
-	/* One of ours: the server chooses from its own list. */
+	/*
+	 * The name is one of this host's, because the server chooses from its own list.
+	 */
 	if (gnutls_alpn_get_selected_protocol(session, &chosen) == 0 &&
 		chosen.size < sizeof(ret->alpn))
 		memcpy(ret->alpn, chosen.data, chosen.size);
@@ -69,7 +71,7 @@ void tls_facts_of_client(const struct tls_client *client, struct tls_facts *ret)
 			client->trusted ? "trusted" : client->fault);
 }
 
-/* What ended it below TLS. */
+/* Returns the text of an error below TLS. */
 static const char *io_words(int error)
 {
 	switch (error) {
@@ -134,9 +136,9 @@ static void set_alert(gnutls_session_t session, int code, struct tls_failure *re
 }
 
 /*
- * GnuTLS takes an alert in the clear, where it expects an encrypted one, for a record
- * that it cannot decrypt. OpenSSL's clients send such a one in TLS 1.3 when they do not
- * accept the certificate.
+ * Applies an alert in the clear where an encrypted one is expected. GnuTLS treats it as a
+ * record that it cannot decrypt. In TLS 1.3 clients with OpenSSL send such an alert when
+ * they do not accept the certificate.
  */
 static void apply_clear_alert(struct tls_failure *ret)
 {
@@ -150,7 +152,7 @@ static void apply_clear_alert(struct tls_failure *ret)
 			   : TLS_END_ALERT;
 }
 
-/* We have sent more than a HelloRetryRequest. */
+/* True when this host has sent more than a HelloRetryRequest. */
 static bool has_answered(gnutls_session_t session)
 {
 	switch (gnutls_handshake_get_last_out(session)) {
@@ -207,7 +209,7 @@ static void list_versions(gnutls_priority_t priority, struct tls_list *to)
 static bool needs_certificate(gnutls_kx_algorithm_t kx)
 {
 	switch (kx) {
-	case GNUTLS_KX_UNKNOWN: /* of TLS 1.3, where the suite does not decide it */
+	case GNUTLS_KX_UNKNOWN: /* TLS 1.3, in which the suite does not determine it */
 	case GNUTLS_KX_RSA:
 	case GNUTLS_KX_DHE_RSA:
 	case GNUTLS_KX_ECDHE_RSA:
@@ -218,7 +220,7 @@ static bool needs_certificate(gnutls_kx_algorithm_t kx)
 	}
 }
 
-/* Each needs a version that is allowed, too. */
+/* True when a version for the key exchange is allowed. */
 static bool has_version(const struct tls_list *versions, gnutls_kx_algorithm_t kx)
 {
 	return kx == GNUTLS_KX_UNKNOWN
@@ -258,8 +260,9 @@ static void list_groups(gnutls_priority_t priority, struct tls_list *to)
 }
 
 /*
- * In GnuTLS ECDSA with a curve's name is that of TLS 1.3, and without one that of earlier
- * versions: the same code, allowed apart. Version 0: of any.
+ * Returns the code of a signature. GnuTLS has two algorithms for each ECDSA code: that of
+ * TLS 1.3 has the name of a curve, that of earlier versions has none; each can be allowed
+ * separately. Version 0: any version.
  */
 static uint16_t code_of_signature(unsigned signature, uint16_t version)
 {
@@ -321,7 +324,7 @@ void tls_facts_of_priority(gnutls_priority_t priority, const struct tls_opening 
 	buf_terminate(&protocols);
 }
 
-/* A name must not look like another in a record. */
+/* True for a name that cannot be mistaken for another one in a record. */
 static bool is_plain(const char *name, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -361,7 +364,7 @@ static void set_fault(struct tls_client *ret, const char *why)
 	set(ret->fault, sizeof(ret->fault), why);
 }
 
-/* The library's sentences end in a blank. */
+/* Sets the fault to the library's text, without the blank at its end. */
 static void set_status_fault(struct tls_client *ret, unsigned status)
 {
 	gnutls_datum_t text = { NULL, 0 };

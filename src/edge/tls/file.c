@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Reads certificate, key and ticket key files, and words what is wrong with them. No
- * more than TLS_FILE_MAX octets are read, opening never waits (a FIFO in the place of a
- * key), and no octet stays in freed memory.
+ * Reads files of certificates, keys and ticket keys, and describes their faults. At most
+ * TLS_FILE_MAX octets are read, opening never waits (a FIFO in place of a key), and no
+ * octet remains in freed memory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,8 +24,8 @@ static int read_octets(int fd, struct tls_file *file, size_t n)
 {
 	while (file->n < n) {
 		/*
-		 * one that was opened before is read by several processes, and may be
-		 * read twice
+		 * by pread(2), because several processes may read a file that was opened
+		 * before
 		 */
 		ssize_t r = pread(fd, file->data + file->n, n - file->n, (off_t)file->n);
 
@@ -64,8 +64,8 @@ static int read_opened(int fd, struct tls_file *ret)
 	}
 	file.mode = st.st_mode;
 	/*
-	 * What everyone may read needs no second look, and most certificates are such
-	 * files.
+	 * The access list of a file that everyone may read does not matter; most
+	 * certificates are such files.
 	 */
 	if ((st.st_mode & S_IRWXG) && !(st.st_mode & S_IRWXO))
 		file.has_acl = fgetxattr(fd, ACL_ATTRIBUTE, NULL, 0) > 0;
@@ -118,7 +118,7 @@ int tls_fault_set(struct tls_fault *fault, const char *format, ...)
 	return -EINVAL;
 }
 
-/* A placeholder names the file that it stands for. */
+/* Reports a placeholder, with the path of the missing file. */
 static int put_credential(struct tls_fault *fault, const char *setting, const char *path,
 	const struct tls_file *file)
 {

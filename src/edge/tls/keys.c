@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Private keys in another process: what the key agent does with its keys, and how a
- * process without keys uses them. What GnuTLS asks to be signed goes to the agent as it
- * is: a hash; for RSA with PKCS #1 a DigestInfo (RFC 8017 9.2); for Ed25519 and Ed448 the
- * whole text. The agent signs nothing that is not one of these, of the right length, by
- * an algorithm of the key; it decrypts nothing.
+ * process without keys uses them. The value that GnuTLS wants signed is sent to the agent
+ * unchanged: a hash; for RSA with PKCS #1 a DigestInfo (RFC 8017 9.2); for Ed25519 and
+ * Ed448 the whole text. The agent signs only such values, of the right length, by an
+ * algorithm of the key. It never decrypts.
  */
 #include <errno.h>
 #include <gnutls/crypto.h>
@@ -15,8 +15,8 @@
 #include "edge/keys/keys.h"
 #include "edge/tls/parts.h"
 
-#define LENGTH_OCTETS 3 /* in front of each certificate, as in TLS */
-#define LEGACY_HASH 36 /* MD5 and SHA-1, before TLS 1.2 */
+#define LENGTH_OCTETS 3 /* octets of the length before each certificate, as in TLS */
+#define LEGACY_HASH 36 /* octets of MD5 and SHA-1, before TLS 1.2 */
 
 /* The keys of an agent. */
 struct tls_keys {
@@ -24,7 +24,7 @@ struct tls_keys {
 	struct tls_own_key {
 		gnutls_privkey_t key; /* NULL: `octets` is the text of a fault */
 		int kind; /* gnutls_pk_algorithm_t */
-		unsigned char *octets; /* the chain, as it is sent */
+		unsigned char *octets; /* the chain as it is sent, or a fault */
 		size_t n;
 	} list[TLS_PAIR_MAX];
 };
@@ -59,7 +59,7 @@ static int keep_fault(struct tls_own_key *k, const char *text)
 	return k->octets ? 0 : -ENOMEM;
 }
 
-/* The key of a token is taken from the pair. */
+/* Keeps the key; that of a token is moved out of the pair. */
 static int keep_key(struct tls_own_key *k, struct tls_pair_read *pair)
 {
 	if (!pair->token)
@@ -106,15 +106,15 @@ int tls_keys_load(const struct tls_settings *settings, struct tls_keys **ret)
 			k->kind = gnutls_privkey_get_pk_algorithm(k->key, NULL);
 		keys->n++;
 	}
-	/* after a shortage of memory the process ends */
+	/* when memory is short, the process ends */
 	*ret = keys;
 	return r;
 }
 
 /*
- * What a server signs in a handshake: in TLS 1.3 (RFC 8446 4.4.3) 64 blanks, a context
- * and the hash of the transcript; in TLS 1.2 (RFC 8422 5.4) two random numbers of 32
- * octets, and a point on a named curve.
+ * True for a text that a server signs in a handshake: in TLS 1.3 (RFC 8446 4.4.3) 64
+ * blanks, a context and the hash of the transcript; in TLS 1.2 (RFC 8422 5.4) two random
+ * numbers of 32 octets, and a point on a named curve.
  */
 static bool is_of_handshake(const unsigned char *text, size_t n)
 {
@@ -137,7 +137,10 @@ static size_t length_of(gnutls_digest_algorithm_t digest)
 	return (size_t)gnutls_hash_get_len(digest);
 }
 
-/* RSA with PKCS #1: the hash is taken out of its DigestInfo, and put into ours. */
+/*
+ * Signs by RSA with PKCS #1. The hash is extracted from its DigestInfo and put into a new
+ * one.
+ */
 static int sign_digest_info(
 	const struct tls_own_key *k, const gnutls_datum_t *info, gnutls_datum_t *ret)
 {
@@ -286,7 +289,7 @@ bool tls_token_id(gnutls_privkey_t token, unsigned char *to, size_t *n)
 	return done;
 }
 
-/* Functions that GnuTLS calls for a key that it does not have. */
+/* The functions that GnuTLS calls for a key in the agent. */
 
 static int ask_to_sign(struct tls_remote_key *k, gnutls_sign_algorithm_t algorithm,
 	const gnutls_datum_t *octets, gnutls_datum_t *ret)

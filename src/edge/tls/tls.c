@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * TLS for one connection, on GnuTLS: the module's table and a session's life. Every
- * handshake ends in a session or in facts that show why not; a peer cannot keep it busy
- * without sending anything of use; only a close_notify counts as an end. Sockets and
- * deadlines are the caller's.
+ * handshake ends with a session or with facts about its failure. A peer cannot keep the
+ * process busy with records that carry nothing. Only a close_notify is a regular end. The
+ * caller handles sockets and deadlines.
  */
 #include "edge/tls/tls.h"
 
@@ -18,8 +18,8 @@
 #include "edge/tls/parts.h"
 
 /*
- * Records in a row that carry nothing: empty ones, warnings, key updates, early data
- * that we do not take. Honest clients send two or three.
+ * Consecutive records that carry nothing: empty ones, warnings, key updates, early data,
+ * which is not accepted. Correct clients send two or three.
  */
 #define QUIET_MAX 64
 
@@ -27,31 +27,35 @@
 #define RECORD_HEADER 5
 
 #define EXTENSION_SERVER_NAME 0 /* RFC 6066 1.1 */
-#define NAME_AT 5 /* in it; what is behind a first name belongs to it here */
+/* position of the name in it; octets after the first name count as part of it */
+#define NAME_AT 5
 
 _Static_assert(TLS_TICKET_KEY == 64, "SHA-512 makes as many octets");
 
 /*
- * Four records of the largest kind. GnuTLS asks for 5 octets and then for the rest of
- * each: with 64 KiB, 100 MB cost a tenth less CPU time than without a buffer.
+ * Octets of a read. GnuTLS reads 5 octets of each record and then its rest. Even a buffer
+ * of 64 KiB saves a tenth of the CPU time of 100 MB.
  */
 #define WIRE_IN (128 * 1024)
 
-/* The first octets are kept until the handshake is done: a ClientHello is far smaller. */
+/*
+ * First octets that are kept until the handshake is done. A ClientHello is far smaller.
+ */
 #define WIRE_KEPT (16 * 1024)
 
 /*
- * Between GnuTLS and the caller's io: fewer and larger reads and writes. io's own error
- * is kept, as GnuTLS knows only a few, and never spoils the session: GnuTLS gets EAGAIN,
- * which leaves it as it was, so that a 421 can still be written after a time-out.
+ * The buffers between GnuTLS and the caller's io, for fewer and larger reads and writes.
+ * The error of io is kept here, because GnuTLS passes on only a few. GnuTLS gets EAGAIN
+ * in its place, which does not change the session, so that 421 can still be written after
+ * a timeout.
  */
 struct wire {
 	struct tls_io io;
 	gnutls_session_t session;
-	int error; /* what io returned in this call, negative; or 0 */
+	int error; /* negative result of io in this call; or 0 */
 	bool at_end; /* io has returned end of file */
-	bool dry; /* do not touch the connection: only what is in hand */
-	bool keeps; /* the first octets stay at the front of `in`; this many: */
+	bool dry; /* use only buffered octets, not the connection */
+	bool keeps; /* the first octets are kept at the front of `in`; their number: */
 	size_t kept;
 	size_t begin;
 	size_t end;
@@ -61,17 +65,18 @@ struct wire {
 struct tls {
 	gnutls_session_t session;
 	struct tls_credentials *credentials;
-	/* for the name that was asked for; or NULL */
+	/* certificates for the name that the client asked for; or NULL */
 	gnutls_certificate_credentials_t own_set;
-	bool broken; /* nothing can be written any more */
-	bool refused; /* a hello for another handshake: GnuTLS still has it */
-	bool ended; /* nothing can be read any more, because of: */
+	bool broken; /* nothing more can be written */
+	/* a hello for another handshake was refused; GnuTLS still holds it */
+	bool refused;
+	bool ended; /* nothing more can be read, because of one of these: */
 	int end;
-	int code; /* GnuTLS's, of that; 0: close_notify */
-	struct tls_client *client; /* owned; NULL: it has shown no certificate */
-	const char *service; /* its tickets are of no use at another */
+	int code; /* code of GnuTLS; 0: close_notify */
+	struct tls_client *client; /* owned; NULL: the client sent no certificate */
+	const char *service; /* tickets of one service are not valid for another */
 	bool has_ticket_key;
-	struct wire wire; /* the last: its buffer is not cleared */
+	struct wire wire; /* last member, because its buffer is not cleared */
 };
 
 static ssize_t fail(struct wire *wire, int error)
@@ -141,7 +146,7 @@ static size_t gather(const giovec_t *parts, int n_parts, unsigned char *to)
 }
 
 /*
- * GnuTLS hands over a flight of the handshake as some six records: one write, one
+ * Collects the records of a flight, about six, so that they become one write and one
  * packet.
  */
 static ssize_t push(gnutls_transport_ptr_t ctx, const giovec_t *parts, int n_parts)
@@ -165,7 +170,7 @@ static ssize_t push(gnutls_transport_ptr_t ctx, const giovec_t *parts, int n_par
 	return r < 0 ? fail(wire, r) : (ssize_t)n;
 }
 
-/* `wire` is zeros, but for `in`: its pages are touched when something arrives. */
+/* `wire` is zeroed except `in`, so that its pages are used only when input arrives. */
 static void wire_init(
 	struct wire *wire, const struct tls_io *io, gnutls_session_t session)
 {
@@ -177,7 +182,7 @@ static void wire_init(
 	gnutls_transport_set_vec_push_function(session, push);
 }
 
-/* Whether a whole TLS record is in hand, so that GnuTLS need not wait for it. */
+/* True when a whole TLS record is buffered, so that GnuTLS does not wait. */
 static bool wire_has_record(const struct wire *wire)
 {
 	const unsigned char *header = wire->in + wire->begin;
@@ -201,7 +206,10 @@ static int choose_certificates(gnutls_session_t session)
 	if (tls_credentials_for_name(tls->credentials, name, &set, &owned) < 0)
 		return GNUTLS_E_MEMORY_ERROR;
 	if (owned) {
-		/* A second hello (after a retry request) may ask for another name. */
+		/*
+		 * Frees the set of the first hello, because a second one (after a retry
+		 * request) may ask for another name.
+		 */
 		if (tls->own_set)
 			gnutls_certificate_free_credentials(tls->own_set);
 		tls->own_set = set;
@@ -209,7 +217,7 @@ static int choose_certificates(gnutls_session_t session)
 	return gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, set);
 }
 
-/* ALPACA: a client of another protocol must not get an answer from this one. */
+/* Refuses clients of other protocols, against the attack ALPACA. */
 static int set_protocols(gnutls_session_t session)
 {
 	static unsigned char smtp[] = TLS_PROTOCOL_SMTP;
@@ -223,8 +231,8 @@ static int set_protocols(gnutls_session_t session)
 }
 
 /*
- * ServerNameList (RFC 6066 3): its length, a type, the length of the name, and the
- * name.
+ * Finds the name in a ServerNameList (RFC 6066 3): its length, a type, the length of the
+ * name, and the name.
  */
 static int find_name(void *ctx, unsigned int type, const unsigned char *p, unsigned int n)
 {
@@ -236,9 +244,9 @@ static int find_name(void *ctx, unsigned int type, const unsigned char *p, unsig
 }
 
 /*
- * The key of tickets for a service and the name that the client asks for, or else our
- * own: HMAC of both under the key of the file. A ticket of another one cannot be opened
- * with it, and the handshake is a full one.
+ * Derives the key of tickets for a service and a server name, the hostname if the client
+ * sent none: an HMAC of both with the key of the file. A ticket of another service or
+ * name cannot be decrypted with it, and causes a full handshake.
  */
 static int derive_ticket_key(
 	const struct tls *tls, struct span asked, unsigned char ret[TLS_TICKET_KEY])
@@ -260,8 +268,8 @@ static int derive_ticket_key(
 }
 
 /*
- * Before GnuTLS reads the ClientHello and with it a ticket. A second hello has the key
- * of the first.
+ * Sets the ticket key before GnuTLS reads a ticket in the ClientHello. A second hello
+ * uses the key of the first.
  */
 static int enable_tickets(gnutls_session_t session, unsigned int type, unsigned int when,
 	unsigned int incoming, const gnutls_datum_t *message)
@@ -274,7 +282,7 @@ static int enable_tickets(gnutls_session_t session, unsigned int type, unsigned 
 	(void)type, (void)when;
 	if (!incoming || tls->has_ticket_key)
 		return 0;
-	/* a hello that cannot be read is GnuTLS's to refuse */
+	/* GnuTLS itself refuses a malformed hello */
 	gnutls_ext_raw_parse(
 		&asked, find_name, message, GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO);
 	r = derive_ticket_key(tls, asked, key);
@@ -309,7 +317,9 @@ static int set_up(struct tls *tls, struct tls_credentials *c)
 	return r;
 }
 
-/* An end in the middle of a record is to GnuTLS a record of the wrong length. */
+/*
+ * Corrects the code: GnuTLS reports an end within a record as a record of a wrong length.
+ */
 static int clarify(const struct tls *tls, int code)
 {
 	return code < 0 && tls->wire.at_end ? GNUTLS_E_PREMATURE_TERMINATION : code;
@@ -328,16 +338,13 @@ static int shake_hands(struct tls *tls)
 	return GNUTLS_E_TOO_MANY_HANDSHAKE_PACKETS;
 }
 
-/*
- * Turns what GnuTLS returned into an errno, and sends an alert when the fault is in
- * TLS.
- */
+/* Converts a code of GnuTLS to an errno, and sends an alert for an error in TLS. */
 static int give_up(struct tls *tls, int code)
 {
 	if (tls->wire.error)
 		return tls->wire.error;
 	tls->broken = true;
-	/* after these three the client does not read any more */
+	/* after these three the client no longer reads */
 	if (code != GNUTLS_E_PREMATURE_TERMINATION && code != GNUTLS_E_SESSION_EOF &&
 		code != GNUTLS_E_FATAL_ALERT_RECEIVED)
 		gnutls_alert_send_appropriate(tls->session, code);
@@ -388,7 +395,7 @@ static struct tls *tls_new(struct tls_credentials *credentials, const struct tls
 	return steal(&tls);
 }
 
-/* Our side of a failure: certificate and tickets. */
+/* Fills this host's part of a failure: certificate and tickets. */
 static void set_our_part(const struct tls *tls, struct tls_failure *ret)
 {
 	const struct tls_credentials *c = tls->credentials;
@@ -403,7 +410,7 @@ static void set_our_part(const struct tls *tls, struct tls_failure *ret)
 	ret->agent = c->keys;
 }
 
-/* The octets that are kept since the begin are changed. */
+/* Fills the facts of a failure. Changes the first octets that were kept. */
 static void set_failure(struct tls *tls, int code, struct tls_failure *ret)
 {
 	struct bytes kept = { (char *)tls->wire.in, tls->wire.kept };
@@ -467,7 +474,7 @@ static bool tls_pending(const struct tls *tls)
 }
 
 /*
- * Neither an error of the connection nor an end: GnuTLS has handled something by
+ * True for a code that is neither an error nor an end, because GnuTLS handled the record
  * itself.
  */
 static bool is_quiet(const struct tls *tls, ssize_t code)
@@ -478,9 +485,9 @@ static bool is_quiet(const struct tls *tls, ssize_t code)
 }
 
 /*
- * The client wants to negotiate anew: a warning answers it, and the session goes on
- * (RFC 5246 7.2.2). The next read finds the hello once more, as a packet that was not
- * expected, and drops it.
+ * Refuses a renegotiation by a warning, after which the session continues (RFC 5246
+ * 7.2.2). The next read returns the hello once more, as an unexpected packet, and drops
+ * it.
  */
 static ssize_t refuse_renegotiation(struct tls *tls)
 {
@@ -510,8 +517,8 @@ static void end_reading(struct tls *tls, ssize_t code)
 }
 
 /*
- * All that is in hand in whole records is gathered, and the connection touched at most
- * until the first octet has come. An end behind some octets is kept for the next call.
+ * Reads all buffered whole records. It reads from the connection only until the first
+ * octet is available. An end after some octets is kept for the next call.
  */
 static ssize_t tls_read(struct tls *tls, void *to, size_t n)
 {
