@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Prepares a connection: settings, modules, stages, directories, sandbox, TLS
- * credentials. A fault makes it unusable; its client then gets a 421 and a record has the
+ * credentials. A fault makes it unusable. Its client then gets 421, and a record has the
  * reason.
  */
 #include "bin/connection.h"
@@ -36,7 +36,10 @@ bool connection_settings(
 	return fine;
 }
 
-/* Opened here, as links may lead outside the sandbox. */
+/*
+ * Opens a credential before the sandbox is entered, because its links may lead outside of
+ * it.
+ */
 static void open_credential(struct connection *c, const char *path)
 {
 	struct tls_settings *tls = &c->config.tls;
@@ -61,7 +64,7 @@ static void open_credentials(struct connection *c)
 	struct tls_settings *tls = &c->config.tls;
 
 	tls->opened = c->opened;
-	/* an agent has the certificates, too */
+	/* an agent also reads the certificates */
 	for (size_t i = 0; i < tls->n_pairs && !tls->agent; i++) {
 		open_credential(c, tls->pairs[i].certificate);
 		open_credential(c, tls->pairs[i].key);
@@ -96,7 +99,7 @@ static void list_dirs(struct connection *c)
 	dirs->tls = config_may_use_tls(&c->config) && !(c->preload && dirs->loaded);
 }
 
-/* Any client may send an address that needs the module of Unicode. */
+/* Any client may send an address that needs the module for Unicode. */
 static void find_modules(struct connection *c)
 {
 	struct buf directory = BUF(c->modules);
@@ -135,7 +138,7 @@ static void open_outbox(struct connection *c)
 		path && !c->config.session.dsn ? c->outbox.fault : NULL;
 }
 
-/* Records the fault; returns `error`. */
+/* Records the fault, and returns `error`. */
 static int user_failed(struct connection *c, int error)
 {
 	char why[CONFIG_FAULT_MAX / 2], text[CONFIG_FAULT_MAX];
@@ -181,7 +184,7 @@ static int open_filters(struct connection *c)
 	return c->filters ? 0 : -EINVAL;
 }
 
-/* Gives up root, and opens what lies outside the sandbox. 0 or -errno. */
+/* Gives up the rights of root, and opens files outside of the sandbox. 0 or -errno. */
 static int open_all(struct connection *c)
 {
 	int r = c->config.user ? sandbox_user(c->config.user) : 0;
@@ -247,7 +250,7 @@ int connection_confine(struct connection *c)
 	return connection_failed(c, CONNECTION_SANDBOX, r);
 }
 
-/* Each recipient has open directories. */
+/* Raises the limit of open files, because each recipient has open directories. */
 static void raise_file_limit(void)
 {
 	struct rlimit files;
@@ -258,7 +261,7 @@ static void raise_file_limit(void)
 	setrlimit(RLIMIT_NOFILE, &files);
 }
 
-/* Sets up the stages that mail goes through; they open no file yet. */
+/* Sets up the stages of transactions. They do not open files yet. */
 static void build(struct connection *c)
 {
 	struct buf host = BUF(c->host);
@@ -296,7 +299,7 @@ static bool stays_root(const struct config *c)
 	return !c->user || (account_find(c->user, &a) == 0 && a.uid == 0);
 }
 
-/* True when another user owns the file or, if missing, the directory it would be in. */
+/* True when another user owns the file or, if it is missing, its directory. */
 static bool belongs_to_other_user(const char *path)
 {
 	OWNED char *copy = strdup(path);
@@ -307,7 +310,10 @@ static bool belongs_to_other_user(const char *path)
 	return (stat(copy, &st) == 0 || stat(dirname(copy), &st) == 0) && st.st_uid != 0;
 }
 
-/* The same of any directory from mail-root down to the mailbox that takes all mail. */
+/*
+ * Like belongs_to_other_user(), for any directory from mail-root to the mailbox of all
+ * mail.
+ */
 static bool path_belongs_to_other_user(const char *root, const char *maildir)
 {
 	OWNED char *path = NULL;
@@ -324,8 +330,8 @@ static bool path_belongs_to_other_user(const char *root, const char *maildir)
 }
 
 /*
- * True when root delivers to Maildirs of other users. In a listener this is assumed:
- * owners may change while it runs, and all modules are loaded anyway.
+ * True when root delivers to Maildirs of other users. A listener assumes this, because
+ * owners may change while it runs, and it loads all modules anyway.
  */
 static bool gives_files_away(const struct connection *c)
 {
@@ -336,7 +342,7 @@ static bool gives_files_away(const struct connection *c)
 		return false;
 	if (c->preload)
 		return true;
-	/* a report is given to the owner of the outbox */
+	/* the owner of the outbox becomes the owner of a report */
 	if (config->dsn_outbox && belongs_to_other_user(config->dsn_outbox))
 		return true;
 	if (!maildir || strchr(maildir, '%') || config->recipients_file ||
@@ -345,7 +351,10 @@ static bool gives_files_away(const struct connection *c)
 	return path_belongs_to_other_user(config->mail_root, maildir);
 }
 
-/* The record of the session has the first fault of the credentials already. */
+/*
+ * Records all faults of the credentials except the first, which the record of the session
+ * has.
+ */
 static void report_load(void *ctx, const char *text)
 {
 	struct connection *c = ctx;
@@ -354,7 +363,7 @@ static void report_load(void *ctx, const char *text)
 		log_error(&c->log, text);
 }
 
-/* Loads all modules that may be needed: the sandbox allows none afterwards. */
+/* Loads all modules that may be needed, because the sandbox does not allow it later. */
 static void load_before_sandbox(struct connection *c)
 {
 	c->own_preload = calloc(1, sizeof(*c->own_preload));
@@ -396,12 +405,12 @@ void connection_prepare(struct connection *c)
 		idn_names_lend(&c->names, c->preload->names);
 	raise_file_limit();
 	build(c);
-	/* a listener converts once; a single connection may never need it */
+	/* a listener converts them once; a single connection may not need them */
 	if (c->preload && !c->own_preload && !c->unusable)
 		policy_convert(&c->policy);
 }
 
-/* The first fault is the one that is recorded. */
+/* Keeps the first fault, for the record. */
 static void keep_tls_fault(void *ctx, const char *text)
 {
 	struct connection *c = ctx;
@@ -413,7 +422,9 @@ static void keep_tls_fault(void *ctx, const char *text)
 	c->tls_fault[sizeof(c->tls_fault) - 1] = '\0';
 }
 
-/* How this process reaches the agent of its private keys; NULL: it has them itself. */
+/*
+ * Returns the access to the agent that has the private keys; NULL: this process has them.
+ */
 static struct keys *keys_of(struct connection *c)
 {
 	if (c->preload)
@@ -431,7 +442,7 @@ void connection_close_keys(struct connection *c)
 	keys->channel = -ECONNRESET;
 }
 
-/* Without an agent there is no handshake, and the client is not asked to begin one. */
+/* True when there is access to private keys. Without it no TLS is offered. */
 static bool has_keys(struct connection *c)
 {
 	struct keys *keys = keys_of(c);
@@ -444,7 +455,10 @@ static bool has_keys(struct connection *c)
 	return false;
 }
 
-/* This process has an own copy of what the listener loaded, and may change it. */
+/*
+ * Uses the credentials that the listener loaded. This process has its own copy of them,
+ * and may change it.
+ */
 static bool use_preloaded(struct connection *c)
 {
 	const struct tls_report report = { .ctx = c, .fault = keep_tls_fault };
@@ -466,7 +480,7 @@ static bool use_preloaded(struct connection *c)
 	return true;
 }
 
-/* Closes the files of credentials: they have been read, or cannot be used. */
+/* Closes the files of credentials, which have been read or are unusable. */
 static void close_opened(struct tls_settings *tls)
 {
 	for (size_t i = 0; i < tls->n_opened; i++)
@@ -503,7 +517,7 @@ static void load_tls(struct connection *c)
 
 bool connection_load_tls(struct connection *c)
 {
-	/* only once: the files are closed afterwards, and lie outside the sandbox */
+	/* only once, because the files are then closed, and are outside of the sandbox */
 	if (c->tls_tried)
 		return c->credentials;
 	c->tls_tried = true;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A connection: all state of one, and the functions that prepare it. A process that
- * serves one connection prepares it for itself; an acceptor prepares one for each kind of
- * socket, and each client gets a fork of it.
+ * A connection: its state, and the functions that prepare it. A process for one
+ * connection prepares its own; an acceptor prepares one for each kind of socket, and
+ * forks it for each client.
  */
 #pragma once
 
@@ -20,18 +20,19 @@
 #include "smtp/policy.h"
 #include "smtp/session.h"
 
-#define CONNECTION_UNIQUE_MAX 24 /* "P" and a process number */
+#define CONNECTION_UNIQUE_MAX 24 /* octets of "P" and a process number */
 
-/* How fast the content of a message arrives. */
+/* The rate at which the content of a message arrives. */
 struct pace {
-	uint64_t octets, waited; /* since the message began, in milliseconds of waiting */
-	uint64_t got; /* octets that were read and are not counted yet */
+	/* since the message began: octets, and milliseconds of waiting */
+	uint64_t octets, waited;
+	uint64_t got; /* octets that were read but are not counted yet */
 };
 
 /*
- * All but the session begins zeroed, with `inherited` and `options` filled. Members that
- * a session changes stand together, behind those that it only reads: a forked process
- * shares the pages of the others.
+ * The caller clears all members before `session` and fills `inherited` and `options`.
+ * Members that a session changes stand together, after those that it only reads, so that
+ * a forked process shares the pages of the latter.
  */
 struct connection {
 	struct inherited inherited;
@@ -39,18 +40,21 @@ struct connection {
 	struct config config;
 	struct policy policy;
 	struct idn_names names;
-	struct backend *backend; /* NULL: no client can log in */
+	struct backend *backend; /* NULL: clients cannot log in */
 	struct confine confine;
 	struct stage *stages[4];
 	size_t n_stages;
 	struct sandbox_dirs dirs;
 	char modules[MODULE_PATH_MAX];
-	int n_files; /* the forked process closes descriptors from this on; 0: none */
-	const struct preload *preload; /* NULL: this process serves one connection */
-	struct preload *own_preload; /* NULL, or loaded before the sandbox */
+	/* the forked process closes descriptors from this number on; 0: none */
+	int n_files;
+	const struct preload *preload; /* NULL: this is a process for one connection */
+	/* loaded by this process before the sandbox; or NULL */
+	struct preload *own_preload;
 	int root;
-	const char *confinement; /* for the record: the part in force; NULL: all */
-	bool unusable; /* settings cannot be used: every client gets a 421 */
+	/* for the record: active parts of the sandbox; NULL: all */
+	const char *confinement;
+	bool unusable; /* the connection is unusable: its client gets 421 */
 	struct notify notify;
 	struct dsn_stage outbox;
 	struct filters *filters; /* NULL: none are set */
@@ -59,18 +63,18 @@ struct connection {
 	struct log log;
 	struct stream stream;
 	struct trace_file *trace; /* NULL: this session is not traced */
-	/* filled when TLS is first needed */
+	/* these two are set when TLS is first needed */
 	const struct tls_api *tls_api;
 	struct tls_credentials *credentials; /* NULL: TLS cannot be used */
 	bool tls_tried;
 	char tls_fault[TLS_FAULT_TEXT]; /* the first fault, for the record */
-	struct keys agent; /* where tls-key names one; its channel */
+	struct keys agent; /* the agent of tls-key, with its channel */
 	struct pace pace;
-	struct failure_link failures; /* to the acceptor of a listener */
+	struct failure_link failures; /* reports failures to the acceptor of a listener */
 
-	/* main() clears nothing from here on: each is filled before it is read */
+	/* main() does not clear these members; each is set before it is read */
 	struct session session;
-	struct tls_opened opened[TLS_OPENED_MAX]; /* as many as the settings of TLS say */
+	struct tls_opened opened[TLS_OPENED_MAX]; /* tls.n_opened of them are set */
 	char host[TX_FILE_MAX];
 	char unique[CONNECTION_UNIQUE_MAX];
 };
@@ -83,14 +87,14 @@ bool connection_settings(
 void connection_prepare(struct connection *c);
 
 /*
- * Becomes the user of the settings, opens what lies outside the sandbox, and lists in
- * `dirs` what must stay accessible inside.
+ * Becomes the user of the settings, opens files outside of the sandbox, and lists in
+ * `dirs` the directories that must stay accessible.
  */
 void connection_open(struct connection *c);
 
 /*
- * Closes its descriptors, in the process of a connection of another kind. It writes to no
- * memory, so no page is copied.
+ * Closes its descriptors, in the process of a connection of another kind. Does not write
+ * to memory, so that no page is copied.
  */
 void connection_close_files(const struct connection *c);
 
@@ -98,26 +102,29 @@ void connection_close_files(const struct connection *c);
 int connection_failed(
 	struct connection *c, const char *what, const char *value, int error);
 
-/* `what` and `value` where the sandbox cannot be entered. */
+/* `what` and `value` of connection_failed() when the sandbox cannot be entered. */
 #define CONNECTION_SANDBOX "sandbox", SANDBOX_CURE
 
 /* Enters the sandbox for one connection. 0 or -errno, which has been recorded. */
 int connection_confine(struct connection *c);
 
 /*
- * True where the sandbox is narrowed once more, when nothing more has to be loaded: by a
- * stage (confine.h).
+ * True when a stage of mail narrows the sandbox later, when nothing more has to be loaded
+ * (edge/sandbox).
  */
 static inline bool connection_is_confined_later(const struct connection *c)
 {
 	return c->config.sandbox && !c->dirs.loaded;
 }
 
-/* Closes the channel to the key agent: after the handshake nothing has to be signed. */
+/*
+ * Closes the channel to the key agent, because after the handshake no signature is
+ * needed.
+ */
 void connection_close_keys(struct connection *c);
 
 /*
- * Gets the TLS module and credentials, once; the session records a fault. False when TLS
- * cannot be used.
+ * Loads the TLS module and the credentials, once. False when TLS cannot be used; the
+ * session then records the fault.
  */
 bool connection_load_tls(struct connection *c);

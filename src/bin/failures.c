@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Counts failures of sources. Each count is one moment: when all failures are forgotten.
- * A failure moves it by time / limit, so that a count goes down evenly, and a source at
- * its limit may fail once more for each such part of the time.
+ * Counts failures of sources. A count is stored as one time: when all failures of the
+ * source are forgotten. A failure adds time / limit to it. Counts thus decrease evenly,
+ * and a source at its limit may fail once more after each such part of the time.
  */
 #include "bin/failures.h"
 #include <string.h>
@@ -31,7 +31,9 @@ struct failure_limits failure_limits_of(const struct config *c)
 	};
 }
 
-/* What counts of an address: all of IPv4, and the first 64 bits of IPv6. */
+/*
+ * Returns the significant part of an address: all of IPv4, and the first 64 bits of IPv6.
+ */
 static uint64_t number_of(const struct ip *ip)
 {
 	uint64_t number = 0;
@@ -45,7 +47,7 @@ static bool is_same(const struct ip *a, const struct ip *b)
 	return a->n == b->n && number_of(a) == number_of(b);
 }
 
-/* By multiply-shift with a random key. */
+/* Returns the set of a source, by multiply-shift with a random key. */
 static size_t set_of(const struct failures *f, const struct ip *source)
 {
 	return number_of(source) * (f->key | 1) >> (64 - FAILURE_SETS_LOG);
@@ -56,7 +58,7 @@ static uint64_t left_of(const struct failure_entry *e, enum failure kind, uint64
 	return e->until[kind] > now ? e->until[kind] - now : 0;
 }
 
-/* Until all failures of the entry are forgotten. */
+/* Returns the time until all failures of the entry are forgotten. */
 static uint64_t left_of_all(const struct failure_entry *e, uint64_t now)
 {
 	uint64_t most = 0;
@@ -77,7 +79,10 @@ static const struct failure_entry *find(const struct failures *f, const struct i
 	return NULL;
 }
 
-/* The entry of the source, or a new one in place of the least full; NULL: none. */
+/*
+ * Returns the entry of the source, or a new one in place of the least full one; NULL:
+ * none.
+ */
 static struct failure_entry *find_or_add(struct failures *f,
 	const struct failure_limits *limits, const struct ip *source, uint64_t now)
 {
@@ -95,7 +100,7 @@ static struct failure_entry *find_or_add(struct failures *f,
 	return least;
 }
 
-/* How much time one failure adds. */
+/* Returns the time that one failure adds. */
 static uint64_t part_of(const struct failure_limits *limits, enum failure kind)
 {
 	uint64_t part = limits->time / limits->most[kind];
@@ -116,7 +121,9 @@ void failures_add(struct failures *f, const struct failure_limits *limits,
 		return;
 	part = part_of(limits, kind);
 	left = left_of(e, kind, now);
-	/* what is above the limit is not held against it: it is refused already */
+	/*
+	 * failures above the limit are not counted, because the source is already refused
+	 */
 	if (n > limits->most[kind] || left + n * part > limits->time)
 		left = limits->time;
 	else
@@ -153,7 +160,9 @@ enum failure failures_exceeded(const struct failures *f,
 	return kind;
 }
 
-/* Never waits: what is not sent now is sent with the next failure. */
+/*
+ * Sends a report without waiting. Failures that were not sent are sent with the next one.
+ */
 static bool send_report(struct failure_link *l, const struct failure_report *report)
 {
 	if (!l->channel || l->n_sent >= FAILURE_REPORTS_MAX ||

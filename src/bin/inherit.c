@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Takes over what the parent process passed: environment, descriptors, signals. The
- * environment is cleared, so that libraries cannot use it: GnuTLS would write secrets to
- * the file that SSLKEYLOGFILE names.
+ * Takes over environment, descriptors and signals from the parent process. The
+ * environment is cleared, so that libraries do not use it: GnuTLS would write secrets to
+ * the file in SSLKEYLOGFILE.
  */
 #include "bin/inherit.h"
 #include <fcntl.h>
@@ -40,7 +40,7 @@ static void reset_signals(bool unblock)
 	signal(SIGXFSZ, SIG_IGN);
 }
 
-/* /dev/null has these numbers wherever it is: null(4). */
+/* /dev/null has these device numbers on all systems: null(4). */
 static bool is_null(int fd)
 {
 	struct stat st;
@@ -100,7 +100,7 @@ bool inherit_may_be_connection(const struct inherited *in)
 	       (fstat(STDIN_FILENO, &st) == 0 && S_ISSOCK(st.st_mode));
 }
 
-/* Not true of a terminal: there a session is typed by hand, and its records are shown. */
+/* False for a terminal, in which a session is typed by hand and its records are shown. */
 static bool is_same_stream(int a, int b)
 {
 	struct stat sa, sb;
@@ -125,7 +125,7 @@ enum inherit_result inherit_connection(struct inherited *in)
 	if (inherit_passed(in) == 1 &&
 		(dup2(LISTEN_FD, STDIN_FILENO) < 0 || dup2(LISTEN_FD, STDOUT_FILENO) < 0))
 		return INHERIT_FAILED;
-	/* no other descriptor that was inherited is used */
+	/* other inherited descriptors are not used */
 	close_range(STDERR_FILENO + 1, UINT_MAX, 0);
 	if ((is_same_stream(STDERR_FILENO, STDOUT_FILENO) ||
 		    is_same_stream(STDERR_FILENO, STDIN_FILENO)) &&

@@ -27,21 +27,21 @@ enum inherit_result {
 };
 
 /*
- * Copies the variables, clears the environment, opens descriptors 0 to 2 where they are
- * closed, and sets every signal to its default but SIGPIPE and SIGXFSZ, which are
+ * Copies the variables, clears the environment, opens descriptors 0 to 2 if they are
+ * closed, and sets every signal to its default, except SIGPIPE and SIGXFSZ, which are
  * ignored.
  */
 void inherit(struct inherited *ret);
 
-/* The number of descriptors that were passed, from 3 on (sd_listen_fds(3)). */
+/* Returns the number of descriptors that were passed, from 3 on (sd_listen_fds(3)). */
 size_t inherit_passed(const struct inherited *in);
 
 /* True when a connection may have been passed: descriptor 0 is a socket, or 3 exists. */
 bool inherit_may_be_connection(const struct inherited *in);
 
 /*
- * Puts the connection on descriptors 0 and 1: it is there already, or on 3 by LISTEN_FDS
- * (sd_listen_fds(3)). All others are closed. A descriptor 2 that is the connection too
- * becomes /dev/null, so that nothing but SMTP is ever written to it.
+ * Makes descriptors 0 and 1 the connection, which is passed there or, with LISTEN_FDS, as
+ * 3 (sd_listen_fds(3)). All other descriptors above 2 are closed. If descriptor 2 is the
+ * connection, too, it becomes /dev/null, so that only SMTP is written to the connection.
  */
 enum inherit_result inherit_connection(struct inherited *in);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Accepts channels for processes that sign (edge/keys), and starts these again when a
- * file has changed or one has ended. This process reads nothing from a channel, and has
- * no key. Who may connect is decided by the mode of the socket.
+ * Accepts channels for the processes that sign (edge/keys), and starts new ones when a
+ * file has changed or one of them has ended. This process does not read from channels,
+ * and has no key. The mode of the socket decides which users may connect.
  */
 #include "bin/key-agent.h"
 #include <errno.h>
@@ -21,15 +21,15 @@
 #include "edge/net/net.h"
 
 #define PASSED_FD 3 /* sd_listen_fds(3) */
-#define OWN_FDS 64 /* descriptors of agents have this number or a higher one */
-#define LOAD_EVERY 1000 /* least milliseconds until a failed load is repeated */
-#define ACCEPT_PAUSE 100 /* milliseconds after accept() has failed */
+#define OWN_FDS 64 /* first number of the descriptors of agents */
+#define LOAD_EVERY 1000 /* milliseconds until a failed load is repeated */
+#define ACCEPT_PAUSE 100 /* milliseconds of waiting after accept() failed */
 
 struct key_agent {
 	const struct inherited *inherited;
 	struct preload preload;
 	char modules[MODULE_PATH_MAX];
-	uint64_t loaded; /* by stream_clock() */
+	uint64_t loaded; /* time by stream_clock() */
 	int socket;
 };
 
@@ -70,7 +70,10 @@ static void load(struct key_agent *a)
 		report(a, "tls-certificate: is not set: there is no key to sign with");
 }
 
-/* A new key signs from the next channel on; an unusable one leaves the old one. */
+/*
+ * Loads changed keys, which sign from the next channel on. If they are unusable, the old
+ * ones stay in use.
+ */
 static void load_if_due(struct key_agent *a)
 {
 	const struct preload *p = &a->preload;
@@ -81,7 +84,10 @@ static void load_if_due(struct key_agent *a)
 		load(a);
 }
 
-/* A channel that is not handed over is closed, which its process records. */
+/*
+ * Accepts a channel. If it cannot be handed over, it is closed, which its process
+ * records.
+ */
 static void accept_one(struct key_agent *a)
 {
 	const struct ip unknown = { 0 };
@@ -96,7 +102,7 @@ static void accept_one(struct key_agent *a)
 	close(fd);
 }
 
-/* The agents have a descriptor for each channel. */
+/* Raises the limit of open files, because agents have a descriptor for each channel. */
 static void raise_file_limit(void)
 {
 	struct rlimit files;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * `postern --key-agent`: has the private keys for processes that serve one connection
- * each. It accepts at a socket, and hands each channel over to one of the processes that
- * sign, which a listener has, too.
+ * `postern --key-agent`: keeps the private keys for processes for one connection. It
+ * accepts channels at a socket, and hands each one over to a process that signs, as a
+ * listener does.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The program postern: runs the mode that the command line asks for. It ends with an exit
- * status of sysexits.h.
+ * The program postern: runs the mode of the command line, and ends with an exit status of
+ * sysexits.h.
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -40,7 +40,7 @@ static int check_config(struct connection *c)
 	return check(&c->config);
 }
 
-/* Without settings files: only an option of the command line can put TLS first. */
+/* Without the settings file: only an option of the command line can put TLS first. */
 static bool is_implicit(const struct options *o)
 {
 	for (size_t i = 0; i < o->n_overrides; i++)
@@ -49,7 +49,7 @@ static bool is_implicit(const struct options *o)
 	return false;
 }
 
-/* Sends a 421 unless the connection begins with TLS. False when it cannot be sent. */
+/* Sends 421, unless the connection begins with TLS. False when it cannot be sent. */
 static bool put_refusal(const struct options *o)
 {
 	char octets[REPLY_LINE_MAX];
@@ -60,7 +60,7 @@ static bool put_refusal(const struct options *o)
 }
 
 /*
- * Reports a wrong command line: to the log where descriptor 2 may be the client, else to
+ * Reports a wrong command line: to the log if descriptor 2 may be the client, else to
  * standard error.
  */
 static int usage(struct connection *c)
@@ -82,7 +82,10 @@ static int usage(struct connection *c)
 	return has_client && !put_refusal(o) ? EX_IOERR : EX_USAGE;
 }
 
-/* The client gets a 421. Descriptor 2 gets nothing: it may be the client (inetd). */
+/*
+ * Sends 421 to the client. Nothing is written to descriptor 2, because it may be the
+ * client (inetd).
+ */
 static int fail_without_memory(int argc, char **argv)
 {
 	struct inherited inherited;
@@ -95,7 +98,7 @@ static int fail_without_memory(int argc, char **argv)
 	return o.mode == MODE_SERVE && !put_refusal(&o) ? EX_IOERR : EX_OSERR;
 }
 
-/* The second line is that of a static program. */
+/* Prints the version. A static program has a second line. */
 static int show_version(void)
 {
 	const char *inside = module_inside();

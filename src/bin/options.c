@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Parses the command line. Of a wrong one it keeps the word and the fault. */
+/* Parses the command line. For a wrong one it keeps the word and the fault. */
 #include "bin/options.h"
 #include <string.h>
 #include "edge/settings/settings.h"
@@ -55,8 +55,8 @@ static const struct {
 };
 
 /*
- * A command has one mode. Exceptions: --check goes with --listen; --help and --version
- * override others.
+ * Sets the mode; a second one is a fault. Exceptions: --check may be combined with
+ * --listen; --help and --version override others.
  */
 static void set_mode(struct options *o, const char *word, enum options_mode mode)
 {
@@ -87,7 +87,7 @@ static bool parse_mode(struct options *o, const char *word)
 	return i < words.n;
 }
 
-/* "-c FILE" or "-cFILE": the value of a short option, or NULL. */
+/* Returns the value of a short option, "-c FILE" or "-cFILE", or NULL. */
 static const char *value_of(const char *word, char letter, char **argv, int *at)
 {
 	if (word[0] != '-' || word[1] != letter)
@@ -114,7 +114,7 @@ static bool parse_value(struct options *o, char **argv, int *at)
 	return true;
 }
 
-/* "--listen=ADDRESS" */
+/* Parses "--listen=ADDRESS". */
 static bool parse_address(struct options *o, const char *word)
 {
 	static const char prefix[] = "--listen=";
@@ -164,7 +164,7 @@ static void refuse(struct options *o, const char *word, bool is_operand)
 
 void options_parse(int argc, char **argv, struct options *ret)
 {
-	/* after "--" all words are operands (XBD 12.2), of which there are none */
+	/* all words after "--" are operands (XBD 12.2), which are not allowed */
 	bool operands = false;
 
 	*ret = (struct options){ .file = CONFIG_FILE_DEFAULT };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The command line: a mode, the sources of settings, addresses to listen at. */
+/* The command line: a mode, the sources of settings, and addresses of sockets. */
 #pragma once
 
 #include <stdbool.h>
@@ -31,10 +31,11 @@ struct options {
 	/* with room for those of a kind of listening socket (listen_put_options()) */
 	const char *overrides[OPTIONS_OVERRIDES_MAX + OPTIONS_OF_KIND_MAX];
 	size_t n_overrides;
-	const char *addresses[OPTIONS_ADDRESSES_MAX]; /* to listen at */
+	/* addresses of sockets to be opened */
+	const char *addresses[OPTIONS_ADDRESSES_MAX];
 	size_t n_addresses;
-	const char *wrong, *why; /* of MODE_USAGE: the word, and what is wrong with it */
-	char meant[CONF_MEANT_MAX]; /* the option that was perhaps meant, or empty */
+	const char *wrong, *why; /* MODE_USAGE: the word, and its fault */
+	char meant[CONF_MEANT_MAX]; /* the option that was probably meant; or empty */
 };
 
 void options_parse(int argc, char **argv, struct options *ret);
@@ -42,8 +43,8 @@ void options_parse(int argc, char **argv, struct options *ret);
 struct config;
 
 /*
- * Loads the settings that the options name into `c`, which config_init() has begun;
- * `with_recipients`: opens the table of recipients, too. True when there was no fault.
+ * Loads the settings by these options into `c`, after config_init(). `with_recipients`:
+ * also opens the table of recipients. True: there was no fault.
  */
 bool options_load(const struct options *o, struct config *c, bool with_recipients);
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Loads modules and credentials before there is a client, and notices when files have
- * changed. Credentials that have become unusable are not taken over: the ones before stay
- * in use.
+ * Loads modules and credentials before there is a client, and detects changes of files.
+ * If new credentials are unusable, the previous ones stay in use.
  */
 #include "bin/preload.h"
 #include <errno.h>
@@ -51,7 +50,10 @@ bool watch_has_changed(const struct watch *w)
 	return false;
 }
 
-/* Any other error means that this process has no right to look. */
+/*
+ * True for a result that depends on the file. With any other error this process has no
+ * right to examine it.
+ */
 static bool is_answer(int error)
 {
 	return error == 0 || error == ENOENT || error == ENOTDIR;
@@ -108,7 +110,7 @@ static void watch_pairs(struct watch *w, const struct tls_settings *tls)
 	}
 }
 
-/* Called before files are read, so that a change in between is noticed. */
+/* Called before files are read, so that a change in between is detected. */
 static void watch_all(struct preload *p)
 {
 	const struct config *c = p->config;
@@ -133,13 +135,13 @@ static void drop_config(struct config **config)
 	*config = NULL;
 }
 
-/* After such an error glibc cannot load that library in this process any more. */
+/* After such an error glibc cannot load this library in this process again. */
 static bool is_without_memory(const char *error)
 {
 	return strstr(error, strerror(ENOMEM)) || strstr(error, "out of memory");
 }
 
-/* Loads the TLS module, if that has not been done. */
+/* Loads the TLS module, if it is not loaded. */
 static void load_tls(struct preload *p)
 {
 	char text[CONFIG_FAULT_MAX],
@@ -175,7 +177,7 @@ static void drop_agents(struct keys_agents *agents, struct keys **keys)
 	*keys = NULL;
 }
 
-/* A process that serves one connection asks the agent that tls-key names. */
+/* Connects a process for one connection to the agent of tls-key. */
 static int connect_agent(struct preload *p, struct fresh_agents *ret)
 {
 	ret->keys = malloc(sizeof(*ret->keys));
@@ -185,7 +187,7 @@ static int connect_agent(struct preload *p, struct fresh_agents *ret)
 	return ret->keys->channel;
 }
 
-/* A listener starts agents, and asks them for the certificates. */
+/* Starts the agents of a listener, from which it gets the certificates. */
 static int start_agents(struct preload *p, struct fresh_agents *ret)
 {
 	const struct config *c = p->config;
@@ -202,7 +204,7 @@ static int start_agents(struct preload *p, struct fresh_agents *ret)
 	return r < 0 ? r : ret->keys->channel;
 }
 
-/* Starts agents where the settings want them. False: that failed, and is reported. */
+/* Starts agents if the settings require them. False: this failed, and was reported. */
 static bool prepare_keys(struct preload *p, struct fresh_agents *ret)
 {
 	const char *agent = p->config->tls.agent;
@@ -226,7 +228,7 @@ static bool prepare_keys(struct preload *p, struct fresh_agents *ret)
 	return false;
 }
 
-/* Puts the new credentials in the place of those before. */
+/* Replaces the previous credentials by the new ones. */
 static void replace_credentials(
 	struct preload *p, struct tls_credentials *fresh, struct fresh_agents *agents)
 {
@@ -246,7 +248,7 @@ static void replace_credentials(
 	}
 }
 
-/* Loads the credentials. The ones before stay where the new ones cannot be used. */
+/* Loads the credentials. If the new ones are unusable, the previous ones stay in use. */
 static void load_credentials(struct preload *p)
 {
 	const struct tls_report report = { .ctx = p, .fault = note_fault };
@@ -276,7 +278,7 @@ bool preload_lacks_agents(const struct preload *p)
 	return keys_have_ended(&p->agents);
 }
 
-/* True also where a submission socket alone could require a login. */
+/* Also true when only a submission socket could require a login. */
 static bool may_log_in(const struct config *c)
 {
 	return c->session.auth != AUTH_OFF || c->auth_users || c->auth_certificates ||
@@ -302,7 +304,10 @@ static void load_sasl(struct preload *p)
 	report(p, text);
 }
 
-/* Any client may send an address that needs idn.so. Connections report a missing one. */
+/*
+ * Loads idn.so, because any client may send an address that needs it. Connections report
+ * that it is missing.
+ */
 static void load_names(struct preload *p)
 {
 	const char *error;
@@ -325,7 +330,7 @@ int preload_load(struct preload *p)
 	p->config = config;
 	/* connections that are prepared with these settings report their faults */
 	config_init(config, p->credentials_directory, NULL, NULL);
-	/* the rules for clients say whether some of them use TLS */
+	/* the rules for clients decide whether some of them use TLS */
 	options_load(p->options, config, false);
 	config_complete(config);
 	watch_all(p);
@@ -337,7 +342,7 @@ int preload_load(struct preload *p)
 	return 0;
 }
 
-/* True when a settings file could not be read: what it names was not loaded. */
+/* True when a settings file could not be read, so that its files were not loaded. */
 static bool is_unread(const struct config *c)
 {
 	return c->unread || c->no_memory || (c->clients_file && !c->clients.text);
@@ -388,7 +393,7 @@ static bool is_same(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* True when all but the priority string is equal. */
+/* True when everything except the priority string is equal. */
 static bool are_same(const struct tls_settings *ours, const struct tls_settings *settings)
 {
 	if (ours->n_pairs != settings->n_pairs ||

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Modules, certificates and keys that are loaded before there is a client: by a listener
- * once for all connections, or by a process for its one connection before the sandbox.
- * Files are watched for changes.
+ * Modules, certificates and keys that are loaded before there is a client: once by a
+ * listener for all connections, or by a process for its only connection before the
+ * sandbox. Changes of files are detected.
  */
 #pragma once
 
@@ -16,9 +16,9 @@
 #include "edge/auth/auth.h"
 
 /*
- * Files that a process has opened by path, with the result of stat() then. Each process
- * watches the files that it opened itself: a process with other rights may see other
- * files.
+ * Files that a process has opened by path, with the result of stat() at that time. Each
+ * process watches the files that it opened itself, because a process with other rights
+ * may get other files.
  */
 /*
  * settings, rules, ticket key, CA, recipients, milters, 4 of AUTH, pairs, tls.so; 4
@@ -38,21 +38,24 @@ struct watch {
 	size_t n;
 };
 
-/* Call it before opening, so that a change in between is noticed. Ignores a NULL path. */
+/*
+ * Adds a file. Called before it is opened, so that a change in between is detected.
+ * `path` may be NULL.
+ */
 void watch_add(struct watch *w, const char *path, bool is_place);
 
-/* True when a file has changed, has appeared or has gone since watch_add(). */
+/* True when a file has changed, appeared or disappeared since watch_add(). */
 bool watch_has_changed(const struct watch *w);
 
 /*
- * Removes files that this process, after giving up rights, may not look at. Returns how
- * many: a process that kept the rights must watch them.
+ * Removes files that this process cannot examine after it gave up rights. Returns their
+ * number: a process that kept the rights must watch them.
  */
 size_t watch_drop_hidden(struct watch *w);
 
 struct options;
 
-/* The fault of a listener, and of a key agent itself. */
+/* The fault of tls-key = agent:PATH in a listener or a key agent. */
 #define PRELOAD_OTHER_AGENT                                                              \
 	"tls-key: " TLS_AGENT                                                            \
 	" is for a process that serves one connection; a listener has "                  \
@@ -64,32 +67,37 @@ struct preload {
 	const char *credentials_directory;
 	void (*report)(void *ctx, const char *fault);
 	void *ctx;
-	bool needs_tls; /* some socket has TLS regardless of the settings */
-	bool only_keys; /* this process starts key agents, and accepts for them alone */
+	bool needs_tls; /* a socket has TLS regardless of the settings */
+	/* this process only starts key agents and accepts channels for them */
+	bool only_keys;
 	bool only_lmtp; /* TLS only by a rule for a client */
-	/* of a listener: descriptors of its own have this number or a higher one; 0: the
-	 * process serves one connection */
+	/*
+	 * listener: first number of its own descriptors; 0: this is a process for one
+	 * connection
+	 */
 	int from;
-	struct config *config; /* owned; as loaded last */
+	struct config *config; /* owned; the settings that were loaded last */
 	const struct tls_api *api; /* NULL: not needed, or it cannot be loaded */
 	const struct idn_api *names; /* NULL: it cannot be loaded */
 	const struct sasl_api *sasl; /* NULL: not needed, or it cannot be loaded */
 	bool sasl_failed; /* it cannot be loaded, which has been reported */
-	bool no_memory; /* for loading a module */
-	struct tls_credentials *credentials; /* NULL: none that can be used */
-	struct keys_agents agents; /* that have the keys of the credentials; or none */
-	struct keys *keys; /* owned; how the credentials reach them; NULL: no agents */
+	bool no_memory; /* memory for loading a module was short */
+	struct tls_credentials *credentials; /* NULL: none are usable */
+	struct keys_agents agents; /* agents with the keys of the credentials; or none */
+	/* owned; access of the credentials to the agents; NULL: no agents */
+	struct keys *keys;
 	struct config *lent; /* owned; the credentials borrow from it; may equal config */
 	bool repeated; /* the same faults have been reported before */
 	char fault[TLS_FAULT_TEXT]; /* first fault when credentials were loaded last */
-	char tls_module[2 * MODULE_PATH_MAX]; /* its path: it may be installed later */
+	/* path of the module, which may be installed later */
+	char tls_module[2 * MODULE_PATH_MAX];
 	struct watch watch; /* files that are read with the rights of this process */
 };
 
 /*
- * Loads settings, modules and credentials; `p` has its first eight members. Faults of
- * modules and credentials go to `report`; the credentials before stay in use. 0 or
- * -ENOMEM.
+ * Loads settings, modules and credentials; the caller sets the first eight members of
+ * `p`. Faults of modules and credentials are reported to `report`; previous credentials
+ * then stay in use. 0 or -ENOMEM.
  */
 int preload_load(struct preload *p);
 
@@ -97,31 +105,36 @@ int preload_load(struct preload *p);
 bool preload_is_stale(const struct preload *p);
 
 /*
- * True when something could not be loaded. A retry may succeed although no file has
- * changed: memory was short.
+ * True when loading failed because memory was short. A retry may succeed although no file
+ * has changed.
  */
 bool preload_has_failed(const struct preload *p);
 
-/* preload_load() after a failure; a fault already reported is not reported again. */
+/*
+ * Like preload_load(), after a failure. Faults that were reported are not reported again.
+ */
 int preload_retry(struct preload *p);
 
-/* Why only another process can load what is missing; NULL: this one can. */
+/*
+ * Returns the reason why only another process can load a missing module; NULL: this one
+ * can.
+ */
 const char *preload_stuck(const struct preload *p);
 
-/* True when an agent has ended: connections have no private keys any more. */
+/* True when an agent has ended, so that connections have no private keys. */
 bool preload_lacks_agents(const struct preload *p);
 
 /* True when all modules that connections with these settings may need are loaded. */
 bool preload_is_complete(const struct preload *p, const struct config *c);
 
-/* True when a connection can use the credentials, but for the priority string. */
+/* True when a connection can use the credentials, except for the priority string. */
 bool preload_fits(const struct preload *p, const struct tls_settings *settings);
 
-/* True when the priority string is the same, too. */
+/* True when the priority string is the same. */
 bool preload_has_priority(const struct preload *p, const struct tls_settings *settings);
 
 /* True when TLS cannot be used, for the reason in `fault`, which has been reported. */
 bool preload_failed(const struct preload *p, const struct tls_settings *settings);
 
-/* Why TLS does not work, although the settings want it; or NULL. */
+/* Returns the reason why TLS does not work although the settings require it; or NULL. */
 const char *preload_tls_fault(const struct preload *p);

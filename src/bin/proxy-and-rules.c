@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Reads the PROXY header and applies the rule for the client, before the greeting. Only
- * peers that the settings name as proxies can name another client; nothing is read from
- * other peers.
+ * peers that the settings list as proxies can send the address of another client; nothing
+ * is read from other peers.
  */
 #include "bin/proxy-and-rules.h"
 #include "proto/proxy.h"
@@ -15,7 +15,7 @@ static bool must_send_header(
 	return networks_have(&c->proxies, ip);
 }
 
-/* One word for the reply. */
+/* Returns one word for the reply. */
 static struct span header_fault(enum proxy_step step, const struct stream *s, ssize_t got)
 {
 	if (step == PROXY_MALFORMED)
@@ -26,7 +26,7 @@ static struct span header_fault(enum proxy_step step, const struct stream *s, ss
 							       : SPAN("cut short");
 }
 
-/* Reads a whole header from the stream; what follows it stays there. */
+/* Reads a whole header from the stream; the octets after it stay there. */
 static enum session_end read_header(
 	struct stream *s, struct proxy_header *ret, struct span *ret_why)
 {
@@ -91,7 +91,7 @@ enum session_end client_identify(struct config *c, struct stream *stream,
 		if (end != END_NONE)
 			return end;
 		set_client(peer, &header);
-		/* there is one header, even if this client is a proxy, too */
+		/* a connection has one header, even if its client is a proxy, too */
 		rule = rule_of(c, peer, &ip);
 	}
 	clients_apply(rule, &c->session, &c->tls);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: ISC */
-/* The client's address by the PROXY header, and its rule: applied before the greeting. */
+/*
+ * The client's address in the PROXY header, and the rule for it, which is applied before
+ * the greeting.
+ */
 #pragma once
 
 #include "edge/settings/settings.h"
 #include "edge/net/net.h"
 #include "smtp/state.h"
 
-/* limit for a whole PROXY header, unless `timeout` is less; proxies send it at once */
+/* seconds for a whole PROXY header, unless `timeout` is less; proxies send it at once */
 #define PROXY_SECONDS 5
 
 /*

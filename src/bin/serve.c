@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Serves one client: moves octets between the stream and the engine, and does what the
- * engine wants: TLS, pauses, the end. Slow work is done while the client does not wait.
- * SMTP itself is the engine's.
+ * Serves one client: moves octets between the stream and the engine, and carries out the
+ * requests of the engine: TLS, pauses, the end. Slow work is done while the client does
+ * not wait. The engine handles SMTP itself.
  */
 #include "bin/serve.h"
 #include <errno.h>
@@ -18,8 +18,9 @@
 #include "smtp/ending.h"
 
 #define SMTP_PORT 25
-#define SLOW_AFTER 60000 /* milliseconds of waiting before the rate of content counts */
-#define LOG_DELAY 20 /* milliseconds in which more records may follow */
+/* milliseconds of waiting before the rate of content is checked */
+#define SLOW_AFTER 60000
+#define LOG_DELAY 20 /* milliseconds in which further records may follow */
 
 struct moment moment_now(void)
 {
@@ -47,7 +48,7 @@ static void note(struct connection *c, const char *mark)
 		trace_file_event(c->trace, mark);
 }
 
-/* Sends the replies. A connection that cannot be written to is over: false. */
+/* Sends the replies. False: the connection cannot be written to, and ends. */
 static bool flush(struct connection *c)
 {
 	struct buf *out = &c->session.out;
@@ -61,7 +62,7 @@ static bool flush(struct connection *c)
 	return false;
 }
 
-/* A status is sent while the client is quiet, or at the end where that is a fault. */
+/* True while the client is quiet, or at the end of a session with a fault. */
 static bool may_send_status(const struct connection *c)
 {
 	bool is_due = stream_clock() - c->notify.last >= NOTIFY_INTERVAL;
@@ -71,7 +72,7 @@ static bool may_send_status(const struct connection *c)
 	return stream_is_quiet(&c->stream, is_due ? 0 : NOTIFY_INTERVAL);
 }
 
-/* Sends the status line to the service manager, if it has changed. */
+/* Sends the line for the service manager, if it has changed. */
 static void send_status(struct connection *c)
 {
 	char text[SESSION_STATE_MAX];
@@ -86,8 +87,8 @@ static void send_status(struct connection *c)
 }
 
 /*
- * The service that a TLS ticket is for: a login or certificate shown to one service does
- * not count at another.
+ * Returns the service for which TLS tickets are valid, because the certificate of a
+ * client for one service must not be used for another.
  */
 static const char *ticket_service(const struct session_settings *settings)
 {
@@ -140,7 +141,10 @@ static void start_tls(struct connection *c)
 		handshake(c);
 }
 
-/* No certificate, no TLS session: the alert is sent as a plain record (RFC 8446 6). */
+/*
+ * Refuses TLS without a certificate. There is no TLS session, so the alert is a record in
+ * the clear (RFC 8446 6).
+ */
 static void refuse_implicit(struct connection *c)
 {
 	static const char alert[] = { 21, 3, 3, 0, 2, 2, 80 }; /* fatal, internal_error */
@@ -163,7 +167,7 @@ static bool wants_sasl(const struct connection *c)
 	       c->session.secured && !backend_tried(c->backend);
 }
 
-/* Loads what the client will need, once, while it does not wait. */
+/* Loads modules that the client may need, once, while it does not wait. */
 static void prepare(struct connection *c)
 {
 	bool tls = wants_tls(c), sasl = wants_sasl(c);
@@ -179,16 +183,16 @@ static void prepare(struct connection *c)
 		backend_load(c->backend);
 }
 
-/* The client has all replies and does not wait now. */
+/* Does slow work when the client has all replies and does not wait. */
 static void use_idle_time(struct connection *c)
 {
 	prepare(c);
-	/* after one message often only QUIT follows */
+	/* after a message often only QUIT follows */
 	if (log_is_pending(&c->log) && stream_is_quiet(&c->stream, LOG_DELAY))
 		log_flush(&c->log);
 }
 
-/* TLS broke, or ended before a command. */
+/* True when TLS broke, or ended before the first command. */
 static bool is_tls_lost(const struct connection *c, ssize_t result)
 {
 	if (!c->stream.tls)
@@ -206,7 +210,7 @@ static void stop_lost_tls(struct connection *c, enum session_end why)
 	session_tls_lost(&c->session, why, &failure, &now);
 }
 
-/* Ends the session by the result of the read that gave no input. */
+/* Ends the session according to the result of a read without input. */
 static void stop_for(struct connection *c, ssize_t result)
 {
 	static const struct {
@@ -230,7 +234,7 @@ static void stop_for(struct connection *c, ssize_t result)
 		stop(c, ends[i].why);
 }
 
-/* Waits, as the engine asked, before the next reply. */
+/* Waits before the next reply, as the engine requested. */
 static void pause_session(struct connection *c)
 {
 	int r;
@@ -244,14 +248,14 @@ static void pause_session(struct connection *c)
 }
 
 /*
- * Ends a session whose client sends content too slowly. Only the time of waiting counts:
- * a slow disk of this host is no fault of the client.
+ * Ends a session whose client sends content too slowly. Only the time of waiting counts,
+ * because a slow disk of this host is no fault of the client.
  */
 static void check_pace(struct connection *c, const struct moment *now)
 {
 	struct pace *p = &c->pace;
 
-	/* else the octets were in a TLS record that had been read */
+	/* otherwise the octets were in a TLS record that had been read */
 	if (c->stream.waiting)
 		p->waited += now->milliseconds - c->stream.waiting;
 	p->octets += p->got;
@@ -283,7 +287,7 @@ static void fill(struct connection *c)
 
 /*
  * Compares failures of the source in all sessions with the limits, when this session
- * begins. A proxy that names itself as the client is not counted.
+ * begins. A connection of a proxy itself is not counted.
  */
 static enum session_end judge_source(struct connection *c)
 {
@@ -303,8 +307,8 @@ static enum session_end judge_source(struct connection *c)
 }
 
 /*
- * Reports failures of this session. Ends it when its source has had too many, also in
- * other sessions since the last one here.
+ * Reports failures of this session. Ends it when its source has too many failures,
+ * including new ones in other sessions.
  */
 static void report_failures(struct connection *c)
 {
@@ -318,7 +322,7 @@ static void report_failures(struct connection *c)
 		stop(c, END_SOURCE_FAILURES);
 }
 
-/* TLS before the greeting. False: there is no session. */
+/* Makes TLS before the greeting. False: there is no session. */
 static bool secure_first(struct connection *c)
 {
 	if (connection_load_tls(c))
@@ -339,7 +343,7 @@ static void greet(struct connection *c, enum session_end end, struct span why)
 		session_refuse(&c->session, end, why, &now);
 }
 
-/* Begins a trace if the settings ask for one. Mail is received without it, too. */
+/* Begins a trace if the settings require one. Mail is received even if this fails. */
 static void begin_trace(struct connection *c, struct span denied)
 {
 	const struct config *config = &c->config;
@@ -415,7 +419,7 @@ static void begin(struct connection *c)
 		c->session.peer.early =
 			c->stream.have.n > 0 || stream_is_ready(&c->stream);
 	greet(c, end, why);
-	/* where TLS comes first nothing is sent in the clear */
+	/* if TLS comes first, nothing is sent in the clear */
 	if (implicit && !c->session.secured)
 		c->session.out.n = 0;
 }
@@ -463,7 +467,7 @@ static bool is_port_of_smtp(struct connection *c)
 	return true;
 }
 
-/* Sends a 421; a record has the reason already. */
+/* Sends 421; a record has the reason already. */
 static int refuse(struct connection *c)
 {
 	struct moment now = moment_now();
@@ -476,8 +480,8 @@ static int refuse(struct connection *c)
 }
 
 /*
- * The same without memory or descriptors for a stream, and without waiting. With TLS
- * first nothing is sent.
+ * Like refuse(), without waiting, and without memory or descriptors for a stream. If TLS
+ * comes first, nothing is sent.
  */
 static int refuse_at_once(struct connection *c, int error)
 {
@@ -486,7 +490,7 @@ static int refuse_at_once(struct connection *c, int error)
 
 	connection_failed(c, "connection", c->session.peer.address, error);
 	session_stop(&c->session, END_MISCONFIGURED, &now);
-	/* it fits: nothing has been written yet */
+	/* it fits into the socket, because nothing has been written yet */
 	if (c->config.session.tls != TLS_IMPLICIT &&
 		write(STDOUT_FILENO, out->p, out->n) < 0)
 		connection_failed(c, "connection", c->session.peer.address, -errno);
@@ -501,7 +505,10 @@ static const char *value_of(const struct peer_environment *env, const char *name
 	return strcmp(name, "REMOTE_ADDR") == 0 ? env->remote_addr : env->remote_host;
 }
 
-/* A client of unknown address is refused where a rule might have refused it. */
+/*
+ * Finds the client's address. A client of unknown address is refused if a rule might
+ * refuse it.
+ */
 static void find_peer(struct connection *c)
 {
 	const struct peer_environment *env = &c->inherited.peer;
@@ -521,7 +528,9 @@ static void find_peer(struct connection *c)
 	c->unusable |= may_refuse;
 }
 
-/* The service of the socket, by settings that units and kinds of sockets set. */
+/*
+ * Returns the service of the socket, by the settings that units and kinds of sockets set.
+ */
 static const char *kind_of_service(const struct session_settings *s)
 {
 	if (s->lmtp)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * `postern --check`: runs the checks in the order in which a connection uses things, with
- * the rights that it has then, and prints what they find. With --listen it does that for
- * each kind of socket, in a process of its own, as a check becomes the user of the
- * settings. It changes nothing.
+ * `postern --check`: runs the checks in the order in which a connection uses files and
+ * directories, with the rights that it has at each point, and prints their findings. With
+ * --listen it does this for each kind of socket, in a process of its own, because a check
+ * becomes the user of the settings. It changes nothing.
  */
 #include "bin/check/check.h"
 #include <errno.h>
@@ -22,7 +22,7 @@
 #include "edge/sandbox/sandbox.h"
 #include "proto/text.h"
 
-#define LINES_MAX 1024 /* faults that are compared with those of other kinds */
+#define LINES_MAX 1024 /* lines that are compared with those of other kinds */
 
 static void check_user(struct config *c)
 {
@@ -42,7 +42,7 @@ static void check_user(struct config *c)
 	check_setting_fault(c, "user", c->user, b.overflow ? strerror(-r) : text);
 }
 
-/* A line of the clients file whose priority string is checked. */
+/* The place of a line of the clients file, whose priority string is checked. */
 struct place {
 	struct config *config;
 	size_t line;
@@ -79,7 +79,7 @@ static bool has_priorities(const struct config *c)
 	return false;
 }
 
-/* Loads a module. Its table, or NULL after a fault. */
+/* Loads a module. Returns its table, or NULL after a fault. */
 static const void *load(
 	struct config *c, const char *feature, const char *file, const char *name)
 {
@@ -97,7 +97,10 @@ static const void *load(
 	return table;
 }
 
-/* Clients send no address literal in SNI. */
+/*
+ * Warns of a hostname that GnuTLS refuses in SNI. Address literals are left out, because
+ * clients do not send them in SNI.
+ */
 static void check_own_name(struct config *c)
 {
 	const char *name = c->session.hostname;
@@ -109,7 +112,7 @@ static void check_own_name(struct config *c)
 			"name");
 }
 
-/* A connection that has its keys itself can use no token. */
+/* Reports keys in tokens that are not used by the key agent of a listener. */
 static void check_tokens(struct config *c, bool listens)
 {
 	if (tls_settings_have_token(&c->tls) && !(listens && c->tls_key_agent))
@@ -118,7 +121,7 @@ static void check_tokens(struct config *c, bool listens)
 			"(postern --listen, with tls-key-agent = yes)");
 }
 
-/* Certificates and keys: of files, or of the agent that has them. */
+/* Checks certificates and keys: those in files, or those of the agent. */
 static void check_pairs(struct config *c, const struct tls_api *api, bool listens)
 {
 	const struct tls_report report = { .ctx = c, .fault = check_fault };
@@ -157,7 +160,7 @@ static void check_tls(struct config *c, bool listens)
 	check_priorities(c, api);
 }
 
-/* policy.c compares domains by A-labels: one that is not ASCII must have them. */
+/* True when the domain has a form with A-labels, which policy.c compares. */
 static bool has_a_labels(const struct idn_api *api, const char *pattern)
 {
 	const char *domain = strncmp(pattern, "*.", 2) == 0 ? pattern + 2 : pattern;
@@ -168,7 +171,7 @@ static bool has_a_labels(const struct idn_api *api, const char *pattern)
 	       strstr(octets, "xn--");
 }
 
-/* Each kind of socket is checked with its own `auth`. */
+/* Checks domains = * with the `auth` of each kind of socket. */
 static void check_any_domain(struct config *c)
 {
 	const struct session_settings *s = &c->session;
@@ -185,8 +188,9 @@ static void check_any_domain(struct config *c)
 }
 
 /*
- * Some devices send to info@192.0.2.1, which is a domain by its form. A client that keeps
- * to RFC 5321 4.1.3 sends to info@[192.0.2.1], which is another one.
+ * Warns of an address without brackets. Some devices send to info@192.0.2.1, which has
+ * the form of a domain. Clients that obey RFC 5321 4.1.3 send to info@[192.0.2.1], which
+ * is a different one.
  */
 static void check_bare_address(struct config *c, const char *domain)
 {
@@ -225,7 +229,10 @@ static void check_names(struct config *c)
 	check_recipients(c, api);
 }
 
-/* A process that serves one connection counts nothing of other sessions. */
+/*
+ * Warns of limits for failures in a process for one connection, which does not count
+ * other sessions.
+ */
 static void check_failures(struct config *c)
 {
 	char text[CONFIG_FAULT_MAX];
@@ -302,13 +309,13 @@ int check(struct config *c)
 	return check_all(c, false);
 }
 
-/* The lines that were printed: most faults are the same for every kind. */
+/* The lines that were printed, because most faults are the same for all kinds. */
 struct printed {
 	char *lines[LINES_MAX];
 	size_t n;
 };
 
-/* Runs in the process of that kind. */
+/* Checks a kind of socket, in a process of its own. */
 static int check_kind(struct connection *c, enum listen_kind kind)
 {
 	struct check_output output = { &c->config, c->options.json };
@@ -326,7 +333,7 @@ static bool is_printed(const struct printed *p, const char *line)
 	return false;
 }
 
-/* Prints the lines of `from` that have not been printed. Owns `from`. */
+/* Prints the lines of `from` that have not been printed, and closes `from`. */
 static void print_new(struct printed *p, int from, FILE *to)
 {
 	FILE *lines = fdopen(from, "r");
@@ -383,7 +390,9 @@ static void put_address_fault(
 	check_print(&output, text);
 }
 
-/* Finds the kinds of the addresses; SMTP if there is none. False: one is wrong. */
+/*
+ * Finds the kinds of the addresses; SMTP without addresses. False: an address is wrong.
+ */
 static bool find_kinds(const struct options *o, bool wanted[static LISTEN_KINDS])
 {
 	bool fine = true;

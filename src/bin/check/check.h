@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * `postern --check`: reads everything that a connection, or a listener, would use, and
- * reports every fault.
+ * reports all faults.
  */
 #pragma once
 
@@ -11,7 +11,8 @@ struct connection;
 
 /* Where faults and warnings are printed. */
 struct check_output {
-	const struct config *config; /* for the place of a setting; NULL: not known */
+	/* to find the place of a setting; NULL: places are unknown */
+	const struct config *config;
 	bool json;
 };
 

@@ -14,10 +14,10 @@
 #define WARNING "warning: "
 #define NOTE "note: "
 
-/* How grave a finding is, by what its text begins with. */
+/* The levels of findings, by the beginning of their text. */
 static const struct level {
 	struct span prefix;
-	const char *word; /* in JSON */
+	const char *word; /* the word in JSON */
 } levels[] = {
 	{ { WARNING, sizeof(WARNING) - 1 }, "warning" },
 	{ { NOTE, sizeof(NOTE) - 1 }, "note" },
@@ -28,7 +28,7 @@ static const struct level {
 struct finding {
 	const struct level *level;
 	struct span file; /* or "-o" */
-	uint64_t line; /* 0: not known */
+	uint64_t line; /* 0: unknown */
 	struct span key; /* a setting, or empty */
 	struct span text; /* without the place */
 };
@@ -53,7 +53,7 @@ static bool read_place(struct span place, struct finding *f)
 	return true;
 }
 
-/* The part before the first ": ", or all. */
+/* Returns the part before the first ": ", or all. */
 static struct span before_colon(struct span s)
 {
 	const char *at = memmem(s.p, s.n, ": ", 2);
@@ -61,7 +61,7 @@ static struct span before_colon(struct span s)
 	return at ? (struct span){ s.p, (size_t)(at - s.p) } : s;
 }
 
-/* "recipients /etc/postern/recipients: line 7: ..." names a file by its setting. */
+/* "recipients /etc/postern/recipients: line 7: ..." has the setting of the file. */
 static void read_line_of_table(struct finding *f)
 {
 	struct span head = before_colon(f->text), rest = span_from(f->text, head.n),
@@ -116,7 +116,7 @@ static void put_text(const struct finding *f)
 		(int)f->text.n, f->text.p);
 }
 
-/* Prints a string of JSON; octets that are no UTF-8 become replacement characters. */
+/* Prints a string of JSON. Octets that are not UTF-8 become replacement characters. */
 static void put_string(struct span s)
 {
 	putchar('"');
@@ -161,7 +161,7 @@ void check_print(void *ctx, const char *text)
 	struct buf b = BUF(shown);
 	struct finding f;
 
-	/* names a credential as the settings do */
+	/* shows a credential by its name in the settings */
 	if (output->config)
 		config_show(output->config, text, &b);
 	find_place(output->config, output->config && !b.overflow ? shown : text, &f);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Checks the directories that a connection writes to. Mailboxes are opened by the
- * functions of delivery, so that a fault is reported before mail comes; they are found by
- * the table of recipients, or by the directories that match the template.
+ * functions of delivery, so that a fault is found before mail arrives. They are found by
+ * the table of recipients, or as directories that match the template.
  */
 #include "bin/check/parts.h"
 #include <dirent.h>
@@ -21,24 +21,24 @@
 #include "edge/table/table.h"
 #include "proto/destination.h"
 
-#define FAULTS_MAX 50 /* mailboxes that are reported */
+#define FAULTS_MAX 50 /* mailboxes that are reported at most */
 #define PROBE_MAX 64
-#define DEVICES_MAX 32 /* file systems that are checked */
+#define DEVICES_MAX 32 /* file systems that are checked at most */
 
 struct look {
 	struct config *c;
 	int root;
-	/* the name whose line of the table is looked at; empty: it is none */
+	/* key of the current line of the table; empty: none */
 	struct span key;
-	size_t line; /* 0: a cdb has none */
+	size_t line; /* 0: a cdb has no lines */
 	size_t n_named;
 	bool has_empty;
-	char empty[MAILBOX_PATH_MAX]; /* with has_empty: the directory reported last */
+	char empty[MAILBOX_PATH_MAX]; /* the directory reported last, if has_empty */
 	dev_t devices[DEVICES_MAX];
 	size_t n_devices;
 };
 
-/* "recipients FILE: line 7: KEY: ", of a mailbox that a line of the table names. */
+/* Appends "recipients FILE: line 7: KEY: " for a mailbox in a line of the table. */
 static void put_line(const struct look *l, struct buf *to)
 {
 	buf_put_str(to, "recipients ");
@@ -75,7 +75,7 @@ static void report_root(const struct look *l, const char *words)
 	check_fault(l->c, text);
 }
 
-/* Adds a command to a fault that consists of a path and the text of errno. */
+/* Appends a command to a fault that is a path and the text of an errno. */
 static void put_cure(struct buf *to, const struct mailbox *box)
 {
 	struct span said = buf_span(to), words = span_of(mailbox_words(box->error));
@@ -109,8 +109,8 @@ static void report_box(struct look *l, const struct mailbox *box)
 }
 
 /*
- * Mail for mailboxes in an empty directory is refused with a 4yz. `path` is below
- * mail-root; "": itself.
+ * Reports an empty directory, because mail for mailboxes in it gets 4yz. `path` is below
+ * mail-root; "": mail-root itself.
  */
 static void report_empty(struct look *l, const char *path)
 {
@@ -131,7 +131,9 @@ static void report_empty(struct look *l, const char *path)
 	check_warning(l->c, text);
 }
 
-/* Tries hard links, unless O_TMPFILE works: then they do, too. 0 or -errno. */
+/*
+ * Tries hard links. If O_TMPFILE works, they work, too, and are not tried. 0 or -errno.
+ */
 static int probe_links(int dir)
 {
 	char one[PROBE_MAX], other[PROBE_MAX];
@@ -152,7 +154,7 @@ static int probe_links(int dir)
 	return r;
 }
 
-/* Each file system once; `path` as above. */
+/* Checks each file system once; `path` as in report_empty(). */
 static void check_file_system(struct look *l, int dir, const char *path)
 {
 	char text[CONFIG_FAULT_MAX];
@@ -185,7 +187,7 @@ static void report_above(struct look *l, const struct mailbox *box)
 	report_empty(l, above);
 }
 
-/* Checks one mailbox. True when the path is a directory, a mailbox or not. */
+/* Checks one mailbox. True when the path is a directory, even if it is not a mailbox. */
 static bool look_at(struct look *l, const struct recipients_place *place)
 {
 	struct mailbox box;
@@ -221,7 +223,7 @@ static bool is_no_entry(const char *name)
 	       strcmp(name, "lost+found") == 0;
 }
 
-/* The path of `name` in the directory at `above`, which is empty for mail-root. */
+/* Makes the path of `name` in the directory `above`, which is empty for mail-root. */
 static bool join(char to[static MAILBOX_PATH_MAX], const char *above, const char *name)
 {
 	int n = snprintf(to, MAILBOX_PATH_MAX, "%s%s%s", above, *above ? "/" : "", name);
@@ -232,7 +234,7 @@ static bool join(char to[static MAILBOX_PATH_MAX], const char *above, const char
 static void look_below(
 	struct look *l, const char *above, const char *rest, bool is_fixed);
 
-/* `is_fixed`: the name, and all above it, are the same for all addresses. */
+/* Checks a name. `is_fixed`: the path up to it is the same for all addresses. */
 static void look_at_name(struct look *l, const char *above, const char *name,
 	const char *rest, bool is_fixed)
 {
@@ -276,7 +278,7 @@ static void look_below(struct look *l, const char *above, const char *rest, bool
 		closedir(d);
 }
 
-/* A mailbox of a line of a whole domain, or those of its template. */
+/* Checks the mailbox of a line for a whole domain, or all mailboxes of its template. */
 static void look_at_template(struct look *l, struct span path)
 {
 	struct recipients_place place = { .is_named = true,
@@ -313,7 +315,7 @@ static void report_long(const struct look *l)
 	check_fault(l->c, buf_terminate(&b) ? text : RECIPIENTS_PATH_LONG);
 }
 
-/* Checks each mailbox that a name has by its line of the table. */
+/* Checks each mailbox in the line of a name. */
 static void look_at_name_of_line(struct look *l)
 {
 	struct recipients_search search;
@@ -345,7 +347,9 @@ static void look_at_line(void *ctx, size_t line, struct span key, struct span va
 	l->key = SPAN("");
 }
 
-/* Checks a mailbox of all addresses, or all that the template may match. */
+/*
+ * Checks the one mailbox of all addresses, or all mailboxes that the template may match.
+ */
 static void look_at_path(struct look *l, const char *path)
 {
 	const enum create_choice create = l->c->recipients.create;
@@ -360,7 +364,10 @@ static void look_at_path(struct look *l, const char *path)
 		look_at(l, &place);
 }
 
-/* Checks a mailbox that a setting names by an address; with a table a line has it. */
+/*
+ * Checks the mailbox of an address in a setting. With a table its line is checked
+ * already.
+ */
 static void look_at_address(struct look *l, const char *address)
 {
 	struct recipients_search search;
@@ -378,7 +385,7 @@ static void look_at_address(struct look *l, const char *address)
 	look_at(l, &place);
 }
 
-/* Where mail-root looks unmounted, mail is refused with a 4yz. */
+/* Reports a mail-root that looks unmounted, because mail then gets 4yz. */
 static void check_mounted(struct look *l)
 {
 	const struct recipients *rs = &l->c->recipients;
@@ -421,10 +428,10 @@ static void check_mailboxes(struct config *c)
 	check_fault(c, more);
 }
 
-/* Why the directory cannot be written to, an errno; 0: it can. */
+/* Returns the errno of writing to a directory; 0: it can be written to. */
 static int directory_fault(const char *path)
 {
-	/* no link of another user is followed */
+	/* does not follow links of other users */
 	OWNED_FD int fd = file_open_directory(path);
 	struct stat st;
 
@@ -459,8 +466,8 @@ static void check_directory(struct config *c, const char *key, const char *path)
 }
 
 /*
- * The next connection makes it in the directory `above`. Where that is missing, the cure
- * is the one of a connection.
+ * Checks the directory `above`, in which the next connection makes a missing directory.
+ * If `above` is missing, the cure is that of a connection.
  */
 static void check_above(
 	struct config *c, const char *key, const char *path, const char *above)
@@ -501,7 +508,7 @@ static void check_mail_root(struct config *c)
 		check_mailboxes(c);
 }
 
-/* An outbox that is missing is made by the next connection. */
+/* The next connection makes a missing outbox. */
 static void check_outbox(struct config *c)
 {
 	const char *path = c->dsn_outbox;
@@ -534,7 +541,7 @@ static void check_log_place(struct config *c)
 		check_setting_fault(c, "log", c->log_file, strerror(error));
 }
 
-/* Tries the sink. That of `auto` is not known here. */
+/* Tests the sink; that of `auto` is unknown here. */
 static void check_log(struct config *c)
 {
 	int error = log_sink_try(c->log, c->log_file);

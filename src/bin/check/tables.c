@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Checks tables line by line: recipients, and those of AUTH. The table of recipients is
- * not opened here, as it was opened with other rights. No sentence shows a secret.
+ * not opened here, because other rights are needed for it. No sentence contains a secret.
  */
 #include "bin/check/parts.h"
 #include <errno.h>
@@ -25,12 +25,12 @@
 struct checked {
 	struct config *config;
 	const struct idn_api *api;
-	struct policy policy; /* for the domains that mail is accepted for */
-	size_t line; /* 0: a cdb has none */
+	struct policy policy; /* decides which domains are accepted */
+	size_t line; /* 0: a cdb has no lines */
 	struct span key;
 };
 
-/* "FILE:LINE: WORD: " */
+/* Appends "FILE:LINE: WORD: ". */
 static void put_place(const struct checked *at, struct span word, struct buf *b)
 {
 	buf_put_str(b, at->config->recipients_file);
@@ -66,7 +66,7 @@ static void report_form(const struct checked *at, struct span form)
 	report_word(at, at->key, octets);
 }
 
-/* Puts the key in the form that names are looked up in. False: not known. */
+/* Appends the key in the form of names that are looked up. False: the form is unknown. */
 static bool put_form(const struct idn_api *api, struct span local, struct span domain,
 	bool has_domain, struct buf *to)
 {
@@ -80,7 +80,7 @@ static bool put_form(const struct idn_api *api, struct span local, struct span d
 	return !has_domain || domain.n == 0 || api->domain(domain, to) == NAMES_FINE;
 }
 
-/* False: the key is in another form, which is reported. */
+/* Reports a key that is in another form, and returns false. */
 static bool check_form(const struct checked *at, struct span local, struct span domain)
 {
 	char octets[NAMES_LOCAL_MAX + 1 + DOMAIN_OCTETS_MAX];
@@ -101,7 +101,7 @@ static bool is_domain_of_ours(const struct session_settings *settings, struct sp
 	return false;
 }
 
-/* The host name counts, too: <postmaster> is of that. */
+/* True for accepted domains and for the hostname, because <postmaster> belongs to it. */
 static bool takes_mail_for(struct checked *at, struct span domain)
 {
 	return span_ieq(domain, span_of(at->config->session.hostname)) ||
@@ -110,8 +110,8 @@ static bool takes_mail_for(struct checked *at, struct span domain)
 }
 
 /*
- * Warns of a name that a local part has in quotes alone: senders write hardly any, so it
- * is probably a mistake.
+ * Warns of a name that a local part can have only in quotes. It is probably a mistake,
+ * because such addresses are rare.
  */
 static void check_quoted(const struct checked *at, struct span local)
 {
@@ -129,7 +129,10 @@ static void check_quoted(const struct checked *at, struct span local)
 		faults_warn(&at->config->faults, text);
 }
 
-/* False, after a fault: mail for the key is refused, as it is no name of a directory. */
+/*
+ * Reports a key that is not a name of a directory, so that its mail is refused, and
+ * returns false.
+ */
 static bool check_place(const struct checked *at, struct span local, struct span domain)
 {
 	const struct config *c = at->config;
@@ -138,7 +141,7 @@ static bool check_place(const struct checked *at, struct span local, struct span
 	struct recipients_search search;
 	struct recipients_place place;
 
-	/* of a table that cannot be used no line is looked up */
+	/* an unusable table is not searched */
 	if (!rs.table || local.n == 0)
 		return true;
 	rs.catch_all = NULL;
@@ -196,7 +199,7 @@ static void check_pair(void *ctx, size_t line, struct span key, struct span valu
 	at->line = line;
 	at->key = key;
 	check_key(at);
-	/* a quoted name with a space: the value is its second half */
+	/* a quoted name with a blank: its second half was parsed as the value */
 	if (key.n && *key.p == '"')
 		return;
 	if (!destination_parse(span_trim(value), &d, &fault))
@@ -210,7 +213,7 @@ static void report_file(void *ctx, const char *what)
 	faults_put(&c->faults, "recipients %s: %s", c->recipients_file, what);
 }
 
-/* Where the address of a catch-all leads by its own line. */
+/* Looks up the address of a catch-all in the table. */
 static enum recipients_result find(const struct config *c, const char *address)
 {
 	struct recipients rs = c->recipients;
@@ -224,7 +227,10 @@ static enum recipients_result find(const struct config *c, const char *address)
 	return recipients_next(&search, &place);
 }
 
-/* An address of another domain is taken for one that mail is forwarded to. */
+/*
+ * Reports an address of another domain, whose author probably expects that mail is
+ * forwarded.
+ */
 static void check_instead(struct checked *at, const char *setting, const char *address)
 {
 	struct config *c = at->config;
@@ -250,9 +256,7 @@ static void check_lines(struct checked *at)
 	struct faults faults = { .report = report_file, .ctx = at }, reported = { 0 };
 	const struct config *c = at->config;
 
-	/*
-	 * of a table that cannot be used: the lines that can be read; others are reported
-	 */
+	/* of an unusable table all valid lines are checked; the others were reported */
 	if (c->recipients.table)
 		table_visit(c->recipients.table, &visitor, &faults);
 	else if (c->recipients_file)
@@ -264,7 +268,7 @@ void check_recipients(struct config *c, const struct idn_api *api)
 	struct idn_names names;
 	struct checked at = { .config = c, .api = api };
 
-	/* a module that could not be loaded has been reported */
+	/* the fault of a module that could not be loaded was reported before */
 	idn_names_init(&names, NULL, NULL);
 	names.api = api;
 	names.tried = true;
@@ -286,12 +290,12 @@ static bool is_there(const struct config *c, const char *path)
 	buf_put_str(&b, c->mail_root);
 	buf_put_char(&b, '/');
 	buf_put_str(&b, path);
-	/* a path that cannot be looked at may exist */
+	/* a path that cannot be examined may exist */
 	return !buf_terminate(&b) || stat(octets, &st) == 0 ||
 	       (errno != ENOENT && errno != ENOTDIR);
 }
 
-/* False only where mail for the address is refused because it has no mailbox. */
+/* False only if mail for the address is refused because it has no mailbox. */
 static bool has_mailbox(const struct config *c, struct span local, struct span domain)
 {
 	const struct recipient r = { .local = local, .domain = domain };
@@ -330,14 +334,14 @@ void check_postmaster(const struct config *c)
 	}
 }
 
-/* A file that a setting of AUTH names. */
+/* A file of a setting of AUTH. */
 struct checked_file {
 	const char *setting, *path;
-	/* NULL, or what is wrong, perhaps written into `room` */
+	/* returns NULL, or the fault, which may be in `room` */
 	const char *(*judge)(const struct checked_file *f, struct span key,
 		struct span value, char room[static TABLE_FAULT_MAX]);
 	struct config *config;
-	const struct sasl_api *api; /* NULL: it cannot be loaded, which is reported */
+	const struct sasl_api *api; /* NULL: it cannot be loaded, and this was reported */
 };
 
 static void report_checked_file(void *ctx, const char *what)
@@ -384,7 +388,7 @@ static void check_table(const struct checked_file *p, bool is_secret)
 	table_close(t);
 }
 
-/* What is wrong with a name that is looked up in its form. */
+/* Returns the fault of a name, which must be in the form of names that are looked up. */
 static const char *name_fault(
 	const struct checked_file *f, struct span user, char room[static TABLE_FAULT_MAX])
 {
@@ -432,7 +436,7 @@ static const char *judge_certificate(const struct checked_file *f,
 	return NULL;
 }
 
-/* Users of certificates have names as these give them. */
+/* Names of users of certificates are checked as certificates contain them. */
 static const char *judge_sender(const struct checked_file *f, struct span user,
 	struct span list, char room[static TABLE_FAULT_MAX])
 {

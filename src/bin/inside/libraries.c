@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The modules of a static program: their tables are linked in, and nothing is loaded.
- * This file takes the place of edge/module.c.
+ * The modules of a static program: their tables are linked into it, and nothing is
+ * loaded. This file replaces edge/module.c.
  */
 #include "edge/module.h"
 #include <gnutls/gnutls.h>
@@ -69,7 +69,7 @@ const void *module_load(
 	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
 		if (strcmp(name, tables[i].name) != 0)
 			continue;
-		/* a failure is found by the functions of the table, as in a module */
+		/* the functions of the table detect a failure, as in a module */
 		if (tables[i].uses_gnutls)
 			gnutls_global_init();
 		return tables[i].table;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Functions in a static program in place of what cannot be linked into one: p11-kit and
- * GSSAPI, of which Debian has no archives; iconv, which would load modules and with them
- * another libc; and the name services, which would do the same. All but getpwnam() fail:
- * there are no keys in tokens and no Kerberos, and no character set is converted.
+ * Replacements in a static program for functions that cannot be linked into one: p11-kit
+ * and GSSAPI, for which Debian has no archives; iconv and the name services, which would
+ * load modules and with them another libc. All but getpwnam() fail: there are no keys in
+ * tokens and no Kerberos, and no character set is converted.
  */
 #include <errno.h>
 #include <iconv.h>
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* No caller reads more than a register of what these return: a pointer or a number. */
+/* All results fit into one register: a pointer or a number. */
 #define STAND_IN(name, result)                                                           \
 	long name(void);                                                                 \
 	long name(void)                                                                  \
@@ -20,7 +20,7 @@
 	}
 
 #define NOTHING 0 /* NULL, false, or the length of nothing */
-#define P11_FAILED (-1) /* P11_KIT_URI_UNEXPECTED; no CK_RV is this either */
+#define P11_FAILED (-1) /* P11_KIT_URI_UNEXPECTED; not a valid CK_RV either */
 #define GSS_FAILED (13L << 16) /* GSS_S_FAILURE */
 
 STAND_IN(p11_kit_config_option, NOTHING)
@@ -110,7 +110,7 @@ int iconv_close(iconv_t converter)
 	return -1;
 }
 
-/* From /etc/passwd alone. Like the function that it replaces it is not reentrant. */
+/* Reads only /etc/passwd. Like the function that it replaces, it is not reentrant. */
 struct passwd *getpwnam(const char *name)
 {
 	FILE *users = fopen("/etc/passwd", "re");
@@ -127,7 +127,7 @@ struct passwd *getpwnam(const char *name)
 	return user;
 }
 
-/* GnuTLS looks for the home directory of users who keep lists of known hosts. */
+/* GnuTLS uses it to find the home directory, for lists of known hosts. */
 int getpwuid_r(
 	uid_t uid, struct passwd *user, char *to, size_t n, struct passwd **ret_user)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Accepts connections, checks limits, and forks a process for each client. It waits in
- * poll() only. A client that is not served gets a 421 where that is possible, and a
- * record has the reason; what it still sends is read and dropped.
+ * Accepts connections, checks limits, and forks a process for each client. It waits only
+ * in poll(). A client that is not served gets 421 if possible, and a record has the
+ * reason. Further input of such a client is read and dropped.
  */
 #include "bin/listen/acceptor.h"
 #include <errno.h>
@@ -27,7 +27,7 @@
 /* Clients that were not served, for a record once in a while. */
 struct unserved {
 	uint64_t recorded; /* when the last record was written */
-	size_t n; /* since then */
+	size_t n; /* clients since then */
 };
 
 struct acceptor {
@@ -38,16 +38,16 @@ struct acceptor {
 	uint64_t messaged; /* when the last message was sent */
 	struct unserved refused, failed;
 	struct lingering lingering;
-	int reports; /* SOCK_DGRAM, from all connections; -1: there are none */
-	int reports_end; /* theirs */
-	uint64_t held_until; /* no connection is accepted before; 0: not held */
-	uint64_t ask_again; /* no successor is asked for before; 0: may ask */
-	bool has_counts; /* to be sent */
+	int reports; /* SOCK_DGRAM, for reports of all connections; -1: none */
+	int reports_end; /* the end of the connections */
+	uint64_t held_until; /* no connection is accepted before this time; 0: now */
+	uint64_t ask_again; /* no successor is requested before this time; 0: now */
+	bool has_counts; /* counts have to be sent */
 	bool leaving; /* a successor accepts */
 	bool over;
 };
 
-/* Sends without waiting: counts that do not arrive are sent again. */
+/* Sends a message without waiting. Counts that do not arrive are sent again. */
 static void send_message(struct acceptor *a, struct acceptor_message m)
 {
 	a->messaged = stream_clock();
@@ -57,7 +57,7 @@ static void send_message(struct acceptor *a, struct acceptor_message m)
 		a->has_counts = false;
 }
 
-/* Asks the listener. Until it answers, for a limited time, no connection is accepted. */
+/* Sends a request. No connection is accepted until the answer, for a limited time. */
 static void ask(struct acceptor *a, struct acceptor_message m)
 {
 	send_message(a, m);
@@ -65,7 +65,7 @@ static void ask(struct acceptor *a, struct acceptor_message m)
 	a->ask_again = a->held_until + ACCEPTOR_ANSWER_TIME;
 }
 
-/* Writes one record a minute at most, as a refused client may come again at once. */
+/* Writes one record per minute at most, because refused clients may return at once. */
 static void report_unserved(struct acceptor *a, struct unserved *u, const char *text)
 {
 	uint64_t now = stream_clock();
@@ -90,7 +90,7 @@ static void report_refusal(struct acceptor *a, const char *address, const char *
 	report_unserved(a, &a->refused, text);
 }
 
-/* Sends the 421; nothing where TLS comes first. */
+/* Sends 421, or nothing if TLS comes first. */
 static void send_refusal(const struct listen_socket *s, int fd, enum reply_name why)
 {
 	char octets[REPLY_LINE_MAX];
@@ -110,7 +110,7 @@ static void refuse(
 	lingering_add(&a->lingering, fd, a->task->from);
 }
 
-/* Closes what other connections need: sockets, channels, refused clients, files. */
+/* Closes sockets, channels, files, and clients that only other connections need. */
 static void close_others(const struct acceptor *a, const struct connection *c)
 {
 	close_range((unsigned)a->task->from, UINT_MAX, 0);
@@ -119,7 +119,7 @@ static void close_others(const struct acceptor *a, const struct connection *c)
 			connection_close_files(a->prepared.list[i]);
 }
 
-/* A channel to the key agent for a connection that may use TLS; or -errno. */
+/* Opens a channel to the key agent for a connection that may use TLS; or -errno. */
 static int open_keys(
 	const struct acceptor *a, const struct listen_socket *s, const struct ip *source)
 {
@@ -132,7 +132,7 @@ static int open_keys(
 	return keys_open(&p->agents, source);
 }
 
-/* Runs in the process of the connection. */
+/* Serves the client, in the process of the connection. */
 static void run_connection(const struct acceptor *a, const struct listen_socket *s,
 	int fd, int keys, const struct session_peer *peer)
 {
@@ -164,7 +164,7 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 	_exit(r ? r : LISTEN_STATUS + (int)topic_of_session(&c->session));
 }
 
-/* Forks a process for the client. Owns `fd`. */
+/* Forks a process for the client, and takes `fd` over. */
 static void fork_connection(struct acceptor *a, const struct listen_socket *s, int fd,
 	const struct session_peer *peer, const struct ip *source, bool is_proxy)
 {
@@ -201,7 +201,7 @@ static const char *limit_of(enum listen_verdict verdict)
 	}
 }
 
-/* True of a peer that must name its client; failures are not its own. */
+/* True for a peer that must send its client's address; failures are not its own. */
 static bool is_proxy(const struct config *c, const struct ip *ip)
 {
 	const struct rule *rule = ip->n ? clients_find(&c->clients, ip) : NULL;
@@ -209,7 +209,7 @@ static bool is_proxy(const struct config *c, const struct ip *ip)
 	return networks_have(&c->proxies, ip) || (rule && rule->proxy);
 }
 
-/* Refuses a source whose failures have reached a limit. LMTP has none. Owns `fd` then. */
+/* Refuses a source with too many failures, and then takes `fd` over. Not in LMTP. */
 static bool refuses_failed(struct acceptor *a, const struct listen_socket *s, int fd,
 	const struct session_peer *peer, const struct ip *source)
 {
@@ -227,7 +227,7 @@ static bool refuses_failed(struct acceptor *a, const struct listen_socket *s, in
 	return true;
 }
 
-/* Serves the client if the limits allow it, or refuses it. Owns `fd`. */
+/* Serves or refuses the client, by the limits, and takes `fd` over. */
 static void check_limits(struct acceptor *a, const struct listen_socket *s, int fd,
 	const struct session_peer *peer)
 {
@@ -263,7 +263,7 @@ static void leave(struct acceptor *a)
 	lingering_close_all(&a->lingering);
 }
 
-/* Asks for a successor: a file has changed, or unusable settings may be usable now. */
+/* Requests a successor: a file has changed, or unusable settings may be usable now. */
 static bool asks_for_successor(struct acceptor *a)
 {
 	if (a->ask_again && stream_clock() < a->ask_again)
@@ -278,8 +278,8 @@ static bool asks_for_successor(struct acceptor *a)
 }
 
 /*
- * Closes descriptor 0, which is /dev/null like 1, to have a descriptor for one client,
- * and refuses that with a reply. False when no client could be accepted.
+ * Closes descriptor 0, which is /dev/null like 1, to accept and refuse one client with a
+ * reply. False when no client could be accepted.
  */
 static bool refuse_in_reserve(const struct listen_socket *s)
 {
@@ -295,13 +295,13 @@ static bool refuse_in_reserve(const struct listen_socket *s)
 	return fd >= 0;
 }
 
-/* The client has gone, or there was no connection. */
+/* True when the client has closed, or no connection was waiting. */
 static bool is_harmless(int error)
 {
 	return error == EAGAIN || error == ECONNABORTED || error == EINTR;
 }
 
-/* accept() would fail again at once: connections wait in the kernel for a while. */
+/* Stops accepting for a while, because accept() would fail again at once. */
 static void handle_failed_accept(
 	struct acceptor *a, const struct listen_socket *s, int error)
 {
@@ -332,7 +332,7 @@ static void accept_from(struct acceptor *a, const struct listen_socket *s)
 		check_limits(a, s, fd, &peer);
 }
 
-/* The process that has sent the message; 0: unknown. The kernel has filled it in. */
+/* Returns the sending process, which the kernel has added; 0: unknown. */
 static pid_t sender_of(struct msghdr *message)
 {
 	const struct cmsghdr *c = CMSG_FIRSTHDR(message);
@@ -344,7 +344,7 @@ static pid_t sender_of(struct msghdr *message)
 	return sender.pid;
 }
 
-/* Counts one report of a connection. False: there is none. */
+/* Counts one report of a connection. False: none is waiting. */
 static bool read_report(struct acceptor *a)
 {
 	const struct failure_limits limits = failure_limits_of(&a->prepared.any->config);
@@ -366,7 +366,7 @@ static bool read_report(struct acceptor *a)
 	return n >= 0;
 }
 
-/* Before ended processes are removed: their numbers are not used again until then. */
+/* Called before ended processes are removed: until then their numbers are not reused. */
 static void read_reports(struct acceptor *a)
 {
 	for (size_t i = 0; i < REPORTS_AT_ONCE && read_report(a); i++)
@@ -422,7 +422,7 @@ static int sooner(int a, int b)
 	return a < b ? a : b;
 }
 
-/* Sends a message if one is due. Returns milliseconds until the next one; -1: none. */
+/* Sends a message that is due. Returns milliseconds until the next one; -1: none. */
 static int send_in_time(struct acceptor *a)
 {
 	uint64_t now = stream_clock(), alive = a->task->alive, every = alive;
@@ -437,7 +437,7 @@ static int send_in_time(struct acceptor *a)
 	return alive ? (int)alive : -1;
 }
 
-/* In how many milliseconds connections are accepted again; -1: now. */
+/* Returns the milliseconds until connections are accepted again; -1: now. */
 static int held_for(struct acceptor *a)
 {
 	uint64_t now = a->held_until ? stream_clock() : 0;
@@ -482,10 +482,7 @@ static void loop(struct acceptor *a)
 	}
 }
 
-/*
- * Opens the socket over which connections report failures, if possible. The kernel adds
- * the number of the sending process to each message.
- */
+/* Opens the socket for reports of failures, if possible. The kernel adds the sender. */
 static void open_reports(struct acceptor *a)
 {
 	static const int on = 1;
@@ -502,7 +499,7 @@ static void open_reports(struct acceptor *a)
 		close(ends[1]);
 }
 
-/* Connections report failures, except in LMTP: its client relays the mail of others. */
+/* Lets connections report failures, except in LMTP, whose client is a relay. */
 static void link_failures(struct acceptor *a)
 {
 	for (enum listen_kind kind = 0; kind < LISTEN_KINDS; kind++) {

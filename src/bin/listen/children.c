@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The child processes of a listener. Acceptors are forked here; each has only its own
- * channel. Connections are counted in a table in shared memory: several acceptors may
- * write to it at once, and no value in it is used as an index or a pointer without a
+ * The child processes of a listener. Acceptors are forked here, and each has only its own
+ * channel. Connections are counted in a table in shared memory. Several acceptors may
+ * write to it at once, so no value in it is used as an index or a pointer without a
  * check.
  */
 #include "bin/listen/listener.h"
@@ -21,13 +21,19 @@
 #include "bin/listen/acceptor.h"
 #include "edge/net/net.h"
 
-#define SOURCE_OCTETS sizeof(uint64_t) /* of an IPv6 address */
+/* octets of an IPv6 address that identify a source */
+#define SOURCE_OCTETS sizeof(uint64_t)
 
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) /* no access beyond its end */
+/* the file's size is fixed, so that no access is beyond its end */
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define ENTRY_CLAIMED (-1)
-#define RATE_KEY_FACTOR UINT64_C(0x9e3779b97f4a7c15) /* odd, and random by its bits */
+/* odd, with a random pattern of bits */
+#define RATE_KEY_FACTOR UINT64_C(0x9e3779b97f4a7c15)
 
-/* Failures of sources begin at a page, of any size that systems have. */
+/*
+ * Failures of sources begin at a page boundary; this is the largest page size of any
+ * system.
+ */
 #define PAGE_MOST (64 * 1024)
 #define FAILURES_AT                                                                      \
 	((sizeof(struct listen_children) + PAGE_MOST - 1) / PAGE_MOST * PAGE_MOST)
@@ -79,7 +85,10 @@ pid_t acceptors_fork(struct acceptors *a, int *ret_channel)
 		close(ends[0]);
 		return error;
 	}
-	/* the oldest ends as its channel closes; this process adopts its connections */
+	/*
+	 * the oldest acceptor ends when its channel closes; this process adopts its
+	 * connections
+	 */
 	if (a->n == ACCEPTORS_MAX)
 		remove_at(a, 0);
 	a->list[a->n++] = (struct acceptor_process){ pid, ends[0], ACCEPTOR_STARTING,
@@ -100,7 +109,7 @@ void acceptors_answer(
 {
 	const struct acceptor_answer answer = { order, wait };
 
-	/* without an answer the acceptor goes on after ACCEPTOR_ANSWER_TIME */
+	/* without an answer the acceptor continues after ACCEPTOR_ANSWER_TIME */
 	if (p)
 		send(p->channel, &answer, sizeof(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -151,7 +160,10 @@ struct failures *listen_failures(struct listen_children *c)
 	return (struct failures *)((char *)c + FAILURES_AT);
 }
 
-/* Of a descriptor that is not open for writing: mprotect() cannot change that. */
+/*
+ * Maps a descriptor that is not open for writing, so that mprotect() cannot make it
+ * writable.
+ */
 const struct failures *listen_failures_view(int fd)
 {
 	char path[64];
@@ -175,7 +187,7 @@ struct listen_children *listen_children_new(int *ret_fd)
 	if (fd >= 0 && ftruncate(fd, TABLES_OCTETS) == 0 &&
 		fcntl(fd, F_ADD_SEALS, SEALS) == 0)
 		c = map(fd);
-	/* early at boot there may be no random numbers */
+	/* early at boot random numbers may not be available */
 	if (c && getrandom(&c->rate_key, sizeof(c->rate_key), GRND_NONBLOCK) < 0)
 		c->rate_key = (uint64_t)getpid() * RATE_KEY_FACTOR;
 	if (c) {
@@ -211,13 +223,16 @@ struct ip listen_source(const struct ip *ip)
 	return source;
 }
 
-/* `a` is from shared memory: its length may be wrong. */
+/* `a` is in shared memory, so its length may be wrong. */
 static bool is_same(const struct ip *a, const struct ip *b)
 {
 	return a->n == b->n && memcmp(a->octets, b->octets, b->n) == 0;
 }
 
-/* The set of a source, by multiply-shift with a random key: no client can choose it. */
+/*
+ * Returns the set of a source, by multiply-shift with a random key, so that clients
+ * cannot choose it.
+ */
 static struct listen_rate *set_of(struct listen_children *c, const struct ip *source)
 {
 	uint64_t number = 0;
@@ -232,8 +247,8 @@ static size_t count_of(const struct listen_rate *r, uint64_t minute)
 }
 
 /*
- * A source over its limit keeps its count, as long as its set has others with fewer
- * connections.
+ * Counts a connection for the rate. The entry of a source above its limit is kept as long
+ * as its set has sources with fewer connections.
  */
 static size_t count_rate(
 	struct listen_children *c, const struct ip *source, uint64_t minute)
@@ -257,7 +272,7 @@ static size_t n_used(const struct listen_children *c)
 	return n < LISTEN_CHILDREN_MAX ? n : LISTEN_CHILDREN_MAX;
 }
 
-/* The number of connections, all or those of one source. */
+/* Returns the number of connections: all, or those of one source. */
 static size_t count(const struct listen_children *c, const struct ip *source)
 {
 	size_t n = 0, end = n_used(c);
@@ -272,7 +287,9 @@ size_t listen_count(const struct listen_children *c)
 	return count(c, NULL);
 }
 
-/* The limit goes down evenly from where the listener is crowded, and ends at one. */
+/*
+ * Returns the limit of a source. In a crowded listener it decreases evenly down to one.
+ */
 static size_t limit_of_source(const struct listen_limits *limits, size_t n)
 {
 	size_t few = limits->all / LISTEN_FREE_PART, free = limits->all - n, limit;
@@ -308,7 +325,7 @@ static void use_up_to(struct listen_children *c, size_t end)
 		continue;
 }
 
-/* Claims a free entry; NULL: there is none. */
+/* Claims a free entry; NULL: none. */
 static struct listen_child *claim(struct listen_children *c)
 {
 	for (size_t i = 0; i < LISTEN_CHILDREN_MAX; i++) {
@@ -356,7 +373,10 @@ static struct listen_child *find(struct listen_children *c, pid_t pid)
 	return NULL;
 }
 
-/* Whose failures those of a connection are. No address: they are not counted. */
+/*
+ * Returns the source for which failures of a connection count. No address: they are not
+ * counted.
+ */
 static const struct ip *accused(const struct listen_child *entry)
 {
 	return entry->is_proxy ? &entry->client : &entry->source;
@@ -413,7 +433,7 @@ bool listen_remove(struct listen_children *c, pid_t pid, int status)
 	return false;
 }
 
-/* Also true of a process that has ended and has not been waited for. */
+/* Also true for a process that has ended but was not reaped. */
 static bool is_child(pid_t pid)
 {
 	siginfo_t info;

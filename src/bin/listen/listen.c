@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Sets up a listener: descriptors, the table of connections, sockets, settings, signals.
- * A fault that keeps it from starting is printed on standard error.
+ * A fault that prevents its start is printed on standard error.
  */
 #include "bin/listen/listen.h"
 #include <errno.h>
@@ -15,9 +15,9 @@
 #include <unistd.h>
 #include "bin/listen/listener.h"
 
-#define LISTEN_FAULT_MAX 512 /* a path and a sentence */
+#define LISTEN_FAULT_MAX 512 /* octets of a path and a sentence */
 #define FROM_USUAL 64 /* first descriptor of the listener and its acceptors */
-#define FROM_LEAST 24 /* enough below for a connection with few recipients */
+#define FROM_LEAST 24 /* with enough lower numbers for a connection with few recipients */
 /* channels, both ends of a new one, signals, table, the least for refused clients */
 #define OWN_LEAST (ACCEPTORS_MAX + 5)
 /* controls of key agents, both ends of those of their successors, a channel to one */
@@ -46,7 +46,7 @@ static int choose_from(size_t n_sockets)
 		return FROM_USUAL;
 	if (files.rlim_cur >= FROM_LEAST + own + OWN_OF_AGENTS)
 		return (int)(files.rlim_cur - own - OWN_OF_AGENTS);
-	/* where it is not enough for agents a record says so */
+	/* if it is too low for agents, this is recorded later */
 	if (files.rlim_cur >= FROM_LEAST + own)
 		return (int)(files.rlim_cur - own);
 	dprintf(STDERR_FILENO,
@@ -70,7 +70,10 @@ static int move_up(struct listener *l)
 	return 0;
 }
 
-/* Maps the previous image's table, whose connections go on; or makes an empty one. */
+/*
+ * Maps the table of the previous image, whose connections continue; or makes an empty
+ * one.
+ */
 static int open_table(struct listener *l, int passed)
 {
 	if (passed >= 0)
@@ -182,7 +185,7 @@ static int bind_or_resume(struct listener *l)
 		renew_execute(&renewal);
 	/* the image was started as /proc/self/exe: for ps(1) and the journal */
 	prctl(PR_SET_NAME, "postern");
-	/* connections of an acceptor that has ended become children of this process */
+	/* connections become children of this process when their acceptor has ended */
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	return table;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Runs the listener: keeps one acceptor running, replaces it when files have changed, and
- * executes the program again after a crash of a connection, so that the next has another
- * address space. It has no connection to clients, and waits in poll() only.
+ * executes the program again after a crash of a connection, so that later connections
+ * have another address space. It has no connection to clients, and waits only in poll().
  */
 #include "bin/listen/listener.h"
 #include <limits.h>
@@ -46,19 +46,19 @@ void restart_note(struct restarts *r, const struct restart_terms *terms, uint64_
 
 #define FOREVER UINT64_MAX /* nothing is due */
 #define SECOND UINT64_C(1000)
-#define LOOK_EVERY SECOND /* interval for files that acceptors cannot watch */
-#define START_TIME (30 * SECOND) /* an acceptor that is not ready is killed */
-#define STOP_TIME (2 * SECOND) /* then acceptors are killed */
-#define KILL_TIME (1 * SECOND) /* then the listener ends */
+#define LOOK_EVERY SECOND /* interval of checking files that acceptors cannot watch */
+#define START_TIME (30 * SECOND) /* an acceptor that is not ready by then is killed */
+#define STOP_TIME (2 * SECOND) /* time until acceptors are killed */
+#define KILL_TIME (1 * SECOND) /* time until the listener ends */
 
-/* for an acceptor in place of one that has ended */
+/* restarts of an acceptor that has ended */
 static const struct restart_terms after_end = {
 	.least = 1 * SECOND,
 	.most = 60 * SECOND,
 	.quiet = 300 * SECOND,
 };
 
-/* for a successor after a change of files: the first 32 changes apply at once */
+/* successors after a change of files: the first 32 changes apply at once */
 static const struct restart_terms after_change = {
 	.n_free = 32,
 	.least = 1 * SECOND,
@@ -66,7 +66,7 @@ static const struct restart_terms after_change = {
 	.quiet = 60 * SECOND,
 };
 
-/* for a successor to settings that cannot be used */
+/* successors for unusable settings */
 static const struct restart_terms after_failure = {
 	.least = 1 * SECOND,
 	.most = 30 * SECOND,
@@ -74,8 +74,8 @@ static const struct restart_terms after_failure = {
 };
 
 /*
- * for executing the program again; a longer interval gives an attacker more guesses at
- * one layout
+ * executing the program again; a longer interval would give an attacker more guesses at
+ * one address space
  */
 static const struct restart_terms after_fault = {
 	.least = 10 * SECOND,
@@ -135,7 +135,7 @@ static void send_alive(struct listen_manager *m)
 {
 	uint64_t now = stream_clock();
 
-	/* half of that again, as calls come at that interval */
+	/* half of the interval, because this function is called at the interval */
 	if (m->watchdog == 0 || now - m->alive < m->watchdog / 2)
 		return;
 	send_manager(m, "WATCHDOG=1");
@@ -200,7 +200,7 @@ static void execute_again(struct listener *l)
 	restart_note(&l->faults, &after_fault, stream_clock());
 	snprintf(text, sizeof(text), "the listener could not be started anew: %s",
 		strerror(-renew_execute(&renewal)));
-	/* copies that were made for the new image, which no connection must have */
+	/* copies for the new image, which connections must not have */
 	close_range(STDERR_FILENO + 1, (unsigned)l->acceptors.from - 1, 0);
 	listener_report(l, text);
 }
@@ -244,8 +244,9 @@ static bool start_successor(struct listener *l)
 }
 
 /*
- * Starts a successor, as the acceptor asked or the listener has seen a change, or answers
- * when it may ask again. While a successor is starting there is no answer yet.
+ * Starts a successor, because the acceptor requested it or the listener found a change;
+ * or answers when the acceptor may ask again. While a successor is starting, no answer is
+ * sent.
  */
 static void replace_acceptor(
 	struct listener *l, struct restarts *r, const struct restart_terms *terms)
@@ -273,7 +274,7 @@ static void replace_acceptor(
 		acceptors_answer(now, ACCEPTOR_GO_ON, terms->least);
 }
 
-/* Executes the program again, unless that has just been done. */
+/* Executes the program again, unless this was done a moment ago. */
 static void handle_fault(struct listener *l, pid_t pid, int signal)
 {
 	const char *name = signal > 0 ? sigabbrev_np(signal) : NULL;
@@ -294,7 +295,7 @@ static void read_message(struct listener *l, struct acceptor_process *p)
 	struct acceptor_message m;
 	ssize_t n = recv(p->channel, &m, sizeof(m), MSG_DONTWAIT);
 
-	/* it has closed its channel */
+	/* the acceptor closed its channel */
 	if (n == 0)
 		kill(p->pid, SIGKILL);
 	if (n != sizeof(m))
@@ -315,7 +316,7 @@ static void read_message(struct listener *l, struct acceptor_process *p)
 	}
 }
 
-/* Records the end of an acceptor, and when the next is started. */
+/* Records the end of an acceptor, and the time of the next start. */
 static void report_end(struct listener *l, pid_t pid, int status, bool accepted)
 {
 	char text[CONFIG_FAULT_MAX], next[64];
@@ -331,7 +332,10 @@ static void report_end(struct listener *l, pid_t pid, int status, bool accepted)
 	listener_report(l, text);
 }
 
-/* If a successor fails the acceptor before it goes on, with its settings. */
+/*
+ * Handles the end of an acceptor. If a successor fails, the previous acceptor continues
+ * with its settings.
+ */
 static void handle_end(
 	struct listener *l, pid_t pid, int status, enum acceptor_state state)
 {
@@ -344,7 +348,10 @@ static void handle_end(
 		acceptors_answer(now, ACCEPTOR_GO_ON, after_failure.least);
 }
 
-/* The child was an acceptor, an orphaned connection, or the writer of a record. */
+/*
+ * Reaps a child: an acceptor, a connection of an ended acceptor, or the writer of a
+ * record.
+ */
 static void reap_child(struct listener *l, pid_t pid, int status)
 {
 	const struct failure_limits limits = failure_limits_of(l->preload.config);
@@ -369,7 +376,7 @@ static void reap_children(struct listener *l)
 		reap_child(l, pid, status);
 }
 
-/* The status line for the service manager. */
+/* Writes the line for the service manager. */
 static void put_status(const struct listener *l, char ret[NOTIFY_TEXT_MAX])
 {
 	const char *status = topic_get(listen_last_topic(l->children))->status;
@@ -406,7 +413,9 @@ static uint64_t start_in_time(struct listener *l)
 	return start_successor(l) ? FOREVER : restart_wait(&l->ended, &after_end, clock);
 }
 
-/* Checks files that acceptors cannot watch. Milliseconds until the next, or FOREVER. */
+/*
+ * Checks files that acceptors cannot watch. Milliseconds until the next time, or FOREVER.
+ */
 static uint64_t look_in_time(struct listener *l)
 {
 	uint64_t clock;
@@ -423,8 +432,8 @@ static uint64_t look_in_time(struct listener *l)
 }
 
 /*
- * Replaces key agents that have ended, with the acceptor, which has channels to them.
- * Milliseconds until that is due, or FOREVER.
+ * Replaces key agents after one has ended, together with the acceptor, which has channels
+ * to them. Returns the milliseconds until this is due, or FOREVER.
  */
 static uint64_t watch_agents(struct listener *l)
 {
@@ -461,14 +470,14 @@ static void kill_late(struct listener *l, pid_t pid)
 	listener_report(l, text);
 	acceptors_answer(now, ACCEPTOR_GO_ON, after_failure.least);
 	kill(pid, SIGKILL);
-	/* not when it has ended: while it waits for a disk it cannot */
+	/* removed now, because a process that waits for a disk does not end */
 	acceptors_remove(&l->acceptors, pid, &state);
 }
 
 /*
  * Kills an acceptor that is not ready in time, such as one that waits for a dead file
- * system: while it is starting no other is started. Returns in how many milliseconds that
- * is due, or FOREVER.
+ * system, because while it is starting no other one is started. Returns the milliseconds
+ * until this is due, or FOREVER.
  */
 static uint64_t kill_in_time(struct listener *l)
 {
@@ -485,13 +494,15 @@ static uint64_t kill_in_time(struct listener *l)
 	return 0;
 }
 
-/* Does what is due. Returns in how many milliseconds something will be; -1: never. */
+/*
+ * Does everything that is due. Returns the milliseconds until the next action; -1: never.
+ */
 static int do_in_time(struct listener *l)
 {
 	char status[NOTIFY_TEXT_MAX];
 	uint64_t wait = sooner(start_in_time(l), look_in_time(l));
 
-	/* last, as the others may have started one */
+	/* last, because the others may have started an agent */
 	wait = sooner(wait, watch_agents(l));
 	wait = sooner(wait, kill_in_time(l));
 	put_status(l, status);
@@ -505,7 +516,10 @@ static void read_signals(struct listener *l)
 	reap_children(l);
 }
 
-/* Found by its channel, as entries move when an acceptor is removed. */
+/*
+ * Reads a channel. Acceptors are found by channels, because entries move when one is
+ * removed.
+ */
 static void read_channel(struct listener *l, int channel)
 {
 	for (size_t i = 0; i < l->acceptors.n; i++) {
@@ -516,7 +530,10 @@ static void read_channel(struct listener *l, int channel)
 	}
 }
 
-/* The end of an agent is an event, until it is known. Returns how many there are. */
+/*
+ * Adds entries for poll(), by which the end of an agent is detected once. Returns their
+ * number.
+ */
 static size_t put_agents(const struct listener *l, struct pollfd *fds)
 {
 	const struct keys_agents *a = &l->preload.agents;
@@ -569,7 +586,7 @@ static void end_acceptors(struct listener *l, int signal, uint64_t time)
 void listener_run(struct listener *l)
 {
 	init_manager(&l->manager, l->inherited);
-	/* SIGCHLD of the previous image are lost */
+	/* signals SIGCHLD to the previous image are lost */
 	listen_verify(l->children);
 	reap_children(l);
 	start_acceptor(l);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The listener: the process of `postern --listen` that keeps the sockets, its acceptors,
- * and how it executes itself again. listen.c sets it up.
+ * and its renewal by executing itself again. listen.c sets it up.
  */
 #pragma once
 
@@ -17,34 +17,35 @@
 #include "edge/settings/settings.h"
 
 /*
- * Restarts: a minimum interval, which doubles with each restart up to a maximum, and
- * begins again after a quiet time. All times are milliseconds of stream_clock().
+ * Restarts have a minimum interval, which doubles with each restart up to a maximum, and
+ * is reset after a quiet time. All times are milliseconds of stream_clock().
  */
 struct restart_terms {
 	size_t n_free; /* restarts without an interval after a quiet time */
 	uint64_t least, most; /* first and longest interval */
-	uint64_t quiet; /* time without a restart that resets all; more than `most` */
+	/* time without a restart after which the interval is reset; more than `most` */
+	uint64_t quiet;
 };
 
 struct restarts {
-	uint64_t last; /* 0: none yet */
-	uint64_t interval; /* minimum time after the last */
-	size_t n; /* since the last quiet time */
-	bool is_recorded; /* a record since then has that restarts wait */
+	uint64_t last; /* time of the last restart; 0: none yet */
+	uint64_t interval; /* minimum time after the last restart */
+	size_t n; /* restarts since the last quiet time */
+	bool is_recorded; /* a record since then reports that restarts are delayed */
 };
 
-/* In how many milliseconds the next is allowed; 0: now. */
+/* Returns the milliseconds until the next restart is allowed; 0: now. */
 uint64_t restart_wait(
 	const struct restarts *r, const struct restart_terms *terms, uint64_t now);
 
-/* Counts a restart that is done now. */
+/* Counts a restart at this moment. */
 void restart_note(struct restarts *r, const struct restart_terms *terms, uint64_t now);
 
 /*
- * The acceptors: one accepts; a successor may be starting; others wait for the end of
- * their connections.
+ * The acceptors: one accepts, a successor may be starting, and older ones wait for the
+ * end of their connections.
  */
-#define ACCEPTORS_MAX 16 /* one more ends the oldest; its connections go on */
+#define ACCEPTORS_MAX 16 /* one more ends the oldest, whose connections continue */
 
 enum acceptor_state {
 	ACCEPTOR_STARTING,
@@ -62,26 +63,29 @@ struct acceptor_process {
 struct acceptors {
 	struct acceptor_process list[ACCEPTORS_MAX];
 	size_t n;
-	int from; /* least number of a descriptor */
+	int from; /* first number for descriptors */
 };
 
 /*
- * Forks an acceptor, which is then starting. Returns 0 in the new process, which has only
- * its own channel, in *ret_channel; otherwise its number, or -errno.
+ * Forks an acceptor, whose state is then "starting". Returns 0 in the new process, which
+ * has only its own channel, *ret_channel; in the caller its process number, or -errno.
  */
 pid_t acceptors_fork(struct acceptors *a, int *ret_channel);
 
-/* The acceptor in that state, or NULL; not for ACCEPTOR_LEAVING, which several have. */
+/*
+ * Returns the acceptor in that state, or NULL. Not for ACCEPTOR_LEAVING, because several
+ * can have it.
+ */
 struct acceptor_process *acceptors_find(struct acceptors *a, enum acceptor_state state);
 
-/* Sends an answer, without waiting. NULL is ignored. */
+/* Sends an answer, without waiting. `p` may be NULL. */
 void acceptors_answer(
 	const struct acceptor_process *p, enum acceptor_order order, uint64_t wait);
 
-/* Makes the acceptor the one that accepts; the one before stops accepting. */
+/* Makes this acceptor accept, and the previous one stop accepting. */
 void acceptors_switch_to(struct acceptors *a, struct acceptor_process *p);
 
-/* Removes an ended acceptor. False when it is none; else *ret_state is its last state. */
+/* Removes an ended acceptor. False: `pid` is none; else *ret_state is its last state. */
 bool acceptors_remove(struct acceptors *a, pid_t pid, enum acceptor_state *ret_state);
 
 /* Sends a signal to all. */
@@ -90,12 +94,12 @@ void acceptors_kill(const struct acceptors *a, int signal);
 struct listen_manager {
 	struct notify notify;
 	uint64_t watchdog; /* milliseconds between WATCHDOG=1; 0: none is sent */
-	uint64_t alive; /* when the last was sent, by stream_clock() */
+	uint64_t alive; /* time of the last one by stream_clock() */
 };
 
 /*
- * The reason for executing the program again: the word in LISTEN_RENEWED; after "fault"
- * come its restarts.
+ * The reasons for executing the program again: the word in LISTEN_RENEWED; its restarts
+ * follow "fault".
  */
 #define LISTEN_AT_START "start"
 #define LISTEN_BY_FAULT "fault"
@@ -105,19 +109,20 @@ struct listen_renewal {
 	const struct inherited *inherited;
 	char **argv;
 	const char *why; /* LISTEN_AT_START or LISTEN_BY_FAULT */
-	int table; /* of LISTEN_BY_FAULT: the descriptor of the table of connections */
-	const struct restarts *faults; /* of LISTEN_BY_FAULT */
+	int table; /* LISTEN_BY_FAULT: the descriptor of the table of connections */
+	const struct restarts *faults; /* LISTEN_BY_FAULT: its restarts */
 };
 
 /*
  * Executes the program again. Returns only on failure: -errno; copies of descriptors may
- * be left at 3 and on.
+ * remain from 3 on.
  */
 int renew_execute(const struct listen_renewal *r);
 
 /*
- * In the new image: reads what the previous one passed. False when it was not executed by
- * itself. The table is the descriptor behind the last socket; -1: there is none.
+ * Reads, in the new image, the values that the previous one passed. False when the
+ * program was not executed by itself. The table is the descriptor after the last socket;
+ * -1: none.
  */
 bool renew_resume(
 	const struct inherited *inherited, int *ret_table, struct restarts *ret_faults);
@@ -132,23 +137,23 @@ struct listener {
 	struct listen_manager manager;
 	int signals;
 	struct listen_children *children;
-	int table; /* its descriptor */
-	const struct failures *failures; /* a part of it, which cannot be written to */
+	int table; /* descriptor of the table */
+	const struct failures *failures; /* read-only view of a part of the table */
 	struct acceptors acceptors;
-	struct restarts ended, changed, failed; /* of acceptors */
-	struct restarts agents; /* of key agents that have ended */
-	bool lacks_agents; /* which is known, and recorded */
-	struct restarts faults; /* of the program */
-	bool hides; /* there are files that the acceptor cannot watch */
-	uint64_t looked; /* when they were checked last */
+	struct restarts ended, changed, failed; /* restarts of acceptors */
+	struct restarts agents; /* restarts of key agents that have ended */
+	bool lacks_agents; /* the end of an agent was detected and recorded */
+	struct restarts faults; /* executions of the program */
+	bool hides; /* there are files that acceptors cannot watch */
+	uint64_t looked; /* time of their last check */
 	bool over;
 };
 
-/* Writes a record; ctx is the listener. */
+/* Writes a record; `ctx` is the listener. */
 void listener_report(void *ctx, const char *text);
 
-/* Looks up the directory of modules; again where modules could not be loaded. */
+/* Finds the directory of modules; called again if modules could not be loaded. */
 void listener_find_modules(struct listener *l);
 
-/* Runs until a signal ends it. Connections go on. */
+/* Runs until a signal ends it. Connections continue. */
 void listener_run(struct listener *l);

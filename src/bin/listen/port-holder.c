@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Explains why a socket could not be bound. It finds the process that listens at the
- * address: the inode of the socket in /proc/net, then the process that has it open. As
- * that reads all of /proc it is done for this message alone.
+ * Explains why a socket could not be bound. Finds the process that listens at the
+ * address: the inode of the socket in /proc/net, then the process that has it open. This
+ * reads all of /proc, so it is done only for this message.
  */
 #include "bin/listen/sockets.h"
 #include <dirent.h>
@@ -20,20 +20,20 @@
 #include "proto/text.h"
 
 #define LISTENS "0A" /* TCP_LISTEN */
-#define ACCEPTS 0x10000U /* of a UNIX socket: it listens */
+#define ACCEPTS 0x10000U /* flag of a listening UNIX socket */
 #define UNIT_MAX 128
-#define NAME_SHOWN_MAX 128 /* a process name, each octet may be \xHH */
+#define NAME_SHOWN_MAX 128 /* octets of a process name, each of which may be \xHH */
 /* Octets of a unit name (systemd.unit(5)); in quotes, one word of a shell command. */
 #define UNIT_OCTETS                                                                      \
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:-_.\\@"
 #define PORTS_OF_ROOT 1024
 
 struct holder {
-	uint64_t inode; /* of the socket; 0: not found */
-	char address[IP_TEXT_MAX + 10]; /* with the port; empty: not known */
+	uint64_t inode; /* inode of the socket; 0: not found */
+	char address[IP_TEXT_MAX + 10]; /* address with port; empty: unknown */
 	uint64_t pid; /* 0: not visible to this user */
 	char name[32];
-	char unit[UNIT_MAX]; /* of systemd, or empty */
+	char unit[UNIT_MAX]; /* unit of systemd; or empty */
 };
 
 static void close_file(FILE **file)
@@ -63,7 +63,7 @@ static const char *path_of(const struct sockaddr *address)
 	return ((const struct sockaddr_un *)address)->sun_path;
 }
 
-/* Prints the address as /proc/net does: words of 32 bits. */
+/* Prints the address as in /proc/net: words of 32 bits. */
 static void print_words(const struct sockaddr *address, char *ret, size_t n)
 {
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
@@ -83,7 +83,7 @@ static bool is_any(const char *words)
 	return words[strspn(words, "0")] == '\0';
 }
 
-/* What print_words() printed, as "192.0.2.1:25" or "[2001:db8::1]:25". */
+/* Appends the output of print_words() as "192.0.2.1:25" or "[2001:db8::1]:25". */
 static void put_address(struct buf *to, const char *words, unsigned port)
 {
 	struct ip ip = { 0 };
@@ -123,7 +123,7 @@ static void read_tcp(const char *line, const struct sockaddr *address, struct ho
 	put_address(&b, words, port);
 }
 
-/* The same for /proc/net/unix. */
+/* Reads a line of /proc/net/unix in the same way. */
 static void read_unix(
 	const char *line, const struct sockaddr *address, struct holder *ret)
 {
@@ -182,15 +182,15 @@ static bool has_open(const char *pid, const char *socket)
 	return false;
 }
 
-/* Users may give any name to control groups below their own. */
+/* Checks the name, because users may give any name to control groups below their own. */
 static bool is_unit(const char *name)
 {
 	return *name != '-' && name[strspn(name, UNIT_OCTETS)] == '\0';
 }
 
 /*
- * The unit to stop: the last part of the cgroup that is a service, but none of a login.
- * Debian starts each instance of Postfix by postfix.service.
+ * Finds the unit to stop: the last part of the cgroup that is a service, except those of
+ * logins. On Debian postfix.service starts each instance of Postfix.
  */
 static void find_unit(const char *pid, struct holder *ret)
 {
@@ -246,7 +246,7 @@ static bool find_process(struct holder *ret)
 	return false;
 }
 
-/* The command with which root finds the process. */
+/* Appends the command by which root finds the process. */
 static void put_search(struct buf *to, const struct sockaddr *address)
 {
 	if (address->sa_family == AF_UNIX) {

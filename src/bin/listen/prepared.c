@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Prepares one connection for each kind of listening socket (smtp, smtps, lmtp); each
- * client gets a fork of it.
+ * Prepares one connection for each kind of listening socket (smtp, smtps, lmtp), which is
+ * forked for each client.
  */
 #include "bin/listen/acceptor.h"
 #include <errno.h>
@@ -10,10 +10,13 @@
 #include <stdlib.h>
 #include "edge/auth/auth.h"
 
-/* A request this large makes glibc consolidate its free lists; it is mapped apart. */
+/*
+ * A request this large makes glibc consolidate its free lists; its memory is mapped
+ * separately.
+ */
 #define SORTED_BY (64 * 1024 * 1024)
 #define PIECE_MAX (16 * 1024)
-#define PIECES_MAX 256 /* of one size */
+#define PIECES_MAX 256 /* pieces of one size */
 #define SMALL_MAX ((size_t)1024)
 #define SMALL_STEP 16 /* granularity of malloc() */
 #define ROOM (1024 * 1024) /* octets; enough for all but large messages */
@@ -37,14 +40,15 @@ static struct connection *prepare(const struct acceptor_task *task, enum listen_
 }
 
 /*
- * Watches the files that the listener opened, and, with the rights of the user, the
- * places that are opened next. It comes first, so that a change in between is noticed.
+ * Watches the files that the listener opened and, with the rights of the user, the places
+ * that are opened next. Called before they are opened, so that a change in between is
+ * detected.
  */
 static void begin_watching(struct prepared *p, const struct preload *preload)
 {
 	const struct config *c = &p->any->config;
 
-	/* where this fails connection_open() fails, too, and records why */
+	/* if this fails, connection_open() also fails, and records the reason */
 	if (c->user)
 		sandbox_user(c->user);
 	p->watch = preload->watch;
@@ -72,7 +76,7 @@ static void open_all(struct prepared *p)
 /* Each kind has its own descriptor of the outbox. */
 _Static_assert(LISTEN_KINDS *SANDBOX_DIRS_OF_ONE <= SANDBOX_DIRS, "room for all kinds");
 
-/* All kinds share one sandbox: what any of them needs is allowed. */
+/* All kinds share one sandbox, which allows everything that one of them needs. */
 static void add_dirs(const struct prepared *p, struct sandbox_dirs *dirs)
 {
 	for (size_t i = 0; i < LISTEN_KINDS; i++) {
@@ -106,7 +110,9 @@ static void enter_sandbox(struct prepared *p)
 		log_flush(&p->any->log);
 }
 
-/* Allocates memory that is never used; volatile keeps the compiler from omitting it. */
+/*
+ * Allocates memory that is never used; volatile prevents the compiler from omitting it.
+ */
 static uintptr_t occupy(size_t n)
 {
 	void *volatile memory = malloc(n);
@@ -115,8 +121,8 @@ static uintptr_t occupy(size_t n)
 }
 
 /*
- * Occupies free pieces of that size below `end`; limited, as another malloc() may not
- * return the lowest first.
+ * Occupies free pieces of that size below `end`. Their number is limited, because another
+ * malloc() may not return the lowest first.
  */
 static void use_up(size_t n, uintptr_t end)
 {

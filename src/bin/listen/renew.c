@@ -3,7 +3,7 @@
  * Executes the program again in the same process: at its start, to bind all functions of
  * libraries; after a crash of a connection, for another address space. The sockets are
  * passed as a service manager does, with the table of connections behind them.
- * Connections go on, and stay children of this process.
+ * Connections continue, and remain children of this process.
  */
 #include "bin/listen/listener.h"
 #include <errno.h>
@@ -18,7 +18,7 @@
 #define NAME_MAX_LENGTH 12
 #define STATE_MAX 96
 
-/* False without memory. */
+/* Sets a variable of the environment. False: out of memory. */
 static bool set(const char *name, const char *value)
 {
 	return !value || setenv(name, value, 1) == 0;
@@ -33,8 +33,8 @@ static bool set_number(const char *name, size_t value)
 }
 
 /*
- * Copies the descriptors to numbers above those that they are passed at. All of them, or
- * none. The number of copies, or -errno.
+ * Copies all descriptors to numbers above those at which they are passed. Returns the
+ * number of copies, or -errno without any copy.
  */
 static int copy_all(const struct listen_renewal *r, int ret_copies[PASSED_MAX])
 {
@@ -56,7 +56,7 @@ static int copy_all(const struct listen_renewal *r, int ret_copies[PASSED_MAX])
 	return -(int)n;
 }
 
-/* Moves the copies to 3 and on. These numbers are free, or those of the same sockets. */
+/* Moves the copies to 3 and higher. These numbers are free, or have the same sockets. */
 static int line_up(const int *copies, int n)
 {
 	int error = 0;
@@ -80,7 +80,7 @@ static void put_state(const struct listen_renewal *r, char ret[STATE_MAX])
 		snprintf(ret, STATE_MAX, "%s", r->why);
 }
 
-/* False without memory: the program would not find its sockets. */
+/* Sets the variables by which the program finds its sockets. False: out of memory. */
 static bool set_environment(const struct listen_renewal *r)
 {
 	const struct inherited *inherited = r->inherited;
@@ -120,7 +120,7 @@ int renew_execute(const struct listen_renewal *r)
 	return -errno;
 }
 
-/* Takes the first number of a list that spaces divide; 0: it is none. */
+/* Takes the first number of a list that is separated by blanks; 0: it is not a number. */
 static uint64_t take_number(struct span *from)
 {
 	uint64_t number;

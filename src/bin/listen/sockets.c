@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Opens the listening sockets of addresses, or checks those that the service manager
- * passed. It accepts none.
+ * passed. It does not accept connections.
  */
 #include "bin/listen/sockets.h"
 #include <errno.h>
@@ -40,7 +40,7 @@ union address {
 
 static const struct {
 	const char *word;
-	const char *meant; /* the fault of another word that is like it */
+	const char *meant; /* the fault of a similar word that is wrong */
 	const char *overrides[OPTIONS_OF_KIND_MAX];
 } kinds[LISTEN_KINDS] = {
 	[LISTEN_SMTP] = { "smtp", MEANT "smtp=?", { NULL } },
@@ -115,7 +115,9 @@ const char *listen_use_passed(struct listen_sockets *s, size_t n, const char *na
 		struct span name = span_take(&left, ':');
 		enum listen_kind kind = LISTEN_SMTP;
 		const char *wrong;
-		/* SMTP where it is no kind: systemd's default is the name of the unit */
+		/*
+		 * SMTP for other names, because systemd's default is the name of the unit
+		 */
 		find_kind(name, &kind);
 		wrong = add(s, LISTEN_FIRST_FD + (int)i, kind);
 		if (wrong)
@@ -124,7 +126,10 @@ const char *listen_use_passed(struct listen_sockets *s, size_t n, const char *na
 	return NULL;
 }
 
-/* "*" is every address of both families. The length of the address, or 0. */
+/*
+ * Parses a host; "*" is every address of both families. Returns the length of the
+ * address, or 0.
+ */
 static socklen_t parse_host(struct span host, uint16_t port, union address *ret)
 {
 	struct ip ip;
@@ -182,7 +187,9 @@ static bool is_abandoned(const union address *address)
 	return is;
 }
 
-/* Removes a socket that no process listens at. NULL, or what is wrong with the file. */
+/*
+ * Removes a socket at which no process listens. Returns NULL, or the fault of the file.
+ */
 static const char *remove_from(
 	int dir, const char *name, const union address *address, bool is_open)
 {
@@ -193,7 +200,7 @@ static const char *remove_from(
 	if (!S_ISSOCK(st.st_mode))
 		return "exists and is no socket";
 	if (!is_abandoned(address))
-		return NULL; /* bind() fails, and its error is reported */
+		return NULL; /* bind() then fails, and its error is reported */
 	if (is_open)
 		return "no process listens at this socket, but in a directory that other "
 		       "users can write to it is not removed: remove it, or use another "
@@ -219,7 +226,7 @@ static const char *remove_abandoned(const union address *address, int *ret_error
 	return wrong;
 }
 
-/* A descriptor, or -errno. */
+/* Returns a descriptor, or -errno. */
 static int open_bound(const union address *address, socklen_t length)
 {
 	static const int on = 1;
@@ -240,7 +247,7 @@ static int open_bound(const union address *address, socklen_t length)
 	return error ? -error : fd;
 }
 
-/* A descriptor; or negative, and what is wrong. */
+/* Returns a descriptor; or a negative number, and a fault. */
 static int open_socket(
 	const union address *address, socklen_t length, struct buf *ret_fault)
 {
@@ -265,7 +272,7 @@ static const char *kind_fault(struct span name)
 	return meant ? kinds[words_find(&kind_words, span_of(meant))].meant : KIND_FAULT;
 }
 
-/* The kind and the address of an argument. NULL, or what is wrong with it. */
+/* Parses kind and address of an argument. Returns NULL, or the fault. */
 static const char *parse_listen(const char *text, enum listen_kind *ret_kind,
 	union address *ret, socklen_t *ret_length)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* The descriptors of a listener: sockets, passed or opened here, and signals. */
+/*
+ * The descriptors of a listener: sockets, which are passed or opened here, and signals.
+ */
 #pragma once
 
 #include <sys/socket.h>
@@ -9,10 +11,10 @@
 #define LISTEN_SOCKETS_MAX 16
 #define LISTEN_ADDRESS_MAX 128
 
-/* "smtps" */
+/* Returns the word of a kind, such as "smtps". */
 const char *listen_kind_word(enum listen_kind kind);
 
-/* True where TLS comes first or is required, regardless of the settings. */
+/* True for a kind with TLS first or required, regardless of the settings. */
 bool listen_kind_needs_tls(enum listen_kind kind);
 
 struct listen_socket {
@@ -25,7 +27,7 @@ struct listen_sockets {
 	size_t n;
 };
 
-/* The same descriptor, numbered `from` or higher; -1 with errno when there is none. */
+/* Changes the number of a descriptor to `from` or higher; -1 with errno. */
 int listen_move_up(int fd, int from);
 
 /* Reads all signals from a signalfd. True when one of them is SIGTERM or SIGINT. */
@@ -33,12 +35,12 @@ bool listen_read_stop(int signals);
 
 #define LISTEN_FIRST_FD 3 /* SD_LISTEN_FDS_START */
 
-/* The port of a TCP socket, or 0. */
+/* Returns the port of a TCP socket, or 0. */
 unsigned listen_port(const struct listen_socket *socket);
 
 /*
  * Adds the `n` sockets that were passed from descriptor 3 on; `names` is $LISTEN_FDNAMES,
- * or NULL. NULL, or what is wrong with one of them.
+ * or NULL. Returns NULL, or the fault of one of them.
  */
 const char *listen_use_passed(struct listen_sockets *s, size_t n, const char *names);
 
@@ -50,7 +52,7 @@ const char *listen_use_passed(struct listen_sockets *s, size_t n, const char *na
 bool listen_open(struct listen_sockets *s, const char *address, struct buf *ret_fault);
 
 /*
- * Why the socket could not be bound: the text of `error`, the process that listens at the
- * address, and the cure.
+ * Appends why the socket could not be bound: the text of `error`, the process that
+ * listens at the address, and a cure.
  */
 void holder_put_fault(struct buf *to, const struct sockaddr *address, int error);
