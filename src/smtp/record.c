@@ -516,10 +516,7 @@ static void put_json_path(struct buf *to, struct span path)
 	put_string(to, path);
 }
 
-/*
- * Takes a path. A comma separates paths only after a bracket, because paths do not
- * contain ">".
- */
+/* Takes a path. Only a comma after ">" is a separator, as paths do not contain ">". */
 static struct span take_path(struct span *list)
 {
 	const char *end = memmem(list->p, list->n, ">,", 2);
