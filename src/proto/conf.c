@@ -255,7 +255,7 @@ static const char *set_dsn(struct rule *rule, struct span value)
 static const char *set_milters(struct rule *rule, struct span value)
 {
 	if (rule->unfiltered)
-		return "is said twice";
+		return "is given twice";
 	rule->unfiltered = span_eq(value, SPAN("off"));
 	return rule->unfiltered ? NULL : "must be milters=off";
 }
@@ -265,7 +265,7 @@ static const char *set_deny(struct rule *rule, struct span text)
 {
 	if (rule->proxy || rule->no_dsn || rule->unfiltered ||
 		rule->tls != RULE_TLS_AS_SET || rule->priority.n)
-		return "goes with nothing else";
+		return "cannot be combined with other words";
 	if (text.n == 0)
 		return "needs a text for the client";
 	if (text.n > RULE_TEXT_MAX)

@@ -61,7 +61,7 @@ static const char *take_flag(struct destination *d, bool *flag)
 		return "is given twice";
 	*flag = true;
 	return d->deny && (d->auth || d->unfiltered || d->paths.n)
-		       ? "goes with nothing else"
+		       ? "cannot be combined with other words"
 		       : NULL;
 }
 
