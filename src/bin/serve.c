@@ -141,10 +141,7 @@ static void start_tls(struct connection *c)
 		handshake(c);
 }
 
-/*
- * Refuses TLS without a certificate. There is no TLS session, so the alert is a record in
- * the clear (RFC 8446 6).
- */
+/* Refuses TLS by an alert in the clear, because there is no certificate (RFC 8446 6). */
 static void refuse_implicit(struct connection *c)
 {
 	static const char alert[] = { 21, 3, 3, 0, 2, 2, 80 }; /* fatal, internal_error */
@@ -505,10 +502,7 @@ static const char *value_of(const struct peer_environment *env, const char *name
 	return strcmp(name, "REMOTE_ADDR") == 0 ? env->remote_addr : env->remote_host;
 }
 
-/*
- * Finds the client's address. A client of unknown address is refused if a rule might
- * refuse it.
- */
+/* A client of unknown address is refused if a rule might have refused it. */
 static void find_peer(struct connection *c)
 {
 	const struct peer_environment *env = &c->inherited.peer;
@@ -528,9 +522,7 @@ static void find_peer(struct connection *c)
 	c->unusable |= may_refuse;
 }
 
-/*
- * Returns the service of the socket, by the settings that units and kinds of sockets set.
- */
+/* Returns the service of the socket, by settings that units and kinds of sockets set. */
 static const char *kind_of_service(const struct session_settings *s)
 {
 	if (s->lmtp)
