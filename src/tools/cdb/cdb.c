@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * postern-cdb: compiles a text table into a cdb(5). The file is replaced by a rename and
- * keeps owner and mode, so that readers always find a whole, readable table. A text with
- * faults makes no table, and each fault is reported with its line. postern --check checks
- * the meaning of the pairs.
+ * keeps owner and mode, so that readers always find a whole, readable table. If the text
+ * has faults, no table is made, and each fault is reported with its line. postern --check
+ * checks the meaning of the pairs.
  */
 #include <cdb.h>
 #include <errno.h>
@@ -23,7 +23,10 @@
 #define MODE_BITS (S_IRWXU | S_IRWXG | S_IRWXO)
 #define MODE_UNKNOWN (S_IRUSR | S_IWUSR)
 
-/* Reads a file or a pipe. Octets of *ret_text, which the caller frees; or -errno. */
+/*
+ * Reads a file or a pipe. Returns the octets of *ret_text, which the caller frees; or
+ * -errno.
+ */
 static int64_t read_text(int fd, char **ret_text)
 {
 	OWNED char *text = NULL;
@@ -69,7 +72,10 @@ static int put_pairs(const struct table_text *t, int fd)
 	return errno ? -errno : -EIO;
 }
 
-/* Sets owner and mode of the empty file. Owner first: changing it may clear mode bits. */
+/*
+ * Sets owner and mode of the empty file. The owner is set first, because this may clear
+ * bits of the mode.
+ */
 static int keep_rights(int fd, const char *path, const struct stat *input)
 {
 	struct stat st;
@@ -97,7 +103,7 @@ static int sync_directory_of(const char *path)
 	return dir < 0 || fsync(dir) < 0 ? -errno : 0;
 }
 
-/* Everything except the rename. */
+/* Makes the new file, before it is renamed. */
 static int fill_file(const struct table_text *t, int fd, const char *path,
 	const struct stat *input, const char **ret_what)
 {
@@ -154,9 +160,9 @@ static int write_file(const struct table_text *t, const char *path,
 }
 
 /*
- * Writes the pairs into a new file beside `path`, and renames it after a sync. It gets
- * owner and mode of the old file; without one the mode of `input` if that is a file, else
- * 0600. 0 or -errno; *ret_what is then the step that failed.
+ * Writes the pairs into a new file beside `path`, and renames it after a sync. The new
+ * file gets owner and mode of the old one. If there is none, it gets the mode of `input`,
+ * or 0600 if that is not a file. 0 or -errno; *ret_what is then the step that failed.
  */
 static int write_cdb(const struct table_text *t, const char *path,
 	const struct stat *input, const char **ret_what)
@@ -189,7 +195,7 @@ static const char help[] =
 struct request {
 	const char *table, *file; /* file: NULL for standard input */
 	const char *wrong, *fault; /* an invalid word, and its fault */
-	char meant[CONF_MEANT_MAX]; /* the option that was perhaps meant, or empty */
+	char meant[CONF_MEANT_MAX]; /* the option that was probably meant; or empty */
 	const char *show; /* text to print instead */
 	bool operands; /* after "--": all words are operands (XBD 12.2) */
 };
@@ -236,7 +242,7 @@ static void parse(int argc, char **argv, struct request *ret)
 	}
 }
 
-/* "postern-cdb: NAME: WHAT" */
+/* Prints "postern-cdb: NAME: WHAT". */
 static void print_error(const char *name, const char *what)
 {
 	dprintf(STDERR_FILENO, "postern-cdb: %s: %s\n", name, what);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The directory of attachments. A file is complete and synced before it has its name, all
- * files of a message get their names at the end, and no file is ever overwritten.
+ * The directory of attachments. A file gets its name after it is complete and synced. All
+ * files of a message get their names at the end. No file is ever overwritten.
  */
 #include "tools/extract/extract.h"
 #include <dirent.h>
@@ -20,11 +20,11 @@
 #define HIDDEN_SIZE (sizeof(HIDDEN) + 2 * sizeof(uint64_t) + 1 + NUM_MAX)
 #define STALE_SECONDS (36 * 60 * 60) /* as files in tmp of a Maildir */
 #define OPEN_MAX 200 /* files without a name, each of which needs a descriptor */
-#define NUMBERS_MAX 1000000 /* tried for a name that others have */
+#define NUMBERS_MAX 1000000 /* numbers that are tried if a name exists */
 
 struct extract_file {
-	int fd; /* -1: closed, it has a hidden name */
-	bool named; /* it has its name: that of its place in the directory */
+	int fd; /* -1: closed, and the file has a hidden name */
+	bool named; /* the file has its final name */
 	ino_t inode;
 	char hidden[HIDDEN_SIZE]; /* or "" */
 	char name[EXTRACT_NAME_SIZE];
@@ -78,7 +78,10 @@ void extract_dir_done(struct extract_dir *d)
 	*d = (struct extract_dir){ .fd = -1 };
 }
 
-/* Where this process leaves hidden files when it is killed, others have done so. */
+/*
+ * Gives a file a hidden name. If this process were killed, the file would remain, so
+ * those of earlier runs are removed here.
+ */
 static void hide(struct extract_dir *d, struct extract_file *f)
 {
 	if (!d->swept)
@@ -199,7 +202,7 @@ static int try_name(const struct extract_dir *d, struct extract_file *f, const c
 	return r;
 }
 
-/* The name, or the first free one with a number. */
+/* Gives a file its name, or the first free one with a number. */
 static int give_name(const struct extract_dir *d, struct extract_file *f)
 {
 	char numbered[EXTRACT_NAME_SIZE];
@@ -214,7 +217,7 @@ static int give_name(const struct extract_dir *d, struct extract_file *f)
 	return r;
 }
 
-/* Takes names back, unless another program has put a file of its own there. */
+/* Removes names that were given, unless another program has replaced the file. */
 static void take_names(const struct extract_dir *d)
 {
 	struct stat st;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Encodings: faults that a decoder passes over, and uuencoded files in a text, which are
- * no parts of MIME.
+ * Encodings: faults that a decoder ignores, and uuencoded files in a text, which are not
+ * MIME parts.
  */
 #include "tools/extract/extract.h"
 #include "proto/text.h"
@@ -88,7 +88,7 @@ static bool take_begin(struct extract_uu *u, struct span line)
 	u->base64 = span_eq(word, SPAN("begin-base64"));
 	if (!u->base64 && !span_eq(word, SPAN("begin")))
 		return false;
-	/* more than one space is what people write in sentences */
+	/* with more than one space the line is probably a sentence */
 	if (line.n <= word.n + 1 || line.p[word.n + 1] == ' ')
 		return false;
 	mode = span_take_word(&rest);
@@ -102,23 +102,25 @@ static bool take_begin(struct extract_uu *u, struct span line)
 	return true;
 }
 
-/* Six bits; what was cut off at the end of a line was spaces, which are zeros. */
+/*
+ * Returns six bits. Missing characters at the end of a line were spaces, which are zeros.
+ */
 static unsigned char sextet(struct span line, size_t at)
 {
 	return at < line.n ? (unsigned char)(line.p[at] - ' ') & 0x3F : 0;
 }
 
 /*
- * A line of uuencoded data: a character for the number of octets, and four for three of
- * them. False when it is none.
+ * Takes a line of uuencoded data: a character for the number of octets, and four
+ * characters for three octets. False: it is no such line.
  */
 static bool take_data(struct span line, struct buf *to)
 {
 	size_t n = sextet(line, 0), n_text = (n + 2) / 3 * 4;
 
 	/*
-	 * one octet more is a checksum of old programs; of a line of one space nothing
-	 * may be left
+	 * old programs append one octet of checksum; an empty line may have lost its
+	 * space
 	 */
 	if (n > 45 || line.n > n_text + 2)
 		return false;
@@ -156,7 +158,7 @@ static int take_inside(struct extract_uu *u, struct span line)
 	char octets[EXTRACT_UU_LINE];
 	struct buf b = BUF(octets);
 
-	/* "end" is no line of data: it would have 5 octets, in 8 characters */
+	/* "end" is not a line of data, which would have 5 octets in 8 characters */
 	if (is_end(u, line)) {
 		u->inside = false;
 		return u->sink->end(u->ctx, false);
@@ -199,7 +201,7 @@ int extract_uu_step(struct extract_uu *u, struct span text)
 			memcpy(u->line + u->n, text.p, n);
 		u->n = u->n + n <= EXTRACT_UU_LINE ? u->n + n : EXTRACT_UU_LINE + 1;
 		if (lf) {
-			/* a line that is too long is no line of a file */
+			/* a line that is too long does not belong to a file */
 			r = take_line(u, (struct span){ u->line,
 						 u->n > EXTRACT_UU_LINE ? 0 : u->n });
 			u->n = 0;
@@ -209,7 +211,7 @@ int extract_uu_step(struct extract_uu *u, struct span text)
 	return r;
 }
 
-/* The last line may be cut in the middle: then it is not decoded. */
+/* True unless the last line was cut, and therefore not decoded. */
 static bool is_whole(const struct extract_uu *u)
 {
 	struct span line = { u->line, u->n };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * postern-extract: saves the attachments of a message. It reads the message, which
- * strangers wrote, in a sandbox in which it can only write below one directory. All
- * attachments are saved, or none.
+ * postern-extract: saves the attachments of a message. The message comes from untrusted
+ * senders, so it is read in a sandbox, which allows only writing below one directory.
+ * Either all attachments are saved, or none.
  */
 #include "tools/extract/extract.h"
 #include <errno.h>
@@ -21,8 +21,8 @@
 #include "edge/sandbox/sandbox.h"
 #include "tools/job/job.h"
 
-#define CPU_SECONDS 60 /* for one message; 100 MiB need one */
-#define FROM_LINE_MAX 1024 /* octets of the line that mbox files have first */
+#define CPU_SECONDS 60 /* seconds for one message; 100 MiB take one */
+#define FROM_LINE_MAX 1024 /* octets of the first line of an mbox file */
 #define MIB ((uint64_t)1024 * 1024)
 
 /* The command line. */
@@ -111,7 +111,7 @@ static const char *take_text(void *to, const char *text)
 	return *text ? NULL : "must not be empty";
 }
 
-/* Without a parser: a switch. */
+/* The options; one without a parser is a switch. */
 static const struct {
 	const char *name;
 	const char *(*parse)(void *to, const char *text);
@@ -132,7 +132,7 @@ static const struct {
 	{ "--max-depth", take_depth, offsetof(struct command, o.max_depth) },
 };
 
-/* NULL, or the fault of a word that begins with a hyphen. */
+/* Takes a word that begins with a hyphen. Returns NULL, or the fault. */
 static const char *take_option(struct command *c, const char *word)
 {
 	size_t n = strcspn(word, "=");
@@ -144,7 +144,8 @@ static const char *take_option(struct command *c, const char *word)
 			continue;
 		if (options[i].parse)
 			return word[n] ? options[i].parse(to, word + n + 1)
-				       : "needs a value: " /* is never shown alone */
+				       /* is always followed by another text */
+				       : "needs a value: "
 					 "write it behind an equals sign";
 		*(bool *)to = true;
 		return word[n] ? "takes no value" : NULL;
@@ -197,7 +198,7 @@ static void print_line(void *ctx, const char *text)
 	dprintf(STDERR_FILENO, "postern-extract: %s: %s\n", (const char *)ctx, text);
 }
 
-/* A failure of this host: the message is to come again. */
+/* Reports a failure of this host, after which the message can be tried again. */
 static int fail(const char *what, int error, const char *cure)
 {
 	dprintf(STDERR_FILENO,
@@ -246,7 +247,7 @@ static int find_group(const char *name, gid_t *ret)
 	return group ? 0 : errno ? -errno : -ENOENT;
 }
 
-/* What is no file, such as a pipe, is copied into memory: it is read twice. */
+/* Opens the input. A pipe is copied into memory, because the message is read twice. */
 static int open_input(int *ret)
 {
 	struct stat st;
@@ -293,7 +294,7 @@ static int copy_input(int to, uint64_t max)
 	return r < 0 ? r : lseek(to, 0, SEEK_SET) < 0 ? -errno : 0;
 }
 
-/* Passes over the line of an mbox file: "From ", which is no field. */
+/* Skips the line "From " of an mbox file, which is not a field. */
 static int skip_from_line(int fd)
 {
 	char text[FROM_LINE_MAX];
@@ -309,7 +310,7 @@ static int skip_from_line(int fd)
 	return 0;
 }
 
-/* Makes the input ready; 1: it is too large, or empty. */
+/* Prepares the input. 1: it is too large, or empty. */
 static int prepare_input(int fd, uint64_t max, struct faults *faults)
 {
 	struct stat st;
@@ -364,7 +365,7 @@ static int print_names(const struct extract_dir *dir)
 	return EX_IOERR;
 }
 
-/* Inside the sandbox. */
+/* Extracts the attachments, inside the sandbox. */
 static int extract(int input, const struct extract_options *o, struct extract_dir *dir)
 {
 	struct faults faults = { .report = print_line, .ctx = (void *)"the message" };

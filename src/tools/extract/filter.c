@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Filters by type and size, as the command line states them. */
+/* The filters of the command line by type and size. */
 #include "tools/extract/extract.h"
 #include "base/num.h"
 
@@ -12,7 +12,7 @@ static struct span take_item(struct span *rest)
 	return span_trim(item);
 }
 
-/* Both halves of TYPE/SUBTYPE; false when the item has no slash, or a half is empty. */
+/* Splits TYPE/SUBTYPE. False: the item has no slash, or a half is empty. */
 static bool cut_type(struct span item, struct span *ret_type, struct span *ret_subtype)
 {
 	const char *slash = item.n ? memchr(item.p, '/', item.n) : NULL;

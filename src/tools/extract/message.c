@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Reads a message by GMime and writes its attachments. Bodies and the signatures of
- * signed mail are none. What is damaged gives a warning and as much as can be decoded;
- * what is too large, too deep or too much is refused as a whole.
+ * Reads a message by GMime and writes its attachments. Bodies, and signatures of signed
+ * mail, are not attachments. Damaged parts cause a warning, and are decoded as far as
+ * possible. A message that is too large, too deep, or has too many parts is refused as a
+ * whole.
  */
 #include <gmime/gmime.h>
 #include <malloc.h>
@@ -11,23 +12,24 @@
 #include "tools/extract/extract.h"
 
 #define CHUNK (64 * 1024)
-/* GMime needs 1 to 2 KiB for each part, also for one of five octets */
+/* GMime needs 1 to 2 KiB for each part, even for one of five octets */
 #define MEMORY_MAX ((size_t)256 * 1024 * 1024)
-#define MEMORY_STEP (64 * 1024) /* octets read from one look at the memory to the next */
+/* octets that are read between two checks of the memory */
+#define MEMORY_STEP (64 * 1024)
 
 struct walk {
 	const struct extract_options *options;
 	struct extract_dir *dir;
 	struct faults *faults;
 	uint64_t n_parts, n_total;
-	uint64_t n_file; /* octets of the file that is written */
-	bool writing; /* false: filters leave it out */
-	bool unread; /* something could not be read at all */
-	char *raw, *decoded; /* of CHUNK octets, and some */
-	size_t n_sextets; /* of a piece of base64, so far */
+	uint64_t n_file; /* octets of the current file */
+	bool writing; /* false: the current part is left out by filters */
+	bool unread; /* a part could not be read at all */
+	char *raw, *decoded; /* buffers of more than CHUNK octets */
+	size_t n_sextets; /* sextets of the current piece of base64 */
 };
 
-/* Where a part stands. */
+/* The position of a part in the message. */
 struct place {
 	GMimeObject *parent; /* a multipart, or NULL */
 	int index;
@@ -46,7 +48,7 @@ __attribute__((format(printf, 2, 3))) static void warn(
 	faults_warn(w->faults, text);
 }
 
-/* Files: what follows is between begin_file() and end_file(). */
+/* Files. Content is written between begin_file() and end_file(). */
 
 static bool is_wanted(const struct extract_options *o, const char *type, const char *name)
 {
@@ -61,7 +63,7 @@ static int begin_file(struct walk *w, const char *type, const char *name)
 	return w->writing ? extract_file_begin(w->dir, name) : 0;
 }
 
-/* Counts octets that are to be written; 1: too many. */
+/* Counts octets before they are written. 1: too many. */
 static int count_octets(struct walk *w, uint64_t n)
 {
 	w->n_file += n;
@@ -112,7 +114,9 @@ static int end_base64(struct walk *w, GMimeEncoding *state,
 	return take(w, (struct span){ w->decoded, n });
 }
 
-/* A piece that ends in padding is complete: another one may follow. */
+/*
+ * Decodes base64. A piece that ends with padding is complete, and another one may follow.
+ */
 static int decode_base64(struct walk *w, GMimeEncoding *state, struct span raw,
 	int (*take)(struct walk *w, struct span octets))
 {
@@ -141,7 +145,7 @@ static int decode_piece(struct walk *w, GMimeEncoding *state, struct span raw,
 			       g_mime_encoding_step(state, raw.p, raw.n, w->decoded) });
 }
 
-/* Base64 whose padding was cut off ends as if it were there. */
+/* Ends the decoding. Missing padding of base64 is added. */
 static int decode_end(struct walk *w, GMimeEncoding *state,
 	int (*take)(struct walk *w, struct span octets))
 {
@@ -155,7 +159,7 @@ static GMimeContentEncoding encoding_of(GMimePart *part)
 {
 	GMimeContentEncoding e = g_mime_part_get_content_encoding(part);
 
-	/* uuencoded text is read line by line, later */
+	/* uuencoded text is read later, line by line */
 	return e == GMIME_CONTENT_ENCODING_BASE64 ||
 			       e == GMIME_CONTENT_ENCODING_QUOTEDPRINTABLE
 		       ? e
@@ -197,7 +201,7 @@ static int decode_part(struct walk *w, GMimePart *part,
 /* Uuencoded files in a text. */
 
 struct uu_walk {
-	struct walk w; /* first: put_text() is given this */
+	struct walk w; /* first member, because put_text() gets a pointer to it */
 	struct extract_uu uu;
 	uint64_t n_files;
 };
@@ -284,7 +288,7 @@ static bool is_type(GMimeObject *o, const char *type, const char *subtype)
 	return t && g_mime_content_type_is_type(t, type, subtype);
 }
 
-/* RFC 2183 2.8: an unknown disposition is an attachment, too. */
+/* An unknown disposition also means an attachment (RFC 2183 2.8). */
 static bool is_attachment(GMimeObject *o)
 {
 	const char *disposition = g_mime_object_get_disposition(o);
@@ -293,21 +297,21 @@ static bool is_attachment(GMimeObject *o)
 	       !span_ieq(span_of(disposition), SPAN("inline"));
 }
 
-/* The signature of signed mail, and the control part of encrypted one (RFC 1847). */
+/* True for the signature, or the control part of encrypted mail (RFC 1847). */
 static bool is_control(const struct place *at)
 {
 	return (is_type(at->parent, "multipart", "signed") && at->index > 0) ||
 	       (is_type(at->parent, "multipart", "encrypted") && at->index == 0);
 }
 
-/* A picture in an HTML text (RFC 2387), such as the logo of a company. */
+/* True for a picture in an HTML text (RFC 2387), such as the logo of a company. */
 static bool is_inline(GMimeObject *o, const struct place *at)
 {
 	return is_type(at->parent, "multipart", "related") && is_type(o, "image", "*") &&
 	       g_mime_object_get_content_id(o) && !is_attachment(o);
 }
 
-/* Text, and reports about mail: for the reader of the message. */
+/* True for text and reports about mail, which are for the reader of the message. */
 static bool is_body(GMimeObject *o, const char *name)
 {
 	return !*name && !is_attachment(o) &&
@@ -316,7 +320,7 @@ static bool is_body(GMimeObject *o, const char *name)
 			       !is_type(o, "message", "global")));
 }
 
-/* Some mail servers give it no type of its own; its name is always the same. */
+/* Some servers send TNEF without its own type, but its name is always the same. */
 static bool is_tnef(GMimeObject *o, const char *name)
 {
 	return is_type(o, "application", "ms-tnef") ||
@@ -325,7 +329,7 @@ static bool is_tnef(GMimeObject *o, const char *name)
 		       span_ieq(span_of(name), SPAN("winmail.dat")));
 }
 
-/* Files in which other programs find files. */
+/* Warns of files that contain other files. */
 static void warn_container(const struct walk *w, GMimeObject *o, const char *name)
 {
 	if (is_tnef(o, name))
@@ -397,7 +401,7 @@ static int visit_part(struct walk *w, GMimePart *part, const struct place *at)
 	return save_part(w, part, name);
 }
 
-/* An attached message, as its sender attached it. */
+/* Saves an attached message unchanged. */
 static int save_message(struct walk *w, GMimeMessagePart *part, const char *name)
 {
 	GMimeObject *message = GMIME_OBJECT(g_mime_message_part_get_message(part));
@@ -481,8 +485,8 @@ static int visit(struct walk *w, GMimeObject *o, const struct place *at)
 }
 
 /*
- * The stream of the whole message: it ends early where the parser has used up its memory,
- * and keeps the cause of a failed read, which the parser takes for the end.
+ * The stream of the whole message. It ends early when the parser has used up its memory,
+ * and keeps the error of a failed read, which the parser treats as the end.
  */
 struct guarded {
 	GMimeStreamFs fs;
@@ -543,7 +547,7 @@ static GMimeParserOptions *parser_options(void)
 	static const char *fallback[] = { "utf-8", NULL };
 	GMimeParserOptions *options = g_mime_parser_options_new();
 
-	/* no warning callback: with one, parameters take quadratic time */
+	/* no warning callback, because with one parameters take quadratic time */
 	g_mime_parser_options_set_fallback_charsets(options, fallback);
 	return options;
 }
@@ -567,7 +571,7 @@ int extract_message(int fd, const struct extract_options *options,
 	GMimeParserOptions *how = parser_options();
 	struct guarded *g = guarded_new(fd);
 	GMimeParser *parser = g_mime_parser_new_with_stream(GMIME_STREAM(g));
-	/* a part, not a message: no address is parsed */
+	/* as a part, not as a message, so that no addresses are parsed */
 	GMimeObject *top = g_mime_parser_construct_part(parser, how);
 	int r = -g->error;
 

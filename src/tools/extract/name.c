@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Safe file names. What a sender calls an attachment is never a path, a hidden file, an
- * option of a command, a device of Windows, or text that a terminal or a file manager
- * shows as something else.
+ * Safe file names. The sender chooses the name of an attachment, but it never becomes a
+ * path, a hidden file, an option of a command, a device of Windows, or a text that a
+ * terminal or a file manager shows differently.
  */
 #include "tools/extract/extract.h"
 #include "base/num.h"
 #include "proto/text.h"
 
-#define EXTENSION_MAX 16 /* octets, with its dot; longer ones are part of the name */
+#define EXTENSION_MAX 16 /* octets with the dot; a longer one is part of the name */
 
 struct range {
 	uint32_t first, last;
 };
 
-/* Characters that control text, or are shown as nothing (Unicode Cc, Cf, Zl, Zp, Cn). */
+/* Characters that control text or are invisible (Unicode Cc, Cf, Zl, Zp, Cn). */
 static const struct range unsafe[] = {
 	{ 0x00, 0x1F },
 	{ 0x7F, 0x9F },
@@ -30,14 +30,16 @@ static const struct range unsafe[] = {
 	{ 0xFDD0, 0xFDEF },
 	{ 0xFEFF, 0xFEFF },
 	{ 0xFFA0, 0xFFA0 },
-	{ 0xFFF0, 0xFFFF }, /* the replacement character, too */
+	{ 0xFFF0, 0xFFFF }, /* including the replacement character */
 	{ 0xE0000, 0xE0FFF },
 };
 
-/* Windows does not allow these; $ and ` are harmless, unless a careless script runs. */
+/*
+ * Windows does not allow most of these; $ and ` are dangerous only in careless scripts.
+ */
 static const char unsafe_ascii[] = "\"*/:<>?\\|$`";
 
-/* Files that Windows reads or runs by itself, and devices, with any extension. */
+/* Files that Windows reads or runs automatically, and devices, with any extension. */
 static const char *const windows_files[] = { "autorun.inf", "desktop.ini", "thumbs.db" };
 static const char *const windows_devices[] = { "AUX", "CLOCK$", "CLOCK_", "CON", "CONIN$",
 	"CONIN_", "CONOUT$", "CONOUT_", "NUL", "PRN" };
@@ -55,7 +57,7 @@ static bool is_one_of(struct span s, const char *const *words, size_t n)
 	return false;
 }
 
-/* The code point of a well-formed character of n octets. */
+/* Returns the code point of a well-formed character of n octets. */
 static uint32_t code_of(struct span c)
 {
 	static const unsigned char masks[] = { 0x7F, 0x1F, 0x0F, 0x07 };
@@ -78,7 +80,10 @@ static bool is_safe(struct span c)
 	return (code & 0xFFFE) != 0xFFFE;
 }
 
-/* Appends the text with `_` for what is not safe, up to `max` octets of the buffer. */
+/*
+ * Appends the text with `_` in place of unsafe characters, up to `max` octets of the
+ * buffer.
+ */
 static void put_safe(struct buf *to, struct span text, size_t max)
 {
 	while (text.n) {
@@ -99,7 +104,7 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* The last component, without blanks around it and dots behind it. */
+/* Returns the last component, without blanks around it and dots at its end. */
 static struct span base_of(struct span text)
 {
 	for (size_t i = text.n; i > 0; i--)
@@ -114,7 +119,7 @@ static struct span base_of(struct span text)
 	return text;
 }
 
-/* With its dot; empty when there is none. */
+/* Returns the extension with its dot; or an empty span. */
 static struct span extension_of(struct span name)
 {
 	for (size_t i = name.n; i > 1 && name.n - i < EXTENSION_MAX; i--)
@@ -123,7 +128,7 @@ static struct span extension_of(struct span name)
 	return span_from(name, name.n);
 }
 
-/* What stands before the first dot decides, without the blanks behind it. */
+/* Checks the part before the first dot, without blanks at its end. */
 static bool is_reserved(struct span name)
 {
 	struct span stem = { name.p, 0 };
@@ -152,10 +157,10 @@ void extract_name_make(struct span text, char ret[static EXTRACT_NAME_SIZE])
 		buf_put_char(&b, '_');
 		base = span_from(base, 1);
 	}
-	/* one octet is left for an underscore in front */
+	/* room for an underscore at the beginning */
 	put_safe(&b, base, EXTRACT_NAME_MAX - extension.n - 1);
 	put_safe(&b, extension, EXTRACT_NAME_MAX - 1);
-	/* where it was cut */
+	/* after cutting */
 	while (b.n && strchr(" .", ret[b.n - 1]))
 		b.n--;
 	if (is_reserved(buf_span(&b))) {
@@ -166,7 +171,7 @@ void extract_name_make(struct span text, char ret[static EXTRACT_NAME_SIZE])
 	buf_terminate(&b);
 }
 
-/* Appends what fits whole, in characters. */
+/* Appends as many whole characters as fit. */
 static void put_cut(struct buf *to, struct span name, size_t max)
 {
 	size_t n = name.n < max ? name.n : max;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The name that the sender gave a part, decoded (RFC 2231, RFC 2047) by GMime and made
+ * The sender's name of a part, which GMime decodes (RFC 2231, RFC 2047) and which is made
  * safe; and the character sets of names.
  */
 #include <gmime/gmime.h>
@@ -11,13 +11,13 @@
 
 /* The parts of an encoded-word: "=?" charset "?" encoding "?" text "?=". */
 struct word {
-	struct span before; /* up to the charset, with the "=?" */
+	struct span before; /* the text before the charset, including "=?" */
 	struct span charset;
 	char encoding;
 	struct span text;
 };
 
-/* Takes the first encoded-word of a text; false: there is none. */
+/* Takes the first encoded-word of a text. False: there is none. */
 static bool take_encoded_word(struct span *rest, struct word *ret)
 {
 	const char *start = memmem(rest->p, rest->n, "=?", 2), *end;
@@ -46,7 +46,7 @@ static void put_span(GString *to, struct span s)
 	g_string_append_len(to, s.p, (gssize)s.n);
 }
 
-/* Base64 as "Q". */
+/* Appends base64 as "Q". */
 static void put_as_q(GString *to, struct span text)
 {
 	gsize n_octets;
@@ -60,8 +60,8 @@ static void put_as_q(GString *to, struct span text)
 }
 
 /*
- * The text with its encoded-words in "Q". GMime decodes the base64 of successive words as
- * one, and drops what comes after the padding of the first.
+ * Returns the text with its encoded-words in "Q", because GMime decodes the base64 of
+ * successive words as one, and drops the rest after the padding of the first.
  */
 static GString *without_base64(const char *text)
 {
@@ -85,7 +85,7 @@ static GString *without_base64(const char *text)
 	return to;
 }
 
-/* Of the field as it came, or NULL. */
+/* Returns the value of a field without decoding, or NULL. */
 static const char *raw_value(GMimeObject *o, const char *field)
 {
 	GMimeHeader *h =
@@ -94,7 +94,10 @@ static const char *raw_value(GMimeObject *o, const char *field)
 	return h ? g_mime_header_get_raw_value(h) : NULL;
 }
 
-/* A copy of the parameter; of several the one that RFC 2231 encodes. NULL: none. */
+/*
+ * Returns a copy of the parameter; of several, the one in the encoding of RFC 2231. NULL:
+ * none.
+ */
 static GMimeParam *find_param(GMimeParamList *list, const char *name)
 {
 	GMimeParam *found = NULL;
@@ -115,7 +118,7 @@ static GMimeParam *find_param(GMimeParamList *list, const char *name)
 static GMimeParam *param_of(GMimeParserOptions *how, const char *raw, const char *name)
 {
 	GString *text = without_base64(raw);
-	/* the value of either field: a word, and parameters */
+	/* both fields have a word and parameters */
 	GMimeContentDisposition *d = g_mime_content_disposition_parse(how, text->str);
 	GMimeParam *p =
 		d ? find_param(g_mime_content_disposition_get_parameters(d), name) : NULL;
@@ -126,7 +129,10 @@ static GMimeParam *param_of(GMimeParserOptions *how, const char *raw, const char
 	return p;
 }
 
-/* Of Content-Disposition (RFC 2183), or as older programs have it, of Content-Type. */
+/*
+ * Finds the name in Content-Disposition (RFC 2183) or, as in older programs, in
+ * Content-Type.
+ */
 static GMimeParam *name_param(GMimeParserOptions *how, GMimeObject *o)
 {
 	const char *disposition = raw_value(o, "Content-Disposition");
@@ -158,7 +164,7 @@ static void warn_charset(struct faults *faults, const char *charset)
 		faults_warn(faults, text);
 }
 
-/* Octets that no character set explains: Windows, as old copiers know nothing else. */
+/* Decodes octets without a character set as that of Windows, which old copiers use. */
 static char *from_windows(char *text)
 {
 	iconv_t cd = g_mime_iconv_open("UTF-8", "windows-1252");
@@ -172,7 +178,7 @@ static char *from_windows(char *text)
 	return decoded;
 }
 
-/* Text in an unknown character set: what is ASCII is believed to be that. */
+/* Masks a text in an unknown character set, except its ASCII. */
 static void mask_text(char *text)
 {
 	for (; *text; text++)
@@ -226,7 +232,7 @@ void extract_subject_name(struct _GMimeObject *o, char name[static EXTRACT_NAME_
 	g_string_free(words, TRUE);
 }
 
-/* Keeps one converter of each open: its module then stays loaded. */
+/* Keeps one converter of each character set open, so that its module stays loaded. */
 void extract_message_prepare(void)
 {
 	static const char *const charsets[] = { "ISO-8859-1", "ISO-8859-2", "ISO-8859-3",
@@ -238,7 +244,7 @@ void extract_message_prepare(void)
 		"EUC-CN", "GBK", "GB18030", "EUC-TW", "BIG5", "BIG5-HKSCS" };
 
 	g_mime_init();
-	/* those of the standard list only: what is absent here is an unknown one */
+	/* only those of a fixed list; all others are unknown */
 	for (size_t i = 0; i < sizeof(charsets) / sizeof(*charsets); i++)
 		(void)iconv_open("UTF-8", charsets[i]);
 }

@@ -63,7 +63,10 @@ int job_dir_open(const struct job_dir *dir, struct buf *why)
 	return r < 0 ? r : steal_fd(&fd);
 }
 
-/* For file systems without RENAME_NOREPLACE. Directories cannot be moved like this. */
+/*
+ * Moves a file on file systems without RENAME_NOREPLACE. Directories cannot be moved like
+ * this.
+ */
 static int move_by_link(int from, const char *name, int to, const char *as)
 {
 	int error;

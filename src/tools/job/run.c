@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Runs programs, without a shell. Signals arrive only where this program waits for them,
- * and a program begins with none blocked or ignored.
+ * Runs programs, without a shell. Signals are received only by the functions that wait
+ * for them. A program starts without blocked or ignored signals.
  */
 #include "tools/job/job.h"
 #include <fcntl.h>

@@ -17,7 +17,7 @@
 
 #define REJECTED "rejected"
 #define REJECTED_MODE 0700
-#define STAMP ",T=" /* before the seconds of the last attempt, like ",S=" of Maildirs */
+#define STAMP ",T=" /* precedes the seconds of the last attempt, like ",S=" in Maildirs */
 #define NAME_TRIES 100
 
 #define PROGRAM "postern-outbox"
@@ -49,7 +49,10 @@ int outbox_lock(const struct outbox_dirs *o)
 	return flock(o->top, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
 }
 
-/* NAME of "NAME,T=SECONDS"; without a stamp the whole name, *ret_stamp unchanged. */
+/*
+ * Returns NAME of "NAME,T=SECONDS". Without a stamp it is the whole name, and *ret_stamp
+ * is not changed.
+ */
 static struct span base_of(const char *name, uint64_t *ret_stamp)
 {
 	struct span base = span_of(name);
@@ -68,7 +71,7 @@ bool outbox_is_due(const char *name, time_t now, time_t wait)
 	uint64_t stamp = 0, at = (uint64_t)now, distance;
 
 	base_of(name, &stamp);
-	/* a stamp in the future comes from a clock that was set back */
+	/* a stamp in the future means that the clock was set back */
 	distance = stamp < at ? at - stamp : stamp - at;
 	return distance >= (uint64_t)wait;
 }
@@ -108,7 +111,7 @@ void outbox_round_add(struct outbox_round *r, const char *name)
 	r->entries[at] = e;
 }
 
-/* The base with a stamp, cut if it is too long. */
+/* Appends a stamp to the base, which is cut if it is too long. */
 static void stamped_name(
 	struct span base, uint64_t stamp, char to[static OUTBOX_NAME_SIZE])
 {
@@ -157,7 +160,7 @@ int outbox_reject(const struct outbox_dirs *o, const char *claimed, time_t now)
 	r = base.n ? job_move(o->cur_dir, claimed, o->rejected_dir, name) : -EEXIST;
 	if (r == -EEXIST)
 		r = move_stamped(o->cur_dir, claimed, o->rejected_dir, now, name);
-	/* its age in rejected/ begins now, unless another user owns it */
+	/* its age in rejected/ starts now, unless another user owns it */
 	if (r == 0)
 		utimensat(o->rejected_dir, name, NULL, AT_SYMLINK_NOFOLLOW);
 	return r;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * postern-outbox: passes postern's reports to sendmail(8). The rate is limited, because
- * clients choose the addresses. A report is removed only after sendmail has taken it; a
- * failed one is logged and kept. Killed in between, the program sends a report twice, but
- * not within RETRY_SECONDS.
+ * clients choose the addresses. A report is removed only after sendmail has accepted it;
+ * a failure is logged, and the report is kept. If the program is killed in between, it
+ * sends a report twice, but not within RETRY_SECONDS.
  */
 #include "tools/outbox/outbox.h"
 #include <dirent.h>
@@ -33,10 +33,10 @@ struct outbox_options {
 	enum outbox_mode mode;
 	const char *directory;
 	const char *sendmail; /* absolute */
-	uint64_t keep; /* days that files stay in rejected/; 0: for ever */
-	uint64_t rate; /* reports a minute; 1 to OUTBOX_RATE_MAX */
+	uint64_t keep; /* days that files are kept in rejected/; 0: forever */
+	uint64_t rate; /* reports per minute; 1 to OUTBOX_RATE_MAX */
 	const char *wrong, *fault;
-	char meant[CONF_MEANT_MAX]; /* the option that was perhaps meant, or empty */
+	char meant[CONF_MEANT_MAX]; /* the option that was probably meant; or empty */
 };
 
 #define SENDMAIL_DEFAULT "/usr/sbin/sendmail"
@@ -93,7 +93,7 @@ static const char *take_operand(struct outbox_options *o, const char *word)
 	return NULL;
 }
 
-/* NULL, or the fault of the word. */
+/* Takes a word of the command line. Returns NULL, or its fault. */
 static const char *take_word(struct outbox_options *o, const char *word)
 {
 	const char *rate = job_value_of(word, "--rate=");
@@ -122,7 +122,7 @@ static const char *take_word(struct outbox_options *o, const char *word)
 
 static void parse_options(int argc, char **argv, struct outbox_options *ret)
 {
-	/* after "--" all words are operands (XBD 12.2) */
+	/* all words after "--" are operands (XBD 12.2) */
 	bool operands = false;
 
 	*ret = (struct outbox_options){
@@ -144,23 +144,23 @@ static void parse_options(int argc, char **argv, struct outbox_options *ret)
 		ret->mode = OUTBOX_USAGE;
 }
 
-#define RETRY_SECONDS 600 /* from one attempt to the next, at least */
+#define RETRY_SECONDS 600 /* minimum time between two attempts */
 #define DAY_SECONDS (24 * 60 * 60)
 #define GIVE_UP_SECONDS (5 * DAY_SECONDS) /* RFC 5321 4.5.4.1: 4 to 5 days */
-#define LOCK_SECONDS 10 /* waiting for another run to end */
-#define FAILURES_MAX 10 /* files that cannot be moved until the run ends */
+#define LOCK_SECONDS 10 /* time of waiting for the end of another run */
+#define FAILURES_MAX 10 /* files that cannot be moved; more end the run */
 
 #define SHOWN_MAX 320 /* octets of a file's name, or of an address, in a message */
 #define WHY_MAX 640 /* octets of a sentence: an address and its fault */
 #define LINE_SIZE (SHOWN_MAX + WHY_MAX + 32)
 
 struct run {
-	const char *directory; /* as it was given, for messages */
+	const char *directory; /* directory as on the command line, for messages */
 	struct outbox_dirs outbox;
 	struct outbox_sendmail sendmail;
-	uint64_t interval; /* of job_clock(), from one start of sendmail to the next */
-	uint64_t next; /* the earliest time of its next start */
-	bool stopped; /* by a signal */
+	uint64_t interval; /* time of job_clock() between two starts of sendmail */
+	uint64_t next; /* earliest time of the next start */
+	bool stopped; /* stopped by a signal */
 	size_t n_failures;
 	/* files that could not be moved to cur/, skipped by this run */
 	char stuck[FAILURES_MAX][OUTBOX_NAME_SIZE];
@@ -168,7 +168,10 @@ struct run {
 	struct outbox_round round;
 };
 
-/* "postern-outbox: NAME: WHAT", in one write, so that lines of programs do not mix. */
+/*
+ * Writes "postern-outbox: NAME: WHAT" in one call, so that lines of several programs do
+ * not mix.
+ */
 static void log_line(const char *name, struct span what)
 {
 	char line[LINE_SIZE];
@@ -207,7 +210,7 @@ static void reject(struct run *run, const char *claimed, struct buf *why)
 		log_failure(run, claimed, "cannot be moved to rejected/", r);
 }
 
-/* A sent report must not stay where it would be sent again. */
+/* Removes a sent report, so that it is not sent again. */
 static void discard(struct run *run, const char *claimed)
 {
 	char text[WHY_MAX];
@@ -261,7 +264,7 @@ static bool is_stuck(const struct run *run, const char *name)
 	return false;
 }
 
-/* Handles one report, which stays in cur/ until its result is known. */
+/* Sends one report, which is in cur/ until its result is known. */
 static void handle(struct run *run, int from, const char *name)
 {
 	struct outbox_report report = { .fd = -1 };
@@ -329,8 +332,8 @@ static size_t pass(struct run *run, int from)
 }
 
 /*
- * Handles all reports. It returns when sendmail may be run again, so that the next run,
- * which has no state of this one, may start it at once.
+ * Sends all reports. Returns when sendmail may be started again, so that the next run,
+ * which does not know the time of the last start, may start it at once.
  */
 static void handle_all(struct run *run)
 {
@@ -344,8 +347,9 @@ static void handle_all(struct run *run)
 }
 
 /*
- * Locks the outbox. A run that has read new/ for the last time is awaited for
- * LOCK_SECONDS; a longer one handles all reports. False: nothing is left to do.
+ * Locks the outbox. Waits LOCK_SECONDS for another run, which may have read new/ for the
+ * last time; a run that takes longer sends all reports itself. False: nothing is left to
+ * do.
  */
 static bool wait_for_lock(struct run *run)
 {
@@ -362,7 +366,7 @@ static bool wait_for_lock(struct run *run)
 	return false;
 }
 
-/* Rejected reports are not kept for long, because they contain addresses of people. */
+/* Removes old rejected reports, because they contain personal addresses. */
 static void remove_old(struct run *run, uint64_t days)
 {
 	int r = 0;

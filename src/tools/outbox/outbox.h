@@ -25,7 +25,8 @@ struct outbox_dirs {
 
 /*
  * Opens the directory and its parts; makes rejected/. All must belong to the user of the
- * process and be writable for no other. 0, or -1 and a sentence about the fault in `why`.
+ * process and not be writable for other users. 0; or -1, and a sentence about the fault
+ * in `why`.
  */
 int outbox_dirs_open(struct outbox_dirs *o, const char *path, struct buf *why);
 
@@ -36,14 +37,17 @@ int outbox_lock(const struct outbox_dirs *o);
 bool outbox_is_due(const char *name, time_t now, time_t wait);
 
 #define OUTBOX_ROUND_MAX 64 /* reports of one round */
-#define OUTBOX_TURNS_MAX 8 /* of one source, as reports of more sources may arrive */
+/* reports of one source in a round, so that others do not wait long */
+#define OUTBOX_TURNS_MAX 8
 
 struct outbox_entry {
 	char name[OUTBOX_NAME_SIZE];
-	size_t turn; /* reports of its source before it in the round */
+	size_t turn; /* number of reports of the same source before it in the round */
 };
 
-/* Reports to try next: one of each source, then the second of each, and so on. */
+/*
+ * The reports to try next: the first of each source, then the second of each, and so on.
+ */
 struct outbox_round {
 	size_t n;
 	struct outbox_entry entries[OUTBOX_ROUND_MAX];
@@ -63,7 +67,7 @@ void outbox_round_add(struct outbox_round *r, const char *name);
 int outbox_claim(const struct outbox_dirs *o, int from, const char *name, time_t now,
 	char ret_claimed[static OUTBOX_NAME_SIZE]);
 
-/* Moves a claimed report to rejected/; no file there is overwritten. 0 or -errno. */
+/* Moves a claimed report to rejected/, without overwriting a file. 0 or -errno. */
 int outbox_reject(const struct outbox_dirs *o, const char *claimed, time_t now);
 
 /* Removes a claimed report. 0 or -errno. */
@@ -73,9 +77,9 @@ int outbox_remove(const struct outbox_dirs *o, const char *claimed);
 int outbox_forget(const struct outbox_dirs *o, time_t now, time_t age);
 
 /*
- * The contract of a report in the outbox, between postern, which writes it, and
- * postern-outbox, which sends it. A report is a message about delivery (RFC 3464, RFC
- * 6522; RFC 6533 for internationalized mail), its lines ended by LF. Of its header:
+ * The format of a report in the outbox, which postern writes and postern-outbox sends. A
+ * report is a delivery status notification (RFC 3464, RFC 6522; RFC 6533 for
+ * internationalized mail) whose lines end with LF. Its header has:
  *
  *   To: <ADDRESS>                     the first line, unfolded, and the only To field:
  *                                     a mailbox with a domain, never <>, never with a
@@ -85,59 +89,62 @@ int outbox_forget(const struct outbox_dirs *o, time_t now, time_t age);
  *     report-type=delivery-status;    mail it is global-delivery-status; no other
  *     boundary="..."                  parameter
  *
- * Other fields may follow, but none that names further recipients or requests more mail:
- * Return-Path, Cc, Bcc, Resent-* and a few of old. An empty line ends the header within
- * REPORT_HEADER_MAX octets, and the whole has at most REPORT_OCTETS_MAX.
+ * Other fields may follow, except those with more recipients or requests for mail:
+ * Return-Path, Cc, Bcc, Resent-* and a few obsolete ones. An empty line ends the header
+ * within REPORT_HEADER_MAX octets. The whole report has at most REPORT_OCTETS_MAX.
  */
 
-#define REPORT_HEADER_MAX (16 * 1024) /* many times the size of its fields */
-/* A thousand recipients with long ORCPTs are 1 MB; the returned header may be larger. */
+/* octets of the header; the required fields are far shorter */
+#define REPORT_HEADER_MAX (16 * 1024)
+/*
+ * octets of a report. A thousand recipients with long ORCPTs take 1 MB; the returned
+ * header may be larger.
+ */
 #define REPORT_OCTETS_MAX (16 * 1024 * 1024)
 
 /*
  * Reads the header of a report: `text` is the message, or its first REPORT_HEADER_MAX
- * octets. NULL when all of the contract holds that a header can show, and then
- * `*ret_address` is the mailbox, a part of `text`; else what is wrong, as a part of a
- * sentence.
+ * octets. Returns NULL when the header has the format above; `*ret_address` is then the
+ * mailbox, a part of `text`. Otherwise returns the fault as a part of a sentence.
  */
 const char *report_check(struct span text, struct span *ret_address);
 
 /* A report in the outbox. */
 
 struct outbox_report {
-	int fd; /* at its beginning; -1: not open */
+	int fd; /* file at its beginning; -1: not open */
 	time_t written;
-	/* read once: later changes of the file do not redirect the report */
+	/* read once, so that later changes of the file do not redirect the report */
 	char address[PATH_OCTETS_MAX + 1];
 };
 
 /*
- * Opens the file and reads its header. 0; 1 when it is no report, with the fault in
- * `*ret_fault`, as a part of a sentence; -errno when it cannot be read now.
+ * Opens the file and reads its header. 0; 1: it is not a report, and `*ret_fault` is the
+ * fault as a part of a sentence; -errno: it cannot be read now.
  */
 int outbox_report_open(
 	int dir, const char *name, struct outbox_report *ret, const char **ret_fault);
 
 /* Runs sendmail(8) with one report, and waits. */
 
-/* Enough for a sendmail that uses SMTP with a slow relay (RFC 5321 4.5.3.2). */
+/* Seconds; enough for a sendmail that uses SMTP with a slow relay (RFC 5321 4.5.3.2). */
 #define OUTBOX_SEND_SECONDS 300
 
 struct outbox_sendmail {
 	const char *path; /* absolute */
-	uint64_t seconds; /* its limit for one report */
+	uint64_t seconds; /* time limit for one report */
 };
 
 enum outbox_sent {
 	OUTBOX_SENT,
-	OUTBOX_LATER, /* it failed, but may succeed later */
+	OUTBOX_LATER, /* a temporary failure */
 	OUTBOX_REFUSED, /* a permanent failure */
 };
 
 /*
  * Runs `sendmail -i -f <> -- ADDRESS` with the file on standard input and its output on
- * standard error, and waits for its end. A failure is described in `why` as a part of a
- * sentence. The signals must be blocked.
+ * standard error, and waits for its end. `why` gets a failure as a part of a sentence.
+ * The caller has blocked the signals.
  */
 enum outbox_sent outbox_send(const struct outbox_sendmail *sendmail, int file,
 	const char *address, struct buf *why);

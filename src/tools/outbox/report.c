@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Reads a report. Only an ordinary file of this user is opened, without waiting, and the
- * header is checked for one recipient, in its first line, and for the marks of a report
- * by a program. Reason: an attacker in control of a process that runs as postern can
- * leave links, pipes, devices and forged reports.
+ * Reads a report. Only a regular file of this user is opened, without waiting. The header
+ * must have exactly one recipient, in its first line, and the fields of an automatic
+ * report. The reason: an attacker who controls a process of postern can make links,
+ * pipes, devices and forged reports.
  */
 #include "tools/outbox/outbox.h"
 #include <errno.h>
@@ -19,7 +19,7 @@
 
 struct field {
 	struct span name;
-	struct span value; /* with its folds: LF, and a blank after it */
+	struct span value; /* value including folds: LF and a blank */
 };
 
 /* Fields that must occur exactly once. */
@@ -194,9 +194,9 @@ static const char *check_field(const struct field *field, struct counts *counts)
 }
 
 /*
- * to = "To: <" Mailbox ">" LF     as lenient as MAIL, where the address comes from
+ * to = "To: <" Mailbox ">" LF as lenient as in MAIL, from which the address comes
  *
- * An address that sendmail could take for an option is refused.
+ * An address that sendmail could parse as an option is refused.
  */
 static const char *take_recipient(struct span *text, struct span *ret_address)
 {
@@ -239,10 +239,15 @@ const char *report_check(struct span text, struct span *ret_address)
 	return fault;
 }
 
-/* names; without O_TMPFILE one in tmp/, which stays if the writer is killed */
+/*
+ * names of a file: without O_TMPFILE a second one in tmp/ remains if the writer is killed
+ */
 #define LINKS_MAX 2
 
-/* The fault that open(2) found: no report; NULL for errors that may be temporary. */
+/*
+ * Returns the fault of a file that is not a report, by the error of open(2); NULL for
+ * errors that may be temporary.
+ */
 static const char *open_fault(int error)
 {
 	switch (error) {
@@ -271,7 +276,7 @@ static const char *file_fault(const struct stat *st)
 	return NULL;
 }
 
-/* Reads the first REPORT_HEADER_MAX octets, or all. Octets, or -errno. */
+/* Reads up to REPORT_HEADER_MAX octets. Returns their number, or -errno. */
 static ssize_t read_head(int fd, char *to)
 {
 	size_t n = 0;
@@ -309,8 +314,8 @@ int outbox_report_open(
 	struct stat st;
 
 	/*
-	 * O_NONBLOCK: opening a FIFO would wait for its writer; for a regular file it has
-	 * no effect, also not on sendmail, which inherits it
+	 * O_NONBLOCK: opening a FIFO must not wait for its writer; for a regular file it
+	 * has no effect, even in sendmail, which inherits it
 	 */
 	ret->fd = openat(
 		dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);

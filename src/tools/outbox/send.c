@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Runs sendmail(8), without a shell and with a minimal environment. No part of a report
- * can become an option of it, and waiting for it is limited.
+ * can become an option of it, and it has a time limit.
  */
 #include "tools/outbox/outbox.h"
 #include <errno.h>
@@ -36,8 +36,8 @@ bool outbox_wait(uint64_t until)
 }
 
 /*
- * True when the child has ended; it is not reaped, so that its number is not reused. A
- * signal to end the program stays pending.
+ * True when the child has ended. It is not reaped, so that its number is not reused. A
+ * signal that ends this program stays pending.
  */
 static bool has_ended(pid_t pid, uint64_t seconds)
 {
@@ -61,10 +61,13 @@ static bool has_ended(pid_t pid, uint64_t seconds)
 enum end {
 	END_ITSELF,
 	END_FORCED,
-	END_NONE, /* a setuid program cannot be killed by this user */
+	END_NONE, /* it did not end: this user cannot kill a set-user-ID program */
 };
 
-/* Waits for the end; then sends SIGTERM and SIGKILL to the process group. */
+/*
+ * Waits for the end, and after the time limit sends SIGTERM and SIGKILL to the process
+ * group.
+ */
 static enum end await_end(pid_t pid, uint64_t seconds, int *ret_status)
 {
 	enum end end = has_ended(pid, seconds) ? END_ITSELF : END_FORCED;
@@ -80,7 +83,7 @@ static enum end await_end(pid_t pid, uint64_t seconds, int *ret_status)
 	return end;
 }
 
-/* sysexits(3): permanent failures. All other ones may be temporary. */
+/* True for permanent failures of sysexits(3). All others may be temporary. */
 static bool is_final(int status)
 {
 	return status == EX_DATAERR || status == EX_NOUSER || status == EX_NOHOST;

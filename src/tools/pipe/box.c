@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The directories of a Maildir. A message is in exactly one of new/, cur/ and failed/,
- * even if the program is killed at any time, and no file is overwritten. What is kept of
- * messages that were tried is of use only while they are in new/: without it a message
+ * even if the program is killed at any time, and no file is overwritten. The state of a
+ * message that was tried is kept in pipe/ while it is in new/. If it is lost, the message
  * is processed again.
  */
 #include "tools/pipe/pipe.h"
@@ -27,14 +27,17 @@
 #define FILE_MODE 0600
 #define NAME_SIZE (NAME_MAX + 1)
 #define NAME_TRIES 100
-#define INFO ":2," /* of files in cur/: no flags */
-#define NOTE ".txt" /* behind the name of a message in failed/ */
-/* of a message there: with NOTE, and with a number, it is still a name */
+#define INFO ":2," /* end of names in cur/: no flags */
+#define NOTE ".txt" /* end of the name of a note for a message in failed/ */
+/* octets of a message's name there, so that it fits with NOTE and a number */
 #define FAILED_NAME_MAX (NAME_MAX - (sizeof(NOTE) - 1) - (sizeof(".R99") - 1))
-#define UNFINISHED ".unfinished" /* a file that is being written */
-#define TRIES_MAX 64 /* octets of what is kept of a message's tries */
+#define UNFINISHED ".unfinished" /* end of the name of an incomplete file */
+#define TRIES_MAX 64 /* octets of the state of a message that was tried */
 
-/* A part of the Maildir; -errno, with a sentence in `why`. */
+/*
+ * Opens a part of the Maildir. Returns the descriptor; or -errno, and a sentence in
+ * `why`.
+ */
 static int open_part(int at, const char *name, bool make, struct buf *why)
 {
 	if (make && mkdirat(at, name, PART_MODE) == 0)
@@ -71,8 +74,8 @@ static int open_state(struct pipe_box *box, struct buf *why)
 }
 
 /*
- * The groups and the environment that programs of the owner expect. Linux lets no user
- * but root give up its groups, so that comes first.
+ * Sets user, groups and environment of the owner's programs. Groups come first, because
+ * on Linux only root can change them.
  */
 static int become_user(uid_t uid, gid_t gid)
 {
@@ -92,8 +95,8 @@ static int become_user(uid_t uid, gid_t gid)
 }
 
 /*
- * A symbolic link in the path is followed only where no other user can change it, so that
- * a user cannot point this program to the mailbox of another.
+ * A symbolic link in the path is followed only if no other user can change it. Otherwise
+ * a user could redirect this program to the mailbox of another user.
  */
 int pipe_become_owner(const char *path, struct buf *why)
 {
@@ -154,7 +157,7 @@ bool pipe_box_is_gone(const struct pipe_box *box)
 {
 	struct stat top, new_dir, open_dir;
 
-	/* an error that may pass is none of the mailbox */
+	/* a temporary error does not mean that the mailbox is gone */
 	if (stat(box->path, &top) < 0 || fstatat(box->top, "new", &new_dir, 0) < 0)
 		return errno == ENOENT || errno == ENOTDIR;
 	if (fstat(box->new_dir, &open_dir) < 0)
@@ -176,7 +179,7 @@ int pipe_list(int dir, void *ctx, void (*see)(void *ctx, const char *name))
 			close(fd);
 		return r;
 	}
-	/* as in any Maildir, a leading dot hides a file */
+	/* in a Maildir files with a leading dot are hidden */
 	while (errno = 0, entry = readdir(stream))
 		if (entry->d_name[0] != '.')
 			see(ctx, entry->d_name);
@@ -201,7 +204,7 @@ static bool is_same(int dir, const char *name, int other_dir, const char *other)
 	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-/* Writes a file that appears under its name when it is complete. 0 or -errno. */
+/* Writes a file, which gets its name when it is complete. 0 or -errno. */
 static int write_file(int dir, const char *name, struct span text)
 {
 	OWNED_FD int fd = openat(dir, UNFINISHED,
@@ -266,7 +269,7 @@ void pipe_box_forget(const struct pipe_box *box, const char *name)
 	unlinkat(box->done_dir, name, 0);
 }
 
-/* What is kept of a message that is gone. */
+/* Removes the state of a message that is gone. */
 static void tidy_state(void *ctx, const char *name)
 {
 	const struct pipe_box *box = ctx;
@@ -275,7 +278,7 @@ static void tidy_state(void *ctx, const char *name)
 		pipe_box_forget(box, name);
 }
 
-/* A note whose message did not follow, or was taken away. */
+/* Removes a note whose message was not moved, or was removed. */
 static void tidy_note(void *ctx, const char *name)
 {
 	const struct pipe_box *box = ctx;
@@ -286,7 +289,7 @@ static void tidy_note(void *ctx, const char *name)
 	if (!span_ends(note, SPAN(NOTE)))
 		return;
 	buf_put(&b, (struct span){ name, note.n - (sizeof(NOTE) - 1) });
-	/* with --keep-new and without links the message is in new/ alone */
+	/* with --keep-new and without hard links the message is only in new/ */
 	if (buf_terminate(&b) && !exists(box->failed_dir, message) &&
 		!exists(box->done_dir, message))
 		unlinkat(box->failed_dir, name, 0);
@@ -301,7 +304,7 @@ void pipe_box_tidy(const struct pipe_box *box)
 	pipe_list(box->failed_dir, (void *)box, tidy_note);
 }
 
-/* "NAME:2," or, for try 1 and so on, "NAME.R1:2,"; false where it is too long. */
+/* Makes "NAME:2,", or "NAME.R1:2," for number 1. False: the name is too long. */
 static bool make_name(
 	char to[static NAME_SIZE], const char *name, size_t try, const char *end)
 {
@@ -318,8 +321,8 @@ static bool make_name(
 }
 
 /*
- * Moves a message out of new/ to the first free name that begins with `base`. Where both
- * names are one file, a move by links was interrupted.
+ * Moves a message from new/ to the first free name that begins with `base`. If both names
+ * are the same file, a move by links was interrupted before.
  */
 static int move_away(const struct pipe_box *box, const char *name, const char *base,
 	int to, const char *end)
@@ -341,7 +344,7 @@ static int move_processed(const struct pipe_box *box, const char *name)
 {
 	int r = move_away(box, name, name, box->cur_dir, INFO);
 
-	/* a file system where no name has a colon */
+	/* a file system that does not allow a colon in names */
 	if (r == -EINVAL || r == -EPERM || r == -EPROTO)
 		r = move_away(box, name, name, box->cur_dir, "");
 	return r;
@@ -378,11 +381,14 @@ int pipe_box_finish(const struct pipe_box *box, const char *name, enum pipe_afte
 		r = move_processed(box, name);
 		break;
 	}
-	/* another program has taken it away */
+	/* another program has moved or removed it */
 	return r == -ENOENT ? 1 : r;
 }
 
-/* A note in failed/ beside the message, which is `as` there, and one for people. */
+/*
+ * Writes a note in failed/, beside the message, whose name there is `as`, and one in the
+ * Maildir for notes.
+ */
 static int write_note(const struct pipe_box *box, const struct pipe_message *m,
 	const struct pipe_outcome *outcome, const struct pipe_options *o, const char *as)
 {
@@ -412,7 +418,7 @@ static int write_note(const struct pipe_box *box, const struct pipe_message *m,
 	return write_file(box->failed_dir, name, buf_span(&b));
 }
 
-/* The name that the message is to have in failed/, which begins with `base`. */
+/* Chooses the message's name in failed/, which begins with `base`. */
 static void choose_name(const struct pipe_box *box, const char *name, const char *base,
 	char ret[static NAME_SIZE])
 {
@@ -439,7 +445,10 @@ int pipe_box_fail(const struct pipe_box *box, const struct pipe_message *m,
 		r = move_away(box, m->name, base, box->failed_dir, "");
 		return r == -ENOENT ? 1 : r;
 	}
-	/* the message stays for its readers; without links the note must do */
+	/*
+	 * the message stays in new/ for its readers; without hard links there is only the
+	 * note
+	 */
 	if (linkat(box->new_dir, m->name, box->failed_dir, as, 0) == 0)
 		fsync(box->failed_dir);
 	return mark(box, m->name);
@@ -468,7 +477,7 @@ int pipe_box_remove_old(const struct pipe_box *box, time_t now, time_t age)
 	return r < 0 ? r : removal.error;
 }
 
-/* What is wrong with a part of the Maildir. */
+/* Reports the faults of a part of the Maildir. */
 static void check_part(int at, const char *name, const char *path, struct faults *faults)
 {
 	char text[PIPE_WHY_MAX];

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Reads what the header of a stored message says. Sender, recipients, user, peer and TLS
- * come only from the fields that postern has put on top: from Return-Path, which is the
- * first line, to the first Received. The same fields further down are the client's, and
- * mean nothing.
+ * Reads values from the header of a stored message. Sender, recipients, user, peer and
+ * TLS come only from postern's own fields at the top: from Return-Path, which is the
+ * first line, to the first Received. The same fields further down are sent by the client,
+ * and are ignored.
  */
 #include "tools/pipe/pipe.h"
 
 struct field {
-	struct span name, value; /* the value with its folds, without its last LF */
+	struct span name, value; /* the value including folds, without its last LF */
 };
 
 static bool is_blank(char c)
@@ -28,7 +28,7 @@ static struct span trim(struct span s)
 /*
  * field = 1*ftext *WSP ":" *octet LF *( WSP *octet LF )
  *
- * False at the end of the header, which is also where a line is no field or does not end.
+ * False at the end of the header, or at a line that is not a field or has no end.
  */
 static bool take_field(struct span *text, struct field *ret)
 {
@@ -59,7 +59,7 @@ static bool is_named(const struct field *f, struct span name)
 	return span_ieq(f->name, name);
 }
 
-/* What an environment and one line can carry. */
+/* True for a text that fits into a variable of the environment, and into one line. */
 static bool is_plain(struct span s)
 {
 	for (size_t i = 0; i < s.n; i++)
@@ -68,7 +68,10 @@ static bool is_plain(struct span s)
 	return true;
 }
 
-/* The fields that postern wrote: from Return-Path to the first Received; else empty. */
+/*
+ * Returns the fields that postern wrote, from Return-Path to the first Received; or an
+ * empty span.
+ */
 static struct span trace_of(struct span head, struct field *ret_received)
 {
 	struct span rest = head;
@@ -85,7 +88,7 @@ static struct span trace_of(struct span head, struct field *ret_received)
 	return (struct span){ head.p, 0 };
 }
 
-/* "<mailbox>" */
+/* Reads "<mailbox>". */
 static void read_sender(struct pipe_facts *ret, struct span value)
 {
 	value = trim(value);
@@ -95,8 +98,8 @@ static void read_sender(struct pipe_facts *ret, struct span value)
 }
 
 /*
- * The recipients of the fields of that name. With one for each mailbox, the name that the
- * client used stands in X-Original-To, and the mailbox in Delivered-To.
+ * Reads the recipients in the fields of that name. With one message for each mailbox,
+ * X-Original-To has the address of the client, and Delivered-To the mailbox.
  */
 static void read_recipients(struct pipe_facts *ret, struct span trace, struct span name,
 	struct buf *ret_recipients)
@@ -114,7 +117,7 @@ static void read_recipients(struct pipe_facts *ret, struct span trace, struct sp
 	}
 }
 
-/* The text between two others in `in`; p is NULL where it is not there. */
+/* Returns the text between two others in `in`; p is NULL: not found. */
 static struct span between(struct span in, const char *before, const char *behind)
 {
 	const char *from = memmem(in.p, in.n, before, strlen(before));
@@ -130,7 +133,7 @@ static struct span between(struct span in, const char *before, const char *behin
 	return (struct span){ rest.p, (size_t)(to - rest.p) };
 }
 
-/* The rest of the comment that begins so; p is NULL where there is none. */
+/* Returns the rest of a comment with this beginning; p is NULL: not found. */
 static struct span comment_after(struct span in, const char *before)
 {
 	struct span rest = between(in, before, "\n");
@@ -146,8 +149,7 @@ static struct span comment_after(struct span in, const char *before)
  *         [ LF HTAB "(Authenticated sender: " user ")" ]
  *         [ LF HTAB "tls " cipher [ " group " group ] ] ";" LF HTAB date
  *
- * Nothing that a client has sent can stand there but a domain, addresses and the name
- * with which it has logged in.
+ * Values of the client there are only a domain, addresses and its user name.
  */
 static void read_received(struct pipe_facts *ret, struct span value)
 {
@@ -163,7 +165,7 @@ static void read_received(struct pipe_facts *ret, struct span value)
 		ret->tls = span_take_word(&tls);
 }
 
-/* Of the message's own header: the first of each. */
+/* Reads fields of the message's own header: the first of each name. */
 static void read_own(struct pipe_facts *ret, struct span head)
 {
 	struct field f;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Notes as messages (--notes): a failed message is described in a Maildir that people
- * read. A note that cannot be written keeps the message where it is, so that none is
- * lost; one that is written again has the same name.
+ * Notes as messages (--notes): a note about a failed message is delivered to a Maildir.
+ * If it cannot be written, the failed message is not moved, so that no note is lost. A
+ * note that is written again has the same name.
  */
 #include "tools/pipe/pipe.h"
 #include <errno.h>
@@ -14,7 +14,8 @@
 #include "proto/received.h"
 
 #define PROGRAM "postern-pipe"
-#define SUFFIX ".note" /* of the names of notes, which are never described in turn */
+/* end of the names of notes, for which no further notes are written */
+#define SUFFIX ".note"
 #define HOST_MAX 256
 #define DATE_MAX 64
 #define HEADER_MAX (16 * 1024) /* octets of the failed message that are quoted */
@@ -30,7 +31,7 @@ int pipe_notes_open(const char *path, const char *part, struct buf *why)
 		&(struct job_dir){ top, part, O_NOFOLLOW, part, PROGRAM }, why);
 }
 
-/* The name of a note: that of the message up to its size, which is another one here. */
+/* Makes the name of a note: that of the message up to its size, which differs here. */
 static bool name_note(char to[static NAME_MAX + 1], const char *message)
 {
 	struct buf b = { .p = to, .cap = NAME_MAX + 1 };
@@ -42,7 +43,10 @@ static bool name_note(char to[static NAME_MAX + 1], const char *message)
 	return buf_terminate(&b);
 }
 
-/* The header of the failed message, down to its empty line, each line behind "> ". */
+/*
+ * Writes the header of the failed message, up to its empty line, with "> " before each
+ * line.
+ */
 static void put_header(FILE *to, int new_dir, const char *name)
 {
 	OWNED_FD int fd = openat(
@@ -96,7 +100,7 @@ static void put_message(FILE *to, const struct pipe_box *box,
 	put_header(to, box->new_dir, m->name);
 }
 
-/* The file in tmp/, whole and on the disk. 0 or -errno. */
+/* Writes and syncs the file in tmp/. 0 or -errno. */
 static int write_note(int tmp, const char *name, const struct pipe_box *box,
 	const struct pipe_message *m, struct span note)
 {

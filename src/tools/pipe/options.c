@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The command line of postern-pipe. */
+/* The command line of postern-pipe, and its first fault. */
 #include "tools/pipe/pipe.h"
 #include <stddef.h>
 #include "base/num.h"
@@ -83,7 +83,7 @@ static const char *take_directory(const char *text, const char **ret)
 	return *text == '/' ? NULL : "must be a path that begins with /";
 }
 
-/* Words with a value: "--timeout=5m". False: it is none of them. */
+/* Takes a word with a value: "--timeout=5m". False: it is no such word. */
 static bool take_value(struct pipe_options *o, const char *word, const char **ret_fault)
 {
 	static const struct {
@@ -154,7 +154,7 @@ static void set_fault(struct pipe_options *o, const char *wrong, const char *fau
 	o->fault = fault;
 }
 
-/* What only all words together decide. */
+/* Checks the conditions between several words. */
 static void check_together(struct pipe_options *o)
 {
 	if (o->mode != PIPE_RUN && o->mode != PIPE_CHECK)

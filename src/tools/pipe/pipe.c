@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * postern-pipe: runs a program for each message that arrives in a Maildir, at least once,
- * in order of arrival. None is lost, whatever fails and whenever it is killed.
+ * in order of arrival. No message is lost, even after a failure, or when the program is
+ * killed.
  */
 #include "tools/pipe/pipe.h"
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * postern-pipe: what is known of a message, in which order messages are processed, where
- * they go, and how their program is run.
+ * postern-pipe: the facts of a message, the queue of messages, the directories of a
+ * Maildir, and runs of the program.
  *
  *   new/          messages to be processed
  *   cur/          processed
@@ -33,27 +33,27 @@ enum pipe_mode {
 };
 
 enum pipe_after {
-	PIPE_MOVE, /* a processed message goes to cur/ */
+	PIPE_MOVE, /* a processed message is moved to cur/ */
 	PIPE_DELETE,
-	PIPE_KEEP_NEW, /* it stays in new/ */
+	PIPE_KEEP_NEW, /* a processed message stays in new/ */
 };
 
-#define PIPE_PROGRAMS_MAX 64 /* at once */
+#define PIPE_PROGRAMS_MAX 64 /* programs at once */
 
 struct pipe_options {
 	enum pipe_mode mode;
 	enum pipe_after after;
 	bool has_after; /* one of --delete, --keep and --keep-new was given */
 	bool strict_order;
-	bool strip; /* the program gets a message without postern's fields */
+	bool strip; /* the program gets the message without postern's fields */
 	bool has_programs; /* -n was given */
 	const char *settings; /* the file of settings; NULL: the default one */
-	const char *tree, *table; /* of many mailboxes; NULL: there is one */
+	const char *tree, *table; /* for many mailboxes; NULL: there is one */
 	const char *notes; /* a Maildir for notes about failed messages; NULL: none */
 	const char *mailbox; /* the Maildir, absolute */
-	char *const *argv; /* of the program; NULL ends */
+	char *const *argv; /* program and arguments; NULL ends the list */
 	uint64_t n_programs;
-	/* seconds; keep 0: for ever */
+	/* seconds; `keep` 0: forever */
 	uint64_t timeout, retry_for, retry_after, keep;
 	const char *wrong, *fault;
 };
@@ -64,20 +64,20 @@ extern const char pipe_help[];
 /* What is known of a message. */
 
 /*
- * Octets of a message in which its header is looked for: what postern puts on top of a
- * message for 1000 recipients is there.
+ * Octets of a message in which its header is searched. Postern's fields for 1000
+ * recipients fit into them.
  */
 #define PIPE_HEAD_MAX (512 * 1024)
 #define PIPE_SUBJECT_MAX 1000 /* octets of a decoded subject */
 
 /*
- * Facts that the header has; p is NULL for one that is not there. Those of the envelope
- * come only from the fields that postern has put on top of the message.
+ * Facts in the header; p is NULL for a missing one. Facts of the envelope come only from
+ * postern's own fields at the top of the message.
  */
 struct pipe_facts {
-	size_t n_trace; /* octets of the fields that postern has put on top; 0: none */
+	size_t n_trace; /* octets of postern's fields at the top; 0: none */
 	struct span sender; /* empty for <> */
-	struct span recipient; /* where there is exactly one */
+	struct span recipient; /* only if there is exactly one */
 	size_t n_recipients;
 	struct span user; /* escaped, as in the field */
 	struct span peer; /* IP address */
@@ -88,7 +88,8 @@ struct pipe_facts {
 
 /*
  * Reads the first octets of a message. Spans are parts of `head`. `recipients` gets the
- * envelope's, each with a LF behind it; it needs no more room than the head has octets.
+ * recipients of the envelope, each followed by LF; as many octets as the head has are
+ * enough for them.
  */
 void pipe_facts_read(
 	struct span head, struct pipe_facts *ret, struct buf *ret_recipients);
@@ -101,8 +102,8 @@ void pipe_facts_read(
 void pipe_words_put(struct buf *to, struct span value);
 
 /*
- * Makes a copy of the message, in memory, from behind its trace header on and without
- * fields that name blind recipients. 0, and a descriptor at its beginning; or -errno.
+ * Makes a copy of the message in memory, without its trace header and without fields of
+ * blind recipients. 0, and a descriptor at its beginning; or -errno.
  */
 int pipe_strip(int file, size_t n_trace, int *ret);
 
@@ -111,8 +112,8 @@ int pipe_strip(int file, size_t n_trace, int *ret);
 enum pipe_state {
 	PIPE_READY,
 	PIPE_RUNNING,
-	PIPE_WAITING, /* for its next try */
-	PIPE_DECIDED, /* its result is known, and could not be stored yet */
+	PIPE_WAITING, /* waits for its next try */
+	PIPE_DECIDED, /* has a result that could not be stored yet */
 };
 
 enum pipe_result {
@@ -124,10 +125,10 @@ enum pipe_result {
 #define PIPE_REASON_MAX 256
 #define PIPE_ERRORS_MAX 4096 /* octets of standard error that are kept */
 
-/* How a run of the program came out. */
+/* The result of a run of the program. */
 struct pipe_outcome {
 	enum pipe_result result;
-	char reason[PIPE_REASON_MAX]; /* "exit status 1"; empty: it succeeded */
+	char reason[PIPE_REASON_MAX]; /* "exit status 1"; empty: success */
 	uint64_t milliseconds;
 	size_t n_errors;
 	char errors[PIPE_ERRORS_MAX]; /* the beginning of its standard error */
@@ -135,13 +136,13 @@ struct pipe_outcome {
 
 struct pipe_message {
 	char *name; /* owned */
-	uint64_t seconds, microseconds; /* of its name */
+	uint64_t seconds, microseconds; /* time in its name */
 	enum pipe_state state;
-	uint64_t due; /* by job_clock(), while it waits or is decided */
+	uint64_t due; /* time by job_clock(), while it waits or is decided */
 	uint64_t tries;
 	uint64_t waited; /* seconds of trying so far, while this program ran */
-	uint64_t since; /* by job_clock(): the last try */
-	struct pipe_outcome *outcome; /* owned; while it is decided */
+	uint64_t since; /* time of the last try by job_clock() */
+	struct pipe_outcome *outcome; /* owned; set while it is decided */
 };
 
 struct pipe_place {
@@ -153,28 +154,35 @@ struct pipe_queue {
 	size_t n, cap;
 };
 
-/* 0; 1 when it is there already; -ENOMEM. *ret is the message, new or old. */
+/*
+ * Adds a message. 0; 1: the queue has it already; or -ENOMEM. *ret is the message, new or
+ * old.
+ */
 int pipe_queue_add(struct pipe_queue *q, const char *name, struct pipe_message **ret);
-/* NULL: it is not there. */
+/* Finds a message; NULL: the queue does not have it. */
 struct pipe_message *pipe_queue_find(const struct pipe_queue *q, const char *name);
 void pipe_queue_remove(struct pipe_queue *q, const char *name);
-/* Removes all; but for those whose program runs, unless `whole`. */
+/* Removes all messages; unless `whole`, those whose program is running stay. */
 void pipe_queue_clear(struct pipe_queue *q, bool whole);
 
 /*
- * The first message that can be started at `now`, or NULL; then *ret_due, if it is later,
- * becomes the time at which one can. With `strict` no message passes one that waits.
+ * Returns the first message that can be started at `now`. NULL: none; *ret_due then
+ * becomes the time at which one can, if that is earlier. With `strict` no message
+ * overtakes one that waits.
  */
 struct pipe_message *pipe_queue_next(
 	const struct pipe_queue *q, uint64_t now, bool strict, uint64_t *ret_due);
 
-/* The first message whose result is to be stored at `now`; as above. */
+/*
+ * Returns the first message whose result is due to be stored at `now`; otherwise as
+ * pipe_queue_next().
+ */
 struct pipe_message *pipe_queue_decided(
 	const struct pipe_queue *q, uint64_t now, uint64_t *ret_due);
 
 /*
- * Seconds until the next try, after `tries` of them: `first`, doubled each time up to an
- * hour, and not beyond the end of `retry_for`. 0: that time is over.
+ * Returns the seconds until the next try: `first`, doubled after each try up to an hour,
+ * and not beyond the end of `retry_for`. 0: this time is over.
  */
 uint64_t pipe_pause(const struct pipe_message *m, uint64_t first, uint64_t retry_for);
 
@@ -183,7 +191,7 @@ uint64_t pipe_pause(const struct pipe_message *m, uint64_t first, uint64_t retry
 struct pipe_box {
 	const char *path; /* absolute */
 	int top, new_dir, cur_dir, failed_dir, tried_dir, done_dir, lock;
-	dev_t device; /* of the directory at `path` */
+	dev_t device; /* device of the directory at `path` */
 	ino_t inode;
 };
 
@@ -192,43 +200,48 @@ struct pipe_box {
 #define PIPE_WHY_MAX 512
 
 /*
- * Opens the Maildir, makes the directories of its own that are missing, and locks it. 0;
- * or -errno and a sentence in `why`: -ENOENT: it does not exist (yet), -EWOULDBLOCK:
- * another postern-pipe has it. `path` stays the caller's.
+ * Opens the Maildir, makes missing directories of postern-pipe in it, and locks it. 0; or
+ * -errno and a sentence in `why`: -ENOENT: it does not exist (yet), -EWOULDBLOCK: another
+ * postern-pipe has locked it. The caller still owns `path`.
  */
 int pipe_box_open(struct pipe_box *box, const char *path, struct buf *why);
 void pipe_box_close(struct pipe_box *box);
-/* True when it is no longer what its path leads to. */
+/* True when its path leads to another directory, or to none. */
 bool pipe_box_is_gone(const struct pipe_box *box);
 
-/* Checks a Maildir without making anything: sentences go to `faults`. */
+/* Checks a Maildir without changing it, and reports to `faults`. */
 void pipe_box_check(const char *path, struct faults *faults);
 
-/* Where this is root: becomes the owner of the directory, for good. 0, or -errno. */
+/*
+ * If this is root, changes the user to the owner of the directory, permanently. 0 or
+ * -errno.
+ */
 int pipe_become_owner(const char *path, struct buf *why);
 
-/* Calls it for each name in the directory that is not hidden. 0 or -errno. */
+/* Calls `see` for each name in the directory that is not hidden. 0 or -errno. */
 int pipe_list(int dir, void *ctx, void (*see)(void *ctx, const char *name));
 
-/* What is kept of a message that was tried before, or is processed and stays. */
+/*
+ * Reads the stored state of a message that was tried before, or was processed and stays.
+ */
 void pipe_box_recall(const struct pipe_box *box, struct pipe_message *m);
 int pipe_box_keep_try(const struct pipe_box *box, const struct pipe_message *m);
 bool pipe_box_is_done(const struct pipe_box *box, const char *name);
 /*
- * Removes what is kept of messages that are no longer in new/, notes without a message,
- * and what was not written whole.
+ * Removes states of messages that are no longer in new/, notes without a message, and
+ * incomplete files.
  */
 void pipe_box_tidy(const struct pipe_box *box);
 void pipe_box_forget(const struct pipe_box *box, const char *name);
 
 /*
- * Stores the result: moves the message, removes or marks it. 0; 1: it is no longer in
- * new/; or -errno.
+ * Stores a success: moves, removes or marks the message. 0; 1: it is no longer in new/;
+ * or -errno.
  */
 int pipe_box_finish(const struct pipe_box *box, const char *name, enum pipe_after after);
 /*
- * Moves it to failed/, with a note; with PIPE_KEEP_NEW it is linked there, and marked.
- * Returns as the other one.
+ * Stores a failure: moves the message to failed/, with a note; with PIPE_KEEP_NEW links
+ * it there, and marks it. Returns as pipe_box_finish().
  */
 int pipe_box_fail(const struct pipe_box *box, const struct pipe_message *m,
 	const struct pipe_outcome *outcome, const struct pipe_options *o);
@@ -236,77 +249,83 @@ int pipe_box_fail(const struct pipe_box *box, const struct pipe_message *m,
 /* Removes messages that are in cur/ for over `age` seconds. 0 or the last -errno. */
 int pipe_box_remove_old(const struct pipe_box *box, time_t now, time_t age);
 
-/* The directory of that name in the Maildir for notes; -errno, and why. */
+/*
+ * Opens a directory of the Maildir for notes. Returns the descriptor; or -errno, and the
+ * fault in `why`.
+ */
 int pipe_notes_open(const char *path, const char *part, struct buf *why);
 /* Delivers a note about a message that is still in new/ there. 0 or -errno. */
 int pipe_notes_put(const char *path, const struct pipe_box *box,
 	const struct pipe_message *m, struct span note);
 
-/* What happens in new/, and to the directories above it. */
+/* Events in new/, and in the directories above it. */
 
 struct pipe_watch {
-	int fd; /* of inotify(7); -1: there is none */
+	int fd; /* descriptor of inotify(7); -1: none */
 	int new_dir; /* the number of its watch */
-	/* changes that other hosts make on this file system are not seen */
+	/* changes by other hosts on this file system are not detected */
 	bool is_shared;
 };
 
 enum {
-	PIPE_WATCH_LIST = 1, /* names were lost: all of new/ is to be read */
-	PIPE_WATCH_GONE = 2, /* the Maildir may be another one now */
+	PIPE_WATCH_LIST = 1, /* events were lost: all of new/ must be read */
+	PIPE_WATCH_GONE = 2, /* the Maildir may have been replaced */
 };
 
-/* `removals`: names that leave new/ are seen, too. 0 or -errno. */
+/* Starts to watch. `removals`: also names that leave new/. 0 or -errno. */
 int pipe_watch_open(struct pipe_watch *w, const struct pipe_box *box, bool removals);
 void pipe_watch_close(struct pipe_watch *w);
 
-/* Never waits. Calls `see` for each name; the bits above. */
+/*
+ * Reads events without waiting. Calls `see` for each name, and returns bits of the enum
+ * above.
+ */
 unsigned pipe_watch_read(const struct pipe_watch *w, void *ctx,
 	void (*see)(void *ctx, const char *name, bool is_there));
 
 /* One run of the program. */
 
 struct pipe_run {
-	struct pipe_message *message; /* NULL: nothing runs */
+	struct pipe_message *message; /* NULL: no program is running */
 	pid_t pid;
-	int errors; /* its standard error; -1: closed */
+	int errors; /* standard error of the program; -1: closed */
 	uint64_t started, until; /* by job_clock() */
 	enum {
-		PIPE_RUN_FREE, /* its time is not over */
+		PIPE_RUN_FREE, /* its time limit has not passed */
 		PIPE_RUN_TERMINATED, /* SIGTERM was sent */
 		PIPE_RUN_KILLED,
 	} phase;
 	char *head; /* owned: the first octets of the message */
-	struct pipe_facts facts; /* parts of it */
-	uint64_t size; /* of the message */
+	struct pipe_facts facts; /* facts; parts of `head` */
+	uint64_t size; /* octets of the message */
 	struct pipe_outcome outcome;
 };
 
 /*
- * Starts the program for the message in new/. 0; 1: it has an outcome already, as it
- * cannot be run; -ENOENT: the message is gone.
+ * Starts the program for the message in new/. 0; 1: it could not be started, and has an
+ * outcome; -ENOENT: the message is gone.
  */
 int pipe_run_start(struct pipe_run *r, const struct pipe_box *box, struct pipe_message *m,
 	const struct pipe_options *o);
 
-/* Reads what is there of its standard error, and passes it on. */
+/* Reads available standard error of the program, and passes it on. */
 void pipe_run_read(struct pipe_run *r);
 
-/* True when it has ended: then it has an outcome. */
+/* True when the program has ended; then there is an outcome. */
 bool pipe_run_has_ended(struct pipe_run *r);
 
-/* Sends the next signal to a program whose time is over at `now`. */
+/* Sends the next signal to a program whose time limit has passed at `now`. */
 void pipe_run_press(struct pipe_run *r, uint64_t now);
 
-/* Frees all but the message. */
+/* Frees everything except the message. */
 void pipe_run_done(struct pipe_run *r);
 
-/* Records, and the status line of the service manager. */
+/* Records, and the line for the service manager. */
 
 struct pipe_counts {
 	uint64_t done, failed;
-	uint64_t waiting; /* in the queue, and not running */
-	char reason[PIPE_REASON_MAX]; /* the last one */
+	uint64_t waiting; /* messages in the queue that are not running */
+	char reason[PIPE_REASON_MAX]; /* reason of the last failure */
 };
 
 struct pipe_log {
@@ -318,20 +337,23 @@ struct pipe_log {
 
 void pipe_log_open(struct pipe_log *l, const struct pipe_options *o);
 void pipe_log_done(struct pipe_log *l);
-/* A sentence about the mailbox. */
+/* Logs a sentence about the mailbox. */
 void pipe_log_error(struct pipe_log *l, const char *text);
-/* A run of the program has ended. */
+/* Records a run of the program that has ended. */
 void pipe_log_run(
 	struct pipe_log *l, const struct pipe_run *r, const struct pipe_counts *counts);
 
 /*
- * Processes one Maildir until a signal ends it; where this is root, as its owner. The
- * exit status.
+ * Processes one Maildir until a signal ends it; if this is root, as its owner. Returns
+ * the exit status.
  */
 int pipe_work(const struct pipe_options *o);
 
-/* A process for each mailbox of the table, until a signal ends it. The exit status. */
+/*
+ * Runs a process for each mailbox of the table, until a signal ends it. Returns the exit
+ * status.
+ */
 int pipe_tree(const struct pipe_options *o);
 
-/* Checks all that a run would use; prints faults. The exit status. */
+/* Checks everything that a run would use, and prints faults. Returns the exit status. */
 int pipe_check(const struct pipe_options *o);

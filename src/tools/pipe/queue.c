@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The messages of a Maildir in order of arrival: by the time in the file name, then by
- * the name. Times of tries are those of the monotonic clock, so that a clock that is set
- * neither ends nor prolongs the time of trying.
+ * the name. Times of tries are those of the monotonic clock, so that setting the clock
+ * does not change the time of trying.
  */
 #include "tools/pipe/pipe.h"
 #include <errno.h>
@@ -21,7 +21,7 @@ static struct span digits_of(const char *s)
 	return digits;
 }
 
-/* name = seconds [ "." "M" microseconds ] *octet; a name without a time is of time 0 */
+/* name = seconds [ "." "M" microseconds ] *octet; a name without a time has time 0 */
 static void read_time(struct pipe_message *m)
 {
 	struct span seconds = digits_of(m->name);
@@ -42,7 +42,7 @@ static int compare(const struct pipe_message *a, const struct pipe_message *b)
 	return strcmp(a->name, b->name);
 }
 
-/* The place of the message, or where it belongs. */
+/* Returns the index of the message, or that where it would be. */
 static size_t find(const struct pipe_queue *q, const struct pipe_message *m)
 {
 	size_t low = 0, high = q->n;
@@ -105,7 +105,7 @@ static void free_message(struct pipe_message *m)
 	free(m);
 }
 
-/* Its number; q->n: it is not there. */
+/* Returns the index of a name; q->n: not found. */
 static size_t number_of(const struct pipe_queue *q, const char *name)
 {
 	struct pipe_message key = { .name = (char *)name };

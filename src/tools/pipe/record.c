@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Records of runs, in the places where postern's own go, and the status line of the
- * service manager. A record has what an administrator needs to find the message again:
- * its file, addresses, and why it was not processed.
+ * Records of runs, in the same sinks as those of postern, and the line for the service
+ * manager. A record has the values by which an administrator finds the message: file,
+ * addresses, and the reason of a failure.
  */
 #include "tools/pipe/pipe.h"
 #include <stdio.h>
@@ -41,7 +41,7 @@ void pipe_log_error(struct pipe_log *l, const char *text)
 	log_flush(&l->log);
 }
 
-/* Collects the values of one record; empty ones are left out. */
+/* The values of one record; empty ones are left out. */
 struct values {
 	struct record record;
 	struct buf octets;
@@ -105,7 +105,7 @@ static void put_values(struct values *v, const struct pipe_log *l,
 	put_number(v, RECORD_DURATION, o->milliseconds);
 }
 
-/* "3 waiting, 120 done, 1 failed; last: exit status 1" */
+/* Sends "3 waiting, 120 done, 1 failed; last: exit status 1". */
 static void put_status(struct pipe_log *l, const struct pipe_counts *c)
 {
 	char text[NOTIFY_TEXT_MAX];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Runs the program for one message: without a shell, with the message on standard input,
- * and with what is known of it in the environment alone, where no value can be taken for
- * an option.
+ * Runs the program for one message, without a shell, and with the message on standard
+ * input. Facts of the message are only in the environment, because there a value cannot
+ * be parsed as an option.
  */
 #include "tools/pipe/pipe.h"
 #include <errno.h>
@@ -15,15 +15,15 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 
-#define FACTS_MAX 10 /* variables */
-#define READS_MAX 16 /* at a time: a program may write without end */
+#define FACTS_MAX 10 /* variables with facts */
+#define READS_MAX 16 /* reads at a time, because a program may write without end */
 #define PREFIX "POSTERN_"
 
 extern char **environ;
 
-/* The variables of a program; `more` are ours, the first in the list. */
+/* The variables of a program. The first ones in the list are postern-pipe's own. */
 struct variables {
-	char **list; /* owned, NULL ends; owned are the first n_own */
+	char **list; /* owned, as are the first n_own strings; NULL ends the list */
 	size_t n, n_own;
 };
 
@@ -34,7 +34,10 @@ static void variables_done(struct variables *v)
 	free(v->list);
 }
 
-/* Variables of ours, and those by which a service manager reaches this process. */
+/*
+ * True for variables that are not passed on: postern-pipe's own, and those of the service
+ * manager.
+ */
 static bool is_inherited(const char *variable)
 {
 	static const char *const left_out[] = { PREFIX, "NOTIFY_SOCKET=", "LISTEN_FDS=",
@@ -46,7 +49,7 @@ static bool is_inherited(const char *variable)
 	return true;
 }
 
-/* POSTERN_NAME=value, unless the fact is not there. 0 or -ENOMEM. */
+/* Adds POSTERN_NAME=value, unless the fact is missing. 0 or -ENOMEM. */
 static int put_fact(struct variables *v, const char *name, struct span value)
 {
 	size_t cap = sizeof(PREFIX) + strlen(name) + value.n + 1;
@@ -66,7 +69,9 @@ static int put_fact(struct variables *v, const char *name, struct span value)
 	return 0;
 }
 
-/* A comment's text, without the "\" before some of its characters (RFC 5322 3.2.1). */
+/*
+ * Returns the text of a comment without the "\" before some characters (RFC 5322 3.2.1).
+ */
 static struct span plain_user(struct span user, char *room)
 {
 	struct span plain = { room, 0 };
@@ -81,7 +86,10 @@ static struct span plain_user(struct span user, char *room)
 	return plain;
 }
 
-/* All variables of the message. `recipients` has as much room as the head has octets. */
+/*
+ * Adds all variables of the message. `recipients` has room for as many octets as the head
+ * has.
+ */
 static int put_facts(struct variables *v, struct pipe_run *r, const char *file,
 	struct span head, struct buf *recipients)
 {
@@ -128,7 +136,7 @@ static int make_variables(
 	return 0;
 }
 
-/* The first octets of the message. */
+/* Reads the first octets of the message. */
 static int read_head(struct pipe_run *r, int file, struct span *ret)
 {
 	struct stat st;
@@ -155,7 +163,7 @@ static int read_head(struct pipe_run *r, int file, struct span *ret)
 	return 0;
 }
 
-/* Its standard error comes through a pipe, whose reader never waits. */
+/* Starts the program. Its standard error is a pipe, whose reader never waits. */
 static int start(struct pipe_run *r, const struct pipe_options *o, int file, char **list)
 {
 	int ends[2];
@@ -183,8 +191,8 @@ static int start(struct pipe_run *r, const struct pipe_options *o, int file, cha
 }
 
 /*
- * The message as the program gets it. Without a trace header it is unknown which fields
- * name recipients, so it is handed on to none. 0 or -errno.
+ * Makes the copy of the message for --strip. Without a trace header it is unknown which
+ * fields contain recipients, so this is an error. 0 or -errno.
  */
 static int strip(const struct pipe_run *r, int *file)
 {
@@ -199,7 +207,7 @@ static int strip(const struct pipe_run *r, int *file)
 	return 0;
 }
 
-/* For a message that no program can be started for. Some errors do not pass. */
+/* Sets the outcome when the program cannot be started. Some errors are permanent. */
 static int refuse(struct pipe_run *r, int error)
 {
 	static const struct {
@@ -228,7 +236,7 @@ static int refuse(struct pipe_run *r, int error)
 int pipe_run_start(struct pipe_run *r, const struct pipe_box *box, struct pipe_message *m,
 	const struct pipe_options *o)
 {
-	/* a FIFO does not wait for its writer */
+	/* O_NONBLOCK: opening a FIFO must not wait for its writer */
 	OWNED_FD int file = openat(box->new_dir, m->name,
 		O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct variables variables = { 0 };
@@ -314,7 +322,10 @@ static void judge(struct pipe_run *r, const siginfo_t *info)
 	}
 }
 
-/* Its SIGCHLD comes once: an end that is missed is known after the timeout only. */
+/*
+ * Checks a child. SIGCHLD arrives only once, so an end that is missed here is detected
+ * only after the timeout.
+ */
 static int look_at_child(pid_t pid, siginfo_t *ret, int flags)
 {
 	int r;
@@ -337,7 +348,7 @@ bool pipe_run_has_ended(struct pipe_run *r)
 	}
 	if (info.si_pid != r->pid)
 		return false;
-	/* what is left of a program that was stopped; its number is not reused yet */
+	/* kill remaining processes of a stopped program; its number is not reused yet */
 	if (r->phase != PIPE_RUN_FREE)
 		kill(-r->pid, SIGKILL);
 	look_at_child(r->pid, &info, 0);

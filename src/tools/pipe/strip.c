@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The copy of a message that a program hands on to other people (--strip): without the
- * fields that postern has put on top, which name its recipients, and without those of
- * its own header that name blind ones. All else is the same, octet by octet.
+ * The copy of a message for a program that passes it on to other persons (--strip). It
+ * lacks postern's fields at the top, which contain all recipients, and the fields of
+ * blind recipients. All other octets are unchanged.
  */
 #include "tools/pipe/pipe.h"
 #include <errno.h>
@@ -21,7 +21,7 @@ static void close_stream(FILE **stream)
 
 #define OWNED_STREAM CLEANUP(close_stream)
 
-/* A stream of its own of that descriptor. */
+/* Opens a stream on a copy of the descriptor. */
 static FILE *stream_of(int fd, const char *mode)
 {
 	OWNED_FD int own = dup(fd);
@@ -32,7 +32,10 @@ static FILE *stream_of(int fd, const char *mode)
 	return stream;
 }
 
-/* RFC 5322 3.6.3: "Bcc"; 3.6.6: "Resent-Bcc". Blanks before the colon are obsolete. */
+/*
+ * True for "Bcc" (RFC 5322 3.6.3) and "Resent-Bcc" (3.6.6), also with obsolete blanks
+ * before the colon.
+ */
 static bool is_blind(struct span line)
 {
 	const char *colon = memchr(line.p, ':', line.n);
@@ -42,7 +45,7 @@ static bool is_blind(struct span line)
 	return span_ieq(name, SPAN("Bcc")) || span_ieq(name, SPAN("Resent-Bcc"));
 }
 
-/* Up to the empty line; what is no field in between is none of ours to judge. */
+/* Copies the header, up to the empty line. Lines that are not fields are copied, too. */
 static void copy_header(FILE *from, FILE *to)
 {
 	OWNED char *line = NULL;

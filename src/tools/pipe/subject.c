@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Decodes the text of a Subject field. Encoded words may name any character set, but only
- * those of a fixed list are converted: no octet of a message chooses which code of the C
- * library is loaded. What cannot be decoded stays as it is written.
+ * Decodes the text of a Subject field. An encoded word may have any character set, but
+ * only those of a fixed list are converted, so that a message cannot choose which code of
+ * the C library is loaded. Text that cannot be decoded is not changed.
  */
 #include "tools/pipe/pipe.h"
 #include <iconv.h>
@@ -13,11 +13,13 @@
 #define REPLACEMENT SPAN("\xef\xbf\xbd") /* U+FFFD */
 #define CHARSET_NAME_MAX 40
 /*
- * A line of a header has 998 octets (RFC 5322 2.1.1), so that no word has more text. Each
- * "=?" is looked at: without that limit a header full of them takes quadratic time.
+ * Octets of the text of a word. A line of a header has 998 octets (RFC 5322 2.1.1).
+ * Without the limit a header with many "=?" would take quadratic time.
  */
 #define WORD_TEXT_MAX 1000
-/* Octets of which a result of PIPE_SUBJECT_MAX is made: some characters become blanks. */
+/*
+ * Octets that are enough for a result of PIPE_SUBJECT_MAX; some characters become blanks.
+ */
 #define TEXT_ENOUGH (4 * PIPE_SUBJECT_MAX)
 
 struct word {
@@ -30,7 +32,7 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* The name that iconv_open(3) gets, or NULL. */
+/* Returns the name for iconv_open(3), or NULL. */
 static const char *charset_of(struct span name)
 {
 	static const char *const names[] = { "US-ASCII", "UTF-8", "ISO-8859-1",
@@ -48,7 +50,7 @@ static const char *charset_of(struct span name)
 	return NULL;
 }
 
-/* What cannot be converted becomes U+FFFD, octet by octet. */
+/* Converts octets. Each one that cannot be converted becomes U+FFFD. */
 static void convert(iconv_t converter, struct buf *to, struct span octets)
 {
 	char *from = (char *)octets.p, *out = to->p + to->n;
@@ -69,7 +71,7 @@ static void convert(iconv_t converter, struct buf *to, struct span octets)
 	to->n = (size_t)(out - to->p);
 }
 
-/* False: it is none of the list. */
+/* Appends decoded octets. False: the character set is not in the list. */
 static bool put_charset(struct buf *to, struct span charset, struct span octets)
 {
 	const char *star = memchr(charset.p, '*', charset.n), *name;
@@ -126,7 +128,7 @@ static int digit_of(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The "Q" encoding (RFC 2047 4.2). */
+/* Decodes the "Q" encoding (RFC 2047 4.2). */
 static void put_q(struct buf *to, struct span text)
 {
 	while (text.n) {
@@ -150,7 +152,7 @@ static bool decode(const struct word *w, struct buf *to)
 	return true;
 }
 
-/* After an encoded word: blanks before the next one are no part of the text (6.2). */
+/* Skips the blanks between two encoded words, which are not part of the text (6.2). */
 static bool skip_to_word(struct span *text, struct word *ret)
 {
 	struct span rest = *text;
@@ -164,8 +166,8 @@ static bool skip_to_word(struct span *text, struct word *ret)
 }
 
 /*
- * Words in one character set are decoded together: some senders cut between the octets of
- * a character. `octets` has room for all of the text.
+ * Decodes successive words in one character set together, because some senders split a
+ * character between two words. `octets` has room for all of the text.
  */
 static void put_words(
 	struct buf *to, struct span *text, struct word *w, struct buf *octets)
@@ -186,7 +188,9 @@ static void put_words(
 	}
 }
 
-/* One piece of text as it is; octets that are no UTF-8 become U+FFFD. */
+/*
+ * Appends a piece of text unchanged, except that octets that are not UTF-8 become U+FFFD.
+ */
 static void put_plain(struct buf *to, struct span *text)
 {
 	size_t n = utf8_length(*text);
@@ -198,7 +202,10 @@ static void put_plain(struct buf *to, struct span *text)
 	*text = span_from(*text, n ? n : 1);
 }
 
-/* Without control characters, in whole characters, and never an option of a program. */
+/*
+ * Appends whole characters without control characters. The result never looks like an
+ * option of a program.
+ */
 static void put_clean(struct buf *to, struct span text)
 {
 	size_t room = PIPE_SUBJECT_MAX;
@@ -222,7 +229,7 @@ static void put_clean(struct buf *to, struct span text)
 
 void pipe_words_put(struct buf *to, struct span value)
 {
-	/* a character of one octet may become one of three */
+	/* a character of one octet may become three octets */
 	size_t cap = 3 * value.n + 1;
 	OWNED char *decoded = malloc(cap), *room = malloc(value.n + 1);
 	struct buf text = { .p = decoded, .cap = cap };

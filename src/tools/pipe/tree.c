@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Many mailboxes: a process for each line of the table, so that none holds back another,
- * and each becomes the owner of its own. And the check of all that they would use.
+ * Many mailboxes: a process for each line of the table, so that mailboxes do not delay
+ * each other, and each process becomes the owner of its mailbox. This file also checks
+ * everything that they would use.
  */
 #include "tools/pipe/pipe.h"
 #include <errno.h>
@@ -15,15 +16,15 @@
 #include "base/cleanup.h"
 #include "edge/table/table.h"
 
-#define RESTART_SECONDS 10 /* at least, from one start of a process to the next */
-#define WORDS_MAX 64 /* of a program */
+#define RESTART_SECONDS 10 /* minimum time between two starts of a process */
+#define WORDS_MAX 64 /* words of a program */
 
 struct tree_mailbox {
 	char *path; /* owned */
-	char *words; /* owned: the program, cut into words */
+	char *words; /* owned: the program, split into words */
 	char *argv[WORDS_MAX + 1];
-	pid_t pid; /* 0: none runs */
-	uint64_t started; /* by job_clock() */
+	pid_t pid; /* 0: no process is running */
+	uint64_t started; /* time by job_clock() */
 };
 
 struct tree {
@@ -39,7 +40,7 @@ static void put_fault(void *ctx, const char *fault)
 	dprintf(STDERR_FILENO, "postern-pipe: %s\n", fault);
 }
 
-/* A path that stays below the tree. */
+/* True for a path that stays below the tree. */
 static bool is_below(struct span name)
 {
 	struct span rest = name;
@@ -56,7 +57,7 @@ static bool is_below(struct span name)
 	return true;
 }
 
-/* Cuts the program at blanks: there is no shell, and no quoting. */
+/* Splits the program at blanks. There is no shell, and no quoting. */
 static bool cut_words(struct tree_mailbox *m)
 {
 	size_t n = 0;
@@ -112,7 +113,7 @@ static void report_table(void *ctx, const char *what)
 	dprintf(STDERR_FILENO, "postern-pipe: %s: %s\n", o->table, what);
 }
 
-/* Reads the table; its faults are reported. */
+/* Reads the table, and reports its faults. */
 static void read_tree(struct tree *t)
 {
 	const struct table_visitor visitor = { t, add_mailbox };
@@ -140,7 +141,7 @@ static void start_mailbox(const struct tree *t, struct tree_mailbox *m, pid_t pa
 	m->pid = fork();
 	if (m->pid == 0) {
 		struct pipe_options o = options_of(t, m);
-		/* where the parent is killed no process stays behind */
+		/* if the parent is killed, this process ends, too */
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		_exit(getppid() == parent ? pipe_work(&o) : 0);
 	}
@@ -161,7 +162,7 @@ static void reap(struct tree *t)
 				t->list[i].pid = 0;
 }
 
-/* Starts what does not run; the time until something can be started. */
+/* Starts missing processes. Returns the time until the next one can be started. */
 static struct timespec start_missing(struct tree *t, pid_t parent)
 {
 	uint64_t now = job_clock(), left = UINT64_C(3600) * JOB_SECOND;
@@ -221,7 +222,7 @@ int pipe_tree(const struct pipe_options *o)
 	return t.faults.n ? EX_CONFIG : 0;
 }
 
-/* A program that can be found now. */
+/* Reports a program that cannot be found now. */
 static void check_program(const char *name, const char *where, struct faults *faults)
 {
 	OWNED char *path = strdup(getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
@@ -272,7 +273,7 @@ static size_t check_here(const struct pipe_options *o)
 	return faults.n;
 }
 
-/* As the owner of the mailbox, which only a process of its own can become. */
+/* Checks a mailbox as its owner, in a process of its own. */
 static size_t check_mailbox(const struct pipe_options *o)
 {
 	pid_t pid = fork();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Notices messages that arrive in new/, and that the Maildir is removed, moved away or
- * unmounted, by inotify(7). What it cannot notice is said, so that the caller looks.
+ * Detects by inotify(7) messages that arrive in new/, and that the Maildir is removed,
+ * moved away or unmounted. It reports which changes cannot be detected, so that the
+ * caller reads new/ at intervals.
  */
 #include "tools/pipe/pipe.h"
 #include <errno.h>
@@ -14,8 +15,8 @@
 
 #define EVENTS_SIZE 16384 /* octets of one read(2) */
 /*
- * A directory that a process has open is moved, but not removed, as long as inotify
- * knows: its removal is an event of the directory above.
+ * Events of a directory itself. The removal of a directory that a process has open is
+ * only an event of its parent directory.
  */
 #define SELF (IN_DELETE_SELF | IN_MOVE_SELF)
 #define BELOW (IN_DELETE | IN_MOVED_FROM)
@@ -43,7 +44,7 @@ static bool is_shared(int dir)
 	return false;
 }
 
-/* Its replacement is an event of the directory that it is in. */
+/* The replacement of a link is an event of its directory. */
 static bool is_link(const char *path)
 {
 	struct stat st;
@@ -51,7 +52,7 @@ static bool is_link(const char *path)
 	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
 }
 
-/* The Maildir and the directories above it; those that may not be read are left out. */
+/* Watches the Maildir and the directories above it, except those that cannot be read. */
 static void watch_above(int fd, const char *maildir)
 {
 	OWNED char *path = strdup(maildir);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Processes the messages of one Maildir. A message stays in new/ until its result is
- * known, and then moves once: killed at any time, this program processes it again. All
- * waiting is in one poll(2), which ends only for a reason.
+ * known, and is then moved once. If this program is killed before, it processes the
+ * message again. It waits only in one poll(2), without unnecessary wake-ups.
  */
 #include "tools/pipe/pipe.h"
 #include <errno.h>
@@ -15,18 +15,19 @@
 #include "base/cleanup.h"
 
 #define NEVER UINT64_MAX
-#define LOOK_SECONDS 30 /* between two looks where changes are not noticed */
-#define STORE_SECONDS 30 /* until a result is stored that could not be */
-#define GONE_SECONDS 5 /* between two looks for a Maildir that is not there */
-#define LOCK_SECONDS 10 /* waiting for another instance to end */
+#define LOOK_SECONDS 30 /* between two readings of new/ if changes are not detected */
+#define STORE_SECONDS 30 /* until storing a result is tried again */
+#define GONE_SECONDS 5 /* between two checks for a missing Maildir */
+#define LOCK_SECONDS 10 /* time of waiting for the end of another instance */
 #define SWEEP_SECONDS 3600 /* between two removals of old messages */
-#define JUMP_SECONDS 3600 /* a clock that is set so far is not trusted for a while */
+/* a clock that was set by more than this is not trusted for a while */
+#define JUMP_SECONDS 3600
 #define TEXT_MAX (2 * PIPE_WHY_MAX)
 
 struct work {
 	const struct pipe_options *o;
 	struct pipe_box box;
-	bool is_open; /* the box is */
+	bool is_open; /* the box is open */
 	struct pipe_watch watch;
 	struct pipe_queue queue;
 	struct pipe_run *runs; /* owned: o->n_programs of them */
@@ -34,10 +35,10 @@ struct work {
 	struct pipe_counts counts;
 	struct pipe_log log;
 	int signals;
-	size_t n_stops; /* signals to end that have come */
-	/* by job_clock(): when to open the box, to list new/, to remove what is old */
+	size_t n_stops; /* number of signals to end */
+	/* times by job_clock(): opening the box, listing new/, removing old messages */
 	uint64_t open_at, list_at, sweep_at;
-	int64_t offset; /* seconds of the real clock beyond those of its monotonic one */
+	int64_t offset; /* seconds of the real clock minus those of the monotonic clock */
 	char told[TEXT_MAX]; /* the last sentence of the log */
 };
 
@@ -46,7 +47,7 @@ static uint64_t after(uint64_t seconds)
 	return job_clock() + seconds * JOB_SECOND;
 }
 
-/* A sentence that does not change is logged once. */
+/* Logs a sentence, unless it is the same as the last one. */
 static void tell(struct work *w, const char *what, const char *why)
 {
 	char text[TEXT_MAX];
@@ -63,7 +64,7 @@ static void tell_error(struct work *w, const char *what, int error)
 	tell(w, what, strerror(-error));
 }
 
-/* A message of new/: it joins the queue unless it is there or is processed. */
+/* Adds a message of new/ to the queue, unless it is in the queue or was processed. */
 static void see_name(void *ctx, const char *name)
 {
 	struct work *w = ctx;
@@ -131,7 +132,7 @@ static void close_box(struct work *w)
 	w->list_at = NEVER;
 }
 
-/* 0, or -errno: then it is tried again. */
+/* Opens the box. 0, or -errno: it is tried again later. */
 static int open_box(struct work *w)
 {
 	char text[PIPE_WHY_MAX];
@@ -164,7 +165,7 @@ static void keep_result(struct pipe_message *m, const struct pipe_outcome *outco
 	m->outcome = kept;
 }
 
-/* For a message that was not there: new/ is read once more, in case it is after all. */
+/* Reads new/ once more, because a message that was not found may be there. */
 static void look_again(struct work *w)
 {
 	uint64_t at = after(LOOK_SECONDS);
@@ -194,7 +195,7 @@ static void store(
 	pipe_queue_remove(&w->queue, m->name);
 }
 
-/* The time of trying is that which passed while this program ran. */
+/* Counts a try. The time of trying is the time during which this program ran. */
 static void count_try(struct pipe_message *m)
 {
 	uint64_t now = job_clock();
@@ -225,7 +226,7 @@ static void plan_try(struct work *w, struct pipe_message *m, struct pipe_outcome
 		tell_error(w, "pipe/tried/: a try cannot be written down", r);
 }
 
-/* The program has ended, or could not be started. */
+/* Handles the end of a program, or that it could not be started. */
 static void conclude(struct work *w, struct pipe_run *r)
 {
 	struct pipe_message *m = r->message;
@@ -262,7 +263,7 @@ static void start_message(struct work *w, struct pipe_message *m)
 	} else if (result > 0) {
 		conclude(w, r);
 	} else {
-		/* another program has taken it away */
+		/* another program has moved or removed it */
 		look_again(w);
 		pipe_run_done(r);
 		pipe_box_forget(&w->box, m->name);
@@ -270,7 +271,7 @@ static void start_message(struct work *w, struct pipe_message *m)
 	}
 }
 
-/* Starts what can be started, and stores what is to be stored. */
+/* Starts programs that can be started, and stores results that are due. */
 static void advance(struct work *w, uint64_t *ret_due)
 {
 	struct pipe_message *m;
@@ -302,8 +303,8 @@ static int64_t clock_offset(void)
 }
 
 /*
- * Removes processed messages that are older than --keep. Where the clock was set, their
- * ages mean nothing: then none is removed until as much time has passed again.
+ * Removes processed messages that are older than --keep. If the clock was set, their ages
+ * are unknown, and none is removed until this time has passed again.
  */
 static void sweep(struct work *w)
 {
@@ -325,7 +326,7 @@ static void sweep(struct work *w)
 	}
 }
 
-/* What is due by the clock. */
+/* Does everything that is due by the clock. */
 static void handle_times(struct work *w)
 {
 	uint64_t now = job_clock();
@@ -357,7 +358,7 @@ static void handle_ends(struct work *w)
 	}
 }
 
-/* A first signal lets the programs end; a second one stops them. */
+/* After a first signal programs may still end; a second one stops them. */
 static void handle_signals(struct work *w)
 {
 	struct signalfd_siginfo info;
@@ -380,7 +381,7 @@ static void handle_changes(struct work *w)
 		list_new(w);
 }
 
-/* The earliest of all times at which something is due. */
+/* Returns the earliest time at which something is due. */
 static uint64_t next_time(const struct work *w, uint64_t due)
 {
 	uint64_t times[] = { w->is_open ? w->list_at : w->open_at, w->sweep_at };
@@ -442,7 +443,10 @@ static void work(struct work *w)
 	}
 }
 
-/* At the start a fault of the Maildir ends the program, unless it may pass by itself. */
+/*
+ * Opens the box at the start. A fault of the Maildir ends the program, unless it is
+ * temporary.
+ */
 static int open_first(struct work *w)
 {
 	uint64_t until = after(LOCK_SECONDS);
@@ -464,7 +468,10 @@ static void print_fault(const struct work *w, struct buf *why)
 		buf_terminate(why) ? why->p : "cannot be opened");
 }
 
-/* Root does not look into a Maildir before it is its owner, which must exist for that. */
+/*
+ * Changes the user to the owner of the Maildir, which must exist; root does not read it
+ * before.
+ */
 static int become_owner(struct work *w)
 {
 	char text[PIPE_WHY_MAX];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Counts records: sessions, messages, replies and statuses of a span of time. Records are
- * read from the newest back, and not further than necessary.
+ * read backwards from the newest one, and no further than necessary.
  */
 #include "tools/status/count.h"
 #include <stddef.h>
@@ -92,7 +92,10 @@ static void count_session(struct status_counts *c, const struct status_record *r
 			status_record_number(r, RECORD_REFUSED_COMMANDS));
 }
 
-/* Tallies the replies to refused recipients that have their own. How many. */
+/*
+ * Counts the replies to refused recipients with replies of their own. Returns their
+ * number.
+ */
 static uint64_t count_replies(struct status_counts *c, const struct status_record *r)
 {
 	struct span list = status_record_get(r, RECORD_REFUSED_REPLIES);
@@ -104,8 +107,8 @@ static uint64_t count_replies(struct status_counts *c, const struct status_recor
 }
 
 /*
- * One for each recipient, by its own reply or that of the record; or one for the whole
- * message.
+ * Counts one refusal for each recipient, by its own reply or that of the record; or one
+ * for the whole message.
  */
 static void count_refusals(
 	struct status_counts *c, const struct status_record *r, struct span reason)
@@ -168,7 +171,10 @@ static void keep_text(char to[static STATUS_TALLY_TEXT], struct span text)
 	to[text.n] = '\0';
 }
 
-/* The mailbox of the record; NULL: there are too many. The newest record is the first. */
+/*
+ * Returns the entry for the mailbox of the record; NULL: there are too many. The newest
+ * record comes first.
+ */
 static struct status_pipe *pipe_of(struct status_counts *c, const struct status_record *r)
 {
 	char mailbox[STATUS_TALLY_TEXT];
@@ -202,8 +208,8 @@ static void count_pipe(struct status_counts *c, const struct status_record *r)
 }
 
 /*
- * Notes successes newer than the last status and error. A session with messages does not
- * count itself: its record is newer than that of a failed message.
+ * Counts successes that are newer than the last status and error. A session with messages
+ * is not a success itself, because its record is newer than that of a failed message.
  */
 static void count_well(struct status_counts *c, const struct status_record *r)
 {
@@ -280,7 +286,10 @@ int status_count(struct status_source *source, const struct status_filter *filte
 	return r < 0 ? r : 0;
 }
 
-/* Octets of "550 5.1.1" at the start of a reply; its text may have an argument. */
+/*
+ * Returns the length of "550 5.1.1" at the start of a reply, whose text may have an
+ * argument.
+ */
 static size_t code_length(const char *reply)
 {
 	size_t code = strspn(reply, "0123456789");

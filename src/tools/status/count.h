@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* Counts of the records of a span of time. */
+/* Counts of the records of a span of time, for the panel, --healthy and OpenMetrics. */
 #pragma once
 
 #include "tools/status/source.h"
 
-#define STATUS_TALLY_TEXT 160 /* a reply; longer ones are counted by their beginning */
+/* octets of a reply; longer ones are counted by their beginning */
+#define STATUS_TALLY_TEXT 160
 #define STATUS_TALLIES_MAX 256 /* different texts that are counted */
 #define STATUS_SESSIONS_MAX 100 /* records kept at most */
 
@@ -14,7 +15,7 @@ struct status_tally {
 };
 
 struct status_tallies {
-	struct status_tally list[STATUS_TALLIES_MAX]; /* the commonest first */
+	struct status_tally list[STATUS_TALLIES_MAX]; /* the most frequent first */
 	size_t n;
 	uint64_t n_others; /* texts beyond STATUS_TALLIES_MAX */
 };
@@ -27,7 +28,7 @@ enum status_outcome {
 	STATUS_OUTCOMES,
 };
 
-/* "delivered", as records have it */
+/* Returns the word of an outcome, as in records: "delivered". */
 const char *status_outcome_word(enum status_outcome outcome);
 
 #define STATUS_PIPES_MAX 16 /* mailboxes whose programs are shown */
@@ -35,38 +36,38 @@ const char *status_outcome_word(enum status_outcome outcome);
 /* The program of a mailbox (postern-pipe). */
 struct status_pipe {
 	char mailbox[STATUS_TALLY_TEXT];
-	char reason[STATUS_TALLY_TEXT]; /* why the last failed run failed */
+	char reason[STATUS_TALLY_TEXT]; /* reason of the last failure */
 	uint64_t done, failed;
-	uint64_t waiting; /* after the last run */
+	uint64_t waiting; /* messages that wait after the last run */
 };
 
-#define STATUS_TLS_NONE "none" /* among the versions: in the clear to the end */
-#define STATUS_TLS_FAILED "failed" /* a handshake was tried */
+#define STATUS_TLS_NONE "none" /* word among the versions: the session had no TLS */
+#define STATUS_TLS_FAILED "failed" /* word among the versions: the handshake failed */
 
 struct status_counts {
 	int64_t since, until;
 	uint64_t n_sessions, n_messages, n_errors;
-	uint64_t n_checks; /* health checks of proxies; no sessions */
-	uint64_t n_failed_logins; /* wrong user or proof */
+	uint64_t n_checks; /* health checks of proxies, which are not sessions */
+	uint64_t n_failed_logins; /* logins with a wrong user or proof */
 	uint64_t outcomes[STATUS_OUTCOMES];
-	uint64_t octets; /* of delivered messages */
-	struct status_tallies versions; /* of TLS, by session */
-	struct status_tallies reasons; /* replies that refused */
+	uint64_t octets; /* octets of delivered messages */
+	struct status_tallies versions; /* TLS versions of sessions */
+	struct status_tallies reasons; /* replies of refusals */
 	struct status_tallies statuses;
 	struct status_pipe pipes[STATUS_PIPES_MAX];
 	size_t n_pipes;
 	bool has_newest, has_status, has_error;
-	bool has_well; /* a success since the newest status and error */
+	bool has_well; /* there was a success after the newest status and error */
 	int64_t well_since; /* seconds; the first of these successes */
-	int64_t newest; /* seconds; of any record of any age */
-	struct status_record status; /* the newest that has one */
+	int64_t newest; /* seconds; time of the newest record */
+	struct status_record status; /* newest record with a status */
 	struct status_record error;
 	size_t n_kept, n_wanted;
 	/* the newest sessions first, of any age */
 	struct status_record kept[STATUS_SESSIONS_MAX];
 };
 
-/* A time in seconds: from `since` on, and before `until`. */
+/* A span of time in seconds: from `since` on, and before `until`. */
 struct status_span {
 	int64_t since, until;
 };

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Files of JSON Lines, read backwards and no further than requested. Only torn, foreign
- * or overlong lines are skipped, and a rotated file is followed. Several files, such as
- * the logs of several hosts and their rotated files, are merged by the times of their
- * records. Records out of order in one file stay so.
+ * Files of JSON Lines, which are read backwards and no further than requested. Only
+ * incomplete, foreign and overlong lines are skipped. After a rotation the new file is
+ * read. Several files, such as the logs of several hosts and their rotated files, are
+ * merged by the times of their records. The order of records within a file is not
+ * changed.
  */
 #include "tools/status/source.h"
 #include <dirent.h>
@@ -28,9 +29,9 @@ struct file {
 	struct status_source source;
 	char *path;
 	int fd;
-	off_t at; /* the place: a line begins here */
+	off_t at; /* the position, at which a line begins */
 	off_t seen; /* size when last checked */
-	off_t start; /* of the window */
+	off_t start; /* offset of the window */
 	size_t n;
 	char window[BLOCK];
 };
@@ -50,13 +51,15 @@ static bool is_loaded(const struct file *f, off_t from, off_t to)
 	return from >= f->start && to <= f->start + (off_t)f->n;
 }
 
-/* Start of a window that ends before `end`. */
+/* Returns the start of a window that ends before `end`. */
 static off_t start_before(off_t end)
 {
 	return end > BLOCK ? end - BLOCK : 0;
 }
 
-/* Offset after the last line end before `end`: 0 when there is none. -errno. */
+/*
+ * Returns the offset after the last line end before `end`, 0 if there is none, or -errno.
+ */
 static off_t line_before(struct file *f, off_t end)
 {
 	while (end > 0) {
@@ -67,7 +70,7 @@ static off_t line_before(struct file *f, off_t end)
 			r = load(f, start_before(end));
 		if (r < 0)
 			return r;
-		/* the file was cut in the meantime */
+		/* the file was truncated in the meantime */
 		if (!is_loaded(f, end - 1, end))
 			return 0;
 		lf = memrchr(f->window, '\n', (size_t)(end - f->start));
@@ -78,7 +81,10 @@ static off_t line_before(struct file *f, off_t end)
 	return 0;
 }
 
-/* Offset after the first line end from `from` on, or `from`. -errno. */
+/*
+ * Returns the offset after the first line end from `from` on, `from` if there is none, or
+ * -errno.
+ */
 static off_t line_after(struct file *f, off_t from)
 {
 	for (off_t at = from;;) {
@@ -99,7 +105,7 @@ static off_t line_after(struct file *f, off_t from)
 	}
 }
 
-/* Reads the line, its end included. 1; 0 when it is no record; -errno. */
+/* Reads the line, including its end. 1; 0: it is not a record; or -errno. */
 static int read_record(struct file *f, off_t from, off_t to, struct status_record *ret)
 {
 	int r = 0;
@@ -201,7 +207,7 @@ static int file_look(struct status_source *s)
 		f->n = 0;
 		return 1;
 	}
-	/* it was moved away, and the new one does not exist yet */
+	/* the file was moved away, and the new one does not exist yet */
 	if (stat(f->path, &theirs) < 0 ||
 		(ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino))
 		return 0;
@@ -233,7 +239,7 @@ static void file_free(struct status_source *s)
 	free(f);
 }
 
-/* Takes over the descriptor. */
+/* Opens a source, and takes over the descriptor. */
 static int open_with(int fd, const char *path, struct status_source **ret)
 {
 	static const struct status_source_ops ops = { file_to_end, file_previous,
@@ -271,9 +277,9 @@ int status_file_await(const char *path, struct status_source **ret)
 	return open_with(fd < 0 ? -errno : fd, path, ret);
 }
 
-/* Several files, read as one. */
+/* Several files that are read as one. */
 
-/* The record that is held: read from a file, and not returned yet. */
+/* The direction of the held record, which was read from a file but not returned yet. */
 enum taken {
 	TAKEN_NONE,
 	TAKEN_PREVIOUS, /* the file is before it, the whole source after */
@@ -282,7 +288,7 @@ enum taken {
 
 struct part {
 	struct status_source *source;
-	bool live; /* grows; a rotated one does not */
+	bool live; /* the file grows; a rotated one does not */
 	dev_t dev;
 	ino_t ino;
 	enum taken taken;
@@ -308,14 +314,14 @@ static int read_part(struct files *f, struct part *p, enum taken way)
 	return r;
 }
 
-/* Holds the next record in that direction, if there is one. 0 or -errno. */
+/* Reads and holds the next record in that direction, if there is one. 0 or -errno. */
 static int hold_record(struct files *f, struct part *p, enum taken way)
 {
 	int r = 1;
 
 	if (p->taken == way)
 		return 0;
-	/* back over the record read in the other direction */
+	/* skip the record that was read in the other direction */
 	if (p->taken != TAKEN_NONE)
 		r = read_part(f, p, way);
 	p->taken = TAKEN_NONE;
@@ -332,7 +338,7 @@ static bool is_before(const struct moment *a, const struct moment *b)
 					: a->microseconds < b->microseconds;
 }
 
-/* True when `p` comes before `best`; at equal times the later file is newer. */
+/* True when `p` comes before `best`. At equal times the later file counts as newer. */
 static bool is_nearer(const struct part *p, const struct part *best, enum taken way)
 {
 	if (!best)
@@ -383,7 +389,7 @@ static int files_to_end(struct status_source *s)
 	return r;
 }
 
-/* Files are polled: none of them has a descriptor to wait for. */
+/* Files are read at intervals, because there is no descriptor to wait for. */
 static void files_wait_for(
 	struct status_source *s, struct pollfd *ret, int *ret_milliseconds)
 {
@@ -418,7 +424,10 @@ static void files_free(struct status_source *s)
 	free(f);
 }
 
-/* The part that reads the same file: a file named twice, as by "log*", is read once. */
+/*
+ * Returns the part that reads the same file, because a file that is given twice, as by
+ * "log*", is read once.
+ */
 static struct part *find_part(const struct files *f, const struct stat *st)
 {
 	for (size_t i = 0; i < f->n; i++)
@@ -427,7 +436,9 @@ static struct part *find_part(const struct files *f, const struct stat *st)
 	return NULL;
 }
 
-/* `st`: NULL when the file is missing. 0 or -errno; -E2BIG: too many files. */
+/*
+ * Adds a part. `st` is NULL if the file is missing. 0 or -errno; -E2BIG: too many files.
+ */
 static int add_part(struct files *f, const char *path, const struct stat *st, bool live)
 {
 	struct part *p;
@@ -464,7 +475,10 @@ static int add_file(struct files *f, const char *path, bool live)
 	return 0;
 }
 
-/* Names of logrotate(8): "log.1", "log-20261128", "log-20261128.1"; not "log.1.gz". */
+/*
+ * True for names of logrotate(8): "log.1", "log-20261128", "log-20261128.1"; not
+ * "log.1.gz".
+ */
 static bool is_rotated(const char *name, const char *base)
 {
 	size_t n = strlen(base);
@@ -483,7 +497,7 @@ static int add_rotated(struct files *f, const char *path)
 	DIR *dir = above ? opendir(above) : NULL;
 	int r = 0, n = 0;
 
-	/* the file may be readable, its directory not */
+	/* the file may be readable although its directory is not */
 	if (!dir)
 		return 0;
 	for (const struct dirent *e; r == 0 && base && (e = readdir(dir));) {

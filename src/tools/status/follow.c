@@ -17,13 +17,13 @@
 #define HOME "\033[H"
 #define CLEAR_LINE "\033[K"
 #define CLEAR_REST "\033[J"
-/* hide the cursor and cut long lines; and the reverse */
+/* hides the cursor and cuts long lines; END reverts this */
 #define BEGIN "\033[?7l\033[?25l"
 #define END "\033[?7h\033[?25h"
 
 #define SECOND 1000 /* milliseconds */
-#define RECOUNT (10 * SECOND) /* without new records, because the window moves on */
-#define SHARE 10 /* counting takes this fraction of the time */
+#define RECOUNT (10 * SECOND) /* interval without new records, because the window moves */
+#define SHARE 10 /* counting takes at most this fraction of the time */
 
 struct follow {
 	const struct status_show *show;
@@ -34,7 +34,7 @@ struct follow {
 	bool ended;
 	uint64_t counted; /* milliseconds: time of the last count, and its duration */
 	uint64_t took;
-	bool stale; /* new records exist */
+	bool stale; /* there are new records */
 };
 
 static uint64_t clock_ms(void)
@@ -60,7 +60,7 @@ static void draw_text(const struct status_view *v, const char *text)
 	for (; *text && left; left--) {
 		size_t n = strcspn(text, "\n");
 
-		/* after a line as wide as the window it would take the last column */
+		/* after a line as wide as the window it would erase the last column */
 		fputs(CLEAR_LINE, stdout);
 		fwrite(text, 1, n, stdout);
 		putc('\n', stdout);
@@ -97,7 +97,7 @@ static int recount(struct follow *f)
 	return r;
 }
 
-/* Milliseconds until the next count. */
+/* Returns the milliseconds until the next count. */
 static uint64_t time_to_count(const struct follow *f)
 {
 	uint64_t pause = f->stale ? f->took * (SHARE - 1) : RECOUNT;
@@ -108,13 +108,13 @@ static uint64_t time_to_count(const struct follow *f)
 	return since < pause ? pause - since : 0;
 }
 
-/* Using the terminal in the background would stop the process. */
+/* True in the foreground. In the background using the terminal would stop the process. */
 static bool is_foreground(void)
 {
 	return tcgetpgrp(STDIN_FILENO) == getpgrp();
 }
 
-/* Single-key mode without echo. */
+/* Sets the single-key mode without echo. */
 static void begin_keys(struct follow *f)
 {
 	struct termios keys;
@@ -141,7 +141,7 @@ static void take_key(struct follow *f)
 
 	if (!is_foreground())
 		return;
-	/* or the terminal is gone */
+	/* also when the terminal is closed */
 	if (read(STDIN_FILENO, &key, 1) <= 0 || key == 'q' || key == 'Q')
 		f->ended = true;
 }
@@ -167,7 +167,7 @@ static void take_signal(struct follow *f)
 		f->ended = true;
 }
 
-/* Waits for a second at most, because the panel has a clock. 0 or -errno. */
+/* Waits for at most a second, because the panel shows the time. 0 or -errno. */
 static int wait_for_input(struct follow *f)
 {
 	struct status_source *source = f->show->source;
@@ -176,7 +176,7 @@ static int wait_for_input(struct follow *f)
 
 	source->ops->wait_for(source, &fds[1], &limit);
 	if (f->stale) {
-		/* known already */
+		/* new records are known already */
 		fds[1].fd = -1;
 		wait = time_to_count(f) < SECOND ? (int)time_to_count(f) : SECOND;
 	} else if (limit >= 0 && limit < wait) {

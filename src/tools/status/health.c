@@ -22,7 +22,7 @@ struct health {
 	char octets[LINE_MAX_];
 };
 
-/* Starts another problem in the line. */
+/* Begins another problem in the line. */
 static struct buf *add_problem(struct health *h, enum status_health how)
 {
 	if (h->line.n)
@@ -54,7 +54,7 @@ static void look_at_certificate(
 	}
 }
 
-/* Shows only the first in words. */
+/* Shows only the first fault as a sentence. */
 static void look_at_faults(struct health *h, const struct status_setting *s)
 {
 	struct buf *b;
@@ -70,7 +70,7 @@ static void look_at_faults(struct health *h, const struct status_setting *s)
 	}
 }
 
-/* Statuses that are caused by this host, not by a client. */
+/* Adds statuses that are caused by this host, not by a client. */
 static void look_at_statuses(struct health *h, const struct status_tallies *t)
 {
 	static const struct {
@@ -96,7 +96,7 @@ static void look_at_statuses(struct health *h, const struct status_tallies *t)
 	}
 }
 
-/* Entries of the directory, or -errno. */
+/* Returns the number of entries of the directory, or -errno. */
 static int64_t count_files(const char *path)
 {
 	DIR *dir = opendir(path);
@@ -136,7 +136,7 @@ static void look_at_outbox(struct health *h, const char *outbox)
 	}
 }
 
-/* What this user cannot see, and may therefore have a problem. */
+/* Adds files that this user cannot read, which may have problems. */
 static void look_at_hidden(struct health *h, const struct status_panel *p, int error)
 {
 	const char *certificate = p->setting->hidden_certificate;

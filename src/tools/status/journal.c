@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Reads records from the journal. Only entries with the fields of records are read, each
- * once. They are not trusted: any process that writes to the journal can write such
- * fields.
+ * once. Their values are checked, because any process can write such fields to the
+ * journal.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,12 +13,13 @@
 
 #define PREFIX "POSTERN_"
 #define FIELD_MAX (RECORD_TEXT_MAX + 64) /* octets of a field, with its name */
-#define FIELDS_MAX 128 /* of an entry; a record has half as many, with journald's own */
+/* fields of an entry; a record with journald's own fields has half as many */
+#define FIELDS_MAX 128
 #define NAME_MAX_ 32
 #define MICROSECONDS 1000000
 #define LOOK_MILLISECONDS 2000
 
-/* The place of the source, relative to the current entry of the library. */
+/* The position of the source, relative to the current entry of the library. */
 enum side {
 	SIDE_NONE, /* there is no current entry */
 	SIDE_BEFORE,
@@ -29,10 +30,10 @@ struct journal {
 	struct status_source source;
 	sd_journal *sd;
 	enum side side;
-	bool watched; /* new entries are noticed from now on */
+	bool watched; /* new entries are detected from now on */
 };
 
-/* "POSTERN_TLS_ERROR=...": takes the value. */
+/* Takes the value of "POSTERN_TLS_ERROR=...". */
 static void take_value(struct status_record *to, struct span field)
 {
 	const char *equals = memchr(field.p, '=', field.n);
@@ -80,7 +81,7 @@ static uint64_t pid_of(struct span text)
 	return pid;
 }
 
-/* Reads the current entry. 1; 0 when it is no record; -errno. */
+/* Reads the current entry. 1; 0: it is not a record; or -errno. */
 static int read_entry(struct journal *j, struct status_record *ret)
 {
 	const void *data;
@@ -127,7 +128,7 @@ static int journal_previous(struct status_source *s, struct status_record *ret)
 	for (;;) {
 		if (j->side != SIDE_BEHIND)
 			r = sd_journal_previous(j->sd);
-		/* from the tail of an empty journal no later entry would be found */
+		/* at the tail of an empty journal later entries would not be found */
 		if (r == 0 && j->side == SIDE_NONE)
 			return sd_journal_seek_head(j->sd);
 		if (r <= 0)
@@ -166,7 +167,7 @@ static void journal_wait_for(
 		.fd = sd_journal_get_fd(j->sd),
 		.events = (short)(events > 0 ? events : 0),
 	};
-	/* network file systems have no notifications */
+	/* network file systems do not notify */
 	*ret_milliseconds = sd_journal_reliable_fd(j->sd) > 0 ? -1 : LOOK_MILLISECONDS;
 	/* entries may have arrived between the last read and the first wait */
 	if (!j->watched)
@@ -202,7 +203,7 @@ static int match(sd_journal *sd, const char *name, const char *value)
 	return b.overflow ? -ENOBUFS : sd_journal_add_match(sd, octets, b.n);
 }
 
-/* An address alone has one text, in records as here. */
+/* A single address has the same text in records and here. */
 static int match_peer(sd_journal *sd, const struct network *peer)
 {
 	char octets[IP_TEXT_MAX];
@@ -214,7 +215,10 @@ static int match_peer(sd_journal *sd, const struct network *peer)
 	return buf_terminate(&b) ? match(sd, PREFIX "PEER", octets) : -ENOBUFS;
 }
 
-/* Matches of one field are alternatives, those of several must all hold. */
+/*
+ * Adds matches. Those of one field are alternatives; those of several fields must all
+ * hold.
+ */
 static int add_matches(sd_journal *sd, const struct status_filter *filter)
 {
 	int r = match(sd, "SYSLOG_IDENTIFIER", LOG_IDENTIFIER);
@@ -227,7 +231,10 @@ static int add_matches(sd_journal *sd, const struct status_filter *filter)
 	return r;
 }
 
-/* A directory without a journal opens as an empty journal does. 0 or -errno. */
+/*
+ * Checks that there are files, because a directory without a journal opens like an empty
+ * journal. 0 or -errno.
+ */
 static int has_files(sd_journal *sd)
 {
 	uint64_t octets = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Lists of records, the newest last, as in a log. Records are not kept in memory: the
- * source is read back to the start of the list, to measure columns, and then forward.
+ * source is read backwards to the start of the list, which measures the columns, and then
+ * forwards.
  */
 #include "tools/status/status.h"
 #include <errno.h>
@@ -26,7 +27,7 @@ static bool is_wanted(const struct state *s)
 	       status_filter_takes(s->filter, &s->record);
 }
 
-/* Moves to before the first record of the list. */
+/* Moves the position before the first record of the list. */
 static int go_back(struct state *s)
 {
 	size_t n = 0;
@@ -78,7 +79,7 @@ static int put_all(struct state *s)
 	return r;
 }
 
-/* Waits for more. 0 or -errno. */
+/* Waits for more records. 0 or -errno. */
 static int wait_for_more(struct status_source *source)
 {
 	int r = 0;

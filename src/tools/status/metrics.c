@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Text of OpenMetrics, which the node_exporter's textfile collector takes as well. Gauges
- * count the records of a moving window; counters count since they began. No label has
- * text that clients choose.
+ * Text of OpenMetrics, which the textfile collector of node_exporter also reads. Gauges
+ * count the records of a moving window; counters count since they began. Labels have no
+ * text of clients.
  *
  * Counters are kept in a file of totals, a JSON object. Each record is counted once, by
  * its time: from the end of the last run to a minute ago. Of two concurrent runs the
- * second waits, and counts from the end of the first. If the clock was set back, by a day
- * at most, counting resumes at the last run's end.
+ * second one waits, and counts from the end of the first. If the clock was set back by at
+ * most a day, counting resumes at the end of the last run.
  */
 #include "tools/status/status.h"
 #include <errno.h>
@@ -22,7 +22,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 
-/* Each number of the file and its place. */
+/* The numbers of the file, and their offsets. */
 static const struct {
 	const char *key;
 	size_t at;
@@ -132,10 +132,10 @@ int status_totals_update(struct status_totals *t, struct status_source *source,
 
 	if (t->began > now)
 		t->began = now;
-	/* the clock of that run was far ahead */
+	/* the clock of the last run was far ahead */
 	if (time.since - now > WAIT_MAX)
 		t->until = now;
-	/* nothing is new, or the clock was set back */
+	/* no new time has passed, or the clock was set back */
 	if (time.until <= time.since)
 		return 0;
 	more = malloc(sizeof(*more));
@@ -215,7 +215,7 @@ static char *resolve_link(const char *path)
 	return is_link ? realpath(path, NULL) : strdup(path);
 }
 
-/* Locks the directory, as each run replaces the file. */
+/* Locks the directory, because each run replaces the file. */
 int status_totals_lock(const char *name)
 {
 	OWNED char *path = resolve_link(name);
@@ -228,7 +228,9 @@ int status_totals_lock(const char *name)
 		return -errno;
 	while ((r = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
 		;
-	/* NFS has no locks of directories: two concurrent runs are not separated there */
+	/*
+	 * NFS has no locks of directories, so two concurrent runs are not separated there
+	 */
 	if (r == 0 || errno == EBADF || errno == ENOLCK || errno == EOPNOTSUPP)
 		return fd;
 	r = -errno;
@@ -384,7 +386,7 @@ static void put_programs(const struct status_counts *c, FILE *to)
 			c->pipes[i].mailbox, c->pipes[i].waiting);
 }
 
-/* Counts of the whole source, not of a span of time. */
+/* Writes counts of the whole source, not of a span of time. */
 static void put_source(const struct status_panel *p, FILE *to)
 {
 	put_single(to, &gauges, "skipped_lines", "Lines of the log that are no records.",

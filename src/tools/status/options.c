@@ -41,7 +41,7 @@ const char status_help[] =
 	"Manual page: postern-status(1).\n";
 
 enum long_option {
-	OPTION_FOLLOW = 256, /* above all letters */
+	OPTION_FOLLOW = 256, /* above all option letters */
 	OPTION_SESSIONS,
 	OPTION_MESSAGES,
 	OPTION_RUNS,
@@ -95,7 +95,7 @@ static const char *take_since(struct status_options *o, const char *text, int64_
 	return status_time_since(text, now, &ignored);
 }
 
-/* The later mode of the enum wins, so that --help does. */
+/* Sets the mode. A mode that is later in the enum takes precedence, as --help does. */
 static const char *take_mode(struct status_options *o, enum status_mode mode)
 {
 	if (o->mode < mode)
@@ -103,7 +103,7 @@ static const char *take_mode(struct status_options *o, enum status_mode mode)
 	return NULL;
 }
 
-/* Options that select records. NULL, or the fault. */
+/* Takes an option that selects records. Returns NULL, or the fault. */
 static const char *take_filter(struct status_options *o, int option)
 {
 	switch (option) {
@@ -134,7 +134,7 @@ static const char *take_filter(struct status_options *o, int option)
 	}
 }
 
-/* NULL, or the fault of the option. */
+/* Takes an option. Returns NULL, or the fault. */
 static const char *take_option(struct status_options *o, int option, int64_t now)
 {
 	switch (option) {
@@ -179,7 +179,7 @@ static bool searches(const struct status_options *o)
 	return o->filter.to || o->filter.from || o->filter.id;
 }
 
-/* Options that contradict each other. */
+/* Returns the fault of options that contradict each other, or NULL. */
 static const char *check_all(struct status_options *o)
 {
 	if (o->totals && o->mode < STATUS_MODE_METRICS)
@@ -199,7 +199,7 @@ static const char *check_all(struct status_options *o)
 				   o->filter.events & 1U << RECORD_SESSION))
 		return "--to, --from and --id are for messages and runs: --sessions "
 		       "and --openmetrics have none of them";
-	/* of one bit, or none, nothing is left */
+	/* more than one bit is set */
 	if (o->mode == STATUS_MODE_PANEL && o->filter.events & (o->filter.events - 1))
 		return "--sessions, --messages and --runs are lists of their own; with "
 		       "--json they are one";
@@ -244,7 +244,7 @@ void status_options_parse(int argc, char **argv, int64_t now, struct status_opti
 	for (int option; !ret->fault;) {
 		int at = optind ? optind : 1;
 
-		/* "-": operands come in their places, so that `at` is the word */
+		/* "-": operands are returned in order, so that `at` is the word */
 		option = getopt_long(argc, argv, "-:c:D:n:", longs, NULL);
 		if (option < 0)
 			break;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: ISC */
-/* Parts of the panel: the setting with its certificates, and the numbers of one time. */
+/*
+ * Parts of the panel: the setting with its certificates, and the counts of a span of
+ * time.
+ */
 #include "tools/status/panel.h"
 #include "base/num.h"
 #include "tools/status/time.h"
 
 #define DAY (24 * 60 * 60)
-#define SOON 14 /* days before its end in which a certificate is to be renewed */
+#define SOON 14 /* days before its end in which a certificate should be renewed */
 
 static void put_word(const struct status_panel *p, const struct status_view *v)
 {
@@ -24,7 +27,7 @@ static void put_word(const struct status_panel *p, const struct status_view *v)
 	status_line(v, STYLE_PLAIN, buf_span(&b));
 }
 
-/* How long it is still valid, in words. */
+/* Appends how long a certificate is still valid. */
 static enum status_style put_days(
 	struct buf *to, const struct tls_description *c, int64_t now)
 {
@@ -106,13 +109,13 @@ void status_put_setting(const struct status_panel *p, const struct status_view *
 
 #define NUMBERS 9
 #define VERSION_COLUMNS 12
-#define VERSIONS 8 /* shown */
+#define VERSIONS 8 /* versions that are shown */
 #define COUNT_COLUMNS 10
 #define GAP 4
-#define BESIDE 74 /* columns of both */
-#define REASONS 4 /* shown */
+#define BESIDE 74 /* columns of numbers and versions side by side */
+#define REASONS 4 /* reasons that are shown */
 
-/* "Last hour", or "Since Nov 28 09:00" */
+/* Shows "Last hour", or "Since Nov 28 09:00". */
 static void put_window(const struct status_panel *p, const struct status_view *v)
 {
 	char octets[64];
@@ -162,9 +165,12 @@ static void put_version(
 }
 
 #define COUNTS 6
-#define OCTETS 4 /* the row in octets */
+#define OCTETS 4 /* index of the row in octets */
 
-/* Health checks of proxies are shown only where recorded. */
+/*
+ * Returns the number of rows. Health checks of proxies are shown only if they are
+ * recorded.
+ */
 static size_t n_counts(const struct status_counts *c)
 {
 	return c->n_checks ? COUNTS : COUNTS - 1;
@@ -199,7 +205,9 @@ static void put_count(
 	put_number(v, rows[i].name, number, COUNT_COLUMNS);
 }
 
-/* Numbers and, beside them or in a narrow terminal below, the versions of TLS. */
+/*
+ * Shows the numbers and, beside them (below them in a narrow terminal), the TLS versions.
+ */
 static void put_numbers(const struct status_panel *p, const struct status_view *v)
 {
 	const struct status_counts *c = p->counts;
@@ -263,7 +271,7 @@ static void put_reasons(const struct status_panel *p, const struct status_view *
 		put_reason(v, "", others, width, STYLE_QUIET, SPAN("other reasons"));
 }
 
-/* "/srv/mail/scan: 3 waiting, 120 done, 1 failed; last: exit status 1" */
+/* Shows "/srv/mail/scan: 3 waiting, 120 done, 1 failed; last: exit status 1". */
 static void put_pipes(const struct status_panel *p, const struct status_view *v)
 {
 	const struct status_counts *c = p->counts;

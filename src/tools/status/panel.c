@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The panel: the whole state on one screen of 80 columns, with labels on the left, facts
- * on the right, and colour only for what needs attention. Nothing is determined here.
+ * on the right, and colour only for problems. It only shows values of other files.
  */
 #include "tools/status/panel.h"
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 #define SESSIONS_LEAST 2
 
-/* "mail.example.org, from the journal        Nov 28 13:40:12" */
+/* Shows "mail.example.org, from the journal Nov 28 13:40:12". */
 static void put_title(const struct status_panel *p, const struct status_view *v)
 {
 	const char *name = p->setting->config.session.hostname;
@@ -62,7 +62,7 @@ static void put_when(
 	}
 }
 
-/* The newest record with a status and its details, or "Ready". */
+/* Shows the newest record with a status and its details, or "Ready". */
 static void put_status(const struct status_panel *p, const struct status_view *v)
 {
 	const struct status_counts *c = p->counts;
@@ -193,7 +193,8 @@ static void put_upper(const struct status_panel *p, const struct status_view *v)
 }
 
 /*
- * Lines left for sessions on the screen: below `text`, two lines of heads and a prompt.
+ * Returns the lines of the screen that are left for sessions, after `text`, two lines of
+ * headings and a prompt.
  */
 static size_t room_for_sessions(struct span text, const struct status_view *v)
 {

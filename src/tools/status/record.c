@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A record read back from a log, and the filter that selects records. For any content of
- * the log, a record has printable ASCII without quotes, within its caps, and no unknown
- * key. JSON is read by Jansson.
+ * A record read back from a log, and the filter that selects records. Whatever the log
+ * contains, a record has only printable ASCII without quotes, within its limits, and no
+ * unknown key. Jansson parses the JSON.
  */
 #include "tools/status/source.h"
 #include <jansson.h>
@@ -18,7 +18,7 @@ void status_record_clear(struct status_record *r)
 	r->n_text = 0;
 }
 
-/* A backslash is kept: it is part of an escape that the writer made. */
+/* True for octets that are kept. A backslash is part of an escape of the writer. */
 static bool is_harmless(char c)
 {
 	return c >= 32 && c <= 126 && c != '"';
@@ -57,7 +57,7 @@ static bool is_of_kind(enum record_kind kind, struct span value)
 	return value.n > 0;
 }
 
-/* The index of the key, or where it belongs. */
+/* Returns the index of the key, or that where it would be. */
 static size_t place_of(const struct record *r, enum record_key key)
 {
 	size_t i = 0;
@@ -153,7 +153,7 @@ static void put_number(struct status_record *to, enum record_key key, json_int_t
 	status_record_put(to, key, buf_span(&b));
 }
 
-/* A list that was cut ends with "...", which is no path. */
+/* Appends a list of paths. One that was cut ends with "...", which is not a path. */
 static void put_paths(struct buf *to, const json_t *list)
 {
 	size_t n = json_array_size(list);
@@ -266,7 +266,7 @@ static bool takes_peer(const struct status_filter *f, const struct status_record
 	       network_has(&f->peer, &ip);
 }
 
-/* A path without its brackets, if it has any. */
+/* Returns a path without its brackets, if it has any. */
 static struct span bare(struct span path)
 {
 	if (path.n >= 2 && *path.p == '<' && path.p[path.n - 1] == '>')
@@ -282,7 +282,7 @@ static bool is_same(struct span path, struct span wanted)
 	return span_ieq(path, wanted);
 }
 
-/* Paths escape an inner ">": the next one is the end. */
+/* In paths ">" is escaped, so the next ">" is the end. */
 bool status_record_find_path(const struct status_record *r, enum record_key key,
 	const char *address, struct status_path *ret)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* Tables of records: every column begins at one place in each line. */
+/* Tables of records, in which a column begins at the same place in each line. */
 #include "tools/status/rows.h"
 #include "tools/status/time.h"
 
 #define GAP 2
-#define CUT_LEAST 4 /* columns of a word that is cut */
-#define PAD_MAX 64 /* a longer cell shifts its own line only */
+#define CUT_LEAST 4 /* columns of a word that is cut, at least */
+#define PAD_MAX 64 /* columns of padding; a longer cell shifts only its own line */
 
 void status_cells_init(struct status_cells *c)
 {
@@ -52,7 +52,7 @@ static size_t total(const struct status_table *t)
 	return sum;
 }
 
-/* The widest column that may be cut further, but not below `floor`, or `n`. */
+/* Returns the widest column that may be cut, but not below `floor`; or `n`. */
 static size_t widest(const struct status_table *t, size_t floor)
 {
 	size_t found = t->n;
@@ -68,7 +68,7 @@ static size_t widest(const struct status_table *t, size_t floor)
 	return found;
 }
 
-/* Gives columns that were cut what others have left. */
+/* Gives unused width to columns that were cut. */
 static void widen(
 	struct status_table *t, const struct status_view *v, const size_t *natural)
 {
@@ -85,7 +85,7 @@ void status_table_fit(struct status_table *t, const struct status_view *v)
 	memcpy(natural, t->width, sizeof(natural));
 	while (v->width && total(t) > v->width && (i = widest(t, SIZE_MAX)) < t->n)
 		t->width[i]--;
-	/* the first column and those that may be cut are kept */
+	/* the first column, and columns that may be cut, are kept */
 	for (i = t->n; v->width && total(t) > v->width && i > 1; i--)
 		t->is_left_out[i - 1] = t->columns[i - 1].least == 0;
 	while (v->width && total(t) > v->width && (i = widest(t, CUT_LEAST)) < t->n)
@@ -208,7 +208,10 @@ static void put_value(
 	status_cells_end(c);
 }
 
-/* The first of "<a@b.example>,<c@d.example>,..." bare, and "+N" for the others. */
+/*
+ * Shows the first of "<a@b.example>,<c@d.example>,..." without brackets, and "+N" for the
+ * others.
+ */
 static void put_paths(struct span paths, size_t n, struct status_cells *c)
 {
 	const char *end = paths.n ? memchr(paths.p, '>', paths.n) : NULL;
@@ -241,7 +244,8 @@ static void put_seconds(const struct status_record *r, struct status_cells *c)
 }
 
 /*
- * The status, or the end of the session, with the last refusal if there was no message.
+ * Shows the status, or the end of the session, with the last refusal if there was no
+ * message.
  */
 static void put_end(const struct status_record *r, struct status_cells *c)
 {
@@ -280,7 +284,7 @@ static void put_session(const struct status_rows *rows, const struct status_reco
 	put_end(r, c);
 }
 
-/* ": " and the text, if it is not empty and fits. */
+/* Appends ": " and the text, if it is not empty and fits. */
 static void put_text(struct span text, struct status_cells *c)
 {
 	if (text.n == 0 || text.n + 2 >= buf_room(&c->b))
@@ -295,12 +299,13 @@ static void put_more(
 	put_text(status_record_get(r, key), c);
 }
 
-/* The recipient that a list is about, in a record. */
+/* The recipient for whom a list is made, in a record. */
 struct asked {
 	struct span path; /* empty: all recipients */
-	enum record_key others; /* the number of those like it, itself included */
-	bool is_refused; /* with `reply` */
-	bool is_spared; /* the refusals of the record are those of others */
+	/* key with the number of recipients of its kind, including itself */
+	enum record_key others;
+	bool is_refused; /* it was refused, with `reply` */
+	bool is_spared; /* the refusals of the record belong to other recipients */
 	struct span reply;
 };
 

@@ -11,7 +11,7 @@
 
 struct status_record {
 	struct record record; /* the values lie in `text`, in the order of their keys */
-	uint64_t pid; /* 0: not known */
+	uint64_t pid; /* 0: unknown */
 	size_t n_text;
 	char text[RECORD_TEXT_MAX];
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * postern-status: shows the state of postern from its settings, certificates and records.
- * It changes nothing, except a file of totals, and does not trust what it reads.
+ * It changes only a file of totals. All its input is checked.
  */
 #include "tools/status/status.h"
 #include <errno.h>
@@ -22,7 +22,7 @@ static bool wants_colours(void)
 	return !(no && *no) && !(term && strcmp(term, "dumb") == 0);
 }
 
-/* The file to read; NULL: the journal. */
+/* Returns the file to read; NULL: the journal. */
 static const char *origin_of(
 	const struct status_options *o, const struct status_setting *setting)
 {
@@ -52,7 +52,7 @@ static int print_error(const char *what, int error)
 	return EX_NOINPUT;
 }
 
-/* Number of sessions to keep: no more than a screen has lines. */
+/* Returns the number of sessions to keep, at most the lines of a screen. */
 static size_t n_sessions(const struct status_options *o)
 {
 	struct status_view v;
@@ -113,7 +113,8 @@ static int print_totals_error(const char *path, int error)
 }
 
 /*
- * Shows numbers with counters, and updates their file. -errno of records, or exit status.
+ * Shows numbers with counters, and updates their file. Returns -errno of the records, or
+ * the exit status.
  */
 static int show_totals(
 	const struct status_show *show, const struct status_panel *panel, FILE *to)
@@ -142,7 +143,7 @@ static int show_totals(
 	return 0;
 }
 
-/* -errno, or the exit status. */
+/* Shows numbers. Returns -errno, or the exit status. */
 static int show_metrics(const struct status_show *show, struct status_view *v)
 {
 	struct status_panel panel;
@@ -155,7 +156,7 @@ static int show_metrics(const struct status_show *show, struct status_view *v)
 	return r;
 }
 
-/* The exit status. */
+/* Shows the state in one line. Returns the exit status. */
 static int show_health(const struct status_show *show, struct status_view *v)
 {
 	struct status_panel panel;
@@ -224,7 +225,10 @@ static int show(const struct status_show *show)
 	}
 }
 
-/* Sets *ret_wrong to the file that cannot be read; NULL: the journal. */
+/*
+ * Opens the source. On an error *ret_wrong is the file that cannot be read; NULL: the
+ * journal.
+ */
 static int open_source(const struct status_show *shown, struct status_source **ret,
 	const char **ret_wrong)
 {
@@ -237,7 +241,7 @@ static int open_source(const struct status_show *shown, struct status_source **r
 			     : status_journal_open(o->directory, &o->filter, ret);
 }
 
-/* "/var/log/a.json and 2 more", to be freed. */
+/* Returns "/var/log/a.json and 2 more", which the caller frees. */
 static char *name_of_several(const struct status_options *o)
 {
 	char *name;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Reads and shows times. A time is read whole or refused. Local time is shown in the same
+ * Reads and shows times. A time is valid as a whole or refused. Local time has the same
  * form in every locale.
  */
 #include "tools/status/time.h"
@@ -39,7 +39,7 @@ static int number_at(struct span text, size_t at, size_t n)
 	return (int)number;
 }
 
-/* A day, and the given parts of a time. */
+/* Returns the day, and the parts of a time that are given. */
 static struct tm fields_of(struct span text)
 {
 	return (struct tm){
@@ -56,7 +56,9 @@ static struct tm fields_of(struct span text)
 #define DAYS_TO_1970 719468 /* from March 1 of the year 0 */
 #define DAYS_OF_400_YEARS 146097
 
-/* Days since 1970-01-01 of the proleptic Gregorian calendar; a month of 12 is January. */
+/*
+ * Returns days since 1970-01-01 in the proleptic Gregorian calendar; month 12 is January.
+ */
 static int64_t days_to(int year, int month, int day)
 {
 	/* years that begin in March, and 400 more, so that none is negative */
@@ -67,7 +69,7 @@ static int64_t days_to(int year, int month, int day)
 	       DAYS_TO_1970 - DAYS_OF_400_YEARS;
 }
 
-/* As timegm(), where time_t has 32 bits too. */
+/* Like timegm(), also with a time_t of 32 bits. */
 static int64_t utc_seconds(const struct tm *tm)
 {
 	int64_t days = days_to(tm->tm_year + 1900, tm->tm_mon, tm->tm_mday);
@@ -76,7 +78,7 @@ static int64_t utc_seconds(const struct tm *tm)
 	return minutes * 60 + tm->tm_sec;
 }
 
-/* False for February 30. */
+/* False for dates such as February 30. */
 static bool is_of_calendar(const struct tm *tm)
 {
 	int year = tm->tm_year + 1900;
@@ -117,7 +119,7 @@ static bool read_ago(struct span text, int64_t now, int64_t *ret)
 	return true;
 }
 
-/* mktime() for summer or winter time; -1 when the clocks never show that time. */
+/* Returns mktime() for summer or winter time; -1: clocks never show that time. */
 static time_t local_as(const struct tm *wanted, int is_dst)
 {
 	struct tm tm = *wanted;
@@ -131,7 +133,7 @@ static time_t local_as(const struct tm *wanted, int is_dst)
 		       : -1;
 }
 
-/* When the clocks were set ahead, and skipped the time. */
+/* Returns the moment at which clocks were set ahead and skipped the time. */
 static time_t skipped_time(const struct tm *wanted)
 {
 	struct tm before = *wanted, behind = *wanted, tm;
@@ -150,7 +152,8 @@ static time_t skipped_time(const struct tm *wanted)
 }
 
 /*
- * Local time. In an hour that occurs twice the first one, so that no record is left out.
+ * Returns a local time. Of an hour that occurs twice it is the first, so that no record
+ * is left out.
  */
 static time_t local_time(const struct tm *wanted)
 {
@@ -170,7 +173,7 @@ static void midnight(int64_t now, int days, int64_t *ret)
 	tm.tm_mday += days;
 	tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
 	tm.tm_isdst = -1;
-	/* days below 1 are of the month before */
+	/* days below 1 belong to the previous month */
 	mktime(&tm);
 	tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
 	*ret = local_time(&tm);
@@ -190,7 +193,7 @@ static bool read_day(struct span text, int64_t *ret)
 		tm = fields_of(text);
 		if (!is_of_calendar(&tm))
 			return false;
-		/* Local times of a 32-bit time_t end in 2038, and so does its clock. */
+		/* with a 32-bit time_t local times and clock end in 2038 */
 		utc |= sizeof(time_t) == 4 && tm.tm_year > 2037 - 1900;
 		*ret = utc ? utc_seconds(&tm) : local_time(&tm);
 		return true;
@@ -219,7 +222,7 @@ bool status_time_is_ago(const char *text)
 	return read_ago(span_of(text), INT64_MAX, &ignored);
 }
 
-/* strftime() would use the names of months of the locale. */
+/* Writes a time in a form. strftime() would use the locale's names of months. */
 static void put_form(struct buf *to, const struct tm *tm, const char *form)
 {
 	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul",

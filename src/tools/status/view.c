@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Output for terminals and files: styles, cut and wrapped text, and lines with labels.
- * Octets of a log are shown as printable ASCII only, and lines are not longer than the
- * terminal.
+ * Octets of a log are shown only as printable ASCII, and lines are not longer than the
+ * terminal is wide.
  */
 #include "tools/status/view.h"
 #include <stdlib.h>
@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #define DOTS "..."
-#define WIDTH_LEAST 32 /* in a narrower window lines wrap */
+#define WIDTH_LEAST 32 /* columns; in a narrower window lines wrap */
 #define ESCAPED 4 /* \xHH */
-#define NARROW 56 /* columns: below, numbers do not fit beside their labels */
+#define NARROW 56 /* columns; below this width numbers do not fit beside their labels */
 
 void status_view_init(struct status_view *v, bool colours)
 {
@@ -49,7 +49,7 @@ static bool is_plain(char c)
 	return c >= 32 && c <= 126;
 }
 
-/* Columns of an octet. */
+/* Returns the columns of an octet. */
 static size_t columns_of(char c)
 {
 	return is_plain(c) ? 1 : ESCAPED;
@@ -63,7 +63,7 @@ static void put_octet(const struct status_view *v, char c)
 		fprintf(v->to, "\\x%02X", (unsigned)(unsigned char)c);
 }
 
-/* Number of octets that fit in `columns`. */
+/* Returns the number of octets that fit in `columns`. */
 static size_t octets_within(struct span text, size_t columns)
 {
 	size_t i = 0, used = 0;
@@ -96,7 +96,7 @@ void status_pad(const struct status_view *v, size_t columns)
 	fprintf(v->to, "%*s", (int)columns, "");
 }
 
-/* The words that fit; at least the fitting part of the first. */
+/* Returns the words that fit; at least the part of the first one that fits. */
 static struct span first_line(struct span text, size_t columns)
 {
 	size_t n = octets_within(text, columns), cut = n;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The output: its width, colours and time. */
+/* The output of postern-status: its width, colours and time. */
 #pragma once
 
 #include <stdio.h>
@@ -23,7 +23,7 @@ struct status_view {
 	int64_t now; /* seconds since 1970 */
 };
 
-/* Of standard output; `colours` is false when the user wants none. */
+/* Sets the view for standard output; `colours` is false when the user wants none. */
 void status_view_init(struct status_view *v, bool colours);
 
 /*
@@ -39,7 +39,7 @@ void status_pad(const struct status_view *v, size_t columns);
 void status_put_wrapped(const struct status_view *v, enum status_style style,
 	struct span text, size_t indent);
 
-/* "1234", "12.3K", "4.5M": octets, in the units that settings have */
+/* Appends octets in the units of settings: "1234", "12.3K", "4.5M". */
 void status_put_octets(struct buf *to, uint64_t octets);
 
 /* Lines with a label on the left and facts on the right. */
@@ -47,7 +47,7 @@ void status_put_octets(struct buf *to, uint64_t octets);
 #define STATUS_LABELS 26 /* columns, the widest label and a gap */
 #define STATUS_LABELS_ABOVE 2 /* in a narrow terminal a label has a line of its own */
 
-/* Columns in front of facts. */
+/* Returns the columns before facts. */
 size_t status_labels(const struct status_view *v);
 
 void status_label(const struct status_view *v, const char *text);
