@@ -17,7 +17,7 @@ const char options_help[] =
 	"\n"
 	"  -c FILE            read settings from FILE instead of\n"
 	"                     " CONFIG_FILE_DEFAULT "\n"
-	"  -o KEY=VALUE       set KEY to VALUE, whatever the file says\n"
+	"  -o KEY=VALUE       set KEY to VALUE, in place of the file\n"
 	"      --lmtp         speak LMTP (RFC 2033): local delivery for a mail server\n"
 	"      --listen       accept connections from the sockets that systemd hands "
 	"over\n"
@@ -27,17 +27,17 @@ const char options_help[] =
 	"path;\n"
 	"                     smtps=ADDRESS begins with TLS, lmtp=ADDRESS speaks LMTP,\n"
 	"                     submission=ADDRESS requires TLS and a login\n"
-	"      --check        read all that a connection would, and name every fault;\n"
-	"                     with --listen all that a listener would\n"
+	"      --check        check all that a connection uses, and print every fault;\n"
+	"                     with --listen all that a listener uses\n"
 	"      --json         print the faults on standard output, as JSON Lines\n"
-	"      --key-agent    sign for processes of one connection each, with the keys\n"
-	"                     that they do not have; at a socket that systemd hands "
-	"over\n"
+	"      --key-agent    keep the private keys, and sign for processes that serve "
+	"one\n"
+	"                     connection each, at a socket that systemd hands over\n"
 	"      --print-config show all settings and their values\n"
 	"      --help         show this\n"
 	"      --version      show the version\n"
 	"\n"
-	"A first look, mail for anyone into one Maildir:\n"
+	"To try it, with mail for any address into one Maildir:\n"
 	"  postern -o maildir=/tmp/mail -o domains='*'\n"
 	"\n"
 	"Manual pages: postern-guide(7), postern(8), postern.conf(5).\n";
@@ -71,7 +71,7 @@ static void set_mode(struct options *o, const char *word, enum options_mode mode
 		o->wrong = word;
 		o->why = "is a second mode: choose one of --check, --key-agent, "
 			 "--print-config and "
-			 "--listen; only --check and --listen go together";
+			 "--listen; only --check and --listen can be combined";
 		return;
 	}
 	o->mode = mode;
@@ -184,7 +184,7 @@ void options_parse(int argc, char **argv, struct options *ret)
 	}
 	if (!ret->wrong && ret->json && ret->mode != MODE_CHECK) {
 		ret->wrong = "--json";
-		ret->why = "goes with --check alone";
+		ret->why = "is only for --check";
 	}
 	if (ret->wrong)
 		ret->mode = MODE_USAGE;

@@ -115,8 +115,9 @@ static bool put_trap(struct buf *to, const char *path, int error)
 			path);
 	else if (error == FILE_IS_TRAP)
 		put_path(to,
-			"is no plain file with one name, and another user than root can "
-			"change its path; remove it: rm ",
+			"is not a regular file with exactly one name, and another user "
+			"than "
+			"root can change its path; remove it: rm ",
 			path);
 	return error == ELOOP || error == FILE_IS_TRAP;
 }
@@ -190,7 +191,7 @@ void file_put_directory_cure(struct buf *to, const char *path, int error)
 			"; mount it for writing or, where a unit has "
 			"ProtectSystem=, add to it ReadWritePaths=",
 			path);
-		buf_put(to, SPAN(" and start it anew, also if the line is there: "
+		buf_put(to, SPAN(" and restart it, even if the line is there: "
 				 "systemctl try-restart postern-listen.service"));
 		break;
 	default:

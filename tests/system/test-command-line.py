@@ -130,7 +130,7 @@ def test_a_listener_is_checked_as_each_kind_of_its_sockets():
     for key, value, kind in (("auth", "required", "a submission"), ("tls", "implicit", "an smtps")):
         line, = [line for line in told.splitlines() if f"-o {key}={value}" in line]
         harness.contains(line, ", in /")
-        harness.contains(line, f".conf, as -o {key}={value} asks for it: it is the option of {kind} socket")
+        harness.contains(line, f".conf, as -o {key}={value} requires it: it is the option of {kind} socket")
         assert "set tls = off" not in line, line
     status, told = check_listener(text, "127.0.0.1:25", "pop3=127.0.0.1:110")
     harness.equal(status, EX_CONFIG)
@@ -418,7 +418,7 @@ def test_a_placeholder_is_no_table_and_no_secret(key):
     above=(lambda place: made(place / "above", 0o755, above=0o700),
            "Permission denied; the directory {above} is closed to the user 65534: chmod o+x {above}"),
     read_only=(lambda place: read_only(place), "Read-only file system; mount it for writing or, where a unit has "
-               "ProtectSystem=, add to it ReadWritePaths={path} and start it anew, also if the line is there: "
+               "ProtectSystem=, add to it ReadWritePaths={path} and restart it, even if the line is there: "
                "systemctl try-restart postern-listen.service"),
 )
 def test_check_says_what_to_do_about_a_directory(make, told):
@@ -451,7 +451,7 @@ TLS = f"tls = on\nhostname = {harness.HOST}\n"
 @harness.table(
     syntax=("", "192.0.2.0/24 tls=implicit\n", ":1: tls=implicit: must be tls=off, tls=on or tls=required"),
     bits=("", "# x\n\n192.0.2.1/24\n", ":3: 192.0.2.1/24: has bits set behind its prefix"),
-    twice=("", "192.0.2.1\n192.0.2.1/32 proxy", ":2: 192.0.2.1/32: has a line already, 1"),
+    twice=("", "192.0.2.1\n192.0.2.1/32 proxy", ":2: 192.0.2.1/32: is already on line 1"),
     priority=(TLS, "192.0.2.1\n192.0.2.2 tls-priority=NORMAL:NONSENSE\n",
               ':2: tls-priority: GnuTLS stops at position 8, "NONSENSE"'),
     priority_alone=("", "192.0.2.2 tls-priority=NONE\n", ":1: tls-priority: leaves nothing to offer"),
@@ -514,7 +514,7 @@ OURS = f"hostname = {harness.HOST}\ndomains = example.org *.example.net b\u00fcc
     percent=("a x/%h auth\n", ":1: x/%h: may have %u, %d and %% in it"),
     flag=("a x authenticated\n", ":1: authenticated: is not auth, deny or milters=off"),
     continued=("a x\n  auth\n", ":2: begins with a blank"),
-    twice=("a\nb\na x\n", ":3: a: has a line already, 1"),
+    twice=("a\nb\na x\n", ":3: a: is already on line 1"),
 )
 def test_check_looks_at_every_recipient(lines, fault):
     path = harness.scratch() / "recipients"

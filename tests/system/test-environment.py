@@ -206,7 +206,7 @@ ROWS = {f"{make.__name__} {spoil.__name__}": (lambda place, m=make, s=spoil: s(p
 for make in (users, secret):
     ROWS[f"{make.__name__} open_to_all"] = (
         lambda place, m=make: open_to_all(place, m),
-        "{path}: others may read it or write to it, and it is secret: chmod o= {path}", NO_LOGIN)
+        "{path}: other users may read it or write to it, and it is secret: chmod o= {path}", NO_LOGIN)
 ROWS["tickets open_to_all"] = (
     lambda place: open_to_all(place, tickets), "{path}: is open to group or others; make another key, with mode 0600",
     DELIVERED)

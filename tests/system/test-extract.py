@@ -538,7 +538,7 @@ def test_filters(options, names):
 
 @harness.table_of({" ".join(words) or "nothing": (words, fault) for words, fault in (
     ((), "DIRECTORY: must be given"),
-    (("a", "b"), "b: one directory, please: this is the second"),
+    (("a", "b"), "b: only one directory can be given: this is the second"),
     (("",), ": must not be empty"),
     (("--nonsense", "a"), "--nonsense: not understood"),
     (("-x", "a"), "-x: not understood"),

@@ -11,7 +11,7 @@ from harness import Site
 
 OTHER = 65534
 LINK = "its path has a symbolic link that another user can change"
-NAMES = "is no plain file with one name, and another user than root can change its path"
+NAMES = "is not a regular file with exactly one name, and another user than root can change its path"
 SECRET = "secret-of-root"
 
 

@@ -153,7 +153,7 @@ def test_a_successor_that_does_nothing_is_killed():
     pid, client = stop_successor(here)
     client.expect(220)
     deliver(client)
-    text = f"process {pid}, which was to accept connections, was not ready within 30 s and is killed; the one before"
+    text = f"process {pid}, which was to accept connections, was not ready within 30 s and is killed; the previous one"
     harness.eventually(lambda: text in here.log_text(), "a record")
     harness.eventually(lambda: pid not in children(here.process.pid), "its end")
     name = here.settings["hostname"]
@@ -284,7 +284,7 @@ def test_a_crash_of_a_connection_resets_no_limit():
     pids = connections(here)
     os.kill(max(pids), signal.SIGSEGV)
     here.hear("READY=1")
-    harness.contains(here.records("error")[-1]["text"], "starts itself anew")
+    harness.contains(here.records("error")[-1]["text"], "restarts itself")
     clients += expect_free(here, 1)
     os.kill(min(pids), signal.SIGABRT)
     clients += expect_free(here, 1)

@@ -379,7 +379,7 @@ def test_a_crash_makes_another_address_space():
     victim.rest()
     here.hear("READY=1")
     assert layout(here) != before, "the same layout"
-    harness.contains(here.records("error")[0]["text"], "was ended by SIGSEGV; the listener starts itself anew")
+    harness.contains(here.records("error")[0]["text"], "was ended by SIGSEGV; the listener restarts itself")
     bystander.quit()
     deliver(here.client())
     after = layout(here)

@@ -117,7 +117,7 @@ def test_json_is_for_checks():
     for arguments in (("--json",), ("--json", "--print-config"), ("--listen=127.0.0.1:0", "--json")):
         done = harness.run(harness.program(), *arguments, stdin=-3)
         harness.equal(done.returncode, 64, done.stdout)
-        harness.contains(done.stdout, "--json: goes with --check alone")
+        harness.contains(done.stdout, "--json: is only for --check")
 
 
 def test_a_listener_is_checked_in_json_too():

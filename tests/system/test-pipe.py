@@ -678,7 +678,7 @@ def test_runs_are_listed():
     # without --runs these are about messages, of which there is no record here
     harness.equal(rows("--from", SENDER)[1:], [])
     for more, fault in ((("--sessions",), "lists of their own"), (("--messages",), "lists of their own"),
-                        (("--peer", "192.0.2.7"), "--runs have none"), (("--openmetrics",), "goes with none of"),
+                        (("--peer", "192.0.2.7"), "--runs have none"), (("--openmetrics",), "cannot be combined with"),
                         (("--healthy",), "goes with -c")):
         harness.contains(str(rows("--runs", *more, code=EX_USAGE)), fault)
     harness.equal(len(rows("--json", "--runs")), 2)

@@ -254,7 +254,7 @@ def test_a_full_disk_is_reported_once_by_each_process():
 def test_a_device_that_takes_nothing_is_reported():
     here = place(log="json:/dev/full")
     deliver(here)
-    fault = "log /dev/full: No space left on device; records are lost until there is some"
+    fault = "log /dev/full: No space left on device; records are lost until there is space"
     harness.contains(errors_of(here.log_text()), fault)
     harness.contains(check(here)[0], "log /dev/full: No space left on device")
     here.set(log="json:/dev/null")

@@ -105,8 +105,8 @@ def test_a_listener_whose_gnutls_could_not_initialise_itself_starts_anew():
     harness.eventually(lambda: has_tls(here), "TLS works")
     deliver(here.client(), tls=True)
     harness.contains(here.log_text(), "GnuTLS does not work on this host")
-    harness.contains(here.log_text(), "GnuTLS could not be initialised, which takes another process: the listener "
-                                      "starts itself anew")
+    harness.contains(here.log_text(), "GnuTLS could not be initialised, which needs a new process: the listener "
+                                      "restarts itself")
 
 
 def users(here):

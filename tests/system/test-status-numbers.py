@@ -101,7 +101,7 @@ def test_health_says_what_it_cannot_see():
     harness.contains(place.status("--healthy", **nobody), "OK: 1 sessions")
     pair.certificate.chmod(0o600)
     harness.equal(place.status("--healthy", code=1, **nobody),
-                  f"WARNING: certificate {pair.certificate} is not checked: you may not read it\n")
+                  f"WARNING: certificate {pair.certificate} is not checked: this user cannot read it\n")
 
 
 @harness.table_of({
@@ -295,7 +295,7 @@ def test_all_is_well_again_after_an_error():
 
 def test_json_and_openmetrics_are_two_forms():
     for options in (("--json", "--openmetrics"), ("--openmetrics", "--json")):
-        harness.contains(Log().status(*options, code=EX_USAGE), "--json and --openmetrics are two forms: choose one")
+        harness.contains(Log().status(*options, code=EX_USAGE), "--json and --openmetrics are two formats: choose one")
 
 
 def test_a_second_mode_beside_healthy_is_an_error():

@@ -90,7 +90,7 @@ def test_faults_of_certificates_are_told():
     place.file.touch()
     shown = place.status()
     harness.contains(shown, "expired on 2020-01-01\n")
-    harness.contains(shown, "it is used all the same, renew it")
+    harness.contains(shown, "it is used nevertheless, renew it")
     place.set(pair=harness.pair("ecdsa", "elsewhere.example"))
     harness.contains(place.status(), "does not cover the hostname")
     place.set(pair=harness.pair(future=True))
@@ -119,7 +119,7 @@ def test_without_the_right_to_read_the_rest_is_shown():
     nobody = {"user": 65534, "group": 65534, "extra_groups": []}
     shown = place.status(**nobody)
     has_line(shown, "Certificate", f"CN={harness.HOST} (ECDSA 256, self-signed)")
-    has_line(shown, "Not checked", f"{copies.key}: you may not read it")
+    has_line(shown, "Not checked", f"{copies.key}: this user cannot read it")
     has_line(shown, "Delivered", "1")
     assert "Fault" not in shown, shown
     place.settings_file.chmod(0o600)

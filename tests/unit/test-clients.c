@@ -127,9 +127,9 @@ static void test_each_fault_is_told_with_its_line(void)
 		"test-clients.tmp:4: example.org: is not a network such as 192.0.2.0/24 "
 		"or 2001:db8::/32\n"
 		"test-clients.tmp:8: 2001:db8::1/32: has bits set behind its prefix\n"
-		"test-clients.tmp:9: 2001:db8::/32: has a line already, 6\n"
-		"test-clients.tmp:5: 192.0.2.0/24: has a line already, 2\n"
-		"test-clients.tmp:7: 192.0.2.0/24: has a line already, 5\n");
+		"test-clients.tmp:9: 2001:db8::/32: is already on line 6\n"
+		"test-clients.tmp:5: 192.0.2.0/24: is already on line 2\n"
+		"test-clients.tmp:7: 192.0.2.0/24: is already on line 5\n");
 	clients_done(&c);
 }
 

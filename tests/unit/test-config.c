@@ -38,8 +38,8 @@ static void test_every_wrong_value_is_told_in_a_sentence(void)
 		  "cher.example",
 			"must be domain names" },
 		{ "domains=*.bücher..example", "must be domain names" },
-		{ "min-data-rate=fast", "must be a number of octets, with K, M or G if "
-					"you like; 0 for no limit" },
+		{ "min-data-rate=fast", "must be a number of octets, optionally with K, "
+					"M or G; 0 for no limit" },
 		{ "timeout=0", "must be a time from 1s to 24h" },
 		{ "timeout=25h", "must be a time from 1s to 24h" },
 		{ "timeout=5d", "must be a time from 1s to 24h" },

@@ -186,10 +186,9 @@ static void test_the_first_fault_of_a_text_is_told_with_its_line(void)
 	} cases[] = {
 		{ { "a 1\nb 2\n  c 3\n", 14 }, "line 3: begins with a blank" },
 		{ { "a 1\na\0 2\n", 9 }, "line 2: has a NUL in it" },
-		{ { "a 1\n\n# a\na 2\n", 13 }, "line 4: a: has a line already, 1" },
-		{ { "a 1\nb 1\nb 1\na 1", 15 }, "line 3: b: has a line already, 2" },
-		{ { "\x1b[m 1\n\x1b[m 1", 11 },
-			"line 2: \\x1B[m: has a line already, 1" },
+		{ { "a 1\n\n# a\na 2\n", 13 }, "line 4: a: is already on line 1" },
+		{ { "a 1\nb 1\nb 1\na 1", 15 }, "line 3: b: is already on line 2" },
+		{ { "\x1b[m 1\n\x1b[m 1", 11 }, "line 2: \\x1B[m: is already on line 1" },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
@@ -233,8 +232,9 @@ static void test_what_is_no_file_is_a_fault(void)
 /* None where that is fine; else a fault that ends with the command. */
 static bool is_secret_fault(const char *path, bool fine)
 {
-	const char *beginning = "others may read it or write to it, and it is secret: "
-				"chmod o= ";
+	const char *beginning =
+		"other users may read it or write to it, and it is secret: "
+		"chmod o= ";
 	const char *fault = fault_of(path, true);
 
 	if (fine)
@@ -557,13 +557,13 @@ static void test_a_check_tells_every_fault_of_a_text(void)
 	put_file(text_path, SPAN("a 1\nb 2\n c\na 3\nd\0\na 4\ne"));
 	CHECK_SPAN(span_of(check_table(text_path, false)),
 		"line 3: begins with a blank\n"
-		"line 4: a: has a line already, 1\n"
+		"line 4: a: is already on line 1\n"
 		"line 5: has a NUL in it\n"
-		"line 6: a: has a line already, 1\n"
+		"line 6: a: is already on line 1\n"
 		"1: a=1\n2: b=2\n7: e=\n");
 	REQUIRE(chmod(text_path, 0644) == 0);
 	CHECK_SPAN(span_of(check_table(text_path, true)),
-		"others may read it or write to it, and it is secret: chmod o= "
+		"other users may read it or write to it, and it is secret: chmod o= "
 		"test-table.tmp\n");
 	unlink(text_path);
 	CHECK(starts("No such file or directory; put it there: ",

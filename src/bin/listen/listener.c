@@ -184,8 +184,8 @@ static bool start_acceptor(struct listener *l)
 		run_acceptor(l, channel);
 	if (pid > 0)
 		return true;
-	snprintf(text, sizeof(text), "no process can be started that accepts: %s",
-		strerror(-pid));
+	snprintf(text, sizeof(text),
+		"no process that accepts connections can be started: %s", strerror(-pid));
 	listener_report(l, text);
 	return false;
 }
@@ -198,7 +198,7 @@ static void execute_again(struct listener *l)
 	char text[CONFIG_FAULT_MAX];
 
 	restart_note(&l->faults, &after_fault, stream_clock());
-	snprintf(text, sizeof(text), "the listener could not be started anew: %s",
+	snprintf(text, sizeof(text), "the listener could not restart itself: %s",
 		strerror(-renew_execute(&renewal)));
 	/* copies for the new image, which connections must not have */
 	close_range(STDERR_FILENO + 1, (unsigned)l->acceptors.from - 1, 0);
@@ -226,8 +226,7 @@ static bool start_successor(struct listener *l)
 
 	if (stuck && may_execute_again(l)) {
 		snprintf(text, sizeof(text),
-			"%s, which takes another process: the listener starts itself "
-			"anew",
+			"%s, which needs a new process: the listener restarts itself",
 			stuck);
 		listener_report(l, text);
 		execute_again(l);
@@ -260,7 +259,7 @@ static void replace_acceptor(
 	if (wait && !r->is_recorded && terms->n_free) {
 		snprintf(text, sizeof(text),
 			"settings, tables or directories have changed %zu times within a "
-			"short time; from now on changes count after %zu s or more",
+			"short time; further changes are applied after %zu s or more",
 			r->n, (size_t)(terms->least / SECOND));
 		listener_report(l, text);
 		r->is_recorded = true;
@@ -283,8 +282,8 @@ static void handle_fault(struct listener *l, pid_t pid, int signal)
 
 	snprintf(text, sizeof(text), "process %d of a connection was ended by SIG%s; %s",
 		(int)pid, name ? name : "?",
-		is_due ? "the listener starts itself anew"
-		       : "the listener has just started itself anew, and goes on");
+		is_due ? "the listener restarts itself"
+		       : "the listener restarted itself a moment ago, and continues");
 	listener_report(l, text);
 	if (is_due)
 		execute_again(l);
@@ -465,7 +464,7 @@ static void kill_late(struct listener *l, pid_t pid)
 		"process %d, which was to accept connections, was not ready within %zu s "
 		"and is killed; %s",
 		(int)pid, (size_t)(START_TIME / SECOND),
-		now ? "the one before goes on, with the settings that it has"
+		now ? "the previous one continues with its settings"
 		    : "another is started");
 	listener_report(l, text);
 	acceptors_answer(now, ACCEPTOR_GO_ON, after_failure.least);

@@ -31,8 +31,9 @@ static int open_secret(const char *path, struct buf *ret_fault)
 		buf_put(ret_fault, SPAN("is not a regular file; name a file of at least "
 					"32 random octets"));
 	} else if (st.st_mode & S_IRWXO) {
-		buf_put(ret_fault, SPAN("others may read it or write to it, and it is "
-					"secret: chmod o= "));
+		buf_put(ret_fault,
+			SPAN("other users may read it or write to it, and it is "
+			     "secret: chmod o= "));
 		buf_put_str(ret_fault, path);
 	} else {
 		return steal_fd(&fd);
@@ -262,7 +263,7 @@ void backend_load(struct backend *l)
 		return;
 	if (!l->api && l->shut)
 		error = "a client that has sent mail inside TLS cannot log in any "
-			"more: the sandbox does not allow to load the library";
+			"more: the sandbox does not allow loading the library";
 	else if (!l->api)
 		l->api = module_load(l->modules, SASL_MODULE, SASL_MODULE_TABLE, &error);
 	l->sasl = l->api ? l->api->open(&l->settings) : NULL;

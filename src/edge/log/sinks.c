@@ -70,7 +70,7 @@ static void put_file_fault(struct buf *to, const char *path, int error)
 		error == EAGAIN) {
 		buf_put_str(to, strerror(error));
 		buf_put_str(to, error == ENOSPC || error == EDQUOT
-					? "; records are lost until there is some"
+					? "; records are lost until there is space"
 					: "; let a process read this FIFO");
 		return;
 	}

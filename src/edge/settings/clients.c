@@ -102,7 +102,7 @@ static void find_twins(const struct clients *c, const char *path, struct faults 
 		ip_put(&b, &first->network.ip);
 		buf_put_char(&b, '/');
 		buf_put_num(&b, first->network.prefix);
-		snprintf(what, sizeof(what), "has a line already, %zu", first->line);
+		snprintf(what, sizeof(what), "is already on line %zu", first->line);
 		put_fault(faults, path, second->line,
 			&(struct rule_fault){ .word = buf_span(&b), .what = what });
 	}

@@ -103,7 +103,7 @@ static const char *parse_octets(
 	static const uint64_t factors[] = { 1 << 10, 1 << 20, 1 << 30 };
 
 	if (!conf_quantity(span_of(text), "kmg", factors, field(c, key)))
-		return "must be a number of octets, with K, M or G if you like; 0 for no "
+		return "must be a number of octets, optionally with K, M or G; 0 for no "
 		       "limit";
 	return NULL;
 }

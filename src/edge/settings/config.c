@@ -305,7 +305,7 @@ static void fault_of_need(
 		snprintf(text, sizeof(text), "%s%s", needs, instead);
 	else
 		snprintf(text, sizeof(text),
-			"%s, in %.200s, as -o %s=%s asks for it%s%s%s", needs, c->file,
+			"%s, in %.200s, as -o %s=%s requires it%s%s%s", needs, c->file,
 			key, value, kind ? ": it is the option of " : "",
 			kind ? kind : "", kind ? " socket" : "");
 	fault(c, where, key, text);

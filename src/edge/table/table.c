@@ -51,8 +51,9 @@ static int open_file(const char *path, bool is_secret, struct faults *f)
 		return -EINVAL;
 	}
 	if (is_secret && (st.st_mode & S_IRWXO)) {
-		buf_put(&b, SPAN("others may read it or write to it, and it is secret: "
-				 "chmod o= "));
+		buf_put(&b,
+			SPAN("other users may read it or write to it, and it is secret: "
+			     "chmod o= "));
 		buf_put_str(&b, path);
 		faults_put(f, "%s",
 			buf_terminate(&b) ? text : "is open to others, and it is secret");

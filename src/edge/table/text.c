@@ -57,7 +57,7 @@ static void keep(
 	char what[64];
 
 	if (*slot) {
-		snprintf(what, sizeof(what), ": has a line already, %zu",
+		snprintf(what, sizeof(what), ": is already on line %zu",
 			t->pairs[*slot - 1].line);
 		put_fault(faults, pair->line, pair->key, what);
 		return;

@@ -376,8 +376,8 @@ static void report_time(const struct tls_pair_read *pair, unsigned int i,
 	const struct tls_pair *files, const struct tls_report *report)
 {
 	const struct validity v = validity_of(pair->chain[i]);
-	const char *cure = v.expired ? "it is used all the same, renew it"
-				     : "it is used all the same, check the clock";
+	const char *cure = v.expired ? "it is used nevertheless, renew it"
+				     : "it is used nevertheless, check the clock";
 	char text[64], which[SUBJECT_MAX + 64] = "";
 	struct buf b = BUF(which);
 	struct tls_fault fault;
@@ -517,7 +517,7 @@ static void set_day(char *to, size_t n, time_t at)
 	struct tm tm;
 
 	if (!gmtime_r(&at, &tm) || strftime(to, n, "%Y-%m-%d", &tm) == 0)
-		snprintf(to, n, "a far day");
+		snprintf(to, n, "far future");
 }
 
 /* Imports the first `most` certificates of chain `i`. Returns their number. */

@@ -30,7 +30,7 @@ static int check_library(struct tls_fault *fault)
 	if (r < 0)
 		return tls_fault_set(fault,
 			"tls: GnuTLS does not work on this host (%s): neither "
-			"certificate nor key was read; certtool --version says more",
+			"certificate nor key was read; try certtool --version",
 			gnutls_strerror(r));
 	return 0;
 }
@@ -249,8 +249,8 @@ static void report_uncovered(const struct tls_settings *settings,
 	if (!settings->hostname || pairs_covering(c, settings->hostname) != 0)
 		return;
 	tls_fault_set(&fault,
-		"tls-certificate %s: does not cover hostname %s%s; it is used all the "
-		"same",
+		"tls-certificate %s: does not cover hostname %s%s; it is used "
+		"nevertheless",
 		settings->pairs[0].certificate, settings->hostname,
 		settings->n_pairs > 1 ? ", nor does another" : "");
 	tls_fault_report(&fault, report);

@@ -166,7 +166,7 @@ static const char *take_word(struct command *c, const char *word)
 		return c->operands ? NULL : take_option(c, word);
 	}
 	if (c->o.directory)
-		return "one directory, please: this is the second";
+		return "only one directory can be given: this is the second";
 	c->o.directory = word;
 	return *word ? NULL : "must not be empty";
 }

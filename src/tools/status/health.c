@@ -145,7 +145,7 @@ static void look_at_hidden(struct health *h, const struct status_panel *p, int e
 	if (certificate) {
 		buf_put(add_problem(h, HEALTH_WARNING), SPAN("certificate "));
 		buf_put_str(&h->line, certificate);
-		buf_put(&h->line, SPAN(" is not checked: you may not read it"));
+		buf_put(&h->line, SPAN(" is not checked: this user cannot read it"));
 	}
 	if (why)
 		buf_put_str(add_problem(h, HEALTH_WARNING), why);

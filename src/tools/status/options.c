@@ -9,30 +9,32 @@
 const char status_help[] =
 	"Usage: postern-status [-c FILE] [OPTION]... [FILE]...\n"
 	"\n"
-	"Shows what postern does: its setting of TLS and its certificate, the status\n"
-	"line, the sessions and messages of the last hour. Reads the records in FILE,\n"
-	"as the setting log = json:FILE writes them, and in what it was rotated to;\n"
-	"without FILE those that the settings name, and that is the journal unless log\n"
-	"says otherwise. Several FILEs, as of several hosts, are read as one.\n"
+	"Shows the state of postern: its TLS setting and certificate, the status line,\n"
+	"the sessions and messages of the last hour. Reads the records in FILE, which\n"
+	"the setting log = json:FILE writes, and in its rotated files; without FILE the\n"
+	"records in the place of the setting log, by default the journal. Several "
+	"FILEs,\n"
+	"such as those of several hosts, are read as one.\n"
 	"\n"
 	"  -c FILE            read settings from FILE instead of\n"
 	"                     " CONFIG_FILE_DEFAULT "\n"
 	"  -D DIRECTORY       read the journal in DIRECTORY\n"
-	"      --follow       go on, and show what comes\n"
+	"      --follow       continue, and show new records\n"
 	"      --sessions     list sessions, the newest last\n"
 	"      --messages     list messages, the newest last\n"
 	"      --runs         list runs of programs (postern-pipe), the newest last\n"
-	"      --peer ADDRESS only what ADDRESS sent, or a network such as 192.0.2.0/24\n"
+	"      --peer ADDRESS only records of ADDRESS, or a network such as "
+	"192.0.2.0/24\n"
 	"      --to ADDRESS   messages for ADDRESS, delivered or refused; @DOMAIN for "
 	"all\n"
 	"                     of a domain\n"
 	"      --from ADDRESS messages from ADDRESS; '<>' for reports\n"
-	"      --id ID        the message that the reply, or its Message-ID, names so\n"
-	"      --since TIME   from TIME on: 2h, 7d, today, 2026-11-28, 2026-11-28T09:30\n"
+	"      --id ID        the message with this id in its reply, or Message-ID\n"
+	"      --since TIME   since TIME: 2h, 7d, today, 2026-11-28, 2026-11-28T09:30\n"
 	"  -n NUMBER          only the newest NUMBER; 20 of a list without --since\n"
 	"      --json         print the records as JSON Lines\n"
 	"      --openmetrics  print numbers for Prometheus\n"
-	"      --totals FILE  and counters, which FILE keeps from run to run\n"
+	"      --totals FILE  also counters, which are kept in FILE\n"
 	"      --healthy      print one line, and exit with 0 (well), 1 (a warning) or "
 	"2\n"
 	"      --help         show this\n"
@@ -185,16 +187,15 @@ static const char *check_all(struct status_options *o)
 	if (o->totals && o->mode < STATUS_MODE_METRICS)
 		return "--totals are counters of --openmetrics, which is missing";
 	if (o->mode == STATUS_MODE_METRICS && o->json)
-		return "--json and --openmetrics are two forms: choose one";
+		return "--json and --openmetrics are two formats: choose one";
 	if (o->mode == STATUS_MODE_METRICS && (o->follow || o->filter.events || o->most))
-		return "--openmetrics goes with none of --follow, --sessions, "
+		return "--openmetrics cannot be combined with --follow, --sessions, "
 		       "--messages, --runs and -n";
 	if (o->mode == STATUS_MODE_HEALTH &&
 		(o->follow || o->json || o->metrics || o->totals || o->peer ||
 			o->filter.events || o->most || searches(o)))
-		return "--healthy is about all that happens: it goes with -c, -D, "
-		       "--since "
-		       "and files alone";
+		return "--healthy covers all records: only -c, -D, "
+		       "--since and files can be used with it";
 	if (searches(o) && (o->mode == STATUS_MODE_METRICS ||
 				   o->filter.events & 1U << RECORD_SESSION))
 		return "--to, --from and --id are for messages and runs: --sessions "

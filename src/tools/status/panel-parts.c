@@ -86,7 +86,7 @@ static void put_faults(const struct status_panel *p, const struct status_view *v
 	if (s->n_hidden) {
 		status_label(v, "Not checked");
 		buf_put_str(&b, s->hidden);
-		buf_put(&b, SPAN(": you may not read it"));
+		buf_put(&b, SPAN(": this user cannot read it"));
 		status_line(v, STYLE_CARE, buf_span(&b));
 	}
 	for (size_t i = 0; i < s->n_faults && i < STATUS_FAULTS_MAX; i++) {
