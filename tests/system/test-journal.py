@@ -43,7 +43,7 @@ def test_mail_in_the_clear_is_explained_by_journalctl():
     client.say(f"MAIL FROM:<{harness.SENDER}>", 530)
     client.expect_end()
     text = explained(here, cursor, POSTERN_STATUS="SSL Error (SMTP RX Reject)")
-    harness.contains(text, "scanner.example.org [127.0.0.1] went on in the clear")
+    harness.contains(text, "scanner.example.org [127.0.0.1] continued in the clear")
     entry = here.journal(cursor, POSTERN_STATUS="SSL Error (SMTP RX Reject)")[0]
     harness.equal(entry["PRIORITY"], "4")
 
