@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Promises memory or the end of the test; refuses to give back single pieces. */
+/* Allocates memory that is freed all at once. Without memory the test ends, so callers do not check. */
 #include <err.h>
 #include <stdlib.h>
 #include "arena.h"
@@ -30,7 +30,7 @@ void *arena_more(struct arena *a, void *items, size_t n, size_t size)
 {
 	void *more;
 
-	/* full only at a power of two, and while it is empty */
+	/* an array is full only at a power of two, and when it is empty */
 	if (n & (n - 1))
 		return items;
 	more = arena_take(a, (n ? 2 * n : 1) * size);

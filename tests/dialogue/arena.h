@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Memory of one dialogue or one run: taken piece by piece, given back at once. */
+/* Memory of one dialogue or one run: allocated in pieces, freed all at once. */
 #pragma once
 
 #include "base/span.h"
@@ -19,10 +19,7 @@ struct text {
 /* Zeroed, never NULL: a test without memory ends. */
 void *arena_take(struct arena *a, size_t n);
 char *arena_copy(struct arena *a, struct span s);
-/*
- * Room for one more item behind `n` of `size` octets, which may move. The array must have
- * been grown by nothing else.
- */
+/* Makes room for one more item after `n` of `size` octets; the array may move. Only this function may grow it. */
 void *arena_more(struct arena *a, void *items, size_t n, size_t size);
 void arena_done(struct arena *a);
 

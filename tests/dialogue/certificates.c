@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Certificates made on the spot, so that none in the tree expires. Promises each kind
- * that a dialogue can ask for: good, expired, missing, garbage, mismatch.
+ * Certificates that are made at run time, because files in the tree would expire: good, expired, missing, garbage,
+ * mismatch.
  */
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>

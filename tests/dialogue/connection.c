@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The client's end. Promises that every wait ends, and that a TLS session is closed by
- * close_notify or the dialogue fails. Refuses to know what the octets mean.
+ * The client's end of a connection. Every wait has a time limit, and a TLS session must end with close_notify. The
+ * content of octets is not examined.
  */
 #include <errno.h>
 #include <signal.h>
@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include "process.h"
 
-#define PATIENCE_SECONDS 20 /* for each wait: only a fault makes anybody wait so long */
+#define PATIENCE_SECONDS 20 /* limit of each wait, which only a fault can reach */
 #define READ_MAX (64 * 1024)
 #define ALERT_RECORD 21 /* RFC 8446 5.1 */
 
@@ -113,7 +113,7 @@ static bool shake_hands(struct process *p, const char *priority)
 	return r == 0 || way_fail(&p->way, "handshake: %s", gnutls_strerror(r));
 }
 
-/* The handshake must fail, and the server must say so by an alert. */
+/* The handshake must fail, and the server must send an alert. */
 static bool fail_to_shake_hands(struct process *p)
 {
 	const char *alerted = gnutls_strerror(GNUTLS_E_FATAL_ALERT_RECEIVED);
@@ -125,7 +125,7 @@ static bool fail_to_shake_hands(struct process *p)
 	return strstr(p->way.fault, alerted) != NULL;
 }
 
-/* What comes is an alert, and then the end. */
+/* Expects an alert, then the end. */
 static bool take_alert(struct process *p)
 {
 	struct text *got = &p->way.got;
@@ -138,7 +138,7 @@ static bool take_alert(struct process *p)
 	return true;
 }
 
-/* Half-closes, in TLS with a close_notify where `kind` says so. */
+/* Half-closes; in TLS with a close_notify if `kind` requires it. */
 static bool end_half(struct process *p, enum step_kind kind)
 {
 	if (p->tls && kind == STEP_EOF)

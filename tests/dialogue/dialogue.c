@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Promises a dialogue as a value; refuses to know the notation. */
+/* A parsed dialogue as a value. parse.c has the notation. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* A dialogue file, read: what the client does, what the server must answer, what must be
- * left. */
+/* A parsed dialogue file: the steps of the client, the expected replies, and the expected result. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,7 +9,7 @@
 
 #define COMPLAINT_MAX 4096
 
-/* What is wrong, and at which line of the file; 0 for none in particular. */
+/* A fault, and its line of the file; 0: no particular line. */
 struct complaint {
 	size_t line;
 	char text[COMPLAINT_MAX];
@@ -24,7 +23,7 @@ enum expect_kind {
 	EXPECT_PREFIX, /* the code alone, or with an enhanced status code */
 	EXPECT_TEXT, /* the text of all lines, divided by LF */
 	EXPECT_WITH, /* each of these lines is there */
-	EXPECT_WITHOUT, /* none of them is */
+	EXPECT_WITHOUT, /* none of the lines is in the reply */
 };
 
 struct expect {
@@ -42,10 +41,10 @@ enum step_kind {
 	STEP_ALERT, /* the server has sent a TLS alert and closed */
 	STEP_EOF, /* the client closes, as it should */
 	STEP_CUT, /* the client is gone: no close_notify */
-	STEP_CLOSED, /* the server has closed, and said nothing more */
-	STEP_TIMEOUT, /* the client says nothing until the server's patience ends */
-	STEP_PAUSE, /* the server waits before it says more */
-	STEP_SIGTERM, /* the server is told to stop */
+	STEP_CLOSED, /* the server has closed without another reply */
+	STEP_TIMEOUT, /* the client sends nothing until the server's timeout */
+	STEP_PAUSE, /* the server waits before its next reply */
+	STEP_SIGTERM, /* the server gets a stop signal */
 };
 
 struct step {
@@ -65,10 +64,10 @@ struct wanted_message {
 	struct span pattern;
 };
 
-/* Files that must be left in some place: how many, and what is in the first of them. */
+/* Files that must exist at the end: their number, and the content of the first ones. */
 struct wanted_files {
 	size_t line;
-	bool any; /* whatever there is is right */
+	bool any; /* any number is right */
 	size_t n;
 	struct wanted_message *messages;
 	size_t n_messages;

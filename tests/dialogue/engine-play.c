@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Promises that the same dialogue comes out however the client's octets arrive: whole,
- * one by one, and with each write cut in two at each octet. Refuses to know the steps.
+ * Plays a dialogue several times with the client's octets split in different ways: whole, one by one, and with each
+ * write cut in two at each octet. The result must always be the same. play.c has the steps.
  */
 #include <stdlib.h>
 #include "base/cleanup.h"

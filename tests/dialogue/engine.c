@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Promises the engine exactly the octets it is shown: each piece of input lies in memory
- * of its own, so that reading past it is found. Refuses to wait: all is a function call.
+ * The engine in memory. Each piece of input is in memory of its own, so that a read behind it is detected. Nothing
+ * waits, because every step is a function call.
  */
 #include <stdlib.h>
 #include "engine.h"
@@ -33,7 +33,7 @@ static struct engine *engine_of(struct way *w)
 	return (struct engine *)w;
 }
 
-/* Takes what the engine has said, as writing it out would. */
+/* Takes the output of the engine, as a write would. */
 static bool collect(struct engine *e)
 {
 	struct session *s = &e->session;
@@ -71,7 +71,7 @@ static bool check_left(struct engine *e, size_t n)
 	return n <= most || way_fail(&e->way, "%zu octets were left", n);
 }
 
-/* Shows `octets` behind what was left. */
+/* Passes `octets` to the engine, after the rest of earlier input. */
 static bool show(struct engine *e, struct span octets, bool more_of_write)
 {
 	size_t n = e->in.n + octets.n;
@@ -132,7 +132,7 @@ static bool engine_send(struct way *w, struct span octets)
 	return ok;
 }
 
-/* All has been said in send(). */
+/* The replies were taken in send(). */
 static bool engine_more(struct way *w)
 {
 	(void)w;

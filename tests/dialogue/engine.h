@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* A session of the pure engine in memory, with all that it is plugged into. */
+/* A session of the pure engine in memory, with its stages and interfaces. */
 #pragma once
 
 #include "memory.h"
@@ -41,7 +41,7 @@ struct engine {
 	struct session session;
 	struct span in; /* shown and not taken, in memory of its own */
 	bool in_handshake;
-	bool done; /* the engine has said END */
+	bool done; /* the engine has returned SESSION_END */
 };
 
 /* Fills e->settings and e->verdict from those of the dialogue: engine-play.c. */

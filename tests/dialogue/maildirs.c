@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Promises every file of every Maildir below a root; refuses to know why it is there. */
+/* Reads all files of all Maildirs below a root. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

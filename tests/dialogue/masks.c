@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* Promises steps that a server answers as the one did whose trace it is. Refuses to know what was masked. */
+/* Replaces the masked logins of a trace by others to which a server replies as in the trace. */
 #include "masks.h"
 #include "pattern.h"
 
 static const struct span mask = { "****\r\n", 6 };
 
-/* Where the write's last line begins. */
+/* Returns the start of the last line of a write. */
 static size_t last_line(struct span octets)
 {
 	const char *lf = octets.n > 1 ? memrchr(octets.p, '\n', octets.n - 1) : NULL;
@@ -48,7 +48,7 @@ static bool has_code(const struct step *expect, const char *code)
 	return span_eq(expect->expect.code, span_of(code));
 }
 
-/* The end of the exchange, or NULL where nothing in it is masked, and nothing `any` user could not do. */
+/* Returns the end of the exchange, or NULL if nothing in it is masked and any user could send it. */
 static struct step *last_of_exchange(
 	const struct dialogue *d, struct step *send, bool any)
 {
@@ -81,7 +81,7 @@ static struct span wrong_password(void)
 	return SPAN("AUTH PLAIN AHVzZXIAZ3Vlc3M=\r\n");
 }
 
-/* What comes to that reply; empty: nothing that is known here. */
+/* Returns an exchange that gets this reply; empty: none is known. */
 static struct span stand_in(const struct step *reply)
 {
 	if (has_code(reply, "504"))
@@ -93,7 +93,7 @@ static struct span stand_in(const struct step *reply)
 	return is_cancelled(reply) ? SPAN("AUTH PLAIN\r\n") : SPAN("");
 }
 
-/* A step more, behind those that are kept. */
+/* Appends a step to those that are kept. */
 static struct step *put_step(
 	struct dialogue *d, struct step **to, size_t *n, const struct step *step)
 {
@@ -102,7 +102,7 @@ static struct step *put_step(
 	return &(*to)[(*n)++];
 }
 
-/* Where the client has to cancel, it must have been challenged. */
+/* A client can cancel only after a challenge. */
 static void put_cancel(
 	struct dialogue *d, struct step **to, size_t *n, const struct step *reply)
 {

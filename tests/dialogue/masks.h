@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* A trace does not tell what was said to log in: "C: AUTH PLAIN ****", "C: ****". */
+/* Masks in a trace, which replace the data of logins: "C: AUTH PLAIN ****", "C: ****". */
 #pragma once
 
 #include "dialogue.h"
 
 /*
- * Puts something in the place of each exchange with a mask in it that comes to the same reply: "user" with the
- * right password, or a wrong one, by PLAIN; or an exchange that is cancelled. Others stay as they are, and
- * the mask is then a response that cannot be read. Where `users` is "any", another list of mechanisms in a reply to
- * EHLO is as good.
+ * Replaces each exchange with a mask by one that gets the same reply: "user" with the right password, or a wrong one,
+ * by PLAIN; or an exchange that is cancelled. Others are not changed; the mask is then a response that cannot be
+ * parsed. If `users` is "any", a reply to EHLO may have another list of mechanisms.
  */
 void masks_fill(struct dialogue *d);

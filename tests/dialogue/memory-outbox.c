@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Promises the reports that the real stage would write; refuses to touch a file. */
+/* Makes the same reports as the real stage, in memory. */
 #include "memory-outbox.h"
 
 #define PIECE_MAX (2 * REPORT_ROOM)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The outbox in memory: the stage behind the one that delivers. */
+/* The outbox in memory: the stage after the one that delivers. */
 #pragma once
 
 #include "smtp/dsn-report.h"
@@ -8,7 +8,7 @@
 
 struct memory_outbox {
 	struct stage stage;
-	struct way *way; /* who keeps the reports */
+	struct way *way; /* keeps the reports */
 	const char *hostname;
 	struct report report;
 	bool due;

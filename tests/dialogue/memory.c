@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Promises to deliver as the real stage does; refuses to touch a file. */
+/* Delivers like the real stage, in memory. */
 #include "memory.h"
 #include "process.h"
 #include "proto/received.h"
@@ -29,7 +29,7 @@ static void refuse_one(struct memory *m, enum memory_hook hook, struct tx *tx)
 			tx->recipients[i].reply = m->fault;
 }
 
-/* Somebody is left whose box it is. */
+/* True when a recipient of this mailbox remains. */
 static bool is_wanted(const struct tx *tx, size_t slot)
 {
 	for (size_t i = 0; i < tx->n_recipients; i++)
@@ -128,7 +128,7 @@ static const struct reply *memory_prepare(struct stage *st, struct tx *tx)
 		m, MEMORY_PREPARE, m->last == MEMORY_DATA || m->last == MEMORY_BODY);
 }
 
-/* With original-to below the first line, for each recipient whose box it is. */
+/* With original-to, fields below the first line for each recipient of this mailbox. */
 static struct span content_of(struct memory *m, const struct tx *tx, size_t slot)
 {
 	struct span whole = text_span(&m->content);

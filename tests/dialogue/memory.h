@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The last stage of a session in memory: mailboxes by a small table, faults on demand.
- * It also watches that the engine calls the hooks in the order that stage.h promises.
+ * The last stage of a session in memory: mailboxes in a small table, and faults on demand. It also checks that the
+ * engine calls the hooks in the order of tx.h.
  */
 #pragma once
 
@@ -21,14 +21,14 @@ enum memory_hook {
 
 struct memory {
 	struct stage stage;
-	struct way *way; /* who keeps what is delivered */
+	struct way *way; /* keeps delivered messages */
 	const char *hostname; /* the domain of <postmaster> */
 	const char *const *exist; /* mailboxes that do; ended by NULL */
 	bool create; /* any mailbox exists */
 	bool original_to; /* each mailbox has fields of its own on top */
 	enum memory_hook fault_at;
 	const struct reply *fault;
-	const char *fault_of; /* the one recipient whose it is; NULL: everybody's */
+	const char *fault_of; /* the only recipient with this fault; NULL: all */
 
 	bool begun; /* mail() was shown and clear() was not */
 	enum memory_hook last; /* the hook called last in this transaction */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Promises that what is left of a session is what the dialogue wants, and no more. */
+/* Compares the result of a session with the dialogue: files, records and reports, and no others. */
 #include <stdio.h>
 #include <stdlib.h>
 #include "pattern.h"
@@ -15,7 +15,7 @@ static int by_file(const void *a, const void *b)
 	return order ? order : strcmp(x->mailbox, y->mailbox);
 }
 
-/* Each mailbox of the list has one file more than the list before it says. */
+/* Each mailbox in the list has one more file. */
 static bool check_mailboxes(
 	struct way *w, const struct dialogue *d, struct complaint *ret)
 {
@@ -63,7 +63,7 @@ static bool check_messages(const struct stored_files *found,
 	return true;
 }
 
-/* As many as wanted, and what is in them. */
+/* Compares the number and content of files. */
 static bool check_files(struct stored_files *found, const struct wanted_files *wanted,
 	const char *what, struct complaint *ret)
 {
@@ -106,7 +106,7 @@ static bool check_field(
 		seen.n ? seen.p : " none");
 }
 
-/* Each session is told once. */
+/* Each session has one record. */
 static bool check_sessions(struct way *w, struct complaint *ret)
 {
 	size_t n = 0;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Promises to read what must be left when a dialogue has ended; README.md has the
- * notation. */
+/* Parses the expected result at the end of a dialogue; README.md has the notation. */
 #include "base/num.h"
 #include "parse.h"
 #include "pattern.h"
@@ -41,7 +40,7 @@ static bool parse_reports(struct parser *p, struct span s)
 	return true;
 }
 
-/* "mailbox: user@example.net": this one exists, beside those of other such lines, and no others */
+/* "mailbox: user@example.net": only the mailboxes of such lines exist */
 static bool parse_box(struct parser *p, struct span s)
 {
 	struct dialogue *d = p->d;
@@ -60,7 +59,7 @@ static bool parse_box(struct parser *p, struct span s)
 	return strchr(box, '@') || complain(p->complaint, p->line, "not a mailbox");
 }
 
-/* The lines of a message behind each other; anything else between them begins another. */
+/* Consecutive lines of a message; any other line between them begins another message. */
 bool parse_content(
 	struct parser *p, struct wanted_files *files, struct span s, bool goes_on)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Promises to read an expected reply in each of its forms:
+ * Parses an expected reply in each of its forms:
  *
- *	S: 250                          by its code, however many lines it has
- *	S: 250 2.1.5                    by its codes
- *	S: 250 2.1.5 Recipient ...      by its text
- *	S: 250-mail.example.net         by several lines; a last line with "-" leaves
- *	S: 250-...                      the rest open
- *	S: 250 with PIPELINING, 8BITMIME
- *	S: 250 without STARTTLS
+ *  *	S: 250                          by its code, however many lines it has
+ *  *	S: 250 2.1.5                    by its codes
+ *  *	S: 250 2.1.5 Recipient ...      by its text
+ *  *	S: 250-mail.example.net         by several lines; a last line with "-" leaves
+ *  *	S: 250-...                      the rest open
+ *  *	S: 250 with PIPELINING, 8BITMIME
+ *  *	S: 250 without STARTTLS
  */
 #include "parse.h"
 #include "pattern.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Promises that a file is read whole or refused with its line; README.md has the
- * notation. */
+/* Parses a whole file, or reports the line of a fault; README.md has the notation. */
 #include "base/num.h"
 #include "parse.h"
 #include "pattern.h"
@@ -67,7 +66,7 @@ static struct span numbered(struct parser *p, struct span s, size_t n)
 	return text_span(&t);
 }
 
-/* "C: line", "C> octets with escapes", either "*N" times; from behind the letter. */
+/* "C: line", "C> octets with escapes", either "*N" times; after the letter. */
 static bool parse_client(struct parser *p, struct span s)
 {
 	bool numbers = s.n && *s.p == '*';

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What the parts of the parser share. */
+/* The functions that the parts of the parser share. */
 #pragma once
 
 #include "dialogue.h"
@@ -21,21 +21,21 @@ struct parser {
 	const struct wanted_files *in_content;
 };
 
-/* Takes "S: ..." or "S*N: ...", from behind its first letter. */
+/* Takes "S: ..." or "S*N: ...", after its first letter. */
 bool parse_reply_line(struct parser *p, struct span s);
 /* The reply that was being put together, if any, is complete. */
 bool parse_reply_end(struct parser *p);
 
 /* "*N", or nothing, from the front: how often. 0 is a mistake. */
 size_t parse_times(struct span *s);
-/* Takes `c` from the front, and a blank behind it when there is one. */
+/* Takes `c` from the front, and a blank after it, if any. */
 bool parse_mark(struct span *s, char c);
 struct step *parse_add_step(struct parser *p, enum step_kind kind, size_t line);
 
 /* "stored:", "reports:", "record:" and "message:" lines. */
 bool parse_is_outcome(struct span s);
 bool parse_outcome(struct parser *p, struct span s);
-/* A line of a message among `files`; it goes on with the line before, or begins another. */
+/* Adds a line of a message to `files`; it continues the message or begins another one. */
 bool parse_content(
 	struct parser *p, struct wanted_files *files, struct span s, bool goes_on);
 

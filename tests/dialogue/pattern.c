@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Promises a match in linear memory; refuses to know lines. */
+/* Matches patterns in linear memory. */
 #include "base/num.h"
 #include "pattern.h"
 
@@ -17,7 +17,7 @@ static int hex_value(char c)
 	return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
 }
 
-/* "{N*text}", from behind the backslash. Octets taken; 0: it is something else. */
+/* Takes "{N*text}" after the backslash. Returns the octets taken; 0: no such escape. */
 static size_t repeat(struct arena *a, struct text *to, struct span raw)
 {
 	const char *star = memchr(raw.p, '*', raw.n), *end = memchr(raw.p, '}', raw.n);
@@ -36,7 +36,7 @@ static size_t repeat(struct arena *a, struct text *to, struct span raw)
 	return (size_t)(end - raw.p) + 1;
 }
 
-/* Takes an escape from behind its backslash. Octets taken; 0: there is no such escape. */
+/* Takes an escape after its backslash. Returns the octets taken; 0: no such escape. */
 static size_t escape(struct arena *a, struct text *to, struct span raw)
 {
 	static const char names[] = "rnt0\\", values[] = "\r\n\t\0\\";

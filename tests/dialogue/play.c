@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Promises that the server says what the dialogue has, and nothing else. Refuses to know
- * who the server is.
+ * Plays the steps of a dialogue. The server must send the expected replies, and no others. A way (way.h) is the
+ * server.
  */
 #include <stdarg.h>
 #include <stdio.h>

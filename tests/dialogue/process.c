@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * Promises that a run begins with fresh Maildirs and ends with the process gone, whatever
- * happens in between. Refuses to know what the process is.
- */
+/* Runs a server process. A run begins with new Maildirs, and the process has always ended at its end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -41,7 +38,7 @@ static void set(struct process *p, const char *key, const char *value)
 			arena_print(&p->way.arena, "%s=%s", key, value);
 }
 
-/* What the dialogue says of itself, not of postern. */
+/* Settings of the dialogue itself, not of postern. */
 static bool is_ours(const char *key)
 {
 	static const char *const ours[] = { "certificate", "fault", "outbox", "peer",
@@ -132,7 +129,7 @@ static void put_senders(
 	}
 }
 
-/* Whom the only user may send as: whatever the traced host let its users be. */
+/* The senders of the only user: all that the traced host accepted. */
 static const char *senders_of_trace(struct arena *a, const struct dialogue *d)
 {
 	const struct step *end = d->steps + d->n_steps;
@@ -146,7 +143,7 @@ static const char *senders_of_trace(struct arena *a, const struct dialogue *d)
 	return line.p;
 }
 
-/* The user of tests/unit/few-users.h, for the program; "broken": nobody can be looked up. */
+/* The user of tests/unit/few-users.h, for the program; "broken": no user can be looked up. */
 static bool set_users(struct process *p, const struct dialogue *d)
 {
 	/* gsasl --mkpasswd --mechanism SCRAM-SHA-256 --password secret --iteration-count 4096 */
@@ -213,7 +210,7 @@ static bool make_directory(
 	return maildirs_make(&p->way, p->mail, d->boxes);
 }
 
-/* Only the peer is left, and what a sanitized build is told of the sandbox it runs in. */
+/* Keeps only the peer, and the options of a sanitized build. */
 static void clear_environment(const struct process *p)
 {
 	const char *sanitizer = getenv("ASAN_OPTIONS");
@@ -279,7 +276,7 @@ static void process_done(struct process *p)
 	arena_done(&p->way.arena);
 }
 
-/* What the server said on standard error, behind the complaint. Always false. */
+/* Appends the server's standard error to the complaint. Always false. */
 static bool add_log(const struct process *p, struct complaint *c)
 {
 	FILE *f = fopen(p->log, "re");

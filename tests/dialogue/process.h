@@ -11,8 +11,8 @@
 struct process;
 
 /*
- * Becomes the server in a new process. Descriptors 0 and 1 are the connection and 2 the
- * log by then, and the environment has the peer alone. What it returns is the exit code.
+ * Runs the server in a new process. Descriptors 0 and 1 are the connection, 2 is the log, and the environment has
+ * only the peer. Returns the exit status.
  */
 typedef int process_body(const struct process *p, const struct surroundings *where);
 
@@ -31,12 +31,12 @@ struct process {
 	const char *mail; /* mail-root */
 	const char *outbox; /* where reports are, or NULL */
 	const char *log; /* what came on standard error */
-	/* "key=value" as postern takes it behind -o; ended by NULL */
+	/* "key=value", as after -o of postern; ended by NULL */
 	const char *settings[PROCESS_SETTINGS_MAX];
 	size_t n_settings;
 	const char *peer; /* the client's address, or NULL */
 	bool lmtp;
-	const char *users; /* how it is with those who may log in */
+	const char *users; /* the setting `users` of the dialogue */
 };
 
 /* Starts the server, unless it has been: after the first octets of a client that does not
@@ -50,8 +50,7 @@ bool process_play(const struct surroundings *where, const struct dialogue *d,
 /* The client's end of the connection: connection.c. */
 extern const struct way_ops process_ops;
 
-/* Makes the Maildirs that are there from the start, and reads what is in all of them.
- * Anything left in a tmp is a fault. */
+/* Makes the initial Maildirs, and reads the files of all. A file in a tmp is a fault. */
 bool maildirs_make(struct way *w, const char *root, const char *const *boxes);
 bool maildirs_read(struct way *w, const char *root);
 /* The reports. */

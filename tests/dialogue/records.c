@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Promises the fields of each record in a log of "name=value" lines; refuses to judge
- * them. */
+/* Parses the fields of each record in a log of "name=value" lines. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +12,7 @@ static void close_file(FILE **f)
 		fclose(*f);
 }
 
-/* name "=" ( word / DQUOTE text DQUOTE ), and the blank behind it. False at the end. */
+/* name "=" ( word / DQUOTE text DQUOTE ), and the blank after it. False at the end. */
 static bool take_field(struct span *s, struct span *ret_name, struct span *ret_value)
 {
 	const char *equals = s->n ? memchr(s->p, '=', s->n) : NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Promises that each reply is a reply by RFC 5321 4.2; refuses to know what was asked. */
+/* Checks that each reply is valid by RFC 5321 4.2, regardless of the command. */
 #include "pattern.h"
 #include "proto/reply.h"
 #include "way.h"
@@ -33,7 +33,7 @@ size_t reply_length(struct span s)
 	return 0;
 }
 
-/* What holds for each line (RFC 5321 4.2, 4.5.3.1.5). `line` ends with its CR. */
+/* Checks a line (RFC 5321 4.2, 4.5.3.1.5). `line` ends with its CR. */
 static const char *line_fault(struct span line, struct span code)
 {
 	if (line.n < PREFIX_LENGTH + 1 || line.p[line.n - 1] != '\r')
@@ -56,7 +56,7 @@ static const char *enhanced_fault(struct span text, struct span code)
 	return text.p[0] == code.p[0] ? NULL : "code and enhanced code disagree";
 }
 
-/* The text of all lines, divided by LF. NULL or what is wrong with the reply itself. */
+/* Appends the text of all lines, separated by LF. Returns NULL, or the fault of the reply itself. */
 static const char *join(struct arena *a, struct span reply, struct text *to)
 {
 	struct span code = { reply.p, PREFIX_LENGTH - 1 }, line;

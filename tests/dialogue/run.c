@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * run-dialogue WAY [PROGRAM] FILE...: plays each dialogue and prints TAP; a directory
- * stands for all files in it whose names end in .txt. Promises a line for each file that
- * has the way; refuses to know what a way does.
+ * run-dialogue WAY [PROGRAM] FILE...: plays each dialogue and prints TAP; a directory means all its .txt files. Each
+ * file that has the way gets one line.
  */
 #include <dirent.h>
 #include <err.h>
@@ -21,7 +20,7 @@ struct way_row {
 		struct complaint *ret);
 };
 
-/* A dialogue that is wrong on purpose: well when it is found wrong. */
+/* A dialogue that is wrong on purpose must fail. */
 static bool broken_play(
 	const struct surroundings *where, const struct dialogue *d, struct complaint *ret)
 {
@@ -66,7 +65,7 @@ static void print_complaint(const char *path, const struct complaint *c)
 	putchar('\n');
 }
 
-/* A program that was built without the module has nobody who could log in. */
+/* A program that was built without the module has no logins. */
 static bool lacks_module(const struct way_row *way, const struct dialogue *d)
 {
 	return way->needs_program && !HAS_SASL &&
@@ -95,7 +94,7 @@ static bool play_file(const struct way_row *way, const struct surroundings *wher
 	return ok;
 }
 
-/* What the run is about, and how it went. */
+/* The subject and the result of the run. */
 struct tally {
 	const struct way_row *way;
 	struct surroundings where;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* serve() in a process of its own, with real Maildirs and real TLS: all of the program
- * but its beginning and its sandbox. MODULES is where the build has put tls.so. */
+/*
+ * serve() in a process of its own, with real Maildirs and real TLS: the whole program except its start and its
+ * sandbox. MODULES is the directory of tls.so in the build.
+ */
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The program again, with a trace of the session, and then the trace itself as a dialogue: what a user
- * sends in is a test. Promises nothing of what a trace leaves out on purpose.
+ * The program writes a trace of the session, which is then played as a dialogue, so that the trace of a user can
+ * become a test. What a trace leaves out on purpose is not compared.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -32,7 +32,7 @@ static const char *find_trace(struct arena *a, const char *directory)
 	return path;
 }
 
-/* What a trace cannot know: which of the test's certificates it was. */
+/* A trace does not contain which of the test's certificates was used. */
 static void add_setting(struct dialogue *to, const struct dialogue *from, const char *key)
 {
 	const char *value = dialogue_setting(from, key, NULL);
@@ -58,7 +58,7 @@ static bool play_trace(const struct surroundings *where, const struct dialogue *
 	return ok;
 }
 
-/* Who says nothing of itself that can be believed is nobody whose session is traced. */
+/* The session of a client of unknown address is not traced. */
 static bool wants_trace(const struct dialogue *d)
 {
 	if (d->ways.n && dialogue_has_way(d, "untraced"))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A way to play a dialogue: something that answers octets with octets. play.c walks the
- * steps, and knows of no way; a way knows of no expectation.
+ * A way to play a dialogue: a server that replies to octets with octets. play.c plays the steps with any way, and
+ * compares the replies.
  */
 #pragma once
 
@@ -10,14 +10,13 @@
 struct way;
 
 struct way_ops {
-	/* Writes the octets and, where that is all there is to it, hears the answer. */
+	/* Writes the octets and, if the way needs no wait, takes the replies. */
 	bool (*send)(struct way *w, struct span octets);
-	/* Waits for more of the server's octets. False: none will come; `closed` tells
-	   why. */
+	/* Waits for more of the server's octets. False: none will arrive; `closed` is the reason. */
 	bool (*more)(struct way *w);
 	/* Carries out any step but SEND, EXPECT and CLOSED. */
 	bool (*event)(struct way *w, enum step_kind kind);
-	/* Ends the session if it has not ended, and gathers what is left of it. */
+	/* Ends the session if it has not ended, and collects its result. */
 	bool (*finish)(struct way *w);
 };
 
@@ -41,7 +40,7 @@ struct kept_record {
 	} fields[RECORD_KEYS];
 };
 
-/* What the server has said and left. */
+/* The output and the result of the server. */
 struct way {
 	const struct way_ops *ops;
 	struct arena arena;
@@ -68,19 +67,19 @@ bool way_fail(struct way *w, const char *format, ...)
 /* Plays the steps and compares all. */
 bool play(struct way *w, const struct dialogue *d, struct complaint *ret);
 
-/* Compares what is left with what the dialogue wants. */
+/* Compares the result with the dialogue. */
 bool check_outcome(struct way *w, const struct dialogue *d, struct complaint *ret);
 
 /* A whole reply at the front of `s`; 0: it is not complete yet. */
 size_t reply_length(struct span s);
 /*
- * Compares one whole reply with what is expected, and with what holds for all replies:
- * CRLF, one code, printable lines within their limit, an enhanced code of the same class.
+ * Compares one whole reply with the expected one, and checks that it is valid: CRLF, one code, printable lines within
+ * their limit, an enhanced code of the same class.
  */
 bool reply_check(struct arena *a, struct span reply, const struct expect *e,
 	struct complaint *ret, size_t line);
 
-/* Where and with what the ways are played. */
+/* The files and programs of the ways. */
 struct surroundings {
 	const char *program; /* path, or NULL */
 	const char *directory; /* temporary, removed at the end */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Paths and domains: what is accepted is harmless, lies in the input, and reads the same once more. */
+/* Paths and domains. An accepted one is harmless, lies in the input, and is parsed to the same value again. */
 #include "fuzz/fuzz.h"
 #include "proto/address.h"
 #include "proto/received.h"
@@ -30,7 +30,7 @@ static void check_quoting(struct span local)
 	MUST(!b.overflow && span_eq(buf_span(&again), buf_span(&plain)));
 }
 
-/* In its canonical form it is the same path. */
+/* The canonical form is the same path. */
 static void is_stable(const struct path *path, enum path_kind kind)
 {
 	char text[2 + PATH_OCTETS_MAX + DOMAIN_OCTETS_MAX];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* base64: what is accepted is the one text of its octets, and any octets come back from theirs. */
+/* base64. An accepted text is the only text of its octets, and encoding and decoding returns the same octets. */
 #include "base/cleanup.h"
 #include "fuzz/fuzz.h"
 #include "proto/text.h"

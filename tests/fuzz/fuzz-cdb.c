@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Cdbs of anybody: a search and a walk have an end, and stay within the file and within memory. */
+/* Cdbs with any content: a search and a visit end, and stay within the file and the memory. */
 #include <sys/mman.h>
 #include <unistd.h>
 #include <cdb.h>
@@ -46,7 +46,7 @@ static void look_around(int fd)
 	table_cdb_visit(&c, &v, &faults);
 }
 
-/* A head whose places are all the same one, in front of the rest of the input. */
+/* A head with the same place for all tables, before the rest of the input. */
 static void put_head(int fd, struct span input)
 {
 	const unsigned char *p = (const unsigned char *)input.p;

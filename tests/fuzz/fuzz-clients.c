@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The clients file. Input: octets of an address, then the file. Promises: each fault is one line that names its
- * place; the rule for an address is that of the most specific network; a denying rule has no other option.
+ * The clients file. Input: octets of an address, then the file. Each fault is one line with its place; the rule for
+ * an address is that of the most specific network; a denying rule has no other option.
  */
 #include <unistd.h>
 #include "edge/settings/settings.h"

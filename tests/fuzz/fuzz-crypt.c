@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * AUTH against hashes of crypt(5). Input: mechanism, the hash of the table, and lines of responses. Promise: a
- * client is let in exactly when crypt_rn() makes that hash of its password, and as that user alone.
+ * AUTH against hashes of crypt(5). Input: mechanism, the hash of the table, and lines of responses. A login succeeds
+ * exactly if crypt_rn() makes this hash of the password, and only as this user.
  */
 #include <crypt.h>
 #include <string.h>
@@ -29,7 +29,7 @@ static struct span take_line(struct span *input)
 	return line;
 }
 
-/* What an administrator may choose takes minutes and gigabytes: here it is a small price. */
+/* Valid parameters may take minutes and gigabytes, so cheap ones are used here. */
 static bool is_cheap(struct span hash)
 {
 	static const struct span cheap[] = { { "$y$j75$", 7 }, { "$y$j65$", 7 },
@@ -86,7 +86,7 @@ static bool makes_hash(struct span password, struct span hash)
 	return same;
 }
 
-/* RFC 4616 2: [authzid] NUL authcid NUL passwd. What is not ASCII is prepared first: no word of that. */
+/* RFC 4616 2: [authzid] NUL authcid NUL passwd. Names that are not ASCII are prepared first, and are not compared. */
 static void check_plain(struct span response, struct span hash, bool is_in)
 {
 	const char *first = response.n ? memchr(response.p, '\0', response.n) : NULL;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* Content: the same as the plain reading of the standard has it, in pieces as at once. Input: piece, what
- * came before, octets. */
+/*
+ * Content is decoded like a simple decoder by the standard does, in pieces and at once. Input: piece, earlier octets,
+ * octets.
+ */
 #include "fuzz/fuzz.h"
 #include "proto/data.h"
 #include "unit/content.h"

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The parameters of reports, and a report out of them. Input: octet that chooses, then a line each for ENVID,
- * ORCPT and NOTIFY, and a message. Promises: the report is the same in any pieces, and is lines of ours with
- * the four delimiters of its three parts, whatever was said; without UTF-8 it is ASCII, in lines that mail can
- * carry.
+ * The parameters of reports, and a report made from them. Input: octet with options, then a line each for ENVID,
+ * ORCPT and NOTIFY, and a message. The report is the same in any pieces, and has lines of this host with the four
+ * delimiters of its three parts; without UTF-8 it is ASCII, in lines that mail can carry.
  */
 #include "fuzz/fuzz.h"
 #include "proto/dsn.h"

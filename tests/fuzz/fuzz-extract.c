@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Names of attachments are safe whatever they are made of; encodings are read alike however they are split. */
+/* Names of attachments are safe for any input; encodings are decoded in the same way in any pieces. */
 #include "fuzz/fuzz-name.h"
 
 static void check_names(struct span text)
@@ -104,7 +104,7 @@ static void check_pieces(struct span text, size_t piece)
 	struct buf whole, split;
 	size_t n = read_text(text, text.n + 1, BUF(whole_octets), &whole);
 
-	/* a line of 45 zeros may be one octet: the blanks behind it are cut off */
+	/* a line of 45 zeros may have one octet, because blanks at its end were removed */
 	MUST(n <= 45 * text.n);
 	MUST(read_text(text, piece, BUF(octets), &split) == n);
 	MUST(span_eq(buf_span(&whole), buf_span(&split)));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Input that the code under test reads from a file, and the faults that it reports of it. */
+/* Input that the tested code reads from a file, and the faults that it reports. */
 #pragma once
 
 #include <string.h>

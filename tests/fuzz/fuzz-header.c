@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Headers: the same is seen in pieces as at once. Input: piece, text. */
+/* Headers give the same result in pieces and at once. Input: piece, text. */
 #include "fuzz/fuzz.h"
 #include "proto/data.h"
 
@@ -26,7 +26,7 @@ static bool is_empty(struct span line)
 	return line.n == 0;
 }
 
-/* Fields whose name is "Received", in whatever way it is written. */
+/* Counts fields of the name "Received", in any case. */
 static size_t count_received(struct span text)
 {
 	size_t n = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The module's two functions: what they make of a name is harmless, and made of itself once more. Nothing
- * that the libraries say is believed.
+ * The module's two functions: the result for a name is harmless, and is its own result again. The results of the
+ * libraries are not trusted.
  */
 #include <string.h>
 #include "edge/idn/idn.h"

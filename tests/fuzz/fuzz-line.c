@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* Lines: the same in pieces as at once, and never above their limit. Input: piece, limit, octets. */
+/* Lines give the same result in pieces and at once, and are never above their limit. Input: piece, limit, octets. */
 #include "fuzz/fuzz.h"
 #include "proto/line.h"
 
 struct lines {
-	char *text; /* each line's own, and a word of flags behind it */
+	char *text; /* octets of each line, followed by a word of flags */
 	size_t n, n_left;
 };
 

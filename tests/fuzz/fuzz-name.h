@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What the name of a saved attachment must be, whatever it was made of. */
+/* The conditions for the name of a saved attachment. */
 #pragma once
 
 #include "fuzz/fuzz.h"

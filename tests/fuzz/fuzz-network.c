@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Networks and the lines of a clients file: what is taken has one text, and that text means the same. */
+/* Networks and lines of a clients file: an accepted network has one text, which is parsed to the same network. */
 #include "fuzz/fuzz.h"
 #include "base/num.h"
 #include "proto/conf.h"
@@ -32,7 +32,7 @@ static void check_members(const struct network *network)
 		unsigned char mask = (unsigned char)(0x80 >> bit % 8);
 		ip.octets[bit / 8] ^= mask;
 		MUST(network_has(network, &ip) == (bit >= network->prefix));
-		/* those behind the prefix stay turned: they were 0 */
+		/* bits after the prefix were 0, and stay inverted */
 		if (bit < network->prefix)
 			ip.octets[bit / 8] ^= mask;
 		else

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Parameters: every step goes forward, and what is accepted has the syntax of RFC 5321 4.1.2. */
+/* Parameters: every step takes octets, and an accepted parameter has the syntax of RFC 5321 4.1.2. */
 #include "fuzz/fuzz.h"
 #include "base/num.h"
 #include "proto/address.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The names that GMime and our decoding make of the header of a part are safe file names. */
+/* The names that GMime and postern-extract make from the header of a part are safe file names. */
 #include <gmime/gmime.h>
 #include "base/faults.h"
 #include "fuzz/fuzz-name.h"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* What postern-pipe knows of a message: the envelope comes from the top alone, and no value can do harm. */
+/*
+ * The facts of postern-pipe: those of the envelope come only from the top of the message, and no value is dangerous.
+ */
 #include <strings.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -15,7 +17,7 @@ static bool is_received(struct span line)
 	return span_ieq(span_trim(name), SPAN("received"));
 }
 
-/* What follows the first such field; or the end. */
+/* Returns the text after the first such field; or the end. */
 static struct span behind_received(struct span text)
 {
 	while (text.n) {
@@ -89,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_is_inside(f.subject, head);
 	MUST(!recipients.overflow);
 	MUST(f.n_recipients == 1 ? f.recipient.p != NULL : !f.recipient.p);
-	/* nothing of the envelope is behind the first Received */
+	/* no fact of the envelope is after the first Received */
 	MUST(!f.sender.p || f.sender.p < below.p);
 	MUST(!f.recipient.p || f.recipient.p < below.p);
 	MUST(!f.peer.p || f.peer.p < below.p);

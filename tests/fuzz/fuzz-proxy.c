@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* PROXY headers: the verdict is the same however much follows, and no octet less would do. */
+/* PROXY headers: the result does not depend on the octets after a header, and needs all of its octets. */
 #include "fuzz/fuzz.h"
 #include "proto/proxy.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Reports: what is taken for one names nobody else, whoever reads it by the rules of RFC 5322. */
+/* Reports: an accepted report has no other recipient by the rules of RFC 5322. */
 #include "fuzz/fuzz.h"
 #include "proto/address.h"
 #include "tools/outbox/outbox.h"

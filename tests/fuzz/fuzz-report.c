@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The report writer against the report checker. Input: octet that chooses, then a line each for the sender, a
- * recipient, ENVID and ORCPT, and a message. Promise: what postern writes for a sender that it has taken is
- * what postern-outbox sends to that very address; only one that could be read as an option is refused.
+ * The report writer against the report checker. Input: octet with options, then a line each for the sender, a
+ * recipient, ENVID and ORCPT, and a message. A report that postern writes for an accepted sender is sent by
+ * postern-outbox to exactly this address; only an address that could be parsed as an option is refused.
  */
 #include "fuzz/fuzz.h"
 #include "proto/dsn.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The module's exchanges: the first octet is the mechanism, and lines are responses ("-": there is none). Who
- * gets in is the one user there is, or whom the certificate names, and nobody else.
+ * The module's exchanges: the first octet is the mechanism, and lines are responses ("-": there is none). A login
+ * succeeds only as the one existing user, or the user of the certificate.
  */
 #include <string.h>
 #include "edge/auth/auth.h"

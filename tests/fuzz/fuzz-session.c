@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The whole engine with stages in memory. Input: settings, the hook and the recipients that are refused,
- * piece and who may log in, and the peer's octets; an octet 255 among them is a pause in which the peer
- * reads. Promises: the same in pieces as at once, replies that are lines of SMTP, no reply lost or left owing,
- * records that are escaped, nothing stored before the very octets CRLF.CRLF, and nothing of somebody who had
- * to log in and did not.
+ * The whole engine with stages in memory. Input: settings, the hook and the recipients that are refused, piece and
+ * users, and the peer's octets, among which 255 is a pause in which the peer reads. The result is the same in pieces
+ * and at once; replies are lines of SMTP, and none is missing; records are escaped; nothing is stored before the
+ * octets CRLF.CRLF, and nothing without a login where one is required.
  */
 #include "fuzz/fuzz.h"
 #include "unit/engine.h"
@@ -162,7 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	run(&whole, data, input, SIZE_MAX);
 	run(&split, data, input, 1 + data[2] % FUZZ_PIECE_MAX);
 	run(&octets, data, input, 1);
-	/* the one exception: input behind STARTTLS is refused when it is in hand */
+	/* the only exception: input after STARTTLS is refused if it has arrived */
 	if (whole.session.end != END_TLS_INJECTION) {
 		check_same(&whole, &split);
 		check_same(&whole, &octets);

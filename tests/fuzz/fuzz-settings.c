@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The settings file. Promises: each fault is one line that names its place; and settings without a fault, as
- * --print-config writes them, are read as the same.
+ * The settings file. Each fault is one line with its place. Settings without a fault, as written by --print-config,
+ * are parsed to the same values.
  */
 #include <unistd.h>
 #include "base/cleanup.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A line of a log: what is read of it is printable, within the caps and in the order of the table, and what is
- * made of it again is read as the same.
+ * A line of a log: its record is printable, within the limits and in the order of the table, and is parsed to the
+ * same values when it is written again.
  */
 #include "fuzz/fuzz.h"
 #include "smtp/record.h"
@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	check_values(&first);
 	put(&first, &a);
-	/* a name that fills up a path may be "...", which is read as what it then says */
+	/* a path may be cut to "...", which is then parsed as a cut list */
 	MUST(read_octets(buf_span(&a), &second));
 	check_values(&second);
 	put(&second, &b);

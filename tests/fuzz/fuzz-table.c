@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Tables of text, and lines of recipients: what is taken is found again, and no path leads out of mail-root. */
+/* Tables of text, and lines of recipients: an accepted key is found, and no path is outside of mail-root. */
 #include "fuzz/fuzz.h"
 #include "edge/store/store.h"
 #include "edge/table/table.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A TLS failure as a sentence. Input: how it ended and what is known of the certificate, then the codes that
- * the client has offered and those that we allow. Promises: one sentence in bounds, printable, the same for
- * the same facts; and where it says that nothing is in common, nothing of that kind is, by the two lists alone.
+ * A TLS failure as a sentence. Input: the kind of end and facts of the certificate, then the codes that the client
+ * offers and this host allows. The result is one printable sentence within its limit, the same for the same facts. If
+ * it states that the two sides have nothing in common, this is true for the two lists.
  */
 #include "fuzz/fuzz.h"
 #include "proto/tls-names.h"
@@ -120,7 +120,7 @@ static bool has_common_version(const struct tls_failure *f)
 	return false;
 }
 
-/* What the cause says of the two lists, looked up in another way. */
+/* Checks the cause against the two lists, in another way. */
 static void check_cause(const struct tls_failure *f, enum cause cause)
 {
 	const struct tls_terms *client = &f->opening.offered, *ours = &f->allowed;

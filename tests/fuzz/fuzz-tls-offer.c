@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A client's first octets: what is told of them is printable and in bounds, the same in whatever records they
- * come, and explained whatever became of the handshake. Input: piece, how it ended, alert, octets.
+ * A client's first octets: their description is printable and within its limit, does not depend on the split into
+ * records, and is explained for any end of the handshake. Input: piece, kind of end, alert, octets.
  */
 #include "fuzz/fuzz.h"
 #include "proto/tls-names.h"
@@ -120,7 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	read_octets(input, &whole);
 	explain_all(&whole, data[1], data[2]);
-	/* the message within the first record, or whatever else there is */
+	/* the message within the first record, or any other octets */
 	if (input.n > RECORD_HEADER && input.p[0] == RECORD_HANDSHAKE)
 		input = span_from(input, RECORD_HEADER);
 	if (input.n == 0 || input.n > RECORD_MAX)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A session written down. Input: an octet that chooses, then lines: the first octet of each says what it is, a
- * command, a response, content or a reply; what is longer than a piece comes in pieces. Promises: printable
- * ASCII within the room of a piece; what is shown is read back as the same octets; of an AUTH nothing is shown
- * behind the mechanism; content that is left out is as long as what stands for it.
+ * The trace of a session. Input: an octet with options, then lines, whose first octet is their kind: a command, a
+ * response, content or a reply; longer ones are passed in pieces. The trace is printable ASCII within the room of a
+ * piece; it is parsed to the same octets; of AUTH only the mechanism is shown; filler has the length of the content
+ * that is left out.
  */
 #include "fuzz/fuzz.h"
 #include "proto/transcript.h"
@@ -38,7 +38,7 @@ static size_t skip(struct span s, size_t i, bool blanks)
 	return i;
 }
 
-/* AUTH, a mechanism and something behind it, as a server takes it. */
+/* True for AUTH with a mechanism and more text, as a server parses it. */
 static bool is_secret(struct span piece)
 {
 	size_t end, begin;
@@ -119,7 +119,7 @@ static void play_command(struct play *p, struct buf *to, struct span piece)
 
 	transcript_command(&p->t, to, piece);
 	p->secret = p->inside ? p->secret : is_secret(piece);
-	/* what is no mechanism may be masked as well */
+	/* a word that is not a mechanism may be masked as well */
 	p->masked = goes_on || (begins(buf_span(to), SPAN("C: AUTH ")) &&
 				       span_ends(buf_span(to), SPAN("****\n")));
 	if (p->secret)
@@ -155,7 +155,7 @@ static uint64_t number_at(struct span s, size_t at)
 	return n;
 }
 
-/* What stands for content that was left out has as many octets. */
+/* Filler has as many octets as the content that was left out. */
 static void play_end(struct play *p)
 {
 	char octets[TRANSCRIPT_ROOM];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* xtext and unitext: what is accepted is decoded to text that forms no line, and reads the same once more. */
+/* xtext and unitext: an accepted text is decoded without line ends, and is parsed to the same value again. */
 #include "fuzz/fuzz.h"
 #include "base/cleanup.h"
 #include "proto/text.h"

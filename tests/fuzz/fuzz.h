@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One harness for each parser. With libFuzzer it is called without end; in any other build replay.c calls
- * it once for each file of the corpus. A promise that does not hold is an abort.
+ * One harness for each parser. libFuzzer calls it repeatedly; in any other build replay.c calls it once for each file
+ * of the corpus. A violated condition calls abort().
  */
 #pragma once
 
@@ -22,7 +22,7 @@ static inline _Noreturn void fuzz_broken(const char *file, int line, const char 
 	abort();
 }
 
-/* The input behind `n` octets that choose how it is used; empty when it is shorter. */
+/* Returns the input after `n` octets with options; empty if it is shorter. */
 static inline struct span fuzz_input(const uint8_t *data, size_t size, size_t n)
 {
 	return size < n ? (struct span){ (const char *)data, 0 }

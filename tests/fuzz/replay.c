@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Runs a harness over files and over the files of directories: the corpus as a test, with any compiler. */
+/* Runs a harness for files and for the files of directories: the corpus as a test, with any compiler. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
