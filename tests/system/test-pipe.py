@@ -679,7 +679,7 @@ def test_runs_are_listed():
     harness.equal(rows("--from", SENDER)[1:], [])
     for more, fault in ((("--sessions",), "lists of their own"), (("--messages",), "lists of their own"),
                         (("--peer", "192.0.2.7"), "--runs have none"), (("--openmetrics",), "cannot be combined with"),
-                        (("--healthy",), "goes with -c")):
+                        (("--healthy",), "only -c, -D")):
         harness.contains(str(rows("--runs", *more, code=EX_USAGE)), fault)
     harness.equal(len(rows("--json", "--runs")), 2)
 

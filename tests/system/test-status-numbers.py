@@ -84,7 +84,7 @@ def test_health_knows_failed_deliveries_and_missing_tls():
     place.date("2026-01-02T03:04:")
     health(place, 0, "0 sessions, 0 messages delivered in the last hour")
     health(place, 0, "last 24 hours", options=("--since", "24h"))
-    harness.contains(place.status("--healthy", "--follow", code=EX_USAGE), "--healthy is about")
+    harness.contains(place.status("--healthy", "--follow", code=EX_USAGE), "--healthy covers")
 
 
 def test_health_says_what_it_cannot_see():
@@ -301,7 +301,7 @@ def test_json_and_openmetrics_are_two_forms():
 def test_a_second_mode_beside_healthy_is_an_error():
     for options in (("--json",), ("--openmetrics",), ("--openmetrics", "--totals", "x"), ("--peer", "192.0.2.1")):
         for order in ((*options, "--healthy"), ("--healthy", *options)):
-            harness.contains(Log().status(*order, code=EX_USAGE), "--healthy is about all that happens")
+            harness.contains(Log().status(*order, code=EX_USAGE), "--healthy covers all records")
 
 
 def test_a_directory_without_a_journal_is_an_error():
