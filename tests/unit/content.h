@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What DATA must make of its input, said a second time and in another way (RFC 5321 4.5.2): all of it
- * lies in memory, and whole lines are looked at one after another.
+ * A second, simple decoder of DATA for comparison (RFC 5321 4.5.2): all input is in memory, and whole lines are
+ * decoded one after another.
  */
 #pragma once
 
@@ -16,7 +16,7 @@ struct content {
 	uint64_t octets;
 	bool bare;
 	bool end;
-	size_t n_rest; /* octets behind the end */
+	size_t n_rest; /* octets after the end */
 };
 
 /* A run of CRs is one space, and nothing before the end of a line. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The engine with everything around it in memory: a delivering stage that keeps messages, a recorder that
- * writes records down, a clock that moves only when told, and a peer that sends in pieces. Each piece lies
- * in memory of exactly its size, so that a sanitizer sees a step beyond.
+ * The engine with all its interfaces in memory: a delivering stage that keeps messages, a recorder that keeps
+ * records, a clock that the test sets, and a peer that sends in pieces. Each piece is in memory of exactly its size,
+ * so that a sanitizer detects a read behind it.
  */
 #pragma once
 
@@ -63,8 +63,8 @@ struct engine {
 	size_t n_handshakes;
 	size_t n_pauses;
 	uint64_t paused; /* milliseconds, all of them together */
-	bool tls_behind; /* STARTTLS came with input behind it */
-	struct captured out; /* all that was said */
+	bool tls_behind; /* input followed STARTTLS */
+	struct captured out; /* all replies */
 	struct captured records; /* a line each */
 	size_t n_records, n_sessions, n_attempts;
 	bool bad_record; /* a value that is not escaped */
@@ -256,7 +256,7 @@ static inline void engine_init(struct engine *e)
 	captured_open(&e->memory.stored);
 }
 
-/* What serve() does when it is about to read. */
+/* Does the work of serve() before a read. */
 static inline void engine_flush(struct engine *e)
 {
 	struct session *s = &e->session;
@@ -266,7 +266,7 @@ static inline void engine_flush(struct engine *e)
 	s->out.n = 0;
 }
 
-/* A connection to which nothing has been said yet. */
+/* Begins a connection without a greeting. */
 static inline void engine_open(struct engine *e)
 {
 	policy_init(&e->policy, &e->settings);
@@ -311,7 +311,7 @@ static inline void engine_tls(struct engine *e)
 		session_secured(&e->session, &facts);
 }
 
-/* A peer that waits as long as it is made to. */
+/* A peer that waits for the delay of the engine. */
 static inline void engine_wait(struct engine *e)
 {
 	e->n_pauses++;
@@ -319,7 +319,7 @@ static inline void engine_wait(struct engine *e)
 	e->now.milliseconds = e->session.pause_until;
 }
 
-/* The session is shown what it left over, and `input` behind it. */
+/* Passes to the session the rest of earlier input, and `input` after it. */
 static inline void engine_send(struct engine *e, struct span input)
 {
 	size_t n = e->n_left + input.n;
@@ -381,7 +381,7 @@ static inline bool tells(struct engine *e, const char *text)
 	return memmem(all.p, all.n, text, strlen(text)) != NULL;
 }
 
-/* What holds after each session, whatever the client has sent. */
+/* Checks the conditions that hold after each session, for any input. */
 static inline void engine_check(struct engine *e)
 {
 	CHECK(!e->overflow);
@@ -392,7 +392,7 @@ static inline void engine_check(struct engine *e)
 	CHECK(!e->session.tx.open && !e->session.tx.sender && !e->session.tx.recipients);
 }
 
-/* The peer closes, if nobody has yet; all is given back. */
+/* Closes the session, if it is open, and frees all memory. */
 static inline void engine_done(struct engine *e)
 {
 	engine_stop(e, END_EOF);

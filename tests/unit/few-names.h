@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Internationalized names without the tables of Unicode: a few labels, and the letters of Latin-1. Of the
- * tables themselves test-idn.c tells.
+ * Internationalized names without the tables of Unicode: a few labels, and the letters of Latin-1. test-idn.c tests
+ * the tables themselves.
  */
 #pragma once
 
@@ -58,7 +58,7 @@ static inline enum names_result few_domain(
 	return known ? NAMES_FINE : NAMES_INVALID;
 }
 
-/* An e with an acute accent behind it is one letter, and capitals of Latin-1 are small ones. */
+/* Converts "e" followed by an acute accent to one letter, and capitals of Latin-1 to small letters. */
 static inline enum names_result few_local(
 	struct names *names, struct span local, struct buf *to)
 {

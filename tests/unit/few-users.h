@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Who may log in, without a library or a file: "user" with the password "secret". Three mechanisms: PLAIN
- * (RFC 4616), LOGIN, and ECHO, which says what it hears until it hears nothing, and then the user "echo" is
- * logged in.
+ * An authenticator without a library or a file: the user "user" with the password "secret". It has three mechanisms:
+ * PLAIN (RFC 4616), LOGIN, and ECHO, whose challenge is the last response; an empty response logs in the user "echo".
  */
 #pragma once
 
@@ -19,7 +18,7 @@ enum few_step {
 struct few_users {
 	struct authenticator authenticator;
 	const char *listed;
-	bool unavailable; /* whatever is asked from here on */
+	bool unavailable; /* the result of all further calls */
 	bool open; /* an exchange has begun */
 	bool wrong; /* one function was called where another was due */
 	enum few_step at;
@@ -146,7 +145,7 @@ static inline void few_end(struct authenticator *a)
 	few_users_of(a)->user[0] = '\0';
 }
 
-/* What begins with the user's name. */
+/* True for an address that begins with the user's name. */
 static inline enum auth_sender few_sender(struct authenticator *a, const char *user,
 	struct span address, const char **ret_fault)
 {
@@ -165,7 +164,7 @@ static inline enum auth_sender few_sender(struct authenticator *a, const char *u
 	return AUTH_SENDER_FOREIGN;
 }
 
-/* "good"; or "missing": no mechanism, or "broken": nobody can tell. */
+/* "good"; "missing": there is no mechanism; "broken": logins fail by a fault of this host. */
 static inline void few_users_init(struct few_users *few, const char *how)
 {
 	*few = (struct few_users){

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What tests of the milter protocol share: frames as literals, and a conversation. */
+/* The functions that tests of the milter protocol share: frames as literals, and a conversation. */
 #pragma once
 
 #include <stdlib.h>

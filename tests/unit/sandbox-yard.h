@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* A mail root, modules and the world outside, and attempts made inside the sandbox. */
+/* A mail root, modules and other files, and attempts that are made inside the sandbox. */
 #pragma once
 
 #include <errno.h>
@@ -75,7 +75,7 @@ static inline int enter_stage(const struct yard *y, enum yard_stage stage)
 	return r == 0 && stage == STAGE_B ? sandbox_tighten(&y->dirs) : r;
 }
 
-/* What an act returned in a child, or the signal that ended it as a negative number. */
+/* Returns the result of an act in a child, or the negative number of the signal that ended it. */
 static inline int outcome(pid_t pid)
 {
 	int status = 0;
@@ -105,8 +105,8 @@ static inline int attempt_in(
 }
 
 /*
- * In a process that was forked by one that accepts, where all is loaded or where it is not. `connects`: it had filters to
- * connect to before.
+ * Runs an act in a process that an acceptor forked, with or without all modules loaded. `connects`: it connected to
+ * filters before.
  */
 static inline int attempt_forked(const struct yard *y, bool loaded, bool connects,
 	int (*act)(const struct yard *y))

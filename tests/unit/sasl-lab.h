@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the tests of the module sasl.so share: the module, a table of users, and libgsasl's
- * clients for it. Verifiers were printed by the tools that are named beside them.
+ * The functions that the tests of the module sasl.so share: the module, a table of users, and libgsasl's clients.
+ * Verifiers were printed by the tools in the comments beside them.
  */
 #pragma once
 
@@ -17,7 +17,7 @@ struct lab_user {
 	const char *name, *value;
 };
 
-/* The password is "secret" where nothing is said. */
+/* The password is "secret" unless another one is given. */
 static const struct lab_user lab_users[] = {
 	/* gsasl --mkpasswd --iteration-count 4096 */
 	{ "gsasl", "{SCRAM-SHA-256}4096,abMczsfHWIU++oOO,"
@@ -83,10 +83,10 @@ static inline void lab_settings(struct sasl_settings *ret)
 	lab_fault[0] = '\0';
 }
 
-/* One who logs in, and says how it went. */
+/* Logs in, and returns the result. */
 struct lab_login {
 	const char *mechanism, *user, *password;
-	const char *authzid; /* NULL: none is said */
+	const char *authzid; /* NULL: none is sent */
 	const char *binding; /* of the client's side; NULL: LAB_BINDING */
 	bool waits; /* sends no initial response */
 	char said[LAB_RESPONSE_MAX]; /* the server, first */
@@ -119,7 +119,7 @@ static inline int lab_answer(Gsasl *library, Gsasl_session *session, Gsasl_prope
 	}
 }
 
-/* The exchange, to its end; each side is given what the other says. */
+/* Plays the exchange to its end; each side gets the messages of the other. */
 static inline enum auth_result lab_exchange(
 	struct sasl *server, Gsasl_session *client, struct lab_login *l)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* bin/listen/children: a full list gives up its oldest process for a new one, and for nothing else. */
+/* bin/listen/children: a full list drops its oldest process, and only for a new one. */
 #include "bin/listen/listener.h"
 #include <errno.h>
 #include <poll.h>

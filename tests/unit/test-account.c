@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Which ids a user has: passwd(5). */
+/* edge/sandbox: the ids of a user by passwd(5). */
 #include <pwd.h>
 #include <errno.h>
 #include <unistd.h>

@@ -140,7 +140,7 @@ static const struct valid valid[] = {
 		.text = "\"a..b.\"@c",
 		.local = "\"a..b.\"",
 		.domain = "c" },
-	/* the colon forgotten, or with blanks beside it */
+	/* the colon is missing, or has blanks beside it */
 	{ .input = "from <a@b>",
 		.text = "a@b",
 		.local = "a",
@@ -325,7 +325,7 @@ struct forward {
 	bool lenient;
 };
 
-/* Where mail goes is looked up, so it is written as the standard has it, but for the root behind a domain. */
+/* Recipients are looked up, so they must have the syntax of the standard, except a dot after the domain. */
 static void test_a_forward_path_has_its_dots_in_order(void)
 {
 	static const struct forward table[] = {
@@ -395,7 +395,7 @@ struct international {
 	bool is_ascii;
 };
 
-/* RFC 6531 3.3: atext, qtextSMTP and sub-domain; a path says whether it needs SMTPUTF8 */
+/* RFC 6531 3.3: atext, qtextSMTP and sub-domain; a path has a flag if it needs SMTPUTF8 */
 static void test_takes_utf8_and_says_so(void)
 {
 	static const struct international table[] = {
@@ -532,7 +532,7 @@ static void test_unquotes(void)
 	}
 }
 
-/* What is quoted stands for what it was. */
+/* Quoting and unquoting returns the same octets. */
 static void test_quotes(void)
 {
 	static const struct quoted table[] = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* smtp/auth (RFC 4954): exchanges, however they are cut; what is left of them; and how long guessing takes. */
+/* smtp/auth (RFC 4954): exchanges in any pieces; secrets that remain in memory; and the delay of guessing. */
 #include "unit/engine.h"
 #include "unit/test.h"
 
@@ -35,7 +35,7 @@ static bool has(struct span all, const char *text)
 	return memmem(all.p, all.n, text, strlen(text)) != NULL;
 }
 
-/* Everything that can be said of logging in, in one segment. */
+/* All messages of a login in one segment. */
 struct script {
 	const char *name;
 	enum auth_mode mode;
@@ -207,7 +207,7 @@ static void test_lines_may_be_long_and_no_longer(void)
 	check_length("AUTH ECHO ", 12289, "500 5.5.2 Line too long\r\n");
 }
 
-/* What a reply has room for in base64 (RFC 5321 4.5.3.1.5). */
+/* The octets of base64 that fit into a reply (RFC 5321 4.5.3.1.5). */
 static void test_challenges_have_an_end(void)
 {
 	static const char ahead[] = "AUTH ECHO ";
@@ -231,7 +231,7 @@ static bool holds(const void *memory, size_t n, const char *text)
 	return memmem(memory, n, text, strlen(text)) != NULL;
 }
 
-/* Of the session, but for the name of who has logged in, and of the input that was taken. */
+/* No secret remains in the session, except the user's name, nor in the input that was taken. */
 static void check_wiped(const char *input, const char *const *secrets)
 {
 	size_t n = strlen(input);
@@ -251,7 +251,7 @@ static void check_wiped(const char *input, const char *const *secrets)
 	engine_done(&e);
 }
 
-/* Farther behind than records reach, which are put together in the same place. */
+/* At an offset that records, which use the same memory, do not reach. */
 static void test_nothing_is_left_of_the_beginning_of_what_is_no_base64(void)
 {
 	static const char *const secrets[] = { "secret", "c2VjcmV0", NULL };
@@ -288,7 +288,7 @@ static void test_nothing_secret_is_left(void)
 		check_wiped(inputs[i], secrets);
 }
 
-/* Of a line that is too long the end is kept, and what came before it is dropped in pieces. */
+/* Only the end of an overlong line is kept; the octets before it are dropped in pieces. */
 static void test_nothing_is_left_of_a_response_that_is_too_long(void)
 {
 	static const char *const ends[] = { "c2VjcmV0", "c2VjcmV0\r\n" };
@@ -312,7 +312,7 @@ static void test_nothing_is_left_of_a_response_that_is_too_long(void)
 	engine_done(&e);
 }
 
-/* 1, 2, 4, 8 and 16 seconds; nothing is taken or said in between. */
+/* The delays are 1, 2, 4, 8 and 16 seconds, in which no input is taken and no reply sent. */
 static void test_guessing_takes_longer_and_longer(void)
 {
 	uint64_t pause = AUTH_PAUSE;
@@ -339,7 +339,7 @@ static void test_guessing_takes_longer_and_longer(void)
 	engine_done(&e);
 }
 
-/* From outside: what was due is not said any more. */
+/* After a stop from outside, a delayed reply is not sent. */
 static void test_a_session_may_end_while_it_waits(void)
 {
 	static const struct {
@@ -366,7 +366,7 @@ static void test_a_session_may_end_while_it_waits(void)
 	}
 }
 
-/* RFC 4954 4: inside TLS, and before and after; not where it is off or nobody can log in. */
+/* RFC 4954 4: AUTH is listed inside TLS, before and after a login; not if it is off or there are no users. */
 static void test_it_is_offered_where_it_can_be_used(void)
 {
 	static const struct {
@@ -414,7 +414,7 @@ static void test_without_an_authenticator_there_is_no_auth(void)
 	engine_done(&e);
 }
 
-/* The sender is asked for at MAIL, of those alone who have logged in. */
+/* The sender is checked at MAIL, only after a login. */
 static void test_who_has_logged_in_writes_as_nobody_else(void)
 {
 	struct engine e;
@@ -441,7 +441,7 @@ static void test_who_has_logged_in_writes_as_nobody_else(void)
 	engine_done(&e);
 }
 
-/* A success that names nobody, as one without a proof might. */
+/* A success without a user name, as a mechanism without a proof could return. */
 static enum auth_result step_blindly(
 	struct authenticator *a, const struct span *response, struct buf *ret_challenge)
 {
@@ -461,7 +461,7 @@ static void test_nobody_cannot_log_in(void)
 	engine_done(&e);
 }
 
-/* TLS begins again where it is first: RFC 3207 4.2. */
+/* With implicit TLS the state is reset after the handshake: RFC 3207 4.2. */
 static void test_what_ends_within_an_exchange_ends_it(void)
 {
 	static const enum session_end ends[] = { END_EOF, END_BROKEN, END_TIMEOUT,

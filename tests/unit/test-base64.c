@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* proto/text (RFC 4648): what is base64, what it stands for, and that there is one way to write it. */
+/* proto/text (RFC 4648): valid base64, its octets, and that each value has only one spelling. */
 #include "proto/text.h"
 #include "unit/test.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The assembler of system call filters, by running its programs. */
+/* edge/sandbox/bpf: the assembler of system call filters is tested by running its programs. */
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* base/buf: a capacity is never exceeded, and the overflow is told once and for ever. */
+/* base/buf: a capacity is never exceeded, and the overflow flag stays set. */
 #include "base/buf.h"
 #include "base/num.h"
 #include "unit/test.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The clients file: which rule holds for whom, and faults by file and line. */
+/* The clients file: the rule of each client, and faults with file and line. */
 #include <stdio.h>
 #include <unistd.h>
 #include "edge/settings/settings.h"
@@ -317,7 +317,7 @@ int main(void)
 	char directory[] = "/tmp/postern-clients-XXXXXX";
 	int status;
 
-	/* faults name the file: it is in a directory of its own */
+	/* faults contain the path of the file, which is in a directory of its own */
 	if (!mkdtemp(directory) || chdir(directory) < 0)
 		return 99;
 	status = test_main(tests, TEST_COUNT(tests));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* proto/line: verb and argument, and what other protocols look like. */
+/* proto/line: verb and argument, and requests of other protocols. */
 #include "proto/line.h"
 #include "unit/test.h"
 

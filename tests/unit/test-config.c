@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The settings: what is taken, what is refused and in which words, and what only all of them tell. */
+/* The settings: valid values, faults and their texts, and conditions between several settings. */
 #include <stdio.h>
 #include <unistd.h>
 #include "edge/settings/config-keys.h"
@@ -116,7 +116,7 @@ static void test_every_wrong_value_is_told_in_a_sentence(void)
 	}
 }
 
-/* Either form; what IDNA says of it, --check asks. */
+/* Both forms are accepted; --check applies the rules of IDNA. */
 static void test_domains_may_be_in_utf8(void)
 {
 	const char *pairs[] = { "maildir=/srv", "domains=bücher.example *.straße.example",
@@ -344,7 +344,7 @@ static void test_what_belongs_together_is_missed(void)
 		{ "maildir=/srv", "auth=yes", "auth: must be one of: off on required" },
 		{ "maildir=/srv", "tls-key=/k",
 			"tls-key: has more files than tls-certificate" },
-		/* anybody could write reports there */
+		/* any client could write reports there */
 		{ "maildir=/srv/%u", "dsn-outbox=/srv/outbox",
 			"-o: dsn-outbox: must not lie in mail-root, where mail goes" },
 		{ "maildir=/srv/mail", "dsn-outbox=/srv/mail", "must not lie in" },

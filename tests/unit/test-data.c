@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* proto/data: RFC 5321 4.5.2 and 2.3.8. Only CRLF.CRLF ends a message, however it comes in. */
+/* proto/data: RFC 5321 4.5.2 and 2.3.8. Only CRLF.CRLF ends a message, in any pieces. */
 #include "proto/data.h"
 #include "unit/content.h"
 #include "unit/test.h"
@@ -91,8 +91,8 @@ static void test_every_short_text_decodes_the_same_however_split(void)
 }
 
 /*
- * Fault of 2026: end of data in every spelling: every text of up to seven octets of CR, LF, dot, NUL and blank,
- * behind CRLF and behind LF, decodes as whole lines in memory do, and ends nothing that they do not end.
+ * Fault of 2026: end of data in every spelling: every text of up to seven octets of CR, LF, dot, NUL and blank, after
+ * CRLF and after LF, is decoded like whole lines in memory, and ends only where these end.
  */
 static void test_only_crlf_dot_crlf_ends_the_content(void)
 {
@@ -200,7 +200,7 @@ static void test_nothing_but_crlf_dot_crlf_ends_it(void)
 	}
 }
 
-/* What follows a stray CR LF is at the start of a line: the message may end there. */
+/* The octet after a stray CR LF is at the start of a line, where the message may end. */
 static void test_a_stray_cr_before_crlf_starts_a_line(void)
 {
 	struct decoded d = decode(SPAN("a\r\r\n.\r\n"), DATA_AFTER_CRLF, 7, 1);
@@ -208,7 +208,7 @@ static void test_a_stray_cr_before_crlf_starts_a_line(void)
 	CHECK(d.end && d.state.bare);
 }
 
-/* What was stored must not end a message when a client sends it on, dots stuffed. */
+/* Stored text must not end a message when a client sends it again with stuffed dots. */
 static void test_no_stray_cr_is_stored(void)
 {
 	struct decoded d = decode(
@@ -293,7 +293,7 @@ static void test_no_input_is_no_text(void)
 	CHECK(text.n == 0 && in.n == 0 && d.at == DATA_AFTER_CRLF);
 }
 
-/* A CR without LF behind it, or an LF without CR before it. */
+/* True for a CR without LF after it, or an LF without CR before it. */
 static bool is_bare(const char *text, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -305,8 +305,10 @@ static bool is_bare(const char *text, size_t n)
 	return false;
 }
 
-/* What a text chunk stands for, by the rule alone: CRLF and LF are LF, and so is a run of CRs before LF; another
- * run is a space. */
+/*
+ * The decoded text of a chunk, by a simple rule: CRLF and LF are LF, and so is a run of CRs before LF; another run is
+ * a space.
+ */
 static size_t chunk_text(const char *from, size_t n, char *to)
 {
 	size_t m = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Lines of the table of recipients: what they mean, and which are no such lines. */
+/* Lines of the table of recipients: valid ones and their values, and faults. */
 #include <stdio.h>
 #include "base/buf.h"
 #include "proto/destination.h"
@@ -146,7 +146,7 @@ static void check_list(const char *written, const char *const *want)
 	CHECK(list.n == 0);
 }
 
-/* A directory may have a comma in its name: behind "./", which ends the list. */
+/* After "./", which ends the list, a directory may have a comma in its name. */
 static void test_a_list_is_cut_at_its_commas(void)
 {
 	check_list("a", (const char *const[]){ "a", NULL });

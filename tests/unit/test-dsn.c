@@ -21,7 +21,7 @@ static void test_notify(void)
 		{ "SUCCESS,FAILURE,DELAY", true },
 		{ "failure,Success", true },
 		{ "DELAY,FAILURE", false },
-		/* RFC 822 2.7: a list may say it twice, and have empty elements */
+		/* RFC 822 2.7: a list may have an element twice, and empty elements */
 		{ "SUCCESS,SUCCESS", true },
 		{ "FAILURE,,SUCCESS", true },
 		{ ",DELAY,", false },

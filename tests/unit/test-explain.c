@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * smtp/explain, cause, negotiation: the same facts, the same sentence; the more telling
- * fact first; nothing of a stranger's leaves the sentence's bounds.
+ * smtp/explain, cause, negotiation: the same facts give the same sentence; more specific facts come first; values of
+ * a client are always within the limits of the sentence.
  */
 #include "smtp/explain.h"
 
@@ -40,7 +40,7 @@
 #define SIGN_RSA 0x0401
 #define SIGN_PSS 0x0804
 
-/* What a usual host allows. */
+/* The terms of a usual host. */
 #define HOST HOST_OF(V1_3, V1_2)
 #define HOST_OF(...)                                                                     \
 	{                                                                                \
@@ -287,7 +287,7 @@ static const struct failed_row refused_rows[] = {
 		false,
 		"client offers for TLS 1.2 only cipher suites that this host does not "
 		"allow: TLS_RSA_WITH_RC4_128_SHA (tls-priority)" },
-	/* an allowed suite of TLS 1.3 is none of TLS 1.2 */
+	/* an allowed suite of TLS 1.3 cannot be used in TLS 1.2 */
 	{ { REFUSED(40), HELLO, OFFERED.versions = LIST(V1_3, V1_2),
 		  OFFERED.suites = LIST(AES_1_3, DH_ANON, ECDH_ANON),
 		  .allowed = HOST_OF(V1_2), RSA },
@@ -520,13 +520,13 @@ static const struct failed_row refused_rows[] = {
 		false,
 		"client and this host have nothing in common: compare tls_offered with "
 		"tls_allowed (tls-priority)" },
-	/* of a list that was cut nobody knows what it had */
+	/* the rest of a list that was cut is unknown */
 	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = { { RSA_RC4 }, 1, true }, .allowed = HOST, RSA },
 		false,
 		"client and this host have nothing in common: compare tls_offered with "
 		"tls_allowed (tls-priority)" },
-	/* what is no matter of lists */
+	/* causes that do not depend on the lists */
 	{ { REFUSED(120), HELLO, OFFERED.versions = LIST(V1_3),
 		  OFFERED.alpn = "h2 http/1.1", .allowed = HOST, RSA },
 		false,
@@ -837,7 +837,7 @@ static void test_what_was_lost(void)
 		check_row(&rows[i]);
 }
 
-/* Every cause has its row above, and no two say the same. */
+/* Every cause has a row above, and no two have the same sentence. */
 static void test_every_cause_has_a_sentence(void)
 {
 	bool seen[CAUSE_COUNT] = { [CAUSE_LEFT_KNOWN] = true };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* tools/extract: names that a sender chose are safe, filters take what they say, damaged encodings are noticed, and
- * uuencoded files are found in a text and nowhere else.
+/*
+ * tools/extract: names that a sender chose are safe, filters select the types in their lists, damaged encodings are
+ * detected, and uuencoded files are found only in texts.
  */
 #include "test.h"
 #include "proto/text.h"
@@ -115,7 +116,7 @@ static void test_a_long_name_keeps_its_extension(void)
 	CHECK(span_ends(span_of(name), SPAN("€.pdf")));
 	extract_name_number(name, UINT64_MAX, numbered);
 	CHECK(utf8_valid(span_of(numbered)) && strlen(numbered) <= EXTRACT_NAME_MAX);
-	/* what is long behind a dot is no extension */
+	/* a long text after a dot is not an extension */
 	extract_name_make(SPAN("." HUNDRED HUNDRED HUNDRED), name);
 	CHECK(*name == '_' && strlen(name) <= EXTRACT_NAME_MAX);
 	extract_name_make(SPAN("con." HUNDRED HUNDRED HUNDRED), name);
@@ -241,7 +242,7 @@ static void test_damaged_encodings_are_noticed(void)
 		CHECK(is_damaged(false, span_of(no_quoted[i])));
 }
 
-/* What is found in a text: NAME{octets}, or NAME{octets! when it is damaged. */
+/* The files that are found in a text: NAME{octets}, or NAME{octets! for a damaged one. */
 struct found {
 	struct buf b;
 	char text[512];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* bin/failures: each source has counts of its own, which go down with time and are not pushed out by others. */
+/* bin/failures: each source has counts of its own, which decrease with time and are not removed by other sources. */
 #include "bin/failures.h"
 #include <stdlib.h>
 #include <sys/socket.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * proto/data: octets of the client never continue the trace header, and
- * what a client has sent as a header or as a body is found as one (RFC 5322 2.2).
+ * proto/data: octets of the client never continue the trace header, and readers find the header and the body that the
+ * client sent (RFC 5322 2.2).
  */
 #include "proto/data.h"
 #include "base/buf.h"
@@ -35,7 +35,7 @@ static void add_passing(struct first_line *f, struct span text, struct text *to)
 	CHECK(text.n == 0);
 }
 
-/* The same rule on whole lines in memory: what is put in front of the text, and of its From_ lines. */
+/* The same rule for whole lines in memory: the prefixes of the text, and of its From_ lines. */
 static void repair(struct span text, struct text *to)
 {
 	size_t n_line = 0, i = 0;

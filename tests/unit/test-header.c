@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* proto/data: what the engine must know of a header, however the text is split (RFC 5322 2.2). */
+/* proto/data: the values that the engine reads from a header, in any pieces (RFC 5322 2.2). */
 #include "proto/data.h"
 #include "unit/test.h"
 
@@ -42,7 +42,7 @@ static const struct seen table[] = {
 		.message_id = "<c@d>" },
 	{ .text = { "no header at all\n", 17 }, .message_id = "" },
 	{ .text = { "", 0 }, .message_id = "" },
-	/* a line of blanks goes on with the field: it ends no header */
+	/* a line of blanks continues the field, and does not end the header */
 	{ .text = { "A: b\n \nReceived: c\n", 19 }, .n_received = 1, .message_id = "" },
 };
 
@@ -95,8 +95,10 @@ static void test_memory_is_flat(void)
 	CHECK(!h.done);
 }
 
-/* Loops must be seen whatever a hop does to its fields: the obsolete syntax has blanks before the colon
- * (RFC 5322 4.5.7). */
+/*
+ * Loops must be detected even if a hop changes its fields: the obsolete syntax has blanks before the colon (RFC 5322
+ * 4.5.7).
+ */
 static void test_counts_hops_in_obsolete_syntax(void)
 {
 	struct header h = { 0 };

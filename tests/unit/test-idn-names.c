@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* edge/idn/names: the module is loaded by who needs it, and missed by nobody else. */
+/* edge/idn/names: the module is loaded only when it is needed, and only then its absence is a fault. */
 #include <stdlib.h>
 #include "edge/idn/idn.h"
 #include "edge/log/log.h"
@@ -63,7 +63,7 @@ static size_t count_records(const struct log *log)
 	return n;
 }
 
-/* It is told when it is missed, once; what is lent later serves all the same. */
+/* A missing module is logged once; functions of another module can be used later. */
 static void test_a_missing_module_is_told_when_it_is_needed(void)
 {
 	char octets[64];

@@ -15,7 +15,7 @@ struct name {
 };
 
 static const struct name domains[] = {
-	/* the same name, however it is written */
+	/* the same name in several spellings */
 	{ "bücher.example", "xn--bcher-kva.example" },
 	{ "Bücher.Example", "xn--bcher-kva.example" },
 	{ "BÜCHER.EXAMPLE", "xn--bcher-kva.example" },
@@ -124,7 +124,7 @@ static void test_a_domain_has_one_form(void)
 	}
 }
 
-/* 255 octets are what an address may have, however few they were before. */
+/* An address may have 255 octets after the conversion, even if it had fewer before. */
 static void test_a_domain_is_as_long_as_it_goes_over_the_wire(void)
 {
 	char written[300] = "", octets[512];
@@ -164,7 +164,7 @@ static const struct name locals[] = {
 	{ "İ", "i\xcc\x87" },
 	{ "I\xcc\x87", "i\xcc\x87" },
 	{ "ıI", "ıi" },
-	/* what is the same character to Unicode: Kelvin, Angstrom, ohm; Greek question mark */
+	/* characters that are equal in Unicode: Kelvin, Angstrom, ohm; Greek question mark */
 	{ "\xe2\x84\xaa", "k" },
 	{ "\xe2\x84\xab", "å" },
 	{ "\xe2\x84\xa6", "ω" },
@@ -190,7 +190,7 @@ static void test_a_local_part_has_one_form(void)
 		enum names_result r = api->local(span_of(locals[i].written), &b);
 		if (!say(&locals[i], r == NAMES_FINE, &b) || r != NAMES_FINE)
 			continue;
-		/* and stays as it is */
+		/* and is not changed */
 		CHECK(api->local(buf_span(&b), &c) == NAMES_FINE);
 		CHECK(span_eq(buf_span(&b), buf_span(&c)));
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The key agent: it signs what a handshake needs, for the key it has, and nothing else;
- * a hostile client loses its channel, and holds up no other.
+ * The key agent: it makes only signatures for handshakes, with its own key; a hostile client loses its channel, and
+ * does not delay others.
  */
 #include "edge/keys/keys.h"
 #include <gnutls/crypto.h>
@@ -63,7 +63,7 @@ static struct keys_request hash_request(unsigned pair, gnutls_sign_algorithm_t a
 	return r;
 }
 
-/* What TLS 1.3 signs (RFC 8446 4.4.3). */
+/* The text that TLS 1.3 signs (RFC 8446 4.4.3). */
 static struct keys_request text_request(void)
 {
 	struct keys_request r = { .operation = KEYS_SIGN,
@@ -77,7 +77,7 @@ static struct keys_request text_request(void)
 	return r;
 }
 
-/* What RSA signs in TLS 1.2: a hash in a DigestInfo (RFC 8017 9.2). */
+/* The text that RSA signs in TLS 1.2: a hash in a DigestInfo (RFC 8017 9.2). */
 static struct keys_request info_request(gnutls_digest_algorithm_t digest)
 {
 	struct keys_request r = {
@@ -315,7 +315,7 @@ static void test_agents_end_with_the_last_channel(void)
 	int status;
 
 	keys_leave(&agents);
-	/* the channel goes on */
+	/* the channel stays open */
 	CHECK(ask(&keys, &r, signature) == 64);
 	close(keys.channel);
 	/* the first one; it has forked the others */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* proto/line: RFC 5321 2.3.8 and 4.5.3.1.4, however the stream is cut into pieces. */
+/* proto/line: RFC 5321 2.3.8 and 4.5.3.1.4, with the stream in any pieces. */
 #include "proto/line.h"
 #include "unit/test.h"
 

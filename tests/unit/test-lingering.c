@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* bin/listen/acceptor: refused clients get their reply, and take neither time nor octets without end. */
+/* bin/listen/acceptor: refused clients get their reply, and use a limited time and a limited number of octets. */
 #include "bin/listen/acceptor.h"
 #include <sys/socket.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* bin/listen/children: no source takes every place, and each connection counts as long as its process exists. */
+/* bin/listen/children: no source can take all places, and each connection counts as long as its process exists. */
 #include "bin/listen/acceptor.h"
 #include <signal.h>
 #include <sys/mman.h>

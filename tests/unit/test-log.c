@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* edge/log/log: a log that takes nothing costs a bounded time, and gets records again, with the number of those lost. */
+/* edge/log/log: a stuck sink costs a limited time, and later gets records again, with the number of lost ones. */
 #include "edge/log/log.h"
 #include <errno.h>
 #include <fcntl.h>

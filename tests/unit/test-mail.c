@@ -45,7 +45,7 @@ static void test_mail_reads_its_parameters(void)
 			"552 5.3.4 Message size exceeds the limit\r\n" },
 		{ "MAIL FROM:<a@example.org> SIZE=18446744073709551615",
 			"552 5.3.4 Message size exceeds the limit\r\n" },
-		/* RFC 1870 3: 1*20DIGIT is no syntax error, whatever our integers hold */
+		/* RFC 1870 3: 1*20DIGIT is no syntax error, even above the largest integer */
 		{ "MAIL FROM:<a@example.org> SIZE=18446744073709551616",
 			"552 5.3.4 Message size exceeds the limit\r\n" },
 		{ "MAIL FROM:<a@example.org> SIZE=99999999999999999999",
@@ -117,7 +117,7 @@ static void test_rcpt_takes_one_recipient(void)
 		ask(EHLO MAIL, &table[i]);
 }
 
-/* RFC 3461 4: what is kept of the parameters outlives their lines, and nothing of a refused command is kept */
+/* RFC 3461 4: parameters are kept after their lines, and no part of a refused command is kept */
 static void test_reports_are_asked_for(void)
 {
 	static const struct answered mail = {
@@ -206,7 +206,7 @@ static void test_thousands_of_recipients(void)
 	engine_done(&e);
 }
 
-/* Who offers more recipients than he may has done nothing wrong, until he does not stop. */
+/* Recipients above the limit are no errors, up to a number. */
 static void test_recipients_above_the_limit_are_no_errors(void)
 {
 	struct engine e;
@@ -333,7 +333,7 @@ static void test_a_loop_ends(void)
 	}
 }
 
-/* A stage that cannot do without something ends the session (RFC 5321 3.8): what comes behind is not executed. */
+/* A misconfigured stage ends the session (RFC 5321 3.8): further commands are not carried out. */
 static void test_a_stage_can_end_the_session_at_mail(void)
 {
 	struct engine e;

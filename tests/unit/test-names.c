@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* smtp/names: addresses that are not ASCII (RFC 6531 3.3, 3.4, 3.5), and the form in which stages see them. */
+/* smtp/names: addresses that are not ASCII (RFC 6531 3.3, 3.4, 3.5), and their form for stages. */
 #include "unit/engine.h"
 #include "unit/test.h"
 
@@ -22,7 +22,7 @@ struct form {
 	const char *written, *local, *domain;
 };
 
-/* The mailbox stays as it is: in the trace header and in records it is the client's own. */
+/* The mailbox is not changed: trace header and records have it as the client sent it. */
 static void test_stages_see_one_form(void)
 {
 	static const struct form table[] = {
@@ -82,7 +82,7 @@ static void test_each_address_is_answered_by_the_rules(void)
 		{ EHLO, "MAIL FROM:<josé@example.org>", NEEDS_SMTPUTF8 },
 		{ EHLO, "MAIL FROM:<a@bücher.example> SIZE=1", NEEDS_SMTPUTF8 },
 		{ EHLO, "MAIL FROM:<@é:a@example.org>", NEEDS_SMTPUTF8 },
-		/* what is malformed has no parameter to ask for */
+		/* a malformed address is refused even with the parameter */
 		{ EHLO, "MAIL FROM:<jos\xe9@example.org> SMTPUTF8", NO_SENDER },
 		{ EHLO, "MAIL FROM:<jos\xe9@example.org>", NO_SENDER },
 		{ EHLO, "MAIL FROM:<jos\xc2\x85@example.org> SMTPUTF8", NO_SENDER },
@@ -144,7 +144,7 @@ static void test_each_address_is_answered_by_the_rules(void)
 	}
 }
 
-/* Who asks has a library loaded: nobody does for ASCII, and for no more than is needed. */
+/* A conversion may load a library, so none is requested for ASCII, and no more than necessary. */
 static void test_nobody_asks_for_nothing(void)
 {
 	static const struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* edge/store/dsn-stage: which reports are left in the Maildir when delivery fails for some, and what is left open. */
+/* edge/store/dsn-stage: the reports in the Maildir when delivery fails for some recipients, and open descriptors. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

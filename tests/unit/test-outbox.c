@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* tools/outbox: reports move by names that tell their attempts, and sendmail is waited for, but not for
- * ever. With directories and programs of the test's own. */
+/*
+ * tools/outbox: names of reports have the time of the last attempt, and sendmail has a time limit. The test uses its
+ * own directories and programs.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -187,7 +189,7 @@ static void test_nothing_is_overwritten(void)
 	yard_done(&y);
 }
 
-/* What is rejected has the name it came with; one without a name keeps its stamp. */
+/* A rejected file has its first name; one without a name keeps its stamp. */
 static void test_a_rejected_report_has_its_name_again(void)
 {
 	struct yard y;
@@ -246,7 +248,7 @@ static void test_only_a_directory_of_our_own_is_opened(void)
 	yard_done(&y);
 }
 
-/* A sendmail: `script` in a file of its own, read by a shell, or nothing when it is NULL. */
+/* Makes a sendmail: `script` in a file of its own, for a shell; NULL: an empty file. */
 static enum outbox_sent send_with(const char *script, uint64_t seconds, struct buf *why)
 {
 	char directory[] = "/tmp/sendmail.XXXXXX", path[sizeof(directory) + 2];
@@ -300,7 +302,7 @@ static const struct sending sendings[] = {
 	LATER(127),
 	{ SH "kill -SEGV $$\n", OUTBOX_LATER, "sendmail was ended by signal 11" },
 	{ NULL, OUTBOX_LATER, "sendmail cannot be run: No such file or directory" },
-	/* no shell is there for a file that the kernel does not know to run */
+	/* no shell runs a file that the kernel cannot execute */
 	{ "exit 0\n", OUTBOX_LATER, "sendmail cannot be run: Exec format error" },
 };
 
@@ -315,7 +317,7 @@ static void test_says_how_sendmail_ended(void)
 	}
 }
 
-/* The seconds that it took, and what was said of it. */
+/* The seconds of the run, and its message. */
 static double send_slowly(const char *script, const char *want)
 {
 	char text[256];
@@ -360,7 +362,7 @@ static void test_stops_the_children_of_a_script(void)
 	snprintf(script, sizeof(script), SH "(trap '' TERM; sleep 30) >%s\nexit 0\n",
 		ready);
 	send_slowly(script, STOPPED);
-	/* nobody has the other end any more, or will have when he has died */
+	/* no other process has the other end, or only one that ends */
 	CHECK(poll(&(struct pollfd){ .fd = end }, 1, 10 * 1000) == 1);
 	CHECK(read(end, &octet, 1) == 0);
 	unlink(ready);

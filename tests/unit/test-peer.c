@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Who is on the other side: by the socket, else by the environment, else nobody. */
+/* edge/net/peer: the peer by the socket, else by the environment, else unknown. */
 #include <arpa/inet.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -174,7 +174,7 @@ static void test_a_local_socket_has_no_address(void)
 	close(pair[1]);
 }
 
-/* RFC 2033 5: where LMTP must know that it is not on port 25 */
+/* RFC 2033 5: the port of the connection, because LMTP must not use port 25 */
 static void test_our_own_port_is_the_sockets(void)
 {
 	int pair[2], client = -1;

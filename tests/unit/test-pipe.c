@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* tools/pipe: what is known of a message, the order of messages, and the command line. */
+/* tools/pipe: the facts of a message, the order of messages, and the command line. */
 #include "tools/pipe/pipe.h"
 #include "base/cleanup.h"
 #include "proto/text.h"
@@ -171,7 +171,7 @@ static void test_what_cannot_be_decoded_stays_or_is_marked(void)
 {
 	static const struct encoded_words list[] = {
 		{ "=?x-unknown?q?a?=", "=?x-unknown?q?a?=" },
-		/* the C library knows it, and we do not want it */
+		/* the C library supports it, but it is not in the list */
 		{ "=?ISO-2022-CN-EXT?q?a?=", "=?ISO-2022-CN-EXT?q?a?=" },
 		{ "=?utf-8?x?a?=", "=?utf-8?x?a?=" },
 		{ "=?utf-8?b?w6Q?=", "=?utf-8?b?w6Q?=" },

@@ -161,7 +161,7 @@ static void test_labels_of_both_forms_are_one(void)
 			    (table[i].is_ours ? NULL : reply_get(REPLY_DOMAIN_UNKNOWN))))
 			fprintf(stderr, "\t%s\n", table[i].name);
 		CHECK((names.n_asked > 0) == table[i].asks);
-		/* and where nobody can tell, the client is to come again, unless it does not matter */
+		/* if the name cannot be converted, the refusal is temporary, unless another domain matches */
 		names.unavailable = true;
 		r = ask_rcpt(&set, table[i].name, 1);
 		if (table[i].asks)
@@ -242,7 +242,7 @@ static void test_a_declared_size_is_limited(void)
 		&no_limit, (struct mail_params){ .has_size = true, .size = UINT64_MAX }));
 }
 
-/* RFC 1870 6.3: the actual size counts, whatever was declared */
+/* RFC 1870 6.3: the actual size counts, not the declared one */
 static void test_an_actual_size_is_limited(void)
 {
 	struct session_settings no_limit = settings;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * proto/proxy: headers of the PROXY protocol, versions 1 (2.1) and 2 (2.2). Each is shown in memory of
- * exactly its size, first nothing of it and then one octet more each time.
+ * proto/proxy: headers of the PROXY protocol, versions 1 (2.1) and 2 (2.2). Each header is in memory of exactly its
+ * size, and is parsed with 0 octets, 1 octet and so on.
  */
 #include "proto/proxy.h"
 #include "unit/test.h"
@@ -67,7 +67,7 @@ static const struct good good[] = {
 			   "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n"),
 		.client = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
 		.port = 65535 },
-	/* our own address is not used, whatever its family is */
+	/* the destination address is not used, and may have any family */
 	{ .header = HEADER("PROXY TCP4 192.0.2.7 2001:db8::25 4711 25\r\n"),
 		.client = "192.0.2.7",
 		.port = 4711 },
@@ -99,7 +99,7 @@ static const struct good good[] = {
 	{ .header = HEADER(SIGNATURE "\x21\x21\0\x24" MAPPED_ADDRESSES),
 		.client = "192.0.2.7",
 		.port = 1 },
-	/* TLVs, the last of which says that it is longer than the header */
+	/* TLVs, the last of which claims to be longer than the header */
 	{ .header = HEADER(SIGNATURE "\x21\x11\0\x16" IPV4_ADDRESSES
 				     "\x04\0\x03xyz\x20\xff\xff\x07"),
 		.client = "192.0.2.7",
@@ -154,7 +154,7 @@ static void test_less_than_a_header_asks_for_more(void)
 		}
 }
 
-/* `at` octets can be a header; with one more they cannot, whatever follows. */
+/* `at` octets may begin a header; with the next octet they do not. */
 struct bad {
 	struct span octets;
 	size_t at;
@@ -236,7 +236,7 @@ static const struct bad bad[] = {
 	{ HEADER(SIGNATURE "\x21\xf1"), 13 },
 	{ HEADER(SIGNATURE "\x21\x13"), 13 },
 	{ HEADER(SIGNATURE "\x21\x1f"), 13 },
-	/* too short for what it is to hold */
+	/* too short for its content */
 	{ HEADER(SIGNATURE "\x21\x11\0\x0b" IPV4_ADDRESSES), 15 },
 	{ HEADER(SIGNATURE "\x21\x11\0\0" IPV4_ADDRESSES), 15 },
 	{ HEADER(SIGNATURE "\x21\x21\0\x23" IPV6_ADDRESSES), 15 },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Addresses as paths: none leads out, none is a surprise. */
+/* edge/store/recipients: the paths of addresses are always below mail-root. */
 #include <stdio.h>
 #include <unistd.h>
 #include "edge/store/store.h"
@@ -465,7 +465,7 @@ static void test_the_rest_goes_to_one_place(void)
 		"example.net/jim example.org/joe !unknown");
 }
 
-/* What is made on its own is what somebody has named: a stranger can make no more of it. */
+/* Only Maildirs that the settings contain are made automatically, so that clients cannot make others. */
 static void test_strangers_make_no_directories(void)
 {
 	struct setting set = {
@@ -507,7 +507,7 @@ static void test_strangers_make_no_directories(void)
 	CHECK_SPAN(span_of(route(&set, "jim@example.org")), "jim !unknown");
 }
 
-/* By the stage: the root is no directory, so that whatever is opened fails. */
+/* In the stage: the root is not a directory, so that opening always fails. */
 static void test_a_stranger_is_refused_before_anything_is_opened(void)
 {
 	char fault[TABLE_FAULT_MAX];
@@ -530,7 +530,7 @@ static void test_a_stranger_is_refused_before_anything_is_opened(void)
 	table_close(rs.table);
 }
 
-/* Real sender 15: what no address may make, and what the settings name whatever the address is */
+/* Real sender 15: paths that no address may make, and fixed paths of the settings */
 static void test_a_place_is_of_all_or_no_part_of_a_maildir(void)
 {
 	static const struct {

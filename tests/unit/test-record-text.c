@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* smtp/record: as text a record is one line, and one value of JSON, whatever is in it. */
+/* smtp/record: the text of a record is one line, and one value of JSON, for any values. */
 #include "smtp/record.h"
 #include "unit/test.h"
 

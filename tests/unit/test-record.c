@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* smtp/record: what has ended is told once, from values, and nothing a stranger said escapes its field. */
+/* smtp/record: each ended object has one record, made from values, and a value of a client never leaves its field. */
 #include "proto/tls-names.h"
 #include "smtp/ending.h"
 #include "unit/engine.h"
@@ -210,7 +210,7 @@ static void test_a_report_that_failed_is_a_problem(void)
 	engine_done(&e);
 }
 
-/* In a message that others got; one that nobody got is refused to all of them. */
+/* For a message that was delivered to others; one without any delivery is refused for all. */
 static void test_who_is_left_out_is_no_recipient(void)
 {
 	struct engine e;
@@ -232,7 +232,7 @@ static void test_who_is_left_out_is_no_recipient(void)
 	engine_done(&e);
 }
 
-/* Also where they are so many that the list ends before all are told. */
+/* Also if the list of recipients is cut. */
 static void test_who_is_left_out_takes_no_room_in_the_list(void)
 {
 	struct engine e;
@@ -388,7 +388,7 @@ static void test_the_longest_values_are_all_told(void)
 	engine_done(&e);
 }
 
-/* What the client offered is kept to be told when a handshake fails. */
+/* The offer of the client is kept for the record of a failed handshake. */
 static void test_a_failed_handshake_tells_what_was_offered(void)
 {
 	static const struct tls_failure failure = {
@@ -427,7 +427,7 @@ static void test_a_failed_handshake_tells_what_was_offered(void)
 	engine_done(&e);
 }
 
-/* A client that closes is told of in the same words, and nothing is allowed to nobody. */
+/* The record of a client that closes has the same values; without terms there is no list. */
 static void test_a_failure_without_a_hello_tells_no_terms(void)
 {
 	static const struct tls_failure failure = {

@@ -75,7 +75,7 @@ static void test_no_row_stands_twice(void)
 				fprintf(stderr, "\trows %u and %u\n", j, i);
 }
 
-/* RFC 5321 4.5.3.1.5: 512 octets with CRLF, whatever the argument */
+/* RFC 5321 4.5.3.1.5: at most 512 octets with CRLF, for any argument */
 static void check_line(enum reply_name name, struct span argument)
 {
 	char octets[4096];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* tools/outbox/report: what is a delivery report with one recipient, and what only looks like one. */
+/* tools/outbox/report: valid delivery reports with one recipient, and texts that are similar but invalid. */
 #include "tools/outbox/outbox.h"
 #include "unit/test.h"
 
@@ -44,7 +44,7 @@ static const struct valid valid[] = {
 	{ TEXT(TO "Subject: caf\xc3\xa9\n" REST), "joe@example.com" },
 	{ TEXT(TO "X-To: a\nToo: b\nResent: c\nCcc: d\nX-Return-Path: e\n" REST),
 		"joe@example.com" },
-	/* addresses of every kind that proto/address knows */
+	/* addresses of every kind that proto/address parses */
 	{ TEXT("To: <a.b+c@[192.0.2.1]>\n" REST), "a.b+c@[192.0.2.1]" },
 	{ TEXT("To: <\"-o \\\" >\"@example.com>\n" REST), "\"-o \\\" >\"@example.com" },
 	{ TEXT("To: <|/bin/sh@example.com>\n" REST), "|/bin/sh@example.com" },
@@ -95,7 +95,7 @@ static const struct invalid invalid[] = {
 	{ TEXT(" To: <joe@example.com>\n" REST), NO_TO },
 	{ TEXT("Return-Path: <>\n" TO REST), NO_TO },
 	{ TEXT("From x Tue Jul 1 12:00:00 2025\n" TO REST), NO_TO },
-	/* what is not a mailbox with a domain, alone in angle brackets */
+	/* values other than a single mailbox with a domain in angle brackets */
 	{ TEXT("To: <>\n" REST), NO_MAILBOX },
 	{ TEXT("To: joe@example.com\n" REST), NO_MAILBOX },
 	{ TEXT("To:  <joe@example.com>\n" REST), NO_MAILBOX },
@@ -125,7 +125,7 @@ static const struct invalid invalid[] = {
 	{ TEXT("To: <joe@example.com>.\n" REST), NO_MAILBOX },
 	{ TEXT("To: <joe@example.com>\n ,<mary@example.com>\n" REST), "To is folded" },
 	{ TEXT("To: <joe@example.com>\n\t\n" REST), "To is folded" },
-	/* somebody else */
+	/* another recipient */
 	{ TEXT(TO TO REST), OTHER_ADDRESS },
 	{ TEXT(TO "tO: <mary@example.com>\n" REST), OTHER_ADDRESS },
 	{ TEXT(TO AUTO TYPE "CC: <mary@example.com>\n\n"), OTHER_ADDRESS },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* smtp/dsn-report: whole reports (RFC 3464, RFC 6522, RFC 6533), and who gets one. */
+/* smtp/dsn-report: whole reports (RFC 3464, RFC 6522, RFC 6533), and the senders that get one. */
 #include "smtp/dsn-report.h"
 #include "unit/test.h"
 
@@ -165,7 +165,7 @@ static void test_one_recipient(void)
 	"The sender asked for this report. It does not show whether the message was "    \
 	"read.\n"
 
-/* RFC 3461 5.2.8: nobody is in it who did not ask, or whom it was refused. */
+/* RFC 3461 5.2.8: a report has only recipients for which it was requested, and that were accepted. */
 static void test_several_recipients(void)
 {
 	static const struct row row = {
@@ -310,7 +310,7 @@ static size_t count_lines(struct span text, const char *what)
 	"0123456789012345678901234567890123456789012345678901234567890123456789"         \
 	"012345678901234567890123456789"
 
-/* Each value at its cap, and all that a peer may say of a boundary. */
+/* Each value has its maximum length, and all octets that a peer may use of a boundary. */
 static void test_nothing_can_be_forged_and_all_fits(void)
 {
 	static const char *const longest =

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* bin/listen/listener: what is started anew by itself is started ever less often, and soon again after a quiet while. */
+/* bin/listen/listener: the interval of restarts grows, and is reset after a quiet time. */
 #include "bin/listen/listener.h"
 #include "unit/test.h"
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* A reply for each recipient (RFC 2033 4.2, 4.3; draft-hall-prdr-00 4.5): as many as were accepted, whatever comes between. */
+/*
+ * A reply for each recipient (RFC 2033 4.2, 4.3; draft-hall-prdr-00 4.5): as many as were accepted, even if other
+ * events come in between.
+ */
 #include "unit/engine.h"
 #include "unit/test.h"
 
@@ -31,7 +34,7 @@ static void finish(struct engine *e)
 	engine_done(e);
 }
 
-/* What comes behind the final dot in one segment with it. */
+/* Input after the final dot in the same segment. */
 struct behind {
 	const char *hello, *envelope, *input, *said;
 	unsigned refuses_of;
@@ -79,7 +82,7 @@ static void test_every_reply_is_there_before_the_next_command_is_heard(void)
 			.end = END_QUIT,
 			.said = DELIVERED DELIVERED DELIVERED
 			"221 2.0.0 Closing connection\r\n" },
-		/* RFC 3207 4.2: the next MAIL is in TLS, where nobody has said LHLO */
+		/* RFC 3207 4.2: the next MAIL is inside TLS, before any LHLO */
 		{ .hello = LHLO,
 			.envelope = MAIL RCPT RCPT,
 			.tls = TLS_ON,
@@ -124,7 +127,7 @@ static void test_every_reply_is_there_before_the_next_command_is_heard(void)
 		check_behind(&table[i]);
 }
 
-/* Nothing of the output is lost, and none of it takes more room than there is. */
+/* No output is lost, and none exceeds the buffer. */
 static void test_fifty_thousand_recipients_have_a_reply_each(void)
 {
 	static const size_t n = 50000;
@@ -172,7 +175,7 @@ static void stop_halfway(struct engine *e)
 	CHECK(e->session.out.n <= SESSION_OUT_MAX && !e->session.out.overflow);
 }
 
-/* What has been delivered is so, whoever heard of it; a refusal is one, too. */
+/* A delivered message is recorded as such even if the client did not get the reply; so is a refused one. */
 static void test_an_end_in_the_middle_of_the_replies_changes_no_outcome(void)
 {
 	static const enum session_end ends[] = { END_BROKEN, END_EOF, END_TIMEOUT,
@@ -199,7 +202,7 @@ static void test_an_end_in_the_middle_of_the_replies_changes_no_outcome(void)
 	}
 }
 
-/* RFC 5321 7.8: a message that is refused to many is refused once, and told to all of them. */
+/* RFC 5321 7.8: a message that is refused for many recipients counts once, and all of them get the reply. */
 static void test_a_refused_message_is_one_error(void)
 {
 	struct engine e;
@@ -218,7 +221,7 @@ static void test_a_refused_message_is_one_error(void)
 	finish(&e);
 }
 
-/* A message that somebody got forgives errors, and those who did not are none. */
+/* A message with at least one delivery resets the errors; recipients without delivery are no errors. */
 static void test_a_message_delivered_in_part_forgives_errors(void)
 {
 	struct engine e;
@@ -246,7 +249,7 @@ static void test_the_last_chunk_has_as_many_replies_as_there_are_recipients(void
 			TOO_BIG TOO_BIG TOO_BIG },
 		{ MAIL RCPT RCPT, "BDAT 9\r\n123456789BDAT 1\r\nxBDAT 1 LAST\r\nx",
 			TOO_BIG TOO_BIG TOO_BIG TOO_BIG },
-		/* another command between them, and nobody knows what the last is of */
+		/* with another command in between, the last chunk has no message */
 		{ MAIL RCPT RCPT, "BDAT 9\r\n123456789NOOP\r\nBDAT 1 LAST\r\nx",
 			TOO_BIG "250 2.0.0 OK\r\n" },
 		{ MAIL, "BDAT 1 LAST\r\nx", "" },
@@ -272,7 +275,7 @@ static void test_the_last_chunk_has_as_many_replies_as_there_are_recipients(void
 	}
 }
 
-/* RFC 3030 2: a hundred thousand chunks behind a refused one are no more than that one. */
+/* RFC 3030 2: a hundred thousand chunks after a refused one count only once. */
 static void test_chunks_behind_a_refused_one_are_part_of_its_error(void)
 {
 	char line[2 * COMMAND_LINE_MAX];

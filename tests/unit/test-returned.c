@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* proto/dsn: of a message its header alone, as it came, and fit to be sent. */
+/* proto/dsn: only the header of a message, unchanged, in an encoding for mail. */
 #include <stdlib.h>
 #include "proto/dsn.h"
 #include "unit/test.h"
@@ -7,7 +7,7 @@
 #define MEMORY_MAX 4096
 #define BOUNDARY "=_boundary"
 
-/* Shows `text` in two pieces, and writes what is kept in pieces of `room`. */
+/* Passes `text` in two pieces, and writes the kept header in pieces of `room`. */
 static struct span returned_of(
 	struct span text, size_t first, size_t cap, bool utf8, size_t room, char *to)
 {
@@ -32,7 +32,7 @@ static struct span returned_of(
 
 struct row {
 	struct span text;
-	const char *want; /* behind the encoding's letter */
+	const char *want; /* after the letter of the encoding */
 	bool utf8;
 	size_t cap; /* 0: enough */
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* On the way into the sandbox: the user, the directories, the report. */
+/* The steps of entering the sandbox: the user, the directories, the fault. */
 #include <dlfcn.h>
 #include <pwd.h>
 #include "unit/sandbox-yard.h"

@@ -83,7 +83,7 @@ static int look_at_a_maildir(const struct yard *y)
 
 	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
 		return errno;
-	/* of a file system that does not know the request comes the same error as of a filter that refuses it */
+	/* a file system without this request returns the same error as a filter that refuses it */
 	return ioctl(-1, FS_IOC_FSGETXATTR, &found) < 0 && errno == EBADF ? 0 : errno;
 }
 
@@ -120,7 +120,7 @@ static int look_at_a_file(const struct yard *y)
 		fstatat(y->dir, "outside/file", &st, 0) < 0 ||
 		statx(y->dir, "mail", 0, STATX_BASIC_STATS, &stx) < 0)
 		return errno;
-	/* an access list says whose a key in $CREDENTIALS_DIRECTORY is */
+	/* an access list determines who can read a key in $CREDENTIALS_DIRECTORY */
 	return fgetxattr(fd, "system.posix_acl_access", NULL, 0) < 0 && errno == ENOSYS
 		       ? errno
 		       : 0;
@@ -134,7 +134,7 @@ static int log_datagram(const struct yard *y)
 	return errno_of(sendto(fd, "record", 6, MSG_NOSIGNAL, to, sizeof(y->log_name)));
 }
 
-/* As sd_journal_sendv() does: the largest record is far from what is too long for a datagram. */
+/* Like sd_journal_sendv(): the largest record is far below the limit of a datagram. */
 static int log_the_largest(const struct yard *y)
 {
 	static char record[2 * RECORD_LINE_MAX];

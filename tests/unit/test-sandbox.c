@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * From inside a process with the same sandbox: each forbidden thing fails, in stage A and in stage B.
- * Where it can, an attempt is made in a way that fails differently without the sandbox: the calls of
- * a table get arguments that are all -1.
+ * From inside a process with the same sandbox: each forbidden act fails, in stage A and in stage B. If possible, an
+ * attempt would fail differently without the sandbox: the calls of a table get only arguments of -1.
  */
 #include <dlfcn.h>
 #include <linux/openat2.h>
@@ -282,7 +281,7 @@ static void test_files_outside_stay_shut(void)
 	yard_attempt(list, TEST_COUNT(list));
 }
 
-/* What can be read can be mapped as code, and what is below mail-root can be written. */
+/* Readable files can be mapped as code, and files below mail-root can be written. */
 static void test_no_file_of_mail_is_read(void)
 {
 	static const struct attempt list[] = {
@@ -378,7 +377,7 @@ static int give_mail_away(const struct yard *y)
 	return fd < 0 ? errno : errno_of(fchown(fd, NOBODY, NOBODY));
 }
 
-/* Where root delivers to others all is loaded before, and no library can be opened. */
+/* If root delivers for other users, everything is loaded before, and no library can be opened. */
 static void test_root_gives_away_mail_alone(void)
 {
 	struct yard y;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The module sasl.so against libgsasl's clients, and against responses that no client
- * sends: who logs in, who does not, and that nobody can tell who exists.
+ * The module sasl.so against libgsasl's clients, and against responses that no client sends: successful and failed
+ * logins, and that clients cannot find out which users exist.
  */
 #include "unit/sasl-lab.h"
 
@@ -131,7 +131,7 @@ static void test_nothing_else_does(void)
 			.password = "secret",
 			.authzid = "dovecot" },
 		{ .mechanism = SASL_SCRAM_PLUS, .user = "gsasl", .password = "Secret" },
-		/* somebody in the middle, with a channel of its own to either side */
+		/* an attacker between both, with a TLS session to each side */
 		{ .mechanism = SASL_SCRAM_PLUS,
 			.user = "gsasl",
 			.password = "secret",
@@ -195,7 +195,7 @@ static void test_salts_of_nobody_look_like_salts(void)
 			 hashed = ask("yescrypt");
 	const char *salt = strstr(nobody.said, ",s=");
 
-	/* always the same, of nobody else, and of the length and price that most have */
+	/* always the same, different from others, and with the length and cost of most users */
 	CHECK(strcmp(salt, strstr(again.said, ",s=")) == 0);
 	CHECK(strcmp(salt, strstr(other.said, ",s=")) != 0);
 	CHECK(strcmp(salt, strstr(hashed.said, ",s=")) != 0);
@@ -254,7 +254,7 @@ static void test_nobody_takes_as_much_work(void)
 	CHECK_SPAN(span_of(work.cost), "$y$j9T$");
 }
 
-/* The table has nobody at all. */
+/* The table has no users. */
 static void test_an_empty_table_lets_nobody_in(void)
 {
 	static const char *const mechanisms[] = { SASL_PLAIN, SASL_SCRAM };
@@ -329,7 +329,7 @@ struct script {
 	struct span responses[4];
 	size_t n;
 	enum auth_result result;
-	const char *said; /* last; NULL: nobody looks */
+	const char *said; /* last one; NULL: not returned */
 };
 
 static void play(const struct script *s)
@@ -410,7 +410,7 @@ static void test_responses_by_hand(void)
 			AUTH_FAILED, NULL },
 		{ SASL_SCRAM_PLUS, { { "p=tls-exporter,,n=gsasl,r=abc", 29 } }, 1,
 			AUTH_CHALLENGE, NULL },
-		/* nobody showed a certificate */
+		/* no certificate was sent */
 		{ SASL_EXTERNAL, { { "", 0 } }, 1, AUTH_FAILED, NULL },
 		{ SASL_EXTERNAL, { { "gsasl", 5 } }, 1, AUTH_FAILED, NULL },
 		{ "CRAM-MD6", { { "", 0 } }, 0, AUTH_UNKNOWN, NULL },
@@ -504,7 +504,7 @@ static void test_who_gives_up_is_known_as_far_as_it_said(void)
 	lab_api->close(server);
 }
 
-/* RFC 4954 4: what SCRAM says last is a challenge, and its response is empty. */
+/* RFC 4954 4: the last message of SCRAM is a challenge, and its response is empty. */
 static void test_what_is_said_last_takes_an_empty_response(void)
 {
 	struct lab_login l = {

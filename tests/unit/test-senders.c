@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* proto/address: whose address is whose. */
+/* proto/address: the addresses that a user may send from. */
 #include "proto/address.h"
 #include "unit/test.h"
 
@@ -26,7 +26,7 @@ static void test_lists_have_addresses(void)
 		{ "*@example.org", "anybody@example.org", false },
 		{ "", "alice@example.org", false },
 		{ "   ", "alice@example.org", false },
-		/* nobody's address */
+		/* the address of no user */
 		{ "alice@example.org", "", true },
 		{ "", "", true },
 	};

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* smtp/session: the engine as a whole. The same replies however the input is split, and an end that is one. */
+/*
+ * smtp/session: the engine as a whole. The replies do not depend on how the input is split, and a session ends only
+ * once.
+ */
 #include "unit/engine.h"
 #include "unit/test.h"
 
@@ -175,7 +178,7 @@ static void test_the_output_is_the_same_however_the_input_is_split(void)
 		check_script(&scripts[i]);
 }
 
-/* What looks like a handshake inside of a line is none, wherever a piece begins. */
+/* Octets inside a line that look like a handshake are none, for any split of the input. */
 static void test_a_handshake_begins_a_line(void)
 {
 	char line[1024];
@@ -255,7 +258,7 @@ struct refused {
 	const char *argument, *said, *told;
 };
 
-/* RFC 5321 3.1: a reply in place of the greeting, and nothing is heard behind it */
+/* RFC 5321 3.1: a reply in place of the greeting, after which no input is taken */
 static void test_a_client_may_be_refused_in_place_of_the_greeting(void)
 {
 	static const struct refused table[] = {

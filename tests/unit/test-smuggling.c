@@ -112,8 +112,8 @@ static void check_spelling(struct span text, size_t first)
 }
 
 /*
- * Fault of 2026: end of data in every spelling: no text of CR, LF, dot, NUL and blank, behind CRLF and behind LF, makes
- * commands of the content that follows it, unless CRLF.CRLF is in it.
+ * Fault of 2026: end of data in every spelling: no text of CR, LF, dot, NUL and blank, after CRLF and after LF, makes
+ * the following content be parsed as commands, unless CRLF.CRLF is in it.
  */
 static void test_no_spelling_makes_commands_of_content(void)
 {
@@ -132,7 +132,7 @@ static void test_no_spelling_makes_commands_of_content(void)
 		}
 }
 
-/* What ends the content is CRLF.CRLF, the end of the command line included. */
+/* CRLF.CRLF ends the content; its first CRLF may be that of the command line. */
 static void test_a_bare_lf_behind_data_begins_no_end(void)
 {
 	struct engine e;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* smtp/tx: the order of the walks. A refusal stops a walk; commit never follows a refused prepare. */
+/* smtp/tx: the order of the hooks. A refusal stops the sequence; commit never follows a refused prepare. */
 #include "smtp/tx.h"
 #include "unit/test.h"
 
@@ -49,7 +49,7 @@ static const struct reply *on_span(
 	return note(st, text.p[0]);
 }
 
-/* A refusal of the recipient in place of the whole, where it is asked for. */
+/* Refuses the recipient in place of the whole message, if requested. */
 static const struct reply *note_each(struct stage *st, struct tx *tx, char hook)
 {
 	const struct reply *r = note(st, hook);
@@ -92,7 +92,7 @@ struct walk {
 	char refuses;
 	size_t marks;
 	bool each;
-	bool is_delivered; /* to somebody, although there was a refusal */
+	bool is_delivered; /* delivered to a recipient, although there was a refusal */
 	const char *diary;
 };
 

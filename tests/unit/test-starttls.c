@@ -53,7 +53,7 @@ static void test_starttls_is_offered_where_it_can_be_had(void)
 	}
 }
 
-/* RFC 3207 4.2: all that was said before is forgotten */
+/* RFC 3207 4.2: the state from before TLS is discarded */
 static void test_after_tls_the_dialogue_starts_again(void)
 {
 	struct engine e;
@@ -75,7 +75,7 @@ static void test_after_tls_the_dialogue_starts_again(void)
 	engine_done(&e);
 }
 
-/* What stands behind STARTTLS is never executed, in the clear or later. */
+/* Input after STARTTLS is never carried out, neither in the clear nor later. */
 static void test_nothing_is_injected_behind_starttls(void)
 {
 	static const char *const behind[] = { "EHLO evil\r\n", "RSET\r\n", "NOOP\r\n",
@@ -197,7 +197,7 @@ static void test_a_failed_handshake_ends_it_in_silence(void)
 	engine_done(&e);
 }
 
-/* While TLS is made ready nothing is taken, should somebody ask all the same. */
+/* While TLS is prepared no input is taken, even if the caller passes some. */
 static void test_nothing_is_taken_between_starttls_and_its_reply(void)
 {
 	char input[] = "STARTTLS\r\n", more[] = "NOOP\r\n";

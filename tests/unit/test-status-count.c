@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* tools/status/count: each record within the time counts once, and no more is read than must be. */
+/* tools/status/count: each record within the time counts once, and no more records than necessary are read. */
 #include "tools/status/count.h"
 #include <unistd.h>
 #include "base/cleanup.h"
@@ -130,7 +130,7 @@ static void test_counts_the_time_and_keeps_the_newest(void)
 	CHECK(c->n_kept == 3 && c->newest == NOW - 10);
 	CHECK(c->kept[0].record.when.seconds == NOW - 10);
 	CHECK(c->kept[2].record.when.seconds == NOW - 550);
-	/* one record beyond the time is looked at, to know that it is */
+	/* one record beyond the time is read, to find the limit */
 	CHECK(visited == 21);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* tools/status/files: a log is read from its end, back and forth, and no more of it than is asked for. */
+/* tools/status/files: a log is read from its end, backwards and forwards, and no further than requested. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -159,13 +159,13 @@ static void test_foreign_lines_cost_themselves_alone(void)
 	CHECK(l.source->n_skipped == 6);
 	CHECK(forth(&l) == 1 && forth(&l) == 3 && forth(&l) == 4 && forth(&l) == 7);
 	CHECK(forth(&l) == 0);
-	/* now it is whole */
+	/* the line is whole now */
 	append(&l, "\n");
 	CHECK(forth(&l) == 8);
 	done(&l);
 }
 
-/* What comes is seen, and a file that is replaced or cut is read from its beginning. */
+/* New lines are found, and a file that is replaced or truncated is read from its beginning. */
 static void test_a_file_that_is_rotated_is_followed(void)
 {
 	struct log_file l;
@@ -182,7 +182,7 @@ static void test_a_file_that_is_rotated_is_followed(void)
 	REQUIRE(rename(l.path, moved) == 0);
 	CHECK(l.source->ops->look(l.source) == 0);
 	put_line(&l, 4);
-	/* somebody still had the old one open */
+	/* a process still had the old file open */
 	REQUIRE(truncate(moved, 0) == 0);
 	CHECK(l.source->ops->look(l.source) == 1);
 	CHECK(forth(&l) == 0);
@@ -232,7 +232,7 @@ static void test_only_regular_files_are_logs(void)
 	done(&l);
 }
 
-/* A file with a hole of four gigabytes in front: what is at its end comes without reading the hole. */
+/* A file that begins with a hole of four gigabytes: its end is read without reading the hole. */
 static void test_the_newest_come_without_the_oldest(void)
 {
 	const off_t hole = (off_t)4 << 30;

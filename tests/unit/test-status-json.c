@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* tools/status/record: what was written is read back, and whatever else stands in a log does no harm. */
+/* tools/status/record: written records are read back, and any other content of a log does no harm. */
 #include "tools/status/source.h"
 #include "unit/test.h"
 
@@ -197,7 +197,7 @@ static void test_levels_lead_to_topics_of_that_weight(void)
 	}
 }
 
-/* All values together have a cap: what is above is left out, and the rest is whole. */
+/* All values together have a limit: values above it are left out, and the others are whole. */
 static void test_a_record_has_room_for_no_more_than_one_of_ours(void)
 {
 	static char line[STATUS_LINE_MAX];

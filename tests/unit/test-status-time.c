@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* tools/status/time: a time is read whole or not at all, and shown as briefly as its distance allows. */
+/* tools/status/time: a time is valid as a whole or refused, and has a short form according to its distance. */
 #include "tools/status/time.h"
 #include <time.h>
 #include "unit/test.h"

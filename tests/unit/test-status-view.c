@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* tools/status/view, rows, options: columns line up and fit, nothing but printable ASCII comes
- * out, and what is asked for is understood. */
+/*
+ * tools/status/view, rows, options: columns are aligned and fit, the output is printable ASCII, and options are
+ * parsed.
+ */
 #include "tools/status/view.h"
 #include "tools/status/status.h"
 #include "tools/status/rows.h"
@@ -8,7 +10,7 @@
 
 #define NOW 1796116087
 
-/* Where things are shown, to be read back. */
+/* The output, which is read back. */
 struct screen {
 	struct status_view view;
 	char *text;
@@ -172,7 +174,7 @@ static void test_columns_fit(void)
 	show_table(20, "  Name      N  End\n"
 		       "  mai...    7  quit\n"
 		       "  a       123  SS...\n");
-	/* what is never cut is left out */
+	/* a column that is never cut is left out */
 	show_table(12, "  Name  End\n"
 		       "  m...  quit\n"
 		       "  a     S...\n");

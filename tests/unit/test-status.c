@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* smtp/session: what a session is doing, in one harmless line. */
+/* smtp/session: the current state of a session, in one harmless line. */
 #include "smtp/ending.h"
 #include "unit/engine.h"
 #include "unit/test.h"

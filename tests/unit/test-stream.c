@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* edge/net/stream: a wait that nobody but a signal or the session's own end cuts short. */
+/* edge/net/stream: a wait ends early only by a signal or the end of the session. */
 #include "edge/net/net.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -91,7 +91,7 @@ static int make_socket(int ends[2])
 	return socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
 }
 
-/* What a connection can be: { to read from, to write to }. */
+/* The kinds of connections: { to read from, to write to }. */
 static int (*const kinds[])(int[2]) = { pipe, make_socket };
 
 static void begin_to_write(struct stream *s, int ends[2], struct buf *out)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Tables: what is in the file is found, and nothing else; what is wrong is told, whatever it is. */
+/* Tables: exactly the keys in the file are found, and all faults are reported. */
 #include <cdb.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,7 @@ static void put_file(const char *path, struct span text)
 	REQUIRE(f && fwrite(text.p, 1, text.n, f) == text.n && fclose(f) == 0);
 }
 
-/* What is found, as one line: the value, "absent" or "failed". */
+/* Returns the result of a search as one line: the value, "absent" or "failed". */
 static const char *look(const struct table *t, struct span key)
 {
 	static char octets[TABLE_VALUE_MAX + 1];
@@ -105,7 +105,7 @@ static void test_a_text_has_what_is_in_its_lines(void)
 	table_close(t);
 }
 
-/* Real sender 20, RFC 3629 6: a byte order mark is no part of the first key; anywhere else it is. */
+/* Real sender 20, RFC 3629 6: a byte order mark is not part of the first key; anywhere else it is part of a key. */
 static void test_a_byte_order_mark_is_skipped(void)
 {
 	static const struct {
@@ -149,7 +149,7 @@ static void test_an_empty_text_has_nothing(void)
 	unlink(text_path);
 }
 
-/* user0 to the last, each with its number, and nobody elsewhere. */
+/* user0 to the last, each with its number, and no other key. */
 static void check_users(const struct table *t, int n)
 {
 	for (int i = 0; i < n; i++) {
@@ -162,7 +162,7 @@ static void check_users(const struct table *t, int n)
 	}
 }
 
-/* Names that collide, whatever the hash is. */
+/* Names that collide with any hash. */
 static void test_each_of_many_keys_has_its_own_value(void)
 {
 	FILE *f = fopen(text_path, "we");
@@ -420,7 +420,7 @@ static void test_a_cdb_that_is_cut_short_is_not_opened(void)
 	unlink(cdb_path);
 }
 
-/* Nobody is said not to exist for that, and nobody waits for SIGBUS. */
+/* A key is not reported as absent for this reason, and there is no SIGBUS. */
 static void test_a_cdb_that_is_cut_short_later_fails(void)
 {
 	char octets[CDB_OCTETS_MAX], found[TABLE_VALUE_MAX];
@@ -456,7 +456,7 @@ static void ignore_pair(void *ctx, size_t line, struct span key, struct span val
 	CHECK(line == 0 && key.n <= ENTRY_KEY_MAX && value.n <= ENTRY_VALUE_MAX);
 }
 
-/* Looks everywhere: whatever comes of it, an end does, and within memory. */
+/* Searches and visits everything: this always ends, and stays within the memory. */
 static void look_around(int fd)
 {
 	const struct table_visitor v = { NULL, ignore_pair };
@@ -520,7 +520,7 @@ static void test_a_search_ends(void)
 	unlink(cdb_path);
 }
 
-/* All that a check tells, a line each. */
+/* All faults of a check, one per line. */
 struct heard {
 	char text[HEARD_MAX];
 	size_t n;

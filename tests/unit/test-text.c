@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* proto/text: what a stranger said cannot leave its place. */
+/* proto/text: a text of a client cannot leave its place. */
 #include "proto/text.h"
 #include "unit/test.h"
 

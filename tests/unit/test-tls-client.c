@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Certificates of clients, through the module tls.so: each is told for what it is, and
- * none breaks a handshake.
+ * Certificates of clients, through the module tls.so: each has the right result of verification, and none breaks a
+ * handshake.
  */
 #include "unit/tls-lab-server.h"
 
-/* How long this binding is, and what it is called: RFC 9266 2. */
+/* The length and the label of the binding: RFC 9266 2. */
 #define EXPORTER_LABEL "EXPORTER-Channel-Binding"
 
 static void look(struct tls *tls, struct connection *c, struct outcome *o)

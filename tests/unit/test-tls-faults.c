@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the module tls.so says of certificates, keys, ticket keys and priority strings,
- * and what it makes of them all the same. Opening a file goes through this program, so
- * that one can be changed at the very moment it is read, and refused even to root.
+ * The faults of certificates, keys, ticket keys and priority strings that the module tls.so reports, and the result
+ * in spite of them. The program replaces the function that opens files, so that a file can be changed at the moment
+ * it is read, and be refused even for root.
  */
 #include "unit/tls-lab.h"
 
@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 
-/* What happens when a path is opened; returns an errno, or 0 to go on. */
+/* Called when a path is opened; returns an errno, or 0 to continue. */
 static int (*on_open)(const char *path);
 static unsigned int n_opened;
 
@@ -288,7 +288,7 @@ static void test_priority_strings_say_where_they_are_wrong(void)
 {
 	static const struct {
 		const char *priority;
-		const char *what; /* NULL: it is right */
+		const char *what; /* NULL: no fault */
 	} cases[] = {
 		{ TLS_PRIORITY_DEFAULT, NULL },
 		{ "NORMAL", NULL },
@@ -322,7 +322,7 @@ static void test_priority_strings_say_where_they_are_wrong(void)
 static void test_a_key_without_a_signature_is_a_fault(void)
 {
 	static const struct {
-		const char *pair, *priority, *key; /* key NULL: it is right */
+		const char *pair, *priority, *key; /* key NULL: no fault */
 	} cases[] = {
 		{ "good", "NORMAL", NULL },
 		{ "good", "NORMAL:-SIGN-ALL:+SIGN-RSA-SHA256", "EC/ECDSA" },
@@ -357,7 +357,7 @@ static void test_bad_ticket_keys_cost_only_the_tickets(void)
 		size_t n;
 		char fill;
 		mode_t mode;
-		const char *what; /* NULL: it is right */
+		const char *what; /* NULL: no fault */
 	} cases[] = {
 		{ TLS_TICKET_KEY, 'k', 0600, NULL },
 		{ TLS_TICKET_KEY, 'k', 0400, NULL },

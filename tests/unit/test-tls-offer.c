@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * proto/tls-hello: what is told of a client's first octets, and nothing outside of them,
- * however torn.
+ * proto/tls-hello: the description of a client's first octets, which may be incomplete; nothing outside of them is
+ * read.
  */
 #include "proto/tls-hello.h"
 
@@ -221,7 +221,7 @@ static void test_of_a_torn_hello_nothing_is_read_behind_its_end(void)
 	struct tls_opening o;
 
 	for (size_t n = 1; n <= in.n; n++) {
-		/* The very octets, so that a sanitizer sees what is read behind them. */
+		/* Memory of exactly these octets, so that a sanitizer detects a read behind them. */
 		o = read_all((struct span){ in.p, n });
 		CHECK(o.kind == (n < in.n ? TLS_OPENING_TORN : TLS_OPENING_HELLO));
 	}
@@ -253,7 +253,7 @@ static void test_a_list_without_end_is_cut(void)
 	CHECK(span_ends(buf_span(&b), SPAN(" 0xfe17 and 72 more")));
 }
 
-/* Many names of protocols, long ones and GREASE: as many as fit are told whole. */
+/* Many names of protocols, long ones and GREASE: as many whole names as fit are shown. */
 static void test_protocols_stay_in_bounds(void)
 {
 	char hello[HELLO_MAX] = "\3\3" RANDOM "\0\0\2\0\5\1\0\0\xa6\0\x10\0\xa2\0\xa0";

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * How connections through the module tls.so go on and end: octets arrive whole, errors
- * keep their names, only close_notify is an end, and no peer can keep a server busy
- * with nothing.
+ * The course and the end of connections through the module tls.so: octets arrive unchanged, errors keep their codes,
+ * only close_notify is a regular end, and no peer can keep a server busy with records that carry nothing.
  */
 #include "unit/tls-lab-server.h"
 
@@ -63,10 +62,7 @@ static void test_what_is_not_a_handshake_is_not_taken_for_one(void)
 		/* an alert before any hello */
 		{ SPAN("\x15\x03\x01\x00\x02\x02\x28"), -EPROTO, TLS_END_ALERT,
 			TLS_OPENING_OTHER },
-		/*
-		 * a hello that says it is longer than its record, and goes on as
-		 * something else
-		 */
+		/* a hello that claims to be longer than its record, and continues as another message */
 		{ SPAN("\x16\x03\x01\x00\x06\x01\x00\x00\x40\x03\x03"
 		       "\x17\x03\x01\x00\x02yz"),
 			-EPROTO, TLS_END_REFUSED, TLS_OPENING_TORN },
@@ -199,10 +195,7 @@ static void test_after_a_time_out_the_reply_can_still_be_written(void)
 	}
 }
 
-/*
- * Waits until the client has said "." last, which is in the socket by then with all
- * before it.
- */
+/* Waits until the client has sent "." as its last octet, so that all octets are in the socket. */
 static void wait_for_all(int fd, size_t at_least)
 {
 	char block[65536];
@@ -286,10 +279,7 @@ static void send_empty_record(struct client *c)
 	REQUIRE(write(c->fd, record, sizeof(record)) == sizeof(record));
 }
 
-/*
- * An octet, and behind it an empty record, which GnuTLS passes over to wait for
- * another.
- */
+/* An octet, followed by an empty record, after which GnuTLS waits for another record. */
 static void test_what_is_in_hand_is_given_before_more_is_waited_for(void)
 {
 	const struct plan plan = { .pairs = { "ec" }, .serve = serve_octet_and_nothing };
@@ -404,7 +394,7 @@ static void renegotiate(struct client *c)
 	CHECK(gnutls_alert_get(c->tls) == GNUTLS_A_NO_RENEGOTIATION);
 }
 
-/* RFC 5246 7.2.2: no_renegotiation is always a warning, after which the session goes on. */
+/* RFC 5246 7.2.2: no_renegotiation is always a warning, after which the session continues. */
 static void test_renegotiation_is_refused_and_the_session_goes_on(void)
 {
 	const struct plan plan = { .pairs = { "ec" }, .serve = serve_lines };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Which certificate the module tls.so shows, what it negotiates and records, and what
- * it says when nothing can be negotiated.
+ * The certificate that the module tls.so chooses, the values that it negotiates and records, and the facts when
+ * nothing can be negotiated.
  */
 #include "proto/tls-names.h"
 #include "unit/tls-lab-server.h"
@@ -93,10 +93,7 @@ static void test_the_name_and_the_kind_of_key_choose_the_certificate(void)
 		{ { "ec", "b-ec", "b-rsa" }, TLS_1_2 ONLY_RSA, "b.example", "b-rsa" },
 		{ { "ec", "b-ec", "b-rsa" }, TLS_1_3, "www.b.example", "b-ec" },
 		{ { "ec", "b-ec", "b-rsa" }, TLS_1_3, "a.www.b.example", "ec" },
-		/*
-		 * an unknown name, or none: the first, whatever the client would rather
-		 * have
-		 */
+		/* an unknown name, or none: the first certificate, regardless of the client's preference */
 		{ { "ec", "b-ec", "b-rsa" }, TLS_1_3, "c.example", "ec" },
 		{ { "ec", "b-ec", "b-rsa" }, TLS_1_2, NULL, "ec" },
 		{ { "rsa", "b-ec" }, TLS_1_2, NULL, "rsa" },
@@ -117,7 +114,7 @@ static void test_the_name_and_the_kind_of_key_choose_the_certificate(void)
 		 */
 		{ { "wild", "b-ec", "wild-rsa" }, TLS_1_3 ONLY_RSA, NULL, "wild-rsa" },
 		{ { "wide", "b-ec" }, TLS_1_3, NULL, "wide" },
-		/* there is none of the kind that the client wants */
+		/* there is no certificate of the kind that the client requires */
 		{ { "wild", "rsa" }, TLS_1_3 ONLY_RSA, "x.mail.example", NULL },
 	};
 
@@ -357,7 +354,7 @@ static void test_what_is_allowed_is_told_in_the_codes_of_the_wire(void)
 	}
 }
 
-/* Whatever GnuTLS can be told to take has its name here, or it would not be explained. */
+/* Everything that GnuTLS can be configured to accept must have a name here for explanations. */
 static void test_every_suite_of_the_library_is_known(void)
 {
 	gnutls_priority_t priority;
@@ -461,7 +458,7 @@ static void test_an_end_of_a_session_is_told(void)
 	CHECK(o.failure.error[0] != '\0');
 }
 
-/* What a client may dislike of the certificate that it was shown, not of another one. */
+/* The reasons are those of the certificate that the client got, not of another one. */
 static void test_our_certificate_is_described(void)
 {
 	static const struct {
@@ -527,8 +524,7 @@ static ssize_t pull_nothing(gnutls_transport_ptr_t ctx, void *to, size_t n)
 }
 
 /*
- * The clear alert of OpenSSL's clients in TLS 1.3, which wants no key: behind a real hello
- * and our answer to it.
+ * The alert in the clear of OpenSSL's clients in TLS 1.3, after a real hello and its answer; no key is needed for it.
  */
 static void test_an_alert_in_the_clear_is_heard(void)
 {
@@ -552,7 +548,7 @@ static void test_an_alert_in_the_clear_is_heard(void)
 	CHECK(o.failure.answered);
 }
 
-/* Signed by another certificate, which stands behind it or not. */
+/* A certificate that another one has signed, which follows it or not. */
 static void make_signed(const char *name, bool chain)
 {
 	gnutls_x509_privkey_t key, issuer_key;

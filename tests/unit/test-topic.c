@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* smtp/ending: whatever happened has one topic, and the panel says the manual's words for those it knows. */
+/* smtp/ending: each ended object has one topic, and the panel has the status lines of the manual. */
 #include "smtp/ending.h"
 #include "smtp/record-tables.h"
 #include "unit/engine.h"
@@ -16,7 +16,7 @@ static void test_each_topic_has_a_number_of_its_own(void)
 	}
 }
 
-/* A status that nobody is warned of would be found on the panel alone. */
+/* Each status needs at least the level of a warning, because otherwise it is only on the panel. */
 static void test_what_the_panel_says_is_a_warning(void)
 {
 	for (enum topic i = 0; i < TOPICS; i++)

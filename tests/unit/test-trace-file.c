@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* edge/log/trace-file: of logging in nothing secret is written down, however it arrives (RFC 4954 4). */
+/* edge/log/trace-file: no secret of a login is written, in any pieces (RFC 4954 4). */
 #include <dirent.h>
 #include <unistd.h>
 #include "edge/log/log.h"
@@ -8,7 +8,7 @@
 
 #define TRACE_READ_MAX 65536
 
-/* A session that is traced, and what is in the file then. */
+/* A traced session, and the content of its file. */
 struct traced_session {
 	struct engine engine;
 	struct trace_file trace;
@@ -32,7 +32,7 @@ static void begin(struct traced_session *t)
 	session_greet(&t->engine.session);
 }
 
-/* What serve() does before it reads. */
+/* Does the work of serve() before a read. */
 static void turn(struct traced_session *t)
 {
 	trace_file_replies(&t->trace, captured_span(&t->engine.out));
@@ -118,7 +118,7 @@ static void test_an_exchange_is_masked(void)
 	}
 }
 
-/* However it is cut, it is one response. */
+/* It is one response, in any pieces. */
 static void test_a_response_that_is_too_long_is_one(void)
 {
 	size_t n = 3 * AUTH_LINE_MAX;

@@ -72,7 +72,7 @@ static void test_what_authenticates_is_masked(void)
 	}
 }
 
-/* RFC 4954 4: what is said behind a challenge, and the challenge itself */
+/* RFC 4954 4: the response to a challenge, and the challenge itself */
 static void test_responses_and_challenges_are_masked(void)
 {
 	struct transcript t = { 0 };

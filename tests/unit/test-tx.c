@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* smtp/tx: a transaction owns its copies, and nothing of it outlives tx_clear(). */
+/* smtp/tx: a transaction owns its copies, and tx_clear() frees all of them. */
 #include "smtp/tx.h"
 #include "unit/test.h"
 
@@ -48,7 +48,7 @@ static void test_copies_what_it_is_given(void)
 	tx_clear(&tx);
 }
 
-/* RFC 3461: what is told of reports comes out of lines that are gone by then. */
+/* RFC 3461: parameters of reports are copied, because their lines do not exist any more. */
 static void test_copies_the_parameters_of_reports(void)
 {
 	char text[] = "user@example.org", line[] = "QQ314159 rfc822;Bob@Example.COM";
@@ -206,7 +206,7 @@ static void test_is_refused_when_every_recipient_is(void)
 	tx_clear(&tx);
 }
 
-/* All of them count; a fault of this host is kept whatever comes behind it. */
+/* All of them count; a fault of this host is kept in spite of later refusals. */
 static void test_keeps_the_refusal_that_matters(void)
 {
 	struct tx tx = { 0 };

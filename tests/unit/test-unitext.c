@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* proto/text (RFC 6533 3): addresses of the type utf-8, and what they stand for. */
+/* proto/text (RFC 6533 3): addresses of the type utf-8, and their decoded text. */
 #include "proto/text.h"
 #include "unit/test.h"
 

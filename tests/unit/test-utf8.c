@@ -6,7 +6,7 @@
 
 struct start {
 	struct span text;
-	size_t n; /* of the first character; 0: it is none */
+	size_t n; /* octets of the first character; 0: none */
 };
 
 #define TEXT(literal, length)                                                            \
@@ -27,7 +27,7 @@ static const struct start starts[] = {
 	TEXT("\xef\xbf\xbf", 3),
 	TEXT("\xf0\x90\x80\x80", 4),
 	TEXT("\xf4\x8f\xbf\xbf", 4),
-	/* and what stands beside surrogates */
+	/* and the code points beside surrogates */
 	TEXT("\xed\x9f\xbf", 3),
 	TEXT("\xee\x80\x80", 3),
 	/* followed by anything */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* smtp/verbs: every command passes the same gates (RFC 5321 4.1.1, 4.1.4; RFC 3207). */
+/* smtp/verbs: every command passes the same checks (RFC 5321 4.1.1, 4.1.4; RFC 3207). */
 #include "smtp/params.h"
 #include "unit/engine.h"
 #include "unit/test.h"
@@ -7,7 +7,7 @@
 #define EHLO "EHLO client.example.org\r\n"
 #define ENVELOPE "MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\n"
 
-/* `said` answers the last command of `before` and `input` alone. */
+/* `said` has the replies to the last command of `before`, and to `input`. */
 struct spoken {
 	const char *before, *input, *said;
 	enum session_end end;
@@ -202,7 +202,7 @@ static void test_lines_have_the_length_of_the_standard(void)
 	check_length("RCPT ", 513 + RCPT_EXTRA_MAX, "500 5.5.2 Line too long\r\n");
 }
 
-/* A browser made to speak to us says a lot in its first line. */
+/* A browser that is misused to send SMTP has a long first line. */
 static void test_a_long_request_of_http_ends_it_too(void)
 {
 	char line[2048] = "POST /";

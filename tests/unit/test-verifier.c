@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* proto/verifier: what may stand in the table of users, and what most have. */
+/* proto/verifier: valid values of the table of users, and the kind that most users have. */
 #include "proto/verifier.h"
 #include "unit/test.h"
 
@@ -146,7 +146,7 @@ static void test_the_most_frequent_kind_is_the_decoy(void)
 	CHECK(decoys_scram(&d)->verifier.n_salt == 16);
 }
 
-/* Where all differ there is room for some, and the first of them is taken. */
+/* If all kinds differ, only some of them are counted, and the first one is taken. */
 static void test_many_kinds_are_no_harm(void)
 {
 	struct decoys d = { 0 };

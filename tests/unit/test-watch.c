@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* bin/preload: a file has changed when what its name stands for has, and not when a process may not look at it. */
+/* bin/preload: a file has changed if its path leads to a changed file, but not if the process cannot examine it. */
 #include "bin/preload.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -89,7 +89,7 @@ static int as_another_user(const struct yard *y, struct watch *w)
 	return fine ? 0 : 1;
 }
 
-/* What a process has no right to look at, it cannot know to have changed. */
+/* A process cannot detect changes of files that it has no right to examine. */
 static void test_what_may_not_be_looked_at_has_not_changed(void)
 {
 	struct yard y = begin();

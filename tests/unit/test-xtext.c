@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* proto/text (RFC 3461 4): what is xtext, and what it stands for. */
+/* proto/text (RFC 3461 4): valid xtext, and its decoded text. */
 #include "proto/text.h"
 #include "unit/test.h"
 
@@ -73,7 +73,7 @@ static void test_all_else_is_refused(void)
 			fprintf(stderr, "\t%.*s\n", (int)cases[i].n, cases[i].p);
 }
 
-/* Each octet by itself, and behind a "+" as two digits. */
+/* Each octet itself, and as "+" with two digits. */
 static void test_every_octet(void)
 {
 	for (unsigned c = 0; c < 256; c++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* A test program is a table of functions; it prints TAP. A failed CHECK says where and goes on. */
+/* A test program is a table of functions; it prints TAP. A failed CHECK prints its place, and the test continues. */
 #pragma once
 
 #include <stdbool.h>

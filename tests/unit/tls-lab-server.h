@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A server made of the module tls.so, in a process of its own, and GnuTLS's client for
- * it. A plan says what the server has and does; its outcome comes back when the two
- * have parted.
+ * A server with the module tls.so, in a process of its own, and a GnuTLS client. A plan has the configuration and the
+ * actions of the server; its outcome is passed back at the end of the connection.
  */
 #pragma once
 
@@ -11,7 +10,7 @@
 #define TLS_1_3 "NORMAL:-VERS-ALL:+VERS-TLS1.3"
 #define TLS_1_2 "NORMAL:-VERS-ALL:+VERS-TLS1.2"
 
-/* What the server's process found; it goes through a pipe. */
+/* The result of the server's process, which is passed through a pipe. */
 struct outcome {
 	int load;
 	int accept;
@@ -22,7 +21,7 @@ struct outcome {
 	int write;
 	unsigned int reads_of_io; /* from the handshake's end on */
 	bool pending;
-	bool intact; /* all octets were as pattern() says */
+	bool intact; /* all octets were those of pattern() */
 	bool has_client; /* a certificate of its own */
 	struct tls_client client;
 	bool has_binding;
@@ -230,7 +229,7 @@ static inline struct client meet(const struct plan *plan, const struct offer *of
 	return c;
 }
 
-/* Ends the client and hears what the server found. */
+/* Ends the client and reads the server's result. */
 static inline struct outcome part(struct client *c)
 {
 	struct outcome o = { .load = -1 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the tests of the module tls.so share: the module itself, certificates made on the
- * spot, and a server in a child process whose findings come back through a pipe.
+ * The functions that the tests of the module tls.so share: the module itself, certificates that are made at run time,
+ * and a server in a child process whose result is passed through a pipe.
  */
 #pragma once
 
@@ -53,7 +53,7 @@ static inline void lab_write(const char *path, const void *from, size_t n, mode_
 	close(fd);
 }
 
-/* What a certificate of the tests says; times are seconds from now. */
+/* The content of a certificate of the tests; times are seconds from now. */
 struct lab_certificate {
 	const char *name; /* of its files: NAME.pem, NAME.key */
 	gnutls_pk_algorithm_t kind;
@@ -92,7 +92,7 @@ static inline void lab_make(const struct lab_certificate *c)
 	gnutls_x509_crt_set_serial(crt, "\1", 1);
 	gnutls_x509_crt_set_activation_time(crt, now + c->from);
 	gnutls_x509_crt_set_expiration_time(crt, now + c->until);
-	/* The common name tells the tests which certificate they were shown. */
+	/* The common name, by which tests identify the certificate. */
 	gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, c->name,
 		(unsigned int)strlen(c->name));
 	for (size_t i = 0; i < 3 && c->dns[i]; i++)
@@ -148,7 +148,7 @@ static inline void lab_close(void)
 		fprintf(stderr, "%s is left behind\n", lab_dir);
 }
 
-/* What load() and check() say. */
+/* The faults that load() and check() report. */
 struct lab_faults {
 	size_t n;
 	char text[LAB_FAULTS][TLS_FAULT_TEXT];
