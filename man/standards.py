@@ -144,7 +144,7 @@ def programs(source):
     tests = source / 'tests'
     for path in sorted([*(tests / 'unit').glob('test-*.c'), *(tests / 'system').glob('test-*.py')]):
         found = set(references(comments(path)))
-        # a section says more than the name alone
+        # a section is more specific than the name alone
         yield path, {(name, number) for name, number in found if number or not any(
             other == name and more for other, more in found)}
 

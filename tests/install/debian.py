@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: ISC
 """Fresh Debian systems: folders made by debootstrap, chroots with mail clients, and a booted machine.
 
-A folder of a base system is made once and kept in the cache, and never changed. What is done with a system
-happens in an overlay that is thrown away.
+A folder of a base system is made once and kept in the cache, and never changed. Changes of a system are in an overlay
+that is thrown away.
 """
 
 import fcntl
@@ -168,7 +168,8 @@ class Booted:
         return self.root / name.lstrip("/")
 
     def copy_checkout(self):
-        """The files that git knows of, as they are now: nothing that was built here. The checkout may be another user's."""
+        """The files that git tracks, in their current state, without build results. The checkout may belong to
+        another user."""
         listed = subprocess.run(["git", "-c", f"safe.directory={SOURCE}", "-C", SOURCE, "ls-files", "-z", "--cached",
                                  "--others", "--exclude-standard"], capture_output=True, check=True).stdout
         names = b"\0".join(n for n in listed.split(b"\0") if n and os.path.lexists(os.path.join(os.fsencode(SOURCE), n)))

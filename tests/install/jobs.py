@@ -72,7 +72,7 @@ class Result:
 
 
 def end_with_parent():
-    """In a new process: be killed when the one that started it ends, however it does."""
+    """In a new process: ends it when its parent ends, in any way."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -151,7 +151,7 @@ class Jobs:
         with contextlib.ExitStack() as harness._cleanups:
             try:
                 function(result, *arguments)
-            except Exception:  # whatever it is, it is this job's
+            except Exception:  # any exception belongs to this job
                 result.failed(f"a job ended\n{traceback.format_exc()}")
         sys.stdout.flush()
         output.with_suffix(".result").write_text(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""A Debian mirror on a loopback: what it is asked for it takes from the mirror that this machine's apt uses.
+"""A Debian mirror on a loopback, which gets its files from the mirror that this machine's apt uses.
 
 What never changes under its name (packages, indexes by hash) is kept in a folder, so that a second run is quick.
 """

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""The sections of README and of postern-guide(7) as scenarios: each block run as it stands, each way that then listens used by real clients."""
+"""The sections of README and of postern-guide(7) as scenarios: each block is run unchanged, and real clients use each
+way that then listens."""
 
 import contextlib
 import difflib
@@ -74,7 +75,7 @@ WITHOUT_MAIL = ("Try it", INSTALLING, "Without systemd", "Contributing, reportin
 # Mail is sent at the end of these although the same server listens as before: the commands must not have broken it.
 MAIL_AT_THE_END = ("A certificate that is renewed", "Upgrade", "Backup and restore", "Logs: rotation and retention",
                    "Reading mail with Dovecot")
-# Behind these, what was installed is gone.
+# After these, the installed files are gone.
 REMOVED = {"Upgrade, remove": ("/usr/local/sbin/postern", "/usr/local/lib/systemd/system/postern.socket")}
 # What the last commands of these must have printed.
 PRINTED = {"Reading mail with Dovecot": r"hdr\.subject: \S"}
@@ -203,7 +204,7 @@ class Section:
     def __init__(self, readme, machine, title, tried=(), again=False):
         self.readme, self.machine, self.title = readme, machine, title
         self.blocks = readme.sections[title]
-        self.tried = set(tried)  # ports and their servers that mail has gone through
+        self.tried = set(tried)  # ports and their servers that have received mail
         self.again = again  # a second time, without mail and without results unless it fails
         self.changed = False  # a file, since mail was sent
         self.of_server = None
@@ -263,7 +264,7 @@ class Section:
             else:
                 with self.readme.timed(what):
                     self.command(block, way)
-        except Exception as fault:  # whatever it is, it is this block's
+        except Exception as fault:  # any exception belongs to this block
             text = str(fault) if isinstance(fault, (debian.Fault, AssertionError)) else traceback.format_exc()
             self.readme.failed(f"{what}\n{text}")
             return

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""Every block of README and of postern-guide(7) has one meaning, and what the extractor does not understand is an error."""
+"""Every block of README and of postern-guide(7) has one kind, and a block that the extractor cannot classify is an
+error."""
 
 import re
 import sys

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""tests/distributions leaves nothing behind, however it ends, and counts a job that crashes as failed."""
+"""tests/distributions leaves no process and no file after any end, and counts a job that crashes as failed."""
 
 import contextlib
 import io

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: ISC
-"""Fault campaigns: sessions in which one thing goes wrong, each of the things that can, and what must be true after each.
+"""Fault campaigns: sessions with one injected fault each, for all possible faults, and the conditions after each of
+them.
 
 A campaign lists the injections of a setting from a session in which nothing fails, plays a session for each of them
-(all, or a fixed sample), and looks at replies, files, records, processes and at the next session.
+(all, or a fixed sample), and checks replies, files, records, processes and the next session.
 """
 
 import base64
@@ -133,7 +134,7 @@ SETTINGS = {
 
 
 class Failed(Exception):
-    """The session cannot go on: a reply that is not the expected one."""
+    """The session cannot continue: the reply is not the expected one."""
 
 
 class Talk:

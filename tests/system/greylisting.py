@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
 """greylisting.py SOCKET: a filter on libmilter (python3-milter) that defers the first message of a client, a sender and
-a recipient, and lets the same three pass afterwards. It remembers them until it ends."""
+a recipient, and lets the same three pass afterwards. It keeps them until it ends."""
 
 import sys
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""What the tests of TLS share."""
+"""The functions that the tests of TLS share."""
 
 import os
 import ssl
@@ -12,7 +12,7 @@ WITH_TLS = {"on": "on", "required": "required", "implicit": "implicit"}
 
 
 def secure(place, context=None, name=HOST, **options):
-    """A connection in TLS, up to EHLO's reply, whatever way the setting has it."""
+    """A connection in TLS, up to the reply to EHLO, by STARTTLS or with implicit TLS."""
     if place.settings["tls"] == "implicit":
         client = place.connect(greeting=False)
         client.handshake(context, name, **options)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: ISC
-"""What the system tests share: TAP, scratch space, certificates, the program, its clients.
+"""The functions that the system tests share: TAP, scratch space, certificates, the program, its clients.
 
 A test file defines functions named test_<what_it_promises>, each about one promise, and ends with
 `harness.main()`. It is run as `test-x.py BUILDDIR [--sanitized] [NAME...]` and prints TAP. A test
-that cannot run here raises Skip with the reason. Every wait is bounded, every process is ended by
-its own pid, and nothing is sent anywhere but to loopback.
+that cannot run here raises Skip with the reason. Every wait has a limit, every process is ended by its own pid, and
+traffic goes only to loopback.
 """
 
 import argparse
@@ -73,7 +73,8 @@ def table_of(rows):
 
 
 def once(make):
-    """A function that makes something for the whole file at its first call; a Skip of that call is raised again later."""
+    """A function that makes something for the whole file at its first call; a Skip of that call is raised again
+    later."""
     made = []
 
     def get():
@@ -353,7 +354,7 @@ def environment(**more):
 
 
 def check_lines(done):
-    """What --check says, without the warnings that root receives mail and that the program is static."""
+    """The output of --check, without the warnings that root receives mail and that the program is static."""
     left_out = (": warning: user: not set", ": warning: static, ")
     return "".join(line for line in done.stdout.splitlines(True) if not any(text in line for text in left_out))
 
@@ -591,11 +592,11 @@ class Site:
         return sorted(p for p in (maildir or self.maildir).glob("new/*"))
 
     def leftovers(self):
-        """Whatever lies in a tmp/ below mail-root."""
+        """All files in a tmp/ below mail-root."""
         return sorted(p for p in self.root.glob("**/tmp/*"))
 
     def everything(self):
-        """Every file below mail-root that is visible to anybody."""
+        """Every visible file below mail-root."""
         return sorted(p for p in self.root.glob("**/*") if not p.is_dir())
 
     def only_message(self):
@@ -698,7 +699,7 @@ class Reply:
 
 
 class Client:
-    """SMTP spoken as the test says, step by step, in clear or through TLS."""
+    """An SMTP client that the test controls step by step, in the clear or inside TLS."""
 
     def __init__(self, connection, process=None):
         self.socket, self.process = connection, process

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""What a fault campaign lets fail: system calls and allocations, one at a time, and the tools that do it."""
+"""The faults of a campaign: system calls and allocations, one at a time, and the tools that inject them."""
 
 import collections
 import errno
@@ -74,7 +74,7 @@ class Calls:
         seen, loading = collections.Counter(), {"0"}
         for process, name, _ in found:
             seen[process, name] += 1
-            # until the program's own first call it is the loader that fails, and it says so by itself
+            # before the program's own first call the loader fails, and prints the fault itself
             loading -= {process} if name == "fcntl" else set()
             if process not in loading and int(process) < PROCESSES:
                 yield int(process), name, seen[process, name]

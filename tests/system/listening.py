@@ -11,13 +11,13 @@ AGENT = "postern-keys"  # the name of a key agent's process
 
 
 class Listening(Site):
-    """A listener on a port of its own, and what it tells the service manager."""
+    """A listener on a port of its own, and its messages to the service manager."""
 
     def __init__(self, *kinds, **settings):
         # many clients that wait, on a busy machine
         super().__init__(**{"timeout": 300, **settings})
         self.kinds = kinds or ("",)
-        self.first = None  # what the service manager must be told before READY=1
+        self.first = None  # messages that the service manager must get before READY=1
         self.ports = []
 
     def listen(self, wrap=(), options=None, **env):
@@ -47,7 +47,7 @@ class Listening(Site):
         harness.eventually(lambda: text in self.heard.recv(1000).decode(), f"{text!r} is told")
 
     def forget(self):
-        """What has been told until now."""
+        """The messages until now."""
         self.heard.settimeout(0)
         with contextlib.suppress(BlockingIOError):
             while True:

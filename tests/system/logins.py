@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""What the tests of AUTH share: tables of users, verifiers, and clients that log in."""
+"""The functions that the tests of AUTH share: tables of users, verifiers, and clients that log in."""
 
 import base64
 
@@ -48,7 +48,7 @@ def site(users=None, auth="on", **settings):
 
 
 def secure(place, **options):
-    """A client that has said EHLO inside TLS."""
+    """A client that has sent EHLO inside TLS."""
     client = place.connect(**options)
     client.ehlo()
     client.starttls(context=options.get("context"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""Logs that postern has written, as files of JSON Lines, and what postern-status shows of them."""
+"""Logs of postern as files of JSON Lines, and the output of postern-status for them."""
 
 import contextlib
 import fcntl

@@ -26,7 +26,8 @@ tls = on
 tls-certificate = credential:tls.crt
 tls-key = credential:tls.key
 """
-# What postern-guide(7) says of users, for one whose password is "secret" (gsasl --mkpasswd --iteration-count 4096).
+# The table of users as in postern-guide(7), with one user whose password is "secret" (gsasl --mkpasswd
+# --iteration-count 4096).
 AUTH_DROP_IN = """\
 [Service]
 LoadCredential=users:/etc/postern/users

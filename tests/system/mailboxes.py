@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""What the tests of mailboxes share: Maildirs of several owners below a mail-root, and messages to them."""
+"""The functions that the tests of mailboxes share: Maildirs of several owners below a mail-root, and messages to
+them."""
 
 import os
 import shutil
@@ -10,7 +11,7 @@ from harness import DOMAIN, SENDER, Site
 
 PARTS = ("new", "cur", "tmp")
 OTHER = 61001  # an owner of Maildirs
-OURS = 61002  # who postern is where it is not root
+OURS = 61002  # the user of postern, if it is not root
 ALICE = f"alice@{DOMAIN}"
 
 
@@ -79,7 +80,7 @@ class Place:
         return [client.content(data).code] + [client.reply().code for _ in range(replies - 1)]
 
     def fault(self):
-        """What the last record of a message says of this host."""
+        """The fault of this host in the last record of a message."""
         return self.site.records("message")[-1].get("delivery_fault")
 
     def check(self, user=None):
@@ -146,7 +147,8 @@ KINDS = ("tmp", "O_TMPFILE")
 
 
 def place_of_kind(kind):
-    """A place without O_TMPFILE; or one with it, outside the sandbox, as a file is then made from one without a name."""
+    """A place without O_TMPFILE; or one with it, outside the sandbox, as a file is then made from one without a
+    name."""
     place = Place(sandbox="yes" if kind == "tmp" else "no")
     if kind == "tmp":
         place.domain.rmdir()

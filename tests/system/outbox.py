@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""What tests of postern-outbox share: an outbox, reports, and a sendmail that records."""
+"""The functions that tests of postern-outbox share: an outbox, reports, and a sendmail that records its runs."""
 
 import os
 import stat
@@ -69,7 +69,7 @@ Subject: a message
 
 
 class Outbox:
-    """An outbox, and a sendmail that writes down how it was run and exits as it is told."""
+    """An outbox, and a sendmail that records its arguments and exits with the status that the test sets."""
 
     def __init__(self):
         self.site = harness.scratch()
@@ -101,7 +101,7 @@ exit {status}
         self.sendmail.chmod(0o755)
 
     def put(self, text=None, name=None, age=0):
-        """A file in new/, in the way of those who write it: complete when it appears."""
+        """A file in new/, which is complete when it appears, as postern writes it."""
         self.count += 1
         name = name or f"1751371200.M{self.count}P1Q1.{harness.HOST},S=1"
         made = self.dir / "tmp" / "made"
@@ -115,7 +115,7 @@ exit {status}
         return [str(program()), f"--sendmail={self.sendmail}", *(options or (FAST,)), str(self.dir)]
 
     def run(self, *options, status=0, **more):
-        """One run to its end; what it said."""
+        """One run to its end; returns its output."""
         done = harness.run(*self.command(*options), **more)
         harness.equal(done.returncode, status, done.stdout)
         return done.stdout

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""What tests of postern-pipe share: a Maildir, messages as postern writes them, and a program that records its runs."""
+"""The functions that tests of postern-pipe share: a Maildir, messages as postern writes them, and a program that
+records its runs."""
 
 import os
 import signal
@@ -34,7 +35,7 @@ Message-ID: <{number}@example.net>
 
 
 class PipeBox:
-    """A Maildir, and a program that writes down how it was run, and exits as it is told."""
+    """A Maildir, and a program that records its runs and exits with the status that the test sets."""
 
     def __init__(self, maildir=None):
         self.site = harness.scratch()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""A TLS client of records: the test sends them itself, so that it may cut them, add to them or leave some out."""
+"""A TLS client at the level of records: the test sends them itself, so that it can cut, change or omit them."""
 
 import contextlib
 import re
@@ -20,7 +20,7 @@ class Tls:
         self.buffer = b""
 
     def flight(self):
-        """Go on with the handshake: the octets to be sent next, and whether it is complete."""
+        """Continues the handshake: returns the octets to be sent next, and whether it is complete."""
         try:
             self.tls.do_handshake()
             complete = True

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: ISC
-"""Debian's own Postfix and Exim, each on a machine of its own (with-packages), sending to us."""
+"""Debian's Postfix and Exim, each on a machine of its own (with-packages), which send to postern."""
 
 import harness
 import postfix
 from harness import SENDER
 
-POSTFIX, EXIM = 61001, 61002  # who delivers, as own-mailers has them
+POSTFIX, EXIM = 61001, 61002  # the user that delivers, as in own-mailers
 
 def read_if_there(path):
     return path.read_text(errors="backslashreplace") if path.exists() else ""
 
 
 class Server:
-    """A mail server on a machine of its own that is given one message, and then whatever it is told."""
+    """A mail server on a machine of its own that gets one message, and then commands of the test."""
 
     def __init__(self, package, folder, script):
         harness.need_root(f"a machine with {package} in it")

@@ -30,7 +30,7 @@ LOCAL = SIGNATURE + b"\x20\0\0\0"
 
 
 def secured(place, version=ssl.TLSVersion.TLSv1_3):
-    """A client that has said EHLO inside TLS."""
+    """A client that has sent EHLO inside TLS."""
     client = place.connect()
     client.ehlo()
     client.say("STARTTLS", 220)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""Real clients log in, by password and by certificate, and break exchanges off."""
+"""Real clients log in, by password and by certificate, and interrupt exchanges."""
 
 import base64
 import hashlib
@@ -88,7 +88,8 @@ def curl(place, *options):
 @harness.table_of({f"{m} {k}": (m, p) for m in ("plain", "login", "scram-sha-256", "on")
                    for k, p in (("right", PASSWORD), ("wrong", "wrong"))})
 def test_msmtp(mechanism, password):
-    """With what binds it to TLS, where it can: it then refuses the plain SCRAM of a server that has both (RFC 5802 6)."""
+    """With what binds it to TLS, where it can: it then refuses the plain SCRAM of a server that has both (RFC 5802
+    6)."""
     place = Place()
     if mechanism.startswith("scram") and f"{mechanism}-plus" in msmtp(place, "--version").stdout:
         mechanism += "-plus"
@@ -109,7 +110,7 @@ def msmtp(place, *options):
                    for m in ("PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS")
                    for k, p in (("right", PASSWORD), ("wrong", "wrong"))})
 def test_gsasl(mechanism, password):
-    """It sends no mail; SCRAM proves to it, too, that the server knows the password."""
+    """It sends no mail; SCRAM also proves to the client that the server has the verifier."""
     harness.need("gsasl")
     place = Place()
     done = harness.run(
@@ -129,7 +130,7 @@ def test_gsasl(mechanism, password):
 
 @harness.table_of({"an end": False, "a cancellation": True})
 def test_an_exchange_that_the_client_breaks_off_has_a_record(cancels):
-    """As clients do that refuse SCRAM by themselves, once they have seen what the server says."""
+    """Like clients that cancel SCRAM after the message of the server."""
     place = site()
     client = secure(place)
     client.say("AUTH SCRAM-SHA-256 " + base64.b64encode(f"n,,n={USER},r=fyko".encode()).decode(), 334)
@@ -202,7 +203,7 @@ def test_broken_off_at_a_listener_it_has_the_same_record(mechanism, lines, end):
 
 
 def test_gsasl_that_refuses_scram_by_itself():
-    """It can bind to the channel, and is told to use a mechanism that does not."""
+    """The client supports channel binding, but is configured for a mechanism without it."""
     harness.need("gsasl")
     place = Place()
     done = harness.run(
@@ -324,7 +325,7 @@ def fingerprint(pair):
 
 
 def test_a_table_of_fingerprints_says_whose_they_are():
-    """Devices that sign for themselves: each is its own authority, and the table knows them alone."""
+    """Devices with self-signed certificates: each is its own authority, and only these are in the table."""
     authority = Authority()
     listed = authority.signs("listed", "email = whatever@example.org")
     unlisted = authority.signs("unlisted", "email = scanner@example.org")

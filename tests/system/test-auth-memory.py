@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""What is left of passwords and keys: nothing in memory, in core files and in traces."""
+"""No password and no key remains in memory, in core files or in traces."""
 
 import base64
 import contextlib

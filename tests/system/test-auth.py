@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""Logging in (AUTH, RFC 4954): tables that real tools have made, what is offered and when, whose addresses a user may
-use, faults of tables, and replies that do not show which users exist."""
+"""Logging in (AUTH, RFC 4954): tables of real tools, mechanisms that are offered, addresses of users, faults of
+tables, and replies that do not reveal which users exist."""
 
 import base64
 import contextlib
@@ -22,7 +22,7 @@ def by_doveadm(password=PASSWORD):
     if "execv(/usr/bin/doveconf)" not in done.stdout:
         assert done.returncode == 0, done.stdout
         return done.stdout.split()[-1]
-    # Dovecot 2.4 reads its settings all the same, by a program that has to be where it is installed
+    # Dovecot 2.4 still reads its settings, by a program that must be in its installed place
     harness.need_root("a machine with Dovecot")
     settings = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
     return made(harness.HERE / "with-packages", harness.packages(), "dovecot-core", harness.scratch(), "sh", "-c",
@@ -139,7 +139,7 @@ def test_the_user_need_not_read_the_tables():
 
 
 def test_nobody_can_ask_who_exists():
-    """The salt of somebody who does not is the same in each process, and of the usual form."""
+    """The salt of a user that does not exist is the same in each process, and has the usual form."""
     place = site({USER: by_gsasl(), "second": by_gsasl()})
 
     def ask(name):

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""tests/bench/run measures what it says: the smoke test of all its works, with postern and one of the others."""
+"""tests/bench/run: a smoke test of all its works, with postern and one other server."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def check_sense(samples, server):
 
 
 def check_units(figures):
-    """What is told of a machine that boots no systemd is no fault; where it does, hardening costs a lot."""
+    """A machine that cannot boot systemd is reported, and is no fault; on others hardening has a high cost."""
     told = figures["unable"].get("hardened", {})
     if all("no systemd can be booted" in reason for reason in told.values()):
         told.clear()
@@ -81,7 +81,7 @@ def test_nothing_is_left_behind_when_it_is_ended():
 
 
 def machines(folder):
-    """Those who hold a systemd with its state there, one that boots included."""
+    """The processes of a systemd with its state there, even while it boots."""
     lines = harness.run("ps", "-eo", "args=").stdout.splitlines()
     return [line for line in lines if f"with-systemd inner {folder}" in line]
 

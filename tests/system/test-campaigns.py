@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""Whatever fails, and whenever a process is killed: a 250 has its file, no message is torn, nothing hangs or spins, a
-record tells it, and the next session works. Each test plays a fixed sample; tests/campaign plays all.
+"""After any fault, and after killing a process at any time: a 250 has its file, no message is incomplete, no process
+hangs or loops, a record has the fault, and the next session works. Each test plays a fixed sample; tests/campaign
+plays all.
 """
 
 import harness

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""postern-cdb: a table of text becomes a cdb that takes an older one's place at once, or nothing changes."""
+"""postern-cdb: a table of text becomes a cdb, which replaces an older one at once, or nothing changes."""
 
 import itertools
 import os
@@ -18,7 +18,7 @@ def program():
 
 
 def make(*arguments, **options):
-    """Exit status and what was said, which is nothing where all went well."""
+    """Exit status and messages, of which there are none after a success."""
     done = harness.run(program(), *arguments, **options)
     return done.returncode, done.stdout
 
@@ -165,7 +165,7 @@ def test_the_owner_of_a_table_stays():
 
 
 def test_a_table_of_another_is_left_alone():
-    """Who cannot keep its owner must not take it from those who read it."""
+    """A user that cannot keep the owner must not make the table unreadable for its readers."""
     harness.need_root("another owner")
     path = text()
     table = path.with_suffix(".cdb")

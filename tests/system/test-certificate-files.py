@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""Certificates and keys in files as tools write them: line ends, marks, text around the blocks, kinds of keys, their
+"""Certificates and keys in files of real tools: line ends, marks, text around the blocks, kinds of keys, their
 order, and long chains. All of them are used, and --check finds no fault."""
 
 import re

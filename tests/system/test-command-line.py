@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""What an administrator types, and reads: exit statuses of sysexits(3), faults in sentences."""
+"""Command lines and their results: exit statuses of sysexits(3), and faults as sentences."""
 
 import os
 import re
@@ -24,7 +24,7 @@ def settings(text):
     return str(path)
 
 
-# said, or there is a warning that mail would be received as root
+# printed, or there is a warning that mail would be received as root
 AS_ROOT = ("-o", "user=root") if os.geteuid() == 0 else ()
 
 

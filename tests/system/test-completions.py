@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""Completions in real shells, on a terminal: what is typed with TAB at its end becomes the words of the command."""
+"""Completions in real shells, on a terminal: a typed word with TAB is completed."""
 
 import os
 import pty

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""Reports of success: a real Postfix asks for one, a parser of MIME that is not ours reads it, and
-nothing that happens to the outbox costs a message."""
+"""Reports of success: a real Postfix requests one, an independent MIME parser reads it, and no fault of the outbox
+loses a message."""
 
 import email
 import email.policy

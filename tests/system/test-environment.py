@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
 """A wrong environment: a file that is missing, has a wrong owner or a wrong mode, a library that cannot be loaded, a
-user that does not exist, a directory that is read-only. Each gives one message with the file, the cause and what to
-do, the same by `--check`, for one connection and from a listener; mail is deferred or delivered, never refused for
-good and never lost. Where the message ends with a command, that command makes an end of the fault."""
+user that does not exist, a directory that is read-only. Each fault causes one message with the file, the cause and a
+cure, the same by `--check`, for one connection and from a listener. Mail is deferred or delivered, never refused
+permanently and never lost. If the message ends with a command, this command removes the fault."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from harness import RECIPIENT, SENDER
 from listening import Listening
 from machine import LOGIN, USERS
 
-NOBODY = 65534  # who postern is here, so that root's files are those of another
+NOBODY = 65534  # the user of postern, so that root's files belong to another user
 AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--")
 MODULES = ("tls.so", "idn.so", "sasl.so")
 
@@ -154,7 +154,7 @@ READ = {settings: NOT_SERVED, certificate: IN_THE_CLEAR, key: IN_THE_CLEAR, user
         senders: LATER, tickets: DELIVERED, authorities: DELIVERED, clients: NOT_SERVED, recipients: NOT_SERVED}
 
 
-# Ways to spoil it, and what is to be said: {path} is the file, {dir} the directory that it is in
+# Faults of a file, and the expected message: {path} is the file, {dir} its directory
 
 
 def missing(place, make):

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""TLS failures explained: real clients fail in each way they do, and the record says in one sentence why and
-whose setting it is, who sent which alert, and what either side would have agreed to."""
+"""Explanations of TLS failures: real clients fail in all usual ways, and the record has one sentence with the cause
+and the setting to change, the alert with its sender, and the lists of both sides."""
 
 import os
 import re
@@ -361,7 +361,7 @@ def cases(**rows):
               "which does not cover mx.example.org (tls-certificate)"),
 )
 def test_python_that_verifies(version, make, settings, name, trusts, alert, why):
-    """OpenSSL says it in the clear in TLS 1.3, where GnuTLS takes it for a broken record."""
+    """OpenSSL sends it in the clear in TLS 1.3, which GnuTLS treats as a broken record."""
     pair = make()
     place = Site(tls="on", pair=pair, **settings)
     trust = pair if trusts else harness.pair("ecdsa", HOST, serial=99)

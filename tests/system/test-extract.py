@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""postern-extract: attachments come out octet for octet, under names that harm nobody, all of a message or none."""
+"""postern-extract: attachments are saved octet for octet, with safe names, either all of a message or none."""
 
 import base64
 import contextlib
@@ -123,7 +123,7 @@ def test_every_encoding_is_decoded(encoding):
 
 
 def test_a_message_that_is_one_attachment():
-    """As copiers send that know no text: no multipart."""
+    """Like copiers that send no text: not a multipart."""
     folder = Folder()
     folder.run(b"Subject: scan\nContent-Type: application/pdf; name=scan.pdf\nContent-Transfer-Encoding: base64\n\n" +
                base64.encodebytes(PDF))

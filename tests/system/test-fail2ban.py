@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""The filters and jails of contrib/fail2ban, by the real fail2ban: five failed log-ins ban, and so do twenty refused
-recipients, whether the records are in the journal, a file of syslog or JSON Lines."""
+"""The filters and jails of contrib/fail2ban with the real fail2ban: five failed logins ban a client, and so do twenty
+refused recipients, with records in the journal, a file of syslog or JSON Lines."""
 
 import os
 import shutil
@@ -76,7 +76,7 @@ def try_recipients(connect, source, times, sessions=1):
 
 
 def attack(connect, fail2ban):
-    """Those who stay below are not banned; nor is whom they name."""
+    """Clients below the limits are not banned; nor are addresses that they send."""
     fail_to_log_in(connect, "127.0.0.2", 4)
     try_recipients(connect, "127.0.0.4", 19)
     try_recipients(connect, "127.0.0.5", 1, 19)

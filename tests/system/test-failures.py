@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""What a source does too often or too slowly: guessing passwords, trying addresses, holding places."""
+"""Limits for a source: guessing passwords, searching addresses, holding places."""
 
 import os
 import signal
@@ -107,7 +107,7 @@ def guess(client):
 
 
 def guess_from(client):
-    """The same in a session that has just begun, and may be refused while it goes on."""
+    """The same in a session that has just begun, and may be refused later."""
     try:
         client.ehlo()
         client.starttls()
@@ -192,7 +192,7 @@ def try_addresses(client, n, pause=0):
 def test_a_source_tries_a_limited_number_of_addresses():
     here = Listening(source_refused_recipients=10, error_limit=100).listen()
     harness.equal(try_addresses(here.client(), 8), [550] * 8)
-    # the listener hears of each address, but the client does not wait for that
+    # the listener gets each address, but the client does not wait for this
     replies = try_addresses(here.client(), 90, pause=0.05)
     harness.equal(replies[-1], 421)
     harness.eventually(lambda: MANY in str(here.client(greeting=False).reply()), "the source is refused")

@@ -64,7 +64,7 @@ def calls(place):
 
 
 def deliver(client, recipients=("printer@example.org",), tls=False, parameters=""):
-    """One transaction in a session; the reply, or None where the process is gone."""
+    """One transaction in a session; returns the reply, or None if the process has ended."""
     try:
         client.ehlo()
         if tls:
@@ -367,7 +367,7 @@ def test_a_step_of_a_report_that_fails_is_recorded_and_costs_no_mail(step, error
     record = place.records("message")[0]
     harness.equal(record["outcome"], "delivered")
     assert record.get("report_fault") and "report" not in record, record
-    # after its link it is there, but nobody knows for how long
+    # after its link the file exists, but may be lost in a crash
     found = list(place.outbox.glob("new/*"))
     harness.equal(len(found), int(step in ("second fsync of the file", "fsync of the directory")))
     for path in found:

@@ -98,7 +98,7 @@ NO_LINKS = {"EPERM": "EPERM", "EOPNOTSUPP": "EOPNOTSUPP", "ENOSYS": "ENOSYS"}
 @harness.table_of({f"{error} {rename} {how} {kind}": (error, rename, how, kind) for error in NO_LINKS for kind in KINDS
                    for rename in ("RENAME_NOREPLACE", "EINVAL") for how in ("SMTP", "LMTP")})
 def test_a_file_that_cannot_be_linked_is_moved(error, rename, how, kind):
-    """Real sender 18: also where O_TMPFILE is known, and where rename knows no flags; durable before 250."""
+    """Real sender 18: also with O_TMPFILE, and without flags of rename; durable before 250."""
     place = place_of_kind(kind)
     boxes = [make_maildir(place.domain / name.split("@")[0]) for name in MANY]
     injections = [f"linkat:error={error}"]
@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_linked_is_moved(error, rename, how, kind):
 
 @harness.table_of({kind: kind for kind in KINDS})
 def test_a_file_is_never_moved_over_another(kind):
-    """Real sender 18: where rename knows no flags the name is looked at before."""
+    """Real sender 18: without flags of rename the name is checked before."""
     place = place_of_kind(kind)
     make_maildir(place.alice)
     trace, wrap = trace_of(place, "linkat:error=EPERM", "renameat2:error=EEXIST:when=1")
@@ -135,7 +135,7 @@ def test_a_file_is_never_moved_over_another(kind):
                   {f"fsync {when} {kind}": (kind, f"fsync when={when}", "EIO") for kind, n in zip(KINDS, (4, 5))
                    for when in range(1, n + 1)})
 def test_a_step_without_hard_links_that_fails_refuses_for_now(kind, call, error):
-    """Real sender 18: nothing is left, and the record says where it was."""
+    """Real sender 18: no file remains, and the record has its place."""
     place = place_of_kind(kind)
     make_maildir(place.alice)
     name, _, when = call.partition(" ")

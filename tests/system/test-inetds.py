@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""Whatever starts the program on a connection gets the same service: a message through STARTTLS,
-the peer's address in the trace header, and nothing on the wire but SMTP, even on fd 2."""
+"""Each program that starts postern for a connection gets the same service: a message through STARTTLS, the peer's
+address in the trace header, and only SMTP on the connection, even on descriptor 2."""
 
 import os
 import pwd
@@ -198,7 +198,7 @@ def all_that_comes(connection):
 
 @harness.table(clear="on", implicit="implicit")
 def test_fd_2_is_the_connection_and_no_library_writes_to_it(tls):
-    """GnuTLS says there that it cannot initialise itself: here it gets no random data."""
+    """GnuTLS prints there that it cannot initialise itself: here it gets no random data."""
     harness.need("strace")
     place = site().set(tls=tls, pair=harness.pair())
     ours, theirs = accepted()
@@ -293,7 +293,7 @@ def test_a_zone_is_no_part_of_an_address(name):
 
 @harness.table(**ADDRESSES)
 def test_an_empty_address_is_none(name):
-    """Real sender 14: tcpserver and tcpsvd set it so where they know of none; no rule is left out for it."""
+    """Real sender 14: tcpserver and tcpsvd set it so for an unknown address; no rule is skipped because of it."""
     place = with_rules("192.0.2.0/24 deny no")
     client = over_a_local_socket(place, **{name: ""})
     client.expect(220)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""A session that breaks off before the end of the message delivers nothing and promises nothing,
-whichever octet was the last and however the connection ended (RFC 5321 4.1.1.10, 3.8)."""
+"""A session that ends before the end of the message delivers nothing and gets no positive reply, for any last octet
+and any end of the connection (RFC 5321 4.1.1.10, 3.8)."""
 
 import contextlib
 import socket

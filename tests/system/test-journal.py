@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""Under a real systemd: records in a real journald, what the catalog says of them, and what systemctl
-shows of a session while it lives."""
+"""Under a real systemd: records in a real journald, their entries in the catalog, and the state of a running session
+in systemctl."""
 
 import harness
 from harness import RECIPIENT
@@ -15,7 +15,7 @@ def here_with_catalog():
 
 
 def explained(here, cursor, **fields):
-    """What `journalctl -x` says of the one entry with these fields."""
+    """The output of `journalctl -x` for the only entry with these fields."""
     entry = harness.eventually(lambda: here.journal(cursor, **fields), f"an entry with {fields}")[0]
     text = here.run("journalctl", "-x", "-o", "short", f"MESSAGE_ID={entry['MESSAGE_ID']}",
                     f"_PID={entry['_PID']}")
@@ -49,7 +49,7 @@ def test_mail_in_the_clear_is_explained_by_journalctl():
 
 
 def test_records_on_standard_error_name_the_program_once():
-    """The journal has the name and the process of whatever comes by standard error."""
+    """The journal has the name and the process for lines of standard error."""
     here = here_with_catalog()
     cursor = here.cursor()
     here.settings(SETTINGS + "log = stderr\n")

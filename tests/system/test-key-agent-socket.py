@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""`postern --key-agent` at a socket: processes that serve one connection each have no private key, and real clients use
-TLS all the same."""
+"""`postern --key-agent` at a socket: processes that serve one connection each have no private key, and real clients
+can use TLS."""
 
 import contextlib
 import os

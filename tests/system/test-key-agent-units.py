@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
 """postern-key-agent.socket and its service in a real systemd, as postern(8) has them: connections receive mail inside
-TLS and have no private key, a new pair holds from the next connection on, and the agent can be restarted."""
+TLS and have no private key, a new pair is used from the next connection on, and the agent can be restarted."""
 
 import ssl
 import threading
@@ -155,7 +155,7 @@ def test_sessions_at_once_get_their_own_signatures():
         try:
             with harness.in_network_of(here.pid):
                 deliver(here)
-        except Exception as fault:  # a thread has no other way to say what went wrong
+        except Exception as fault:  # a thread has no other way to report a fault
             faults.append(repr(fault))
 
     clients = [secured(here) for _ in range(8)]

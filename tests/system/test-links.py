@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
 """Paths of settings, when postern is root and another user can change a part of them: no link of that user is
-followed, wherever in the path it is, and no file of root's is read, written to or removed by one."""
+followed, at any place in the path, and no file of root is read, written to or removed through one."""
 
 import os
 import socket

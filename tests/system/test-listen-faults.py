@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""`postern --listen` when something goes wrong: no loop, no wait without end, no lost limit, no lost file, and a
-client that cannot be served is told so."""
+"""`postern --listen` after faults: no loop, no endless wait, no lost limit, no lost file, and a reply to each client
+that cannot be served."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from listening import (Listening, acceptor, certificate_of, children, connection
 
 
 def for_nobody(**settings):
-    """Becomes the user nobody, which can write the mail and nothing else."""
+    """Becomes the user nobody, which can write only the mail."""
     harness.need_root("a change of user")
     here = Listening(user="nobody", **settings)
     here.root.chmod(0o777)

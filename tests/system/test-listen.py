@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""`postern --listen`: one process accepts and forks; what is changed counts from the next connection on,
-nobody takes every place, and nothing that happens to one connection reaches another."""
+"""`postern --listen`: one process accepts and forks; a change applies to the next connection, no client can take all
+places, and connections do not influence each other."""
 
 import contextlib
 import os
@@ -365,7 +365,7 @@ def test_a_stop_lets_sessions_go_on():
 
 
 def layout(here):
-    """Where the program lies in memory."""
+    """The address of the program in memory."""
     with open(f"/proc/{here.process.pid}/maps", encoding="ascii") as maps:
         return next(line.split("-")[0] for line in maps if line.rstrip().endswith("/postern"))
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""LMTP (RFC 2033) and a reply for each recipient: one mailbox that cannot be written costs the others
-nothing, on file systems that are really full; and the mail servers that deliver through it."""
+"""LMTP (RFC 2033) and a reply for each recipient: a mailbox that cannot be written does not affect the others, on
+file systems that are really full; and real mail servers deliver through LMTP."""
 
 import shutil
 import smtplib
@@ -146,10 +146,10 @@ def test_a_full_file_system_refuses_its_own_recipients(how, names, sent):
     owned = {name: 1 for name in names if name not in is_full and (
         speaker.each() or not set(names) & set(is_full))}
     whole = [is_full.get(name, 250) for name in names]
-    if codes != [452] or owned:  # where nobody can have it, DATA itself may be refused
+    if codes != [452] or owned:  # if no recipient can get the message, DATA itself may be refused
         harness.equal(codes, speaker.expected(whole))
     disks.check(owned, sent)
-    # Room again: those who have not had it get it, in the same session.
+    # There is space again: the other recipients get it in the same session.
     left = [name for name in dict.fromkeys(names) if name not in owned]
     if sent is SMALL:
         disks.ballast.unlink()
@@ -178,7 +178,7 @@ def test_a_read_only_file_system_refuses_its_own_recipients():
 
 @harness.table_of({how: how for how in ("SMTP", "LMTP in chunks")})
 def test_a_maildir_that_no_link_reaches_gets_a_file_of_its_own(how):
-    """Behind a mount of the same file system link() says EXDEV, and stat() nothing."""
+    """Across a mount of the same file system link() fails with EXDEV, although stat() shows no difference."""
     speaker, disks = SPEAKERS[how], Disks()
     names = ("alice", "anna", "carl", "dora")
     for name in names[2:]:
@@ -236,7 +236,7 @@ def owed_many(**settings):
 
 
 def check_delivered(place, box, end):
-    """Once, and told as such, however the session ended."""
+    """Once, and recorded as such, for any end of the session."""
     path, = place.new(box)
     harness.check_stored(path, SMALL)
     record = harness.eventually(lambda: place.records("message"), "the message's record")[0]
@@ -500,7 +500,7 @@ def test_exim_delivers(transport):
 
 
 def keeps_the_full_one_alone(exim, agent, disks):
-    """Of bob, alice and ben only alice has room, until the ballast is gone."""
+    """Of bob, alice and ben only alice has space, until the ballast is removed."""
     exim.logged("> ", address("alice"), "250 2.6.0 Delivered as")
     for name in ("bob", "ben"):
         # at RCPT where it declares the size, and after the content where it does not

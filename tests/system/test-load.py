@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""A connection pays only for what it uses: libc alone until TLS is asked for, and none of the
-variables that a library would obey."""
+"""A connection loads only what it uses: libc until TLS is requested, and no variable that a library would read."""
 
 import os
 import re

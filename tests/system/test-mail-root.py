@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""A mail-root, or a directory below it, that is empty or not mounted: nothing is refused for good, and nothing is made
-below a mount point."""
+"""A mail-root, or a directory below it, that is empty or not mounted: no mail is refused permanently, and nothing is
+made below a mount point."""
 
 import shutil
 
@@ -60,7 +60,7 @@ def test_an_empty_mail_root_where_mailboxes_are_made_is_a_first_start():
 
 
 def told_empty(place, path):
-    """The record and --check have the same words; the latter says what a first start needs."""
+    """The record and --check have the same text; --check adds the cure for a first start."""
     harness.equal(place.fault(), f"{path}: {EMPTY}")
     harness.equal(place.site.records("message")[-1]["status"], "Delivery Error (SMTP Receive)")
     done = place.check()
@@ -78,7 +78,8 @@ WHERE = {
 
 @harness.table_of({f"{name} {how}": (settings, how) for name, settings in WHERE.items() for how in ("SMTP", "LMTP", "BDAT")})
 def test_nothing_is_made_in_an_empty_mail_root(settings, how):
-    """Real sender 16: neither the mailbox of an address, nor that of all others, until a mark says that it is the one."""
+    """Real sender 16: neither the mailbox of an address, nor that of all others, until a marker shows that it is the
+    right directory."""
     settings = dict(settings)
     to, lines = settings.pop("to", ALICE), settings.pop("lines", None)
     place = Place(maildir_create="auto")
@@ -101,7 +102,8 @@ def test_nothing_is_made_in_an_empty_mail_root(settings, how):
 
 
 def test_mail_waits_while_the_disk_is_not_mounted():
-    """Real senders 16 and 24: a real mount; what came before it was gone and after it is back lies on the disk."""
+    """Real senders 16 and 24: a real mount; messages from before the unmount and from after the next mount are on the
+    disk."""
     place = Place(maildir_create="auto", postmaster="pm", catch_all="rest")
     by_table(place, f"{ALICE} boxes/alice\n")
     recipients = (ALICE, f"bob@{DOMAIN}", "postmaster")
@@ -160,7 +162,7 @@ def test_check_looks_where_a_line_of_a_domain_leads():
 @harness.table(auto=("auto", "box", [250], ["box"]), itself=("auto", "", [250], ["cur", "new", "tmp"]),
                yes=("yes", "%u", [250], ["alice"]))
 def test_a_mail_root_that_postern_makes_is_marked(create, maildir, codes, entries):
-    """Real sender 16: its first session may end without a message, and the next is a first start all the same."""
+    """Real sender 16: its first session may end without a message, and the next one is still a first start."""
     place = Place(maildir_create=create)
     shutil.rmtree(place.root)
     place.site.set(mail_root=place.root, maildir=place.root / maildir)
@@ -172,7 +174,8 @@ def test_a_mail_root_that_postern_makes_is_marked(create, maildir, codes, entrie
 
 @harness.table(free=(None, [250]), marked=("disk", [451]))
 def test_an_empty_directory_that_is_the_mailbox_is_completed(marker, codes):
-    """Real sender 15: what `maildir` names is a mailbox, whatever it lacks; mail-root-marker says whether it is there."""
+    """Real sender 15: the directory of `maildir` is a mailbox even if it is empty; mail-root-marker detects a missing
+    disk."""
     place = Place(maildir_create="auto")
     shutil.rmtree(place.domain)
     place.site.set(maildir=place.root, mail_root=None, mail_root_marker=marker)

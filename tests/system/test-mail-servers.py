@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""The recipes for Postfix and Exim as they stand in postern-guide(7) and postern(8): known addresses are delivered by LMTP,
-unknown ones are refused at RCPT and nothing is returned to a sender that may be forged, and mail waits while postern
-is down."""
+"""The recipes for Postfix and Exim in postern-guide(7) and postern(8), unchanged: known addresses are delivered by
+LMTP, unknown ones are refused at RCPT and nothing is returned to a sender that may be forged, and mail waits while
+postern is down."""
 
 import re
 import shutil
@@ -154,7 +154,7 @@ def test_postfix_checks_internationalized_addresses():
 
 
 def test_postfix_defers_while_postern_is_down():
-    """Neither a sender who is asked to come again nor a message in the queue gets a refusal; and what Postfix has
+    """Neither a deferred sender nor a message in the queue gets a refusal; and a message that Postfix has
     found out meanwhile does not outlast the fault."""
     with harness.own_network():
         backend = Backend(POSTFIX)

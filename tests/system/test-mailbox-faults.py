@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""A mailbox that is missing, closed, full or out of reach: 451, and the same words in the record and in --check."""
+"""A mailbox that is missing, not accessible, or full: 451, and the same text in the record and in --check."""
 
 import os
 import re
@@ -68,7 +68,8 @@ PARENTS = {"template": ("users/%u", {}, None), "deep": ("users/a/%d-%u/Maildir",
 @harness.table_of({f"{name} {create} {what} {how}": (*row, create, what, how) for name, row in PARENTS.items()
                    for create in ("no", "auto") for what in ("missing", "file", "link to a file") for how in ("SMTP", "LMTP")})
 def test_a_directory_above_all_mailboxes_that_is_missing_is_a_fault(template, settings, lines, create, what, how):
-    """Real senders 15 and 16: the settings name it, so no address is unknown for that, and none goes to the catch-all."""
+    """Real senders 15 and 16: the settings name it, so no address is unknown for that, and none goes to the
+    catch-all."""
     place = Place(template=template, maildir_create=create)
     place.site.set(**settings)
     if lines:
@@ -287,7 +288,7 @@ def test_a_message_that_does_not_fit_is_refused_before_it_is_sent(exists):
     harness.equal(record["reason"], "452 4.3.1 Insufficient storage; try later")
 
 
-# What a record says of a message that could not be stored
+# The record of a message that could not be stored
 
 
 ERRORS = {"EACCES": "Permission denied", "EROFS": "Read-only file system", "EXDEV": "Invalid cross-device link",
@@ -392,7 +393,8 @@ def test_a_broken_line_of_the_table_is_in_the_record():
 
 @harness.table_of({f"{verb} {how}": (verb, how) for verb in ("MAIL", "RCPT", "domain") for how in ("SMTP", "LMTP")})
 def test_why_a_name_cannot_be_read_is_in_the_record(verb, how):
-    """Real sender 17: the module that is missing, in the words of the record of the error, and as a fault of this host."""
+    """Real sender 17: the module that is missing, in the words of the record of the error, and as a fault of this
+    host."""
     place = Place(domains=f"{DOMAIN} b\u00fccher.example")
     make_maildir(place.alice)
     files = harness.scratch()

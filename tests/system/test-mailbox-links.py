@@ -60,7 +60,7 @@ def test_tmp_that_becomes_a_link_after_rcpt_is_not_used():
 
 @harness.table(relative=("example.org",), absolute=("{root}/example.org",), up_and_down=("./example.org/../example.org",), chain=("one",))
 def test_links_of_root_are_followed_below_mail_root(target):
-    """Real sender 19: absolute ones too, as far as they stay inside; RFC 5321 4.5.5 has no say in it."""
+    """Real sender 19: also absolute ones, if their target is inside; RFC 5321 4.5.5 has no rule about this."""
     place = Place(domains=f"{DOMAIN} example.com")
     alice = make_maildir(place.alice)
     (place.root / "links").mkdir()

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""Mailboxes of other owners, as root: what postern makes there belongs to the owner."""
+"""Mailboxes of other owners, as root: files and directories that postern makes there belong to the owner."""
 
 import concurrent.futures
 import os

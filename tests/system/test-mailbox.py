@@ -68,7 +68,7 @@ def test_any_other_directory_is_no_mailbox(name):
 @harness.table_of({f"{template} {create} {user}": (template, create, user) for create in ("no", "yes")
                    for template in ("%u/Maildir", "%u", "boxes/%u/mail") for user in ("root", "nobody")})
 def test_lost_and_found_is_no_mailbox(template, create, user):
-    """Real sender 15: whatever the template, and although postern may not look into it."""
+    """Real sender 15: with any template, and although postern cannot read it."""
     place = Place(template=template, maildir_create=create, **({"user": user} if user != "root" else {}))
     above = place.root / template.partition("%")[0]
     (above / "lost+found").mkdir(mode=0o700, parents=True)
@@ -82,7 +82,7 @@ def test_lost_and_found_is_no_mailbox(template, create, user):
 
 @harness.table(empty=(None,), file=("file",))
 def test_what_the_table_names_is_a_mailbox_whatever_it_lacks(what):
-    """Real sender 15: a line of `recipients` says that it is one, so that a file in its place is a fault."""
+    """Real sender 15: it is a mailbox by a line of `recipients`, so a file in its place is a fault."""
     place = Place(recipients="placeholder")
     table = place.site.dir / "recipients"
     table.write_text(f"{ALICE} boxes/alice\n")

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""The mistakes of mistakes.txt: postern --check answers each with file, line and cure, in words and as JSON."""
+"""The mistakes of mistakes.txt: postern --check reports each with file, line and cure, as text and as JSON."""
 
 import json
 import os
@@ -84,7 +84,7 @@ def test_warnings_are_no_faults():
 
 
 def check_recipients(text, name="recipients", status=0):
-    """What --check says about a table that has these lines."""
+    """The output of --check for a table with these lines."""
     folder = harness.scratch()
     settings = put(folder, "recipients", text)
     if name.endswith(".cdb"):

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""Everything at once: sessions that end anyhow while settings, certificates and tables are replaced and processes of
-the listener are ended by signals. Every 250 has its file, all places are free at the end, and memory is flat.
+"""Mixed load: sessions that end in all ways while settings, certificates and tables are replaced and processes of
+the listener are ended by signals. Every 250 has its file, all places are free at the end, and memory does not grow.
 
-It takes half a minute; POSTERN_MIXED_LOAD=SECONDS in the environment makes it last so long. What is done is random:
+It takes half a minute; POSTERN_MIXED_LOAD=SECONDS in the environment sets another duration. Actions are random:
 the seed is printed, and POSTERN_MIXED_SEED=NUMBER repeats it as far as the machine's timing does.
 """
 
@@ -25,7 +25,7 @@ PLACES = 40  # connection-limit
 ROUND = 8  # seconds of a listener's life
 SECONDS = int(os.environ.get("POSTERN_MIXED_LOAD", "24"))
 SEED = int(os.environ.get("POSTERN_MIXED_SEED", time.time_ns() % 1000000))
-GONE = (OSError, Closed, AssertionError)  # whatever a session may meet here, but no lost message
+GONE = (OSError, Closed, AssertionError)  # any fault of a session is allowed here, but no lost message
 
 
 class Load:
@@ -111,7 +111,7 @@ class Chaos:
                      self.clients, self.log, self.hup, self.end_connection, self.end_connection)
 
     def connections(self):
-        """Of all acceptors, and those whose acceptor is gone."""
+        """Connections of all acceptors, even of ended ones."""
         listener = self.here.process.pid
         first = [pid for pid in children(listener) if pid != acceptor_of(self.here)]
         return first + [pid for parent in children(listener) for pid in children(parent)]

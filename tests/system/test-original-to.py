@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""original-to: a copy for each mailbox, which names the recipients that it is for, and is else the same in all."""
+"""original-to: a copy for each mailbox, which has its recipients; apart from this, all copies are equal."""
 
 import harness
 from harness import DOMAIN, SENDER, Site, small_file_system

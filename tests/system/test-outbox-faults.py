@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""postern-outbox and what fails: sendmail, files that are no reports, and disks."""
+"""Faults around postern-outbox: sendmail, files that are not reports, and disks."""
 
 import os
 import socket
@@ -66,7 +66,7 @@ def test_a_sendmail_that_is_killed_is_what_may_be_mended():
 
 
 def test_a_report_is_given_up_after_five_days():
-    """RFC 5321 4.5.4.1. It is kept for whoever wants to know."""
+    """RFC 5321 4.5.4.1. It is kept for the administrator."""
     box = Outbox()
     box.be(75)
     young, old = box.put(age=GIVE_UP - 100), box.put(age=GIVE_UP + 1)
@@ -172,7 +172,7 @@ NO_REPORTS = {
 
 
 def check_rejected(box, name, why, reads=()):
-    """No sendmail is run, and the file lies in rejected/ as it was."""
+    """No sendmail is run, and the file is in rejected/, unchanged."""
     said = box.run()
     harness.equal(said.count("\n"), 1, said)
     harness.contains(said, f"is no delivery report: {why}; it is now in rejected/\n")

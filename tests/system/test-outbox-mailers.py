@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""postern-outbox with the sendmail(1) of real mailers, as a user of no privilege: what arrives is the
-report, from <>, at its one address."""
+"""postern-outbox with the sendmail(1) of real mailers, as a user without privileges: exactly the report arrives, from
+<>, at its only address."""
 
 import email.policy
 import email.parser
@@ -14,7 +14,7 @@ import servers
 from harness import DOMAIN, HERE, Listener, Site
 from outbox import Outbox, program, report
 
-UID = 61004  # of nobody known to own-mailers
+UID = 61004  # an address that own-mailers does not have
 ADDRESS = f"joe@{DOMAIN}"
 
 
@@ -61,7 +61,7 @@ class Place:
         harness.equal(status.read_text(), "exit 0\n", self.said())
 
     def check(self, address=ADDRESS, sent=None):
-        """Exactly one message, to the address, from nobody, with the report's own content."""
+        """Exactly one message, to the address, from the null sender, with the report's own content."""
         sent = report(address) if sent is None else sent
         self.check_end()
         found = harness.eventually(self.sink.everything, f"a message: {self.said()}")
@@ -116,7 +116,7 @@ def test_postfix_takes_the_address_of_a_phone(address):
 
 
 def test_postfix_that_cannot_take_it():
-    """Its settings are gone: what is left is in cur/, to be tried again."""
+    """Its settings are missing: the reports stay in cur/, to be tried again."""
     place = Place()
     name = place.put()
     start_postfix(place, "rm /etc/postfix/main.cf")
@@ -138,7 +138,7 @@ def test_exim():
 
 
 def test_msmtp():
-    """No queue of its own: it is done when the relay has said so."""
+    """Without a queue of its own it ends after the reply of the relay."""
     place = Place()
     place.put(report(ADDRESS))
     place.start("msmtp", f"""

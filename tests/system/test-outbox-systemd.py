@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""The units of postern-outbox in a real systemd: reports are sent as they come, what fails does not make
-anything spin, and hardening leaves mailers the rights they need."""
+"""The units of postern-outbox in a real systemd: reports are sent when they are written, failures cause no loops, and
+mailers keep the necessary rights in spite of the hardening."""
 
 import os
 import shutil
@@ -222,7 +222,7 @@ def test_what_cannot_even_be_moved_is_held_back_and_goes_on_when_mended():
     told = here.journal(cursor, SYSLOG_IDENTIFIER="postern-outbox")
     for entry in told:
         harness.contains(entry["MESSAGE"], "cur/: Permission denied: run postern-outbox as the user who owns it")
-    # the pause of the unit is between two attempts, however busy the machine is
+    # the pause of the unit is between two attempts, even on a busy machine
     times = [int(entry["__REALTIME_TIMESTAMP"]) / 1e6 for entry in told]
     assert times and all(later - earlier >= 3.5 for earlier, later in zip(times, times[1:])), times
     harness.equal(here.runs(), [])

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""postern-outbox: a report goes to sendmail with exactly one address, and is never lost; what is no
-report goes nowhere."""
+"""postern-outbox: a report is passed to sendmail with exactly one address, and is never lost; other files are never
+sent."""
 
 import fcntl
 import os
@@ -111,7 +111,7 @@ def test_no_more_than_the_rate():
     times = box.times()
     harness.equal(len(times), 4)
     assert took >= 4 * 0.25 - 0.01, "a run ends when sendmail may be run again"
-    # sendmail itself says when it was run, a little later
+    # sendmail itself records the time of its run, a little later
     assert times[3] - times[0] >= 3 * 0.25 - 0.1, times
 
 
@@ -223,7 +223,7 @@ def test_a_run_that_waits_can_be_ended():
 
 
 def slow(box):
-    """A sendmail that says that it runs, and ends when it is told, or when the test has ended."""
+    """A sendmail that records its start, and ends on request or when the test has ended."""
     box.be(0, f"""touch {box.site}/running
 for i in $(seq 1000); do [ -d {box.site} ] && [ ! -e {box.site}/go ] || break; sleep 0.02; done""")
     return box.site / "running", box.site / "go"
@@ -261,7 +261,7 @@ def test_a_signal_ends_a_pause_at_once():
 
 
 def test_killed_while_sendmail_runs_the_report_waits_for_its_turn():
-    """Nobody knows whether it was sent: it is tried again, but not at once."""
+    """It is unknown whether it was sent: it is tried again, but not at once."""
     box = Outbox()
     running, go = slow(box)
     name = box.put()

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""postern-pipe and what fails: disks, limits, and the program itself, killed at any moment. No message is lost, none is
-half moved, and each is processed at least once."""
+"""Faults around postern-pipe: disks, limits, and the program itself, killed at any moment. No message is lost, none
+is in two places, and each is processed at least once."""
 
 import os
 import random
@@ -311,7 +311,7 @@ esac
 
 
 class Clock:
-    """A process whose real clock is set by a file; the monotonic one goes on."""
+    """A process whose real clock is set by a file; the monotonic one continues."""
 
     def __init__(self, box):
         library, = (harness.packages() / "libfaketime").glob("usr/lib/*/faketime/libfaketime.so.1")

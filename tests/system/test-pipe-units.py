@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""The recipes of postern-pipe(8) in a booted systemd: the shipped unit with the drop-in that the manual shows, and the
-real programs. What a recipe needs beyond the rights of the unit must be in its drop-in."""
+"""The recipes of postern-pipe(8) in a booted systemd: the shipped unit with the drop-in of the manual, and the real
+programs. The drop-in of a recipe must have all rights that the unit lacks."""
 
 import base64
 import json

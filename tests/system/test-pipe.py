@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""postern-pipe: a program runs for each message, in order, with what postern knows of it; its exit status decides."""
+"""postern-pipe: a program runs for each message, in order, with the facts of the message; its exit status decides."""
 
 import json
 import os

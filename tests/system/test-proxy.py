@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""Behind HAProxy, and with rules for networks: who the client is, what holds for it, and what
-becomes of peers that say too little, too late, or what they may not."""
+"""Behind HAProxy, and with rules for networks: the client's address, its rule, and peers that send too little, too
+late, or a forbidden header."""
 
 import contextlib
 import re
@@ -186,7 +186,7 @@ def test_postern_started_by_tcpserver_behind_haproxy(how):
 
 
 def test_tls_that_haproxy_ended_grants_nothing():
-    """With TLVs that tell of TLS, its name and a checksum: the connection to us is in the clear."""
+    """With TLVs about TLS, its name and a checksum: the connection to postern is in the clear."""
     place = site(tls="required")
     both = place.dir / "both.pem"
     both.write_text(harness.pair().key.read_text() + harness.pair().certificate.read_text())
@@ -220,7 +220,7 @@ def test_a_health_check_is_the_proxys_own_connection(how):
 
 @harness.table(**VERSIONS)
 def test_a_check_that_is_reset_behind_its_header_does_no_harm(how):
-    """Real sender 9: our process may find the connection gone, and knows all the same whose it was."""
+    """Real sender 9: postern may find the connection closed, but still has the peer's address."""
     place = site(log_level="debug")
     haproxy = HAProxy(place, (PROXY, Listener(place).port), f"{how} check inter 100ms")
     harness.eventually(lambda: haproxy.status()["check_status"] == "L4OK", "HAProxy says L4OK")
@@ -288,7 +288,7 @@ def test_a_health_check_of_implicit_tls_is_no_failed_handshake(how):
 @harness.table_of({f"{tls} {how} {seconds}": (tls, how, seconds) for tls in ("off", "on", "implicit")
                    for how in ("setting", "rule") for seconds in (0, 1)})
 def test_a_reset_before_the_process_begins_is_a_check(tls, how, seconds):
-    """Real sender 9: the peer of a connection that is gone has its address, as with the listener."""
+    """Real sender 9: the peer of a closed connection has its address, as with the listener."""
     place = Site(tls=tls, log_level="debug", pair=harness.pair() if tls != "off" else None)
     if how == "setting":
         place.set(proxy_protocol=PROXY)
@@ -304,7 +304,7 @@ def test_a_reset_before_the_process_begins_is_a_check(tls, how, seconds):
     port = ours.getsockname()[1]
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     with theirs:
-        if not seconds:  # gone before the process
+        if not seconds:  # closed before the process starts
             ours.close()
         process = place.spawn(theirs)
         if seconds:  # or while it waits for the header
@@ -480,7 +480,7 @@ class InMemory:
         self.tls = client_context().wrap_bio(self.incoming, self.outgoing, server_hostname=HOST)
 
     def send(self):
-        """What TLS has to say, behind what comes before it: in one segment."""
+        """Octets of TLS, after the header before them, in one segment."""
         self.client.send(self.first + self.outgoing.read())
         self.first = b""
 
@@ -604,7 +604,7 @@ def test_a_reset_in_the_header():
     client = place.connect(greeting=False)
     client.send(V2[:20])
     client.delivered()
-    wait_for_the_sandbox(client)  # by then it knows its peer
+    wait_for_the_sandbox(client)  # it has the peer's address by then
     client.reset()
     harness.equal(client.process.wait(PATIENCE), 0)
     # a reset takes with it what was not read by then

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""The recipes of postern-guide(7) and the other manual pages with their own text: what each is for, and what it must
-not let happen. Postfix and Exim have a file of their own (test-mail-servers.py)."""
+"""The recipes of postern-guide(7) and the other manual pages, with their own text: each fulfils its purpose, and
+prevents misuse. Postfix and Exim have a file of their own (test-mail-servers.py)."""
 
 import base64
 import re
@@ -20,7 +20,7 @@ def guide(section, words=""):
 
 
 def client_from(place, address, **options):
-    """A client of that address, as an inetd tells of it."""
+    """A client of that address, as an inetd passes it."""
     ours, theirs = socket.socketpair()
     with theirs:
         place.spawn(theirs, env=harness.environment(TCPREMOTEIP=address, TCPREMOTEPORT="4711"), **options)

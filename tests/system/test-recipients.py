@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""Who has a mailbox: tables of text and cdbs, subaddresses, catch-all; with real clients, in the sandbox."""
+"""Existing mailboxes: tables of text and cdbs, subaddresses, catch-all; with real clients, in the sandbox."""
 
 import os
 import re
@@ -99,7 +99,7 @@ def test_a_message_goes_where_the_table_says(name):
     harness.equal(place.boxes(), {"boxes/info": 1, "com/any.body": 1, "admin": 1})
 
 
-# Real sender 24, RFC 5321 4.5.1: there is a mailbox for postmaster, or --check says so
+# Real sender 24, RFC 5321 4.5.1: there is a mailbox for postmaster, or --check warns
 
 
 def warnings(place, missing=None):
@@ -326,7 +326,7 @@ def test_inside_tls_nothing_needs_to_be_opened(name):
 
 @KINDS
 def test_a_table_is_read_with_the_first_rights(name):
-    """By root, in a directory that nobody else may enter, for a process that is nobody's soon after."""
+    """By root, in a directory that only root may enter, for a process that then becomes the user nobody."""
     harness.need_root("another user")
     place = Place(name, user="nobody")
     place.site.root.chmod(0o777)

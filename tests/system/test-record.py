@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""Records are lines and fields that nobody can forge, in every sink; a sink that is lost costs no mail
-and holds nobody up."""
+"""Records are lines and fields that clients cannot forge, in every sink; a failing sink loses no mail and delays no
+client."""
 
 import contextlib
 import json
@@ -41,7 +41,7 @@ def deliver(here, **options):
 
 
 def hostile_session(client):
-    """All that a client can say of itself, in every way that is not refused at once."""
+    """All values that a client can send about itself, in all accepted forms."""
     client.send(b"HELO " + b"A" * 65536 + b"\r\n")
     client.reply()
     client.send(b"HELO " + HOSTILE + b"\r\n")
@@ -61,7 +61,7 @@ def hostile_session(client):
 
 
 def check_hostile(session, message):
-    """The values as the record has them, whatever the sink."""
+    """The values of the record, from any sink."""
     harness.equal(session["helo"], "x\\x22 event=\\x22message\\x22 status=\\x22no\\x5C")
     assert "status" not in session, session
     harness.contains(message["from"], "outcome=\\x5C\\x22delivered")
@@ -421,7 +421,7 @@ def test_syslog_that_takes_nothing_costs_no_mail():
 
 
 def service_manager(here):
-    """A socket that hears what is told to $NOTIFY_SOCKET, and the environment that names it."""
+    """A socket that receives messages to $NOTIFY_SOCKET, and the environment with it."""
     heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     harness.at_end(heard.close)
     heard.bind(str(here.dir / "notify"))

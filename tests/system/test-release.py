@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""A release: the same commit gives the same octets, whatever the folder, the time and the umask are."""
+"""A release: the same commit gives the same octets, for any folder, time and umask."""
 
 import hashlib
 import json

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""The sandbox around whole sessions: what happens where it cannot be entered, which files it leaves, and that no
-process with a key leaves a core file."""
+"""The sandbox around whole sessions: the result if it cannot be entered, the files that stay accessible, and no core
+file of a process with a key."""
 
 import ctypes
 import os
@@ -263,7 +263,7 @@ WAYS = {  # settings, and options of strace
 
 
 def with_all(place):
-    """Every place that a session writes to; all is nobody's."""
+    """Every place to which a session writes; the user nobody owns all of them."""
     harness.need_root("processes of another user")
     place.outbox, place.traces, place.json = place.dir / "outbox", place.dir / "traces", place.dir / "logs/records"
     for path in (place.outbox, place.traces, place.json.parent):
@@ -355,7 +355,7 @@ def is_hidden(pid):
 
 
 def core_here(place):
-    """Let processes started from now on leave a core file in the place, and say which name those have."""
+    """Lets processes that are started from now on leave a core file in the place, and returns its name."""
     pattern = open("/proc/sys/kernel/core_pattern", encoding="ascii").read().strip()
     place.dir.chmod(0o777)
     return None if pattern[0] in "|/@" else pattern.split("%")[0]
@@ -372,7 +372,7 @@ def is_dead(pid):
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
             return stat.read().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):  # it has gone since
+    except (FileNotFoundError, ProcessLookupError):  # it has ended since
         return True
 
 

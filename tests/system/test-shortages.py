@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""What campaigns have found, each directly: a process that is short of memory, descriptors or random data says so,
-blames nothing else, and serves again when it can."""
+"""Faults that campaigns have found, each one directly: a process that is short of memory, descriptors or random data
+reports this and no other cause, and serves again when it can."""
 
 import base64
 import contextlib

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""Only CRLF.CRLF ends a message (RFC 5321 4.1.1.4), whatever stands in its place, and what a client
-says in the clear behind STARTTLS is never obeyed (RFC 3207 4.2, 6)."""
+"""Only CRLF.CRLF ends a message (RFC 5321 4.1.1.4), and no similar text, and input in the clear after STARTTLS is
+never carried out (RFC 3207 4.2, 6)."""
 
 import random
 import time
@@ -111,7 +111,7 @@ def test_no_other_sequence_ends_a_message_however_it_arrives(name, tls):
 
 @harness.table_of({"in clear": False, "in TLS": True})
 def test_a_stray_cr_before_it_does_not_hide_a_true_end(tls):
-    """CR CR LF . CR LF contains CRLF.CRLF: whoever reads on past it would be smuggled to."""
+    """CR CR LF . CR LF contains CRLF.CRLF: a server that ignores it could be smuggled to."""
     place = Site(tls="on", pair=harness.pair())
     client = open_session(place, tls)
     client.send(b"Subject: one\r\n\r\nfirst\r\r\n.\r\n")

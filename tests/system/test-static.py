@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""The static program: it needs no linker, library or file of the system, and does what the other one does.
+"""The static program: it needs no linker, library or file of the system, and works like the dynamic one.
 
 It is built here, unless the build folder is a static one already. The dialogues and all system tests run against it
 with tests/static."""
@@ -147,7 +147,7 @@ def test_nothing_is_loaded_and_nothing_can_be():
 
 
 class GnuTLS:
-    """A client that verifies nothing, and sends the alert that it is told."""
+    """A client that verifies nothing, and sends the alert that the test sets."""
 
     CLIENT, CERTIFICATE, FATAL, UNKNOWN_CA = 2, 1, 2, 48
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""postern-status on the records of a real journal, and the alerts that a timer gives."""
+"""postern-status with the records of a real journal, and the alerts that a timer sends."""
 
 import contextlib
 import http.server
@@ -351,7 +351,7 @@ def test_an_alert_is_not_repeated_where_its_state_cannot_be_written():
 
 
 def test_an_alert_without_a_place_for_its_state_says_so():
-    """By hand there is no second place: the alert is given again, and the cause is said."""
+    """Without the unit there is no second place: the alert is repeated, and the cause is printed."""
     harness.need_root("a directory that root cannot write to")
     place = harness.scratch()
     (place / "state").mkdir()

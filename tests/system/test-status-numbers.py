@@ -88,7 +88,7 @@ def test_health_knows_failed_deliveries_and_missing_tls():
 
 
 def test_health_says_what_it_cannot_see():
-    """A monitor that may not read the certificate must not say that all is well."""
+    """A monitor that cannot read the certificate must not report that there is no fault."""
     harness.need_root("another user")
     place = Log()
     pair = harness.pair().copy_to(place.dir)

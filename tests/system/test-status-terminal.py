@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""postern-status on a terminal and in a pipe: the panel drawn in place, and what comes while it follows."""
+"""postern-status on a terminal and in a pipe: the panel drawn in place, and new records while it follows."""
 
 import contextlib
 import fcntl

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""postern-status: what it shows is what postern recorded in a file of JSON Lines, whatever else stands there."""
+"""postern-status: it shows exactly the records of postern in a file of JSON Lines, which may have any other lines."""
 
 import datetime
 import json
@@ -277,7 +277,7 @@ def test_records_tell_their_host():
 
 
 def test_every_refusal_is_counted():
-    """As many as the client was told, in sessions with and without messages."""
+    """As many as the replies to the client, in sessions with and without messages."""
     place = Log(tls="off", size_limit=1000, maildir="%u", maildir_create="no")
     (place.root / "box").mkdir()
     for folder in ("new", "cur", "tmp"):
@@ -311,7 +311,7 @@ def test_a_file_can_be_named():
     harness.equal(elsewhere.status("--json", place.file).splitlines(), place.told(9))
 
 
-# Whatever stands in the log
+# Any content of the log
 
 
 def hostile():

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""The shipped units in a real systemd with a real journald, PID 1 of namespaces of its own: the
-installed program, a message through STARTTLS, and the records and status lines that come of it."""
+"""The shipped units in a real systemd with a real journald, PID 1 of namespaces of its own: the installed program, a
+message through STARTTLS, and its records and status lines."""
 
 import json
 import os
@@ -235,7 +235,7 @@ def test_check_names_no_fault_in_the_installed_settings():
 
 
 def test_a_message_through_port_465():
-    """Whatever postern.conf says of TLS."""
+    """Regardless of `tls` in postern.conf."""
     here = server()
     cursor = here.cursor()
     here.start("postern-smtps.socket")
@@ -287,7 +287,7 @@ def connect_lmtp(here, user=None):
 
 
 def test_a_message_by_lmtp():
-    """In the clear, whatever postern.conf says of TLS."""
+    """In the clear, regardless of `tls` in postern.conf."""
     here = server()
     cursor = here.cursor()
     here.settings(SETTINGS.replace("tls = on", "tls = required"))
@@ -442,7 +442,7 @@ for i in $(seq 500); do
     [ -S /run/systemd/journal/socket ] && [ -S /run/systemd/journal/io.systemd.journal ] && break
     sleep 0.02
 done
-# a socket is there before anybody listens on it
+# a socket exists before a process listens on it
 for i in $(seq 100); do
     journalctl --sync 2>/dev/null && break
     sleep 0.1

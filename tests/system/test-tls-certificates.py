@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""Certificates in sessions: those that cannot be used, chains, names, several of them, and their replacement."""
+"""Certificates in sessions: unusable ones, chains, names, several certificates, and their replacement."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from handshakes import WITH_TLS, check_delivery, secure, status
 from harness import HOST, Listener, Pair, Site, client_context
 
 
-# Certificates that cannot be used, and those that can all the same
+# Certificates that cannot be used, and those that are used in spite of a fault
 
 
 def half_replaced(folder):
@@ -95,7 +95,7 @@ def test_implicit_with_an_unusable_certificate_sends_an_alert():
 
 
 def check_told(place):
-    """Never silent: the record says why, and where."""
+    """Never without a record, which has the cause and the path."""
     record = place.session()
     harness.contains(record.get("tls_fault", ""), str(place.dir))
 
@@ -139,7 +139,7 @@ def test_a_replaced_certificate_is_used_by_the_very_next_connection():
         os.replace(new, getattr(pair, name))
     after = secure(place)
     harness.equal(after.socket.getpeercert(binary_form=True), harness.pair(serial=2).der())
-    check_delivery(place, before)  # which goes on with what it has
+    check_delivery(place, before)  # which continues with the previous one
     check_delivery(place, after)
 
 
@@ -327,7 +327,7 @@ def test_a_server_name_that_gnutls_refuses_is_named(name):
 @harness.table_of({"taken": ("mail-srv.example", 0), "underscore": ("mail_srv.example", 78),
                    "literal": ("[192.0.2.1]", 0)})
 def test_a_hostname_that_gnutls_refuses_is_told(name, code):
-    """Real sender 22: --check says that no client may ask for the name."""
+    """Real sender 22: --check warns that no client can ask for the name."""
     place = Site(tls="on", hostname=name, pair=harness.pair("ecdsa", name.strip("[]")))
     done = harness.run(*place.command(), "--check")
     told = f"hostname {name}: clients that send this name in TLS (SNI) are refused" in done.stdout

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""TLS records and packets: no wait while input is in hand, key updates, renegotiation, small pieces, large messages."""
+"""TLS records and packets: no wait while input is buffered, key updates, renegotiation, small pieces, large
+messages."""
 
 import array
 import fcntl
@@ -110,7 +111,7 @@ class InOnePacket:
 
 
 def manager(place):
-    """The socket of a service manager that wants to know what a session does."""
+    """The socket of a service manager, which receives the state of a session."""
     told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     harness.at_end(told.close)
     told.bind(str(place.dir / "notify"))

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""Session tickets: resumption from one process to another, and where a ticket is of no use."""
+"""Session tickets: resumption from one process to another, and services for which a ticket is not valid."""
 
 import harness
 from handshakes import TLS1_2, TLS1_3, resumed, secure, ticket_key

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""TLS in each mode, when it works and each way it fails: replies, what becomes of the mail, and the
-status word of the record, which are the device's panel lines."""
+"""TLS in each mode, with success and each kind of failure: replies, the delivery of mail, and the status line in the
+record."""
 
 import ssl
 import time

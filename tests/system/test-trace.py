@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""A trace tells what a client really said, to the administrator alone, and can be played again; one that
-cannot be written costs no mail."""
+"""A trace has the exact input of a client, is readable only for the administrator, and can be played again; if it
+cannot be written, no mail is lost."""
 
 import base64
 import stat

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""The shipped units in a real systemd while something is wrong or is being replaced: no message that got 250 is lost,
-a transaction that was begun ends with a reply, a fault of half a second costs no socket unit, and mail comes when the
-fault has gone. The mail root of one's own as postern-listen(8) has it."""
+"""The shipped units in a real systemd during faults and replacements: no message that got 250 is lost, an open
+transaction ends with a reply, a fault of half a second does not fail a socket unit, and mail is received when the
+fault has ended. It also tests another mail root, as in postern-listen(8)."""
 
 import ctypes
 import shutil
@@ -73,7 +73,7 @@ class Sender(threading.Thread):
             except Unserved:
                 self.unserved += 1
                 time.sleep(0.02)
-            except Exception as fault:  # whatever it is, the transaction did not end as it must
+            except Exception as fault:  # for any other result, the transaction did not end correctly
                 self.faults.append(f"{subject}: {fault!r}")
 
     def connect(self, port):
@@ -351,7 +351,7 @@ def test_a_short_fault_costs_no_socket_of_connections(spoil):
 
 @harness.table_of(FAULTS)
 def test_a_short_fault_costs_no_listener_and_no_mail(spoil):
-    """Clients that came meanwhile wait in the backlog, or are told to come again; then all is served."""
+    """Clients that connect during this time wait in the backlog, or get a temporary reply; then all are served."""
     here = here_with(*LISTENERS)
     users(here, LISTENER)
     here.run("systemctl", "stop", LISTENER)
@@ -438,7 +438,7 @@ def test_a_port_of_another_socket_unit_is_named_with_it(name, other):
                      f"&& systemctl restart {name}.socket")
 
 
-# What postern-check says
+# The output of postern-check
 
 
 def program_is_closed(here):
@@ -509,7 +509,7 @@ def test_a_directory_that_the_listeners_unit_names_and_that_is_not_there():
 
 
 def test_a_directory_that_was_made_since_takes_a_new_start():
-    """The outbox was not there when the unit started: its sandbox has none, and the record says what to do."""
+    """The outbox was missing when the unit started: its sandbox has none, and the record has the cure."""
     here = here_with("postern-listen")
     here.settings(SETTINGS + "dsn-outbox = /var/spool/postern/outbox\n")
     put_back = move(here, "var/spool/postern")
@@ -549,7 +549,7 @@ def test_a_table_of_users_that_is_missing_is_named_as_settings_name_it():
 
 
 def other_root(here, path):
-    """Settings, and what postern-listen(8) says of the directory; not yet the line for the unit."""
+    """Settings, and the directory as in postern-listen(8), without the line for the unit."""
     here.settings(SETTINGS.replace("/var/lib/postern", path))
     make, *rest = commands("postern-listen.8", "EXAMPLES", "which is restarted")
     run(here, make.replace("/srv/mail", path))
