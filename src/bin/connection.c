@@ -501,7 +501,7 @@ static void keep_module_fault(struct connection *c, const char *error)
 static void load_tls(struct connection *c)
 {
 	const struct tls_report report = { .ctx = c, .fault = keep_tls_fault };
-	const char *error;
+	const char *error = "";
 
 	if (!has_keys(c))
 		return;

@@ -147,7 +147,7 @@ static void load_tls(struct preload *p)
 	char text[CONFIG_FAULT_MAX],
 		why[CONFIG_FAULT_MAX - sizeof("TLS does not work: ")];
 	struct buf b = BUF(why);
-	const char *error;
+	const char *error = "";
 
 	if (!p->api)
 		p->api = module_load_whole(

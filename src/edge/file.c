@@ -462,7 +462,7 @@ ssize_t file_read(const char *path, size_t max, char **ret_text)
 	ssize_t n = fd < 0 ? fd : file_read_open(fd, max, &text);
 	struct span s;
 
-	if (n < 0)
+	if (!text)
 		return n;
 	s = span_after_mark((struct span){ text, (size_t)n });
 	memmove(text, s.p, s.n);

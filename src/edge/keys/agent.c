@@ -232,9 +232,14 @@ struct agent *agent_new(
 	a->channels = calloc(a->room, sizeof(*a->channels));
 	a->sources = calloc(a->room, sizeof(*a->sources));
 	a->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (!a->channels || !a->sources || a->epoll < 0 || !watch(a, a->control))
-		return NULL;
-	return a;
+	if (a->channels && a->sources && a->epoll >= 0 && watch(a, a->control))
+		return a;
+	if (a->epoll >= 0)
+		close(a->epoll);
+	free(a->sources);
+	free(a->channels);
+	free(a);
+	return NULL;
 }
 
 int agent_run(struct agent *a, const char *fault)

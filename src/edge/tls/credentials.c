@@ -89,6 +89,7 @@ bool tls_library_works(void)
 static int init_priority(
 	const char *priority, bool agent, gnutls_priority_t *ret, const char **ret_at)
 {
+	size_t room = strlen(priority) + sizeof(WITHOUT_RSA_EXCHANGE);
 	OWNED char *shorter = NULL;
 	int r = gnutls_priority_init(ret, priority, ret_at);
 
@@ -96,8 +97,10 @@ static int init_priority(
 		return r;
 	gnutls_priority_deinit(*ret);
 	*ret_at = NULL;
-	if (asprintf(&shorter, "%s" WITHOUT_RSA_EXCHANGE, priority) < 0)
+	shorter = malloc(room);
+	if (!shorter)
 		return GNUTLS_E_MEMORY_ERROR;
+	snprintf(shorter, room, "%s" WITHOUT_RSA_EXCHANGE, priority);
 	return gnutls_priority_init(ret, shorter, NULL);
 }
 
