@@ -156,6 +156,7 @@ static int open_filters(struct connection *c)
 	const struct filters_place place = { .path = c->config.milters,
 		.modules = c->modules,
 		.session = &c->session,
+		.stream = &c->stream,
 		.log = &c->log,
 		.policy = &c->policy,
 		.maildir = &c->maildir,

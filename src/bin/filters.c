@@ -10,6 +10,7 @@
 #include "edge/log/log.h"
 #include "edge/milter/milter.h"
 #include "edge/module.h"
+#include "edge/net/net.h"
 #include "edge/settings/settings.h"
 #include "edge/store/store.h"
 #include "smtp/policy.h"
@@ -42,6 +43,11 @@ static const struct milter_api *load(const struct filters_place *place)
 	module_put_fault(&b, place->modules, MILTER_MODULE, error);
 	report(place, b.overflow ? error : why);
 	return NULL;
+}
+
+static int wait_for(void *ctx, int fd, short events, uint64_t until)
+{
+	return stream_wait_for(ctx, fd, events, until);
 }
 
 static const struct reply *judge_domain(void *ctx, struct span domain)
@@ -84,6 +90,7 @@ struct filters *filters_open(const struct filters_place *place, struct stage **s
 				.delivery = { f->delivery, f->n_delivery },
 				.report = { .ctx = place->log, .fault = put_fault },
 				.spares = place->spares,
+				.wait = { .ctx = f->place.stream, .ready = wait_for },
 				.ctx = f,
 				.judge_domain = judge_domain,
 				.quarantine = place->quarantine ? quarantine : NULL,

@@ -13,12 +13,14 @@ struct maildir;
 struct milter_api;
 struct policy;
 struct session;
+struct stream;
 
 /* Where the filters are needed. What it points to outlives them. */
 struct filters_place {
 	const char *path; /* of the file with the filters */
 	const char *modules; /* the directory of modules */
 	const struct session *session;
+	struct stream *stream; /* its stop signal and end hold for filters, too */
 	struct log *log;
 	struct policy *policy; /* decides on domains of recipients that filters add */
 	struct maildir *maildir;

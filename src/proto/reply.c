@@ -152,10 +152,16 @@ static bool is_row(const struct reply *r)
 
 bool reply_is_fault(const struct reply *r)
 {
-	return r->code >= 400 && r->code < 500 && is_row(r) &&
-	       r != reply_get(REPLY_RECIPIENT_MANY) &&
-	       r != reply_get(REPLY_FILTER_APART) && r != reply_get(REPLY_FILTER_LATER) &&
-	       r != reply_get(REPLY_FILTER_END);
+	static const enum reply_name no_faults[] = { REPLY_RECIPIENT_MANY,
+		REPLY_FILTER_APART, REPLY_FILTER_LATER, REPLY_FILTER_END, REPLY_SHUTDOWN,
+		REPLY_SESSION_TIMEOUT };
+
+	if (r->code < 400 || r->code >= 500 || !is_row(r))
+		return false;
+	for (size_t i = 0; i < sizeof(no_faults) / sizeof(*no_faults); i++)
+		if (r == reply_get(no_faults[i]))
+			return false;
+	return true;
 }
 
 static void put_filled(struct buf *to, const char *text, struct span argument)

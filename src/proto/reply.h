@@ -11,6 +11,7 @@
 
 #define REPLY_LINE_MAX 512 /* RFC 5321 4.5.3.1.5, CRLF included */
 #define REPLY_ARGUMENT_MAX 384
+#define REPLY_CODE_END 421 /* the connection ends with it (RFC 5321 4.2.2) */
 
 struct reply {
 	unsigned short code;
@@ -132,8 +133,8 @@ static inline bool reply_is_positive(const struct reply *r)
 }
 
 /*
- * True for 4yz because of a fault of this host. Too many recipients, and the decision of
- * a filter, are no faults.
+ * True for 4yz because of a fault of this host. Too many recipients, the decision of a
+ * filter, and the end of the session, are no faults.
  */
 bool reply_is_fault(const struct reply *r);
 

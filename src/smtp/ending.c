@@ -51,6 +51,17 @@ const struct reply *session_end_reply(enum session_end why)
 	return endings[why].reply == REPLY_COUNT ? NULL : reply_get(endings[why].reply);
 }
 
+enum session_end ending_of_refusal(const struct reply *r)
+{
+	const size_t n = sizeof(endings) / sizeof(*endings);
+
+	for (size_t i = 0; i < n; i++)
+		if (r->code == REPLY_CODE_END &&
+			r == session_end_reply((enum session_end)i))
+			return (enum session_end)i;
+	return r->code == REPLY_CODE_END ? END_FILTER : END_NONE;
+}
+
 bool ending_is_check(const struct session *s, const struct reply *outcome)
 {
 	return !outcome && s->phase == PHASE_MAIL && s->tx.n_recipients &&

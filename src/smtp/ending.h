@@ -12,6 +12,12 @@
 /* Returns the reply when a session ends for that reason; NULL: none. */
 const struct reply *session_end_reply(enum session_end why);
 
+/*
+ * Returns the reason for which a refusal by a stage ends the session: its 421 is that of
+ * an ending, or of a filter. END_NONE: it does not.
+ */
+enum session_end ending_of_refusal(const struct reply *r);
+
 /* Returns the word of records for a reason. */
 const char *session_end_word(enum session_end why);
 

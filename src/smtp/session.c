@@ -68,8 +68,8 @@ static void count(struct session *s, struct answer a)
 {
 	if (reply_is_positive(a.reply))
 		return;
-	if (a.reply == reply_get(REPLY_FILTER_END))
-		s->end = END_FILTER;
+	if (s->end == END_NONE)
+		s->end = ending_of_refusal(a.reply);
 	s->n_refused++;
 	s->n_untold += !a.recorded;
 	if (!a.recorded)

@@ -7,6 +7,8 @@ import threading
 import time
 
 import harness
+from harness import Site
+from listening import Listening
 
 ACTIONS = 0x1ff
 STEPS = 0x1fffff
@@ -42,6 +44,41 @@ def change(index, name, value):
 
 def reply(text):
     return frame("y", strings(text))
+
+
+# Hosts with filters
+
+
+def with_file(place, lines):
+    path = place.dir / "milters"
+    path.write_text("".join(lines))
+    return place.set(milters=path)
+
+
+def site_with(*lines, **settings):
+    return with_file(Site(**settings), lines)
+
+
+def listening_with(filter_, *words, **settings):
+    return with_file(Listening(**settings), [filter_.line(*words)]).listen()
+
+
+def send(site, data=None, code=250, **options):
+    """One message in a session of its own; the last reply."""
+    client = site.connect(**options)
+    client.ehlo()
+    reply = client.message(data or harness.sample())
+    harness.equal(reply.code, code, str(reply))
+    if code != 421:
+        client.quit()
+    return reply
+
+
+def record(site):
+    return site.records("message")[-1]
+
+
+# Filters
 
 
 class Lost(Exception):

@@ -6,41 +6,18 @@ import struct
 
 import filters
 import harness
-from filters import Filter, frame
+from filters import Filter, frame, listening_with, record, send, site_with
 from harness import DOMAIN, RECIPIENT, SENDER, Site
-from listening import Listening
 
 SUBJECT = b"Subject: a message\n"
 FAULTS = harness.table(tempfail=("tempfail", 451), reject=("reject", 550), shutdown=("shutdown", 421),
                        accept=("accept", 250))
 
 
-def site_with(*lines, **settings):
-    site = Site(**settings)
-    path = site.dir / "milters"
-    path.write_text("".join(lines))
-    return site.set(milters=path)
-
-
-def send(site, data=None, code=250, **options):
-    """One message in a session of its own; the last reply."""
-    client = site.connect(**options)
-    client.ehlo()
-    reply = client.message(data or harness.sample())
-    harness.equal(reply.code, code, str(reply))
-    if code != 421:
-        client.quit()
-    return reply
-
-
 def stored(site):
     """The message below the trace header, as text of lines."""
     trace, rest = harness.split_trace(site.only_message().read_bytes())
     return trace, rest
-
-
-def record(site):
-    return site.records("message")[-1]
 
 
 def test_a_message_that_no_filter_changes_is_the_same_octet_for_octet():
@@ -600,15 +577,6 @@ def test_lmtp_and_chunks():
     client.quit()
     for name in ("alice", "bob"):
         harness.contains(site.new(site.root / name)[0].read_text(errors="replace"), "\nX-A: 1\n\n")
-
-
-def listening_with(filter_, *words, **settings):
-    here = Listening(**settings)
-    path = here.dir / "milters"
-    path.write_text(filter_.line(*words))
-    here.set(milters=path)
-    here.listen()
-    return here
 
 
 @harness.table(sandbox="yes", no_sandbox="no")

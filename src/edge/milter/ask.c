@@ -106,6 +106,19 @@ static void name_event(struct filter *f)
 			milter_event_word(f->talk.owed[0]));
 }
 
+/*
+ * The session ends while the filter is waited for. No default action holds: nothing may
+ * be delivered that the filter has not judged.
+ */
+static const struct reply *interrupt(struct filters_state *m, struct filter *f)
+{
+	f->failed = true;
+	f->verdict = "interrupted";
+	link_close(&f->link);
+	return m->host.reply(
+		f->link.interrupted == -EINTR ? REPLY_SHUTDOWN : REPLY_SESSION_TIMEOUT);
+}
+
 const struct reply *filter_fail(struct filters_state *m, struct filter *f)
 {
 	static const enum reply_name names[] = {
@@ -119,6 +132,8 @@ const struct reply *filter_fail(struct filters_state *m, struct filter *f)
 	char text[FILTER_FAULT_MAX] = "";
 	struct buf b = BUF(text);
 
+	if (f->link.interrupted)
+		return interrupt(m, f);
 	if (!f->failed)
 		name_event(f);
 	filter_put_fault(&b, m->host.path, f, f->link.fault);

@@ -19,6 +19,9 @@ void facts_note(
 {
 	struct filters_facts *to = &m->facts;
 
+	/* the end of the session is no effect of the filter */
+	if (f->link.interrupted)
+		return;
 	if (refusal)
 		to->refusal = refusal;
 	if (f->failed)

@@ -77,25 +77,37 @@ int link_open(struct link *l, const struct milter_setting *s)
 	return -ECONNREFUSED;
 }
 
+/* As struct milter_wait has it, where there is no session. */
+static int poll_alone(int fd, short event, uint64_t until)
+{
+	struct pollfd p = { .fd = fd, .events = event };
+	uint64_t now = link_clock();
+	int n;
+
+	do {
+		n = poll(&p, 1, until > now ? (int)(until - now) : 0);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		now = link_clock();
+	} while (n <= 0 && now < until);
+	return n > 0 ? 0 : -ETIMEDOUT;
+}
+
 /* Waits for the event. 0, -ETIMEDOUT, or another -errno; with a fault. */
 static int await(struct link *l, short event, uint64_t deadline, unsigned seconds)
 {
-	struct pollfd p = { .fd = l->fd, .events = event };
-	uint64_t start = link_clock(), now = start;
+	uint64_t start = link_clock();
 	char text[LINK_FAULT_MAX];
-	int n = 0;
+	int r = l->wait.ready ? l->wait.ready(l->wait.ctx, l->fd, event, deadline)
+			      : poll_alone(l->fd, event, deadline);
 
-	while (n == 0 && now < deadline) {
-		n = poll(&p, 1, (int)(deadline - now));
-		if (n < 0 && errno != EINTR)
-			return link_fail(l, "poll", -errno);
-		if (n < 0)
-			n = 0;
-		now = link_clock();
-	}
-	l->spent += now - start;
-	if (n > 0)
+	l->spent += link_clock() - start;
+	if (r == 0)
 		return 0;
+	if (r == -EINTR || r == -ETIME)
+		l->interrupted = r;
+	if (r != -ETIMEDOUT)
+		return link_fail(l, "wait", r);
 	snprintf(text, sizeof(text), "%s within %u s",
 		event == POLLIN ? "no answer"
 		: l->connected  ? "took no octets"

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdint.h>
+#include "edge/milter/milter.h"
 #include "edge/milter/octets.h"
 #include "proto/milter.h"
 
@@ -10,6 +11,9 @@
 
 struct link {
 	int fd; /* -1: none */
+	struct milter_wait wait;
+	/* -EINTR, -ETIME: the session ends, which is no failure of the filter; 0 */
+	int interrupted;
 	bool connected;
 	struct octets out; /* not written yet */
 	struct octets in; /* read */
@@ -24,6 +28,11 @@ int link_open(struct link *l, const struct milter_setting *s);
 
 /* Milliseconds of the monotonic clock. */
 uint64_t link_clock(void);
+
+/*
+ * Each of the functions below that waits ends with -EINTR or -ETIME where the session
+ * ends: l->interrupted has it then.
+ */
 
 /* Waits until it is connected, that many seconds. 0 or -errno. */
 int link_wait(struct link *l, unsigned seconds);

@@ -222,6 +222,8 @@ static struct stage *filters_open(
 		filters_close(&m->stage);
 		return NULL;
 	}
+	for (size_t i = 0; i < m->n; i++)
+		m->list[i].link.wait = host->wait;
 	*ret_facts = &m->facts;
 	return &m->stage;
 }

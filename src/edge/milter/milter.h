@@ -23,6 +23,18 @@ struct milter_report {
 	void (*finding)(void *ctx, const char *text); /* of check() alone */
 };
 
+/* How to wait for the socket of a filter. */
+struct milter_wait {
+	void *ctx;
+	/*
+	 * Until that time of the monotonic clock, in milliseconds: 0 when it is ready for
+	 * the events of poll(2). -ETIMEDOUT; -EINTR: a stop signal has arrived; -ETIME:
+	 * the session has lasted too long; or another -errno. NULL: there is no session,
+	 * and poll(2) waits.
+	 */
+	int (*ready)(void *ctx, int fd, short events, uint64_t until);
+};
+
 /* What the module needs of the program. All of it outlives the stage. */
 struct milter_host {
 	const char *path; /* of the file with the filters */
@@ -34,6 +46,7 @@ struct milter_host {
 	struct milter_report report;
 	/* some recipients may want no filter (struct recipient) */
 	bool spares;
+	struct milter_wait wait;
 	void *ctx; /* of the functions below */
 	/* NULL, or the refusal of mail for the domain */
 	const struct reply *(*judge_domain)(void *ctx, struct span domain);

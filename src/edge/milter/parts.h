@@ -127,7 +127,10 @@ int filter_answer(struct filter *f, unsigned seconds, struct milter_answer *ret)
 /* Awaits the answers that are owed. NULL or a refusal. */
 const struct reply *filter_await(struct filters_state *m, struct filter *f);
 
-/* The filter has failed. Closes it; the refusal of its default action, or NULL. */
+/*
+ * The filter has failed. Closes it; the refusal of its default action, or NULL. Where the
+ * session ends while it is waited for: the reply that ends it.
+ */
 const struct reply *filter_fail(struct filters_state *m, struct filter *f);
 
 /* What a verdict means; NULL: nothing refuses. A discard is kept in the state. */

@@ -105,6 +105,13 @@ ssize_t stream_fill(struct stream *s);
  */
 int stream_wait(const struct stream *s, uint64_t until);
 
+/*
+ * Waits for another descriptor than the client's, until stream_clock() is `until`: 0 when
+ * it is ready. STREAM_TIMEOUT, STREAM_TOO_LONG, STREAM_STOP, or another -errno. Does not
+ * look at the client, whose end is found by the next read.
+ */
+int stream_wait_for(const struct stream *s, int fd, short events, uint64_t until);
+
 /* Writes all of `out` and empties it. 0, or one of the negative results. */
 int stream_flush(struct stream *s, struct buf *out);
 

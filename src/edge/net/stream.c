@@ -122,17 +122,32 @@ static int wait_for(struct stream *s, int fd, short events)
 	}
 }
 
+int stream_wait_for(const struct stream *s, int fd, short events, uint64_t until)
+{
+	struct pollfd fds[] = { { .fd = fd, .events = events },
+		{ .fd = s->signals, .events = POLLIN } };
+	uint64_t end = until < s->deadline ? until : s->deadline, now = stream_clock();
+	int n;
+
+	do {
+		uint64_t left = end > now ? end - now : 0;
+		n = poll(fds, 2, left < INT_MAX ? (int)left : INT_MAX);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0 && fds[1].revents)
+			return STREAM_STOP;
+		if (n > 0)
+			return 0;
+		now = stream_clock();
+	} while (now < end);
+	return now < until ? STREAM_TOO_LONG : STREAM_TIMEOUT;
+}
+
 int stream_wait(const struct stream *s, uint64_t until)
 {
-	struct pollfd signals = { .fd = s->signals, .events = POLLIN };
-	uint64_t end = until < s->deadline ? until : s->deadline, now;
+	int r = stream_wait_for(s, -1, 0, until);
 
-	while ((now = stream_clock()) < end) {
-		uint64_t left = end - now;
-		if (poll(&signals, 1, left < INT_MAX ? (int)left : INT_MAX) > 0)
-			return STREAM_STOP;
-	}
-	return now < until ? STREAM_TOO_LONG : 0;
+	return r == STREAM_TIMEOUT ? 0 : r;
 }
 
 static ssize_t raw_read(void *ctx, void *to, size_t n)
