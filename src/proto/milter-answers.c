@@ -281,6 +281,7 @@ static void settle(struct milter_talk *t, const struct milter_answer *a)
 {
 	t->n_owed--;
 	memmove(t->owed, t->owed + 1, t->n_owed);
+	t->ended = a->event == MILTER_END;
 	t->n_late -= a->late;
 	end_events(t, a->event, a->kind, a->late);
 }
@@ -294,11 +295,11 @@ const char *milter_answer_take(struct milter_talk *t, const struct milter_frame 
 
 	if (!row)
 		return "sent a command that is none";
-	if (t->n_owed == 0)
+	if (t->n_owed == 0 && !(t->ended && row->events == AT_END))
 		return "answered although it owed no answer";
 	a.kind = row->kind;
-	a.event = (enum milter_event)t->owed[0];
-	a.late = t->n_late > 0;
+	a.event = t->n_owed ? (enum milter_event)t->owed[0] : MILTER_END;
+	a.late = t->n_late > 0 || t->n_owed == 0;
 	if (!(row->events & BIT(a.event)))
 		return "sent a command that is not for this event";
 	if (row->kind == MILTER_SKIP && t->terms.version == MILTER_VERSION_MIN)

@@ -48,12 +48,22 @@ bool milter_wants_rejected(const struct milter_talk *t)
 
 bool milter_sent(struct milter_talk *t, enum milter_event event)
 {
+	t->ended = false;
 	if (t->terms.options & events[event].silent)
 		return true;
 	if (t->n_owed == MILTER_OWED_MAX)
 		return false;
 	t->owed[t->n_owed++] = (unsigned char)event;
 	return true;
+}
+
+bool milter_is_silent(const struct milter_talk *t)
+{
+	uint32_t silent = 0;
+
+	for (size_t i = 0; i < MILTER_EVENTS; i++)
+		silent |= events[i].silent;
+	return t->terms.options & silent;
 }
 
 bool milter_owes(const struct milter_talk *t)

@@ -227,6 +227,7 @@ struct milter_talk {
 	unsigned char owed[MILTER_OWED_MAX]; /* events, the oldest first */
 	size_t n_owed;
 	size_t n_late; /* of these, the first: they are about a message that has ended */
+	bool ended; /* the verdict on MILTER_END has come, and no event was sent since */
 };
 
 /* Begins a conversation on these terms. */
@@ -255,6 +256,12 @@ bool milter_sent(struct milter_talk *t, enum milter_event event);
 
 /* The words of records and traces: "RCPT", "end of message". */
 const char *milter_event_word(enum milter_event event);
+
+/*
+ * True when the filter said NR_* of an event: what comes as the answer to another one may
+ * be an answer to that, so that more may follow behind it.
+ */
+bool milter_is_silent(const struct milter_talk *t);
 
 /* True while an answer is owed. */
 bool milter_owes(const struct milter_talk *t);
@@ -349,7 +356,8 @@ enum milter_kind {
 struct milter_answer {
 	enum milter_kind kind;
 	enum milter_event event; /* which it answers */
-	bool late; /* about a message that has ended: the caller ignores it */
+	/* about a message that has ended, or behind its verdict: the caller ignores it */
+	bool late;
 	uint32_t index;
 	struct span name, value, params; /* borrow from the frame */
 	unsigned code; /* 400 to 599; 421 ends the session */
@@ -359,7 +367,8 @@ struct milter_answer {
 /*
  * Reads a frame as the next answer that is owed, and draws its consequences in *t: which
  * events the filter still gets. NULL, or a fault:
- * - nothing is owed (an answer in spite of NR_*, or a second verdict)
+ * - nothing is owed (an answer in spite of NR_*, or a second verdict); but an edit behind
+ *   the verdict on a message is `late`, as rspamd may send a signature there
  * - the command is none, or not one of this event: an edit before the end of the message,
  *   `d` at connect or helo, `s` where nothing can be skipped
  * - the data is not that of the command: a missing NUL, octets left over

@@ -87,6 +87,7 @@ static const struct reply replies[REPLY_COUNT] = {
 	[REPLY_SIZE_ACTUAL] = { 552, "5.3.4", "Message too big" },
 	[REPLY_CONTENT_BARE] = { 550, "5.6.0", "Bare <CR> or <LF> in the message" },
 	[REPLY_HOPS] = { 554, "5.4.6", "Too many hops" },
+	[REPLY_FILTER_HEADER] = { 552, "5.3.4", "Header too big for the filters here" },
 	/* the words of Postfix, which some clients recognise */
 	[REPLY_FILTER_REFUSED] = { 550, "5.7.1", "Command rejected" },
 	[REPLY_FILTER_LATER] = { 451, "4.7.1", "Service unavailable - try again later" },
@@ -177,8 +178,8 @@ static void put_filled(struct buf *to, const char *text, struct span argument)
 	buf_put_str(to, mark + 1);
 }
 
-static void put_line(
-	struct buf *to, const struct reply *r, struct span argument, bool last)
+/* `text`: the argument of a row, or a line of a filter's own reply. */
+static void put_line(struct buf *to, const struct reply *r, struct span text, bool last)
 {
 	buf_put_num(to, r->code);
 	buf_put_char(to, last ? ' ' : '-');
@@ -187,15 +188,22 @@ static void put_line(
 		buf_put_char(to, ' ');
 	}
 	if (is_row(r))
-		put_filled(to, r->text, argument);
+		put_filled(to, r->text, text);
 	else
-		buf_put_str(to, r->text);
+		buf_put(to, text);
+}
+
+bool reply_has_lines(const struct reply *r)
+{
+	return !is_row(r) && strchr(r->text, '\n');
 }
 
 void reply_put(struct buf *to, const struct reply *r, struct span argument)
 {
 	const char *lf;
 
+	if (!is_row(r))
+		argument = span_of(r->text);
 	while (argument.n && (lf = memchr(argument.p, '\n', argument.n))) {
 		size_t n = (size_t)(lf - argument.p);
 		put_line(to, r, (struct span){ argument.p, n }, false);
@@ -208,5 +216,20 @@ void reply_put(struct buf *to, const struct reply *r, struct span argument)
 
 void reply_put_text(struct buf *to, const struct reply *r, struct span argument)
 {
-	put_line(to, r, argument, true);
+	struct span text = is_row(r) ? argument : span_of(r->text);
+	bool is_cut = reply_has_lines(r) && text.n > REPLY_ARGUMENT_MAX;
+
+	if (!reply_has_lines(r)) {
+		put_line(to, r, text, true);
+		return;
+	}
+	if (is_cut)
+		text.n = REPLY_ARGUMENT_MAX;
+	put_line(to, r, span_take(&text, '\n'), true);
+	while (text.n) {
+		buf_put_char(to, ' ');
+		buf_put(to, span_take(&text, '\n'));
+	}
+	if (is_cut)
+		buf_put(to, SPAN("..."));
 }

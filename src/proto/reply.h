@@ -3,7 +3,7 @@
  * All replies of postern, named by their meaning (RFC 5321 4.2, RFC 3463). This table is
  * the only place with reply text; "%" stands for the one argument that a row may have. A
  * reply with the text of a filter is not a row of this table. Its text is printable
- * ASCII, in which "%" is an ordinary character.
+ * ASCII, of lines with LF between them, in which "%" is an ordinary character.
  */
 #pragma once
 
@@ -89,6 +89,7 @@ enum reply_name {
 	REPLY_SIZE_ACTUAL,
 	REPLY_CONTENT_BARE,
 	REPLY_HOPS,
+	REPLY_FILTER_HEADER,
 	REPLY_FILTER_REFUSED,
 	REPLY_FILTER_LATER,
 	REPLY_FILTER_FAILED,
@@ -139,11 +140,17 @@ static inline bool reply_is_positive(const struct reply *r)
 bool reply_is_fault(const struct reply *r);
 
 /*
- * Appends the reply, with one line for each line of the argument. Lines of an argument
- * are separated by LF, escaped, and cut at REPLY_ARGUMENT_MAX octets. A line of the reply
- * has at most REPLY_LINE_MAX octets.
+ * Appends the reply, with one line for each line of the argument, or of a filter's text.
+ * Lines of an argument are separated by LF, escaped, and cut at REPLY_ARGUMENT_MAX
+ * octets. A line of the reply has at most REPLY_LINE_MAX octets.
  */
 void reply_put(struct buf *to, const struct reply *r, struct span argument);
 
-/* Appends the reply as one line without CRLF, for records. */
+/* True of a filter's reply of several lines. */
+bool reply_has_lines(const struct reply *r);
+
+/*
+ * Appends the reply as one line without CRLF, for records. Several lines of a filter are
+ * joined by blanks, and cut at REPLY_ARGUMENT_MAX octets in all.
+ */
 void reply_put_text(struct buf *to, const struct reply *r, struct span argument);

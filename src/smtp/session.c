@@ -58,8 +58,12 @@ static void send_reply(struct session *s, struct answer a)
 	} else {
 		/* kept as text, because records have it as it was sent */
 		reply_put_text(&b, a.reply, a.argument);
-		buf_put(&s->out, buf_span(&b));
-		buf_put(&s->out, SPAN("\r\n"));
+		if (reply_has_lines(a.reply)) {
+			reply_put(&s->out, a.reply, a.argument);
+		} else {
+			buf_put(&s->out, buf_span(&b));
+			buf_put(&s->out, SPAN("\r\n"));
+		}
 		buf_terminate(&b);
 	}
 }

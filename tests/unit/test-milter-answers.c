@@ -351,7 +351,38 @@ static void test_an_answer_that_is_not_owed_is_a_fault(void)
 	t = talk_at(MILTER_END);
 	CHECK(!answer(&t, 'c', NO_DATA, &a));
 	CHECK_SPAN(span_of(answer(&t, 'c', NO_DATA, &a)), NOT_OWED);
+	CHECK_SPAN(span_of(answer(&t, 'p', NO_DATA, &a)), NOT_OWED);
+	t = talk_at(MILTER_MAIL);
+	CHECK(!answer(&t, 'a', NO_DATA, &a));
 	CHECK_SPAN(span_of(answer(&t, 'q', DATA("why\0"), &a)), NOT_OWED);
+}
+
+/* rspamd sends DKIM-Signature behind `a` where it has added a spam header */
+static void test_an_edit_behind_the_verdict_on_a_message_is_late(void)
+{
+	struct milter_talk t = talk_at(MILTER_END);
+	struct milter_answer a;
+
+	CHECK(!answer(&t, 'a', NO_DATA, &a) && !a.late);
+	CHECK(!answer(&t, 'i', DATA("\0\0\0\1X-A\0v\0"), &a));
+	CHECK(a.late && a.event == MILTER_END && !milter_is_verdict(a.kind));
+	CHECK_SPAN(span_of(answer(&t, 'i', DATA("\0\0\0\1X-A\0"), &a)), WRONG_DATA);
+	milter_talk_reset(&t);
+	CHECK(!answer(&t, 'q', DATA("why\0"), &a) && a.late);
+	/* never once the next message has begun */
+	CHECK(milter_sent(&t, MILTER_MAIL));
+	CHECK_SPAN(span_of(answer(&t, 'q', DATA("why\0"), &a)), NOT_HERE);
+	CHECK(!answer(&t, 'c', NO_DATA, &a) && !a.late);
+	CHECK_SPAN(span_of(answer(&t, 'q', DATA("why\0"), &a)), NOT_OWED);
+}
+
+static void test_a_filter_is_silent_that_answers_not_all(void)
+{
+	struct milter_talk all = talk_of(6, MILTER_SKIP_ALLOWED | MILTER_NO_BODY);
+	struct milter_talk some = talk_of(6, MILTER_NR_HELO);
+
+	CHECK(!milter_is_silent(&all));
+	CHECK(milter_is_silent(&some));
 }
 
 static void test_an_event_that_is_off_is_off_alone(void)
@@ -514,6 +545,8 @@ int main(void)
 		TEST(test_what_is_owed_has_a_limit),
 		TEST(test_an_event_without_a_reply_is_not_waited_for),
 		TEST(test_an_answer_that_is_not_owed_is_a_fault),
+		TEST(test_an_edit_behind_the_verdict_on_a_message_is_late),
+		TEST(test_a_filter_is_silent_that_answers_not_all),
 		TEST(test_an_event_that_is_off_is_off_alone),
 		TEST(test_skip_concerns_its_own_kind_of_event),
 		TEST(test_version_2_has_no_skip),

@@ -146,6 +146,51 @@ static void test_a_record_has_it_on_one_line(void)
 	CHECK_SPAN(buf_span(&b), "555 5.5.4 Parameter unknown: a\\x0Ab");
 }
 
+/* a filter's own words are no row: "%" is itself, and LF divides lines */
+static void test_a_reply_of_several_lines_is_sent_as_such(void)
+{
+	static const struct reply own = { 550, "5.7.1", "one 100%\ntwo\nthree" };
+	static const struct reply line = { 451, "", "wait" };
+	char octets[1024];
+	struct buf b = BUF(octets);
+
+	reply_put(&b, &own, SPAN(""));
+	CHECK_SPAN(buf_span(&b), "550-5.7.1 one 100%\r\n550-5.7.1 two\r\n550 5.7.1 three\r\n");
+	b.n = 0;
+	reply_put_text(&b, &own, SPAN(""));
+	CHECK_SPAN(buf_span(&b), "550 5.7.1 one 100% two three");
+	b.n = 0;
+	reply_put(&b, &line, SPAN(""));
+	CHECK_SPAN(buf_span(&b), "451 wait\r\n");
+	CHECK(reply_has_lines(&own) && !reply_has_lines(&line));
+	for (enum reply_name i = 0; i < REPLY_COUNT; i++)
+		CHECK(!reply_has_lines(reply_get(i)));
+}
+
+static void test_a_record_has_the_beginning_of_a_long_reply(void)
+{
+	char text[2 * REPLY_ARGUMENT_MAX], octets[REPLY_LINE_MAX];
+	const struct reply own = { 550, "5.7.1", text };
+	struct buf b = BUF(octets);
+
+	memset(text, 'x', sizeof(text));
+	text[REPLY_ARGUMENT_MAX - 1] = '\n';
+	text[sizeof(text) - 1] = '\0';
+	reply_put_text(&b, &own, SPAN(""));
+	CHECK(!b.overflow && b.n < REPLY_LINE_MAX);
+	CHECK(span_ends(buf_span(&b), SPAN("xx...")));
+	CHECK(!memchr(b.p, '\n', b.n));
+}
+
+/* the end of a session is no fault of this host that a message has */
+static void test_a_fault_is_a_failure_of_this_host(void)
+{
+	CHECK(reply_is_fault(reply_get(REPLY_FILTER_FAILED)));
+	CHECK(!reply_is_fault(reply_get(REPLY_FILTER_LATER)));
+	CHECK(!reply_is_fault(reply_get(REPLY_SHUTDOWN)));
+	CHECK(!reply_is_fault(reply_get(REPLY_SESSION_TIMEOUT)));
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
@@ -156,6 +201,9 @@ int main(void)
 		TEST(test_no_argument_makes_a_line_too_long),
 		TEST(test_writes_replies),
 		TEST(test_a_record_has_it_on_one_line),
+		TEST(test_a_reply_of_several_lines_is_sent_as_such),
+		TEST(test_a_record_has_the_beginning_of_a_long_reply),
+		TEST(test_a_fault_is_a_failure_of_this_host),
 	};
 
 	return test_main(tests, TEST_COUNT(tests));

@@ -57,6 +57,25 @@ int filter_answer(struct filter *f, unsigned seconds, struct milter_answer *ret)
 	return 0;
 }
 
+bool filter_may_go_on(const struct filter *f)
+{
+	return f->link.n_taken < f->link.in.n || milter_is_silent(&f->talk);
+}
+
+int filter_drop_late(struct filter *f)
+{
+	struct milter_answer a;
+	int r = 0;
+
+	while (r == 0 && link_has_input(&f->link)) {
+		if (f->n_late == CHANGES_MAX)
+			return link_fail(&f->link, "sends edits behind its verdict", 0);
+		r = filter_answer(f, f->setting.command_timeout, &a);
+		f->n_late += r == 0;
+	}
+	return r;
+}
+
 /* The offer has been written: reads the terms. */
 static int take_terms(struct filter *f)
 {
@@ -152,21 +171,38 @@ const struct reply *filter_fail(struct filters_state *m, struct filter *f)
 	return name == REPLY_COUNT ? NULL : m->host.reply(name);
 }
 
-/* A reply in the filter's own words: several lines become one. */
+/* Escapes the lines that fit whole. */
+static void put_own_lines(struct buf *b, struct span text)
+{
+	while (text.n) {
+		struct span line = span_take(&text, '\n');
+		size_t whole = b->n;
+		if (whole)
+			buf_put_char(b, '\n');
+		text_escape(b, line, REPLY_ARGUMENT_MAX);
+		if (b->overflow) {
+			b->n = whole;
+			b->overflow = false;
+			break;
+		}
+	}
+}
+
+/* A reply in the filter's own words. */
 static const struct reply *own_reply(
 	struct filters_state *m, struct filter *f, const struct milter_answer *a)
 {
 	struct own_reply *own = a->event <= MILTER_HELO
 					? &f->session_reply
 					: &m->replies[a->event != MILTER_RCPT];
-	struct buf b = BUF(own->text);
+	struct buf b = { .p = own->text, .cap = FILTER_REPLY_MAX };
 	OWNED char *whole = malloc(a->value.n + 1);
 	const char *enhanced;
 	struct buf all = { .p = whole, .cap = whole ? a->value.n + 1 : 0 };
 
-	milter_put_reply(&all, a->value, ' ');
-	text_escape(&b, buf_span(&all), FILTER_REPLY_MAX);
-	buf_terminate(&b);
+	milter_put_reply(&all, a->value, '\n');
+	put_own_lines(&b, buf_span(&all));
+	own->text[b.n] = '\0';
 	own->reply = (struct reply){ .code = (unsigned short)a->code, .text = own->text };
 	enhanced = strlen(a->enhanced) < sizeof(own->reply.enhanced) ? a->enhanced
 		   : a->code < 500                                   ? "4.7.1"
@@ -175,7 +211,7 @@ static const struct reply *own_reply(
 	if (!b.n)
 		return m->host.reply(
 			a->code < 500 ? REPLY_FILTER_LATER : REPLY_FILTER_REFUSED);
-	return a->code == 421 ? m->host.reply(REPLY_FILTER_END) : &own->reply;
+	return &own->reply;
 }
 
 /* An own reply is what its code says. */
@@ -231,9 +267,11 @@ const struct reply *filter_await(struct filters_state *m, struct filter *f)
 	r = link_flush(&f->link, f->setting.command_timeout);
 	while (r == 0 && milter_owes(&f->talk) && !refusal) {
 		r = filter_answer(f, f->setting.command_timeout, &a);
-		if (r == 0)
+		if (r == 0 && !a.late)
 			refusal = filter_verdict(m, f, &a);
 	}
+	if (r == 0 && filter_may_go_on(f) && link_has_input(&f->link))
+		r = link_fail(&f->link, "answered what was not asked", 0);
 	return r < 0 ? filter_fail(m, f) : refusal;
 }
 
@@ -360,8 +398,9 @@ const struct reply *filter_ask_mail(
 	const struct reply *r;
 
 	values_of_mail(&v, m->host.session, tx);
-	if (f->failed)
+	if (f->failed || (f->talk.ended && filter_drop_late(f) < 0))
 		return filter_fail(m, f);
+	f->n_late = 0;
 	r = f->session_refusal ? f->session_refusal : ask_session(m, f, &v);
 	if (r || f->failed)
 		return r;
@@ -404,7 +443,8 @@ void filter_end_message(struct filter *f)
 	struct buf b;
 
 	f->verdict = NULL;
-	f->n_edits = f->n_refused = 0;
+	f->n_edits = f->n_late = f->n_refused = 0;
+	f->field_notes = 0;
 	f->link.spent = 0;
 	if (!f->in_message)
 		return;

@@ -60,7 +60,7 @@ static const struct reply *parse(struct filters_state *m)
 	split_trace(c, &top, &ours);
 	wrong = milter_edits_begin(&c->edits, ours, (struct span){ text.p, c->header.n });
 	if (wrong)
-		return m->host.reply(REPLY_SIZE_ACTUAL);
+		return m->host.reply(REPLY_FILTER_HEADER);
 	c->parsed = true;
 	return NULL;
 }
@@ -94,7 +94,7 @@ static int ask_fields(struct filters_state *m, struct filter *f, const struct re
 		r = filter_room(f, FIELD_ROOM, &b);
 		if (r < 0)
 			break;
-		milter_put_field(&b, field, t->terms.options);
+		f->field_notes |= milter_put_field(&b, field, t->terms.options);
 		milter_sent(t, MILTER_FIELD);
 		r = filter_end_event(f, &b);
 		if (r == 0)
@@ -242,8 +242,12 @@ static int take_verdict(
 		if (r == 0 && !milter_is_verdict(a.kind))
 			r = edit(m, f, &a);
 	} while (r == 0 && !milter_is_verdict(a.kind));
-	if (r == 0)
-		*ret = filter_verdict(m, f, &a);
+	if (r < 0)
+		return r;
+	*ret = filter_verdict(m, f, &a);
+	if (filter_may_go_on(f))
+		r = filter_drop_late(f);
+	m->discard &= r == 0;
 	return r;
 }
 

@@ -60,6 +60,11 @@ static void put_filter(
 	buf_put_str(b, is_quarantine ? "quarantine" : f->verdict);
 	put_number(b, f->n_refused, " recipient refused", " recipients refused");
 	put_number(b, f->n_edits, " edit", " edits");
+	put_number(b, f->n_late, " edit behind its verdict", " edits behind its verdict");
+	if (f->field_notes & MILTER_FIELD_CUT)
+		buf_put(b, SPAN(", saw fields cut at 64 KiB"));
+	if (f->field_notes & MILTER_FIELD_NUL)
+		buf_put(b, SPAN(", saw ? for NUL"));
 	buf_put(b, SPAN(", "));
 	buf_put_num(b, f->link.spent);
 	buf_put(b, SPAN(" ms"));

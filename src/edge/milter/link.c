@@ -135,27 +135,19 @@ int link_wait(struct link *l, unsigned seconds)
 	return 0;
 }
 
-/* An end of the connection, or octets that no event asked for. */
-static int check_silence(struct link *l)
+bool link_has_input(const struct link *l)
 {
 	char octet;
-	ssize_t n;
 
-	if (l->n_taken < l->in.n)
-		return link_fail(l, "answered what was not asked", 0);
-	n = recv(l->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT);
-	if (n > 0)
-		return link_fail(l, "answered what was not asked", 0);
-	if (n == 0)
-		return link_fail(l, "closed the connection", 0);
-	return errno == EAGAIN || errno == EINTR ? 0 : link_fail(l, "read", -errno);
+	return l->n_taken < l->in.n ||
+	       recv(l->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 int link_flush(struct link *l, unsigned seconds)
 {
 	uint64_t deadline = link_clock() + 1000U * seconds;
 	size_t at = 0;
-	int r = check_silence(l);
+	int r = link_has_input(l) ? link_fail(l, "answered what was not asked", 0) : 0;
 
 	while (r == 0 && at < l->out.n) {
 		ssize_t n = send(l->fd, l->out.p + at, l->out.n - at, MSG_NOSIGNAL);

@@ -43,6 +43,9 @@ int link_wait(struct link *l, unsigned seconds);
  */
 int link_flush(struct link *l, unsigned seconds);
 
+/* True when there are octets that were not taken. Other news is found by the next call. */
+bool link_has_input(const struct link *l);
+
 /* Reads a whole frame, within that many seconds. It is valid until the next call. */
 int link_read(struct link *l, unsigned seconds, struct milter_frame *ret);
 

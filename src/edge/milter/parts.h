@@ -13,12 +13,13 @@
 #define FILTERS_PENDING_MAX (256 * 1024) /* octets that wait to be written at once */
 #define CHANGES_MAX 1000 /* of the envelope of a message */
 #define CHANGE_TEXT_MAX 1024 /* octets of an address, or of a reason */
-#define FILTER_REPLY_MAX (REPLY_ARGUMENT_MAX) /* octets of a filter's own reply */
+/* octets of a filter's own reply, of whose lines each has REPLY_ARGUMENT_MAX at most */
+#define FILTER_REPLY_MAX 1024
 #define FILTER_FAULT_MAX 384 /* file, line, name and what is wrong */
 /* seconds in which a filter may ask for more time, again and again */
 #define FILTER_PROGRESS_MAX 3600
 
-/* A reply in a filter's own words. */
+/* A reply in a filter's own words, of one line or more. */
 struct own_reply {
 	struct reply reply;
 	char text[FILTER_REPLY_MAX + 1];
@@ -41,6 +42,8 @@ struct filter {
 	/* Of the transaction: */
 	const char *verdict; /* the word for the record; NULL: it was not asked */
 	size_t n_edits;
+	size_t n_late; /* edits behind its verdict, which are dropped */
+	unsigned field_notes; /* bits of enum milter_field_note: it did not see all */
 	size_t n_refused; /* recipients */
 };
 
@@ -123,6 +126,19 @@ int filter_end_event(struct filter *f, const struct buf *b);
 
 /* Reads an answer to the oldest event. 0 or -errno, with a fault of the link. */
 int filter_answer(struct filter *f, unsigned seconds, struct milter_answer *ret);
+
+/*
+ * After an answer: true when more octets may be there, and none are owed. They are looked
+ * for at once where that costs nothing, or where the filter said NR_*: then the answer may
+ * have been one to an event that has none.
+ */
+bool filter_may_go_on(const struct filter *f);
+
+/*
+ * Reads what has come behind a verdict on a message: edits are dropped, and anything else
+ * is an error. 0 or -errno, with a fault of the link.
+ */
+int filter_drop_late(struct filter *f);
 
 /* Awaits the answers that are owed. NULL or a refusal. */
 const struct reply *filter_await(struct filters_state *m, struct filter *f);
