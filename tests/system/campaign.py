@@ -21,6 +21,7 @@ import subprocess
 import threading
 import time
 
+import filters
 import harness
 from harness import HOST, SENDER, Client, Closed, Site
 
@@ -59,9 +60,10 @@ def users(place):
 class Setting:
     """How the program is set up, and what a client does."""
 
-    def __init__(self, tls="off", auth=False, lmtp=False, dsn=False, utf8=False, listen=False, log="stderr", own=False):
+    def __init__(self, tls="off", auth=False, lmtp=False, dsn=False, utf8=False, listen=False, log="stderr", own=False,
+                 milters=()):
         self.tls, self.auth, self.lmtp, self.dsn, self.own = tls, auth, lmtp, dsn, own
-        self.utf8, self.listen, self.log = utf8, listen, log
+        self.utf8, self.listen, self.log, self.milters = utf8, listen, log, milters
 
     def place(self):
         place = Site(tls=self.tls, maildir="%u", domains="example.org xn--bcher-kva.example", timeout=20)
@@ -82,16 +84,39 @@ class Setting:
             lines = [f"{box} %u,all/%u\n" for box in BOXES]
             (place.dir / "recipients").write_text("".join(lines))
             place.set(original_to="yes", recipients=place.dir / "recipients")
+        place.milters = self.milters
         place.json, place.journal = place.dir / "records", None
         if self.log == "json":
             place.set(log=f"json:{place.json}")
         elif self.log == "journal":
             place.journal = journal()
             place.set(log="journal")
+        place.filters = [editor(place, n) for n in range(len(self.milters))]
+        if self.milters:
+            lines = [f.line(f"default-action={action}") for f, action in zip(place.filters, self.milters)]
+            filters.with_file(place, lines)
         if self.listen:
             # agents begin beside the acceptor, so that processes would have no fixed numbers
             place.set(source_connection_limit=2, tls_key_agent="no")
         return place
+
+
+def editor(place, n):
+    """A filter that answers every event, adds a field and replaces the body."""
+    body = (REPLACED[:20], REPLACED[20:])
+    edits = [filters.add(f"X-Filter-{n}", "edited"), *(filters.frame("b", piece) for piece in body), filters.frame("c")]
+    return filters.Filter(path=place.dir / f"filter-{n}", E=b"".join(edits))
+
+
+REPLACED = b"another body\r\nof two lines\r\n"
+
+
+def edited(text, which):
+    """What these filters make of a message."""
+    for n in which:
+        header, _ = text.split(b"\r\n\r\n", 1)
+        text = header + f"\r\nX-Filter-{n}: edited\r\n\r\n".encode() + REPLACED
+    return text
 
 
 _journal = None
@@ -126,6 +151,9 @@ SETTINGS = {
     "LMTP": Setting(lmtp=True, utf8=True, log="journal"),
     "a copy for each mailbox, LMTP": Setting(lmtp=True, own=True),
     "listener in clear": Setting(listen=True),
+    "a filter that edits": Setting(milters=("tempfail",)),
+    "filters that are done without": Setting(lmtp=True, milters=("accept", "accept")),
+    "listener, a filter that edits": Setting(listen=True, milters=("tempfail",)),
     "listener, AUTH in TLS, reports": Setting(tls="on", auth=True, dsn=True, utf8=True, listen=True),
 }
 
@@ -234,12 +262,25 @@ def files_of(place, faults, boxes="*"):
             faults.append(f"{path.name} is torn")
             continue
         serial, n = int(number[1]), int(number[2])
-        try:
-            harness.check_stored(path, content(serial, n))
-        except AssertionError:
+        if not any(is_stored(path, text) for text in contents(place, serial, n)):
             faults.append(f"{path.name} is torn")
         found[serial, n, path.parts[-3]] += 1
     return found
+
+
+def is_stored(path, text):
+    try:
+        harness.check_stored(path, text)
+    except AssertionError:
+        return False
+    return True
+
+
+def contents(place, serial, number):
+    """What may be stored of a message: all edits of a filter, or none where its default action is to accept."""
+    sent = content(serial, number)
+    ways = [[n] if action != "accept" else [None, n] for n, action in enumerate(place.milters)]
+    return [edited(sent, [n for n in which if n is not None]) for which in itertools.product(*ways)]
 
 
 def check_boxes(place, talks, faults, boxes):
@@ -315,6 +356,8 @@ def reset(place):
         path.rmdir() if path.is_dir() else path.unlink()
     for path in place.outbox.glob("*/*"):
         path.unlink()
+    for one in place.filters:
+        one.conversations.clear()
 
 
 # Attempts
