@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -62,6 +63,7 @@ class Machine:
             raise Skip(f"no systemd can be booted here: {got.stdout.strip().splitlines()[-1:]}")
         self.pid = int((self.dir / "pid").read_text())
         self.root = Path(f"/proc/{self.pid}/root")
+        self.packages = set()
         self.install()
 
     def call(self, verb, *command, **options):
@@ -86,6 +88,17 @@ class Machine:
         of_sanitizers = [f"{name}={os.environ[name]}" for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS") if name in os.environ]
         if of_sanitizers:
             self.run("systemctl", "set-environment", *of_sanitizers)
+
+    def add(self, *packages):
+        """Debian packages, unpacked."""
+        for name in ("libraries", *packages):
+            if name in self.packages:
+                continue
+            self.packages.add(name)
+            with subprocess.Popen(["tar", "-C", harness.packages() / name, "-cf", "-", "."], stdout=subprocess.PIPE) as tar:
+                subprocess.run(["tar", "-C", self.root, "-xf", "-", "--keep-directory-symlink", "--no-overwrite-dir"],
+                               stdin=tar.stdout, check=True, timeout=60)
+        self.run("ldconfig")
 
     def write(self, name, text):
         path = self.root / name

@@ -6,7 +6,6 @@ programs. The drop-in of a recipe must have all rights that the unit lacks."""
 import base64
 import json
 import os
-import subprocess
 
 import harness
 import postfix
@@ -29,23 +28,12 @@ class Pipes(Machine):
 
     def install(self):
         super().install()
-        self.packages, self.number = set(), 0
+        self.number = 0
         done = harness.run(harness.HERE / "own-mailers", self.root)
         harness.equal(done.returncode, 0, done.stdout)
 
     def path(self, name):
         return self.root / name.lstrip("/")
-
-    def add(self, *packages):
-        """Debian packages, unpacked."""
-        for name in ("libraries", *packages):
-            if name in self.packages:
-                continue
-            self.packages.add(name)
-            with subprocess.Popen(["tar", "-C", harness.packages() / name, "-cf", "-", "."], stdout=subprocess.PIPE) as tar:
-                subprocess.run(["tar", "-C", self.root, "-xf", "-", "--keep-directory-symlink", "--no-overwrite-dir"],
-                               stdin=tar.stdout, check=True, timeout=60)
-        self.run("ldconfig")
 
     def mailbox(self, name):
         for part in ("", "/new", "/cur", "/tmp"):

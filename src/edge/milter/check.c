@@ -19,14 +19,22 @@ static void put_terms(struct buf *b, const struct milter_terms *t)
 static bool check_one(
 	struct filter *f, const char *path, const struct milter_report *report)
 {
-	char text[FINDING_MAX] = "", terms[FINDING_MAX / 2] = "";
-	struct buf b = BUF(text), about = BUF(terms);
-	bool fine = link_open(&f->link, &f->setting) == 0 && filter_begin(f) == 0;
+	char text[FINDING_MAX] = "", said[FINDING_MAX / 2] = "";
+	struct buf b = BUF(text), about = BUF(said);
+	int r = link_open(&f->link, &f->setting);
+	bool fine;
 
+	if (r == 0)
+		r = filter_begin(f);
+	fine = r == 0;
 	if (fine)
 		put_terms(&about, &f->talk.terms);
-	terms[about.n < sizeof(terms) ? about.n : sizeof(terms) - 1] = '\0';
-	filter_put_fault(&b, path, f, fine ? terms : f->link.fault);
+	else
+		buf_put_str(&about, f->link.fault);
+	if (!fine && !f->link.connected)
+		filter_put_cure(&about, &f->setting, -r);
+	said[about.n < sizeof(said) ? about.n : sizeof(said) - 1] = '\0';
+	filter_put_fault(&b, path, f, said);
 	(fine ? report->finding : report->fault)(report->ctx, text);
 	filter_quit(f);
 	return fine;

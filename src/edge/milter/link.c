@@ -61,6 +61,7 @@ int link_open(struct link *l, const struct milter_setting *s)
 	const int one = 1;
 	union address to;
 	socklen_t n = make_address(s, &to);
+	int error;
 
 	l->fd = socket(to.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (l->fd < 0)
@@ -70,11 +71,12 @@ int link_open(struct link *l, const struct milter_setting *s)
 	l->connected = connect(l->fd, &to.any, n) == 0;
 	if (l->connected || errno == EINPROGRESS)
 		return 0;
+	error = errno;
 	link_fail(l,
-		errno == EAGAIN ? "too many connections wait there" : "cannot connect",
-		errno == EAGAIN ? 0 : -errno);
+		error == EAGAIN ? "too many connections wait there" : "cannot connect",
+		error == EAGAIN ? 0 : -error);
 	link_close(l);
-	return -ECONNREFUSED;
+	return -error;
 }
 
 /* As struct milter_wait has it, where there is no session. */

@@ -112,6 +112,9 @@ bool filters_read(const char *path, bool can_quarantine,
 void filter_put_fault(
 	struct buf *to, const char *path, const struct filter *f, const char *what);
 
+/* What to do where one cannot be connected to, behind "; "; or nothing (cure.c). */
+void filter_put_cure(struct buf *to, const struct milter_setting *s, int error);
+
 /* Events of one filter (ask.c). Each returns NULL, or the refusal. */
 
 /* Waits until it is connected, and negotiates. 0 or -errno, with a fault of the link. */
