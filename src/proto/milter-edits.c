@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Edits of a header by filters. The header is a list of fields, which are parts of the
- * message or new text; a field that no filter changed is written as it was, octet for
- * octet. What a filter sends cannot become more than one field, nor end the header.
+ * message or new text. A field that no filter changed is written octet for octet. The
+ * text of a filter never becomes more than one field, and never ends the header.
  */
 #include "proto/milter.h"
 #include "proto/text.h"
 
-/* A name, blanks (RFC 5322 4.5) and a colon: octets of the name; 0: it is no field. */
+/*
+ * Returns the octets of the name of a field: a name, blanks (RFC 5322 4.5) and a colon;
+ * 0: it is not a field.
+ */
 static size_t name_of(struct span line)
 {
 	size_t n = text_field_name(line), at = n;
@@ -22,7 +25,7 @@ static bool is_empty(struct span line)
 	return span_eq(line, SPAN("\n")) || span_eq(line, SPAN("\r\n"));
 }
 
-/* The first line with its LF, or all of the text. */
+/* Returns the first line with its LF, or all of the text. */
 static struct span line_of(struct span text)
 {
 	struct span rest = text;
@@ -56,7 +59,7 @@ bool milter_header_find(struct span text, bool whole, struct milter_header *ret)
 	return whole;
 }
 
-/* A field with the lines that continue it. */
+/* Takes a field with the lines that continue it. */
 static struct span take_field(struct span *text)
 {
 	struct span field = line_of(*text);
@@ -114,7 +117,9 @@ static bool is_break(char c)
 	return c == '\r' || c == '\n';
 }
 
-/* Octets of breaks and blanks at `at`; *ret_last: of these, up to the last break. */
+/*
+ * Returns the octets of breaks and blanks at `at`; *ret_last: those up to the last break.
+ */
 static size_t break_at(struct span value, size_t at, size_t *ret_last)
 {
 	size_t end = at;
@@ -129,8 +134,9 @@ static size_t break_at(struct span value, size_t at, size_t *ret_last)
 }
 
 /*
- * A run of line ends and of lines of blanks becomes one line end, with a TAB where no
- * blank follows: text behind a bare line end would be another field, or the body.
+ * Writes a value. A run of line ends and of lines of blanks becomes one line end,
+ * followed by a TAB if no blank follows, because text after a bare line end would be
+ * another field, or the body.
  */
 static void put_value(struct buf *to, struct span value)
 {
@@ -150,7 +156,7 @@ static void put_value(struct buf *to, struct span value)
 	}
 }
 
-/* Makes a field of new text. NULL, or a fault. */
+/* Makes a field of new text. Returns NULL, or a fault. */
 static const char *make_field(struct milter_edits *e, const struct milter_answer *a,
 	uint32_t options, struct milter_field *ret)
 {
@@ -193,7 +199,7 @@ static void delete_at(struct milter_edits *e, size_t at)
 	e->changed = true;
 }
 
-/* The index-th field of that name, without ours; e->n: there is none. */
+/* Returns the index of the n-th field of that name, without our own; e->n: none. */
 static size_t find(const struct milter_edits *e, struct span name, uint32_t index)
 {
 	size_t at = 0;
@@ -244,7 +250,7 @@ bool milter_edits_next(const struct milter_edits *e, size_t *at, struct span *re
 	return true;
 }
 
-/* Appends what fits of a text, from *at on. True when all of it is written. */
+/* Appends as much of a text as fits, from *at on. True when all of it is written. */
 static bool put_part(struct buf *to, struct span text, size_t *at)
 {
 	struct span part = span_from(text, *at < text.n ? *at : text.n);

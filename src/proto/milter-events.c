@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Events of the milter protocol: what a filter is sent about a session and a message. A
- * text is sent as the reader of the message will have it; where the protocol cannot carry
- * it (NUL, a field above 64 KiB) the caller is told, for the record.
+ * Events of the milter protocol: the data about a session and a message that a filter
+ * gets. A text is sent as the reader of the message will get it. If the protocol cannot
+ * carry it (NUL, a field above 64 KiB), the result contains a note for the record.
  */
 #include "proto/milter.h"
 #include "proto/text.h"
@@ -23,7 +23,7 @@ static void put_text(struct buf *to, char command, struct span text)
 /*
  * connect = name NUL family [ port address NUL ]
  *
- * IPv6 is plain, without "IPv6:" in front: rspamd reads nothing else.
+ * IPv6 has no "IPv6:" in front, because rspamd parses no other form.
  */
 void milter_put_connect(
 	struct buf *to, struct span name, const struct ip *ip, uint16_t port)
@@ -80,7 +80,7 @@ void milter_put_unknown(struct buf *to, struct span line)
 	put_text(to, 'U', line);
 }
 
-/* Drops the line end, LF or CRLF. */
+/* Removes the line end, LF or CRLF. */
 static struct span without_end(struct span s)
 {
 	if (span_ends(s, SPAN("\n")))
@@ -163,7 +163,7 @@ void milter_put_quit(struct buf *to)
 	put_empty(to, 'Q');
 }
 
-/* The octets in front of the next `end`, as many as fit; at least one. */
+/* Returns the octets before the next `end`, as many as fit; at least one. */
 static struct span take_run(const struct buf *to, struct span *text, char end)
 {
 	size_t most = text->n < buf_room(to) ? text->n : buf_room(to);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Frames of the milter protocol: reads those of a filter and writes ours. A length is
- * judged octet by octet, so that a peer which speaks another protocol is found by its
- * first octet and not by a timeout.
+ * checked octet by octet, so that a peer with another protocol is detected by its first
+ * octet and not by a timeout.
  */
 #include "proto/milter.h"
 
 #define LENGTH_OCTETS 4
 
-/* A text protocol begins with an octet that would be a length of 16 MiB and more. */
+/* The first octet of a text protocol would be a length of 16 MiB and more. */
 static const char *foreign_fault(struct span in)
 {
 	static const struct span http = { "HTTP/", 5 };
@@ -44,7 +44,7 @@ static enum milter_step need(struct milter_reading *reading, size_t n)
 	return MILTER_MORE;
 }
 
-/* What has arrived of a long frame `b`. */
+/* Returns the octets of a long frame `b` that have arrived. */
 static enum milter_step take_piece(
 	struct span *in, struct milter_frame *ret, struct milter_reading *reading)
 {
@@ -75,7 +75,9 @@ static enum milter_step take_long(struct span *in, uint32_t length,
 enum milter_step milter_frame_take(
 	struct span *in, struct milter_frame *ret_frame, struct milter_reading *reading)
 {
-	/* octets that have not arrived count as 0, so this is the least it can be */
+	/*
+	 * octets that have not arrived count as 0, so this is the smallest possible value
+	 */
 	uint32_t length = length_of(*in);
 
 	if (reading->n_left)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Lines of the file `milters`. Names of other mail servers for the same address (tcp:,
- * local:, inet:PORT@HOST) are refused with the words that are meant.
+ * Lines of the file `milters`. The forms of other mail servers for the same address
+ * (tcp:, local:, inet:PORT@HOST) are refused with the right form.
  */
 #include "proto/milter.h"
 #include "base/num.h"
 
-#define CONNECT_TIMEOUT 30 /* seconds, as Postfix */
+#define CONNECT_TIMEOUT 30 /* seconds, as in Postfix */
 #define COMMAND_TIMEOUT 30
 #define CONTENT_TIMEOUT 300
 
@@ -23,7 +23,7 @@ static bool parse_port(struct span text, uint16_t *ret)
 	return true;
 }
 
-/* Cuts "ADDRESS:PORT" at its last colon; without one the port is empty. */
+/* Splits "ADDRESS:PORT" at its last colon; without one the port is empty. */
 static struct span cut_port(struct span *address)
 {
 	size_t n = address->n;
@@ -77,7 +77,7 @@ static const char *parse_unix(struct span path, struct milter_setting *s)
 	return NULL;
 }
 
-/* What other programs write, and what it is here. */
+/* The forms of other programs, and the right forms. */
 static const struct {
 	const char *prefix, *what;
 } foreign[] = {
@@ -108,7 +108,7 @@ static const char *set_time(unsigned *timeout, struct span value)
 	uint64_t seconds;
 
 	if (*timeout)
-		return "is said twice";
+		return "is given twice";
 	if (!conf_quantity(value, "smh", factors, &seconds) || seconds == 0 ||
 		seconds > MILTER_TIMEOUT_MAX)
 		return "must be a time from 1s to 1h";
@@ -152,9 +152,9 @@ static const char *set_action(struct milter_setting *s, struct span value)
 }
 
 static const struct {
-	const char *name; /* with its "=" */
+	const char *name; /* including its "=" */
 	const char *(*set)(struct milter_setting *s, struct span value);
-	const struct words *words; /* of the value; or NULL */
+	const struct words *words; /* allowed values, or NULL */
 } options[] = {
 	{ "command-timeout=", set_command, NULL },
 	{ "connect-timeout=", set_connect, NULL },
@@ -184,7 +184,7 @@ static const char *take_option(
 		       "default-action=";
 	f->words = NULL;
 	if (*seen & SEEN(i))
-		return "is said twice";
+		return "is given twice";
 	*seen |= SEEN(i);
 	f->written = value;
 	f->words = options[i].words;

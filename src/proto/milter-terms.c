@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Negotiation of the milter protocol: what is offered to a filter, what it answers, and
- * which macros it gets. A filter of an older version is taken at that version; one that
- * promises more than it was offered is refused.
+ * Negotiation of the milter protocol: the offer to a filter, its answer, and the macros
+ * that it gets. A filter of an older version is used with that version; one that requests
+ * more than was offered is refused.
  */
 #include "proto/milter.h"
 
 #define NUMBERS 12 /* octets of version, actions and options: rspamd takes no others */
-#define VERSION_2_OPTIONS 0x7f /* no NR_*, no skip: those came with later versions */
+#define VERSION_2_OPTIONS 0x7f /* without NR_* and skip, which came with later versions */
 #define BIT(n) (UINT32_C(1) << (n))
 
 static const char *const macro_names[MILTER_MACROS] = {
@@ -41,7 +41,10 @@ static const char *const macro_names[MILTER_MACROS] = {
 	[MILTER_MACRO_RCPT_MAILER] = "{rcpt_mailer}",
 };
 
-/* What Postfix sends; and `r` and `b`, which SpamAssassin's milter reads at rcpt. */
+/*
+ * The macros that Postfix sends, and `r` and `b`, which SpamAssassin's milter reads at
+ * rcpt.
+ */
 static const uint32_t default_macros[MILTER_STAGES] = {
 	[MILTER_AT_CONNECT] = BIT(MILTER_MACRO_HOSTNAME) | BIT(MILTER_MACRO_DAEMON_NAME) |
 			      BIT(MILTER_MACRO_DAEMON_ADDR) | BIT(MILTER_MACRO_VERSION) |
@@ -62,7 +65,7 @@ static const uint32_t default_macros[MILTER_STAGES] = {
 	[MILTER_AT_END_OF_HEADER] = BIT(MILTER_MACRO_ID),
 };
 
-/* in the order of the bits; the words are those of the libraries for filters */
+/* in the order of the bits; the words are those of filter libraries */
 static const char *const action_names[] = { "add-headers", "change-body",
 	"add-recipients", "delete-recipients", "change-headers", "quarantine",
 	"change-sender", "add-recipients-with-parameters", "set-macros" };
@@ -110,7 +113,7 @@ static const char *numbers_fault(uint32_t version, uint32_t actions)
 	return NULL;
 }
 
-/* What a filter of that version cannot have said, or does not know of. */
+/* Returns the options without those that a filter of that version does not support. */
 static uint32_t options_of(uint32_t version, uint32_t options)
 {
 	options &= version == 2 ? VERSION_2_OPTIONS : MILTER_OPTIONS;
@@ -121,7 +124,7 @@ static uint32_t options_of(uint32_t version, uint32_t options)
 	return options;
 }
 
-/* The name without braces; "i" and "{i}" are one. */
+/* Returns the name without braces; "i" and "{i}" are equal. */
 static struct span bare_name(struct span name)
 {
 	if (name.n > 2 && name.p[0] == '{' && name.p[name.n - 1] == '}')
@@ -210,7 +213,7 @@ void milter_put_options(struct buf *to, uint32_t options)
 		to, options, option_names, sizeof(option_names) / sizeof(*option_names));
 }
 
-/* The stage whose macros the event has; MILTER_STAGES: none. */
+/* Returns the stage whose macros the event has; MILTER_STAGES: none. */
 static enum milter_stage stage_of(enum milter_event event)
 {
 	static const unsigned char stages[MILTER_EVENTS] = {

@@ -163,9 +163,9 @@ static void test_any_other_line_is_refused_by_its_word(void)
 		{ "unix:/a connect-timeout=-1s", "connect-timeout=-1s", NO_TIME },
 		{ "unix:/a connect-timeout=1 s", "s", NO_OPTION },
 		{ "unix:/a connect-timeout=1 connect-timeout=1", "connect-timeout=1",
-			"is said twice" },
+			"is given twice" },
 		{ "unix:/a default-action=tempfail default-action=accept",
-			"default-action=accept", "is said twice" },
+			"default-action=accept", "is given twice" },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(cases); i++) {

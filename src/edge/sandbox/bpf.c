@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The assembler of system call filters: it makes a BPF program of the tables of
- * seccomp.c. The program compares the number of a call with those of the tables, one
- * after the other: allowed calls first, then those whose arguments decide, then deadly
- * ones. A binary search is no faster: a session pays for the kernel's translation of
- * the program, not for running it.
+ * The assembler of system call filters: makes a BPF program from the tables of seccomp.c.
+ * The program compares the number of a call with those of the tables, one after the
+ * other: allowed calls first, then calls with checked arguments, then those that end the
+ * process. A binary search is no faster, because the cost for a session is the kernel's
+ * translation of the program, not its execution.
  *
- * The program is written from its end to its start: jumps only go forward, so the
- * target of each is known when it is written. A label is an index into the program.
+ * The program is written from its end to its start: jumps only go forward, so their
+ * targets are known when they are written. A label is an index into the program.
  */
 #include "edge/sandbox/kernel.h"
 
@@ -47,7 +47,7 @@ static size_t put_load(struct bpf_program *p, size_t offset)
 	return put_step(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset);
 }
 
-/* A label as near as a conditional jump can reach: itself, or a jump to it. */
+/* Returns a label that a conditional jump can reach: this one, or a jump to it. */
 static inline size_t reach(struct bpf_program *p, size_t label)
 {
 	size_t offset = label - p->first;
@@ -66,7 +66,7 @@ static inline size_t put_branch(
 	return put(p, BPF_JMP | BPF_K | test, k, near_yes - p->first, near_no - p->first);
 }
 
-/* The returns stand together at the end of the program, one for each action. */
+/* The returns are together at the end of the program, one for each action. */
 static size_t put_return(struct bpf_program *p, uint32_t action)
 {
 	for (size_t i = BPF_PROGRAM_MAX; i-- > p->first && p->at[i].code == RETURN;)
@@ -81,7 +81,7 @@ static size_t low_half(const struct bpf_check *c)
 	return offsetof(struct seccomp_data, args) + c->arg * sizeof(uint64_t);
 }
 
-/* With the low half of the argument loaded. */
+/* Writes a test of the low half of an argument, which is loaded. */
 static size_t put_test(
 	struct bpf_program *p, const struct bpf_check *c, size_t yes, size_t no)
 {
@@ -114,7 +114,7 @@ static size_t put_check(
 							  : put_load(p, low_half(c));
 }
 
-/* Where a call that is allowed ends, and a deadly one. */
+/* The labels for allowed calls, and for calls that end the process. */
 struct ends {
 	size_t allow, kill;
 };
@@ -127,7 +127,10 @@ static size_t put_calls(struct bpf_program *p, const uint16_t *calls, size_t n,
 	return others;
 }
 
-/* Each row of a call goes on with the next, the last with its errno. */
+/*
+ * A row of a call that does not match continues at the next one, the last row at its
+ * errno.
+ */
 static size_t put_rules(
 	struct bpf_program *p, const struct bpf_table *t, size_t allow, size_t others)
 {
@@ -147,7 +150,7 @@ static size_t put_rules(
 	return others;
 }
 
-/* Those of the base come behind the table's own, which are found first and prevail. */
+/* Calls of the base come after the table's own, which therefore take precedence. */
 static size_t put_table(struct bpf_program *p, const struct bpf_table *t,
 	const struct ends *ends, size_t others)
 {
@@ -158,7 +161,7 @@ static size_t put_table(struct bpf_program *p, const struct bpf_table *t,
 	return put_calls(p, t->allowed, t->n_allowed, ends->allow, others);
 }
 
-/* So that they stand together, where put_return() finds them. */
+/* Writes all returns, so that they are together and put_return() finds them. */
 static void put_returns(struct bpf_program *p, const struct bpf_table *t)
 {
 	if (t->base)
@@ -171,8 +174,8 @@ static void put_returns(struct bpf_program *p, const struct bpf_table *t)
 /*
  * COST: 0.15 ms of a session (seccomp() alone, lowest tenth of 400 processes, Linux
  * 6.18); without it: the kernel runs the program once for every number, to find calls
- * that are allowed whatever their arguments. It gives up at an instruction that it does
- * not follow, such as this one.
+ * that are allowed with any arguments. It stops at an instruction that it does not
+ * emulate, such as this one.
  */
 static void put_unfollowed(struct bpf_program *p)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The socket functions of an architecture whose libc calls socketcall(): here in place of
- * libc's, each by the call of its own that Linux has since 4.3, whose arguments a filter
- * sees.
+ * The socket functions for an architecture whose libc uses socketcall(). They replace
+ * those of libc, and use the separate calls that Linux has since 4.3, whose arguments a
+ * filter can read.
  */
 #include <sys/socket.h>
 #include <sys/syscall.h>

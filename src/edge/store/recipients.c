@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The places where mail for a recipient may go, in order: by a line of the recipients
- * table, by the name of a Maildir, and the catch-all. No address leads out of mail-root,
- * and of several lines of a table the most specific counts. This file opens no directory:
- * mailbox.c does that.
+ * table, by the name of a Maildir, and the catch-all. The places are always below
+ * mail-root, and of several lines of a table the most specific one applies. mailbox.c
+ * opens the directories.
  */
 #include "edge/store/store.h"
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "proto/conf.h"
 #include "proto/text.h"
 
-/* What %u and %d stand for. */
+/* The values of %u and %d. */
 struct expansion {
 	struct span local, domain;
 };
@@ -28,7 +28,7 @@ enum search_step {
 	STEP_OVER,
 };
 
-/* Octets of the character in front that a file name may have; 0: it may not. */
+/* Returns the octets of the first character if a file name may have it; 0: it may not. */
 static size_t name_length(struct span s)
 {
 	char c = *s.p;
@@ -49,7 +49,7 @@ static bool is_component(struct span value)
 	return true;
 }
 
-/* What is not ASCII is in lower case already. */
+/* Appends lower case. Text that is not ASCII is in lower case already. */
 static void put_lower(struct buf *to, struct span s)
 {
 	for (size_t i = 0; i < s.n; i++)
@@ -109,7 +109,10 @@ static bool has_part(struct span template, char what)
 	return false;
 }
 
-/* `known`: the parts that a line of the table has named; there are no more. */
+/*
+ * True if the template has only the parts in `known`, which a line of the table
+ * determines.
+ */
 static bool is_named(struct span template, const char *known)
 {
 	return (strchr(known, 'u') || !has_part(template, 'u')) &&
@@ -117,8 +120,8 @@ static bool is_named(struct span template, const char *known)
 }
 
 /*
- * True where an address gives a directory the name of a part of a Maildir. mail-root, or
- * the directory of a domain, may be a Maildir itself, or would look like one.
+ * True if an address gives a directory the name of a part of a Maildir. Then mail-root,
+ * or the directory of a domain, may be a Maildir itself, or would look like one.
  */
 static bool names_part(struct span template, const char *path)
 {
@@ -152,7 +155,10 @@ static enum recipients_result place(const struct recipients_search *s,
 	return r;
 }
 
-/* As --check has it, but for the number of the line, which a cdb does not have. */
+/*
+ * Makes the fault as in --check, but without the number of the line, which a cdb does not
+ * have.
+ */
 static enum recipients_result fail(
 	struct recipients_search *s, struct span word, struct span more, const char *what)
 {
@@ -173,7 +179,7 @@ static enum recipients_result fail(
 	return RECIPIENTS_FAILED;
 }
 
-/* Applies the line of the table that names the recipient. */
+/* Applies the line of the table for the recipient. */
 static enum recipients_result obey(struct recipients_search *s, struct span key,
 	struct span value, const struct expansion *e, const char *known,
 	struct recipients_place *ret)
@@ -222,7 +228,7 @@ enum recipients_result recipients_also(
 			 : RECIPIENTS_UNKNOWN;
 }
 
-/* Asks for one key, which has an "@" where it has a domain, and is put into *key. */
+/* Searches one key, which has an "@" if it has a domain, and is written to *key. */
 static enum table_found find_key(const struct table *table, struct span local,
 	const struct span *domain, struct buf *key, struct buf *ret_value)
 {
@@ -239,14 +245,14 @@ static enum table_found find_key(const struct table *table, struct span local,
 	return table_find(table, buf_span(key), ret_value);
 }
 
-/* From the most specific line to the least. UNKNOWN: there is none. */
+/* Searches from the most specific line to the least. UNKNOWN: there is none. */
 static enum recipients_result look_up(struct recipients_search *s,
 	const struct expansion *whole, struct span base, struct recipients_place *ret)
 {
 	const struct {
-		struct span local; /* of the key */
+		struct span local; /* local part of the key */
 		bool has_domain;
-		struct span user; /* what %u is */
+		struct span user; /* value of %u */
 		const char *known;
 	} keys[] = {
 		{ whole->local, true, whole->local, "ud" },
@@ -256,7 +262,7 @@ static enum recipients_result look_up(struct recipients_search *s,
 		{ SPAN(""), true, base, "d" },
 	};
 
-	/* or the line of the whole domain would match */
+	/* otherwise the line of the whole domain would match */
 	if (whole->local.n == 0)
 		return RECIPIENTS_NAME;
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
@@ -301,7 +307,7 @@ bool recipients_is_address(const char *catch_all)
 
 /*
  * Uses another mailbox in place of the one that was not found; `text` is a template or an
- * address. A name that no Maildir can have is not replaced.
+ * address. An invalid name does not get another mailbox.
  */
 static enum recipients_result instead(
 	struct recipients_search *s, const char *text, struct recipients_place *ret)
@@ -319,7 +325,7 @@ static enum recipients_result instead(
 			    : place(s, span_of(s->rs->template), &e, "ud", ret);
 }
 
-/* Without a table: the Maildir of that name, if there is one. */
+/* Finds the Maildir of that name, without a table. */
 static enum recipients_result named(const struct recipients_search *s, struct span local,
 	struct recipients_place *ret)
 {
@@ -328,7 +334,7 @@ static enum recipients_result named(const struct recipients_search *s, struct sp
 	return place(s, span_of(s->rs->template), &e, "", ret);
 }
 
-/* What stands before the first delimiter; all where that would be nothing. */
+/* Returns the part before the first delimiter, or all if that would be empty. */
 static struct span without_subaddress(struct span local, char delimiter)
 {
 	struct span detail = local, name = span_take(&detail, delimiter);
@@ -336,13 +342,13 @@ static struct span without_subaddress(struct span local, char delimiter)
 	return delimiter && name.n ? name : local;
 }
 
-/* True of a local part for which there must be a mailbox (RFC 5321 4.5.1, RFC 2142 4). */
+/* True for a local part that must have a mailbox (RFC 5321 4.5.1, RFC 2142 4). */
 static bool is_role(struct span local)
 {
 	return span_ieq(local, SPAN("postmaster")) || span_ieq(local, SPAN("abuse"));
 }
 
-/* Where there is no such place, the catch-all is next. */
+/* Finds the mailbox of postmaster. Without one the catch-all is next. */
 static enum recipients_result postmaster(
 	struct recipients_search *s, struct recipients_place *ret)
 {
@@ -363,7 +369,7 @@ void recipients_begin(struct recipients_search *s, const struct recipients *rs,
 		local.p[i] = ascii_lower(local.p[i]);
 	s->rs = rs;
 	s->logged_in = logged_in;
-	/* longer than any name: it is none, and not the name that it begins with */
+	/* longer than any name, so it is invalid, and must not match its beginning */
 	s->whole = local.overflow ? SPAN("") : buf_span(&local);
 	s->base = without_subaddress(s->whole, rs->delimiter);
 	s->domain = r->domain.n ? r->domain : span_of(rs->hostname);
