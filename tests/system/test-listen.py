@@ -387,7 +387,7 @@ def test_a_crash_makes_another_address_space():
     os.kill(max(connections(here)), signal.SIGSEGV)
     victim.rest()
     harness.eventually(lambda: len(here.records("error")) == 2, "a second record")
-    harness.contains(here.records("error")[1]["text"], "goes on")
+    harness.contains(here.records("error")[1]["text"], "continues")
     harness.equal(layout(here), after, "not again so soon")
     deliver(here.client())
 
