@@ -237,5 +237,96 @@ def test_a_quick_session_is_not_explained():
     assert "explanation" not in record(site) and "explanation" not in records(site, "session")[0], record(site)
 
 
+# The panel, and metrics
+
+
+def status(site, *options, columns=None):
+    command = [harness.build / "src" / "postern-status", "-c", site.settings_file, *options]
+    if not command[0].exists():
+        raise harness.Skip("built without postern-status")
+    done = harness.run(*command, env=harness.environment(TZ="UTC"))
+    harness.equal(done.returncode, 0, done.stdout)
+    return done.stdout
+
+
+def site_of_each_verdict():
+    """A message for each verdict of the first of two filters; the site and their names."""
+    first, second = Filter(**SILENT), Filter(path=harness.scratch() / "b", **SILENT)
+    site = site_with(first.line(), second.line(), quarantine_mailbox="odd")
+    for answer, code in ((frame("a"), 250), (frame("c"), 250), (frame("r"), 550), (filters.reply("450 4.7.1 no"), 450),
+                         (frame("d"), 250), (frame("q", b"odd\0") + frame("a"), 250), (None, 451), (None, 451)):
+        first.answers = {"E": answer}
+        message(site, code)
+    harness.eventually(lambda: len(records(site, "session")) == 8, "eight sessions")
+    return site, f"unix:{first.path}", f"unix:{second.path}"
+
+
+def test_the_panel_has_a_line_for_each_filter():
+    site, first, second = site_of_each_verdict()
+    shown = " ".join(status(site).split())
+    assert re.search(rf"Filters {first}: 2 accepted, 1 refused, 1 tempfailed, 1 discarded, 1 quarantined, 2 failed; "
+                     rf"\d+ ms on average, \d+ ms at most; last: {site.dir}/milters:1: {first} closed the connection, after "
+                     r"end of message; always with the message <1@client\.example\.net>", shown), shown
+    assert re.search(rf"{second}: 8 accepted; \d+ ms on average, \d+ ms at most", shown), shown
+    harness.contains(shown, "Delivered 3")
+    harness.contains(shown, "Discarded 1")
+
+
+def test_metrics_count_what_filters_did():
+    site, first, second = site_of_each_verdict()
+    shown = status(site, "--openmetrics")
+    for line in (f'postern_filter_messages{{filter="{first}",verdict="accepted"}} 2',
+                 f'postern_filter_messages{{filter="{first}",verdict="failed"}} 2',
+                 f'postern_filter_messages{{filter="{second}",verdict="accepted"}} 8',
+                 f'postern_filter_messages{{filter="{second}",verdict="failed"}} 0',
+                 'postern_filter_verdicts{verdict="accepted"} 10', 'postern_filter_verdicts{verdict="quarantined"} 1',
+                 'postern_messages{outcome="discarded"} 1'):
+        harness.contains(shown, line + "\n")
+    assert re.search(rf'postern_filter_seconds\{{filter="{first}"\}} \d+\.\d\d\d\n', shown), shown
+    assert re.search(rf'postern_filter_longest_seconds\{{filter="{second}"\}} \d+\.\d\d\d\n', shown), shown
+    tool = harness.packages() / "promtool" / "usr/bin/promtool"
+    harness.equal(harness.run(tool, "check", "metrics", input=shown).stdout, "")
+
+
+def test_counters_of_an_earlier_version_go_on():
+    site, _, __ = site_of_each_verdict()
+    totals = site.dir / "totals"
+    status(site, "--openmetrics", "--totals", totals)
+    kept = json.loads(totals.read_text())
+    new = ("discarded", "filter_milliseconds", "filter_verdicts")
+    totals.write_text(json.dumps({key: value for key, value in {**kept, "delivered": 7}.items() if key not in new}))
+    shown = status(site, "--openmetrics", "--totals", totals)
+    harness.contains(shown, 'postern_recorded_messages_total{outcome="delivered"} 7\n')
+    harness.contains(shown, "postern_recorded_filter_wait_seconds_total 0.000\n")
+    totals.write_text(json.dumps({**kept, "filter_verdicts": {"accepted": 9}, "filter_milliseconds": 3100}))
+    shown = status(site, "--openmetrics", "--totals", totals)
+    harness.contains(shown, 'postern_recorded_filter_verdicts_total{verdict="accepted"} 9\n')
+    harness.contains(shown, "postern_recorded_filter_wait_seconds_total 3.100\n")
+
+
+def test_records_of_an_earlier_version_are_still_read():
+    """They have no filters_ms, and a quarantine among the filters."""
+    site = site_with("unix:/none\n")
+    old = {"time": time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime()), "event": "message", "level": "info", "pid": 1,
+           "outcome": "delivered", "from": SENDER, "to": [RECIPIENT],
+           "filters": ["unix:/a: reply, 13 ms", "unix:/b: accept, 1 edit, 7 ms", "quarantine: odd", "b"]}
+    (site.dir / "records").write_text(json.dumps(old) + "\n")
+    harness.contains(" ".join(status(site).split()), "Filters unix:/b: 1 accepted; 7 ms on average, 7 ms at most")
+
+
+def test_the_list_of_messages_says_what_a_filter_did():
+    site, first, _ = site_of_each_verdict()
+    lines = status(site, "--messages").splitlines()[1:]
+    harness.equal(len(lines), 8)
+    for line, text in zip(lines, (
+            None, None, f"refused: the filter {first} refused it: 550 5.7.1 Command rejected",
+            f"refused: the filter {first} refused it: 450 4.7.1 no",
+            f"discarded: the filter {first} discarded it, and the client was told that it was accepted",
+            f"delivered: the filter {first} put it into quarantine (quarantine-mailbox): odd",
+            f"Delivery Error (SMTP Receive): 451 4.3.0 A filter of this host failed; try later: {site.dir}/milters:1: {first} "
+            "closed the connection, after end of message", "closed the connection, after end of message")):
+        assert line.endswith(text or "delivered"), (line, text)
+
+
 if __name__ == "__main__":
     harness.main()

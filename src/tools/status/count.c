@@ -9,14 +9,14 @@
 #include "smtp/ending.h"
 
 static const char *const outcomes[STATUS_OUTCOMES] = { "delivered", "refused", "given-up",
-	"checked" };
+	"checked", "discarded" };
 
 const char *status_outcome_word(enum status_outcome outcome)
 {
 	return outcomes[outcome];
 }
 
-static void add_saturated(uint64_t *to, uint64_t n)
+void status_add(uint64_t *to, uint64_t n)
 {
 	if (__builtin_add_overflow(*to, n, to))
 		*to = UINT64_MAX;
@@ -33,7 +33,7 @@ void status_tally(struct status_tallies *t, struct span text, uint64_t n)
 	while (i < t->n && !span_eq(span_of(t->list[i].text), text))
 		i++;
 	if (i == STATUS_TALLIES_MAX) {
-		add_saturated(&t->n_others, n);
+		status_add(&t->n_others, n);
 		return;
 	}
 	if (i == t->n) {
@@ -42,7 +42,16 @@ void status_tally(struct status_tallies *t, struct span text, uint64_t n)
 		t->list[i].n = 0;
 		t->n++;
 	}
-	add_saturated(&t->list[i].n, n);
+	status_add(&t->list[i].n, n);
+}
+
+void status_keep_text(char to[static STATUS_TALLY_TEXT], struct span text)
+{
+	if (text.n >= STATUS_TALLY_TEXT)
+		text.n = STATUS_TALLY_TEXT - 1;
+	if (text.n)
+		memcpy(to, text.p, text.n);
+	to[text.n] = '\0';
 }
 
 static void tally_one(struct status_tallies *t, struct span text)
@@ -132,9 +141,10 @@ static void count_message(struct status_counts *c, const struct status_record *r
 	for (enum status_outcome o = 0; o < STATUS_OUTCOMES; o++)
 		c->outcomes[o] += span_eq(outcome, span_of(outcomes[o]));
 	if (span_eq(outcome, span_of(outcomes[STATUS_DELIVERED])))
-		add_saturated(&c->octets, status_record_number(r, RECORD_SIZE));
+		status_add(&c->octets, status_record_number(r, RECORD_SIZE));
 	if (reason.n)
 		count_refusals(c, r, reason);
+	status_count_filters(c, r);
 }
 
 static void keep_first(
@@ -161,16 +171,6 @@ static void count_auth(struct status_counts *c, const struct status_record *r)
 		span_eq(status_record_get(r, RECORD_OUTCOME), SPAN("failed"));
 }
 
-/* Copies a value, and cuts a long one. */
-static void keep_text(char to[static STATUS_TALLY_TEXT], struct span text)
-{
-	if (text.n >= STATUS_TALLY_TEXT)
-		text.n = STATUS_TALLY_TEXT - 1;
-	if (text.n)
-		memcpy(to, text.p, text.n);
-	to[text.n] = '\0';
-}
-
 /*
  * Returns the entry for the mailbox of the record; NULL: there are too many. The newest
  * record comes first.
@@ -180,7 +180,7 @@ static struct status_pipe *pipe_of(struct status_counts *c, const struct status_
 	char mailbox[STATUS_TALLY_TEXT];
 	size_t i = 0;
 
-	keep_text(mailbox, status_record_get(r, RECORD_MAILBOX));
+	status_keep_text(mailbox, status_record_get(r, RECORD_MAILBOX));
 	while (i < c->n_pipes && strcmp(c->pipes[i].mailbox, mailbox) != 0)
 		i++;
 	if (i == STATUS_PIPES_MAX)
@@ -204,7 +204,7 @@ static void count_pipe(struct status_counts *c, const struct status_record *r)
 	pipe->done += span_eq(outcome, SPAN("done"));
 	pipe->failed += span_eq(outcome, SPAN("failed"));
 	if (!pipe->reason[0])
-		keep_text(pipe->reason, status_record_get(r, RECORD_REASON));
+		status_keep_text(pipe->reason, status_record_get(r, RECORD_REASON));
 }
 
 /*
@@ -283,6 +283,7 @@ int status_count(struct status_source *source, const struct status_filter *filte
 	sort(&ret->versions);
 	sort(&ret->reasons);
 	sort(&ret->statuses);
+	sort(&ret->verdicts);
 	return r < 0 ? r : 0;
 }
 
@@ -305,7 +306,7 @@ static void tally_codes(struct status_tallies *to, const struct status_tallies *
 		status_tally(
 			to, (struct span){ text, code_length(text) }, replies->list[i].n);
 	}
-	add_saturated(&to->n_others, replies->n_others);
+	status_add(&to->n_others, replies->n_others);
 }
 
 void status_count_codes(const struct status_tallies *replies, struct status_tallies *ret)
@@ -319,18 +320,20 @@ static void tally_all(struct status_tallies *to, const struct status_tallies *mo
 {
 	for (size_t i = 0; i < more->n; i++)
 		status_tally(to, span_of(more->list[i].text), more->list[i].n);
-	add_saturated(&to->n_others, more->n_others);
+	status_add(&to->n_others, more->n_others);
 }
 
 void status_count_add(struct status_counts *to, const struct status_counts *more)
 {
 	tally_all(&to->versions, &more->versions);
 	tally_all(&to->statuses, &more->statuses);
+	tally_all(&to->verdicts, &more->verdicts);
 	tally_codes(&to->reasons, &more->reasons);
 	for (enum status_outcome o = 0; o < STATUS_OUTCOMES; o++)
-		add_saturated(&to->outcomes[o], more->outcomes[o]);
-	add_saturated(&to->octets, more->octets);
-	add_saturated(&to->n_checks, more->n_checks);
-	add_saturated(&to->n_failed_logins, more->n_failed_logins);
-	add_saturated(&to->n_errors, more->n_errors);
+		status_add(&to->outcomes[o], more->outcomes[o]);
+	status_add(&to->octets, more->octets);
+	status_add(&to->n_checks, more->n_checks);
+	status_add(&to->n_failed_logins, more->n_failed_logins);
+	status_add(&to->n_errors, more->n_errors);
+	status_add(&to->filter_milliseconds, more->filter_milliseconds);
 }

@@ -25,6 +25,7 @@ enum status_outcome {
 	STATUS_REFUSED,
 	STATUS_GIVEN_UP,
 	STATUS_CHECKED, /* an address check, without a message */
+	STATUS_DISCARDED, /* by a filter */
 	STATUS_OUTCOMES,
 };
 
@@ -39,6 +40,31 @@ struct status_pipe {
 	char reason[STATUS_TALLY_TEXT]; /* reason of the last failure */
 	uint64_t done, failed;
 	uint64_t waiting; /* messages that wait after the last run */
+};
+
+#define STATUS_FILTERS_MAX 16 /* filters that are shown */
+
+/* What a filter did with a message. */
+enum status_verdict {
+	STATUS_FILTER_ACCEPTED,
+	STATUS_FILTER_REFUSED,
+	STATUS_FILTER_TEMPFAILED,
+	STATUS_FILTER_DISCARDED,
+	STATUS_FILTER_QUARANTINED,
+	STATUS_FILTER_FAILED, /* its default action held */
+	STATUS_VERDICTS,
+};
+
+/* "accepted" */
+const char *status_verdict_word(enum status_verdict verdict);
+
+struct status_filter_count {
+	char name[STATUS_TALLY_TEXT];
+	uint64_t verdicts[STATUS_VERDICTS];
+	uint64_t n_refused; /* recipients, of messages that went on without them */
+	uint64_t milliseconds, longest; /* in which it was waited for */
+	char why[STATUS_TALLY_TEXT]; /* it failed last */
+	char message[STATUS_TALLY_TEXT]; /* the only one at which it failed; or empty */
 };
 
 #define STATUS_TLS_NONE "none" /* word among the versions: the session had no TLS */
@@ -56,6 +82,10 @@ struct status_counts {
 	struct status_tallies statuses;
 	struct status_pipe pipes[STATUS_PIPES_MAX];
 	size_t n_pipes;
+	struct status_tallies verdicts; /* of all filters; those of the enum alone */
+	uint64_t filter_milliseconds;
+	struct status_filter_count filters[STATUS_FILTERS_MAX];
+	size_t n_filters;
 	bool has_newest, has_status, has_error;
 	bool has_well; /* there was a success after the newest status and error */
 	int64_t well_since; /* seconds; the first of these successes */
@@ -81,6 +111,15 @@ int status_count(struct status_source *source, const struct status_filter *filte
 
 /* Adds `n` to the count of that text. */
 void status_tally(struct status_tallies *t, struct span text, uint64_t n);
+
+/* Adds up to UINT64_MAX. */
+void status_add(uint64_t *to, uint64_t n);
+
+/* Copies a value, and cuts a long one. */
+void status_keep_text(char to[static STATUS_TALLY_TEXT], struct span text);
+
+/* Counts what filters did with a message. */
+void status_count_filters(struct status_counts *c, const struct status_record *r);
 
 /* Counts of replies by code: "550 5.1.1", or "500" without an enhanced code. */
 void status_count_codes(const struct status_tallies *replies, struct status_tallies *ret);

@@ -26,24 +26,31 @@
 static const struct {
 	const char *key;
 	size_t at;
+	bool is_new; /* files of earlier versions do not have it */
 } numbers[] = {
-	{ "delivered", offsetof(struct status_counts, outcomes[STATUS_DELIVERED]) },
-	{ "refused", offsetof(struct status_counts, outcomes[STATUS_REFUSED]) },
-	{ "given_up", offsetof(struct status_counts, outcomes[STATUS_GIVEN_UP]) },
-	{ "checked", offsetof(struct status_counts, outcomes[STATUS_CHECKED]) },
-	{ "delivered_bytes", offsetof(struct status_counts, octets) },
-	{ "proxy_checks", offsetof(struct status_counts, n_checks) },
-	{ "failed_logins", offsetof(struct status_counts, n_failed_logins) },
-	{ "errors", offsetof(struct status_counts, n_errors) },
+	{ "delivered", offsetof(struct status_counts, outcomes[STATUS_DELIVERED]),
+		false },
+	{ "refused", offsetof(struct status_counts, outcomes[STATUS_REFUSED]), false },
+	{ "given_up", offsetof(struct status_counts, outcomes[STATUS_GIVEN_UP]), false },
+	{ "checked", offsetof(struct status_counts, outcomes[STATUS_CHECKED]), false },
+	{ "delivered_bytes", offsetof(struct status_counts, octets), false },
+	{ "proxy_checks", offsetof(struct status_counts, n_checks), false },
+	{ "failed_logins", offsetof(struct status_counts, n_failed_logins), false },
+	{ "errors", offsetof(struct status_counts, n_errors), false },
+	{ "discarded", offsetof(struct status_counts, outcomes[STATUS_DISCARDED]), true },
+	{ "filter_milliseconds", offsetof(struct status_counts, filter_milliseconds),
+		true },
 };
 
 static const struct {
 	const char *key;
 	size_t at;
+	bool is_new;
 } tallies[] = {
-	{ "sessions", offsetof(struct status_counts, versions) },
-	{ "statuses", offsetof(struct status_counts, statuses) },
-	{ "refusals", offsetof(struct status_counts, reasons) },
+	{ "sessions", offsetof(struct status_counts, versions), false },
+	{ "statuses", offsetof(struct status_counts, statuses), false },
+	{ "refusals", offsetof(struct status_counts, reasons), false },
+	{ "filter_verdicts", offsetof(struct status_counts, verdicts), true },
 };
 
 #define WAIT_MAX (24 * 60 * 60) /* seconds */
@@ -91,6 +98,11 @@ static bool take_tallies(json_t *from, const char *key, struct status_tallies *r
 	return true;
 }
 
+static bool is_absent(const json_t *from, const char *key, bool is_new)
+{
+	return is_new && !json_object_get(from, key);
+}
+
 static bool take_all(json_t *from, struct status_totals *t)
 {
 	uint64_t began, until;
@@ -102,9 +114,11 @@ static bool take_all(json_t *from, struct status_totals *t)
 	t->began = (int64_t)began;
 	t->until = (int64_t)until;
 	for (size_t i = 0; ok && i < COUNT(numbers); i++)
-		ok = take_number(from, numbers[i].key, number_at(&t->counts, i));
+		ok = is_absent(from, numbers[i].key, numbers[i].is_new) ||
+		     take_number(from, numbers[i].key, number_at(&t->counts, i));
 	for (size_t i = 0; ok && i < COUNT(tallies); i++)
-		ok = take_tallies(from, tallies[i].key, tallies_at(&t->counts, i));
+		ok = is_absent(from, tallies[i].key, tallies[i].is_new) ||
+		     take_tallies(from, tallies[i].key, tallies_at(&t->counts, i));
 	return ok;
 }
 
@@ -311,6 +325,13 @@ static void put_tallies(FILE *to, const struct kind *k, const char *name,
 		put_labelled(to, k, name, label, t->list[i].text, t->list[i].n);
 }
 
+/* "3.100" */
+static void put_seconds(FILE *to, uint64_t milliseconds)
+{
+	fprintf(to, "%" PRIu64 ".%03u\n", milliseconds / 1000,
+		(unsigned)(milliseconds % 1000));
+}
+
 static void put_counts(const struct status_counts *c, const struct kind *k, FILE *to)
 {
 	struct status_tallies codes;
@@ -331,6 +352,13 @@ static void put_counts(const struct status_counts *c, const struct kind *k, FILE
 	put_single(to, k, "failed_logins", "Attempts to log in that failed.",
 		c->n_failed_logins);
 	put_single(to, k, "errors", "Errors of the program itself.", c->n_errors);
+	put_tallies(to, k, "filter_verdicts", "verdict",
+		"Messages that filters looked at, by what they did, of all filters.",
+		&c->verdicts);
+	put_family(to, k, "filter_wait_seconds",
+		"Seconds in which filters were waited for, of all filters.");
+	fprintf(to, "%sfilter_wait_seconds%s ", k->prefix, k->suffix);
+	put_seconds(to, c->filter_milliseconds);
 }
 
 static void put_end_of(FILE *to, const struct tls_description *d)
@@ -386,6 +414,40 @@ static void put_programs(const struct status_counts *c, FILE *to)
 			c->pipes[i].mailbox, c->pipes[i].waiting);
 }
 
+static void put_wait(
+	FILE *to, const char *name, const char *filter, uint64_t milliseconds)
+{
+	fprintf(to, "postern_%s{filter=", name);
+	put_quoted(to, filter);
+	fputs("} ", to);
+	put_seconds(to, milliseconds);
+}
+
+static void put_filters(const struct status_counts *c, FILE *to)
+{
+	if (c->n_filters == 0)
+		return;
+	put_family(to, &gauges, "filter_messages",
+		"Messages that a filter looked at, by what it did.");
+	for (size_t i = 0; i < c->n_filters; i++)
+		for (enum status_verdict v = 0; v < STATUS_VERDICTS; v++) {
+			fputs("postern_filter_messages{filter=", to);
+			put_quoted(to, c->filters[i].name);
+			fprintf(to, ",verdict=\"%s\"} %" PRIu64 "\n",
+				status_verdict_word(v), c->filters[i].verdicts[v]);
+		}
+	put_family(to, &gauges, "filter_seconds",
+		"Seconds in which a filter was waited for.");
+	for (size_t i = 0; i < c->n_filters; i++)
+		put_wait(to, "filter_seconds", c->filters[i].name,
+			c->filters[i].milliseconds);
+	put_family(to, &gauges, "filter_longest_seconds",
+		"The longest that a filter was waited for, with one message.");
+	for (size_t i = 0; i < c->n_filters; i++)
+		put_wait(to, "filter_longest_seconds", c->filters[i].name,
+			c->filters[i].longest);
+}
+
 /* Writes counts of the whole source, not of a span of time. */
 static void put_source(const struct status_panel *p, FILE *to)
 {
@@ -404,6 +466,7 @@ void status_metrics_put(
 		"Seconds of records that are counted here.", (uint64_t)panel->window);
 	put_counts(panel->counts, &gauges, to);
 	put_programs(panel->counts, to);
+	put_filters(panel->counts, to);
 	put_source(panel, to);
 	put_setting(panel->setting, to);
 	if (totals) {

@@ -164,45 +164,46 @@ static void put_version(
 	put_share(v, t->n, c->n_sessions);
 }
 
-#define COUNTS 6
-#define OCTETS 4 /* index of the row in octets */
+#define COUNTS 7
 
-/*
- * Returns the number of rows. Health checks of proxies are shown only if they are
- * recorded.
- */
-static size_t n_counts(const struct status_counts *c)
+struct count {
+	const char *name;
+	uint64_t n;
+	bool is_octets;
+	bool is_rare; /* not shown where there is none */
+};
+
+/* The rows that are shown; how many. */
+static size_t list_counts(const struct status_counts *c, struct count ret[static COUNTS])
 {
-	return c->n_checks ? COUNTS : COUNTS - 1;
+	const struct count rows[COUNTS] = {
+		{ "Sessions", c->n_sessions, false, false },
+		{ "Delivered", c->outcomes[STATUS_DELIVERED], false, false },
+		{ "Refused", c->outcomes[STATUS_REFUSED], false, false },
+		{ "Discarded", c->outcomes[STATUS_DISCARDED], false, true },
+		{ "Given up", c->outcomes[STATUS_GIVEN_UP], false, false },
+		{ "Octets", c->octets, true, false },
+		{ "Checks", c->n_checks, false, true },
+	};
+	size_t n = 0;
+
+	for (size_t i = 0; i < COUNTS; i++)
+		if (rows[i].n || !rows[i].is_rare)
+			ret[n++] = rows[i];
+	return n;
 }
 
-static void put_count(
-	const struct status_counts *c, const struct status_view *v, size_t i)
+static void put_count(const struct status_view *v, const struct count *row)
 {
-	const struct {
-		const char *name;
-		uint64_t n;
-	} rows[COUNTS] = {
-		{ "Sessions", c->n_sessions },
-		{ "Delivered", c->outcomes[STATUS_DELIVERED] },
-		{ "Refused", c->outcomes[STATUS_REFUSED] },
-		{ "Given up", c->outcomes[STATUS_GIVEN_UP] },
-		{ "Octets", c->octets },
-		{ "Checks", c->n_checks },
-	};
 	char number[32] = "";
 	struct buf b = BUF(number);
 
-	if (i >= n_counts(c)) {
-		status_pad(v, COUNT_COLUMNS + NUMBERS);
-		return;
-	}
-	if (i == OCTETS)
-		status_put_octets(&b, rows[i].n);
+	if (row->is_octets)
+		status_put_octets(&b, row->n);
 	else
-		buf_put_num(&b, rows[i].n);
+		buf_put_num(&b, row->n);
 	buf_terminate(&b);
-	put_number(v, rows[i].name, number, COUNT_COLUMNS);
+	put_number(v, row->name, number, COUNT_COLUMNS);
 }
 
 /*
@@ -213,14 +214,18 @@ static void put_numbers(const struct status_panel *p, const struct status_view *
 	const struct status_counts *c = p->counts;
 	size_t n = c->versions.n < VERSIONS ? c->versions.n : VERSIONS;
 	bool beside = v->width == 0 || v->width >= BESIDE;
-	size_t counts = n_counts(c), lines = n > counts && beside ? n : counts;
+	struct count rows[COUNTS];
+	size_t counts = list_counts(c, rows), lines = n > counts && beside ? n : counts;
 
 	putc('\n', v->to);
 	put_window(p, v);
 	for (size_t i = 0; i < lines; i++) {
 		if (i)
 			status_pad(v, status_labels(v));
-		put_count(c, v, i);
+		if (i < counts)
+			put_count(v, &rows[i]);
+		else
+			status_pad(v, COUNT_COLUMNS + NUMBERS);
 		if (beside && i < n) {
 			status_pad(v, GAP);
 			put_version(c, v, i);
@@ -290,9 +295,88 @@ static void put_pipes(const struct status_panel *p, const struct status_view *v)
 	}
 }
 
+/* "3.1 s", "13 ms" */
+static void put_time(struct buf *b, uint64_t milliseconds)
+{
+	if (milliseconds < 1000) {
+		buf_put_num(b, milliseconds);
+		buf_put(b, SPAN(" ms"));
+		return;
+	}
+	buf_put_num(b, milliseconds / 1000);
+	buf_put_char(b, '.');
+	buf_put_num(b, milliseconds % 1000 / 100);
+	buf_put(b, SPAN(" s"));
+}
+
+static uint64_t put_verdicts(struct buf *b, const struct status_filter_count *f)
+{
+	uint64_t n = 0;
+
+	for (enum status_verdict i = 0; i < STATUS_VERDICTS; i++) {
+		if (!f->verdicts[i] && i != STATUS_FILTER_ACCEPTED)
+			continue;
+		buf_put(b, i ? SPAN(", ") : SPAN(""));
+		buf_put_num(b, f->verdicts[i]);
+		buf_put_char(b, ' ');
+		buf_put_str(b, status_verdict_word(i));
+		n += f->verdicts[i];
+	}
+	if (f->n_refused) {
+		buf_put(b, SPAN(", "));
+		buf_put_num(b, f->n_refused);
+		buf_put_str(b,
+			f->n_refused > 1 ? " recipients refused" : " recipient refused");
+	}
+	return n;
+}
+
+/* "unix:/run/x.sock: 7 accepted, 1 failed; 13 ms on average, 3.1 s at most; last: ..." */
+static void put_filter(struct buf *b, const struct status_filter_count *f)
+{
+	uint64_t n;
+
+	buf_put_str(b, f->name);
+	buf_put(b, SPAN(": "));
+	n = put_verdicts(b, f);
+	buf_put(b, SPAN("; "));
+	put_time(b, n ? f->milliseconds / n : 0);
+	buf_put(b, SPAN(" on average, "));
+	put_time(b, f->longest);
+	buf_put(b, SPAN(" at most"));
+	if (f->why[0]) {
+		buf_put(b, SPAN("; last: "));
+		buf_put_str(b, f->why);
+	}
+	if (f->verdicts[STATUS_FILTER_FAILED] > 1 && f->message[0]) {
+		buf_put(b, SPAN("; always with the message "));
+		buf_put_str(b, f->message);
+	}
+}
+
+static void put_filters(const struct status_panel *p, const struct status_view *v)
+{
+	const struct status_counts *c = p->counts;
+	char text[5 * STATUS_TALLY_TEXT];
+
+	if (c->n_filters)
+		putc('\n', v->to);
+	for (size_t i = 0; i < c->n_filters; i++) {
+		const struct status_filter_count *f = &c->filters[i];
+		struct buf b = BUF(text);
+
+		put_filter(&b, f);
+		status_label(v, i ? "" : "Filters");
+		status_line(v,
+			f->verdicts[STATUS_FILTER_FAILED] ? STYLE_CARE : STYLE_PLAIN,
+			buf_span(&b));
+	}
+}
+
 void status_put_counts(const struct status_panel *p, const struct status_view *v)
 {
 	put_numbers(p, v);
 	put_reasons(p, v);
+	put_filters(p, v);
 	put_pipes(p, v);
 }

@@ -244,16 +244,20 @@ static void put_seconds(const struct status_record *r, struct status_cells *c)
 }
 
 /*
- * Shows the status, or the end of the session, with the last refusal if there was no
- * message.
+ * Shows the status; or the end of the session, with its explanation, or with the last
+ * refusal if there was no message.
  */
 static void put_end(const struct status_record *r, struct status_cells *c)
 {
 	struct span status = status_record_get(r, RECORD_STATUS);
 	struct span reason = status_record_get(r, RECORD_REASON);
+	struct span why = status_record_get(r, RECORD_EXPLANATION);
 
 	buf_put(&c->b, status.n ? status : status_record_get(r, RECORD_END));
-	if (!status.n && reason.n && !status_record_number(r, RECORD_MESSAGES)) {
+	if (!status.n && why.n) {
+		buf_put(&c->b, SPAN(": "));
+		buf_put(&c->b, why);
+	} else if (!status.n && reason.n && !status_record_number(r, RECORD_MESSAGES)) {
 		buf_put(&c->b, SPAN(": "));
 		buf_put(&c->b, reason);
 	}
@@ -297,6 +301,22 @@ static void put_more(
 	const struct status_record *r, enum record_key key, struct status_cells *c)
 {
 	put_text(status_record_get(r, key), c);
+}
+
+/* True when the explanation ends with the reason. */
+static bool has_reason(const struct status_record *r)
+{
+	struct span why = status_record_get(r, RECORD_EXPLANATION);
+	struct span reason = status_record_get(r, RECORD_REASON);
+
+	return reason.n && span_ends(why, reason);
+}
+
+/* What a filter did; a failure is shown with its place in the file. */
+static void put_explanation(const struct status_record *r, struct status_cells *c)
+{
+	if (!status_record_get(r, RECORD_DELIVERY_FAULT).n || has_reason(r))
+		put_more(r, RECORD_EXPLANATION, c);
 }
 
 /* The recipient for whom a list is made, in a record. */
@@ -356,12 +376,14 @@ static void put_outcome(
 	buf_put(&c->b, status.n ? status : outcome);
 	if (asked->is_refused)
 		put_text(asked->reply, c);
-	else if (!asked->is_spared)
+	else if (!asked->is_spared && !has_reason(r))
 		put_more(r, RECORD_REASON, c);
 	if (asked->is_refused ? temporary : !asked->is_spared)
 		put_more(r, RECORD_DELIVERY_FAULT, c);
 	if (!asked->is_refused)
 		put_more(r, RECORD_REPORT_FAULT, c);
+	if (!asked->is_refused && !asked->is_spared)
+		put_explanation(r, c);
 	status_cells_end(c);
 	if (status.n)
 		c->style = STYLE_BAD;
