@@ -26,4 +26,9 @@ struct tracer {
 	 * chunk.
 	 */
 	void (*took)(struct tracer *t, enum traced what, struct span octets, bool end);
+	/*
+	 * A line about a filter, in printable ASCII, while octets are taken: it belongs
+	 * behind them.
+	 */
+	void (*filter)(struct tracer *t, struct span line);
 };

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: ISC
 """What filters did, in records, on the panel, in metrics and in traces."""
 
+import base64
 import json
 import re
 import time
 
 import filters
 import harness
+import logins
 from filters import Filter, frame
 from harness import RECIPIENT, SENDER, Site
 
@@ -326,6 +328,98 @@ def test_the_list_of_messages_says_what_a_filter_did():
             f"Delivery Error (SMTP Receive): 451 4.3.0 A filter of this host failed; try later: {site.dir}/milters:1: {first} "
             "closed the connection, after end of message", "closed the connection, after end of message")):
         assert line.endswith(text or "delivered"), (line, text)
+
+
+# Traces
+
+
+def traced(*lines, **settings):
+    site = site_with(*lines, **settings)
+    (site.dir / "traces").mkdir()
+    return site.set(trace="127.0.0.1", trace_directory=site.dir / "traces")
+
+
+def trace(site):
+    harness.eventually(lambda: records(site, "session"), "the end")
+    path, = (site.dir / "traces").iterdir()
+    return path, path.read_text(encoding="ascii").splitlines()
+
+
+def play(path):
+    return harness.run(harness.build / "tests/dialogue/run-dialogue", "program", harness.program(), path)
+
+
+def test_a_trace_has_each_event_and_each_answer_and_is_still_a_dialogue():
+    filter_ = Filter(E=filters.add("X-A", "\u00e9\n b") + frame("b", b"12345") + frame("a"), R=frame("p") + frame("c"))
+    site = traced(filter_.line())
+    message(site)
+    path, lines = trace(site)
+    found = [line.removeprefix(f"# filter unix:{filter_.path} ") for line in lines if line.startswith("# filter ")]
+    assert found[0].startswith("> version 6, actions add-header"), found
+    body = len(harness.sample().split(b"\r\n\r\n", 1)[1])
+    harness.equal([line for line in found[1:] if "header field" not in line],
+                  ["< CONNECT [127.0.0.1]", "> continue", "< HELO client.example.net", "> continue",
+                   f"< MAIL <{SENDER}>", "> continue", f"< RCPT <{RECIPIENT}>", "> progress", "> continue", "< DATA",
+                   "> continue", "< end of header", "> continue", f"< body of {body} octets", "< end of message",
+                   r"> add-header X-A \xC3\xA9\x0A b", "> replace-body of 5 octets", "> accept"])
+    fields = [line for line in found if "header field" in line]
+    harness.equal(len(fields), 8)
+    assert "< header field Subject" in fields, fields
+    # behind what the client said, and before the reply
+    at = lines.index(f"C: MAIL FROM:<{SENDER}>")
+    assert lines[at + 1].startswith("# filter ") and lines[at + 8].startswith("S: 250 "), lines
+    played = play(path)
+    harness.equal(played.returncode, 0, played.stdout)
+
+
+def test_a_trace_has_the_refusal_and_the_failure_of_a_filter():
+    first = Filter(M=filters.reply("450 4.7.1 later"))
+    site = traced(first.line())
+    client = site.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 450)
+    first.answers = {"M": None}
+    client.say(f"MAIL FROM:<{SENDER}>", 451)
+    client.quit()
+    _, lines = trace(site)
+    harness.contains(lines, f"# filter unix:{first.path} > reply 450 4.7.1 later")
+    harness.contains(lines, f"# filter unix:{first.path} ! closed the connection, after MAIL")
+
+
+def test_a_trace_has_no_secret_and_is_bounded():
+    filter_ = Filter()
+    site = traced(filter_.line())
+    fields = b"".join(b"X-%d: %s\r\n" % (n, b"v" * 50) for n in range(3000))
+    client = site.connect()
+    client.ehlo()
+    harness.equal(client.message(fields + b"\r\nsecret body\r\n").code, 250)
+    client.quit()
+    path, lines = trace(site)
+    found = [line for line in lines if line.startswith("# filter ")]
+    assert found[-1].endswith(" < ..."), found[-3:]
+    harness.equal(len(found), 201)
+    assert not any("vvv" in line or "secret" in line for line in found)
+    harness.equal(play(path).returncode, 0)
+
+
+def test_a_login_is_in_no_line_about_a_filter():
+    filter_ = Filter()
+    site = logins.site()
+    path = logins.put(site, "milters", filter_.line())
+    (site.dir / "traces").mkdir()
+    site.set(milters=path, trace="127.0.0.1", trace_directory=site.dir / "traces", log=f"json:{site.dir}/records")
+    client = site.connect()
+    client.ehlo()
+    client.starttls()
+    client.ehlo()
+    secret = base64.b64encode(f"\0{logins.USER}\0{logins.PASSWORD}".encode()).decode()
+    client.say(f"AUTH PLAIN {secret}", 235)
+    client.say("AUTH PLAIN again", 503)
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.quit()
+    _, lines = trace(site)
+    text = "\n".join(line for line in lines if line.startswith("# filter"))
+    assert f"MAIL <{SENDER}>" in text and logins.PASSWORD not in text and secret not in text, text
 
 
 if __name__ == "__main__":

@@ -134,6 +134,8 @@ struct trace_file {
 	size_t n_kept; /* room in `kept` */
 	char *said; /* replies that are not in the trace yet */
 	size_t n_said;
+	char *filtered; /* lines about filters that are not in it yet */
+	size_t n_filtered;
 	char path[TRACE_PATH_MAX];
 	char octets[TRACE_BUFFER];
 	char mailbox_octets[TRACE_MAILBOXES_MAX];

@@ -102,6 +102,38 @@ static void took_response(struct trace_file *t, bool end)
 		transcript_response(&t->out);
 }
 
+/* Keeps a line until the octets are in the trace for which the filter was asked. */
+static void filter(struct tracer *tracer, struct span line)
+{
+	static const struct span mark = { "# filter ", 9 };
+	struct trace_file *t = trace_of(tracer);
+	size_t n = mark.n + line.n + 1;
+	char *more;
+
+	if (t->fd < 0 || t->n_filtered + n > TRACE_FILE_MAX)
+		return;
+	more = realloc(t->filtered, t->n_filtered + n);
+	if (!more)
+		return;
+	t->filtered = more;
+	more += t->n_filtered;
+	memcpy(more, mark.p, mark.n);
+	memcpy(more + mark.n, line.p, line.n);
+	more[n - 1] = '\n';
+	t->n_filtered += n;
+}
+
+static void put_filtered(struct trace_file *t)
+{
+	struct span rest = { t->filtered, t->n_filtered };
+
+	while (rest.n && t->fd >= 0) {
+		make_room(t);
+		buf_put(&t->out, take_piece(&rest));
+	}
+	t->n_filtered = 0;
+}
+
 static void took(struct tracer *tracer, enum traced what, struct span octets, bool end)
 {
 	static const struct span dot = { ".\r\n", 3 };
@@ -126,6 +158,8 @@ static void took(struct tracer *tracer, enum traced what, struct span octets, bo
 		transcript_content_end(&t->transcript, &t->out);
 	if (dotted)
 		transcript_command(&t->transcript, &t->out, dot);
+	if (end)
+		put_filtered(t);
 }
 
 void trace_file_replies(struct trace_file *t, struct span out)
@@ -146,6 +180,7 @@ void trace_file_turn(struct trace_file *t)
 {
 	struct span said = { t->said, t->n_said };
 
+	put_filtered(t);
 	while (said.n && t->fd >= 0) {
 		make_room(t);
 		transcript_reply(&t->out, take_piece(&said));
@@ -271,7 +306,9 @@ static void put_settings(struct trace_file *t, const struct config *c)
 void trace_file_init(struct trace_file *t)
 {
 	memset(t, 0, offsetof(struct trace_file, octets));
-	t->tracer = (struct tracer){ .keep = keep, .took = took, .accepted = accepted };
+	t->tracer = (struct tracer){
+		.keep = keep, .took = took, .accepted = accepted, .filter = filter
+	};
 	t->fd = -1;
 	t->out = BUF(t->octets);
 	t->mailboxes = BUF(t->mailbox_octets);
@@ -331,4 +368,5 @@ void trace_file_done(struct trace_file *t)
 		give_up(t);
 	free(t->kept);
 	free(t->said);
+	free(t->filtered);
 }

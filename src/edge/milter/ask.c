@@ -49,6 +49,7 @@ int filter_answer(struct filter *f, unsigned seconds, struct milter_answer *ret)
 		wrong = milter_answer_take(&f->talk, &frame, ret);
 		if (wrong)
 			return link_fail(&f->link, wrong, 0);
+		trace_answer(f, ret);
 		if (ret->kind == MILTER_FAIL)
 			return link_fail(&f->link, "reports that it failed", 0);
 	} while (ret->kind == MILTER_PROGRESS && link_clock() < end);
@@ -91,6 +92,7 @@ static int take_terms(struct filter *f)
 		return link_fail(&f->link, wrong, 0);
 	milter_talk_begin(&f->talk, &terms);
 	f->begun = true;
+	trace_terms(f);
 	return 0;
 }
 
@@ -153,8 +155,10 @@ const struct reply *filter_fail(struct filters_state *m, struct filter *f)
 
 	if (f->link.interrupted)
 		return interrupt(m, f);
-	if (!f->failed)
+	if (!f->failed) {
 		name_event(f);
+		trace_failure(f);
+	}
 	filter_put_fault(&b, m->host.path, f, f->link.fault);
 	text[sizeof(text) - 1] = '\0';
 	if (!m->stage.fault) {
@@ -322,6 +326,7 @@ static const struct reply *ask(struct filters_state *m, struct filter *f,
 	if (milter_wants(&f->talk, e->what)) {
 		put_event(&b, e);
 		milter_sent(&f->talk, e->what);
+		trace_event(f, e->what, e->text);
 		if (!f->verdict)
 			f->verdict = milter_kind_word(MILTER_CONTINUE);
 	}
@@ -443,7 +448,7 @@ void filter_end_message(struct filter *f)
 	struct buf b;
 
 	f->verdict = NULL;
-	f->n_edits = f->n_late = f->n_refused = 0;
+	f->n_edits = f->n_late = f->n_refused = f->n_traced = 0;
 	f->field_notes = 0;
 	f->link.spent = 0;
 	if (!f->in_message)

@@ -96,6 +96,7 @@ static int ask_fields(struct filters_state *m, struct filter *f, const struct re
 			break;
 		f->field_notes |= milter_put_field(&b, field, t->terms.options);
 		milter_sent(t, MILTER_FIELD);
+		trace_event(f, MILTER_FIELD, field);
 		r = filter_end_event(f, &b);
 		if (r == 0)
 			*ret = filter_await(m, f);
@@ -129,6 +130,7 @@ static int ask_end_of_header(struct filters_state *m, struct filter *f,
 	if (milter_wants(&f->talk, MILTER_END_OF_HEADER)) {
 		milter_put_end_of_header(&b);
 		milter_sent(&f->talk, MILTER_END_OF_HEADER);
+		trace_event(f, MILTER_END_OF_HEADER, SPAN(""));
 	}
 	r = filter_end_event(f, &b);
 	if (r == 0)
@@ -149,6 +151,7 @@ static int put_piece(struct filter *f, struct span *text, bool *cr)
 	milter_put_body_head(&b, data.n);
 	b.n += data.n;
 	milter_sent(&f->talk, MILTER_BODY);
+	trace_event(f, MILTER_BODY, buf_span(&data));
 	return filter_end_event(f, &b);
 }
 
@@ -261,6 +264,7 @@ static int ask_end(struct filters_state *m, struct filter *f, const struct tx *t
 		return r;
 	milter_put_end(&b);
 	milter_sent(&f->talk, MILTER_END);
+	trace_event(f, MILTER_END, SPAN(""));
 	r = filter_end_event(f, &b);
 	if (r == 0)
 		r = link_flush(&f->link, f->setting.content_timeout);

@@ -222,8 +222,10 @@ static struct stage *filters_open(
 		filters_close(&m->stage);
 		return NULL;
 	}
-	for (size_t i = 0; i < m->n; i++)
+	for (size_t i = 0; i < m->n; i++) {
 		m->list[i].link.wait = host->wait;
+		m->list[i].session = host->session;
+	}
 	*ret_facts = &m->facts;
 	return &m->stage;
 }

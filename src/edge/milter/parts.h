@@ -28,6 +28,7 @@ struct own_reply {
 struct filter {
 	struct milter_setting setting; /* borrows from the text of the file */
 	size_t line; /* of the file */
+	const struct session *session; /* NULL: there is none */
 	struct link link;
 	struct milter_talk talk;
 	bool begun; /* negotiation was done */
@@ -45,6 +46,7 @@ struct filter {
 	size_t n_late; /* edits behind its verdict, which are dropped */
 	unsigned field_notes; /* bits of enum milter_field_note: it did not see all */
 	size_t n_refused; /* recipients */
+	size_t n_traced; /* lines */
 };
 
 /* The message, from its first octet on. */
@@ -178,6 +180,15 @@ void facts_note(
 void facts_write(struct filters_state *m);
 /* The transaction has ended. */
 void facts_clear(struct filters_facts *facts);
+
+/* The trace of the session, if there is one (trace.c). */
+
+/* An event was sent; `text`: what it says, a whole field, or a piece of the body. */
+void trace_event(struct filter *f, enum milter_event event, struct span text);
+void trace_answer(struct filter *f, const struct milter_answer *a);
+void trace_terms(struct filter *f);
+/* The filter has failed. */
+void trace_failure(struct filter *f);
 
 /* As struct milter_api has it (check.c). */
 size_t filters_check(
