@@ -7,6 +7,7 @@
 #include "smtp/ending.h"
 #include "smtp/explain.h"
 
+#define SENTENCE_MAX 112
 #define DOTS 3
 #define FACT_SHOWN_MAX 110 /* octets of a reply, a fault or a reason */
 #define SLOW_MIN 1000 /* milliseconds from which on a filter is named */
@@ -23,8 +24,11 @@ enum filters_cause {
 	FILTERS_CAUSES,
 };
 
-/* Facts replace `%` and a letter, see put_fact(). */
-static const char *const sentences[FILTERS_CAUSES] = {
+/*
+ * Facts replace `%` and a letter, see put_fact(). The texts are in the table itself, as
+ * in explain.c.
+ */
+static const char sentences[FILTERS_CAUSES][SENTENCE_MAX] = {
 	[FILTERS_HAD_FAILED] = "the filter %F %E (milters, default-action=%D)",
 	[FILTERS_HAD_REFUSED] = "the filter %F refused it: %R",
 	[FILTERS_HAD_DISCARDED] = "the filter %F discarded it, and the client was told "
@@ -121,7 +125,7 @@ static void put_cause(struct buf *to, enum filters_cause cause, const struct tol
 	char text[EXPLANATION_MAX];
 	struct buf b = { .p = text, .cap = sizeof(text) - DOTS };
 
-	for (const char *p = sentences[cause]; p && *p; p++) {
+	for (const char *p = sentences[cause]; *p; p++) {
 		if (*p == '%')
 			put_fact(&b, *++p, t);
 		else
@@ -155,8 +159,6 @@ void explain_message(const struct session *s, const struct reply *outcome, struc
 {
 	struct told t = { .s = s, .refusal = ending_refusal(s, outcome) };
 
-	if (!s->filters)
-		return;
 	t.wait = &s->filters->slow;
 	put_cause(to, cause_of_message(&t), &t);
 }
@@ -166,7 +168,7 @@ void explain_slow(const struct session *s, struct buf *to)
 	struct told t = { .s = s };
 	enum filters_cause cause = FILTERS_SLOW;
 
-	if (!s->filters || s->filters->slowest.milliseconds < SLOW_MIN)
+	if (s->filters->slowest.milliseconds < SLOW_MIN)
 		return;
 	t.wait = &s->filters->slowest;
 	if (s->end == END_EOF || s->end == END_BROKEN)

@@ -401,7 +401,8 @@ void explain(const struct session *s, const struct tls_failure *failure, struct 
 	struct buf b = { .p = text, .cap = sizeof(text) - DOTS };
 
 	if (cause == CAUSE_NONE) {
-		explain_slow(s, to);
+		if (s->filters)
+			explain_slow(s, to);
 		return;
 	}
 	put_sentence(&b, sentences[cause], s, failure);

@@ -17,11 +17,11 @@
  */
 void explain(const struct session *s, const struct tls_failure *failure, struct buf *to);
 
-/* The same of the open transaction, which ends so: what filters did with it. */
+/* The same of the open transaction, which ends so: what filters did; there are some. */
 void explain_message(
 	const struct session *s, const struct reply *outcome, struct buf *to);
 
-/* The same of a session for which filters took long. */
+/* The same of a session with filters, if they took long. */
 void explain_slow(const struct session *s, struct buf *to);
 
 enum cause {

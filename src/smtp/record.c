@@ -118,22 +118,18 @@ static void put_report_fault(const struct ended *e, struct buf *b)
 
 static void put_filters(const struct ended *e, struct buf *b)
 {
-	/* escaped when it was made */
-	if (e->s->filters)
-		buf_put_str(b, e->s->filters->text);
+	buf_put_str(b, e->s->filters->text); /* escaped when it was made */
 }
 
 static void put_filters_time(const struct ended *e, struct buf *b)
 {
-	if (e->s->filters && e->s->filters->text[0])
+	if (e->s->filters->text[0])
 		buf_put_num(b, e->s->filters->milliseconds);
 }
 
 static void put_quarantine(const struct ended *e, struct buf *b)
 {
-	/* escaped when it was made */
-	if (e->s->filters)
-		buf_put_str(b, e->s->filters->quarantine);
+	buf_put_str(b, e->s->filters->quarantine); /* likewise */
 }
 
 static void put_outcome(const struct ended *e, struct buf *b)
@@ -307,6 +303,7 @@ static void put_tls_allowed(const struct ended *e, struct buf *b)
 #define M (1U << RECORD_MESSAGE)
 #define S (1U << RECORD_SESSION)
 #define A (1U << RECORD_AUTH)
+#define F (1U << RECORD_EVENTS) /* of a message with filters */
 
 enum source {
 	CALL, /* value: the result of `put` */
@@ -335,7 +332,7 @@ static const struct row {
 	{ RECORD_END, A, BY(put_auth_end) },
 	{ RECORD_STATUS, M, BY(put_tx_status) },
 	{ RECORD_STATUS, S, BY(put_status) },
-	{ RECORD_EXPLANATION, M, BY(put_tx_explanation) },
+	{ RECORD_EXPLANATION, F, BY(put_tx_explanation) },
 	{ RECORD_EXPLANATION, S, BY(put_explanation) },
 	{ RECORD_PEER, M | S | A, BY(put_peer) },
 	{ RECORD_PORT, S | A, IN(PORT, peer.port) },
@@ -379,9 +376,9 @@ static const struct row {
 	{ RECORD_FILE, M, IN(WORD, tx.file) },
 	{ RECORD_REPORT, M, IN(POINTER, tx.report) },
 	{ RECORD_REPORT_FAULT, M, BY(put_report_fault) },
-	{ RECORD_FILTERS, M, BY(put_filters) },
-	{ RECORD_FILTERS_TIME, M, BY(put_filters_time) },
-	{ RECORD_QUARANTINE, M, BY(put_quarantine) },
+	{ RECORD_FILTERS, F, BY(put_filters) },
+	{ RECORD_FILTERS_TIME, F, BY(put_filters_time) },
+	{ RECORD_QUARANTINE, F, BY(put_quarantine) },
 	{ RECORD_REASON, M | A, BY(put_tx_reason) },
 	{ RECORD_REASON, S, BY(put_reason) },
 	{ RECORD_EARLY, S, IN(FLAG, peer.early) },
@@ -423,10 +420,11 @@ static void write_record(struct session *s, enum record_event event, enum topic 
 {
 	struct record record = { .event = event, .topic = topic, .when = s->now };
 	struct buf b = BUF(s->scratch);
+	unsigned events = 1U << event | (event == RECORD_MESSAGE && s->filters ? F : 0);
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		size_t start = b.n;
-		if (rows[i].events & 1U << event)
+		if (rows[i].events & events)
 			put_source(&rows[i], e, &b);
 		if (b.n == start || b.overflow)
 			continue;

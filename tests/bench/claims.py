@@ -30,6 +30,21 @@ class Claim:
         return ratios(figures, (self.prototype, *self.ours[1:]), self.theirs)[0] if self.prototype else None
 
 
+class Difference:
+    """Milliseconds of CPU that a message costs more, round by round."""
+
+    def __init__(self, text, server, less, what, most):
+        self.text, self.server, self.less, self.what, self.most = text, server, less, what, most
+
+    def measured(self, figures):
+        pairs = zip(values(figures, self.server, *self.what), values(figures, self.less, *self.what))
+        return [more - less for more, less in pairs] or None, None
+
+    @staticmethod
+    def floor(_):
+        return None
+
+
 class Constant:
     """That the figure of the last step is that of an earlier one. Tells the ratio and which step was the last."""
 
@@ -128,6 +143,19 @@ PROTOTYPES = (
     ("plain message, --listen, tls = off", PLAIN, "postern-listen-plain", "forking-plain"),
     ("TLS message, --listen", TLS, "postern-listen", "forking-tls"))
 
+# The filter itself is left out; with one that wants no events both do the least.
+FILTERED = (
+    Difference("a filter that wants no events: ms of CPU more", "postern-nothing", "postern-unfiltered",
+               ("filtered", "cpu"), 0.1),
+    Difference("a filter that answers nothing before the end of the message: ms of CPU more", "postern-silent",
+               "postern-unfiltered", ("filtered", "cpu"), 0.1),
+    Difference("a filter that answers each event: ms of CPU more", "postern-every", "postern-unfiltered",
+               ("filtered", "cpu"), 0.4),
+    *(_ratio(f"plain message with a filter that {text}, --listen, to Postfix with it", f"postern-{mode}",
+             ("filtered", "cpu"), (f"postfix-{mode}",), most)
+      for mode, text, most in (("nothing", "wants no events", 0.5), ("silent", "answers at the end alone", 0.5),
+                               ("every", "answers each event", 0.5))))
+
 CLAIMS = (
     *_exec_plain("postern-exec", "by exec, least listener"),
     *_exec_plain("postern-tcpserver", "by exec, tcpserver"),
@@ -137,7 +165,7 @@ CLAIMS = (
     _exec_tls("postern-tcpserver", "by exec, tcpserver"),
     _listen("TLS message, full handshake, --listen, to Postfix", TLS, ("postfix",), 0.4),
     _listen("TLS message, full handshake, --listen, to aiosmtpd", TLS, ("aiosmtpd",), 0.75),
-    *STATIC,
+    *STATIC, *FILTERED,
     *(_ratio(f"{text}, to the prototype of the same way", ours, what, (theirs,), 1.15)
       for text, what, ours, theirs in PROTOTYPES),
     _ratio("plain message, --listen in its unit, to Accept=yes in the same hardening, systemd included",

@@ -134,9 +134,25 @@ static void put_content(struct client *c, unsigned long at, unsigned long n)
 	}
 }
 
-static void send_data(struct client *c, unsigned long size)
+/* In one write. */
+static void put_fields(struct client *c, unsigned long n)
+{
+	static const char field[] = "X-Field: as long as fields are that a host adds\r\n";
+	char text[FIELDS_MAX * sizeof(field)];
+	size_t at = 0;
+
+	for (unsigned long i = 0; i < n; i++) {
+		memcpy(text + at, field, sizeof(field) - 1);
+		at += sizeof(field) - 1;
+	}
+	put(c, text, at);
+}
+
+static void send_data(struct client *c, unsigned long fields, unsigned long size)
 {
 	say(c, "DATA\r\n", "354");
+	if (fields)
+		put_fields(c, fields);
 	put_content(c, 0, size);
 	put(c, ".\r\n", 3);
 }
@@ -162,7 +178,7 @@ static void send_content(struct client *c, const struct options *o)
 	if (o->chunk)
 		send_chunks(c, content_size(o->size), o->chunk);
 	else
-		send_data(c, content_size(o->size));
+		send_data(c, o->fields, content_size(o->size));
 }
 
 static void open_program(struct client *c)

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <sys/resource.h>
 
+#define FIELDS_MAX 100
+
 /* The first letter of what is given on the command line. */
 enum mode {
 	PLAIN = 'p',
@@ -20,6 +22,7 @@ struct options {
 	unsigned long chunk; /* octets of a chunk; 0: DATA */
 	const char *priority;
 	const char *recipient;
+	unsigned long fields; /* of the header, more than there are; DATA alone */
 	unsigned long jobs; /* sessions at once, each a process */
 	const char *ticket; /* a file: the TLS session to resume; NULL: none */
 	char **program; /* or NULL: address and port */

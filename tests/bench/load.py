@@ -26,10 +26,10 @@ class Load:
         self._run(*server.within, self.smtp_source, "-4", "-s", jobs, "-m", sessions, "-l", size, "-f", "a@client.example",
                   "-M", "client.example", "-t", server.recipient, f"inet:127.0.0.1:{server.port}")
 
-    def client(self, server, mode, sessions, jobs, size, chunk=0, ticket=None):
+    def client(self, server, mode, sessions, jobs, size, chunk=0, ticket=None, fields=0):
         """The same by our own client: over TLS, or in chunks. How many sessions were resumed."""
         said = self._run(f"{self.tools}/tls-client", "-m", mode, "-n", sessions, "-j", min(jobs, sessions),
-                         "-s", size, "-c", chunk, "-t", server.recipient,
+                         "-s", size, "-c", chunk, "-f", fields, "-t", server.recipient,
                          *(("-r", ticket) if ticket else ()), "127.0.0.1", server.port)
         return int(re.search(r"resumed (\d+)", said)[1])
 

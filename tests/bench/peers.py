@@ -4,8 +4,12 @@
 None looks up a name, and none has a limit that the load could reach; all else is as it comes.
 """
 
+import os
 import shutil
+import subprocess
 
+from harness import eventually
+from measure import Unable
 import postfix  # of the system tests
 
 from server import BACKLOG, CONNECTIONS, HERE, MAIL, Server
@@ -183,9 +187,11 @@ smtpd_tls_chain_files = /etc/postfix/tls.pem
 virtual   unix  -  n  n  -   -  virtual
 """ + postfix.MASTER
 
+    more = ""  # settings
+
     def command(self):
         values = {"folder": self.folder, "port": self.port, "mail": MAIL, "connections": CONNECTIONS}
-        self.write("main.cf", self.MAIN.format(**values))
+        self.write("main.cf", (self.MAIN + self.more).format(**values))
         self.write("master.cf", self.MASTER.format(**values))
         with open(self.place.key, encoding="ascii") as key, \
                 open(self.place.certificate, encoding="ascii") as certificate:
@@ -326,8 +332,57 @@ class Mailfront(Server):
             {program} &""")
 
 
+class Filtered:
+    """With a filter of libmilter, whose own CPU does not count: it runs outside the group of the server."""
+
+    only = "filtered"
+    extensions = {"filter"}
+    mode = None  # of the filter; None: there is none
+    filter = None
+
+    def start(self):
+        if self.mode:
+            program, socket = f"{self.place.build}/tests/bench/filter", f"{self.folder}/filter.sock"
+            if not os.path.exists(program):
+                raise Unable("built without libmilter (libmilter-dev)")
+            self.filter = subprocess.Popen([program, socket, self.mode])
+            eventually(lambda: os.path.exists(socket), "a filter")
+        return super().start()
+
+    def stop(self):
+        super().stop()
+        if self.filter:
+            self.filter.kill()
+            self.filter.wait()
+        self.filter = None
+
+
+class PosternFiltered(Filtered, PosternListenPlain):
+    def settings(self):
+        if not self.mode:
+            return super().settings()
+        return super().settings() + f"milters = {self.write('milters', f'unix:{self.folder}/filter.sock')}\n"
+
+
+class PostfixFiltered(Filtered, Postfix):
+    @property
+    def more(self):
+        return "smtpd_milters = unix:{folder}/filter.sock\n" if self.mode else ""
+
+
+def filtered(kind, name, label, mode, note):
+    return type(f"{kind.__name__}-{mode}", (kind,), {"name": name, "label": label, "mode": mode, "note": note})
+
+
+FILTERED = [filtered(kind, f"{name}-{mode or 'unfiltered'}", label, mode, note)
+            for kind, name, label in ((PosternFiltered, "postern", "postern, its own listener"),
+                                      (PostfixFiltered, "postfix", "Postfix 3.7, virtual(8)"))
+            for mode, note in ((None, "no filter, for comparison"), ("nothing", "a filter that wants no events"),
+                               ("silent", "a filter that answers nothing before the end of the message"),
+                               ("every", "a filter that answers each event"))]
+
 SERVERS = {kind.name: kind for kind in (
     PosternExec, PosternTcpserver, PosternInetd, PosternListen, PosternListenPlain, PosternStaticExec,
     PosternStaticTcpserver, PosternStaticListen, MinimalPlain, MinimalTls,
     ForkingPlain, ForkingTls, Postfix, EximDaemon, EximInetd, Opensmtpd, Aiosmtpd, Mailfront,
-    *units.UNITS)}
+    *FILTERED, *units.UNITS)}

@@ -26,6 +26,8 @@ BLOCKS = (
      "included, messages a second", [
          ("hardened", "cpu", "CPU", 2), ("hardened", "manager", "of this PID 1", 2),
          ("hardened", "journal", "of this journald", 2), ("hardened", "rate", "messages", 0)]),
+    ("4 KiB and 20 fields in the clear, with a filter, 10 at once: CPU s of 1000 sessions, the filter left out, "
+     "messages a second", [("filtered", "cpu", "CPU", 2), ("filtered", "rate", "messages", 0)]),
     ("{big:g} MB in one message: CPU ms", [
         ("big-data", "cpu", "clear, DATA", 0), ("big-bdat", "cpu", "clear, BDAT", 0),
         ("big-tls-data", "cpu", "TLS, DATA", 0), ("big-tls-bdat", "cpu", "TLS, BDAT", 0)]),

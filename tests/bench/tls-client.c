@@ -27,9 +27,11 @@ static void usage(void)
 {
 	fputs("usage: tls-client [-m plain|starttls|implicit] [-n SESSIONS] [-j JOBS]\n"
 	      "                  [-s OCTETS] [-c CHUNK] [-r FILE] [-p PRIORITY]\n"
-	      "                  [-t RECIPIENT] ADDRESS PORT | -- PROGRAM ARGUMENTS...\n"
+	      "                  [-t RECIPIENT] [-f FIELDS] ADDRESS PORT | -- PROGRAM "
+	      "ARGUMENTS...\n"
 	      "-j  so many sessions at once\n"
 	      "-c  BDAT with chunks of so many octets; 0: DATA\n"
+	      "-f  so many fields more, with DATA\n"
 	      "-r  resumes the session kept in FILE; where it is missing, keeps the "
 	      "first\n",
 		stderr);
@@ -40,8 +42,11 @@ static void parse_options(int argc, char *argv[], struct options *o)
 {
 	int letter;
 
-	while ((letter = getopt(argc, argv, "+m:n:j:s:c:r:p:t:")) != -1)
+	while ((letter = getopt(argc, argv, "+f:m:n:j:s:c:r:p:t:")) != -1)
 		switch (letter) {
+		case 'f':
+			o->fields = strtoul(optarg, NULL, 10);
+			break;
 		case 'm':
 			o->mode = (enum mode)optarg[0];
 			break;
@@ -69,7 +74,7 @@ static void parse_options(int argc, char *argv[], struct options *o)
 		default:
 			usage();
 		}
-	if (o->jobs < 1 || o->jobs > MAX_JOBS)
+	if (o->jobs < 1 || o->jobs > MAX_JOBS || o->fields > FIELDS_MAX)
 		usage();
 	if (strcmp(argv[optind - 1], "--") == 0 && argv[optind])
 		o->program = argv + optind;

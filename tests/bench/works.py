@@ -18,6 +18,7 @@ from harness import eventually
 from measure import Unable
 
 MESSAGE = 4096
+FIELDS = 18  # of a message that filters see, beside two
 CHUNK = 1024 * 1024
 GREETINGS = 20
 MANY_SECONDS = 300  # that ten times as many messages may take
@@ -93,6 +94,16 @@ class Bench:
         cpu, wall, _ = self.timed(server, n, lambda: self.client.plain(server, n, 10, MESSAGE))
         parts = {name: (now - before[name]) / n for name, now in server.group.parts().items()}
         return {"cpu": cpu / n, "rate": 1e3 * n / wall, **parts}
+
+    def filtered(self, server):
+        """With a filter, or without one for comparison: 20 fields."""
+        n = self.options.sessions
+        if not server.group:
+            server.start()
+            self.client.client(server, "plain", min(10, n), 10, MESSAGE, fields=FIELDS)
+        cpu, wall, _ = self.timed(
+            server, n, lambda: self.client.client(server, "plain", n, 10, MESSAGE, fields=FIELDS))
+        return {"cpu": cpu / n, "rate": 1e3 * n / wall}
 
     # One big message
 
@@ -212,6 +223,7 @@ WORKS = {work.name: work for work in (
     *_sessions("tls", "4 KiB, STARTTLS, full handshake", ("STARTTLS",), Bench.tls),
     *_sessions("resumed", "4 KiB, STARTTLS, resumed", ("STARTTLS", "resume"), Bench.resumed),
     Work("hardened", "4 KiB in the clear, 10 at once, in units of systemd", Bench.hardened, ("systemd",)),
+    Work("filtered", "4 KiB and 20 fields in the clear, 10 at once, with a filter", Bench.filtered, ("filter",)),
     Work("big-data", "100 MB in the clear, DATA", lambda b, s: b.big(s, "plain", 0), big=True),
     Work("big-bdat", "100 MB in the clear, BDAT", lambda b, s: b.big(s, "plain", CHUNK), ("BDAT",), big=True),
     Work("big-tls-data", "100 MB over TLS, DATA", lambda b, s: b.big(s, "starttls", 0), ("STARTTLS",),

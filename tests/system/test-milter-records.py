@@ -422,5 +422,27 @@ def test_a_login_is_in_no_line_about_a_filter():
     assert f"MAIL <{SENDER}>" in text and logins.PASSWORD not in text and secret not in text, text
 
 
+# Writes
+
+
+@harness.table(silent=(filters.SILENT, 4), nothing=(sum(filters.NO.values()), 4), every=(0, 34))
+def test_a_message_of_20_fields_takes_few_writes_to_a_filter(steps, most):
+    """Events are collected as long as the filter owes no answer; nothing is written for each field."""
+    harness.need("strace")
+    filter_ = Filter(steps=steps)
+    site = site_with(filter_.line())
+    trace_file = site.dir / "strace"
+    client = site.connect(wrap=("strace", "-f", "-qq", "-yy", "-o", trace_file, "-e", "trace=sendto,sendmsg,write,writev"))
+    client.ehlo()
+    fields = b"".join(b"X-%d: value\r\n" % n for n in range(20))
+    harness.equal(client.message(fields + b"\r\n" + b"x" * 70 + b"\r\n").code, 250)
+    client.quit()
+    client.wait()
+    harness.equal(len(filter_.got("L")), 0 if steps & filters.NO["L"] else 20)
+    pattern = r"(?:sendto|sendmsg|write|writev)\(\d+<UNIX"
+    writes = len(re.findall(pattern, trace_file.read_text(encoding="utf-8", errors="replace")))
+    assert 1 <= writes <= most, f"{writes} writes, and {most} were expected at most"
+
+
 if __name__ == "__main__":
     harness.main()
