@@ -422,6 +422,15 @@ def test_a_login_is_in_no_line_about_a_filter():
     assert f"MAIL <{SENDER}>" in text and logins.PASSWORD not in text and secret not in text, text
 
 
+@harness.table(field=("L",), end_of_header=("N",), body=("B",))
+def test_a_second_answer_in_the_content_is_found_before_the_verdict(event):
+    filter_ = Filter(**{event: frame("c") + frame("a")}, E=frame("a"))
+    site = site_with(filter_.line("default-action=tempfail"))
+    message(site, 451)
+    harness.equal(site.everything(), [])
+    harness.contains(record(site)["delivery_fault"], "answered what was not asked")
+
+
 # Writes
 
 

@@ -341,20 +341,22 @@ static const struct reply *ask_session(
 {
 	const struct session *s = m->host.session;
 	const char *address = s->peer.address;
-	char name[PEER_TEXT_MAX + 2], client[PEER_TEXT_MAX + 2];
+	char name[PEER_TEXT_MAX + 2];
+	struct buf b = BUF(name);
 	struct milter_values v = *values;
 	const struct reply *r = NULL;
 	bool is_new = !f->begun;
 
-	snprintf(name, sizeof(name), "[%s]", address[0] ? address : "unknown");
-	snprintf(client, sizeof(client), "%s", name);
-	v.of[MILTER_MACRO_CLIENT] = v.of[MILTER_MACRO_CLIENT_NAME] = span_of(client);
+	buf_put_char(&b, '[');
+	buf_put_str(&b, address[0] ? address : "unknown");
+	buf_put_char(&b, ']');
+	v.of[MILTER_MACRO_CLIENT] = v.of[MILTER_MACRO_CLIENT_NAME] = buf_span(&b);
 	if (filter_begin(f) < 0)
 		return filter_fail(m, f);
 	if (is_new)
 		r = ask(m, f,
 			&(struct event){ .what = MILTER_CONNECT,
-				.text = span_of(name),
+				.text = buf_span(&b),
 				.session = s },
 			&v);
 	if (r || (f->helo_secured == s->secured && strcmp(f->helo, s->helo) == 0))

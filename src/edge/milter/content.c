@@ -9,6 +9,7 @@
 #include "edge/milter/parts.h"
 
 #define FIELD_ROOM (MILTER_DATA_MAX + 1024) /* the longest that is sent, and its name */
+#define FIELD_MORE 64 /* octets of an event that are not of the field */
 #define PIECE_MAX (16 * 1024)
 
 static bool is_changed(const struct content *c)
@@ -31,15 +32,19 @@ static void split_trace(
 static int make_edits(struct milter_edits *e)
 {
 	const size_t size = MILTER_FIELDS_MAX * sizeof(*e->fields);
+	struct milter_field *memory;
 
 	if (e->fields)
 		return 0;
-	*e = (struct milter_edits){ .fields = malloc(size),
-		.saved = malloc(size),
+	/* one piece: of several the heap writes a head into a page of each */
+	memory = malloc(2 * size + MILTER_NEW_TEXT_MAX);
+	if (!memory)
+		return -ENOMEM;
+	*e = (struct milter_edits){ .fields = memory,
+		.saved = memory + MILTER_FIELDS_MAX,
 		.cap = MILTER_FIELDS_MAX,
-		.text = {
-			.p = malloc(MILTER_NEW_TEXT_MAX), .cap = MILTER_NEW_TEXT_MAX } };
-	return e->fields && e->saved && e->text.p ? 0 : -ENOMEM;
+		.text = { .p = (char *)memory + 2 * size, .cap = MILTER_NEW_TEXT_MAX } };
+	return 0;
 }
 
 /*
@@ -91,7 +96,8 @@ static int ask_fields(struct filters_state *m, struct filter *f, const struct re
 
 	while (r == 0 && !is_over(m, f, *ret) && milter_wants(t, MILTER_FIELD) &&
 		milter_edits_next(&m->content.edits, &at, &field)) {
-		r = filter_room(f, FIELD_ROOM, &b);
+		r = filter_room(
+			f, field.n < FIELD_ROOM ? field.n + FIELD_MORE : FIELD_ROOM, &b);
 		if (r < 0)
 			break;
 		f->field_notes |= milter_put_field(&b, field, t->terms.options);
@@ -140,12 +146,13 @@ static int ask_end_of_header(struct filters_state *m, struct filter *f,
 
 static int put_piece(struct filter *f, struct span *text, bool *cr)
 {
+	size_t most = text->n < MILTER_CHUNK_MAX / 2 ? 2 * text->n : MILTER_CHUNK_MAX;
 	struct buf b, data;
-	int r = filter_room(f, MILTER_FRAME_HEAD + MILTER_CHUNK_MAX, &b);
+	int r = filter_room(f, MILTER_FRAME_HEAD + most, &b);
 
 	if (r < 0)
 		return r;
-	data = (struct buf){ .p = b.p + MILTER_FRAME_HEAD, .cap = MILTER_CHUNK_MAX };
+	data = (struct buf){ .p = b.p + MILTER_FRAME_HEAD, .cap = most };
 	milter_put_crlf(&data, text, cr);
 	b.cap = MILTER_FRAME_HEAD;
 	milter_put_body_head(&b, data.n);
@@ -424,7 +431,5 @@ void content_done(struct content *c)
 	octets_done(&c->mark);
 	octets_done(&c->body);
 	octets_done(&c->new_body);
-	free(c->edits.fields);
-	free(c->edits.saved);
-	free(c->edits.text.p);
+	free(c->edits.fields); /* and what is in one piece with them */
 }

@@ -43,7 +43,7 @@ int link_wait(struct link *l, unsigned seconds);
  */
 int link_flush(struct link *l, unsigned seconds);
 
-/* True when there are octets that were not taken. Other news is found by the next call. */
+/* True when octets were not taken. Other news is found by the next call. */
 bool link_has_input(const struct link *l);
 
 /* Reads a whole frame, within that many seconds. It is valid until the next call. */

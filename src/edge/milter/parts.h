@@ -134,8 +134,8 @@ int filter_answer(struct filter *f, unsigned seconds, struct milter_answer *ret)
 
 /*
  * After an answer: true when more octets may be there, and none are owed. They are looked
- * for at once where that costs nothing, or where the filter said NR_*: then the answer may
- * have been one to an event that has none.
+ * for at once where that costs nothing, or where the filter said NR_*: then the answer
+ * may have been one to an event that has none.
  */
 bool filter_may_go_on(const struct filter *f);
 
