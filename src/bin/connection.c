@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "bin/broker.h"
 #include "bin/filters.h"
 #include "bin/proxy-and-rules.h"
 #include "edge/sandbox/sandbox.h"
@@ -89,11 +90,13 @@ static void list_dirs(struct connection *c)
 {
 	struct sandbox_dirs *dirs = &c->dirs;
 
-	sandbox_dirs_write(dirs, c->config.mail_root, c->root);
-	if (c->config.traced.n)
+	/* the broker has the mailboxes */
+	if (!dirs->owners)
+		sandbox_dirs_write(dirs, c->config.mail_root, c->root);
+	if (c->config.traced.n && !dirs->owners)
 		sandbox_dirs_write(dirs, c->config.trace_directory, -1);
-	if (c->config.session.dsn)
-		sandbox_dirs_write(dirs, c->outbox.path, c->outbox.root);
+	if (c->config.session.dsn && !dirs->owners)
+		sandbox_dirs_write(dirs, c->outbox.path, c->outbox.root.fd);
 	if (!dirs->loaded)
 		sandbox_dirs_read(dirs, c->modules);
 	dirs->tls = config_may_use_tls(&c->config) && !(c->preload && dirs->loaded);
@@ -151,6 +154,12 @@ static int user_failed(struct connection *c, int error)
 	return error;
 }
 
+/* The stage that stores messages. */
+static struct stage *delivery_of(struct connection *c)
+{
+	return c->dirs.owners ? &c->brokered.stage : &c->maildir.stage;
+}
+
 static int open_filters(struct connection *c)
 {
 	const struct filters_place place = { .path = c->config.milters,
@@ -160,12 +169,11 @@ static int open_filters(struct connection *c)
 		.log = &c->log,
 		.policy = &c->policy,
 		.maildir = &c->maildir,
+		.brokered = c->dirs.owners ? &c->brokered : NULL,
 		.quarantine = c->config.quarantine_mailbox,
-		.spares =
-			c->config.recipients.table &&
-			table_may_have(c->config.recipients.table, SPAN("milters=off")) };
+		.spares = c->spares };
 	struct session_peer peer = { 0 };
-	bool listens = c->preload && c->preload != c->own_preload;
+	bool listens = c->preload != NULL;
 
 	/* the table of clients may have a line for this one */
 	if (!listens && c->config.clients.may_skip_filters &&
@@ -179,10 +187,26 @@ static int open_filters(struct connection *c)
 			"without a system call filter");
 		return -EOPNOTSUPP;
 	}
-	c->filters = filters_open(&place, c->stages, &c->n_stages, &c->maildir.stage);
+	c->filters = filters_open(&place, c->stages, &c->n_stages, delivery_of(c));
 	if (!listens)
 		filters_connect(c->filters);
 	return c->filters ? 0 : -EINVAL;
+}
+
+int connection_open_places(struct connection *c)
+{
+	if (c->has_places)
+		return 0;
+	c->has_places = true;
+	c->root = mailbox_root(c->config.mail_root,
+		c->config.maildir_create == CREATE_NO ? CREATE_NO
+						      : c->config.recipients.create,
+		config_is_one_mailbox(&c->config));
+	if (c->root < 0)
+		return connection_failed(c, "mail-root", c->config.mail_root, c->root);
+	c->maildir.root.fd = c->root;
+	open_outbox(c);
+	return 0;
 }
 
 /* Gives up the rights of root, and opens files outside of the sandbox. 0 or -errno. */
@@ -192,21 +216,16 @@ static int open_all(struct connection *c)
 
 	if (r < 0)
 		return user_failed(c, r);
-	c->root = mailbox_root(c->config.mail_root,
-		c->config.maildir_create == CREATE_NO ? CREATE_NO
-						      : c->config.recipients.create,
-		config_is_one_mailbox(&c->config));
-	if (c->root < 0)
-		return connection_failed(c, "mail-root", c->config.mail_root, c->root);
-	c->maildir.root = c->root;
-	open_outbox(c);
+	r = connection_open_places(c);
+	if (r < 0)
+		return r;
 	log_prepare(&c->log);
 	list_dirs(c);
 	if (c->config.tls.agent)
 		c->agent.channel = may_load_credentials(c)
 					   ? keys_connect(c->config.tls.agent)
 					   : -ECONNRESET;
-	if (c->config.sandbox && may_load_credentials(c))
+	if ((c->config.sandbox || c->dirs.owners) && may_load_credentials(c))
 		open_credentials(c);
 	return c->config.milters ? open_filters(c) : 0;
 }
@@ -230,7 +249,7 @@ void connection_close_files(const struct connection *c)
 
 	close_own(c->root);
 	if (c->config.session.dsn)
-		close_own(c->outbox.root);
+		close_own(c->outbox.root.fd);
 	close_own(c->log.fd);
 	for (size_t i = 0; i < tls->n_opened; i++)
 		close_own(tls->opened[i].fd);
@@ -244,6 +263,8 @@ int connection_confine(struct connection *c)
 	int r;
 
 	c->confinement = "none";
+	if (c->dirs.owners && (r = broker_leave_root(&c->log)) < 0)
+		return r;
 	if (!c->config.sandbox)
 		return 0;
 	r = sandbox_enter(&c->dirs, &report);
@@ -265,26 +286,28 @@ static void raise_file_limit(void)
 /* Sets up the stages of transactions. They do not open files yet. */
 static void build(struct connection *c)
 {
-	struct buf host = BUF(c->host);
 	size_t n = 0;
 
-	maildir_host(&host,
-		span_of(c->config.maildir_hostname ? c->config.maildir_hostname : ""));
 	policy_init(&c->policy, &c->config.session);
 	confine_init(&c->confine, &c->dirs, c->backend, &c->log);
 	maildir_init(&c->maildir, &c->config.recipients, c->host);
+	c->maildir.root.fd = c->root;
 	c->maildir.original_to = c->config.session.original_to;
+	brokered_init(&c->brokered, &c->broker, c->maildir.original_to);
 	if (c->config.recipients_file ||
 		(c->config.maildir && strchr(c->config.maildir, '%')))
 		c->config.session.recipients_offered =
-			maildir_most_recipients(&c->maildir);
+			maildir_most_recipients(&c->maildir, c->dirs.owners);
 	c->stages[n++] = &c->policy.stage;
 	if (connection_is_confined_later(c))
 		c->stages[n++] = &c->confine.stage;
-	c->stages[n++] = &c->maildir.stage;
+	c->stages[n++] = delivery_of(c);
 	if (c->config.dsn_outbox) {
 		dsn_stage_init(&c->outbox, c->config.session.hostname, c->host,
 			c->session.peer.address);
+		c->outbox.path = c->config.dsn_outbox;
+		if (c->dirs.owners)
+			c->outbox.sent.link = &c->broker;
 		c->stages[n++] = &c->outbox.stage;
 	}
 	c->n_stages = n;
@@ -331,8 +354,8 @@ static bool path_belongs_to_other_user(const char *root, const char *maildir)
 }
 
 /*
- * True when root delivers to Maildirs of other users. A listener assumes this, because
- * owners may change while it runs, and it loads all modules anyway.
+ * True when root delivers to Maildirs of other users, by a broker. A listener assumes
+ * this, because owners may change while it runs.
  */
 static bool gives_files_away(const struct connection *c)
 {
@@ -343,8 +366,9 @@ static bool gives_files_away(const struct connection *c)
 		return false;
 	if (c->preload)
 		return true;
-	/* the owner of the outbox becomes the owner of a report */
 	if (config->dsn_outbox && belongs_to_other_user(config->dsn_outbox))
+		return true;
+	if (config->traced.n && belongs_to_other_user(config->trace_directory))
 		return true;
 	if (!maildir || strchr(maildir, '%') || config->recipients_file ||
 		config->recipients.catch_all)
@@ -352,35 +376,48 @@ static bool gives_files_away(const struct connection *c)
 	return path_belongs_to_other_user(config->mail_root, maildir);
 }
 
-/*
- * Records all faults of the credentials except the first, which the record of the session
- * has.
- */
-static void report_load(void *ctx, const char *text)
+static void name_host(struct connection *c)
 {
-	struct connection *c = ctx;
+	struct buf host = BUF(c->host);
 
-	if (!strstr(text, c->own_preload->fault))
-		log_error(&c->log, text);
+	maildir_host(&host,
+		span_of(c->config.maildir_hostname ? c->config.maildir_hostname : ""));
 }
 
-/* Loads all modules that may be needed, because the sandbox does not allow it later. */
-static void load_before_sandbox(struct connection *c)
+void connection_close_places(struct connection *c)
 {
-	c->own_preload = calloc(1, sizeof(*c->own_preload));
-	if (!c->own_preload) {
-		c->unusable = connection_failed(c, CONNECTION_SANDBOX, -ENOMEM) < 0;
-		return;
-	}
-	*c->own_preload = (struct preload){ .options = &c->options,
-		.modules = c->modules,
-		.credentials_directory = c->inherited.credentials_directory,
-		.report = report_load,
-		.ctx = c };
-	c->unusable = connection_failed(
-			      c, CONNECTION_SANDBOX, preload_load(c->own_preload)) < 0;
-	c->preload = c->own_preload;
-	log_open(&c->log);
+	if (c->root >= 0)
+		close(c->root);
+	if (c->outbox.root.fd >= 0)
+		close(c->outbox.root.fd);
+	c->root = c->maildir.root.fd = c->outbox.root.fd = -1;
+	table_close(c->config.recipients.table);
+	c->config.recipients.table = c->maildir.recipients.table = NULL;
+}
+
+int connection_start_broker(struct connection *c, bool serves_one, int *ret_ours)
+{
+	const struct broker_start start = { .config = &c->config,
+		.host = c->host,
+		.mail_root = c->root,
+		.outbox = c->config.session.dsn ? c->outbox.root.fd : -1,
+		.serves_one = serves_one,
+		.log = &c->log };
+
+	return broker_begin(&start, ret_ours);
+}
+
+/* First of all, so that it has no secrets in its memory, and little to copy. */
+static void start_broker(struct connection *c)
+{
+	int channel, r = connection_open_places(c);
+
+	if (r == 0)
+		r = connection_start_broker(c, true, &channel);
+	if (r == 0)
+		broker_link_init(&c->broker, channel);
+	connection_close_places(c);
+	c->unusable |= r < 0;
 }
 
 void connection_prepare(struct connection *c)
@@ -390,8 +427,14 @@ void connection_prepare(struct connection *c)
 	log_choose(&c->log, &c->config);
 	find_modules(c);
 	c->dirs.owners = gives_files_away(c);
-	if (c->dirs.owners && c->config.sandbox && !c->preload && !c->unusable)
-		load_before_sandbox(c);
+	c->root = c->outbox.root.fd = -1;
+	broker_link_init(&c->broker, -ECONNRESET);
+	raise_file_limit();
+	name_host(c);
+	c->spares = c->config.recipients.table &&
+		    table_may_have(c->config.recipients.table, SPAN("milters=off"));
+	if (c->dirs.owners && !c->preload && !c->unusable)
+		start_broker(c);
 	c->backend = backend_new(
 		&c->config, c->preload ? c->preload->sasl : NULL, c->modules, &c->log);
 	if (!c->backend && c->config.session.auth != AUTH_OFF &&
@@ -400,14 +443,12 @@ void connection_prepare(struct connection *c)
 	if (c->backend && c->preload && c->preload->sasl_failed)
 		backend_missing(c->backend);
 	c->dirs.loaded = module_inside() ||
-			 (c->preload && (c->dirs.owners || preload_is_complete(c->preload,
-								   &c->config)));
+			 (c->preload && preload_is_complete(c->preload, &c->config));
 	if (c->preload && c->preload->names)
 		idn_names_lend(&c->names, c->preload->names);
-	raise_file_limit();
 	build(c);
 	/* a listener converts them once; a single connection may not need them */
-	if (c->preload && !c->own_preload && !c->unusable)
+	if (c->preload && !c->unusable)
 		policy_convert(&c->policy);
 }
 

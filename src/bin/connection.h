@@ -49,8 +49,6 @@ struct connection {
 	/* the forked process closes descriptors from this number on; 0: none */
 	int n_files;
 	const struct preload *preload; /* NULL: this is a process for one connection */
-	/* loaded by this process before the sandbox; or NULL */
-	struct preload *own_preload;
 	int root;
 	/* for the record: active parts of the sandbox; NULL: all */
 	const char *confinement;
@@ -58,8 +56,12 @@ struct connection {
 	struct notify notify;
 	struct dsn_stage outbox;
 	struct filters *filters; /* NULL: none are set */
+	bool spares; /* lines of the table of recipients may have milters=off */
+	bool has_places; /* mail-root and the outbox have been opened */
 
 	struct maildir maildir;
+	struct brokered brokered; /* in its place, with dirs.owners */
+	struct broker_link broker;
 	struct log log;
 	struct stream stream;
 	struct trace_file *trace; /* NULL: this session is not traced */
@@ -91,6 +93,18 @@ void connection_prepare(struct connection *c);
  * `dirs` the directories that must stay accessible.
  */
 void connection_open(struct connection *c);
+
+/* Opens mail-root and the outbox, once. 0, or -errno, which has been recorded. */
+int connection_open_places(struct connection *c);
+
+/* Closes them, when the broker has them. */
+void connection_close_places(struct connection *c);
+
+/*
+ * Starts the broker, which takes over the places. `serves_one`: *ret_ours is a channel,
+ * else a control for broker_open(). 0, or -errno, which has been recorded.
+ */
+int connection_start_broker(struct connection *c, bool serves_one, int *ret_ours);
 
 /*
  * Closes its descriptors, in the process of a connection of another kind. Does not write

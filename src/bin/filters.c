@@ -61,6 +61,8 @@ static const struct reply *quarantine(void *ctx, struct tx *tx)
 {
 	const struct filters *f = ctx;
 
+	if (f->place.brokered)
+		return brokered_divert(f->place.brokered, tx);
 	return maildir_divert(f->place.maildir, tx, f->place.quarantine);
 }
 

@@ -7,6 +7,7 @@
 
 #define FILTERS_DELIVERY_MAX 2 /* the Maildirs, and the outbox of reports */
 
+struct brokered;
 struct filters_facts;
 struct log;
 struct maildir;
@@ -24,6 +25,7 @@ struct filters_place {
 	struct log *log;
 	struct policy *policy; /* decides on domains of recipients that filters add */
 	struct maildir *maildir;
+	struct brokered *brokered; /* in its place; NULL: no broker delivers */
 	const char *quarantine; /* the mailbox, below mail-root; NULL: there is none */
 	bool spares; /* lines of the table of recipients may have milters=off */
 };

@@ -340,12 +340,18 @@ static void greet(struct connection *c, enum session_end end, struct span why)
 		session_refuse(&c->session, end, why, &now);
 }
 
+static int open_trace(void *ctx, const char *name)
+{
+	return broker_trace(ctx, name);
+}
+
 /* Begins a trace if the settings require one. Mail is received even if this fails. */
 static void begin_trace(struct connection *c, struct span denied)
 {
 	const struct config *config = &c->config;
 	const char *peer = c->session.peer.address;
 	char text[CONFIG_FAULT_MAX], why[CONFIG_FAULT_MAX / 2];
+	const struct trace_opener opener = { open_trace, &c->broker };
 	struct buf rule = BUF(text), b = BUF(why);
 	struct ip ip;
 	int r;
@@ -357,7 +363,8 @@ static void begin_trace(struct connection *c, struct span denied)
 	if (!c->trace)
 		return;
 	trace_file_init(c->trace);
-	r = trace_file_open(c->trace, &c->session, config);
+	r = trace_file_open(
+		c->trace, &c->session, config, c->dirs.owners ? &opener : NULL);
 	if (r == 0 && denied.n) {
 		buf_put_str(&rule, peer);
 		buf_put(&rule, SPAN(" deny "));

@@ -216,7 +216,7 @@ bool file_system_takes_none(int dir)
 
 static bool is_ours(const struct stat *st)
 {
-	return st->st_uid == 0 || st->st_uid == geteuid();
+	return st->st_uid == 0 || st->st_uid == getuid();
 }
 
 static bool is_open_to_others(const struct stat *dir)
@@ -513,12 +513,15 @@ void file_proc_path(char path[static FILE_PROC_MAX], int fd)
 /* Before Linux 6.10 only root could link a descriptor without /proc. */
 int file_link_nameless(int fd, int dir, const char *name)
 {
-	char path[FILE_PROC_MAX];
-
 	if (linkat(fd, "", dir, name, AT_EMPTY_PATH) == 0)
 		return 0;
-	if (errno != ENOENT)
-		return -errno;
+	return errno == ENOENT ? file_link_by_proc(fd, dir, name) : -errno;
+}
+
+int file_link_by_proc(int fd, int dir, const char *name)
+{
+	char path[FILE_PROC_MAX];
+
 	file_proc_path(path, fd);
 	return linkat(AT_FDCWD, path, dir, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
 }

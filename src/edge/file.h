@@ -102,6 +102,9 @@ bool file_needs_name(int error);
 /* Gives a name to a file that has none. Never overwrites a file. 0 or -errno. */
 int file_link_nameless(int fd, int dir, const char *name);
 
+/* The same for a process that does not have the right to do it in one call. */
+int file_link_by_proc(int fd, int dir, const char *name);
+
 /* Writes the name by which this process can open a descriptor again. */
 #define FILE_PROC_MAX 32 /* "/proc/self/fd/" and an int */
 void file_proc_path(char path[static FILE_PROC_MAX], int fd);

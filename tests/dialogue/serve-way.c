@@ -75,8 +75,8 @@ static int run(const struct process *p, const struct surroundings *where)
 	if (!read_settings(s, p))
 		return 96;
 	build(s, p);
-	s->c.maildir.root = open(p->mail, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (s->c.maildir.root < 0 ||
+	s->c.maildir.root.fd = open(p->mail, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->c.maildir.root.fd < 0 ||
 		stream_init(&s->c.stream, STDIN_FILENO, STDOUT_FILENO,
 			s->c.config.timeout, s->c.config.session_timeout) < 0)
 		return 95;

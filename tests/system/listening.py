@@ -8,6 +8,7 @@ import harness
 from harness import Client, Site, free_port
 
 AGENT = "postern-keys"  # the name of a key agent's process
+BROKER = "postern-broker"
 
 
 class Listening(Site):
@@ -96,8 +97,12 @@ def processes_below(pid):
 
 
 def children(pid):
-    """Without key agents."""
-    return [child for child, name in processes_below(pid) if not name.startswith(AGENT)]
+    """Without key agents and brokers."""
+    return [child for child, name in processes_below(pid) if not name.startswith((AGENT, BROKER))]
+
+
+def brokers_below(pid):
+    return [child for child, name in processes_below(pid) if name.startswith(BROKER)]
 
 
 def agents_below(pid):

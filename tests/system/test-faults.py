@@ -13,6 +13,7 @@ from harness import DOMAIN, SENDER, Closed, Site
 from listening import with_tls
 
 # The sandbox is narrower in TLS: what is rare must work there, too.
+NOBODY = 65534
 WAYS = {"in clear": False, "in TLS": True}
 ERRORS = ("ENOSPC", "EIO", "EDQUOT")
 
@@ -487,15 +488,14 @@ def check_one_file(place):
 
 
 def test_a_maildir_that_changes_hands_meanwhile_gets_its_one_file():
-    """A process that began when all was root's may give no file away: the client comes again."""
+    """A process that began when all was root's has no right to it: the client comes again."""
     harness.need_root("giving files to others")
     place = place_with_maildir()
     client = place.connect()
     client.ehlo()
     client.envelope()
     change_hands(place)
-    client.say("DATA", 354)
-    harness.equal(client.content(harness.sample()).code, 451)
+    client.say("DATA", 451)
     client.quit()
     harness.equal(place.new(), [])
     client = place.connect()
@@ -542,15 +542,20 @@ def test_the_same_maildir_twice_gets_one_file():
     harness.check_stored(place.only_message(), harness.sample())
 
 
-# A reply for each recipient (RFC 2033 4.2): two Maildirs of two owners, so that each has a file of its own
+# A reply for each recipient (RFC 2033 4.2): two Maildirs, each of which has a file of its own. With two owners that is
+# so, too: tests/campaign and test-broker.py let steps of a broker fail
 
 
-def place_with_two_owners():
-    harness.need_root("giving files to others")
+def place_with_two_files():
+    harness.need_root("another user")
     place, boxes = place_with_two()
-    for box, owner in zip(boxes, (61001, 61002)):
-        for path in (box, *box.iterdir()):
-            os.chown(path, owner, owner)
+    place.dir.chmod(0o755)
+    for path in (place.root, *place.root.rglob("*")):
+        os.chown(path, NOBODY, NOBODY)
+    pair = harness.pair().copy_to(place.dir)
+    for path in (pair.certificate, pair.key):
+        os.chown(path, NOBODY, NOBODY)
+    place.set(pair=pair, original_to="yes", user="nobody")
     place.arguments = ["--lmtp"]
     return place, boxes
 
@@ -584,7 +589,7 @@ def steps_of_two(commit):
     opens = [c for c in commit if "O_TMPFILE" in c.text]
     writes = [c for c in commit if c.name == "write" and not is_sent(c)]
     fsyncs = [c for c in commit if c.name == "fsync"]
-    links = [c for c in commit if c.name == "linkat"]
+    links = [c for c in commit if c.name == "linkat" and " ENOENT " not in c.text]
     harness.equal((len(opens), len(links), len(fsyncs)), (2, 2, 6), f"{commit}")
     first, second = [True, False], [False, True]
     return {
@@ -608,8 +613,8 @@ STEPS_OF_TWO = (
 
 @harness.table_of({f"{step}: {error} {way}": (step, error, tls) for way, tls in WAYS.items()
                    for error in ("ENOSPC", "EIO") for step in STEPS_OF_TWO})
-def test_what_fails_for_one_owner_is_told_to_his_recipient(step, error, tls):
-    place, boxes = place_with_two_owners()
+def test_what_fails_for_one_mailbox_is_told_to_its_recipient(step, error, tls):
+    place, boxes = place_with_two_files()
     at, fails = steps_of_two(undisturbed_each(place, tls))[step]
     code = 452 if error == "ENOSPC" else 451
     client = connect(place, at.inject(f"error={error}"), trace=at.name)
@@ -629,7 +634,7 @@ def test_what_fails_for_one_owner_is_told_to_his_recipient(step, error, tls):
     "trace header of the first", "trace header of the second", "content of the first", "content of the second",
     "fsync of the first", "fsync of the second", "second link")})
 def test_without_o_tmpfile_nothing_is_left_in_any_tmp(step, tls):
-    place, boxes = place_with_two_owners()
+    place, boxes = place_with_two_files()
     normal = steps_of_two(undisturbed_each(place, tls))
     at, fails = normal[step]
     first = normal["open of the first"][0]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import harness
 from harness import SENDER, Site
-from listening import Listening, acceptor, children, connections, deliver
+from listening import Listening, acceptor, brokers_below, children, connections, deliver, status_of
 
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
 LAYERS_MAX = 16  # rulesets that the kernel puts one upon another
@@ -210,25 +210,29 @@ def test_root_gives_mail_to_its_owner(tls):
     harness.equal((found.stat().st_uid, found.stat().st_gid), (NOBODY, NOBODY))
 
 
-@harness.table(off=("off", {"idn"}), on=("on", {"tls"}))
-def test_where_root_gives_mail_away_no_library_can_be_read(tls, modules):
-    """What may be opened there may be given away, too: so it is loaded before."""
-    place = Site(tls=tls, pair=harness.pair(), maildir="%u")
-    box = maildir_of(NOBODY, place, "printer")
-    trace = place.dir / "trace"
-    harness.need("strace")
-    client = place.connect(wrap=("strace", "-f", "-qq", "-y", "-o", trace, "-e", "trace=landlock_add_rule"))
+OWNER = 61001
+
+
+def test_a_connection_for_all_owners_is_nobody_and_its_broker_can_only_become_them():
+    place = Site(maildir="%u")
+    maildir_of(OWNER, place, "printer")
+    client = place.connect()
     client.ehlo()
-    pid, = map(int, harness.run("ps", "-o", "pid=", "--ppid", client.process.pid).stdout.split())
-    harness.equal(mapped(pid) & {"idn", "tls"}, modules)
-    client.say("MAIL FROM:<jos\u00e9@b\u00fccher.example> SMTPUTF8", 250)
-    client.say("RCPT TO:<printer@example.org>", 250)
-    client.say("DATA", 354)
-    harness.equal(client.content(harness.sample()).code, 250)
+    broker, = brokers_below(client.process.pid)
+    connection = status_of(client.process.pid)
+    harness.equal([connection[of].split() for of in ("Uid", "Gid", "Groups")],
+                  [[str(NOBODY)] * 4, [str(NOBODY)] * 4, [str(NOBODY)]])
+    harness.equal([int(connection[of], 16) for of in ("CapPrm", "CapEff", "CapInh")], [0, 0, 0])
+    harness.equal(connection["NoNewPrivs"], "1")
+    found = status_of(broker)
+    harness.equal([int(found[of], 16) for of in ("CapPrm", "CapInh")], [1 << 6 | 1 << 7, 0], "CAP_SETGID, CAP_SETUID")
+    harness.equal([found["NoNewPrivs"], found["Seccomp"]], ["1", "2"])
+    harness.equal(sorted(link for fd in os.listdir(f"/proc/{broker}/fd")
+                         if (link := os.readlink(f"/proc/{broker}/fd/{fd}")).startswith("/")),
+                  ["/dev/null"] * 3 + [str(place.root)], "and no client")
+    assert is_hidden(broker)
     client.quit()
-    harness.equal(len(place.new(box)), 1)
-    named = set(re.findall(r"parent_fd=\d+<([^>]*)>", trace.read_text()))
-    harness.equal(named, {str(place.root)})
+    harness.eventually(lambda: not brokers_below(client.process.pid), "it ends with the connection")
 
 
 def test_a_maildir_of_its_own_loads_nothing_before():
@@ -260,6 +264,7 @@ WAYS = {  # settings, and options of strace
     "root with user": ({"user": "nobody"}, ()),
     "ordinary user": ({}, ("-u", "nobody")),
 }
+BROKERED = ("root", "root for all owners")
 
 
 def with_all(place):
@@ -309,14 +314,21 @@ def send_with_report(client, tls, pid):
     client.quit()
 
 
-def check_rights(place):
-    rights = {}
+def check_rights(place, way, session):
+    """Of the broker, where there is one, or else of the session or its parent."""
+    processes = {}
     trace = (place.dir / "trace").read_text()
-    for access, path in re.findall(r"allowed_access=([A-Z_|]+), parent_fd=\d+<([^>]*)>", trace):
+    for pid, access, path in re.findall(r"^(\d+) .*allowed_access=([A-Z_|]+), parent_fd=\d+<([^>]*)>", trace, re.M):
+        rights = processes.setdefault(pid, {})
         rights[Path(path)] = rights.get(Path(path), "") + access
-    writable = {path for path, access in rights.items() if "WRITE_FILE" in access}
-    harness.equal(writable, {place.root, place.outbox, place.traces})
-    harness.equal([path for path in writable if "READ_FILE" in rights[path]], [])
+    writable = {pid: paths for pid, rights in processes.items()
+                if (paths := {path for path, access in rights.items() if "WRITE_FILE" in access})}
+    harness.equal({frozenset(paths) for paths in writable.values()}, {frozenset((place.root, place.outbox, place.traces))})
+    if way in BROKERED:
+        assert str(session) not in writable, (session, writable)
+    else:
+        for pid, paths in writable.items():
+            harness.equal([path for path in paths if "READ_FILE" in processes[pid][path]], [])
 
 
 @harness.table_of({f"{way}, {how}": (way, tls) for way in WAYS for how, tls in (("in clear", False), ("TLS", True))})
@@ -324,8 +336,9 @@ def test_a_session_reads_no_file_that_it_can_write_to(way, tls):
     settings, options = WAYS[way]
     place = with_all(Site(**settings))
     client = place.connect(wrap=tracing_rules(place, options))
-    send_with_report(client, tls, children(client.process.pid)[0])
-    check_rights(place)
+    session, = children(client.process.pid)
+    send_with_report(client, tls, session)
+    check_rights(place, way, session)
     harness.equal(len(list(place.outbox.glob("new/*"))), 1)
 
 
@@ -341,7 +354,7 @@ def test_nor_does_a_session_of_a_listener(way):
     harness.equal(write_and_read(acceptor_), [])
     os.kill(listener, signal.SIGTERM)
     here.process.wait(harness.PATIENCE)
-    check_rights(here)
+    check_rights(here, way, acceptor_)
 
 
 # Memory

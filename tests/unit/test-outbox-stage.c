@@ -42,7 +42,7 @@ static int remove_one(
 
 static void place_done(struct place *p)
 {
-	close(p->outbox.root);
+	close(p->outbox.root.fd);
 	nftw(p->base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -235,7 +235,7 @@ static void test_what_cannot_be_opened_is_said(void)
 	CHECK(dsn_stage_open(&o, "/nonexistent/outbox") == -ENOENT);
 	CHECK(dsn_stage_open(&o, "/proc/self/exe") == -ENOTDIR);
 	CHECK(dsn_stage_open(&o, p.path) == 0);
-	CHECK(close(o.root) == 0);
+	CHECK(close(o.root.fd) == 0);
 	place_done(&p);
 }
 

@@ -28,7 +28,7 @@ static void begin(struct traced_session *t)
 	t->engine.settings.auth = AUTH_ON;
 	engine_open(&t->engine);
 	trace_file_init(&t->trace);
-	REQUIRE(trace_file_open(&t->trace, &t->engine.session, &t->config) == 0);
+	REQUIRE(trace_file_open(&t->trace, &t->engine.session, &t->config, NULL) == 0);
 	session_greet(&t->engine.session);
 }
 

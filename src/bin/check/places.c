@@ -27,7 +27,7 @@
 
 struct look {
 	struct config *c;
-	int root;
+	struct store_root root;
 	/* key of the current line of the table; empty: none */
 	struct span key;
 	size_t line; /* 0: a cdb has no lines */
@@ -191,7 +191,7 @@ static void report_above(struct look *l, const struct mailbox *box)
 static bool look_at(struct look *l, const struct recipients_place *place)
 {
 	struct mailbox box;
-	int found = mailbox_open(&box, l->root, place->path);
+	int found = mailbox_open(&box, &l->root, place->path);
 	bool is_mailbox =
 		found == MAILBOX_OPEN || (found == MAILBOX_BARE && place->is_named);
 	bool is_missing = found == MAILBOX_ABSENT || found == MAILBOX_DANGLING;
@@ -392,11 +392,11 @@ static void check_mounted(struct look *l)
 	char words[RECIPIENTS_WORDS_MAX];
 	struct stat st;
 
-	if (rs->marker && fstatat(l->root, rs->marker, &st, 0) < 0) {
+	if (rs->marker && fstatat(l->root.fd, rs->marker, &st, 0) < 0) {
 		recipients_put_marker_fault(words, rs->marker, errno);
 		report_root(l, words);
 	} else if (rs->create != CREATE_YES && !config_is_one_mailbox(l->c) &&
-		   mailbox_dir_is_empty(l->root)) {
+		   mailbox_dir_is_empty(&l->root, l->root.fd)) {
 		report_empty(l, "");
 	}
 }
@@ -404,7 +404,7 @@ static void check_mounted(struct look *l)
 static void check_mailboxes(struct config *c)
 {
 	OWNED_FD int root = open(c->mail_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct look l = { .c = c, .root = root };
+	struct look l = { .c = c, .root.fd = root };
 	const struct table_visitor all = { &l, look_at_line };
 	struct faults reported = { 0 };
 	char more[64];
@@ -488,10 +488,11 @@ static bool is_missing(const char *path)
 static bool is_made(const struct config *c, const char *above)
 {
 	OWNED_FD int fd = file_open_directory(above);
+	const struct store_root root = { .fd = fd };
 
 	return c->maildir_create == CREATE_YES && is_missing(c->mail_root) &&
 	       (c->recipients.create == CREATE_YES || fd < 0 ||
-		       !mailbox_dir_is_empty(fd));
+		       !mailbox_dir_is_empty(&root, fd));
 }
 
 static void check_mail_root(struct config *c)

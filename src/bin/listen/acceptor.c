@@ -132,15 +132,37 @@ static int open_keys(
 	return keys_open(&p->agents, source);
 }
 
+/* A channel to the broker for a connection that can receive mail; or -errno. */
+static int open_broker(const struct acceptor *a, const struct listen_socket *s)
+{
+	const struct connection *c = a->prepared.list[s->kind];
+
+	return c->unusable ? -ECONNRESET : broker_open(a->prepared.broker);
+}
+
+/* What only this connection has, of the other processes. */
+struct own_channels {
+	int keys, broker; /* or -errno */
+};
+
+static void close_channels(const struct own_channels *own)
+{
+	if (own->keys >= 0)
+		close(own->keys);
+	if (own->broker >= 0)
+		close(own->broker);
+}
+
 /* Serves the client, in the process of the connection. */
 static void run_connection(const struct acceptor *a, const struct listen_socket *s,
-	int fd, int keys, const struct session_peer *peer)
+	int fd, const struct own_channels *own, const struct session_peer *peer)
 {
 	struct connection *c = a->prepared.list[s->kind];
 	int r;
 
 	if (a->task->preload->keys)
-		a->task->preload->keys->channel = keys;
+		a->task->preload->keys->channel = own->keys;
+	broker_link_init(&c->broker, own->broker);
 	stream_block_stop_signals();
 	log_forked(&c->log);
 	if (dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0) {
@@ -168,14 +190,13 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 static void fork_connection(struct acceptor *a, const struct listen_socket *s, int fd,
 	const struct session_peer *peer, const struct ip *source, bool is_proxy)
 {
-	int keys = open_keys(a, s, source);
+	const struct own_channels own = { open_keys(a, s, source), open_broker(a, s) };
 	pid_t pid = fork();
 	int error = errno;
 
 	if (pid == 0)
-		run_connection(a, s, fd, keys, peer);
-	if (keys >= 0)
-		close(keys);
+		run_connection(a, s, fd, &own, peer);
+	close_channels(&own);
 	if (pid < 0) {
 		report_refusal(a, peer->address, strerror(error));
 		refuse(a, s, fd, REPLY_CONNECTIONS);
@@ -269,7 +290,9 @@ static bool asks_for_successor(struct acceptor *a)
 	if (a->ask_again && stream_clock() < a->ask_again)
 		return false;
 	a->ask_again = 0;
-	if (watch_has_changed(&a->prepared.watch))
+	if (a->prepared.broker >= 0 && broker_has_ended(a->prepared.broker))
+		ask(a, (struct acceptor_message){ .word = ACCEPTOR_BROKERLESS });
+	else if (watch_has_changed(&a->prepared.watch))
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_CHANGED });
 	else if (a->n_begun && (prepared_is_unusable(&a->prepared) ||
 				       preload_has_failed(a->task->preload)))

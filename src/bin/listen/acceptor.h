@@ -207,9 +207,10 @@ void lingering_close_all(struct lingering *l);
 enum acceptor_word {
 	ACCEPTOR_READY,
 	ACCEPTOR_COUNTS, /* counters have changed, or just a sign of life */
-	/* after these three the acceptor waits for an answer before it accepts again */
+	/* after these four the acceptor waits for an answer before it accepts again */
 	ACCEPTOR_CHANGED, /* a file has changed: a successor is needed */
 	ACCEPTOR_UNUSABLE, /* its settings are unusable, but may be usable now */
+	ACCEPTOR_BROKERLESS, /* its broker has ended */
 	ACCEPTOR_FAULT, /* a connection crashed: the listener may execute itself again */
 };
 
@@ -256,6 +257,7 @@ struct prepared {
 	/* by kind; NULL: no socket has this kind */
 	struct connection *list[LISTEN_KINDS];
 	struct connection *any; /* one of these; limits and log are the same in all */
+	int broker; /* control of the broker; or -errno: there is none */
 	struct watch watch; /* files that this process has opened and may examine */
 	size_t n_hidden; /* files that only the listener may examine */
 };

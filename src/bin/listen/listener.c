@@ -289,6 +289,17 @@ static void handle_fault(struct listener *l, pid_t pid, int signal)
 		execute_again(l);
 }
 
+/* The broker belongs to the acceptor: another acceptor starts another one. */
+static void replace_brokerless(struct listener *l)
+{
+	if (!acceptors_find(&l->acceptors, ACCEPTOR_STARTING) &&
+		restart_wait(&l->brokers, &after_end, stream_clock()) == 0)
+		listener_report(l, "the broker, which opens mailboxes as their owners, "
+				   "has ended; another is started. Without one no mail "
+				   "is received");
+	replace_acceptor(l, &l->brokers, &after_end);
+}
+
 static void read_message(struct listener *l, struct acceptor_process *p)
 {
 	struct acceptor_message m;
@@ -309,6 +320,8 @@ static void read_message(struct listener *l, struct acceptor_process *p)
 		replace_acceptor(l, &l->changed, &after_change);
 	if (m.word == ACCEPTOR_UNUSABLE && p->state == ACCEPTOR_ACCEPTING)
 		replace_acceptor(l, &l->failed, &after_failure);
+	if (m.word == ACCEPTOR_BROKERLESS && p->state == ACCEPTOR_ACCEPTING)
+		replace_brokerless(l);
 	if (m.word == ACCEPTOR_FAULT) {
 		handle_fault(l, m.pid, m.signal);
 		acceptors_answer(p, ACCEPTOR_GO_ON, 0);

@@ -142,6 +142,7 @@ struct listener {
 	struct acceptors acceptors;
 	struct restarts ended, changed, failed; /* restarts of acceptors */
 	struct restarts agents; /* restarts of key agents that have ended */
+	struct restarts brokers; /* likewise, of brokers */
 	bool lacks_agents; /* the end of an agent was detected and recorded */
 	struct restarts faults; /* executions of the program */
 	bool hides; /* there are files that acceptors cannot watch */

@@ -8,6 +8,7 @@
 #include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include "bin/broker.h"
 #include "edge/auth/auth.h"
 
 /*
@@ -59,6 +60,32 @@ static void begin_watching(struct prepared *p, const struct preload *preload)
 	watch_add(&p->watch, c->log == LOG_JSON ? c->log_file : NULL, true);
 }
 
+/*
+ * Starts the broker, which all kinds share: their mailboxes are equal. What the settings
+ * read is in its memory, too.
+ */
+static void start_broker(struct prepared *p)
+{
+	bool failed = false;
+
+	p->broker = -ECONNRESET;
+	if (!p->any->dirs.owners)
+		return;
+	for (size_t i = 0; i < LISTEN_KINDS; i++)
+		if (p->list[i] && !p->list[i]->unusable)
+			p->list[i]->unusable = connection_open_places(p->list[i]) < 0;
+	if (!p->any->unusable)
+		failed = connection_start_broker(p->any, false, &p->broker) < 0;
+	if (p->broker >= 0)
+		p->broker = listen_move_up(p->broker, p->any->n_files);
+	for (size_t i = 0; i < LISTEN_KINDS; i++) {
+		if (!p->list[i])
+			continue;
+		connection_close_places(p->list[i]);
+		p->list[i]->unusable |= failed;
+	}
+}
+
 /* Opens files, and writes records now, so that forked processes do not repeat them. */
 static void open_all(struct prepared *p)
 {
@@ -95,7 +122,9 @@ static void enter_sandbox(struct prepared *p)
 	bool failed = false;
 
 	add_dirs(p, &dirs);
-	if (p->any->config.sandbox) {
+	if (p->any->dirs.owners && !p->any->unusable)
+		failed = broker_leave_root(&p->any->log) < 0;
+	if (p->any->config.sandbox && !failed) {
 		failed = connection_failed(p->any, CONNECTION_SANDBOX,
 				 sandbox_enter_accepting(&dirs, &report)) < 0;
 		confinement = sandbox_word(&report);
@@ -166,6 +195,7 @@ int prepared_init(struct prepared *p, const struct acceptor_task *task)
 			return -ENOMEM;
 	}
 	begin_watching(p, task->preload);
+	start_broker(p);
 	open_all(p);
 	enter_sandbox(p);
 	arrange_memory();

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
+#include "edge/net/net.h"
 #include "edge/tls/tls.h"
 
 #define CHANNELS_MAX (64 * 1024) /* as many as a listener has connections */
@@ -105,28 +106,17 @@ static void drop_channel(struct agent *a, int fd)
 /* Accepts one channel. False: none is waiting, or the control was closed. */
 static bool take_channel(struct agent *a)
 {
-	union {
-		struct cmsghdr header;
-		char octets[CMSG_SPACE(sizeof(int))];
-	} rights;
 	struct ip ip = { 0 };
-	struct iovec part = { &ip, sizeof(ip) };
-	struct msghdr message = { .msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &rights,
-		.msg_controllen = sizeof(rights) };
-	ssize_t n = recvmsg(a->control, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	const struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+	size_t n_fds;
 	int fd;
+	ssize_t n = channel_receive(a->control, &ip, sizeof(ip), &fd, 1, &n_fds);
 
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+	if (n == 0 || (n < 0 && n != -EAGAIN && n != -EINTR && n != -EMSGSIZE)) {
 		close(a->control);
 		a->control = -1;
 	}
-	if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(fd))) {
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	if (n_fds)
 		add_channel(a, fd, &ip);
-	}
 	return n > 0;
 }
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include "base/span.h"
 #include "edge/keys/agent.h"
+#include "edge/net/net.h"
 #include "edge/sandbox/sandbox.h"
 #include "edge/tls/tls.h"
 
@@ -171,33 +172,13 @@ bool keys_have_ended(const struct keys_agents *a)
 	return false;
 }
 
-static int send_channel(int control, int fd, const struct ip *source)
-{
-	union {
-		struct cmsghdr header;
-		char octets[CMSG_SPACE(sizeof(int))];
-	} rights = { 0 };
-	struct ip ip = *source;
-	struct iovec part = { &ip, sizeof(ip) };
-	struct msghdr message = { .msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &rights,
-		.msg_controllen = sizeof(rights) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	return sendmsg(control, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
 int keys_hand_over(struct keys_agents *a, int theirs, const struct ip *source)
 {
 	int r = -ECONNRESET;
 
 	for (size_t i = 0; i < a->n; i++) {
-		r = send_channel(a->controls[a->next++ % a->n], theirs, source);
+		r = channel_send(a->controls[a->next++ % a->n], source, sizeof(*source),
+			&theirs, 1);
 		if (r == 0)
 			return 0;
 	}

@@ -144,11 +144,19 @@ struct trace_file {
 /* Prepares a trace without a file. The struct is large. */
 void trace_file_init(struct trace_file *t);
 
+/* Makes a new file of that name in trace-directory. A descriptor or -errno. */
+struct trace_opener {
+	int (*open)(void *ctx, const char *name);
+	void *ctx;
+};
+
 /*
- * Begins the trace of `s`, whose peer is known, in c->trace_directory, with mode 0600. 0,
- * or -errno: nothing is traced.
+ * Begins the trace of `s`, whose peer is known, in c->trace_directory, with mode 0600.
+ * `opener`: another process makes the file; NULL: this one does. 0 or -errno: then
+ * nothing is traced.
  */
-int trace_file_open(struct trace_file *t, struct session *s, const struct config *c);
+int trace_file_open(struct trace_file *t, struct session *s, const struct config *c,
+	const struct trace_opener *opener);
 
 /* Adds a line of settings, before all other lines. */
 void trace_file_setting(struct trace_file *t, const char *key, struct span value);

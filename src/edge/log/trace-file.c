@@ -334,14 +334,17 @@ static bool put_path(struct buf *to, const struct session *s, const char *direct
 	return buf_terminate(to);
 }
 
-int trace_file_open(struct trace_file *t, struct session *s, const struct config *c)
+int trace_file_open(struct trace_file *t, struct session *s, const struct config *c,
+	const struct trace_opener *opener)
 {
 	struct buf b = BUF(t->path);
 
 	if (!put_path(&b, s, c->trace_directory))
 		return -ENAMETOOLONG;
-	t->fd = file_open_written(t->path,
-		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, TRACE_MODE);
+	t->fd = opener ? opener->open(opener->ctx, strrchr(t->path, '/') + 1)
+		       : file_open_written(t->path,
+				 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+				 TRACE_MODE);
 	if (t->fd < 0)
 		return t->fd;
 	t->session = s;

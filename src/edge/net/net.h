@@ -147,3 +147,17 @@ int stream_secure(struct stream *s, const struct tls_api *api,
  * so that the peer gets the last reply instead of a reset (RFC 1122 4.2.2.13).
  */
 void stream_finish(struct stream *s);
+
+/* Channels between processes of postern: SOCK_SEQPACKET, and nothing here waits. */
+
+#define CHANNEL_FDS_MAX 16 /* descriptors with one message */
+
+/* Sends a message with descriptors, which stay open here. 0 or -errno. */
+int channel_send(int channel, const void *text, size_t n, const int *fds, size_t n_fds);
+
+/*
+ * Receives one. Octets, 0 at the end of the channel, or -errno: -EAGAIN where there is
+ * none, -EMSGSIZE where it or its descriptors were cut. Those that came are the caller's.
+ */
+ssize_t channel_receive(int channel, void *to, size_t room, int *ret_fds, size_t n_room,
+	size_t *ret_n_fds);

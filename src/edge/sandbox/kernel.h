@@ -61,7 +61,6 @@ bool seccomp_exists(void);
 
 /* Calls that are allowed only where they are needed and can do no harm. */
 struct seccomp_needs {
-	bool fchown; /* of any file that is open */
 	bool landlock; /* for stage B, when that is entered later */
 	bool connect; /* to filters, by a process that was forked: see below */
 };
@@ -80,6 +79,9 @@ int seccomp_enter_forked(const struct seccomp_needs *needs);
 
 /* A process that signs: only calls on what is open, or with tokens all but the worst. */
 int seccomp_enter_signing(bool has_tokens);
+
+/* A process that makes files as their owners: see seccomp-broker.c. */
+int seccomp_enter_broker(void);
 
 /* Stage B, on top of A: no executable memory, and no more rules of Landlock. */
 int seccomp_tighten(void);
@@ -137,3 +139,6 @@ struct bpf_program {
 };
 
 void bpf_assemble(struct bpf_program *p, const struct bpf_table *t);
+
+/* Puts a filter in force. 0 or -errno, as above. */
+int seccomp_enforce(const struct bpf_table *t);

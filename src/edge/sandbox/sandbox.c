@@ -26,6 +26,7 @@
 
 #define PASSWD "/etc/passwd"
 #define PASSWD_MAX (64 * 1024) /* a larger one is left to getpwnam() */
+#define IDENTITIES (1U << CAP_SETUID | 1U << CAP_SETGID)
 #define NO_ID UINT32_MAX /* setresuid() changes nothing then */
 
 static bool parse_ids(struct span line, struct account *ret)
@@ -195,14 +196,6 @@ static int allow_reads(struct landlock *l, const struct sandbox_dirs *dirs)
 	return r;
 }
 
-/* Root needs capabilities to reach Maildirs of any owner; other users have none. */
-static unsigned needed_capabilities(bool owners)
-{
-	const unsigned chown = owners ? 1U << CAP_CHOWN : 0;
-
-	return geteuid() == 0 ? chown | 1U << CAP_DAC_OVERRIDE : 0;
-}
-
 static int limit_capabilities(unsigned kept)
 {
 	struct __user_cap_header_struct header = { .version =
@@ -268,7 +261,7 @@ static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
 	if (r == 0)
 		r = allow_reads(&l, dirs);
 	if (r == 0)
-		r = limit_capabilities(needed_capabilities(dirs->owners));
+		r = limit_capabilities(0);
 	if (r == 0)
 		r = landlock_enforce(&l);
 	if (r == 0)
@@ -279,14 +272,9 @@ static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
 	return r;
 }
 
-/*
- * Root may change the owner of any file that is open, so it has the call for it only
- * where no file of the system can be read.
- */
 static struct seccomp_needs needs_of(const struct sandbox_dirs *dirs)
 {
-	return (struct seccomp_needs){ .fchown = dirs->owners && dirs->loaded,
-		.landlock = !dirs->loaded,
+	return (struct seccomp_needs){ .landlock = !dirs->loaded,
 		.connect = dirs->connects };
 }
 
@@ -339,6 +327,36 @@ int sandbox_enter_signing(bool has_tokens)
 	if (r == 0 && !has_tokens)
 		r = landlock_enforce(&l);
 	return r == 0 ? seccomp_enter_signing(has_tokens) : r;
+}
+
+bool sandbox_may_become_users(void)
+{
+	struct __user_cap_header_struct header = { .version =
+							   _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	return syscall(SYS_capget, &header, data) == 0 &&
+	       (data[0].effective & IDENTITIES) == IDENTITIES;
+}
+
+int sandbox_enter_broker(const struct sandbox_dirs *dirs, bool whole)
+{
+	CLEANUP(landlock_done) struct landlock l = { 0 };
+	int r = limit_capabilities(IDENTITIES);
+
+	if (r < 0 || !whole)
+		return r;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	r = landlock_init(&l, dirs->abi, false);
+	if (r == 0)
+		r = allow_writes(&l, dirs);
+	/* a file is read to make another from it */
+	for (size_t i = 0; i < dirs->n_write && r == 0; i++)
+		r = landlock_allow_open(&l, dirs->write[i].fd, LANDLOCK_READ);
+	if (r == 0)
+		r = landlock_enforce(&l);
+	return r == 0 ? seccomp_enter_broker() : r;
 }
 
 int sandbox_enter_forked(const struct sandbox_dirs *dirs)

@@ -34,8 +34,7 @@ struct sandbox_dirs {
 	bool too_many; /* a list is too short: the sandbox cannot be entered */
 	bool tls; /* GnuTLS may initialise itself: it reads the system's policy */
 	bool loaded; /* all that is to be loaded is: no library is read */
-	/* root delivers to other users' Maildirs; `loaded` is set then */
-	bool owners;
+	bool owners; /* a broker delivers, and this process has no right to a mailbox */
 	/*
 	 * processes that are forked connect to filters, before sandbox_enter_forked();
 	 * not without a system call filter, which takes that from them
@@ -111,6 +110,16 @@ int sandbox_enter_accepting(
  * new socket, process or program. 0 or -errno, as above.
  */
 int sandbox_enter_signing(bool has_tokens);
+
+/*
+ * For the broker: it keeps the right to become any user and no other, and files below
+ * `dirs` alone. Without `whole` it gives up the other rights only. 0 or -errno, as above;
+ * -EPERM where the process cannot become another user.
+ */
+int sandbox_enter_broker(const struct sandbox_dirs *dirs, bool whole);
+
+/* True where this process can become any user and group. */
+bool sandbox_may_become_users(void);
 
 /*
  * Stage A, or B, of its parent; no process is forked any more, and no socket connected.

@@ -32,11 +32,9 @@
  */
 #ifdef __i386__
 #define CALL_FCNTL SYS_fcntl64
-#define CALL_FCHOWN SYS_fchown32
 #define CALL_MMAP SYS_mmap2
 #else
 #define CALL_FCNTL SYS_fcntl
-#define CALL_FCHOWN SYS_fchown
 #define CALL_MMAP SYS_mmap
 #endif
 
@@ -133,7 +131,6 @@ static const uint16_t allowed[] = {
 };
 
 /* Beside these, according to struct seccomp_needs. */
-static const uint16_t allowed_chown[] = { CALL_FCHOWN };
 static const uint16_t allowed_landlock[] = { SYS_landlock_add_rule,
 	SYS_landlock_create_ruleset, SYS_landlock_restrict_self };
 
@@ -442,9 +439,8 @@ _Static_assert(COUNT(conditional) + COUNT(conditional_accepting) +
 			       COUNT(conditional_connecting) <=
 		       BPF_RULES_MAX,
 	"stage A fits, that of a process that accepts, too");
-_Static_assert(COUNT(allowed) + COUNT(deadly) + COUNT(allowed_chown) +
-			       COUNT(allowed_landlock) + COUNT(allowed_accepting) +
-			       COUNT(allowed_connecting) <=
+_Static_assert(COUNT(allowed) + COUNT(deadly) + COUNT(allowed_landlock) +
+			       COUNT(allowed_accepting) + COUNT(allowed_connecting) <=
 		       BPF_CALLS_MAX,
 	"and all its calls do");
 
@@ -453,7 +449,7 @@ bool seccomp_exists(void)
 	return true;
 }
 
-static int enforce(const struct bpf_table *t)
+int seccomp_enforce(const struct bpf_table *t)
 {
 	struct bpf_program p;
 	struct sock_fprog filter;
@@ -471,12 +467,9 @@ static int enforce(const struct bpf_table *t)
 /* `needs` comes between stage A and the last table. */
 static int enforce_for(const struct seccomp_needs *needs, const struct bpf_table *last)
 {
-	struct bpf_table chown = { .allowed = allowed_chown,
-		.n_allowed = needs->fchown ? COUNT(allowed_chown) : 0,
-		.base = &stage_a };
 	struct bpf_table landlock = { .allowed = allowed_landlock,
 		.n_allowed = needs->landlock ? COUNT(allowed_landlock) : 0,
-		.base = &chown };
+		.base = &stage_a };
 	const bool connect = needs->connect;
 	struct bpf_table connecting = { .allowed = allowed_connecting,
 		.n_allowed = connect ? COUNT(allowed_connecting) : 0,
@@ -486,7 +479,7 @@ static int enforce_for(const struct seccomp_needs *needs, const struct bpf_table
 	struct bpf_table t = *last;
 
 	t.base = &connecting;
-	return enforce(&t);
+	return seccomp_enforce(&t);
 }
 
 int seccomp_enter(const struct seccomp_needs *needs)
@@ -507,15 +500,15 @@ int seccomp_enter_forked(const struct seccomp_needs *needs)
 
 	if (needs->connect)
 		t.base = &connected;
-	return enforce(&t);
+	return seccomp_enforce(&t);
 }
 
 int seccomp_enter_signing(bool has_tokens)
 {
-	return enforce(has_tokens ? &signing_with_tokens : &signing);
+	return seccomp_enforce(has_tokens ? &signing_with_tokens : &signing);
 }
 
 int seccomp_tighten(void)
 {
-	return enforce(&stage_b);
+	return seccomp_enforce(&stage_b);
 }

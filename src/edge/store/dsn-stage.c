@@ -5,9 +5,12 @@
  * harms the message.
  */
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "edge/store/broker.h"
 #include "edge/store/mailbox-walk.h"
 #include "edge/store/message-file.h"
 #include "proto/dsn.h"
@@ -38,10 +41,10 @@ static void note(struct dsn_stage *o, const char *part, int error)
 /* The Maildir in the directory; what is missing of it is made. */
 static void open_box(struct dsn_stage *o)
 {
-	int r = mailbox_open(&o->box, o->root, HERE);
+	int r = mailbox_open(&o->box, &o->root, HERE);
 
 	if (r >= 0 && r != MAILBOX_OTHER && !o->box.complete)
-		r = mailbox_create(&o->box, o->root);
+		r = mailbox_create(&o->box);
 	note(o, NULL, r == MAILBOX_OTHER ? -ENOTDIR : r);
 }
 
@@ -49,17 +52,17 @@ int dsn_stage_open(struct dsn_stage *o, const char *path)
 {
 	o->path = path;
 	o->error = 0;
-	o->root = mailbox_root(path, CREATE_YES, true);
-	if (o->root < 0) {
-		note(o, NULL, o->root);
-		return o->root;
+	o->root = (struct store_root){ .fd = mailbox_root(path, CREATE_YES, true) };
+	if (o->root.fd < 0) {
+		note(o, NULL, o->root.fd);
+		return o->root.fd;
 	}
 	open_box(o);
 	if (o->error == 0)
-		note(o, "new", walk_may_write(o->box.new_dir));
+		note(o, "new", walk_may_write(&o->root, o->box.new_dir));
 	mailbox_close(&o->box);
 	if (o->error < 0)
-		close(o->root);
+		close(o->root.fd);
 	return o->error;
 }
 
@@ -86,7 +89,8 @@ static const struct reply *dsn_stage_data(
 		return NULL;
 	name_source(o);
 	o->error = 0;
-	open_box(o);
+	if (!o->sent.link)
+		open_box(o);
 	o->memory = malloc(REPORT_RETURNED_MAX + WRITE_MAX);
 	if (!o->memory)
 		note(o, NULL, -ENOMEM);
@@ -124,6 +128,52 @@ static int write_report(struct dsn_stage *o)
 	return r;
 }
 
+/* Keeps what the broker says of the outbox. Returns -errno. */
+static int note_answer(struct dsn_stage *o, int error)
+{
+	const char *fault = error ? "" : o->sent.link->answer->head.fault;
+
+	if (o->error)
+		return o->error;
+	o->error = error ? error : -EIO;
+	snprintf(o->fault, sizeof(o->fault), "%s",
+		*fault ? fault : broker_error(o->error));
+	return o->error;
+}
+
+/* Where a broker makes the file. 0 or -errno, which is kept. */
+static int open_sent(struct dsn_stage *o, const struct tx *tx)
+{
+	const struct reply *refusal = NULL;
+	const char *source = o->host_and_source + strlen(o->host);
+	int r = broker_files_open(&o->sent, tx->id, source, &refusal);
+
+	if (r < 0 || refusal || o->sent.list[0].fd < 0)
+		return note_answer(o, r);
+	o->file = (struct message_file){
+		.fd = o->sent.list[0].fd, .tmp_dir = -1, .part = "new"
+	};
+	return 0;
+}
+
+/* The same for its name in the outbox. */
+static int link_sent(struct dsn_stage *o)
+{
+	int r = broker_files_commit(&o->sent, 0, o->box.name);
+
+	return r < 0 || broker_refusal(o->sent.link) ? note_answer(o, r) : 0;
+}
+
+static void close_file(struct dsn_stage *o)
+{
+	if (!o->sent.link) {
+		message_file_close(&o->file);
+		return;
+	}
+	broker_files_clear(&o->sent);
+	o->file.fd = -1;
+}
+
 /*
  * Makes the file, still without a name in `new`, about the recipients that delivery has
  * not failed for so far. 0 or -errno, which is kept.
@@ -138,11 +188,15 @@ static int make_report(struct dsn_stage *o, const struct tx *tx, bool in_tmp)
 	o->report.utf8 = tx->params.smtputf8;
 	o->report.time = time(NULL);
 	report_begin(&o->report);
-	message_file_make_name(name, tx->id, 0, o->host_and_source, -1);
-	r = message_file_open(&o->file, &o->box, name, in_tmp);
+	if (o->sent.link) {
+		r = open_sent(o, tx);
+	} else {
+		message_file_make_name(name, tx->id, 0, o->host_and_source, -1);
+		r = message_file_open(&o->file, &o->box, name, in_tmp);
+	}
 	if (r == 0)
 		r = write_report(o);
-	if (r == 0)
+	if (r == 0 && !o->sent.link)
 		r = message_file_give(&o->file);
 	if (r == 0)
 		r = message_file_sync(&o->file);
@@ -165,7 +219,7 @@ static const struct reply *dsn_stage_prepare(struct stage *st, struct tx *tx)
  */
 static int make_again(struct dsn_stage *o, const struct tx *tx, bool in_tmp)
 {
-	message_file_close(&o->file);
+	close_file(o);
 	return make_report(o, tx, in_tmp);
 }
 
@@ -204,7 +258,7 @@ static const struct reply *dsn_stage_commit(struct stage *st, struct tx *tx)
 		return NULL;
 	if (o->error == 0 && n != o->n_told)
 		make_again(o, tx, false);
-	if (o->error == 0 && link_report(o, tx) == 0)
+	if (o->error == 0 && (o->sent.link ? link_sent(o) : link_report(o, tx)) == 0)
 		tx->report = o->box.name;
 	else
 		tx->report_fault = o->fault;
@@ -217,8 +271,9 @@ static void dsn_stage_clear(struct stage *st)
 
 	if (!o->due)
 		return;
-	message_file_close(&o->file);
+	close_file(o);
 	mailbox_close(&o->box);
+	o->box = MAILBOX_NONE;
 	free(o->memory);
 	o->memory = NULL;
 	o->due = false;
@@ -240,9 +295,10 @@ void dsn_stage_init(
 		.hostname = hostname,
 		.host = host,
 		.peer = peer,
-		.root = -1,
+		.root.fd = -1,
 		.file.fd = -1,
 		.file.tmp_dir = -1,
 		.box = MAILBOX_NONE,
+		.sent.delivery = BROKER_REPORT,
 	};
 }

@@ -6,6 +6,7 @@
 #include "edge/store/mailbox-walk.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -16,7 +17,7 @@
 #define ENTRIES_MAX 1024 /* octets of a directory that are read at once */
 #define OPEN_PATH (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
-static void begin(struct walk *w, int root, bool create)
+static void begin(struct walk *w, const struct store_root *root, bool create)
 {
 	w->root = root;
 	w->dir = -1;
@@ -29,7 +30,7 @@ static void begin(struct walk *w, int root, bool create)
 
 static int dir_of(const struct walk *w)
 {
-	return w->dir < 0 ? w->root : w->dir;
+	return w->dir < 0 ? w->root->fd : w->dir;
 }
 
 /* Goes into another directory, which is open; -1: to the root. */
@@ -109,7 +110,7 @@ static bool comes_back(struct walk *w)
 	size_t n_link = strlen(w->todo) - w->n_own;
 	struct stat root, st;
 
-	if (fstat(w->root, &root) < 0)
+	if (fstat(w->root->fd, &root) < 0)
 		return false;
 	for (size_t n = 0; w->todo[n];) {
 		n += strspn(w->todo + n, "/");
@@ -118,7 +119,7 @@ static bool comes_back(struct walk *w)
 			return false;
 		memcpy(path + 3, w->todo, n);
 		path[3 + n] = '\0';
-		if (fstatat(w->root, path, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		if (fstatat(w->root->fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 			!S_ISDIR(st.st_mode))
 			return false;
 		if (!is_same(&st, &root))
@@ -188,7 +189,7 @@ static int follow(struct walk *w, const char *name)
 	if (!append(w->link, name))
 		return -ENAMETOOLONG;
 	if (*target == '/')
-		below = below_root(w->root, target);
+		below = below_root(w->root->fd, target);
 	if (!below) {
 		append(w->done, name);
 		return fail(w, -ELOOP, "is a symbolic link that leads out of mail-root");
@@ -212,11 +213,74 @@ static int judge_link(struct walk *w, const char *name)
 	return fail(w, -ELOOP, "is a symbolic link of another user, and not followed");
 }
 
-int walk_sync(int dir)
+static int become(uid_t uid, gid_t gid)
 {
-	OWNED_FD int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (geteuid() == uid && getegid() == gid)
+		return 0;
+	/* only root may take the next steps; it stays the real and the saved user */
+	if (setresuid((uid_t)-1, 0, (uid_t)-1) < 0 || setgroups(1, &gid) < 0 ||
+		setresgid((gid_t)-1, gid, (gid_t)-1) < 0 ||
+		setresuid((uid_t)-1, uid, (uid_t)-1) < 0)
+		return -errno;
+	return geteuid() == uid && getegid() == gid ? 0 : -EPERM;
+}
 
-	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+int walk_become(const struct store_root *root, int dir)
+{
+	struct stat st;
+
+	if (!root->as_owner)
+		return 0;
+	return fstat(dir, &st) < 0 ? -errno : become(st.st_uid, st.st_gid);
+}
+
+/* The same for a directory in one of the owner that this process is. */
+static int walk_descend(const struct store_root *root, int dir)
+{
+	struct stat st;
+
+	if (!root->as_owner)
+		return 0;
+	if (fstat(dir, &st) < 0)
+		return -errno;
+	/* what a user has put there is not reached with the rights of root */
+	return st.st_uid == 0 && geteuid() != 0 ? -WALK_IS_ROOTS
+						: become(st.st_uid, st.st_gid);
+}
+
+int walk_return(void)
+{
+	return become(0, 0);
+}
+
+int walk_open(const struct store_root *root, int dir, const char *name)
+{
+	OWNED_FD int path = -1;
+	int r = walk_become(root, dir), fd;
+
+	if (r < 0)
+		return r;
+	if (root->as_owner) {
+		/* reading it is up to its own owner */
+		path = openat(dir, name, OPEN_PATH);
+		r = path < 0 ? -errno : walk_descend(root, path);
+		if (r < 0)
+			return r;
+	}
+	fd = root->as_owner ? openat(path, ".", WALK_OPEN_DIR)
+			    : openat(dir, name, WALK_OPEN_DIR);
+	return fd < 0 ? -errno : fd;
+}
+
+int walk_sync(const struct store_root *root, int dir)
+{
+	OWNED_FD int fd = walk_open(root, dir, ".");
+
+	if (fd < 0)
+		return fd;
+	if (root->later)
+		return syncs_take(root->later, steal_fd(&fd));
+	return fsync(fd) < 0 ? -errno : 0;
 }
 
 /*
@@ -226,6 +290,7 @@ int walk_sync(int dir)
  */
 static int give(int dir, const char *name)
 {
+	static const struct store_root here = { .as_owner = false };
 	OWNED_FD int fd = -1;
 	struct stat above, st;
 
@@ -236,17 +301,21 @@ static int give(int dir, const char *name)
 		return -errno;
 	if (above.st_uid == 0 || st.st_uid != 0)
 		return 0;
-	if (st.st_dev != above.st_dev || !walk_is_empty(fd, NULL))
+	if (st.st_dev != above.st_dev || !walk_is_empty(&here, fd, NULL))
 		return -EEXIST;
 	return fchown(fd, above.st_uid, above.st_gid) < 0 ? -errno : 0;
 }
 
-int walk_make(int dir, const char *name)
+int walk_make(const struct store_root *root, int dir, const char *name)
 {
+	int r = walk_become(root, dir);
+
+	if (r < 0)
+		return r;
 	if (mkdirat(dir, name, WALK_DIR_MODE) == 0)
-		return give(dir, name);
-	if (errno != EEXIST)
-		return -errno;
+		return root->as_owner ? 0 : give(dir, name);
+	if (errno != EEXIST || root->as_owner)
+		return errno == EEXIST ? 0 : -errno;
 	/*
 	 * another process may have made it just now, and not have given it yet; what is
 	 * wrong with it comes out later
@@ -258,26 +327,32 @@ int walk_make(int dir, const char *name)
 /* The name, and durable. 0 or -errno. */
 static int make(struct walk *w, const char *name)
 {
-	int r = walk_make(dir_of(w), name);
+	int r = walk_make(w->root, dir_of(w), name);
 
-	return r < 0 ? r : walk_sync(dir_of(w));
+	return r < 0 ? r : walk_sync(w->root, dir_of(w));
 }
 
 /* One component. 0, an enum mailbox_result, or -errno. */
 static int step(struct walk *w, const char *name)
 {
-	int fd = openat(dir_of(w), name, OPEN_PATH);
+	int r = walk_become(w->root, dir_of(w)), fd;
 
+	if (r < 0)
+		return r;
+	fd = openat(dir_of(w), name, OPEN_PATH);
 	if (fd < 0 && errno == ENOENT && w->create) {
-		int r = make(w, name);
+		r = make(w, name);
 		if (r < 0)
 			return r;
 		w->n_made++;
 		fd = openat(dir_of(w), name, OPEN_PATH);
 	}
 	if (fd >= 0) {
+		r = walk_descend(w->root, fd);
 		enter(w, fd);
-		return append(w->done, name) ? 0 : -ENAMETOOLONG;
+		if (!append(w->done, name))
+			return -ENAMETOOLONG;
+		return r < 0 ? fail(w, r, mailbox_words(r)) : 0;
 	}
 	if (errno == ENOTDIR || errno == ELOOP)
 		return judge_link(w, name);
@@ -335,19 +410,22 @@ static bool has_no_entry(int fd, const char *extra)
 	return n == 0;
 }
 
-bool walk_is_empty(int dir, const char *extra)
+bool walk_is_empty(const struct store_root *root, int dir, const char *extra)
 {
 	/* with an offset of its own: the directory may be shared with other processes */
-	OWNED_FD int fd = openat(dir, ".", WALK_OPEN_DIR);
+	OWNED_FD int fd = walk_open(root, dir, ".");
 
 	return has_no_entry(fd, extra);
 }
 
-int walk_may_write(int dir)
+int walk_may_write(const struct store_root *root, int dir)
 {
-	/* on Linux before 5.8 libc would guess by the mode; there it shows at writing */
-	long r = syscall(SYS_faccessat2, dir, ".", W_OK | X_OK, AT_EACCESS);
+	long r = walk_become(root, dir);
 
+	if (r < 0)
+		return (int)r;
+	/* on Linux before 5.8 libc would guess by the mode; there it shows at writing */
+	r = syscall(SYS_faccessat2, dir, ".", W_OK | X_OK, AT_EACCESS);
 	return r < 0 && errno != ENOSYS ? -errno : 0;
 }
 
@@ -357,19 +435,19 @@ int walk_may_write(int dir)
  */
 static int look_around(struct walk *w)
 {
-	OWNED_FD int fd = openat(dir_of(w), ".", WALK_OPEN_DIR);
+	OWNED_FD int fd = walk_open(w->root, dir_of(w), ".");
 	struct stat st;
 
 	/* one that may be entered but not read is taken as it is */
-	if (fd < 0 && errno != EACCES)
-		return -errno;
+	if (fd < 0 && fd != -EACCES)
+		return fd;
 	if (fstat(dir_of(w), &st) < 0)
 		return -errno;
 	w->above = (struct mailbox_above){
 		.n_path = strlen(w->done),
 		.fd = fd,
 		.device = st.st_dev,
-		.error = walk_may_write(dir_of(w)),
+		.error = walk_may_write(w->root, dir_of(w)),
 		.is_empty = has_no_entry(fd, "lost+found"),
 	};
 	return 0;
@@ -387,14 +465,16 @@ static void take_back(struct walk *w)
 		if (above < 0)
 			return;
 		enter(w, above);
-		if (unlinkat(above, slash ? slash + 1 : path, AT_REMOVEDIR) < 0)
+		if (walk_become(w->root, above) < 0 ||
+			unlinkat(above, slash ? slash + 1 : path, AT_REMOVEDIR) < 0)
 			return;
 		path[slash ? slash - path : 0] = '\0';
 	}
 }
 
 /* The whole path. What is missing or at fault is then the end of `done`. */
-int walk_path(struct walk *w, int root, bool create, const char *path)
+int walk_path(
+	struct walk *w, const struct store_root *root, bool create, const char *path)
 {
 	char name[MAILBOX_PATH_MAX];
 	struct buf todo = BUF(w->todo);

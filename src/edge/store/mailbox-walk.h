@@ -5,14 +5,16 @@
  */
 #pragma once
 
+#include <errno.h>
 #include "edge/store/store.h"
 
 #define WALK_TARGET_MAX 1024 /* octets of the target of a link */
 #define WALK_OPEN_DIR (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define WALK_DIR_MODE 0700
+#define WALK_IS_ROOTS ENOTUNIQ /* an error: root owns it, in a directory of a user */
 
 struct walk {
-	int root;
+	const struct store_root *root;
 	int dir; /* where it is, by O_PATH; -1: in the root */
 	bool create; /* what is missing is made */
 	unsigned n_links;
@@ -31,22 +33,36 @@ struct walk {
  * w->done is then the whole path, or ends in what is at fault. w->dir is the caller's to
  * close.
  */
-int walk_path(struct walk *w, int root, bool create, const char *path);
+int walk_path(
+	struct walk *w, const struct store_root *root, bool create, const char *path);
+
+/*
+ * With root->as_owner becomes the owner of the directory, with the group that it has, and
+ * otherwise does nothing. What happens in the directory afterwards is what its owner may
+ * do. 0 or -errno.
+ */
+int walk_become(const struct store_root *root, int dir);
+
+/* Back to root, after any of the functions of this folder. 0 or -errno. */
+int walk_return(void);
 
 /*
  * Makes a directory, unless there is one, and gives it to the owner of the one above
  * where this process is root. 0 or -errno.
  */
-int walk_make(int dir, const char *name);
+int walk_make(const struct store_root *root, int dir, const char *name);
 
-/* Makes the names in a directory durable. 0 or -errno. */
-int walk_sync(int dir);
+/* Makes the names in a directory durable, or has that done later. 0 or -errno. */
+int walk_sync(const struct store_root *root, int dir);
 
 /* 0 where files can be made in the directory; or -errno. */
-int walk_may_write(int dir);
+int walk_may_write(const struct store_root *root, int dir);
+
+/* Opens the directory of that name for reading. A descriptor or -errno. */
+int walk_open(const struct store_root *root, int dir, const char *name);
 
 /*
  * True for a directory without any entry but perhaps one of the name `extra`; NULL: there
  * is no such name.
  */
-bool walk_is_empty(int dir, const char *extra);
+bool walk_is_empty(const struct store_root *root, int dir, const char *extra);

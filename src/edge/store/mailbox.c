@@ -29,7 +29,7 @@ static int mark(int dir)
 	OWNED_FD int fd = openat(dir, MAILBOX_MARK,
 		O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, MARK_MODE);
 
-	return fd < 0 ? -errno : walk_sync(dir);
+	return fd < 0 || fsync(dir) < 0 ? -errno : 0;
 }
 
 /* At the end of a path. */
@@ -46,6 +46,7 @@ static int make_root(const char *path, bool is_stated)
 {
 	OWNED char *copy = strdup(path);
 	OWNED_FD int above = -1;
+	struct store_root root = { .as_owner = false };
 	const char *name;
 	bool is_open;
 	int r;
@@ -57,10 +58,10 @@ static int make_root(const char *path, bool is_stated)
 	if (above < 0)
 		return above;
 	/* that one may be a mount point, too */
-	if (!is_stated && mailbox_dir_is_empty(above))
+	if (!is_stated && mailbox_dir_is_empty(&root, above))
 		return -ENOENT;
-	r = walk_make(above, name);
-	return r < 0 ? r : walk_sync(above);
+	r = walk_make(&root, above, name);
+	return r < 0 ? r : walk_sync(&root, above);
 }
 
 int mailbox_root(const char *path, enum create_choice create, bool is_mailbox)
@@ -115,7 +116,10 @@ static int arrive(struct mailbox *box, struct walk *w, int r)
 static int look_at(struct mailbox *box, const char *part)
 {
 	struct stat st;
+	int r = walk_become(box->root, box->dir);
 
+	if (r < 0)
+		return r;
 	if (fstatat(box->dir, part, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (S_ISLNK(st.st_mode))
@@ -133,15 +137,16 @@ static void close_dir(int *dir)
 /* Opens a part. 0 or -errno, -ENOENT where it is missing. */
 static int open_part(struct mailbox *box, const char *part, int *ret_dir)
 {
-	int error, r;
+	int fd, r;
 
 	close_dir(ret_dir);
-	*ret_dir = openat(box->dir, part, WALK_OPEN_DIR);
-	if (*ret_dir >= 0)
+	fd = walk_open(box->root, box->dir, part);
+	if (fd >= 0) {
+		*ret_dir = fd;
 		return 0;
-	error = errno;
+	}
 	r = look_at(box, part);
-	return r ? r : -error;
+	return r ? r : fd;
 }
 
 static int learn(struct mailbox *box, int dir)
@@ -201,12 +206,13 @@ static int open_parts(struct mailbox *box)
 	return n_missing < N_PARTS ? MAILBOX_OPEN : MAILBOX_BARE;
 }
 
-int mailbox_open(struct mailbox *box, int root, const char *path)
+int mailbox_open(struct mailbox *box, const struct store_root *root, const char *path)
 {
 	struct walk w;
 	int r;
 
 	*box = MAILBOX_NONE;
+	box->root = root;
 	r = arrive(box, &w, walk_path(&w, root, false, path));
 	return r ? r : open_parts(box);
 }
@@ -217,11 +223,11 @@ static int complete(struct mailbox *box)
 	int r;
 
 	for (size_t i = 0; i < N_PARTS; i++) {
-		r = walk_make(box->dir, parts[i]);
+		r = walk_make(box->root, box->dir, parts[i]);
 		if (r < 0)
 			return mailbox_fail(box, parts[i], r);
 	}
-	r = walk_sync(box->dir);
+	r = walk_sync(box->root, box->dir);
 	if (r < 0)
 		return mailbox_fail(box, NULL, r);
 	r = open_parts(box);
@@ -231,13 +237,13 @@ static int complete(struct mailbox *box)
 	return r;
 }
 
-int mailbox_create(struct mailbox *box, int root)
+int mailbox_create(struct mailbox *box)
 {
 	struct walk w;
 	int r = 0;
 
 	if (box->dir < 0)
-		r = arrive(box, &w, walk_path(&w, root, true, box->path));
+		r = arrive(box, &w, walk_path(&w, box->root, true, box->path));
 	if (r > 0)
 		r = mailbox_fail(box, NULL, -ENOTDIR);
 	return r < 0 ? r : complete(box);
@@ -246,9 +252,10 @@ int mailbox_create(struct mailbox *box, int root)
 /* The file system perhaps wants a name for a file from the beginning. */
 static bool needs_tmp(const struct mailbox *box)
 {
-	OWNED_FD int fd =
-		openat(box->new_dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+	OWNED_FD int fd = -1;
 
+	if (walk_become(box->root, box->new_dir) == 0)
+		fd = openat(box->new_dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
 	return fd < 0;
 }
 
@@ -256,7 +263,7 @@ static bool needs_tmp(const struct mailbox *box)
 static int probe_missing(struct mailbox *box)
 {
 	struct stat st;
-	int r = walk_may_write(box->dir);
+	int r = walk_may_write(box->root, box->dir);
 
 	for (size_t i = 0; r < 0 && i < N_PARTS; i++)
 		if (fstatat(box->dir, parts[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -317,8 +324,9 @@ bool mailbox_is_elsewhere(
 		       (!place->may_create && !mailbox_fault_is_ours(box, place));
 	case MAILBOX_BARE:
 		/* one that has other entries serves another purpose */
-		return !place->is_named && (place->is_part || !place->may_create ||
-						   !mailbox_dir_is_empty(box->dir));
+		return !place->is_named &&
+		       (place->is_part || !place->may_create ||
+			       !mailbox_dir_is_empty(box->root, box->dir));
 	case MAILBOX_OTHER:
 		return !mailbox_fault_is_ours(box, place);
 	default:
@@ -351,23 +359,23 @@ int mailbox_probe(struct mailbox *box)
 
 	if (box->dir < 0 && box->new_dir < 0)
 		return probe_above(box);
-	if (box->new_dir >= 0 && (r = walk_may_write(box->new_dir)) < 0)
+	if (box->new_dir >= 0 && (r = walk_may_write(box->root, box->new_dir)) < 0)
 		return mailbox_fail(box, "new", r);
 	if (box->tmp_dir >= 0 && box->new_dir >= 0 &&
-		(r = walk_may_write(box->tmp_dir)) < 0 && needs_tmp(box))
+		(r = walk_may_write(box->root, box->tmp_dir)) < 0 && needs_tmp(box))
 		return mailbox_fail(box, "tmp", r);
 	return box->complete ? 0 : probe_missing(box);
 }
 
-bool mailbox_is_full(const struct mailbox *box, int root, uint64_t octets)
+bool mailbox_is_full(const struct mailbox *box, uint64_t octets)
 {
 	int dir = box->new_dir >= 0 ? box->new_dir : box->dir;
 	struct statvfs fs;
 	struct stat st;
 	uint64_t blocks;
 
-	if (dir < 0 && fstat(root, &st) == 0 && st.st_dev == box->device)
-		dir = root;
+	if (dir < 0 && fstat(box->root->fd, &st) == 0 && st.st_dev == box->device)
+		dir = box->root->fd;
 	if (dir < 0 || fstatvfs(dir, &fs) < 0 || fs.f_blocks == 0 || fs.f_frsize == 0)
 		return false;
 	/* some are root's alone */
@@ -377,7 +385,15 @@ bool mailbox_is_full(const struct mailbox *box, int root, uint64_t octets)
 
 const char *mailbox_words(int error)
 {
-	return error == -ENOTDIR ? "is not a directory" : strerror(-error);
+	switch (error) {
+	case -ENOTDIR:
+		return "is not a directory";
+	case -WALK_IS_ROOTS:
+		return "belongs to root in a directory of another user; give it to that "
+		       "user";
+	default:
+		return strerror(-error);
+	}
 }
 
 void mailbox_put_path_fault(struct buf *to, const char *root, const char *path,
@@ -430,9 +446,9 @@ void mailbox_put_empty_fault(const struct mailbox *box, const char *root, struct
 		to, root, *above ? above : NULL, NULL, RECIPIENTS_ROOT_EMPTY);
 }
 
-bool mailbox_dir_is_empty(int dir)
+bool mailbox_dir_is_empty(const struct store_root *root, int dir)
 {
-	return walk_is_empty(dir, "lost+found");
+	return walk_is_empty(root, dir, "lost+found");
 }
 
 /* Two that do not exist yet have only their names. */
@@ -441,6 +457,46 @@ bool mailbox_is_same(const struct mailbox *a, const struct mailbox *b)
 	if (a->new_dir < 0 || b->new_dir < 0)
 		return strcmp(a->path, b->path) == 0;
 	return a->device == b->device && a->inode == b->inode;
+}
+
+int syncs_add(struct syncs *s, size_t box, int dir)
+{
+	struct sync *more = reallocarray(s->list, s->n + 1, sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	s->list = more;
+	s->list[s->n++] = (struct sync){ box, dir, false };
+	return 0;
+}
+
+int syncs_take(struct syncs *s, int dir)
+{
+	struct stat ours, st;
+	int r = fstat(dir, &ours) < 0 ? -errno : 0;
+
+	for (size_t i = 0; i < s->n && r == 0; i++)
+		if (s->list[i].is_owned && fstat(s->list[i].fd, &st) == 0 &&
+			st.st_dev == ours.st_dev && st.st_ino == ours.st_ino) {
+			close(dir);
+			return 0;
+		}
+	if (r == 0)
+		r = syncs_add(s, SYNCS_OF_ALL, dir);
+	if (r == 0)
+		s->list[s->n - 1].is_owned = true;
+	else
+		close(dir);
+	return r;
+}
+
+void syncs_clear(struct syncs *s)
+{
+	while (s->n)
+		if (s->list[--s->n].is_owned)
+			close(s->list[s->n].fd);
+	free(s->list);
+	s->list = NULL;
 }
 
 void mailbox_close(struct mailbox *box)

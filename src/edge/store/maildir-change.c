@@ -2,7 +2,7 @@
 /*
  * What filters change after recipients were accepted: some get other mailboxes, or none.
  */
-#include "edge/store/maildir-change.h"
+#include "edge/store/maildir-parts.h"
 #include <stdio.h>
 
 /* Boxes have numbers in the order in which recipients got them. */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "edge/file.h"
+#include "edge/store/mailbox-walk.h"
 #include "proto/received.h"
 
 #define FILE_MODE 0600
@@ -38,6 +39,9 @@ static int open_in_tmp(
 
 	c->part = "tmp";
 	c->tmp_dir = box->tmp_dir;
+	fd = walk_become(c->root, c->tmp_dir);
+	if (fd < 0)
+		return fd;
 	fd = openat(c->tmp_dir, name,
 		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
 	if (fd < 0)
@@ -51,8 +55,10 @@ int message_file_open(
 	struct message_file *c, const struct mailbox *box, const char *name, bool in_tmp)
 {
 	struct stat st;
+	int r;
 
-	*c = (struct message_file){ .fd = -1,
+	*c = (struct message_file){ .root = box->root,
+		.fd = -1,
 		.new_dir = box->new_dir,
 		.tmp_dir = -1,
 		.part = "new",
@@ -63,6 +69,9 @@ int message_file_open(
 	c->device = st.st_dev;
 	c->owner = st.st_uid;
 	c->group = st.st_gid;
+	r = walk_become(c->root, box->new_dir);
+	if (r < 0)
+		return r;
 	if (!in_tmp) {
 		c->fd = openat(
 			box->new_dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, FILE_MODE);
@@ -76,7 +85,7 @@ int message_file_open(
 
 int message_file_give(const struct message_file *c)
 {
-	if (geteuid() != 0 || c->owner == 0)
+	if (c->root->as_owner || geteuid() != 0 || c->owner == 0)
 		return 0;
 	return fchown(c->fd, c->owner, c->group) < 0 ? -errno : 0;
 }
@@ -105,7 +114,8 @@ static bool reaches(struct message_file *c, const struct mailbox *box)
 		return false;
 	if (!c->tmp_name[0])
 		return true;
-	c->alone = linkat(c->tmp_dir, c->tmp_name, box->tmp_dir, c->tmp_name, 0) < 0;
+	c->alone = walk_become(c->root, c->tmp_dir) < 0 ||
+		   linkat(c->tmp_dir, c->tmp_name, box->tmp_dir, c->tmp_name, 0) < 0;
 	if (!c->alone)
 		unlinkat(box->tmp_dir, c->tmp_name, 0);
 	return !c->alone;
@@ -115,8 +125,10 @@ static bool reaches(struct message_file *c, const struct mailbox *box)
 static int open_again(const struct message_file *c)
 {
 	char path[FILE_PROC_MAX];
-	int fd;
+	int fd = walk_become(c->root, c->new_dir);
 
+	if (fd < 0)
+		return fd;
 	file_proc_path(path, c->fd);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
@@ -198,7 +210,8 @@ static int move(struct message_file *c, int new_dir, const char *name)
 static int link_as(struct message_file *c, int new_dir, const char *name)
 {
 	if (c->tmp_dir < 0)
-		return file_link_nameless(c->fd, new_dir, name);
+		return c->root->as_owner ? file_link_by_proc(c->fd, new_dir, name)
+					 : file_link_nameless(c->fd, new_dir, name);
 	if (c->moved)
 		return -EPERM;
 	if (linkat(c->tmp_dir, c->tmp_name, new_dir, name, 0) == 0)
@@ -210,8 +223,11 @@ int message_file_link_new(struct message_file *c, int new_dir, const char *id,
 	const char *host, char ret_name[static TX_FILE_MAX])
 {
 	struct stat st;
-	int r = fstat(c->fd, &st) < 0 ? -errno : -EEXIST;
+	int r = fstat(c->fd, &st) < 0 ? -errno : walk_become(c->root, new_dir);
 
+	if (r < 0)
+		return r;
+	r = -EEXIST;
 	for (size_t try = 0; r == -EEXIST && try < MESSAGE_NAME_TRIES; try++) {
 		message_file_make_name(ret_name, id, try, host, st.st_size);
 		r = link_as(c, new_dir, ret_name);
@@ -221,7 +237,7 @@ int message_file_link_new(struct message_file *c, int new_dir, const char *id,
 
 void message_file_close(struct message_file *c)
 {
-	if (c->tmp_name[0])
+	if (c->tmp_name[0] && walk_become(c->root, c->tmp_dir) == 0)
 		unlinkat(c->tmp_dir, c->tmp_name, 0);
 	if (c->fd >= 0)
 		close(c->fd);
@@ -322,14 +338,32 @@ static int put(struct message_file *c, struct buf *b, struct span text)
 	return r ? r : message_file_write(c, &text);
 }
 
-static int put_field(
-	struct message_file *c, struct buf *b, struct span name, struct span value)
+int message_trace_begin(
+	struct message_trace *t, struct message_file *file, struct span trace)
 {
-	int r = put(c, b, name);
+	t->file = file;
+	t->b = BUF(t->octets);
+	t->rest = trace;
+	span_take_line(&t->rest);
+	return put(file, &t->b, (struct span){ trace.p, trace.n - t->rest.n });
+}
+
+int message_trace_put(struct message_trace *t, struct span name, struct span value)
+{
+	int r = put(t->file, &t->b, name);
 
 	if (r == 0)
-		r = put(c, b, value);
-	return r ? r : put(c, b, SPAN("\n"));
+		r = put(t->file, &t->b, value);
+	return r ? r : put(t->file, &t->b, SPAN("\n"));
+}
+
+int message_trace_end(struct message_trace *t)
+{
+	struct span text;
+	int r = put(t->file, &t->b, t->rest);
+
+	text = buf_span(&t->b);
+	return r ? r : message_file_write(t->file, &text);
 }
 
 /* The whole trace header of one box. 0 or -errno. */
@@ -337,24 +371,17 @@ static int write_trace(
 	struct maildir *m, const struct tx *tx, size_t number, struct span trace)
 {
 	const struct mailbox *box = &m->boxes[number];
-	struct message_file *c = box->file;
-	char octets[2 * RECEIVED_MAX];
-	struct buf b = BUF(octets);
-	struct span rest = trace, text;
-	int r;
+	struct message_trace t;
+	int r = message_trace_begin(&t, box->file, trace);
 
-	span_take_line(&rest);
-	r = put(c, &b, (struct span){ trace.p, trace.n - rest.n });
 	for (size_t i = 0; i < tx->n_recipients && r == 0; i++)
 		if (has_goal(m, &tx->recipients[i], number))
-			r = put_field(c, &b, SPAN(FIELD_ORIGINAL_TO),
-				tx->recipients[i].mailbox);
+			r = message_trace_put(
+				&t, SPAN(FIELD_ORIGINAL_TO), tx->recipients[i].mailbox);
 	if (r == 0)
-		r = put_field(c, &b, SPAN(FIELD_DELIVERED_TO), span_of(box->address));
-	if (r == 0)
-		r = put(c, &b, rest);
-	text = buf_span(&b);
-	return r ? r : message_file_write(c, &text);
+		r = message_trace_put(
+			&t, SPAN(FIELD_DELIVERED_TO), span_of(box->address));
+	return r ? r : message_trace_end(&t);
 }
 
 int message_files_write_trace(struct maildir *m, const struct tx *tx, struct span trace)
@@ -401,7 +428,7 @@ static int fill(struct message_file *c, int from)
 {
 	int r = fill_from(c, from);
 
-	if (r == 0)
+	if (r == 0 && !c->root->later)
 		r = message_file_sync(c);
 	return r ? r : message_file_give(c);
 }
@@ -414,6 +441,9 @@ int message_files_own(
 	OWNED_FD int from = -1;
 	int r;
 
+	/* each box has had two then */
+	if (m->n_files == 2 * m->n_boxes)
+		return error;
 	/* in the same directory it would be the same again */
 	if (old->new_dir == box->new_dir && (!in_tmp || old->tmp_dir >= 0))
 		return error;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "edge/store/store.h"
+#include "proto/received.h"
 
 #define MESSAGE_NAME_TRIES 16 /* names tried when one exists already */
 
@@ -35,6 +36,22 @@ void message_file_make_name(char name[static TX_FILE_MAX], const char *id, size_
  */
 int message_file_link_new(struct message_file *c, int new_dir, const char *id,
 	const char *host, char ret_name[static TX_FILE_MAX]);
+/*
+ * Writes the trace header of one mailbox: fields of its own stand below the first line.
+ * Each function returns 0 or -errno.
+ */
+struct message_trace {
+	struct message_file *file;
+	struct buf b;
+	struct span rest; /* of the trace header */
+	char octets[2 * RECEIVED_MAX];
+};
+
+int message_trace_begin(
+	struct message_trace *t, struct message_file *file, struct span trace);
+int message_trace_put(struct message_trace *t, struct span name, struct span value);
+int message_trace_end(struct message_trace *t);
+
 /* Forgets the file; what was not linked is gone. */
 void message_file_close(struct message_file *c);
 

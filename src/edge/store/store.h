@@ -150,6 +150,36 @@ bool recipients_is_address(const char *catch_all);
 
 struct message_file;
 
+/* Directories that another process syncs, with descriptors of their own. */
+#define SYNCS_OF_ALL SIZE_MAX /* it concerns all mailboxes */
+
+struct syncs {
+	struct sync {
+		size_t box; /* the number of the mailbox that it concerns */
+		int fd;
+		bool is_owned;
+	} * list;
+	size_t n;
+};
+
+/* Adds a directory of a mailbox, which stays the caller's. 0 or -ENOMEM. */
+int syncs_add(struct syncs *s, size_t box, int dir);
+
+/* Adds one of all mailboxes, unless it is there, and owns it. 0 or -ENOMEM. */
+int syncs_take(struct syncs *s, int dir);
+void syncs_clear(struct syncs *s);
+
+/* A directory below which mailboxes lie, and how they are reached. */
+struct store_root {
+	int fd;
+	/*
+	 * each step is taken as the owner of the directory in which it is taken, by a
+	 * process that may become any user and has no other right (broker.c)
+	 */
+	bool as_owner;
+	struct syncs *later; /* gets what is to be synced; NULL: that is done at once */
+};
+
 /* Octets of a fault, the NUL included; a longer path is cut at its beginning. */
 #define MAILBOX_FAULT_MAX 256
 
@@ -166,6 +196,7 @@ struct mailbox_above {
 };
 
 struct mailbox {
+	const struct store_root *root;
 	/* owned: below mail-root, without links; of an unusable one up to the fault */
 	char *path;
 	/* owned: the path of a link that leads to nothing; NULL: there is none */
@@ -220,19 +251,20 @@ enum mailbox_result {
 int mailbox_root(const char *path, enum create_choice create, bool is_mailbox);
 
 /*
- * Opens the Maildir at `path` below the directory `root`, and nowhere else. A symbolic
+ * Opens the Maildir at `path` below the directory `root`, which outlives the box, and
+ * nowhere else. A symbolic
  * link is followed where it and the directory that it is in belong to root or to the user
  * of this process, and as far as it stays below `root`; no link in the Maildir is. An
  * enum mailbox_result, or -errno for what is broken; then, and with MAILBOX_DANGLING and
  * MAILBOX_OTHER, mailbox_put_fault() has more. Always to be closed.
  */
-int mailbox_open(struct mailbox *box, int root, const char *path);
+int mailbox_open(struct mailbox *box, const struct store_root *root, const char *path);
 
 /*
  * Makes what is missing of a Maildir for which mailbox_open() returned anything but
  * MAILBOX_OTHER, and the directories above it, durably, and opens it. 0 or -errno.
  */
-int mailbox_create(struct mailbox *box, int root);
+int mailbox_create(struct mailbox *box);
 
 /*
  * Checks that a message can be stored in a box that exists or is to be made, as far as
@@ -244,7 +276,7 @@ int mailbox_probe(struct mailbox *box);
  * True where the file system of the box has no room for that many octets. Of a box that
  * does not exist yet it is known only where that is the one of mail-root.
  */
-bool mailbox_is_full(const struct mailbox *box, int root, uint64_t octets);
+bool mailbox_is_full(const struct mailbox *box, uint64_t octets);
 
 /*
  * Learns again what decides which files can be linked into a complete box: whose it is,
@@ -276,7 +308,7 @@ void mailbox_put_path_fault(struct buf *to, const char *root, const char *path,
 const char *mailbox_words(int error);
 
 /* True for a directory that has no entry, but perhaps lost+found. */
-bool mailbox_dir_is_empty(int dir);
+bool mailbox_dir_is_empty(const struct store_root *root, int dir);
 
 /*
  * Of a box that is missing, or that has MAILBOX_OTHER: true where the name at fault is
@@ -311,6 +343,7 @@ void mailbox_close(struct mailbox *box);
 
 /* One file of a message for Maildirs: made without a name, linked when complete. */
 struct message_file {
+	const struct store_root *root; /* of that mailbox */
 	int fd;
 	int new_dir; /* the `new` of the mailbox that it was made in; borrowed */
 	/* that mailbox's `tmp`, while it has or had a name there; else -1; borrowed */
@@ -345,7 +378,7 @@ bool message_file_lacks_links(int error);
 struct maildir {
 	struct stage stage;
 	struct recipients recipients;
-	int root; /* mail-root, open; the caller's */
+	struct store_root root; /* mail-root, open; the caller's */
 	int max_fd; /* descriptors from here on are kept for files and logs */
 	const char *host; /* escaped for a file name */
 	/* each mailbox gets a file of its own, which names its recipients */
@@ -361,7 +394,7 @@ struct maildir {
 	char fault[MAILBOX_FAULT_MAX]; /* of the transaction; see struct stage */
 };
 
-/* `host` stays the caller's. m->root is to be set before mail comes. */
+/* `host` stays the caller's. m->root.fd is to be set before mail comes. */
 void maildir_init(
 	struct maildir *m, const struct recipients *recipients, const char *host);
 
@@ -373,12 +406,97 @@ const struct reply *maildir_divert(struct maildir *m, struct tx *tx, const char 
 
 /*
  * How many recipients one transaction can have with the descriptors of this process, if
- * each mailbox has an owner of its own. At least 1.
+ * each mailbox has an owner of its own. `brokered`: a broker has the mailboxes, with as
+ * many descriptors. At least 1.
  */
-size_t maildir_most_recipients(const struct maildir *m);
+size_t maildir_most_recipients(const struct maildir *m, bool brokered);
 
 /* A host name for names of messages: "/" and ":" escaped, other octets left out. */
 void maildir_host(struct buf *to, struct span hostname);
+
+/*
+ * The broker: a process that makes and links the files of messages as the owners of the
+ * mailboxes. Connections, which parse hostile input, write the files and sync them, and
+ * have no right to a mailbox themselves. Each connection has a channel of its own.
+ */
+
+struct broker_answer;
+struct broker_request;
+
+/* A connection's end of a channel. */
+struct broker_link {
+	int channel; /* or -errno: why there is none */
+	struct broker_answer *answer; /* owned; the last one */
+};
+
+/* A channel, or one without: `channel` is a descriptor or -errno. */
+void broker_link_init(struct broker_link *l, int channel);
+
+/* Why the broker does not answer, as a sentence. */
+const char *broker_error(int error);
+
+/* What the broker needs of the settings. All of it outlives the broker's start. */
+struct broker_task {
+	const struct recipients *recipients;
+	const char *host;
+	const char *quarantine; /* the mailbox; NULL: there is none */
+	const char *outbox; /* the path; NULL: there is none */
+	bool original_to;
+	int mail_root, outbox_root; /* open */
+	int traces; /* trace-directory, open, or -errno */
+	const char *traces_path; /* NULL: there is none */
+	bool sandbox; /* it enters one */
+	/* the connection's end of its only channel is `ours`; else a control is */
+	bool serves_one;
+};
+
+/*
+ * Forks the broker, and makes it a child of init or of the next subreaper. *ret_ours is a
+ * channel, or a control for broker_open(). 0 or -errno.
+ */
+int broker_start(const struct broker_task *task, int *ret_ours);
+
+/* A channel for a connection, by the control. Its descriptor, or -errno. Never waits. */
+int broker_open(int control);
+
+/* A new file of that name in trace-directory. Its descriptor, or -errno. */
+int broker_trace(struct broker_link *l, const char *name);
+
+/* True when the broker at the control has ended. */
+bool broker_has_ended(int control);
+
+/* The files of a message as a connection has them. */
+struct broker_files {
+	struct broker_link *link;
+	uint32_t delivery; /* enum broker_delivery */
+	bool each; /* as struct tx has it */
+	bool used; /* the broker has something of this message */
+	bool has_errors;
+	struct broker_file {
+		int fd; /* -1: it is given up */
+		/* with original-to: the address of its mailbox; owned */
+		char *address;
+		uint16_t *recipients; /* likewise: their numbers; owned */
+		size_t n_recipients;
+	} * list;
+	size_t n;
+	size_t n_synced; /* directories that the broker has and that are synced */
+};
+
+/* The stage that stores messages by the broker, in the place of a struct maildir. */
+struct brokered {
+	struct stage stage;
+	struct broker_files files;
+	bool original_to;
+	size_t n_recipients; /* that the broker has */
+	char fault[MAILBOX_FAULT_MAX];
+};
+
+/* `link` stays the caller's. */
+void brokered_init(struct brokered *b, struct broker_link *link, bool original_to);
+
+/* As maildir_divert(), into the mailbox of the broker's settings. */
+const struct reply *brokered_divert(struct brokered *b, struct tx *tx);
 
 /*
  * The last stage: writes reports of success into the Maildir that dsn-outbox names, from
@@ -392,7 +510,8 @@ struct dsn_stage {
 	const char *host; /* the same, escaped for a file name */
 	const char *peer; /* the client's address as text; empty: unknown */
 	const char *path; /* of the directory, as settings name it */
-	int root; /* the directory, open */
+	struct store_root root; /* the directory, open */
+	struct broker_files sent; /* where a broker writes into it: sent.link is set */
 
 	/* Of the transaction, while a report is due: */
 	bool due;

@@ -137,6 +137,11 @@ int table_open(const char *path, bool is_secret, struct table **ret,
 	return r < 0 ? r : -EINVAL;
 }
 
+int table_file(const struct table *t)
+{
+	return t ? t->fd : -1;
+}
+
 void table_close_file(const struct table *t)
 {
 	if (t && t->fd >= 0)

@@ -34,6 +34,9 @@ int table_open(const char *path, bool is_secret, struct table **ret,
 	char ret_fault[TABLE_FAULT_MAX]);
 void table_close(struct table *t);
 
+/* The descriptor that the table reads from; -1: it is in memory. Takes NULL. */
+int table_file(const struct table *t);
+
 /*
  * Closes the file in a process that no longer uses the table; frees nothing. `t` may be
  * NULL.

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Starts the broker, where a process of root delivers into mailboxes of other users. It
+ * is forked before the sandbox closes; the connection then becomes BROKERED_USER, who has
+ * no right to any mailbox.
+ */
+#pragma once
+
+#include "edge/log/log.h"
+#include "edge/settings/settings.h"
+
+#define BROKERED_USER "nobody"
+
+/* What the broker takes over. */
+struct broker_start {
+	const struct config *config;
+	const char *host; /* for file names */
+	int mail_root, outbox; /* open; -1: there is no outbox */
+	bool serves_one; /* its only channel comes back, and not a control */
+	struct log *log;
+};
+
+/* Starts it. 0 and a channel or control; or -errno, which has been recorded. */
+int broker_begin(const struct broker_start *s, int *ret_ours);
+
+/* This process becomes BROKERED_USER. 0, or -errno, which has been recorded. */
+int broker_leave_root(struct log *log);

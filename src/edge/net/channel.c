@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Messages between processes of postern over SOCK_SEQPACKET, with descriptors. Nothing
+ * here waits.
+ */
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "edge/net/net.h"
+
+union rights {
+	struct cmsghdr header;
+	char octets[CMSG_SPACE(CHANNEL_FDS_MAX * sizeof(int))];
+};
+
+int channel_send(int channel, const void *text, size_t n, const int *fds, size_t n_fds)
+{
+	union rights rights = { 0 };
+	struct iovec part = { (void *)text, n };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	struct cmsghdr *c;
+	ssize_t sent;
+
+	if (n_fds) {
+		message.msg_control = &rights;
+		message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+		c = CMSG_FIRSTHDR(&message);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+		memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
+	}
+	sent = sendmsg(channel, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent < 0)
+		return -errno;
+	return (size_t)sent == n ? 0 : -EMSGSIZE;
+}
+
+/* Takes over what came with the message; closes what there is no room for. */
+static size_t take_rights(struct msghdr *message, int *ret_fds, size_t room)
+{
+	const struct cmsghdr *c = CMSG_FIRSTHDR(message);
+	int fds[CHANNEL_FDS_MAX];
+	size_t n = 0;
+
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+		c->cmsg_len < CMSG_LEN(0))
+		return 0;
+	n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	if (n > CHANNEL_FDS_MAX)
+		n = CHANNEL_FDS_MAX;
+	memcpy(fds, CMSG_DATA(c), n * sizeof(int));
+	for (size_t i = 0; i < n; i++) {
+		if (i < room)
+			ret_fds[i] = fds[i];
+		else
+			close(fds[i]);
+	}
+	return n < room ? n : room;
+}
+
+ssize_t channel_receive(int channel, void *to, size_t room, int *ret_fds, size_t n_room,
+	size_t *ret_n_fds)
+{
+	union rights rights;
+	struct iovec part = { to, room };
+	struct msghdr message = { .msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &rights,
+		.msg_controllen = sizeof(rights) };
+	ssize_t n = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	*ret_n_fds = 0;
+	if (n < 0)
+		return -errno;
+	*ret_n_fds = take_rights(&message, ret_fds, n_room);
+	return message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? -EMSGSIZE : n;
+}

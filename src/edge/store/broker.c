@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The process of the broker. It starts as root, keeps the right to become any user and
+ * nothing else, and returns to root after each request. It waits in epoll_wait() only,
+ * and never for a connection: an answer that one does not read is lost, with its channel.
+ */
+#include "edge/store/broker.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+#include "edge/net/net.h"
+#include "edge/sandbox/sandbox.h"
+#include "edge/store/mailbox-walk.h"
+#include "edge/table/table.h"
+
+#define CHANNELS_MAX (64 * 1024) /* as many as a listener has connections */
+#define EVENTS_MAX 256 /* ready channels in one round; more come in the next */
+#define ACCEPT_MAX 64 /* channels that are taken before requests are answered */
+
+struct broker {
+	struct broker_places places;
+	int control; /* -1: there is none, or it has come to its end */
+	int epoll;
+	struct slot {
+		struct broker_channel *channel;
+	} * slots; /* by descriptor */
+	size_t room; /* descriptors below this number */
+	size_t n;
+	struct broker_answer answer;
+};
+
+static bool watch(const struct broker *b, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+
+	return epoll_ctl(b->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+/* Owns `fd`. */
+static void add_channel(struct broker *b, int fd)
+{
+	struct broker_channel *c = NULL;
+
+	if ((size_t)fd < b->room)
+		c = broker_channel_new(&b->places);
+	if (!c || !watch(b, fd)) {
+		free(c);
+		close(fd);
+		return;
+	}
+	b->slots[fd].channel = c;
+	b->n++;
+}
+
+static void drop_channel(struct broker *b, int fd)
+{
+	broker_channel_free(b->slots[fd].channel);
+	b->slots[fd].channel = NULL;
+	b->n--;
+	close(fd);
+}
+
+static void take_channels(struct broker *b)
+{
+	char octet;
+	size_t n_fds = 1;
+	int fd;
+
+	for (size_t i = 0; i < ACCEPT_MAX && n_fds && b->control >= 0; i++) {
+		ssize_t n = channel_receive(
+			b->control, &octet, sizeof(octet), &fd, 1, &n_fds);
+		if (n_fds)
+			add_channel(b, fd);
+		if (n == 0 || (n < 0 && n != -EAGAIN && n != -EINTR)) {
+			close(b->control);
+			b->control = -1;
+		}
+	}
+}
+
+/* Answers one request. False: the channel is at its end, or is used wrongly. */
+static bool serve(struct broker *b, int fd)
+{
+	struct broker_request request;
+	int fds[BROKER_FDS_MAX];
+	size_t n_fds;
+	ssize_t n = recv(fd, &request, sizeof(request), MSG_DONTWAIT | MSG_TRUNC);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	if (n != sizeof(request) || !broker_is_valid(&request) ||
+		!broker_channel_serve(
+			b->slots[fd].channel, &request, &b->answer, fds, &n_fds))
+		return false;
+	return !broker_has_answer(&request) ||
+	       channel_send(fd, &b->answer, sizeof(b->answer.head) + b->answer.head.n,
+		       fds, n_fds) == 0;
+}
+
+/* One request of each channel. False: this process can no longer become root. */
+static bool serve_round(struct broker *b, const struct epoll_event *events, int n)
+{
+	for (int i = 0; i < n; i++) {
+		int fd = events[i].data.fd;
+
+		if (fd == b->control)
+			continue;
+		/* requests may be left of a connection that has ended */
+		if (!serve(b, fd))
+			drop_channel(b, fd);
+		if (walk_return() < 0)
+			return false;
+	}
+	/* last, as a new channel may get the number of one in `events` */
+	take_channels(b);
+	return true;
+}
+
+static int loop(struct broker *b)
+{
+	struct epoll_event events[EVENTS_MAX];
+
+	while (b->control >= 0 || b->n) {
+		int n = epoll_wait(b->epoll, events, EVENTS_MAX, -1);
+
+		if (n < 0 && errno != EINTR)
+			return EX_OSERR;
+		if (n > 0 && !serve_round(b, events, n))
+			return EX_OSERR;
+	}
+	return 0;
+}
+
+static int prepare(struct broker *b, const struct broker_task *task, int theirs)
+{
+	struct rlimit files = { CHANNELS_MAX, CHANNELS_MAX };
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	b->room = files.rlim_cur < CHANNELS_MAX ? files.rlim_cur : CHANNELS_MAX;
+	if (task->serves_one)
+		b->room = (size_t)theirs + 1;
+	b->places = (struct broker_places){ .recipients = task->recipients,
+		.host = task->host,
+		.quarantine = task->quarantine,
+		.outbox = task->outbox,
+		.original_to = task->original_to,
+		.mail_root = task->mail_root,
+		.outbox_root = task->outbox ? task->outbox_root : -1,
+		.traces = task->traces };
+	b->control = -1;
+	b->epoll = epoll_create1(EPOLL_CLOEXEC);
+	b->slots = calloc(b->room, sizeof(*b->slots));
+	return b->epoll < 0 || !b->slots ? -ENOMEM : 0;
+}
+
+/*
+ * Closes all but the places, the table and the channel: above all the client, who would
+ * else not see the end of its connection.
+ */
+static int close_others(const struct broker_task *task, int theirs)
+{
+	const int kept[] = { theirs, task->mail_root,
+		task->outbox ? task->outbox_root : -1, task->traces,
+		table_file(task->recipients->table) };
+	int from = STDERR_FILENO + 1, null = open("/dev/null", O_RDWR | O_CLOEXEC), next;
+
+	for (int fd = 0; fd < from; fd++)
+		if (null < 0 || dup2(null, fd) < 0)
+			return -errno;
+	do {
+		next = INT_MAX;
+		for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
+			if (kept[i] >= from && kept[i] < next)
+				next = kept[i];
+		if (next > from)
+			close_range((unsigned)from, (unsigned)next - 1, 0);
+		from = next < INT_MAX ? next + 1 : next;
+	} while (next < INT_MAX);
+	return 0;
+}
+
+static int enter_sandbox(const struct broker_task *task)
+{
+	struct sandbox_dirs dirs = { .loaded = true };
+
+	sandbox_dirs_write(&dirs, task->recipients->root_path, task->mail_root);
+	if (task->outbox)
+		sandbox_dirs_write(&dirs, task->outbox, task->outbox_root);
+	if (task->traces >= 0)
+		sandbox_dirs_write(&dirs, task->traces_path, task->traces);
+	return sandbox_enter_broker(&dirs, task->sandbox);
+}
+
+/* In the process of the broker. Its exit status. */
+static int run(const struct broker_task *task, int theirs)
+{
+	static const gid_t group = 0;
+	struct broker *b = calloc(1, sizeof(*b));
+
+	prctl(PR_SET_NAME, "postern-broker");
+	signal(SIGCHLD, SIG_DFL);
+	if (!b || close_others(task, theirs) < 0 || prepare(b, task, theirs) < 0)
+		return EX_OSERR;
+	if (setgroups(1, &group) < 0 || walk_return() < 0)
+		return EX_NOPERM;
+	if (enter_sandbox(task) < 0)
+		return EX_OSERR;
+	if (task->serves_one)
+		add_channel(b, theirs);
+	else if (watch(b, theirs))
+		b->control = theirs;
+	return loop(b);
+}
+
+/*
+ * The process between ends at once, so that the broker is no child of one that waits for
+ * others. It is a child of a connection that is served alone, and ends after that.
+ */
+static int fork_apart(const struct broker_task *task, int theirs)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		if (task->serves_one)
+			_exit(run(task, theirs));
+		pid = fork();
+		if (pid == 0)
+			_exit(run(task, theirs));
+		_exit(pid < 0 ? EX_OSERR : 0);
+	}
+	if (task->serves_one)
+		return 0;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EAGAIN;
+}
+
+int broker_start(const struct broker_task *task, int *ret_ours)
+{
+	int ends[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	r = fork_apart(task, ends[1]);
+	close(ends[1]);
+	if (r == 0)
+		*ret_ours = ends[0];
+	else
+		close(ends[0]);
+	return r;
+}
+
+int broker_open(int control)
+{
+	int ends[2], r;
+
+	if (control < 0)
+		return control;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	r = channel_send(control, "", 1, &ends[1], 1);
+	close(ends[1]);
+	if (r == 0)
+		return ends[0];
+	close(ends[0]);
+	return r == -EPIPE ? -ECONNRESET : r;
+}
+
+bool broker_has_ended(int control)
+{
+	char octet;
+
+	return recv(control, &octet, sizeof(octet), MSG_DONTWAIT | MSG_PEEK) >= 0 ||
+	       errno != EAGAIN;
+}

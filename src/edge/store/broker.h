@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: ISC */
+/* The two sides of a channel: what the broker serves, and what a connection asks. */
+#pragma once
+
+#include "edge/store/store.h"
+#include "proto/broker.h"
+
+/* Of the broker: what it has of one channel. */
+struct broker_channel;
+
+/* What all channels share, opened before the sandbox. */
+struct broker_places {
+	const struct recipients *recipients;
+	const char *host; /* for file names */
+	const char *quarantine; /* below mail-root; NULL: there is none */
+	const char *outbox; /* its path, for faults; NULL: there is none */
+	bool original_to;
+	int mail_root, outbox_root; /* open; -1: there is none */
+	int traces; /* trace-directory, open, or -errno */
+};
+
+/* NULL: there is no memory. */
+struct broker_channel *broker_channel_new(const struct broker_places *places);
+
+/* What was not linked is gone. */
+void broker_channel_free(struct broker_channel *c);
+
+/*
+ * Carries out a request and fills in the answer, whose descriptors are borrowed. False:
+ * the request is none that a connection sends, and the channel is to be closed.
+ */
+bool broker_channel_serve(struct broker_channel *c, const struct broker_request *r,
+	struct broker_answer *ret, int ret_fds[static BROKER_FDS_MAX], size_t *ret_n_fds);
+
+/* Of a connection. */
+
+/*
+ * Asks the broker and waits for its answer, which is in l->answer; requests without one
+ * are only sent. 0, or -errno, and then no further request can be sent.
+ */
+int broker_ask(struct broker_link *l, const struct broker_request *request,
+	int fds[static BROKER_FDS_MAX], size_t *ret_n_fds);
+
+/*
+ * All the files of a message, and then the directories that are to be synced. `id` and
+ * `source` go into the names. With a refusal, which *ret_refusal then is, there are none.
+ * 0 or -errno.
+ */
+int broker_files_open(struct broker_files *f, const char *id, const char *source,
+	const struct reply **ret_refusal);
+
+/* Notes an error of a file, which is closed. */
+void broker_files_fail(struct broker_files *f, size_t number, int error);
+
+/* Makes the files durable; one that fails is given up. */
+void broker_files_sync(struct broker_files *f);
+
+/* What recipients get after failures is then in f->link->answer. 0 or -errno. */
+int broker_files_judge(struct broker_files *f);
+
+/*
+ * Has the files linked, and makes that durable. What recipients get is then in
+ * f->link->answer. 0 or -errno.
+ */
+int broker_files_commit(
+	struct broker_files *f, uint32_t flags, char ret_name[static TX_FILE_MAX]);
+
+/* Forgets the message; what was not linked is gone. */
+void broker_files_clear(struct broker_files *f);
+
+/* The refusal in the answer; NULL: none. */
+const struct reply *broker_refusal(const struct broker_link *l);

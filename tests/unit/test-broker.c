@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: ISC */
+/* proto/broker and edge/store/broker: what a connection that was taken over can ask, and what it gets. */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "edge/net/net.h"
+#include "edge/store/broker.h"
+#include "unit/test.h"
+
+#define PATH_OCTETS 128
+#define OWNERS 61001 /* the first of two */
+#define WAIT 10000 /* milliseconds */
+
+static struct broker_request request_of(enum broker_operation operation)
+{
+	struct broker_request r = { .operation = operation };
+
+	if (operation == BROKER_RECIPIENT || operation == BROKER_TRACE) {
+		memcpy(r.address, "alice", 5);
+		r.n_local = 5;
+	}
+	if (operation == BROKER_FILE_FAILED || operation == BROKER_SYNC_FAILED)
+		r.error = -EIO;
+	strcpy(r.id, "1796000000.M1P1Q1");
+	return r;
+}
+
+static void test_a_request_with_a_meaning_is_valid(void)
+{
+	for (enum broker_operation o = 0; o < BROKER_OPERATIONS; o++) {
+		const struct broker_request r = request_of(o);
+		CHECK(broker_is_valid(&r));
+	}
+}
+
+static void test_a_field_without_a_meaning_makes_a_request_invalid(void)
+{
+	struct broker_request wrong[16];
+	size_t n = 0;
+
+	for (size_t i = 0; i < TEST_COUNT(wrong); i++)
+		wrong[i] = request_of(BROKER_RECIPIENT);
+	wrong[n++].operation = BROKER_OPERATIONS;
+	wrong[n++].operation = UINT32_MAX;
+	wrong[n++].delivery = BROKER_DELIVERIES;
+	wrong[n++].flags = BROKER_FLAGS + 1;
+	wrong[n++].error = -EIO;
+	wrong[n++].n_local = 0;
+	wrong[n++].n_local = BROKER_ADDRESS_MAX + 1;
+	wrong[n++].n_domain = UINT32_MAX - 4;
+	memcpy(wrong[n++].address, "al\0ce", 5);
+	memcpy(wrong[n++].address, "al\nce", 5);
+	memset(wrong[n++].id, 'a', BROKER_ID_MAX);
+	strcpy(wrong[n++].id, "../up");
+	strcpy(wrong[n++].id, "a/b");
+	strcpy(wrong[n++].id, ".a");
+	memset(wrong[n++].source, 'a', BROKER_SOURCE_MAX);
+	strcpy(wrong[n++].source, ",N=/");
+	for (size_t i = 0; i < n; i++)
+		CHECK(!broker_is_valid(&wrong[i]));
+}
+
+static void test_an_error_is_one_of_linux(void)
+{
+	static const int32_t errors[] = { 0, 1, -BROKER_ERRNO_MAX - 1, INT32_MIN };
+	struct broker_request r = request_of(BROKER_FILE_FAILED);
+
+	for (size_t i = 0; i < TEST_COUNT(errors); i++) {
+		r.error = errors[i];
+		CHECK(!broker_is_valid(&r));
+	}
+	r.error = -BROKER_ERRNO_MAX;
+	CHECK(broker_is_valid(&r));
+}
+
+static void test_the_name_of_a_trace_is_no_path(void)
+{
+	static const char *const names[] = { "..", ".a", "a/b", "a b", "a\x01" };
+	struct broker_request r = request_of(BROKER_TRACE);
+
+	for (size_t i = 0; i < TEST_COUNT(names); i++) {
+		r.n_local = (uint32_t)strlen(names[i]);
+		memcpy(r.address, names[i], r.n_local);
+		CHECK(!broker_is_valid(&r));
+	}
+	r.n_local = 3;
+	memcpy(r.address, "a\0b", 3);
+	CHECK(!broker_is_valid(&r));
+	memcpy(r.address, "a:1", 3);
+	CHECK(broker_is_valid(&r));
+}
+
+static void test_operations_have_an_order(void)
+{
+	static const struct {
+		enum broker_operation operation;
+		enum broker_phase next[BROKER_WRONG]; /* by the phase before */
+	} table[] = {
+		{ BROKER_RECIPIENT, { BROKER_BEGUN, BROKER_WRONG, BROKER_WRONG } },
+		{ BROKER_DROP, { BROKER_BEGUN, BROKER_WRONG, BROKER_WRONG } },
+		{ BROKER_DIVERT, { BROKER_BEGUN, BROKER_WRONG, BROKER_WRONG } },
+		{ BROKER_OPEN, { BROKER_OPENED, BROKER_OPENED, BROKER_LINKED } },
+		{ BROKER_SYNCS, { BROKER_WRONG, BROKER_OPENED, BROKER_LINKED } },
+		{ BROKER_FILE_FAILED, { BROKER_WRONG, BROKER_OPENED, BROKER_LINKED } },
+		{ BROKER_SYNC_FAILED, { BROKER_WRONG, BROKER_OPENED, BROKER_LINKED } },
+		{ BROKER_REFUSE, { BROKER_WRONG, BROKER_OPENED, BROKER_WRONG } },
+		{ BROKER_JUDGE, { BROKER_WRONG, BROKER_OPENED, BROKER_LINKED } },
+		{ BROKER_COMMIT, { BROKER_WRONG, BROKER_LINKED, BROKER_LINKED } },
+		{ BROKER_WITHDRAW, { BROKER_WRONG, BROKER_WRONG, BROKER_LINKED } },
+		{ BROKER_CLEAR, { BROKER_BEGUN, BROKER_BEGUN, BROKER_BEGUN } },
+		{ BROKER_TRACE, { BROKER_BEGUN, BROKER_OPENED, BROKER_LINKED } },
+	};
+
+	CHECK(TEST_COUNT(table) == BROKER_OPERATIONS);
+	for (size_t i = 0; i < TEST_COUNT(table); i++)
+		for (enum broker_phase p = 0; p < BROKER_WRONG; p++) {
+			const struct broker_request r = request_of(table[i].operation);
+			CHECK(broker_next(p, &r) == table[i].next[p]);
+		}
+}
+
+static void test_a_report_has_no_recipients_and_a_message_has_an_id(void)
+{
+	struct broker_request r = request_of(BROKER_RECIPIENT);
+
+	r.delivery = BROKER_REPORT;
+	CHECK(broker_next(BROKER_BEGUN, &r) == BROKER_WRONG);
+	r = request_of(BROKER_OPEN);
+	*r.id = '\0';
+	CHECK(broker_is_valid(&r));
+	CHECK(broker_next(BROKER_BEGUN, &r) == BROKER_WRONG);
+	CHECK(broker_next(BROKER_OPENED, &r) == BROKER_OPENED);
+}
+
+/* The process, with mailboxes of two owners. */
+
+struct place {
+	char root[PATH_OCTETS];
+	int mail_root;
+	int control;
+	struct recipients recipients;
+};
+
+static void make_box(const struct place *p, const char *name, uid_t owner)
+{
+	static const char *const parts[] = { "", "/tmp", "/cur", "/new" };
+	char path[2 * PATH_OCTETS];
+
+	for (size_t i = 0; i < TEST_COUNT(parts); i++) {
+		snprintf(path, sizeof(path), "%s/%s%s", p->root, name, parts[i]);
+		REQUIRE(mkdir(path, 0700) == 0 && chown(path, owner, owner) == 0);
+	}
+}
+
+/* False: this is not root. */
+static bool place_init(struct place *p)
+{
+	struct broker_task task;
+
+	if (getuid() != 0)
+		return false;
+	memset(p, 0, sizeof(*p));
+	strcpy(p->root, "/tmp/postern-broker-XXXXXX");
+	REQUIRE(mkdtemp(p->root) && chmod(p->root, 0755) == 0);
+	make_box(p, "alice", OWNERS);
+	make_box(p, "bob", OWNERS + 1);
+	p->mail_root = open(p->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	p->recipients = (struct recipients){ .root_path = p->root,
+		.template = "%u",
+		.hostname = "mail.example.net",
+		.create = CREATE_NO };
+	task = (struct broker_task){ .recipients = &p->recipients,
+		.host = "mail.example.net",
+		.mail_root = p->mail_root,
+		.outbox_root = -1,
+		.traces = -ENOENT };
+	REQUIRE(broker_start(&task, &p->control) == 0);
+	return true;
+}
+
+static int remove_one(
+	const char *path, const struct stat *st, int type, struct FTW *where)
+{
+	(void)st, (void)type, (void)where;
+	return remove(path);
+}
+
+static void place_done(struct place *p)
+{
+	close(p->control);
+	close(p->mail_root);
+	nftw(p->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void send_request(int channel, const struct broker_request *r)
+{
+	CHECK(send(channel, r, sizeof(*r), MSG_NOSIGNAL) == sizeof(*r));
+}
+
+static struct broker_answer got;
+
+/* Octets of the answer; 0: the channel was closed. */
+static ssize_t receive(int channel, int fds[BROKER_FDS_MAX], size_t *n_fds)
+{
+	struct pollfd fd = { .fd = channel, .events = POLLIN };
+
+	*n_fds = 0;
+	if (poll(&fd, 1, WAIT) <= 0)
+		return -1;
+	return channel_receive(channel, &got, sizeof(got), fds, BROKER_FDS_MAX, n_fds);
+}
+
+static bool ask(int channel, struct broker_request r, int *ret_fd)
+{
+	int fds[BROKER_FDS_MAX];
+	size_t n;
+
+	send_request(channel, &r);
+	if (receive(channel, fds, &n) <= 0)
+		return false;
+	CHECK(n <= 1);
+	if (ret_fd)
+		*ret_fd = n ? fds[0] : -1;
+	return true;
+}
+
+static struct broker_request recipient(const char *local)
+{
+	struct broker_request r = request_of(BROKER_RECIPIENT);
+
+	r.n_local = (uint32_t)strlen(local);
+	memcpy(r.address, local, r.n_local);
+	return r;
+}
+
+static uid_t owner_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 ? st.st_uid : 0;
+}
+
+static void test_each_channel_gets_its_own_files(void)
+{
+	static const char *const names[] = { "alice", "bob" };
+	struct place p;
+	int channels[2], fds[2], dir;
+
+	if (!place_init(&p))
+		return;
+	for (size_t i = 0; i < 2; i++)
+		channels[i] = broker_open(p.control);
+	for (size_t i = 0; i < 2; i++) {
+		CHECK(ask(channels[i], recipient(names[i]), NULL));
+		CHECK(got.head.reply == BROKER_NO_REPLY);
+	}
+	for (size_t i = 2; i-- > 0;)
+		CHECK(ask(channels[i], request_of(BROKER_OPEN), &fds[i]));
+	for (size_t i = 0; i < 2; i++)
+		CHECK(owner_of(fds[i]) == OWNERS + i);
+	for (size_t i = 0; i < 2; i++) {
+		CHECK(ask(channels[i], request_of(BROKER_COMMIT), &dir));
+		CHECK(owner_of(dir) == OWNERS + i);
+		CHECK(strncmp(got.head.name, "1796000000.M1P1Q1.", 18) == 0);
+		close(fds[i]);
+		close(dir);
+		close(channels[i]);
+	}
+	place_done(&p);
+}
+
+static void test_a_wrong_request_closes_its_channel_and_no_other(void)
+{
+	struct broker_request wrong[6];
+	struct place p;
+	int good, bad, fds[BROKER_FDS_MAX];
+	size_t n_fds;
+
+	if (!place_init(&p))
+		return;
+	good = broker_open(p.control);
+	CHECK(ask(good, recipient("alice"), NULL));
+	for (size_t i = 0; i < TEST_COUNT(wrong); i++)
+		wrong[i] = request_of(BROKER_COMMIT);
+	wrong[1].operation = BROKER_OPERATIONS;
+	wrong[2] = request_of(BROKER_OPEN); /* without a recipient, and of no report */
+	wrong[2].delivery = BROKER_REPORT;
+	wrong[3] = request_of(BROKER_DIVERT); /* there is no quarantine-mailbox */
+	wrong[4] = request_of(BROKER_DROP);
+	wrong[5] = request_of(BROKER_WITHDRAW);
+	for (size_t i = 0; i < TEST_COUNT(wrong); i++) {
+		bad = broker_open(p.control);
+		send_request(bad, &wrong[i]);
+		CHECK(receive(bad, fds, &n_fds) == 0);
+		close(bad);
+	}
+	bad = broker_open(p.control);
+	CHECK(send(bad, &wrong[0], sizeof(wrong[0]) - 1, MSG_NOSIGNAL) > 0);
+	CHECK(receive(bad, fds, &n_fds) == 0);
+	close(bad);
+	CHECK(ask(good, request_of(BROKER_OPEN), &bad) && owner_of(bad) == OWNERS);
+	close(bad);
+	close(good);
+	place_done(&p);
+}
+
+static void test_numbers_that_do_not_exist_close_the_channel(void)
+{
+	static const enum broker_operation operations[] = { BROKER_OPEN,
+		BROKER_FILE_FAILED, BROKER_SYNC_FAILED, BROKER_REFUSE };
+	struct place p;
+	int channel, fd, fds[BROKER_FDS_MAX];
+	size_t n_fds;
+
+	if (!place_init(&p))
+		return;
+	for (size_t i = 0; i < TEST_COUNT(operations); i++) {
+		struct broker_request r = request_of(operations[i]);
+		r.number = 1;
+		channel = broker_open(p.control);
+		CHECK(ask(channel, recipient("alice"), NULL));
+		CHECK(ask(channel, request_of(BROKER_OPEN), &fd));
+		send_request(channel, &r);
+		CHECK(receive(channel, fds, &n_fds) == 0);
+		close(fd);
+		close(channel);
+	}
+	place_done(&p);
+}
+
+static void test_no_address_leads_out_of_mail_root(void)
+{
+	static const char *const names[] = { "..", "../etc", "alice/../bob", ".", "/etc",
+		"alice/new", "\"..\"", "\"a/b\"" };
+	struct place p;
+	int channel;
+
+	if (!place_init(&p))
+		return;
+	channel = broker_open(p.control);
+	for (size_t i = 0; i < TEST_COUNT(names); i++) {
+		CHECK(ask(channel, recipient(names[i]), NULL));
+		CHECK(got.head.reply != BROKER_NO_REPLY);
+	}
+	close(channel);
+	place_done(&p);
+}
+
+static void test_what_was_not_linked_is_gone_with_the_channel(void)
+{
+	struct place p;
+	int channel, fd;
+	struct stat st;
+
+	if (!place_init(&p))
+		return;
+	channel = broker_open(p.control);
+	CHECK(ask(channel, recipient("alice"), NULL));
+	CHECK(ask(channel, request_of(BROKER_OPEN), &fd));
+	CHECK(fstat(fd, &st) == 0 && st.st_nlink == 0);
+	close(channel);
+	close(fd);
+	place_done(&p);
+}
+
+static void test_it_ends_with_its_control_and_channels(void)
+{
+	struct place p;
+	int channel, fds[BROKER_FDS_MAX];
+	size_t n_fds;
+
+	if (!place_init(&p))
+		return;
+	channel = broker_open(p.control);
+	CHECK(!broker_has_ended(p.control));
+	CHECK(shutdown(p.control, SHUT_WR) == 0);
+	CHECK(ask(channel, recipient("alice"), NULL));
+	CHECK(shutdown(channel, SHUT_WR) == 0);
+	CHECK(receive(channel, fds, &n_fds) == 0);
+	CHECK(broker_has_ended(p.control));
+	close(channel);
+	place_done(&p);
+}
+
+static const struct test tests[] = {
+	TEST(test_a_request_with_a_meaning_is_valid),
+	TEST(test_a_field_without_a_meaning_makes_a_request_invalid),
+	TEST(test_an_error_is_one_of_linux),
+	TEST(test_the_name_of_a_trace_is_no_path),
+	TEST(test_operations_have_an_order),
+	TEST(test_a_report_has_no_recipients_and_a_message_has_an_id),
+	TEST(test_each_channel_gets_its_own_files),
+	TEST(test_a_wrong_request_closes_its_channel_and_no_other),
+	TEST(test_numbers_that_do_not_exist_close_the_channel),
+	TEST(test_no_address_leads_out_of_mail_root),
+	TEST(test_what_was_not_linked_is_gone_with_the_channel),
+	TEST(test_it_ends_with_its_control_and_channels),
+};
+
+int main(void)
+{
+	return test_main(tests, TEST_COUNT(tests));
+}
