@@ -364,6 +364,28 @@ def test_a_stop_lets_sessions_go_on():
     harness.equal(len(here.new()), 1)
 
 
+def test_as_the_first_process_of_a_container_it_ends_after_its_sessions():
+    """The kernel kills all others when it ends."""
+    harness.need_root("a namespace of processes")
+    here = Listening().listen(wrap=("unshare", "--pid", "--fork", "--kill-child", "--mount-proc"))
+    first, = children(here.process.pid)
+    listener = min(children(first))
+    client = here.client()
+    client.ehlo()
+    client.envelope()
+    client.say("DATA", 354)
+    os.kill(first, signal.SIGTERM)
+    harness.eventually(lambda: listener not in children(first), "the listener ends")
+    with contextlib.suppress(ConnectionRefusedError):
+        here.client()
+        raise AssertionError("somebody still listens")
+    client.send(".\r\n")
+    client.expect(250)
+    client.quit()
+    harness.equal(here.process.wait(harness.PATIENCE), 0)
+    harness.equal(len(here.new()), 1)
+
+
 def layout(here):
     """The address of the program in memory."""
     with open(f"/proc/{here.process.pid}/maps", encoding="ascii") as maps:

@@ -391,6 +391,7 @@ def test_a_broken_line_of_the_table_is_in_the_record():
     harness.equal(place.fault(), f"{table}: {ALICE}: atuh: is not auth, deny or milters=off")
 
 
+@harness.about_modules
 @harness.table_of({f"{verb} {how}": (verb, how) for verb in ("MAIL", "RCPT", "domain") for how in ("SMTP", "LMTP")})
 def test_why_a_name_cannot_be_read_is_in_the_record(verb, how):
     """Real sender 17: the module that is missing, in the words of the record of the error, and as a fault of this

@@ -104,11 +104,12 @@ static sigset_t all_signals(void)
 }
 
 /* A signal that arrives before the loop stays pending. */
-static void block_signals(void)
+static sigset_t block_signals(void)
 {
 	const sigset_t set = all_signals();
 
 	sigprocmask(SIG_BLOCK, &set, NULL);
+	return set;
 }
 
 static int open_signals(struct listener *l)
@@ -239,9 +240,13 @@ static int set_up(struct listener *l)
 int listen_run(
 	const struct options *options, const struct inherited *inherited, char **argv)
 {
-	struct listener *l = calloc(1, sizeof(*l));
+	const sigset_t blocked = block_signals();
+	struct listener *l;
 	int r;
 
+	if (listen_outlive(&blocked, &r))
+		return r;
+	l = calloc(1, sizeof(*l));
 	if (!l)
 		return fail("--listen", strerror(ENOMEM));
 	l->options = options;
@@ -253,7 +258,6 @@ int listen_run(
 		.credentials_directory = inherited->credentials_directory,
 		.report = listener_report,
 		.ctx = l };
-	block_signals();
 	r = set_up(l);
 	if (r)
 		return r;

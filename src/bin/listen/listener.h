@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -158,3 +159,10 @@ void listener_find_modules(struct listener *l);
 
 /* Runs until a signal ends it. Connections continue. */
 void listener_run(struct listener *l);
+
+/*
+ * Where this is the first process of a container: makes a child, in which it returns
+ * false, and ends after all processes with the status of that. Signals of `blocked` are
+ * passed on to it. False at once in any other process.
+ */
+bool listen_outlive(const sigset_t *blocked, int *ret_status);
