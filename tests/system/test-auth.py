@@ -434,6 +434,7 @@ def without_module(place):
     place.command = lambda: [str(folder / "postern"), *command()[1:]]
 
 
+@harness.about_modules
 def test_a_missing_module_costs_no_mail():
     place = site()
     without_module(place)
@@ -453,6 +454,7 @@ def has_module(client):
         return "/sasl.so" in maps.read()
 
 
+@harness.about_modules
 def test_the_library_is_loaded_by_who_logs_in():
     client = secure(site())
     assert not has_module(client)
@@ -462,11 +464,13 @@ def test_the_library_is_loaded_by_who_logs_in():
     client.quit()
 
 
+@harness.about_modules
 def test_where_all_must_log_in_it_is_loaded_while_they_are_awaited():
     client = secure(site(auth="required"))
     harness.eventually(lambda: has_module(client), "the module is loaded while the client says nothing")
 
 
+@harness.about_modules
 def test_nothing_can_be_loaded_behind_the_first_mail():
     place = site()
     client = secure(place)

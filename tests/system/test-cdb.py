@@ -248,6 +248,7 @@ def test_it_shows(option, shown):
 
 
 @harness.senseless_when_sanitized
+@harness.not_static("they are linked with nothing")
 def test_both_programs_are_linked_with_libc_alone():
     """libcdb is in them, for the little that they need of it."""
     harness.need("ldd")

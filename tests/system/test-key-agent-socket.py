@@ -222,6 +222,7 @@ def token_with(pair):
     return "pkcs11:token=postern;object=key;type=private?pin-value=1234"
 
 
+@harness.not_static("it has no PKCS#11")
 @harness.table(rsa="rsa", ecdsa="ecdsa")
 def test_the_key_is_in_a_token(kind):
     pair = harness.pair(kind)

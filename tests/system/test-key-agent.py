@@ -233,6 +233,7 @@ def test_without_agents_there_is_key_exchange_by_rsa():
     harness.equal(client.message(harness.sample()).code, 250)
 
 
+@harness.not_static("it has no PKCS#11")
 @harness.table(connection=((), {}, True), listener=(("--listen",), {}, False),
                listener_without_agents=(("--listen",), {"tls_key_agent": "no"}, True))
 def test_check_names_a_token_that_no_agent_would_use(options, settings, is_fault):

@@ -37,6 +37,7 @@ def without_first_memory(place, stderr=None):
     raise AssertionError(f"no such reply but {octets}")
 
 
+@harness.about_preloaded
 def test_without_memory_for_a_connection_there_is_a_reply_and_a_record():
     place = Site()
     with open(place.log, "ab") as log:
@@ -44,6 +45,7 @@ def test_without_memory_for_a_connection_there_is_a_reply_and_a_record():
     harness.equal(place.log_text(), "postern: out of memory\n")
 
 
+@harness.about_preloaded
 def test_without_memory_for_a_connection_the_client_gets_the_reply_alone():
     harness.equal(without_first_memory(Site()), 71)
 

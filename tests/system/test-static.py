@@ -95,6 +95,15 @@ def test_check_says_it_too():
     harness.contains(done.stdout, "without PKCS#11")
 
 
+@harness.table(connection=(), listener=("--listen",))
+def test_check_names_a_key_that_it_cannot_use(*options):
+    place = Static(tls="on", tls_certificate=harness.pair().certificate, tls_key="pkcs11:token=none")
+    done = harness.run(*place.command(), "--check", *options)
+    harness.equal(done.returncode, 78, done.stdout)
+    harness.contains(done.stdout, "tls-key pkcs11:: this program is static, without PKCS#11: name a file")
+    assert "memory" not in done.stdout, done.stdout
+
+
 def test_mail_by_a_login_inside_tls_needs_no_other_file():
     for user in (None, "mail"):
         place = Empty(tls="required", pair=harness.pair(), auth="required", domains="bücher.example example.org",

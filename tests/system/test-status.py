@@ -70,6 +70,7 @@ def test_what_is_older_is_no_longer_the_status():
     has_line(place.status("--since", "2026-01-02"), "Status", STATUS)
 
 
+@harness.about_modules
 def test_gnutls_is_loaded_only_where_tls_is_used():
     harness.need("strace")
     for tls, loaded in (("off", False), ("on", True)):
@@ -416,6 +417,7 @@ int gettimeofday(struct timeval *restrict to, void *restrict zone)
 
 
 @harness.senseless_when_sanitized
+@harness.about_preloaded
 def test_a_clock_before_1970_is_a_clock():
     """Of a machine without a battery: the message, its report and the records have its date, and are shown."""
     harness.need("cc")

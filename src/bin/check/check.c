@@ -112,10 +112,19 @@ static void check_own_name(struct config *c)
 			"name");
 }
 
-/* Reports keys in tokens that are not used by the key agent of a listener. */
+/*
+ * Reports keys in tokens that are not used by the key agent of a listener, and all in
+ * a static program.
+ */
 static void check_tokens(struct config *c, bool listens)
 {
-	if (tls_settings_have_token(&c->tls) && !(listens && c->tls_key_agent))
+	if (!tls_settings_have_token(&c->tls))
+		return;
+	if (module_inside())
+		check_setting_fault(c, "tls-key", TLS_TOKEN,
+			"this program is static, without PKCS#11: name a file, or build "
+			"postern without -Dstatic=enabled");
+	else if (!(listens && c->tls_key_agent))
 		check_setting_fault(c, "tls-key", TLS_TOKEN,
 			"only the key agent of a listener uses the key of a token "
 			"(postern --listen, with tls-key-agent = yes)");

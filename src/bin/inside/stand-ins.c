@@ -21,6 +21,7 @@
 
 #define NOTHING 0 /* NULL, false, or the length of nothing */
 #define P11_FAILED (-1) /* P11_KIT_URI_UNEXPECTED; not a valid CK_RV either */
+#define P11_BAD_SCHEME (-2) /* P11_KIT_URI_BAD_SCHEME */
 #define GSS_FAILED (13L << 16) /* GSS_S_FAILURE */
 
 STAND_IN(p11_kit_config_option, NOTHING)
@@ -51,8 +52,9 @@ STAND_IN(p11_kit_uri_get_pin_value, NOTHING)
 STAND_IN(p11_kit_uri_get_token_info, NOTHING)
 STAND_IN(p11_kit_uri_match_module_info, NOTHING)
 STAND_IN(p11_kit_uri_match_token_info, NOTHING)
-STAND_IN(p11_kit_uri_new, NOTHING)
-STAND_IN(p11_kit_uri_parse, P11_FAILED)
+/* without a URI, and where its fault is P11_FAILED, GnuTLS finds that memory is short */
+STAND_IN(p11_kit_uri_new, (long)"a URI")
+STAND_IN(p11_kit_uri_parse, P11_BAD_SCHEME)
 STAND_IN(p11_kit_uri_set_attribute, P11_FAILED)
 
 const char *p11_kit_strerror(long error);

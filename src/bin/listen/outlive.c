@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The first process of a container. When it ends, the kernel kills all others there, and
- * a listener ends before its connections do. Where postern is started as that process, the
- * listener is therefore a child of it; it passes signals on to the listener, and ends
+ * a listener ends before its connections do. Where postern is started as that process,
+ * the listener is therefore a child of it; it passes signals on to the listener, and ends
  * after the last process.
  */
 #include <errno.h>
