@@ -52,12 +52,13 @@ class Network:
 
 
 class Distribution:
-    """The base system of a release."""
+    """The base system of a release, of this machine's architecture or of another that its kernel runs."""
 
-    def __init__(self, name, cache, network):
-        self.name, self.cache, self.network = NAMES[name], cache, network
-        self.tree = cache / f"{self.name}.tree"
-        with open(cache / f"{self.name}.lock", "w", encoding="ascii") as lock:
+    def __init__(self, name, cache, network, architecture=None):
+        self.name, self.cache, self.network, self.architecture = NAMES[name], cache, network, architecture
+        self.files = f"{self.name}-{architecture}" if architecture else self.name
+        self.tree = cache / f"{self.files}.tree"
+        with open(cache / f"{self.files}.lock", "w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not self.tree.exists():
                 self.make()
@@ -66,15 +67,16 @@ class Distribution:
         """debootstrap, and what Debian's installer would have added of what README takes for granted.
 
         In memory, where the many fsync() of dpkg cost nothing, and then copied."""
-        partial, archive = self.cache / f"{self.name}.partial", self.cache / f"{self.name}.tar"
-        for left in (partial, self.cache / f"{self.name}.copy"):
+        partial, archive = self.cache / f"{self.files}.partial", self.cache / f"{self.files}.tar"
+        for left in (partial, self.cache / f"{self.files}.copy"):
             shutil.rmtree(left, ignore_errors=True)
         partial.mkdir()
         harness.mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", partial)
         if archive.exists():  # of debootstrap --variant=minbase, made elsewhere
             call("tar", "-C", partial, "-xf", archive)
         else:
-            call(*self.network.enter, "debootstrap", "--variant=minbase", self.name, partial, mirror.URL, SCRIPT)
+            of = ("--arch", self.architecture) if self.architecture else ()
+            call(*self.network.enter, "debootstrap", *of, "--variant=minbase", self.name, partial, mirror.URL, SCRIPT)
         (partial / "etc/apt/sources.list").write_text(f"deb {mirror.URL} {self.name} main\n")
         (partial / "etc/apt/apt.conf.d/99mirror").write_text(mirror.settings())
         for name in ("etc/resolv.conf", "etc/hostname"):
@@ -88,7 +90,7 @@ class Distribution:
         call(*self.network.enter, *chroot, "apt-get", "install", "-qy", "--no-install-recommends", *filter(None, wanted))
         call(*chroot, "useradd", "--create-home", "--shell", "/bin/bash", "user")
         call(*chroot, "apt-get", "clean")
-        copy = self.cache / f"{self.name}.copy"
+        copy = self.cache / f"{self.files}.copy"
         call("cp", "-ax", partial, copy)
         call("umount", "-R", "-l", partial)
         copy.rename(self.tree)
