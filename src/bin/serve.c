@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Serves one client: moves octets between the stream and the engine, and carries out the
- * requests of the engine: TLS, pauses, the end. Slow work is done while the client does
- * not wait. The engine handles SMTP itself.
+ * requests of the engine: TLS, pauses, the end. Slow work waits for an idle client.
  */
 #include "bin/serve.h"
 #include <errno.h>
@@ -282,10 +281,7 @@ static void fill(struct connection *c)
 		c->pace = (struct pace){ 0 };
 }
 
-/*
- * Compares failures of the source in all sessions with the limits, when this session
- * begins. A connection of a proxy itself is not counted.
- */
+/* Compares the failures of the source with the limits, except for a proxy itself. */
 static enum session_end judge_source(struct connection *c)
 {
 	const struct failure_limits limits = failure_limits_of(&c->config);
@@ -484,8 +480,7 @@ static int refuse(struct connection *c)
 }
 
 /*
- * Like refuse(), without waiting, and without memory or descriptors for a stream. If TLS
- * comes first, nothing is sent.
+ * Like refuse(), without waiting, memory and descriptors. Sends nothing if TLS is first.
  */
 static int refuse_at_once(struct connection *c, int error)
 {

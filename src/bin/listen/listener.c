@@ -73,10 +73,7 @@ static const struct restart_terms after_failure = {
 	.quiet = 60 * SECOND,
 };
 
-/*
- * executing the program again; a longer interval would give an attacker more guesses at
- * one address space
- */
+/* executing the program again; a longer interval would allow more guesses of addresses */
 static const struct restart_terms after_fault = {
 	.least = 10 * SECOND,
 	.most = 80 * SECOND,
@@ -360,10 +357,7 @@ static void handle_end(
 		acceptors_answer(now, ACCEPTOR_GO_ON, after_failure.least);
 }
 
-/*
- * Reaps a child: an acceptor, a connection of an ended acceptor, or the writer of a
- * record.
- */
+/* Reaps an acceptor, a connection of an ended acceptor, or the writer of a record. */
 static void reap_child(struct listener *l, pid_t pid, int status)
 {
 	const struct failure_limits limits = failure_limits_of(l->preload.config);
@@ -425,9 +419,7 @@ static uint64_t start_in_time(struct listener *l)
 	return start_successor(l) ? FOREVER : restart_wait(&l->ended, &after_end, clock);
 }
 
-/*
- * Checks files that acceptors cannot watch. Milliseconds until the next time, or FOREVER.
- */
+/* Checks files that acceptors cannot watch. Milliseconds until the next, or FOREVER. */
 static uint64_t look_in_time(struct listener *l)
 {
 	uint64_t clock;
@@ -506,9 +498,7 @@ static uint64_t kill_in_time(struct listener *l)
 	return 0;
 }
 
-/*
- * Does everything that is due. Returns the milliseconds until the next action; -1: never.
- */
+/* Does everything that is due. Milliseconds until the next action; -1: never. */
 static int do_in_time(struct listener *l)
 {
 	char status[NOTIFY_TEXT_MAX];
@@ -529,8 +519,7 @@ static void read_signals(struct listener *l)
 }
 
 /*
- * Reads a channel. Acceptors are found by channels, because entries move when one is
- * removed.
+ * Reads a channel, by which an acceptor is found, because entries move after a removal.
  */
 static void read_channel(struct listener *l, int channel)
 {
@@ -542,10 +531,7 @@ static void read_channel(struct listener *l, int channel)
 	}
 }
 
-/*
- * Adds entries for poll(), by which the end of an agent is detected once. Returns their
- * number.
- */
+/* Adds entries for poll(), which detect the end of an agent once. Their number. */
 static size_t put_agents(const struct listener *l, struct pollfd *fds)
 {
 	const struct keys_agents *a = &l->preload.agents;

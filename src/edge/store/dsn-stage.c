@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The last stage: puts a report of success into the Maildir of postern-outbox. The report
- * is on the disk before the message is accepted, and nothing that goes wrong with it
- * harms the message.
+ * is on the disk before the message is accepted, and a fault of the report never affects
+ * the message.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,14 +16,14 @@
 #include "proto/dsn.h"
 
 #define HERE "." /* the Maildir is the directory itself */
-#define WRITE_MAX (16 * 1024) /* octets of a report that are written at once */
+#define WRITE_MAX (16 * 1024) /* octets of a report in one write */
 
 static struct dsn_stage *dsn_stage_of(struct stage *st)
 {
 	return (struct dsn_stage *)st;
 }
 
-/* Keeps the first thing that goes wrong. */
+/* Keeps the first fault. */
 static void note(struct dsn_stage *o, const char *part, int error)
 {
 	struct buf b = BUF(o->fault);
@@ -38,7 +38,7 @@ static void note(struct dsn_stage *o, const char *part, int error)
 	o->fault[b.n < sizeof(o->fault) ? b.n : sizeof(o->fault) - 1] = '\0';
 }
 
-/* The Maildir in the directory; what is missing of it is made. */
+/* Opens the Maildir in the directory, and makes missing parts. */
 static void open_box(struct dsn_stage *o)
 {
 	int r = mailbox_open(&o->box, &o->root, HERE);
@@ -66,7 +66,10 @@ int dsn_stage_open(struct dsn_stage *o, const char *path)
 	return o->error;
 }
 
-/* The client's network goes into the name: postern-outbox gives each source its share. */
+/*
+ * Puts the client's network into the name, because postern-outbox divides its rate by
+ * source.
+ */
 static void name_source(struct dsn_stage *o)
 {
 	struct buf b = BUF(o->host_and_source);
@@ -175,8 +178,8 @@ static void close_file(struct dsn_stage *o)
 }
 
 /*
- * Makes the file, still without a name in `new`, about the recipients that delivery has
- * not failed for so far. 0 or -errno, which is kept.
+ * Makes the file, still without a name in `new`, for the recipients whose delivery has
+ * not failed so far. 0 or -errno, which is kept.
  */
 static int make_report(struct dsn_stage *o, const struct tx *tx, bool in_tmp)
 {
@@ -214,8 +217,8 @@ static const struct reply *dsn_stage_prepare(struct stage *st, struct tx *tx)
 }
 
 /*
- * Delivery has failed for some since it was made, and they must not be in it; or it needs
- * a name in tmp.
+ * Makes the file again: delivery has failed since for recipients that must not be in it,
+ * or it needs a name in tmp.
  */
 static int make_again(struct dsn_stage *o, const struct tx *tx, bool in_tmp)
 {
@@ -229,7 +232,10 @@ static int link_name(struct dsn_stage *o, const struct tx *tx)
 		&o->file, o->box.new_dir, tx->id, o->host_and_source, o->box.name);
 }
 
-/* As maildir.c does: the file again, for its link count. 0 or -errno, which is kept. */
+/*
+ * Links the file, and syncs it again for its link count, like maildir.c. 0 or -errno,
+ * which is kept.
+ */
 static int link_report(struct dsn_stage *o, const struct tx *tx)
 {
 	int r = link_name(o, tx);

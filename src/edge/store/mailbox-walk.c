@@ -13,8 +13,8 @@
 #include "base/cleanup.h"
 #include "edge/file.h"
 
-#define LINKS_MAX 16 /* symbolic links of one path: more are a loop */
-#define ENTRIES_MAX 1024 /* octets of a directory that are read at once */
+#define LINKS_MAX 16 /* symbolic links in one path; more are treated as a loop */
+#define ENTRIES_MAX 1024 /* octets of a directory in one read */
 #define OPEN_PATH (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 static void begin(struct walk *w, const struct store_root *root, bool create)
@@ -33,7 +33,7 @@ static int dir_of(const struct walk *w)
 	return w->dir < 0 ? w->root->fd : w->dir;
 }
 
-/* Goes into another directory, which is open; -1: to the root. */
+/* Changes to another directory, which is open; -1: to the root. */
 static void enter(struct walk *w, int dir)
 {
 	if (w->dir >= 0)
@@ -47,7 +47,7 @@ static void copy_path(
 	memcpy(to, from, strlen(from) + 1);
 }
 
-/* Puts the name behind the path; "." is none. False where there is no room for it. */
+/* Appends a name to the path; "." is ignored. False: it does not fit. */
 static bool append(char path[static MAILBOX_PATH_MAX], const char *name)
 {
 	size_t n = strlen(path);
@@ -70,7 +70,7 @@ static int fail(struct walk *w, int error, const char *why)
 	return error;
 }
 
-/* Puts a link's `text` in front of what is left of the path. 0 or -errno. */
+/* Puts a link's `text` before the rest of the path. 0 or -errno. */
 static int put_before(struct walk *w, const char *text)
 {
 	char whole[sizeof(w->todo)];
@@ -85,7 +85,7 @@ static int put_before(struct walk *w, const char *text)
 	return 0;
 }
 
-/* Walks back to the root, and `path` is then what is to be done first. 0 or -errno. */
+/* Returns to the root, and puts `path` before the rest. 0 or -errno. */
 static int restart(struct walk *w, const char *path)
 {
 	int r = put_before(w, path);
@@ -101,8 +101,8 @@ static bool is_same(const struct stat *a, const struct stat *b)
 }
 
 /*
- * Out of the root: true when what is left of the link leads back to it, over directories
- * alone. That part is then done.
+ * Handles "..", which leaves the root. True when the rest of the link leads back to it,
+ * only through directories; that part is then done.
  */
 static bool comes_back(struct walk *w)
 {
@@ -131,8 +131,8 @@ static bool comes_back(struct walk *w)
 }
 
 /*
- * "..": only a link has one. The directory above is walked to again, as the one here may
- * be elsewhere by now.
+ * Handles "..", which only links contain. The parent is reached by a new walk, because
+ * this directory may have been moved.
  */
 static int climb(struct walk *w)
 {
@@ -152,8 +152,9 @@ static int climb(struct walk *w)
 }
 
 /*
- * What of an absolute path is below the root; NULL: it leads elsewhere. Directories are
- * compared, not names: the root may have several. The path stands in a trusted link.
+ * Returns the part of an absolute path that is below the root; NULL: it leads to another
+ * place. Directories are compared, not names, because the root may have several. The path
+ * is the target of a trusted link.
  */
 static const char *below_root(int root, const char *target)
 {
@@ -175,7 +176,7 @@ static const char *below_root(int root, const char *target)
 	return NULL;
 }
 
-/* Puts the target of the link in its place, if it may be followed. 0 or -errno. */
+/* Replaces a link by its target, if it may be followed. 0 or -errno. */
 static int follow(struct walk *w, const char *name)
 {
 	char target[WALK_TARGET_MAX];
@@ -197,7 +198,10 @@ static int follow(struct walk *w, const char *name)
 	return *target == '/' ? restart(w, below) : put_before(w, below);
 }
 
-/* The name is no directory. MAILBOX_OTHER, 0 for a link that is followed, or -errno. */
+/*
+ * Handles a name that is not a directory. MAILBOX_OTHER; 0 for a link that is followed;
+ * or -errno.
+ */
 static int judge_link(struct walk *w, const char *name)
 {
 	struct stat dir, link;
@@ -284,9 +288,9 @@ int walk_sync(const struct store_root *root, int dir)
 }
 
 /*
- * Gives a directory that root has just made to the owner of the directory above it. That
- * owner may have put another directory of root in its place, so only an empty one is
- * given. 0 or -errno.
+ * Gives a directory that root has just made to the owner of its parent directory. This
+ * owner may have replaced it by another directory of root, so only an empty one is given.
+ * 0 or -errno.
  */
 static int give(int dir, const char *name)
 {
@@ -317,14 +321,14 @@ int walk_make(const struct store_root *root, int dir, const char *name)
 	if (errno != EEXIST || root->as_owner)
 		return errno == EEXIST ? 0 : -errno;
 	/*
-	 * another process may have made it just now, and not have given it yet; what is
-	 * wrong with it comes out later
+	 * another process may have made it just now, without giving it yet; faults are
+	 * found later
 	 */
 	give(dir, name);
 	return 0;
 }
 
-/* The name, and durable. 0 or -errno. */
+/* Makes the directory, durably. 0 or -errno. */
 static int make(struct walk *w, const char *name)
 {
 	int r = walk_make(w->root, dir_of(w), name);
@@ -332,7 +336,7 @@ static int make(struct walk *w, const char *name)
 	return r < 0 ? r : walk_sync(w->root, dir_of(w));
 }
 
-/* One component. 0, an enum mailbox_result, or -errno. */
+/* Takes one component. 0, an enum mailbox_result, or -errno. */
 static int step(struct walk *w, const char *name)
 {
 	int r = walk_become(w->root, dir_of(w)), fd;
@@ -361,12 +365,12 @@ static int step(struct walk *w, const char *name)
 	return strlen(w->todo) > w->n_own ? MAILBOX_DANGLING : MAILBOX_ABSENT;
 }
 
-/* Takes the first component of what is left; false where there is none. */
+/* Takes the first component of the rest of the path; false: there is none. */
 static bool take(struct walk *w, char name[static MAILBOX_PATH_MAX])
 {
 	size_t start = strspn(w->todo, "/");
 	size_t n = strcspn(w->todo + start, "/");
-	/* one that is cut is longer than a name may be all the same */
+	/* a name that is cut here is still longer than a name may be */
 	size_t kept = n < MAILBOX_PATH_MAX ? n : MAILBOX_PATH_MAX - 1, left;
 
 	memcpy(name, w->todo + start, kept);
@@ -392,7 +396,7 @@ static bool is_itself(const char *name)
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-/* Of a directory that is open for reading; -1: it is not. */
+/* True for a directory without entries; `fd` is open for reading; -1: false. */
 static bool has_no_entry(int fd, const char *extra)
 {
 	_Alignas(struct entry) char some[ENTRIES_MAX];
@@ -412,7 +416,10 @@ static bool has_no_entry(int fd, const char *extra)
 
 bool walk_is_empty(const struct store_root *root, int dir, const char *extra)
 {
-	/* with an offset of its own: the directory may be shared with other processes */
+	/*
+	 * with an offset of its own, because the descriptor may be shared with other
+	 * processes
+	 */
 	OWNED_FD int fd = walk_open(root, dir, ".");
 
 	return has_no_entry(fd, extra);
@@ -424,21 +431,24 @@ int walk_may_write(const struct store_root *root, int dir)
 
 	if (r < 0)
 		return (int)r;
-	/* on Linux before 5.8 libc would guess by the mode; there it shows at writing */
+	/*
+	 * before Linux 5.8 libc would guess by the mode; the fault is then found when
+	 * writing
+	 */
 	r = syscall(SYS_faccessat2, dir, ".", W_OK | X_OK, AT_EACCESS);
 	return r < 0 && errno != ENOSYS ? -errno : 0;
 }
 
 /*
- * What is known of the directory in which the rest of the path would be made. 0, or
- * -errno where it cannot be known now.
+ * Examines the directory in which the rest of the path would be made. 0; or -errno: it
+ * cannot be examined now.
  */
 static int look_around(struct walk *w)
 {
 	OWNED_FD int fd = walk_open(w->root, dir_of(w), ".");
 	struct stat st;
 
-	/* one that may be entered but not read is taken as it is */
+	/* a directory that can be entered but not read is accepted */
 	if (fd < 0 && fd != -EACCES)
 		return fd;
 	if (fstat(dir_of(w), &st) < 0)
@@ -453,7 +463,10 @@ static int look_around(struct walk *w)
 	return 0;
 }
 
-/* Empty directories that stay would look like those of an unmounted file system. */
+/*
+ * Removes new empty directories, because they would look like those of an unmounted file
+ * system.
+ */
 static void take_back(struct walk *w)
 {
 	char path[MAILBOX_PATH_MAX];
@@ -472,7 +485,7 @@ static void take_back(struct walk *w)
 	}
 }
 
-/* The whole path. What is missing or at fault is then the end of `done`. */
+/* Walks the whole path. A missing or faulty name is then the end of `done`. */
 int walk_path(
 	struct walk *w, const struct store_root *root, bool create, const char *path)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Opens and makes Maildirs below mail-root, by descriptors: no symbolic link of a
- * Maildir's owner is ever followed. What is made survives a crash.
+ * Maildir's owner is ever followed. New directories survive a crash.
  */
 #include "edge/store/store.h"
 #include <errno.h>
@@ -19,11 +19,11 @@
 
 #define MARK_MODE 0644
 
-/* In the order in which they are made: where `new` exists, so do the two before it. */
+/* In the order in which they are made: if `new` exists, the two before it exist, too. */
 enum { PART_TMP, PART_CUR, PART_NEW, N_PARTS };
 static const char *const parts[N_PARTS] = { "tmp", "cur", "new" };
 
-/* Shows that the directory is the right one while it has no mailbox. 0 or -errno. */
+/* Makes the marker of the right directory, which has no mailbox yet. 0 or -errno. */
 static int mark(int dir)
 {
 	OWNED_FD int fd = openat(dir, MAILBOX_MARK,
@@ -32,7 +32,7 @@ static int mark(int dir)
 	return fd < 0 || fsync(dir) < 0 ? -errno : 0;
 }
 
-/* At the end of a path. */
+/* Removes slashes at the end of a path. */
 static void cut_slashes(char *path)
 {
 	size_t n = strlen(path);
@@ -41,7 +41,10 @@ static void cut_slashes(char *path)
 		path[--n] = '\0';
 }
 
-/* Its name, too, must outlive a crash: mail will lie below it. 0 or -errno. */
+/*
+ * Makes mail-root. Its name must also survive a crash, because mail is stored below it. 0
+ * or -errno.
+ */
 static int make_root(const char *path, bool is_stated)
 {
 	OWNED char *copy = strdup(path);
@@ -57,7 +60,7 @@ static int make_root(const char *path, bool is_stated)
 	above = file_open_above(copy, &name, &is_open);
 	if (above < 0)
 		return above;
-	/* that one may be a mount point, too */
+	/* the parent directory may be a mount point, too */
 	if (!is_stated && mailbox_dir_is_empty(&root, above))
 		return -ENOENT;
 	r = walk_make(&root, above, name);
@@ -90,7 +93,7 @@ int mailbox_fail(struct mailbox *box, const char *part, int error)
 	return error;
 }
 
-/* Takes over what a walk came to. */
+/* Takes over the result of a walk. */
 static int arrive(struct mailbox *box, struct walk *w, int r)
 {
 	free(box->path);
@@ -112,7 +115,9 @@ static int arrive(struct mailbox *box, struct walk *w, int r)
 	return box->path ? r : -ENOMEM;
 }
 
-/* 0, -ENOENT, or another fault of a part that could not, or need not, be opened. */
+/*
+ * Examines a part that could not, or need not, be opened. 0, -ENOENT, or another fault.
+ */
 static int look_at(struct mailbox *box, const char *part)
 {
 	struct stat st;
@@ -134,7 +139,7 @@ static void close_dir(int *dir)
 	*dir = -1;
 }
 
-/* Opens a part. 0 or -errno, -ENOENT where it is missing. */
+/* Opens a part. 0 or -errno; -ENOENT: it is missing. */
 static int open_part(struct mailbox *box, const char *part, int *ret_dir)
 {
 	int fd, r;
@@ -175,7 +180,10 @@ int mailbox_learn(struct mailbox *box)
 	return 0;
 }
 
-/* Opens `new` and learns what it is, or will be where it is missing. */
+/*
+ * Opens `new`, and reads its owner and file system, or those that a missing one will
+ * have.
+ */
 static int open_new(struct mailbox *box)
 {
 	int r = open_part(box, "new", &box->new_dir), learned;
@@ -186,7 +194,7 @@ static int open_new(struct mailbox *box)
 	return learned < 0 ? learned : r;
 }
 
-/* Opens `new` and `tmp`, and looks at `cur`: each that exists must be a directory. */
+/* Opens `new` and `tmp`, and examines `cur`: existing parts must be directories. */
 static int open_parts(struct mailbox *box)
 {
 	size_t n_missing = 0;
@@ -217,7 +225,7 @@ int mailbox_open(struct mailbox *box, const struct store_root *root, const char 
 	return r ? r : open_parts(box);
 }
 
-/* What is missing in the box. 0 or -errno. */
+/* Makes missing parts of the box. 0 or -errno. */
 static int complete(struct mailbox *box)
 {
 	int r;
@@ -249,7 +257,7 @@ int mailbox_create(struct mailbox *box)
 	return r < 0 ? r : complete(box);
 }
 
-/* The file system perhaps wants a name for a file from the beginning. */
+/* True if the file system may need a name for a file from the beginning. */
 static bool needs_tmp(const struct mailbox *box)
 {
 	OWNED_FD int fd = -1;
@@ -259,7 +267,7 @@ static bool needs_tmp(const struct mailbox *box)
 	return fd < 0;
 }
 
-/* Where something is missing in the box. 0 or -errno. */
+/* Checks a box with missing parts. 0 or -errno. */
 static int probe_missing(struct mailbox *box)
 {
 	struct stat st;
@@ -271,7 +279,7 @@ static int probe_missing(struct mailbox *box)
 	return 0;
 }
 
-/* Cuts the path of a missing mailbox behind the first directory that is missing. */
+/* Cuts the path of a missing mailbox after the first missing directory. */
 static void cut_path(struct mailbox *box)
 {
 	char *first = box->path + box->above.n_path;
@@ -280,7 +288,10 @@ static void cut_path(struct mailbox *box)
 	first[strcspn(first, "/")] = '\0';
 }
 
-/* Of a missing mailbox: names the first directory that cannot be made, as making does. */
+/*
+ * Checks a missing mailbox. The fault has the first directory that cannot be made, as
+ * when it is made.
+ */
 static int probe_above(struct mailbox *box)
 {
 	if (!box->above.error)
@@ -302,7 +313,7 @@ bool mailbox_fault_is_ours(
 	return place->is_named || strlen(place->path) - box->n_left <= place->n_fixed;
 }
 
-/* In what a file system has for itself (mkfs(8)). */
+/* True in lost+found, which a file system makes for itself (mkfs(8)). */
 static bool is_lost_and_found(const char *path)
 {
 	for (size_t n; *path; path += n + (path[n] == '/')) {
@@ -323,7 +334,7 @@ bool mailbox_is_elsewhere(
 		return place->is_part ||
 		       (!place->may_create && !mailbox_fault_is_ours(box, place));
 	case MAILBOX_BARE:
-		/* one that has other entries serves another purpose */
+		/* a directory with other entries has another purpose */
 		return !place->is_named &&
 		       (place->is_part || !place->may_create ||
 			       !mailbox_dir_is_empty(box->root, box->dir));
@@ -345,10 +356,7 @@ bool mailbox_is_not_mounted(enum create_choice create, int found,
 	case MAILBOX_DANGLING:
 		return place->may_create && box->above.is_empty;
 	default:
-		/*
-		 * an empty directory in the place of a mailbox is one that is to be
-		 * completed
-		 */
+		/* an empty directory in the place of a mailbox must be completed */
 		return false;
 	}
 }
@@ -378,7 +386,7 @@ bool mailbox_is_full(const struct mailbox *box, uint64_t octets)
 		dir = box->root->fd;
 	if (dir < 0 || fstatvfs(dir, &fs) < 0 || fs.f_blocks == 0 || fs.f_frsize == 0)
 		return false;
-	/* some are root's alone */
+	/* some blocks are reserved for root */
 	blocks = geteuid() == 0 ? fs.f_bfree : fs.f_bavail;
 	return octets / fs.f_frsize >= blocks;
 }
@@ -451,7 +459,7 @@ bool mailbox_dir_is_empty(const struct store_root *root, int dir)
 	return walk_is_empty(root, dir, "lost+found");
 }
 
-/* Two that do not exist yet have only their names. */
+/* Two mailboxes that do not exist yet are compared by their paths. */
 bool mailbox_is_same(const struct mailbox *a, const struct mailbox *b)
 {
 	if (a->new_dir < 0 || b->new_dir < 0)

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * What filters change after recipients were accepted: some get other mailboxes, or none.
- */
+/* Changes of mail filters after recipients were accepted: other mailboxes, or none. */
 #include "edge/store/maildir-parts.h"
 #include <stdio.h>
 
-/* Boxes have numbers in the order in which recipients got them. */
+/* Numbers of boxes are in the order of the recipients that added them. */
 void maildir_drop(struct stage *st, struct recipient *r)
 {
 	struct maildir *m = (struct maildir *)st;

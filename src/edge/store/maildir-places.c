@@ -21,7 +21,7 @@ const struct reply *maildir_failure(int error)
 	return reply_get(error == -ENOMEM ? REPLY_NO_MEMORY : REPLY_STORE_FAILED);
 }
 
-/* The first fault of the transaction is the one that its record has. */
+/* True for the first fault of the transaction, which its record has. */
 static bool may_note(const struct maildir *m)
 {
 	return !m->stage.fault;
@@ -48,7 +48,7 @@ void maildir_note_box(struct maildir *m, const struct mailbox *box)
 	note(m, &b);
 }
 
-/* What is wrong with mail-root, or with all that is below it. */
+/* Keeps a fault of mail-root, or of everything below it. */
 static void note_root(struct maildir *m, const char *words)
 {
 	struct buf b = BUF(m->fault);
@@ -59,7 +59,9 @@ static void note_root(struct maildir *m, const char *words)
 	note(m, &b);
 }
 
-/* The reply where no mailbox can have the message, for the reason of the first. */
+/*
+ * Returns the reply if no mailbox can get the message, for the reason of the first one.
+ */
 const struct reply *maildir_fail_all(struct maildir *m, int error)
 {
 	for (size_t i = 0; i < m->n_boxes; i++)
@@ -68,7 +70,7 @@ const struct reply *maildir_fail_all(struct maildir *m, int error)
 	return maildir_failure(error);
 }
 
-/* The box with the same directory; n_boxes: none. */
+/* Returns the number of the box with the same directory; n_boxes: none. */
 static size_t find_box(const struct maildir *m, const struct mailbox *box)
 {
 	size_t i = 0;
@@ -78,7 +80,7 @@ static size_t find_box(const struct maildir *m, const struct mailbox *box)
 	return i;
 }
 
-/* Descriptors that the box gets when content is about to come. */
+/* Returns the number of descriptors that the box gets before the content. */
 static size_t count_later(const struct mailbox *box)
 {
 	size_t n = (size_t)(box->new_dir < 0) + (size_t)(box->tmp_dir < 0);
@@ -93,7 +95,10 @@ static size_t count_later(const struct mailbox *box)
 	return n;
 }
 
-/* Gives the recipient the box of that number, unless it has it. NULL or a refusal. */
+/*
+ * Adds the box of that number to the recipient, unless it has it. Returns NULL, or a
+ * refusal.
+ */
 static const struct reply *add_goal(struct maildir *m, struct recipient *r, size_t number)
 {
 	size_t *more;
@@ -110,7 +115,9 @@ static const struct reply *add_goal(struct maildir *m, struct recipient *r, size
 	return NULL;
 }
 
-/* Takes over the box, unless the transaction has it already. NULL or a refusal. */
+/*
+ * Takes over the box, unless the transaction has it already. Returns NULL, or a refusal.
+ */
 static const struct reply *add_box(struct maildir *m, struct mailbox *box,
 	struct recipient *r, const struct recipients_place *place)
 {
@@ -147,9 +154,9 @@ void maildir_drop_boxes(struct maildir *m, struct recipient *r, size_t n_boxes)
 }
 
 /*
- * Where there are more mailboxes than descriptors the client sends the rest in another
- * transaction, and the record has the reason. Without descriptors for a single one it
- * never can.
+ * If there are more mailboxes than descriptors, the client sends the rest in another
+ * transaction, and the record has the reason. Without descriptors for a single one this
+ * is not possible.
  */
 static const struct reply *open_failure(
 	struct maildir *m, const struct recipient *r, struct mailbox *box)
@@ -163,7 +170,10 @@ static const struct reply *open_failure(
 	return is_many ? reply_get(REPLY_RECIPIENT_MANY) : maildir_failure(box->error);
 }
 
-/* If the file of mail-root-marker is missing, so is perhaps mail's file system. */
+/*
+ * If the file of mail-root-marker is missing, the file system for mail may be missing,
+ * too.
+ */
 static const struct reply *check_marker(struct maildir *m)
 {
 	const char *marker = m->recipients.marker;
@@ -178,7 +188,7 @@ static const struct reply *check_marker(struct maildir *m)
 	return reply_get(REPLY_STORE_FAILED);
 }
 
-/* Of an address that has no mailbox. */
+/* Returns the refusal of an address without a mailbox. */
 static const struct reply *search_failure(struct maildir *m,
 	const struct recipients_search *s, enum recipients_result result)
 {
@@ -212,9 +222,9 @@ static const struct reply *empty_failure(struct maildir *m, const struct mailbox
 }
 
 /*
- * True when the descriptors do for the box, too, until the message is stored. Those that
- * are open have numbers in a row. Each box may need a file of its own: whether its file
- * system has hard links shows when one is made.
+ * True when there are enough descriptors for the box until the message is stored. Open
+ * ones have consecutive numbers. Each box may need a file of its own, because missing
+ * hard links are detected only when one is made.
  */
 static bool has_room(const struct maildir *m, const struct mailbox *box)
 {
@@ -239,8 +249,8 @@ static bool has_device(const struct maildir *m, dev_t device)
 }
 
 /*
- * True where the file system of the mailbox has less space than the client declares for
- * the message (RFC 1870 6.1). Each file system is asked once.
+ * True if the file system of the mailbox has less space than the size that the client
+ * declared (RFC 1870 6.1). Each file system is examined once.
  */
 static bool is_full(
 	const struct maildir *m, const struct tx *tx, const struct mailbox *box)
@@ -251,7 +261,10 @@ static bool is_full(
 	return mailbox_is_full(box, tx->params.size);
 }
 
-/* What keeps the message from being stored, as far as it shows now. NULL or a refusal. */
+/*
+ * Checks whether the message can be stored, as far as this is known now. Returns NULL, or
+ * a refusal.
+ */
 static const struct reply *check_room(struct maildir *m, const struct tx *tx,
 	const struct recipient *r, struct mailbox *box)
 {
@@ -269,7 +282,7 @@ static const struct reply *check_room(struct maildir *m, const struct tx *tx,
 	return open_failure(m, r, box);
 }
 
-/* What keeps mail from the box at the place, or NULL. */
+/* Returns the refusal of mail for the box at the place, or NULL. */
 static const struct reply *check_box(struct maildir *m, const struct tx *tx,
 	const struct recipient *r, struct mailbox *box, int found,
 	const struct recipients_place *place)
@@ -304,8 +317,8 @@ const struct reply *maildir_take_place(struct maildir *m, const struct tx *tx,
 }
 
 /*
- * Takes over the first place that is there or may be made, and with a line of several
- * mailboxes all of them: where one is none, the line has no mailbox.
+ * Takes over the first place that exists or may be made; from a line of several mailboxes
+ * all of them. If one of these is not a mailbox, the line has none.
  */
 static const struct reply *find_places(
 	struct maildir *m, const struct tx *tx, struct recipient *r)

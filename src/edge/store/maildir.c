@@ -2,10 +2,10 @@
 /*
  * The stage that stores a message in its Maildirs. The message is durable in each of them
  * before it is accepted: write, fsync, link, fsync the file again (or a file system
- * without a journal may lose the link count), fsync each directory. All that can fail is
- * done for all Maildirs before the first link (but a file for one that no link reaches);
- * a failure after it takes back what was linked: of that Maildir alone where its
- * recipients can get a reply each, else of all.
+ * without a journal may lose the link count), fsync each directory. Everything that can
+ * fail is done for all Maildirs before the first link (except a file for a Maildir that
+ * links cannot reach). After a later failure links are removed: only those of this
+ * Maildir if each recipient gets its own reply, else all of them.
  */
 #include "edge/store/store.h"
 #include <errno.h>
@@ -19,7 +19,8 @@
 #include "edge/store/message-file.h"
 
 #define FD_RESERVE 16 /* descriptors kept for files and logs */
-#define FD_OPEN 8 /* of the connection, mail-root, the log and tables, as a rule */
+/* descriptors of the connection, mail-root, the log and tables, usually */
+#define FD_OPEN 8
 #define FD_EACH 4 /* the directory, its `new` and `tmp`, and a file */
 #define FD_MADE 2 /* directories that were made and are synced later */
 
@@ -29,8 +30,8 @@ static struct maildir *maildir_of(struct stage *st)
 }
 
 /*
- * A Maildir is created, or completed, when content is about to come, not for each address
- * that is tried. It has an error where that fails.
+ * Creates, or completes, Maildirs before the content, so that they are not made for each
+ * address that a client tries. After a failure the box has an error.
  */
 static void create_missing(struct maildir *m)
 {
@@ -42,7 +43,9 @@ static void create_missing(struct maildir *m)
 int maildir_open_files(struct maildir *m, const struct tx *tx)
 {
 	create_missing(m);
-	/* each has one of its own at most, and another where that cannot be linked */
+	/*
+	 * each box has at most one of its own, and another one if that cannot be linked
+	 */
 	m->files = calloc(2 * m->n_boxes, sizeof(*m->files));
 	return m->files ? message_files_begin(m, tx) : -ENOMEM;
 }
@@ -68,7 +71,7 @@ static const struct reply *maildir_body(
 	return r < 0 ? maildir_fail_all(m, r) : NULL;
 }
 
-/* The first of the recipient's boxes that cannot have the message, or NULL. */
+/* Returns the first box of the recipient that cannot get the message, or NULL. */
 static const struct mailbox *find_failed(
 	const struct maildir *m, const struct recipient *r)
 {
@@ -107,7 +110,7 @@ static const struct reply *maildir_prepare(struct stage *st, struct tx *tx)
 	return NULL;
 }
 
-/* Never over an existing file: another name is tried. */
+/* Links the file, never over an existing one: another name is tried. */
 static int link_box(struct maildir *m, const struct tx *tx, struct mailbox *box)
 {
 	int r = message_file_link_new(
@@ -117,7 +120,7 @@ static int link_box(struct maildir *m, const struct tx *tx, struct mailbox *box)
 	return r;
 }
 
-/* Directories between which links should be possible may be apart all the same. */
+/* Handles directories between which links should be possible but are not. */
 static int link_apart(
 	struct maildir *m, const struct tx *tx, struct mailbox *box, bool *ret_again)
 {
@@ -132,7 +135,7 @@ static int link_apart(
 	return m->root.later ? 0 : link_box(m, tx, box);
 }
 
-/* What is durable in the box, or why it is not. */
+/* Makes the file in the box durable. 0 or -errno. */
 static int sync_box(const struct mailbox *box)
 {
 	if (box->file->error)
@@ -143,8 +146,8 @@ static int sync_box(const struct mailbox *box)
 }
 
 /*
- * A box that fails affects only its own recipients where each gets a reply; else it fails
- * the whole transaction.
+ * A failed box affects only its own recipients if each gets a reply of its own; else it
+ * fails the whole transaction.
  */
 static int settle(struct mailbox *box, const struct tx *tx, int error)
 {
@@ -221,7 +224,7 @@ static const struct reply *maildir_commit(struct stage *st, struct tx *tx)
 	bool again;
 	int r;
 
-	maildir_refuse_recipients(m, tx); /* a later stage may have refused some */
+	maildir_refuse_recipients(m, tx); /* a later stage may have refused recipients */
 	r = maildir_link(m, tx, &again);
 	if (r == 0)
 		r = sync_all(m, tx);

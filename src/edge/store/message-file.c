@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The files of a message on its way into Maildirs. An unfinished file has no name in
- * `new`: with O_TMPFILE it has none at all, so that a killed process leaves nothing
- * behind; elsewhere it is in tmp, as in every Maildir. Where a file cannot have two names
- * it is moved out of tmp, and never over another one. A file system that fails is given
- * up with its own Maildirs and with no other.
+ * `new`: with O_TMPFILE it has no name at all, so that a killed process leaves no file;
+ * on other file systems it is in tmp, as in every Maildir. If a file cannot have two
+ * names, it is moved out of tmp, never over another file. A failing file system affects
+ * only its own Maildirs.
  */
 #include "edge/store/message-file.h"
 #include <errno.h>
@@ -19,18 +19,18 @@
 #include "proto/received.h"
 
 #define FILE_MODE 0600
-#define SENDFILE_MAX 0x7ffff000 /* what Linux moves in one call */
+#define SENDFILE_MAX 0x7ffff000 /* octets that Linux moves in one call */
 
 /*
- * A directory that was removed: ext4 returns EPERM there. Some file systems have a link
- * count of 0 for directories that exist.
+ * True for a removed directory, in which ext4 returns EPERM. Some file systems have a
+ * link count of 0 for existing directories.
  */
 static bool is_removed(const struct stat *dir, int error)
 {
 	return error == EPERM && dir->st_nlink == 0;
 }
 
-/* The name is new. A descriptor or -errno. */
+/* Makes a file with a new name in tmp. Returns a descriptor, or -errno. */
 static int open_in_tmp(
 	struct message_file *c, const struct mailbox *box, const char *name)
 {
@@ -103,9 +103,9 @@ int message_file_write(struct message_file *c, struct span *text)
 }
 
 /*
- * True when the file can be linked into the mailbox. It is tried where the file has a
- * name in tmp; such file systems may have no hard links, or none between some
- * directories. Others have them within what is compared here.
+ * True when the file can be linked into the mailbox. If the file has a name in tmp, this
+ * is tried, because such file systems may have no hard links, or none between some
+ * directories. Other file systems have them if the values compared here are equal.
  */
 static bool reaches(struct message_file *c, const struct mailbox *box)
 {
@@ -121,7 +121,10 @@ static bool reaches(struct message_file *c, const struct mailbox *box)
 	return !c->alone;
 }
 
-/* A descriptor to read it, or -errno; -EACCES in a sandbox that has Landlock. */
+/*
+ * Returns a descriptor for reading the file, or -errno; -EACCES in a sandbox with
+ * Landlock.
+ */
 static int open_again(const struct message_file *c)
 {
 	char path[FILE_PROC_MAX];
@@ -134,7 +137,7 @@ static int open_again(const struct message_file *c)
 	return fd < 0 ? -errno : fd;
 }
 
-/* What can be read there from the beginning. */
+/* Copies the other file from its beginning. */
 static int fill_from(struct message_file *c, int from)
 {
 	off_t at = 0;
@@ -206,7 +209,7 @@ static int move(struct message_file *c, int new_dir, const char *name)
 	return 0;
 }
 
-/* -EEXIST: another file has that name. */
+/* Links the file. -EEXIST: another file has that name. */
 static int link_as(struct message_file *c, int new_dir, const char *name)
 {
 	if (c->tmp_dir < 0)
@@ -264,7 +267,9 @@ static int add_file(
 	return 0;
 }
 
-/* Without the file none of its boxes can have the message. Returns `error`. */
+/*
+ * Gives up a file, without which none of its boxes can get the message. Returns `error`.
+ */
 static int give_up(struct maildir *m, struct message_file *c, int error)
 {
 	const char *part = c->part;
@@ -280,7 +285,7 @@ static int give_up(struct maildir *m, struct message_file *c, int error)
 	return error;
 }
 
-/* 0 where a box has a file; else the error of the first. */
+/* Returns 0 if any box has a file; else the error of the first box. */
 static int result(const struct maildir *m)
 {
 	for (size_t i = 0; i < m->n_boxes; i++)
@@ -289,7 +294,7 @@ static int result(const struct maildir *m)
 	return m->boxes[0].error;
 }
 
-/* A file that can be linked into the box, or NULL. */
+/* Returns a file that can be linked into the box, or NULL. */
 static struct message_file *find_file(struct maildir *m, const struct mailbox *box)
 {
 	if (m->original_to)
@@ -323,7 +328,10 @@ static bool has_goal(const struct maildir *m, const struct recipient *r, size_t 
 	return false;
 }
 
-/* Writes what is in the buffer where there is no room for the text. 0 or -errno. */
+/*
+ * Appends text to the buffer, which is written before if the text does not fit. 0 or
+ * -errno.
+ */
 static int put(struct message_file *c, struct buf *b, struct span text)
 {
 	struct span before = buf_span(b);
@@ -366,7 +374,7 @@ int message_trace_end(struct message_trace *t)
 	return r ? r : message_file_write(t->file, &text);
 }
 
-/* The whole trace header of one box. 0 or -errno. */
+/* Writes the whole trace header of one box. 0 or -errno. */
 static int write_trace(
 	struct maildir *m, const struct tx *tx, size_t number, struct span trace)
 {
@@ -423,7 +431,7 @@ int message_files_finish(struct maildir *m)
 	return result(m);
 }
 
-/* Complete and synced, and the owner's. 0 or -errno. */
+/* Completes and syncs the file, and gives it to the owner. 0 or -errno. */
 static int fill(struct message_file *c, int from)
 {
 	int r = fill_from(c, from);
@@ -444,7 +452,7 @@ int message_files_own(
 	/* each box has had two then */
 	if (m->n_files == 2 * m->n_boxes)
 		return error;
-	/* in the same directory it would be the same again */
+	/* a file in the same directory would fail again */
 	if (old->new_dir == box->new_dir && (!in_tmp || old->tmp_dir >= 0))
 		return error;
 	from = open_again(old);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What becomes of a message: the mailbox of each recipient, the Maildirs that get the
- * message, and the reports of success. The order of this header is that of their use:
+ * The storing of messages: the mailbox of each recipient, the Maildirs that get the
+ * message, and the reports of success. The order of this header is that of use:
  * recipients, mailboxes, the files of a message, and the two stages that use them.
  */
 #pragma once
@@ -16,17 +16,17 @@
 #include "smtp/names.h"
 #include "smtp/tx.h"
 
-/* Which Maildir an accepted recipient's mail goes to. */
+/* The Maildir of an accepted recipient. */
 
-/* below mail-root; each component has its own limit, NAME_MAX */
+/* octets below mail-root; each component has its own limit, NAME_MAX */
 #define MAILBOX_PATH_MAX 1024
 
 #define RECIPIENTS_FAULT_MAX 256
 #define RECIPIENTS_WORDS_MAX 128
 
 /*
- * What is wrong with mail-root or a directory below it, in words; of the marker
- * recipients_put_marker_fault() has them.
+ * The texts of faults of mail-root or a directory below it; recipients_put_marker_fault()
+ * has those of the marker.
  */
 #define RECIPIENTS_ROOT_EMPTY "is empty: is its file system not mounted?"
 #define RECIPIENTS_PATH_LONG                                                             \
@@ -36,33 +36,34 @@
 struct table;
 
 enum create_choice {
-	CREATE_AUTO, /* only where clients cannot make many of them by invented names */
+	CREATE_AUTO, /* only if clients cannot make many of them by invented names */
 	CREATE_NO,
 	CREATE_YES,
 };
 
 struct recipients {
-	const char *root_path; /* mail-root, as it is named in faults */
-	const char *marker; /* a file that must be in mail-root; NULL: none */
-	const char *table_path; /* of `table`, as it is named in faults */
+	const char *root_path; /* mail-root, for faults */
+	const char *marker; /* name of a file that must be in mail-root; NULL: none */
+	const char *table_path; /* path of `table`, for faults */
 	/* relative to mail-root; %u local part, %d domain, %% a percent */
 	const char *template;
 	const char *hostname; /* the domain of <postmaster> */
-	enum create_choice create; /* a Maildir that does not exist */
-	struct table *table; /* of mailboxes; NULL: each Maildir that exists is one */
-	/* for addresses without a mailbox: a template, or an address; NULL: none */
+	enum create_choice create; /* whether missing Maildirs are made */
+	struct table *table; /* table of mailboxes; NULL: each existing Maildir is one */
+	/* mailbox for addresses without one: a template, or an address; NULL: none */
 	const char *catch_all;
-	const char *postmaster; /* likewise, for postmaster and abuse without a mailbox */
-	char delimiter; /* before a subaddress; NUL: there are none */
+	const char *postmaster; /* the same for postmaster and abuse without a mailbox */
+	/* character before a subaddress; NUL: there are no subaddresses */
+	char delimiter;
 };
 
 enum recipients_result {
 	RECIPIENTS_FOUND,
-	RECIPIENTS_NAME, /* the address cannot name a directory */
-	RECIPIENTS_UNKNOWN, /* there is no other place for it */
-	RECIPIENTS_AUTH, /* it accepts mail only from clients that have logged in */
-	RECIPIENTS_FAILED, /* the table cannot be read, or its line means nothing */
-	/* the settings give it a path that does not fit in MAILBOX_PATH_MAX */
+	RECIPIENTS_NAME, /* the address cannot be the name of a directory */
+	RECIPIENTS_UNKNOWN, /* there is no further place */
+	RECIPIENTS_AUTH, /* mail is accepted only from clients that have logged in */
+	RECIPIENTS_FAILED, /* the table cannot be read, or its line is invalid */
+	/* the path by the settings does not fit in MAILBOX_PATH_MAX */
 	RECIPIENTS_LONG,
 };
 
@@ -71,70 +72,73 @@ struct recipients_search {
 	const struct recipients *rs;
 	bool logged_in;
 	char octets[NAMES_LOCAL_MAX];
-	struct span whole; /* local part, without its quotes and in lower case */
-	struct span base; /* and without a subaddress */
-	struct span domain; /* as the recipient has it */
-	/* with RECIPIENTS_FAILED: "file: key: what is wrong" */
+	struct span whole; /* local part without quotes, in lower case */
+	struct span base; /* the same without a subaddress */
+	struct span domain; /* domain of the recipient */
+	/* set with RECIPIENTS_FAILED: "FILE: KEY: FAULT" */
 	char fault[RECIPIENTS_FAULT_MAX];
-	unsigned next; /* what is tried next */
+	unsigned next; /* number of the next try */
 
-	/* Of the line of the table that the last place is from: */
+	/* The line of the table with the last place: */
 	char line[ENTRY_VALUE_MAX];
-	struct span also; /* its paths that recipients_also() has not given yet */
-	struct span user, host; /* what %u and %d are in them */
-	const char *known; /* the parts of the address that the line has named */
-	bool unfiltered; /* no filter is asked about mail for it */
+	struct span also; /* its paths that recipients_also() has not returned yet */
+	struct span user, host; /* values of %u and %d in them */
+	const char *known; /* the parts of the address that the line determines */
+	bool unfiltered; /* mail for it does not pass the filters */
 };
 
 struct recipients_place {
 	char path[MAILBOX_PATH_MAX];
 	bool may_create;
 	/*
-	 * by a line of the table, or as the only one: a directory there is a mailbox,
-	 * whatever it lacks
+	 * given by a line of the table, or the only place: a directory there is a mailbox
+	 * even if its parts are missing
 	 */
 	bool is_named;
-	/* an address gives it the name of a part of a Maildir: none is made there */
+	/* an address gives it the name of a part of a Maildir, so none is made there */
 	bool is_part;
 	/*
-	 * octets of the path that name directories of the settings or of a line, before
-	 * any that an address names
+	 * octets at the start of the path that come from the settings or a line, not from
+	 * an address
 	 */
 	size_t n_fixed;
-	/* the address whose mailbox it is; borrowed from the search */
+	/* address of the mailbox; borrowed from the search */
 	struct span local, domain;
 };
 
-/* `rs` and the recipient stay the caller's. Nothing is looked up yet. */
+/*
+ * Begins a search. The caller still owns `rs` and the recipient. Nothing is looked up
+ * yet.
+ */
 void recipients_begin(struct recipients_search *s, const struct recipients *rs,
 	const struct recipient *r, bool logged_in);
 
 /*
- * The next place: a path below mail-root, NUL-terminated; "." for mail-root itself. Only
- * after -ENOENT may it be asked again. Local part and domain are written in lower case,
- * and each is one path component or part of one: never empty, "..", hidden, malformed
- * UTF-8, or with a slash or control character in it.
+ * Finds the next place: a path below mail-root, NUL-terminated; "." for mail-root itself.
+ * Called again only after -ENOENT. Local part and domain are in lower case, and each is
+ * one path component or part of one: never empty, "..", hidden, malformed UTF-8, or with
+ * a slash or control character in it.
  */
 enum recipients_result recipients_next(
 	struct recipients_search *s, struct recipients_place *ret);
 
 /*
- * The next place of the same line of the table: mail for the recipient goes to all of
- * them, or it is refused. RECIPIENTS_UNKNOWN: there is no further one.
+ * Finds the next place of the same line of the table: mail for the recipient is stored in
+ * all of them, or refused. RECIPIENTS_UNKNOWN: there is no further one.
  */
 enum recipients_result recipients_also(
 	struct recipients_search *s, struct recipients_place *ret);
 
 /*
- * The address whose mailbox the place is, in lower case and with A-labels: without the
- * subaddress where there is no mailbox of it, and the one that stands in a setting where
- * that leads here. Owned by the caller; NULL: no memory.
+ * Returns the address of the mailbox at the place, in lower case and with A-labels:
+ * without a subaddress that has no mailbox, or the address in a setting if that leads
+ * here. Owned by the caller; NULL: out of memory.
  */
 char *recipients_address(const struct recipients_place *place);
 
 /*
- * "has no NAME (mail-root-marker): is its file system not mounted?", or the words of
- * another errno.
+ * Appends "has no NAME (mail-root-marker): is its file system not mounted?", or the text
+ * of another errno.
  */
 void recipients_put_marker_fault(
 	char words[static RECIPIENTS_WORDS_MAX], const char *marker, int error);
@@ -143,9 +147,8 @@ void recipients_put_marker_fault(
 bool recipients_is_address(const char *catch_all);
 
 /*
- * A Maildir that takes part in a transaction: opened once, found again by what it is. All
- * that is opened below mail-root is opened by mailbox.c, one component of the path at a
- * time.
+ * A Maildir of a transaction: it is opened once, and recognised by its directory. Only
+ * mailbox.c opens files below mail-root, one component of the path at a time.
  */
 
 struct message_file;
@@ -180,53 +183,63 @@ struct store_root {
 	struct syncs *later; /* gets what is to be synced; NULL: that is done at once */
 };
 
-/* Octets of a fault, the NUL included; a longer path is cut at its beginning. */
+/* Octets of a fault, including the NUL; a longer path is cut at its beginning. */
 #define MAILBOX_FAULT_MAX 256
 
-/* A file in a mail-root made by postern: the empty directory is no mount point. */
+/*
+ * A file in a mail-root that postern made, which shows that the directory is not a mount
+ * point.
+ */
 #define MAILBOX_MARK ".postern"
 
-/* The directory a mailbox would be made in, or the first missing one above it. */
+/*
+ * The directory in which a mailbox, or the first missing directory above it, would be
+ * made.
+ */
 struct mailbox_above {
-	size_t n_path; /* octets of the mailbox's path that are this directory's */
-	int fd; /* a descriptor that was open for a moment; -1: none could be had */
+	size_t n_path; /* octets of the mailbox's path that lead to this directory */
+	int fd; /* a descriptor that was open for a moment; -1: none was available */
 	dev_t device;
-	int error; /* -errno: why nothing can be made in it */
-	bool is_empty; /* but perhaps for lost+found */
+	int error; /* -errno: why no directory can be made in it */
+	bool is_empty; /* it has no entry, except perhaps lost+found */
 };
 
 struct mailbox {
 	const struct store_root *root;
-	/* owned: below mail-root, without links; of an unusable one up to the fault */
+	/*
+	 * owned: path below mail-root, without links; of an unusable mailbox up to the
+	 * fault
+	 */
 	char *path;
-	/* owned: the path of a link that leads to nothing; NULL: there is none */
+	/* owned: path of a link without a target; NULL: none */
 	char *link;
-	struct mailbox_above above; /* of one that does not exist */
-	/* octets of its path behind the name that is missing or at fault */
+	struct mailbox_above above; /* for a mailbox that does not exist */
+	/* octets of its path after the name that is missing or at fault */
 	size_t n_left;
 	/* the directory itself, by O_PATH, while something in it is missing; else -1 */
 	int dir;
 	int new_dir; /* its `new`, open; -1: it does not exist yet */
 	int tmp_dir; /* its `tmp`, likewise */
 	bool complete; /* new, cur and tmp are there */
-	dev_t device; /* these of `new`, or what they will be */
+	dev_t device; /* device and the next members are those of `new`, or will be */
 	ino_t inode;
 	uid_t owner;
 	/*
-	 * what files of one device must have in common to be linked, beside the owner; 0:
-	 * not known, or none
+	 * value that must be equal for links on one device, in addition to the owner; 0:
+	 * unknown, or none
 	 */
 	uint64_t mount;
 	uint32_t project;
-	/* owned, with original-to: the address whose mailbox it is (Delivered-To) */
+	/* owned, with original-to: address of the mailbox (Delivered-To) */
 	char *address;
-	struct message_file *file; /* the file that is linked into it; NULL: none */
-	int error; /* -errno: why it cannot have the message */
-	const char *part; /* where that is: "new", "cur", "tmp"; NULL: the path itself */
+	struct message_file *file; /* file that is linked into it; NULL: none */
+	int error; /* -errno: why it cannot get the message */
+	/* place of the error: "new", "cur", "tmp"; NULL: the path itself */
+	const char *part;
 	const char *why; /* in words; NULL: those of the error */
-	bool wanted; /* by a recipient that is not refused */
+	bool wanted; /* needed by a recipient that is not refused */
 	bool linked;
-	char name[TX_FILE_MAX]; /* of the message in `new` */
+	char name[TX_FILE_MAX]; /* name of the message in `new` */
 };
 
 #define MAILBOX_NONE                                                                     \
@@ -234,19 +247,19 @@ struct mailbox {
 		.dir = -1, .new_dir = -1, .tmp_dir = -1, .above = { .fd = -1 } })
 
 enum mailbox_result {
-	MAILBOX_OPEN, /* it is there, or a part of it is */
-	MAILBOX_ABSENT, /* nothing of that name is there */
-	MAILBOX_DANGLING, /* a link that is followed leads to nothing */
-	MAILBOX_BARE, /* a directory that has none of new, cur and tmp */
-	/* what has its name, or that of a directory above it, is no directory */
+	MAILBOX_OPEN, /* it exists, or a part of it does */
+	MAILBOX_ABSENT, /* nothing of that name exists */
+	MAILBOX_DANGLING, /* a followed link has no target */
+	MAILBOX_BARE, /* a directory without new, cur and tmp */
+	/* its name, or that of a directory above it, is not a directory */
 	MAILBOX_OTHER,
 };
 
 /*
- * Opens the directory below which Maildirs lie, or that is one; but with CREATE_NO makes
- * it, durably, where it is missing. With CREATE_AUTO only in a directory that is not
- * empty, and puts MAILBOX_MARK in it, unless it is to be the only mailbox. A link in its
- * place is followed as file_open_directory() does it. The descriptor, or -errno.
+ * Opens the directory below which Maildirs are, or that is one. Except with CREATE_NO, a
+ * missing one is made, durably. With CREATE_AUTO this is done only in a directory that is
+ * not empty, and MAILBOX_MARK is put into it unless it is the only mailbox. A link in its
+ * place is followed as in file_open_directory(). Returns the descriptor, or -errno.
  */
 int mailbox_root(const char *path, enum create_choice create, bool is_mailbox);
 
@@ -261,31 +274,30 @@ int mailbox_root(const char *path, enum create_choice create, bool is_mailbox);
 int mailbox_open(struct mailbox *box, const struct store_root *root, const char *path);
 
 /*
- * Makes what is missing of a Maildir for which mailbox_open() returned anything but
- * MAILBOX_OTHER, and the directories above it, durably, and opens it. 0 or -errno.
+ * Makes missing parts of a Maildir, and directories above it, durably, and opens it. Not
+ * after MAILBOX_OTHER of mailbox_open(). 0 or -errno.
  */
 int mailbox_create(struct mailbox *box);
 
 /*
- * Checks that a message can be stored in a box that exists or is to be made, as far as
- * that can be known before one comes. 0; or -errno, which the box then has.
+ * Checks that a message can be stored in a box that exists or will be made, as far as
+ * this is known before. 0; or -errno, which the box keeps.
  */
 int mailbox_probe(struct mailbox *box);
 
 /*
- * True where the file system of the box has no room for that many octets. Of a box that
- * does not exist yet it is known only where that is the one of mail-root.
+ * True if the file system of the box has no space for that many octets. For a box that
+ * does not exist yet this is known only if it is that of mail-root.
  */
 bool mailbox_is_full(const struct mailbox *box, uint64_t octets);
 
 /*
- * Learns again what decides which files can be linked into a complete box: whose it is,
- * and the project whose quota its files count for, where its file system has such quotas.
- * 0 or -errno.
+ * Reads again the values by which files can be linked into a complete box: its owner, and
+ * the quota project of its files, if its file system has such quotas. 0 or -errno.
  */
 int mailbox_learn(struct mailbox *box);
 
-/* Keeps the first thing that is wrong with the box. Returns `error`. */
+/* Keeps the first fault of the box. Returns `error`. */
 int mailbox_fail(struct mailbox *box, const char *part, int error);
 
 /*
@@ -294,46 +306,48 @@ int mailbox_fail(struct mailbox *box, const char *part, int error);
  */
 void mailbox_put_fault(const struct mailbox *box, const char *root, struct buf *to);
 
-/* "/srv/mail/a: is empty ...", of the directory above a box that does not exist. */
+/*
+ * Appends "/srv/mail/a: is empty ...", for the directory above a box that does not exist.
+ */
 void mailbox_put_empty_fault(const struct mailbox *box, const char *root, struct buf *to);
 
 /*
- * The same for any path: `root`, then `path` (unless NULL or ".") and `part` (unless
- * NULL).
+ * Appends a fault of any path: `root`, then `path` (unless NULL or ".") and `part`
+ * (unless NULL).
  */
 void mailbox_put_path_fault(struct buf *to, const char *root, const char *path,
 	const char *part, const char *words);
 
-/* The words for -errno, as --check and records have them. */
+/* Returns the text for -errno in --check and records. */
 const char *mailbox_words(int error);
 
-/* True for a directory that has no entry, but perhaps lost+found. */
+/* True for a directory without entries, except perhaps lost+found. */
 bool mailbox_dir_is_empty(const struct store_root *root, int dir);
 
 /*
- * Of a box that is missing, or that has MAILBOX_OTHER: true where the name at fault is
- * one that the settings or a line of the table give, whatever the address.
+ * For a box that is missing, or has MAILBOX_OTHER: true if the name at fault comes from
+ * the settings or a line of the table, for any address.
  */
 bool mailbox_fault_is_ours(
 	const struct mailbox *box, const struct recipients_place *place);
 
 /*
- * True for a place that is no mailbox, so that the next is looked at. `found` is what
- * mailbox_open() returned.
+ * True for a place that is not a mailbox, so that the next one is tried. `found` is the
+ * result of mailbox_open().
  */
 bool mailbox_is_elsewhere(
 	int found, const struct mailbox *box, const struct recipients_place *place);
 
 /*
- * True where the mailbox may be on a file system that is not mounted: it would be in an
- * empty directory, and no setting allows to make mailboxes there.
+ * True if the mailbox may be on a file system that is not mounted: it would be in an
+ * empty directory, and no setting allows making mailboxes there.
  */
 bool mailbox_is_not_mounted(enum create_choice create, int found,
 	const struct mailbox *box, const struct recipients_place *place);
 
 /*
- * The box is missing, and should not be. The fault names the first directory that is
- * missing, or with `whole` the whole path.
+ * Sets the fault of a box that should exist but is missing. The fault has the first
+ * missing directory, or with `whole` the whole path.
  */
 int mailbox_fail_missing(struct mailbox *box, bool whole);
 
@@ -345,27 +359,27 @@ void mailbox_close(struct mailbox *box);
 struct message_file {
 	const struct store_root *root; /* of that mailbox */
 	int fd;
-	int new_dir; /* the `new` of the mailbox that it was made in; borrowed */
-	/* that mailbox's `tmp`, while it has or had a name there; else -1; borrowed */
+	int new_dir; /* `new` of the mailbox in which it was made; borrowed */
+	/* `tmp` of that mailbox, if it has or had a name there; else -1; borrowed */
 	int tmp_dir;
-	const char *part; /* of the mailbox, in which it lies: "new" or "tmp" */
-	/* as the mailbox has them */
+	const char *part; /* part of the mailbox in which it is: "new" or "tmp" */
+	/* device and mount of the mailbox */
 	dev_t device;
 	uint64_t mount;
 	uint32_t project;
-	uid_t owner; /* of the file after message_file_give() */
+	uid_t owner; /* owner of the file after message_file_give() */
 	gid_t group; /* likewise */
-	size_t n_planned; /* Maildirs that it will be linked into */
+	size_t n_planned; /* number of Maildirs into which it will be linked */
 	int error; /* -errno: why its links are not durable */
 	bool alone; /* it cannot be linked into another mailbox */
-	bool moved; /* out of tmp into a `new`: no more names can be had for it */
+	bool moved; /* moved from tmp into a `new`: it cannot get another name */
 	/* Its name in tmp without O_TMPFILE or hard links; else empty. */
 	char tmp_name[TX_FILE_MAX];
 };
 
 /*
- * True for the errors of link() where a file cannot have a second name (vfat, exFAT, SMB,
- * some FUSE). A file that has a name in tmp is then moved; one that has none must be made
+ * True for the errors of link() if a file cannot have a second name (vfat, exFAT, SMB,
+ * some FUSE). A file with a name in tmp is then moved; one without a name must be made
  * again there.
  */
 bool message_file_lacks_links(int error);
@@ -378,20 +392,20 @@ bool message_file_lacks_links(int error);
 struct maildir {
 	struct stage stage;
 	struct recipients recipients;
-	struct store_root root; /* mail-root, open; the caller's */
-	int max_fd; /* descriptors from here on are kept for files and logs */
+	struct store_root root; /* mail-root, open; owned by the caller */
+	int max_fd; /* descriptors from this number on are reserved for files and logs */
 	const char *host; /* escaped for a file name */
-	/* each mailbox gets a file of its own, which names its recipients */
+	/* each mailbox gets a file of its own with its recipients */
 	bool original_to;
 	struct mailbox *boxes;
 	size_t n_boxes;
 	/* numbers of boxes; those of a recipient begin at its `slot` */
 	size_t *goals;
 	size_t n_goals;
-	size_t n_later; /* descriptors that boxes get when content is about to come */
+	size_t n_later; /* descriptors that boxes get before the content */
 	struct message_file *files;
 	size_t n_files;
-	char fault[MAILBOX_FAULT_MAX]; /* of the transaction; see struct stage */
+	char fault[MAILBOX_FAULT_MAX]; /* fault of the transaction; see struct stage */
 };
 
 /* `host` stays the caller's. m->root.fd is to be set before mail comes. */
@@ -399,8 +413,8 @@ void maildir_init(
 	struct maildir *m, const struct recipients *recipients, const char *host);
 
 /*
- * Before the content: the Maildir at `path`, which is made where it is missing, gets the
- * message in the place of the mailboxes of all recipients. NULL or a refusal.
+ * Called before the content: the Maildir at `path`, which is made if it is missing, gets
+ * the message in place of the mailboxes of all recipients. Returns NULL, or a refusal.
  */
 const struct reply *maildir_divert(struct maildir *m, struct tx *tx, const char *path);
 
@@ -411,7 +425,10 @@ const struct reply *maildir_divert(struct maildir *m, struct tx *tx, const char 
  */
 size_t maildir_most_recipients(const struct maildir *m, bool brokered);
 
-/* A host name for names of messages: "/" and ":" escaped, other octets left out. */
+/*
+ * Appends a host name for file names: "/" and ":" are escaped, other invalid octets left
+ * out.
+ */
 void maildir_host(struct buf *to, struct span hostname);
 
 /*
@@ -499,39 +516,42 @@ void brokered_init(struct brokered *b, struct broker_link *link, bool original_t
 const struct reply *brokered_divert(struct brokered *b, struct tx *tx);
 
 /*
- * The last stage: writes reports of success into the Maildir that dsn-outbox names, from
- * which postern-outbox sends them. It never refuses mail: what keeps it from a report
- * stands in the transaction's record.
+ * The last stage: writes reports of success into the Maildir of dsn-outbox, from which
+ * postern-outbox sends them. It never refuses mail; its faults are in the record of the
+ * transaction.
  */
 
 struct dsn_stage {
 	struct stage stage;
 	const char *hostname;
-	const char *host; /* the same, escaped for a file name */
+	const char *host; /* host name, escaped for a file name */
 	const char *peer; /* the client's address as text; empty: unknown */
-	const char *path; /* of the directory, as settings name it */
+	const char *path; /* path of the directory, as in the settings */
 	struct store_root root; /* the directory, open */
 	struct broker_files sent; /* where a broker writes into it: sent.link is set */
 
-	/* Of the transaction, while a report is due: */
+	/* Members of the transaction, while a report is due: */
 	bool due;
-	int error; /* what went wrong first: -errno; 0: nothing yet */
-	char fault[MAILBOX_FAULT_MAX]; /* the same: where, and in words */
+	int error; /* first error: -errno; 0: none yet */
+	char fault[MAILBOX_FAULT_MAX]; /* first fault: place and text */
 	char *memory; /* owned */
-	char host_and_source[TX_FILE_MAX]; /* what the file's name has behind the id */
+	char host_and_source[TX_FILE_MAX]; /* the part of the file's name after the id */
 	struct mailbox box;
 	struct message_file file;
 	struct report report;
-	size_t n_told; /* recipients in it */
+	size_t n_told; /* recipients in the report */
 };
 
-/* All texts stay the caller's; `peer` is read when a report is due. */
+/*
+ * Prepares the stage. The caller still owns all texts; `peer` is read when a report is
+ * due.
+ */
 void dsn_stage_init(
 	struct dsn_stage *o, const char *hostname, const char *host, const char *peer);
 
 /*
- * Opens the Maildir, and makes it, durably, where it is missing: before the sandbox
- * closes. 0, or -errno when no report could be written there; then the stage is not to be
- * used, and o->fault has "PATH: what is wrong".
+ * Opens the Maildir, and makes a missing one, durably, before the sandbox is entered. 0;
+ * or -errno if no report could be written there; the stage must then not be used, and
+ * o->fault is "PATH: FAULT".
  */
 int dsn_stage_open(struct dsn_stage *o, const char *path);
