@@ -5,8 +5,9 @@ filters is enough, nothing less is, and postern-check names what is missing."""
 
 import harness
 import recipes
-from machine import SETTINGS, server
+from filter_programs import GTUBE
 from listening import deliver
+from machine import SETTINGS, server
 
 PAGE, SECTION = "postern.conf.5", "Sockets of filters"
 LISTENER = "postern-listen.service"
@@ -177,6 +178,90 @@ def test_systemd_finds_the_drop_in_right():
     install_loopback(here)
     done = here.call("run", "systemd-analyze", "verify", "--man=no", LISTENER)
     harness.equal((done.returncode, done.stdout), (0, ""))
+
+
+# contrib/rspamd
+
+RSPAMD = recipes.ROOT / "contrib/rspamd"
+JUNK = b"X-Test: junk\r\n"
+# mail with that field is probably spam, whatever else it has; and no pattern is compiled for a minute
+RULE = """
+rspamd_config:register_symbol({ name = "TEST_JUNK", type = "normal", score = 50.0,
+  callback = function(task) return task:get_header("X-Test") == "junk" end })
+"""
+OPTIONS = {"rspamd.lua": RULE, "actions.conf": "reject = 500;\n", "options.inc": "disable_hyperscan = true;\n"}
+CHECK_PATH = "PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def block_of_readme(words):
+    """The only indented block that has these words."""
+    found = [b for b in (RSPAMD / "README.md").read_text().split("\n\n") if b.startswith("    ") and words in b]
+    harness.equal(len(found), 1, f"{words}: {found}")
+    return "".join(line[4:] + "\n" for line in found[0].splitlines())
+
+
+def here_with_rspamd():
+    """The machine as README.md of contrib/rspamd has it; apt-get has done no more than unpack and make a user."""
+    here = server()
+    here.add("rspamd", "redis-server", "redis-tools")
+    here.run("sh", "-c", "id _rspamd >/dev/null 2>&1 || useradd --system _rspamd")
+    here.run("install", "-d", "-o", "_rspamd", "/var/lib/rspamd", "/var/log/rspamd")
+    here.run("systemd-run", "-q", "--unit=test-redis", "redis-server", "--save", "")
+    harness.at_end(here.run, "systemctl", "stop", "test-redis")
+    for name, text in OPTIONS.items():
+        here.write(f"etc/rspamd/local.d/{name}", text)
+    harness.contains(block_of_readme("apt-get"), "\ncontrib/rspamd/install\n")
+    here.settings(SETTINGS.replace("maildir = %d/%u", "maildir = %u") + "recipients = /etc/postern/recipients\n"
+                  + block_of_readme("subaddress-delimiter"))
+    here.write("etc/postern/recipients", block_of_readme("info/.Junk") + f"sales@{harness.DOMAIN}\n")
+    harness.at_end(here.run, "sh", "-c", "systemctl stop rspamd; rm -rf /etc/rspamd/rspamd.local.lua /etc/postern/milters "
+                   "/etc/systemd/system/postern*.service.d/rspamd.conf /var/lib/postern/*")
+    harness.contains(here.run("env", CHECK_PATH, RSPAMD / "install"), "no fault: ")
+    listen(here)
+    return here
+
+
+def addressed(here, port, recipient, header=b"", body=b"", code=250):
+    client = here.connect(port=port)
+    client.ehlo()
+    client.starttls()
+    client.ehlo()
+    reply = client.message(header + harness.sample() + body, recipients=(f"{recipient}@{harness.DOMAIN}",))
+    harness.equal(reply.code, code, str(reply))
+    client.say("QUIT", 221)
+
+
+def boxes(here):
+    """Each message below the mail root by its mailbox: those that are marked as junk, and the others."""
+    found = {}
+    root = here.root / "var/lib/postern"
+    for path in root.glob("**/new/*"):
+        marked = b"\nX-Spam: Yes\n" in path.read_bytes()
+        found.setdefault(str(path.parent.parent.relative_to(root)), []).append(marked)
+    return found
+
+
+@harness.table(connection=2525, listener=2526)
+def test_rspamd_puts_junk_into_a_folder(port):
+    here = here_with_rspamd()
+    addressed(here, port, "info")
+    harness.equal(boxes(here), {"info": [False]})
+    addressed(here, port, "info", JUNK)
+    addressed(here, port, "info+list", JUNK)
+    harness.equal(boxes(here), {"info": [False], "info/.Junk": [True, True]})
+    # no line for that
+    addressed(here, port, "sales", JUNK)
+    harness.equal(boxes(here), {"info": [False], "info/.Junk": [True, True], "sales": [True]})
+    addressed(here, port, "info", body=GTUBE, code=554)
+    harness.equal(len(boxes(here)), 3)
+
+
+def test_the_installation_of_rspamd_changes_no_file_of_an_administrator():
+    here = here_with_rspamd()
+    here.write("etc/rspamd/local.d/redis.conf", 'servers = "192.0.2.1";\n')
+    harness.at_end(here.run, "rm", "/etc/rspamd/local.d/redis.conf")
+    harness.contains(here.run("env", CHECK_PATH, RSPAMD / "install"), "/etc/rspamd/local.d/redis.conf: is there already")
+    harness.contains((here.root / "etc/rspamd/local.d/redis.conf").read_text(), "192.0.2.1")
 
 
 if __name__ == "__main__":
