@@ -171,6 +171,7 @@ static int open_filters(struct connection *c)
 		.maildir = &c->maildir,
 		.brokered = c->dirs.owners ? &c->brokered : NULL,
 		.quarantine = c->config.quarantine_mailbox,
+		.looks_up = c->config.client_name == CLIENT_NAME_AUTO,
 		.spares = c->spares };
 	struct session_peer peer = { 0 };
 	bool listens = c->preload != NULL;
@@ -180,16 +181,9 @@ static int open_filters(struct connection *c)
 		!peer_find(STDIN_FILENO, &c->inherited.peer, &peer) &&
 		client_is_unfiltered(&c->config, &peer))
 		return 0;
-	c->dirs.connects = listens && c->config.sandbox;
-	if (c->dirs.connects && !sandbox_has_filter()) {
-		log_error(&c->log,
-			"milters: not with --listen and the sandbox in a build "
-			"without a system call filter");
-		return -EOPNOTSUPP;
-	}
 	c->filters = filters_open(&place, c->stages, &c->n_stages, delivery_of(c));
 	if (!listens)
-		filters_connect(c->filters);
+		filters_connect(c->filters, FILTERS_OWN_SOCKETS);
 	return c->filters ? 0 : -EINVAL;
 }
 
@@ -426,6 +420,8 @@ void connection_prepare(struct connection *c)
 	c->unusable = !connection_settings(c, put_log, &c->log);
 	log_choose(&c->log, &c->config);
 	find_modules(c);
+	if (c->config.client_name == CLIENT_NAME_OFF)
+		c->inherited.peer.tcp_remote_host = NULL;
 	c->dirs.owners = gives_files_away(c);
 	c->root = c->outbox.root.fd = -1;
 	broker_link_init(&c->broker, -ECONNRESET);

@@ -4,16 +4,25 @@
  * what cannot be loaded or read makes the connection unusable.
  */
 #include "bin/filters.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
 #include "base/cleanup.h"
 #include "edge/log/log.h"
 #include "edge/milter/milter.h"
 #include "edge/module.h"
 #include "edge/net/net.h"
+#include "edge/sandbox/sandbox.h"
 #include "edge/settings/settings.h"
 #include "edge/store/store.h"
 #include "smtp/policy.h"
+#include "smtp/state.h"
 
 static void put_fault(void *ctx, const char *text)
 {
@@ -57,6 +66,13 @@ static const struct reply *judge_domain(void *ctx, struct span domain)
 	return policy_judge_domain(f->place.policy, domain);
 }
 
+static void set_name(void *ctx, const char *name)
+{
+	struct filters *f = ctx;
+
+	f->place.session->peer.name = name;
+}
+
 static const struct reply *quarantine(void *ctx, struct tx *tx)
 {
 	const struct filters *f = ctx;
@@ -91,8 +107,10 @@ struct filters *filters_open(const struct filters_place *place, struct stage **s
 				.reply = reply_get,
 				.delivery = { f->delivery, f->n_delivery },
 				.report = { .ctx = place->log, .fault = put_fault },
+				.looks_up = place->looks_up,
 				.spares = place->spares,
 				.wait = { .ctx = f->place.stream, .ready = wait_for },
+				.set_name = set_name,
 				.ctx = f,
 				.judge_domain = judge_domain,
 				.quarantine = place->quarantine ? quarantine : NULL,
@@ -105,10 +123,107 @@ struct filters *filters_open(const struct filters_place *place, struct stage **s
 	return steal(&f);
 }
 
-void filters_connect(struct filters *f)
+void filters_connect(struct filters *f, int channel)
 {
 	if (f)
-		f->api->connect(f->stage);
+		f->api->connect(f->stage, channel);
+}
+
+void filters_use_time(struct filters *f)
+{
+	if (f)
+		f->api->use_time(f->stage);
+}
+
+#define CONTROL 3 /* the only descriptor of the connector, beside 0 to 2 */
+
+static int run_connector(struct filters *const *list, size_t n, bool sandbox, int control)
+{
+	struct stage *stages[FILTERS_KINDS_MAX] = { NULL };
+	const struct filters *any = NULL;
+	int r;
+
+	prctl(PR_SET_NAME, "postern-connect");
+	if (control != CONTROL && dup2(control, CONTROL) < 0)
+		return EX_OSERR;
+	close_range(CONTROL + 1, UINT_MAX, 0);
+	for (size_t i = 0; i < n && i < FILTERS_KINDS_MAX; i++) {
+		stages[i] = list[i] ? list[i]->stage : NULL;
+		any = list[i] ? list[i] : any;
+	}
+	r = any->api->hand_out(&(struct connector_task){
+		.stages = stages,
+		.n_stages = n,
+		.looks_up = any->place.looks_up,
+		.control = CONTROL,
+		.confine = sandbox ? sandbox_enter_connecting : NULL,
+	});
+	return r < 0 ? EX_OSERR : 0;
+}
+
+int filters_start_connector(struct connector *ret, struct filters *const *list, size_t n,
+	bool sandbox, int from)
+{
+	int ends[2], moved, error;
+	pid_t pid;
+
+	*ret = (struct connector){ .control = -1 };
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	moved = fcntl(ends[0], F_DUPFD_CLOEXEC, from);
+	error = moved < 0 ? -errno : 0;
+	close(ends[0]);
+	pid = moved < 0 ? -1 : fork();
+	if (pid == 0)
+		_exit(run_connector(list, n, sandbox, ends[1]));
+	if (pid < 0 && moved >= 0)
+		error = -errno;
+	close(ends[1]);
+	if (pid > 0) {
+		*ret = (struct connector){ .control = moved, .pid = pid };
+		return 0;
+	}
+	if (moved >= 0)
+		close(moved);
+	return error;
+}
+
+/* Sends the other end of a channel. 0 or -errno. */
+static int send_channel(int control, int fd, size_t which)
+{
+	union {
+		struct cmsghdr header;
+		char octets[CMSG_SPACE(sizeof(int))];
+	} rights = { 0 };
+	struct connector_request request = { .which = (uint32_t)which };
+	struct iovec part = { &request, sizeof(request) };
+	struct msghdr message = { .msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &rights,
+		.msg_controllen = sizeof(rights) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	return sendmsg(control, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int filters_open_channel(const struct connector *c, size_t which)
+{
+	int ends[2], r;
+
+	if (c->control < 0)
+		return -ECONNRESET;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	r = send_channel(c->control, ends[1], which);
+	close(ends[1]);
+	if (r == 0)
+		return ends[0];
+	close(ends[0]);
+	return r;
 }
 
 void filters_remove(const struct filters *f, struct stage **stages, size_t *n_stages)

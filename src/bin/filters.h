@@ -3,8 +3,12 @@
 #pragma once
 
 #include <stddef.h>
+#include <sys/types.h>
 #include "smtp/tx.h"
 
+#define FILTERS_KINDS_MAX 8 /* of connections of a listener */
+#define FILTERS_OWN_SOCKETS (-1) /* -EPERM: no channel has that */
+#define LOOKUP_FILE "/etc/resolv.conf" /* has the name servers */
 #define FILTERS_DELIVERY_MAX 2 /* the Maildirs, and the outbox of reports */
 
 struct brokered;
@@ -20,13 +24,14 @@ struct stream;
 struct filters_place {
 	const char *path; /* of the file with the filters */
 	const char *modules; /* the directory of modules */
-	const struct session *session;
+	struct session *session; /* gets the name of its client */
 	struct stream *stream; /* its stop signal and end hold for filters, too */
 	struct log *log;
 	struct policy *policy; /* decides on domains of recipients that filters add */
 	struct maildir *maildir;
 	struct brokered *brokered; /* in its place; NULL: no broker delivers */
 	const char *quarantine; /* the mailbox, below mail-root; NULL: there is none */
+	bool looks_up; /* the name of the client */
 	bool spares; /* lines of the table of recipients may have milters=off */
 };
 
@@ -48,8 +53,35 @@ struct filters {
 struct filters *filters_open(const struct filters_place *place, struct stage **stages,
 	size_t *n_stages, const struct stage *first);
 
-/* In the process of the connection, before it reads from its client. NULL is none. */
-void filters_connect(struct filters *f);
+/*
+ * In the process of the connection, before it reads from its client. A connection of a
+ * listener has a channel to the connector, or -errno, and all others FILTERS_OWN_SOCKETS.
+ * NULL is none.
+ */
+void filters_connect(struct filters *f, int channel);
+
+/* Goes on with the look-up of the client's name; never waits. NULL is none. */
+void filters_use_time(struct filters *f);
+
+/*
+ * The connector: a process that makes the sockets for connections of a listener, which
+ * cannot make any in their sandbox. It ends with its control.
+ */
+struct connector {
+	int control; /* SOCK_SEQPACKET; -1: there is none, or it has ended */
+	pid_t pid;
+};
+
+/*
+ * Forks it, with the rights of the caller; it then enters the sandbox, if `sandbox`. The
+ * list is of all kinds of connections, NULL where one has no filters. Descriptors are
+ * numbered `from` or higher. 0 or -errno.
+ */
+int filters_start_connector(struct connector *ret, struct filters *const *list, size_t n,
+	bool sandbox, int from);
+
+/* A channel for a connection of that number in the list, or -errno. Never waits. */
+int filters_open_channel(const struct connector *c, size_t which);
 
 /* Puts the stages that deliver into the list again: the client wants no filters. */
 void filters_remove(const struct filters *f, struct stage **stages, size_t *n_stages);

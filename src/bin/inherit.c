@@ -53,6 +53,7 @@ void inherit(struct inherited *ret)
 	*ret = (struct inherited){
 		.peer.tcp_remote_ip = copy_of("TCPREMOTEIP"),
 		.peer.tcp_remote_port = copy_of("TCPREMOTEPORT"),
+		.peer.tcp_remote_host = copy_of("TCPREMOTEHOST"),
 		.peer.remote_addr = copy_of("REMOTE_ADDR"),
 		.peer.remote_port = copy_of("REMOTE_PORT"),
 		.peer.remote_host = copy_of("REMOTE_HOST"),

@@ -57,6 +57,7 @@ static enum session_end read_header(
 static void set_client(struct session_peer *peer, const struct proxy_header *header)
 {
 	memcpy(peer->proxy, peer->address, sizeof(peer->proxy));
+	peer->name = NULL;
 	if (header->client.n)
 		peer_set(peer, &header->client, header->port);
 	peer->is_proxy = strcmp(peer->proxy, peer->address) == 0;

@@ -182,6 +182,7 @@ static void prepare(struct connection *c)
 /* Does slow work when the client has all replies and does not wait. */
 static void use_idle_time(struct connection *c)
 {
+	filters_use_time(c->filters);
 	prepare(c);
 	/* after a message often only QUIT follows */
 	if (log_is_pending(&c->log) && stream_is_quiet(&c->stream, LOG_DELAY))

@@ -121,6 +121,8 @@ static void put_from(struct buf *to, const struct received *t)
 	if (!t->peer.n)
 		return;
 	buf_put(to, SPAN(" ("));
+	if (t->peer_name.n)
+		put_pair(to, t->peer_name, SPAN(" "));
 	put_literal(to, t->peer);
 	buf_put_char(to, ')');
 }
@@ -143,6 +145,24 @@ static void put_user(struct buf *to, struct span user)
 		buf_put_char(to, user.p[i]);
 	}
 	buf_put_char(to, ')');
+}
+
+/*
+ * A login implies TLS. No protocol name exists for HELO inside TLS, but the tls clause
+ * shows TLS.
+ */
+const char *received_protocol(const struct received_protocol *p)
+{
+	static const char names[][3][sizeof("UTF8LMTPSA")] = {
+		{ "ESMTP", "ESMTPS", "ESMTPSA" },
+		{ "UTF8SMTP", "UTF8SMTPS", "UTF8SMTPSA" },
+		{ "LMTP", "LMTPS", "LMTPSA" },
+		{ "UTF8LMTP", "UTF8LMTPS", "UTF8LMTPSA" },
+	};
+
+	if (!p->esmtp)
+		return "SMTP";
+	return names[2 * p->lmtp + p->utf8][p->secured + p->authenticated];
 }
 
 void received_put(struct buf *to, const struct received *t)

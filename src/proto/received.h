@@ -9,7 +9,7 @@
 #define FIELD_ORIGINAL_TO "X-Original-To: "
 #define FIELD_DELIVERED_TO "Delivered-To: "
 /* octets of all fields, when every value has its maximum length */
-#define RECEIVED_MAX 2560
+#define RECEIVED_MAX 2816
 
 struct received {
 	struct span reverse_path; /* mailbox text; empty for <> */
@@ -17,6 +17,7 @@ struct received {
 	struct span delivered_to; /* mailbox text; empty: the field is left out */
 	struct span helo; /* as the client sent it; may be invalid */
 	struct span peer; /* textual IP address, or empty */
+	struct span peer_name; /* its host name, or empty */
 	struct span host; /* name of this host */
 	struct span with; /* protocol type: SMTP, ESMTPS, UTF8SMTP (RFC 3848, RFC 6531) */
 	/* user name of the client's login, or empty */
@@ -26,6 +27,14 @@ struct received {
 	struct span id;
 	int64_t time; /* seconds since 1970 */
 };
+
+/* What with-protocol depends on. */
+struct received_protocol {
+	bool esmtp, lmtp, utf8, secured, authenticated;
+};
+
+/* "ESMTPS" (RFC 3848, RFC 6531 4.3). */
+const char *received_protocol(const struct received_protocol *p);
 
 /*
  * Appends Return-Path, which is one line, Delivered-To and Received; lines end with LF.

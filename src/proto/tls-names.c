@@ -432,3 +432,21 @@ bool tls_suite_is_of(uint16_t code, uint16_t version)
 			return false;
 	return true;
 }
+
+unsigned tls_suite_bits(struct span name)
+{
+	static const struct {
+		const char *part; /* of the name */
+		unsigned bits;
+	} rows[] = {
+		{ "_256_", 256 },
+		{ "_CHACHA20_", 256 },
+		{ "_128_", 128 },
+		{ "_3DES_EDE_", 168 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (memmem(name.p, name.n, rows[i].part, strlen(rows[i].part)))
+			return rows[i].bits;
+	return 0;
+}

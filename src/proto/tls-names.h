@@ -97,6 +97,9 @@ unsigned tls_suite_keys(uint16_t code);
 
 enum tls_exchange tls_suite_exchange(uint16_t code);
 
+/* Bits of the key of its cipher, by the name of IANA; 0: not known. */
+unsigned tls_suite_bits(struct span name);
+
 /*
  * True when the version can use the suite: TLS 1.3 has its own suites, and AEAD and SHA-2
  * came with TLS 1.2.

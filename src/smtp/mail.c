@@ -184,23 +184,13 @@ struct answer mail_rcpt(struct session *s, struct span args)
 	return answer(REPLY_RECIPIENT_OK);
 }
 
-/*
- * with-protocol (RFC 3848, RFC 6531 4.3). A login implies TLS. No protocol name exists
- * for HELO inside TLS, but the tls clause shows TLS.
- */
 static const char *with_protocol(const struct session *s)
 {
-	static const char names[][3][sizeof("UTF8LMTPSA")] = {
-		{ "ESMTP", "ESMTPS", "ESMTPSA" },
-		{ "UTF8SMTP", "UTF8SMTPS", "UTF8SMTPSA" },
-		{ "LMTP", "LMTPS", "LMTPSA" },
-		{ "UTF8LMTP", "UTF8LMTPS", "UTF8LMTPSA" },
-	};
-
-	if (!s->esmtp)
-		return "SMTP";
-	return names[2 * s->settings->lmtp + s->tx.params.smtputf8]
-		    [s->secured + (s->tx.user != NULL)];
+	return received_protocol(&(struct received_protocol){ .esmtp = s->esmtp,
+		.lmtp = s->settings->lmtp,
+		.utf8 = s->tx.params.smtputf8,
+		.secured = s->secured,
+		.authenticated = s->tx.user });
 }
 
 /* Builds the Received field, with the recipient if it is the only one (privacy). */
@@ -217,6 +207,7 @@ static struct span build_trace(struct session *s)
 			    .delivered_to = s->settings->original_to ? SPAN("") : named,
 			    .helo = span_of(s->helo),
 			    .peer = span_of(s->peer.address),
+			    .peer_name = span_of(s->peer.name),
 			    .host = span_of(s->settings->hostname),
 			    .with = span_of(with_protocol(s)),
 			    .user = span_of(s->tx.user),

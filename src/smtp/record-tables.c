@@ -13,6 +13,7 @@ static const struct record_field fields[RECORD_KEYS] = {
 	[RECORD_EXPLANATION] = { "explanation", RECORD_TEXT },
 	[RECORD_PEER] = { "peer", RECORD_TEXT },
 	[RECORD_PORT] = { "port", RECORD_NUMBER },
+	[RECORD_PEER_NAME] = { "peer_name", RECORD_TEXT },
 	[RECORD_PROXY] = { "proxy", RECORD_TEXT },
 	[RECORD_SERVICE] = { "service", RECORD_TEXT },
 	[RECORD_LOCAL_PORT] = { "local_port", RECORD_NUMBER },

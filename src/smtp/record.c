@@ -16,8 +16,7 @@
 /* The subject of a record: the session, its open transaction, or a login. */
 struct ended {
 	const struct session *s;
-	/* reply that ended the transaction or login; NULL: given up */
-	const struct reply *outcome;
+	const struct reply *outcome; /* reply that ended it; NULL: given up */
 	const struct tls_failure *failure; /* TLS failure of the session; or NULL */
 };
 
@@ -336,6 +335,7 @@ static const struct row {
 	{ RECORD_EXPLANATION, S, BY(put_explanation) },
 	{ RECORD_PEER, M | S | A, BY(put_peer) },
 	{ RECORD_PORT, S | A, IN(PORT, peer.port) },
+	{ RECORD_PEER_NAME, M | S | A, IN(POINTER, peer.name) },
 	{ RECORD_PROXY, S | A, IN(WORD, peer.proxy) },
 	{ RECORD_SERVICE, M | S | A, IN(POINTER, service) },
 	{ RECORD_LOCAL_PORT, S | A, IN(PORT, own_port) },

@@ -93,6 +93,7 @@ enum tls_verdict {
 };
 
 struct session_peer {
+	const char *name; /* a host name, confirmed by its address; NULL: none is known */
 	char address[PEER_TEXT_MAX]; /* textual IP address, or empty when unknown */
 	uint16_t port; /* 0: unknown */
 	/* the proxy that sent the client's address; or empty */

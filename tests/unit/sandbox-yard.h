@@ -104,12 +104,9 @@ static inline int attempt_in(
 	return outcome(pid);
 }
 
-/*
- * Runs an act in a process that an acceptor forked, with or without all modules loaded. `connects`: it connected to
- * filters before.
- */
-static inline int attempt_forked(const struct yard *y, bool loaded, bool connects,
-	int (*act)(const struct yard *y))
+/* Runs an act in a process that an acceptor forked, with or without all modules loaded. */
+static inline int attempt_forked(
+	const struct yard *y, bool loaded, int (*act)(const struct yard *y))
 {
 	struct sandbox_dirs dirs = y->dirs;
 	struct sandbox_report report;
@@ -123,14 +120,13 @@ static inline int attempt_forked(const struct yard *y, bool loaded, bool connect
 			       : result;
 	}
 	dirs.loaded = loaded;
-	dirs.connects = connects;
 	if (loaded)
 		dirs.n_read = 0;
 	if (sandbox_enter_accepting(&dirs, &report) < 0)
 		_exit(NOT_ENTERED);
 	pid = fork();
 	if (pid == 0)
-		_exit(sandbox_enter_forked(&dirs) == 0 ? act(y) : NOT_ENTERED);
+		_exit(sandbox_enter_forked() == 0 ? act(y) : NOT_ENTERED);
 	result = outcome(pid);
 	_exit(result < 0 ? BY_SIGNAL - result : result);
 }
@@ -161,21 +157,16 @@ static inline bool attempt_one(const struct yard *y, const struct attempt *a)
 {
 	int in_a = attempt_in(y, STAGE_A, a->act);
 	int in_b = attempt_in(y, STAGE_B, a->act);
-	int forked_a = attempt_forked(y, false, false, a->act);
-	int forked_b = attempt_forked(y, true, false, a->act);
-	int connected_a = attempt_forked(y, false, true, a->act);
-	int connected_b = attempt_forked(y, true, true, a->act);
+	int forked_a = attempt_forked(y, false, a->act);
+	int forked_b = attempt_forked(y, true, a->act);
 
 	empty_log(y);
 	if (CHECK(in_a == a->in_a && in_b == a->in_b && forked_a == a->in_a &&
-		    forked_b == a->in_b && connected_a == a->in_a &&
-		    connected_b == a->in_b))
+		    forked_b == a->in_b))
 		return true;
 	fprintf(stderr,
-		"\t%s, ABI %d: A %d, forked %d, connected %d, not %d; B %d, forked %d, "
-		"connected %d, not %d\n",
-		a->what, y->dirs.abi, in_a, forked_a, connected_a, a->in_a, in_b,
-		forked_b, connected_b, a->in_b);
+		"\t%s, ABI %d: A %d, forked %d, not %d; B %d, forked %d, not %d\n",
+		a->what, y->dirs.abi, in_a, forked_a, a->in_a, in_b, forked_b, a->in_b);
 	return false;
 }
 

@@ -452,6 +452,43 @@ static void test_other_calls_look_unknown(void)
 	attempt_calls(unknown, TEST_COUNT(unknown), ENOSYS);
 }
 
+/* Which steps of these fail, as bits: a process that connects for others can do the first ones alone. */
+static int connect_for_others(const struct yard *y)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9) };
+	int failed = 0, r = sandbox_enter_connecting(), fd;
+
+	(void)y;
+	if (r < 0)
+		return NOT_ENTERED;
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	failed |= connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0;
+	failed |= (socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) < 0) << 1;
+	failed |= (socket(AF_INET6, SOCK_STREAM, 0) < 0 && errno != EAFNOSUPPORT) << 2;
+	failed |= (bind(fd, (struct sockaddr *)&to, sizeof(to)) < 0) << 3;
+	failed |= (socket(AF_INET, SOCK_RAW, IPPROTO_UDP) < 0) << 4;
+	failed |= (socket(AF_UNIX, SOCK_DGRAM, 0) < 0) << 5;
+	failed |= (open("/etc/passwd", O_RDONLY) < 0) << 6;
+	return failed;
+}
+
+static int fork_for_others(const struct yard *y)
+{
+	(void)y;
+	return sandbox_enter_connecting() < 0 ? NOT_ENTERED : errno_of(fork());
+}
+
+static void test_a_process_that_connects_for_others_does_nothing_else(void)
+{
+	struct yard y;
+
+	yard_init(&y);
+	CHECK(attempt_out(&y, connect_for_others) == 0x78);
+	CHECK(attempt_out(&y, fork_for_others) == KILLED);
+	yard_done(&y);
+}
+
 static int restrict_again(const struct yard *y)
 {
 	int error = do_call(y);
@@ -470,8 +507,8 @@ static void test_rules_of_landlock_end_with_stage_b(void)
 		y.dirs.loaded = false;
 		CHECK(attempt_in(&y, STAGE_A, restrict_again) == WORKS);
 		CHECK(attempt_in(&y, STAGE_B, restrict_again) == ENOSYS);
-		CHECK(attempt_forked(&y, false, false, restrict_again) == WORKS);
-		CHECK(attempt_forked(&y, true, false, restrict_again) == ENOSYS);
+		CHECK(attempt_forked(&y, false, restrict_again) == WORKS);
+		CHECK(attempt_forked(&y, true, restrict_again) == ENOSYS);
 		y.dirs.loaded = true;
 		CHECK(attempt_in(&y, STAGE_A, restrict_again) == ENOSYS);
 	}
@@ -492,6 +529,7 @@ static const struct test tests[] = {
 	TEST(test_calls_nobody_needs_end_the_process),
 	TEST(test_other_calls_look_unknown),
 	TEST(test_rules_of_landlock_end_with_stage_b),
+	TEST(test_a_process_that_connects_for_others_does_nothing_else),
 };
 
 int main(void)

@@ -19,6 +19,26 @@ static void check_name(
 	CHECK_SPAN(buf_span(&b), want);
 }
 
+static void test_the_name_of_a_suite_says_how_many_bits_its_key_has(void)
+{
+	static const struct {
+		const char *name;
+		unsigned bits;
+	} cases[] = {
+		{ "TLS_AES_256_GCM_SHA384", 256 },
+		{ "TLS_AES_128_GCM_SHA256", 128 },
+		{ "TLS_CHACHA20_POLY1305_SHA256", 256 },
+		{ "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA", 256 },
+		{ "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", 128 },
+		{ "TLS_RSA_WITH_3DES_EDE_CBC_SHA", 168 },
+		{ "0x1306", 0 },
+		{ "", 0 },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++)
+		CHECK(tls_suite_bits(span_of(cases[i].name)) == cases[i].bits);
+}
+
 static void test_names_are_those_of_the_registry(void)
 {
 	static const struct {
@@ -235,6 +255,7 @@ static void test_of_a_long_list_the_rest_is_counted(void)
 int main(void)
 {
 	static const struct test tests[] = {
+		TEST(test_the_name_of_a_suite_says_how_many_bits_its_key_has),
 		TEST(test_names_are_those_of_the_registry),
 		TEST(test_no_name_stands_for_two_codes),
 		TEST(test_suites_and_signatures_know_their_keys),

@@ -15,7 +15,6 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
-#include "bin/filters.h"
 #include "bin/proxy-and-rules.h"
 #include "bin/serve.h"
 #include "edge/net/net.h"
@@ -43,6 +42,7 @@ struct acceptor {
 	uint64_t held_until; /* no connection is accepted before this time; 0: now */
 	uint64_t ask_again; /* no successor is requested before this time; 0: now */
 	bool has_counts; /* counts have to be sent */
+	bool lost_connector; /* it has ended: filters cannot be asked */
 	bool leaving; /* a successor accepts */
 	bool over;
 };
@@ -140,9 +140,20 @@ static int open_broker(const struct acceptor *a, const struct listen_socket *s)
 	return c->unusable ? -ECONNRESET : broker_open(a->prepared.broker);
 }
 
+/* A channel to the connector for a connection that may ask filters; or -errno. */
+static int open_sockets(const struct acceptor *a, const struct listen_socket *s,
+	const struct session_peer *peer)
+{
+	const struct connection *c = a->prepared.list[s->kind];
+
+	if (!c->filters || c->unusable || client_is_unfiltered(&c->config, peer))
+		return -ECONNRESET;
+	return filters_open_channel(&a->prepared.connector, s->kind);
+}
+
 /* What only this connection has, of the other processes. */
 struct own_channels {
-	int keys, broker; /* or -errno */
+	int keys, broker, sockets; /* or -errno */
 };
 
 static void close_channels(const struct own_channels *own)
@@ -151,6 +162,8 @@ static void close_channels(const struct own_channels *own)
 		close(own->keys);
 	if (own->broker >= 0)
 		close(own->broker);
+	if (own->sockets >= 0)
+		close(own->sockets);
 }
 
 /* Serves the client, in the process of the connection. */
@@ -175,10 +188,8 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 	if (a->reports_end >= 0 && !c->failures.channel)
 		close(a->reports_end);
 	close_others(a, c);
-	if (!client_is_unfiltered(&c->config, peer))
-		filters_connect(c->filters);
-	if (c->config.sandbox && !c->unusable &&
-		(r = sandbox_enter_forked(&c->dirs)) < 0) {
+	filters_connect(c->filters, own->sockets);
+	if (c->config.sandbox && !c->unusable && (r = sandbox_enter_forked()) < 0) {
 		connection_failed(c, CONNECTION_SANDBOX, r);
 		c->unusable = true;
 	}
@@ -190,7 +201,8 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 static void fork_connection(struct acceptor *a, const struct listen_socket *s, int fd,
 	const struct session_peer *peer, const struct ip *source, bool is_proxy)
 {
-	const struct own_channels own = { open_keys(a, s, source), open_broker(a, s) };
+	const struct own_channels own = { open_keys(a, s, source), open_broker(a, s),
+		open_sockets(a, s, peer) };
 	pid_t pid = fork();
 	int error = errno;
 
@@ -294,6 +306,8 @@ static bool asks_for_successor(struct acceptor *a)
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_BROKERLESS });
 	else if (watch_has_changed(&a->prepared.watch))
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_CHANGED });
+	else if (a->lost_connector)
+		ask(a, (struct acceptor_message){ .word = ACCEPTOR_UNUSABLE });
 	else if (a->n_begun && (prepared_is_unusable(&a->prepared) ||
 				       preload_has_failed(a->task->preload)))
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_UNUSABLE });
@@ -396,6 +410,20 @@ static void read_reports(struct acceptor *a)
 		continue;
 }
 
+/* A successor has another one, before it accepts the next connection. */
+static void lose_connector(struct acceptor *a)
+{
+	struct connector *c = &a->prepared.connector;
+
+	close(c->control);
+	*c = (struct connector){ .control = -1 };
+	a->lost_connector = true;
+	log_error(&a->prepared.any->log,
+		"the process that connects to filters has ended; another is started with "
+		"the next connection");
+	log_flush(&a->prepared.any->log);
+}
+
 static void reap_child(struct acceptor *a, pid_t pid, int status)
 {
 	const struct config *c = &a->prepared.any->config;
@@ -420,7 +448,10 @@ static void read_signals(struct acceptor *a)
 
 	a->over |= listen_read_stop(a->task->signals);
 	while (!a->over && (pid = waitpid(-1, &status, WNOHANG)) > 0)
-		reap_child(a, pid, status);
+		if (pid == a->prepared.connector.pid)
+			lose_connector(a);
+		else
+			reap_child(a, pid, status);
 }
 
 static void read_answer(struct acceptor *a)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "bin/connection.h"
+#include "bin/filters.h"
 #include "bin/listen/sockets.h"
 #include "bin/options.h"
 #include "bin/preload.h"
@@ -260,6 +261,7 @@ struct prepared {
 	int broker; /* control of the broker; or -errno: there is none */
 	struct watch watch; /* files that this process has opened and may examine */
 	size_t n_hidden; /* files that only the listener may examine */
+	struct connector connector; /* where connections have filters */
 };
 
 /*

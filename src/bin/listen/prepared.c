@@ -56,6 +56,7 @@ static void begin_watching(struct prepared *p, const struct preload *preload)
 	p->n_hidden = watch_drop_hidden(&p->watch);
 	watch_add(&p->watch, c->mail_root, true);
 	watch_add(&p->watch, c->dsn_outbox, true);
+	watch_add(&p->watch, c->milters ? LOOKUP_FILE : NULL, true);
 	watch_add(&p->watch, c->trace_directory, true);
 	watch_add(&p->watch, c->log == LOG_JSON ? c->log_file : NULL, true);
 }
@@ -98,6 +99,23 @@ static void open_all(struct prepared *p)
 		log_open(&p->list[i]->log);
 		log_flush(&p->list[i]->log);
 	}
+}
+
+/* It has the rights of the acceptor, and is forked before the sandbox closes. */
+static void start_connector(struct prepared *p, int from)
+{
+	struct filters *list[LISTEN_KINDS] = { NULL };
+	bool is_needed = false;
+
+	p->connector = (struct connector){ .control = -1 };
+	for (size_t i = 0; i < LISTEN_KINDS; i++) {
+		list[i] = p->list[i] ? p->list[i]->filters : NULL;
+		is_needed |= list[i] != NULL;
+	}
+	if (is_needed)
+		connection_failed(p->any, "milters", "(no process that connects)",
+			filters_start_connector(&p->connector, list, LISTEN_KINDS,
+				p->any->config.sandbox, from));
 }
 
 /* Each kind has its own descriptor of the outbox. */
@@ -197,6 +215,7 @@ int prepared_init(struct prepared *p, const struct acceptor_task *task)
 	begin_watching(p, task->preload);
 	start_broker(p);
 	open_all(p);
+	start_connector(p, task->from);
 	enter_sandbox(p);
 	arrange_memory();
 	return 0;

@@ -340,25 +340,17 @@ static const struct reply *ask_session(
 	struct filters_state *m, struct filter *f, const struct milter_values *values)
 {
 	const struct session *s = m->host.session;
-	const char *address = s->peer.address;
-	char name[PEER_TEXT_MAX + 2];
-	struct buf b = BUF(name);
-	struct milter_values v = *values;
 	const struct reply *r = NULL;
 	bool is_new = !f->begun;
 
-	buf_put_char(&b, '[');
-	buf_put_str(&b, address[0] ? address : "unknown");
-	buf_put_char(&b, ']');
-	v.of[MILTER_MACRO_CLIENT] = v.of[MILTER_MACRO_CLIENT_NAME] = buf_span(&b);
 	if (filter_begin(f) < 0)
 		return filter_fail(m, f);
 	if (is_new)
 		r = ask(m, f,
 			&(struct event){ .what = MILTER_CONNECT,
-				.text = buf_span(&b),
+				.text = span_of(m->client.name),
 				.session = s },
-			&v);
+			values);
 	if (r || (f->helo_secured == s->secured && strcmp(f->helo, s->helo) == 0))
 		return r;
 	f->helo_secured = s->secured;
@@ -366,7 +358,7 @@ static const struct reply *ask_session(
 	return ask(m, f,
 		&(struct event){
 			.what = MILTER_HELO, .text = span_of(s->helo), .session = s },
-		&v);
+		values);
 }
 
 /* "<a@b>" in the buffer. */
@@ -404,7 +396,7 @@ const struct reply *filter_ask_mail(
 	struct milter_values v;
 	const struct reply *r;
 
-	values_of_mail(&v, m->host.session, tx);
+	values_make(&v, m, tx, NULL);
 	if (f->failed || (f->talk.ended && filter_drop_late(f) < 0))
 		return filter_fail(m, f);
 	f->n_late = 0;
@@ -427,7 +419,7 @@ const struct reply *filter_ask_rcpt(struct filters_state *m, struct filter *f,
 	struct buf b = BUF(path);
 	struct milter_values v;
 
-	values_of_rcpt(&v, tx, to);
+	values_make(&v, m, tx, to);
 	return ask(m, f,
 		&(struct event){ .what = MILTER_RCPT,
 			.text = path_of(&b, to->mailbox),
@@ -440,7 +432,7 @@ const struct reply *filter_ask_data(
 {
 	struct milter_values v;
 
-	values_of_mail(&v, m->host.session, tx);
+	values_make(&v, m, tx, NULL);
 	return ask(m, f,
 		&(struct event){ .what = MILTER_DATA, .session = m->host.session }, &v);
 }

@@ -119,7 +119,7 @@ static int put_macros(struct filters_state *m, struct filter *f, const struct tx
 
 	if (r < 0)
 		return r;
-	values_of_mail(&v, m->host.session, tx);
+	values_make(&v, m, tx, NULL);
 	if (milter_wants_macros(&f->talk, event))
 		milter_put_macros(ret, &f->talk, event, &v);
 	return 0;

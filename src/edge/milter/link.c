@@ -5,12 +5,10 @@
  * caller, and never used again.
  */
 #include "edge/milter/link.h"
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,54 +27,73 @@ int link_fail(struct link *l, const char *what, int error)
 	return error ? error : -EPROTO;
 }
 
-union address {
-	struct sockaddr any;
-	struct sockaddr_un un;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-};
+socklen_t link_put_address(union address *to, const struct ip *ip, uint16_t port)
+{
+	memset(to, 0, sizeof(*to));
+	if (ip->n == IPV4_OCTETS) {
+		to->in.sin_family = AF_INET;
+		to->in.sin_port = htons(port);
+		memcpy(&to->in.sin_addr, ip->octets, IPV4_OCTETS);
+		return sizeof(to->in);
+	}
+	to->in6.sin6_family = AF_INET6;
+	to->in6.sin6_port = htons(port);
+	memcpy(&to->in6.sin6_addr, ip->octets, IPV6_OCTETS);
+	return sizeof(to->in6);
+}
 
 static socklen_t make_address(const struct milter_setting *s, union address *ret)
 {
+	if (!s->path.n)
+		return link_put_address(ret, &s->ip, s->port);
 	memset(ret, 0, sizeof(*ret));
-	if (s->path.n) {
-		ret->un.sun_family = AF_UNIX;
-		memcpy(ret->un.sun_path, s->path.p, s->path.n);
-		return sizeof(ret->un);
+	ret->un.sun_family = AF_UNIX;
+	memcpy(ret->un.sun_path, s->path.p, s->path.n);
+	return sizeof(ret->un);
+}
+
+struct link_start link_start(const struct milter_setting *s)
+{
+	const int one = 1;
+	struct link_start start = { .error = 0 };
+	union address to;
+	socklen_t n = make_address(s, &to);
+
+	start.fd =
+		socket(to.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (start.fd < 0) {
+		start.error = -errno;
+		return start;
 	}
-	if (s->ip.n == IPV4_OCTETS) {
-		ret->in.sin_family = AF_INET;
-		ret->in.sin_port = htons(s->port);
-		memcpy(&ret->in.sin_addr, s->ip.octets, IPV4_OCTETS);
-		return sizeof(ret->in);
-	}
-	ret->in6.sin6_family = AF_INET6;
-	ret->in6.sin6_port = htons(s->port);
-	memcpy(&ret->in6.sin6_addr, s->ip.octets, IPV6_OCTETS);
-	return sizeof(ret->in6);
+	if (to.any.sa_family != AF_UNIX)
+		setsockopt(start.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	start.connected = connect(start.fd, &to.any, n) == 0;
+	if (start.connected || errno == EINPROGRESS)
+		return start;
+	start.error = -errno;
+	close(start.fd);
+	start.fd = -1;
+	return start;
+}
+
+int link_take(struct link *l, const struct link_start *start)
+{
+	bool is_full = start->error == -EAGAIN;
+
+	l->fd = start->fd;
+	l->connected = start->connected;
+	if (l->fd >= 0)
+		return 0;
+	link_fail(l, is_full ? "too many connections wait there" : "cannot connect",
+		is_full ? 0 : start->error);
+	return start->error;
 }
 
 int link_open(struct link *l, const struct milter_setting *s)
 {
-	const int one = 1;
-	union address to;
-	socklen_t n = make_address(s, &to);
-	int error;
+	struct link_start start = link_start(s);
 
-	l->fd = socket(to.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (l->fd < 0)
-		return link_fail(l, "no socket", -errno);
-	if (to.any.sa_family != AF_UNIX)
-		setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	l->connected = connect(l->fd, &to.any, n) == 0;
-	if (l->connected || errno == EINPROGRESS)
-		return 0;
-	error = errno;
-	link_fail(l,
-		error == EAGAIN ? "too many connections wait there" : "cannot connect",
-		error == EAGAIN ? 0 : -error);
-	link_close(l);
-	return -error;
+	return link_take(l, &start);
 }
 
 /* As struct milter_wait has it, where there is no session. */

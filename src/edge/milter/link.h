@@ -2,7 +2,9 @@
 /* The connection to one filter: octets, time, and what went wrong. */
 #pragma once
 
+#include <netinet/in.h>
 #include <stdint.h>
+#include <sys/un.h>
 #include "edge/milter/milter.h"
 #include "edge/milter/octets.h"
 #include "proto/milter.h"
@@ -23,7 +25,30 @@ struct link {
 	char fault[LINK_FAULT_MAX]; /* the last error: what, in words */
 };
 
-/* Begins to connect, and does not wait. 0 or -errno; then there is a fault. */
+union address {
+	struct sockaddr any;
+	struct sockaddr_un un;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+/* Fills in the address of an IP socket, and returns its size. */
+socklen_t link_put_address(union address *to, const struct ip *ip, uint16_t port);
+
+/* What has become of a new socket. */
+struct link_start {
+	int fd; /* -1: there is an error */
+	int error; /* -errno; 0: it is connected, or will be */
+	bool connected;
+};
+
+/* Makes a socket, and begins to connect, without waiting. */
+struct link_start link_start(const struct milter_setting *s);
+
+/* Takes over that socket. 0 or -errno; then there is a fault. */
+int link_take(struct link *l, const struct link_start *start);
+
+/* Both. */
 int link_open(struct link *l, const struct milter_setting *s);
 
 /* Milliseconds of the monotonic clock. */

@@ -6,7 +6,8 @@
  */
 #include "edge/milter/milter.h"
 #include <stdio.h>
-#include "edge/milter/parts.h"
+#include <unistd.h>
+#include "edge/milter/connector.h"
 
 static struct filters_state *state_of(struct stage *st)
 {
@@ -18,6 +19,41 @@ static void note_fault(struct filters_state *m)
 {
 	if (!m->stage.fault)
 		m->stage.fault = stages_fault(&m->host.delivery);
+}
+
+/* The sockets are there: the name of the client can be looked up. */
+static void begin_lookup(struct filters_state *m)
+{
+	const struct session_peer *peer = &m->host.session->peer;
+	struct ip ip = { 0 };
+
+	if (m->lookup.step != LOOKUP_NOT_BEGUN || m->channel >= 0)
+		return;
+	if (!m->host.looks_up || peer->name || !ip_parse(span_of(peer->address), &ip))
+		lookup_done(&m->lookup);
+	else
+		lookup_begin(&m->lookup, &ip);
+}
+
+static void filters_use_time(struct stage *stage)
+{
+	struct filters_state *m = state_of(stage);
+
+	connector_take(m, 0);
+	begin_lookup(m);
+	lookup_go_on(&m->lookup);
+}
+
+/* Before the first event all that it has about the client must be known. */
+static void await_client(struct filters_state *m)
+{
+	connector_take(m, LOOKUP_TIME);
+	begin_lookup(m);
+	lookup_await(&m->lookup);
+	if (lookup_name(&m->lookup) && !m->host.session->peer.name)
+		m->host.set_name(m->host.ctx, lookup_name(&m->lookup));
+	if (!m->client.name)
+		client_texts_make(m);
 }
 
 /*
@@ -34,6 +70,7 @@ static const struct reply *filters_mail(struct stage *st, const struct tx *tx)
 	struct filters_state *m = state_of(st);
 	const struct reply *r = NULL;
 
+	await_client(m);
 	for (size_t i = 0; i < m->n && !r && !m->discard; i++) {
 		r = filter_ask_mail(m, &m->list[i], tx);
 		facts_note(m, &m->list[i], r);
@@ -199,6 +236,9 @@ static void filters_close(struct stage *stage)
 
 	for (size_t i = 0; i < m->n; i++)
 		filter_quit(&m->list[i]);
+	if (m->channel >= 0)
+		close(m->channel);
+	lookup_done(&m->lookup);
 	content_done(&m->content);
 	changes_done(&m->changes);
 	free(m->list);
@@ -217,6 +257,7 @@ static struct stage *filters_open(
 	}
 	m->host = *host;
 	m->stage.ops = &filters_ops;
+	m->channel = -1;
 	if (!filters_read(host->path, host->quarantine, &host->report, &m->file, &m->list,
 		    &m->n)) {
 		filters_close(&m->stage);
@@ -231,18 +272,30 @@ static struct stage *filters_open(
 }
 
 /* One that cannot be reached is asked no more, and its default action holds. */
-static void filters_connect(struct stage *stage)
+static void filters_connect(struct stage *stage, int channel)
 {
 	struct filters_state *m = state_of(stage);
+	struct ip servers[DNS_SERVERS_MAX];
+	size_t n;
 
+	m->channel = channel;
+	if (channel < MILTER_OWN_SOCKETS)
+		connector_lost(m);
+	if (channel != MILTER_OWN_SOCKETS)
+		return;
 	for (size_t i = 0; i < m->n; i++)
 		link_open(&m->list[i].link, &m->list[i].setting);
+	n = m->host.looks_up ? lookup_servers(servers) : 0;
+	for (size_t i = 0; i < n; i++)
+		lookup_add(&m->lookup, lookup_connect(&servers[i]));
 }
 
 extern const struct milter_api postern_milter;
 __attribute__((visibility("default"))) const struct milter_api postern_milter = {
 	.open = filters_open,
 	.connect = filters_connect,
+	.use_time = filters_use_time,
+	.hand_out = connector_run,
 	.close = filters_close,
 	.check = filters_check,
 };

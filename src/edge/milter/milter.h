@@ -7,12 +7,14 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 #include "proto/reply.h"
 #include "smtp/facts.h"
 #include "smtp/tx.h"
 
 #define MILTER_MODULE "milter.so"
 #define MILTER_MODULE_TABLE "postern_milter"
+#define MILTER_OWN_SOCKETS (-1)
 
 struct session;
 
@@ -35,6 +37,24 @@ struct milter_wait {
 	int (*ready)(void *ctx, int fd, short events, uint64_t until);
 };
 
+/*
+ * The connector: a process that makes the sockets for connections of a listener. It gets
+ * a channel of each connection from its control, with a message that says which stage it
+ * has.
+ */
+struct connector_task {
+	struct stage *const *stages; /* of each kind; NULL: it has no filters */
+	size_t n_stages;
+	bool looks_up; /* sockets for name servers, too */
+	int control; /* SOCK_SEQPACKET */
+	/* enters the sandbox, when all files have been read: 0 or -errno; or NULL */
+	int (*confine)(void);
+};
+
+struct connector_request {
+	uint32_t which; /* of the stages */
+};
+
 /* What the module needs of the program. All of it outlives the stage. */
 struct milter_host {
 	const char *path; /* of the file with the filters */
@@ -44,10 +64,14 @@ struct milter_host {
 	/* these deliver: they get a message once the filters have let it pass */
 	struct stages delivery;
 	struct milter_report report;
+	/* the name of the client is looked up, unless it is known */
+	bool looks_up;
 	/* some recipients may want no filter (struct recipient) */
 	bool spares;
 	struct milter_wait wait;
 	void *ctx; /* of the functions below */
+	/* The client's name was confirmed; it lives until the stage is closed. */
+	void (*set_name)(void *ctx, const char *name);
 	/* NULL, or the refusal of mail for the domain */
 	const struct reply *(*judge_domain)(void *ctx, struct span domain);
 	/*
@@ -67,9 +91,15 @@ struct milter_api {
 		const struct milter_host *host, const struct filters_facts **ret_facts);
 	/*
 	 * Begins to connect to each filter, in the process of a connection and before it
-	 * reads from its client. No socket is made later.
+	 * reads from its client. No socket is made later. With a channel to a connector
+	 * the sockets come from there; it is owned by the stage. MILTER_OWN_SOCKETS:
+	 * there is none; less: there should be one, and none could be made.
 	 */
-	void (*connect)(struct stage *stage);
+	void (*connect)(struct stage *stage, int channel);
+	/* Does what can be done without waiting, while the client does not wait. */
+	void (*use_time)(struct stage *stage);
+	/* Runs the connector. Returns at the end of its control: 0 or -errno. */
+	int (*hand_out)(const struct connector_task *task);
 	/* Ends the conversations, and frees the stage. */
 	void (*close)(struct stage *stage);
 	/*

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "edge/milter/link.h"
+#include "edge/milter/lookup.h"
 #include "edge/milter/milter.h"
 #include "smtp/state.h"
 
@@ -77,12 +78,27 @@ struct changes {
 	size_t n;
 };
 
+/* Texts of macros. They are empty where there is no value. */
+struct client_texts {
+	char literal[PEER_TEXT_MAX + 8]; /* "[192.0.2.1]", "[IPv6:2001:db8::1]" */
+	const char *name; /* confirmed; else the literal */
+	const char *first; /* that its address has, confirmed or not; else the same */
+	char all[DNS_NAME_MAX + PEER_TEXT_MAX + 32]; /* "mail.example.net [192.0.2.1]" */
+	char address[PEER_TEXT_MAX + 8], port[8];
+	char own_address[PEER_TEXT_MAX + 8], own_port[8];
+	char tls_version[FACT_MAX + 8], tls_bits[8];
+	char date[64];
+};
+
 struct filters_state {
 	struct stage stage;
 	struct milter_host host;
 	char *file; /* owned: its text */
 	struct filter *list; /* owned */
 	size_t n;
+	int channel; /* to the connector, until it has sent the sockets; -1: none */
+	struct lookup lookup; /* of the client's name */
+	struct client_texts client;
 	struct content content;
 	struct changes changes;
 	const char *quarantine; /* the reason; NULL: it goes to its recipients */
@@ -195,11 +211,13 @@ size_t filters_check(
 	const char *path, bool can_quarantine, const struct milter_report *report);
 
 /* Values of macros (values.c). */
-void values_of_session(struct milter_values *v, const struct session *s);
-void values_of_mail(
-	struct milter_values *v, const struct session *s, const struct tx *tx);
-void values_of_rcpt(
-	struct milter_values *v, const struct tx *tx, const struct recipient *r);
+
+/* All is known about the client: makes its texts, before the first event. */
+void client_texts_make(struct filters_state *m);
+
+/* Values of the session, the transaction, and of a recipient unless that is NULL. */
+void values_make(struct milter_values *v, struct filters_state *m, const struct tx *tx,
+	const struct recipient *to);
 
 /* Changes of the envelope (envelope.c). */
 

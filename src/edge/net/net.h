@@ -12,6 +12,8 @@
 struct peer_environment {
 	const char *tcp_remote_ip; /* TCPREMOTEIP: tcpserver, tcpsvd, inetutils-inetd */
 	const char *tcp_remote_port;
+	const char
+		*tcp_remote_host; /* TCPREMOTEHOST: the name that tcpserver has found */
 	const char *remote_addr; /* REMOTE_ADDR: systemd */
 	const char *remote_port;
 	const char *remote_host; /* REMOTE_HOST: xinetd, with an address */
@@ -20,7 +22,8 @@ struct peer_environment {
 /*
  * Finds the peer by getpeername() of `fd`, else by the first variable of the environment
  * that is set (an IP address; a zone is dropped). IPv4 mapped into IPv6 is written as
- * IPv4. Empty when unknown. NULL, or the name of a variable without a valid IP address.
+ * IPv4. Empty when unknown. TCPREMOTEHOST is the name of the address in TCPREMOTEIP; the
+ * name borrows from `env`. NULL, or the name of a variable without a valid IP address.
  */
 const char *peer_find(
 	int fd, const struct peer_environment *env, struct session_peer *ret);

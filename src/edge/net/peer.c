@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include "base/num.h"
+#include "proto/dns.h"
 
 void peer_set(struct session_peer *peer, const struct ip *ip, uint16_t port)
 {
@@ -117,7 +118,18 @@ uint16_t peer_own_port(int fd)
 	return name.any.sa_family == AF_INET6 ? ntohs(name.v6.sin6_port) : 0;
 }
 
-const char *peer_find(
+/* Of the peer, and not left over from another connection. */
+static void take_name(const struct peer_environment *env, struct session_peer *ret)
+{
+	struct session_peer named = { 0 };
+
+	if (env->tcp_remote_host && dns_is_host_name(span_of(env->tcp_remote_host)) &&
+		env->tcp_remote_ip && from_text(env->tcp_remote_ip, NULL, &named) &&
+		strcmp(named.address, ret->address) == 0)
+		ret->name = env->tcp_remote_host;
+}
+
+static const char *find(
 	int fd, const struct peer_environment *env, struct session_peer *ret)
 {
 	const struct {
@@ -139,4 +151,13 @@ const char *peer_find(
 		from_text(rows[i].address, rows[i].port, ret))
 		return NULL;
 	return rows[i].name;
+}
+
+const char *peer_find(
+	int fd, const struct peer_environment *env, struct session_peer *ret)
+{
+	const char *wrong = find(fd, env, ret);
+
+	take_name(env, ret);
+	return wrong;
 }

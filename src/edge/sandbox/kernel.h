@@ -62,7 +62,6 @@ bool seccomp_exists(void);
 /* Calls that are allowed only where they are needed and can do no harm. */
 struct seccomp_needs {
 	bool landlock; /* for stage B, when that is entered later */
-	bool connect; /* to filters, by a process that was forked: see below */
 };
 
 /* Stage A: what a connection needs. Memory is executable only where a file is mapped. */
@@ -71,11 +70,11 @@ int seccomp_enter(const struct seccomp_needs *needs);
 /* Stage A of a process that accepts connections and forks a process for each. */
 int seccomp_enter_accepting(const struct seccomp_needs *needs);
 
-/*
- * On top of that, in a process forked by such a one: it accepts and forks no other, and
- * connects to nothing, whatever its parent needed.
- */
-int seccomp_enter_forked(const struct seccomp_needs *needs);
+/* On top of that, in a process forked by such a one: it accepts and forks no other. */
+int seccomp_enter_forked(void);
+
+/* A process that makes and connects sockets, and passes them to others. */
+int seccomp_enter_connecting(void);
 
 /* A process that signs: only calls on what is open, or with tokens all but the worst. */
 int seccomp_enter_signing(bool has_tokens);

@@ -242,7 +242,6 @@ void sandbox_dirs_add(struct sandbox_dirs *to, const struct sandbox_dirs *from)
 	to->too_many |= from->too_many;
 	to->tls |= from->tls;
 	to->owners |= from->owners;
-	to->connects |= from->connects;
 }
 
 /* All of stage A but the filter. */
@@ -255,7 +254,7 @@ static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
 		return -ENOBUFS;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	r = landlock_init(&l, dirs->abi, dirs->connects);
+	r = landlock_init(&l, dirs->abi, false);
 	if (r == 0)
 		r = allow_writes(&l, dirs);
 	if (r == 0)
@@ -274,8 +273,7 @@ static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
 
 static struct seccomp_needs needs_of(const struct sandbox_dirs *dirs)
 {
-	return (struct seccomp_needs){ .landlock = !dirs->loaded,
-		.connect = dirs->connects };
+	return (struct seccomp_needs){ .landlock = !dirs->loaded };
 }
 
 static int enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report,
@@ -359,11 +357,25 @@ int sandbox_enter_broker(const struct sandbox_dirs *dirs, bool whole)
 	return r == 0 ? seccomp_enter_broker() : r;
 }
 
-int sandbox_enter_forked(const struct sandbox_dirs *dirs)
+int sandbox_enter_connecting(void)
 {
-	const struct seccomp_needs needs = { .connect = dirs->connects };
+	CLEANUP(landlock_done) struct landlock l = { 0 };
+	int r;
 
-	return seccomp_enter_forked(&needs);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	/* as root it reaches sockets of any owner; other users have no capability */
+	r = limit_capabilities(1U << CAP_DAC_OVERRIDE);
+	if (r == 0)
+		r = landlock_init(&l, 0, true);
+	if (r == 0)
+		r = landlock_enforce(&l);
+	return r == 0 ? seccomp_enter_connecting() : r;
+}
+
+int sandbox_enter_forked(void)
+{
+	return seccomp_enter_forked();
 }
 
 int sandbox_tighten(const struct sandbox_dirs *dirs)

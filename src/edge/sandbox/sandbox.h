@@ -35,11 +35,6 @@ struct sandbox_dirs {
 	bool tls; /* GnuTLS may initialise itself: it reads the system's policy */
 	bool loaded; /* all that is to be loaded is: no library is read */
 	bool owners; /* a broker delivers, and this process has no right to a mailbox */
-	/*
-	 * processes that are forked connect to filters, before sandbox_enter_forked();
-	 * not without a system call filter, which takes that from them
-	 */
-	bool connects;
 	/* the newest Landlock to use, for tests of older kernels; 0: the kernel's */
 	int abi;
 };
@@ -122,10 +117,16 @@ int sandbox_enter_broker(const struct sandbox_dirs *dirs, bool whole);
 bool sandbox_may_become_users(void);
 
 /*
- * Stage A, or B, of its parent; no process is forked any more, and no socket connected.
- * `dirs` are its own. 0 or -errno, as above.
+ * For a process that makes sockets for others: it connects streams, and datagrams to name
+ * servers, and passes them on. It has no file, and root keeps its access to sockets of
+ * any owner. 0 or -errno, as above.
  */
-int sandbox_enter_forked(const struct sandbox_dirs *dirs);
+int sandbox_enter_connecting(void);
+
+/*
+ * Stage A, or B, of its parent; no process is forked any more. 0 or -errno, as above.
+ */
+int sandbox_enter_forked(void);
 
 /*
  * Stage B, after A: no more executable memory, hence no more modules, and no reads

@@ -293,26 +293,6 @@ static const struct bpf_rule conditional_accepting[] = {
 		{ { 0, ARG_IS, CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD } } },
 };
 
-/* Where connections have filters: each is connected to by a new process. */
-static const uint16_t allowed_connecting[] = { SYS_connect };
-static const struct bpf_rule conditional_connecting[] = {
-	{ SYS_socket, 0,
-		{ { 0, ARG_IS, AF_UNIX },
-			{ 1, ARG_HAS_NO, SOCK_TYPE & ~(SOCK_DGRAM | SOCK_STREAM) } } },
-	{ SYS_socket, 0,
-		{ { 0, ARG_IS, AF_INET }, { 1, ARG_HAS_NO, SOCK_TYPE & ~SOCK_STREAM } } },
-	{ SYS_socket, EAFNOSUPPORT,
-		{ { 0, ARG_IS, AF_INET6 },
-			{ 1, ARG_HAS_NO, SOCK_TYPE & ~SOCK_STREAM } } },
-};
-
-/* Then it gives that up. */
-static const struct bpf_rule conditional_connected[] = {
-	{ SYS_connect, ENOSYS, { { 0, ARG_NEVER, 0 } } },
-	{ SYS_socket, EAFNOSUPPORT,
-		{ { 0, ARG_IS, AF_UNIX }, { 1, ARG_HAS_NO, SOCK_TYPE & ~SOCK_DGRAM } } },
-};
-
 static const uint16_t deadly_forked[] = { SYS_clone };
 
 /* Needed by the process that accepts, and by a new one for its first steps. */
@@ -373,6 +353,42 @@ static const struct bpf_rule conditional_signing[] = {
 	{ SYS_tgkill, EPERM, { { 0, ARG_IS_OWN_PID, 0 } } }, /* abort() */
 };
 
+/* A process that connects for others: it reads nothing but requests. */
+static const uint16_t allowed_connecting[] = {
+	SYS_recvmsg,
+	SYS_sendmsg,
+	SYS_connect,
+	SYS_close,
+	SYS_brk,
+	SYS_munmap,
+	SYS_futex,
+	SYS_getpid,
+	SYS_gettid,
+	SYS_rt_sigprocmask,
+	SYS_rt_sigreturn,
+	SYS_restart_syscall,
+	SYS_exit,
+	SYS_exit_group,
+#ifdef __i386__
+	SYS_sigreturn,
+#endif
+};
+
+static const struct bpf_rule conditional_connecting[] = {
+	{ CALL_MMAP, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
+	{ SYS_setsockopt, ENOPROTOOPT,
+		{ { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_NODELAY } } },
+	{ SYS_socket, 0,
+		{ { 0, ARG_IS, AF_UNIX }, { 1, ARG_HAS_NO, SOCK_TYPE & ~SOCK_STREAM } } },
+	{ SYS_socket, 0,
+		{ { 0, ARG_IS, AF_INET },
+			{ 1, ARG_HAS_NO, SOCK_TYPE & ~(SOCK_STREAM | SOCK_DGRAM) } } },
+	{ SYS_socket, EAFNOSUPPORT,
+		{ { 0, ARG_IS, AF_INET6 },
+			{ 1, ARG_HAS_NO, SOCK_TYPE & ~(SOCK_STREAM | SOCK_DGRAM) } } },
+	{ SYS_tgkill, EPERM, { { 0, ARG_IS_OWN_PID, 0 } } }, /* abort() */
+};
+
 static const struct bpf_rule conditional_tokens[] = {
 	{ SYS_mprotect, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
 	{ SYS_socket, EAFNOSUPPORT, { { 0, ARG_NEVER, 0 } } },
@@ -396,6 +412,16 @@ static const struct bpf_table signing_with_tokens = {
 	.rules = conditional_tokens,
 	.n_rules = COUNT(conditional_tokens),
 	.others = SECCOMP_RET_ALLOW,
+};
+
+static const struct bpf_table connecting = {
+	.allowed = allowed_connecting,
+	.n_allowed = COUNT(allowed_connecting),
+	.deadly = deadly,
+	.n_deadly = COUNT(deadly),
+	.rules = conditional_connecting,
+	.n_rules = COUNT(conditional_connecting),
+	.others = SECCOMP_RET_ERRNO | ENOSYS,
 };
 
 static const struct bpf_table stage_a = {
@@ -424,23 +450,16 @@ static const struct bpf_table forked = {
 	.others = SECCOMP_RET_ALLOW,
 };
 
-static const struct bpf_table connected = {
-	.rules = conditional_connected,
-	.n_rules = COUNT(conditional_connected),
-};
-
 static const struct bpf_table stage_b = {
 	.rules = conditional_late,
 	.n_rules = COUNT(conditional_late),
 	.others = SECCOMP_RET_ALLOW,
 };
 
-_Static_assert(COUNT(conditional) + COUNT(conditional_accepting) +
-			       COUNT(conditional_connecting) <=
-		       BPF_RULES_MAX,
+_Static_assert(COUNT(conditional) + COUNT(conditional_accepting) <= BPF_RULES_MAX,
 	"stage A fits, that of a process that accepts, too");
 _Static_assert(COUNT(allowed) + COUNT(deadly) + COUNT(allowed_landlock) +
-			       COUNT(allowed_accepting) + COUNT(allowed_connecting) <=
+			       COUNT(allowed_accepting) <=
 		       BPF_CALLS_MAX,
 	"and all its calls do");
 
@@ -470,15 +489,9 @@ static int enforce_for(const struct seccomp_needs *needs, const struct bpf_table
 	struct bpf_table landlock = { .allowed = allowed_landlock,
 		.n_allowed = needs->landlock ? COUNT(allowed_landlock) : 0,
 		.base = &stage_a };
-	const bool connect = needs->connect;
-	struct bpf_table connecting = { .allowed = allowed_connecting,
-		.n_allowed = connect ? COUNT(allowed_connecting) : 0,
-		.rules = conditional_connecting,
-		.n_rules = connect ? COUNT(conditional_connecting) : 0,
-		.base = &landlock };
 	struct bpf_table t = *last;
 
-	t.base = &connecting;
+	t.base = &landlock;
 	return seccomp_enforce(&t);
 }
 
@@ -494,13 +507,14 @@ int seccomp_enter_accepting(const struct seccomp_needs *needs)
 	return enforce_for(needs, &accepting);
 }
 
-int seccomp_enter_forked(const struct seccomp_needs *needs)
+int seccomp_enter_forked(void)
 {
-	struct bpf_table t = forked;
+	return seccomp_enforce(&forked);
+}
 
-	if (needs->connect)
-		t.base = &connected;
-	return seccomp_enforce(&t);
+int seccomp_enter_connecting(void)
+{
+	return seccomp_enforce(&connecting);
 }
 
 int seccomp_enter_signing(bool has_tokens)

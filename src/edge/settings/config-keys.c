@@ -282,6 +282,7 @@ static const char *parse_files(
 static const struct words tls_words = WORDS("off", "on", "required", "implicit");
 static const struct words auth_words = WORDS("off", "on", "required");
 static const struct words bare_words = WORDS("normalize", "reject");
+static const struct words name_words = WORDS("auto", "off");
 static const struct words create_words = WORDS("auto", "no", "yes");
 
 #define AT(member) offsetof(struct config, member)
@@ -331,6 +332,7 @@ const struct config_key config_keys[] = {
 	{ "proxy-protocol", "", config_parse_networks, AT(proxies), NULL },
 	{ "milters", "", config_parse_file, AT(milters), NULL },
 	{ "quarantine-mailbox", "", config_parse_mailbox, AT(quarantine_mailbox), NULL },
+	{ "client-name", "auto", parse_word, AT(client_name), &name_words },
 	{ "clients", "", config_parse_file, AT(clients_file), NULL },
 	{ "user", "", parse_text, AT(user), NULL },
 	{ "sandbox", "yes", parse_flag, AT(sandbox), NULL },

@@ -16,7 +16,7 @@
 #define CLIENTS_FILE_MAX (1024 * 1024) /* octets */
 #define CONFIG_FILE_DEFAULT SYSCONFDIR "/postern/postern.conf"
 #define CONFIG_FILE_MAX (1024 * 1024) /* octets of a settings file */
-#define CONFIG_KEYS_MAX 52
+#define CONFIG_KEYS_MAX 53
 #define CONFIG_FAULT_MAX 512 /* octets of a fault */
 
 /*
@@ -61,6 +61,12 @@ enum log_choice {
 	LOG_JSON, /* JSON Lines, into log_file */
 };
 
+enum client_name {
+	/* looked up where there are filters, unless the environment has it */
+	CLIENT_NAME_AUTO,
+	CLIENT_NAME_OFF,
+};
+
 struct config {
 	struct session_settings session;
 	struct tls_settings tls;
@@ -100,6 +106,7 @@ struct config {
 	const char *file;
 	/* path of an optional settings file that does not exist; or NULL */
 	const char *missing;
+	enum client_name client_name;
 	struct networks proxies; /* peers that must send a PROXY header */
 	const char *milters; /* the file with the filters; NULL: none are set */
 	const char *quarantine_mailbox; /* path below mail_root; NULL: none */

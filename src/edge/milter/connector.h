@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: ISC */
+/* The process that makes sockets for the connections of a listener, and what they get. */
+#pragma once
+
+#include "edge/milter/parts.h"
+
+/* As struct milter_api has it. */
+int connector_run(const struct connector_task *task);
+
+/* There is no channel where there should be one. */
+void connector_lost(struct filters_state *m);
+
+/*
+ * Takes the sockets from the channel of this connection, and waits that many milliseconds
+ * for them. After that, or where there are none, filters have a fault. Does nothing where
+ * the channel is closed.
+ */
+void connector_take(struct filters_state *m, unsigned wait);
