@@ -93,9 +93,13 @@ struct filters *filters_open(const struct filters_place *place, struct stage **s
 		return NULL;
 	}
 	f->place = *place;
-	while (stages[at] != first)
+	while (at < *n_stages && stages[at] != first)
 		at++;
 	f->n_delivery = *n_stages - at;
+	if (f->n_delivery < 1 || f->n_delivery > FILTERS_DELIVERY_MAX) {
+		report(place, "there is no place for filters among the stages");
+		return NULL;
+	}
 	for (size_t i = 0; i < f->n_delivery; i++)
 		f->delivery[i] = stages[at + i];
 	f->api = load(place);

@@ -155,7 +155,8 @@ static void test_a_reply_of_several_lines_is_sent_as_such(void)
 	struct buf b = BUF(octets);
 
 	reply_put(&b, &own, SPAN(""));
-	CHECK_SPAN(buf_span(&b), "550-5.7.1 one 100%\r\n550-5.7.1 two\r\n550 5.7.1 three\r\n");
+	CHECK_SPAN(buf_span(&b),
+		"550-5.7.1 one 100%\r\n550-5.7.1 two\r\n550 5.7.1 three\r\n");
 	b.n = 0;
 	reply_put_text(&b, &own, SPAN(""));
 	CHECK_SPAN(buf_span(&b), "550 5.7.1 one 100% two three");
