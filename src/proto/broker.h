@@ -36,7 +36,8 @@ enum broker_operation {
 	BROKER_JUDGE, /* what recipients get after such failures */
 	BROKER_COMMIT, /* links the files into the mailboxes; syncs from that number on */
 	BROKER_WITHDRAW, /* removes what is linked and has failed since */
-	BROKER_CLEAR, /* forgets the transaction; no answer */
+	/* forgets the transaction: what is linked stays; no answer */
+	BROKER_CLEAR,
 	BROKER_TRACE, /* makes a file of that name in trace-directory, once */
 	BROKER_OPERATIONS,
 };

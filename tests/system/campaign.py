@@ -31,6 +31,7 @@ ONLY = os.environ.get("POSTERN_CAMPAIGN_ONLY", "")  # those whose name contains 
 PART = os.environ.get("POSTERN_CAMPAIGN_PART", "1/1")  # of the list of all: for runs of bounded length
 WORKERS = int(os.environ.get("POSTERN_CAMPAIGN_WORKERS", "2"))
 BOXES = ("ann", "bob")
+BROKER = 1  # the number of its process, where there is no listener
 USER, PASSWORD, SECRET = "scanner@example.org", "one password", "0123456789abcdef0123456789abcdef"
 PATIENCE = 60.0  # seconds that nothing takes: what is not done then hangs
 PORTS_TRIED = 5
@@ -453,6 +454,10 @@ class AloneAttempt(Attempt):
         if status >= 128 and not (injection and injection.killed) and not self.tool.crash():
             self.faults.append(f"status {status}")
         self.check_end(talk, status, injection)
+        if injection and injection.killed and injection.process == BROKER:
+            # what it has linked stays, as after a connection that is killed; but the client gets a reply
+            talk.unknown |= talk.refused
+            talk.refused = set()
         following, _ = self.one_unharmed()
         if not following.is_perfect():
             self.faults.append(f"the next session: {following.end} {following.replies[-1:]}")

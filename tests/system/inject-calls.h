@@ -136,6 +136,8 @@ static const struct call {
 	{ SYS_setsockopt, "setsockopt", { ENOPROTOOPT, ENOMEM } },
 	/* few octets are always given, and no signal interrupts that: getrandom(2) */
 	{ SYS_getrandom, "getrandom", { 0 } },
+	{ SYS_getresuid, "getresuid", { 0 } },
+	{ SYS_getresgid, "getresgid", { 0 } },
 	{ SYS_signalfd4, "signalfd4", { EMFILE, ENFILE, ENOMEM } },
 	{ SYS_timerfd_create, "timerfd_create", { EMFILE, ENFILE, ENOMEM } },
 	{ SYS_timerfd_settime, "timerfd_settime", { ECANCELED } },

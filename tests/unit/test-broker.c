@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* proto/broker and edge/store/broker: what a connection that was taken over can ask, and what it gets. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -368,6 +369,52 @@ static void test_what_was_not_linked_is_gone_with_the_channel(void)
 	place_done(&p);
 }
 
+/* Names in the directory, but for those of itself and of the one above. */
+static size_t count_in(const char *root, const char *dir)
+{
+	char path[2 * PATH_OCTETS];
+	size_t n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/%s", root, dir);
+	d = opendir(path);
+	REQUIRE(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n - 2;
+}
+
+/* The connection sends that before it accepts the message. */
+static void test_what_was_linked_stays_only_when_the_message_was_cleared(void)
+{
+	struct place p;
+	int fd, dir, other;
+
+	if (!place_init(&p))
+		return;
+	for (size_t i = 0; i < 2; i++) {
+		int channel = broker_open(p.control);
+		CHECK(ask(channel, recipient("alice"), NULL));
+		CHECK(ask(channel, request_of(BROKER_OPEN), &fd));
+		CHECK(ask(channel, request_of(BROKER_COMMIT), &dir));
+		CHECK(count_in(p.root, "alice/new") == 1);
+		if (i == 1)
+			send_request(channel,
+				&(struct broker_request){ .operation = BROKER_CLEAR });
+		close(channel);
+		close(fd);
+		close(dir);
+		/* an answer to another: by then the end has been read */
+		other = broker_open(p.control);
+		CHECK(ask(other, recipient("bob"), NULL));
+		CHECK(ask(other, recipient("bob"), NULL));
+		close(other);
+		CHECK(count_in(p.root, "alice/new") == i);
+	}
+	place_done(&p);
+}
+
 static void test_it_ends_with_its_control_and_channels(void)
 {
 	struct place p;
@@ -399,6 +446,7 @@ static const struct test tests[] = {
 	TEST(test_numbers_that_do_not_exist_close_the_channel),
 	TEST(test_no_address_leads_out_of_mail_root),
 	TEST(test_what_was_not_linked_is_gone_with_the_channel),
+	TEST(test_what_was_linked_stays_only_when_the_message_was_cleared),
 	TEST(test_it_ends_with_its_control_and_channels),
 };
 

@@ -96,8 +96,13 @@ static void close_trace(struct broker_channel *c)
 void broker_channel_free(struct broker_channel *c)
 {
 	close_trace(c);
-	for (uint32_t i = 0; i < BROKER_DELIVERIES; i++)
+	for (uint32_t i = 0; i < BROKER_DELIVERIES; i++) {
+		struct delivery *d = c->list[i];
+		/* the connection has not accepted it, or it would have cleared it */
+		if (d && d->phase == BROKER_LINKED)
+			maildir_take_back(&d->maildir, true);
 		drop(c, i);
+	}
 	free(c);
 }
 

@@ -330,7 +330,8 @@ static int sync_links(struct broker_files *f, const int *fds, size_t n, uint32_t
 	return sync_rest(f, n_all);
 }
 
-int broker_files_commit(
+/* The same, but the broker has not been told to keep what it has linked. */
+static int commit(
 	struct broker_files *f, uint32_t flags, char ret_name[static TX_FILE_MAX])
 {
 	int fds[BROKER_FDS_MAX];
@@ -353,6 +354,18 @@ int broker_files_commit(
 	if (f->has_errors)
 		return withdraw(f, flags, ret_name);
 	return head.has_errors ? broker_files_judge(f) : 0;
+}
+
+int broker_files_commit(
+	struct broker_files *f, uint32_t flags, char ret_name[static TX_FILE_MAX])
+{
+	int r = commit(f, flags, ret_name);
+
+	/* from here on the end of the channel does not remove what is linked */
+	if (r == 0)
+		r = tell(f, (struct broker_request){ .operation = BROKER_CLEAR });
+	f->used = r < 0;
+	return r < 0 ? give_up(f->link, r) : 0;
 }
 
 void broker_files_clear(struct broker_files *f)

@@ -22,7 +22,7 @@ struct broker_places {
 /* NULL: there is no memory. */
 struct broker_channel *broker_channel_new(const struct broker_places *places);
 
-/* What was not linked is gone. */
+/* What was not linked is gone, and what was linked and not cleared, too. */
 void broker_channel_free(struct broker_channel *c);
 
 /*
@@ -59,8 +59,8 @@ void broker_files_sync(struct broker_files *f);
 int broker_files_judge(struct broker_files *f);
 
 /*
- * Has the files linked, and makes that durable. What recipients get is then in
- * f->link->answer. 0 or -errno.
+ * Has the files linked, makes that durable, and clears the message at the broker. What
+ * recipients get is then in f->link->answer. 0, or -errno: nothing stays linked.
  */
 int broker_files_commit(
 	struct broker_files *f, uint32_t flags, char ret_name[static TX_FILE_MAX]);

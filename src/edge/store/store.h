@@ -468,7 +468,7 @@ struct broker_task {
 };
 
 /*
- * Forks the broker, and makes it a child of init or of the next subreaper. *ret_ours is a
+ * Forks the broker, and makes it a child of an ancestor of this process. *ret_ours is a
  * channel, or a control for broker_open(). 0 or -errno.
  */
 int broker_start(const struct broker_task *task, int *ret_ours);
