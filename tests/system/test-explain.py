@@ -356,7 +356,7 @@ def cases(**rows):
     expired=(lambda: harness.pair(expired=True), {}, HOST, True, "certificate_expired",
              "which expired on 2020-01-01 (tls-certificate)"),
     future=(lambda: harness.pair(future=True), {}, HOST, True, "bad_certificate",
-            "which is not valid before 2049-01-01 (tls-certificate, or this host's clock)"),
+            f"which is not valid before {harness.FUTURE} (tls-certificate, or this host's clock)"),
     misnamed=(harness.pair, {}, "mx.example.org", True, "bad_certificate",
               "which does not cover mx.example.org (tls-certificate)"),
 )

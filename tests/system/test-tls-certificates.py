@@ -170,8 +170,8 @@ def test_a_chain_is_sent_whole():
 
 # Real sender 21, RFC 5280 6.1: all of a chain must be valid but its root, which clients have
 
-DAYS = {"valid": ("2020-01-01", "2050-01-01"), "expired": ("2019-01-01", "2020-01-01"),
-        "future": ("2049-01-01", "2050-01-01")}
+DAYS = {"valid": ("2020-01-01", harness.LAST), "expired": ("2019-01-01", "2020-01-01"),
+        "future": (harness.FUTURE, harness.LAST)}
 
 
 def signed(folder, name, template, days, issuer=None):
@@ -205,7 +205,7 @@ def chain(place, leaf="valid", issuer="valid", root="valid"):
 
 
 CHAINS = {"expired": "the certificate of the issuer CN=Issuer expired on 2020-01-01",
-          "future": "the certificate of the issuer CN=Issuer is not valid before 2049-01-01"}
+          "future": f"the certificate of the issuer CN=Issuer is not valid before {harness.FUTURE}"}
 
 
 @harness.table_of({f"{days} {mode}": (days, mode) for days in CHAINS for mode in WITH_TLS})
@@ -283,7 +283,7 @@ def test_the_root_of_a_chain_is_the_clients():
 
 
 @harness.table(expired=("whose issuer's certificate expired on 2020-01-01",),
-               future=("whose issuer's certificate is not valid before 2049-01-01",))
+               future=(f"whose issuer's certificate is not valid before {harness.FUTURE}",))
 def test_a_client_that_refuses_the_chain_is_explained(sentence):
     place = Site(tls="on")
     top = chain(place, issuer="expired" if "expired" in sentence else "future")
