@@ -43,6 +43,18 @@ def test_everything_is_measured():
     assert len(list(plot.iter())) > 100, "hardly anything is drawn"
 
 
+@harness.senseless_when_sanitized
+@harness.not_static("the profile is of both builds")
+def test_the_profile_divides_each_row():
+    harness.need_root("control groups")
+    harness.need("openssl", "valgrind")
+    done = harness.run(RUN.with_name("profile"), harness.build, "--rounds", "1", env=environment())
+    harness.equal(done.returncode, 0, done.stdout[-3000:])
+    for row in ("plain: instructions", "starttls: instructions", "default: plain, by exec: ms", "default: TLS, --listen: ms",
+                "default: 100 MB over TLS, wall: ms", "default: idle connection after TLS, KiB", "  = syncs: "):
+        harness.contains(done.stdout, row)
+
+
 def check_sense(samples, server):
     """Every session cost something, and over TLS a great deal more."""
     plain, tls = (samples[work][server][0]["cpu"] for work in ("plain-10", "tls-10"))

@@ -104,6 +104,16 @@ def test_check_names_a_key_that_it_cannot_use(*options):
     assert "memory" not in done.stdout, done.stdout
 
 
+def test_it_plays_dialogues_as_the_other_one_does():
+    """Those of what its libraries are for; tests/static plays all of them."""
+    folder = SOURCE / "tests/dialogue"
+    files = sorted(path for kind in ("auth", "smtputf8", "starttls") for path in folder.glob(f"{kind}*.txt"))
+    done = harness.run(harness.build / "tests/dialogue/run-dialogue", "program", program(), *files)
+    harness.equal(done.returncode, 0, done.stdout[-3000:])
+    # some are for other ways alone
+    assert sum(line.startswith("ok ") for line in done.stdout.splitlines()) > len(files) / 2, done.stdout[-3000:]
+
+
 def test_mail_by_a_login_inside_tls_needs_no_other_file():
     for user in (None, "mail"):
         place = Empty(tls="required", pair=harness.pair(), auth="required", domains="bücher.example example.org",
