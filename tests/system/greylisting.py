@@ -3,6 +3,7 @@
 """greylisting.py SOCKET: a filter on libmilter (python3-milter) that defers the first message of a client, a sender and
 a recipient, and lets the same three pass afterwards. It keeps them until it ends."""
 
+import os
 import sys
 
 import Milter
@@ -29,4 +30,5 @@ class Greylisting(Milter.Base):
 
 
 Milter.factory = Greylisting
+os.umask(0)  # a connection of a listener that root started connects without root's rights
 Milter.runmilter("greylisting", sys.argv[1], 60)
