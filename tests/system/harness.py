@@ -382,12 +382,12 @@ def run(*command, patience=PATIENCE, **options):
         errors="backslashreplace", timeout=patience, check=False, **options)
 
 
-def start(*command, **options):
-    """Start a process that ends with the test."""
+def start(*command, of_file=False, **options):
+    """Start a process that ends with the test, or with all of them."""
     options.setdefault("env", environment())
     options.setdefault("stdin", subprocess.DEVNULL)
     process = subprocess.Popen([str(c) for c in command], **options)
-    at_end(end, process)
+    at_end(end, process, of_file=of_file)
     return process
 
 
@@ -420,12 +420,12 @@ def with_libraries(**more):
     return environment(**({"LD_LIBRARY_PATH": ":".join(sorted(found))} if found else {}), **more)
 
 
-def in_a_machine_with(package, folder, script):
-    """Run a shell script on a machine of its own that has the package, until the test ends."""
+def in_a_machine_with(package, folder, script, of_file=False):
+    """Run a shell script on a machine of its own that has the package, until the test ends, or all of them."""
     with open(folder / "machine.log", "wb") as log:
         process = start(HERE / "with-packages", packages(), package, folder, "/bin/sh", "-c", script,
-                        stdout=log, stderr=log)
-    at_end(process.kill)  # unshare does not heed SIGTERM; all that runs inside goes with it
+                        of_file=of_file, stdout=log, stderr=log)
+    at_end(process.kill, of_file=of_file)  # unshare does not heed SIGTERM; all that runs inside goes with it
 
 
 # Certificates

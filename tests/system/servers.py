@@ -14,11 +14,11 @@ def read_if_there(path):
 class Server:
     """A mail server on a machine of its own that gets one message, and then commands of the test."""
 
-    def __init__(self, package, folder, script):
+    def __init__(self, package, folder, script, of_file=False):
         harness.need_root(f"a machine with {package} in it")
         self.log, self.orders = folder / "server.log", folder / "orders"
         self.orders.touch()
-        harness.in_a_machine_with(package, folder, script)
+        harness.in_a_machine_with(package, folder, script, of_file)
 
     def order(self, command):
         """A command to be carried out on that machine."""

@@ -118,7 +118,7 @@ def test_a_body_in_pieces_takes_the_place_of_the_body():
     send(site)
     _, rest = stored(site)
     head = harness.sample().replace(b"\r\n", b"\n").split(b"\n\n")[0]
-    harness.equal(rest, head + b"\n\none\ntwo\n..\nlast")
+    harness.equal(rest, head + b"\n\none\ntwo\n..\nlast\n")  # each line has an end
 
 
 def test_the_second_filter_gets_the_message_as_the_first_left_it():

@@ -186,7 +186,7 @@ static int take_body(struct content *c, struct filter *f, struct span piece)
 	if (!c->has_new_body)
 		octets_clear(&c->new_body);
 	c->has_new_body = true;
-	r = octets_reserve(&c->new_body, piece.n + 1, FILTERS_MESSAGE_MAX);
+	r = octets_reserve(&c->new_body, piece.n + 2, FILTERS_MESSAGE_MAX);
 	if (r < 0)
 		return link_fail(&f->link, "sends a body", r);
 	b = (struct buf){ .p = c->new_body.p + c->new_body.n, .cap = piece.n + 1 };
@@ -278,8 +278,11 @@ static int ask_end(struct filters_state *m, struct filter *f, const struct tx *t
 	return r < 0 ? r : take_verdict(m, f, ret);
 }
 
-/* The verdict is there: what the filter changed counts from now on. */
-static void keep_body(struct content *c)
+/*
+ * The verdict is there: what the filter changed counts from now on. The last line of a
+ * new body gets an end, as that of every message has one but for BINARYMIME.
+ */
+static void keep_body(struct content *c, bool binary)
 {
 	struct octets old = c->body;
 	struct buf b;
@@ -290,6 +293,8 @@ static void keep_body(struct content *c)
 		.cap = c->new_body.cap - c->new_body.n };
 	milter_put_lf_end(&b, &c->new_body_cr);
 	c->new_body.n += b.n;
+	if (!binary && c->new_body.n && c->new_body.p[c->new_body.n - 1] != '\n')
+		c->new_body.p[c->new_body.n++] = '\n';
 	c->body = c->new_body;
 	c->new_body = old;
 	c->body_replaced = true;
@@ -327,7 +332,7 @@ const struct reply *filter_ask_content(
 	if (!f->in_message || f->talk.session_accepted || f->talk.message_accepted)
 		return NULL;
 	if (converse(m, f, tx, &refusal) == 0 && !f->failed) {
-		keep_body(&m->content);
+		keep_body(&m->content, tx->params.body == BODY_BINARYMIME);
 		return refusal;
 	}
 	if (m->content.parsed)
@@ -390,7 +395,8 @@ static const struct reply *put_changed(struct filters_state *m, const struct tx 
 	} while (!done && !r);
 	if (r)
 		return r;
-	if (!c->body_replaced)
+	/* a header may end with a line that is no field, and with the message */
+	if (!c->body_replaced && (c->header.n_separator || !body_of(c).n))
 		return stages_body(&m->host.delivery, tx, span_from(text, c->header.n));
 	r = stages_body(&m->host.delivery, tx, SPAN("\n"));
 	return r ? r : stages_body(&m->host.delivery, tx, body_of(c));
