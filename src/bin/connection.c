@@ -182,6 +182,9 @@ static int open_filters(struct connection *c)
 		client_is_unfiltered(&c->config, &peer))
 		return 0;
 	c->filters = filters_open(&place, c->stages, &c->n_stages, delivery_of(c));
+	if (c->filters)
+		sandbox_dirs_spool(
+			&c->dirs, c->filters->directory.path, c->filters->directory.fd);
 	if (!listens)
 		filters_connect(c->filters, FILTERS_OWN_SOCKETS);
 	return c->filters ? 0 : -EINVAL;

@@ -119,7 +119,7 @@ struct filters *filters_open(const struct filters_place *place, struct stage **s
 				.judge_domain = judge_domain,
 				.quarantine = place->quarantine ? quarantine : NULL,
 			},
-			&f->facts);
+			&f->facts, &f->directory);
 	if (!f->stage)
 		return NULL;
 	stages[at] = f->stage;

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 #include <sys/types.h>
-#include "smtp/tx.h"
+#include "edge/milter/milter.h"
 
 #define FILTERS_KINDS_MAX 8 /* of connections of a listener */
 #define FILTERS_OWN_SOCKETS (-1) /* -EPERM: no channel has that */
@@ -15,7 +15,6 @@ struct brokered;
 struct filters_facts;
 struct log;
 struct maildir;
-struct milter_api;
 struct policy;
 struct session;
 struct stream;
@@ -41,6 +40,7 @@ struct filters {
 	struct stage *delivery[FILTERS_DELIVERY_MAX];
 	size_t n_delivery;
 	const struct filters_facts *facts; /* for records */
+	struct milter_directory directory; /* which the sandbox is to allow */
 	struct filters_place place;
 };
 

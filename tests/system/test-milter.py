@@ -2,7 +2,11 @@
 # SPDX-License-Identifier: ISC
 """milters: filters that speak the milter protocol see each message before it is accepted, and may change it."""
 
+import os
+import re
+import stat
 import struct
+from pathlib import Path
 
 import filters
 import harness
@@ -363,6 +367,146 @@ def test_a_large_body_comes_in_pieces():
     harness.equal(b"".join(filter_.got("B")), data.split(b"\r\n\r\n", 1)[1])
     assert all(len(piece) <= 65535 for piece in filter_.got("B"))
     harness.check_stored(site.only_message(), data)
+
+
+def large(octets):
+    """A message whose lines are all different."""
+    return harness.sample() + b"".join(b"%070d\r\n" % n for n in range(octets // 72))
+
+
+def memory_of(client):
+    """The most that the process of a connection has had in memory, in KiB."""
+    status = Path(f"/proc/{client.process.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1))
+
+
+def filtered_memory(data, **answers):
+    """What one message after another needs; the second is the large one."""
+    filter_ = Filter(**answers)
+    site = site_with(filter_.line(), size_limit="500M", timeout="300")
+    client = begin(site)
+    client.message(harness.sample())
+    before = memory_of(client)
+    harness.equal(client.message(data).code, 250)
+    grown = memory_of(client) - before
+    client.quit()
+    large_one = max(site.new(), key=lambda path: path.stat().st_size)
+    return filter_, large_one, grown
+
+
+EDITED = filters.add("X-A", "1") + frame("c")
+
+
+@harness.senseless_when_sanitized
+@harness.table(unchanged=(frame("c"), b""), a_field_added=(EDITED, b"X-A: 1\n"))
+def test_a_large_message_does_not_stay_in_memory(answer, field):
+    data = large(60_000_000)
+    filter_, path, grown = filtered_memory(data, E=answer)
+    harness.equal(b"".join(filter_.got("B")[1:]), data.split(b"\r\n\r\n", 1)[1])
+    expected = data.replace(b"\r\n", b"\n").replace(b"\n\n", b"\n" + field + b"\n", 1)
+    assert harness.split_trace(path.read_bytes())[1] == expected, "another message is stored"
+    assert grown < 4096, f"{grown} KiB more for a message of 60 MB"
+
+
+@harness.senseless_when_sanitized
+def test_a_large_replacement_body_does_not_stay_in_memory():
+    pieces = [b"%065533d\r\n" % n for n in range(500)]
+    answer = b"".join(frame("b", piece) for piece in pieces) + frame("c")
+    _, path, grown = filtered_memory(large(5_000_000), E=answer)
+    body = harness.split_trace(path.read_bytes())[1].split(b"\n\n", 1)[1]
+    assert body == b"".join(pieces).replace(b"\r\n", b"\n"), "another body is stored"
+    assert grown < 6144, f"{grown} KiB more"
+
+
+@harness.table(one_octet_less=-1, exactly=0, one_more=1)
+def test_a_message_is_whole_where_its_file_begins(more):
+    size = 1024 * 1024 + 64 * 1024  # of what stays in memory
+    data = harness.sample()
+    data += b"x" * (size + more - len(data.replace(b"\r\n", b"\n")) - 1) + b"\r\n"
+    filter_ = Filter()
+    site = site_with(filter_.line())
+    send(site, data)
+    harness.equal(b"".join(filter_.got("B")) == data.split(b"\r\n\r\n", 1)[1], True)
+    harness.check_stored(site.only_message(), data)
+
+
+def test_a_large_message_at_a_listener_in_its_sandbox():
+    filter_ = Filter(E=EDITED)
+    here = listening_with(filter_, size_limit="500M")
+    data = large(8_000_000)
+    client = here.client()
+    client.ehlo()
+    harness.equal(client.message(data).code, 250, here.log_text())
+    client.quit()
+    harness.equal(b"".join(filter_.got("B")) == data.split(b"\r\n\r\n", 1)[1], True)
+    assert here.new()[0].read_bytes().endswith(data.split(b"\r\n\r\n", 1)[1].replace(b"\r\n", b"\n"))
+
+
+DIRECTORY = f"/var/tmp/postern-filters-{os.geteuid()}"
+
+
+def with_own_directory(**settings):
+    """A site, and a /var/tmp that is empty."""
+    site = site_with(**settings)
+    harness.mount("-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/var/tmp")
+    harness.at_end(harness.run, "umount", "-l", "/var/tmp")
+    return site
+
+
+def test_files_of_messages_have_no_name():
+    found = []
+
+    def look(*_):
+        found.append(os.listdir(DIRECTORY))
+        return frame("c")
+
+    filter_ = Filter(E=look)
+    site = with_own_directory()
+    (site.dir / "milters").write_text(filter_.line())
+    send(site, large(3_000_000))
+    harness.equal(found, [[]])
+    harness.equal(stat.S_IMODE(os.stat(DIRECTORY).st_mode), 0o700)
+
+
+def test_a_directory_that_others_can_reach_is_not_used():
+    filter_ = Filter()
+    site = with_own_directory()
+    (site.dir / "milters").write_text(filter_.line())
+    os.mkdir(DIRECTORY)
+    os.chmod(DIRECTORY, 0o755)
+    send(site, large(3_000_000))
+    harness.equal(os.listdir(DIRECTORY), [])
+    there = DIRECTORY.replace("/var/tmp", "/tmp")
+    harness.equal(stat.S_IMODE(os.stat(there).st_mode), 0o700)
+    os.rmdir(there)
+    os.symlink("/", there)
+    harness.at_end(os.unlink, there)
+    done = harness.run(*site.command(), "--check")
+    harness.equal(done.returncode, 78, done.stdout)
+    harness.contains(done.stdout, f"milters: {DIRECTORY}, for messages that filters look at: other users can reach it")
+    client = site.connect(greeting=False)
+    client.expect(421)
+    client.wait()
+
+
+def test_a_full_disk_below_the_directory_refuses_for_now():
+    filter_ = Filter()
+    site = site_with(filter_.line("default-action=accept"))
+    harness.mount("-t", "tmpfs", "-o", "mode=1777,size=1m", "tmpfs", "/var/tmp")
+    harness.at_end(harness.run, "umount", "-l", "/var/tmp")
+    client = begin(site)
+    harness.equal(client.message(large(3_000_000)).code, 452)
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    harness.contains(site.records("message")[0]["delivery_fault"], f"{DIRECTORY}: No space left on device")
+
+
+def test_a_replacement_body_above_size_limit_is_a_fault_of_the_filter():
+    filter_ = Filter(E=frame("b", b"x" * 60_000) * 2 + frame("c"))
+    site = site_with(filter_.line(), size_limit="100000")
+    send(site, code=451)
+    harness.contains(record(site)["delivery_fault"], "sends a body larger than size-limit")
+    harness.equal(site.everything(), [])
 
 
 def test_accept_ends_the_events_of_a_message_only():

@@ -81,6 +81,56 @@ static void test_what_is_open_is_what_is_written_to(void)
 	yard_done(&y);
 }
 
+/* A message that filters look at is read again; mail that is stored is not, and cannot be put where that is possible. */
+static int read_messages_of_filters(const struct yard *y, enum yard_stage stage)
+{
+	int spool, file,
+		mail = openat(y->dir, "mail/a/new", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct yard filtered = *y;
+	char octets[4] = "";
+
+	if (mkdirat(y->dir, "spool", 0700) < 0)
+		return 1;
+	spool = openat(y->dir, "spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	sandbox_dirs_spool(&filtered.dirs, "spool", spool);
+	if (spool < 0 || mail < 0 || enter_stage(&filtered, stage) < 0)
+		return 2;
+	file = openat(spool, "file", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (file < 0 || write(file, "text", 4) != 4 || pread(file, octets, 4, 0) != 4 ||
+		memcmp(octets, "text", 4) != 0)
+		return 3;
+	if (landlock_abi() && (openat(mail, "old", O_RDONLY | O_CLOEXEC) >= 0 ||
+				      linkat(mail, "old", spool, "old", 0) == 0 ||
+				      renameat2(mail, "old", spool, "old", 0) == 0 ||
+				      linkat(spool, "file", mail, "file", 0) == 0 ||
+				      renameat2(spool, "file", mail, "file", 0) == 0))
+		return 4;
+	return unlinkat(spool, "file", 0) < 0 ? 5 : 0;
+}
+
+static int read_messages_in_a(const struct yard *y)
+{
+	return read_messages_of_filters(y, STAGE_A);
+}
+
+static int read_messages_in_b(const struct yard *y)
+{
+	return read_messages_of_filters(y, STAGE_B);
+}
+
+static void test_a_message_for_filters_can_be_read_and_stored_mail_cannot(void)
+{
+	int (*const acts[])(
+		const struct yard *y) = { read_messages_in_a, read_messages_in_b };
+
+	for (size_t i = 0; i < TEST_COUNT(acts); i++) {
+		struct yard y;
+		yard_init(&y);
+		CHECK(attempt_out(&y, acts[i]) == 0);
+		yard_done(&y);
+	}
+}
+
 static int enter_where_search_is_denied(const struct yard *y)
 {
 	int r;
@@ -183,6 +233,7 @@ static const struct test tests[] = {
 	TEST(test_a_user_is_taken_for_good),
 	TEST(test_only_a_missing_directory_is_skipped),
 	TEST(test_what_is_open_is_what_is_written_to),
+	TEST(test_a_message_for_filters_can_be_read_and_stored_mail_cannot),
 	TEST(test_too_many_directories_are_an_error),
 	TEST(test_libraries_and_what_is_listed_can_be_read),
 	TEST(test_the_report_has_the_abi_of_landlock),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The filters of a file as `--check` sees them: connected to, and asked for terms. */
+#include <unistd.h>
 #include "edge/milter/parts.h"
 #include <stdio.h>
 
@@ -43,10 +44,15 @@ static bool check_one(
 size_t filters_check(
 	const char *path, bool can_quarantine, const struct milter_report *report)
 {
+	char directory_path[SPOOL_PATH_MAX];
 	struct filter *list;
 	char *file = NULL;
 	size_t n, faults = 0;
+	int directory = filters_directory(directory_path, report);
 
+	if (directory >= 0)
+		close(directory);
+	faults += directory < 0;
 	if (!filters_read(path, can_quarantine, report, &file, &list, &n))
 		faults++;
 	for (size_t i = 0; i < n; i++)

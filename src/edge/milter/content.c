@@ -1,33 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Shows a message to filters, carries out what they want, and passes it on. It is kept in
- * memory and not read back from its file: in the sandbox nothing that can be written can
- * be read, so that no file of mail can become code. The edits of a filter count only with
- * its verdict; octets that no filter changed stay as they are.
+ * Shows a message to filters, and keeps what they want to be changed. The edits of a
+ * filter count only with its verdict. A fault of this host refuses the message, whatever
+ * the default actions of filters are.
  */
-#include "base/cleanup.h"
+#include <stdio.h>
 #include "edge/milter/parts.h"
 
 #define FIELD_ROOM (MILTER_DATA_MAX + 1024) /* the longest that is sent, and its name */
 #define FIELD_MORE 64 /* octets of an event that are not of the field */
 #define PIECE_MAX (16 * 1024)
-
-static bool is_changed(const struct content *c)
-{
-	return c->parsed && (c->edits.changed || c->body_replaced);
-}
-
-/* The trace header as filters' edits count it: Received, and what stands above. */
-static void split_trace(
-	const struct content *c, struct span *ret_top, struct span *ret_ours)
-{
-	struct span rest = octets_span(&c->trace);
-
-	while (rest.n && !span_starts(rest, SPAN("Received:")))
-		span_take_line(&rest);
-	*ret_top = (struct span){ c->trace.p, c->trace.n - rest.n };
-	*ret_ours = rest;
-}
 
 static int make_edits(struct milter_edits *e)
 {
@@ -54,15 +36,15 @@ static int make_edits(struct milter_edits *e)
 static const struct reply *parse(struct filters_state *m)
 {
 	struct content *c = &m->content;
-	struct span top, ours, text = octets_span(&c->text);
+	struct span top, ours, text = octets_span(&c->text.head);
 	const char *wrong;
 
 	if (c->parsed)
 		return NULL;
 	if (make_edits(&c->edits) < 0)
 		return m->host.reply(REPLY_NO_MEMORY);
-	milter_header_find(text, true, &c->header); /* true of a whole message */
-	split_trace(c, &top, &ours);
+	milter_header_find(text, true, &c->header); /* true where no more follows */
+	content_split_trace(c, &top, &ours);
 	wrong = milter_edits_begin(&c->edits, ours, (struct span){ text.p, c->header.n });
 	if (wrong)
 		return m->host.reply(REPLY_FILTER_HEADER);
@@ -70,11 +52,38 @@ static const struct reply *parse(struct filters_state *m)
 	return NULL;
 }
 
-static struct span body_of(const struct content *c)
+struct body content_body(const struct content *c)
 {
 	if (c->body_replaced)
-		return octets_span(&c->body);
-	return span_from(octets_span(&c->text), c->header.n + c->header.n_separator);
+		return (struct body){ .from = &c->body };
+	return (struct body){ .from = &c->text,
+		.at = c->header.n + c->header.n_separator };
+}
+
+int body_next(struct body *b)
+{
+	struct buf room = BUF(b->octets);
+	int r = spool_get(b->from, b->at, &room, &b->text);
+
+	if (r == 0)
+		b->at += b->text.n;
+	return r;
+}
+
+const struct reply *content_fail(struct filters_state *m, int error)
+{
+	enum reply_name name = REPLY_STORE_FAILED;
+
+	if (error == -ENOMEM)
+		name = REPLY_NO_MEMORY;
+	if (error == -ENOSPC || error == -EDQUOT)
+		name = REPLY_STORE_FULL;
+	if (!m->stage.fault) {
+		snprintf(m->fault, sizeof(m->fault), "%s: %s", m->directory_path,
+			strerror(-error));
+		m->stage.fault = m->fault;
+	}
+	return m->host.reply(name);
 }
 
 /* Each of these returns 0 or -errno, with a fault, and sets *ret_refusal. */
@@ -144,16 +153,27 @@ static int ask_end_of_header(struct filters_state *m, struct filter *f,
 	return r;
 }
 
-static int put_piece(struct filter *f, struct span *text, bool *cr)
+/* The next piece of the body. */
+static int put_piece(struct filters_state *m, struct filter *f, struct body *body,
+	bool *cr, const struct reply **ret)
 {
-	size_t most = text->n < MILTER_CHUNK_MAX / 2 ? 2 * text->n : MILTER_CHUNK_MAX;
+	uint64_t left = spool_size(body->from) - body->at + body->text.n;
+	size_t most = left < MILTER_CHUNK_MAX / 2 ? 2 * (size_t)left : MILTER_CHUNK_MAX;
 	struct buf b, data;
 	int r = filter_room(f, MILTER_FRAME_HEAD + most, &b);
 
 	if (r < 0)
 		return r;
 	data = (struct buf){ .p = b.p + MILTER_FRAME_HEAD, .cap = most };
-	milter_put_crlf(&data, text, cr);
+	do {
+		milter_put_crlf(&data, &body->text, cr);
+		if (body->text.n == 0)
+			r = body_next(body);
+	} while (r == 0 && body->text.n && buf_room(&data));
+	if (r < 0) {
+		*ret = content_fail(m, r);
+		return 0;
+	}
 	b.cap = MILTER_FRAME_HEAD;
 	milter_put_body_head(&b, data.n);
 	b.n += data.n;
@@ -164,34 +184,43 @@ static int put_piece(struct filter *f, struct span *text, bool *cr)
 
 static int ask_body(struct filters_state *m, struct filter *f, const struct reply **ret)
 {
-	struct span text = body_of(&m->content);
+	struct body body = content_body(&m->content);
 	bool cr = false;
-	int r = 0;
+	int r = body_next(&body);
 
-	while (r == 0 && !is_over(m, f, *ret) && text.n &&
+	if (r < 0) {
+		*ret = content_fail(m, r);
+		return 0;
+	}
+	while (r == 0 && !is_over(m, f, *ret) && body.text.n &&
 		milter_wants(&f->talk, MILTER_BODY)) {
-		r = put_piece(f, &text, &cr);
-		if (r == 0)
+		r = put_piece(m, f, &body, &cr, ret);
+		if (r == 0 && !*ret)
 			*ret = filter_await(m, f);
 	}
 	return r;
 }
 
 /* A piece of a replacement body. */
-static int take_body(struct content *c, struct filter *f, struct span piece)
+static int take_body(struct filters_state *m, struct filter *f, struct span piece)
 {
-	struct buf b;
-	int r;
+	struct content *c = &m->content;
+	uint64_t limit = m->host.session->settings->size_limit;
+	char octets[PIECE_MAX];
+	int r = 0;
 
 	if (!c->has_new_body)
-		octets_clear(&c->new_body);
+		spool_clear(&c->new_body);
 	c->has_new_body = true;
-	r = octets_reserve(&c->new_body, piece.n + 2, FILTERS_MESSAGE_MAX);
+	while (r == 0 && piece.n && !c->refusal) {
+		struct buf b = BUF(octets);
+		milter_put_lf(&b, &piece, &c->new_body_cr);
+		r = spool_put(&c->new_body, m->directory, buf_span(&b));
+	}
 	if (r < 0)
-		return link_fail(&f->link, "sends a body", r);
-	b = (struct buf){ .p = c->new_body.p + c->new_body.n, .cap = piece.n + 1 };
-	milter_put_lf(&b, &piece, &c->new_body_cr);
-	c->new_body.n += b.n;
+		c->refusal = content_fail(m, r);
+	if (limit && spool_size(&c->new_body) > limit)
+		return link_fail(&f->link, "sends a body larger than size-limit", 0);
 	return 0;
 }
 
@@ -227,7 +256,7 @@ static int edit(struct filters_state *m, struct filter *f, const struct milter_a
 		return link_fail(&f->link, "asks for what it has not negotiated", 0);
 	f->n_edits++;
 	if (a->kind == MILTER_BODY_PIECE)
-		return take_body(c, f, a->value);
+		return take_body(m, f, a->value);
 	if (a->kind == MILTER_QUARANTINE && !m->host.quarantine)
 		return link_fail(&f->link,
 			"wants a quarantine, and quarantine-mailbox is not set", 0);
@@ -258,6 +287,8 @@ static int take_verdict(
 	if (filter_may_go_on(f))
 		r = filter_drop_late(f);
 	m->discard &= r == 0;
+	if (r == 0 && m->content.refusal)
+		*ret = m->content.refusal;
 	return r;
 }
 
@@ -280,25 +311,28 @@ static int ask_end(struct filters_state *m, struct filter *f, const struct tx *t
 
 /*
  * The verdict is there: what the filter changed counts from now on. The last line of a
- * new body gets an end, as that of every message has one but for BINARYMIME.
+ * new body gets an end, as that of every message has one but for BINARYMIME. 0 or -errno.
  */
-static void keep_body(struct content *c, bool binary)
+static int keep_body(struct filters_state *m, const struct tx *tx)
 {
-	struct octets old = c->body;
-	struct buf b;
+	struct content *c = &m->content;
+	struct spool old = c->body;
+	char end[2];
+	struct buf b = BUF(end);
+	int r;
 
 	if (!c->has_new_body)
-		return;
-	b = (struct buf){ .p = c->new_body.p + c->new_body.n,
-		.cap = c->new_body.cap - c->new_body.n };
+		return 0;
 	milter_put_lf_end(&b, &c->new_body_cr);
-	c->new_body.n += b.n;
-	if (!binary && c->new_body.n && c->new_body.p[c->new_body.n - 1] != '\n')
-		c->new_body.p[c->new_body.n++] = '\n';
+	if (tx->params.body != BODY_BINARYMIME && spool_size(&c->new_body) &&
+		(b.n || c->new_body.last != '\n'))
+		buf_put_char(&b, '\n');
+	r = spool_put(&c->new_body, m->directory, buf_span(&b));
 	c->body = c->new_body;
 	c->new_body = old;
 	c->body_replaced = true;
 	c->has_new_body = false;
+	return r;
 }
 
 static int converse(struct filters_state *m, struct filter *f, const struct tx *tx,
@@ -332,8 +366,8 @@ const struct reply *filter_ask_content(
 	if (!f->in_message || f->talk.session_accepted || f->talk.message_accepted)
 		return NULL;
 	if (converse(m, f, tx, &refusal) == 0 && !f->failed) {
-		keep_body(&m->content, tx->params.body == BODY_BINARYMIME);
-		return refusal;
+		int r = refusal ? 0 : keep_body(m, tx);
+		return r < 0 ? content_fail(m, r) : refusal;
 	}
 	if (m->content.parsed)
 		milter_edits_restore(&m->content.edits);
@@ -343,99 +377,32 @@ const struct reply *filter_ask_content(
 	return f->failed ? refusal : filter_fail(m, f);
 }
 
-/* The number of the field that stands for our own. */
-static size_t find_ours(const struct milter_edits *e)
+void content_init(struct content *c)
 {
-	size_t i = 0;
-
-	while (i < e->n && !e->fields[i].ours)
-		i++;
-	return i;
-}
-
-/* The trace header, with what filters have changed and put above Received. */
-static int put_trace(struct content *c, struct octets *to)
-{
-	const struct milter_edits *e = &c->edits;
-	struct span top, ours, first, below;
-	int r;
-
-	split_trace(c, &top, &ours);
-	below = top;
-	span_take_line(&below);
-	first = (struct span){ top.p, top.n - below.n };
-	r = octets_put(to, c->return_path.n ? octets_span(&c->return_path) : first,
-		SIZE_MAX / 4);
-	if (r == 0)
-		r = octets_put(to, octets_span(&c->mark), SIZE_MAX / 4);
-	if (r == 0)
-		r = octets_put(to, below, SIZE_MAX / 4);
-	if (r == 0 && !c->parsed)
-		r = octets_put(to, ours, SIZE_MAX / 4);
-	for (size_t i = 0; c->parsed && i <= find_ours(e) && i < e->n && r == 0; i++)
-		r = octets_put(to, e->fields[i].text, SIZE_MAX / 4);
-	return r;
-}
-
-/* All that is below the trace header, in the form that filters gave it. */
-static const struct reply *put_changed(struct filters_state *m, const struct tx *tx)
-{
-	const struct content *c = &m->content;
-	struct milter_walk walk = { .field = find_ours(&c->edits) + 1 };
-	struct span text = octets_span(&c->text);
-	const struct reply *r = NULL;
-	char octets[PIECE_MAX];
-	struct buf b = BUF(octets);
-	bool done;
-
-	do {
-		b.n = 0;
-		done = milter_edits_put(&c->edits, &walk, &b);
-		r = stages_body(&m->host.delivery, tx, buf_span(&b));
-	} while (!done && !r);
-	if (r)
-		return r;
-	/* a header may end with a line that is no field, and with the message */
-	if (!c->body_replaced && (c->header.n_separator || !body_of(c).n))
-		return stages_body(&m->host.delivery, tx, span_from(text, c->header.n));
-	r = stages_body(&m->host.delivery, tx, SPAN("\n"));
-	return r ? r : stages_body(&m->host.delivery, tx, body_of(c));
-}
-
-const struct reply *content_deliver(struct filters_state *m, const struct tx *tx)
-{
-	CLEANUP(octets_done) struct octets trace = { .p = NULL };
-	struct content *c = &m->content;
-	const struct stages *to = &m->host.delivery;
-	const struct reply *r;
-
-	if (put_trace(c, &trace) < 0)
-		return m->host.reply(REPLY_NO_MEMORY);
-	r = stages_data(to, tx, octets_span(&trace));
-	if (r)
-		return r;
-	return is_changed(c) ? put_changed(m, tx)
-			     : stages_body(to, tx, octets_span(&c->text));
+	spool_init(&c->text);
+	spool_init(&c->body);
+	spool_init(&c->new_body);
 }
 
 void content_clear(struct content *c)
 {
-	octets_clear(&c->text);
+	spool_clear(&c->text);
+	spool_clear(&c->body);
+	spool_clear(&c->new_body);
 	octets_clear(&c->trace);
 	octets_clear(&c->return_path);
 	octets_clear(&c->mark);
-	octets_clear(&c->body);
-	octets_clear(&c->new_body);
 	c->parsed = c->body_replaced = c->has_new_body = false;
+	c->refusal = NULL;
 }
 
 void content_done(struct content *c)
 {
-	octets_done(&c->text);
+	spool_done(&c->text);
+	spool_done(&c->body);
+	spool_done(&c->new_body);
 	octets_done(&c->trace);
 	octets_done(&c->return_path);
 	octets_done(&c->mark);
-	octets_done(&c->body);
-	octets_done(&c->new_body);
 	free(c->edits.fields); /* and what is in one piece with them */
 }

@@ -90,6 +90,21 @@ bool filters_read(const char *path, bool can_quarantine, const struct milter_rep
 	return fine && *ret_list;
 }
 
+int filters_directory(
+	char ret_path[static SPOOL_PATH_MAX], const struct milter_report *report)
+{
+	char text[FILTER_FAULT_MAX];
+	int fd = spool_directory(ret_path);
+
+	if (fd >= 0)
+		return fd;
+	snprintf(text, sizeof(text), "milters: %s, for messages that filters look at: %s",
+		ret_path,
+		fd == -EPERM ? "other users can reach it: remove it" : strerror(-fd));
+	report->fault(report->ctx, text);
+	return fd;
+}
+
 void filter_put_fault(
 	struct buf *to, const char *path, const struct filter *f, const char *what)
 {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "edge/milter/connector.h"
+#include "edge/milter/parts.h"
 
 static struct filters_state *state_of(struct stage *st)
 {
@@ -160,10 +161,8 @@ static const struct reply *filters_body(
 	(void)tx;
 	if (m->discard && !m->spared)
 		return NULL;
-	r = octets_put(&m->content.text, text, FILTERS_MESSAGE_MAX);
-	if (r < 0)
-		return m->host.reply(r == -EFBIG ? REPLY_SIZE_ACTUAL : REPLY_NO_MEMORY);
-	return NULL;
+	r = spool_put(&m->content.text, m->directory, text);
+	return r < 0 ? content_fail(m, r) : NULL;
 }
 
 static const struct reply *filters_prepare(struct stage *st, struct tx *tx)
@@ -241,13 +240,15 @@ static void filters_close(struct stage *stage)
 	lookup_done(&m->lookup);
 	content_done(&m->content);
 	changes_done(&m->changes);
+	if (m->directory >= 0)
+		close(m->directory);
 	free(m->list);
 	free(m->file);
 	free(m);
 }
 
-static struct stage *filters_open(
-	const struct milter_host *host, const struct filters_facts **ret_facts)
+static struct stage *filters_open(const struct milter_host *host,
+	const struct filters_facts **ret_facts, struct milter_directory *ret_directory)
 {
 	struct filters_state *m = calloc(1, sizeof(*m));
 
@@ -258,6 +259,12 @@ static struct stage *filters_open(
 	m->host = *host;
 	m->stage.ops = &filters_ops;
 	m->channel = -1;
+	content_init(&m->content);
+	m->directory = filters_directory(m->directory_path, &host->report);
+	if (m->directory < 0) {
+		filters_close(&m->stage);
+		return NULL;
+	}
 	if (!filters_read(host->path, host->quarantine, &host->report, &m->file, &m->list,
 		    &m->n)) {
 		filters_close(&m->stage);
@@ -268,6 +275,7 @@ static struct stage *filters_open(
 		m->list[i].session = host->session;
 	}
 	*ret_facts = &m->facts;
+	*ret_directory = (struct milter_directory){ m->directory_path, m->directory };
 	return &m->stage;
 }
 

@@ -81,14 +81,21 @@ struct milter_host {
 	const struct reply *(*quarantine)(void *ctx, struct tx *tx);
 };
 
+/* Where messages are while filters look at them; for the sandbox. */
+struct milter_directory {
+	const char *path;
+	int fd; /* open as long as the stage is */
+};
+
 struct milter_api {
 	/*
 	 * Reads the file. Returns the stage that asks the filters, and at *ret_facts what
 	 * records have about them, which changes with each transaction. NULL when the
-	 * file cannot be used, which has been reported.
+	 * file or the directory for messages cannot be used, which has been reported.
 	 */
-	struct stage *(*open)(
-		const struct milter_host *host, const struct filters_facts **ret_facts);
+	struct stage *(*open)(const struct milter_host *host,
+		const struct filters_facts **ret_facts,
+		struct milter_directory *ret_directory);
 	/*
 	 * Begins to connect to each filter, in the process of a connection and before it
 	 * reads from its client. No socket is made later. With a channel to a connector

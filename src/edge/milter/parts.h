@@ -5,12 +5,11 @@
 #include "edge/milter/link.h"
 #include "edge/milter/lookup.h"
 #include "edge/milter/milter.h"
+#include "edge/milter/spool.h"
 #include "smtp/state.h"
 
 #define FILTERS_MAX 16 /* lines of the file that name a filter */
 #define FILTERS_FILE_MAX (64 * 1024) /* octets */
-/* octets of a message: it is in the memory of this process while filters look at it */
-#define FILTERS_MESSAGE_MAX (256 * 1024 * 1024)
 #define FILTERS_PENDING_MAX (256 * 1024) /* octets that wait to be written at once */
 #define CHANGES_MAX 1000 /* of the envelope of a message */
 #define CHANGE_TEXT_MAX 1024 /* octets of an address, or of a reason */
@@ -52,18 +51,30 @@ struct filter {
 
 /* The message, from its first octet on. */
 struct content {
-	struct octets text; /* as the client sent it, after the repairs */
+	struct spool text; /* as the client sent it, after the repairs */
 	struct octets trace; /* the trace header */
 	struct octets return_path; /* a field in the place of ours; or empty */
 	struct octets mark; /* a field below Return-Path; or empty */
 	bool parsed; /* edits are in use */
 	struct milter_header header;
 	struct milter_edits edits; /* memory is owned; made when it is first needed */
-	struct octets body; /* in place of the one in the text, with body_replaced */
+	struct spool body; /* in place of the one in the text, with body_replaced */
 	bool body_replaced;
-	struct octets new_body; /* of the filter that has not given its verdict yet */
+	struct spool new_body; /* of the filter that has not given its verdict yet */
 	bool has_new_body;
 	bool new_body_cr;
+	/* for a fault of this host amid the edits of a filter; NULL: none */
+	const struct reply *refusal;
+};
+
+#define BODY_PIECE_MAX (16 * 1024)
+
+/* A walk through octets of a message. */
+struct body {
+	const struct spool *from;
+	uint64_t at; /* of what follows `text` */
+	struct span text; /* of the last step; empty at the end */
+	char octets[BODY_PIECE_MAX];
 };
 
 /* A change of the envelope. */
@@ -99,6 +110,8 @@ struct filters_state {
 	int channel; /* to the connector, until it has sent the sockets; -1: none */
 	struct lookup lookup; /* of the client's name */
 	struct client_texts client;
+	int directory; /* for files of messages */
+	char directory_path[SPOOL_PATH_MAX];
 	struct content content;
 	struct changes changes;
 	const char *quarantine; /* the reason; NULL: it goes to its recipients */
@@ -125,6 +138,10 @@ struct filters_state {
 bool filters_read(const char *path, bool can_quarantine,
 	const struct milter_report *report, char **ret_text, struct filter **ret_list,
 	size_t *ret_n);
+
+/* As spool_directory(); a fault is reported. */
+int filters_directory(
+	char ret_path[static SPOOL_PATH_MAX], const struct milter_report *report);
 
 /* "FILE:LINE: unix:/run/x.sock WHAT" */
 void filter_put_fault(
@@ -235,8 +252,19 @@ void changes_done(struct changes *c);
 const struct reply *filter_ask_content(
 	struct filters_state *m, struct filter *f, const struct tx *tx);
 
-/* Passes the message on to the stages that deliver. NULL or a refusal. */
+/* Passes the message on to the stages that deliver (deliver.c). NULL or a refusal. */
 const struct reply *content_deliver(struct filters_state *m, const struct tx *tx);
 
+/* The trace header as edits of filters count it: Received, and what stands above. */
+void content_split_trace(
+	const struct content *c, struct span *ret_top, struct span *ret_ours);
+/* The body, of which nothing has been read yet. */
+struct body content_body(const struct content *c);
+/* One step. 0 or -errno. */
+int body_next(struct body *b);
+/* The message cannot be kept or read. The refusal; the fault is kept for the record. */
+const struct reply *content_fail(struct filters_state *m, int error);
+
+void content_init(struct content *c);
 void content_clear(struct content *c);
 void content_done(struct content *c);

@@ -25,6 +25,11 @@ enum landlock_access {
 	 * what can be written and read could be mapped as code
 	 */
 	LANDLOCK_KEEP,
+	/*
+	 * make, write, read and remove files, none of which can be linked or moved to or
+	 * from another directory: stored mail does not come here
+	 */
+	LANDLOCK_SPOOL,
 };
 
 struct landlock {

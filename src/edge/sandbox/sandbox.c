@@ -162,8 +162,10 @@ static int allow_writes(struct landlock *l, const struct sandbox_dirs *dirs)
 {
 	for (size_t i = 0; i < dirs->n_write; i++) {
 		const struct sandbox_dir *dir = &dirs->write[i];
-		int r = dir->fd >= 0 ? landlock_allow_open(l, dir->fd, LANDLOCK_KEEP)
-				     : landlock_allow(l, dir->path, LANDLOCK_KEEP);
+		const enum landlock_access access =
+			dir->spools ? LANDLOCK_SPOOL : LANDLOCK_KEEP;
+		int r = dir->fd >= 0 ? landlock_allow_open(l, dir->fd, access)
+				     : landlock_allow(l, dir->path, access);
 
 		if (r < 0 && r != -ENOENT)
 			return r;
@@ -211,15 +213,25 @@ static int limit_capabilities(unsigned kept)
 	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 
-void sandbox_dirs_write(struct sandbox_dirs *dirs, const char *dir, int fd)
+static void add_write(struct sandbox_dirs *dirs, const struct sandbox_dir *dir)
 {
 	for (size_t i = 0; i < dirs->n_write; i++)
-		if (strcmp(dirs->write[i].path, dir) == 0)
+		if (strcmp(dirs->write[i].path, dir->path) == 0)
 			return;
 	if (dirs->n_write < SANDBOX_DIRS)
-		dirs->write[dirs->n_write++] = (struct sandbox_dir){ dir, fd };
+		dirs->write[dirs->n_write++] = *dir;
 	else
 		dirs->too_many = true;
+}
+
+void sandbox_dirs_write(struct sandbox_dirs *dirs, const char *dir, int fd)
+{
+	add_write(dirs, &(struct sandbox_dir){ .path = dir, .fd = fd });
+}
+
+void sandbox_dirs_spool(struct sandbox_dirs *dirs, const char *dir, int fd)
+{
+	add_write(dirs, &(struct sandbox_dir){ .path = dir, .fd = fd, .spools = true });
 }
 
 void sandbox_dirs_read(struct sandbox_dirs *dirs, const char *dir)
@@ -236,7 +248,7 @@ void sandbox_dirs_read(struct sandbox_dirs *dirs, const char *dir)
 void sandbox_dirs_add(struct sandbox_dirs *to, const struct sandbox_dirs *from)
 {
 	for (size_t i = 0; i < from->n_write; i++)
-		sandbox_dirs_write(to, from->write[i].path, from->write[i].fd);
+		add_write(to, &from->write[i]);
 	for (size_t i = 0; i < from->n_read; i++)
 		sandbox_dirs_read(to, from->read[i]);
 	to->too_many |= from->too_many;

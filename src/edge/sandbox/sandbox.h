@@ -13,8 +13,8 @@
 #include "base/buf.h"
 #include "smtp/tx.h"
 
-/* that a connection writes to: mail-root, traces, the outbox */
-#define SANDBOX_DIRS_OF_ONE 3
+/* that a connection writes to: mail-root, traces, the outbox, messages for filters */
+#define SANDBOX_DIRS_OF_ONE 4
 #define SANDBOX_DIRS 16 /* of a list: those of all connections that share a sandbox */
 
 /*
@@ -24,10 +24,11 @@
 struct sandbox_dir {
 	const char *path;
 	int fd; /* or -1: it is opened by its path */
+	bool spools; /* what is written there may be read, and no mail is stored there */
 };
 
 struct sandbox_dirs {
-	struct sandbox_dir write[SANDBOX_DIRS]; /* mail-root, traces, the outbox */
+	struct sandbox_dir write[SANDBOX_DIRS]; /* as above */
 	size_t n_write;
 	const char *read[SANDBOX_DIRS]; /* modules */
 	size_t n_read;
@@ -44,6 +45,8 @@ struct sandbox_dirs {
  * it is open, and stays so until the last stage is entered; or -1.
  */
 void sandbox_dirs_write(struct sandbox_dirs *dirs, const char *dir, int fd);
+/* The same for a directory whose files are read again by the process that made them. */
+void sandbox_dirs_spool(struct sandbox_dirs *dirs, const char *dir, int fd);
 void sandbox_dirs_read(struct sandbox_dirs *dirs, const char *dir);
 
 /* Lets `to` use what `from` may use. */

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Passes a message on to the stages that deliver, as filters have left it. Octets that no
+ * filter changed stay as they are.
+ */
+#include "base/cleanup.h"
+#include "edge/milter/parts.h"
+
+#define PIECE_MAX (16 * 1024)
+
+static bool is_changed(const struct content *c)
+{
+	return c->parsed && (c->edits.changed || c->body_replaced);
+}
+
+/* The trace header as filters' edits count it: Received, and what stands above. */
+void content_split_trace(
+	const struct content *c, struct span *ret_top, struct span *ret_ours)
+{
+	struct span rest = octets_span(&c->trace);
+
+	while (rest.n && !span_starts(rest, SPAN("Received:")))
+		span_take_line(&rest);
+	*ret_top = (struct span){ c->trace.p, c->trace.n - rest.n };
+	*ret_ours = rest;
+}
+
+/* The number of the field that stands for our own. */
+static size_t find_ours(const struct milter_edits *e)
+{
+	size_t i = 0;
+
+	while (i < e->n && !e->fields[i].ours)
+		i++;
+	return i;
+}
+
+/* The trace header, with what filters have changed and put above Received. */
+static int put_trace(struct content *c, struct octets *to)
+{
+	const struct milter_edits *e = &c->edits;
+	struct span top, ours, first, below;
+	int r;
+
+	content_split_trace(c, &top, &ours);
+	below = top;
+	span_take_line(&below);
+	first = (struct span){ top.p, top.n - below.n };
+	r = octets_put(to, c->return_path.n ? octets_span(&c->return_path) : first,
+		SIZE_MAX / 4);
+	if (r == 0)
+		r = octets_put(to, octets_span(&c->mark), SIZE_MAX / 4);
+	if (r == 0)
+		r = octets_put(to, below, SIZE_MAX / 4);
+	if (r == 0 && !c->parsed)
+		r = octets_put(to, ours, SIZE_MAX / 4);
+	for (size_t i = 0; c->parsed && i <= find_ours(e) && i < e->n && r == 0; i++)
+		r = octets_put(to, e->fields[i].text, SIZE_MAX / 4);
+	return r;
+}
+
+/* Passes on the body, or the whole text. */
+static const struct reply *put_body(
+	struct filters_state *m, const struct tx *tx, struct body body)
+{
+	const struct reply *refusal = NULL;
+	int r;
+
+	do {
+		r = body_next(&body);
+		if (r == 0 && body.text.n)
+			refusal = stages_body(&m->host.delivery, tx, body.text);
+	} while (r == 0 && body.text.n && !refusal);
+	return r < 0 ? content_fail(m, r) : refusal;
+}
+
+/* All that is below the trace header, in the form that filters gave it. */
+static const struct reply *put_changed(struct filters_state *m, const struct tx *tx)
+{
+	const struct content *c = &m->content;
+	struct milter_walk walk = { .field = find_ours(&c->edits) + 1 };
+	struct body body = content_body(c);
+	const struct reply *r = NULL;
+	char octets[PIECE_MAX];
+	struct buf b = BUF(octets);
+	bool done;
+
+	do {
+		b.n = 0;
+		done = milter_edits_put(&c->edits, &walk, &b);
+		r = stages_body(&m->host.delivery, tx, buf_span(&b));
+	} while (!done && !r);
+	if (r)
+		return r;
+	/* a header may end with a line that is no field, and with the message */
+	if (c->body_replaced ||
+		(!c->header.n_separator && body.at < spool_size(body.from)))
+		r = stages_body(&m->host.delivery, tx, SPAN("\n"));
+	else
+		body.at = c->header.n;
+	return r ? r : put_body(m, tx, body);
+}
+
+const struct reply *content_deliver(struct filters_state *m, const struct tx *tx)
+{
+	CLEANUP(octets_done) struct octets trace = { .p = NULL };
+	struct content *c = &m->content;
+	const struct stages *to = &m->host.delivery;
+	const struct reply *r;
+
+	if (put_trace(c, &trace) < 0)
+		return m->host.reply(REPLY_NO_MEMORY);
+	r = stages_data(to, tx, octets_span(&trace));
+	if (r)
+		return r;
+	if (is_changed(c))
+		return put_changed(m, tx);
+	return put_body(m, tx, (struct body){ .from = &c->text });
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Keeps the octets of a message while filters look at it. A file is made when they are
+ * more than the memory holds, and is gone with its descriptor: nothing is left behind by
+ * a process that is killed.
+ */
+#include "edge/milter/spool.h"
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "edge/file.h"
+
+#define FILE_MODE 0600
+#define DIRECTORY_MODE 0700
+#define DIRECTORY_NAME "/postern-filters-" /* and the number of the user */
+#define NAME_MAX_HERE 32
+#define NAME_TRIES 16
+
+static int open_directory(const char *path)
+{
+	struct stat st;
+	int fd, r = 0;
+
+	if (mkdir(path, DIRECTORY_MODE) < 0 && errno != EEXIST)
+		return -errno;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	/* others may make anything in the directory above */
+	if (fstat(fd, &st) < 0)
+		r = -errno;
+	else if (st.st_uid != geteuid() || (st.st_mode & ~DIRECTORY_MODE & 07777))
+		r = -EPERM;
+	if (r == 0)
+		return fd;
+	close(fd);
+	return r;
+}
+
+static void name_directory(const char *above, char path[static SPOOL_PATH_MAX])
+{
+	struct buf b = { .p = path, .cap = SPOOL_PATH_MAX };
+
+	buf_put_str(&b, above);
+	buf_put(&b, SPAN(DIRECTORY_NAME));
+	buf_put_num(&b, geteuid());
+	buf_terminate(&b);
+}
+
+/* /tmp is often in memory. */
+int spool_directory(char ret_path[static SPOOL_PATH_MAX])
+{
+	int first, fd;
+
+	name_directory("/var/tmp", ret_path);
+	first = open_directory(ret_path);
+	if (first >= 0)
+		return first;
+	name_directory("/tmp", ret_path);
+	fd = open_directory(ret_path);
+	if (fd < 0)
+		name_directory("/var/tmp", ret_path);
+	return fd < 0 ? first : fd;
+}
+
+/* For file systems on which each file has a name at first. A descriptor or -errno. */
+static int open_named(int directory)
+{
+	char name[NAME_MAX_HERE];
+	int fd = -1;
+
+	for (unsigned try = 0; fd < 0 && try < NAME_TRIES; try++) {
+		struct buf b = BUF(name);
+		buf_put_num(&b, (uint64_t)getpid());
+		buf_put_char(&b, '.');
+		buf_put_num(&b, try);
+		buf_terminate(&b);
+		fd = openat(directory, name,
+			O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+		if (fd < 0 && errno != EEXIST)
+			break;
+	}
+	if (fd < 0)
+		return -errno;
+	unlinkat(directory, name, 0);
+	return fd;
+}
+
+static int open_file(int directory)
+{
+	/* with O_EXCL it never gets a name */
+	int fd = openat(
+		directory, ".", O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, FILE_MODE);
+
+	if (fd >= 0)
+		return fd;
+	return file_needs_name(errno) ? open_named(directory) : -errno;
+}
+
+void spool_init(struct spool *s)
+{
+	*s = (struct spool){ .fd = -1 };
+}
+
+static int put_in_file(struct spool *s, int directory, struct span text)
+{
+	if (s->fd < 0) {
+		int fd = open_file(directory);
+		if (fd < 0)
+			return fd;
+		s->fd = fd;
+	}
+	while (text.n) {
+		ssize_t n = write(s->fd, text.p, text.n);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			text = span_from(text, (size_t)n);
+			s->n_rest += (size_t)n;
+		}
+	}
+	return 0;
+}
+
+int spool_put(struct spool *s, int directory, struct span text)
+{
+	size_t room = SPOOL_HEAD_MAX - s->head.n;
+	struct span head = { text.p, text.n < room ? text.n : room };
+	int r;
+
+	if (!text.n)
+		return 0;
+	s->last = text.p[text.n - 1];
+	r = octets_put(&s->head, head, SPOOL_HEAD_MAX);
+	if (r < 0 || head.n == text.n)
+		return r;
+	return put_in_file(s, directory, span_from(text, head.n));
+}
+
+uint64_t spool_size(const struct spool *s)
+{
+	return s->head.n + s->n_rest;
+}
+
+int spool_get(const struct spool *s, uint64_t at, struct buf *room, struct span *ret)
+{
+	ssize_t n = 0;
+
+	*ret = (struct span){ 0 };
+	if (at < s->head.n) {
+		*ret = span_from(octets_span(&s->head), (size_t)at);
+		return 0;
+	}
+	if (at >= spool_size(s))
+		return 0;
+	do {
+		n = pread(s->fd, room->p, room->cap, (off_t)(at - s->head.n));
+	} while (n < 0 && errno == EINTR);
+	if (n <= 0) /* it is not shorter than what was written */
+		return n < 0 ? -errno : -EIO;
+	room->n = (size_t)n;
+	*ret = buf_span(room);
+	return 0;
+}
+
+static void close_file(struct spool *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+	s->n_rest = 0;
+}
+
+void spool_clear(struct spool *s)
+{
+	close_file(s);
+	octets_clear(&s->head);
+}
+
+void spool_done(struct spool *s)
+{
+	close_file(s);
+	octets_done(&s->head);
+}
