@@ -32,6 +32,7 @@ struct look {
 	struct span key;
 	size_t line; /* 0: a cdb has no lines */
 	size_t n_named;
+	const char *setting; /* that names the mailbox; NULL: maildir or its like */
 	bool has_empty;
 	char empty[MAILBOX_PATH_MAX]; /* the directory reported last, if has_empty */
 	dev_t devices[DEVICES_MAX];
@@ -62,7 +63,8 @@ static void report(struct look *l, const char *fault)
 		return;
 	if (l->key.n)
 		put_line(l, &b);
-	buf_put_str(&b, "maildir ");
+	buf_put_str(&b, l->setting ? l->setting : "maildir");
+	buf_put_char(&b, ' ');
 	buf_put_str(&b, fault);
 	check_fault(l->c, buf_terminate(&b) ? text : fault);
 }
@@ -385,6 +387,19 @@ static void look_at_address(struct look *l, const char *address)
 	look_at(l, &place);
 }
 
+/* It is made when the first message comes, whatever maildir-create is. */
+static void look_at_quarantine(struct look *l)
+{
+	struct recipients_place place = { .is_named = true, .may_create = true };
+
+	if (!l->c->quarantine_mailbox || !join(place.path, "", l->c->quarantine_mailbox))
+		return;
+	place.n_fixed = strlen(place.path);
+	l->setting = "quarantine-mailbox";
+	look_at(l, &place);
+	l->setting = NULL;
+}
+
 /* Reports a mail-root that looks unmounted, because mail then gets 4yz. */
 static void check_mounted(struct look *l)
 {
@@ -421,6 +436,7 @@ static void check_mailboxes(struct config *c)
 	look_at_path(&l, c->recipients.postmaster);
 	look_at_address(&l, c->recipients.catch_all);
 	look_at_address(&l, c->recipients.postmaster);
+	look_at_quarantine(&l);
 	if (l.n_named <= FAULTS_MAX)
 		return;
 	snprintf(more, sizeof(more), "maildir: %zu more mailboxes like these",

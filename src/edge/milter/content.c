@@ -212,7 +212,10 @@ static int take_body(struct filters_state *m, struct filter *f, struct span piec
 	if (!c->has_new_body)
 		spool_clear(&c->new_body);
 	c->has_new_body = true;
-	while (r == 0 && piece.n && !c->refusal) {
+	/* lines of BINARYMIME keep their ends */
+	if (c->binary && !c->refusal)
+		r = spool_put(&c->new_body, m->directory, piece);
+	while (r == 0 && piece.n && !c->binary && !c->refusal) {
 		struct buf b = BUF(octets);
 		milter_put_lf(&b, &piece, &c->new_body_cr);
 		r = spool_put(&c->new_body, m->directory, buf_span(&b));
@@ -313,7 +316,7 @@ static int ask_end(struct filters_state *m, struct filter *f, const struct tx *t
  * The verdict is there: what the filter changed counts from now on. The last line of a
  * new body gets an end, as that of every message has one but for BINARYMIME. 0 or -errno.
  */
-static int keep_body(struct filters_state *m, const struct tx *tx)
+static int keep_body(struct filters_state *m)
 {
 	struct content *c = &m->content;
 	struct spool old = c->body;
@@ -324,8 +327,7 @@ static int keep_body(struct filters_state *m, const struct tx *tx)
 	if (!c->has_new_body)
 		return 0;
 	milter_put_lf_end(&b, &c->new_body_cr);
-	if (tx->params.body != BODY_BINARYMIME && spool_size(&c->new_body) &&
-		(b.n || c->new_body.last != '\n'))
+	if (!c->binary && spool_size(&c->new_body) && (b.n || c->new_body.last != '\n'))
 		buf_put_char(&b, '\n');
 	r = spool_put(&c->new_body, m->directory, buf_span(&b));
 	c->body = c->new_body;
@@ -344,6 +346,7 @@ static int converse(struct filters_state *m, struct filter *f, const struct tx *
 	if (*ret)
 		return 0;
 	milter_edits_save(&m->content.edits);
+	m->content.binary = tx->params.body == BODY_BINARYMIME;
 	m->content.has_new_body = m->content.new_body_cr = false;
 	r = ask_fields(m, f, ret);
 	if (r == 0 && !is_over(m, f, *ret))
@@ -366,7 +369,7 @@ const struct reply *filter_ask_content(
 	if (!f->in_message || f->talk.session_accepted || f->talk.message_accepted)
 		return NULL;
 	if (converse(m, f, tx, &refusal) == 0 && !f->failed) {
-		int r = refusal ? 0 : keep_body(m, tx);
+		int r = refusal ? 0 : keep_body(m);
 		return r < 0 ? content_fail(m, r) : refusal;
 	}
 	if (m->content.parsed)

@@ -3,8 +3,8 @@
  * Passes a message on to the stages that deliver, as filters have left it. Octets that no
  * filter changed stay as they are.
  */
-#include "base/cleanup.h"
 #include "edge/milter/parts.h"
+#include "proto/received.h"
 
 #define PIECE_MAX (16 * 1024)
 
@@ -35,9 +35,50 @@ static size_t find_ours(const struct milter_edits *e)
 	return i;
 }
 
-/* The trace header, with what filters have changed and put above Received. */
-static int put_trace(struct content *c, struct octets *to)
+/* A filter has added recipients or removed some. */
+static bool has_other_recipients(const struct tx *tx)
 {
+	size_t i = 0;
+
+	while (i < tx->n_recipients && !tx->recipients[i].left_out)
+		i++;
+	return tx->n_added || i < tx->n_recipients;
+}
+
+/* Appends text; the engine has limits for each part of the trace header. */
+static int put(struct octets *to, struct span text)
+{
+	return octets_put(to, text, SIZE_MAX / 4);
+}
+
+/*
+ * Our own fields without the recipient that the client named, where others get the
+ * message: Delivered-To, and the clause "for" of Received, which may be the last one.
+ */
+static int put_unnamed(struct octets *to, struct span text)
+{
+	int r = 0;
+
+	while (r == 0 && text.n) {
+		struct span line = text;
+		span_take_line(&text);
+		line.n -= text.n;
+		if (span_starts(line, SPAN("\tfor <"))) {
+			bool is_last = span_ends(line, SPAN(";\n"));
+			to->n -= is_last && to->n; /* the line end in front */
+			r = put(to, is_last ? SPAN(";\n") : SPAN(""));
+		} else if (!span_starts(line, SPAN(FIELD_DELIVERED_TO))) {
+			r = put(to, line);
+		}
+	}
+	return r;
+}
+
+/* The trace header, with what filters put above Received. 0 or -errno. */
+static int put_trace(const struct content *c, const struct tx *tx, struct octets *to)
+{
+	int (*const put_own)(struct octets *, struct span) =
+		has_other_recipients(tx) ? put_unnamed : put;
 	const struct milter_edits *e = &c->edits;
 	struct span top, ours, first, below;
 	int r;
@@ -46,31 +87,30 @@ static int put_trace(struct content *c, struct octets *to)
 	below = top;
 	span_take_line(&below);
 	first = (struct span){ top.p, top.n - below.n };
-	r = octets_put(to, c->return_path.n ? octets_span(&c->return_path) : first,
-		SIZE_MAX / 4);
+	r = put(to, c->return_path.n ? octets_span(&c->return_path) : first);
 	if (r == 0)
-		r = octets_put(to, octets_span(&c->mark), SIZE_MAX / 4);
+		r = put(to, octets_span(&c->mark));
 	if (r == 0)
-		r = octets_put(to, below, SIZE_MAX / 4);
+		r = put_own(to, below);
 	if (r == 0 && !c->parsed)
-		r = octets_put(to, ours, SIZE_MAX / 4);
+		r = put_own(to, ours);
 	for (size_t i = 0; c->parsed && i <= find_ours(e) && i < e->n && r == 0; i++)
-		r = octets_put(to, e->fields[i].text, SIZE_MAX / 4);
+		r = (e->fields[i].ours ? put_own : put)(to, e->fields[i].text);
 	return r;
 }
 
 /* Passes on the body, or the whole text. */
 static const struct reply *put_body(
-	struct filters_state *m, const struct tx *tx, struct body body)
+	struct filters_state *m, const struct tx *tx, struct body *body)
 {
 	const struct reply *refusal = NULL;
 	int r;
 
 	do {
-		r = body_next(&body);
-		if (r == 0 && body.text.n)
-			refusal = stages_body(&m->host.delivery, tx, body.text);
-	} while (r == 0 && body.text.n && !refusal);
+		r = body_next(body);
+		if (r == 0 && body->text.n)
+			refusal = stages_body(&m->host.delivery, tx, body->text);
+	} while (r == 0 && body->text.n && !refusal);
 	return r < 0 ? content_fail(m, r) : refusal;
 }
 
@@ -98,22 +138,22 @@ static const struct reply *put_changed(struct filters_state *m, const struct tx 
 		r = stages_body(&m->host.delivery, tx, SPAN("\n"));
 	else
 		body.at = c->header.n;
-	return r ? r : put_body(m, tx, body);
+	return r ? r : put_body(m, tx, &body);
 }
 
 const struct reply *content_deliver(struct filters_state *m, const struct tx *tx)
 {
-	CLEANUP(octets_done) struct octets trace = { .p = NULL };
-	struct content *c = &m->content;
-	const struct stages *to = &m->host.delivery;
+	struct octets trace = { .p = NULL };
 	const struct reply *r;
 
-	if (put_trace(c, &trace) < 0)
-		return m->host.reply(REPLY_NO_MEMORY);
-	r = stages_data(to, tx, octets_span(&trace));
+	if (put_trace(&m->content, tx, &trace) < 0)
+		r = m->host.reply(REPLY_NO_MEMORY);
+	else
+		r = stages_data(&m->host.delivery, tx, octets_span(&trace));
+	octets_done(&trace);
 	if (r)
 		return r;
-	if (is_changed(c))
+	if (is_changed(&m->content))
 		return put_changed(m, tx);
-	return put_body(m, tx, (struct body){ .from = &c->text });
+	return put_body(m, tx, &(struct body){ .from = &m->content.text });
 }

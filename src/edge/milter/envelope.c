@@ -121,7 +121,9 @@ static const struct reply *add_recipient(
 	added->slot = 0;
 	r = stages_rcpt(&m->host.delivery, tx, added);
 	if (r) {
-		note(m, change, r->text);
+		const char *fault =
+			r->code < 500 ? stages_fault(&m->host.delivery) : NULL;
+		note(m, change, fault ? fault : r->text);
 		tx_drop_recipient(tx);
 		return r;
 	}

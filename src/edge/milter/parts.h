@@ -56,6 +56,7 @@ struct content {
 	struct octets return_path; /* a field in the place of ours; or empty */
 	struct octets mark; /* a field below Return-Path; or empty */
 	bool parsed; /* edits are in use */
+	bool binary; /* BINARYMIME: lines have the ends that they came with */
 	struct milter_header header;
 	struct milter_edits edits; /* memory is owned; made when it is first needed */
 	struct spool body; /* in place of the one in the text, with body_replaced */
