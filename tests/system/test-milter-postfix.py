@@ -330,7 +330,6 @@ def without_the_end(events):
 NOTHING_BEFORE_MAIL = "nothing is sent to a filter before the first MAIL, which gets the verdict on the connection"
 
 UNCHANGED = "what no filter has changed is stored octet for octet"
-ONE_LINE = "a reply in the words of a filter is one line, as it is in records"
 OWN_TEXT = "421 has the text of postern's own table"
 LOST = "Postfix 3.7 answers 250 to a message whose filter shuts down at its content, and drops it"
 SESSION_ENDS = "421 4.7.0 Service unavailable; closing connection"
@@ -340,17 +339,10 @@ def without_separator(boxes):
     return {name: (sender, text.replace("\n\n", "\n")) for name, (sender, text) in boxes.items()}
 
 
-def one_line(replies):
-    return {what: str(reply).replace("550-5.7.9 one / 550 5.7.9 two", "550 5.7.9 one two") if isinstance(reply, str)
-            else reply for what, reply in replies.items()}
-
-
 # What postern does otherwise, made of what Postfix does, and why.
 DIFFERENCES = {
     "edit added_lines_crlf": [("a stored message has LF ends everywhere", "boxes", without_cr)],
     "edit header_that_the_body_ends": [(UNCHANGED, "boxes", without_separator)],
-    "lines at rcpt": [(ONE_LINE, "replies", one_line)],
-    "lines at end": [(ONE_LINE, "replies", one_line)],
     "reject at connect": [(NOTHING_BEFORE_MAIL, "replies", answered_to_mail("550 5.7.1 Command rejected"))],
     "reply at connect": [(NOTHING_BEFORE_MAIL, "replies", answered_to_mail("554 5.7.9 not % wanted"))],
     "reply_bare at connect": [(NOTHING_BEFORE_MAIL, "replies", answered_to_mail("550 not wanted"))],

@@ -12,6 +12,8 @@ import filters
 import harness
 from filters import Filter, frame, listening_with, record, send, site_with
 from harness import DOMAIN, RECIPIENT, SENDER, Site
+from listening import Listening
+from mailboxes import fuse, need_fuse
 
 SUBJECT = b"Subject: a message\n"
 FAULTS = harness.table(tempfail=("tempfail", 451), reject=("reject", 550), shutdown=("shutdown", 421),
@@ -430,6 +432,20 @@ def test_a_message_is_whole_where_its_file_begins(more):
     harness.check_stored(site.only_message(), data)
 
 
+def test_fields_behind_mime_fields_stay_where_they_are():
+    """PGP/MIME and S/MIME: a signed message that a filter adds a field to is the same below."""
+    signed = (b"From: <a@example.net>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/signed;\r\n"
+              b"\tprotocol=\"application/pgp-signature\"; boundary=b\r\nSubject: signed\r\nX-Last:  of all \r\n\r\n"
+              b"--b\r\nContent-Type: text/plain\r\n\r\nsigned \r\n\r\n--b\r\n\r\nsignature\r\n--b--\r\n")
+    stored_text = signed.replace(b"\r\n", b"\n")
+    for edit, expected in ((filters.insert(1, "X-A", "1"), b"X-A: 1\n" + stored_text),
+                           (filters.add("X-A", "1"), stored_text.replace(b"\n\n", b"\nX-A: 1\n\n", 1)),
+                           (filters.change(1, "Subject", "new"), stored_text.replace(b"Subject: signed", b"Subject: new"))):
+        site = site_with(Filter(E=edit + frame("c")).line())
+        send(site, signed)
+        harness.equal(stored(site)[1], expected)
+
+
 def test_a_large_message_at_a_listener_in_its_sandbox():
     filter_ = Filter(E=EDITED)
     here = listening_with(filter_, size_limit="500M")
@@ -445,12 +461,15 @@ def test_a_large_message_at_a_listener_in_its_sandbox():
 DIRECTORY = f"/var/tmp/postern-filters-{os.geteuid()}"
 
 
-def with_own_directory(**settings):
-    """A site, and a /var/tmp that is empty."""
-    site = site_with(**settings)
-    harness.mount("-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/var/tmp")
+def own_var_tmp(*options):
+    """An empty one, until the test ends."""
+    harness.mount("-t", "tmpfs", "-o", ",".join(("mode=1777", *options)), "tmpfs", "/var/tmp")
     harness.at_end(harness.run, "umount", "-l", "/var/tmp")
-    return site
+
+
+def with_own_directory(**settings):
+    own_var_tmp()
+    return site_with(**settings)
 
 
 def test_files_of_messages_have_no_name():
@@ -466,6 +485,27 @@ def test_files_of_messages_have_no_name():
     send(site, large(3_000_000))
     harness.equal(found, [[]])
     harness.equal(stat.S_IMODE(os.stat(DIRECTORY).st_mode), 0o700)
+
+
+@harness.table(alone=(Site,), listening=(Listening,))
+def test_a_file_system_on_which_each_file_has_a_name_does(kind):
+    need_fuse("bindfs")
+    filter_ = Filter()
+    place = kind(size_limit="500M")
+    (place.dir / "milters").write_text(filter_.line())
+    place.set(milters=place.dir / "milters")
+    below = place.dir / "below"
+    below.mkdir()
+    own_var_tmp()
+    fuse("/var/tmp", "bindfs", "-f", below, "/var/tmp")
+    client = place.listen().client() if kind is Listening else place.connect()
+    client.ehlo()
+    for _ in range(2):
+        harness.equal(client.message(large(3_000_000)).code, 250, place.log_text())
+    client.quit()
+    harness.equal([path.name for path in below.rglob("*")], [DIRECTORY.split("/")[-1]])
+    for path in place.new():
+        harness.check_stored(path, large(3_000_000))
 
 
 def test_a_directory_that_others_can_reach_is_not_used():
@@ -492,8 +532,7 @@ def test_a_directory_that_others_can_reach_is_not_used():
 def test_a_full_disk_below_the_directory_refuses_for_now():
     filter_ = Filter()
     site = site_with(filter_.line("default-action=accept"))
-    harness.mount("-t", "tmpfs", "-o", "mode=1777,size=1m", "tmpfs", "/var/tmp")
-    harness.at_end(harness.run, "umount", "-l", "/var/tmp")
+    own_var_tmp("size=1m")
     client = begin(site)
     harness.equal(client.message(large(3_000_000)).code, 452)
     harness.equal(client.message(harness.sample()).code, 250)

@@ -18,12 +18,15 @@
 
 static int open_directory(const char *path)
 {
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	struct stat st;
-	int fd, r = 0;
+	int fd = open(path, flags), r = 0;
 
-	if (mkdir(path, DIRECTORY_MODE) < 0 && errno != EEXIST)
-		return -errno;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT) {
+		if (mkdir(path, DIRECTORY_MODE) < 0 && errno != EEXIST)
+			return -errno;
+		fd = open(path, flags);
+	}
 	if (fd < 0)
 		return -errno;
 	/* others may make anything in the directory above */
