@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: ISC
 """milters: filters that speak the milter protocol see each message before it is accepted, and may change it."""
 
+import contextlib
+import fcntl
 import os
 import re
 import stat
@@ -506,6 +508,19 @@ def test_a_file_system_on_which_each_file_has_a_name_does(kind):
     harness.equal([path.name for path in below.rglob("*")], [DIRECTORY.split("/")[-1]])
     for path in place.new():
         harness.check_stored(path, large(3_000_000))
+
+
+def test_the_directory_is_not_removed_while_it_is_idle():
+    """systemd-tmpfiles removes what is old in /var/tmp, and no directory that is locked."""
+    site = with_own_directory()
+    (site.dir / "milters").write_text(Filter().line())
+    client = begin(site)
+    directory = os.open(DIRECTORY, os.O_RDONLY | os.O_DIRECTORY)
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert False, "it is not locked"
+    os.close(directory)
+    client.quit()
 
 
 def test_a_directory_that_others_can_reach_is_not_used():

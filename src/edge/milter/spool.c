@@ -6,6 +6,7 @@
  */
 #include "edge/milter/spool.h"
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "edge/file.h"
@@ -34,8 +35,11 @@ static int open_directory(const char *path)
 		r = -errno;
 	else if (st.st_uid != geteuid() || (st.st_mode & ~DIRECTORY_MODE & 07777))
 		r = -EPERM;
-	if (r == 0)
+	if (r == 0) {
+		/* systemd-tmpfiles removes no directory that is locked */
+		flock(fd, LOCK_SH | LOCK_NB);
 		return fd;
+	}
 	close(fd);
 	return r;
 }
