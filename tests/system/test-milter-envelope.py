@@ -189,6 +189,7 @@ REPORTS = {
     "both_removed": (path_frame("-", f"<{address('bob')}>") + path_frame("-", f"<{address('alice')}>"), []),
     "one_added": (path_frame("2", f"<{address('carl')}>", "NOTIFY=SUCCESS"), ["alice", "bob"]),
     "quarantined": (path_frame("q", "odd"), []),
+    "discarded": (frame("d"), []),
     "sender_changed": (path_frame("e", "<other@client.example.net>"), ["alice", "bob"]),
 }
 
@@ -252,6 +253,25 @@ def test_a_refusal_at_the_end_is_that_of_each_recipient(arguments, mail):
         client.expect(554, "5.7.9 not wanted")
     client.quit()
     harness.equal(boxes(site), [])
+
+
+NOT_DELIVERED = {"discarded": (frame("d"), []), "quarantined": (path_frame("q", "odd") + frame("c"), ["odd"]),
+                 "without_recipients": (b"".join(path_frame("-", address(name)) for name in ("alice", "bob")) + frame("c"), [])}
+
+
+@harness.table_of({f"{name} {how}": (*row, *each) for name, row in NOT_DELIVERED.items()
+                   for how, each in (("lmtp", (("--lmtp",), "")), ("prdr", ((), " PRDR")))})
+def test_each_recipient_of_a_message_that_is_not_delivered_has_its_reply(answer, expected, arguments, mail):
+    filter_ = Filter(E=answer)
+    site = site_with(filter_, arguments=arguments, quarantine_mailbox="odd")
+    client = begin(site)
+    harness.equal(send(client, "alice", "bob", mail=mail).code, 353 if mail else 250)
+    for _ in range(3 if mail else 1):
+        client.expect(250)
+    filter_.answers = {}
+    harness.equal(send(client, "carl").code, 250)  # the session is in step
+    client.quit()
+    harness.equal(boxes(site), sorted([*expected, "carl"]))
 
 
 def test_lines_of_binarymime_keep_their_ends():
