@@ -162,7 +162,8 @@ static struct stage *delivery_of(struct connection *c)
 
 static int open_filters(struct connection *c)
 {
-	const struct filters_place place = { .path = c->config.milters,
+	struct filters_place place = { .path = c->config.milters,
+		.owner = { geteuid(), getegid() },
 		.modules = c->modules,
 		.session = &c->session,
 		.stream = &c->stream,
@@ -176,6 +177,8 @@ static int open_filters(struct connection *c)
 	struct session_peer peer = { 0 };
 	bool listens = c->preload != NULL;
 
+	if (c->dirs.owners)
+		account_find(BROKERED_USER, &place.owner);
 	/* the table of clients may have a line for this one */
 	if (!listens && c->config.clients.may_skip_filters &&
 		!peer_find(STDIN_FILENO, &c->inherited.peer, &peer) &&

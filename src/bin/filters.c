@@ -108,6 +108,7 @@ struct filters *filters_open(const struct filters_place *place, struct stage **s
 			&(struct milter_host){
 				.path = place->path,
 				.session = place->session,
+				.owner = place->owner,
 				.reply = reply_get,
 				.delivery = { f->delivery, f->n_delivery },
 				.report = { .ctx = place->log, .fault = put_fault },

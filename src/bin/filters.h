@@ -24,6 +24,7 @@ struct filters_place {
 	const char *path; /* of the file with the filters */
 	const char *modules; /* the directory of modules */
 	struct session *session; /* gets the name of its client */
+	struct account owner; /* as whom the process reads from its client */
 	struct stream *stream; /* its stop signal and end hold for filters, too */
 	struct log *log;
 	struct policy *policy; /* decides on domains of recipients that filters add */

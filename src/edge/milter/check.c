@@ -48,7 +48,8 @@ size_t filters_check(
 	struct filter *list;
 	char *file = NULL;
 	size_t n, faults = 0;
-	int directory = filters_directory(directory_path, report);
+	const struct account owner = { geteuid(), getegid() };
+	int directory = filters_directory(&owner, directory_path, report);
 
 	if (directory >= 0)
 		close(directory);

@@ -90,11 +90,11 @@ bool filters_read(const char *path, bool can_quarantine, const struct milter_rep
 	return fine && *ret_list;
 }
 
-int filters_directory(
-	char ret_path[static SPOOL_PATH_MAX], const struct milter_report *report)
+int filters_directory(const struct account *owner, char ret_path[static SPOOL_PATH_MAX],
+	const struct milter_report *report)
 {
 	char text[FILTER_FAULT_MAX];
-	int fd = spool_directory(ret_path);
+	int fd = spool_directory(owner, ret_path);
 
 	if (fd >= 0)
 		return fd;

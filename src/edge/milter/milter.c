@@ -260,7 +260,7 @@ static struct stage *filters_open(const struct milter_host *host,
 	m->stage.ops = &filters_ops;
 	m->channel = -1;
 	content_init(&m->content);
-	m->directory = filters_directory(m->directory_path, &host->report);
+	m->directory = filters_directory(&host->owner, m->directory_path, &host->report);
 	if (m->directory < 0) {
 		filters_close(&m->stage);
 		return NULL;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include "proto/reply.h"
 #include "smtp/facts.h"
+#include "edge/sandbox/sandbox.h"
 #include "smtp/tx.h"
 
 #define MILTER_MODULE "milter.so"
@@ -59,6 +60,7 @@ struct connector_request {
 struct milter_host {
 	const char *path; /* of the file with the filters */
 	const struct session *session;
+	struct account owner; /* as whom the process reads from its client */
 	/* the rows of the program's own table: the engine compares their addresses */
 	const struct reply *(*reply)(enum reply_name name);
 	/* these deliver: they get a message once the filters have let it pass */

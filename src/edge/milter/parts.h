@@ -141,8 +141,8 @@ bool filters_read(const char *path, bool can_quarantine,
 	size_t *ret_n);
 
 /* As spool_directory(); a fault is reported. */
-int filters_directory(
-	char ret_path[static SPOOL_PATH_MAX], const struct milter_report *report);
+int filters_directory(const struct account *owner, char ret_path[static SPOOL_PATH_MAX],
+	const struct milter_report *report);
 
 /* "FILE:LINE: unix:/run/x.sock WHAT" */
 void filter_put_fault(

@@ -17,7 +17,7 @@
 #define NAME_MAX_HERE 32
 #define NAME_TRIES 16
 
-static int open_directory(const char *path)
+static int open_directory(const char *path, const struct account *owner)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	struct stat st;
@@ -30,10 +30,14 @@ static int open_directory(const char *path)
 	}
 	if (fd < 0)
 		return -errno;
-	/* others may make anything in the directory above */
-	if (fstat(fd, &st) < 0)
+	if (geteuid() == 0 && fstat(fd, &st) == 0 && st.st_uid == 0 && owner->uid != 0 &&
+		fchown(fd, owner->uid, owner->gid) < 0)
 		r = -errno;
-	else if (st.st_uid != geteuid() || (st.st_mode & ~DIRECTORY_MODE & 07777))
+	/* others may make anything in the directory above */
+	if (r == 0 && fstat(fd, &st) < 0)
+		r = -errno;
+	else if (r == 0 &&
+		 (st.st_uid != owner->uid || (st.st_mode & ~DIRECTORY_MODE & 07777)))
 		r = -EPERM;
 	if (r == 0) {
 		/* systemd-tmpfiles removes no directory that is locked */
@@ -44,29 +48,29 @@ static int open_directory(const char *path)
 	return r;
 }
 
-static void name_directory(const char *above, char path[static SPOOL_PATH_MAX])
+static void name_directory(const char *above, uid_t uid, char path[static SPOOL_PATH_MAX])
 {
 	struct buf b = { .p = path, .cap = SPOOL_PATH_MAX };
 
 	buf_put_str(&b, above);
 	buf_put(&b, SPAN(DIRECTORY_NAME));
-	buf_put_num(&b, geteuid());
+	buf_put_num(&b, uid);
 	buf_terminate(&b);
 }
 
 /* /tmp is often in memory. */
-int spool_directory(char ret_path[static SPOOL_PATH_MAX])
+int spool_directory(const struct account *owner, char ret_path[static SPOOL_PATH_MAX])
 {
 	int first, fd;
 
-	name_directory("/var/tmp", ret_path);
-	first = open_directory(ret_path);
+	name_directory("/var/tmp", owner->uid, ret_path);
+	first = open_directory(ret_path, owner);
 	if (first >= 0)
 		return first;
-	name_directory("/tmp", ret_path);
-	fd = open_directory(ret_path);
+	name_directory("/tmp", owner->uid, ret_path);
+	fd = open_directory(ret_path, owner);
 	if (fd < 0)
-		name_directory("/var/tmp", ret_path);
+		name_directory("/var/tmp", owner->uid, ret_path);
 	return fd < 0 ? first : fd;
 }
 

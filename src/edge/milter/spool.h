@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 #include "edge/milter/octets.h"
+#include "edge/sandbox/sandbox.h"
 #include "proto/milter.h"
 
 /* octets in memory: a header, and enough of the next line to see that it is no field */
@@ -23,11 +24,11 @@ struct spool {
 };
 
 /*
- * Opens the directory for files, and makes it where it is missing: before the sandbox
- * closes. The descriptor, or -errno; ret_path has its name then, or the one that was
- * tried first.
+ * Opens the directory for files of `owner`, as whom this process goes on, and makes it
+ * where it is missing: before the sandbox closes. The descriptor, or -errno; ret_path has
+ * its name then, or the one that was tried first.
  */
-int spool_directory(char ret_path[static SPOOL_PATH_MAX]);
+int spool_directory(const struct account *owner, char ret_path[static SPOOL_PATH_MAX]);
 
 void spool_init(struct spool *s);
 /* Appends a text. 0 or -errno. */
