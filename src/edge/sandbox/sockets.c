@@ -14,6 +14,16 @@ int socket(int domain, int type, int protocol)
 	return (int)syscall(SYS_socket, domain, type, protocol);
 }
 
+int socketpair(int domain, int type, int protocol, int ret_ends[2])
+{
+	return (int)syscall(SYS_socketpair, domain, type, protocol, ret_ends);
+}
+
+int connect(int fd, const struct sockaddr *to, socklen_t n)
+{
+	return (int)syscall(SYS_connect, fd, to, n);
+}
+
 int accept4(int fd, struct sockaddr *from, socklen_t *n, int flags)
 {
 	return (int)syscall(SYS_accept4, fd, from, n, flags);
