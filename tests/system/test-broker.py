@@ -1,0 +1,182 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: ISC
+"""The broker, which delivers as the owner of each mailbox: its end, its rights, and owners that change theirs."""
+
+import os
+import shutil
+import signal
+
+import harness
+from harness import DOMAIN
+from listening import Listening, acceptor, brokers_below, deliver
+from mailboxes import ALICE, OTHER, OURS, Place, make_maildir
+
+ENDED = "the broker, which opens mailboxes as their owners, has ended"
+BOB = f"bob@{DOMAIN}"
+
+
+def with_alice(**settings):
+    place = Place(**settings)
+    make_maildir(place.alice, owner=OTHER)
+    return place
+
+
+def begun(place, recipients=(ALICE,)):
+    """A client whose recipients are accepted."""
+    client = place.site.connect()
+    client.ehlo()
+    client.envelope(recipients=recipients)
+    return client
+
+
+def code_of_data(client):
+    client.send("DATA\r\n")
+    code = client.reply().code
+    return client.content(harness.sample()).code if code == 354 else code
+
+
+# Its end
+
+
+@harness.table(before_rcpt=False, before_data=True)
+def test_without_its_broker_a_connection_refuses_for_now(late):
+    place = with_alice()
+    client = place.site.connect()
+    client.ehlo()
+    broker, = brokers_below(client.process.pid)
+    if late:
+        client.envelope(recipients=[ALICE])
+    os.kill(broker, signal.SIGKILL)
+    if not late:
+        client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+        client.say(f"RCPT TO:<{ALICE}>", 451)
+    else:
+        harness.equal(code_of_data(client), 451)
+    client.quit()
+    harness.contains(place.fault(), ENDED)
+    harness.equal(place.site.new(place.alice), [])
+
+
+def test_a_listener_starts_another_broker():
+    harness.need_root("a broker")
+    here = Listening(maildir="%u")
+    make_maildir(here.root / "printer", owner=OTHER)
+    here.listen()
+    client = here.client()
+    deliver(client)
+    broker, = brokers_below(here.process.pid)
+    before = acceptor(here)
+    os.kill(broker, signal.SIGKILL)
+    deliver(here.client())
+    assert acceptor(here) != before
+    assert brokers_below(here.process.pid) != [broker]
+    harness.contains("\n".join(record["text"] for record in here.records("error")), f"{ENDED}; another is started")
+    harness.equal({path.stat().st_uid for path in here.new(here.root / "printer")}, {OTHER})
+
+
+def test_without_the_right_to_become_a_user_no_mail_is_received():
+    place = with_alice()
+    harness.need("setpriv")
+    client = place.site.connect(greeting=False, wrap=("setpriv", "--bounding-set=-setuid,-setgid"))
+    client.expect(421)
+    client.expect_end()
+    harness.contains(place.site.log_text(), "give the process CAP_SETUID and CAP_SETGID")
+
+
+def test_these_two_rights_are_enough():
+    place = with_alice()
+    harness.need("setpriv")
+    harness.equal(place.deliver(wrap=("setpriv", "--bounding-set=-all,+setuid,+setgid")), [250])
+    harness.equal([path.stat().st_uid for path in place.site.new(place.alice)], [OTHER])
+
+
+# Owners that change their mailboxes between RCPT and DATA
+
+
+def link_of_new(place):
+    (place.alice / "new").rename(place.alice / "old")
+    (place.alice / "new").symlink_to(place.target)
+
+
+def link_of_all(place):
+    place.alice.rename(place.domain / "old")
+    place.alice.symlink_to(place.target)
+
+
+def fifo(place):
+    shutil.rmtree(place.alice / "new")
+    os.mkfifo(place.alice / "new")
+
+
+def nothing(place):
+    shutil.rmtree(place.alice)
+
+
+def closed(place):
+    (place.alice / "new").chmod(0)
+
+
+CHANGES = {"a link in the place of new": link_of_new, "a link in the place of the mailbox": link_of_all,
+           "a FIFO": fifo, "nothing": nothing, "a mode": closed}
+
+
+@harness.table_of({f"{when}, {name}": (when, change) for name, change in CHANGES.items() for when in ("before", "between")})
+def test_no_change_of_an_owner_leads_elsewhere(when, change):
+    """A message goes into the mailbox that was there at RCPT, or the client comes again; nothing waits."""
+    place = with_alice()
+    place.target = place.site.dir / "target"
+    make_maildir(place.target)
+    os.chown(place.domain, OTHER, OTHER)
+    if when == "before":
+        change(place)
+        assert place.deliver()[0] // 100 in (4, 5)
+    else:
+        client = begun(place)
+        change(place)
+        assert code_of_data(client) in (250, 451)
+        client.quit()
+    harness.equal([path for part in place.target.iterdir() for path in part.iterdir()], [])
+
+
+def test_what_one_owner_breaks_is_told_to_that_recipient_alone():
+    place = with_alice()
+    bob = make_maildir(place.domain / "bob", owner=OURS)
+    (place.alice / "new").chmod(0o500)
+    harness.equal(place.rcpt((ALICE, BOB)), [451, 250])
+    harness.equal(place.deliver(), [451])
+    harness.equal(place.fault(), f"{place.alice}/new: Permission denied")
+    harness.equal(place.deliver((BOB,), lmtp=True), [250])
+    harness.equal([path.stat().st_uid for path in place.site.new(bob)], [OURS])
+
+
+def test_a_message_for_two_owners_is_written_for_each_and_for_one_owner_once():
+    place = with_alice()
+    boxes = {"alice": OTHER, "carl": OTHER, "bob": OURS}
+    for name in ("carl", "bob"):
+        make_maildir(place.domain / name, owner=boxes[name])
+    harness.equal(place.deliver([f"{name}@{DOMAIN}" for name in boxes]), [250])
+    files = {}
+    for name, owner in boxes.items():
+        path, = place.site.new(place.domain / name)
+        harness.check_stored(path, harness.sample())
+        harness.equal(path.stat().st_uid, owner)
+        files[name] = (path.stat().st_ino, path.stat().st_nlink)
+    harness.equal(files["alice"], files["carl"])
+    harness.equal([files[name][1] for name in boxes], [2, 2, 1])
+
+
+def test_a_full_quota_is_that_of_the_owner():
+    """Root's reserve of a file system is not used for the mail of others."""
+    place = with_alice()
+    small = harness.small_file_system(place.alice, "64k")
+    for part in ("new", "cur", "tmp"):
+        (small / part).mkdir()
+        os.chown(small / part, OTHER, OTHER)
+    os.chown(small, OTHER, OTHER)
+    harness.fill(small / "cur")
+    harness.equal(place.deliver(), [452])
+    harness.equal(place.fault(), f"{place.alice}/new: No space left on device")
+
+
+if __name__ == "__main__":
+    harness.main()
