@@ -106,6 +106,7 @@ struct answer mail_mail(struct session *s, struct span args)
 		a.reply = judge_sender(s, &path, &params);
 	if (a.reply && !reply_is_fault(a.reply))
 		return a;
+	s->tx.written_params = args;
 	a = open_tx(s, &path, &params, a);
 	if (a.reply == reply_get(REPLY_MISCONFIGURED))
 		s->end = END_MISCONFIGURED;
@@ -157,6 +158,16 @@ static void qualify(struct session *s, struct path *path)
 	path->text = buf_span(&b);
 }
 
+/* Stages may want to see what was refused before they had a say. */
+static void show_refused(struct session *s, struct span mailbox, struct answer refusal)
+{
+	char text[REPLY_LINE_MAX];
+	struct buf b = BUF(text);
+
+	reply_put_text(&b, refusal.reply, refusal.argument);
+	stages_refused(&s->stages, &s->tx, mailbox, refusal.reply, buf_span(&b));
+}
+
 struct answer mail_rcpt(struct session *s, struct span args)
 {
 	struct rcpt_params params = { 0 };
@@ -172,12 +183,14 @@ struct answer mail_rcpt(struct session *s, struct span args)
 		return answer(REPLY_RECIPIENT_SYNTAX);
 	if (s->settings->lmtp && !path.domain.n)
 		qualify(s, &path);
+	s->tx.written_params = args;
 	a = params_rcpt(s, args, &params);
 	if (!a.reply)
 		a.reply = add_recipient(s, &path, &params);
 	if (a.reply) {
 		note_fault(s, a);
 		tx_keep_refused(&s->tx, path.text);
+		show_refused(s, path.text, a);
 		return a;
 	}
 	s->tx.lenient |= path.lenient;

@@ -203,6 +203,24 @@ const struct reply *stages_rcpt(
 	return r;
 }
 
+void stages_refused(const struct stages *s, const struct tx *tx, struct span mailbox,
+	const struct reply *refusal, struct span text)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->list[i]->ops->refused)
+			s->list[i]->ops->refused(s->list[i], tx, mailbox, refusal, text);
+}
+
+const struct reply *stages_unknown(const struct stages *s, struct span line)
+{
+	const struct reply *r = NULL;
+
+	for (size_t i = 0; i < s->n && !r; i++)
+		if (s->list[i]->ops->unknown)
+			r = s->list[i]->ops->unknown(s->list[i], line);
+	return r;
+}
+
 const struct reply *stages_data(
 	const struct stages *s, const struct tx *tx, struct span trace)
 {

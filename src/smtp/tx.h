@@ -78,6 +78,8 @@ struct tx {
 	char *sender; /* owned; empty for <> */
 	const char *user; /* the session's logged-in user (RFC 4954), or NULL */
 	struct mail_params params;
+	/* of MAIL or RCPT, as the client wrote them; for the hooks of the command */
+	struct span written_params;
 	/* each recipient has a reply of its own, and can be refused separately */
 	bool each;
 	char *envid; /* owned; params.envid points into it; NULL: none */
@@ -178,6 +180,14 @@ struct stage_ops {
 	 */
 	const struct reply *(*prepare)(struct stage *st, struct tx *tx);
 	const struct reply *(*commit)(struct stage *st, struct tx *tx);
+	/*
+	 * Called when a recipient was refused, by this stage or anything else. `mailbox`
+	 * is as the client wrote it, `text` the reply with its codes.
+	 */
+	void (*refused)(struct stage *st, const struct tx *tx, struct span mailbox,
+		const struct reply *refusal, struct span text);
+	/* Called for an unknown command. NULL, or a reply in place of the usual one. */
+	const struct reply *(*unknown)(struct stage *st, struct span line);
 	/* Called once for each stage when the transaction ends, in any way. */
 	void (*clear)(struct stage *st);
 };
@@ -201,6 +211,9 @@ struct stages {
 const struct reply *stages_mail(const struct stages *s, const struct tx *tx);
 const struct reply *stages_rcpt(
 	const struct stages *s, const struct tx *tx, struct recipient *r);
+void stages_refused(const struct stages *s, const struct tx *tx, struct span mailbox,
+	const struct reply *refusal, struct span text);
+const struct reply *stages_unknown(const struct stages *s, struct span line);
 const struct reply *stages_data(
 	const struct stages *s, const struct tx *tx, struct span trace);
 const struct reply *stages_body(

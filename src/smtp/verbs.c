@@ -292,6 +292,13 @@ bool verbs_is_rcpt(struct span line)
 	return span_ieq(command_parse(line).verb, SPAN("RCPT"));
 }
 
+static const struct reply *unknown(struct session *s, struct span line)
+{
+	const struct reply *r = stages_unknown(&s->stages, line);
+
+	return r ? r : reply_get(REPLY_UNKNOWN_VERB);
+}
+
 struct answer verbs_dispatch(
 	struct session *s, struct span line, size_t n_line, const struct reply *refusal)
 {
@@ -311,5 +318,7 @@ struct answer verbs_dispatch(
 	if (verb && verb->flags & VERB_OCTETS)
 		return chunk_bdat(s, command.args, a);
 	s->refused_message = NULL;
+	if (a.reply == reply_get(REPLY_UNKNOWN_VERB))
+		a.reply = unknown(s, line);
 	return a.reply ? a : verb->handle(s, command.args);
 }

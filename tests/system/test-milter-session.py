@@ -225,5 +225,138 @@ def test_check_names_what_is_wrong_in_a_line(file, line, words):
     harness.contains(done.stdout, words)
 
 
+REJECTED = 0x800  # the step with which a filter asks for refused recipients, too
+
+
+def test_parameters_come_as_the_client_wrote_them():
+    filter_ = Filter()
+    place = set_filter(Site(maildir="%u"), filter_)
+    (place.dir / "outbox").mkdir()
+    place.set(dsn_outbox=place.dir / "outbox")
+    client = place.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}> SMTPUTF8 size=9 RET=HDRS ENVID=x+2By", 250)
+    client.say(f"RCPT TO:<{RECIPIENT}> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a@b", 250)
+    client.say("RSET", 250)
+    client.quit()
+    harness.equal(filter_.got("M"), [f"<{SENDER}>\0SMTPUTF8\0size=9\0RET=HDRS\0ENVID=x+2By\0".encode()])
+    harness.equal(filter_.got("R"), [f"<{RECIPIENT}>\0NOTIFY=SUCCESS,FAILURE\0ORCPT=rfc822;a@b\0".encode()])
+
+
+def test_a_filter_that_asks_for_them_gets_refused_recipients_too():
+    asking = Filter(path=harness.scratch() / "a.sock", steps=REJECTED, R=lambda data, _: frame("r") if b"bob" in data
+                    else frame("c"))
+    other = Filter(path=harness.scratch() / "b.sock")
+    place = set_filter(Site(maildir="%u", domains=DOMAIN), asking)
+    (place.dir / "milters").write_text(asking.line() + other.line())
+    client = place.connect()
+    begin_message(client)
+    client.say("RCPT TO:<x@elsewhere.example>", 550, "5.7.1")
+    last = asking.macros_of("R")
+    harness.equal((last["{rcpt_mailer}"], last["{rcpt_host}"]), ("error", "5.7.1"))
+    assert last["{rcpt_addr}"].startswith("550 5.7.1 "), last
+    client.say(f"RCPT TO:<bob@{DOMAIN}>", 550, "5.7.1")
+    client.say(f"RCPT TO:<alice@{DOMAIN}>", 250)
+    harness.equal(asking.macros_of("R")["{rcpt_mailer}"], "local")
+    client.say("RSET", 250)
+    client.quit()
+    names = [data.split(b"\0")[0] for data in asking.got("R")]
+    harness.equal(names, [b"<x@elsewhere.example>", b"<bob@%s>" % DOMAIN.encode(), b"<alice@%s>" % DOMAIN.encode()])
+    harness.equal([data.split(b"\0")[0] for data in other.got("R")], [b"<alice@%s>" % DOMAIN.encode()])
+
+
+def test_what_a_filter_says_about_a_refused_recipient_changes_nothing():
+    filter_ = Filter(steps=REJECTED, R=filters.reply("450 4.0.0 later"))
+    place = set_filter(Site(maildir="%u", domains=DOMAIN), filter_)
+    client = place.connect()
+    begin_message(client)
+    client.say("RCPT TO:<x@elsewhere.example>", 550, "5.7.1")
+    client.say("RSET", 250)
+    client.quit()
+
+
+def test_unknown_commands_come_after_the_first_mail():
+    filter_ = Filter(U=lambda data, _: filters.reply("502 5.5.9 not that") if b"TWO" in data else frame("c"))
+    place = set_filter(Site(), filter_)
+    client = place.connect()
+    client.ehlo()
+    client.say("FROB ZERO", 500)
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.say("FROB ONE", 500, "5.5.2")
+    client.say("FROB TWO", 502, "5.5.9 not that")
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.say("FROB THREE", 500)
+    client.say("RSET", 250)
+    client.quit()
+    harness.equal(filter_.got("U"), [b"FROB ONE\0", b"FROB TWO\0", b"FROB THREE\0"])
+
+
+@harness.table(not_wanted=({"steps": 0x100},), version_2=({"version": 2},))
+def test_some_filters_get_no_unknown_commands(options):
+    filter_ = Filter(**options)
+    place = set_filter(Site(), filter_)
+    client = place.connect()
+    begin_message(client)
+    client.say("FROB", 500)
+    client.say("RSET", 250)
+    client.quit()
+    harness.eventually(lambda: filter_.conversations[0].ended, "its end")
+    harness.equal(filter_.got("U"), [])
+
+
+def test_ehlo_within_a_transaction_aborts_it_and_another_name_comes_again():
+    filter_ = Filter()
+    place = set_filter(Site(), filter_)
+    client = place.connect()
+    begin_message(client)
+    client.say("EHLO other.example.net", 250)
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.quit()
+    harness.eventually(lambda: filter_.conversations[0].ended, "its end")
+    harness.equal(filter_.events(), "OCHMAHMAQ")
+    harness.equal(filter_.got("H"), [b"client.example.net\0", b"other.example.net\0"])
+
+
+def test_starttls_aborts_a_transaction_and_ehlo_comes_again_with_its_macros():
+    filter_ = Filter()
+    place = set_filter(Site(tls="on"), filter_).set(pair=harness.pair())
+    client = place.connect()
+    begin_message(client)
+    client.starttls()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.say("RSET", 250)
+    client.quit()
+    harness.eventually(lambda: filter_.conversations[0].ended, "its end")
+    harness.equal(filter_.events(), "OCHMAHMAQ")
+    macros = filter_.macros_of("H")
+    bits = "128" if "_128_" in macros["{cipher}"] else "256"
+    harness.equal((macros["{tls_version}"], macros["{cipher_bits}"]), ("TLSv1.3", bits))
+
+
+@BOTH
+def test_a_session_without_mail_sends_nothing(kind):
+    filter_ = Filter()
+    place = started(set_filter(kind(), filter_))
+    client = begin(place)
+    client.say("RSET", 250)
+    client.say("FROB", 500)
+    client.say("NOOP", 250)
+    client.quit()
+    harness.eventually(lambda: filter_.conversations and filter_.conversations[0].ended, "the end of a connection")
+    harness.equal(filter_.conversations[0].frames, [])
+
+
+@harness.table_of({f"{event}_{name}": (kind, event) for event in "CH"
+                   for name, kind in (("alone", Site), ("listening", Listening))})
+def test_verdicts_at_connect_and_helo_are_the_answer_to_mail(kind, event):
+    filter_ = Filter(**{event: filters.reply("550 5.7.9 not here")})
+    place = started(set_filter(kind(), filter_))
+    client = begin(place)
+    for _ in range(2):
+        client.say(f"MAIL FROM:<{SENDER}>", 550, "5.7.9 not here")
+    client.quit()
+
+
 if __name__ == "__main__":
     harness.main()

@@ -72,7 +72,7 @@ def test_the_events_have_their_data_and_macros():
     harness.equal(filter_.got("C")[0][:16], b"[127.0.0.1]\x004" + filter_.got("C")[0][13:15] + b"1")
     harness.equal(filter_.got("C")[0][15:], b"127.0.0.1\0")
     harness.equal(filter_.got("H"), [b"client.example.net\0"])
-    harness.equal(filter_.got("M"), [f"<{SENDER}>\0SIZE=100\0BODY=8BITMIME\0".encode()])
+    harness.equal(filter_.got("M"), [f"<{SENDER}>\0BODY=8BITMIME\0SIZE=100\0".encode()])
     harness.equal(filter_.got("R"), [f"<{RECIPIENT}>\0".encode()])
     harness.equal(filter_.macros_of("C")["j"], harness.HOST)
     harness.equal(filter_.macros_of("C")["_"], "[127.0.0.1]")

@@ -12,7 +12,6 @@
 
 #define EVENT_MAX (16 * 1024) /* octets of an event of the envelope, with its macros */
 #define PATH_TEXT_MAX 1024
-#define PARAMETERS_MAX 128
 
 int filter_room(struct filter *f, size_t n, struct buf *ret)
 {
@@ -306,6 +305,9 @@ static void put_event(struct buf *b, const struct event *e)
 	case MILTER_RCPT:
 		milter_put_rcpt(b, e->text, e->params);
 		break;
+	case MILTER_UNKNOWN:
+		milter_put_unknown(b, e->text);
+		break;
 	default:
 		milter_put_data(b);
 	}
@@ -370,29 +372,11 @@ static struct span path_of(struct buf *b, struct span mailbox)
 	return buf_span(b);
 }
 
-static struct span mail_parameters(struct buf *b, const struct mail_params *p)
-{
-	static const char *const bodies[] = { [BODY_UNSPECIFIED] = NULL,
-		[BODY_7BIT] = " BODY=7BIT",
-		[BODY_8BITMIME] = " BODY=8BITMIME",
-		[BODY_BINARYMIME] = " BODY=BINARYMIME" };
-
-	if (p->has_size) {
-		buf_put(b, SPAN(" SIZE="));
-		buf_put_num(b, p->size);
-	}
-	if (bodies[p->body])
-		buf_put_str(b, bodies[p->body]);
-	if (p->smtputf8)
-		buf_put(b, SPAN(" SMTPUTF8"));
-	return b->n ? span_from(buf_span(b), 1) : SPAN("");
-}
-
 const struct reply *filter_ask_mail(
 	struct filters_state *m, struct filter *f, const struct tx *tx)
 {
-	char path[PATH_TEXT_MAX], params[PARAMETERS_MAX];
-	struct buf to = BUF(path), with = BUF(params);
+	char path[PATH_TEXT_MAX];
+	struct buf to = BUF(path);
 	struct milter_values v;
 	const struct reply *r;
 
@@ -407,7 +391,7 @@ const struct reply *filter_ask_mail(
 	return ask(m, f,
 		&(struct event){ .what = MILTER_MAIL,
 			.text = path_of(&to, span_of(tx->sender)),
-			.params = mail_parameters(&with, &tx->params),
+			.params = tx->written_params,
 			.session = m->host.session },
 		&v);
 }
@@ -423,8 +407,45 @@ const struct reply *filter_ask_rcpt(struct filters_state *m, struct filter *f,
 	return ask(m, f,
 		&(struct event){ .what = MILTER_RCPT,
 			.text = path_of(&b, to->mailbox),
+			.params = tx->written_params,
 			.session = m->host.session },
 		&v);
+}
+
+void filter_show_refused(struct filters_state *m, struct filter *f, const struct tx *tx,
+	struct span mailbox, const struct reply *refusal, struct span text)
+{
+	char path[PATH_TEXT_MAX];
+	struct buf b = BUF(path);
+	struct milter_values v;
+
+	if (f->failed || !f->in_message || !milter_wants_rejected(&f->talk))
+		return;
+	values_make(&v, m, tx, NULL);
+	v.of[MILTER_MACRO_RCPT_MAILER] = SPAN("error");
+	v.of[MILTER_MACRO_RCPT_HOST] = span_of(refusal->enhanced);
+	v.of[MILTER_MACRO_RCPT_ADDR] = text;
+	ask(m, f,
+		&(struct event){ .what = MILTER_RCPT,
+			.text = path_of(&b, mailbox),
+			.params = tx->written_params,
+			.session = m->host.session },
+		&v);
+}
+
+const struct reply *filter_ask_unknown(
+	struct filters_state *m, struct filter *f, struct span line)
+{
+	static const struct milter_values none;
+
+	/* nothing is sent to a filter before the first MAIL */
+	if (f->failed || !f->begun)
+		return NULL;
+	return ask(m, f,
+		&(struct event){ .what = MILTER_UNKNOWN,
+			.text = line,
+			.session = m->host.session },
+		&none);
 }
 
 const struct reply *filter_ask_data(

@@ -98,6 +98,7 @@ static const struct reply *judge_recipient(
 	m->spared = to->unfiltered;
 	if (m->spared)
 		return NULL;
+	m->asked = true;
 	for (size_t i = 0; i < m->n && !r && !m->discard; i++) {
 		r = filter_ask_rcpt(m, &m->list[i], tx, to);
 		facts_note(m, &m->list[i], r);
@@ -117,8 +118,10 @@ static const struct reply *filters_rcpt(
 {
 	struct filters_state *m = state_of(st);
 	const struct stages *delivery = &m->host.delivery;
-	const struct reply *r = stages_rcpt(delivery, tx, to);
+	const struct reply *r;
 
+	m->asked = false;
+	r = stages_rcpt(delivery, tx, to);
 	note_fault(m);
 	if (r)
 		return r;
@@ -134,6 +137,27 @@ static const struct reply *filters_rcpt(
 static bool is_settled(const struct filters_state *m)
 {
 	return m->discard || m->spared;
+}
+
+/* Recipients that this host refused, for filters that want these, too. */
+static void filters_refused(struct stage *st, const struct tx *tx, struct span mailbox,
+	const struct reply *refusal, struct span text)
+{
+	struct filters_state *m = state_of(st);
+
+	for (size_t i = 0; i < m->n && !m->asked && !is_settled(m); i++)
+		filter_show_refused(m, &m->list[i], tx, mailbox, refusal, text);
+	m->asked = false;
+}
+
+static const struct reply *filters_unknown(struct stage *st, struct span line)
+{
+	struct filters_state *m = state_of(st);
+	const struct reply *r = NULL;
+
+	for (size_t i = 0; i < m->n && !r; i++)
+		r = filter_ask_unknown(m, &m->list[i], line);
+	return r;
 }
 
 static const struct reply *filters_data(
@@ -222,6 +246,8 @@ static void filters_clear(struct stage *st)
 static const struct stage_ops filters_ops = {
 	.mail = filters_mail,
 	.rcpt = filters_rcpt,
+	.refused = filters_refused,
+	.unknown = filters_unknown,
 	.data = filters_data,
 	.body = filters_body,
 	.prepare = filters_prepare,

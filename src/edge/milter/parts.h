@@ -123,6 +123,7 @@ struct filters_state {
 	 * and they are asked no more
 	 */
 	bool spared;
+	bool asked; /* filters were asked about the last recipient */
 	const struct reply *refusal; /* of MAIL, which recipients get; NULL: none */
 	struct own_reply replies[2]; /* of a recipient, and of all else */
 	char fault[FILTER_FAULT_MAX]; /* the first of the transaction; or empty */
@@ -196,6 +197,11 @@ const struct reply *filter_ask_mail(
 	struct filters_state *m, struct filter *f, const struct tx *tx);
 const struct reply *filter_ask_rcpt(struct filters_state *m, struct filter *f,
 	const struct tx *tx, const struct recipient *r);
+/* A recipient that was refused before: the filter's answer changes nothing. */
+void filter_show_refused(struct filters_state *m, struct filter *f, const struct tx *tx,
+	struct span mailbox, const struct reply *refusal, struct span text);
+const struct reply *filter_ask_unknown(
+	struct filters_state *m, struct filter *f, struct span line);
 const struct reply *filter_ask_data(
 	struct filters_state *m, struct filter *f, const struct tx *tx);
 
