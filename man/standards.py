@@ -12,6 +12,7 @@ import textwrap
 # Titles of the standards that tests or comments of the source name.
 TITLES = {
     'RFC 822': 'Standard for the Format of ARPA Internet Text Messages',
+    'RFC 1035': 'Domain Names - Implementation and Specification',
     'RFC 1122': 'Requirements for Internet Hosts - Communication Layers',
     'RFC 1847': 'Security Multiparts for MIME',
     'RFC 1870': 'SMTP Service Extension for Message Size Declaration',
@@ -32,6 +33,7 @@ TITLES = {
     'RFC 3461': 'SMTP Service Extension for Delivery Status Notifications',
     'RFC 3463': 'Enhanced Mail System Status Codes',
     'RFC 3464': 'An Extensible Message Format for Delivery Status Notifications',
+    'RFC 3596': 'DNS Extensions to Support IP Version 6',
     'RFC 3629': 'UTF-8, a transformation format of ISO 10646',
     'RFC 3834': 'Recommendations for Automatic Responses to Electronic Mail',
     'RFC 3848': 'ESMTP and LMTP Transmission Types Registration',
@@ -66,6 +68,7 @@ TITLES = {
     'RFC 6531': 'SMTP Extension for Internationalized Email',
     'RFC 6532': 'Internationalized Email Headers',
     'RFC 6533': 'Internationalized Delivery Status and Disposition Notifications',
+    'RFC 6891': 'Extension Mechanisms for DNS (EDNS(0))',
     'RFC 7301': 'TLS Application-Layer Protocol Negotiation Extension',
     'RFC 7435': 'Opportunistic Security: Some Protection Most of the Time',
     'RFC 7507': 'TLS Fallback Signaling Cipher Suite Value (SCSV)',
@@ -85,6 +88,7 @@ TITLES = {
     'RFC 9293': 'Transmission Control Protocol (TCP)',
     'RFC 9422': 'The LIMITS SMTP Service Extension',
     'RFC 9525': 'Service Identity in TLS',
+    'RFC 9715': 'IP Fragmentation Avoidance in DNS over UDP',
     'draft-hall-prdr-00': 'SMTP Service Extension for Per-Recipient Data Responses (PRDR)',
     'the PROXY protocol': 'Versions 1 and 2, by HAProxy',
 }
@@ -93,10 +97,13 @@ TITLES = {
 NOT_TESTED_BY_NAME = {
     'RFC 1122': 'a connection is closed only after its input has been read',
     'RFC 3164': 'records to syslog',
+    'RFC 3596': 'names of addresses of IPv6',
     'RFC 4055': 'keys that sign by RSASSA-PSS alone',
     'RFC 4514': 'subjects of certificates in the panel',
+    'RFC 6891': 'the size of answers of name servers',
     'RFC 7512': 'keys that tokens keep',
     'RFC 9293': 'small segments are sent at once',
+    'RFC 9715': 'the same, so that no answer is in fragments',
 }
 
 LINE = 72  # columns, before characters are escaped
