@@ -9,6 +9,7 @@ from harness import Client, Site, free_port
 
 AGENT = "postern-keys"  # the name of a key agent's process
 BROKER = "postern-broker"
+CONNECTOR = "postern-connect"
 
 
 class Listening(Site):
@@ -97,8 +98,9 @@ def processes_below(pid):
 
 
 def children(pid):
-    """Without key agents and brokers."""
-    return [child for child, name in processes_below(pid) if not name.startswith((AGENT, BROKER))]
+    """Without key agents, brokers, and what connects to filters."""
+    helpers = (AGENT, BROKER, CONNECTOR)
+    return [child for child, name in processes_below(pid) if not name.startswith(helpers)]
 
 
 def brokers_below(pid):
