@@ -81,6 +81,8 @@ def test_without_the_right_to_become_a_user_no_mail_is_received():
     client.expect(421)
     client.expect_end()
     harness.contains(place.site.log_text(), "give the process CAP_SETUID and CAP_SETGID")
+    done = harness.run("setpriv", "--bounding-set=-setuid,-setgid", *place.site.command(), "--check")
+    harness.contains(done.stdout, "this process may become no other user: mailboxes of other users get no mail")
 
 
 def test_these_two_rights_are_enough():

@@ -24,6 +24,21 @@
 
 #define LINES_MAX 1024 /* lines that are compared with those of other kinds */
 
+/* Root without `user`. */
+static void check_root(struct config *c)
+{
+	check_warning(c,
+		"user: not set, and this is root: each mailbox gets its mail as its "
+		"owner, a mailbox that is made belongs to the owner of the directory "
+		"that it is made in, and connections run as nobody, or as root where "
+		"root owns all mail. Set user where another user owns all mail");
+	if (!sandbox_may_become_users())
+		check_warning(c,
+			"user: not set, and this process may become no other user: "
+			"mailboxes of other users get no mail. Give it CAP_SETUID and "
+			"CAP_SETGID, or set user");
+}
+
 static void check_user(struct config *c)
 {
 	int r = c->user ? sandbox_user(c->user) : 0;
@@ -31,11 +46,7 @@ static void check_user(struct config *c)
 	struct buf b = BUF(text);
 
 	if (r == 0 && !c->user && geteuid() == 0)
-		check_warning(c,
-			"user: not set, and this is root: mail would be received with "
-			"root's rights, and a mailbox that is made belongs to the owner "
-			"of the directory that it is made in. Set user, or start postern "
-			"as another user");
+		check_root(c);
 	if (r == 0)
 		return;
 	account_put_fault(&b, c->user, -r);
