@@ -77,6 +77,15 @@ static int read_answer(
 	return n ? -EPROTO : -ECONNRESET;
 }
 
+static int make_answer(struct broker_link *l)
+{
+	l->answer = malloc(sizeof(*l->answer));
+	if (!l->answer)
+		return -ENOMEM;
+	l->answer->head = (struct broker_head){ .reply = BROKER_NO_REPLY };
+	return 0;
+}
+
 int broker_ask(struct broker_link *l, const struct broker_request *request,
 	int fds[static BROKER_FDS_MAX], size_t *ret_n_fds)
 {
@@ -85,9 +94,7 @@ int broker_ask(struct broker_link *l, const struct broker_request *request,
 	*ret_n_fds = 0;
 	if (l->channel < 0)
 		return l->channel;
-	if (!l->answer)
-		l->answer = malloc(sizeof(*l->answer));
-	if (!l->answer)
+	if (!l->answer && make_answer(l) < 0)
 		return -ENOMEM;
 	if (send(l->channel, request, sizeof(*request), MSG_NOSIGNAL) < 0)
 		return give_up(l, -errno);
