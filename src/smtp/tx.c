@@ -135,8 +135,18 @@ static void keep_said(struct tx *tx, struct span said)
 {
 	struct tx_refusal *last =
 		tx->n_refused_kept ? tx->refused[tx->n_refused_kept - 1] : NULL;
-	if (last && !last->said[0] && said.n < sizeof(last->said))
-		memcpy(last->said, said.p, said.n + 1);
+
+	if (!last || last->said[0])
+		return;
+	if (said.n >= sizeof(last->said)) {
+		said.n = sizeof(last->said) - 1;
+		/* no part of an escape (\xHH) is kept */
+		for (size_t i = said.n - 3; i < said.n; i++)
+			if (said.p[i] == '\\')
+				said.n = i;
+	}
+	memcpy(last->said, said.p, said.n);
+	last->said[said.n] = '\0';
 }
 
 void tx_note_refusal(struct tx *tx, const struct reply *r, const char *said)

@@ -67,7 +67,8 @@ struct recipient {
 
 /* A refused recipient: its mailbox as the client wrote it, and its reply. */
 struct tx_refusal {
-	char said[TX_REFUSAL_MAX];
+	/* of a reply that records cut, enough to show that it is cut */
+	char said[TX_REFUSAL_MAX + 5];
 	char mailbox[];
 };
 

@@ -227,6 +227,32 @@ static void test_keeps_the_refusal_that_matters(void)
 	tx_clear(&tx);
 }
 
+/* The reply of a filter may be long. No escape of it is kept in part, and enough to show in a record that it is cut. */
+static void test_the_reply_to_a_refused_recipient_is_cut(void)
+{
+	for (size_t pad = 0; pad < 4; pad++) {
+		char said[TX_REFUSAL_MAX + 101] = "550 ";
+		struct tx tx = { 0 };
+		size_t n;
+
+		for (size_t i = 4 + pad; i < sizeof(said) - 1; i += 4)
+			memcpy(said + i, "\\xFF", sizeof(said) - 1 - i < 4 ? 1 : 4);
+		memset(said + 4, 'x', pad);
+		said[sizeof(said) - 1] = '\0';
+		tx_keep_refused(&tx, SPAN("a@x"));
+		tx_note_refusal(&tx, reply_get(REPLY_MAILBOX_UNKNOWN), said);
+		tx_keep_refused(&tx, SPAN("b@x"));
+		tx_note_refusal(&tx, reply_get(REPLY_MAILBOX_UNKNOWN), "550 no");
+		REQUIRE(tx.n_refused_kept == 2);
+		n = strlen(tx.refused[0]->said);
+		CHECK(n > TX_REFUSAL_MAX && n < sizeof(tx.refused[0]->said));
+		CHECK((n - 4 - pad) % 4 == 0 &&
+			memcmp(tx.refused[0]->said, said, n) == 0);
+		CHECK_SPAN(span_of(tx.refused[1]->said), "550 no");
+		tx_clear(&tx);
+	}
+}
+
 static void test_cleared_it_is_as_new(void)
 {
 	struct path path = path_of("a", "a@x");
@@ -265,6 +291,7 @@ int main(void)
 		TEST(test_folds_to_the_first_refusal),
 		TEST(test_is_refused_when_every_recipient_is),
 		TEST(test_keeps_the_refusal_that_matters),
+		TEST(test_the_reply_to_a_refused_recipient_is_cut),
 		TEST(test_cleared_it_is_as_new),
 	};
 
