@@ -107,8 +107,6 @@ static const char *set_time(unsigned *timeout, struct span value)
 	static const uint64_t factors[] = { 1, 60, 3600 };
 	uint64_t seconds;
 
-	if (*timeout)
-		return "is given twice";
 	if (!conf_quantity(value, "smh", factors, &seconds) || seconds == 0 ||
 		seconds > MILTER_TIMEOUT_MAX)
 		return "must be a time from 1s to 1h";

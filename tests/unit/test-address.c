@@ -224,6 +224,10 @@ static const struct span invalid[] = {
 	{ "FROM:<a@[tag:a[b]>", 18 },
 	{ "FROM:<a@[tag:a\\b]>", 18 },
 	{ "FROM:<a@[tag:a b]>", 18 },
+	{ "FROM:<a@[tag:a\x7f]>", 17 },
+	{ "FROM:<a@[", 9 },
+	{ "FROM:<a@[IPv6:" FIFTY "]>", 66 },
+	{ "FROM:<\"a\\", 9 },
 	{ "FROM:<@a>", 9 },
 	{ "FROM:<@a:>", 10 },
 	{ "FROM:<@a,b@c>", 13 },
@@ -575,6 +579,20 @@ static void test_quotes_where_needed(void)
 	}
 }
 
+/* What needs no quotes as a local part. */
+static void test_knows_a_local_part_without_quotes(void)
+{
+	static const char *const fine[] = { "a", "a.b", "josé" };
+	static const char *const wrong[] = { "", "\"a\"", "a b", ".a", "a..b", "a@b", "@",
+		" " };
+
+	for (size_t i = 0; i < TEST_COUNT(fine); i++)
+		CHECK(local_is_dot_string(span_of(fine[i])));
+	for (size_t i = 0; i < TEST_COUNT(wrong); i++)
+		if (!CHECK(!local_is_dot_string(span_of(wrong[i]))))
+			fprintf(stderr, "\t%s\n", wrong[i]);
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
@@ -591,6 +609,7 @@ int main(void)
 		TEST(test_unquotes),
 		TEST(test_quotes),
 		TEST(test_quotes_where_needed),
+		TEST(test_knows_a_local_part_without_quotes),
 	};
 
 	return test_main(tests, TEST_COUNT(tests));

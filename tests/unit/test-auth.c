@@ -340,6 +340,40 @@ static void test_guessing_takes_longer_and_longer(void)
 }
 
 /* After a stop from outside, a delayed reply is not sent. */
+/* Failures of the same network in other sessions make the first delay of this one long, up to a limit. */
+static void test_the_delay_has_a_limit_whatever_came_before(void)
+{
+	static const size_t before[] = { 4, 5, 1000 };
+
+	for (size_t i = 0; i < TEST_COUNT(before); i++) {
+		char input[] = "AUTH PLAIN " BAD "\r\n";
+		struct bytes in = { input, sizeof(input) - 1 };
+		struct engine e;
+		begin_inside(&e, AUTH_ON);
+		e.session.n_failed_before = before[i];
+		CHECK(session_take(&e.session, &in, &e.now) == SESSION_PAUSE);
+		CHECK(e.session.pause_until ==
+			e.now.milliseconds + (AUTH_PAUSE << (AUTH_FAILURES_MAX - 1)));
+		engine_done(&e);
+	}
+}
+
+/* RFC 4954 6: this host cannot check logins, so what needs one is refused for now. */
+static void test_what_needs_a_login_is_put_off_while_none_works(void)
+{
+	struct engine e;
+
+	begin_inside(&e, AUTH_REQUIRED);
+	engine_send(&e, SPAN("MAIL FROM:<>\r\n"));
+	CHECK(span_starts(captured_span(&e.out), SPAN("530 ")));
+	e.users.unavailable = true;
+	engine_send(&e, SPAN("AUTH PLAIN " GOOD "\r\n"));
+	captured_empty(&e.out);
+	engine_send(&e, SPAN("MAIL FROM:<>\r\n"));
+	CHECK(span_starts(captured_span(&e.out), SPAN("454 ")));
+	engine_done(&e);
+}
+
 static void test_a_session_may_end_while_it_waits(void)
 {
 	static const struct {
@@ -488,6 +522,8 @@ int main(void)
 		TEST(test_nothing_is_left_of_the_beginning_of_what_is_no_base64),
 		TEST(test_nothing_is_left_of_a_response_that_is_too_long),
 		TEST(test_guessing_takes_longer_and_longer),
+		TEST(test_the_delay_has_a_limit_whatever_came_before),
+		TEST(test_what_needs_a_login_is_put_off_while_none_works),
 		TEST(test_a_session_may_end_while_it_waits),
 		TEST(test_it_is_offered_where_it_can_be_used),
 		TEST(test_without_an_authenticator_there_is_no_auth),

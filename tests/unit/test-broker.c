@@ -66,6 +66,21 @@ static void test_a_field_without_a_meaning_makes_a_request_invalid(void)
 		CHECK(!broker_is_valid(&wrong[i]));
 }
 
+static void test_an_address_fits_and_has_no_controls(void)
+{
+	struct broker_request r = request_of(BROKER_RECIPIENT);
+
+	memset(r.address, 'a', sizeof(r.address));
+	r.n_local = sizeof(r.address) - 1;
+	r.n_domain = 1;
+	CHECK(broker_is_valid(&r));
+	r.n_domain++;
+	CHECK(!broker_is_valid(&r));
+	r.n_domain = 0;
+	r.address[1] = '\x7f';
+	CHECK(!broker_is_valid(&r));
+}
+
 static void test_an_error_is_one_of_linux(void)
 {
 	static const int32_t errors[] = { 0, 1, -BROKER_ERRNO_MAX - 1, INT32_MIN };
@@ -81,7 +96,8 @@ static void test_an_error_is_one_of_linux(void)
 
 static void test_the_name_of_a_trace_is_no_path(void)
 {
-	static const char *const names[] = { "..", ".a", "a/b", "a b", "a\x01" };
+	static const char *const names[] = { "..", ".a", "a/b", "a b", "a\x01", "a{b",
+		"a[b" };
 	struct broker_request r = request_of(BROKER_TRACE);
 
 	for (size_t i = 0; i < TEST_COUNT(names); i++) {
@@ -93,6 +109,15 @@ static void test_the_name_of_a_trace_is_no_path(void)
 	memcpy(r.address, "a\0b", 3);
 	CHECK(!broker_is_valid(&r));
 	memcpy(r.address, "a:1", 3);
+	CHECK(broker_is_valid(&r));
+	r.n_domain = 1;
+	r.address[3] = 'b';
+	CHECK(!broker_is_valid(&r));
+	r.n_domain = 0;
+	memset(r.address, 'a', BROKER_NAME_MAX);
+	r.n_local = BROKER_NAME_MAX;
+	CHECK(!broker_is_valid(&r));
+	r.n_local--;
 	CHECK(broker_is_valid(&r));
 }
 
@@ -437,6 +462,7 @@ static void test_it_ends_with_its_control_and_channels(void)
 static const struct test tests[] = {
 	TEST(test_a_request_with_a_meaning_is_valid),
 	TEST(test_a_field_without_a_meaning_makes_a_request_invalid),
+	TEST(test_an_address_fits_and_has_no_controls),
 	TEST(test_an_error_is_one_of_linux),
 	TEST(test_the_name_of_a_trace_is_no_path),
 	TEST(test_operations_have_an_order),

@@ -67,6 +67,9 @@ static void test_http_has_digits_for_a_version(void)
 {
 	CHECK(!command_is_http(SPAN("HELP me HTTP/a.b")));
 	CHECK(!command_is_http(SPAN("HELP me HTTP/1.b")));
+	CHECK(!command_is_http(SPAN("HELP me HTTP/1,1")));
+	CHECK(!command_is_http(SPAN("HELP me HTTP/!.1")));
+	CHECK(!command_is_http(SPAN("HELP me HTTP/1.:")));
 }
 
 static void test_knows_a_tls_handshake(void)

@@ -97,6 +97,7 @@ static void test_finds_the_word_that_was_meant(void)
 		{ "tls-certifcate", "tls-certificate" },
 		{ "cert", "tls-certificate" },
 		{ "myhostname", "hostname" },
+		{ "the-hostname-of", "hostname" },
 		{ "require", "required" },
 		{ "tsl", "tls" },
 		{ "ON", "on" },
@@ -115,6 +116,31 @@ static void test_finds_the_word_that_was_meant(void)
 	}
 }
 
+/* An option may have a value, and may be no word at all. */
+static void test_finds_the_option_that_was_meant(void)
+{
+	static const char *const words[] = { "check", "listen", "define=" };
+	static const struct words names = WORDS_OF(words);
+	static const struct {
+		const char *written, *meant;
+	} table[] = {
+		{ "--chekc", "; did you mean --check?" },
+		{ "-check", "; did you mean --check?" },
+		{ "--defin=a", "; did you mean --define=?" },
+		{ "--lisetn=25", "; did you mean --listen?" },
+		{ "--", "" },
+		{ "--=25", "" },
+		{ "--frobnicate", "" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		char meant[CONF_MEANT_MAX];
+		conf_put_meant_option(meant, table[i].written, &names);
+		if (!CHECK_SPAN(span_of(meant), table[i].meant))
+			fprintf(stderr, "\t%s\n", table[i].written);
+	}
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
@@ -122,6 +148,7 @@ int main(void)
 		TEST(test_knows_what_is_no_pair),
 		TEST(test_reads_quantities),
 		TEST(test_finds_the_word_that_was_meant),
+		TEST(test_finds_the_option_that_was_meant),
 	};
 
 	return test_main(tests, TEST_COUNT(tests));

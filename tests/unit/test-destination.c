@@ -75,6 +75,12 @@ static void test_any_other_value_is_refused_by_its_word(void)
 		{ "info deny", "deny", "cannot be combined with other words" },
 		{ "deny auth", "auth", "cannot be combined with other words" },
 		{ "auth deny", "deny", "cannot be combined with other words" },
+		{ "|/usr/bin/vacation", "|/usr/bin/vacation",
+			"is no program and no list, as in aliases(5): name a path below "
+			"mail-root; ./ in front makes it one" },
+		{ ":include:/etc/list", ":include:/etc/list",
+			"is no program and no list, as in aliases(5): name a path below "
+			"mail-root; ./ in front makes it one" },
 		{ "/srv/mail", "/srv/mail",
 			"must be a path that begins at mail-root, without / in front" },
 		{ "joe@example.net", "joe@example.net",
@@ -206,6 +212,8 @@ static void test_a_key_is_a_name_as_it_is_looked_up(void)
 			"is no name: for all others of a domain write @domain" },
 		{ "info,", "is no address: a line is a name, a blank and a path, without "
 			   "commas and colons" },
+		{ "info:", "is no address: a line is a name, a blank and a path, without "
+			   "commas and colons" },
 		{ "*", "is no name: for all others of a domain write @domain" },
 		{ "a\x01@example.org", "must be printable, in ASCII or UTF-8" },
 		{ "jos\xe9@example.org", "must be printable, in ASCII or UTF-8" },
@@ -231,6 +239,9 @@ static void test_a_key_is_no_longer_than_an_address(void)
 	memcpy(key + 255 - 12, domain, 12);
 	CHECK_SPAN(span_of(destination_key_fault((struct span){ key, 255 })),
 		"is longer than any address may be (254 octets)");
+	/* with U-labels it may be shorter */
+	memcpy(key + 255 - 12, "@xn--example", 12);
+	CHECK(!destination_key_fault((struct span){ key, 255 }));
 	memset(key, 'x', sizeof(key));
 	CHECK(!destination_key_fault((struct span){ key, 252 }));
 	CHECK(destination_key_fault((struct span){ key, 253 }));

@@ -19,6 +19,9 @@
 #define MAIL_EXAMPLE                                                                     \
 	"\x04mail\x07"                                                                   \
 	"example\0"
+#define LETTERS_61 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define LABEL_63 "\x3f" LETTERS_61 "aa"
+#define NAME_253 LETTERS_61 "aa." LETTERS_61 "aa." LETTERS_61 "aa." LETTERS_61
 #define EXACTLY(literal) ((struct span){ (literal), sizeof(literal) - 1 })
 
 static struct dns_question question(const char *name, enum dns_type type)
@@ -134,11 +137,58 @@ static void test_names_of_an_address_are_taken(void)
 			DNS_ABSENT, { NULL } },
 		{ "data longer than the name", EXACTLY(ONE("\x0f", MAIL_EXAMPLE "x")),
 			DNS_ABSENT, { NULL } },
-		{ "a circle", EXACTLY(ONE("\x02", "\xc0\x35")), DNS_ABSENT, { NULL } },
+		{ "a circle", EXACTLY(ONE("\x02", "\xc0\x36")), DNS_ABSENT, { NULL } },
+		{ "a pointer to a pointer", EXACTLY(ONE("\x02", "\xc0\x2a")), DNS_FOUND,
+			{ NAME_9 } },
 		{ "a pointer out of it", EXACTLY(ONE("\x02", "\xff\xff")), DNS_ABSENT,
 			{ NULL } },
 		{ "a label of a reserved kind", EXACTLY(ONE("\x02", "\x80\0")),
 			DNS_ABSENT, { NULL } },
+		{ "a label out of it",
+			EXACTLY(ONE("\x03", "\x3f"
+					    "ab")),
+			DNS_ABSENT, { NULL } },
+		{ "a brace",
+			EXACTLY(ONE("\x05", "\x03"
+					    "a{b\0")),
+			DNS_ABSENT, { NULL } },
+		{ "the longest name",
+			EXACTLY(ONE("\xff",
+				LABEL_63 LABEL_63 LABEL_63 "\x3d" LETTERS_61 "\0")),
+			DNS_FOUND, { NAME_253 } },
+		{ "an octet more",
+			EXACTLY(HEAD("\x01") QUESTION_9 PTR OWNER PTR TTL
+				"\1\0" LABEL_63 LABEL_63 LABEL_63 "\x3e" LETTERS_61
+				"a\0"),
+			DNS_ABSENT, { NULL } },
+		{ "a question about no name", EXACTLY(HEAD("\0") "\x01 \0" PTR),
+			DNS_OTHER, { NULL } },
+		{ "a question of another class",
+			EXACTLY(HEAD("\0") QUESTION_9 "\0\x0c\0\x03"), DNS_OTHER,
+			{ NULL } },
+		{ "more records than there are",
+			EXACTLY("\x12\x34\x81\x80\0\x01\xff\xff\0\0\0\0" QUESTION_9 PTR),
+			DNS_ABSENT, { NULL } },
+		{ "cut in the owner", EXACTLY(HEAD("\x01") QUESTION_9 PTR "\x04ma"),
+			DNS_ABSENT, { NULL } },
+		{ "a record of no name",
+			EXACTLY(HEAD("\x01") QUESTION_9 PTR "\x01 \0" PTR TTL
+							    "\0\x0e" MAIL_EXAMPLE),
+			DNS_ABSENT, { NULL } },
+		{ "an alias of no name",
+			EXACTLY(HEAD("\x01") QUESTION_9 PTR "\x01 \0\0\x05\0\x01" TTL
+							    "\0\x03\x01x\0"),
+			DNS_ABSENT, { NULL } },
+		{ "an alias of another class",
+			EXACTLY(HEAD("\x02") QUESTION_9 PTR OWNER
+				"\0\x05\0\x03" TTL "\0\x03\x01x\0"
+				"\x01x\0" PTR TTL "\0\x0e" MAIL_EXAMPLE),
+			DNS_ABSENT, { NULL } },
+		{ "an alias that is no name",
+			EXACTLY(HEAD("\x02") QUESTION_9 PTR OWNER
+				"\0\x05\0\x01" TTL "\0\x03\x01 \0" OWNER PTR TTL
+				"\0\x0e" MAIL_EXAMPLE),
+			DNS_FOUND, { "mail.example" } },
 		{ "a blank",
 			EXACTLY(ONE("\x05", "\x03"
 					    "a b\0")),
@@ -217,6 +267,12 @@ static void test_an_address_is_among_those_of_the_name(void)
 		"\0\x04\xcb\0\x71\x08" OWNER A TTL "\0\x04\xcb\0\x71\x09";
 	static const char odd[] =
 		HEAD("\x01") MAIL_EXAMPLE A OWNER A TTL "\0\x03\xcb\0\x71";
+	static const char fine6[] = HEAD("\x01") MAIL_EXAMPLE
+		"\0\x1c\0\x01" OWNER "\0\x1c\0\x01" TTL
+		"\0\x10\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x09";
+	/* an address of the other family in a record of this one */
+	static const char long_a[] = HEAD("\x01") MAIL_EXAMPLE A OWNER A TTL
+		"\0\x10\xcb\0\x71\x0a\0\0\0\0\0\0\0\0\0\0\0\x09";
 	struct dns_question q = question("mail.example", DNS_A);
 	struct ip ip;
 
@@ -225,8 +281,11 @@ static void test_an_address_is_among_those_of_the_name(void)
 	CHECK(dns_take_address(EXACTLY(odd), &q, &ip) == DNS_ABSENT);
 	REQUIRE(ip_parse(SPAN("203.0.113.10"), &ip));
 	CHECK(dns_take_address(EXACTLY(fine), &q, &ip) == DNS_ABSENT);
+	CHECK(dns_take_address(EXACTLY(long_a), &q, &ip) == DNS_ABSENT);
 	q = question("mail.example", DNS_AAAA);
 	CHECK(dns_take_address(EXACTLY(fine), &q, &ip) == DNS_OTHER);
+	REQUIRE(ip_parse(SPAN("2001:db8::9"), &ip));
+	CHECK(dns_take_address(EXACTLY(fine6), &q, &ip) == DNS_FOUND);
 }
 
 static void test_a_host_name_has_plain_labels(void)
@@ -246,6 +305,11 @@ static void test_a_host_name_has_plain_labels(void)
 		{ "a b", false },
 		{ "a]", false },
 		{ "a\xc3\xa4", false },
+		{ "a{b", false },
+		{ LETTERS_61 "aa", true },
+		{ LETTERS_61 "aaa", false },
+		{ NAME_253, true },
+		{ NAME_253 "a", false },
 	};
 
 	for (size_t i = 0; i < TEST_COUNT(cases); i++)

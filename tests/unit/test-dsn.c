@@ -97,6 +97,7 @@ static void test_orcpt(void)
 		{ "rfc\"822;bob", NULL, NULL },
 		{ "rfc\\822;bob", NULL, NULL },
 		{ "rfc\xc3\xa9;bob", NULL, NULL },
+		{ "rfc\x7f;bob", NULL, NULL },
 		{ "rfc822;a=b", NULL, NULL },
 		{ "rfc822;a b", NULL, NULL },
 		{ "rfc822;a+0Ab", NULL, NULL },

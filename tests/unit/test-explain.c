@@ -275,6 +275,12 @@ static const struct failed_row refused_rows[] = {
 		false,
 		"client offers for TLS 1.2 only key exchange by RSA, which a key agent "
 		"does not support (tls-key-agent)" },
+	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(DH_ANON), .allowed = HOST, .agent = true, RSA },
+		false,
+		"client offers for TLS 1.2 only anonymous Diffie-Hellman, without a "
+		"certificate: set the client to check certificates, or at least to use "
+		"them" },
 	/* those of TLS 1.2 do not count in TLS 1.3, nor the other way round */
 	{ { REFUSED(40), HELLO, OFFERED.versions = LIST(V1_3, V1_2),
 		  OFFERED.suites = LIST(CCM_1_3, ECDHE_RSA), .allowed = HOST, RSA },
@@ -321,6 +327,21 @@ static const struct failed_row refused_rows[] = {
 		"to tls-certificate and tls-key)" },
 	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = LIST(ECDHE_ECDSA), .allowed = HOST, RSA },
+		false,
+		"client accepts only an ECDSA certificate; this host has only RSA (add a "
+		"pair "
+		"to tls-certificate and tls-key)" },
+	{ { REFUSED(40), HELLO, OFFERED.versions = LIST(V1_3, V1_2),
+		  OFFERED.suites = LIST(AES_1_3, ECDHE_ECDSA), .allowed = HOST_OF(V1_2),
+		  RSA },
+		false,
+		"client accepts only an ECDSA certificate; this host has only RSA (add a "
+		"pair "
+		"to tls-certificate and tls-key)" },
+	/* signatures that are of no use for any of its suites */
+	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(ECDHE_ECDSA), OFFERED.signatures = LIST(SIGN_PSS),
+		  .allowed = HOST, RSA },
 		false,
 		"client accepts only an ECDSA certificate; this host has only RSA (add a "
 		"pair "
@@ -416,6 +437,15 @@ static const struct failed_row refused_rows[] = {
 		  .allowed = { .versions = LIST(V1_2),
 			  .suites = LIST(DHE_RSA),
 			  .groups = LIST(P256, FFDHE) },
+		  RSA },
+		false,
+		"client and tls-priority have only Diffie-Hellman in common, without a "
+		"group of RFC 7919: allow ECDHE on both sides" },
+	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(DHE_RSA), OFFERED.groups = LIST(P256),
+		  .allowed = { .versions = LIST(V1_2),
+			  .suites = LIST(ECDHE_RSA, DHE_RSA),
+			  .groups = LIST(FFDHE) },
 		  RSA },
 		false,
 		"client and tls-priority have only Diffie-Hellman in common, without a "
@@ -523,6 +553,35 @@ static const struct failed_row refused_rows[] = {
 	/* the rest of a list that was cut is unknown */
 	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = { { RSA_RC4 }, 1, true }, .allowed = HOST, RSA },
+		false,
+		"client and this host have nothing in common: compare tls_offered with "
+		"tls_allowed (tls-priority)" },
+	{ { REFUSED(70), HELLO, OFFERED.versions = { { V1_0 }, 1, true },
+		  OFFERED.suites = LIST(RSA_RC4), .allowed = HOST, RSA },
+		false,
+		"client and this host have nothing in common: compare tls_offered with "
+		"tls_allowed (tls-priority)" },
+	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(RSA_RC4), OFFERED.groups = { { X448 }, 1, true },
+		  .allowed = HOST, RSA },
+		false,
+		"client and this host have nothing in common: compare tls_offered with "
+		"tls_allowed (tls-priority)" },
+	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(RSA_RC4),
+		  OFFERED.signatures = { { SIGN_ED }, 1, true }, .allowed = HOST, RSA },
+		false,
+		"client and this host have nothing in common: compare tls_offered with "
+		"tls_allowed (tls-priority)" },
+	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(RSA_RC4), .allowed.versions = LIST(V1_2),
+		  .allowed.suites = { { RSA_AES }, 1, true }, RSA },
+		false,
+		"client and this host have nothing in common: compare tls_offered with "
+		"tls_allowed (tls-priority)" },
+	/* without a list of groups, any curve may be meant (RFC 8422 4) */
+	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(ECDHE_RSA), .allowed = HOST, RSA },
 		false,
 		"client and this host have nothing in common: compare tls_offered with "
 		"tls_allowed (tls-priority)" },
@@ -669,6 +728,22 @@ static const struct failed_row ended_rows[] = {
 		"client refused this host's certificate (alert access_denied), which "
 		"does not "
 		"cover mail.example (tls-certificate)" },
+	{ { ALERTED(47), .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(RSA_AES), .allowed = HOST, RSA },
+		false,
+		"client ended TLS by the alert illegal_parameter; its own log has the "
+		"reason" },
+	{ { ALERTED(47), OFFERED.versions = LIST(V1_3), OFFERED.suites = LIST(AES_1_3),
+		  OFFERED.groups = LIST(X25519), .allowed = HOST, EC },
+		false,
+		"client ended TLS by the alert illegal_parameter; its own log has the "
+		"reason" },
+	{ { ALERTED(47), .opening.or_older = true, OFFERED.versions = LIST(V1_2),
+		  OFFERED.suites = LIST(ECDHE_RSA), OFFERED.groups = LIST(X25519),
+		  .allowed = HOST, RSA },
+		false,
+		"client ended TLS by the alert illegal_parameter; its own log has the "
+		"reason" },
 	/* in TLS 1.2 the key's curve must be a group of the client (RFC 8422 5.1) */
 	{ { ALERTED(47), .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = LIST(ECDHE_ECDSA), OFFERED.groups = LIST(X448),
@@ -796,7 +871,17 @@ static void test_what_was_lost(void)
 		CERTIFICATE(.misnamed = true) };
 	static const struct tls_failure spoilt = { REFUSED(20), .answered = true,
 		.error = "Decryption has failed." };
+	static const struct tls_failure again = { REFUSED(40), .answered = true, HELLO,
+		.error = "A handshake failed." };
 	static const struct row rows[] = {
+		{ .end = END_BROKEN,
+			.tls = TLS_ON,
+			.secured = true,
+			.helo = "x",
+			.failure = &again,
+			.sentence =
+				"client sent a TLS message that this host cannot accept: "
+				"A handshake failed." },
 		{ .end = END_BROKEN,
 			.tls = TLS_ON,
 			.secured = true,

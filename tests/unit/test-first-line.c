@@ -208,6 +208,7 @@ static void test_repairs(void)
 		{ "\tx\n", "\n\tx\n" },
 		{ ":\n", "\n:\n" },
 		{ "\xc3\xa4: b\n", "\n\xc3\xa4: b\n" },
+		{ "a\x7f: b\n", "\na\x7f: b\n" },
 		{ "From a\n", "X-Mailbox-Line: From a\n" },
 		{ ">>From a\nA: b\n", "X-Mailbox-Line: >>From a\nA: b\n" },
 		{ "From a\nFrom b\n\nc\n",

@@ -217,6 +217,11 @@ static void test_a_reply_has_one_code_and_texts(void)
 	check_reply(DATA("550 5.7.x\0"), 550, "", "5.7.x");
 	check_reply(DATA("550 4 of 5\0"), 550, "", "4 of 5");
 	check_reply(DATA("550 5.7.1: x\0"), 550, "", "5.7.1: x");
+	check_reply(DATA("550 5.\0"), 550, "", "5.");
+	check_reply(DATA("550 5.7\0"), 550, "", "5.7");
+	check_reply(DATA("550 5.7.\0"), 550, "", "5.7.");
+	check_reply(DATA("550 5..1\0"), 550, "", "5..1");
+	check_reply(DATA("550 5.7-1\0"), 550, "", "5.7-1");
 }
 
 static void test_a_percent_sign_is_written_twice(void)

@@ -382,6 +382,8 @@ static void test_the_header_ends_at_an_empty_line_or_where_the_body_begins(void)
 		{ "A: 1\nno field\n\nbody\n", 5, 0 },
 		{ "A: 1\n: x\n", 5, 0 },
 		{ "A: 1\nA\n", 5, 0 },
+		{ "A: 1\nA", 5, 0 },
+		{ "A: 1\nA ", 5, 0 },
 		{ "A: 1\nA b: c\n", 5, 0 },
 		{ " b\nA: 1\n\n", 0, 0 },
 		{ "no field\n", 0, 0 },

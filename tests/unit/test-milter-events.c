@@ -118,6 +118,7 @@ static void test_a_field_goes_without_its_line_end_and_with_lf_inside(void)
 		{ DATA("A: b"), 0, DATA("A\0b\0"), 0 },
 		{ DATA("A: b\r\n"), 0, DATA("A\0b\0"), 0 },
 		{ DATA("A:b\n"), 0, DATA("A\0b\0"), 0 },
+		{ DATA("A:b\r\r\n"), 0, DATA("A\0b\r\0"), 0 },
 		{ DATA("A:  b\n"), 0, DATA("A\0 b\0"), 0 },
 		{ DATA("A:\tb\n"), 0, DATA("A\0\tb\0"), 0 },
 		{ DATA("A: b\n"), MILTER_LEADING_SPACE, DATA("A\0 b\0"), 0 },

@@ -111,7 +111,7 @@ static void test_the_largest_frame_is_a_limit_with_a_name(void)
 static void test_a_long_replacement_body_comes_in_pieces(void)
 {
 	static char octets[200000 + 9];
-	static const size_t pieces[] = { 7, 1000, sizeof(octets) };
+	static const size_t pieces[] = { 5, 7, 1000, sizeof(octets) };
 	const uint32_t length = 200000;
 
 	memset(octets, 'x', sizeof(octets));
@@ -154,6 +154,7 @@ static void test_another_protocol_at_the_other_end_is_named(void)
 		{ "220 mail.example.net ESMTP\r\n",
 			"answers in digits, as an SMTP server does: this is no milter" },
 		{ "\x15\x03\x01", "answers in TLS: this is no milter" },
+		{ "\x16\x03\x03", "answers in TLS: this is no milter" },
 		{ "+OK POP3\r\n", "sent a frame that is too long, or is no milter" },
 	};
 

@@ -106,9 +106,10 @@ static void test_a_wrong_answer_to_the_offer_is_refused(void)
 /* stages: 5 is the end of the message, and 6 the end of the header */
 static void test_a_filter_chooses_its_macros_for_a_stage(void)
 {
-	static const struct span data = DATA("\0\0\0\6\0\0\1\0\0\0\0\0"
-					     "\0\0\0\0j,{client_addr} {_}\t{nonsense}\0"
-					     "\0\0\0\5i\0\0\0\0\6\0\0\0\0\x63i\0");
+	static const struct span data =
+		DATA("\0\0\0\6\0\0\1\0\0\0\0\0"
+		     "\0\0\0\0j,{client_addr} {_}\t{nonsense},{mail,ii}\0"
+		     "\0\0\0\5i\0\0\0\0\6\0\0\0\0\x63i\0");
 	struct milter_frame frame = { 'O', data };
 	struct milter_terms terms, plain = terms_of(6, 0);
 
@@ -139,6 +140,11 @@ static void test_macros_go_in_pairs_behind_the_command_they_are_for(void)
 	milter_put_macros(&b, &t, MILTER_CONNECT, &values);
 	CHECK(b.n == 5 + 12);
 	CHECK(memcmp(memory, "\0\0\0\015DCj\0mx\0_\0a?b\0", b.n) == 0);
+	for (size_t cap = 0; cap < 5 + 12; cap++) {
+		struct buf small = { .p = memory, .cap = cap };
+		milter_put_macros(&small, &t, MILTER_CONNECT, &values);
+		CHECK(small.n == 0 && small.overflow);
+	}
 	b.n = 0;
 	/* the empty address of <> is a value */
 	milter_put_macros(&b, &t, MILTER_MAIL, &values);

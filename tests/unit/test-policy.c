@@ -4,7 +4,8 @@
 #include "unit/few-names.h"
 #include "unit/test.h"
 
-static const char *const domains[] = { "example.net", "*.example.org", "[192.0.2.1]" };
+static const char *const domains[] = { "example.net", "*.example.org", "[192.0.2.1]",
+	"lo" };
 static const char *const any[] = { "*" };
 
 static const struct session_settings settings = {
@@ -67,6 +68,8 @@ static void test_takes_mail_for_its_domains_alone(void)
 		{ .name = "a.example.org", .is_ours = true },
 		{ .name = "A.b.Example.ORG", .is_ours = true },
 		{ .name = "[192.0.2.1]", .is_ours = true },
+		{ .name = "LO", .is_ours = true },
+		{ .name = "a.lo" },
 		{ .name = "", .is_ours = true }, /* postmaster, RFC 5321 4.5.1 */
 		{ .name = "example.org" },
 		{ .name = "badexample.org" },
@@ -124,11 +127,21 @@ static void test_any_domain_is_for_users_where_there_are_some(void)
 	}
 }
 
+/* A login would be of no use for a domain that no setting has. */
+static void test_an_unknown_domain_is_refused_with_and_without_a_login(void)
+{
+	struct session_settings set = settings;
+
+	set.any_needs_login = true;
+	CHECK(ask_rcpt(&set, "example.com", 1) == reply_get(REPLY_DOMAIN_UNKNOWN));
+	CHECK(!ask_rcpt(&set, "example.net", 1));
+}
+
 /* The engine shows A-labels; settings may have either form. */
 static void test_labels_of_both_forms_are_one(void)
 {
-	static const char *const written[] = { "BÜCHER.example", "*.straße.example",
-		"☃.example", "*" };
+	static const char *const written[] = { "BÜCHER.example", "*.straße.example", "é",
+		"*" };
 	static const struct {
 		const char *name;
 		bool is_ours, asks;
@@ -139,6 +152,7 @@ static void test_labels_of_both_forms_are_one(void)
 		{ "xn--nobody.xn--strae-oqa.example", true, true },
 		{ "xn--strae-oqa.example", false, true },
 		{ "a.xn--bcher-kva.example", false, true },
+		{ "xn--9ca", false, true },
 		{ "xn--n3h.example", false, true },
 		/* no A-label: no form of theirs */
 		{ "example", false, false },
@@ -191,6 +205,13 @@ static void test_domains_are_converted_once(void)
 	names.unavailable = true;
 	CHECK(policy_judge_domain(&p, SPAN("xn--bcher-kva.example")) ==
 		reply_get(REPLY_NAMES_UNAVAILABLE));
+	names.names.fault = "no library";
+	for (size_t i = 0; i < 2; i++) {
+		struct recipient r = { .domain = SPAN("xn--bcher-kva.example") };
+		CHECK(p.stage.ops->rcpt(&p.stage, &(struct tx){ 0 }, &r) ==
+			reply_get(REPLY_NAMES_UNAVAILABLE));
+		CHECK_SPAN(span_of(p.stage.fault), "no library");
+	}
 	names.unavailable = false;
 	names.n_asked = 0;
 	for (size_t i = 0; i < 100; i++) {
@@ -283,6 +304,7 @@ int main(void)
 	static const struct test tests[] = {
 		TEST(test_takes_mail_for_its_domains_alone),
 		TEST(test_any_domain_is_for_users_where_there_are_some),
+		TEST(test_an_unknown_domain_is_refused_with_and_without_a_login),
 		TEST(test_labels_of_both_forms_are_one),
 		TEST(test_domains_are_converted_once),
 		TEST(test_a_star_takes_any_domain),

@@ -60,6 +60,40 @@ struct traced {
 	const char *text;
 };
 
+/* What may not be in a comment is left out. */
+static void test_a_user_with_a_control_character_is_left_out(void)
+{
+	static const char *const users[] = { "a\nb", "a\x1f", "a\x7f" };
+
+	for (size_t i = 0; i < TEST_COUNT(users); i++) {
+		char octets[RECEIVED_MAX];
+		struct buf b = BUF(octets);
+		struct received t = { .helo = SPAN("x"),
+			.host = SPAN("y"),
+			.with = SPAN("ESMTPA"),
+			.id = SPAN("1"),
+			.user = span_of(users[i]) };
+		received_put(&b, &t);
+		CHECK(!b.overflow && !memmem(b.p, b.n, "sender", 6));
+	}
+}
+
+/* Of the peer's address, if the name is looked up (RFC 5321 4.4: TCP-info). */
+static void test_the_name_of_the_client_stands_before_its_address(void)
+{
+	char octets[RECEIVED_MAX];
+	struct buf b = BUF(octets);
+	struct received t = { .helo = SPAN("x"),
+		.peer = SPAN("192.0.2.1"),
+		.peer_name = SPAN("mail.example.org"),
+		.host = SPAN("y"),
+		.with = SPAN("ESMTP"),
+		.id = SPAN("1") };
+
+	received_put(&b, &t);
+	CHECK(memmem(b.p, b.n, "from x (mail.example.org [192.0.2.1])\n", 38));
+}
+
 #define DATE ";\n\tTue, 01 Dec 2026 09:08:07 +0000\n"
 
 static const struct traced traces[] = {
@@ -237,6 +271,8 @@ int main(void)
 		TEST(test_every_day_agrees_with_the_system),
 		TEST(test_writes_traces),
 		TEST(test_a_helo_that_is_no_domain_is_left_out),
+		TEST(test_a_user_with_a_control_character_is_left_out),
+		TEST(test_the_name_of_the_client_stands_before_its_address),
 		TEST(test_a_scope_is_no_part_of_a_literal),
 		TEST(test_the_longest_values_fit),
 	};

@@ -455,6 +455,14 @@ static void test_every_end_has_a_word(void)
 	}
 }
 
+static void test_every_level_has_a_word(void)
+{
+	CHECK_SPAN(span_of(record_level_word(RECORD_LEVEL_ERROR)), "error");
+	CHECK_SPAN(span_of(record_level_word(RECORD_LEVEL_WARNING)), "warning");
+	CHECK_SPAN(span_of(record_level_word(RECORD_LEVEL_INFO)), "info");
+	CHECK_SPAN(span_of(record_level_word(RECORD_LEVEL_DEBUG)), "debug");
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
@@ -475,6 +483,7 @@ int main(void)
 		TEST(test_a_failed_handshake_tells_what_was_offered),
 		TEST(test_a_failure_without_a_hello_tells_no_terms),
 		TEST(test_every_end_has_a_word),
+		TEST(test_every_level_has_a_word),
 	};
 
 	return test_main(tests, TEST_COUNT(tests));

@@ -188,6 +188,10 @@ static void test_a_fault_is_a_failure_of_this_host(void)
 {
 	CHECK(reply_is_fault(reply_get(REPLY_FILTER_FAILED)));
 	CHECK(!reply_is_fault(reply_get(REPLY_FILTER_LATER)));
+	CHECK(!reply_is_fault(reply_get(REPLY_ACCEPTED)));
+	CHECK(!reply_is_fault(reply_get(REPLY_HOPS)));
+	/* nor is a reply in the words of a filter */
+	CHECK(!reply_is_fault(&(struct reply){ 451, "4.7.1", "wait" }));
 	CHECK(!reply_is_fault(reply_get(REPLY_SHUTDOWN)));
 	CHECK(!reply_is_fault(reply_get(REPLY_SESSION_TIMEOUT)));
 }

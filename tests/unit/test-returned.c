@@ -84,6 +84,8 @@ static void test_the_first_line_that_is_no_field_ends_it(void)
 		{ TEXT("A: b\nDear Bob,\nC: d\n\n"), .want = "7 A: b\n" },
 		{ TEXT("A: b\n: c\n"), .want = "7 A: b\n" },
 		{ TEXT("A: b\nno colon"), .want = "7 A: b\n" },
+		{ TEXT("A: b\nname\nC: d\n"), .want = "7 A: b\n" },
+		{ TEXT("A: b\nname \nC: d\n"), .want = "7 A: b\n" },
 		{ TEXT("Dear Bob,\n\nA: b\n"), .want = "7 " },
 		{ TEXT(" continued\nA: b\n"), .want = "7 " },
 		{ TEXT("From a@b Mon: x\nA: b\n"), .want = "7 " },
@@ -120,6 +122,7 @@ static void test_what_mail_cannot_carry_is_encoded(void)
 		{ TEXT("A: b\n"), .want = "7 A: b\n", .utf8 = true },
 		/* controls */
 		{ TEXT("A: \0\x01\x7f\n"), .want = "Q A: =00=01=7F\n" },
+		{ TEXT("A: b\x7f\n"), .want = "Q A: b=7F\n" },
 		{ TEXT("A: b\rC\r\r\n"), .want = "Q A: b=0DC=0D\n" },
 		/* blanks at the end of a line (RFC 2045 6.7) */
 		{ TEXT("A: \xe9 \nB:\t\nC: \t\n\n"),

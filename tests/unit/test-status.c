@@ -21,6 +21,8 @@ static void test_each_state_has_a_line(void)
 			"Receiving a message: 192.0.2.1 (x)" },
 		{ "HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.net>\r\nBDAT 9\r\n",
 			"Receiving a message: 192.0.2.1 (x)" },
+		{ "HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.net>\r\nBDAT 2\r\nab",
+			"Receiving a message: 192.0.2.1 (x)" },
 		{ "HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n.\r\n",
 			"Connected: 192.0.2.1 (x), 1 message delivered" },
 		{ "HELO x\r\nQUIT\r\n", "Ended: 192.0.2.1 (x)" },
@@ -79,6 +81,20 @@ static void test_tls_and_its_failure_are_told(void)
 	engine_done(&e);
 }
 
+static void test_a_client_without_an_address_is_unknown(void)
+{
+	struct engine e;
+	char octets[SESSION_STATE_MAX];
+	struct buf b = BUF(octets);
+
+	engine_init(&e);
+	engine_start(&e);
+	e.session.peer.address[0] = '\0';
+	session_put_state(&e.session, &b);
+	CHECK_SPAN(buf_span(&b), "Connected: unknown");
+	engine_done(&e);
+}
+
 static void test_the_longest_line_fits(void)
 {
 	struct engine e;
@@ -103,6 +119,7 @@ int main(void)
 		TEST(test_each_state_has_a_line),
 		TEST(test_an_exchange_is_told),
 		TEST(test_tls_and_its_failure_are_told),
+		TEST(test_a_client_without_an_address_is_unknown),
 		TEST(test_the_longest_line_fits),
 	};
 

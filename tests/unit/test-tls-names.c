@@ -142,6 +142,7 @@ static void test_suites_and_signatures_know_their_keys(void)
 	CHECK(tls_signature_keys(0x0603, TLS_VERSION_1_3) == TLS_KEY_P521);
 	CHECK(tls_signature_keys(0x0807, TLS_VERSION_1_2) == TLS_KEY_ED25519);
 	CHECK(tls_signature_keys(0x0202, TLS_VERSION_1_2) == 0);
+	CHECK(tls_key_group(TLS_KEY_P521) == 0x0019);
 	CHECK(tls_key_group(TLS_KEY_P384) == 0x0018 && tls_key_group(TLS_KEY_RSA) == 0);
 	/* RFC 7919 9 */
 	CHECK(tls_group_is_finite(0x0100) && tls_group_is_finite(0x0104));

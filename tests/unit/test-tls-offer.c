@@ -115,6 +115,11 @@ static void test_versions_and_suites_are_told(void)
 			"versions SSL3.0; suites TLS_RSA_WITH_RC4_128_SHA" },
 		{ SPAN("\3\1" RANDOM "\0\0\2\0\5\1\0"), true,
 			"versions TLS1.0; suites TLS_RSA_WITH_RC4_128_SHA" },
+		/* half a value of RFC 8701 is none; a protocol without a name is left out */
+		{ SPAN("\3\1" RANDOM "\0\0\4\0\5\x1a\x2a\1\0"), true,
+			"versions TLS1.0; suites TLS_RSA_WITH_RC4_128_SHA 0x1a2a" },
+		{ SPAN("\3\3" RANDOM "\0\0\2\0\5\1\0\0\xa\0\x10\0\6\0\4\0\2h2"), true,
+			"versions TLS1.2; suites TLS_RSA_WITH_RC4_128_SHA; alpn h2" },
 		{ SPAN("\2\0" RANDOM "\0\0\2\0\5\1\0"), true,
 			"versions 0x0200; suites TLS_RSA_WITH_RC4_128_SHA" },
 	};
@@ -163,6 +168,11 @@ static void test_names_that_cannot_be_one_are_not_shown(void)
 		/* Real sender 22, RFC 6066 3: plain, but not what GnuTLS takes */
 		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3::1"), true, "::1", "::1" },
 		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a_b"), true, "a_b", "a_b" },
+		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a{b"), true, "a{b", "a{b" },
+		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3mx1"), false, "mx1", "" },
+		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3a\x7f"
+			    "c"),
+			true, "", "a\\x7Fc" },
 		{ WITH_NAME("\0\xc\0\0\0\x8\0\6\0\0\3A-."), false, "A-.", "" },
 		/* of another type: before the one that counts, and alone */
 		{ WITH_NAME("\0\x12\0\0\0\xe\0\xc\1\0\3xyz\0\0\3abc"), false, "abc", "" },
@@ -316,6 +326,9 @@ static void test_what_is_no_hello_is_told_apart(void)
 		{ SPAN("EHLO \"\\\r\n"), TLS_OPENING_TEXT, "EHLO \\x22\\x5C" },
 		{ SPAN("QUIT"), TLS_OPENING_TEXT, "QUIT" },
 		{ SPAN("x\ty\r\n"), TLS_OPENING_TEXT, "x\\x09y" },
+		{ SPAN("x\ny\n"), TLS_OPENING_TEXT, "x" },
+		{ SPAN("\nx\n"), TLS_OPENING_OTHER, "\\x0Ax\\x0A" },
+		{ SPAN("x\x7f\n"), TLS_OPENING_OTHER, "x\\x7F\\x0A" },
 		{ SPAN("x\0y\r\n"), TLS_OPENING_OTHER, "x\\x00y\\x0D\\x0A" },
 		{ SPAN("\r\nEHLO x\r\n"), TLS_OPENING_OTHER, "\\x0D\\x0AEHLO x" },
 		{ SPAN("caf\xe9\r\n"), TLS_OPENING_OTHER, "caf\\xE9\\x0D\\x0A" },

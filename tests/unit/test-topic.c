@@ -194,6 +194,42 @@ static void test_a_fault_is_told_whatever_became_of_the_others(void)
 	}
 }
 
+/* The content is refused by a rule of this host, and a recipient was by a fault. */
+static void test_a_fault_at_a_recipient_is_told_beside_a_refusal_by_a_rule(void)
+{
+	struct engine e;
+
+	engine_init(&e);
+	engine_start(&e);
+	e.memory.refuses = HOOK_RCPT;
+	engine_send(&e, SPAN("EHLO x\r\n" ENVELOPE));
+	e.memory.refuses = HOOK_COMMIT;
+	e.memory.refuses_with = REPLY_HOPS;
+	engine_send(&e, SPAN("RCPT TO:<c@example.net>\r\nDATA\r\n.\r\n"));
+	CHECK(tells(&e, "message! id=\"1796116087.M000042P7Q1\" outcome=\"refused\""));
+	CHECK(tells(&e, "status=\"Delivery Error (SMTP Receive)\""));
+	engine_done(&e);
+}
+
+/* RFC 8446 4.4.4: a client of TLS 1.3 refuses the certificate when this host has finished the handshake. */
+static void test_an_alert_before_the_first_command_is_a_failed_handshake(void)
+{
+	static const struct tls_failure alert = { .how = TLS_END_ALERT, .alert = 48 };
+	static const struct tls_facts facts = { .version = "TLS1.3" };
+
+	for (int greeted = 0; greeted < 2; greeted++) {
+		struct engine e;
+		engine_init(&e);
+		engine_start(&e);
+		session_secured(&e.session, &facts);
+		if (greeted)
+			engine_send(&e, SPAN("EHLO x\r\n"));
+		session_tls_lost(&e.session, END_BROKEN, &alert, &e.now);
+		CHECK(e.session.end == (greeted ? END_BROKEN : END_TLS_FAILED));
+		engine_done(&e);
+	}
+}
+
 struct attempt {
 	const char *input;
 	bool unavailable;
@@ -217,6 +253,7 @@ static void test_an_attempt_to_log_in_is_told_by_what_it_came_to(void)
 			"reason=\"501 5.7.0 Authentication cancelled\"\n" },
 		{ "AUTH DIGEST-MD5 =\r\n", false, "auth outcome=\"refused\"" },
 		{ "AUTH DIGEST-MD5 =\r\n", false, "mechanism=\"DIGEST-MD5\"" },
+		{ "AUTH X_Y =\r\n", false, "mechanism=\"X_Y\"" },
 		{ "AUTH PLAIN x\r\n", false, "auth outcome=\"refused\"" },
 	};
 
@@ -245,7 +282,7 @@ static void test_an_attempt_to_log_in_is_told_by_what_it_came_to(void)
 static void test_a_mechanism_that_cannot_be_one_is_not_told(void)
 {
 	static const char *const words[] = { "AHVzZXIAc2VjcmV0", "secret", "A+B", "A.B",
-		"ABCDEFGHIJKLMNOPQRSTU", "\xc3\x84" };
+		"A{B", "ABCDEFGHIJKLMNOPQRSTU", "\xc3\x84" };
 
 	for (size_t i = 0; i < TEST_COUNT(words); i++) {
 		struct engine e;
@@ -274,6 +311,8 @@ int main(void)
 		TEST(test_a_message_is_told_by_what_became_of_it),
 		TEST(test_a_refusal_of_a_recipient_is_no_fault_of_ours),
 		TEST(test_a_fault_is_told_whatever_became_of_the_others),
+		TEST(test_a_fault_at_a_recipient_is_told_beside_a_refusal_by_a_rule),
+		TEST(test_an_alert_before_the_first_command_is_a_failed_handshake),
 		TEST(test_an_attempt_to_log_in_is_told_by_what_it_came_to),
 		TEST(test_a_mechanism_that_cannot_be_one_is_not_told),
 	};

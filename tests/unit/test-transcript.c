@@ -82,7 +82,7 @@ static void test_responses_and_challenges_are_masked(void)
 	transcript_command(&t, &b, SPAN("AUTH LOGIN\r\n"));
 	transcript_reply(&b, SPAN("334 VXNlcm5hbWU6\r\n"));
 	transcript_response(&b);
-	transcript_reply(&b, SPAN("334 \r\n"));
+	transcript_reply(&b, SPAN("334 "));
 	transcript_response(&b);
 	transcript_reply(&b, SPAN("235 2.7.0 Authentication successful\r\n"));
 	transcript_command(&t, &b, SPAN("NOOP\r\n"));
@@ -105,6 +105,8 @@ static void test_of_content_the_header_is_shown(void)
 			.want = "C: Subject: x\n" },
 		{ .pieces = "Subject: lo|ng secret: no\r\n|\r\n|x",
 			.want = "C> Subject: lo\nC> ng secret: no\\r\\n\nC:\n" },
+		{ .pieces = "Subject: x\r\n|\n|secret\r\n", .want = "C: Subject: x\n" },
+		{ .pieces = "Subject\r\n|secret\r\n", .want = "" },
 		{ .whole = true,
 			.pieces = "a\r\n|\r\n|.\r\n",
 			.want = "C: a\nC:\nC: .\n" },

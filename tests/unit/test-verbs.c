@@ -205,8 +205,8 @@ static void test_lines_have_the_length_of_the_standard(void)
 /* A browser that is misused to send SMTP has a long first line. */
 static void test_a_long_request_of_http_ends_it_too(void)
 {
-	char line[2048] = "POST /";
-	static const size_t lengths[] = { 500, 530, 600, 2000 };
+	char line[2 * AUTH_LINE_MAX] = "POST /";
+	static const size_t lengths[] = { 500, 530, 600, 2000, sizeof(line) };
 
 	memset(line + 6, 'x', sizeof(line) - 6);
 	for (size_t i = 0; i < TEST_COUNT(lengths); i++) {
@@ -224,6 +224,50 @@ static void test_a_long_request_of_http_ends_it_too(void)
 	}
 }
 
+/* Its number of recipients is that of the setting, or the limit itself where that is lower. */
+static void test_the_offered_number_of_recipients_is_no_more_than_the_limit(void)
+{
+	static const struct {
+		size_t offered;
+		const char *said;
+	} table[] = {
+		{ 0, "250 LIMITS RCPTMAX=100 " },
+		{ 7, "250 LIMITS RCPTMAX=7 " },
+		{ 1000, "250 LIMITS RCPTMAX=100 " },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		struct engine e;
+		struct span said;
+		engine_init(&e);
+		e.settings.recipients_offered = table[i].offered;
+		engine_start(&e);
+		engine_send(&e, SPAN(EHLO));
+		said = captured_span(&e.out);
+		if (!CHECK(memmem(said.p, said.n, table[i].said, strlen(table[i].said))))
+			fprintf(stderr, "\t%zu\n", table[i].offered);
+		engine_done(&e);
+	}
+}
+
+/* Each report is a file to be sent: a client must not fill the outbox in one session. */
+static void test_a_session_has_a_number_of_reports(void)
+{
+	struct engine e;
+
+	engine_init(&e);
+	engine_start(&e);
+	e.session.n_reports = REPORTS_MAX - 1;
+	engine_send(&e, SPAN(EHLO ENVELOPE "RSET\r\n"));
+	CHECK(e.session.end == END_NONE);
+	e.session.n_reports++;
+	captured_empty(&e.out);
+	engine_send(&e, SPAN(ENVELOPE));
+	CHECK(e.session.end == END_REPORTS);
+	CHECK(span_starts(captured_span(&e.out), SPAN("421 ")));
+	engine_done(&e);
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
@@ -231,6 +275,8 @@ int main(void)
 		TEST(test_bad_lines_are_refused_before_their_words),
 		TEST(test_lines_have_the_length_of_the_standard),
 		TEST(test_a_long_request_of_http_ends_it_too),
+		TEST(test_the_offered_number_of_recipients_is_no_more_than_the_limit),
+		TEST(test_a_session_has_a_number_of_reports),
 	};
 
 	return test_main(tests, TEST_COUNT(tests));

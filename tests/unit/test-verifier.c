@@ -4,6 +4,11 @@
 #include "unit/test.h"
 
 #define KEY "GMqPr2sKZSgZ/W/7w+95tiPHkwokNJGlMaSHoUL39CY="
+#define NO_KEY "GMqPr2sKZSgZ/W/7w+95tiPHkwokNJGlMaSHoUL39C{=" /* not base64 */
+#define SALT_OF_66                                                                       \
+	"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" \
+	"AA"                                                                             \
+	"AAAAAAAA"
 #define SCRAM(iterations, salt) "{SCRAM-SHA-256}" iterations "," salt "," KEY "," KEY
 #define YESCRYPT(cost, salt) "$y$" cost "$" salt "$" DIGITS_43
 #define DIGITS_43 "0vAOjNpLw3O.iV2kZfbB0aQ274F3dQfeeUNeiC/37A8"
@@ -75,6 +80,13 @@ static void test_nothing_else_is(void)
 		{ "{SCRAM-SHA-256}4096,abMczsfHWIU++oOO," KEY, "is not of the form" },
 		{ "{SCRAM-SHA-256}4096,abMczsfHWIU++oOO," KEY ",AAAA",
 			"is not of the form" },
+		{ "{SCRAM-SHA-256}4096,abMczsfHWIU++oOO,AAAA," KEY,
+			"is not of the form" },
+		{ "{SCRAM-SHA-256}4096,abMczsfHWIU++oOO," NO_KEY "," KEY,
+			"is not of the form" },
+		{ "{SCRAM-SHA-256}4096,abMczsfHWIU++oOO," KEY "," NO_KEY,
+			"is not of the form" },
+		{ SCRAM("4096", SALT_OF_66), "needs a salt" },
 		{ "{SCRAM-SHA-256}", "is not of the form" },
 		/* gsasl --verbose */
 		{ SCRAM("4096", "abMczsfHWIU++oOO") ",a1bc11d0", "--verbose" },
@@ -82,6 +94,8 @@ static void test_nothing_else_is(void)
 		{ "$y$j9T$vJLAYJ65uZ3UG1bjR5Dii/$abc", "is not a whole hash" },
 		{ "$y$j9T$$" DIGITS_43, "is not a whole hash" },
 		{ "$y$j9T$a:b$" DIGITS_43, "is not a whole hash" },
+		{ "$y$j9T$a+b$" DIGITS_43, "is not a whole hash" },
+		{ "$y$j9T$a{b$" DIGITS_43, "is not a whole hash" },
 		{ "$6$salt$" DIGITS_43, "is not a whole hash" },
 		{ "$6$salt$" DIGITS_86 " ", "is not a whole hash" },
 		{ "$6$", "is not a whole hash" },
