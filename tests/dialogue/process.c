@@ -210,16 +210,20 @@ static bool make_directory(
 	return maildirs_make(&p->way, p->mail, d->boxes);
 }
 
-/* Keeps only the peer, and the options of a sanitized build. */
+/* Keeps only the peer, and what a sanitized build or one that counts reads at its start. */
 static void clear_environment(const struct process *p)
 {
-	const char *sanitizer = getenv("ASAN_OPTIONS");
-	char *kept = sanitizer ? strdup(sanitizer) : NULL;
+	static const char *const names[] = { "ASAN_OPTIONS", "LLVM_PROFILE_FILE" };
+	char *kept[sizeof(names) / sizeof(*names)];
 
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		kept[i] = getenv(names[i]) ? strdup(getenv(names[i])) : NULL;
 	clearenv();
-	if (kept)
-		setenv("ASAN_OPTIONS", kept, 1);
-	free(kept);
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (kept[i])
+			setenv(names[i], kept[i], 1);
+		free(kept[i]);
+	}
 	if (p->peer)
 		setenv("TCPREMOTEIP", p->peer, 1);
 }
