@@ -283,6 +283,18 @@ static void raise_file_limit(void)
 	setrlimit(RLIMIT_NOFILE, &files);
 }
 
+/* Before the outbox is opened, because the fault of that is kept. */
+static void build_outbox(struct connection *c)
+{
+	if (!c->config.dsn_outbox)
+		return;
+	dsn_stage_init(
+		&c->outbox, c->config.session.hostname, c->host, c->session.peer.address);
+	c->outbox.path = c->config.dsn_outbox;
+	if (c->dirs.owners)
+		c->outbox.sent.link = &c->broker;
+}
+
 /* Sets up the stages of transactions. They do not open files yet. */
 static void build(struct connection *c)
 {
@@ -302,14 +314,8 @@ static void build(struct connection *c)
 	if (connection_is_confined_later(c))
 		c->stages[n++] = &c->confine.stage;
 	c->stages[n++] = delivery_of(c);
-	if (c->config.dsn_outbox) {
-		dsn_stage_init(&c->outbox, c->config.session.hostname, c->host,
-			c->session.peer.address);
-		c->outbox.path = c->config.dsn_outbox;
-		if (c->dirs.owners)
-			c->outbox.sent.link = &c->broker;
+	if (c->config.dsn_outbox)
 		c->stages[n++] = &c->outbox.stage;
-	}
 	c->n_stages = n;
 }
 
@@ -435,6 +441,7 @@ void connection_prepare(struct connection *c)
 	name_host(c);
 	c->spares = c->config.recipients.table &&
 		    table_may_have(c->config.recipients.table, SPAN("milters=off"));
+	build_outbox(c);
 	if (c->dirs.owners && !c->preload && !c->unusable)
 		start_broker(c);
 	c->backend = backend_new(
