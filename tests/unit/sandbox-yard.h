@@ -242,7 +242,7 @@ static inline void yard_init(struct yard *y)
 	yard_file(y, "modules/module");
 	yard_file(y, "outside/file");
 	yard_file(y, "mail/a/new/old");
-	y->dirs = (struct sandbox_dirs){ .write = { { y->mail, -1 } },
+	y->dirs = (struct sandbox_dirs){ .write = { { y->mail, -1, false } },
 		.n_write = 1,
 		.read = { y->modules },
 		.n_read = 1,
