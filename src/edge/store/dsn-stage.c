@@ -61,6 +61,7 @@ int dsn_stage_open(struct dsn_stage *o, const char *path)
 	if (o->error == 0)
 		note(o, "new", walk_may_write(&o->root, o->box.new_dir));
 	mailbox_close(&o->box);
+	o->box = MAILBOX_NONE;
 	if (o->error < 0)
 		close(o->root.fd);
 	return o->error;
