@@ -32,7 +32,7 @@ static const char *find_trace(struct arena *a, const char *directory)
 	return path;
 }
 
-/* A trace does not contain which of the test's certificates was used. */
+/* A trace does not contain which of the test's certificates was used, or that it had no sandbox. */
 static void add_setting(struct dialogue *to, const struct dialogue *from, const char *key)
 {
 	const char *value = dialogue_setting(from, key, NULL);
@@ -51,6 +51,7 @@ static bool play_trace(const struct surroundings *where, const struct dialogue *
 	bool ok = dialogue_read(&trace, path, ret);
 
 	add_setting(&trace, d, "certificate");
+	add_setting(&trace, d, "sandbox");
 	ok = ok && program_play(where, &trace, ret);
 	if (!ok)
 		ret->line = 0;
