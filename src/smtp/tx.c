@@ -175,7 +175,8 @@ bool tx_is_refused(const struct tx *tx)
 {
 	size_t n = 0;
 
-	while (n < tx->n_recipients && tx->recipients[n].reply)
+	while (n < tx->n_recipients &&
+		(tx->recipients[n].reply || tx->recipients[n].left_out))
 		n++;
 	return n == tx->n_recipients;
 }
@@ -262,6 +263,30 @@ static const struct reply *fold(const struct tx *tx)
 	return !tx->each || tx_is_refused(tx) ? tx_fold(tx) : NULL;
 }
 
+/* The first refusal of a recipient that a filter added, or NULL. */
+static const struct reply *refusal_of_added(const struct tx *tx)
+{
+	const struct reply *r = NULL;
+
+	for (size_t i = tx->n_recipients - tx->n_added; i < tx->n_recipients && !r; i++)
+		r = tx->recipients[i].reply;
+	return r;
+}
+
+/*
+ * Nobody reads the reply of a recipient that a filter added. It may be there in place of
+ * one that was removed, which would read of a delivery where nothing was stored: that one
+ * gets the reply. What others have got stays theirs.
+ */
+static void refuse_replaced(struct tx *tx)
+{
+	const struct reply *r = refusal_of_added(tx);
+
+	for (size_t i = 0; i < tx->n_recipients && r; i++)
+		if (tx->recipients[i].left_out)
+			tx->recipients[i].reply = r;
+}
+
 const struct reply *stages_deliver(const struct stages *s, struct tx *tx, bool each)
 {
 	const struct reply *r = NULL;
@@ -270,11 +295,16 @@ const struct reply *stages_deliver(const struct stages *s, struct tx *tx, bool e
 	for (size_t i = 0; i < s->n && !r; i++)
 		if (s->list[i]->ops->prepare)
 			r = s->list[i]->ops->prepare(s->list[i], tx);
+	/* nothing is stored yet: the client can send the message again, to all */
+	if (!r)
+		r = refusal_of_added(tx);
 	if (!r)
 		r = fold(tx);
 	for (size_t i = 0; i < s->n && !r; i++)
 		if (s->list[i]->ops->commit)
 			r = s->list[i]->ops->commit(s->list[i], tx);
+	if (!r)
+		refuse_replaced(tx);
 	return r ? r : fold(tx);
 }
 

@@ -60,7 +60,10 @@ struct recipient {
 	size_t slot; /* index of its first mailbox in the delivering stage */
 	size_t n_slots; /* number of its mailboxes */
 	const struct reply *reply; /* the refusal of a stage; NULL: none */
-	/* removed by a filter: it gets no mail, but the client gets the usual reply */
+	/*
+	 * removed by a filter: it gets no mail, but the client gets the usual reply,
+	 * unless one that was added cannot have the message
+	 */
 	bool left_out;
 	bool unfiltered; /* filters are not asked about mail for it */
 };
@@ -151,7 +154,10 @@ void tx_note_refusal(struct tx *tx, const struct reply *r, const char *said);
  */
 const struct reply *tx_fold(const struct tx *tx);
 
-/* True when each recipient has a refusal of its own. */
+/*
+ * True when each recipient that is to get the message has a refusal of its own. The client
+ * is told nothing else about those that were left out: nothing would be stored for it.
+ */
 bool tx_is_refused(const struct tx *tx);
 
 void tx_clear(struct tx *tx);

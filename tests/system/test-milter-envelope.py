@@ -255,6 +255,48 @@ def test_a_refusal_at_the_end_is_that_of_each_recipient(arguments, mail):
     harness.equal(boxes(site), [])
 
 
+@EACH
+def test_a_removed_recipient_is_not_told_of_a_delivery_that_failed(arguments, mail):
+    """The one that is there in its place has no disk left, and nobody reads the reply of that one."""
+    filter_ = Filter(**at_end(path_frame("-", f"<{address('alice')}>"), path_frame("+", f"<{address('bob')}>")))
+    site = site_with(filter_, arguments=arguments)
+    disk = harness.small_file_system(site.root / "bob", "256k")
+    for part in ("new", "cur", "tmp"):
+        (disk / part).mkdir()
+    harness.fill(disk)
+    client = begin(site)
+    client.say(f"MAIL FROM:<{SENDER}>{mail}", 250)
+    client.say(f"RCPT TO:<{address('alice')}>", 250)
+    client.say(f"RCPT TO:<{address('carl')}>", 250)
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample(lines=2000)).code, 353 if mail else 452)
+    for _ in range(3 if mail else 1):
+        client.expect(452)
+    client.quit()
+    harness.equal(list(site.root.glob("*/new/*")), [])
+    harness.contains(record(site)["delivery_fault"], "/bob/new: No space left on device")
+
+
+@EACH
+def test_a_removed_recipient_has_the_refusal_of_a_link_that_failed(arguments, mail):
+    """What carl has got by then stays there, and is not sent again."""
+    filter_ = Filter(**at_end(path_frame("-", f"<{address('alice')}>"), path_frame("+", f"<{address('bob')}>")))
+    for names, first, last, stored in ((("alice",), 452, 452, []), (("carl", "alice"), 250, 452, ["carl"])):
+        site = site_with(filter_, arguments=arguments, sandbox="no")
+        trace = site.dir / "trace"
+        client = site.connect(wrap=("strace", "-f", "-o", trace, "-e", "trace=linkat", "-e",
+                                    f"inject=linkat:error=EDQUOT:when={len(names)}"))
+        (client.lhlo if arguments else client.ehlo)()
+        replies = [send(client, *names, mail=mail).code]
+        while len(replies) < len(names) + 2 * bool(mail and replies[0] == 353):
+            replies.append(client.reply().code)
+        client.quit()
+        if replies[0] == 353:
+            replies = replies[1:-1]
+        harness.equal((replies[0], replies[-1]), (first, last))
+        harness.equal(boxes(site), stored)
+
+
 NOT_DELIVERED = {"discarded": (frame("d"), []), "quarantined": (path_frame("q", "odd") + frame("c"), ["odd"]),
                  "without_recipients": (b"".join(path_frame("-", address(name)) for name in ("alice", "bob")) + frame("c"), [])}
 
@@ -272,6 +314,16 @@ def test_each_recipient_of_a_message_that_is_not_delivered_has_its_reply(answer,
     harness.equal(send(client, "carl").code, 250)  # the session is in step
     client.quit()
     harness.equal(boxes(site), sorted([*expected, "carl"]))
+
+
+def test_a_quarantine_keeps_a_message_whose_recipients_are_all_removed():
+    filter_ = Filter(**at_end(path_frame("q", "virus"), *[path_frame("-", address(name)) for name in ("alice", "bob")]))
+    site = site_with(filter_, quarantine_mailbox="odd")
+    client = begin(site)
+    harness.equal(send(client, "alice", "bob").code, 250)
+    client.quit()
+    harness.equal(boxes(site), ["odd"])
+    harness.equal(record(site)["outcome"], "delivered")
 
 
 def test_lines_of_binarymime_keep_their_ends():

@@ -203,6 +203,8 @@ static void test_is_refused_when_every_recipient_is(void)
 	CHECK(tx_is_refused(&tx));
 	tx.recipients[1].reply = NULL;
 	CHECK(!tx_is_refused(&tx));
+	tx.recipients[1].left_out = true;
+	CHECK(tx_is_refused(&tx));
 	tx_clear(&tx);
 }
 

@@ -190,6 +190,16 @@ static bool has_recipient(const struct tx *tx)
 	return false;
 }
 
+/*
+ * For a message that goes into quarantine without a recipient: it has those of the client
+ * there, for whom the stages that deliver have a place.
+ */
+static void take_back_removals(struct tx *tx)
+{
+	for (size_t i = 0; i < tx->n_recipients; i++)
+		tx->recipients[i].left_out = false;
+}
+
 /* Of two refusals the one after which a sender tries again. NULL is none. */
 static const struct reply *worse(const struct reply *a, const struct reply *b)
 {
@@ -212,6 +222,10 @@ const struct reply *changes_carry_out(struct filters_state *m, struct tx *tx)
 			m->quarantine = c->list[i].text;
 			m->quarantiner = c->list[i].filter;
 		}
+	}
+	if (m->quarantine && removed && !has_recipient(tx)) {
+		take_back_removals(tx);
+		removed = false;
 	}
 	if (removed)
 		r = look_up_again(m, tx);
