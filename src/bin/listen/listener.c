@@ -228,12 +228,12 @@ static bool start_successor(struct listener *l)
 		listener_report(l, text);
 		execute_again(l);
 	}
+	/* the acceptor may have failed to load one from a folder that was not found */
+	listener_find_modules(l);
 	if (preload_is_stale(&l->preload) || preload_lacks_agents(&l->preload))
 		r = preload_load(&l->preload);
-	else if (preload_has_failed(&l->preload)) {
-		listener_find_modules(l);
+	else if (preload_has_failed(&l->preload))
 		r = preload_retry(&l->preload);
-	}
 	if (r < 0)
 		listener_report(l, "changed settings cannot be read: out of memory");
 	return start_acceptor(l);
