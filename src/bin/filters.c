@@ -151,11 +151,15 @@ static int run_connector(struct filters *const *list, size_t n, bool sandbox, in
 	prctl(PR_SET_NAME, "postern-connect");
 	if (control != CONTROL && dup2(control, CONTROL) < 0)
 		return EX_OSERR;
-	close_range(CONTROL + 1, UINT_MAX, 0);
+	/* the other end of the control is among them */
+	if (close_range(CONTROL + 1, UINT_MAX, 0) < 0)
+		return EX_OSERR;
 	for (size_t i = 0; i < n && i < FILTERS_KINDS_MAX; i++) {
 		stages[i] = list[i] ? list[i]->stage : NULL;
 		any = list[i] ? list[i] : any;
 	}
+	if (!any)
+		return EX_SOFTWARE;
 	r = any->api->hand_out(&(struct connector_task){
 		.stages = stages,
 		.n_stages = n,

@@ -24,7 +24,7 @@ int channel_send(int channel, const void *text, size_t n, const int *fds, size_t
 	if (n_fds) {
 		message.msg_control = &rights;
 		message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		c = CMSG_FIRSTHDR(&message);
+		c = &rights.header;
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
 		c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));

@@ -66,6 +66,7 @@ bool seccomp_exists(void);
 
 /* Calls that are allowed only where they are needed and can do no harm. */
 struct seccomp_needs {
+	bool fchown; /* of any file that is open */
 	bool landlock; /* for stage B, when that is entered later */
 };
 

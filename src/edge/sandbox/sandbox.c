@@ -256,6 +256,14 @@ void sandbox_dirs_add(struct sandbox_dirs *to, const struct sandbox_dirs *from)
 	to->owners |= from->owners;
 }
 
+/* Other users have none. */
+static unsigned kept_capabilities(const struct sandbox_dirs *dirs)
+{
+	const unsigned chown = dirs->gives_group ? 1U << CAP_CHOWN : 0;
+
+	return dirs->keeps_root ? chown | 1U << CAP_DAC_OVERRIDE : 0;
+}
+
 /* All of stage A but the filter. */
 static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report)
 {
@@ -272,7 +280,7 @@ static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
 	if (r == 0)
 		r = allow_reads(&l, dirs);
 	if (r == 0)
-		r = limit_capabilities(0);
+		r = limit_capabilities(kept_capabilities(dirs));
 	if (r == 0)
 		r = landlock_enforce(&l);
 	if (r == 0)
@@ -283,9 +291,14 @@ static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
 	return r;
 }
 
+/*
+ * Root may change the group of any file that is open, so it has the call for it only
+ * where no file of the system can be read.
+ */
 static struct seccomp_needs needs_of(const struct sandbox_dirs *dirs)
 {
-	return (struct seccomp_needs){ .landlock = !dirs->loaded };
+	return (struct seccomp_needs){ .fchown = dirs->gives_group && dirs->loaded,
+		.landlock = !dirs->loaded };
 }
 
 static int enter(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report,

@@ -36,6 +36,10 @@ struct sandbox_dirs {
 	bool tls; /* GnuTLS may initialise itself: it reads the system's policy */
 	bool loaded; /* all that is to be loaded is: no library is read */
 	bool owners; /* a broker delivers, and this process has no right to a mailbox */
+	/* of a tool: root can write into directories of other users */
+	bool keeps_root;
+	/* of a tool: its files get another group; `loaded` is set then */
+	bool gives_group;
 	/* the newest Landlock to use, for tests of older kernels; 0: the kernel's */
 	int abi;
 };

@@ -31,9 +31,11 @@
  * and socketcall(), whose arguments a filter cannot see (sockets.c calls without it).
  */
 #ifdef __i386__
+#define CALL_FCHOWN SYS_fchown32
 #define CALL_FCNTL SYS_fcntl64
 #define CALL_MMAP SYS_mmap2
 #else
+#define CALL_FCHOWN SYS_fchown
 #define CALL_FCNTL SYS_fcntl
 #define CALL_MMAP SYS_mmap
 #endif
@@ -131,6 +133,7 @@ static const uint16_t allowed[] = {
 };
 
 /* Beside these, according to struct seccomp_needs. */
+static const uint16_t allowed_chown[] = { CALL_FCHOWN };
 static const uint16_t allowed_landlock[] = { SYS_landlock_add_rule,
 	SYS_landlock_create_ruleset, SYS_landlock_restrict_self };
 
@@ -458,8 +461,8 @@ static const struct bpf_table stage_b = {
 
 _Static_assert(COUNT(conditional) + COUNT(conditional_accepting) <= BPF_RULES_MAX,
 	"stage A fits, that of a process that accepts, too");
-_Static_assert(COUNT(allowed) + COUNT(deadly) + COUNT(allowed_landlock) +
-			       COUNT(allowed_accepting) <=
+_Static_assert(COUNT(allowed) + COUNT(deadly) + COUNT(allowed_chown) +
+			       COUNT(allowed_landlock) + COUNT(allowed_accepting) <=
 		       BPF_CALLS_MAX,
 	"and all its calls do");
 
@@ -486,9 +489,12 @@ int seccomp_enforce(const struct bpf_table *t)
 /* `needs` comes between stage A and the last table. */
 static int enforce_for(const struct seccomp_needs *needs, const struct bpf_table *last)
 {
+	struct bpf_table chown = { .allowed = allowed_chown,
+		.n_allowed = needs->fchown ? COUNT(allowed_chown) : 0,
+		.base = &stage_a };
 	struct bpf_table landlock = { .allowed = allowed_landlock,
 		.n_allowed = needs->landlock ? COUNT(allowed_landlock) : 0,
-		.base = &stage_a };
+		.base = &chown };
 	struct bpf_table t = *last;
 
 	t.base = &landlock;

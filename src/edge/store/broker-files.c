@@ -138,7 +138,7 @@ int broker_trace(struct broker_link *l, const char *name)
 /* Of requests that get no descriptor. */
 static int tell(struct broker_files *f, struct broker_request r)
 {
-	int fds[BROKER_FDS_MAX], error;
+	int fds[BROKER_FDS_MAX] = { -1 }, error;
 	size_t n;
 
 	r.delivery = f->delivery;

@@ -97,7 +97,11 @@ static bool serve(struct broker *b, int fd)
 	size_t n_fds;
 	ssize_t n = recv(fd, &request, sizeof(request), MSG_DONTWAIT | MSG_TRUNC);
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	/*
+	 * Also without memory: a message may be left that says that the client has its
+	 * 250. The end of a connection is a message of 0 octets.
+	 */
+	if (n < 0)
 		return true;
 	if (n != sizeof(request) || !broker_is_valid(&request) ||
 		!broker_channel_serve(
@@ -183,8 +187,9 @@ static int close_others(const struct broker_task *task, int theirs)
 		for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
 			if (kept[i] >= from && kept[i] < next)
 				next = kept[i];
-		if (next > from)
-			close_range((unsigned)from, (unsigned)next - 1, 0);
+		/* the other end of the channel is among them */
+		if (next > from && close_range((unsigned)from, (unsigned)next - 1, 0) < 0)
+			return -errno;
 		from = next < INT_MAX ? next + 1 : next;
 	} while (next < INT_MAX);
 	return 0;

@@ -389,7 +389,9 @@ static int extract(int input, const struct extract_options *o, struct extract_di
 static int run(const struct extract_options *o)
 {
 	CLEANUP(extract_dir_done) struct extract_dir dir = { .fd = -1 };
-	struct sandbox_dirs allowed = { .loaded = true, .owners = o->group };
+	struct sandbox_dirs allowed = {
+		.loaded = true, .keeps_root = true, .gives_group = o->group
+	};
 	struct sandbox_report report;
 	gid_t group;
 	int input = -1, r;
