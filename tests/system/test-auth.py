@@ -293,12 +293,12 @@ def test_a_recipient_for_those_who_have_logged_in():
 
 def readable(place):
     (place.dir / "users").chmod(0o604)
-    return "auth-users {}/users: others may read it"
+    return "auth-users {}/users: other users may read it"
 
 
 def secret_readable(place):
     (place.dir / "secret").chmod(0o644)
-    return "auth-secret {}/secret: others may read it"
+    return "auth-secret {}/secret: other users may read it"
 
 
 def short_secret(place):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: ISC
 """File systems without hard links."""
 
+import os
 import re
 import shutil
 
@@ -51,7 +52,7 @@ def test_a_file_system_without_hard_links(mount, how):
         found = place.site.new(place.domain / name.split("@")[0])
         harness.equal(len(found), 1, name)
         harness.check_stored(found[0], harness.sample())
-    harness.equal(place.site.leftovers(), [])
+    harness.eventually(lambda: not place.site.leftovers(), "no file remains in tmp")
     harness.equal(place.deliver(), [250])
     harness.equal(len(place.site.new(place.alice)), 2)
     harness.equal([p.name for p in place.root.iterdir()], [DOMAIN])
@@ -109,7 +110,7 @@ def test_a_file_that_cannot_be_linked_is_moved(error, rename, how, kind):
     for box in boxes:
         harness.equal(len(place.site.new(box)), 1, box)
         harness.check_stored(place.site.new(box)[0], harness.sample())
-    harness.equal(place.site.leftovers(), [])
+    harness.eventually(lambda: not place.site.leftovers(), "no file remains in tmp")
     lines = trace.read_text().splitlines()
     for box in boxes:
         moved = max(i for i, line in enumerate(lines) if "renameat2(" in line and f"{box}/new>" in line)
@@ -130,10 +131,15 @@ def test_a_file_is_never_moved_over_another(kind):
     harness.equal(len(set(names)), 2, f"two names were tried: {names}")
 
 
+# Of the file, before and after it has its name, and of the directories. With a broker, which root has, the file without a
+# name that could not be linked is synced beside the one that was made in its place: failures of that cost nothing.
+SYNCS = ((1, 2, 3, 4), (1, 3, 5, 6, 7) if os.geteuid() == 0 else (1, 2, 3, 4, 5))
+
+
 @harness.table_of({f"renameat2 {error} {kind}": (kind, "renameat2", error) for error in ("EIO", "ENOSPC", "EPERM")
                    for kind in KINDS} |
-                  {f"fsync {when} {kind}": (kind, f"fsync when={when}", "EIO") for kind, n in zip(KINDS, (4, 5))
-                   for when in range(1, n + 1)})
+                  {f"fsync {when} {kind}": (kind, f"fsync when={when}", "EIO") for kind, n in zip(KINDS, SYNCS)
+                   for when in n})
 def test_a_step_without_hard_links_that_fails_refuses_for_now(kind, call, error):
     """Real sender 18: no file remains, and the record has its place."""
     place = place_of_kind(kind)

@@ -119,7 +119,8 @@ def test_a_listener_reaches_no_loopback_as_it_is_shipped():
     here = here_with(INET)
     defers(here, 2526)
     said = check(here, 1)
-    harness.contains(said, "postern: /etc/postern/milters:1: inet:127.0.0.1:8891 no socket: ")
+    harness.contains(said, "postern: /etc/postern/milters:1: inet:127.0.0.1:8891 cannot connect: Address family not "
+                     "supported by protocol; ")
     harness.contains(said, "its drop-in milters-loopback.conf, see THE MILTERS FILE in postern.conf(5)")
 
 

@@ -140,8 +140,11 @@ static void enter_sandbox(struct prepared *p)
 	bool failed = false;
 
 	add_dirs(p, &dirs);
-	if (p->any->dirs.owners && !p->any->unusable)
+	if (p->any->dirs.owners && !p->any->unusable) {
 		failed = broker_leave_root(&p->any->log) < 0;
+		/* what root could examine would seem to have changed */
+		p->n_hidden += watch_drop_hidden(&p->watch);
+	}
 	if (p->any->config.sandbox && !failed) {
 		failed = connection_failed(p->any, CONNECTION_SANDBOX,
 				 sandbox_enter_accepting(&dirs, &report)) < 0;

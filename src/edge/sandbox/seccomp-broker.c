@@ -10,6 +10,8 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -98,7 +100,8 @@ static const uint16_t allowed_broker[] = {
 static const struct bpf_rule conditional_broker[] = {
 	{ CALL_FCNTL, 0, { { 1, ARG_IS, F_GETFL } } },
 	{ CALL_FCNTL, EINVAL, { { 1, ARG_IS, F_DUPFD_CLOEXEC } } },
-	{ SYS_ioctl, ENOTTY, { { 1, ARG_IS, FS_IOC_FSGETXATTR } } },
+	{ SYS_ioctl, 0, { { 1, ARG_IS, FS_IOC_FSGETXATTR } } },
+	{ SYS_ioctl, ENOTTY, { { 1, ARG_IS, SIOCOUTQ } } },
 	{ CALL_MMAP, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
 	{ SYS_mprotect, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
 	{ SYS_openat, EINVAL, { { 2, ARG_HAS_NO, O_TRUNC } } },

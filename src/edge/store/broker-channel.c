@@ -301,6 +301,9 @@ static void commit(struct delivery *d, uint32_t flags, struct broker_answer *a)
 		set_reply(a, maildir_fail_all(m, r));
 		return;
 	}
+	for (size_t i = 0; !again && i < m->n_boxes; i++)
+		if (m->boxes[i].file && m->boxes[i].wanted && !m->boxes[i].linked)
+			mailbox_fail(&m->boxes[i], "new", -EXDEV);
 	judge(d, a);
 	maildir_take_back(m, false);
 	put_name(d, a);

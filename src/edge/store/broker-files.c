@@ -14,6 +14,7 @@
 #include "edge/store/broker.h"
 
 #define ANSWER_WAIT 60000 /* milliseconds: the directories may be on a slow disk */
+#define LINK_TRIES 3 /* files that are made again, each for mailboxes of its own */
 
 void broker_link_init(struct broker_link *l, int channel)
 {
@@ -346,8 +347,10 @@ static int commit(
 	size_t n = 0;
 	int r = link_files(f, flags, fds, &n);
 
-	if (r == 0 && f->link->answer->head.again)
+	for (int i = 0; i < LINK_TRIES && r == 0 && f->link->answer->head.again; i++)
 		r = link_again(f, flags, fds, &n);
+	if (r == 0 && f->link->answer->head.again)
+		r = -EXDEV;
 	if (r < 0 || broker_refusal(f->link)) {
 		while (n)
 			close(fds[--n]);

@@ -9,9 +9,11 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -82,11 +84,24 @@ static void take_channels(struct broker *b)
 			b->control, &octet, sizeof(octet), &fd, 1, &n_fds);
 		if (n_fds)
 			add_channel(b, fd);
-		if (n == 0 || (n < 0 && n != -EAGAIN && n != -EINTR)) {
+		/* without a descriptor for it one channel is lost, and not the control */
+		if (n == 0 || (n < 0 && n != -EAGAIN && n != -EINTR && n != -EMSGSIZE)) {
 			close(b->control);
 			b->control = -1;
 		}
 	}
+}
+
+/*
+ * False while an answer waits to be read: a connection reads each before it asks again.
+ * The system counts the descriptors of answers that nobody reads for all processes of
+ * root together, and at its limit passes none on.
+ */
+static bool has_read(int fd)
+{
+	int unread;
+
+	return ioctl(fd, SIOCOUTQ, &unread) == 0 && unread == 0;
 }
 
 /* Answers one request. False: the channel is at its end, or is used wrongly. */
@@ -103,7 +118,7 @@ static bool serve(struct broker *b, int fd)
 	 */
 	if (n < 0)
 		return true;
-	if (n != sizeof(request) || !broker_is_valid(&request) ||
+	if (n != sizeof(request) || !has_read(fd) || !broker_is_valid(&request) ||
 		!broker_channel_serve(
 			b->slots[fd].channel, &request, &b->answer, fds, &n_fds))
 		return false;

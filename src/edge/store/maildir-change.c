@@ -24,7 +24,9 @@ const struct reply *maildir_divert(struct maildir *m, struct tx *tx, const char 
 	bool is_elsewhere = false;
 
 	snprintf(place.path, sizeof(place.path), "%s", path);
-	tx->recipients[0].slot = 0;
+	/* also of those that a refusal leaves without the new mailbox */
+	for (size_t i = 0; i < tx->n_recipients; i++)
+		tx->recipients[i].slot = tx->recipients[i].n_slots = 0;
 	maildir_drop_boxes(m, &tx->recipients[0], 0);
 	for (size_t i = 0; i < tx->n_recipients && !refusal && !is_elsewhere; i++) {
 		struct recipient *r = &tx->recipients[i];
