@@ -78,7 +78,7 @@ const char *milter_edits_begin(
 	if (header.n > MILTER_HEADER_MAX)
 		return "is left out: the header has more than 1 MiB";
 	e->n = e->text.n = 0;
-	e->changed = false;
+	e->changed = e->full = false;
 	if (e->cap == 0)
 		return too_many;
 	e->fields[e->n++] = (struct milter_field){ .text = ours, .ours = true };
@@ -171,6 +171,7 @@ static const char *make_field(struct milter_edits *e, const struct milter_answer
 	if (e->text.overflow) {
 		e->text.n = begin;
 		e->text.overflow = false;
+		e->full = true;
 		return "sent more than 1 MiB of fields";
 	}
 	*ret = (struct milter_field){
@@ -183,7 +184,8 @@ static const char *make_field(struct milter_edits *e, const struct milter_answer
 static const char *insert_at(
 	struct milter_edits *e, size_t at, const struct milter_field *field)
 {
-	if (e->n == e->cap)
+	e->full = e->n == e->cap;
+	if (e->full)
 		return "sent more fields than the 16384 that a header may have";
 	memmove(e->fields + at + 1, e->fields + at, (e->n - at) * sizeof(*e->fields));
 	e->fields[at] = *field;
@@ -221,6 +223,7 @@ const char *milter_edits_apply(
 	struct milter_field field;
 	const char *fault;
 
+	e->full = false;
 	if (a->name.n == 0 || text_field_name(a->name) != a->name.n)
 		return "sent a field with a name that is none";
 	if (a->kind == MILTER_INSERT && a->index < e->n)

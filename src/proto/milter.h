@@ -435,6 +435,7 @@ struct milter_edits {
 	/* state */
 	size_t n, n_saved, n_text_saved;
 	bool changed, changed_saved;
+	bool full; /* the last fault is a limit, which a long message brings about, too */
 };
 
 /*
@@ -453,7 +454,8 @@ void milter_edits_restore(struct milter_edits *e);
 
 /*
  * Applies MILTER_ADD, MILTER_INSERT or MILTER_CHANGE. NULL, or a fault: a name that is
- * none, too many fields, too much text. `options`: for MILTER_LEADING_SPACE.
+ * none, or, with e->full, too many fields or too much text. `options`: for
+ * MILTER_LEADING_SPACE.
  *
  * ADD appends. INSERT counts in the list: 0 is above our own field, 1 directly below it,
  * and a number above the count is the end. CHANGE counts the fields of that name without

@@ -556,12 +556,58 @@ def test_a_full_disk_below_the_directory_refuses_for_now():
     harness.contains(site.records("message")[0]["delivery_fault"], f"{DIRECTORY}: No space left on device")
 
 
-def test_a_replacement_body_above_size_limit_is_a_fault_of_the_filter():
+@harness.table(accept=("default-action=accept",), tempfail=("default-action=tempfail",))
+def test_a_replacement_body_above_size_limit_refuses_the_message(action):
+    """The client can bring that about, so it is no failure of the filter, which sees the next message."""
     filter_ = Filter(E=frame("b", b"x" * 60_000) * 2 + frame("c"))
-    site = site_with(filter_.line(), size_limit="100000")
-    send(site, code=451)
-    harness.contains(record(site)["delivery_fault"], "sends a body larger than size-limit")
+    site = site_with(filter_.line(action), size_limit="100000")
+    client = begin(site)
+    harness.equal(client.message(harness.sample()).code, 552)
+    filter_.answers["E"] = filters.reply("550 5.7.1 not that")
+    harness.contains(str(client.message(harness.sample())), "not that")
+    client.quit()
+    assert "delivery_fault" not in record(site), record(site)
     harness.equal(site.everything(), [])
+
+
+def rewrite_subjects(_, conversation):
+    fields = [field for field in conversation.owner.got("L") if field.startswith(b"Subject\0")]
+    return b"".join(filters.change(1, "Subject", "*" + field[8:-1].decode()) for field in 2 * fields) + frame("c")
+
+
+BEYOND = {
+    "fields": (b"a:\r\n" * 16383, filters.add("X-Spam", "Yes") + frame("c")),
+    "text": ((b"Subject: " + b"x" * 60_000 + b"\r\n") * 17, rewrite_subjects),
+}
+
+
+@harness.table_of({f"{name} {action.split('=')[1]}": (*row, action) for name, row in BEYOND.items()
+                   for action in ("default-action=accept", "default-action=tempfail")})
+def test_a_header_that_has_no_room_for_an_edit_refuses_the_message(header, answer, action):
+    filter_ = Filter(E=answer)
+    site = site_with(filter_.line(action))
+    client = begin(site)
+    harness.equal(str(client.message(header + b"\r\nbody\r\n")), "552 5.3.4 Header too big for the filters here")
+    filter_.answers["E"] = filters.reply("550 5.7.1 not that")
+    harness.contains(str(client.message(harness.sample())), "not that")
+    client.quit()
+    assert "delivery_fault" not in record(site), record(site)
+    harness.equal(site.everything(), [])
+
+
+def test_a_filter_may_replace_each_of_many_recipients():
+    names = [f"<r{n}@{DOMAIN}>" for n in range(600)]
+    filter_ = Filter(E=b"".join(frame("-", filters.strings(name)) for name in names) +
+                     b"".join(frame("+", filters.strings(RECIPIENT)) for name in names) + frame("c"))
+    site = site_with(filter_.line())
+    client = begin(site)
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    for name in names:
+        client.say(f"RCPT TO:{name}", 250)
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    assert "delivery_fault" not in record(site), record(site)
 
 
 def test_accept_ends_the_events_of_a_message_only():

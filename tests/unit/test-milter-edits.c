@@ -311,6 +311,9 @@ static void test_the_number_of_fields_has_a_limit(void)
 		"sent more fields than the 16384 that a header may have");
 	CHECK_SPAN(span_of(apply(&l, MILTER_INSERT, 0, "C", "3")),
 		"sent more fields than the 16384 that a header may have");
+	CHECK(l.e.full);
+	CHECK(apply(&l, MILTER_ADD, 0, "C D", "3"));
+	CHECK(!l.e.full);
 	CHECK(!apply(&l, MILTER_CHANGE, 1, "B", "3"));
 	check_header(&l, OURS "A: 1\nB: 3\n");
 	CHECK_SPAN(
@@ -345,6 +348,7 @@ static void test_new_text_has_a_limit_and_is_not_cut(void)
 	begin(&l, "A: 1\n");
 	CHECK_SPAN(span_of(apply(&l, MILTER_ADD, 0, "X", value)),
 		"sent more than 1 MiB of fields");
+	CHECK(l.e.full);
 	check_header(&l, OURS "A: 1\n");
 	value[TEXT_MAX - 4] = '\0';
 	CHECK(!apply(&l, MILTER_ADD, 0, "X", value));

@@ -10,6 +10,8 @@
 #define FIELD_ROOM (MILTER_DATA_MAX + 1024) /* the longest that is sent, and its name */
 #define FIELD_MORE 64 /* octets of an event that are not of the field */
 #define PIECE_MAX (16 * 1024)
+/* edits of a message that is refused already; more than a filter has for any message */
+#define DROPPED_MAX (4 * MILTER_FIELDS_MAX)
 
 static int make_edits(struct milter_edits *e)
 {
@@ -201,8 +203,19 @@ static int ask_body(struct filters_state *m, struct filter *f, const struct repl
 	return r;
 }
 
+/*
+ * An edit is beyond a limit, which the client can bring about by a message that is just
+ * below it: that is no failure of the filter, so no default action lets the message pass,
+ * and the filter is asked about the next one.
+ */
+static void exceed(struct content *c, const struct reply *refusal)
+{
+	if (!c->refusal)
+		c->refusal = refusal;
+}
+
 /* A piece of a replacement body. */
-static int take_body(struct filters_state *m, struct filter *f, struct span piece)
+static void take_body(struct filters_state *m, struct span piece)
 {
 	struct content *c = &m->content;
 	uint64_t limit = m->host.session->settings->size_limit;
@@ -223,8 +236,7 @@ static int take_body(struct filters_state *m, struct filter *f, struct span piec
 	if (r < 0)
 		c->refusal = content_fail(m, r);
 	if (limit && spool_size(&c->new_body) > limit)
-		return link_fail(&f->link, "sends a body larger than size-limit", 0);
-	return 0;
+		exceed(c, m->host.reply(REPLY_SIZE_ACTUAL));
 }
 
 /* The action that a filter must have negotiated for an edit. */
@@ -258,15 +270,26 @@ static int edit(struct filters_state *m, struct filter *f, const struct milter_a
 	if (!(f->talk.terms.actions & action_of(a->kind)))
 		return link_fail(&f->link, "asks for what it has not negotiated", 0);
 	f->n_edits++;
-	if (a->kind == MILTER_BODY_PIECE)
-		return take_body(m, f, a->value);
+	if (c->refusal) {
+		if (++c->n_dropped > DROPPED_MAX)
+			return link_fail(&f->link, "sends edits without end", 0);
+		return 0;
+	}
+	if (a->kind == MILTER_BODY_PIECE) {
+		take_body(m, a->value);
+		return 0;
+	}
 	if (a->kind == MILTER_QUARANTINE && !m->host.quarantine)
 		return link_fail(&f->link,
 			"wants a quarantine, and quarantine-mailbox is not set", 0);
 	if (a->kind != MILTER_ADD && a->kind != MILTER_INSERT && a->kind != MILTER_CHANGE)
 		return changes_put(m, f, a);
 	wrong = milter_edits_apply(&c->edits, a, f->talk.terms.options);
-	return wrong ? link_fail(&f->link, wrong, 0) : 0;
+	if (wrong && !c->edits.full)
+		return link_fail(&f->link, wrong, 0);
+	if (wrong)
+		exceed(c, m->host.reply(REPLY_FILTER_HEADER));
+	return 0;
 }
 
 /* Reads what the filter decides about the whole message. */
@@ -290,7 +313,7 @@ static int take_verdict(
 	if (filter_may_go_on(f))
 		r = filter_drop_late(f);
 	m->discard &= r == 0;
-	if (r == 0 && m->content.refusal)
+	if (r == 0 && m->content.refusal && !*ret)
 		*ret = m->content.refusal;
 	return r;
 }
@@ -397,6 +420,7 @@ void content_clear(struct content *c)
 	octets_clear(&c->mark);
 	c->parsed = c->body_replaced = c->has_new_body = false;
 	c->refusal = NULL;
+	c->n_dropped = 0;
 }
 
 void content_done(struct content *c)

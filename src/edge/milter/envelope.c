@@ -17,10 +17,11 @@
 int changes_put(struct filters_state *m, struct filter *f, const struct milter_answer *a)
 {
 	struct changes *c = &m->changes;
+	size_t most = CHANGES_MAX + 2 * m->host.session->settings->recipient_limit;
 	struct span text = a->value;
 	struct change *more;
 
-	if (c->n == CHANGES_MAX || text.n > CHANGE_TEXT_MAX)
+	if (c->n >= most || text.n > CHANGE_TEXT_MAX)
 		return link_fail(
 			&f->link, "asks for too many changes of the envelope", 0);
 	more = reallocarray(c->list, c->n + 1, sizeof(*more));

@@ -11,7 +11,8 @@
 #define FILTERS_MAX 16 /* lines of the file that name a filter */
 #define FILTERS_FILE_MAX (64 * 1024) /* octets */
 #define FILTERS_PENDING_MAX (256 * 1024) /* octets that wait to be written at once */
-#define CHANGES_MAX 1000 /* of the envelope of a message */
+/* of the envelope of a message, beside the removal of each recipient and one in its place */
+#define CHANGES_MAX 1000
 #define CHANGE_TEXT_MAX 1024 /* octets of an address, or of a reason */
 /* octets of a filter's own reply, of whose lines each has REPLY_ARGUMENT_MAX at most */
 #define FILTER_REPLY_MAX 1024
@@ -64,8 +65,12 @@ struct content {
 	struct spool new_body; /* of the filter that has not given its verdict yet */
 	bool has_new_body;
 	bool new_body_cr;
-	/* for a fault of this host amid the edits of a filter; NULL: none */
+	/*
+	 * for a fault of this host amid the edits of a filter, or for an edit that makes
+	 * the message too big; NULL: none
+	 */
 	const struct reply *refusal;
+	size_t n_dropped; /* edits that came with that refusal */
 };
 
 #define BODY_PIECE_MAX (16 * 1024)
