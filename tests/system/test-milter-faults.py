@@ -267,6 +267,71 @@ def test_a_refusal_by_another_filter_leaves_nothing(accepted_at, refused_at):
     harness.check_stored(site.everything()[0], MESSAGE)
 
 
+# Octets behind a verdict, in one write with it
+
+JUNK = {"frame": frame("c"), "cut": frame("c")[:3], "length": b"\xff\xff\xff\xff"}
+
+
+@harness.table_of({f"{action}_{event}": (action, event) for action in ("accept", "tempfail") for event in "MRTLNBE"})
+def test_a_discard_does_not_outlast_the_failure_of_its_filter(action, event):
+    check_default_action({event: frame("d") + frame("c")}, action, "answered ")
+
+
+def test_a_discard_of_a_filter_that_failed_hides_no_other_filter():
+    first = Filter(path=harness.scratch() / "a.sock", M=frame("d") + frame("c"))
+    second = Filter(path=harness.scratch() / "b.sock", E=filters.reply("550 5.7.1 spam"))
+    site = site_with(first.line("default-action=accept"), second.line())
+    harness.contains(str(send(site, MESSAGE, code=550)), "5.7.1 spam")
+
+
+REFUSALS = {"reject": (frame("r"), 550), "tempfail": (frame("t"), 451), "shutdown": (frame("4"), 421),
+            "reply": (filters.reply("554 5.7.9 no"), 554)}
+
+
+@harness.table_of({f"{name}_at_{event}": (event, *row) for name, row in REFUSALS.items() for event in "CHMRTLNBE"})
+def test_a_refusal_holds_whatever_stands_behind_it(event, octets, code):
+    for junk in JUNK.values():
+        filter_ = Filter(path=harness.scratch() / "filter.sock", **{event: octets + junk})
+        site = site_with(filter_.line("default-action=accept"))
+        harness.equal(codes_of(site.connect())[-1], code)
+        harness.equal(site.everything(), [])
+
+
+@harness.table(mail=("M",), recipient=("R",), end=("E",))
+def test_behind_that_refusal_the_filter_has_failed(event):
+    filter_ = Filter(**{event: frame("r") + frame("c")})
+    site = site_with(filter_.line("default-action=accept"))
+    client = site.connect()
+    client.ehlo()
+    for line in (f"MAIL FROM:<{SENDER}>", f"RCPT TO:<{RECIPIENT}>", "DATA"):
+        client.send(line + "\r\n")
+        if client.reply().code == 354:
+            harness.equal(client.content(MESSAGE).code, 550)
+    client.say("RSET", 250)
+    harness.equal(client.message(MESSAGE).code, 250)
+    client.quit()
+    harness.check_stored(site.only_message(), MESSAGE)
+    harness.contains(record(site)["delivery_fault"], "answered ")
+
+
+def test_parts_of_a_discarded_message_are_never_delivered():
+    """Its first chunk is gone when an unknown command finds that the filter is."""
+    filter_ = Filter(T=frame("d"), U=None)
+    site = site_with(filter_.line("default-action=accept"))
+    client = site.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.say(f"RCPT TO:<{RECIPIENT}>", 250)
+    client.send(b"BDAT 7\r\nA: b\r\n\r")
+    client.expect(250)
+    client.say("FROB", 500)
+    client.send(b"BDAT 3 LAST\r\n\nx\n")
+    client.expect(250)
+    client.quit()
+    harness.equal(site.everything(), [])
+    harness.equal(record(site)["outcome"], "discarded")
+
+
 # What a filter negotiates
 
 

@@ -152,6 +152,8 @@ const struct reply *filter_fail(struct filters_state *m, struct filter *f)
 	char text[FILTER_FAULT_MAX] = "";
 	struct buf b = BUF(text);
 
+	/* no filter is asked behind a discard, so it is the verdict of this one */
+	m->discard = false;
 	if (f->link.interrupted)
 		return interrupt(m, f);
 	if (!f->failed) {
@@ -273,7 +275,8 @@ const struct reply *filter_await(struct filters_state *m, struct filter *f)
 		if (r == 0 && !a.late)
 			refusal = filter_verdict(m, f, &a);
 	}
-	if (r == 0 && filter_may_go_on(f) && link_has_input(&f->link))
+	/* a refusal holds whatever stands behind it: the next event finds that */
+	if (r == 0 && !refusal && filter_may_go_on(f) && link_has_input(&f->link))
 		r = link_fail(&f->link, "answered what was not asked", 0);
 	return r < 0 ? filter_fail(m, f) : refusal;
 }

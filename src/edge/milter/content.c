@@ -310,9 +310,9 @@ static int take_verdict(
 	if (r < 0)
 		return r;
 	*ret = filter_verdict(m, f, &a);
-	if (filter_may_go_on(f))
+	/* a refusal holds whatever stands behind it: the next message finds that */
+	if (!*ret && filter_may_go_on(f))
 		r = filter_drop_late(f);
-	m->discard &= r == 0;
 	if (r == 0 && m->content.refusal && !*ret)
 		*ret = m->content.refusal;
 	return r;
