@@ -57,6 +57,11 @@ bool milter_sent(struct milter_talk *t, enum milter_event event)
 	return true;
 }
 
+void milter_told(struct milter_talk *t)
+{
+	t->n_late = t->n_owed;
+}
+
 bool milter_is_silent(const struct milter_talk *t)
 {
 	uint32_t silent = 0;

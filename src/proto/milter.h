@@ -226,7 +226,7 @@ struct milter_talk {
 	uint32_t skipped;
 	unsigned char owed[MILTER_OWED_MAX]; /* events, the oldest first */
 	size_t n_owed;
-	size_t n_late; /* of these, the first: they are about a message that has ended */
+	size_t n_late; /* of these, the first: their answers have no effect */
 	bool ended; /* the verdict on MILTER_END has come, and no event was sent since */
 };
 
@@ -253,6 +253,12 @@ bool milter_wants_rejected(const struct milter_talk *t);
  * NR_*. At most MILTER_OWED_MAX are; false, and nothing changed, if there is no room.
  */
 bool milter_sent(struct milter_talk *t, enum milter_event event);
+
+/*
+ * After milter_sent() of an event by which the filter is only told something: the answer
+ * comes as `late`, and ends no events.
+ */
+void milter_told(struct milter_talk *t);
 
 /* The words of records and traces: "RCPT", "end of message". */
 const char *milter_event_word(enum milter_event event);
@@ -356,7 +362,10 @@ enum milter_kind {
 struct milter_answer {
 	enum milter_kind kind;
 	enum milter_event event; /* which it answers */
-	/* about a message that has ended, or behind its verdict: the caller ignores it */
+	/*
+	 * about a message that has ended, behind its verdict, or to an event by which the
+	 * filter was only told something: the caller ignores it
+	 */
 	bool late;
 	uint32_t index;
 	struct span name, value, params; /* borrow from the frame */

@@ -275,6 +275,50 @@ def test_what_a_filter_says_about_a_refused_recipient_changes_nothing():
     client.quit()
 
 
+@harness.table_of({command: (command,) for command in "acdrst4"})
+def test_no_answer_to_a_refused_recipient_changes_anything(command):
+    filter_ = Filter(steps=REJECTED | filters.SKIP, E=frame("r"),
+                     R=lambda data, _: frame(command) if b"elsewhere" in data else frame("c"))
+    place = set_filter(Site(domains=DOMAIN), filter_)
+    client = place.connect()
+    begin_message(client)
+    client.say("RCPT TO:<x@elsewhere.example>", 550, "5.7.1")
+    client.say(f"RCPT TO:<{RECIPIENT}>", 250)
+    client.say("DATA", 354)
+    harness.equal(client.content(b"A: b\r\n\r\nx\r\n").code, 550)
+    client.quit()
+    harness.equal(filter_.events(), "OCHMRRTLNBEAQ")
+    filters_ = place.records("message")[0]["filters"]
+    harness.contains(filters_, ": reject, ")
+    assert "recipient" not in filters_, filters_
+
+
+def test_each_refused_recipient_is_shown():
+    filter_ = Filter(steps=REJECTED)
+    place = set_filter(Site(domains=DOMAIN), filter_)
+    client = place.connect()
+    begin_message(client)
+    client.say(f"RCPT TO:<{RECIPIENT}>", 250)
+    for name in "abc":
+        client.say(f"RCPT TO:<{name}@elsewhere.example>", 550)
+    client.say("RSET", 250)
+    client.quit()
+    names = [f"<{RECIPIENT}>\0", *(f"<{name}@elsewhere.example>\0" for name in "abc")]
+    harness.equal(filter_.got("R"), [name.encode() for name in names])
+
+
+def test_a_recipient_that_wants_no_filter_is_not_shown_when_it_is_refused():
+    filter_ = Filter(steps=REJECTED)
+    place = set_filter(Site(maildir="%u"), filter_, recipients=LINES)
+    client = place.connect()
+    begin_message(client)
+    client.say(f"RCPT TO:<alice@{DOMAIN}>", 250)
+    client.say(f"RCPT TO:<abuse@{DOMAIN}>", 452, "4.5.3")
+    client.say("RSET", 250)
+    client.quit()
+    harness.equal(filter_.got("R"), [f"<alice@{DOMAIN}>\0".encode()])
+
+
 def test_unknown_commands_come_after_the_first_mail():
     filter_ = Filter(U=lambda data, _: filters.reply("502 5.5.9 not that") if b"TWO" in data else frame("c"))
     place = set_filter(Site(), filter_)

@@ -287,6 +287,7 @@ struct event {
 	struct span text, params;
 	const struct session *session;
 };
+	bool is_told; /* its answer has no effect */
 
 static void put_event(struct buf *b, const struct event *e)
 {
@@ -332,6 +333,8 @@ static const struct reply *ask(struct filters_state *m, struct filter *f,
 		put_event(&b, e);
 		milter_sent(&f->talk, e->what);
 		trace_event(f, e->what, e->text);
+		if (e->is_told)
+			milter_told(&f->talk);
 		if (!f->verdict)
 			f->verdict = milter_kind_word(MILTER_CONTINUE);
 	}
@@ -432,7 +435,8 @@ void filter_show_refused(struct filters_state *m, struct filter *f, const struct
 		&(struct event){ .what = MILTER_RCPT,
 			.text = path_of(&b, mailbox),
 			.params = tx->written_params,
-			.session = m->host.session },
+			.session = m->host.session,
+			.is_told = true },
 		&v);
 }
 

@@ -98,7 +98,6 @@ static const struct reply *judge_recipient(
 	m->spared = to->unfiltered;
 	if (m->spared)
 		return NULL;
-	m->asked = true;
 	for (size_t i = 0; i < m->n && !r && !m->discard; i++) {
 		r = filter_ask_rcpt(m, &m->list[i], tx, to);
 		facts_note(m, &m->list[i], r);
@@ -120,7 +119,6 @@ static const struct reply *filters_rcpt(
 	const struct stages *delivery = &m->host.delivery;
 	const struct reply *r;
 
-	m->asked = false;
 	r = stages_rcpt(delivery, tx, to);
 	note_fault(m);
 	if (r)
@@ -135,9 +133,11 @@ static const struct reply *filters_rcpt(
 
 /* Filters are not asked any more about the message. */
 static bool is_settled(const struct filters_state *m)
+	m->withheld = to->unfiltered;
 {
 	return m->discard || m->spared;
 }
+	m->withheld = r != NULL;
 
 /* Recipients that this host refused, for filters that want these, too. */
 static void filters_refused(struct stage *st, const struct tx *tx, struct span mailbox,
@@ -145,9 +145,9 @@ static void filters_refused(struct stage *st, const struct tx *tx, struct span m
 {
 	struct filters_state *m = state_of(st);
 
-	for (size_t i = 0; i < m->n && !m->asked && !is_settled(m); i++)
+	for (size_t i = 0; i < m->n && !m->withheld && !is_settled(m); i++)
 		filter_show_refused(m, &m->list[i], tx, mailbox, refusal, text);
-	m->asked = false;
+	m->withheld = false;
 }
 
 static const struct reply *filters_unknown(struct stage *st, struct span line)

@@ -128,7 +128,8 @@ struct filters_state {
 	 * and they are asked no more
 	 */
 	bool spared;
-	bool asked; /* filters were asked about the last recipient */
+	/* filters are not shown that the last recipient was refused */
+	bool withheld;
 	const struct reply *refusal; /* of MAIL, which recipients get; NULL: none */
 	struct own_reply replies[2]; /* of a recipient, and of all else */
 	char fault[FILTER_FAULT_MAX]; /* the first of the transaction; or empty */
