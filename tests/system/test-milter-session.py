@@ -319,6 +319,54 @@ def test_a_recipient_that_wants_no_filter_is_not_shown_when_it_is_refused():
     harness.equal(filter_.got("R"), [f"<alice@{DOMAIN}>\0".encode()])
 
 
+LATER = filters.reply("450 4.7.1 later")
+
+
+def test_the_refusal_of_mail_outlasts_an_unknown_command():
+    filter_ = Filter(M=filters.reply("550 5.7.1 no"), U=LATER)
+    place = set_filter(Site(maildir="%u"), filter_, recipients=LINES)
+    client = place.connect()
+    begin_message(client)
+    client.say("FROB", 450, "4.7.1 later")
+    client.say(f"RCPT TO:<alice@{DOMAIN}>", 550, "5.7.1 no")
+    client.quit()
+
+
+@harness.table(in_front=(True, False), within=(False, True))
+def test_a_verdict_on_an_unknown_command_is_none_on_a_message(in_front, within):
+    filter_ = Filter(U=LATER, steps=filters.NR["M"] | filters.NR["R"])
+    place = set_filter(Site(), filter_)
+    client = place.connect()
+    client.ehlo()
+    client.message(harness.sample())
+    if in_front:
+        client.say("FROB", 450, "4.7.1 later")
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    if within:
+        client.say("FROB", 450, "4.7.1 later")
+    client.say(f"RCPT TO:<{RECIPIENT}>", 250)
+    client.say("RSET", 250)
+    client.quit()
+    harness.contains(place.records("message")[1]["filters"], ": continue, ")
+
+
+def test_a_filter_that_fails_between_messages_is_in_no_record_where_it_is_not_asked():
+    """The first filter refuses MAIL, so that the second has no part in that message."""
+    first = Filter(path=harness.scratch() / "a.sock")
+    second = Filter(path=harness.scratch() / "b.sock", U=None)
+    place = set_filter(Site(), first)
+    (place.dir / "milters").write_text(first.line() + second.line())
+    client = place.connect()
+    client.ehlo()
+    client.message(harness.sample())
+    client.say("FROB", 451)
+    first.answers = {"M": frame("r")}
+    client.say(f"MAIL FROM:<{SENDER}>", 550)
+    client.quit()
+    refused = place.records("message")[-1]
+    assert "failed" not in refused["filters"] and "delivery_fault" not in refused, refused
+
+
 def test_unknown_commands_come_after_the_first_mail():
     filter_ = Filter(U=lambda data, _: filters.reply("502 5.5.9 not that") if b"TWO" in data else frame("c"))
     place = set_filter(Site(), filter_)

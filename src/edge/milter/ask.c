@@ -197,9 +197,10 @@ static void put_own_lines(struct buf *b, struct span text)
 static const struct reply *own_reply(
 	struct filters_state *m, struct filter *f, const struct milter_answer *a)
 {
-	struct own_reply *own = a->event <= MILTER_HELO
-					? &f->session_reply
-					: &m->replies[a->event != MILTER_RCPT];
+	struct own_reply *own = a->event <= MILTER_HELO ? &f->session_reply
+				: a->event == MILTER_RCPT    ? &m->rcpt_reply
+				: a->event == MILTER_UNKNOWN ? &m->unknown_reply
+							     : &m->reply;
 	struct buf b = { .p = own->text, .cap = FILTER_REPLY_MAX };
 	OWNED char *whole = malloc(a->value.n + 1);
 	const char *enhanced;
@@ -286,8 +287,8 @@ struct event {
 	enum milter_event what;
 	struct span text, params;
 	const struct session *session;
-};
 	bool is_told; /* its answer has no effect */
+};
 
 static void put_event(struct buf *b, const struct event *e)
 {
@@ -332,9 +333,9 @@ static const struct reply *ask(struct filters_state *m, struct filter *f,
 	if (milter_wants(&f->talk, e->what)) {
 		put_event(&b, e);
 		milter_sent(&f->talk, e->what);
-		trace_event(f, e->what, e->text);
 		if (e->is_told)
 			milter_told(&f->talk);
+		trace_event(f, e->what, e->text);
 		if (!f->verdict)
 			f->verdict = milter_kind_word(MILTER_CONTINUE);
 	}
@@ -444,15 +445,21 @@ const struct reply *filter_ask_unknown(
 	struct filters_state *m, struct filter *f, struct span line)
 {
 	static const struct milter_values none;
+	const char *verdict = f->verdict;
+	const struct reply *r;
 
 	/* nothing is sent to a filter before the first MAIL */
 	if (f->failed || !f->begun)
 		return NULL;
-	return ask(m, f,
+	r = ask(m, f,
 		&(struct event){ .what = MILTER_UNKNOWN,
 			.text = line,
 			.session = m->host.session },
 		&none);
+	/* a verdict on a command is none on the message */
+	if (!f->failed)
+		f->verdict = verdict;
+	return r;
 }
 
 const struct reply *filter_ask_data(

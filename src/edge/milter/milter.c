@@ -66,11 +66,23 @@ static bool may_wait(const struct filters_state *m, const struct reply *refusal)
 	return m->host.spares && refusal != m->host.reply(REPLY_FILTER_END);
 }
 
+/* Unknown commands in front of MAIL are no part of the transaction. */
+static void forget_commands(struct filters_state *m)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		m->list[i].verdict = NULL;
+		m->list[i].link.spent = 0;
+	}
+	m->quarantine = NULL;
+	m->stage.fault = NULL;
+}
+
 static const struct reply *filters_mail(struct stage *st, const struct tx *tx)
 {
 	struct filters_state *m = state_of(st);
 	const struct reply *r = NULL;
 
+	forget_commands(m);
 	await_client(m);
 	for (size_t i = 0; i < m->n && !r && !m->discard; i++) {
 		r = filter_ask_mail(m, &m->list[i], tx);
@@ -121,9 +133,11 @@ static const struct reply *filters_rcpt(
 
 	r = stages_rcpt(delivery, tx, to);
 	note_fault(m);
+	m->withheld = to->unfiltered;
 	if (r)
 		return r;
 	r = judge_recipient(m, tx, to);
+	m->withheld = r != NULL;
 	for (size_t i = 0; i < delivery->n && r; i++)
 		if (delivery->list[i]->ops->drop)
 			delivery->list[i]->ops->drop(delivery->list[i], to);
@@ -133,11 +147,9 @@ static const struct reply *filters_rcpt(
 
 /* Filters are not asked any more about the message. */
 static bool is_settled(const struct filters_state *m)
-	m->withheld = to->unfiltered;
 {
 	return m->discard || m->spared;
 }
-	m->withheld = r != NULL;
 
 /* Recipients that this host refused, for filters that want these, too. */
 static void filters_refused(struct stage *st, const struct tx *tx, struct span mailbox,

@@ -131,7 +131,8 @@ struct filters_state {
 	/* filters are not shown that the last recipient was refused */
 	bool withheld;
 	const struct reply *refusal; /* of MAIL, which recipients get; NULL: none */
-	struct own_reply replies[2]; /* of a recipient, and of all else */
+	/* the words of `refusal` must outlast those about recipients and commands */
+	struct own_reply reply, rcpt_reply, unknown_reply;
 	char fault[FILTER_FAULT_MAX]; /* the first of the transaction; or empty */
 	struct filters_facts facts;
 };
