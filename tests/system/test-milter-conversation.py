@@ -15,7 +15,7 @@ import filters
 import harness
 from filters import Filter, frame, listening_with, record, send, site_with
 from harness import RECIPIENT, SENDER
-from listening import connections
+from listening import Listening, connections
 
 MESSAGE = b"Subject: a message\r\n\r\none\r\ntwo\r\n"
 STOPPED = "421 4.3.2 Shutting down"
@@ -426,7 +426,7 @@ ACTIONS = harness.table(tempfail=("tempfail", 451), reject=("reject", 550), shut
 
 @ACTIONS
 def test_a_socket_whose_queue_is_full(action, code):
-    """connect(2) fails at once: the client does not wait, and neither does its session."""
+    """connect(2) fails at once, and again until the time is over."""
     path = harness.scratch() / "filter.sock"
     with socket.socket(socket.AF_UNIX) as listening, contextlib.ExitStack() as waiting:
         listening.bind(str(path))
@@ -447,6 +447,34 @@ def test_a_socket_whose_queue_is_full(action, code):
     harness.contains(site.records("message")[0]["delivery_fault"], "too many connections wait there")
     harness.equal(len(site.everything()), code == 250)
     harness.equal(len(site.new(site.root / "odd")), action == "quarantine")
+
+
+@harness.table(alone=(site_with,), listening=(lambda line: filters.with_file(Listening(), [line]).listen(),))
+def test_a_socket_whose_queue_is_full_for_a_moment(make):
+    filter_ = Filter(path=harness.scratch() / "other.sock", E=filters.reply("550 5.7.1 not that"))
+    path = harness.scratch() / "filter.sock"
+    with socket.socket(socket.AF_UNIX) as listening, contextlib.ExitStack() as waiting:
+        listening.bind(str(path))
+        listening.listen(0)
+        path.chmod(0o777)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                one = waiting.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
+                one.connect(str(path))
+        site = make(f"unix:{path} default-action=accept\n")
+
+        def accept():
+            time.sleep(0.2)
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=filters.Conversation(filter_, listening.accept()[0]).run, daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        client = site.client() if isinstance(site, Listening) else site.connect()
+        client.ehlo()
+        harness.contains(str(client.message(MESSAGE)), "not that")
+        client.quit()
+        assert "delivery_fault" not in site.records("message")[0]
 
 
 def test_a_field_that_is_cut_for_filters_is_stored_whole_and_recorded():

@@ -3,18 +3,22 @@
  * Sockets for the connections of a listener. The acceptor and its connections may connect
  * to nothing; a process that was forked before their sandbox closed, the connector, makes
  * the sockets for each connection and passes them over a channel that the connection
- * alone has. It never waits, and reads nothing from clients, filters or name servers, so
- * that a source with many connections delays others by the time of a few system calls.
+ * alone has. It reads nothing from clients, filters or name servers, and waits for none:
+ * where a filter has no room, that connection is put off, and others are served. A source
+ * with many connections thus delays others by the time of a few system calls.
  */
 #include "edge/milter/connector.h"
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 
 #define ENDED "has no socket: the process that makes them has ended"
 #define DESCRIPTORS_MAX (FILTERS_MAX + DNS_SERVERS_MAX)
+/* connections that are put off, of which each may have FILTERS_MAX sockets */
+#define WAITING_MAX 32
 
 /* What a connection gets, beside descriptors: those of filters, then of name servers. */
 struct parcel {
@@ -61,27 +65,91 @@ static void send_parcel(int channel, struct parcel *p, const struct descriptors 
 	sendmsg(channel, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static void serve(int channel, const struct filters_state *m, const struct ip *servers,
-	size_t n_servers)
+/* The sockets of a connection while they are made. */
+struct making {
+	int channel;
+	const struct filters_state *of;
+	uint64_t until; /* then it gets what there is */
+	struct link_start starts[FILTERS_MAX];
+};
+
+/* What the connector has. */
+struct maker {
+	struct ip servers[DNS_SERVERS_MAX];
+	size_t n_servers;
+	struct making waiting[WAITING_MAX]; /* the oldest first */
+	size_t n_waiting;
+};
+
+static struct making making_of(int channel, const struct filters_state *of)
+{
+	struct making c = {
+		.channel = channel, .of = of, .until = link_clock() + LINK_FULL_TIME
+	};
+
+	for (size_t i = 0; i < of->n; i++)
+		c.starts[i] = (struct link_start){ .fd = -1, .error = -EAGAIN };
+	return c;
+}
+
+/* Tries what had no room. True when it is to be tried again. */
+static bool try_all(struct making *c)
+{
+	bool again = false;
+
+	for (size_t i = 0; i < c->of->n; i++) {
+		if (c->starts[i].error == -EAGAIN)
+			c->starts[i] = link_start(&c->of->list[i].setting);
+		again |= c->starts[i].error == -EAGAIN;
+	}
+	return again && link_clock() < c->until;
+}
+
+/* Passes the sockets on, with those to name servers. */
+static void hand_over(const struct maker *k, const struct making *c)
 {
 	CLEANUP(close_all) struct descriptors d = { .n = 0 };
-	struct parcel p = { .n_filters = (uint32_t)m->n };
+	struct parcel p = { .n_filters = (uint32_t)c->of->n };
 
-	for (size_t i = 0; i < m->n; i++) {
-		struct link_start start = link_start(&m->list[i].setting);
-		p.filters[i].error = start.error;
-		p.filters[i].connected = start.connected;
-		if (start.fd >= 0)
-			d.list[d.n++] = start.fd;
+	for (size_t i = 0; i < c->of->n; i++) {
+		p.filters[i].error = c->starts[i].error;
+		p.filters[i].connected = c->starts[i].connected;
+		if (c->starts[i].fd >= 0)
+			d.list[d.n++] = c->starts[i].fd;
 	}
-	for (size_t i = 0; i < n_servers; i++) {
-		int fd = lookup_connect(&servers[i]);
+	for (size_t i = 0; i < k->n_servers; i++) {
+		int fd = lookup_connect(&k->servers[i]);
 		if (fd < 0)
 			continue;
 		d.list[d.n++] = fd;
 		p.n_servers++;
 	}
-	send_parcel(channel, &p, &d);
+	send_parcel(c->channel, &p, &d);
+	close(c->channel);
+}
+
+/* Of those that wait: the ones that were put off longer are tried first. */
+static void try_waiting(struct maker *k)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < k->n_waiting; i++) {
+		if (try_all(&k->waiting[i]))
+			k->waiting[n++] = k->waiting[i];
+		else
+			hand_over(k, &k->waiting[i]);
+	}
+	k->n_waiting = n;
+}
+
+static void serve(struct maker *k, int channel, const struct filters_state *of)
+{
+	struct making c = making_of(channel, of);
+
+	if (try_all(&c) && k->n_waiting < WAITING_MAX)
+		k->waiting[k->n_waiting++] = c;
+	else
+		hand_over(k, &c);
 }
 
 /* Descriptors of a message: up to `most` of them, or none. */
@@ -116,17 +184,30 @@ static ssize_t receive(int fd, void *to, size_t size, int flags, struct descript
 	return n;
 }
 
+/* The next request; or -EINTR where it is time for those that wait. */
+static ssize_t await_request(const struct connector_task *task, const struct maker *k,
+	struct connector_request *ret, struct descriptors *ret_channel)
+{
+	const struct timespec step = { .tv_nsec = LINK_FULL_STEP * 1000000 };
+	struct pollfd fd = { .fd = task->control, .events = POLLIN };
+
+	if (k->n_waiting && ppoll(&fd, 1, &step, NULL) <= 0)
+		return -EINTR;
+	return receive(task->control, ret, sizeof(*ret), 0, ret_channel);
+}
+
 int connector_run(const struct connector_task *task)
 {
-	struct ip servers[DNS_SERVERS_MAX];
-	size_t n_servers = task->looks_up ? lookup_servers(servers) : 0;
-	const struct filters_state *m;
-	int r = task->confine ? task->confine() : 0;
+	struct maker k = { .n_waiting = 0 };
+	int r;
 
+	k.n_servers = task->looks_up ? lookup_servers(k.servers) : 0;
+	r = task->confine ? task->confine() : 0;
 	while (r == 0) {
 		CLEANUP(close_all) struct descriptors d = { .n = 0 };
 		struct connector_request request = { 0 };
-		ssize_t n = receive(task->control, &request, sizeof(request), 0, &d);
+		ssize_t n = await_request(task, &k, &request, &d);
+		try_waiting(&k);
 		if (n == -EINTR)
 			continue;
 		if (n <= 0)
@@ -134,8 +215,9 @@ int connector_run(const struct connector_task *task)
 		if (n != sizeof(request) || d.n != 1 || request.which >= task->n_stages ||
 			!task->stages[request.which])
 			continue;
-		m = (const struct filters_state *)task->stages[request.which];
-		serve(d.list[0], m, servers, n_servers);
+		d.n = 0;
+		serve(&k, d.list[0],
+			(const struct filters_state *)task->stages[request.which]);
 	}
 	return r;
 }

@@ -96,6 +96,17 @@ int link_open(struct link *l, const struct milter_setting *s)
 	return link_take(l, &start);
 }
 
+int link_open_until(struct link *l, const struct milter_setting *s, uint64_t until)
+{
+	int r = link_open(l, s);
+
+	while (r == -EAGAIN && link_clock() < until) {
+		poll(NULL, 0, LINK_FULL_STEP);
+		r = link_open(l, s);
+	}
+	return r;
+}
+
 /* As struct milter_wait has it, where there is no session. */
 static int poll_alone(int fd, short event, uint64_t until)
 {

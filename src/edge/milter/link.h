@@ -48,8 +48,17 @@ struct link_start link_start(const struct milter_setting *s);
 /* Takes over that socket. 0 or -errno; then there is a fault. */
 int link_take(struct link *l, const struct link_start *start);
 
-/* Both. */
+/*
+ * A local filter with many connections to accept has no room for one more, which the
+ * kernel says at once (-EAGAIN). A burst of clients does that, so it is tried again for so
+ * many milliseconds, which the client may have to wait.
+ */
+#define LINK_FULL_TIME 1000
+#define LINK_FULL_STEP 20
+
+/* Both, once; or again and again until that time, while the filter has no room. */
 int link_open(struct link *l, const struct milter_setting *s);
+int link_open_until(struct link *l, const struct milter_setting *s, uint64_t until);
 
 /* Milliseconds of the monotonic clock. */
 uint64_t link_clock(void);

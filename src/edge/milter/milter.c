@@ -323,6 +323,7 @@ static void filters_connect(struct stage *stage, int channel)
 {
 	struct filters_state *m = state_of(stage);
 	struct ip servers[DNS_SERVERS_MAX];
+	uint64_t until = link_clock() + LINK_FULL_TIME;
 	size_t n;
 
 	m->channel = channel;
@@ -331,7 +332,7 @@ static void filters_connect(struct stage *stage, int channel)
 	if (channel != MILTER_OWN_SOCKETS)
 		return;
 	for (size_t i = 0; i < m->n; i++)
-		link_open(&m->list[i].link, &m->list[i].setting);
+		link_open_until(&m->list[i].link, &m->list[i].setting, until);
 	n = m->host.looks_up ? lookup_servers(servers) : 0;
 	for (size_t i = 0; i < n; i++)
 		lookup_add(&m->lookup, lookup_connect(&servers[i]));

@@ -362,6 +362,8 @@ static const uint16_t allowed_connecting[] = {
 	SYS_sendmsg,
 	SYS_connect,
 	SYS_close,
+	SYS_ppoll,
+	SYS_clock_gettime,
 	SYS_brk,
 	SYS_munmap,
 	SYS_futex,
@@ -374,6 +376,8 @@ static const uint16_t allowed_connecting[] = {
 	SYS_exit_group,
 #ifdef __i386__
 	SYS_sigreturn,
+	SYS_ppoll_time64,
+	SYS_clock_gettime64,
 #endif
 };
 
