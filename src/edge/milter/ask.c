@@ -197,7 +197,7 @@ static void put_own_lines(struct buf *b, struct span text)
 static const struct reply *own_reply(
 	struct filters_state *m, struct filter *f, const struct milter_answer *a)
 {
-	struct own_reply *own = a->event <= MILTER_HELO ? &f->session_reply
+	struct own_reply *own = a->event <= MILTER_HELO      ? &f->session_reply
 				: a->event == MILTER_RCPT    ? &m->rcpt_reply
 				: a->event == MILTER_UNKNOWN ? &m->unknown_reply
 							     : &m->reply;
