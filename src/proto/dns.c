@@ -264,9 +264,21 @@ static enum dns_result look(
 	return s->n ? DNS_FOUND : DNS_ABSENT;
 }
 
+/* Digits and dots alone: who reads that takes it for an address. */
+static bool is_numeric(struct span text)
+{
+	size_t n = 0;
+
+	while (n < text.n && (text.p[n] == '.' || (text.p[n] >= '0' && text.p[n] <= '9')))
+		n++;
+	return n == text.n;
+}
+
 static bool see_name(struct search *s, const struct cursor *c, const struct record *r)
 {
-	if (name_of(c, r, &s->names[s->n]))
+	struct dns_name *name = &s->names[s->n];
+
+	if (name_of(c, r, name) && !is_numeric(span_of(name->text)))
 		s->n++;
 	return s->n == DNS_NAMES_MAX;
 }
@@ -313,7 +325,7 @@ bool dns_is_host_name(struct span text)
 			return false;
 		n_label = is_dot ? 0 : n_label + 1;
 	}
-	return n_label > 0;
+	return n_label > 0 && !is_numeric(text);
 }
 
 size_t dns_take_servers(struct span file, struct ip ret[DNS_SERVERS_MAX])

@@ -51,7 +51,10 @@ void dns_reverse_name(struct dns_name *ret, const struct ip *ip);
 /* Appends the question, with the size of answers that is taken (RFC 6891). */
 void dns_put_question(struct buf *to, const struct dns_question *q);
 
-/* The names in an answer to a question for DNS_PTR, the first ones of several. */
+/*
+ * The names in an answer to a question for DNS_PTR, the first ones of several. One of
+ * digits and dots alone is none: it looks like an address.
+ */
 enum dns_result dns_take_names(struct span answer, const struct dns_question *q,
 	struct dns_name ret[DNS_NAMES_MAX], size_t *ret_n);
 
@@ -61,7 +64,7 @@ enum dns_result dns_take_address(
 
 /*
  * A name that can be shown and sent: labels of letters, digits, "-" and "_", with dots
- * between them, DNS_NAME_MAX octets at most.
+ * between them, DNS_NAME_MAX octets at most, and not digits and dots alone.
  */
 bool dns_is_host_name(struct span text);
 

@@ -129,6 +129,8 @@ OTHER = f"--dns-rr=mail.example,1,{socket.inet_aton('203.0.113.10').hex()}"
             hostile_dot=([ptr(9, b"mail.example", b"example")], None),
             hostile_nul=([ptr(9, b"mail\0", b"example")], None),
             hostile_then_fine=([ptr(9, b"a b"), ptr(9, b"mail", b"example"), HOST], "mail.example"),
+            an_address=([ptr(9, b"127", b"0", b"0", b"1")], None),
+            an_address_then_fine=([ptr(9, b"127", b"0", b"0", b"1"), ptr(9, b"mail", b"example"), HOST], "mail.example"),
             the_root=([ptr(9)], None))
 def test_the_name_is_confirmed_or_it_is_none(kind, records, name, first=None):
     filter_ = asking_filter()

@@ -212,6 +212,12 @@ static void test_names_of_an_address_are_taken(void)
 		{ "not ASCII", EXACTLY(ONE("\x04", "\x02\xc3\xa4\0")), DNS_ABSENT,
 			{ NULL } },
 		{ "the root", EXACTLY(ONE("\x01", "\0")), DNS_ABSENT, { NULL } },
+		{ "an address",
+			EXACTLY(ONE("\x09", "\x03"
+					    "127\x01"
+					    "0\x01"
+					    "1\0")),
+			DNS_ABSENT, { NULL } },
 		{ "a record of another name",
 			EXACTLY(HEAD("\x01") QUESTION_9 PTR "\x01x\0" PTR TTL
 							    "\0\x0e" MAIL_EXAMPLE),
@@ -297,6 +303,9 @@ static void test_a_host_name_has_plain_labels(void)
 		{ "mail.example.net", true },
 		{ "a", true },
 		{ "a_b-c.1", true },
+		{ "1.2.x", true },
+		{ "192.0.2.1", false },
+		{ "1", false },
 		{ "", false },
 		{ ".", false },
 		{ "a.", false },
