@@ -167,7 +167,7 @@ static const struct reply *filters_unknown(struct stage *st, struct span line)
 	struct filters_state *m = state_of(st);
 	const struct reply *r = NULL;
 
-	/* a filter that fails now must not bring back a message of which parts are gone */
+	/* one that fails now must not bring back a message of which parts are gone */
 	for (size_t i = 0; i < m->n && !r && !m->discard; i++)
 		r = filter_ask_unknown(m, &m->list[i], line);
 	return r;
