@@ -155,8 +155,8 @@ void tx_note_refusal(struct tx *tx, const struct reply *r, const char *said);
 const struct reply *tx_fold(const struct tx *tx);
 
 /*
- * True when each recipient that is to get the message has a refusal of its own. The client
- * is told nothing else about those that were left out: nothing would be stored for it.
+ * True when each recipient that is to get the message has a refusal of its own. Those that
+ * were left out then have no success either, as nothing is stored.
  */
 bool tx_is_refused(const struct tx *tx);
 

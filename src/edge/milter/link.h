@@ -49,9 +49,9 @@ struct link_start link_start(const struct milter_setting *s);
 int link_take(struct link *l, const struct link_start *start);
 
 /*
- * A local filter with many connections to accept has no room for one more, which the
- * kernel says at once (-EAGAIN). A burst of clients does that, so it is tried again for so
- * many milliseconds, which the client may have to wait.
+ * A connection to a local filter whose queue is full fails at once (-EAGAIN). A burst of
+ * clients fills a queue, so it is tried again for so many milliseconds, which the client
+ * may have to wait.
  */
 #define LINK_FULL_TIME 1000
 #define LINK_FULL_STEP 20

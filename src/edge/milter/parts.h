@@ -11,7 +11,7 @@
 #define FILTERS_MAX 16 /* lines of the file that name a filter */
 #define FILTERS_FILE_MAX (64 * 1024) /* octets */
 #define FILTERS_PENDING_MAX (256 * 1024) /* octets that wait to be written at once */
-/* of the envelope of a message, beside the removal of each recipient and one in its place */
+/* to the envelope of a message, beside a removal and an addition for each recipient */
 #define CHANGES_MAX 1000
 #define CHANGE_TEXT_MAX 1024 /* octets of an address, or of a reason */
 /* octets of a filter's own reply, of whose lines each has REPLY_ARGUMENT_MAX at most */
