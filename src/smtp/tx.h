@@ -155,8 +155,8 @@ void tx_note_refusal(struct tx *tx, const struct reply *r, const char *said);
 const struct reply *tx_fold(const struct tx *tx);
 
 /*
- * True when each recipient that is to get the message has a refusal of its own. Those that
- * were left out then have no success either, as nothing is stored.
+ * True when each recipient that is to get the message has a refusal of its own. Nothing
+ * is stored then, so those that were left out have no success either.
  */
 bool tx_is_refused(const struct tx *tx);
 
