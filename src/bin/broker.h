@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Starts the broker, where a process of root delivers into mailboxes of other users. It
- * is forked before the sandbox closes; the connection then becomes BROKERED_USER, who has
- * no right to any mailbox.
+ * is forked before the sandbox closes. The connection then becomes BROKERED_USER, a user
+ * without a right to any mailbox.
  */
 #pragma once
 

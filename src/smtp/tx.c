@@ -274,9 +274,9 @@ static const struct reply *refusal_of_added(const struct tx *tx)
 }
 
 /*
- * Nobody reads the reply of a recipient that a filter added. It may be there in place of
- * one that was removed, which would read of a delivery where nothing was stored: that one
- * gets the reply. What others have got stays theirs.
+ * The client gets no reply for a recipient that a filter added. If the message cannot be
+ * stored for it, the recipients that filters removed get its refusal, as it may stand in
+ * place of one of them. Replies of other recipients stay.
  */
 static void refuse_replaced(struct tx *tx)
 {

@@ -2,8 +2,8 @@
 /*
  * GnuTLS's ASN.1 definitions in a static program. libtasn1 makes two trees of them when
  * GnuTLS initialises itself, of 105 KiB in each process: a quarter of what a connection
- * after TLS has. A connection that waits frees them, and whoever reads a certificate or
- * a key after that gets new ones. The trees and what they are made of are GnuTLS's own;
+ * after TLS has. A connection that waits frees them. They are made again when it reads a
+ * certificate or a key after that. The trees and what they are made of are GnuTLS's own;
  * the names have been the same since GnuTLS 3.0.
  */
 #include <libtasn1.h>

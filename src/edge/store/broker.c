@@ -94,8 +94,8 @@ static void take_channels(struct broker *b)
 
 /*
  * False while an answer waits to be read: a connection reads each before it asks again.
- * The system counts the descriptors of answers that nobody reads for all processes of
- * root together, and at its limit passes none on.
+ * The kernel has one count of descriptors in unread answers for all processes of root,
+ * and at its limit passes none on.
  */
 static bool has_read(int fd)
 {
