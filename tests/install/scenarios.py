@@ -95,7 +95,9 @@ THROUGH_SENDMAIL = ("Behind Postfix",)
 LEFT_OUT = {"tests/run": "the test suite, which is run elsewhere", "git pull": "there is no network"}
 # Without a network clamd gets one signature, and what its unit takes for those of ClamAV.
 NO_SIGNATURES = "cd /var/lib/clamav && mkdir main.inc daily.inc && echo Test:0:*:58354f21502540 >test.ndb && chown -R clamav ."
-INSTEAD = {"freshclam": NO_SIGNATURES}
+# Most clients here try once, and greylisting defers what may be spam, such as a mail without a name in DNS.
+NO_GREYLISTING = "echo 'enabled = false;' >/etc/rspamd/local.d/greylist.conf && systemctl restart rspamd"
+INSTEAD = {"freshclam": NO_SIGNATURES, "systemctl restart rspamd": NO_GREYLISTING}
 RUNS_ON = {"contrib/quickstart": "Still listening on"}  # until it prints this
 BOUND = 30.0  # seconds for one session: more than ten times what the slowest client needs
 

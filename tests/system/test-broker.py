@@ -67,6 +67,7 @@ def test_a_listener_starts_another_broker():
     broker, = brokers_below(here.process.pid)
     before = acceptor(here)
     os.kill(broker, signal.SIGKILL)
+    harness.eventually(lambda: broker not in brokers_below(here.process.pid), "the broker has ended")
     deliver(here.client())
     assert acceptor(here) != before
     assert brokers_below(here.process.pid) != [broker]

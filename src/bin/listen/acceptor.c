@@ -306,10 +306,9 @@ static bool asks_for_successor(struct acceptor *a)
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_BROKERLESS });
 	else if (watch_has_changed(&a->prepared.watch))
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_CHANGED });
-	else if (a->lost_connector)
-		ask(a, (struct acceptor_message){ .word = ACCEPTOR_UNUSABLE });
-	else if (a->n_begun && (prepared_is_unusable(&a->prepared) ||
-				       preload_has_failed(a->task->preload)))
+	else if (a->lost_connector ||
+		 (a->n_begun && (prepared_is_unusable(&a->prepared) ||
+					preload_has_failed(a->task->preload))))
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_UNUSABLE });
 	return a->held_until != 0;
 }

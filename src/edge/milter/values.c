@@ -55,7 +55,7 @@ static void put_port(struct buf *to, uint16_t port)
 /* The address at which the client has connected, or nothing. */
 static void put_own_address(struct buf *to)
 {
-	union address own;
+	union address own = { .any.sa_family = AF_UNSPEC };
 	socklen_t n = sizeof(own);
 	char text[IP_TEXT_MAX];
 	struct buf b = BUF(text);
