@@ -292,9 +292,12 @@ def mount_again(path):
 def fill(path):
     """Leave no room on the file system of that directory; the file to be removed to make some."""
     ballast = path / "ballast"
-    with open(ballast, "wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"x" * 4096)
+    with open(ballast, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError as error:
+            assert error.errno == errno.ENOSPC, error
     return ballast
 
 

@@ -371,6 +371,7 @@ static const uint16_t allowed_connecting[] = {
 	SYS_gettid,
 	SYS_rt_sigprocmask,
 	SYS_rt_sigreturn,
+	SYS_sigaltstack, /* sanitizers, when the process ends */
 	SYS_restart_syscall,
 	SYS_exit,
 	SYS_exit_group,
