@@ -100,11 +100,12 @@ class Filter:
         if not tcp:
             self.path.chmod(0o777)
         self.listening.listen(64)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
         harness.at_end(self.close)
 
     def close(self):
-        self.listening.close()
+        harness.stop_accepting(self.listening, self.thread)
 
     def line(self, *words):
         return " ".join((self.address, *words)) + "\n"

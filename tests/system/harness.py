@@ -655,6 +655,16 @@ def parse_records(text):
     return found
 
 
+def stop_accepting(listening, thread):
+    """Close a socket that a thread accepts from, once that thread has ended: a number that is closed earlier may be
+    that of the next test's socket by the time the thread uses it."""
+    with contextlib.suppress(OSError):
+        listening.shutdown(socket.SHUT_RDWR)  # wakes accept()
+    thread.join(PATIENCE)
+    assert not thread.is_alive(), "it accepts no more"
+    listening.close()
+
+
 class Listener:
     """An inetd: a process of the site's for each connection."""
 
@@ -682,10 +692,7 @@ class Listener:
                         env=environment(), **self.options))
 
     def close(self):
-        with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)  # wakes accept()
-        self.socket.close()
-        self._thread.join(PATIENCE)
+        stop_accepting(self.socket, self._thread)
         for process in self.processes:
             end(process)
 

@@ -20,7 +20,7 @@ def here_with_agent():
     """The machine, whose connections use the agent and get no copy of the key, until the end of the test."""
     here = server()
     here.settings(SETTINGS.replace("credential:tls.key", f"agent:{PATH}"))
-    here.drop_in("postern@.service", recipes.block("postern.8", "Key agent", "To take the key away from"))
+    here.drop_in("postern@.service", recipes.block("postern.8", "Key agent", "removes the key from"))
     here.start(SOCKET)
     harness.at_end(here.run, "systemctl", "stop", AGENT)
     return here

@@ -428,7 +428,8 @@ ACTIONS = harness.table(tempfail=("tempfail", 451), reject=("reject", 550), shut
 def test_a_socket_whose_queue_is_full(action, code):
     """connect(2) fails at once, and again until the time is over."""
     path = harness.scratch() / "filter.sock"
-    with socket.socket(socket.AF_UNIX) as listening, contextlib.ExitStack() as waiting:
+    listening = socket.socket(socket.AF_UNIX)
+    with contextlib.ExitStack() as waiting:
         listening.bind(str(path))
         listening.listen(0)
         path.chmod(0o777)
@@ -453,7 +454,8 @@ def test_a_socket_whose_queue_is_full(action, code):
 def test_a_socket_whose_queue_is_full_for_a_moment(make):
     filter_ = Filter(path=harness.scratch() / "other.sock", E=filters.reply("550 5.7.1 not that"))
     path = harness.scratch() / "filter.sock"
-    with socket.socket(socket.AF_UNIX) as listening, contextlib.ExitStack() as waiting:
+    listening = socket.socket(socket.AF_UNIX)
+    with contextlib.ExitStack() as waiting:
         listening.bind(str(path))
         listening.listen(0)
         path.chmod(0o777)
@@ -469,7 +471,9 @@ def test_a_socket_whose_queue_is_full_for_a_moment(make):
                 while True:
                     threading.Thread(target=filters.Conversation(filter_, listening.accept()[0]).run, daemon=True).start()
 
-        threading.Thread(target=accept, daemon=True).start()
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        harness.at_end(harness.stop_accepting, listening, thread)
         client = site.client() if isinstance(site, Listening) else site.connect()
         client.ehlo()
         harness.contains(str(client.message(MESSAGE)), "not that")

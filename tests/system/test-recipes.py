@@ -117,7 +117,7 @@ def with_users():
     """What the guide's commands make, with a folder in the place of /etc/postern, which is the credentials', too."""
     harness.need("gsasl")
     place = Site(pair=harness.pair())
-    script = guide("User names and passwords", "can be verified").replace("apt-get install -y gsasl\n", "")
+    script = guide("User names and passwords", "As root:").replace("apt-get install -y gsasl\n", "")
     done = harness.run("sh", "-ec", script.replace("/etc/postern", str(place.dir)), input="secret\nsecret\n")
     harness.equal(done.returncode, 0, done.stdout)
     settings = guide("User names and passwords", "/etc/postern/postern.conf")
@@ -215,7 +215,7 @@ def test_mail_goes_where_the_table_says(name):
     recipes.settings(place, guide(TABLE, "The settings for it"), recipients=path)
     place.set(maildir=f"{place.root}/%u")
     if name.endswith("cdb"):
-        command = guide(TABLE, "should become a cdb").strip().replace("/etc/postern", str(place.dir))
+        command = guide(TABLE, "should be a cdb").strip().replace("/etc/postern", str(place.dir))
         done = harness.run("sh", "-c", f"PATH={harness.build}/src:$PATH; {command}")
         harness.equal((done.returncode, done.stdout), (0, ""))
         # the last block for that file: the lead is that alone
