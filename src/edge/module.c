@@ -96,6 +96,11 @@ void module_directory(struct buf *ret_path)
 	buf_terminate(ret_path);
 }
 
+/* Follows the path of a module that lacks the table of this version. */
+static const char other_version[] =
+	" is of another version of postern; processes that start now use it; "
+	"if they report this, too: install postern again: meson install -C build";
+
 static const void *load(const char *directory, const char *file, const char *name,
 	int when, const char **ret_error)
 {
@@ -110,7 +115,9 @@ static const void *load(const char *directory, const char *file, const char *nam
 	module = buf_terminate(&b) ? dlopen(path, when | FLAGS) : NULL;
 	if (module)
 		table = dlsym(module, name);
-	if (!table) {
+	if (module && !table) {
+		*ret_error = other_version;
+	} else if (!table) {
 		*ret_error = dlerror();
 		if (!*ret_error)
 			*ret_error = "the path of the module is too long";
@@ -126,12 +133,16 @@ void module_put_fault(
 	struct stat st;
 	bool is_there;
 
-	buf_put_str(to, error);
 	buf_put_str(&b, directory);
 	buf_put_char(&b, '/');
 	buf_put_str(&b, file);
-	if (!buf_terminate(&b))
+	if (error == other_version)
+		buf_put_str(to, path);
+	buf_put_str(to, error);
+	if (!buf_terminate(&b) || error == other_version) {
+		buf_terminate(to);
 		return;
+	}
 	is_there = stat(path, &st) == 0;
 	if (is_there && strncmp(error, path, b.n) != 0) {
 		buf_put(to, SPAN("; install what is missing: ldd "));

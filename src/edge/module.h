@@ -10,6 +10,12 @@
 #define MODULE_PATH_MAX 512
 
 /*
+ * The name of a module's table contains the version (MODULE_VERSION, of meson.build), so
+ * that a process that started before an upgrade uses no module of another version.
+ */
+#define MODULE_TABLE(name) name MODULE_VERSION
+
+/*
  * Appends the directory of the modules: that of the program, if they are there, as in a
  * build folder; else the directory of the installation. It is a full path, so that the
  * loader does not search. A library path in the program would make the loader search it

@@ -13,8 +13,6 @@
 #define STEPS_MAX 4
 #define ROUNDS_DIGITS_MAX 4 /* of SHA-512: 9999 take some milliseconds */
 
-extern const struct sasl_api postern_sasl;
-
 struct table {
 	struct span hash;
 };

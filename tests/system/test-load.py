@@ -127,6 +127,26 @@ def test_a_module_that_cannot_be_loaded_is_an_error_of_its_feature_alone():
     harness.contains(place.session()["tls_fault"], "tls.so")
 
 
+@harness.about_modules
+def test_a_session_that_an_upgrade_overtakes_uses_no_module_of_another_version():
+    """The functions of a module and their arguments may have changed. Mail is still accepted in the clear."""
+    place = Site(tls="on", pair=harness.pair())
+    for name in ("postern", "tls.so"):
+        shutil.copy(harness.program().parent / name, place.dir)
+    place.command = lambda: [str(place.dir / "postern"), "-c", str(place.settings_file)]
+    version = harness.run(harness.program(), "--version").stdout.split()[1].replace(".", "_").encode()
+    octets = (place.dir / "tls.so").read_bytes()
+    assert b"\0postern_tls_" + version + b"\0" in octets, "the table has the version in its name"
+    client = place.connect()
+    client.ehlo()
+    (place.dir / "newer").write_bytes(octets.replace(b"postern_tls_" + version, b"postern_tls_" + b"9" * len(version)))
+    (place.dir / "newer").rename(place.dir / "tls.so")
+    client.say("STARTTLS", 454, "4.7.0")
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    harness.contains(place.session()["tls_fault"], "tls.so is of another version of postern; processes that start now")
+
+
 def without_idn(**settings):
     """A copy of the program that has tls.so alone."""
     place = Site(tls="on", pair=harness.pair(), domains="bücher.example example.org", **settings)

@@ -15,12 +15,6 @@
 #include "edge/auth/auth.h"
 #endif
 
-extern const struct tls_api postern_tls;
-extern const struct milter_api postern_milter;
-#if HAS_SASL
-extern const struct sasl_api postern_sasl;
-#endif
-
 static const struct {
 	const char *name;
 	const void *table;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "edge/log/log.h"
+#include "edge/module.h"
 #include "edge/settings/settings.h"
 #include "edge/table/table.h"
 #include "edge/tls/tls.h"
@@ -13,7 +14,7 @@
 #include "smtp/authenticator.h"
 
 #define SASL_MODULE "sasl.so"
-#define SASL_MODULE_TABLE "postern_sasl"
+#define SASL_MODULE_TABLE MODULE_TABLE("postern_sasl")
 
 #define SASL_PLAIN "PLAIN"
 #define SASL_LOGIN "LOGIN"
@@ -64,6 +65,9 @@ struct sasl_api {
 	 */
 	bool (*form)(struct span name, struct buf *to);
 };
+
+/* The table in the module. */
+extern const struct sasl_api postern_sasl __asm__(SASL_MODULE_TABLE);
 
 #define BACKEND_LIST_MAX 96 /* the names of all mechanisms */
 

@@ -6,12 +6,13 @@
  */
 #pragma once
 
+#include "edge/module.h"
 #include "smtp/names.h"
 
 struct log;
 
 #define IDN_MODULE "idn.so"
-#define IDN_MODULE_TABLE "postern_idn"
+#define IDN_MODULE_TABLE MODULE_TABLE("postern_idn")
 #define IDN_FAULT_MAX 512 /* octets of a fault */
 
 /* The functions of struct names. UNAVAILABLE: out of memory. */
@@ -21,7 +22,7 @@ struct idn_api {
 };
 
 /* The table; both modules have it. */
-extern const struct idn_api postern_idn;
+extern const struct idn_api postern_idn __asm__(IDN_MODULE_TABLE);
 
 /* The implementation of struct names, which loads the module at the first use. */
 struct idn_names {

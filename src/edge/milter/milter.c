@@ -338,7 +338,6 @@ static void filters_connect(struct stage *stage, int channel)
 		lookup_add(&m->lookup, lookup_connect(&servers[i]));
 }
 
-extern const struct milter_api postern_milter;
 __attribute__((visibility("default"))) const struct milter_api postern_milter = {
 	.open = filters_open,
 	.connect = filters_connect,

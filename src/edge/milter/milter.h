@@ -9,12 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "proto/reply.h"
+#include "edge/module.h"
 #include "smtp/facts.h"
 #include "edge/sandbox/sandbox.h"
 #include "smtp/tx.h"
 
 #define MILTER_MODULE "milter.so"
-#define MILTER_MODULE_TABLE "postern_milter"
+#define MILTER_MODULE_TABLE MODULE_TABLE("postern_milter")
 #define MILTER_OWN_SOCKETS (-1)
 
 struct session;
@@ -118,3 +119,6 @@ struct milter_api {
 	size_t (*check)(const char *path, bool can_quarantine,
 		const struct milter_report *report);
 };
+
+/* The table in the module. */
+extern const struct milter_api postern_milter __asm__(MILTER_MODULE_TABLE);

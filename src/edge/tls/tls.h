@@ -10,10 +10,11 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/types.h>
+#include "edge/module.h"
 #include "smtp/facts.h"
 
 #define TLS_MODULE "tls.so"
-#define TLS_MODULE_TABLE "postern_tls"
+#define TLS_MODULE_TABLE MODULE_TABLE("postern_tls")
 
 /*
  * TLS 1.2 and later ("NORMAL" alone would still offer 1.0 and 1.1 in GnuTLS 3.7), with a
@@ -249,3 +250,6 @@ struct tls_api {
 		void (*take)(void *ctx, const struct tls_description *description),
 		void *ctx);
 };
+
+/* The table in the module. */
+extern const struct tls_api postern_tls __asm__(TLS_MODULE_TABLE);
