@@ -113,6 +113,26 @@ class PosternStaticListen(Static, PosternListen):
     name, label = "postern-static-listen", "postern, static, its own listener"
 
 
+class PosternRsa(PosternListen):
+    name, label = "postern-rsa", "postern, its own listener, RSA-2048, tickets"
+    extensions = {"STARTTLS", "rsa"}
+    only = "rsa"
+
+    def settings(self):
+        names = f"{self.folder}/rsa.crt", f"{self.folder}/rsa.key"
+        if not os.path.exists(names[0]):
+            self.place.make_pair(*names, "rsa:2048")
+        own, shared = names, (self.place.certificate, self.place.key)
+        return super().settings().replace(shared[0], own[0]).replace(shared[1], own[1])
+
+    def postern(self):
+        return [self.program(), "-c", self.tickets(True)]
+
+
+class PosternStaticRsa(Static, PosternRsa):
+    name, label = "postern-static-rsa", "postern, static, its own listener, RSA-2048, tickets"
+
+
 class Minimal(Server):
     """The prototypes, as root, by the least listener or their own."""
 
@@ -383,6 +403,6 @@ FILTERED = [filtered(kind, f"{name}-{mode or 'unfiltered'}", label, mode, note)
 
 SERVERS = {kind.name: kind for kind in (
     PosternExec, PosternTcpserver, PosternInetd, PosternListen, PosternListenPlain, PosternStaticExec,
-    PosternStaticTcpserver, PosternStaticListen, MinimalPlain, MinimalTls,
+    PosternStaticTcpserver, PosternStaticListen, PosternRsa, PosternStaticRsa, MinimalPlain, MinimalTls,
     ForkingPlain, ForkingTls, Postfix, EximDaemon, EximInetd, Opensmtpd, Aiosmtpd, Mailfront,
     *FILTERED, *units.UNITS)}

@@ -33,17 +33,22 @@ class Place:
         # Each folder in it to a part of the disk of its own, or what one server has deleted lately costs the
         # others (see Server.clear). Where the file system knows nothing of that, nothing is to be done.
         subprocess.run(["chattr", "+T", folder], stderr=subprocess.DEVNULL, check=False)
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-             "-days", "9", "-subj", "/CN=mail.example.org", "-addext", "subjectAltName=DNS:mail.example.org",
-             "-keyout", self.key, "-out", self.certificate], check=True, stderr=subprocess.DEVNULL)
+        self.make_pair(self.certificate, self.key, "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
         with open(self.tickets, "wb") as file:
             file.write(os.urandom(64))
-        for path in (self.key, self.tickets):
-            os.chown(path, MAIL, MAIL)
-            os.chmod(path, 0o600)
+        os.chown(self.tickets, MAIL, MAIL)
+        os.chmod(self.tickets, 0o600)
         self._last_port = 2500
         self.machine = None  # that units.py boots
+
+    @staticmethod
+    def make_pair(certificate, key, *kind):
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", *kind, "-nodes",
+             "-days", "9", "-subj", "/CN=mail.example.org", "-addext", "subjectAltName=DNS:mail.example.org",
+             "-keyout", key, "-out", certificate], check=True, stderr=subprocess.DEVNULL)
+        os.chown(key, MAIL, MAIL)
+        os.chmod(key, 0o600)
 
     def port(self):
         """Every port is free: the network is the benchmark's own."""

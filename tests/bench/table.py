@@ -3,7 +3,7 @@
 
 import statistics
 
-from claims import CLAIMS, further, ratios, steps, values
+from claims import CLAIMS, DEFAULT, STATIC, further, ratios, steps, values
 
 REFERENCE = ("postern-tcpserver", "postern-exec", "systemd-hardened")  # the first of them that was measured
 NAME = 21  # columns for the name of a server
@@ -22,6 +22,8 @@ BLOCKS = (
     ("4 KiB in the clear, so many at once: CPU s of 1000 sessions, messages a second", _sessions("plain")),
     ("4 KiB, STARTTLS, full handshake: CPU s of 1000 sessions, messages a second", _sessions("tls")),
     ("4 KiB, STARTTLS, resumed: CPU s of 1000 sessions, messages a second", _sessions("resumed")),
+    ("4 KiB, STARTTLS with RSA-2048, 10 at once: CPU s of 1000 sessions", [
+        ("rsa", "full", "full handshake", 2), ("rsa", "resumed", "resumed", 2)]),
     ("4 KiB in the clear, in units of systemd, 10 at once: CPU s of 1000 sessions, PID 1 and the journal "
      "included, messages a second", [
          ("hardened", "cpu", "CPU", 2), ("hardened", "manager", "of this PID 1", 2),
@@ -111,7 +113,7 @@ def absent(figures):
 
 def bounds(figures):
     yield f"{'Ratios':<{TEXT}}{'measured':>22}{'at most':>10}{'prototype':>11}"
-    for claim in CLAIMS:
+    for claim in (*STATIC, *DEFAULT) if figures["about"].get("static_bounds") else CLAIMS:
         column, best = claim.measured(figures)
         if not column:
             yield f"{claim.text:<{TEXT}}{'not measured':>22}{claim.most:>10.2f}"

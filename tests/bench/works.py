@@ -83,6 +83,16 @@ class Bench:
             raise Unable(f"resumed {resumed} of {n} sessions")
         return {"cpu": cpu / n, "rate": 1e3 * n / wall}
 
+    def rsa(self, server):
+        """Full handshakes and resumed ones in turn, with tickets in both."""
+        n = self.options.sessions
+        ticket = f"{server.folder}/session"
+        if not server.group:
+            server.start()
+            self.client.client(server, "starttls", min(10, n), 10, MESSAGE)
+        full, _, _ = self.timed(server, n, lambda: self.client.client(server, "starttls", n, 10, MESSAGE))
+        return {"full": full / n, "resumed": self._resumed(server, n, 10, ticket)["cpu"]}
+
     def hardened(self, server):
         """In a unit: CPU of the whole machine. Few, as some take 40 ms for each."""
         n = max(1, self.options.sessions // 2)
@@ -222,6 +232,7 @@ WORKS = {work.name: work for work in (
     *_sessions("plain", "4 KiB in the clear", (), Bench.plain),
     *_sessions("tls", "4 KiB, STARTTLS, full handshake", ("STARTTLS",), Bench.tls),
     *_sessions("resumed", "4 KiB, STARTTLS, resumed", ("STARTTLS", "resume"), Bench.resumed),
+    Work("rsa", "4 KiB, STARTTLS with RSA-2048, 10 at once, full handshake and resumed", Bench.rsa, ("rsa",)),
     Work("hardened", "4 KiB in the clear, 10 at once, in units of systemd", Bench.hardened, ("systemd",)),
     Work("filtered", "4 KiB and 20 fields in the clear, 10 at once, with a filter", Bench.filtered, ("filter",)),
     Work("big-data", "100 MB in the clear, DATA", lambda b, s: b.big(s, "plain", 0), big=True),

@@ -17,7 +17,7 @@ def environment():
 
 
 def bench(*arguments):
-    return subprocess.run([RUN, harness.build, *arguments], capture_output=True, text=True, timeout=590,
+    return subprocess.run([RUN, harness.build, *map(str, arguments)], capture_output=True, text=True, timeout=590,
                           check=False, env=environment())
 
 
@@ -41,6 +41,21 @@ def test_everything_is_measured():
     harness.equal((out / "table.txt").read_text(), done.stdout)
     plot = xml.etree.ElementTree.parse(out / "plot.svg")
     assert len(list(plot.iter())) > 100, "hardly anything is drawn"
+
+
+@harness.senseless_when_sanitized
+def test_one_command_measures_each_bound_of_the_static_program():
+    """Here this build stands for both."""
+    harness.need_root("machines and control groups")
+    harness.need("openssl", "ip", "unshare")
+    harness.packages()
+    done = bench("--static-bounds", "--static", harness.build, "--rounds", 1, "--sessions", 10, "--big", 1_000_000, "--idle", 10)
+    harness.equal(done.returncode, 0, done.stderr[-2000:])
+    bounds = done.stdout.partition("Ratios")[2].splitlines()[1:]
+    harness.equal([line for line in bounds if "not measured" in line], [])
+    for part in ("TLS message, by exec, static, to Postfix", "plain message, --listen, default, to aiosmtpd",
+                 "100 MB over TLS to the same in clear, wall time, default", "RSA-2048, static: ms of CPU more"):
+        harness.equal(sum(part in line for line in bounds), 1, part)
 
 
 @harness.senseless_when_sanitized
@@ -105,10 +120,10 @@ def groups(pid):
 
 
 def test_what_it_does_not_know_it_refuses():
-    for arguments in (("--servers", "sendmail"), ("--works", "sleep"), ("--rounds", "many")):
+    for arguments in (("--servers", "sendmail"), ("--works", "sleep"), ("--rounds", "many"), ("--static-bounds", "--quick")):
         done = bench(*arguments)
         harness.equal(done.returncode, 2, str(arguments))
-        harness.contains(done.stderr, arguments[1])
+        harness.contains(done.stderr, arguments[1] if arguments[0] != "--static-bounds" else "--static BUILD")
 
 
 if __name__ == "__main__":
