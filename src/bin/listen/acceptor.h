@@ -262,6 +262,7 @@ struct prepared {
 	struct watch watch; /* files that this process has opened and may examine */
 	size_t n_hidden; /* files that only the listener may examine */
 	struct connector connector; /* where connections have filters */
+	bool lacks_connector; /* there should be one, and it could not be started */
 };
 
 /*
@@ -270,7 +271,10 @@ struct prepared {
  */
 int prepared_init(struct prepared *p, const struct acceptor_task *task);
 
-/* True when some connections are refused, or lack a table of AUTH or the outbox. */
+/*
+ * True when some connections are refused, or lack a table of AUTH, the outbox or the
+ * connector.
+ */
 bool prepared_is_unusable(const struct prepared *p);
 
 /* Runs the acceptor. Returns its exit status. */

@@ -61,6 +61,15 @@ static void begin_watching(struct prepared *p, const struct preload *preload)
 	watch_add(&p->watch, c->log == LOG_JSON ? c->log_file : NULL, true);
 }
 
+/* Moves its channel up. 0 or -errno, which is recorded. */
+static int move_broker(struct prepared *p)
+{
+	p->broker = listen_move_up(p->broker, p->any->n_files);
+	if (p->broker < 0)
+		p->broker = -errno;
+	return connection_failed(p->any, "mail-root", "(no broker)", p->broker);
+}
+
 /*
  * Starts the broker, which all kinds share: their mailboxes are equal. What the settings
  * read is in its memory, too.
@@ -76,9 +85,8 @@ static void start_broker(struct prepared *p)
 		if (p->list[i] && !p->list[i]->unusable)
 			p->list[i]->unusable = connection_open_places(p->list[i]) < 0;
 	if (!p->any->unusable)
-		failed = connection_start_broker(p->any, false, &p->broker) < 0;
-	if (p->broker >= 0)
-		p->broker = listen_move_up(p->broker, p->any->n_files);
+		failed = connection_start_broker(p->any, false, &p->broker) < 0 ||
+			 move_broker(p) < 0;
 	for (size_t i = 0; i < LISTEN_KINDS; i++) {
 		if (!p->list[i])
 			continue;
@@ -112,10 +120,12 @@ static void start_connector(struct prepared *p, int from)
 		list[i] = p->list[i] ? p->list[i]->filters : NULL;
 		is_needed |= list[i] != NULL;
 	}
-	if (is_needed)
+	if (!is_needed)
+		return;
+	p->lacks_connector =
 		connection_failed(p->any, "milters", "(no process that connects)",
 			filters_start_connector(&p->connector, list, LISTEN_KINDS,
-				p->any->config.sandbox, from));
+				p->any->config.sandbox, from)) < 0;
 }
 
 /* Each kind has its own descriptor of the outbox. */
@@ -235,5 +245,5 @@ bool prepared_is_unusable(const struct prepared *p)
 			(c->backend && backend_lacks_table(c->backend)))
 			return true;
 	}
-	return false;
+	return p->lacks_connector;
 }
