@@ -62,9 +62,10 @@ class Setting:
     """How the program is set up, and what a client does."""
 
     def __init__(self, tls="off", auth=False, lmtp=False, dsn=False, utf8=False, listen=False, log="stderr", own=False,
-                 milters=()):
+                 milters=(), always=()):
         self.tls, self.auth, self.lmtp, self.dsn, self.own = tls, auth, lmtp, dsn, own
         self.utf8, self.listen, self.log, self.milters = utf8, listen, log, milters
+        self.always = always
 
     def place(self):
         place = Site(tls=self.tls, maildir="%u", domains="example.org xn--bcher-kva.example", timeout=20)
@@ -152,9 +153,10 @@ SETTINGS = {
     "LMTP": Setting(lmtp=True, utf8=True, log="journal"),
     "a copy for each mailbox, LMTP": Setting(lmtp=True, own=True),
     "listener in clear": Setting(listen=True),
-    "a filter that edits": Setting(milters=("tempfail",)),
+    "a filter that edits": Setting(milters=("tempfail",), always=("process 1: ioctl ",)),
     "filters that are done without": Setting(lmtp=True, milters=("accept", "accept")),
-    "listener, a filter that edits": Setting(listen=True, milters=("tempfail",)),
+    "listener, a filter that edits": Setting(
+        listen=True, milters=("tempfail",), always=("process 1: socketpair ", "process 1: fcntl ", "process 1: clone ")),
     "listener, AUTH in TLS, reports": Setting(tls="on", auth=True, dsn=True, utf8=True, listen=True),
 }
 
@@ -618,7 +620,9 @@ class Campaign:
             n, of = map(int, PART.split("/"))
             return every[n - 1::of]
         size = int(SIZE or self.size)
-        return random.Random(SEED).sample(every, min(size, len(every)))
+        sample = random.Random(SEED).sample(every, min(size, len(every)))
+        # beside these those that once found a fault
+        return sample + [i for i in every if str(i).startswith(self.setting.always) and i not in sample]
 
     def run(self):
         global _context

@@ -57,6 +57,41 @@ def test_without_its_broker_a_connection_refuses_for_now(late):
     harness.equal(place.site.new(place.alice), [])
 
 
+def test_what_the_client_has_its_250_for_stays_where_the_kernel_does_not_count_unread_answers():
+    harness.need("strace")
+    place = with_alice()
+    place.site.set(sandbox="no")
+    client = place.site.connect(wrap=("strace", "-f", "-qq", "-o", place.site.dir / "trace", "-e", "trace=ioctl", "-e",
+                                      "inject=ioctl:error=ENOTTY"))
+    client.ehlo()
+    for n in (1, 2):
+        client.envelope(recipients=[ALICE])
+        harness.equal(code_of_data(client), 250)
+        harness.equal(len(place.site.new(place.alice)), n)
+    client.quit()
+    harness.equal(len(place.site.new(place.alice)), 2)
+
+
+@harness.table_of({f"{which}_{n}{'_on' if on else ''}": (which, n, on) for which in ("", "other") for n in range(1, 12)
+                   for on in ("", "+")})
+def test_a_mailbox_has_the_message_exactly_if_its_recipient_has_a_250(which, n, on):
+    """A sync fails, or all from one on: also those behind the removal of what another mailbox could not keep."""
+    harness.need("strace")
+    place = with_alice()
+    make_maildir(place.domain / "bob", owner=OURS if which else OTHER)
+    place.site.set(sandbox="no")
+    place.site.arguments = ["--lmtp"]
+    client = place.site.connect(wrap=("strace", "-f", "-qq", "-o", place.site.dir / "trace", "-e", "trace=fsync", "-e",
+                                      f"inject=fsync:error=EIO:when={n}{on}"))
+    client.lhlo()
+    client.envelope(recipients=[ALICE, BOB])
+    client.say("DATA", 354)
+    codes = [client.content(harness.sample()).code, client.reply().code]
+    client.quit()
+    harness.equal([len(place.site.new(box)) for box in (place.alice, place.domain / "bob")],
+                  [int(code == 250) for code in codes])
+
+
 def test_a_listener_starts_another_broker():
     harness.need_root("a broker")
     here = Listening(maildir="%u")

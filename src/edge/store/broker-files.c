@@ -154,13 +154,20 @@ int broker_files_judge(struct broker_files *f)
 	return tell(f, (struct broker_request){ .operation = BROKER_JUDGE });
 }
 
+/*
+ * What is to be made durable. A file that is removed again need not be: no mailbox fails
+ * for that, least of all one whose message was durable before.
+ */
+enum sync_what { SYNC_LINKS, SYNC_REMOVALS };
+
 /* Syncs the directories that came with an answer, and closes them. */
-static void sync_directories(struct broker_files *f, const int *fds, size_t n)
+static void sync_directories(
+	struct broker_files *f, enum sync_what what, const int *fds, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		int r = fsync(fds[i]) < 0 ? -errno : 0;
 		close(fds[i]);
-		if (r < 0) {
+		if (r < 0 && what == SYNC_LINKS) {
 			f->has_errors = true;
 			tell(f, (struct broker_request){ .operation = BROKER_SYNC_FAILED,
 					.number = (uint32_t)f->n_synced,
@@ -171,7 +178,7 @@ static void sync_directories(struct broker_files *f, const int *fds, size_t n)
 }
 
 /* All directories that have not been synced. `n_all`: so many the broker has. */
-static int sync_rest(struct broker_files *f, uint32_t n_all)
+static int sync_rest(struct broker_files *f, enum sync_what what, uint32_t n_all)
 {
 	int fds[BROKER_FDS_MAX], r = 0;
 	size_t n = 1;
@@ -182,7 +189,7 @@ static int sync_rest(struct broker_files *f, uint32_t n_all)
 			.number = (uint32_t)f->n_synced };
 		r = broker_ask(f->link, &ask, fds, &n);
 		if (r == 0)
-			sync_directories(f, fds, n);
+			sync_directories(f, what, fds, n);
 	}
 	return r;
 }
@@ -264,7 +271,7 @@ int broker_files_open(struct broker_files *f, const char *id, const char *source
 	r = get_files(f, open_request(f, id, source), ret_refusal);
 	/* directories that were made for it */
 	if (r == 0 && !*ret_refusal)
-		r = sync_rest(f, f->link->answer->head.n_syncs);
+		r = sync_rest(f, SYNC_LINKS, f->link->answer->head.n_syncs);
 	return r;
 }
 
@@ -312,7 +319,7 @@ static int link_again(
 	return link_files(f, flags, fds, n);
 }
 
-/* What has failed since it was linked is removed, and so durably. */
+/* What has failed since it was linked is removed, durably if that is possible. */
 static int withdraw(
 	struct broker_files *f, uint32_t flags, char ret_name[static TX_FILE_MAX])
 {
@@ -325,7 +332,7 @@ static int withdraw(
 	n_syncs = f->link->answer->head.n_syncs;
 	memcpy(ret_name, f->link->answer->head.name, TX_FILE_MAX);
 	f->n_synced = 0;
-	r = sync_rest(f, n_syncs);
+	r = sync_rest(f, SYNC_REMOVALS, n_syncs);
 	return r < 0 ? r : broker_files_judge(f);
 }
 
@@ -334,8 +341,8 @@ static int sync_links(struct broker_files *f, const int *fds, size_t n, uint32_t
 {
 	f->has_errors = false;
 	broker_files_sync(f); /* once more, for the link count */
-	sync_directories(f, fds, n);
-	return sync_rest(f, n_all);
+	sync_directories(f, SYNC_LINKS, fds, n);
+	return sync_rest(f, SYNC_LINKS, n_all);
 }
 
 /* The same, but the broker has not been told to keep what it has linked. */

@@ -95,13 +95,14 @@ static void take_channels(struct broker *b)
 /*
  * False while an answer waits to be read: a connection reads each before it asks again.
  * The kernel has one count of descriptors in unread answers for all processes of root,
- * and at its limit passes none on.
+ * and at its limit passes none on. Where the kernel does not know, the request is
+ * served: a connection may have its 250 and ask to keep what is linked.
  */
 static bool has_read(int fd)
 {
 	int unread;
 
-	return ioctl(fd, SIOCOUTQ, &unread) == 0 && unread == 0;
+	return ioctl(fd, SIOCOUTQ, &unread) < 0 || unread == 0;
 }
 
 /* Answers one request. False: the channel is at its end, or is used wrongly. */
