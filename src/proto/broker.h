@@ -46,7 +46,8 @@ enum broker_flag {
 	BROKER_LOGGED_IN = 1,
 	BROKER_HAS_SIZE = 2,
 	BROKER_EACH = 4, /* each recipient has its own reply, and can fail alone */
-	BROKER_FLAGS = 7,
+	BROKER_ADDED = 8, /* of RECIPIENT: a filter has added it */
+	BROKER_FLAGS = 15,
 };
 
 struct broker_request {

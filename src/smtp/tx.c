@@ -114,6 +114,16 @@ void tx_drop_recipient(struct tx *tx)
 
 	free(r->text);
 	free(r->orcpt);
+	tx->n_added -= tx->n_added > 0;
+}
+
+const struct reply *tx_refusal_of_added(const struct tx *tx)
+{
+	const struct reply *r = NULL;
+
+	for (size_t i = tx->n_recipients - tx->n_added; i < tx->n_recipients && !r; i++)
+		r = tx->recipients[i].reply;
+	return r;
 }
 
 void tx_keep_refused(struct tx *tx, struct span mailbox)
@@ -263,30 +273,6 @@ static const struct reply *fold(const struct tx *tx)
 	return !tx->each || tx_is_refused(tx) ? tx_fold(tx) : NULL;
 }
 
-/* The first refusal of a recipient that a filter added, or NULL. */
-static const struct reply *refusal_of_added(const struct tx *tx)
-{
-	const struct reply *r = NULL;
-
-	for (size_t i = tx->n_recipients - tx->n_added; i < tx->n_recipients && !r; i++)
-		r = tx->recipients[i].reply;
-	return r;
-}
-
-/*
- * The client gets no reply for a recipient that a filter added. If the message cannot be
- * stored for it, the recipients that filters removed get its refusal, as it may stand in
- * place of one of them. Replies of other recipients stay.
- */
-static void refuse_replaced(struct tx *tx)
-{
-	const struct reply *r = refusal_of_added(tx);
-
-	for (size_t i = 0; i < tx->n_recipients && r; i++)
-		if (tx->recipients[i].left_out)
-			tx->recipients[i].reply = r;
-}
-
 const struct reply *stages_deliver(const struct stages *s, struct tx *tx, bool each)
 {
 	const struct reply *r = NULL;
@@ -297,14 +283,12 @@ const struct reply *stages_deliver(const struct stages *s, struct tx *tx, bool e
 			r = s->list[i]->ops->prepare(s->list[i], tx);
 	/* nothing is stored yet: the client can send the message again, to all */
 	if (!r)
-		r = refusal_of_added(tx);
+		r = tx_refusal_of_added(tx);
 	if (!r)
 		r = fold(tx);
 	for (size_t i = 0; i < s->n && !r; i++)
 		if (s->list[i]->ops->commit)
 			r = s->list[i]->ops->commit(s->list[i], tx);
-	if (!r)
-		refuse_replaced(tx);
 	return r ? r : fold(tx);
 }
 

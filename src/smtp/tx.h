@@ -60,10 +60,7 @@ struct recipient {
 	size_t slot; /* index of its first mailbox in the delivering stage */
 	size_t n_slots; /* number of its mailboxes */
 	const struct reply *reply; /* the refusal of a stage; NULL: none */
-	/*
-	 * removed by a filter: it gets no mail, but the client gets the usual reply,
-	 * unless one that was added cannot have the message
-	 */
+	/* removed by a filter: it gets no mail, but the client gets the usual reply */
 	bool left_out;
 	bool unfiltered; /* filters are not asked about mail for it */
 };
@@ -90,7 +87,10 @@ struct tx {
 	struct recipient *recipients;
 	size_t n_recipients;
 	size_t cap_recipients;
-	/* the last of `recipients`, which filters have added; they get no reply */
+	/*
+	 * the last of `recipients`, which filters have added: they get no reply, so a
+	 * stage that cannot store the message for one of them stores it for none at all
+	 */
 	size_t n_added;
 	size_t n_refused; /* recipients refused */
 	size_t n_deferred; /* temporarily refused ones (4yz), also counted in n_refused */
@@ -138,6 +138,9 @@ int tx_rename_recipient(struct recipient *r, struct span local, struct span doma
 
 /* Removes the recipient added last. */
 void tx_drop_recipient(struct tx *tx);
+
+/* Returns the first refusal of a recipient that a filter added, or NULL. */
+const struct reply *tx_refusal_of_added(const struct tx *tx);
 
 /*
  * Keeps the mailbox of a refused recipient, if it is one of the first TX_REFUSED_MAX and

@@ -119,6 +119,7 @@ static const struct reply *add_recipient(
 		note(m, change, r ? r->text : "out of memory");
 		return r ? r : m->host.reply(REPLY_NO_MEMORY);
 	}
+	tx->n_added++;
 	added->slot = 0;
 	r = stages_rcpt(&m->host.delivery, tx, added);
 	if (r) {
@@ -126,10 +127,8 @@ static const struct reply *add_recipient(
 			r->code < 500 ? stages_fault(&m->host.delivery) : NULL;
 		note(m, change, fault ? fault : r->text);
 		tx_drop_recipient(tx);
-		return r;
 	}
-	tx->n_added++;
-	return NULL;
+	return r;
 }
 
 static void change_sender(

@@ -136,6 +136,7 @@ static const struct reply *add_recipient(
 	d->tx.user = r->flags & BROKER_LOGGED_IN ? "" : NULL;
 	d->tx.params.has_size = r->flags & BROKER_HAS_SIZE;
 	d->tx.params.size = r->size;
+	d->tx.n_added += r->flags & BROKER_ADDED ? 1 : 0;
 	refusal = maildir_rcpt(&d->maildir.stage, &d->tx, added);
 	a->head.unfiltered = added->unfiltered;
 	if (refusal)
@@ -268,9 +269,14 @@ static void judge(struct delivery *d, struct broker_answer *a)
 	struct tx *tx = &d->tx;
 
 	maildir_refuse_recipients(m, tx);
-	/* without replies of their own all get the message, or none */
+	/*
+	 * without replies of their own all get the message, or none; likewise with a
+	 * recipient that a filter has added
+	 */
 	if (!has_file(m) || (d->phase == BROKER_LINKED && !tx->each && has_error(m)))
 		set_reply(a, maildir_fail_all(m, first_error(m)));
+	else
+		set_reply(a, tx_refusal_of_added(tx));
 	a->head.has_errors = tx_fold(tx) != NULL;
 	for (size_t i = 0; i < tx->n_recipients && a->head.has_errors; i++) {
 		const uint16_t reply = number_of(tx->recipients[i].reply);
@@ -305,9 +311,9 @@ static void commit(struct delivery *d, uint32_t flags, struct broker_answer *a)
 		if (m->boxes[i].file && m->boxes[i].wanted && !m->boxes[i].linked)
 			mailbox_fail(&m->boxes[i], "new", -EXDEV);
 	judge(d, a);
-	maildir_take_back(m, false);
+	maildir_take_back(m, a->head.reply != BROKER_NO_REPLY);
 	put_name(d, a);
-	a->head.again = again;
+	a->head.again = again && a->head.reply == BROKER_NO_REPLY;
 }
 
 /* After failures of the connection: removes what they concern, or all. */

@@ -56,7 +56,8 @@ static const struct reply *brokered_rcpt(
 	struct brokered *b = brokered_of(st);
 	struct broker_request r = { .operation = BROKER_RECIPIENT,
 		.flags = (tx->user ? BROKER_LOGGED_IN : 0U) |
-			 (tx->params.has_size ? BROKER_HAS_SIZE : 0U),
+			 (tx->params.has_size ? BROKER_HAS_SIZE : 0U) |
+			 (tx->n_added ? BROKER_ADDED : 0U),
 		.size = tx->params.size };
 	const struct reply *refusal;
 

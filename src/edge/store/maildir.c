@@ -5,7 +5,8 @@
  * without a journal may lose the link count), fsync each directory. Everything that can
  * fail is done for all Maildirs before the first link (except a file for a Maildir that
  * links cannot reach). After a later failure links are removed: only those of this
- * Maildir if each recipient gets its own reply, else all of them.
+ * Maildir if each recipient gets its own reply, else all of them, and all of them for a
+ * recipient that a filter added, which gets no reply.
  */
 #include "edge/store/store.h"
 #include <errno.h>
@@ -221,6 +222,7 @@ void maildir_note_name(const struct maildir *m, struct tx *tx)
 static const struct reply *maildir_commit(struct stage *st, struct tx *tx)
 {
 	struct maildir *m = maildir_of(st);
+	const struct reply *refusal;
 	bool again;
 	int r;
 
@@ -230,11 +232,11 @@ static const struct reply *maildir_commit(struct stage *st, struct tx *tx)
 		r = sync_all(m, tx);
 	if (r == 0)
 		maildir_refuse_recipients(m, tx);
-	maildir_take_back(m, r < 0);
-	if (r < 0)
-		return maildir_fail_all(m, r);
-	maildir_note_name(m, tx);
-	return NULL;
+	refusal = r < 0 ? maildir_fail_all(m, r) : tx_refusal_of_added(tx);
+	maildir_take_back(m, refusal);
+	if (!refusal)
+		maildir_note_name(m, tx);
+	return refusal;
 }
 
 void maildir_clear(struct stage *st)
