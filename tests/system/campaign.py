@@ -433,7 +433,7 @@ class Attempt:
 
     def judge(self, crash):
         names = [frame.split(":")[0] for frame in crash.split()]
-        inner = next((n for n in names if not n.startswith(("libc.so", "fail-alloc", "libgcc", "ld-linux"))), "?")
+        inner = next((n for n in names if not n.startswith(("libc.so", "fail-alloc", "libgcc", "ld-linux", "linux-gate"))), "?")
         if inner in OURS or not inner.startswith(ABORTING):
             self.faults.append(f"crash: {crash}")
         return inner

@@ -73,6 +73,24 @@ static const struct call {
 	{ SYS_futex_time64, "futex", { 0 } },
 	{ SYS_clock_nanosleep_time64, "clock_nanosleep", { EINTR } },
 	{ SYS_timerfd_settime64, "timerfd_settime", { ECANCELED } },
+	{ SYS_clock_gettime64, "clock_gettime", { 0 } },
+	{ SYS_ugetrlimit, "getrlimit", { EPERM } },
+	{ SYS_setuid32, "setuid", { EAGAIN, EPERM } },
+	{ SYS_setgid32, "setgid", { EPERM } },
+	{ SYS_setresuid32, "setresuid", { EAGAIN, EPERM } },
+	{ SYS_setresgid32, "setresgid", { EPERM } },
+	{ SYS_setgroups32, "setgroups", { ENOMEM, EPERM } },
+	{ SYS_getresuid32, "getresuid", { 0 } },
+	{ SYS_getresgid32, "getresgid", { 0 } },
+	{ SYS_getuid32, "getuid", { 0 } },
+	{ SYS_geteuid32, "geteuid", { 0 } },
+	{ SYS_getgid32, "getgid", { 0 } },
+	{ SYS_getegid32, "getegid", { 0 } },
+#endif
+#ifdef SYS_socketcall
+	/* of several functions, of which these errors are common to all */
+	{ SYS_socketcall, "socketcall", { ENOMEM, ENOBUFS } },
+	{ SYS_set_thread_area, "set_thread_area", { 0 } },
 #endif
 	{ SYS_statx, "statx", { ENOENT, EACCES, EIO, ENOMEM } },
 	{ SYS_statfs, "statfs", { EIO, ENOSYS } },

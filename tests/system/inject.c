@@ -89,6 +89,9 @@ static int ask_about_all(void)
 	/* a return from a signal handler and an end cannot fail */
 	static struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+#ifdef SYS_sigreturn
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sigreturn, 4, 0),
+#endif
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigreturn, 3, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit, 2, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 1, 0),
