@@ -131,7 +131,7 @@ def fuse(path, *command):
         if process.poll() is not None:
             raise harness.Skip(f"{command[0]} does not run here")
         with open("/proc/self/mounts", encoding="utf-8") as mounts:
-            return any(line.split()[1] == str(path) for line in mounts)
+            return any(line.split()[1] == str(path) and line.split()[2].startswith("fuse") for line in mounts)
 
     harness.eventually(mounted, "a FUSE file system")
 
