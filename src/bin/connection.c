@@ -78,12 +78,13 @@ static void open_credentials(struct connection *c)
 
 static bool may_load_credentials(const struct connection *c)
 {
-	const struct tls_settings *tls = &c->config.tls;
+	const struct preload *p = c->preload;
 
 	if (!config_may_use_tls(&c->config))
 		return false;
-	return !c->preload ||
-	       (!preload_fits(c->preload, tls) && !preload_failed(c->preload, tls));
+	return !p ||
+	       (!preload_keeps_keys(p, &c->config) && !preload_fits(p, &c->config) &&
+		       !preload_failed(p, &c->config.tls));
 }
 
 static void list_dirs(struct connection *c)
@@ -573,10 +574,13 @@ bool connection_load_tls(struct connection *c)
 		return c->credentials;
 	c->tls_tried = true;
 	c->tls_fault[0] = '\0';
-	if (c->preload && preload_fits(c->preload, &c->config.tls))
+	if (c->preload && preload_fits(c->preload, &c->config))
 		use_preloaded(c);
 	else if (c->preload && preload_failed(c->preload, &c->config.tls))
 		snprintf(c->tls_fault, sizeof(c->tls_fault), "%s", c->preload->fault);
+	else if (c->preload && preload_keeps_keys(c->preload, &c->config))
+		keep_tls_fault(c, "the settings of TLS have just been changed, and "
+				  "will be in use in a moment");
 	else
 		load_tls(c);
 	close_opened(&c->config.tls);

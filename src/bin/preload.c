@@ -409,11 +409,6 @@ static bool are_same(const struct tls_settings *ours, const struct tls_settings 
 	return true;
 }
 
-bool preload_fits(const struct preload *p, const struct tls_settings *settings)
-{
-	return p->credentials && are_same(&p->lent->tls, settings);
-}
-
 bool preload_has_priority(const struct preload *p, const struct tls_settings *settings)
 {
 	return is_same(p->lent->tls.priority, settings->priority);
@@ -426,6 +421,18 @@ bool preload_failed(const struct preload *p, const struct tls_settings *settings
 	return preload_tls_fault(p) &&
 	       (!p->api || (are_same(ours, settings) &&
 				   is_same(ours->priority, settings->priority)));
+}
+
+bool preload_keeps_keys(const struct preload *p, const struct config *c)
+{
+	return p->from && c->tls_key_agent;
+}
+
+bool preload_fits(const struct preload *p, const struct config *c)
+{
+	return p->credentials &&
+	       (are_same(&p->lent->tls, &c->tls) ||
+		       (preload_keeps_keys(p, c) && !preload_failed(p, &c->tls)));
 }
 
 const char *preload_tls_fault(const struct preload *p)

@@ -127,8 +127,18 @@ bool preload_lacks_agents(const struct preload *p);
 /* True when all modules that connections with these settings may need are loaded. */
 bool preload_is_complete(const struct preload *p, const struct config *c);
 
-/* True when a connection can use the credentials, except for the priority string. */
-bool preload_fits(const struct preload *p, const struct tls_settings *settings);
+/*
+ * True when only the listener and its agents read files of private keys: connections with
+ * these settings never do.
+ */
+bool preload_keeps_keys(const struct preload *p, const struct config *c);
+
+/*
+ * True when a connection with these settings uses the credentials, except for the
+ * priority string. Where the listener keeps the keys, also true of settings that are
+ * newer than its own, until it has loaded them.
+ */
+bool preload_fits(const struct preload *p, const struct config *c);
 
 /* True when the priority string is the same. */
 bool preload_has_priority(const struct preload *p, const struct tls_settings *settings);

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import ssl
+import threading
 
 import harness
 from handshakes import TLS1_2, TLS1_3
@@ -65,6 +66,26 @@ def test_only_agents_have_the_key(kind):
     client.ehlo()
     harness.equal(client.message(harness.sample()).code, 250)
     check_others()
+
+
+@harness.table(name=("hostname", "other.example.org"), priority=("tls_priority", "NORMAL:-VERS-TLS1.3"),
+               required=("tls", "required"))
+def test_an_acceptor_whose_settings_are_newer_than_those_of_the_listener_opens_no_key(key, value):
+    """The first open() of each process takes a second; the settings are changed while the acceptor waits for it."""
+    harness.need("strace")
+    here = Listening(tls="on", pair=harness.pair())
+    trace = here.dir / "trace"
+    starting = threading.Thread(target=here.listen, daemon=True, kwargs={"wrap": (
+        "strace", "-D", "-f", "-o", trace, "-P", here.settings_file, "-e", "trace=openat2", "-e",
+        "inject=openat2:delay_enter=1000000:when=1")})
+    starting.start()
+    harness.eventually(lambda: trace.exists() and "(DELAYED)" in trace.read_text(), "the listener has read them")
+    here.set(**{key: value})
+    starting.join()
+    pid = acceptor(here)
+    opened = [os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")]
+    assert not [path for path in opened if path.endswith(".key")], opened
+    deliver(here.client(), tls=True)
 
 
 @harness.senseless_when_sanitized

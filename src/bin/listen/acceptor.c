@@ -126,7 +126,7 @@ static int open_keys(
 	const struct connection *c = a->prepared.list[s->kind];
 	struct preload *p = a->task->preload;
 
-	if (!p->keys || c->unusable || !preload_fits(p, &c->config.tls) ||
+	if (!p->keys || c->unusable || !preload_fits(p, &c->config) ||
 		!config_may_use_tls(&c->config))
 		return -ECONNRESET;
 	return keys_open(&p->agents, source);
