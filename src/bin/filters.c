@@ -197,42 +197,84 @@ int filters_start_connector(struct connector *ret, struct filters *const *list, 
 	return error;
 }
 
-/* Sends the other end of a channel. 0 or -errno. */
-static int send_channel(int control, int fd, size_t which)
+/* Sends the other end of a channel, unless it is negative. 0 or -errno. */
+static int send_request(int control, int fd, const struct connector_request *request)
 {
 	union {
 		struct cmsghdr header;
 		char octets[CMSG_SPACE(sizeof(int))];
 	} rights = { 0 };
-	struct connector_request request = { .which = (uint32_t)which };
-	struct iovec part = { &request, sizeof(request) };
-	struct msghdr message = { .msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &rights,
-		.msg_controllen = sizeof(rights) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+	struct connector_request octets = *request;
+	struct iovec part = { &octets, sizeof(octets) };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	struct cmsghdr *c;
 
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	if (fd >= 0) {
+		message.msg_control = &rights;
+		message.msg_controllen = sizeof(rights);
+		c = CMSG_FIRSTHDR(&message);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(fd));
+		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	}
 	return sendmsg(control, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-int filters_open_channel(const struct connector *c, size_t which)
+static bool is_to_be_asked(const struct connector *c, uint64_t now)
 {
+	return !c->asked && now - c->answered >= CONNECTOR_ASKED_EVERY;
+}
+
+int filters_open_channel(struct connector *c, size_t which, uint64_t now)
+{
+	const struct connector_request request = { .which = (uint32_t)which,
+		.wants_answer = is_to_be_asked(c, now) };
 	int ends[2], r;
 
 	if (c->control < 0)
 		return -ECONNRESET;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
-	r = send_channel(c->control, ends[1], which);
+	r = send_request(c->control, ends[1], &request);
 	close(ends[1]);
+	/* where there is no room it reads nothing */
+	c->in_doubt = !request.wants_answer;
+	if (request.wants_answer)
+		c->asked = now;
 	if (r == 0)
 		return ends[0];
 	close(ends[0]);
 	return r;
+}
+
+bool filters_watch_connector(struct connector *c, uint64_t now)
+{
+	const struct connector_request question = { .wants_answer = true };
+	char octet;
+
+	if (c->control < 0)
+		return true;
+	if (recv(c->control, &octet, sizeof(octet), MSG_DONTWAIT) > 0) {
+		c->asked = 0;
+		c->answered = now;
+	}
+	if (c->in_doubt && is_to_be_asked(c, now)) {
+		send_request(c->control, -1, &question);
+		c->in_doubt = false;
+		c->asked = now;
+	}
+	return !c->asked || now - c->asked < CONNECTOR_ANSWER_TIME;
+}
+
+int filters_connector_wait(const struct connector *c, uint64_t now)
+{
+	uint64_t until = c->asked ? c->asked + CONNECTOR_ANSWER_TIME
+				  : c->answered + CONNECTOR_ASKED_EVERY;
+
+	if (c->control < 0 || (!c->asked && !c->in_doubt))
+		return -1;
+	return now < until ? (int)(until - now) : 0;
 }
 
 void filters_remove(const struct filters *f, struct stage **stages, size_t *n_stages)

@@ -69,9 +69,20 @@ void filters_use_time(struct filters *f);
  * cannot make any in their sandbox. It ends with its control.
  */
 struct connector {
-	int control; /* SOCK_SEQPACKET; -1: there is none, or it has ended */
+	int control; /* SOCK_SEQPACKET; -1: there is none, or it is of no use any more */
 	pid_t pid;
+	bool in_doubt; /* requests were sent since it was last asked */
+	/* by the monotonic clock, in milliseconds: */
+	uint64_t asked; /* since when an answer is due; 0: none is */
+	uint64_t answered; /* when the last one came */
 };
+
+/*
+ * Milliseconds. One that gets requests is asked so often whether it reads them. Without
+ * an answer within the second time it hangs: its connections wait no longer, either.
+ */
+#define CONNECTOR_ASKED_EVERY 1000
+#define CONNECTOR_ANSWER_TIME 2000
 
 /*
  * Forks it, with the rights of the caller; it then enters the sandbox, if `sandbox`. The
@@ -82,7 +93,13 @@ int filters_start_connector(struct connector *ret, struct filters *const *list, 
 	bool sandbox, int from);
 
 /* A channel for a connection of that number in the list, or -errno. Never waits. */
-int filters_open_channel(const struct connector *c, size_t which);
+int filters_open_channel(struct connector *c, size_t which, uint64_t now);
+
+/* Reads its answer, or asks for one if it is time. False: it hangs. Never waits. */
+bool filters_watch_connector(struct connector *c, uint64_t now);
+
+/* Milliseconds until that is to be called, even if nothing is to be read; -1: never. */
+int filters_connector_wait(const struct connector *c, uint64_t now);
 
 /* Puts the stages that deliver into the list again: the client wants no filters. */
 void filters_remove(const struct filters *f, struct stage **stages, size_t *n_stages);

@@ -309,6 +309,41 @@ def test_a_connector_that_was_killed_costs_no_mail():
     harness.equal(len(processes_of(place, "postern-connect")), 1)
 
 
+def test_a_connector_that_hangs_is_replaced():
+    filter_ = Filter(E=frame("c"))
+    place = place_of(Listening, filter_)
+    deliver(place)
+    before, = processes_of(place, "postern-connect")
+    old = acceptor_of(place)
+    harness.run("kill", "-STOP", str(before))
+    client = begin(place)
+    client.say(f"MAIL FROM:<{SENDER}>", 451)
+    harness.eventually(lambda: "connects to filters does not answer" in place.log_text(), "that it hangs is recorded")
+    deliver(place)
+    harness.equal(len(place.new()), 2)
+    after, = processes_of(place, "postern-connect")
+    assert after != before
+    client.quit()
+    harness.eventually(lambda: harness.run("kill", "-0", str(old)).returncode, "the end of the acceptor")
+    # it is not killed, and finds its control closed
+    harness.run("kill", "-CONT", str(before))
+    harness.eventually(lambda: harness.run("kill", "-0", str(before)).returncode, "its end as soon as it goes on")
+
+
+def test_a_connector_that_goes_on_in_time_is_kept():
+    filter_ = Filter(E=frame("c"))
+    place = place_of(Listening, filter_)
+    deliver(place)
+    before = processes_of(place, "postern-connect")
+    harness.run("kill", "-STOP", str(before[0]))
+    client = begin(place)
+    harness.run("kill", "-CONT", str(before[0]))
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    harness.equal(processes_of(place, "postern-connect"), before)
+    assert "does not answer" not in place.log_text(), place.log_text()
+
+
 def test_the_connector_ends_with_its_acceptor():
     filter_ = Filter()
     place = place_of(Listening, filter_)

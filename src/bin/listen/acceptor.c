@@ -42,7 +42,6 @@ struct acceptor {
 	uint64_t held_until; /* no connection is accepted before this time; 0: now */
 	uint64_t ask_again; /* no successor is requested before this time; 0: now */
 	bool has_counts; /* counts have to be sent */
-	bool lost_connector; /* it has ended: filters cannot be asked */
 	bool leaving; /* a successor accepts */
 	bool over;
 };
@@ -141,14 +140,14 @@ static int open_broker(const struct acceptor *a, const struct listen_socket *s)
 }
 
 /* A channel to the connector for a connection that may ask filters; or -errno. */
-static int open_sockets(const struct acceptor *a, const struct listen_socket *s,
+static int open_sockets(struct acceptor *a, const struct listen_socket *s,
 	const struct session_peer *peer)
 {
 	const struct connection *c = a->prepared.list[s->kind];
 
 	if (!c->filters || c->unusable || client_is_unfiltered(&c->config, peer))
 		return -ECONNRESET;
-	return filters_open_channel(&a->prepared.connector, s->kind);
+	return filters_open_channel(&a->prepared.connector, s->kind, stream_clock());
 }
 
 /* What only this connection has, of the other processes. */
@@ -306,7 +305,7 @@ static bool asks_for_successor(struct acceptor *a)
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_BROKERLESS });
 	else if (watch_has_changed(&a->prepared.watch))
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_CHANGED });
-	else if (a->lost_connector ||
+	else if (a->prepared.lost_connector ||
 		 (a->n_begun && (prepared_is_unusable(&a->prepared) ||
 					preload_has_failed(a->task->preload))))
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_UNUSABLE });
@@ -409,20 +408,6 @@ static void read_reports(struct acceptor *a)
 		continue;
 }
 
-/* A successor has another one, before it accepts the next connection. */
-static void lose_connector(struct acceptor *a)
-{
-	struct connector *c = &a->prepared.connector;
-
-	close(c->control);
-	*c = (struct connector){ .control = -1 };
-	a->lost_connector = true;
-	log_error(&a->prepared.any->log,
-		"the process that connects to filters has ended; another is started with "
-		"the next connection");
-	log_flush(&a->prepared.any->log);
-}
-
 static void reap_child(struct acceptor *a, pid_t pid, int status)
 {
 	const struct config *c = &a->prepared.any->config;
@@ -448,7 +433,7 @@ static void read_signals(struct acceptor *a)
 	a->over |= listen_read_stop(a->task->signals);
 	while (!a->over && (pid = waitpid(-1, &status, WNOHANG)) > 0)
 		if (pid == a->prepared.connector.pid)
-			lose_connector(a);
+			prepared_lose_connector(&a->prepared, "has ended");
 		else
 			reap_child(a, pid, status);
 }
@@ -501,7 +486,16 @@ static int held_for(struct acceptor *a)
 	return -1;
 }
 
-#define FIXED_FDS 3 /* signals, channel, reports */
+#define FIXED_FDS 4 /* signals, channel, reports, connector */
+
+/* Milliseconds until something is due; -1: nothing is. */
+static int next_wait(struct acceptor *a, int pause)
+{
+	int connector = filters_connector_wait(&a->prepared.connector, stream_clock());
+	int others = sooner(send_in_time(a), lingering_wait(&a->lingering));
+
+	return sooner(pause, sooner(connector, others));
+}
 
 static void loop(struct acceptor *a)
 {
@@ -513,10 +507,10 @@ static void loop(struct acceptor *a)
 	fds[2] = (struct pollfd){ .fd = a->reports, .events = POLLIN };
 	while (!a->over && (!a->leaving || a->n_own)) {
 		int pause = held_for(a);
-		int wait = sooner(
-			pause, sooner(send_in_time(a), lingering_wait(&a->lingering)));
+		int wait = next_wait(a, pause);
 		size_t n = FIXED_FDS + a->lingering.n;
 		size_t n_sockets = a->leaving || pause >= 0 ? 0 : s->n;
+		fds[3] = (struct pollfd){ a->prepared.connector.control, POLLIN, 0 };
 		lingering_prepare(&a->lingering, fds + FIXED_FDS);
 		for (size_t i = 0; i < n_sockets; i++)
 			fds[n + i] = (struct pollfd){ s->list[i].fd, POLLIN, 0 };
@@ -529,6 +523,7 @@ static void loop(struct acceptor *a)
 			read_answer(a);
 		if (fds[0].revents)
 			read_signals(a);
+		prepared_watch_connector(&a->prepared, fds[3].revents != 0);
 		for (size_t i = 0; i < n_sockets && !a->over && !a->leaving; i++)
 			if (fds[n + i].revents && !a->held_until)
 				accept_from(a, &s->list[i]);

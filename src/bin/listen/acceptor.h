@@ -263,6 +263,7 @@ struct prepared {
 	size_t n_hidden; /* files that only the listener may examine */
 	struct connector connector; /* where connections have filters */
 	bool lacks_connector; /* there should be one, and it could not be started */
+	bool lost_connector; /* it has ended, or hangs: filters cannot be asked */
 };
 
 /*
@@ -276,6 +277,15 @@ int prepared_init(struct prepared *p, const struct acceptor_task *task);
  * connector.
  */
 bool prepared_is_unusable(const struct prepared *p);
+
+/*
+ * The connector is of no use any more, which is recorded. One that hangs is not killed
+ * here: this process has no right to do that.
+ */
+void prepared_lose_connector(struct prepared *p, const char *what);
+
+/* Reads its answer, asks it when it is time, and loses one that hangs. */
+void prepared_watch_connector(struct prepared *p, bool is_readable);
 
 /* Runs the acceptor. Returns its exit status. */
 int acceptor_run(const struct acceptor_task *task);

@@ -7,9 +7,12 @@
 #include <errno.h>
 #include <malloc.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include "bin/broker.h"
 #include "edge/auth/auth.h"
+#include "edge/net/net.h"
 
 /*
  * A request this large makes glibc consolidate its free lists; its memory is mapped
@@ -232,6 +235,38 @@ int prepared_init(struct prepared *p, const struct acceptor_task *task)
 	enter_sandbox(p);
 	arrange_memory();
 	return 0;
+}
+
+/* A successor has another one, before it accepts the next connection. */
+void prepared_lose_connector(struct prepared *p, const char *what)
+{
+	struct connector *c = &p->connector;
+	char text[CONFIG_FAULT_MAX];
+
+	if (p->lost_connector)
+		return;
+	close(c->control);
+	*c = (struct connector){ .control = -1, .pid = c->pid };
+	p->lost_connector = true;
+	snprintf(text, sizeof(text),
+		"the process that connects to filters %s; another is started with the "
+		"next connection",
+		what);
+	log_error(&p->any->log, text);
+	log_flush(&p->any->log);
+}
+
+void prepared_watch_connector(struct prepared *p, bool is_readable)
+{
+	uint64_t now;
+
+	if (!is_readable && !p->connector.asked && !p->connector.in_doubt)
+		return;
+	now = stream_clock();
+	if (!is_readable && filters_connector_wait(&p->connector, now) != 0)
+		return;
+	if (!filters_watch_connector(&p->connector, now))
+		prepared_lose_connector(p, "does not answer");
 }
 
 bool prepared_is_unusable(const struct prepared *p)

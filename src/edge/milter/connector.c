@@ -184,6 +184,16 @@ static ssize_t receive(int fd, void *to, size_t size, int flags, struct descript
 	return n;
 }
 
+/* Without waiting: there is room, as one answer at a time is due. */
+static void send_answer(int control)
+{
+	char octet = 0;
+	struct iovec part = { &octet, sizeof(octet) };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+
+	sendmsg(control, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* The next request; or -EINTR where it is time for those that wait. */
 static ssize_t await_request(const struct connector_task *task, const struct maker *k,
 	struct connector_request *ret, struct descriptors *ret_channel)
@@ -212,6 +222,8 @@ int connector_run(const struct connector_task *task)
 			continue;
 		if (n <= 0)
 			return (int)n;
+		if (request.wants_answer)
+			send_answer(task->control);
 		if (n != sizeof(request) || d.n != 1 || request.which >= task->n_stages ||
 			!task->stages[request.which])
 			continue;

@@ -55,6 +55,7 @@ struct connector_task {
 
 struct connector_request {
 	uint32_t which; /* of the stages */
+	bool wants_answer; /* one octet: the connector does not hang */
 };
 
 /* What the module needs of the program. All of it outlives the stage. */
