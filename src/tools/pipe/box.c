@@ -321,32 +321,39 @@ static bool make_name(
 }
 
 /*
- * Moves a message from new/ to the first free name that begins with `base`. If both names
- * are the same file, a move by links was interrupted before.
+ * Moves a message from new/. If both names are the same file, a move by links was
+ * interrupted before.
  */
-static int move_away(const struct pipe_box *box, const char *name, const char *base,
-	int to, const char *end)
+static int move_to(const struct pipe_box *box, const char *name, int to, const char *as)
+{
+	int r = job_move(box->new_dir, name, to, as);
+
+	if (r == -EEXIST && is_same(box->new_dir, name, to, as))
+		r = unlinkat(box->new_dir, name, 0) < 0 ? -errno : 0;
+	return r;
+}
+
+/* Moves a processed message to the first free name in cur/. */
+static int move_to_cur(const struct pipe_box *box, const char *name, const char *end)
 {
 	char as[NAME_SIZE];
 	int r = -EEXIST;
 
 	for (size_t i = 0; i < NAME_TRIES && r == -EEXIST; i++) {
-		if (!make_name(as, base, i, end) && !make_name(as, base, i, ""))
+		if (!make_name(as, name, i, end) && !make_name(as, name, i, ""))
 			return -ENAMETOOLONG;
-		r = job_move(box->new_dir, name, to, as);
-		if (r == -EEXIST && is_same(box->new_dir, name, to, as))
-			r = unlinkat(box->new_dir, name, 0) < 0 ? -errno : 0;
+		r = move_to(box, name, box->cur_dir, as);
 	}
 	return r;
 }
 
 static int move_processed(const struct pipe_box *box, const char *name)
 {
-	int r = move_away(box, name, name, box->cur_dir, INFO);
+	int r = move_to_cur(box, name, INFO);
 
 	/* a file system that does not allow a colon in names */
 	if (r == -EINVAL || r == -EPERM || r == -EPROTO)
-		r = move_away(box, name, name, box->cur_dir, "");
+		r = move_to_cur(box, name, "");
 	return r;
 }
 
@@ -442,7 +449,8 @@ int pipe_box_fail(const struct pipe_box *box, const struct pipe_message *m,
 	if (r < 0)
 		return r;
 	if (o->after != PIPE_KEEP_NEW) {
-		r = move_away(box, m->name, base, box->failed_dir, "");
+		/* as its note; if the name is taken by now, another follows */
+		r = move_to(box, m->name, box->failed_dir, as);
 		return r == -ENOENT ? 1 : r;
 	}
 	/*
