@@ -96,6 +96,15 @@ def test_a_closed_directory_is_named(unit, port):
     harness.contains(check(here, 1), "Permission denied; the directory /run/opendkim is closed to the user ")
 
 
+def test_a_fault_of_one_of_two_services_names_it():
+    here = here_with(UNIX)
+    here.drop_in("postern@.service", recipes.block(PAGE, SECTION, "with systemctl edit"))
+    lines = check(here, 1).splitlines()
+    line = "postern: /etc/postern/milters:1: unix:/run/opendkim/opendkim.sock "
+    assert any(one.startswith(f"{LISTENER}: {line}cannot connect: ") for one in lines), lines
+    assert not any(one.startswith(f"{line}cannot connect: ") for one in lines), lines
+
+
 def test_a_filter_that_does_not_run_is_named():
     here = here_with(UNIX)
     here.run("systemctl", "stop", "opendkim.service")
