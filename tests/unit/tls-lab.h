@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gnutls/abstract.h>
@@ -57,7 +58,7 @@ static inline void lab_write(const char *path, const void *from, size_t n, mode_
 struct lab_certificate {
 	const char *name; /* of its files: NAME.pem, NAME.key */
 	gnutls_pk_algorithm_t kind;
-	const char *dns[3];
+	const char *names[3]; /* host names and addresses */
 	long from;
 	long until;
 };
@@ -74,6 +75,19 @@ static inline void lab_export(
 			key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &pem) == 0);
 	lab_write(lab_path(name, ".key").text, pem.data, pem.size, 0600);
 	gnutls_free(pem.data);
+}
+
+static inline void lab_add_name(gnutls_x509_crt_t crt, const char *name)
+{
+	unsigned char address[16];
+	unsigned int n = inet_pton(AF_INET, name, address) == 1    ? 4
+			 : inet_pton(AF_INET6, name, address) == 1 ? 16
+								   : 0;
+
+	gnutls_x509_crt_set_subject_alt_name(crt,
+		n ? GNUTLS_SAN_IPADDRESS : GNUTLS_SAN_DNSNAME,
+		n ? (const void *)address : name, n ? n : (unsigned int)strlen(name),
+		GNUTLS_FSAN_APPEND);
 }
 
 static inline void lab_make(const struct lab_certificate *c)
@@ -95,9 +109,8 @@ static inline void lab_make(const struct lab_certificate *c)
 	/* The common name, by which tests identify the certificate. */
 	gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, c->name,
 		(unsigned int)strlen(c->name));
-	for (size_t i = 0; i < 3 && c->dns[i]; i++)
-		gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, c->dns[i],
-			(unsigned int)strlen(c->dns[i]), GNUTLS_FSAN_APPEND);
+	for (size_t i = 0; i < 3 && c->names[i]; i++)
+		lab_add_name(crt, c->names[i]);
 	gnutls_x509_crt_set_key_usage(
 		crt, GNUTLS_KEY_DIGITAL_SIGNATURE | GNUTLS_KEY_KEY_ENCIPHERMENT);
 	REQUIRE(gnutls_x509_crt_set_key(crt, key) == 0);

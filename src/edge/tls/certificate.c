@@ -340,7 +340,7 @@ static struct facts facts_of(
 		.first = leaf.first,
 		.last = leaf.last,
 		.self_signed = gnutls_x509_crt_check_issuer(chain[0], chain[0]),
-		.misnamed = name && !gnutls_x509_crt_check_hostname(chain[0], name),
+		.misnamed = name && !tls_covers(chain[0], name),
 	};
 
 	for (; issuers; issuers &= issuers - 1) {

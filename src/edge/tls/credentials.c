@@ -239,7 +239,7 @@ static uint32_t pairs_covering(const struct tls_credentials *c, const char *name
 	uint32_t set = 0;
 
 	for (size_t i = 0; i < c->n_pairs; i++)
-		if (gnutls_x509_crt_check_hostname(c->pairs[i].chain[0], name))
+		if (tls_covers(c->pairs[i].chain[0], name))
 			set |= UINT32_C(1) << i;
 	return set;
 }

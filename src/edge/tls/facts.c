@@ -6,9 +6,11 @@
  * never breaks a handshake; a certificate without trust is only marked.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include "base/buf.h"
 #include "base/span.h"
 #include "edge/tls/parts.h"
@@ -440,4 +442,21 @@ bool tls_client_binding(gnutls_session_t session, unsigned char ret[TLS_BINDING_
 		memcpy(ret, octets.data, TLS_BINDING_SIZE);
 	gnutls_free(octets.data);
 	return has;
+}
+
+/* GnuTLS takes an address without the brackets and the tag of a literal. */
+bool tls_covers(gnutls_x509_crt_t leaf, const char *name)
+{
+	static const char tag[] = "IPv6:";
+	char address[INET6_ADDRSTRLEN];
+	struct buf b = BUF(address);
+	size_t n = strlen(name);
+
+	if (n < 2 || name[0] != '[' || name[n - 1] != ']')
+		return gnutls_x509_crt_check_hostname(leaf, name);
+	name++, n -= 2;
+	if (strncasecmp(name, tag, strlen(tag)) == 0)
+		name += strlen(tag), n -= strlen(tag);
+	buf_put(&b, (struct span){ name, n });
+	return buf_terminate(&b) && gnutls_x509_crt_check_hostname(leaf, address);
 }

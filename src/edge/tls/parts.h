@@ -199,6 +199,12 @@ int tls_credentials_for_name(const struct tls_credentials *credentials, const ch
 
 /* facts.c */
 
+/*
+ * True when the certificate covers the name, which may be an address literal (RFC 5321
+ * 4.1.3).
+ */
+bool tls_covers(gnutls_x509_crt_t leaf, const char *name);
+
 /* Fills the facts of a session after a handshake. */
 void tls_facts_of_session(gnutls_session_t session, struct tls_facts *ret);
 /*
