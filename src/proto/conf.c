@@ -151,7 +151,8 @@ static const char *find_fault(struct span line, struct span key, struct span val
 		return "has a NUL in it";
 	/* in other formats such a line continues the previous one */
 	if (ascii_is_blank(*line.p))
-		return "begins with a blank";
+		return "begins with a blank, but no line continues another; remove the "
+		       "blank";
 	if (key.n > ENTRY_KEY_MAX)
 		return "has a key of more than 1024 octets";
 	if (value.n > ENTRY_VALUE_MAX)

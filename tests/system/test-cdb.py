@@ -116,7 +116,7 @@ def test_every_fault_is_told_and_the_table_stays():
     table = path.with_suffix(".cdb")
     table.write_bytes(b"what it was")
     harness.equal(make(table, path), (EX_DATAERR, "".join(f"postern-cdb: {path}: {fault}\n" for fault in (
-        "line 2: begins with a blank", "line 3: has a NUL in it", "line 4: a: is already on line 1"))))
+        "line 2: begins with a blank, but no line continues another; remove the blank", "line 3: has a NUL in it", "line 4: a: is already on line 1"))))
     harness.equal(make(table, input="a\na\n"),
                   (EX_DATAERR, "postern-cdb: standard input: line 2: a: is already on line 1\n"))
     harness.equal(table.read_bytes(), b"what it was")

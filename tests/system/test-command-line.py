@@ -515,7 +515,7 @@ OURS = f"hostname = {harness.HOST}\ndomains = example.org *.example.net b\u00fcc
     absolute=("a /srv/mail/a\n", ":1: /srv/mail/a: must be a path that begins at mail-root"),
     percent=("a x/%h auth\n", ":1: x/%h: may have %u, %d and %% in it"),
     flag=("a x authenticated\n", ":1: authenticated: is not auth, deny or milters=off"),
-    continued=("a x\n  auth\n", ":2: begins with a blank"),
+    continued=("a x\n  auth\n", ":2: begins with a blank, but no line continues another; remove the blank"),
     twice=("a\nb\na x\n", ":3: a: is already on line 1"),
 )
 def test_check_looks_at_every_recipient(lines, fault):

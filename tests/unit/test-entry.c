@@ -49,8 +49,10 @@ static void test_what_is_no_such_line_is_refused(void)
 {
 	char text[ENTRY_KEY_MAX + 1 + ENTRY_VALUE_MAX + 1];
 
-	CHECK_SPAN(span_of(fault_of(SPAN(" key value"))), "begins with a blank");
-	CHECK_SPAN(span_of(fault_of(SPAN("\tkey value"))), "begins with a blank");
+	CHECK_SPAN(span_of(fault_of(SPAN(" key value"))),
+		"begins with a blank, but no line continues another; remove the blank");
+	CHECK_SPAN(span_of(fault_of(SPAN("\tkey value"))),
+		"begins with a blank, but no line continues another; remove the blank");
 	CHECK_SPAN(span_of(fault_of(SPAN("key val\0ue"))), "has a NUL in it");
 	CHECK_SPAN(span_of(fault_of(SPAN("ke\0y value"))), "has a NUL in it");
 	memset(text, 'x', sizeof(text));

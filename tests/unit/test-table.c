@@ -184,7 +184,9 @@ static void test_the_first_fault_of_a_text_is_told_with_its_line(void)
 		struct span text;
 		const char *fault;
 	} cases[] = {
-		{ { "a 1\nb 2\n  c 3\n", 14 }, "line 3: begins with a blank" },
+		{ { "a 1\nb 2\n  c 3\n", 14 },
+			"line 3: begins with a blank, but no line con"
+			"tinues another; remove the blank" },
 		{ { "a 1\na\0 2\n", 9 }, "line 2: has a NUL in it" },
 		{ { "a 1\n\n# a\na 2\n", 13 }, "line 4: a: is already on line 1" },
 		{ { "a 1\nb 1\nb 1\na 1", 15 }, "line 3: b: is already on line 2" },
@@ -556,7 +558,8 @@ static void test_a_check_tells_every_fault_of_a_text(void)
 {
 	put_file(text_path, SPAN("a 1\nb 2\n c\na 3\nd\0\na 4\ne"));
 	CHECK_SPAN(span_of(check_table(text_path, false)),
-		"line 3: begins with a blank\n"
+		"line 3: begins with a blank, but no line continues another; remove the "
+		"blank\n"
 		"line 4: a: is already on line 1\n"
 		"line 5: has a NUL in it\n"
 		"line 6: a: is already on line 1\n"
