@@ -174,7 +174,8 @@ struct session {
 	/* failed logins from the same network in other sessions */
 	size_t n_failed_before;
 	size_t n_unknown; /* permanently refused recipients of the whole session */
-	struct answer delayed; /* reply that is due at pause_until; or none */
+	/* reply that is due at pause_until, whose argument is empty; or none */
+	struct answer delayed;
 	uint64_t pause_until; /* milliseconds of the monotonic clock */
 
 	char reason[REPLY_LINE_MAX]; /* the last refusal, as it was sent */

@@ -16,7 +16,7 @@ static bool take(struct config *c, struct heard *h, const char *const *pairs)
 	return config_finish(c);
 }
 
-static void test_every_wrong_value_is_told_in_a_sentence(void)
+static void test_every_wrong_value_has_a_sentence(void)
 {
 	static const struct {
 		const char *pair, *fault;
@@ -492,7 +492,7 @@ static void test_a_printed_file_is_read_back_the_same(void)
 int main(void)
 {
 	static const struct test tests[] = {
-		TEST(test_every_wrong_value_is_told_in_a_sentence),
+		TEST(test_every_wrong_value_has_a_sentence),
 		TEST(test_domains_may_be_in_utf8),
 		TEST(test_the_rows_of_a_listener_are_counted),
 		TEST(test_units_count),

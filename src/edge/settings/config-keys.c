@@ -353,4 +353,4 @@ const struct config_key config_keys[] = {
 
 const struct words config_names = WORDS_OF(config_keys);
 _Static_assert(sizeof(config_keys) / sizeof(*config_keys) <= CONFIG_KEYS_MAX,
-	"more rows than room");
+	"CONFIG_KEYS_MAX is less than the number of settings");
