@@ -16,7 +16,7 @@ struct broker_start {
 	const struct config *config;
 	const char *host; /* for file names */
 	int mail_root, outbox; /* open; -1: there is no outbox */
-	bool serves_one; /* its only channel comes back, and not a control */
+	bool serves_one; /* the result is its only channel, and not a control */
 	struct log *log;
 };
 

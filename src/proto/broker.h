@@ -90,7 +90,7 @@ bool broker_has_answer(const struct broker_request *r);
 struct broker_answer {
 	struct broker_head {
 		uint32_t reply; /* to all of it: an enum reply_name, or none */
-		uint32_t n_files, n_syncs; /* so many there are */
+		uint32_t n_files, n_syncs; /* files, and directories to sync */
 		uint32_t has_errors; /* recipients have replies of their own */
 		uint32_t again; /* new files are to be synced, and commit is to follow */
 		uint32_t unfiltered; /* of RECIPIENT: filters are not asked about it */

@@ -57,7 +57,7 @@ bool milter_sent(struct milter_talk *t, enum milter_event event)
 	return true;
 }
 
-void milter_told(struct milter_talk *t)
+void milter_drops_answer(struct milter_talk *t)
 {
 	t->n_late = t->n_owed;
 }

@@ -255,10 +255,10 @@ bool milter_wants_rejected(const struct milter_talk *t);
 bool milter_sent(struct milter_talk *t, enum milter_event event);
 
 /*
- * After milter_sent() of an event by which the filter is only told something: the answer
- * comes as `late`, and ends no events.
+ * Called after milter_sent() of an event whose answer has no effect: the answer comes as
+ * `late`, and ends no events.
  */
-void milter_told(struct milter_talk *t);
+void milter_drops_answer(struct milter_talk *t);
 
 /* The words of records and traces: "RCPT", "end of message". */
 const char *milter_event_word(enum milter_event event);

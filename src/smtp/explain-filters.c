@@ -45,7 +45,7 @@ static const char sentences[FILTERS_CAUSES][SENTENCE_MAX] = {
 };
 
 /* What a sentence is about. */
-struct told {
+struct subject {
 	const struct session *s;
 	const struct reply *refusal; /* of the message; or NULL */
 	const struct filter_wait *wait; /* the slowest */
@@ -67,7 +67,7 @@ static void put_cut(struct buf *to, const char *text)
 	}
 }
 
-static void put_refusal(struct buf *to, const struct told *t)
+static void put_refusal(struct buf *to, const struct subject *t)
 {
 	char text[REPLY_LINE_MAX] = "";
 	struct buf b = BUF(text);
@@ -91,7 +91,7 @@ static void put_seconds(struct buf *to, uint64_t milliseconds)
 	buf_put(to, SPAN(" s"));
 }
 
-static void put_fact(struct buf *to, char letter, const struct told *t)
+static void put_fact(struct buf *to, char letter, const struct subject *t)
 {
 	const struct filters_facts *f = t->s->filters;
 
@@ -120,7 +120,7 @@ static void put_fact(struct buf *to, char letter, const struct told *t)
 	}
 }
 
-static void put_cause(struct buf *to, enum filters_cause cause, const struct told *t)
+static void put_cause(struct buf *to, enum filters_cause cause, const struct subject *t)
 {
 	char text[EXPLANATION_MAX];
 	struct buf b = { .p = text, .cap = sizeof(text) - DOTS };
@@ -136,7 +136,7 @@ static void put_cause(struct buf *to, enum filters_cause cause, const struct tol
 		buf_put(to, SPAN("..."));
 }
 
-static enum filters_cause cause_of_message(const struct told *t)
+static enum filters_cause cause_of_message(const struct subject *t)
 {
 	switch (t->s->filters->effect) {
 	case FILTER_FAILED:
@@ -157,7 +157,7 @@ static enum filters_cause cause_of_message(const struct told *t)
 
 void explain_message(const struct session *s, const struct reply *outcome, struct buf *to)
 {
-	struct told t = { .s = s, .refusal = ending_refusal(s, outcome) };
+	struct subject t = { .s = s, .refusal = ending_refusal(s, outcome) };
 
 	t.wait = &s->filters->slow;
 	put_cause(to, cause_of_message(&t), &t);
@@ -165,7 +165,7 @@ void explain_message(const struct session *s, const struct reply *outcome, struc
 
 void explain_slow(const struct session *s, struct buf *to)
 {
-	struct told t = { .s = s };
+	struct subject t = { .s = s };
 	enum filters_cause cause = FILTERS_SLOW;
 
 	if (s->filters->slowest.milliseconds < SLOW_MIN)

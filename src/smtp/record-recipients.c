@@ -84,17 +84,17 @@ void record_put_refused_to(
 }
 
 /* Appends a reply to the list that begins at `start`; a long one is cut. */
-static void put_refusal(struct buf *b, size_t start, const char *said)
+static void put_refusal(struct buf *b, size_t start, const char *text)
 {
 	size_t most;
 
 	if (b->n > start)
 		buf_put_char(b, '|');
 	most = b->n + TX_REFUSAL_MAX;
-	while (*said) {
+	while (*text) {
 		/* an escape is appended whole or not at all */
-		struct span piece = { said, *said == '\\' ? 4 : 1 };
-		said += piece.n;
+		struct span piece = { text, *text == '\\' ? 4 : 1 };
+		text += piece.n;
 		if (*piece.p == '|')
 			piece = SPAN("\\x7C");
 		if (b->n + piece.n > most) {
@@ -113,15 +113,15 @@ void record_put_refused_replies(struct buf *b, const struct tx *tx,
 	bool differs = false;
 
 	for (; n < tx->n_refused_kept; n++) {
-		differs |= strcmp(tx->refused[n]->said, reason) != 0;
-		put_refusal(b, start, tx->refused[n]->said);
+		differs |= strcmp(tx->refused[n]->reply, reason) != 0;
+		put_refusal(b, start, tx->refused[n]->reply);
 	}
 	for (size_t i = 0; i < tx->n_recipients && n < TX_REFUSED_MAX; i++) {
-		struct buf said = BUF(text);
+		struct buf shown = BUF(text);
 		if (!is_left_out(tx, outcome, &tx->recipients[i]))
 			continue;
-		reply_put_text(&said, tx->recipients[i].reply, SPAN(""));
-		buf_terminate(&said);
+		reply_put_text(&shown, tx->recipients[i].reply, SPAN(""));
+		buf_terminate(&shown);
 		differs |= strcmp(text, reason) != 0;
 		put_refusal(b, start, text);
 		n++;

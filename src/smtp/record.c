@@ -203,7 +203,7 @@ static void put_messages(const struct ended *e, struct buf *b)
 static void put_reason(const struct ended *e, struct buf *b)
 {
 	/* escaped when it was sent */
-	buf_put_str(b, e->s->n_untold ? e->s->untold : e->s->reason);
+	buf_put_str(b, e->s->n_unrecorded ? e->s->unrecorded : e->s->reason);
 }
 
 static void put_duration(const struct ended *e, struct buf *b)
@@ -365,7 +365,7 @@ static const struct row {
 	{ RECORD_MESSAGES, S, BY(put_messages) },
 	{ RECORD_REFUSED, M, IN(COUNT, tx.n_refused) },
 	{ RECORD_REFUSED, S, IN(COUNT, n_refused) },
-	{ RECORD_REFUSED_COMMANDS, S, IN(COUNT, n_untold) },
+	{ RECORD_REFUSED_COMMANDS, S, IN(COUNT, n_unrecorded) },
 	{ RECORD_REFUSED_TO, M, BY(put_refused_to) },
 	{ RECORD_REFUSED_REPLIES, M, BY(put_refused_replies) },
 	{ RECORD_SIZE, M, BY(put_size) },

@@ -75,9 +75,9 @@ static void count(struct session *s, struct answer a)
 	if (s->end == END_NONE)
 		s->end = ending_of_refusal(a.reply);
 	s->n_refused++;
-	s->n_untold += !a.recorded;
+	s->n_unrecorded += !a.recorded;
 	if (!a.recorded)
-		memcpy(s->untold, s->reason, sizeof(s->untold));
+		memcpy(s->unrecorded, s->reason, sizeof(s->unrecorded));
 	s->n_errors += is_error(s, a.reply);
 }
 
@@ -263,7 +263,7 @@ static void put_outcome(struct session *s, struct answer a)
 {
 	if (s->phase == PHASE_RESULTS) {
 		s->result = a.reply;
-		s->n_told = 0;
+		s->n_replied = 0;
 		if (!s->settings->lmtp)
 			reply_put(&s->out, reply_get(REPLY_RESULTS), SPAN(""));
 		return;
@@ -281,18 +281,18 @@ static void put_outcome(struct session *s, struct answer a)
 static bool put_result(struct session *s)
 {
 	const struct reply *r = s->result;
-	bool last = s->n_told == s->n_owed;
+	bool last = s->n_replied == s->n_owed;
 
 	/* of a message that ended earlier only the number of recipients is kept */
-	if (!last && s->tx.open && s->tx.recipients[s->n_told].reply)
-		r = s->tx.recipients[s->n_told].reply;
+	if (!last && s->tx.open && s->tx.recipients[s->n_replied].reply)
+		r = s->tx.recipients[s->n_replied].reply;
 	if (!last || !s->settings->lmtp)
 		send_reply(
 			s, (struct answer){ .reply = r, .argument = span_of(s->tx.id) });
 	if (last)
 		end_results(s);
 	else
-		s->n_told++;
+		s->n_replied++;
 	return true;
 }
 

@@ -169,7 +169,7 @@ struct session {
 	struct tx tx;
 	size_t n_owed; /* remaining replies to a message when each recipient gets one */
 	const struct reply *result; /* PHASE_RESULTS: the reply to the whole message */
-	size_t n_told; /* recipients whose reply was sent */
+	size_t n_replied; /* recipients whose reply was sent */
 	size_t n_auth_failures; /* failed logins of the whole session */
 	/* failed logins from the same network in other sessions */
 	size_t n_failed_before;
@@ -183,14 +183,14 @@ struct session {
 	size_t n_transactions, n_messages;
 	size_t n_reports; /* delivery reports written */
 	size_t n_refused; /* refused commands and messages */
-	size_t n_untold; /* those of n_refused that only the session's record has */
+	size_t n_unrecorded; /* those of n_refused that only the session's record has */
 	bool lenient; /* bare newlines or wrong syntax were accepted */
 	bool auth_unavailable; /* the last login got 454 */
 
 	struct buf out;
 	/* the members below are not cleared by session_init() */
 	char out_octets[SESSION_OUT_MAX];
-	/* the last refusal that n_untold counts, as it was sent */
-	char untold[REPLY_LINE_MAX];
+	/* the last refusal that n_unrecorded counts, as it was sent */
+	char unrecorded[REPLY_LINE_MAX];
 	char scratch[RECORD_TEXT_MAX]; /* records and trace headers are built here */
 };

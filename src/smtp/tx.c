@@ -136,40 +136,40 @@ void tx_keep_refused(struct tx *tx, struct span mailbox)
 		return;
 	memcpy(kept->mailbox, mailbox.p, mailbox.n);
 	kept->mailbox[mailbox.n] = '\0';
-	kept->said[0] = '\0';
+	kept->reply[0] = '\0';
 	tx->refused[tx->n_refused_kept++] = kept;
 }
 
 /* Keeps the reply to the refused recipient that was kept last, unless it has a reply. */
-static void keep_said(struct tx *tx, struct span said)
+static void keep_reply(struct tx *tx, struct span text)
 {
 	struct tx_refusal *last =
 		tx->n_refused_kept ? tx->refused[tx->n_refused_kept - 1] : NULL;
 
-	if (!last || last->said[0])
+	if (!last || last->reply[0])
 		return;
-	if (said.n >= sizeof(last->said)) {
-		said.n = sizeof(last->said) - 1;
+	if (text.n >= sizeof(last->reply)) {
+		text.n = sizeof(last->reply) - 1;
 		/* no part of an escape (\xHH) is kept */
-		for (size_t i = said.n - 3; i < said.n; i++)
-			if (said.p[i] == '\\')
-				said.n = i;
+		for (size_t i = text.n - 3; i < text.n; i++)
+			if (text.p[i] == '\\')
+				text.n = i;
 	}
-	memcpy(last->said, said.p, said.n);
-	last->said[said.n] = '\0';
+	memcpy(last->reply, text.p, text.n);
+	last->reply[text.n] = '\0';
 }
 
-void tx_note_refusal(struct tx *tx, const struct reply *r, const char *said)
+void tx_note_refusal(struct tx *tx, const struct reply *r, const char *text)
 {
 	struct buf b = BUF(tx->rcpt_reason);
 
-	keep_said(tx, span_of(said));
+	keep_reply(tx, span_of(text));
 	tx->n_refused++;
 	tx->n_deferred += r->code < 500;
 	if (tx->rcpt_refusal && reply_is_fault(tx->rcpt_refusal) && !reply_is_fault(r))
 		return;
 	tx->rcpt_refusal = r;
-	buf_put_str(&b, said);
+	buf_put_str(&b, text);
 	buf_terminate(&b);
 }
 

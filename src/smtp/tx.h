@@ -68,7 +68,7 @@ struct recipient {
 /* A refused recipient: its mailbox as the client wrote it, and its reply. */
 struct tx_refusal {
 	/* of a reply that records cut, enough to show that it is cut */
-	char said[TX_REFUSAL_MAX + 5];
+	char reply[TX_REFUSAL_MAX + 5];
 	char mailbox[];
 };
 
@@ -148,8 +148,8 @@ const struct reply *tx_refusal_of_added(const struct tx *tx);
  */
 void tx_keep_refused(struct tx *tx, struct span mailbox);
 
-/* Counts the refusal of a recipient, whose text was sent as `said`. */
-void tx_note_refusal(struct tx *tx, const struct reply *r, const char *said);
+/* Counts the refusal of a recipient, whose text was sent as `text`. */
+void tx_note_refusal(struct tx *tx, const struct reply *r, const char *text);
 
 /*
  * Returns the refusal of the first recipient, or NULL, because SMTP has one reply for all

@@ -170,7 +170,7 @@ static void stop_halfway(struct engine *e)
 	engine_send(e, SPAN("DATA\r\nxxxxxxxxxxxx\r\n"));
 	captured_empty(&e->out);
 	CHECK(session_take(&e->session, &in, &e->now) == SESSION_OUTPUT);
-	CHECK(e->session.phase == PHASE_RESULTS && e->session.n_told > 10);
+	CHECK(e->session.phase == PHASE_RESULTS && e->session.n_replied > 10);
 	CHECK(in.n == strlen("MAIL FROM:<>\r\n"));
 	CHECK(e->session.out.n <= SESSION_OUT_MAX && !e->session.out.overflow);
 }
@@ -188,9 +188,9 @@ static void test_an_end_in_the_middle_of_the_replies_changes_no_outcome(void)
 		begin(&e, LHLO);
 		e.settings.size_limit = refused ? 10 : 0;
 		stop_halfway(&e);
-		n_said = e.session.n_told;
+		n_said = e.session.n_replied;
 		engine_stop(&e, ends[i / 2]);
-		CHECK(e.session.n_told == n_said && e.session.end == ends[i / 2]);
+		CHECK(e.session.n_replied == n_said && e.session.end == ends[i / 2]);
 		CHECK(e.memory.n_stored == !refused);
 		CHECK(tells(
 			&e, refused ? "outcome=\"refused\"" : "outcome=\"delivered\""));

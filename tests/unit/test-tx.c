@@ -246,11 +246,11 @@ static void test_the_reply_to_a_refused_recipient_is_cut(void)
 		tx_keep_refused(&tx, SPAN("b@x"));
 		tx_note_refusal(&tx, reply_get(REPLY_MAILBOX_UNKNOWN), "550 no");
 		REQUIRE(tx.n_refused_kept == 2);
-		n = strlen(tx.refused[0]->said);
-		CHECK(n > TX_REFUSAL_MAX && n < sizeof(tx.refused[0]->said));
+		n = strlen(tx.refused[0]->reply);
+		CHECK(n > TX_REFUSAL_MAX && n < sizeof(tx.refused[0]->reply));
 		CHECK((n - 4 - pad) % 4 == 0 &&
-			memcmp(tx.refused[0]->said, said, n) == 0);
-		CHECK_SPAN(span_of(tx.refused[1]->said), "550 no");
+			memcmp(tx.refused[0]->reply, said, n) == 0);
+		CHECK_SPAN(span_of(tx.refused[1]->reply), "550 no");
 		tx_clear(&tx);
 	}
 }

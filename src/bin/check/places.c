@@ -80,16 +80,16 @@ static void report_root(const struct look *l, const char *words)
 /* Appends a command to a fault that is a path and the text of an errno. */
 static void put_cure(struct buf *to, const struct mailbox *box)
 {
-	struct span said = buf_span(to), words = span_of(mailbox_words(box->error));
+	struct span fault = buf_span(to), words = span_of(mailbox_words(box->error));
 	char path[MAILBOX_FAULT_MAX];
 	struct buf b = BUF(path);
 	struct stat st;
 	char *slash;
 
 	if (box->why || (box->error != -EACCES && box->error != -EROFS) ||
-		!span_ends(said, words) || *said.p != '/')
+		!span_ends(fault, words) || *fault.p != '/')
 		return;
-	buf_put(&b, (struct span){ said.p, said.n - words.n - strlen(": ") });
+	buf_put(&b, (struct span){ fault.p, fault.n - words.n - strlen(": ") });
 	if (!buf_terminate(&b))
 		return;
 	/* the command is for the first directory that cannot be searched */

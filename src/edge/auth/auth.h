@@ -92,7 +92,7 @@ struct backend {
 	struct sasl *sasl; /* opened when a client logs in */
 	/* reason why the module cannot be loaded; or empty */
 	char fault[CONFIG_FAULT_MAX];
-	bool has_told_senders; /* the fault of the table of senders was logged */
+	bool has_logged_senders; /* the fault of the table of senders was logged */
 	bool shut; /* modules can no longer be loaded */
 };
 

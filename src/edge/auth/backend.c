@@ -339,9 +339,9 @@ static void end(struct authenticator *a)
 /* Logs the fault once, and keeps it for the reply. */
 static enum auth_sender fail_sender(struct backend *l, const char **ret_fault)
 {
-	if (!l->has_told_senders)
+	if (!l->has_logged_senders)
 		report(l, l->senders.fault);
-	l->has_told_senders = true;
+	l->has_logged_senders = true;
 	*ret_fault = l->senders.fault;
 	return AUTH_SENDER_UNAVAILABLE;
 }

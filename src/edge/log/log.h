@@ -95,7 +95,7 @@ int log_sink_try(enum log_choice sink, const char *file);
 struct notify {
 	const char *socket; /* $NOTIFY_SOCKET; NULL: there is no service manager */
 	uint64_t last; /* time of the last line by stream_clock(); at first: the start */
-	char told[NOTIFY_TEXT_MAX]; /* the last line */
+	char last_text[NOTIFY_TEXT_MAX]; /* the last line */
 };
 
 void notify_init(struct notify *n, const char *socket, uint64_t now);
@@ -132,8 +132,8 @@ struct trace_file {
 	struct buf mailboxes; /* one line for each mailbox with accepted mail */
 	char *kept; /* content before it is decoded */
 	size_t n_kept; /* room in `kept` */
-	char *said; /* replies that are not in the trace yet */
-	size_t n_said;
+	char *replies; /* replies that are not in the trace yet */
+	size_t n_replies;
 	char *filtered; /* lines about filters that are not in it yet */
 	size_t n_filtered;
 	char path[TRACE_PATH_MAX];

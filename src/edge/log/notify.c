@@ -81,7 +81,7 @@ void notify_init(struct notify *n, const char *socket, uint64_t now)
 
 bool notify_is_changed(const struct notify *n, const char *text)
 {
-	return n->socket && strcmp(n->told, text) != 0;
+	return n->socket && strcmp(n->last_text, text) != 0;
 }
 
 void notify_send(const struct notify *n, struct span lines)
@@ -97,7 +97,7 @@ void notify_send(const struct notify *n, struct span lines)
 void notify_status(struct notify *n, const char *text, uint64_t now)
 {
 	char octets[sizeof("STATUS=") + NOTIFY_TEXT_MAX];
-	struct buf b = BUF(octets), last = BUF(n->told);
+	struct buf b = BUF(octets), last = BUF(n->last_text);
 
 	n->last = now;
 	buf_put_str(&last, text);

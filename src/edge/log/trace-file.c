@@ -166,26 +166,26 @@ void trace_file_replies(struct trace_file *t, struct span out)
 {
 	char *more;
 
-	if (t->fd < 0 || out.n == 0 || t->n_said + out.n > TRACE_FILE_MAX)
+	if (t->fd < 0 || out.n == 0 || t->n_replies + out.n > TRACE_FILE_MAX)
 		return;
-	more = realloc(t->said, t->n_said + out.n);
+	more = realloc(t->replies, t->n_replies + out.n);
 	if (!more)
 		return;
-	memcpy(more + t->n_said, out.p, out.n);
-	t->said = more;
-	t->n_said += out.n;
+	memcpy(more + t->n_replies, out.p, out.n);
+	t->replies = more;
+	t->n_replies += out.n;
 }
 
 void trace_file_turn(struct trace_file *t)
 {
-	struct span said = { t->said, t->n_said };
+	struct span replies = { t->replies, t->n_replies };
 
 	put_filtered(t);
-	while (said.n && t->fd >= 0) {
+	while (replies.n && t->fd >= 0) {
 		make_room(t);
-		transcript_reply(&t->out, take_piece(&said));
+		transcript_reply(&t->out, take_piece(&replies));
 	}
-	t->n_said = 0;
+	t->n_replies = 0;
 }
 
 void trace_file_event(struct trace_file *t, const char *mark)
@@ -370,6 +370,6 @@ void trace_file_done(struct trace_file *t)
 	if (t->fd >= 0)
 		give_up(t);
 	free(t->kept);
-	free(t->said);
+	free(t->replies);
 	free(t->filtered);
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Asks one filter about one event. Events are collected and written together as long as
- * the filter owes no answer; then its answer is awaited. After any error the filter is
- * closed, and its default action holds for the rest of the session: the conversation is
- * never taken up again.
+ * Asks one filter about one event. Events are collected, and written together when an
+ * answer to one of them is needed. After an error the connection to the filter is closed,
+ * and its default action applies for the rest of the session.
  */
 #include "base/cleanup.h"
 #include "edge/milter/parts.h"
@@ -116,7 +115,10 @@ int filter_begin(struct filter *f)
 	return r < 0 ? r : take_terms(f);
 }
 
-/* A filter that fails at one message fails at the same event again and again. */
+/*
+ * Appends the event to the fault: a filter that fails at a message usually fails at the
+ * same event each time.
+ */
 static void name_event(struct filter *f)
 {
 	size_t n = strlen(f->link.fault);
@@ -127,8 +129,8 @@ static void name_event(struct filter *f)
 }
 
 /*
- * The session ends while the filter is waited for. No default action holds: nothing may
- * be delivered that the filter has not judged.
+ * The session ends during a wait for the filter. The default action does not apply: no
+ * message is delivered that the filter has not judged.
  */
 static const struct reply *interrupt(struct filters_state *m, struct filter *f)
 {
@@ -152,7 +154,7 @@ const struct reply *filter_fail(struct filters_state *m, struct filter *f)
 	char text[FILTER_FAULT_MAX] = "";
 	struct buf b = BUF(text);
 
-	/* no filter is asked behind a discard, so it is the verdict of this one */
+	/* after a discard no other filter is asked, so the discard is of this one */
 	m->discard = false;
 	if (f->link.interrupted)
 		return interrupt(m, f);
@@ -193,7 +195,7 @@ static void put_own_lines(struct buf *b, struct span text)
 	}
 }
 
-/* A reply in the filter's own words. */
+/* Returns a reply with the text of the filter. */
 static const struct reply *own_reply(
 	struct filters_state *m, struct filter *f, const struct milter_answer *a)
 {
@@ -220,7 +222,7 @@ static const struct reply *own_reply(
 	return &own->reply;
 }
 
-/* An own reply is what its code says. */
+/* Returns the word for the record. A reply of the filter's own counts by its code. */
 static const char *verdict_word(const struct milter_answer *a)
 {
 	enum milter_kind kind = a->kind;
@@ -276,18 +278,18 @@ const struct reply *filter_await(struct filters_state *m, struct filter *f)
 		if (r == 0 && !a.late)
 			refusal = filter_verdict(m, f, &a);
 	}
-	/* a refusal holds whatever stands behind it: the next event finds that */
+	/* after a refusal more input is no error here: the next event finds it */
 	if (r == 0 && !refusal && filter_may_go_on(f) && link_has_input(&f->link))
 		r = link_fail(&f->link, "answered what was not asked", 0);
 	return r < 0 ? filter_fail(m, f) : refusal;
 }
 
-/* What the event says beside its name and macros. */
+/* An event, and what is sent with it beside its macros. */
 struct event {
 	enum milter_event what;
 	struct span text, params;
 	const struct session *session;
-	bool is_told; /* its answer has no effect */
+	bool drops_answer; /* its answer has no effect */
 };
 
 static void put_event(struct buf *b, const struct event *e)
@@ -333,8 +335,8 @@ static const struct reply *ask(struct filters_state *m, struct filter *f,
 	if (milter_wants(&f->talk, e->what)) {
 		put_event(&b, e);
 		milter_sent(&f->talk, e->what);
-		if (e->is_told)
-			milter_told(&f->talk);
+		if (e->drops_answer)
+			milter_drops_answer(&f->talk);
 		trace_event(f, e->what, e->text);
 		if (!f->verdict)
 			f->verdict = milter_kind_word(MILTER_CONTINUE);
@@ -344,7 +346,7 @@ static const struct reply *ask(struct filters_state *m, struct filter *f,
 	return filter_await(m, f);
 }
 
-/* Connection and greeting, if they are new to the filter. */
+/* Sends connection and greeting, unless the filter has them. */
 static const struct reply *ask_session(
 	struct filters_state *m, struct filter *f, const struct milter_values *values)
 {
@@ -437,7 +439,7 @@ void filter_show_refused(struct filters_state *m, struct filter *f, const struct
 			.text = path_of(&b, mailbox),
 			.params = tx->written_params,
 			.session = m->host.session,
-			.is_told = true },
+			.drops_answer = true },
 		&v);
 }
 
@@ -456,7 +458,7 @@ const struct reply *filter_ask_unknown(
 			.text = line,
 			.session = m->host.session },
 		&none);
-	/* a verdict on a command is none on the message */
+	/* a verdict on a command does not apply to the message */
 	if (!f->failed)
 		f->verdict = verdict;
 	return r;

@@ -20,8 +20,8 @@ static void put_terms(struct buf *b, const struct milter_terms *t)
 static bool check_one(
 	struct filter *f, const char *path, const struct milter_report *report)
 {
-	char text[FINDING_MAX] = "", said[FINDING_MAX / 2] = "";
-	struct buf b = BUF(text), about = BUF(said);
+	char text[FINDING_MAX] = "", finding[FINDING_MAX / 2] = "";
+	struct buf b = BUF(text), about = BUF(finding);
 	int r = link_open(&f->link, &f->setting);
 	bool fine;
 
@@ -34,8 +34,8 @@ static bool check_one(
 		buf_put_str(&about, f->link.fault);
 	if (!fine && !f->link.connected)
 		filter_put_cure(&about, &f->setting, -r);
-	said[about.n < sizeof(said) ? about.n : sizeof(said) - 1] = '\0';
-	filter_put_fault(&b, path, f, said);
+	finding[about.n < sizeof(finding) ? about.n : sizeof(finding) - 1] = '\0';
+	filter_put_fault(&b, path, f, finding);
 	(fine ? report->finding : report->fault)(report->ctx, text);
 	filter_quit(f);
 	return fine;

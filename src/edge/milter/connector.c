@@ -20,11 +20,14 @@
 /* connections that are put off, of which each may have FILTERS_MAX sockets */
 #define WAITING_MAX 32
 
-/* What a connection gets, beside descriptors: those of filters, then of name servers. */
+/*
+ * The message to a connection. Its descriptors are those of filters, then of name
+ * servers.
+ */
 struct parcel {
 	uint32_t n_filters, n_servers;
 	struct {
-		int32_t error; /* -errno: there is no descriptor; 0: there is */
+		int32_t error; /* -errno: no descriptor; 0: a descriptor */
 		bool connected;
 	} filters[FILTERS_MAX];
 };
@@ -45,7 +48,7 @@ static void close_all(struct descriptors *d)
 		close(d->list[--d->n]);
 }
 
-/* Sends without waiting: a connection that has ended needs nothing. */
+/* Sends without waiting. Errors are ignored: the connection has ended. */
 static void send_parcel(int channel, struct parcel *p, const struct descriptors *d)
 {
 	union rights rights = { 0 };
@@ -69,15 +72,15 @@ static void send_parcel(int channel, struct parcel *p, const struct descriptors 
 struct making {
 	int channel;
 	const struct filters_state *of;
-	uint64_t until; /* then it gets what there is */
+	uint64_t until; /* then the sockets are sent, complete or not */
 	struct link_start starts[FILTERS_MAX];
 };
 
-/* What the connector has. */
+/* The state of the connector. */
 struct maker {
 	struct ip servers[DNS_SERVERS_MAX];
 	size_t n_servers;
-	struct making waiting[WAITING_MAX]; /* the oldest first */
+	struct making waiting[WAITING_MAX]; /* oldest first */
 	size_t n_waiting;
 };
 
@@ -92,7 +95,7 @@ static struct making making_of(int channel, const struct filters_state *of)
 	return c;
 }
 
-/* Tries what had no room. True when it is to be tried again. */
+/* Connects again to filters that had no room. True when one still has none. */
 static bool try_all(struct making *c)
 {
 	bool again = false;
@@ -184,7 +187,7 @@ static ssize_t receive(int fd, void *to, size_t size, int flags, struct descript
 	return n;
 }
 
-/* Without waiting: there is room, as one answer at a time is due. */
+/* Sends an answer without waiting: there is room, because one at a time is due. */
 static void send_answer(int control)
 {
 	char octet = 0;
@@ -194,7 +197,7 @@ static void send_answer(int control)
 	sendmsg(control, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* The next request; or -EINTR where it is time for those that wait. */
+/* Waits for the next request. -EINTR: it is time to try the waiting ones again. */
 static ssize_t await_request(const struct connector_task *task, const struct maker *k,
 	struct connector_request *ret, struct descriptors *ret_channel)
 {
@@ -234,7 +237,7 @@ int connector_run(const struct connector_task *task)
 	return r;
 }
 
-/* Gives the descriptors to their owners. */
+/* Gives the descriptors to the filters and to the look-up of the client's name. */
 static void unpack(struct filters_state *m, const struct parcel *p, struct descriptors *d)
 {
 	size_t at = 0;
@@ -251,7 +254,7 @@ static void unpack(struct filters_state *m, const struct parcel *p, struct descr
 	d->n = 0;
 }
 
-/* True when the descriptors are those that the parcel says. */
+/* True when the number of descriptors is the one that the parcel announces. */
 static bool is_whole(const struct filters_state *m, const struct parcel *p,
 	const struct descriptors *d)
 {

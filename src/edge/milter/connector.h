@@ -7,7 +7,7 @@
 /* As struct milter_api has it. */
 int connector_run(const struct connector_task *task);
 
-/* There is no channel where there should be one. */
+/* Sets the fault of all filters: the channel to the connector could not be made. */
 void connector_lost(struct filters_state *m);
 
 /*

@@ -10,7 +10,7 @@
 #define FIELD_ROOM (MILTER_DATA_MAX + 1024) /* the longest that is sent, and its name */
 #define FIELD_MORE 64 /* octets of an event that are not of the field */
 #define PIECE_MAX (16 * 1024)
-/* edits of a message that is refused already; more than a filter has for any message */
+/* edits that are read after a refusal; a filter may send fewer for any message */
 #define DROPPED_MAX (4 * MILTER_FIELDS_MAX)
 
 static int make_edits(struct milter_edits *e)
@@ -20,7 +20,7 @@ static int make_edits(struct milter_edits *e)
 
 	if (e->fields)
 		return 0;
-	/* one piece: of several the heap writes a head into a page of each */
+	/* one allocation, because each has a header of its own, and so touches a page */
 	memory = malloc(2 * size + MILTER_NEW_TEXT_MAX);
 	if (!memory)
 		return -ENOMEM;
@@ -45,7 +45,7 @@ static const struct reply *parse(struct filters_state *m)
 		return NULL;
 	if (make_edits(&c->edits) < 0)
 		return m->host.reply(REPLY_NO_MEMORY);
-	milter_header_find(text, true, &c->header); /* true where no more follows */
+	milter_header_find(text, true, &c->header); /* true: the text is complete */
 	content_split_trace(c, &top, &ours);
 	wrong = milter_edits_begin(&c->edits, ours, (struct span){ text.p, c->header.n });
 	if (wrong)
@@ -90,7 +90,7 @@ const struct reply *content_fail(struct filters_state *m, int error)
 
 /* Each of these returns 0 or -errno, with a fault, and sets *ret_refusal. */
 
-/* The filter gets no more events of this message. */
+/* True when the filter gets no more events of this message. */
 static bool is_over(const struct filters_state *m, const struct filter *f,
 	const struct reply *refusal)
 {
@@ -292,7 +292,7 @@ static int edit(struct filters_state *m, struct filter *f, const struct milter_a
 	return 0;
 }
 
-/* Reads what the filter decides about the whole message. */
+/* Reads the edits and the verdict of the filter. */
 static int take_verdict(
 	struct filters_state *m, struct filter *f, const struct reply **ret)
 {
@@ -310,7 +310,7 @@ static int take_verdict(
 	if (r < 0)
 		return r;
 	*ret = filter_verdict(m, f, &a);
-	/* a refusal holds whatever stands behind it: the next message finds that */
+	/* after a refusal more input is no error here: the next message finds it */
 	if (!*ret && filter_may_go_on(f))
 		r = filter_drop_late(f);
 	if (r == 0 && m->content.refusal && !*ret)
@@ -336,8 +336,8 @@ static int ask_end(struct filters_state *m, struct filter *f, const struct tx *t
 }
 
 /*
- * The verdict is there: what the filter changed counts from now on. The last line of a
- * new body gets an end, as that of every message has one but for BINARYMIME. 0 or -errno.
+ * Makes the changes of the filter valid after its verdict. The last line of a new body
+ * gets a line end, as every message has one, except with BINARYMIME. 0 or -errno.
  */
 static int keep_body(struct filters_state *m)
 {
@@ -431,5 +431,5 @@ void content_done(struct content *c)
 	octets_done(&c->trace);
 	octets_done(&c->return_path);
 	octets_done(&c->mark);
-	free(c->edits.fields); /* and what is in one piece with them */
+	free(c->edits.fields); /* and the rest of that allocation */
 }

@@ -65,7 +65,7 @@ static int put_unnamed(struct octets *to, struct span text)
 		line.n -= text.n;
 		if (span_starts(line, SPAN("\tfor <"))) {
 			bool is_last = span_ends(line, SPAN(";\n"));
-			to->n -= is_last && to->n; /* the line end in front */
+			to->n -= is_last && to->n; /* the line end before it */
 			r = put(to, is_last ? SPAN(";\n") : SPAN(""));
 		} else if (!span_starts(line, SPAN(FIELD_DELIVERED_TO))) {
 			r = put(to, line);
@@ -132,7 +132,7 @@ static const struct reply *put_changed(struct filters_state *m, const struct tx 
 	} while (!done && !r);
 	if (r)
 		return r;
-	/* a header may end with a line that is no field, and with the message */
+	/* the end of the header is a line that is no field, or the end of the message */
 	if (c->body_replaced ||
 		(!c->header.n_separator && body.at < spool_size(body.from)))
 		r = stages_body(&m->host.delivery, tx, SPAN("\n"));

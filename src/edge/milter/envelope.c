@@ -67,7 +67,7 @@ static void note(struct filters_state *m, const struct change *change, const cha
 	m->stage.fault = m->fault;
 }
 
-/* Parses an address with or without brackets; `room` has it then. */
+/* Parses an address with or without brackets. *ret borrows from `room`. */
 static bool take_path(const struct change *change, enum path_kind kind, struct buf *room,
 	struct path *ret)
 {
@@ -94,7 +94,7 @@ static void remove_recipient(struct tx *tx, const struct change *change)
 		if (!span_ieq(r->mailbox, text))
 			continue;
 		r->left_out = true;
-		/* no report says that it was delivered */
+		/* no report of its delivery is made */
 		r->params.report = false;
 	}
 }
@@ -153,7 +153,7 @@ static void change_sender(
 	}
 }
 
-/* A field with the reason, for the reader of the mailbox. 0 or -errno. */
+/* Adds a field with the reason, for the reader of the mailbox. 0 or -errno. */
 static int mark(struct filters_state *m, const char *reason)
 {
 	char field[sizeof(FIELD_QUARANTINE) + REASON_MAX + 1];
@@ -191,8 +191,8 @@ static bool has_recipient(const struct tx *tx)
 }
 
 /*
- * For a message that goes into quarantine without a recipient: it has those of the client
- * there, for whom the stages that deliver have a place.
+ * Undoes the removal of recipients. A message in quarantine needs one, and the stages
+ * that deliver have places for those of the client.
  */
 static void take_back_removals(struct tx *tx)
 {
@@ -232,7 +232,7 @@ const struct reply *changes_carry_out(struct filters_state *m, struct tx *tx)
 	for (size_t i = 0; i < c->n && !r; i++)
 		if (c->list[i].kind == MILTER_RCPT_ADD)
 			not_added = worse(not_added, add_recipient(m, tx, &c->list[i]));
-	/* lost otherwise: the sender was told nothing, and no recipient has it */
+	/* otherwise the message is lost: no recipient has it, and the sender no reply */
 	if (!r && not_added && (not_added->code < 500 || !has_recipient(tx)))
 		return not_added;
 	m->discard |= !has_recipient(tx);

@@ -107,7 +107,7 @@ int link_open_until(struct link *l, const struct milter_setting *s, uint64_t unt
 	return r;
 }
 
-/* As struct milter_wait has it, where there is no session. */
+/* The wait without a session, see struct milter_wait. */
 static int poll_alone(int fd, short event, uint64_t until)
 {
 	struct pollfd p = { .fd = fd, .events = event };
@@ -194,7 +194,9 @@ int link_flush(struct link *l, unsigned seconds)
 	return r;
 }
 
-/* Takes a frame out of what was read. True: that is decided, and *ret_r is the result. */
+/*
+ * Takes a frame from the input. False: more input is needed; else *ret_r is the result.
+ */
 static bool take(struct link *l, struct milter_frame *ret, int *ret_r)
 {
 	enum milter_step step;
@@ -213,7 +215,7 @@ static bool take(struct link *l, struct milter_frame *ret, int *ret_r)
 	return true;
 }
 
-/* Moves what was not taken to the front, and reads what is there. */
+/* Moves the rest of the input to the front, and reads more without waiting. */
 static int fill(struct link *l)
 {
 	int r;

@@ -22,7 +22,7 @@ struct link {
 	struct milter_reading reading; /* of frames, in their order */
 	size_t n_taken; /* octets of `in` that were taken */
 	uint64_t spent; /* milliseconds that were waited */
-	char fault[LINK_FAULT_MAX]; /* the last error: what, in words */
+	char fault[LINK_FAULT_MAX]; /* the last error, as a sentence */
 };
 
 union address {
@@ -35,7 +35,7 @@ union address {
 /* Fills in the address of an IP socket, and returns its size. */
 socklen_t link_put_address(union address *to, const struct ip *ip, uint16_t port);
 
-/* What has become of a new socket. */
+/* The state of a new socket. */
 struct link_start {
 	int fd; /* -1: there is an error */
 	int error; /* -errno; 0: it is connected, or will be */
@@ -45,7 +45,7 @@ struct link_start {
 /* Makes a socket, and begins to connect, without waiting. */
 struct link_start link_start(const struct milter_setting *s);
 
-/* Takes over that socket. 0 or -errno; then there is a fault. */
+/* Takes over that socket. 0; or -errno, with a fault. */
 int link_take(struct link *l, const struct link_start *start);
 
 /*
@@ -56,7 +56,10 @@ int link_take(struct link *l, const struct link_start *start);
 #define LINK_FULL_TIME 1000
 #define LINK_FULL_STEP 20
 
-/* Both, once; or again and again until that time, while the filter has no room. */
+/*
+ * Makes a socket and takes it over. The second one repeats this until that time while the
+ * filter has no room.
+ */
 int link_open(struct link *l, const struct milter_setting *s);
 int link_open_until(struct link *l, const struct milter_setting *s, uint64_t until);
 
@@ -77,13 +80,13 @@ int link_wait(struct link *l, unsigned seconds);
  */
 int link_flush(struct link *l, unsigned seconds);
 
-/* True when octets were not taken. Other news is found by the next call. */
+/* True when input was not taken. An error or end is found by the next call. */
 bool link_has_input(const struct link *l);
 
 /* Reads a whole frame, within that many seconds. It is valid until the next call. */
 int link_read(struct link *l, unsigned seconds, struct milter_frame *ret);
 
-/* Keeps a fault; returns `error`. */
+/* Keeps the fault, and returns `error`. */
 int link_fail(struct link *l, const char *what, int error);
 
 void link_close(struct link *l);

@@ -34,7 +34,7 @@ static void report_trouble(const struct milter_report *to, const char *path, int
 	report(to, path, 0, SPAN(""), b.overflow ? strerror(error) : why);
 }
 
-/* Takes one line. False: it was reported. */
+/* Takes one line. False: its fault was reported. */
 static bool take_line(struct filter *list, size_t *n, struct span line, size_t number,
 	const char *path, bool can_quarantine, const struct milter_report *to)
 {

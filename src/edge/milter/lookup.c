@@ -15,10 +15,10 @@
 #include "edge/file.h"
 #include "edge/milter/link.h"
 
-#define RESOLV_CONF "/etc/resolv.conf" /* a listener watches it */
+#define RESOLV_CONF "/etc/resolv.conf" /* a listener looks for changes of it */
 #define RESOLV_CONF_MAX (64 * 1024)
 #define PORT 53
-#define ANSWERS_AT_ONCE 16 /* more wait: a server sends one for each question */
+#define ANSWERS_AT_ONCE 16 /* of a server; more are read later */
 
 size_t lookup_servers(struct ip ret[DNS_SERVERS_MAX])
 {
@@ -68,7 +68,7 @@ static void finish(struct lookup *l, bool confirmed)
 	lookup_done(l);
 }
 
-/* Turns to the next server that is of use. False: there is none. */
+/* Chooses the next server that can be used. False: there is none. */
 static bool turn(struct lookup *l)
 {
 	for (size_t i = 1; i <= l->n_servers; i++) {
@@ -81,14 +81,14 @@ static bool turn(struct lookup *l)
 	return false;
 }
 
-/* The server is asked no more. */
+/* Closes the socket of a server, which is not used again. */
 static void give_up_server(struct lookup *l, size_t i)
 {
 	close(l->servers[i]);
 	l->servers[i] = -1;
 }
 
-/* Sends the question to a server, or ends where there is none. */
+/* Sends the question to a server, or ends the look-up if there is none. */
 static void ask(struct lookup *l)
 {
 	char octets[DNS_QUERY_MAX];
@@ -139,7 +139,10 @@ void lookup_begin(struct lookup *l, const struct ip *ip)
 		finish(l, false);
 }
 
-/* Whether the name has the address is known. */
+/*
+ * Takes the result for names[which], and goes on with the next name if it is not
+ * confirmed.
+ */
 static void take_confirmation(struct lookup *l, bool confirmed)
 {
 	if (confirmed || l->which + 1 == l->n_names) {
@@ -179,7 +182,7 @@ static void take_answer(struct lookup *l, size_t server, struct span answer)
 	}
 }
 
-/* Reads what one server has sent, or that it does not exist. */
+/* Reads the answers of one server, or the error that nothing listens there. */
 static void read_server(struct lookup *l, size_t i)
 {
 	char octets[DNS_ANSWER_MAX];

@@ -10,7 +10,7 @@
 #include "proto/dns.h"
 
 #define LOOKUP_TIME 2000 /* milliseconds for all of it */
-#define LOOKUP_REPEAT 500 /* then another server is asked, or the same again */
+#define LOOKUP_REPEAT 500 /* then the question is sent again, to the next server */
 
 enum lookup_step {
 	LOOKUP_NOT_BEGUN,
@@ -20,16 +20,16 @@ enum lookup_step {
 };
 
 struct lookup {
-	int servers[DNS_SERVERS_MAX]; /* owned, connected; -1: it is of no use */
+	int servers[DNS_SERVERS_MAX]; /* owned, connected; -1: unusable */
 	size_t n_servers;
 	enum lookup_step step;
 	struct ip ip;
 	uint64_t end, repeat; /* by link_clock() */
-	size_t server; /* is asked */
+	size_t server; /* index of the server that has the question */
 	struct dns_question question;
 	struct dns_name names[DNS_NAMES_MAX];
 	size_t n_names, which;
-	bool confirmed; /* names[which] is the name */
+	bool confirmed; /* names[which] is the confirmed name */
 };
 
 /* The servers of /etc/resolv.conf. Returns how many there are. */

@@ -15,14 +15,14 @@ static struct filters_state *state_of(struct stage *st)
 	return (struct filters_state *)st;
 }
 
-/* The stages that deliver may have a fault of this host for the record. */
+/* Takes over the fault of a stage that delivers, for the record. */
 static void note_fault(struct filters_state *m)
 {
 	if (!m->stage.fault)
 		m->stage.fault = stages_fault(&m->host.delivery);
 }
 
-/* The sockets are there: the name of the client can be looked up. */
+/* Begins to look up the client's name, once the sockets are there. */
 static void begin_lookup(struct filters_state *m)
 {
 	const struct session_peer *peer = &m->host.session->peer;
@@ -45,7 +45,7 @@ static void filters_use_time(struct stage *stage)
 	lookup_go_on(&m->lookup);
 }
 
-/* Before the first event all that it has about the client must be known. */
+/* Waits for the facts about the client, which the first event needs. */
 static void await_client(struct filters_state *m)
 {
 	connector_take(m, LOOKUP_TIME);
@@ -58,15 +58,18 @@ static void await_client(struct filters_state *m)
 }
 
 /*
- * True of a refusal that recipients get in place of MAIL: it does not hold for one that
- * wants no filter. The end of the session does not wait.
+ * True of a refusal of MAIL that is sent at RCPT instead, because it does not apply to
+ * recipients without filters. The end of the session is not put off.
  */
 static bool may_wait(const struct filters_state *m, const struct reply *refusal)
 {
 	return m->host.spares && refusal != m->host.reply(REPLY_FILTER_END);
 }
 
-/* Unknown commands in front of MAIL are no part of the transaction. */
+/*
+ * Drops the results of unknown commands before MAIL, which are no part of the
+ * transaction.
+ */
 static void forget_commands(struct filters_state *m)
 {
 	for (size_t i = 0; i < m->n; i++) {
@@ -145,13 +148,13 @@ static const struct reply *filters_rcpt(
 	return r;
 }
 
-/* Filters are not asked any more about the message. */
+/* True when filters are not asked about the message any more. */
 static bool is_settled(const struct filters_state *m)
 {
 	return m->discard || m->spared;
 }
 
-/* Recipients that this host refused, for filters that want these, too. */
+/* Shows a recipient that this host has refused to filters that want these, too. */
 static void filters_refused(struct stage *st, const struct tx *tx, struct span mailbox,
 	const struct reply *refusal, struct span text)
 {
@@ -167,7 +170,7 @@ static const struct reply *filters_unknown(struct stage *st, struct span line)
 	struct filters_state *m = state_of(st);
 	const struct reply *r = NULL;
 
-	/* one that fails now must not bring back a message of which parts are gone */
+	/* after a discard the content is incomplete, so no filter may fail and undo it */
 	for (size_t i = 0; i < m->n && !r && !m->discard; i++)
 		r = filter_ask_unknown(m, &m->list[i], line);
 	return r;
@@ -318,7 +321,10 @@ static struct stage *filters_open(const struct milter_host *host,
 	return &m->stage;
 }
 
-/* One that cannot be reached is asked no more, and its default action holds. */
+/*
+ * Connects to all filters. One that cannot be reached is not asked later; its default
+ * action applies.
+ */
 static void filters_connect(struct stage *stage, int channel)
 {
 	struct filters_state *m = state_of(stage);

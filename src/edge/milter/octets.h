@@ -8,7 +8,7 @@
 #include "base/buf.h"
 
 #define OCTETS_FIRST (4 * 1024)
-#define OCTETS_KEPT_MAX (1024 * 1024) /* what a next message gets again */
+#define OCTETS_KEPT_MAX (1024 * 1024) /* memory that is kept for the next message */
 
 struct octets {
 	char *p; /* owned */

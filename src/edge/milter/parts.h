@@ -33,18 +33,18 @@ struct filter {
 	struct link link;
 	struct milter_talk talk;
 	bool begun; /* negotiation was done */
-	bool failed; /* for the rest of the session: its default action holds */
-	bool in_message; /* it got MAIL, and not yet the end */
+	bool failed; /* its default action applies for the rest of the session */
+	bool in_message; /* MAIL was sent, and not yet the end */
 	/* its verdict on the session; NULL: none */
 	const struct reply *session_refusal;
-	struct own_reply session_reply; /* its words; no later message changes them */
+	struct own_reply session_reply; /* its text, which later messages do not change */
 	char helo[COMMAND_LINE_MAX]; /* the name that it got; or empty */
 	bool helo_secured;
 
 	/* Of the transaction: */
 	const char *verdict; /* the word for the record; NULL: it was not asked */
 	size_t n_edits;
-	size_t n_late; /* edits behind its verdict, which are dropped */
+	size_t n_late; /* edits after its verdict, which are dropped */
 	unsigned field_notes; /* bits of enum milter_field_note: it did not see all */
 	size_t n_refused; /* recipients */
 	size_t n_traced; /* lines */
@@ -131,7 +131,10 @@ struct filters_state {
 	/* filters are not shown that the last recipient was refused */
 	bool withheld;
 	const struct reply *refusal; /* of MAIL, which recipients get; NULL: none */
-	/* the words of `refusal` must outlast those about recipients and commands */
+	/*
+	 * texts of own replies; that of `refusal` outlives those about recipients and
+	 * commands
+	 */
 	struct own_reply reply, rcpt_reply, unknown_reply;
 	char fault[FILTER_FAULT_MAX]; /* the first of the transaction; or empty */
 	struct filters_facts facts;
@@ -212,7 +215,10 @@ const struct reply *filter_ask_unknown(
 const struct reply *filter_ask_data(
 	struct filters_state *m, struct filter *f, const struct tx *tx);
 
-/* The message is over, however it ended: the filter is told with what it gets next. */
+/*
+ * The message has ended, for any reason. The filter gets the event of it with the next
+ * one.
+ */
 void filter_end_message(struct filter *f);
 
 /* Ends the conversation, and the connection. */

@@ -13,7 +13,7 @@
 
 #define FILE_MODE 0600
 #define DIRECTORY_MODE 0700
-#define DIRECTORY_NAME "/postern-filters-" /* and the number of the user */
+#define DIRECTORY_NAME "/postern-filters-" /* the user id follows */
 #define NAME_MAX_HERE 32
 #define NAME_TRIES 16
 
@@ -74,7 +74,10 @@ int spool_directory(const struct account *owner, char ret_path[static SPOOL_PATH
 	return fd < 0 ? first : fd;
 }
 
-/* For file systems on which each file has a name at first. A descriptor or -errno. */
+/*
+ * Makes a file and removes its name, for file systems without O_TMPFILE. A descriptor or
+ * -errno.
+ */
 static int open_named(int directory)
 {
 	char name[NAME_MAX_HERE];
@@ -167,7 +170,7 @@ int spool_get(const struct spool *s, uint64_t at, struct buf *room, struct span 
 	do {
 		n = pread(s->fd, room->p, room->cap, (off_t)(at - s->head.n));
 	} while (n < 0 && errno == EINTR);
-	if (n <= 0) /* it is not shorter than what was written */
+	if (n <= 0) /* 0 cannot be the end: `at` is within what was written */
 		return n < 0 ? -errno : -EIO;
 	room->n = (size_t)n;
 	*ret = buf_span(room);

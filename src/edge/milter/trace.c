@@ -86,7 +86,7 @@ void trace_answer(struct filter *f, const struct milter_answer *a)
 	char octets[2 * LINE_MAX_OCTETS];
 	struct buf b = BUF(octets);
 
-	/* they are many, and say nothing */
+	/* these are many, and have no effect */
 	if (!is_traced(f) ||
 		(a->kind == MILTER_CONTINUE &&
 			(a->event == MILTER_FIELD || a->event == MILTER_BODY)))

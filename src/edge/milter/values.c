@@ -17,7 +17,7 @@ static void set(struct milter_values *v, enum milter_macro macro, const char *te
 		v->of[macro] = span_of(text);
 }
 
-/* What stands behind the "@"; of a path without one nothing. */
+/* Returns the part behind the "@", or an empty span. */
 static struct span domain_of(struct span path)
 {
 	const char *at = path.n ? memrchr(path.p, '@', path.n) : NULL;

@@ -91,9 +91,9 @@ static void trim_memory(struct stream *s)
 static int wait_for(struct stream *s, int fd, short events)
 {
 	uint64_t part = s->is_crowded ? s->timeout / STREAM_CROWDED_PART + 1 : INT_MAX;
-	bool heed = events == POLLIN && !s->finishing;
+	bool watches_signals = events == POLLIN && !s->finishing;
 	struct pollfd fds[] = { { .fd = fd, .events = events },
-		{ .fd = heed ? s->signals : -1, .events = POLLIN } };
+		{ .fd = watches_signals ? s->signals : -1, .events = POLLIN } };
 	uint64_t now = stream_clock();
 	uint64_t end = now + s->timeout < s->deadline ? now + s->timeout : s->deadline;
 	uint64_t begin = now;

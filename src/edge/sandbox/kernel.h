@@ -11,12 +11,13 @@
 #include <stdint.h>
 
 /*
- * A Landlock ruleset under construction: everything is denied, then allowed again below
- * named paths. Where the kernel has no Landlock that serves, abi is 0 and all calls are
- * no-ops.
+ * A Landlock ruleset under construction: all access is denied, except what is allowed
+ * below named paths. If the kernel has no usable Landlock, abi is 0 and the functions do
+ * nothing.
  */
 
-#define LANDLOCK_ABI_TRUNCATE 3 /* before, what may be read may be emptied */
+/* with an older ABI a file that may be read may be truncated */
+#define LANDLOCK_ABI_TRUNCATE 3
 
 enum landlock_access {
 	LANDLOCK_READ, /* files */
@@ -49,10 +50,10 @@ void landlock_done(struct landlock *l);
 /* Allows `access` below path, or on it if a file. 0 or -errno, -ENOENT for none. */
 int landlock_allow(struct landlock *l, const char *path, enum landlock_access access);
 
-/* The same for what is open, which stays open. */
+/* The same for an open file or directory, which stays open. */
 int landlock_allow_open(struct landlock *l, int fd, enum landlock_access access);
 
-/* Puts it in force in this process for good; no_new_privs is set. 0 or -errno. */
+/* Applies the ruleset to this process for good; no_new_privs must be set. 0 or -errno. */
 int landlock_enforce(struct landlock *l);
 
 /*
@@ -64,10 +65,10 @@ int landlock_enforce(struct landlock *l);
 /* False on an architecture that has no filter: the functions then do nothing. */
 bool seccomp_exists(void);
 
-/* Calls that are allowed only where they are needed and can do no harm. */
+/* Calls that are allowed only to processes that need them, and can do no harm there. */
 struct seccomp_needs {
 	bool fchown; /* of any file that is open */
-	bool landlock; /* for stage B, when that is entered later */
+	bool landlock; /* to enter stage B later */
 };
 
 /* Stage A: what a connection needs. Memory is executable only where a file is mapped. */
@@ -76,13 +77,16 @@ int seccomp_enter(const struct seccomp_needs *needs);
 /* Stage A of a process that accepts connections and forks a process for each. */
 int seccomp_enter_accepting(const struct seccomp_needs *needs);
 
-/* On top of that, in a process forked by such a one: it accepts and forks no other. */
+/* The filter of a process that was forked there, in addition: no accept(), no fork(). */
 int seccomp_enter_forked(void);
 
 /* A process that makes and connects sockets, and passes them to others. */
 int seccomp_enter_connecting(void);
 
-/* A process that signs: only calls on what is open, or with tokens all but the worst. */
+/*
+ * A process that signs: only calls on open descriptors, or with tokens all but the most
+ * dangerous.
+ */
 int seccomp_enter_signing(bool has_tokens);
 
 /* A process that makes files as their owners: see seccomp-broker.c. */
@@ -93,7 +97,7 @@ int seccomp_tighten(void);
 
 /* Filters as tables, and the assembler that makes a BPF program of them. */
 
-#define BPF_CALLS_MAX 256 /* in a filter, without those of rules */
+#define BPF_CALLS_MAX 256 /* calls of a filter, without rules */
 #define BPF_RULES_MAX 32
 
 /*
@@ -109,7 +113,7 @@ enum bpf_test {
 	ARG_HAS_NO, /* of the bits in value */
 	ARG_IS_NULL,
 	ARG_IS_OWN_PID,
-	ARG_NEVER, /* holds for none: a call that a base allows is refused */
+	ARG_NEVER, /* never true: refuses a call that a base allows */
 };
 
 struct bpf_check {
@@ -134,7 +138,7 @@ struct bpf_table {
 	const struct bpf_rule *rules;
 	size_t n_rules; /* with those of the base at most BPF_RULES_MAX */
 	uint32_t others; /* the action for a call in none of them */
-	/* For calls in none of the three; its `others` does not count. Or NULL. */
+	/* the table for calls in none of the three, without its `others`; or NULL */
 	const struct bpf_table *base;
 };
 
@@ -145,5 +149,5 @@ struct bpf_program {
 
 void bpf_assemble(struct bpf_program *p, const struct bpf_table *t);
 
-/* Puts a filter in force. 0 or -errno, as above. */
+/* Applies a filter to this process. 0 or -errno, as above. */
 int seccomp_enforce(const struct bpf_table *t);

@@ -101,7 +101,7 @@ int account_find(const char *name, struct account *ret)
 	return 0;
 }
 
-/* Read by GnuTLS as it starts. */
+/* Files that GnuTLS reads when it starts. */
 static const char *const tls_files[] = {
 	"/etc/gnutls", /* the system's policy for TLS: Debian */
 	"/etc/crypto-policies", /* and Fedora, by a link into the next */
@@ -120,7 +120,7 @@ static bool is_user(const struct account *a)
 	       gid[1] == a->gid && gid[2] == a->gid;
 }
 
-/* A process that keeps capabilities across setresuid() could still come back. */
+/* True if the process can become root again, by capabilities that setresuid() left. */
 static bool can_return(const struct account *a)
 {
 	return a->uid != 0 && (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0);
@@ -150,7 +150,7 @@ void sandbox_hide(void)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-/* A directory that cannot be opened for reading stays closed; none is made of it. */
+/* Allows reading below a directory. One that cannot be opened is left out. */
 static int allow_read(struct landlock *l, const char *path)
 {
 	int r = landlock_allow(l, path, LANDLOCK_READ);
@@ -256,7 +256,7 @@ void sandbox_dirs_add(struct sandbox_dirs *to, const struct sandbox_dirs *from)
 	to->owners |= from->owners;
 }
 
-/* Other users have none. */
+/* Returns the capabilities that stay; only root has any. */
 static unsigned kept_capabilities(const struct sandbox_dirs *dirs)
 {
 	const unsigned chown = dirs->gives_group ? 1U << CAP_CHOWN : 0;
@@ -264,7 +264,7 @@ static unsigned kept_capabilities(const struct sandbox_dirs *dirs)
 	return dirs->keeps_root ? chown | 1U << CAP_DAC_OVERRIDE : 0;
 }
 
-/* All of stage A but the filter. */
+/* Enters stage A, except for the system call filter. */
 static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_report)
 {
 	CLEANUP(landlock_done) struct landlock l = { 0 };
@@ -292,8 +292,8 @@ static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
 }
 
 /*
- * Root may change the group of any file that is open, so it has the call for it only
- * where no file of the system can be read.
+ * Returns the calls that are needed. Root could change the group of any open file, so
+ * fchown() is allowed only when no file of the system can be read.
  */
 static struct seccomp_needs needs_of(const struct sandbox_dirs *dirs)
 {
@@ -389,7 +389,7 @@ int sandbox_enter_connecting(void)
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	/* as root it reaches sockets of any owner; other users have no capability */
+	/* root needs this one to connect to sockets of other owners */
 	r = limit_capabilities(1U << CAP_DAC_OVERRIDE);
 	if (r == 0)
 		r = landlock_init(&l, 0, true);
@@ -417,7 +417,7 @@ int sandbox_tighten(const struct sandbox_dirs *dirs)
 	return r;
 }
 
-/* A 421 of a stage ends the session: no mail is received outside stage B. */
+/* Ends the session, by the 421 of a stage: no mail is received outside stage B. */
 static const struct reply *fail(const struct confine *c, int error)
 {
 	char text[CONFIG_FAULT_MAX];

@@ -18,8 +18,8 @@
 #define SANDBOX_DIRS 16 /* of a list: those of all connections that share a sandbox */
 
 /*
- * A directory that is open is allowed by its descriptor: another one that has its name by
- * then is not meant.
+ * A directory. An open one is allowed by its descriptor, so a directory that gets its
+ * name later is not.
  */
 struct sandbox_dir {
 	const char *path;
@@ -34,7 +34,7 @@ struct sandbox_dirs {
 	size_t n_read;
 	bool too_many; /* a list is too short: the sandbox cannot be entered */
 	bool tls; /* GnuTLS may initialise itself: it reads the system's policy */
-	bool loaded; /* all that is to be loaded is: no library is read */
+	bool loaded; /* all modules are loaded: no library is read */
 	bool owners; /* a broker delivers, and this process has no right to a mailbox */
 	/* of a tool: root can write into directories of other users */
 	bool keeps_root;
@@ -56,21 +56,24 @@ void sandbox_dirs_read(struct sandbox_dirs *dirs, const char *dir);
 /* Lets `to` use what `from` may use. */
 void sandbox_dirs_add(struct sandbox_dirs *to, const struct sandbox_dirs *from);
 
-/* In the record of a stage that cannot be entered. */
+/* Part of the record of a stage that cannot be entered. */
 #define SANDBOX_CURE "(sandbox = no does without)"
 
 struct sandbox_report {
-	int landlock; /* the kernel's ABI; 0 when it has none that serves */
+	int landlock; /* the ABI in use; 0: the kernel has no usable one */
 	bool filter; /* of system calls; false on an architecture that has none */
 };
 
 /*
- * What a record has of a sandbox that is entered: NULL for all of it, or the part that
- * is in force.
+ * The word of the record for a sandbox that was entered: NULL for all of it, or the part
+ * that is active.
  */
 const char *sandbox_word(const struct sandbox_report *report);
 
-/* False on an architecture without a system call filter: Landlock is all there is. */
+/*
+ * False on an architecture without a system call filter, where the sandbox is Landlock
+ * alone.
+ */
 bool sandbox_has_filter(void);
 
 /*

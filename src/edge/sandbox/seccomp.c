@@ -132,7 +132,7 @@ static const uint16_t allowed[] = {
 #endif
 };
 
-/* Beside these, according to struct seccomp_needs. */
+/* Allowed in addition, according to struct seccomp_needs. */
 static const uint16_t allowed_chown[] = { CALL_FCHOWN };
 static const uint16_t allowed_landlock[] = { SYS_landlock_add_rule,
 	SYS_landlock_create_ruleset, SYS_landlock_restrict_self };
@@ -246,13 +246,13 @@ static const struct bpf_rule conditional[] = {
 	{ CALL_MMAP, EPERM,
 		{ { 2, ARG_HAS_NO, PROT_WRITE }, { 3, ARG_HAS_NO, MAP_ANONYMOUS } } },
 	{ SYS_mprotect, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
-	/* Below ABI 3 of Landlock a file that may be read may be emptied. */
+	/* Below ABI 3 of Landlock a file that may be read may be truncated. */
 	{ SYS_openat, EINVAL, { { 2, ARG_HAS_NO, O_TRUNC } } },
 	{ SYS_prctl, EINVAL, { { 0, ARG_IS, PR_CAPBSET_READ } } }, /* libcap */
 	{ SYS_prlimit64, EPERM, { { 0, ARG_IS, 0 }, { 2, ARG_IS_NULL, 0 } } },
 	{ SYS_seccomp, EINVAL,
 		{ { 0, ARG_IS, SECCOMP_SET_MODE_FILTER }, { 1, ARG_IS, 0 } } },
-	/* Data with the first packet would be a connect() that Landlock does not see. */
+	/* MSG_FASTOPEN connects, which Landlock does not see. */
 	{ SYS_sendmsg, EOPNOTSUPP, { { 2, ARG_HAS_NO, MSG_FASTOPEN } } },
 	{ SYS_sendto, EOPNOTSUPP, { { 3, ARG_HAS_NO, MSG_FASTOPEN } } },
 	{ SYS_setsockopt, 0, { { 1, ARG_IS, SOL_SOCKET }, { 2, ARG_IS, SO_SNDBUF } } },
@@ -262,7 +262,7 @@ static const struct bpf_rule conditional[] = {
 		{ { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_QUICKACK } } },
 	{ SYS_setsockopt, ENOPROTOOPT,
 		{ { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_NODELAY } } },
-	/* No streams: a bus or a daemon's control socket obeys any client. */
+	/* No streams: control sockets of daemons trust each client that can connect. */
 	{ SYS_socket, EAFNOSUPPORT,
 		{ { 0, ARG_IS, AF_UNIX }, { 1, ARG_HAS_NO, SOCK_TYPE & ~SOCK_DGRAM } } },
 	{ SYS_tgkill, EPERM, { { 0, ARG_IS_OWN_PID, 0 } } }, /* abort() */
@@ -284,13 +284,13 @@ static const uint16_t allowed_accepting[] = {
 	SYS_set_robust_list,
 	SYS_wait4,
 	SYS_socketpair, /* a channel to the key agent, for each connection */
-	SYS_tgkill, /* of any process: a forked one has another number */
+	SYS_tgkill, /* with any process id, because that of a forked process is another */
 #ifdef SYS_dup2
 	SYS_dup2,
 #endif
 };
 
-/* clone() as fork() calls it: no other namespaces, no shared memory. */
+/* clone() with the flags of fork(): no new namespace, no shared memory. */
 static const struct bpf_rule conditional_accepting[] = {
 	{ SYS_clone, EPERM,
 		{ { 0, ARG_IS, CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD } } },
@@ -298,14 +298,19 @@ static const struct bpf_rule conditional_accepting[] = {
 
 static const uint16_t deadly_forked[] = { SYS_clone };
 
-/* Needed by the process that accepts, and by a new one for its first steps. */
+/*
+ * Refused after fork(): calls of the process that accepts, and of the first steps of a
+ * new one.
+ */
 static const struct bpf_rule conditional_forked[] = {
 	{ SYS_accept4, ENOSYS, { { 0, ARG_NEVER, 0 } } },
 	{ SYS_close_range, ENOSYS, { { 0, ARG_NEVER, 0 } } },
 	{ SYS_dup3, ENOSYS, { { 0, ARG_NEVER, 0 } } },
 	{ SYS_set_robust_list, ENOSYS, { { 0, ARG_NEVER, 0 } } },
 	{ SYS_socketpair, ENOSYS, { { 0, ARG_NEVER, 0 } } },
-	/* of the client alone: connections share their socket to the acceptor */
+	/*
+	 * of the client's socket only: all connections share the socket to the acceptor
+	 */
 	{ SYS_shutdown, 0, { { 0, ARG_IS, STDIN_FILENO } } },
 	{ SYS_shutdown, EBADF, { { 0, ARG_IS, STDOUT_FILENO } } },
 	{ SYS_wait4, ENOSYS, { { 0, ARG_NEVER, 0 } } },
@@ -356,7 +361,7 @@ static const struct bpf_rule conditional_signing[] = {
 	{ SYS_tgkill, EPERM, { { 0, ARG_IS_OWN_PID, 0 } } }, /* abort() */
 };
 
-/* A process that connects for others: it reads nothing but requests. */
+/* The calls of a process that connects for others, and reads only requests. */
 static const uint16_t allowed_connecting[] = {
 	SYS_recvmsg,
 	SYS_sendmsg,

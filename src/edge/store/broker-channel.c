@@ -30,12 +30,12 @@ struct delivery {
 	struct maildir maildir;
 	struct tx tx;
 	struct syncs syncs;
-	char host[TX_FILE_MAX]; /* of a report, with its source */
+	char host[TX_FILE_MAX]; /* host and source in the name of a report */
 };
 
 struct broker_channel {
 	const struct broker_places *places;
-	struct delivery *list[BROKER_DELIVERIES]; /* NULL: nothing of it has come */
+	struct delivery *list[BROKER_DELIVERIES]; /* NULL: no request for it has come */
 	bool is_traced;
 	int trace; /* the file, until the next request; -1: there is none */
 };
@@ -98,7 +98,7 @@ void broker_channel_free(struct broker_channel *c)
 	close_trace(c);
 	for (uint32_t i = 0; i < BROKER_DELIVERIES; i++) {
 		struct delivery *d = c->list[i];
-		/* the connection has not accepted it, or it would have cleared it */
+		/* the client has no 250: with one the connection would have cleared it */
 		if (d && d->phase == BROKER_LINKED)
 			maildir_take_back(&d->maildir, true);
 		drop(c, i);
@@ -144,7 +144,7 @@ static const struct reply *add_recipient(
 	return refusal;
 }
 
-/* False: there is none. */
+/* Drops the newest recipient. False: there is none. */
 static bool drop_recipient(struct delivery *d)
 {
 	struct tx *tx = &d->tx;
@@ -156,7 +156,7 @@ static bool drop_recipient(struct delivery *d)
 	return true;
 }
 
-/* A report goes into one mailbox, whose recipient has no name. */
+/* Adds the outbox as the recipient of a report, under a name that is not used. */
 static const struct reply *address_report(
 	struct delivery *d, const struct broker_places *p, const char *source)
 {
@@ -181,7 +181,7 @@ static bool has_file(const struct maildir *m)
 	return false;
 }
 
-/* Of a box; 0: none has one. */
+/* Returns the error of the first box that has one, or 0. */
 static int first_error(const struct maildir *m)
 {
 	for (size_t i = 0; i < m->n_boxes; i++)
@@ -195,7 +195,7 @@ static bool has_error(const struct maildir *m)
 	return first_error(m) < 0;
 }
 
-/* With the first request: makes the files. NULL or a refusal. */
+/* Makes the files at the first request for one. NULL or a refusal. */
 static const struct reply *open_files(
 	struct delivery *d, const struct broker_places *p, const struct broker_request *r)
 {
@@ -214,7 +214,7 @@ static const struct reply *open_files(
 	return error < 0 ? maildir_fail_all(m, error) : NULL;
 }
 
-/* With original-to: whose the file is, and the recipients that its header names. */
+/* Puts the mailbox of the file and the recipients for its header (original-to). */
 static void put_file(const struct delivery *d, const struct message_file *file,
 	struct broker_answer *a)
 {
@@ -239,7 +239,7 @@ static void put_file(const struct delivery *d, const struct message_file *file,
 	a->head.n = b.overflow ? 0 : (uint32_t)b.n;
 }
 
-/* The file of that number, and the error of one that could not be made. */
+/* Returns the file of that number, or its error if it could not be made. */
 static bool give_file(struct delivery *d, uint32_t number, struct broker_answer *a,
 	int *ret_fds, size_t *ret_n)
 {
@@ -262,7 +262,7 @@ static void give_syncs(
 		ret_fds[(*ret_n)++] = d->syncs.list[i].fd;
 }
 
-/* The replies of recipients, or that to all. */
+/* Puts the replies of recipients, or one for all. */
 static void judge(struct delivery *d, struct broker_answer *a)
 {
 	struct maildir *m = &d->maildir;
@@ -270,8 +270,8 @@ static void judge(struct delivery *d, struct broker_answer *a)
 
 	maildir_refuse_recipients(m, tx);
 	/*
-	 * without replies of their own all get the message, or none; likewise with a
-	 * recipient that a filter has added
+	 * without a reply for each, all recipients get the message, or none does; the
+	 * same holds with a recipient that a filter has added
 	 */
 	if (!has_file(m) || (d->phase == BROKER_LINKED && !tx->each && has_error(m)))
 		set_reply(a, maildir_fail_all(m, first_error(m)));
@@ -292,7 +292,7 @@ static void put_name(struct delivery *d, struct broker_answer *a)
 	memcpy(a->head.name, d->tx.file, sizeof(a->head.name));
 }
 
-/* Links what can be linked, or nothing. */
+/* Links the files: all that can be linked, or without a reply for each all or none. */
 static void commit(struct delivery *d, uint32_t flags, struct broker_answer *a)
 {
 	struct maildir *m = &d->maildir;
@@ -316,7 +316,7 @@ static void commit(struct delivery *d, uint32_t flags, struct broker_answer *a)
 	a->head.again = again && a->head.reply == BROKER_NO_REPLY;
 }
 
-/* After failures of the connection: removes what they concern, or all. */
+/* Removes links after failures of the connection: those that they concern, or all. */
 static void withdraw(struct delivery *d, uint32_t flags, struct broker_answer *a)
 {
 	struct maildir *m = &d->maildir;
@@ -327,7 +327,7 @@ static void withdraw(struct delivery *d, uint32_t flags, struct broker_answer *a
 	put_name(d, a);
 }
 
-/* Without the file none of its boxes can have the message, also where it is linked. */
+/* Sets the error of all boxes of the file, linked ones included. */
 static bool fail_file(struct delivery *d, uint32_t number, int error)
 {
 	struct maildir *m = &d->maildir;
@@ -360,12 +360,12 @@ static bool refuse(struct delivery *d, uint32_t number)
 {
 	if (number >= d->tx.n_recipients)
 		return false;
-	/* which one is the connection's own affair */
+	/* the connection has its own reply for it; here any refusal will do */
 	d->tx.recipients[number].reply = reply_get(REPLY_STORE_FAILED);
 	return true;
 }
 
-/* One file for each connection. */
+/* Makes the trace, one file for each connection. */
 static bool trace(struct broker_channel *c, const struct broker_request *r,
 	struct broker_answer *a, int *ret_fds, size_t *ret_n)
 {

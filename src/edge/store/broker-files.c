@@ -57,7 +57,7 @@ static int wait_for_answer(int channel)
 	return n ? 0 : -ETIMEDOUT;
 }
 
-/* What is cut, or does not fit together, is of no use. */
+/* Reads an answer. One that is cut or inconsistent is an error. */
 static int read_answer(
 	struct broker_link *l, int fds[static BROKER_FDS_MAX], size_t *ret_n_fds)
 {
@@ -136,8 +136,8 @@ int broker_trace(struct broker_link *l, const char *name)
 					   : -EIO;
 }
 
-/* Of requests that get no descriptor. */
-static int tell(struct broker_files *f, struct broker_request r)
+/* Sends a request whose answer has no descriptors. */
+static int ask_without_files(struct broker_files *f, struct broker_request r)
 {
 	int fds[BROKER_FDS_MAX] = { -1 }, error;
 	size_t n;
@@ -151,12 +151,12 @@ static int tell(struct broker_files *f, struct broker_request r)
 
 int broker_files_judge(struct broker_files *f)
 {
-	return tell(f, (struct broker_request){ .operation = BROKER_JUDGE });
+	return ask_without_files(f, (struct broker_request){ .operation = BROKER_JUDGE });
 }
 
 /*
- * What is to be made durable. A file that is removed again need not be: no mailbox fails
- * for that, least of all one whose message was durable before.
+ * What is synced. An error in syncing a removal is ignored: no mailbox fails for it,
+ * least of all one whose message was durable before.
  */
 enum sync_what { SYNC_LINKS, SYNC_REMOVALS };
 
@@ -169,7 +169,8 @@ static void sync_directories(
 		close(fds[i]);
 		if (r < 0 && what == SYNC_LINKS) {
 			f->has_errors = true;
-			tell(f, (struct broker_request){ .operation = BROKER_SYNC_FAILED,
+			ask_without_files(f,
+				(struct broker_request){ .operation = BROKER_SYNC_FAILED,
 					.number = (uint32_t)f->n_synced,
 					.error = r });
 		}
@@ -177,7 +178,7 @@ static void sync_directories(
 	}
 }
 
-/* All directories that have not been synced. `n_all`: so many the broker has. */
+/* Syncs the directories that are left of the `n_all` of the broker. */
 static int sync_rest(struct broker_files *f, enum sync_what what, uint32_t n_all)
 {
 	int fds[BROKER_FDS_MAX], r = 0;
@@ -194,7 +195,7 @@ static int sync_rest(struct broker_files *f, enum sync_what what, uint32_t n_all
 	return r;
 }
 
-/* Whose mailbox the file is for, and which recipients its header names. */
+/* Reads the mailbox of the file, and the numbers of the recipients for its header. */
 static int read_names(struct broker_file *file, const struct broker_answer *a)
 {
 	const char *body = (const char *)a->body;
@@ -214,7 +215,7 @@ static int read_names(struct broker_file *file, const struct broker_answer *a)
 	return 0;
 }
 
-/* One more file. */
+/* Appends a file; owns its descriptor. */
 static int add_file(struct broker_files *f, const int *fds, size_t n)
 {
 	struct broker_file *more = reallocarray(f->list, f->n + 1, sizeof(*more));
@@ -229,7 +230,7 @@ static int add_file(struct broker_files *f, const int *fds, size_t n)
 	return read_names(&f->list[f->n++], f->link->answer);
 }
 
-/* The files that are not there yet. `first` is the request for each, but its number. */
+/* Gets the missing files. `first` is the request for each, except for its number. */
 static int get_files(struct broker_files *f, struct broker_request first,
 	const struct reply **ret_refusal)
 {
@@ -280,9 +281,9 @@ void broker_files_fail(struct broker_files *f, size_t number, int error)
 	close(f->list[number].fd);
 	f->list[number].fd = -1;
 	f->has_errors = true;
-	tell(f, (struct broker_request){ .operation = BROKER_FILE_FAILED,
-			.number = (uint32_t)number,
-			.error = error });
+	ask_without_files(f, (struct broker_request){ .operation = BROKER_FILE_FAILED,
+				     .number = (uint32_t)number,
+				     .error = error });
 }
 
 void broker_files_sync(struct broker_files *f)
@@ -292,7 +293,7 @@ void broker_files_sync(struct broker_files *f)
 			broker_files_fail(f, i, -errno);
 }
 
-/* One request to link. Directories that come with its answer are the caller's. */
+/* Sends one request to link. The caller owns the directories of the answer. */
 static int link_files(
 	struct broker_files *f, uint32_t flags, int fds[static BROKER_FDS_MAX], size_t *n)
 {
@@ -304,7 +305,7 @@ static int link_files(
 	return broker_ask(f->link, &r, fds, n);
 }
 
-/* Files that were made because others cannot be linked are durable before they are. */
+/* Syncs files that were made because others cannot be linked, and then links them. */
 static int link_again(
 	struct broker_files *f, uint32_t flags, int fds[static BROKER_FDS_MAX], size_t *n)
 {
@@ -319,11 +320,11 @@ static int link_again(
 	return link_files(f, flags, fds, n);
 }
 
-/* What has failed since it was linked is removed, durably if that is possible. */
+/* Removes links whose file or directory has failed since, and syncs that if possible. */
 static int withdraw(
 	struct broker_files *f, uint32_t flags, char ret_name[static TX_FILE_MAX])
 {
-	int r = tell(f,
+	int r = ask_without_files(f,
 		(struct broker_request){ .operation = BROKER_WITHDRAW, .flags = flags });
 	uint32_t n_syncs;
 
@@ -336,7 +337,7 @@ static int withdraw(
 	return r < 0 ? r : broker_files_judge(f);
 }
 
-/* Makes durable what is linked. 0 or -errno; f->has_errors where some is not. */
+/* Syncs links. 0 or -errno; f->has_errors when a sync has failed. */
 static int sync_links(struct broker_files *f, const int *fds, size_t n, uint32_t n_all)
 {
 	f->has_errors = false;
@@ -345,7 +346,7 @@ static int sync_links(struct broker_files *f, const int *fds, size_t n, uint32_t
 	return sync_rest(f, SYNC_LINKS, n_all);
 }
 
-/* The same, but the broker has not been told to keep what it has linked. */
+/* Links the files and syncs, but leaves the message uncleared at the broker. */
 static int commit(
 	struct broker_files *f, uint32_t flags, char ret_name[static TX_FILE_MAX])
 {
@@ -378,9 +379,10 @@ int broker_files_commit(
 {
 	int r = commit(f, flags, ret_name);
 
-	/* from here on the end of the channel does not remove what is linked */
+	/* after this request the end of the channel removes no link */
 	if (r == 0)
-		r = tell(f, (struct broker_request){ .operation = BROKER_CLEAR });
+		r = ask_without_files(
+			f, (struct broker_request){ .operation = BROKER_CLEAR });
 	f->used = r < 0;
 	return r < 0 ? give_up(f->link, r) : 0;
 }
@@ -395,6 +397,7 @@ void broker_files_clear(struct broker_files *f)
 	}
 	free(f->list);
 	if (f->used)
-		tell(f, (struct broker_request){ .operation = BROKER_CLEAR });
+		ask_without_files(
+			f, (struct broker_request){ .operation = BROKER_CLEAR });
 	*f = (struct broker_files){ .link = f->link, .delivery = f->delivery };
 }

@@ -49,7 +49,7 @@ static bool watch(const struct broker *b, int fd)
 	return epoll_ctl(b->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-/* Owns `fd`. */
+/* Adds a channel, which owns `fd`. */
 static void add_channel(struct broker *b, int fd)
 {
 	struct broker_channel *c = NULL;
@@ -84,7 +84,10 @@ static void take_channels(struct broker *b)
 			b->control, &octet, sizeof(octet), &fd, 1, &n_fds);
 		if (n_fds)
 			add_channel(b, fd);
-		/* without a descriptor for it one channel is lost, and not the control */
+		/*
+		 * when this process has no free descriptor one channel is lost, not the
+		 * control
+		 */
 		if (n == 0 || (n < 0 && n != -EAGAIN && n != -EINTR && n != -EMSGSIZE)) {
 			close(b->control);
 			b->control = -1;
@@ -114,8 +117,9 @@ static bool serve(struct broker *b, int fd)
 	ssize_t n = recv(fd, &request, sizeof(request), MSG_DONTWAIT | MSG_TRUNC);
 
 	/*
-	 * Also without memory: a message may be left that says that the client has its
-	 * 250. The end of a connection is a message of 0 octets.
+	 * An error, such as missing memory, is no reason to close: a request may be left
+	 * which says that the client has got 250. The end of a connection is a message of
+	 * 0 octets.
 	 */
 	if (n < 0)
 		return true;
@@ -128,7 +132,7 @@ static bool serve(struct broker *b, int fd)
 		       fds, n_fds) == 0;
 }
 
-/* One request of each channel. False: this process can no longer become root. */
+/* Answers one request of each channel. False: this process cannot become root again. */
 static bool serve_round(struct broker *b, const struct epoll_event *events, int n)
 {
 	for (int i = 0; i < n; i++) {
@@ -136,7 +140,7 @@ static bool serve_round(struct broker *b, const struct epoll_event *events, int 
 
 		if (fd == b->control)
 			continue;
-		/* requests may be left of a connection that has ended */
+		/* a connection that has ended may have left requests */
 		if (!serve(b, fd))
 			drop_channel(b, fd);
 		if (walk_return() < 0)
@@ -185,8 +189,8 @@ static int prepare(struct broker *b, const struct broker_task *task, int theirs)
 }
 
 /*
- * Closes all but the places, the table and the channel: above all the client, who would
- * else not see the end of its connection.
+ * Closes all descriptors but the places, the table and the channel. A copy of the
+ * client's socket would keep its connection open after the end of the session.
  */
 static int close_others(const struct broker_task *task, int theirs)
 {
@@ -245,8 +249,9 @@ static int run(const struct broker_task *task, int theirs)
 }
 
 /*
- * The process between ends at once, so that the broker is no child of one that waits for
- * others. It is a child of a connection that is served alone, and ends after that.
+ * Forks the broker. For a listener it is forked twice, so that it is no child of a
+ * process that waits for its children; for one connection it is a child of that, and ends
+ * after it.
  */
 static int fork_apart(const struct broker_task *task, int theirs)
 {

@@ -19,10 +19,10 @@ struct broker_places {
 	int traces; /* trace-directory, open, or -errno */
 };
 
-/* NULL: there is no memory. */
+/* Returns NULL without memory. */
 struct broker_channel *broker_channel_new(const struct broker_places *places);
 
-/* What was not linked is gone, and what was linked and not cleared, too. */
+/* Removes files that are not linked, and links of messages that were not cleared. */
 void broker_channel_free(struct broker_channel *c);
 
 /*
@@ -55,17 +55,17 @@ void broker_files_fail(struct broker_files *f, size_t number, int error);
 /* Makes the files durable; one that fails is given up. */
 void broker_files_sync(struct broker_files *f);
 
-/* What recipients get after failures is then in f->link->answer. 0 or -errno. */
+/* Gets the replies of recipients after failures, into f->link->answer. 0 or -errno. */
 int broker_files_judge(struct broker_files *f);
 
 /*
- * Has the files linked, makes that durable, and clears the message at the broker. What
- * recipients get is then in f->link->answer. 0, or -errno: nothing stays linked.
+ * Lets the broker link the files, syncs, and clears the message at the broker. The
+ * replies of recipients are then in f->link->answer. 0; or -errno, and no link remains.
  */
 int broker_files_commit(
 	struct broker_files *f, uint32_t flags, char ret_name[static TX_FILE_MAX]);
 
-/* Forgets the message; what was not linked is gone. */
+/* Clears the message; files that are not linked are gone. */
 void broker_files_clear(struct broker_files *f);
 
 /* The refusal in the answer; NULL: none. */

@@ -22,15 +22,15 @@ static void note(struct brokered *b, const char *fault)
 	b->stage.fault = b->fault;
 }
 
-/* The refusal where the broker has not answered. */
+/* Returns the refusal when the broker has not answered. */
 static const struct reply *fail(struct brokered *b, int error)
 {
 	note(b, broker_error(error));
 	return reply_get(error == -ENOMEM ? REPLY_NO_MEMORY : REPLY_STORE_FAILED);
 }
 
-/* What the last answer means for the whole. NULL or a refusal. */
-static const struct reply *heed(struct brokered *b, int r)
+/* Returns the refusal of the last answer, or NULL, and keeps its fault. */
+static const struct reply *refusal_of(struct brokered *b, int r)
 {
 	if (r < 0)
 		return fail(b, r);
@@ -47,7 +47,7 @@ static const struct reply *ask(struct brokered *b, const struct broker_request *
 	error = broker_ask(b->files.link, r, fds, &n);
 	if (!broker_has_answer(r))
 		return NULL;
-	return heed(b, error);
+	return refusal_of(b, error);
 }
 
 static const struct reply *brokered_rcpt(
@@ -61,7 +61,7 @@ static const struct reply *brokered_rcpt(
 		.size = tx->params.size };
 	const struct reply *refusal;
 
-	/* longer than any address that has a mailbox */
+	/* no address of this length has a mailbox */
 	if (to->local.n + to->domain.n > sizeof(r.address))
 		return reply_get(REPLY_MAILBOX_NAME);
 	r.n_local = (uint32_t)to->local.n;
@@ -94,10 +94,10 @@ const struct reply *brokered_divert(struct brokered *b, struct tx *tx)
 	return ask(b, &(struct broker_request){ .operation = BROKER_DIVERT });
 }
 
-/* The reply where no file is left. */
+/* Returns the reply when all files have failed. */
 static const struct reply *judge_all(struct brokered *b, int error)
 {
-	const struct reply *refusal = heed(b, broker_files_judge(&b->files));
+	const struct reply *refusal = refusal_of(b, broker_files_judge(&b->files));
 
 	if (refusal)
 		return refusal;
@@ -192,7 +192,7 @@ static const struct reply *brokered_data(
 	if (r < 0)
 		return fail(b, r);
 	if (refusal)
-		return heed(b, 0);
+		return refusal_of(b, 0);
 	return write_traces(b, tx, trace);
 }
 
@@ -224,13 +224,13 @@ static const struct reply *brokered_prepare(struct stage *st, struct tx *tx)
 	broker_files_sync(&b->files);
 	if (!b->files.has_errors)
 		return NULL;
-	refusal = heed(b, broker_files_judge(&b->files));
+	refusal = refusal_of(b, broker_files_judge(&b->files));
 	if (!refusal)
 		refuse_recipients(b, tx);
 	return refusal;
 }
 
-/* A later stage may have refused some. */
+/* Passes on the refusals of later stages. */
 static void pass_refusals(struct brokered *b, const struct tx *tx)
 {
 	for (size_t i = 0; i < tx->n_recipients; i++)
@@ -246,8 +246,8 @@ static const struct reply *brokered_commit(struct stage *st, struct tx *tx)
 	const struct reply *refusal;
 
 	pass_refusals(b, tx);
-	refusal =
-		heed(b, broker_files_commit(&b->files, tx->each ? BROKER_EACH : 0, name));
+	refusal = refusal_of(
+		b, broker_files_commit(&b->files, tx->each ? BROKER_EACH : 0, name));
 	if (refusal)
 		return refusal;
 	refuse_recipients(b, tx);

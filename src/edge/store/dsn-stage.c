@@ -187,7 +187,7 @@ static int make_report(struct dsn_stage *o, const struct tx *tx, bool in_tmp)
 	char name[TX_FILE_MAX];
 	int r;
 
-	o->n_told = report_count(tx);
+	o->n_reported = report_count(tx);
 	o->report.tx = tx;
 	o->report.utf8 = tx->params.smtputf8;
 	o->report.time = time(NULL);
@@ -263,7 +263,7 @@ static const struct reply *dsn_stage_commit(struct stage *st, struct tx *tx)
 
 	if (n == 0)
 		return NULL;
-	if (o->error == 0 && n != o->n_told)
+	if (o->error == 0 && n != o->n_reported)
 		make_again(o, tx, false);
 	if (o->error == 0 && (o->sent.link ? link_sent(o) : link_report(o, tx)) == 0)
 		tx->report = o->box.name;

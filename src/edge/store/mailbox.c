@@ -409,12 +409,12 @@ void mailbox_put_path_fault(struct buf *to, const char *root, const char *path,
 {
 	char whole[2 * MAILBOX_PATH_MAX];
 	struct buf b = BUF(whole);
-	struct span shown, said = span_of(words);
+	struct span shown, reason = span_of(words);
 	size_t room;
 
-	if (said.n > MAILBOX_FAULT_MAX / 2)
-		said.n = MAILBOX_FAULT_MAX / 2;
-	room = MAILBOX_FAULT_MAX - sizeof(": ...") - said.n;
+	if (reason.n > MAILBOX_FAULT_MAX / 2)
+		reason.n = MAILBOX_FAULT_MAX / 2;
+	room = MAILBOX_FAULT_MAX - sizeof(": ...") - reason.n;
 	buf_put_str(&b, root);
 	while (b.n > 1 && b.p[b.n - 1] == '/')
 		b.n--;
@@ -433,7 +433,7 @@ void mailbox_put_path_fault(struct buf *to, const char *root, const char *path,
 	}
 	buf_put(to, shown);
 	buf_put(to, SPAN(": "));
-	buf_put(to, said);
+	buf_put(to, reason);
 }
 
 void mailbox_put_fault(const struct mailbox *box, const char *root, struct buf *to)

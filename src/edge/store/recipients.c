@@ -180,7 +180,7 @@ static enum recipients_result fail(
 }
 
 /* Applies the line of the table for the recipient. */
-static enum recipients_result obey(struct recipients_search *s, struct span key,
+static enum recipients_result apply_line(struct recipients_search *s, struct span key,
 	struct span value, const struct expansion *e, const char *known,
 	struct recipients_place *ret)
 {
@@ -275,7 +275,7 @@ static enum recipients_result look_up(struct recipients_search *s,
 		switch (find_key(s->rs->table, keys[i].local,
 			keys[i].has_domain ? &whole->domain : NULL, &key, &value)) {
 		case TABLE_FOUND:
-			return obey(s, buf_span(&key), buf_span(&value), &e,
+			return apply_line(s, buf_span(&key), buf_span(&value), &e,
 				keys[i].known, ret);
 		case TABLE_ABSENT:
 			break;

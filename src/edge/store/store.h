@@ -539,7 +539,7 @@ struct dsn_stage {
 	struct mailbox box;
 	struct message_file file;
 	struct report report;
-	size_t n_told; /* recipients in the report */
+	size_t n_reported; /* recipients in the report */
 };
 
 /*

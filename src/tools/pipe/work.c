@@ -39,7 +39,7 @@ struct work {
 	/* times by job_clock(): opening the box, listing new/, removing old messages */
 	uint64_t open_at, list_at, sweep_at;
 	int64_t offset; /* seconds of the real clock minus those of the monotonic clock */
-	char told[TEXT_MAX]; /* the last sentence of the log */
+	char logged[TEXT_MAX]; /* the last sentence of the log */
 };
 
 static uint64_t after(uint64_t seconds)
@@ -48,20 +48,20 @@ static uint64_t after(uint64_t seconds)
 }
 
 /* Logs a sentence, unless it is the same as the last one. */
-static void tell(struct work *w, const char *what, const char *why)
+static void log_once(struct work *w, const char *what, const char *why)
 {
 	char text[TEXT_MAX];
 
 	snprintf(text, sizeof(text), "%s%s%s", what, *what ? ": " : "", why);
-	if (strcmp(text, w->told) == 0)
+	if (strcmp(text, w->logged) == 0)
 		return;
-	snprintf(w->told, sizeof(w->told), "%s", text);
+	snprintf(w->logged, sizeof(w->logged), "%s", text);
 	pipe_log_error(&w->log, text);
 }
 
-static void tell_error(struct work *w, const char *what, int error)
+static void log_error_once(struct work *w, const char *what, int error)
 {
-	tell(w, what, strerror(-error));
+	log_once(w, what, strerror(-error));
 }
 
 /* Adds a message of new/ to the queue, unless it is in the queue or was processed. */
@@ -101,7 +101,7 @@ static void list_new(struct work *w)
 	w->list_at = w->watch.fd < 0 || w->watch.is_shared ? after(LOOK_SECONDS) : NEVER;
 	r = pipe_list(w->box.new_dir, w, see_name);
 	if (r < 0) {
-		tell_error(w, "new/", r);
+		log_error_once(w, "new/", r);
 		w->list_at = after(LOOK_SECONDS);
 	}
 }
@@ -114,12 +114,12 @@ static void watch_new(struct work *w)
 		return;
 	r = pipe_watch_open(&w->watch, &w->box, w->o->after == PIPE_KEEP_NEW);
 	if (r == -ENOSPC || r == -EMFILE)
-		tell(w, strerror(-r),
+		log_once(w, strerror(-r),
 			"new messages are looked for every 30 seconds: raise "
 			"fs.inotify.max_user_watches and fs.inotify.max_user_instances "
 			"(inotify(7))");
 	else if (r < 0)
-		tell_error(w, "new messages are looked for every 30 seconds", r);
+		log_error_once(w, "new messages are looked for every 30 seconds", r);
 }
 
 static void close_box(struct work *w)
@@ -140,11 +140,11 @@ static int open_box(struct work *w)
 	int r = pipe_box_open(&w->box, w->o->mailbox, &why);
 
 	if (r < 0) {
-		tell(w, "", buf_terminate(&why) ? text : strerror(-r));
+		log_once(w, "", buf_terminate(&why) ? text : strerror(-r));
 		w->open_at = after(GONE_SECONDS);
 		return r;
 	}
-	w->told[0] = '\0';
+	w->logged[0] = '\0';
 	w->is_open = true;
 	w->open_at = NEVER;
 	pipe_box_tidy(&w->box);
@@ -181,7 +181,7 @@ static void store(
 			: pipe_box_fail(&w->box, m, outcome, w->o);
 
 	if (r < 0) {
-		tell_error(w,
+		log_error_once(w,
 			is_done ? "a processed message stays in new/, and is moved later"
 				: "a failed message stays in new/, and is moved later",
 			r);
@@ -223,7 +223,7 @@ static void plan_try(struct work *w, struct pipe_message *m, struct pipe_outcome
 	m->due = after(pause);
 	r = pipe_box_keep_try(&w->box, m);
 	if (r < 0)
-		tell_error(w, "pipe/tried/: a try cannot be written down", r);
+		log_error_once(w, "pipe/tried/: a try cannot be written down", r);
 }
 
 /* Handles the end of a program, or that it could not be started. */
@@ -316,13 +316,13 @@ static void sweep(struct work *w)
 	if (jump > JUMP_SECONDS || jump < -JUMP_SECONDS) {
 		w->offset += jump;
 		w->sweep_at = after(w->o->keep);
-		tell(w, "cur/",
+		log_once(w, "cur/",
 			"the clock was set, so that ages of messages are not known: none "
 			"is removed for the time of --keep");
 	} else if (w->is_open) {
 		r = pipe_box_remove_old(&w->box, time(NULL), (time_t)w->o->keep);
 		if (r < 0)
-			tell_error(w, "cur/: old messages cannot be removed", r);
+			log_error_once(w, "cur/: old messages cannot be removed", r);
 	}
 }
 
@@ -476,13 +476,13 @@ static int become_owner(struct work *w)
 {
 	char text[PIPE_WHY_MAX];
 	struct buf why = BUF(text);
-	bool is_told = false;
+	bool is_logged = false;
 	int r;
 
 	while ((r = pipe_become_owner(w->o->mailbox, &why)) == -ENOENT && !w->n_stops) {
-		if (!is_told)
+		if (!is_logged)
 			print_fault(w, &why);
-		is_told = true;
+		is_logged = true;
 		poll(&(struct pollfd){ w->signals, POLLIN, 0 }, 1, GONE_SECONDS * 1000);
 		handle_signals(w);
 		why = (struct buf)BUF(text);

@@ -39,14 +39,14 @@ static enum status_verdict verdict_of(struct span word)
 	return STATUS_VERDICTS;
 }
 
-struct told {
+struct share {
 	struct span name;
 	enum status_verdict verdict;
 	uint64_t n_refused, milliseconds;
 };
 
 /* "2 recipients refused" */
-static void take_item(struct span item, struct told *t)
+static void take_item(struct span item, struct share *t)
 {
 	uint64_t n;
 
@@ -58,14 +58,14 @@ static void take_item(struct span item, struct told *t)
 		t->milliseconds = n;
 }
 
-static bool take(struct span text, struct told *ret)
+static bool take(struct span text, struct share *ret)
 {
 	const char *end = text.n ? memmem(text.p, text.n, ": ", 2) : NULL;
 	struct span rest;
 
 	if (!end)
 		return false;
-	*ret = (struct told){ .name = { text.p, (size_t)(end - text.p) } };
+	*ret = (struct share){ .name = { text.p, (size_t)(end - text.p) } };
 	rest = span_from(text, ret->name.n + 2);
 	ret->verdict = verdict_of(span_take(&rest, ','));
 	while (rest.n) {
@@ -109,7 +109,7 @@ static void count_failure(struct status_filter_count *f, const struct status_rec
 }
 
 static void count_one(
-	struct status_counts *c, const struct told *t, const struct status_record *r)
+	struct status_counts *c, const struct share *t, const struct status_record *r)
 {
 	struct status_filter_count *f = filter_of(c, t->name);
 
@@ -129,9 +129,9 @@ static void count_one(
 void status_count_filters(struct status_counts *c, const struct status_record *r)
 {
 	struct span list = status_record_get(r, RECORD_FILTERS);
-	struct told told;
+	struct share share;
 
 	while (list.n)
-		if (take(span_take(&list, '|'), &told))
-			count_one(c, &told, r);
+		if (take(span_take(&list, '|'), &share))
+			count_one(c, &share, r);
 }

@@ -122,14 +122,15 @@ static uint64_t count_replies(struct status_counts *c, const struct status_recor
 static void count_refusals(
 	struct status_counts *c, const struct status_record *r, struct span reason)
 {
-	uint64_t n = status_record_number(r, RECORD_REFUSED), told = count_replies(c, r);
+	uint64_t n = status_record_number(r, RECORD_REFUSED),
+		 counted = count_replies(c, r);
 	bool refused = span_eq(
 		status_record_get(r, RECORD_OUTCOME), span_of(outcomes[STATUS_REFUSED]));
 
-	if ((n == 0 && told == 0) || (refused && status_record_get(r, RECORD_TO).n))
+	if ((n == 0 && counted == 0) || (refused && status_record_get(r, RECORD_TO).n))
 		tally_one(&c->reasons, reason);
-	else if (n > told)
-		status_tally(&c->reasons, reason, n - told);
+	else if (n > counted)
+		status_tally(&c->reasons, reason, n - counted);
 }
 
 static void count_message(struct status_counts *c, const struct status_record *r)
