@@ -22,6 +22,11 @@ struct tls_facts {
 	bool resumed;
 	/* the client's certificate: "trusted", or why it is not; empty: none was sent */
 	char client[FACT_NAME_MAX];
+	/*
+	 * common names of a trusted one and of its issuer, in UTF-8 without controls;
+	 * valid as long as TLS lasts; NULL: none
+	 */
+	const char *client_name, *client_issuer;
 };
 
 /* The way in which TLS ended. */

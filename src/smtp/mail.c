@@ -161,11 +161,14 @@ static void qualify(struct session *s, struct path *path)
 /* Stages may want to see what was refused before they had a say. */
 static void show_refused(struct session *s, struct span mailbox, struct answer refusal)
 {
+	const size_t n_enhanced = strlen(refusal.reply->enhanced);
+	const size_t n_codes = strlen("550 ") + (n_enhanced ? n_enhanced + 1 : 0);
 	char text[REPLY_LINE_MAX];
 	struct buf b = BUF(text);
 
 	reply_put_text(&b, refusal.reply, refusal.argument);
-	stages_refused(&s->stages, &s->tx, mailbox, refusal.reply, buf_span(&b));
+	stages_refused(&s->stages, &s->tx, mailbox, refusal.reply,
+		span_from(buf_span(&b), n_codes));
 }
 
 struct answer mail_rcpt(struct session *s, struct span args)

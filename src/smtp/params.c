@@ -187,11 +187,11 @@ static bool parse_smtputf8(void *params, const struct param *p)
 
 /*
  * AUTH is "<>" or a mailbox, as xtext (RFC 4954 5): the submitter, which a relay passes
- * on. It is checked and ignored, because mail is not relayed.
+ * on. Filters get it; it has no other effect, because mail is not relayed.
  */
 static bool parse_auth(void *params, const struct param *p)
 {
-	(void)params;
+	((struct mail_params *)params)->author = p->value;
 	return p->has_value && xtext_valid(p->value);
 }
 

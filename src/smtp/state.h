@@ -151,6 +151,7 @@ struct session {
 
 	bool esmtp; /* EHLO, not HELO */
 	char helo[COMMAND_LINE_MAX]; /* the argument as the client sent it */
+	size_t n_hellos; /* EHLO, HELO or LHLO that were accepted */
 	struct line_reader line;
 	/*
 	 * the last command ended with CRLF: only then may content begin with the final

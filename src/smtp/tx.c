@@ -29,7 +29,8 @@ int tx_open(struct tx *tx, const struct path *sender, const struct mail_params *
 	struct mail_params kept = *params;
 
 	text = strndup(sender->text.n ? sender->text.p : "", sender->text.n);
-	if (!text || keep(&kept.envid, &tx->envid) < 0)
+	if (!text || keep(&kept.envid, &tx->envid) < 0 ||
+		keep(&kept.author, &tx->author) < 0)
 		return -ENOMEM;
 	tx->sender = steal(&text);
 	tx->params = kept;
@@ -200,6 +201,7 @@ void tx_clear(struct tx *tx)
 	free(tx->recipients);
 	free(tx->sender);
 	free(tx->envid);
+	free(tx->author);
 	*tx = (struct tx){ 0 };
 }
 

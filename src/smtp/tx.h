@@ -41,6 +41,7 @@ struct mail_params {
 	bool prdr; /* a reply for each recipient, draft-hall-prdr-00 4.2 */
 	bool smtputf8; /* RFC 6531: addresses may be UTF-8 */
 	struct span envid; /* ENVID, a valid xtext; empty for none (RFC 3461 4.4) */
+	struct span author; /* AUTH, a valid xtext; empty for none (RFC 4954 5) */
 };
 
 struct rcpt_params {
@@ -84,6 +85,7 @@ struct tx {
 	/* each recipient has a reply of its own, and can be refused separately */
 	bool each;
 	char *envid; /* owned; params.envid points into it; NULL: none */
+	char *author; /* likewise, of params.author */
 	struct recipient *recipients;
 	size_t n_recipients;
 	size_t cap_recipients;
@@ -192,7 +194,7 @@ struct stage_ops {
 	const struct reply *(*commit)(struct stage *st, struct tx *tx);
 	/*
 	 * Called when a recipient was refused, by this stage or anything else. `mailbox`
-	 * is as the client wrote it, `text` the reply with its codes.
+	 * is as the client wrote it, `text` the reply without its codes.
 	 */
 	void (*refused)(struct stage *st, const struct tx *tx, struct span mailbox,
 		const struct reply *refusal, struct span text);

@@ -70,6 +70,7 @@ static const struct reply *greet(struct session *s, struct span args, bool esmtp
 	mail_end(s, NULL);
 	memcpy(s->helo, args.p, args.n);
 	s->helo[args.n] = '\0';
+	s->n_hellos++;
 	s->esmtp = esmtp;
 	s->phase = PHASE_GREETED;
 	return NULL;

@@ -74,8 +74,8 @@ def sends_mail(client, sender=SENDER):
 class Authority:
     """A self-signed certificate that signs those of clients."""
 
-    def __init__(self):
-        self.folder = harness.scratch()
+    def __init__(self, of_file=False):
+        self.folder = harness.scratch(of_file=of_file)
         self.certificate, self.key = self.folder / "ca.crt", self.folder / "ca.key"
         self._make(self.certificate, self.key, ["cn = Devices", "ca", "cert_signing_key"],
                    "--generate-self-signed")

@@ -8,21 +8,10 @@ import re
 
 import filters
 import harness
-import postfix
 from filters import Filter, frame
-from harness import DOMAIN, SENDER, Client, Site
-from servers import Server
+from harness import SENDER
+from peers import Ours, Peer, address
 
-MAIN = """\
-mynetworks =
-local_header_rewrite_clients =
-smtpd_relay_restrictions = permit_auth_destination, reject
-smtpd_peername_lookup = no
-virtual_uid_maps = static:61001
-virtual_gid_maps = static:61001
-default_transport = error:no mail leaves this machine
-"""
-BOXES = ("alice", "bob", "carl")
 OWN = "Received: (of the server)"
 TRACE = ("return-path", "x-original-to", "delivered-to")
 MESSAGE = b"""\
@@ -67,68 +56,7 @@ Content-Type: application/pgp-signature\r
 """
 
 
-def address(name):
-    return f"{name}@{DOMAIN}"
-
-
-class Peer(Server):
-    """Postfix with a port for messages, and a mailbox for each recipient."""
-
-    def __init__(self):
-        folder = harness.scratch(of_file=True)
-        self.port = harness.free_port()
-        self.root, self.socket = folder / "mail", folder / "filter.sock"
-        self.root.mkdir()
-        self.root.chmod(0o777)
-        (folder / "recipients").write_text("".join(f"{address(name)} {name}/\n" for name in BOXES))
-        settings = (f"{MAIN}virtual_mailbox_domains = {DOMAIN}\nvirtual_mailbox_base = {self.root}\n"
-                    f"virtual_mailbox_maps = texthash:{folder}/recipients\n")
-        services = postfix.master(
-            f"127.0.0.1:{self.port} inet n - n - - smtpd -o smtpd_milters=unix:{self.socket}\n"
-            "virtual unix - n n - - virtual\n")
-        super().__init__("postfix", folder, f"""
-            {postfix.install(folder, settings, services)}
-            postfix start || exit
-            tail -f {folder}/orders | sh &
-            exec tail -n +1 -f /var/log/postfix.log >{folder}/server.log""", of_file=True)
-        harness.eventually(lambda: self.log.exists() and "daemon started" in self.log.read_text(), "Postfix runs")
-
-    def connect(self):
-        self.begin = len(self.log.read_text(errors="replace"))
-        return Client.to(self.port, greeting=False)
-
-    def settle(self, last):
-        """What became of a message that it accepted, once that is decided."""
-        name = re.search(r"queued as ([0-9A-F]+)", str(last)).group(1)
-        pattern = re.compile(rf"{name}: (removed|milter-hold|milter-reject)|(milter-discard): ")
-        found = harness.eventually(lambda: pattern.search(self.log.read_text(errors="replace"), self.begin), name)
-        return {"removed": "delivered", "milter-hold": "quarantined", "milter-reject": "lost",
-                None: "discarded"}[found.group(1)]
-
-    def new(self):
-        return self.root.glob("*/new/*")
-
-
 the_peer = harness.once(Peer)
-
-
-class Ours:
-    def __init__(self, filter_):
-        self.site = Site(maildir="%u", quarantine_mailbox="odd")
-        path = self.site.dir / "milters"
-        path.write_text(filter_.line())
-        self.site.set(milters=path)
-
-    def connect(self):
-        return self.site.connect(greeting=False)
-
-    def settle(self, _):
-        if list(self.site.root.glob("odd/new/*")):
-            return "quarantined"
-        return self.site.records("message")[-1]["outcome"]
-
-    def new(self):
-        return [path for path in self.site.root.glob("*/new/*") if path.parent.parent.name != "odd"]
 
 
 class Case:

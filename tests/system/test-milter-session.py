@@ -254,7 +254,7 @@ def test_a_filter_that_asks_for_them_gets_refused_recipients_too():
     client.say("RCPT TO:<x@elsewhere.example>", 550, "5.7.1")
     last = asking.macros_of("R")
     harness.equal((last["{rcpt_mailer}"], last["{rcpt_host}"]), ("error", "5.7.1"))
-    assert last["{rcpt_addr}"].startswith("550 5.7.1 "), last
+    harness.equal(last["{rcpt_addr}"], "No mail is accepted here for that domain")
     client.say(f"RCPT TO:<bob@{DOMAIN}>", 550, "5.7.1")
     client.say(f"RCPT TO:<alice@{DOMAIN}>", 250)
     harness.equal(asking.macros_of("R")["{rcpt_mailer}"], "local")

@@ -362,10 +362,9 @@ static const struct reply *ask_session(
 				.text = span_of(m->client.name),
 				.session = s },
 			values);
-	if (r || (f->helo_secured == s->secured && strcmp(f->helo, s->helo) == 0))
+	if (r || f->n_hellos == s->n_hellos)
 		return r;
-	f->helo_secured = s->secured;
-	memcpy(f->helo, s->helo, sizeof(f->helo));
+	f->n_hellos = s->n_hellos;
 	return ask(m, f,
 		&(struct event){
 			.what = MILTER_HELO, .text = span_of(s->helo), .session = s },

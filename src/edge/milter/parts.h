@@ -38,8 +38,7 @@ struct filter {
 	/* its verdict on the session; NULL: none */
 	const struct reply *session_refusal;
 	struct own_reply session_reply; /* its text, which later messages do not change */
-	char helo[COMMAND_LINE_MAX]; /* the name that it got; or empty */
-	bool helo_secured;
+	size_t n_hellos; /* the last of so many EHLO was sent */
 
 	/* Of the transaction: */
 	const char *verdict; /* the word for the record; NULL: it was not asked */

@@ -126,6 +126,8 @@ static void set_tls(
 	set(v, MILTER_MACRO_TLS_VERSION, t->tls_version);
 	set(v, MILTER_MACRO_CIPHER, tls->cipher);
 	set(v, MILTER_MACRO_CIPHER_BITS, t->tls_bits);
+	set(v, MILTER_MACRO_CERT_SUBJECT, tls->client_name);
+	set(v, MILTER_MACRO_CERT_ISSUER, tls->client_issuer);
 	set(v, MILTER_MACRO_TLS_SNI, tls->sni);
 }
 
@@ -169,7 +171,11 @@ static void set_mail(
 	if (tx->user)
 		set(v, MILTER_MACRO_AUTH_TYPE, m->host.session->mechanism);
 	set(v, MILTER_MACRO_AUTH_AUTHEN, tx->user);
-	set(v, MILTER_MACRO_MAIL_ADDR, tx->sender);
+	/* what others name is not trusted (RFC 4954 5) */
+	if (tx->user && !span_eq(tx->params.author, SPAN("<>")))
+		v->of[MILTER_MACRO_AUTH_AUTHOR] = tx->params.author;
+	/* empty for the null sender */
+	v->of[MILTER_MACRO_MAIL_ADDR] = span_of(tx->sender);
 	v->of[MILTER_MACRO_MAIL_HOST] = domain_of(span_of(tx->sender));
 	set(v, MILTER_MACRO_MAIL_MAILER, "smtp");
 }

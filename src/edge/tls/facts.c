@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/span.h"
 #include "edge/tls/parts.h"
+#include "proto/text.h"
 #include "proto/tls-names.h"
 
 #define CHAIN_MAX 8 /* certificates of a client that are examined */
@@ -68,9 +69,14 @@ void tls_facts_of_session(gnutls_session_t session, struct tls_facts *ret)
 
 void tls_facts_of_client(const struct tls_client *client, struct tls_facts *ret)
 {
-	if (client)
-		set(ret->client, sizeof(ret->client),
-			client->trusted ? "trusted" : client->fault);
+	if (!client)
+		return;
+	set(ret->client, sizeof(ret->client),
+		client->trusted ? "trusted" : client->fault);
+	if (client->trusted && *client->subject)
+		ret->client_name = client->subject;
+	if (client->trusted && *client->issuer)
+		ret->client_issuer = client->issuer;
 }
 
 /* Returns the text of an error below TLS. */
@@ -350,6 +356,30 @@ static void take_names(gnutls_x509_crt_t leaf, int wanted, struct tls_client *re
 	}
 }
 
+/* A name that has other octets, or does not fit, is none. */
+static void check_common_name(int r, size_t n, char name[static TLS_CLIENT_NAME_MAX])
+{
+	bool is_fine =
+		r >= 0 && n < TLS_CLIENT_NAME_MAX && utf8_valid((struct span){ name, n });
+
+	for (size_t i = 0; is_fine && i < n; i++)
+		is_fine = (unsigned char)name[i] >= ' ' && name[i] != '\x7f';
+	name[is_fine ? n : 0] = '\0';
+}
+
+static void take_common_names(gnutls_x509_crt_t leaf, struct tls_client *ret)
+{
+	size_t n = sizeof(ret->subject);
+	int r = gnutls_x509_crt_get_dn_by_oid(
+		leaf, GNUTLS_OID_X520_COMMON_NAME, 0, 0, ret->subject, &n);
+
+	check_common_name(r, n, ret->subject);
+	n = sizeof(ret->issuer);
+	r = gnutls_x509_crt_get_issuer_dn_by_oid(
+		leaf, GNUTLS_OID_X520_COMMON_NAME, 0, 0, ret->issuer, &n);
+	check_common_name(r, n, ret->issuer);
+}
+
 static void take_fingerprint(const gnutls_datum_t *der, struct tls_client *ret)
 {
 	unsigned char octets[TLS_FINGERPRINT_SIZE];
@@ -423,6 +453,7 @@ struct tls_client *tls_client_new(
 	if (n > 0) {
 		take_names(chain[0], GNUTLS_SAN_RFC822NAME, client);
 		take_names(chain[0], GNUTLS_SAN_DNSNAME, client);
+		take_common_names(chain[0], client);
 		verify(chain, n, authorities, client);
 	}
 	while (n > 0)

@@ -106,6 +106,8 @@ struct tls_client {
 	/* subjectAltName: rfc822Names, then dNSNames; only those in graphic ASCII */
 	char names[TLS_CLIENT_NAMES_MAX][TLS_CLIENT_NAME_MAX];
 	size_t n_names;
+	/* common names of it and of its issuer, in UTF-8 without controls; or empty */
+	char subject[TLS_CLIENT_NAME_MAX], issuer[TLS_CLIENT_NAME_MAX];
 };
 
 /*
