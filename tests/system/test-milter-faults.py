@@ -30,7 +30,7 @@ PITFALLS = {
     "white space that a filter sends": ("unit-edits", "with_leading_space_a_value_brings_its_own"),
     "a changed field is our own Received": ("milter", "an_edit_of_the_header"),
     "inserted at 0 and at 1": ("milter", "index_0_is_above_received_and_below_return_path"),
-    "fields behind those of MIME": ("unit-edits", "each_edit_finds_its_place"),
+    "fields behind those of MIME": ("milter", "fields_behind_mime_fields_stay_where_they_are"),
     "no A after a message": ("milter", "a_refusal_at_the_end_of_the_message"),
     "no A after RSET": ("milter", "rset_aborts_at_the_filter"),
     "CONNECT again": ("milter", "helo_comes_again_after_starttls"),
@@ -53,15 +53,39 @@ PITFALLS = {
         "milter-records", "a_filter_that_dies_of_a_message_is_recorded_with_the_event"),
     "time for the content without progress": ("milter-faults", "the_time_for_the_content_ends"),
     "progress": ("milter", "progress_restarts_the_clock"),
+    "an answer in spite of NR_* that comes late": (
+        "milter-conversation", "a_second_verdict_after_the_message_is_a_fault_of_the_next"),
     "no right to the socket": ("milter-faults", "a_socket_without_its_right_is_named"),
+    "the group of the socket": ("milter-units", "a_drop_in_with_the_group_opens_a_unix_socket"),
+    "no socket at the path": ("milter", "the_default_action_where_a_filter_cannot_be_reached"),
+    "EHLO again": ("milter-wire", "a_filter_gets_the_same_octets"),
     "other spellings of inet": ("milter", "a_wrong_file_is_a_fault_and_no_mail_is_taken"),
     "HTTP at the other end": ("milter", "check_finds_what_is_no_filter"),
 }
 
 
+# What hostile and broken filters do, and the test of each.
+BAD_INPUT = {
+    "anything at any time": ("milter-faults", "any_octet_may_come_as_a_command_at_any_event"),
+    "an answer cut at every octet": ("milter-faults", "an_answer_that_is_cut_at_any_octet_is_none"),
+    "every octet alone": ("milter-faults", "answers_that_come_octet_by_octet_are_the_same"),
+    "its end at every event": ("milter-faults", "a_filter_that_ends_anywhere_costs_its_default_action"),
+    "a stall": ("milter-faults", "a_filter_that_stalls_costs_its_default_action"),
+    "a stall of one connection": ("milter-conversation", "a_filter_that_stalls_holds_up_its_own_connection_alone"),
+    "wrong lengths": ("milter-faults", "a_wrong_length_is_a_fault_at_once"),
+    "octets behind the fields": ("milter-conversation", "octets_behind_the_fields_of_an_answer_are_a_fault"),
+    "NULs, and mixed codes": ("milter-faults", "a_reply_that_is_none_is_a_fault"),
+    "a reply after NR_*": ("milter-conversation", "no_answer_to_an_event_without_one_is_a_verdict"),
+    "an edit cut in the middle": ("milter-faults", "edits_that_are_cut_anywhere_change_nothing"),
+    "a verdict on the next message": ("milter-faults", "nothing_of_a_verdict_reaches_the_next_message"),
+    "an answer about the next message": ("milter-faults", "nothing_of_an_answer_reaches_the_next_message"),
+    "edits without end": ("milter-conversation", "endless_edits_behind_a_verdict_are_a_fault"),
+}
+
+
 def test_each_known_pitfall_has_a_test():
     root = harness.HERE.parent
-    for pitfall, (file, name) in PITFALLS.items():
+    for pitfall, (file, name) in (PITFALLS | BAD_INPUT).items():
         kind, _, part = file.partition("-")
         path = root / (f"unit/test-milter-{part}.c" if kind == "unit" else f"system/test-{file}.py")
         assert re.search(rf"\btest_{name}\(", path.read_text()), f"{pitfall}: no test_{name} in {path.name}"
@@ -161,6 +185,21 @@ def test_an_answer_that_is_cut_at_any_octet_is_none(event):
     octets = frame("O", struct.pack(">III", 6, 0x1ff, 0)) if event == "O" else frame("r")
     for n in range(1, len(octets)):
         check_default_action({event: then_end(octets[:n])}, "tempfail", "closed the connection")
+
+
+@harness.table_of({event: (event,) for event in EVENTS})
+def test_any_octet_may_come_as_a_command_at_any_event(event):
+    """It is a verdict or a fault, and changes nothing of a message that is stored."""
+    filter_ = Filter()
+    site = site_with(filter_.line("default-action=accept", "command-timeout=1s", "content-timeout=1s"), maildir="%u",
+                     quarantine_mailbox="odd")
+    for octet in range(256):
+        filter_.answers = {event: struct.pack(">IB", 3, octet) + b"x\0"}
+        assert codes_of(site.connect())[-1] in ACTIONS.values(), octet
+        for path in site.everything():
+            harness.equal(path.parts[-3], "printer", octet)
+            harness.check_stored(path, MESSAGE)
+            path.unlink()
 
 
 LENGTHS = {"length_0": (struct.pack(">I", 0), "without a command"),
