@@ -33,6 +33,7 @@ int broker_begin(const struct broker_start *s, int *ret_ours)
 		.quarantine = c->quarantine_mailbox,
 		.outbox = s->outbox >= 0 ? c->dsn_outbox : NULL,
 		.original_to = c->session.original_to,
+		.user_of_lookups = BROKERED_USER,
 		.mail_root = s->mail_root,
 		.outbox_root = s->outbox,
 		.traces = traces_fd,

@@ -307,7 +307,7 @@ static void build(struct connection *c)
 	c->maildir.root.fd = c->root;
 	c->maildir.original_to = c->config.session.original_to;
 	brokered_init(&c->brokered, &c->broker, c->maildir.original_to);
-	if (c->config.recipients_file ||
+	if (c->config.recipients_file || c->config.has_users ||
 		(c->config.maildir && strchr(c->config.maildir, '%')))
 		c->config.session.recipients_offered =
 			maildir_most_recipients(&c->maildir, c->dirs.owners);
@@ -371,7 +371,7 @@ static bool gives_files_away(const struct connection *c)
 
 	if (!stays_root(config))
 		return false;
-	if (c->preload)
+	if (c->preload || config->has_users)
 		return true;
 	if (config->dsn_outbox && belongs_to_other_user(config->dsn_outbox))
 		return true;
@@ -436,6 +436,10 @@ void connection_prepare(struct connection *c)
 	if (c->config.client_name == CLIENT_NAME_OFF)
 		c->inherited.peer.tcp_remote_host = NULL;
 	c->dirs.owners = gives_files_away(c);
+	if (c->config.has_users && !c->dirs.owners && !c->unusable) {
+		log_error(&c->log, USERS_NEED_ROOT);
+		c->unusable = true;
+	}
 	c->root = c->outbox.root.fd = -1;
 	broker_link_init(&c->broker, -ECONNRESET);
 	raise_file_limit();

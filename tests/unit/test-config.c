@@ -79,6 +79,12 @@ static void test_every_wrong_value_has_a_sentence(void)
 				     "/etc/postern/tls.key" },
 		{ "tls-certificate=/a.pem ./b.pem",
 			"must be an absolute path, such as /etc/postern/b.pem" },
+		{ "recipients=passwd:/etc/passwd", "passwd: stands alone" },
+		{ "recipients=passwd", "must be an absolute path" },
+		{ "first-valid-uid=0", "must be the number of a user, from 1 to" },
+		{ "first-valid-uid=root", "must be the number of a user, from 1 to" },
+		{ "last-valid-uid=4294967295",
+			"must be the number of a user, from 1 to" },
 		{ "recipients=../r", "must be an absolute path, such as /etc/postern\n" },
 		{ "log=json:relative.json", "log: must be an absolute path, such as "
 					    "json:/var/log/postern/relative.json" },
@@ -213,6 +219,53 @@ static void test_mail_goes_where_the_settings_say(void)
 	CHECK(take(&c, &h, pairs));
 	CHECK(!c.recipients_file && !c.recipients.catch_all && !c.recipients.delimiter);
 	config_done(&c);
+}
+
+static void test_users_of_the_system_have_maildirs_in_their_homes(void)
+{
+	const char *pairs[] = { "recipients=passwd:", NULL, NULL, NULL };
+	struct config c;
+	struct heard h;
+
+	CHECK(take(&c, &h, pairs));
+	CHECK(c.has_users && !c.recipients_file && c.recipients.users == &c.users);
+	CHECK_SPAN(span_of(c.mail_root), "/home");
+	CHECK_SPAN(span_of(c.recipients.template), "Maildir");
+	CHECK(c.users.first == 1000 && c.users.last == 60000);
+	/* no mail-root is made, and a Maildir only in a home that is not empty */
+	CHECK(c.maildir_create == CREATE_NO && c.recipients.create == CREATE_AUTO);
+	config_done(&c);
+	pairs[1] = "mail-root=/srv/homes";
+	pairs[2] = "maildir=mail/in";
+	CHECK(take(&c, &h, pairs));
+	CHECK_SPAN(span_of(c.mail_root), "/srv/homes");
+	CHECK_SPAN(span_of(c.recipients.template), "mail/in");
+	config_done(&c);
+	pairs[0] = "recipients=/etc/recipients";
+	CHECK(take(&c, &h, pairs));
+	CHECK(!c.has_users && !c.recipients.users);
+	config_done(&c);
+}
+
+static void test_settings_that_do_not_fit_users_of_the_system_are_refused(void)
+{
+	static const struct {
+		const char *pair, *want;
+	} cases[] = {
+		{ "maildir=/srv/%u", "maildir: is a path in the home of each user" },
+		{ "catch-all=rest", "catch-all: must be the address of a user" },
+		{ "postmaster=rest", "postmaster: must be the address of a user" },
+		{ "last-valid-uid=999", "last-valid-uid: is below first-valid-uid" },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		const char *pairs[] = { "recipients=passwd:", cases[i].pair, NULL };
+		struct config c;
+		struct heard h;
+		CHECK(!take(&c, &h, pairs));
+		CHECK(strstr(h.text, cases[i].want));
+		config_done(&c);
+	}
 }
 
 static void test_a_maildir_outside_mail_root_is_refused(void)
@@ -499,6 +552,8 @@ int main(void)
 		TEST(test_the_panels_word_for_required_is_ssl),
 		TEST(test_mail_root_is_what_all_maildirs_share),
 		TEST(test_mail_goes_where_the_settings_say),
+		TEST(test_users_of_the_system_have_maildirs_in_their_homes),
+		TEST(test_settings_that_do_not_fit_users_of_the_system_are_refused),
 		TEST(test_a_maildir_outside_mail_root_is_refused),
 		TEST(test_one_maildir_is_created_and_those_of_a_template_are_not),
 		TEST(test_logging_in_needs_what_it_is_done_with),

@@ -27,11 +27,14 @@
 /* Root without `user`. */
 static void check_root(struct config *c)
 {
-	check_warning(c,
-		"user: not set, and this is root: each mailbox gets its mail as its "
-		"owner, a mailbox that is made belongs to the owner of the directory "
-		"that it is made in, and connections run as nobody, or as root where "
-		"root owns all mail. Set user where another user owns all mail");
+	if (!c->has_users)
+		check_warning(c,
+			"user: not set, and this is root: each mailbox gets its mail as "
+			"its "
+			"owner, a mailbox that is made belongs to the owner of the "
+			"directory that it is made in, and connections run as nobody, or "
+			"as root where root owns all mail. Set user where another user "
+			"owns all mail");
 	if (!sandbox_may_become_users())
 		check_warning(c,
 			"user: not set, and this process may become no other user: "
@@ -310,6 +313,7 @@ static int check_all(struct config *c, bool listens)
 	if (listens)
 		check_tls(c, listens);
 	check_user(c);
+	check_users(c);
 	check_places(c);
 	if (!listens)
 		check_tls(c, listens);

@@ -46,6 +46,9 @@ void check_auth(struct config *c);
  */
 void check_recipients(struct config *c, const struct idn_api *api);
 
+/* Checks that users of the system can get mail, where these are the recipients. */
+void check_users(struct config *c);
+
 struct milter_api;
 
 /* Connects to each filter, and reports its options or its fault. */

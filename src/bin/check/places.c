@@ -193,7 +193,7 @@ static void report_above(struct look *l, const struct mailbox *box)
 static bool look_at(struct look *l, const struct recipients_place *place)
 {
 	struct mailbox box;
-	int found = mailbox_open(&box, &l->root, place->path);
+	int found = mailbox_open_place(&box, &l->root, place);
 	bool is_mailbox =
 		found == MAILBOX_OPEN || (found == MAILBOX_BARE && place->is_named);
 	bool is_missing = found == MAILBOX_ABSENT || found == MAILBOX_DANGLING;
@@ -368,7 +368,7 @@ static void look_at_path(struct look *l, const char *path)
 
 /*
  * Checks the mailbox of an address in a setting. With a table its line is checked
- * already.
+ * already, and the homes of users are elsewhere.
  */
 static void look_at_address(struct look *l, const char *address)
 {
@@ -376,7 +376,8 @@ static void look_at_address(struct look *l, const char *address)
 	struct recipients_place place;
 	struct recipient r = { .slot = 0 };
 
-	if (!address || l->c->recipients.table || !recipients_is_address(address))
+	if (!address || l->c->recipients.table || l->c->has_users ||
+		!recipients_is_address(address))
 		return;
 	destination_key_cut(span_of(address), &r.local, &r.domain);
 	recipients_begin(&search, &l->c->recipients, &r, true);
@@ -430,7 +431,7 @@ static void check_mailboxes(struct config *c)
 	check_file_system(&l, root, "");
 	if (c->recipients.table)
 		table_visit(c->recipients.table, &all, &reported);
-	else
+	else if (!c->has_users)
 		look_at_path(&l, c->maildir);
 	look_at_path(&l, c->recipients.catch_all);
 	look_at_path(&l, c->recipients.postmaster);

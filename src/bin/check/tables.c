@@ -244,10 +244,11 @@ static void check_instead(struct checked *at, const char *setting, const char *a
 			"%s %s: is of no domain that mail is accepted for, and mail is "
 			"not forwarded: name a path below mail-root",
 			setting, address);
-	else if (address == c->recipients.catch_all && c->recipients.table &&
+	else if (address == c->recipients.catch_all &&
+		 (c->recipients.table || c->has_users) &&
 		 find(c, address) == RECIPIENTS_UNKNOWN)
 		faults_put(&c->faults, "%s %s: has no mailbox in %s", setting, address,
-			c->recipients_file);
+			c->has_users ? RECIPIENTS_USERS : c->recipients_file);
 }
 
 static void check_lines(struct checked *at)

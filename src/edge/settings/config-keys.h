@@ -66,6 +66,10 @@ const char *config_parse_maildir(
 	struct config *c, const struct config_key *key, const char *text);
 const char *config_parse_mailbox(
 	struct config *c, const struct config_key *key, const char *text);
+const char *config_parse_recipients(
+	struct config *c, const struct config_key *key, const char *text);
+const char *config_parse_uid(
+	struct config *c, const struct config_key *key, const char *text);
 const char *config_parse_marker(
 	struct config *c, const struct config_key *key, const char *text);
 const char *config_parse_catch_all(

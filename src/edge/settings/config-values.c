@@ -249,6 +249,35 @@ const char *config_parse_mailbox(
 	return fault;
 }
 
+/* Parses a file, or "passwd:" for the users of the system. */
+const char *config_parse_recipients(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	const size_t n = strlen(RECIPIENTS_USERS);
+
+	c->has_users = strncmp(text, RECIPIENTS_USERS, n) == 0;
+	if (!c->has_users)
+		return config_parse_file(c, key, text);
+	c->recipients_file = NULL;
+	return text[n] ? RECIPIENTS_USERS
+		       " stands alone: users are looked up by the name services of the "
+		       "system (nsswitch.conf(5))"
+		       : NULL;
+}
+
+/* Root never gets mail by its number. */
+const char *config_parse_uid(
+	struct config *c, const struct config_key *key, const char *text)
+{
+	uint64_t number;
+
+	if (!conf_quantity(span_of(text), "", NULL, &number) || number == 0 ||
+		number >= UINT32_MAX)
+		return "must be the number of a user, from 1 to 4294967294";
+	*(uint32_t *)((char *)c + key->offset) = (uint32_t)number;
+	return NULL;
+}
+
 const char *config_parse_marker(
 	struct config *c, const struct config_key *key, const char *text)
 {

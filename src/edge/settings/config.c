@@ -19,6 +19,10 @@ static void fault(struct config *c, const char *where, const char *key, const ch
 	faults_put(&c->faults, "%s: %s%s%s", where, key, *key ? ": " : "", what);
 }
 
+/* Where users of the system have their mail. */
+#define USERS_ROOT "/home"
+#define USERS_MAILDIR "Maildir"
+
 static size_t find_key(struct span name)
 {
 	return words_find(&config_names, name);
@@ -267,6 +271,37 @@ static void finish_maildir(struct config *c)
 		settle(c, "mail-root", c->mail_root);
 }
 
+/* Mail for users of the system goes into the home of each. */
+static void finish_users(struct config *c)
+{
+	const char *const others[] = { "catch-all", "postmaster" };
+	const char *const values[] = { c->recipients.catch_all,
+		c->recipients.postmaster };
+
+	c->users.channel = -1;
+	c->recipients.users = &c->users;
+	if (!c->mail_root)
+		c->mail_root = USERS_ROOT;
+	if (!c->maildir && !is_refused(c, "maildir")) {
+		c->maildir = USERS_MAILDIR;
+		settle(c, "maildir", USERS_MAILDIR);
+	}
+	if (c->maildir && *c->maildir == '/') {
+		fault(c, where_of(c, "maildir"), "maildir",
+			"is a path in the home of each user with recipients "
+			"= " RECIPIENTS_USERS ", such as " USERS_MAILDIR);
+		c->maildir = NULL;
+	}
+	if (c->users.first > c->users.last)
+		fault(c, where_of(c, "last-valid-uid"), "last-valid-uid",
+			"is below first-valid-uid: no user would get mail");
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+		if (values[i] && !recipients_is_address(values[i]))
+			fault(c, where_of(c, others[i]), others[i],
+				"must be the address of a user with recipients "
+				"= " RECIPIENTS_USERS);
+}
+
 static bool is_below(struct span path, struct span directory)
 {
 	while (span_ends(directory, SPAN("/")))
@@ -395,7 +430,7 @@ static void finish_defaults(struct config *c)
 	}
 	c->recipients.create = c->maildir_create;
 	if (c->maildir_create == CREATE_AUTO) {
-		bool is_one = !c->maildir || !strchr(c->maildir, '%');
+		bool is_one = !c->has_users && (!c->maildir || !strchr(c->maildir, '%'));
 		c->maildir_create = is_one ? CREATE_YES : CREATE_NO;
 		/*
 		 * all mail goes to one Maildir; if it is missing, this is a first start
@@ -403,7 +438,7 @@ static void finish_defaults(struct config *c)
 		if (is_one && !c->recipients_file)
 			c->recipients.create = CREATE_YES;
 	}
-	if (!c->recipients_file)
+	if (!c->recipients_file && !c->has_users)
 		settle(c, "maildir-create",
 			c->maildir_create == CREATE_YES ? "yes" : "no");
 }
@@ -437,6 +472,8 @@ const char *config_place(const struct config *c, struct span key)
 bool config_finish(struct config *c)
 {
 	finish_defaults(c);
+	if (c->has_users)
+		finish_users(c);
 	if (c->maildir)
 		finish_maildir(c);
 	/* without the file further faults would be guesses */

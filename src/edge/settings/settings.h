@@ -16,7 +16,7 @@
 #define CLIENTS_FILE_MAX (1024 * 1024) /* octets */
 #define CONFIG_FILE_DEFAULT SYSCONFDIR "/postern/postern.conf"
 #define CONFIG_FILE_MAX (1024 * 1024) /* octets of a settings file */
-#define CONFIG_KEYS_MAX 53
+#define CONFIG_KEYS_MAX 55
 #define CONFIG_FAULT_MAX 512 /* octets of a fault */
 
 /*
@@ -79,6 +79,8 @@ struct config {
 	/* host name in file names; config_finish() sets it to the hostname by default */
 	const char *maildir_hostname;
 	const char *recipients_file; /* NULL: each existing Maildir is a mailbox */
+	bool has_users; /* recipients = passwd: */
+	struct users users;
 	struct recipients recipients; /* its table is opened by the connection */
 	const char *dsn_outbox; /* NULL: no reports */
 	uint64_t timeout, session_timeout; /* seconds */
@@ -125,6 +127,11 @@ struct config {
 	struct faults faults; /* faults are reported as "FILE:LINE: FAULT" */
 };
 
+/* The fault of a process that can become no other user. */
+#define USERS_NEED_ROOT                                                                  \
+	"recipients " RECIPIENTS_USERS " needs root, because each user gets mail as "    \
+	"himself: start postern as root, without the setting user"
+
 /* Sets every key to its default, except those of a listener. */
 void config_init(struct config *c, const char *credentials,
 	void (*report)(void *ctx, const char *fault), void *ctx);
@@ -155,7 +162,7 @@ static inline bool config_may_use_tls(const struct config *c)
 /* True when mail-root itself is the only Maildir. */
 static inline bool config_is_one_mailbox(const struct config *c)
 {
-	return strcmp(c->maildir, ".") == 0 && !c->recipients_file;
+	return strcmp(c->maildir, ".") == 0 && !c->recipients_file && !c->has_users;
 }
 
 /* Returns "FILE:LINE" of the setting, or "-o"; NULL: it is not set, or does not exist. */

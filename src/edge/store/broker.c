@@ -24,6 +24,7 @@
 #include "edge/net/net.h"
 #include "edge/sandbox/sandbox.h"
 #include "edge/store/mailbox-walk.h"
+#include "edge/store/users.h"
 #include "edge/table/table.h"
 
 #define CHANNELS_MAX (64 * 1024) /* as many as a listener has connections */
@@ -132,7 +133,7 @@ static bool serve(struct broker *b, int fd)
 		       fds, n_fds) == 0;
 }
 
-/* Answers one request of each channel. False: this process cannot become root again. */
+/* Answers one request of each channel. False: this process is of no use any more. */
 static bool serve_round(struct broker *b, const struct epoll_event *events, int n)
 {
 	for (int i = 0; i < n; i++) {
@@ -146,6 +147,9 @@ static bool serve_round(struct broker *b, const struct epoll_event *events, int 
 		if (walk_return() < 0)
 			return false;
 	}
+	/* another broker can start another one */
+	if (b->places.recipients->users && users_have_ended(b->places.recipients->users))
+		return false;
 	/* last, as a new channel may get the number of one in `events` */
 	take_channels(b);
 	return true;
@@ -239,6 +243,10 @@ static int run(const struct broker_task *task, int theirs)
 		return EX_OSERR;
 	if (setgroups(1, &group) < 0 || walk_return() < 0)
 		return EX_NOPERM;
+	/* before the sandbox, in which no process can be started */
+	if (task->recipients->users &&
+		users_start(task->recipients->users, task->user_of_lookups) < 0)
+		return EX_OSERR;
 	if (enter_sandbox(task) < 0)
 		return EX_OSERR;
 	if (task->serves_one)

@@ -24,6 +24,7 @@ static void begin(struct walk *w, const struct store_root *root, bool create)
 	w->create = create;
 	w->n_links = w->n_made = 0;
 	w->why = NULL;
+	w->is_home = false;
 	w->above = (struct mailbox_above){ .fd = -1 };
 	w->done[0] = w->link[0] = '\0';
 }
@@ -336,6 +337,30 @@ static int make(struct walk *w, const char *name)
 	return r < 0 ? r : walk_sync(w->root, dir_of(w));
 }
 
+/* True in the home of a user, with what a link leads to done. */
+static bool is_at_home(const struct walk *w)
+{
+	return strlen(w->todo + strspn(w->todo, "/")) <= w->home.n_below;
+}
+
+/* The home of a user, and what is in it, is his. */
+static int judge_owner(const struct walk *w, int fd)
+{
+	struct stat st;
+
+	if (!w->home.is_set || !is_at_home(w))
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return st.st_uid == w->home.owner ? 0 : -WALK_IS_OTHERS;
+}
+
+/* Nothing is made in the place of a home, or above it. */
+static bool is_below_home(const struct walk *w)
+{
+	return !w->home.is_set || w->is_home;
+}
+
 /* Takes one component. 0, an enum mailbox_result, or -errno. */
 static int step(struct walk *w, const char *name)
 {
@@ -344,6 +369,10 @@ static int step(struct walk *w, const char *name)
 	if (r < 0)
 		return r;
 	fd = openat(dir_of(w), name, OPEN_PATH);
+	if (fd < 0 && errno == ENOENT && !is_below_home(w)) {
+		append(w->done, name);
+		return fail(w, -WALK_HAS_NO_HOME, mailbox_words(-WALK_HAS_NO_HOME));
+	}
 	if (fd < 0 && errno == ENOENT && w->create) {
 		r = make(w, name);
 		if (r < 0)
@@ -352,7 +381,10 @@ static int step(struct walk *w, const char *name)
 		fd = openat(dir_of(w), name, OPEN_PATH);
 	}
 	if (fd >= 0) {
-		r = walk_descend(w->root, fd);
+		r = judge_owner(w, fd);
+		if (r == 0)
+			r = walk_descend(w->root, fd);
+		w->is_home = is_at_home(w);
 		enter(w, fd);
 		if (!append(w->done, name))
 			return -ENAMETOOLONG;
@@ -486,8 +518,8 @@ static void take_back(struct walk *w)
 }
 
 /* Walks the whole path. A missing or faulty name is then the end of `done`. */
-int walk_path(
-	struct walk *w, const struct store_root *root, bool create, const char *path)
+int walk_path(struct walk *w, const struct store_root *root, bool create,
+	const struct home *home, const char *path)
 {
 	char name[MAILBOX_PATH_MAX];
 	struct buf todo = BUF(w->todo);
@@ -495,6 +527,7 @@ int walk_path(
 	int r = 0;
 
 	begin(w, root, create);
+	w->home = *home;
 	buf_put_str(&todo, path);
 	if (!buf_terminate(&todo))
 		return -ENAMETOOLONG;

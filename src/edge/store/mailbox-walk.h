@@ -11,12 +11,17 @@
 #define WALK_TARGET_MAX 1024 /* octets of the target of a link */
 #define WALK_OPEN_DIR (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define WALK_DIR_MODE 0700
-#define WALK_IS_ROOTS ENOTUNIQ /* an error: root owns it, in a directory of a user */
+/* errors: */
+#define WALK_IS_ROOTS ENOTUNIQ /* root owns it, in a directory of a user */
+#define WALK_IS_OTHERS EREMCHG /* another user owns it, in the home of one */
+#define WALK_HAS_NO_HOME ENOANO /* the home of a user is missing */
 
 struct walk {
 	const struct store_root *root;
 	int dir; /* current directory, by O_PATH; -1: the root */
 	bool create; /* missing directories are made */
+	struct home home;
+	bool is_home; /* `dir` is the home, or below it */
 	unsigned n_links;
 	/* consecutive directories that were made, the last of which is `dir` */
 	unsigned n_made;
@@ -29,13 +34,13 @@ struct walk {
 };
 
 /*
- * Walks from `root` along the path. With `create` makes missing directories, durably, and
- * removes them again if not all can be made. 0, an enum mailbox_result, or -errno;
- * w->done is then the whole path, or ends with the name at fault. The caller closes
- * w->dir.
+ * Walks from `root` along the path, in which `home` is. With `create` makes missing
+ * directories, durably, and removes them again if not all can be made. 0, an enum
+ * mailbox_result, or -errno; w->done is then the whole path, or ends with the name at
+ * fault. The caller closes w->dir.
  */
-int walk_path(
-	struct walk *w, const struct store_root *root, bool create, const char *path);
+int walk_path(struct walk *w, const struct store_root *root, bool create,
+	const struct home *home, const char *path);
 
 /*
  * With root->as_owner becomes the owner of the directory, with the group that it has, and

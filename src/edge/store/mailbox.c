@@ -139,6 +139,18 @@ static void close_dir(int *dir)
 	*dir = -1;
 }
 
+/* In the home of a user each part is his. */
+static int judge_owner(const struct mailbox *box, int fd)
+{
+	struct stat st;
+
+	if (!box->home.is_set)
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return st.st_uid == box->home.owner ? 0 : -WALK_IS_OTHERS;
+}
+
 /* Opens a part. 0 or -errno; -ENOENT: it is missing. */
 static int open_part(struct mailbox *box, const char *part, int *ret_dir)
 {
@@ -148,7 +160,7 @@ static int open_part(struct mailbox *box, const char *part, int *ret_dir)
 	fd = walk_open(box->root, box->dir, part);
 	if (fd >= 0) {
 		*ret_dir = fd;
-		return 0;
+		return judge_owner(box, fd);
 	}
 	r = look_at(box, part);
 	return r ? r : fd;
@@ -214,15 +226,28 @@ static int open_parts(struct mailbox *box)
 	return n_missing < N_PARTS ? MAILBOX_OPEN : MAILBOX_BARE;
 }
 
-int mailbox_open(struct mailbox *box, const struct store_root *root, const char *path)
+static int open_path(struct mailbox *box, const char *path)
 {
 	struct walk w;
-	int r;
+	int r = arrive(box, &w, walk_path(&w, box->root, false, &box->home, path));
 
+	return r ? r : open_parts(box);
+}
+
+int mailbox_open(struct mailbox *box, const struct store_root *root, const char *path)
+{
 	*box = MAILBOX_NONE;
 	box->root = root;
-	r = arrive(box, &w, walk_path(&w, root, false, path));
-	return r ? r : open_parts(box);
+	return open_path(box, path);
+}
+
+int mailbox_open_place(struct mailbox *box, const struct store_root *root,
+	const struct recipients_place *place)
+{
+	*box = MAILBOX_NONE;
+	box->root = root;
+	box->home = place->home;
+	return open_path(box, place->path);
 }
 
 /* Makes missing parts of the box. 0 or -errno. */
@@ -251,7 +276,8 @@ int mailbox_create(struct mailbox *box)
 	int r = 0;
 
 	if (box->dir < 0)
-		r = arrive(box, &w, walk_path(&w, box->root, true, box->path));
+		r = arrive(
+			box, &w, walk_path(&w, box->root, true, &box->home, box->path));
 	if (r > 0)
 		r = mailbox_fail(box, NULL, -ENOTDIR);
 	return r < 0 ? r : complete(box);
@@ -399,6 +425,11 @@ const char *mailbox_words(int error)
 	case -WALK_IS_ROOTS:
 		return "belongs to root in a directory of another user; give it to that "
 		       "user";
+	case -WALK_IS_OTHERS:
+		return "belongs to another user than the one whose home this is; give it "
+		       "to that user";
+	case -WALK_HAS_NO_HOME:
+		return "does not exist, and is the home of a user or above it";
 	default:
 		return strerror(-error);
 	}

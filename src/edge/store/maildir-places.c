@@ -301,7 +301,7 @@ const struct reply *maildir_take_place(struct maildir *m, const struct tx *tx,
 	struct recipient *r, const struct recipients_place *place, bool *ret_elsewhere)
 {
 	struct mailbox box;
-	int found = mailbox_open(&box, &m->root, place->path);
+	int found = mailbox_open_place(&box, &m->root, place);
 	const struct reply *refusal = NULL;
 	bool is_hidden = mailbox_is_not_mounted(m->recipients.create, found, &box, place);
 

@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "edge/store/users.h"
 #include "edge/table/table.h"
 #include "proto/destination.h"
 #include "proto/conf.h"
@@ -150,6 +151,7 @@ static enum recipients_result place(const struct recipients_search *s,
 	ret->may_create = create == CREATE_AUTO ? ret->is_named : create == CREATE_YES;
 	ret->is_part = r == RECIPIENTS_FOUND && !ret->is_named &&
 		       names_part(template, ret->path);
+	ret->home = (struct home){ .is_set = false };
 	ret->local = e->local;
 	ret->domain = e->domain;
 	return r;
@@ -305,6 +307,64 @@ bool recipients_is_address(const char *catch_all)
 	return strchr(catch_all, '@') && !strchr(catch_all, '/');
 }
 
+/* Makes the fault "recipients passwd:: NAME: FAULT". */
+static enum recipients_result fail_user(
+	struct recipients_search *s, struct span name, const char *home, const char *what)
+{
+	char words[RECIPIENTS_FAULT_MAX];
+
+	snprintf(words, sizeof(words), "%s%.100s%s", *home ? "home " : "", home, what);
+	fail(s, SPAN(RECIPIENTS_USERS), name, words);
+	return RECIPIENTS_FAILED;
+}
+
+/* The part of a home that is below mail-root; NULL: it lies elsewhere. */
+static const char *below_root(const struct recipients *rs, const char *home)
+{
+	size_t n = rs->root_path ? strlen(rs->root_path) : 0;
+
+	while (n && rs->root_path[n - 1] == '/')
+		n--;
+	if (!rs->root_path || strncmp(home, rs->root_path, n) != 0 || home[n] != '/')
+		return NULL;
+	home += n + strspn(home + n, "/");
+	/* ".." would be that of a link */
+	return *home && !strstr(home, "/..") && *home != '.' ? home : NULL;
+}
+
+/* Finds the Maildir in the home of a user of the system. UNKNOWN: there is none. */
+static enum recipients_result find_user(struct recipients_search *s, struct span local,
+	struct span domain, struct recipients_place *ret)
+{
+	const struct expansion e = { local, domain };
+	char path[2 * MAILBOX_PATH_MAX];
+	struct buf b = BUF(path);
+	const char *below;
+	enum recipients_result result;
+	struct user user;
+	int r = is_component(local) ? users_find(s->rs->users, local, &user) : -EINVAL;
+
+	if (r < 0)
+		return r == -EINVAL   ? RECIPIENTS_NAME
+		       : r == -ENOENT ? RECIPIENTS_UNKNOWN
+				      : fail_user(s, local, "", users_error(r));
+	below = below_root(s->rs, user.home);
+	if (!below)
+		return fail_user(s, local, user.home, " is not below mail-root");
+	result = place(s, span_of(s->rs->template), &e, "ud", ret);
+	if (result != RECIPIENTS_FOUND)
+		return result;
+	ret->home = (struct home){ true, strlen(ret->path), user.uid };
+	buf_put_str(&b, below);
+	buf_put_char(&b, '/');
+	buf_put_str(&b, ret->path);
+	if (!buf_terminate(&b) || b.n >= sizeof(ret->path))
+		return RECIPIENTS_LONG;
+	memcpy(ret->path, path, b.n + 1);
+	ret->n_fixed = b.n;
+	return RECIPIENTS_FOUND;
+}
+
 /*
  * Uses another mailbox in place of the one that was not found; `text` is a template or an
  * address. An invalid name does not get another mailbox.
@@ -321,6 +381,8 @@ static enum recipients_result instead(
 	if (!recipients_is_address(text))
 		return place(s, span_of(text), &e, "", ret);
 	destination_key_cut(span_of(text), &e.local, &e.domain);
+	if (s->rs->users)
+		return find_user(s, e.local, e.domain, ret);
 	return s->rs->table ? look_up(s, &e, e.local, ret)
 			    : place(s, span_of(s->rs->template), &e, "ud", ret);
 }
@@ -388,6 +450,10 @@ enum recipients_result recipients_next(
 	s->unfiltered = false;
 	switch (s->next++) {
 	case STEP_NAMED:
+		if (s->rs->users) {
+			r = find_user(s, s->whole, s->domain, ret);
+			return r == RECIPIENTS_UNKNOWN ? recipients_next(s, ret) : r;
+		}
 		if (!s->rs->table) {
 			r = named(s, s->whole, ret);
 			/* a subaddress makes no mailbox of its own */
@@ -400,6 +466,10 @@ enum recipients_result recipients_next(
 			return r;
 		return recipients_next(s, ret);
 	case STEP_BASE:
+		if (has_base && s->rs->users) {
+			r = find_user(s, s->base, s->domain, ret);
+			return r == RECIPIENTS_UNKNOWN ? recipients_next(s, ret) : r;
+		}
 		return has_base ? named(s, s->base, ret) : recipients_next(s, ret);
 	case STEP_POSTMASTER:
 		return postmaster(s, ret);

@@ -22,6 +22,7 @@
 #define MAILBOX_PATH_MAX 1024
 
 #define RECIPIENTS_FAULT_MAX 256
+#define RECIPIENTS_USERS "passwd:" /* the value of `recipients` for users of the system */
 #define RECIPIENTS_WORDS_MAX 128
 
 /*
@@ -41,6 +42,14 @@ enum create_choice {
 	CREATE_YES,
 };
 
+/* The users of the system, as recipients (users.h). */
+struct users {
+	uint32_t first, last; /* numbers of users that get mail */
+	/* to the process that looks them up; -1: this one does; or -errno of its end */
+	int channel;
+	bool is_late; /* an answer that nobody waits for any more is still to come */
+};
+
 struct recipients {
 	const char *root_path; /* mail-root, for faults */
 	const char *marker; /* name of a file that must be in mail-root; NULL: none */
@@ -50,6 +59,11 @@ struct recipients {
 	const char *hostname; /* the domain of <postmaster> */
 	enum create_choice create; /* whether missing Maildirs are made */
 	struct table *table; /* table of mailboxes; NULL: each existing Maildir is one */
+	/*
+	 * in place of both: the users of the system, and `template` is below the home of
+	 * each; NULL: mail for them is not meant
+	 */
+	struct users *users;
 	/* mailbox for addresses without one: a template, or an address; NULL: none */
 	const char *catch_all;
 	const char *postmaster; /* the same for postmaster and abuse without a mailbox */
@@ -87,8 +101,16 @@ struct recipients_search {
 	bool unfiltered; /* mail for it does not pass the filters */
 };
 
+/* What a path below mail-root has in it: the home of a user. */
+struct home {
+	bool is_set; /* false: none */
+	size_t n_below; /* octets at the end of the path that are below it */
+	uid_t owner; /* of the home and of all below it */
+};
+
 struct recipients_place {
 	char path[MAILBOX_PATH_MAX];
+	struct home home;
 	bool may_create;
 	/*
 	 * given by a line of the table, or the only place: a directory there is a mailbox
@@ -218,6 +240,7 @@ struct mailbox {
 	size_t n_left;
 	/* the directory itself, by O_PATH, while something in it is missing; else -1 */
 	int dir;
+	struct home home;
 	int new_dir; /* its `new`, open; -1: it does not exist yet */
 	int tmp_dir; /* its `tmp`, likewise */
 	bool complete; /* new, cur and tmp are there */
@@ -272,6 +295,13 @@ int mailbox_root(const char *path, enum create_choice create, bool is_mailbox);
  * MAILBOX_OTHER, mailbox_put_fault() has more. Always to be closed.
  */
 int mailbox_open(struct mailbox *box, const struct store_root *root, const char *path);
+
+/*
+ * The same in the home of a user, which must exist and be his, as all below it: nothing
+ * is made above it, and no other process than that of a broker does this.
+ */
+int mailbox_open_place(struct mailbox *box, const struct store_root *root,
+	const struct recipients_place *place);
 
 /*
  * Makes missing parts of a Maildir, and directories above it, durably, and opens it. Not
@@ -459,6 +489,7 @@ struct broker_task {
 	const char *quarantine; /* the mailbox; NULL: there is none */
 	const char *outbox; /* the path; NULL: there is none */
 	bool original_to;
+	const char *user_of_lookups; /* of the process that looks up users */
 	int mail_root, outbox_root; /* open */
 	int traces; /* trace-directory, open, or -errno */
 	const char *traces_path; /* NULL: there is none */

@@ -1,0 +1,463 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: ISC
+"""recipients = passwd: mail for users of the system, each as himself, and what a user can do to it."""
+
+import os
+import shutil
+import signal
+
+import harness
+from harness import DOMAIN, Site
+from listening import Listening, acceptor, brokers_below, processes_below
+from mailboxes import OTHER, OURS, Place, give, make_maildir
+
+FIRST, LAST = 61000, 61010  # of the users here; OTHER and OURS are among them
+LOOKUPS = "postern-users"
+NO_USERS = "passwd: needs root"
+
+
+def passwd(lines):
+    """The users of the system until the end of the test, beside root and nobody."""
+    path = harness.scratch() / "passwd"
+    path.write_text("root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/nonexistent:/bin/false\n" + lines)
+    services = path.with_name("nsswitch.conf")
+    services.write_text("passwd: files\ngroup: files\n")
+    for each in (path, services):
+        harness.mount("--bind", each, f"/etc/{each.name}")
+        harness.at_end(harness.run, "umount", f"/etc/{each.name}")
+    return path
+
+
+class Homes(Place):
+    """Users alice and bob, with homes below mail-root."""
+
+    def __init__(self, more="", **settings):
+        settings.setdefault("maildir_create", None)
+        super().__init__(settings.pop("maildir", None), recipients="passwd:", first_valid_uid=FIRST, last_valid_uid=LAST, **settings)
+        self.domain.rmdir()
+        self.homes = {name: self.home(name, uid) for name, uid in (("alice", OTHER), ("bob", OURS))}
+        self.alice = self.homes["alice"] / "Maildir"
+        passwd("".join(f"{name}:x:{uid}:{uid}::{self.root}/{name}:/bin/sh\n"
+                       for name, uid in (("alice", OTHER), ("bob", OURS))) + more.format(self.root))
+
+    def home(self, name, uid):
+        path = self.root / name
+        path.mkdir()
+        (path / ".profile").write_text("")
+        give(path, uid)
+        return path
+
+    def new(self, name):
+        return self.site.new(self.homes[name] / "Maildir")
+
+    def codes(self, *names):
+        return self.rcpt([f"{name}@{DOMAIN}" for name in names])
+
+    def refuses(self, name, fault, code=451):
+        harness.equal(self.codes(name), [code])
+        harness.equal(self.fault(), fault)
+
+
+def begun(place, name="alice"):
+    """A client whose recipient is accepted."""
+    client = place.site.connect()
+    client.ehlo()
+    client.envelope(recipients=[f"{name}@{DOMAIN}"])
+    return client
+
+
+def end_message(client):
+    client.send("DATA\r\n")
+    code = client.reply().code
+    code = client.content(harness.sample()).code if code == 354 else code
+    client.quit()
+    return code
+
+
+# Who gets mail
+
+
+def test_each_user_gets_mail_in_his_home_as_himself():
+    place = Homes()
+    harness.equal(place.deliver([f"{name}@{DOMAIN}" for name in ("alice", "bob")]), [250])
+    for name, uid in (("alice", OTHER), ("bob", OURS)):
+        path, = place.new(name)
+        harness.check_stored(path, harness.sample())
+        made = {each.stat().st_uid for each in (place.homes[name] / "Maildir", *(place.homes[name] / "Maildir").rglob("*"))}
+        harness.equal(made, {uid})
+        harness.equal((place.homes[name] / "Maildir").stat().st_mode & 0o777, 0o700)
+
+
+def test_no_other_name_gets_mail():
+    """550 for a name that is no user's, and for one whose number is out of range, as for any other."""
+    place = Homes(f"low:x:{FIRST - 1}:1::{{0}}/low:/bin/sh\nhigh:x:{LAST + 1}:1::{{0}}/high:/bin/sh\n"
+                  f"61001:x:{OTHER}:1::{{0}}/alice:/bin/sh\n")
+    for name, uid in (("low", FIRST - 1), ("high", LAST + 1)):
+        place.home(name, uid)
+    client = place.site.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    answers = set()
+    for name in ("nobody-there", "low", "high", "root", "nobody", "61009", "+alice", '"alice "', '"alice:x"'):
+        client.send(f"RCPT TO:<{name}@{DOMAIN}>\r\n")
+        answers.add(str(client.reply()).replace(name, "NAME"))
+    harness.equal(len(answers), 1, answers)
+    harness.contains(answers.pop(), "550")
+    client.say(f"RCPT TO:<a/b@{DOMAIN}>", 553, "5.1.3")
+    client.say(f"RCPT TO:<alice@other.example>", 550, "5.7.1")
+    client.quit()
+
+
+def test_case_subaddress_and_domain():
+    place = Homes(domains=f"{DOMAIN} example.com", subaddress_delimiter="+")
+    for address in (f"Alice@{DOMAIN}", "ALICE@example.com", f"alice+list@{DOMAIN}", f"ALICE+List@{DOMAIN}"):
+        harness.equal(place.deliver([address]), [250], address)
+    harness.equal(len(place.new("alice")), 4)
+    harness.equal(place.codes("carl+list"), [550])
+    place.site.set(subaddress_delimiter=None)
+    harness.equal(place.codes("alice+list"), [550])
+
+
+def test_postmaster_and_the_rest_go_to_users():
+    place = Homes(postmaster=f"bob@{DOMAIN}", catch_all=f"alice@{DOMAIN}")
+    harness.equal(place.deliver([f"postmaster@{DOMAIN}"]), [250])
+    harness.equal(place.deliver([f"anyone@{DOMAIN}"]), [250])
+    harness.equal([len(place.new(name)) for name in ("bob", "alice")], [1, 1])
+
+
+@harness.table_of({"another name": "mail/in", "the home itself": "."})
+def test_the_maildir_of_a_home_may_have_another_path(path):
+    place = Homes(maildir=path)
+    harness.equal(place.deliver(), [250])
+    harness.equal(len(place.site.new(place.homes["alice"] / path)), 1)
+
+
+def test_without_making_a_maildir_must_be_there():
+    place = Homes(maildir_create="no")
+    place.refuses("alice", f"{place.alice}: No such file or directory")
+    make_maildir(place.alice, owner=OTHER)
+    harness.equal(place.deliver(), [250])
+
+
+def test_a_listener_delivers_to_users_through_starttls():
+    place = Homes()
+    here = Listening(tls="on", **{key: value for key, value in place.site.settings.items()
+                                  if key in ("mail_root", "maildir", "maildir_create", "recipients",
+                                             "first_valid_uid", "last_valid_uid")})
+    here.set(pair=harness.pair().copy_to(here.dir))
+    here.listen()
+    client = here.client()
+    client.ehlo()
+    client.starttls()
+    client.ehlo()
+    harness.equal(client.message(harness.sample(), recipients=[f"alice@{DOMAIN}"]).code, 250)
+    client.quit()
+    harness.equal([path.stat().st_uid for path in place.new("alice")], [OTHER])
+
+
+# Homes
+
+
+def test_a_home_that_is_missing_is_not_made():
+    place = Homes("carl:x:61003:1::{0}/carl:/bin/sh\ndora:x:61004:1::{0}/far/away/dora:/bin/sh\n")
+    for name, path in (("carl", "carl"), ("dora", "far")):
+        place.refuses(name, f"{place.root}/{path}: does not exist, and is the home of a user or above it")
+        assert not (place.root / path).exists()
+    (place.root / "dora").symlink_to("far/away/dora")
+    done = place.check()
+    harness.contains(done.stdout, f"recipients passwd: carl: home {place.root}/carl: No such file or directory")
+
+
+def test_a_home_elsewhere_gets_no_mail():
+    place = Homes("carl:x:61003:1::/elsewhere/carl:/bin/sh\ndora:x:61004:1::{0}/../dora:/bin/sh\n"
+                  "emil:x:61005:1::{0}:/bin/sh\nfred:x:61006:1:::/bin/sh\n")
+    for name, home in (("carl", "/elsewhere/carl"), ("dora", f"{place.root}/../dora"), ("emil", f"{place.root}"),
+                       ("fred", None)):
+        harness.equal(place.codes(name), [451])
+        harness.contains(place.fault(), f"passwd:: {name}: ")
+        if home:
+            harness.contains(place.fault(), f"home {home} is not below mail-root")
+
+
+@harness.table_of({"the home": "", "Maildir": "Maildir", "new": "Maildir/new", "tmp": "Maildir/tmp"})
+def test_a_home_that_belongs_to_somebody_else_gets_no_mail(part):
+    place = Homes()
+    make_maildir(place.alice, owner=OTHER)
+    path = place.homes["alice"] / part
+    os.chown(path, OURS, OURS)
+    harness.equal(place.deliver(), [451])
+    harness.equal(place.fault(), f"{path}: belongs to another user than the one whose home this is; give it to that user")
+    harness.equal(place.new("alice"), [])
+
+
+def test_a_link_of_root_to_a_home_is_followed_and_one_of_a_user_is_not():
+    place = Homes()
+    place.homes["alice"].rename(place.root / "moved")
+    (place.root / "alice").symlink_to("moved")
+    harness.equal(place.deliver(), [250])
+    harness.equal(len(place.site.new(place.root / "moved/Maildir")), 1)
+    os.chown(place.root / "alice", OTHER, OTHER, follow_symlinks=False)
+    harness.equal(place.deliver(), [451])
+
+
+# Attacks by owners
+
+
+def to_outside(place, name):
+    """A link of alice to what is bob's."""
+    make_maildir(place.homes["bob"] / "Maildir", owner=OURS)
+    shutil.rmtree(place.alice / name, ignore_errors=True) if name else shutil.rmtree(place.alice)
+    path = place.alice / name if name else place.alice
+    path.symlink_to(place.homes["bob"] / "Maildir" / name)
+    os.chown(path, OTHER, OTHER, follow_symlinks=False)
+
+
+def fifo(place, name):
+    shutil.rmtree(place.alice / name)
+    os.mkfifo(place.alice / name, 0o600)
+    os.chown(place.alice / name, OTHER, OTHER)
+
+
+def to_root(place, name):
+    """A link to a directory in which only root may write."""
+    shutil.rmtree(place.alice / name)
+    (place.alice / name).symlink_to("/etc")
+    os.chown(place.alice / name, OTHER, OTHER, follow_symlinks=False)
+
+
+def closed(place, name):
+    (place.alice / name).chmod(0)
+
+
+def plain(place, name):
+    shutil.rmtree(place.alice / name)
+    (place.alice / name).write_text("a file")
+    os.chown(place.alice / name, OTHER, OTHER)
+
+
+ATTACKS = {"a link to another user's Maildir": (to_outside, ""), "a link to another user's new": (to_outside, "new"),
+           "a link to another user's tmp": (to_outside, "tmp"), "a link of new to /etc": (to_root, "new"),
+           "a FIFO as new": (fifo, "new"), "a FIFO as tmp": (fifo, "tmp"), "a FIFO as cur": (fifo, "cur"),
+           "a file as new": (plain, "new"), "no mode for new": (closed, "new"), "no mode for the Maildir": (closed, "")}
+WHEN = ("before RCPT", "before DATA", "after the content began")
+
+
+@harness.table_of({f"{name}, {when}": (when, *attack) for name, attack in ATTACKS.items() for when in WHEN})
+def test_no_user_can_turn_his_mail_against_others(when, attack, name):
+    """The message is stored in the directories that were there before, or the client comes again; nothing waits."""
+    place = Homes()
+    make_maildir(place.alice, owner=OTHER)
+    before = sorted(os.listdir("/etc"))
+    if when == "before RCPT":
+        attack(place, name)
+        assert place.deliver()[0] // 100 == 4 or name in ("tmp", "cur")
+    else:
+        client = begun(place)
+        if when == "before DATA":
+            attack(place, name)
+            assert end_message(client) in (250, 451)
+        else:
+            client.say("DATA", 354)
+            attack(place, name)
+            assert client.content(harness.sample()).code in (250, 451)
+            client.quit()
+    harness.equal(place.new("bob"), [])
+    harness.equal(place.site.leftovers(), [])
+    harness.equal(sorted(os.listdir("/etc")), before)
+
+
+def test_a_home_that_is_replaced_in_between_keeps_the_message_with_its_owner():
+    """Bob can write into the directory above, and puts another directory in the place of alice's home."""
+    place = Homes()
+    make_maildir(place.alice, owner=OTHER)
+    client = begun(place)
+    place.homes["alice"].rename(place.root / "old")
+    place.home("alice", OURS)
+    make_maildir(place.alice, owner=OURS)
+    harness.equal(end_message(client), 250)
+    harness.equal(place.new("alice"), [])
+    harness.equal([path.stat().st_uid for path in place.site.new(place.root / "old/Maildir")], [OTHER])
+    harness.equal(place.deliver(), [451])
+
+
+def test_a_hard_link_of_a_message_is_another_name_and_no_message_is_changed_by_the_next():
+    place = Homes()
+    harness.equal(place.deliver(), [250])
+    path, = place.new("alice")
+    for name in ("one", "two"):
+        os.link(path, place.alice / "new" / name)
+    harness.equal(place.deliver(), [250])
+    harness.equal(len(place.new("alice")), 4)
+    for each in place.new("alice"):
+        harness.check_stored(each, harness.sample())
+
+
+def test_a_name_that_an_owner_has_taken_is_left_alone():
+    """Links to what another user can read, in the place of a file in tmp, are not opened."""
+    place = Homes()
+    make_maildir(place.alice, owner=OTHER)
+    secret = place.homes["bob"] / "secret"
+    secret.write_text("bob's")
+    give(secret, OURS)
+    for number in range(50):
+        (place.alice / "tmp" / f"{number}").symlink_to(secret)
+    harness.equal(place.deliver(), [250])
+    harness.equal(secret.read_text(), "bob's")
+
+
+def quota(place, size="64k"):
+    """A small file system of alice's own."""
+    home = harness.small_file_system(place.homes["alice"], size)
+    (home / ".profile").write_text("")
+    give(home, OTHER)
+    return home
+
+
+def test_a_full_home_is_that_users_own():
+    place = Homes()
+    home = quota(place)
+    make_maildir(place.alice, owner=OTHER)
+    harness.fill(home)
+    harness.equal(place.deliver(), [452])
+    harness.equal(place.fault(), f"{place.alice}/new: No space left on device")
+    harness.equal(place.deliver([f"alice@{DOMAIN}", f"bob@{DOMAIN}"], lmtp=True), [452, 250])
+    harness.equal(len(place.new("bob")), 1)
+
+
+def test_a_real_quota_of_a_user_is_his_own():
+    """A home that is a subvolume of btrfs with a limit: EDQUOT while the message comes."""
+    place = Homes()
+    harness.need("mkfs.btrfs", "btrfs")
+    image = place.site.dir / "image"
+    with open(image, "wb") as file:
+        file.truncate(128 << 20)
+    done = harness.run("mkfs.btrfs", "-q", image)
+    harness.equal(done.returncode, 0, done.stdout)
+    for name in place.homes:
+        shutil.rmtree(place.root / name)
+    try:
+        harness.mount("-o", "loop", image, place.root)
+    except AssertionError as error:
+        raise harness.Skip("btrfs cannot be mounted") from error
+    harness.at_end(harness.run, "umount", "-l", place.root)
+    for command in (("subvolume", "create", place.root / "alice"), ("quota", "enable", place.root),
+                    ("qgroup", "limit", "1M", place.root / "alice")):
+        done = harness.run("btrfs", *command)
+        harness.equal(done.returncode, 0, done.stdout)
+    (place.root / "alice/.profile").write_text("")
+    give(place.root / "alice", OTHER)
+    place.home("bob", OURS)
+    large = b"Subject: large\r\n\r\n" + (b"x" * 70 + b"\r\n") * 40000
+    client = begun(place)
+    client.say("DATA", 354)
+    harness.equal(client.content(large).code, 452)
+    client.quit()
+    harness.equal(place.fault(), f"{place.alice}/new: Disk quota exceeded")
+    harness.equal(place.site.leftovers() + place.new("alice"), [])
+    client = begun(place, "bob")
+    client.say("DATA", 354)
+    harness.equal(client.content(large).code, 250)
+    client.quit()
+    harness.equal(place.deliver(), [250])
+
+
+@harness.table_of({"read only": "ro", "without rights": "closed"})
+def test_a_home_on_a_file_system_that_refuses(how):
+    place = Homes()
+    home = quota(place, "1m")
+    make_maildir(place.alice, owner=OTHER)
+    if how == "ro":
+        harness.mount("-o", "remount,ro", home)
+        fault = f"{place.alice}/new: Read-only file system"
+    else:
+        home.chmod(0)
+        fault = f"{place.alice}: Permission denied"
+    harness.equal(place.deliver(), [451])
+    harness.equal(place.fault(), fault)
+    harness.equal(place.deliver([f"bob@{DOMAIN}"]), [250])
+
+
+# The process that looks users up
+
+
+def test_the_process_that_looks_up_has_no_right_and_no_file():
+    place = Homes()
+    client = begun(place)
+    broker, = brokers_below(client.process.pid)
+    lookups, = [pid for pid, name in processes_below(broker) if name.startswith(LOOKUPS)]
+    with open(f"/proc/{lookups}/status", encoding="ascii") as status:
+        fields = dict(line.rstrip().split(":\t", 1) for line in status if ":\t" in line)
+    harness.equal(set(fields["Uid"].split()), {"65534"})
+    harness.equal({int(fields[name], 16) for name in ("CapPrm", "CapEff", "CapInh")}, {0})
+    harness.equal(fields["NoNewPrivs"], "1")
+    found = sorted(os.readlink(f"/proc/{lookups}/fd/{fd}").split(":")[0] for fd in os.listdir(f"/proc/{lookups}/fd"))
+    harness.equal(found, ["/dev/null", "/dev/null", "socket"])
+    harness.equal(end_message(client), 250)
+    harness.eventually(lambda: not os.path.exists(f"/proc/{lookups}"), "it ends with the session")
+
+
+def test_its_end_refuses_for_now_and_a_listener_starts_another():
+    place = Homes()
+    here = Listening(**{key: value for key, value in place.site.settings.items()
+                        if key in ("mail_root", "maildir", "maildir_create", "recipients", "first_valid_uid",
+                                   "last_valid_uid")}).listen()
+    broker, = brokers_below(here.process.pid)
+    before = acceptor(here)
+    lookups, = [pid for pid, name in processes_below(broker) if name.startswith(LOOKUPS)]
+    os.kill(lookups, signal.SIGKILL)
+    client = here.client()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    client.say(f"RCPT TO:<alice@{DOMAIN}>", 451)
+    client.quit()
+    harness.eventually(lambda: broker not in brokers_below(here.process.pid), "the broker has ended, too")
+    client = here.client()
+    client.ehlo()
+    harness.equal(client.message(harness.sample(), recipients=[f"alice@{DOMAIN}"]).code, 250)
+    client.quit()
+    assert acceptor(here) != before
+
+
+def test_a_change_of_users_counts_from_the_next_recipient_on():
+    place = Homes()
+    harness.equal(place.codes("carl"), [550])
+    with open("/etc/passwd", "a", encoding="ascii") as users:
+        users.write(f"carl:x:61003:61003::{place.root}/carl:/bin/sh\n")
+    place.homes["carl"] = place.home("carl", 61003)
+    harness.equal(place.deliver([f"carl@{DOMAIN}"]), [250])
+
+
+# Settings
+
+
+@harness.table_of({"user": {"user": "nobody"}})
+def test_without_root_no_mail_is_received(settings):
+    place = Homes(**settings)
+    client = place.site.connect(greeting=False)
+    client.expect(421)
+    client.expect_end()
+    harness.contains(place.site.log_text(), NO_USERS)
+    done = place.check()
+    harness.equal(done.returncode, 78)
+    harness.contains(done.stdout, NO_USERS)
+
+
+def test_check_tells_what_users_get():
+    place = Homes("carl:x:61003:1::{0}/alice:/bin/sh\n", postmaster=f"bob@{DOMAIN}")
+    done = place.check()
+    harness.equal(done.returncode, 0, done.stdout)
+    harness.contains(done.stdout, f"recipients passwd: carl: home {place.root}/alice: does not belong to this user: "
+                     "mail for this user gets 451")
+    harness.equal("this program is static, and reads /etc/passwd alone" in done.stdout, harness.is_static())
+    assert "bob:" not in done.stdout and "alice: home" not in done.stdout.replace("carl: home", ""), done.stdout
+
+
+def test_check_names_a_catch_all_that_no_user_has():
+    place = Homes(catch_all=f"carl@{DOMAIN}")
+    done = place.check()
+    harness.equal(done.returncode, 78)
+    harness.contains(done.stdout, f"catch-all carl@{DOMAIN}: has no mailbox in passwd:")
+
+
+if __name__ == "__main__":
+    harness.main()
