@@ -6,6 +6,7 @@
 #include <ftw.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -167,6 +168,7 @@ static void test_a_report_has_no_recipients_and_a_message_has_an_id(void)
 
 struct place {
 	char root[PATH_OCTETS];
+	const char *quarantine; /* NULL: there is none */
 	int mail_root;
 	int control;
 	struct recipients recipients;
@@ -184,13 +186,13 @@ static void make_box(const struct place *p, const char *name, uid_t owner)
 }
 
 /* False: this is not root. */
-static bool place_init(struct place *p)
+static bool place_with(struct place *p, const char *quarantine)
 {
 	struct broker_task task;
 
 	if (getuid() != 0)
 		return false;
-	memset(p, 0, sizeof(*p));
+	*p = (struct place){ .quarantine = quarantine };
 	strcpy(p->root, "/tmp/postern-broker-XXXXXX");
 	REQUIRE(mkdtemp(p->root) && chmod(p->root, 0755) == 0);
 	make_box(p, "alice", OWNERS);
@@ -202,11 +204,17 @@ static bool place_init(struct place *p)
 		.create = CREATE_NO };
 	task = (struct broker_task){ .recipients = &p->recipients,
 		.host = "mail.example.net",
+		.quarantine = p->quarantine,
 		.mail_root = p->mail_root,
 		.outbox_root = -1,
 		.traces = -ENOENT };
 	REQUIRE(broker_start(&task, &p->control) == 0);
 	return true;
+}
+
+static bool place_init(struct place *p)
+{
+	return place_with(p, NULL);
 }
 
 static int remove_one(
@@ -440,6 +448,109 @@ static void test_what_was_linked_stays_only_when_the_message_was_cleared(void)
 	place_done(&p);
 }
 
+/* A quarantine that is a file: all recipients lose their mailboxes, and get none. */
+static void test_after_a_refused_quarantine_no_recipient_has_a_mailbox(void)
+{
+	static const enum broker_operation later[] = { BROKER_RECIPIENT, BROKER_DROP,
+		BROKER_DROP, BROKER_RECIPIENT, BROKER_DIVERT, BROKER_RECIPIENT,
+		BROKER_OPEN };
+	char path[2 * PATH_OCTETS];
+	struct place p;
+	int channel, fd = -1;
+
+	if (!place_with(&p, "bob/cur/file"))
+		return;
+	snprintf(path, sizeof(path), "%s/bob/cur/file", p.root);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	REQUIRE(fd >= 0);
+	close(fd);
+	channel = broker_open(p.control);
+	for (size_t i = 0; i < 8; i++)
+		CHECK(ask(channel, recipient(i % 2 ? "alice" : "bob"), NULL));
+	CHECK(ask(channel, request_of(BROKER_DIVERT), NULL));
+	CHECK(got.head.reply == REPLY_STORE_FAILED);
+	for (size_t i = 0; i < TEST_COUNT(later); i++) {
+		const struct broker_request r = request_of(later[i]);
+		fd = -1;
+		if (!broker_has_answer(&r))
+			send_request(channel, &r);
+		else
+			CHECK(ask(channel, r, &fd));
+	}
+	/* it is the message of the recipient that came last */
+	CHECK(got.head.reply == BROKER_NO_REPLY && owner_of(fd) == OWNERS);
+	CHECK(ask(channel, request_of(BROKER_COMMIT), NULL));
+	CHECK(got.head.reply == BROKER_NO_REPLY);
+	CHECK(count_in(p.root, "alice/new") == 1 && count_in(p.root, "bob/new") == 0);
+	close(fd);
+	close(channel);
+	place_done(&p);
+}
+
+/* The kernel counts descriptors of unread answers for all of root. */
+static void test_a_channel_that_does_not_read_answers_is_closed(void)
+{
+	const struct broker_request open_again = request_of(BROKER_OPEN);
+	struct place p;
+	int channel, fds[BROKER_FDS_MAX];
+	size_t n_fds, n_answers = 0;
+
+	if (!place_init(&p))
+		return;
+	channel = broker_open(p.control);
+	CHECK(ask(channel, recipient("alice"), NULL));
+	for (size_t i = 0; i < 2; i++)
+		send(channel, &open_again, sizeof(open_again), MSG_NOSIGNAL);
+	/* without a look at the answers, until the other end is closed */
+	for (struct pollfd fd = { .fd = channel }; !(fd.revents & POLLHUP);)
+		REQUIRE(poll(&fd, 1, WAIT) == 1);
+	while (receive(channel, fds, &n_fds) > 0) {
+		n_answers++;
+		while (n_fds)
+			close(fds[--n_fds]);
+	}
+	CHECK(n_answers == 1);
+	close(channel);
+	place_done(&p);
+}
+
+#define FEW_FILES 24
+
+static void test_without_descriptors_channels_are_lost_and_the_control_is_not(void)
+{
+	int many[2 * FEW_FILES], channel, fds[BROKER_FDS_MAX];
+	const struct broker_request alice = recipient("alice");
+	struct rlimit before, few;
+	struct place p;
+	size_t n_fds, n_lost = 0;
+	ssize_t n;
+
+	REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+	few = (struct rlimit){ FEW_FILES, before.rlim_max };
+	REQUIRE(setrlimit(RLIMIT_NOFILE, &few) == 0);
+	if (!place_init(&p))
+		return;
+	REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+	for (size_t i = 0; i < TEST_COUNT(many); i++)
+		many[i] = broker_open(p.control);
+	for (size_t i = 0; i < TEST_COUNT(many); i++) {
+		send(many[i], &alice, sizeof(alice), MSG_NOSIGNAL);
+		n_lost += receive(many[i], fds, &n_fds) <= 0;
+	}
+	CHECK(n_lost >= FEW_FILES && n_lost < TEST_COUNT(many));
+	CHECK(!broker_has_ended(p.control));
+	for (size_t i = 0; i < TEST_COUNT(many); i++)
+		close(many[i]);
+	do {
+		channel = broker_open(p.control);
+		REQUIRE(channel >= 0);
+		send(channel, &alice, sizeof(alice), MSG_NOSIGNAL);
+		n = receive(channel, fds, &n_fds);
+		close(channel);
+	} while (n <= 0);
+	place_done(&p);
+}
+
 static void test_it_ends_with_its_control_and_channels(void)
 {
 	struct place p;
@@ -473,6 +584,9 @@ static const struct test tests[] = {
 	TEST(test_no_address_leads_out_of_mail_root),
 	TEST(test_what_was_not_linked_is_gone_with_the_channel),
 	TEST(test_what_was_linked_stays_only_when_the_message_was_cleared),
+	TEST(test_after_a_refused_quarantine_no_recipient_has_a_mailbox),
+	TEST(test_a_channel_that_does_not_read_answers_is_closed),
+	TEST(test_without_descriptors_channels_are_lost_and_the_control_is_not),
 	TEST(test_it_ends_with_its_control_and_channels),
 };
 
