@@ -424,6 +424,7 @@ def test_starttls_aborts_a_transaction_and_ehlo_comes_again_with_its_macros():
     macros = filter_.macros_of("H")
     bits = "128" if "_128_" in macros["{cipher}"] else "256"
     harness.equal((macros["{tls_version}"], macros["{cipher_bits}"]), ("TLSv1.3", bits))
+    harness.equal(macros["{tls_sni}"], harness.HOST)
 
 
 @BOTH

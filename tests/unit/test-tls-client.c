@@ -8,6 +8,8 @@
 /* The length and the label of the binding: RFC 9266 2. */
 #define EXPORTER_LABEL "EXPORTER-Channel-Binding"
 
+#define TWO_LINES "two\nlines" /* a common name that filters must not get */
+
 static void look(struct tls *tls, struct connection *c, struct outcome *o)
 {
 	const struct tls_client *client = lab_api->client(tls);
@@ -49,6 +51,9 @@ static void test_names_and_fingerprint_of_a_trusted_one(void)
 		REQUIRE(o.client.n_names == 2);
 		CHECK_SPAN(span_of(o.client.names[0]), "printer@example.org");
 		CHECK_SPAN(span_of(o.client.names[1]), "printer.example.org");
+		CHECK_SPAN(span_of(o.client.subject), "device");
+		CHECK_SPAN(span_of(o.client.issuer), "ca");
+		CHECK(o.facts.client_name && o.facts.client_issuer);
 		lab_read("device", &crt, &key);
 		REQUIRE(gnutls_x509_crt_get_fingerprint(
 				crt, GNUTLS_DIG_SHA256, expected, &n) == 0);
@@ -76,6 +81,7 @@ static void test_what_is_not_trusted_breaks_nothing(void)
 		for (size_t v = 0; v < TEST_COUNT(versions); v++) {
 			struct outcome o = show(&plan, versions[v], cases[i].name);
 			CHECK(o.accept == 0 && o.has_client && !o.client.trusted);
+			CHECK(!o.facts.client_name && !o.facts.client_issuer);
 			if (!CHECK(strstr(o.facts.client, cases[i].why)))
 				printf("# %s: %s\n", cases[i].name, o.facts.client);
 		}
@@ -120,6 +126,9 @@ static void test_names_that_are_not_plain_are_left_out(void)
 	CHECK(o.has_client && o.client.trusted);
 	REQUIRE(o.client.n_names == 1);
 	CHECK_SPAN(span_of(o.client.names[0]), "plain.example.org");
+	o = show(&plan, TLS_1_3, TWO_LINES);
+	CHECK(o.client.trusted && !*o.client.subject && !o.facts.client_name);
+	CHECK_SPAN(span_of(o.client.issuer), "ca");
 }
 
 static void test_the_binding_is_the_clients_too(void)
@@ -230,6 +239,7 @@ static void make_files(void)
 		{ "server", GNUTLS_PK_ECDSA, { 0 }, -DAY, DAY },
 		{ "forged", GNUTLS_PK_ECDSA, { 0 }, -DAY, DAY },
 		{ "odd", GNUTLS_PK_ECDSA, { 0 }, -DAY, DAY },
+		{ TWO_LINES, GNUTLS_PK_ECDSA, { 0 }, -DAY, DAY },
 	};
 
 	make_authority();
@@ -241,6 +251,7 @@ static void make_files(void)
 	sign("server", GNUTLS_KP_TLS_WWW_SERVER, "ca", NULL);
 	sign("forged", GNUTLS_KP_TLS_WWW_CLIENT, "stranger", NULL);
 	sign("odd", GNUTLS_KP_TLS_WWW_CLIENT, "ca", odd_names);
+	sign(TWO_LINES, GNUTLS_KP_TLS_WWW_CLIENT, "ca", NULL);
 }
 
 int main(int argc, char *argv[])
