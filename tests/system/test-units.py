@@ -461,7 +461,7 @@ UNSTARTED = {
     without_user: ("{service}: User=postern: no such user; make it: systemd-sysusers", "systemd-sysusers"),
     without_directory: ("{service}: /var/lib/postern: Not a directory; it must be a directory: mv /var/lib/postern "
                         "/var/lib/postern.old && install -d -o postern -m 700 /var/lib/postern", None),
-    modules_are_closed: (" is closed to the user ", "chmod o+x $(dirname /usr/local/lib*/*/postern/tls.so)"),
+    modules_are_closed: (" is closed to the user ", "chmod o+x $(dirname $(find /usr/local/lib* -path '*/postern/tls.so'))"),
 }
 SERVICES = {"postern": "postern@.service", "postern-listen": LISTENER}
 
