@@ -15,6 +15,7 @@ import time
 import traceback
 from pathlib import Path
 
+import authority
 import blocks
 import debian
 import harness
@@ -84,6 +85,8 @@ RECORDED = {"Spam: rspamd": 'filters="unix:/run/rspamd/milter.sock: ',
             "Signatures: OpenDKIM": 'filters="unix:/run/opendkim/opendkim.sock: '}
 # After these, the installed files are gone.
 REMOVED = {"Upgrade, remove": ("/usr/local/sbin/postern", "/usr/local/lib/systemd/system/postern.socket")}
+# ACME clients get certificates from an authority in the machine.
+WITH_AUTHORITY = ("A certificate that is renewed",)
 # What the last commands of these must have printed.
 PRINTED = {"Reading mail with Dovecot": r"hdr\.subject: \S"}
 # Mail to an address of theirs becomes files in a folder; the copier of the second logs in.
@@ -223,12 +226,17 @@ class Section:
         self.n_sent = 0  # messages that clients were started for
         self.said = ""  # by the last commands
         self.ran_on = None  # output of the last command that stays until Ctrl-C
+        self.roots = ""  # that clients trust beside the certificate of the machine
+        self.certificates = []  # that ACME clients have installed
 
     def run(self):
         """True when all of it worked."""
         before = self.readme.result.n_failed
         if not self.again:
             print(f"# {self.readme.name}: {self.title}")
+        if self.title in WITH_AUTHORITY:
+            with self.readme.timed("a certificate authority"):
+                self.roots = authority.begin(self.machine)
         for block in self.blocks:
             if not block.is_for(RELEASES[self.readme.name]):
                 continue
@@ -311,6 +319,16 @@ class Section:
         self.said = done.stdout
         if done.returncode:
             raise debian.Fault(f"exit status {done.returncode}: {done.stdout[-4000:]}")
+        if self.roots and (client := re.search(r"(?m)^(certbot|lego) ", script)):
+            self.new_certificate(client[1])
+
+    def new_certificate(self, client):
+        """That of the machine is now another one, issued by the authority."""
+        text = self.machine.path("/etc/postern/tls.crt").read_text()
+        shown = self.machine.run("openssl", "x509", "-in", "/etc/postern/tls.crt", "-noout", "-issuer").stdout
+        if "Pebble" not in shown or text in self.certificates:
+            raise debian.Fault(f"{client} has installed no certificate: {shown}")
+        self.certificates.append(text)
 
     def as_user(self, root):
         user = () if root else ("setpriv", "--reuid=user", "--regid=user", "--init-groups", "env", "HOME=/home/user")
@@ -407,7 +425,7 @@ class Section:
             if not certificate.exists():
                 self.readme.failed(f"{block.where()}: {server} listens, and there is no /etc/postern/tls.crt")
                 return
-            self.readme.clients.trust(certificate.read_text())
+            self.readme.clients.trust(certificate.read_text() + self.roots)
             try:
                 login = "AUTH" in " ".join(self.replies(port)[-1])
             except Exception as fault:
