@@ -8,6 +8,7 @@
 
 #define IN(phase) (1U << (phase))
 #define WITH_FILES (IN(BROKER_OPENED) | IN(BROKER_LINKED))
+#define AFTER_FILES (WITH_FILES | IN(BROKER_WITHDRAWN))
 
 static const struct operation {
 	unsigned phases; /* in which it may come */
@@ -21,16 +22,16 @@ static const struct operation {
 	[BROKER_DIVERT] = { IN(BROKER_BEGUN), BROKER_WRONG, false, true, false },
 	[BROKER_OPEN] = { IN(BROKER_BEGUN) | WITH_FILES, BROKER_WRONG, true, true,
 		false },
-	[BROKER_SYNCS] = { WITH_FILES, BROKER_WRONG, true, true, false },
-	[BROKER_FILE_FAILED] = { WITH_FILES, BROKER_WRONG, true, false, true },
-	[BROKER_SYNC_FAILED] = { WITH_FILES, BROKER_WRONG, true, false, true },
+	[BROKER_SYNCS] = { AFTER_FILES, BROKER_WRONG, true, true, false },
+	[BROKER_FILE_FAILED] = { AFTER_FILES, BROKER_WRONG, true, false, true },
+	[BROKER_SYNC_FAILED] = { AFTER_FILES, BROKER_WRONG, true, false, true },
 	[BROKER_REFUSE] = { IN(BROKER_OPENED), BROKER_WRONG, false, false, false },
-	[BROKER_JUDGE] = { WITH_FILES, BROKER_WRONG, true, true, false },
+	[BROKER_JUDGE] = { AFTER_FILES, BROKER_WRONG, true, true, false },
 	[BROKER_COMMIT] = { WITH_FILES, BROKER_LINKED, true, true, false },
-	[BROKER_WITHDRAW] = { IN(BROKER_LINKED), BROKER_WRONG, true, true, false },
-	[BROKER_TRACE] = { IN(BROKER_BEGUN) | WITH_FILES, BROKER_WRONG, false, true,
+	[BROKER_WITHDRAW] = { IN(BROKER_LINKED), BROKER_WITHDRAWN, true, true, false },
+	[BROKER_TRACE] = { IN(BROKER_BEGUN) | AFTER_FILES, BROKER_WRONG, false, true,
 		false },
-	[BROKER_CLEAR] = { IN(BROKER_BEGUN) | WITH_FILES, BROKER_BEGUN, true, false,
+	[BROKER_CLEAR] = { IN(BROKER_BEGUN) | AFTER_FILES, BROKER_BEGUN, true, false,
 		false },
 };
 

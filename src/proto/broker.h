@@ -68,6 +68,7 @@ enum broker_phase {
 	BROKER_BEGUN, /* recipients may come */
 	BROKER_OPENED, /* the files are there */
 	BROKER_LINKED, /* and have names */
+	BROKER_WITHDRAWN, /* but for some of them; no more is linked */
 	BROKER_WRONG, /* the request must not come */
 };
 

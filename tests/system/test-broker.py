@@ -5,10 +5,11 @@
 import os
 import shutil
 import signal
+import time
 
 import harness
 from harness import DOMAIN
-from listening import Listening, acceptor, brokers_below, deliver
+from listening import Listening, acceptor, brokers_below, deliver, with_tls
 from mailboxes import ALICE, OTHER, OURS, Place, make_maildir
 
 ENDED = "the broker, which opens mailboxes as their owners, has ended"
@@ -108,6 +109,22 @@ def test_a_listener_starts_another_broker():
     assert brokers_below(here.process.pid) != [broker]
     harness.contains("\n".join(record["text"] for record in here.records("error")), f"{ENDED}; another is started")
     harness.equal({path.stat().st_uid for path in here.new(here.root / "printer")}, {OTHER})
+
+
+def test_keys_in_a_closed_directory_do_not_seem_to_change():
+    """Root examines them at the start, and nobody, whom the acceptor becomes, cannot: that is no reason for another one."""
+    harness.need_root("a broker")
+    here = with_tls(maildir="%u")
+    keys = here.dir / "keys"
+    keys.mkdir(mode=0o700)
+    here.set(pair=harness.pair().copy_to(keys))
+    make_maildir(here.root / "printer", owner=OTHER)
+    here.listen()
+    before = acceptor(here)
+    for _ in range(5):
+        deliver(here.client(), tls=True)
+        time.sleep(0.3)  # the acceptor looks at its files between connections
+    harness.equal(acceptor(here), before)
 
 
 def test_without_the_right_to_become_a_user_no_mail_is_received():

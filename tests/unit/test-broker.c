@@ -128,19 +128,32 @@ static void test_operations_have_an_order(void)
 		enum broker_operation operation;
 		enum broker_phase next[BROKER_WRONG]; /* by the phase before */
 	} table[] = {
-		{ BROKER_RECIPIENT, { BROKER_BEGUN, BROKER_WRONG, BROKER_WRONG } },
-		{ BROKER_DROP, { BROKER_BEGUN, BROKER_WRONG, BROKER_WRONG } },
-		{ BROKER_DIVERT, { BROKER_BEGUN, BROKER_WRONG, BROKER_WRONG } },
-		{ BROKER_OPEN, { BROKER_OPENED, BROKER_OPENED, BROKER_LINKED } },
-		{ BROKER_SYNCS, { BROKER_WRONG, BROKER_OPENED, BROKER_LINKED } },
-		{ BROKER_FILE_FAILED, { BROKER_WRONG, BROKER_OPENED, BROKER_LINKED } },
-		{ BROKER_SYNC_FAILED, { BROKER_WRONG, BROKER_OPENED, BROKER_LINKED } },
-		{ BROKER_REFUSE, { BROKER_WRONG, BROKER_OPENED, BROKER_WRONG } },
-		{ BROKER_JUDGE, { BROKER_WRONG, BROKER_OPENED, BROKER_LINKED } },
-		{ BROKER_COMMIT, { BROKER_WRONG, BROKER_LINKED, BROKER_LINKED } },
-		{ BROKER_WITHDRAW, { BROKER_WRONG, BROKER_WRONG, BROKER_LINKED } },
-		{ BROKER_CLEAR, { BROKER_BEGUN, BROKER_BEGUN, BROKER_BEGUN } },
-		{ BROKER_TRACE, { BROKER_BEGUN, BROKER_OPENED, BROKER_LINKED } },
+		{ BROKER_RECIPIENT,
+			{ BROKER_BEGUN, BROKER_WRONG, BROKER_WRONG, BROKER_WRONG } },
+		{ BROKER_DROP,
+			{ BROKER_BEGUN, BROKER_WRONG, BROKER_WRONG, BROKER_WRONG } },
+		{ BROKER_DIVERT,
+			{ BROKER_BEGUN, BROKER_WRONG, BROKER_WRONG, BROKER_WRONG } },
+		{ BROKER_OPEN,
+			{ BROKER_OPENED, BROKER_OPENED, BROKER_LINKED, BROKER_WRONG } },
+		{ BROKER_SYNCS, { BROKER_WRONG, BROKER_OPENED, BROKER_LINKED,
+					BROKER_WITHDRAWN } },
+		{ BROKER_FILE_FAILED, { BROKER_WRONG, BROKER_OPENED, BROKER_LINKED,
+					      BROKER_WITHDRAWN } },
+		{ BROKER_SYNC_FAILED, { BROKER_WRONG, BROKER_OPENED, BROKER_LINKED,
+					      BROKER_WITHDRAWN } },
+		{ BROKER_REFUSE,
+			{ BROKER_WRONG, BROKER_OPENED, BROKER_WRONG, BROKER_WRONG } },
+		{ BROKER_JUDGE, { BROKER_WRONG, BROKER_OPENED, BROKER_LINKED,
+					BROKER_WITHDRAWN } },
+		{ BROKER_COMMIT,
+			{ BROKER_WRONG, BROKER_LINKED, BROKER_LINKED, BROKER_WRONG } },
+		{ BROKER_WITHDRAW,
+			{ BROKER_WRONG, BROKER_WRONG, BROKER_WITHDRAWN, BROKER_WRONG } },
+		{ BROKER_CLEAR,
+			{ BROKER_BEGUN, BROKER_BEGUN, BROKER_BEGUN, BROKER_BEGUN } },
+		{ BROKER_TRACE, { BROKER_BEGUN, BROKER_OPENED, BROKER_LINKED,
+					BROKER_WITHDRAWN } },
 	};
 
 	CHECK(TEST_COUNT(table) == BROKER_OPERATIONS);
@@ -487,6 +500,30 @@ static void test_after_a_refused_quarantine_no_recipient_has_a_mailbox(void)
 	place_done(&p);
 }
 
+/* In turn they would let what is to be synced grow without end. */
+static void test_after_a_withdrawal_nothing_is_linked_again(void)
+{
+	const struct broker_request commit = request_of(BROKER_COMMIT);
+	struct place p;
+	int channel, fd, dir, fds[BROKER_FDS_MAX];
+	size_t n_fds;
+
+	if (!place_init(&p))
+		return;
+	channel = broker_open(p.control);
+	CHECK(ask(channel, recipient("alice"), NULL));
+	CHECK(ask(channel, request_of(BROKER_OPEN), &fd));
+	CHECK(ask(channel, commit, &dir));
+	CHECK(ask(channel, request_of(BROKER_WITHDRAW), NULL));
+	send_request(channel, &commit);
+	CHECK(receive(channel, fds, &n_fds) == 0);
+	CHECK(count_in(p.root, "alice/new") == 0);
+	close(channel);
+	close(fd);
+	close(dir);
+	place_done(&p);
+}
+
 /* The kernel counts descriptors of unread answers for all of root. */
 static void test_a_channel_that_does_not_read_answers_is_closed(void)
 {
@@ -585,6 +622,7 @@ static const struct test tests[] = {
 	TEST(test_what_was_not_linked_is_gone_with_the_channel),
 	TEST(test_what_was_linked_stays_only_when_the_message_was_cleared),
 	TEST(test_after_a_refused_quarantine_no_recipient_has_a_mailbox),
+	TEST(test_after_a_withdrawal_nothing_is_linked_again),
 	TEST(test_a_channel_that_does_not_read_answers_is_closed),
 	TEST(test_without_descriptors_channels_are_lost_and_the_control_is_not),
 	TEST(test_it_ends_with_its_control_and_channels),

@@ -93,13 +93,19 @@ static void close_trace(struct broker_channel *c)
 	c->trace = -1;
 }
 
+/* The message, or a part of it, is in mailboxes. */
+static bool is_linked(const struct delivery *d)
+{
+	return d->phase == BROKER_LINKED || d->phase == BROKER_WITHDRAWN;
+}
+
 void broker_channel_free(struct broker_channel *c)
 {
 	close_trace(c);
 	for (uint32_t i = 0; i < BROKER_DELIVERIES; i++) {
 		struct delivery *d = c->list[i];
 		/* the client has no 250: with one the connection would have cleared it */
-		if (d && d->phase == BROKER_LINKED)
+		if (d && is_linked(d))
 			maildir_take_back(&d->maildir, true);
 		drop(c, i);
 	}
@@ -273,7 +279,7 @@ static void judge(struct delivery *d, struct broker_answer *a)
 	 * without a reply for each, all recipients get the message, or none does; the
 	 * same holds with a recipient that a filter has added
 	 */
-	if (!has_file(m) || (d->phase == BROKER_LINKED && !tx->each && has_error(m)))
+	if (!has_file(m) || (is_linked(d) && !tx->each && has_error(m)))
 		set_reply(a, maildir_fail_all(m, first_error(m)));
 	else
 		set_reply(a, tx_refusal_of_added(tx));

@@ -32,10 +32,16 @@ const struct reply *maildir_divert(struct maildir *m, struct tx *tx, const char 
 		struct recipient *r = &tx->recipients[i];
 		r->slot = m->n_goals;
 		r->n_slots = 0;
+		if (r->left_out)
+			continue;
+		/* one walk for all: a message may have very many recipients */
+		if (m->n_boxes > 0) {
+			refusal = maildir_add_goal(m, r, 0);
+			continue;
+		}
 		place.local = r->local;
 		place.domain = r->domain;
-		if (!r->left_out)
-			refusal = maildir_take_place(m, tx, r, &place, &is_elsewhere);
+		refusal = maildir_take_place(m, tx, r, &place, &is_elsewhere);
 	}
 	return is_elsewhere ? reply_get(REPLY_STORE_FAILED) : refusal;
 }

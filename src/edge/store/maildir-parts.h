@@ -17,6 +17,13 @@ void maildir_drop_boxes(struct maildir *m, struct recipient *r, size_t n_boxes);
 const struct reply *maildir_take_place(struct maildir *m, const struct tx *tx,
 	struct recipient *r, const struct recipients_place *place, bool *ret_elsewhere);
 
+/*
+ * Adds the box of that number to the recipient, unless it has it. Returns NULL, or a
+ * refusal.
+ */
+const struct reply *maildir_add_goal(
+	struct maildir *m, struct recipient *r, size_t number);
+
 /* The reply to -errno. */
 const struct reply *maildir_failure(int error);
 

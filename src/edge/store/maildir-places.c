@@ -95,11 +95,8 @@ static size_t count_later(const struct mailbox *box)
 	return n;
 }
 
-/*
- * Adds the box of that number to the recipient, unless it has it. Returns NULL, or a
- * refusal.
- */
-static const struct reply *add_goal(struct maildir *m, struct recipient *r, size_t number)
+const struct reply *maildir_add_goal(
+	struct maildir *m, struct recipient *r, size_t number)
 {
 	size_t *more;
 
@@ -126,7 +123,7 @@ static const struct reply *add_box(struct maildir *m, struct mailbox *box,
 
 	if (i < m->n_boxes) {
 		mailbox_close(box);
-		return add_goal(m, r, i);
+		return maildir_add_goal(m, r, i);
 	}
 	more = reallocarray(m->boxes, m->n_boxes + 1, sizeof(*more));
 	if (more)
@@ -139,7 +136,7 @@ static const struct reply *add_box(struct maildir *m, struct mailbox *box,
 	}
 	m->n_later += count_later(box);
 	m->boxes[m->n_boxes++] = *box;
-	return add_goal(m, r, i);
+	return maildir_add_goal(m, r, i);
 }
 
 void maildir_drop_boxes(struct maildir *m, struct recipient *r, size_t n_boxes)
