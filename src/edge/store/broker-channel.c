@@ -281,7 +281,7 @@ static void judge(struct delivery *d, struct broker_answer *a)
 	 */
 	if (!has_file(m) || (is_linked(d) && !tx->each && has_error(m)))
 		set_reply(a, maildir_fail_all(m, first_error(m)));
-	else
+	else if (d->phase == BROKER_LINKED)
 		set_reply(a, tx_refusal_of_added(tx));
 	a->head.has_errors = tx_fold(tx) != NULL;
 	for (size_t i = 0; i < tx->n_recipients && a->head.has_errors; i++) {
@@ -316,6 +316,7 @@ static void commit(struct delivery *d, uint32_t flags, struct broker_answer *a)
 	for (size_t i = 0; !again && i < m->n_boxes; i++)
 		if (m->boxes[i].file && m->boxes[i].wanted && !m->boxes[i].linked)
 			mailbox_fail(&m->boxes[i], "new", -EXDEV);
+	d->phase = BROKER_LINKED;
 	judge(d, a);
 	maildir_take_back(m, a->head.reply != BROKER_NO_REPLY);
 	put_name(d, a);
