@@ -3,6 +3,8 @@
 """milters in the shipped units of a booted systemd, with OpenDKIM of Debian: what postern.conf(5) says of the sockets of
 filters is enough, nothing less is, and postern-check names what is missing."""
 
+import sys
+
 import harness
 import recipes
 from filter_programs import GTUBE
@@ -128,8 +130,9 @@ def test_a_listener_reaches_no_loopback_as_it_is_shipped():
     here = here_with(INET)
     defers(here, 2526)
     said = check(here, 1)
-    harness.contains(said, "postern: /etc/postern/milters:1: inet:127.0.0.1:8891 cannot connect: Address family not "
-                     "supported by protocol; ")
+    # RestrictAddressFamilies= has no effect on i386: systemd.exec(5)
+    why = "not connected within " if sys.maxsize < 2**32 else "cannot connect: Address family not supported by protocol; "
+    harness.contains(said, f"postern: /etc/postern/milters:1: inet:127.0.0.1:8891 {why}")
     harness.contains(said, "its drop-in milters-loopback.conf, see THE MILTERS FILE in postern.conf(5)")
 
 
