@@ -90,7 +90,7 @@ def trace_of(place, *injections):
     file = place.site.dir / "trace"
     options = [o for i in injections for o in ("-e", f"inject={i}")]
     return file, ("strace", "-f", "-qq", "-y", "-o", file, "-e",
-                  "trace=openat,linkat,renameat2,renameat,fsync,newfstatat,unlinkat", *options)
+                  "trace=openat,linkat,renameat2,renameat,fsync,?newfstatat,?fstatat64,unlinkat", *options)
 
 
 NO_LINKS = {"EPERM": "EPERM", "EOPNOTSUPP": "EOPNOTSUPP", "ENOSYS": "ENOSYS"}
