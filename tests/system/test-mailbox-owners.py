@@ -3,10 +3,8 @@
 """Mailboxes of other owners, as root: files and directories that postern makes there belong to the owner."""
 
 import concurrent.futures
-import errno
 import os
 import re
-import shutil
 
 import harness
 from harness import DOMAIN
@@ -145,32 +143,6 @@ def test_no_mailbox_is_filled_from_another_owners_file(kind, how):
             box = next(name for name in owners if f"/{name}/" in filled[2])
             assert owner_of[filled[3]] in (None, owners[box]), f"{line}\n{owner_of}"
     harness.equal(any(f" {call}(" in trace.read_text() for call in ("sendfile", "sendfile64")), kind == "O_TMPFILE")
-
-
-def test_a_file_that_cannot_be_linked_twice_is_made_again_twice():
-    """Carl's first file of his own, without a name, cannot be linked either: the next one, in tmp, is moved."""
-    place = place_of_kind("O_TMPFILE")
-    boxes = {name: make_maildir(place.domain / name, owner=OURS) for name in ("bob", "carl")}
-    harness.need("strace")
-    report = place.site.dir / "report"
-
-    def deliver(injection, *options):
-        wrap = (harness.build / "tests/system/inject", report, injection, shutil.which("strace"), "-f", "-qq", "-o",
-                "/dev/null", "-e", "trace=linkat", *options)
-        return place.deliver([f"{name}@{DOMAIN}" for name in boxes], wrap=wrap)
-
-    deliver("-")
-    broker, = set(re.findall(r"call (\d+) linkat", harness.eventually(
-        lambda: "cpu " in report.read_text() and report.read_text(), "the report")))
-    for path in place.site.everything():
-        path.unlink()
-    # the second link of the broker, and all from the third on
-    codes = deliver(f"{broker}:linkat:2:{errno.EXDEV}", "-e", "inject=linkat:error=EPERM:when=3+")
-    harness.eventually(lambda: "hit " in report.read_text(), "the second link fails")
-    harness.equal(codes, [250])
-    for name, box in boxes.items():
-        [path] = place.site.new(box)
-        harness.check_stored(path, harness.sample())
 
 
 if __name__ == "__main__":
