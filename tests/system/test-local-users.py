@@ -108,6 +108,21 @@ def test_no_other_name_gets_mail():
     client.quit()
 
 
+@harness.table_of({"no service": ("nsswitch.conf", "passwd: nosuch [UNAVAIL=return] files\n"),
+                   "no users": ("passwd", "")})
+def test_where_the_name_services_have_failed_nobody_is_unknown(file, text):
+    place = Homes()
+    client = place.site.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    with open(f"/etc/{file}", "w", encoding="ascii") as of_the_test:
+        of_the_test.write(text)
+    for name in ("alice", "carl"):
+        client.say(f"RCPT TO:<{name}@{DOMAIN}>", 451)
+    client.quit()
+    harness.contains(place.fault(), "passwd:: ")
+
+
 def test_case_subaddress_and_domain():
     place = Homes(domains=f"{DOMAIN} example.com", subaddress_delimiter="+")
     for address in (f"Alice@{DOMAIN}", "ALICE@example.com", f"alice+list@{DOMAIN}", f"ALICE+List@{DOMAIN}"):

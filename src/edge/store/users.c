@@ -24,6 +24,8 @@
  */
 #define ANSWER_WAIT 10000
 
+#define ENTRY_MAX (16 * 1024) /* octets of the strings of one user */
+
 struct question {
 	char name[USERS_NAME_MAX];
 };
@@ -33,21 +35,30 @@ struct response {
 	struct user user;
 };
 
-/* These say that no name service has the name; some services use them for that. */
-static bool is_absence(int error)
+/*
+ * Looks for root, whom every system has. A service that is missing, or a passwd file that
+ * cannot be read, is no error of getpwnam_r(), but then nobody is found.
+ */
+static bool finds_root(char *room, size_t n)
 {
-	return error == 0 || error == ENOENT || error == ESRCH;
+	struct passwd own, *root = NULL;
+
+	return getpwuid_r(0, &own, room, n, &root) == 0 && root;
 }
 
+/* 0, -ENOENT: there is no such user; or another -errno: the name services have failed. */
 static int look_up(const char *name, struct user *ret)
 {
-	const struct passwd *pw;
-	int n;
+	struct passwd own, *pw = NULL;
+	char room[ENTRY_MAX];
+	int r = -getpwnam_r(name, &own, room, sizeof(room), &pw), n;
 
-	errno = 0;
-	pw = getpwnam(name);
-	if (!pw)
-		return is_absence(errno) ? -ENOENT : -errno;
+	if (!pw) {
+		/* ENOENT is the error of a socket or file */
+		if (r == -ENOENT || (r == 0 && !finds_root(room, sizeof(room))))
+			return -EHOSTUNREACH;
+		return r < 0 ? r : -ENOENT;
+	}
 	n = snprintf(ret->home, sizeof(ret->home), "%s", pw->pw_dir ? pw->pw_dir : "");
 	if (n < 0 || (size_t)n >= sizeof(ret->home))
 		return -ENAMETOOLONG;
@@ -181,6 +192,10 @@ const char *users_error(int error)
 	switch (error) {
 	case -ETIMEDOUT:
 		return "the name services did not answer in time (nsswitch.conf(5))";
+	case -EHOSTUNREACH:
+		return "a name service has failed (nsswitch.conf(5))";
+	case -ERANGE:
+		return "has an entry of more than 16 KiB";
 	case -ENAMETOOLONG:
 		return "has a home of more than 1023 octets";
 	case -ECONNRESET:
