@@ -48,7 +48,7 @@ def test_a_terminal_is_never_too_narrow(columns, options):
 
 def masked(text):
     """Without what differs from run to run; the first line has the name of the file and the time."""
-    text = re.sub(r"(?m)^.*\n", "", plain(text), count=1)
+    text = re.sub(r"(?m)^.*\n", "", plain(text), count=1).replace(f"until {harness.LAST}", "until 2050-01-01")
     return re.sub(r"(?<=  )\d+\.\d(?=  )", "0.0", re.sub(r"\d+ days left", "8000 days left", text))
 
 
