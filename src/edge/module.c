@@ -137,7 +137,7 @@ void module_put_fault(
 	buf_put_char(&b, '/');
 	buf_put_str(&b, file);
 	if (error == other_version)
-		buf_put_str(to, path);
+		buf_put(to, buf_span(&b));
 	buf_put_str(to, error);
 	if (!buf_terminate(&b) || error == other_version) {
 		buf_terminate(to);
