@@ -56,6 +56,22 @@ def test_no_filter_is_connected_to_for_a_client_that_wants_none(kind):
     harness.equal(filter_.conversations, [])
 
 
+@harness.table_of({f"{way}_{name}": (way, kind, header) for way in ("missing", "closes")
+                   for name, kind, header in (("alone", Site, b""), ("listening", Listening, b""),
+                                              ("proxied", Site, PROXY_HEADER % b"203.0.113.9"))})
+def test_a_dead_filter_that_ends_sessions_touches_no_client_that_wants_none(way, kind, header):
+    filter_ = Filter(O=None)
+    settings = {"proxy_protocol": "127.0.0.1"} if header else {}
+    place = set_filter(kind(**settings), filter_, "default-action=shutdown",
+                       clients=["127.0.0.1 milters=off", "203.0.113.9 milters=off"])
+    if way == "missing":
+        filter_.path.unlink()
+    client = begin(started(place), header)
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    harness.check_stored(place.only_message(), harness.sample())
+
+
 @BOTH
 def test_the_rule_of_another_client_changes_nothing(kind):
     filter_ = Filter(E=frame("r"))
@@ -168,6 +184,23 @@ def test_a_shutdown_waits_for_no_recipient():
     client.ehlo()
     client.say(f"MAIL FROM:<{SENDER}>", 421)
     client.expect_end()
+
+
+@harness.table_of({f"{event}_{kind.__name__}": (event, kind) for event in "OCM" for kind in (Site, Listening)})
+def test_a_dead_filter_that_ends_sessions_stops_no_recipient_that_wants_none(event, kind):
+    filter_ = Filter(**{event: None})
+    place = started(set_filter(kind(maildir="%u"), filter_, "default-action=shutdown", recipients=LINES))
+    client = begin(place)
+    for _ in range(2):
+        client.say(f"MAIL FROM:<{SENDER}>", 250)
+        client.say(f"RCPT TO:<abuse@{DOMAIN}>", 250)
+        client.say(f"RCPT TO:<alice@{DOMAIN}>", 452)
+        client.say("DATA", 354)
+        harness.equal(client.content(harness.sample()).code, 250)
+    client.say(f"MAIL FROM:<{SENDER}>", 250)
+    client.say(f"RCPT TO:<alice@{DOMAIN}>", 421)
+    client.expect_end()
+    harness.equal(mailboxes(place), ["abuse", "abuse"])
 
 
 def test_without_such_a_line_a_refusal_is_the_answer_to_mail():

@@ -59,11 +59,15 @@ static void await_client(struct filters_state *m)
 
 /*
  * True of a refusal of MAIL that is sent at RCPT instead, because it does not apply to
- * recipients without filters. The end of the session is not put off.
+ * recipients without filters. A filter that ends the session is not put off; one that
+ * failed decides nothing, whatever its default action is.
  */
-static bool may_wait(const struct filters_state *m, const struct reply *refusal)
+static bool may_wait(const struct filters_state *m, const struct filter *f,
+	const struct reply *refusal)
 {
-	return m->host.spares && refusal != m->host.reply(REPLY_FILTER_END);
+	if (!m->host.spares || f->link.interrupted)
+		return false;
+	return f->failed || refusal != m->host.reply(REPLY_FILTER_END);
 }
 
 /*
@@ -87,13 +91,13 @@ static const struct reply *filters_mail(struct stage *st, const struct tx *tx)
 
 	forget_commands(m);
 	await_client(m);
-	for (size_t i = 0; i < m->n && !r && !m->discard; i++) {
+	for (size_t i = 0; i < m->n && !r && !m->refusal && !m->discard; i++) {
 		r = filter_ask_mail(m, &m->list[i], tx);
 		facts_note(m, &m->list[i], r);
-	}
-	if (r && may_wait(m, r)) {
-		m->refusal = r;
-		r = NULL;
+		if (r && may_wait(m, &m->list[i], r)) {
+			m->refusal = r;
+			r = NULL;
+		}
 	}
 	if (!r)
 		r = stages_mail(&m->host.delivery, tx);
