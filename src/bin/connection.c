@@ -31,6 +31,7 @@ bool connection_settings(
 	bool fine;
 
 	config_init(&c->config, c->inherited.credentials_directory, report, ctx);
+	c->config.state_directory = c->inherited.state_directory;
 	fine = options_load(&c->options, &c->config, true);
 	if (c->preload || c->options.listens)
 		config_complete(&c->config);
@@ -164,6 +165,7 @@ static struct stage *delivery_of(struct connection *c)
 static int open_filters(struct connection *c)
 {
 	struct filters_place place = { .path = c->config.milters,
+		.state_directory = c->config.state_directory,
 		.owner = { geteuid(), getegid() },
 		.modules = c->modules,
 		.session = &c->session,
@@ -186,7 +188,7 @@ static int open_filters(struct connection *c)
 		client_is_unfiltered(&c->config, &peer))
 		return 0;
 	c->filters = filters_open(&place, c->stages, &c->n_stages, delivery_of(c));
-	if (c->filters)
+	if (c->filters && c->filters->directory.fd >= 0)
 		sandbox_dirs_spool(
 			&c->dirs, c->filters->directory.path, c->filters->directory.fd);
 	if (!listens)

@@ -107,6 +107,7 @@ struct filters *filters_open(const struct filters_place *place, struct stage **s
 		f->stage = f->api->open(
 			&(struct milter_host){
 				.path = place->path,
+				.state_directory = place->state_directory,
 				.session = place->session,
 				.owner = place->owner,
 				.reply = reply_get,

@@ -22,6 +22,7 @@ struct stream;
 /* Where the filters are needed. What it points to outlives them. */
 struct filters_place {
 	const char *path; /* of the file with the filters */
+	const char *state_directory; /* of this service; NULL: there is none */
 	const char *modules; /* the directory of modules */
 	struct session *session; /* gets the name of its client */
 	struct account owner; /* as whom the process reads from its client */

@@ -59,6 +59,7 @@ void inherit(struct inherited *ret)
 		.peer.remote_host = copy_of("REMOTE_HOST"),
 		.journal_stream = copy_of("JOURNAL_STREAM"),
 		.credentials_directory = copy_of("CREDENTIALS_DIRECTORY"),
+		.state_directory = copy_of("STATE_DIRECTORY"),
 		.notify_socket = copy_of("NOTIFY_SOCKET"),
 		.listen_pid = copy_of("LISTEN_PID"),
 		.listen_fds = copy_of("LISTEN_FDS"),

@@ -13,6 +13,7 @@ struct inherited {
 	struct peer_environment peer;
 	const char *journal_stream;
 	const char *credentials_directory;
+	const char *state_directory;
 	const char *notify_socket;
 	const char *listen_pid, *listen_fds, *listen_fdnames;
 	const char *watchdog_usec;

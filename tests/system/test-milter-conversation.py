@@ -14,7 +14,7 @@ import time
 import filters
 import harness
 from filters import Filter, frame, listening_with, record, send, site_with
-from harness import RECIPIENT, SENDER
+from harness import RECIPIENT, SENDER, Site
 from listening import Listening, connections
 
 MESSAGE = b"Subject: a message\r\n\r\none\r\ntwo\r\n"
@@ -427,9 +427,9 @@ ACTIONS = harness.table(tempfail=("tempfail", 451), reject=("reject", 550), shut
                         accept=("accept", 250), quarantine=("quarantine", 250))
 
 
-@ACTIONS
-def test_a_socket_whose_queue_is_full(action, code):
-    """connect(2) fails at once, and again until the time is over."""
+@contextlib.contextmanager
+def full_socket():
+    """A socket for a filter that accepts nothing, and its path."""
     path = harness.scratch() / "filter.sock"
     listening = socket.socket(socket.AF_UNIX)
     with contextlib.ExitStack() as waiting:
@@ -440,7 +440,33 @@ def test_a_socket_whose_queue_is_full(action, code):
             while True:
                 one = waiting.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
                 one.connect(str(path))
-        site = site_with(f"unix:{path} default-action={action}\n", quarantine_mailbox="odd")
+        yield listening, path
+
+
+@harness.table(alone=(Site,), listening=(Listening,))
+def test_a_full_queue_has_the_time_to_connect(kind):
+    """Longer than that of a look-up of the client's name."""
+    filter_ = Filter()
+    with full_socket() as (listening, path):
+        place = filters.with_file(kind(), [f"unix:{path}\n"])
+        client = place.listen().client(greeting=False) if kind is Listening else place.connect(greeting=False)
+        time.sleep(2.5)
+        filter_.close()
+        filter_.listening = listening
+        thread = threading.Thread(target=filter_._accept, daemon=True)  # pylint: disable=protected-access
+        thread.start()
+        client.expect(220)
+        client.ehlo()
+        harness.equal(client.message(MESSAGE).code, 250, place.log_text())
+        client.quit()
+        harness.stop_accepting(listening, thread)
+
+
+@ACTIONS
+def test_a_socket_whose_queue_is_full(action, code):
+    """connect(2) fails at once, and again until the time is over."""
+    with full_socket() as (_, path):
+        site = site_with(f"unix:{path} connect-timeout=1s default-action={action}\n", quarantine_mailbox="odd")
         client = site.connect()
         client.ehlo()
         client.say(f"MAIL FROM:<{SENDER}>", code)

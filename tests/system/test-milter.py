@@ -4,10 +4,12 @@
 
 import contextlib
 import fcntl
+import http.server
 import os
 import re
 import stat
 import struct
+import threading
 from pathlib import Path
 
 import filters
@@ -545,9 +547,60 @@ def test_a_directory_that_others_can_reach_is_not_used():
     done = harness.run(*site.command(), "--check")
     harness.equal(done.returncode, 78, done.stdout)
     harness.contains(done.stdout, f"milters: {DIRECTORY}, for messages that filters look at: other users can reach it")
-    client = site.connect(greeting=False)
-    client.expect(421)
-    client.wait()
+
+
+@harness.table(alone=(Site,), listening=(Listening,))
+def test_other_users_who_take_all_directories_do_not_stop_mail(kind):
+    filter_ = Filter()
+    own_var_tmp()
+    place = kind(size_limit="100M")
+    (place.dir / "milters").write_text(filter_.line())
+    place.set(milters=place.dir / "milters")
+    # a listener of root uses that of nobody
+    number = harness.run("id", "-u", "nobody").stdout.strip() if kind is Listening and not os.geteuid() else os.geteuid()
+    taken = [f"{above}/postern-filters-{number}" for above in ("/var/tmp", "/tmp")]
+    for path in taken:
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(path)
+        os.mkdir(path)
+        harness.at_end(os.rmdir, path)
+        os.chown(path, 1, 1)
+    client = place.listen().client() if kind is Listening else place.connect()
+    client.ehlo()
+    for size, code in ((3_000_000, 250), (15_000_000, 250), (20_000_000, 452), (1_500_000, 250)):
+        harness.equal(client.message(large(size)).code, code, place.log_text())
+        if code == 250:
+            harness.check_stored(max(place.new(), key=os.path.getmtime), large(size))
+    client.quit()
+    harness.contains(place.log_text(), f"milters: {taken[0]}, for messages that filters look at: other users can "
+                                       "reach it: remove it; until then messages above 16 MiB get 452")
+    harness.equal([os.listdir(path) for path in taken], [[], []])
+
+
+@harness.table(alone=(Site,), listening=(Listening,))
+def test_the_state_directory_of_the_service_has_files_of_messages(kind):
+    found = []
+    filter_ = Filter(E=lambda *_: found.append(os.listdir(state)) or frame("c"))
+    own_var_tmp()
+    place = kind(size_limit="100M")
+    state = place.dir / "state"
+    state.mkdir()
+    (place.dir / "milters").write_text(filter_.line())
+    place.set(milters=place.dir / "milters")
+    environment = {"STATE_DIRECTORY": f"{state}:/nowhere"}
+    if kind is Listening:
+        client = place.listen(**environment).client()
+    else:
+        client = place.connect(env=harness.environment(**environment))
+    client.ehlo()
+    harness.equal(client.message(large(3_000_000)).code, 250, place.log_text())
+    client.quit()
+    harness.check_stored(place.only_message(), large(3_000_000))
+    harness.equal(len(found[0]), 1)
+    assert found[0][0].startswith(".postern-filters-"), found
+    harness.equal(list((state / found[0][0]).iterdir()), [])
+    harness.equal(stat.S_IMODE((state / found[0][0]).stat().st_mode), 0o700)
+    harness.equal(os.listdir("/var/tmp"), [])
 
 
 def test_a_full_disk_below_the_directory_refuses_for_now():
@@ -1008,6 +1061,59 @@ def test_check_finds_what_is_no_filter(answer):
     done = harness.run(*site.command(), "--check")
     harness.equal(done.returncode, 78, done.stdout)
     harness.contains(done.stdout, f"unix:{filter_.path}")
+
+
+class Web(http.server.BaseHTTPRequestHandler):
+    """A server that closes without a word, or waits, when it gets no request."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def send_error(self, *_):  # pylint: disable=arguments-differ
+        self.close_connection = True
+
+    def log_message(self, *_):  # pylint: disable=arguments-differ
+        pass
+
+
+def test_check_asks_a_server_that_says_nothing_with_http():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Web)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    site = site_with("inet:127.0.0.1:%d command-timeout=1s\n" % server.server_port)
+    done = harness.run(*site.command(), "--check")
+    server.shutdown()
+    harness.equal(done.returncode, 78, done.stdout)
+    harness.contains(done.stdout, "answers in HTTP: this is not its milter port")
+
+
+@harness.table(closes=(None, "closed the connection"), waits=(b"", "no answer within 1 s"))
+def test_check_names_what_is_wrong_with_what_is_no_server_of_http(answer, text):
+    filter_ = Filter(O=answer)
+    site = site_with(filter_.line("command-timeout=1s"))
+    done = harness.run(*site.command(), "--check")
+    harness.equal(done.returncode, 78, done.stdout)
+    harness.contains(done.stdout, text)
+
+
+@harness.table(socket=(0o770, 0o755, "filter.sock"), folder=(0o777, 0o750, "run"), neither=(0o777, 0o755, None))
+def test_check_by_root_names_a_socket_that_others_cannot_reach(mode, above, named):
+    harness.need_root()
+    run = harness.scratch() / "run"
+    run.parent.chmod(0o755)
+    run.mkdir()
+    filter_ = Filter(path=run / "filter.sock")
+    filter_.path.chmod(mode)
+    run.chmod(above)
+    site = site_with(filter_.line())
+    done = harness.run(*site.command(), "--check")
+    harness.equal(done.returncode, 0, done.stdout)
+    text = "can be connected to by root; connections of another user need the group of "
+    if named:
+        harness.contains(done.stdout, f"{text}{run if named == 'run' else filter_.path}: ")
+    else:
+        assert text not in done.stdout, done.stdout
 
 
 if __name__ == "__main__":

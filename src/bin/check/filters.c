@@ -18,5 +18,8 @@ void check_filters(struct config *c, const struct milter_api *api)
 	};
 
 	if (api)
-		api->check(c->milters, c->quarantine_mailbox, &report);
+		api->check(&(struct milter_check){ .path = c->milters,
+				   .state_directory = c->state_directory,
+				   .can_quarantine = c->quarantine_mailbox != NULL },
+			&report);
 }

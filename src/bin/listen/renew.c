@@ -101,7 +101,8 @@ static bool set_environment(const struct listen_renewal *r)
 	       set("NOTIFY_SOCKET", inherited->notify_socket) &&
 	       set("WATCHDOG_USEC", inherited->watchdog_usec) &&
 	       set("JOURNAL_STREAM", inherited->journal_stream) &&
-	       set("CREDENTIALS_DIRECTORY", inherited->credentials_directory);
+	       set("CREDENTIALS_DIRECTORY", inherited->credentials_directory) &&
+	       set("STATE_DIRECTORY", inherited->state_directory);
 }
 
 int renew_execute(const struct listen_renewal *r)

@@ -72,7 +72,7 @@ static void send_parcel(int channel, struct parcel *p, const struct descriptors 
 struct making {
 	int channel;
 	const struct filters_state *of;
-	uint64_t until; /* then the sockets are sent, complete or not */
+	uint64_t since; /* when it was first tried */
 	struct link_start starts[FILTERS_MAX];
 };
 
@@ -86,9 +86,7 @@ struct maker {
 
 static struct making making_of(int channel, const struct filters_state *of)
 {
-	struct making c = {
-		.channel = channel, .of = of, .until = link_clock() + LINK_FULL_TIME
-	};
+	struct making c = { .channel = channel, .of = of, .since = link_clock() };
 
 	for (size_t i = 0; i < of->n; i++)
 		c.starts[i] = (struct link_start){ .fd = -1, .error = -EAGAIN };
@@ -98,14 +96,17 @@ static struct making making_of(int channel, const struct filters_state *of)
 /* Connects again to filters that had no room. True when one still has none. */
 static bool try_all(struct making *c)
 {
+	uint64_t tried_for = link_clock() - c->since;
 	bool again = false;
 
 	for (size_t i = 0; i < c->of->n; i++) {
+		const struct milter_setting *setting = &c->of->list[i].setting;
 		if (c->starts[i].error == -EAGAIN)
-			c->starts[i] = link_start(&c->of->list[i].setting);
-		again |= c->starts[i].error == -EAGAIN;
+			c->starts[i] = link_start(setting);
+		again |= c->starts[i].error == -EAGAIN &&
+			 tried_for < link_full_time(setting);
 	}
-	return again && link_clock() < c->until;
+	return again;
 }
 
 /* Passes the sockets on, with those to name servers. */
@@ -277,6 +278,18 @@ void connector_lost(struct filters_state *m)
 {
 	give_up(m, ENDED);
 	lookup_done(&m->lookup);
+}
+
+/* The time that a look-up may take as well is what it needs where all have room. */
+unsigned connector_time(const struct filters_state *m)
+{
+	uint64_t most = 0;
+
+	for (size_t i = 0; i < m->n; i++) {
+		uint64_t time = link_full_time(&m->list[i].setting);
+		most = m->list[i].setting.path.n && time > most ? time : most;
+	}
+	return LOOKUP_TIME + (unsigned)most;
 }
 
 void connector_take(struct filters_state *m, unsigned wait)

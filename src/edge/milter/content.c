@@ -81,7 +81,8 @@ const struct reply *content_fail(struct filters_state *m, int error)
 	if (error == -ENOSPC || error == -EDQUOT)
 		name = REPLY_STORE_FULL;
 	if (!m->stage.fault) {
-		snprintf(m->fault, sizeof(m->fault), "%s: %s", m->directory_path,
+		snprintf(m->fault, sizeof(m->fault), "%s%s: %s",
+			m->directory < 0 ? "memory in place of " : "", m->directory_path,
 			strerror(-error));
 		m->stage.fault = m->fault;
 	}

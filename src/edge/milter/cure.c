@@ -75,3 +75,34 @@ void filter_put_cure(struct buf *to, const struct milter_setting *s, int error)
 	else
 		put_cure_of_network(to, error);
 }
+
+/* The first part of a path that not all users can pass, or connect to. False: none. */
+static bool find_closed(char *path)
+{
+	struct stat st;
+
+	for (char *end = path; (end = strchr(end + 1, '/')); *end = '/') {
+		*end = '\0';
+		if (stat(path, &st) == 0 && !(st.st_mode & S_IXOTH))
+			return true;
+	}
+	return stat(path, &st) == 0 && !(st.st_mode & S_IWOTH);
+}
+
+bool filter_put_reach(struct buf *to, const struct milter_setting *s)
+{
+	char path[MILTER_PATH_MAX + 1];
+
+	memcpy(path, s->path.p, s->path.n);
+	path[s->path.n] = '\0';
+	if (!s->path.n || !find_closed(path))
+		return false;
+	buf_put(to,
+		SPAN("can be connected to by root; connections of another user need the "
+		     "group of "));
+	text_escape(to, span_of(path), FILTER_NAME_MAX - 1);
+	buf_put(to,
+		SPAN(": put SupplementaryGroups= with it into a drop-in of their unit; "
+		     "to check as that user, set user, or use setpriv(1)"));
+	return true;
+}

@@ -96,8 +96,16 @@ int link_open(struct link *l, const struct milter_setting *s)
 	return link_take(l, &start);
 }
 
-int link_open_until(struct link *l, const struct milter_setting *s, uint64_t until)
+uint64_t link_full_time(const struct milter_setting *s)
 {
+	uint64_t time = 1000ULL * s->connect_timeout;
+
+	return time < LINK_FULL_MAX ? time : LINK_FULL_MAX;
+}
+
+int link_open_patiently(struct link *l, const struct milter_setting *s)
+{
+	uint64_t until = link_clock() + link_full_time(s);
 	int r = link_open(l, s);
 
 	while (r == -EAGAIN && link_clock() < until) {

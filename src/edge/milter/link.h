@@ -50,18 +50,21 @@ int link_take(struct link *l, const struct link_start *start);
 
 /*
  * A connection to a local filter whose queue is full fails at once (-EAGAIN). A burst of
- * clients fills a queue, so it is tried again for so many milliseconds, which the client
- * may have to wait.
+ * clients fills a queue, so it is tried again for the time to connect, which the client
+ * may have to wait: so many milliseconds at most.
  */
-#define LINK_FULL_TIME 1000
+#define LINK_FULL_MAX 5000
 #define LINK_FULL_STEP 20
 
+/* Milliseconds for which the filter is tried again. */
+uint64_t link_full_time(const struct milter_setting *s);
+
 /*
- * Makes a socket and takes it over. The second one repeats this until that time while the
- * filter has no room.
+ * Makes a socket and takes it over. The second one repeats this for link_full_time()
+ * while the filter has no room.
  */
 int link_open(struct link *l, const struct milter_setting *s);
-int link_open_until(struct link *l, const struct milter_setting *s, uint64_t until);
+int link_open_patiently(struct link *l, const struct milter_setting *s);
 
 /* Milliseconds of the monotonic clock. */
 uint64_t link_clock(void);

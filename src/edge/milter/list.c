@@ -90,17 +90,20 @@ bool filters_read(const char *path, bool can_quarantine, const struct milter_rep
 	return fine && *ret_list;
 }
 
-int filters_directory(const struct account *owner, char ret_path[static SPOOL_PATH_MAX],
-	const struct milter_report *report)
+int filters_directory(const struct account *owner, const char *state,
+	char ret_path[static SPOOL_PATH_MAX], const struct milter_report *report)
 {
-	char text[FILTER_FAULT_MAX];
-	int fd = spool_directory(owner, ret_path);
+	char text[2 * FILTER_FAULT_MAX];
+	int fd = spool_directory(owner, state, ret_path);
 
 	if (fd >= 0)
 		return fd;
-	snprintf(text, sizeof(text), "milters: %s, for messages that filters look at: %s",
+	snprintf(text, sizeof(text),
+		"milters: %s, for messages that filters look at: %s; until then messages "
+		"above %d MiB get 452",
 		ret_path,
-		fd == -EPERM ? "other users can reach it: remove it" : strerror(-fd));
+		fd == -EPERM ? "other users can reach it: remove it" : strerror(-fd),
+		SPOOL_MEMORY_MAX / (1024 * 1024));
 	report->fault(report->ctx, text);
 	return fd;
 }

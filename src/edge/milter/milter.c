@@ -48,7 +48,7 @@ static void filters_use_time(struct stage *stage)
 /* Waits for the facts about the client, which the first event needs. */
 static void await_client(struct filters_state *m)
 {
-	connector_take(m, LOOKUP_TIME);
+	connector_take(m, connector_time(m));
 	begin_lookup(m);
 	lookup_await(&m->lookup);
 	if (lookup_name(&m->lookup) && !m->host.session->peer.name)
@@ -306,11 +306,9 @@ static struct stage *filters_open(const struct milter_host *host,
 	m->stage.ops = &filters_ops;
 	m->channel = -1;
 	content_init(&m->content);
-	m->directory = filters_directory(&host->owner, m->directory_path, &host->report);
-	if (m->directory < 0) {
-		filters_close(&m->stage);
-		return NULL;
-	}
+	/* without it messages are kept in memory */
+	m->directory = filters_directory(
+		&host->owner, host->state_directory, m->directory_path, &host->report);
 	if (!filters_read(host->path, host->quarantine, &host->report, &m->file, &m->list,
 		    &m->n)) {
 		filters_close(&m->stage);
@@ -333,7 +331,6 @@ static void filters_connect(struct stage *stage, int channel)
 {
 	struct filters_state *m = state_of(stage);
 	struct ip servers[DNS_SERVERS_MAX];
-	uint64_t until = link_clock() + LINK_FULL_TIME;
 	size_t n;
 
 	m->channel = channel;
@@ -342,7 +339,7 @@ static void filters_connect(struct stage *stage, int channel)
 	if (channel != MILTER_OWN_SOCKETS)
 		return;
 	for (size_t i = 0; i < m->n; i++)
-		link_open_until(&m->list[i].link, &m->list[i].setting, until);
+		link_open_patiently(&m->list[i].link, &m->list[i].setting);
 	n = m->host.looks_up ? lookup_servers(servers) : 0;
 	for (size_t i = 0; i < n; i++)
 		lookup_add(&m->lookup, lookup_connect(&servers[i]));

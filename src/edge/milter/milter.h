@@ -61,6 +61,8 @@ struct connector_request {
 /* What the module needs of the program. All of it outlives the stage. */
 struct milter_host {
 	const char *path; /* of the file with the filters */
+	/* STATE_DIRECTORY of systemd, which other users cannot write to; or NULL */
+	const char *state_directory;
 	const struct session *session;
 	struct account owner; /* as whom the process reads from its client */
 	/* the rows of the program's own table: the engine compares their addresses */
@@ -88,14 +90,21 @@ struct milter_host {
 /* Where messages are while filters look at them; for the sandbox. */
 struct milter_directory {
 	const char *path;
-	int fd; /* open as long as the stage is */
+	int fd; /* open as long as the stage is; -1: they are in memory alone */
+};
+
+/* What check() is about. */
+struct milter_check {
+	const char *path; /* of the file with the filters */
+	const char *state_directory; /* as struct milter_host has it */
+	bool can_quarantine;
 };
 
 struct milter_api {
 	/*
 	 * Reads the file. Returns the stage that asks the filters, and at *ret_facts what
 	 * records have about them, which changes with each transaction. NULL when the
-	 * file or the directory for messages cannot be used, which has been reported.
+	 * file cannot be used, which has been reported.
 	 */
 	struct stage *(*open)(const struct milter_host *host,
 		const struct filters_facts **ret_facts,
@@ -117,8 +126,8 @@ struct milter_api {
 	 * Connects to each filter of the file, and reports what it wants or what is
 	 * wrong. Returns how many faults there were.
 	 */
-	size_t (*check)(const char *path, bool can_quarantine,
-		const struct milter_report *report);
+	size_t (*check)(
+		const struct milter_check *what, const struct milter_report *report);
 };
 
 /* The table in the module. */

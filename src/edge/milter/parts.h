@@ -151,8 +151,8 @@ bool filters_read(const char *path, bool can_quarantine,
 	size_t *ret_n);
 
 /* As spool_directory(); a fault is reported. */
-int filters_directory(const struct account *owner, char ret_path[static SPOOL_PATH_MAX],
-	const struct milter_report *report);
+int filters_directory(const struct account *owner, const char *state,
+	char ret_path[static SPOOL_PATH_MAX], const struct milter_report *report);
 
 /* "FILE:LINE: unix:/run/x.sock WHAT" */
 void filter_put_fault(
@@ -160,6 +160,9 @@ void filter_put_fault(
 
 /* What to do where one cannot be connected to, behind "; "; or nothing (cure.c). */
 void filter_put_cure(struct buf *to, const struct milter_setting *s, int error);
+
+/* What other users than root need to connect to it. False: nothing is known. */
+bool filter_put_reach(struct buf *to, const struct milter_setting *s);
 
 /* Events of one filter (ask.c). Each returns NULL, or the refusal. */
 
@@ -243,8 +246,7 @@ void trace_terms(struct filter *f);
 void trace_failure(struct filter *f);
 
 /* As struct milter_api has it (check.c). */
-size_t filters_check(
-	const char *path, bool can_quarantine, const struct milter_report *report);
+size_t filters_check(const struct milter_check *what, const struct milter_report *report);
 
 /* Values of macros (values.c). */
 

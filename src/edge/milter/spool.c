@@ -13,7 +13,7 @@
 
 #define FILE_MODE 0600
 #define DIRECTORY_MODE 0700
-#define DIRECTORY_NAME "/postern-filters-" /* the user id follows */
+#define DIRECTORY_NAME "postern-filters-" /* the user id follows */
 #define NAME_MAX_HERE 32
 #define NAME_TRIES 16
 
@@ -48,30 +48,41 @@ static int open_directory(const char *path, const struct account *owner)
 	return r;
 }
 
-static void name_directory(const char *above, uid_t uid, char path[static SPOOL_PATH_MAX])
+/* False: the path is too long. */
+static bool name_directory(
+	struct span above, const char *name, uid_t uid, char path[static SPOOL_PATH_MAX])
 {
 	struct buf b = { .p = path, .cap = SPOOL_PATH_MAX };
 
-	buf_put_str(&b, above);
-	buf_put(&b, SPAN(DIRECTORY_NAME));
+	buf_put(&b, above);
+	buf_put_str(&b, name);
 	buf_put_num(&b, uid);
-	buf_terminate(&b);
+	return buf_terminate(&b);
 }
 
-/* /tmp is often in memory. */
-int spool_directory(const struct account *owner, char ret_path[static SPOOL_PATH_MAX])
+int spool_directory(const struct account *owner, const char *state,
+	char ret_path[static SPOOL_PATH_MAX])
 {
-	int first, fd;
+	struct span states = span_of(state ? state : "");
+	struct span first = span_take(&states, ':');
+	int fd = -ENOENT, shown;
 
-	name_directory("/var/tmp", owner->uid, ret_path);
-	first = open_directory(ret_path, owner);
-	if (first >= 0)
-		return first;
-	name_directory("/tmp", owner->uid, ret_path);
+	/* no mailbox has a name that begins with a dot */
+	if (first.n && name_directory(first, "/." DIRECTORY_NAME, owner->uid, ret_path))
+		fd = open_directory(ret_path, owner);
+	if (fd >= 0)
+		return fd;
+	/* /tmp is often in memory */
+	name_directory(SPAN("/var/tmp"), "/" DIRECTORY_NAME, owner->uid, ret_path);
+	shown = open_directory(ret_path, owner);
+	if (shown >= 0)
+		return shown;
+	name_directory(SPAN("/tmp"), "/" DIRECTORY_NAME, owner->uid, ret_path);
 	fd = open_directory(ret_path, owner);
 	if (fd < 0)
-		name_directory("/var/tmp", owner->uid, ret_path);
-	return fd < 0 ? first : fd;
+		name_directory(
+			SPAN("/var/tmp"), "/" DIRECTORY_NAME, owner->uid, ret_path);
+	return fd < 0 ? shown : fd;
 }
 
 /*
@@ -138,16 +149,19 @@ static int put_in_file(struct spool *s, int directory, struct span text)
 
 int spool_put(struct spool *s, int directory, struct span text)
 {
-	size_t room = SPOOL_HEAD_MAX - s->head.n;
+	size_t most = directory < 0 ? SPOOL_MEMORY_MAX : SPOOL_HEAD_MAX;
+	size_t room = most - s->head.n;
 	struct span head = { text.p, text.n < room ? text.n : room };
 	int r;
 
 	if (!text.n)
 		return 0;
 	s->last = text.p[text.n - 1];
-	r = octets_put(&s->head, head, SPOOL_HEAD_MAX);
+	r = octets_put(&s->head, head, most);
 	if (r < 0 || head.n == text.n)
 		return r;
+	if (directory < 0)
+		return -ENOSPC;
 	return put_in_file(s, directory, span_from(text, head.n));
 }
 

@@ -3,7 +3,8 @@
  * Octets of a message that filters look at. The first ones are in memory, which is enough
  * for every header; the rest is in a file that has no name. Such a file is in a directory
  * of its own, as it is the only one that the sandbox lets be written and read: stored
- * mail is never there.
+ * mail is never there. Where other users keep us from having that directory, all is in
+ * memory, up to a limit.
  */
 #pragma once
 
@@ -14,7 +15,9 @@
 
 /* octets in memory: a header, and enough of the next line to see that it is no field */
 #define SPOOL_HEAD_MAX (MILTER_HEADER_MAX + 64 * 1024)
-#define SPOOL_PATH_MAX 64
+#define SPOOL_PATH_MAX 256
+/* octets of one that has no directory: more are a full disk */
+#define SPOOL_MEMORY_MAX (16 * 1024 * 1024)
 
 struct spool {
 	struct octets head;
@@ -25,13 +28,15 @@ struct spool {
 
 /*
  * Opens the directory for files of `owner`, as whom this process goes on, and makes it
- * where it is missing: before the sandbox closes. The descriptor, or -errno; ret_path has
- * its name then, or the one that was tried first.
+ * where it is missing: before the sandbox closes. It is below `state`, where nobody else
+ * can make one, or, without that, where each user can. The descriptor, or -errno;
+ * ret_path has its name then, or that of the first which any user can make.
  */
-int spool_directory(const struct account *owner, char ret_path[static SPOOL_PATH_MAX]);
+int spool_directory(const struct account *owner, const char *state,
+	char ret_path[static SPOOL_PATH_MAX]);
 
 void spool_init(struct spool *s);
-/* Appends a text. 0 or -errno. */
+/* Appends a text. A negative directory is none. 0 or -errno. */
 int spool_put(struct spool *s, int directory, struct span text);
 uint64_t spool_size(const struct spool *s);
 /*

@@ -111,6 +111,7 @@ struct config {
 	enum client_name client_name;
 	struct networks proxies; /* peers that must send a PROXY header */
 	const char *milters; /* the file with the filters; NULL: none are set */
+	const char *state_directory; /* no setting: STATE_DIRECTORY of systemd, or NULL */
 	const char *quarantine_mailbox; /* path below mail_root; NULL: none */
 	const char *clients_file; /* NULL: no rules */
 	struct clients clients; /* read after the settings */
