@@ -505,7 +505,7 @@ void filter_quit(struct filter *f)
 	if (f->link.fd >= 0 && f->begun && filter_room(f, EVENT_MAX, &b) == 0) {
 		milter_put_quit(&b);
 		if (filter_end_event(f, &b) == 0)
-			link_flush(&f->link, 0);
+			link_send(&f->link);
 	}
 	link_close(&f->link);
 }

@@ -301,7 +301,7 @@ void connector_take(struct filters_state *m, unsigned wait)
 
 	if (m->channel < 0)
 		return;
-	if (poll(&fd, 1, (int)wait) > 0)
+	if (!wait || poll(&fd, 1, (int)wait) > 0)
 		n = receive(m->channel, &p, sizeof(p), MSG_DONTWAIT, &d);
 	if (n == -EAGAIN && !wait)
 		return;

@@ -202,6 +202,13 @@ int link_flush(struct link *l, unsigned seconds)
 	return r;
 }
 
+void link_send(struct link *l)
+{
+	if (l->out.n)
+		send(l->fd, l->out.p, l->out.n, MSG_NOSIGNAL);
+	octets_clear(&l->out);
+}
+
 /*
  * Takes a frame from the input. False: more input is needed; else *ret_r is the result.
  */

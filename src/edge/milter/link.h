@@ -83,6 +83,9 @@ int link_wait(struct link *l, unsigned seconds);
  */
 int link_flush(struct link *l, unsigned seconds);
 
+/* Writes l->out once, without waiting. Nothing may be read after that. */
+void link_send(struct link *l);
+
 /* True when input was not taken. An error or end is found by the next call. */
 bool link_has_input(const struct link *l);
 
