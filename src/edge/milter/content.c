@@ -16,7 +16,7 @@
 
 /*
  * COST: some 50 us of a session with a filter (tests/bench, work `filtered`); without it:
- * room for all fields and edits that there may be is 2 MiB, which is mapped and unmapped.
+ * room for all fields and edits that there may be is 2 MiB, which the kernel maps anew.
  */
 static int make_room(struct milter_edits *e, size_t n)
 {
