@@ -8,6 +8,7 @@ A block is what its sentence says: the one directly above, which ends with a col
     ... in the foreground, as root:      a server, which runs until it is stopped
     ... one of these ...                 before such an end: each line is a way of its own
     ... in `/etc/postern/postern.conf`:  lines that are added to that file
+    ... in place of `mail-root`, in ...: the same, without the lines of these keys (or: `mail-root` and `maildir`)
     `/etc/inetd.conf` is:                the whole file (or: contains)
     ... with `systemctl edit UNIT`:      lines of a drop-in
     ... prints:                          output (or: shows, is recorded as, for example), which is not run
@@ -38,6 +39,7 @@ class Block:
     kind: str = ""
     path: str = ""  # of FILE and ADDITION
     unit: str = ""  # of a drop-in: the unit that it belongs to
+    instead: tuple = ()  # of ADDITION: keys whose lines it takes the place of, beside its own
     root: bool = True  # of COMMANDS
     alternatives: bool = False
     releases: tuple = (0, 99)  # of Debian: the first and the last one that it is for
@@ -73,6 +75,8 @@ def classify(block):
         block.kind, block.path = ADDITION, f"/etc/systemd/system/{block.unit}.d/override.conf"
     elif found := re.search(r"\b[Ii]n `(/[^`]+)`:$", lead):
         block.kind, block.path = ADDITION, found[1]
+        if instead := re.search(r"\b[Ii]n place of ((?:`[\w-]+`(?: and |, )?)+)", lead):
+            block.instead = tuple(re.findall(r"[\w-]+(?=`)", instead[1]))
     elif found := re.search(r"`(/[^`]+)` (?:is|contains):$", lead):
         block.kind, block.path = FILE, found[1]
     elif re.search(r"\bin the foreground, as root:$", lead):

@@ -43,7 +43,9 @@ BEGINS = {
     "Firewall": NOTHING,
     "A session": MAILBOX,
     "Which addresses exist": MAILBOX,
+    "Mail for local users": MAILBOX,
     "User names and passwords": MAILBOX,
+    "Passwords hashed by Dovecot": "User names and passwords",
     "Port 587": "User names and passwords",
     "Port 465": MAILBOX,
     "Scans into a folder": FRESH,
@@ -71,6 +73,7 @@ BEGINS = {
     "xinetd": "Without systemd",
     "tcpserver, tcpsvd": "Without systemd",
     "No other program": "Without systemd",
+    "Delivery reports by cron": "inetd",
 }
 # Files alone, so that nothing is run; what would be needed to send mail the guide leaves to the reader.
 FILES_ALONE = {"Devices with certificates": "the devices have certificates of an authority of their own"}
@@ -78,11 +81,24 @@ FILES_ALONE = {"Devices with certificates": "the devices have certificates of an
 WITHOUT_MAIL = ("Try it", INSTALLING, "Without systemd", "Contributing, reporting faults")
 # Mail is sent at the end of these although the same server listens as before: the commands must not have broken it.
 MAIL_AT_THE_END = ("A certificate that is renewed", "Upgrade", "Backup and restore", "Logs: rotation and retention",
-                   "Reading mail with Dovecot", "Spam: rspamd", "Viruses: ClamAV", "Signatures: OpenDKIM")
+                   "Reading mail with Dovecot", "Spam: rspamd", "Viruses: ClamAV", "Signatures: OpenDKIM",
+                   "Passwords hashed by Dovecot", "Mail for local users")
 # What records of their messages have.
 RECORDED = {"Spam: rspamd": 'filters="unix:/run/rspamd/milter.sock: ',
             "Viruses: ClamAV": 'filters="unix:/run/clamav/clamav-milter.ctl: ',
             "Signatures: OpenDKIM": 'filters="unix:/run/opendkim/opendkim.sock: '}
+# Before these, there are users of the system.
+WITH_USERS = {"Mail for local users": ("alice", "info")}
+# Before these a mail server of the reader is there, whose sendmail delivers the reports, here by postern itself.
+WITH_SENDMAIL = ("Delivery reports (DSN)", "Delivery reports by cron")
+SENDMAIL = f"""\
+apt-get install -qy --no-install-recommends msmtp-mta
+cat >/etc/msmtprc <<'end'
+account default
+host 127.0.0.1
+domain {senders.HOST}
+end
+"""
 # After these, the installed files are gone.
 REMOVED = {"Upgrade, remove": ("/usr/local/sbin/postern", "/usr/local/lib/systemd/system/postern.socket")}
 # ACME clients get certificates from an authority in the machine.
@@ -237,6 +253,11 @@ class Section:
         if self.title in WITH_AUTHORITY:
             with self.readme.timed("a certificate authority"):
                 self.roots = authority.begin(self.machine)
+        for name in WITH_USERS.get(self.title, ()):
+            self.machine.run("useradd", "--create-home", name)
+        if self.title in WITH_SENDMAIL:
+            done = self.machine.run("sh", "-e", "-c", SENDMAIL)
+            assert done.returncode == 0, f"no sendmail: {done.stdout[-2000:]}"
         for block in self.blocks:
             if not block.is_for(RELEASES[self.readme.name]):
                 continue
@@ -252,6 +273,8 @@ class Section:
             self.guarded_sending(f"a scan to {SCANS[self.title]}", self.scan)
         if self.title in THROUGH_SENDMAIL:
             self.guarded_sending("through the mail server's sendmail", self.through_sendmail)
+        if self.title in WITH_SENDMAIL:
+            self.guarded_sending("a delivery report by sendmail", self.report)
         if not (self.n_sent or self.tried or self.title in WITHOUT_MAIL):
             self.send_when_it_listens()
         if self.title in RECORDED and RECORDED[self.title] not in self.records():
@@ -385,7 +408,7 @@ class Section:
             path.parent.mkdir(parents=True)
         old = path.read_text(encoding="utf-8") if path.exists() and block.kind == blocks.ADDITION else ""
         if block.path.endswith("postern.conf"):
-            keys = {line.split("=")[0].strip() for line in block.lines if "=" in line}
+            keys = {line.split("=")[0].strip() for line in block.lines if "=" in line} | set(block.instead)
             old = "".join(line for line in old.splitlines(keepends=True) if line.split("=")[0].strip() not in keys)
         if old and not old.endswith("\n"):
             old += "\n"
@@ -469,10 +492,11 @@ class Section:
     def arrived(self, subject):
         harness.eventually(lambda: self.stored(subject), f"the message {subject} in a Maildir of info@example.org")
 
-    def stored(self, subject):
-        for folder in ("/var/lib/postern", "/srv/mail"):
+    def stored(self, *words):
+        for folder in ("/var/lib/postern", "/srv/mail", "/home"):
             for path in self.machine.path(folder).glob("**/new/*"):
-                if "info" in path.parts and subject in path.read_text(errors="replace"):
+                text = path.read_text(errors="replace")
+                if "info" in path.parts and all(word in text for word in words):
                     return path
         return None
 
@@ -485,6 +509,16 @@ class Section:
             raise debian.Fault(f"sendmail: exit status {done.returncode}: {done.stdout}")
         self.arrived(subject)
         return time.monotonic() - begin
+
+    def report(self):
+        """A message whose sender has a mailbox here and asks for a report, which comes there, too; by cron in five
+        minutes. How long the client took."""
+        self.readme.clients.trust(self.machine.path("/etc/postern/tls.crt").read_text())
+        subject, took = self.readme.clients.send(self.readme.clients.asking_for_report, self.machine, senders.SMTP, False)
+        self.arrived(subject)
+        harness.eventually(lambda: self.stored(subject, "report-type=delivery-status"), f"a report about {subject}",
+                           debian.LONG)
+        return took
 
     def scan(self):
         """A PDF sent by swaks: the seconds until it is in the folder, octet for octet."""

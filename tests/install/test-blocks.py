@@ -69,6 +69,14 @@ def test_what_is_not_understood_is_an_error(text, word):
     unclear(text, word)
 
 
+def test_settings_take_the_place_of_others_that_the_sentence_names():
+    for lead, keys in (("In place of `y`, in `/etc/x`:", ("y",)), ("Now, in place of `y`, in `/etc/x`:", ("y",)),
+                       ("The lines, in place of `y-1` and `z`, in `/etc/x`:", ("y-1", "z")),
+                       ("In place of lines with the same names, in `/etc/x`:", ())):
+        block = only(lead)
+        harness.equal((block.kind, block.path, block.instead), (blocks.ADDITION, "/etc/x", keys))
+
+
 def test_a_dialogue_needs_no_sentence():
     harness.equal(only("Text.", "    S: 220 here\n    C: EHLO me\n    <TLS>\n").kind, blocks.DIALOGUE)
 
@@ -190,7 +198,8 @@ def test_every_block_of_readme_and_guide_can_be_run():
     unknown = [title for title in scenarios.BEGINS if title not in plan]
     harness.equal(unknown, [], "sections that neither page has")
     for titles in (scenarios.WITHOUT_MAIL, scenarios.MAIL_AT_THE_END, scenarios.SCANS, scenarios.REMOVED,
-                   scenarios.PRINTED, scenarios.THROUGH_SENDMAIL, scenarios.FILES_ALONE):
+                   scenarios.PRINTED, scenarios.THROUGH_SENDMAIL, scenarios.FILES_ALONE, scenarios.WITH_USERS,
+                   scenarios.WITH_SENDMAIL, scenarios.WITH_AUTHORITY):
         harness.equal([title for title in titles if title not in plan], [], "exceptions for sections that do not exist")
     kinds = [b.kind for found in plan.values() for b in found]
     for kind in (blocks.COMMANDS, blocks.SERVER, blocks.FILE, blocks.ADDITION, blocks.DIALOGUE):

@@ -273,11 +273,11 @@ def by_cron(command, **options):
 
 
 def test_cron_sends_the_reports():
-    user, command = command_of(guide("Delivery reports (DSN)", "the program is started by"))
+    user, command = command_of(guide("Delivery reports by cron", "/etc/cron.d/"))
     _, as_in_manual = command_of(recipes.block("postern-outbox.8", "EXAMPLES", "Without, in"))
     harness.equal((user, as_in_manual), ("vmail", command))
     outbox = harness.scratch() / "outbox"
-    make = guide("Delivery reports (DSN)", "the outbox is made by").replace("-o vmail -g vmail", "")
+    make = guide("Delivery reports by cron", "For the outbox").replace("-o vmail -g vmail", "")
     assert by_cron(make.replace("/var/spool/postern/outbox", str(outbox))).returncode == 0
     program = "/usr/local/sbin/postern-outbox"
     assert command.startswith(program + " "), command
