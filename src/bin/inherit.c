@@ -24,6 +24,12 @@ static const char *copy_of(const char *name)
 	return value ? strdup(value) : NULL;
 }
 
+/* The copy of a variable that has a meaning only beside another one. */
+static const char *copy_beside(const char *other, const char *name)
+{
+	return other ? copy_of(name) : NULL;
+}
+
 /* A listener that has executed itself keeps its signals blocked, so that none is lost. */
 static void reset_signals(bool unblock)
 {
@@ -50,23 +56,25 @@ static bool is_null(int fd)
 
 void inherit(struct inherited *ret)
 {
+	struct peer_environment *peer = &ret->peer;
+
 	*ret = (struct inherited){
 		.peer.tcp_remote_ip = copy_of("TCPREMOTEIP"),
-		.peer.tcp_remote_port = copy_of("TCPREMOTEPORT"),
-		.peer.tcp_remote_host = copy_of("TCPREMOTEHOST"),
 		.peer.remote_addr = copy_of("REMOTE_ADDR"),
-		.peer.remote_port = copy_of("REMOTE_PORT"),
 		.peer.remote_host = copy_of("REMOTE_HOST"),
 		.journal_stream = copy_of("JOURNAL_STREAM"),
 		.credentials_directory = copy_of("CREDENTIALS_DIRECTORY"),
 		.state_directory = copy_of("STATE_DIRECTORY"),
 		.notify_socket = copy_of("NOTIFY_SOCKET"),
 		.listen_pid = copy_of("LISTEN_PID"),
-		.listen_fds = copy_of("LISTEN_FDS"),
-		.listen_fdnames = copy_of("LISTEN_FDNAMES"),
 		.listen_renewed = copy_of(LISTEN_RENEWED),
-		.watchdog_usec = copy_of("WATCHDOG_USEC"),
 	};
+	peer->tcp_remote_port = copy_beside(peer->tcp_remote_ip, "TCPREMOTEPORT");
+	peer->tcp_remote_host = copy_beside(peer->tcp_remote_ip, "TCPREMOTEHOST");
+	peer->remote_port = copy_beside(peer->remote_addr, "REMOTE_PORT");
+	ret->listen_fds = copy_beside(ret->listen_pid, "LISTEN_FDS");
+	ret->listen_fdnames = copy_beside(ret->listen_pid, "LISTEN_FDNAMES");
+	ret->watchdog_usec = copy_beside(ret->notify_socket, "WATCHDOG_USEC");
 	clearenv();
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
