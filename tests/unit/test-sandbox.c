@@ -393,6 +393,56 @@ static void test_root_gives_nothing_away(void)
 	yard_done(&y);
 }
 
+/* A directory that another process opened, as a broker does, for one that syncs it. */
+static int of_a_broker = -1;
+
+static int do_list_open(const struct yard *y)
+{
+	char entries[PAGE];
+
+	(void)y;
+	return errno_of(syscall(SYS_getdents64, of_a_broker, entries, sizeof(entries)));
+}
+
+static int do_read_link(const struct yard *y)
+{
+	char target[YARD_PATH];
+
+	(void)y;
+	return errno_of(readlinkat(of_a_broker, "link", target, sizeof(target)));
+}
+
+ATTEMPT(do_sync_open, errno_of(fsync(of_a_broker)))
+ATTEMPT(do_link_open, errno_of(linkat(of_a_broker, "old", of_a_broker, "other", 0)))
+ATTEMPT(do_move_open,
+	errno_of(syscall(SYS_renameat2, of_a_broker, "old", of_a_broker, "old", 0)))
+ATTEMPT(do_mkdir_open, errno_of(mkdirat(of_a_broker, "d", 0700)))
+
+/* Landlock judges no call on an open directory, so that the filter of calls must. */
+static void test_where_a_broker_delivers_its_directories_are_synced_and_not_listed(void)
+{
+	static const struct attempt with_broker[] = {
+		{ "sync", do_sync_open, WORKS, WORKS, 0 },
+		{ "list", do_list_open, ENOSYS, ENOSYS, 0 },
+		{ "read a link", do_read_link, ENOSYS, ENOSYS, 0 },
+		{ "link", do_link_open, ENOSYS, ENOSYS, 0 },
+		{ "move", do_move_open, ENOSYS, ENOSYS, 0 },
+		{ "make a directory", do_mkdir_open, ENOSYS, ENOSYS, 0 },
+	};
+	static const struct attempt without[] = { { "list", do_list_open, WORKS, WORKS,
+		0 } };
+	struct yard y;
+
+	yard_init(&y);
+	of_a_broker = openat(y.dir, "mail/a/new", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	REQUIRE(of_a_broker >= 0 && symlinkat("old", of_a_broker, "link") == 0);
+	attempt_all(&y, without, TEST_COUNT(without));
+	y.dirs.owners = true;
+	attempt_all(&y, with_broker, TEST_COUNT(with_broker));
+	close(of_a_broker);
+	yard_done(&y);
+}
+
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 ATTEMPT(do_map_wx, try_map(PROT_READ | PROT_WRITE | PROT_EXEC, ANON, -1))
 ATTEMPT(do_map_anon_x, try_map(PROT_READ | PROT_EXEC, ANON, -1))
@@ -525,6 +575,7 @@ static const struct test tests[] = {
 	TEST(test_stage_b_ends_reading_libraries),
 	TEST(test_what_may_be_read_cannot_be_changed),
 	TEST(test_root_gives_nothing_away),
+	TEST(test_where_a_broker_delivers_its_directories_are_synced_and_not_listed),
 	TEST(test_nothing_written_is_executed),
 	TEST(test_calls_nobody_needs_end_the_process),
 	TEST(test_other_calls_look_unknown),

@@ -68,6 +68,7 @@ bool seccomp_exists(void);
 /* Calls that are allowed only to processes that need them, and can do no harm there. */
 struct seccomp_needs {
 	bool fchown; /* of any file that is open */
+	bool delivery; /* to walk to mailboxes, and to make and link what is in them */
 	bool landlock; /* to enter stage B later */
 };
 

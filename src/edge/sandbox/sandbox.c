@@ -298,6 +298,7 @@ static int limit(const struct sandbox_dirs *dirs, struct sandbox_report *ret_rep
 static struct seccomp_needs needs_of(const struct sandbox_dirs *dirs)
 {
 	return (struct seccomp_needs){ .fchown = dirs->gives_group && dirs->loaded,
+		.delivery = !dirs->owners,
 		.landlock = !dirs->loaded };
 }
 

@@ -55,12 +55,7 @@ static const uint16_t allowed[] = {
 	SYS_fsync,
 	SYS_sendfile,
 	/* names: Landlock limits them */
-	SYS_mkdirat,
 	SYS_unlinkat,
-	SYS_linkat,
-	SYS_renameat2,
-	SYS_readlinkat,
-	SYS_getdents64,
 	SYS_fstat,
 	SYS_statx,
 	SYS_faccessat2,
@@ -134,6 +129,12 @@ static const uint16_t allowed[] = {
 
 /* Allowed in addition, according to struct seccomp_needs. */
 static const uint16_t allowed_chown[] = { CALL_FCHOWN };
+/*
+ * To deliver. A connection with a broker gets directories to sync, which must be open for
+ * reading, and Landlock does not judge what is done with an open one: it lists none.
+ */
+static const uint16_t allowed_delivery[] = { SYS_mkdirat, SYS_linkat, SYS_renameat2,
+	SYS_readlinkat, SYS_getdents64 };
 static const uint16_t allowed_landlock[] = { SYS_landlock_add_rule,
 	SYS_landlock_create_ruleset, SYS_landlock_restrict_self };
 
@@ -472,7 +473,8 @@ static const struct bpf_table stage_b = {
 _Static_assert(COUNT(conditional) + COUNT(conditional_accepting) <= BPF_RULES_MAX,
 	"stage A fits, that of a process that accepts, too");
 _Static_assert(COUNT(allowed) + COUNT(deadly) + COUNT(allowed_chown) +
-			       COUNT(allowed_landlock) + COUNT(allowed_accepting) <=
+			       COUNT(allowed_delivery) + COUNT(allowed_landlock) +
+			       COUNT(allowed_accepting) <=
 		       BPF_CALLS_MAX,
 	"and all its calls do");
 
@@ -502,9 +504,12 @@ static int enforce_for(const struct seccomp_needs *needs, const struct bpf_table
 	struct bpf_table chown = { .allowed = allowed_chown,
 		.n_allowed = needs->fchown ? COUNT(allowed_chown) : 0,
 		.base = &stage_a };
+	struct bpf_table delivery = { .allowed = allowed_delivery,
+		.n_allowed = needs->delivery ? COUNT(allowed_delivery) : 0,
+		.base = &chown };
 	struct bpf_table landlock = { .allowed = allowed_landlock,
 		.n_allowed = needs->landlock ? COUNT(allowed_landlock) : 0,
-		.base = &chown };
+		.base = &delivery };
 	struct bpf_table t = *last;
 
 	t.base = &landlock;
