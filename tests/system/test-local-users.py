@@ -295,6 +295,23 @@ def test_a_home_that_is_replaced_in_between_keeps_the_message_with_its_owner():
     harness.equal(place.deliver(), [451])
 
 
+@harness.table_of({f"{name}, {when}": (name, when) for name in ("new", "tmp") for when in WHEN[1:]})
+def test_a_directory_that_root_takes_in_between_gets_no_message_of_root(name, when):
+    place = Homes()
+    make_maildir(place.alice, owner=OTHER)
+    client = begun(place)
+    if when == "before DATA":
+        os.chown(place.alice / name, 0, 0)
+        harness.equal(end_message(client), 451)
+    else:
+        client.say("DATA", 354)
+        os.chown(place.alice / name, 0, 0)
+        harness.equal(client.content(harness.sample()).code, 451)
+        client.quit()
+    harness.equal([each for part in ("new", "tmp") for each in (place.alice / part).iterdir()], [])
+    harness.contains(place.fault(), f"{name}: belongs to ")
+
+
 def test_a_hard_link_of_a_message_is_another_name_and_no_message_is_changed_by_the_next():
     place = Homes()
     harness.equal(place.deliver(), [250])

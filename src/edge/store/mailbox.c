@@ -270,6 +270,21 @@ static int complete(struct mailbox *box)
 	return r;
 }
 
+int mailbox_judge_owners(struct mailbox *box)
+{
+	struct stat st;
+	int r = box->root->as_owner ? judge_owner(box, box->new_dir) : 0;
+
+	if (r == 0 && box->root->as_owner && box->owner != 0 &&
+		(fstat(box->new_dir, &st) < 0 || st.st_uid == 0))
+		r = -WALK_IS_ROOTS;
+	if (r < 0)
+		return mailbox_fail(box, "new", r);
+	if (box->root->as_owner && box->tmp_dir >= 0)
+		r = judge_owner(box, box->tmp_dir);
+	return r < 0 ? mailbox_fail(box, "tmp", r) : 0;
+}
+
 int mailbox_create(struct mailbox *box)
 {
 	struct walk w;

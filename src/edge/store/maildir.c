@@ -114,9 +114,11 @@ static const struct reply *maildir_prepare(struct stage *st, struct tx *tx)
 /* Links the file, never over an existing one: another name is tried. */
 static int link_box(struct maildir *m, const struct tx *tx, struct mailbox *box)
 {
-	int r = message_file_link_new(
-		box->file, box->new_dir, tx->id, m->host, box->name);
+	int r = mailbox_judge_owners(box);
 
+	if (r == 0)
+		r = message_file_link_new(
+			box->file, box->new_dir, tx->id, m->host, box->name);
 	box->linked = r == 0;
 	return r;
 }

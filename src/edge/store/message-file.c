@@ -311,7 +311,8 @@ int message_files_begin(struct maildir *m, const struct tx *tx)
 {
 	for (size_t i = 0; i < m->n_boxes; i++) {
 		struct mailbox *box = &m->boxes[i];
-		if (box->error || (m->n_boxes > 1 && mailbox_learn(box) < 0))
+		if (box->error || mailbox_judge_owners(box) < 0 ||
+			(m->n_boxes > 1 && mailbox_learn(box) < 0))
 			continue;
 		box->file = find_file(m, box);
 		if (box->file || add_file(m, tx, box, false) == 0)

@@ -327,6 +327,12 @@ bool mailbox_is_full(const struct mailbox *box, uint64_t octets);
  */
 int mailbox_learn(struct mailbox *box);
 
+/*
+ * Judges again whose the open parts of a complete box are, which root can change after
+ * mailbox_open(): nothing is made there with the rights of root. 0 or -errno.
+ */
+int mailbox_judge_owners(struct mailbox *box);
+
 /* Keeps the first fault of the box. Returns `error`. */
 int mailbox_fail(struct mailbox *box, const char *part, int error);
 
