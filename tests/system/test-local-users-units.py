@@ -114,6 +114,7 @@ def test_connections_are_nobody_and_brokers_have_two_rights():
                 found.setdefault(name, set()).add((int(uid), int(caps.split()[1], 16)))
         harness.equal(found["postern-broker"], {(0, 1 << 6 | 1 << 7)})
         harness.equal(found["postern-users"], {(65534, 0)})
+        harness.equal(found["postern-lookup"], {(65534, 0)})
         client.say("QUIT", 221)
         client.close()
         harness.eventually(lambda: not here.instances("postern@*"), "the connection has ended")

@@ -3,8 +3,10 @@
 """recipients = passwd: mail for users of the system, each as himself, and what a user can do to it."""
 
 import os
+import select
 import shutil
 import signal
+from pathlib import Path
 
 import harness
 from harness import DOMAIN, Site
@@ -13,6 +15,7 @@ from mailboxes import OTHER, OURS, Place, give, make_maildir
 
 FIRST, LAST = 61000, 61010  # of the users here; OTHER and OURS are among them
 LOOKUPS = "postern-users"
+LOOKUP = "postern-lookup"  # one that calls the name services
 NO_USERS = "passwd: needs root"
 
 
@@ -412,35 +415,53 @@ def test_a_home_on_a_file_system_that_refuses(how):
 # The process that looks users up
 
 
-def test_the_process_that_looks_up_has_no_right_and_no_file():
+def lookups_below(broker):
+    """The process that has the questions, and those that call the name services."""
+    first, = [pid for pid, name in processes_below(broker) if name.startswith(LOOKUPS)]
+    return first, [pid for pid, name in processes_below(first) if name.startswith(LOOKUP)]
+
+
+def listener(place):
+    names = ("mail_root", "maildir", "maildir_create", "recipients", "first_valid_uid", "last_valid_uid", "catch_all")
+    kept = {key: value for key, value in place.site.settings.items() if key in names}
+    return Listening(source_connection_limit=100, **kept).listen()
+
+
+def asked(here, name):
+    """A client that has sent one recipient."""
+    client = here.client()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    client.send(f"RCPT TO:<{name}@{DOMAIN}>\r\n")
+    return client
+
+
+def test_the_processes_that_look_up_have_no_right_and_no_file():
     place = Homes()
     client = begun(place)
     broker, = brokers_below(client.process.pid)
-    lookups, = [pid for pid, name in processes_below(broker) if name.startswith(LOOKUPS)]
-    with open(f"/proc/{lookups}/status", encoding="ascii") as status:
-        fields = dict(line.rstrip().split(":\t", 1) for line in status if ":\t" in line)
-    harness.equal(set(fields["Uid"].split()), {"65534"})
-    harness.equal({int(fields[name], 16) for name in ("CapPrm", "CapEff", "CapInh")}, {0})
-    harness.equal(fields["NoNewPrivs"], "1")
-    found = sorted(os.readlink(f"/proc/{lookups}/fd/{fd}").split(":")[0] for fd in os.listdir(f"/proc/{lookups}/fd"))
-    harness.equal(found, ["/dev/null", "/dev/null", "socket"])
+    first, (second,) = lookups_below(broker)
+    for process, sockets in ((first, 2), (second, 1)):
+        with open(f"/proc/{process}/status", encoding="ascii") as status:
+            fields = dict(line.rstrip().split(":\t", 1) for line in status if ":\t" in line)
+        harness.equal(set(fields["Uid"].split()), {"65534"})
+        harness.equal({int(fields[name], 16) for name in ("CapPrm", "CapEff", "CapInh")}, {0})
+        harness.equal(fields["NoNewPrivs"], "1")
+        found = sorted(os.readlink(f"/proc/{process}/fd/{fd}").split(":")[0] for fd in os.listdir(f"/proc/{process}/fd"))
+        harness.equal(found, ["/dev/null", "/dev/null"] + ["socket"] * sockets)
     harness.equal(end_message(client), 250)
-    harness.eventually(lambda: not os.path.exists(f"/proc/{lookups}"), "it ends with the session")
+    for process in (first, second):
+        harness.eventually(lambda: not os.path.exists(f"/proc/{process}"), "it ends with the session")
 
 
 def test_its_end_refuses_for_now_and_a_listener_starts_another():
     place = Homes()
-    here = Listening(**{key: value for key, value in place.site.settings.items()
-                        if key in ("mail_root", "maildir", "maildir_create", "recipients", "first_valid_uid",
-                                   "last_valid_uid")}).listen()
+    here = listener(place)
     broker, = brokers_below(here.process.pid)
     before = acceptor(here)
-    lookups, = [pid for pid, name in processes_below(broker) if name.startswith(LOOKUPS)]
-    os.kill(lookups, signal.SIGKILL)
-    client = here.client()
-    client.ehlo()
-    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
-    client.say(f"RCPT TO:<alice@{DOMAIN}>", 451)
+    os.kill(lookups_below(broker)[0], signal.SIGKILL)
+    client = asked(here, "alice")
+    client.expect(451)
     client.quit()
     harness.eventually(lambda: broker not in brokers_below(here.process.pid), "the broker has ended, too")
     client = here.client()
@@ -448,6 +469,133 @@ def test_its_end_refuses_for_now_and_a_listener_starts_another():
     harness.equal(client.message(harness.sample(), recipients=[f"alice@{DOMAIN}"]).code, 250)
     client.quit()
     assert acceptor(here) != before
+
+
+# Name services that wait, hang or crash
+
+SERVICE = """
+#include <errno.h>
+#include <nss.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+enum nss_status _nss_hesiod_getpwnam_r(const char *name, struct passwd *to, char *room, size_t n, int *ret_error)
+{
+	(void)to, (void)room, (void)n;
+	if (strncmp(name, "hang", 4) == 0)
+		for (;;)
+			pause();
+	if (strncmp(name, "crash", 5) == 0)
+		_exit(1);
+	*ret_error = ENOENT;
+	return NSS_STATUS_NOTFOUND;
+}
+"""
+
+
+def hostile_service():
+    """A name service after that of files, in the place of one of the C library."""
+    harness.needs_modules()
+    harness.need("cc")
+    places = list(Path("/lib").glob("*/libnss_hesiod.so.2"))
+    if not places:
+        raise harness.Skip("the C library has no service to replace")
+    folder = harness.scratch()
+    (folder / "service.c").write_text(SERVICE)
+    done = harness.run("cc", "-shared", "-fPIC", "-o", folder / "service.so", folder / "service.c")
+    harness.equal(done.returncode, 0, done.stdout)
+    for path in places:
+        harness.mount("--bind", folder / "service.so", path)
+        harness.at_end(harness.run, "umount", "-l", path)
+    with open("/etc/nsswitch.conf", "w", encoding="ascii") as services:
+        services.write("passwd: files hesiod\ngroup: files\n")
+
+
+def test_names_that_take_long_hold_up_nobody_else():
+    """Twelve names that are never answered are refused for now, and others are looked up meanwhile and afterwards."""
+    place = Homes(maildir_create="auto")
+    hostile_service()
+    here = listener(place)
+    broker, = brokers_below(here.process.pid)
+    waiting = [asked(here, f"hang{n}") for n in range(11)]
+    for _ in range(2):
+        client = asked(here, "alice")
+        client.expect(250)
+        client.quit()
+    harness.equal(select.select([client.socket for client in waiting], [], [], 0)[0], [])
+    for client in waiting:
+        client.expect(451)
+        client.say(f"RCPT TO:<bob@{DOMAIN}>", 250)
+        client.quit()
+    harness.contains(place.site.log_text() + here.log_text(), "the name services did not answer in time")
+    harness.equal(brokers_below(here.process.pid), [broker])
+    harness.eventually(lambda: len(lookups_below(broker)[1]) <= 11, "what hangs is gone")
+
+
+def test_a_name_that_was_found_is_looked_up_when_all_others_wait():
+    place = Homes(maildir_create="auto")
+    hostile_service()
+    here = listener(place)
+    client = asked(here, "alice")
+    client.expect(250)
+    waiting = [asked(here, f"hang{n}") for n in range(18)]
+    broker, = brokers_below(here.process.pid)
+    harness.eventually(lambda: len(lookups_below(broker)[1]) >= 12, "the places of other names are taken")
+    late = asked(here, "bob")
+    client.say(f"RCPT TO:<alice@{DOMAIN}>", 250)
+    client.quit()
+    late.expect(451)
+    for client in waiting:
+        client.expect(451)
+        client.close()
+    late.say(f"RCPT TO:<bob@{DOMAIN}>", 250)
+    late.quit()
+    harness.contains(here.log_text(), "the name services are slow, and too many other names are looked up")
+
+
+def test_a_crash_of_a_name_service_refuses_that_name_alone():
+    place = Homes()
+    hostile_service()
+    here = listener(place)
+    broker, = brokers_below(here.process.pid)
+    client = asked(here, "crash")
+    client.expect(451)
+    client.say(f"RCPT TO:<alice@{DOMAIN}>", 250)
+    client.say(f"RCPT TO:<crash-too@{DOMAIN}>", 451)
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    harness.contains(here.log_text(), "a name service has crashed")
+    harness.equal(brokers_below(here.process.pid), [broker])
+
+
+@harness.table_of({"the broker": "broker", "the client": "client"})
+def test_no_process_is_left_when_a_name_service_hangs(who):
+    place = Homes()
+    hostile_service()
+    client = place.site.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    broker, = brokers_below(client.process.pid)
+    client.send(f"RCPT TO:<hang@{DOMAIN}>\r\n")
+    processes = harness.eventually(lambda: [pid for pid, name in processes_below(lookups_below(broker)[0])],
+                                   "the name service is called")
+    processes += [lookups_below(broker)[0], broker]
+    if who == "broker":
+        os.kill(broker, signal.SIGKILL)
+    client.close()
+    for process in processes:
+        harness.eventually(lambda: not has_process(process), f"{process} has ended")
+
+
+def has_process(pid):
+    """False of one that has ended and waits for its parent."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_a_change_of_users_counts_from_the_next_recipient_on():

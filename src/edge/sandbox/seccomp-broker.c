@@ -32,13 +32,9 @@ static const uint16_t allowed_broker[] = {
 	SYS_recvfrom,
 	SYS_recvmsg,
 	SYS_sendmsg,
-	SYS_ppoll, /* for one that looks up users */
 	SYS_close,
 	SYS_epoll_ctl,
 	SYS_epoll_pwait,
-#ifdef SYS_poll
-	SYS_poll,
-#endif
 #ifdef SYS_epoll_wait
 	SYS_epoll_wait,
 #endif
@@ -85,7 +81,6 @@ static const uint16_t allowed_broker[] = {
 #endif
 #ifdef __i386__
 	SYS_clock_gettime64,
-	SYS_ppoll_time64,
 	SYS_futex_time64,
 	SYS_fstat64,
 	SYS_fstatat64,

@@ -14,6 +14,7 @@
 #include "edge/store/mailbox-walk.h"
 #include "edge/store/maildir-parts.h"
 #include "edge/store/message-file.h"
+#include "edge/store/users.h"
 
 _Static_assert(BROKER_ID_MAX >= TX_ID_MAX, "an id fits");
 _Static_assert(BROKER_SOURCE_MAX > DSN_SOURCE_MAX, "a source fits");
@@ -132,6 +133,7 @@ static const struct reply *add_recipient(
 		.local = { r->address, r->n_local },
 		.domain = { r->address + r->n_local, r->n_domain } };
 	const struct rcpt_params params = { 0 };
+	const char *fault = d->maildir.stage.fault;
 	const struct reply *refusal;
 	struct recipient *added;
 
@@ -147,6 +149,9 @@ static const struct reply *add_recipient(
 	a->head.unfiltered = added->unfiltered;
 	if (refusal)
 		tx_drop_recipient(&d->tx);
+	/* it will be carried out again, so this was no fault */
+	if (users_are_awaited(d->maildir.recipients.users))
+		d->maildir.stage.fault = fault;
 	return refusal;
 }
 

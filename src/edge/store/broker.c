@@ -3,6 +3,7 @@
  * The process of the broker. It starts as root, keeps the right to become any user and
  * nothing else, and returns to root after each request. It waits in epoll_wait() only,
  * and never for a connection: an answer that one does not read is lost, with its channel.
+ * A request for a user who has to be looked up waits alone.
  */
 #include "edge/store/broker.h"
 #include <errno.h>
@@ -31,12 +32,19 @@
 #define EVENTS_MAX 256 /* ready channels in one round; more come in the next */
 #define ACCEPT_MAX 64 /* channels that are taken before requests are answered */
 
+/* A request that is carried out again when a user has been looked up. */
+struct parked {
+	struct broker_request request;
+	struct users_answers answers;
+};
+
 struct broker {
 	struct broker_places places;
 	int control; /* -1: there is none, or it has come to its end */
 	int epoll;
 	struct slot {
 		struct broker_channel *channel;
+		struct parked *parked; /* NULL: no request waits */
 	} * slots; /* by descriptor */
 	size_t room; /* descriptors below this number */
 	size_t n;
@@ -69,7 +77,8 @@ static void add_channel(struct broker *b, int fd)
 static void drop_channel(struct broker *b, int fd)
 {
 	broker_channel_free(b->slots[fd].channel);
-	b->slots[fd].channel = NULL;
+	free(b->slots[fd].parked);
+	b->slots[fd] = (struct slot){ .channel = NULL };
 	b->n--;
 	close(fd);
 }
@@ -109,12 +118,62 @@ static bool has_read(int fd)
 	return ioctl(fd, SIOCOUTQ, &unread) < 0 || unread == 0;
 }
 
+/* Carries out a request and answers it, unless it waits. False: as below. */
+static bool carry_out(struct broker *b, int fd, const struct broker_request *request)
+{
+	struct slot *slot = &b->slots[fd];
+	int fds[BROKER_FDS_MAX];
+	size_t n_fds;
+
+	if (!broker_channel_serve(slot->channel, request, &b->answer, fds, &n_fds))
+		return false;
+	if (slot->parked && slot->parked->answers.is_waiting)
+		return true;
+	return !broker_has_answer(request) ||
+	       channel_send(fd, &b->answer, sizeof(b->answer.head) + b->answer.head.n,
+		       fds, n_fds) == 0;
+}
+
+/*
+ * Carries out a request for a recipient, with what is known of users. While it waits no
+ * event of the channel counts, its end included. False: as below.
+ */
+static bool carry_out_parked(struct broker *b, int fd)
+{
+	struct slot *slot = &b->slots[fd];
+	struct users *users = b->places.recipients->users;
+	bool fine, waits;
+
+	users->answers = &slot->parked->answers;
+	fine = carry_out(b, fd, &slot->parked->request);
+	waits = users_are_awaited(users);
+	users->answers = NULL;
+	if (!waits) {
+		free(slot->parked);
+		slot->parked = NULL;
+	}
+	return fine;
+}
+
+static bool serve_recipient(
+	struct broker *b, int fd, const struct broker_request *request)
+{
+	struct slot *slot = &b->slots[fd];
+
+	slot->parked = calloc(1, sizeof(*slot->parked));
+	if (!slot->parked)
+		return false;
+	slot->parked->request = *request;
+	slot->parked->answers.id = (uint32_t)fd;
+	if (!carry_out_parked(b, fd))
+		return false;
+	return !slot->parked || epoll_ctl(b->epoll, EPOLL_CTL_DEL, fd, NULL) == 0;
+}
+
 /* Answers one request. False: the channel is at its end, or is used wrongly. */
 static bool serve(struct broker *b, int fd)
 {
 	struct broker_request request;
-	int fds[BROKER_FDS_MAX];
-	size_t n_fds;
 	ssize_t n = recv(fd, &request, sizeof(request), MSG_DONTWAIT | MSG_TRUNC);
 
 	/*
@@ -124,31 +183,65 @@ static bool serve(struct broker *b, int fd)
 	 */
 	if (n < 0)
 		return true;
-	if (n != sizeof(request) || !has_read(fd) || !broker_is_valid(&request) ||
-		!broker_channel_serve(
-			b->slots[fd].channel, &request, &b->answer, fds, &n_fds))
+	if (n != sizeof(request) || !has_read(fd) || !broker_is_valid(&request))
 		return false;
-	return !broker_has_answer(&request) ||
-	       channel_send(fd, &b->answer, sizeof(b->answer.head) + b->answer.head.n,
-		       fds, n_fds) == 0;
+	if (b->places.recipients->users && request.operation == BROKER_RECIPIENT)
+		return serve_recipient(b, fd, &request);
+	return carry_out(b, fd, &request);
+}
+
+/* Goes on with a request that has waited. */
+static void resume(struct broker *b, uint32_t id, const struct users_answer *answer)
+{
+	struct parked *parked = id < b->room ? b->slots[id].parked : NULL;
+	struct users_answer *known;
+	int fd = (int)id;
+
+	if (!parked || !parked->answers.is_waiting)
+		return;
+	known = &parked->answers.list[parked->answers.n++];
+	known->error = answer->error;
+	known->user = answer->user;
+	parked->answers.is_waiting = false;
+	if (!carry_out_parked(b, fd) || (!b->slots[fd].parked && !watch(b, fd)))
+		drop_channel(b, fd);
+}
+
+/* Takes answers of the name services. False: this process is of no use any more. */
+static bool take_users(struct broker *b, struct users *users)
+{
+	struct users_answer answer;
+	uint32_t id;
+
+	for (size_t i = 0; i < EVENTS_MAX; i++) {
+		int r = users_take(users, &id, &answer);
+		if (r < 0)
+			return r == -EAGAIN;
+		resume(b, id, &answer);
+		if (walk_return() < 0)
+			return false;
+	}
+	return true;
 }
 
 /* Answers one request of each channel. False: this process is of no use any more. */
 static bool serve_round(struct broker *b, const struct epoll_event *events, int n)
 {
+	struct users *users = b->places.recipients->users;
+
 	for (int i = 0; i < n; i++) {
 		int fd = events[i].data.fd;
 
-		if (fd == b->control)
+		if (fd == b->control || (users && fd == users->channel))
 			continue;
 		/* a connection that has ended may have left requests */
 		if (!serve(b, fd))
 			drop_channel(b, fd);
-		if (walk_return() < 0)
+		/* another broker can start another process for users */
+		if (walk_return() < 0 || (users && users_have_ended(users)))
 			return false;
 	}
-	/* another broker can start another one */
-	if (b->places.recipients->users && users_have_ended(b->places.recipients->users))
+	if (users && !take_users(b, users))
 		return false;
 	/* last, as a new channel may get the number of one in `events` */
 	take_channels(b);
@@ -246,6 +339,8 @@ static int run(const struct broker_task *task, int theirs)
 	/* before the sandbox, in which no process can be started */
 	if (task->recipients->users &&
 		users_start(task->recipients->users, task->user_of_lookups) < 0)
+		return EX_OSERR;
+	if (task->recipients->users && !watch(b, task->recipients->users->channel))
 		return EX_OSERR;
 	if (enter_sandbox(task) < 0)
 		return EX_OSERR;

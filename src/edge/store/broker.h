@@ -27,7 +27,8 @@ void broker_channel_free(struct broker_channel *c);
 
 /*
  * Carries out a request and fills in the answer, whose descriptors are borrowed. False:
- * the request is none that a connection sends, and the channel is to be closed.
+ * the request is none that a connection sends, and the channel is to be closed. When
+ * users_are_awaited() after it, nothing was done, and there is no answer yet.
  */
 bool broker_channel_serve(struct broker_channel *c, const struct broker_request *r,
 	struct broker_answer *ret, int ret_fds[static BROKER_FDS_MAX], size_t *ret_n_fds);

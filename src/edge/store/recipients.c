@@ -342,12 +342,14 @@ static enum recipients_result find_user(struct recipients_search *s, struct span
 	const char *below;
 	enum recipients_result result;
 	struct user user;
-	int r = is_component(local) ? users_find(s->rs->users, local, &user) : -EINVAL;
+	int r;
 
+	if (!is_component(local))
+		return RECIPIENTS_NAME;
+	r = users_find(s->rs->users, local, &user);
 	if (r < 0)
-		return r == -EINVAL   ? RECIPIENTS_NAME
-		       : r == -ENOENT ? RECIPIENTS_UNKNOWN
-				      : fail_user(s, local, "", users_error(r));
+		return r == -ENOENT ? RECIPIENTS_UNKNOWN
+				    : fail_user(s, local, "", users_error(r));
 	below = below_root(s->rs, user.home);
 	if (!below)
 		return fail_user(s, local, user.home, " is not below mail-root");

@@ -47,7 +47,8 @@ struct users {
 	uint32_t first, last; /* numbers of users that get mail */
 	/* to the process that looks them up; -1: this one does; or -errno of its end */
 	int channel;
-	bool is_late; /* an answer that nobody waits for any more is still to come */
+	/* of the request that is carried out; NULL: it asks for nobody */
+	struct users_answers *answers;
 };
 
 struct recipients {

@@ -1,34 +1,52 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The users of the system, as recipients. A module of the name services may open any file
- * or socket, and may crash; so a process without rights calls it for the broker.
+ * or socket, may hang and may crash; so processes without rights call it for the broker
+ * (lookups.h), which carries out a request again when an answer for it has come.
  */
 #pragma once
 
+#include "edge/store/lookups.h"
 #include "edge/store/store.h"
 
-#define USERS_NAME_MAX 256 /* octets of a name, with its NUL */
-#define USERS_HOME_MAX 1024 /* octets of a home, likewise */
+/* Names of one recipient: the whole, without subaddress, postmaster, the catch-all. */
+#define USERS_ANSWERS_MAX 4
 
-struct user {
-	uid_t uid;
-	char home[USERS_HOME_MAX];
+/* What is known for one request. */
+struct users_answers {
+	uint32_t id; /* of the request; no other that waits has it */
+	bool is_waiting; /* the last answer is still to come */
+	size_t n;
+	struct users_answer {
+		char name[USERS_NAME_MAX];
+		int32_t error; /* 0 or -errno */
+		struct user user;
+	} list[USERS_ANSWERS_MAX];
 };
 
 /*
  * Forks the process that answers, which becomes the user of that name. It ends with the
- * channel. 0 or -errno.
+ * channel, and all that it has started with it. 0 or -errno.
  */
 int users_start(struct users *u, const char *as);
 
 /* True when that process has ended, or is of no use. */
 bool users_have_ended(const struct users *u);
 
+/* True when the request that is carried out has to be carried out again. */
+bool users_are_awaited(const struct users *u);
+
 /*
- * Finds a user. 0; -ENOENT: there is none of that name and of these numbers; or another
- * -errno.
+ * Finds a user. 0; -ENOENT: there is none of that name and of these numbers; with a
+ * channel -EINPROGRESS: an answer is awaited; or another -errno.
  */
 int users_find(struct users *u, struct span name, struct user *ret);
+
+/*
+ * Takes an answer from the channel: that of the request *ret_id, for the name that it
+ * waits for. 0; -EAGAIN: there is none; or another -errno.
+ */
+int users_take(struct users *u, uint32_t *ret_id, struct users_answer *ret);
 
 /* Why users_find() has failed, in words. */
 const char *users_error(int error);
