@@ -384,7 +384,7 @@ static const struct row {
 	{ RECORD_EARLY, S, IN(FLAG, peer.early) },
 	{ RECORD_LENIENT, M, BY(put_tx_lenient) },
 	{ RECORD_LENIENT, S, IN(FLAG, lenient) },
-	{ RECORD_SANDBOX, S, IN(POINTER, confinement) },
+	{ RECORD_SANDBOX, M | S, IN(POINTER, confinement) },
 	{ RECORD_DURATION, M, BY(put_tx_duration) },
 	{ RECORD_DURATION, S, BY(put_duration) },
 };

@@ -30,9 +30,9 @@ def build():
 
 
 def check_sessions(place, n):
-    """Each has the rest of the sandbox, and says so."""
-    sessions = place.records("session")
-    harness.equal([session.get("sandbox") for session in sessions], ["landlock-only"] * n)
+    """Each has the rest of the sandbox, and its records say so."""
+    for kind in ("session", "message"):
+        harness.equal([record.get("sandbox") for record in place.records(kind)], ["landlock-only"] * n)
 
 
 def test_check_warns():
