@@ -3,7 +3,10 @@
 """Mail for users of the system in the shipped units of a booted systemd, as postern-guide(7) has it: with its drop-in
 each user gets mail as himself, without it none is received, and the units have no more rights than that needs."""
 
+import socket
+
 import harness
+import machine
 import recipes
 from harness import DOMAIN
 from machine import SETTINGS, server
@@ -12,9 +15,12 @@ SECTION = "Mail for local users"
 LISTENER = "postern-listen.service"
 UNITS = {"postern@.service": 2525, LISTENER: 2526}
 PORTS = harness.table(connection=2525, listener=2526)
+PORTS_OF_OTHERS = {"postern-submission": 2587, "postern-smtps": 2465}
+OTHERS = (*PORTS_OF_OTHERS, "postern-lmtp")
+PLACES = ("/var/log/postern", "/var/spool/postern/outbox/new", "/var/lib/postern/traces")
 USERS = {"alice": 61001, "bob": 61002}
 # Without the recipe's domain and postmaster, which are those of the tests here.
-KEPT = ("mail-root", "maildir", "maildir-create")
+KEPT = ("mail-root", "maildir", "maildir-create", "postmaster")
 
 
 def settings():
@@ -41,6 +47,83 @@ def here_with_users(with_drop_in=True):
     here.start("postern-listen.socket")
     harness.at_end(here.run, "systemctl", "stop", LISTENER)
     return here
+
+
+def all_settings():
+    """The shipped settings, changed by the recipes for local users, a table of users, traces, and a log in a file."""
+    text = (harness.HERE.parent.parent / "units/postern.conf").read_text()
+    # that is what the recipe is in place of
+    for line in ("maildir = /var/lib/postern/mail/%u\n", "postmaster = postmaster\n"):
+        assert line in text, line
+        text = text.replace(line, "")
+    recipe = recipes.block(recipes.GUIDE, SECTION, "in place of").replace("example.org", DOMAIN)
+    more = recipes.block(recipes.GUIDE, "Traces").replace("192.0.2.17", "127.0.0.1")
+    return (text.replace("#auth-", "auth-") + f"hostname = {harness.HOST}\n" + recipe + more
+            + recipes.block(recipes.GUIDE, "Logs: rotation and retention", "Records can go")
+            + f"last-valid-uid = {max(USERS.values())}\n")
+
+
+def here_with_all_settings():
+    here = here_with_users()
+    here.settings(all_settings())
+    for name, text in (("users", machine.USERS), ("auth-secret", "x" * 32)):
+        here.write(f"etc/postern/{name}", text)
+        (here.root / "etc/postern" / name).chmod(0o600)
+    drop_in = (here.root / "usr/local/share/postern/system-users.conf").read_text()
+    for name in OTHERS:
+        here.drop_in(f"{name}@.service", drop_in)
+        if name in PORTS_OF_OTHERS:
+            here.write(f"etc/systemd/system/{name}.socket.d/port.conf",
+                       f"[Socket]\nListenStream=\nListenStream=127.0.0.1:{PORTS_OF_OTHERS[name]}\n")
+    here.run("systemctl", "daemon-reload")
+    for name in OTHERS:
+        here.start(f"{name}.socket")
+    harness.at_end(here.run, "sh", "-c", f"rm -f {' '.join(f'{place}/*' for place in PLACES)}")
+    return here
+
+
+def client_of(here, name):
+    if name in PORTS_OF_OTHERS or name in UNITS:
+        client = here.connect(port={**UNITS, **PORTS_OF_OTHERS}[name], greeting=False)
+    else:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(str(here.root / "run/postern/lmtp"))
+        client = harness.Client(connection)
+    if name == "postern-smtps":
+        client.handshake()
+    client.expect(220)
+    client.lhlo() if name == "postern-lmtp" else client.ehlo()
+    if name == "postern-submission":
+        client.starttls()
+        client.ehlo()
+        client.say(machine.LOGIN, 235)
+    return client
+
+
+@harness.table_of({name: name for name in (*UNITS, *OTHERS)})
+def test_mail_reports_log_and_traces_are_their_owners_with_the_shipped_settings(name):
+    here = here_with_all_settings()
+    client = client_of(here, name)
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    client.say(f"RCPT TO:<alice@{DOMAIN}> NOTIFY=SUCCESS", 250)
+    client.say("DATA", 354)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.say("QUIT", 221)
+    client.close()
+    harness.equal([uid for uid, _ in mail_of(here, "alice")], [USERS["alice"]])
+    harness.eventually(lambda: '"session"' in here.run("sh", "-c", f"cat {PLACES[0]}/*"), "the records are in the file")
+    for place in PLACES if name != "postern-lmtp" else PLACES[:2]:
+        harness.equal(here.run("find", place, "-type", "f", "-printf", "%u\n"), "postern", place)
+    # what sends the reports is a unit of the user postern, and can
+    harness.equal(here.call("run", "setpriv", "--reuid", "postern", "--clear-groups", "sh", "-c",
+                            f"cat {PLACES[1]}/*").returncode, 0)
+
+
+def test_check_finds_no_fault_with_reports_log_and_traces():
+    here = here_with_all_settings()
+    done = here.call("run", "/usr/local/sbin/postern-check")
+    harness.equal(done.returncode, 0, done.stdout)
+    assert "chown" not in done.stdout, done.stdout
 
 
 def mail_of(here, name):

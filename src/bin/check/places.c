@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "edge/file.h"
 #include "edge/log/log.h"
+#include "edge/sandbox/sandbox.h"
 #include "edge/store/store.h"
 #include "edge/table/table.h"
 #include "proto/destination.h"
@@ -454,12 +455,13 @@ static int directory_fault(const char *path)
 
 	if (fd == -ELOOP)
 		return ELOOP;
+	if (fd >= 0)
+		return file_system_takes_none(fd) ? FILE_IS_TAKEN_NOWHERE
+						  : -owner_may_use(fd);
 	if (stat(path, &st) < 0)
 		return errno;
 	if (!S_ISDIR(st.st_mode))
 		return ENOTDIR;
-	if (fd >= 0 && file_system_takes_none(fd))
-		return FILE_IS_TAKEN_NOWHERE;
 	if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) < 0)
 		return errno;
 	return 0;

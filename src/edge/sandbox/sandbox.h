@@ -123,6 +123,30 @@ int sandbox_enter_signing(bool has_tokens);
  */
 int sandbox_enter_broker(const struct sandbox_dirs *dirs, bool whole);
 
+/*
+ * Steps as the owner of a directory, by root that may become any user and may not pass by
+ * the modes of files, as with a unit's CapabilityBoundingSet=CAP_SETUID CAP_SETGID.
+ */
+
+/* True for root that may become any user; false in a sandbox. */
+bool owner_may_become(void);
+
+/*
+ * Becomes the owner of an open directory, with its group, until owner_leave(); does
+ * nothing unless owner_may_become(). 0 or -errno.
+ */
+int owner_enter(int dir);
+void owner_leave(void);
+
+/*
+ * Like openat(2). Where that is denied the owner of `dir` opens it, and a directory its
+ * own owner.
+ */
+int owner_openat(int dir, const char *name, int flags, mode_t mode);
+
+/* Checks whether its owner can read, write and search an open directory. 0 or -errno. */
+int owner_may_use(int dir);
+
 /* True where this process can become any user and group. */
 bool sandbox_may_become_users(void);
 

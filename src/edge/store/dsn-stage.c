@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "edge/sandbox/sandbox.h"
 #include "edge/store/broker.h"
 #include "edge/store/mailbox-walk.h"
 #include "edge/store/message-file.h"
@@ -57,9 +58,13 @@ int dsn_stage_open(struct dsn_stage *o, const char *path)
 		note(o, NULL, o->root.fd);
 		return o->root.fd;
 	}
+	/* where a broker makes reports, it does so as the owner */
+	if (o->sent.link)
+		note(o, NULL, owner_enter(o->root.fd));
 	open_box(o);
 	if (o->error == 0)
 		note(o, "new", walk_may_write(&o->root, o->box.new_dir));
+	owner_leave();
 	mailbox_close(&o->box);
 	o->box = MAILBOX_NONE;
 	if (o->error < 0)
