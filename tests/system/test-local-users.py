@@ -123,7 +123,8 @@ def test_where_the_name_services_have_failed_nobody_is_unknown(file, text):
     for name in ("alice", "carl"):
         client.say(f"RCPT TO:<{name}@{DOMAIN}>", 451)
     client.quit()
-    harness.contains(place.fault(), "passwd:: ")
+    harness.contains(place.fault(), "recipients passwd: alice: ")
+    harness.contains(place.check().stdout, "recipients passwd: a name that no user has cannot be looked up: ")
 
 
 def test_case_subaddress_and_domain():
@@ -183,18 +184,59 @@ def test_a_home_that_is_missing_is_not_made():
         assert not (place.root / path).exists()
     (place.root / "dora").symlink_to("far/away/dora")
     done = place.check()
-    harness.contains(done.stdout, f"recipients passwd: carl: home {place.root}/carl: No such file or directory")
+    harness.contains(done.stdout, f"recipients passwd: carl: {place.root}/carl: does not exist, and is the home of a user")
 
 
-def test_a_home_elsewhere_gets_no_mail():
-    place = Homes("carl:x:61003:1::/elsewhere/carl:/bin/sh\ndora:x:61004:1::{0}/../dora:/bin/sh\n"
-                  "emil:x:61005:1::{0}:/bin/sh\nfred:x:61006:1:::/bin/sh\n")
-    for name, home in (("carl", "/elsewhere/carl"), ("dora", f"{place.root}/../dora"), ("emil", f"{place.root}"),
-                       ("fred", None)):
-        harness.equal(place.codes(name), [451])
-        harness.contains(place.fault(), f"passwd:: {name}: ")
-        if home:
-            harness.contains(place.fault(), f"home {home} is not below mail-root")
+HOMES = {"elsewhere": ("/elsewhere/carl", "home {} is not below mail-root"),
+         "with ..": ("{root}/alice/../bob", "home {} has . or .. in its path; name the directory itself"),
+         "with .": ("{root}/./carl", "home {} has . or .. in its path; name the directory itself"),
+         "mail-root": ("{root}", "home {} is not below mail-root"),
+         "none": ("", "has no home"),
+         "missing": ("{root}/missing", "{}: does not exist, and is the home of a user or above it"),
+         "of another user": ("{root}/alice", "{}: belongs to another user than the one whose home this is; "
+                             "give it to that user"),
+         "a link of another user": ("{root}/link", "{}: is a symbolic link of another user, and not followed"),
+         "a file": ("{root}/file", "{}: is not a directory"),
+         "hidden": ("{root}/.carl", None), "with two dots and more": ("{root}/carl/..more", None),
+         "three dots": ("{root}/...", None), "more slashes": ("{root}//carl/", None), "fine": ("{root}/carl", None)}
+
+
+@harness.table_of(HOMES)
+def test_mail_and_check_agree_about_homes(home, fault):
+    uid = 61003
+    place = Homes(f"carl:x:{uid}:{uid}::{home.format(root='{0}')}:/bin/sh\n", maildir_create="auto")
+    for name in ("carl", ".carl", "carl/..more", "..."):
+        place.home(name, uid)
+    (place.root / "link").symlink_to("carl")
+    os.chown(place.root / "link", uid, uid, follow_symlinks=False)
+    (place.root / "file").write_text("")
+    home = home.format(root=place.root)
+    shown = place.check().stdout
+    if fault is None:
+        harness.equal(place.deliver([f"carl@{DOMAIN}"]), [250])
+        harness.equal(len(place.site.new(Path(home) / "Maildir")), 1)
+        assert "carl" not in shown, shown
+        return
+    harness.equal(place.codes("carl"), [451])
+    harness.contains(place.fault(), fault.format(home))
+    harness.contains(shown, f"{fault.format(home)}: mail for this user gets 451")
+
+
+@harness.table_of({part: (part,) for part in ("new", "tmp", "cur")})
+def test_check_finds_a_part_of_a_maildir_that_gets_no_mail(part):
+    place = Homes()
+    make_maildir(place.alice, owner=OTHER)
+    (place.alice / part).rmdir()
+    (place.alice / part).write_text("")
+    harness.equal(place.codes("alice"), [451])
+    harness.contains(place.check().stdout, f"passwd: alice: {place.alice}/{part}: is not a directory: mail for this user")
+
+
+def test_no_control_of_a_home_gets_to_the_terminal():
+    place = Homes("carl:x:61003:1::/elsewhere/\x1b[2J:/bin/sh\n")
+    shown = place.check().stdout
+    harness.contains(shown, "home /elsewhere/?[2J is not below mail-root")
+    assert "\x1b" not in shown, shown
 
 
 @harness.table_of({"the home": "", "Maildir": "Maildir", "new": "Maildir/new", "tmp": "Maildir/tmp"})
@@ -570,6 +612,13 @@ def test_a_crash_of_a_name_service_refuses_that_name_alone():
     harness.equal(brokers_below(here.process.pid), [broker])
 
 
+def test_check_does_not_wait_for_a_name_service_that_hangs():
+    place = Homes(catch_all=f"hang@{DOMAIN}")
+    hostile_service()
+    done = place.check()
+    harness.equal(done.returncode, 0, done.stdout)
+
+
 @harness.table_of({"the broker": "broker", "the client": "client"})
 def test_no_process_is_left_when_a_name_service_hangs(who):
     place = Homes()
@@ -626,8 +675,8 @@ def test_check_tells_what_users_get():
     place = Homes("carl:x:61003:1::{0}/alice:/bin/sh\n", postmaster=f"bob@{DOMAIN}")
     done = place.check()
     harness.equal(done.returncode, 0, done.stdout)
-    harness.contains(done.stdout, f"recipients passwd: carl: home {place.root}/alice: does not belong to this user: "
-                     "mail for this user gets 451")
+    harness.contains(done.stdout, f"recipients passwd: carl: {place.root}/alice: belongs to another user than the one "
+                     "whose home this is; give it to that user: mail for this user gets 451")
     harness.equal("this program is static, and reads /etc/passwd alone" in done.stdout, harness.is_static())
     assert "bob:" not in done.stdout and "alice: home" not in done.stdout.replace("carl: home", ""), done.stdout
 

@@ -4,64 +4,58 @@
  * /etc/passwd are listed: the other name services may have any number of them.
  */
 #include "bin/check/parts.h"
-#include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
+#include "base/cleanup.h"
+#include "bin/broker.h"
 #include "edge/module.h"
+#include "edge/sandbox/sandbox.h"
 
 #define PASSWD "/etc/passwd"
 #define REPORTED_MAX 20 /* homes that are named */
 
-/* NULL: the home is fine. */
-static const char *home_fault(const struct passwd *user)
+/* Warns of one user, with controls in the text made visible. */
+static void warn(struct config *c, const char *fault)
 {
-	struct stat st;
+	char text[2 * CONFIG_FAULT_MAX];
 
-	if (stat(user->pw_dir, &st) < 0)
-		return strerror(errno);
-	if (!S_ISDIR(st.st_mode))
-		return strerror(ENOTDIR);
-	return st.st_uid == user->pw_uid ? NULL : "does not belong to this user";
-}
-
-static bool is_below_root(const struct config *c, const char *home)
-{
-	size_t n = strlen(c->mail_root);
-
-	while (n && c->mail_root[n - 1] == '/')
-		n--;
-	return strncmp(home, c->mail_root, n) == 0 && home[n] == '/';
-}
-
-static void check_home(struct config *c, const struct passwd *user, size_t *n_reported)
-{
-	const char *wrong = home_fault(user);
-	char text[CONFIG_FAULT_MAX];
-
-	if (!wrong && !is_below_root(c, user->pw_dir))
-		wrong = "is not below mail-root";
-	if (!wrong || ++*n_reported > REPORTED_MAX)
-		return;
-	snprintf(text, sizeof(text),
-		"recipients " RECIPIENTS_USERS " %.64s: home %.128s: %s: mail for this "
-		"user gets 451",
-		user->pw_name, user->pw_dir, wrong);
+	snprintf(text, sizeof(text), "%s: mail for this user gets 451", fault);
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
 	check_warning(c, text);
+}
+
+/* True when mail for the user would be refused. The first such users are named. */
+static bool check_home(struct config *c, const struct store_root *root,
+	const struct passwd *user, size_t n_before)
+{
+	char text[CONFIG_FAULT_MAX];
+	struct buf b = BUF(text);
+
+	if (!users_put_home_fault(
+		    &c->recipients, root, user->pw_name, user->pw_uid, user->pw_dir, &b))
+		return false;
+	if (n_before < REPORTED_MAX && buf_terminate(&b))
+		warn(c, text);
+	return true;
 }
 
 static void check_homes(struct config *c)
 {
-	FILE *users = fopen(PASSWD, "re");
+	OWNED_FD int fd = open(c->mail_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct store_root root = { .fd = fd, .as_owner = true };
+	FILE *users = fd < 0 ? NULL : fopen(PASSWD, "re");
 	const struct passwd *user;
 	char text[CONFIG_FAULT_MAX];
 	size_t n = 0;
 
 	while (users && (user = fgetpwent(users)))
 		if (user->pw_uid >= c->users.first && user->pw_uid <= c->users.last)
-			check_home(c, user, &n);
+			n += check_home(c, &root, user, n);
 	if (users)
 		fclose(users);
 	if (n <= REPORTED_MAX)
@@ -73,6 +67,21 @@ static void check_homes(struct config *c)
 	check_warning(c, text);
 }
 
+/* The process that is started here looks users up for all later checks, too. */
+static void check_services(struct config *c)
+{
+	const char *fault = users_try(&c->users, BROKERED_USER);
+	char text[CONFIG_FAULT_MAX];
+
+	if (!fault)
+		return;
+	snprintf(text, sizeof(text),
+		"recipients " RECIPIENTS_USERS " a name that no user has cannot be "
+		"looked up: %s: mail for such names gets 451",
+		fault);
+	check_warning(c, text);
+}
+
 void check_users(struct config *c)
 {
 	if (!c->has_users)
@@ -81,8 +90,11 @@ void check_users(struct config *c)
 		check_note(c,
 			"recipients " RECIPIENTS_USERS " this program is static, and "
 			"reads " PASSWD " alone, whatever nsswitch.conf(5) says");
-	if (geteuid() != 0)
+	if (geteuid() != 0) {
 		check_fault(c, USERS_NEED_ROOT);
-	else if (c->mail_root)
+		return;
+	}
+	check_services(c);
+	if (c->mail_root && sandbox_may_become_users())
 		check_homes(c);
 }

@@ -16,6 +16,25 @@
 #define WALK_IS_OTHERS EREMCHG /* another user owns it, in the home of one */
 #define WALK_HAS_NO_HOME ENOANO /* the home of a user is missing */
 
+/* Directories that another process syncs, with descriptors of their own. */
+#define SYNCS_OF_ALL SIZE_MAX /* it concerns all mailboxes */
+
+struct syncs {
+	struct sync {
+		size_t box; /* the number of the mailbox that it concerns */
+		int fd;
+		bool is_owned;
+	} * list;
+	size_t n;
+};
+
+/* Adds a directory of a mailbox, which stays the caller's. 0 or -ENOMEM. */
+int syncs_add(struct syncs *s, size_t box, int dir);
+
+/* Adds one of all mailboxes, unless it is there, and owns it. 0 or -ENOMEM. */
+int syncs_take(struct syncs *s, int dir);
+void syncs_clear(struct syncs *s);
+
 struct walk {
 	const struct store_root *root;
 	int dir; /* current directory, by O_PATH; -1: the root */

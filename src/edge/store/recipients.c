@@ -307,40 +307,84 @@ bool recipients_is_address(const char *catch_all)
 	return strchr(catch_all, '@') && !strchr(catch_all, '/');
 }
 
-/* Makes the fault "recipients passwd:: NAME: FAULT". */
+/* Makes the fault "recipients passwd: NAME: FAULT". */
 static enum recipients_result fail_user(
 	struct recipients_search *s, struct span name, const char *home, const char *what)
 {
+	struct buf b = { .p = s->fault, .cap = sizeof(s->fault) };
 	char words[RECIPIENTS_FAULT_MAX];
 
-	snprintf(words, sizeof(words), "%s%.100s%s", *home ? "home " : "", home, what);
-	fail(s, SPAN(RECIPIENTS_USERS), name, words);
+	snprintf(words, sizeof(words), "%s%.100s%s%s", *home ? "home " : "", home,
+		*home ? " " : "", what);
+	buf_put(&b, SPAN("recipients " RECIPIENTS_USERS " "));
+	entry_show(&b, name);
+	buf_put(&b, SPAN(": "));
+	buf_put_str(&b, words);
+	s->fault[b.n < sizeof(s->fault) ? b.n : sizeof(s->fault) - 1] = '\0';
 	return RECIPIENTS_FAILED;
 }
 
-/* The part of a home that is below mail-root; NULL: it lies elsewhere. */
-static const char *below_root(const struct recipients *rs, const char *home)
+/* True of a path with "." or ".." in it, which a link could lead elsewhere. */
+static bool has_dots(const char *path)
+{
+	for (size_t n; *path; path += n + (path[n] == '/')) {
+		n = strcspn(path, "/");
+		if (n && n <= 2 && strspn(path, ".") >= n)
+			return true;
+	}
+	return false;
+}
+
+/* The part of a home that is below mail-root; NULL: there is none, and why. */
+static const char *below_root(
+	const struct recipients *rs, const char *home, const char **ret_why)
 {
 	size_t n = rs->root_path ? strlen(rs->root_path) : 0;
 
+	*ret_why = "has no home";
+	if (!*home)
+		return NULL;
+	*ret_why = "has . or .. in its path; name the directory itself";
+	if (has_dots(home))
+		return NULL;
+	*ret_why = "is not below mail-root";
 	while (n && rs->root_path[n - 1] == '/')
 		n--;
 	if (!rs->root_path || strncmp(home, rs->root_path, n) != 0 || home[n] != '/')
 		return NULL;
 	home += n + strspn(home + n, "/");
-	/* ".." would be that of a link */
-	return *home && !strstr(home, "/..") && *home != '.' ? home : NULL;
+	return *home ? home : NULL;
+}
+
+enum recipients_result recipients_at_home(struct recipients_search *s, struct span local,
+	struct span domain, const struct user *user, struct recipients_place *ret)
+{
+	const struct expansion e = { local, domain };
+	char path[2 * MAILBOX_PATH_MAX];
+	struct buf b = BUF(path);
+	const char *why, *below = below_root(s->rs, user->home, &why);
+	enum recipients_result result;
+
+	if (!below)
+		return fail_user(s, local, user->home, why);
+	result = place(s, span_of(s->rs->template), &e, "ud", ret);
+	if (result != RECIPIENTS_FOUND)
+		return result;
+	ret->home = (struct home){ true, strlen(ret->path), user->uid };
+	buf_put_str(&b, below);
+	buf_put_char(&b, '/');
+	buf_put_str(&b, ret->path);
+	if (!buf_terminate(&b) || b.n >= sizeof(ret->path))
+		return RECIPIENTS_LONG;
+	memcpy(ret->path, path, b.n + 1);
+	ret->n_fixed = b.n;
+	return RECIPIENTS_FOUND;
 }
 
 /* Finds the Maildir in the home of a user of the system. UNKNOWN: there is none. */
 static enum recipients_result find_user(struct recipients_search *s, struct span local,
 	struct span domain, struct recipients_place *ret)
 {
-	const struct expansion e = { local, domain };
-	char path[2 * MAILBOX_PATH_MAX];
-	struct buf b = BUF(path);
-	const char *below;
-	enum recipients_result result;
 	struct user user;
 	int r;
 
@@ -350,21 +394,7 @@ static enum recipients_result find_user(struct recipients_search *s, struct span
 	if (r < 0)
 		return r == -ENOENT ? RECIPIENTS_UNKNOWN
 				    : fail_user(s, local, "", users_error(r));
-	below = below_root(s->rs, user.home);
-	if (!below)
-		return fail_user(s, local, user.home, " is not below mail-root");
-	result = place(s, span_of(s->rs->template), &e, "ud", ret);
-	if (result != RECIPIENTS_FOUND)
-		return result;
-	ret->home = (struct home){ true, strlen(ret->path), user.uid };
-	buf_put_str(&b, below);
-	buf_put_char(&b, '/');
-	buf_put_str(&b, ret->path);
-	if (!buf_terminate(&b) || b.n >= sizeof(ret->path))
-		return RECIPIENTS_LONG;
-	memcpy(ret->path, path, b.n + 1);
-	ret->n_fixed = b.n;
-	return RECIPIENTS_FOUND;
+	return recipients_at_home(s, local, domain, &user, ret);
 }
 
 /*

@@ -47,7 +47,7 @@ struct users {
 	uint32_t first, last; /* numbers of users that get mail */
 	/* to the process that looks them up; -1: this one does; or -errno of its end */
 	int channel;
-	/* of the request that is carried out; NULL: it asks for nobody */
+	/* of the request that is carried out; NULL: an answer is waited for */
 	struct users_answers *answers;
 };
 
@@ -166,6 +166,18 @@ char *recipients_address(const struct recipients_place *place);
 void recipients_put_marker_fault(
 	char words[static RECIPIENTS_WORDS_MAX], const char *marker, int error);
 
+/*
+ * Starts the process that looks up users, as the user of that name, and asks for one that
+ * does not exist: that asks all name services. Returns a fault, or NULL.
+ */
+const char *users_try(struct users *u, const char *as);
+
+struct store_root;
+
+/* Appends why a user of the system would get no mail. False: he would. */
+bool users_put_home_fault(const struct recipients *rs, const struct store_root *root,
+	const char *name, uid_t uid, const char *home, struct buf *to);
+
 /* True for a catch-all that is an address. */
 bool recipients_is_address(const char *catch_all);
 
@@ -175,25 +187,7 @@ bool recipients_is_address(const char *catch_all);
  */
 
 struct message_file;
-
-/* Directories that another process syncs, with descriptors of their own. */
-#define SYNCS_OF_ALL SIZE_MAX /* it concerns all mailboxes */
-
-struct syncs {
-	struct sync {
-		size_t box; /* the number of the mailbox that it concerns */
-		int fd;
-		bool is_owned;
-	} * list;
-	size_t n;
-};
-
-/* Adds a directory of a mailbox, which stays the caller's. 0 or -ENOMEM. */
-int syncs_add(struct syncs *s, size_t box, int dir);
-
-/* Adds one of all mailboxes, unless it is there, and owns it. 0 or -ENOMEM. */
-int syncs_take(struct syncs *s, int dir);
-void syncs_clear(struct syncs *s);
+struct syncs;
 
 /* A directory below which mailboxes lie, and how they are reached. */
 struct store_root {
@@ -289,11 +283,11 @@ int mailbox_root(const char *path, enum create_choice create, bool is_mailbox);
 
 /*
  * Opens the Maildir at `path` below the directory `root`, which outlives the box, and
- * nowhere else. A symbolic
- * link is followed where it and the directory that it is in belong to root or to the user
- * of this process, and as far as it stays below `root`; no link in the Maildir is. An
- * enum mailbox_result, or -errno for what is broken; then, and with MAILBOX_DANGLING and
- * MAILBOX_OTHER, mailbox_put_fault() has more. Always to be closed.
+ * nowhere else. A symbolic link is followed where it and the directory that it is in
+ * belong to root or to the user of this process, and as far as it stays below `root`; no
+ * link in the Maildir is. An enum mailbox_result, or -errno for what is broken; then, and
+ * with MAILBOX_DANGLING and MAILBOX_OTHER, mailbox_put_fault() has more. Always to be
+ * closed.
  */
 int mailbox_open(struct mailbox *box, const struct store_root *root, const char *path);
 

@@ -5,6 +5,7 @@
  */
 #include "edge/store/users.h"
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -82,17 +83,41 @@ static int ask(struct users *u, const struct lookup_question *q)
 	return -EINPROGRESS;
 }
 
+/* Asks and waits for the answer, which comes in any case. 0 or -errno. */
+static int ask_and_wait(
+	struct users *u, const struct lookup_question *q, struct user *ret)
+{
+	struct pollfd fd = { .fd = u->channel, .events = POLLIN };
+	struct users_answer a;
+	uint32_t id;
+	int r = channel_send(u->channel, q, sizeof(*q), NULL, 0);
+
+	if (r < 0)
+		return give_up(u, r);
+	do {
+		if (poll(&fd, 1, -1) < 0 && errno != EINTR)
+			return give_up(u, -errno);
+		r = users_take(u, &id, &a);
+	} while (r == -EAGAIN);
+	if (r < 0)
+		return r;
+	*ret = a.user;
+	return a.error;
+}
+
 /* Looks for the answer to the question; asks it when it has none. 0 or -errno. */
 static int find_answer(struct users *u, const struct lookup_question *q, struct user *ret)
 {
 	const struct users_answers *known = u->answers;
 
-	for (size_t i = 0; known && i < known->n; i++)
+	if (!known)
+		return ask_and_wait(u, q, ret);
+	for (size_t i = 0; i < known->n; i++)
 		if (strcmp(known->list[i].name, q->name) == 0) {
 			*ret = known->list[i].user;
 			return known->list[i].error;
 		}
-	return known && known->n < USERS_ANSWERS_MAX ? ask(u, q) : -ENOMEM;
+	return known->n < USERS_ANSWERS_MAX ? ask(u, q) : -ENOMEM;
 }
 
 int users_find(struct users *u, struct span name, struct user *ret)
@@ -134,7 +159,7 @@ const char *users_error(int error)
 		return "has a home of more than 1023 octets";
 	case -ECONNRESET:
 	case -EPIPE:
-		return "the process that looks up users has ended; another is started";
+		return "the process that looks up users has ended";
 	default:
 		return strerror(-error);
 	}

@@ -38,7 +38,8 @@ bool users_are_awaited(const struct users *u);
 
 /*
  * Finds a user. 0; -ENOENT: there is none of that name and of these numbers; with a
- * channel -EINPROGRESS: an answer is awaited; or another -errno.
+ * channel and u->answers -EINPROGRESS: an answer is awaited; or another -errno. With a
+ * channel alone waits, which is for --check.
  */
 int users_find(struct users *u, struct span name, struct user *ret);
 
@@ -47,6 +48,13 @@ int users_find(struct users *u, struct span name, struct user *ret);
  * waits for. 0; -EAGAIN: there is none; or another -errno.
  */
 int users_take(struct users *u, uint32_t *ret_id, struct users_answer *ret);
+
+/*
+ * Finds the place of the mailbox in the home of a user. FAILED: s->fault says what is
+ * wrong with the home.
+ */
+enum recipients_result recipients_at_home(struct recipients_search *s, struct span local,
+	struct span domain, const struct user *user, struct recipients_place *ret);
 
 /* Why users_find() has failed, in words. */
 const char *users_error(int error);
