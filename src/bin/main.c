@@ -110,9 +110,13 @@ static int show_version(void)
 
 int main(int argc, char **argv)
 {
-	struct connection *c = malloc(sizeof(*c));
+	struct connection *c;
+	int status;
 
 	sandbox_hide();
+	if (users_serve(argc, argv, &status))
+		return status;
+	c = malloc(sizeof(*c));
 	if (!c)
 		return fail_without_memory(argc, argv);
 	memset(c, 0, offsetof(struct connection, session));

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import harness
 from harness import DOMAIN, Site
-from listening import Listening, acceptor, brokers_below, processes_below
+from listening import Listening, acceptor, brokers_below, memory_of, processes_below
 from mailboxes import OTHER, OURS, Place, give, make_maildir
 
 FIRST, LAST = 61000, 61010  # of the users here; OTHER and OURS are among them
@@ -463,10 +463,15 @@ def lookups_below(broker):
     return first, [pid for pid, name in processes_below(first) if name.startswith(LOOKUP)]
 
 
-def listener(place):
+VERIFIER = ("SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$"
+            "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=:YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY=")
+
+
+def listener(place, **settings):
     names = ("mail_root", "maildir", "maildir_create", "recipients", "first_valid_uid", "last_valid_uid", "catch_all")
     kept = {key: value for key, value in place.site.settings.items() if key in names}
-    return Listening(source_connection_limit=100, **kept).listen()
+    here = Listening(source_connection_limit=100, **kept)
+    return here.set(**settings).listen()
 
 
 def asked(here, name):
@@ -494,6 +499,27 @@ def test_the_processes_that_look_up_have_no_right_and_no_file():
     harness.equal(end_message(client), 250)
     for process in (first, second):
         harness.eventually(lambda: not os.path.exists(f"/proc/{process}"), "it ends with the session")
+
+
+def test_the_processes_that_look_up_have_no_secret_of_a_listener():
+    """The listener has read them before; the same search finds them in its broker."""
+    place = Homes(maildir_create="auto")
+    secret, verifier = b"s3cr3t-of-the-listener-for-decoys", VERIFIER.encode()
+    for name, octets in (("secret", secret), ("users", b"carl " + verifier + b"\n")):
+        path = place.site.dir / name
+        path.write_bytes(octets)
+        path.chmod(0o600)
+    here = listener(place, auth="on", auth_users=place.site.dir / "users", auth_secret=place.site.dir / "secret", tls="on",
+                    pair=harness.pair().copy_to(place.site.dir))
+    client = asked(here, "alice")
+    client.expect(250)
+    broker, = brokers_below(here.process.pid)
+    first, (second,) = lookups_below(broker)
+    for process, expected in ((broker, True), (first, False), (second, False)):
+        memory = list(memory_of(process))
+        for sought in (secret, verifier):
+            harness.equal(any(sought in part for part in memory), expected, f"{process} {sought}")
+    client.quit()
 
 
 def test_its_end_refuses_for_now_and_a_listener_starts_another():

@@ -338,7 +338,8 @@ static int run(const struct broker_task *task, int theirs)
 		return EX_NOPERM;
 	/* before the sandbox, in which no process can be started */
 	if (task->recipients->users &&
-		users_start(task->recipients->users, task->user_of_lookups) < 0)
+		users_start(task->recipients->users, task->user_of_lookups,
+			!task->serves_one) < 0)
 		return EX_OSERR;
 	if (task->recipients->users && !watch(b, task->recipients->users->channel))
 		return EX_OSERR;

@@ -61,7 +61,7 @@ bool users_put_home_fault(const struct recipients *rs, const struct store_root *
 const char *users_try(struct users *u, const char *as)
 {
 	struct user user;
-	int r = users_start(u, as);
+	int r = users_start(u, as, false);
 
 	if (r == 0)
 		r = users_find(u, SPAN(NO_USER), &user);

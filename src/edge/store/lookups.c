@@ -19,7 +19,6 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
-#include "base/cleanup.h"
 #include "edge/net/net.h"
 #include "edge/sandbox/sandbox.h"
 
@@ -331,19 +330,36 @@ static int loop(struct lookups *l)
 	}
 }
 
+int lookups_run_apart(int channel, const char *as)
+{
+	char *const arguments[] = { (char *)LOOKUPS_NAME, (char *)as, NULL };
+
+	if (keep_channel(channel) < 0)
+		return EX_OSERR;
+	execve("/proc/self/exe", arguments, environ);
+	return EX_OSERR;
+}
+
 int lookups_run(int channel, const char *as)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	OWNED struct lookups *l = calloc(1, sizeof(*l));
+	struct lookups *l;
+	int status;
 
-	prctl(PR_SET_NAME, "postern-users");
-	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+	prctl(PR_SET_NAME, LOOKUPS_NAME);
+	/* the channel may be standard input already */
+	for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
 		if (null < 0 || dup2(null, fd) < 0)
 			return EX_OSERR;
-	if (!l || keep_channel(channel) < 0)
+	if (keep_channel(channel) < 0)
 		return EX_OSERR;
 	if (sandbox_user(as) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return EX_NOPERM;
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return EX_OSERR;
 	l->channel = STDIN_FILENO;
-	return loop(l);
+	status = loop(l);
+	free(l);
+	return status;
 }

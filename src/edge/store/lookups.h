@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define LOOKUPS_NAME "postern-users" /* of the process, and its first argument */
 #define USERS_NAME_MAX 256 /* octets of a name, with its NUL */
 #define USERS_HOME_MAX 1024 /* octets of a home, likewise */
 
@@ -35,3 +36,9 @@ int lookups_find(const char *name, struct user *ret);
  * several at a time, until the channel ends. Its exit status.
  */
 int lookups_run(int channel, const char *as);
+
+/*
+ * The same in a program that is started anew, without what this process has in its
+ * memory (users_serve()). Returns only an exit status for a failure.
+ */
+int lookups_run_apart(int channel, const char *as);

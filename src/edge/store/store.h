@@ -172,6 +172,9 @@ void recipients_put_marker_fault(
  */
 const char *users_try(struct users *u, const char *as);
 
+/* True in a process that looks users up, by its arguments, which then has its status. */
+bool users_serve(int argc, char **argv, int *ret_status);
+
 struct store_root;
 
 /* Appends why a user of the system would get no mail. False: he would. */

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include "edge/net/net.h"
 
-int users_start(struct users *u, const char *as)
+int users_start(struct users *u, const char *as, bool apart)
 {
 	int ends[2];
 	pid_t pid;
@@ -20,7 +20,7 @@ int users_start(struct users *u, const char *as)
 		return -errno;
 	pid = fork();
 	if (pid == 0)
-		_exit(lookups_run(ends[1], as));
+		_exit(apart ? lookups_run_apart(ends[1], as) : lookups_run(ends[1], as));
 	close(ends[1]);
 	if (pid < 0) {
 		close(ends[0]);
@@ -28,6 +28,14 @@ int users_start(struct users *u, const char *as)
 	}
 	u->channel = ends[0];
 	return 0;
+}
+
+bool users_serve(int argc, char **argv, int *ret_status)
+{
+	if (argc != 2 || strcmp(argv[0], LOOKUPS_NAME) != 0)
+		return false;
+	*ret_status = lookups_run(STDIN_FILENO, argv[1]);
+	return true;
 }
 
 bool users_have_ended(const struct users *u)

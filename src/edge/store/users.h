@@ -26,9 +26,10 @@ struct users_answers {
 
 /*
  * Forks the process that answers, which becomes the user of that name. It ends with the
- * channel, and all that it has started with it. 0 or -errno.
+ * channel, and all that it has started with it. `apart`: it is started anew, as this
+ * process has secrets in its memory. 0 or -errno.
  */
-int users_start(struct users *u, const char *as);
+int users_start(struct users *u, const char *as, bool apart);
 
 /* True when that process has ended, or is of no use. */
 bool users_have_ended(const struct users *u);
