@@ -98,6 +98,7 @@ account default
 host 127.0.0.1
 domain {senders.HOST}
 end
+systemctl start cron  # multi-user.target is not started here
 """
 # After these, the installed files are gone.
 REMOVED = {"Upgrade, remove": ("/usr/local/sbin/postern", "/usr/local/lib/systemd/system/postern.socket")}

@@ -173,6 +173,8 @@ def test_without_the_drop_in_no_mail_is_received(port):
     done = here.call("run", "/usr/local/sbin/postern-check")
     harness.equal(done.returncode, 1, done.stdout)
     harness.contains(done.stdout, "recipients passwd: needs root")
+    harness.contains(done.stdout, "drop-in system-users.conf")
+    assert "mail-root" not in done.stdout, f"who obeys this changes the owner of homes: {done.stdout}"
 
 
 def test_check_finds_no_fault_with_it():

@@ -131,7 +131,8 @@ struct config {
 /* The fault of a process that can become no other user. */
 #define USERS_NEED_ROOT                                                                  \
 	"recipients " RECIPIENTS_USERS " needs root, because each user gets mail as "    \
-	"himself: start postern as root, without the setting user"
+	"himself: start postern as root, without the setting user; units of systemd "    \
+	"need the drop-in system-users.conf"
 
 /* Sets every key to its default, except those of a listener. */
 void config_init(struct config *c, const char *credentials,
