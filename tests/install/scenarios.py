@@ -88,7 +88,7 @@ RECORDED = {"Spam: rspamd": 'filters="unix:/run/rspamd/milter.sock: ',
             "Viruses: ClamAV": 'filters="unix:/run/clamav/clamav-milter.ctl: ',
             "Signatures: OpenDKIM": 'filters="unix:/run/opendkim/opendkim.sock: '}
 # Before these, there are users of the system.
-WITH_USERS = {"Mail for local users": ("alice", "info")}
+WITH_USERS = {"Mail for local users": ("info",)}
 # Before these a mail server of the reader is there, whose sendmail delivers the reports, here by postern itself.
 WITH_SENDMAIL = ("Delivery reports (DSN)", "Delivery reports by cron")
 SENDMAIL = f"""\
@@ -112,7 +112,7 @@ SCANS_FOLDER = "/srv/scans"
 # Another mail server listens on port 25 and hands over to postern.
 THROUGH_SENDMAIL = ("Behind Postfix",)
 # What cannot be run as it stands, and what is done instead.
-LEFT_OUT = {"tests/run": "the test suite, which is run elsewhere", "git pull": "there is no network"}
+LEFT_OUT = {"tests/run": "the test suite, which is run elsewhere"}
 # Without a network clamd gets one signature, and what its unit takes for those of ClamAV.
 NO_SIGNATURES = "cd /var/lib/clamav && mkdir main.inc daily.inc && echo Test:0:*:58354f21502540 >test.ndb && chown -R clamav ."
 # Most clients here try once, and greylisting defers what may be spam, such as a mail without a name in DNS.

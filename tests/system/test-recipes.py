@@ -120,7 +120,8 @@ def with_users():
     script = guide("User names and passwords", "As root:").replace("apt-get install -y gsasl\n", "")
     done = harness.run("sh", "-ec", script.replace("/etc/postern", str(place.dir)), input="secret\nsecret\n")
     harness.equal(done.returncode, 0, done.stdout)
-    settings = guide("User names and passwords", "/etc/postern/postern.conf")
+    settings = "".join(block.text for block in recipes.manual(recipes.GUIDE)
+                       if block.section == "User names and passwords" and "/etc/postern/postern.conf" in block.lead)
     (place.dir / "senders").write_text(guide("User names and passwords", "/etc/postern/senders"))
     recipes.settings(place, settings, auth_senders=place.dir / "senders")
     return place
