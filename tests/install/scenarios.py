@@ -517,7 +517,7 @@ class Section:
         self.readme.clients.trust(self.machine.path("/etc/postern/tls.crt").read_text())
         subject, took = self.readme.clients.send(self.readme.clients.asking_for_report, self.machine, senders.SMTP, False)
         self.arrived(subject)
-        harness.eventually(lambda: self.stored(subject, "report-type=delivery-status"), f"a report about {subject}",
+        harness.eventually(lambda: self.stored(subject, "delivery-status"), f"a report about {subject}",
                            debian.LONG)
         return took
 
