@@ -111,9 +111,10 @@ def test_no_other_name_gets_mail():
     client.quit()
 
 
-@harness.table_of({"no service": ("nsswitch.conf", "passwd: nosuch [UNAVAIL=return] files\n"),
-                   "no users": ("passwd", "")})
-def test_where_the_name_services_have_failed_nobody_is_unknown(file, text):
+@harness.table_of({"no service": ("nsswitch.conf", "passwd: nosuch [UNAVAIL=return] files\n",
+                                  "a name that no user has cannot be looked up: "),
+                   "no users": ("passwd", "", "without the user nobody no mail is received: ")})
+def test_where_the_name_services_have_failed_nobody_is_unknown(file, text, shown):
     place = Homes()
     client = place.site.connect()
     client.ehlo()
@@ -124,7 +125,7 @@ def test_where_the_name_services_have_failed_nobody_is_unknown(file, text):
         client.say(f"RCPT TO:<{name}@{DOMAIN}>", 451)
     client.quit()
     harness.contains(place.fault(), "recipients passwd: alice: ")
-    harness.contains(place.check().stdout, "recipients passwd: a name that no user has cannot be looked up: ")
+    harness.contains(place.check().stdout, f"recipients passwd: {shown}")
 
 
 def test_case_subaddress_and_domain():
@@ -695,6 +696,19 @@ def test_without_root_no_mail_is_received(settings):
     done = place.check()
     harness.equal(done.returncode, 78)
     harness.contains(done.stdout, NO_USERS)
+
+
+def test_check_finds_missing_rights_and_a_missing_user():
+    place = Homes()
+    harness.need("setpriv")
+    done = harness.run("setpriv", "--bounding-set=-setuid,-setgid", *place.site.command(), "--check")
+    harness.equal(done.returncode, 78, done.stdout)
+    harness.contains(done.stdout, "this process may become no other user, and receives no mail: give it CAP_SETUID and")
+    assert "set user" not in done.stdout, done.stdout
+    passwd("").write_text("root:x:0:0::/root:/bin/sh\n")
+    done = place.check()
+    harness.equal(done.returncode, 78, done.stdout)
+    harness.contains(done.stdout, "recipients passwd: without the user nobody no mail is received: ")
 
 
 def test_check_tells_what_users_get():

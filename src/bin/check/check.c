@@ -35,7 +35,7 @@ static void check_root(struct config *c)
 			"directory that it is made in, and connections run as nobody, or "
 			"as root where root owns all mail. Set user where another user "
 			"owns all mail");
-	if (!sandbox_may_become_users())
+	if (!c->has_users && !sandbox_may_become_users())
 		check_warning(c,
 			"user: not set, and this process may become no other user: "
 			"mailboxes of other users get no mail. Give it CAP_SETUID and "

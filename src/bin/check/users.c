@@ -82,6 +82,29 @@ static void check_services(struct config *c)
 	check_warning(c, text);
 }
 
+/* Whether connections and the broker can be who they have to be. */
+static bool check_rights(struct config *c)
+{
+	struct account nobody;
+	int r = account_find(BROKERED_USER, &nobody);
+	char text[CONFIG_FAULT_MAX];
+	struct buf b = BUF(text);
+
+	if (!sandbox_may_become_users())
+		check_fault(c,
+			"recipients " RECIPIENTS_USERS
+			" this process may become no other "
+			"user, and receives no mail: give it CAP_SETUID and CAP_SETGID");
+	if (r == 0)
+		return sandbox_may_become_users();
+	buf_put(&b, SPAN("recipients " RECIPIENTS_USERS " without the user " BROKERED_USER
+			 " no mail is received: "));
+	account_put_fault(&b, BROKERED_USER, -r);
+	if (buf_terminate(&b))
+		check_fault(c, text);
+	return false;
+}
+
 void check_users(struct config *c)
 {
 	if (!c->has_users)
@@ -94,7 +117,9 @@ void check_users(struct config *c)
 		check_fault(c, USERS_NEED_ROOT);
 		return;
 	}
+	if (!check_rights(c))
+		return;
 	check_services(c);
-	if (c->mail_root && sandbox_may_become_users())
+	if (c->mail_root)
 		check_homes(c);
 }
