@@ -721,6 +721,39 @@ def test_check_tells_what_users_get():
     assert "bob:" not in done.stdout and "alice: home" not in done.stdout.replace("carl: home", ""), done.stdout
 
 
+@harness.table_of({"a file behind passwd:": ({"recipients": "passwd:/etc/passwd"}, "recipients: passwd: stands alone"),
+                   "a maildir that is no path in a home": ({"maildir": "/abs"}, "maildir: is a path in the home"),
+                   "root": ({"first_valid_uid": 0, "last_valid_uid": 900}, "first-valid-uid: must be the number"),
+                   "no number": ({"first_valid_uid": 70000, "last_valid_uid": -1}, "last-valid-uid: must be the number")})
+def test_one_wrong_setting_is_one_fault(wrong, fault):
+    place = Homes(postmaster=None, maildir=None, user=None)
+    place.site.set(**wrong)
+    done = place.check()
+    harness.equal(done.returncode, 78, done.stdout)
+    lines = [line for line in done.stdout.splitlines() if ": note: " not in line and "has no mailbox" not in line]
+    harness.equal(len(lines), 1, lines)
+    harness.contains(lines[0], fault)
+
+
+@harness.table_of({"two": ({}, f"users with numbers from {FIRST} to {LAST} get mail, 2 of them in /etc/passwd"),
+                   "none": ({"first_valid_uid": 70000, "last_valid_uid": 80000}, "from 70000 to 80000 get mail, 0 of them"),
+                   "the default": ({"first_valid_uid": None, "last_valid_uid": None}, "from 1000 to 60000 get mail, 0 of")})
+def test_check_says_which_users_get_mail(range_, note):
+    place = Homes()
+    place.site.set(**range_)
+    done = place.check()
+    harness.equal(done.returncode, 0, done.stdout)
+    harness.contains(done.stdout, note)
+
+
+def test_check_warns_of_a_range_that_is_not_used():
+    place = Homes()
+    place.site.set(recipients=None, maildir=place.root / "one")
+    done = place.check()
+    for name in ("first-valid-uid", "last-valid-uid"):
+        harness.contains(done.stdout, f"{name}: has no effect without recipients = passwd:")
+
+
 def test_check_names_a_catch_all_that_no_user_has():
     place = Homes(catch_all=f"carl@{DOMAIN}")
     done = place.check()

@@ -27,7 +27,7 @@
 /* Root without `user`. */
 static void check_root(struct config *c)
 {
-	if (!c->has_users)
+	if (!c->has_users && !config_is_refused(c, "recipients"))
 		check_warning(c,
 			"user: not set, and this is root: each mailbox gets its mail as "
 			"its "

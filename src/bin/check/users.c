@@ -44,6 +44,36 @@ static bool check_home(struct config *c, const struct store_root *root,
 	return true;
 }
 
+/* Says which users get mail; those of other services than /etc/passwd are not listed. */
+static void report_range(struct config *c, size_t n)
+{
+	char text[CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text),
+		"recipients " RECIPIENTS_USERS
+		" users with numbers from %lu to %lu get mail, %zu of them in " PASSWD
+		"; others get 550, such as users of a directory service with numbers "
+		"above: see first-valid-uid and last-valid-uid",
+		(unsigned long)c->users.first, (unsigned long)c->users.last, n);
+	check_note(c, text);
+}
+
+/* Warns of a range that no setting uses. */
+static void check_unused_range(struct config *c)
+{
+	static const char *const keys[] = { "first-valid-uid", "last-valid-uid" };
+	char text[CONFIG_FAULT_MAX];
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		if (!config_place(c, span_of(keys[i])))
+			continue;
+		snprintf(text, sizeof(text),
+			"%s: has no effect without recipients = " RECIPIENTS_USERS,
+			keys[i]);
+		check_warning(c, text);
+	}
+}
+
 static void check_homes(struct config *c)
 {
 	OWNED_FD int fd = open(c->mail_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -51,13 +81,16 @@ static void check_homes(struct config *c)
 	FILE *users = fd < 0 ? NULL : fopen(PASSWD, "re");
 	const struct passwd *user;
 	char text[CONFIG_FAULT_MAX];
-	size_t n = 0;
+	size_t n = 0, n_users = 0;
 
 	while (users && (user = fgetpwent(users)))
-		if (user->pw_uid >= c->users.first && user->pw_uid <= c->users.last)
+		if (user->pw_uid >= c->users.first && user->pw_uid <= c->users.last) {
 			n += check_home(c, &root, user, n);
+			n_users++;
+		}
 	if (users)
 		fclose(users);
+	report_range(c, n_users);
 	if (n <= REPORTED_MAX)
 		return;
 	snprintf(text, sizeof(text),
@@ -107,6 +140,8 @@ static bool check_rights(struct config *c)
 
 void check_users(struct config *c)
 {
+	if (!c->has_users && !config_is_refused(c, "recipients"))
+		check_unused_range(c);
 	if (!c->has_users)
 		return;
 	if (module_inside())

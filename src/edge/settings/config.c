@@ -218,8 +218,7 @@ static size_t shortest_length(const char *template)
 	return n;
 }
 
-/* True when the setting has a value that was refused. */
-static bool is_refused(const struct config *c, const char *key)
+bool config_is_refused(const struct config *c, const char *key)
 {
 	size_t row = find_key(span_of(key));
 
@@ -235,7 +234,7 @@ static void finish_maildir(struct config *c)
 	while (n > 1 && (c->mail_root ? c->mail_root : dir)[n - 1] == '/')
 		n--;
 	if (!c->mail_root && *dir != '/') {
-		if (!is_refused(c, "mail-root"))
+		if (!config_is_refused(c, "mail-root"))
 			fault(c, where_of(c, "maildir"), "maildir",
 				config_path_fault(c, span_of(dir), "/srv/mail"));
 		/* treated like a refused value */
@@ -282,7 +281,7 @@ static void finish_users(struct config *c)
 	c->recipients.users = &c->users;
 	if (!c->mail_root)
 		c->mail_root = USERS_ROOT;
-	if (!c->maildir && !is_refused(c, "maildir")) {
+	if (!c->maildir && !config_is_refused(c, "maildir")) {
 		c->maildir = USERS_MAILDIR;
 		settle(c, "maildir", USERS_MAILDIR);
 	}
@@ -290,9 +289,12 @@ static void finish_users(struct config *c)
 		fault(c, where_of(c, "maildir"), "maildir",
 			"is a path in the home of each user with recipients "
 			"= " RECIPIENTS_USERS ", such as " USERS_MAILDIR);
+		/* treated like a refused value */
+		c->written[find_key(SPAN("maildir"))] = NULL;
 		c->maildir = NULL;
 	}
-	if (c->users.first > c->users.last)
+	if (c->users.first > c->users.last && !config_is_refused(c, "first-valid-uid") &&
+		!config_is_refused(c, "last-valid-uid"))
 		fault(c, where_of(c, "last-valid-uid"), "last-valid-uid",
 			"is below first-valid-uid: no user would get mail");
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
@@ -479,7 +481,8 @@ bool config_finish(struct config *c)
 	/* without the file further faults would be guesses */
 	if (c->unread)
 		return false;
-	if (!c->maildir && !is_refused(c, "maildir"))
+	if (!c->maildir && !config_is_refused(c, "maildir") &&
+		!config_is_refused(c, "recipients"))
 		fault_of_maildir(c);
 	finish_outbox(c);
 	finish_tls(c);

@@ -170,6 +170,9 @@ static inline bool config_is_one_mailbox(const struct config *c)
 /* Returns "FILE:LINE" of the setting, or "-o"; NULL: it is not set, or does not exist. */
 const char *config_place(const struct config *c, struct span key);
 
+/* True when the setting has a value that was refused. */
+bool config_is_refused(const struct config *c, const char *key);
+
 /*
  * Appends a fault with "credential:NAME" in place of each path in the directory of
  * credentials.
