@@ -9,11 +9,27 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/cleanup.h"
 #include "bin/options.h"
+#include "edge/file.h"
+#include "edge/sandbox/sandbox.h"
 
+/* Examines a file; as the owner of its directory, where this is denied to root. */
 static int look_at(const char *path, struct stat *ret_st)
 {
-	return stat(path, ret_st) < 0 ? errno : 0;
+	OWNED_FD int above = -1;
+	const char *name;
+	bool is_open;
+	int error = stat(path, ret_st) < 0 ? errno : 0;
+
+	if (error != EACCES || !owner_may_become())
+		return error;
+	above = file_open_above(path, &name, &is_open);
+	if (above < 0 || owner_enter(above) < 0)
+		return error;
+	error = fstatat(above, name, ret_st, 0) < 0 ? errno : 0;
+	owner_leave();
+	return error;
 }
 
 void watch_add(struct watch *w, const char *path, bool is_place)
@@ -125,6 +141,9 @@ static void watch_all(struct preload *p)
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
 		watch_add(&p->watch, files[i], false);
 	watch_pairs(&p->watch, &c->tls);
+	/* its directory may be closed to acceptors, which are nobody where a broker delivers */
+	if (c->log == LOG_JSON && !c->user && geteuid() == 0)
+		watch_add(&p->watch, c->log_file, true);
 }
 
 static void drop_config(struct config **config)

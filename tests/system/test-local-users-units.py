@@ -119,6 +119,28 @@ def test_mail_reports_log_and_traces_are_their_owners_with_the_shipped_settings(
                             f"cat {PLACES[1]}/*").returncode, 0)
 
 
+@PORTS
+def test_after_a_rotation_there_is_a_new_log_file(port):
+    here = here_with_all_settings()
+
+    def session():
+        client = here.connect(port=port)
+        client.say("QUIT", 221)
+        client.close()
+
+    session()
+    log = f"{PLACES[0]}/postern.json"
+    harness.eventually(lambda: here.call("run", "test", "-s", log).returncode == 0, "the first file")
+    here.run("mv", log, f"{log}.1")
+
+    def is_new():
+        session()
+        return here.call("run", "test", "-s", log).returncode == 0
+
+    harness.eventually(is_new, "a new file")
+    harness.equal(here.run("stat", "-c", "%U", log), "postern")
+
+
 def test_check_finds_no_fault_with_reports_log_and_traces():
     here = here_with_all_settings()
     done = here.call("run", "/usr/local/sbin/postern-check")
