@@ -155,6 +155,7 @@ void check_users(struct config *c)
 	if (!check_rights(c))
 		return;
 	check_services(c);
-	if (c->mail_root)
+	/* without maildir, which was refused, homes have no path to a mailbox */
+	if (c->mail_root && c->maildir)
 		check_homes(c);
 }
