@@ -198,6 +198,7 @@ HOMES = {"elsewhere": ("/elsewhere/carl", "home {} is not below mail-root"),
                              "give it to that user"),
          "a link of another user": ("{root}/link", "{}: is a symbolic link of another user, and not followed"),
          "a file": ("{root}/file", "{}: is not a directory"),
+         "too long": ("{root}/" + "h" * 1024, "has a home of more than 1023 octets"),
          "hidden": ("{root}/.carl", None), "with two dots and more": ("{root}/carl/..more", None),
          "three dots": ("{root}/...", None), "more slashes": ("{root}//carl/", None), "fine": ("{root}/carl", None)}
 

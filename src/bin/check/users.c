@@ -33,7 +33,7 @@ static void warn(struct config *c, const char *fault)
 static bool check_home(struct config *c, const struct store_root *root,
 	const struct passwd *user, size_t n_before)
 {
-	char text[CONFIG_FAULT_MAX];
+	char text[CONFIG_FAULT_MAX] = "";
 	struct buf b = BUF(text);
 
 	if (!users_put_home_fault(

@@ -3,6 +3,8 @@
  * Examines the homes of users of the system as the broker does when mail comes, and tells
  * what would refuse it.
  */
+#include <errno.h>
+#include <string.h>
 #include <unistd.h>
 #include "edge/store/mailbox-walk.h"
 #include "edge/store/users.h"
@@ -31,6 +33,13 @@ static bool put_place_fault(const struct recipients *rs, const struct store_root
 	return walk_return() == 0 && has_fault;
 }
 
+static void put_user(struct buf *to, const char *name)
+{
+	buf_put(to, SPAN("recipients " RECIPIENTS_USERS " "));
+	buf_put_str(to, name);
+	buf_put(to, SPAN(": "));
+}
+
 bool users_put_home_fault(const struct recipients *rs, const struct store_root *root,
 	const char *name, uid_t uid, const char *home, struct buf *to)
 {
@@ -40,8 +49,11 @@ bool users_put_home_fault(const struct recipients *rs, const struct store_root *
 	struct user user = { .uid = uid };
 	enum recipients_result result;
 
-	if (strlen(home) >= sizeof(user.home))
-		return false;
+	if (strlen(home) >= sizeof(user.home)) {
+		put_user(to, name);
+		buf_put_str(to, users_error(-ENAMETOOLONG));
+		return true;
+	}
 	memcpy(user.home, home, strlen(home));
 	recipients_begin(&search, rs, &recipient, true);
 	result = recipients_at_home(&search, search.whole, search.domain, &user, &place);
@@ -49,9 +61,7 @@ bool users_put_home_fault(const struct recipients *rs, const struct store_root *
 		buf_put_str(to, search.fault);
 		return true;
 	}
-	buf_put(to, SPAN("recipients " RECIPIENTS_USERS " "));
-	buf_put_str(to, name);
-	buf_put(to, SPAN(": "));
+	put_user(to, name);
 	if (result == RECIPIENTS_FOUND)
 		return put_place_fault(rs, root, &place, to);
 	buf_put(to, SPAN(RECIPIENTS_PATH_LONG));
