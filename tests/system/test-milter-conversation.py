@@ -482,16 +482,7 @@ def test_a_socket_whose_queue_is_full(action, code):
 @harness.table(alone=(site_with,), listening=(lambda line: filters.with_file(Listening(), [line]).listen(),))
 def test_a_socket_whose_queue_is_full_for_a_moment(make):
     filter_ = Filter(path=harness.scratch() / "other.sock", E=filters.reply("550 5.7.1 not that"))
-    path = harness.scratch() / "filter.sock"
-    listening = socket.socket(socket.AF_UNIX)
-    with contextlib.ExitStack() as waiting:
-        listening.bind(str(path))
-        listening.listen(0)
-        path.chmod(0o777)
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                one = waiting.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
-                one.connect(str(path))
+    with full_socket() as (listening, path):
         site = make(f"unix:{path} default-action=accept\n")
 
         def accept():
