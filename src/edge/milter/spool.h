@@ -28,8 +28,8 @@ struct spool {
 
 /*
  * Opens the directory for files of `owner`, as whom this process goes on, and makes it
- * where it is missing: before the sandbox closes. It is below `state`, where nobody else
- * can make one, or, without that, where each user can. The descriptor, or -errno;
+ * where it is missing: before the sandbox closes. It is below `state`, where no other
+ * user can make one, or, without that, where each user can. The descriptor, or -errno;
  * ret_path has its name then, or that of the first which any user can make.
  */
 int spool_directory(const struct account *owner, const char *state,

@@ -3,7 +3,7 @@
  * The process of the broker. It starts as root, keeps the right to become any user and
  * nothing else, and returns to root after each request. It waits in epoll_wait() only,
  * and never for a connection: an answer that one does not read is lost, with its channel.
- * A request for a user who has to be looked up waits alone.
+ * A request that needs a look-up waits; the broker serves other requests meanwhile.
  */
 #include "edge/store/broker.h"
 #include <errno.h>

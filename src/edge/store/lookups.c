@@ -59,7 +59,7 @@ struct lookups {
 
 /*
  * Looks for root, whom every system has. A service that is missing, or a passwd file that
- * cannot be read, is no error of getpwnam_r(), but then nobody is found.
+ * cannot be read, is no error of getpwnam_r(), but then no user is found.
  */
 static bool finds_root(char *room, size_t n)
 {
