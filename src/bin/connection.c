@@ -304,7 +304,7 @@ static void build(struct connection *c)
 	size_t n = 0;
 
 	policy_init(&c->policy, &c->config.session);
-	confine_init(&c->confine, &c->dirs, c->backend, &c->log);
+	confine_init(&c->confine, &c->dirs, c->backend, c->asks_for_login, &c->log);
 	maildir_init(&c->maildir, &c->config.recipients, c->host);
 	c->maildir.root.fd = c->root;
 	c->maildir.original_to = c->config.session.original_to;
@@ -448,6 +448,7 @@ void connection_prepare(struct connection *c)
 	name_host(c);
 	c->spares = c->config.recipients.table &&
 		    table_may_have(c->config.recipients.table, SPAN("milters=off"));
+	c->asks_for_login = config_asks_for_login(&c->config);
 	build_outbox(c);
 	if (c->dirs.owners && !c->preload && !c->unusable)
 		start_broker(c);

@@ -57,6 +57,7 @@ struct connection {
 	struct dsn_stage outbox;
 	struct filters *filters; /* NULL: none are set */
 	bool spares; /* lines of the table of recipients may have milters=off */
+	bool asks_for_login; /* some recipients get 530 without one, and others do not */
 	bool has_places; /* mail-root and the outbox have been opened */
 
 	struct maildir maildir;

@@ -159,7 +159,8 @@ static bool wants_tls(const struct connection *c)
 
 static bool wants_sasl(const struct connection *c)
 {
-	return c->backend && c->session.settings->auth == AUTH_REQUIRED &&
+	return c->backend &&
+	       (c->session.settings->auth == AUTH_REQUIRED || c->asks_for_login) &&
 	       c->session.secured && !backend_tried(c->backend);
 }
 

@@ -485,6 +485,32 @@ def test_nothing_can_be_loaded_behind_the_first_mail():
     harness.equal(["cannot log in any more" in r["text"] for r in place.records("error")], [True])
 
 
+@harness.table_of({"a line of the table": ({"recipients": True}, "inside@"), "any domain": ({"domains": "*"}, "far@other.")})
+def test_who_is_told_to_log_in_at_rcpt_can(settings, start):
+    """Also behind a message for another recipient, and where all commands come at once."""
+    place = site(**{key: value for key, value in settings.items() if key != "recipients"})
+    if "recipients" in settings:
+        place.set(recipients=put(place, "recipients", "printer box\ninside box auth\n"))
+    if "domains" in settings:
+        place.set(domains=f"{harness.DOMAIN} *")
+    closed = start + harness.DOMAIN
+    for recipients, codes in (([closed], [530]), ([RECIPIENT, closed], [250, 530])):
+        client = secure(place)
+        client.send("".join([f"MAIL FROM:<{SENDER}>\r\n", *(f"RCPT TO:<{to}>\r\n" for to in recipients)]))
+        client.expect(250)
+        for code in codes:
+            client.expect(code)
+        if 250 in codes:
+            client.say("DATA", 354)
+            harness.equal(client.content(harness.sample()).code, 250)
+        else:
+            client.say("RSET", 250)
+        client.say(f"AUTH PLAIN {plain()}", 235)
+        client.say(f"MAIL FROM:<{SENDER}>", 250)
+        client.say(f"RCPT TO:<{closed}>", 250)
+        client.quit()
+
+
 def test_who_has_tried_before_may_try_again_behind_it():
     client = secure(site())
     client.say(f"AUTH PLAIN {plain(password='wrong')}", 535)

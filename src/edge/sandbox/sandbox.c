@@ -434,9 +434,10 @@ static const struct reply *confine_mail(struct stage *st, const struct tx *tx)
 	struct confine *c = (struct confine *)st;
 	int r;
 
-	(void)tx;
 	if (!c->armed)
 		return NULL;
+	if (c->backend && c->asks_for_login && !tx->user)
+		backend_load(c->backend);
 	if (c->backend)
 		backend_shut(c->backend);
 	r = sandbox_tighten(c->dirs);
@@ -449,12 +450,13 @@ static const struct reply *confine_mail(struct stage *st, const struct tx *tx)
 static const struct stage_ops confine_ops = { .mail = confine_mail };
 
 void confine_init(struct confine *c, const struct sandbox_dirs *dirs,
-	struct backend *backend, struct log *log)
+	struct backend *backend, bool asks_for_login, struct log *log)
 {
 	*c = (struct confine){
 		.stage.ops = &confine_ops,
 		.dirs = dirs,
 		.backend = backend,
+		.asks_for_login = asks_for_login,
 		.log = log,
 	};
 }

@@ -178,13 +178,18 @@ struct confine {
 	const struct sandbox_dirs *dirs;
 	/* can load no module after this; NULL: no client can log in */
 	struct backend *backend;
+	/*
+	 * some recipients get 530, and their clients log in after MAIL: what is needed
+	 * for that is loaded before
+	 */
+	bool asks_for_login;
 	struct log *log; /* gets the cause when the stage cannot be entered */
 	/* set once TLS is up and nothing has to be loaded; until stage B is entered */
 	bool armed;
 };
 
 void confine_init(struct confine *c, const struct sandbox_dirs *dirs,
-	struct backend *backend, struct log *log);
+	struct backend *backend, bool asks_for_login, struct log *log);
 
 /* A local user. */
 struct account {

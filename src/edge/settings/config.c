@@ -493,6 +493,17 @@ bool config_finish(struct config *c)
 	return c->faults.n == 0;
 }
 
+bool config_asks_for_login(const struct config *c)
+{
+	const struct session_settings *s = &c->session;
+	bool has_any = false;
+
+	for (size_t i = 0; i < s->n_domains; i++)
+		has_any |= strcmp(s->domains[i], "*") == 0;
+	return (has_any && s->any_needs_login) ||
+	       (c->recipients.table && table_may_have(c->recipients.table, SPAN("auth")));
+}
+
 void config_print(const struct config *c, FILE *to)
 {
 	for (size_t i = 0; i < config_names.n; i++)

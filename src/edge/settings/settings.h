@@ -167,6 +167,12 @@ static inline bool config_is_one_mailbox(const struct config *c)
 	return strcmp(c->maildir, ".") == 0 && !c->recipients_file && !c->has_users;
 }
 
+/*
+ * True where a recipient may get 530 from a client that has not logged in; called while
+ * the table of recipients is open.
+ */
+bool config_asks_for_login(const struct config *c);
+
 /* Returns "FILE:LINE" of the setting, or "-o"; NULL: it is not set, or does not exist. */
 const char *config_place(const struct config *c, struct span key);
 
