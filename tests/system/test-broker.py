@@ -9,7 +9,7 @@ import time
 
 import harness
 from harness import DOMAIN
-from listening import Listening, acceptor, brokers_below, deliver, with_tls
+from listening import Listening, acceptor, brokers_below, deliver, status_of, with_tls
 from mailboxes import ALICE, OTHER, OURS, Place, make_maildir
 
 ENDED = "the broker, which opens mailboxes as their owners, has ended"
@@ -218,6 +218,28 @@ def test_a_message_for_two_owners_is_written_for_each_and_for_one_owner_once():
         files[name] = (path.stat().st_ino, path.stat().st_nlink)
     harness.equal(files["alice"], files["carl"])
     harness.equal([files[name][1] for name in boxes], [2, 2, 1])
+
+
+def test_files_of_owners_in_turn_have_their_user_and_group():
+    """The broker keeps the group from one request to the next; each owner has his own all the same."""
+    place = Place()
+    owners = {"alice": (OTHER, OTHER), "bob": (OTHER, OURS), "carl": (OURS, OURS), "dora": (0, OTHER), "root": (0, 0)}
+    for name, (user, group) in owners.items():
+        box = make_maildir(place.domain / name)
+        for path in (box, *box.iterdir()):
+            os.chown(path, user, group)
+    client = place.site.connect()
+    client.ehlo()
+    broker, = brokers_below(client.process.pid)
+    for name in (*owners, *reversed(owners)):
+        client.envelope(recipients=[f"{name}@{DOMAIN}"])
+        harness.equal(code_of_data(client), 250)
+        user, group = owners[name]
+        for path in place.site.new(place.domain / name):
+            harness.equal((path.stat().st_uid, path.stat().st_gid), (user, group), name)
+        harness.eventually(lambda: status_of(broker)["Uid"].split() == ["0"] * 4, "root between requests")
+        harness.equal(status_of(broker)["Groups"].split(), [str(group)])
+    client.quit()
 
 
 def test_a_full_quota_is_that_of_the_owner():

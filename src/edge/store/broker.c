@@ -8,7 +8,6 @@
 #include "edge/store/broker.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <linux/sockios.h>
 #include <signal.h>
@@ -48,7 +47,7 @@ struct broker {
 	} * slots; /* by descriptor */
 	size_t room; /* descriptors below this number */
 	size_t n;
-	struct broker_answer answer;
+	struct broker_answer *answer;
 };
 
 static bool watch(const struct broker *b, int fd)
@@ -125,12 +124,12 @@ static bool carry_out(struct broker *b, int fd, const struct broker_request *req
 	int fds[BROKER_FDS_MAX];
 	size_t n_fds;
 
-	if (!broker_channel_serve(slot->channel, request, &b->answer, fds, &n_fds))
+	if (!broker_channel_serve(slot->channel, request, b->answer, fds, &n_fds))
 		return false;
 	if (slot->parked && slot->parked->answers.is_waiting)
 		return true;
 	return !broker_has_answer(request) ||
-	       channel_send(fd, &b->answer, sizeof(b->answer.head) + b->answer.head.n,
+	       channel_send(fd, b->answer, sizeof(b->answer->head) + b->answer->head.n,
 		       fds, n_fds) == 0;
 }
 
@@ -282,7 +281,9 @@ static int prepare(struct broker *b, const struct broker_task *task, int theirs)
 	b->control = -1;
 	b->epoll = epoll_create1(EPOLL_CLOEXEC);
 	b->slots = calloc(b->room, sizeof(*b->slots));
-	return b->epoll < 0 || !b->slots ? -ENOMEM : 0;
+	/* not cleared: that touches 17 pages, and what is not filled in is not sent */
+	b->answer = malloc(sizeof(*b->answer));
+	return b->epoll < 0 || !b->slots || !b->answer ? -ENOMEM : 0;
 }
 
 /*
@@ -327,14 +328,13 @@ static int enter_sandbox(const struct broker_task *task)
 /* In the process of the broker. Its exit status. */
 static int run(const struct broker_task *task, int theirs)
 {
-	static const gid_t group = 0;
 	struct broker *b = calloc(1, sizeof(*b));
 
 	prctl(PR_SET_NAME, "postern-broker");
 	signal(SIGCHLD, SIG_DFL);
 	if (!b || close_others(task, theirs) < 0 || prepare(b, task, theirs) < 0)
 		return EX_OSERR;
-	if (setgroups(1, &group) < 0 || walk_return() < 0)
+	if (walk_return_with_group() < 0)
 		return EX_NOPERM;
 	/* before the sandbox, in which no process can be started */
 	if (task->recipients->users &&

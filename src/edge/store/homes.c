@@ -30,7 +30,7 @@ static bool put_place_fault(const struct recipients *rs, const struct store_root
 	else if (has_fault)
 		mailbox_put_fault(&box, rs->root_path, to);
 	mailbox_close(&box);
-	return walk_return() == 0 && has_fault;
+	return walk_return_with_group() == 0 && has_fault;
 }
 
 static void put_user(struct buf *to, const char *name)

@@ -68,8 +68,14 @@ int walk_path(struct walk *w, const struct store_root *root, bool create,
  */
 int walk_become(const struct store_root *root, int dir);
 
-/* Back to root, after any of the functions of this folder. 0 or -errno. */
+/*
+ * Back to root, after any of the functions of this folder. The group stays that of the
+ * last directory until walk_become() needs another one. 0 or -errno.
+ */
 int walk_return(void);
+
+/* The same, with the group of root. */
+int walk_return_with_group(void);
 
 /*
  * Makes a directory unless it exists, and gives it to the owner of its parent if this
