@@ -161,8 +161,7 @@ static void qualify(struct session *s, struct path *path)
 /* Stages may want to see what was refused before they had a say. */
 static void show_refused(struct session *s, struct span mailbox, struct answer refusal)
 {
-	const size_t n_enhanced = strlen(refusal.reply->enhanced);
-	const size_t n_codes = strlen("550 ") + (n_enhanced ? n_enhanced + 1 : 0);
+	const size_t n_codes = strlen("550 ") + strlen(refusal.reply->enhanced) + 1;
 	char text[REPLY_LINE_MAX];
 	struct buf b = BUF(text);
 

@@ -240,6 +240,20 @@ static void test_names_of_an_address_are_taken(void)
 			EXACTLY(HEAD("\x01") QUESTION_9 PTR OWNER "\0\x05\0\x01" TTL
 								  "\0\x02" OWNER),
 			DNS_ABSENT, { NULL } },
+		/* whoever reads these takes them for addresses */
+		{ "names of digits and dots alone",
+			EXACTLY(HEAD("\x02") QUESTION_9 PTR OWNER PTR TTL
+				"\0\x04\x02"
+				"10\0" OWNER PTR TTL "\0\x06\x02"
+				"10\x01"
+				"2\0"),
+			DNS_ABSENT, { NULL } },
+		{ "names with digits",
+			EXACTLY(HEAD("\x02") QUESTION_9 PTR OWNER PTR TTL
+				"\0\x05\x03"
+				"1-2\0" OWNER PTR TTL "\0\x05\x03"
+				"1a2\0"),
+			DNS_FOUND, { "1-2", "1a2" } },
 		{ "several",
 			EXACTLY(HEAD("\x05") QUESTION_9 PTR OWNER PTR TTL
 				"\0\x03\x01"

@@ -484,6 +484,20 @@ static void test_a_late_answer_has_no_effect_on_the_next_message(void)
 	}
 }
 
+/* recipients that were refused already are shown to filters, which cannot take them back */
+static void test_a_dropped_answer_ends_nothing(void)
+{
+	struct milter_talk t = talk_at(MILTER_RCPT);
+	struct milter_answer a;
+
+	milter_drops_answer(&t);
+	CHECK(milter_owes(&t));
+	CHECK(!answer(&t, 'r', NO_DATA, &a) && a.late && a.event == MILTER_RCPT);
+	CHECK(!milter_owes(&t));
+	CHECK(milter_sent(&t, MILTER_RCPT));
+	CHECK(!answer(&t, 'c', NO_DATA, &a) && !a.late);
+}
+
 /* accepting the session is not about the message */
 static void test_a_late_accept_of_the_session_holds(void)
 {
@@ -557,6 +571,7 @@ int main(void)
 		TEST(test_version_2_has_no_skip),
 		TEST(test_accept_is_of_the_session_or_of_the_message),
 		TEST(test_a_late_answer_has_no_effect_on_the_next_message),
+		TEST(test_a_dropped_answer_ends_nothing),
 		TEST(test_a_late_accept_of_the_session_holds),
 		TEST(test_a_refused_recipient_ends_nothing),
 		TEST(test_a_quarantine_is_followed_by_its_verdict),

@@ -168,6 +168,25 @@ static void test_drops_the_last_recipient_alone(void)
 	tx_clear(&tx);
 }
 
+/* a filter has added it, and the client cannot send to it alone once more */
+static void test_a_refused_recipient_that_was_added_refuses_the_message(void)
+{
+	const struct reply *refusal = reply_get(REPLY_STORE_FAILED);
+	struct path path = path_of("user", "user@example.org");
+	struct recipient *r;
+	struct tx tx = { 0 };
+
+	for (size_t i = 0; i < 3; i++)
+		CHECK(tx_add_recipient(&tx, &path, &no_rcpt, &r) == 0);
+	tx.recipients[0].reply = refusal;
+	CHECK(!tx_refusal_of_added(&tx));
+	tx.n_added = 2;
+	CHECK(!tx_refusal_of_added(&tx));
+	tx.recipients[2].reply = refusal;
+	CHECK(tx_refusal_of_added(&tx) == refusal);
+	tx_clear(&tx);
+}
+
 /* RFC 5321 4.2.5: one reply for all */
 static void test_folds_to_the_first_refusal(void)
 {
@@ -290,6 +309,7 @@ int main(void)
 		TEST(test_takes_thousands_of_recipients),
 		TEST(test_a_renamed_recipient_keeps_its_mailbox),
 		TEST(test_drops_the_last_recipient_alone),
+		TEST(test_a_refused_recipient_that_was_added_refuses_the_message),
 		TEST(test_folds_to_the_first_refusal),
 		TEST(test_is_refused_when_every_recipient_is),
 		TEST(test_keeps_the_refusal_that_matters),
