@@ -56,7 +56,7 @@ _server = []
 def visited():
     path = harness.build / "tests/system/visited"
     if not path.exists():
-        raise Skip("built without postern-status or libsystemd")
+        raise Skip("built without postern-status")
     return path
 
 
@@ -111,6 +111,10 @@ def test_follow_tells_what_comes_into_the_journal():
     harness.eventually(lambda: "\n" in followed.read_text(), "the newest record")
     here.session(source="127.0.0.5")
     harness.eventually(lambda: '"peer":"127.0.0.5"' in followed.read_text(), "the next record")
+    here.session(source="127.0.0.5")
+    harness.eventually(lambda: followed.read_text().count('"peer":"127.0.0.5"') == 2, "one more")
+    harness.equal([json.loads(line)["peer"] for line in followed.read_text().splitlines()],
+                  ["127.0.0.4", "127.0.0.5", "127.0.0.5"], "each once, and none from before")
 
 
 def test_the_panel_follows_the_journal():
@@ -312,7 +316,48 @@ def test_of_many_entries_only_ours_are_looked_at():
     harness.equal(entries, "50000", "the flood is in the journal")
     for arguments, found in ((("2",), 2), (("1", "127.0.0.6"), 1), (("9", "127.0.0.6"), 1)):
         told = harness.run(visited(), journal, *arguments)
-        harness.equal(told.stdout, f"{found} found, {found} visited\n")
+        harness.equal(told.stdout, f"{found} found, {found} visited, {found} forward, {found} back\n")
+
+
+def test_following_an_empty_journal_begins_with_its_first_record():
+    """With a filter that no entry passes yet; and no journalctl is left behind."""
+    here = server()
+    with open(here.dir / "first", "wb") as to:
+        follower = harness.start("nsenter", "--target", here.pid, "--mount", "--pid", "--root", "--wd",
+                                 "/usr/local/bin/postern-status", "--follow", "--json", "--peer=127.0.0.77", stdout=to)
+
+    def running():
+        return [line for line in here.run("ps", "-eo", "args").splitlines() if "POSTERN_PEER=127.0.0.77" in line]
+
+    harness.eventually(lambda: any("--follow" in line for line in running()), "a journalctl that follows")
+    for _ in range(2):
+        here.session(source="127.0.0.77")
+    harness.eventually(lambda: (here.dir / "first").read_text().count('"peer":"127.0.0.77"') == 2, "both records")
+    with open(f"/proc/{follower.pid}/task/{follower.pid}/children", encoding="ascii") as children:
+        os.kill(int(children.read()), signal.SIGKILL)
+    harness.eventually(lambda: not running(), "the end of journalctl")
+
+
+def test_a_machine_without_journalctl_says_so_and_what_to_do():
+    here = server()
+    for options, code, wanted in (((), 66, "postern-status: the journal: cannot be read without journalctl, which is not "
+                                   "in PATH; name a FILE that log = json:FILE writes"),
+                                  (("-D", "/var/log/journal"), 66, "cannot be read without journalctl"),
+                                  (("--healthy",), 1, "WARNING: no records of the journal: there is no journalctl")):
+        done = here.call("run", "env", "PATH=/nonexistent", "/usr/local/bin/postern-status", "-c",
+                         "/etc/postern/postern.conf", *options)
+        harness.equal(done.returncode, code, done.stdout)
+        harness.contains(done.stdout, wanted)
+
+
+def test_a_journalctl_that_fails_is_an_error():
+    here = server()
+    (here.dir / "failing").mkdir()
+    (here.dir / "failing/journalctl").write_text("#!/bin/sh\nexit 1\n")
+    (here.dir / "failing/journalctl").chmod(0o755)
+    done = here.call("run", "env", "PATH=/host/failing:/usr/bin", "/usr/local/bin/postern-status")
+    harness.equal(done.returncode, 66, done.stdout)
+    harness.contains(done.stdout, "the journal: cannot be read: journalctl fails; see what it says: journalctl -n 1 -t postern")
 
 
 def test_an_alert_is_not_repeated_where_its_state_cannot_be_written():

@@ -116,7 +116,6 @@ def test_health_knows_a_certificate_that_does_not_serve(text, make):
     harness.contains(place.status("--healthy", code=2), text.format(host=harness.HOST))
 
 
-@harness.not_static("its postern-status does not read the journal")
 def test_health_without_records_to_read_is_no_good_health():
     for log in ("stderr", "syslog"):
         place = Log()
@@ -306,7 +305,6 @@ def test_a_second_mode_beside_healthy_is_an_error():
             harness.contains(Log().status(*order, code=EX_USAGE), "--healthy covers all records")
 
 
-@harness.not_static("its postern-status does not read the journal")
 def test_a_directory_without_a_journal_is_an_error():
     folder = harness.scratch()
     for _ in range(2):

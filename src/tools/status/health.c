@@ -180,7 +180,8 @@ enum status_health status_health_put(
 		buf_put_str(add_problem(&h, HEALTH_WARNING), "no records of ");
 		buf_put_str(&h.line, panel->origin ? panel->origin : "the journal");
 		buf_put(&h.line, SPAN(": "));
-		buf_put_str(&h.line, strerror(-error));
+		buf_put_str(&h.line, error == -EOPNOTSUPP ? "there is no journalctl"
+							  : strerror(-error));
 	}
 	if (h.worst == HEALTH_OK)
 		put_counts(&h, panel);

@@ -1,246 +1,323 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Reads records from the journal. Only entries with the fields of records are read, each
- * once. Their values are checked, because any process can write such fields to the
- * journal.
+ * Reads records from the journal by running journalctl, which knows the format of its
+ * files and looks up matches in their index. One journalctl writes the entries before the
+ * place of the source, and another one those after it: up to the end, and later as they
+ * come. No more of its output is read than is asked for.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
-#include <systemd/sd-journal.h>
-#include "base/num.h"
+#include <sys/wait.h>
+#include <unistd.h>
+#include "base/cleanup.h"
 #include "edge/log/log.h"
-#include "tools/status/source.h"
+#include "tools/job/job.h"
+#include "tools/status/export.h"
 
 #define PREFIX "POSTERN_"
-#define FIELD_MAX (RECORD_TEXT_MAX + 64) /* octets of a field, with its name */
-/* fields of an entry; a record with journald's own fields has half as many */
-#define FIELDS_MAX 128
-#define NAME_MAX_ 32
-#define MICROSECONDS 1000000
-#define LOOK_MILLISECONDS 2000
+#define MATCH_MAX (32 + IP_TEXT_MAX)
+#define MATCHES_MAX (RECORD_EVENTS + 2) /* the identifier, events and the peer */
+#define ARGUMENTS_MAX (MATCHES_MAX + 16)
 
-/* The position of the source, relative to the current entry of the library. */
+enum way {
+	WAY_BACK,
+	WAY_TO_END,
+	WAY_ON, /* waits for more at the end */
+};
+
+/* A journalctl, and what it writes. */
+struct reader {
+	pid_t pid; /* 0: none */
+	enum way way;
+	struct status_cursor known; /* the first entry is left out if it has this one */
+	struct status_export output;
+};
+
+/* The place of the source, relative to the entry that was read last. */
 enum side {
-	SIDE_NONE, /* there is no current entry */
+	SIDE_NONE, /* none was read: at the end */
 	SIDE_BEFORE,
 	SIDE_BEHIND,
 };
 
 struct journal {
 	struct status_source source;
-	sd_journal *sd;
+	const char *directory; /* NULL: the journal of this machine */
+	char matches[MATCHES_MAX][MATCH_MAX];
+	size_t n_matches;
 	enum side side;
-	bool watched; /* new entries are detected from now on */
+	/* of the entry that was read last; where there is none, the journal was empty */
+	struct status_cursor cursor;
+	struct status_cursor newest; /* of the first entry that was read from the end */
+	struct reader before, after;
 };
 
-/* Takes the value of "POSTERN_TLS_ERROR=...". */
-static void take_value(struct status_record *to, struct span field)
-{
-	const char *equals = memchr(field.p, '=', field.n);
-	size_t n = equals ? (size_t)(equals - field.p) : 0;
-	size_t prefix = sizeof(PREFIX) - 1;
-	char name[NAME_MAX_];
-	struct buf b = BUF(name);
-	enum record_key key;
+static const struct status_cursor no_cursor;
 
-	if (n <= prefix || memcmp(field.p, PREFIX, prefix) != 0)
+/* Starts journalctl. Returns the descriptor of its output, or -errno. */
+static int start_command(char **argv, pid_t *ret_pid)
+{
+	OWNED_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC), out = -1;
+	int fds[2], r;
+
+	if (null < 0 || pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	out = fds[1];
+	r = job_start(&(struct job_program){ .path = argv[0],
+			      .argv = argv,
+			      .environment = environ,
+			      .in = null,
+			      .out = out,
+			      .err = null },
+		ret_pid);
+	if (r == 0)
+		return fds[0];
+	close(fds[0]);
+	return r == -ENOENT ? -EOPNOTSUPP : r;
+}
+
+/* Waits for journalctl, whose output has ended. 0 or -EIO. */
+static int await_end(struct reader *r)
+{
+	int status = 0;
+
+	waitpid(r->pid, &status, 0);
+	close(r->output.fd);
+	r->pid = 0;
+	/* it fails for users who may not read any file: their journal is empty */
+	return status && geteuid() == 0 ? -EIO : 0;
+}
+
+static void stop_reader(struct reader *r)
+{
+	if (!r->pid)
 		return;
-	for (size_t i = prefix; i < n; i++)
-		buf_put_char(&b, ascii_lower(field.p[i]));
-	key = record_key_find(buf_span(&b));
-	if (key < RECORD_KEYS && !b.overflow)
-		status_record_put(to, key, span_from(field, n + 1));
+	kill(r->pid, SIGKILL);
+	await_end(r);
 }
 
-static struct span field_of(sd_journal *sd, const char *name)
+/*
+ * Starts to read at a cursor, if there is one, and with its entry if it is `included`. 0
+ * or -errno.
+ */
+static int start_reader(struct journal *j, struct reader *r, enum way way,
+	const struct status_cursor *from, bool included)
 {
-	const void *data;
-	size_t n, skip = strlen(name) + 1;
+	static const char *const ways[][2] = {
+		[WAY_BACK] = { "--reverse" }, [WAY_ON] = { "--follow", "--no-tail" }
+	};
+	const char *argv[ARGUMENTS_MAX] = { "journalctl", "--quiet", "--no-pager",
+		"--output=export" };
+	size_t n = 4;
+	int fd;
 
-	if (sd_journal_get_data(sd, name, &data, &n) < 0 || n < skip)
-		return (struct span){ 0 };
-	return (struct span){ (const char *)data + skip, n - skip };
+	stop_reader(r);
+	for (size_t i = 0; i < 2 && ways[way][i]; i++)
+		argv[n++] = ways[way][i];
+	if (j->directory) {
+		argv[n++] = "--directory";
+		argv[n++] = j->directory;
+	}
+	/* --after-cursor has no entry to begin with when it names the newest */
+	if (*from->text) {
+		argv[n++] = "--cursor";
+		argv[n++] = from->text;
+	}
+	for (size_t i = 0; i < j->n_matches; i++)
+		argv[n++] = j->matches[i];
+	fd = start_command((char **)argv, &r->pid);
+	if (fd < 0)
+		return fd;
+	r->way = way;
+	r->known = included ? no_cursor : *from;
+	r->output.fd = fd;
+	r->output.begin = 0;
+	r->output.end = 0;
+	return 0;
 }
 
-static enum record_level level_of(struct span priority)
+/* Reads the next record that journalctl writes. 1; 0 when it has ended; -errno. */
+static int read_record(struct journal *j, struct reader *from, struct status_record *ret)
 {
-	int level = priority.n == 1 ? *priority.p - '0' : RECORD_LEVEL_INFO;
-
-	if (level == RECORD_LEVEL_DEBUG)
-		return RECORD_LEVEL_DEBUG;
-	if (level >= RECORD_LEVEL_INFO || level < 0)
-		return RECORD_LEVEL_INFO;
-	return level <= RECORD_LEVEL_ERROR ? RECORD_LEVEL_ERROR : RECORD_LEVEL_WARNING;
-}
-
-static uint64_t pid_of(struct span text)
-{
-	uint64_t pid = 0;
-
-	num_parse(text, &pid);
-	return pid;
-}
-
-/* Reads the current entry. 1; 0: it is not a record; or -errno. */
-static int read_entry(struct journal *j, struct status_record *ret)
-{
-	const void *data;
-	uint64_t usec;
-	size_t n, count = 0;
+	struct status_cursor cursor;
+	bool is_known;
 	int r;
 
-	j->source.n_visited++;
-	status_record_clear(ret);
-	r = sd_journal_get_realtime_usec(j->sd, &usec);
-	if (r < 0)
-		return r;
-	ret->record.when.seconds = (int64_t)(usec / MICROSECONDS);
-	ret->record.when.microseconds = (uint32_t)(usec % MICROSECONDS);
-	ret->record.event = record_event_find(field_of(j->sd, PREFIX "EVENT"));
-	ret->pid = pid_of(field_of(j->sd, "_PID"));
-	SD_JOURNAL_FOREACH_DATA(j->sd, data, n)
-	{
-		take_value(ret, (struct span){ data, n });
-		if (++count == FIELDS_MAX)
-			break;
+	while ((r = status_export_read(&from->output, &cursor, ret)) > 0) {
+		j->cursor = cursor;
+		is_known = *from->known.text &&
+			   strcmp(j->cursor.text, from->known.text) == 0;
+		from->known = no_cursor;
+		if (!*j->newest.text)
+			j->newest = j->cursor;
+		if (is_known)
+			continue;
+		j->source.n_visited++;
+		if (ret->record.event < RECORD_EVENTS)
+			return 1;
+		j->source.n_skipped++;
 	}
-	status_record_put(ret, RECORD_HOST, field_of(j->sd, "_HOSTNAME"));
-	status_record_set_level(ret, level_of(field_of(j->sd, "PRIORITY")));
-	if (ret->record.event < RECORD_EVENTS)
-		return 1;
-	j->source.n_skipped++;
-	return 0;
+	if (r == 0)
+		r = await_end(from);
+	return r == 0 && from->way == WAY_ON ? -EIO : r;
+}
+
+/* True when journalctl has written something, or has ended. */
+static bool is_ready(const struct reader *r)
+{
+	struct pollfd fd = { .fd = r->output.fd, .events = POLLIN };
+
+	return status_export_has_more(&r->output) || poll(&fd, 1, 0) > 0;
+}
+
+static bool follows(const struct journal *j)
+{
+	return j->after.pid && j->after.way == WAY_ON;
 }
 
 static int journal_to_end(struct status_source *s)
 {
 	struct journal *j = (struct journal *)s;
+	struct status_record skipped;
+	int r = 1;
 
+	/* one that was started at the end, and not read yet, is kept */
+	if (j->side != SIDE_NONE)
+		stop_reader(&j->before);
+	if (!follows(j))
+		stop_reader(&j->after);
+	while (follows(j) && is_ready(&j->after) && r > 0)
+		r = status_export_read(&j->after.output, &j->cursor, &skipped);
 	j->side = SIDE_NONE;
-	return sd_journal_seek_tail(j->sd);
+	j->cursor = no_cursor;
+	j->newest = no_cursor;
+	return r > 0 ? 0 : r < 0 ? r : -EIO;
 }
 
 static int journal_previous(struct status_source *s, struct status_record *ret)
 {
 	struct journal *j = (struct journal *)s;
-	int r = 1;
+	int r = 0;
 
-	for (;;) {
-		if (j->side != SIDE_BEHIND)
-			r = sd_journal_previous(j->sd);
-		/* at the tail of an empty journal later entries would not be found */
-		if (r == 0 && j->side == SIDE_NONE)
-			return sd_journal_seek_head(j->sd);
-		if (r <= 0)
-			return r;
-		j->side = SIDE_BEFORE;
-		r = read_entry(j, ret);
-		if (r != 0)
-			return r;
+	if (j->side != SIDE_NONE && !*j->cursor.text)
+		return 0;
+	if (j->side == SIDE_BEHIND) {
+		stop_reader(&j->before);
+		stop_reader(&j->after);
 	}
+	if (!j->before.pid)
+		r = start_reader(
+			j, &j->before, WAY_BACK, &j->cursor, j->side == SIDE_BEHIND);
+	j->side = SIDE_BEFORE;
+	return r < 0 ? r : read_record(j, &j->before, ret);
 }
 
 static int journal_next(struct status_source *s, struct status_record *ret)
 {
 	struct journal *j = (struct journal *)s;
-	int r = 1;
+	int r = 0;
 
-	for (;;) {
-		if (j->side != SIDE_BEFORE)
-			r = sd_journal_next(j->sd);
-		if (r <= 0)
-			return r;
+	/* what the end is follows from the entry before it */
+	if (j->side == SIDE_NONE && !follows(j)) {
+		r = journal_previous(s, ret);
 		j->side = SIDE_BEHIND;
-		r = read_entry(j, ret);
-		if (r != 0)
-			return r;
 	}
+	if (j->side == SIDE_BEFORE)
+		stop_reader(&j->after);
+	stop_reader(&j->before);
+	if (r >= 0 && !j->after.pid)
+		r = start_reader(
+			j, &j->after, WAY_TO_END, &j->cursor, j->side == SIDE_BEFORE);
+	j->side = SIDE_BEHIND;
+	if (r < 0 || (follows(j) && !is_ready(&j->after)))
+		return r < 0 ? r : 0;
+	return read_record(j, &j->after, ret);
 }
 
 static void journal_wait_for(
 	struct status_source *s, struct pollfd *ret, int *ret_milliseconds)
 {
 	struct journal *j = (struct journal *)s;
-	int events = sd_journal_get_events(j->sd);
+	const struct status_cursor *from =
+		j->side == SIDE_BEHIND ? &j->cursor : &j->newest;
+	int r = follows(j) ? 0 : start_reader(j, &j->after, WAY_ON, from, false);
 
 	*ret = (struct pollfd){
-		.fd = sd_journal_get_fd(j->sd),
-		.events = (short)(events > 0 ? events : 0),
+		.fd = r < 0 ? -1 : j->after.output.fd,
+		.events = POLLIN,
 	};
-	/* network file systems do not notify */
-	*ret_milliseconds = sd_journal_reliable_fd(j->sd) > 0 ? -1 : LOOK_MILLISECONDS;
-	/* entries may have arrived between the last read and the first wait */
-	if (!j->watched)
-		*ret_milliseconds = 0;
+	*ret_milliseconds = r < 0 ? 0 : -1;
 }
 
 static int journal_look(struct status_source *s)
 {
 	struct journal *j = (struct journal *)s;
-	int r = sd_journal_process(j->sd);
-	bool first = !j->watched;
 
-	j->watched = true;
-	return r < 0 ? r : first || r != SD_JOURNAL_NOP;
+	return follows(j) ? is_ready(&j->after) : -EIO;
 }
 
 static void journal_free(struct status_source *s)
 {
 	struct journal *j = (struct journal *)s;
 
-	sd_journal_close(j->sd);
+	stop_reader(&j->before);
+	stop_reader(&j->after);
 	free(j);
 }
 
-static int match(sd_journal *sd, const char *name, const char *value)
+/* Adds a match, for which there is room. */
+static void match(struct journal *j, const char *name, struct span value)
 {
-	char octets[NAME_MAX_ + IP_TEXT_MAX + 2];
-	struct buf b = BUF(octets);
+	struct buf b = BUF(j->matches[j->n_matches]);
 
 	buf_put_str(&b, name);
 	buf_put_char(&b, '=');
-	buf_put_str(&b, value);
-	return b.overflow ? -ENOBUFS : sd_journal_add_match(sd, octets, b.n);
-}
-
-/* A single address has the same text in records and here. */
-static int match_peer(sd_journal *sd, const struct network *peer)
-{
-	char octets[IP_TEXT_MAX];
-	struct buf b = BUF(octets);
-
-	if (peer->prefix < 8 * peer->ip.n)
-		return 0;
-	ip_put(&b, &peer->ip);
-	return buf_terminate(&b) ? match(sd, PREFIX "PEER", octets) : -ENOBUFS;
+	buf_put(&b, value);
+	if (buf_terminate(&b))
+		j->n_matches++;
 }
 
 /*
  * Adds matches. Those of one field are alternatives; those of several fields must all
- * hold.
+ * hold. A single address has the same text in records and here.
  */
-static int add_matches(sd_journal *sd, const struct status_filter *filter)
+static void add_matches(struct journal *j, const struct status_filter *filter)
 {
-	int r = match(sd, "SYSLOG_IDENTIFIER", LOG_IDENTIFIER);
+	char octets[IP_TEXT_MAX];
+	struct buf b = BUF(octets);
 
-	for (enum record_event e = 0; e < RECORD_EVENTS && r >= 0; e++)
+	match(j, "SYSLOG_IDENTIFIER", SPAN(LOG_IDENTIFIER));
+	for (enum record_event e = 0; e < RECORD_EVENTS; e++)
 		if (filter->events & 1U << e)
-			r = match(sd, PREFIX "EVENT", record_event_word(e));
-	if (r >= 0 && filter->has_peer)
-		r = match_peer(sd, &filter->peer);
-	return r;
+			match(j, PREFIX "EVENT", span_of(record_event_word(e)));
+	if (!filter->has_peer || filter->peer.prefix < 8 * filter->peer.ip.n)
+		return;
+	ip_put(&b, &filter->peer.ip);
+	match(j, PREFIX "PEER", buf_span(&b));
 }
 
 /*
- * Checks that there are files, because a directory without a journal opens like an empty
- * journal. 0 or -errno.
+ * Checks that the directory has files of a journal, because one without them is read like
+ * an empty journal. 0 or -errno.
  */
-static int has_files(sd_journal *sd)
+static int has_files(const char *directory)
 {
-	uint64_t octets = 0;
-	int r = sd_journal_get_usage(sd, &octets);
+	const char *argv[] = { "journalctl", "--quiet", "--no-pager", "--header",
+		"--directory", directory, NULL };
+	OWNED_FD int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct reader r = { 0 };
+	char octet;
+	ssize_t n;
 
-	return r < 0 ? r : octets ? 0 : -ENODATA;
+	if (fd < 0)
+		return -errno;
+	r.output.fd = start_command((char **)argv, &r.pid);
+	if (r.output.fd < 0)
+		return r.output.fd;
+	n = read(r.output.fd, &octet, 1);
+	stop_reader(&r);
+	return n > 0 ? 0 : -ENODATA;
 }
 
 int status_journal_open(const char *directory, const struct status_filter *filter,
@@ -248,25 +325,22 @@ int status_journal_open(const char *directory, const struct status_filter *filte
 {
 	static const struct status_source_ops ops = { journal_to_end, journal_previous,
 		journal_next, journal_wait_for, journal_look, journal_free };
-	struct journal *j = calloc(1, sizeof(*j));
-	int r;
+	struct journal *j;
+	int r = directory ? has_files(directory) : 0;
 
+	if (r < 0)
+		return r;
+	j = calloc(1, sizeof(*j));
 	if (!j)
 		return -ENOMEM;
 	j->source.ops = &ops;
-	r = directory ? sd_journal_open_directory(&j->sd, directory, 0)
-		      : sd_journal_open(&j->sd, SD_JOURNAL_LOCAL_ONLY);
-	if (r >= 0 && directory)
-		r = has_files(j->sd);
-	if (r >= 0)
-		r = sd_journal_set_data_threshold(j->sd, FIELD_MAX);
-	if (r >= 0)
-		r = add_matches(j->sd, filter);
-	if (r >= 0)
-		r = journal_to_end(&j->source);
+	j->directory = directory;
+	add_matches(j, filter);
+	/* whether there is a journalctl is seen here */
+	r = start_reader(j, &j->before, WAY_BACK, &no_cursor, false);
 	if (r < 0)
 		journal_free(&j->source);
 	else
 		*ret = &j->source;
-	return r < 0 ? r : 0;
+	return r;
 }

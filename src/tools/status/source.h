@@ -124,7 +124,8 @@ int status_files_open(const char *const *paths, size_t n, struct status_source *
 
 /*
  * The records in the journal of this machine, or of a directory. Only those of the filter
- * are read, by its index. 0 or -errno; -EOPNOTSUPP: built without libsystemd.
+ * are read, by its index. `directory` is borrowed. 0 or -errno; -EOPNOTSUPP: there is no
+ * journalctl; -ENODATA: no journal in the directory. Later -EIO: journalctl has failed.
  */
 int status_journal_open(const char *directory, const struct status_filter *filter,
 	struct status_source **ret);

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "edge/log/log.h"
 #include "tools/status/time.h"
 
 /* https://no-color.org: set to any value */
@@ -34,8 +35,11 @@ static const char *origin_of(
 static const char *sentence_of(const char *file, int error)
 {
 	if (error == EOPNOTSUPP)
-		return "cannot be read: built without libsystemd; name a FILE that "
-		       "log = json:FILE writes";
+		return "cannot be read without journalctl, which is not in PATH; name a "
+		       "FILE that log = json:FILE writes";
+	if (error == EIO && !file)
+		return "cannot be read: journalctl fails; see what it says: journalctl "
+		       "-n 1 -t " LOG_IDENTIFIER;
 	if (error == EINVAL && file)
 		return "is not a regular file";
 	if (error == ENODATA)
