@@ -5,9 +5,13 @@
  */
 #include "edge/keys/keys.h"
 #include <gnutls/crypto.h>
+#include "edge/keys/agent.h"
+#include "edge/net/net.h"
 #include "unit/tls-lab.h"
 
 #define CLIENTS 8
+#define FLOOD 40 /* channels of one source */
+#define EACH 2 /* requests that wait in each channel */
 
 /* the sanitizers' own calls at the end of a process are not in the filter */
 #if defined(__SANITIZE_ADDRESS__)
@@ -282,6 +286,76 @@ static void test_eight_sign_at_once_beside_one_that_never_reads(void)
 	close(silent.channel);
 }
 
+/* In place of keys: notes for which source, and over which channel, it signs. */
+struct tls_keys {
+	int *ends; /* of the clients */
+	size_t n; /* of both */
+	unsigned *sources, *channels;
+	size_t *n_signed;
+};
+
+/* When all requests are answered the clients close their ends, and the agent ends. */
+static void note(const struct tls_keys *keys, const struct keys_request *request,
+	struct keys_answer *ret)
+{
+	const size_t i = (*keys->n_signed)++;
+
+	ret->header = (struct keys_header){ .result = KEYS_FINE };
+	REQUIRE(i < keys->n * EACH);
+	keys->sources[i] = request->pair;
+	keys->channels[i] = request->algorithm;
+	if (*keys->n_signed == keys->n * EACH)
+		for (size_t end = 0; end < keys->n; end++)
+			close(keys->ends[end]);
+}
+
+/* Hands a channel with EACH requests over to the agent. Returns the client's end. */
+static int queue(int control, unsigned source, unsigned number)
+{
+	const struct keys_request r = { .pair = source, .algorithm = number };
+	const struct ip ip = { .n = 4, .octets = { 192, 0, 2, (unsigned char)source } };
+	int ends[2];
+
+	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+	for (unsigned i = 0; i < EACH; i++)
+		REQUIRE(send(ends[0], &r, sizeof(r), 0) == sizeof(r));
+	REQUIRE(channel_send(control, &ip, sizeof(ip), &ends[1], 1) == 0);
+	close(ends[1]);
+	return ends[0];
+}
+
+static void test_a_flood_by_one_source_delays_another_by_one_signature(void)
+{
+	enum { ALL = FLOOD + 2 };
+	static const struct tls_api api = { .answer = note };
+	int ends[ALL], control[2];
+	unsigned sources[ALL * EACH], channels[ALL * EACH], waited[2] = { 0 };
+	bool seen[ALL] = { false };
+	size_t n_signed = 0;
+	const struct tls_keys keys = { ends, ALL, sources, channels, &n_signed };
+	struct agent *a;
+
+	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) == 0);
+	/* the sources 0 and 1 come last, and 2 is the flood */
+	for (unsigned i = 0; i < ALL; i++)
+		ends[i] = queue(control[0], i < FLOOD ? 2 : i - FLOOD, i);
+	close(control[0]);
+	a = agent_new(&api, &keys, control[1]);
+	REQUIRE(a);
+	CHECK(agent_run(a, NULL) == 0);
+	REQUIRE(n_signed == ALL * EACH);
+	for (size_t i = 0, of_flood = 0; i < n_signed; i++) {
+		if (sources[i] < 2) {
+			/* at most once each of the two others, since its last one */
+			CHECK(i <= waited[sources[i]] + 2);
+			waited[sources[i]] = (unsigned)i + 1;
+		} else if (of_flood++ < FLOOD) {
+			CHECK(!seen[channels[i]]);
+			seen[channels[i]] = true;
+		}
+	}
+}
+
 static void test_a_pair_with_a_fault_is_told_and_signs_nothing(void)
 {
 	struct tls_settings s = lab_settings(paths, 1);
@@ -331,6 +405,7 @@ int main(int argc, char *argv[])
 		TEST(test_a_message_of_another_size_ends_the_channel),
 		TEST(test_a_channel_has_a_few_signatures),
 		TEST(test_eight_sign_at_once_beside_one_that_never_reads),
+		TEST(test_a_flood_by_one_source_delays_another_by_one_signature),
 		TEST(test_a_pair_with_a_fault_is_told_and_signs_nothing),
 		TEST(test_agents_end_with_the_last_channel),
 	};
