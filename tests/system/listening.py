@@ -2,6 +2,7 @@
 """A listener of the tests: `postern --listen` on ports of its own, and the processes that belong to it."""
 
 import contextlib
+import re
 import socket
 
 import harness
@@ -10,6 +11,7 @@ from harness import Client, Site, free_port
 AGENT = "postern-keys"  # the name of a key agent's process
 BROKER = "postern-broker"
 CONNECTOR = "postern-connect"
+PRIVATE = ("privateExponent", "prime1", "prime2", "exponent1", "exponent2", "coefficient", "priv")
 
 
 class Listening(Site):
@@ -130,6 +132,25 @@ def memory_of(pid):
                 yield memory.read(last - first)
             except OSError:
                 continue
+
+
+def private_values(pair):
+    """Each private number of the key, in both byte orders, and lines of its PEM text."""
+    text = harness.run("openssl", "pkey", "-in", pair.key, "-noout", "-text").stdout
+    values = {}
+    for name, octets in re.findall(r"^(\w+):\n((?: +[0-9a-f:]+\n)+)", text, re.M):
+        if name in PRIVATE:
+            number = bytes.fromhex(re.sub(r"[\s:]", "", octets)).lstrip(b"\0")
+            values |= {f"{name}, first octet first": number, f"{name}, last octet first": number[::-1]}
+    lines = [line for line in pair.key.read_text().splitlines() if len(line) > 40 and not line.startswith("-")]
+    values |= {f"line {number} of the PEM file": line.encode() for number, line in enumerate(lines)}
+    assert len(values) > 2, text
+    return values
+
+
+def found_in(pid, values):
+    pieces = list(memory_of(pid))
+    return {name for name, octets in values.items() if any(octets in piece for piece in pieces)}
 
 
 def acceptor(here):

@@ -69,11 +69,22 @@ def test_content_that_comes_too_slowly_ends_the_session():
         client.send(".\r\n")
         return client.reply()
 
-    found = in_threads(slow, slow_in_chunks, lambda: good(steady, 1200), lambda: good(off, 200))
+    def slow_command():
+        """A command has the time of `timeout` for each octet, in a transaction, too."""
+        client = begin_message(steady)
+        command = "NOOP " + "x" * 18 + "\r\n"
+        for octet in command:
+            time.sleep(LONG / len(command))
+            client.send(octet)
+        client.expect(250)
+        client.say("DATA", 354)
+        return client.content(harness.sample())
+
+    found = in_threads(slow, slow_in_chunks, lambda: good(steady, 1200), lambda: good(off, 200), slow_command)
     for reply in found[:2]:
         harness.equal(reply.code, 421)
         harness.contains(str(reply), "4.4.2")
-    harness.equal([reply.code for reply in found[2:]], [250, 250])
+    harness.equal([reply.code for reply in found[2:]], [250, 250, 250])
     harness.equal(place.new(), [])
     harness.equal(sorted(record["end"] for record in place.records("session")), ["slow", "slow"])
 

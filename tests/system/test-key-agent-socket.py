@@ -5,7 +5,6 @@ can use TLS."""
 
 import contextlib
 import os
-import re
 import shutil
 import socket
 import threading
@@ -13,7 +12,7 @@ import threading
 import harness
 from handshakes import TLS1_2, TLS1_3, check_delivery, secure
 from harness import HOST, Site, client_context
-from listening import agents_below, memory_of
+from listening import agents_below, brokers_below, found_in, private_values
 
 
 class KeyAgent:
@@ -63,17 +62,27 @@ def test_an_openssl_client_checks_the_chain():
 
 
 @harness.senseless_when_sanitized
-def test_the_connection_has_no_key():
+@harness.table_of({kind: (kind,) for kind in ("rsa", "ecdsa", "ed25519")})
+def test_the_connection_has_no_key(kind):
+    """Nor has its broker."""
     harness.need_root("to read the memory of processes")
-    pair = harness.pair("rsa")
-    agent = KeyAgent(pair).start()
-    text = harness.run("openssl", "pkey", "-in", pair.key, "-noout", "-text").stdout
-    prime = bytes.fromhex(re.sub(r"[\s:]", "", re.search(r"^prime1:\n((?: +[0-9a-f:]+\n)+)", text, re.M)[1])).lstrip(b"\0")
-    client = secure(agent.place)
-    for pid, is_signer in ((client.process.pid, False), (agent.process.pid, False),
-                           *((signer, True) for signer in agent.signers())):
-        found = any(order in piece for piece in memory_of(pid) for order in (prime, prime[::-1]))
-        harness.equal(found, is_signer, f"in process {pid}")
+    pair = harness.pair(kind)
+    agent, values = KeyAgent(pair, maildir="%u").start(), private_values(pair)
+
+    def check_others(client):
+        broker, = brokers_below(client.process.pid)
+        for pid in (client.process.pid, agent.process.pid, broker):
+            harness.equal(found_in(pid, values), set(), f"in process {pid}")
+
+    client = agent.place.connect()
+    check_others(client)
+    client.ehlo()
+    client.starttls()
+    check_others(client)
+    client.ehlo()
+    harness.equal(client.message(harness.sample()).code, 250)
+    check_others(client)
+    assert all(found_in(signer, values) for signer in agent.signers())
 
 
 def test_eight_connections_sign_at_once_and_one_never_reads():

@@ -4,7 +4,6 @@
 when a key is renewed, an agent ends, or a client needs the key itself."""
 
 import os
-import re
 import signal
 import ssl
 import threading
@@ -13,30 +12,8 @@ import harness
 from handshakes import TLS1_2, TLS1_3
 from harness import client_context
 from listening import (
-    Listening, acceptor, agents, certificate_of, connections, deliver, memory_of, replace, status_of,
-    with_tls)
-
-PRIVATE = ("privateExponent", "prime1", "prime2", "exponent1", "exponent2", "coefficient", "priv")
-
-
-def private_values(pair):
-    """Each private number of the key, in both byte orders, and lines of its PEM text."""
-    text = harness.run("openssl", "pkey", "-in", pair.key, "-noout", "-text").stdout
-    values = {}
-    for name, octets in re.findall(r"^(\w+):\n((?: +[0-9a-f:]+\n)+)", text, re.M):
-        if name in PRIVATE:
-            number = bytes.fromhex(re.sub(r"[\s:]", "", octets)).lstrip(b"\0")
-            values |= {f"{name}, first octet first": number, f"{name}, last octet first": number[::-1]}
-    lines = [line for line in pair.key.read_text().splitlines() if len(line) > 40 and not line.startswith("-")]
-    values |= {f"line {number} of the PEM file": line.encode() for number, line in enumerate(lines)}
-    assert len(values) > 2, text
-    return values
-
-
-def found_in(pid, values):
-    pieces = list(memory_of(pid))
-    return {name for name, octets in values.items() if any(octets in piece for piece in pieces)}
-
+    Listening, acceptor, agents, brokers_below, certificate_of, connections, deliver, found_in, private_values, replace,
+    status_of, with_tls)
 
 @harness.senseless_when_sanitized
 @harness.table_of({kind: (kind,) for kind in ("rsa", "ecdsa", "ecdsa-p521", "ed25519")})
@@ -49,7 +26,8 @@ def test_only_agents_have_the_key(kind):
     harness.equal(len(processes), min(8, len(os.sched_getaffinity(0))), "one for each processor")
 
     def check_others():
-        for pid in (here.process.pid, acceptor(here), *connections(here)):
+        broker, = brokers_below(here.process.pid)
+        for pid in (here.process.pid, acceptor(here), broker, *connections(here)):
             harness.equal(found_in(pid, values), set(), f"in process {pid}")
 
     client = here.client()

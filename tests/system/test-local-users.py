@@ -10,7 +10,8 @@ from pathlib import Path
 
 import harness
 from harness import DOMAIN, Site
-from listening import Listening, acceptor, brokers_below, memory_of, processes_below
+from listening import (
+    Listening, acceptor, agents, brokers_below, found_in, memory_of, private_values, processes_below)
 from mailboxes import OTHER, OURS, Place, give, make_maildir
 
 FIRST, LAST = 61000, 61010  # of the users here; OTHER and OURS are among them
@@ -506,23 +507,26 @@ def test_the_processes_that_look_up_have_no_right_and_no_file():
 
 @harness.senseless_when_sanitized
 def test_the_processes_that_look_up_have_no_secret_of_a_listener():
-    """The listener has read them before; the same search finds them in its broker."""
-    place = Homes(maildir_create="auto")
+    """The listener has read them before; the same search finds them in its broker, but no private key."""
+    place, pair = Homes(maildir_create="auto"), harness.pair()
+    values = private_values(pair)
     secret, verifier = b"s3cr3t-of-the-listener-for-decoys", VERIFIER.encode()
     for name, octets in (("secret", secret), ("users", b"carl " + verifier + b"\n")):
         path = place.site.dir / name
         path.write_bytes(octets)
         path.chmod(0o600)
     here = listener(place, auth="on", auth_users=place.site.dir / "users", auth_secret=place.site.dir / "secret", tls="on",
-                    pair=harness.pair().copy_to(place.site.dir))
+                    pair=pair.copy_to(place.site.dir))
     client = asked(here, "alice")
     client.expect(250)
     broker, = brokers_below(here.process.pid)
     first, (second,) = lookups_below(broker)
+    assert all(found_in(agent, values) for agent in agents(here))
     for process, expected in ((broker, True), (first, False), (second, False)):
         memory = list(memory_of(process))
         for sought in (secret, verifier):
             harness.equal(any(sought in part for part in memory), expected, f"{process} {sought}")
+        harness.equal(found_in(process, values), set(), f"in process {process}")
     client.quit()
 
 
