@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -17,17 +18,61 @@
 
 #define LISTEN_FD 3 /* SD_LISTEN_FDS_START */
 
-static const char *copy_of(const char *name)
-{
-	const char *value = getenv(name);
+#define AT(member) offsetof(struct inherited, member)
 
-	return value ? strdup(value) : NULL;
+/* No pointers to names: each is a relocation of every start. */
+static const struct {
+	char name[24];
+	size_t at; /* offset in struct inherited */
+} variables[] = {
+	{ "TCPREMOTEIP", AT(peer.tcp_remote_ip) },
+	{ "TCPREMOTEPORT", AT(peer.tcp_remote_port) },
+	{ "TCPREMOTEHOST", AT(peer.tcp_remote_host) },
+	{ "REMOTE_ADDR", AT(peer.remote_addr) },
+	{ "REMOTE_PORT", AT(peer.remote_port) },
+	{ "REMOTE_HOST", AT(peer.remote_host) },
+	{ "JOURNAL_STREAM", AT(journal_stream) },
+	{ "CREDENTIALS_DIRECTORY", AT(credentials_directory) },
+	{ "STATE_DIRECTORY", AT(state_directory) },
+	{ "NOTIFY_SOCKET", AT(notify_socket) },
+	{ "WATCHDOG_USEC", AT(watchdog_usec) },
+	{ "LISTEN_PID", AT(listen_pid) },
+	{ "LISTEN_FDS", AT(listen_fds) },
+	{ "LISTEN_FDNAMES", AT(listen_fdnames) },
+	{ LISTEN_RENEWED, AT(listen_renewed) },
+};
+
+/* Copies the value of "NAME=value" if it is used. The first one of a name counts. */
+static void take(struct inherited *in, const char *variable)
+{
+	for (size_t i = 0; i < sizeof(variables) / sizeof(*variables); i++) {
+		const char *name = variables[i].name;
+		const char **value = (const char **)((char *)in + variables[i].at);
+		size_t n;
+		if (*name != *variable)
+			continue;
+		n = strlen(name);
+		if (strncmp(variable, name, n) != 0 || variable[n] != '=')
+			continue;
+		if (!*value)
+			*value = strdup(variable + n + 1);
+		return;
+	}
 }
 
-/* The copy of a variable that has a meaning only beside another one. */
-static const char *copy_beside(const char *other, const char *name)
+/* Drops variables that have a meaning only beside another one. */
+static void drop_lone(struct inherited *in)
 {
-	return other ? copy_of(name) : NULL;
+	struct peer_environment *peer = &in->peer;
+
+	if (!peer->tcp_remote_ip)
+		peer->tcp_remote_port = peer->tcp_remote_host = NULL;
+	if (!peer->remote_addr)
+		peer->remote_port = NULL;
+	if (!in->listen_pid)
+		in->listen_fds = in->listen_fdnames = NULL;
+	if (!in->notify_socket)
+		in->watchdog_usec = NULL;
 }
 
 /* A listener that has executed itself keeps its signals blocked, so that none is lost. */
@@ -56,25 +101,10 @@ static bool is_null(int fd)
 
 void inherit(struct inherited *ret)
 {
-	struct peer_environment *peer = &ret->peer;
-
-	*ret = (struct inherited){
-		.peer.tcp_remote_ip = copy_of("TCPREMOTEIP"),
-		.peer.remote_addr = copy_of("REMOTE_ADDR"),
-		.peer.remote_host = copy_of("REMOTE_HOST"),
-		.journal_stream = copy_of("JOURNAL_STREAM"),
-		.credentials_directory = copy_of("CREDENTIALS_DIRECTORY"),
-		.state_directory = copy_of("STATE_DIRECTORY"),
-		.notify_socket = copy_of("NOTIFY_SOCKET"),
-		.listen_pid = copy_of("LISTEN_PID"),
-		.listen_renewed = copy_of(LISTEN_RENEWED),
-	};
-	peer->tcp_remote_port = copy_beside(peer->tcp_remote_ip, "TCPREMOTEPORT");
-	peer->tcp_remote_host = copy_beside(peer->tcp_remote_ip, "TCPREMOTEHOST");
-	peer->remote_port = copy_beside(peer->remote_addr, "REMOTE_PORT");
-	ret->listen_fds = copy_beside(ret->listen_pid, "LISTEN_FDS");
-	ret->listen_fdnames = copy_beside(ret->listen_pid, "LISTEN_FDNAMES");
-	ret->watchdog_usec = copy_beside(ret->notify_socket, "WATCHDOG_USEC");
+	*ret = (struct inherited){ .stderr_silent = false };
+	for (char **variable = environ; variable && *variable; variable++)
+		take(ret, *variable);
+	drop_lone(ret);
 	clearenv();
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0)

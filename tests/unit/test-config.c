@@ -144,6 +144,23 @@ static void test_the_rows_of_a_listener_are_counted(void)
 		"tls-key-agent");
 }
 
+/* config_init() does not parse the default of a row without a value. */
+static void test_a_default_that_is_not_parsed_is_zero(void)
+{
+	static const struct config zeros;
+
+	for (size_t i = 0; i < config_names.n; i++) {
+		struct config c;
+		memset(&c, 0, sizeof(c));
+		if (config_keys[i].value)
+			continue;
+		CHECK(!config_keys[i].parse(
+			&c, &config_keys[i], config_default(&config_keys[i])));
+		if (!CHECK(memcmp(&c, &zeros, sizeof(c)) == 0))
+			fprintf(stderr, "\t%s\n", config_keys[i].name);
+	}
+}
+
 static void test_units_count(void)
 {
 	const char *pairs[] = { "maildir=/srv", "timeout=2m", "session-timeout=3h",
@@ -548,6 +565,7 @@ int main(void)
 		TEST(test_every_wrong_value_has_a_sentence),
 		TEST(test_domains_may_be_in_utf8),
 		TEST(test_the_rows_of_a_listener_are_counted),
+		TEST(test_a_default_that_is_not_parsed_is_zero),
 		TEST(test_units_count),
 		TEST(test_the_panels_word_for_required_is_ssl),
 		TEST(test_mail_root_is_what_all_maildirs_share),

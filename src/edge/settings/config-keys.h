@@ -7,7 +7,11 @@
 
 struct config_key {
 	const char *name;
-	const char *value; /* the default, as in a settings file */
+	/*
+	 * the default, as in a settings file. NULL: the first of the words, or an empty
+	 * text, of which the parser makes zeros
+	 */
+	const char *value;
 	/* Parses `text`, which must outlive `c`, into `c`. Returns NULL, or the fault. */
 	const char *(*parse)(
 		struct config *c, const struct config_key *key, const char *text);
@@ -84,4 +88,7 @@ const char *config_parse_delimiter(
 #define CONFIG_KEYS_OF_LISTENER 8
 
 extern const struct config_key config_keys[];
+
+/* The default of a row, as in a settings file. */
+const char *config_default(const struct config_key *key);
 extern const struct words config_names;
