@@ -287,6 +287,12 @@ void filters_remove(const struct filters *f, struct stage **stages, size_t *n_st
 	*n_stages = at + f->n_delivery;
 }
 
+void filters_end(struct filters *f)
+{
+	if (f)
+		f->api->end(f->stage);
+}
+
 void filters_close(struct filters *f)
 {
 	if (!f)

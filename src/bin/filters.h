@@ -105,5 +105,8 @@ int filters_connector_wait(const struct connector *c, uint64_t now);
 /* Puts the stages that deliver into the list again: the client wants no filters. */
 void filters_remove(const struct filters *f, struct stage **stages, size_t *n_stages);
 
-/* NULL is none. */
+/* Ends the conversations with filters, at the end of the session. NULL is none. */
+void filters_end(struct filters *f);
+
+/* Closes and frees all. NULL is none. */
 void filters_close(struct filters *f);

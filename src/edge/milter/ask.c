@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include "proto/text.h"
 
-#define EVENT_MAX (16 * 1024) /* octets of an event of the envelope, with its macros */
 #define PATH_TEXT_MAX 1024
 
 int filter_room(struct filter *f, size_t n, struct buf *ret)
@@ -328,6 +327,7 @@ static const struct reply *ask(struct filters_state *m, struct filter *f,
 
 	if (f->failed)
 		return filter_fail(m, f);
+	f->link.in_turn = false;
 	if (filter_room(f, EVENT_MAX, &b) < 0)
 		return filter_fail(m, f);
 	if (milter_wants_macros(&f->talk, e->what))

@@ -297,11 +297,12 @@ void connector_take(struct filters_state *m, unsigned wait)
 	CLEANUP(close_all) struct descriptors d = { .n = 0 };
 	struct pollfd fd = { .fd = m->channel, .events = POLLIN };
 	struct parcel p;
-	ssize_t n = -EAGAIN;
+	ssize_t n;
 
 	if (m->channel < 0)
 		return;
-	if (!wait || poll(&fd, 1, (int)wait) > 0)
+	n = receive(m->channel, &p, sizeof(p), MSG_DONTWAIT, &d);
+	if (n == -EAGAIN && wait && poll(&fd, 1, (int)wait) > 0)
 		n = receive(m->channel, &p, sizeof(p), MSG_DONTWAIT, &d);
 	if (n == -EAGAIN && !wait)
 		return;

@@ -10,6 +10,8 @@
 #define FIELD_ROOM (MILTER_DATA_MAX + 1024) /* the longest that is sent, and its name */
 #define FIELD_MORE 64 /* octets of an event that are not of the field */
 #define FIELDS_MORE 16
+#define FIELDS_USUAL 64
+#define TEXT_USUAL (32 * 1024)
 #define PIECE_MAX (16 * 1024)
 /* edits that are read after a refusal; a filter may send fewer for any message */
 #define DROPPED_MAX (4 * MILTER_FIELDS_MAX)
@@ -86,17 +88,25 @@ static const struct reply *parse(struct filters_state *m)
 	return NULL;
 }
 
-struct body content_body(const struct content *c)
+struct body content_text(struct content *c)
 {
+	return (struct body){ .from = &c->text, .room = c->room };
+}
+
+struct body content_body(struct content *c)
+{
+	struct body body = content_text(c);
+
 	if (c->body_replaced)
-		return (struct body){ .from = &c->body };
-	return (struct body){ .from = &c->text,
-		.at = c->header.n + c->header.n_separator };
+		body.from = &c->body;
+	else
+		body.at = c->header.n + c->header.n_separator;
+	return body;
 }
 
 int body_next(struct body *b)
 {
-	struct buf room = BUF(b->octets);
+	struct buf room = { .p = b->room, .cap = BODY_PIECE_MAX };
 	int r = spool_get(b->from, b->at, &room, &b->text);
 
 	if (r == 0)
@@ -252,7 +262,6 @@ static void take_body(struct filters_state *m, struct span piece)
 {
 	struct content *c = &m->content;
 	uint64_t limit = m->host.session->settings->size_limit;
-	char octets[PIECE_MAX];
 	int r = 0;
 
 	if (!c->has_new_body)
@@ -262,7 +271,7 @@ static void take_body(struct filters_state *m, struct span piece)
 	if (c->binary && !c->refusal)
 		r = spool_put(&c->new_body, m->directory, piece);
 	while (r == 0 && piece.n && !c->binary && !c->refusal) {
-		struct buf b = BUF(octets);
+		struct buf b = { .p = c->room, .cap = BODY_PIECE_MAX };
 		milter_put_lf(&b, &piece, &c->new_body_cr);
 		r = spool_put(&c->new_body, m->directory, buf_span(&b));
 	}
@@ -363,6 +372,7 @@ static int ask_end(struct filters_state *m, struct filter *f, const struct tx *t
 
 	if (r < 0)
 		return r;
+	f->link.in_turn = false; /* the verdict must be that on this event */
 	milter_put_end(&b);
 	milter_sent(&f->talk, MILTER_END);
 	trace_event(f, MILTER_END, SPAN(""));
@@ -408,6 +418,7 @@ static int converse(struct filters_state *m, struct filter *f, const struct tx *
 	milter_edits_save(&m->content.edits);
 	m->content.binary = tx->params.body == BODY_BINARYMIME;
 	m->content.has_new_body = m->content.new_body_cr = false;
+	f->link.in_turn = false;
 	r = ask_fields(m, f, ret);
 	if (r == 0 && !is_over(m, f, *ret))
 		r = ask_end_of_header(m, f, tx, ret);
@@ -447,12 +458,27 @@ void content_init(struct content *c)
 	spool_init(&c->new_body);
 }
 
+void content_make_room(struct content *c)
+{
+	make_room(&c->edits, FIELDS_USUAL);
+	octets_reserve(&c->trace, 1, SIZE_MAX);
+	octets_reserve(&c->new_trace, 1, SIZE_MAX);
+}
+
+int content_make_room_for_text(struct content *c)
+{
+	octets_reserve(&c->text.head, TEXT_USUAL, SIZE_MAX);
+	c->room = malloc(BODY_PIECE_MAX);
+	return c->room ? 0 : -ENOMEM;
+}
+
 void content_clear(struct content *c)
 {
 	spool_clear(&c->text);
 	spool_clear(&c->body);
 	spool_clear(&c->new_body);
 	octets_clear(&c->trace);
+	octets_clear(&c->new_trace);
 	octets_clear(&c->return_path);
 	octets_clear(&c->mark);
 	c->parsed = c->body_replaced = c->has_new_body = false;
@@ -466,8 +492,10 @@ void content_done(struct content *c)
 	spool_done(&c->body);
 	spool_done(&c->new_body);
 	octets_done(&c->trace);
+	octets_done(&c->new_trace);
 	octets_done(&c->return_path);
 	octets_done(&c->mark);
 	free(c->edits.fields); /* and the rest of that allocation */
 	free(c->edits.text.p);
+	free(c->room);
 }

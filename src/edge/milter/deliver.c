@@ -6,8 +6,6 @@
 #include "edge/milter/parts.h"
 #include "proto/received.h"
 
-#define PIECE_MAX (16 * 1024)
-
 static bool is_changed(const struct content *c)
 {
 	return c->parsed && (c->edits.changed || c->body_replaced);
@@ -117,12 +115,11 @@ static const struct reply *put_body(
 /* All that is below the trace header, in the form that filters gave it. */
 static const struct reply *put_changed(struct filters_state *m, const struct tx *tx)
 {
-	const struct content *c = &m->content;
+	struct content *c = &m->content;
 	struct milter_walk walk = { .field = find_ours(&c->edits) + 1 };
 	struct body body = content_body(c);
 	const struct reply *r = NULL;
-	char octets[PIECE_MAX];
-	struct buf b = BUF(octets);
+	struct buf b = { .p = c->room, .cap = BODY_PIECE_MAX };
 	bool done;
 
 	do {
@@ -143,17 +140,18 @@ static const struct reply *put_changed(struct filters_state *m, const struct tx 
 
 const struct reply *content_deliver(struct filters_state *m, const struct tx *tx)
 {
-	struct octets trace = { .p = NULL };
+	struct octets *trace = &m->content.new_trace;
+	struct body text = content_text(&m->content);
 	const struct reply *r;
 
-	if (put_trace(&m->content, tx, &trace) < 0)
+	octets_clear(trace);
+	if (put_trace(&m->content, tx, trace) < 0)
 		r = m->host.reply(REPLY_NO_MEMORY);
 	else
-		r = stages_data(&m->host.delivery, tx, octets_span(&trace));
-	octets_done(&trace);
+		r = stages_data(&m->host.delivery, tx, octets_span(trace));
 	if (r)
 		return r;
 	if (is_changed(&m->content))
 		return put_changed(m, tx);
-	return put_body(m, tx, &(struct body){ .from = &m->content.text });
+	return put_body(m, tx, &text);
 }

@@ -5,12 +5,17 @@
  * caller, and never used again.
  */
 #include "edge/milter/link.h"
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
+
+#define READ_MIN 512 /* octets that there is room for at each read */
+#define READ_TIME 100 /* milliseconds that recv() waits; see await_octets() */
 
 uint64_t link_clock(void)
 {
@@ -54,6 +59,7 @@ static socklen_t make_address(const struct milter_setting *s, union address *ret
 
 struct link_start link_start(const struct milter_setting *s)
 {
+	const struct timeval time = { .tv_usec = 1000 * READ_TIME };
 	const int one = 1;
 	struct link_start start = { .error = 0 };
 	union address to;
@@ -67,9 +73,12 @@ struct link_start link_start(const struct milter_setting *s)
 	}
 	if (to.any.sa_family != AF_UNIX)
 		setsockopt(start.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	start.connected = connect(start.fd, &to.any, n) == 0;
-	if (start.connected || errno == EINPROGRESS)
-		return start;
+	/* without that time it must not wait */
+	if (setsockopt(start.fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time)) == 0) {
+		start.connected = connect(start.fd, &to.any, n) == 0;
+		if (start.connected || errno == EINPROGRESS)
+			return start;
+	}
 	start.error = -errno;
 	close(start.fd);
 	start.fd = -1;
@@ -155,21 +164,29 @@ static int await(struct link *l, short event, uint64_t deadline, unsigned second
 	return -ETIMEDOUT;
 }
 
-int link_wait(struct link *l, unsigned seconds)
+/* Waits until it is connected, or has failed. 0 or -errno, with a fault. */
+static int await_connection(struct link *l, unsigned seconds)
 {
 	socklen_t n = sizeof(int);
-	int error = 0, r;
+	int error = 0;
+	int r = await(l, POLLOUT, link_clock() + 1000U * seconds, seconds);
 
-	if (l->connected)
-		return 0;
-	r = await(l, POLLOUT, link_clock() + 1000U * seconds, seconds);
 	if (r < 0)
 		return r;
 	if (getsockopt(l->fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
 		error = errno;
-	if (error)
-		return link_fail(l, "cannot connect", -error);
+	return error ? link_fail(l, "cannot connect", -error) : 0;
+}
+
+int link_wait(struct link *l, unsigned seconds)
+{
+	int r = l->connected ? 0 : await_connection(l, seconds);
+
+	if (r < 0)
+		return r;
 	l->connected = true;
+	/* recv() waits for READ_TIME from now on; where this fails it does not */
+	fcntl(l->fd, F_SETFL, O_RDWR);
 	return 0;
 }
 
@@ -185,10 +202,18 @@ int link_flush(struct link *l, unsigned seconds)
 {
 	uint64_t deadline = link_clock() + 1000U * seconds;
 	size_t at = 0;
-	int r = link_has_input(l) ? link_fail(l, "answered what was not asked", 0) : 0;
+	int r = 0;
 
+	/*
+	 * COST: 0.7 us of each event that is answered; without it: input is looked for at
+	 * once behind an answer, too.
+	 */
+	if (!l->in_turn && link_has_input(l))
+		r = link_fail(l, "answered what was not asked", 0);
+	l->in_turn = false;
 	while (r == 0 && at < l->out.n) {
-		ssize_t n = send(l->fd, l->out.p + at, l->out.n - at, MSG_NOSIGNAL);
+		ssize_t n = send(
+			l->fd, l->out.p + at, l->out.n - at, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n > 0)
 			at += (size_t)n;
 		else if (errno == EAGAIN)
@@ -205,7 +230,7 @@ int link_flush(struct link *l, unsigned seconds)
 void link_send(struct link *l)
 {
 	if (l->out.n)
-		send(l->fd, l->out.p, l->out.n, MSG_NOSIGNAL);
+		send(l->fd, l->out.p, l->out.n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	octets_clear(&l->out);
 }
 
@@ -230,8 +255,8 @@ static bool take(struct link *l, struct milter_frame *ret, int *ret_r)
 	return true;
 }
 
-/* Moves the rest of the input to the front, and reads more without waiting. */
-static int fill(struct link *l)
+/* Moves the rest of the input to the front, and reads more, once. 0 or -errno. */
+static int fill(struct link *l, int flags)
 {
 	int r;
 	ssize_t n;
@@ -240,10 +265,10 @@ static int fill(struct link *l)
 	if (l->in.n && l->n_taken)
 		memmove(l->in.p, l->in.p + l->n_taken, l->in.n);
 	l->n_taken = 0;
-	r = octets_reserve(&l->in, 4096, 2 * MILTER_FRAME_MAX);
+	r = octets_reserve(&l->in, READ_MIN, 2 * MILTER_FRAME_MAX);
 	if (r < 0)
 		return link_fail(l, "read", r);
-	n = recv(l->fd, l->in.p + l->in.n, l->in.cap - l->in.n, MSG_DONTWAIT);
+	n = recv(l->fd, l->in.p + l->in.n, l->in.cap - l->in.n, flags);
 	if (n == 0)
 		return link_fail(l, "closed the connection", 0);
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
@@ -254,16 +279,31 @@ static int fill(struct link *l)
 	return 0;
 }
 
+/*
+ * Reads more, and waits for it. COST: 1.3 us of each event that is answered: recv() waits
+ * at first, and then poll(); without it: poll() alone, which a stop signal ends at once.
+ */
+static int await_octets(struct link *l, uint64_t deadline, unsigned seconds)
+{
+	size_t had = l->in.n - l->n_taken;
+	uint64_t start = link_clock();
+	int r = fill(l, 0);
+
+	l->spent += link_clock() - start;
+	if (r < 0 || l->in.n > had)
+		return r;
+	r = await(l, POLLIN, deadline, seconds);
+	return r < 0 ? r : fill(l, MSG_DONTWAIT);
+}
+
 int link_read(struct link *l, unsigned seconds, struct milter_frame *ret)
 {
 	uint64_t deadline = link_clock() + 1000U * seconds;
 	int r = 0;
 
-	while (r == 0 && !take(l, ret, &r)) {
-		r = await(l, POLLIN, deadline, seconds);
-		if (r == 0)
-			r = fill(l);
-	}
+	while (r == 0 && !take(l, ret, &r))
+		r = await_octets(l, deadline, seconds);
+	l->in_turn = r == 0 && l->n_taken == l->in.n;
 	return r;
 }
 
@@ -272,7 +312,12 @@ void link_close(struct link *l)
 	if (l->fd >= 0)
 		close(l->fd);
 	l->fd = -1;
+	l->out.n = l->in.n = l->n_taken = 0;
+}
+
+void link_done(struct link *l)
+{
+	link_close(l);
 	octets_done(&l->out);
 	octets_done(&l->in);
-	l->n_taken = 0;
 }

@@ -17,6 +17,8 @@ struct link {
 	/* -EINTR, -ETIME: the session ends, which is no failure of the filter; 0 */
 	int interrupted;
 	bool connected;
+	/* the last octets were an answer, and no other process was waited for since */
+	bool in_turn;
 	struct octets out; /* not written yet */
 	struct octets in; /* read */
 	struct milter_reading reading; /* of frames, in their order */
@@ -95,4 +97,6 @@ int link_read(struct link *l, unsigned seconds, struct milter_frame *ret);
 /* Keeps the fault, and returns `error`. */
 int link_fail(struct link *l, const char *what, int error);
 
+/* Closes the socket; memory is kept. */
 void link_close(struct link *l);
+void link_done(struct link *l);

@@ -67,6 +67,15 @@ static bool take_line(struct filter *list, size_t *n, struct span line, size_t n
 	return true;
 }
 
+/* The rest of the memory is for what messages need beside the filters. */
+static void shrink(struct filter **list, size_t n)
+{
+	struct filter *less = reallocarray(*list, n, sizeof(**list));
+
+	if (less)
+		*list = less;
+}
+
 bool filters_read(const char *path, bool can_quarantine, const struct milter_report *to,
 	char **ret_text, struct filter **ret_list, size_t *ret_n)
 {
@@ -87,6 +96,8 @@ bool filters_read(const char *path, bool can_quarantine, const struct milter_rep
 		report(to, path, 0, SPAN(""), "names no filter; or set no milters");
 		fine = false;
 	}
+	if (fine && *ret_list)
+		shrink(ret_list, *ret_n);
 	return fine && *ret_list;
 }
 

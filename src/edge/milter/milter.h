@@ -120,7 +120,9 @@ struct milter_api {
 	void (*use_time)(struct stage *stage);
 	/* Runs the connector. Returns at the end of its control: 0 or -errno. */
 	int (*hand_out)(const struct connector_task *task);
-	/* Ends the conversations, and frees the stage. */
+	/* Ends the conversations, at the end of the session. */
+	void (*end)(struct stage *stage);
+	/* Does that, and frees the stage. */
 	void (*close)(struct stage *stage);
 	/*
 	 * Connects to each filter of the file, and reports what it wants or what is

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include "base/buf.h"
 
-#define OCTETS_FIRST (4 * 1024)
+#define OCTETS_FIRST 1024
 #define OCTETS_KEPT_MAX (1024 * 1024) /* memory that is kept for the next message */
 
 struct octets {

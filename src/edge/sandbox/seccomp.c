@@ -390,6 +390,7 @@ static const uint16_t allowed_connecting[] = {
 
 static const struct bpf_rule conditional_connecting[] = {
 	{ CALL_MMAP, EPERM, { { 2, ARG_HAS_NO, PROT_EXEC } } },
+	{ SYS_setsockopt, 0, { { 1, ARG_IS, SOL_SOCKET }, { 2, ARG_IS, SO_RCVTIMEO } } },
 	{ SYS_setsockopt, ENOPROTOOPT,
 		{ { 1, ARG_IS, IPPROTO_TCP }, { 2, ARG_IS, TCP_NODELAY } } },
 	{ SYS_socket, 0,
