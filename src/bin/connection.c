@@ -193,7 +193,8 @@ static int open_filters(struct connection *c)
 			&c->dirs, c->filters->directory.path, c->filters->directory.fd);
 	if (!listens)
 		filters_connect(c->filters, FILTERS_OWN_SOCKETS);
-	return c->filters ? 0 : -EINVAL;
+	c->lacks_filters = !c->filters;
+	return c->filters || c->config.clients.may_skip_filters ? 0 : -EINVAL;
 }
 
 int connection_open_places(struct connection *c)

@@ -55,7 +55,9 @@ struct connection {
 	bool unusable; /* the connection is unusable: its client gets 421 */
 	struct notify notify;
 	struct dsn_stage outbox;
-	struct filters *filters; /* NULL: none are set */
+	struct filters *filters; /* NULL: none are set, or they cannot be used */
+	/* they cannot be used: only clients are served for which milters=off is set */
+	bool lacks_filters;
 	bool spares; /* lines of the table of recipients may have milters=off */
 	bool asks_for_login; /* some recipients get 530 without one, and others do not */
 	bool has_places; /* mail-root and the outbox have been opened */

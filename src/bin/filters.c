@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The filters of a connection. Mail is never received without the filters that are set:
- * what cannot be loaded or read makes the connection unusable.
+ * where they cannot be loaded or read, clients are refused for which they are set.
  */
 #include "bin/filters.h"
 #include <errno.h>
@@ -278,15 +278,6 @@ int filters_connector_wait(const struct connector *c, uint64_t now)
 	return now < until ? (int)(until - now) : 0;
 }
 
-void filters_remove(const struct filters *f, struct stage **stages, size_t *n_stages)
-{
-	size_t at = *n_stages - 1; /* it is the last one */
-
-	for (size_t i = 0; i < f->n_delivery; i++)
-		stages[at + i] = f->delivery[i];
-	*n_stages = at + f->n_delivery;
-}
-
 void filters_end(struct filters *f)
 {
 	if (f)
@@ -299,4 +290,18 @@ void filters_close(struct filters *f)
 		return;
 	f->api->close(f->stage);
 	free(f);
+}
+
+void filters_leave_out(struct filters **f, struct stage **stages, size_t *n_stages)
+{
+	struct session *session = (*f)->place.session;
+	size_t at = *n_stages - 1; /* it is the last one */
+
+	for (size_t i = 0; i < (*f)->n_delivery; i++)
+		stages[at + i] = (*f)->delivery[i];
+	*n_stages = at + (*f)->n_delivery;
+	session->filters = NULL;
+	session->stages.n = *n_stages;
+	filters_close(*f);
+	*f = NULL;
 }

@@ -50,7 +50,7 @@ struct filters {
  * Loads the module and reads the file, with the rights of the connection and before its
  * sandbox; a listener does so once for all connections. In the list the stage of the
  * filters takes the place of those that deliver, which begin with `first`. Owned by the
- * caller; NULL: a fault was recorded, and no mail may be received.
+ * caller; NULL: a fault was recorded, and no mail may be received that they are set for.
  */
 struct filters *filters_open(const struct filters_place *place, struct stage **stages,
 	size_t *n_stages, const struct stage *first);
@@ -102,8 +102,11 @@ bool filters_watch_connector(struct connector *c, uint64_t now);
 /* Milliseconds until that is to be called, even if nothing is to be read; -1: never. */
 int filters_connector_wait(const struct connector *c, uint64_t now);
 
-/* Puts the stages that deliver into the list again: the client wants no filters. */
-void filters_remove(const struct filters *f, struct stage **stages, size_t *n_stages);
+/*
+ * The client wants none, and nothing was sent to them yet: closes them, and puts the
+ * stages that deliver into the list again.
+ */
+void filters_leave_out(struct filters **f, struct stage **stages, size_t *n_stages);
 
 /* Ends the conversations with filters, at the end of the session. NULL is none. */
 void filters_end(struct filters *f);

@@ -389,16 +389,6 @@ static void end_trace(struct connection *c)
 	log_error(&c->log, text);
 }
 
-/* The client wants none; nothing was sent to them yet. */
-static void leave_out_filters(struct connection *c)
-{
-	filters_remove(c->filters, c->stages, &c->n_stages);
-	filters_close(c->filters);
-	c->filters = NULL;
-	c->session.filters = NULL;
-	c->session.stages.n = c->n_stages;
-}
-
 static void begin(struct connection *c)
 {
 	bool implicit = c->session.settings->tls == TLS_IMPLICIT;
@@ -408,7 +398,9 @@ static void begin(struct connection *c)
 	bool is_known;
 
 	if (c->filters && !c->config.milters)
-		leave_out_filters(c);
+		filters_leave_out(&c->filters, c->stages, &c->n_stages);
+	if (end == END_NONE && c->lacks_filters && c->config.milters)
+		end = END_MISCONFIGURED;
 	if (end == END_NONE)
 		end = judge_source(c);
 	is_known = end == END_NONE || end == END_DENIED;

@@ -21,14 +21,19 @@ def set_filter(place, filter_, *words, clients=(), recipients=()):
     return place
 
 
-def begin(place, header=b""):
+def connect(place, header=b""):
+    """The client, and the code of its greeting."""
     if isinstance(place, Listening):
-        client = Client.to(place.ports[0], greeting=not header)
+        client = Client.to(place.ports[0], greeting=False)
     else:
-        client = place.connect(greeting=not header)
-    if header:
-        client.send(header)
-        client.expect(220)
+        client = place.connect(greeting=False)
+    client.send(header)
+    return client, client.reply().code
+
+
+def begin(place, header=b""):
+    client, code = connect(place, header)
+    harness.equal(code, 220)
     client.ehlo()
     return client
 
@@ -70,6 +75,47 @@ def test_a_dead_filter_that_ends_sessions_touches_no_client_that_wants_none(way,
     harness.equal(client.message(harness.sample()).code, 250)
     client.quit()
     harness.check_stored(place.only_message(), harness.sample())
+
+
+@harness.table_of({f"{what}_{name}": (text, kind, header)
+                   for what, text in (("missing", None), ("wrong", "uxin:/x\n"))
+                   for name, kind, header in (("alone", Site, b""), ("listening", Listening, b""),
+                                              ("proxied", Site, PROXY_HEADER), ("both", Listening, PROXY_HEADER))})
+def test_a_file_of_filters_that_cannot_be_used_touches_no_client_that_wants_none(text, kind, header):
+    settings = {"proxy_protocol": "127.0.0.1"} if header else {}
+    place = set_filter(kind(**settings), Filter(), clients=["127.0.0.1 milters=off", "203.0.113.9 milters=off"])
+    file = place.dir / "milters"
+    file.unlink()
+    if text:
+        file.write_text(text)
+    client = begin(started(place), header and header % b"203.0.113.9")
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    harness.check_stored(place.only_message(), harness.sample())
+
+
+@harness.table(alone=(Site, b""), listening=(Listening, b""), proxied=(Site, PROXY_HEADER),
+               both=(Listening, PROXY_HEADER))
+def test_other_clients_are_refused_while_the_file_of_filters_cannot_be_used(kind, header):
+    settings = {"proxy_protocol": "127.0.0.1"} if header else {}
+    filter_ = Filter()
+    place = set_filter(kind(**settings), filter_, clients=["203.0.113.9 milters=off"])
+    file = place.dir / "milters"
+    text = file.read_text()
+    file.write_text("uxin:/x\n")
+    client, code = connect(started(place), header and header % b"203.0.113.10")
+    harness.equal(code, 421)
+    client.close()
+    record = harness.eventually(lambda: place.records("session"), "a record")[-1]
+    harness.equal(record["end"], "misconfigured")
+    file.write_text(text)
+
+    def is_served():
+        client, code = connect(place, header and header % b"203.0.113.10")
+        client.close()
+        return code == 220
+
+    harness.eventually(is_served, "a greeting, when the file can be used")
 
 
 @BOTH

@@ -276,7 +276,8 @@ bool prepared_is_unusable(const struct prepared *p)
 
 		if (!c)
 			continue;
-		if (c->unusable || (c->config.dsn_outbox && !c->config.session.dsn) ||
+		if (c->unusable || c->lacks_filters ||
+			(c->config.dsn_outbox && !c->config.session.dsn) ||
 			(c->backend && backend_lacks_table(c->backend)))
 			return true;
 	}
