@@ -162,8 +162,9 @@ PROTOTYPES = (
 
 # The filter itself is left out; with one that wants no events both do the least.
 FILTERED = (
-    *(Difference(f"a filter that {text}: ms of CPU more", (f"postern-{mode}", "filtered", "cpu"),
-                 ("postern-unfiltered", "filtered", "cpu"), most)
+    *(Difference(f"a filter that {text}, {way}: ms of CPU more", (f"{server}-{mode}", "filtered", "cpu"),
+                 (f"{server}-unfiltered", "filtered", "cpu"), most)
+      for server, way in (("postern", "--listen"), ("exec", "by exec"))
       for mode, text, most in (("nothing", "wants no events", 0.1), ("silent", "answers nothing before the end of the message", 0.1),
                                ("every", "answers each event", 0.4))),
     *(_ratio(f"plain message with a filter that {text}, --listen, to Postfix with it", f"postern-{mode}",

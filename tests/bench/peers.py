@@ -381,7 +381,16 @@ class PosternFiltered(Filtered, PosternListenPlain):
     def settings(self):
         if not self.mode:
             return super().settings()
-        return super().settings() + f"milters = {self.write('milters', f'unix:{self.folder}/filter.sock')}\n"
+        return super().settings() + f"""\
+milters = {self.write('milters', f'unix:{self.folder}/filter.sock')}
+client-name = off
+"""
+
+
+class PosternExecFiltered(PosternFiltered):
+    """The same settings, and a process by exec for each connection."""
+
+    command = PosternExec.command
 
 
 class PostfixFiltered(Filtered, Postfix):
@@ -396,6 +405,7 @@ def filtered(kind, name, label, mode, note):
 
 FILTERED = [filtered(kind, f"{name}-{mode or 'unfiltered'}", label, mode, note)
             for kind, name, label in ((PosternFiltered, "postern", "postern, its own listener"),
+                                      (PosternExecFiltered, "exec", "postern, the least listener"),
                                       (PostfixFiltered, "postfix", "Postfix 3.7, virtual(8)"))
             for mode, note in ((None, "no filter, for comparison"), ("nothing", "a filter that wants no events"),
                                ("silent", "a filter that answers nothing before the end of the message"),
