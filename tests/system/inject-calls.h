@@ -86,6 +86,7 @@ static const struct call {
 	{ SYS_geteuid32, "geteuid", { 0 } },
 	{ SYS_getgid32, "getgid", { 0 } },
 	{ SYS_getegid32, "getegid", { 0 } },
+	{ SYS_getgroups32, "getgroups", { 0 } },
 #endif
 #ifdef SYS_socketcall
 	/* of several functions, of which these errors are common to all */
@@ -202,6 +203,7 @@ static const struct call {
 	{ SYS_geteuid, "geteuid", { 0 } },
 	{ SYS_getgid, "getgid", { 0 } },
 	{ SYS_getegid, "getegid", { 0 } },
+	{ SYS_getgroups, "getgroups", { 0 } },
 	{ SYS_getrusage, "getrusage", { 0 } },
 	{ SYS_times, "times", { 0 } },
 	{ SYS_sched_yield, "sched_yield", { 0 } },
