@@ -39,7 +39,9 @@ int broker_begin(const struct broker_start *s, int *ret_ours)
 		.traces = traces_fd,
 		.traces_path = traces,
 		.sandbox = c->sandbox,
-		.serves_one = s->serves_one };
+		.serves_one = s->serves_one,
+		.hangs = s->hangs,
+		.place = s->place };
 	int r = sandbox_may_become_users() ? broker_start(&task, ret_ours) : -EPERM;
 
 	if (r == 0)

@@ -17,6 +17,8 @@ struct broker_start {
 	const char *host; /* for file names */
 	int mail_root, outbox; /* open; -1: there is no outbox */
 	bool serves_one; /* the result is its only channel, and not a control */
+	struct hangs *hangs; /* NULL: there is none */
+	int place; /* of the broker in it; -1: none */
 	struct log *log;
 };
 

@@ -312,8 +312,8 @@ static void build(struct connection *c)
 	brokered_init(&c->brokered, &c->broker, c->maildir.original_to);
 	if (c->config.recipients_file || c->config.has_users ||
 		(c->config.maildir && strchr(c->config.maildir, '%')))
-		c->config.session.recipients_offered =
-			maildir_most_recipients(&c->maildir, c->dirs.owners);
+		c->config.session.recipients_offered = maildir_most_recipients(
+			&c->maildir, c->dirs.owners, c->dirs.owners && c->preload);
 	c->stages[n++] = &c->policy.stage;
 	if (connection_is_confined_later(c))
 		c->stages[n++] = &c->confine.stage;
@@ -405,13 +405,16 @@ void connection_close_places(struct connection *c)
 	c->config.recipients.table = c->maildir.recipients.table = NULL;
 }
 
-int connection_start_broker(struct connection *c, bool serves_one, int *ret_ours)
+int connection_start_broker(struct connection *c, bool serves_one, struct hangs *hangs,
+	int place, int *ret_ours)
 {
 	const struct broker_start start = { .config = &c->config,
 		.host = c->host,
 		.mail_root = c->root,
 		.outbox = c->config.session.dsn ? c->outbox.root.fd : -1,
 		.serves_one = serves_one,
+		.hangs = hangs,
+		.place = place,
 		.log = &c->log };
 
 	return broker_begin(&start, ret_ours);
@@ -423,7 +426,7 @@ static void start_broker(struct connection *c)
 	int channel, r = connection_open_places(c);
 
 	if (r == 0)
-		r = connection_start_broker(c, true, &channel);
+		r = connection_start_broker(c, true, NULL, -1, &channel);
 	if (r == 0)
 		broker_link_init(&c->broker, channel);
 	connection_close_places(c);

@@ -107,7 +107,8 @@ void connection_close_places(struct connection *c);
  * Starts the broker, which takes over the places. `serves_one`: *ret_ours is a channel,
  * else a control for broker_open(). 0, or -errno, which has been recorded.
  */
-int connection_start_broker(struct connection *c, bool serves_one, int *ret_ours);
+int connection_start_broker(struct connection *c, bool serves_one, struct hangs *hangs,
+	int place, int *ret_ours);
 
 /*
  * Closes its descriptors, in the process of a connection of another kind. Does not write

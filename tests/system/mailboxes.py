@@ -134,6 +134,7 @@ def fuse(path, *command):
             return any(line.split()[1] == str(path) and line.split()[2].startswith("fuse") for line in mounts)
 
     harness.eventually(mounted, "a FUSE file system")
+    return process
 
 
 def bindfs(place):

@@ -10,7 +10,7 @@ import time
 import harness
 from harness import DOMAIN
 from listening import Listening, acceptor, brokers_below, deliver, status_of, with_tls
-from mailboxes import ALICE, OTHER, OURS, Place, make_maildir
+from mailboxes import ALICE, OTHER, OURS, Place, fuse, make_maildir, need_fuse
 
 ENDED = "the broker, which opens mailboxes as their owners, has ended"
 BOB = f"bob@{DOMAIN}"
@@ -143,6 +143,131 @@ def test_these_two_rights_are_enough():
     harness.need("setpriv")
     harness.equal(place.deliver(wrap=("setpriv", "--bounding-set=-all,+setuid,+setgid")), [250])
     harness.equal([path.stat().st_uid for path in place.site.new(place.alice)], [OTHER])
+
+
+# File systems that do not answer
+
+
+def with_hanging_mailbox():
+    """A listener, and the process of the file system that has the mailboxes below `far`."""
+    need_fuse("bindfs")
+    here = Listening(recipients=None, maildir="%u", source_connection_limit=100)
+    table = here.dir / "recipients"
+    table.write_text("printer printer\nalice far/alice\nbob far/bob\n")
+    here.set(recipients=table)
+    below = here.dir / "below"
+    for name in ("alice", "bob"):
+        make_maildir(below / name, owner=OTHER)
+    make_maildir(here.root / "printer", owner=OURS)
+    (here.root / "far").mkdir()
+    process = fuse(here.root / "far", "bindfs", "-f", "-o", "attr_timeout=0,entry_timeout=0,allow_other", below, here.root / "far")
+    harness.at_end(os.kill, process.pid, signal.SIGCONT)
+    return here.listen(), process
+
+
+def asked(here, name):
+    client = here.client()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    client.send(f"RCPT TO:<{name}@{DOMAIN}>\r\n")
+    return client
+
+
+def is_new_broker(here, before):
+    """Also connects, as another broker is started for a client."""
+    client = here.client()
+    client.ehlo()
+    client.quit()
+    return [broker for broker in brokers_below(here.process.pid) if broker not in before]
+
+
+def test_a_file_system_that_does_not_answer_stops_the_mail_of_its_own_mailboxes_alone():
+    """Who waits for it has the answer when it answers; for others there is another broker, which does not wait again."""
+    here, process = with_hanging_mailbox()
+    before = brokers_below(here.process.pid)
+    deliver(here.client())
+    os.kill(process.pid, signal.SIGSTOP)
+    waiting = asked(here, "alice")
+    harness.eventually(lambda: is_new_broker(here, before), "another broker")
+    deliver(here.client())
+    for name in ("alice", "bob"):
+        client = asked(here, name)
+        client.expect(451)
+        client.quit()
+    harness.contains(here.log_text(), "far: does not answer")
+    harness.contains("\n".join(record["text"] for record in here.records("error")), "has not answered for 10 s")
+    os.kill(process.pid, signal.SIGCONT)
+    waiting.expect(250)
+    harness.equal(code_of_data(waiting), 250)
+    waiting.quit()
+    harness.eventually(lambda: before[0] not in brokers_below(here.process.pid), "the broker that hung ends")
+    client = asked(here, "bob")
+    client.expect(250)
+    client.quit()
+
+
+def test_when_many_brokers_hang_no_further_one_is_started():
+    """Each waits for another file system; what needs none of these has mail until then, and when one answers again."""
+    need_fuse("bindfs")
+    here = Listening(maildir="%u", source_connection_limit=100)
+    make_maildir(here.root / "printer", owner=OURS)
+    processes = []
+    for n in range(8):
+        make_maildir(here.dir / f"below{n}", owner=OTHER)
+        (here.root / f"far{n}").mkdir()
+        processes.append(fuse(here.root / f"far{n}", "bindfs", "-f", "-o", "attr_timeout=0,entry_timeout=0,allow_other",
+                              here.dir / f"below{n}", here.root / f"far{n}"))
+        harness.at_end(os.kill, processes[-1].pid, signal.SIGCONT)
+    here.listen()
+    waiting = []
+    for n, process in enumerate(processes):
+        deliver(here.client())
+        before = brokers_below(here.process.pid)
+        os.kill(process.pid, signal.SIGSTOP)
+        waiting.append(asked(here, f"far{n}"))
+        if n < 7:
+            harness.eventually(lambda: is_new_broker(here, before), "another broker")
+    harness.eventually(lambda: is_new_broker(here, before) or "no other is started" in here.log_text(), "a record")
+    harness.equal(is_new_broker(here, before), [])
+    for process in processes:
+        os.kill(process.pid, signal.SIGCONT)
+    waiting[-1].expect(250)
+    deliver(here.client())
+
+
+# Its descriptors
+
+
+def test_clients_with_many_recipients_leave_others_room():
+    """They get 452 for what is too many, and the message for the rest; another client has room for some recipients."""
+    harness.need("prlimit")
+    names = [f"user{n}" for n in range(100)]
+    here = Listening(maildir="%u", source_connection_limit=100, error_limit=200)
+    for name in ("printer", *names):
+        make_maildir(here.root / name, owner=OTHER)
+    here.listen(wrap=("prlimit", "--nofile=400:400"))
+    clients = []
+    for _ in range(4):
+        client = here.client()
+        client.ehlo()
+        client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+        client.send("".join(f"RCPT TO:<{name}@{DOMAIN}>\r\n" for name in names))
+        clients.append((client, [client.reply().code for _ in names]))
+    for _, codes in clients:
+        harness.equal(set(codes) - {250, 452}, set())
+        assert codes.count(250) >= 5, codes
+    assert 452 in clients[-1][1]
+    for _ in range(20):
+        others = here.client()
+        others.ehlo()
+        others.envelope(recipients=[f"{name}@{DOMAIN}" for name in names[:3]])
+        harness.equal(code_of_data(others), 250)
+        others.quit()
+    deliver(here.client())
+    for client, _ in clients:
+        harness.equal(code_of_data(client), 250)
+        client.quit()
+    harness.equal(here.records("error"), [])
 
 
 # Owners that change their mailboxes between RCPT and DATA

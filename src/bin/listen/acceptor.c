@@ -303,6 +303,9 @@ static bool asks_for_successor(struct acceptor *a)
 	a->ask_again = 0;
 	if (a->prepared.broker >= 0 && broker_has_ended(a->prepared.broker))
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_BROKERLESS });
+	else if (hangs_has(a->task->hangs, a->prepared.place, stream_clock()))
+		ask(a, (struct acceptor_message){
+			       .word = ACCEPTOR_HANGS, .place = a->prepared.place });
 	else if (watch_has_changed(&a->prepared.watch))
 		ask(a, (struct acceptor_message){ .word = ACCEPTOR_CHANGED });
 	else if (a->prepared.lost_connector ||

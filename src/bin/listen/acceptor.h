@@ -208,10 +208,11 @@ void lingering_close_all(struct lingering *l);
 enum acceptor_word {
 	ACCEPTOR_READY,
 	ACCEPTOR_COUNTS, /* counters have changed, or just a sign of life */
-	/* after these four the acceptor waits for an answer before it accepts again */
+	/* after these five the acceptor waits for an answer before it accepts again */
 	ACCEPTOR_CHANGED, /* a file has changed: a successor is needed */
 	ACCEPTOR_UNUSABLE, /* its settings are unusable, but may be usable now */
 	ACCEPTOR_BROKERLESS, /* its broker has ended */
+	ACCEPTOR_HANGS, /* its broker waits for a file system that does not answer */
 	ACCEPTOR_FAULT, /* a connection crashed: the listener may execute itself again */
 };
 
@@ -221,6 +222,7 @@ struct acceptor_message {
 	pid_t pid; /* ACCEPTOR_FAULT: the process */
 	int signal;
 	bool hides; /* ACCEPTOR_READY: there are files that it cannot watch */
+	int place; /* ACCEPTOR_HANGS: that of its broker */
 };
 
 enum acceptor_order {
@@ -241,6 +243,7 @@ struct acceptor_task {
 	const struct listen_sockets *sockets;
 	struct preload *preload; /* with the agents, to which channels are handed over */
 	struct listen_children *children;
+	struct hangs *hangs; /* of brokers; NULL: there is none */
 	/* read-only, for connections; NULL: they have none */
 	const struct failures *failures;
 	int signals; /* signalfd: SIGTERM, SIGINT, SIGHUP, SIGCHLD */
@@ -259,6 +262,7 @@ struct prepared {
 	struct connection *list[LISTEN_KINDS];
 	struct connection *any; /* one of these; limits and log are the same in all */
 	int broker; /* control of the broker; or -errno: there is none */
+	int place; /* of the broker in the table of hangs; -1: none */
 	struct watch watch; /* files that this process has opened and may examine */
 	size_t n_hidden; /* files that only the listener may examine */
 	struct connector connector; /* where connections have filters */

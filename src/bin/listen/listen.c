@@ -87,6 +87,7 @@ static int open_table(struct listener *l, int passed)
 		l->children->last = TOPIC_SESSION;
 	}
 	l->failures = listen_failures_view(l->table);
+	l->hangs = hangs_new();
 	l->table = listen_move_up(l->table, l->acceptors.from);
 	return l->table < 0 ? -errno : 0;
 }

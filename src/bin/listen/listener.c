@@ -18,32 +18,6 @@
 #include "edge/net/net.h"
 #include "edge/sandbox/sandbox.h"
 
-static bool is_quiet(
-	const struct restarts *r, const struct restart_terms *terms, uint64_t now)
-{
-	return r->last == 0 || now - r->last >= terms->quiet;
-}
-
-uint64_t restart_wait(
-	const struct restarts *r, const struct restart_terms *terms, uint64_t now)
-{
-	if (is_quiet(r, terms, now) || now - r->last >= r->interval)
-		return 0;
-	return r->last + r->interval - now;
-}
-
-void restart_note(struct restarts *r, const struct restart_terms *terms, uint64_t now)
-{
-	if (is_quiet(r, terms, now))
-		*r = (struct restarts){ 0 };
-	r->last = now;
-	if (++r->n <= terms->n_free)
-		return;
-	r->interval = r->interval ? 2 * r->interval : terms->least;
-	if (r->interval > terms->most)
-		r->interval = terms->most;
-}
-
 #define FOREVER UINT64_MAX /* nothing is due */
 #define SECOND UINT64_C(1000)
 #define LOOK_EVERY SECOND /* interval of checking files that acceptors cannot watch */
@@ -72,6 +46,9 @@ static const struct restart_terms after_failure = {
 	.most = 30 * SECOND,
 	.quiet = 60 * SECOND,
 };
+
+/* for a broker that hangs: this takes longer, and there is a limit of these */
+static const struct restart_terms after_hang = { 0, SECOND, SECOND, 60 * SECOND };
 
 /* executing the program again; a longer interval would allow more guesses of addresses */
 static const struct restart_terms after_fault = {
@@ -160,6 +137,7 @@ static void run_acceptor(struct listener *l, int channel)
 		.sockets = &l->sockets,
 		.preload = &l->preload,
 		.children = l->children,
+		.hangs = l->hangs,
 		.failures = l->failures,
 		.signals = l->signals,
 		.channel = channel,
@@ -297,6 +275,29 @@ static void replace_brokerless(struct listener *l)
 	replace_acceptor(l, &l->brokers, &after_end);
 }
 
+/* Another acceptor starts another broker, unless too many wait already. */
+static void replace_hanging(struct listener *l, int place)
+{
+	const size_t n = hangs_count(l->hangs, stream_clock());
+	bool is_starting = acceptors_find(&l->acceptors, ACCEPTOR_STARTING);
+	char text[CONFIG_FAULT_MAX];
+	struct buf b = BUF(text);
+
+	listener_put_hang(l, place, n, &b);
+	if (n >= HANGS_MAX) {
+		if (!l->has_many_hangs)
+			listener_report(l, text);
+		l->has_many_hangs = true;
+		acceptors_answer(acceptors_find(&l->acceptors, ACCEPTOR_ACCEPTING),
+			ACCEPTOR_GO_ON, HANG_TIME);
+		return;
+	}
+	l->has_many_hangs = false;
+	if (!is_starting && restart_wait(&l->hanging, &after_hang, stream_clock()) == 0)
+		listener_report(l, text);
+	replace_acceptor(l, &l->hanging, &after_hang);
+}
+
 static void read_message(struct listener *l, struct acceptor_process *p)
 {
 	struct acceptor_message m;
@@ -319,6 +320,8 @@ static void read_message(struct listener *l, struct acceptor_process *p)
 		replace_acceptor(l, &l->failed, &after_failure);
 	if (m.word == ACCEPTOR_BROKERLESS && p->state == ACCEPTOR_ACCEPTING)
 		replace_brokerless(l);
+	if (m.word == ACCEPTOR_HANGS && p->state == ACCEPTOR_ACCEPTING)
+		replace_hanging(l, m.place);
 	if (m.word == ACCEPTOR_FAULT) {
 		handle_fault(l, m.pid, m.signal);
 		acceptors_answer(p, ACCEPTOR_GO_ON, 0);
@@ -363,6 +366,7 @@ static void reap_child(struct listener *l, pid_t pid, int status)
 	const struct failure_limits limits = failure_limits_of(l->preload.config);
 	enum acceptor_state state;
 
+	hangs_forget(l->hangs, pid);
 	if (listen_is_fault(status))
 		listen_count_crash(l->children, pid, &limits, stream_clock());
 	if (acceptors_remove(&l->acceptors, pid, &state))

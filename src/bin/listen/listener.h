@@ -144,6 +144,9 @@ struct listener {
 	struct restarts ended, changed, failed; /* restarts of acceptors */
 	struct restarts agents; /* restarts of key agents that have ended */
 	struct restarts brokers; /* likewise, of brokers */
+	struct restarts hanging; /* acceptors whose broker hung */
+	bool has_many_hangs; /* too many brokers hang, which was recorded */
+	struct hangs *hangs; /* NULL: there is no memory for it */
 	bool lacks_agents; /* the end of an agent was detected and recorded */
 	struct restarts faults; /* executions of the program */
 	bool hides; /* there are files that acceptors cannot watch */
@@ -153,6 +156,12 @@ struct listener {
 
 /* Writes a record; `ctx` is the listener. */
 void listener_report(void *ctx, const char *text);
+
+/*
+ * Puts why the acceptor whose broker has that place needs another one, or why none is
+ * started: `n` brokers hang.
+ */
+void listener_put_hang(const struct listener *l, int place, size_t n, struct buf *to);
 
 /* Finds the directory of modules; called again if modules could not be loaded. */
 void listener_find_modules(struct listener *l);

@@ -77,19 +77,25 @@ static int move_broker(struct prepared *p)
  * Starts the broker, which all kinds share: their mailboxes are equal. What the settings
  * read is in its memory, too.
  */
-static void start_broker(struct prepared *p)
+static void start_broker(struct prepared *p, struct hangs *hangs)
 {
 	bool failed = false;
 
 	p->broker = -ECONNRESET;
+	p->place = -1;
 	if (!p->any->dirs.owners)
 		return;
 	for (size_t i = 0; i < LISTEN_KINDS; i++)
 		if (p->list[i] && !p->list[i]->unusable)
 			p->list[i]->unusable = connection_open_places(p->list[i]) < 0;
-	if (!p->any->unusable)
-		failed = connection_start_broker(p->any, false, &p->broker) < 0 ||
+	if (!p->any->unusable) {
+		p->place = hangs_take(hangs);
+		failed = connection_start_broker(
+				 p->any, false, hangs, p->place, &p->broker) < 0 ||
 			 move_broker(p) < 0;
+	}
+	/* connections do not need it, and could write to it */
+	hangs_hide(hangs);
 	for (size_t i = 0; i < LISTEN_KINDS; i++) {
 		if (!p->list[i])
 			continue;
@@ -229,7 +235,7 @@ int prepared_init(struct prepared *p, const struct acceptor_task *task)
 			return -ENOMEM;
 	}
 	begin_watching(p, task->preload);
-	start_broker(p);
+	start_broker(p, task->hangs);
 	open_all(p);
 	start_connector(p, task->from);
 	enter_sandbox(p);

@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "edge/net/net.h"
+#include "edge/store/hangs.h"
 #include "edge/store/mailbox-walk.h"
+#include "edge/store/mailbox.h"
 #include "edge/store/maildir-parts.h"
 #include "edge/store/message-file.h"
 #include "edge/store/users.h"
@@ -61,8 +63,9 @@ static struct delivery *new_delivery(const struct broker_places *p, bool is_repo
 	maildir_init(&d->maildir, p->recipients, p->host);
 	d->maildir.original_to = p->original_to && !is_report;
 	d->maildir.max_fd += FD_SAVED;
+	d->maildir.shared = p->shared;
 	d->maildir.root = (struct store_root){ is_report ? p->outbox_root : p->mail_root,
-		true, &d->syncs };
+		true, &d->syncs, is_report ? p->outbox_mark : p->mail_mark };
 	if (is_report) {
 		d->maildir.recipients.root_path = p->outbox;
 		d->maildir.recipients.create = CREATE_YES;
@@ -383,7 +386,10 @@ static bool trace(struct broker_channel *c, const struct broker_request *r,
 {
 	const struct store_root root = { .fd = c->places->traces, .as_owner = true };
 	char name[BROKER_NAME_MAX];
-	int error = root.fd < 0 ? root.fd : walk_become(&root, root.fd);
+	int error = root.fd < 0 ? root.fd : hang_step(c->places->traces_mark, "");
+
+	if (error == 0)
+		error = walk_become(&root, root.fd);
 
 	if (c->is_traced)
 		return false;

@@ -23,12 +23,15 @@
 #include "base/cleanup.h"
 #include "edge/net/net.h"
 #include "edge/sandbox/sandbox.h"
+#include "edge/store/hangs.h"
 #include "edge/store/mailbox-walk.h"
+#include "edge/store/maildir-parts.h"
 #include "edge/store/users.h"
 #include "edge/table/table.h"
 
 #define CHANNELS_MAX (64 * 1024) /* as many as a listener has connections */
 #define EVENTS_MAX 256 /* ready channels in one round; more come in the next */
+#define FD_KEPT 40 /* of its own, and open for a moment */
 #define ACCEPT_MAX 64 /* channels that are taken before requests are answered */
 
 /* A request that is carried out again when a user has been looked up. */
@@ -39,6 +42,8 @@ struct parked {
 
 struct broker {
 	struct broker_places places;
+	struct shared_fds shared; /* each channel is one, too */
+	struct hang_mark mail_mark, outbox_mark, traces_mark;
 	int control; /* -1: there is none, or it has come to its end */
 	int epoll;
 	struct slot {
@@ -62,7 +67,7 @@ static void add_channel(struct broker *b, int fd)
 {
 	struct broker_channel *c = NULL;
 
-	if ((size_t)fd < b->room)
+	if ((size_t)fd < b->room && b->shared.n_used < b->shared.n_most)
 		c = broker_channel_new(&b->places);
 	if (!c || !watch(b, fd)) {
 		free(c);
@@ -71,6 +76,7 @@ static void add_channel(struct broker *b, int fd)
 	}
 	b->slots[fd].channel = c;
 	b->n++;
+	b->shared.n_used++;
 }
 
 static void drop_channel(struct broker *b, int fd)
@@ -79,6 +85,7 @@ static void drop_channel(struct broker *b, int fd)
 	free(b->slots[fd].parked);
 	b->slots[fd] = (struct slot){ .channel = NULL };
 	b->n--;
+	b->shared.n_used--;
 	close(fd);
 }
 
@@ -216,9 +223,11 @@ static bool take_users(struct broker *b, struct users *users)
 		int r = users_take(users, &id, &answer);
 		if (r < 0)
 			return r == -EAGAIN;
+		hang_begin(&b->mail_mark);
 		resume(b, id, &answer);
 		if (walk_return() < 0)
 			return false;
+		hang_end(&b->mail_mark);
 	}
 	return true;
 }
@@ -233,12 +242,14 @@ static bool serve_round(struct broker *b, const struct epoll_event *events, int 
 
 		if (fd == b->control || (users && fd == users->channel))
 			continue;
+		hang_begin(&b->mail_mark);
 		/* a connection that has ended may have left requests */
 		if (!serve(b, fd))
 			drop_channel(b, fd);
 		/* another broker can start another process for users */
 		if (walk_return() < 0 || (users && users_have_ended(users)))
 			return false;
+		hang_end(&b->mail_mark);
 	}
 	if (users && !take_users(b, users))
 		return false;
@@ -277,7 +288,16 @@ static int prepare(struct broker *b, const struct broker_task *task, int theirs)
 		.original_to = task->original_to,
 		.mail_root = task->mail_root,
 		.outbox_root = task->outbox ? task->outbox_root : -1,
-		.traces = task->traces };
+		.traces = task->traces,
+		.shared = task->serves_one ? NULL : &b->shared,
+		.mail_mark = &b->mail_mark,
+		.outbox_mark = &b->outbox_mark,
+		.traces_mark = &b->traces_mark };
+	b->mail_mark = (struct hang_mark){ task->hangs, task->place, "" };
+	b->outbox_mark = (struct hang_mark){ task->hangs, task->place, "/outbox" };
+	b->traces_mark = (struct hang_mark){ task->hangs, task->place, "/traces" };
+	b->shared.n_most = files.rlim_cur > FD_KEPT ? files.rlim_cur - FD_KEPT : 1;
+	hang_own(&b->mail_mark);
 	b->control = -1;
 	b->epoll = epoll_create1(EPOLL_CLOEXEC);
 	b->slots = calloc(b->room, sizeof(*b->slots));

@@ -17,6 +17,9 @@ struct broker_places {
 	bool original_to;
 	int mail_root, outbox_root; /* open; -1: there is none */
 	int traces; /* trace-directory, open, or -errno */
+	struct shared_fds *shared; /* NULL: there is one channel */
+	/* of these three; NULL: none */
+	const struct hang_mark *mail_mark, *outbox_mark, *traces_mark;
 };
 
 /* Returns NULL without memory. */

@@ -13,6 +13,7 @@
 #include "edge/sandbox/sandbox.h"
 #include "edge/store/broker.h"
 #include "edge/store/mailbox-walk.h"
+#include "edge/store/mailbox.h"
 #include "edge/store/message-file.h"
 #include "proto/dsn.h"
 

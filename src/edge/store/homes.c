@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "edge/store/mailbox-walk.h"
+#include "edge/store/mailbox.h"
 #include "edge/store/users.h"
 
 #define NO_USER "postern-no-such-user"

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "edge/file.h"
+#include "edge/store/hangs.h"
 
 #define LINKS_MAX 16 /* symbolic links in one path; more are treated as a loop */
 #define ENTRIES_MAX 1024 /* octets of a directory in one read */
@@ -385,11 +386,31 @@ static bool is_below_home(const struct walk *w)
 	return !w->home.is_set || w->is_home;
 }
 
+/* Shows where the next step is. 0; or -errno, and the step is not to be taken. */
+static int show_step(struct walk *w, const char *name)
+{
+	char path[MAILBOX_PATH_MAX];
+	int r;
+
+	if (!w->root->mark)
+		return 0;
+	copy_path(path, w->done);
+	if (!append(path, name))
+		return -ENAMETOOLONG;
+	r = hang_step(w->root->mark, path);
+	return r < 0 ? fail(w, r, mailbox_words(r)) : 0;
+}
+
 /* Takes one component. 0, an enum mailbox_result, or -errno. */
 static int step(struct walk *w, const char *name)
 {
-	int r = walk_become(w->root, dir_of(w)), fd;
+	int r = show_step(w, name), fd;
 
+	if (r < 0) {
+		append(w->done, name);
+		return r;
+	}
+	r = walk_become(w->root, dir_of(w));
 	if (r < 0)
 		return r;
 	fd = openat(dir_of(w), name, OPEN_PATH);

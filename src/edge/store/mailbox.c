@@ -3,7 +3,7 @@
  * Opens and makes Maildirs below mail-root, by descriptors: no symbolic link of a
  * Maildir's owner is ever followed. New directories survive a crash.
  */
-#include "edge/store/store.h"
+#include "edge/store/mailbox.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "edge/file.h"
+#include "edge/store/hangs.h"
 #include "edge/store/mailbox-walk.h"
 
 #define MARK_MODE 0644
@@ -273,8 +274,10 @@ static int complete(struct mailbox *box)
 int mailbox_judge_owners(struct mailbox *box)
 {
 	struct stat st;
-	int r = box->root->as_owner ? judge_owner(box, box->new_dir) : 0;
+	int r = hang_step(box->root->mark, box->path);
 
+	if (r == 0 && box->root->as_owner)
+		r = judge_owner(box, box->new_dir);
 	if (r == 0 && box->root->as_owner && box->owner != 0 &&
 		(fstat(box->new_dir, &st) < 0 || st.st_uid == 0))
 		r = -WALK_IS_ROOTS;
@@ -288,8 +291,10 @@ int mailbox_judge_owners(struct mailbox *box)
 int mailbox_create(struct mailbox *box)
 {
 	struct walk w;
-	int r = 0;
+	int r = hang_step(box->root->mark, box->path);
 
+	if (r < 0)
+		return mailbox_fail(box, NULL, r);
 	if (box->dir < 0)
 		r = arrive(
 			box, &w, walk_path(&w, box->root, true, &box->home, box->path));
@@ -443,6 +448,9 @@ const char *mailbox_words(int error)
 	case -WALK_IS_OTHERS:
 		return "belongs to another user than the one whose home this is; give it "
 		       "to that user";
+	case -HANG_HERE:
+		return "does not answer: a broker has waited for this file system for "
+		       "more than 10 s";
 	case -WALK_HAS_NO_HOME:
 		return "does not exist, and is the home of a user or above it";
 	default:

@@ -7,6 +7,21 @@
 
 #include "edge/store/store.h"
 
+/*
+ * The descriptors that the connections of a broker share. One with many recipients cannot
+ * take them from the others: the first ones of each are counted up to all, and further
+ * ones only up to a part.
+ */
+#define SHARED_FDS_OWN 16 /* of one connection: for five Maildirs that exist */
+#define SHARED_FDS_PART 2 /* those above are taken from one of so many parts */
+
+struct shared_fds {
+	size_t n_used, n_most;
+};
+
+/* Gives back all that the transaction has taken. */
+void maildir_give_back(struct maildir *m);
+
 /* Takes from the recipient added last what it has: the boxes from that number on. */
 void maildir_drop_boxes(struct maildir *m, struct recipient *r, size_t n_boxes);
 

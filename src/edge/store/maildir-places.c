@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include "edge/store/mailbox-walk.h"
+#include "edge/store/mailbox.h"
 #include "edge/store/maildir-parts.h"
 
 static struct maildir *maildir_of(struct stage *st)
@@ -95,6 +96,32 @@ static size_t count_later(const struct mailbox *box)
 	return n;
 }
 
+/* Returns the number of descriptors that the box has, or gets, and those of its file. */
+static size_t count_all(const struct mailbox *box)
+{
+	return (size_t)(box->new_dir >= 0) + (size_t)(box->tmp_dir >= 0) +
+	       (size_t)(box->dir >= 0) + count_later(box) + 1;
+}
+
+static void take(struct maildir *m, size_t n)
+{
+	m->n_taken += n;
+	if (m->shared)
+		m->shared->n_used += n;
+}
+
+static void give_back(struct maildir *m, size_t n)
+{
+	m->n_taken -= n;
+	if (m->shared)
+		m->shared->n_used -= n;
+}
+
+void maildir_give_back(struct maildir *m)
+{
+	give_back(m, m->n_taken);
+}
+
 const struct reply *maildir_add_goal(
 	struct maildir *m, struct recipient *r, size_t number)
 {
@@ -135,6 +162,7 @@ static const struct reply *add_box(struct maildir *m, struct mailbox *box,
 		return maildir_fail_all(m, -ENOMEM);
 	}
 	m->n_later += count_later(box);
+	take(m, count_all(box));
 	m->boxes[m->n_boxes++] = *box;
 	return maildir_add_goal(m, r, i);
 }
@@ -144,6 +172,7 @@ void maildir_drop_boxes(struct maildir *m, struct recipient *r, size_t n_boxes)
 	while (m->n_boxes > n_boxes) {
 		struct mailbox *box = &m->boxes[--m->n_boxes];
 		m->n_later -= count_later(box);
+		give_back(m, count_all(box));
 		mailbox_close(box);
 	}
 	m->n_goals = r->slot;
@@ -236,6 +265,22 @@ static bool has_room(const struct maildir *m, const struct mailbox *box)
 	return n + (size_t)top < (size_t)(m->max_fd < 0 ? 0 : m->max_fd);
 }
 
+/*
+ * True when the broker has enough for the box, too: what other connections have taken is
+ * not yet open in part.
+ */
+static bool has_share(const struct maildir *m, const struct mailbox *box)
+{
+	const size_t n = count_all(box);
+	const struct shared_fds *s = m->shared;
+
+	if (!s)
+		return true;
+	return s->n_used + n <= (m->n_taken + n <= SHARED_FDS_OWN
+						? s->n_most
+						: s->n_most / SHARED_FDS_PART);
+}
+
 static bool has_device(const struct maildir *m, dev_t device)
 {
 	size_t i = 0;
@@ -267,7 +312,7 @@ static const struct reply *check_room(struct maildir *m, const struct tx *tx,
 {
 	if (find_box(m, box) < m->n_boxes)
 		return NULL;
-	if (!has_room(m, box)) {
+	if (!has_room(m, box) || !has_share(m, box)) {
 		mailbox_fail(box, "new", -EMFILE);
 		return open_failure(m, r, box);
 	}

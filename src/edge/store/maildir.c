@@ -15,7 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "edge/store/hangs.h"
 #include "edge/store/mailbox-walk.h"
+#include "edge/store/mailbox.h"
 #include "edge/store/maildir-parts.h"
 #include "edge/store/message-file.h"
 
@@ -205,6 +207,8 @@ void maildir_take_back(struct maildir *m, bool all)
 		if (!box->linked || (!all && !box->error && box->wanted))
 			continue;
 		box->linked = false;
+		/* it is removed in any case: this broker has linked it */
+		hang_step(m->root.mark, box->path);
 		if (walk_become(&m->root, box->new_dir) == 0 &&
 			unlinkat(box->new_dir, box->name, 0) == 0 && !m->root.later)
 			fsync(box->new_dir);
@@ -245,10 +249,17 @@ void maildir_clear(struct stage *st)
 {
 	struct maildir *m = maildir_of(st);
 
+	for (size_t i = 0; i < m->n_boxes; i++) {
+		if (!m->boxes[i].file)
+			continue;
+		hang_step(m->root.mark, m->boxes[i].path);
+		message_file_close(m->boxes[i].file);
+	}
 	for (size_t i = 0; i < m->n_files; i++)
 		message_file_close(&m->files[i]);
 	for (size_t i = 0; i < m->n_boxes; i++)
 		mailbox_close(&m->boxes[i]);
+	maildir_give_back(m);
 	free(m->files);
 	free(m->boxes);
 	free(m->goals);
@@ -285,9 +296,10 @@ void maildir_init(
 	};
 }
 
-size_t maildir_most_recipients(const struct maildir *m, bool brokered)
+size_t maildir_most_recipients(const struct maildir *m, bool brokered, bool shared)
 {
-	size_t each = FD_EACH + (brokered ? FD_MADE : 0);
+	size_t each =
+		(FD_EACH + (brokered ? FD_MADE : 0)) * (shared ? SHARED_FDS_PART : 1);
 	size_t n = m->max_fd > FD_OPEN ? (size_t)(m->max_fd - FD_OPEN) / each : 0;
 
 	return n ? n : 1;

@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "edge/file.h"
 #include "edge/store/mailbox-walk.h"
+#include "edge/store/mailbox.h"
 #include "proto/received.h"
 
 #define FILE_MODE 0600

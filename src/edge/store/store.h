@@ -189,7 +189,9 @@ bool recipients_is_address(const char *catch_all);
  * mailbox.c opens files below mail-root, one component of the path at a time.
  */
 
+struct hang_mark;
 struct message_file;
+struct shared_fds;
 struct syncs;
 
 /* A directory below which mailboxes lie, and how they are reached. */
@@ -201,6 +203,7 @@ struct store_root {
 	 */
 	bool as_owner;
 	struct syncs *later; /* gets what is to be synced; NULL: that is done at once */
+	const struct hang_mark *mark; /* shows where the process works; NULL: nowhere */
 };
 
 /* Octets of a fault, including the NUL; a longer path is cut at its beginning. */
@@ -302,48 +305,16 @@ int mailbox_open_place(struct mailbox *box, const struct store_root *root,
 	const struct recipients_place *place);
 
 /*
- * Makes missing parts of a Maildir, and directories above it, durably, and opens it. Not
- * after MAILBOX_OTHER of mailbox_open(). 0 or -errno.
- */
-int mailbox_create(struct mailbox *box);
-
-/*
  * Checks that a message can be stored in a box that exists or will be made, as far as
  * this is known before. 0; or -errno, which the box keeps.
  */
 int mailbox_probe(struct mailbox *box);
 
 /*
- * True if the file system of the box has no space for that many octets. For a box that
- * does not exist yet this is known only if it is that of mail-root.
- */
-bool mailbox_is_full(const struct mailbox *box, uint64_t octets);
-
-/*
- * Reads again the values by which files can be linked into a complete box: its owner, and
- * the quota project of its files, if its file system has such quotas. 0 or -errno.
- */
-int mailbox_learn(struct mailbox *box);
-
-/*
- * Judges again whose the open parts of a complete box are, which root can change after
- * mailbox_open(): nothing is made there with the rights of root. 0 or -errno.
- */
-int mailbox_judge_owners(struct mailbox *box);
-
-/* Keeps the first fault of the box. Returns `error`. */
-int mailbox_fail(struct mailbox *box, const char *part, int error);
-
-/*
  * Appends "/srv/mail/a/new: Permission denied", in at most MAILBOX_FAULT_MAX octets.
  * `root` is the path of mail-root.
  */
 void mailbox_put_fault(const struct mailbox *box, const char *root, struct buf *to);
-
-/*
- * Appends "/srv/mail/a: is empty ...", for the directory above a box that does not exist.
- */
-void mailbox_put_empty_fault(const struct mailbox *box, const char *root, struct buf *to);
 
 /*
  * Appends a fault of any path: `root`, then `path` (unless NULL or ".") and `part`
@@ -366,13 +337,6 @@ bool mailbox_fault_is_ours(
 	const struct mailbox *box, const struct recipients_place *place);
 
 /*
- * True for a place that is not a mailbox, so that the next one is tried. `found` is the
- * result of mailbox_open().
- */
-bool mailbox_is_elsewhere(
-	int found, const struct mailbox *box, const struct recipients_place *place);
-
-/*
  * True if the mailbox may be on a file system that is not mounted: it would be in an
  * empty directory, and no setting allows making mailboxes there.
  */
@@ -384,8 +348,6 @@ bool mailbox_is_not_mounted(enum create_choice create, int found,
  * missing directory, or with `whole` the whole path.
  */
 int mailbox_fail_missing(struct mailbox *box, bool whole);
-
-bool mailbox_is_same(const struct mailbox *a, const struct mailbox *b);
 
 void mailbox_close(struct mailbox *box);
 
@@ -428,6 +390,8 @@ struct maildir {
 	struct recipients recipients;
 	struct store_root root; /* mail-root, open; owned by the caller */
 	int max_fd; /* descriptors from this number on are reserved for files and logs */
+	struct shared_fds *shared; /* of a broker of several connections, else NULL */
+	size_t n_taken; /* of these; some are still to be opened */
 	const char *host; /* escaped for a file name */
 	/* each mailbox gets a file of its own with its recipients */
 	bool original_to;
@@ -455,9 +419,9 @@ const struct reply *maildir_divert(struct maildir *m, struct tx *tx, const char 
 /*
  * How many recipients one transaction can have with the descriptors of this process, if
  * each mailbox has an owner of its own. `brokered`: a broker has the mailboxes, with as
- * many descriptors. At least 1.
+ * many descriptors; `shared`: it has them of other connections, too. At least 1.
  */
-size_t maildir_most_recipients(const struct maildir *m, bool brokered);
+size_t maildir_most_recipients(const struct maildir *m, bool brokered, bool shared);
 
 /*
  * Appends a host name for file names: "/" and ":" are escaped, other invalid octets left
@@ -486,6 +450,38 @@ void broker_link_init(struct broker_link *l, int channel);
 /* Why the broker does not answer, as a sentence. */
 const char *broker_error(int error);
 
+/*
+ * Where the brokers of a listener work. A process that waits for a file system can do
+ * nothing else, and may wait for ever; so others see by this that it hangs, and where,
+ * and do not follow it. A table is shared with processes that are forked later; without
+ * one (NULL) nothing is seen.
+ */
+#define HANG_TIME 10000 /* milliseconds without a step, after which a broker hangs */
+#define HANGS_MAX 8 /* brokers that hang at once: with so many no other is started */
+
+struct hangs;
+
+struct hangs *hangs_new(void);
+
+/* A place for a broker that is to be started; -1: there is none. */
+int hangs_take(struct hangs *h);
+void hangs_give_back(struct hangs *h, int place);
+
+/* Gives back the place of a broker that has ended. */
+void hangs_forget(struct hangs *h, pid_t pid);
+
+/* Hides the table from processes that are forked later. */
+void hangs_hide(struct hangs *h);
+
+/* True when the broker has taken no step for HANG_TIME; `now` by stream_clock(). */
+bool hangs_has(const struct hangs *h, int place, uint64_t now);
+
+/* How many brokers hang. */
+size_t hangs_count(const struct hangs *h, uint64_t now);
+
+/* Its process, and the path where it hangs, below mail-root; empty: not known. */
+pid_t hangs_find(const struct hangs *h, int place, uint64_t now, struct buf *ret_path);
+
 /* What the broker needs of the settings. All of it outlives the broker's start. */
 struct broker_task {
 	const struct recipients *recipients;
@@ -500,6 +496,8 @@ struct broker_task {
 	bool sandbox; /* it enters one */
 	/* the connection's end of its only channel is `ours`; else a control is */
 	bool serves_one;
+	struct hangs *hangs; /* NULL: there is none */
+	int place; /* in it; -1: none */
 };
 
 /*

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+/* A broker's side of the table of hangs: it shows each step before it takes it. */
+#pragma once
+
+#include <errno.h>
+#include "edge/store/store.h"
+
+#define HANG_HERE ENAVAIL /* error: another broker hangs there */
+
+/* Of mail-root, or of another directory, whose paths begin with "/" and its name. */
+struct hang_mark {
+	struct hangs *all;
+	int place;
+	const char *base; /* empty: mail-root */
+};
+
+/* In the process of the broker: the place is its own. */
+void hang_own(const struct hang_mark *m);
+
+/* Begins a request, of which it is not known yet where it leads. */
+void hang_begin(const struct hang_mark *m);
+
+/*
+ * Shows that the next step is at the path. 0, or -HANG_HERE: another broker hangs there
+ * or above, so that the step is not to be taken. Without a mark 0.
+ */
+int hang_step(const struct hang_mark *m, const char *path);
+
+/* The request is carried out. */
+void hang_end(const struct hang_mark *m);

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: ISC */
+/* edge/store/hangs: a broker that takes no step is seen, with its place, and only that. */
+#include "edge/store/hangs.h"
+#include <unistd.h>
+#include "edge/net/net.h"
+#include "edge/store/mailbox-walk.h"
+#include "unit/test.h"
+
+static struct hang_mark mark_of(struct hangs *h, const char *base)
+{
+	return (struct hang_mark){ h, hangs_take(h), base };
+}
+
+static uint64_t later(void)
+{
+	return stream_clock() + HANG_TIME + 1;
+}
+
+static void test_a_broker_hangs_when_it_takes_no_step_for_a_time(void)
+{
+	struct hangs *h = hangs_new();
+	const struct hang_mark m = mark_of(h, "");
+	char path[MAILBOX_PATH_MAX];
+	struct buf b = BUF(path);
+
+	hang_own(&m);
+	CHECK(!hangs_has(h, m.place, later()));
+	hang_begin(&m);
+	CHECK(!hangs_has(h, m.place, stream_clock()));
+	CHECK(hangs_has(h, m.place, later()) && hangs_count(h, later()) == 1);
+	CHECK(hang_step(&m, "far/alice") == 0);
+	CHECK(hangs_find(h, m.place, later(), &b) == getpid());
+	CHECK(span_eq(buf_span(&b), SPAN("far/alice")));
+	hang_end(&m);
+	CHECK(hangs_count(h, later()) == 0 && hangs_find(h, m.place, later(), &b) == 0);
+}
+
+static void test_what_was_never_begun_or_does_not_exist_does_not_hang(void)
+{
+	struct hangs *h = hangs_new();
+
+	CHECK(!hangs_has(NULL, 0, later()) && hangs_count(NULL, later()) == 0);
+	CHECK(hangs_take(NULL) == -1);
+	for (int place = -1; place < 1000; place += 100)
+		CHECK(!hangs_has(h, place, later()));
+	CHECK(hang_step(NULL, "far") == 0);
+	hang_begin(NULL);
+	hang_end(NULL);
+}
+
+static void test_there_are_so_many_places_and_each_comes_back(void)
+{
+	struct hangs *h = hangs_new();
+	int n = 0, place;
+	struct hang_mark m;
+
+	while ((place = hangs_take(h)) >= 0) {
+		CHECK(place == n);
+		n++;
+	}
+	CHECK(n > HANGS_MAX);
+	hangs_give_back(h, 3);
+	m = mark_of(h, "");
+	CHECK(m.place == 3);
+	hang_own(&m);
+	hang_begin(&m);
+	hangs_forget(h, getpid());
+	CHECK(!hangs_has(h, 3, later()) && hangs_take(h) == 3);
+	hangs_give_back(h, n);
+	hangs_give_back(h, -1);
+	CHECK(hangs_take(h) == -1);
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		TEST(test_a_broker_hangs_when_it_takes_no_step_for_a_time),
+		TEST(test_what_was_never_begun_or_does_not_exist_does_not_hang),
+		TEST(test_there_are_so_many_places_and_each_comes_back),
+	};
+
+	return test_main(tests, TEST_COUNT(tests));
+}
