@@ -166,7 +166,7 @@ def test_sessions_at_once_get_their_own_signatures():
         harness.equal(client.message(harness.sample()).code, 250)
         client.close()
     for thread in threads:
-        thread.join(60)
+        thread.join(harness.PATIENCE)
     harness.equal(faults, [])
     harness.equal(len(here.messages()), 12)
 

@@ -140,7 +140,7 @@ def while_mail_comes(here, ports, change):
         for sender in senders:
             sender.stop.set()
         for sender in senders:
-            sender.join(60)
+            sender.join(harness.PATIENCE)
     harness.equal([fault for s in senders for fault in s.faults], [])
     stored = {}
     for path in here.messages():
