@@ -60,7 +60,7 @@ static const char sentences[CAUSE_COUNT][SENTENCE_MAX] = {
 			"(tls-priority)",
 	[CAUSE_EXCHANGE] =
 		"client offers for %v only key exchange by RSA, which a key agent does "
-		"not support (tls-key-agent)",
+		"not support (tls-key-agent, or tls-key)",
 	[CAUSE_ANONYMOUS] =
 		"client offers for %v only anonymous Diffie-Hellman, without a "
 		"certificate: "

@@ -8,6 +8,9 @@ import harness
 from harness import HOST
 
 TLS1_0, TLS1_2, TLS1_3 = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+RSA_ALONE = {"maximum": TLS1_2, "ciphers": "AES128-GCM-SHA256"}  # for key exchange, as old copiers
+RSA_ALONE_REFUSED = ("client offers for TLS 1.2 only key exchange by RSA, which a key agent does not support "
+                     "(tls-key-agent, or tls-key)")
 WITH_TLS = {"on": "on", "required": "required", "implicit": "implicit"}
 
 
@@ -23,6 +26,16 @@ def secure(place, context=None, name=HOST, **options):
         client.starttls(context, name, **options)
     client.ehlo()
     return client
+
+
+def refuse_handshake(client, **context):
+    client.ehlo()
+    client.say("STARTTLS", 220)
+    try:
+        client.handshake(harness.client_context(**context))
+        raise AssertionError("a handshake")
+    except ssl.SSLError:
+        client.close()
 
 
 def check_delivery(place, client):

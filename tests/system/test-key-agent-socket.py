@@ -10,7 +10,7 @@ import socket
 import threading
 
 import harness
-from handshakes import TLS1_2, TLS1_3, check_delivery, secure
+from handshakes import RSA_ALONE, RSA_ALONE_REFUSED, TLS1_2, TLS1_3, check_delivery, refuse_handshake, secure
 from harness import HOST, Site, client_context
 from listening import agents_below, brokers_below, found_in, private_values
 
@@ -117,6 +117,14 @@ def serial_of(agent):
     der = client.socket.getpeercert(binary_form=True)
     client.quit()
     return der
+
+
+def test_key_exchange_by_rsa_needs_a_key_file_and_the_record_says_so():
+    agent = KeyAgent(harness.pair("rsa")).start()
+    refuse_handshake(agent.place.connect(), **RSA_ALONE)
+    harness.equal(agent.place.session()["explanation"], RSA_ALONE_REFUSED)
+    agent.place.set(tls_key=agent.key)
+    check_delivery(agent.place, secure(agent.place, client_context(**RSA_ALONE)))
 
 
 def test_a_new_key_holds_from_the_next_connection_on():

@@ -274,7 +274,7 @@ static const struct failed_row refused_rows[] = {
 		  OFFERED.suites = LIST(0x009c), .allowed = HOST, .agent = true, RSA },
 		false,
 		"client offers for TLS 1.2 only key exchange by RSA, which a key agent "
-		"does not support (tls-key-agent)" },
+		"does not support (tls-key-agent, or tls-key)" },
 	{ { REFUSED(40), HELLO, .opening.or_older = true, OFFERED.versions = LIST(V1_2),
 		  OFFERED.suites = LIST(DH_ANON), .allowed = HOST, .agent = true, RSA },
 		false,
