@@ -18,12 +18,16 @@ class Server:
         harness.need_root(f"a machine with {package} in it")
         self.log, self.orders = folder / "server.log", folder / "orders"
         self.orders.touch()
+        self.n_orders = 0
         harness.in_a_machine_with(package, folder, script, of_file)
 
     def order(self, command):
-        """A command to be carried out on that machine."""
+        """Wait for a command to be carried out on that machine, whose tail may look at it once a second."""
+        self.n_orders += 1
+        done = self.orders.with_name(f"order.{self.n_orders}")
         with open(self.orders, "a", encoding="ascii") as orders:
-            orders.write(command + "\n")
+            orders.write(f"{command}\ntouch {done}\n")
+        harness.eventually(done.exists, command)
 
     def logged(self, *words):
         """Wait for lines of its log that have all of these words."""
