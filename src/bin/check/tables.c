@@ -213,42 +213,46 @@ static void report_file(void *ctx, const char *what)
 	faults_put(&c->faults, "recipients %s: %s", c->recipients_file, what);
 }
 
-/* Looks up the address of a catch-all in the table. */
-static enum recipients_result find(const struct config *c, const char *address)
+/*
+ * True when the address of a catch-all has no mailbox in the table or among the users.
+ * *ret_why is then the reason, or empty.
+ */
+static bool is_unknown(const struct config *c, const char *address,
+	char ret_why[static RECIPIENTS_FAULT_MAX])
 {
 	struct recipients rs = c->recipients;
 	struct recipients_search search;
 	struct recipients_place place;
 	struct recipient r = { .slot = 0 };
+	enum recipients_result result;
 
 	rs.catch_all = NULL;
 	destination_key_cut(span_of(address), &r.local, &r.domain);
 	recipients_begin(&search, &rs, &r, true);
-	return recipients_next(&search, &place);
+	result = recipients_next(&search, &place);
+	memcpy(ret_why, search.fault, sizeof(search.fault));
+	return result == RECIPIENTS_UNKNOWN;
 }
 
-/*
- * Reports an address of another domain, whose author probably expects that mail is
- * forwarded.
- */
+/* Reports an address of another domain that the settings could not judge. */
 static void check_instead(struct checked *at, const char *setting, const char *address)
 {
 	struct config *c = at->config;
+	char why[RECIPIENTS_FAULT_MAX];
 	struct span local, domain;
 
 	if (!address || !recipients_is_address(address))
 		return;
 	destination_key_cut(span_of(address), &local, &domain);
-	if (!takes_mail_for(at, domain))
-		faults_put(&c->faults,
-			"%s %s: is of no domain that mail is accepted for, and mail is "
-			"not forwarded: name a path below mail-root",
-			setting, address);
+	if (!takes_mail_for(at, domain) &&
+		!(utf8_is_ascii(domain) && !memmem(domain.p, domain.n, "xn--", 4)))
+		faults_put(&c->faults, "%s %s: %s", setting, address,
+			config_forward_fault(c));
 	else if (address == c->recipients.catch_all &&
-		 (c->recipients.table || c->has_users) &&
-		 find(c, address) == RECIPIENTS_UNKNOWN)
-		faults_put(&c->faults, "%s %s: has no mailbox in %s", setting, address,
-			c->has_users ? RECIPIENTS_USERS : c->recipients_file);
+		 (c->recipients.table || c->has_users) && is_unknown(c, address, why))
+		faults_put(&c->faults, "%s %s: has no mailbox in %s%s%s%s", setting,
+			address, c->has_users ? RECIPIENTS_USERS : c->recipients_file,
+			*why ? " (" : "", why, *why ? ")" : "");
 }
 
 static void check_lines(struct checked *at)
@@ -296,8 +300,12 @@ static bool is_there(const struct config *c, const char *path)
 	       (errno != ENOENT && errno != ENOTDIR);
 }
 
-/* False only if mail for the address is refused because it has no mailbox. */
-static bool has_mailbox(const struct config *c, struct span local, struct span domain)
+/*
+ * False only if mail for the address is refused because it has no mailbox; *ret_why is
+ * then the reason, or empty.
+ */
+static bool has_mailbox(const struct config *c, struct span local, struct span domain,
+	char ret_why[static RECIPIENTS_FAULT_MAX])
 {
 	const struct recipient r = { .local = local, .domain = domain };
 	struct recipients_search search;
@@ -309,19 +317,30 @@ static bool has_mailbox(const struct config *c, struct span local, struct span d
 		result = recipients_next(&search, &place);
 	while (result == RECIPIENTS_FOUND && !place.may_create &&
 		!is_there(c, place.path));
+	memcpy(ret_why, search.fault, sizeof(search.fault));
 	return result != RECIPIENTS_UNKNOWN && result != RECIPIENTS_NAME;
 }
 
 static void check_role(const struct config *c, const char *domain)
 {
-	char text[CONFIG_FAULT_MAX];
+	const char *named = c->recipients.postmaster;
+	char text[2 * CONFIG_FAULT_MAX], why[RECIPIENTS_FAULT_MAX];
 
-	if (has_mailbox(c, SPAN("postmaster"), span_of(domain)))
+	if (has_mailbox(c, SPAN("postmaster"), span_of(domain), why))
 		return;
-	snprintf(text, sizeof(text),
-		"warning: postmaster%s%s has no mailbox, and mail for it should be "
-		"accepted (RFC 5321 4.5.1): make it, or name another by postmaster =",
-		*domain ? "@" : "", domain);
+	if (named)
+		snprintf(text, sizeof(text),
+			"warning: postmaster%s%s has no mailbox, and mail for it should "
+			"be accepted (RFC 5321 4.5.1): postmaster = %.200s has "
+			"none%s%s%s",
+			*domain ? "@" : "", domain, named, *why ? " (" : "", why,
+			*why ? ")" : "");
+	else
+		snprintf(text, sizeof(text),
+			"warning: postmaster%s%s has no mailbox, and mail for it should "
+			"be accepted (RFC 5321 4.5.1): make it, or name another by "
+			"postmaster =",
+			*domain ? "@" : "", domain);
 	faults_warn(&c->faults, text);
 }
 

@@ -13,6 +13,9 @@
 #include "edge/file.h"
 #include "edge/table/table.h"
 #include "proto/conf.h"
+#include "proto/destination.h"
+#include "proto/text.h"
+#include "smtp/policy.h"
 
 static void fault(struct config *c, const char *where, const char *key, const char *what)
 {
@@ -321,6 +324,44 @@ static void finish_users(struct config *c)
 				"= " RECIPIENTS_USERS);
 }
 
+const char *config_forward_fault(const struct config *c)
+{
+	return c->has_users ? "is of no domain that mail is accepted for, and mail is "
+			      "not forwarded: name the address of a user of this host"
+			    : "is of no domain that mail is accepted for, and mail is "
+			      "not forwarded: name a path below mail-root";
+}
+
+/* True where it needs no module to tell which domain it is. */
+static bool is_plain(struct span domain)
+{
+	return utf8_is_ascii(domain) && !memmem(domain.p, domain.n, "xn--", 4);
+}
+
+/*
+ * Refuses an address of another domain, whose author probably expects that mail is
+ * forwarded. --check judges those that need the module for Unicode.
+ */
+static void finish_instead(struct config *c)
+{
+	const char *const keys[] = { "catch-all", "postmaster" };
+	const char *const values[] = { c->recipients.catch_all,
+		c->recipients.postmaster };
+	struct span local, domain;
+	struct policy policy;
+
+	policy_init(&policy, &c->session);
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		if (!values[i] || !recipients_is_address(values[i]))
+			continue;
+		destination_key_cut(span_of(values[i]), &local, &domain);
+		if (is_plain(domain) && !span_ieq(domain, span_of(c->session.hostname)) &&
+			policy_judge_domain(&policy, domain))
+			fault(c, where_of(c, keys[i]), keys[i], config_forward_fault(c));
+	}
+	policy_done(&policy);
+}
+
 static bool is_below(struct span path, struct span directory)
 {
 	while (span_ends(directory, SPAN("/")))
@@ -501,6 +542,8 @@ bool config_finish(struct config *c)
 	if (!c->maildir && !config_is_refused(c, "maildir") &&
 		!config_is_refused(c, "recipients"))
 		fault_of_maildir(c);
+	if (!config_is_refused(c, "domains") && !config_is_refused(c, "hostname"))
+		finish_instead(c);
 	finish_outbox(c);
 	finish_tls(c);
 	finish_auth(c);

@@ -173,6 +173,9 @@ static inline bool config_is_one_mailbox(const struct config *c)
  */
 bool config_asks_for_login(const struct config *c);
 
+/* Why an address of another domain cannot be that of catch-all or postmaster. */
+const char *config_forward_fault(const struct config *c);
+
 /* Returns "FILE:LINE" of the setting, or "-o"; NULL: it is not set, or does not exist. */
 const char *config_place(const struct config *c, struct span key);
 
