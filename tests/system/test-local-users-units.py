@@ -227,6 +227,68 @@ def test_connections_are_nobody_and_brokers_have_two_rights():
         harness.eventually(lambda: not here.instances("postern@*"), "the connection has ended")
 
 
+# A name service that connects to a server itself.
+SERVICE = """
+#include <errno.h>
+#include <nss.h>
+#include <pwd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+enum nss_status _nss_far_getpwnam_r(const char *name, struct passwd *to, char *room, size_t n, int *ret_error)
+{
+	int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)name, (void)to, (void)room, (void)n;
+	*ret_error = server < 0 ? errno : ENOENT;
+	if (server >= 0)
+		close(server);
+	return server < 0 ? NSS_STATUS_UNAVAIL : NSS_STATUS_NOTFOUND;
+}
+"""
+
+
+def add_far_service(here):
+    harness.need("cc")
+    folder = harness.scratch()
+    (folder / "service.c").write_text(SERVICE)
+    done = harness.run("cc", "-shared", "-fPIC", "-o", folder / "service.so", folder / "service.c")
+    harness.equal(done.returncode, 0, done.stdout)
+    place = here.root / "usr/lib/libnss_far.so.2"
+    place.write_bytes((folder / "service.so").read_bytes())
+    harness.at_end(place.unlink)
+    services = here.root / "etc/nsswitch.conf"
+    before = services.read_text() if services.exists() else ""
+    harness.at_end(services.write_text, before)
+    services.write_text("passwd: files far\ngroup: files\n")
+
+
+def code_of(here, port, name):
+    client = here.connect(port=port)
+    client.ehlo()
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    client.send(f"RCPT TO:<{name}@{DOMAIN}>\r\n")
+    code = client.reply().code
+    client.say("QUIT", 221)
+    client.close()
+    return code
+
+
+def test_a_name_service_that_needs_a_network_gives_451_in_the_listener_until_its_unit_has_one():
+    """The names of /etc/passwd have mail all the same; postern@.service has the network of the host."""
+    harness.needs_modules()
+    here = here_with_users()
+    add_far_service(here)
+    at = here.cursor()
+    for port, code in ((UNITS["postern@.service"], 550), (UNITS[LISTENER], 451)):
+        harness.equal([code_of(here, port, name) for name in ("carl", "alice")], [code, 250], port)
+    record, = here.journal(at, POSTERN_REFUSED_TO=f"<carl@{DOMAIN}>", POSTERN_SERVICE="smtp",
+                           POSTERN_OUTCOME="refused")[-1:]
+    harness.contains(record.get("POSTERN_DELIVERY_FAULT", ""), "RestrictAddressFamilies=")
+    here.drop_in(LISTENER, recipes.block(recipes.GUIDE, SECTION, "connects to a server itself"))
+    here.run("systemctl", "try-restart", LISTENER)
+    harness.equal([code_of(here, UNITS[LISTENER], name) for name in ("carl", "alice")], [550, 250])
+
+
 # What systemd-analyze finds in the listener's unit with the drop-in, and why it stays.
 EXPOSED = {
     "SystemCallFilter=~@privileged": "capset, and what becomes a user",
