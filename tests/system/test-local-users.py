@@ -49,6 +49,39 @@ def test_no_other_name_gets_mail():
     client.quit()
 
 
+def test_the_record_says_why_a_user_that_exists_gets_550():
+    """The client cannot tell this from a name that no user has; a fault of this host is more important."""
+    place = Homes(f"low:x:{FIRST - 1}:1::{{0}}/low:/bin/sh\nhigh:x:{LAST + 1}:1::{{0}}/high:/bin/sh\n"
+                  "carl:x:61003:1::/elsewhere:/bin/sh\n")
+    place.refuses("high", f"recipients passwd: high: is the user {LAST + 1}, and users from {FIRST} to {LAST} get mail "
+                  "(last-valid-uid)", 550)
+    place.refuses("low", f"recipients passwd: low: is the user {FIRST - 1}, and users from {FIRST} to {LAST} get mail "
+                  "(first-valid-uid)", 550)
+    harness.equal(place.codes("low", "carl"), [550, 451])
+    harness.contains(place.fault(), "carl: home /elsewhere is not below mail-root")
+    harness.equal(place.codes("low", "nobody-there", "alice"), [550, 550, 250])
+    place.site.set(catch_all=f"alice@{DOMAIN}")
+    harness.equal(place.deliver([f"low@{DOMAIN}"]), [250])
+
+
+@harness.table_of({"mail-root is a link": ("link", "{root}"), "homes are named by a link": ("root", "{link}"),
+                   "both": ("link", "{link}")})
+def test_mail_root_and_homes_may_have_several_names(named, homes):
+    place = Homes()
+    link = place.site.dir / "link"
+    link.symlink_to(place.root)
+    names = {"link": link, "root": place.root}
+    place.site.set(mail_root=names[named])
+    home = homes.format(root=place.root, link=link)
+    passwd(f"alice:x:{OTHER}:{OTHER}::{home}/alice:/bin/sh\nbob:x:{OURS}:{OURS}::{home}:/bin/sh\n")
+    harness.equal(place.deliver(), [250])
+    harness.equal(len(place.new("alice")), 1)
+    done = place.check()
+    assert "alice" not in done.stdout, done.stdout
+    place.refuses("bob", f"recipients passwd: bob: home {home} is not below mail-root")
+    harness.contains(done.stdout, f"bob: home {home} is not below mail-root: mail for this user gets 451")
+
+
 def test_case_subaddress_and_domain():
     place = Homes(domains=f"{DOMAIN} example.com", subaddress_delimiter="+")
     for address in (f"Alice@{DOMAIN}", "ALICE@example.com", f"alice+list@{DOMAIN}", f"ALICE+List@{DOMAIN}"):
@@ -446,6 +479,30 @@ def test_check_warns_of_a_range_that_is_not_used():
     done = place.check()
     for name in ("first-valid-uid", "last-valid-uid"):
         harness.contains(done.stdout, f"{name}: has no effect without recipients = passwd:")
+
+
+@harness.table_of({key: (key,) for key in ("catch_all", "postmaster")})
+def test_an_address_of_another_domain_is_a_fault_for_mail_and_check_alike(key):
+    place = Homes(**{key: "alice@other.example"})
+    client = place.site.connect(greeting=False)
+    client.expect(421)
+    client.expect_end()
+    fault = "is of no domain that mail is accepted for, and mail is not forwarded: name the address of a user of this host"
+    harness.contains(place.site.log_text(), fault)
+    done = place.check()
+    harness.equal((done.returncode, done.stdout.count(fault)), (78, 1), done.stdout)
+    place.site.set(domains=f"{DOMAIN} other.example")
+    harness.equal(place.deliver([f"anyone@{DOMAIN}" if key == "catch_all" else f"postmaster@{DOMAIN}"]), [250])
+    harness.equal(place.check().returncode, 0)
+
+
+@harness.table_of({"root": ("root", f" (recipients passwd: root: is the user 0, and users from {FIRST} to"),
+                   "nobody of that name": ("carl", "has none")})
+def test_check_says_why_the_named_postmaster_has_no_mailbox(name, why):
+    done = Homes(postmaster=f"{name}@{DOMAIN}").check()
+    harness.contains(done.stdout, f"postmaster = {name}@{DOMAIN} has none")
+    harness.contains(done.stdout, why)
+    assert "name another by" not in done.stdout, done.stdout
 
 
 def test_check_names_a_catch_all_that_no_user_has():

@@ -116,6 +116,7 @@ SERVICE = """
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+static int n_again;
 enum nss_status _nss_hesiod_getpwnam_r(const char *name, struct passwd *to, char *room, size_t n, int *ret_error)
 {
 	(void)to, (void)room, (void)n;
@@ -124,6 +125,14 @@ enum nss_status _nss_hesiod_getpwnam_r(const char *name, struct passwd *to, char
 			pause();
 	if (strncmp(name, "crash", 5) == 0)
 		_exit(1);
+	if (strncmp(name, "again", 5) == 0 && n_again++ % 3 < 2) {
+		*ret_error = EAGAIN;
+		return NSS_STATUS_TRYAGAIN;
+	}
+	if (strncmp(name, "begun", 5) == 0) {
+		*ret_error = EINPROGRESS;
+		return NSS_STATUS_UNAVAIL;
+	}
 	*ret_error = ENOENT;
 	return NSS_STATUS_NOTFOUND;
 }
@@ -204,6 +213,32 @@ def test_a_crash_of_a_name_service_refuses_that_name_alone():
     client.quit()
     harness.contains(here.log_text(), "a name service has crashed")
     harness.equal(brokers_below(here.process.pid), [broker])
+
+
+FAILING = {"again": ([451, 451, 550], "Resource temporarily unavailable"), "begun": ([451] * 3, "a name service has failed"),
+           "crash": ([451] * 3, "a name service has crashed")}
+
+
+@harness.table_of({f"{name}, {how}": (name, *row, how == "listener") for name, row in FAILING.items()
+                   for how in ("listener", "alone")})
+def test_a_service_that_fails_twice_in_a_row_refuses_for_now_and_others_go_on(name, codes, fault, listens):
+    """In one session and in several, with other names in between; nothing is left of it."""
+    place = Homes()
+    hostile_service()
+    here = listener(place) if listens else None
+    client = here.client() if listens else place.site.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    for code in codes:
+        client.say(f"RCPT TO:<{name}@{DOMAIN}>", code)
+    client.say(f"RCPT TO:<alice@{DOMAIN}>", 250)
+    client.send(f"RCPT TO:<{name}@{DOMAIN}>\r\nRCPT TO:<bob@{DOMAIN}>\r\nDATA\r\n")
+    for code in (451, 250, 354):
+        client.expect(code)
+    harness.equal(client.content(harness.sample()).code, 250)
+    client.quit()
+    harness.equal([len(place.new(user)) for user in ("alice", "bob")], [1, 1])
+    harness.contains((here or place.site).log_text(), fault)
 
 
 def test_check_does_not_wait_for_a_name_service_that_hangs():

@@ -136,7 +136,6 @@ static const struct reply *add_recipient(
 		.local = { r->address, r->n_local },
 		.domain = { r->address + r->n_local, r->n_domain } };
 	const struct rcpt_params params = { 0 };
-	const char *fault = d->maildir.stage.fault;
 	const struct reply *refusal;
 	struct recipient *added;
 
@@ -152,9 +151,6 @@ static const struct reply *add_recipient(
 	a->head.unfiltered = added->unfiltered;
 	if (refusal)
 		tx_drop_recipient(&d->tx);
-	/* it will be carried out again, so this was no fault */
-	if (users_are_awaited(d->maildir.recipients.users))
-		d->maildir.stage.fault = fault;
 	return refusal;
 }
 

@@ -16,7 +16,7 @@ static struct brokered *brokered_of(struct stage *st)
 
 static void note(struct brokered *b, const char *fault)
 {
-	if (b->stage.fault || !*fault)
+	if (!*fault)
 		return;
 	snprintf(b->fault, sizeof(b->fault), "%s", fault);
 	b->stage.fault = b->fault;
@@ -25,7 +25,8 @@ static void note(struct brokered *b, const char *fault)
 /* Returns the refusal when the broker has not answered. */
 static const struct reply *fail(struct brokered *b, int error)
 {
-	note(b, broker_error(error));
+	if (!b->stage.fault)
+		note(b, broker_error(error));
 	return reply_get(error == -ENOMEM ? REPLY_NO_MEMORY : REPLY_STORE_FAILED);
 }
 
@@ -34,6 +35,7 @@ static const struct reply *refusal_of(struct brokered *b, int r)
 {
 	if (r < 0)
 		return fail(b, r);
+	/* that of the transaction, which the broker chooses */
 	note(b, b->files.link->answer->head.fault);
 	return broker_refusal(b->files.link);
 }

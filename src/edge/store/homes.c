@@ -76,5 +76,5 @@ const char *users_try(struct users *u, const char *as)
 
 	if (r == 0)
 		r = users_find(u, SPAN(NO_USER), &user);
-	return r == 0 || r == -ENOENT ? NULL : users_error(r);
+	return r >= 0 || r == -ENOENT ? NULL : users_error(r);
 }

@@ -75,8 +75,12 @@ int lookups_find(const char *name, struct user *ret)
 	int r = -getpwnam_r(name, &own, room, sizeof(room), &pw), n;
 
 	if (!pw) {
-		/* ENOENT is the error of a socket or file */
-		if (r == -ENOENT || (r == 0 && !finds_root(room, sizeof(room))))
+		/*
+		 * these are errors of a socket or file; each has another meaning for
+		 * callers
+		 */
+		if (r == -ENOENT || r == -EINPROGRESS ||
+			(r == 0 && !finds_root(room, sizeof(room))))
 			return -EHOSTUNREACH;
 		return r < 0 ? r : -ENOENT;
 	}

@@ -153,36 +153,12 @@ static int climb(struct walk *w)
 	return restart(w, above);
 }
 
-/*
- * Returns the part of an absolute path that is below the root; NULL: it leads to another
- * place. Directories are compared, not names, because the root may have several. The path
- * is the target of a trusted link.
- */
-static const char *below_root(int root, const char *target)
-{
-	char above[WALK_TARGET_MAX];
-	struct stat ours, st;
-
-	if (fstat(root, &ours) < 0)
-		return NULL;
-	for (size_t n = 0; target[n];) {
-		n += strspn(target + n, "/");
-		n += strcspn(target + n, "/");
-		memcpy(above, target, n);
-		above[n] = '\0';
-		if (fstatat(AT_FDCWD, above, &st, 0) < 0)
-			return NULL;
-		if (is_same(&st, &ours))
-			return target + n;
-	}
-	return NULL;
-}
-
 /* Replaces a link by its target, if it may be followed. 0 or -errno. */
 static int follow(struct walk *w, const char *name)
 {
 	char target[WALK_TARGET_MAX];
 	const char *below = target;
+	struct stat root;
 	ssize_t n = readlinkat(dir_of(w), name, target, sizeof(target));
 
 	if (n < 0 || (size_t)n == sizeof(target))
@@ -192,7 +168,7 @@ static int follow(struct walk *w, const char *name)
 	if (!append(w->link, name))
 		return -ENAMETOOLONG;
 	if (*target == '/')
-		below = below_root(w->root->fd, target);
+		below = fstat(w->root->fd, &root) == 0 ? walk_below(&root, target) : NULL;
 	if (!below) {
 		append(w->done, name);
 		return fail(w, -ELOOP, "is a symbolic link that leads out of mail-root");

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <errno.h>
+#include <sys/stat.h>
 #include "edge/store/store.h"
 
 #define WALK_TARGET_MAX 1024 /* octets of the target of a link */
@@ -60,6 +61,13 @@ struct walk {
  */
 int walk_path(struct walk *w, const struct store_root *root, bool create,
 	const struct home *home, const char *path);
+
+/*
+ * The part of an absolute path that is below the directory; NULL: it leads to another
+ * place. Directories are compared, not names, because one may have several. The path is
+ * one that root has written: the target of a trusted link, or a home.
+ */
+const char *walk_below(const struct stat *directory, const char *path);
 
 /*
  * With root->as_owner becomes the owner of the directory, with the group that it has, and

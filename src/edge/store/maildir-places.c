@@ -22,16 +22,17 @@ const struct reply *maildir_failure(int error)
 	return reply_get(error == -ENOMEM ? REPLY_NO_MEMORY : REPLY_STORE_FAILED);
 }
 
-/* True for the first fault of the transaction, which its record has. */
+/* True for the first fault of the transaction, which its record has; a hint is none. */
 static bool may_note(const struct maildir *m)
 {
-	return !m->stage.fault;
+	return !m->stage.fault || m->has_hint;
 }
 
 static void note(struct maildir *m, struct buf *fault)
 {
 	m->fault[fault->n < sizeof(m->fault) ? fault->n : sizeof(m->fault) - 1] = '\0';
 	m->stage.fault = m->fault;
+	m->has_hint = false;
 }
 
 static const char *root_path(const struct maildir *m)
@@ -226,10 +227,12 @@ static const struct reply *search_failure(struct maildir *m,
 		[RECIPIENTS_LONG] = REPLY_STORE_FAILED,
 	};
 
-	if (result == RECIPIENTS_FAILED && may_note(m)) {
+	if (s->fault[0] && may_note(m) &&
+		(result == RECIPIENTS_FAILED || result == RECIPIENTS_UNKNOWN)) {
 		struct buf b = BUF(m->fault);
 		buf_put_str(&b, s->fault);
 		note(m, &b);
+		m->has_hint = result == RECIPIENTS_UNKNOWN;
 	}
 	if (result == RECIPIENTS_LONG)
 		note_root(m, RECIPIENTS_PATH_LONG);

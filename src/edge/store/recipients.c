@@ -10,6 +10,8 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include "edge/store/mailbox-walk.h"
 #include "edge/store/users.h"
 #include "edge/table/table.h"
 #include "proto/destination.h"
@@ -335,11 +337,22 @@ static bool has_dots(const char *path)
 	return false;
 }
 
+/* The rest of a path that begins with another one; NULL: it does not. */
+static const char *rest_of(const char *path, const char *first)
+{
+	size_t n = strlen(first);
+
+	while (n && first[n - 1] == '/')
+		n--;
+	return strncmp(path, first, n) == 0 && path[n] == '/' ? path + n : NULL;
+}
+
 /* The part of a home that is below mail-root; NULL: there is none, and why. */
 static const char *below_root(
 	const struct recipients *rs, const char *home, const char **ret_why)
 {
-	size_t n = rs->root_path ? strlen(rs->root_path) : 0;
+	const char *below;
+	struct stat root;
 
 	*ret_why = "has no home";
 	if (!*home)
@@ -348,12 +361,16 @@ static const char *below_root(
 	if (has_dots(home))
 		return NULL;
 	*ret_why = "is not below mail-root";
-	while (n && rs->root_path[n - 1] == '/')
-		n--;
-	if (!rs->root_path || strncmp(home, rs->root_path, n) != 0 || home[n] != '/')
+	if (!rs->root_path)
 		return NULL;
-	home += n + strspn(home + n, "/");
-	return *home ? home : NULL;
+	below = rest_of(home, rs->root_path);
+	/* one of them may name the other by a link, such as /home to /var/home */
+	if (!below && stat(rs->root_path, &root) == 0)
+		below = walk_below(&root, home);
+	if (!below)
+		return NULL;
+	below += strspn(below, "/");
+	return *below ? below : NULL;
 }
 
 enum recipients_result recipients_at_home(struct recipients_search *s, struct span local,
@@ -381,6 +398,19 @@ enum recipients_result recipients_at_home(struct recipients_search *s, struct sp
 	return RECIPIENTS_FOUND;
 }
 
+/* Keeps why a user that exists gets no mail, which is no fault of this host. */
+static void fail_range(struct recipients_search *s, struct span name, uid_t uid)
+{
+	const struct users *u = s->rs->users;
+	char words[RECIPIENTS_FAULT_MAX];
+
+	snprintf(words, sizeof(words),
+		"is the user %lu, and users from %lu to %lu get mail (%s-valid-uid)",
+		(unsigned long)uid, (unsigned long)u->first, (unsigned long)u->last,
+		uid < u->first ? "first" : "last");
+	fail_user(s, name, "", words);
+}
+
 /* Finds the Maildir in the home of a user of the system. UNKNOWN: there is none. */
 static enum recipients_result find_user(struct recipients_search *s, struct span local,
 	struct span domain, struct recipients_place *ret)
@@ -391,6 +421,14 @@ static enum recipients_result find_user(struct recipients_search *s, struct span
 	if (!is_component(local))
 		return RECIPIENTS_NAME;
 	r = users_find(s->rs->users, local, &user);
+	if (r == -EINPROGRESS) {
+		s->fault[0] = '\0';
+		return RECIPIENTS_FAILED;
+	}
+	if (r == USERS_OUT_OF_RANGE) {
+		fail_range(s, local, user.uid);
+		return RECIPIENTS_UNKNOWN;
+	}
 	if (r < 0)
 		return r == -ENOENT ? RECIPIENTS_UNKNOWN
 				    : fail_user(s, local, "", users_error(r));
@@ -461,6 +499,7 @@ void recipients_begin(struct recipients_search *s, const struct recipients *rs,
 	local_unquote(r->local, &local);
 	for (size_t i = 0; i < local.n; i++)
 		local.p[i] = ascii_lower(local.p[i]);
+	s->fault[0] = '\0';
 	s->rs = rs;
 	s->logged_in = logged_in;
 	/* longer than any name, so it is invalid, and must not match its beginning */

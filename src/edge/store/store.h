@@ -90,7 +90,10 @@ struct recipients_search {
 	struct span whole; /* local part without quotes, in lower case */
 	struct span base; /* the same without a subaddress */
 	struct span domain; /* domain of the recipient */
-	/* set with RECIPIENTS_FAILED: "FILE: KEY: FAULT" */
+	/*
+	 * set with RECIPIENTS_FAILED: "FILE: KEY: FAULT"; with RECIPIENTS_UNKNOWN why a
+	 * user that exists gets no mail, or empty
+	 */
 	char fault[RECIPIENTS_FAULT_MAX];
 	unsigned next; /* number of the next try */
 
@@ -404,6 +407,7 @@ struct maildir {
 	struct message_file *files;
 	size_t n_files;
 	char fault[MAILBOX_FAULT_MAX]; /* fault of the transaction; see struct stage */
+	bool has_hint; /* it is why a user is unknown: a fault of this host replaces it */
 };
 
 /* `host` stays the caller's. m->root.fd is to be set before mail comes. */

@@ -143,10 +143,8 @@ int users_find(struct users *u, struct span name, struct user *ret)
 	r = u->channel < 0 ? lookups_find(q.name, &user) : find_answer(u, &q, &user);
 	if (r < 0)
 		return r;
-	if (user.uid < u->first || user.uid > u->last)
-		return -ENOENT;
 	*ret = user;
-	return 0;
+	return user.uid < u->first || user.uid > u->last ? USERS_OUT_OF_RANGE : 0;
 }
 
 const char *users_error(int error)
@@ -161,6 +159,10 @@ const char *users_error(int error)
 		return "a name service has crashed (nsswitch.conf(5))";
 	case -EHOSTUNREACH:
 		return "a name service has failed (nsswitch.conf(5))";
+	case -EAFNOSUPPORT:
+	case -ENETUNREACH:
+		return "a name service needs a network that this process does not have "
+		       "(PrivateNetwork= and RestrictAddressFamilies= of the unit)";
 	case -ERANGE:
 		return "has an entry of more than 16 KiB";
 	case -ENAMETOOLONG:
