@@ -1116,5 +1116,43 @@ def test_check_by_root_names_a_socket_that_others_cannot_reach(mode, above, name
         assert text not in done.stdout, done.stdout
 
 
+NOBODY = 65534
+OWNER_ALONE = "; only its owner or root may connect: let the filter make it with mode 0660 and a group of its own"
+ITS_GROUP = "; its group may connect: put SupplementaryGroups= with that into a drop-in of this unit; see ls -l "
+CLOSED = "; the directory {folder} is closed to the user "
+
+
+@harness.table(
+    same_owner=(NOBODY, 2, 0o700, 0o755, 0, None),
+    member=(1, 2, 0o770, 0o755, 2, None),
+    all_users=(1, 2, 0o777, 0o755, 0, None),
+    another_owner=(1, 2, 0o700, 0o755, 0, OWNER_ALONE),
+    another_owner_and_read_alone=(1, 2, 0o755, 0o755, 2, OWNER_ALONE),
+    group_of_root=(1, 0, 0o770, 0o755, 0, OWNER_ALONE),
+    another_group=(1, 2, 0o770, 0o755, 0, ITS_GROUP),
+    same_owner_without_the_right=(NOBODY, 2, 0o077, 0o755, 2, "; its owner must have the right to write: chmod u+w "),
+    directory=(NOBODY, 2, 0o777, 0o750, 0, CLOSED))
+def test_check_names_who_may_connect_to_a_socket(owner, group, mode, above, joined, cure):
+    """As user and group 65534, and perhaps one group more."""
+    harness.need_root()
+    run = harness.scratch() / "run"
+    run.parent.chmod(0o755)
+    run.mkdir()
+    filter_ = Filter(path=run / "filter.sock")
+    os.chown(filter_.path, owner, group)
+    filter_.path.chmod(mode)
+    run.chmod(above)
+    site = site_with(filter_.line())
+    groups = f"--groups={joined}" if joined else "--clear-groups"
+    done = harness.run("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", groups, *site.command(), "--check")
+    denied = f"{filter_.address} cannot connect: Permission denied"
+    if cure:
+        harness.contains(done.stdout, denied + cure.format(folder=run))
+        harness.equal(len(filter_.conversations), 0)
+    else:
+        assert denied not in done.stdout, done.stdout
+        harness.contains(done.stdout, f"{filter_.address} version 6; actions: ")
+
+
 if __name__ == "__main__":
     harness.main()

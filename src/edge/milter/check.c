@@ -35,7 +35,7 @@ static void ask_http(struct filter *f)
 		r = link_flush(&l, HTTP_SECONDS);
 	if (r == 0 && link_read(&l, HTTP_SECONDS, &frame) < 0 && strstr(l.fault, "HTTP"))
 		memcpy(f->link.fault, l.fault, sizeof(l.fault));
-	link_close(&l);
+	link_done(&l);
 }
 
 /* Root can connect to what others cannot. */
@@ -78,6 +78,7 @@ static bool check_one(
 	if (fine)
 		report_reach(f, path, report);
 	filter_quit(f);
+	link_done(&f->link);
 	return fine;
 }
 

@@ -56,6 +56,9 @@ static void put_cure_of_path(struct buf *to, const struct milter_setting *s, int
 		buf_put(to, SPAN("; no filter has it open: start the filter"));
 	} else if (error == EACCES && stat(path, &st) < 0) {
 		file_put_closed(to, path);
+	} else if (error == EACCES && st.st_uid == geteuid()) {
+		buf_put(to, SPAN("; its owner must have the right to write: chmod u+w "));
+		text_escape(to, s->path, FILTER_NAME_MAX - 1);
 	} else if (error == EACCES && (!(st.st_mode & S_IWGRP) || st.st_gid == 0)) {
 		buf_put(to,
 			SPAN("; only its owner or root may connect: let the filter make "
