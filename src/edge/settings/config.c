@@ -297,7 +297,7 @@ static void finish_users(struct config *c)
 	const char *const values[] = { c->recipients.catch_all,
 		c->recipients.postmaster };
 
-	c->users.channel = -1;
+	c->users.channel = -ECONNRESET;
 	c->recipients.users = &c->users;
 	if (!c->mail_root)
 		c->mail_root = USERS_ROOT;

@@ -2,10 +2,10 @@
 /* A broker's side of the table of hangs: it shows each step before it takes it. */
 #pragma once
 
-#include <errno.h>
 #include "edge/store/store.h"
+#include "proto/broker.h"
 
-#define HANG_HERE ENAVAIL /* error: another broker hangs there */
+#define HANG_HERE (BROKER_ERRNO_MAX + 4) /* error: another broker hangs there */
 
 /* Of mail-root, or of another directory, whose paths begin with "/" and its name. */
 struct hang_mark {

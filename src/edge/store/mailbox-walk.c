@@ -344,16 +344,15 @@ static bool is_at_home(const struct walk *w)
 	return strlen(w->todo + strspn(w->todo, "/")) <= w->home.n_below;
 }
 
-/* The home of a user, and what is in it, is his. */
-static int judge_owner(const struct walk *w, int fd)
+int walk_judge_owner(const struct home *home, int fd)
 {
 	struct stat st;
 
-	if (!w->home.is_set || !is_at_home(w))
+	if (!home->is_set)
 		return 0;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	return st.st_uid == w->home.owner ? 0 : -WALK_IS_OTHERS;
+	return st.st_uid == home->owner ? 0 : -WALK_IS_OTHERS;
 }
 
 /* Nothing is made in the place of a home, or above it. */
@@ -402,7 +401,7 @@ static int step(struct walk *w, const char *name)
 		fd = openat(dir_of(w), name, OPEN_PATH);
 	}
 	if (fd >= 0) {
-		r = judge_owner(w, fd);
+		r = is_at_home(w) ? walk_judge_owner(&w->home, fd) : 0;
 		if (r == 0)
 			r = walk_descend(w->root, fd);
 		w->is_home = is_at_home(w);

@@ -8,14 +8,16 @@
 #include <errno.h>
 #include <sys/stat.h>
 #include "edge/store/store.h"
+#include "proto/broker.h"
 
 #define WALK_TARGET_MAX 1024 /* octets of the target of a link */
 #define WALK_OPEN_DIR (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define WALK_DIR_MODE 0700
-/* errors: */
-#define WALK_IS_ROOTS ENOTUNIQ /* root owns it, in a directory of a user */
-#define WALK_IS_OTHERS EREMCHG /* another user owns it, in the home of one */
-#define WALK_HAS_NO_HOME ENOANO /* the home of a user is missing */
+
+/* Errors of this folder, in negative, above each that a file system can give. */
+#define WALK_IS_ROOTS (BROKER_ERRNO_MAX + 1) /* root owns it, in a directory of a user */
+#define WALK_IS_OTHERS (BROKER_ERRNO_MAX + 2) /* another user owns it, in a home */
+#define WALK_HAS_NO_HOME (BROKER_ERRNO_MAX + 3) /* the home of a user is missing */
 
 /* Directories that another process syncs, with descriptors of their own. */
 #define SYNCS_OF_ALL SIZE_MAX /* it concerns all mailboxes */
@@ -68,6 +70,9 @@ int walk_path(struct walk *w, const struct store_root *root, bool create,
  * one that root has written: the target of a trusted link, or a home.
  */
 const char *walk_below(const struct stat *directory, const char *path);
+
+/* Whether what is open in the home of a user is his. 0, -WALK_IS_OTHERS or -errno. */
+int walk_judge_owner(const struct home *home, int fd);
 
 /*
  * With root->as_owner becomes the owner of the directory, with the group that it has, and

@@ -140,18 +140,6 @@ static void close_dir(int *dir)
 	*dir = -1;
 }
 
-/* In the home of a user each part is his. */
-static int judge_owner(const struct mailbox *box, int fd)
-{
-	struct stat st;
-
-	if (!box->home.is_set)
-		return 0;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	return st.st_uid == box->home.owner ? 0 : -WALK_IS_OTHERS;
-}
-
 /* Opens a part. 0 or -errno; -ENOENT: it is missing. */
 static int open_part(struct mailbox *box, const char *part, int *ret_dir)
 {
@@ -161,7 +149,7 @@ static int open_part(struct mailbox *box, const char *part, int *ret_dir)
 	fd = walk_open(box->root, box->dir, part);
 	if (fd >= 0) {
 		*ret_dir = fd;
-		return judge_owner(box, fd);
+		return walk_judge_owner(&box->home, fd);
 	}
 	r = look_at(box, part);
 	return r ? r : fd;
@@ -277,14 +265,14 @@ int mailbox_judge_owners(struct mailbox *box)
 	int r = hang_step(box->root->mark, box->path);
 
 	if (r == 0 && box->root->as_owner)
-		r = judge_owner(box, box->new_dir);
+		r = walk_judge_owner(&box->home, box->new_dir);
 	if (r == 0 && box->root->as_owner && box->owner != 0 &&
 		(fstat(box->new_dir, &st) < 0 || st.st_uid == 0))
 		r = -WALK_IS_ROOTS;
 	if (r < 0)
 		return mailbox_fail(box, "new", r);
 	if (box->root->as_owner && box->tmp_dir >= 0)
-		r = judge_owner(box, box->tmp_dir);
+		r = walk_judge_owner(&box->home, box->tmp_dir);
 	return r < 0 ? mailbox_fail(box, "tmp", r) : 0;
 }
 

@@ -45,8 +45,7 @@ enum create_choice {
 /* The users of the system, as recipients (users.h). */
 struct users {
 	uint32_t first, last; /* numbers of users that get mail */
-	/* to the process that looks them up; -1: this one does; or -errno of its end */
-	int channel;
+	int channel; /* to the process that looks them up, or -errno: there is none */
 	/* of the request that is carried out; NULL: an answer is waited for */
 	struct users_answers *answers;
 };

@@ -40,7 +40,7 @@ bool users_serve(int argc, char **argv, int *ret_status)
 
 bool users_have_ended(const struct users *u)
 {
-	return u->channel < -1;
+	return u->channel < 0;
 }
 
 bool users_are_awaited(const struct users *u)
@@ -52,7 +52,7 @@ bool users_are_awaited(const struct users *u)
 static int give_up(struct users *u, int error)
 {
 	close(u->channel);
-	u->channel = error < -1 ? error : -ECONNRESET;
+	u->channel = error;
 	return u->channel;
 }
 
@@ -140,7 +140,7 @@ int users_find(struct users *u, struct span name, struct user *ret)
 		return u->channel;
 	memcpy(q.name, name.p, name.n);
 	q.id = u->answers ? u->answers->id : 0;
-	r = u->channel < 0 ? lookups_find(q.name, &user) : find_answer(u, &q, &user);
+	r = find_answer(u, &q, &user);
 	if (r < 0)
 		return r;
 	*ret = user;

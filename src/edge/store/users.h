@@ -31,7 +31,7 @@ struct users_answers {
  */
 int users_start(struct users *u, const char *as, bool apart);
 
-/* True when that process has ended, or is of no use. */
+/* True when that process has ended, is of no use, or was never started. */
 bool users_have_ended(const struct users *u);
 
 /* True when the request that is carried out has to be carried out again. */
@@ -40,9 +40,9 @@ bool users_are_awaited(const struct users *u);
 #define USERS_OUT_OF_RANGE 1 /* its number is not one of those that get mail */
 
 /*
- * Finds a user. 0 or USERS_OUT_OF_RANGE; -ENOENT: there is none of that name; with a
- * channel and u->answers -EINPROGRESS: an answer is awaited; or another -errno. With a
- * channel alone waits, which is for --check.
+ * Finds a user. 0 or USERS_OUT_OF_RANGE; -ENOENT: there is none of that name; with
+ * u->answers -EINPROGRESS: an answer is awaited; or another -errno. Without them waits,
+ * which is for --check.
  */
 
 int users_find(struct users *u, struct span name, struct user *ret);
