@@ -10,7 +10,7 @@ import harness
 from harness import DOMAIN
 from homes import FIRST, LAST, Homes, begun, end_message, passwd
 from listening import Listening
-from mailboxes import OTHER, OURS, give, make_maildir
+from mailboxes import OTHER, OURS, fuse, give, make_maildir, need_fuse
 
 NO_USERS = "passwd: needs root"
 
@@ -392,6 +392,19 @@ def test_a_real_quota_of_a_user_is_his_own():
     harness.equal(client.content(large).code, 250)
     client.quit()
     harness.equal(place.deliver(), [250])
+
+
+def test_a_file_system_of_a_user_that_lets_nobody_else_in_gets_no_mail_and_holds_up_none():
+    """The kernel lets no process in that is root besides, as the broker is: also not as that user."""
+    need_fuse("bindfs")
+    place = Homes()
+    below = make_maildir(place.site.dir / "below", owner=OTHER)
+    place.alice.mkdir()
+    os.chown(place.alice, OTHER, OTHER)
+    fuse(place.alice, "bindfs", "-f", "--no-allow-other", below, place.alice)
+    harness.equal(place.deliver(), [451])
+    harness.equal(place.fault(), f"{place.alice}: Permission denied")
+    harness.equal(place.deliver([f"bob@{DOMAIN}"]), [250])
 
 
 @harness.table_of({"read only": "ro", "without rights": "closed"})
