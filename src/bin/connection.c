@@ -531,7 +531,7 @@ static bool use_preloaded(struct connection *c)
 	c->tls_api = c->preload->api;
 	if (!has_keys(c))
 		return false;
-	snprintf(c->tls_fault, sizeof(c->tls_fault), "%s", c->preload->fault);
+	memcpy(c->tls_fault, c->preload->fault, sizeof(c->tls_fault));
 	if (!preload_has_priority(c->preload, tls)) {
 		int r = c->tls_api->prioritize(credentials, tls->priority, &report);
 		if (r == -ENOMEM)

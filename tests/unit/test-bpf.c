@@ -81,7 +81,8 @@ static uint32_t run(const struct bpf_program *p, const struct seccomp_data *data
 
 static uint32_t verdict(const struct bpf_table *t, const struct seccomp_data *data)
 {
-	struct bpf_program p;
+	struct sock_filter at[BPF_PROGRAM_MAX];
+	struct bpf_program p = { .at = at, .n = BPF_PROGRAM_MAX };
 
 	bpf_assemble(&p, t);
 	return run(&p, data);
@@ -93,7 +94,8 @@ static void test_every_number_has_its_verdict(void)
 	static const struct bpf_rule rule = { 511, EPERM, { { 0, ARG_IS, 7 } } };
 	uint16_t allowed[MANY], deadly[MANY];
 	struct bpf_table t = { allowed, MANY, deadly, MANY, &rule, 1, OTHERS, NULL };
-	struct bpf_program p;
+	struct sock_filter at[BPF_PROGRAM_MAX];
+	struct bpf_program p = { .at = at, .n = BPF_PROGRAM_MAX };
 
 	for (uint16_t i = 0; i < MANY; i++) {
 		allowed[i] = (uint16_t)(i * 4);
@@ -121,7 +123,8 @@ static void test_the_longest_program_is_right(void)
 	struct bpf_table t = {
 		.rules = rules, .n_rules = BPF_RULES_MAX, .others = OTHERS
 	};
-	struct bpf_program p;
+	struct sock_filter at[BPF_PROGRAM_MAX];
+	struct bpf_program p = { .at = at, .n = BPF_PROGRAM_MAX };
 	size_t far = 0;
 
 	for (uint16_t i = 0; i < BPF_RULES_MAX; i++)

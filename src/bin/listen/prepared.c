@@ -9,16 +9,17 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include "bin/broker.h"
 #include "edge/auth/auth.h"
 #include "edge/net/net.h"
 
 /*
- * A request this large makes glibc consolidate its free lists; its memory is mapped
- * separately.
+ * A request for more than any free piece has makes glibc consolidate its free lists; its
+ * memory is mapped separately.
  */
-#define SORTED_BY (64 * 1024 * 1024)
+#define SORTED_BY (2 * 1024 * 1024)
 #define PIECE_MAX (16 * 1024)
 #define PIECES_MAX 256 /* pieces of one size */
 #define SMALL_MAX ((size_t)1024)
@@ -208,6 +209,7 @@ static void use_up(size_t n, uintptr_t end)
  */
 static void arrange_memory(void)
 {
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 	uintptr_t room;
 
 	free((void *)occupy(SORTED_BY));
@@ -217,6 +219,9 @@ static void arrange_memory(void)
 	mallopt(M_TOP_PAD, ROOM);
 	room = occupy(ROOM / 2);
 	free((void *)room);
+	/* each fork would copy the page tables of what a free() of wipe.c overwrote */
+	madvise((void *)((room + page - 1) / page * page), ROOM / 2 - page,
+		MADV_DONTNEED);
 	for (size_t n = PIECE_MAX; n > SMALL_MAX; n /= 2)
 		use_up(n, room);
 	for (size_t n = SMALL_MAX; n >= SMALL_STEP; n -= SMALL_STEP)

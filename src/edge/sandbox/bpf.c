@@ -69,7 +69,7 @@ static inline size_t put_branch(
 /* The returns are together at the end of the program, one for each action. */
 static size_t put_return(struct bpf_program *p, uint32_t action)
 {
-	for (size_t i = BPF_PROGRAM_MAX; i-- > p->first && p->at[i].code == RETURN;)
+	for (size_t i = p->n; i-- > p->first && p->at[i].code == RETURN;)
 		if (p->at[i].k == action)
 			return i;
 	return put_step(p, RETURN, action);
@@ -187,7 +187,7 @@ void bpf_assemble(struct bpf_program *p, const struct bpf_table *t)
 	struct ends ends;
 	size_t known;
 
-	p->first = BPF_PROGRAM_MAX;
+	p->first = p->n;
 	ends.allow = put_return(p, SECCOMP_RET_ALLOW);
 	ends.kill = put_return(p, SECCOMP_RET_KILL_PROCESS);
 	put_returns(p, t);

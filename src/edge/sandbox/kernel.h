@@ -105,7 +105,8 @@ int seccomp_tighten(void);
  * A branch is at most three instructions, with its jumps: one for each call; for a rule
  * one, two checks of two branches and two loads, and its errno.
  */
-#define BPF_PROGRAM_MAX (3 * BPF_CALLS_MAX + 20 * BPF_RULES_MAX + 16)
+#define BPF_LENGTH_MAX(calls, rules) (3 * (calls) + 20 * (rules) + 16)
+#define BPF_PROGRAM_MAX BPF_LENGTH_MAX(BPF_CALLS_MAX, BPF_RULES_MAX)
 
 /* Arguments are 32 bits wide, as the kernel reads them; only ARG_IS_NULL sees all 64. */
 enum bpf_test {
@@ -144,7 +145,8 @@ struct bpf_table {
 };
 
 struct bpf_program {
-	struct sock_filter at[BPF_PROGRAM_MAX];
+	struct sock_filter *at;
+	size_t n; /* length of `at`, at most BPF_PROGRAM_MAX */
 	size_t first; /* the program is at[first] to the end */
 };
 

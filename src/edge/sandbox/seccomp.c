@@ -471,6 +471,8 @@ static const struct bpf_table stage_b = {
 	.others = SECCOMP_RET_ALLOW,
 };
 
+#define FORKED_MAX BPF_LENGTH_MAX(COUNT(deadly_forked), COUNT(conditional_forked))
+
 _Static_assert(COUNT(conditional) + COUNT(conditional_accepting) <= BPF_RULES_MAX,
 	"stage A fits, that of a process that accepts, too");
 _Static_assert(COUNT(allowed) + COUNT(deadly) + COUNT(allowed_chown) +
@@ -484,19 +486,27 @@ bool seccomp_exists(void)
 	return true;
 }
 
-int seccomp_enforce(const struct bpf_table *t)
+/* `p` is empty, and has room for the program. */
+static int enforce(struct bpf_program *p, const struct bpf_table *t)
 {
-	struct bpf_program p;
 	struct sock_fprog filter;
 
-	bpf_assemble(&p, t);
+	bpf_assemble(p, t);
 	filter = (struct sock_fprog){
-		.len = (unsigned short)(BPF_PROGRAM_MAX - p.first),
-		.filter = p.at + p.first,
+		.len = (unsigned short)(p->n - p->first),
+		.filter = p->at + p->first,
 	};
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) < 0)
 		return -errno;
 	return 0;
+}
+
+int seccomp_enforce(const struct bpf_table *t)
+{
+	struct sock_filter at[BPF_PROGRAM_MAX];
+	struct bpf_program p = { .at = at, .n = COUNT(at) };
+
+	return enforce(&p, t);
 }
 
 /* `needs` comes between stage A and the last table. */
@@ -529,9 +539,16 @@ int seccomp_enter_accepting(const struct seccomp_needs *needs)
 	return enforce_for(needs, &accepting);
 }
 
+/*
+ * COST: two page faults of a connection; without it: seccomp_enforce() has a larger part
+ * of the stack.
+ */
 int seccomp_enter_forked(void)
 {
-	return seccomp_enforce(&forked);
+	struct sock_filter at[FORKED_MAX];
+	struct bpf_program p = { .at = at, .n = COUNT(at) };
+
+	return enforce(&p, &forked);
 }
 
 int seccomp_enter_connecting(void)
