@@ -184,6 +184,8 @@ static void test_a_refused_recipient_that_was_added_refuses_the_message(void)
 	CHECK(!tx_refusal_of_added(&tx));
 	tx.recipients[2].reply = refusal;
 	CHECK(tx_refusal_of_added(&tx) == refusal);
+	tx.recipients[1].reply = reply_get(REPLY_STORE_FULL);
+	CHECK(tx_refusal_of_added(&tx) == reply_get(REPLY_STORE_FULL));
 	tx_clear(&tx);
 }
 
