@@ -3,6 +3,7 @@
 """The broker, which delivers as the owner of each mailbox: its end, its rights, and owners that change theirs."""
 
 import os
+import pwd
 import shutil
 import signal
 import time
@@ -10,7 +11,7 @@ import time
 import harness
 from harness import DOMAIN
 from listening import Listening, acceptor, brokers_below, deliver, status_of, with_tls
-from mailboxes import ALICE, OTHER, OURS, Place, fuse, make_maildir, need_fuse
+from mailboxes import ALICE, OTHER, OURS, Place, fuse, give, make_maildir, need_fuse
 
 ENDED = "the broker, which opens mailboxes as their owners, has ended"
 BOB = f"bob@{DOMAIN}"
@@ -365,6 +366,22 @@ def test_files_of_owners_in_turn_have_their_user_and_group():
         harness.eventually(lambda: status_of(broker)["Uid"].split() == ["0"] * 4, "root between requests")
         harness.equal(status_of(broker)["Groups"].split(), [str(group)])
     client.quit()
+
+
+def test_where_user_is_set_there_is_no_broker():
+    """It would cost each message, and all mailboxes belong to that user."""
+    place = Place(user="nobody")
+    give(place.root, pwd.getpwnam("nobody").pw_uid)
+    make_maildir(place.alice, owner=pwd.getpwnam("nobody").pw_uid)
+    client = begun(place)
+    harness.equal(brokers_below(client.process.pid), [])
+    harness.equal(code_of_data(client), 250)
+    client.quit()
+    here = Listening(user="nobody")
+    give(here.root, pwd.getpwnam("nobody").pw_uid)
+    here.listen()
+    harness.equal(brokers_below(here.process.pid), [])
+    deliver(here.client())
 
 
 def test_a_full_quota_is_that_of_the_owner():
