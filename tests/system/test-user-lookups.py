@@ -92,10 +92,25 @@ def test_its_end_refuses_for_now_and_a_listener_starts_another():
 # Name services that fail, wait, hang or crash
 
 
+def test_the_static_program_reads_no_settings_of_name_services():
+    """Its libc would load the services of another libc; nothing is wrong where these are missing."""
+    if not harness.is_static():
+        raise harness.Skip("this program asks the name services")
+    place = Homes()
+    with open("/etc/nsswitch.conf", "w", encoding="ascii") as services:
+        services.write("passwd: nosuch systemd [UNAVAIL=return] hesiod\n")
+    harness.equal(place.codes("alice", "carl"), [250, 550])
+    harness.equal(place.check().returncode, 0)
+    Path("/etc/passwd").write_text("nobody:x:65534:65534::/:/bin/false\n")  # without root it is cut short
+    harness.equal(place.codes("alice", "carl"), [451, 451])
+
+
 @harness.table_of({"no service": ("nsswitch.conf", "passwd: nosuch [UNAVAIL=return] files\n",
                                   "a name that no user has cannot be looked up: "),
                    "no users": ("passwd", "", "without the user nobody no mail is received: ")})
 def test_where_the_name_services_have_failed_nobody_is_unknown(file, text, shown):
+    if file == "nsswitch.conf":
+        harness.needs_modules()
     place = Homes()
     client = place.site.connect()
     client.ehlo()

@@ -2,8 +2,8 @@
 /*
  * Replacements in a static program for functions that cannot be linked into one: p11-kit
  * and GSSAPI, for which Debian has no archives; iconv and the name services, which would
- * load modules and with them another libc. All but getpwnam() fail: there are no keys in
- * tokens and no Kerberos, and no character set is converted.
+ * load modules and with them another libc. Users are those of /etc/passwd; all else
+ * fails: there are no keys in tokens and no Kerberos, and no character set is converted.
  */
 #include <errno.h>
 #include <iconv.h>
@@ -129,14 +129,36 @@ struct passwd *getpwnam(const char *name)
 	return user;
 }
 
-/* GnuTLS uses it to find the home directory, for lists of known hosts. */
+/* Finds a user by name, or by number where that is NULL, in /etc/passwd alone. */
+static int find_user(const char *name, uid_t uid, struct passwd *user, char *to, size_t n,
+	struct passwd **ret_user)
+{
+	FILE *users = fopen("/etc/passwd", "re");
+	struct passwd *found = NULL;
+	int r = users ? 0 : errno;
+
+	*ret_user = NULL;
+	if (!users)
+		return r;
+	do
+		r = fgetpwent_r(users, user, to, n, &found);
+	while (r == 0 && found &&
+		(name ? strcmp(found->pw_name, name) != 0 : found->pw_uid != uid));
+	fclose(users);
+	if (r == 0)
+		*ret_user = found;
+	return r == ENOENT ? 0 : r;
+}
+
+int getpwnam_r(const char *name, struct passwd *user, char *to, size_t n,
+	struct passwd **ret_user)
+{
+	return find_user(name, 0, user, to, n, ret_user);
+}
+
+/* Also of GnuTLS, to find the home directory, for lists of known hosts. */
 int getpwuid_r(
 	uid_t uid, struct passwd *user, char *to, size_t n, struct passwd **ret_user)
 {
-	(void)uid;
-	(void)user;
-	(void)to;
-	(void)n;
-	*ret_user = NULL;
-	return 0;
+	return find_user(NULL, uid, user, to, n, ret_user);
 }
