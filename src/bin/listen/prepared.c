@@ -52,6 +52,7 @@ static struct connection *prepare(const struct acceptor_task *task, enum listen_
 static void begin_watching(struct prepared *p, const struct preload *preload)
 {
 	const struct config *c = &p->any->config;
+	bool looks_up = c->milters && c->client_name == CLIENT_NAME_AUTO;
 
 	/* if this fails, connection_open() also fails, and records the reason */
 	if (c->user)
@@ -60,7 +61,7 @@ static void begin_watching(struct prepared *p, const struct preload *preload)
 	p->n_hidden = watch_drop_hidden(&p->watch);
 	watch_add(&p->watch, c->mail_root, true);
 	watch_add(&p->watch, c->dsn_outbox, true);
-	watch_add(&p->watch, c->milters ? LOOKUP_FILE : NULL, true);
+	watch_add(&p->watch, looks_up ? LOOKUP_FILE : NULL, true);
 	watch_add(&p->watch, c->trace_directory, true);
 	watch_add(&p->watch, c->log == LOG_JSON ? c->log_file : NULL, true);
 }
