@@ -31,7 +31,7 @@
 
 #define CHANNELS_MAX (64 * 1024) /* as many as a listener has connections */
 #define EVENTS_MAX 256 /* ready channels in one round; more come in the next */
-#define FD_KEPT 40 /* of its own, and open for a moment */
+#define FD_KEPT 16 /* of its own, and for a moment */
 #define ACCEPT_MAX 64 /* channels that are taken before requests are answered */
 
 /* A request that is carried out again when a user has been looked up. */
