@@ -109,6 +109,7 @@ class Rows:
         ways = {
             "bare": lambda: p.bare_cpu(f"{self.tools}/no-libc"),
             "libc": lambda: p.bare_cpu("/bin/true"),
+            "static libc": lambda: p.bare_cpu(f"{self.tools}/empty"),
             "prototype": lambda: cpu("plain", f"{self.tools}/minimal-plain", f"{self.scratch}/plain"),
             "no sync": lambda: cpu("plain", *no_sync, *p.postern()),
             "sync": lambda: cpu("plain", "env", *p.postern())}
@@ -156,14 +157,16 @@ class Rows:
     def print_all(self):
         ms = self.measure()
         syncs = ms["sync"] - ms["no sync"]
-        alone = {"executing a program, and its end": ms["bare"], "syncs: two of the file, one of the folder": syncs,
-                 "the session, as the prototype does it": ms["prototype"] - ms["libc"] - syncs}
         forked = {"fork and session, as the prototype does them": ms["fork"] - syncs,
                   "syncs: two of the file, one of the folder": syncs}
         handshake = {"a handshake, as the prototype does it": ms["fork, TLS"] - ms["fork, library"]}
         for build in self.builds:
             of = {name.removeprefix(f"{build}: "): value for name, value in ms.items() if name.startswith(f"{build}: ")}
-            own = {"the program begins: libraries, settings of the linker": of["start"] - ms["bare"],
+            libc = ms["static libc" if build == "static" else "libc"]
+            alone = {"executing a program, and its end": ms["bare"], "libc begins, as in an empty program": libc - ms["bare"],
+                     "syncs: two of the file, one of the folder": syncs,
+                     "the session, as the prototype does it": ms["prototype"] - ms["libc"] - syncs}
+            own = {"the program begins: libraries, settings of the linker": of["start"] - libc,
                    "the sandbox": of["plain"] - of["plain, no sandbox"], "records": of["plain"] - of["plain, no records"]}
             print_row(f"{build}: plain, by exec", of["plain"], alone, own)
             begins = of["TLS"] - of["plain"] - sum(handshake.values())
