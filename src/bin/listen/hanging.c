@@ -11,9 +11,13 @@ void listener_put_hang(const struct listener *l, int place, size_t n, struct buf
 	buf_put(to, SPAN("the broker, process "));
 	buf_put_num(to, pid > 0 ? (uint64_t)pid : 0);
 	buf_put(to, SPAN(", which opens mailboxes as their owners, has not answered for "
-			 "10 s: it waits for the file system"));
-	if (b.n) {
-		buf_put(to, SPAN(" of "));
+			 "10 s: it waits for a file system"));
+	/* a setting other than mail-root stands behind a slash */
+	if (b.n && *b.p == '/') {
+		buf_put(to, SPAN(", that of "));
+		buf_put(to, span_from(buf_span(&b), 1));
+	} else if (b.n) {
+		buf_put(to, SPAN(", that of "));
 		buf_put(to, buf_span(&b));
 		buf_put(to, SPAN(" (below mail-root)"));
 	}

@@ -294,8 +294,9 @@ static int prepare(struct broker *b, const struct broker_task *task, int theirs)
 		.outbox_mark = &b->outbox_mark,
 		.traces_mark = &b->traces_mark };
 	b->mail_mark = (struct hang_mark){ task->hangs, task->place, "" };
-	b->outbox_mark = (struct hang_mark){ task->hangs, task->place, "/outbox" };
-	b->traces_mark = (struct hang_mark){ task->hangs, task->place, "/traces" };
+	b->outbox_mark = (struct hang_mark){ task->hangs, task->place, "/dsn-outbox" };
+	b->traces_mark =
+		(struct hang_mark){ task->hangs, task->place, "/trace-directory" };
 	b->shared.n_most = files.rlim_cur > FD_KEPT ? files.rlim_cur - FD_KEPT : 1;
 	hang_own(&b->mail_mark);
 	b->control = -1;

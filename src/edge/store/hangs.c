@@ -11,7 +11,7 @@
 
 #define PLACES 64 /* brokers at once: more are not seen */
 #define TAKEN (-1) /* the process of a place, until it has begun */
-#define BASE_MAX 16 /* octets of a base */
+#define BASE_MAX 24 /* octets of a base */
 
 struct hangs {
 	_Atomic size_t n_used; /* places that have ever been used */

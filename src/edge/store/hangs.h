@@ -7,7 +7,7 @@
 
 #define HANG_HERE (BROKER_ERRNO_MAX + 4) /* error: another broker hangs there */
 
-/* Of mail-root, or of another directory, whose paths begin with "/" and its name. */
+/* Of mail-root, or of another setting, whose paths begin with "/" and its name. */
 struct hang_mark {
 	struct hangs *all;
 	int place;
