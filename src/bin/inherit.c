@@ -42,7 +42,7 @@ static const struct {
 	{ LISTEN_RENEWED, AT(listen_renewed) },
 };
 
-/* Copies the value of "NAME=value" if it is used. The first one of a name counts. */
+/* Keeps the value of "NAME=value" if it is used. The first one of a name counts. */
 static void take(struct inherited *in, const char *variable)
 {
 	for (size_t i = 0; i < sizeof(variables) / sizeof(*variables); i++) {
@@ -55,7 +55,7 @@ static void take(struct inherited *in, const char *variable)
 		if (strncmp(variable, name, n) != 0 || variable[n] != '=')
 			continue;
 		if (!*value)
-			*value = strdup(variable + n + 1);
+			*value = variable + n + 1;
 		return;
 	}
 }

@@ -8,7 +8,10 @@
 /* Set by a listener that executes itself: the reason (renew.c). */
 #define LISTEN_RENEWED "POSTERN_LISTEN_RENEWED"
 
-/* Copies of the variables that are used; the environment is cleared. NULL: not set. */
+/*
+ * The values of the variables that are used, in the memory that the process began with;
+ * the environment is cleared. NULL: not set.
+ */
 struct inherited {
 	struct peer_environment peer;
 	const char *journal_stream;
@@ -28,7 +31,7 @@ enum inherit_result {
 };
 
 /*
- * Copies the variables, clears the environment, opens descriptors 0 to 2 if they are
+ * Finds the variables, clears the environment, opens descriptors 0 to 2 if they are
  * closed, and sets every signal to its default, except SIGPIPE and SIGXFSZ, which are
  * ignored.
  */

@@ -85,6 +85,16 @@ struct link_start link_start(const struct milter_setting *s)
 	return start;
 }
 
+void link_make_room_to_read(struct link *l)
+{
+	octets_reserve(&l->in, READ_MIN, SIZE_MAX);
+}
+
+void link_make_room_to_write(struct link *l, size_t n)
+{
+	octets_reserve(&l->out, n, SIZE_MAX);
+}
+
 int link_take(struct link *l, const struct link_start *start)
 {
 	bool is_full = start->error == -EAGAIN;

@@ -47,6 +47,10 @@ struct link_start {
 /* Makes a socket, and begins to connect, without waiting. */
 struct link_start link_start(const struct milter_setting *s);
 
+/* Room for short answers, and for n octets, if possible; more is made when needed. */
+void link_make_room_to_read(struct link *l);
+void link_make_room_to_write(struct link *l, size_t n);
+
 /* Takes over that socket. 0; or -errno, with a fault. */
 int link_take(struct link *l, const struct link_start *start);
 

@@ -70,7 +70,7 @@ static bool take_line(struct filter *list, size_t *n, struct span line, size_t n
 /* The rest of the memory is for what messages need beside the filters. */
 static void shrink(struct filter **list, size_t n)
 {
-	struct filter *less = reallocarray(*list, n, sizeof(**list));
+	struct filter *less = realloc(*list, n * sizeof(**list));
 
 	if (less)
 		*list = less;

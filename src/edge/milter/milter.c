@@ -312,10 +312,10 @@ static void filters_close(struct stage *stage)
 static int make_room_for_all(struct filters_state *m)
 {
 	for (size_t i = 0; i < m->n; i++)
-		octets_reserve(&m->list[i].link.in, 1, SIZE_MAX);
+		link_make_room_to_read(&m->list[i].link);
 	content_make_room(&m->content);
 	for (size_t i = 0; i < m->n; i++)
-		octets_reserve(&m->list[i].link.out, 2 * EVENT_MAX, SIZE_MAX);
+		link_make_room_to_write(&m->list[i].link, 2 * EVENT_MAX);
 	return content_make_room_for_text(&m->content);
 }
 
