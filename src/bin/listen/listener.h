@@ -145,9 +145,9 @@ struct listener {
 	struct restarts agents; /* restarts of key agents that have ended */
 	struct restarts brokers; /* likewise, of brokers */
 	struct restarts hanging; /* acceptors whose broker hung */
-	bool has_many_hangs; /* too many brokers hang, which was recorded */
 	struct hangs *hangs; /* NULL: there is no memory for it */
 	bool lacks_agents; /* the end of an agent was detected and recorded */
+	bool has_many_hangs; /* too many brokers hang, which was recorded */
 	struct restarts faults; /* executions of the program */
 	bool hides; /* there are files that acceptors cannot watch */
 	uint64_t looked; /* time of their last check */
