@@ -4,6 +4,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import harness
@@ -80,6 +81,21 @@ def test_mail_root_and_homes_may_have_several_names(named, homes):
     assert "alice" not in done.stdout, done.stdout
     place.refuses("bob", f"recipients passwd: bob: home {home} is not below mail-root")
     harness.contains(done.stdout, f"bob: home {home} is not below mail-root: mail for this user gets 451")
+
+
+def test_a_home_on_another_file_system_that_does_not_answer_holds_nobody_up():
+    """It is known not to be below mail-root without a question to that file system."""
+    need_fuse("bindfs")
+    place = Homes()
+    here, far = place.site, place.site.dir / "far"
+    far.mkdir()
+    (here.dir / "below" / "carl").mkdir(parents=True)
+    process = fuse(far, "bindfs", "-f", "-o", "attr_timeout=0,entry_timeout=0,allow_other", here.dir / "below", far)
+    harness.at_end(os.kill, process.pid, signal.SIGCONT)
+    passwd(f"alice:x:{OTHER}:{OTHER}::{place.root}/alice:/bin/sh\ncarl:x:{LAST}:{LAST}::{far}/carl:/bin/sh\n")
+    os.kill(process.pid, signal.SIGSTOP)
+    harness.equal(place.codes("carl", "alice"), [451, 250])
+    harness.contains(place.fault(), f"home {far}/carl is not below mail-root")
 
 
 def test_case_subaddress_and_domain():

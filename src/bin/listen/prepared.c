@@ -93,8 +93,10 @@ static void start_broker(struct prepared *p, struct hangs *hangs)
 	if (!p->any->unusable) {
 		p->place = hangs_take(hangs);
 		failed = connection_start_broker(
-				 p->any, false, hangs, p->place, &p->broker) < 0 ||
-			 move_broker(p) < 0;
+				 p->any, false, hangs, p->place, &p->broker) < 0;
+		if (failed)
+			hangs_give_back(hangs, p->place);
+		failed = failed || move_broker(p) < 0;
 	}
 	/* connections do not need it, and could write to it */
 	hangs_hide(hangs);

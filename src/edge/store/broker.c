@@ -298,7 +298,6 @@ static int prepare(struct broker *b, const struct broker_task *task, int theirs)
 	b->traces_mark =
 		(struct hang_mark){ task->hangs, task->place, "/trace-directory" };
 	b->shared.n_most = files.rlim_cur > FD_KEPT ? files.rlim_cur - FD_KEPT : 1;
-	hang_own(&b->mail_mark);
 	b->control = -1;
 	b->epoll = epoll_create1(EPOLL_CLOEXEC);
 	b->slots = calloc(b->room, sizeof(*b->slots));
@@ -351,6 +350,8 @@ static int run(const struct broker_task *task, int theirs)
 {
 	struct broker *b = calloc(1, sizeof(*b));
 
+	/* first, so that the place is free again when this process has ended */
+	hang_own(&(struct hang_mark){ task->hangs, task->place, "" });
 	prctl(PR_SET_NAME, "postern-broker");
 	signal(SIGCHLD, SIG_DFL);
 	if (!b || close_others(task, theirs) < 0 || prepare(b, task, theirs) < 0)

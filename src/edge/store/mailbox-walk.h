@@ -67,9 +67,12 @@ int walk_path(struct walk *w, const struct store_root *root, bool create,
 /*
  * The part of an absolute path that is below the directory; NULL: it leads to another
  * place. Directories are compared, not names, because one may have several. The path is
- * one that root has written: the target of a trusted link, or a home.
+ * one that root has written: the target of a trusted link, or a home. `directory_path` is
+ * set for a home, which may be on a file system that does not answer: a path that enters
+ * another file system than those on the way to the directory is not followed further.
  */
-const char *walk_below(const struct stat *directory, const char *path);
+const char *walk_below(
+	const struct stat *directory, const char *directory_path, const char *path);
 
 /* Whether what is open in the home of a user is his. 0, -WALK_IS_OTHERS or -errno. */
 int walk_judge_owner(const struct home *home, int fd);

@@ -366,7 +366,7 @@ static const char *below_root(
 	below = rest_of(home, rs->root_path);
 	/* one of them may name the other by a link, such as /home to /var/home */
 	if (!below && stat(rs->root_path, &root) == 0)
-		below = walk_below(&root, home);
+		below = walk_below(&root, rs->root_path, home);
 	if (!below)
 		return NULL;
 	below += strspn(below, "/");
