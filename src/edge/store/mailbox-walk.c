@@ -168,7 +168,8 @@ static int follow(struct walk *w, const char *name)
 	if (!append(w->link, name))
 		return -ENAMETOOLONG;
 	if (*target == '/')
-		below = fstat(w->root->fd, &root) == 0 ? walk_below(&root, NULL, target) : NULL;
+		below = fstat(w->root->fd, &root) == 0 ? walk_below(&root, NULL, target)
+						       : NULL;
 	if (!below) {
 		append(w->done, name);
 		return fail(w, -ELOOP, "is a symbolic link that leads out of mail-root");

@@ -363,10 +363,13 @@ static const char *below_root(
 	*ret_why = "is not below mail-root";
 	if (!rs->root_path)
 		return NULL;
+	errno = 0;
 	below = rest_of(home, rs->root_path);
 	/* one of them may name the other by a link, such as /home to /var/home */
 	if (!below && stat(rs->root_path, &root) == 0)
 		below = walk_below(&root, rs->root_path, home);
+	if (!below && errno == EACCES)
+		*ret_why = "is below a directory that root may not search here";
 	if (!below)
 		return NULL;
 	below += strspn(below, "/");
