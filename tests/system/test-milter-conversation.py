@@ -59,6 +59,18 @@ def test_a_stop_signal_ends_the_wait_for_a_filter(event):
     assert "delivery_fault" not in found and not site.records("error"), found
 
 
+@harness.table_of({"octets of an answer": filters.reply("550 5.7.1 " + "x" * 7500), "progress": frame("p") * 1500})
+def test_a_stop_signal_ends_the_wait_between(octets):
+    filter_ = Filter(E=filters.slowly(octets, 300))
+    site = site_with(filter_.line())
+    client = begin(site, "E")
+    filter_.wait_for("E")
+    client.process.send_signal(signal.SIGTERM)
+    harness.contains(str(client.reply()), STOPPED)
+    client.expect_end()
+    client.wait()
+
+
 @harness.table(sandbox="yes", no_sandbox="no")
 def test_a_stop_signal_ends_the_wait_in_a_process_of_a_listener(sandbox):
     filter_ = Filter(E=b"")

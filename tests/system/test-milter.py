@@ -308,6 +308,13 @@ def test_a_filter_that_stalls_costs_its_timeout():
     harness.contains(record(site)["delivery_fault"], "no answer within 1 s")
 
 
+def test_an_answer_that_comes_octet_by_octet_has_one_timeout():
+    filter_ = Filter(E=filters.slowly(filters.reply("550 5.7.1 " + "x" * 200), 10))
+    site = site_with(filter_.line("content-timeout=1s"))
+    send(site, code=451)
+    harness.contains(record(site)["delivery_fault"], "no answer within 1 s")
+
+
 def test_progress_restarts_the_clock():
     filter_ = Filter(E=filters.slowly((frame("p") * 8) + frame("c"), 2.5))
     site = site_with(filter_.line("content-timeout=1s"))

@@ -85,8 +85,10 @@ static void start_broker(struct prepared *p, struct hangs *hangs)
 
 	p->broker = -ECONNRESET;
 	p->place = -1;
-	if (!p->any->dirs.owners)
+	if (!p->any->dirs.owners) {
+		hangs_hide(hangs);
 		return;
+	}
 	for (size_t i = 0; i < LISTEN_KINDS; i++)
 		if (p->list[i] && !p->list[i]->unusable)
 			p->list[i]->unusable = connection_open_places(p->list[i]) < 0;

@@ -220,7 +220,7 @@ int link_flush(struct link *l, unsigned seconds)
 	 */
 	if (!l->in_turn && link_has_input(l))
 		r = link_fail(l, "answered what was not asked", 0);
-	l->in_turn = false;
+	l->in_turn = l->has_waited = false;
 	while (r == 0 && at < l->out.n) {
 		ssize_t n = send(
 			l->fd, l->out.p + at, l->out.n - at, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -289,18 +289,27 @@ static int fill(struct link *l, int flags)
 	return 0;
 }
 
-/*
- * Reads more, and waits for it. COST: 1.3 us of each event that is answered: recv() waits
- * at first, and then poll(); without it: poll() alone, which a stop signal ends at once.
- */
-static int await_octets(struct link *l, uint64_t deadline, unsigned seconds)
+/* Reads what comes within READ_TIME. False: nothing came; else *ret_r is 0 or -errno. */
+static bool fill_soon(struct link *l, int *ret_r)
 {
 	size_t had = l->in.n - l->n_taken;
 	uint64_t start = link_clock();
-	int r = fill(l, 0);
 
+	l->has_waited = true;
+	*ret_r = fill(l, 0);
 	l->spent += link_clock() - start;
-	if (r < 0 || l->in.n > had)
+	return *ret_r < 0 || l->in.n > had;
+}
+
+/*
+ * Reads more, and waits for it. COST: 1.3 us of each event that is answered: recv() waits
+ * once, for a short time in which no stop signal is seen; without it: poll() waits.
+ */
+static int await_octets(struct link *l, uint64_t deadline, unsigned seconds)
+{
+	int r;
+
+	if (!l->has_waited && fill_soon(l, &r))
 		return r;
 	r = await(l, POLLIN, deadline, seconds);
 	return r < 0 ? r : fill(l, MSG_DONTWAIT);

@@ -19,6 +19,7 @@ struct link {
 	bool connected;
 	/* the last octets were an answer, and no other process was waited for since */
 	bool in_turn;
+	bool has_waited; /* in recv(), since the last event was sent */
 	struct octets out; /* not written yet */
 	struct octets in; /* read */
 	struct milter_reading reading; /* of frames, in their order */
