@@ -149,8 +149,9 @@ def test_these_two_rights_are_enough():
 # File systems that do not answer
 
 
-def with_hanging_mailbox():
-    """A listener, and the process of the file system that has the mailboxes below `far`."""
+def with_hanging_mailbox(cached=0):
+    """A listener, and the process of the file system that has the mailboxes below `far`, and is asked again after
+    `cached` seconds."""
     need_fuse("bindfs")
     here = Listening(recipients=None, maildir="%u", source_connection_limit=100)
     table = here.dir / "recipients"
@@ -161,7 +162,8 @@ def with_hanging_mailbox():
         make_maildir(below / name, owner=OTHER)
     make_maildir(here.root / "printer", owner=OURS)
     (here.root / "far").mkdir()
-    process = fuse(here.root / "far", "bindfs", "-f", "-o", "attr_timeout=0,entry_timeout=0,allow_other", below, here.root / "far")
+    process = fuse(here.root / "far", "bindfs", "-f", "-o",
+                   f"attr_timeout={cached},entry_timeout={cached},allow_other", below, here.root / "far")
     harness.at_end(os.kill, process.pid, signal.SIGCONT)
     return here.listen(), process
 
@@ -206,6 +208,25 @@ def test_a_file_system_that_does_not_answer_stops_the_mail_of_its_own_mailboxes_
     client = asked(here, "bob")
     client.expect(250)
     client.quit()
+
+
+def test_a_file_system_that_answers_from_a_cache_stops_the_mail_of_its_own_mailboxes_alone():
+    """Its first directory answers, and each mailbox hangs by itself: no second broker waits for a second one."""
+    here, process = with_hanging_mailbox(3600)
+    before = brokers_below(here.process.pid)
+    os.stat(here.root / "far")
+    os.kill(process.pid, signal.SIGSTOP)
+    waiting = asked(here, "alice")
+    harness.eventually(lambda: is_new_broker(here, before), "another broker")
+    client = asked(here, "bob")
+    client.expect(451)
+    client.quit()
+    harness.contains(here.log_text(), "far/bob: does not answer")
+    deliver(here.client())
+    harness.equal(len(brokers_below(here.process.pid)), 2)
+    os.kill(process.pid, signal.SIGCONT)
+    waiting.expect(250)
+    waiting.quit()
 
 
 def test_when_many_brokers_hang_no_further_one_is_started():

@@ -8,7 +8,7 @@
 
 static struct hang_mark mark_of(struct hangs *h, const char *base)
 {
-	return (struct hang_mark){ h, hangs_take(h), base };
+	return (struct hang_mark){ h, hangs_take(h), base, .device = 1 };
 }
 
 static uint64_t later(void)
@@ -28,7 +28,7 @@ static void test_a_broker_hangs_when_it_takes_no_step_for_a_time(void)
 	hang_begin(&m);
 	CHECK(!hangs_has(h, m.place, stream_clock()));
 	CHECK(hangs_has(h, m.place, later()) && hangs_count(h, later()) == 1);
-	CHECK(hang_step(&m, "far/alice") == 0);
+	CHECK(hang_step(&m, "far/alice", 0) == 0);
 	CHECK(hangs_find(h, m.place, later(), &b) == getpid());
 	CHECK(span_eq(buf_span(&b), SPAN("far/alice")));
 	hang_end(&m);
@@ -43,7 +43,7 @@ static void test_what_was_never_begun_or_does_not_exist_does_not_hang(void)
 	CHECK(hangs_take(NULL) == -1);
 	for (int place = -1; place < 1000; place += 100)
 		CHECK(!hangs_has(h, place, later()));
-	CHECK(hang_step(NULL, "far") == 0);
+	CHECK(hang_step(NULL, "far", 0) == 0);
 	hang_begin(NULL);
 	hang_end(NULL);
 }

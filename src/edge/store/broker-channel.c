@@ -382,7 +382,7 @@ static bool trace(struct broker_channel *c, const struct broker_request *r,
 {
 	const struct store_root root = { .fd = c->places->traces, .as_owner = true };
 	char name[BROKER_NAME_MAX];
-	int error = root.fd < 0 ? root.fd : hang_step(c->places->traces_mark, "");
+	int error = root.fd < 0 ? root.fd : hang_step(c->places->traces_mark, "", 0);
 
 	if (error == 0)
 		error = walk_become(&root, root.fd);

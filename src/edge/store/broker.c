@@ -17,6 +17,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -273,6 +274,18 @@ static int loop(struct broker *b)
 	return 0;
 }
 
+static void make_marks(struct broker *b, const struct broker_task *task)
+{
+	struct hang_mark m = { .all = task->hangs, .place = task->place, .base = "" };
+	struct stat st;
+
+	if (task->hangs && fstat(task->mail_root, &st) == 0)
+		m.device = st.st_dev;
+	b->mail_mark = b->outbox_mark = b->traces_mark = m;
+	b->outbox_mark.base = "/dsn-outbox";
+	b->traces_mark.base = "/trace-directory";
+}
+
 static int prepare(struct broker *b, const struct broker_task *task, int theirs)
 {
 	struct rlimit files = { CHANNELS_MAX, CHANNELS_MAX };
@@ -293,10 +306,7 @@ static int prepare(struct broker *b, const struct broker_task *task, int theirs)
 		.mail_mark = &b->mail_mark,
 		.outbox_mark = &b->outbox_mark,
 		.traces_mark = &b->traces_mark };
-	b->mail_mark = (struct hang_mark){ task->hangs, task->place, "" };
-	b->outbox_mark = (struct hang_mark){ task->hangs, task->place, "/dsn-outbox" };
-	b->traces_mark =
-		(struct hang_mark){ task->hangs, task->place, "/trace-directory" };
+	make_marks(b, task);
 	b->shared.n_most = files.rlim_cur > FD_KEPT ? files.rlim_cur - FD_KEPT : 1;
 	b->control = -1;
 	b->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -351,7 +361,7 @@ static int run(const struct broker_task *task, int theirs)
 	struct broker *b = calloc(1, sizeof(*b));
 
 	/* first, so that the place is free again when this process has ended */
-	hang_own(&(struct hang_mark){ task->hangs, task->place, "" });
+	hang_own(&(struct hang_mark){ .all = task->hangs, .place = task->place });
 	prctl(PR_SET_NAME, "postern-broker");
 	signal(SIGCHLD, SIG_DFL);
 	if (!b || close_others(task, theirs) < 0 || prepare(b, task, theirs) < 0)

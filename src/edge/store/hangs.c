@@ -19,6 +19,8 @@ struct hangs {
 		_Atomic pid_t pid; /* 0: the place is free */
 		/* time of its last step; 0: it waits for requests */
 		_Atomic uint64_t since;
+		/* of that step; 0: not known, or that of mail-root */
+		_Atomic dev_t device;
 		char path[BASE_MAX + MAILBOX_PATH_MAX];
 	} list[PLACES];
 };
@@ -119,7 +121,12 @@ static bool is_below(const char *path, const char *above)
 	return n && strncmp(path, above, n) == 0 && (path[n] == '\0' || path[n] == '/');
 }
 
-static bool has_hang_at(const struct hang_mark *m, const char *path, uint64_t now)
+/*
+ * The device counts because a file system may answer from a cache down to some directory,
+ * and each path below hangs by itself.
+ */
+static bool has_hang_at(
+	const struct hang_mark *m, const char *path, dev_t device, uint64_t now)
 {
 	const struct hangs *h = m->all;
 	const size_t n = h->n_used < PLACES ? h->n_used : PLACES;
@@ -127,7 +134,8 @@ static bool has_hang_at(const struct hang_mark *m, const char *path, uint64_t no
 
 	for (size_t i = 0; i < n; i++)
 		if ((int)i != m->place && copy_path(&h->list[i], now, where) &&
-			is_below(path, where))
+			(is_below(path, where) ||
+				(device && h->list[i].device == device)))
 			return true;
 	return false;
 }
@@ -144,11 +152,12 @@ void hang_own(const struct hang_mark *m)
 }
 
 /* The time is 0 while the path changes. */
-static void show(const struct hang_mark *m, const char *path, uint64_t now)
+static void show(const struct hang_mark *m, const char *path, dev_t device, uint64_t now)
 {
 	struct hang *own = &m->all->list[m->place];
 
 	own->since = 0;
+	own->device = device;
 	memcpy(own->path, path, strlen(path) + 1);
 	own->since = now;
 }
@@ -156,10 +165,10 @@ static void show(const struct hang_mark *m, const char *path, uint64_t now)
 void hang_begin(const struct hang_mark *m)
 {
 	if (has_place(m))
-		show(m, "", stream_clock());
+		show(m, "", 0, stream_clock());
 }
 
-int hang_step(const struct hang_mark *m, const char *path)
+int hang_step(const struct hang_mark *m, const char *path, dev_t device)
 {
 	char whole[sizeof(m->all->list->path)];
 	struct buf b = BUF(whole);
@@ -168,14 +177,16 @@ int hang_step(const struct hang_mark *m, const char *path)
 	if (!has_place(m))
 		return 0;
 	now = stream_clock();
+	if (device == m->device)
+		device = 0;
 	buf_put_str(&b, m->base);
 	if (b.n)
 		buf_put_char(&b, '/');
 	buf_put_str(&b, path);
 	/* the beginning of one that is too long */
 	whole[b.n < sizeof(whole) ? b.n : sizeof(whole) - 1] = '\0';
-	show(m, whole, now);
-	return has_hang_at(m, whole, now) ? -HANG_HERE : 0;
+	show(m, whole, device, now);
+	return has_hang_at(m, whole, device, now) ? -HANG_HERE : 0;
 }
 
 void hang_end(const struct hang_mark *m)

@@ -12,6 +12,7 @@ struct hang_mark {
 	struct hangs *all;
 	int place;
 	const char *base; /* empty: mail-root */
+	dev_t device; /* of mail-root, where steps are told apart by their paths alone */
 };
 
 /* In the process of the broker: the place is its own. */
@@ -21,10 +22,11 @@ void hang_own(const struct hang_mark *m);
 void hang_begin(const struct hang_mark *m);
 
 /*
- * Shows that the next step is at the path. 0, or -HANG_HERE: another broker hangs there
- * or above, so that the step is not to be taken. Without a mark 0.
+ * Shows that the next step is at the path, on that device (0: not known). 0, or
+ * -HANG_HERE: another broker hangs there, above, or elsewhere on that device, so that the
+ * step is not to be taken. Without a mark 0.
  */
-int hang_step(const struct hang_mark *m, const char *path);
+int hang_step(const struct hang_mark *m, const char *path, dev_t device);
 
 /* The request is carried out. */
 void hang_end(const struct hang_mark *m);

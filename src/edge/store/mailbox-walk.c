@@ -22,6 +22,7 @@ static void begin(struct walk *w, const struct store_root *root, bool create)
 {
 	w->root = root;
 	w->dir = -1;
+	w->device = 0;
 	w->create = create;
 	w->n_links = w->n_made = 0;
 	w->why = NULL;
@@ -41,6 +42,7 @@ static void enter(struct walk *w, int dir)
 	if (w->dir >= 0)
 		close(w->dir);
 	w->dir = dir;
+	w->device = 0;
 }
 
 static void copy_path(
@@ -228,15 +230,20 @@ int walk_become(const struct store_root *root, int dir)
 	return fstat(dir, &st) < 0 ? -errno : become(st.st_uid, st.st_gid);
 }
 
-/* The same for a directory in one of the owner that this process is. */
-static int walk_descend(const struct store_root *root, int dir)
+/*
+ * The same for a directory in one of the owner that this process is. *ret_device is that
+ * of the directory, or 0.
+ */
+static int walk_descend(const struct store_root *root, int dir, dev_t *ret_device)
 {
 	struct stat st;
 
+	*ret_device = 0;
 	if (!root->as_owner)
 		return 0;
 	if (fstat(dir, &st) < 0)
 		return -errno;
+	*ret_device = st.st_dev;
 	/* what a user has put there is not reached with the rights of root */
 	return st.st_uid == 0 && geteuid() != 0 ? -WALK_IS_ROOTS
 						: become(st.st_uid, st.st_gid);
@@ -264,13 +271,14 @@ int walk_open(const struct store_root *root, int dir, const char *name)
 {
 	OWNED_FD int path = -1;
 	int r = walk_become(root, dir), fd;
+	dev_t device;
 
 	if (r < 0)
 		return r;
 	if (root->as_owner) {
 		/* reading it is up to its own owner */
 		path = openat(dir, name, OPEN_PATH);
-		r = path < 0 ? -errno : walk_descend(root, path);
+		r = path < 0 ? -errno : walk_descend(root, path, &device);
 		if (r < 0)
 			return r;
 	}
@@ -373,7 +381,7 @@ static int show_step(struct walk *w, const char *name)
 	copy_path(path, w->done);
 	if (!append(path, name))
 		return -ENAMETOOLONG;
-	r = hang_step(w->root->mark, path);
+	r = hang_step(w->root->mark, path, w->device);
 	return r < 0 ? fail(w, r, mailbox_words(r)) : 0;
 }
 
@@ -381,6 +389,7 @@ static int show_step(struct walk *w, const char *name)
 static int step(struct walk *w, const char *name)
 {
 	int r = show_step(w, name), fd;
+	dev_t device = 0;
 
 	if (r < 0) {
 		append(w->done, name);
@@ -404,9 +413,10 @@ static int step(struct walk *w, const char *name)
 	if (fd >= 0) {
 		r = is_at_home(w) ? walk_judge_owner(&w->home, fd) : 0;
 		if (r == 0)
-			r = walk_descend(w->root, fd);
+			r = walk_descend(w->root, fd, &device);
 		w->is_home = is_at_home(w);
 		enter(w, fd);
+		w->device = device;
 		if (!append(w->done, name))
 			return -ENAMETOOLONG;
 		return r < 0 ? fail(w, r, mailbox_words(r)) : 0;

@@ -41,6 +41,7 @@ void syncs_clear(struct syncs *s);
 struct walk {
 	const struct store_root *root;
 	int dir; /* current directory, by O_PATH; -1: the root */
+	dev_t device; /* of `dir`, with root->as_owner; 0: the root */
 	bool create; /* missing directories are made */
 	struct home home;
 	bool is_home; /* `dir` is the home, or below it */

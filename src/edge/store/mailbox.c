@@ -262,7 +262,7 @@ static int complete(struct mailbox *box)
 int mailbox_judge_owners(struct mailbox *box)
 {
 	struct stat st;
-	int r = hang_step(box->root->mark, box->path);
+	int r = hang_step(box->root->mark, box->path, box->device);
 
 	if (r == 0 && box->root->as_owner)
 		r = walk_judge_owner(&box->home, box->new_dir);
@@ -279,7 +279,7 @@ int mailbox_judge_owners(struct mailbox *box)
 int mailbox_create(struct mailbox *box)
 {
 	struct walk w;
-	int r = hang_step(box->root->mark, box->path);
+	int r = hang_step(box->root->mark, box->path, box->device);
 
 	if (r < 0)
 		return mailbox_fail(box, NULL, r);

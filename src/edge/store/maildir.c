@@ -208,7 +208,7 @@ void maildir_take_back(struct maildir *m, bool all)
 			continue;
 		box->linked = false;
 		/* it is removed in any case: this broker has linked it */
-		hang_step(m->root.mark, box->path);
+		hang_step(m->root.mark, box->path, box->device);
 		if (walk_become(&m->root, box->new_dir) == 0 &&
 			unlinkat(box->new_dir, box->name, 0) == 0 && !m->root.later)
 			fsync(box->new_dir);
@@ -252,7 +252,7 @@ void maildir_clear(struct stage *st)
 	for (size_t i = 0; i < m->n_boxes; i++) {
 		if (!m->boxes[i].file)
 			continue;
-		hang_step(m->root.mark, m->boxes[i].path);
+		hang_step(m->root.mark, m->boxes[i].path, m->boxes[i].device);
 		message_file_close(m->boxes[i].file);
 	}
 	for (size_t i = 0; i < m->n_files; i++)
