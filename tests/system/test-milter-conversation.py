@@ -100,11 +100,12 @@ def test_the_session_s_time_ends_the_wait_for_a_filter(event):
     harness.contains(record(site)["filters"], ": interrupted, ")
 
 
-def test_progress_does_not_prolong_the_session():
+@harness.table_of({"now and then": (0.2,), "often": (0.05,), "without a pause": (0,)})
+def test_progress_does_not_prolong_the_session(pause):
     def more_time(_, conversation):
         while True:
             conversation.connection.sendall(frame("p"))
-            time.sleep(0.2)
+            time.sleep(pause)
 
     filter_ = Filter(E=more_time)
     site = site_with(filter_.line("default-action=accept"), session_timeout=3)

@@ -145,9 +145,11 @@ static int poll_alone(int fd, short event, uint64_t until)
 		n = poll(&p, 1, until > now ? (int)(until - now) : 0);
 		if (n < 0 && errno != EINTR)
 			return -errno;
+		if (n > 0 && now < until)
+			return 0;
 		now = link_clock();
-	} while (n <= 0 && now < until);
-	return n > 0 ? 0 : -ETIMEDOUT;
+	} while (now < until);
+	return -ETIMEDOUT;
 }
 
 /* Waits for the event. 0, -ETIMEDOUT, or another -errno; with a fault. */

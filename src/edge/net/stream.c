@@ -136,7 +136,8 @@ int stream_wait_for(const struct stream *s, int fd, short events, uint64_t until
 			return -errno;
 		if (n > 0 && fds[1].revents)
 			return STREAM_STOP;
-		if (n > 0)
+		/* a peer that sends all the time gets no more of it */
+		if (n > 0 && now < end)
 			return 0;
 		now = stream_clock();
 	} while (now < end);
