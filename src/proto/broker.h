@@ -87,6 +87,12 @@ bool broker_has_answer(const struct broker_request *r);
 #define BROKER_FDS_MAX 16 /* in one answer */
 #define BROKER_BODY_MAX (2 * BROKER_RECIPIENTS_MAX + 2 * BROKER_ADDRESS_MAX)
 
+/*
+ * In place of an answer this octet says that the broker has no descriptor left for the
+ * channel, which it has closed.
+ */
+#define BROKER_FULL "F"
+
 /* Sent without the octets of the body behind the first n. */
 struct broker_answer {
 	struct broker_head {

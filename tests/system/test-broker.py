@@ -261,6 +261,24 @@ def test_when_many_brokers_hang_no_further_one_is_started():
 # Its descriptors
 
 
+def test_who_finds_no_room_has_the_cause_in_the_record():
+    """Even the channel of a connection needs a descriptor: the limit is named, and the broker has not ended."""
+    harness.need("prlimit")
+    here = Listening(maildir="%u", source_connection_limit=100)
+    make_maildir(here.root / "printer", owner=OTHER)
+    here.listen(wrap=("prlimit", "--nofile=64:64"))
+    clients = [asked(here, "printer") for _ in range(40)]
+    codes = [client.reply().code for client in clients]
+    for client in clients:
+        client.quit()
+    assert {250, 451} <= set(codes) <= {250, 451, 452}, codes
+    faults = {record.get("delivery_fault") for record in here.records("message")} - {None}
+    assert faults, here.log_text()
+    for fault in faults:
+        harness.contains(fault, "raise LimitNOFILE=")
+    harness.equal(len(brokers_below(here.process.pid)), 1)
+
+
 def test_clients_with_many_recipients_leave_others_room():
     """They get 452 for what is too many, and the message for the rest; another client has room for some recipients."""
     harness.need("prlimit")

@@ -27,6 +27,9 @@ const char *broker_error(int error)
 	case -ECONNRESET:
 		return "the broker, which opens mailboxes as their owners, has ended or "
 		       "has refused a request";
+	case -EMFILE:
+		return "the broker, which opens mailboxes as their owners, has too many "
+		       "files open: raise LimitNOFILE= of the unit, or ulimit -n";
 	case -ETIMEDOUT:
 		return "the broker, which opens mailboxes as their owners, did not "
 		       "answer in time";
@@ -73,9 +76,28 @@ static int read_answer(
 	}
 	while (*ret_n_fds)
 		close(fds[--*ret_n_fds]);
+	if (n == 1 && *(const char *)a == *BROKER_FULL)
+		return -EMFILE;
 	if (n < 0)
 		return (int)n;
 	return n ? -EPROTO : -ECONNRESET;
+}
+
+/*
+ * Why the broker has closed the channel, which it may have said before it was asked. The
+ * first call may return the error that belongs to our request.
+ */
+static int find_reason(struct broker_link *l)
+{
+	int fds[BROKER_FDS_MAX], r = -ECONNRESET;
+	size_t n_fds;
+
+	for (int i = 0; i < 2 && r == -ECONNRESET; i++)
+		r = read_answer(l, fds, &n_fds);
+	if (r == 0)
+		while (n_fds)
+			close(fds[--n_fds]);
+	return r == -EMFILE ? r : -ECONNRESET;
 }
 
 static int make_answer(struct broker_link *l)
@@ -98,12 +120,14 @@ int broker_ask(struct broker_link *l, const struct broker_request *request,
 	if (!l->answer && make_answer(l) < 0)
 		return -ENOMEM;
 	if (send(l->channel, request, sizeof(*request), MSG_NOSIGNAL) < 0)
-		return give_up(l, -errno);
+		return give_up(l, errno == EPIPE ? find_reason(l) : -errno);
 	if (!broker_has_answer(request))
 		return 0;
 	r = wait_for_answer(l->channel);
 	if (r == 0)
 		r = read_answer(l, fds, ret_n_fds);
+	if (r == -ECONNRESET)
+		r = find_reason(l);
 	return r < 0 ? give_up(l, r) : 0;
 }
 

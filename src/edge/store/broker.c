@@ -63,13 +63,15 @@ static bool watch(const struct broker *b, int fd)
 	return epoll_ctl(b->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-/* Adds a channel, which owns `fd`. */
+/* Adds a channel, which owns `fd`. The connection is told when there are too many. */
 static void add_channel(struct broker *b, int fd)
 {
 	struct broker_channel *c = NULL;
 
 	if ((size_t)fd < b->room && b->shared.n_used < b->shared.n_most)
 		c = broker_channel_new(&b->places);
+	else
+		channel_send(fd, BROKER_FULL, 1, NULL, 0);
 	if (!c || !watch(b, fd)) {
 		free(c);
 		close(fd);
