@@ -4,15 +4,69 @@
 
 import datetime
 import json
+import os
 import random
 import re
+import signal
 import subprocess
+import time
 
 import harness
 from harness import PATIENCE, RECIPIENT
 from logs import REFUSAL, STATUS, Log, Terminal, has_line, plain, program, some_log, words
 
 EX_USAGE, EX_NOINPUT, EX_IOERR = 64, 66, 74
+ENTRY = ("__CURSOR=a\n__REALTIME_TIMESTAMP=%d\nSYSLOG_IDENTIFIER=postern\nPOSTERN_EVENT=session\nPOSTERN_PEER=192.0.2.7\n"
+         "POSTERN_END=quit\n\n")
+
+
+# A journalctl that fails
+
+
+def with_journalctl(*lines):
+    """postern-status as nobody, with a journalctl of these lines of sh."""
+    harness.need_root()
+    harness.need("setpriv")
+    directory = harness.scratch()
+    directory.chmod(0o755)
+    (directory / "entry").write_text(ENTRY % (time.time() * 1e6))
+    script = directory / "journalctl"
+    script.write_text("\n".join(("#!/bin/sh", *lines, "")).replace("HERE", str(directory)))
+    script.chmod(0o755)
+    return ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "env", f"PATH={directory}:/usr/bin:/bin",
+            program(), "-c", "/dev/null", "--sessions", "-n", "3")
+
+
+@harness.table_of({"by a signal": ("kill -SEGV $$",), "behind an entry": ("exit 1",)})
+def test_a_journalctl_that_fails_in_the_middle_is_an_error_for_everybody(end):
+    """A list that is cut would look whole. Without any entry it may fail for missing rights."""
+    done = harness.run(*with_journalctl("cat HERE/entry", end))
+    harness.equal(done.returncode, EX_NOINPUT, done.stdout)
+    harness.contains(done.stdout, "journalctl fails")
+    harness.equal(harness.run(*with_journalctl("kill -SEGV $$")).returncode, EX_NOINPUT)
+    for whole in (("cat HERE/entry",), ("exit 1",)):
+        harness.equal(harness.run(*with_journalctl(*whole)).returncode, 0)
+
+
+@harness.table(term=(signal.SIGTERM,), kill=(signal.SIGKILL,))
+def test_no_journalctl_is_left_behind(number):
+    """Even where it writes nothing and so does not find out that nobody reads."""
+    command = with_journalctl("exec sleep 1000")
+    process = harness.start(*command, stdout=subprocess.DEVNULL)
+    children = f"/proc/{process.pid}/task/{process.pid}/children"
+
+    def child():
+        with open(children, encoding="ascii") as file:
+            found = file.read().split()
+        if not found:
+            return None
+        with open(f"/proc/{found[0]}/comm", encoding="ascii") as file:
+            return found[0] if file.read() == "sleep\n" else None
+
+    pid = harness.eventually(child, "a journalctl that writes nothing")
+    process.send_signal(number)
+    process.wait()
+    harness.eventually(lambda: not os.path.exists(f"/proc/{pid}"), "the end of journalctl")
 
 
 # The panel

@@ -62,6 +62,7 @@ struct job_program {
 	char *const *argv;
 	char *const *environment;
 	int in, out, err; /* its standard descriptors */
+	bool ends_with_us; /* it is killed when this process ends, in whatever way */
 };
 
 /*

@@ -29,6 +29,7 @@ enum way {
 /* A journalctl, and what it writes. */
 struct reader {
 	pid_t pid; /* 0: none */
+	bool has_written; /* an entry */
 	enum way way;
 	struct status_cursor known; /* the first entry is left out if it has this one */
 	struct status_export output;
@@ -69,7 +70,8 @@ static int start_command(char **argv, pid_t *ret_pid)
 			      .environment = environ,
 			      .in = null,
 			      .out = out,
-			      .err = null },
+			      .err = null,
+			      .ends_with_us = true },
 		ret_pid);
 	if (r == 0)
 		return fds[0];
@@ -86,7 +88,9 @@ static int await_end(struct reader *r)
 	close(r->output.fd);
 	r->pid = 0;
 	/* it fails for users who may not read any file: their journal is empty */
-	return status && geteuid() == 0 ? -EIO : 0;
+	if (WIFEXITED(status) && geteuid() != 0 && !r->has_written)
+		return 0;
+	return status ? -EIO : 0;
 }
 
 static void stop_reader(struct reader *r)
@@ -130,6 +134,7 @@ static int start_reader(struct journal *j, struct reader *r, enum way way,
 	if (fd < 0)
 		return fd;
 	r->way = way;
+	r->has_written = false;
 	r->known = included ? no_cursor : *from;
 	r->output.fd = fd;
 	r->output.begin = 0;
@@ -146,6 +151,7 @@ static int read_record(struct journal *j, struct reader *from, struct status_rec
 
 	while ((r = status_export_read(&from->output, &cursor, ret)) > 0) {
 		j->cursor = cursor;
+		from->has_written = true;
 		is_known = *from->known.text &&
 			   strcmp(j->cursor.text, from->known.text) == 0;
 		from->known = no_cursor;
