@@ -100,6 +100,7 @@ struct broker_answer {
 		uint32_t n_files, n_syncs; /* files, and directories to sync */
 		uint32_t has_errors; /* recipients have replies of their own */
 		uint32_t again; /* new files are to be synced, and commit is to follow */
+		uint32_t is_hint; /* as of struct stage: `fault` is one */
 		uint32_t unfiltered; /* of RECIPIENT: filters are not asked about it */
 		int32_t error; /* of TRACE: -errno */
 		uint32_t n; /* octets of the body */

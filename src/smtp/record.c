@@ -73,8 +73,10 @@ static void put_delivery_fault(const struct ended *e, struct buf *b)
 {
 	const char *fault = stages_fault(&e->s->stages);
 
-	if (!fault)
-		fault = e->s->tx.fault;
+	fault = fault ? fault : e->s->tx.fault;
+	/* in the record of a delivery it would look like a fault of this host */
+	if (!fault && ending_is_refused(e->s, e->outcome))
+		fault = stages_hint(&e->s->stages);
 	if (fault)
 		text_escape(b, span_of(fault), RECORD_FAULT_MAX);
 }

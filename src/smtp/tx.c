@@ -294,13 +294,24 @@ const struct reply *stages_deliver(const struct stages *s, struct tx *tx, bool e
 	return r ? r : fold(tx);
 }
 
-const char *stages_fault(const struct stages *s)
+static const char *find_fault(const struct stages *s, bool is_hint)
 {
 	const char *fault = NULL;
 
 	for (size_t i = 0; i < s->n && !fault; i++)
-		fault = s->list[i]->fault;
+		if (s->list[i]->is_hint == is_hint)
+			fault = s->list[i]->fault;
 	return fault;
+}
+
+const char *stages_fault(const struct stages *s)
+{
+	return find_fault(s, false);
+}
+
+const char *stages_hint(const struct stages *s)
+{
+	return find_fault(s, true);
 }
 
 void stages_clear(const struct stages *s)

@@ -212,6 +212,8 @@ struct stage {
 	 * stage is cleared.
 	 */
 	const char *fault;
+	/* the fault is none of this host, but why it does not know a recipient */
+	bool is_hint;
 };
 
 /* The stages of a session, in order. */
@@ -235,6 +237,9 @@ const struct reply *stages_body(
  * recipients, or, with `each`, to all those whose reply is NULL, at least one.
  */
 const struct reply *stages_deliver(const struct stages *s, struct tx *tx, bool each);
-/* Returns the fault of the first stage that has one; NULL: none. */
+/* Returns the fault of the first stage that has one; NULL: none. A hint is none. */
 const char *stages_fault(const struct stages *s);
+
+/* Returns the hint of the first stage that has one; NULL: none. */
+const char *stages_hint(const struct stages *s);
 void stages_clear(const struct stages *s);

@@ -250,9 +250,11 @@ static void check_instead(struct checked *at, const char *setting, const char *a
 			config_forward_fault(c));
 	else if (address == c->recipients.catch_all &&
 		 (c->recipients.table || c->has_users) && is_unknown(c, address, why))
-		faults_put(&c->faults, "%s %s: has no mailbox in %s%s%s%s", setting,
-			address, c->has_users ? RECIPIENTS_USERS : c->recipients_file,
-			*why ? " (" : "", why, *why ? ")" : "");
+		faults_put(&c->faults, "%s %s: has no mailbox%s%s", setting, address,
+			*why ? ": " : " in ",
+			*why           ? why
+			: c->has_users ? RECIPIENTS_USERS
+				       : c->recipients_file);
 }
 
 static void check_lines(struct checked *at)
@@ -321,20 +323,20 @@ static bool has_mailbox(const struct config *c, struct span local, struct span d
 	return result != RECIPIENTS_UNKNOWN && result != RECIPIENTS_NAME;
 }
 
-static void check_role(const struct config *c, const char *domain)
+/* True when it has warned. */
+static bool check_role(const struct config *c, const char *domain)
 {
 	const char *named = c->recipients.postmaster;
 	char text[2 * CONFIG_FAULT_MAX], why[RECIPIENTS_FAULT_MAX];
 
 	if (has_mailbox(c, SPAN("postmaster"), span_of(domain), why))
-		return;
+		return false;
 	if (named)
 		snprintf(text, sizeof(text),
 			"warning: postmaster%s%s has no mailbox, and mail for it should "
 			"be accepted (RFC 5321 4.5.1): postmaster = %.200s has "
-			"none%s%s%s",
-			*domain ? "@" : "", domain, named, *why ? " (" : "", why,
-			*why ? ")" : "");
+			"none%s%s",
+			*domain ? "@" : "", domain, named, *why ? ": " : "", why);
 	else
 		snprintf(text, sizeof(text),
 			"warning: postmaster%s%s has no mailbox, and mail for it should "
@@ -342,11 +344,14 @@ static void check_role(const struct config *c, const char *domain)
 			"postmaster =",
 			*domain ? "@" : "", domain);
 	faults_warn(&c->faults, text);
+	return true;
 }
 
 void check_postmaster(const struct config *c)
 {
-	check_role(c, "");
+	/* the address that is named has no mailbox for any domain */
+	if (check_role(c, "") && c->recipients.postmaster)
+		return;
 	for (size_t i = 0; i < c->session.n_domains; i++) {
 		const char *domain = c->session.domains[i];
 		if (*domain != '*' && utf8_is_ascii(span_of(domain)))

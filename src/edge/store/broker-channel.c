@@ -473,6 +473,7 @@ bool broker_channel_serve(struct broker_channel *c, const struct broker_request 
 	d->phase = next;
 	ret->head.n_files = (uint32_t)d->maildir.n_files;
 	ret->head.n_syncs = (uint32_t)d->syncs.n;
+	ret->head.is_hint = d->maildir.stage.is_hint;
 	if (d->maildir.stage.fault)
 		snprintf(ret->head.fault, sizeof(ret->head.fault), "%s",
 			d->maildir.stage.fault);

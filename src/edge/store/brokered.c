@@ -20,12 +20,13 @@ static void note(struct brokered *b, const char *fault)
 		return;
 	snprintf(b->fault, sizeof(b->fault), "%s", fault);
 	b->stage.fault = b->fault;
+	b->stage.is_hint = false;
 }
 
 /* Returns the refusal when the broker has not answered. */
 static const struct reply *fail(struct brokered *b, int error)
 {
-	if (!b->stage.fault)
+	if (!b->stage.fault || b->stage.is_hint)
 		note(b, broker_error(error));
 	return reply_get(error == -ENOMEM ? REPLY_NO_MEMORY : REPLY_STORE_FAILED);
 }
@@ -37,6 +38,8 @@ static const struct reply *refusal_of(struct brokered *b, int r)
 		return fail(b, r);
 	/* that of the transaction, which the broker chooses */
 	note(b, b->files.link->answer->head.fault);
+	if (*b->files.link->answer->head.fault)
+		b->stage.is_hint = b->files.link->answer->head.is_hint;
 	return broker_refusal(b->files.link);
 }
 

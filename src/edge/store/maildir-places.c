@@ -25,14 +25,14 @@ const struct reply *maildir_failure(int error)
 /* True for the first fault of the transaction, which its record has; a hint is none. */
 static bool may_note(const struct maildir *m)
 {
-	return !m->stage.fault || m->has_hint;
+	return !m->stage.fault || m->stage.is_hint;
 }
 
 static void note(struct maildir *m, struct buf *fault)
 {
 	m->fault[fault->n < sizeof(m->fault) ? fault->n : sizeof(m->fault) - 1] = '\0';
 	m->stage.fault = m->fault;
-	m->has_hint = false;
+	m->stage.is_hint = false;
 }
 
 static const char *root_path(const struct maildir *m)
@@ -232,7 +232,7 @@ static const struct reply *search_failure(struct maildir *m,
 		struct buf b = BUF(m->fault);
 		buf_put_str(&b, s->fault);
 		note(m, &b);
-		m->has_hint = result == RECIPIENTS_UNKNOWN;
+		m->stage.is_hint = result == RECIPIENTS_UNKNOWN;
 	}
 	if (result == RECIPIENTS_LONG)
 		note_root(m, RECIPIENTS_PATH_LONG);

@@ -406,7 +406,6 @@ struct maildir {
 	struct message_file *files;
 	size_t n_files;
 	char fault[MAILBOX_FAULT_MAX]; /* fault of the transaction; see struct stage */
-	bool has_hint; /* it is why a user is unknown: a fault of this host replaces it */
 };
 
 /* `host` stays the caller's. m->root.fd is to be set before mail comes. */
