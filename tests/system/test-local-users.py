@@ -93,19 +93,24 @@ def test_mail_root_and_homes_may_have_several_names(named, homes):
     harness.contains(done.stdout, f"bob: home {home} is not below mail-root: mail for this user gets 451")
 
 
-def test_a_home_on_another_file_system_that_does_not_answer_holds_nobody_up():
+@harness.table_of({"its own path": ({}, "far"), "a link into it": ({"users": "far/users"}, "users"),
+                   "two links": ({"a": "b/users", "b": "{dir}/far"}, "a")})
+def test_a_home_on_another_file_system_that_does_not_answer_holds_nobody_up(links, above):
     """It is known not to be below mail-root without a question to that file system."""
     need_fuse("bindfs")
     place = Homes()
     here, far = place.site, place.site.dir / "far"
     far.mkdir()
-    (here.dir / "below" / "carl").mkdir(parents=True)
+    (here.dir / "below" / "users" / "carl").mkdir(parents=True)
+    for name, target in links.items():
+        (here.dir / name).symlink_to(target.format(dir=here.dir))
+    home = here.dir / above / "carl"
     process = fuse(far, "bindfs", "-f", "-o", "attr_timeout=0,entry_timeout=0,allow_other", here.dir / "below", far)
     harness.at_end(os.kill, process.pid, signal.SIGCONT)
-    passwd(f"alice:x:{OTHER}:{OTHER}::{place.root}/alice:/bin/sh\ncarl:x:{LAST}:{LAST}::{far}/carl:/bin/sh\n")
+    passwd(f"alice:x:{OTHER}:{OTHER}::{place.root}/alice:/bin/sh\ncarl:x:{LAST}:{LAST}::{home}:/bin/sh\n")
     os.kill(process.pid, signal.SIGSTOP)
     harness.equal(place.codes("carl", "alice"), [451, 250])
-    harness.contains(place.fault(), f"home {far}/carl is not below mail-root")
+    harness.contains(place.fault(), f"home {home} is not below mail-root")
 
 
 def test_case_subaddress_and_domain():
