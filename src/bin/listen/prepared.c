@@ -24,6 +24,7 @@
 #define PIECES_MAX 256 /* pieces of one size */
 #define SMALL_MAX ((size_t)1024)
 #define SMALL_STEP 16 /* granularity of malloc() */
+#define LINKS_OF_FREE 64 /* octets of a free piece in which libc keeps its neighbours */
 #define ROOM (1024 * 1024) /* octets; enough for all but large messages */
 
 static struct connection *prepare(const struct acceptor_task *task, enum listen_kind kind)
@@ -225,8 +226,8 @@ static void arrange_memory(void)
 	room = occupy(ROOM / 2);
 	free((void *)room);
 	/* each fork would copy the page tables of what a free() of wipe.c overwrote */
-	madvise((void *)((room + page - 1) / page * page), ROOM / 2 - page,
-		MADV_DONTNEED);
+	madvise((void *)((room + LINKS_OF_FREE + page - 1) / page * page),
+		ROOM / 2 - 2 * page, MADV_DONTNEED);
 	for (size_t n = PIECE_MAX; n > SMALL_MAX; n /= 2)
 		use_up(n, room);
 	for (size_t n = SMALL_MAX; n >= SMALL_STEP; n -= SMALL_STEP)
