@@ -261,6 +261,25 @@ def test_when_many_brokers_hang_no_further_one_is_started():
 # Its descriptors
 
 
+def test_the_broker_keeps_no_file_of_a_trace():
+    """It would be one more for each connection than the share of each has room for."""
+    here = Listening(maildir="%u", trace="127.0.0.0/8")
+    make_maildir(here.root / "printer", owner=OTHER)
+    traces = here.dir / "traces"
+    traces.mkdir()
+    os.chown(traces, OTHER, OTHER)
+    here.set(trace_directory=traces)
+    here.listen()
+    deliver(here.client())
+    client = here.client()
+    client.ehlo()
+    harness.equal(len(list(traces.iterdir())), 2)
+    broker = brokers_below(here.process.pid)[0]
+    kept = [os.readlink(f"/proc/{broker}/fd/{fd}") for fd in os.listdir(f"/proc/{broker}/fd")]
+    harness.equal([path for path in kept if path.startswith(f"{traces}/")], [])
+    client.quit()
+
+
 def test_who_finds_no_room_has_the_cause_in_the_record():
     """Even the channel of a connection needs a descriptor: the limit is named, and the broker has not ended."""
     harness.need("prlimit")

@@ -40,7 +40,7 @@ struct broker_channel {
 	const struct broker_places *places;
 	struct delivery *list[BROKER_DELIVERIES]; /* NULL: no request for it has come */
 	bool is_traced;
-	int trace; /* the file, until the next request; -1: there is none */
+	int trace; /* the file, until the answer is sent; -1: there is none */
 };
 
 struct broker_channel *broker_channel_new(const struct broker_places *places)
@@ -90,7 +90,7 @@ static void drop(struct broker_channel *c, uint32_t which)
 	c->list[which] = NULL;
 }
 
-static void close_trace(struct broker_channel *c)
+void broker_channel_sent(struct broker_channel *c)
 {
 	if (c->trace >= 0)
 		close(c->trace);
@@ -105,7 +105,7 @@ static bool is_linked(const struct delivery *d)
 
 void broker_channel_free(struct broker_channel *c)
 {
-	close_trace(c);
+	broker_channel_sent(c);
 	for (uint32_t i = 0; i < BROKER_DELIVERIES; i++) {
 		struct delivery *d = c->list[i];
 		/* the client has no 250: with one the connection would have cleared it */
@@ -453,7 +453,6 @@ bool broker_channel_serve(struct broker_channel *c, const struct broker_request 
 	enum broker_phase next = broker_next(now, r);
 	bool fine;
 
-	close_trace(c);
 	*ret_n_fds = 0;
 	ret->head = (struct broker_head){ .reply = BROKER_NO_REPLY };
 	if (next == BROKER_WRONG ||

@@ -131,16 +131,19 @@ static bool has_read(int fd)
 static bool carry_out(struct broker *b, int fd, const struct broker_request *request)
 {
 	struct slot *slot = &b->slots[fd];
-	int fds[BROKER_FDS_MAX];
+	int fds[BROKER_FDS_MAX], r;
 	size_t n_fds;
 
 	if (!broker_channel_serve(slot->channel, request, b->answer, fds, &n_fds))
 		return false;
 	if (slot->parked && slot->parked->answers.is_waiting)
 		return true;
-	return !broker_has_answer(request) ||
-	       channel_send(fd, b->answer, sizeof(b->answer->head) + b->answer->head.n,
-		       fds, n_fds) == 0;
+	if (!broker_has_answer(request))
+		return true;
+	r = channel_send(
+		fd, b->answer, sizeof(b->answer->head) + b->answer->head.n, fds, n_fds);
+	broker_channel_sent(slot->channel);
+	return r == 0;
 }
 
 /*

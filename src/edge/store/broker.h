@@ -36,6 +36,9 @@ void broker_channel_free(struct broker_channel *c);
 bool broker_channel_serve(struct broker_channel *c, const struct broker_request *r,
 	struct broker_answer *ret, int ret_fds[static BROKER_FDS_MAX], size_t *ret_n_fds);
 
+/* The answer was sent, or cannot be: closes what it has lent for that alone. */
+void broker_channel_sent(struct broker_channel *c);
+
 /* Of a connection. */
 
 /*
