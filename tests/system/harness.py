@@ -107,6 +107,12 @@ def not_static(why):
     return mark
 
 
+def static_alone(function):
+    """Leave a test out of the plan where the program is not static."""
+    function.static_alone = True
+    return function
+
+
 about_modules = not_static("modules are inside, and nothing is loaded")
 about_preloaded = not_static("no library can be put in front of its own functions")
 
@@ -121,6 +127,9 @@ def _plan(module, wanted):
             continue
         if getattr(function, "not_static", None) and is_static():
             print(f"# left out with a static program: {name}: {function.not_static}")
+            continue
+        if getattr(function, "static_alone", False) and not is_static():
+            print(f"# left out, of the static program: {name}")
             continue
         rows = getattr(function, "rows", None)
         if rows is None:

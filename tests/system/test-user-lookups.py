@@ -92,10 +92,9 @@ def test_its_end_refuses_for_now_and_a_listener_starts_another():
 # Name services that fail, wait, hang or crash
 
 
+@harness.static_alone
 def test_the_static_program_reads_no_settings_of_name_services():
     """Its libc would load the services of another libc; nothing is wrong where these are missing."""
-    if not harness.is_static():
-        raise harness.Skip("this program asks the name services")
     place = Homes()
     with open("/etc/nsswitch.conf", "w", encoding="ascii") as services:
         services.write("passwd: nosuch systemd [UNAVAIL=return] hesiod\n")
