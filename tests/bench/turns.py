@@ -133,7 +133,7 @@ def put_owners(bench, row):
         turns = {"owner": Turn(bench, f"owner-{way}", way, user="mail"), "broker": Turn(bench, f"broker-{way}", way)}
         for turn in turns.values():
             for part in ("", "/new", "/cur", "/tmp"):
-                os.mkdir(f"{turn.folder}/mail{part}", 0o700)
+                os.makedirs(f"{turn.folder}/mail{part}", 0o700, exist_ok=True)
                 os.chown(f"{turn.folder}/mail{part}", MAIL, MAIL)
         _, more = in_turn(turns, *(lambda turn, n=n: [turn.messages(n)] for n in (0, 1, 1 + FURTHER)))
         none, one, all_of_them = more["broker"]
