@@ -141,7 +141,7 @@ static void watch_all(struct preload *p)
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
 		watch_add(&p->watch, files[i], false);
 	watch_pairs(&p->watch, &c->tls);
-	/* an acceptor, as the user nobody, may not read its directory */
+	/* an acceptor that has given up root may not be able to read the directory */
 	if (c->log == LOG_JSON && !c->user && geteuid() == 0)
 		watch_add(&p->watch, c->log_file, true);
 }

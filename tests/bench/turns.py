@@ -26,8 +26,9 @@ class Turn:
     def __init__(self, bench, name, way, **settings):
         self.bench, self.address = bench, "127.0.0.1"
         self.folder = f"{bench.scratch}/{name}"
-        os.makedirs(f"{self.folder}/log")
-        os.chown(f"{self.folder}/log", MAIL, MAIL)
+        for part in ("log", "mail/new", "mail/cur", "mail/tmp", "mail"):
+            os.makedirs(f"{self.folder}/{part}", exist_ok=True)
+            os.chown(f"{self.folder}/{part}", MAIL, MAIL)
         with socket.socket() as free:
             free.bind((self.address, 0))
             self.port = free.getsockname()[1]
@@ -129,12 +130,9 @@ def put_keys(bench, row):
 
 def put_owners(bench, row):
     """Messages of a connection for one owner, with a broker and as that owner."""
+    os.chmod(bench.scratch, 0o755)  # for the user of the mailbox
     for way in (LISTEN, EXEC):
         turns = {"owner": Turn(bench, f"owner-{way}", way, user="mail"), "broker": Turn(bench, f"broker-{way}", way)}
-        for turn in turns.values():
-            for part in ("", "/new", "/cur", "/tmp"):
-                os.makedirs(f"{turn.folder}/mail{part}", 0o700, exist_ok=True)
-                os.chown(f"{turn.folder}/mail{part}", MAIL, MAIL)
         _, more = in_turn(turns, *(lambda turn, n=n: [turn.messages(n)] for n in (0, 1, 1 + FURTHER)))
         none, one, all_of_them = more["broker"]
         row(f"a broker, {way}: CPU ms of a connection without a message", f"{none:.3f}", "")

@@ -72,12 +72,3 @@ def listener(place, **settings):
     kept = {key: value for key, value in place.site.settings.items() if key in names}
     here = Listening(source_connection_limit=100, **kept)
     return here.set(**settings).listen()
-
-
-def asked(here, name):
-    """A client that has sent one recipient."""
-    client = here.client()
-    client.ehlo()
-    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
-    client.send(f"RCPT TO:<{name}@{DOMAIN}>\r\n")
-    return client

@@ -62,6 +62,15 @@ class Listening(Site):
         return Client.to(self.ports[n], **options)
 
 
+def asked(here, name):
+    """A client that has sent one recipient."""
+    client = here.client()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    client.send(f"RCPT TO:<{name}@{harness.DOMAIN}>\r\n")
+    return client
+
+
 def deliver(client, tls=False):
     client.ehlo()
     if tls:

@@ -10,7 +10,7 @@ import time
 
 import harness
 from harness import DOMAIN
-from listening import Listening, acceptor, brokers_below, deliver, status_of, with_tls
+from listening import Listening, acceptor, asked, brokers_below, deliver, status_of, with_tls
 from mailboxes import ALICE, OTHER, OURS, Place, fuse, give, make_maildir, need_fuse
 
 ENDED = "the broker, which opens mailboxes as their owners, has ended"
@@ -166,14 +166,6 @@ def with_hanging_mailbox(cached=0):
                    f"attr_timeout={cached},entry_timeout={cached},allow_other", below, here.root / "far")
     harness.at_end(os.kill, process.pid, signal.SIGCONT)
     return here.listen(), process
-
-
-def asked(here, name):
-    client = here.client()
-    client.ehlo()
-    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
-    client.send(f"RCPT TO:<{name}@{DOMAIN}>\r\n")
-    return client
 
 
 def is_new_broker(here, before):

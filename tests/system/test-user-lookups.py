@@ -9,8 +9,8 @@ from pathlib import Path
 
 import harness
 from harness import DOMAIN
-from homes import Homes, asked, begun, end_message, listener
-from listening import acceptor, agents, brokers_below, found_in, memory_of, private_values, processes_below
+from homes import Homes, begun, end_message, listener
+from listening import acceptor, agents, asked, brokers_below, found_in, memory_of, private_values, processes_below
 
 LOOKUPS = "postern-users"
 LOOKUP = "postern-lookup"  # one that calls the name services

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* edge/store/hangs: a broker that takes no step is seen, with its place, and only that. */
 #include "edge/store/hangs.h"
+#include <string.h>
 #include <unistd.h>
 #include "edge/net/net.h"
+#include "edge/settings/settings.h"
 #include "edge/store/mailbox-walk.h"
 #include "unit/test.h"
 
@@ -20,8 +22,9 @@ static void test_a_broker_hangs_when_it_takes_no_step_for_a_time(void)
 {
 	struct hangs *h = hangs_new();
 	const struct hang_mark m = mark_of(h, "");
-	char path[MAILBOX_PATH_MAX];
-	struct buf b = BUF(path);
+	const struct hang_mark at_outbox = { h, m.place, "/dsn-outbox", 0 };
+	char text[2 * MAILBOX_PATH_MAX] = "", longest[MAILBOX_PATH_MAX] = "";
+	struct buf b = BUF(text);
 
 	hang_own(&m);
 	CHECK(!hangs_has(h, m.place, later()));
@@ -29,10 +32,22 @@ static void test_a_broker_hangs_when_it_takes_no_step_for_a_time(void)
 	CHECK(!hangs_has(h, m.place, stream_clock()));
 	CHECK(hangs_has(h, m.place, later()) && hangs_count(h, later()) == 1);
 	CHECK(hang_step(&m, "far/alice", 0) == 0);
-	CHECK(hangs_find(h, m.place, later(), &b) == getpid());
-	CHECK(span_eq(buf_span(&b), SPAN("far/alice")));
+	hangs_put(h, m.place, later(), &b);
+	CHECK(strstr(text, ", that of far/alice (below mail-root); another"));
+	CHECK(hang_step(&at_outbox, "report", 0) == 0);
+	b.n = 0;
+	hangs_put(h, m.place, later(), &b);
+	CHECK(strstr(text, ", that of dsn-outbox/report; another"));
+	memset(longest, 'x', sizeof(longest) - 1);
+	CHECK(hang_step(&m, longest, 0) == 0);
+	b.n = 0;
+	hangs_put(h, m.place, later(), &b);
+	CHECK(!b.overflow && b.n < CONFIG_FAULT_MAX && strstr(text, "xx (below"));
 	hang_end(&m);
-	CHECK(hangs_count(h, later()) == 0 && hangs_find(h, m.place, later(), &b) == 0);
+	CHECK(hangs_count(h, later()) == 0);
+	b.n = 0;
+	hangs_put(h, m.place, later(), &b);
+	CHECK(!strstr(text, "that of"));
 }
 
 static void test_what_was_never_begun_or_does_not_exist_does_not_hang(void)

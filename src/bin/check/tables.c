@@ -244,8 +244,7 @@ static void check_instead(struct checked *at, const char *setting, const char *a
 	if (!address || !recipients_is_address(address))
 		return;
 	destination_key_cut(span_of(address), &local, &domain);
-	if (!takes_mail_for(at, domain) &&
-		!(utf8_is_ascii(domain) && !memmem(domain.p, domain.n, "xn--", 4)))
+	if (!takes_mail_for(at, domain) && !config_is_plain(domain))
 		faults_put(&c->faults, "%s %s: %s", setting, address,
 			config_forward_fault(c));
 	else if (address == c->recipients.catch_all &&

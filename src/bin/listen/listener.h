@@ -157,12 +157,6 @@ struct listener {
 /* Writes a record; `ctx` is the listener. */
 void listener_report(void *ctx, const char *text);
 
-/*
- * Puts why the acceptor whose broker has that place needs another one, or why none is
- * started: `n` brokers hang.
- */
-void listener_put_hang(const struct listener *l, int place, size_t n, struct buf *to);
-
 /* Finds the directory of modules; called again if modules could not be loaded. */
 void listener_find_modules(struct listener *l);
 

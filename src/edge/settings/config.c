@@ -332,8 +332,7 @@ const char *config_forward_fault(const struct config *c)
 			      "not forwarded: name a path below mail-root";
 }
 
-/* True where it needs no module to tell which domain it is. */
-static bool is_plain(struct span domain)
+bool config_is_plain(struct span domain)
 {
 	return utf8_is_ascii(domain) && !memmem(domain.p, domain.n, "xn--", 4);
 }
@@ -355,7 +354,8 @@ static void finish_instead(struct config *c)
 		if (!values[i] || !recipients_is_address(values[i]))
 			continue;
 		destination_key_cut(span_of(values[i]), &local, &domain);
-		if (is_plain(domain) && !span_ieq(domain, span_of(c->session.hostname)) &&
+		if (config_is_plain(domain) &&
+			!span_ieq(domain, span_of(c->session.hostname)) &&
 			policy_judge_domain(&policy, domain))
 			fault(c, where_of(c, keys[i]), keys[i], config_forward_fault(c));
 	}

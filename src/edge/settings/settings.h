@@ -176,6 +176,9 @@ bool config_asks_for_login(const struct config *c);
 /* Why an address of another domain cannot be that of catch-all or postmaster. */
 const char *config_forward_fault(const struct config *c);
 
+/* True of a domain that is compared without the module for Unicode. */
+bool config_is_plain(struct span domain);
+
 /* Returns "FILE:LINE" of the setting, or "-o"; NULL: it is not set, or does not exist. */
 const char *config_place(const struct config *c, struct span key);
 

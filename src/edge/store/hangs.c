@@ -12,6 +12,7 @@
 #define PLACES 64 /* brokers at once: more are not seen */
 #define TAKEN (-1) /* the process of a place, until it has begun */
 #define BASE_MAX 24 /* octets of a base */
+#define SHOWN_MAX 256 /* octets of a path in a record: its beginning */
 
 struct hangs {
 	_Atomic size_t n_used; /* places that have ever been used */
@@ -102,15 +103,30 @@ static bool copy_path(
 	return hang->since == since;
 }
 
-pid_t hangs_find(const struct hangs *h, int place, uint64_t now, struct buf *ret_path)
+void hangs_put(const struct hangs *h, int place, uint64_t now, struct buf *to)
 {
-	char path[sizeof(h->list->path)];
+	char path[sizeof(h->list->path)] = "";
+	bool hangs = hangs_has(h, place, now);
 
-	if (!hangs_has(h, place, now))
-		return 0;
-	if (copy_path(&h->list[place], now, path))
-		buf_put_str(ret_path, path);
-	return h->list[place].pid;
+	if (hangs && !copy_path(&h->list[place], now, path))
+		path[0] = '\0';
+	path[SHOWN_MAX] = '\0';
+	buf_put(to, SPAN("the broker, process "));
+	buf_put_num(to, hangs ? (uint64_t)h->list[place].pid : 0);
+	buf_put(to, SPAN(", which opens mailboxes as their owners, has not answered for "
+			 "10 s: it waits for a file system"));
+	if (path[0])
+		buf_put(to, SPAN(", that of "));
+	/* a setting other than mail-root stands behind a slash */
+	buf_put_str(to, path + (path[0] == '/'));
+	if (path[0] && path[0] != '/')
+		buf_put(to, SPAN(" (below mail-root)"));
+	buf_put_str(to,
+		hangs_count(h, now) < HANGS_MAX
+			? "; another is started for new connections"
+			: "; as many do so as are allowed to, and no other is started: "
+			  "mail gets 451 until it answers");
+	buf_terminate(to);
 }
 
 /* True of a path that is `above`, or below it. */

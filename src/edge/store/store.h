@@ -481,8 +481,11 @@ bool hangs_has(const struct hangs *h, int place, uint64_t now);
 /* How many brokers hang. */
 size_t hangs_count(const struct hangs *h, uint64_t now);
 
-/* Its process, and the path where it hangs, below mail-root; empty: not known. */
-pid_t hangs_find(const struct hangs *h, int place, uint64_t now, struct buf *ret_path);
+/*
+ * Puts a sentence that names the broker's process and where it hangs, and says whether
+ * another broker is started. `to` has room for its NUL, too.
+ */
+void hangs_put(const struct hangs *h, int place, uint64_t now, struct buf *to);
 
 /* What the broker needs of the settings. All of it outlives the broker's start. */
 struct broker_task {
