@@ -32,21 +32,24 @@ static void test_a_broker_hangs_when_it_takes_no_step_for_a_time(void)
 	CHECK(!hangs_has(h, m.place, stream_clock()));
 	CHECK(hangs_has(h, m.place, later()) && hangs_count(h, later()) == 1);
 	CHECK(hang_step(&m, "far/alice", 0) == 0);
-	hangs_put(h, m.place, later(), &b);
+	hangs_put(h, m.place, 1, later(), &b);
 	CHECK(strstr(text, ", that of far/alice (below mail-root); another"));
 	CHECK(hang_step(&at_outbox, "report", 0) == 0);
 	b.n = 0;
-	hangs_put(h, m.place, later(), &b);
+	hangs_put(h, m.place, 1, later(), &b);
 	CHECK(strstr(text, ", that of dsn-outbox/report; another"));
+	b.n = 0;
+	hangs_put(h, m.place, HANGS_MAX, later(), &b);
+	CHECK(strstr(text, "no other is started"));
 	memset(longest, 'x', sizeof(longest) - 1);
 	CHECK(hang_step(&m, longest, 0) == 0);
 	b.n = 0;
-	hangs_put(h, m.place, later(), &b);
+	hangs_put(h, m.place, 1, later(), &b);
 	CHECK(!b.overflow && b.n < CONFIG_FAULT_MAX && strstr(text, "xx (below"));
 	hang_end(&m);
 	CHECK(hangs_count(h, later()) == 0);
 	b.n = 0;
-	hangs_put(h, m.place, later(), &b);
+	hangs_put(h, m.place, 1, later(), &b);
 	CHECK(!strstr(text, "that of"));
 }
 

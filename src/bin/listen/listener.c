@@ -283,7 +283,7 @@ static void replace_hanging(struct listener *l, int place)
 	char text[CONFIG_FAULT_MAX];
 	struct buf b = BUF(text);
 
-	hangs_put(l->hangs, place, stream_clock(), &b);
+	hangs_put(l->hangs, place, n, stream_clock(), &b);
 	if (n >= HANGS_MAX) {
 		if (!l->has_many_hangs)
 			listener_report(l, text);

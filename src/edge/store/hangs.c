@@ -103,7 +103,7 @@ static bool copy_path(
 	return hang->since == since;
 }
 
-void hangs_put(const struct hangs *h, int place, uint64_t now, struct buf *to)
+void hangs_put(const struct hangs *h, int place, size_t n, uint64_t now, struct buf *to)
 {
 	char path[sizeof(h->list->path)] = "";
 	bool hangs = hangs_has(h, place, now);
@@ -122,7 +122,7 @@ void hangs_put(const struct hangs *h, int place, uint64_t now, struct buf *to)
 	if (path[0] && path[0] != '/')
 		buf_put(to, SPAN(" (below mail-root)"));
 	buf_put_str(to,
-		hangs_count(h, now) < HANGS_MAX
+		n < HANGS_MAX
 			? "; another is started for new connections"
 			: "; as many do so as are allowed to, and no other is started: "
 			  "mail gets 451 until it answers");

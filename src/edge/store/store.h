@@ -483,9 +483,9 @@ size_t hangs_count(const struct hangs *h, uint64_t now);
 
 /*
  * Puts a sentence that names the broker's process and where it hangs, and says whether
- * another broker is started. `to` has room for its NUL, too.
+ * another broker is started: `n` brokers hang. `to` has room for its NUL, too.
  */
-void hangs_put(const struct hangs *h, int place, uint64_t now, struct buf *to);
+void hangs_put(const struct hangs *h, int place, size_t n, uint64_t now, struct buf *to);
 
 /* What the broker needs of the settings. All of it outlives the broker's start. */
 struct broker_task {
