@@ -4,7 +4,7 @@
 
 static void check_names(struct span text)
 {
-	char name[EXTRACT_NAME_SIZE], again[EXTRACT_NAME_SIZE];
+	char name[EXTRACT_NAME_SIZE], again[EXTRACT_NAME_SIZE], last[EXTRACT_NAME_SIZE];
 
 	extract_name_make(text, name);
 	check_name(name);
@@ -15,9 +15,11 @@ static void check_names(struct span text)
 		return;
 	extract_name_number(name, 1, again);
 	check_name(again);
-	MUST(strcmp(name, again) != 0);
-	extract_name_number(name, UINT64_MAX, again);
-	check_name(again);
+	/* one of the longest that ends in the number is cut to itself */
+	MUST(strcmp(name, again) != 0 || strlen(name) == EXTRACT_NAME_MAX);
+	extract_name_number(name, UINT64_MAX, last);
+	check_name(last);
+	MUST(strcmp(again, last) != 0);
 }
 
 static void check_filter(struct span text)

@@ -108,6 +108,11 @@ static void test_a_long_name_keeps_its_extension(void)
 	s = span_of(numbered);
 	CHECK(s.n <= EXTRACT_NAME_MAX);
 	CHECK(span_ends(s, SPAN("-1234.pdf")));
+	/* one that ends in the number is cut to itself; the next number makes another */
+	extract_name_number(numbered, 1234, name);
+	CHECK(strcmp(name, numbered) == 0);
+	extract_name_number(numbered, 1235, name);
+	CHECK(span_ends(span_of(name), SPAN("-1235.pdf")));
 	/* no character is cut in two */
 	extract_name_make(
 		SPAN("x" HUNDRED "€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€€.pdf"),

@@ -27,7 +27,10 @@
  */
 void extract_name_make(struct span text, char ret[static EXTRACT_NAME_SIZE]);
 
-/* Makes "NAME-N.EXTENSION" from such a name; a long one is cut. */
+/*
+ * Makes "NAME-N.EXTENSION" from such a name; a long one is cut. Each number makes another
+ * name; one of them can be the name itself, if that is long and ends in "-N.EXTENSION".
+ */
 void extract_name_number(
 	const char *name, uint64_t n, char ret[static EXTRACT_NAME_SIZE]);
 
