@@ -221,6 +221,26 @@ def test_a_file_system_that_answers_from_a_cache_stops_the_mail_of_its_own_mailb
     waiting.quit()
 
 
+def test_a_stop_ends_the_wait_for_a_broker_that_does_not_answer():
+    need_fuse("bindfs")
+    place = with_alice()
+    process = fuse(place.alice, "bindfs", "-f", "-o", "attr_timeout=0,entry_timeout=0,allow_other", place.alice,
+                   place.alice)
+    harness.at_end(os.kill, process.pid, signal.SIGCONT)
+    client = place.site.connect()
+    client.ehlo()
+    client.say(f"MAIL FROM:<{harness.SENDER}>", 250)
+    os.kill(process.pid, signal.SIGSTOP)
+    client.send(f"RCPT TO:<{ALICE}>\r\n")
+    time.sleep(0.5)  # a stop that comes before the command gets a 421 alone
+    os.kill(client.process.pid, signal.SIGTERM)
+    before = time.monotonic()
+    client.expect(451)
+    client.expect(421)
+    client.expect_end()
+    assert time.monotonic() - before < 30  # 60 s without the stop
+
+
 def test_when_many_brokers_hang_no_further_one_is_started():
     """Each waits for another file system; what needs none of these has mail until then, and when one answers again."""
     need_fuse("bindfs")

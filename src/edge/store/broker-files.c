@@ -14,11 +14,12 @@
 #include "edge/store/broker.h"
 
 #define ANSWER_WAIT 60000 /* milliseconds: the directories may be on a slow disk */
+#define STOP_WAIT 2000 /* milliseconds, after a stop signal */
 #define LINK_TRIES 3 /* files that are made again, each for mailboxes of its own */
 
 void broker_link_init(struct broker_link *l, int channel)
 {
-	*l = (struct broker_link){ .channel = channel };
+	*l = (struct broker_link){ .channel = channel, .signals = -1 };
 }
 
 const char *broker_error(int error)
@@ -47,17 +48,35 @@ static int give_up(struct broker_link *l, int error)
 	return l->channel;
 }
 
-static int wait_for_answer(int channel)
+/*
+ * True of a request after which a message can be in a mailbox, or no longer: a stop does
+ * not end the wait for its answer, so that the client learns which.
+ */
+static bool changes_mailboxes(const struct broker_request *r)
 {
-	struct pollfd fd = { .fd = channel, .events = POLLIN };
-	int n;
+	return r->operation == BROKER_COMMIT || r->operation == BROKER_WITHDRAW;
+}
 
-	do
-		n = poll(&fd, 1, ANSWER_WAIT);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	return n ? 0 : -ETIMEDOUT;
+static int wait_for_answer(
+	const struct broker_link *l, const struct broker_request *request)
+{
+	struct pollfd fds[] = { { .fd = l->channel, .events = POLLIN },
+		{ .fd = changes_mailboxes(request) ? -1 : l->signals,
+			.events = POLLIN } };
+	uint64_t now = stream_clock(), end = now + ANSWER_WAIT;
+
+	for (; now < end; now = stream_clock()) {
+		int n = poll(fds, 2, (int)(end - now));
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0 && fds[0].revents)
+			return 0;
+		if (n > 0) {
+			fds[1].fd = -1;
+			end = stream_clock() + STOP_WAIT;
+		}
+	}
+	return -ETIMEDOUT;
 }
 
 /* Reads an answer. One that is cut or inconsistent is an error. */
@@ -123,7 +142,7 @@ int broker_ask(struct broker_link *l, const struct broker_request *request,
 		return give_up(l, errno == EPIPE ? find_reason(l) : -errno);
 	if (!broker_has_answer(request))
 		return 0;
-	r = wait_for_answer(l->channel);
+	r = wait_for_answer(l, request);
 	if (r == 0)
 		r = read_answer(l, fds, ret_n_fds);
 	if (r == -ECONNRESET)

@@ -443,10 +443,14 @@ struct broker_request;
 /* A connection's end of a channel. */
 struct broker_link {
 	int channel; /* or -errno: why there is none */
+	int signals; /* readable when the connection is to stop; -1 without one */
 	struct broker_answer *answer; /* owned; the last one */
 };
 
-/* A channel, or one without: `channel` is a descriptor or -errno. */
+/*
+ * A channel, or one without: `channel` is a descriptor or -errno. `signals` is set later,
+ * by who has them.
+ */
 void broker_link_init(struct broker_link *l, int channel);
 
 /* Why the broker does not answer, as a sentence. */
