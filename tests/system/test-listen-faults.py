@@ -406,6 +406,17 @@ def test_a_listener_serves_with_few_descriptors(most):
     deliver(here.client())
 
 
+def test_descriptors_on_their_way_are_waited_for():
+    """The kernel counts those of all processes of a user, which another program of nobody adds to."""
+    harness.need("strace")
+    here = with_tls(sandbox="no")
+    here.listen(wrap=("strace", "-f", "-qq", "-o", here.dir / "trace", "-e", "trace=sendmsg", "-e",
+                      "inject=sendmsg:error=ETOOMANYREFS:when=1+2"))
+    for tls in (False, True, True):
+        deliver(here.client(), tls=tls)
+    harness.contains((here.dir / "trace").read_text(), "ETOOMANYREFS")
+
+
 def test_a_listener_says_that_it_has_too_few_descriptors():
     here = Site()
     done = harness.run("prlimit", "--nofile=32:32", "--", *here.command(),

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Messages between processes of postern over SOCK_SEQPACKET, with descriptors. Nothing
- * here waits.
+ * here waits, but for descriptors that are on their way.
  */
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "edge/net/net.h"
+
+/*
+ * The kernel counts the descriptors that were sent and not yet received, of all processes
+ * of a user together, and compares with the limit of the one that sends.
+ */
+#define CROWDED_TRIES 50 /* a millisecond each */
 
 union rights {
 	struct cmsghdr header;
@@ -19,7 +26,7 @@ int channel_send(int channel, const void *text, size_t n, const int *fds, size_t
 	struct iovec part = { (void *)text, n };
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
 	struct cmsghdr *c;
-	ssize_t sent;
+	ssize_t sent = -1;
 
 	if (n_fds) {
 		message.msg_control = &rights;
@@ -30,7 +37,12 @@ int channel_send(int channel, const void *text, size_t n, const int *fds, size_t
 		c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
 		memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
 	}
-	sent = sendmsg(channel, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	for (int i = 0; i < CROWDED_TRIES; i++) {
+		sent = sendmsg(channel, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (sent >= 0 || errno != ETOOMANYREFS)
+			break;
+		poll(NULL, 0, 1);
+	}
 	if (sent < 0)
 		return -errno;
 	return (size_t)sent == n ? 0 : -EMSGSIZE;

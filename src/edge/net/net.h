@@ -151,7 +151,10 @@ int stream_secure(struct stream *s, const struct tls_api *api,
  */
 void stream_finish(struct stream *s);
 
-/* Channels between processes of postern: SOCK_SEQPACKET, and nothing here waits. */
+/*
+ * Channels between processes of postern: SOCK_SEQPACKET. Nothing here waits, but at most
+ * 50 ms where the kernel has too many descriptors on their way for this user.
+ */
 
 #define CHANNEL_FDS_MAX 16 /* descriptors with one message */
 
