@@ -201,25 +201,7 @@ int filters_start_connector(struct connector *ret, struct filters *const *list, 
 /* Sends the other end of a channel, unless it is negative. 0 or -errno. */
 static int send_request(int control, int fd, const struct connector_request *request)
 {
-	union {
-		struct cmsghdr header;
-		char octets[CMSG_SPACE(sizeof(int))];
-	} rights = { 0 };
-	struct connector_request octets = *request;
-	struct iovec part = { &octets, sizeof(octets) };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-	struct cmsghdr *c;
-
-	if (fd >= 0) {
-		message.msg_control = &rights;
-		message.msg_controllen = sizeof(rights);
-		c = CMSG_FIRSTHDR(&message);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(fd));
-		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	}
-	return sendmsg(control, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return channel_send(control, request, sizeof(*request), &fd, fd >= 0);
 }
 
 static bool is_to_be_asked(const struct connector *c, uint64_t now)

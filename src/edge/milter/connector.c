@@ -14,9 +14,11 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "edge/net/net.h"
 
 #define ENDED "has no socket: the process that makes them has ended"
 #define DESCRIPTORS_MAX (FILTERS_MAX + DNS_SERVERS_MAX)
+_Static_assert(DESCRIPTORS_MAX <= CHANNEL_FDS_MAX, "one message has them all");
 /* connections that are put off, of which each may have FILTERS_MAX sockets */
 #define WAITING_MAX 32
 
@@ -32,11 +34,6 @@ struct parcel {
 	} filters[FILTERS_MAX];
 };
 
-union rights {
-	struct cmsghdr header;
-	char octets[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))];
-};
-
 struct descriptors {
 	int list[DESCRIPTORS_MAX];
 	size_t n;
@@ -46,26 +43,6 @@ static void close_all(struct descriptors *d)
 {
 	while (d->n)
 		close(d->list[--d->n]);
-}
-
-/* Sends without waiting. Errors are ignored: the connection has ended. */
-static void send_parcel(int channel, struct parcel *p, const struct descriptors *d)
-{
-	union rights rights = { 0 };
-	struct iovec part = { p, sizeof(*p) };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-	struct cmsghdr *c;
-
-	if (d->n) {
-		message.msg_control = &rights;
-		message.msg_controllen = CMSG_SPACE(d->n * sizeof(int));
-		c = CMSG_FIRSTHDR(&message);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(d->n * sizeof(int));
-		memcpy(CMSG_DATA(c), d->list, d->n * sizeof(int));
-	}
-	sendmsg(channel, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /* The sockets of a connection while they are made. */
@@ -128,7 +105,8 @@ static void hand_over(const struct maker *k, const struct making *c)
 		d.list[d.n++] = fd;
 		p.n_servers++;
 	}
-	send_parcel(c->channel, &p, &d);
+	/* an error is ignored: the connection has ended */
+	channel_send(c->channel, &p, sizeof(p), d.list, d.n);
 	close(c->channel);
 }
 
@@ -156,48 +134,6 @@ static void serve(struct maker *k, int channel, const struct filters_state *of)
 		hand_over(k, &c);
 }
 
-/* Descriptors of a message: up to `most` of them, or none. */
-static void take_rights(struct msghdr *message, struct descriptors *ret)
-{
-	const struct cmsghdr *c = CMSG_FIRSTHDR(message);
-	size_t n;
-
-	ret->n = 0;
-	if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len < CMSG_LEN(0))
-		return;
-	n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-	ret->n = n < DESCRIPTORS_MAX ? n : DESCRIPTORS_MAX;
-	memcpy(ret->list, CMSG_DATA(c), ret->n * sizeof(int));
-}
-
-/* Octets that were read, or -errno; *ret gets the descriptors. */
-static ssize_t receive(int fd, void *to, size_t size, int flags, struct descriptors *ret)
-{
-	union rights rights;
-	struct iovec part = { to, size };
-	struct msghdr message = { .msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &rights,
-		.msg_controllen = sizeof(rights) };
-	ssize_t n = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
-
-	ret->n = 0;
-	if (n < 0)
-		return -errno;
-	take_rights(&message, ret);
-	return n;
-}
-
-/* Sends an answer without waiting: there is room, because one at a time is due. */
-static void send_answer(int control)
-{
-	char octet = 0;
-	struct iovec part = { &octet, sizeof(octet) };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-
-	sendmsg(control, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
 /* Waits for the next request. -EINTR: it is time to try the waiting ones again. */
 static ssize_t await_request(const struct connector_task *task, const struct maker *k,
 	struct connector_request *ret, struct descriptors *ret_channel)
@@ -207,7 +143,8 @@ static ssize_t await_request(const struct connector_task *task, const struct mak
 
 	if (k->n_waiting && ppoll(&fd, 1, &step, NULL) <= 0)
 		return -EINTR;
-	return receive(task->control, ret, sizeof(*ret), 0, ret_channel);
+	return channel_await(task->control, ret, sizeof(*ret), ret_channel->list,
+		DESCRIPTORS_MAX, &ret_channel->n);
 }
 
 int connector_run(const struct connector_task *task)
@@ -222,12 +159,13 @@ int connector_run(const struct connector_task *task)
 		struct connector_request request = { 0 };
 		ssize_t n = await_request(task, &k, &request, &d);
 		try_waiting(&k);
-		if (n == -EINTR)
+		if (n == -EINTR || n == -EMSGSIZE)
 			continue;
 		if (n <= 0)
 			return (int)n;
+		/* there is room, because one answer at a time is due */
 		if (request.wants_answer)
-			send_answer(task->control);
+			channel_send(task->control, "", 1, NULL, 0);
 		if (n != sizeof(request) || d.n != 1 || request.which >= task->n_stages ||
 			!task->stages[request.which])
 			continue;
@@ -301,9 +239,11 @@ void connector_take(struct filters_state *m, unsigned wait)
 
 	if (m->channel < 0)
 		return;
-	n = receive(m->channel, &p, sizeof(p), MSG_DONTWAIT, &d);
+	n = channel_receive(
+		m->channel, &p, sizeof(p), d.list, DESCRIPTORS_MAX, &d.n);
 	if (n == -EAGAIN && wait && poll(&fd, 1, (int)wait) > 0)
-		n = receive(m->channel, &p, sizeof(p), MSG_DONTWAIT, &d);
+		n = channel_receive(
+			m->channel, &p, sizeof(p), d.list, DESCRIPTORS_MAX, &d.n);
 	if (n == -EAGAIN && !wait)
 		return;
 	if (n == sizeof(p) && is_whole(m, &p, &d))

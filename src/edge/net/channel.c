@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Messages between processes of postern over SOCK_SEQPACKET, with descriptors. Nothing
- * here waits, but for descriptors that are on their way.
+ * Messages between processes of postern over SOCK_SEQPACKET, with descriptors.
  */
 #include <poll.h>
 #include <string.h>
@@ -71,8 +70,8 @@ static size_t take_rights(struct msghdr *message, int *ret_fds, size_t room)
 	return n < room ? n : room;
 }
 
-ssize_t channel_receive(int channel, void *to, size_t room, int *ret_fds, size_t n_room,
-	size_t *ret_n_fds)
+static ssize_t receive(int channel, void *to, size_t room, int flags, int *ret_fds,
+	size_t n_room, size_t *ret_n_fds)
 {
 	union rights rights;
 	struct iovec part = { to, room };
@@ -80,11 +79,23 @@ ssize_t channel_receive(int channel, void *to, size_t room, int *ret_fds, size_t
 		.msg_iovlen = 1,
 		.msg_control = &rights,
 		.msg_controllen = sizeof(rights) };
-	ssize_t n = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t n = recvmsg(channel, &message, flags | MSG_CMSG_CLOEXEC);
 
 	*ret_n_fds = 0;
 	if (n < 0)
 		return -errno;
 	*ret_n_fds = take_rights(&message, ret_fds, n_room);
 	return message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? -EMSGSIZE : n;
+}
+
+ssize_t channel_receive(int channel, void *to, size_t room, int *ret_fds, size_t n_room,
+	size_t *ret_n_fds)
+{
+	return receive(channel, to, room, MSG_DONTWAIT, ret_fds, n_room, ret_n_fds);
+}
+
+ssize_t channel_await(int channel, void *to, size_t room, int *ret_fds, size_t n_room,
+	size_t *ret_n_fds)
+{
+	return receive(channel, to, room, 0, ret_fds, n_room, ret_n_fds);
 }

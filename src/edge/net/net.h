@@ -151,14 +151,14 @@ int stream_secure(struct stream *s, const struct tls_api *api,
  */
 void stream_finish(struct stream *s);
 
+/* Channels between processes of postern: SOCK_SEQPACKET. */
+
+#define CHANNEL_FDS_MAX 32 /* descriptors with one message */
+
 /*
- * Channels between processes of postern: SOCK_SEQPACKET. Nothing here waits, but at most
- * 50 ms where the kernel has too many descriptors on their way for this user.
+ * Sends a message with descriptors, which stay open here. 0 or -errno. Does not wait, but
+ * at most 50 ms where too many descriptors of this user are on their way.
  */
-
-#define CHANNEL_FDS_MAX 16 /* descriptors with one message */
-
-/* Sends a message with descriptors, which stay open here. 0 or -errno. */
 int channel_send(int channel, const void *text, size_t n, const int *fds, size_t n_fds);
 
 /*
@@ -166,4 +166,8 @@ int channel_send(int channel, const void *text, size_t n, const int *fds, size_t
  * none, -EMSGSIZE where it or its descriptors were cut. Those that came are the caller's.
  */
 ssize_t channel_receive(int channel, void *to, size_t room, int *ret_fds, size_t n_room,
+	size_t *ret_n_fds);
+
+/* The same, but waits for a message; -EINTR: for a signal. */
+ssize_t channel_await(int channel, void *to, size_t room, int *ret_fds, size_t n_room,
 	size_t *ret_n_fds);
