@@ -239,8 +239,7 @@ void connector_take(struct filters_state *m, unsigned wait)
 
 	if (m->channel < 0)
 		return;
-	n = channel_receive(
-		m->channel, &p, sizeof(p), d.list, DESCRIPTORS_MAX, &d.n);
+	n = channel_receive(m->channel, &p, sizeof(p), d.list, DESCRIPTORS_MAX, &d.n);
 	if (n == -EAGAIN && wait && poll(&fd, 1, (int)wait) > 0)
 		n = channel_receive(
 			m->channel, &p, sizeof(p), d.list, DESCRIPTORS_MAX, &d.n);
