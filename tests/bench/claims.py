@@ -134,11 +134,16 @@ def _resumed(server, build):
 
 # The static program, by connection and by its own listener.
 STATIC = (
-    _ratio("TLS message, by exec, static, to Postfix", "postern-static-tcpserver", TLS, ("postfix",), 0.8),
-    _ratio("plain message, by exec, static, to Postfix", "postern-static-tcpserver", PLAIN, ("postfix",), 0.6),
-    _ratio("plain message, --listen, static, to aiosmtpd", "postern-static-listen", PLAIN, ("aiosmtpd",), 0.85),
-    _ratio("TLS message, --listen, static, to Postfix", "postern-static-listen", TLS, ("postfix",), 0.36),
-    _ratio("TLS message, --listen, static, to aiosmtpd", "postern-static-listen", TLS, ("aiosmtpd",), 0.6),
+    _ratio("TLS message, by exec, static, to Postfix", "postern-static-tcpserver", TLS, ("postfix",), 0.8,
+           "minimal-static-tls"),
+    _ratio("plain message, by exec, static, to Postfix", "postern-static-tcpserver", PLAIN, ("postfix",), 0.6,
+           "minimal-static-plain"),
+    _ratio("plain message, --listen, static, to aiosmtpd", "postern-static-listen", PLAIN, ("aiosmtpd",), 0.85,
+           "forking-static-tls"),
+    _ratio("TLS message, --listen, static, to Postfix", "postern-static-listen", TLS, ("postfix",), 0.36,
+           "forking-static-tls"),
+    _ratio("TLS message, --listen, static, to aiosmtpd", "postern-static-listen", TLS, ("aiosmtpd",), 0.6,
+           "forking-static-tls"),
     _big_wall("postern-static-tcpserver", "static"), _big_wall("postern-tcpserver", "default"),
     _resumed("postern-static-rsa", "static"), _resumed("postern-rsa", "default"),
     _ratio("idle connection by exec, after TLS, static, to the default build, Pss", "postern-static-tcpserver",
@@ -146,11 +151,12 @@ STATIC = (
 
 # The same of the default build, which the static one is not to make worse: the ratios before there was one.
 DEFAULT = (
-    _ratio("TLS message, by exec, default, to Postfix", "postern-tcpserver", TLS, ("postfix",), 1.16),
-    _ratio("plain message, by exec, default, to Postfix", "postern-tcpserver", PLAIN, ("postfix",), 0.64),
-    _ratio("plain message, --listen, default, to aiosmtpd", "postern-listen", PLAIN, ("aiosmtpd",), 1.06),
-    _ratio("TLS message, --listen, default, to Postfix", "postern-listen", TLS, ("postfix",), 0.47),
-    _ratio("TLS message, --listen, default, to aiosmtpd", "postern-listen", TLS, ("aiosmtpd",), 0.76))
+    _ratio("TLS message, by exec, default, to Postfix", "postern-tcpserver", TLS, ("postfix",), 1.16, "minimal-tls"),
+    _ratio("plain message, by exec, default, to Postfix", "postern-tcpserver", PLAIN, ("postfix",), 0.64,
+           "minimal-plain"),
+    _ratio("plain message, --listen, default, to aiosmtpd", "postern-listen", PLAIN, ("aiosmtpd",), 1.06, "forking-tls"),
+    _ratio("TLS message, --listen, default, to Postfix", "postern-listen", TLS, ("postfix",), 0.47, "forking-tls"),
+    _ratio("TLS message, --listen, default, to aiosmtpd", "postern-listen", TLS, ("aiosmtpd",), 0.76, "forking-tls"))
 
 # Whom a prototype is compared with does the same: where one has the TLS library loaded, so has the other.
 PROTOTYPES = (

@@ -139,9 +139,11 @@ class Minimal(Server):
     extensions = set()
     note = "no settings, no sandbox, no policy, no caps, no log, no change of user"
 
+    def tools(self):
+        return f"{self.place.build}/tests/bench"
+
     def command(self):
-        tools = f"{self.place.build}/tests/bench"
-        return [f"{tools}/exec-listener", str(self.port), *self.prototype(tools)]
+        return [f"{self.tools()}/exec-listener", str(self.port), *self.prototype(self.tools())]
 
 
 class MinimalPlain(Minimal):
@@ -163,7 +165,7 @@ class Forking:
     """A prototype that accepts and forks itself, with what can be loaded before loaded."""
 
     def command(self):
-        return self.prototype(f"{self.place.build}/tests/bench", "-l", str(self.port))
+        return self.prototype(self.tools(), "-l", str(self.port))
 
 
 class ForkingPlain(Forking, MinimalPlain):
@@ -172,6 +174,25 @@ class ForkingPlain(Forking, MinimalPlain):
 
 class ForkingTls(Forking, MinimalTls):
     name, label = "forking-tls", "prototype linked with GnuTLS, its own listener"
+
+
+class StaticPrototype:
+    """The same, linked as the static program is."""
+
+    def tools(self):
+        return f"{self.place.static}/tests/bench"
+
+
+class MinimalStaticPlain(StaticPrototype, MinimalPlain):
+    name, label = "minimal-static-plain", "static prototype without TLS"
+
+
+class MinimalStaticTls(StaticPrototype, MinimalTls):
+    name, label = "minimal-static-tls", "static prototype with GnuTLS inside"
+
+
+class ForkingStaticTls(StaticPrototype, ForkingTls):
+    name, label = "forking-static-tls", "static prototype with GnuTLS inside, its own listener"
 
 
 class Postfix(Server):
@@ -414,5 +435,5 @@ FILTERED = [filtered(kind, f"{name}-{mode or 'unfiltered'}", label, mode, note)
 SERVERS = {kind.name: kind for kind in (
     PosternExec, PosternTcpserver, PosternInetd, PosternListen, PosternListenPlain, PosternStaticExec,
     PosternStaticTcpserver, PosternStaticListen, PosternRsa, PosternStaticRsa, MinimalPlain, MinimalTls,
-    ForkingPlain, ForkingTls, Postfix, EximDaemon, EximInetd, Opensmtpd, Aiosmtpd, Mailfront,
+    ForkingPlain, ForkingTls, MinimalStaticPlain, MinimalStaticTls, ForkingStaticTls, Postfix, EximDaemon, EximInetd, Opensmtpd, Aiosmtpd, Mailfront,
     *FILTERED, *units.UNITS)}

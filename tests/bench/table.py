@@ -6,7 +6,7 @@ import statistics
 from claims import CLAIMS, DEFAULT, STATIC, further, ratios, steps, values
 
 REFERENCE = ("postern-tcpserver", "postern-exec", "systemd-hardened")  # the first of them that was measured
-NAME = 21  # columns for the name of a server
+NAME = 25  # columns for the name of a server
 CELL = 20  # columns of the page for one figure
 TEXT = 98  # and for what a ratio is of
 AT_ONCE = (1, 10, 50)
