@@ -343,7 +343,7 @@ def test_a_machine_without_journalctl_says_so_and_what_to_do():
     for options, code, wanted in (((), 66, "postern-status: the journal: cannot be read without journalctl, which is not "
                                    "in PATH; name a FILE that log = json:FILE writes"),
                                   (("-D", "/var/log/journal"), 66, "cannot be read without journalctl"),
-                                  (("--healthy",), 1, "WARNING: no records of the journal: there is no journalctl")):
+                                  (("--healthy",), 1, "WARNING: no records: the journal: cannot be read without journalctl")):
         done = here.call("run", "env", "PATH=/nonexistent", "/usr/local/bin/postern-status", "-c",
                          "/etc/postern/postern.conf", *options)
         harness.equal(done.returncode, code, done.stdout)
@@ -355,9 +355,10 @@ def test_a_journalctl_that_fails_is_an_error():
     (here.dir / "failing").mkdir()
     (here.dir / "failing/journalctl").write_text("#!/bin/sh\nexit 1\n")
     (here.dir / "failing/journalctl").chmod(0o755)
-    done = here.call("run", "env", "PATH=/host/failing:/usr/bin", "/usr/local/bin/postern-status")
-    harness.equal(done.returncode, 66, done.stdout)
-    harness.contains(done.stdout, "the journal: cannot be read: journalctl fails; see what it says: journalctl -n 1 -t postern")
+    for options, code in (((), 66), (("--healthy",), 1)):
+        done = here.call("run", "env", "PATH=/host/failing:/usr/bin", "/usr/local/bin/postern-status", *options)
+        harness.equal(done.returncode, code, done.stdout)
+        harness.contains(done.stdout, "the journal: cannot be read: journalctl fails; see what it says: journalctl -n 1 -t postern")
 
 
 def test_an_alert_is_not_repeated_where_its_state_cannot_be_written():

@@ -43,7 +43,7 @@ def health(place, code, *wanted, options=()):
 
 def test_health_is_one_line_and_an_exit_status():
     place = Log(dsn_outbox=harness.scratch() / "outbox")
-    health(place, 1, f"no records of {place.file}: No such file or directory")
+    health(place, 1, f"no records: {place.file}: No such file or directory")
     place.deliver()
     place.told(2)
     health(place, 0, "1 sessions, 1 messages delivered in the last hour")

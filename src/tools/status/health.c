@@ -177,11 +177,10 @@ enum status_health status_health_put(
 		look_at_outbox(&h, s->config.dsn_outbox);
 	look_at_hidden(&h, panel, error);
 	if (error < 0) {
-		buf_put_str(add_problem(&h, HEALTH_WARNING), "no records of ");
+		buf_put_str(add_problem(&h, HEALTH_WARNING), "no records: ");
 		buf_put_str(&h.line, panel->origin ? panel->origin : "the journal");
 		buf_put(&h.line, SPAN(": "));
-		buf_put_str(&h.line, error == -EOPNOTSUPP ? "there is no journalctl"
-							  : strerror(-error));
+		buf_put_str(&h.line, status_why_unread(panel->origin, -error));
 	}
 	if (h.worst == HEALTH_OK)
 		put_counts(&h, panel);

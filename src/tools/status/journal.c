@@ -350,3 +350,20 @@ int status_journal_open(const char *directory, const struct status_filter *filte
 		*ret = &j->source;
 	return r;
 }
+
+const char *status_why_unread(const char *file, int error)
+{
+	if (error == EOPNOTSUPP)
+		return "cannot be read without journalctl, which is not in PATH; name a "
+		       "FILE that log = json:FILE writes";
+	if (error == EIO && !file)
+		return "cannot be read: journalctl fails; see what it says: journalctl "
+		       "-n 1 -t " LOG_IDENTIFIER;
+	if (error == EINVAL && file)
+		return "is not a regular file";
+	if (error == ENODATA)
+		return "has no journal in it that can be read";
+	if (error == E2BIG)
+		return "is one file too many, with those that were rotated";
+	return strerror(error);
+}

@@ -128,8 +128,8 @@ const char *status_why_none(const struct status_panel *p)
 		return "no records can be shown with this setting of log: it should be "
 		       "auto, journal or json:FILE";
 	if (geteuid() != 0)
-		return "no records seen: root and the group systemd-journal may read all "
-		       "of the journal";
+		return "no records seen: there are none, or only root and the group "
+		       "systemd-journal may read them";
 	return NULL;
 }
 

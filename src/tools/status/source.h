@@ -129,3 +129,6 @@ int status_files_open(const char *const *paths, size_t n, struct status_source *
  */
 int status_journal_open(const char *directory, const struct status_filter *filter,
 	struct status_source **ret);
+
+/* Says why `file` cannot be read, or the journal (NULL). `error` is an errno. */
+const char *status_why_unread(const char *file, int error);

@@ -32,27 +32,10 @@ static const char *origin_of(
 	return setting->config.log == LOG_JSON ? setting->config.log_file : NULL;
 }
 
-static const char *sentence_of(const char *file, int error)
-{
-	if (error == EOPNOTSUPP)
-		return "cannot be read without journalctl, which is not in PATH; name a "
-		       "FILE that log = json:FILE writes";
-	if (error == EIO && !file)
-		return "cannot be read: journalctl fails; see what it says: journalctl "
-		       "-n 1 -t " LOG_IDENTIFIER;
-	if (error == EINVAL && file)
-		return "is not a regular file";
-	if (error == ENODATA)
-		return "has no journal in it that can be read";
-	if (error == E2BIG)
-		return "is one file too many, with those that were rotated";
-	return strerror(error);
-}
-
 static int print_error(const char *what, int error)
 {
 	dprintf(STDERR_FILENO, "postern-status: %s: %s\n", what ? what : "the journal",
-		sentence_of(what, error));
+		status_why_unread(what, error));
 	return EX_NOINPUT;
 }
 
