@@ -2,7 +2,9 @@
 """A listener of the tests: `postern --listen` on ports of its own, and the processes that belong to it."""
 
 import contextlib
+import os
 import re
+import signal
 import socket
 
 import harness
@@ -45,7 +47,14 @@ class Listening(Site):
         if self.first:
             self.hear(self.first)
         self.hear("READY=1")
+        if wrap[:1] == ("strace",):  # which ends without it
+            self.traced, = children(self.process.pid)
+            harness.at_end(self.stop_traced)
         return self
+
+    def stop_traced(self):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.traced, signal.SIGTERM)
 
     def hear(self, text):
         harness.eventually(lambda: text in self.heard.recv(1000).decode(), f"{text!r} is told")

@@ -4,11 +4,9 @@
 reports this and no other cause, and serves again when it can."""
 
 import base64
-import contextlib
 import errno
 import os
 import re
-import signal
 import socket
 
 import harness
@@ -86,11 +84,6 @@ def has_tls(here):
     return code == 220
 
 
-def stop(pid):
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-
-
 def test_a_listener_whose_gnutls_could_not_initialise_itself_starts_anew():
     """That is done once in a process: TLS works again in another one, in which the host has random data."""
     harness.need("strace")
@@ -102,8 +95,6 @@ def test_a_listener_whose_gnutls_could_not_initialise_itself_starts_anew():
     # the last of these calls is the only one that does not do without
     here.listen(wrap=("strace", "-qq", "-o", "/dev/null", "-e", "trace=getrandom", "-e",
                       "inject=getrandom:error=EIO:when=1..4"))
-    listener, = children(here.process.pid)
-    harness.at_end(stop, listener)
     harness.eventually(lambda: has_tls(here), "TLS works")
     deliver(here.client(), tls=True)
     harness.contains(here.log_text(), "GnuTLS does not work on this host")
@@ -137,9 +128,8 @@ def place_of_open(here, path):
     """Which openat2() of the first acceptor is that of the path."""
     harness.need("strace")
     here.listen(wrap=("strace", "-f", "-qq", "-o", here.dir / "trace", "-e", "trace=openat2"))
-    listener, = children(here.process.pid)
-    pid, = children(listener)
-    stop(listener)
+    pid, = children(here.traced)
+    here.stop_traced()
     here.process.wait(harness.PATIENCE)
     lines = [line for line in (here.dir / "trace").read_text().splitlines() if re.match(rf"{pid} +openat2\(", line)]
     return 1 + next(n for n, line in enumerate(lines) if f'"{path}"' in line)
