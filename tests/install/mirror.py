@@ -5,16 +5,20 @@ What never changes under its name (packages, indexes by hash) is kept in a folde
 """
 
 import contextlib
+import http.client
+import io
 import os
 import shutil
 import signal
 import subprocess
 import threading
+import time
 import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 PORT = 3142  # of networks that exist for a test alone
+TRIES = 4  # of a mirror that is busy or breaks the connection
 URL = f"http://127.0.0.1:{PORT}/debian"
 
 
@@ -67,32 +71,57 @@ class Handler(BaseHTTPRequestHandler):
 
     def kept(self, path):
         kept = os.path.join(self.server.folder, path)
-        try:
-            if not os.path.exists(kept):
-                os.makedirs(os.path.dirname(kept), exist_ok=True)
-                partial = f"{kept}.{os.getpid()}.{threading.get_ident()}"
-                with urllib.request.urlopen(f"{self.server.upstream}/{path}", timeout=60) as got, \
-                        open(partial, "wb") as file:
-                    shutil.copyfileobj(got, file)
-                os.rename(partial, kept)
-            with open(kept, "rb") as file:
-                self.answer(200, os.fstat(file.fileno()).st_size)
-                shutil.copyfileobj(file, self.wfile)
-        except urllib.error.HTTPError as error:
-            self.answer(error.code)
-        except urllib.error.URLError:
-            self.answer(502)
+        if not os.path.exists(kept):
+            os.makedirs(os.path.dirname(kept), exist_ok=True)
+            partial = f"{kept}.{os.getpid()}.{threading.get_ident()}"
+            with open(partial, "wb") as file:
+                got = self.fetched(path, file)
+            if not got:
+                os.unlink(partial)
+                return
+            os.rename(partial, kept)
+        with open(kept, "rb") as file:
+            self.answer(200, os.fstat(file.fileno()).st_size)
+            shutil.copyfileobj(file, self.wfile)
 
     def passed_on(self, path):
+        content = io.BytesIO()
+        got = self.fetched(path, content)
+        if got:
+            self.answer(200, content.tell(), got.get("Last-Modified"))
+            self.wfile.write(content.getvalue())
+
+    def fetched(self, path, to):
+        """The headers of what is now in the file; None: there is an error, which was answered."""
         try:
-            with urllib.request.urlopen(f"{self.server.upstream}/{path}", timeout=60) as got:
-                content = got.read()
-                self.answer(200, len(content), got.headers.get("Last-Modified"))
-                self.wfile.write(content)
+            return fetch(f"{self.server.upstream}/{path}", to)
         except urllib.error.HTTPError as error:
             self.answer(error.code)
-        except urllib.error.URLError:
+        except (OSError, http.client.HTTPException):
             self.answer(502)
+        return None
+
+
+def is_final(error):
+    """An error that another try would not change: 429 is that of a mirror that limits its clients."""
+    return isinstance(error, urllib.error.HTTPError) and error.code < 500 and error.code != 429
+
+
+def fetch(address, to):
+    """Writes what is at the address into a file."""
+    for tried in range(1, TRIES + 1):
+        try:
+            with urllib.request.urlopen(address, timeout=60) as got:
+                to.seek(0)
+                to.truncate()
+                shutil.copyfileobj(got, to)
+                if int(got.headers.get("Content-Length", to.tell())) == to.tell():
+                    return got.headers
+                raise OSError(f"{address}: the connection broke")
+        except (OSError, http.client.HTTPException) as error:
+            if tried == TRIES or is_final(error):
+                raise
+        time.sleep(tried)
 
 
 @contextlib.contextmanager
