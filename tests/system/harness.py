@@ -245,6 +245,19 @@ def eventually(condition, what, patience=PATIENCE):
         time.sleep(0.005)
 
 
+def wait_until_held(pid):
+    """Until strace has kept the process stopped for a while: it is in the delay."""
+    held = 0
+
+    def stopped():
+        nonlocal held
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            held = held + 1 if stat.read().rsplit(")", 1)[1].split()[0] == "t" else 0
+        return held > 10
+
+    eventually(stopped, "the process is held in its system call")
+
+
 def equal(found, expected, what=""):
     assert found == expected, f"{what}\nexpected {expected!r}\nfound    {found!r}"
 

@@ -183,19 +183,6 @@ def child_of(process):
         return int(children.read().split()[0])
 
 
-def wait_until_held(pid):
-    """Until strace has kept the process stopped for a while: it is in the delay."""
-    held = 0
-
-    def stopped():
-        nonlocal held
-        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-            held = held + 1 if stat.read().rsplit(")", 1)[1].split()[0] == "t" else 0
-        return held > 10
-
-    harness.eventually(stopped, "the process is held in its system call")
-
-
 @harness.table_of({step: step for step in (
     "write of the content", "fsync of the file", "linkat", "second fsync of the file",
     "fsync of the directory")})
@@ -208,7 +195,7 @@ def test_sigterm_during_a_commit_waits_for_the_answer(step):
     client.say("DATA", 354)
     client.send(b"Subject: x\r\n\r\nhi\r\n.\r\n")
     pid = child_of(client.process)
-    wait_until_held(pid)
+    harness.wait_until_held(pid)
     os.kill(pid, signal.SIGTERM)
     client.expect(250)
     client.expect(421, "4.3.2")

@@ -229,6 +229,30 @@ def test_a_crash_of_a_name_service_refuses_that_name_alone():
     harness.equal(brokers_below(here.process.pid), [broker])
 
 
+def test_the_number_of_a_process_that_was_reaped_gets_no_signal():
+    """It may be that of another process. The process ends while its parent, which has just waited, is about to reap it."""
+    harness.need("strace")
+    place = Homes()
+    here = listener(place)
+    client = asked(here, "alice")
+    client.expect(250)
+    first, (second,) = lookups_below(brokers_below(here.process.pid)[0])
+    trace = place.site.dir / "trace"
+    tracer = harness.start("strace", "-qq", "-p", first, "-o", trace, "-e", "trace=wait4,kill", "-e",
+                           "inject=wait4:delay_enter=2000000:when=1")
+    harness.eventually(lambda: "TracerPid:\t0" not in Path(f"/proc/{first}/status").read_text(), "strace has begun")
+    client.send(f"RCPT TO:<bob@{DOMAIN}>\r\n")
+    harness.wait_until_held(first)
+    os.kill(second, signal.SIGKILL)
+    client.expect(250)
+    client.say(f"RCPT TO:<nobody-there@{DOMAIN}>", 550)
+    client.quit()
+    harness.end(tracer)  # which has then written all
+    calls = trace.read_text()
+    harness.contains(calls, f"= {second} ")
+    assert f"kill({second}" not in calls, calls
+
+
 FAILING = {"again": ([451, 451, 550], "Resource temporarily unavailable"), "begun": ([451] * 3, "a name service has failed"),
            "crash": ([451] * 3, "a name service has crashed")}
 

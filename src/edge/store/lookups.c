@@ -40,6 +40,7 @@ struct worker {
 	int channel;
 	bool is_busy;
 	bool is_killed; /* its end is still to come: a system call may hold it up */
+	bool is_reaped; /* its number may be that of another process */
 	uint64_t due; /* by stream_clock() */
 	struct lookup_question question;
 };
@@ -143,7 +144,8 @@ static int start(struct worker *w)
 
 static void forget(struct worker *w)
 {
-	kill(w->pid, SIGKILL); /* a module may have closed its channel, and hang */
+	if (!w->is_reaped)
+		kill(w->pid, SIGKILL); /* a module may have closed its channel, and hang */
 	close(w->channel);
 	*w = (struct worker){ .pid = 0 };
 }
@@ -255,6 +257,14 @@ static bool take_question(struct lookups *l)
 	return true;
 }
 
+/* Answers the question of a process that has ended. */
+static void lose(struct lookups *l, struct worker *w)
+{
+	if (w->is_busy)
+		answer_error(l, w->question.id, -ECHILD);
+	forget(w);
+}
+
 /* Passes an answer on, or notes the end of the process. */
 static void take_answer(struct lookups *l, struct worker *w)
 {
@@ -264,9 +274,7 @@ static void take_answer(struct lookups *l, struct worker *w)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n != sizeof(a)) {
-		if (w->is_busy)
-			answer_error(l, w->question.id, -ECHILD);
-		forget(w);
+		lose(l, w);
 		return;
 	}
 	if (!w->is_busy) /* it was killed while this was on its way */
@@ -277,6 +285,28 @@ static void take_answer(struct lookups *l, struct worker *w)
 		memcpy(place_of(l, w->question.name), w->question.name,
 			sizeof(w->question.name));
 	give_answer(l, &a);
+}
+
+/*
+ * Reaps processes that have ended, and forgets them at once: from then on their numbers
+ * may be those of other processes, which must get no signal. The last answer of such a
+ * process still counts. It can have ended after poll(), so that its channel has not been
+ * read; and a process that a module has started may keep that channel open.
+ */
+static void reap(struct lookups *l)
+{
+	pid_t pid;
+
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+		for (size_t i = 0; i < WORKERS_MAX; i++) {
+			struct worker *w = &l->workers[i];
+			if (w->pid != pid)
+				continue;
+			w->is_reaped = true;
+			take_answer(l, w);
+			if (w->pid)
+				lose(l, w);
+		}
 }
 
 /* Answers questions whose time is over. */
@@ -326,11 +356,9 @@ static int loop(struct lookups *l)
 				take_answer(l, &l->workers[i]);
 		if (fds[0].revents && !take_question(l))
 			return 0;
+		reap(l);
 		expire(l);
 		give_out(l);
-		/* a number is free only when the end of its process has been seen */
-		while (waitpid(-1, NULL, WNOHANG) > 0)
-			;
 	}
 }
 
