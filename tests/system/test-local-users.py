@@ -518,6 +518,51 @@ def test_check_says_which_users_get_mail(range_, note):
     harness.contains(done.stdout, note)
 
 
+def line_of(name, uid=61003):
+    return f"{name}:x:{uid}:{uid}::{{0}}/alice:/bin/sh\n"
+
+
+@harness.table_of({"a capital letter": ("Carl", "Carl", 550, "has a capital letter, and recipients are looked up in lower case"),
+                   "a dot first": (".carl", '".carl"', 553, "is no name of a recipient: it begins with a dot, or"),
+                   "a slash": ("a/b", "a/b", 553, "is no name of a recipient: it begins with a dot, or has a slash")})
+def test_mail_and_check_agree_about_names_that_no_recipient_has(name, local, code, fault):
+    place = Homes(line_of(name))
+    harness.equal(place.codes(local), [code])
+    shown = place.check().stdout
+    harness.contains(shown, f"recipients passwd: {name}: {fault}")
+    harness.contains(shown, "mail for this user gets 550")
+    harness.contains(shown, "get mail, 2 of them in /etc/passwd")
+    harness.equal(shown.count(f"passwd: {name}: "), 1, shown)
+
+
+@harness.table_of({"the first gets mail": (61003, 250, 3), "the first is out of range": (FIRST - 1, 550, 2)})
+def test_mail_and_check_use_the_first_line_of_a_name(uid, code, count):
+    place = Homes(f"carl:x:{uid}:{uid}::{{0}}/carl:/bin/sh\ncarl:x:61004:61004::{{0}}/gone:/bin/sh\n")
+    place.home("carl", uid)
+    harness.equal(place.codes("carl"), [code])
+    shown = place.check().stdout
+    harness.contains(shown, "recipients passwd: carl: an earlier line of /etc/passwd has this name, and is the one that is used")
+    harness.contains(shown, f"get mail, {count} of them in /etc/passwd")
+    assert "gone" not in shown and "gets 451" not in shown, shown
+
+
+def test_check_counts_users_when_mail_root_is_missing():
+    place = Homes()
+    place.site.set(mail_root=place.site.dir / "missing")
+    done = place.check()
+    harness.equal(done.returncode, 78, done.stdout)
+    harness.contains(done.stdout, "get mail, 2 of them in /etc/passwd")
+
+
+def test_a_range_without_a_number_is_one_fault_and_nobody_is_said_to_get_mail():
+    place = Homes()
+    place.site.set(first_valid_uid=70000, last_valid_uid=None)
+    done = place.check()
+    harness.equal(done.returncode, 78, done.stdout)
+    harness.contains(done.stdout, "last-valid-uid: is below first-valid-uid: no user would get mail; raise it")
+    assert "get mail, " not in done.stdout, done.stdout
+
+
 def test_check_warns_of_a_range_that_is_not_used():
     place = Homes()
     place.site.set(recipients=None, maildir=place.root / "one")
@@ -536,6 +581,11 @@ def test_an_address_of_another_domain_is_a_fault_for_mail_and_check_alike(key):
     harness.contains(place.site.log_text(), fault)
     done = place.check()
     harness.equal((done.returncode, done.stdout.count(fault)), (78, 1), done.stdout)
+    name = key.replace("_", "-")
+    place.site.set(**{key: "carl@other.example"})
+    shown = place.check().stdout
+    harness.equal(len([line for line in shown.splitlines() if name in line and ": note: " not in line]), 1, shown)
+    place.site.set(**{key: "alice@other.example"})
     place.site.set(domains=f"{DOMAIN} other.example")
     harness.equal(place.deliver([f"anyone@{DOMAIN}" if key == "catch_all" else f"postmaster@{DOMAIN}"]), [250])
     harness.equal(place.check().returncode, 0)

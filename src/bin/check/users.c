@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Checks the homes of users of the system, where these are the recipients. Only those of
- * /etc/passwd are listed: the other name services may have any number of them.
+ * Checks the users of the system and their homes, where these are the recipients. Only
+ * those of /etc/passwd are listed: the other name services may have any number of them.
  */
 #include "bin/check/parts.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <search.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/cleanup.h"
@@ -15,33 +18,94 @@
 #include "edge/sandbox/sandbox.h"
 
 #define PASSWD "/etc/passwd"
-#define REPORTED_MAX 20 /* homes that are named */
+#define REPORTED_MAX 20 /* users that are named */
+
+/* What has been seen of /etc/passwd. */
+struct checked_users {
+	void *names; /* a tree, for tsearch(3) */
+	size_t n; /* users who get mail */
+	size_t n_reported; /* warnings, of which REPORTED_MAX are shown */
+};
 
 /* Warns of one user, with controls in the text made visible. */
-static void warn(struct config *c, const char *fault)
+static void warn(struct config *c, struct checked_users *u, char *text)
 {
-	char text[2 * CONFIG_FAULT_MAX];
-
-	snprintf(text, sizeof(text), "%s: mail for this user gets 451", fault);
+	if (u->n_reported++ >= REPORTED_MAX)
+		return;
 	for (char *p = text; *p; p++)
 		if ((unsigned char)*p < ' ' || *p == 0x7f)
 			*p = '?';
 	check_warning(c, text);
 }
 
-/* True when mail for the user would be refused. The first such users are named. */
-static bool check_home(struct config *c, const struct store_root *root,
-	const struct passwd *user, size_t n_before)
+/* Warns where mail for the user would be refused because of the home. */
+static void check_home(struct config *c, struct checked_users *u,
+	const struct store_root *root, const struct passwd *user)
 {
-	char text[CONFIG_FAULT_MAX] = "";
-	struct buf b = BUF(text);
+	char fault[CONFIG_FAULT_MAX] = "", text[2 * CONFIG_FAULT_MAX];
+	struct buf b = BUF(fault);
 
 	if (!users_put_home_fault(
 		    &c->recipients, root, user->pw_name, user->pw_uid, user->pw_dir, &b))
-		return false;
-	if (n_before < REPORTED_MAX && buf_terminate(&b))
-		warn(c, text);
+		return;
+	snprintf(text, sizeof(text), "%s: mail for this user gets 451",
+		buf_terminate(&b) ? fault : user->pw_name);
+	warn(c, u, text);
+}
+
+static void warn_of_name(struct config *c, struct checked_users *u,
+	const struct passwd *user, const char *what)
+{
+	char text[2 * CONFIG_FAULT_MAX];
+
+	snprintf(text, sizeof(text), "recipients " RECIPIENTS_USERS " %.256s: %s",
+		user->pw_name, what);
+	warn(c, u, text);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* True when no earlier line has the name; it is then kept. */
+static bool is_first(struct checked_users *u, const char *name)
+{
+	OWNED char *copy = strdup(name);
+	void *found = copy ? tsearch(copy, &u->names, compare_names) : NULL;
+
+	/* without memory it counts as the first */
+	if (!found || *(char **)found != copy)
+		return !found;
+	steal(&copy);
 	return true;
+}
+
+/* Checks one line. Of several of one name, look-ups find the first alone. */
+static void check_user(struct config *c, struct checked_users *u,
+	const struct store_root *root, const struct passwd *user)
+{
+	const bool first = is_first(u, user->pw_name);
+	const char *fault = users_name_fault(user->pw_name);
+	char text[CONFIG_FAULT_MAX];
+
+	if (user->pw_uid < c->users.first || user->pw_uid > c->users.last)
+		return;
+	if (!first) {
+		warn_of_name(c, u, user,
+			"an earlier line of " PASSWD " has this name, and is the one "
+			"that is used: remove one of them");
+		return;
+	}
+	if (fault) {
+		snprintf(text, sizeof(text), "%s: mail for this user gets 550", fault);
+		warn_of_name(c, u, user, text);
+		return;
+	}
+	u->n++;
+	/* without mail-root, which was reported, no home can be looked at */
+	if (root->fd >= 0)
+		check_home(c, u, root, user);
 }
 
 /* Says which users get mail; those of other services than /etc/passwd are not listed. */
@@ -74,29 +138,39 @@ static void check_unused_range(struct config *c)
 	}
 }
 
-static void check_homes(struct config *c)
+static void check_lines(struct config *c, struct checked_users *u, FILE *file)
 {
 	OWNED_FD int fd = open(c->mail_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	const struct store_root root = { .fd = fd, .as_owner = true };
-	FILE *users = fd < 0 ? NULL : fopen(PASSWD, "re");
 	const struct passwd *user;
-	char text[CONFIG_FAULT_MAX];
-	size_t n = 0, n_users = 0;
 
-	while (users && (user = fgetpwent(users)))
-		if (user->pw_uid >= c->users.first && user->pw_uid <= c->users.last) {
-			n += check_home(c, &root, user, n);
-			n_users++;
-		}
-	if (users)
-		fclose(users);
-	report_range(c, n_users);
-	if (n <= REPORTED_MAX)
+	while ((user = fgetpwent(file)))
+		check_user(c, u, &root, user);
+}
+
+static void check_passwd(struct config *c)
+{
+	struct checked_users u = { .names = NULL };
+	FILE *file = fopen(PASSWD, "re");
+	char text[CONFIG_FAULT_MAX];
+
+	if (!file) {
+		snprintf(text, sizeof(text),
+			"recipients " RECIPIENTS_USERS " " PASSWD
+			" cannot be read, and its users are not checked: %s",
+			strerror(errno));
+		check_warning(c, text);
+		return;
+	}
+	check_lines(c, &u, file);
+	fclose(file);
+	tdestroy(u.names, free);
+	report_range(c, u.n);
+	if (u.n_reported <= REPORTED_MAX)
 		return;
 	snprintf(text, sizeof(text),
-		"recipients " RECIPIENTS_USERS " %zu more homes "
-		"like these",
-		n - REPORTED_MAX);
+		"recipients " RECIPIENTS_USERS " %zu more users like these",
+		u.n_reported - REPORTED_MAX);
 	check_warning(c, text);
 }
 
@@ -155,7 +229,10 @@ void check_users(struct config *c)
 	if (!check_rights(c))
 		return;
 	check_services(c);
-	/* without maildir, which was refused, homes have no path to a mailbox */
-	if (c->mail_root && c->maildir)
-		check_homes(c);
+	/*
+	 * without maildir, which was refused, homes have no path to a mailbox; a range
+	 * without a number was refused, too
+	 */
+	if (c->mail_root && c->maildir && c->users.first <= c->users.last)
+		check_passwd(c);
 }

@@ -316,7 +316,7 @@ static void finish_users(struct config *c)
 	if (c->users.first > c->users.last && !config_is_refused(c, "first-valid-uid") &&
 		!config_is_refused(c, "last-valid-uid"))
 		fault(c, where_of(c, "last-valid-uid"), "last-valid-uid",
-			"is below first-valid-uid: no user would get mail");
+			"is below first-valid-uid: no user would get mail; raise it");
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
 		if (values[i] && !recipients_is_address(values[i]))
 			fault(c, where_of(c, others[i]), others[i],

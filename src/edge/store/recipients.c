@@ -52,6 +52,20 @@ static bool is_component(struct span value)
 	return true;
 }
 
+const char *users_name_fault(const char *name)
+{
+	for (const char *p = name; *p; p++)
+		if (ascii_lower(*p) != *p)
+			return "has a capital letter, and recipients are looked up in "
+			       "lower case";
+	return is_component(span_of(name))
+		       ? NULL
+		       : "is no name of a recipient: it begins with "
+			 "a dot, or has a slash, a control character "
+			 "or an octet that is not UTF-8, or is longer "
+			 "than 255 octets";
+}
+
 /* Appends lower case. Text that is not ASCII is in lower case already. */
 static void put_lower(struct buf *to, struct span s)
 {

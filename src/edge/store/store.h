@@ -179,6 +179,9 @@ bool users_serve(int argc, char **argv, int *ret_status);
 
 struct store_root;
 
+/* Why no recipient is the user of that name, whose mail gets 550; NULL: one is. */
+const char *users_name_fault(const char *name);
+
 /* Appends why a user of the system would get no mail. False: he would. */
 bool users_put_home_fault(const struct recipients *rs, const struct store_root *root,
 	const char *name, uid_t uid, const char *home, struct buf *to);

@@ -44,7 +44,6 @@ bool users_are_awaited(const struct users *u);
  * u->answers -EINPROGRESS: an answer is awaited; or another -errno. Without them waits,
  * which is for --check.
  */
-
 int users_find(struct users *u, struct span name, struct user *ret);
 
 /*
