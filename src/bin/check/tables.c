@@ -244,16 +244,19 @@ static void check_instead(struct checked *at, const char *setting, const char *a
 	if (!address || !recipients_is_address(address))
 		return;
 	destination_key_cut(span_of(address), &local, &domain);
-	if (!takes_mail_for(at, domain) && !config_is_plain(domain))
-		faults_put(&c->faults, "%s %s: %s", setting, address,
-			config_forward_fault(c));
-	else if (address == c->recipients.catch_all &&
-		 (c->recipients.table || c->has_users) && is_unknown(c, address, why))
+	if (!takes_mail_for(at, domain)) {
+		/* of a plain domain the settings have reported it */
+		if (!config_is_plain(domain))
+			faults_put(&c->faults, "%s %s: %s", setting, address,
+				config_forward_fault(c));
+	} else if (address == c->recipients.catch_all &&
+		   (c->recipients.table || c->has_users) && is_unknown(c, address, why)) {
 		faults_put(&c->faults, "%s %s: has no mailbox%s%s", setting, address,
 			*why ? ": " : " in ",
 			*why           ? why
 			: c->has_users ? RECIPIENTS_USERS
 				       : c->recipients_file);
+	}
 }
 
 static void check_lines(struct checked *at)
