@@ -144,8 +144,9 @@ static int start(struct worker *w)
 
 static void forget(struct worker *w)
 {
+	/* a module may have closed its channel, and hang */
 	if (!w->is_reaped)
-		kill(w->pid, SIGKILL); /* a module may have closed its channel, and hang */
+		kill(w->pid, SIGKILL);
 	close(w->channel);
 	*w = (struct worker){ .pid = 0 };
 }
