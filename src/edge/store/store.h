@@ -25,10 +25,7 @@
 #define RECIPIENTS_USERS "passwd:" /* the value of `recipients` for users of the system */
 #define RECIPIENTS_WORDS_MAX 128
 
-/*
- * The texts of faults of mail-root or a directory below it; recipients_put_marker_fault()
- * has those of the marker.
- */
+/* Texts of faults of mail-root or a directory below it, beside those of the marker. */
 #define RECIPIENTS_ROOT_EMPTY "is empty: is its file system not mounted?"
 #define RECIPIENTS_PATH_LONG                                                             \
 	"the path of a mailbox below it is longer than 1023 octets: shorten maildir, "   \
