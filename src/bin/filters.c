@@ -198,10 +198,22 @@ int filters_start_connector(struct connector *ret, struct filters *const *list, 
 	return error;
 }
 
-/* Sends the other end of a channel, unless it is negative. 0 or -errno. */
-static int send_request(int control, int fd, const struct connector_request *request)
+/*
+ * Sends the other end of a channel, unless it is negative. 0 or -errno. An answer is due
+ * even from a connector whose channel has no room for the request (-EAGAIN): it has not
+ * read earlier ones. Other errors are of this process, and say nothing about it.
+ */
+static int send_request(struct connector *c, int fd,
+	const struct connector_request *request, uint64_t now)
 {
-	return channel_send(control, request, sizeof(*request), &fd, fd >= 0);
+	int r = channel_send(c->control, request, sizeof(*request), &fd, fd >= 0);
+
+	if (r < 0 && r != -EAGAIN)
+		return r;
+	c->in_doubt = !request->wants_answer;
+	if (request->wants_answer)
+		c->asked = now;
+	return r;
 }
 
 static bool is_to_be_asked(const struct connector *c, uint64_t now)
@@ -219,12 +231,8 @@ int filters_open_channel(struct connector *c, size_t which, uint64_t now)
 		return -ECONNRESET;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
-	r = send_request(c->control, ends[1], &request);
+	r = send_request(c, ends[1], &request, now);
 	close(ends[1]);
-	/* where there is no room it reads nothing */
-	c->in_doubt = !request.wants_answer;
-	if (request.wants_answer)
-		c->asked = now;
 	if (r == 0)
 		return ends[0];
 	close(ends[0]);
@@ -243,9 +251,9 @@ bool filters_watch_connector(struct connector *c, uint64_t now)
 		c->answered = now;
 	}
 	if (c->in_doubt && is_to_be_asked(c, now)) {
-		send_request(c->control, -1, &question);
+		/* after an error the next request asks */
 		c->in_doubt = false;
-		c->asked = now;
+		send_request(c, -1, &question, now);
 	}
 	return !c->asked || now - c->asked < CONNECTOR_ANSWER_TIME;
 }

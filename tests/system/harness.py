@@ -258,6 +258,11 @@ def wait_until_held(pid):
     eventually(stopped, "the process is held in its system call")
 
 
+def wait_until_traced(pid):
+    """Until strace has attached to the process."""
+    eventually(lambda: "TracerPid:\t0\n" not in Path(f"/proc/{pid}/status").read_text(), "strace has begun")
+
+
 def equal(found, expected, what=""):
     assert found == expected, f"{what}\nexpected {expected!r}\nfound    {found!r}"
 

@@ -4,6 +4,8 @@
 
 import contextlib
 import json
+import os
+import resource
 import socket
 import subprocess
 import time
@@ -328,6 +330,52 @@ def test_a_connector_that_hangs_is_replaced():
     # it is not killed, and finds its control closed
     harness.run("kill", "-CONT", str(before))
     harness.eventually(lambda: harness.run("kill", "-0", str(before)).returncode, "its end as soon as it goes on")
+
+
+def wait_for_a_question_that_is_late(place):
+    """An acceptor gives up a connector that has not answered for two seconds."""
+    time.sleep(2.5)
+    assert "does not answer" not in place.log_text(), place.log_text()
+
+
+def test_an_error_of_the_acceptor_is_not_one_of_the_connector():
+    """A request that was not sent gets no answer."""
+    harness.need("strace")
+    filter_ = Filter(E=frame("c"))
+    place = place_of(Listening, filter_)
+    deliver(place)
+    time.sleep(1.1)  # the next request asks for an answer
+    before = processes_of(place, "postern-connect")
+    pid = acceptor_of(place)
+    tracer = harness.start("strace", "-qq", "-p", pid, "-o", place.dir / "trace", "-e", "trace=sendmsg", "-e",
+                           "inject=sendmsg:error=ENOMEM")
+    harness.wait_until_traced(pid)
+    client = begin(place)
+    client.say(f"MAIL FROM:<{SENDER}>", 451)
+    client.quit()
+    harness.end(tracer)
+    harness.contains((place.dir / "trace").read_text(), "ENOMEM")
+    wait_for_a_question_that_is_late(place)
+    deliver(place)
+    harness.equal(processes_of(place, "postern-connect"), before)
+
+
+def test_a_connector_without_room_for_descriptors_answers():
+    filter_ = Filter(E=frame("c"))
+    place = place_of(Listening, filter_)
+    deliver(place)
+    time.sleep(1.1)  # the next request asks for an answer
+    before = processes_of(place, "postern-connect")
+    pid = before[0]
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), limits[1]))
+    client = begin(place)
+    client.say(f"MAIL FROM:<{SENDER}>", 451)
+    client.quit()
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    wait_for_a_question_that_is_late(place)
+    deliver(place)
+    harness.equal(processes_of(place, "postern-connect"), before)
 
 
 def test_a_connector_that_goes_on_in_time_is_kept():

@@ -240,7 +240,7 @@ def test_the_number_of_a_process_that_was_reaped_gets_no_signal():
     trace = place.site.dir / "trace"
     tracer = harness.start("strace", "-qq", "-p", first, "-o", trace, "-e", "trace=wait4,kill", "-e",
                            "inject=wait4:delay_enter=2000000:when=1")
-    harness.eventually(lambda: "TracerPid:\t0" not in Path(f"/proc/{first}/status").read_text(), "strace has begun")
+    harness.wait_until_traced(first)
     client.send(f"RCPT TO:<bob@{DOMAIN}>\r\n")
     harness.wait_until_held(first)
     os.kill(second, signal.SIGKILL)

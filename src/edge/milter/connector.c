@@ -159,11 +159,14 @@ int connector_run(const struct connector_task *task)
 		struct connector_request request = { 0 };
 		ssize_t n = await_request(task, &k, &request, &d);
 		try_waiting(&k);
-		if (n == -EINTR || n == -EMSGSIZE)
+		if (n == -EINTR)
 			continue;
-		if (n <= 0)
+		if (n <= 0 && n != -EMSGSIZE)
 			return (int)n;
-		/* there is room, because one answer at a time is due */
+		/*
+		 * Even where its descriptor had no room (-EMSGSIZE): it was read. The
+		 * answer has room, because one at a time is due.
+		 */
 		if (request.wants_answer)
 			channel_send(task->control, "", 1, NULL, 0);
 		if (n != sizeof(request) || d.n != 1 || request.which >= task->n_stages ||
