@@ -192,7 +192,7 @@ static int open_filters(struct connection *c)
 		sandbox_dirs_spool(
 			&c->dirs, c->filters->directory.path, c->filters->directory.fd);
 	if (!listens)
-		filters_connect(c->filters, FILTERS_OWN_SOCKETS);
+		filters_connect(c->filters, MILTER_OWN_SOCKETS);
 	c->lacks_filters = !c->filters;
 	return c->filters || c->config.clients.may_skip_filters ? 0 : -EINVAL;
 }

@@ -42,7 +42,7 @@ static uint64_t number_of(const struct ip *ip)
 	return number;
 }
 
-static bool is_same(const struct ip *a, const struct ip *b)
+static bool is_same_source(const struct ip *a, const struct ip *b)
 {
 	return a->n == b->n && number_of(a) == number_of(b);
 }
@@ -74,7 +74,7 @@ static const struct failure_entry *find(const struct failures *f, const struct i
 	const struct failure_entry *set = f->sets[set_of(f, source)];
 
 	for (size_t i = 0; source->n && i < FAILURE_WAYS; i++)
-		if (is_same(&set[i].source, source))
+		if (is_same_source(&set[i].source, source))
 			return &set[i];
 	return NULL;
 }
@@ -89,7 +89,7 @@ static struct failure_entry *find_or_add(struct failures *f,
 	struct failure_entry *set = f->sets[set_of(f, source)], *least = set;
 
 	for (size_t i = 0; i < FAILURE_WAYS; i++) {
-		if (is_same(&set[i].source, source))
+		if (is_same_source(&set[i].source, source))
 			return &set[i];
 		if (left_of_all(&set[i], now) < left_of_all(least, now))
 			least = &set[i];

@@ -5,7 +5,6 @@
  */
 #include "bin/filters.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,9 +179,8 @@ int filters_start_connector(struct connector *ret, struct filters *const *list, 
 	*ret = (struct connector){ .control = -1 };
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
-	moved = fcntl(ends[0], F_DUPFD_CLOEXEC, from);
-	error = moved < 0 ? -errno : 0;
-	close(ends[0]);
+	moved = channel_move_up(ends[0], from);
+	error = moved < 0 ? moved : 0;
 	pid = moved < 0 ? -1 : fork();
 	if (pid == 0)
 		_exit(run_connector(list, n, sandbox, ends[1]));

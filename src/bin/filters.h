@@ -7,7 +7,6 @@
 #include "edge/milter/milter.h"
 
 #define FILTERS_KINDS_MAX 8 /* of connections of a listener */
-#define FILTERS_OWN_SOCKETS (-1) /* -EPERM: no channel has that */
 #define LOOKUP_FILE "/etc/resolv.conf" /* has the name servers */
 #define FILTERS_DELIVERY_MAX 2 /* the Maildirs, and the outbox of reports */
 
@@ -57,7 +56,7 @@ struct filters *filters_open(const struct filters_place *place, struct stage **s
 
 /*
  * In the process of the connection, before it reads from its client. A connection of a
- * listener has a channel to the connector, or -errno, and all others FILTERS_OWN_SOCKETS.
+ * listener has a channel to the connector, or -errno, and all others MILTER_OWN_SOCKETS.
  * NULL is none.
  */
 void filters_connect(struct filters *f, int channel);

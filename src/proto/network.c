@@ -62,6 +62,11 @@ static void put_ipv4(struct buf *to, const unsigned char octets[IPV4_OCTETS])
 	}
 }
 
+bool ip_is_same(const struct ip *a, const struct ip *b)
+{
+	return a->n == b->n && memcmp(a->octets, b->octets, b->n) == 0;
+}
+
 void ip_put(struct buf *to, const struct ip *ip)
 {
 	char text[IP_TEXT_MAX];

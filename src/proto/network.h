@@ -36,6 +36,12 @@ struct ip ip_of(const unsigned char *octets, size_t n);
  */
 bool ip_parse(struct span text, struct ip *ret);
 
+/*
+ * True when both are the same address, or none. `a` may lie in memory that other
+ * processes write to: the length is that of `b`.
+ */
+bool ip_is_same(const struct ip *a, const struct ip *b);
+
 /* Appends the address as inet_ntop(3) writes it: fewer than IP_TEXT_MAX octets. */
 void ip_put(struct buf *to, const struct ip *ip);
 

@@ -218,6 +218,32 @@ static int compare(const char *a, const char *b)
 	return network_compare(&x, &y);
 }
 
+static void test_two_addresses_are_the_same_or_not(void)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} cases[] = {
+		{ "192.0.2.1", "192.0.2.1", true },
+		{ "::ffff:192.0.2.1", "192.0.2.1", true },
+		{ "2001:db8::1", "2001:DB8:0::1", true },
+		{ "192.0.2.1", "192.0.2.2", false },
+		{ "2001:db8::1", "2001:db8::2", false },
+		{ "192.0.2.1", "c000:201::", false },
+		{ "0.0.0.0", "::", false },
+	};
+	const struct ip none = { .n = 0 };
+
+	for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+		struct ip a, b;
+		CHECK(ip_parse(span_of(cases[i].a), &a));
+		CHECK(ip_parse(span_of(cases[i].b), &b));
+		CHECK(ip_is_same(&a, &b) == cases[i].same);
+		CHECK(!ip_is_same(&a, &none) && !ip_is_same(&none, &a));
+	}
+	CHECK(ip_is_same(&none, &none));
+}
+
 static void test_the_more_specific_network_comes_first(void)
 {
 	static const struct {
@@ -251,6 +277,7 @@ int main(void)
 		TEST(test_what_is_no_network_is_told_why),
 		TEST(test_a_network_has_what_its_prefix_says),
 		TEST(test_no_network_has_an_unknown_address),
+		TEST(test_two_addresses_are_the_same_or_not),
 		TEST(test_the_more_specific_network_comes_first),
 	};
 

@@ -542,7 +542,7 @@ static void open_reports(struct acceptor *a)
 	a->reports = a->reports_end = -1;
 	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return;
-	a->reports = listen_move_up(ends[0], a->task->from);
+	a->reports = channel_move_up(ends[0], a->task->from);
 	if (a->reports >= 0 &&
 		setsockopt(a->reports, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0)
 		a->reports_end = ends[1];

@@ -46,9 +46,9 @@ static int open_channel(int from, int ret_ends[2])
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_ends) < 0)
 		return -errno;
 	for (size_t i = 0; i < 2; i++) {
-		ret_ends[i] = listen_move_up(ret_ends[i], from);
+		ret_ends[i] = channel_move_up(ret_ends[i], from);
 		if (ret_ends[i] < 0)
-			error = -errno;
+			error = ret_ends[i];
 	}
 	for (size_t i = 0; i < 2 && error; i++)
 		if (ret_ends[i] >= 0)
@@ -224,11 +224,6 @@ struct ip listen_source(const struct ip *ip)
 }
 
 /* `a` is in shared memory, so its length may be wrong. */
-static bool is_same(const struct ip *a, const struct ip *b)
-{
-	return a->n == b->n && memcmp(a->octets, b->octets, b->n) == 0;
-}
-
 /*
  * Returns the set of a source, by multiply-shift with a random key, so that clients
  * cannot choose it.
@@ -256,7 +251,7 @@ static size_t count_rate(
 	struct listen_rate *set = set_of(c, source), *r = &set[0];
 
 	for (size_t i = 0; i < LISTEN_RATE_WAYS; i++) {
-		if (count_of(&set[i], minute) && is_same(&set[i].source, source))
+		if (count_of(&set[i], minute) && ip_is_same(&set[i].source, source))
 			return ++set[i].n;
 		if (count_of(&set[i], minute) < count_of(r, minute))
 			r = &set[i];
@@ -278,7 +273,8 @@ static size_t count(const struct listen_children *c, const struct ip *source)
 	size_t n = 0, end = n_used(c);
 
 	for (size_t i = 0; i < end; i++)
-		n += c->list[i].pid && (!source || is_same(&c->list[i].source, source));
+		n += c->list[i].pid &&
+		     (!source || ip_is_same(&c->list[i].source, source));
 	return n;
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* Reads from refused clients until they close, so that the reply reaches them. */
-#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,9 +18,8 @@ static void remove_at(struct lingering *l, size_t i)
 
 void lingering_add(struct lingering *l, int fd, int from)
 {
-	int moved = fcntl(fd, F_DUPFD_CLOEXEC, from);
+	int moved = channel_move_up(fd, from);
 
-	close(fd);
 	if (moved < 0)
 		return;
 	if (l->n == LINGERING_MAX)

@@ -63,9 +63,9 @@ static int move_up(struct listener *l)
 	for (size_t i = 0; i < l->sockets.n; i++) {
 		int *fd = &l->sockets.list[i].fd;
 		if (*fd < l->acceptors.from)
-			*fd = listen_move_up(*fd, l->acceptors.from);
+			*fd = channel_move_up(*fd, l->acceptors.from);
 		if (*fd < 0)
-			return -errno;
+			return *fd;
 	}
 	return 0;
 }
@@ -88,8 +88,8 @@ static int open_table(struct listener *l, int passed)
 	}
 	l->failures = listen_failures_view(l->table);
 	l->hangs = hangs_new();
-	l->table = listen_move_up(l->table, l->acceptors.from);
-	return l->table < 0 ? -errno : 0;
+	l->table = channel_move_up(l->table, l->acceptors.from);
+	return l->table < 0 ? l->table : 0;
 }
 
 static sigset_t all_signals(void)
@@ -120,8 +120,8 @@ static int open_signals(struct listener *l)
 	l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (l->signals < 0)
 		return -errno;
-	l->signals = listen_move_up(l->signals, l->acceptors.from);
-	return l->signals < 0 ? -errno : 0;
+	l->signals = channel_move_up(l->signals, l->acceptors.from);
+	return l->signals < 0 ? l->signals : 0;
 }
 
 /* Prints the port that the system has chosen for port 0. */

@@ -70,9 +70,7 @@ static void begin_watching(struct prepared *p, const struct preload *preload)
 /* Moves its channel up. 0 or -errno, which is recorded. */
 static int move_broker(struct prepared *p)
 {
-	p->broker = listen_move_up(p->broker, p->any->n_files);
-	if (p->broker < 0)
-		p->broker = -errno;
+	p->broker = channel_move_up(p->broker, p->any->n_files);
 	return connection_failed(p->any, "mail-root", "(no broker)", p->broker);
 }
 

@@ -317,16 +317,6 @@ bool listen_open(struct listen_sockets *s, const char *text, struct buf *ret_fau
 	return fd >= 0 && !wrong;
 }
 
-int listen_move_up(int fd, int from)
-{
-	int moved = fcntl(fd, F_DUPFD_CLOEXEC, from);
-	int error = errno;
-
-	close(fd);
-	errno = error;
-	return moved;
-}
-
 bool listen_read_stop(int signals)
 {
 	struct signalfd_siginfo info;

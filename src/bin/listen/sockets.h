@@ -27,9 +27,6 @@ struct listen_sockets {
 	size_t n;
 };
 
-/* Changes the number of a descriptor to `from` or higher; -1 with errno. */
-int listen_move_up(int fd, int from);
-
 /* Reads all signals from a signalfd. True when one of them is SIGTERM or SIGINT. */
 bool listen_read_stop(int signals);
 

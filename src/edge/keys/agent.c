@@ -53,11 +53,6 @@ struct agent {
 	struct keys_answer answer;
 };
 
-static bool is_same(const struct ip *a, const struct ip *b)
-{
-	return a->n == b->n && memcmp(a->octets, b->octets, a->n) == 0;
-}
-
 /* There are as many entries as channels, so one is always free. */
 static struct source *find_source(struct agent *a, const struct ip *ip)
 {
@@ -65,7 +60,7 @@ static struct source *find_source(struct agent *a, const struct ip *ip)
 
 	for (size_t i = 0; i < a->n_sources; i++) {
 		struct source *s = &a->sources[i];
-		if (s->n && is_same(&s->ip, ip))
+		if (s->n && ip_is_same(&s->ip, ip))
 			return s;
 		if (!s->n && !free_one)
 			free_one = s;

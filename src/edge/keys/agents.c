@@ -6,7 +6,6 @@
  */
 #include "edge/keys/keys.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
@@ -28,23 +27,14 @@ struct ends {
 	int ours, theirs;
 };
 
-static int move_up(int fd, int from)
-{
-	int moved = fcntl(fd, F_DUPFD_CLOEXEC, from);
-	int error = moved < 0 ? -errno : 0;
-
-	close(fd);
-	return moved < 0 ? error : moved;
-}
-
 static int open_pair(int from, struct ends *ret)
 {
 	int ends[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
-	ret->ours = move_up(ends[0], from);
-	ret->theirs = move_up(ends[1], from);
+	ret->ours = channel_move_up(ends[0], from);
+	ret->theirs = channel_move_up(ends[1], from);
 	if (ret->ours >= 0 && ret->theirs >= 0)
 		return 0;
 	if (ret->ours >= 0)

@@ -16,7 +16,7 @@
 
 #define MILTER_MODULE "milter.so"
 #define MILTER_MODULE_TABLE MODULE_TABLE("postern_milter")
-#define MILTER_OWN_SOCKETS (-1)
+#define MILTER_OWN_SOCKETS (-1) /* -EPERM: no channel has that */
 
 struct session;
 

@@ -2,6 +2,7 @@
 /*
  * Messages between processes of postern over SOCK_SEQPACKET, with descriptors.
  */
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,6 +19,15 @@ union rights {
 	struct cmsghdr header;
 	char octets[CMSG_SPACE(CHANNEL_FDS_MAX * sizeof(int))];
 };
+
+int channel_move_up(int fd, int from)
+{
+	int moved = fcntl(fd, F_DUPFD_CLOEXEC, from);
+	int error = moved < 0 ? -errno : 0;
+
+	close(fd);
+	return moved < 0 ? error : moved;
+}
 
 int channel_send(int channel, const void *text, size_t n, const int *fds, size_t n_fds)
 {

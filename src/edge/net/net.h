@@ -156,6 +156,12 @@ void stream_finish(struct stream *s);
 #define CHANNEL_FDS_MAX 32 /* descriptors with one message */
 
 /*
+ * Changes the number of a descriptor, of any kind, to `from` or higher. The number, or
+ * -errno, and the descriptor is closed.
+ */
+int channel_move_up(int fd, int from);
+
+/*
  * Sends a message with descriptors, which stay open here. 0 or -errno. Does not wait, but
  * at most 50 ms where too many descriptors of this user are on their way.
  */
