@@ -16,6 +16,7 @@ import filters
 import harness
 from filters import Filter, frame, listening_with, record, send, site_with
 from harness import DOMAIN, RECIPIENT, SENDER, Site
+from homes import Homes
 from listening import Listening
 from mailboxes import fuse, need_fuse
 
@@ -1116,7 +1117,7 @@ def test_check_by_root_names_a_socket_that_others_cannot_reach(mode, above, name
     site = site_with(filter_.line())
     done = harness.run(*site.command(), "--check")
     harness.equal(done.returncode, 0, done.stdout)
-    text = "can be connected to by root; connections of another user need the group of "
+    text = "can be connected to by root; another user, and root without CAP_DAC_OVERRIDE, needs the group of "
     if named:
         harness.contains(done.stdout, f"{text}{run if named == 'run' else filter_.path}: ")
     else:
@@ -1124,7 +1125,7 @@ def test_check_by_root_names_a_socket_that_others_cannot_reach(mode, above, name
 
 
 NOBODY = 65534
-OWNER_ALONE = "; only its owner or root may connect: let the filter make it with mode 0660 and a group of its own"
+OWNER_ALONE = "; only its owner, and root with CAP_DAC_OVERRIDE, may connect: let the filter make it with mode 0660 and a group of its own"
 ITS_GROUP = "; its group may connect: put SupplementaryGroups= with that into a drop-in of this unit; see ls -l "
 CLOSED = "; the directory {folder} is closed to the user "
 
@@ -1159,6 +1160,36 @@ def test_check_names_who_may_connect_to_a_socket(owner, group, mode, above, join
     else:
         assert denied not in done.stdout, done.stdout
         harness.contains(done.stdout, f"{filter_.address} version 6; actions: ")
+
+
+TWO_RIGHTS = ("setpriv", "--bounding-set=-all,+setuid,+setgid")  # those of the drop-in for mail for users of the system
+
+
+@harness.table_of({f"{rights}, {how}": (*row, how == "listener") for how in ("listener", "alone") for rights, row in {
+    "all rights": ((), 0o700, 250), "two rights": ((*TWO_RIGHTS, "--clear-groups"), 0o770, 451),
+    "two rights and its group": ((*TWO_RIGHTS, "--groups=2"), 0o770, 250)}.items()})
+def test_root_connects_with_the_rights_that_it_was_started_with(wrap, mode, code, listens):
+    """Connections are of the user nobody, and a broker delivers; what connects to filters is root, with his groups."""
+    harness.need("setpriv")
+    place = Homes(maildir_create="auto")
+    filter_ = Filter()
+    filter_.path.chmod(mode)
+    os.chown(filter_.path, 1, 2)
+    path = place.site.dir / "milters"
+    path.write_text(filter_.line())
+    place.site.set(milters=path)
+    if listens:
+        names = ("mail_root", "maildir", "maildir_create", "recipients", "first_valid_uid", "last_valid_uid", "milters")
+        here = Listening(**{key: value for key, value in place.site.settings.items() if key in names})
+        client = here.listen(wrap=wrap).client()
+    else:
+        client = place.site.connect(wrap=wrap)
+    client.ehlo()
+    client.say(f"MAIL FROM:<{SENDER}>", code)
+    client.quit()
+    done = harness.run(*wrap, *place.site.command(), "--check")
+    shown = "cannot connect: Permission denied; its group may connect" if code == 451 else "can be connected to by root"
+    harness.contains(done.stdout, shown)
 
 
 if __name__ == "__main__":

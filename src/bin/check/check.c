@@ -313,6 +313,9 @@ static int check_all(struct config *c, bool listens)
 	if (listens)
 		check_tls(c, listens);
 	check_user(c);
+	/* before homes are examined as their owners, which ends the groups of root */
+	if (c->milters)
+		check_filters(c, load(c, "milters", MILTER_MODULE, MILTER_MODULE_TABLE));
 	check_users(c);
 	check_places(c);
 	if (!listens)
@@ -321,8 +324,6 @@ static int check_all(struct config *c, bool listens)
 		check_failures(c);
 	check_sasl(c);
 	check_names(c);
-	if (c->milters)
-		check_filters(c, load(c, "milters", MILTER_MODULE, MILTER_MODULE_TABLE));
 	if (c->maildir && c->faults.n == 0)
 		check_postmaster(c);
 	return c->faults.n ? EX_CONFIG : 0;

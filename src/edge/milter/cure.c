@@ -60,9 +60,9 @@ static void put_cure_of_path(struct buf *to, const struct milter_setting *s, int
 		buf_put(to, SPAN("; its owner must have the right to write: chmod u+w "));
 		text_escape(to, s->path, FILTER_NAME_MAX - 1);
 	} else if (error == EACCES && (!(st.st_mode & S_IWGRP) || st.st_gid == 0)) {
-		buf_put(to,
-			SPAN("; only its owner or root may connect: let the filter make "
-			     "it with mode 0660 and a group of its own"));
+		buf_put(to, SPAN("; only its owner, and root with CAP_DAC_OVERRIDE, may "
+				 "connect: let the filter make "
+				 "it with mode 0660 and a group of its own"));
 	} else if (error == EACCES) {
 		/* a unit with PrivateUsers=yes cannot see which group that is */
 		buf_put(to, SPAN("; its group may connect: put SupplementaryGroups= with "
@@ -100,12 +100,12 @@ bool filter_put_reach(struct buf *to, const struct milter_setting *s)
 	path[s->path.n] = '\0';
 	if (!s->path.n || !find_closed(path))
 		return false;
-	buf_put(to,
-		SPAN("can be connected to by root; connections of another user need the "
-		     "group of "));
+	buf_put(to, SPAN("can be connected to by root; another user, and root without "
+			 "CAP_DAC_OVERRIDE, needs the group of "));
 	text_escape(to, span_of(path), FILTER_NAME_MAX - 1);
 	buf_put(to,
-		SPAN(": put SupplementaryGroups= with it into a drop-in of their unit; "
-		     "to check as that user, set user, or use setpriv(1)"));
+		SPAN(": where connections are of such a user, put SupplementaryGroups= "
+		     "with it into a drop-in of their unit; to check as that user, set "
+		     "user, or use setpriv(1)"));
 	return true;
 }
