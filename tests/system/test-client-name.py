@@ -360,7 +360,9 @@ def test_an_error_of_the_acceptor_is_not_one_of_the_connector():
     harness.equal(processes_of(place, "postern-connect"), before)
 
 
-def test_a_connector_without_room_for_descriptors_answers():
+@harness.table(for_a_request=(0, "has no socket: the process that makes them has ended"), for_a_socket=(
+    1, "cannot connect: Too many open files: raise LimitNOFILE= of the unit, or ulimit -n"))
+def test_a_connector_without_room_for_descriptors_answers(room, fault):
     filter_ = Filter(E=frame("c"))
     place = place_of(Listening, filter_)
     deliver(place)
@@ -368,10 +370,11 @@ def test_a_connector_without_room_for_descriptors_answers():
     before = processes_of(place, "postern-connect")
     pid = before[0]
     limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), limits[1]))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")) + room, limits[1]))
     client = begin(place)
     client.say(f"MAIL FROM:<{SENDER}>", 451)
     client.quit()
+    harness.contains(place.records("message")[-1]["delivery_fault"], fault)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
     wait_for_a_question_that_is_late(place)
     deliver(place)

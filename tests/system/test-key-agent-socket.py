@@ -183,6 +183,28 @@ def test_without_an_agent_mail_is_received_in_the_clear():
     harness.contains(required.place.session()["tls_fault"], "there is no socket of a key agent")
 
 
+@harness.table(stream=(socket.SOCK_STREAM, "what listens there is no key agent: name the path of postern-key-agent.socket"),
+               others=(socket.SOCK_SEQPACKET, "what listens there does not answer as a key agent: is the path that of"))
+def test_check_finds_what_is_no_key_agent(kind, fault):
+    agent = KeyAgent()
+    agent.path.unlink()
+    with socket.socket(socket.AF_UNIX, kind) as other:
+        other.bind(str(agent.path))
+        other.listen(8)
+
+        def answer():
+            conn, _ = other.accept()
+            with conn:
+                conn.recv(4096)
+                conn.send(b"\xff" * 64)
+
+        if kind == socket.SOCK_SEQPACKET:
+            threading.Thread(target=answer, daemon=True).start()
+        done = harness.run(*agent.place.command(), "--check")
+    harness.equal(done.returncode, 78)
+    harness.contains(done.stdout, fault)
+
+
 def test_check_asks_the_agent():
     agent = KeyAgent()
     agent.path.unlink()
@@ -194,7 +216,7 @@ def test_check_asks_the_agent():
     assert "tls-key" not in done.stdout, done.stdout
     broken = KeyAgent(key="/nonexistent/key").start()
     done = harness.run(*broken.place.command(), "--check")
-    harness.contains(done.stdout, "the key agent has ended, or refused a request")
+    harness.contains(done.stdout, "the key agent has ended, or refused a request: see its error records")
     harness.contains(broken.log.read_text(), "/nonexistent/key")
     done = harness.run(*agent.place.command(), "--check", "--listen=127.0.0.1:2525")
     harness.contains(done.stdout, "a listener has key agents of its own")

@@ -75,9 +75,18 @@ const char *keys_error(int error)
 {
 	switch (error) {
 	case -ECONNRESET:
-		return "the key agent has ended, or refused a request";
+		return "the key agent has ended, or refused a request: see its error "
+		       "records";
 	case -ETIMEDOUT:
-		return "the key agent did not answer in time";
+		return "the key agent did not answer in time: is it, or the token with "
+		       "the key, stopped or overloaded?";
+	case -EPROTO:
+		return "what listens there does not answer as a key agent: is the path "
+		       "that of postern-key-agent.socket, and the agent of the version "
+		       "of this program?";
+	case -EPROTOTYPE:
+		return "what listens there is no key agent: name the path of "
+		       "postern-key-agent.socket";
 	case -ENOENT:
 		return "there is no socket of a key agent; is postern-key-agent.socket "
 		       "started?";

@@ -27,8 +27,9 @@ uint64_t link_clock(void)
 
 int link_fail(struct link *l, const char *what, int error)
 {
-	snprintf(l->fault, sizeof(l->fault), "%s%s%s", what, error ? ": " : "",
-		error ? strerror(-error) : "");
+	snprintf(l->fault, sizeof(l->fault), "%s%s%s%s", what, error ? ": " : "",
+		error ? strerror(-error) : "",
+		error == -EMFILE ? ": raise LimitNOFILE= of the unit, or ulimit -n" : "");
 	return error ? error : -EPROTO;
 }
 

@@ -27,13 +27,15 @@ const char *broker_error(int error)
 	switch (error) {
 	case -ECONNRESET:
 		return "the broker, which opens mailboxes as their owners, has ended or "
-		       "has refused a request";
+		       "has refused a request; mail comes again with the next broker: "
+		       "see the error records, and the kernel's log";
 	case -EMFILE:
 		return "the broker, which opens mailboxes as their owners, has too many "
 		       "files open: raise LimitNOFILE= of the unit, or ulimit -n";
 	case -ETIMEDOUT:
 		return "the broker, which opens mailboxes as their owners, did not "
-		       "answer in time";
+		       "answer in time: does the file system of a mailbox answer? An "
+		       "error record of a listener names the path";
 	default:
 		return strerror(-error);
 	}
