@@ -2,7 +2,8 @@
 /*
  * Runs the listener: keeps one acceptor running, replaces it when files have changed, and
  * executes the program again after a crash of a connection, so that later connections
- * have another address space. It has no connection to clients, and waits only in poll().
+ * have another address space. It has no connection to clients. It waits in poll(), and
+ * after a change of keys for new key agents (KEYS_WAIT), while acceptors go on.
  */
 #include "bin/listen/listener.h"
 #include <limits.h>

@@ -67,7 +67,9 @@ int broker_files_judge(struct broker_files *f);
 
 /*
  * Lets the broker link the files, syncs, and clears the message at the broker. The
- * replies of recipients are then in f->link->answer. 0; or -errno, and no link remains.
+ * replies of recipients are then in f->link->answer. 0; or -errno: the broker removes the
+ * links. One that dies before that leaves them, and a client that tries again causes a
+ * duplicate; no message is lost.
  */
 int broker_files_commit(
 	struct broker_files *f, uint32_t flags, char ret_name[static TX_FILE_MAX]);
