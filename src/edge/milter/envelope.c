@@ -83,12 +83,32 @@ static bool take_path(const struct change *change, enum path_kind kind, struct b
 	return !room->overflow && path_parse(&text, kind, ret) && text.n == 0;
 }
 
-static void remove_recipient(struct tx *tx, const struct change *change)
+/* The address without its brackets. */
+static struct span address_of(const struct change *change)
 {
 	struct span text = span_of(change->text);
 
 	if (span_starts(text, SPAN("<")) && span_ends(text, SPAN(">")))
 		text = (struct span){ text.p + 1, text.n - 2 };
+	return text;
+}
+
+/* True when the recipient that change number `i` adds is removed by a later change. */
+static bool is_removed_later(const struct changes *c, size_t i)
+{
+	struct span added = address_of(&c->list[i]);
+
+	while (++i < c->n)
+		if (c->list[i].kind == MILTER_RCPT_DELETE &&
+			span_ieq(address_of(&c->list[i]), added))
+			return true;
+	return false;
+}
+
+static void remove_recipient(struct tx *tx, const struct change *change)
+{
+	struct span text = address_of(change);
+
 	for (size_t i = 0; i < tx->n_recipients; i++) {
 		struct recipient *r = &tx->recipients[i];
 		if (!span_ieq(r->mailbox, text))
@@ -230,7 +250,7 @@ const struct reply *changes_carry_out(struct filters_state *m, struct tx *tx)
 	if (removed)
 		r = look_up_again(m, tx);
 	for (size_t i = 0; i < c->n && !r; i++)
-		if (c->list[i].kind == MILTER_RCPT_ADD)
+		if (c->list[i].kind == MILTER_RCPT_ADD && !is_removed_later(c, i))
 			not_added = worse(not_added, add_recipient(m, tx, &c->list[i]));
 	/* otherwise the message is lost: no recipient has it, and the sender no reply */
 	if (!r && not_added && (not_added->code < 500 || !has_recipient(tx)))
