@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: ISC
 """The broker, which delivers as the owner of each mailbox: its end, its rights, and owners that change theirs."""
 
+import contextlib
 import os
 import pwd
 import shutil
 import signal
+import threading
 import time
 
+import filters
 import harness
 from harness import DOMAIN
 from listening import Listening, acceptor, asked, brokers_below, deliver, status_of, with_tls
@@ -35,6 +38,11 @@ def code_of_data(client):
     client.send("DATA\r\n")
     code = client.reply().code
     return client.content(harness.sample()).code if code == 354 else code
+
+
+def kill(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 # Its end
@@ -238,6 +246,35 @@ def test_a_stop_ends_the_wait_for_a_broker_that_does_not_answer():
     client.expect(451)
     client.expect(421)
     client.expect_end()
+    assert time.monotonic() - before < 30  # 60 s without the stop
+
+
+def test_a_stop_ends_the_wait_for_room_at_a_broker_that_reads_nothing():
+    """A filter removes one of many recipients: the requests about all of them have no answers."""
+    place = with_alice()
+    removed = filters.frame("-", f"<r1@{DOMAIN}>\0".encode())
+    stopped = threading.Event()
+
+    def stop_broker(*_):
+        os.kill(broker, signal.SIGSTOP)
+        stopped.set()
+        return removed + filters.frame("c")
+
+    filters.with_file(place.site, [filters.Filter(E=stop_broker).line()])
+    place.site.set(catch_all=ALICE, recipient_limit=1000)
+    client = place.site.connect()
+    client.ehlo()
+    broker, = brokers_below(client.process.pid)
+    harness.at_end(kill, broker)
+    client.envelope(recipients=[f"r{n}@{DOMAIN}" for n in range(400)])
+    client.say("DATA", 354)
+    client.send(harness.sample() + b".\r\n")
+    assert stopped.wait(harness.PATIENCE)
+    time.sleep(0.5)  # until the channel is full
+    os.kill(client.process.pid, signal.SIGTERM)
+    before = time.monotonic()
+    client.expect(451)
+    client.expect(421)
     assert time.monotonic() - before < 30  # 60 s without the stop
 
 

@@ -59,15 +59,15 @@ static bool changes_mailboxes(const struct broker_request *r)
 	return r->operation == BROKER_COMMIT || r->operation == BROKER_WITHDRAW;
 }
 
-static int wait_for_answer(
-	const struct broker_link *l, const struct broker_request *request)
+/* Waits until `end` for the channel to be ready; or, after a stop signal, not so long. */
+static int wait_for_channel(const struct broker_link *l,
+	const struct broker_request *request, short events, uint64_t end)
 {
-	struct pollfd fds[] = { { .fd = l->channel, .events = POLLIN },
+	struct pollfd fds[] = { { .fd = l->channel, .events = events },
 		{ .fd = changes_mailboxes(request) ? -1 : l->signals,
 			.events = POLLIN } };
-	uint64_t now = stream_clock(), end = now + ANSWER_WAIT;
 
-	for (; now < end; now = stream_clock()) {
+	for (uint64_t now = stream_clock(); now < end; now = stream_clock()) {
 		int n = poll(fds, 2, (int)(end - now));
 		if (n < 0 && errno != EINTR)
 			return -errno;
@@ -75,10 +75,31 @@ static int wait_for_answer(
 			return 0;
 		if (n > 0) {
 			fds[1].fd = -1;
-			end = stream_clock() + STOP_WAIT;
+			now = stream_clock();
+			end = now + STOP_WAIT < end ? now + STOP_WAIT : end;
 		}
 	}
 	return -ETIMEDOUT;
+}
+
+/*
+ * Requests without an answer can fill the channel. The call before the wait is the usual
+ * case.
+ */
+static int send_request(
+	const struct broker_link *l, const struct broker_request *request, uint64_t end)
+{
+	int r = 0;
+
+	while (r == 0) {
+		if (send(l->channel, request, sizeof(*request),
+			    MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+			return 0;
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		r = wait_for_channel(l, request, POLLOUT, end);
+	}
+	return r;
 }
 
 /* Reads an answer. One that is cut or inconsistent is an error. */
@@ -133,6 +154,7 @@ static int make_answer(struct broker_link *l)
 int broker_ask(struct broker_link *l, const struct broker_request *request,
 	int fds[static BROKER_FDS_MAX], size_t *ret_n_fds)
 {
+	uint64_t end = stream_clock() + ANSWER_WAIT;
 	int r;
 
 	*ret_n_fds = 0;
@@ -140,11 +162,12 @@ int broker_ask(struct broker_link *l, const struct broker_request *request,
 		return l->channel;
 	if (!l->answer && make_answer(l) < 0)
 		return -ENOMEM;
-	if (send(l->channel, request, sizeof(*request), MSG_NOSIGNAL) < 0)
-		return give_up(l, errno == EPIPE ? find_reason(l) : -errno);
+	r = send_request(l, request, end);
+	if (r < 0)
+		return give_up(l, r == -EPIPE ? find_reason(l) : r);
 	if (!broker_has_answer(request))
 		return 0;
-	r = wait_for_answer(l, request);
+	r = wait_for_channel(l, request, POLLIN, end);
 	if (r == 0)
 		r = read_answer(l, fds, ret_n_fds);
 	if (r == -ECONNRESET)
