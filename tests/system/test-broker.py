@@ -9,6 +9,7 @@ import shutil
 import signal
 import threading
 import time
+from pathlib import Path
 
 import filters
 import harness
@@ -227,6 +228,22 @@ def test_a_file_system_that_answers_from_a_cache_stops_the_mail_of_its_own_mailb
     os.kill(process.pid, signal.SIGCONT)
     waiting.expect(250)
     waiting.quit()
+
+
+def test_a_slow_file_system_stops_the_mail_of_its_own_mailboxes_alone():
+    """It answers each call, but what waits for the broker does so for 10 seconds."""
+    harness.need("strace")
+    here, process = with_hanging_mailbox()
+    before = brokers_below(here.process.pid)
+    harness.start("strace", "-f", "-qq", "-o", here.dir / "trace", "-p", process.pid, "-e", "trace=file",
+                  "-e", "inject=file:delay_enter=700000")
+    harness.eventually(lambda: "TracerPid:\t0" not in Path(f"/proc/{process.pid}/status").read_text(), "it is slow")
+    waiting = [asked(here, name) for name in ("alice", "bob") * 6]
+    harness.eventually(lambda: is_new_broker(here, before), "another broker")
+    deliver(here.client())
+    harness.contains("\n".join(record["text"] for record in here.records("error")), "has not answered for 10 s")
+    for client in waiting:
+        client.close()
 
 
 def test_a_stop_ends_the_wait_for_a_broker_that_does_not_answer():

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* edge/store/hangs: a broker that takes no step is seen, with its place, and only that. */
+/* edge/store/hangs: a broker for which requests wait is seen, with its place, and only that. */
 #include "edge/store/hangs.h"
 #include <string.h>
 #include <unistd.h>
@@ -18,7 +18,7 @@ static uint64_t later(void)
 	return stream_clock() + HANG_TIME + 1;
 }
 
-static void test_a_broker_hangs_when_it_takes_no_step_for_a_time(void)
+static void test_a_broker_hangs_when_requests_wait_for_a_time(void)
 {
 	struct hangs *h = hangs_new();
 	const struct hang_mark m = mark_of(h, "");
@@ -28,7 +28,7 @@ static void test_a_broker_hangs_when_it_takes_no_step_for_a_time(void)
 
 	hang_own(&m);
 	CHECK(!hangs_has(h, m.place, later()));
-	hang_begin(&m);
+	hang_begin(&m, stream_clock());
 	CHECK(!hangs_has(h, m.place, stream_clock()));
 	CHECK(hangs_has(h, m.place, later()) && hangs_count(h, later()) == 1);
 	CHECK(hang_step(&m, "far/alice", 0) == 0);
@@ -62,8 +62,30 @@ static void test_what_was_never_begun_or_does_not_exist_does_not_hang(void)
 	for (int place = -1; place < 1000; place += 100)
 		CHECK(!hangs_has(h, place, later()));
 	CHECK(hang_step(NULL, "far", 0) == 0);
-	hang_begin(NULL);
+	hang_begin(NULL, stream_clock());
 	hang_end(NULL);
+}
+
+static void test_many_slow_steps_are_a_hang_as_one_is(void)
+{
+	struct hangs *h = hangs_new();
+	const struct hang_mark slow = mark_of(h, ""), other = mark_of(h, "");
+
+	hang_own(&slow);
+	hang_own(&other);
+	/* the request before took all the time */
+	hang_begin(&slow, stream_clock() - HANG_TIME);
+	CHECK(hangs_has(h, slow.place, stream_clock()));
+	CHECK(hang_step(&slow, "far/alice", 2) == 0);
+	CHECK(hangs_has(h, slow.place, stream_clock()));
+	hang_begin(&other, stream_clock());
+	CHECK(hang_step(&other, "near/bob", 1) == 0);
+	CHECK(hang_step(&other, "far/alice", 0) == -HANG_HERE);
+	CHECK(hang_step(&other, "far/alice/new", 0) == -HANG_HERE);
+	CHECK(hang_step(&other, "far/bob", 2) == -HANG_HERE);
+	CHECK(hang_step(&other, "far/bob", 0) == 0);
+	hang_end(&slow);
+	CHECK(hang_step(&other, "far/alice", 2) == 0);
 }
 
 static void test_there_are_so_many_places_and_each_comes_back(void)
@@ -81,7 +103,7 @@ static void test_there_are_so_many_places_and_each_comes_back(void)
 	m = mark_of(h, "");
 	CHECK(m.place == 3);
 	hang_own(&m);
-	hang_begin(&m);
+	hang_begin(&m, stream_clock());
 	hangs_forget(h, getpid());
 	CHECK(!hangs_has(h, 3, later()) && hangs_take(h) == 3);
 	hangs_give_back(h, n);
@@ -92,7 +114,8 @@ static void test_there_are_so_many_places_and_each_comes_back(void)
 int main(void)
 {
 	static const struct test tests[] = {
-		TEST(test_a_broker_hangs_when_it_takes_no_step_for_a_time),
+		TEST(test_a_broker_hangs_when_requests_wait_for_a_time),
+		TEST(test_many_slow_steps_are_a_hang_as_one_is),
 		TEST(test_what_was_never_begun_or_does_not_exist_does_not_hang),
 		TEST(test_there_are_so_many_places_and_each_comes_back),
 	};

@@ -32,6 +32,7 @@
 
 #define CHANNELS_MAX (64 * 1024) /* as many as a listener has connections */
 #define EVENTS_MAX 256 /* ready channels in one round; more come in the next */
+#define LATE 1000 /* milliseconds in a round, after which connections may have given up */
 #define FD_KEPT 16 /* of its own, and for a moment */
 #define ACCEPT_MAX 64 /* channels that are taken before requests are answered */
 
@@ -182,8 +183,20 @@ static bool serve_recipient(
 	return !slot->parked || epoll_ctl(b->epoll, EPOLL_CTL_DEL, fd, NULL) == 0;
 }
 
+/*
+ * True when nobody waits for the answer to a request that was read `late`: only then it
+ * is worth a system call. The end of a channel comes behind its requests.
+ */
+static bool is_given_up(int fd, const struct broker_request *request, bool late)
+{
+	char octet;
+
+	return late && broker_has_answer(request) &&
+	       recv(fd, &octet, sizeof(octet), MSG_DONTWAIT | MSG_PEEK) == 0;
+}
+
 /* Answers one request. False: the channel is at its end, or is used wrongly. */
-static bool serve(struct broker *b, int fd)
+static bool serve(struct broker *b, int fd, bool late)
 {
 	struct broker_request request;
 	ssize_t n = recv(fd, &request, sizeof(request), MSG_DONTWAIT | MSG_TRUNC);
@@ -195,7 +208,8 @@ static bool serve(struct broker *b, int fd)
 	 */
 	if (n < 0)
 		return true;
-	if (n != sizeof(request) || !has_read(fd) || !broker_is_valid(&request))
+	if (n != sizeof(request) || !has_read(fd) || !broker_is_valid(&request) ||
+		is_given_up(fd, &request, late))
 		return false;
 	if (b->places.recipients->users && request.operation == BROKER_RECIPIENT)
 		return serve_recipient(b, fd, &request);
@@ -222,6 +236,7 @@ static void resume(struct broker *b, uint32_t id, const struct users_answer *ans
 /* Takes answers of the name services. False: this process is of no use any more. */
 static bool take_users(struct broker *b, struct users *users)
 {
+	uint64_t since = stream_clock();
 	struct users_answer answer;
 	uint32_t id;
 
@@ -229,7 +244,7 @@ static bool take_users(struct broker *b, struct users *users)
 		int r = users_take(users, &id, &answer);
 		if (r < 0)
 			return r == -EAGAIN;
-		hang_begin(&b->mail_mark);
+		hang_begin(&b->mail_mark, since);
 		resume(b, id, &answer);
 		if (walk_return() < 0)
 			return false;
@@ -242,15 +257,17 @@ static bool take_users(struct broker *b, struct users *users)
 static bool serve_round(struct broker *b, const struct epoll_event *events, int n)
 {
 	struct users *users = b->places.recipients->users;
+	uint64_t since = stream_clock();
 
 	for (int i = 0; i < n; i++) {
+		bool late = i > 0 && stream_clock() - since > LATE;
 		int fd = events[i].data.fd;
 
 		if (fd == b->control || (users && fd == users->channel))
 			continue;
-		hang_begin(&b->mail_mark);
+		hang_begin(&b->mail_mark, since);
 		/* a connection that has ended may have left requests */
-		if (!serve(b, fd))
+		if (!serve(b, fd, late))
 			drop_channel(b, fd);
 		/* another broker can start another process for users */
 		if (walk_return() < 0 || (users && users_have_ended(users)))

@@ -18,9 +18,10 @@ struct hangs {
 	_Atomic size_t n_used; /* places that have ever been used */
 	struct hang {
 		_Atomic pid_t pid; /* 0: the place is free */
-		/* time of its last step; 0: it waits for requests */
+		/* time since when requests wait for it; 0: it waits for them */
 		_Atomic uint64_t since;
-		/* of that step; 0: not known, or that of mail-root */
+		_Atomic uint64_t changes; /* of the next two; odd during one */
+		/* of the last step; 0: not known, or that of mail-root */
 		_Atomic dev_t device;
 		char path[BASE_MAX + MAILBOX_PATH_MAX];
 	} list[PLACES];
@@ -93,14 +94,14 @@ size_t hangs_count(const struct hangs *h, uint64_t now)
 static bool copy_path(
 	const struct hang *hang, uint64_t now, char ret[static sizeof(hang->path)])
 {
-	const uint64_t since = hang->since;
+	const uint64_t changes = hang->changes;
 
-	if (!is_hung(hang, now))
+	if (!is_hung(hang, now) || changes % 2)
 		return false;
 	memcpy(ret, hang->path, sizeof(hang->path));
 	ret[sizeof(hang->path) - 1] = '\0';
 	/* a step in between may have changed the path */
-	return hang->since == since;
+	return hang->changes == changes;
 }
 
 void hangs_put(const struct hangs *h, int place, size_t n, uint64_t now, struct buf *to)
@@ -163,36 +164,38 @@ static bool has_place(const struct hang_mark *m)
 
 void hang_own(const struct hang_mark *m)
 {
-	if (has_place(m))
-		m->all->list[m->place].pid = getpid();
+	if (!has_place(m))
+		return;
+	/* one that was killed may have left a change */
+	m->all->list[m->place].changes = 0;
+	m->all->list[m->place].pid = getpid();
 }
 
-/* The time is 0 while the path changes. */
-static void show(const struct hang_mark *m, const char *path, dev_t device, uint64_t now)
+static void show(const struct hang_mark *m, const char *path, dev_t device)
 {
 	struct hang *own = &m->all->list[m->place];
 
-	own->since = 0;
+	own->changes++;
 	own->device = device;
 	memcpy(own->path, path, strlen(path) + 1);
-	own->since = now;
+	own->changes++;
 }
 
-void hang_begin(const struct hang_mark *m)
+void hang_begin(const struct hang_mark *m, uint64_t since)
 {
-	if (has_place(m))
-		show(m, "", 0, stream_clock());
+	if (!has_place(m))
+		return;
+	show(m, "", 0);
+	m->all->list[m->place].since = since;
 }
 
 int hang_step(const struct hang_mark *m, const char *path, dev_t device)
 {
 	char whole[sizeof(m->all->list->path)];
 	struct buf b = BUF(whole);
-	uint64_t now;
 
 	if (!has_place(m))
 		return 0;
-	now = stream_clock();
 	if (device == m->device)
 		device = 0;
 	buf_put_str(&b, m->base);
@@ -201,8 +204,8 @@ int hang_step(const struct hang_mark *m, const char *path, dev_t device)
 	buf_put_str(&b, path);
 	/* the beginning of one that is too long */
 	whole[b.n < sizeof(whole) ? b.n : sizeof(whole) - 1] = '\0';
-	show(m, whole, device, now);
-	return has_hang_at(m, whole, device, now) ? -HANG_HERE : 0;
+	show(m, whole, device);
+	return has_hang_at(m, whole, device, stream_clock()) ? -HANG_HERE : 0;
 }
 
 void hang_end(const struct hang_mark *m)

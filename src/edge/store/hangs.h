@@ -18,8 +18,12 @@ struct hang_mark {
 /* In the process of the broker: the place is its own. */
 void hang_own(const struct hang_mark *m);
 
-/* Begins a request, of which it is not known yet where it leads. */
-void hang_begin(const struct hang_mark *m);
+/*
+ * Begins a request, of which it is not known yet where it leads. `since`, by
+ * stream_clock(): how long others may have waited, as this request is one of several that
+ * came at once.
+ */
+void hang_begin(const struct hang_mark *m, uint64_t since);
 
 /*
  * Shows that the next step is at the path, on that device (0: not known). 0, or

@@ -462,7 +462,7 @@ const char *broker_error(int error);
  * and do not follow it. A table is shared with processes that are forked later; without
  * one (NULL) nothing is seen.
  */
-#define HANG_TIME 10000 /* milliseconds without a step, after which a broker hangs */
+#define HANG_TIME 10000 /* milliseconds that requests wait, after which a broker hangs */
 #define HANGS_MAX 8 /* brokers that hang at once: with so many no other is started */
 
 struct hangs;
@@ -479,7 +479,7 @@ void hangs_forget(struct hangs *h, pid_t pid);
 /* Hides the table from processes that are forked later. */
 void hangs_hide(struct hangs *h);
 
-/* True when the broker has taken no step for HANG_TIME; `now` by stream_clock(). */
+/* True when requests wait for the broker for HANG_TIME; `now` by stream_clock(). */
 bool hangs_has(const struct hangs *h, int place, uint64_t now);
 
 /* How many brokers hang. */
