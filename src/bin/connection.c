@@ -448,6 +448,7 @@ void connection_prepare(struct connection *c)
 	}
 	c->root = c->outbox.root.fd = -1;
 	broker_link_init(&c->broker, -ECONNRESET);
+	c->agent = (struct keys){ .channel = -ECONNRESET, .signals = -1 };
 	raise_file_limit();
 	name_host(c);
 	c->spares = c->config.recipients.table &&
@@ -485,30 +486,10 @@ static void keep_tls_fault(void *ctx, const char *text)
 	c->tls_fault[sizeof(c->tls_fault) - 1] = '\0';
 }
 
-/*
- * Returns the access to the agent that has the private keys; NULL: this process has them.
- */
-static struct keys *keys_of(struct connection *c)
-{
-	if (c->preload)
-		return c->preload->keys;
-	return c->config.tls.agent ? &c->agent : NULL;
-}
-
-void connection_close_keys(struct connection *c)
-{
-	struct keys *keys = keys_of(c);
-
-	if (!keys || keys->channel < 0)
-		return;
-	close(keys->channel);
-	keys->channel = -ECONNRESET;
-}
-
 /* True when there is access to private keys. Without it no TLS is offered. */
 static bool has_keys(struct connection *c)
 {
-	struct keys *keys = keys_of(c);
+	struct keys *keys = connection_keys(c);
 	char text[CONFIG_FAULT_MAX];
 
 	if (!keys || keys->channel >= 0)
@@ -568,7 +549,7 @@ static void load_tls(struct connection *c)
 
 	if (!has_keys(c))
 		return;
-	c->config.tls.keys = keys_of(c);
+	c->config.tls.keys = connection_keys(c);
 	if (!c->tls_api)
 		c->tls_api =
 			module_load(c->modules, TLS_MODULE, TLS_MODULE_TABLE, &error);

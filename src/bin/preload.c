@@ -202,7 +202,7 @@ static int connect_agent(struct preload *p, struct fresh_agents *ret)
 	ret->keys = malloc(sizeof(*ret->keys));
 	if (!ret->keys)
 		return -ENOMEM;
-	ret->keys->channel = keys_connect(p->config->tls.agent);
+	*ret->keys = (struct keys){ keys_connect(p->config->tls.agent), .signals = -1 };
 	return ret->keys->channel;
 }
 
@@ -216,7 +216,7 @@ static int start_agents(struct preload *p, struct fresh_agents *ret)
 	ret->keys = malloc(sizeof(*ret->keys));
 	if (!ret->keys)
 		return -ENOMEM;
-	ret->keys->channel = -ECONNRESET;
+	*ret->keys = (struct keys){ -ECONNRESET, .signals = -1 };
 	r = keys_start(&ret->agents, p->api, &c->tls, c->sandbox, p->from);
 	if (r == 0)
 		ret->keys->channel = keys_open(&ret->agents, &self);

@@ -560,7 +560,7 @@ int serve_client(struct connection *c, const struct session_peer *peer)
 		c->config.session_timeout);
 	if (r < 0)
 		return refuse_at_once(c, r);
-	c->broker.signals = c->stream.signals;
+	connection_heed_signals(c);
 	c->stream.forked = peer != NULL;
 	if (c->failures.table)
 		c->stream.is_crowded = &c->failures.table->is_crowded;

@@ -3,9 +3,11 @@
 """The key agents of a listener: every kind of key signs, no other process has a key in its memory, and what happens
 when a key is renewed, an agent ends, or a client needs the key itself."""
 
+import contextlib
 import os
 import signal
 import threading
+import time
 
 import harness
 from handshakes import RSA_ALONE, RSA_ALONE_REFUSED, TLS1_2, TLS1_3, refuse_handshake
@@ -163,6 +165,32 @@ def has_ended(pid):
             return stat.read().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
         return True
+
+
+def fails(client):
+    with contextlib.suppress(OSError):
+        client.handshake()
+        raise AssertionError("an agent that was stopped has signed")
+
+
+def test_a_stop_ends_the_wait_for_an_agent_that_does_not_answer():
+    here = with_tls().listen()
+    for agent in agents(here):
+        os.kill(agent, signal.SIGSTOP)
+        harness.at_end(os.kill, agent, signal.SIGCONT)
+    client = here.client()
+    client.ehlo()
+    connection, = connections(here)
+    client.say("STARTTLS", 220)
+    failed = threading.Thread(target=fails, args=(client,))
+    failed.start()
+    time.sleep(0.5)  # it waits for the signature
+    before = time.monotonic()
+    os.kill(connection, signal.SIGTERM)
+    harness.eventually(lambda: connection not in connections(here), "the connection ends")
+    assert time.monotonic() - before < 15  # 30 s without the stop
+    failed.join()
+
 
 
 def test_without_an_agent_mail_is_received_in_the_clear():

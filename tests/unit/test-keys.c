@@ -41,7 +41,7 @@ static struct keys_agents agents;
 static struct keys open_channel(const char *source)
 {
 	struct ip ip = { 0 };
-	struct keys keys;
+	struct keys keys = { .signals = -1 };
 
 	if (source)
 		REQUIRE(ip_parse(span_of(source), &ip));
@@ -141,7 +141,7 @@ static void test_each_algorithm_of_a_key_signs(void)
 	};
 	unsigned char signature[KEYS_SIGNATURE_MAX];
 	struct keys_request r;
-	struct keys keys;
+	struct keys keys = { .signals = -1 };
 	ssize_t n;
 
 	for (size_t i = 0; i < TEST_COUNT(rows); i++) {
@@ -364,7 +364,7 @@ static void test_a_pair_with_a_fault_is_told_and_signs_nothing(void)
 	struct keys_request r = { .operation = KEYS_CHAIN };
 	struct keys_agents others;
 	enum keys_result result;
-	struct keys keys;
+	struct keys keys = { .signals = -1 };
 	ssize_t n;
 
 	s.pairs[0].key = missing.text;

@@ -149,7 +149,7 @@ static void check_pairs(struct config *c, const struct tls_api *api, bool listen
 {
 	const struct tls_report report = { .ctx = c, .fault = check_fault };
 	struct tls_settings tls = c->tls;
-	struct keys keys = { .channel = -ECONNRESET };
+	struct keys keys = { .channel = -ECONNRESET, .signals = -1 };
 
 	if (tls.agent && listens) {
 		check_fault(c, PRELOAD_OTHER_AGENT);

@@ -11,19 +11,7 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-static int wait_for_answer(int channel)
-{
-	struct pollfd fd = { .fd = channel, .events = POLLIN };
-	int n;
-
-	do
-		n = poll(&fd, 1, KEYS_WAIT);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	return n ? 0 : -ETIMEDOUT;
-}
+#include "edge/net/net.h"
 
 ssize_t keys_ask(const struct keys *keys, const struct keys_request *request,
 	enum keys_result *ret, void *to, size_t room)
@@ -38,7 +26,7 @@ ssize_t keys_ask(const struct keys *keys, const struct keys_request *request,
 		return keys->channel;
 	if (send(keys->channel, request, sizeof(*request), MSG_NOSIGNAL) < 0)
 		return errno == EPIPE ? -ECONNRESET : -errno;
-	r = wait_for_answer(keys->channel);
+	r = channel_wait(keys->channel, POLLIN, keys->signals, KEYS_WAIT);
 	if (r < 0)
 		return r;
 	n = recvmsg(keys->channel, &message, MSG_DONTWAIT);

@@ -65,6 +65,7 @@ struct keys_answer {
 /* The access to private keys in another process. */
 struct keys {
 	int channel; /* SOCK_SEQPACKET to an agent; or -errno: there is none */
+	int signals; /* readable when the process is to stop; -1 without one */
 };
 
 /*

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 #include "edge/net/net.h"
 
@@ -108,4 +109,35 @@ ssize_t channel_await(int channel, void *to, size_t room, int *ret_fds, size_t n
 	size_t *ret_n_fds)
 {
 	return receive(channel, to, room, 0, ret_fds, n_room, ret_n_fds);
+}
+
+/* Not stream_clock(), as modules have this file and not that one. */
+static uint64_t clock_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+int channel_wait(int channel, short events, int signals, unsigned most)
+{
+	struct pollfd fds[] = { { .fd = channel, .events = events },
+		{ .fd = signals, .events = POLLIN } };
+	uint64_t now = clock_now(), end = now + most;
+
+	for (; now < end; now = clock_now()) {
+		int n = poll(fds, 2, (int)(end - now));
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0 && fds[0].revents)
+			return 0;
+		if (n > 0) {
+			fds[1].fd = -1;
+			now = clock_now();
+			end = now + CHANNEL_STOP_WAIT < end ? now + CHANNEL_STOP_WAIT
+							    : end;
+		}
+	}
+	return -ETIMEDOUT;
 }

@@ -153,6 +153,15 @@ void stream_finish(struct stream *s);
 
 /* Channels between processes of postern: SOCK_SEQPACKET. */
 
+#define CHANNEL_STOP_WAIT 2000 /* milliseconds */
+
+/*
+ * Waits up to `most` milliseconds until the channel is ready for the events of poll(); as
+ * soon as `signals` (-1: none) is readable CHANNEL_STOP_WAIT at most. 0, -ETIMEDOUT, or
+ * another -errno.
+ */
+int channel_wait(int channel, short events, int signals, unsigned most);
+
 #define CHANNEL_FDS_MAX 32 /* descriptors with one message */
 
 /*

@@ -14,7 +14,6 @@
 #include "edge/store/broker.h"
 
 #define ANSWER_WAIT 60000 /* milliseconds: the directories may be on a slow disk */
-#define STOP_WAIT 2000 /* milliseconds, after a stop signal */
 #define LINK_TRIES 3 /* files that are made again, each for mailboxes of its own */
 
 void broker_link_init(struct broker_link *l, int channel)
@@ -59,35 +58,19 @@ static bool changes_mailboxes(const struct broker_request *r)
 	return r->operation == BROKER_COMMIT || r->operation == BROKER_WITHDRAW;
 }
 
-/* Waits until `end` for the channel to be ready; or, after a stop signal, not so long. */
-static int wait_for_channel(const struct broker_link *l,
-	const struct broker_request *request, short events, uint64_t end)
+static int wait_for_channel(
+	const struct broker_link *l, const struct broker_request *request, short events)
 {
-	struct pollfd fds[] = { { .fd = l->channel, .events = events },
-		{ .fd = changes_mailboxes(request) ? -1 : l->signals,
-			.events = POLLIN } };
+	int signals = changes_mailboxes(request) ? -1 : l->signals;
 
-	for (uint64_t now = stream_clock(); now < end; now = stream_clock()) {
-		int n = poll(fds, 2, (int)(end - now));
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0 && fds[0].revents)
-			return 0;
-		if (n > 0) {
-			fds[1].fd = -1;
-			now = stream_clock();
-			end = now + STOP_WAIT < end ? now + STOP_WAIT : end;
-		}
-	}
-	return -ETIMEDOUT;
+	return channel_wait(l->channel, events, signals, ANSWER_WAIT);
 }
 
 /*
  * Requests without an answer can fill the channel. The call before the wait is the usual
  * case.
  */
-static int send_request(
-	const struct broker_link *l, const struct broker_request *request, uint64_t end)
+static int send_request(const struct broker_link *l, const struct broker_request *request)
 {
 	int r = 0;
 
@@ -97,7 +80,7 @@ static int send_request(
 			return 0;
 		if (errno != EAGAIN && errno != EINTR)
 			return -errno;
-		r = wait_for_channel(l, request, POLLOUT, end);
+		r = wait_for_channel(l, request, POLLOUT);
 	}
 	return r;
 }
@@ -154,7 +137,6 @@ static int make_answer(struct broker_link *l)
 int broker_ask(struct broker_link *l, const struct broker_request *request,
 	int fds[static BROKER_FDS_MAX], size_t *ret_n_fds)
 {
-	uint64_t end = stream_clock() + ANSWER_WAIT;
 	int r;
 
 	*ret_n_fds = 0;
@@ -162,12 +144,12 @@ int broker_ask(struct broker_link *l, const struct broker_request *request,
 		return l->channel;
 	if (!l->answer && make_answer(l) < 0)
 		return -ENOMEM;
-	r = send_request(l, request, end);
+	r = send_request(l, request);
 	if (r < 0)
 		return give_up(l, r == -EPIPE ? find_reason(l) : r);
 	if (!broker_has_answer(request))
 		return 0;
-	r = wait_for_channel(l, request, POLLIN, end);
+	r = wait_for_channel(l, request, POLLIN);
 	if (r == 0)
 		r = read_answer(l, fds, ret_n_fds);
 	if (r == -ECONNRESET)
