@@ -47,7 +47,7 @@ class Listening(Site):
         if self.first:
             self.hear(self.first)
         self.hear("READY=1")
-        if wrap[:1] == ("strace",):  # which ends without it
+        if wrap[:1] == ("strace",) and "-D" not in wrap:  # which ends without it
             self.traced, = children(self.process.pid)
             harness.at_end(self.stop_traced)
         return self
