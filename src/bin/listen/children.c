@@ -223,7 +223,6 @@ struct ip listen_source(const struct ip *ip)
 	return source;
 }
 
-/* `a` is in shared memory, so its length may be wrong. */
 /*
  * Returns the set of a source, by multiply-shift with a random key, so that clients
  * cannot choose it.
