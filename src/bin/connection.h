@@ -135,9 +135,6 @@ static inline bool connection_is_confined_later(const struct connection *c)
 	return c->config.sandbox && !c->dirs.loaded;
 }
 
-/* The access to the agent that has the private keys; NULL: this process has them. */
-struct keys *connection_keys(struct connection *c);
-
 /* Waits for the broker and the key agent end soon after a stop signal. */
 void connection_heed_signals(struct connection *c);
 

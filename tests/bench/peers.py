@@ -41,7 +41,7 @@ log = json:{self.log}/records
 """
 
     def program(self):
-        return f"{self.place.build}/src/postern"
+        return f"{self.build()}/src/postern"
 
     def postern(self):
         return [self.program(), "-c", self.tickets(False)]
@@ -95,10 +95,10 @@ class PosternListenPlain(PosternListen):
 
 
 class Static:
-    """The same by the static program, from the folder that --static names."""
+    """The same from the build folder that --static names."""
 
-    def program(self):
-        return f"{self.place.static}/src/postern"
+    def build(self):
+        return self.place.static
 
 
 class PosternStaticExec(Static, PosternExec):
@@ -140,7 +140,7 @@ class Minimal(Server):
     note = "no settings, no sandbox, no policy, no caps, no log, no change of user"
 
     def tools(self):
-        return f"{self.place.build}/tests/bench"
+        return f"{self.build()}/tests/bench"
 
     def command(self):
         return [f"{self.tools()}/exec-listener", str(self.port), *self.prototype(self.tools())]
@@ -176,22 +176,15 @@ class ForkingTls(Forking, MinimalTls):
     name, label = "forking-tls", "prototype linked with GnuTLS, its own listener"
 
 
-class StaticPrototype:
-    """The same, linked as the static program is."""
-
-    def tools(self):
-        return f"{self.place.static}/tests/bench"
-
-
-class MinimalStaticPlain(StaticPrototype, MinimalPlain):
+class MinimalStaticPlain(Static, MinimalPlain):
     name, label = "minimal-static-plain", "static prototype without TLS"
 
 
-class MinimalStaticTls(StaticPrototype, MinimalTls):
+class MinimalStaticTls(Static, MinimalTls):
     name, label = "minimal-static-tls", "static prototype with GnuTLS inside"
 
 
-class ForkingStaticTls(StaticPrototype, ForkingTls):
+class ForkingStaticTls(Static, ForkingTls):
     name, label = "forking-static-tls", "static prototype with GnuTLS inside, its own listener"
 
 

@@ -81,6 +81,10 @@ class Server:
         self.make_box()
         self.group = self.process = None
 
+    def build(self):
+        """The build folder that the program and the tools of the bench come from."""
+        return self.place.build
+
     def start(self):
         self.group = Group(self.name)
         with open(f"{self.folder}/output", "ab") as output:

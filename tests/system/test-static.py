@@ -174,17 +174,17 @@ class GnuTLS:
     CLIENT, CERTIFICATE, FATAL, UNKNOWN_CA = 2, 1, 2, 48
 
     def __init__(self, client):
-        self.library, self.tls, trusted = ctypes.CDLL("libgnutls.so.30"), ctypes.c_void_p(), ctypes.c_void_p()
+        self.gnutls, self.tls, trusted = ctypes.CDLL("libgnutls.so.30"), ctypes.c_void_p(), ctypes.c_void_p()
         self.call("init", ctypes.byref(self.tls), self.CLIENT)
         self.call("set_default_priority", self.tls)
         self.call("certificate_allocate_credentials", ctypes.byref(trusted))
         self.call("credentials_set", self.tls, self.CERTIFICATE, trusted)
         client.socket.settimeout(None)
-        self.library.gnutls_transport_set_int2(self.tls, client.socket.fileno(), client.socket.fileno())
+        self.gnutls.gnutls_transport_set_int2(self.tls, client.socket.fileno(), client.socket.fileno())
         self.call("handshake", self.tls)
 
     def call(self, name, *arguments):
-        harness.equal(getattr(self.library, f"gnutls_{name}")(*arguments), 0, name)
+        harness.equal(getattr(self.gnutls, f"gnutls_{name}")(*arguments), 0, name)
 
     def refuse(self):
         self.call("alert_send", self.tls, self.FATAL, self.UNKNOWN_CA)
