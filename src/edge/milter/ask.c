@@ -34,7 +34,7 @@ int filter_end_event(struct filter *f, const struct buf *b)
 
 int filter_answer(struct filter *f, unsigned seconds, struct milter_answer *ret)
 {
-	uint64_t end = link_clock() + 1000ULL * FILTER_PROGRESS_MAX;
+	uint64_t end = stream_clock() + 1000ULL * FILTER_PROGRESS_MAX;
 	struct milter_frame frame;
 	const char *wrong;
 	int r;
@@ -49,7 +49,7 @@ int filter_answer(struct filter *f, unsigned seconds, struct milter_answer *ret)
 		trace_answer(f, ret);
 		if (ret->kind == MILTER_FAIL)
 			return link_fail(&f->link, "reports that it failed", 0);
-	} while (ret->kind == MILTER_PROGRESS && link_clock() < end);
+	} while (ret->kind == MILTER_PROGRESS && stream_clock() < end);
 	if (ret->kind == MILTER_PROGRESS)
 		return link_fail(&f->link, "asks for more time again and again", 0);
 	return 0;

@@ -63,7 +63,7 @@ struct maker {
 
 static struct making making_of(int channel, const struct filters_state *of)
 {
-	struct making c = { .channel = channel, .of = of, .since = link_clock() };
+	struct making c = { .channel = channel, .of = of, .since = stream_clock() };
 
 	for (size_t i = 0; i < of->n; i++)
 		c.starts[i] = (struct link_start){ .fd = -1, .error = -EAGAIN };
@@ -73,7 +73,7 @@ static struct making making_of(int channel, const struct filters_state *of)
 /* Connects again to filters that had no room. True when one still has none. */
 static bool try_all(struct making *c)
 {
-	uint64_t tried_for = link_clock() - c->since;
+	uint64_t tried_for = stream_clock() - c->since;
 	bool again = false;
 
 	for (size_t i = 0; i < c->of->n; i++) {

@@ -342,12 +342,12 @@ static int edit(struct filters_state *m, struct filter *f, const struct milter_a
 static int take_verdict(
 	struct filters_state *m, struct filter *f, const struct reply **ret)
 {
-	uint64_t end = link_clock() + 1000ULL * FILTER_PROGRESS_MAX;
+	uint64_t end = stream_clock() + 1000ULL * FILTER_PROGRESS_MAX;
 	struct milter_answer a;
 	int r;
 
 	do {
-		if (link_clock() > end)
+		if (stream_clock() > end)
 			return link_fail(&f->link, "gives no verdict for an hour", 0);
 		r = filter_answer(f, f->setting.content_timeout, &a);
 		if (r == 0 && !milter_is_verdict(a.kind))

@@ -11,19 +11,10 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
 #define READ_MIN 512 /* octets that there is room for at each read */
 #define READ_TIME 100 /* milliseconds that recv() waits; see await_octets() */
-
-uint64_t link_clock(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 int link_fail(struct link *l, const char *what, int error)
 {
@@ -125,10 +116,10 @@ uint64_t link_full_time(const struct milter_setting *s)
 
 int link_open_patiently(struct link *l, const struct milter_setting *s)
 {
-	uint64_t until = link_clock() + link_full_time(s);
+	uint64_t until = stream_clock() + link_full_time(s);
 	int r = link_open(l, s);
 
-	while (r == -EAGAIN && link_clock() < until) {
+	while (r == -EAGAIN && stream_clock() < until) {
 		poll(NULL, 0, LINK_FULL_STEP);
 		r = link_open(l, s);
 	}
@@ -139,7 +130,7 @@ int link_open_patiently(struct link *l, const struct milter_setting *s)
 static int poll_alone(int fd, short event, uint64_t until)
 {
 	struct pollfd p = { .fd = fd, .events = event };
-	uint64_t now = link_clock();
+	uint64_t now = stream_clock();
 	int n;
 
 	do {
@@ -148,7 +139,7 @@ static int poll_alone(int fd, short event, uint64_t until)
 			return -errno;
 		if (n > 0 && now < until)
 			return 0;
-		now = link_clock();
+		now = stream_clock();
 	} while (now < until);
 	return -ETIMEDOUT;
 }
@@ -156,12 +147,12 @@ static int poll_alone(int fd, short event, uint64_t until)
 /* Waits for the event. 0, -ETIMEDOUT, or another -errno; with a fault. */
 static int await(struct link *l, short event, uint64_t deadline, unsigned seconds)
 {
-	uint64_t start = link_clock();
+	uint64_t start = stream_clock();
 	char text[LINK_FAULT_MAX];
 	int r = l->wait.ready ? l->wait.ready(l->wait.ctx, l->fd, event, deadline)
 			      : poll_alone(l->fd, event, deadline);
 
-	l->spent += link_clock() - start;
+	l->spent += stream_clock() - start;
 	if (r == 0)
 		return 0;
 	if (r == -EINTR || r == -ETIME)
@@ -182,7 +173,7 @@ static int await_connection(struct link *l, unsigned seconds)
 {
 	socklen_t n = sizeof(int);
 	int error = 0;
-	int r = await(l, POLLOUT, link_clock() + 1000U * seconds, seconds);
+	int r = await(l, POLLOUT, stream_clock() + 1000U * seconds, seconds);
 
 	if (r < 0)
 		return r;
@@ -213,7 +204,7 @@ bool link_has_input(const struct link *l)
 
 int link_flush(struct link *l, unsigned seconds)
 {
-	uint64_t deadline = link_clock() + 1000U * seconds;
+	uint64_t deadline = stream_clock() + 1000U * seconds;
 	size_t at = 0;
 	int r = 0;
 
@@ -296,11 +287,11 @@ static int fill(struct link *l, int flags)
 static bool fill_soon(struct link *l, int *ret_r)
 {
 	size_t had = l->in.n - l->n_taken;
-	uint64_t start = link_clock();
+	uint64_t start = stream_clock();
 
 	l->has_waited = true;
 	*ret_r = fill(l, 0);
-	l->spent += link_clock() - start;
+	l->spent += stream_clock() - start;
 	return *ret_r < 0 || l->in.n > had;
 }
 
@@ -320,7 +311,7 @@ static int await_octets(struct link *l, uint64_t deadline, unsigned seconds)
 
 int link_read(struct link *l, unsigned seconds, struct milter_frame *ret)
 {
-	uint64_t deadline = link_clock() + 1000U * seconds;
+	uint64_t deadline = stream_clock() + 1000U * seconds;
 	int r = 0;
 
 	while (r == 0 && !take(l, ret, &r))

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include "edge/milter/milter.h"
 #include "edge/milter/octets.h"
+#include "edge/net/net.h"
 #include "proto/milter.h"
 
 #define LINK_FAULT_MAX 128
@@ -72,9 +73,6 @@ uint64_t link_full_time(const struct milter_setting *s);
  */
 int link_open(struct link *l, const struct milter_setting *s);
 int link_open_patiently(struct link *l, const struct milter_setting *s);
-
-/* Milliseconds of the monotonic clock. */
-uint64_t link_clock(void);
 
 /*
  * Each of the functions below that waits ends with -EINTR or -ETIME where the session

@@ -95,7 +95,7 @@ static void ask(struct lookup *l)
 	struct buf b = BUF(octets);
 
 	dns_put_question(&b, &l->question);
-	l->repeat = link_clock() + LOOKUP_REPEAT;
+	l->repeat = stream_clock() + LOOKUP_REPEAT;
 	while (l->servers[l->server] < 0 ||
 		send(l->servers[l->server], b.p, b.n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
 		if (l->servers[l->server] >= 0)
@@ -131,7 +131,7 @@ void lookup_begin(struct lookup *l, const struct ip *ip)
 		return;
 	l->step = LOOKUP_NAMES;
 	l->ip = *ip;
-	l->end = link_clock() + LOOKUP_TIME;
+	l->end = stream_clock() + LOOKUP_TIME;
 	dns_reverse_name(&l->question.name, ip);
 	if (l->n_servers && ip->n && make_question(l, DNS_PTR))
 		ask(l);
@@ -212,9 +212,9 @@ void lookup_go_on(struct lookup *l)
 		read_server(l, i);
 	if (l->step == LOOKUP_DONE)
 		return;
-	if (link_clock() >= l->end) {
+	if (stream_clock() >= l->end) {
 		finish(l, false);
-	} else if (link_clock() >= l->repeat) {
+	} else if (stream_clock() >= l->repeat) {
 		turn(l);
 		ask(l);
 	}
@@ -225,7 +225,7 @@ void lookup_await(struct lookup *l)
 	lookup_go_on(l);
 	while (l->step == LOOKUP_NAMES || l->step == LOOKUP_ADDRESS) {
 		struct pollfd fds[DNS_SERVERS_MAX];
-		uint64_t now = link_clock(),
+		uint64_t now = stream_clock(),
 			 until = l->repeat < l->end ? l->repeat : l->end;
 		for (size_t i = 0; i < l->n_servers; i++)
 			fds[i] = (struct pollfd){ .fd = l->servers[i], .events = POLLIN };

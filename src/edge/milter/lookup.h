@@ -24,7 +24,7 @@ struct lookup {
 	size_t n_servers;
 	enum lookup_step step;
 	struct ip ip;
-	uint64_t end, repeat; /* by link_clock() */
+	uint64_t end, repeat; /* by stream_clock() */
 	size_t server; /* index of the server that has the question */
 	struct dns_question question;
 	struct dns_name names[DNS_NAMES_MAX];

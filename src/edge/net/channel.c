@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 #include "edge/net/net.h"
 
@@ -111,22 +110,13 @@ ssize_t channel_await(int channel, void *to, size_t room, int *ret_fds, size_t n
 	return receive(channel, to, room, 0, ret_fds, n_room, ret_n_fds);
 }
 
-/* Not stream_clock(), as modules have this file and not that one. */
-static uint64_t clock_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 int channel_wait(int channel, short events, int signals, unsigned most)
 {
 	struct pollfd fds[] = { { .fd = channel, .events = events },
 		{ .fd = signals, .events = POLLIN } };
-	uint64_t now = clock_now(), end = now + most;
+	uint64_t now = stream_clock(), end = now + most;
 
-	for (; now < end; now = clock_now()) {
+	for (; now < end; now = stream_clock()) {
 		int n = poll(fds, 2, (int)(end - now));
 		if (n < 0 && errno != EINTR)
 			return -errno;
@@ -134,7 +124,7 @@ int channel_wait(int channel, short events, int signals, unsigned most)
 			return 0;
 		if (n > 0) {
 			fds[1].fd = -1;
-			now = clock_now();
+			now = stream_clock();
 			end = now + CHANNEL_STOP_WAIT < end ? now + CHANNEL_STOP_WAIT
 							    : end;
 		}

@@ -19,14 +19,6 @@
 #include <unistd.h>
 #include "edge/module.h"
 
-uint64_t stream_clock(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static sigset_t stop_signals(void)
 {
 	sigset_t stop;
