@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A connection's TLS: the key agent that has its private keys, if there is one, and the
- * credentials, which are loaded when TLS is first needed or which the listener has loaded.
+ * credentials. The listener has loaded them, or the connection does so when TLS is first
+ * needed.
  */
 #include <errno.h>
 #include <stdio.h>

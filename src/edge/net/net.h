@@ -81,7 +81,7 @@ struct stream {
 	bool unanswered; /* the last piece was small, and nothing has been sent since */
 };
 
-/* Returns milliseconds of the monotonic clock. Inline: modules need it without stream.c. */
+/* Returns milliseconds of the monotonic clock. Modules need it without stream.c. */
 static inline uint64_t stream_clock(void)
 {
 	struct timespec t;

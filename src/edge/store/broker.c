@@ -184,9 +184,9 @@ static bool serve_recipient(
 }
 
 /*
- * True when the connection has ended and so waits for no answer. This is only checked when
- * the round is `late`, since it takes a system call for each request. The end of a channel
- * is read after all its requests.
+ * True when the connection has ended and so waits for no answer. This is only checked
+ * when the round is `late`, since it takes a system call for each request. The end of a
+ * channel is read after all its requests.
  */
 static bool is_given_up(int fd, const struct broker_request *request, bool late)
 {

@@ -448,8 +448,8 @@ struct broker_link {
 };
 
 /*
- * Sets the channel, a descriptor, or the error because of which there is none, -errno. The
- * caller sets `signals` when it has opened them; until then it is -1.
+ * Sets the channel, a descriptor, or the error because of which there is none, -errno.
+ * The caller sets `signals` when it has opened them; until then it is -1.
  */
 void broker_link_init(struct broker_link *l, int channel);
 
