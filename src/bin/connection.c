@@ -28,11 +28,14 @@ static void put_log(void *ctx, const char *fault)
 bool connection_settings(
 	struct connection *c, void (*report)(void *, const char *), void *ctx)
 {
+	struct settings_source from;
 	bool fine;
 
 	config_init(&c->config, c->inherited.credentials_directory, report, ctx);
 	c->config.state_directory = c->inherited.state_directory;
-	fine = options_load(&c->options, &c->config, true);
+	options_source(&c->options, &from);
+	from.with_recipients = true;
+	fine = settings_load(&c->config, &from);
 	if (c->preload || c->options.listens)
 		config_complete(&c->config);
 	return fine;

@@ -127,18 +127,15 @@ static bool parse_address(struct options *o, const char *word)
 	return true;
 }
 
-bool options_load(const struct options *o, struct config *c, bool with_recipients)
+void options_source(const struct options *o, struct settings_source *ret)
 {
-	const struct settings_source from = {
+	*ret = (struct settings_source){
 		.file = o->file,
 		.must_exist = o->file_given,
 		.overrides = o->overrides,
 		.n_overrides = o->n_overrides,
 		.lmtp = o->lmtp,
-		.with_recipients = with_recipients,
 	};
-
-	return settings_load(c, &from);
 }
 
 static bool parse_flag(struct options *o, const char *word)

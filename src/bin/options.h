@@ -40,12 +40,9 @@ struct options {
 
 void options_parse(int argc, char **argv, struct options *ret);
 
-struct config;
+struct settings_source;
 
-/*
- * Loads the settings by these options into `c`, after config_init(). `with_recipients`:
- * also opens the table of recipients. True: there was no fault.
- */
-bool options_load(const struct options *o, struct config *c, bool with_recipients);
+/* Sets where the settings come from; the table of recipients is not among it. */
+void options_source(const struct options *o, struct settings_source *ret);
 
 extern const char options_help[];

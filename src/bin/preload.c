@@ -126,16 +126,39 @@ static void watch_pairs(struct watch *w, const struct tls_settings *tls)
 	}
 }
 
-/* Called before files are read, so that a change in between is detected. */
-static void watch_all(struct preload *p)
+static void watch_settings(void *ctx, const char *path)
+{
+	struct preload *p = ctx;
+
+	watch_add(&p->watch, path, false);
+}
+
+/* Loads the settings, and watches their files from before they are read. */
+static void load_settings(struct preload *p)
+{
+	struct settings_source from;
+
+	options_source(p->options, &from);
+	from.before_reading = watch_settings;
+	from.ctx = p;
+	p->watch.n = 0;
+	/* the rules for clients decide whether some of them use TLS */
+	settings_load(p->config, &from);
+	config_complete(p->config);
+}
+
+/*
+ * Watches the files that the settings name. Called before they are read, so that a change
+ * in between is detected.
+ */
+static void watch_named(struct preload *p)
 {
 	const struct config *c = p->config;
-	const char *const files[] = { p->options->file, c->clients_file, c->tls.tickets,
-		c->tls.client_ca, c->recipients_file, c->milters, c->auth_users,
-		c->auth_secret, c->auth_certificates, c->auth_senders };
+	const char *const files[] = { c->tls.tickets, c->tls.client_ca,
+		c->recipients_file, c->milters, c->auth_users, c->auth_secret,
+		c->auth_certificates, c->auth_senders };
 
 	snprintf(p->tls_module, sizeof(p->tls_module), "%s/" TLS_MODULE, p->modules);
-	p->watch.n = 0;
 	if (!p->api && some_client_may_use_tls(p))
 		watch_add(&p->watch, p->tls_module, false);
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
@@ -349,10 +372,8 @@ int preload_load(struct preload *p)
 	p->config = config;
 	/* connections that are prepared with these settings report their faults */
 	config_init(config, p->credentials_directory, NULL, NULL);
-	/* the rules for clients decide whether some of them use TLS */
-	options_load(p->options, config, false);
-	config_complete(config);
-	watch_all(p);
+	load_settings(p);
+	watch_named(p);
 	load_credentials(p);
 	if (!p->only_keys) {
 		load_names(p);

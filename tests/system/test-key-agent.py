@@ -67,6 +67,29 @@ def test_an_acceptor_whose_settings_are_newer_than_those_of_the_listener_opens_n
     deliver(here.client(), tls=True)
 
 
+@harness.table(settings=("settings",), clients=("clients",))
+def test_what_is_changed_while_the_listener_reads_it_is_used(name):
+    """The first close() of the file takes a second: it has been read, and is changed before anything else is done."""
+    harness.need("strace")
+    here = Listening(tls="off", pair=harness.pair())
+    clients = here.dir / "clients"
+    clients.write_text("10.0.0.1 tls=off\n")
+    here.set(clients=clients)
+    path = {"settings": here.settings_file, "clients": clients}[name]
+    trace = here.dir / "trace"
+    starting = threading.Thread(target=here.listen, daemon=True, kwargs={"wrap": (
+        "strace", "-D", "-f", "-o", trace, "-P", path, "-e", "trace=close", "-e",
+        "inject=close:delay_enter=1000000:when=1")})
+    starting.start()
+    harness.eventually(lambda: trace.exists() and "close(" in trace.read_text(), "the listener has read it")
+    if name == "settings":
+        here.set(tls="required")
+    else:
+        path.write_text("127.0.0.1 tls=required\n")
+    starting.join()
+    deliver(here.client(), tls=True)
+
+
 @harness.senseless_when_sanitized
 def test_a_key_in_the_file_of_the_certificate_is_not_read_by_the_listener():
     harness.need_root("to read the memory of processes")

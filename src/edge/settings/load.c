@@ -49,18 +49,28 @@ static void check_rules(struct config *c)
 	}
 }
 
+static void announce(const struct settings_source *from, const char *path)
+{
+	if (from->before_reading)
+		from->before_reading(from->ctx, path);
+}
+
 bool settings_load(struct config *c, const struct settings_source *from)
 {
-	if (from->file)
+	if (from->file) {
+		announce(from, from->file);
 		config_read(c, from->file, from->must_exist);
+	}
 	for (size_t i = 0; i < from->n_overrides; i++)
 		config_override(c, from->overrides[i]);
 	c->session.lmtp = from->lmtp;
 	config_finish(c);
 	if (c->recipients_file && from->with_recipients)
 		open_recipients(c);
-	if (c->clients_file)
+	if (c->clients_file) {
+		announce(from, c->clients_file);
 		clients_read(&c->clients, c->clients_file, &c->faults);
+	}
 	check_rules(c);
 	return c->faults.n == 0;
 }

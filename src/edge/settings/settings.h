@@ -202,6 +202,9 @@ struct settings_source {
 	size_t n_overrides;
 	bool lmtp; /* RFC 2033 in place of SMTP */
 	bool with_recipients; /* the table of recipients is opened as well */
+	/* called with the path of the settings and of the rules before they are read */
+	void (*before_reading)(void *ctx, const char *path); /* NULL: no call */
+	void *ctx;
 };
 
 /*
