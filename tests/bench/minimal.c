@@ -128,6 +128,8 @@ static void store(struct connection *c, const char *maildir)
 		die(new);
 	put(c, "354 Go ahead\r\n");
 	get_content(c, fd);
+	if (c->filter)
+		minimal_filter_end(c->filter_fd);
 	clock_gettime(CLOCK_REALTIME, &now);
 	snprintf(name, sizeof(name), "%lld.M%ldP%d.minimal", (long long)now.tv_sec,
 		now.tv_nsec / 1000, (int)getpid());
@@ -167,9 +169,11 @@ void minimal_serve(struct connection *c, const char *maildir)
 			 c->begin == c->end) {
 			put(c, "220 Go ahead\r\n");
 			c->start_tls(c);
-		} else if (starts(line, "MAIL") || starts(line, "RCPT"))
+		} else if (starts(line, "MAIL") || starts(line, "RCPT")) {
+			if (c->filter && starts(line, "MAIL"))
+				c->filter_fd = minimal_filter_open(c->filter);
 			put(c, "250 Ok\r\n");
-		else if (starts(line, "DATA"))
+		} else if (starts(line, "DATA"))
 			store(c, maildir);
 		else if (starts(line, "QUIT")) {
 			put(c, "221 Bye\r\n");

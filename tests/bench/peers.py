@@ -407,6 +407,12 @@ class PosternExecFiltered(PosternFiltered):
     command = PosternExec.command
 
 
+class PrototypeFiltered(Filtered, ForkingPlain):
+    def command(self):
+        options = ("-f", f"{self.folder}/filter.sock") if self.mode else ()
+        return self.prototype(self.tools(), "-l", str(self.port), *options)
+
+
 class PostfixFiltered(Filtered, Postfix):
     @property
     def more(self):
@@ -417,13 +423,17 @@ def filtered(kind, name, label, mode, note):
     return type(f"{kind.__name__}-{mode}", (kind,), {"name": name, "label": label, "mode": mode, "note": note})
 
 
-FILTERED = [filtered(kind, f"{name}-{mode or 'unfiltered'}", label, mode, note)
-            for kind, name, label in ((PosternFiltered, "postern", "postern, its own listener"),
-                                      (PosternExecFiltered, "exec", "postern, the least listener"),
-                                      (PostfixFiltered, "postfix", "Postfix 3.7, virtual(8)"))
-            for mode, note in ((None, "no filter, for comparison"), ("nothing", "a filter that wants no events"),
-                               ("silent", "a filter that answers nothing before the end of the message"),
-                               ("every", "a filter that answers each event"))]
+MODES = {None: "no filter, for comparison", "nothing": "a filter that wants no events",
+         "silent": "a filter that answers nothing before the end of the message",
+         "every": "a filter that answers each event"}
+
+FILTERED = [filtered(kind, f"{name}-{mode or 'unfiltered'}", label, mode, MODES[mode])
+            for kind, name, label, modes in ((PosternFiltered, "postern", "postern, its own listener", MODES),
+                                      (PosternExecFiltered, "exec", "postern, the least listener", MODES),
+                                             (PrototypeFiltered, "forking", "prototype, its own listener",
+                                              (None, "nothing")),
+                                             (PostfixFiltered, "postfix", "Postfix 3.7, virtual(8)", MODES))
+            for mode in modes]
 
 SERVERS = {kind.name: kind for kind in (
     PosternExec, PosternTcpserver, PosternInetd, PosternListen, PosternListenPlain, PosternStaticExec,
