@@ -31,18 +31,17 @@ class Claim:
 
 
 class Difference:
-    """Milliseconds of CPU that ours costs more than theirs, round by round; both are (server, work, figure)."""
+    """Milliseconds of CPU that ours costs more than theirs, round by round; both are (server, work, figure). The
+    prototype is a pair of them."""
 
-    def __init__(self, text, ours, theirs, most):
-        self.text, self.ours, self.theirs, self.most = text, ours, theirs, most
+    def __init__(self, text, ours, theirs, most, prototype=None):
+        self.text, self.ours, self.theirs, self.most, self.prototype = text, ours, theirs, most, prototype
 
     def measured(self, figures):
-        pairs = zip(values(figures, *self.ours), values(figures, *self.theirs))
-        return [more - less for more, less in pairs] or None, None
+        return differences(figures, self.ours, self.theirs), None
 
-    @staticmethod
-    def floor(_):
-        return None
+    def floor(self, figures):
+        return differences(figures, *self.prototype) if self.prototype else None
 
 
 class Constant:
@@ -66,6 +65,12 @@ class Constant:
 def values(figures, server, work, figure):
     samples = figures["samples"].get(work, {}).get(server, [])
     return [sample[figure] for sample in samples if figure in sample]
+
+
+def differences(figures, ours, theirs):
+    """Round by round; None when one of them was not measured."""
+    pairs = zip(values(figures, *ours), values(figures, *theirs))
+    return [more - less for more, less in pairs] or None
 
 
 def ratios(figures, ours, theirs):
@@ -169,7 +174,9 @@ PROTOTYPES = (
 # The filter itself is left out; with one that wants no events both do the least.
 FILTERED = (
     *(Difference(f"a filter that {text}, {way}: ms of CPU more", (f"{server}-{mode}", "filtered", "cpu"),
-                 (f"{server}-unfiltered", "filtered", "cpu"), most)
+                 (f"{server}-unfiltered", "filtered", "cpu"), most,
+                 (("forking-nothing", "filtered", "cpu"), ("forking-unfiltered", "filtered", "cpu"))
+                 if (server, mode) == ("postern", "nothing") else None)
       for server, way in (("postern", "--listen"), ("exec", "by exec"))
       for mode, text, most in (("nothing", "wants no events", 0.1), ("silent", "answers nothing before the end of the message", 0.1),
                                ("every", "answers each event", 0.4))),
