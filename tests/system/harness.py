@@ -164,7 +164,8 @@ def main():
     # Meson ends a test that takes too long by SIGTERM: leave by way of the cleanups then, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     plan = _plan(sys.modules["__main__"], args.tests)
-    print(f"1..{len(plan)}")
+    print(f"1..{len(plan) + 1}")
+    os.environ[_MARK] = str(os.getpid())
     failed = 0
     try:
         build = _passable(build)
@@ -172,7 +173,34 @@ def main():
             failed += not _run(number, name, function, values)
     finally:
         _everything.close()
+    failed += not _run(len(plan) + 1, "no process is left", _end_left, ())
     sys.exit(1 if failed else 0)
+
+
+_MARK = "POSTERN_TEST_RUN"  # in the environment of all processes that tests start
+
+
+def _left():
+    """Processes with the mark, but for ended ones, and for those that this user must not look into."""
+    mark = f"{_MARK}={os.getpid()}".encode()
+    found = {}
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark in (place / "environ").read_bytes().split(b"\0"):
+                found[int(place.name)] = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return found
+
+
+def _end_left():
+    """A process that stays would keep Meson waiting, and the processor busy."""
+    try:
+        eventually(lambda: not _left(), "the processes of all tests end", 60)
+    except AssertionError:
+        left = _left()
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        raise AssertionError("\n".join(f"{pid}: {command}" for pid, command in left.items())) from None
 
 
 def _passable(folder):
