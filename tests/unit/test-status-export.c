@@ -135,7 +135,7 @@ static void put_long(struct buf *to, size_t n, bool is_binary)
 {
 	buf_put_str(to, is_binary ? "POSTERN_FROM\n" : "POSTERN_FROM=");
 	for (size_t i = 0; is_binary && i < 8; i++)
-		buf_put_char(to, (char)(n >> 8 * i & 255));
+		buf_put_char(to, (char)((uint64_t)n >> 8 * i & 255));
 	for (size_t i = 0; i < n; i++)
 		buf_put_char(to, 'x');
 	buf_put_char(to, '\n');
