@@ -109,10 +109,11 @@ class Rows:
         ways = {
             "bare": lambda: p.bare_cpu(f"{self.tools}/no-libc"),
             "libc": lambda: p.bare_cpu("/bin/true"),
-            "static libc": lambda: p.bare_cpu(f"{self.tools}/empty"),
             "prototype": lambda: cpu("plain", f"{self.tools}/minimal-plain", f"{self.scratch}/plain"),
             "no sync": lambda: cpu("plain", *no_sync, *p.postern()),
             "sync": lambda: cpu("plain", "env", *p.postern())}
+        if os.path.exists(f"{self.tools}/empty"):
+            ways["static libc"] = lambda: p.bare_cpu(f"{self.tools}/empty")
         for name, server in (("fork", self.listen("fork-plain", f"{self.tools}/minimal-plain", "-l", "{port}",
                                                   f"{self.scratch}/fork-plain")),
                              ("fork, library", self.listen("fork-tls", f"{self.tools}/minimal-tls", "-l", "{port}",
