@@ -326,6 +326,38 @@ void local_unquote(struct span local, struct buf *to)
 	}
 }
 
+/* Takes the local part from the front of a mailbox; "@" and the domain are left. */
+static struct span split_local(struct span *mailbox)
+{
+	const char *at = mailbox->n ? memrchr(mailbox->p, '@', mailbox->n) : NULL;
+	struct span local = { mailbox->p, at ? (size_t)(at - mailbox->p) : mailbox->n };
+
+	*mailbox = span_from(*mailbox, local.n);
+	return local;
+}
+
+/* False: it is no quoted local part, or too long for one. */
+static bool unquote_whole(struct span local, struct buf *to)
+{
+	if (local.n < 2 || !span_ends(local, SPAN("\"")))
+		return false;
+	local_unquote(local, to);
+	return *local.p == '"' && !to->overflow;
+}
+
+bool address_is_same(struct span a, struct span b)
+{
+	char plain_a[PATH_OCTETS_MAX], plain_b[PATH_OCTETS_MAX];
+	struct buf of_a = BUF(plain_a), of_b = BUF(plain_b);
+	struct span local_a = split_local(&a), local_b = split_local(&b);
+
+	if (unquote_whole(local_a, &of_a))
+		local_a = buf_span(&of_a);
+	if (unquote_whole(local_b, &of_b))
+		local_b = buf_span(&of_b);
+	return span_ieq(local_a, local_b) && span_ieq(a, b);
+}
+
 void local_quote(struct span octets, struct buf *to)
 {
 	buf_put_char(to, '"');

@@ -56,6 +56,11 @@ bool domain_valid_utf8(struct span domain);
 
 /* Appends the octets of a local part without its quoting (RFC 5321 4.1.2). */
 void local_unquote(struct span local, struct buf *to);
+/*
+ * True when both are the same mailbox: quotes around a local part make no difference, and
+ * neither do capital letters. A text that is no mailbox is compared as it is.
+ */
+bool address_is_same(struct span a, struct span b);
 /* Appends a quoted local part for these octets. All of them must be allowed in one. */
 void local_quote(struct span octets, struct buf *to);
 /* Appends a local part for these octets, quoted only where quotes are needed. */

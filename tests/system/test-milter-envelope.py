@@ -99,6 +99,16 @@ def test_a_recipient_that_the_client_did_not_name_reads_of_no_other(edits, names
         harness.equal(received.count(";"), 1)
 
 
+@harness.table(quoted='"alice"', escaped='"al\\ice"', capital_letters='"Alice"')
+def test_a_recipient_is_removed_whatever_quotes_the_client_wrote(name):
+    filter_ = Filter(**at_end(path_frame("-", f"<{address('alice')}>"), path_frame("+", f"<{address('carl')}>")))
+    site = site_with(filter_)
+    client = begin(site)
+    harness.equal(send(client, name).code, 250)
+    client.quit()
+    harness.equal(boxes(site), ["carl"])
+
+
 def test_a_single_recipient_of_the_client_is_named_as_ever():
     filter_ = Filter(**at_end(filters.insert(0, "X-A", "1")))
     site = site_with(filter_)

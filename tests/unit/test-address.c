@@ -580,6 +580,38 @@ static void test_quotes_where_needed(void)
 }
 
 /* What needs no quotes as a local part. */
+/* RFC 5321 4.1.2: a quoted local part is the same one as without its quotes. */
+static void test_compares_mailboxes_without_their_quotes(void)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} table[] = {
+		{ "info@example.org", "info@example.org", true },
+		{ "Info@Example.ORG", "info@example.org", true },
+		{ "\"info\"@example.org", "info@example.org", true },
+		{ "\"in\\fo\"@example.org", "info@example.org", true },
+		{ "\"a b\"@example.org", "\"a\\ b\"@example.org", true },
+		{ "\"a@b\"@example.org", "\"a\\@b\"@example.org", true },
+		{ "josé@example.org", "\"josé\"@example.org", true },
+		{ "info", "\"info\"", true },
+		{ "info@example.org", "info", false },
+		{ "info@example.org", "info@example.com", false },
+		{ "info@example.org", "inf@example.org", false },
+		{ "\"info@example.org\"", "info@example.org", false },
+		{ "\"info@example.org", "info@example.org", false },
+		{ "\"@example.org", "@example.org", false },
+		{ "", "", true },
+	};
+
+	for (size_t i = 0; i < TEST_COUNT(table); i++) {
+		struct span a = span_of(table[i].a), b = span_of(table[i].b);
+		if (!CHECK(address_is_same(a, b) == table[i].same) ||
+			!CHECK(address_is_same(b, a) == table[i].same))
+			fprintf(stderr, "\t%s %s\n", table[i].a, table[i].b);
+	}
+}
+
 static void test_knows_a_local_part_without_quotes(void)
 {
 	static const char *const fine[] = { "a", "a.b", "josé" };
@@ -609,6 +641,7 @@ int main(void)
 		TEST(test_unquotes),
 		TEST(test_quotes),
 		TEST(test_quotes_where_needed),
+		TEST(test_compares_mailboxes_without_their_quotes),
 		TEST(test_knows_a_local_part_without_quotes),
 	};
 

@@ -100,7 +100,7 @@ static bool is_removed_later(const struct changes *c, size_t i)
 
 	while (++i < c->n)
 		if (c->list[i].kind == MILTER_RCPT_DELETE &&
-			span_ieq(address_of(&c->list[i]), added))
+			address_is_same(address_of(&c->list[i]), added))
 			return true;
 	return false;
 }
@@ -111,7 +111,7 @@ static void remove_recipient(struct tx *tx, const struct change *change)
 
 	for (size_t i = 0; i < tx->n_recipients; i++) {
 		struct recipient *r = &tx->recipients[i];
-		if (!span_ieq(r->mailbox, text))
+		if (!address_is_same(r->mailbox, text))
 			continue;
 		r->left_out = true;
 		/* no report of its delivery is made */
