@@ -20,6 +20,8 @@
 #include "edge/sandbox/sandbox.h"
 #include "edge/settings/settings.h"
 #include "edge/store/store.h"
+#include "proto/text.h"
+#include "smtp/names.h"
 #include "smtp/policy.h"
 #include "smtp/state.h"
 
@@ -58,11 +60,14 @@ static int wait_for(void *ctx, int fd, short events, uint64_t until)
 	return stream_wait_for(ctx, fd, events, until);
 }
 
-static const struct reply *judge_domain(void *ctx, struct span domain)
+static const struct reply *judge_recipient(void *ctx, struct recipient *r)
 {
 	const struct filters *f = ctx;
+	const struct reply *refusal = NULL;
 
-	return policy_judge_domain(f->place.policy, domain);
+	if (!utf8_is_ascii(r->mailbox))
+		refusal = names_settle(f->place.session->settings->names, r);
+	return refusal ? refusal : policy_judge_domain(f->place.policy, r->domain);
 }
 
 static void set_name(void *ctx, const char *name)
@@ -117,7 +122,7 @@ struct filters *filters_open(const struct filters_place *place, struct stage **s
 				.wait = { .ctx = f->place.stream, .ready = wait_for },
 				.set_name = set_name,
 				.ctx = f,
-				.judge_domain = judge_domain,
+				.judge_recipient = judge_recipient,
 				.quarantine = place->quarantine ? quarantine : NULL,
 			},
 			&f->facts, &f->directory);

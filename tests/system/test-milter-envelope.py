@@ -154,6 +154,27 @@ def test_an_added_recipient_is_looked_up_like_one_of_a_client(added, expected):
     assert "delivery_fault" not in record(site), record(site)
 
 
+@harness.table(alone=("off", False), inside_tls=("on", False), as_the_owner=("off", True))
+def test_a_filter_may_add_a_recipient_that_is_not_ascii(tls, brokered):
+    filter_ = Filter(**at_end(path_frame("-", f"<{address('alice')}>"), path_frame("+", f"<{address('JÜRGEN')}>")))
+    site = site_with(filter_, tls=tls)
+    if brokered:
+        give(make_maildir(site.root / "jürgen"), OTHER)
+    if tls == "on":
+        site.set(pair=harness.pair())
+    client = begin(site)
+    if tls == "on":
+        client.starttls()
+        client.ehlo()
+    harness.equal(send(client, "alice", mail=" SMTPUTF8").code, 250)
+    harness.equal(send(client, "alice", "bob").code, 250)
+    client.quit()
+    harness.equal(boxes(site), ["bob", "jürgen"])
+    first, second = harness.eventually(lambda: len(found := site.records("message")) == 2 and found, "two records")
+    assert "delivery_fault" not in first, first
+    harness.contains(second["delivery_fault"], "is no address that can be added")
+
+
 NOT_ADDED = {
     "foreign": ("eve@example.com", "No mail is accepted here for that domain", 250),
     "unknown": (address("nobody"), "No such mailbox", 250),

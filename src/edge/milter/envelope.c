@@ -126,25 +126,28 @@ static const struct reply *add_recipient(
 	char octets[CHANGE_TEXT_MAX + 3];
 	const struct rcpt_params params = { 0 };
 	struct buf room = BUF(octets);
+	const char *fault = NULL;
 	struct recipient *added;
 	const struct reply *r;
 	struct path path;
 
-	if (!take_path(change, PATH_FORWARD, &room, &path) || path.null || path.utf8) {
+	if (!take_path(change, PATH_FORWARD, &room, &path) || path.null ||
+		(path.utf8 && !tx->params.smtputf8)) {
 		note(m, change, "is no address that can be added");
 		return m->host.reply(REPLY_FILTER_FAILED_FOR_GOOD);
 	}
-	r = m->host.judge_domain(m->host.ctx, path.domain);
-	if (r || tx_add_recipient(tx, &path, &params, &added) < 0) {
-		note(m, change, r ? r->text : "out of memory");
-		return r ? r : m->host.reply(REPLY_NO_MEMORY);
+	if (tx_add_recipient(tx, &path, &params, &added) < 0) {
+		note(m, change, "out of memory");
+		return m->host.reply(REPLY_NO_MEMORY);
 	}
 	tx->n_added++;
 	added->slot = 0;
-	r = stages_rcpt(&m->host.delivery, tx, added);
+	r = m->host.judge_recipient(m->host.ctx, added);
+	if (!r) {
+		r = stages_rcpt(&m->host.delivery, tx, added);
+		fault = r && r->code < 500 ? stages_fault(&m->host.delivery) : NULL;
+	}
 	if (r) {
-		const char *fault =
-			r->code < 500 ? stages_fault(&m->host.delivery) : NULL;
 		note(m, change, fault ? fault : r->text);
 		tx_drop_recipient(tx);
 	}

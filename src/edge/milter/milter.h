@@ -78,8 +78,11 @@ struct milter_host {
 	void *ctx; /* of the functions below */
 	/* The client's name was confirmed; it lives until the stage is closed. */
 	void (*set_name)(void *ctx, const char *name);
-	/* NULL, or the refusal of mail for the domain */
-	const struct reply *(*judge_domain)(void *ctx, struct span domain);
+	/*
+	 * Converts names that are not ASCII to the form for comparison. NULL, or the
+	 * refusal of mail for that domain.
+	 */
+	const struct reply *(*judge_recipient)(void *ctx, struct recipient *r);
 	/*
 	 * Puts the mailbox for quarantined mail in the place of those of all recipients.
 	 * NULL or a refusal. The function is NULL where there is no such mailbox.
