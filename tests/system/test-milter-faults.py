@@ -323,6 +323,16 @@ def test_a_discard_of_a_filter_that_failed_hides_no_other_filter():
     harness.contains(str(send(site, MESSAGE, code=550)), "5.7.1 spam")
 
 
+def test_changes_that_are_too_big_do_not_count_once_their_filter_has_failed():
+    too_big = frame("b", b"x" * 60_000) * 2
+    first = Filter(path=harness.scratch() / "a.sock", E=lambda _, conversation: conversation.connection.sendall(too_big))
+    second = Filter(path=harness.scratch() / "b.sock", E=filters.add("X-Second", "1") + frame("c"))
+    site = site_with(first.line("default-action=accept"), second.line(), size_limit="100000")
+    send(site, MESSAGE)
+    harness.contains(record(site)["delivery_fault"], "a.sock closed the connection")
+    harness.contains(site.only_message().read_text(errors="replace"), "\nX-Second: 1\n")
+
+
 REFUSALS = {"reject": (frame("r"), 550), "tempfail": (frame("t"), 451), "shutdown": (frame("4"), 421),
             "reply": (filters.reply("554 5.7.9 no"), 554)}
 

@@ -446,6 +446,9 @@ const struct reply *filter_ask_content(
 	if (m->content.parsed)
 		milter_edits_restore(&m->content.edits);
 	m->content.has_new_body = false;
+	/* none of its changes is made, so they refuse no message, either */
+	m->content.refusal = NULL;
+	m->content.n_dropped = 0;
 	changes_cut(&m->changes, n_changes);
 	f->n_edits = 0;
 	return f->failed ? refusal : filter_fail(m, f);
