@@ -68,6 +68,12 @@ bool ending_is_check(const struct session *s, const struct reply *outcome)
 	       !s->tx.n_refused && (s->end == END_NONE || s->end == END_QUIT);
 }
 
+bool ending_is_delivered(const struct reply *outcome)
+{
+	return outcome && reply_is_positive(outcome) &&
+	       outcome != reply_get(REPLY_FILTER_DISCARDED);
+}
+
 bool ending_is_refused(const struct session *s, const struct reply *outcome)
 {
 	if (outcome)
@@ -156,8 +162,7 @@ enum topic topic_of_message(const struct session *s, const struct reply *outcome
 		return TOPIC_REFUSED;
 	if (!outcome)
 		return is_lost(s, outcome) ? TOPIC_LOST : TOPIC_GIVEN_UP;
-	return outcome == reply_get(REPLY_FILTER_DISCARDED) ? TOPIC_DISCARDED
-							    : TOPIC_DELIVERED;
+	return ending_is_delivered(outcome) ? TOPIC_DELIVERED : TOPIC_DISCARDED;
 }
 
 enum topic topic_of_login(const struct reply *outcome)

@@ -28,6 +28,9 @@ const char *session_end_word(enum session_end why);
  */
 bool ending_is_check(const struct session *s, const struct reply *outcome);
 
+/* True when the message was stored, for some recipient at least. */
+bool ending_is_delivered(const struct reply *outcome);
+
 /* True when the message, or each recipient, was refused. */
 bool ending_is_refused(const struct session *s, const struct reply *outcome);
 

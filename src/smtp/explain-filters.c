@@ -136,7 +136,9 @@ static void put_cause(struct buf *to, enum filters_cause cause, const struct sub
 		buf_put(to, SPAN("..."));
 }
 
-static enum filters_cause cause_of_message(const struct subject *t)
+/* An effect that the message did not have in the end is none. */
+static enum filters_cause cause_of_message(
+	const struct subject *t, const struct reply *outcome)
 {
 	switch (t->s->filters->effect) {
 	case FILTER_FAILED:
@@ -146,9 +148,13 @@ static enum filters_cause cause_of_message(const struct subject *t)
 			return FILTERS_HAD_REFUSED;
 		break;
 	case FILTER_DISCARDED:
-		return FILTERS_HAD_DISCARDED;
+		if (outcome == reply_get(REPLY_FILTER_DISCARDED))
+			return FILTERS_HAD_DISCARDED;
+		break;
 	case FILTER_QUARANTINED:
-		return FILTERS_HAD_QUARANTINED;
+		if (ending_is_delivered(outcome))
+			return FILTERS_HAD_QUARANTINED;
+		break;
 	case FILTER_NO_EFFECT:
 		break;
 	}
@@ -160,7 +166,7 @@ void explain_message(const struct session *s, const struct reply *outcome, struc
 	struct subject t = { .s = s, .refusal = ending_refusal(s, outcome) };
 
 	t.wait = &s->filters->slow;
-	put_cause(to, cause_of_message(&t), &t);
+	put_cause(to, cause_of_message(&t, outcome), &t);
 }
 
 void explain_slow(const struct session *s, struct buf *to)

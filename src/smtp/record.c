@@ -130,7 +130,8 @@ static void put_filters_time(const struct ended *e, struct buf *b)
 
 static void put_quarantine(const struct ended *e, struct buf *b)
 {
-	buf_put_str(b, e->s->filters->quarantine); /* likewise */
+	if (ending_is_delivered(e->outcome))
+		buf_put_str(b, e->s->filters->quarantine); /* likewise */
 }
 
 static void put_outcome(const struct ended *e, struct buf *b)
@@ -141,9 +142,8 @@ static void put_outcome(const struct ended *e, struct buf *b)
 		buf_put(b, ending_is_check(e->s, e->outcome) ? SPAN("checked")
 							     : SPAN("given-up"));
 	else
-		buf_put(b, e->outcome == reply_get(REPLY_FILTER_DISCARDED)
-				   ? SPAN("discarded")
-				   : SPAN("delivered"));
+		buf_put(b, ending_is_delivered(e->outcome) ? SPAN("delivered")
+							   : SPAN("discarded"));
 }
 
 static void put_tx_reason(const struct ended *e, struct buf *b)

@@ -126,6 +126,42 @@ def test_a_discarded_message_is_explained():
     harness.equal(site.everything(), [])
 
 
+def test_a_message_whose_recipients_a_filter_removes_is_discarded_by_it():
+    first = Filter(**SILENT)
+    second = Filter(E=frame("-", f"<{RECIPIENT}>\0".encode()) + frame("c"), path=harness.scratch() / "b", **SILENT)
+    third = Filter(path=harness.scratch() / "c", **SILENT)
+    site = site_with(first.line(), second.line(), third.line())
+    message(site)
+    found = record(site)
+    harness.equal(found["outcome"], "discarded")
+    harness.equal(found["explanation"], f"the filter unix:{second.path} discarded it, and the client was told that it "
+                                        "was accepted")
+
+
+def test_a_message_that_was_to_be_discarded_is_refused_or_given_up():
+    filter_ = Filter(R=frame("d"))
+    site = site_with(filter_.line(), size_limit="1000")
+    client = site.connect()
+    client.ehlo()
+    harness.equal(client.message(harness.sample() + b"x" * 998 + b"\r\n").code, 552)
+    client.envelope()
+    client.close()
+    refused, given_up = harness.eventually(lambda: len(found := records(site)) == 2 and found, "two records")
+    harness.equal((refused["outcome"], given_up["outcome"]), ("refused", "given-up"))
+    assert "explanation" not in refused and "explanation" not in given_up, (refused, given_up)
+
+
+def test_a_message_for_which_the_quarantine_has_no_room_is_not_there():
+    filter_ = Filter(E=frame("q", b"odd\0") + frame("c"), **SILENT)
+    site = site_with(filter_.line(), quarantine_mailbox="odd")
+    (site.root / "odd").write_text("no directory")
+    message(site, code=451)
+    found = record(site)
+    harness.equal(found["outcome"], "refused")
+    assert "quarantine" not in found and "explanation" not in found, found
+    harness.contains(found["delivery_fault"], "odd")
+
+
 def test_a_quarantine_has_its_reason():
     first = Filter(**SILENT)
     second = Filter(E=frame("q", b"virus \"A|B\"\0") + frame("a"), path=harness.scratch() / "b", **SILENT)

@@ -1021,9 +1021,16 @@ static void test_what_a_filter_did_is_explained_by_its_effect(void)
 	explains_message(&s, NULL,
 		"the filter unix:/f cannot connect (milters, default-action=accept)");
 	f.effect = FILTER_QUARANTINED;
-	explains_message(&s, NULL,
+	explains_message(&s, reply_get(REPLY_ACCEPTED),
 		"the filter unix:/f put it into quarantine (quarantine-mailbox): (no "
 		"reason given)");
+	explains_message(&s, reply_get(REPLY_STORE_FULL), "");
+	f.effect = FILTER_DISCARDED;
+	explains_message(&s, reply_get(REPLY_FILTER_DISCARDED),
+		"the filter unix:/f discarded it, and the client was told that it was "
+		"accepted");
+	explains_message(&s, reply_get(REPLY_SIZE_ACTUAL), "");
+	explains_message(&s, NULL, "");
 	f.effect = FILTER_NO_EFFECT;
 	f.slow = (struct filter_wait){ "unix:/s", 999 };
 	explains_message(&s, NULL, "");

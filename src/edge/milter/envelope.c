@@ -229,6 +229,19 @@ static const struct reply *worse(const struct reply *a, const struct reply *b)
 	return !a || (b && b->code < a->code) ? b : a;
 }
 
+/* No recipient is left: the filter that removed the last one discards the message. */
+static void discard(struct filters_state *m)
+{
+	const struct changes *c = &m->changes;
+	size_t i = c->n;
+
+	m->discard = true;
+	while (i > 0 && c->list[i - 1].kind != MILTER_RCPT_DELETE)
+		i--;
+	if (i > 0)
+		facts_note(m, c->list[i - 1].filter, NULL);
+}
+
 const struct reply *changes_carry_out(struct filters_state *m, struct tx *tx)
 {
 	const struct changes *c = &m->changes;
@@ -258,7 +271,8 @@ const struct reply *changes_carry_out(struct filters_state *m, struct tx *tx)
 	/* otherwise the message is lost: no recipient has it, and the sender no reply */
 	if (!r && not_added && (not_added->code < 500 || !has_recipient(tx)))
 		return not_added;
-	m->discard |= !has_recipient(tx);
+	if (!has_recipient(tx))
+		discard(m);
 	if (r || !m->quarantine || m->discard)
 		return r;
 	if (mark(m, m->quarantine) < 0)
