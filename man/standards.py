@@ -24,6 +24,7 @@ TITLES = {
     'RFC 2142': 'Mailbox Names for Common Services, Roles and Functions',
     'RFC 2183': 'The Content-Disposition Header Field',
     'RFC 2231': 'MIME Parameter Value and Encoded Word Extensions',
+    'RFC 2317': 'Classless IN-ADDR.ARPA Delegation',
     'RFC 2387': 'The MIME Multipart/Related Content-type',
     'RFC 2920': 'SMTP Service Extension for Command Pipelining',
     'RFC 3030': 'SMTP Service Extensions for Transmission of Large and Binary MIME Messages',

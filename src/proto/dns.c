@@ -28,7 +28,7 @@ struct cursor {
 
 struct record {
 	struct dns_name owner;
-	bool has_owner; /* it is a name that can be shown */
+	bool has_owner; /* it is a name that is_name_octet() allows */
 	unsigned type, class;
 	size_t data; /* where it begins */
 	size_t n; /* octets of data */
@@ -116,7 +116,16 @@ static bool is_host_octet(char c)
 	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
-/* Appends a label. False: it has octets that no host name has. */
+/*
+ * Names of hosts and of the zones that have them: where a network is smaller than a
+ * zone, these may have "/", as in 0/25.2.0.192.in-addr.arpa (RFC 2317 4).
+ */
+static bool is_name_octet(char c)
+{
+	return is_host_octet(c) || c == '/';
+}
+
+/* Appends a label. False: it has octets that no such name has. */
 static bool take_label(struct cursor *c, size_t n, struct buf *to)
 {
 	bool fine = true;
@@ -125,15 +134,15 @@ static bool take_label(struct cursor *c, size_t n, struct buf *to)
 		buf_put_char(to, '.');
 	while (n-- && !c->failed) {
 		char octet = (char)take_octet(c);
-		fine &= is_host_octet(octet);
+		fine &= is_name_octet(octet);
 		buf_put_char(to, ascii_lower(octet));
 	}
 	return fine;
 }
 
 /*
- * Takes a name (RFC 1035 4.1.4). True when it can be shown. The cursor is behind it then
- * in any case, or has failed.
+ * Takes a name (RFC 1035 4.1.4). True when it has only octets of such names. The cursor
+ * is behind it then in any case, or has failed.
  */
 static bool take_name(struct cursor *c, struct dns_name *ret)
 {
@@ -278,7 +287,8 @@ static bool see_name(struct search *s, const struct cursor *c, const struct reco
 {
 	struct dns_name *name = &s->names[s->n];
 
-	if (name_of(c, r, name) && !is_numeric(span_of(name->text)))
+	/* it is shown, so "/" is not allowed */
+	if (name_of(c, r, name) && dns_is_host_name(span_of(name->text)))
 		s->n++;
 	return s->n == DNS_NAMES_MAX;
 }

@@ -231,6 +231,10 @@ static void test_names_of_an_address_are_taken(void)
 				"\0\x05\0\x01" TTL "\0\x03\x01x\0"
 				"\x01x\0" PTR TTL "\0\x0e" MAIL_EXAMPLE),
 			DNS_FOUND, { "mail.example" } },
+		{ "a slash",
+			EXACTLY(ONE("\x05", "\x03"
+					    "a/b\0")),
+			DNS_ABSENT, { NULL } },
 		{ "in front of its alias",
 			EXACTLY(HEAD("\x02") QUESTION_9 PTR
 				"\x01x\0" PTR TTL "\0\x0e" MAIL_EXAMPLE OWNER
@@ -279,6 +283,22 @@ static void test_names_of_an_address_are_taken(void)
 		if (!fine)
 			fprintf(stderr, "\t%s\n", cases[i].what);
 	}
+}
+
+/* RFC 2317 4: an alias of a network that is smaller than a zone has a slash. */
+static void test_an_alias_may_have_a_slash(void)
+{
+	struct span answer = EXACTLY(
+		HEAD("\x02") QUESTION_9 PTR OWNER "\0\x05\0\x01" TTL "\0\x06\x04"
+						  "0/25\0"
+						  "\x04"
+						  "0/25\0" PTR TTL "\0\x0e" MAIL_EXAMPLE);
+	struct dns_question q = question(NAME_9, DNS_PTR);
+	struct dns_name names[DNS_NAMES_MAX];
+	size_t n;
+
+	CHECK(dns_take_names(answer, &q, names, &n) == DNS_FOUND);
+	CHECK(n == 1 && strcmp(names[0].text, "mail.example") == 0);
 }
 
 static void test_an_address_is_among_those_of_the_name(void)
@@ -377,6 +397,7 @@ int main(void)
 		TEST(test_the_name_of_an_address_is_reversed),
 		TEST(test_a_question_asks_for_recursion_and_takes_1232_octets),
 		TEST(test_names_of_an_address_are_taken),
+		TEST(test_an_alias_may_have_a_slash),
 		TEST(test_an_address_is_among_those_of_the_name),
 		TEST(test_a_host_name_has_plain_labels),
 		TEST(test_name_servers_are_those_of_the_file),
