@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from unittest import mock
 
 import harness
 from harness import DOMAIN
@@ -75,9 +76,32 @@ def test_the_record_says_why_a_user_that_exists_gets_550():
     harness.equal(place.deliver([f"low@{DOMAIN}"]), [250])
 
 
-@harness.table_of({"mail-root is a link": ("link", "{root}"), "homes are named by a link": ("root", "{link}"),
-                   "both": ("link", "{link}")})
+NAMES = {"mail-root is a link": ("link", "{root}"), "homes are named by a link": ("root", "{link}"),
+         "both": ("link", "{link}")}
+
+
+@harness.table_of(NAMES)
 def test_mail_root_and_homes_may_have_several_names(named, homes):
+    check_names(named, homes)
+
+
+@harness.table_of(NAMES)
+def test_they_may_have_several_names_in_a_container(named, homes):
+    """Where its layers are on several file systems, overlayfs shows links on another device than directories."""
+    layers = harness.scratch()
+    for name in ("lower", "upper"):
+        harness.small_file_system(layers / name, "8m")
+    for path in (layers / "upper/new", layers / "upper/work", layers / "seen"):
+        path.mkdir()
+        path.chmod(0o755)
+    harness.mount("-t", "overlay", "-o", f"lowerdir={layers}/lower,upperdir={layers}/upper/new,workdir={layers}/upper/work",
+                  "overlay", layers / "seen")
+    harness.at_end(harness.run, "umount", "-l", layers / "seen")
+    with mock.patch.dict(os.environ, TMPDIR=str(layers / "seen")):
+        check_names(named, homes)
+
+
+def check_names(named, homes):
     place = Homes()
     link = place.site.dir / "link"
     link.symlink_to(place.root)

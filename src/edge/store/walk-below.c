@@ -82,7 +82,9 @@ static bool replace(char whole[static PATH_MAX], size_t begin, size_t end)
 
 /*
  * True of a path that leads only through file systems on the way to the directory. Its
- * links are not left to the kernel, which would ask a file system that they lead into.
+ * links are not left to the kernel, which would ask a file system that they lead into. A
+ * link lies on the file system of the directory above it, whatever device overlayfs shows
+ * for it.
  */
 static bool stays_near(
 	const struct stat *directory, const char *directory_path, const char *path)
@@ -95,9 +97,10 @@ static bool stays_near(
 	for (size_t n = 0, begin; whole[n];) {
 		begin = n;
 		n = cut(above, whole, n);
-		if (!find_out(above, AT_SYMLINK_NOFOLLOW, &st) ||
-			(st.st_dev != directory->st_dev &&
-				!leads_through(directory_path, st.st_dev)))
+		if (!find_out(above, AT_SYMLINK_NOFOLLOW, &st))
+			return false;
+		if (!S_ISLNK(st.st_mode) && st.st_dev != directory->st_dev &&
+			!leads_through(directory_path, st.st_dev))
 			return false;
 		if (!S_ISLNK(st.st_mode))
 			continue;
