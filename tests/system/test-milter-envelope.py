@@ -109,8 +109,9 @@ def test_a_recipient_is_removed_whatever_quotes_the_client_wrote(name):
     harness.equal(boxes(site), ["carl"])
 
 
-def test_a_single_recipient_of_the_client_is_named_as_ever():
-    filter_ = Filter(**at_end(filters.insert(0, "X-A", "1")))
+@harness.table(added=path_frame("+", address("alice")), twice=path_frame("+", f'<"Alice"@{DOMAIN}>') * 2, nothing=b"")
+def test_a_single_recipient_of_the_client_is_named_as_ever(edits):
+    filter_ = Filter(**at_end(filters.insert(0, "X-A", "1"), edits))
     site = site_with(filter_)
     client = begin(site)
     harness.equal(send(client, "alice").code, 250)
@@ -118,6 +119,7 @@ def test_a_single_recipient_of_the_client_is_named_as_ever():
     text = site.everything()[0].read_text(errors="replace")
     harness.contains(text, f"Delivered-To: {address('alice')}\nX-A: 1\nReceived: ")
     harness.contains(text, f"\n\tfor <{address('alice')}>;\n")
+    harness.equal(record(site)["to"], f"<{address('alice')}>")
 
 
 def test_with_original_to_each_mailbox_names_its_own_recipients():

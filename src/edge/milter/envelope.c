@@ -119,6 +119,16 @@ static void remove_recipient(struct tx *tx, const struct change *change)
 	}
 }
 
+/* True when the address is one of a recipient of the message already. */
+static bool is_recipient(const struct tx *tx, struct span address)
+{
+	for (size_t i = 0; i < tx->n_recipients; i++)
+		if (!tx->recipients[i].left_out &&
+			address_is_same(tx->recipients[i].mailbox, address))
+			return true;
+	return false;
+}
+
 /* Looks the recipient up as if the client had named it. */
 static const struct reply *add_recipient(
 	struct filters_state *m, struct tx *tx, const struct change *change)
@@ -136,6 +146,8 @@ static const struct reply *add_recipient(
 		note(m, change, "is no address that can be added");
 		return m->host.reply(REPLY_FILTER_FAILED_FOR_GOOD);
 	}
+	if (is_recipient(tx, path.text))
+		return NULL;
 	if (tx_add_recipient(tx, &path, &params, &added) < 0) {
 		note(m, change, "out of memory");
 		return m->host.reply(REPLY_NO_MEMORY);
