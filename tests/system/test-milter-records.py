@@ -67,6 +67,14 @@ def test_each_filter_has_its_verdict_its_edits_and_its_time():
     assert found["duration_ms"] >= 200 and "explanation" not in found and "quarantine" not in found, found
 
 
+def test_a_filter_whose_name_has_a_bar_is_one_filter():
+    filter_ = Filter(path=harness.scratch() / "a|b", **SILENT)
+    site = site_with(filter_.line())
+    message(site)
+    name = str(filter_.path).replace("|", "\\x7C")
+    harness.equal([text.split(",")[0] for text in record(site)["filters"]], [f"unix:{name}: continue"])
+
+
 VERDICTS = harness.table(reject=(frame("r"), 550, "reject"), tempfail=(frame("t"), 451, "tempfail"),
                          own_5=(filters.reply("554 5.7.1 spam"), 554, "reject"),
                          own_4=(filters.reply("450 4.7.1 later"), 450, "tempfail"),

@@ -48,6 +48,22 @@ static void put_number(struct buf *b, size_t n, const char *one, const char *sev
 	buf_put_str(b, n > 1 ? several : one);
 }
 
+/* The name of a filter, without what separates filters. */
+static void put_name(struct buf *b, const struct filter *f)
+{
+	char text[FILTER_NAME_MAX];
+	struct buf name = BUF(text);
+	struct span rest;
+
+	text_escape(&name, f->setting.address, FILTER_NAME_MAX - 1);
+	for (rest = buf_span(&name); rest.n; rest = span_from(rest, 1)) {
+		if (*rest.p == '|')
+			buf_put(b, SPAN("\\x7C"));
+		else
+			buf_put_char(b, *rest.p);
+	}
+}
+
 static void put_filter(
 	struct buf *b, const struct filters_state *m, const struct filter *f)
 {
@@ -55,7 +71,7 @@ static void put_filter(
 
 	if (b->n)
 		buf_put_char(b, '|');
-	text_escape(b, f->setting.address, FILTER_NAME_MAX - 1);
+	put_name(b, f);
 	buf_put(b, SPAN(": "));
 	buf_put_str(b, is_quarantine ? "quarantine" : f->verdict);
 	put_number(b, f->n_refused, " recipient refused", " recipients refused");
