@@ -326,14 +326,19 @@ void local_unquote(struct span local, struct buf *to)
 	}
 }
 
-/* Takes the local part from the front of a mailbox; "@" and the domain are left. */
+/*
+ * Takes the local part from the front of a mailbox; "@" and the domain are left, which
+ * may be a literal with another "@".
+ */
 static struct span split_local(struct span *mailbox)
 {
-	const char *at = mailbox->n ? memrchr(mailbox->p, '@', mailbox->n) : NULL;
-	struct span local = { mailbox->p, at ? (size_t)(at - mailbox->p) : mailbox->n };
+	struct span whole = *mailbox;
 
-	*mailbox = span_from(*mailbox, local.n);
-	return local;
+	if (mailbox->n && *mailbox->p == '"')
+		take_quoted(mailbox);
+	while (mailbox->n && *mailbox->p != '@')
+		*mailbox = span_from(*mailbox, 1);
+	return (struct span){ whole.p, whole.n - mailbox->n };
 }
 
 /* False: it is no quoted local part, or too long for one. */

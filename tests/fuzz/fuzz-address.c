@@ -30,6 +30,21 @@ static void check_quoting(struct span local)
 	MUST(!b.overflow && span_eq(buf_span(&again), buf_span(&plain)));
 }
 
+/* In quotes it is the same address. */
+static void check_same(const struct path *path)
+{
+	char octets[PATH_OCTETS_MAX], quoted[2 * PATH_OCTETS_MAX + 2 + DOMAIN_OCTETS_MAX];
+	struct buf plain = BUF(octets), b = BUF(quoted);
+
+	if (path->null)
+		return;
+	local_unquote(path->local, &plain);
+	local_quote(buf_span(&plain), &b);
+	buf_put(&b, span_from(path->text, path->local.n));
+	MUST(!b.overflow);
+	MUST(address_is_same(path->text, buf_span(&b)));
+}
+
 /* The canonical form is the same path. */
 static void is_stable(const struct path *path, enum path_kind kind)
 {
@@ -64,6 +79,7 @@ static void check_path(
 		MUST(domain_valid_utf8(path->domain));
 	MUST(path->utf8 || utf8_is_ascii(path->text));
 	check_quoting(path->local);
+	check_same(path);
 	is_stable(path, kind);
 	MUST(kind == PATH_REVERSE || path->null || path->text.p[path->text.n - 1] != '.');
 }
@@ -102,5 +118,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (domain_valid(input))
 		MUST(domain_valid_utf8(input) && utf8_is_ascii(input));
 	check_trace(input);
+	MUST(address_is_same(input, input));
 	return 0;
 }

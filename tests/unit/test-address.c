@@ -595,6 +595,7 @@ static void test_compares_mailboxes_without_their_quotes(void)
 		{ "\"a@b\"@example.org", "\"a\\@b\"@example.org", true },
 		{ "josé@example.org", "\"josé\"@example.org", true },
 		{ "info", "\"info\"", true },
+		{ "\"info\"@[tag:a@b]", "info@[tag:a@b]", true },
 		{ "info@example.org", "info", false },
 		{ "info@example.org", "info@example.com", false },
 		{ "info@example.org", "inf@example.org", false },
