@@ -336,23 +336,24 @@ static void note_refused(struct tx *tx, const struct reply *refusal)
 
 /*
  * True when each recipient gets a reply: always in LMTP; with PRDR for two or more
- * recipients, as in Exim, unless the message itself is refused (draft-hall-prdr-00 4.4).
+ * recipients of the client, as in Exim, unless the message itself is refused
+ * (draft-hall-prdr-00 4.4).
  */
 static bool replies_to_each(const struct session *s, const struct reply *r)
 {
 	if (s->settings->lmtp)
 		return true;
-	return s->tx.params.prdr && s->tx.n_recipients > 1 &&
-	       (reply_is_positive(r) || tx_fold(&s->tx));
+	return s->tx.each && (reply_is_positive(r) || tx_fold(&s->tx));
 }
 
 struct answer mail_deliver(struct session *s)
 {
 	struct answer a = { .reply = s->tx.refusal };
+	/* filters have added no recipient yet */
+	bool each = s->settings->lmtp || (s->tx.params.prdr && s->tx.n_recipients > 1);
 
 	if (!a.reply)
-		a.reply = stages_deliver(
-			&s->stages, &s->tx, s->settings->lmtp || s->tx.params.prdr);
+		a.reply = stages_deliver(&s->stages, &s->tx, each);
 	if (!a.reply) {
 		note_refused(&s->tx, NULL);
 		s->n_messages++;

@@ -367,6 +367,22 @@ def test_each_recipient_of_a_message_that_is_not_delivered_has_its_reply(answer,
     harness.equal(boxes(site), sorted([*expected, "carl"]))
 
 
+@harness.table(stored=(False, 250, ["alice", "bob"]), broken=(True, 451, []))
+def test_with_prdr_a_single_recipient_has_one_reply_though_a_filter_adds_another(broken, code, expected):
+    site = site_with(Filter(**at_end(BOB_ADDED)))
+    client = begin(site)
+    client.say(f"MAIL FROM:<{SENDER}> PRDR", 250)
+    client.say(f"RCPT TO:<{address('alice')}>", 250)
+    client.say("DATA", 354)
+    if broken:
+        (site.root / "bob").mkdir()
+        (site.root / "bob" / "new").write_text("no directory")
+    harness.equal(client.content(harness.sample()).code, code)
+    client.say("NOOP", 250, "2.0.0 OK")
+    client.quit()
+    harness.equal([path.parent.parent.name for path in sorted(site.root.glob("*/new/*"))], expected)
+
+
 def test_a_quarantine_keeps_a_message_whose_recipients_are_all_removed():
     filter_ = Filter(**at_end(path_frame("q", "virus"), *[path_frame("-", address(name)) for name in ("alice", "bob")]))
     site = site_with(filter_, quarantine_mailbox="odd")
