@@ -109,7 +109,8 @@ def test_a_recipient_is_removed_whatever_quotes_the_client_wrote(name):
     harness.equal(boxes(site), ["carl"])
 
 
-@harness.table(added=path_frame("+", address("alice")), twice=path_frame("+", f'<"Alice"@{DOMAIN}>') * 2, nothing=b"")
+@harness.table(added=path_frame("+", address("alice")), twice=path_frame("+", f'<"Alice"@{DOMAIN}>') * 2, nothing=b"",
+               replaced_by_itself=path_frame("-", address("alice")) + path_frame("+", address("alice")))
 def test_a_single_recipient_of_the_client_is_named_as_ever(edits):
     filter_ = Filter(**at_end(filters.insert(0, "X-A", "1"), edits))
     site = site_with(filter_)
@@ -222,6 +223,7 @@ REPORTS = {
     "delivered": (b"", ["alice", "bob"]),
     "one_removed": (path_frame("-", f"<{address('bob')}>"), ["alice"]),
     "both_removed": (path_frame("-", f"<{address('bob')}>") + path_frame("-", f"<{address('alice')}>"), []),
+    "one_replaced_by_itself": (path_frame("-", f"<{address('bob')}>") + path_frame("+", f"<{address('bob')}>"), ["alice", "bob"]),
     "one_added": (path_frame("2", f"<{address('carl')}>", "NOTIFY=SUCCESS"), ["alice", "bob"]),
     "quarantined": (path_frame("q", "odd"), []),
     "sender_changed": (path_frame("e", "<other@client.example.net>"), ["alice", "bob"]),

@@ -93,14 +93,19 @@ static struct span address_of(const struct change *change)
 	return text;
 }
 
-/* True when the recipient that change number `i` adds is removed by a later change. */
-static bool is_removed_later(const struct changes *c, size_t i)
+/*
+ * True when a later change does the opposite of number `i`, which adds or removes a
+ * recipient.
+ */
+static bool is_undone_later(const struct changes *c, size_t i)
 {
-	struct span added = address_of(&c->list[i]);
+	struct span address = address_of(&c->list[i]);
+	enum milter_kind opposite =
+		c->list[i].kind == MILTER_RCPT_ADD ? MILTER_RCPT_DELETE : MILTER_RCPT_ADD;
 
 	while (++i < c->n)
-		if (c->list[i].kind == MILTER_RCPT_DELETE &&
-			address_is_same(address_of(&c->list[i]), added))
+		if (c->list[i].kind == opposite &&
+			address_is_same(address_of(&c->list[i]), address))
 			return true;
 	return false;
 }
@@ -261,11 +266,12 @@ const struct reply *changes_carry_out(struct filters_state *m, struct tx *tx)
 	bool removed = false;
 
 	for (size_t i = 0; i < c->n; i++) {
-		if (c->list[i].kind == MILTER_RCPT_DELETE)
+		if (c->list[i].kind == MILTER_RCPT_DELETE && !is_undone_later(c, i)) {
 			remove_recipient(tx, &c->list[i]);
+			removed = true;
+		}
 		if (c->list[i].kind == MILTER_SENDER)
 			change_sender(m, tx, &c->list[i]);
-		removed |= c->list[i].kind == MILTER_RCPT_DELETE;
 		if (c->list[i].kind == MILTER_QUARANTINE && !m->quarantine) {
 			m->quarantine = c->list[i].text;
 			m->quarantiner = c->list[i].filter;
@@ -278,7 +284,7 @@ const struct reply *changes_carry_out(struct filters_state *m, struct tx *tx)
 	if (removed)
 		r = look_up_again(m, tx);
 	for (size_t i = 0; i < c->n && !r; i++)
-		if (c->list[i].kind == MILTER_RCPT_ADD && !is_removed_later(c, i))
+		if (c->list[i].kind == MILTER_RCPT_ADD && !is_undone_later(c, i))
 			not_added = worse(not_added, add_recipient(m, tx, &c->list[i]));
 	/* otherwise the message is lost: no recipient has it, and the sender no reply */
 	if (!r && not_added && (not_added->code < 500 || !has_recipient(tx)))
