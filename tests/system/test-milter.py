@@ -1054,12 +1054,14 @@ def test_a_quarantined_message_is_not_reported_as_delivered():
     harness.equal([path for path in outbox.rglob("*") if path.is_file()], [])
 
 
-def test_check_names_what_a_filter_wants():
-    filter_ = Filter(actions=0x11, steps=filters.NO["B"])
+@harness.table(some=(0x11, filters.NO["B"], "actions: add-headers change-headers; steps: no-body"),
+               nothing=(0, 0, "actions: none; steps: all"))
+def test_check_names_what_a_filter_wants(actions, steps, text):
+    filter_ = Filter(actions=actions, steps=steps)
     site = site_with(filter_.line())
     done = harness.run(*site.command(), "--check")
     harness.equal(done.returncode, 0, done.stdout)
-    harness.contains(done.stdout, f"unix:{filter_.path} version 6")
+    harness.contains(done.stdout, f"unix:{filter_.path} version 6; {text}\n")
 
 
 @harness.table(http=(b"HTTP/1.1 400 Bad\r\n",), version=(frame("O", struct.pack(">III", 9, 1, 1)),))
@@ -1160,6 +1162,18 @@ def test_check_names_who_may_connect_to_a_socket(owner, group, mode, above, join
     else:
         assert denied not in done.stdout, done.stdout
         harness.contains(done.stdout, f"{filter_.address} version 6; actions: ")
+
+
+@harness.table(directory=("", "Connection refused"), file=("/postern.conf", "Connection refused"),
+               in_a_file=("/postern.conf/x", "Not a directory"))
+def test_check_names_a_path_that_is_no_socket(path, error):
+    site = Site()
+    site.set(milters=site.dir / "milters")
+    (site.dir / "milters").write_text(f"unix:{site.dir}{path}\n")
+    done = harness.run(*site.command(), "--check")
+    harness.equal(done.returncode, 78)
+    harness.contains(done.stdout, f"unix:{site.dir}{path} cannot connect: {error}; that is no socket: name the path that "
+                                  "the settings of the filter have")
 
 
 TWO_RIGHTS = ("setpriv", "--bounding-set=-all,+setuid,+setgid")  # those of the drop-in for mail for users of the system

@@ -9,12 +9,20 @@
 
 static void put_terms(struct buf *b, const struct milter_terms *t)
 {
+	size_t n;
+
 	buf_put(b, SPAN("version "));
 	buf_put_num(b, t->version);
 	buf_put(b, SPAN("; actions: "));
+	n = b->n;
 	milter_put_actions(b, t->actions);
+	if (b->n == n)
+		buf_put(b, SPAN("none"));
 	buf_put(b, SPAN("; steps: "));
+	n = b->n;
 	milter_put_options(b, t->options);
+	if (b->n == n)
+		buf_put(b, SPAN("all"));
 }
 
 /*

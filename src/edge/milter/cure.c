@@ -41,6 +41,13 @@ static void put_cure_of_network(struct buf *to, int error)
 		buf_put(to, SPAN("; nothing listens there: start the filter"));
 }
 
+static bool is_no_socket(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && !S_ISSOCK(st.st_mode);
+}
+
 static void put_cure_of_path(struct buf *to, const struct milter_setting *s, int error)
 {
 	char path[MILTER_PATH_MAX + 1];
@@ -52,6 +59,10 @@ static void put_cure_of_path(struct buf *to, const struct milter_setting *s, int
 		buf_put(to,
 			SPAN("; the filter makes it when it starts: start it, or name "
 			     "the path that its own settings have"));
+	} else if (error == ENOTDIR || (error == ECONNREFUSED && is_no_socket(path))) {
+		buf_put(to,
+			SPAN("; that is no socket: name the path that the settings of "
+			     "the filter have"));
 	} else if (error == ECONNREFUSED) {
 		buf_put(to, SPAN("; no filter has it open: start the filter"));
 	} else if (error == EACCES && stat(path, &st) < 0) {
