@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import threading
+from pathlib import Path
 
 import harness
 from handshakes import RSA_ALONE, RSA_ALONE_REFUSED, TLS1_2, TLS1_3, check_delivery, refuse_handshake, secure
@@ -258,7 +259,9 @@ def token_with(pair):
     harness.run("openssl", "pkcs8", "-topk8", "-nocrypt", "-in", pair.key, "-out", pkcs8)
     done = harness.run("softhsm2-util", "--import", pkcs8, "--token", "postern", "--label", "key", "--id", "01", "--pin", "1234")
     assert done.returncode == 0, done.stdout
-    return "pkcs11:token=postern;object=key;type=private?pin-value=1234"
+    pin = harness.scratch() / "pin"
+    pin.write_text("1234")
+    return f"pkcs11:token=postern;object=key;type=private?pin-source={pin}"
 
 
 @harness.not_static("it has no PKCS#11")
@@ -271,6 +274,18 @@ def test_the_key_is_in_a_token(kind):
     harness.equal(len(agent.signers()), 1, "one process has the session with the token")
     done = harness.run(*agent.place.command(), "--check")
     assert "tls-key" not in done.stdout, done.stdout
+
+
+@harness.not_static("it has no PKCS#11")
+@harness.table_of({"a wrong PIN": "4321", "a PIN that ends a line": "1234\n"})
+def test_a_wrong_pin_is_named_and_not_shown(pin):
+    pair = harness.pair("rsa")
+    url = token_with(pair)
+    Path(url.split("pin-source=")[1]).write_text(pin)
+    place = Site(tls="on", tls_certificate=pair.certificate, tls_key=url)
+    done = harness.run(*place.command(), "--check", "--listen")
+    harness.contains(done.stdout, f"tls-key {url}: the token gives no private key (Error in provided PIN.); name a file by "
+                                  "?pin-source=/PATH that has the PIN and nothing else, no end of a line either")
 
 
 if __name__ == "__main__":

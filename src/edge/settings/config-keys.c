@@ -235,6 +235,22 @@ static bool is_token(const struct config_key *key, const char *word)
 	       strncmp(word, TLS_TOKEN, strlen(TLS_TOKEN)) == 0;
 }
 
+/* The settings are read by processes, and shown to people, that must not have the PIN. */
+static const char *token_fault(const char *word)
+{
+	static const char source[] = "pin-source=";
+	const char *file = strstr(word, source);
+
+	if (strstr(word, "pin-value="))
+		return "has the PIN in it: write it into a file that others cannot read, "
+		       "and name that in place of pin-value=, as in "
+		       "pin-source=/etc/postern/pin";
+	if (file && file[strlen(source)] != '/')
+		return "pin-source= is followed by the path of a file, such as "
+		       "pin-source=/etc/postern/pin";
+	return NULL;
+}
+
 static bool is_agent(const struct config_key *key, const char *word)
 {
 	return strcmp(key->name, "tls-key") == 0 &&
@@ -267,8 +283,8 @@ static const char *parse_files(
 	for (size_t i = 0; i < n; i++) {
 		const char *wrong = comma_fault(list[i]);
 		if (is_token(key, list[i]))
-			continue;
-		if (is_agent(key, list[i]))
+			wrong = token_fault(list[i]);
+		else if (is_agent(key, list[i]))
 			wrong = agent_fault(list[i], n);
 		else if (!wrong)
 			wrong = config_file(c, list[i], &list[i]);

@@ -260,6 +260,14 @@ int tls_pair_fetch(const struct tls_settings *settings, size_t number,
 	return 0;
 }
 
+static const char *token_cure(int error)
+{
+	if (error == GNUTLS_E_PKCS11_PIN_ERROR)
+		return "; name a file by ?pin-source=/PATH that has the PIN and nothing "
+		       "else, no end of a line either";
+	return "; p11tool says more";
+}
+
 int tls_token_open(const char *url, gnutls_privkey_t *ret, struct tls_fault *fault)
 {
 	int r = gnutls_privkey_init(ret);
@@ -270,9 +278,8 @@ int tls_token_open(const char *url, gnutls_privkey_t *ret, struct tls_fault *fau
 		return -ENOMEM;
 	if (r < 0)
 		return tls_fault_set(fault,
-			"tls-key %s: the token gives no private key (%s); p11tool says "
-			"more",
-			url, gnutls_strerror(r));
+			"tls-key %s: the token gives no private key (%s)%s", url,
+			gnutls_strerror(r), token_cure(r));
 	return 0;
 }
 

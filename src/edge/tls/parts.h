@@ -136,7 +136,7 @@ int tls_pair_fetch(const struct tls_settings *settings, size_t number,
 	struct tls_pair_read *ret, struct tls_fault *ret_fault);
 
 /*
- * Opens the key of a token. A PIN is in the URL, or in the file that the URL names. 0;
+ * Opens the key of a token. A PIN is in the file that the URL names. 0;
  * -EINVAL with *ret_fault filled; -ENOMEM. *ret is set in any case.
  */
 int tls_token_open(const char *url, gnutls_privkey_t *ret, struct tls_fault *ret_fault);
