@@ -288,5 +288,17 @@ def test_a_wrong_pin_is_named_and_not_shown(pin):
                                   "?pin-source=/PATH that has the PIN and nothing else, no end of a line either")
 
 
+@harness.not_static("it has no PKCS#11")
+@harness.table(open=(0o644, True), closed=(0o640, False))
+def test_the_file_of_a_pin_is_no_secret_where_others_can_read_it(mode, is_fault):
+    pair = harness.pair("rsa")
+    url = token_with(pair)
+    pin = Path(url.split("pin-source=")[1])
+    pin.chmod(mode)
+    done = harness.run(*Site(tls="on", tls_certificate=pair.certificate, tls_key=url).command(), "--check", "--listen")
+    fault = f"tls-key {pin}: is open to everyone; take that away (chmod o-rwx)"
+    harness.equal(fault in done.stdout, is_fault, done.stdout)
+
+
 if __name__ == "__main__":
     harness.main()

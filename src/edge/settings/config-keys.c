@@ -238,14 +238,13 @@ static bool is_token(const struct config_key *key, const char *word)
 /* The settings are read by processes, and shown to people, that must not have the PIN. */
 static const char *token_fault(const char *word)
 {
-	static const char source[] = "pin-source=";
-	const char *file = strstr(word, source);
+	const char *file = strstr(word, TLS_PIN_SOURCE);
 
 	if (strstr(word, "pin-value="))
 		return "has the PIN in it: write it into a file that others cannot read, "
 		       "and name that in place of pin-value=, as in "
 		       "pin-source=/etc/postern/pin";
-	if (file && file[strlen(source)] != '/')
+	if (file && file[strlen(TLS_PIN_SOURCE)] != '/')
 		return "pin-source= is followed by the path of a file, such as "
 		       "pin-source=/etc/postern/pin";
 	return NULL;

@@ -10,6 +10,7 @@
  * a.example if that of b.example is RSA.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -452,12 +453,20 @@ static void count(void *ctx, const char *text)
 	counter->report->fault(counter->report->ctx, text);
 }
 
+/* Of a key in a token it is the file of the PIN that others must not read. */
 static void check_key_mode(const struct tls_settings *settings, const char *path,
 	const struct tls_report *report)
 {
 	CLEANUP(tls_file_done) struct tls_file file = { 0 };
+	const char *source = strstr(path, TLS_PIN_SOURCE);
 	struct tls_fault fault;
+	char pin[PATH_MAX];
 
+	if (strncmp(path, TLS_TOKEN, strlen(TLS_TOKEN)) == 0 && source) {
+		source += strlen(TLS_PIN_SOURCE);
+		snprintf(pin, sizeof(pin), "%.*s", (int)strcspn(source, "&"), source);
+		path = pin;
+	}
 	/* the fault of an unreadable file was reported before */
 	if (tls_file_read(settings, path, &file) < 0 ||
 		!tls_file_shared_with_others(&file))

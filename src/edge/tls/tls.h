@@ -52,6 +52,7 @@ struct tls_pair {
 /* followed by the path of a key agent's socket; the agent has all keys */
 #define TLS_AGENT "agent:"
 #define TLS_TOKEN "pkcs11:" /* a URL (RFC 7512) of a key in a token */
+#define TLS_PIN_SOURCE "pin-source=" /* in it: the path of a file with the PIN */
 
 struct keys;
 struct keys_request;
