@@ -77,7 +77,7 @@ const char *milter_edits_begin(
 {
 	if (header.n > MILTER_HEADER_MAX)
 		return "is left out: the header has more than 1 MiB";
-	e->n = e->text.n = 0;
+	e->n = e->text.n = e->last.n_name = 0;
 	e->changed = e->full = false;
 	if (e->cap == 0)
 		return too_many;
@@ -110,6 +110,7 @@ void milter_edits_restore(struct milter_edits *e)
 	e->text.n = e->n_text_saved;
 	e->text.overflow = false;
 	e->changed = e->changed_saved;
+	e->last.n_name = 0;
 }
 
 static bool is_break(char c)
@@ -191,6 +192,8 @@ static const char *insert_at(
 	e->fields[at] = *field;
 	e->n++;
 	e->changed = true;
+	if (at < e->last.at)
+		e->last.n_name = 0;
 	return NULL;
 }
 
@@ -201,17 +204,48 @@ static void delete_at(struct milter_edits *e, size_t at)
 	e->changed = true;
 }
 
-/* Returns the index of the n-th field of that name, without our own; e->n: none. */
-static size_t find(const struct milter_edits *e, struct span name, uint32_t index)
+/* Keeps a place for the next search; names that are too long are not kept. */
+static void keep_last(
+	struct milter_edits *e, struct span name, size_t at, uint32_t before)
 {
+	e->last.n_name = name.n <= sizeof(e->last.name) ? name.n : 0;
+	memcpy(e->last.name, name.p, e->last.n_name);
+	e->last.at = at;
+	e->last.before = before;
+}
+
+static bool has_name(const struct milter_edits *e, size_t at, struct span name)
+{
+	const struct milter_field *f = &e->fields[at];
+
+	return !f->ours && span_ieq((struct span){ f->text.p, f->n_name }, name);
+}
+
+/*
+ * Returns the index of the n-th field of that name, without our own; e->n: none. Goes on
+ * from the place of the last search if that is nearer than the beginning.
+ */
+static size_t find(struct milter_edits *e, struct span name, uint32_t index)
+{
+	const uint32_t wanted = index ? index - 1 : 0; /* fields before it */
+	uint32_t before = 0;
 	size_t at = 0;
 
-	for (uint32_t left = index ? index : 1; at < e->n; at++) {
-		const struct milter_field *f = &e->fields[at];
-		if (!f->ours && span_ieq((struct span){ f->text.p, f->n_name }, name) &&
-			--left == 0)
-			break;
+	if (e->last.n_name && wanted >= e->last.before / 2 &&
+		span_ieq((struct span){ e->last.name, e->last.n_name }, name)) {
+		at = e->last.at;
+		before = e->last.before;
 	}
+	while (before > wanted)
+		before -= has_name(e, --at, name);
+	for (; at < e->n; at++) {
+		if (!has_name(e, at, name))
+			continue;
+		if (before == wanted)
+			break;
+		before++;
+	}
+	keep_last(e, name, at, before);
 	return at;
 }
 
@@ -219,13 +253,15 @@ const char *milter_edits_apply(
 	struct milter_edits *e, const struct milter_answer *a, uint32_t options)
 {
 	bool replaces = a->kind == MILTER_CHANGE;
-	size_t at = replaces ? find(e, a->name, a->index) : e->n;
 	struct milter_field field;
+	size_t at = e->n;
 	const char *fault;
 
 	e->full = false;
 	if (a->name.n == 0 || text_field_name(a->name) != a->name.n)
 		return "sent a field with a name that is none";
+	if (replaces)
+		at = find(e, a->name, a->index);
 	if (a->kind == MILTER_INSERT && a->index < e->n)
 		at = a->index;
 	if (replaces && a->value.n == 0) {

@@ -435,6 +435,8 @@ struct milter_field {
 	bool ours;
 };
 
+#define MILTER_LAST_NAME_MAX 64 /* octets of a name that is kept after a search */
+
 struct milter_edits {
 	/* memory of the caller */
 	struct milter_field *fields;
@@ -445,6 +447,16 @@ struct milter_edits {
 	size_t n, n_saved, n_text_saved;
 	bool changed, changed_saved;
 	bool full; /* the last fault is a limit, which a long message brings about, too */
+	/*
+	 * The last search: so many fields of this name are in front of this place.
+	 * Without it a filter that removes thousands of equal fields takes seconds.
+	 */
+	struct {
+		char name[MILTER_LAST_NAME_MAX];
+		size_t n_name; /* 0: there is none */
+		size_t at;
+		uint32_t before;
+	} last;
 };
 
 /*

@@ -422,6 +422,66 @@ static void test_a_header_in_pieces_is_found_with_its_last_octet(void)
 	CHECK(h.n == 8 && h.n_separator == 1);
 }
 
+/* Counts from the beginning. Returns the index, or e->n. */
+static size_t count_to(const struct milter_edits *e, char name, uint32_t index)
+{
+	size_t at = 0;
+
+	for (; at < e->n; at++)
+		if (!e->fields[at].ours && (*e->fields[at].text.p | 32) == name &&
+			--index == 0)
+			break;
+	return at;
+}
+
+/* Deletes, replaces, or inserts a field, and compares the list with what it was. */
+static void edit_and_compare(struct list *l, unsigned what, char name, uint32_t index)
+{
+	const char names[] = { name, '\0' };
+	struct milter_field was[TEST_COUNT(l->fields)] = { 0 };
+	const size_t n = l->e.n, at = count_to(&l->e, name, index);
+	const bool inserts = what == 2, deletes = what == 0;
+	const size_t place = inserts ? (index < n ? index : n) : at;
+
+	memcpy(was, l->fields, n * sizeof(*was));
+	CHECK(!apply(l, inserts ? MILTER_INSERT : MILTER_CHANGE, index, names,
+		deletes ? "" : "x"));
+	if (deletes)
+		CHECK(l->e.n == n - (at < n));
+	else
+		CHECK(l->e.n == n + (inserts || at == n));
+	for (size_t i = 0; i < l->e.n; i++) {
+		size_t from = i;
+
+		if (i == place && !deletes)
+			continue;
+		if (i >= place)
+			from += deletes ? 1 : 0;
+		if (i > place && inserts)
+			from--;
+		CHECK(l->fields[i].text.p == was[from].text.p);
+	}
+}
+
+static void test_a_search_goes_on_from_the_last_one(void)
+{
+	unsigned random = 1;
+	struct list l;
+
+	for (int round = 0; round < 500; round++) {
+		begin(&l, "A: 1\nB: 2\nA: 3\nb: 4\na: 5\n");
+		for (int i = 0; i < 40 && l.e.n < TEST_COUNT(l.fields); i++) {
+			random = random * 1103515245 + 12345;
+			edit_and_compare(&l, random >> 16 & 3, "aaab"[random >> 18 & 3],
+				1 + (random >> 20) % 6);
+			if ((random >> 24) % 16 == 0)
+				milter_edits_save(&l.e);
+			if ((random >> 24) % 16 == 1)
+				milter_edits_restore(&l.e);
+		}
+	}
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
@@ -438,6 +498,7 @@ int main(void)
 		TEST(test_a_last_line_without_its_end_gets_one),
 		TEST(test_the_header_ends_at_an_empty_line_or_where_the_body_begins),
 		TEST(test_a_header_in_pieces_is_found_with_its_last_octet),
+		TEST(test_a_search_goes_on_from_the_last_one),
 	};
 
 	return test_main(tests, TEST_COUNT(tests));
