@@ -33,7 +33,8 @@ class Listening(Site):
                 addresses.append(f"--listen=lmtp={self.dir}/lmtp")
                 continue
             self.ports.append(free_port())
-            addresses.append(f"--listen={kind}127.0.0.1:{self.ports[-1]}")
+            host = "" if kind.endswith(":") else "127.0.0.1:"  # "lmtp=127.0.0.1:" is no path
+            addresses.append(f"--listen={kind}{host}{self.ports[-1]}")
         self.heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         harness.at_end(self.heard.close)
         self.heard.bind(str(self.dir / "notify"))

@@ -198,7 +198,7 @@ static void run_connection(const struct acceptor *a, const struct listen_socket 
 
 /* Forks a process for the client, and takes `fd` over. */
 static void fork_connection(struct acceptor *a, const struct listen_socket *s, int fd,
-	const struct session_peer *peer, const struct ip *source, bool is_proxy)
+	const struct session_peer *peer, const struct ip *source, bool is_relay)
 {
 	const struct own_channels own = { open_keys(a, s, source), open_broker(a, s),
 		open_sockets(a, s, peer) };
@@ -214,7 +214,7 @@ static void fork_connection(struct acceptor *a, const struct listen_socket *s, i
 		return;
 	}
 	close(fd);
-	listen_add(a->task->children, getpid(), pid, source, is_proxy);
+	listen_add(a->task->children, getpid(), pid, source, is_relay);
 	listen_note_crowd(a->task->children, a->prepared.any->config.connection_limit);
 	a->n_own++;
 	a->n_begun++;
@@ -280,7 +280,8 @@ static void check_limits(struct acceptor *a, const struct listen_socket *s, int 
 		networks_have(&c->proxies, &ip),
 		stream_clock() / (LISTEN_RATE_SECONDS * 1000));
 	if (verdict == LISTEN_FINE) {
-		fork_connection(a, s, fd, peer, &source, names_client);
+		fork_connection(
+			a, s, fd, peer, &source, names_client || s->kind == LISTEN_LMTP);
 		return;
 	}
 	report_refusal(a, peer->address, limit_of(verdict));

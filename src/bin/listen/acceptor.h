@@ -43,7 +43,8 @@ struct listen_child {
 	_Atomic pid_t pid; /* 0: the entry is free; negative: it is being filled in */
 	pid_t keeper; /* process of its acceptor */
 	struct ip source; /* IPv6 by its first 64 bits; no address for a local socket */
-	bool is_proxy; /* the source may send the address of its client */
+	/* failures are not its own: a proxy may name its client; one of LMTP has none */
+	bool is_relay;
 	struct ip client; /* client whose address the source sent; or none */
 	size_t n_reports; /* reports of failures that were counted */
 };
@@ -119,11 +120,11 @@ enum listen_verdict listen_judge(struct listen_children *c,
 	uint64_t minute);
 
 /*
- * Adds a connection that the process `keeper` forked after listen_judge() found room. A
- * proxy may name another client.
+ * Adds a connection that the process `keeper` forked after listen_judge() found room.
+ * `is_relay`: failures do not count for the source, but for the client that it names.
  */
 void listen_add(struct listen_children *c, pid_t keeper, pid_t pid,
-	const struct ip *source, bool is_proxy);
+	const struct ip *source, bool is_relay);
 
 /*
  * Counts a report of the connection `pid`. The failures count for its own source, or for

@@ -343,7 +343,7 @@ void listen_note_crowd(struct listen_children *c, size_t all)
 }
 
 void listen_add(struct listen_children *c, pid_t keeper, pid_t pid,
-	const struct ip *source, bool is_proxy)
+	const struct ip *source, bool is_relay)
 {
 	struct listen_child *entry = claim(c);
 
@@ -352,7 +352,7 @@ void listen_add(struct listen_children *c, pid_t keeper, pid_t pid,
 		return;
 	entry->keeper = keeper;
 	entry->source = *source;
-	entry->is_proxy = is_proxy;
+	entry->is_relay = is_relay;
 	entry->client = (struct ip){ 0 };
 	entry->n_reports = 0;
 	entry->pid = pid;
@@ -374,7 +374,7 @@ static struct listen_child *find(struct listen_children *c, pid_t pid)
  */
 static const struct ip *accused(const struct listen_child *entry)
 {
-	return entry->is_proxy ? &entry->client : &entry->source;
+	return entry->is_relay ? &entry->client : &entry->source;
 }
 
 void listen_count_report(struct listen_children *c, pid_t pid,
@@ -386,7 +386,7 @@ void listen_count_report(struct listen_children *c, pid_t pid,
 
 	if (!entry || entry->n_reports++ >= FAILURE_REPORTS_MAX)
 		return;
-	if (entry->is_proxy && !entry->client.n && (n == IPV4_OCTETS || n == IPV6_OCTETS))
+	if (entry->is_relay && !entry->client.n && (n == IPV4_OCTETS || n == IPV6_OCTETS))
 		entry->client = ip_of(report->client.octets, n);
 	for (enum failure kind = 0; kind < FAILURE_CRASH; kind++)
 		if (report->n[kind] <= FAILURE_REPORTED_MAX)
