@@ -27,6 +27,7 @@ struct pace {
 	/* since the message began: octets, and milliseconds of waiting */
 	uint64_t octets, waited;
 	uint64_t got; /* octets that were read but are not counted yet */
+	size_t transaction; /* the number of that message in the session */
 };
 
 /*

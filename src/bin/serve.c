@@ -273,14 +273,15 @@ static void fill(struct connection *c)
 	send_status(c);
 	if (c->trace)
 		trace_file_turn(c->trace);
+	/* the next message may have begun without a read between the two */
+	if (c->pace.transaction != c->session.n_transactions)
+		c->pace = (struct pace){ .transaction = c->session.n_transactions };
 	c->stream.waiting = 0;
 	got = stream_fill(&c->stream);
 	if (got <= 0)
 		stop_for(c, got);
 	else if (is_content)
 		c->pace.got = (uint64_t)got;
-	else if (c->session.phase != PHASE_CHUNKS)
-		c->pace = (struct pace){ 0 };
 }
 
 /* Compares the failures of the source with the limits, except for a proxy itself. */
