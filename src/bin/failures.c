@@ -178,6 +178,7 @@ bool failure_link_begin(struct failure_link *l, const struct failure_limits *lim
 {
 	const struct failure_report report = { .client = *client };
 
+	l->is_named = is_named;
 	if (!l->table || !l->channel)
 		return true;
 	l->source = *client;
@@ -186,12 +187,15 @@ bool failure_link_begin(struct failure_link *l, const struct failure_limits *lim
 	return failures_exceeded(l->table, limits, client, now) == FAILURES;
 }
 
-void failure_link_report(struct failure_link *l, const size_t n[FAILURES])
+static void report_new(struct failure_link *l, const size_t n[FAILURES])
 {
 	struct failure_report report = { .client = { 0 } };
 
 	if (memcmp(n, l->reported, sizeof(l->reported)) == 0)
 		return;
+	/* each time, because the first report may have met a full queue */
+	if (l->is_named)
+		report.client = l->source;
 	for (enum failure kind = 0; kind < FAILURES; kind++) {
 		size_t more = n[kind] - l->reported[kind];
 		report.n[kind] = more < FAILURE_REPORTED_MAX ? (uint32_t)more
@@ -199,4 +203,18 @@ void failure_link_report(struct failure_link *l, const size_t n[FAILURES])
 	}
 	if (send_report(l, &report))
 		memcpy(l->reported, n, sizeof(l->reported));
+}
+
+bool failure_link_report(struct failure_link *l, const size_t n[FAILURES], bool is_paused)
+{
+	size_t all = 0;
+	bool is_due;
+
+	report_new(l, n);
+	for (enum failure kind = 0; kind < FAILURES; kind++)
+		all += n[kind];
+	is_due = all != l->n_judged;
+	if (!is_paused)
+		l->n_judged = all;
+	return is_due;
 }

@@ -75,7 +75,8 @@ enum failure failures_exceeded(const struct failures *f,
  * SCM_CREDENTIALS.
  */
 struct failure_report {
-	struct ip client; /* the client that a proxy named; later values are ignored */
+	/* the client that a proxy named; after the first value the others are ignored */
+	struct ip client;
 	/* failures since the last report; FAILURE_CRASH is not counted */
 	uint32_t n[FAILURES];
 };
@@ -88,6 +89,8 @@ struct failure_link {
 	const struct failures *table; /* read-only memory */
 	int channel; /* socket to the acceptor, shared by all; 0: nothing is reported */
 	struct ip source; /* no address: nothing is reported */
+	bool is_named; /* a proxy sent the address */
+	size_t n_judged; /* failures of this session when the source was last judged */
 	size_t n_sent; /* reports that were sent */
 	size_t reported[FAILURES];
 };
@@ -100,5 +103,10 @@ struct failure_link {
 bool failure_link_begin(struct failure_link *l, const struct failure_limits *limits,
 	const struct ip *client, bool is_named, uint64_t now);
 
-/* Reports the new failures of this session; `n` has all of each kind. */
-void failure_link_report(struct failure_link *l, const size_t n[FAILURES]);
+/*
+ * Reports the new failures of this session; `n` has all of each kind. True when the
+ * source must be judged: there was one since it was last judged. `is_paused`: it is
+ * judged again, when the acceptor has counted the failure.
+ */
+bool failure_link_report(
+	struct failure_link *l, const size_t n[FAILURES], bool is_paused);

@@ -303,18 +303,20 @@ static enum session_end judge_source(struct connection *c)
 }
 
 /*
- * Reports failures of this session. Ends it when its source has too many failures,
- * including new ones in other sessions.
+ * Reports failures of this session. After each, and again after the pause of a login, it
+ * ends if its source has too many, including those of other sessions. Never after another
+ * reply: after that to STARTTLS the refusal would be in the clear.
  */
-static void report_failures(struct connection *c)
+static void report_failures(struct connection *c, enum session_want want)
 {
 	const size_t n[FAILURES] = { [FAILURE_LOGIN] = c->session.n_auth_failures,
 		[FAILURE_RECIPIENT] = c->session.n_unknown };
 	const struct failure_limits limits = failure_limits_of(&c->config);
 	struct failure_link *l = &c->failures;
 
-	failure_link_report(l, n);
-	if (failures_exceeded(l->table, &limits, &l->source, stream_clock()) != FAILURES)
+	if (failure_link_report(l, n, want == SESSION_PAUSE) &&
+		failures_exceeded(l->table, &limits, &l->source, stream_clock()) !=
+			FAILURES)
 		stop(c, END_SOURCE_FAILURES);
 }
 
@@ -431,7 +433,7 @@ void serve(struct connection *c)
 		want = session_take(&c->session, &c->stream.have, &now);
 		if (c->failures.source.n &&
 			(c->session.n_auth_failures || c->session.n_unknown))
-			report_failures(c);
+			report_failures(c, want);
 		if (want == SESSION_TLS) {
 			start_tls(c);
 			continue;

@@ -10,7 +10,7 @@ import time
 
 import harness
 from harness import Site
-from listening import Listening, connections, deliver, with_tls
+from listening import Listening, acceptor, connections, deliver, replies_of, with_tls
 from logins import PASSWORD, SECRET, USER, by_gsasl, plain, put
 
 LONG = 75  # seconds in which a slow client is found: it has 60
@@ -249,6 +249,73 @@ def test_behind_a_proxy_the_real_client_is_counted():
     good = behind_proxy(here, "192.0.2.7")
     good.expect(220)
     deliver(good)
+
+def flood(client, n):
+    """One unknown recipient after the other, so that each is reported for itself."""
+    harness.equal(set(try_addresses(client, n)), {550})
+
+
+def test_a_client_of_a_proxy_is_counted_though_its_address_could_not_be_reported_at_once():
+    here = Listening(proxy_protocol="127.0.0.9", source_refused_recipients=600, error_limit=1000).listen()
+    many, few = (here.client(client="127.0.0.9", greeting=False) for _ in range(2))
+    harness.eventually(lambda: len(connections(here)) == 2, "both are accepted")
+    behind_proxy_of(many, "192.0.2.1")
+    pid = acceptor(here)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        flood(many, 500)  # more than the queue of the acceptor holds
+        behind_proxy_of(few, "192.0.2.2")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    many.close()
+    behind_proxy_of(here.client(client="127.0.0.9", greeting=False), "192.0.2.3")  # it has read its queue
+    try_addresses(few, 700)
+    harness.eventually(lambda: MANY in str(behind_proxy(here, "192.0.2.2").reply()), "the client is refused")
+
+
+def behind_proxy_of(client, client_address):
+    client.send(f"PROXY TCP4 {client_address} 192.0.2.25 4711 25\r\n")
+    client.expect(220)
+
+
+def refuse_source(here, source="127.0.0.1"):
+    """Another session reaches the limit of 3."""
+    try_addresses(here.client(client=source), 3)
+    harness.eventually(lambda: MANY in replies_of(here), "the source is refused")
+
+
+def test_failures_of_other_sessions_end_none_before_its_next_failure():
+    here = Listening(source_refused_recipients=3).listen()
+    client = here.client()
+    harness.equal(try_addresses(client, 1), [550])
+    refuse_source(here)
+    client.say("RSET", 250)
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.envelope()
+    client.send("RCPT TO:<unknown@example.com>\r\n")
+    client.expect(550)
+    client.expect(421, MANY[4:])
+
+def test_a_session_that_turns_to_tls_is_not_refused_in_the_clear():
+    here = with_tls(source_refused_recipients=3).listen()
+    client = here.client()
+    harness.equal(try_addresses(client, 1), [550])
+    refuse_source(here)
+    client.send("STARTTLS\r\n")
+    client.expect(220)
+    harness.equal(client.buffer, b"", "octets in the clear after the 220")
+    client.handshake()
+    client.ehlo()
+
+
+@harness.senseless_when_sanitized
+def test_crashes_of_connections_of_lmtp_are_not_counted():
+    here = Listening("lmtp=127.0.0.1:", "", source_crashes=1).listen()
+    client = here.client(0)
+    os.kill(max(connections(here)), signal.SIGSEGV)
+    client.rest()
+    harness.eventually(lambda: connections(here) == [], "its process has ended")
+    deliver(here.client(1))
 
 
 @harness.senseless_when_sanitized

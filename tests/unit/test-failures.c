@@ -218,10 +218,10 @@ static void test_a_report_has_what_is_new(void)
 	lab_begin(&lab);
 	CHECK(failure_link_begin(&lab.link, &limits, &ip, false, START));
 	CHECK(!received(&lab, &r));
-	failure_link_report(&lab.link, (size_t[FAILURES]){ 1, 0, 0 });
+	failure_link_report(&lab.link, (size_t[FAILURES]){ 1, 0, 0 }, false);
 	REQUIRE(received(&lab, &r));
 	CHECK(r.n[FAILURE_LOGIN] == 1 && r.n[FAILURE_RECIPIENT] == 0 && r.client.n == 0);
-	failure_link_report(&lab.link, (size_t[FAILURES]){ 1, 5, 0 });
+	failure_link_report(&lab.link, (size_t[FAILURES]){ 1, 5, 0 }, false);
 	REQUIRE(received(&lab, &r));
 	CHECK(r.n[FAILURE_LOGIN] == 0 && r.n[FAILURE_RECIPIENT] == 5);
 	lab_end(&lab);
@@ -237,6 +237,26 @@ static void test_a_client_that_a_proxy_names_is_reported_first(void)
 	CHECK(failure_link_begin(&lab.link, &limits, &ip, true, START));
 	REQUIRE(received(&lab, &r));
 	CHECK(r.client.n == IPV6_OCTETS && memcmp(&r.client, &ip, sizeof(ip)) == 0);
+	/* and again with failures, because the first report may have been lost */
+	failure_link_report(&lab.link, (size_t[FAILURES]){ 1, 0, 0 }, false);
+	REQUIRE(received(&lab, &r));
+	CHECK(r.n[FAILURE_LOGIN] == 1 && memcmp(&r.client, &ip, sizeof(ip)) == 0);
+	lab_end(&lab);
+}
+
+static void test_a_source_is_judged_after_each_failure_and_each_pause(void)
+{
+	const size_t one[FAILURES] = { 1, 0, 0 }, two[FAILURES] = { 1, 1, 0 };
+	struct ip ip = address("192.0.2.1");
+	struct link_lab lab;
+
+	lab_begin(&lab);
+	failure_link_begin(&lab.link, &limits, &ip, false, START);
+	CHECK(failure_link_report(&lab.link, one, true));
+	CHECK(failure_link_report(&lab.link, one, false));
+	CHECK(!failure_link_report(&lab.link, one, false));
+	CHECK(failure_link_report(&lab.link, two, false));
+	CHECK(!failure_link_report(&lab.link, two, false));
 	lab_end(&lab);
 }
 
@@ -263,7 +283,7 @@ static void test_reports_are_bounded_and_never_wait(void)
 	lab_begin(&lab);
 	failure_link_begin(&lab.link, &limits, &ip, false, START);
 	for (size_t i = 1; i <= 2 * FAILURE_REPORTS_MAX; i++) {
-		failure_link_report(&lab.link, (size_t[FAILURES]){ i, 0, 0 });
+		failure_link_report(&lab.link, (size_t[FAILURES]){ i, 0, 0 }, false);
 		if (i % 16 == 0)
 			while (received(&lab, &r))
 				n++, sent += r.n[FAILURE_LOGIN];
@@ -271,7 +291,7 @@ static void test_reports_are_bounded_and_never_wait(void)
 	CHECK(n == FAILURE_REPORTS_MAX && sent == FAILURE_REPORTS_MAX);
 	close(lab.other);
 	lab.link.n_sent = 0;
-	failure_link_report(&lab.link, (size_t[FAILURES]){ 9999, 0, 0 });
+	failure_link_report(&lab.link, (size_t[FAILURES]){ 9999, 0, 0 }, false);
 	lab_end(&lab);
 }
 
@@ -289,6 +309,7 @@ int main(void)
 		TEST(test_half_forgotten_failures_make_room),
 		TEST(test_a_report_has_what_is_new),
 		TEST(test_a_client_that_a_proxy_names_is_reported_first),
+		TEST(test_a_source_is_judged_after_each_failure_and_each_pause),
 		TEST(test_no_session_begins_when_its_source_is_at_a_limit),
 		TEST(test_reports_are_bounded_and_never_wait),
 	};
