@@ -15,6 +15,7 @@ import harness
 from harness import RECIPIENT, Client, Site, free_port
 from listening import (Listening, acceptor, certificate_of, children, connections, deliver, replace, replies_of, status_of,
                        with_tls)
+from logins import put
 from machine import LOGIN, USERS, server, unit
 
 
@@ -335,11 +336,15 @@ def test_two_sources_in_turn_have_each_their_rate():
 
 
 def test_a_proxy_has_no_limit_of_its_own():
-    here = Listening(source_connection_limit=1, proxy_protocol="127.0.0.1").listen()
-    for _ in range(3):
-        client = here.client(greeting=False)
-        client.send("PROXY TCP4 192.0.2.7 192.0.2.25 4711 25\r\n")
-        client.expect(220)
+    by_setting = Listening(source_connection_limit=1, proxy_protocol="127.0.0.1")
+    by_rule = Listening(source_connection_limit=1)
+    by_rule.set(clients=put(by_rule, "clients", "127.0.0.1 proxy\n"))
+    for here in (by_setting, by_rule):
+        here.listen()
+        for _ in range(3):
+            client = here.client(greeting=False)
+            client.send("PROXY TCP4 192.0.2.7 192.0.2.25 4711 25\r\n")
+            client.expect(220)
 
 
 def test_where_tls_comes_first_nothing_is_said_in_the_clear():

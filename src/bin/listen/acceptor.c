@@ -276,8 +276,7 @@ static void check_limits(struct acceptor *a, const struct listen_socket *s, int 
 	names_client = is_proxy(c, &ip);
 	if (!names_client && refuses_failed(a, s, fd, peer, &source))
 		return;
-	verdict = listen_judge(a->task->children, &limits, &source,
-		networks_have(&c->proxies, &ip),
+	verdict = listen_judge(a->task->children, &limits, &source, names_client,
 		stream_clock() / (LISTEN_RATE_SECONDS * 1000));
 	if (verdict == LISTEN_FINE) {
 		fork_connection(
