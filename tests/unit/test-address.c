@@ -602,6 +602,7 @@ static void test_compares_mailboxes_without_their_quotes(void)
 		{ "\"info@example.org\"", "info@example.org", false },
 		{ "\"info@example.org", "info@example.org", false },
 		{ "\"@example.org", "@example.org", false },
+		{ "info\"@example.org", "info@example.org", false },
 		{ "", "", true },
 	};
 

@@ -82,6 +82,9 @@ struct edit {
 	const char *name, *value;
 };
 
+#define TEN "Abcdefghij"
+#define LONG_NAME TEN TEN TEN TEN TEN TEN TEN /* above MILTER_LAST_NAME_MAX */
+
 static void test_each_edit_finds_its_place(void)
 {
 	static const struct {
@@ -122,6 +125,12 @@ static void test_each_edit_finds_its_place(void)
 			OURS "A: x\nAA: 2\n" },
 		{ "A: 1\n 2\nB: 3\n", { { MILTER_CHANGE, 1, "A", "x" } },
 			OURS "A: x\nB: 3\n" },
+		/* a name that is too long to be kept for the next search */
+		{ LONG_NAME ": 1\nA: 2\n" LONG_NAME ": 3\n",
+			{ { MILTER_CHANGE, 1, LONG_NAME, "x" },
+				{ MILTER_CHANGE, 2, LONG_NAME, "y" },
+				{ MILTER_CHANGE, 1, LONG_NAME, "z" } },
+			OURS LONG_NAME ": z\nA: 2\n" LONG_NAME ": y\n" },
 		/* an absent one is added */
 		{ "A: 1\n", { { MILTER_CHANGE, 2, "A", "x" } }, OURS "A: 1\nA: x\n" },
 		{ "A: 1\n", { { MILTER_CHANGE, 1, "X", "y" } }, OURS "A: 1\nX: y\n" },
