@@ -120,8 +120,15 @@ static bool parse_address(struct options *o, const char *word)
 	static const char prefix[] = "--listen=";
 	size_t n = sizeof(prefix) - 1;
 
-	if (strncmp(word, prefix, n) != 0 || o->n_addresses == OPTIONS_ADDRESSES_MAX)
+	if (strncmp(word, prefix, n) != 0)
 		return false;
+	if (o->n_addresses == OPTIONS_ADDRESSES_MAX) {
+		o->wrong = word;
+		o->why =
+			"there are more than 16 addresses: use another listener for this "
+			"one, or *:PORT for all addresses of the host";
+		return true;
+	}
 	set_mode(o, word, MODE_LISTEN);
 	o->addresses[o->n_addresses++] = word + n;
 	return true;

@@ -62,6 +62,8 @@ def test_what_is_not_understood_is_named(*arguments):
     print_and_listen=(("--print-config", "--listen=127.0.0.1:0"), "--listen=127.0.0.1:0: is a second mode"),
     lmtp_and_listen=(("--lmtp", "--listen=127.0.0.1:0"), "--lmtp: is for one connection: listen at lmtp=ADDRESS"),
     check_of_both=(("--check", "--lmtp", "--listen"), "--lmtp: is for one connection"),
+    too_many_addresses=((*["--listen=127.0.0.1:0"] * 16, "--listen=127.0.0.1:1"),
+                        "--listen=127.0.0.1:1: there are more than 16 addresses: use another listener"),
     behind_the_end=(("--", "--check"), "--check: not understood"),
     option_behind_the_end=(("--check", "--", "-x"), "-x: not understood; see postern --help"),
     end_behind_the_end=(("--", "--"), "--: not understood"))
