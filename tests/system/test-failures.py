@@ -365,6 +365,8 @@ def test_only_a_listener_remembers():
     harness.contains(done.stdout + str(done.stderr or ""), "source-failed-logins: has no effect in a process that serves one")
     done = harness.run(*place.command(), "--check", "--listen=127.0.0.1:2525")
     assert "source-failed-logins" not in done.stdout, done.stdout
+    done = harness.run(*Site(source_failure_time="1m").command(), "--check")
+    harness.contains(done.stdout + str(done.stderr or ""), "source-failure-time: has no effect in a process that serves one")
 
 
 if __name__ == "__main__":

@@ -260,8 +260,9 @@ static void check_failures(struct config *c)
 {
 	char text[CONFIG_FAULT_MAX];
 
-	for (enum failure kind = 0; kind < FAILURES; kind++) {
-		const char *name = failure_setting(kind);
+	for (enum failure kind = 0; kind <= FAILURES; kind++) {
+		const char *name =
+			kind < FAILURES ? failure_setting(kind) : "source-failure-time";
 
 		if (!config_place(c, span_of(name)))
 			continue;
