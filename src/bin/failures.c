@@ -205,7 +205,8 @@ static void report_new(struct failure_link *l, const size_t n[FAILURES])
 		memcpy(l->reported, n, sizeof(l->reported));
 }
 
-bool failure_link_report(struct failure_link *l, const size_t n[FAILURES], bool is_paused)
+bool failure_link_report(
+	struct failure_link *l, const size_t n[FAILURES], bool is_judged_later)
 {
 	size_t all = 0;
 	bool is_due;
@@ -214,7 +215,7 @@ bool failure_link_report(struct failure_link *l, const size_t n[FAILURES], bool 
 	for (enum failure kind = 0; kind < FAILURES; kind++)
 		all += n[kind];
 	is_due = all != l->n_judged;
-	if (!is_paused)
+	if (!is_judged_later)
 		l->n_judged = all;
 	return is_due;
 }

@@ -105,8 +105,8 @@ bool failure_link_begin(struct failure_link *l, const struct failure_limits *lim
 
 /*
  * Reports the new failures of this session; `n` has all of each kind. True when the
- * source must be judged: there was one since it was last judged. `is_paused`: it is
- * judged again, when the acceptor has counted the failure.
+ * source must be judged: there was one since it was last judged. `is_judged_later`: it is
+ * judged at the next step, too, when the acceptor has counted the failure.
  */
 bool failure_link_report(
-	struct failure_link *l, const size_t n[FAILURES], bool is_paused);
+	struct failure_link *l, const size_t n[FAILURES], bool is_judged_later);

@@ -305,7 +305,7 @@ static enum session_end judge_source(struct connection *c)
 /*
  * Reports failures of this session. After each, and again after the pause of a login, it
  * ends if its source has too many, including those of other sessions. Never after another
- * reply: after that to STARTTLS the refusal would be in the clear.
+ * reply, and after a handshake rather than before it: the refusal would be in the clear.
  */
 static void report_failures(struct connection *c, enum session_want want)
 {
@@ -313,8 +313,9 @@ static void report_failures(struct connection *c, enum session_want want)
 		[FAILURE_RECIPIENT] = c->session.n_unknown };
 	const struct failure_limits limits = failure_limits_of(&c->config);
 	struct failure_link *l = &c->failures;
+	bool is_tls = want == SESSION_TLS;
 
-	if (failure_link_report(l, n, want == SESSION_PAUSE) &&
+	if (failure_link_report(l, n, is_tls || want == SESSION_PAUSE) && !is_tls &&
 		failures_exceeded(l->table, &limits, &l->source, stream_clock()) !=
 			FAILURES)
 		stop(c, END_SOURCE_FAILURES);
@@ -407,7 +408,6 @@ static void begin(struct connection *c)
 	if (end == END_NONE)
 		end = judge_source(c);
 	is_known = end == END_NONE || end == END_DENIED;
-
 	if (is_known)
 		begin_trace(c, end == END_DENIED ? why : SPAN(""));
 	if (is_known && implicit && !secure_first(c))

@@ -308,6 +308,21 @@ def test_a_session_that_turns_to_tls_is_not_refused_in_the_clear():
     client.ehlo()
 
 
+def test_nor_when_its_failure_and_its_starttls_come_together():
+    here = with_tls(source_refused_recipients=3).listen()
+    client = here.client()
+    client.ehlo()
+    client.say("MAIL FROM:<a@example.org>", 250)
+    refuse_source(here)
+    client.send("RCPT TO:<unknown@example.com>\r\nSTARTTLS\r\n")
+    client.expect(550)
+    client.expect(220)
+    harness.equal(client.buffer, b"", "octets in the clear after the 220")
+    client.handshake()
+    client.expect(421, MANY[4:])
+    harness.eventually(lambda: "source-failures" in [r["end"] for r in here.records("session")], "it has ended")
+
+
 @harness.senseless_when_sanitized
 def test_crashes_of_connections_of_lmtp_are_not_counted():
     here = Listening("lmtp=127.0.0.1:", "", source_crashes=1).listen()
