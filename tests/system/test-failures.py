@@ -10,7 +10,7 @@ import time
 
 import harness
 from harness import Site
-from listening import Listening, acceptor, connections, deliver, replies_of, with_tls
+from listening import Listening, acceptor, children, connections, deliver, replies_of, with_tls
 from logins import PASSWORD, SECRET, USER, by_gsasl, plain, put
 
 LONG = 75  # seconds in which a slow client is found: it has 60
@@ -371,6 +371,18 @@ def test_idle_clients_keep_their_time_where_there_is_room():
     here = Listening(connection_limit=100, timeout=20).listen()
     client = here.client()
     time.sleep(6)
+    deliver(client)
+
+
+def test_an_earlier_limit_of_all_connections_shortens_no_time():
+    here = Listening(connection_limit=10, timeout=20).listen()
+    earlier = [here.client() for _ in range(9)]
+    here.set(connection_limit=1000)
+    client = here.client()  # 10 of 1000
+    before = acceptor(here)
+    earlier.pop().quit()
+    harness.eventually(lambda: len(children(here.process.pid)) == 2 and before == acceptor(here), "both acceptors are there")
+    time.sleep(4)
     deliver(client)
 
 

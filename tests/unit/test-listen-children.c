@@ -457,6 +457,16 @@ static void test_a_crowd_is_noted(void)
 	listen_remove(c, 80, 0);
 	listen_note_crowd(c, 100);
 	CHECK(!listen_failures(c)->is_crowded);
+	/* an acceptor with another limit accepts, and a connection of an earlier one ends */
+	listen_note_crowd(c, 50);
+	CHECK(listen_failures(c)->is_crowded);
+	listen_remove(c, 79, 0);
+	listen_note_crowd(c, 0);
+	CHECK(listen_failures(c)->is_crowded);
+	listen_note_crowd(c, 1000);
+	listen_remove(c, 78, 0);
+	listen_note_crowd(c, 0);
+	CHECK(!listen_failures(c)->is_crowded);
 }
 
 int main(void)

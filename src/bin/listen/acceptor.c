@@ -419,7 +419,7 @@ static void reap_child(struct acceptor *a, pid_t pid, int status)
 	if (listen_is_fault(status))
 		listen_count_crash(a->task->children, pid, &limits, stream_clock());
 	listen_remove(a->task->children, pid, status);
-	listen_note_crowd(a->task->children, c->connection_limit);
+	listen_note_crowd(a->task->children, a->leaving ? 0 : c->connection_limit);
 	a->n_own--;
 	a->has_counts = true;
 	if (listen_is_fault(status))

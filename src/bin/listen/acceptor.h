@@ -61,6 +61,7 @@ struct listen_children {
 	_Atomic size_t n_so_far;
 	/* health checks of proxies, which n_so_far also counts */
 	_Atomic size_t n_checks;
+	_Atomic size_t places; /* connection-limit of the acceptor that accepts */
 	_Atomic unsigned last; /* enum topic of the last session that had a status */
 	uint64_t rate_key; /* random, so that clients cannot choose their set */
 	struct listen_rate rates[LISTEN_RATE_SETS][LISTEN_RATE_WAYS];
@@ -138,7 +139,10 @@ void listen_count_report(struct listen_children *c, pid_t pid,
 void listen_count_crash(struct listen_children *c, pid_t pid,
 	const struct failure_limits *limits, uint64_t now);
 
-/* Stores, for connections, whether most places of `all` are taken. */
+/*
+ * Stores, for connections, whether most places of `all` are taken. 0: of as many as the
+ * acceptor that accepts has stored last; earlier ones may have another limit.
+ */
 void listen_note_crowd(struct listen_children *c, size_t all);
 
 /* Removes an ended connection and counts its wait status. False: not in the table. */

@@ -336,9 +336,10 @@ static struct listen_child *claim(struct listen_children *c)
 
 void listen_note_crowd(struct listen_children *c, size_t all)
 {
-	size_t few = all / LISTEN_FREE_PART;
-	uint32_t is_crowded = few && listen_count(c) + few >= all;
+	size_t places = all ? all : c->places, few = places / LISTEN_FREE_PART;
+	uint32_t is_crowded = few && listen_count(c) + few >= places;
 
+	c->places = places;
 	listen_failures(c)->is_crowded = is_crowded;
 }
 
