@@ -60,10 +60,7 @@ static void load(struct key_agent *a)
 	int r;
 
 	a->loaded = stream_clock();
-	if (!p->config || preload_is_stale(p) || preload_lacks_agents(p))
-		r = preload_load(p);
-	else
-		r = preload_retry(p);
+	r = p->config ? preload_refresh(p) : preload_load(p);
 	if (r < 0)
 		report(a, "tls-key: out of memory");
 	else if (p->config->tls.n_pairs == 0 && !p->credentials)
@@ -77,7 +74,8 @@ static void load(struct key_agent *a)
 static void load_if_due(struct key_agent *a)
 {
 	const struct preload *p = &a->preload;
-	bool is_broken = preload_lacks_agents(p) || preload_has_failed(p);
+	bool is_broken = preload_has_failed(p) ||
+			 (preload_lacks_agents(p) && !preload_awaits_change(p));
 
 	if (preload_is_stale(p) ||
 		(is_broken && stream_clock() - a->loaded >= LOAD_EVERY))

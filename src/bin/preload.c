@@ -117,12 +117,33 @@ static bool some_client_may_use_tls(const struct preload *p)
 			    : config_may_use_tls(p->config);
 }
 
-static void watch_pairs(struct watch *w, const struct tls_settings *tls)
+static void drop_pins(struct preload *p)
+{
+	while (p->n_pins)
+		free(p->pins[--p->n_pins]);
+}
+
+/* Watches the file of the PIN, if the token has one. */
+static void watch_token(struct preload *p, const char *key)
+{
+	const struct span path = tls_pin_file(key);
+	char *pin = path.n ? strndup(path.p, path.n) : NULL;
+
+	if (!pin)
+		return;
+	p->pins[p->n_pins++] = pin;
+	watch_add(&p->watch, pin, false);
+}
+
+static void watch_pairs(struct preload *p, const struct tls_settings *tls)
 {
 	for (size_t i = 0; i < tls->n_pairs; i++) {
-		watch_add(w, tls->pairs[i].certificate, false);
-		if (strcmp(tls->pairs[i].key, tls->pairs[i].certificate) != 0)
-			watch_add(w, tls->pairs[i].key, false);
+		const struct tls_pair *pair = &tls->pairs[i];
+		watch_add(&p->watch, pair->certificate, false);
+		if (tls_is_token(pair->key))
+			watch_token(p, pair->key);
+		else if (strcmp(pair->key, pair->certificate) != 0)
+			watch_add(&p->watch, pair->key, false);
 	}
 }
 
@@ -142,6 +163,7 @@ static void load_settings(struct preload *p)
 	from.before_reading = watch_settings;
 	from.ctx = p;
 	p->watch.n = 0;
+	drop_pins(p);
 	/* the rules for clients decide whether some of them use TLS */
 	settings_load(p->config, &from);
 	config_complete(p->config);
@@ -163,7 +185,7 @@ static void watch_named(struct preload *p)
 		watch_add(&p->watch, p->tls_module, false);
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
 		watch_add(&p->watch, files[i], false);
-	watch_pairs(&p->watch, &c->tls);
+	watch_pairs(p, &c->tls);
 	/* an acceptor that has given up root may not be able to read the directory */
 	if (c->log == LOG_JSON && !c->user && geteuid() == 0)
 		watch_add(&p->watch, c->log_file, true);
@@ -293,12 +315,15 @@ static void replace_credentials(
 /* Loads the credentials. If the new ones are unusable, the previous ones stay in use. */
 static void load_credentials(struct preload *p)
 {
-	const struct tls_report report = { .ctx = p, .fault = note_fault };
+	const struct tls_report report = {
+		.ctx = p, .fault = note_fault, .ret_pin_refused = &p->pin_refused
+	};
 	struct tls_credentials *fresh;
 	struct tls_settings settings;
 	struct fresh_agents agents;
 
 	p->fault[0] = '\0';
+	p->pin_refused = false;
 	if (!some_client_may_use_tls(p))
 		return;
 	load_tls(p);
@@ -390,10 +415,15 @@ static bool is_unread(const struct config *c)
 
 bool preload_has_failed(const struct preload *p)
 {
-	return p->fault[0] || p->sasl_failed || is_unread(p->config);
+	return (p->fault[0] && !p->pin_refused) || p->sasl_failed || is_unread(p->config);
 }
 
-int preload_retry(struct preload *p)
+bool preload_awaits_change(const struct preload *p)
+{
+	return p->pin_refused;
+}
+
+static int retry(struct preload *p)
 {
 	char before[TLS_FAULT_TEXT];
 	int r;
@@ -405,6 +435,15 @@ int preload_retry(struct preload *p)
 	if (p->fault[0] && strcmp(before, p->fault) != 0)
 		p->report(p->ctx, p->fault);
 	return r;
+}
+
+int preload_refresh(struct preload *p)
+{
+	bool lacks = preload_lacks_agents(p) && !preload_awaits_change(p);
+
+	if (preload_is_stale(p) || (lacks && !p->fault[0]))
+		return preload_load(p);
+	return lacks || preload_has_failed(p) ? retry(p) : 0;
 }
 
 const char *preload_stuck(const struct preload *p)

@@ -89,6 +89,10 @@ struct preload {
 	struct config *lent; /* owned; the credentials borrow from it; may equal config */
 	bool repeated; /* the same faults have been reported before */
 	char fault[TLS_FAULT_TEXT]; /* first fault when credentials were loaded last */
+	/* one of these faults is a wrong PIN: nothing is loaded again without a change */
+	bool pin_refused;
+	char *pins[TLS_PAIR_MAX]; /* owned; paths of files with PINs, which are watched */
+	size_t n_pins;
 	/* path of the module, which may be installed later */
 	char tls_module[2 * MODULE_PATH_MAX];
 	struct watch watch; /* files that are read with the rights of this process */
@@ -111,9 +115,16 @@ bool preload_is_stale(const struct preload *p);
 bool preload_has_failed(const struct preload *p);
 
 /*
- * Like preload_load(), after a failure. Faults that were reported are not reported again.
+ * Loads again what has changed or failed. Faults that were reported are not reported
+ * again unless a file has changed. 0 or -ENOMEM.
  */
-int preload_retry(struct preload *p);
+int preload_refresh(struct preload *p);
+
+/*
+ * True after a token has refused a PIN: then only a change is a reason to load anything,
+ * as a token counts wrong PINs and locks itself.
+ */
+bool preload_awaits_change(const struct preload *p);
 
 /*
  * Returns the reason why only another process can load a missing module; NULL: this one

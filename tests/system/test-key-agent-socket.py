@@ -8,12 +8,16 @@ import os
 import shutil
 import socket
 import threading
+import time
 from pathlib import Path
 
 import harness
 from handshakes import RSA_ALONE, RSA_ALONE_REFUSED, TLS1_2, TLS1_3, check_delivery, refuse_handshake, secure
 from harness import HOST, Site, client_context
-from listening import agents_below, brokers_below, found_in, private_values
+from listening import Listening, agents_below, brokers_below, found_in, private_values
+
+TOKENS = Path("/var/lib/softhsm/tokens")
+P11_MODULES = Path("/usr/share/p11-kit/modules")
 
 
 class KeyAgent:
@@ -248,11 +252,10 @@ def token_with(pair):
     """A token of SoftHSM that has the key; its URL."""
     harness.need("softhsm2-util", "p11tool", "openssl")
     harness.need_root("for a folder of tokens of its own")
-    tokens = "/var/lib/softhsm/tokens"
-    if not os.path.isdir(tokens):
-        raise harness.Skip(f"SoftHSM keeps its tokens elsewhere: there is no {tokens}")
-    harness.mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", tokens)
-    harness.at_end(harness.run, "umount", "-l", tokens)
+    if not TOKENS.is_dir():
+        raise harness.Skip(f"SoftHSM keeps its tokens elsewhere: there is no {TOKENS}")
+    harness.mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", TOKENS)
+    harness.at_end(harness.run, "umount", "-l", TOKENS)
     done = harness.run("softhsm2-util", "--init-token", "--free", "--label", "postern", "--pin", "1234", "--so-pin", "5678")
     assert done.returncode == 0, done.stdout
     pkcs8 = harness.scratch() / "pkcs8"
@@ -262,6 +265,21 @@ def token_with(pair):
     pin = harness.scratch() / "pin"
     pin.write_text("1234")
     return f"pkcs11:token=postern;object=key;type=private?pin-source={pin}"
+
+
+def record_logins():
+    """From now on processes write their calls of the token to standard error (p11-kit's log-calls)."""
+    module = P11_MODULES / "softhsm2.module"
+    if not module.exists():
+        raise harness.Skip(f"p11-kit has no {module}")
+    logging = harness.scratch() / "module"
+    logging.write_text(module.read_text() + "\nlog-calls: yes\n")
+    harness.mount("--bind", logging, module)
+    harness.at_end(harness.run, "umount", module)
+
+
+def refused_pins(log):
+    return log.read_bytes().count(b"C_Login = CKR_PIN_INCORRECT")
 
 
 @harness.not_static("it has no PKCS#11")
@@ -298,6 +316,89 @@ def test_the_file_of_a_pin_is_no_secret_where_others_can_read_it(mode, is_fault)
     done = harness.run(*Site(tls="on", tls_certificate=pair.certificate, tls_key=url).command(), "--check", "--listen")
     fault = f"tls-key {pin}: is open to everyone; take that away (chmod o-rwx)"
     harness.equal(fault in done.stdout, is_fault, done.stdout)
+
+
+def has_tls(client):
+    client.ehlo()
+    client.send("STARTTLS\r\n")
+    if client.reply().code != 220:
+        client.quit()
+        return False
+    client.handshake()
+    client.quit()
+    return True
+
+
+def offers_no_tls(client):
+    client.ehlo()
+    client.send("STARTTLS\r\n")
+    if client.reply().code == 220:
+        client.close()
+        return False
+    harness.equal(client.message(harness.sample()).code, 250)
+    client.quit()
+    return True
+
+
+@harness.not_static("it has no PKCS#11")
+@harness.table_of({each: (each,) for each in ("agent", "listener")})
+def test_a_refused_pin_is_tried_once_until_its_file_changes(each):
+    """Many tokens lock themselves after the third."""
+    pair = harness.pair("rsa")
+    url = token_with(pair)
+    pin = Path(url.split("pin-source=")[1])
+    pin.write_text("4321")
+    record_logins()
+    if each == "agent":
+        here = KeyAgent(pair, key=url).start()
+        log, connect = here.log, here.place.connect
+    else:
+        here = Listening(tls="on", tls_certificate=pair.certificate, tls_key=url).listen()
+        log, connect = here.log, here.client
+    for _ in range(4):
+        assert offers_no_tls(connect())
+        time.sleep(1.1)  # a second after a failure it may be tried again
+    harness.equal(refused_pins(log), 1)
+    pin.write_text("1234")
+    harness.eventually(lambda: has_tls(connect()), "the PIN is read again")
+    harness.equal(refused_pins(log), 1)
+
+
+@harness.not_static("it has no PKCS#11")
+def test_check_tries_a_pin_once():
+    pair = harness.pair("rsa")
+    url = token_with(pair)
+    Path(url.split("pin-source=")[1]).write_text("4321")
+    record_logins()
+    log = harness.scratch() / "log"
+    with open(log, "wb") as to:
+        harness.start(*Site(tls="on", tls_certificate=pair.certificate, tls_key=url).command(), "--check", "--listen",
+                      stdout=to, stderr=to).wait()
+    harness.equal(refused_pins(log), 1)
+
+
+@harness.not_static("it has no PKCS#11")
+@harness.table_of({each: (each,) for each in ("agent", "listener")})
+def test_a_token_that_comes_back_signs_again(each):
+    pair = harness.pair("rsa")
+    url = token_with(pair)
+    token, = TOKENS.iterdir()
+    if each == "agent":
+        here = KeyAgent(pair, key=url).start()
+        site, connect = here.place, here.place.connect
+    else:
+        site = Listening(tls="on", tls_certificate=pair.certificate, tls_key=url).listen()
+        connect = site.client
+    assert has_tls(connect())
+    kept = harness.scratch() / "token"
+    shutil.move(token, kept)
+    refuse_handshake(connect())
+    harness.eventually(lambda: len(site.records("session")) == 2, "the record")
+    harness.contains(site.records("session")[1]["explanation"], "the token with the key does not sign; p11tool says more")
+    # the next processes do not find it, and mail comes in the clear
+    harness.eventually(lambda: offers_no_tls(connect()), "the agent has ended")
+    shutil.move(kept, token)
+    harness.eventually(lambda: has_tls(connect()), "it is found again")
 
 
 if __name__ == "__main__":

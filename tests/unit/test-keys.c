@@ -295,7 +295,7 @@ struct tls_keys {
 };
 
 /* When all requests are answered the clients close their ends, and the agent ends. */
-static void note(const struct tls_keys *keys, const struct keys_request *request,
+static bool note(const struct tls_keys *keys, const struct keys_request *request,
 	struct keys_answer *ret)
 {
 	const size_t i = (*keys->n_signed)++;
@@ -307,6 +307,7 @@ static void note(const struct tls_keys *keys, const struct keys_request *request
 	if (*keys->n_signed == keys->n * EACH)
 		for (size_t end = 0; end < keys->n; end++)
 			close(keys->ends[end]);
+	return true;
 }
 
 /* Hands a channel with EACH requests over to the agent. Returns the client's end. */

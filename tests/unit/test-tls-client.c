@@ -154,7 +154,7 @@ static void test_authorities_that_cannot_be_read_are_told(void)
 			none = lab_path("none", ".pem");
 	struct tls_settings s = lab_settings(pair, 1);
 	struct lab_faults faults = { 0 };
-	const struct tls_report report = { &faults, lab_hear };
+	const struct tls_report report = { .ctx = &faults, .fault = lab_hear };
 	struct tls_credentials *credentials;
 
 	lab_write(none.text, "nothing\n", 8, 0600);

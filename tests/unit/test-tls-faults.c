@@ -33,7 +33,7 @@ int open(const char *path, int flags, ...)
 
 static int load(const struct tls_settings *settings, struct lab_faults *faults)
 {
-	const struct tls_report report = { faults, lab_hear };
+	const struct tls_report report = { .ctx = faults, .fault = lab_hear };
 	struct tls_credentials *credentials = NULL;
 	int r;
 
@@ -47,7 +47,7 @@ static int load(const struct tls_settings *settings, struct lab_faults *faults)
 static size_t check_priority(
 	const struct tls_settings *settings, struct lab_faults *faults)
 {
-	const struct tls_report report = { faults, lab_hear };
+	const struct tls_report report = { .ctx = faults, .fault = lab_hear };
 	size_t n;
 
 	faults->n = 0;
@@ -58,7 +58,7 @@ static size_t check_priority(
 
 static size_t check(const struct tls_settings *settings, struct lab_faults *faults)
 {
-	const struct tls_report report = { faults, lab_hear };
+	const struct tls_report report = { .ctx = faults, .fault = lab_hear };
 	size_t n;
 
 	faults->n = 0;

@@ -99,7 +99,7 @@ static inline int load_plan(const struct plan *plan, struct tls_credentials **re
 	struct lab_path client_ca =
 		lab_path(plan->client_ca ? plan->client_ca : "", ".pem");
 	struct lab_faults faults = { 0 };
-	const struct tls_report report = { &faults, lab_hear };
+	const struct tls_report report = { .ctx = &faults, .fault = lab_hear };
 	struct tls_settings settings;
 	size_t n = 0;
 

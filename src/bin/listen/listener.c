@@ -198,7 +198,6 @@ static bool start_successor(struct listener *l)
 {
 	const char *stuck = preload_stuck(&l->preload);
 	char text[CONFIG_FAULT_MAX];
-	int r = 0;
 
 	if (stuck && may_execute_again(l)) {
 		snprintf(text, sizeof(text),
@@ -209,11 +208,7 @@ static bool start_successor(struct listener *l)
 	}
 	/* the acceptor may have failed to load one from a folder that was not found */
 	listener_find_modules(l);
-	if (preload_is_stale(&l->preload) || preload_lacks_agents(&l->preload))
-		r = preload_load(&l->preload);
-	else if (preload_has_failed(&l->preload))
-		r = preload_retry(&l->preload);
-	if (r < 0)
+	if (preload_refresh(&l->preload) < 0)
 		listener_report(l, "changed settings cannot be read: out of memory");
 	return start_acceptor(l);
 }
@@ -459,6 +454,8 @@ static uint64_t watch_agents(struct listener *l)
 		listener_report(l, "a key agent has ended; others are started. Without "
 				   "one TLS does not work");
 	l->lacks_agents = true;
+	if (preload_awaits_change(&l->preload))
+		return FOREVER;
 	if (restart_wait(&l->agents, &after_end, clock) == 0)
 		replace_acceptor(l, &l->agents, &after_end);
 	return restart_wait(&l->agents, &after_end, clock);

@@ -41,6 +41,7 @@ struct agent {
 	const struct tls_keys *keys;
 	const char *fault;
 	int control; /* -1 after its end */
+	bool is_useless; /* a token cannot be used any more by this process */
 	int epoll;
 	uint64_t round;
 	struct channel *channels;
@@ -136,7 +137,7 @@ static void make_answer(struct agent *a)
 	struct keys_header *header = &a->answer.header;
 
 	if (!a->fault) {
-		a->api->answer(a->keys, &a->request, &a->answer);
+		a->is_useless |= !a->api->answer(a->keys, &a->request, &a->answer);
 		return;
 	}
 	header->result = KEYS_FAULT;
@@ -230,7 +231,7 @@ struct agent *agent_new(
 int agent_run(struct agent *a, const char *fault)
 {
 	a->fault = fault;
-	while (a->control >= 0 || a->n) {
+	while (!a->is_useless && (a->control >= 0 || a->n)) {
 		int n = epoll_wait(a->epoll, a->events, EVENTS_MAX, -1);
 
 		if (n > 0)
@@ -238,5 +239,5 @@ int agent_run(struct agent *a, const char *fault)
 		else if (n < 0 && errno != EINTR)
 			return EX_OSERR;
 	}
-	return 0;
+	return a->is_useless ? EX_UNAVAILABLE : 0;
 }

@@ -13,7 +13,8 @@ struct agent *agent_new(
 	const struct tls_api *api, const struct tls_keys *keys, int control);
 
 /*
- * Answers requests until the control and all channels are closed. `fault`: the reason why
- * no pair can be used; or NULL. Returns the exit status.
+ * Answers requests until the control and all channels are closed, or a token cannot be
+ * used any more: modules of tokens often find one again only in a new process. `fault`:
+ * the reason why no pair can be used; or NULL. Returns the exit status.
  */
 int agent_run(struct agent *a, const char *fault);

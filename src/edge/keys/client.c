@@ -65,6 +65,9 @@ const char *keys_error(int error)
 	case -ECONNRESET:
 		return "the key agent has ended, or refused a request: see its error "
 		       "records";
+	case -EIO:
+		return "the token with the key does not sign; p11tool says more. The key "
+		       "agent looks for it again";
 	case -ETIMEDOUT:
 		return "the key agent did not answer in time: is it, or the token with "
 		       "the key, stopped or overloaded?";

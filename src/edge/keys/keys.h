@@ -48,6 +48,7 @@ struct keys_request {
 enum keys_result {
 	KEYS_FINE,
 	KEYS_FAULT, /* the pair is unusable; the octets are the text of the fault */
+	KEYS_PIN_REFUSED, /* the same, and the cause is the PIN of a token */
 	KEYS_REFUSED, /* the request is wrong */
 };
 

@@ -24,7 +24,7 @@ struct key_id {
 	size_t n;
 };
 
-static int read_chain(const struct tls_settings *settings, const char *path,
+int tls_chain_read(const struct tls_settings *settings, const char *path,
 	struct tls_pair_read *pair, struct tls_fault *fault)
 {
 	CLEANUP(tls_file_done) struct tls_file file = { 0 };
@@ -65,7 +65,7 @@ static int read_key(const struct tls_settings *settings, const char *path,
 	CLEANUP(tls_file_done) struct tls_file file = { 0 };
 	int r;
 
-	if (strncmp(path, TLS_TOKEN, strlen(TLS_TOKEN)) == 0)
+	if (tls_is_token(path))
 		return tls_token_open(path, &pair->token, fault);
 	r = tls_file_read(settings, path, &file);
 	if (r < 0)
@@ -146,7 +146,7 @@ static int read_once(const struct tls_settings *settings, const struct tls_pair 
 	struct tls_pair_read *ret, struct tls_fault *ret_fault)
 {
 	CLEANUP(tls_pair_done) struct tls_pair_read pair = { 0 };
-	int r = read_chain(settings, files->certificate, &pair, ret_fault);
+	int r = tls_chain_read(settings, files->certificate, &pair, ret_fault);
 
 	if (r < 0)
 		return r;
@@ -171,9 +171,9 @@ int tls_pair_read(const struct tls_settings *settings, size_t number,
 
 	/*
 	 * A pair may be read while it is being renewed, one file after the other. It is
-	 * then read once more.
+	 * then read once more; but a token counts refused PINs.
 	 */
-	if (r == -EINVAL)
+	if (r == -EINVAL && !ret_fault->is_pin)
 		r = read_once(settings, files, ret, ret_fault);
 	return r;
 }
@@ -448,7 +448,7 @@ static int describe(const struct tls_settings *settings, struct tls_description 
 	struct tls_fault unused;
 	size_t n = sizeof(ret->subject);
 	struct facts f;
-	int r = read_chain(settings, ret->file, &pair, &unused);
+	int r = tls_chain_read(settings, ret->file, &pair, &unused);
 
 	if (r < 0)
 		return r;

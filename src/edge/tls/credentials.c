@@ -381,7 +381,7 @@ static int load(const struct tls_settings *settings, const struct tls_report *re
 int tls_credentials_load(const struct tls_settings *settings,
 	const struct tls_report *report, struct tls_credentials **ret)
 {
-	struct tls_fault fault = { "" };
+	struct tls_fault fault = { .text = "" };
 
 	if (settings->keys || !tls_settings_have_token(settings))
 		return load(settings, report, false, ret);
@@ -458,13 +458,12 @@ static void check_key_mode(const struct tls_settings *settings, const char *path
 	const struct tls_report *report)
 {
 	CLEANUP(tls_file_done) struct tls_file file = { 0 };
-	const char *source = strstr(path, TLS_PIN_SOURCE);
+	const struct span source = tls_pin_file(path);
 	struct tls_fault fault;
 	char pin[PATH_MAX];
 
-	if (strncmp(path, TLS_TOKEN, strlen(TLS_TOKEN)) == 0 && source) {
-		source += strlen(TLS_PIN_SOURCE);
-		snprintf(pin, sizeof(pin), "%.*s", (int)strcspn(source, "&"), source);
+	if (source.n) {
+		snprintf(pin, sizeof(pin), "%.*s", (int)source.n, source.p);
 		path = pin;
 	}
 	/* the fault of an unreadable file was reported before */
@@ -507,10 +506,14 @@ static void check_signatures(const struct tls_settings *settings, size_t number,
 	gnutls_priority_t priority, const struct tls_report *report)
 {
 	CLEANUP(tls_pair_done) struct tls_pair_read pair = { 0 };
+	const struct tls_pair *files = &settings->pairs[number];
 	struct tls_fault fault;
 	int key;
 
-	if (tls_pair_read(settings, number, &pair, &fault) < 0)
+	/* a token would count one more attempt with a PIN that it has refused */
+	if ((tls_is_token(files->key)
+			    ? tls_chain_read(settings, files->certificate, &pair, &fault)
+			    : tls_pair_read(settings, number, &pair, &fault)) < 0)
 		return;
 	key = gnutls_x509_crt_get_pk_algorithm(pair.chain[0], NULL);
 	if (key < 0 || allows_key(priority, (gnutls_pk_algorithm_t)key))
@@ -519,8 +522,7 @@ static void check_signatures(const struct tls_settings *settings, size_t number,
 		"tls-priority: allows no signature of a key of type %s, so that no "
 		"client can use tls-certificate %s; add such a signature (SIGN-...), "
 		"or take a key of another type",
-		gnutls_pk_get_name((gnutls_pk_algorithm_t)key),
-		settings->pairs[number].certificate);
+		gnutls_pk_get_name((gnutls_pk_algorithm_t)key), files->certificate);
 	tls_fault_report(&fault, report);
 }
 
@@ -542,7 +544,7 @@ size_t tls_credentials_check_priority(
 	const struct tls_settings *settings, const struct tls_report *report)
 {
 	struct counter counter = { report, 0 };
-	const struct tls_report counting = { &counter, count };
+	const struct tls_report counting = { .ctx = &counter, .fault = count };
 	gnutls_priority_t parsed = NULL;
 	struct tls_fault fault;
 	int r = parse_priority(settings->priority, false, &parsed, &fault);
@@ -561,7 +563,7 @@ size_t tls_credentials_check(
 	const struct tls_settings *settings, const struct tls_report *report)
 {
 	struct counter counter = { report, 0 };
-	const struct tls_report counting = { &counter, count };
+	const struct tls_report counting = { .ctx = &counter, .fault = count };
 	struct tls_credentials *credentials = NULL;
 	int r = load(settings, &counting, true, &credentials);
 

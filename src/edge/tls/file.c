@@ -114,6 +114,7 @@ int tls_fault_set(struct tls_fault *fault, const char *format, ...)
 
 	va_start(args, format);
 	vsnprintf(fault->text, sizeof(fault->text), format, args);
+	fault->is_pin = false;
 	va_end(args);
 	return -EINVAL;
 }
@@ -159,5 +160,7 @@ int tls_fault_file(struct tls_fault *fault, const char *setting, const char *pat
 
 void tls_fault_report(const struct tls_fault *fault, const struct tls_report *report)
 {
+	if (fault->is_pin && report->ret_pin_refused)
+		*report->ret_pin_refused = true;
 	report->fault(report->ctx, fault->text);
 }

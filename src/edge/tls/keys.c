@@ -23,6 +23,7 @@ struct tls_keys {
 	size_t n;
 	struct tls_own_key {
 		gnutls_privkey_t key; /* NULL: `octets` is the text of a fault */
+		bool is_token, is_pin; /* the key is in a token; the fault is its PIN */
 		int kind; /* gnutls_pk_algorithm_t */
 		unsigned char *octets; /* the chain as it is sent, or a fault */
 		size_t n;
@@ -51,11 +52,12 @@ static int add_certificate(struct tls_own_key *k, gnutls_x509_crt_t crt)
 	return longer ? 0 : -ENOMEM;
 }
 
-static int keep_fault(struct tls_own_key *k, const char *text)
+static int keep_fault(struct tls_own_key *k, const struct tls_fault *fault)
 {
 	free(k->octets);
-	k->octets = (unsigned char *)strdup(text);
-	k->n = k->octets ? strlen(text) : 0;
+	k->octets = (unsigned char *)strdup(fault->text);
+	k->n = k->octets ? strlen(fault->text) : 0;
+	k->is_pin = fault->is_pin;
 	return k->octets ? 0 : -ENOMEM;
 }
 
@@ -65,6 +67,7 @@ static int keep_key(struct tls_own_key *k, struct tls_pair_read *pair)
 	if (!pair->token)
 		return tls_pair_copy_key(pair, &k->key);
 	k->key = pair->token;
+	k->is_token = true;
 	pair->token = NULL;
 	return 0;
 }
@@ -72,7 +75,7 @@ static int keep_key(struct tls_own_key *k, struct tls_pair_read *pair)
 static int keep_pair(
 	struct tls_own_key *k, const struct tls_pair *files, struct tls_pair_read *pair)
 {
-	struct tls_fault fault = { "" };
+	struct tls_fault fault = { .text = "" };
 	int r = 0;
 
 	for (unsigned int i = 0; i < pair->n_chain && r == 0; i++)
@@ -82,7 +85,7 @@ static int keep_pair(
 	tls_fault_set(&fault,
 		"tls-certificate %s: has more than %d octets, or memory is short",
 		files->certificate, KEYS_CHAIN_MAX);
-	return keep_fault(k, fault.text);
+	return keep_fault(k, &fault);
 }
 
 int tls_keys_load(const struct tls_settings *settings, struct tls_keys **ret)
@@ -101,7 +104,7 @@ int tls_keys_load(const struct tls_settings *settings, struct tls_keys **ret)
 		if (r == 0)
 			r = keep_pair(k, &settings->pairs[i], &pair);
 		else if (r == -EINVAL)
-			r = keep_fault(k, fault.text);
+			r = keep_fault(k, &fault);
 		if (k->key)
 			k->kind = gnutls_privkey_get_pk_algorithm(k->key, NULL);
 		keys->n++;
@@ -193,26 +196,62 @@ static void put_answer(struct keys_answer *ret, enum keys_result result,
 		memcpy(ret->octets, octets, n);
 }
 
-void tls_keys_answer(const struct tls_keys *keys, const struct keys_request *request,
+static void put_chain(struct keys_answer *ret, const struct tls_own_key *k)
+{
+	put_answer(ret,
+		k->key      ? KEYS_FINE
+		: k->is_pin ? KEYS_PIN_REFUSED
+			    : KEYS_FAULT,
+		k->octets, k->n);
+}
+
+/*
+ * True for the error of a token that is gone, or was for a moment: its sessions and
+ * objects are then invalid. Other errors are those of one algorithm.
+ */
+static bool is_loss(int error)
+{
+	switch (error) {
+	case GNUTLS_E_PKCS11_ERROR:
+	case GNUTLS_E_PKCS11_DATA_ERROR: /* the object has gone */
+	case GNUTLS_E_PKCS11_DEVICE_ERROR:
+	case GNUTLS_E_PKCS11_KEY_ERROR:
+	case GNUTLS_E_PKCS11_PIN_ERROR:
+	case GNUTLS_E_PKCS11_SESSION_ERROR:
+	case GNUTLS_E_PKCS11_SLOT_ERROR:
+	case GNUTLS_E_PKCS11_TOKEN_ERROR:
+	case GNUTLS_E_PKCS11_USER_ERROR:
+	case GNUTLS_E_PKCS11_REQUESTED_OBJECT_NOT_AVAILBLE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool tls_keys_answer(const struct tls_keys *keys, const struct keys_request *request,
 	struct keys_answer *ret)
 {
 	const struct tls_own_key *k;
 	gnutls_datum_t signature = { NULL, 0 };
+	int r;
 
 	put_answer(ret, KEYS_REFUSED, NULL, 0);
 	if (request->pair >= keys->n)
-		return;
+		return true;
 	k = &keys->list[request->pair];
-	if (request->operation == KEYS_CHAIN) {
-		put_answer(ret, k->key ? KEYS_FINE : KEYS_FAULT, k->octets, k->n);
-		return;
-	}
-	if (request->operation != KEYS_SIGN || !k->key ||
-		sign(k, request, &signature) < 0)
-		return;
+	if (request->operation == KEYS_CHAIN)
+		put_chain(ret, k);
+	if (request->operation != KEYS_SIGN || !k->key)
+		return true;
+	r = sign(k, request, &signature);
+	if (r < 0 && r != GNUTLS_E_INVALID_REQUEST && k->is_token)
+		put_answer(ret, KEYS_FAULT, NULL, 0);
+	if (r < 0)
+		return !k->is_token || !is_loss(r);
 	if (signature.size <= KEYS_SIGNATURE_MAX)
 		put_answer(ret, KEYS_FINE, signature.data, signature.size);
 	gnutls_free(signature.data);
+	return true;
 }
 
 static int parse_chain(const unsigned char *octets, size_t n, struct tls_pair_read *ret)
@@ -250,9 +289,12 @@ int tls_pair_fetch(const struct tls_settings *settings, size_t number,
 	if (n < 0)
 		return tls_fault_set(ret_fault, "tls-key %s: %s",
 			settings->pairs[number].key, keys_error((int)n));
-	if (result != KEYS_FINE)
-		return tls_fault_set(ret_fault, "%.*s",
+	if (result != KEYS_FINE) {
+		tls_fault_set(ret_fault, "%.*s",
 			(int)(n < TLS_FAULT_TEXT ? n : TLS_FAULT_TEXT - 1), octets);
+		ret_fault->is_pin = result == KEYS_PIN_REFUSED;
+		return -EINVAL;
+	}
 	if (parse_chain(octets, (size_t)n, &pair) < 0)
 		return -ENOMEM;
 	*ret = pair;
@@ -276,11 +318,12 @@ int tls_token_open(const char *url, gnutls_privkey_t *ret, struct tls_fault *fau
 		r = gnutls_privkey_import_url(*ret, url, 0);
 	if (r == GNUTLS_E_MEMORY_ERROR)
 		return -ENOMEM;
-	if (r < 0)
-		return tls_fault_set(fault,
-			"tls-key %s: the token gives no private key (%s)%s", url,
-			gnutls_strerror(r), token_cure(r));
-	return 0;
+	if (r >= 0)
+		return 0;
+	tls_fault_set(fault, "tls-key %s: the token gives no private key (%s)%s", url,
+		gnutls_strerror(r), token_cure(r));
+	fault->is_pin = r == GNUTLS_E_PKCS11_PIN_ERROR || r == GNUTLS_E_PKCS11_PIN_LOCKED;
+	return -EINVAL;
 }
 
 bool tls_token_id(gnutls_privkey_t token, unsigned char *to, size_t *n)
@@ -319,7 +362,7 @@ static int ask_to_sign(struct tls_remote_key *k, gnutls_sign_algorithm_t algorit
 		ret->size = (unsigned int)n;
 		return 0;
 	}
-	k->error = n < 0 ? (int)n : -ECONNRESET;
+	k->error = n < 0 ? (int)n : result == KEYS_FAULT ? -EIO : -ECONNRESET;
 	gnutls_free(ret->data);
 	return GNUTLS_E_PK_SIGN_FAILED;
 }

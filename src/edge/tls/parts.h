@@ -56,6 +56,7 @@ bool tls_file_shared_with_others(const struct tls_file *file);
 /* The fault of a file or a setting: a sentence with its name and a cure. */
 struct tls_fault {
 	char text[TLS_FAULT_TEXT];
+	bool is_pin; /* a token has refused the PIN */
 };
 
 /* Formats the sentence, which is cut if it is too long, and returns -EINVAL. */
@@ -95,8 +96,15 @@ struct tls_pair_read {
 };
 
 /*
+ * Reads the certificates of a pair alone. 0; -EINVAL with *ret_fault filled when there is
+ * none; or -ENOMEM.
+ */
+int tls_chain_read(const struct tls_settings *settings, const char *path,
+	struct tls_pair_read *ret, struct tls_fault *ret_fault);
+
+/*
  * Reads a pair of the settings from files. 0; -EINVAL with *ret_fault filled when it is
- * unusable, even when read once more; or -ENOMEM.
+ * unusable, even when read once more (a pair with a refused PIN is not); or -ENOMEM.
  */
 int tls_pair_read(const struct tls_settings *settings, size_t number,
 	struct tls_pair_read *ret, struct tls_fault *ret_fault);
@@ -128,7 +136,7 @@ void tls_facts_of_certificate(
 
 /* See struct tls_api for these two. */
 int tls_keys_load(const struct tls_settings *settings, struct tls_keys **ret);
-void tls_keys_answer(const struct tls_keys *keys, const struct keys_request *request,
+bool tls_keys_answer(const struct tls_keys *keys, const struct keys_request *request,
 	struct keys_answer *ret);
 
 /* Fetches the chain of a pair whose key the agent has. Results as tls_pair_read(). */

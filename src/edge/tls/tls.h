@@ -89,13 +89,30 @@ struct tls_settings {
 	const struct keys *keys;
 };
 
+/* True when the key is in a token. */
+static inline bool tls_is_token(const char *key)
+{
+	return strncmp(key, TLS_TOKEN, strlen(TLS_TOKEN)) == 0;
+}
+
 /* True when some key is in a token. */
 static inline bool tls_settings_have_token(const struct tls_settings *settings)
 {
 	for (size_t i = 0; i < settings->n_pairs; i++)
-		if (strncmp(settings->pairs[i].key, TLS_TOKEN, strlen(TLS_TOKEN)) == 0)
+		if (tls_is_token(settings->pairs[i].key))
 			return true;
 	return false;
+}
+
+/* The path of the file with the PIN of a token; empty: there is none. */
+static inline struct span tls_pin_file(const char *key)
+{
+	const char *path = tls_is_token(key) ? strstr(key, TLS_PIN_SOURCE) : NULL;
+
+	if (!path)
+		return SPAN("");
+	path += strlen(TLS_PIN_SOURCE);
+	return (struct span){ path, strcspn(path, "&") };
 }
 
 /* The certificate that a client sent. */
@@ -118,6 +135,12 @@ struct tls_client {
 struct tls_report {
 	void *ctx;
 	void (*fault)(void *ctx, const char *text);
+	/*
+	 * Set when a token has refused a PIN, which is not to be tried again until
+	 * something has changed: a token counts such attempts, and then locks itself.
+	 * NULL: nothing is tried again.
+	 */
+	bool *ret_pin_refused;
 };
 
 /*
@@ -241,8 +264,11 @@ struct tls_api {
 	 * answers. 0 or -ENOMEM.
 	 */
 	int (*load_keys)(const struct tls_settings *settings, struct tls_keys **ret);
-	/* Answers a request of an untrusted client. The caller has checked its n. */
-	void (*answer)(const struct tls_keys *keys, const struct keys_request *request,
+	/*
+	 * Answers a request of an untrusted client. The caller has checked its n. False:
+	 * a token cannot be used any more in this process.
+	 */
+	bool (*answer)(const struct tls_keys *keys, const struct keys_request *request,
 		struct keys_answer *ret);
 
 	/*
