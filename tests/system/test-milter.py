@@ -557,6 +557,25 @@ def test_a_directory_that_others_can_reach_is_not_used():
     harness.contains(done.stdout, f"milters: {DIRECTORY}, for messages that filters look at: other users can reach it")
 
 
+@harness.table(new=(False,), of_root=(True,))
+def test_root_makes_the_directory_with_the_rights_of_a_broker_alone(is_there):
+    """units/system-users.conf leaves no right to give it away."""
+    harness.need_root("to be root without rights")
+    harness.need("setpriv")
+    filter_ = Filter()
+    own_var_tmp()
+    place = Listening(size_limit="100M")
+    (place.dir / "milters").write_text(filter_.line())
+    place.set(milters=place.dir / "milters")
+    number = harness.run("id", "-u", "nobody").stdout.strip()
+    if is_there:
+        os.mkdir(f"/var/tmp/postern-filters-{number}", 0o700)
+    client = place.listen(wrap=("setpriv", "--bounding-set=-all,+setuid,+setgid")).client()
+    client.ehlo()
+    harness.equal(client.message(large(20_000_000)).code, 250, place.log_text())
+    assert "postern-filters" not in place.log_text(), place.log_text()
+
+
 @harness.table(alone=(Site,), listening=(Listening,))
 def test_other_users_who_take_all_directories_do_not_stop_mail(kind):
     filter_ = Filter()

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "edge/file.h"
+#include "edge/sandbox/sandbox.h"
 
 #define FILE_MODE 0600
 #define DIRECTORY_MODE 0700
@@ -17,27 +18,56 @@
 #define NAME_MAX_HERE 32
 #define NAME_TRIES 16
 
-static int open_directory(const char *path, const struct account *owner)
+/* Opens a directory, and makes it if it is missing. A descriptor or -errno. */
+static int open_or_make(const char *path)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-	struct stat st;
-	int fd = open(path, flags), r = 0;
+	int fd = open(path, flags);
 
 	if (fd < 0 && errno == ENOENT) {
 		if (mkdir(path, DIRECTORY_MODE) < 0 && errno != EEXIST)
 			return -errno;
 		fd = open(path, flags);
 	}
-	if (fd < 0)
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * Makes an empty directory of root again, as its owner: root may have no other right to
+ * give it away (units/system-users.conf). A descriptor or -errno.
+ */
+static int make_as_owner(const char *path, const struct account *owner)
+{
+	int r;
+
+	if (rmdir(path) < 0)
 		return -errno;
+	r = owner_become(owner->uid, owner->gid);
+	if (r < 0)
+		return r;
+	r = open_or_make(path);
+	owner_leave();
+	return r;
+}
+
+static int open_directory(const char *path, const struct account *owner)
+{
+	int fd = open_or_make(path), r = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
 	if (geteuid() == 0 && fstat(fd, &st) == 0 && st.st_uid == 0 && owner->uid != 0 &&
-		fchown(fd, owner->uid, owner->gid) < 0)
-		r = -errno;
+		fchown(fd, owner->uid, owner->gid) < 0) {
+		close(fd);
+		fd = make_as_owner(path, owner);
+		if (fd < 0)
+			return fd;
+	}
 	/* others may make anything in the directory above */
-	if (r == 0 && fstat(fd, &st) < 0)
+	if (fstat(fd, &st) < 0)
 		r = -errno;
-	else if (r == 0 &&
-		 (st.st_uid != owner->uid || (st.st_mode & ~DIRECTORY_MODE & 07777)))
+	else if (st.st_uid != owner->uid || (st.st_mode & ~DIRECTORY_MODE & 07777))
 		r = -EPERM;
 	if (r == 0) {
 		/* systemd-tmpfiles removes no directory that is locked */

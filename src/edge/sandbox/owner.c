@@ -40,6 +40,15 @@ void owner_leave(void)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+int owner_become(uid_t uid, gid_t gid)
+{
+	if (setresgid(UNCHANGED, gid, UNCHANGED) == 0 &&
+		setresuid(UNCHANGED, uid, UNCHANGED) == 0)
+		return 0;
+	(void)!setresgid(UNCHANGED, getgid(), UNCHANGED);
+	return -EPERM;
+}
+
 int owner_enter(int dir)
 {
 	struct stat st;
@@ -49,13 +58,7 @@ int owner_enter(int dir)
 	owner_leave();
 	if (fstat(dir, &st) < 0)
 		return -errno;
-	if (st.st_uid == 0)
-		return 0;
-	if (setresgid(UNCHANGED, st.st_gid, UNCHANGED) == 0 &&
-		setresuid(UNCHANGED, st.st_uid, UNCHANGED) == 0)
-		return 0;
-	(void)!setresgid(UNCHANGED, getgid(), UNCHANGED);
-	return -EPERM;
+	return st.st_uid == 0 ? 0 : owner_become(st.st_uid, st.st_gid);
 }
 
 /* Opens a directory as its own owner. */

@@ -138,6 +138,9 @@ bool owner_may_become(void);
 int owner_enter(int dir);
 void owner_leave(void);
 
+/* The same for that user and group: 0, or -EPERM without the right to become it. */
+int owner_become(uid_t uid, gid_t gid);
+
 /*
  * Like openat(2). Where that is denied the owner of `dir` opens it, and a directory its
  * own owner.
