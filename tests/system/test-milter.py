@@ -1148,6 +1148,8 @@ def test_check_by_root_names_a_socket_that_others_cannot_reach(mode, above, name
 NOBODY = 65534
 OWNER_ALONE = "; only its owner, and root with CAP_DAC_OVERRIDE, may connect: let the filter make it with mode 0660 and a group of its own"
 ITS_GROUP = "; its group may connect: put SupplementaryGroups= with that into a drop-in of this unit; see ls -l "
+ITS_DIRECTORY = ("; the group of its directory may pass it: put SupplementaryGroups= with that into a drop-in of this unit; "
+                 "see ls -ld {folder}")
 CLOSED = "; the directory {folder} is closed to the user "
 
 
@@ -1160,7 +1162,9 @@ CLOSED = "; the directory {folder} is closed to the user "
     group_of_root=(1, 0, 0o770, 0o755, 0, OWNER_ALONE),
     another_group=(1, 2, 0o770, 0o755, 0, ITS_GROUP),
     same_owner_without_the_right=(NOBODY, 2, 0o077, 0o755, 2, "; its owner must have the right to write: chmod u+w "),
-    directory=(NOBODY, 2, 0o777, 0o750, 0, CLOSED))
+    directory=(NOBODY, 2, 0o777, 0o700, 0, CLOSED),
+    directory_of_a_group=(NOBODY, 2, 0o777, 0o750, 0, ITS_DIRECTORY),
+    directory_of_the_group_of_root=(NOBODY, 0, 0o777, 0o750, 0, CLOSED))
 def test_check_names_who_may_connect_to_a_socket(owner, group, mode, above, joined, cure):
     """As user and group 65534, and perhaps one group more."""
     harness.need_root()
@@ -1169,6 +1173,7 @@ def test_check_names_who_may_connect_to_a_socket(owner, group, mode, above, join
     run.mkdir()
     filter_ = Filter(path=run / "filter.sock")
     os.chown(filter_.path, owner, group)
+    os.chown(run, 0, group)
     filter_.path.chmod(mode)
     run.chmod(above)
     site = site_with(filter_.line())

@@ -48,6 +48,38 @@ static bool is_no_socket(const char *path)
 	return stat(path, &st) == 0 && !S_ISSOCK(st.st_mode);
 }
 
+/* The first part of a path that not all users can pass, or connect to. False: none. */
+static bool find_closed(char *path)
+{
+	struct stat st;
+
+	for (char *end = path; (end = strchr(end + 1, '/')); *end = '/') {
+		*end = '\0';
+		if (stat(path, &st) == 0 && !(st.st_mode & S_IXOTH))
+			return true;
+	}
+	return stat(path, &st) == 0 && !(st.st_mode & S_IWOTH);
+}
+
+#define BY_GROUP                                                                         \
+	"put SupplementaryGroups= with that into a drop-in of this unit; see ls -l"
+
+/* A directory on the way to the socket cannot be passed. */
+static void put_cure_of_directory(struct buf *to, const char *socket_path)
+{
+	char path[MILTER_PATH_MAX + 1];
+	struct stat st;
+
+	memcpy(path, socket_path, strlen(socket_path) + 1);
+	if (!find_closed(path) || stat(path, &st) < 0 || !(st.st_mode & S_IXGRP) ||
+		st.st_gid == 0) {
+		file_put_closed(to, socket_path);
+		return;
+	}
+	buf_put(to, SPAN("; the group of its directory may pass it: " BY_GROUP "d "));
+	text_escape(to, span_of(path), FILTER_NAME_MAX - 1);
+}
+
 static void put_cure_of_path(struct buf *to, const struct milter_setting *s, int error)
 {
 	char path[MILTER_PATH_MAX + 1];
@@ -66,7 +98,7 @@ static void put_cure_of_path(struct buf *to, const struct milter_setting *s, int
 	} else if (error == ECONNREFUSED) {
 		buf_put(to, SPAN("; no filter has it open: start the filter"));
 	} else if (error == EACCES && stat(path, &st) < 0) {
-		file_put_closed(to, path);
+		put_cure_of_directory(to, path);
 	} else if (error == EACCES && st.st_uid == geteuid()) {
 		buf_put(to, SPAN("; its owner must have the right to write: chmod u+w "));
 		text_escape(to, s->path, FILTER_NAME_MAX - 1);
@@ -76,8 +108,7 @@ static void put_cure_of_path(struct buf *to, const struct milter_setting *s, int
 				 "it with mode 0660 and a group of its own"));
 	} else if (error == EACCES) {
 		/* a unit with PrivateUsers=yes cannot see which group that is */
-		buf_put(to, SPAN("; its group may connect: put SupplementaryGroups= with "
-				 "that into a drop-in of this unit; see ls -l "));
+		buf_put(to, SPAN("; its group may connect: " BY_GROUP " "));
 		text_escape(to, s->path, FILTER_NAME_MAX - 1);
 	}
 }
@@ -88,19 +119,6 @@ void filter_put_cure(struct buf *to, const struct milter_setting *s, int error)
 		put_cure_of_path(to, s, error);
 	else
 		put_cure_of_network(to, error);
-}
-
-/* The first part of a path that not all users can pass, or connect to. False: none. */
-static bool find_closed(char *path)
-{
-	struct stat st;
-
-	for (char *end = path; (end = strchr(end + 1, '/')); *end = '/') {
-		*end = '\0';
-		if (stat(path, &st) == 0 && !(st.st_mode & S_IXOTH))
-			return true;
-	}
-	return stat(path, &st) == 0 && !(st.st_mode & S_IWOTH);
 }
 
 bool filter_put_reach(struct buf *to, const struct milter_setting *s)
