@@ -104,7 +104,8 @@ def test_a_unit_without_a_program_says_so_and_does_not_spin():
     cursor = here.cursor()
     here.run("systemctl", "start", SCAN, check=False)
     harness.eventually(lambda: "failed" in here.show(SCAN, "ActiveState"), "that it fails")
-    harness.equal(len(here.journal(cursor, MESSAGE="postern-pipe: PROGRAM: must be given, behind --; see "
+    harness.equal(len(here.journal(cursor, MESSAGE="postern-pipe: PROGRAM: must be given, behind --; the unit postern-pipe@NAME takes it "
+                                          "from Environment=PROGRAM=/PATH (systemctl edit postern-pipe@NAME); see "
                                                    "postern-pipe --help")), 1)
     harness.contains(here.show(SCAN, "NRestarts"), "NRestarts=0")
 

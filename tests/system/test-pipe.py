@@ -707,7 +707,8 @@ def test_records_go_to_syslog():
 
 
 @harness.table_of({
-    "no program": (("/box",), "PROGRAM: must be given, behind --"),
+    "no program": (("/box",), "PROGRAM: must be given, behind --; the unit postern-pipe@NAME takes it "
+                               "from Environment=PROGRAM=/PATH (systemctl edit postern-pipe@NAME)"),
     "no Maildir": (("--", "cat"), "MAILDIR: must be given"),
     "a relative one": (("box", "--", "cat"), "box: must be a path that begins with /"),
     "two of them": (("/a", "/b", "--", "cat"), "/b: not understood: put -- before the program"),

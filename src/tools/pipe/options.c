@@ -168,7 +168,10 @@ static void check_together(struct pipe_options *o)
 	if (!o->tree && !o->mailbox)
 		set_fault(o, "MAILDIR", "must be given");
 	if (!o->tree && !o->argv)
-		set_fault(o, "PROGRAM", "must be given, behind --");
+		set_fault(o, "PROGRAM",
+			"must be given, behind --; the unit postern-pipe@NAME takes it "
+			"from Environment=PROGRAM=/PATH (systemctl edit "
+			"postern-pipe@NAME)");
 	if (o->argv && strchr(o->argv[0], '/') && o->argv[0][0] != '/')
 		set_fault(o, o->argv[0],
 			"must be a name that is found in $PATH, or a path that begins "
