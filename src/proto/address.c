@@ -149,6 +149,11 @@ static size_t quoted_length(struct span s)
 	return is_pair ? 0 : utf8_non_ascii(s);
 }
 
+static bool is_quoted(struct span text)
+{
+	return text.n && *text.p == '"';
+}
+
 /* Quoted-string = DQUOTE *QcontentSMTP DQUOTE */
 static bool take_quoted(struct span *s)
 {
@@ -208,7 +213,7 @@ static bool take_local(struct span *s, enum path_kind kind, struct path *ret)
 	const char *start = s->p;
 	bool odd = false;
 
-	if (!(s->n && *s->p == '"' ? take_quoted(s) : take_dot_string(s, &odd)))
+	if (!(is_quoted(*s) ? take_quoted(s) : take_dot_string(s, &odd)))
 		return false;
 	ret->local = (struct span){ start, (size_t)(s->p - start) };
 	ret->lenient |= odd;
@@ -334,7 +339,7 @@ static struct span split_local(struct span *mailbox)
 {
 	struct span whole = *mailbox;
 
-	if (mailbox->n && *mailbox->p == '"')
+	if (is_quoted(*mailbox))
 		take_quoted(mailbox);
 	while (mailbox->n && *mailbox->p != '@')
 		*mailbox = span_from(*mailbox, 1);
@@ -344,18 +349,22 @@ static struct span split_local(struct span *mailbox)
 /* False: it is no quoted local part, or too long for one. */
 static bool unquote_whole(struct span local, struct buf *to)
 {
-	if (local.n < 2 || !span_ends(local, SPAN("\"")))
+	if (!is_quoted(local) || local.n < 2 || !span_ends(local, SPAN("\"")))
 		return false;
 	local_unquote(local, to);
-	return *local.p == '"' && !to->overflow;
+	return !to->overflow;
 }
 
 bool address_is_same(struct span a, struct span b)
 {
 	char plain_a[PATH_OCTETS_MAX], plain_b[PATH_OCTETS_MAX];
 	struct buf of_a = BUF(plain_a), of_b = BUF(plain_b);
-	struct span local_a = split_local(&a), local_b = split_local(&b);
+	struct span local_a, local_b;
 
+	if (!is_quoted(a) && !is_quoted(b))
+		return span_ieq(a, b);
+	local_a = split_local(&a);
+	local_b = split_local(&b);
 	if (unquote_whole(local_a, &of_a))
 		local_a = buf_span(&of_a);
 	if (unquote_whole(local_b, &of_b))

@@ -48,6 +48,17 @@ def begin(site):
     return client
 
 
+def begin_by(site, tls):
+    """The same, inside TLS where tls is "on"."""
+    if tls == "on":
+        site.set(pair=harness.pair())
+    client = begin(site)
+    if tls == "on":
+        client.starttls()
+        client.ehlo()
+    return client
+
+
 def send(client, *names, parameters="", sender=SENDER, mail=""):
     """The first reply to the content."""
     client.say(f"MAIL FROM:<{sender}>{mail}", 250)
@@ -82,12 +93,7 @@ OTHERS = {
 def test_a_recipient_that_the_client_did_not_name_reads_of_no_other(edits, names, expected, tls):
     filter_ = Filter(**at_end(edits))
     site = site_with(filter_, tls=tls)
-    if tls == "on":
-        site.set(pair=harness.pair())
-    client = begin(site)
-    if tls == "on":
-        client.starttls()
-        client.ehlo()
+    client = begin_by(site, tls)
     harness.equal(send(client, *names).code, 250)
     client.quit()
     harness.equal(boxes(site), expected)
@@ -163,12 +169,7 @@ def test_a_filter_may_add_a_recipient_that_is_not_ascii(tls, brokered):
     site = site_with(filter_, tls=tls)
     if brokered:
         give(make_maildir(site.root / "jürgen"), OTHER)
-    if tls == "on":
-        site.set(pair=harness.pair())
-    client = begin(site)
-    if tls == "on":
-        client.starttls()
-        client.ehlo()
+    client = begin_by(site, tls)
     harness.equal(send(client, "alice", mail=" SMTPUTF8").code, 250)
     harness.equal(send(client, "alice", "bob").code, 250)
     client.quit()

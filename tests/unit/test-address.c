@@ -579,7 +579,6 @@ static void test_quotes_where_needed(void)
 	}
 }
 
-/* What needs no quotes as a local part. */
 /* RFC 5321 4.1.2: a quoted local part is the same one as without its quotes. */
 static void test_compares_mailboxes_without_their_quotes(void)
 {
@@ -614,6 +613,7 @@ static void test_compares_mailboxes_without_their_quotes(void)
 	}
 }
 
+/* What needs no quotes as a local part. */
 static void test_knows_a_local_part_without_quotes(void)
 {
 	static const char *const fine[] = { "a", "a.b", "josé" };

@@ -231,8 +231,7 @@ static const char *comma_fault(const char *word)
 /* True for a word of tls-key that is not a file. */
 static bool is_token(const struct config_key *key, const char *word)
 {
-	return strcmp(key->name, "tls-key") == 0 &&
-	       strncmp(word, TLS_TOKEN, strlen(TLS_TOKEN)) == 0;
+	return strcmp(key->name, "tls-key") == 0 && tls_is_token(word);
 }
 
 /* The settings are read by processes, and shown to people, that must not have the PIN. */
